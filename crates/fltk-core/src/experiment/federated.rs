@@ -1,0 +1,51 @@
+//! What a federated task adds: clients, rounds, the partition, the strategy.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::PartitionConfig;
+
+/// Settings of a federated task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FederatedConfig {
+    /// Clients that the training set is divided over.
+    pub clients: u32,
+    /// Clients taking part in a round; at most `clients`.
+    pub clients_per_round: u32,
+    /// Rounds.
+    pub rounds: u32,
+    /// Local epochs of a client in one round.
+    pub epochs_per_round: u32,
+    /// How the training set is divided.
+    pub partition: PartitionConfig,
+    /// How clients are chosen.
+    pub selection: SelectionConfig,
+    /// How updates become the next global model.
+    pub strategy: StrategyConfig,
+    /// Evaluate the global model every so many rounds; the last round always is.
+    pub evaluate_every: u32,
+}
+
+/// How the clients of a round are chosen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum SelectionConfig {
+    /// Uniformly at random, without replacement.
+    Random {},
+}
+
+/// How client updates become the next global model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", deny_unknown_fields)]
+pub enum StrategyConfig {
+    /// Average weighted by samples (McMahan et al. 2017, arXiv:1602.05629).
+    FedAvg {},
+    /// FedAvg with a proximal term `mu/2 * |w - w_global|^2` at the clients (Li et al. 2020, arXiv:1812.06127).
+    FedProx {
+        /// Strength of the proximal term.
+        mu: f64,
+    },
+    /// Normalized averaging (Wang et al. 2020, arXiv:2007.07481), which allows for different numbers of local steps.
+    FedNova {},
+}

@@ -1,0 +1,78 @@
+//! How a training set is divided over federated clients.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A way to divide samples over clients. Every one is a pure function of (labels, number of clients, these parameters, seed).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum PartitionConfig {
+    /// Equal, independent and identically distributed parts: a permutation, dealt round-robin. Complete.
+    Uniform {},
+    /// KFLTK's `q sampler`: client `c` belongs to the group of class `c mod classes`; a sample of a class goes to its own group with
+    /// probability `q`, else to another group chosen uniformly. Needs clients to be a multiple of classes. Complete.
+    QSampler {
+        /// In `0..=1`; `1/classes` is IID.
+        q: f64,
+    },
+    /// KFLTK's `limit labels`: every client holds exactly `limit` classes. Needs clients to be a multiple of classes. Complete.
+    LimitLabels {
+        /// Classes per client.
+        limit: u32,
+    },
+    /// KFLTK's `limit labels flex`: `floor(classes / clients)` classes per client, exclusively; samples of left-over classes are dealt
+    /// round-robin. Needs clients <= classes. Complete.
+    LimitLabelsFlex {},
+    /// KFLTK's `n labels`: clients take `n` classes each from a repeated list of classes, in order. Complete.
+    NLabels {
+        /// Classes per client.
+        n: u32,
+    },
+    /// For each class, proportions over clients drawn from `Dir(alpha, ..., alpha)` (Hsu et al. 2019, arXiv:1909.06335). Complete.
+    Dirichlet {
+        /// Concentration: small is heterogeneous.
+        alpha: f64,
+        /// Draw again until every client has at least this many samples.
+        #[serde(default = "default_min_samples")]
+        min_samples: u32,
+    },
+    /// Sort by label, cut into `clients * shards_per_client` shards, deal them out (McMahan et al. 2017, arXiv:1602.05629). Complete.
+    Shard {
+        /// Shards per client.
+        shards_per_client: u32,
+    },
+    /// Every client holds exactly `classes_per_client` random classes, each class split equally over its holders (as in FedLab, Flower). Complete
+    /// as long as every class has a holder.
+    Pathological {
+        /// Classes per client.
+        classes_per_client: u32,
+    },
+    /// IID parts whose sizes follow `skew`. Complete.
+    QuantitySkew {
+        /// The law of sizes.
+        skew: QuantitySkew,
+    },
+    /// The data set's own clients (speakers, authors, writers). Complete when `clients` equals their number, else the first `clients` by a seeded shuffle.
+    NaturalId {},
+}
+
+/// How many samples client `k` (0-based) gets, relative to the others.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "law", rename_all = "snake_case", deny_unknown_fields)]
+pub enum QuantitySkew {
+    /// Proportional to `k + 1`.
+    Linear {},
+    /// Proportional to `(k + 1)^2`.
+    Square {},
+    /// Proportional to `exp((k + 1) / clients)`... scaled so that the largest is `e` times the smallest at most.
+    Exponential {},
+    /// Proportional to `(k + 1)^-exponent`.
+    PowerLaw {
+        /// Above 0.
+        exponent: f64,
+    },
+}
+
+fn default_min_samples() -> u32 {
+    1
+}

@@ -1,0 +1,125 @@
+//! Hyper-parameters of local training: loss, optimizer, learning-rate schedule.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Hyper-parameters of training, alone or at a client.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Samples per optimizer step.
+    pub batch_size: u32,
+    /// Samples per forward pass of an evaluation. It changes speed and memory, not results.
+    pub test_batch_size: u32,
+    /// Whether a last batch smaller than `batch_size` is left out.
+    pub drop_last: bool,
+    /// The optimizer and its settings.
+    pub optimizer: OptimizerConfig,
+    /// How the learning rate falls; constant when absent.
+    pub scheduler: Option<SchedulerConfig>,
+}
+
+/// A local optimizer, with PyTorch's formulas and defaults.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", deny_unknown_fields)]
+pub enum OptimizerConfig {
+    /// `torch.optim.SGD`.
+    SGD {
+        /// Step size.
+        learning_rate: f64,
+        /// Momentum factor; 0 for none.
+        #[serde(default)]
+        momentum: f64,
+        /// L2 penalty, added to the gradient.
+        #[serde(default)]
+        weight_decay: f64,
+        /// Nesterov momentum; needs `momentum` above 0.
+        #[serde(default)]
+        nesterov: bool,
+    },
+    /// `torch.optim.Adam`: weight decay is added to the gradient.
+    Adam {
+        /// Step size.
+        learning_rate: f64,
+        /// Decay rates of the two moments.
+        #[serde(default = "default_betas")]
+        betas: [f64; 2],
+        /// Added to the denominator.
+        #[serde(default = "default_eps")]
+        eps: f64,
+        /// L2 penalty.
+        #[serde(default)]
+        weight_decay: f64,
+    },
+    /// `torch.optim.AdamW`: decoupled weight decay.
+    AdamW {
+        /// Step size.
+        learning_rate: f64,
+        /// Decay rates of the two moments.
+        #[serde(default = "default_betas")]
+        betas: [f64; 2],
+        /// Added to the denominator.
+        #[serde(default = "default_eps")]
+        eps: f64,
+        /// Decoupled decay, PyTorch's default 0.01.
+        #[serde(default = "default_adamw_decay")]
+        weight_decay: f64,
+    },
+}
+
+fn default_betas() -> [f64; 2] {
+    [0.9, 0.999]
+}
+
+fn default_eps() -> f64 {
+    1e-8
+}
+
+fn default_adamw_decay() -> f64 {
+    0.01
+}
+
+impl OptimizerConfig {
+    /// The initial learning rate.
+    #[must_use]
+    pub fn learning_rate(&self) -> f64 {
+        match self {
+            Self::SGD { learning_rate, .. } | Self::Adam { learning_rate, .. } | Self::AdamW { learning_rate, .. } => *learning_rate,
+        }
+    }
+}
+
+/// `MinCapableStepLR`: every `step_size` units the learning rate is multiplied by `gamma`, unless that would put it below `minimum_learning_rate`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SchedulerConfig {
+    /// Units between two reductions.
+    pub step_size: u32,
+    /// Factor of a reduction.
+    pub gamma: f64,
+    /// The learning rate never falls below this.
+    pub minimum_learning_rate: f64,
+    /// What is counted.
+    pub unit: ScheduleUnit,
+}
+
+/// What a schedule counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ScheduleUnit {
+    /// Epochs: of the training, or in a federated task of the client's local epochs, `round * epochs_per_round`, whether or not the client took part.
+    Epoch,
+    /// Federated rounds.
+    Round,
+}
+
+/// A loss over (logits, class index), with PyTorch's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum LossName {
+    /// `torch.nn.CrossEntropyLoss` over logits.
+    CrossEntropyLoss,
+    /// `torch.nn.NLLLoss` over the log-softmax of the logits: the same number as cross-entropy.
+    NLLLoss,
+    /// `torch.nn.MultiMarginLoss` over logits.
+    MultiMarginLoss,
+}

@@ -1,0 +1,12 @@
+//! The nouns of fltk, as plain data: what an experiment file says, seeds and the random streams drawn from them,
+//! model states, metrics, and the events of a run's journal.
+//!
+//! Not for: reading clocks or files, talking to networks, computing with tensors. Everything here is a value, and every
+//! other crate may depend on this one.
+
+pub mod event;
+pub mod experiment;
+pub mod ids;
+pub mod metrics;
+pub mod model_state;
+pub mod seed;
