@@ -3,12 +3,38 @@
 //! These types are what the rest of fltk works with. They can't be wrong: files become these through `parse`, which refuses
 //! unknown keys, wrong types and impossible combinations, all at once and with their place in the file.
 
+mod catalogue;
+mod check;
+mod duration;
 mod federated;
+mod file;
+mod kfltk;
+mod overrides;
+mod parse;
 mod partition;
+mod places;
+mod quantity;
+mod report;
+mod schema;
+mod shape;
+mod source;
+mod stream;
 mod task;
 mod training;
+mod tree;
 
+pub use catalogue::SampleKind;
+pub use duration::{Duration, DurationError};
 pub use federated::{FederatedConfig, SelectionConfig, StrategyConfig};
+pub use file::to_yaml;
+pub use kfltk::Cluster;
+pub use overrides::{Override, OverrideError};
+pub use parse::{FileKind, Parsed, ParsedCluster, file_kind, parse, parse_cluster};
 pub use partition::{PartitionConfig, QuantitySkew};
+pub use quantity::{Quantity, QuantityError};
+pub use report::{Label, Problem, Report, Severity};
+pub use schema::json_schema;
+pub use source::{SourceFile, Span};
+pub use stream::{ArrivalGroup, OrchestratorType, PodResources, Priority, Resources, StreamConfig};
 pub use task::{DatasetConfig, DatasetName, DistributedConfig, Experiment, LstmConfig, NetName, NetworkConfig, Setting, Task};
 pub use training::{LossName, OptimizerConfig, ScheduleUnit, SchedulerConfig, TrainConfig};

@@ -1,1 +1,31 @@
-//! data
+//! Data sets as plain arrays: where they come from, how they are read, transformed, batched, and divided over clients.
+//!
+//! ```text
+//! sources ── fetch ──> cache ─┐
+//! a local folder or archive ──┼─ load ──> Arc<Dataset> ── batches(plan) ──> Batch, Batch, ...
+//! embedded subset ────────────┘                  └─ partition ──> sample indices of every client ── heterogeneity
+//! ```
+//!
+//! Not for: tensors (a [`Batch`] is a `Vec<f32>` or `Vec<i64>` with a shape), environment variables or default folders (the
+//! caller passes [`Locations`]). Only [`fetch`] touches the network, and [`load()`] never does.
+
+pub mod batches;
+pub mod dataset;
+pub mod digest;
+mod embedded;
+pub mod error;
+pub mod fetch;
+mod files;
+pub mod formats;
+pub mod heterogeneity;
+pub mod load;
+pub mod partition;
+pub mod sources;
+pub mod transform;
+
+pub use batches::{Batch, BatchPlan, Batches, EpochKey, Inputs, Order, Part, batches};
+pub use dataset::{Dataset, FileDigest, ImageSet, Origin, Provenance, Split, TextSet};
+pub use digest::labels_digest;
+pub use error::{DataError, FormatError};
+pub use load::{Locations, load, locate};
+pub use transform::{Transform, TransformError};

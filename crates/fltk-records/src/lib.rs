@@ -1,1 +1,36 @@
-//! records
+//! What a run leaves behind, and how it is read again.
+//!
+//! ```text
+//! runs/
+//!   index.sqlite                       derived from the folders; remade at will        index
+//!   quickstart-20260102-030405-1a2b/   made in one piece: there, or not                RunFolder
+//!     experiment.yaml  run.json        what was asked, and on which machine            RunDescription
+//!     journal.jsonl                    the truth: append-only, synced, checksummed     journal, history
+//!     metrics.csv  events.out.*        derived from the journal                        metrics_csv, tensorboard
+//!     checkpoints/round-000020/        made in one piece, verified when read           checkpoint
+//!     lock                             held by the one writer
+//! ```
+//!
+//! One path: [`RunRecorder`] appends an event to the [`journal`], folds it into the [`history`], and carries it over to the derived
+//! files. After a kill at any point the journal is replayed and the derived files are made again from it.
+//!
+//! Not for: training, clocks (every time is an argument), printing. What [`summary`], [`compare`] and [`export`] return is ready for
+//! a table or for JSON.
+
+pub mod checkpoint;
+pub mod compare;
+mod derived;
+pub mod export;
+mod files;
+pub mod history;
+pub mod index;
+pub mod journal;
+pub mod metrics_csv;
+mod run_folder;
+#[cfg(test)]
+mod samples;
+pub mod summary;
+pub mod tensorboard;
+
+pub use files::FileError;
+pub use run_folder::{Host, Hyperparameter, Hyperparameters, RunDescription, RunError, RunFolder, RunLock, RunRecorder, RunRef};

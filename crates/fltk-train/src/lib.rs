@@ -1,1 +1,48 @@
-//! train
+//! Training on libtorch: nets with PyTorch's names, optimizers with PyTorch's formulas, the local epoch, evaluation, checkpoints.
+//!
+//! ```text
+//!                 NetworkConfig ── nets (catalogue) ──> Model <── ModelState (plain numbers, PyTorch's order)
+//! fltk-data's Batch ──> train_epoch(model, optimizer, key) ──> TrainSummary
+//!                  └──> evaluate(model, workers)           ──> Evaluation
+//! ```
+//!
+//! Everything random comes from streams of the root seed, named by purpose, client, round and epoch: never from libtorch's own
+//! generator, which all threads share. (TorchScript modules are the exception, see [`Model::is_torchscript`].)
+//!
+//! Not for: reading data sets (fltk-data), averaging models (fltk-fed), writing files (fltk-records). Tensors do not leave this crate:
+//! its callers see batches, states and numbers.
+
+mod alloc;
+pub mod checkpoint;
+mod error;
+pub mod evaluate;
+mod layers;
+mod local;
+pub mod losses;
+mod model;
+pub mod nets;
+pub mod optimizer;
+pub mod parity;
+mod registry;
+pub mod schedule;
+mod state_file;
+mod tensors;
+pub mod train;
+
+pub use error::TrainError;
+pub use evaluate::evaluate;
+pub use local::{LocalOrder, LocalTrainer, LocalUpdate};
+pub use model::{Model, Targets, parameters_sha256};
+pub use optimizer::Optimizer;
+pub use state_file::{state_from_safetensors, state_to_safetensors};
+pub use train::{EpochOptions, train_epoch};
+
+/// Prepares this process and the calling thread for computing with `threads` intra-op threads (0 counts as 1).
+///
+/// Call it before the first tensor, and again at the start of every thread that computes: the number of OpenMP threads belongs to the
+/// calling thread. With one thread results do not depend on what other threads do; with more, sums are taken in another order and
+/// the last bits of results change. Idempotent.
+pub fn init(threads: usize) {
+    alloc::keep_large_blocks();
+    tch::set_num_threads(i32::try_from(threads.max(1)).unwrap_or(i32::MAX));
+}

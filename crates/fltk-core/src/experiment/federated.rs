@@ -7,15 +7,20 @@ use super::PartitionConfig;
 
 /// Settings of a federated task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "federated")]
 #[serde(deny_unknown_fields)]
 pub struct FederatedConfig {
     /// Clients that the training set is divided over.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub clients: u32,
     /// Clients taking part in a round; at most `clients`.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub clients_per_round: u32,
-    /// Rounds.
+    /// Rounds of local training and aggregation.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub rounds: u32,
     /// Local epochs of a client in one round.
+    #[schemars(range(min = 1, max = 100_000))]
     pub epochs_per_round: u32,
     /// How the training set is divided.
     pub partition: PartitionConfig,
@@ -24,11 +29,13 @@ pub struct FederatedConfig {
     /// How updates become the next global model.
     pub strategy: StrategyConfig,
     /// Evaluate the global model every so many rounds; the last round always is.
+    #[schemars(range(min = 1))]
     pub evaluate_every: u32,
 }
 
 /// How the clients of a round are chosen.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "selection")]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum SelectionConfig {
     /// Uniformly at random, without replacement.
@@ -37,6 +44,7 @@ pub enum SelectionConfig {
 
 /// How client updates become the next global model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "strategy")]
 #[serde(tag = "type", deny_unknown_fields)]
 pub enum StrategyConfig {
     /// Average weighted by samples (McMahan et al. 2017, arXiv:1602.05629).
@@ -44,6 +52,7 @@ pub enum StrategyConfig {
     /// FedAvg with a proximal term `mu/2 * |w - w_global|^2` at the clients (Li et al. 2020, arXiv:1812.06127).
     FedProx {
         /// Strength of the proximal term.
+        #[schemars(range(min = 0.0))]
         mu: f64,
     },
     /// Normalized averaging (Wang et al. 2020, arXiv:2007.07481), which allows for different numbers of local steps.

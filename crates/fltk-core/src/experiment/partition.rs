@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// A way to divide samples over clients. Every one is a pure function of (labels, number of clients, these parameters, seed).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "partition")]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum PartitionConfig {
     /// Equal, independent and identically distributed parts: a permutation, dealt round-robin. Complete.
@@ -13,11 +14,13 @@ pub enum PartitionConfig {
     /// probability `q`, else to another group chosen uniformly. Needs clients to be a multiple of classes. Complete.
     QSampler {
         /// In `0..=1`; `1/classes` is IID.
+        #[schemars(range(min = 0.0, max = 1.0))]
         q: f64,
     },
     /// KFLTK's `limit labels`: every client holds exactly `limit` classes. Needs clients to be a multiple of classes. Complete.
     LimitLabels {
         /// Classes per client.
+        #[schemars(range(min = 1))]
         limit: u32,
     },
     /// KFLTK's `limit labels flex`: `floor(classes / clients)` classes per client, exclusively; samples of left-over classes are dealt
@@ -26,11 +29,13 @@ pub enum PartitionConfig {
     /// KFLTK's `n labels`: clients take `n` classes each from a repeated list of classes, in order. Complete.
     NLabels {
         /// Classes per client.
+        #[schemars(range(min = 1))]
         n: u32,
     },
     /// For each class, proportions over clients drawn from `Dir(alpha, ..., alpha)` (Hsu et al. 2019, arXiv:1909.06335). Complete.
     Dirichlet {
         /// Concentration: small is heterogeneous.
+        #[schemars(extend("exclusiveMinimum" = 0.0))]
         alpha: f64,
         /// Draw again until every client has at least this many samples.
         #[serde(default = "default_min_samples")]
@@ -39,12 +44,14 @@ pub enum PartitionConfig {
     /// Sort by label, cut into `clients * shards_per_client` shards, deal them out (McMahan et al. 2017, arXiv:1602.05629). Complete.
     Shard {
         /// Shards per client.
+        #[schemars(range(min = 1, max = 10_000))]
         shards_per_client: u32,
     },
     /// Every client holds exactly `classes_per_client` random classes, each class split equally over its holders (as in FedLab, Flower). Complete
     /// as long as every class has a holder.
     Pathological {
         /// Classes per client.
+        #[schemars(range(min = 1))]
         classes_per_client: u32,
     },
     /// IID parts whose sizes follow `skew`. Complete.
@@ -56,19 +63,23 @@ pub enum PartitionConfig {
     NaturalId {},
 }
 
-/// How many samples client `k` (0-based) gets, relative to the others.
+/// How many samples client `k` (0-based) gets, relative to the others. Sizes are rounded so that they sum to the data set; a client that rounding
+/// would leave without samples gets one, from the largest.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "quantity_skew")]
 #[serde(tag = "law", rename_all = "snake_case", deny_unknown_fields)]
 pub enum QuantitySkew {
     /// Proportional to `k + 1`.
     Linear {},
     /// Proportional to `(k + 1)^2`.
     Square {},
-    /// Proportional to `exp((k + 1) / clients)`... scaled so that the largest is `e` times the smallest at most.
+    /// Proportional to `10^(k / (clients - 1))`: a geometric progression whose last client has ten times the samples of the first, however
+    /// many clients there are. (An unscaled `exp(k)`, as some libraries have it, leaves all but the last few of many clients empty.)
     Exponential {},
     /// Proportional to `(k + 1)^-exponent`.
     PowerLaw {
         /// Above 0.
+        #[schemars(extend("exclusiveMinimum" = 0.0))]
         exponent: f64,
     },
 }

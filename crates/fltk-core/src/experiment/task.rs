@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{FederatedConfig, LossName, TrainConfig};
+use super::{FederatedConfig, LossName, Priority, Resources, StreamConfig, TrainConfig};
 use crate::seed::Seed;
 
 /// A whole experiment: every task is run once per seed.
@@ -15,6 +15,8 @@ pub struct Experiment {
     pub seeds: Vec<Seed>,
     /// Job classes; never empty; names are unique.
     pub tasks: Vec<Task>,
+    /// How tasks become a stream of jobs on a cluster. Used by the orchestrator only.
+    pub stream: Option<StreamConfig>,
 }
 
 /// A job class: what one job of it trains, and how.
@@ -28,14 +30,22 @@ pub struct Task {
     pub dataset: DatasetConfig,
     /// The loss.
     pub loss: LossName,
-    /// Hyper-parameters of (local) training.
+    /// Hyper-parameters of (local) training: of the clients (Worker) in a federated task, of rank 0 (Master) in a distributed one.
     pub train: TrainConfig,
+    /// Hyper-parameters of the other role where the file gives it its own: the federator, or ranks above 0. `None` means the same as `train`.
+    pub train_other_role: Option<TrainConfig>,
     /// Checkpoint every so many rounds or epochs; the last always is.
     pub checkpoint_every: u32,
     /// Intra-op threads of libtorch for one rank or client. More than one changes the order of sums and so the last bits of results.
     pub threads: u32,
     /// Data-parallel or federated.
     pub setting: Setting,
+    /// What its pods ask for. Used by the orchestrator only.
+    pub resources: Option<Resources>,
+    /// How often it's drawn, relative to the other tasks of its arrival group. Used by the orchestrator only.
+    pub class_probability: Option<f64>,
+    /// Priorities that its jobs draw from; empty for none. Used by the orchestrator only.
+    pub priorities: Vec<Priority>,
 }
 
 /// The two kinds of task.
@@ -50,16 +60,20 @@ pub enum Setting {
 
 /// Settings of a distributed task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "distributed")]
 #[serde(deny_unknown_fields)]
 pub struct DistributedConfig {
     /// Passes over the training set.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub epochs: u32,
-    /// Ranks; 1 trains alone.
+    /// Number of ranks; 1 trains alone.
+    #[schemars(range(min = 1, max = 10_000))]
     pub data_parallelism: u32,
 }
 
 /// The net of a task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "network")]
 #[serde(untagged)]
 pub enum NetworkConfig {
     /// One of the catalogue.
@@ -78,15 +92,20 @@ pub enum NetworkConfig {
 
 /// Sizes of a `RedditLSTM`: embedding, dropout, LSTM layers, dropout, linear decoder.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "lstm")]
 #[serde(deny_unknown_fields)]
 pub struct LstmConfig {
     /// Width of the embedding.
+    #[schemars(range(min = 1, max = 16_384))]
     pub embedding: u32,
     /// Width of each LSTM layer; equal to `embedding` when `tied`.
+    #[schemars(range(min = 1, max = 16_384))]
     pub hidden: u32,
     /// LSTM layers.
+    #[schemars(range(min = 1, max = 64))]
     pub layers: u32,
     /// Dropout after the embedding, between layers and after the last.
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub dropout: f64,
     /// Whether the decoder shares the embedding's weight.
     pub tied: bool,
@@ -104,6 +123,7 @@ impl Default for LstmConfig {
 /// The catalogue's nets, with KFLTK's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "each is documented with its net in fltk-train")]
+#[schemars(rename = "net")]
 pub enum NetName {
     Cifar10CNN,
     Cifar10ResNet,
@@ -118,9 +138,10 @@ pub enum NetName {
 
 /// A data set and how it is read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "dataset")]
 #[serde(deny_unknown_fields)]
 pub struct DatasetConfig {
-    /// Which.
+    /// Which data set.
     pub name: DatasetName,
     /// Use this folder or archive in place of the cache and the known sources.
     pub path: Option<String>,
@@ -129,6 +150,7 @@ pub struct DatasetConfig {
 /// The data sets, with KFLTK's names where it has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(rename = "dataset_name")]
 pub enum DatasetName {
     /// MNIST, 60,000/10,000 of 1x28x28, 10 classes.
     Mnist,

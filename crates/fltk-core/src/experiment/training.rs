@@ -5,11 +5,14 @@ use serde::{Deserialize, Serialize};
 
 /// Hyper-parameters of training, alone or at a client.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "train")]
 #[serde(deny_unknown_fields)]
 pub struct TrainConfig {
     /// Samples per optimizer step.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub batch_size: u32,
     /// Samples per forward pass of an evaluation. It changes speed and memory, not results.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub test_batch_size: u32,
     /// Whether a last batch smaller than `batch_size` is left out.
     pub drop_last: bool,
@@ -21,17 +24,21 @@ pub struct TrainConfig {
 
 /// A local optimizer, with PyTorch's formulas and defaults.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "optimizer")]
 #[serde(tag = "type", deny_unknown_fields)]
 pub enum OptimizerConfig {
     /// `torch.optim.SGD`.
     SGD {
         /// Step size.
+        #[schemars(extend("exclusiveMinimum" = 0.0))]
         learning_rate: f64,
         /// Momentum factor; 0 for none.
         #[serde(default)]
+        #[schemars(range(min = 0.0))]
         momentum: f64,
         /// L2 penalty, added to the gradient.
         #[serde(default)]
+        #[schemars(range(min = 0.0))]
         weight_decay: f64,
         /// Nesterov momentum; needs `momentum` above 0.
         #[serde(default)]
@@ -40,29 +47,35 @@ pub enum OptimizerConfig {
     /// `torch.optim.Adam`: weight decay is added to the gradient.
     Adam {
         /// Step size.
+        #[schemars(extend("exclusiveMinimum" = 0.0))]
         learning_rate: f64,
         /// Decay rates of the two moments.
         #[serde(default = "default_betas")]
         betas: [f64; 2],
         /// Added to the denominator.
         #[serde(default = "default_eps")]
+        #[schemars(extend("exclusiveMinimum" = 0.0))]
         eps: f64,
         /// L2 penalty.
         #[serde(default)]
+        #[schemars(range(min = 0.0))]
         weight_decay: f64,
     },
     /// `torch.optim.AdamW`: decoupled weight decay.
     AdamW {
         /// Step size.
+        #[schemars(extend("exclusiveMinimum" = 0.0))]
         learning_rate: f64,
         /// Decay rates of the two moments.
         #[serde(default = "default_betas")]
         betas: [f64; 2],
         /// Added to the denominator.
         #[serde(default = "default_eps")]
+        #[schemars(extend("exclusiveMinimum" = 0.0))]
         eps: f64,
         /// Decoupled decay, PyTorch's default 0.01.
         #[serde(default = "default_adamw_decay")]
+        #[schemars(range(min = 0.0))]
         weight_decay: f64,
     },
 }
@@ -91,13 +104,17 @@ impl OptimizerConfig {
 
 /// `MinCapableStepLR`: every `step_size` units the learning rate is multiplied by `gamma`, unless that would put it below `minimum_learning_rate`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "scheduler")]
 #[serde(deny_unknown_fields)]
 pub struct SchedulerConfig {
     /// Units between two reductions.
+    #[schemars(range(min = 1))]
     pub step_size: u32,
     /// Factor of a reduction.
+    #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0))]
     pub gamma: f64,
     /// The learning rate never falls below this.
+    #[schemars(range(min = 0.0))]
     pub minimum_learning_rate: f64,
     /// What is counted.
     pub unit: ScheduleUnit,
@@ -106,6 +123,7 @@ pub struct SchedulerConfig {
 /// What a schedule counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[schemars(rename = "schedule_unit")]
 pub enum ScheduleUnit {
     /// Epochs: of the training, or in a federated task of the client's local epochs, `round * epochs_per_round`, whether or not the client took part.
     Epoch,
@@ -115,6 +133,7 @@ pub enum ScheduleUnit {
 
 /// A loss over (logits, class index), with PyTorch's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "loss")]
 pub enum LossName {
     /// `torch.nn.CrossEntropyLoss` over logits.
     CrossEntropyLoss,

@@ -1,0 +1,99 @@
+//! Streams that could never run.
+
+use std::collections::BTreeSet;
+
+use super::{
+    super::{
+        Experiment, OrchestratorType, StreamConfig,
+        places::Places,
+        report::Problem,
+        source::{Span, closest, quote},
+    },
+    check_name,
+};
+
+/// Most characters of a namespace: a DNS label.
+const NAMESPACE_CHARS_MAX: usize = 63;
+/// Most characters of an image reference, which is a registry's host, a path and a tag.
+const IMAGE_CHARS_MAX: usize = 512;
+
+/// `task_spans`: where each task of the experiment is, in order.
+pub(crate) fn check_stream(experiment: &Experiment, places: &Places<'_>, task_spans: &[Span], problems: &mut Vec<Problem>) {
+    let Some(stream) = &experiment.stream else { return };
+    check_names(stream, places, problems);
+    let mut seen = BTreeSet::new();
+    for (index, group) in stream.groups.iter().enumerate() {
+        let at = |key: &str| places.at(&format!("stream.groups.{index}.{key}"));
+        check_name(&group.name, "an arrival group", at("name").span, problems);
+        if stream.groups[..index].iter().any(|earlier| earlier.name == group.name) {
+            problems.push(Problem::error(at("name").span, format!("two groups are called {}", quote(&group.name))));
+        }
+        for (position, name) in group.tasks.iter().enumerate() {
+            let span = at(&format!("tasks.{position}")).span;
+            if !experiment.tasks.iter().any(|task| task.name == *name) {
+                let problem = Problem::error(span, format!("there is no task {}", quote(name)));
+                problems.push(match closest(name, experiment.tasks.iter().map(|task| task.name.as_str())) {
+                    Some(near) => problem.hint(format!("did you mean {}?", quote(near))),
+                    None => problem.hint("groups list tasks by their `name`"),
+                });
+            } else if !seen.insert(name.as_str()) {
+                problems.push(Problem::error(span, format!("the task {} is in a group already", quote(name))));
+            }
+        }
+        if group.mean_gap.is_some_and(|gap| gap.as_millis() == 0) {
+            let place = at("mean_gap");
+            problems.push(Problem::error(place.span, format!("`{}` must be above 0", place.name)));
+        }
+    }
+    if stream.orchestrator == OrchestratorType::Simulated {
+        check_simulated(experiment, stream, places, task_spans, problems);
+    }
+}
+
+fn check_names(stream: &StreamConfig, places: &Places<'_>, problems: &mut Vec<Problem>) {
+    if let Some(namespace) = &stream.namespace {
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let edges = namespace.starts_with('-') || namespace.ends_with('-');
+        if namespace.is_empty() || namespace.len() > NAMESPACE_CHARS_MAX || edges || !namespace.chars().all(fits) {
+            let problem = Problem::error(places.at("stream.namespace").span, format!("{} isn't a Kubernetes namespace", quote(namespace)));
+            problems.push(problem.hint("lower-case letters, digits and `-` in the middle, at most 63"));
+        }
+    }
+    if let Some(image) = &stream.image
+        && (image.is_empty() || image.len() > IMAGE_CHARS_MAX || image.chars().any(|c| c.is_whitespace() || c.is_control()))
+    {
+        problems.push(Problem::error(places.at("stream.image").span, format!("{} isn't a container image", quote(image))));
+    }
+}
+
+fn check_simulated(experiment: &Experiment, stream: &StreamConfig, places: &Places<'_>, task_spans: &[Span], problems: &mut Vec<Problem>) {
+    let orchestrator = places.at("stream.orchestrator");
+    if stream.duration.is_none_or(|duration| duration.as_millis() == 0) {
+        let place = places.at("stream.duration");
+        let problem = Problem::error(place.span, format!("a simulated stream needs a `{}` above 0", place.name));
+        problems.push(problem.hint("say how long jobs arrive"));
+    }
+    if stream.groups.is_empty() {
+        let problem = Problem::error(orchestrator.span, "a simulated stream has no arrival groups: nothing would ever arrive");
+        problems.push(problem.hint("add `groups`, or use `batch`"));
+    }
+    for (index, group) in stream.groups.iter().enumerate() {
+        if group.mean_gap.is_none() {
+            let place = places.at(&format!("stream.groups.{index}.mean_gap"));
+            let message = format!("arrivals are simulated, and this group of tasks has no `{}`", place.name);
+            let problem = Problem::error(place.span, message).label(orchestrator.span, "simulated here");
+            problems.push(problem.hint(format!("add `{}`, the mean gap between two arrivals, or use `batch`", place.name)));
+        }
+        let members = || experiment.tasks.iter().zip(task_spans).filter(|(task, _)| group.tasks.contains(&task.name));
+        let key = places.at("stream.class_probability").name;
+        for (task, span) in members().filter(|(task, _)| task.class_probability.is_none()) {
+            let message = format!("arrivals are simulated, and the task {} has no `{key}`", quote(&task.name));
+            let problem = Problem::error(*span, message).label(orchestrator.span, "simulated here");
+            problems.push(problem.hint(format!("add `{key}`, how often it's drawn, or use `batch`")));
+        }
+        let all_zero = members().all(|(task, _)| task.class_probability == Some(0.0));
+        if all_zero && let Some((_, span)) = members().next() {
+            problems.push(Problem::error(*span, format!("no task of the group {} is ever drawn: every `{key}` is 0", quote(&group.name))));
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Our own format, as it is written: what serde reads, what the schema describes, and how it becomes an [`Experiment`].
+
+mod read;
+mod roles;
+mod write;
+
+pub(crate) use read::read;
+pub use write::to_yaml;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use self::roles::RolesFile;
+use super::{
+    DatasetConfig, DatasetName, DistributedConfig, FederatedConfig, LossName, NetworkConfig, Priority, Resources, StreamConfig, TrainConfig,
+};
+use crate::seed::Seed;
+
+/// An experiment of fltk.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "fltk experiment")]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ExperimentFile {
+    /// Letters, digits, `-` and `_`; at most 63 characters.
+    name: String,
+    /// Root seeds: one replication of every task each.
+    #[schemars(length(min = 1, max = 1000))]
+    seeds: Vec<Seed>,
+    /// What is trained.
+    #[schemars(length(min = 1, max = 1000))]
+    tasks: Vec<TaskFile>,
+    /// How tasks become a stream of jobs on a cluster. Used by the orchestrator only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream: Option<StreamConfig>,
+}
+
+/// A job class.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "task")]
+#[serde(deny_unknown_fields)]
+struct TaskFile {
+    /// Unique within the experiment; made of network and data set when left out.
+    name: Option<String>,
+    /// `federated` or `distributed`.
+    kind: Kind,
+    /// A network by name, `{ lstm: ... }` or `{ torchscript: path.pt }`.
+    network: NetworkConfig,
+    /// A data set by name, or `{ name: ..., path: ... }`.
+    dataset: DatasetFile,
+    /// The loss.
+    loss: LossName,
+    /// Hyper-parameters of (local) training.
+    train: TrainConfig,
+    /// Hyper-parameters that differ for a role.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    roles: Option<RolesFile>,
+    /// Settings of a federated task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    federated: Option<FederatedConfig>,
+    /// Settings of a distributed task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    distributed: Option<DistributedConfig>,
+    /// Rounds or epochs from one checkpoint to the next; the last is always kept.
+    #[schemars(range(min = 1))]
+    checkpoint_every: u32,
+    /// Intra-op threads of one rank or client.
+    #[schemars(range(min = 1, max = 1024))]
+    threads: u32,
+    /// What pods ask for. Used by the orchestrator only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resources: Option<Resources>,
+    /// How often it's drawn, relative to the other tasks of its arrival group. Used by the orchestrator only.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    class_probability: Option<f64>,
+    /// Priorities that jobs draw from. Used by the orchestrator only.
+    #[schemars(length(max = 100))]
+    priorities: Vec<Priority>,
+}
+
+/// The kind of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "kind")]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    /// Clients train on data of their own, a federator aggregates.
+    Federated,
+    /// Ranks train one net data-parallel; one rank trains alone.
+    Distributed,
+}
+
+/// A data set by name, or with a path of its own.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "dataset_choice")]
+#[serde(untagged)]
+enum DatasetFile {
+    /// By name.
+    Name(DatasetName),
+    /// With a path.
+    Full(DatasetConfig),
+}

@@ -1,0 +1,141 @@
+//! Hyper-parameters that differ for a role.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::super::{OptimizerConfig, ScheduleUnit, TrainConfig};
+
+/// Settings laid over `train` for one role.
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "roles")]
+#[serde(deny_unknown_fields)]
+pub(super) struct RolesFile {
+    /// Rank 0, or the federator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub master: Option<TrainOverride>,
+    /// Ranks above 0, or the clients.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worker: Option<TrainOverride>,
+}
+
+/// Any of the settings of `train`; those that are left out stay.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "role")]
+#[serde(deny_unknown_fields)]
+pub(super) struct TrainOverride {
+    /// Samples per optimizer step.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    batch_size: Option<u32>,
+    /// Samples per forward pass of an evaluation.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    test_batch_size: Option<u32>,
+    /// Whether a last batch smaller than `batch_size` is left out.
+    drop_last: Option<bool>,
+    /// The optimizer; with another `type` it replaces the whole block.
+    optimizer: Option<OptimizerOverride>,
+    /// The schedule; `null` for none.
+    scheduler: Option<SchedulerOverride>,
+}
+
+/// Any of the settings of `optimizer`.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "role_optimizer")]
+#[serde(deny_unknown_fields)]
+struct OptimizerOverride {
+    /// `SGD`, `Adam` or `AdamW`.
+    #[serde(rename = "type")]
+    kind: Option<OptimizerKind>,
+    /// Step size.
+    learning_rate: Option<f64>,
+    /// Momentum factor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    momentum: Option<f64>,
+    /// L2 penalty or decoupled decay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weight_decay: Option<f64>,
+    /// Nesterov momentum.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nesterov: Option<bool>,
+    /// Decay rates of the two moments.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    betas: Option<[f64; 2]>,
+    /// Added to the denominator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    eps: Option<f64>,
+}
+
+/// The optimizers.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "optimizer_type")]
+#[expect(clippy::upper_case_acronyms, reason = "PyTorch's names")]
+enum OptimizerKind {
+    SGD,
+    Adam,
+    AdamW,
+}
+
+/// Any of the settings of `scheduler`.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "role_scheduler")]
+#[serde(deny_unknown_fields)]
+struct SchedulerOverride {
+    /// Units between two reductions.
+    #[schemars(range(min = 1))]
+    step_size: Option<u32>,
+    /// Factor of a reduction.
+    gamma: Option<f64>,
+    /// The learning rate never falls below this.
+    minimum_learning_rate: Option<f64>,
+    /// What is counted.
+    unit: Option<ScheduleUnit>,
+}
+
+impl From<&TrainConfig> for TrainOverride {
+    /// Every setting, so that it doesn't depend on what it's laid over.
+    fn from(train: &TrainConfig) -> Self {
+        let optimizer = match train.optimizer.clone() {
+            OptimizerConfig::SGD { learning_rate, momentum, weight_decay, nesterov } => OptimizerOverride {
+                kind: Some(OptimizerKind::SGD),
+                learning_rate: Some(learning_rate),
+                momentum: Some(momentum),
+                weight_decay: Some(weight_decay),
+                nesterov: Some(nesterov),
+                betas: None,
+                eps: None,
+            },
+            OptimizerConfig::Adam { learning_rate, betas, eps, weight_decay } => {
+                OptimizerOverride::adam(OptimizerKind::Adam, learning_rate, betas, eps, weight_decay)
+            }
+            OptimizerConfig::AdamW { learning_rate, betas, eps, weight_decay } => {
+                OptimizerOverride::adam(OptimizerKind::AdamW, learning_rate, betas, eps, weight_decay)
+            }
+        };
+        let scheduler = train.scheduler.map(|scheduler| SchedulerOverride {
+            step_size: Some(scheduler.step_size),
+            gamma: Some(scheduler.gamma),
+            minimum_learning_rate: Some(scheduler.minimum_learning_rate),
+            unit: Some(scheduler.unit),
+        });
+        Self {
+            batch_size: Some(train.batch_size),
+            test_batch_size: Some(train.test_batch_size),
+            drop_last: Some(train.drop_last),
+            optimizer: Some(optimizer),
+            scheduler,
+        }
+    }
+}
+
+impl OptimizerOverride {
+    fn adam(kind: OptimizerKind, learning_rate: f64, betas: [f64; 2], eps: f64, weight_decay: f64) -> Self {
+        Self {
+            kind: Some(kind),
+            learning_rate: Some(learning_rate),
+            momentum: None,
+            weight_decay: Some(weight_decay),
+            nesterov: None,
+            betas: Some(betas),
+            eps: Some(eps),
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! An experiment as text in our format, with every default written out.
+
+use super::{
+    super::{DatasetConfig, Experiment, Setting, Task},
+    DatasetFile, ExperimentFile, Kind, TaskFile,
+    roles::{RolesFile, TrainOverride},
+};
+
+/// The experiment as YAML: every setting, defaults included. Reading it again gives the same experiment.
+#[must_use]
+pub fn to_yaml(experiment: &Experiment) -> String {
+    let file = ExperimentFile {
+        name: experiment.name.clone(),
+        seeds: experiment.seeds.clone(),
+        tasks: experiment.tasks.iter().map(task_file).collect(),
+        stream: experiment.stream.clone(),
+    };
+    serde_saphyr::to_string(&file).expect("strings as keys and finite numbers can always be written")
+}
+
+fn task_file(task: &Task) -> TaskFile {
+    let other = task.train_other_role.as_ref().map(TrainOverride::from);
+    let (kind, federated, distributed, roles) = match &task.setting {
+        Setting::Federated(config) => (Kind::Federated, Some(config.clone()), None, RolesFile { master: other, worker: None }),
+        Setting::Distributed(config) => (Kind::Distributed, None, Some(config.clone()), RolesFile { master: None, worker: other }),
+    };
+    TaskFile {
+        name: Some(task.name.clone()),
+        kind,
+        network: task.network.clone(),
+        dataset: match &task.dataset {
+            DatasetConfig { name, path: None } => DatasetFile::Name(*name),
+            config => DatasetFile::Full(config.clone()),
+        },
+        loss: task.loss,
+        train: task.train.clone(),
+        roles: task.train_other_role.is_some().then_some(roles),
+        federated,
+        distributed,
+        checkpoint_every: task.checkpoint_every,
+        threads: task.threads,
+        resources: task.resources.clone(),
+        class_probability: task.class_probability,
+        priorities: task.priorities.clone(),
+    }
+}

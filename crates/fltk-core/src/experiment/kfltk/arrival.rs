@@ -1,0 +1,220 @@
+//! The arrival JSON of the main era: `trainTasks` with job classes, camelCase.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{
+    super::{
+        DatasetName, NetName, PodResources, Priority,
+        report::Problem,
+        schema, shape,
+        tree::{Node, Value},
+    },
+    lower::{self, Job},
+    sampler::DataSampler,
+    training::Hyper,
+};
+
+#[derive(Deserialize, JsonSchema)]
+#[schemars(title = "KFLTK arrival file")]
+#[serde(rename_all = "camelCase")]
+struct ArrivalFile {
+    /// Kinds of jobs that arrive.
+    #[expect(dead_code, reason = "read one by one")]
+    #[schemars(length(min = 1, max = 1000))]
+    train_tasks: Vec<JobDescription>,
+}
+
+/// A kind of job that arrives.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct JobDescription {
+    /// `federated` or `distributed`.
+    #[serde(rename = "type")]
+    pub kind: ExperimentType,
+    /// Job classes.
+    #[expect(dead_code, reason = "read one by one")]
+    #[schemars(length(min = 1, max = 1000))]
+    job_class_parameters: Vec<JobClass>,
+    /// Mean gap between two arrivals, in minutes.
+    #[schemars(range(min = 0.0, max = 5_256_000.0))]
+    pub lambda: Option<f64>,
+    pub preempt_jobs: Option<bool>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum ExperimentType {
+    Federated,
+    Distributed,
+}
+
+/// What one job trains, and how.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct JobClass {
+    /// Net, data set and loss.
+    pub network_configuration: NetworkSection,
+    /// Parallelism and resources.
+    pub system_parameters: System,
+    /// Hyper-parameters by role.
+    #[expect(dead_code, reason = "read from the tree, where roles are merged")]
+    hyper_parameters: HyperSection,
+    /// Federated learning.
+    pub learning_parameters: Option<Learning>,
+    /// How often the class is drawn, relative to the others.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub class_probability: Option<f64>,
+    #[schemars(length(max = 100))]
+    pub priorities: Option<Vec<Priority>>,
+    #[expect(dead_code, reason = "checked, never used")]
+    #[schemars(extend("x-no-effect" = "KFLTK never read it"))]
+    experiment_configuration: Option<serde_json::Value>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct NetworkSection {
+    /// The net.
+    pub network: NetName,
+    /// The data set.
+    pub dataset: DatasetName,
+    #[schemars(extend("enum" = [
+        "CrossEntropyLoss", "NLLLoss", "MultiMarginLoss", "L1Loss", "MSELoss", "HuberLoss", "SmoothL1Loss", "PoissonNLLLoss",
+        "GaussianNLLLoss", "KLDivLoss", "CTCLoss", "BCELoss", "BCEWithLogitsLoss", "SoftMarginLoss", "MultiLabelMarginLoss",
+        "MultiLabelSoftMarginLoss", "MarginRankingLoss", "CosineEmbeddingLoss", "TripletMarginLoss", "TripletMarginWithDistanceLoss"
+    ]))]
+    pub loss_function: Option<String>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct System {
+    /// Ranks of a distributed job; clients of a federated one.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub data_parallelism: u32,
+    /// Resources by role.
+    pub configurations: Configurations,
+}
+
+#[derive(Deserialize, JsonSchema)]
+pub(super) struct Configurations {
+    pub default: Option<PodResources>,
+    #[serde(rename = "Master")]
+    pub master: Option<PodResources>,
+    #[serde(rename = "Worker")]
+    pub worker: Option<PodResources>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[expect(dead_code, reason = "read from the tree, where roles are merged")]
+struct HyperSection {
+    /// Hyper-parameters of every role.
+    default: Hyper,
+    configurations: Option<HyperConfigurations>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[expect(dead_code, reason = "read from the tree, where roles are merged")]
+struct HyperConfigurations {
+    #[serde(rename = "Master")]
+    master: Option<Hyper>,
+    #[serde(rename = "Worker")]
+    worker: Option<Hyper>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Learning {
+    pub cuda: Option<bool>,
+    /// Rounds of local training and aggregation.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub rounds: Option<u32>,
+    /// Local epochs in a round.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub epochs_per_round: Option<u32>,
+    /// Clients in a round.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub clients_per_round: Option<u32>,
+    pub aggregation: Option<Aggregation>,
+    pub data_sampler: Option<DataSampler>,
+    #[expect(dead_code, reason = "checked, never used")]
+    #[schemars(extend("x-no-effect" = "KFLTK read it from `hyperParameters`"))]
+    total_epochs: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub(super) enum Aggregation {
+    FedAvg,
+    Sum,
+    Avg,
+}
+
+pub(super) fn check_shape(root: &mut Node, problems: &mut Vec<Problem>) {
+    unquote_sampler_values(root);
+    let schema = schema::generate::<ArrivalFile>();
+    shape::check(&schema, &schema, root, "arrival file", problems);
+}
+
+/// The jobs of the file, as far as they can be made out.
+pub(super) fn read(root: &Node, problems: &mut Vec<Problem>) -> Option<Vec<Job>> {
+    let Value::List(items) = &root.get("trainTasks")?.value else { return None };
+    let jobs: Vec<Option<Job>> = items.iter().enumerate().map(|(index, node)| read_job(node, index, problems)).collect();
+    jobs.into_iter().collect()
+}
+
+fn read_job(node: &Node, index: usize, problems: &mut Vec<Problem>) -> Option<Job> {
+    let mut json = node.to_json();
+    json["jobClassParameters"] = serde_json::Value::Array(Vec::new());
+    let job: JobDescription = serde_json::from_value(json).ok()?;
+    let Value::List(classes) = &node.get("jobClassParameters")?.value else { return None };
+    let mut tasks = Vec::new();
+    let mut all_read = true;
+    for (position, class_node) in classes.iter().enumerate() {
+        match lower::read_class(class_node, job.kind, lower::task_name(index, position), problems) {
+            Some(task) => tasks.push((task, lower::head(class_node))),
+            None => all_read = false,
+        }
+    }
+    all_read.then(|| lower::job(index, tasks, job.lambda, job.preempt_jobs))
+}
+
+/// `qValue` was declared a text and used as a number: both are found in files.
+fn unquote_sampler_values(node: &mut Node) {
+    match &mut node.value {
+        Value::Map(entries) => {
+            for entry in entries {
+                if entry.key == "qValue" {
+                    unquote(&mut entry.node);
+                } else {
+                    unquote_sampler_values(&mut entry.node);
+                }
+            }
+        }
+        Value::List(items) => items.iter_mut().for_each(unquote_sampler_values),
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) => {}
+    }
+}
+
+/// Turns a text that is a number into the number.
+pub(super) fn unquote(node: &mut Node) {
+    if let Value::Text(text) = &node.value {
+        let value = super::super::tree::plain(text);
+        if matches!(value, Value::Int(_) | Value::Float(_)) {
+            node.value = value;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::losses::LOSSES, *};
+
+    #[test]
+    fn the_schema_knows_every_loss() {
+        let schema = schema::generate::<ArrivalFile>();
+        let names = schema["$defs"]["NetworkSection"]["properties"]["lossFunction"]["enum"].as_array().expect("a list");
+        assert_eq!(names.len(), LOSSES.len());
+        assert!(LOSSES.iter().all(|(name, _)| names.contains(&(*name).into())));
+    }
+}

@@ -1,0 +1,216 @@
+//! From a job class of KFLTK to a task of ours.
+
+use super::{
+    super::{
+        ArrivalGroup, DatasetConfig, DatasetName, DistributedConfig, Duration, FederatedConfig, LossName, NetworkConfig, PartitionConfig,
+        Resources, SelectionConfig, Setting, StrategyConfig, Task,
+        check::check_task,
+        places::Places,
+        report::{Problem, Severity},
+        schema::default_of,
+        source::Span,
+        tree::{Entry, Node, NullMeans, Value, merge},
+    },
+    arrival::{Aggregation, ExperimentType, JobClass, Learning, System},
+    losses, sampler, training,
+};
+
+/// A kind of job: its tasks, with the place of each, and how they arrive.
+pub(super) struct Job {
+    pub group: ArrivalGroup,
+    pub tasks: Vec<(Task, Span)>,
+}
+
+/// KFLTK's names of our settings, within a job class.
+const NAMES: [(&str, &str); 12] = [
+    ("name", "networkConfiguration.network"),
+    ("network", "networkConfiguration.network"),
+    ("dataset", "networkConfiguration.dataset"),
+    ("train.optimizer.betas", "hyperParameters.default.optimizerConfig.betas"),
+    ("train.scheduler.minimum_learning_rate", "hyperParameters.default.schedulerConfig.minimumLearningRate"),
+    ("federated.clients", "systemParameters.dataParallelism"),
+    ("federated.clients_per_round", "learningParameters.clientsPerRound"),
+    ("federated.partition.type", "learningParameters.dataSampler.type"),
+    ("federated.partition.limit", "learningParameters.dataSampler.qValue"),
+    ("federated.partition.n", "learningParameters.dataSampler.qValue"),
+    ("distributed.data_parallelism", "systemParameters.dataParallelism"),
+    ("roles", "hyperParameters.configurations"),
+];
+
+/// KFLTK's name of job `job`, with the number of its class.
+pub(super) fn task_name(job: usize, class: usize) -> String {
+    format!("train_job_{job}_{class}")
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the schema bounds it to ten years")]
+pub(super) fn job(index: usize, tasks: Vec<(Task, Span)>, lambda_minutes: Option<f64>, preempt: Option<bool>) -> Job {
+    let group = ArrivalGroup {
+        name: format!("train_job_{index}"),
+        tasks: tasks.iter().map(|(task, _)| task.name.clone()).collect(),
+        mean_gap: lambda_minutes.map(|minutes| Duration::from_millis((minutes * 60_000.0).round() as u64)),
+        preempt: preempt.unwrap_or(false),
+    };
+    Job { group, tasks }
+}
+
+/// The first key of a block.
+pub(super) fn head(node: &Node) -> Span {
+    match &node.value {
+        Value::Map(entries) => entries.first().map_or(node.span, |entry| entry.key_span),
+        _ => node.span,
+    }
+}
+
+/// The task of a job class, as far as it can be made out.
+pub(super) fn read_class(node: &Node, kind: ExperimentType, name: String, problems: &mut Vec<Problem>) -> Option<Task> {
+    let class: JobClass = serde_json::from_value(node.to_json()).ok()?;
+    let federated = kind == ExperimentType::Federated;
+    let hyper = node.entry("hyperParameters")?;
+    let base = hyper.node.get("default")?;
+    let base_span = hyper.node.entry("default").map_or(hyper.key_span, |entry| entry.key_span);
+    let role = |role: &str| match hyper.node.get("configurations").and_then(|roles| roles.get(role)) {
+        Some(over) => merge(base, over, NullMeans::Unchanged),
+        None => base.clone(),
+    };
+    let (primary, other) = if federated { (role("Worker"), role("Master")) } else { (role("Master"), role("Worker")) };
+    let trained = training::train(&primary, base_span, federated, problems);
+    let other = if other == primary { None } else { training::train(&other, base_span, federated, problems).map(|(train, _, _)| train) };
+    let loss_span = node.get("networkConfiguration").and_then(|network| network.get("lossFunction")).map_or(node.span, |loss| loss.span);
+    let loss = losses::loss(class.network_configuration.loss_function.as_deref(), loss_span, problems);
+    let resources = resources(&class.system_parameters, node, problems);
+    let setting = match (&trained, federated) {
+        (Some((_, _, hyper)), false) => Some(distributed(&class, hyper.total_epochs, base_span, problems)),
+        (trained, true) => {
+            let strategy = trained.as_ref().and_then(|(_, strategy, _)| strategy.clone());
+            federated_setting(&class, strategy, node, problems)
+        }
+        (None, false) => None,
+    };
+    note_differences(&class, kind, &primary, node, problems);
+    // What was refused above goes on with a plain value, so that what else is wrong shows too.
+    let (train, _, _) = trained?;
+    let task = Task {
+        name,
+        network: NetworkConfig::Named(class.network_configuration.network),
+        dataset: DatasetConfig { name: class.network_configuration.dataset, path: None },
+        loss: loss.unwrap_or(LossName::CrossEntropyLoss),
+        train_other_role: other.filter(|other| *other != train),
+        train,
+        checkpoint_every: default_of("task", "checkpoint_every")?,
+        threads: default_of("task", "threads")?,
+        setting: setting?,
+        resources,
+        class_probability: class.class_probability,
+        priorities: class.priorities.unwrap_or_default(),
+    };
+    let view = with_default(node, primary);
+    check_task(&task, &Places { root: &view, whole: head(node), names: &NAMES }, problems);
+    Some(task)
+}
+
+/// The class with `primary` as its default hyper-parameters, so that places are those of what is used.
+fn with_default(node: &Node, primary: Node) -> Node {
+    let mut view = node.clone();
+    if let Value::Map(entries) = &mut view.value
+        && let Some(Entry { node: Node { value: Value::Map(hyper), .. }, .. }) =
+            entries.iter_mut().find(|entry| entry.key == "hyperParameters")
+        && let Some(default) = hyper.iter_mut().find(|entry| entry.key == "default")
+    {
+        default.node = primary;
+    }
+    view
+}
+
+/// Resources are picked whole: those of the role, else the default's.
+fn resources(system: &System, node: &Node, problems: &mut Vec<Problem>) -> Option<Resources> {
+    let configurations = &system.configurations;
+    let master = configurations.master.clone().or_else(|| configurations.default.clone());
+    let worker = configurations.worker.clone().or_else(|| configurations.default.clone());
+    for (role, resources) in [("Master", &master), ("Worker", &worker)] {
+        if resources.is_none() {
+            let span =
+                node.get("systemParameters").and_then(|system| system.entry("configurations")).map_or(head(node), |entry| entry.key_span);
+            let problem = Problem::error(span, format!("there are no resources for the role `{role}`"));
+            problems.push(problem.hint(format!("add `\"{role}\"`, or `\"default\"` for every role")));
+        }
+    }
+    Some(Resources { master: master?, worker: worker? })
+}
+
+fn distributed(class: &JobClass, total_epochs: Option<u32>, span: Span, problems: &mut Vec<Problem>) -> Setting {
+    if total_epochs.is_none() {
+        problems.push(Problem::error(span, "the hyper-parameters have no `totalEpochs`").hint("a distributed job needs it"));
+    }
+    Setting::Distributed(DistributedConfig {
+        epochs: total_epochs.unwrap_or(1),
+        data_parallelism: class.system_parameters.data_parallelism,
+    })
+}
+
+fn federated_setting(class: &JobClass, strategy: Option<StrategyConfig>, node: &Node, problems: &mut Vec<Problem>) -> Option<Setting> {
+    let (Some(learning), Some(entry)) = (&class.learning_parameters, node.entry("learningParameters")) else {
+        let problem = Problem::error(head(node), "a federated job needs `learningParameters`");
+        problems.push(problem.hint("add `\"learningParameters\"` with `rounds`, `epochsPerRound` and `clientsPerRound`"));
+        return None;
+    };
+    for (key, given) in [("rounds", learning.rounds.is_some()), ("clientsPerRound", learning.clients_per_round.is_some())] {
+        if !given {
+            problems.push(Problem::error(entry.key_span, format!("`learningParameters` has no `{key}`")).hint("a federated job needs it"));
+        }
+    }
+    let partition = sampler::partition(learning.data_sampler.as_ref(), entry.node.get("dataSampler"), problems);
+    let strategy = aggregate(learning, strategy, &entry.node, problems);
+    Some(Setting::Federated(FederatedConfig {
+        clients: class.system_parameters.data_parallelism,
+        clients_per_round: learning.clients_per_round.unwrap_or(1),
+        rounds: learning.rounds.unwrap_or(1),
+        epochs_per_round: learning.epochs_per_round.or_else(|| default_of("federated", "epochs_per_round"))?,
+        partition: partition.unwrap_or(PartitionConfig::Uniform {}),
+        selection: SelectionConfig::Random {},
+        strategy,
+        evaluate_every: default_of("federated", "evaluate_every")?,
+    }))
+}
+
+fn aggregate(learning: &Learning, strategy: Option<StrategyConfig>, node: &Node, problems: &mut Vec<Problem>) -> StrategyConfig {
+    let reason = match learning.aggregation {
+        None | Some(Aggregation::FedAvg) => return strategy.unwrap_or(StrategyConfig::FedAvg {}),
+        Some(Aggregation::Sum) => "`Sum` was a stub in KFLTK that failed in the first round",
+        Some(Aggregation::Avg) => "`Avg` was a stub in KFLTK that failed in the first round",
+    };
+    let span = node.get("aggregation").map_or(node.span, |node| node.span);
+    problems.push(Problem::error(span, reason).hint("use `FedAvg`, the average weighted by samples"));
+    StrategyConfig::FedAvg {}
+}
+
+/// Where fltk does what the file says, and KFLTK didn't.
+fn note_differences(class: &JobClass, kind: ExperimentType, hyper: &Node, node: &Node, problems: &mut Vec<Problem>) {
+    let mut note = |severity, span: Option<Span>, message: &str, hint: &str| {
+        problems.push(Problem::new(severity, span, message).hint(hint));
+    };
+    let at = |block: &str, key: &str| node.get(block).and_then(|block| block.get(key)).map(|node| node.span);
+    if kind == ExperimentType::Distributed && class.network_configuration.dataset == DatasetName::Mnist {
+        let hint = "for what KFLTK did, write `fashion-mnist`";
+        note(
+            Severity::Warning,
+            at("networkConfiguration", "dataset"),
+            "this is MNIST; KFLTK's distributed jobs read Fashion-MNIST here",
+            hint,
+        );
+    }
+    if kind == ExperimentType::Distributed && class.learning_parameters.as_ref().is_some_and(|learning| learning.rounds.is_some()) {
+        let hint = "the job's `type` is `distributed`; make it `federated` if rounds are meant";
+        note(Severity::Warning, at("learningParameters", "rounds"), "a distributed job has no rounds", hint);
+    }
+    if class.learning_parameters.as_ref().is_some_and(|learning| learning.cuda == Some(true)) {
+        let hint = "set it to `false`";
+        note(Severity::Warning, at("learningParameters", "cuda"), "`cuda` is asked for, and fltk computes on the CPU", hint);
+    }
+    if kind == ExperimentType::Federated
+        && let Some(scheduler) = hyper.entry("schedulerConfig").filter(|entry| matches!(entry.node.value, Value::Map(_)))
+    {
+        let hint = "remove it for what KFLTK did, or use `unit: round` in fltk's own format";
+        let message = "the schedule counts a client's local epochs; KFLTK never stepped it in federated jobs";
+        note(Severity::Note, Some(scheduler.key_span), message, hint);
+    }
+}

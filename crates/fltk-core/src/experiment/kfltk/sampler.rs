@@ -1,0 +1,97 @@
+//! KFLTK's data samplers, which are partitions here.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::super::{
+    PartitionConfig,
+    report::Problem,
+    source::{Span, quote},
+    tree::Node,
+};
+
+/// How a federated training set is divided.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct DataSampler {
+    /// The sampler.
+    #[serde(rename = "type")]
+    kind: SamplerName,
+    /// The sampler's one parameter: `q`, labels per client, or alpha.
+    q_value: Option<f64>,
+    #[expect(dead_code, reason = "checked, never used")]
+    #[schemars(extend("x-no-effect" = "fltk derives the partition from the experiment's seeds"))]
+    seed: Option<i64>,
+    #[expect(dead_code, reason = "checked, never used")]
+    #[schemars(extend("x-no-effect" = "fltk always shuffles"))]
+    shuffle: Option<bool>,
+}
+
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+enum SamplerName {
+    #[serde(rename = "uniform")]
+    Uniform,
+    #[serde(rename = "q sampler")]
+    QSampler,
+    #[serde(rename = "limit labels")]
+    LimitLabels,
+    #[serde(rename = "limit labels flex")]
+    LimitLabelsFlex,
+    #[serde(rename = "n labels")]
+    NLabels,
+    #[serde(rename = "dirichlet")]
+    Dirichlet,
+    #[serde(rename = "limit labels q")]
+    LimitLabelsQ,
+    #[serde(rename = "emd sampler")]
+    Emd,
+}
+
+/// The partition of `sampler`, whose node is `node`; uniform without one, as in KFLTK.
+pub(super) fn partition(sampler: Option<&DataSampler>, node: Option<&Node>, problems: &mut Vec<Problem>) -> Option<PartitionConfig> {
+    let (Some(sampler), Some(node)) = (sampler, node) else { return Some(PartitionConfig::Uniform {}) };
+    let kind_span = node.get("type").map_or(node.span, |kind| kind.span);
+    let span = node.get("qValue").map_or(kind_span, |value| value.span);
+    Some(match sampler.kind {
+        SamplerName::Uniform => PartitionConfig::Uniform {},
+        SamplerName::LimitLabelsFlex => PartitionConfig::LimitLabelsFlex {},
+        SamplerName::QSampler => {
+            let q = sampler.q_value.unwrap_or(0.5);
+            if !(0.0..=1.0).contains(&q) {
+                problems.push(Problem::error(span, format!("`qValue` of `q sampler` is a probability, not `{q}`")).hint("in 0..1"));
+            }
+            PartitionConfig::QSampler { q }
+        }
+        SamplerName::LimitLabels => PartitionConfig::LimitLabels { limit: labels("limit labels", sampler.q_value, span, problems)? },
+        SamplerName::NLabels => PartitionConfig::NLabels { n: labels("n labels", sampler.q_value, span, problems)? },
+        SamplerName::Dirichlet => {
+            let alpha = sampler.q_value.unwrap_or(0.5);
+            if alpha <= 0.0 {
+                problems.push(Problem::error(span, format!("`qValue` of `dirichlet` is alpha, and must be above 0, not `{alpha}`")));
+            }
+            PartitionConfig::Dirichlet { alpha, min_samples: 1 }
+        }
+        SamplerName::LimitLabelsQ => return unimplemented_there("limit labels q", "limit labels", kind_span, problems),
+        SamplerName::Emd => return unimplemented_there("emd sampler", "dirichlet", kind_span, problems),
+    })
+}
+
+/// `qValue` as a number of labels per client.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number in range, as just checked")]
+fn labels(kind: &str, value: Option<f64>, span: Span, problems: &mut Vec<Problem>) -> Option<u32> {
+    /// KFLTK's default.
+    const LABELS_DEFAULT: f64 = 5.0;
+    let value = value.unwrap_or(LABELS_DEFAULT);
+    if value.fract() == 0.0 && (1.0..=f64::from(u32::MAX)).contains(&value) {
+        return Some(value as u32);
+    }
+    let message = format!("`qValue` of {} is the number of labels of a client, not `{value}`", quote(kind));
+    problems.push(Problem::error(span, message).hint("a whole number of at least 1"));
+    None
+}
+
+fn unimplemented_there<T>(kind: &str, instead: &str, span: Span, problems: &mut Vec<Problem>) -> Option<T> {
+    let message = format!("{} was declared in KFLTK and never implemented: it divided uniformly", quote(kind));
+    problems.push(Problem::error(span, message).hint(format!("say what is meant: `uniform`, or perhaps {}", quote(instead))));
+    None
+}

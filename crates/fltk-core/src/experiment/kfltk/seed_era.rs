@@ -1,0 +1,294 @@
+//! The arrival JSON of the seed era (2021): a bare list, numbers as texts, names in capitals, distributed jobs only.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{
+    super::{
+        DatasetConfig, DatasetName, DistributedConfig, LossName, NetName, NetworkConfig, OptimizerConfig, PodResources, Priority, Quantity,
+        Resources, ScheduleUnit, SchedulerConfig, Setting, Task, TrainConfig,
+        check::check_task,
+        places::Places,
+        report::{Problem, Severity},
+        schema::{self, default_of},
+        shape,
+        tree::{Node, Value},
+    },
+    arrival::unquote,
+    lower::{self, Job},
+};
+
+/// The seed era's constant schedule.
+const SCHEDULER: SchedulerConfig = SchedulerConfig { step_size: 50, gamma: 0.5, minimum_learning_rate: 1e-10, unit: ScheduleUnit::Epoch };
+/// The momentum of what the seed era called `ADAM`, and of the SGD it was.
+const MOMENTUM: f64 = 0.9;
+/// Keys whose values are names.
+const NAMES: [&str; 4] = ["network", "dataset", "lossFunction", "optimizer"];
+/// Keys whose numbers are written as texts.
+const NUMBERS: [&str; 10] = [
+    "dataParallelism",
+    "batchSize",
+    "testBatchSize",
+    "maxEpoch",
+    "learningRate",
+    "learningrateDecay",
+    "lambda",
+    "classProbability",
+    "priority",
+    "probability",
+];
+
+/// The file: a list of these.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct JobDescription {
+    #[expect(dead_code, reason = "checked, never used")]
+    #[serde(rename = "type")]
+    kind: Option<Kind>,
+    /// Job classes.
+    #[expect(dead_code, reason = "read one by one")]
+    #[schemars(length(min = 1, max = 1000))]
+    job_class_parameters: Vec<JobClass>,
+    /// Mean gap between two arrivals, in minutes.
+    #[schemars(range(min = 0.0, max = 5_256_000.0))]
+    lambda: Option<f64>,
+    preempt_jobs: Option<bool>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Distributed,
+}
+
+/// What one job trains, and how.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct JobClass {
+    /// Net and data set.
+    network_configuration: NetworkSection,
+    /// Parallelism and resources.
+    system_parameters: System,
+    /// Hyper-parameters.
+    hyper_parameters: Hyper,
+    /// How often the class is drawn, relative to the others.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    class_probability: Option<f64>,
+    #[schemars(length(max = 100))]
+    priorities: Option<Vec<Priority>>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct NetworkSection {
+    /// The net, in capitals.
+    network: NetworkName,
+    /// The data set, in capitals.
+    dataset: Dataset,
+    #[expect(dead_code, reason = "there is only one")]
+    loss_function: Option<Loss>,
+}
+
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+enum NetworkName {
+    #[serde(rename = "CIFAR100RESNET")]
+    Cifar100ResNet,
+    #[serde(rename = "CIFAR100VGG")]
+    Cifar100VGG,
+    #[serde(rename = "CIFAR10CNN")]
+    Cifar10CNN,
+    #[serde(rename = "CIFAR10RESNET")]
+    Cifar10ResNet,
+    #[serde(rename = "FASHIONMNISTCNN")]
+    FashionMNISTCNN,
+    #[serde(rename = "FASHIONMNISTRESNET")]
+    FashionMNISTResNet,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+enum Dataset {
+    #[serde(rename = "CIFAR10")]
+    Cifar10,
+    #[serde(rename = "CIFAR100")]
+    Cifar100,
+    #[serde(rename = "FASHIONMNIST")]
+    FashionMnist,
+    #[serde(rename = "MNIST")]
+    Mnist,
+}
+
+#[derive(Deserialize, JsonSchema)]
+enum Loss {
+    #[serde(rename = "CROSSENTROPY")]
+    CrossEntropy,
+}
+
+#[derive(Deserialize, JsonSchema)]
+enum Optimizer {
+    #[serde(rename = "ADAM")]
+    Adam,
+    #[serde(rename = "SGD")]
+    Sgd,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct System {
+    /// Ranks.
+    #[schemars(range(min = 1, max = 10_000))]
+    data_parallelism: u32,
+    /// CPU cores of every pod.
+    executor_cores: Quantity,
+    /// Memory of every pod.
+    executor_memory: Quantity,
+    #[expect(dead_code, reason = "checked, never used")]
+    #[schemars(extend("x-no-effect" = "every job trains"))]
+    action: Option<String>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct Hyper {
+    /// Samples per step.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    batch_size: u32,
+    /// Passes over the training set.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    max_epoch: u32,
+    /// Step size.
+    #[schemars(extend("exclusiveMinimum" = 0.0))]
+    learning_rate: f64,
+    #[expect(dead_code, reason = "checked, never used")]
+    #[serde(rename = "learningrateDecay")]
+    #[schemars(extend("x-no-effect" = "no trainer of KFLTK used it"))]
+    learning_rate_decay: Option<f64>,
+    /// `ADAM`, which was SGD.
+    optimizer: Option<Optimizer>,
+}
+
+pub(super) fn check_shape(root: &mut Node, problems: &mut Vec<Problem>) {
+    normalize(root);
+    let schema = schema::generate::<Vec<JobDescription>>();
+    shape::check(&schema, &schema, root, "arrival file", problems);
+}
+
+/// The jobs of the file, as far as they can be made out.
+pub(super) fn read(root: &Node, problems: &mut Vec<Problem>) -> Option<Vec<Job>> {
+    let Value::List(items) = &root.value else { return None };
+    if items.is_empty() {
+        problems.push(Problem::error(root.span, "the list of jobs is empty"));
+    }
+    let jobs: Vec<Option<Job>> = items.iter().enumerate().map(|(index, node)| read_job(node, index, problems)).collect();
+    jobs.into_iter().collect()
+}
+
+fn read_job(node: &Node, index: usize, problems: &mut Vec<Problem>) -> Option<Job> {
+    let mut json = node.to_json();
+    json["jobClassParameters"] = serde_json::Value::Array(Vec::new());
+    let job: JobDescription = serde_json::from_value(json).ok()?;
+    let Value::List(classes) = &node.get("jobClassParameters")?.value else { return None };
+    let mut tasks = Vec::new();
+    for (position, class) in classes.iter().enumerate() {
+        tasks.push((read_class(class, lower::task_name(index, position), problems)?, lower::head(class)));
+    }
+    Some(lower::job(index, tasks, job.lambda, job.preempt_jobs))
+}
+
+fn read_class(node: &Node, name: String, problems: &mut Vec<Problem>) -> Option<Task> {
+    let class: JobClass = serde_json::from_value(node.to_json()).ok()?;
+    let network = match class.network_configuration.network {
+        NetworkName::Cifar100ResNet => NetName::Cifar100ResNet,
+        NetworkName::Cifar100VGG => NetName::Cifar100VGG,
+        NetworkName::Cifar10CNN => NetName::Cifar10CNN,
+        NetworkName::Cifar10ResNet => NetName::Cifar10ResNet,
+        NetworkName::FashionMNISTCNN => NetName::FashionMNISTCNN,
+        NetworkName::FashionMNISTResNet => NetName::FashionMNISTResNet,
+    };
+    let dataset = match class.network_configuration.dataset {
+        Dataset::Cifar10 => DatasetName::Cifar10,
+        Dataset::Cifar100 => DatasetName::Cifar100,
+        Dataset::FashionMnist => DatasetName::FashionMnist,
+        Dataset::Mnist => DatasetName::Mnist,
+    };
+    warn(&class, node, problems);
+    let pod = PodResources { cores: class.system_parameters.executor_cores, memory: class.system_parameters.executor_memory };
+    let task = Task {
+        name,
+        network: NetworkConfig::Named(network),
+        dataset: DatasetConfig { name: dataset, path: None },
+        loss: LossName::CrossEntropyLoss,
+        train: TrainConfig {
+            batch_size: class.hyper_parameters.batch_size,
+            test_batch_size: default_of("train", "test_batch_size")?,
+            drop_last: default_of("train", "drop_last")?,
+            optimizer: OptimizerConfig::SGD {
+                learning_rate: class.hyper_parameters.learning_rate,
+                momentum: MOMENTUM,
+                weight_decay: 0.0,
+                nesterov: false,
+            },
+            scheduler: Some(SCHEDULER),
+        },
+        train_other_role: None,
+        checkpoint_every: default_of("task", "checkpoint_every")?,
+        threads: default_of("task", "threads")?,
+        setting: Setting::Distributed(DistributedConfig {
+            epochs: class.hyper_parameters.max_epoch,
+            data_parallelism: class.system_parameters.data_parallelism,
+        }),
+        resources: Some(Resources { master: pod.clone(), worker: pod }),
+        class_probability: class.class_probability,
+        priorities: class.priorities.unwrap_or_default(),
+    };
+    let names = [
+        ("network", "networkConfiguration.network"),
+        ("dataset", "networkConfiguration.dataset"),
+        ("distributed.data_parallelism", "systemParameters.dataParallelism"),
+    ];
+    check_task(&task, &Places { root: node, whole: lower::head(node), names: &names }, problems);
+    Some(task)
+}
+
+/// Where names meant something else than they say.
+fn warn(class: &JobClass, node: &Node, problems: &mut Vec<Problem>) {
+    let at = |block: &str, key: &str| node.get(block).and_then(|block| block.get(key)).map(|node| node.span);
+    if matches!(class.hyper_parameters.optimizer, Some(Optimizer::Adam)) {
+        let message = "`ADAM` was SGD with momentum 0.9 in the seed era, and is read as that";
+        let problem = Problem::new(Severity::Warning, at("hyperParameters", "optimizer"), message);
+        problems.push(problem.hint("for Adam itself, convert the file and set `optimizer: { type: Adam, ... }`"));
+    }
+    if class.network_configuration.dataset == Dataset::Mnist {
+        let message = "this is MNIST; KFLTK's distributed jobs read Fashion-MNIST here";
+        let problem = Problem::new(Severity::Warning, at("networkConfiguration", "dataset"), message);
+        problems.push(problem.hint("for what KFLTK did, write `FASHIONMNIST`"));
+    }
+}
+
+/// Numbers out of their quotes; names, whose case didn't matter, in capitals.
+fn normalize(node: &mut Node) {
+    match &mut node.value {
+        Value::Map(entries) => {
+            for entry in entries {
+                if NUMBERS.contains(&entry.key.as_str()) {
+                    unquote(&mut entry.node);
+                }
+                if NAMES.contains(&entry.key.as_str())
+                    && let Value::Text(text) = &mut entry.node.value
+                {
+                    *text = text.to_ascii_uppercase().replace('-', "");
+                }
+                if entry.key == "preemptJobs" {
+                    unquote(&mut entry.node);
+                    entry.node.value = match entry.node.value {
+                        Value::Int(0) => Value::Bool(false),
+                        Value::Int(1) => Value::Bool(true),
+                        ref other => other.clone(),
+                    };
+                }
+                normalize(&mut entry.node);
+            }
+        }
+        Value::List(items) => items.iter_mut().for_each(normalize),
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) => {}
+    }
+}

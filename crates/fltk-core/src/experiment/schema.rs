@@ -1,0 +1,177 @@
+//! JSON Schemas: the one description of each format, which checks files, fills in defaults and is published for editors.
+
+use std::sync::LazyLock;
+
+use schemars::{JsonSchema, generate::SchemaSettings};
+use serde_json::{Map, Value as Json};
+
+use super::{file::ExperimentFile, tree};
+
+/// All defaults of our format, with their documentation.
+const DEFAULTS: &str = include_str!("defaults.yaml");
+
+static EXPERIMENT: LazyLock<Json> = LazyLock::new(|| {
+    let mut schema = generate::<ExperimentFile>();
+    if let Ok(defaults) = tree::read(DEFAULTS, 0, &mut Vec::new()) {
+        apply_defaults(&mut schema, &defaults.to_json());
+    }
+    schema
+});
+
+/// The JSON Schema (draft 2020-12) of our experiment files, with all defaults. Editors complete and check files with it.
+#[must_use]
+pub fn json_schema() -> Json {
+    EXPERIMENT.clone()
+}
+
+pub(crate) fn experiment() -> &'static Json {
+    &EXPERIMENT
+}
+
+/// The default of `block.key` in our format.
+pub(crate) fn default_of<T: serde::de::DeserializeOwned>(block: &str, key: &str) -> Option<T> {
+    let default = EXPERIMENT.get("$defs")?.get(block)?.get("properties")?.get(key)?.get("default")?;
+    serde_json::from_value(default.clone()).ok()
+}
+
+/// The schema of `T`; every object is closed.
+pub(crate) fn generate<T: JsonSchema>() -> Json {
+    let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>().to_value();
+    close_objects(&mut schema);
+    schema
+}
+
+/// The definition that `schema` refers to, or itself.
+pub(crate) fn resolve<'a>(root: &'a Json, schema: &'a Json) -> &'a Json {
+    let name = schema.get("$ref").and_then(Json::as_str).and_then(|reference| reference.strip_prefix("#/$defs/"));
+    name.and_then(|name| root.get("$defs")?.get(name)).unwrap_or(schema)
+}
+
+/// The alternatives of a union.
+pub(crate) fn alternatives(schema: &Json) -> Option<&Vec<Json>> {
+    schema.get("oneOf").or_else(|| schema.get("anyOf")).and_then(Json::as_array)
+}
+
+/// The property that tells the alternatives of a union of objects apart, such as `type`.
+pub(crate) fn tag_of<'a>(root: &'a Json, alternatives: &'a [Json]) -> Option<&'a str> {
+    let tag = |alternative: &'a Json| {
+        let properties = resolve(root, alternative).get("properties")?.as_object()?;
+        properties.iter().find(|(_, schema)| schema.get("const").is_some()).map(|(name, _)| name.as_str())
+    };
+    let first = tag(alternatives.first()?)?;
+    alternatives.iter().all(|alternative| tag(alternative) == Some(first)).then_some(first)
+}
+
+fn close_objects(schema: &mut Json) {
+    match schema {
+        Json::Object(map) => {
+            if map.contains_key("properties") {
+                map.entry("additionalProperties").or_insert(Json::Bool(false));
+            }
+            map.values_mut().for_each(close_objects);
+        }
+        Json::Array(items) => items.iter_mut().for_each(close_objects),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
+    }
+}
+
+/// Writes the defaults of each block (`blocks[definition][key]`, or `blocks[definition][tag][key]` for a union) into the schema.
+fn apply_defaults(schema: &mut Json, blocks: &Json) {
+    let Some(blocks) = blocks.as_object() else { return };
+    for (name, values) in blocks {
+        let Some(values) = values.as_object() else { continue };
+        if name == "experiment" {
+            set_defaults(schema, values);
+            continue;
+        }
+        let Some(definition) = schema.get_mut("$defs").and_then(|definitions| definitions.get_mut(name)) else { continue };
+        let Some(variants) = definition.get_mut("oneOf").and_then(Json::as_array_mut) else {
+            set_defaults(definition, values);
+            continue;
+        };
+        for variant in variants {
+            let tag = variant["properties"]["type"]["const"].as_str().unwrap_or_default().to_owned();
+            if let Some(values) = values.get(&tag).and_then(Json::as_object) {
+                set_defaults(variant, values);
+            }
+        }
+    }
+}
+
+fn set_defaults(object: &mut Json, values: &Map<String, Json>) {
+    for (key, value) in values {
+        if let Some(property) = object.get_mut("properties").and_then(|properties| properties.get_mut(key)).and_then(Json::as_object_mut) {
+            property.insert("default".into(), value.clone());
+        }
+    }
+    if let Some(required) = object.get_mut("required").and_then(Json::as_array_mut) {
+        required.retain(|key| !key.as_str().is_some_and(|key| values.contains_key(key)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_lands_in_the_schema() {
+        let defaults = tree::read(DEFAULTS, 0, &mut Vec::new()).expect("valid").to_json();
+        let schema = json_schema();
+        let lands = |object: &Json, values: &Json, at: &str| {
+            for (key, value) in values.as_object().expect("a block") {
+                assert_eq!(object["properties"][key]["default"], *value, "{at}.{key}");
+            }
+        };
+        for (name, values) in defaults.as_object().expect("blocks") {
+            let object = if name == "experiment" { &schema } else { &schema["$defs"][name] };
+            match object.get("oneOf").and_then(Json::as_array) {
+                None => lands(object, values, name),
+                Some(variants) => {
+                    for (tag, values) in values.as_object().expect("variants") {
+                        let variant = variants.iter().find(|variant| variant["properties"]["type"]["const"] == *tag);
+                        lands(variant.unwrap_or_else(|| panic!("{name} has no {tag}")), values, name);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_reference_is_defined() {
+        fn check(root: &Json, schema: &Json) {
+            match schema {
+                Json::Object(map) => {
+                    if map.contains_key("$ref") {
+                        assert!(!std::ptr::eq(resolve(root, schema), schema), "{schema}");
+                    }
+                    map.values().for_each(|value| check(root, value));
+                }
+                Json::Array(items) => items.iter().for_each(|item| check(root, item)),
+                _ => {}
+            }
+        }
+        let schema = json_schema();
+        check(&schema, &schema);
+    }
+
+    #[test]
+    fn every_setting_is_documented_in_the_defaults() {
+        fn settings<'a>(schema: &'a Json, found: &mut Vec<&'a str>) {
+            if let Some(properties) = schema.get("properties").and_then(Json::as_object) {
+                found.extend(properties.keys().map(String::as_str));
+            }
+            match schema {
+                Json::Object(map) => map.values().for_each(|value| settings(value, found)),
+                Json::Array(items) => items.iter().for_each(|item| settings(item, found)),
+                _ => {}
+            }
+        }
+        let schema = json_schema();
+        let mut found = Vec::new();
+        settings(&schema, &mut found);
+        assert!(found.len() > 50);
+        for name in found {
+            assert!(DEFAULTS.contains(name), "`{name}` isn't in defaults.yaml");
+        }
+    }
+}

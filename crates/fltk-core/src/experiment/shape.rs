@@ -1,0 +1,385 @@
+//! Checks a tree against a schema: keys, types, names, ranges and units. All problems, each at its place; defaults are filled in on the way.
+
+mod home;
+mod stand_in;
+
+use serde_json::{Map, Value as Json};
+
+use self::{
+    home::{home_of, kind_of},
+    stand_in::stand_in,
+};
+use super::{
+    Duration, Quantity,
+    report::{Label, Problem, Severity},
+    schema::{alternatives, resolve, tag_of},
+    source::{Span, closest, quote, quote_all},
+    tree::{Entry, Node, Value},
+};
+
+/// Most problems for which hints are looked up; nobody reads more, and each takes a search of the whole schema.
+const PROBLEMS_EXPLAINED_MAX: usize = 500;
+/// Most names that a hint lists.
+const NAMES_LISTED_MAX: usize = 24;
+
+/// Checks `node` against `schema`, a definition of `root` or `root` itself. `name` is what the node is called in messages.
+pub(crate) fn check(root: &Json, schema: &Json, node: &mut Node, name: &str, problems: &mut Vec<Problem>) {
+    let mut checker = Checker { root, problems, is_wrong: false, without_effect: Vec::new() };
+    checker.visit(schema, node, name, None);
+    let mut keys = std::mem::take(&mut checker.without_effect).into_iter();
+    if let Some(first) = keys.next() {
+        let message = if keys.len() == 0 { "a key has no effect".to_owned() } else { format!("{} keys have no effect", keys.len() + 1) };
+        let note = Problem::new(Severity::Note, Some(first.span), message);
+        problems.push(std::iter::once(first).chain(keys).fold(note, |note, key| note.label(key.span, key.text)));
+    }
+}
+
+struct Checker<'a> {
+    root: &'a Json,
+    problems: &'a mut Vec<Problem>,
+    /// Whether the node that is being visited was refused.
+    is_wrong: bool,
+    /// Keys that are read and do nothing, with the reason.
+    without_effect: Vec<Label>,
+}
+
+impl<'a> Checker<'a> {
+    /// Checks the node. A wrong value is replaced by a right one, so that what else is wrong shows too. `key_span`: the key whose value the node is.
+    fn visit(&mut self, schema: &'a Json, node: &mut Node, name: &str, key_span: Option<Span>) {
+        self.is_wrong = false;
+        self.visit_value(schema, node, name, key_span);
+        if std::mem::take(&mut self.is_wrong) {
+            let at = self.problems.last().and_then(|problem| problem.span).unwrap_or(node.span);
+            if let Some(json) = stand_in(self.root, schema, 0) {
+                *node = Node::from_json(&json, at);
+            }
+        }
+    }
+
+    /// Reports that the node at hand is wrong as a whole.
+    fn refuse(&mut self, problem: Problem) {
+        self.problems.push(problem);
+        self.is_wrong = true;
+    }
+
+    fn visit_value(&mut self, schema: &'a Json, node: &mut Node, name: &str, key_span: Option<Span>) {
+        let schema = resolve(self.root, schema);
+        if let Some(alternatives) = alternatives(schema) {
+            return self.visit_union(alternatives, node, name, key_span);
+        }
+        if matches!(node.value, Value::Null)
+            && schema.get("type").and_then(Json::as_array).is_some_and(|types| types.contains(&"null".into()))
+        {
+            return;
+        }
+        if let Some(names) = schema.get("enum").and_then(Json::as_array) {
+            let names: Vec<&str> = names.iter().filter_map(Json::as_str).collect();
+            return self.check_name(&names, node, name);
+        }
+        if let Some(only) = schema.get("const").and_then(Json::as_str) {
+            return self.check_name(&[only], node, name);
+        }
+        let types: Vec<&str> = match schema.get("type") {
+            Some(Json::String(one)) => vec![one],
+            Some(Json::Array(several)) => several.iter().filter_map(Json::as_str).collect(),
+            _ => return,
+        };
+        match (&mut node.value, schema.get("format").and_then(Json::as_str)) {
+            (Value::Map(_), _) if types.contains(&"object") => self.visit_object(schema, node, name, key_span),
+            (Value::List(_), _) if types.contains(&"array") => self.visit_list(schema, node, name),
+            (Value::Text(_) | Value::Int(_) | Value::Float(_), Some("quantity")) => self.check_quantity(node, name),
+            (Value::Text(text), Some("duration")) => {
+                if let Err(error) = text.parse::<Duration>() {
+                    self.refuse(
+                        Problem::error(node.span, format!("`{name}` isn't a length of time: {} is written", quote(text)))
+                            .hint(error.to_string()),
+                    );
+                }
+            }
+            (Value::Int(_) | Value::Float(_), Some("duration")) => {
+                let text = node.describe();
+                self.refuse(
+                    Problem::error(node.span, format!("`{name}` has no unit: {text}"))
+                        .hint(format!("write it with one, such as `{}s` or `1.5min`", text.trim_matches('`'))),
+                );
+            }
+            (Value::Text(_), _) if types.contains(&"string") => {}
+            (Value::Bool(_), _) if types.contains(&"boolean") => {}
+            (Value::Int(_) | Value::Float(_), _) if types.contains(&"number") => self.check_range(schema, node, name),
+            (Value::Int(_), _) if types.contains(&"integer") => self.check_range(schema, node, name),
+            _ => self.wrong_type(&types, node, name),
+        }
+    }
+
+    fn wrong_type(&mut self, types: &[&str], node: &Node, name: &str) {
+        let expected = types.iter().filter(|kind| **kind != "null").map(|kind| match *kind {
+            "object" => "a block of keys",
+            "array" => "a list",
+            "string" => "a text",
+            "boolean" => "`true` or `false`",
+            "integer" => "a whole number",
+            _ => "a number",
+        });
+        let expected = expected.collect::<Vec<_>>().join(" or ");
+        let mut problem = Problem::error(node.span, format!("`{name}` must be {expected}, not {}", node.describe()));
+        if let Value::Text(text) = &node.value {
+            let unquoted = super::tree::plain(text);
+            if matches!(unquoted, Value::Int(_) | Value::Float(_)) && types.iter().any(|kind| matches!(*kind, "integer" | "number")) {
+                problem = problem.hint("write the number without quotes");
+            } else if matches!(unquoted, Value::Bool(_)) && types.contains(&"boolean") {
+                problem = problem.hint("write it without quotes");
+            } else if types.contains(&"boolean") && matches!(text.as_str(), "yes" | "no" | "on" | "off") {
+                problem = problem.hint("YAML 1.2 knows only `true` and `false`");
+            }
+        } else if types.contains(&"array") && !matches!(node.value, Value::Null) {
+            problem = problem.hint("write a list: `[a, b]`, or items with `-`");
+        } else if let Value::Float(value) = node.value
+            && types.contains(&"integer")
+            && value.fract() == 0.0
+        {
+            problem = problem.hint(format!("write it as `{value:.0}`"));
+        }
+        self.refuse(problem);
+    }
+
+    fn check_name(&mut self, names: &[&str], node: &Node, name: &str) {
+        let Value::Text(text) = &node.value else {
+            let message = format!("`{name}` must be a name, not {}", node.describe());
+            self.refuse(Problem::error(node.span, message).hint(format!("one of {}", quote_all(names.iter().copied()))));
+            return;
+        };
+        if names.contains(&text.as_str()) {
+            return;
+        }
+        let all = quote_all(names.iter().copied().take(NAMES_LISTED_MAX));
+        let hint = match closest(text, names.iter().copied()) {
+            Some(near) if near.eq_ignore_ascii_case(text) => format!("case matters: it's {}", quote(near)),
+            Some(near) => format!("did you mean {}? known: {all}", quote(near)),
+            None => match kind_of(self.root, text) {
+                Some(kind) => format!("{} is a `{kind}`; here it's one of {all}", quote(text)),
+                None => format!("one of {all}"),
+            },
+        };
+        self.refuse(Problem::error(node.span, format!("{} isn't a known `{name}`", quote(text))).hint(hint));
+    }
+
+    fn check_quantity(&mut self, node: &mut Node, name: &str) {
+        let text = match &node.value {
+            Value::Text(text) => text.clone(),
+            Value::Int(value) => value.to_string(),
+            Value::Float(value) => value.to_string(),
+            Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) => return,
+        };
+        match text.parse::<Quantity>() {
+            Ok(quantity) if quantity.nanos() > 0 => node.value = Value::Text(text),
+            Ok(_) => self.refuse(Problem::error(node.span, format!("`{name}` must be above 0, not {}", quote(&text)))),
+            Err(error) => {
+                let problem = Problem::error(node.span, format!("`{name}` isn't a Kubernetes quantity: {} is written", quote(&text)));
+                let hint = if text.contains(char::is_whitespace) {
+                    format!("write it without a space: {}", quote(&text.split_whitespace().collect::<String>()))
+                } else if text.ends_with(['B', 'b']) || text.ends_with('K') {
+                    format!("{error}; memory is written as `512Mi` or `1Gi`")
+                } else {
+                    error.to_string()
+                };
+                self.refuse(problem.hint(hint));
+            }
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "bounds of schemas are small; a value that rounds is far outside")]
+    fn check_range(&mut self, schema: &Json, node: &Node, name: &str) {
+        let value = match node.value {
+            Value::Int(value) => value as f64,
+            Value::Float(value) => value,
+            _ => return,
+        };
+        if !value.is_finite() {
+            self.refuse(Problem::error(node.span, format!("`{name}` must be a finite number, not {}", node.describe())));
+            return;
+        }
+        let format_max = match schema.get("format").and_then(Json::as_str) {
+            Some("uint32") => Some(f64::from(u32::MAX)),
+            Some("int32") => Some(f64::from(i32::MAX)),
+            _ => None,
+        };
+        let bound = |key: &str| schema.get(key).and_then(Json::as_f64);
+        let exact_u64 = match node.value {
+            Value::Int(value) => schema.get("format").and_then(Json::as_str) != Some("uint64") || u64::try_from(value).is_ok(),
+            _ => true,
+        };
+        let limits = [
+            bound("minimum").filter(|min| value < *min).map(|min| format!("at least {min}")),
+            bound("exclusiveMinimum").filter(|min| value <= *min).map(|min| format!("above {min}")),
+            bound("maximum").or(format_max).filter(|max| value > *max).map(|max| format!("at most {max}")),
+            bound("exclusiveMaximum").filter(|max| value >= *max).map(|max| format!("below {max}")),
+            (!exact_u64).then(|| "in 0..2^64".to_owned()),
+        ];
+        if let Some(limit) = limits.into_iter().flatten().next() {
+            self.refuse(Problem::error(node.span, format!("`{name}` must be {limit}, not {}", node.describe())));
+        }
+    }
+
+    fn visit_list(&mut self, schema: &'a Json, node: &mut Node, name: &str) {
+        let span = node.span;
+        let Value::List(items) = &mut node.value else { return };
+        let bound = |key: &str| schema.get(key).and_then(Json::as_u64).and_then(|bound| usize::try_from(bound).ok());
+        let (min, max) = (bound("minItems").unwrap_or(0), bound("maxItems").unwrap_or(usize::MAX));
+        if let Some(schema) = schema.get("items") {
+            for (index, item) in items.iter_mut().enumerate() {
+                self.visit(schema, item, &format!("{name}[{index}]"), None);
+            }
+        }
+        if items.len() < min || items.len() > max {
+            let wanted = match (min == max, items.len() < min) {
+                (true, _) => format!("exactly {min}"),
+                (false, true) => format!("at least {min}"),
+                (false, false) => format!("at most {max}"),
+            };
+            let items_word = if min.min(max) == 1 { "item" } else { "items" };
+            self.refuse(Problem::error(span, format!("`{name}` must have {wanted} {items_word}, not {}", items.len())));
+        }
+    }
+
+    fn visit_union(&mut self, all: &'a [Json], node: &mut Node, name: &str, key_span: Option<Span>) {
+        let is_null = |schema: &&Json| schema.get("type").and_then(Json::as_str) == Some("null");
+        if matches!(node.value, Value::Null) && all.iter().any(|schema| is_null(&schema)) {
+            return;
+        }
+        let choices: Vec<&'a Json> = all.iter().filter(|schema| !is_null(schema)).collect();
+        if let [only] = choices[..] {
+            return self.visit(only, node, name, key_span);
+        }
+        let names: Vec<&str> = choices.iter().filter_map(|choice| choice.get("const").and_then(Json::as_str)).collect();
+        if names.len() == choices.len() {
+            return self.check_name(&names, node, name);
+        }
+        if let Some(tag) = tag_of(self.root, all) {
+            return self.visit_tagged(all, tag, node, name, key_span);
+        }
+        // A name, or one of some blocks that are told apart by their keys.
+        let is_object = |choice: &&&Json| resolve(self.root, choice).get("properties").is_some();
+        if !matches!(node.value, Value::Map(_))
+            && let Some(choice) = choices.iter().find(|choice| !is_object(choice))
+        {
+            return self.visit(choice, node, name, key_span);
+        }
+        let objects: Vec<&'a Json> = choices.iter().filter(is_object).copied().collect();
+        let has_key_of = |choice: &&&Json| {
+            let properties = resolve(self.root, choice).get("properties").and_then(Json::as_object);
+            properties.is_some_and(|properties| properties.keys().any(|key| node.get(key).is_some()))
+        };
+        if let Some(choice) = objects.iter().find(has_key_of).or(if objects.len() == 1 { objects.first() } else { None }) {
+            return self.visit(choice, node, name, key_span);
+        }
+        let keys = objects.iter().filter_map(|choice| resolve(self.root, choice).get("properties")?.as_object()).flat_map(Map::keys);
+        let hint = format!("a name, or a block with one of {}", quote_all(keys.map(String::as_str)));
+        self.refuse(Problem::error(key_span.unwrap_or(node.span), format!("`{name}` can't be {}", node.describe())).hint(hint));
+    }
+
+    fn visit_tagged(&mut self, all: &'a [Json], tag: &str, node: &mut Node, name: &str, key_span: Option<Span>) {
+        let variant_name = |variant: &'a Json| resolve(self.root, variant)["properties"][tag]["const"].as_str().unwrap_or_default();
+        let names: Vec<&str> = all.iter().map(variant_name).collect();
+        if !matches!(node.value, Value::Map(_)) {
+            let example = closest(&node.describe(), names.iter().copied()).or(names.first().copied()).unwrap_or_default();
+            let hint = match &node.value {
+                Value::Text(text) if names.contains(&text.as_str()) => format!("write it as `{{ {tag}: {text} }}`"),
+                _ => format!("write it as `{{ {tag}: {example} }}`; known: {}", quote_all(names.iter().copied())),
+            };
+            self.refuse(Problem::error(node.span, format!("`{name}` must be a block with a `{tag}`, not {}", node.describe())).hint(hint));
+            return;
+        }
+        let Some(chosen) = node.get(tag) else {
+            let message = format!("`{name}` has no `{tag}`");
+            let hint = format!("`{tag}` is one of {}", quote_all(names.iter().copied()));
+            self.refuse(Problem::error(key_span.unwrap_or(node.span), message).hint(hint));
+            return;
+        };
+        match &chosen.value {
+            Value::Text(text) if names.contains(&text.as_str()) => {
+                let variant = all.iter().find(|variant| variant_name(variant) == text);
+                let name = format!("{name}: {text}");
+                if let Some(variant) = variant {
+                    self.visit_object(resolve(self.root, variant), node, &name, key_span);
+                }
+            }
+            _ => self.check_name(&names, chosen, &format!("{name}.{tag}")),
+        }
+    }
+
+    fn visit_object(&mut self, schema: &'a Json, node: &mut Node, name: &str, key_span: Option<Span>) {
+        let span = node.span;
+        let Value::Map(entries) = &mut node.value else { return };
+        let Some(properties) = schema.get("properties").and_then(Json::as_object) else {
+            if let Some(values) = schema.get("additionalProperties").filter(|values| values.is_object()) {
+                for entry in entries {
+                    self.visit(values, &mut entry.node, &entry.key, Some(entry.key_span));
+                }
+            }
+            return;
+        };
+        let required: Vec<&str> = schema.get("required").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str).collect();
+        self.check_keys(properties, entries, name);
+        for (key, property) in properties {
+            if let Some(entry) = entries.iter_mut().find(|entry| entry.key == *key) {
+                if let Some(reason) = property.get("x-no-effect").and_then(Json::as_str) {
+                    self.without_effect.push(Label { span: entry.key_span, text: reason.to_owned() });
+                }
+                let key_span = Some(entry.key_span);
+                self.visit(property, &mut entry.node, key, key_span);
+            } else if let Some(default) = property.get("default") {
+                let at = key_span.unwrap_or(span);
+                let mut entry = Entry { key: key.clone(), key_span: at, node: Node::from_json(default, at) };
+                self.visit(property, &mut entry.node, key, Some(at));
+                entries.push(entry);
+            } else if required.contains(&key.as_str()) {
+                let problem = Problem::error(key_span.unwrap_or(span), format!("`{}` has no `{key}`", name));
+                let hint = self.explain(property).map_or_else(|| format!("add `{key}`"), |text| format!("add `{key}`: {text}"));
+                self.problems.push(problem.hint(hint));
+                if let Some(json) = stand_in(self.root, property, 0) {
+                    let at = key_span.unwrap_or(span);
+                    entries.push(Entry { key: key.clone(), key_span: at, node: Node::from_json(&json, at) });
+                }
+            }
+        }
+        self.is_wrong = false;
+    }
+
+    /// Reports unknown keys. One that is a slip of a known key is read as that.
+    fn check_keys(&mut self, properties: &'a Map<String, Json>, entries: &mut Vec<Entry>, name: &str) {
+        let mut given: Vec<String> = entries.iter().map(|entry| entry.key.clone()).collect();
+        for entry in entries.iter_mut().filter(|entry| !properties.contains_key(&entry.key)) {
+            let is_given = |key: &str| given.iter().any(|given| given == key);
+            let missing = properties.keys().map(String::as_str).filter(|key| !is_given(key));
+            if self.problems.len() >= PROBLEMS_EXPLAINED_MAX {
+                self.problems.push(Problem::error(entry.key_span, format!("{} isn't a key of `{name}`", quote(&entry.key))));
+                continue;
+            }
+            let near = closest(&entry.key, missing).or_else(|| closest(&entry.key, properties.keys().map(String::as_str)));
+            let written = quote(&entry.key);
+            let hint = match (near, home_of(self.root, &entry.key)) {
+                (Some(near), _) => {
+                    if !is_given(near) {
+                        near.clone_into(&mut entry.key);
+                        given.push(near.to_owned());
+                    }
+                    format!("did you mean {}?", quote(near))
+                }
+                (None, Some(home)) => format!("{written} belongs {home}"),
+                (None, None) => format!("known here: {}", quote_all(properties.keys().take(NAMES_LISTED_MAX).map(String::as_str))),
+            };
+            self.problems.push(Problem::error(entry.key_span, format!("{written} isn't a key of `{name}`")).hint(hint));
+        }
+        entries.retain(|entry| properties.contains_key(&entry.key));
+    }
+
+    /// The first sentence of a setting's documentation.
+    fn explain(&self, schema: &Json) -> Option<String> {
+        let text = schema.get("description").or_else(|| resolve(self.root, schema).get("description"))?.as_str()?;
+        let line = text.lines().next()?;
+        let sentence = line.split(". ").next()?.trim_end_matches('.');
+        let mut letters = sentence.chars();
+        let first = letters.next()?;
+        Some(first.to_lowercase().chain(letters).collect())
+    }
+}

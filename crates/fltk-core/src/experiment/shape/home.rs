@@ -1,0 +1,52 @@
+//! Where a misplaced key or name belongs.
+
+use serde_json::Value as Json;
+
+use super::super::schema::{alternatives, resolve, tag_of};
+
+/// Deepest block that is searched.
+const DEPTH_MAX: usize = 8;
+
+/// Where in the format a key of this name is known.
+pub(super) fn home_of(root: &Json, key: &str) -> Option<String> {
+    let mut homes = Vec::new();
+    find_homes(root, root, key, &mut Vec::new(), &mut homes);
+    homes.sort_by_key(String::len);
+    homes.into_iter().next()
+}
+
+/// The block that knows `text` as its type: `strategy` for `FedProx`.
+pub(super) fn kind_of<'a>(root: &'a Json, text: &str) -> Option<&'a str> {
+    let definitions = root.get("$defs")?.as_object()?;
+    let knows = |definition: &'a Json| {
+        let variants = alternatives(definition)?;
+        let tag = tag_of(root, variants)?;
+        variants.iter().find(|variant| resolve(root, variant)["properties"][tag]["const"] == text)
+    };
+    definitions.iter().find(|(_, definition)| knows(definition).is_some()).map(|(name, _)| name.as_str())
+}
+
+fn find_homes<'a>(root: &'a Json, schema: &'a Json, key: &str, path: &mut Vec<&'a str>, homes: &mut Vec<String>) {
+    if path.len() > DEPTH_MAX {
+        return;
+    }
+    let schema = resolve(root, schema);
+    if let Some(properties) = schema.get("properties").and_then(Json::as_object) {
+        if properties.get(key).is_some_and(|property| property.get("x-no-effect").is_none()) {
+            homes.push(if path.is_empty() { "at the top of the file".to_owned() } else { format!("in `{}`", path.join(".")) });
+        }
+        for (name, property) in properties {
+            if !path.contains(&name.as_str()) {
+                path.push(name);
+                find_homes(root, property, key, path, homes);
+                path.pop();
+            }
+        }
+    }
+    for alternative in alternatives(schema).into_iter().flatten() {
+        find_homes(root, alternative, key, path, homes);
+    }
+    if let Some(items) = schema.get("items") {
+        find_homes(root, items, key, path, homes);
+    }
+}

@@ -1,0 +1,51 @@
+//! Right values in place of wrong ones, so that reading goes on and finds what else is wrong.
+
+use serde_json::{Map, Value as Json};
+
+use super::super::schema::{alternatives, resolve};
+
+/// Deepest block that is made up.
+const DEPTH_MAX: usize = 8;
+
+/// A right value for `schema`, the plainest there is.
+pub(super) fn stand_in(root: &Json, schema: &Json, depth: usize) -> Option<Json> {
+    if depth > DEPTH_MAX {
+        return None;
+    }
+    if let Some(default) = schema.get("default").filter(|default| !default.is_null()) {
+        return Some(default.clone());
+    }
+    let schema = resolve(root, schema);
+    if let Some(only) = schema.get("const") {
+        return Some(only.clone());
+    }
+    if let Some(first) = schema.get("enum").and_then(|names| names.get(0)) {
+        return Some(first.clone());
+    }
+    if let Some(alternatives) = alternatives(schema) {
+        return stand_in(root, alternatives.first()?, depth + 1);
+    }
+    let kind = match schema.get("type")? {
+        Json::String(one) => one.as_str(),
+        several => several.get(0)?.as_str()?,
+    };
+    Some(match (kind, schema.get("format").and_then(Json::as_str)) {
+        ("string", Some("quantity")) => "1".into(),
+        ("string", Some("duration")) => "1s".into(),
+        ("string", _) => "unnamed".into(),
+        ("boolean", _) => false.into(),
+        ("integer" | "number", _) => schema.get("minimum").cloned().unwrap_or_else(|| 1.into()),
+        ("array", _) => {
+            let num_items = schema.get("minItems").and_then(Json::as_u64).unwrap_or(0);
+            let item = stand_in(root, schema.get("items")?, depth + 1)?;
+            (0..num_items).map(|_| item.clone()).collect()
+        }
+        ("object", _) => {
+            let properties = schema.get("properties")?.as_object()?;
+            let required = schema.get("required").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str);
+            let values = required.map(|key| Some((key.to_owned(), stand_in(root, properties.get(key)?, depth + 1)?)));
+            Json::Object(values.collect::<Option<Map<_, _>>>()?)
+        }
+        _ => return None,
+    })
+}

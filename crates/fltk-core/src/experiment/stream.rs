@@ -1,0 +1,90 @@
+//! How tasks become a stream of jobs on a cluster. Used by the orchestrator; a run on one machine takes each task once per seed.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Duration, Quantity};
+
+/// The stream: when jobs arrive, and where they run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "stream")]
+#[serde(deny_unknown_fields)]
+pub struct StreamConfig {
+    /// `batch`: every task arrives once, at the beginning. `simulated`: tasks of each group arrive at random.
+    pub orchestrator: OrchestratorType,
+    /// Whether jobs of a batch run beside each other, or one after another.
+    pub parallel: bool,
+    /// How long jobs arrive; required when `simulated`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration: Option<Duration>,
+    /// Kubernetes namespace of the jobs; in a cluster the orchestrator's own wins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Container image of the jobs; in a cluster the orchestrator's own wins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Tasks that share an arrival process. A task in no group arrives in a batch only.
+    #[schemars(length(max = 1000))]
+    pub groups: Vec<ArrivalGroup>,
+}
+
+/// When jobs arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OrchestratorType {
+    /// All at the beginning.
+    Batch,
+    /// At random, for a while.
+    Simulated,
+}
+
+/// Tasks of one arrival process: at each arrival one of them is drawn by its `class_probability`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "group")]
+#[serde(deny_unknown_fields)]
+pub struct ArrivalGroup {
+    /// Unique among groups, same alphabet as the experiment's name.
+    pub name: String,
+    /// Names of its tasks; a task is in one group at most.
+    #[schemars(length(min = 1, max = 1000))]
+    pub tasks: Vec<String>,
+    /// Mean of the exponential gaps between two arrivals; required when `simulated`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mean_gap: Option<Duration>,
+    /// Whether its jobs may push out jobs of lower priority.
+    pub preempt: bool,
+}
+
+/// A priority that a job may get, and how often it does.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "priority")]
+#[serde(deny_unknown_fields)]
+pub struct Priority {
+    /// Smaller goes first.
+    pub priority: i32,
+    /// Relative weight.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub probability: f64,
+}
+
+/// What the pods of a job ask for; requests and limits are equal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "resources")]
+#[serde(deny_unknown_fields)]
+pub struct Resources {
+    /// Of rank 0: the federator, or the first data-parallel rank.
+    pub master: PodResources,
+    /// Of every other rank.
+    pub worker: PodResources,
+}
+
+/// What one pod asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "pod_resources")]
+#[serde(deny_unknown_fields)]
+pub struct PodResources {
+    /// CPU cores, such as `500m`.
+    pub cores: Quantity,
+    /// Memory in bytes, such as `1Gi`.
+    pub memory: Quantity,
+}

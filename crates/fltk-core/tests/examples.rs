@@ -1,0 +1,124 @@
+//! Every file in `examples/` and `configs/` is read, and comes back the same from our own format.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use fltk_core::experiment::{
+    Experiment, OptimizerConfig, OrchestratorType, PartitionConfig, Setting, SourceFile, StrategyConfig, json_schema, parse, parse_cluster,
+    to_yaml,
+};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn source(path: &str) -> SourceFile {
+    let text = fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+    SourceFile { name: path.to_owned(), text }
+}
+
+fn experiment(paths: &[&str]) -> Experiment {
+    let files: Vec<_> = paths.iter().map(|path| source(path)).collect();
+    match parse(&files, &[]) {
+        Ok(parsed) => parsed.experiment,
+        Err(report) => panic!("{report}"),
+    }
+}
+
+/// Reads the experiment again from what it's written as.
+fn check_round_trip(experiment: &Experiment) {
+    let text = to_yaml(experiment);
+    let parsed =
+        parse(&[SourceFile { name: "written.yaml".into(), text: text.clone() }], &[]).unwrap_or_else(|report| panic!("{report}\n{text}"));
+    assert_eq!(parsed.experiment, *experiment, "{text}");
+    assert!(parsed.warnings.is_empty(), "{}", parsed.warnings);
+}
+
+#[test]
+fn every_example_is_read_without_a_warning_and_written_back() {
+    let mut names: Vec<_> =
+        fs::read_dir(root().join("examples")).expect("a folder").map(|entry| entry.expect("readable").file_name()).collect();
+    names.sort();
+    assert!(names.len() >= 6);
+    for name in names {
+        let name = name.to_string_lossy();
+        if !name.ends_with(".yaml") {
+            continue;
+        }
+        let parsed = parse(&[source(&format!("examples/{name}"))], &[]).unwrap_or_else(|report| panic!("{report}"));
+        assert!(parsed.warnings.is_empty(), "{}", parsed.warnings);
+        assert_eq!(format!("{}.yaml", parsed.experiment.name), name);
+        check_round_trip(&parsed.experiment);
+    }
+}
+
+#[test]
+fn every_config_is_read_and_written_back() {
+    let clusters =
+        ["configs/example_cloud_experiment.json", "configs/test/test_experiment.json", "configs/seed_era/example_cloud_experiment.json"];
+    let arrivals = [
+        "configs/distributed_tasks/example_arrival_config.json",
+        "configs/federated_tasks/example_arrival_config.json",
+        "configs/seed_era/example_arrival_config.json",
+    ];
+    for arrival in arrivals {
+        check_round_trip(&experiment(&[arrival]));
+        for cluster in clusters {
+            check_round_trip(&experiment(&[cluster, arrival]));
+            assert_eq!(experiment(&[cluster, arrival]), experiment(&[arrival, cluster]));
+        }
+    }
+    for cluster in clusters {
+        parse_cluster(&source(cluster)).unwrap_or_else(|report| panic!("{report}"));
+    }
+    let on_disk = walk(&root().join("configs")).into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "json")).count();
+    assert_eq!(on_disk, clusters.len() + arrivals.len(), "a file in configs/ isn't tested here");
+}
+
+fn walk(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("readable").path());
+    entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn kfltk_federated_example_means_what_it_says() {
+    let experiment = experiment(&["configs/test/test_experiment.json", "configs/federated_tasks/example_arrival_config.json"]);
+    assert_eq!(experiment.name, "cloud_experiment");
+    assert_eq!(experiment.seeds.iter().map(|seed| seed.0).collect::<Vec<_>>(), [44]);
+    let task = &experiment.tasks[0];
+    // Clients train with the worker's block, merged over the default.
+    assert_eq!(task.train.batch_size, 500);
+    let sgd = OptimizerConfig::SGD { learning_rate: 0.05, momentum: 0.1, weight_decay: 0.0, nesterov: false };
+    assert_eq!(task.train.optimizer, sgd);
+    assert_eq!(task.train.scheduler.map(|scheduler| scheduler.step_size), Some(2000));
+    let master = task.train_other_role.as_ref().expect("the master's differs");
+    assert_eq!((master.batch_size, master.scheduler.map(|scheduler| scheduler.step_size)), (128, Some(50)));
+    assert_eq!(task.checkpoint_every, 5);
+    let Setting::Federated(config) = &task.setting else { panic!("federated") };
+    assert_eq!((config.clients, config.clients_per_round, config.rounds, config.epochs_per_round), (4, 2, 5, 1));
+    assert_eq!((&config.partition, &config.strategy), (&PartitionConfig::Uniform {}, &StrategyConfig::FedAvg {}));
+    let stream = experiment.stream.expect("present");
+    assert_eq!(stream.orchestrator, OrchestratorType::Simulated);
+    assert_eq!(stream.duration.map(|duration| duration.to_string()).as_deref(), Some("1h"));
+    assert_eq!(stream.groups[0].mean_gap.map(|gap| gap.as_millis()), Some(90_000));
+}
+
+#[test]
+fn seed_era_adam_is_the_sgd_that_it_was() {
+    let file = source("configs/seed_era/example_arrival_config.json");
+    let parsed = parse(&[file], &[]).unwrap_or_else(|report| panic!("{report}"));
+    let sgd = OptimizerConfig::SGD { learning_rate: 0.01, momentum: 0.9, weight_decay: 0.0, nesterov: false };
+    assert_eq!(parsed.experiment.tasks[0].train.optimizer, sgd);
+    assert!(parsed.warnings.render(false).contains("`ADAM` was SGD"), "{}", parsed.warnings);
+}
+
+#[test]
+fn the_committed_schema_is_the_programs() {
+    let committed: serde_json::Value = serde_json::from_str(&source("docs/experiment.schema.json").text).expect("JSON");
+    assert!(
+        committed == json_schema(),
+        "docs/experiment.schema.json is stale: run `cargo xtask gen`, or `fltk schema > docs/experiment.schema.json`"
+    );
+}

@@ -1,0 +1,256 @@
+//! Whatever experiment there is, writing it and reading it again gives the same one.
+
+use fltk_core::{
+    experiment::{
+        ArrivalGroup, DatasetConfig, DatasetName, DistributedConfig, Duration, Experiment, FederatedConfig, LossName, LstmConfig, NetName,
+        NetworkConfig, OptimizerConfig, OrchestratorType, PartitionConfig, PodResources, Priority, QuantitySkew, Resources, ScheduleUnit,
+        SchedulerConfig, SelectionConfig, Setting, SourceFile, StrategyConfig, StreamConfig, Task, TrainConfig, parse, to_yaml,
+    },
+    seed::Seed,
+};
+use proptest::{collection::vec, option, prelude::*, sample::select};
+
+/// Finite, above 0, from tiny to large, with all the digits a float has.
+fn positive() -> impl Strategy<Value = f64> {
+    prop_oneof![1e-12..1e-3f64, 1e-3..1.0f64, 1.0..1e9f64]
+}
+
+fn optimizer() -> impl Strategy<Value = OptimizerConfig> {
+    let betas = [0.0..1.0f64, 0.0..1.0f64];
+    prop_oneof![
+        (positive(), positive(), positive(), any::<bool>()).prop_map(|(learning_rate, momentum, weight_decay, nesterov)| {
+            OptimizerConfig::SGD { learning_rate, momentum, weight_decay, nesterov }
+        }),
+        (positive(), betas.clone(), positive(), positive()).prop_map(|(learning_rate, betas, eps, weight_decay)| OptimizerConfig::Adam {
+            learning_rate,
+            betas,
+            eps,
+            weight_decay
+        }),
+        (positive(), betas, positive(), positive()).prop_map(|(learning_rate, betas, eps, weight_decay)| OptimizerConfig::AdamW {
+            learning_rate,
+            betas,
+            eps,
+            weight_decay
+        }),
+    ]
+}
+
+fn train() -> impl Strategy<Value = TrainConfig> {
+    let scheduler = (1..1000u32, 0.001..1.0f64, any::<bool>());
+    (1..1000u32, 1..5000u32, any::<bool>(), optimizer(), option::of(scheduler)).prop_map(
+        |(batch_size, test_batch_size, drop_last, optimizer, scheduler)| {
+            let scheduler = scheduler.map(|(step_size, gamma, floor)| SchedulerConfig {
+                step_size,
+                gamma,
+                minimum_learning_rate: if floor { optimizer.learning_rate() / 2.0 } else { 0.0 },
+                unit: ScheduleUnit::Epoch,
+            });
+            TrainConfig { batch_size, test_batch_size, drop_last, optimizer, scheduler }
+        },
+    )
+}
+
+fn partition() -> impl Strategy<Value = PartitionConfig> {
+    prop_oneof![
+        Just(PartitionConfig::Uniform {}),
+        (0.0..1.0f64).prop_map(|q| PartitionConfig::QSampler { q }),
+        (1..=10u32).prop_map(|limit| PartitionConfig::LimitLabels { limit }),
+        (1..=10u32).prop_map(|n| PartitionConfig::NLabels { n }),
+        (positive(), 1..5u32).prop_map(|(alpha, min_samples)| PartitionConfig::Dirichlet { alpha, min_samples }),
+        (1..20u32).prop_map(|shards_per_client| PartitionConfig::Shard { shards_per_client }),
+        (1..=10u32).prop_map(|classes_per_client| PartitionConfig::Pathological { classes_per_client }),
+        positive().prop_map(|exponent| PartitionConfig::QuantitySkew { skew: QuantitySkew::PowerLaw { exponent } }),
+        Just(PartitionConfig::QuantitySkew { skew: QuantitySkew::Square {} }),
+    ]
+}
+
+fn setting() -> impl Strategy<Value = Setting> {
+    let strategy = prop_oneof![
+        Just(StrategyConfig::FedAvg {}),
+        Just(StrategyConfig::FedNova {}),
+        positive().prop_map(|mu| StrategyConfig::FedProx { mu }),
+    ];
+    prop_oneof![
+        (1..1000u32, 1..100u32).prop_map(|(epochs, data_parallelism)| Setting::Distributed(DistributedConfig { epochs, data_parallelism })),
+        ((1..=10u32, 1..=10u32), 1..1000u32, 1..20u32, partition(), strategy, 1..10u32).prop_map(
+            |((tens, clients_per_round), rounds, epochs_per_round, partition, strategy, evaluate_every)| {
+                Setting::Federated(FederatedConfig {
+                    clients: tens * 10,
+                    clients_per_round,
+                    rounds,
+                    epochs_per_round,
+                    partition,
+                    selection: SelectionConfig::Random {},
+                    strategy,
+                    evaluate_every,
+                })
+            }
+        ),
+    ]
+}
+
+/// Paths as people have them: spaces, quotes, colons, and whatever YAML might take for something else.
+fn path() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[ -~]{0,20}[!-~]",
+        "\\PC{1,12}[a-z]",
+        select(vec!["no", "1e3", "null", "~", "- a", "a: b", "'", "#x"]).prop_map(str::to_owned)
+    ]
+}
+
+fn network() -> impl Strategy<Value = (NetworkConfig, DatasetName)> {
+    let lstm = (1..500u32, 1..5u32, 0.0..0.9f64, any::<bool>()).prop_map(|(hidden, layers, dropout, tied)| LstmConfig {
+        embedding: hidden,
+        hidden,
+        layers,
+        dropout,
+        tied,
+    });
+    prop_oneof![
+        select(vec![NetName::FashionMNISTCNN, NetName::LeNet5, NetName::MNISTCNN])
+            .prop_map(|net| (NetworkConfig::Named(net), DatasetName::FashionMnistMini)),
+        select(NetName::ALL.to_vec()).prop_flat_map(|net| {
+            let fitting: Vec<_> = DatasetName::ALL.into_iter().filter(|set| set.sample_kind() == net.sample_kind()).collect();
+            select(fitting).prop_map(move |set| (NetworkConfig::Named(net), set))
+        }),
+        lstm.prop_map(|lstm| (NetworkConfig::Lstm { lstm }, DatasetName::Shakespeare)),
+        path().prop_map(|torchscript| (NetworkConfig::TorchScript { torchscript }, DatasetName::Cifar10)),
+    ]
+}
+
+fn resources() -> impl Strategy<Value = Resources> {
+    let quantity = || select(vec!["500m", "1", "2.5", "1e3", "1E3", "1Gi", ".5Ti"]).prop_map(|text| text.parse().expect("a quantity"));
+    let pod = (quantity(), quantity()).prop_map(|(cores, memory)| PodResources { cores, memory });
+    (pod.clone(), pod).prop_map(|(master, worker)| Resources { master, worker })
+}
+
+fn task() -> impl Strategy<Value = Task> {
+    let loss = select(vec![LossName::CrossEntropyLoss, LossName::NLLLoss, LossName::MultiMarginLoss]);
+    let numbers = (1..100u32, 1..16u32, option::of(0.001..1.0f64), vec(0.001..1.0f64, 0..3));
+    let training = (train(), option::of(train()));
+    (network(), option::of(path()), loss, training, numbers, setting(), option::of(resources())).prop_map(
+        |(
+            (network, dataset),
+            path,
+            loss,
+            (train, other),
+            (checkpoint_every, threads, class_probability, priorities),
+            mut setting,
+            resources,
+        )| {
+            // Text has no labels to divide by.
+            if let Setting::Federated(config) = &mut setting
+                && dataset == DatasetName::Shakespeare
+            {
+                config.partition = PartitionConfig::NaturalId {};
+            }
+            if let Setting::Federated(config) = &mut setting
+                && dataset == DatasetName::Cifar100
+            {
+                // A multiple of the classes, for the partitions that need it.
+                config.clients *= 10;
+            }
+            // Ranks of one net must step alike.
+            let other = match &setting {
+                Setting::Distributed(_) => other.map(|other| TrainConfig { batch_size: other.batch_size, ..train.clone() }),
+                Setting::Federated(_) => other,
+            };
+            let priorities = (0..).zip(priorities).map(|(priority, probability)| Priority { priority, probability }).collect();
+            Task {
+                name: "unnamed".into(),
+                network,
+                dataset: DatasetConfig { name: dataset, path },
+                loss,
+                train_other_role: other.filter(|other| *other != train),
+                train,
+                checkpoint_every,
+                threads,
+                setting,
+                resources,
+                class_probability,
+                priorities,
+            }
+        },
+    )
+}
+
+fn experiment() -> impl Strategy<Value = Experiment> {
+    let stream = (any::<bool>(), any::<bool>(), 1..1_000_000_000u64);
+    (proptest::collection::btree_set(any::<u64>(), 1..5), vec(task(), 1..4), option::of(stream)).prop_map(|(seeds, mut tasks, stream)| {
+        for (index, task) in tasks.iter_mut().enumerate() {
+            task.name = format!("task-{index}");
+        }
+        let stream = stream.map(|(parallel, preempt, millis)| StreamConfig {
+            orchestrator: OrchestratorType::Batch,
+            parallel,
+            duration: Some(Duration::from_millis(millis)),
+            namespace: Some("test".into()),
+            image: None,
+            groups: vec![ArrivalGroup {
+                name: "1e5".into(),
+                tasks: vec!["task-0".into()],
+                mean_gap: Some(Duration::from_millis(millis)),
+                preempt,
+            }],
+        });
+        Experiment { name: "007".into(), seeds: seeds.into_iter().map(Seed).collect(), tasks, stream }
+    })
+}
+
+proptest! {
+    #[test]
+    fn writing_and_reading_changes_nothing(experiment in experiment()) {
+        let text = to_yaml(&experiment);
+        let parsed = parse(&[SourceFile { name: "written.yaml".into(), text: text.clone() }], &[]);
+        let parsed = parsed.map_err(|report| TestCaseError::fail(format!("{report}\n{text}")))?;
+        prop_assert_eq!(parsed.experiment, experiment, "{}", text);
+    }
+
+    #[test]
+    fn any_text_is_an_answer(text in "\\PC{0,200}") {
+        let _ = parse(&[SourceFile { name: "any".into(), text }], &[]).map_err(|report| report.render(true));
+    }
+
+    #[test]
+    fn any_damage_is_an_answer(
+        which in 0..3usize,
+        position in 0.0..1.0f64,
+        len in 0..40usize,
+        put in select(vec!["", "0", "-1", "[", "}", "\"", "null", "{}", "\n", "é", "1e999", ": ", "!a", "[[]]", "true"]),
+    ) {
+        let originals = [
+            include_str!("../../../examples/stream.yaml"),
+            include_str!("../../../configs/federated_tasks/example_arrival_config.json"),
+            include_str!("../../../configs/seed_era/example_arrival_config.json"),
+        ];
+        let mut chars: Vec<char> = originals[which].chars().collect();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a position in a small text")]
+        let start = (position * chars.len() as f64) as usize;
+        let end = (start + len).min(chars.len());
+        chars.splice(start..end, put.chars());
+        let text: String = chars.into_iter().collect();
+        match parse(&[SourceFile { name: "damaged".into(), text }], &[]) {
+            Ok(parsed) => prop_assert!(!parsed.warnings.has_errors()),
+            Err(report) => prop_assert!(report.has_errors() && !report.render(false).is_empty()),
+        }
+    }
+}
+
+#[test]
+fn defaults_of_the_types_are_those_of_files() {
+    let task = |optimizer: &str| {
+        let text = format!(
+            "{{ name: a, tasks: [{{ kind: distributed, network: LeNet5, dataset: mnist, distributed: {{ epochs: 1 }}, train: {{ optimizer: {optimizer} }} }}] }}"
+        );
+        parse(&[SourceFile { name: "a".into(), text }], &[]).unwrap_or_else(|report| panic!("{report}")).experiment.tasks.remove(0)
+    };
+    for optimizer in ["SGD", "Adam", "AdamW"] {
+        let json = serde_json::json!({ "type": optimizer, "learning_rate": 0.1 });
+        let expected: OptimizerConfig = serde_json::from_value(json.clone()).expect("the rest has defaults");
+        assert_eq!(task(&json.to_string()).train.optimizer, expected);
+    }
+    let text = "{ name: a, tasks: [{ kind: distributed, network: { lstm: {} }, dataset: shakespeare, distributed: { epochs: 1 } }] }";
+    let parsed = parse(&[SourceFile { name: "a".into(), text: text.into() }], &[]).unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(parsed.experiment.tasks[0].network, NetworkConfig::Lstm { lstm: LstmConfig::default() });
+}

@@ -1,0 +1,440 @@
+//! The input pipeline: from a split, an order and a transform to [`Batch`]es, the same ones whatever the number of threads.
+//!
+//! ```text
+//! indices ── order (shuffle by seed, client, round, epoch) ── chunks of batch_size ── transform ──> Batch
+//! ```
+//!
+//! A large epoch is prepared ahead by one background thread behind a short bounded queue; a small one is prepared inline, because many
+//! clients train at once and their threads are already as many as the cores.
+
+use std::{
+    sync::{
+        Arc,
+        mpsc::{Receiver, Sender, SyncSender, channel, sync_channel},
+    },
+    thread::{self, JoinHandle},
+};
+
+use fltk_core::seed::{Purpose, Seed};
+use rand::seq::SliceRandom;
+
+use crate::{
+    dataset::{Dataset, ImageSet, Split, TextSet},
+    transform::{Transform, TransformError},
+};
+
+/// Batches that wait ready: enough to bridge a slow one, little memory.
+const QUEUED_BATCHES: usize = 4;
+
+/// Elements of an epoch from which on a thread of its own pays: about 5 ms of work, against 0.1 ms to start a thread.
+const THREAD_FROM_ELEMENTS: usize = 8 << 20;
+
+/// One step's worth of samples.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// What the net reads.
+    pub inputs: Inputs,
+    /// Class of each image (`B` of them), or next token at each position (`B*T`, row-major).
+    pub targets: Vec<i64>,
+    /// Samples in the batch, `B`.
+    pub size: usize,
+}
+
+/// What a net reads.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Inputs {
+    /// Images, channels last.
+    Images {
+        /// `B*H*W*C` floats, NHWC.
+        nhwc: Vec<f32>,
+        /// `[B, H, W, C]`.
+        shape: [usize; 4],
+    },
+    /// Token ids.
+    Tokens {
+        /// `B*T` ids, row-major.
+        ids: Vec<i64>,
+        /// `[B, T]`.
+        shape: [usize; 2],
+    },
+}
+
+/// Which part of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// [`Dataset::train`].
+    Train,
+    /// [`Dataset::test`].
+    Test,
+}
+
+/// Names one pass over some samples, and so its random draws: root seed, client, round, epoch (each 0 where it doesn't apply).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EpochKey {
+    /// The root seed.
+    pub seed: Seed,
+    /// The federated client.
+    pub client: u64,
+    /// The federated round.
+    pub round: u64,
+    /// The epoch.
+    pub epoch: u64,
+}
+
+/// In which order samples come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// As the indices are given.
+    AsGiven,
+    /// Permuted by `Purpose::Shuffle` of the plan's [`EpochKey`].
+    Shuffled,
+}
+
+/// What [`batches`] shall make.
+#[derive(Clone, Debug)]
+pub struct BatchPlan {
+    /// The data.
+    pub dataset: Arc<Dataset>,
+    /// Which part of it.
+    pub part: Part,
+    /// Samples of the part, by index; `None`: all. An index that the part lacks is left out.
+    pub indices: Option<Vec<u32>>,
+    /// Their order.
+    pub order: Order,
+    /// Names the random draws of the order and of augmentation.
+    pub key: EpochKey,
+    /// What is done to images; `None`: normalization alone. Not used for text.
+    pub transform: Option<Transform>,
+    /// Samples of a batch; 0 counts as 1.
+    pub batch_size: usize,
+    /// Whether a last, smaller batch is left out.
+    pub drop_last: bool,
+}
+
+impl BatchPlan {
+    /// One shuffled, augmented epoch over `indices` of the training set (`None`: all), for a net whose input is `input` (`[C, H, W]`;
+    /// `None`: as the images are).
+    ///
+    /// # Errors
+    /// Where the images can't be made to fit `input`.
+    pub fn train(
+        dataset: &Arc<Dataset>,
+        indices: Option<&[u32]>,
+        key: EpochKey,
+        input: Option<[usize; 3]>,
+        batch_size: usize,
+        drop_last: bool,
+    ) -> Result<Self, TransformError> {
+        let transform = dataset.image_shape().map(|shape| Transform::train(dataset.name, shape, input)).transpose()?;
+        let indices = indices.map(<[u32]>::to_vec);
+        Ok(Self { dataset: dataset.clone(), part: Part::Train, indices, order: Order::Shuffled, key, transform, batch_size, drop_last })
+    }
+
+    /// The whole test set in its own order, never augmented.
+    ///
+    /// # Errors
+    /// Where the images can't be made to fit `input`.
+    pub fn test(dataset: &Arc<Dataset>, input: Option<[usize; 3]>, batch_size: usize) -> Result<Self, TransformError> {
+        let transform = dataset.image_shape().map(|shape| Transform::test(dataset.name, shape, input)).transpose()?;
+        let key = EpochKey { seed: Seed(0), client: 0, round: 0, epoch: 0 };
+        let (part, order) = (Part::Test, Order::AsGiven);
+        Ok(Self { dataset: dataset.clone(), part, indices: None, order, key, transform, batch_size, drop_last: false })
+    }
+}
+
+/// The batches of `plan`, in order. No samples, no batches.
+#[must_use]
+pub fn batches(plan: BatchPlan) -> Batches {
+    let producer = Producer::new(plan);
+    if producer.num_elements() < THREAD_FROM_ELEMENTS { Batches::inline(producer) } else { Batches::ahead(producer) }
+}
+
+/// Iterator over batches, see [`batches`]. Give a batch that is done with back by [`recycle`](Self::recycle), and its memory is used again.
+#[derive(Debug)]
+pub struct Batches {
+    remaining: usize,
+    feed: Feed,
+}
+
+#[derive(Debug)]
+enum Feed {
+    Inline {
+        producer: Box<Producer>,
+        spare: Option<Batch>,
+    },
+    /// The queue is dropped, and so closed, before the thread is joined: see `Drop`.
+    Ahead {
+        queue: Option<Receiver<Batch>>,
+        spares: Sender<Batch>,
+        thread: Option<JoinHandle<()>>,
+    },
+}
+
+impl Batches {
+    fn inline(producer: Producer) -> Self {
+        Self { remaining: producer.num_batches(), feed: Feed::Inline { producer: Box::new(producer), spare: None } }
+    }
+
+    fn ahead(producer: Producer) -> Self {
+        let remaining = producer.num_batches();
+        let (ready, queue) = sync_channel(QUEUED_BATCHES);
+        let (spares, returned) = channel();
+        let thread = thread::spawn(move || produce(producer, &ready, &returned));
+        Self { remaining, feed: Feed::Ahead { queue: Some(queue), spares, thread: Some(thread) } }
+    }
+
+    /// Takes back a batch so that the next one can use its memory.
+    pub fn recycle(&mut self, batch: Batch) {
+        match &mut self.feed {
+            Feed::Inline { spare, .. } => *spare = Some(batch),
+            // The thread may be done already; then the batch is simply freed.
+            Feed::Ahead { spares, .. } => drop(spares.send(batch)),
+        }
+    }
+}
+
+impl Iterator for Batches {
+    type Item = Batch;
+
+    fn next(&mut self) -> Option<Batch> {
+        let batch = match &mut self.feed {
+            Feed::Inline { producer, spare } => producer.next(spare.take()),
+            Feed::Ahead { queue, .. } => queue.as_ref()?.recv().ok(),
+        }?;
+        self.remaining -= 1;
+        Some(batch)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.remaining, Some(self.remaining))
+    }
+}
+
+impl ExactSizeIterator for Batches {}
+
+impl Drop for Batches {
+    fn drop(&mut self) {
+        if let Feed::Ahead { queue, thread, .. } = &mut self.feed {
+            drop(queue.take());
+            if let Some(thread) = thread.take() {
+                drop(thread.join());
+            }
+        }
+    }
+}
+
+fn produce(mut producer: Producer, ready: &SyncSender<Batch>, returned: &Receiver<Batch>) {
+    while let Some(batch) = producer.next(returned.try_recv().ok()) {
+        if ready.send(batch).is_err() {
+            return;
+        }
+    }
+}
+
+/// Makes the batches, one after another.
+#[derive(Debug)]
+struct Producer {
+    plan: BatchPlan,
+    transform: Option<Transform>,
+    order: Vec<u32>,
+    position: usize,
+}
+
+impl Producer {
+    fn new(mut plan: BatchPlan) -> Self {
+        plan.batch_size = plan.batch_size.max(1);
+        let len = split(&plan).len();
+        // Readers refuse splits of 2^32 samples or more.
+        let mut order = plan.indices.take().unwrap_or_else(|| (0..len as u32).collect());
+        order.retain(|&index| (index as usize) < len);
+        if plan.order == Order::Shuffled {
+            let EpochKey { seed, client, round, epoch } = plan.key;
+            order.shuffle(&mut seed.stream(Purpose::Shuffle, &[client, round, epoch]));
+        }
+        if plan.drop_last {
+            order.truncate(order.len() / plan.batch_size * plan.batch_size);
+        }
+        let transform =
+            plan.transform.clone().or_else(|| plan.dataset.image_shape().map(|shape| Transform::plain(plan.dataset.name, shape)));
+        Self { plan, transform, order, position: 0 }
+    }
+
+    fn num_batches(&self) -> usize {
+        self.order.len().div_ceil(self.plan.batch_size)
+    }
+
+    fn num_elements(&self) -> usize {
+        let per_sample = match split(&self.plan) {
+            Split::Images(set) => set.image_len(),
+            Split::Text(set) => 2 * set.window,
+        };
+        self.order.len().saturating_mul(per_sample)
+    }
+
+    fn next(&mut self, spare: Option<Batch>) -> Option<Batch> {
+        let rest = &self.order[self.position..];
+        let chunk = &rest[..rest.len().min(self.plan.batch_size)];
+        if chunk.is_empty() {
+            return None;
+        }
+        self.position += chunk.len();
+        let (inputs, mut targets) = spare.map_or_else(|| (None, Vec::new()), |batch| (Some(batch.inputs), batch.targets));
+        targets.clear();
+        let inputs = match split(&self.plan) {
+            Split::Images(set) => {
+                // Both splits of a data set are of the same kind, so its images have a shape and so a transform.
+                let transform = self.transform.as_ref()?;
+                images(set, transform, &self.plan.key, chunk, inputs, &mut targets)
+            }
+            Split::Text(set) => tokens(set, chunk, inputs, &mut targets),
+        };
+        Some(Batch { inputs, targets, size: chunk.len() })
+    }
+}
+
+fn split(plan: &BatchPlan) -> &Split {
+    match plan.part {
+        Part::Train => &plan.dataset.train,
+        Part::Test => &plan.dataset.test,
+    }
+}
+
+fn images(set: &ImageSet, transform: &Transform, key: &EpochKey, chunk: &[u32], spare: Option<Inputs>, targets: &mut Vec<i64>) -> Inputs {
+    let [height, width, channels] = transform.output_shape();
+    let len = height * width * channels;
+    let mut nhwc = match spare {
+        Some(Inputs::Images { nhwc, .. }) => nhwc,
+        _ => Vec::new(),
+    };
+    nhwc.resize(chunk.len() * len, 0.0);
+    for (&index, output) in chunk.iter().zip(nhwc.chunks_exact_mut(len)) {
+        transform.apply(set.image(index as usize), output, key, index);
+        targets.push(i64::from(set.labels[index as usize]));
+    }
+    Inputs::Images { nhwc, shape: [chunk.len(), height, width, channels] }
+}
+
+fn tokens(set: &TextSet, chunk: &[u32], spare: Option<Inputs>, targets: &mut Vec<i64>) -> Inputs {
+    let mut ids = match spare {
+        Some(Inputs::Tokens { ids, .. }) => ids,
+        _ => Vec::new(),
+    };
+    ids.clear();
+    for &index in chunk {
+        let start = set.starts[index as usize] as usize;
+        let sample = &set.tokens[start..=start + set.window];
+        ids.extend(sample[..set.window].iter().map(|&token| i64::from(token)));
+        targets.extend(sample[1..].iter().map(|&token| i64::from(token)));
+    }
+    Inputs::Tokens { ids, shape: [chunk.len(), set.window] }
+}
+
+#[cfg(test)]
+mod tests {
+    use fltk_core::experiment::DatasetName;
+
+    use super::*;
+    use crate::dataset::{Origin, Provenance};
+
+    /// `count` images of 3x32x32 whose first pixel is their index, labelled by their index.
+    fn images_of(count: usize) -> Split {
+        let pixels = (0..count).flat_map(|index| [index as u8; 3072]).collect();
+        Split::Images(ImageSet { pixels, labels: (0..count as u16).collect(), shape: [3, 32, 32] })
+    }
+
+    fn dataset(train: Split, test: Split) -> Arc<Dataset> {
+        let provenance = Provenance { origin: Origin::Embedded, files: Vec::new() };
+        Arc::new(Dataset { name: DatasetName::Cifar10, class_names: Vec::new(), train, test, provenance })
+    }
+
+    const KEY: EpochKey = EpochKey { seed: Seed(1), client: 0, round: 0, epoch: 1 };
+
+    fn targets(batches: Batches) -> Vec<Vec<i64>> {
+        batches.map(|batch| batch.targets).collect()
+    }
+
+    #[test]
+    fn test_batches_come_in_order_and_whole() {
+        let data = dataset(images_of(3), images_of(5));
+        let all: Vec<Batch> = batches(BatchPlan::test(&data, None, 2).expect("fits")).collect();
+        assert_eq!(all.iter().map(|batch| batch.targets.as_slice()).collect::<Vec<_>>(), [&[0, 1][..], &[2, 3], &[4]]);
+        assert_eq!(all[2].size, 1);
+        let Inputs::Images { nhwc, shape } = &all[2].inputs else { panic!("images") };
+        assert_eq!((shape, nhwc.len()), (&[1, 32, 32, 3], 3072));
+        assert_eq!(nhwc[0], (4.0 / 255.0 - 0.485) / 0.229);
+    }
+
+    #[test]
+    fn training_batches_are_a_permutation_named_by_the_key() {
+        let data = dataset(images_of(100), images_of(1));
+        let epoch = |key, drop_last| targets(batches(BatchPlan::train(&data, None, key, None, 8, drop_last).expect("fits")));
+        let first = epoch(KEY, false);
+        let mut seen = first.concat();
+        assert_eq!((first.len(), first.last().map(Vec::len)), (13, Some(4)));
+        assert!(!seen.is_sorted());
+        seen.sort_unstable();
+        assert!(seen.iter().copied().eq(0..100));
+        assert_eq!(epoch(KEY, false), first);
+        assert_ne!(epoch(EpochKey { epoch: 2, ..KEY }, false), first);
+        assert_ne!(epoch(EpochKey { round: 1, ..KEY }, false), first);
+        assert_eq!(epoch(KEY, true), first[..12], "the last, smaller batch is left out");
+    }
+
+    #[test]
+    fn a_background_thread_makes_the_same_batches() {
+        let data = dataset(images_of(200), images_of(1));
+        let plan = BatchPlan::train(&data, None, KEY, None, 16, false).expect("fits");
+        let inline: Vec<Batch> = Batches::inline(Producer::new(plan.clone())).collect();
+        let ahead: Vec<Batch> = Batches::ahead(Producer::new(plan.clone())).collect();
+        assert_eq!(inline, ahead);
+        // Used memory comes back, whatever was in it, and the batches are the same.
+        for mut recycling in [Batches::inline(Producer::new(plan.clone())), Batches::ahead(Producer::new(plan.clone()))] {
+            assert_eq!(recycling.len(), 13);
+            for expected in &inline {
+                let batch = recycling.next().expect("as many");
+                assert_eq!(&batch, expected);
+                recycling.recycle(batch);
+            }
+            assert_eq!((recycling.next(), recycling.len()), (None, 0));
+        }
+        // One that is dropped half way ends its thread.
+        let mut dropped = Batches::ahead(Producer::new(plan));
+        assert!(dropped.next().is_some());
+        drop(dropped);
+    }
+
+    #[test]
+    fn augmentation_follows_the_sample_not_the_batch() {
+        let data = dataset(images_of(50), images_of(1));
+        let image = |batch_size, indices: &[u32]| {
+            let plan = BatchPlan::train(&data, Some(indices), KEY, None, batch_size, false).expect("fits");
+            let of_7 = |batch: Batch| {
+                let place = batch.targets.iter().position(|&target| target == 7)?;
+                let Inputs::Images { nhwc, .. } = batch.inputs else { return None };
+                Some(nhwc[place * 3072..][..3072].to_vec())
+            };
+            batches(plan).find_map(of_7).expect("sample 7")
+        };
+        assert_eq!(image(3, &[1, 7, 9]), image(50, &(0..50).collect::<Vec<_>>()));
+    }
+
+    #[test]
+    fn an_empty_client_has_no_batches_and_strange_indices_are_left_out() {
+        let data = dataset(images_of(3), images_of(1));
+        let plan = |indices: &[u32], batch_size| BatchPlan::train(&data, Some(indices), KEY, None, batch_size, false).expect("fits");
+        assert_eq!(targets(batches(plan(&[], 4))), Vec::<Vec<i64>>::new());
+        assert_eq!(targets(batches(plan(&[2, 3, u32::MAX], 0))), [[2]]);
+        let drop_all = BatchPlan { drop_last: true, ..plan(&[0, 1], 4) };
+        assert_eq!(batches(drop_all).len(), 0);
+    }
+
+    #[test]
+    fn text_targets_are_the_next_tokens() {
+        let text = TextSet { tokens: (10..30).collect(), starts: vec![0, 4, 12], window: 4, clients: vec![0, 0, 1] };
+        let data = dataset(Split::Text(text.clone()), Split::Text(text));
+        let all: Vec<Batch> = batches(BatchPlan::test(&data, None, 2).expect("fits")).collect();
+        assert_eq!(all[0].inputs, Inputs::Tokens { ids: vec![10, 11, 12, 13, 14, 15, 16, 17], shape: [2, 4] });
+        assert_eq!(all[0].targets, [11, 12, 13, 14, 15, 16, 17, 18]);
+        assert_eq!((all[1].size, &all[1].targets), (1, &vec![23, 24, 25, 26]));
+    }
+}

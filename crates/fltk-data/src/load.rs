@@ -1,0 +1,116 @@
+//! Loading a data set from where it lies. Never from the network: that is [`fetch`](crate::fetch), on request.
+
+use std::path::{Path, PathBuf};
+
+use fltk_core::experiment::{DatasetConfig, DatasetName};
+
+use crate::{
+    dataset::{Dataset, Origin, Provenance, Split},
+    embedded,
+    error::DataError,
+    files::{self, Contents, Found, find, format_error, not_here},
+    formats::{cifar, idx, text},
+    sources::{Format, Source, source},
+};
+
+/// Where data sets are looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Locations {
+    /// Where [`fetch`](crate::fetch::fetch) puts files: `CACHE/NAME/FILE`.
+    pub cache: PathBuf,
+    /// More folders, each tried as `FOLDER/NAME` and with the sub-folders that common tools make; for data sets whose files have names of their
+    /// own (all but MNIST and Fashion-MNIST) also as it is.
+    pub local: Vec<PathBuf>,
+}
+
+impl Locations {
+    /// The cache's folder of one data set.
+    #[must_use]
+    pub fn cache_of(&self, source: &Source) -> PathBuf {
+        self.cache.join(source.name)
+    }
+
+    /// Every place where `source` is looked for, in order.
+    fn candidates(&self, source: &Source) -> Vec<PathBuf> {
+        let mut places = vec![self.cache_of(source)];
+        for folder in &self.local {
+            places.push(folder.join(source.name));
+            places.extend(source.subfolders.iter().map(|sub| folder.join(sub)));
+            if !matches!(source.format, Format::Idx { .. }) {
+                places.push(folder.clone());
+            }
+        }
+        places.extend(source.system_folders.iter().map(PathBuf::from));
+        places
+    }
+}
+
+/// Loads a data set: from `config.path` (relative to `base`, the experiment file's folder) where it is given, else the first found of
+/// the cache, the local folders and the system's own. An embedded data set needs none of them.
+///
+/// A copy whose digests are not the published ones loads all the same, if it is sound; its [`Provenance`] says so.
+///
+/// # Errors
+/// [`DataError::Missing`] where it lies nowhere, [`DataError::NotHere`] where `config.path` lacks it, [`DataError::Format`] where a file
+/// is truncated, too large or otherwise not what it should be, [`DataError::OtherDataset`] where it is another data set.
+pub fn load(config: &DatasetConfig, base: &Path, locations: &Locations) -> Result<Dataset, DataError> {
+    let source = source(config.name);
+    let found = match &config.path {
+        Some(path) => {
+            let path = base.join(path);
+            find(&source, &path).ok_or_else(|| not_here(&source, &path))?
+        }
+        None if config.name == DatasetName::FashionMnistMini => return embedded::fashion_mnist_mini(),
+        None => find_anywhere(&source, locations)?,
+    };
+    let contents = files::read(config.name, &source, &found)?;
+    dataset(config.name, &source, contents)
+}
+
+/// Where [`load`] would take a data set from without a `config.path`; `None` where it would have to be fetched first. Reads no file.
+#[must_use]
+pub fn locate(name: DatasetName, locations: &Locations) -> Option<Origin> {
+    if name == DatasetName::FashionMnistMini {
+        return Some(Origin::Embedded);
+    }
+    find_anywhere(&source(name), locations).ok().map(|found| match found {
+        Found::Folder { folder, .. } => Origin::Folder(folder),
+        Found::Archive(path) => Origin::Archive(path),
+    })
+}
+
+fn find_anywhere(source: &Source, locations: &Locations) -> Result<Found, DataError> {
+    let searched = locations.candidates(source);
+    searched.iter().find_map(|path| find(source, path)).ok_or(DataError::Missing { name: source.name, searched })
+}
+
+/// Makes arrays of the parts' bytes.
+pub(crate) fn dataset(name: DatasetName, source: &Source, contents: Contents) -> Result<Dataset, DataError> {
+    let Contents { parts, digests, origin } = contents;
+    let provenance = Provenance { origin, files: digests };
+    let (paths, mut bytes): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+    let num_classes = source.class_names.len();
+    let split = match source.format {
+        Format::Idx { side } => {
+            let mut pair = |first: usize| {
+                let images = std::mem::take(&mut bytes[first]);
+                idx::image_set(images, &bytes[first + 1], side, num_classes)
+                    .map(Split::Images)
+                    .map_err(|(part, problem)| (first + part, problem))
+            };
+            pair(0).and_then(|train| Ok((train, pair(2)?, source.class_names.clone())))
+        }
+        Format::Cifar { labels, train, .. } => {
+            let test = bytes.split_off(train.len());
+            cifar::image_set(bytes, labels, num_classes).and_then(|train_set| {
+                let test = cifar::image_set(test, labels, num_classes).map_err(|(part, problem)| (train.len() + part, problem))?;
+                Ok((Split::Images(train_set), Split::Images(test), source.class_names.clone()))
+            })
+        }
+        Format::Text => text::read(&bytes[0])
+            .map_err(|problem| (0, problem))
+            .map(|play| (Split::Text(play.train), Split::Text(play.test), play.vocabulary)),
+    };
+    let (train, test, class_names) = split.map_err(|(part, problem)| format_error(source, &paths[part], problem))?;
+    Ok(Dataset { name, class_names, train, test, provenance })
+}

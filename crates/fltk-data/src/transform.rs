@@ -1,0 +1,320 @@
+//! What happens to an image between the data set and the net: augmentation, padding, normalization, all in one pass into NHWC floats.
+//!
+//! One rule for all settings (data-parallel and federated), by data set:
+//!
+//! | data set | training | always |
+//! |---|---|---|
+//! | MNIST | | `(p/255 - 0.1307) / 0.3081` |
+//! | Fashion-MNIST and its subset | | `p/255` |
+//! | CIFAR-10 | flip (probability 1/2), then a 32x32 crop out of the image padded by 4 | ImageNet's mean (.485, .456, .406) and deviation (.229, .224, .225) |
+//! | CIFAR-100 | the same | mean (.507, .487, .441), deviation (.267, .256, .276) |
+//!
+//! Test sets are never augmented. Padding, of a crop or up to a larger input (LeNet-5 takes 32x32), is with black pixels *before*
+//! normalization, as torchvision's `RandomCrop` and `Pad` on images do. The arithmetic is PyTorch's, in f32: `ToTensor` divides by 255,
+//! `Normalize` subtracts and divides.
+
+use fltk_core::{
+    experiment::DatasetName,
+    seed::{Purpose, Seed},
+};
+use rand::Rng;
+
+use crate::batches::EpochKey;
+
+/// Pixels that a random crop may move an image in each direction.
+const CROP_PADDING: usize = 4;
+
+/// Why a data set's images can't be made to fit a net's input.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TransformError {
+    /// Another number of channels, smaller, or not centrable.
+    #[error(
+        "images of {from:?} (channels, height, width) can't be padded to the net's input {to:?}\nhint: choose a net made for this data set"
+    )]
+    Shape {
+        /// The data set's images, `[C, H, W]`.
+        from: [usize; 3],
+        /// The net's input, `[C, H, W]`.
+        to: [usize; 3],
+    },
+}
+
+/// The transform of one split: from `[C, H, W]` bytes to `[H, W, C]` floats.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Transform {
+    from: [usize; 3],
+    padding: [usize; 2],
+    augment: bool,
+    /// For each channel, what each of the 256 pixel values becomes. A table, because it gives PyTorch's bits (divide, subtract,
+    /// divide) at the price of a load.
+    table: Vec<[f32; 256]>,
+}
+
+impl Transform {
+    /// The training transform of `name` for images of shape `from`, padded to `to` (`None`: as they are). Shapes are `[C, H, W]`.
+    ///
+    /// # Errors
+    /// Where `to` has other channels than `from`, is smaller, or larger by an odd number of pixels.
+    pub fn train(name: DatasetName, from: [usize; 3], to: Option<[usize; 3]>) -> Result<Self, TransformError> {
+        let augment = matches!(name, DatasetName::Cifar10 | DatasetName::Cifar100);
+        Ok(Self { augment, ..Self::test(name, from, to)? })
+    }
+
+    /// The test transform: the training transform without augmentation.
+    ///
+    /// # Errors
+    /// As [`Transform::train`].
+    pub fn test(name: DatasetName, from: [usize; 3], to: Option<[usize; 3]>) -> Result<Self, TransformError> {
+        let to = to.unwrap_or(from);
+        let padding = |axis: usize| to[axis].checked_sub(from[axis]).filter(|extra| extra % 2 == 0).map(|extra| extra / 2);
+        let (true, Some(vertical), Some(horizontal)) = (from[0] == to[0], padding(1), padding(2)) else {
+            return Err(TransformError::Shape { from, to });
+        };
+        Ok(Self { padding: [vertical, horizontal], ..Self::plain(name, from) })
+    }
+
+    /// Normalization alone, for images of shape `from`.
+    #[must_use]
+    pub fn plain(name: DatasetName, from: [usize; 3]) -> Self {
+        let table = (0..from[0]).map(|channel| normalization_table(name, channel)).collect();
+        Self { from, padding: [0, 0], augment: false, table }
+    }
+
+    /// `[H, W, C]` of what comes out.
+    #[must_use]
+    pub fn output_shape(&self) -> [usize; 3] {
+        let [channels, height, width] = self.from;
+        [height + 2 * self.padding[0], width + 2 * self.padding[1], channels]
+    }
+
+    /// Whether draws are made; without, the result depends on the image alone.
+    #[must_use]
+    pub fn is_augmenting(&self) -> bool {
+        self.augment
+    }
+
+    /// Transforms `image` (CHW bytes) into `output` (HWC floats). The draws, if any, are those of sample `sample` in the epoch `key`, so
+    /// they don't depend on batches, their order or threads.
+    ///
+    /// # Panics
+    /// Where `image` or `output` don't have the lengths of the transform's shapes.
+    pub fn apply(&self, image: &[u8], output: &mut [f32], key: &EpochKey, sample: u32) {
+        let placement = if self.augment { Placement::draw(key, sample) } else { Placement::CENTERED };
+        let [height, width, channels] = self.output_shape();
+        assert_eq!(image.len(), self.from.iter().product::<usize>(), "an image of the transform's input shape");
+        assert_eq!(output.len(), height * width * channels, "an output of the transform's output shape");
+        if placement == Placement::CENTERED && self.padding == [0, 0] {
+            let planes = image.chunks_exact(height * width).map(<[u8]>::iter);
+            interleave(output, &self.table, planes);
+        } else {
+            self.place(image, output, &placement);
+        }
+    }
+
+    /// Copies row by row what the shifted, flipped image covers, and black where it doesn't.
+    fn place(&self, image: &[u8], output: &mut [f32], placement: &Placement) {
+        let [channels, height, width] = self.from;
+        let [_, output_width, _] = self.output_shape();
+        let black: Vec<f32> = self.table.iter().map(|table| table[0]).collect();
+        // Column `x` of the output shows column `x - left` of the image, and so for rows.
+        let (top, left) = (signed(self.padding[0]) - placement.down, signed(self.padding[1]) - placement.right);
+        let first = left.clamp(0, signed(output_width)).unsigned_abs();
+        let last = (left + signed(width)).clamp(0, signed(output_width)).unsigned_abs();
+        for (y, row) in output.chunks_exact_mut(output_width * channels).enumerate() {
+            let source_y = usize::try_from(signed(y) - top).ok().filter(|&source_y| source_y < height);
+            let Some(source_y) = source_y else {
+                fill(row, &black);
+                continue;
+            };
+            fill(&mut row[..first * channels], &black);
+            fill(&mut row[last * channels..], &black);
+            let covered = &mut row[first * channels..last * channels];
+            let skipped = (signed(first) - left).unsigned_abs();
+            let rows = (0..channels).map(|channel| &image[(channel * height + source_y) * width..][..width]);
+            if placement.flip {
+                interleave(covered, &self.table, rows.map(|row| row[..width - skipped].iter().rev()));
+            } else {
+                interleave(covered, &self.table, rows.map(|row| row[skipped..].iter()));
+            }
+        }
+    }
+}
+
+/// Fills `output`, pixel by pixel, with what the channels' pixels become by their tables. Ends with `output`.
+fn interleave<'a>(output: &mut [f32], tables: &[[f32; 256]], mut channels: impl Iterator<Item = impl Iterator<Item = &'a u8>>) {
+    match tables {
+        [table] => {
+            let Some(pixels) = channels.next() else { return };
+            for (value, &pixel) in output.iter_mut().zip(pixels) {
+                *value = table[usize::from(pixel)];
+            }
+        }
+        [red, green, blue] => {
+            let (Some(reds), Some(greens), Some(blues)) = (channels.next(), channels.next(), channels.next()) else { return };
+            for (((value, &r), &g), &b) in output.chunks_exact_mut(3).zip(reds).zip(greens).zip(blues) {
+                value.copy_from_slice(&[red[usize::from(r)], green[usize::from(g)], blue[usize::from(b)]]);
+            }
+        }
+        // No data set has another number of channels; right, if not fast.
+        _ => {
+            for (position, (table, channel)) in tables.iter().zip(channels).enumerate() {
+                for (value, &pixel) in output.iter_mut().skip(position).step_by(tables.len()).zip(channel) {
+                    *value = table[usize::from(pixel)];
+                }
+            }
+        }
+    }
+}
+
+/// Where a crop lies and whether the image is mirrored first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Placement {
+    /// Pixels that the crop lies below the image's top; negative: above.
+    down: isize,
+    /// Pixels that the crop lies right of the image's left side; negative: left of it.
+    right: isize,
+    flip: bool,
+}
+
+impl Placement {
+    const CENTERED: Self = Self { down: 0, right: 0, flip: false };
+
+    /// One draw of 64 bits: 1 for the flip and 21 for each offset in `0..=8` (whose probabilities so differ by less than 2^-20).
+    fn draw(key: &EpochKey, sample: u32) -> Self {
+        let EpochKey { seed, client, round, epoch } = *key;
+        let bits = Seed::stream(seed, Purpose::Augment, &[client, round, epoch, u64::from(sample)]).next_u64();
+        let offset = |shift: u32| {
+            let fraction = bits >> shift & ((1 << 21) - 1);
+            signed(((fraction * (2 * CROP_PADDING as u64 + 1)) >> 21) as usize) - signed(CROP_PADDING)
+        };
+        Self { down: offset(1), right: offset(22), flip: bits & 1 == 1 }
+    }
+}
+
+/// Image sides are far below `isize::MAX`.
+fn signed(length: usize) -> isize {
+    length.cast_signed()
+}
+
+fn fill(row: &mut [f32], pixel: &[f32]) {
+    for values in row.chunks_exact_mut(pixel.len()) {
+        values.copy_from_slice(pixel);
+    }
+}
+
+fn normalization_table(name: DatasetName, channel: usize) -> [f32; 256] {
+    let (mean, deviation): (&[f32], &[f32]) = match name {
+        DatasetName::Mnist => (&[0.1307], &[0.3081]),
+        DatasetName::Cifar10 => (&[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225]),
+        DatasetName::Cifar100 => (&[0.507, 0.487, 0.441], &[0.267, 0.256, 0.276]),
+        DatasetName::FashionMnist | DatasetName::FashionMnistMini | DatasetName::Shakespeare => (&[0.0], &[1.0]),
+    };
+    // A local copy has the data set's own number of channels, which its reader checked.
+    let (mean, deviation) = (mean[channel % mean.len()], deviation[channel % deviation.len()]);
+    std::array::from_fn(|pixel| (pixel as f32 / 255.0 - mean) / deviation)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn key(epoch: u64) -> EpochKey {
+        EpochKey { seed: Seed(42), client: 3, round: 2, epoch }
+    }
+
+    fn apply(transform: &Transform, image: &[u8], epoch: u64, sample: u32) -> Vec<f32> {
+        let mut output = vec![f32::NAN; transform.output_shape().iter().product()];
+        transform.apply(image, &mut output, &key(epoch), sample);
+        output
+    }
+
+    /// Pixel by pixel: mirror, look up in the padded image, divide, subtract, divide.
+    fn reference(image: &[u8], side: usize, placement: Placement, mean: &[f32], deviation: &[f32]) -> Vec<f32> {
+        let mut output = Vec::new();
+        for y in 0..signed(side) {
+            for x in 0..signed(side) {
+                for channel in 0..mean.len() {
+                    let (from_y, mut from_x) = (y + placement.down, x + placement.right);
+                    let is_inside = (0..signed(side)).contains(&from_y) && (0..signed(side)).contains(&from_x);
+                    if placement.flip {
+                        from_x = signed(side) - 1 - from_x;
+                    }
+                    let pixel = if is_inside { image[(channel * side + from_y as usize) * side + from_x as usize] } else { 0 };
+                    output.push((f32::from(pixel) / 255.0 - mean[channel]) / deviation[channel]);
+                }
+            }
+        }
+        output
+    }
+
+    #[test]
+    fn crop_flip_and_normalization_are_fused_rightly() {
+        let image: Vec<u8> = (0..3072u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
+        let train = Transform::train(DatasetName::Cifar10, [3, 32, 32], None).expect("no padding");
+        let mut seen = BTreeMap::new();
+        for sample in 0..2000 {
+            let placement = Placement::draw(&key(1), sample);
+            *seen.entry((placement.down, placement.right, placement.flip)).or_insert(0) += 1;
+            if sample < 300 {
+                let expected = reference(&image, 32, placement, &[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225]);
+                assert_eq!(apply(&train, &image, 1, sample), expected, "{placement:?}");
+            }
+        }
+        // 2000 draws of 162 placements: 12 each are expected, so every one is seen, and none 40 times.
+        assert_eq!(seen.len(), 9 * 9 * 2);
+        assert!(seen.values().all(|&count| count < 40) && seen.keys().all(|&(down, right, _)| down.abs() <= 4 && right.abs() <= 4));
+    }
+
+    #[test]
+    fn draws_depend_on_epoch_and_sample_only() {
+        assert_eq!(Placement::draw(&key(1), 5), Placement::draw(&key(1), 5));
+        let draws = |epoch| (0..64).map(|sample| Placement::draw(&key(epoch), sample)).collect::<Vec<_>>();
+        assert_ne!(draws(1), draws(2));
+        let other_client = EpochKey { client: 4, ..key(1) };
+        assert_ne!(draws(1), (0..64).map(|sample| Placement::draw(&other_client, sample)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn tests_are_never_augmented() {
+        let image: Vec<u8> = (0..3072).map(|index| (index % 251) as u8).collect();
+        let test = Transform::test(DatasetName::Cifar100, [3, 32, 32], None).expect("no padding");
+        let expected = reference(&image, 32, Placement::CENTERED, &[0.507, 0.487, 0.441], &[0.267, 0.256, 0.276]);
+        for sample in 0..20 {
+            assert_eq!(apply(&test, &image, u64::from(sample), sample), expected);
+        }
+        assert!(!test.is_augmenting());
+    }
+
+    #[test]
+    fn mnist_is_normalized_and_fashion_mnist_scaled() {
+        let image: Vec<u8> = (0..784).map(|index| (index % 256) as u8).collect();
+        let mnist = Transform::train(DatasetName::Mnist, [1, 28, 28], None).expect("no padding");
+        assert_eq!(apply(&mnist, &image, 0, 0), reference(&image, 28, Placement::CENTERED, &[0.1307], &[0.3081]));
+        // What PyTorch gives for 0 and 255: (0 - 0.1307) / 0.3081 and (1 - 0.1307) / 0.3081.
+        assert_eq!((apply(&mnist, &image, 0, 0)[0], apply(&mnist, &image, 0, 0)[255]), (-0.424_212_96, 2.821_486_7));
+        let fashion = Transform::train(DatasetName::FashionMnist, [1, 28, 28], None).expect("no padding");
+        assert_eq!(apply(&fashion, &image, 0, 0)[..256], std::array::from_fn::<f32, 256, _>(|pixel| pixel as f32 / 255.0));
+    }
+
+    #[test]
+    fn a_larger_input_is_padded_with_black() {
+        let padded = Transform::test(DatasetName::Mnist, [1, 28, 28], Some([1, 32, 32])).expect("an even margin");
+        assert_eq!(padded.output_shape(), [32, 32, 1]);
+        let output = apply(&padded, &[255; 784], 0, 0);
+        let black = -0.424_212_96;
+        for (index, &value) in output.iter().enumerate() {
+            let is_inside = (2..30).contains(&(index / 32)) && (2..30).contains(&(index % 32));
+            assert_eq!(value, if is_inside { 2.821_486_7 } else { black }, "{index}");
+        }
+    }
+
+    #[test]
+    fn inputs_that_do_not_fit_are_refused() {
+        for to in [[3, 28, 28], [1, 27, 28], [1, 29, 29], [1, 26, 26]] {
+            let error = Transform::train(DatasetName::Mnist, [1, 28, 28], Some(to)).expect_err("no fit");
+            assert_eq!(error, TransformError::Shape { from: [1, 28, 28], to });
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! Fetching, against a real HTTP server in this process that behaves well, stalls, truncates and lies.
+
+mod server;
+
+use std::{fs, path::Path, thread, time::Duration};
+
+use fltk_core::experiment::DatasetName;
+use fltk_data::{
+    Locations,
+    digest::sha256_hex,
+    fetch::{FetchError, FetchOptions, FileState, Progress, fetch_files, verify},
+    sources::SourceFile,
+};
+use server::{Answer, Server};
+use tempfile::TempDir;
+
+/// Long enough to span several reads and pieces.
+fn content() -> Vec<u8> {
+    (0..300_000u32).flat_map(|index| (index.wrapping_mul(2_654_435_761) >> 7).to_le_bytes()).collect()
+}
+
+fn file(urls: &[&str]) -> SourceFile {
+    let content = content();
+    SourceFile {
+        name: "data.gz".into(),
+        bytes: content.len() as u64,
+        sha256: sha256_hex(&content),
+        urls: urls.iter().map(|&url| url.into()).collect(),
+    }
+}
+
+fn options() -> FetchOptions {
+    FetchOptions {
+        connect_timeout: Duration::from_secs(5),
+        stall_timeout: Duration::from_millis(300),
+        body_timeout: Duration::from_secs(20),
+        attempts: 3,
+        backoff: Duration::from_millis(1),
+        backoff_max: Duration::from_millis(20),
+        lock_timeout: Duration::from_secs(20),
+        proxy_from_environment: false,
+    }
+}
+
+fn fetch(urls: &[&str], folder: &Path) -> Result<(), FetchError> {
+    fetch_files(&[file(urls)], folder, &options(), &mut |_| {})
+}
+
+/// Every file of the folder, except the lock, which is empty and stays.
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+    names.retain(|name| name != ".lock");
+    names.sort();
+    names
+}
+
+/// One server giving `answers` in turn (then the last one for ever); the fetch must succeed. Returns the `Range` headers that it saw.
+fn succeeds(answers: Vec<Answer>) -> Vec<Option<String>> {
+    let (server, folder) = (Server::start(content(), answers), TempDir::new().expect("a folder"));
+    fetch(&[&server.url()], folder.path()).expect("fetched in the end");
+    assert_eq!(fs::read(folder.path().join("data.gz")).expect("the file"), content());
+    assert_eq!(names(folder.path()), ["data.gz"]);
+    server.ranges()
+}
+
+/// The fetch must fail, name `expected`, and leave nothing behind but `left`.
+fn fails(answers: Vec<Answer>, expected: &str, left: &[&str]) -> usize {
+    let (server, folder) = (Server::start(content(), answers), TempDir::new().expect("a folder"));
+    let error = fetch(&[&server.url()], folder.path()).expect_err(expected).to_string();
+    assert!(error.contains(expected) && error.contains("hint:"), "`{error}` should contain `{expected}`");
+    assert_eq!(names(folder.path()), left);
+    server.ranges().len()
+}
+
+#[test]
+fn a_good_server_is_asked_once() {
+    assert_eq!(succeeds(vec![Answer::Whole]), [None]);
+    assert_eq!(succeeds(vec![Answer::WithoutLength]), [None]);
+}
+
+#[test]
+fn what_is_there_and_right_is_not_fetched_again() {
+    let (server, folder) = (Server::start(content(), vec![Answer::Whole]), TempDir::new().expect("a folder"));
+    fetch(&[&server.url()], folder.path()).expect("fetched");
+    let mut seen = Vec::new();
+    fetch_files(&[file(&[&server.url()])], folder.path(), &options(), &mut |progress| seen.push(format!("{progress:?}"))).expect("there");
+    assert_eq!(seen, ["AlreadyThere { file: \"data.gz\" }"]);
+    // A file that has been changed since is replaced.
+    fs::write(folder.path().join("data.gz"), b"damaged").expect("written");
+    fetch(&[&server.url()], folder.path()).expect("fetched again");
+    assert_eq!(fs::read(folder.path().join("data.gz")).expect("the file"), content());
+    assert_eq!(server.ranges().len(), 2);
+}
+
+#[test]
+fn a_cut_transfer_is_resumed() {
+    let ranges = succeeds(vec![Answer::CutAfter(100_000), Answer::CutAfter(100_000), Answer::Whole]);
+    assert_eq!(ranges, [None, Some("bytes=100000-".into()), Some("bytes=200000-".into())]);
+    // Without a length, the end of the connection is the end of the body; we know better.
+    assert_eq!(succeeds(vec![Answer::CutWithoutLength(70_000), Answer::Whole]), [None, Some("bytes=70000-".into())]);
+}
+
+#[test]
+fn a_stalled_transfer_is_given_up_and_resumed() {
+    let ranges = succeeds(vec![Answer::StallAfter(50_000), Answer::Whole]);
+    assert_eq!(ranges, [None, Some("bytes=50000-".into())]);
+    assert_eq!(succeeds(vec![Answer::StallBeforeHeaders, Answer::Whole]), [None, None]);
+}
+
+#[test]
+fn a_server_that_ignores_ranges_begins_anew() {
+    let ranges = succeeds(vec![Answer::CutAfter(100_000), Answer::WholeIgnoringRange]);
+    assert_eq!(ranges, [None, Some("bytes=100000-".into())]);
+}
+
+#[test]
+fn a_server_that_resumes_elsewhere_is_not_believed() {
+    let ranges = succeeds(vec![Answer::CutAfter(100_000), Answer::WrongRange, Answer::Whole]);
+    assert_eq!(ranges, [None, Some("bytes=100000-".into()), None]);
+    // It says the right range and sends other bytes: only the checksum tells, and the next attempt starts over.
+    let ranges = succeeds(vec![Answer::CutAfter(100_000), Answer::Lie, Answer::Whole]);
+    assert_eq!(ranges, [None, Some("bytes=100000-".into()), None]);
+    let ranges = succeeds(vec![Answer::CutAfter(100_000), Answer::Status(416, None), Answer::Whole]);
+    assert_eq!(ranges, [None, Some("bytes=100000-".into()), None]);
+}
+
+#[test]
+fn an_interrupted_process_is_taken_up_by_the_next() {
+    let (server, folder) = (Server::start(content(), vec![Answer::Whole]), TempDir::new().expect("a folder"));
+    fs::write(folder.path().join("data.gz.part"), &content()[..600_000]).expect("written");
+    fetch(&[&server.url()], folder.path()).expect("fetched");
+    assert_eq!(server.ranges(), [Some("bytes=600000-".into())]);
+    assert_eq!(names(folder.path()), ["data.gz"]);
+    // What it left is not trusted: garbage of the right length, or more than the whole file.
+    for garbage in [vec![7; content().len()], vec![7; content().len() + 1], vec![7; 1000]] {
+        let folder = TempDir::new().expect("a folder");
+        fs::write(folder.path().join("data.gz.part"), garbage).expect("written");
+        fetch(&[&server.url()], folder.path()).expect("fetched");
+        assert_eq!(fs::read(folder.path().join("data.gz")).expect("the file"), content());
+    }
+}
+
+#[test]
+fn passing_troubles_are_retried() {
+    for status in [500, 503, 429] {
+        assert_eq!(succeeds(vec![Answer::Status(status, None), Answer::Status(status, Some(3600)), Answer::Whole]).len(), 3);
+    }
+}
+
+#[test]
+fn lasting_troubles_are_not() {
+    assert_eq!(fails(vec![Answer::Status(404, None)], "404 Not Found", &[]), 1);
+    assert_eq!(fails(vec![Answer::Lie], "its SHA-256 is", &[]), 1);
+    assert_eq!(fails(vec![Answer::Longer], "it offers 1200001 bytes where 1200000 are expected", &[]), 1);
+    assert_eq!(fails(vec![Answer::LongerWithoutLength], "bytes where 1200000 are expected", &[]), 1);
+    assert_eq!(fails(vec![Answer::Shorter], "it offers 1199999 bytes where 1200000 are expected", &[]), 1);
+}
+
+#[test]
+fn attempts_are_bounded() {
+    assert_eq!(fails(vec![Answer::Status(500, None)], "500 Internal Server Error", &[]), 3);
+    assert_eq!(fails(vec![Answer::StallBeforeHeaders], "timeout", &[]), 3);
+    // What did arrive is kept for the next time, under a name that no reader takes for the file.
+    assert_eq!(fails(vec![Answer::StallAfter(100)], "timeout", &["data.gz.part"]), 3);
+    assert_eq!(fails(vec![Answer::CutWithoutLength(100)], "it ends after 300 of 1200000 bytes", &["data.gz.part"]), 3);
+}
+
+#[test]
+fn the_next_mirror_goes_on_where_the_last_one_failed() {
+    let dead = server::unused_url();
+    let liar = Server::start(content(), vec![Answer::Lie]);
+    let cutter = Server::start(content(), vec![Answer::CutAfter(500_000)]);
+    let good = Server::start(content(), vec![Answer::Whole]);
+    let folder = TempDir::new().expect("a folder");
+    fetch(&[&dead, &liar.url(), &cutter.url(), &good.url()], folder.path()).expect("fetched from the last");
+    assert_eq!(good.ranges(), [Some("bytes=500000-".into())]);
+    assert_eq!(fs::read(folder.path().join("data.gz")).expect("the file"), content());
+    let folder = TempDir::new().expect("a folder");
+    let error = fetch(&[&dead, &liar.url()], folder.path()).expect_err("none is good").to_string();
+    assert!(error.contains(&dead) && error.contains(&liar.url()), "every mirror and its trouble: {error}");
+}
+
+#[test]
+fn a_redirect_is_followed_but_not_for_ever() {
+    let good = Server::start(content(), vec![Answer::Whole]);
+    let moved = Server::start(content(), vec![Answer::Redirect(good.url())]);
+    let folder = TempDir::new().expect("a folder");
+    fetch(&[&moved.url()], folder.path()).expect("fetched");
+    assert_eq!(good.ranges().len(), 1);
+    let circle = Server::start(content(), vec![Answer::RedirectToSelf]);
+    fetch(&[&circle.url()], folder.path().join("other").as_path()).expect_err("a circle of redirects");
+    assert!(circle.ranges().len() <= 3 * 6, "{} requests", circle.ranges().len());
+}
+
+#[test]
+fn several_at_once_fetch_it_once() {
+    let (server, folder) = (Server::start(content(), vec![Answer::Whole]), TempDir::new().expect("a folder"));
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| fetch(&[&server.url()], folder.path()).expect("fetched"));
+        }
+    });
+    assert_eq!(server.ranges().len(), 1, "the others found it done");
+    assert_eq!(fs::read(folder.path().join("data.gz")).expect("the file"), content());
+}
+
+#[test]
+fn a_held_lock_is_waited_for_but_not_for_ever() {
+    let (server, folder) = (Server::start(content(), vec![Answer::Whole]), TempDir::new().expect("a folder"));
+    let lock = fs::File::create(folder.path().join(".lock")).expect("created");
+    lock.lock().expect("locked");
+    let impatient = FetchOptions { lock_timeout: Duration::from_millis(20), ..options() };
+    let error = fetch_files(&[file(&[&server.url()])], folder.path(), &impatient, &mut |_| {}).expect_err("locked");
+    assert!(matches!(error, FetchError::Locked { .. }), "{error}");
+    // Let go as soon as the other is seen to wait.
+    let mut lock = Some(lock);
+    let mut release = |progress: Progress<'_>| {
+        if progress == Progress::Waiting {
+            drop(lock.take());
+        }
+    };
+    fetch_files(&[file(&[&server.url()])], folder.path(), &options(), &mut release).expect("fetched");
+    assert_eq!(server.ranges().len(), 1);
+}
+
+#[test]
+fn progress_adds_up() {
+    let (server, folder) = (Server::start(content(), vec![Answer::CutAfter(100_000), Answer::Whole]), TempDir::new().expect("a folder"));
+    let (mut offsets, mut last, mut failures) = (Vec::new(), 0, 0);
+    fetch_files(&[file(&[&server.url()])], folder.path(), &options(), &mut |progress| match progress {
+        Progress::Started { offset, .. } => offsets.push(offset),
+        Progress::Received { received, bytes, .. } => {
+            assert!(received > last && received <= bytes);
+            last = received;
+        }
+        Progress::Failed { .. } => failures += 1,
+        _ => {}
+    })
+    .expect("fetched");
+    assert_eq!((offsets.as_slice(), last, failures), ([0, 100_000].as_slice(), content().len() as u64, 1));
+}
+
+#[test]
+fn the_cache_is_verified_against_the_table() {
+    let folder = TempDir::new().expect("a folder");
+    let locations = Locations { cache: folder.path().to_path_buf(), local: Vec::new() };
+    let states = || verify(DatasetName::Shakespeare, &locations).expect("readable");
+    assert_eq!(states(), [("tinyshakespeare.txt".to_owned(), FileState::Missing)]);
+    fs::create_dir(folder.path().join("shakespeare")).expect("made");
+    fs::write(folder.path().join("shakespeare/tinyshakespeare.txt"), b"First Citizen:").expect("written");
+    let wrong = FileState::Wrong { sha256: sha256_hex(b"First Citizen:"), bytes: 14 };
+    assert_eq!(states(), [("tinyshakespeare.txt".to_owned(), wrong)]);
+    // What is embedded has nothing to fetch and nothing to verify.
+    assert_eq!(verify(DatasetName::FashionMnistMini, &locations).expect("nothing"), []);
+    fltk_data::fetch::fetch(DatasetName::FashionMnistMini, &locations, &mut |_| panic!("no transfer")).expect("nothing to do");
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_an_error() {
+    let folder = TempDir::new().expect("a folder");
+    let in_the_way = folder.path().join("file");
+    fs::write(&in_the_way, b"").expect("written");
+    let error = fetch(&["http://127.0.0.1:1/"], &in_the_way.join("cache")).expect_err("no folder");
+    assert!(matches!(error, FetchError::Io { .. }), "{error}");
+}

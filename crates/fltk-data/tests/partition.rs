@@ -1,0 +1,269 @@
+//! Properties of every partition, over random data sets, numbers of clients and parameters.
+
+use std::collections::BTreeSet;
+
+use fltk_core::{
+    experiment::{PartitionConfig, QuantitySkew},
+    seed::Seed,
+};
+use fltk_data::partition::{PartitionError, partition};
+use proptest::prelude::*;
+
+/// `per_class` samples of each class, classes in turn.
+fn balanced(num_classes: usize, per_class: usize) -> Vec<u16> {
+    (0..num_classes * per_class).map(|index| (index % num_classes) as u16).collect()
+}
+
+fn divide(labels: &[u16], num_classes: usize, clients: u32, config: &PartitionConfig, seed: u64) -> Result<Vec<Vec<u32>>, PartitionError> {
+    let natural: Vec<u32> = labels.iter().map(|&label| 3 * u32::from(label)).collect();
+    partition(labels, num_classes, Some(&natural), clients, config, Seed(seed))
+}
+
+fn classes_of(part: &[u32], labels: &[u16]) -> BTreeSet<u16> {
+    part.iter().map(|&index| labels[index as usize]).collect()
+}
+
+fn skews() -> impl Strategy<Value = QuantitySkew> {
+    prop_oneof![
+        Just(QuantitySkew::Linear {}),
+        Just(QuantitySkew::Square {}),
+        Just(QuantitySkew::Exponential {}),
+        (0.1..5.0f64).prop_map(|exponent| QuantitySkew::PowerLaw { exponent }),
+    ]
+}
+
+fn configs() -> impl Strategy<Value = PartitionConfig> {
+    prop_oneof![
+        Just(PartitionConfig::Uniform {}),
+        (0.0..=1.0f64).prop_map(|q| PartitionConfig::QSampler { q }),
+        (0..12u32).prop_map(|limit| PartitionConfig::LimitLabels { limit }),
+        Just(PartitionConfig::LimitLabelsFlex {}),
+        (0..12u32).prop_map(|n| PartitionConfig::NLabels { n }),
+        (0.01..20.0f64, 0..3u32).prop_map(|(alpha, min_samples)| PartitionConfig::Dirichlet { alpha, min_samples }),
+        (0..5u32).prop_map(|shards_per_client| PartitionConfig::Shard { shards_per_client }),
+        (0..12u32).prop_map(|classes_per_client| PartitionConfig::Pathological { classes_per_client }),
+        skews().prop_map(|skew| PartitionConfig::QuantitySkew { skew }),
+        Just(PartitionConfig::NaturalId {}),
+    ]
+}
+
+/// Those that may leave samples out, by their documentation.
+fn may_be_incomplete(config: &PartitionConfig) -> bool {
+    matches!(config, PartitionConfig::Pathological { .. } | PartitionConfig::NaturalId {})
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn every_partition_is_disjoint_complete_and_repeatable(
+        labels in prop::collection::vec(0..6u16, 0..400),
+        clients in 0..25u32,
+        config in configs(),
+        seed: u64,
+    ) {
+        let Ok(parts) = divide(&labels, 6, clients, &config, seed) else { return Ok(()) };
+        prop_assert_eq!(parts.len(), clients as usize);
+        prop_assert_eq!(&parts, &divide(&labels, 6, clients, &config, seed).expect("as before"));
+        for part in &parts {
+            prop_assert!(part.is_sorted());
+        }
+        let mut all = parts.concat();
+        let assigned = all.len();
+        all.sort_unstable();
+        all.dedup();
+        prop_assert_eq!(all.len(), assigned, "a sample of two clients");
+        prop_assert!(all.iter().all(|&index| (index as usize) < labels.len()));
+        if !may_be_incomplete(&config) {
+            prop_assert_eq!(assigned, labels.len());
+        }
+    }
+
+    #[test]
+    fn limit_labels_gives_exactly_that_many_classes(classes in 1..8usize, groups in 1..5usize, limit in 1..8u32, seed: u64) {
+        prop_assume!(limit as usize <= classes);
+        let (clients, labels) = ((classes * groups) as u32, balanced(classes, 40));
+        let parts = divide(&labels, classes, clients, &PartitionConfig::LimitLabels { limit }, seed).expect("possible");
+        let sizes: Vec<usize> = parts.iter().map(Vec::len).collect();
+        for part in &parts {
+            prop_assert_eq!(classes_of(part, &labels).len(), limit as usize);
+        }
+        // Each of `limit` classes is cut into equal chunks, up to one sample.
+        prop_assert!(sizes.iter().max().expect("clients") - sizes.iter().min().expect("clients") <= limit as usize);
+    }
+
+    #[test]
+    fn pathological_gives_exactly_that_many_classes(classes in 1..8usize, clients in 1..20u32, asked in 1..8u32, seed: u64) {
+        prop_assume!(asked as usize <= classes);
+        let labels = balanced(classes, 40);
+        let parts = divide(&labels, classes, clients, &PartitionConfig::Pathological { classes_per_client: asked }, seed).expect("possible");
+        let held: BTreeSet<u16> = parts.iter().flat_map(|part| classes_of(part, &labels)).collect();
+        prop_assert!(parts.iter().all(|part| classes_of(part, &labels).len() == asked as usize));
+        prop_assert_eq!(parts.concat().len(), 40 * held.len(), "a class that has a holder is handed out whole");
+    }
+
+    #[test]
+    fn n_labels_gives_n_classes_where_they_come_out_even(classes in 1..8usize, times in 1..5usize, n in 1..8u32, seed: u64) {
+        prop_assume!(n as usize <= classes);
+        let (clients, labels) = ((classes * times) as u32, balanced(classes, 60));
+        let parts = divide(&labels, classes, clients, &PartitionConfig::NLabels { n }, seed).expect("possible");
+        prop_assert!(parts.iter().all(|part| classes_of(part, &labels).len() == n as usize));
+        let top: BTreeSet<u16> = (0..n as u16).map(|back| classes as u16 - 1 - back).collect();
+        prop_assert_eq!(classes_of(&parts[0], &labels), top, "client 0 takes from the end of the list");
+    }
+
+    #[test]
+    fn flex_gives_classes_of_their_own(classes in 1..12usize, clients in 1..12u32, seed: u64) {
+        prop_assume!(clients as usize <= classes);
+        let labels = balanced(classes, 30);
+        let parts = divide(&labels, classes, clients, &PartitionConfig::LimitLabelsFlex {}, seed).expect("possible");
+        let whole = |part: &Vec<u32>| (0..classes as u16).filter(|&class| part.iter().filter(|&&i| labels[i as usize] == class).count() == 30).count();
+        let own = classes / clients as usize;
+        prop_assert!(parts.iter().all(|part| whole(part) >= own));
+        if classes % clients as usize == 0 {
+            prop_assert!(parts.iter().all(|part| classes_of(part, &labels).len() == own));
+        }
+    }
+
+    #[test]
+    fn shards_bound_the_classes(clients in 1..20u32, shards_per_client in 1..5u32, seed: u64) {
+        let labels = balanced(10, 50);
+        let parts = divide(&labels, 10, clients, &PartitionConfig::Shard { shards_per_client }, seed).expect("possible");
+        let shard = 500usize.div_ceil((clients * shards_per_client) as usize);
+        // A shard of at most `shard` samples meets at most so many classes of 50.
+        let classes_max = shards_per_client as usize * (shard.saturating_sub(2) / 50 + 2);
+        prop_assert!(parts.iter().all(|part| classes_of(part, &labels).len() <= classes_max));
+        let (least, most) = (parts.iter().map(Vec::len).min(), parts.iter().map(Vec::len).max());
+        prop_assert!(most.expect("clients") - least.expect("clients") <= shards_per_client as usize);
+    }
+
+    #[test]
+    fn skewed_sizes_follow_their_law(clients in 1..40u32, skew in skews(), seed: u64) {
+        let total = 100_000usize;
+        let parts = divide(&balanced(10, total / 10), 10, clients, &PartitionConfig::QuantitySkew { skew }, seed).expect("possible");
+        let k = f64::from(clients);
+        let weights: Vec<f64> = (0..clients).map(|client| {
+            let place = f64::from(client) + 1.0;
+            match skew {
+                QuantitySkew::Linear {} => place,
+                QuantitySkew::Square {} => place.powi(2),
+                QuantitySkew::Exponential {} => 10f64.powf((place - 1.0) / (k - 1.0).max(1.0)),
+                QuantitySkew::PowerLaw { exponent } => place.powf(-exponent),
+            }
+        }).collect();
+        let sum: f64 = weights.iter().sum();
+        for (part, weight) in parts.iter().zip(weights) {
+            prop_assert!(!part.is_empty());
+            // Rounding moves 1; clients that rounding left empty take at most one each from the largest.
+            prop_assert!((part.len() as f64 - total as f64 * weight / sum).abs() <= k + 1.0);
+        }
+    }
+}
+
+#[test]
+fn uniform_parts_are_equal_and_hold_sample_0() {
+    let labels = balanced(10, 101);
+    let parts = divide(&labels, 10, 7, &PartitionConfig::Uniform {}, 1).expect("possible");
+    assert!(parts.iter().all(|part| part.len() == 144 || part.len() == 145));
+    assert!(parts.iter().any(|part| part.contains(&0)), "KFLTK loses sample 0");
+    // 144 samples of 10 classes: about 14 each, 5 standard deviations are 18.
+    assert!(parts.iter().all(|part| classes_of(part, &labels).len() == 10));
+}
+
+#[test]
+fn q_sampler_keeps_a_fraction_q_in_its_own_group() {
+    let labels = balanced(10, 1000);
+    for q in [0.0, 0.1, 0.5, 0.9, 1.0] {
+        let parts = divide(&labels, 10, 20, &PartitionConfig::QSampler { q }, 7).expect("possible");
+        let own = |client: usize| parts[client].iter().filter(|&&index| usize::from(labels[index as usize]) == client % 10).count();
+        for class in 0..10 {
+            let fraction = (own(class) + own(class + 10)) as f64 / 1000.0;
+            let deviation = (q * (1.0 - q) / 1000.0).sqrt();
+            assert!((fraction - q).abs() <= 5.0 * deviation, "q {q}, class {class}: {fraction}");
+            assert!(parts[class].len().abs_diff(parts[class + 10].len()) <= 1, "a group is dealt evenly");
+        }
+    }
+}
+
+#[test]
+fn dirichlet_runs_from_one_class_to_uniform() {
+    let labels = balanced(10, 1000);
+    let divide = |alpha| divide(&labels, 10, 10, &PartitionConfig::Dirichlet { alpha, min_samples: 1 }, 3).expect("possible");
+    for part in divide(100_000.0) {
+        for class in 0..10 {
+            let count = part.iter().filter(|&&index| labels[index as usize] == class).count();
+            assert!((95..=105).contains(&count), "{count} of a class where 100 are expected");
+        }
+    }
+    // At 0.05 a class goes almost whole to one client: the largest shares of the classes are 90 % on average.
+    let skewed = divide(0.05);
+    let largest =
+        |class| skewed.iter().map(|part| part.iter().filter(|&&index| labels[index as usize] == class).count()).max().unwrap_or(0);
+    assert!((0..10).map(largest).sum::<usize>() > 7000);
+}
+
+#[test]
+fn natural_clients_are_taken_as_they_are_or_drawn() {
+    let labels = balanced(5, 4);
+    let all = divide(&labels, 5, 5, &PartitionConfig::NaturalId {}, 1).expect("possible");
+    assert_eq!(all[2], [2, 7, 12, 17]);
+    let some = divide(&labels, 5, 2, &PartitionConfig::NaturalId {}, 1).expect("possible");
+    assert!(some.len() == 2 && some.iter().all(|part| all.contains(part)) && some.is_sorted());
+}
+
+#[test]
+fn impossible_combinations_are_refused() {
+    let labels = balanced(10, 10);
+    let check = |clients, config, expected: &str| {
+        let error = divide(&labels, 10, clients, &config, 1).expect_err(expected).to_string();
+        assert!(error.contains(expected), "`{error}` should contain `{expected}`");
+    };
+    check(0, PartitionConfig::Uniform {}, "at least 1 client");
+    check(101, PartitionConfig::Uniform {}, "100 samples can't give 101 parts");
+    check(15, PartitionConfig::QSampler { q: 0.5 }, "use 10 or 20 clients");
+    check(10, PartitionConfig::QSampler { q: f64::NAN }, "`q` is NaN");
+    check(10, PartitionConfig::QSampler { q: 1.1 }, "in 0..=1");
+    check(7, PartitionConfig::LimitLabels { limit: 5 }, "not 7\nhint: use 10 clients");
+    check(10, PartitionConfig::LimitLabels { limit: 11 }, "must be in 1..=10");
+    check(10, PartitionConfig::LimitLabels { limit: 0 }, "asks for 0 classes");
+    check(100, PartitionConfig::LimitLabels { limit: 2 }, "class 0 has 10 samples for 20 clients");
+    check(11, PartitionConfig::LimitLabelsFlex {}, "at most 10 clients, not 11");
+    check(10, PartitionConfig::NLabels { n: 11 }, "must be in 1..=10");
+    check(100, PartitionConfig::NLabels { n: 2 }, "class 0 has 10 samples for 20 clients");
+    check(10, PartitionConfig::Dirichlet { alpha: 0.0, min_samples: 1 }, "`alpha` is 0");
+    check(10, PartitionConfig::Dirichlet { alpha: -1.0, min_samples: 1 }, "`alpha` is -1");
+    check(10, PartitionConfig::Dirichlet { alpha: 0.5, min_samples: 11 }, "at least 11 each");
+    check(50, PartitionConfig::Dirichlet { alpha: 0.01, min_samples: 1 }, "no draw out of 1000");
+    check(10, PartitionConfig::Shard { shards_per_client: 0 }, "at least 1");
+    check(10, PartitionConfig::Shard { shards_per_client: 11 }, "110 parts");
+    check(u32::MAX, PartitionConfig::Shard { shards_per_client: u32::MAX }, "can't give 18446744065119617025 parts");
+    check(10, PartitionConfig::Pathological { classes_per_client: 11 }, "must be in 1..=10");
+    check(10, PartitionConfig::QuantitySkew { skew: QuantitySkew::PowerLaw { exponent: 0.0 } }, "`exponent` is 0");
+    check(11, PartitionConfig::NaturalId {}, "has 10 of its own");
+    let no_natural = partition(&labels, 10, None, 10, &PartitionConfig::NaturalId {}, Seed(1));
+    assert_eq!(no_natural, Err(PartitionError::NoNaturalClients));
+    let bad_label = partition(&[0, 9], 9, None, 1, &PartitionConfig::Uniform {}, Seed(1));
+    assert_eq!(bad_label, Err(PartitionError::Label { index: 1, label: 9, num_classes: 9 }));
+}
+
+/// Partitions are part of what is published: they must not change unseen.
+#[test]
+fn partitions_are_pinned() {
+    let labels = balanced(4, 6);
+    let found = [
+        PartitionConfig::Uniform {},
+        PartitionConfig::Dirichlet { alpha: 0.5, min_samples: 1 },
+        PartitionConfig::LimitLabels { limit: 2 },
+        PartitionConfig::QSampler { q: 0.5 },
+        PartitionConfig::Shard { shards_per_client: 2 },
+    ]
+    .map(|config| divide(&labels, 4, 4, &config, 42).expect("possible"));
+    let expected: [[&[u32]; 4]; 5] = [
+        [&[1, 2, 3, 4, 6, 14], &[10, 12, 18, 19, 21, 22], &[0, 7, 8, 11, 15, 17], &[5, 9, 13, 16, 20, 23]],
+        [&[0, 12, 16, 20], &[3, 4, 5, 6, 8, 9, 11, 18, 19, 22], &[1, 17, 23], &[2, 7, 10, 13, 14, 15, 21]],
+        [&[3, 6, 11, 18, 19, 22], &[5, 9, 12, 16, 17, 20], &[1, 7, 13, 15, 21, 23], &[0, 2, 4, 8, 10, 14]],
+        [&[0, 7, 16, 20], &[1, 4, 5, 6, 13, 17, 19, 21], &[2, 3, 9, 10, 11, 14, 15, 18, 22], &[8, 12, 23]],
+        [&[1, 5, 9, 13, 17, 21], &[3, 6, 11, 18, 19, 22], &[2, 7, 10, 14, 15, 23], &[0, 4, 8, 12, 16, 20]],
+    ];
+    assert_eq!(found, expected);
+}

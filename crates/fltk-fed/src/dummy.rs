@@ -1,0 +1,135 @@
+//! A model that needs no tensors: every client pulls the weights towards a target of its own. It is an ordinary workload of which
+//! everything is known in closed form, for trying out the protocol.
+//!
+//! Client `k` minimizes `F_k(w) = 1/2 |w - c_k|^2` by gradient descent, `w <- w - lr (w - c_k)`. The global objective, weighted by samples,
+//! has its [minimum](Dummy::optimum) at the weighted mean of the targets.
+
+use std::sync::Arc;
+
+use fltk_core::{
+    ids::{ClientId, Round},
+    metrics::{Evaluation, TrainSummary},
+    model_state::{ModelState, TensorRole, TensorSpec},
+    seed::{Purpose, Seed},
+};
+use rand::RngExt;
+
+use crate::{
+    BoxError,
+    round::{ClientUpdate, TrainOrder},
+    transport::in_process::{ClientTrainer, Evaluator},
+};
+
+/// The clients' targets and how they train.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dummy {
+    /// Step size of gradient descent.
+    pub learning_rate: f32,
+    /// Samples of each client.
+    pub samples: Vec<u64>,
+    /// Local steps of each client.
+    pub steps: Vec<u32>,
+    /// `c_k`, one a client.
+    targets: Vec<Vec<f32>>,
+}
+
+impl Dummy {
+    /// Clients with samples and targets drawn from `seed`, as many as there are `steps`, in `num_weights` dimensions.
+    #[must_use]
+    pub fn new(seed: Seed, num_weights: usize, steps: Vec<u32>, learning_rate: f32) -> Self {
+        let draw = |client: usize| {
+            let mut stream = seed.stream(Purpose::Partition, &[client as u64]);
+            let samples = stream.random_range(1..1000);
+            let target = (0..num_weights).map(|_| stream.random_range(-3.0..3.0_f32)).collect();
+            (samples, target)
+        };
+        let (samples, targets) = (0..steps.len()).map(draw).unzip();
+        Self { learning_rate, samples, steps, targets }
+    }
+
+    /// Weights of 0, a buffer (the mean of what was seen) and a counter (of steps).
+    #[must_use]
+    pub fn initial(&self) -> ModelState {
+        let num_weights = self.targets.first().map_or(0, Vec::len);
+        let spec = |name: &str, shape, role| TensorSpec { name: name.to_owned(), shape, role };
+        let layout = vec![
+            spec("weight", vec![num_weights], TensorRole::Parameter),
+            spec("running_mean", vec![1], TensorRole::Buffer),
+            spec("num_steps", vec![], TensorRole::Counter),
+        ];
+        ModelState { layout: Arc::new(layout), floats: vec![0.0; num_weights + 1], counters: vec![0] }
+    }
+
+    /// Where the global objective is smallest.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "samples are fewer than 1000 a client")]
+    pub fn optimum(&self) -> Vec<f64> {
+        let total: u64 = self.samples.iter().sum();
+        let num_weights = self.targets.first().map_or(0, Vec::len);
+        let mean = |weight: usize| {
+            let sum: f64 =
+                self.samples.iter().zip(&self.targets).map(|(&samples, target)| samples as f64 * f64::from(target[weight])).sum();
+            sum / total as f64
+        };
+        (0..num_weights).map(mean).collect()
+    }
+
+    /// The local steps of the client that `order` names.
+    ///
+    /// # Errors
+    ///
+    /// A client or a state that isn't of this model.
+    pub fn answer(&self, order: &TrainOrder) -> Result<ClientUpdate, BoxError> {
+        let place = order.client.0 as usize;
+        let (Some(target), Some(&steps), Some(&samples)) = (self.targets.get(place), self.steps.get(place), self.samples.get(place)) else {
+            return Err(format!("client `{}` is unknown: there are {}", order.client, self.targets.len()).into());
+        };
+        let mut state = order.state.as_ref().clone();
+        let (Some((running_mean, weights)), [counter]) = (state.floats.split_last_mut(), &mut state.counters[..]) else {
+            return Err("the state is not of this model".into());
+        };
+        let mut loss = 0.0;
+        for _ in 0..steps {
+            for (weight, &target) in weights.iter_mut().zip(target) {
+                let gap = *weight - target;
+                loss += 0.5 * f64::from(gap) * f64::from(gap);
+                *weight -= self.learning_rate * gap;
+            }
+            *running_mean += 0.1 * (target.iter().sum::<f32>() - *running_mean);
+            *counter += 1;
+        }
+        let train =
+            TrainSummary { num_samples: samples * u64::from(steps), num_steps: u64::from(steps), loss: loss / f64::from(steps.max(1)) };
+        Ok(ClientUpdate::answer(order, state, train, f64::from(steps)))
+    }
+
+    /// The global objective as the loss; an accuracy that rises as it falls.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "samples are fewer than 1000 a client")]
+    pub fn score(&self, state: &ModelState) -> Evaluation {
+        let total: u64 = self.samples.iter().sum();
+        let of_client = |target: &Vec<f32>| -> f64 {
+            state.floats.iter().zip(target).map(|(&weight, &target)| 0.5 * (f64::from(weight) - f64::from(target)).powi(2)).sum()
+        };
+        let loss: f64 =
+            self.samples.iter().zip(&self.targets).map(|(&samples, target)| samples as f64 / total as f64 * of_client(target)).sum();
+        Evaluation { num_samples: total, loss, accuracy: 1.0 / (1.0 + loss), confusion: None }
+    }
+
+    /// The clients, `0..num_clients`.
+    pub fn clients(&self) -> impl Iterator<Item = ClientId> {
+        (0_u32..).zip(&self.targets).map(|(client, _)| ClientId(client))
+    }
+}
+
+impl ClientTrainer for &Dummy {
+    fn train(&mut self, order: &TrainOrder) -> Result<ClientUpdate, BoxError> {
+        self.answer(order)
+    }
+}
+
+impl Evaluator for &Dummy {
+    fn evaluate(&mut self, _: Round, state: &ModelState) -> Result<Evaluation, BoxError> {
+        Ok(self.score(state))
+    }
+}

@@ -1,0 +1,248 @@
+//! The rounds of a federated run as a state machine without clocks, threads, files or a network.
+//!
+//! ```text
+//!            Started
+//!   Ready ------------> Training(1) ---all answered: aggregate---> Training(2) --> ... --> Draining ---last evaluation---> Over
+//!                          |  ^                                       |                       (all rounds trained)
+//!                          |  |                                       | too much unrecorded
+//!                          |  +------------ Held <--------------------+
+//!                          +--- a client or an evaluation fails, a deadline passes ---> Over
+//! ```
+//!
+//! A round trains while earlier ones are still being evaluated; records come out in round order all the same. Updates may arrive in any
+//! order; they are folded in client order, so the result has the same bits whatever the order.
+//!
+//! **Caveats.** All selected clients have to answer: there is no partial participation. An update that arrives before its
+//! predecessors in client order is kept until it can be folded, so memory is that of one cohort at worst.
+
+mod cohort;
+mod error;
+mod message;
+mod reports;
+mod setup;
+
+use std::sync::Arc;
+
+use fltk_core::{
+    ids::{ClientId, Round},
+    metrics::Evaluation,
+    model_state::ModelState,
+};
+
+use self::{cohort::Cohort, reports::Reports};
+use crate::state_check::{check_like, check_state};
+
+pub use error::{Failure, ProtocolError};
+pub use message::{Action, ClientRecord, ClientUpdate, EvaluationOrder, Event, Record, RoundRecord, Timestamp, TrainOrder};
+pub use setup::{Setup, SetupError};
+
+/// Global models that may wait for their evaluation or checkpoint before training pauses. With two, one is evaluated while another waits;
+/// two more let training run ahead of an evaluation that takes longer than a round.
+pub const MODELS_HELD_MAX: usize = 4;
+
+/// Rounds that may wait to be recorded before training pauses. They are what a crash loses beyond the last checkpoint.
+pub const ROUNDS_UNRECORDED_MAX: usize = 64;
+
+/// A federated run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Federation {
+    setup: Setup,
+    phase: Phase,
+    /// The last round begun.
+    current: Round,
+    reports: Reports,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Phase {
+    /// Not started; the model is that after `current`.
+    Ready { state: Arc<ModelState> },
+    /// Clients of round `current` are training.
+    Training(Box<Cohort>),
+    /// Round `current` is aggregated; the next one waits until more is recorded.
+    Held { state: Arc<ModelState> },
+    /// Every round is aggregated; evaluations are awaited.
+    Draining { state: Arc<ModelState> },
+    /// Finished or failed.
+    Over,
+}
+
+impl Federation {
+    /// A run from the start, with the initial global model.
+    ///
+    /// # Errors
+    ///
+    /// A model that doesn't fit its own layout or holds infinite numbers.
+    pub fn new(setup: Setup, initial: Arc<ModelState>) -> Result<Self, SetupError> {
+        Self::resume(setup, Round(0), initial)
+    }
+
+    /// A run that goes on after `round` with the global model after it: a checkpoint. It ends with the same bits as one that was never interrupted.
+    /// After round 0 it is a run from the start, after the last round one that finishes at once.
+    ///
+    /// # Errors
+    ///
+    /// A round past the end; a model that doesn't fit its own layout or holds infinite numbers.
+    pub fn resume(setup: Setup, round: Round, state: Arc<ModelState>) -> Result<Self, SetupError> {
+        if round.0 > setup.config.rounds {
+            return Err(SetupError::PastEnd { round, rounds: setup.config.rounds });
+        }
+        check_state(&state)?;
+        Ok(Self { setup, phase: Phase::Ready { state }, current: round, reports: Reports::default() })
+    }
+
+    /// What the run was set up with.
+    #[must_use]
+    pub fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    /// Takes in what happened at `now` and says what to do, in order.
+    ///
+    /// # Errors
+    ///
+    /// A message that is late, early, doubled, from a client that wasn't asked, or whose content can't be used. The machine is as it was before.
+    pub fn step(&mut self, now: Timestamp, event: Event) -> Result<Vec<Action>, ProtocolError> {
+        match (&self.phase, &event) {
+            (Phase::Over, _) => return Err(ProtocolError::Over),
+            (Phase::Ready { .. }, Event::Started) => {}
+            (Phase::Ready { .. }, _) => return Err(ProtocolError::NotStarted),
+            (Phase::Training(_) | Phase::Held { .. } | Phase::Draining { .. }, Event::Started) => {
+                return Err(ProtocolError::AlreadyStarted);
+            }
+            (Phase::Training(_) | Phase::Held { .. } | Phase::Draining { .. }, _) => {}
+        }
+        match event {
+            Event::Started => Ok(self.start(now)),
+            Event::ClientTrained(update) => self.client_trained(now, update),
+            Event::ClientFailed { round, client, reason } => {
+                self.cohort(round)?.awaited_place(client, self.setup.samples.len())?;
+                Ok(self.fail(Failure::Client { round, client, reason }))
+            }
+            Event::Evaluated { round, evaluation, seconds } => self.evaluated(now, round, evaluation, seconds),
+            Event::EvaluationFailed { round, reason } => {
+                self.reports.expect_evaluation(round)?;
+                Ok(self.fail(Failure::Evaluation { round, reason }))
+            }
+            Event::DeadlinePassed { round } => {
+                let cohort = self.cohort(round)?;
+                let (num_selected, missing) = (cohort.members().len(), cohort.missing());
+                Ok(self.fail(Failure::Deadline { round, num_selected, missing }))
+            }
+        }
+    }
+
+    fn start(&mut self, now: Timestamp) -> Vec<Action> {
+        let Phase::Ready { state } = std::mem::replace(&mut self.phase, Phase::Over) else { return Vec::new() };
+        let mut actions = Vec::new();
+        if self.current.0 == 0 {
+            let record =
+                RoundRecord { round: self.current, clients: Vec::new(), train: None, test: None, train_seconds: 0.0, test_seconds: 0.0 };
+            self.reports.push(record, true, None);
+            actions.push(Action::Evaluate(EvaluationOrder { round: self.current, state: Arc::clone(&state) }));
+        }
+        self.go_on(now, state, &mut actions);
+        actions
+    }
+
+    fn client_trained(&mut self, now: Timestamp, update: ClientUpdate) -> Result<Vec<Action>, ProtocolError> {
+        self.cohort(update.round)?.check(&update, &self.setup)?;
+        let Phase::Training(cohort) = &mut self.phase else { return Ok(Vec::new()) };
+        let records = cohort.fold(update, &self.setup).into_iter().map(|record| Action::Record(Record::ClientTrained(record)));
+        let records: Vec<Action> = records.collect();
+        if !cohort.is_complete() {
+            return Ok(records);
+        }
+        Ok(match self.aggregate(now) {
+            // Work comes first, so that clients and the evaluator are busy while the caller writes.
+            Ok(mut actions) => {
+                actions.extend(records);
+                self.record(&mut actions);
+                actions
+            }
+            Err(failure) => records.into_iter().chain(self.fail(failure)).collect(),
+        })
+    }
+
+    /// Ends the training of the current round.
+    fn aggregate(&mut self, now: Timestamp) -> Result<Vec<Action>, Failure> {
+        let Phase::Training(cohort) = std::mem::replace(&mut self.phase, Phase::Over) else { return Ok(Vec::new()) };
+        let (round, global, train_seconds) = (self.current, Arc::clone(cohort.global()), cohort.seconds(now));
+        let (clients, state, train) = cohort.finish();
+        check_like(&global, &state).map_err(|source| Failure::Aggregate { round, source })?;
+        let state = Arc::new(state);
+        let evaluate = self.setup.evaluation_is_due(round);
+        let checkpoint = self.setup.checkpoint_is_due(round).then(|| Arc::clone(&state));
+        let record = RoundRecord { round, clients, train: Some(train), test: None, train_seconds, test_seconds: 0.0 };
+        self.reports.push(record, evaluate, checkpoint);
+        let mut actions = Vec::new();
+        self.go_on(now, Arc::clone(&state), &mut actions);
+        if evaluate {
+            actions.push(Action::Evaluate(EvaluationOrder { round, state }));
+        }
+        Ok(actions)
+    }
+
+    fn evaluated(&mut self, now: Timestamp, round: Round, evaluation: Evaluation, seconds: f64) -> Result<Vec<Action>, ProtocolError> {
+        self.reports.evaluated(round, evaluation, seconds)?;
+        let mut records = Vec::new();
+        self.record(&mut records);
+        let mut actions = Vec::new();
+        if let Phase::Held { state } = &self.phase {
+            let state = Arc::clone(state);
+            self.go_on(now, state, &mut actions);
+        }
+        actions.append(&mut records);
+        Ok(actions)
+    }
+
+    /// After round `current`, which left `state`: begins the next round, pauses, or begins to drain.
+    fn go_on(&mut self, now: Timestamp, state: Arc<ModelState>, actions: &mut Vec<Action>) {
+        if self.current.0 >= self.setup.config.rounds {
+            self.phase = Phase::Draining { state };
+            if self.reports.is_empty() {
+                self.record(actions);
+            }
+            return;
+        }
+        if self.reports.num_models_held() >= MODELS_HELD_MAX || self.reports.len() >= ROUNDS_UNRECORDED_MAX {
+            self.phase = Phase::Held { state };
+            return;
+        }
+        self.current = Round(self.current.0 + 1);
+        let cohort = Cohort::select(&self.setup, self.current, state, now);
+        actions.extend(cohort.orders().map(Action::Train));
+        self.phase = Phase::Training(Box::new(cohort));
+    }
+
+    /// Records what is complete, in round order, and the end where it is reached.
+    fn record(&mut self, actions: &mut Vec<Action>) {
+        actions.extend(self.reports.take_complete().into_iter().map(Action::Record));
+        if let Phase::Draining { state } = &self.phase
+            && self.reports.is_empty()
+        {
+            actions.push(Action::Record(Record::Finished { state: Arc::clone(state) }));
+            self.phase = Phase::Over;
+        }
+    }
+
+    fn fail(&mut self, failure: Failure) -> Vec<Action> {
+        self.phase = Phase::Over;
+        self.reports = Reports::default();
+        vec![Action::Fail(failure)]
+    }
+
+    /// The cohort that trains in `round`.
+    fn cohort(&self, round: Round) -> Result<&Cohort, ProtocolError> {
+        match &self.phase {
+            Phase::Training(cohort) if round == self.current => Ok(cohort),
+            _ if round > self.current => Err(ProtocolError::FutureRound { round, current: self.current }),
+            _ => Err(ProtocolError::PastRound { round, current: self.current }),
+        }
+    }
+}
+
+/// What a client holds, of what all hold.
+fn samples_of(samples: &[u64], client: ClientId) -> u64 {
+    samples.get(client.0 as usize).copied().unwrap_or(0)
+}

@@ -1,0 +1,152 @@
+//! One round in training: who was asked, who answered, and the sums so far.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use fltk_core::{
+    experiment::StrategyConfig,
+    ids::{ClientId, Round},
+    metrics::TrainSummary,
+    model_state::ModelState,
+};
+
+use super::{ClientRecord, ClientUpdate, ProtocolError, Setup, Timestamp, TrainOrder, samples_of};
+use crate::{selection, state_check::check_like, strategy::Aggregator};
+
+/// Above this, counts in a client's summary are nonsense; below, sums of losses weighted with them can't overflow.
+const COUNT_MAX: u64 = 1 << 53;
+
+/// The clients of one round.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Cohort {
+    round: Round,
+    global: Arc<ModelState>,
+    began: Timestamp,
+    /// Ascending.
+    members: Vec<ClientId>,
+    /// Members before this place are folded.
+    num_folded: usize,
+    /// Updates that came before an earlier member's, by place. The only models of clients that are kept.
+    early: BTreeMap<usize, ClientUpdate>,
+    aggregator: Aggregator,
+    /// Over the folded: samples, steps, and the sum of losses weighted by samples.
+    num_samples: u64,
+    num_steps: u64,
+    loss_sum: f64,
+}
+
+impl Cohort {
+    /// Selects the clients of `round`, which start from `global`.
+    pub(super) fn select(setup: &Setup, round: Round, global: Arc<ModelState>, now: Timestamp) -> Self {
+        let amount = setup.config.clients_per_round as usize;
+        let members = selection::select(&setup.config.selection, setup.seed, round, &setup.eligible, amount);
+        let total_samples = members.iter().map(|&client| samples_of(&setup.samples, client)).sum();
+        let aggregator = Aggregator::new(&setup.config.strategy, Arc::clone(&global), total_samples);
+        Self {
+            round,
+            global,
+            began: now,
+            members,
+            num_folded: 0,
+            early: BTreeMap::new(),
+            aggregator,
+            num_samples: 0,
+            num_steps: 0,
+            loss_sum: 0.0,
+        }
+    }
+
+    pub(super) fn members(&self) -> &[ClientId] {
+        &self.members
+    }
+
+    pub(super) fn global(&self) -> &Arc<ModelState> {
+        &self.global
+    }
+
+    pub(super) fn seconds(&self, now: Timestamp) -> f64 {
+        now.seconds_since(self.began)
+    }
+
+    pub(super) fn orders(&self) -> impl Iterator<Item = TrainOrder> {
+        self.members.iter().map(|&client| TrainOrder { round: self.round, client, state: Arc::clone(&self.global) })
+    }
+
+    /// Members without an answer, ascending.
+    pub(super) fn missing(&self) -> Vec<ClientId> {
+        (self.num_folded..)
+            .zip(&self.members[self.num_folded..])
+            .filter(|(place, _)| !self.early.contains_key(place))
+            .map(|(_, &client)| client)
+            .collect()
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.num_folded == self.members.len()
+    }
+
+    /// Checks that an answer of `client` is awaited, and gives its place among the members.
+    pub(super) fn awaited_place(&self, client: ClientId, num_clients: usize) -> Result<usize, ProtocolError> {
+        if client.0 as usize >= num_clients {
+            return Err(ProtocolError::UnknownClient { client, num_clients });
+        }
+        let round = self.round;
+        let place = self.members.binary_search(&client).map_err(|_| ProtocolError::NotSelected { round, client })?;
+        if place < self.num_folded || self.early.contains_key(&place) {
+            return Err(ProtocolError::Duplicate { round, client });
+        }
+        Ok(place)
+    }
+
+    /// Checks that an update is awaited and can be used.
+    pub(super) fn check(&self, update: &ClientUpdate, setup: &Setup) -> Result<(), ProtocolError> {
+        let (round, client) = (self.round, update.client);
+        self.awaited_place(client, setup.samples.len())?;
+        let number = |what, value| Err(ProtocolError::Number { round, client, what, value });
+        let TrainSummary { num_samples, num_steps, loss } = update.train;
+        for (what, count) in [("number of samples", num_samples), ("number of steps", num_steps)] {
+            if count > COUNT_MAX {
+                return number(what, as_f64(count));
+            }
+        }
+        if !loss.is_finite() || loss.abs() > f64::from(f32::MAX) {
+            return number("loss", loss);
+        }
+        if !update.seconds.is_finite() || update.seconds < 0.0 {
+            return number("time in seconds", update.seconds);
+        }
+        let is_normalizer = update.normalizer.is_finite() && update.normalizer >= 0.0 && (update.normalizer > 0.0) == (num_steps > 0);
+        if setup.config.strategy == (StrategyConfig::FedNova {}) && !is_normalizer {
+            return number("normalizer", update.normalizer);
+        }
+        check_like(&self.global, &update.state).map_err(|source| ProtocolError::State { round, client, source })
+    }
+
+    /// Takes in an update that [`Self::check`] accepts, and folds what can be folded in client order.
+    pub(super) fn fold(&mut self, update: ClientUpdate, setup: &Setup) -> Vec<ClientRecord> {
+        if let Ok(place) = self.members.binary_search(&update.client) {
+            self.early.insert(place, update);
+        }
+        let mut records = Vec::new();
+        while let Some(ClientUpdate { round, client, state, train, normalizer, seconds }) = self.early.remove(&self.num_folded) {
+            self.aggregator.fold(&state, samples_of(&setup.samples, client), normalizer);
+            self.num_samples = self.num_samples.saturating_add(train.num_samples);
+            self.num_steps = self.num_steps.saturating_add(train.num_steps);
+            self.loss_sum += train.loss * as_f64(train.num_samples);
+            self.num_folded += 1;
+            records.push(ClientRecord { round, client, train, seconds });
+        }
+        records
+    }
+
+    /// The members, the next global model, and what they did together.
+    pub(super) fn finish(self) -> (Vec<ClientId>, ModelState, TrainSummary) {
+        let loss = if self.num_samples == 0 { 0.0 } else { self.loss_sum / as_f64(self.num_samples) };
+        let train = TrainSummary { num_samples: self.num_samples, num_steps: self.num_steps, loss };
+        (self.members, self.aggregator.finish(), train)
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "exact up to 2^53, and a mean loss needs no more")]
+fn as_f64(count: u64) -> f64 {
+    count as f64
+}

@@ -1,0 +1,181 @@
+//! What a federation is set up with, checked once.
+
+use fltk_core::{
+    experiment::FederatedConfig,
+    ids::{ClientId, Round},
+    seed::Seed,
+};
+
+use crate::state_check::StateError;
+
+/// Above this, a number of samples is no longer exact as an f64 weight.
+const SAMPLES_MAX: u64 = 1 << 53;
+
+/// Why a federation can't be set up.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum SetupError {
+    /// A number that has to be at least 1 is 0.
+    #[error("`{field}` is 0; hint: it has to be at least 1")]
+    Zero {
+        /// The setting.
+        field: &'static str,
+    },
+    /// The partition isn't one for this many clients.
+    #[error("there are {clients} clients, but the partition has {parts} parts")]
+    Parts {
+        /// By the configuration.
+        clients: u32,
+        /// In the partition.
+        parts: usize,
+    },
+    /// A round needs more clients than hold samples.
+    #[error(
+        "{clients_per_round} clients are needed for a round, but only {with_samples} of {clients} hold samples; \
+         hint: lower `clients_per_round` or use a less uneven partition"
+    )]
+    TooFewClients {
+        /// By the configuration.
+        clients_per_round: u32,
+        /// Clients that have at least one sample.
+        with_samples: usize,
+        /// All clients.
+        clients: u32,
+    },
+    /// The clients hold more samples than weights can tell apart.
+    #[error("the clients hold more than {SAMPLES_MAX} samples")]
+    TooManySamples,
+    /// A run can't go on after its end.
+    #[error("the run can't go on after round `{round}`: it has {rounds} rounds")]
+    PastEnd {
+        /// Round to go on after.
+        round: Round,
+        /// By the configuration.
+        rounds: u32,
+    },
+    /// The model to start from is no model.
+    #[error("the model to start from can't be used: {0}")]
+    State(#[from] StateError),
+}
+
+/// The settings that decide a run, apart from the model it starts from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Setup {
+    /// Rounds, cohorts and strategy.
+    pub(super) config: FederatedConfig,
+    /// Decides which clients are selected.
+    pub(super) seed: Seed,
+    /// A checkpoint is due every so many rounds.
+    pub(super) checkpoint_every: u32,
+    /// Samples that each client holds. They are the weights of the average: what a client says about itself never is.
+    pub(super) samples: Vec<u64>,
+    /// The clients with samples, ascending.
+    pub(super) eligible: Vec<ClientId>,
+}
+
+impl Setup {
+    /// Checks and joins the settings of a run. `client_samples[c]` is the number of samples that client `c` holds;
+    /// a client without any is never selected. A checkpoint is due every `checkpoint_every` rounds and after the last.
+    ///
+    /// # Errors
+    ///
+    /// The first setting that can't be.
+    pub fn new(config: FederatedConfig, seed: Seed, client_samples: Vec<u64>, checkpoint_every: u32) -> Result<Self, SetupError> {
+        let counts = [
+            ("clients", config.clients),
+            ("clients_per_round", config.clients_per_round),
+            ("rounds", config.rounds),
+            ("evaluate_every", config.evaluate_every),
+            ("checkpoint_every", checkpoint_every),
+        ];
+        if let Some(&(field, _)) = counts.iter().find(|(_, count)| *count == 0) {
+            return Err(SetupError::Zero { field });
+        }
+        if u32::try_from(client_samples.len()) != Ok(config.clients) {
+            return Err(SetupError::Parts { clients: config.clients, parts: client_samples.len() });
+        }
+        let total = client_samples.iter().try_fold(0_u64, |sum, &samples| sum.checked_add(samples));
+        if total.is_none_or(|total| total > SAMPLES_MAX) {
+            return Err(SetupError::TooManySamples);
+        }
+        let eligible: Vec<ClientId> =
+            (0..config.clients).zip(&client_samples).filter(|(_, samples)| **samples > 0).map(|(client, _)| ClientId(client)).collect();
+        if eligible.len() < config.clients_per_round as usize {
+            return Err(SetupError::TooFewClients {
+                clients_per_round: config.clients_per_round,
+                with_samples: eligible.len(),
+                clients: config.clients,
+            });
+        }
+        Ok(Self { config, seed, checkpoint_every, samples: client_samples, eligible })
+    }
+
+    /// Clients in a round.
+    #[must_use]
+    pub fn clients_per_round(&self) -> u32 {
+        self.config.clients_per_round
+    }
+
+    /// Whether `round`'s global model is evaluated: the initial one, every `evaluate_every`-th, and the last.
+    #[must_use]
+    pub fn evaluation_is_due(&self, round: Round) -> bool {
+        round.0.is_multiple_of(self.config.evaluate_every) || round.0 == self.config.rounds
+    }
+
+    /// Whether a checkpoint is taken after `round`: every `checkpoint_every`-th, and the last; the initial model can be made again.
+    #[must_use]
+    pub fn checkpoint_is_due(&self, round: Round) -> bool {
+        round.0 > 0 && (round.0.is_multiple_of(self.checkpoint_every) || round.0 == self.config.rounds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fltk_core::experiment::{PartitionConfig, SelectionConfig, StrategyConfig};
+
+    use super::*;
+
+    fn config() -> FederatedConfig {
+        FederatedConfig {
+            clients: 4,
+            clients_per_round: 3,
+            rounds: 7,
+            epochs_per_round: 1,
+            partition: PartitionConfig::Uniform {},
+            selection: SelectionConfig::Random {},
+            strategy: StrategyConfig::FedAvg {},
+            evaluate_every: 3,
+        }
+    }
+
+    #[test]
+    fn impossible_settings_are_refused() {
+        let check = |change: &dyn Fn(&mut FederatedConfig, &mut Vec<u64>, &mut u32), expected: &str| {
+            let (mut config, mut samples, mut checkpoint_every) = (config(), vec![5, 0, 7, 1], 2);
+            change(&mut config, &mut samples, &mut checkpoint_every);
+            let found =
+                Setup::new(config, Seed(1), samples, checkpoint_every).map_or_else(|error| error.to_string(), |_| "fine".to_owned());
+            assert_eq!(found, expected);
+        };
+        check(&|_, _, _| (), "fine");
+        check(&|config, _, _| config.clients = 0, "`clients` is 0; hint: it has to be at least 1");
+        check(&|config, _, _| config.clients_per_round = 0, "`clients_per_round` is 0; hint: it has to be at least 1");
+        check(&|config, _, _| config.rounds = 0, "`rounds` is 0; hint: it has to be at least 1");
+        check(&|config, _, _| config.evaluate_every = 0, "`evaluate_every` is 0; hint: it has to be at least 1");
+        check(&|_, _, every| *every = 0, "`checkpoint_every` is 0; hint: it has to be at least 1");
+        check(&|_, samples, _| samples.push(1), "there are 4 clients, but the partition has 5 parts");
+        check(
+            &|config, _, _| config.clients_per_round = 4,
+            "4 clients are needed for a round, but only 3 of 4 hold samples; hint: lower `clients_per_round` or use a less uneven partition",
+        );
+        check(&|_, samples, _| samples[0] = u64::MAX, "the clients hold more than 9007199254740992 samples");
+        check(&|_, samples, _| samples[0] = SAMPLES_MAX, "the clients hold more than 9007199254740992 samples");
+    }
+
+    #[test]
+    fn evaluations_and_checkpoints_are_periodic_and_the_last_always_is() {
+        let setup = Setup::new(config(), Seed(1), vec![1; 4], 2).expect("it is possible");
+        let due = |is_due: &dyn Fn(Round) -> bool| (0..=7).filter(|&round| is_due(Round(round))).collect::<Vec<_>>();
+        assert_eq!(due(&|round| setup.evaluation_is_due(round)), [0, 3, 6, 7]);
+        assert_eq!(due(&|round| setup.checkpoint_is_due(round)), [2, 4, 6, 7]);
+    }
+}

@@ -1,0 +1,176 @@
+//! FedNova: Wang et al., Tackling the Objective Inconsistency Problem in Heterogeneous Federated Optimization, 2020,
+//! arXiv:2007.07481, equation 8 and section 4.
+
+use std::{ops::Range, sync::Arc};
+
+use fltk_core::model_state::{ModelState, TensorRole};
+
+use super::{float_spans, round_to_f32, take_larger, weight};
+
+/// Normalized averaging of the clients' changes:
+///
+/// ```text
+/// d_i = (w - w_i) / a_i          a client's mean step; w is the global model, w_i the client's
+/// tau = sum_i p_i a_i            the effective number of local steps; p_i = n_i / n
+/// w' = w - tau * sum_i p_i d_i
+/// ```
+///
+/// A client that took no step has `a_i = 0` and no `d_i`: it adds nothing to either sum. Buffers aren't made of gradient steps; they are averaged
+/// as under [`FedAvg`](super::FedAvg).
+#[derive(Clone, Debug, PartialEq)]
+pub struct FedNova {
+    global: Arc<ModelState>,
+    spans: Vec<(TensorRole, Range<usize>)>,
+    /// So far: `sum_i p_i d_i` at the places of parameters, `sum_i n_i w_i` at those of buffers.
+    sums: Vec<f64>,
+    /// `sum_i p_i a_i` so far.
+    effective_steps: f64,
+    counters: Vec<i64>,
+    total: f64,
+}
+
+impl FedNova {
+    /// Empty sums for a round that starts from `global` and whose clients hold `total_samples` samples together.
+    #[must_use]
+    pub fn new(global: Arc<ModelState>, total_samples: u64) -> Self {
+        Self {
+            spans: float_spans(&global),
+            sums: vec![-0.0; global.floats.len()],
+            effective_steps: 0.0,
+            counters: vec![i64::MIN; global.counters.len()],
+            total: weight(total_samples),
+            global,
+        }
+    }
+
+    /// Adds the model of a client that holds `samples` samples and whose steps have the norm `normalizer`, the `a_i` above.
+    pub fn fold(&mut self, state: &ModelState, samples: u64, normalizer: f64) {
+        let weight = weight(samples);
+        let share = weight / self.total;
+        self.effective_steps += share * normalizer;
+        for (role, span) in &self.spans {
+            let sums = self.sums[span.clone()].iter_mut();
+            let values = self.global.floats[span.clone()].iter().zip(&state.floats[span.clone()]);
+            match role {
+                TensorRole::Parameter if normalizer > 0.0 => {
+                    for (sum, (&global, &client)) in sums.zip(values) {
+                        *sum += share * ((f64::from(global) - f64::from(client)) / normalizer);
+                    }
+                }
+                TensorRole::Buffer => {
+                    for (sum, (_, &client)) in sums.zip(values) {
+                        *sum += weight * f64::from(client);
+                    }
+                }
+                TensorRole::Parameter | TensorRole::Counter => {}
+            }
+        }
+        take_larger(&mut self.counters, &state.counters);
+    }
+
+    /// The next global model. Extreme normalizers can make elements infinite.
+    #[must_use]
+    pub fn finish(self) -> ModelState {
+        let mut floats = self.global.floats.clone();
+        for (role, span) in self.spans {
+            for (value, sum) in floats[span.clone()].iter_mut().zip(&self.sums[span]) {
+                *value = round_to_f32(match role {
+                    TensorRole::Parameter => f64::from(*value) - self.effective_steps * sum,
+                    TensorRole::Buffer | TensorRole::Counter => sum / self.total,
+                });
+            }
+        }
+        ModelState { layout: Arc::clone(&self.global.layout), floats, counters: self.counters }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fltk_core::model_state::TensorSpec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::strategy::FedAvg;
+
+    /// Two parameters around a buffer.
+    fn state(floats: [f32; 3], counter: i64) -> ModelState {
+        let spec = |name: &str, shape: Vec<usize>, role| TensorSpec { name: name.to_owned(), shape, role };
+        let layout = vec![
+            spec("weight", vec![1], TensorRole::Parameter),
+            spec("running_mean", vec![1], TensorRole::Buffer),
+            spec("num_batches_tracked", vec![], TensorRole::Counter),
+            spec("bias", vec![1], TensorRole::Parameter),
+        ];
+        ModelState { layout: Arc::new(layout), floats: floats.to_vec(), counters: vec![counter] }
+    }
+
+    fn nova(global: &ModelState, clients: &[(u64, f64, ModelState)]) -> ModelState {
+        let mut sums = FedNova::new(Arc::new(global.clone()), clients.iter().map(|(samples, _, _)| samples).sum());
+        for (samples, normalizer, state) in clients {
+            sums.fold(state, *samples, *normalizer);
+        }
+        sums.finish()
+    }
+
+    #[test]
+    fn golden() {
+        // By hand, p = (1/4, 3/4), a = (2, 8): tau = 6.5.
+        // weight: d = ((10 - 6)/2, (10 - 2)/8) = (2, 1); 10 - 6.5 * (0.5 + 0.75) = 1.875.
+        // bias:   d = ((0 - 1)/2, (0 + 4)/8) = (-0.5, 0.5); 0 - 6.5 * (-0.125 + 0.375) = -1.625.
+        // running_mean: 0.25 * 4 + 0.75 * 8 = 7.
+        let found = nova(&state([10.0, 100.0, 0.0], 1), &[(1, 2.0, state([6.0, 4.0, 1.0], 3)), (3, 8.0, state([2.0, 8.0, -4.0], 9))]);
+        assert_eq!(found, state([1.875, 7.0, -1.625], 9));
+    }
+
+    #[test]
+    fn a_client_without_steps_takes_no_part() {
+        // p = (1/2, 1/2), a = (0, 4): tau = 2, sum p d = 1/2 * (8 - 4)/4 = 1/2; 8 - 2 * 1/2 = 7.
+        let found = nova(&state([8.0, 0.0, 8.0], 0), &[(5, 0.0, state([8.0, 2.0, 8.0], 0)), (5, 4.0, state([4.0, 4.0, 4.0], 4))]);
+        assert_eq!(found, state([7.0, 3.0, 7.0], 4));
+        // Nobody took a step: the model stays.
+        let global = state([0.1, 0.0, -0.3], 0);
+        assert_eq!(nova(&global, &[(5, 0.0, global.clone())]), global);
+    }
+
+    #[test]
+    fn roles_that_follow_each_other_are_one_span() {
+        let mut global = state([0.0; 3], 0);
+        assert_eq!(float_spans(&global), [(TensorRole::Parameter, 0..1), (TensorRole::Buffer, 1..2), (TensorRole::Parameter, 2..3)]);
+        let mut layout = global.layout.to_vec();
+        layout[1].role = TensorRole::Parameter;
+        global.layout = Arc::new(layout);
+        assert_eq!(float_spans(&global), [(TensorRole::Parameter, 0..3)]);
+    }
+
+    proptest! {
+        #[test]
+        fn equal_normalizers_give_fedavg(
+            global in prop::array::uniform3(-10.0..10.0_f32),
+            clients in prop::collection::vec((1..10_000_u64, prop::array::uniform3(-10.0..10.0_f32)), 1..20),
+            normalizer in 0.1..1e4_f64,
+        ) {
+            let global = state(global, 0);
+            let total = clients.iter().map(|(samples, _)| samples).sum();
+            let mut mean = FedAvg::new(&global, total);
+            for (samples, floats) in &clients {
+                mean.fold(&state(*floats, 0), *samples);
+            }
+            let clients: Vec<_> = clients.iter().map(|(samples, floats)| (*samples, normalizer, state(*floats, 0))).collect();
+            let (found, expected) = (nova(&global, &clients), mean.finish());
+            for (found, expected) in found.floats.iter().zip(&expected.floats) {
+                // One rounding apart at most: in f64 both are good to 1e-14.
+                prop_assert!((f64::from(*found) - f64::from(*expected)).abs() <= f64::from(expected.abs()) * f64::from(f32::EPSILON) + 1e-12);
+            }
+        }
+
+        #[test]
+        fn the_scale_of_normalizers_cancels(
+            clients in prop::collection::vec((1..10_000_u64, 1..100_u32, prop::array::uniform3(-10.0..10.0_f32)), 1..20),
+        ) {
+            let global = state([1.0, 2.0, 3.0], 0);
+            // A power of two scales without rounding: same bits.
+            let scaled = |scale: f64| -> Vec<_> { clients.iter().map(|(samples, steps, floats)| (*samples, f64::from(*steps) * scale, state(*floats, 0))).collect() };
+            prop_assert_eq!(nova(&global, &scaled(1.0)), nova(&global, &scaled(4.0)));
+        }
+    }
+}

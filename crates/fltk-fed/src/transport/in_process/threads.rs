@@ -1,0 +1,121 @@
+//! The bodies of the threads. Whatever happens to them, the conductor hears of it: errors and panics come back as events.
+
+use std::{
+    any::Any,
+    error::Error,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, SyncSender},
+    },
+    time::Instant,
+};
+
+use super::{Evaluator, MakeTrainer};
+use crate::{
+    BoxError,
+    round::{EvaluationOrder, Event, TrainOrder},
+};
+
+/// A worker has its trainer, or can't have one.
+pub(super) type Ready = Result<(), Refusal>;
+
+/// A worker that can't work.
+pub(super) struct Refusal {
+    /// Its index, from 0.
+    pub(super) worker: usize,
+    /// Why, for a person.
+    pub(super) reason: String,
+}
+
+/// Trains clients until the orders end or the run is over. A conductor that is gone needs no message, so failing to send one is an end like any other.
+pub(super) fn work(
+    worker: usize,
+    make_trainer: &MakeTrainer<'_>,
+    is_ready: SyncSender<Ready>,
+    orders: &Mutex<Receiver<TrainOrder>>,
+    over: &AtomicBool,
+    answers: &SyncSender<Event>,
+) {
+    let (ready, trainer) = match caught(|| make_trainer(worker)) {
+        Ok(trainer) => (Ok(()), Some(trainer)),
+        Err(reason) => (Err(Refusal { worker, reason }), None),
+    };
+    let told = is_ready.send(ready);
+    drop(is_ready);
+    let (Ok(()), Some(mut trainer)) = (told, trainer) else { return };
+    while let Some(order) = next_order(orders)
+        && !over.load(Ordering::Relaxed)
+    {
+        let began = Instant::now();
+        let event = match caught(|| trainer.train(&order)) {
+            Ok(mut update) => {
+                update.seconds = began.elapsed().as_secs_f64();
+                Event::ClientTrained(update)
+            }
+            Err(reason) => Event::ClientFailed { round: order.round, client: order.client, reason },
+        };
+        // The global model's memory goes as soon as nobody needs it.
+        drop(order);
+        if answers.send(event).is_err() {
+            return;
+        }
+    }
+}
+
+/// Whoever holds the lock waits for the next order; the others wait for the lock. Nothing can panic meanwhile, so poison means nothing.
+fn next_order(orders: &Mutex<Receiver<TrainOrder>>) -> Option<TrainOrder> {
+    orders.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
+}
+
+/// Evaluates global models until the orders end or the run is over.
+pub(super) fn evaluate(
+    mut evaluator: Box<dyn Evaluator + '_>,
+    orders: &Receiver<EvaluationOrder>,
+    over: &AtomicBool,
+    answers: &SyncSender<Event>,
+) {
+    while let Ok(EvaluationOrder { round, state }) = orders.recv()
+        && !over.load(Ordering::Relaxed)
+    {
+        let began = Instant::now();
+        let event = match caught(|| evaluator.evaluate(round, &state)) {
+            Ok(evaluation) => Event::Evaluated { round, evaluation, seconds: began.elapsed().as_secs_f64() },
+            Err(reason) => Event::EvaluationFailed { round, reason },
+        };
+        drop(state);
+        if answers.send(event).is_err() {
+            return;
+        }
+    }
+}
+
+/// The result of `body`, its error with all causes or its panic as text. What `body` left half-done after a panic is never used again:
+/// every failure ends the run.
+fn caught<T>(body: impl FnOnce() -> Result<T, BoxError>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(result) => result.map_err(|error| with_causes(error.as_ref())),
+        Err(panic) => Err(format!("panicked: {}", panic_text(panic.as_ref()))),
+    }
+}
+
+fn with_causes(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let own = error.to_string();
+        // Many errors print their cause themselves.
+        if !text.contains(&own) {
+            text.push_str(": ");
+            text.push_str(&own);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}

@@ -1,0 +1,57 @@
+//! Whether the strategies learn what they should, on a problem whose answer is known.
+
+mod support;
+
+use fltk_core::{
+    experiment::{FederatedConfig, StrategyConfig},
+    model_state::ModelState,
+    seed::Seed,
+};
+use fltk_fed::{dummy::Dummy, round::Record};
+
+use support::{config, federation, final_state, run_in_order};
+
+/// Largest distance of a weight from the optimum.
+fn gap(dummy: &Dummy, state: &ModelState) -> f64 {
+    dummy.optimum().iter().zip(&state.floats).map(|(best, &weight)| (best - f64::from(weight)).abs()).fold(0.0, f64::max)
+}
+
+fn everybody(strategy: StrategyConfig, rounds: u32) -> FederatedConfig {
+    FederatedConfig { clients_per_round: 12, rounds, strategy, evaluate_every: 1, ..config() }
+}
+
+#[test]
+fn fedavg_finds_the_optimum_and_every_round_is_better() {
+    let dummy = Dummy::new(Seed(1), 17, vec![3; 12], 0.1);
+    let records = run_in_order(federation(&everybody(StrategyConfig::FedAvg {}, 60), &dummy), &dummy);
+    assert!(gap(&dummy, final_state(&records)) < 1e-6);
+    let losses: Vec<f64> = records
+        .iter()
+        .filter_map(|record| if let Record::RoundEnded(round) = record { round.test.as_ref().map(|test| test.loss) } else { None })
+        .collect();
+    assert_eq!(losses.len(), 61);
+    // In the end f32 can't tell rounds apart.
+    assert!(losses.windows(2).all(|pair| pair[1] < pair[0] + 1e-9), "{losses:?}");
+}
+
+/// Wang et al. 2020, theorem 1: with unequal numbers of local steps, `FedAvg` converges to the optimum of another objective, which weighs
+/// clients by their steps. `FedNova` doesn't.
+#[test]
+fn fednova_is_consistent_where_fedavg_is_not() {
+    let steps = (0..12).map(|client| 1 + 4 * (client % 6)).collect();
+    let dummy = Dummy::new(Seed(2), 17, steps, 0.001);
+    let final_gap = |strategy| gap(&dummy, final_state(&run_in_order(federation(&everybody(strategy, 3000), &dummy), &dummy)));
+    let (nova, average) = (final_gap(StrategyConfig::FedNova {}), final_gap(StrategyConfig::FedAvg {}));
+    assert!(average > 0.1, "{average}");
+    assert!(nova < average / 20.0, "{nova} and {average}");
+}
+
+/// The averages of the dummy's buffer and counter: the buffer's is within its clients' range, the counter is the busiest client's.
+#[test]
+fn counters_take_the_largest() {
+    for strategy in [StrategyConfig::FedAvg {}, StrategyConfig::FedNova {}] {
+        let dummy = Dummy::new(Seed(3), 5, vec![1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 40], 0.1);
+        let records = run_in_order(federation(&everybody(strategy, 6), &dummy), &dummy);
+        assert_eq!(final_state(&records).counters, [6 * 40]);
+    }
+}

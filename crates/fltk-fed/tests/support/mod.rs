@@ -1,0 +1,90 @@
+//! What the protocol tests share: a small federation over the dummy model.
+
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use std::{sync::Arc, time::Duration};
+
+use fltk_core::{
+    experiment::{FederatedConfig, PartitionConfig, SelectionConfig, StrategyConfig},
+    model_state::ModelState,
+    seed::Seed,
+};
+use fltk_fed::{
+    dummy::Dummy,
+    round::{Action, Event, Federation, Record, Setup, Timestamp},
+};
+
+pub const SEED: Seed = Seed(42);
+
+/// 12 clients, 5 a round, 6 rounds, evaluated every second, checkpointed every third.
+pub fn config() -> FederatedConfig {
+    FederatedConfig {
+        clients: 12,
+        clients_per_round: 5,
+        rounds: 6,
+        epochs_per_round: 1,
+        partition: PartitionConfig::Uniform {},
+        selection: SelectionConfig::Random {},
+        strategy: StrategyConfig::FedAvg {},
+        evaluate_every: 2,
+    }
+}
+
+/// Clients with 1 to 5 local steps each and a learning rate that no f32 holds exactly.
+pub fn dummy(clients: u32) -> Dummy {
+    Dummy::new(SEED, 17, (0..clients).map(|client| 1 + client % 5).collect(), 0.1)
+}
+
+pub fn setup(config: &FederatedConfig, dummy: &Dummy) -> Setup {
+    Setup::new(config.clone(), SEED, dummy.samples.clone(), 3).expect("the settings are possible")
+}
+
+pub fn federation(config: &FederatedConfig, dummy: &Dummy) -> Federation {
+    Federation::new(setup(config, dummy), Arc::new(dummy.initial())).expect("the dummy's state is sound")
+}
+
+/// A clock that stands still.
+pub const NOW: Timestamp = Timestamp(Duration::ZERO);
+
+/// The answer to an order; `None` for actions that ask for none.
+pub fn answer(dummy: &Dummy, action: &Action) -> Option<Event> {
+    match action {
+        Action::Train(order) => Some(Event::ClientTrained(dummy.answer(order).expect("the order is for the dummy"))),
+        Action::Evaluate(order) => Some(Event::Evaluated { round: order.round, evaluation: dummy.score(&order.state), seconds: 0.0 }),
+        Action::Record(_) | Action::Fail(_) => None,
+    }
+}
+
+/// Answers every order at once, in the order in which they came, and gives everything recorded.
+pub fn run_in_order(mut federation: Federation, dummy: &Dummy) -> Vec<Record> {
+    let mut records = Vec::new();
+    let mut events = std::collections::VecDeque::from([Event::Started]);
+    while let Some(event) = events.pop_front() {
+        for action in federation.step(NOW, event).expect("the events are in order") {
+            events.extend(answer(dummy, &action));
+            match action {
+                Action::Record(record) => records.push(record),
+                Action::Fail(failure) => panic!("{failure}"),
+                Action::Train(_) | Action::Evaluate(_) => {}
+            }
+        }
+    }
+    records
+}
+
+/// The final model of a run that finished.
+pub fn final_state(records: &[Record]) -> &ModelState {
+    match records.last() {
+        Some(Record::Finished { state }) => state,
+        other => panic!("the run ended with {other:?}"),
+    }
+}
+
+pub fn bits(state: &ModelState) -> (Vec<u32>, Vec<i64>) {
+    (state.floats.iter().map(|value| value.to_bits()).collect(), state.counters.clone())
+}
+
+/// Client records and round records, each by themselves: how the two interleave depends on when answers come.
+pub fn by_kind(records: &[Record]) -> (Vec<Record>, Vec<Record>) {
+    records.iter().cloned().partition(|record| matches!(record, Record::ClientTrained(_)))
+}

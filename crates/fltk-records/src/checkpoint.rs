@@ -1,0 +1,276 @@
+//! Checkpoints: folders that are there complete or not at all, verified when they are read.
+//!
+//! `checkpoints/round-000020/` (or `epoch-000020/`) holds the files that training gave, and `manifest.json` with the size and SHA-256 of each.
+//! It is written as `.new-...`, every file synced, then renamed, then its parent synced. So after a kill a checkpoint is whole or
+//! not listed; one that was damaged since fails its digests, and the one before is used.
+//!
+//! What the files mean is not decided here. `parameters_sha256` of the journal's events is the digest that training computes over names,
+//! shapes and little-endian values in state-dict order; it tells whether two runs agree, independent of file formats.
+
+mod manifest;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+pub use self::manifest::FileDigest;
+use self::manifest::Manifest;
+use crate::{
+    files::{self, FileError, TEMPORARY_PREFIX},
+    history::Unit,
+};
+
+/// Most files of a checkpoint.
+const FILES_MAX: usize = 4096;
+/// Most bytes of all files of a checkpoint: a hundred times the largest net of the catalogue with Adam's moments.
+const BYTES_MAX: u64 = 64 << 30;
+/// Most bytes of `manifest.json`.
+const MANIFEST_BYTES_MAX: u64 = 2 << 20;
+/// Most names that are looked at in the folder of checkpoints.
+const CHECKPOINTS_MAX: usize = 100_000;
+
+const MANIFEST: &str = "manifest.json";
+/// What a checkpoint is called on its way out.
+const OLD: &str = "old";
+
+/// The files of one checkpoint, by name.
+pub type Files = BTreeMap<String, Vec<u8>>;
+
+/// A checkpoint can't be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// A file can't be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A file's name could lead out of the folder.
+    #[error(
+        "`{name}` can't be the name of a file in a checkpoint: letters, digits, `.`, `-` and `_` are allowed, 1 to 100 of them, not `.` first"
+    )]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// More than a checkpoint may hold.
+    #[error("a checkpoint of {num_files} files with {num_bytes} bytes is too large: it may have {FILES_MAX} files with {BYTES_MAX} bytes")]
+    TooLarge {
+        /// Its files.
+        num_files: usize,
+        /// Their size together, in bytes.
+        num_bytes: u64,
+    },
+    /// It is not what was written.
+    #[error("checkpoint `{}` is damaged: {problem}", path.display())]
+    Damaged {
+        /// Its folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+/// A checkpoint that was read and verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The round or epoch after which it was taken.
+    pub at: u32,
+    /// Its files.
+    pub files: Files,
+}
+
+/// The newest whole checkpoint, and what had to be passed over to get to it.
+#[derive(Debug, Default)]
+pub struct Latest {
+    /// `None` if there is no whole one.
+    pub checkpoint: Option<Checkpoint>,
+    /// Damaged newer ones, for a warning; the newest first.
+    pub skipped: Vec<CheckpointError>,
+}
+
+/// A checkpoint as listed: its content has not been verified.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Listed {
+    /// The round or epoch after which it was taken.
+    pub at: u32,
+    /// Its folder.
+    pub path: PathBuf,
+    /// Size of its files, in bytes.
+    pub num_bytes: u64,
+}
+
+/// The checkpoints of one run. Whoever saves or prunes holds the run's [lock](crate::RunFolder::lock).
+#[derive(Clone, Debug)]
+pub struct CheckpointStore {
+    folder: PathBuf,
+    unit: Unit,
+}
+
+impl CheckpointStore {
+    /// The checkpoints in `folder`, each taken after a round or an epoch as `unit` says.
+    #[must_use]
+    pub fn new(folder: PathBuf, unit: Unit) -> Self {
+        Self { folder, unit }
+    }
+
+    /// Saves `files` as the checkpoint after round or epoch `at`; when this returns, it is on disk. One that is there already is
+    /// replaced, unless it is the same.
+    ///
+    /// # Errors
+    /// If a name isn't allowed, it is too large, or it can't be written. Then no checkpoint changed.
+    pub fn save(&self, at: u32, files: &Files) -> Result<(), CheckpointError> {
+        let num_bytes = files.values().map(|bytes| bytes.len() as u64).sum();
+        if files.len() > FILES_MAX || num_bytes > BYTES_MAX {
+            return Err(CheckpointError::TooLarge { num_files: files.len(), num_bytes });
+        }
+        if let Some(name) = files.keys().find(|name| !is_allowed(name)) {
+            return Err(CheckpointError::Name { name: files::printable(name) });
+        }
+        // Copies of runs often lack empty folders.
+        fs::create_dir_all(&self.folder).map_err(FileError::io("create", &self.folder))?;
+        files::sweep(&self.folder)?;
+        let manifest = Manifest::of(self.unit, at, files);
+        let path = self.path(at);
+        if self.read_manifest(at).is_ok_and(|there| there == manifest) && self.load(at).is_ok() {
+            return Ok(());
+        }
+
+        let new = self.temporary()?;
+        for (name, bytes) in files {
+            files::write_new(&new.path().join(name), bytes)?;
+        }
+        files::write_new(&new.path().join(MANIFEST), &manifest.to_json())?;
+        files::sync_folder(new.path())?;
+        // Moved out of the way first: a folder can't be renamed over another with something in it.
+        let old = if fs::symlink_metadata(&path).is_ok() { Some(self.move_away(&path)?) } else { None };
+        if let Err(error) = fs::rename(new.path(), &path) {
+            if let Some(old) = old {
+                fs::rename(old.path().join(OLD), &path).map_err(FileError::io("put back", &path))?;
+            }
+            return Err(FileError::io("rename to", &path)(error).into());
+        }
+        let _renamed_not_removed = new.keep();
+        files::sync_folder(&self.folder)?;
+        drop(old);
+        Ok(())
+    }
+
+    /// Reads and verifies the checkpoint after round or epoch `at`.
+    ///
+    /// # Errors
+    /// If it isn't there, can't be read, or isn't what was written.
+    pub fn load(&self, at: u32) -> Result<Checkpoint, CheckpointError> {
+        let manifest = self.read_manifest(at)?;
+        let path = self.path(at);
+        let mut files = Files::new();
+        for (name, digest) in manifest.files {
+            let bytes = files::read(&path.join(&name), digest.num_bytes)?;
+            if FileDigest::of(&bytes) != digest {
+                return Err(CheckpointError::Damaged { path, problem: format!("`{name}` is not what was written: its SHA-256 differs") });
+            }
+            files.insert(name, bytes);
+        }
+        Ok(Checkpoint { at, files })
+    }
+
+    /// The newest checkpoint that is whole.
+    ///
+    /// # Errors
+    /// If the checkpoints can't be listed.
+    pub fn latest(&self) -> Result<Latest, CheckpointError> {
+        let mut latest = Latest::default();
+        for at in self.steps()?.into_iter().rev() {
+            match self.load(at) {
+                Ok(checkpoint) => {
+                    latest.checkpoint = Some(checkpoint);
+                    break;
+                }
+                Err(error) => latest.skipped.push(error),
+            }
+        }
+        Ok(latest)
+    }
+
+    /// The checkpoints with an intact manifest and files of the right sizes, the oldest first.
+    ///
+    /// # Errors
+    /// If they can't be listed.
+    pub fn list(&self) -> Result<Vec<Listed>, CheckpointError> {
+        Ok(self.steps()?.into_iter().filter_map(|at| self.look_at(at)).collect())
+    }
+
+    /// Removes all but the `keep` newest (at least one). Damaged ones don't count, and those older than the oldest that is kept go too.
+    ///
+    /// # Errors
+    /// If one can't be removed.
+    pub fn prune(&self, keep: usize) -> Result<(), CheckpointError> {
+        files::sweep(&self.folder)?;
+        let whole = self.list()?;
+        let Some(oldest_kept) = whole.get(whole.len().saturating_sub(keep.max(1))) else { return Ok(()) };
+        for at in self.steps()?.into_iter().filter(|at| *at < oldest_kept.at) {
+            drop(self.move_away(&self.path(at))?);
+        }
+        Ok(files::sync_folder(&self.folder)?)
+    }
+
+    /// Where the checkpoint after round or epoch `at` is, or would be.
+    #[must_use]
+    pub fn path(&self, at: u32) -> PathBuf {
+        self.folder.join(format!("{}-{at:06}", self.unit.name()))
+    }
+
+    /// The steps that have a folder, ascending; nothing is known of their content.
+    fn steps(&self) -> Result<Vec<u32>, FileError> {
+        let names = match files::names_in(&self.folder, CHECKPOINTS_MAX) {
+            Err(error) if error.is_not_found() => return Ok(Vec::new()),
+            names => names?,
+        };
+        let step = |name: &str| -> Option<u32> {
+            let at = name.strip_prefix(self.unit.name())?.strip_prefix('-')?.parse().ok()?;
+            // Exactly as we write it: no sign, no other number of zeros.
+            (self.path(at).file_name()? == name).then_some(at)
+        };
+        let mut steps: Vec<u32> = names.iter().filter_map(|name| step(name)).collect();
+        steps.sort_unstable();
+        Ok(steps)
+    }
+
+    fn look_at(&self, at: u32) -> Option<Listed> {
+        let path = self.path(at);
+        let manifest = self.read_manifest(at).ok()?;
+        let is_there = |(name, digest): (&String, &FileDigest)| {
+            files::require_plain(&path.join(name)).is_ok_and(|metadata| metadata.len() == digest.num_bytes)
+        };
+        manifest.files.iter().all(is_there).then(|| Listed { at, num_bytes: manifest.num_bytes(), path })
+    }
+
+    fn read_manifest(&self, at: u32) -> Result<Manifest, CheckpointError> {
+        let path = self.path(at);
+        let bytes = files::read(&path.join(MANIFEST), MANIFEST_BYTES_MAX)?;
+        let damaged = |problem| CheckpointError::Damaged { path, problem };
+        let manifest = Manifest::from_json(&bytes).map_err(damaged.clone())?;
+        manifest.check(self.unit, at).map_err(damaged)?;
+        Ok(manifest)
+    }
+
+    fn temporary(&self) -> Result<tempfile::TempDir, FileError> {
+        let new = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempdir_in(&self.folder);
+        new.map_err(FileError::io("create a folder in", &self.folder))
+    }
+
+    /// Takes a checkpoint out of the list in one step; it is removed when the returned folder is dropped, or by the next sweep.
+    fn move_away(&self, path: &Path) -> Result<tempfile::TempDir, FileError> {
+        let away = self.temporary()?;
+        fs::rename(path, away.path().join(OLD)).map_err(FileError::io("remove", path))?;
+        Ok(away)
+    }
+}
+
+/// Whether a checkpoint may have a file of this name.
+fn is_allowed(name: &str) -> bool {
+    let allowed = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b'_');
+    (1..=100).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(allowed) && name != MANIFEST
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,78 @@
+//! `manifest.json` of a checkpoint: what is in it, with digests.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::{BYTES_MAX, FILES_MAX, Files, is_allowed};
+use crate::history::Unit;
+
+/// Format of the manifest. A reader refuses others.
+const FORMAT: u64 = 1;
+
+/// Size and digest of one file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileDigest {
+    /// Its size, in bytes.
+    pub num_bytes: u64,
+    /// Its SHA-256, lower-case hex.
+    pub sha256: String,
+}
+
+impl FileDigest {
+    /// Of these bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self { num_bytes: bytes.len() as u64, sha256: hex::encode(Sha256::digest(bytes)) }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Manifest {
+    format: u64,
+    unit: Unit,
+    at: u32,
+    pub(super) files: BTreeMap<String, FileDigest>,
+}
+
+impl Manifest {
+    pub(super) fn of(unit: Unit, at: u32, files: &Files) -> Self {
+        let files = files.iter().map(|(name, bytes)| (name.clone(), FileDigest::of(bytes))).collect();
+        Self { format: FORMAT, unit, at, files }
+    }
+
+    pub(super) fn to_json(&self) -> Vec<u8> {
+        let mut json = serde_json::to_vec_pretty(self).expect("maps with text keys, numbers and texts have a JSON form");
+        json.push(b'\n');
+        json
+    }
+
+    pub(super) fn from_json(bytes: &[u8]) -> Result<Self, String> {
+        serde_json::from_slice(bytes)
+            .map_err(|error| format!("its manifest can't be read: {}", crate::files::printable(&error.to_string())))
+    }
+
+    /// Size of all files, in bytes.
+    pub(super) fn num_bytes(&self) -> u64 {
+        self.files.values().fold(0, |sum, file| sum.saturating_add(file.num_bytes))
+    }
+
+    /// Whether it can be the manifest of the checkpoint after `at`.
+    pub(super) fn check(&self, unit: Unit, at: u32) -> Result<(), String> {
+        if self.format != FORMAT {
+            return Err(format!("its manifest has format {}, not {FORMAT}", self.format));
+        }
+        if (self.unit, self.at) != (unit, at) {
+            return Err(format!("its manifest is of {} {}", self.unit.name(), self.at));
+        }
+        if self.files.len() > FILES_MAX || self.num_bytes() > BYTES_MAX {
+            return Err(format!("its manifest names {} files with {} bytes", self.files.len(), self.num_bytes()));
+        }
+        match self.files.keys().find(|name| !is_allowed(name)) {
+            Some(name) => Err(format!("its manifest names a file `{}`", crate::files::printable(name))),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,154 @@
+use super::*;
+
+fn store() -> (tempfile::TempDir, CheckpointStore) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = CheckpointStore::new(folder.path().join("checkpoints"), Unit::Round);
+    (folder, store)
+}
+
+fn files(content: u8) -> Files {
+    Files::from([
+        ("model.safetensors".into(), vec![content; 100]),
+        ("state.json".into(), vec![]),
+        ("optimizer.safetensors".into(), vec![1, 2]),
+    ])
+}
+
+fn latest(store: &CheckpointStore) -> (Option<(u32, Files)>, usize) {
+    let Latest { checkpoint, skipped } = store.latest().unwrap();
+    (checkpoint.map(|checkpoint| (checkpoint.at, checkpoint.files)), skipped.len())
+}
+
+#[test]
+fn the_newest_is_read_as_it_was_saved() {
+    let (_folder, store) = store();
+    assert_eq!(latest(&store), (None, 0));
+    for at in [9, 10, 1_000_000] {
+        store.save(at, &files(at as u8)).unwrap();
+        assert_eq!(latest(&store), (Some((at, files(at as u8))), 0));
+    }
+    let listed: Vec<_> = store.list().unwrap().into_iter().map(|listed| (listed.at, listed.num_bytes)).collect();
+    assert_eq!(listed, [(9, 102), (10, 102), (1_000_000, 102)]);
+    assert!(store.path(9).ends_with("checkpoints/round-000009"));
+}
+
+#[test]
+fn saving_again_replaces_a_different_or_damaged_one_only() {
+    let (_folder, store) = store();
+    store.save(1, &files(1)).unwrap();
+    let inode = |store: &CheckpointStore| {
+        use std::os::unix::fs::MetadataExt as _;
+        fs::metadata(store.path(1)).unwrap().ino()
+    };
+    let first = inode(&store);
+    store.save(1, &files(1)).unwrap();
+    assert_eq!(inode(&store), first, "the same content is not written again");
+    store.save(1, &files(2)).unwrap();
+    assert_eq!(latest(&store), (Some((1, files(2))), 0));
+    fs::write(store.path(1).join("state.json"), "damage").unwrap();
+    assert_eq!(latest(&store), (None, 1));
+    store.save(1, &files(2)).unwrap();
+    assert_eq!(latest(&store), (Some((1, files(2))), 0));
+    assert_eq!(files::names_in(&store.folder, 10).unwrap(), ["round-000001"]);
+}
+
+#[test]
+fn interrupted_at_any_step_the_one_before_is_used() {
+    // What a kill leaves: the temporary folder with the first k files, the last of them half written.
+    let content = files(2);
+    let manifest = Manifest::of(Unit::Round, 2, &content).to_json();
+    let all: Vec<(&str, &[u8])> =
+        content.iter().map(|(name, bytes)| (name.as_str(), &bytes[..])).chain([(MANIFEST, &manifest[..])]).collect();
+    for num_files in 0..=all.len() {
+        for half in [false, true] {
+            let (_folder, store) = store();
+            store.save(1, &files(1)).unwrap();
+            let new = store.folder.join(".new-round-000002-x");
+            fs::create_dir(&new).unwrap();
+            for (index, (name, bytes)) in all[..num_files].iter().enumerate() {
+                let length = if half && index + 1 == num_files { bytes.len() / 2 } else { bytes.len() };
+                fs::write(new.join(name), &bytes[..length]).unwrap();
+            }
+            assert_eq!(latest(&store), (Some((1, files(1))), 0));
+            store.save(2, &files(2)).unwrap();
+            assert_eq!(latest(&store), (Some((2, files(2))), 0));
+            assert_eq!(files::names_in(&store.folder, 10).unwrap(), ["round-000001", "round-000002"], "what was left is swept");
+        }
+    }
+}
+
+#[test]
+fn any_damage_is_noticed_and_the_one_before_is_used() {
+    let check = |damage: &dyn Fn(&Path), expected: &str| {
+        let (_folder, store) = store();
+        store.save(1, &files(1)).unwrap();
+        store.save(2, &files(2)).unwrap();
+        damage(&store.path(2));
+        let Latest { checkpoint, skipped } = store.latest().unwrap();
+        assert_eq!(checkpoint.unwrap().files, files(1));
+        assert_eq!(skipped.len(), 1);
+        assert!(skipped[0].to_string().contains(expected), "{}", skipped[0]);
+    };
+    let edit = |path: &Path, from: &str, to: &str| {
+        let manifest = path.join(MANIFEST);
+        let text = fs::read_to_string(&manifest).unwrap();
+        assert!(text.contains(from), "{text}");
+        fs::write(manifest, text.replacen(from, to, 1)).unwrap();
+    };
+    check(&|path| fs::write(path.join("model.safetensors"), [3; 100]).unwrap(), "its SHA-256 differs");
+    check(&|path| fs::write(path.join("model.safetensors"), [2; 99]).unwrap(), "its SHA-256 differs");
+    check(&|path| fs::write(path.join("model.safetensors"), [2; 101]).unwrap(), "has more than 100 bytes");
+    check(&|path| fs::remove_file(path.join("state.json")).unwrap(), "can't read");
+    check(&|path| fs::remove_file(path.join(MANIFEST)).unwrap(), "can't read");
+    check(&|path| fs::write(path.join(MANIFEST), "{").unwrap(), "its manifest can't be read");
+    check(&|path| edit(path, "\"format\": 1", "\"format\": 2"), "its manifest has format 2, not 1");
+    check(&|path| edit(path, "\"at\": 2", "\"at\": 3"), "its manifest is of round 3");
+    check(&|path| edit(path, "model.safetensors", "../round-000001/model.safetensors"), "its manifest names a file");
+    check(&|path| edit(path, "\"num_bytes\": 100", "\"num_bytes\": 99999999999999999"), "its manifest names 3 files with");
+    check(
+        &|path| {
+            fs::remove_file(path.join("state.json")).unwrap();
+            std::os::unix::fs::symlink("/dev/zero", path.join("state.json")).unwrap();
+        },
+        "is not a plain file",
+    );
+}
+
+#[test]
+fn names_that_lead_elsewhere_are_refused() {
+    let (_folder, store) = store();
+    for name in ["../x", "a/b", "", ".hidden", "manifest.json", "a b", &"x".repeat(101)] {
+        let error = store.save(1, &Files::from([(name.to_owned(), vec![])])).unwrap_err();
+        assert!(matches!(error, CheckpointError::Name { .. }), "{error}");
+    }
+    assert_eq!(store.steps().unwrap(), [0u32; 0]);
+}
+
+#[test]
+fn folders_that_are_none_of_ours_are_left_alone() {
+    let (_folder, store) = store();
+    store.save(5, &files(5)).unwrap();
+    for name in ["round-5", "round-+00005", "round-0000005", "epoch-000009", "round-99999999999", "notes"] {
+        fs::create_dir(store.folder.join(name)).unwrap();
+    }
+    assert_eq!(store.steps().unwrap(), [5]);
+    store.prune(1).unwrap();
+    assert_eq!(files::names_in(&store.folder, 100).unwrap().len(), 7);
+}
+
+#[test]
+fn pruning_keeps_the_newest_whole_ones() {
+    let (_folder, store) = store();
+    for at in 1..=6 {
+        store.save(at, &files(at as u8)).unwrap();
+    }
+    // A damaged one must not push out the last that can be used.
+    fs::remove_file(store.path(6).join("state.json")).unwrap();
+    fs::create_dir(store.folder.join(".new-left")).unwrap();
+    store.prune(2).unwrap();
+    assert_eq!(store.steps().unwrap(), [4, 5, 6]);
+    store.prune(0).unwrap();
+    assert_eq!(store.steps().unwrap(), [5, 6]);
+    assert_eq!(latest(&store), (Some((5, files(5))), 1));
+    assert_eq!(files::names_in(&store.folder, 10).unwrap(), ["round-000005", "round-000006"]);
+}

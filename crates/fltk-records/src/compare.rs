@@ -1,0 +1,180 @@
+//! Runs side by side: rounds or epochs aligned, and mean and deviation over the seeds of the same task.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use crate::{
+    RunRef,
+    history::{Status, Unit},
+    summary::{RunSummary, finite},
+};
+
+/// Several runs side by side.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Comparison {
+    /// The runs, in the order they were given.
+    pub runs: Vec<RunSummary>,
+    /// Runs of one experiment, task and settings, which differ in their seeds; in the order of their first run.
+    pub groups: Vec<Group>,
+    /// Every round or epoch that any of the runs evaluated, ascending.
+    pub steps: Vec<AlignedStep>,
+}
+
+/// Replications of one task.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Group {
+    /// The experiment's name.
+    pub experiment: String,
+    /// The task's name.
+    pub task: String,
+    /// The runs that count, as indices into [`Comparison::runs`].
+    pub runs: Vec<usize>,
+    /// Runs that don't, likewise: a later run of the same seed takes their place.
+    pub repeated: Vec<usize>,
+    /// Test accuracy at the end, over the finished runs that count.
+    pub accuracy: Option<MeanStd>,
+    /// Test loss at the end, likewise.
+    pub loss: Option<MeanStd>,
+    /// Seconds of training, likewise.
+    pub train_seconds: Option<MeanStd>,
+}
+
+/// One round or epoch of all runs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AlignedStep {
+    /// What the steps are.
+    pub unit: Unit,
+    /// Which.
+    pub step: u32,
+    /// Test accuracy of each of [`Comparison::runs`].
+    pub accuracy: Vec<Option<f64>>,
+    /// Over the runs that count in each of [`Comparison::groups`], finished or not.
+    pub groups: Vec<Option<MeanStd>>,
+}
+
+/// A mean and how far the numbers are from it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct MeanStd {
+    /// Numbers it is made of; at least 1.
+    pub count: usize,
+    /// Their mean.
+    pub mean: f64,
+    /// Their sample standard deviation (over `count - 1`); absent for a single number.
+    pub std: Option<f64>,
+}
+
+impl MeanStd {
+    /// Of these numbers; `None` if there are none.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 numbers")]
+    pub fn of(numbers: &[f64]) -> Option<Self> {
+        let count = numbers.len();
+        if count == 0 {
+            return None;
+        }
+        let mean = numbers.iter().sum::<f64>() / count as f64;
+        let squares: f64 = numbers.iter().map(|number| (number - mean).powi(2)).sum();
+        Some(Self { count, mean, std: (count > 1).then(|| (squares / (count - 1) as f64).sqrt()) })
+    }
+}
+
+/// Puts runs side by side.
+#[must_use]
+pub fn compare(runs: &[RunRef]) -> Comparison {
+    let summaries: Vec<_> = runs.iter().map(RunSummary::of).collect();
+    let groups = group(runs, &summaries);
+    let keys: BTreeSet<(Unit, u32)> =
+        runs.iter().flat_map(|run| run.history.rows()).filter(|row| row.test.is_some()).map(|row| (row.unit, row.step)).collect();
+    let steps = keys.into_iter().map(|(unit, step)| {
+        let accuracy: Vec<_> = runs.iter().map(|run| accuracy(run, unit, step)).collect();
+        let of_group = |group: &Group| MeanStd::of(&group.runs.iter().filter_map(|run| accuracy[*run]).collect::<Vec<_>>());
+        AlignedStep { unit, step, groups: groups.iter().map(of_group).collect(), accuracy }
+    });
+    Comparison { steps: steps.collect(), groups, runs: summaries }
+}
+
+fn accuracy(run: &RunRef, unit: Unit, step: u32) -> Option<f64> {
+    let row = run.history.row(step).filter(|row| row.unit == unit)?;
+    finite(row.test.as_ref()?.accuracy)
+}
+
+fn group(runs: &[RunRef], summaries: &[RunSummary]) -> Vec<Group> {
+    // Per group, the last started run of each seed; settings as text, since numbers have no order of their own.
+    let mut by_key: BTreeMap<(&str, &str, String), Vec<usize>> = BTreeMap::new();
+    for (index, run) in runs.iter().enumerate() {
+        let description = run.folder.description();
+        let settings = format!("{:?}", description.hyperparameters);
+        by_key.entry((&description.experiment, &description.task, settings)).or_default().push(index);
+    }
+    let mut groups: Vec<_> = by_key
+        .into_iter()
+        .map(|((experiment, task, _), members)| {
+            let is_replaced = |index: &usize| {
+                let this = &summaries[*index];
+                let replaces = |other: &usize| {
+                    let that = &summaries[*other];
+                    that.seed == this.seed && (that.started_at, *other) > (this.started_at, *index)
+                };
+                members.iter().any(replaces)
+            };
+            let (repeated, counting): (Vec<_>, Vec<_>) = members.iter().copied().partition(is_replaced);
+            let finished = || counting.iter().map(|run| &summaries[*run]).filter(|run| run.status == Status::Finished);
+            let over = |measure: fn(&RunSummary) -> Option<f64>| MeanStd::of(&finished().filter_map(measure).collect::<Vec<_>>());
+            Group {
+                experiment: experiment.to_owned(),
+                task: task.to_owned(),
+                accuracy: over(|run| run.accuracy),
+                loss: over(|run| run.loss),
+                train_seconds: over(|run| Some(run.train_seconds)),
+                runs: counting,
+                repeated,
+            }
+        })
+        .collect();
+    groups.sort_by_key(|group| group.runs.iter().chain(&group.repeated).min().copied());
+    groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{finished, recorded, round, started};
+
+    #[test]
+    fn seeds_of_a_task_are_one_group_and_steps_are_aligned() {
+        let root = tempfile::tempdir().unwrap();
+        let read = |seed, events: &[_]| recorded(root.path(), seed, events).read().unwrap();
+        let runs = [
+            read(1, &[started(0), round(1, 0.4), round(2, 0.5), finished()]),
+            read(2, &[started(0), round(1, 0.6), round(2, 0.7), finished()]),
+            read(3, &[started(0), round(1, 0.8)]),
+        ];
+        let comparison = compare(&runs);
+        assert_eq!(comparison.groups.len(), 1);
+        let group = &comparison.groups[0];
+        assert_eq!((group.runs.clone(), group.repeated.clone()), (vec![0, 1, 2], vec![]));
+        let accuracy = group.accuracy.unwrap();
+        assert_eq!(accuracy.count, 2, "the third has not finished");
+        assert!((accuracy.mean - 0.6).abs() < 1e-12 && (accuracy.std.unwrap() - 0.02f64.sqrt()).abs() < 1e-12, "{accuracy:?}");
+        assert_eq!(group.train_seconds.unwrap().mean, 1.0);
+        let steps: Vec<_> = comparison.steps.iter().map(|step| (step.step, step.accuracy.clone())).collect();
+        assert_eq!(steps, [(1, vec![Some(0.4), Some(0.6), Some(0.8)]), (2, vec![Some(0.5), Some(0.7), None])]);
+        assert_eq!(comparison.steps[0].groups[0].unwrap().count, 3);
+
+        // The same run twice is no second sample.
+        let comparison = compare(&[runs[0].clone(), runs[0].clone()]);
+        assert_eq!((comparison.groups[0].runs.clone(), comparison.groups[0].repeated.clone()), (vec![1], vec![0]));
+        assert_eq!(comparison.groups[0].accuracy.unwrap().std, None);
+    }
+
+    #[test]
+    fn mean_and_sample_deviation() {
+        let check = |numbers: &[f64], expected: Option<(f64, Option<f64>)>| {
+            assert_eq!(MeanStd::of(numbers).map(|of| (of.mean, of.std)), expected);
+        };
+        check(&[], None);
+        check(&[0.5], Some((0.5, None)));
+        check(&[2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0], Some((5.0, Some((32.0f64 / 7.0).sqrt()))));
+    }
+}

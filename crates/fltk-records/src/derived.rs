@@ -1,0 +1,47 @@
+//! The files that are functions of a run's description and history: `metrics.csv` and the TensorBoard event file.
+//!
+//! [`Derived::rebuild`] makes both from nothing; [`Derived::add_row`] and [`Derived::end`] then write exactly the bytes that a rebuild
+//! with that row or end would have written more. They are not synced on every row: after a crash they are made again.
+
+use std::{
+    fs::File,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    RunDescription,
+    files::{self, FileError},
+    history::{End, History, Row},
+    metrics_csv,
+    tensorboard::EventFileWriter,
+};
+
+const METRICS: &str = "metrics.csv";
+
+/// Both files, open for appending.
+#[derive(Debug)]
+pub(crate) struct Derived {
+    csv: File,
+    csv_path: PathBuf,
+    events: EventFileWriter,
+}
+
+impl Derived {
+    pub(crate) fn rebuild(folder: &Path, run: &RunDescription, history: &History) -> Result<Self, FileError> {
+        files::sweep(folder)?;
+        let csv_path = folder.join(METRICS);
+        let csv = files::replace(&csv_path, &metrics_csv::table(history.rows()))?;
+        let events = EventFileWriter::create(folder, run, history)?;
+        Ok(Self { csv, csv_path, events })
+    }
+
+    pub(crate) fn add_row(&mut self, row: &Row) -> Result<(), FileError> {
+        self.csv.write_all(&metrics_csv::row(row)).map_err(FileError::io("write", &self.csv_path))?;
+        self.events.add_row(row)
+    }
+
+    pub(crate) fn end(&mut self, end: &End) -> Result<(), FileError> {
+        self.events.add_end(end)
+    }
+}

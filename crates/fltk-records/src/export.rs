@@ -1,0 +1,178 @@
+//! Every round or epoch of runs as one flat table, for a notebook.
+
+use std::io::{self, Write};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::{RunRef, history::Unit, summary::network};
+
+/// The columns of the CSV, in order: the fields of [`ExportRow`].
+pub const COLUMNS: [&str; 21] = [
+    "run",
+    "experiment",
+    "task",
+    "kind",
+    "network",
+    "dataset",
+    "seed",
+    "replication",
+    "status",
+    "timestamp",
+    "unit",
+    "step",
+    "num_selected_clients",
+    "trained_items",
+    "train_steps",
+    "learning_rate",
+    "train_loss",
+    "test_loss",
+    "test_accuracy",
+    "train_seconds",
+    "test_seconds",
+];
+
+/// One round or epoch of one run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ExportRow {
+    /// Name of the run's folder.
+    pub run: String,
+    /// The experiment's name.
+    pub experiment: String,
+    /// The task's name.
+    pub task: String,
+    /// `distributed` or `federated`.
+    pub kind: String,
+    /// The net.
+    pub network: String,
+    /// The data set.
+    pub dataset: String,
+    /// The root seed.
+    pub seed: u64,
+    /// The seed's index in the experiment.
+    pub replication: u32,
+    /// Where the run stands.
+    pub status: &'static str,
+    /// When this row was recorded.
+    pub timestamp: Timestamp,
+    /// What the steps are.
+    pub unit: Unit,
+    /// Which.
+    pub step: u32,
+    /// Clients that took part; absent for epochs.
+    pub num_selected_clients: Option<usize>,
+    /// Samples trained on.
+    pub trained_items: Option<u64>,
+    /// Optimizer steps.
+    pub train_steps: Option<u64>,
+    /// Learning rate.
+    pub learning_rate: f64,
+    /// Mean per sample.
+    pub train_loss: Option<f64>,
+    /// Mean per prediction.
+    pub test_loss: Option<f64>,
+    /// `0..=1`.
+    pub test_accuracy: Option<f64>,
+    /// Of this step alone.
+    pub train_seconds: f64,
+    /// Of this step alone.
+    pub test_seconds: f64,
+}
+
+/// The rows of all runs, run after run.
+#[must_use]
+pub fn rows(runs: &[RunRef]) -> Vec<ExportRow> {
+    runs.iter().flat_map(rows_of).collect()
+}
+
+fn rows_of(run: &RunRef) -> impl Iterator<Item = ExportRow> {
+    let description = run.folder.description();
+    let settings = &description.hyperparameters;
+    let name = run.folder.name();
+    run.history.rows().map(move |row| ExportRow {
+        run: name.clone(),
+        experiment: description.experiment.clone(),
+        task: description.task.clone(),
+        kind: settings.text("kind").to_owned(),
+        network: network(settings),
+        dataset: settings.text("dataset.name").to_owned(),
+        seed: description.seed.0,
+        replication: description.replication,
+        status: run.status.name(),
+        timestamp: row.at,
+        unit: row.unit,
+        step: row.step,
+        num_selected_clients: (row.unit == Unit::Round).then_some(row.clients.len()),
+        trained_items: row.train.map(|train| train.num_samples),
+        train_steps: row.train.map(|train| train.num_steps),
+        learning_rate: row.learning_rate,
+        train_loss: row.train.map(|train| train.loss),
+        test_loss: row.test.as_ref().map(|test| test.loss),
+        test_accuracy: row.test.as_ref().map(|test| test.accuracy),
+        train_seconds: row.train_seconds,
+        test_seconds: row.test_seconds,
+    })
+}
+
+/// Writes a header and the rows as CSV (RFC 4180). Numbers that are not finite are `NaN`, `inf`, `-inf`; absent ones empty.
+///
+/// # Errors
+/// If `out` can't be written.
+pub fn write_csv(rows: &[ExportRow], out: &mut dyn Write) -> io::Result<()> {
+    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).has_headers(false).from_writer(out);
+    writer.write_record(COLUMNS)?;
+    for row in rows {
+        writer.serialize(row)?;
+    }
+    writer.flush()
+}
+
+/// Writes the rows as a JSON array of objects. Numbers that are not finite, and absent ones, are `null`.
+///
+/// # Errors
+/// If `out` can't be written.
+pub fn write_json(rows: &[ExportRow], out: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, rows)?;
+    out.write_all(b"\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{recorded, round, started};
+
+    #[test]
+    fn csv_and_json_hold_the_same_rows() {
+        let root = tempfile::tempdir().unwrap();
+        let runs: Vec<_> =
+            [1, 2].map(|seed| recorded(root.path(), seed, &[started(0), round(0, 0.1), round(1, f64::NAN)]).read().unwrap()).into();
+        let rows = rows(&runs);
+        assert_eq!(rows.len(), 4);
+
+        let mut json = Vec::new();
+        write_json(&rows, &mut json).unwrap();
+        let json: Vec<serde_json::Map<String, serde_json::Value>> = serde_json::from_slice(&json).unwrap();
+        let mut text = Vec::new();
+        write_csv(&rows, &mut text).unwrap();
+        let mut reader = csv::Reader::from_reader(&text[..]);
+        assert_eq!(reader.headers().unwrap(), &csv::StringRecord::from(json[0].keys().map(String::as_str).collect::<Vec<_>>()));
+        for (record, object) in reader.records().zip(&json) {
+            for (field, (name, value)) in record.unwrap().iter().zip(object) {
+                let expected = match value {
+                    serde_json::Value::Null if name.starts_with("test_") => "NaN".into(),
+                    serde_json::Value::Null => String::new(),
+                    serde_json::Value::String(text) => text.clone(),
+                    other => other.to_string(),
+                };
+                assert_eq!(field, expected, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_table_without_rows_has_a_header() {
+        let mut text = Vec::new();
+        write_csv(&[], &mut text).unwrap();
+        assert_eq!(String::from_utf8(text).unwrap(), format!("{}\r\n", COLUMNS.join(",")));
+    }
+}

@@ -1,0 +1,91 @@
+use fltk_core::ids::Epoch;
+
+use super::*;
+
+fn started(from: u32) -> RunEvent {
+    RunEvent::Started { from, version: "0".into() }
+}
+
+fn epoch(epoch: u32, accuracy: f64) -> RunEvent {
+    RunEvent::EpochEnded {
+        epoch: Epoch(epoch),
+        train: TrainSummary { num_samples: 10, num_steps: 1, loss: 1.0 },
+        learning_rate: 0.1,
+        test: Evaluation { num_samples: 5, loss: 1.0, accuracy, confusion: None },
+        train_seconds: 2.0,
+        test_seconds: 0.5,
+    }
+}
+
+fn round(round: u32) -> RunEvent {
+    RunEvent::RoundEnded {
+        round: Round(round),
+        clients: vec![],
+        train: None,
+        learning_rate: 0.1,
+        test: None,
+        train_seconds: 0.0,
+        test_seconds: 0.0,
+    }
+}
+
+fn finished() -> RunEvent {
+    RunEvent::Finished { parameters_sha256: "aa".into(), seconds: 9.0 }
+}
+
+fn fold(events: &[RunEvent]) -> Result<History, OrderError> {
+    let entries: Vec<_> = (0..).zip(events).map(|(seq, event)| Entry { seq, at: Timestamp::UNIX_EPOCH, event: event.clone() }).collect();
+    History::fold(&entries)
+}
+
+fn accuracies(history: &History) -> Vec<(u32, f64)> {
+    history.rows().map(|row| (row.step, row.test.as_ref().unwrap().accuracy)).collect()
+}
+
+#[test]
+fn a_resumption_voids_what_came_after_its_checkpoint() {
+    let saved = |at| RunEvent::CheckpointSaved { at, parameters_sha256: format!("{at:02}") };
+    let before = [started(0), epoch(1, 0.1), epoch(2, 0.2), saved(2), epoch(3, 0.3), saved(3), finished()];
+    let history = fold(&before).unwrap();
+    assert_eq!(history.status(false), Status::Finished);
+    assert_eq!(history.seconds(), (6.0, 1.5));
+
+    let history = fold(&[&before[..], &[started(2), epoch(3, 0.9)]].concat()).unwrap();
+    assert_eq!(accuracies(&history), [(1, 0.1), (2, 0.2), (3, 0.9)]);
+    assert_eq!(history.checkpoints().keys().copied().collect::<Vec<_>>(), [2]);
+    assert_eq!((history.status(true), history.status(false)), (Status::Running, Status::Interrupted));
+    assert_eq!(history.last_evaluated().unwrap().0.step, 3);
+
+    let history = fold(&[&before[..], &[started(0), epoch(1, 0.5)]].concat()).unwrap();
+    assert_eq!(accuracies(&history), [(1, 0.5)]);
+}
+
+#[test]
+fn a_row_recorded_again_replaces_the_first() {
+    let entry = |seq, event| Entry { seq, at: Timestamp::UNIX_EPOCH, event };
+    let mut history = fold(&[started(0), epoch(1, 0.1)]).unwrap();
+    assert_eq!(history.apply(&entry(2, epoch(2, 0.2))), Ok(Change::RowAdded(2)));
+    assert_eq!(history.apply(&entry(3, epoch(1, 0.7))), Ok(Change::Rewritten));
+    assert_eq!(accuracies(&history), [(1, 0.7), (2, 0.2)]);
+    assert_eq!(history.apply(&entry(4, finished())), Ok(Change::Ended));
+}
+
+#[test]
+fn what_can_not_follow_is_refused() {
+    let check = |events: &[RunEvent], seq: u64, problem: &str| {
+        let error = fold(events).unwrap_err();
+        assert_eq!((error.seq, error.problem), (seq, problem));
+        // A group is refused as a whole, with the number of the one that can't follow.
+        assert_eq!(History::default().check(events), Err(error));
+    };
+    check(&[epoch(1, 0.0)], 0, "the run has not started");
+    check(&[started(0), finished(), epoch(1, 0.0)], 2, "the run has ended");
+    check(&[started(0), epoch(1, 0.0), round(2)], 2, "a run has rounds or epochs, not both");
+    assert!(fold(&[started(0), finished(), started(1), epoch(2, 0.0)]).is_ok());
+}
+
+#[test]
+fn a_reason_from_a_file_can_not_move_the_cursor() {
+    let history = fold(&[started(0), RunEvent::Failed { reason: "a\x1b[2Jb\nc".into() }]).unwrap();
+    assert!(matches!(history.end(), Some(End::Failed { reason, .. }) if reason == "a [2Jb c"));
+}

@@ -1,0 +1,266 @@
+//! `runs/index.sqlite`: what `runs list` would otherwise read from thousands of folders.
+//!
+//! It is a cache and never the truth: every listing first brings it up to date with the folders. One that is damaged or of another
+//! version is remade; where it can't be written, the listing is made without it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, UNIX_EPOCH},
+};
+
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, TransactionBehavior, named_params, params};
+
+use crate::{
+    RunError, RunFolder,
+    files::{self, FileError},
+    history::Status,
+    summary::RunSummary,
+};
+
+/// Changes whenever the tables or [`RunSummary`] do.
+const SCHEMA_VERSION: i64 = 1;
+/// How long to wait for another process that brings the index up to date.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+const SCHEMA: &str = "
+    CREATE TABLE runs (
+        name TEXT PRIMARY KEY,
+        journal_bytes INTEGER NOT NULL,
+        journal_modified_ns INTEGER NOT NULL,
+        experiment TEXT NOT NULL,
+        task TEXT NOT NULL,
+        network TEXT NOT NULL,
+        dataset TEXT NOT NULL,
+        group_hex TEXT NOT NULL,
+        status TEXT NOT NULL,
+        accuracy REAL,
+        train_seconds REAL NOT NULL,
+        started_at TEXT NOT NULL,
+        summary TEXT NOT NULL
+    ) STRICT;
+";
+
+/// Which runs to list: all fields that are given must match exactly.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the field of RunSummary with that name")]
+pub struct Filter {
+    pub experiment: Option<String>,
+    pub task: Option<String>,
+    pub network: Option<String>,
+    pub dataset: Option<String>,
+    pub group: Option<String>,
+    pub status: Option<Status>,
+}
+
+/// In which order to list runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sort {
+    /// The last started first.
+    #[default]
+    Newest,
+    /// By experiment, task, and start.
+    Name,
+    /// The highest last test accuracy first; runs without one last.
+    Accuracy,
+    /// The longest training first.
+    TrainSeconds,
+}
+
+/// What a listing found.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// The runs that match.
+    pub runs: Vec<RunSummary>,
+    /// Folders that could not be read, for a warning.
+    pub skipped: Vec<(PathBuf, RunError)>,
+}
+
+/// The runs in `root` that match `filter`; none if `root` isn't there.
+///
+/// # Errors
+/// If `root` can't be listed.
+pub fn list(root: &Path, filter: &Filter, sort: Sort) -> Result<Listing, RunError> {
+    let folders = RunFolder::list(root)?;
+    if folders.is_empty() {
+        return Ok(Listing::default());
+    }
+    let file = root.join("index.sqlite");
+    let mut attempt = open(&file).and_then(|index| list_with(index, &folders, filter, sort));
+    if attempt.as_ref().is_err_and(is_damage) {
+        remove(&file)?;
+        attempt = open(&file).and_then(|index| list_with(index, &folders, filter, sort));
+    }
+    let without_file = || Connection::open_in_memory().and_then(|index| list_with(index, &folders, filter, sort));
+    attempt.or_else(|_| without_file()).map_err(|error| FileError::io("index", root)(std::io::Error::other(error)).into())
+}
+
+/// Makes the index of `root` again from the folders.
+///
+/// # Errors
+/// If the index can't be removed, or `root` can't be listed.
+pub fn rebuild(root: &Path) -> Result<Listing, RunError> {
+    remove(&root.join("index.sqlite"))?;
+    list(root, &Filter::default(), Sort::default())
+}
+
+fn remove(file: &Path) -> Result<(), FileError> {
+    for suffix in ["", "-journal"] {
+        let mut path = file.as_os_str().to_owned();
+        path.push(suffix);
+        let path = PathBuf::from(path);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(FileError::io("remove", &path)(error)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn is_damage(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error::{FromSqlConversionFailure, InvalidColumnType, SqlInputError};
+    // Our statements are right, so one that is refused met tables of another making.
+    matches!(error, SqlInputError { .. } | FromSqlConversionFailure(..) | InvalidColumnType(..))
+        || matches!(error.sqlite_error_code(), Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt | ErrorCode::Unknown))
+}
+
+fn open(file: &Path) -> rusqlite::Result<Connection> {
+    let index = Connection::open(file)?;
+    index.busy_timeout(BUSY_TIMEOUT)?;
+    // It may come from elsewhere, and it may be lost: neither trusted nor synced.
+    index.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA synchronous = OFF;")?;
+    Ok(index)
+}
+
+fn list_with(mut index: Connection, folders: &[PathBuf], filter: &Filter, sort: Sort) -> rusqlite::Result<Listing> {
+    let change = index.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let version: i64 = change.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version != SCHEMA_VERSION {
+        change.execute_batch("DROP TABLE IF EXISTS runs;")?;
+        change.execute_batch(SCHEMA)?;
+        change.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    }
+    let skipped = refresh(&change, folders)?;
+    let runs = select(&change, folders, filter, sort)?;
+    change.commit()?;
+    Ok(Listing { runs, skipped })
+}
+
+/// Reads the folders whose journal changed, and forgets those that are gone.
+fn refresh(index: &Connection, folders: &[PathBuf]) -> rusqlite::Result<Vec<(PathBuf, RunError)>> {
+    let mut skipped = Vec::new();
+    index.execute_batch("CREATE TEMP TABLE present (name TEXT PRIMARY KEY) STRICT;")?;
+    for path in folders {
+        let read = match Stamp::of(path) {
+            Ok(stamp) if is_current(index, path, stamp)? => Ok(()),
+            Ok(stamp) => match RunFolder::open(path.clone()).and_then(RunFolder::read) {
+                Ok(run) => {
+                    insert(index, &name(path), stamp, &RunSummary::of(&run))?;
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error.into()),
+        };
+        match read {
+            Ok(()) => {
+                index.execute("INSERT INTO present VALUES (?1)", params![name(path)])?;
+            }
+            Err(error) => skipped.push((path.clone(), error)),
+        }
+    }
+    index.execute_batch("DELETE FROM runs WHERE name NOT IN (SELECT name FROM present); DROP TABLE present;")?;
+    Ok(skipped)
+}
+
+/// What changes whenever a journal does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    bytes: i64,
+    modified_ns: i64,
+}
+
+impl Stamp {
+    fn of(folder: &Path) -> Result<Self, FileError> {
+        let metadata = files::require_plain(&folder.join("journal.jsonl"))?;
+        let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+        let clamp = |number: u128| i64::try_from(number).unwrap_or(i64::MAX);
+        Ok(Self { bytes: clamp(metadata.len().into()), modified_ns: clamp(modified.as_nanos()) })
+    }
+}
+
+/// Whether the index has what the folder has. A run without an end also depends on whether it is being written.
+fn is_current(index: &Connection, folder: &Path, stamp: Stamp) -> rusqlite::Result<bool> {
+    let known: Option<(i64, i64, String)> = index
+        .prepare_cached("SELECT journal_bytes, journal_modified_ns, status FROM runs WHERE name = ?1")?
+        .query_row(params![name(folder)], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let Some((bytes, modified_ns, status)) = known else { return Ok(false) };
+    if stamp != (Stamp { bytes, modified_ns }) {
+        return Ok(false);
+    }
+    let is_locked = || crate::run_folder::is_locked(folder);
+    Ok(match status.as_str() {
+        "running" => is_locked(),
+        "interrupted" => !is_locked(),
+        _ => true,
+    })
+}
+
+fn insert(index: &Connection, name: &str, stamp: Stamp, summary: &RunSummary) -> rusqlite::Result<()> {
+    let json = serde_json::to_string(summary).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+    index.prepare_cached("INSERT OR REPLACE INTO runs VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")?.execute(
+        params![
+            name,
+            stamp.bytes,
+            stamp.modified_ns,
+            summary.experiment,
+            summary.task,
+            summary.network,
+            summary.dataset,
+            summary.group,
+            summary.status.name(),
+            summary.accuracy,
+            summary.train_seconds,
+            // As text that sorts by time: always nine digits of a second.
+            format!("{:.9}", summary.started_at),
+            json,
+        ],
+    )?;
+    Ok(())
+}
+
+fn select(index: &Connection, folders: &[PathBuf], filter: &Filter, sort: Sort) -> rusqlite::Result<Vec<RunSummary>> {
+    let order = match sort {
+        Sort::Newest => "started_at DESC, name DESC",
+        Sort::Name => "experiment, task, started_at, name",
+        Sort::Accuracy => "accuracy DESC NULLS LAST, started_at DESC, name DESC",
+        Sort::TrainSeconds => "train_seconds DESC, started_at DESC, name DESC",
+    };
+    let root = folders.first().and_then(|folder| folder.parent()).unwrap_or(Path::new(""));
+    let mut statement = index.prepare(&format!(
+        "SELECT name, summary FROM runs WHERE (:experiment IS NULL OR experiment = :experiment) AND (:task IS NULL OR task = :task) \
+         AND (:network IS NULL OR network = :network) AND (:dataset IS NULL OR dataset = :dataset) \
+         AND (:group IS NULL OR group_hex = :group) AND (:status IS NULL OR status = :status) ORDER BY {order}"
+    ))?;
+    let values = named_params! {
+        ":experiment": filter.experiment, ":task": filter.task, ":network": filter.network, ":dataset": filter.dataset,
+        ":group": filter.group, ":status": filter.status.map(Status::name),
+    };
+    let rows = statement.query_map(values, |row| {
+        let (name, json): (String, String) = (row.get(0)?, row.get(1)?);
+        let mut summary: RunSummary = serde_json::from_str(&json)
+            .map_err(|error| rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, error.into()))?;
+        // The folder of runs may have been moved.
+        summary.path = root.join(name);
+        Ok(summary)
+    })?;
+    rows.collect()
+}
+
+fn name(folder: &Path) -> String {
+    folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

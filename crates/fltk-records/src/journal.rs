@@ -1,0 +1,233 @@
+//! The journal: the append-only, synced, checksummed truth about a run.
+//!
+//! One JSON object a line: `{"crc":"0fb6d8c8","seq":0,"time":"2026-01-02T03:04:05.123Z","event":"started",...}`. `crc` is the CRC-32C of
+//! the bytes of the line after it (from `"seq"` to the closing brace), `seq` counts from 0 without gaps, the rest is the event.
+//! An event is recorded when [`Journal::append`] has returned: the line and its newline are on disk. A last line without a newline is
+//! an append that was interrupted; it is cut off when the journal is taken up again. Any other damage is an error with its line.
+//!
+//! The checksum finds accidents. It does not protect from a person who wants to change the records.
+
+mod line;
+mod wire;
+
+use std::{
+    fs::{File, OpenOptions},
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use fltk_core::event::RunEvent;
+use jiff::Timestamp;
+
+use self::line::LineProblem;
+use crate::files::{self, FileError};
+
+/// Longest line, in bytes: the clients of a round of a million, or a confusion matrix of 1000 classes.
+const LINE_BYTES_MAX: usize = 16 << 20;
+/// Largest journal, in bytes, so that one from elsewhere can't fill the memory: some two million client records.
+const JOURNAL_BYTES_MAX: u64 = 512 << 20;
+
+/// One recorded event.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Its number, counted from 0.
+    pub seq: u64,
+    /// When it was recorded.
+    pub at: Timestamp,
+    /// What happened.
+    pub event: RunEvent,
+}
+
+/// An append that was interrupted: bytes after the last newline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Torn {
+    /// Its line, counted from 1.
+    pub line: u64,
+    /// Where it begins in the file, in bytes.
+    pub offset: u64,
+    /// Its length, in bytes.
+    pub num_bytes: u64,
+}
+
+/// What a journal holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Replay {
+    /// The recorded events, in order.
+    pub entries: Vec<Entry>,
+    /// What an interrupted append left behind, if anything.
+    pub torn: Option<Torn>,
+}
+
+/// A journal can't be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The file can't be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A line is not what was written there.
+    #[error("`{}`, line {line}: damaged: {problem}\nhint: restore the file from a copy, or run the experiment again", path.display())]
+    Damaged {
+        /// The journal.
+        path: PathBuf,
+        /// Counted from 1.
+        line: u64,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// An event that this version doesn't know.
+    #[error("`{}`, line {line}: unknown event `{event}`\nhint: it was written by a newer version of fltk; read it with that one", path.display())]
+    UnknownEvent {
+        /// The journal.
+        path: PathBuf,
+        /// Counted from 1.
+        line: u64,
+        /// Its kind.
+        event: String,
+    },
+    /// An event or the whole journal would be larger than what is read back.
+    #[error("an event of {num_bytes} bytes is too much for `{}`: a line holds {LINE_BYTES_MAX} bytes, a journal {JOURNAL_BYTES_MAX}", path.display())]
+    Full {
+        /// The journal.
+        path: PathBuf,
+        /// Length of the refused line, in bytes.
+        num_bytes: u64,
+    },
+    /// An earlier append failed, so what is on disk is not known.
+    #[error("`{}` can't be appended to after a failed append\nhint: open the run again", path.display())]
+    FailedBefore {
+        /// The journal.
+        path: PathBuf,
+    },
+}
+
+/// A journal that is open for appending. There must be one writer: see [`RunFolder::lock`](crate::RunFolder::lock).
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    file: File,
+    next_seq: u64,
+    num_bytes: u64,
+    /// Whether an append failed: then part of a line may be on disk, and another line after it would be damage.
+    failed: bool,
+}
+
+impl Journal {
+    /// Makes an empty journal at `path`, durably.
+    ///
+    /// # Errors
+    /// If there is a file already, or it can't be written.
+    pub fn create(path: &Path) -> Result<Self, JournalError> {
+        files::write_new(path, b"")?;
+        files::sync_folder(path.parent().unwrap_or(Path::new(".")))?;
+        Ok(Self { path: path.to_owned(), file: open_for_append(path)?, next_seq: 0, num_bytes: 0, failed: false })
+    }
+
+    /// Takes up the journal at `path`: reads it, cuts off a torn last line, and goes on behind it.
+    ///
+    /// # Errors
+    /// As of [`replay`], and if it can't be written.
+    pub fn open_append(path: &Path) -> Result<(Self, Replay), JournalError> {
+        let replay = replay(path)?;
+        let file = open_for_append(path)?;
+        let mut num_bytes = file.metadata().map_err(FileError::io("read", path))?.len();
+        if let Some(torn) = replay.torn {
+            file.set_len(torn.offset).map_err(FileError::io("shorten", path))?;
+            file.sync_all().map_err(FileError::io("sync", path))?;
+            num_bytes = torn.offset;
+        }
+        Ok((Self { path: path.to_owned(), file, next_seq: replay.entries.len() as u64, num_bytes, failed: false }, replay))
+    }
+
+    /// Records one event; when this returns it is on disk. Returns the entry as a replay would.
+    ///
+    /// # Errors
+    /// If it can't be written. The journal then refuses further events; after opening it again, the event is there or it is not.
+    pub fn append(&mut self, event: &RunEvent, at: Timestamp) -> Result<Entry, JournalError> {
+        let mut entries = self.append_all(std::slice::from_ref(event), at)?;
+        entries.pop().ok_or_else(|| JournalError::FailedBefore { path: self.path.clone() })
+    }
+
+    /// Records events in order with one write and one sync, which is what costs. After a kill, the first few of them may be there.
+    ///
+    /// # Errors
+    /// As of [`append`](Self::append).
+    pub fn append_all(&mut self, events: &[RunEvent], at: Timestamp) -> Result<Vec<Entry>, JournalError> {
+        let entries = self.write_all(events, at)?;
+        self.failed = true;
+        self.file.sync_data().map_err(FileError::io("sync", &self.path))?;
+        self.failed = false;
+        Ok(entries)
+    }
+
+    /// Records events that may be lost when the machine (not just the process) stops before the next [`append`](Self::append): those that a
+    /// resumed run would only do again.
+    ///
+    /// # Errors
+    /// As of [`append`](Self::append).
+    pub fn write_all(&mut self, events: &[RunEvent], at: Timestamp) -> Result<Vec<Entry>, JournalError> {
+        if self.failed {
+            return Err(JournalError::FailedBefore { path: self.path.clone() });
+        }
+        let mut bytes = Vec::new();
+        let mut entries = Vec::with_capacity(events.len());
+        for (seq, event) in (self.next_seq..).zip(events) {
+            let line = line::encode(seq, at, event).map_err(|error| FileError::io("write", &self.path)(error.into()))?;
+            if line.len() > LINE_BYTES_MAX {
+                return Err(JournalError::Full { path: self.path.clone(), num_bytes: line.len() as u64 });
+            }
+            bytes.extend_from_slice(&line);
+            entries.push(Entry { seq, at, event: event.clone() });
+        }
+        let num_bytes = self.num_bytes + bytes.len() as u64;
+        if num_bytes > JOURNAL_BYTES_MAX {
+            return Err(JournalError::Full { path: self.path.clone(), num_bytes: bytes.len() as u64 });
+        }
+        self.failed = true;
+        self.file.write_all(&bytes).map_err(FileError::io("write", &self.path))?;
+        self.failed = false;
+        self.num_bytes = num_bytes;
+        self.next_seq += events.len() as u64;
+        Ok(entries)
+    }
+}
+
+fn open_for_append(path: &Path) -> Result<File, FileError> {
+    files::require_plain(path)?;
+    OpenOptions::new().append(true).open(path).map_err(FileError::io("open", path))
+}
+
+/// Reads the journal at `path`. It changes nothing: a torn last line is reported and left where it is.
+///
+/// # Errors
+/// If it can't be read, is too large, or any line but a torn last one is damaged or of a newer version.
+pub fn replay(path: &Path) -> Result<Replay, JournalError> {
+    decode(&files::read(path, JOURNAL_BYTES_MAX)?, path)
+}
+
+/// The events in `bytes`; `path` is for errors.
+fn decode(bytes: &[u8], path: &Path) -> Result<Replay, JournalError> {
+    let mut replay = Replay::default();
+    let mut offset = 0;
+    while offset < bytes.len() {
+        let number = replay.entries.len() as u64;
+        let line = number + 1;
+        let Some(length) = bytes[offset..].iter().position(|byte| *byte == b'\n') else {
+            replay.torn = Some(Torn { line, offset: offset as u64, num_bytes: (bytes.len() - offset) as u64 });
+            break;
+        };
+        let damaged = |problem| JournalError::Damaged { path: path.to_owned(), line, problem };
+        if length > LINE_BYTES_MAX {
+            return Err(damaged(format!("it has {length} bytes, more than the {LINE_BYTES_MAX} of a line")));
+        }
+        let entry = line::decode(&bytes[offset..offset + length], number).map_err(|problem| match problem {
+            LineProblem::Damaged(problem) => damaged(files::printable(&problem)),
+            LineProblem::UnknownEvent(event) => JournalError::UnknownEvent { path: path.to_owned(), line, event: files::printable(&event) },
+        })?;
+        replay.entries.push(entry);
+        offset += length + 1;
+    }
+    Ok(replay)
+}
+
+#[cfg(test)]
+mod tests;

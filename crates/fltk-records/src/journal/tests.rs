@@ -1,0 +1,209 @@
+use fltk_core::{
+    ids::{ClientId, Epoch, Round},
+    metrics::{Evaluation, TrainSummary},
+};
+use proptest::prelude::*;
+
+use super::*;
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(seconds).unwrap()
+}
+
+fn sample() -> Vec<RunEvent> {
+    let train = TrainSummary { num_samples: 10, num_steps: 2, loss: 0.1 + 0.2 };
+    let test = Evaluation { num_samples: 4, loss: f64::NAN, accuracy: 0.5, confusion: Some(vec![vec![1, 1], vec![1, 1]]) };
+    vec![
+        RunEvent::Started { from: 0, version: "0.1.0".into() },
+        RunEvent::ClientTrained { round: Round(1), client: ClientId(3), train, seconds: 0.25 },
+        RunEvent::RoundEnded {
+            round: Round(1),
+            clients: vec![ClientId(3)],
+            train: Some(train),
+            learning_rate: 0.01,
+            test: Some(test.clone()),
+            train_seconds: 0.3,
+            test_seconds: f64::INFINITY,
+        },
+        RunEvent::EpochEnded { epoch: Epoch(1), train, learning_rate: -0.0, test, train_seconds: 1.0, test_seconds: 0.5 },
+        RunEvent::CheckpointSaved { at: 1, parameters_sha256: "00ff".into() },
+        RunEvent::Failed { reason: "no \"space\"\nleft \u{1f4a5}".into() },
+        RunEvent::Finished { parameters_sha256: "00ff".into(), seconds: 1e-9 },
+    ]
+}
+
+fn written(events: &[RunEvent]) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal.jsonl");
+    let mut journal = Journal::create(&path).unwrap();
+    for (second, event) in events.iter().enumerate() {
+        journal.append(event, at(second as i64)).unwrap();
+    }
+    (folder, path)
+}
+
+/// NaN is not equal to itself, its text is.
+fn text(entries: &[Entry]) -> Vec<String> {
+    entries.iter().map(|entry| format!("{entry:?}")).collect()
+}
+
+#[test]
+fn what_was_appended_is_replayed() {
+    let (_folder, path) = written(&sample());
+    let replay = replay(&path).unwrap();
+    let expected: Vec<_> = sample().into_iter().enumerate().map(|(i, event)| Entry { seq: i as u64, at: at(i as i64), event }).collect();
+    assert_eq!(text(&replay.entries), text(&expected));
+    assert_eq!(replay.torn, None);
+}
+
+#[test]
+fn every_kind_of_event_is_known() {
+    for event in sample() {
+        let line = line::encode(0, at(0), &event).unwrap();
+        let value: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        assert!(wire::KINDS.contains(&value["event"].as_str().unwrap()), "{value}");
+    }
+}
+
+#[test]
+fn a_group_is_the_same_bytes_as_one_by_one() {
+    let (_folder, path) = written(&[]);
+    let (mut journal, _) = Journal::open_append(&path).unwrap();
+    journal.append_all(&sample(), at(5)).unwrap();
+    let (_other_folder, other) = written(&[]);
+    let (mut journal, _) = Journal::open_append(&other).unwrap();
+    for event in sample() {
+        journal.append(&event, at(5)).unwrap();
+    }
+    assert_eq!(std::fs::read(path).unwrap(), std::fs::read(other).unwrap());
+}
+
+#[test]
+fn cut_at_every_byte_it_gives_a_prefix_and_can_go_on() {
+    let (_folder, path) = written(&sample());
+    let bytes = std::fs::read(&path).unwrap();
+    let whole = text(&replay(&path).unwrap().entries);
+    for length in 0..=bytes.len() {
+        let num_lines = bytes[..length].iter().filter(|byte| **byte == b'\n').count();
+        let cut = decode(&bytes[..length], &path).unwrap();
+        assert_eq!(text(&cut.entries), whole[..num_lines], "cut at {length}");
+        assert_eq!(cut.torn.is_some(), length > 0 && bytes[length - 1] != b'\n', "cut at {length}");
+
+        // Taking it up costs some syncs: at the ends of lines, and at some bytes between.
+        if length % 64 != 0 && cut.torn.is_some_and(|torn| torn.num_bytes > 1) {
+            continue;
+        }
+        std::fs::write(&path, &bytes[..length]).unwrap();
+        let (mut journal, opened) = Journal::open_append(&path).unwrap();
+        assert_eq!(text(&opened.entries), text(&cut.entries));
+        journal.append(&RunEvent::Started { from: 0, version: "2".into() }, at(99)).unwrap();
+        let after = replay(&path).unwrap();
+        assert_eq!((after.entries.len(), after.torn), (num_lines + 1, None), "cut at {length}");
+        assert_eq!(after.entries[num_lines].event, RunEvent::Started { from: 0, version: "2".into() });
+    }
+}
+
+#[test]
+fn every_flipped_bit_is_noticed() {
+    let (_folder, path) = written(&sample());
+    let bytes = std::fs::read(&path).unwrap();
+    for position in 0..bytes.len() {
+        for bit in 0..8 {
+            let mut flipped = bytes.clone();
+            flipped[position] ^= 1 << bit;
+            match decode(&flipped, &path) {
+                Err(JournalError::Damaged { .. }) => {}
+                // The last newline: the line looks as if its append had been interrupted.
+                Ok(Replay { torn: Some(_), .. }) => assert_eq!(position, bytes.len() - 1),
+                other => panic!("byte {position}, bit {bit}: {other:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn lines_that_are_left_out_or_swapped_are_noticed() {
+    let (_folder, path) = written(&sample());
+    let text = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    let check = |lines: &[&str], line_expected: u64| {
+        std::fs::write(&path, lines.iter().map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+        match replay(&path) {
+            Err(JournalError::Damaged { line, problem, .. }) => {
+                assert_eq!(line, line_expected);
+                assert!(problem.contains("was expected"), "{problem}");
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    check(&[lines[0], lines[2]], 2);
+    check(&[lines[0], lines[0]], 2);
+    check(&[lines[1], lines[0]], 1);
+}
+
+fn sealed(body: &str) -> String {
+    format!("{{\"crc\":\"{:08x}\",{body}\n", crc32c::crc32c(body.as_bytes()))
+}
+
+#[test]
+fn an_event_of_a_newer_version_is_named() {
+    let (_folder, path) = written(&[]);
+    std::fs::write(&path, sealed("\"seq\":0,\"time\":\"2026-01-01T00:00:00Z\",\"event\":\"client_lost\",\"client\":3}")).unwrap();
+    let error = replay(&path).unwrap_err();
+    assert!(matches!(&error, JournalError::UnknownEvent { line: 1, event, .. } if event == "client_lost"), "{error}");
+    assert!(error.to_string().contains("hint: it was written by a newer version"), "{error}");
+}
+
+#[test]
+fn a_confusion_matrix_that_is_not_square_is_refused() {
+    let (_folder, path) = written(&[]);
+    let body = "\"seq\":0,\"time\":\"2026-01-01T00:00:00Z\",\"event\":\"epoch_ended\",\"epoch\":1,\
+        \"train\":{\"num_samples\":1,\"num_steps\":1,\"loss\":1},\"learning_rate\":1,\
+        \"test\":{\"num_samples\":1,\"loss\":1,\"accuracy\":1,\"confusion\":[[1,0],[1]]},\"train_seconds\":1,\"test_seconds\":1}";
+    std::fs::write(&path, sealed(body)).unwrap();
+    let error = replay(&path).unwrap_err().to_string();
+    assert!(error.contains("line 1: damaged: confusion matrix with 2 rows has a row of 1"), "{error}");
+    std::fs::write(&path, sealed(&body.replace("[1]]", "[1,1]]"))).unwrap();
+    assert_eq!(replay(&path).unwrap().entries.len(), 1);
+}
+
+#[test]
+fn what_could_not_be_read_back_is_not_written() {
+    let (_folder, path) = written(&sample());
+    let (mut journal, _) = Journal::open_append(&path).unwrap();
+    let before = std::fs::read(&path).unwrap();
+    let error = journal.append(&RunEvent::Failed { reason: "x".repeat(LINE_BYTES_MAX) }, at(0)).unwrap_err();
+    assert!(matches!(error, JournalError::Full { .. }), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+    // It was refused before anything was written: the journal is as good as before.
+    journal.append(&RunEvent::Failed { reason: "full".into() }, at(0)).unwrap();
+}
+
+proptest! {
+    #[test]
+    fn any_numbers_and_texts_come_back(
+        loss in any::<f64>(), accuracy in any::<f64>(), seconds in any::<f64>(), samples in any::<u64>(), text in ".*", nanos in any::<i32>(),
+    ) {
+        let train = TrainSummary { num_samples: samples, num_steps: samples, loss };
+        let test = Evaluation { num_samples: samples, loss, accuracy, confusion: None };
+        let events = [
+            RunEvent::EpochEnded { epoch: Epoch(1), train, learning_rate: loss, test, train_seconds: seconds, test_seconds: seconds },
+            RunEvent::Failed { reason: text },
+        ];
+        for event in events {
+            let time = Timestamp::from_nanosecond(i128::from(nanos) * 1_000_000_007).unwrap();
+            let line = line::encode(9, time, &event).unwrap();
+            prop_assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);
+            let entry = line::decode(&line[..line.len() - 1], 9).unwrap();
+            prop_assert_eq!(format!("{entry:?}"), format!("{:?}", Entry { seq: 9, at: time, event }));
+        }
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = line::decode(&bytes, 0);
+        let mut line = b"{\"crc\":\"00000000\",".to_vec();
+        line.extend_from_slice(&bytes);
+        prop_assert!(line::decode(&line, 0).is_err());
+    }
+}

@@ -1,0 +1,190 @@
+//! How an event stands in the journal: a mirror of core's types, checked against them by the compiler.
+//!
+//! It differs from a plain derive where JSON and hostile files need it: numbers that are not finite (a diverged loss) are the strings
+//! `"NaN"`, `"Infinity"`, `"-Infinity"`, since JSON has no number for them; and a confusion matrix must be square.
+
+use fltk_core::{
+    event::RunEvent,
+    ids::{ClientId, Epoch, Round},
+    metrics::{Evaluation, TrainSummary},
+};
+use serde::{Deserialize, Serialize};
+
+/// Every kind of event that this version knows: the values of `"event"`.
+pub(super) const KINDS: [&str; 7] = ["started", "epoch_ended", "client_trained", "round_ended", "checkpoint_saved", "finished", "failed"];
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "RunEvent", tag = "event", rename_all = "snake_case")]
+pub(super) enum RunEventWire {
+    Started {
+        from: u32,
+        version: String,
+    },
+    EpochEnded {
+        epoch: Epoch,
+        #[serde(with = "TrainSummaryWire")]
+        train: TrainSummary,
+        #[serde(with = "number")]
+        learning_rate: f64,
+        #[serde(with = "EvaluationWire")]
+        test: Evaluation,
+        #[serde(with = "number")]
+        train_seconds: f64,
+        #[serde(with = "number")]
+        test_seconds: f64,
+    },
+    ClientTrained {
+        round: Round,
+        client: ClientId,
+        #[serde(with = "TrainSummaryWire")]
+        train: TrainSummary,
+        #[serde(with = "number")]
+        seconds: f64,
+    },
+    RoundEnded {
+        round: Round,
+        clients: Vec<ClientId>,
+        #[serde(with = "optional_train")]
+        train: Option<TrainSummary>,
+        #[serde(with = "number")]
+        learning_rate: f64,
+        #[serde(with = "optional_test")]
+        test: Option<Evaluation>,
+        #[serde(with = "number")]
+        train_seconds: f64,
+        #[serde(with = "number")]
+        test_seconds: f64,
+    },
+    CheckpointSaved {
+        at: u32,
+        parameters_sha256: String,
+    },
+    Finished {
+        parameters_sha256: String,
+        #[serde(with = "number")]
+        seconds: f64,
+    },
+    Failed {
+        reason: String,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "TrainSummary")]
+struct TrainSummaryWire {
+    num_samples: u64,
+    num_steps: u64,
+    #[serde(with = "number")]
+    loss: f64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Evaluation")]
+struct EvaluationWire {
+    num_samples: u64,
+    #[serde(with = "number")]
+    loss: f64,
+    #[serde(with = "number")]
+    accuracy: f64,
+    #[serde(deserialize_with = "square")]
+    confusion: Option<Vec<Vec<u64>>>,
+}
+
+/// Precision and recall index rows and columns alike.
+fn square<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Vec<u64>>>, D::Error> {
+    let matrix = Option::<Vec<Vec<u64>>>::deserialize(deserializer)?;
+    if let Some(rows) = &matrix
+        && let Some(row) = rows.iter().find(|row| row.len() != rows.len())
+    {
+        return Err(serde::de::Error::custom(format!("confusion matrix with {} rows has a row of {}", rows.len(), row.len())));
+    }
+    Ok(matrix)
+}
+
+mod optional_train {
+    use super::*;
+
+    #[derive(Serialize)]
+    struct Ref<'a>(#[serde(with = "TrainSummaryWire")] &'a TrainSummary);
+
+    #[derive(Deserialize)]
+    struct Owned(#[serde(with = "TrainSummaryWire")] TrainSummary);
+
+    pub fn serialize<S: serde::Serializer>(value: &Option<TrainSummary>, serializer: S) -> Result<S::Ok, S::Error> {
+        value.as_ref().map(Ref).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<TrainSummary>, D::Error> {
+        Ok(Option::<Owned>::deserialize(deserializer)?.map(|owned| owned.0))
+    }
+}
+
+mod optional_test {
+    use super::*;
+
+    #[derive(Serialize)]
+    struct Ref<'a>(#[serde(with = "EvaluationWire")] &'a Evaluation);
+
+    #[derive(Deserialize)]
+    struct Owned(#[serde(with = "EvaluationWire")] Evaluation);
+
+    pub fn serialize<S: serde::Serializer>(value: &Option<Evaluation>, serializer: S) -> Result<S::Ok, S::Error> {
+        value.as_ref().map(Ref).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Evaluation>, D::Error> {
+        Ok(Option::<Owned>::deserialize(deserializer)?.map(|owned| owned.0))
+    }
+}
+
+mod number {
+    use std::fmt;
+
+    use serde::{Deserializer, Serializer, de};
+
+    pub fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        if value.is_finite() {
+            serializer.serialize_f64(*value)
+        } else if value.is_nan() {
+            serializer.serialize_str("NaN")
+        } else {
+            serializer.serialize_str(if *value > 0.0 { "Infinity" } else { "-Infinity" })
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        deserializer.deserialize_any(NumberVisitor)
+    }
+
+    struct NumberVisitor;
+
+    #[expect(clippy::cast_precision_loss, reason = "a number written without a fraction; JSON has one kind of number")]
+    impl de::Visitor<'_> for NumberVisitor {
+        type Value = f64;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a number, \"NaN\", \"Infinity\" or \"-Infinity\"")
+        }
+
+        fn visit_f64<E: de::Error>(self, value: f64) -> Result<f64, E> {
+            Ok(value)
+        }
+
+        fn visit_u64<E: de::Error>(self, value: u64) -> Result<f64, E> {
+            Ok(value as f64)
+        }
+
+        fn visit_i64<E: de::Error>(self, value: i64) -> Result<f64, E> {
+            Ok(value as f64)
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<f64, E> {
+            match text {
+                "NaN" => Ok(f64::NAN),
+                "Infinity" => Ok(f64::INFINITY),
+                "-Infinity" => Ok(f64::NEG_INFINITY),
+                _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
+            }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! `metrics.csv`: one line per round or epoch, for spreadsheets and notebooks.
+//!
+//! RFC 4180: comma, double quotes where needed, CR LF, a header first. Numbers are the shortest decimals that read back to the same
+//! bits; a loss that is not finite is `NaN`, `inf` or `-inf`; what wasn't measured is empty. `confusion_matrix` is JSON, rows are the true classes.
+
+use crate::history::{Row, Unit};
+
+/// The columns, in order. `timestamp` is when this row was recorded; seconds are of this step alone.
+pub const COLUMNS: [&str; 15] = [
+    "timestamp",
+    "unit",
+    "step",
+    "num_selected_clients",
+    "trained_items",
+    "train_steps",
+    "learning_rate",
+    "train_loss",
+    "test_items",
+    "test_loss",
+    "test_accuracy",
+    "train_seconds",
+    "test_seconds",
+    "class_recall",
+    "confusion_matrix",
+];
+
+/// The header and a line for each row.
+#[must_use]
+pub fn table<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Vec<u8> {
+    let mut bytes = record(COLUMNS.map(str::to_owned));
+    for each in rows {
+        bytes.extend_from_slice(&row(each));
+    }
+    bytes
+}
+
+/// The line for one row.
+#[must_use]
+pub fn row(row: &Row) -> Vec<u8> {
+    let train = row.train.as_ref();
+    let test = row.test.as_ref();
+    record([
+        row.at.to_string(),
+        row.unit.name().to_owned(),
+        row.step.to_string(),
+        optional((row.unit == Unit::Round).then_some(row.clients.len())),
+        optional(train.map(|train| train.num_samples)),
+        optional(train.map(|train| train.num_steps)),
+        number(row.learning_rate),
+        optional(train.map(|train| number(train.loss))),
+        optional(test.map(|test| test.num_samples)),
+        optional(test.map(|test| number(test.loss))),
+        optional(test.map(|test| number(test.accuracy))),
+        number(row.train_seconds),
+        number(row.test_seconds),
+        json(test.and_then(fltk_core::metrics::Evaluation::recall).as_ref()),
+        json(test.and_then(|test| test.confusion.as_ref())),
+    ])
+}
+
+fn optional(value: Option<impl ToString>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}
+
+/// The shortest decimal that reads back to the same bits, with an exponent where that is shorter.
+pub(crate) fn number(value: f64) -> String {
+    format!("{value:?}")
+}
+
+fn json(value: Option<&impl serde::Serialize>) -> String {
+    value.map(|value| serde_json::to_string(value).expect("numbers in lists have a JSON form")).unwrap_or_default()
+}
+
+fn record(fields: [String; COLUMNS.len()]) -> Vec<u8> {
+    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+    writer.write_record(fields).expect("one record of a fixed number of fields, into memory");
+    writer.into_inner().expect("flushing into memory")
+}
+
+#[cfg(test)]
+mod tests {
+    use fltk_core::{
+        ids::ClientId,
+        metrics::{Evaluation, TrainSummary},
+    };
+    use jiff::Timestamp;
+
+    use super::*;
+
+    fn sample() -> Row {
+        Row {
+            unit: Unit::Round,
+            step: 2,
+            at: Timestamp::from_millisecond(1_500).unwrap(),
+            clients: vec![ClientId(1), ClientId(4)],
+            train: Some(TrainSummary { num_samples: 20, num_steps: 4, loss: 1.0 / 3.0 }),
+            learning_rate: 1e-7,
+            test: Some(Evaluation { num_samples: 4, loss: f64::NAN, accuracy: 0.75, confusion: Some(vec![vec![2, 0], vec![1, 1]]) }),
+            train_seconds: 0.5,
+            test_seconds: 0.25,
+        }
+    }
+
+    #[test]
+    fn the_form_is_fixed() {
+        let text = String::from_utf8(table([&sample()])).unwrap();
+        let expected = "timestamp,unit,step,num_selected_clients,trained_items,train_steps,learning_rate,train_loss,test_items,test_loss,\
+            test_accuracy,train_seconds,test_seconds,class_recall,confusion_matrix\r\n\
+            1970-01-01T00:00:01.5Z,round,2,2,20,4,1e-7,0.3333333333333333,4,NaN,0.75,0.5,0.25,\"[1.0,0.5]\",\"[[2,0],[1,1]]\"\r\n";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn what_was_not_measured_is_empty() {
+        let bare = Row { unit: Unit::Epoch, clients: vec![], train: None, test: None, ..sample() };
+        assert_eq!(String::from_utf8(row(&bare)).unwrap(), "1970-01-01T00:00:01.5Z,epoch,2,,,,1e-7,,,,,0.5,0.25,,\r\n");
+    }
+
+    #[test]
+    fn a_csv_reader_gets_every_number_back() {
+        let bytes = table([&sample()]);
+        let mut reader = csv::Reader::from_reader(&bytes[..]);
+        assert_eq!(reader.headers().unwrap(), &csv::StringRecord::from(COLUMNS.to_vec()));
+        let record = reader.records().next().unwrap().unwrap();
+        assert_eq!(record[7].parse::<f64>().unwrap().to_bits(), (1.0f64 / 3.0).to_bits());
+        assert_eq!(serde_json::from_str::<Vec<Vec<u64>>>(&record[14]).unwrap(), [[2, 0], [1, 1]]);
+    }
+}

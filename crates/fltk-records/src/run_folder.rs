@@ -1,0 +1,268 @@
+//! A run's folder: made in one piece, opened with suspicion.
+
+mod description;
+mod error;
+mod lock;
+mod recorder;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use jiff::Timestamp;
+
+pub use self::{
+    description::{Host, Hyperparameter, Hyperparameters, RunDescription},
+    error::RunError,
+    lock::RunLock,
+    recorder::RunRecorder,
+};
+use crate::{
+    checkpoint::CheckpointStore,
+    derived::Derived,
+    files::{self, FileError, TEMPORARY_PREFIX},
+    history::{History, OrderError, Status, Unit},
+    journal::{self, Journal, Replay},
+};
+
+/// Most bytes of `experiment.yaml`: some thousand tasks.
+const EXPERIMENT_BYTES_MAX: u64 = 16 << 20;
+/// Most bytes of `run.json`.
+const DESCRIPTION_BYTES_MAX: u64 = 1 << 20;
+/// Longest name of an experiment or a task, so that folder names and Kubernetes labels hold them.
+const NAME_LENGTH_MAX: usize = 63;
+
+const EXPERIMENT: &str = "experiment.yaml";
+const DESCRIPTION: &str = "run.json";
+const JOURNAL: &str = "journal.jsonl";
+const LOCK: &str = "lock";
+const CHECKPOINTS: &str = "checkpoints";
+
+/// A run's folder and what `run.json` says about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunFolder {
+    path: PathBuf,
+    description: RunDescription,
+}
+
+/// A run's folder together with what its journal holds.
+#[derive(Clone, Debug)]
+pub struct RunRef {
+    /// The folder.
+    pub folder: RunFolder,
+    /// Its journal, folded.
+    pub history: History,
+    /// Where it stands.
+    pub status: Status,
+}
+
+impl RunFolder {
+    /// Makes the folder `<name>-<yyyymmdd-hhmmss>-<id_hex>` in `root` (UTC; `root` is made if it isn't there), with `experiment.yaml`, `run.json`,
+    /// an empty journal and no checkpoints. It is filled under a temporary name and renamed: a folder that exists is complete.
+    ///
+    /// `name` has letters, digits, `-` and `_`; `id_hex` is lower-case hex, which must tell apart runs begun in the same second.
+    ///
+    /// # Errors
+    /// If a name isn't allowed, there is such a folder, or it can't be written.
+    pub fn create(
+        root: &Path,
+        name: &str,
+        now: Timestamp,
+        id_hex: &str,
+        experiment_yaml: &str,
+        run: &RunDescription,
+    ) -> Result<Self, RunError> {
+        check_name("the name of a run", name)?;
+        if id_hex.is_empty() || id_hex.len() > 32 || !id_hex.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f')) {
+            return Err(RunError::Name { what: "the hexadecimal id of a run", name: files::printable(id_hex) });
+        }
+        run.check().map_err(|problem| RunError::Description { path: root.join(DESCRIPTION), problem })?;
+        let run_json = run.to_json();
+        // What could not be read back is not written.
+        for (file, bytes, bytes_max) in
+            [(DESCRIPTION, run_json.len(), DESCRIPTION_BYTES_MAX), (EXPERIMENT, experiment_yaml.len(), EXPERIMENT_BYTES_MAX)]
+        {
+            if bytes as u64 > bytes_max {
+                return Err(FileError::TooLarge { path: root.join(file), bytes_max }.into());
+            }
+        }
+        let path = root.join(format!("{name}-{}-{id_hex}", now.strftime("%Y%m%d-%H%M%S")));
+        if path.exists() {
+            return Err(RunError::Exists { path });
+        }
+
+        fs::create_dir_all(root).map_err(FileError::io("create", root))?;
+        let new = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempdir_in(root).map_err(FileError::io("create a folder in", root))?;
+        files::write_new(&new.path().join(EXPERIMENT), experiment_yaml.as_bytes())?;
+        files::write_new(&new.path().join(DESCRIPTION), &run_json)?;
+        files::write_new(&new.path().join(LOCK), b"")?;
+        Journal::create(&new.path().join(JOURNAL))?;
+        let checkpoints = new.path().join(CHECKPOINTS);
+        fs::create_dir(&checkpoints).map_err(FileError::io("create", &checkpoints))?;
+        files::sync_folder(new.path())?;
+        // A folder with something in it is never replaced: a second run of this name fails here.
+        fs::rename(new.path(), &path).map_err(FileError::io("rename to", &path))?;
+        let _renamed_not_removed = new.keep();
+        files::sync_folder(root)?;
+        Ok(Self { path, description: run.clone() })
+    }
+
+    /// Opens the run's folder at `path`.
+    ///
+    /// # Errors
+    /// If it is not a run's folder, or its `run.json` is damaged, too large, or of a newer version.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, RunError> {
+        let path = path.into();
+        for missing in [DESCRIPTION, JOURNAL, EXPERIMENT] {
+            if !path.join(missing).exists() {
+                return Err(RunError::NotARun { path, missing });
+            }
+        }
+        let file = path.join(DESCRIPTION);
+        let description = RunDescription::from_json(&files::read(&file, DESCRIPTION_BYTES_MAX)?, &file)?;
+        Ok(Self { path, description })
+    }
+
+    /// Opens what a person named: the path of a folder, or the name of one in `root`.
+    ///
+    /// # Errors
+    /// As of [`open`](Self::open).
+    pub fn find(root: &Path, named: &Path) -> Result<Self, RunError> {
+        let is_name = named.components().count() == 1 && !named.is_absolute();
+        let in_root = root.join(named);
+        Self::open(if is_name && in_root.join(DESCRIPTION).exists() { in_root } else { named.to_owned() })
+    }
+
+    /// The folders of runs in `root`, sorted by name; none if `root` isn't there. Damaged ones are among them: opening says what is wrong.
+    ///
+    /// # Errors
+    /// If `root` can't be listed.
+    pub fn list(root: &Path) -> Result<Vec<PathBuf>, RunError> {
+        /// A folder with more runs than this is looked at in part.
+        const RUNS_MAX: usize = 1_000_000;
+        match files::names_in(root, RUNS_MAX) {
+            Ok(names) => Ok(names
+                .into_iter()
+                .filter(|name| !name.starts_with('.'))
+                .map(|name| root.join(name))
+                .filter(|path| path.join(DESCRIPTION).is_file())
+                .collect()),
+            Err(error) if error.is_not_found() => Ok(Vec::new()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The folder's own name, such as `quickstart-20260102-030405-1a2b3c4d`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let canonical = || self.path.canonicalize().ok()?.file_name().map(|name| name.to_string_lossy().into_owned());
+        let name = self.path.file_name().map(|name| name.to_string_lossy().into_owned()).or_else(canonical);
+        files::printable(&name.unwrap_or_default())
+    }
+
+    /// What `run.json` says.
+    #[must_use]
+    pub fn description(&self) -> &RunDescription {
+        &self.description
+    }
+
+    /// The resolved experiment, as YAML.
+    ///
+    /// # Errors
+    /// If the file can't be read, is too large, or not UTF-8.
+    pub fn experiment_yaml(&self) -> Result<String, RunError> {
+        let path = self.path.join(EXPERIMENT);
+        let bytes = files::read(&path, EXPERIMENT_BYTES_MAX)?;
+        let invalid = |error| std::io::Error::new(std::io::ErrorKind::InvalidData, error);
+        Ok(String::from_utf8(bytes).map_err(|error| FileError::io("read", &path)(invalid(error)))?)
+    }
+
+    /// Where the journal is.
+    #[must_use]
+    pub fn journal_path(&self) -> PathBuf {
+        self.path.join(JOURNAL)
+    }
+
+    /// The run's checkpoints, taken after rounds or epochs as `unit` says.
+    #[must_use]
+    pub fn checkpoints(&self, unit: Unit) -> CheckpointStore {
+        CheckpointStore::new(self.path.join(CHECKPOINTS), unit)
+    }
+
+    /// Becomes the one writer, until the lock is dropped or the process ends, however it ends. `who` is for the others: which process, on
+    /// which machine.
+    ///
+    /// # Errors
+    /// [`RunError::Locked`] if there is a writer; or if the lock file can't be written.
+    pub fn lock(&self, who: &str) -> Result<RunLock, RunError> {
+        lock::take(&self.path, who)
+    }
+
+    /// Whether there is a writer now. False where that can't be found out.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        lock::is_taken(&self.path)
+    }
+
+    /// Reads the journal.
+    ///
+    /// # Errors
+    /// If it can't be read or is damaged.
+    pub fn replay(&self) -> Result<Replay, RunError> {
+        Ok(journal::replay(&self.journal_path())?)
+    }
+
+    /// Reads the journal and folds it.
+    ///
+    /// # Errors
+    /// If it can't be read or is damaged.
+    pub fn read(self) -> Result<RunRef, RunError> {
+        let locked = self.is_locked();
+        let history = self.fold(&self.replay()?)?;
+        let status = history.status(locked);
+        Ok(RunRef { folder: self, history, status })
+    }
+
+    /// Makes the derived files, `metrics.csv` and the event file, again from the journal.
+    ///
+    /// # Errors
+    /// If the journal can't be read or is damaged, or the files can't be written.
+    pub fn rebuild_derived(&self, _lock: &RunLock) -> Result<(), RunError> {
+        let history = self.fold(&self.replay()?)?;
+        Derived::rebuild(&self.path, &self.description, &history)?;
+        Ok(())
+    }
+
+    fn fold(&self, replay: &Replay) -> Result<History, RunError> {
+        History::fold(&replay.entries).map_err(|source| self.order_error(source))
+    }
+
+    fn order_error(&self, source: OrderError) -> RunError {
+        RunError::Order { path: self.journal_path(), source }
+    }
+}
+
+/// Whether the run's folder at `path` has a writer now.
+pub(crate) fn is_locked(path: &Path) -> bool {
+    lock::is_taken(path)
+}
+
+/// Names become parts of paths, tables and Kubernetes objects.
+fn check_name(what: &'static str, name: &str) -> Result<(), RunError> {
+    let allowed = |c: u8| c.is_ascii_alphanumeric() || c == b'-' || c == b'_';
+    if (1..=NAME_LENGTH_MAX).contains(&name.len()) && name.bytes().all(allowed) {
+        Ok(())
+    } else {
+        Err(RunError::Name { what, name: files::printable(name) })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,215 @@
+//! `run.json`: what was run, and on which machine.
+
+use std::{collections::BTreeMap, path::Path};
+
+use fltk_core::{experiment::Task, seed::Seed};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{RunError, check_name};
+
+/// Format of `run.json`. A reader refuses higher ones; fields that it doesn't know are ignored.
+const FORMAT: u64 = 1;
+/// Longest text in a description, in bytes.
+const TEXT_BYTES_MAX: usize = 4096;
+/// Most hyper-parameters, and most data sets.
+const ENTRIES_MAX: usize = 1000;
+
+/// What was run, and on which machine. Written once, when the folder is made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunDescription {
+    /// Version of `fltk` that made the folder.
+    pub fltk_version: String,
+    /// The experiment's name.
+    pub experiment: String,
+    /// The task's name.
+    pub task: String,
+    /// The task's index in the experiment, counted from 0.
+    pub task_index: u32,
+    /// The replication's root seed.
+    pub seed: Seed,
+    /// The seed's index in the experiment, counted from 0.
+    pub replication: u32,
+    /// Lower-case hex, the same for all runs of one invocation.
+    pub group: String,
+    /// This job's index in the group, counted from 0.
+    pub job_index: u32,
+    /// Jobs in the group.
+    pub num_jobs: u32,
+    /// Digests and sources of the data sets: by name of the file or set.
+    pub provenance: BTreeMap<String, String>,
+    /// The task's settings, flat.
+    pub hyperparameters: Hyperparameters,
+    /// The machine. Same bits are promised for the same kind of CPU and the same libtorch only.
+    pub host: Host,
+    /// When the run was begun first.
+    pub started_at: Timestamp,
+}
+
+/// A machine that a run was computed on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// Model of the CPU, as the operating system names it.
+    pub cpu: String,
+    /// Cores that the program could use.
+    pub cores: u32,
+    /// Operating system and version.
+    pub os: String,
+    /// Version of libtorch; absent where nothing was computed with it.
+    pub libtorch: Option<String>,
+}
+
+/// A task's settings under their path in the experiment file: `train.optimizer.learning_rate`, `federated.clients`, ...
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Hyperparameters(pub BTreeMap<String, Hyperparameter>);
+
+/// The value of one setting.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Hyperparameter {
+    /// A switch.
+    Bool(bool),
+    /// A number.
+    Number(f64),
+    /// A name.
+    Text(String),
+}
+
+impl Hyperparameters {
+    /// What `task` says that can change results: its net, data set, loss, training and setting.
+    #[must_use]
+    pub fn of(task: &Task) -> Self {
+        // A task is plain data of strings, numbers and maps: it always has a JSON value.
+        Self::of_json(&serde_json::to_value(task).unwrap_or_default())
+    }
+
+    pub(super) fn of_json(task: &serde_json::Value) -> Self {
+        let mut flat = BTreeMap::new();
+        for name in ["network", "dataset", "loss", "train", "train_other_role", "threads"] {
+            flatten(name, &task[name], &mut flat);
+        }
+        // `setting: {kind: federated, ...}` stands as `federated: {...}` in the file.
+        if let Some(kind) = task["setting"]["kind"].as_str() {
+            flatten(kind, &task["setting"], &mut flat);
+            if let Some(of_setting) = flat.remove(&format!("{kind}.kind")) {
+                flat.insert("kind".into(), of_setting);
+            }
+        }
+        Self(flat)
+    }
+
+    /// The text under `name`; empty if there is none.
+    #[must_use]
+    pub fn text(&self, name: &str) -> &str {
+        match self.0.get(name) {
+            Some(Hyperparameter::Text(text)) => text,
+            _ => "",
+        }
+    }
+
+    /// Rounds or epochs that the task asks for.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` takes what is out of range to the nearest end")]
+    pub fn num_steps(&self) -> Option<u32> {
+        match self.0.get("federated.rounds").or_else(|| self.0.get("distributed.epochs")) {
+            Some(Hyperparameter::Number(steps)) => Some(*steps as u32),
+            _ => None,
+        }
+    }
+}
+
+fn flatten(name: &str, value: &serde_json::Value, flat: &mut BTreeMap<String, Hyperparameter>) {
+    use serde_json::Value;
+    let leaf = match value {
+        Value::Null => return,
+        Value::Bool(value) => Hyperparameter::Bool(*value),
+        Value::Number(value) => match value.as_f64() {
+            Some(value) => Hyperparameter::Number(value),
+            None => return,
+        },
+        Value::String(text) => Hyperparameter::Text(text.clone()),
+        Value::Array(values) => {
+            for (index, value) in values.iter().enumerate() {
+                flatten(&format!("{name}.{index}"), value, flat);
+            }
+            return;
+        }
+        Value::Object(fields) => {
+            for (field, value) in fields {
+                flatten(&format!("{name}.{field}"), value, flat);
+            }
+            return;
+        }
+    };
+    flat.insert(name.to_owned(), leaf);
+}
+
+impl RunDescription {
+    /// The content of `run.json`.
+    pub(super) fn to_json(&self) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct File<'a> {
+            format: u64,
+            #[serde(flatten)]
+            run: &'a RunDescription,
+        }
+        let mut json = serde_json::to_vec_pretty(&File { format: FORMAT, run: self })
+            .expect("maps with text keys, numbers and texts have a JSON form");
+        json.push(b'\n');
+        json
+    }
+
+    /// Reads the content of `run.json`; `path` is for errors.
+    pub(super) fn from_json(bytes: &[u8], path: &Path) -> Result<Self, RunError> {
+        #[derive(Deserialize)]
+        struct Format {
+            format: u64,
+        }
+        let damaged = |problem: String| RunError::Description { path: path.to_owned(), problem: crate::files::printable(&problem) };
+        let Format { format } = serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
+        if format > FORMAT {
+            return Err(RunError::Newer { path: path.to_owned(), format, format_max: FORMAT });
+        }
+        let run: Self = serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
+        run.check().map_err(damaged)?;
+        Ok(run)
+    }
+
+    /// Whether it can be shown in a table and become part of a path.
+    pub(super) fn check(&self) -> Result<(), String> {
+        check_name("the name of an experiment", &self.experiment).map_err(|error| error.to_string())?;
+        check_name("the name of a task", &self.task).map_err(|error| error.to_string())?;
+        if self.group.len() > 64 || !self.group.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f')) {
+            return Err(format!("group `{}` is not lower-case hex of at most 64 digits", crate::files::printable(&self.group)));
+        }
+        if self.job_index >= self.num_jobs {
+            return Err(format!("job {} of a group of {}", self.job_index, self.num_jobs));
+        }
+        for (what, entries) in [("hyperparameters", self.hyperparameters.0.len()), ("provenance", self.provenance.len())] {
+            if entries > ENTRIES_MAX {
+                return Err(format!("{entries} entries in `{what}`, more than {ENTRIES_MAX}"));
+            }
+        }
+        for text in self.texts() {
+            if text.len() > TEXT_BYTES_MAX || text.chars().any(char::is_control) {
+                return Err(format!(
+                    "the text `{}` has control characters or more than {TEXT_BYTES_MAX} bytes",
+                    crate::files::printable(text)
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        let Host { cpu, cores: _, os, libtorch } = &self.host;
+        let plain = [&self.fltk_version, cpu, os].into_iter().chain(libtorch).map(String::as_str);
+        let provenance = self.provenance.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]);
+        let settings = self.hyperparameters.0.iter().flat_map(|(name, value)| {
+            let text = if let Hyperparameter::Text(text) = value { Some(text.as_str()) } else { None };
+            std::iter::once(name.as_str()).chain(text)
+        });
+        plain.chain(provenance).chain(settings)
+    }
+}

@@ -1,0 +1,195 @@
+use super::*;
+use crate::samples::{at, description, finished, folder, recorded, round, saved, started};
+
+fn derived(folder: &RunFolder) -> Vec<(String, Vec<u8>)> {
+    let names = files::names_in(folder.path(), 100).unwrap();
+    let is_derived = |name: &String| name == "metrics.csv" || name.starts_with("events.out.tfevents.");
+    names.into_iter().filter(is_derived).map(|name| (name.clone(), std::fs::read(folder.path().join(name)).unwrap())).collect()
+}
+
+#[test]
+fn a_new_folder_is_complete_and_can_be_opened() {
+    let root = tempfile::tempdir().unwrap();
+    let runs = root.path().join("a/runs");
+    let made = folder(&runs, 7);
+    assert_eq!(made.name(), "exp-20260102-030405-00000007");
+    assert_eq!(files::names_in(made.path(), 10).unwrap(), ["checkpoints", "experiment.yaml", "journal.jsonl", "lock", "run.json"]);
+    assert_eq!(files::names_in(&runs, 10).unwrap(), [made.name()]);
+    let opened = RunFolder::open(made.path()).unwrap();
+    assert_eq!(opened, made);
+    assert_eq!(opened.experiment_yaml().unwrap(), "name: exp\n");
+    assert_eq!(RunFolder::find(&runs, Path::new(&made.name())).unwrap(), made);
+    assert_eq!(RunFolder::find(Path::new("nowhere"), made.path()).unwrap(), made);
+
+    let again = RunFolder::create(&runs, "exp", at(0), "00000007", "", &description(7));
+    assert!(matches!(again, Err(RunError::Exists { path }) if path == made.path()));
+}
+
+#[test]
+fn names_that_lead_elsewhere_and_what_can_not_be_read_back_are_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let check = |name: &str, id: &str| {
+        let error = RunFolder::create(root.path(), name, at(0), id, "", &description(1)).unwrap_err();
+        assert!(matches!(error, RunError::Name { .. }), "{error}");
+    };
+    check("../exp", "00");
+    check("", "00");
+    check(&"x".repeat(64), "00");
+    check("a b", "00");
+    check("exp", "../00");
+    check("exp", "AB");
+    check("exp", "");
+    let mut run = description(1);
+    run.task = "../../etc".into();
+    let error = RunFolder::create(root.path(), "exp", at(0), "00", "", &run).unwrap_err();
+    assert!(matches!(error, RunError::Description { .. }), "{error}");
+    let huge = "#".repeat(EXPERIMENT_BYTES_MAX as usize + 1);
+    let error = RunFolder::create(root.path(), "exp", at(0), "00", &huge, &description(1)).unwrap_err();
+    assert!(matches!(error, RunError::File(FileError::TooLarge { .. })), "{error}");
+    assert!(files::names_in(root.path(), 10).unwrap().is_empty());
+}
+
+#[test]
+fn a_description_from_elsewhere_is_checked() {
+    let root = tempfile::tempdir().unwrap();
+    let made = folder(root.path(), 1);
+    let path = made.path().join("run.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let check = |from: &str, to: &str, expected: &str| {
+        assert!(text.contains(from), "{text}");
+        std::fs::write(&path, text.replacen(from, to, 1)).unwrap();
+        let error = RunFolder::open(made.path()).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    };
+    check("\"format\": 1", "\"format\": 2", "has format 2, this version of fltk reads up to 1\nhint: ");
+    check("\"format\": 1,", "", "missing field `format`");
+    check("\"experiment\": \"exp\"", "\"experiment\": \"../exp\"", "`../exp` can't be the name of an experiment");
+    check("\"a CPU\"", "\"\\u001b[2J\"", "control characters");
+    check("\"group\": \"ab12\"", "\"group\": \"xyz\"", "not lower-case hex");
+    check("\"num_jobs\": 1", "\"num_jobs\": 0", "job 0 of a group of 0");
+    std::fs::write(&path, vec![b' '; DESCRIPTION_BYTES_MAX as usize + 1]).unwrap();
+    assert!(matches!(RunFolder::open(made.path()), Err(RunError::File(FileError::TooLarge { .. }))));
+    std::fs::remove_file(&path).unwrap();
+    assert!(matches!(RunFolder::open(made.path()), Err(RunError::NotARun { missing: "run.json", .. })));
+    // Fields of a later version of the same format are none of our business.
+    std::fs::write(&path, text.replacen('{', "{\"color\": \"red\",", 1)).unwrap();
+    assert_eq!(RunFolder::open(made.path()).unwrap(), made);
+}
+
+#[test]
+fn a_second_writer_is_told_who_the_first_is() {
+    let root = tempfile::tempdir().unwrap();
+    let run = folder(root.path(), 1);
+    assert!(!run.is_locked());
+    let lock = run.lock("process 17 on\nnode-a").unwrap();
+    assert!(run.is_locked());
+    let error = run.lock("process 18").unwrap_err().to_string();
+    assert!(error.contains("is being written by process 17 on node-a"), "{error}");
+    assert!(matches!(RunRecorder::open(run.clone(), "process 19"), Err(RunError::Locked { .. })));
+    drop(lock);
+    assert!(!run.is_locked());
+    let (recorder, _) = RunRecorder::open(run.clone(), "process 19").unwrap();
+    assert_eq!(run.clone().read().unwrap().status, Status::Running);
+    drop(recorder);
+    assert_eq!(run.read().unwrap().status, Status::Interrupted);
+}
+
+#[test]
+fn derived_files_are_appended_as_they_are_rebuilt() {
+    let root = tempfile::tempdir().unwrap();
+    let events = [started(0), round(0, 0.1), round(1, 0.2), saved(1), round(2, 0.3), finished()];
+    for num_events in 1..=events.len() {
+        let run = recorded(root.path(), num_events as u64, &events[..num_events]);
+        let appended = derived(&run);
+        assert_eq!(appended.len(), 2, "metrics.csv and one event file");
+        run.rebuild_derived(&run.lock("a test").unwrap()).unwrap();
+        assert_eq!(derived(&run), appended, "after {num_events} events");
+    }
+}
+
+#[test]
+fn killed_at_many_points_and_resumed_it_ends_the_same() {
+    let root = tempfile::tempdir().unwrap();
+    let whole = [started(0), round(0, 0.1), round(1, 0.2), saved(1), round(2, 0.3), round(3, 0.4), finished()];
+    let expected = recorded(root.path(), 1, &whole);
+    let rows = |run: &RunFolder| -> Vec<_> {
+        let history = run.clone().read().unwrap().history;
+        // Up to times: a round that is done again is recorded later.
+        history.rows().map(|row| (row.step, row.clients.clone(), row.train, row.test.clone())).collect()
+    };
+    let journal = std::fs::read(expected.journal_path()).unwrap();
+    for length in (0..=journal.len()).step_by(97) {
+        let run = folder(root.path(), 100 + length as u64);
+        std::fs::write(run.journal_path(), &journal[..length]).unwrap();
+        std::fs::write(run.path().join(".new-half"), "left by the kill").unwrap();
+        std::fs::write(run.path().join("metrics.csv"), "half a li").unwrap();
+        let (mut recorder, _) = RunRecorder::open(run.clone(), "a test").unwrap();
+        // As the program does: on from the checkpoint if there is one, else from the beginning.
+        let from = recorder.history().checkpoints().last_key_value().map_or(0, |(at, _)| *at);
+        let mut again = vec![started(from)];
+        again.extend(if from == 1 { &whole[4..] } else { &whole[1..] }.iter().cloned());
+        for event in &again {
+            recorder.record(event, at(1000)).unwrap();
+        }
+        drop(recorder);
+        assert_eq!(rows(&run), rows(&expected), "cut at {length}");
+        assert_eq!(run.clone().read().unwrap().status, Status::Finished);
+        let appended = derived(&run);
+        run.rebuild_derived(&run.lock("a test").unwrap()).unwrap();
+        assert_eq!(derived(&run), appended, "cut at {length}");
+        assert!(!run.path().join(".new-half").exists());
+    }
+}
+
+#[test]
+fn an_event_that_can_not_follow_is_not_written() {
+    let root = tempfile::tempdir().unwrap();
+    let run = recorded(root.path(), 1, &[started(0), finished()]);
+    let before = std::fs::read(run.journal_path()).unwrap();
+    let (mut recorder, _) = RunRecorder::open(run.clone(), "a test").unwrap();
+    let error = recorder.record(&round(1, 0.5), at(9)).unwrap_err();
+    assert!(matches!(error, RunError::Order { .. }), "{error}");
+    assert_eq!(std::fs::read(run.journal_path()).unwrap(), before);
+    recorder.record_all(&[started(0), round(1, 0.5)], at(9)).unwrap();
+}
+
+#[test]
+fn a_link_in_place_of_the_journal_is_not_followed() {
+    let root = tempfile::tempdir().unwrap();
+    let run = folder(root.path(), 1);
+    let elsewhere = root.path().join("elsewhere");
+    std::fs::write(&elsewhere, "").unwrap();
+    std::fs::remove_file(run.journal_path()).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, run.journal_path()).unwrap();
+    let error = RunRecorder::open(run, "a test").unwrap_err();
+    assert!(error.to_string().contains("not a plain file"), "{error}");
+}
+
+#[test]
+fn settings_are_named_as_in_the_experiment_file() {
+    let task = serde_json::json!({
+        "name": "t", "network": "LeNet5", "dataset": {"name": "mnist", "path": null}, "loss": "CrossEntropyLoss", "threads": 1,
+        "train": {"batch_size": 64, "drop_last": true, "optimizer": {"type": "Adam", "betas": [0.9, 0.999], "eps": 1e-8}},
+        "checkpoint_every": 1, "priorities": [{"priority": 1}],
+        "setting": {"kind": "distributed", "epochs": 3, "data_parallelism": 1},
+    });
+    let settings = Hyperparameters::of_json(&task);
+    let text: Vec<_> = settings.0.iter().map(|(name, value)| format!("{name}={}", serde_json::to_string(value).unwrap())).collect();
+    let expected = [
+        "dataset.name=\"mnist\"",
+        "distributed.data_parallelism=1.0",
+        "distributed.epochs=3.0",
+        "kind=\"distributed\"",
+        "loss=\"CrossEntropyLoss\"",
+        "network=\"LeNet5\"",
+        "threads=1.0",
+        "train.batch_size=64.0",
+        "train.drop_last=true",
+        "train.optimizer.betas.0=0.9",
+        "train.optimizer.betas.1=0.999",
+        "train.optimizer.eps=1e-8",
+        "train.optimizer.type=\"Adam\"",
+    ];
+    assert_eq!(text, expected);
+    assert_eq!(settings.num_steps(), Some(3));
+}

@@ -1,0 +1,82 @@
+//! Runs for tests.
+
+use std::{collections::BTreeMap, path::Path};
+
+use fltk_core::{
+    event::RunEvent,
+    ids::{ClientId, Round},
+    metrics::{Evaluation, TrainSummary},
+    seed::Seed,
+};
+use jiff::Timestamp;
+
+use crate::{Host, Hyperparameter, Hyperparameters, RunDescription, RunFolder, RunRecorder};
+
+pub fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_767_323_045 + seconds).unwrap()
+}
+
+pub fn description(seed: u64) -> RunDescription {
+    let settings = [
+        ("kind", Hyperparameter::Text("federated".into())),
+        ("network", Hyperparameter::Text("LeNet5".into())),
+        ("dataset.name", Hyperparameter::Text("mnist".into())),
+        ("federated.rounds", Hyperparameter::Number(4.0)),
+        ("train.drop_last", Hyperparameter::Bool(false)),
+    ];
+    RunDescription {
+        fltk_version: "0.1.0".into(),
+        experiment: "exp".into(),
+        task: "task".into(),
+        task_index: 0,
+        seed: Seed(seed),
+        replication: 0,
+        group: "ab12".into(),
+        job_index: 0,
+        num_jobs: 1,
+        provenance: BTreeMap::from([("mnist/train".into(), "sha256:00".into())]),
+        hyperparameters: Hyperparameters(settings.into_iter().map(|(name, value)| (name.into(), value)).collect()),
+        host: Host { cpu: "a CPU".into(), cores: 2, os: "Linux".into(), libtorch: Some("2.13.0".into()) },
+        started_at: at(0),
+    }
+}
+
+pub fn started(from: u32) -> RunEvent {
+    RunEvent::Started { from, version: "0.1.0".into() }
+}
+
+pub fn round(round: u32, accuracy: f64) -> RunEvent {
+    RunEvent::RoundEnded {
+        round: Round(round),
+        clients: vec![ClientId(0), ClientId(2)],
+        train: (round > 0).then_some(TrainSummary { num_samples: 20, num_steps: 2, loss: 0.1 * f64::from(round) }),
+        learning_rate: 0.01,
+        test: Some(Evaluation { num_samples: 4, loss: 1.0 - accuracy, accuracy, confusion: Some(vec![vec![2, 0], vec![1, 1]]) }),
+        train_seconds: 0.5,
+        test_seconds: 0.25,
+    }
+}
+
+pub fn saved(at: u32) -> RunEvent {
+    RunEvent::CheckpointSaved { at, parameters_sha256: format!("{at:064x}") }
+}
+
+pub fn finished() -> RunEvent {
+    RunEvent::Finished { parameters_sha256: "f".repeat(64), seconds: 3.5 }
+}
+
+/// A new run in `root`; its id is its seed.
+pub fn folder(root: &Path, seed: u64) -> RunFolder {
+    RunFolder::create(root, "exp", at(0), &format!("{seed:08x}"), "name: exp\n", &description(seed)).unwrap()
+}
+
+/// A new run in `root` with these events, a second apart.
+pub fn recorded(root: &Path, seed: u64, events: &[RunEvent]) -> RunFolder {
+    let folder = folder(root, seed);
+    let (mut recorder, torn) = RunRecorder::open(folder.clone(), "a test").unwrap();
+    assert_eq!(torn, None);
+    for (second, event) in events.iter().enumerate() {
+        recorder.record(event, at(second as i64)).unwrap();
+    }
+    folder
+}

@@ -1,0 +1,222 @@
+//! What `runs list` and `runs show` say about a run.
+
+use std::path::PathBuf;
+
+use fltk_core::metrics::Evaluation;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Hyperparameters, RunDescription, RunRef,
+    checkpoint::{CheckpointError, Listed},
+    history::{End, Row, Start, Status, Unit},
+};
+
+/// One run in one line. Measures are absent where nothing was measured, or what was is not finite.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunSummary {
+    /// Name of its folder.
+    pub run: String,
+    /// Its folder.
+    pub path: PathBuf,
+    /// The experiment's name.
+    pub experiment: String,
+    /// The task's name.
+    pub task: String,
+    /// `distributed` or `federated`.
+    pub kind: String,
+    /// The net.
+    pub network: String,
+    /// The data set.
+    pub dataset: String,
+    /// The root seed.
+    pub seed: u64,
+    /// Lower-case hex, the same for all runs of one invocation.
+    pub group: String,
+    /// Where it stands.
+    pub status: Status,
+    /// What its steps are; absent before the first.
+    pub unit: Option<Unit>,
+    /// The last round or epoch that is recorded.
+    pub step: Option<u32>,
+    /// Rounds or epochs that it is to have.
+    pub num_steps: Option<u32>,
+    /// Test accuracy of the last evaluation, `0..=1`.
+    pub accuracy: Option<f64>,
+    /// Test loss of the last evaluation, mean per prediction.
+    pub loss: Option<f64>,
+    /// The best test accuracy of any round or epoch.
+    pub best_accuracy: Option<f64>,
+    /// The first round or epoch that had it.
+    pub best_step: Option<u32>,
+    /// Seconds of training, summed over rounds or epochs.
+    pub train_seconds: f64,
+    /// Seconds of evaluation, likewise.
+    pub test_seconds: f64,
+    /// When it was begun first.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// How often it was taken up again.
+    pub num_resumptions: u32,
+    /// SHA-256 of the final parameters, if it finished.
+    pub parameters_sha256: Option<String>,
+    /// Why it failed, if it did.
+    pub failure: Option<String>,
+}
+
+impl RunSummary {
+    /// Of this run.
+    #[must_use]
+    pub fn of(run: &RunRef) -> Self {
+        let RunRef { folder, history, status } = run;
+        let description = folder.description();
+        let last = history.last_evaluated();
+        let best = best(history.rows());
+        let (train_seconds, test_seconds) = history.seconds();
+        let (ended_at, parameters_sha256, failure) = match history.end() {
+            Some(End::Finished { at, parameters_sha256, .. }) => (Some(*at), Some(parameters_sha256.clone()), None),
+            Some(End::Failed { at, reason }) => (Some(*at), None, Some(reason.clone())),
+            None => (None, None, None),
+        };
+        Self {
+            run: folder.name(),
+            path: folder.path().to_owned(),
+            experiment: description.experiment.clone(),
+            task: description.task.clone(),
+            kind: description.hyperparameters.text("kind").to_owned(),
+            network: network(&description.hyperparameters),
+            dataset: description.hyperparameters.text("dataset.name").to_owned(),
+            seed: description.seed.0,
+            group: description.group.clone(),
+            status: *status,
+            unit: history.unit(),
+            step: history.rows().next_back().map(|row| row.step),
+            num_steps: description.hyperparameters.num_steps(),
+            accuracy: last.and_then(|(_, test)| finite(test.accuracy)),
+            loss: last.and_then(|(_, test)| finite(test.loss)),
+            best_accuracy: best.map(|(_, accuracy)| accuracy),
+            best_step: best.map(|(step, _)| step),
+            train_seconds: finite(train_seconds).unwrap_or(0.0),
+            test_seconds: finite(test_seconds).unwrap_or(0.0),
+            started_at: description.started_at,
+            ended_at,
+            num_resumptions: u32::try_from(history.starts().len().saturating_sub(1)).unwrap_or(u32::MAX),
+            parameters_sha256,
+            failure,
+        }
+    }
+}
+
+pub(crate) fn finite(number: f64) -> Option<f64> {
+    number.is_finite().then_some(number)
+}
+
+/// The net as a person calls it.
+pub(crate) fn network(settings: &Hyperparameters) -> String {
+    let name = [settings.text("network"), settings.text("network.torchscript")].into_iter().find(|name| !name.is_empty());
+    let is_lstm = || settings.0.keys().any(|key| key.starts_with("network.lstm."));
+    name.map_or_else(|| if is_lstm() { "lstm".into() } else { String::new() }, str::to_owned)
+}
+
+fn best<'a>(rows: impl Iterator<Item = &'a Row>) -> Option<(u32, f64)> {
+    let mut best: Option<(u32, f64)> = None;
+    for (step, accuracy) in rows.filter_map(|row| Some((row.step, finite(row.test.as_ref()?.accuracy)?))) {
+        if best.is_none_or(|(_, highest)| accuracy > highest) {
+            best = Some((step, accuracy));
+        }
+    }
+    best
+}
+
+/// One class of the test set, in the last evaluation.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ClassRow {
+    /// Index of the class.
+    pub class: usize,
+    /// Samples of it in the test set.
+    pub num_samples: u64,
+    /// Of those predicted as it, the fraction that is; absent if none was.
+    pub precision: Option<f64>,
+    /// Of its samples, the fraction predicted as it; absent if there are none.
+    pub recall: Option<f64>,
+}
+
+/// Everything about one run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RunReport {
+    /// In one line.
+    pub summary: RunSummary,
+    /// What was run, and where.
+    pub description: RunDescription,
+    /// Starts and resumptions.
+    pub starts: Vec<Start>,
+    /// Rounds or epochs, ascending.
+    pub rows: Vec<Row>,
+    /// Per class, of the last evaluation; empty where there is no confusion matrix.
+    pub classes: Vec<ClassRow>,
+    /// Its checkpoints on disk, the oldest first.
+    pub checkpoints: Vec<Listed>,
+}
+
+impl RunReport {
+    /// Of this run.
+    ///
+    /// # Errors
+    /// If its checkpoints can't be listed.
+    pub fn of(run: &RunRef) -> Result<Self, CheckpointError> {
+        let unit = run.history.unit().unwrap_or(match run.folder.description().hyperparameters.text("kind") {
+            "distributed" => Unit::Epoch,
+            _ => Unit::Round,
+        });
+        Ok(Self {
+            summary: RunSummary::of(run),
+            description: run.folder.description().clone(),
+            starts: run.history.starts().to_vec(),
+            rows: run.history.rows().cloned().collect(),
+            classes: run.history.last_evaluated().map(|(_, test)| classes(test)).unwrap_or_default(),
+            checkpoints: run.folder.checkpoints(unit).list()?,
+        })
+    }
+}
+
+fn classes(test: &Evaluation) -> Vec<ClassRow> {
+    let (Some(confusion), Some(precision), Some(recall)) = (&test.confusion, test.precision(), test.recall()) else { return Vec::new() };
+    let rows = confusion.iter().zip(precision).zip(recall).enumerate();
+    rows.map(|(class, ((row, precision), recall))| ClassRow { class, num_samples: row.iter().sum(), precision, recall }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{finished, recorded, round, saved, started};
+
+    #[test]
+    fn a_run_in_one_line_and_in_full() {
+        let root = tempfile::tempdir().unwrap();
+        let events = [started(0), round(0, 0.1), round(1, 0.7), saved(1), round(2, 0.7), round(3, 0.6), finished()];
+        let folder = recorded(root.path(), 1, &events);
+        folder.checkpoints(Unit::Round).save(1, &[("model".to_owned(), vec![0; 8])].into()).unwrap();
+        let report = RunReport::of(&folder.read().unwrap()).unwrap();
+        let summary = &report.summary;
+        assert_eq!((summary.step, summary.num_steps, summary.accuracy), (Some(3), Some(4), Some(0.6)));
+        assert_eq!((summary.best_accuracy, summary.best_step), (Some(0.7), Some(1)));
+        assert_eq!((summary.train_seconds, summary.test_seconds, summary.num_resumptions), (2.0, 1.0, 0));
+        assert_eq!(summary.parameters_sha256, Some("f".repeat(64)));
+        assert_eq!((summary.network.as_str(), summary.dataset.as_str(), summary.kind.as_str()), ("LeNet5", "mnist", "federated"));
+        let classes: Vec<_> = report.classes.iter().map(|of| (of.class, of.num_samples, of.precision, of.recall)).collect();
+        assert_eq!(classes, [(0, 2, Some(2.0 / 3.0), Some(1.0)), (1, 2, Some(1.0), Some(0.5))]);
+        assert_eq!(report.checkpoints.iter().map(|listed| (listed.at, listed.num_bytes)).collect::<Vec<_>>(), [(1, 8)]);
+        assert_eq!(report.rows.len(), 4);
+    }
+
+    #[test]
+    fn a_diverged_run_has_no_measures() {
+        let root = tempfile::tempdir().unwrap();
+        let run = recorded(root.path(), 1, &[started(0), round(1, f64::NAN)]).read().unwrap();
+        let summary = RunSummary::of(&run);
+        assert_eq!((summary.accuracy, summary.loss, summary.best_accuracy), (None, None, None));
+        let json = serde_json::to_string(&summary).unwrap();
+        assert_eq!(serde_json::from_str::<RunSummary>(&json).unwrap(), summary);
+    }
+}

@@ -1,0 +1,76 @@
+//! TensorBoard event files: scalars per round or epoch, and the settings for the HParams tab.
+//!
+//! Tags, with the step being the round or epoch: `accuracy/test` (fraction), `loss/test`, `loss/train` (means per sample), `learning_rate`,
+//! `time/train_seconds`, `time/test_seconds` (of this step alone), `samples/train`, `clients/selected` (federated only). Wall times are the
+//! journal's. Scalars are `float32`, as TensorBoard has them; exact numbers are in `metrics.csv`.
+//!
+//! For the HParams tab: a session begins with the task's settings, and ends with success or failure. Runs of the same experiment, task and
+//! settings that differ in their seed are sessions of one group, which TensorBoard averages.
+
+mod proto;
+mod record;
+mod run_events;
+
+use std::{
+    fs::File,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use prost::Message as _;
+
+pub use self::record::frame;
+use crate::{
+    RunDescription,
+    files::{self, FileError},
+    history::{End, History, Row},
+};
+
+/// An event file that is open for appending.
+#[derive(Debug)]
+pub struct EventFileWriter {
+    file: File,
+    path: PathBuf,
+}
+
+impl EventFileWriter {
+    /// Makes the event file of a run in `folder` from its history; one that is there is replaced.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn create(folder: &Path, run: &RunDescription, history: &History) -> Result<Self, FileError> {
+        // The name that TensorBoard looks for, with what torch's writer puts after it: seconds and who wrote it.
+        let path = folder.join(format!("events.out.tfevents.{:010}.fltk", run.started_at.as_second()));
+        let mut events = run_events::opening(run);
+        events.extend(history.rows().map(run_events::row));
+        events.extend(history.end().map(run_events::end));
+        let bytes: Vec<u8> = events.iter().flat_map(|event| frame(&event.encode_to_vec())).collect();
+        Ok(Self { file: files::replace(&path, &bytes)?, path })
+    }
+
+    /// Appends one round's or epoch's scalars.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn add_row(&mut self, row: &Row) -> Result<(), FileError> {
+        self.append(&run_events::row(row))
+    }
+
+    /// Appends the end of the session.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn add_end(&mut self, end: &End) -> Result<(), FileError> {
+        self.append(&run_events::end(end))
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn append(&mut self, event: &proto::Event) -> Result<(), FileError> {
+        self.file.write_all(&frame(&event.encode_to_vec())).map_err(FileError::io("write", &self.path))
+    }
+}

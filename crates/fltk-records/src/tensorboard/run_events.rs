@@ -1,0 +1,95 @@
+//! A run's description, rows and end as TensorBoard events.
+
+use fltk_core::metrics::{Evaluation, TrainSummary};
+use jiff::Timestamp;
+use prost::Message as _;
+use sha2::{Digest as _, Sha256};
+
+use super::proto::{
+    Content, Dim, Event, HParam, HParams, HParamsPluginData, Kind, PluginData, SessionEndInfo, SessionStartInfo, SessionStatus, Shape,
+    Summary, SummaryMetadata, Tensor, Value, What,
+};
+use crate::{
+    Hyperparameter, RunDescription,
+    history::{End, Row, Unit},
+};
+
+/// The version line, and the beginning of the session.
+pub(super) fn opening(run: &RunDescription) -> Vec<Event> {
+    let wall_time = seconds(run.started_at);
+    let version = Event { wall_time, step: 0, what: Some(What::FileVersion("brain.Event:2".into())) };
+    let hparams = run.hyperparameters.0.iter().map(|(name, value)| (name.clone(), HParam { kind: Some(kind(value)) })).collect();
+    let start = SessionStartInfo { hparams, group_name: group_name(run), start_time_secs: wall_time };
+    vec![version, hparams_event(wall_time, "_hparams_/session_start_info", HParams::SessionStart(start))]
+}
+
+/// All scalars of one round or epoch.
+pub(super) fn row(row: &Row) -> Event {
+    let Row { unit, step, at, clients, train, learning_rate, test, train_seconds, test_seconds } = row;
+    let mut scalars = Vec::new();
+    if let Some(Evaluation { accuracy, loss, .. }) = test {
+        scalars.extend([("accuracy/test", *accuracy), ("loss/test", *loss), ("time/test_seconds", *test_seconds)]);
+    }
+    if let Some(TrainSummary { num_samples, loss, .. }) = train {
+        scalars.extend([
+            ("loss/train", *loss),
+            ("learning_rate", *learning_rate),
+            ("time/train_seconds", *train_seconds),
+            ("samples/train", count(*num_samples)),
+        ]);
+        if *unit == Unit::Round {
+            scalars.push(("clients/selected", count(clients.len() as u64)));
+        }
+    }
+    let value = scalars.into_iter().map(|(tag, value)| scalar(tag, value)).collect();
+    Event { wall_time: seconds(*at), step: i64::from(*step), what: Some(What::Summary(Summary { value })) }
+}
+
+/// The end of the session.
+pub(super) fn end(end: &End) -> Event {
+    let (at, status) = match end {
+        End::Finished { at, .. } => (*at, SessionStatus::Success),
+        End::Failed { at, .. } => (*at, SessionStatus::Failure),
+    };
+    let info = SessionEndInfo { status: status.into(), end_time_secs: seconds(at) };
+    hparams_event(seconds(at), "_hparams_/session_end_info", HParams::SessionEnd(info))
+}
+
+/// The same for runs that differ in nothing but their seed.
+fn group_name(run: &RunDescription) -> String {
+    let settings = serde_json::to_vec(&run.hyperparameters).unwrap_or_default();
+    let digest = Sha256::digest(&settings);
+    format!("{}/{} {}", run.experiment, run.task, hex::encode(&digest[..4]))
+}
+
+fn kind(value: &Hyperparameter) -> Kind {
+    match value {
+        Hyperparameter::Bool(value) => Kind::Bool(*value),
+        Hyperparameter::Number(value) => Kind::Number(*value),
+        Hyperparameter::Text(text) => Kind::Text(text.clone()),
+    }
+}
+
+/// The HParams plugin reads its messages from the metadata of a summary whose tensor is empty.
+fn hparams_event(wall_time: f64, tag: &str, data: HParams) -> Event {
+    const DT_FLOAT: i32 = 1;
+    let content = HParamsPluginData { version: 0, data: Some(data) }.encode_to_vec();
+    let metadata = SummaryMetadata { plugin_data: Some(PluginData { plugin_name: "hparams".into(), content }) };
+    let nothing = Tensor { dtype: DT_FLOAT, shape: Some(Shape { dim: vec![Dim { size: 0 }] }) };
+    let value = Value { tag: tag.into(), metadata: Some(metadata), content: Some(Content::Tensor(nothing)) };
+    Event { wall_time, step: 0, what: Some(What::Summary(Summary { value: vec![value] })) }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "TensorBoard's scalars are f32")]
+fn scalar(tag: &str, value: f64) -> Value {
+    Value { tag: tag.into(), metadata: None, content: Some(Content::SimpleValue(value as f32)) }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a plot needs no more than 53 bits")]
+fn count(number: u64) -> f64 {
+    number as f64
+}
+
+fn seconds(at: Timestamp) -> f64 {
+    at.as_duration().as_secs_f64()
+}

@@ -1,0 +1,63 @@
+//! Everything that training needs to go on with the same bits, as the contents of files. Writing them safely is the caller's part.
+//!
+//! Random state is not among them and need not be: every stream is derived from the root seed by purpose and position, so the seed and the
+//! position are the random state.
+
+use std::collections::BTreeMap;
+
+use fltk_core::{model_state::ModelState, seed::Seed};
+use serde::{Deserialize, Serialize};
+
+use crate::{Model, Optimizer, TrainError, state_file};
+
+/// The model: a safetensors file with PyTorch's names.
+pub const MODEL_FILE: &str = "model.safetensors";
+/// The optimizer's memory; absent in a federated task, whose clients start afresh each round.
+pub const OPTIMIZER_FILE: &str = "optimizer.safetensors";
+/// The [`Position`], as JSON.
+pub const POSITION_FILE: &str = "position.json";
+
+/// Where in a training a checkpoint was taken. Schedule and random streams follow from it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Position {
+    /// Epochs, or federated rounds, that are complete.
+    pub completed: u32,
+    /// The root seed, which all random streams are derived from.
+    pub seed: Seed,
+    /// Learning rate of the last epoch or round; a check, since the schedule says it too.
+    pub learning_rate: f64,
+}
+
+/// The files of a checkpoint, by name.
+///
+/// # Errors
+/// If a state contradicts its layout or libtorch fails.
+pub fn save(state: &ModelState, optimizer: Option<&Optimizer>, position: &Position) -> Result<BTreeMap<String, Vec<u8>>, TrainError> {
+    let mut files = BTreeMap::from([(MODEL_FILE.to_owned(), state_file::state_to_safetensors(state)?)]);
+    if let Some(optimizer) = optimizer {
+        files.insert(OPTIMIZER_FILE.to_owned(), optimizer.to_safetensors()?);
+    }
+    let position = serde_json::to_vec_pretty(position).map_err(|error| TrainError::State(error.to_string()))?;
+    files.insert(POSITION_FILE.to_owned(), position);
+    Ok(files)
+}
+
+/// Puts `model` (and `optimizer`, where the training has one) back to where [`save`] was called, and says where that is.
+///
+/// # Errors
+/// If a file is missing, damaged, or of another net or optimizer. The model may then be changed already.
+pub fn restore(files: &BTreeMap<String, Vec<u8>>, model: &mut Model, optimizer: Option<&mut Optimizer>) -> Result<Position, TrainError> {
+    let file = |name: &str| {
+        files.get(name).ok_or_else(|| TrainError::File { file: name.to_owned(), reason: "the checkpoint has no such file".to_owned() })
+    };
+    let position: Position = serde_json::from_slice(file(POSITION_FILE)?)
+        .map_err(|error| TrainError::File { file: POSITION_FILE.to_owned(), reason: error.to_string() })?;
+    let state = state_file::state_from_safetensors(MODEL_FILE, file(MODEL_FILE)?, &model.state_layout())?;
+    model.set_state(&state)?;
+    if let Some(optimizer) = optimizer {
+        optimizer.load_safetensors(file(OPTIMIZER_FILE)?)?;
+        optimizer.set_learning_rate(position.learning_rate);
+    }
+    Ok(position)
+}

@@ -1,0 +1,133 @@
+//! One federated client's work in one round: its own samples, a fresh optimizer, a few local epochs.
+
+use std::sync::Arc;
+
+use fltk_core::{
+    experiment::{LossName, OptimizerConfig, TrainConfig},
+    ids::{ClientId, Round},
+    metrics::TrainSummary,
+    model_state::ModelState,
+    seed::Seed,
+};
+use fltk_data::{BatchPlan, Dataset, EpochKey, batches};
+
+use crate::{
+    EpochOptions, Model, Optimizer, TrainError,
+    optimizer::Proximal,
+    train::{Total, run_epoch},
+};
+
+/// Trains clients one after another. One per thread; each client starts from the state it is given, so one trainer serves all.
+#[derive(Debug)]
+pub struct LocalTrainer {
+    model: Model,
+    dataset: Arc<Dataset>,
+    config: TrainConfig,
+    loss: LossName,
+}
+
+/// What one client is to do in one round.
+#[derive(Clone, Copy, Debug)]
+pub struct LocalOrder<'a> {
+    /// The global model.
+    pub state: &'a ModelState,
+    /// The client's samples, as indices into the training set.
+    pub samples: &'a [u32],
+    /// The root seed.
+    pub seed: Seed,
+    /// The client.
+    pub client: ClientId,
+    /// The round.
+    pub round: Round,
+    /// Local epochs.
+    pub epochs: u32,
+    /// Step size of the whole round.
+    pub learning_rate: f64,
+    /// Strength of FedProx's proximal term; 0 for none.
+    pub mu: f64,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LocalUpdate {
+    /// The client's model.
+    pub state: ModelState,
+    /// Over all local epochs.
+    pub summary: TrainSummary,
+    /// FedNova's `|a_i|`, see [`normalizer`].
+    pub normalizer: f64,
+}
+
+impl LocalTrainer {
+    /// A trainer with `model` as its workbench; the model's own numbers are never used.
+    #[must_use]
+    pub fn new(model: Model, dataset: Arc<Dataset>, config: TrainConfig, loss: LossName) -> Self {
+        Self { model, dataset, config, loss }
+    }
+
+    /// Trains one client. Deterministic in `order` alone when the thread was prepared by [`init(1)`](crate::init).
+    ///
+    /// # Errors
+    /// If the state or the data don't fit the net, or training diverged.
+    pub fn train(&mut self, order: &LocalOrder<'_>) -> Result<LocalUpdate, TrainError> {
+        self.model.set_state(order.state)?;
+        let mut optimizer = Optimizer::new(&self.config.optimizer, &self.model)?;
+        optimizer.set_learning_rate(order.learning_rate);
+        let proximal = (order.mu != 0.0).then(|| Proximal::at(&self.model, order.mu)).transpose()?;
+        let mut total = Total::default();
+        for epoch in 0..order.epochs {
+            let (client, round) = (u64::from(order.client.0), u64::from(order.round.0));
+            let key = EpochKey { seed: order.seed, client, round, epoch: u64::from(epoch) };
+            let (input, batch_size) = (self.model.image_input(), self.config.batch_size as usize);
+            let plan = BatchPlan::train(&self.dataset, Some(order.samples), key, input, batch_size, self.config.drop_last)
+                .map_err(|error| TrainError::Batch(error.to_string()))?;
+            let options = EpochOptions { loss: self.loss, key };
+            run_epoch(&mut self.model, &mut optimizer, batches(plan), options, proximal.as_ref(), &mut total)?;
+        }
+        let normalizer = normalizer(&self.config.optimizer, order.learning_rate, order.mu, total.steps());
+        Ok(LocalUpdate { state: self.model.state()?, summary: total.summary(), normalizer })
+    }
+}
+
+/// FedNova's `|a_i|_1` (Wang et al. 2020, arXiv:2007.07481, section 3): how far `steps` gradients of one move the model, in learning rates.
+///
+/// Plain SGD: the number of steps. With momentum `rho`, each gradient goes on in later steps: `(tau - rho(1 - rho^tau)/(1 - rho))/(1 - rho)`.
+/// A proximal term pulls back: `(1 - (1 - lr*mu)^tau)/(lr*mu)`. Computed by the recurrence that covers all of these together, and Nesterov's.
+/// For Adam and AdamW, whose steps are normalized already, the paper has no formula: the number of steps.
+#[must_use]
+pub fn normalizer(optimizer: &OptimizerConfig, learning_rate: f64, mu: f64, steps: u64) -> f64 {
+    let (momentum, nesterov) = match *optimizer {
+        OptimizerConfig::SGD { momentum, nesterov, .. } => (momentum, nesterov),
+        #[expect(clippy::cast_precision_loss, reason = "steps are far below 2^52")]
+        OptimizerConfig::Adam { .. } | OptimizerConfig::AdamW { .. } => return steps as f64,
+    };
+    let (mut velocity, mut moved) = (0.0_f64, 0.0_f64);
+    for _ in 0..steps {
+        let gradient = 1.0 - learning_rate * mu * moved;
+        velocity = momentum * velocity + gradient;
+        moved += if nesterov { gradient + momentum * velocity } else { velocity };
+    }
+    moved
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(momentum: f64, learning_rate: f64, mu: f64, steps: u64, expected: f64) {
+        let sgd = OptimizerConfig::SGD { learning_rate, momentum, weight_decay: 0.0, nesterov: false };
+        let got = normalizer(&sgd, learning_rate, mu, steps);
+        assert!((got - expected).abs() < 1e-9 * expected.max(1.0), "momentum {momentum}, mu {mu}: {got}, not {expected}");
+    }
+
+    #[test]
+    fn normalizers_are_the_papers_closed_forms() {
+        check(0.0, 0.1, 0.0, 7, 7.0);
+        check(0.9, 0.1, 0.0, 0, 0.0);
+        check(0.9, 0.1, 0.0, 1, 1.0);
+        check(0.9, 0.1, 0.0, 50, (50.0 - 0.9 * (1.0 - 0.9_f64.powi(50)) / 0.1) / 0.1);
+        check(0.0, 0.05, 0.2, 30, (1.0 - (1.0 - 0.01_f64).powi(30)) / 0.01);
+        let adam = OptimizerConfig::Adam { learning_rate: 0.1, betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 };
+        assert_eq!(normalizer(&adam, 0.1, 0.0, 9).to_bits(), 9.0_f64.to_bits());
+    }
+}

@@ -1,0 +1,347 @@
+//! A net with its numbers.
+
+mod torchscript;
+
+use std::{path::Path, sync::Arc};
+
+use fltk_core::{
+    experiment::{LstmConfig, NetName, NetworkConfig},
+    model_state::{ModelState, TensorRole, TensorSpec},
+    seed::{Purpose, Seed},
+};
+use fltk_data::{Dataset, Split};
+use rand::Rng as _;
+use rand_chacha::ChaCha8Rng;
+use sha2::{Digest as _, Sha256};
+use tch::Tensor;
+
+use crate::{
+    TrainError,
+    layers::{Mode, Pass},
+    nets::{self, InputShape, Net, Sizes},
+    registry::{Init, Registry},
+    tensors,
+};
+
+/// What a net is to tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Targets {
+    /// Images of so many classes.
+    Classes(usize),
+    /// The next token, of a vocabulary of so many.
+    Vocabulary(usize),
+}
+
+impl Targets {
+    /// Those of a data set: its classes are the classes of images or the vocabulary of a text.
+    #[must_use]
+    pub fn of(dataset: &Dataset) -> Self {
+        match dataset.train {
+            Split::Images(_) => Self::Classes(dataset.num_classes()),
+            Split::Text(_) => Self::Vocabulary(dataset.num_classes()),
+        }
+    }
+}
+
+/// A net, its parameters, buffers and counters. In memory 4-d weights have channels last; states are row-major, as in PyTorch's files.
+#[derive(Debug)]
+pub struct Model {
+    net: Arc<dyn Net>,
+    layout: Arc<Vec<TensorSpec>>,
+    /// Parameters and buffers, in the layout's order.
+    tensors: Vec<Tensor>,
+    /// Which of `tensors` are parameters.
+    trainable: Vec<usize>,
+    counters: Vec<i64>,
+    input: Option<[usize; 3]>,
+    torchscript: bool,
+}
+
+impl Model {
+    /// A net with initial weights by `Purpose::Init` of `seed`, in PyTorch's default distributions; a TorchScript module (its path is
+    /// relative to `base`) keeps the weights of its file.
+    ///
+    /// # Errors
+    /// If the net and `targets` don't fit each other, sizes are impossible, or a TorchScript file can't be loaded.
+    pub fn new(network: &NetworkConfig, base: &Path, targets: Targets, seed: Seed) -> Result<Self, TrainError> {
+        match network {
+            NetworkConfig::Named(name) => Self::named(*name, LstmConfig::default(), targets, seed),
+            NetworkConfig::Lstm { lstm } => Self::named(NetName::RedditLSTM, *lstm, targets, seed),
+            NetworkConfig::TorchScript { torchscript } => {
+                let (net, layout, tensors) = torchscript::load(&base.join(torchscript))?;
+                Ok(Self::assemble(net, layout, tensors, None, true))
+            }
+        }
+    }
+
+    pub(crate) fn named(name: NetName, lstm: LstmConfig, targets: Targets, seed: Seed) -> Result<Self, TrainError> {
+        let spec = nets::find(name)?;
+        let mut sizes = Sizes { vocabulary: 0, lstm };
+        let input = match (spec.input, targets) {
+            (InputShape::Images { shape, classes: net_classes }, Targets::Classes(data_classes)) => {
+                if net_classes != data_classes {
+                    return Err(TrainError::Classes { net: name, net_classes, data_classes });
+                }
+                Some(shape)
+            }
+            (InputShape::Tokens, Targets::Vocabulary(vocabulary)) => {
+                sizes.vocabulary = vocabulary;
+                None
+            }
+            (InputShape::Images { .. }, Targets::Vocabulary(_)) => {
+                return Err(TrainError::InputKind { net: format!("{name:?}"), net_reads: "images", data_has: "tokens" });
+            }
+            (InputShape::Tokens, Targets::Classes(_)) => {
+                return Err(TrainError::InputKind { net: format!("{name:?}"), net_reads: "tokens", data_has: "images" });
+            }
+        };
+        let (net, registry) = nets::build(spec, sizes)?;
+        let tensors = initial_tensors(&registry, seed)?;
+        Ok(Self::assemble(Arc::from(net), registry.layout, tensors, input, false))
+    }
+
+    fn assemble(net: Arc<dyn Net>, layout: Vec<TensorSpec>, tensors: Vec<Tensor>, input: Option<[usize; 3]>, torchscript: bool) -> Self {
+        let floats = layout.iter().filter(|spec| spec.role != TensorRole::Counter);
+        let trainable: Vec<usize> =
+            floats.enumerate().filter(|(_, spec)| spec.role == TensorRole::Parameter).map(|(index, _)| index).collect();
+        let counters = vec![0; layout.iter().filter(|spec| spec.role == TensorRole::Counter).map(TensorSpec::num_elements).sum()];
+        let tensors = tensors.into_iter().enumerate();
+        let tensors = tensors.map(|(index, t)| t.set_requires_grad(trainable.binary_search(&index).is_ok())).collect();
+        Self { net, layout: Arc::new(layout), tensors, trainable, counters, input, torchscript }
+    }
+
+    /// Names, shapes and roles of the state, in PyTorch's order.
+    #[must_use]
+    pub fn state_layout(&self) -> Arc<Vec<TensorSpec>> {
+        self.layout.clone()
+    }
+
+    /// Whether this is a TorchScript module. Such modules draw dropout from libtorch's own generator, which is one for the process: for
+    /// reproducible results train them one at a time, never in parallel threads.
+    #[must_use]
+    pub fn is_torchscript(&self) -> bool {
+        self.torchscript
+    }
+
+    /// The image shape `[C, H, W]` the net wants; `None` where it takes what comes.
+    #[must_use]
+    pub fn image_input(&self) -> Option<[usize; 3]> {
+        self.input
+    }
+
+    /// A copy of the numbers.
+    ///
+    /// # Errors
+    /// If libtorch fails, for lack of memory.
+    pub fn state(&self) -> Result<ModelState, TrainError> {
+        let total = self.float_specs().map(TensorSpec::num_elements).sum();
+        let mut floats = vec![0.0; total];
+        let mut rest = floats.as_mut_slice();
+        for (spec, tensor) in self.float_specs().zip(&self.tensors) {
+            let (values, others) = rest.split_at_mut(spec.num_elements());
+            tensors::read_row_major(tensor, values)?;
+            rest = others;
+        }
+        Ok(ModelState { layout: self.layout.clone(), floats, counters: self.counters.clone() })
+    }
+
+    /// Overwrites the numbers.
+    ///
+    /// # Errors
+    /// If the state is of another net, or contradicts its own layout.
+    pub fn set_state(&mut self, state: &ModelState) -> Result<(), TrainError> {
+        if !Arc::ptr_eq(&state.layout, &self.layout) {
+            check_layout(&self.layout, &state.layout)?;
+        }
+        let num_floats: usize = self.float_specs().map(TensorSpec::num_elements).sum();
+        if state.floats.len() != num_floats || state.counters.len() != self.counters.len() {
+            let (floats, counters) = (state.floats.len(), state.counters.len());
+            let (net_floats, net_counters) = (num_floats, self.counters.len());
+            return Err(TrainError::State(format!(
+                "{floats} floats and {counters} counters, the net has {net_floats} and {net_counters}"
+            )));
+        }
+        let mut rest = state.floats.as_slice();
+        for (spec, tensor) in self.float_specs().zip(&self.tensors) {
+            let (values, others) = rest.split_at(spec.num_elements());
+            tensors::write_row_major(tensor, values)?;
+            rest = others;
+        }
+        self.counters.copy_from_slice(&state.counters);
+        Ok(())
+    }
+
+    /// A second handle on the same numbers, for another thread to evaluate with while nobody trains.
+    pub(crate) fn share(&self) -> Self {
+        Self {
+            net: self.net.clone(),
+            layout: self.layout.clone(),
+            tensors: self.tensors.iter().map(Tensor::shallow_clone).collect(),
+            trainable: self.trainable.clone(),
+            counters: self.counters.clone(),
+            input: self.input,
+            torchscript: self.torchscript,
+        }
+    }
+
+    /// Parameters in the layout's order.
+    pub(crate) fn parameters(&self) -> impl ExactSizeIterator<Item = &Tensor> {
+        self.trainable.iter().map(|&index| &self.tensors[index])
+    }
+
+    /// Names and shapes of [`parameters`](Self::parameters).
+    pub(crate) fn parameter_specs(&self) -> impl Iterator<Item = &TensorSpec> {
+        self.layout.iter().filter(|spec| spec.role == TensorRole::Parameter)
+    }
+
+    fn float_specs(&self) -> impl Iterator<Item = &TensorSpec> {
+        self.layout.iter().filter(|spec| spec.role != TensorRole::Counter)
+    }
+
+    /// Logits in training mode. `dropout` draws the masks; `None` switches dropout off (not that of a TorchScript module).
+    pub(crate) fn forward_training(&mut self, x: Tensor, dropout: Option<&mut ChaCha8Rng>) -> Result<Tensor, TrainError> {
+        self.check_input(&x)?;
+        let mut pass = Pass { tensors: &self.tensors, mode: Mode::Train { dropout, counters: &mut self.counters } };
+        Ok(self.net.forward(x, &mut pass)?)
+    }
+
+    /// Logits in evaluation mode.
+    pub(crate) fn forward_evaluation(&self, x: Tensor) -> Result<Tensor, TrainError> {
+        self.check_input(&x)?;
+        Ok(self.net.forward(x, &mut Pass { tensors: &self.tensors, mode: Mode::Evaluate })?)
+    }
+
+    fn check_input(&self, x: &Tensor) -> Result<(), TrainError> {
+        let fits = match self.input {
+            Some(shape) => x.kind() == tch::Kind::Float && x.size().get(1..) == Some(tensors::dims(&shape)?.as_slice()),
+            None => true,
+        };
+        if fits { Ok(()) } else { Err(TrainError::Batch(format!("inputs are {:?} of {:?}, the net reads [B, C, H, W] with {:?}", x.size(), x.kind(), self.input))) }
+    }
+}
+
+/// Draws in the layout's order and row-major within a tensor, whatever the memory format: the same seed gives the same weights for good.
+fn initial_tensors(registry: &Registry, seed: Seed) -> Result<Vec<Tensor>, TrainError> {
+    let mut stream = seed.stream(Purpose::Init, &[]);
+    let floats = registry.layout.iter().filter(|spec| spec.role != TensorRole::Counter);
+    let initialize = |(spec, init): (&TensorSpec, &Init)| {
+        let values: Vec<f32> = match *init {
+            Init::Uniform { bound } => (0..spec.num_elements()).map(|_| uniform(&mut stream) * bound).collect(),
+            Init::Constant(value) => vec![value; spec.num_elements()],
+        };
+        let tensor = tensors::zeros_in_engine_format(&spec.shape)?;
+        tensors::write_row_major(&tensor, &values)?;
+        Ok(tensor)
+    };
+    floats.zip(&registry.inits).map(initialize).collect()
+}
+
+/// On `-1..1`, from 24 bits.
+#[expect(clippy::cast_precision_loss, reason = "24 bits fit an f32 exactly")]
+fn uniform(stream: &mut ChaCha8Rng) -> f32 {
+    (stream.next_u32() >> 8) as f32 * (2.0 / 16_777_216.0) - 1.0
+}
+
+/// That `given` is the same state as `ours`; the error names the first difference.
+pub(crate) fn check_layout(ours: &[TensorSpec], given: &[TensorSpec]) -> Result<(), TrainError> {
+    if let Some((ours, given)) = ours.iter().zip(given).find(|(ours, given)| ours != given) {
+        return Err(TrainError::State(format!(
+            "the net has {:?} `{}` {:?} where the state has {:?} `{}` {:?}",
+            ours.role, ours.name, ours.shape, given.role, given.name, given.shape
+        )));
+    }
+    if ours.len() == given.len() { Ok(()) } else { Err(TrainError::State(format!("{} tensors, the net has {}", given.len(), ours.len()))) }
+}
+
+/// SHA-256 of a state, lower-case hex.
+///
+/// The bytes hashed: the label `fltk-state-1` and a zero byte; then for every tensor in the layout's order its name in UTF-8 and a zero
+/// byte, the number of its dimensions and each dimension as little-endian u64, and its elements row-major as little-endian f32 (counters:
+/// i64). Not hashed: roles, which follow from the net.
+#[must_use]
+pub fn parameters_sha256(state: &ModelState) -> String {
+    let mut hash = Sha256::new();
+    hash.update(b"fltk-state-1\0");
+    let (mut floats, mut counters) = (state.floats.iter(), state.counters.iter());
+    let mut bytes = vec![];
+    for spec in state.layout.iter() {
+        bytes.clear();
+        bytes.extend_from_slice(spec.name.as_bytes());
+        bytes.push(0);
+        bytes.extend_from_slice(&(spec.shape.len() as u64).to_le_bytes());
+        spec.shape.iter().for_each(|&size| bytes.extend_from_slice(&(size as u64).to_le_bytes()));
+        match spec.role {
+            TensorRole::Counter => counters.by_ref().take(spec.num_elements()).for_each(|c| bytes.extend_from_slice(&c.to_le_bytes())),
+            _ => floats.by_ref().take(spec.num_elements()).for_each(|f| bytes.extend_from_slice(&f.to_le_bytes())),
+        }
+        hash.update(&bytes);
+    }
+    hex::encode(hash.finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn model(name: NetName, seed: u64) -> Model {
+        Model::named(name, LstmConfig::default(), Targets::Classes(10), Seed(seed)).unwrap()
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_weights_within_the_bounds() {
+        let state = model(NetName::FashionMNISTCNN, 42).state().unwrap();
+        assert_eq!(state, model(NetName::FashionMNISTCNN, 42).state().unwrap());
+        assert_ne!(state.floats, model(NetName::FashionMNISTCNN, 43).state().unwrap().floats);
+        // conv1.weight: 16 x 1 x 5 x 5, fan-in 25, so U(-0.2, 0.2).
+        let conv1 = &state.floats[..400];
+        assert!(conv1.iter().all(|w| w.abs() <= 0.2));
+        assert!(conv1.iter().any(|w| *w > 0.15) && conv1.iter().any(|w| *w < -0.15));
+        let mean = conv1.iter().sum::<f32>() / 400.0;
+        assert!(mean.abs() < 0.02, "{mean}");
+    }
+
+    #[test]
+    fn a_state_comes_back_as_it_was_set() {
+        for name in [NetName::FashionMNISTCNN, NetName::Cifar10CNN, NetName::FashionMNISTResNet] {
+            let mut model = model(name, 1);
+            let mut state = model.state().unwrap();
+            state.floats.iter_mut().enumerate().for_each(|(i, f)| *f = i as f32);
+            state.counters.iter_mut().enumerate().for_each(|(i, c)| *c = i as i64);
+            model.set_state(&state).unwrap();
+            assert_eq!(model.state().unwrap(), state, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn states_of_other_nets_are_refused() {
+        let mut model = model(NetName::FashionMNISTCNN, 1);
+        let other = super::tests::model(NetName::MNISTCNN, 1).state().unwrap();
+        let error = model.set_state(&other).unwrap_err().to_string();
+        assert!(error.contains("`conv1.weight` [16, 1, 5, 5]") && error.contains("[10, 1, 5, 5]"), "{error}");
+        let mut short = model.state().unwrap();
+        short.floats.pop();
+        assert!(matches!(model.set_state(&short), Err(TrainError::State(_))));
+    }
+
+    #[test]
+    fn nets_that_do_not_fit_the_data_are_refused() {
+        let new = |name, targets| Model::new(&NetworkConfig::Named(name), Path::new(""), targets, Seed(1));
+        assert!(matches!(new(NetName::Cifar10CNN, Targets::Classes(100)), Err(TrainError::Classes { net_classes: 10, data_classes: 100, .. })));
+        assert!(matches!(new(NetName::RedditLSTM, Targets::Classes(10)), Err(TrainError::InputKind { .. })));
+        assert!(matches!(new(NetName::Cifar10CNN, Targets::Vocabulary(65)), Err(TrainError::InputKind { .. })));
+    }
+
+    #[test]
+    fn the_digest_covers_names_shapes_and_values() {
+        let spec = |name: &str, shape: &[usize]| TensorSpec { name: name.to_owned(), shape: shape.to_vec(), role: TensorRole::Parameter };
+        let digest = |specs: Vec<TensorSpec>, floats: [f32; 2]| {
+            parameters_sha256(&ModelState { layout: Arc::new(specs), floats: floats.to_vec(), counters: vec![] })
+        };
+        let base = digest(vec![spec("a", &[2])], [1.0, 2.0]);
+        // Golden, computed apart: sha256(b"fltk-state-1\0a\0" + <QQ>(1, 2) + <ff>(1.0, 2.0)).
+        assert_eq!(base, "2547bdd6560f932486b88a6f153f591cc7724968a6f76c82fbacd69714ea83b4");
+        assert_ne!(base, digest(vec![spec("b", &[2])], [1.0, 2.0]));
+        assert_ne!(base, digest(vec![spec("a", &[1, 2])], [1.0, 2.0]));
+        assert_ne!(base, digest(vec![spec("a", &[2])], [1.0, 3.0]));
+    }
+}

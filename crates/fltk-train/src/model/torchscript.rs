@@ -1,0 +1,95 @@
+//! TorchScript modules from a file, trained in place of a net of ours.
+//!
+//! Only modules whose whole state is parameters: tch can't reach a module's buffers, so a state dict without them would silently lose
+//! batch norm's running statistics. Such a module is refused.
+
+use std::{
+    fs::File,
+    io::Read as _,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use fltk_core::model_state::{TensorRole, TensorSpec};
+use tch::{CModule, Kind, TchError, Tensor};
+
+use crate::{
+    TrainError,
+    layers::Pass,
+    nets::Net,
+    tensors,
+};
+
+/// Largest source file within an archive that is read, in bytes: TorchScript sources are some kilobytes.
+const SOURCE_SIZE_MAX: u64 = 16 << 20;
+
+#[derive(Debug)]
+struct ScriptNet {
+    /// Its mode is a field of the module, so a pass needs it alone.
+    module: Mutex<CModule>,
+}
+
+impl Net for ScriptNet {
+    fn forward(&self, x: Tensor, pass: &mut Pass<'_>) -> Result<Tensor, TchError> {
+        let mut module = self.module.lock().unwrap_or_else(PoisonError::into_inner);
+        if pass.is_training() { module.f_set_train()? } else { module.f_set_eval()? }
+        module.forward_ts(&[x])
+    }
+}
+
+/// The module, its layout, and its parameters, which the module shares.
+pub(super) fn load(path: &Path) -> Result<(Arc<dyn Net>, Vec<TensorSpec>, Vec<Tensor>), TrainError> {
+    let wrong = |reason: String| TrainError::TorchScript { path: path.to_owned(), reason };
+    let buffers = buffers_of_archive(path).map_err(wrong)?;
+    if !buffers.is_empty() {
+        return Err(wrong(format!(
+            "it has buffers ({}), which can't be saved or averaged\nhint: use group or layer norm, or batch norm with `track_running_stats=False`",
+            buffers.join(", ")
+        )));
+    }
+    // The graph executor rewrites a graph after it has seen some calls, and rounding may change with it.
+    tch::jit::f_set_graph_executor_optimize(false).map_err(|error| wrong(TrainError::from(error).to_string()))?;
+    let module = CModule::load(path).map_err(|error| wrong(TrainError::from(error).to_string()))?;
+    let named = module.named_parameters().map_err(|error| wrong(TrainError::from(error).to_string()))?;
+    if named.is_empty() {
+        return Err(wrong("it has no parameters".to_owned()));
+    }
+    let mut layout = vec![];
+    let mut parameters = vec![];
+    for (name, mut tensor) in named {
+        if tensor.kind() != Kind::Float || !tensor.requires_grad() {
+            return Err(wrong(format!("parameter `{name}` is {:?}, trained: {}; all must be trained f32", tensor.kind(), tensor.requires_grad())));
+        }
+        let shape = tensor.size().iter().map(|&size| usize::try_from(size)).collect::<Result<Vec<_>, _>>();
+        let shape = shape.map_err(|_| wrong(format!("parameter `{name}` has a negative size")))?;
+        // The same numbers in the engine's memory format, still shared with the module.
+        let formatted = tensors::zeros_in_engine_format(&shape)?;
+        formatted.shallow_clone().f_copy_(&tensor.f_detach()?)?;
+        tensor.f_set_data(&formatted)?;
+        layout.push(TensorSpec { name, shape, role: TensorRole::Parameter });
+        parameters.push(tensor);
+    }
+    Ok((Arc::new(ScriptNet { module: Mutex::new(module) }), layout, parameters))
+}
+
+/// Names of the buffers that the classes of a TorchScript archive declare, read from their sources (`__buffers__ = ["running_mean", ]`).
+fn buffers_of_archive(path: &Path) -> Result<Vec<String>, String> {
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let mut archive = zip::ZipArchive::new(file).map_err(|error| format!("not a TorchScript archive: {error}"))?;
+    let mut buffers = vec![];
+    for index in 0..archive.len() {
+        let entry = archive.by_index(index).map_err(|error| error.to_string())?;
+        let is_source = entry.name().is_ok_and(|name| name.contains("/code/") && name.ends_with(".py"));
+        if !is_source {
+            continue;
+        }
+        let mut source = String::new();
+        entry.take(SOURCE_SIZE_MAX).read_to_string(&mut source).map_err(|error| error.to_string())?;
+        let declared = source.lines().filter_map(|line| line.trim().strip_prefix("__buffers__ = ["));
+        buffers.extend(declared.flat_map(|names| names.trim_end_matches(']').split(',')).map(|name| name.trim().trim_matches('"').to_owned()));
+    }
+    buffers.retain(|name| !name.is_empty());
+    buffers.sort();
+    buffers.dedup();
+    Ok(buffers)
+}

@@ -1,0 +1,182 @@
+//! SGD, Adam and AdamW, with PyTorch's formulas in PyTorch's order of operations.
+//!
+//! Updates run over blocks that stay in the cache from one operation to the next, and use fused operations (`addcmul`) where PyTorch
+//! takes two passes.
+
+mod adam;
+mod sgd;
+mod state;
+
+use fltk_core::experiment::OptimizerConfig;
+use tch::{Kind, Tensor};
+
+use crate::{Model, TrainError, tensors};
+
+/// Elements updated at once: with three or four arrays in use, 2 MiB at most, so the second operation on a block finds it in the cache.
+const BLOCK: i64 = 1 << 17;
+
+/// A local optimizer and its memory of past gradients. Made for one model; a federated client makes a fresh one each round.
+#[derive(Debug)]
+pub struct Optimizer {
+    config: OptimizerConfig,
+    learning_rate: f64,
+    /// Steps taken.
+    steps: u64,
+    parameters: Vec<Slot>,
+}
+
+/// One parameter with its moments, all as flat views in the engine's memory order.
+#[derive(Debug)]
+struct Slot {
+    name: String,
+    shape: Vec<usize>,
+    weights: Tensor,
+    /// SGD: the momentum buffer, if it has momentum. Adam and AdamW: first and second moment.
+    moments: Vec<Tensor>,
+}
+
+/// The proximal term `mu/2 * |w - w0|^2` of FedProx (Li et al. 2020, arXiv:1812.06127, equation 2).
+///
+/// Its gradient `mu * (w - w0)` is part of the local objective's gradient, so it goes in front of the optimizer: once, like weight decay.
+#[derive(Debug)]
+pub(crate) struct Proximal {
+    pub mu: f64,
+    /// `w0` of each parameter, flat in the engine's order.
+    anchors: Vec<Tensor>,
+}
+
+impl Proximal {
+    /// Anchored at the model's present parameters.
+    pub fn at(model: &Model, mu: f64) -> Result<Self, TrainError> {
+        let anchors = model.parameters().map(|p| Ok(tensors::flat_in_engine_order(&p.f_detach()?)?.f_detach_copy()?)).collect::<Result<_, TrainError>>()?;
+        Ok(Self { mu, anchors })
+    }
+}
+
+impl Optimizer {
+    /// A fresh optimizer for `model`'s parameters.
+    ///
+    /// # Errors
+    /// If a setting is impossible: not finite, negative, a beta outside `0..1`, Nesterov without momentum.
+    pub fn new(config: &OptimizerConfig, model: &Model) -> Result<Self, TrainError> {
+        check(config)?;
+        let num_moments = match *config {
+            OptimizerConfig::SGD { momentum, .. } => usize::from(momentum != 0.0),
+            OptimizerConfig::Adam { .. } | OptimizerConfig::AdamW { .. } => 2,
+        };
+        let slot = |(spec, parameter): (&fltk_core::model_state::TensorSpec, &Tensor)| {
+            let weights = tensors::flat_in_engine_order(&parameter.f_detach()?)?;
+            let moments = (0..num_moments).map(|_| weights.f_zeros_like()).collect::<Result<_, _>>()?;
+            Ok(Slot { name: spec.name.clone(), shape: spec.shape.clone(), weights, moments })
+        };
+        let parameters = model.parameter_specs().zip(model.parameters()).map(slot).collect::<Result<_, TrainError>>()?;
+        Ok(Self { config: config.clone(), learning_rate: config.learning_rate(), steps: 0, parameters })
+    }
+
+    /// The step size of the next step.
+    #[must_use]
+    pub fn learning_rate(&self) -> f64 {
+        self.learning_rate
+    }
+
+    /// Sets the step size of the next steps.
+    pub fn set_learning_rate(&mut self, learning_rate: f64) {
+        self.learning_rate = learning_rate;
+    }
+
+    /// Steps taken.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Updates the parameters by `gradients`, one each in the layout's order. A parameter with an undefined gradient took no part in the
+    /// loss and stays.
+    pub(crate) fn step(&mut self, gradients: &[Tensor], proximal: Option<&Proximal>) -> Result<(), TrainError> {
+        self.steps += 1;
+        let update = Update::new(&self.config, self.learning_rate, self.steps)?;
+        let mu = proximal.map(|p| scalar(p.mu)).transpose()?;
+        let _no_grad = tch::no_grad_guard();
+        for (index, (slot, gradient)) in self.parameters.iter_mut().zip(gradients).enumerate() {
+            if !gradient.defined() {
+                continue;
+            }
+            let gradient = tensors::flat_in_engine_order(gradient)?;
+            let elements = gradient.size()[0];
+            for start in (0..elements).step_by(usize::try_from(BLOCK).unwrap_or(usize::MAX)) {
+                let length = BLOCK.min(elements - start);
+                // Most tensors are one block, which needs no views.
+                let part = |t: &Tensor| if length == elements { Ok(t.shallow_clone()) } else { t.f_narrow(0, start, length) };
+                let mut weights = part(&slot.weights)?;
+                let mut gradient = part(&gradient)?;
+                let mut moments = slot.moments.iter().map(part).collect::<Result<Vec<_>, _>>()?;
+                if let (Some(proximal), Some(mu)) = (proximal, &mu) {
+                    gradient = gradient.f_addcmul(&weights.f_sub(&part(&proximal.anchors[index])?)?, mu)?;
+                }
+                update.apply(&mut weights, gradient, &mut moments)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The numbers of one step, the same for every block.
+enum Update {
+    Sgd(sgd::SgdUpdate),
+    Adam(adam::AdamUpdate),
+}
+
+impl Update {
+    fn new(config: &OptimizerConfig, learning_rate: f64, step: u64) -> Result<Self, TrainError> {
+        Ok(match *config {
+            OptimizerConfig::SGD { momentum, weight_decay, nesterov, .. } => {
+                Self::Sgd(sgd::SgdUpdate::new(learning_rate, momentum, weight_decay, nesterov)?)
+            }
+            OptimizerConfig::Adam { betas, eps, weight_decay, .. } => {
+                let decay = adam::Decay::Coupled(weight_decay);
+                Self::Adam(adam::AdamUpdate::new(learning_rate, betas, eps, decay, step)?)
+            }
+            OptimizerConfig::AdamW { betas, eps, weight_decay, .. } => {
+                let decay = adam::Decay::Decoupled(weight_decay);
+                Self::Adam(adam::AdamUpdate::new(learning_rate, betas, eps, decay, step)?)
+            }
+        })
+    }
+
+    fn apply(&self, weights: &mut Tensor, gradient: Tensor, moments: &mut [Tensor]) -> Result<(), TrainError> {
+        match self {
+            Self::Sgd(update) => update.apply(weights, gradient, moments),
+            Self::Adam(update) => update.apply(weights, gradient, moments),
+        }
+    }
+}
+
+/// A tensor of one number. As an operand it takes the place of PyTorch's `alpha` and `value` arguments, which tch lacks.
+fn scalar(value: f64) -> Result<Tensor, TrainError> {
+    Ok(Tensor::f_full([1], value, (Kind::Float, tch::Device::Cpu))?)
+}
+
+fn check(config: &OptimizerConfig) -> Result<(), TrainError> {
+    let wrong = |what: String| Err(TrainError::Settings(what));
+    let not_negative = |name: &str, value: f64| {
+        if value.is_finite() && value >= 0.0 { Ok(()) } else { wrong(format!("{name} {value} is not a number from 0 up")) }
+    };
+    not_negative("learning rate", config.learning_rate())?;
+    match *config {
+        OptimizerConfig::SGD { momentum, weight_decay, nesterov, .. } => {
+            not_negative("momentum", momentum)?;
+            not_negative("weight decay", weight_decay)?;
+            if nesterov && momentum == 0.0 {
+                return wrong("Nesterov momentum needs a momentum above 0".to_owned());
+            }
+        }
+        OptimizerConfig::Adam { betas, eps, weight_decay, .. } | OptimizerConfig::AdamW { betas, eps, weight_decay, .. } => {
+            not_negative("eps", eps)?;
+            not_negative("weight decay", weight_decay)?;
+            if let Some(beta) = betas.iter().find(|beta| !(0.0..1.0).contains(*beta)) {
+                return wrong(format!("beta {beta} is not within 0..1"));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,74 @@
+//! An optimizer's memory as a safetensors file: `momentum_buffer.NAME`, or `exp_avg.NAME` and `exp_avg_sq.NAME`, per parameter with the
+//! parameter's shape, row-major; and `step`, an i64.
+
+use fltk_core::{
+    experiment::OptimizerConfig,
+    model_state::{TensorRole, TensorSpec},
+};
+
+use super::{Optimizer, Slot};
+use crate::{TrainError, state_file, tensors};
+
+const FILE: &str = "optimizer.safetensors";
+
+impl Optimizer {
+    /// Everything it needs to go on, but its configuration and learning rate.
+    ///
+    /// # Errors
+    /// If libtorch fails, for lack of memory.
+    pub fn to_safetensors(&self) -> Result<Vec<u8>, TrainError> {
+        let layout = self.state_layout();
+        let mut floats = vec![];
+        for (slot, index) in self.moments() {
+            let start = floats.len();
+            floats.resize(start + slot.shape.iter().product::<usize>(), 0.0);
+            tensors::read_row_major(&row_major_view(slot, index)?, &mut floats[start..])?;
+        }
+        state_file::encode(&layout, &floats, &[i64::try_from(self.steps).unwrap_or(i64::MAX)])
+    }
+
+    /// Takes up the memory that [`to_safetensors`](Self::to_safetensors) wrote.
+    ///
+    /// # Errors
+    /// If the bytes are not such a file, or of an optimizer of another kind or model.
+    pub fn load_safetensors(&mut self, bytes: &[u8]) -> Result<(), TrainError> {
+        let (floats, counters) = state_file::decode(FILE, bytes, &self.state_layout())?;
+        let steps = counters.first().and_then(|&steps| u64::try_from(steps).ok());
+        let steps = steps.ok_or_else(|| TrainError::File { file: FILE.to_owned(), reason: format!("step {counters:?} is not a count") })?;
+        let mut rest = floats.as_slice();
+        for (slot, index) in self.moments() {
+            let (values, others) = rest.split_at(slot.shape.iter().product());
+            tensors::write_row_major(&row_major_view(slot, index)?, values)?;
+            rest = others;
+        }
+        self.steps = steps;
+        Ok(())
+    }
+
+    fn moments(&self) -> impl Iterator<Item = (&Slot, usize)> {
+        self.parameters.iter().flat_map(|slot| (0..slot.moments.len()).map(move |index| (slot, index)))
+    }
+
+    fn state_layout(&self) -> Vec<TensorSpec> {
+        let names: &[&str] = match self.config {
+            OptimizerConfig::SGD { .. } => &["momentum_buffer"],
+            OptimizerConfig::Adam { .. } | OptimizerConfig::AdamW { .. } => &["exp_avg", "exp_avg_sq"],
+        };
+        let moment = |(slot, index): (&Slot, usize)| TensorSpec {
+            name: format!("{}.{}", names[index], slot.name),
+            shape: slot.shape.clone(),
+            role: TensorRole::Buffer,
+        };
+        let step = TensorSpec { name: "step".to_owned(), shape: vec![], role: TensorRole::Counter };
+        self.moments().map(moment).chain([step]).collect()
+    }
+}
+
+/// A moment, flat in the engine's order, as a view with the parameter's shape.
+fn row_major_view(slot: &Slot, index: usize) -> Result<tch::Tensor, TrainError> {
+    let flat = &slot.moments[index];
+    Ok(match slot.shape[..] {
+        [n, c, h, w] => flat.f_view(tensors::dims(&[n, h, w, c])?.as_slice())?.f_permute([0, 3, 1, 2])?,
+        _ => flat.f_view(tensors::dims(&slot.shape)?.as_slice())?,
+    })
+}

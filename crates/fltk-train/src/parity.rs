@@ -1,0 +1,169 @@
+//! A few training steps on given weights and batches, to be compared with PyTorch: what `fltk parity` does.
+//!
+//! Training mode, dropout off, cross-entropy; the caller has called [`init(1)`](crate::init). See `docs/parity.md`.
+
+use std::collections::BTreeMap;
+
+use fltk_core::{
+    experiment::{LossName, LstmConfig, NetName, OptimizerConfig},
+    model_state::ModelState,
+    seed::Seed,
+};
+use fltk_data::{Batch, Inputs};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use serde::Serialize;
+
+use crate::{
+    Model, Optimizer, Targets, TrainError,
+    nets::{self, InputShape},
+    state_file, tensors, train,
+};
+
+/// Steps of one comparison at most: beyond, rounding has the say.
+pub const STEPS_MAX: u32 = 10_000;
+
+/// Largest unpacked batch that is read, in elements (1 GiB of f32).
+const BATCH_ELEMENTS_MAX: usize = 256 << 20;
+
+/// What is compared.
+#[derive(Clone, Copy, Debug)]
+pub struct Comparison<'a> {
+    /// The net.
+    pub net: NetName,
+    /// A safetensors file with the initial weights. Of `RedditLSTM` it also says the sizes.
+    pub weights: &'a [u8],
+    /// A safetensors file with `x` and `y`: f32 `[B, C, H, W]` and i64 `[B]`, or for `RedditLSTM` i64 `[B, T]` and `[B, T]`; or a stack of
+    /// such batches with one more dimension in front, taken in turn.
+    pub batch: &'a [u8],
+    /// Optimizer steps.
+    pub steps: u32,
+    /// The optimizer.
+    pub optimizer: &'a OptimizerConfig,
+}
+
+/// The result. As JSON, `{"losses": [...]}`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Outcome {
+    /// The loss before each step.
+    pub losses: Vec<f64>,
+    /// The state after the last step, for [`state_to_safetensors`](crate::state_to_safetensors).
+    #[serde(skip)]
+    pub state: ModelState,
+}
+
+/// Runs the comparison's steps.
+///
+/// # Errors
+/// If a file is damaged or doesn't fit the net, the optimizer's settings are impossible, or training diverges.
+pub fn run(comparison: &Comparison<'_>) -> Result<Outcome, TrainError> {
+    let mut model = load_model(comparison)?;
+    let batches = read_batches(comparison.batch)?;
+    if comparison.steps > STEPS_MAX {
+        return Err(TrainError::Settings(format!("{} steps are more than a comparison may have ({STEPS_MAX})", comparison.steps)));
+    }
+    let mut optimizer = Optimizer::new(comparison.optimizer, &model)?;
+    let mut step = |batch: &Batch| {
+        let (inputs, targets) = tensors::batch_tensors(batch)?;
+        train::step(&mut model, &mut optimizer, inputs, &targets, LossName::CrossEntropyLoss, None, None)
+    };
+    let losses = batches.iter().cycle().take(comparison.steps as usize).map(&mut step).collect::<Result<_, _>>()?;
+    Ok(Outcome { losses, state: model.state()? })
+}
+
+fn load_model(comparison: &Comparison<'_>) -> Result<Model, TrainError> {
+    const FILE: &str = "the weights";
+    let file = parse(FILE, comparison.weights)?;
+    let (lstm, targets) = match nets::find(comparison.net)?.input {
+        InputShape::Images { classes, .. } => (LstmConfig::default(), Targets::Classes(classes)),
+        InputShape::Tokens => lstm_sizes(&file).ok_or_else(|| wrong(FILE, "its tensors are not those of a `RedditLSTM`"))?,
+    };
+    let mut model = Model::named(comparison.net, lstm, targets, Seed(0))?;
+    model.set_state(&state_file::state_from_safetensors(FILE, comparison.weights, &model.state_layout())?)?;
+    Ok(model)
+}
+
+/// Sizes of an LSTM as its tensors show them. Dropout is off here, so its rate doesn't matter.
+fn lstm_sizes(file: &SafeTensors<'_>) -> Option<(LstmConfig, Targets)> {
+    let shape = |name: &str| file.tensor(name).ok().map(|view| view.shape().to_vec());
+    let [vocabulary, embedding] = shape("encoder.weight")?.try_into().ok()?;
+    let [_, hidden] = shape("rnn.weight_hh_l0")?.try_into().ok()?;
+    let layers = (0..).take_while(|layer| shape(&format!("rnn.weight_hh_l{layer}")).is_some()).count();
+    let size = |value: usize| u32::try_from(value).ok();
+    let tied = shape("decoder.weight").is_none();
+    let lstm = LstmConfig { embedding: size(embedding)?, hidden: size(hidden)?, layers: size(layers)?, dropout: 0.0, tied };
+    Some((lstm, Targets::Vocabulary(vocabulary)))
+}
+
+fn read_batches(bytes: &[u8]) -> Result<Vec<Batch>, TrainError> {
+    const FILE: &str = "the batch";
+    let file = parse(FILE, bytes)?;
+    let tensor = |name: &str| file.tensor(name).map_err(|_| wrong(FILE, &format!("tensor `{name}` is missing")));
+    let (x, y) = (tensor("x")?, tensor("y")?);
+    if y.dtype() != Dtype::I64 {
+        return Err(wrong(FILE, &format!("`y` is {:?}, not I64", y.dtype())));
+    }
+    // One batch has as many dimensions as a net reads; one more is a stack.
+    let single = match x.dtype() {
+        Dtype::F32 => 4,
+        Dtype::I64 => 2,
+        other => return Err(wrong(FILE, &format!("`x` is {other:?}; it must be F32 images or I64 token ids"))),
+    };
+    let shape = if x.shape().len() == single { [&[1], x.shape()].concat() } else { x.shape().to_vec() };
+    let targets: Vec<i64> = state_file::i64s(y.data()).collect();
+    if shape.len() != single + 1 || shape.contains(&0) || shape.iter().product::<usize>() > BATCH_ELEMENTS_MAX {
+        return Err(wrong(FILE, &format!("`x` has the shape {:?}", x.shape())));
+    }
+    let num_targets = if single == 4 { shape[1] } else { shape[1] * shape[2] };
+    if targets.len() != shape[0] * num_targets {
+        return Err(wrong(FILE, &format!("`x` has the shape {:?}, `y` {:?}", x.shape(), y.shape())));
+    }
+    let per_batch: usize = shape[1..].iter().product();
+    let inputs: Vec<Inputs> = if let [_, b, c, h, w] = shape[..] {
+        let nchw: Vec<f32> = state_file::f32s(x.data()).collect();
+        nchw.chunks(per_batch).map(|nchw| Inputs::Images { nhwc: to_nhwc(nchw, [b, c, h, w]), shape: [b, h, w, c] }).collect()
+    } else {
+        let ids: Vec<i64> = state_file::i64s(x.data()).collect();
+        ids.chunks(per_batch).map(|ids| Inputs::Tokens { ids: ids.to_vec(), shape: [shape[1], shape[2]] }).collect()
+    };
+    let batches = inputs.into_iter().zip(targets.chunks(num_targets));
+    Ok(batches.map(|(inputs, targets)| Batch { inputs, targets: targets.to_vec(), size: shape[1] }).collect())
+}
+
+fn to_nhwc(nchw: &[f32], [b, c, h, w]: [usize; 4]) -> Vec<f32> {
+    let pixels = h * w;
+    let pixel = |index: usize| (0..c).map(move |channel| nchw[((index / pixels) * c + channel) * pixels + index % pixels]);
+    (0..b * pixels).flat_map(pixel).collect()
+}
+
+/// A file of batches that [`run`] reads: what the tests and scripts write.
+///
+/// # Errors
+/// If lengths and shapes contradict each other.
+pub fn write_images(x: &[f32], x_shape: &[usize], y: &[i64], y_shape: &[usize]) -> Result<Vec<u8>, TrainError> {
+    let x: Vec<u8> = x.iter().flat_map(|value| value.to_le_bytes()).collect();
+    write(Dtype::F32, &x, x_shape, y, y_shape)
+}
+
+/// As [`write_images`], for token ids.
+///
+/// # Errors
+/// If lengths and shapes contradict each other.
+pub fn write_tokens(x: &[i64], x_shape: &[usize], y: &[i64], y_shape: &[usize]) -> Result<Vec<u8>, TrainError> {
+    let x: Vec<u8> = x.iter().flat_map(|value| value.to_le_bytes()).collect();
+    write(Dtype::I64, &x, x_shape, y, y_shape)
+}
+
+fn write(dtype: Dtype, x: &[u8], x_shape: &[usize], y: &[i64], y_shape: &[usize]) -> Result<Vec<u8>, TrainError> {
+    let y: Vec<u8> = y.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let view = |dtype, shape: &[usize], data| TensorView::new(dtype, shape.to_vec(), data);
+    let encode = || safetensors::serialize(BTreeMap::from([("x", view(dtype, x_shape, x)?), ("y", view(Dtype::I64, y_shape, &y)?)]), None);
+    encode().map_err(|error| TrainError::Batch(error.to_string()))
+}
+
+fn parse<'a>(file: &str, bytes: &'a [u8]) -> Result<SafeTensors<'a>, TrainError> {
+    SafeTensors::deserialize(bytes).map_err(|error| wrong(file, &error.to_string()))
+}
+
+fn wrong(file: &str, reason: &str) -> TrainError {
+    TrainError::File { file: file.to_owned(), reason: reason.to_owned() }
+}

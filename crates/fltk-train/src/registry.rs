@@ -1,0 +1,79 @@
+//! The parameters of a net: their PyTorch names in PyTorch's order, shapes and initial values. No tensors yet.
+
+use std::fmt::Display;
+
+use fltk_core::model_state::{TensorRole, TensorSpec};
+
+/// How a tensor starts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Init {
+    /// Uniform on `-bound..bound`.
+    Uniform { bound: f32 },
+    /// All elements the same.
+    Constant(f32),
+}
+
+impl Init {
+    /// PyTorch's default for convolutions and linear layers: Kaiming-uniform with `a = sqrt(5)`, which is
+    /// `U(-1/sqrt(fan_in), 1/sqrt(fan_in))`, for weight and bias alike.
+    pub fn fan_in(fan_in: usize) -> Self {
+        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "a fan-in is far below 2^52; f32 is what weights are")]
+        Self::Uniform { bound: (1.0 / (fan_in as f64).sqrt()) as f32 }
+    }
+}
+
+/// Where a parameter or buffer of f32 is: its index among the net's float tensors.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slot(pub usize);
+
+/// Where a counter is: its index among the net's counters.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CounterSlot(pub usize);
+
+/// What a net registers while it is built. Order is the order of registration.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    pub layout: Vec<TensorSpec>,
+    /// Of the float tensors, by [`Slot`].
+    pub inits: Vec<Init>,
+    num_counters: usize,
+}
+
+impl Registry {
+    pub fn root(&mut self) -> Scope<'_> {
+        Scope { registry: self, prefix: String::new() }
+    }
+}
+
+/// A place in the tree of modules; `conv1` in `layer1.0` registers `layer1.0.conv1.weight`.
+#[derive(Debug)]
+pub(crate) struct Scope<'a> {
+    registry: &'a mut Registry,
+    prefix: String,
+}
+
+impl Scope<'_> {
+    pub fn sub(&mut self, name: impl Display) -> Scope<'_> {
+        Scope { prefix: format!("{}{name}.", self.prefix), registry: self.registry }
+    }
+
+    pub fn parameter(&mut self, name: impl Display, shape: &[usize], init: Init) -> Slot {
+        self.float(name, shape, init, TensorRole::Parameter)
+    }
+
+    pub fn buffer(&mut self, name: impl Display, shape: &[usize], init: Init) -> Slot {
+        self.float(name, shape, init, TensorRole::Buffer)
+    }
+
+    pub fn counter(&mut self, name: impl Display) -> CounterSlot {
+        self.registry.layout.push(TensorSpec { name: format!("{}{name}", self.prefix), shape: vec![], role: TensorRole::Counter });
+        self.registry.num_counters += 1;
+        CounterSlot(self.registry.num_counters - 1)
+    }
+
+    fn float(&mut self, name: impl Display, shape: &[usize], init: Init, role: TensorRole) -> Slot {
+        self.registry.layout.push(TensorSpec { name: format!("{}{name}", self.prefix), shape: shape.to_vec(), role });
+        self.registry.inits.push(init);
+        Slot(self.registry.inits.len() - 1)
+    }
+}

@@ -1,0 +1,77 @@
+//! `MinCapableStepLR`: the learning rate as a pure function of how many units have passed.
+
+use fltk_core::experiment::SchedulerConfig;
+
+/// A learning rate, and whether the schedule's floor holds it there.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LearningRate {
+    /// The step size to train with.
+    pub value: f64,
+    /// A reduction was due and left out, for it would have gone below the minimum. Worth a warning.
+    pub held_by_minimum: bool,
+}
+
+/// The learning rate after `units` complete epochs or rounds (whichever the schedule counts): `initial`, multiplied by `gamma` after every
+/// `step_size` units as long as that stays at or above the minimum.
+#[must_use]
+pub fn learning_rate(schedule: Option<&SchedulerConfig>, initial: f64, units: u64) -> LearningRate {
+    let mut rate = LearningRate { value: initial, held_by_minimum: false };
+    let Some(SchedulerConfig { step_size, gamma, minimum_learning_rate, .. }) = schedule else { return rate };
+    let reductions = units.checked_div(u64::from(*step_size)).unwrap_or(0);
+    for _ in 0..reductions {
+        let reduced = rate.value * gamma;
+        if reduced < *minimum_learning_rate {
+            return LearningRate { held_by_minimum: true, ..rate };
+        }
+        // A gamma of 1, or a rate at 0, changes nothing any more.
+        if reduced == rate.value {
+            return rate;
+        }
+        rate.value = reduced;
+    }
+    rate
+}
+
+#[cfg(test)]
+mod tests {
+    use fltk_core::experiment::ScheduleUnit;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn schedule(step_size: u32, gamma: f64, minimum_learning_rate: f64) -> SchedulerConfig {
+        SchedulerConfig { step_size, gamma, minimum_learning_rate, unit: ScheduleUnit::Epoch }
+    }
+
+    #[test]
+    fn falls_every_step_and_stops_at_the_minimum() {
+        let halve = schedule(2, 0.5, 0.03);
+        let rates: Vec<f64> = (0..8).map(|units| learning_rate(Some(&halve), 0.1, units).value).collect();
+        assert_eq!(rates, [0.1, 0.1, 0.05, 0.05, 0.05, 0.05, 0.05, 0.05]);
+        let held: Vec<bool> = (0..8).map(|units| learning_rate(Some(&halve), 0.1, units).held_by_minimum).collect();
+        assert_eq!(held, [false, false, false, false, true, true, true, true]);
+        assert_eq!(learning_rate(None, 0.1, 1000).value, 0.1);
+        // Exactly the minimum is allowed.
+        assert_eq!(learning_rate(Some(&schedule(1, 0.5, 0.25)), 1.0, 2), LearningRate { value: 0.25, held_by_minimum: false });
+    }
+
+    proptest! {
+        /// The pure function is the reference's counter, stepped `units` times.
+        #[test]
+        fn equals_stepping(step_size in 1_u32..20, gamma in 0.01_f64..0.999, minimum in 1e-6_f64..0.1, units in 0_u64..300) {
+            let config = schedule(step_size, gamma, minimum);
+            let mut rate = 0.1_f64;
+            for counter in 1..=units {
+                if counter % u64::from(step_size) == 0 && rate * gamma >= minimum {
+                    rate *= gamma;
+                }
+            }
+            prop_assert_eq!(learning_rate(Some(&config), 0.1, units).value, rate);
+        }
+
+        #[test]
+        fn hostile_settings_end(step_size in 0_u32..3, gamma in prop::num::f64::ANY, minimum in prop::num::f64::ANY) {
+            let _ = learning_rate(Some(&schedule(step_size, gamma, minimum)), 0.1, 100_000);
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The training loop: one optimizer step, one epoch.
+
+use fltk_core::{
+    experiment::LossName,
+    metrics::TrainSummary,
+    seed::Purpose,
+};
+use fltk_data::{Batch, EpochKey};
+use rand::Rng as _;
+use rand_chacha::ChaCha8Rng;
+use tch::{Reduction, Tensor};
+
+use crate::{
+    Model, Optimizer, TrainError, losses,
+    optimizer::Proximal,
+    tensors,
+};
+
+/// What is the same for every batch of an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EpochOptions {
+    /// The loss.
+    pub loss: LossName,
+    /// Names the epoch's dropout masks.
+    pub key: EpochKey,
+}
+
+/// Trains on every batch once, in training mode. The summary's loss is the mean over samples of the loss before each step.
+///
+/// # Errors
+/// If a batch doesn't fit the net, or the loss is not finite any more; the model is then left as it was before that step.
+pub fn train_epoch(
+    model: &mut Model,
+    optimizer: &mut Optimizer,
+    batches: impl IntoIterator<Item = Batch>,
+    options: EpochOptions,
+) -> Result<TrainSummary, TrainError> {
+    let mut total = Total::default();
+    run_epoch(model, optimizer, batches, options, None, &mut total)?;
+    Ok(total.summary())
+}
+
+/// One optimizer step on one batch: the unit that benchmarks time. Returns the loss before the step.
+///
+/// # Errors
+/// As [`train_epoch`].
+pub fn train_batch(model: &mut Model, optimizer: &mut Optimizer, batch: &Batch, loss: LossName, dropout: &mut ChaCha8Rng) -> Result<f64, TrainError> {
+    let (inputs, targets) = tensors::batch_tensors(batch)?;
+    step(model, optimizer, inputs, &targets, loss, Some(dropout), None)
+}
+
+/// Sums over an epoch, or over the local epochs of a client.
+#[derive(Debug, Default)]
+pub(crate) struct Total {
+    samples: u64,
+    steps: u64,
+    /// Sum over samples.
+    loss: f64,
+}
+
+impl Total {
+    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+    pub fn summary(&self) -> TrainSummary {
+        let loss = if self.samples == 0 { 0.0 } else { self.loss / self.samples as f64 };
+        TrainSummary { num_samples: self.samples, num_steps: self.steps, loss }
+    }
+
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+}
+
+pub(crate) fn run_epoch(
+    model: &mut Model,
+    optimizer: &mut Optimizer,
+    batches: impl IntoIterator<Item = Batch>,
+    EpochOptions { loss, key }: EpochOptions,
+    proximal: Option<&Proximal>,
+    total: &mut Total,
+) -> Result<(), TrainError> {
+    let indices = [key.client, key.round, key.epoch];
+    let mut dropout = key.seed.stream(Purpose::Dropout, &indices);
+    if model.is_torchscript() {
+        tch::manual_seed(key.seed.stream(Purpose::Torch, &indices).next_u64().cast_signed());
+    }
+    for (number, batch) in (1..).zip(batches) {
+        let (inputs, targets) = tensors::batch_tensors(&batch)?;
+        let value = step(model, optimizer, inputs, &targets, loss, Some(&mut dropout), proximal).map_err(|error| match error {
+            TrainError::Diverged { loss, .. } => TrainError::Diverged { step: number, loss },
+            other => other,
+        })?;
+        #[expect(clippy::cast_precision_loss, reason = "a batch size is far below 2^52")]
+        let weighted = value * batch.size as f64;
+        total.loss += weighted;
+        total.samples += batch.size as u64;
+        total.steps += 1;
+    }
+    Ok(())
+}
+
+/// Forward, backward, update. Gradients are asked for directly and never accumulated, so there is nothing to zero.
+pub(crate) fn step(
+    model: &mut Model,
+    optimizer: &mut Optimizer,
+    inputs: Tensor,
+    targets: &Tensor,
+    loss: LossName,
+    dropout: Option<&mut ChaCha8Rng>,
+    proximal: Option<&Proximal>,
+) -> Result<f64, TrainError> {
+    let logits = losses::rows(&model.forward_training(inputs, dropout)?)?;
+    let loss = losses::loss(loss, &logits, targets, Reduction::Mean)?;
+    let value = loss.f_double_value(&[])?;
+    if !value.is_finite() {
+        return Err(TrainError::Diverged { step: optimizer.steps() + 1, loss: value });
+    }
+    let parameters: Vec<&Tensor> = model.parameters().collect();
+    let gradients = Tensor::f_run_backward(&[loss], &parameters, false, false)?;
+    optimizer.step(&gradients, proximal)?;
+    Ok(value)
+}

@@ -1,0 +1,174 @@
+//! Losses of five steps, as PyTorch 2.13 computed them: `python/parity.py --golden` makes the files, and weights and batches are made by
+//! the same rule here.
+
+use std::path::Path;
+
+use fltk_core::{
+    experiment::{LstmConfig, NetName, NetworkConfig, OptimizerConfig},
+    model_state::{ModelState, TensorRole},
+    seed::Seed,
+};
+use fltk_train::{
+    Model, Targets,
+    nets::{self, InputShape},
+    parity, state_to_safetensors,
+};
+use serde::Deserialize;
+
+const STEPS: usize = 5;
+const SEED: u64 = 1;
+const SEQUENCE: usize = 12;
+
+/// Largest relative difference between our loss and PyTorch's.
+const TOLERANCE: f64 = 1e-4;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Golden {
+    torch: String,
+    net: NetName,
+    lstm: Option<Lstm>,
+    batch: usize,
+    runs: Vec<GoldenRun>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+struct Lstm {
+    vocabulary: usize,
+    embedding: u32,
+    hidden: u32,
+    layers: u32,
+    tied: bool,
+}
+
+#[derive(Deserialize)]
+struct GoldenRun {
+    optimizer: OptimizerConfig,
+    losses: Vec<f64>,
+}
+
+/// SplitMix64 of (seed, number of the tensor, index of the element).
+fn hash(tensor: u64, index: usize) -> u64 {
+    let mut z = (index as u64 + (tensor << 40) + (SEED << 56) + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+/// On `-1..1`, from 24 bits.
+fn noise(tensor: u64, index: usize) -> f64 {
+    (hash(tensor, index) >> 40) as f64 / f64::from(1 << 23) - 1.0
+}
+
+/// Matrices uniform within 1/sqrt(fan-in), batch norm's weights near 1, biases small, running statistics as at the start.
+fn golden_weights(model: &Model) -> ModelState {
+    let mut state = model.state().unwrap();
+    state.floats.clear();
+    for (number, spec) in (0..).zip(state.layout.iter()) {
+        let count = spec.num_elements();
+        let value = |index: usize| match (spec.role, spec.shape.len()) {
+            (TensorRole::Buffer, _) => f64::from(u8::from(spec.name.ends_with("running_var"))),
+            (_, 1) if spec.name.ends_with("weight") => 1.0 + 0.1 * noise(number, index),
+            (_, 1) => 0.05 * noise(number, index),
+            _ => noise(number, index) / (count as f64 / spec.shape[0] as f64).sqrt(),
+        };
+        if spec.role != TensorRole::Counter {
+            state.floats.extend((0..count).map(|index| value(index) as f32));
+        }
+    }
+    state
+}
+
+fn golden_batches(input: InputShape, batch: usize, vocabulary: usize) -> Vec<u8> {
+    match input {
+        InputShape::Images { shape: [c, h, w], classes } => {
+            let x: Vec<f32> = (0..STEPS * batch * c * h * w).map(|index| noise(1000, index) as f32).collect();
+            let y: Vec<i64> = (0..STEPS * batch).map(|index| (hash(1001, index) % classes as u64) as i64).collect();
+            parity::write_images(&x, &[STEPS, batch, c, h, w], &y, &[STEPS, batch]).unwrap()
+        }
+        InputShape::Tokens => {
+            let shape = [STEPS, batch, SEQUENCE];
+            let tokens = |tensor| (0..STEPS * batch * SEQUENCE).map(|index| (hash(tensor, index) % vocabulary as u64) as i64).collect::<Vec<_>>();
+            parity::write_tokens(&tokens(1000), &shape, &tokens(1001), &shape).unwrap()
+        }
+    }
+}
+
+fn check(file: &str) {
+    fltk_train::init(1);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file);
+    let golden: Golden = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    assert_eq!(golden.torch, "2.13.0");
+    assert_eq!(golden.runs.len(), 4);
+    let input = nets::describe(golden.net, Some(10)).unwrap().input;
+    let (network, targets) = match (golden.lstm, input) {
+        (Some(Lstm { vocabulary, embedding, hidden, layers, tied }), _) => {
+            let lstm = LstmConfig { embedding, hidden, layers, dropout: 0.5, tied };
+            (NetworkConfig::Lstm { lstm }, Targets::Vocabulary(vocabulary))
+        }
+        (None, InputShape::Images { classes, .. }) => (NetworkConfig::Named(golden.net), Targets::Classes(classes)),
+        (None, InputShape::Tokens) => panic!("{file}: a language model without sizes"),
+    };
+    let model = Model::new(&network, Path::new(""), targets, Seed(0)).unwrap();
+    let weights = state_to_safetensors(&golden_weights(&model)).unwrap();
+    let batch = golden_batches(input, golden.batch, golden.lstm.map_or(0, |lstm| lstm.vocabulary));
+    for GoldenRun { optimizer, losses } in &golden.runs {
+        let comparison = parity::Comparison { net: golden.net, weights: &weights, batch: &batch, steps: STEPS as u32, optimizer };
+        let ours = parity::run(&comparison).unwrap().losses;
+        assert_eq!((ours.len(), losses.len()), (STEPS, STEPS));
+        for (ours_at, theirs_at) in ours.iter().zip(losses) {
+            let difference = (ours_at - theirs_at).abs() / theirs_at.abs();
+            assert!(difference <= TOLERANCE, "{file} {optimizer:?}: {difference:.1e}\nours    {ours:?}\nPyTorch {losses:?}");
+        }
+    }
+}
+
+#[test]
+fn cifar10_cnn() {
+    check("Cifar10CNN.json");
+}
+
+#[test]
+fn cifar10_resnet() {
+    check("Cifar10ResNet.json");
+}
+
+#[test]
+fn cifar100_resnet() {
+    check("Cifar100ResNet.json");
+}
+
+#[test]
+fn cifar100_vgg() {
+    check("Cifar100VGG.json");
+}
+
+#[test]
+fn fashion_mnist_cnn() {
+    check("FashionMNISTCNN.json");
+}
+
+#[test]
+fn fashion_mnist_resnet() {
+    check("FashionMNISTResNet.json");
+}
+
+#[test]
+fn mnist_cnn() {
+    check("MNISTCNN.json");
+}
+
+#[test]
+fn lenet5() {
+    check("LeNet5.json");
+}
+
+#[test]
+fn reddit_lstm() {
+    check("RedditLSTM.json");
+}
+
+#[test]
+fn reddit_lstm_tied() {
+    check("RedditLSTM-tied.json");
+}

@@ -1,0 +1,244 @@
+//! The training loop as its callers use it: the same bits each time, in parallel or not, resumed or not.
+
+use std::{path::Path, sync::Arc, thread};
+
+use fltk_core::{
+    experiment::{DatasetConfig, DatasetName, LossName, NetName, NetworkConfig, OptimizerConfig, TrainConfig},
+    ids::{ClientId, Round},
+    seed::Seed,
+};
+use fltk_data::{Batch, Dataset, EpochKey, Inputs, Locations, load};
+use fltk_train::{
+    EpochOptions, LocalOrder, LocalTrainer, LocalUpdate, Model, Optimizer, Targets, TrainError,
+    checkpoint::{self, Position},
+    evaluate, parameters_sha256, train_epoch,
+};
+
+const SGD: OptimizerConfig = OptimizerConfig::SGD { learning_rate: 0.05, momentum: 0.9, weight_decay: 1e-4, nesterov: false };
+const ADAM: OptimizerConfig = OptimizerConfig::Adam { learning_rate: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 };
+
+fn mini() -> Arc<Dataset> {
+    let config = DatasetConfig { name: DatasetName::FashionMnistMini, path: None };
+    Arc::new(load(&config, Path::new(""), &Locations { cache: "unused".into(), local: vec![] }).unwrap())
+}
+
+fn model(name: NetName) -> Model {
+    fltk_train::init(1);
+    Model::new(&NetworkConfig::Named(name), Path::new(""), Targets::Classes(10), Seed(3)).unwrap()
+}
+
+/// Bright squares whose place is their class: a net learns them in a few steps.
+fn batch(size: usize) -> Batch {
+    let mut nhwc = vec![0.0; size * 28 * 28];
+    for sample in 0..size {
+        let (row, column) = (sample % 10 / 5 * 14, sample % 5 * 5);
+        for pixel in 0..64 {
+            nhwc[sample * 784 + (row + pixel / 5) * 28 + column + pixel % 5] = 1.0 + (sample * 31 + pixel * 17) as f32 % 0.7;
+        }
+    }
+    let targets = (0..size).map(|sample| (sample % 10) as i64).collect();
+    Batch { inputs: Inputs::Images { nhwc, shape: [size, 28, 28, 1] }, targets, size }
+}
+
+fn options(epoch: u64) -> EpochOptions {
+    EpochOptions { loss: LossName::CrossEntropyLoss, key: EpochKey { seed: Seed(3), client: 0, round: 0, epoch } }
+}
+
+fn epoch(model: &mut Model, optimizer: &mut Optimizer, number: u64) -> f64 {
+    train_epoch(model, optimizer, vec![batch(20); 4], options(number)).unwrap().loss
+}
+
+fn digest(model: &Model) -> String {
+    parameters_sha256(&model.state().unwrap())
+}
+
+#[test]
+fn every_optimizer_learns_and_gives_the_same_bits_twice() {
+    let adamw = OptimizerConfig::AdamW { learning_rate: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.01 };
+    for (config, name) in [(SGD, NetName::FashionMNISTCNN), (ADAM, NetName::MNISTCNN), (adamw, NetName::FashionMNISTCNN)] {
+        let run = || {
+            let mut model = model(name);
+            let mut optimizer = Optimizer::new(&config, &model).unwrap();
+            let losses: Vec<f64> = (0..6).map(|number| epoch(&mut model, &mut optimizer, number)).collect();
+            (losses, digest(&model))
+        };
+        let (losses, first) = run();
+        assert!(losses[5] < 0.7 * losses[0], "{config:?}: {losses:?}");
+        assert_eq!(first, run().1, "{config:?}");
+    }
+}
+
+#[test]
+fn dropout_is_drawn_by_seed_and_epoch() {
+    let run = |number| {
+        let mut model = model(NetName::MNISTCNN);
+        let mut optimizer = Optimizer::new(&SGD, &model).unwrap();
+        epoch(&mut model, &mut optimizer, number)
+    };
+    assert_eq!(run(1).to_bits(), run(1).to_bits());
+    assert_ne!(run(1).to_bits(), run(2).to_bits());
+}
+
+#[test]
+fn a_restored_checkpoint_goes_on_with_the_same_bits() {
+    for config in [SGD, ADAM] {
+        let mut straight = model(NetName::FashionMNISTCNN);
+        let mut optimizer = Optimizer::new(&config, &straight).unwrap();
+        (0..2).for_each(|number| drop(epoch(&mut straight, &mut optimizer, number)));
+        let position = Position { completed: 2, seed: Seed(3), learning_rate: optimizer.learning_rate() };
+        let files = checkpoint::save(&straight.state().unwrap(), Some(&optimizer), &position).unwrap();
+        (2..4).for_each(|number| drop(epoch(&mut straight, &mut optimizer, number)));
+
+        let mut resumed = model(NetName::FashionMNISTCNN);
+        let mut optimizer = Optimizer::new(&config, &resumed).unwrap();
+        assert_eq!(checkpoint::restore(&files, &mut resumed, Some(&mut optimizer)).unwrap(), position);
+        (2..4).for_each(|number| drop(epoch(&mut resumed, &mut optimizer, number)));
+        assert_eq!(digest(&straight), digest(&resumed), "{config:?}");
+
+        for name in files.keys() {
+            let mut broken = files.clone();
+            broken.get_mut(name).unwrap().truncate(20);
+            assert!(checkpoint::restore(&broken, &mut resumed, Some(&mut optimizer)).is_err(), "{name} truncated");
+            broken.remove(name);
+            let error = checkpoint::restore(&broken, &mut resumed, Some(&mut optimizer)).unwrap_err();
+            assert!(error.to_string().contains(name.as_str()), "{error}");
+        }
+    }
+}
+
+fn trainer(dataset: &Arc<Dataset>) -> LocalTrainer {
+    let config = TrainConfig { batch_size: 16, test_batch_size: 100, drop_last: false, optimizer: SGD, scheduler: None };
+    LocalTrainer::new(model(NetName::FashionMNISTCNN), dataset.clone(), config, LossName::CrossEntropyLoss)
+}
+
+fn train_client(trainer: &mut LocalTrainer, client: u32, mu: f64) -> LocalUpdate {
+    let state = model(NetName::FashionMNISTCNN).state().unwrap();
+    let samples: Vec<u32> = (client * 50..client * 50 + 40).collect();
+    let order = LocalOrder {
+        state: &state,
+        samples: &samples,
+        seed: Seed(5),
+        client: ClientId(client),
+        round: Round(1),
+        epochs: 2,
+        learning_rate: 0.05,
+        mu,
+    };
+    trainer.train(&order).unwrap()
+}
+
+#[test]
+fn clients_in_parallel_give_the_bits_of_clients_in_sequence() {
+    let dataset = mini();
+    let mut one = trainer(&dataset);
+    let sequence: Vec<LocalUpdate> = (0..4).map(|client| train_client(&mut one, client, 0.0)).collect();
+    let parallel: Vec<LocalUpdate> = thread::scope(|scope| {
+        let dataset = &dataset;
+        let work = |clients: [u32; 2]| scope.spawn(move || clients.map(|client| train_client(&mut trainer(dataset), client, 0.0)));
+        let (even, odd) = (work([0, 2]), work([3, 1]));
+        let ([zero, two], [three, one]) = (even.join().unwrap(), odd.join().unwrap());
+        vec![zero, one, two, three]
+    });
+    assert_eq!(sequence, parallel);
+    let summary = sequence[0].summary;
+    assert_eq!((summary.num_samples, summary.num_steps), (80, 6));
+    assert!(sequence[0].normalizer > 6.0, "momentum carries steps on: {}", sequence[0].normalizer);
+}
+
+#[test]
+fn a_proximal_term_keeps_a_client_near_the_global_model() {
+    let dataset = mini();
+    let mut trainer = trainer(&dataset);
+    let global = model(NetName::FashionMNISTCNN).state().unwrap();
+    let mut distance = |mu| {
+        let update = train_client(&mut trainer, 0, mu);
+        let parameters = global.layout.iter().zip(offsets(&global.layout)).filter(|(spec, _)| !spec.name.contains("running"));
+        let squares = parameters.flat_map(|(spec, at)| at..at + spec.num_elements()).map(|i| f64::from(update.state.floats[i] - global.floats[i]).powi(2));
+        squares.sum::<f64>().sqrt()
+    };
+    let (free, held) = (distance(0.0), distance(5.0));
+    assert!(held < 0.8 * free, "{held} against {free}");
+}
+
+fn offsets(layout: &[fltk_core::model_state::TensorSpec]) -> Vec<usize> {
+    let floats = |spec: &fltk_core::model_state::TensorSpec| if spec.role == fltk_core::model_state::TensorRole::Counter { 0 } else { spec.num_elements() };
+    layout.iter().scan(0, |at, spec| Some(std::mem::replace(at, *at + floats(spec)))).collect()
+}
+
+#[test]
+fn an_evaluation_does_not_depend_on_the_number_of_workers() {
+    let mut model = model(NetName::FashionMNISTCNN);
+    let mut optimizer = Optimizer::new(&SGD, &model).unwrap();
+    epoch(&mut model, &mut optimizer, 0);
+    let before = digest(&model);
+    let run = |workers| evaluate(&model, vec![batch(20), batch(17), batch(1), batch(20), batch(3)].into_iter(), LossName::CrossEntropyLoss, workers).unwrap();
+    let one = run(1);
+    assert_eq!(one, run(2));
+    assert_eq!(one, run(7));
+    assert_eq!(before, digest(&model), "evaluation changes nothing");
+    assert_eq!(one.num_samples, 61);
+    let confusion = one.confusion.as_ref().unwrap();
+    let count = |cells: &[u64]| cells.iter().sum::<u64>();
+    assert_eq!(confusion.iter().map(|row| count(row)).sum::<u64>(), 61);
+    let diagonal: u64 = (0..10).map(|class| confusion[class][class]).sum();
+    assert!((one.accuracy - diagonal as f64 / 61.0).abs() < 1e-12);
+    assert_eq!(run_empty(&model), (0, None));
+}
+
+fn run_empty(model: &Model) -> (u64, Option<Vec<Vec<u64>>>) {
+    let evaluation = evaluate(model, std::iter::empty(), LossName::CrossEntropyLoss, 2).unwrap();
+    (evaluation.num_samples, evaluation.confusion)
+}
+
+#[test]
+fn batches_that_do_not_fit_are_refused() {
+    let mut model = model(NetName::FashionMNISTCNN);
+    let mut optimizer = Optimizer::new(&SGD, &model).unwrap();
+    let mut check = |change: fn(&mut Batch)| {
+        let mut wrong = batch(4);
+        change(&mut wrong);
+        let error = train_epoch(&mut model, &mut optimizer, [wrong.clone()], options(0)).unwrap_err();
+        assert!(matches!(error, TrainError::Batch(_) | TrainError::Torch(_)), "{error}");
+        assert!(evaluate(&model, [wrong].into_iter(), LossName::CrossEntropyLoss, 1).is_err());
+    };
+    check(|batch| batch.size = 5);
+    check(|batch| batch.size = 0);
+    check(|batch| batch.targets[0] = 10);
+    check(|batch| batch.targets[0] = -1);
+    check(|batch| drop(batch.targets.pop()));
+    check(|batch| batch.inputs = Inputs::Images { nhwc: vec![0.0; 4 * 784], shape: [4, 14, 56, 1] });
+    check(|batch| batch.inputs = Inputs::Images { nhwc: vec![], shape: [usize::MAX, 2, 2, 2] });
+    check(|batch| batch.inputs = Inputs::Tokens { ids: vec![0; 4], shape: [4, 1] });
+}
+
+#[test]
+fn a_diverging_run_ends_with_the_step() {
+    let mut model = model(NetName::MNISTCNN);
+    let mut optimizer = Optimizer::new(&SGD, &model).unwrap();
+    optimizer.set_learning_rate(1e30);
+    let error = train_epoch(&mut model, &mut optimizer, vec![batch(10); 5], options(0)).unwrap_err();
+    assert!(matches!(error, TrainError::Diverged { step: 2..=5, .. }), "{error}");
+}
+
+#[test]
+fn one_image_trains_where_batch_norm_has_one_value_per_channel() {
+    let mut model = model(NetName::FashionMNISTResNet);
+    let mut optimizer = Optimizer::new(&SGD, &model).unwrap();
+    let loss = train_epoch(&mut model, &mut optimizer, [batch(1)], options(0)).unwrap().loss;
+    let state = model.state().unwrap();
+    assert!(loss.is_finite() && state.floats.iter().all(|value| value.is_finite()));
+    assert!(state.counters.contains(&0) && state.counters.contains(&1), "only batch norms over several values count the batch");
+}
+
+#[test]
+fn impossible_optimizers_are_refused() {
+    let model = model(NetName::MNISTCNN);
+    for config in [
+        OptimizerConfig::SGD { learning_rate: -0.1, momentum: 0.0, weight_decay: 0.0, nesterov: false },
+        OptimizerConfig::SGD { learning_rate: 0.1, momentum: 0.0, weight_decay: 0.0, nesterov: true },
+        OptimizerConfig::SGD { learning_rate: f64::NAN, momentum: 0.0, weight_decay: 0.0, nesterov: false },
+        OptimizerConfig::Adam { learning_rate: 0.1, betas: [0.9, 1.0], eps: 1e-8, weight_decay: 0.0 },
+    ] {
+        assert!(matches!(Optimizer::new(&config, &model), Err(TrainError::Settings(_))), "{config:?}");
+    }
+}

@@ -1,0 +1,318 @@
+//! The command line: what can be said, with help and examples. What is done about it is in `cmd`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Streams of distributed and federated training jobs, with records that can be trusted.
+#[derive(Parser, Debug)]
+#[command(name = "fltk", version, propagate_version = true, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// Less talk: only warnings and errors.
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// More talk: every client of every round.
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    pub verbose: bool,
+    /// What standard output holds.
+    #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  all went well
+  1  an error that is none of the below
+  2  the command line is wrong
+  3  an experiment file is wrong
+  4  data is missing, damaged or can't be fetched
+  5  a run failed
+  6  a run's folder is missing, damaged or in use
+  130  interrupted (Ctrl-C); `fltk run --resume RUN` goes on";
+
+/// What standard output holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Run every task of an experiment on this machine, once per seed.
+    #[cfg(feature = "train")]
+    Run(RunArgs),
+    /// Check experiment files: ours, or KFLTK's cluster and arrival JSON.
+    Validate(ValidateArgs),
+    /// Write KFLTK's files as one experiment file of ours.
+    Convert(ConvertArgs),
+    /// Print the JSON Schema of experiment files.
+    Schema,
+    /// Download the data sets that a configuration needs.
+    Extractor(ExtractorArgs),
+    /// List, fetch, verify and look at data sets and their partitions.
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// The catalogue of nets.
+    #[cfg(feature = "train")]
+    #[command(subcommand)]
+    Nets(NetsCommand),
+    /// Train a few steps on given weights and batches, to compare with PyTorch.
+    #[cfg(feature = "train")]
+    Parity(ParityArgs),
+    /// Look at the records of runs.
+    #[command(subcommand)]
+    Runs(RunsCommand),
+    /// Print a completion script for a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Where experiment files are, and what overrides them.
+#[derive(Args, Debug)]
+pub struct ExperimentArgs {
+    /// The experiment file (YAML or JSON); or KFLTK's cluster JSON and arrival JSON, in any order.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Replace a value of the file: `--set tasks.0.train.batch_size=64`. May be repeated.
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub overrides: Vec<String>,
+    /// Use this seed in place of the file's.
+    #[arg(long)]
+    pub seed: Option<u64>,
+}
+
+#[cfg(feature = "train")]
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  fltk run examples/quickstart.yaml
+  fltk run examples/quickstart.yaml --seed 7 --set tasks.0.federated.rounds=5
+  fltk run examples/fashion-central.yaml --output json > result.json
+  fltk run --resume runs/quickstart-20260101-120000-1a2b3c4d")]
+pub struct RunArgs {
+    /// The experiment file (YAML or JSON); or KFLTK's cluster JSON and arrival JSON, in any order.
+    #[arg(required_unless_present = "resume", conflicts_with_all = ["resume"], value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Replace a value of the file: `--set tasks.0.train.batch_size=64`. May be repeated.
+    #[arg(long = "set", value_name = "PATH=VALUE", conflicts_with = "resume")]
+    pub overrides: Vec<String>,
+    /// Use this seed in place of the file's.
+    #[arg(long, conflicts_with = "resume")]
+    pub seed: Option<u64>,
+    /// Go on with an interrupted run, from its last checkpoint, and with the rest of its group.
+    #[arg(long, value_name = "RUN")]
+    pub resume: Option<PathBuf>,
+    /// The folder that runs' folders are made in.
+    #[arg(long, value_name = "DIR", env = "FLTK_RUNS", default_value = "runs")]
+    pub runs: PathBuf,
+    /// Cache folder of data sets (default: `fltk/data` in the user's cache folder).
+    #[arg(long, value_name = "DIR", env = "FLTK_DATA")]
+    pub data: Option<PathBuf>,
+    /// Clients trained at once in a federated task (default: one per core). It changes the time taken, not the results.
+    #[arg(long, value_name = "N")]
+    pub workers: Option<std::num::NonZeroUsize>,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  fltk validate examples/*.yaml
+  fltk validate configs/example_cloud_experiment.json configs/federated_tasks/example_arrival_config.json")]
+pub struct ValidateArgs {
+    /// Files, each checked by itself; a KFLTK cluster file is also checked together with each arrival file.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Example:
+  fltk convert configs/example_cloud_experiment.json configs/federated_tasks/example_arrival_config.json > experiment.yaml")]
+pub struct ConvertArgs {
+    #[command(flatten)]
+    pub experiment: ExperimentArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct ExtractorArgs {
+    /// KFLTK's cluster JSON (all four of its data sets), or an experiment file (those that it uses).
+    pub config: PathBuf,
+    #[command(flatten)]
+    pub locations: LocationArgs,
+}
+
+/// Where data sets are.
+#[derive(Args, Debug, Clone)]
+pub struct LocationArgs {
+    /// Cache folder of data sets (default: `fltk/data` in the user's cache folder).
+    #[arg(long, value_name = "DIR", env = "FLTK_DATA")]
+    pub data: Option<PathBuf>,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum DataCommand {
+    /// What there is, and what is on this machine.
+    List {
+        #[command(flatten)]
+        locations: LocationArgs,
+    },
+    /// Download data sets into the cache: resumable, verified.
+    Fetch {
+        /// Names as in `fltk data list`.
+        #[arg(required = true)]
+        names: Vec<String>,
+        #[command(flatten)]
+        locations: LocationArgs,
+    },
+    /// Check what is on this machine against the published digests.
+    Verify {
+        /// Names; all when none is given.
+        names: Vec<String>,
+        #[command(flatten)]
+        locations: LocationArgs,
+    },
+    /// Sizes and class counts; with `--partition` how heterogeneous a split over clients is.
+    #[command(after_help = "\
+Examples:
+  fltk data show fashion-mnist-mini
+  fltk data show fashion-mnist-mini --partition '{type: dirichlet, alpha: 0.1}' --clients 10 --svg split.svg")]
+    Show(DataShowArgs),
+    /// Print which samples of the training set each client of each federated task gets.
+    Split {
+        #[command(flatten)]
+        experiment: ExperimentArgs,
+        #[command(flatten)]
+        locations: LocationArgs,
+    },
+}
+
+#[derive(Args, Debug)]
+pub struct DataShowArgs {
+    /// A name as in `fltk data list`.
+    pub name: String,
+    /// Read this folder or archive instead.
+    #[arg(long, value_name = "PATH")]
+    pub path: Option<String>,
+    /// A partition as in an experiment file, YAML or JSON.
+    #[arg(long, value_name = "PARTITION")]
+    pub partition: Option<String>,
+    /// Clients of the partition.
+    #[arg(long, default_value_t = 10)]
+    pub clients: u32,
+    /// Seed of the partition.
+    #[arg(long, default_value_t = 42)]
+    pub seed: u64,
+    /// Also write a picture.
+    #[arg(long, value_name = "FILE", requires = "partition")]
+    pub svg: Option<PathBuf>,
+    #[command(flatten)]
+    pub locations: LocationArgs,
+}
+
+#[cfg(feature = "train")]
+#[derive(Subcommand, Debug)]
+pub enum NetsCommand {
+    /// All nets with input shape, classes and trainable parameters.
+    List,
+    /// Every parameter and buffer of a net: name, shape, count.
+    Show {
+        /// A name as in `fltk nets list`.
+        name: String,
+    },
+    /// Write a net's initial weights as safetensors.
+    Init {
+        /// A name as in `fltk nets list`.
+        name: String,
+        /// The seed.
+        #[arg(long)]
+        seed: u64,
+        /// The file to write.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+}
+
+#[cfg(feature = "train")]
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Example:
+  fltk nets init FashionMNISTCNN --seed 1 --out w.safetensors
+  fltk parity FashionMNISTCNN --weights w.safetensors --batch b.safetensors --steps 5 \\
+    --optimizer '{\"type\":\"SGD\",\"learning_rate\":0.05,\"momentum\":0.9}' --output json")]
+pub struct ParityArgs {
+    /// A name as in `fltk nets list`.
+    pub net: String,
+    /// Initial weights: safetensors with PyTorch's names.
+    #[arg(long, value_name = "FILE")]
+    pub weights: PathBuf,
+    /// Safetensors with `x` (f32 `[B,C,H,W]`, or `[n,B,C,H,W]`: n batches taken in turn; token nets: i64 `[B,T]` or `[n,B,T]`) and `y` (i64 class indices).
+    #[arg(long, value_name = "FILE")]
+    pub batch: PathBuf,
+    /// Optimizer steps.
+    #[arg(long, default_value_t = 5)]
+    pub steps: u32,
+    /// An optimizer as in an experiment file, JSON or YAML.
+    #[arg(long, value_name = "OPTIMIZER")]
+    pub optimizer: String,
+    /// Write the weights after the last step here.
+    #[arg(long, value_name = "FILE")]
+    pub save: Option<PathBuf>,
+}
+
+/// Which folder holds the runs.
+#[derive(Args, Debug, Clone)]
+pub struct RunsArgs {
+    /// The folder that holds runs' folders.
+    #[arg(long, value_name = "DIR", env = "FLTK_RUNS", default_value = "runs")]
+    pub runs: PathBuf,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum RunsCommand {
+    /// All runs, newest first.
+    List {
+        #[command(flatten)]
+        runs: RunsArgs,
+    },
+    /// One run: settings, rounds or epochs, per-class results.
+    Show {
+        /// A run's folder, or its name within the runs folder.
+        run: PathBuf,
+        #[command(flatten)]
+        runs: RunsArgs,
+    },
+    /// Several runs side by side, and mean and deviation over seeds of the same task.
+    Compare {
+        /// Runs' folders or names.
+        #[arg(required = true, num_args = 2..)]
+        run: Vec<PathBuf>,
+        #[command(flatten)]
+        runs: RunsArgs,
+    },
+    /// Every round or epoch of runs as one table, for a notebook.
+    Export {
+        /// Runs' folders or names; all when none is given.
+        run: Vec<PathBuf>,
+        /// The format.
+        #[arg(long, value_enum, default_value_t = ExportFormat::Csv)]
+        format: ExportFormat,
+        #[command(flatten)]
+        runs: RunsArgs,
+    },
+}
+
+/// A format of `runs export`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// Comma-separated values with a header.
+    Csv,
+    /// A JSON array of objects.
+    Json,
+}

@@ -1,0 +1,39 @@
+//! One module a sub-command; each reads its inputs, calls a library, prints the result.
+
+mod completions;
+mod convert;
+mod data;
+mod extractor;
+#[cfg(feature = "train")]
+mod nets;
+#[cfg(feature = "train")]
+mod parity;
+#[cfg(feature = "train")]
+mod run;
+mod runs;
+mod schema;
+mod validate;
+
+use crate::cli::{Cli, Command};
+
+/// Does what the command line says.
+///
+/// # Errors
+/// Whatever the command's work ends in; `exit::code` tells the exit code.
+pub fn dispatch(cli: &Cli) -> anyhow::Result<()> {
+    match &cli.command {
+        #[cfg(feature = "train")]
+        Command::Run(args) => run::run(cli, args),
+        Command::Validate(args) => validate::run(cli, args),
+        Command::Convert(args) => convert::run(args),
+        Command::Schema => schema::run(),
+        Command::Extractor(args) => extractor::run(cli, args),
+        Command::Data(command) => data::run(cli, command),
+        #[cfg(feature = "train")]
+        Command::Nets(command) => nets::run(cli, command),
+        #[cfg(feature = "train")]
+        Command::Parity(args) => parity::run(cli, args),
+        Command::Runs(command) => runs::run(cli, command),
+        Command::Completions { shell } => completions::run(*shell),
+    }
+}

@@ -1,0 +1,129 @@
+//! `fltk data show NAME`: sizes and class counts, and how heterogeneous a split over clients is.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use fltk_core::{
+    experiment::{DatasetConfig, PartitionConfig},
+    seed::Seed,
+};
+use fltk_data::{
+    Dataset, Split, heterogeneity,
+    heterogeneity::{Heterogeneity, Summary},
+};
+use serde::Serialize;
+
+use super::dataset;
+use crate::{
+    cli::{Cli, DataShowArgs, Output},
+    exit::{Exit, OrExit as _},
+    inputs, output,
+};
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    name: &'a str,
+    source: String,
+    official: bool,
+    train_samples: usize,
+    test_samples: usize,
+    image_shape: Option<[usize; 3]>,
+    classes: &'a [String],
+    train_counts: Vec<u64>,
+    test_counts: Vec<u64>,
+    partition: Option<Heterogeneity>,
+}
+
+/// Prints what the data set holds.
+///
+/// # Errors
+/// If it is missing or damaged, the partition is impossible, or the picture can't be written.
+pub fn run(cli: &Cli, args: &DataShowArgs) -> anyhow::Result<()> {
+    let locations = inputs::locations(&args.locations)?;
+    let config = DatasetConfig { name: dataset(&args.name)?, path: args.path.clone() };
+    let data = fltk_data::load(&config, Path::new(""), &locations).or_exit(Exit::Data)?;
+    let partition = args.partition.as_deref().map(|text| measure(&data, text, args)).transpose()?;
+    if let (Some(path), Some(measured)) = (&args.svg, &partition) {
+        let title = format!("{}, {} clients, {}", args.name, args.clients, args.partition.as_deref().unwrap_or_default());
+        let svg = heterogeneity::svg(measured, &data.class_names, &title);
+        output::write_file(path, svg.as_bytes())?;
+    }
+    let shown = Shown {
+        name: &args.name,
+        source: data.provenance.to_string(),
+        official: data.provenance.is_official(),
+        train_samples: data.train.len(),
+        test_samples: data.test.len(),
+        image_shape: data.image_shape(),
+        classes: &data.class_names,
+        train_counts: counts(&data.train, data.num_labels()),
+        test_counts: counts(&data.test, data.num_labels()),
+        partition,
+    };
+    if cli.output == Output::Json { output::json(&shown) } else { output::text(&to_text(&shown, &data)) }
+}
+
+fn measure(data: &Dataset, text: &str, args: &DataShowArgs) -> anyhow::Result<Heterogeneity> {
+    let config: PartitionConfig = serde_saphyr::from_str(text)
+        .with_context(|| format!("`{text}` is not a partition\nhint: for example `{{type: dirichlet, alpha: 0.5}}`"))
+        .or_exit(Exit::Experiment)?;
+    let parts = data.partition_train(args.clients, &config, Seed(args.seed)).or_exit(Exit::Experiment)?;
+    Ok(heterogeneity::measure(&data.train.labels(), data.num_labels(), &parts))
+}
+
+fn counts(split: &Split, num_labels: usize) -> Vec<u64> {
+    let mut counts = vec![0; num_labels];
+    for &label in split.labels().iter() {
+        if let Some(count) = counts.get_mut(usize::from(label)) {
+            *count += 1;
+        }
+    }
+    counts
+}
+
+fn to_text(shown: &Shown<'_>, data: &Dataset) -> String {
+    let shape = shown.image_shape.map_or_else(|| "text".to_owned(), |[c, h, w]| format!("images of {c}x{h}x{w}"));
+    let mut text = format!("{}: {shape}, {} training and {} test samples\n", shown.name, shown.train_samples, shown.test_samples);
+    text.push_str(&format!("source: {}\n\n", shown.source));
+    match &data.train {
+        Split::Images(_) => {
+            let mut table = output::table(&["class", "name", "train", "test"], &[0, 2, 3]);
+            for (class, name) in shown.classes.iter().enumerate() {
+                table.add_row([class.to_string(), name.clone(), shown.train_counts[class].to_string(), shown.test_counts[class].to_string()]);
+            }
+            text.push_str(&table.to_string());
+        }
+        Split::Text(_) => text.push_str(&format!("{} characters of vocabulary, {} natural clients", shown.classes.len(), data.num_labels())),
+    }
+    if let Some(measured) = &shown.partition {
+        text.push_str("\n\n");
+        text.push_str(&partition_table(measured));
+    }
+    text
+}
+
+fn partition_table(measured: &Heterogeneity) -> String {
+    let header = ["client", "samples", "classes", "label entropy (bits)", "EMD (L1)", "total variation"];
+    let mut table = output::table(&header, &[0, 1, 2, 3, 4, 5]);
+    let number = |number: Option<f64>| number.map_or_else(|| "-".to_owned(), |number| format!("{number:.3}"));
+    for client in &measured.clients {
+        table.add_row([
+            client.client.to_string(),
+            client.size.to_string(),
+            client.num_classes.to_string(),
+            number(client.entropy_bits),
+            number(client.l1),
+            number(client.total_variation),
+        ]);
+    }
+    let figures = [measured.size, measured.num_classes, measured.entropy_bits, measured.l1, measured.total_variation];
+    let mut add = |name: &str, figure: fn(&Summary) -> f64| {
+        let cells = figures.iter().map(|summary| format!("{:.3}", figure(summary)));
+        table.add_row(std::iter::once(name.to_owned()).chain(cells));
+    };
+    add("mean", |summary| summary.mean);
+    add("least", |summary| summary.min);
+    add("greatest", |summary| summary.max);
+    let unassigned = if measured.unassigned > 0 { format!("\n{} samples belong to no client", measured.unassigned) } else { String::new() };
+    format!("{table}\nthe whole training set has a label entropy of {:.3} bits{unassigned}", measured.global_entropy_bits)
+}

@@ -1,0 +1,51 @@
+//! `fltk data split FILE`: which samples of the training set each client of each federated task gets, for each seed.
+
+use std::collections::BTreeMap;
+
+use fltk_core::{experiment::Setting, seed::Seed};
+use serde::Serialize;
+
+use crate::{
+    cli::{Cli, ExperimentArgs, LocationArgs, Output},
+    exit::{Exit, OrExit as _},
+    inputs, output,
+    split::split,
+};
+
+#[derive(Serialize)]
+struct TaskSplit {
+    task: String,
+    seed: Seed,
+    /// SHA-256 over the training set's labels; `fltk_data::labels_digest` says how.
+    labels_digest: String,
+    /// For each client the ascending indices of its samples.
+    clients: BTreeMap<u32, Vec<u32>>,
+}
+
+/// Prints the splits.
+///
+/// # Errors
+/// If the experiment is wrong, its data is missing, or a partition is impossible.
+pub fn run(cli: &Cli, args: &ExperimentArgs, locations: &LocationArgs) -> anyhow::Result<()> {
+    let experiment = inputs::read_experiment(&args.files, &args.overrides, args.seed)?;
+    let (base, locations) = (inputs::base_folder(&args.files), inputs::locations(locations)?);
+    let mut splits = Vec::new();
+    for task in &experiment.tasks {
+        let Setting::Federated(federated) = &task.setting else { continue };
+        let dataset = fltk_data::load(&task.dataset, &base, &locations).or_exit(Exit::Data)?;
+        for &seed in &experiment.seeds {
+            let clients = (0..).zip(split(&dataset, federated, seed)?).collect();
+            splits.push(TaskSplit { task: task.name.clone(), seed, labels_digest: dataset.labels_digest(), clients });
+        }
+    }
+    if cli.output == Output::Json {
+        return output::json(&splits);
+    }
+    let mut table = output::table(&["task", "seed", "client", "samples"], &[1, 2, 3]);
+    for split in &splits {
+        for (client, samples) in &split.clients {
+            table.add_row([split.task.clone(), split.seed.0.to_string(), client.to_string(), samples.len().to_string()]);
+        }
+    }
+    output::text(&table.to_string())
+}

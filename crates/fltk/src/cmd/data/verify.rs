@@ -1,0 +1,57 @@
+//! `fltk data verify`: the cache against the published digests.
+
+use fltk_data::{
+    fetch::{FileState, verify},
+    sources,
+};
+use serde::Serialize;
+
+use super::dataset;
+use crate::{
+    cli::{Cli, LocationArgs, Output},
+    exit::{Exit, OrExit as _, failure},
+    inputs, output,
+};
+
+#[derive(Serialize)]
+struct Row {
+    name: &'static str,
+    file: String,
+    state: &'static str,
+    sha256: Option<String>,
+}
+
+/// Prints the state of every file of `names` (all data sets when empty).
+///
+/// # Errors
+/// If a file is wrong, or one of a data set that was asked for is missing.
+pub fn run(cli: &Cli, names: &[String], locations: &LocationArgs) -> anyhow::Result<()> {
+    let locations = inputs::locations(locations)?;
+    let asked = names.iter().map(|name| dataset(name)).collect::<anyhow::Result<Vec<_>>>()?;
+    let checked = if asked.is_empty() { sources::ALL.to_vec() } else { asked.clone() };
+    let mut rows = Vec::new();
+    for name in checked {
+        for (file, state) in verify(name, &locations).or_exit(Exit::Data)? {
+            let (state, sha256) = match state {
+                FileState::Missing => ("missing", None),
+                FileState::Good => ("good", None),
+                FileState::Wrong { sha256, .. } => ("wrong", Some(sha256)),
+            };
+            rows.push(Row { name: sources::source(name).name, file, state, sha256 });
+        }
+    }
+    if cli.output == Output::Json {
+        output::json(&rows)?;
+    } else {
+        let mut table = output::table(&["data set", "file", "state"], &[]);
+        for row in &rows {
+            table.add_row([row.name, row.file.as_str(), row.state]);
+        }
+        output::text(&table.to_string())?;
+    }
+    let bad = rows.iter().filter(|row| row.state == "wrong" || (row.state == "missing" && !asked.is_empty())).count();
+    if bad == 0 {
+        return Ok(());
+    }
+    Err(failure(Exit::Data, format!("{bad} files are missing or not as published\nhint: `fltk data fetch NAME` replaces them")))
+}

@@ -1,0 +1,133 @@
+//! `fltk nets list|show|init`: the catalogue.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use fltk_core::{
+    experiment::{NetName, NetworkConfig},
+    model_state::{TensorRole, TensorSpec},
+    seed::Seed,
+};
+use fltk_train::{
+    Model, Targets, parameters_sha256, state_to_safetensors,
+    nets::{self, DEFAULT_VOCABULARY, Description, InputShape},
+};
+use serde::Serialize;
+
+use crate::{
+    cli::{Cli, NetsCommand, Output},
+    output,
+};
+
+/// Does what `command` says.
+///
+/// # Errors
+/// If there is no such net, or the weights can't be written.
+pub fn run(cli: &Cli, command: &NetsCommand) -> anyhow::Result<()> {
+    match command {
+        NetsCommand::List => list(cli),
+        NetsCommand::Show { name } => show(cli, &nets::describe(find(name)?, None)?),
+        NetsCommand::Init { name, seed, out } => init(cli, find(name)?, Seed(*seed), out),
+    }
+}
+
+/// The net that a person calls `name`.
+pub fn find(name: &str) -> anyhow::Result<NetName> {
+    let known = nets::names();
+    let text = |net: &NetName| format!("{net:?}");
+    known.iter().copied().find(|net| text(net) == name).with_context(|| {
+        let like = known.iter().find(|net| text(net).eq_ignore_ascii_case(name));
+        let hint = like.map_or_else(|| known.iter().map(text).collect::<Vec<_>>().join(", "), |net| format!("did you mean `{net:?}`?"));
+        format!("there is no net `{name}`\nhint: {hint}")
+    })
+}
+
+#[derive(Serialize)]
+struct Summary {
+    name: NetName,
+    summary: &'static str,
+    input: InputShape,
+    trainable: usize,
+}
+
+fn list(cli: &Cli) -> anyhow::Result<()> {
+    let mut summaries = Vec::new();
+    for name in nets::names() {
+        let Description { name, summary, input, trainable, .. } = nets::describe(name, None)?;
+        summaries.push(Summary { name, summary, input, trainable });
+    }
+    if cli.output == Output::Json {
+        return output::json(&summaries);
+    }
+    let mut table = output::table(&["net", "input", "classes", "trainable", ""], &[2, 3]);
+    for net in summaries {
+        let (input, classes) = input_cells(net.input);
+        table.add_row([format!("{:?}", net.name), input, classes, output::thousands(net.trainable as u64), net.summary.to_owned()]);
+    }
+    output::text(&table.to_string())
+}
+
+fn input_cells(input: InputShape) -> (String, String) {
+    match input {
+        InputShape::Images { shape: [c, h, w], classes } => (format!("{c}x{h}x{w}"), classes.to_string()),
+        InputShape::Tokens => ("tokens".to_owned(), format!("{} words", output::thousands(DEFAULT_VOCABULARY as u64))),
+    }
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    name: NetName,
+    summary: &'static str,
+    input: InputShape,
+    trainable: usize,
+    tensors: Vec<Tensor<'a>>,
+}
+
+#[derive(Serialize)]
+struct Tensor<'a> {
+    name: &'a str,
+    shape: &'a [usize],
+    role: TensorRole,
+    count: usize,
+}
+
+fn tensor_row(spec: &TensorSpec) -> Tensor<'_> {
+    Tensor { name: &spec.name, shape: &spec.shape, role: spec.role, count: spec.num_elements() }
+}
+
+fn show(cli: &Cli, net: &Description) -> anyhow::Result<()> {
+    let tensors: Vec<_> = net.tensors.iter().map(tensor_row).collect();
+    if cli.output == Output::Json {
+        return output::json(&Shown { name: net.name, summary: net.summary, input: net.input, trainable: net.trainable, tensors });
+    }
+    let mut table = output::table(&["tensor", "shape", "role", "count"], &[3]);
+    for tensor in &tensors {
+        let role = format!("{:?}", tensor.role).to_lowercase();
+        table.add_row([tensor.name.to_owned(), format!("{:?}", tensor.shape), role, output::thousands(tensor.count as u64)]);
+    }
+    let trainable = output::thousands(net.trainable as u64);
+    output::text(&format!("{:?}: {}\n\n{table}\n\n{trainable} trainable parameters", net.name, net.summary))
+}
+
+#[derive(Serialize)]
+struct Written<'a> {
+    net: NetName,
+    seed: Seed,
+    out: &'a Path,
+    parameters_sha256: String,
+}
+
+fn init(cli: &Cli, net: NetName, seed: Seed, out: &Path) -> anyhow::Result<()> {
+    fltk_train::init(1);
+    let targets = match nets::describe(net, None)?.input {
+        InputShape::Images { classes, .. } => Targets::Classes(classes),
+        InputShape::Tokens => Targets::Vocabulary(DEFAULT_VOCABULARY),
+    };
+    let state = Model::new(&NetworkConfig::Named(net), Path::new(""), targets, seed)?.state()?;
+    output::write_file(out, &state_to_safetensors(&state)?)?;
+    let parameters_sha256 = parameters_sha256(&state);
+    if cli.output == Output::Json {
+        return output::json(&Written { net, seed, out, parameters_sha256 });
+    }
+    output::text(&format!("{}: {net:?}, seed {}, sha256 {parameters_sha256}", out.display(), seed.0))
+}

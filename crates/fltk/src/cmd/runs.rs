@@ -1,0 +1,41 @@
+//! `fltk runs ...`: one module a sub-command.
+
+mod compare;
+mod export;
+mod list;
+mod show;
+
+use std::path::{Path, PathBuf};
+
+use fltk_records::{RunFolder, RunRef};
+
+use crate::{
+    cli::{Cli, RunsCommand},
+    exit::{Exit, OrExit as _},
+};
+
+/// Does what `command` says.
+///
+/// # Errors
+/// If a run's folder is missing or damaged, or standard output is closed.
+pub fn run(cli: &Cli, command: &RunsCommand) -> anyhow::Result<()> {
+    match command {
+        RunsCommand::List { runs } => list::run(cli, &runs.runs),
+        RunsCommand::Show { run, runs } => show::run(cli, &open(&runs.runs, run)?),
+        RunsCommand::Compare { run, runs } => compare::run(cli, &open_all(&runs.runs, run)?),
+        RunsCommand::Export { run, format, runs } => export::run(*format, &runs.runs, run),
+    }
+}
+
+fn open(root: &Path, named: &Path) -> anyhow::Result<RunRef> {
+    RunFolder::find(root, named).and_then(RunFolder::read).or_exit(Exit::Records)
+}
+
+fn open_all(root: &Path, named: &[PathBuf]) -> anyhow::Result<Vec<RunRef>> {
+    named.iter().map(|named| open(root, named)).collect()
+}
+
+/// A measure for a table.
+fn number(number: Option<f64>) -> String {
+    number.map_or_else(|| "-".to_owned(), |number| format!("{number:.4}"))
+}

@@ -1,0 +1,75 @@
+//! `fltk runs compare RUN RUN...`.
+
+use fltk_records::{
+    RunRef,
+    compare::{Comparison, MeanStd, compare},
+};
+
+use super::number;
+use crate::{
+    cli::{Cli, Output},
+    output,
+};
+
+/// Prints `runs` side by side.
+///
+/// # Errors
+/// If standard output is closed.
+pub fn run(cli: &Cli, runs: &[RunRef]) -> anyhow::Result<()> {
+    let comparison = compare(runs);
+    if cli.output == Output::Json {
+        return output::json(&comparison);
+    }
+    output::text(&format!("{}\n\n{}\n\n{}", runs_table(&comparison), groups_table(&comparison), steps_table(&comparison)))
+}
+
+/// The runs by letters, which head the columns of the other tables.
+fn letter(index: usize) -> String {
+    u8::try_from(index).ok().filter(|index| *index < 26).map_or_else(|| format!("#{index}"), |index| char::from(b'A' + index).to_string())
+}
+
+fn runs_table(comparison: &Comparison) -> String {
+    let mut table = output::table(&["", "run", "task", "seed", "status", "accuracy", "loss", "train s"], &[3, 5, 6, 7]);
+    for (index, run) in comparison.runs.iter().enumerate() {
+        table.add_row([
+            letter(index),
+            run.run.clone(),
+            run.task.clone(),
+            run.seed.to_string(),
+            run.status.name().to_owned(),
+            number(run.accuracy),
+            number(run.loss),
+            format!("{:.1}", run.train_seconds),
+        ]);
+    }
+    table.to_string()
+}
+
+fn mean(figure: Option<MeanStd>) -> String {
+    match figure {
+        Some(MeanStd { mean, std: Some(std), count }) => format!("{mean:.4} ± {std:.4} (n={count})"),
+        Some(MeanStd { mean, .. }) => format!("{mean:.4}"),
+        None => "-".to_owned(),
+    }
+}
+
+fn groups_table(comparison: &Comparison) -> String {
+    let mut table = output::table(&["over seeds", "runs", "accuracy", "loss", "train s"], &[2, 3, 4]);
+    for group in &comparison.groups {
+        let runs: Vec<_> = group.runs.iter().map(|&index| letter(index)).collect();
+        let name = format!("{}/{}", group.experiment, group.task);
+        table.add_row([name, runs.join(" "), mean(group.accuracy), mean(group.loss), mean(group.train_seconds)]);
+    }
+    table.to_string()
+}
+
+fn steps_table(comparison: &Comparison) -> String {
+    let letters: Vec<_> = (0..comparison.runs.len()).map(letter).collect();
+    let header: Vec<&str> = std::iter::once("accuracy after").chain(letters.iter().map(String::as_str)).collect();
+    let mut table = output::table(&header, &(1..header.len()).collect::<Vec<_>>());
+    for step in &comparison.steps {
+        let name = format!("{} {}", step.unit.name(), step.step);
+        table.add_row(std::iter::once(name).chain(step.accuracy.iter().map(|accuracy| number(*accuracy))));
+    }
+    table.to_string()
+}

@@ -1,0 +1,87 @@
+//! `fltk runs show RUN`.
+
+use fltk_records::{
+    Hyperparameter, RunRef,
+    summary::{RunReport, RunSummary},
+};
+
+use super::number;
+use crate::{
+    cli::{Cli, Output},
+    exit::{Exit, OrExit as _},
+    output,
+};
+
+/// Prints everything about `run`.
+///
+/// # Errors
+/// If its checkpoints can't be listed, or standard output is closed.
+pub fn run(cli: &Cli, run: &RunRef) -> anyhow::Result<()> {
+    let report = RunReport::of(run).or_exit(Exit::Records)?;
+    if cli.output == Output::Json {
+        return output::json(&report);
+    }
+    let parts = [head(&report), settings(&report), steps(&report), classes(&report), tail(&report)];
+    output::text(&parts.join("\n\n"))
+}
+
+fn head(report: &RunReport) -> String {
+    let RunSummary { run, task, seed, status, failure, num_resumptions, .. } = &report.summary;
+    let resumed = if *num_resumptions > 0 { format!(", taken up again {num_resumptions} times") } else { String::new() };
+    let failure = failure.as_ref().map(|reason| format!("\nfailed: {reason}")).unwrap_or_default();
+    format!("{run}: {task}, seed {seed}, {}{resumed}{failure}", status.name())
+}
+
+fn settings(report: &RunReport) -> String {
+    let mut table = output::table(&["setting", "value"], &[]);
+    for (name, value) in &report.description.hyperparameters.0 {
+        let value = match value {
+            Hyperparameter::Bool(value) => value.to_string(),
+            Hyperparameter::Number(value) => value.to_string(),
+            Hyperparameter::Text(value) => value.clone(),
+        };
+        table.add_row([name.clone(), value]);
+    }
+    table.to_string()
+}
+
+fn steps(report: &RunReport) -> String {
+    let unit = report.summary.unit.map_or("step", |unit| unit.name());
+    let header = [unit, "accuracy", "loss", "train loss", "learning rate", "train s", "test s"];
+    let mut table = output::table(&header, &[0, 1, 2, 3, 4, 5, 6]);
+    for row in &report.rows {
+        table.add_row([
+            row.step.to_string(),
+            number(row.test.as_ref().map(|test| test.accuracy)),
+            number(row.test.as_ref().map(|test| test.loss)),
+            number(row.train.map(|train| train.loss)),
+            row.learning_rate.to_string(),
+            format!("{:.2}", row.train_seconds),
+            format!("{:.2}", row.test_seconds),
+        ]);
+    }
+    table.to_string()
+}
+
+fn classes(report: &RunReport) -> String {
+    let mut table = output::table(&["class", "samples", "precision", "recall"], &[0, 1, 2, 3]);
+    for class in &report.classes {
+        table.add_row([class.class.to_string(), class.num_samples.to_string(), number(class.precision), number(class.recall)]);
+    }
+    table.to_string()
+}
+
+fn tail(report: &RunReport) -> String {
+    let host = &report.description.host;
+    let mut lines = vec![format!("machine   {}, {} cores, {}", host.cpu, host.cores, host.os)];
+    if let Some(source) = report.description.provenance.get("source") {
+        lines.push(format!("data      {source}"));
+    }
+    if let Some(digest) = &report.summary.parameters_sha256 {
+        lines.push(format!("model     sha256 {digest}"));
+    }
+    if let Some(last) = report.checkpoints.last() {
+        lines.push(format!("last checkpoint  {}", last.path.display()));
+    }
+    lines.join("\n")
+}

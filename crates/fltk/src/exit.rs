@@ -1,0 +1,78 @@
+//! Exit codes: the table that `fltk --help` prints, as an API for scripts.
+
+use std::fmt;
+
+/// What kind of failure ends the program. The numbers are part of the interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// An error that is none of the others.
+    General = 1,
+    /// An experiment file is wrong.
+    Experiment = 3,
+    /// Data is missing, damaged or can't be fetched.
+    Data = 4,
+    /// A run failed.
+    Run = 5,
+    /// A run's folder is missing, damaged or in use.
+    Records = 6,
+    /// Interrupted by a signal.
+    Interrupted = 130,
+}
+
+/// An error together with the exit code it leads to.
+#[derive(Debug)]
+struct Coded {
+    exit: Exit,
+    error: anyhow::Error,
+}
+
+impl fmt::Display for Coded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.error, f)
+    }
+}
+
+impl std::error::Error for Coded {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
+    }
+}
+
+/// Gives an error its exit code.
+pub trait OrExit<T> {
+    /// The same error, which now ends the program with `exit`.
+    fn or_exit(self, exit: Exit) -> anyhow::Result<T>;
+}
+
+impl<T, E: Into<anyhow::Error>> OrExit<T> for Result<T, E> {
+    fn or_exit(self, exit: Exit) -> anyhow::Result<T> {
+        self.map_err(|error| anyhow::Error::new(Coded { exit, error: error.into() }))
+    }
+}
+
+/// An error that ends the program with `exit`.
+pub fn failure(exit: Exit, message: impl fmt::Display + fmt::Debug + Send + Sync + 'static) -> anyhow::Error {
+    anyhow::Error::new(Coded { exit, error: anyhow::Error::msg(message) })
+}
+
+/// The exit code that `error` leads to.
+pub fn code(error: &anyhow::Error) -> Exit {
+    error.downcast_ref::<Coded>().map_or(Exit::General, |coded| coded.exit)
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn the_code_survives_added_context() {
+        let error = failure(Exit::Data, "no such file");
+        assert_eq!(code(&error), Exit::Data);
+        let error = Err::<(), _>(error).context("while loading").unwrap_err();
+        assert_eq!(code(&error), Exit::Data);
+        assert_eq!(format!("{error:#}"), "while loading: no such file");
+        assert_eq!(code(&anyhow::anyhow!("plain")), Exit::General);
+    }
+}

@@ -1,0 +1,75 @@
+//! What commands read: experiment files and the folders of data sets. The only place that looks at the environment.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use fltk_core::{
+    experiment::{self, Experiment, Override, SourceFile},
+    seed::Seed,
+};
+use fltk_data::Locations;
+
+use crate::{
+    cli::LocationArgs,
+    exit::{Exit, OrExit as _, failure},
+    output,
+};
+
+/// Largest experiment file that is read, in bytes: hundreds of times the largest real one.
+const FILE_SIZE_MAX: u64 = 4 << 20;
+
+/// The text of `path`.
+///
+/// # Errors
+/// If it can't be read, is larger than [`FILE_SIZE_MAX`] or not UTF-8.
+pub fn read_source(path: &Path) -> anyhow::Result<SourceFile> {
+    let read = || -> anyhow::Result<String> {
+        let size = std::fs::metadata(path)?.len();
+        anyhow::ensure!(size <= FILE_SIZE_MAX, "the file has {size} bytes, more than an experiment file may have ({FILE_SIZE_MAX})");
+        Ok(std::fs::read_to_string(path)?)
+    };
+    let text = read().with_context(|| format!("can't read `{}`", path.display())).or_exit(Exit::Experiment)?;
+    Ok(SourceFile { name: path.display().to_string(), text })
+}
+
+/// The experiment that `files` describe, with `overrides` (`a.b=c`) and `seed` in place of what they say.
+///
+/// # Errors
+/// If a file can't be read or is wrong; the error holds the whole report.
+pub fn read_experiment(files: &[PathBuf], overrides: &[String], seed: Option<u64>) -> anyhow::Result<Experiment> {
+    let sources = files.iter().map(|path| read_source(path)).collect::<anyhow::Result<Vec<_>>>()?;
+    let overrides = overrides.iter().map(|text| text.parse::<Override>()).collect::<Result<Vec<_>, _>>().or_exit(Exit::Experiment)?;
+    let parsed = experiment::parse(&sources, &overrides)
+        .map_err(|report| failure(Exit::Experiment, report.render(output::color_stderr())))?;
+    if !parsed.warnings.is_empty() {
+        anstream::eprintln!("{}", parsed.warnings.render(output::color_stderr()));
+    }
+    let mut experiment = parsed.experiment;
+    if let Some(seed) = seed {
+        experiment.seeds = vec![Seed(seed)];
+    }
+    Ok(experiment)
+}
+
+/// The folder that paths in `files` are relative to.
+#[must_use]
+pub fn base_folder(files: &[PathBuf]) -> PathBuf {
+    files.first().and_then(|path| path.parent()).map_or_else(PathBuf::new, Path::to_path_buf)
+}
+
+/// Where data sets are looked for.
+///
+/// # Errors
+/// If there is neither an argument nor a home folder to put the cache in.
+pub fn locations(args: &LocationArgs) -> anyhow::Result<Locations> {
+    let cache = match &args.data {
+        Some(folder) => folder.clone(),
+        None => cache_folder().context("neither XDG_CACHE_HOME nor HOME is set\nhint: say where data sets go with `--data DIR`")?.join("data"),
+    };
+    Ok(Locations { cache, local: Vec::new() })
+}
+
+fn cache_folder() -> Option<PathBuf> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache"))).map(|cache| cache.join("fltk"))
+}

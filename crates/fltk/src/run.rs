@@ -1,0 +1,109 @@
+//! Running jobs on this machine: each leaves a folder, and an interrupted one goes on from its last checkpoint.
+
+mod central;
+mod federated;
+mod group;
+mod host;
+mod job;
+mod progress;
+mod recorder;
+mod result;
+mod stop;
+
+use std::{
+    collections::BTreeMap,
+    num::NonZeroUsize,
+    path::Path,
+    sync::{Arc, atomic::AtomicBool},
+    time::Instant,
+};
+
+use fltk_core::experiment::{DistributedConfig, Setting};
+use fltk_data::{Dataset, Locations};
+use fltk_records::{RunFolder, RunRecorder, checkpoint::Checkpoint, history::Unit};
+
+pub use self::{group::{resume, start}, progress::Talk, result::RunResult, stop::on_signal};
+use self::{job::Job, progress::Progress, recorder::Recorder};
+use crate::exit::{Exit, OrExit as _, failure};
+
+/// What all jobs of an invocation share.
+pub struct Context<'a> {
+    /// Where paths in the experiment are relative to.
+    pub base: &'a Path,
+    /// Where data sets are.
+    pub locations: &'a Locations,
+    /// Clients trained, or test batches evaluated, at once.
+    pub workers: NonZeroUsize,
+    /// How much is said.
+    pub talk: Talk,
+    /// Raised when the process is asked to stop.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// The process was asked to stop.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted")]
+pub struct Stopped;
+
+/// Data sets of an invocation, so that jobs on the same one read it once.
+type Datasets = BTreeMap<String, Arc<Dataset>>;
+
+/// Runs `job` in `folder`, new or interrupted, to its end.
+///
+/// # Errors
+/// If the run fails or is interrupted; its folder says so too.
+fn execute(context: &Context<'_>, job: &Job, dataset: &Arc<Dataset>, folder: RunFolder) -> anyhow::Result<RunFolder> {
+    let (unit, steps) = match &job.task.setting {
+        Setting::Federated(config) => (Unit::Round, config.rounds),
+        Setting::Distributed(config) => (Unit::Epoch, config.epochs),
+    };
+    let (records, _torn) = RunRecorder::open(folder, &host::who()).or_exit(Exit::Records)?;
+    let resumed = latest_checkpoint(records.folder(), unit)?;
+    let from = resumed.as_ref().map_or(0, |checkpoint| checkpoint.at);
+    let title = format!("{}, seed {}", job.task.name, job.seed.0);
+    let progress = Progress::new(context.talk, &title, unit.name(), steps, from);
+    let mut recorder = Recorder::start(records, progress, unit, from)?;
+    let outcome = match &job.task.setting {
+        Setting::Federated(config) => federated::run(context, job, config, dataset, resumed.as_ref(), &mut recorder),
+        Setting::Distributed(config) => central::run(context, job, config, dataset, resumed.as_ref(), &mut recorder),
+    };
+    match outcome {
+        Ok(parameters_sha256) => recorder.finish(parameters_sha256),
+        // An interrupted run has no end: it can be taken up again.
+        Err(error) if error.is::<Stopped>() => Err(error),
+        Err(error) => {
+            recorder.fail(&format!("{error:#}"));
+            Err(error)
+        }
+    }
+}
+
+/// The checkpoint to go on from: the newest that is whole.
+fn latest_checkpoint(folder: &RunFolder, unit: Unit) -> anyhow::Result<Option<Checkpoint>> {
+    let latest = folder.checkpoints(unit).latest().or_exit(Exit::Records)?;
+    for problem in &latest.skipped {
+        anstream::eprintln!("warning: a checkpoint is skipped: {problem}");
+    }
+    Ok(latest.checkpoint)
+}
+
+/// Refuses what this program can't run on this machine yet.
+fn check_supported(job: &Job) -> anyhow::Result<()> {
+    match job.task.setting {
+        Setting::Distributed(DistributedConfig { data_parallelism, .. }) if data_parallelism > 1 => Err(failure(
+            Exit::Experiment,
+            format!(
+                "task `{}` has {data_parallelism} ranks, and this version trains distributed tasks on one\nhint: `--set tasks.{}.distributed.data_parallelism=1`",
+                job.task.name, job.task_index
+            ),
+        )),
+        Setting::Distributed(_) | Setting::Federated(_) => Ok(()),
+    }
+}
+
+/// The result of `work` and the wall clock it took, in seconds.
+fn seconds_of<T>(work: impl FnOnce() -> T) -> (T, f64) {
+    let start = Instant::now();
+    let result = work();
+    (result, start.elapsed().as_secs_f64())
+}

@@ -1,0 +1,149 @@
+//! A federated task in this process: joins the round state machine, the local trainers and the records.
+
+use std::sync::Arc;
+
+use fltk_core::{
+    event::RunEvent,
+    experiment::{FederatedConfig, ScheduleUnit, StrategyConfig},
+    ids::Round,
+    metrics::Evaluation,
+    model_state::ModelState,
+};
+use fltk_data::{BatchPlan, Dataset, batches};
+use fltk_fed::{
+    BoxError,
+    round::{ClientUpdate, Federation, Record, Setup, TrainOrder},
+    transport::in_process::{self, ClientTrainer, Evaluator},
+};
+use fltk_records::checkpoint::Checkpoint;
+use fltk_train::{
+    LocalOrder, LocalTrainer, Model, Targets,
+    checkpoint::{self, Position},
+    evaluate, parameters_sha256,
+    schedule::learning_rate,
+};
+
+use super::{Context, Stopped, job::Job, recorder::Recorder};
+use crate::split::split;
+
+/// Runs the rounds of `job` from `resumed` on and returns the digest of the final parameters.
+///
+/// # Errors
+/// If a client or an evaluation fails, the records can't be written, or the process was asked to stop ([`Stopped`]).
+pub fn run(
+    context: &Context<'_>,
+    job: &Job,
+    config: &FederatedConfig,
+    dataset: &Arc<Dataset>,
+    resumed: Option<&Checkpoint>,
+    recorder: &mut Recorder,
+) -> anyhow::Result<String> {
+    fltk_train::init(1);
+    let new_model = || Model::new(&job.task.network, context.base, Targets::of(dataset), job.seed);
+    let mut model = new_model()?;
+    let completed = match resumed {
+        Some(resumed) => checkpoint::restore(&resumed.files, &mut model, None)?.completed,
+        None => 0,
+    };
+    let parts = split(dataset, config, job.seed)?;
+    let num_samples = parts.iter().map(|part| part.len() as u64).collect();
+    let setup = Setup::new(config.clone(), job.seed, num_samples, job.task.checkpoint_every)?;
+    let federation = Federation::resume(setup, Round(completed), Arc::new(model.state()?))?;
+
+    // TorchScript modules draw from libtorch's one generator: side by side they would disturb each other.
+    let workers = if model.is_torchscript() { std::num::NonZeroUsize::MIN } else { context.workers };
+    let make_trainer = |_worker: usize| -> Result<Box<dyn ClientTrainer + '_>, BoxError> {
+        fltk_train::init(1);
+        let trainer = LocalTrainer::new(new_model()?, Arc::clone(dataset), job.task.train.clone(), job.task.loss);
+        Ok(Box::new(Clients { trainer, job, config, parts: &parts }))
+    };
+    let test = TestSet { model, job, dataset, workers: context.workers.get() };
+    let outcome = in_process::run(federation, workers, &make_trainer, Box::new(test), &context.stop, &mut |record| {
+        observe(record, job, config, recorder).map_err(Into::into)
+    });
+    match outcome {
+        Ok(state) => Ok(parameters_sha256(&state)),
+        Err(in_process::RunError::Stopped { .. }) => Err(Stopped.into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Step size of `round`.
+fn rate(job: &Job, config: &FederatedConfig, round: Round) -> f64 {
+    let before = u64::from(round.0.saturating_sub(1));
+    let units = match job.task.train.scheduler.map(|scheduler| scheduler.unit) {
+        Some(ScheduleUnit::Epoch) => before * u64::from(config.epochs_per_round),
+        Some(ScheduleUnit::Round) | None => before,
+    };
+    learning_rate(job.task.train.scheduler.as_ref(), job.task.train.optimizer.learning_rate(), units).value
+}
+
+fn observe(record: &Record, job: &Job, config: &FederatedConfig, recorder: &mut Recorder) -> anyhow::Result<()> {
+    match record {
+        Record::ClientTrained(client) => recorder.record(RunEvent::ClientTrained {
+            round: client.round,
+            client: client.client,
+            train: client.train,
+            seconds: client.seconds,
+        }),
+        Record::RoundEnded(round) => recorder.record(RunEvent::RoundEnded {
+            round: round.round,
+            clients: round.clients.clone(),
+            train: round.train,
+            learning_rate: rate(job, config, round.round),
+            test: round.test.clone(),
+            train_seconds: round.train_seconds,
+            test_seconds: round.test_seconds,
+        }),
+        Record::Checkpoint { round, state } => {
+            let position = Position { completed: round.0, seed: job.seed, learning_rate: rate(job, config, *round) };
+            recorder.checkpoint(round.0, &checkpoint::save(state, None, &position)?, parameters_sha256(state))
+        }
+        Record::Finished { .. } => Ok(()),
+    }
+}
+
+/// Trains whichever client it is told to.
+struct Clients<'a> {
+    trainer: LocalTrainer,
+    job: &'a Job,
+    config: &'a FederatedConfig,
+    parts: &'a [Vec<u32>],
+}
+
+impl ClientTrainer for Clients<'_> {
+    fn train(&mut self, order: &TrainOrder) -> Result<ClientUpdate, BoxError> {
+        let mu = match self.config.strategy {
+            StrategyConfig::FedProx { mu } => mu,
+            StrategyConfig::FedAvg {} | StrategyConfig::FedNova {} => 0.0,
+        };
+        let samples = self.parts.get(order.client.0 as usize).map_or(&[][..], Vec::as_slice);
+        let update = self.trainer.train(&LocalOrder {
+            state: &order.state,
+            samples,
+            seed: self.job.seed,
+            client: order.client,
+            round: order.round,
+            epochs: self.config.epochs_per_round,
+            learning_rate: rate(self.job, self.config, order.round),
+            mu,
+        })?;
+        Ok(ClientUpdate::answer(order, update.state, update.summary, update.normalizer))
+    }
+}
+
+/// Evaluates global models on the whole test set.
+struct TestSet<'a> {
+    model: Model,
+    job: &'a Job,
+    dataset: &'a Arc<Dataset>,
+    workers: usize,
+}
+
+impl Evaluator for TestSet<'_> {
+    fn evaluate(&mut self, _round: Round, state: &ModelState) -> Result<Evaluation, BoxError> {
+        self.model.set_state(state)?;
+        let plan = BatchPlan::test(self.dataset, self.model.image_input(), self.job.task.train.test_batch_size as usize)?;
+        Ok(evaluate(&self.model, batches(plan), self.job.task.loss, self.workers)?)
+    }
+}

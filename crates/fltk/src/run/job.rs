@@ -1,0 +1,41 @@
+//! The jobs of an experiment: every task, once per seed.
+
+use fltk_core::{
+    experiment::{Experiment, Task},
+    seed::Seed,
+};
+use sha2::{Digest as _, Sha256};
+
+/// One task with one seed: what becomes one run.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Position among the experiment's jobs.
+    pub index: usize,
+    /// Position of the task in the experiment.
+    pub task_index: usize,
+    /// The task.
+    pub task: Task,
+    /// Position of the seed in the experiment.
+    pub replication: usize,
+    /// The seed.
+    pub seed: Seed,
+}
+
+/// All jobs of `experiment`: replication by replication, the tasks in the order of the file.
+#[must_use]
+pub fn jobs(experiment: &Experiment) -> Vec<Job> {
+    let mut jobs = Vec::with_capacity(experiment.seeds.len() * experiment.tasks.len());
+    for (replication, &seed) in experiment.seeds.iter().enumerate() {
+        for (task_index, task) in experiment.tasks.iter().enumerate() {
+            jobs.push(Job { index: jobs.len(), task_index, task: task.clone(), replication, seed });
+        }
+    }
+    jobs
+}
+
+/// Identifies a job within the runs folder: eight hex digits of a digest over the group and the job's position.
+#[must_use]
+pub fn job_hex(group: &str, job: &Job) -> String {
+    let digest = Sha256::digest(format!("{group}/{}/{}/{}", job.index, job.task.name, job.seed.0));
+    hex::encode(&digest[..4])
+}

@@ -1,0 +1,94 @@
+//! What a person sees while a run goes on: a bar on a terminal, a line per round or epoch elsewhere, nothing when quiet.
+
+use std::io::IsTerminal as _;
+
+use fltk_core::{event::RunEvent, metrics::Evaluation};
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// How much is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Talk {
+    /// Nothing.
+    Quiet,
+    /// Rounds and epochs.
+    Normal,
+    /// Every client as well.
+    Verbose,
+}
+
+/// Shows the progress of one run on standard error.
+pub struct Progress {
+    talk: Talk,
+    unit: &'static str,
+    steps: u32,
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    /// Of a run of `steps` rounds or epochs (`unit`) that is after step `from`.
+    #[must_use]
+    pub fn new(talk: Talk, title: &str, unit: &'static str, steps: u32, from: u32) -> Self {
+        let bar = (talk != Talk::Quiet && std::io::stderr().is_terminal()).then(|| {
+            let bar = ProgressBar::new(u64::from(steps)).with_position(u64::from(from));
+            let style = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} {msg} [{elapsed}, {eta} left]");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar.set_prefix(title.to_owned());
+            bar.enable_steady_tick(std::time::Duration::from_millis(250));
+            bar
+        });
+        if talk != Talk::Quiet && bar.is_none() {
+            let resumed = if from > 0 { format!(", going on after {unit} {from}") } else { String::new() };
+            anstream::eprintln!("{title}: {steps} {unit}s{resumed}");
+        }
+        Self { talk, unit, steps, bar }
+    }
+
+    /// Shows what was just recorded.
+    pub fn show(&self, event: &RunEvent) {
+        match event {
+            RunEvent::ClientTrained { round, client, train, seconds } if self.talk == Talk::Verbose => {
+                self.line(&format!("  round {round}, client {client}: loss {:.4}, {} samples, {seconds:.2} s", train.loss, train.num_samples));
+            }
+            RunEvent::RoundEnded { round, train, test, train_seconds, .. } => {
+                self.step(round.0, train.as_ref().map(|train| train.loss), test.as_ref(), *train_seconds);
+            }
+            RunEvent::EpochEnded { epoch, train, test, train_seconds, .. } => {
+                self.step(epoch.0, Some(train.loss), Some(test), *train_seconds);
+            }
+            _ => {}
+        }
+    }
+
+    fn step(&self, step: u32, train_loss: Option<f64>, test: Option<&Evaluation>, seconds: f64) {
+        let mut text = String::new();
+        if let Some(test) = test {
+            text.push_str(&format!("accuracy {:.4}  loss {:.4}", test.accuracy, test.loss));
+        }
+        if let Some(loss) = train_loss {
+            text.push_str(&format!("  train loss {loss:.4}  {seconds:.1} s"));
+        }
+        match &self.bar {
+            Some(bar) => {
+                bar.set_position(u64::from(step));
+                bar.set_message(text);
+            }
+            None => self.line(&format!("{} {step:>3}/{}  {text}", self.unit, self.steps)),
+        }
+    }
+
+    fn line(&self, text: &str) {
+        match (&self.bar, self.talk) {
+            (_, Talk::Quiet) => {}
+            (Some(bar), _) => bar.println(text),
+            (None, _) => anstream::eprintln!("{text}"),
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The record of one run, and what a person sees of it: one place where the clock is read.
+
+use fltk_core::event::RunEvent;
+use fltk_records::{RunFolder, RunRecorder, checkpoint::Files, history::Unit};
+use jiff::Timestamp;
+
+use super::progress::Progress;
+use crate::exit::{Exit, OrExit as _};
+
+/// Writes a run's journal, and shows it.
+pub struct Recorder {
+    records: RunRecorder,
+    progress: Progress,
+    unit: Unit,
+    /// Clients' records that wait for the end of their round, so that a round costs one sync.
+    pending: Vec<RunEvent>,
+    started_at: Timestamp,
+}
+
+impl Recorder {
+    /// Takes up `records` after step `from`, and notes that in the journal.
+    ///
+    /// # Errors
+    /// If the journal can't be written.
+    pub fn start(mut records: RunRecorder, progress: Progress, unit: Unit, from: u32) -> anyhow::Result<Self> {
+        let started_at = Timestamp::now();
+        let event = RunEvent::Started { from, version: env!("CARGO_PKG_VERSION").to_owned() };
+        records.record(&event, started_at).or_exit(Exit::Records)?;
+        Ok(Self { records, progress, unit, pending: Vec::new(), started_at })
+    }
+
+    /// Records `event`; when this returns it is on disk, but for a client's, which wait for the next other event.
+    ///
+    /// # Errors
+    /// If the journal can't be written.
+    pub fn record(&mut self, event: RunEvent) -> anyhow::Result<()> {
+        self.progress.show(&event);
+        let is_client = matches!(event, RunEvent::ClientTrained { .. });
+        self.pending.push(event);
+        if is_client {
+            return Ok(());
+        }
+        let events = std::mem::take(&mut self.pending);
+        self.records.record_all(&events, Timestamp::now()).or_exit(Exit::Records)
+    }
+
+    /// Saves a checkpoint taken after step `at` and records it.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn checkpoint(&mut self, at: u32, files: &Files, parameters_sha256: String) -> anyhow::Result<()> {
+        self.records.folder().checkpoints(self.unit).save(at, files).or_exit(Exit::Records)?;
+        self.record(RunEvent::CheckpointSaved { at, parameters_sha256 })
+    }
+
+    /// Records that the run went through, and lets its folder go.
+    ///
+    /// # Errors
+    /// If the journal can't be written.
+    pub fn finish(mut self, parameters_sha256: String) -> anyhow::Result<RunFolder> {
+        let seconds = (Timestamp::now() - self.started_at).total(jiff::Unit::Second).unwrap_or(0.0);
+        self.record(RunEvent::Finished { parameters_sha256, seconds })?;
+        Ok(self.records.folder().clone())
+    }
+
+    /// Records that the run gave up. What can't be recorded any more is not reported again: `reason` is about to be.
+    pub fn fail(mut self, reason: &str) {
+        // One line, so that it fits a table.
+        let reason = reason.lines().next().unwrap_or_default().to_owned();
+        let _ = self.record(RunEvent::Failed { reason });
+    }
+}

@@ -1,0 +1,119 @@
+//! What `fltk run` ends with: one object per run, made from its records alone.
+
+use std::path::PathBuf;
+
+use fltk_records::{
+    RunFolder,
+    history::{End, Unit},
+};
+use serde::Serialize;
+
+use crate::{
+    exit::{Exit, OrExit as _},
+    output,
+};
+
+/// The outcome of one run.
+#[derive(Debug, Serialize)]
+pub struct RunResult {
+    /// The run's folder.
+    pub run: PathBuf,
+    /// The experiment's name.
+    pub experiment: String,
+    /// The task's name.
+    pub task: String,
+    /// `distributed` or `federated`.
+    pub kind: String,
+    /// The root seed.
+    pub seed: u64,
+    /// What the steps are: `round` or `epoch`.
+    pub unit: Unit,
+    /// Every round or epoch, ascending; 0 is the initial model.
+    pub steps: Vec<Step>,
+    /// Test accuracy after the last step, `0..=1`.
+    pub accuracy: Option<f64>,
+    /// Mean test loss per prediction after the last step.
+    pub loss: Option<f64>,
+    /// Wall clock of the run since it last started.
+    pub seconds: f64,
+    /// SHA-256 of the final parameters and buffers; `docs/parity.md` says over which bytes.
+    pub parameters_sha256: String,
+}
+
+/// One round or epoch.
+#[derive(Debug, Serialize)]
+pub struct Step {
+    /// Counted from 1; 0 is the initial model.
+    pub step: u32,
+    /// Test accuracy, `0..=1`; absent where the step was not evaluated.
+    pub accuracy: Option<f64>,
+    /// Mean test loss per prediction; likewise.
+    pub loss: Option<f64>,
+    /// Mean training loss per sample in this step; absent for step 0.
+    pub train_loss: Option<f64>,
+    /// Of training and evaluating in this step alone.
+    pub seconds: f64,
+}
+
+impl RunResult {
+    /// Of the finished run in `folder`.
+    ///
+    /// # Errors
+    /// If its records can't be read, or it isn't finished.
+    pub fn read(folder: RunFolder) -> anyhow::Result<Self> {
+        let run = folder.read().or_exit(Exit::Records)?;
+        let Some(End::Finished { parameters_sha256, seconds, .. }) = run.history.end() else {
+            return Err(crate::exit::failure(Exit::Records, format!("`{}` has not finished", run.folder.path().display())));
+        };
+        let description = run.folder.description();
+        let steps: Vec<Step> = run
+            .history
+            .rows()
+            .map(|row| Step {
+                step: row.step,
+                accuracy: row.test.as_ref().map(|test| test.accuracy),
+                loss: row.test.as_ref().map(|test| test.loss),
+                train_loss: row.train.map(|train| train.loss),
+                seconds: row.train_seconds + row.test_seconds,
+            })
+            .collect();
+        Ok(Self {
+            experiment: description.experiment.clone(),
+            task: description.task.clone(),
+            kind: description.hyperparameters.text("kind").to_owned(),
+            seed: description.seed.0,
+            unit: run.history.unit().unwrap_or(Unit::Epoch),
+            accuracy: steps.last().and_then(|step| step.accuracy),
+            loss: steps.last().and_then(|step| step.loss),
+            seconds: *seconds,
+            parameters_sha256: parameters_sha256.clone(),
+            steps,
+            run: run.folder.path().to_owned(),
+        })
+    }
+
+    /// The table that a person reads.
+    #[must_use]
+    pub fn to_table(&self) -> String {
+        let mut table = output::table(&[self.unit.name(), "accuracy", "loss", "train loss", "seconds"], &[0, 1, 2, 3, 4]);
+        let number = |number: Option<f64>| number.map_or_else(|| "-".to_owned(), |number| format!("{number:.4}"));
+        for step in &self.steps {
+            table.add_row([
+                step.step.to_string(),
+                number(step.accuracy),
+                number(step.loss),
+                number(step.train_loss),
+                format!("{:.2}", step.seconds),
+            ]);
+        }
+        let accuracy = number(self.accuracy);
+        format!(
+            "{}, seed {}\n{table}\n\naccuracy  {accuracy} on the whole test set, {:.1} s in all\nmodel     sha256 {}\nrun       {}\n",
+            self.task,
+            self.seed,
+            self.seconds,
+            self.parameters_sha256,
+            self.run.display()
+        )
+    }
+}

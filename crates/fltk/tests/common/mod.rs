@@ -1,0 +1,63 @@
+//! Runs the built program in a folder of its own.
+#![allow(dead_code, reason = "each test file uses a part of this")]
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+/// The repository's root.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the crate is two folders below the root").to_path_buf()
+}
+
+/// The program, to be run in `folder`, with nothing of the caller's environment that changes what it does.
+pub fn fltk(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fltk"));
+    command.current_dir(folder).env_remove("FLTK_RUNS").env("NO_COLOR", "1").env("XDG_CACHE_HOME", folder.join("cache"));
+    command
+}
+
+/// Runs the program with `args` in `folder`.
+pub fn run(folder: &Path, args: &[&str]) -> Output {
+    fltk(folder).args(args).output().expect("the program starts")
+}
+
+/// Runs the program, which has to succeed, and parses its standard output.
+pub fn json(folder: &Path, args: &[&str]) -> serde_json::Value {
+    let output = run(folder, args);
+    assert!(output.status.success(), "fltk {args:?}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("fltk {args:?}: {error}: {}", String::from_utf8_lossy(&output.stdout)))
+}
+
+/// A federated experiment that takes a second or two.
+pub const TINY_FEDERATED: &str = "\
+name: tiny
+tasks:
+  - kind: federated
+    network: FashionMNISTCNN
+    dataset: fashion-mnist-mini
+    train: { batch_size: 32, optimizer: { type: SGD, learning_rate: 0.05, momentum: 0.9 } }
+    checkpoint_every: 2
+    federated:
+      clients: 40
+      clients_per_round: 4
+      rounds: 5
+      epochs_per_round: 1
+      partition: { type: dirichlet, alpha: 0.5 }
+";
+
+/// A single-process experiment that takes a second or two, with dropout and a stateful optimizer.
+pub const TINY_CENTRAL: &str = "\
+name: tiny-central
+tasks:
+  - kind: distributed
+    network: MNISTCNN
+    dataset: fashion-mnist-mini
+    train:
+      batch_size: 64
+      optimizer: { type: Adam, learning_rate: 0.001 }
+      scheduler: { step_size: 2, gamma: 0.5, minimum_learning_rate: 1.0e-5, unit: epoch }
+    checkpoint_every: 1
+    distributed: { epochs: 4 }
+";

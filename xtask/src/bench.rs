@@ -1,0 +1,50 @@
+//! Benchmarks: programs that measure us and the peer in one run on one machine and print ratios. They are no tests.
+
+mod cifar10;
+mod step;
+
+use std::path::PathBuf;
+
+use clap::{Subcommand, ValueEnum};
+
+use crate::checkout::Checkout;
+
+/// What can be measured.
+#[derive(Subcommand)]
+pub enum Bench {
+    /// One training step of several nets: ours, PyTorch's, and PyTorch's tuned by hand.
+    Step {
+        /// Times that each program is run, in turn; the median is taken.
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+        repeats: u32,
+        /// What standard output holds.
+        #[arg(long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
+    /// Ten epochs of Cifar10CNN on CIFAR-10: the accuracy it reaches.
+    Cifar10 {
+        /// The folder that holds `cifar-10-batches-bin`.
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        /// What standard output holds.
+        #[arg(long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
+}
+
+/// What standard output holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+/// Runs a benchmark.
+pub fn run(checkout: &Checkout, bench: &Bench) -> anyhow::Result<()> {
+    match bench {
+        Bench::Step { repeats, output } => step::run(checkout, *repeats, *output),
+        Bench::Cifar10 { data, output } => cifar10::run(checkout, data, *output),
+    }
+}

@@ -1,0 +1,95 @@
+//! Where this checkout, its build outputs and the user's cache are, and how cargo is called in it.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, anyhow};
+use cargo_metadata::{Message, Metadata, MetadataCommand};
+
+use crate::{setup::libtorch::Libtorch, sh};
+
+/// A checkout of this repository.
+pub struct Checkout {
+    /// Its root folder.
+    pub root: PathBuf,
+    /// Where cargo puts what it builds; may be shared with other checkouts.
+    pub target: PathBuf,
+    /// The user's cache folder for this project: libtorch and the Python environment.
+    pub cache: PathBuf,
+}
+
+impl Checkout {
+    /// The checkout that this program was started from.
+    pub fn find() -> anyhow::Result<Self> {
+        let own = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+        let root = own.parent().context("xtask has no parent folder")?.to_path_buf();
+        let metadata = Self::metadata_of(&root, true)?;
+        Ok(Self { root, target: metadata.target_directory.into_std_path_buf(), cache: cache_folder()? })
+    }
+
+    /// Packages and how they depend on each other.
+    pub fn metadata(&self) -> anyhow::Result<Metadata> {
+        Self::metadata_of(&self.root, false)
+    }
+
+    fn metadata_of(root: &Path, no_deps: bool) -> anyhow::Result<Metadata> {
+        let mut command = MetadataCommand::new();
+        command.manifest_path(root.join("Cargo.toml"));
+        if no_deps {
+            command.no_deps();
+        }
+        Ok(command.exec()?)
+    }
+
+    /// Whether other checkouts may build into the same target folder.
+    pub fn target_is_shared(&self) -> bool {
+        !self.target.starts_with(&self.root)
+    }
+
+    /// A cargo command in the root folder, with `libtorch`.
+    pub fn cargo(&self, libtorch: &Libtorch) -> Command {
+        let mut command = self.cargo_without_libtorch();
+        command.env("LIBTORCH", self.libtorch_for_cargo(libtorch));
+        command
+    }
+
+    /// A cargo command in the root folder that finds no libtorch, not even the one that `.cargo/config.toml` names.
+    pub fn cargo_without_libtorch(&self) -> Command {
+        let mut command = Command::new("cargo");
+        command.current_dir(&self.root).env("LIBTORCH", self.root.join("no-libtorch"));
+        command
+    }
+
+    /// What LIBTORCH is for cargo. A change of it makes cargo compile torch-sys again, which takes minutes: so it is the name that
+    /// plain `cargo build` uses in this checkout, but in a shared target folder the name that is the same in every checkout.
+    fn libtorch_for_cargo(&self, libtorch: &Libtorch) -> PathBuf {
+        if self.target_is_shared() || libtorch.named_by_user { libtorch.folder.clone() } else { self.libtorch_link() }
+    }
+
+    /// The git-ignored link that `.cargo/config.toml` names.
+    pub fn libtorch_link(&self) -> PathBuf {
+        self.root.join(".libtorch")
+    }
+
+    /// Builds one program as `arguments` say and returns its path.
+    pub fn build(&self, libtorch: &Libtorch, arguments: &[&str]) -> anyhow::Result<PathBuf> {
+        let mut command = self.cargo(libtorch);
+        command.arg("build").args(arguments).arg("--message-format=json-render-diagnostics").stdin(Stdio::null());
+        let messages = sh::output(&mut command, sh::BUILD_LIMIT)?;
+        let mut program = None;
+        for message in Message::parse_stream(messages.as_bytes()) {
+            if let Message::CompilerArtifact(artifact) = message? {
+                program = artifact.executable.or(program);
+            }
+        }
+        program.map(Into::into).ok_or_else(|| anyhow!("`cargo build {}` built no program", arguments.join(" ")))
+    }
+}
+
+fn cache_folder() -> anyhow::Result<PathBuf> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let cache = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
+    Ok(cache.context("neither XDG_CACHE_HOME nor HOME is set, so there is no cache folder")?.join("fltk"))
+}

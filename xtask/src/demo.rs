@@ -1,0 +1,45 @@
+//! `cargo xtask demo`: from a fresh checkout to a trained model on real data.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use crate::{checkout::Checkout, setup::libtorch, sh};
+
+/// The demo's experiment, relative to the root: federated, on real data that the program carries with it.
+pub const EXPERIMENT: &str = "examples/quickstart.yaml";
+
+/// Ten times what the demo takes on a slow machine.
+const LIMIT: Duration = Duration::from_secs(20 * 60);
+
+/// Sets up, builds, runs, and says what to try next.
+pub fn run(checkout: &Checkout) -> anyhow::Result<()> {
+    let libtorch = libtorch::ensure(checkout)?;
+    let program = checkout.build(&libtorch, &["--release", "--package", "fltk"])?;
+    let runs = checkout.root.join("runs");
+    let before = folders(&runs);
+    sh::run(Command::new(&program).current_dir(&checkout.root).args(["run", EXPERIMENT, "--runs", "runs"]), LIMIT)?;
+    let fltk = program.strip_prefix(&checkout.root).unwrap_or(&program).display();
+    println!();
+    for run in folders(&runs).difference(&before) {
+        let run = run.strip_prefix(&checkout.root).unwrap_or(run).display();
+        println!("The run's records are in {run}: settings, journal, metrics.csv, checkpoints, TensorBoard events.\n");
+        println!("Try next:");
+        println!("  {fltk} runs show {run}");
+    }
+    println!("  {fltk} run {EXPERIMENT} --seed 7 --set tasks.0.federated.clients_per_round=10");
+    println!("  {fltk} data show fashion-mnist-mini --partition '{{type: dirichlet, alpha: 0.1}}' --clients 10");
+    println!("  {fltk} nets list");
+    println!("  cargo xtask test");
+    Ok(())
+}
+
+/// The folders in `runs`; none if it isn't there yet.
+fn folders(runs: &Path) -> BTreeSet<PathBuf> {
+    let entries = fs::read_dir(runs).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
+}

@@ -1,0 +1,62 @@
+//! One at a time: a lock file that several processes take turns at. The system releases it when its holder ends, however it ends.
+
+use std::{
+    fs::{self, File, TryLockError},
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail};
+
+/// Longer than the longest thing that is done under a lock, a whole `cargo xtask test` from nothing.
+const WAIT_MAX: Duration = Duration::from_secs(2 * 3600);
+
+/// How often a lock that another process holds is tried.
+const POLL: Duration = Duration::from_millis(200);
+
+/// Takes the lock `path`, which is held until the returned file is dropped. `purpose` is for the message while waiting.
+pub fn take(path: &Path, purpose: &str) -> anyhow::Result<File> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).with_context(|| format!("can't make `{}`", folder.display()))?;
+    }
+    let file = File::options().create(true).append(true).open(path).with_context(|| format!("can't open `{}`", path.display()))?;
+    let deadline = Instant::now() + WAIT_MAX;
+    let mut said = false;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(error)) => return Err(error).with_context(|| format!("can't lock `{}`", path.display())),
+            Err(TryLockError::WouldBlock) if Instant::now() >= deadline => {
+                bail!("`{}` was not released in {} s; another process is still {purpose}", path.display(), WAIT_MAX.as_secs())
+            }
+            Err(TryLockError::WouldBlock) => {
+                if !said {
+                    eprintln!("waiting for another process that is {purpose}");
+                    said = true;
+                }
+                thread::sleep(POLL);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_one_waits_for_the_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new").join("lock");
+        let first = take(&path, "testing").unwrap();
+        let other = File::options().append(true).open(&path).unwrap();
+        assert!(matches!(other.try_lock(), Err(TryLockError::WouldBlock)));
+        let second = thread::spawn({
+            let path = path.clone();
+            move || take(&path, "testing").map(drop)
+        });
+        drop(first);
+        second.join().unwrap().unwrap();
+    }
+}

@@ -1,0 +1,19 @@
+//! Getting what a checkout needs and cargo can't get: libtorch, Python packages, Debian packages.
+
+pub mod debian;
+pub mod libtorch;
+pub mod python;
+mod wheel;
+
+use crate::checkout::Checkout;
+
+/// `cargo xtask setup`.
+pub fn all(checkout: &Checkout, with_python: bool) -> anyhow::Result<()> {
+    if with_python {
+        let program = python::ensure(checkout)?;
+        eprintln!("python: {}", program.display());
+    }
+    let libtorch = libtorch::ensure(checkout)?;
+    eprintln!("libtorch: {} ({})", libtorch.folder.display(), libtorch.origin);
+    Ok(())
+}

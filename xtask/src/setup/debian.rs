@@ -1,0 +1,46 @@
+//! Debian packages, where this is Debian and we may install: Fashion-MNIST in full, for the acceptance runs.
+
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use crate::sh;
+
+/// Where the package `dataset-fashion-mnist` puts its files.
+const FASHION_MNIST: &str = "/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz";
+
+/// Makes sure that the full Fashion-MNIST is on this machine. `Err` says why it can't be.
+pub fn fashion_mnist() -> Result<(), String> {
+    if Path::new(FASHION_MNIST).exists() {
+        return Ok(());
+    }
+    install(&["dataset-fashion-mnist"])?;
+    if Path::new(FASHION_MNIST).exists() { Ok(()) } else { Err(format!("the package has no `{FASHION_MNIST}`")) }
+}
+
+/// Installs `packages`. `Err` says why it can't be done: no apt, not root, or what apt says.
+pub fn install(packages: &[&str]) -> Result<(), String> {
+    let wanted = packages.join(" ");
+    if !sh::is_there("apt-get") {
+        return Err(format!("the Debian package `{wanted}` can't be installed: there is no apt-get"));
+    }
+    if !is_root() {
+        return Err(format!(
+            "the Debian package `{wanted}` is missing, and only root may install it; hint: `sudo apt-get install {wanted}`"
+        ));
+    }
+    let apt = |arguments: &[&str]| {
+        let mut command = Command::new("apt-get");
+        command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null()).stdout(Stdio::null());
+        sh::run(&mut command, sh::INSTALL_LIMIT)
+    };
+    let install = [&["install", "--yes", "--no-install-recommends"], packages].concat();
+    // Lists may be fresh, or there may be no network but a package in apt's cache: ask for new lists only if it fails without.
+    apt(&install).or_else(|_| apt(&["update"]).and_then(|()| apt(&install))).map_err(|error| format!("{error:#}"))
+}
+
+fn is_root() -> bool {
+    let id = sh::quiet_output(Command::new("id").arg("-u"), sh::LOOKUP_LIMIT);
+    id.is_ok_and(|id| id.trim() == "0")
+}

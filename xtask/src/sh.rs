@@ -1,0 +1,128 @@
+//! Running programs: what is run is shown, every wait has a bound, a failure names the whole command.
+
+use std::{
+    io::Read as _,
+    process::{Child, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail};
+
+/// For a build from nothing: torch-sys alone takes 3 minutes on two idle cores, everything in both profiles about 15.
+pub const BUILD_LIMIT: Duration = Duration::from_secs(45 * 60);
+
+/// For a download or an installation: the largest is PyTorch with its CUDA libraries, 2.5 GB.
+pub const INSTALL_LIMIT: Duration = Duration::from_secs(40 * 60);
+
+/// For programs that only look something up.
+pub const LOOKUP_LIMIT: Duration = Duration::from_secs(60);
+
+/// How often a running program is looked at; far below anything that is measured by it.
+const POLL: Duration = Duration::from_millis(50);
+
+/// Runs `command` with its output on ours. `Err` if it can't start, fails or takes longer than `limit`.
+pub fn run(command: &mut Command, limit: Duration) -> anyhow::Result<()> {
+    eprintln!("$ {}", show(command));
+    let mut child = start(command)?;
+    check(command, wait(&mut child, command, limit)?)
+}
+
+/// As [`run`], but returns standard output in place of showing it.
+pub fn output(command: &mut Command, limit: Duration) -> anyhow::Result<String> {
+    eprintln!("$ {}", show(command));
+    quiet_output(command.stderr(Stdio::inherit()), limit)
+}
+
+/// Standard output of `command`, which is not shown. Standard error goes where the command says, by default to ours.
+pub fn quiet_output(command: &mut Command, limit: Duration) -> anyhow::Result<String> {
+    let mut child = start(command.stdout(Stdio::piped()))?;
+    let mut pipe = child.stdout.take().context("standard output is not a pipe")?;
+    let reader = thread::spawn(move || {
+        let mut text = Vec::new();
+        pipe.read_to_end(&mut text).map(|_| text)
+    });
+    let status = wait(&mut child, command, limit)?;
+    let Ok(text) = reader.join() else { bail!("the thread that reads the output of `{}` panicked", show(command)) };
+    check(command, status)?;
+    String::from_utf8(text?).with_context(|| format!("the output of `{}` is not UTF-8", show(command)))
+}
+
+/// Whether `program --version` can be run.
+pub fn is_there(program: impl AsRef<std::ffi::OsStr>) -> bool {
+    let mut command = Command::new(program);
+    command.arg("--version").stdin(Stdio::null()).stderr(Stdio::null());
+    quiet_output(&mut command, LOOKUP_LIMIT).is_ok()
+}
+
+/// Waits for `child`, which `command` started; kills it after `limit`.
+pub fn wait(child: &mut Child, command: &Command, limit: Duration) -> anyhow::Result<ExitStatus> {
+    let deadline = Instant::now() + limit;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status);
+        }
+        if Instant::now() >= deadline {
+            child.kill()?;
+            child.wait()?;
+            bail!("`{}` was killed: it ran longer than {} s", show(command), limit.as_secs());
+        }
+        thread::sleep(POLL);
+    }
+}
+
+/// Starts `command`.
+pub fn start(command: &mut Command) -> anyhow::Result<Child> {
+    command.spawn().with_context(|| format!("can't start `{}`", show(command)))
+}
+
+fn check(command: &Command, status: ExitStatus) -> anyhow::Result<()> {
+    if !status.success() {
+        bail!("`{}` failed: {status}", show(command));
+    }
+    Ok(())
+}
+
+/// The command as one would type it.
+pub fn show(command: &Command) -> String {
+    let word = |text: &std::ffi::OsStr| {
+        let text = text.to_string_lossy();
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+        if !text.is_empty() && text.chars().all(plain) { text.into_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    };
+    std::iter::once(command.get_program()).chain(command.get_args()).map(word).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn shows_commands_as_they_would_be_typed() {
+        let mut command = Command::new("fltk");
+        command.args(["run", "a b.yaml", "--set=x.y=1", "it's", ""]);
+        assert_eq!(show(&command), r"fltk run 'a b.yaml' --set=x.y=1 'it'\''s' ''");
+    }
+
+    #[test]
+    fn returns_the_output_or_names_the_command() {
+        assert_eq!(quiet_output(&mut shell("echo hello"), LOOKUP_LIMIT).unwrap(), "hello\n");
+        let error = quiet_output(&mut shell("exit 3"), LOOKUP_LIMIT).unwrap_err().to_string();
+        assert!(error.contains("'exit 3'") && error.contains('3'), "{error}");
+        assert!(quiet_output(&mut Command::new("no-such-program-anywhere"), LOOKUP_LIMIT).is_err());
+    }
+
+    #[test]
+    fn a_program_that_hangs_is_killed() {
+        let begin = Instant::now();
+        let error = quiet_output(Command::new("sleep").arg("600"), Duration::from_millis(100)).unwrap_err().to_string();
+        assert!(error.contains("was killed"), "{error}");
+        assert!(begin.elapsed() < Duration::from_secs(60));
+    }
+}

@@ -1,0 +1,92 @@
+//! `cargo xtask tidy`: the rules of this project that a compiler doesn't check. ARCHITECTURE.md says what they are for.
+
+mod code;
+mod dependencies;
+mod edges;
+mod hosts;
+mod links;
+mod sources;
+
+use std::{
+    fmt, fs,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, bail};
+
+use crate::{checkout::Checkout, sh};
+
+/// A rule that is broken somewhere.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Finding {
+    /// Relative to the root.
+    pub file: String,
+    /// Counted from 1; 0 for the file as a whole.
+    pub line: usize,
+    /// What is wrong and why it matters.
+    pub problem: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.file, self.line, self.problem)
+    }
+}
+
+/// A text file of the checkout.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Relative to the root, with `/`.
+    pub path: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// Checks all rules; `Err` if one is broken.
+pub fn run(checkout: &Checkout) -> anyhow::Result<()> {
+    let sources = read(&checkout.root)?;
+    let metadata = checkout.metadata()?;
+    let mut findings = Vec::new();
+    for source in &sources {
+        sources::check(source, &mut findings);
+        hosts::check(source, &mut findings);
+    }
+    edges::check(&edges::packages(&metadata), &sources, &mut findings);
+    edges::check_core(&metadata, &mut findings)?;
+    dependencies::check(&sources, &mut findings)?;
+    links::check(&sources, &mut findings);
+    findings.sort();
+    for finding in &findings {
+        println!("{finding}");
+    }
+    if !findings.is_empty() {
+        bail!("{} finding{} in {} files", findings.len(), if findings.len() == 1 { "" } else { "s" }, sources.len());
+    }
+    println!("tidy: {} files, nothing found", sources.len());
+    Ok(())
+}
+
+/// Larger files are data.
+const SOURCE_SIZE_MAX: u64 = 1 << 20;
+
+/// Every text file that git knows or would take.
+fn read(root: &Path) -> anyhow::Result<Vec<Source>> {
+    let mut git = Command::new("git");
+    git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).current_dir(root).stdin(Stdio::null());
+    let listing = sh::quiet_output(&mut git, sh::LOOKUP_LIMIT).context("tidy asks git for the files\nhint: run it in a git checkout")?;
+    let mut sources = Vec::new();
+    for path in listing.split_terminator('\0') {
+        let file = root.join(path);
+        // Removed but not yet committed, or a link.
+        let Ok(metadata) = fs::symlink_metadata(&file) else { continue };
+        if !metadata.is_file() || metadata.len() > SOURCE_SIZE_MAX {
+            continue;
+        }
+        // What isn't UTF-8 is data too.
+        if let Ok(text) = String::from_utf8(fs::read(&file)?) {
+            sources.push(Source { path: path.to_owned(), text });
+        }
+    }
+    Ok(sources)
+}

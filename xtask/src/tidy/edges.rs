@@ -1,0 +1,195 @@
+//! Who may depend on whom: between our packages, and from them on what is heavy.
+
+use std::collections::BTreeSet;
+
+use anyhow::Context as _;
+use cargo_metadata::{DependencyKind, Metadata, PackageId};
+
+use super::{Finding, Source};
+
+/// A package of ours and what its manifest names.
+#[derive(Debug)]
+pub struct Package {
+    /// Its name.
+    pub name: String,
+    /// Its manifest, relative to the root.
+    pub manifest: String,
+    /// Names of its dependencies, for building or for tests.
+    pub dependencies: Vec<String>,
+}
+
+/// Which of our packages each may depend on. One that isn't here may depend on none; only the binary sees all.
+const EDGES: &[(&str, &[&str])] = &[
+    ("fltk-data", &["fltk-core"]),
+    ("fltk-train", &["fltk-core", "fltk-data", "torch-dist"]),
+    ("fltk-fed", &["fltk-core"]),
+    ("fltk-cluster", &["fltk-core"]),
+    ("fltk-records", &["fltk-core"]),
+    ("fltk-web", &["fltk-core", "fltk-records"]),
+];
+
+/// The package that sees all.
+const BINARY: &str = "fltk";
+
+/// Libraries that are heavy, or that a decision hangs on, and the packages that may name each.
+const OWNERS: &[(&str, &[&str])] = &[
+    ("tch", &["fltk-train", "torch-dist"]),
+    ("safetensors", &["fltk-train"]),
+    ("libc", &["fltk-train"]),
+    ("saphyr-parser", &["fltk-core"]),
+    ("serde-saphyr", &["fltk-core", "fltk"]),
+    ("annotate-snippets", &["fltk-core"]),
+    ("flate2", &["fltk-data", "xtask"]),
+    ("tar", &["fltk-data"]),
+    ("ureq", &["fltk-data"]),
+    ("rusqlite", &["fltk-records"]),
+    ("prost", &["fltk-records", "fltk-fed"]),
+    ("tonic", &["fltk-fed"]),
+    ("kube", &["fltk-cluster"]),
+    ("k8s-openapi", &["fltk-cluster", "fltk"]),
+    ("axum", &["fltk-web"]),
+    ("tokio", &["fltk-fed", "fltk-cluster", "fltk-web", "fltk"]),
+    ("clap", &["fltk", "xtask"]),
+    ("anyhow", &["fltk", "xtask"]),
+    ("indicatif", &["fltk"]),
+    ("zip", &["fltk-train", "xtask"]),
+    ("cargo_metadata", &["xtask"]),
+];
+
+/// What `fltk-core` may not even reach: runtimes, tensors, networks, Kubernetes.
+const NOT_IN_CORE: &[&str] = &[
+    "tokio",
+    "async-std",
+    "smol",
+    "futures-executor",
+    "tch",
+    "torch-sys",
+    "ndarray",
+    "burn",
+    "candle-core",
+    "hyper",
+    "ureq",
+    "reqwest",
+    "tonic",
+    "axum",
+    "kube",
+    "k8s-openapi",
+    "rusqlite",
+];
+
+/// Our packages.
+pub fn packages(metadata: &Metadata) -> Vec<Package> {
+    let relative = |path: &cargo_metadata::camino::Utf8Path| path.strip_prefix(&metadata.workspace_root).unwrap_or(path).to_string();
+    let package = |package: &cargo_metadata::Package| Package {
+        name: package.name.to_string(),
+        manifest: relative(&package.manifest_path),
+        dependencies: package.dependencies.iter().map(|dependency| dependency.name.clone()).collect(),
+    };
+    metadata.workspace_packages().into_iter().map(package).collect()
+}
+
+/// Checks what manifests name.
+pub fn check(packages: &[Package], sources: &[Source], findings: &mut Vec<Finding>) {
+    let ours: BTreeSet<&str> = packages.iter().map(|package| package.name.as_str()).collect();
+    for package in packages.iter() {
+        let allowed = EDGES.iter().find(|(name, _)| *name == package.name).map_or(&[][..], |(_, allowed)| allowed);
+        for dependency in &package.dependencies {
+            let dependency = dependency.as_str();
+            let mut find = |problem: String| {
+                let line = line_of(sources, &package.manifest, dependency);
+                findings.push(Finding { file: package.manifest.clone(), line, problem });
+            };
+            if ours.contains(dependency) && package.name != BINARY && !allowed.contains(&dependency) {
+                find(format!("`{}` may not depend on `{dependency}` (EDGES in xtask/src/tidy/edges.rs)", package.name));
+            }
+            if let Some((_, owners)) = OWNERS.iter().find(|(name, owners)| *name == dependency && !owners.contains(&package.name.as_str()))
+            {
+                find(format!("only {} may name `{dependency}` (OWNERS in xtask/src/tidy/edges.rs)", owners.join(" and ")));
+            }
+        }
+    }
+}
+
+/// The line of `manifest` that names `dependency`; 0 if it isn't found.
+fn line_of(sources: &[Source], manifest: &str, dependency: &str) -> usize {
+    let lines = sources.iter().find(|source| source.path == manifest).map(|source| source.text.lines());
+    let at = lines
+        .and_then(|mut lines| lines.position(|line| line.strip_prefix(dependency).is_some_and(|rest| rest.starts_with(['.', ' ', '=']))));
+    at.map_or(0, |index| index + 1)
+}
+
+/// Checks that nothing of [`NOT_IN_CORE`] is reached from `fltk-core`, over however many steps.
+pub fn check_core(metadata: &Metadata, findings: &mut Vec<Finding>) -> anyhow::Result<()> {
+    let core = metadata.packages.iter().find(|package| package.name == "fltk-core").context("there is no package `fltk-core`")?;
+    let resolve = metadata.resolve.as_ref().context("cargo metadata resolved no dependencies")?;
+    let name = |id: &PackageId| metadata.packages.iter().find(|package| package.id == *id).map(|package| package.name.to_string());
+    let mut reached: BTreeSet<PackageId> = BTreeSet::new();
+    let mut next = vec![core.id.clone()];
+    while let Some(id) = next.pop() {
+        if !reached.insert(id.clone()) {
+            continue;
+        }
+        let node = resolve.nodes.iter().find(|node| node.id == id).context("cargo metadata lacks a package that it names")?;
+        let normal = |dependency: &&cargo_metadata::NodeDep| dependency.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal);
+        next.extend(node.deps.iter().filter(normal).map(|dependency| dependency.pkg.clone()));
+    }
+    for name in reached.iter().filter_map(name).filter(|name| NOT_IN_CORE.contains(&name.as_str())) {
+        let problem = format!("`fltk-core` reaches `{name}`: it is plain data, without runtime, tensors or network");
+        findings.push(Finding { file: "crates/fltk-core/Cargo.toml".to_owned(), line: 0, problem });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(name: &str, dependencies: &[&str]) -> Package {
+        let dependencies = dependencies.iter().map(|&name| name.to_owned()).collect();
+        Package { name: name.to_owned(), manifest: format!("crates/{name}/Cargo.toml"), dependencies }
+    }
+
+    fn problems(packages: &[Package]) -> Vec<String> {
+        let mut findings = Vec::new();
+        check(packages, &[], &mut findings);
+        findings.into_iter().map(|finding| finding.problem).collect()
+    }
+
+    #[test]
+    fn edges_that_are_allowed() {
+        let packages = [
+            package("fltk-core", &["serde"]),
+            package("fltk-data", &["fltk-core", "ureq"]),
+            package("fltk-train", &["fltk-core", "fltk-data", "tch"]),
+            package("fltk", &["fltk-core", "fltk-data", "fltk-train", "clap"]),
+            package("xtask", &["zip"]),
+        ];
+        assert_eq!(problems(&packages), Vec::<String>::new());
+    }
+
+    #[test]
+    fn edges_that_are_not() {
+        for (name, dependency) in [
+            ("fltk-core", "fltk-data"),
+            ("fltk-fed", "fltk-train"),
+            ("xtask", "fltk-core"),
+            ("fltk-fed", "tch"),
+            ("fltk", "tch"),
+            ("fltk-new", "fltk-core"),
+        ] {
+            let packages = [package("fltk-core", &[]), package("fltk-data", &[]), package("fltk-train", &[]), package(name, &[dependency])];
+            let problems = problems(&packages);
+            assert_eq!(problems.len(), 1, "{name} -> {dependency}: {problems:?}");
+            assert!(problems[0].contains(dependency));
+        }
+    }
+
+    #[test]
+    fn a_finding_has_the_line_of_the_manifest() {
+        let text = "[dependencies]\ntch-other = \"1\"\ntch.workspace = true\n".to_owned();
+        let sources = [Source { path: "crates/fltk-fed/Cargo.toml".to_owned(), text }];
+        let mut findings = Vec::new();
+        check(&[package("fltk-fed", &["tch"])], &sources, &mut findings);
+        assert_eq!(findings[0].line, 3);
+    }
+}

@@ -1,0 +1,63 @@
+//! Links between the project's own documents lead somewhere.
+
+use std::collections::BTreeSet;
+
+use super::{Finding, Source};
+
+/// Checks every relative link of every Markdown file.
+pub fn check(sources: &[Source], findings: &mut Vec<Finding>) {
+    let mut known: BTreeSet<String> = sources.iter().map(|source| source.path.clone()).collect();
+    for source in sources {
+        known.extend(source.path.match_indices('/').map(|(at, _)| source.path[..at].to_owned()));
+    }
+    for source in sources.iter().filter(|source| source.path.ends_with(".md")) {
+        for (index, line) in source.text.lines().enumerate() {
+            for target in targets(line) {
+                if !known.contains(&resolve(&source.path, target)) {
+                    let problem = format!("the link to `{target}` leads nowhere");
+                    findings.push(Finding { file: source.path.clone(), line: index + 1, problem });
+                }
+            }
+        }
+    }
+}
+
+/// What links in `line` point to, without those to other hosts or within the page.
+fn targets(line: &str) -> Vec<&str> {
+    let links = line.match_indices("](").filter_map(|(at, open)| line[at + open.len()..].split_once(')'));
+    let targets = links.map(|(target, _)| target.split('#').next().unwrap_or_default());
+    targets.filter(|target| !target.is_empty() && !target.contains("://") && !target.starts_with("mailto:")).collect()
+}
+
+/// `target`, as the file `from` names it, relative to the root.
+fn resolve(from: &str, target: &str) -> String {
+    let mut parts: Vec<&str> = from.split('/').collect();
+    parts.pop();
+    for part in target.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            name => parts.push(name),
+        }
+    }
+    parts.join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_lead_to_files_and_folders() {
+        let source = |path: &str, text: &str| Source { path: path.to_owned(), text: text.to_owned() };
+        let files = [
+            source("README.md", "[a](docs/a.md) [b](docs/) [c](./LICENSE#x) [d](https://docs.rs) [e](#f)\n[g](docs/gone.md)"),
+            source("docs/a.md", "[a](../README.md) and [b](README.md)"),
+            source("LICENSE", "[not](a-link)"),
+        ];
+        let mut findings = Vec::new();
+        check(&files, &mut findings);
+        let found: Vec<_> = findings.iter().map(|finding| (finding.file.as_str(), finding.line)).collect();
+        assert_eq!(found, [("README.md", 2), ("docs/a.md", 1)]);
+    }
+}

@@ -1,0 +1,221 @@
+//! Rules about the text of single files.
+
+use super::{Finding, Source, code};
+
+/// Lines that no file may have more of: beyond it, it holds more than one idea.
+const LINES_MAX: usize = 700;
+
+/// What may stand only where the named edges are, in code that isn't a test.
+struct Confined {
+    /// Paths in the code, matched as whole words at both ends (a trailing `*` matches any continuation).
+    words: &'static [&'static str],
+    /// Files or folders where they are looked for.
+    within: fn(&str) -> bool,
+    /// Where they may stand after all, and why.
+    allowed: &'static [(&'static str, &'static str)],
+    /// What to do instead.
+    why: &'static str,
+}
+
+const CONFINED: &[Confined] = &[
+    Confined {
+        words: &["unsafe"],
+        within: |_| true,
+        allowed: &[("crates/torch-dist/", "calls C++"), ("crates/fltk-train/src/alloc.rs", "mallopt has no safe wrapper")],
+        why: "unsafe code is confined to torch-dist and one file of fltk-train, so that it can be read in whole",
+    },
+    Confined {
+        words: &["async", "await"],
+        within: |path| {
+            ["plan", "round", "strategy"].iter().any(|name| path.contains(&format!("/{name}/")) || path.ends_with(&format!("/{name}.rs")))
+        },
+        allowed: &[],
+        why: "decisions are pure functions: `plan`, `round` and `strategy` wait for nothing",
+    },
+    Confined {
+        words: &["SystemTime::now", "Instant::now", "Timestamp::now", "Zoned::now"],
+        within: is_inner,
+        allowed: CLOCKS,
+        why: "time is an argument; clocks are read in the binary and at named edges (CLOCKS in xtask/src/tidy/sources.rs)",
+    },
+    Confined {
+        words: &["env::var*", "env::set_var", "env::args*"],
+        within: is_inner,
+        allowed: &[],
+        why: "the environment is read in the binary, which passes on what it says",
+    },
+    Confined {
+        words: &["thread_rng", "rand::rng", "rand::random", "OsRng", "SysRng", "from_os_rng", "from_entropy", "RandomState", "from_rng"],
+        within: is_inner,
+        allowed: &[],
+        why: "randomness is derived from the experiment's seed by purpose and index, never from the system",
+    },
+];
+
+/// Inner crates' files that read a clock.
+const CLOCKS: &[(&str, &str)] = &[
+    ("crates/fltk-data/src/fetch/", "downloads and waiting for another process have time-outs"),
+    ("crates/fltk-fed/src/transport/", "the edge that tells the state machine what time it is"),
+];
+
+/// Library code: crates but the binary.
+fn is_inner(path: &str) -> bool {
+    path.starts_with("crates/") && path.contains("/src/") && !path.starts_with("crates/fltk/") && !is_test(path)
+}
+
+/// A module of tests in a file of its own.
+fn is_test(path: &str) -> bool {
+    path.ends_with("/tests.rs") || path.contains("/tests/")
+}
+
+/// Checks `source` against all rules of this file.
+pub fn check(source: &Source, findings: &mut Vec<Finding>) {
+    let Source { path, text } = source;
+    let mut find = |line: usize, problem: String| findings.push(Finding { file: path.clone(), line, problem });
+    if let Some(pattern) = machine_path(text) {
+        find(pattern.0, format!("`{}` is a path of one machine", pattern.1));
+    }
+    for (line, word) in unfinished(text) {
+        find(line, format!("`{word}`: what is committed is finished; file an issue for the rest"));
+    }
+    let is_rust = path.ends_with(".rs");
+    let num_lines = text.lines().count();
+    if (is_rust || path.ends_with(".py")) && num_lines > LINES_MAX {
+        find(num_lines, format!("{num_lines} lines, more than {LINES_MAX}: divide it by idea"));
+    }
+    if !is_rust {
+        return;
+    }
+    if path.contains("/src/") && !is_test(path) && !text.trim_start().starts_with("//!") {
+        find(1, "no `//!` that says what the module is for, and what not".to_owned());
+    }
+    let code = code::without_comments_and_literals(text);
+    for (word, why) in
+        [("#[ignore*", "a test that is not run checks nothing"), ("todo!", "not finished"), ("unimplemented!", "not finished")]
+    {
+        for line in lines_with(&code, word) {
+            find(line, format!("`{}`: {why}", word.trim_end_matches('*')));
+        }
+    }
+    let code = code::without_tests(&code);
+    for Confined { words, within, allowed, why } in CONFINED {
+        if !within(path) || allowed.iter().any(|(prefix, _)| path.starts_with(prefix)) {
+            continue;
+        }
+        for word in *words {
+            for line in lines_with(code, word) {
+                find(line, format!("`{}`: {why}", word.trim_end_matches('*')));
+            }
+        }
+    }
+}
+
+/// Lines, counted from 1, of `code` with `word` as a whole word; a `*` at its end matches any continuation.
+fn lines_with(code: &str, word: &str) -> Vec<usize> {
+    let (word, open_end) = word.strip_suffix('*').map_or((word, false), |word| (word, true));
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    let starts_in_word = word.starts_with(is_part);
+    let has_word = |line: &str| {
+        line.match_indices(word).any(|(at, _)| {
+            let before = line[..at].chars().next_back().is_some_and(|c| starts_in_word && is_part(c));
+            let after = line[at + word.len()..].chars().next().is_some_and(is_part);
+            !before && (open_end || !after)
+        })
+    };
+    code.lines().enumerate().filter(|(_, line)| has_word(line)).map(|(index, _)| index + 1).collect()
+}
+
+/// The first path of somebody's machine in `text`, with its line.
+fn machine_path(text: &str) -> Option<(usize, &'static str)> {
+    // In pieces, or this file would be the first to be found.
+    const PATHS: [&str; 4] = [concat!("/ho", "me/"), concat!("/ro", "ot/"), concat!("/Us", "ers/"), concat!("/wo", "rk/")];
+    let starts = |line: &str, path: &str| {
+        line.match_indices(path).any(|(at, _)| !line[..at].ends_with(|c: char| c.is_alphanumeric() || "_-.)}>*".contains(c)))
+    };
+    text.lines().enumerate().find_map(|(index, line)| {
+        let path = PATHS.into_iter().find(|path| starts(line, path))?;
+        Some((index + 1, path))
+    })
+}
+
+/// Marks of unfinished work in `text`, with their lines.
+fn unfinished(text: &str) -> Vec<(usize, &'static str)> {
+    const MARKS: [&str; 3] = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X")];
+    let marks = MARKS.into_iter().flat_map(|mark| lines_with(text, mark).into_iter().map(move |line| (line, mark)));
+    marks.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(path: &str, text: &str) -> Vec<(usize, String)> {
+        let mut findings = Vec::new();
+        check(&Source { path: path.to_owned(), text: format!("//! About.\n{text}") }, &mut findings);
+        findings
+            .into_iter()
+            .map(|finding| (finding.line, finding.problem.split([':', ' ']).next().unwrap_or_default().to_owned()))
+            .collect()
+    }
+
+    #[track_caller]
+    fn finds(path: &str, text: &str, expected: &[usize]) {
+        let lines: Vec<usize> = problems(path, text).into_iter().map(|(line, _)| line).collect();
+        assert_eq!(lines, expected, "{path}: {text}");
+    }
+
+    #[test]
+    fn unsafe_code_stays_where_it_is_read() {
+        finds("crates/fltk-data/src/a.rs", "fn f() {\n unsafe { g() }\n}", &[3]);
+        finds("crates/fltk/src/main.rs", "unsafe fn f() {}", &[2]);
+        finds("crates/fltk-train/src/alloc.rs", "unsafe { g() }", &[]);
+        finds("crates/torch-dist/src/store.rs", "unsafe { g() }", &[]);
+        finds("crates/fltk-data/src/a.rs", "// unsafe\n#![deny(unsafe_code)]\nlet s = \"unsafe\";", &[]);
+    }
+
+    #[test]
+    fn decisions_do_not_wait() {
+        for path in ["crates/fltk-fed/src/round/step.rs", "crates/fltk-fed/src/strategy.rs", "crates/fltk-cluster/src/plan/a.rs"] {
+            finds(path, "async fn f() {\n g().await\n}", &[2, 3]);
+        }
+        finds("crates/fltk-fed/src/transport/grpc.rs", "async fn f() {}", &[]);
+    }
+
+    #[test]
+    fn clocks_environment_and_randomness_are_arguments() {
+        let text = "let a = std::time::Instant::now();\nlet b = std::env::var_os(\"A\");\nlet c = rand::rng();";
+        finds("crates/fltk-core/src/a.rs", text, &[2, 3, 4]);
+        for path in ["crates/fltk/src/main.rs", "xtask/src/a.rs", "crates/fltk-core/tests/a.rs", "crates/fltk-train/examples/a.rs"] {
+            finds(path, text, &[]);
+        }
+        finds("crates/fltk-core/src/a.rs", &format!("fn f() {{}}\n#[cfg(test)]\nmod tests {{\n{text}\n}}"), &[]);
+        finds("crates/fltk-core/src/a.rs", "fn f(now: Instant) {}\nlet x = brand::rng_of();", &[]);
+    }
+
+    #[test]
+    fn tests_are_run_and_work_is_finished() {
+        finds("crates/fltk-core/tests/a.rs", "#[ignore]\nfn f() {}", &[2]);
+        finds("crates/fltk-core/tests/a.rs", "#[ignore = \"slow\"]\nfn f() { todo!() }", &[2, 3]);
+        finds("crates/fltk-core/src/a.rs", concat!("// TO", "DO: more"), &[2]);
+        finds("docs/a.md", concat!("// FIX", "ME"), &[2]);
+        finds("docs/a.md", "a to-do list, MASTODON", &[]);
+    }
+
+    #[test]
+    fn files_have_one_idea_and_say_which() {
+        finds("crates/fltk-core/src/a.rs", &"\n".repeat(LINES_MAX - 1), &[]);
+        finds("python/a.py", &"\n".repeat(LINES_MAX), &[LINES_MAX + 1]);
+        finds("docs/a.md", &"\n".repeat(LINES_MAX), &[]);
+        let mut findings = Vec::new();
+        check(&Source { path: "crates/fltk-core/src/a.rs".to_owned(), text: "fn f() {}".to_owned() }, &mut findings);
+        assert!(findings[0].problem.contains("`//!`"));
+    }
+
+    #[test]
+    fn no_path_of_one_machine() {
+        for text in [concat!("cd /ho", "me/joe"), concat!("\"/ro", "ot/.cache\""), concat!("(/Us", "ers/joe)")] {
+            finds("docs/a.md", text, &[2]);
+        }
+        finds("docs/a.md", concat!("https://example.com/wo", "rk/ $HOME/ro", "ot/"), &[]);
+    }
+}
