@@ -25,12 +25,21 @@ from nets import NETS
 STEPS = 5
 TOLERANCE = 1e-4
 SEED = 1
-OPTIMIZERS = [
-    {"type": "SGD", "learning_rate": 0.01, "momentum": 0.9, "weight_decay": 0.0005},
-    {"type": "SGD", "learning_rate": 0.01, "momentum": 0.9, "nesterov": True},
-    {"type": "Adam", "learning_rate": 0.0001, "weight_decay": 0.01},
-    {"type": "AdamW", "learning_rate": 0.0001},
-]
+# Deep nets under batch norm amplify rounding: at 0.01, PyTorch in float32 is as far from itself in float64 or in channels last as from
+# fltk (1e-3 and more after five steps on noise). So they take smaller steps, and the formulas are checked hard by the shallow nets.
+CHAOTIC = {"Cifar10CNN", "Cifar10ResNet", "Cifar100ResNet", "Cifar100VGG", "FashionMNISTResNet"}
+
+
+def optimizers(name):
+    sgd, adam = (0.0001, 0.00001) if name in CHAOTIC else (0.01, 0.0001)
+    return [
+        {"type": "SGD", "learning_rate": sgd, "momentum": 0.9, "weight_decay": 0.0005},
+        {"type": "SGD", "learning_rate": sgd, "momentum": 0.9, "nesterov": True},
+        {"type": "Adam", "learning_rate": adam, "weight_decay": 0.01},
+        {"type": "AdamW", "learning_rate": adam},
+    ]
+
+
 # Golden cases: file name, net, sizes of a language model, batch size.
 CASES = [(name, name, {}, 16) for name in NETS if name != "RedditLSTM"] + [
     ("RedditLSTM", "RedditLSTM", {"vocabulary": 50, "embedding": 16, "hidden": 24, "layers": 2, "tied": False}, 4),
@@ -112,7 +121,7 @@ def write_golden(folder):
     for file, name, sizes, batch in CASES:
         x, y = make_batches(name, batch, sizes.get("vocabulary"))
         runs = []
-        for optimizer in OPTIMIZERS:
+        for optimizer in optimizers(name):
             net = NETS[name][0](**sizes)
             net.load_state_dict(golden_weights(net))
             runs.append({"optimizer": optimizer, "losses": train(net, x, y, optimizer)})
@@ -147,7 +156,7 @@ def check_live(binary, name, folder):
     x, y = make_batches(name, 4 if vocabulary else 16, vocabulary)
     batch = folder / "batch.safetensors"
     save_file({"x": x, "y": y}, batch)
-    for optimizer in OPTIMIZERS:
+    for optimizer in optimizers(name):
         saved = folder / "saved.safetensors"
         arguments = ["--weights", str(weights), "--batch", str(batch), "--steps", str(STEPS), "--save", str(saved)]
         ours = fltk(binary, "parity", name, *arguments, "--optimizer", json.dumps(optimizer))["losses"]

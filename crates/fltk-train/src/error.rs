@@ -11,7 +11,9 @@ pub enum TrainError {
     #[error("libtorch: {0}")]
     Torch(String),
     /// The net's outputs are not the data set's classes.
-    #[error("net `{net:?}` tells {net_classes} classes apart, the data set has {data_classes}\nhint: choose a net made for the data set, see `fltk nets list`")]
+    #[error(
+        "net `{net:?}` tells {net_classes} classes apart, the data set has {data_classes}\nhint: choose a net made for the data set, see `fltk nets list`"
+    )]
     Classes {
         /// The net.
         net: NetName,

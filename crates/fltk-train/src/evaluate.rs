@@ -34,7 +34,12 @@ struct BatchResult {
 ///
 /// # Errors
 /// If a batch doesn't fit the net.
-pub fn evaluate(model: &Model, batches: impl Iterator<Item = Batch> + Send, loss: LossName, workers: usize) -> Result<Evaluation, TrainError> {
+pub fn evaluate(
+    model: &Model,
+    batches: impl Iterator<Item = Batch> + Send,
+    loss: LossName,
+    workers: usize,
+) -> Result<Evaluation, TrainError> {
     let queue = Mutex::new(batches.enumerate());
     let work = |model: Model| {
         // The number of intra-op threads belongs to the thread.

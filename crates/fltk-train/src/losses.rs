@@ -20,7 +20,8 @@ fn multi_margin(logits: &Tensor, targets: &Tensor, reduction: Reduction) -> Resu
     let (index, classes) = (targets.f_unsqueeze(1)?, *logits.size().last().unwrap_or(&1));
     let margins = logits.f_sub(&logits.f_gather(1, &index, false)?)?.f_add_scalar(1.0)?.f_relu()?;
     #[expect(clippy::cast_precision_loss, reason = "a number of classes is far below 2^52")]
-    let each = margins.f_scatter_value(1, &index, 0.0)?.f_sum_dim_intlist([1_i64].as_slice(), false, Kind::Float)?.f_div_scalar(classes as f64)?;
+    let each =
+        margins.f_scatter_value(1, &index, 0.0)?.f_sum_dim_intlist([1_i64].as_slice(), false, Kind::Float)?.f_div_scalar(classes as f64)?;
     match reduction {
         Reduction::None => Ok(each),
         Reduction::Mean => each.f_mean(Kind::Float),

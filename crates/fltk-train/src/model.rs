@@ -157,9 +157,7 @@ impl Model {
         if state.floats.len() != num_floats || state.counters.len() != self.counters.len() {
             let (floats, counters) = (state.floats.len(), state.counters.len());
             let (net_floats, net_counters) = (num_floats, self.counters.len());
-            return Err(TrainError::State(format!(
-                "{floats} floats and {counters} counters, the net has {net_floats} and {net_counters}"
-            )));
+            return Err(TrainError::State(format!("{floats} floats and {counters} counters, the net has {net_floats} and {net_counters}")));
         }
         let mut rest = state.floats.as_slice();
         for (spec, tensor) in self.float_specs().zip(&self.tensors) {
@@ -216,7 +214,11 @@ impl Model {
             Some(shape) => x.kind() == tch::Kind::Float && x.size().get(1..) == Some(tensors::dims(&shape)?.as_slice()),
             None => true,
         };
-        if fits { Ok(()) } else { Err(TrainError::Batch(format!("inputs are {:?} of {:?}, the net reads [B, C, H, W] with {:?}", x.size(), x.kind(), self.input))) }
+        if fits {
+            Ok(())
+        } else {
+            Err(TrainError::Batch(format!("inputs are {:?} of {:?}, the net reads [B, C, H, W] with {:?}", x.size(), x.kind(), self.input)))
+        }
     }
 }
 
@@ -326,7 +328,10 @@ mod tests {
     #[test]
     fn nets_that_do_not_fit_the_data_are_refused() {
         let new = |name, targets| Model::new(&NetworkConfig::Named(name), Path::new(""), targets, Seed(1));
-        assert!(matches!(new(NetName::Cifar10CNN, Targets::Classes(100)), Err(TrainError::Classes { net_classes: 10, data_classes: 100, .. })));
+        assert!(matches!(
+            new(NetName::Cifar10CNN, Targets::Classes(100)),
+            Err(TrainError::Classes { net_classes: 10, data_classes: 100, .. })
+        ));
         assert!(matches!(new(NetName::RedditLSTM, Targets::Classes(10)), Err(TrainError::InputKind { .. })));
         assert!(matches!(new(NetName::Cifar10CNN, Targets::Vocabulary(65)), Err(TrainError::InputKind { .. })));
     }

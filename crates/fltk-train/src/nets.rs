@@ -2,8 +2,8 @@
 //!
 //! Each gives logits: a softmax in front of cross-entropy would be a second one.
 
-mod cifar10_cnn;
 mod cifar100_vgg;
+mod cifar10_cnn;
 mod fashion_mnist_cnn;
 mod fashion_mnist_resnet;
 mod lenet5;
@@ -124,7 +124,11 @@ pub fn image_input(network: &NetworkConfig) -> Option<[usize; 3]> {
 }
 
 pub(crate) fn find(name: NetName) -> Result<&'static NetSpec, TrainError> {
-    CATALOGUE.iter().find(|spec| spec.name == name).copied().ok_or_else(|| TrainError::Settings(format!("net `{name:?}` is not in the catalogue")))
+    CATALOGUE
+        .iter()
+        .find(|spec| spec.name == name)
+        .copied()
+        .ok_or_else(|| TrainError::Settings(format!("net `{name:?}` is not in the catalogue")))
 }
 
 pub(crate) fn build(spec: &NetSpec, sizes: Sizes) -> Result<(Box<dyn Net>, Registry), TrainError> {
@@ -187,7 +191,8 @@ mod tests {
     #[test]
     fn every_name_is_in_the_catalogue_once_and_names_of_tensors_are_unique() {
         use NetName::*;
-        let all = [Cifar10CNN, Cifar10ResNet, Cifar100ResNet, Cifar100VGG, FashionMNISTCNN, FashionMNISTResNet, MNISTCNN, LeNet5, RedditLSTM];
+        let all =
+            [Cifar10CNN, Cifar10ResNet, Cifar100ResNet, Cifar100VGG, FashionMNISTCNN, FashionMNISTResNet, MNISTCNN, LeNet5, RedditLSTM];
         let mut sorted = names();
         sorted.sort_unstable();
         assert_eq!(sorted, all);

@@ -48,7 +48,10 @@ pub(crate) struct Proximal {
 impl Proximal {
     /// Anchored at the model's present parameters.
     pub fn at(model: &Model, mu: f64) -> Result<Self, TrainError> {
-        let anchors = model.parameters().map(|p| Ok(tensors::flat_in_engine_order(&p.f_detach()?)?.f_detach_copy()?)).collect::<Result<_, TrainError>>()?;
+        let anchors = model
+            .parameters()
+            .map(|p| Ok(tensors::flat_in_engine_order(&p.f_detach()?)?.f_detach_copy()?))
+            .collect::<Result<_, TrainError>>()?;
         Ok(Self { mu, anchors })
     }
 }

@@ -17,7 +17,11 @@ impl Init {
     /// PyTorch's default for convolutions and linear layers: Kaiming-uniform with `a = sqrt(5)`, which is
     /// `U(-1/sqrt(fan_in), 1/sqrt(fan_in))`, for weight and bias alike.
     pub fn fan_in(fan_in: usize) -> Self {
-        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "a fan-in is far below 2^52; f32 is what weights are")]
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            reason = "a fan-in is far below 2^52; f32 is what weights are"
+        )]
         Self::Uniform { bound: (1.0 / (fan_in as f64).sqrt()) as f32 }
     }
 }

@@ -82,11 +82,8 @@ mod tests {
 
     fn state() -> ModelState {
         let spec = |name: &str, shape: &[usize], role| TensorSpec { name: name.to_owned(), shape: shape.to_vec(), role };
-        let layout = vec![
-            spec("w", &[2, 2], TensorRole::Parameter),
-            spec("n", &[], TensorRole::Counter),
-            spec("b", &[1], TensorRole::Buffer),
-        ];
+        let layout =
+            vec![spec("w", &[2, 2], TensorRole::Parameter), spec("n", &[], TensorRole::Counter), spec("b", &[1], TensorRole::Buffer)];
         ModelState { layout: Arc::new(layout), floats: vec![1.0, -2.5, f32::MIN_POSITIVE, 4.0, 5.0], counters: vec![7] }
     }
 

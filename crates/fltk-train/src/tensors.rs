@@ -10,7 +10,11 @@ use crate::TrainError;
 
 /// Shape as libtorch wants it.
 pub(crate) fn dims(shape: &[usize]) -> Result<Vec<i64>, TrainError> {
-    shape.iter().map(|&size| i64::try_from(size)).collect::<Result<_, _>>().map_err(|_| TrainError::Batch(format!("shape {shape:?} is too large")))
+    shape
+        .iter()
+        .map(|&size| i64::try_from(size))
+        .collect::<Result<_, _>>()
+        .map_err(|_| TrainError::Batch(format!("shape {shape:?} is too large")))
 }
 
 /// An f32 tensor of `shape`, in the engine's memory format, uninitialized as far as the caller is concerned.
@@ -54,7 +58,11 @@ pub(crate) fn batch_tensors(batch: &Batch) -> Result<(Tensor, Tensor), TrainErro
         Inputs::Images { nhwc, shape } => (shape[0], nhwc.len(), checked_product(shape)),
         Inputs::Tokens { ids, shape } => (shape[0], ids.len(), checked_product(shape)),
     };
-    if batch.size == 0 || rows != batch.size || product != Some(elements) || batch.size.checked_mul(targets_per_sample) != Some(batch.targets.len()) {
+    if batch.size == 0
+        || rows != batch.size
+        || product != Some(elements)
+        || batch.size.checked_mul(targets_per_sample) != Some(batch.targets.len())
+    {
         let (size, targets) = (batch.size, batch.targets.len());
         return Err(TrainError::Batch(format!("size {size}, inputs of {rows} rows and {elements} elements, {targets} targets")));
     }

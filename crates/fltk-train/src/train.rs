@@ -1,20 +1,12 @@
 //! The training loop: one optimizer step, one epoch.
 
-use fltk_core::{
-    experiment::LossName,
-    metrics::TrainSummary,
-    seed::Purpose,
-};
+use fltk_core::{experiment::LossName, metrics::TrainSummary, seed::Purpose};
 use fltk_data::{Batch, EpochKey};
 use rand::Rng as _;
 use rand_chacha::ChaCha8Rng;
 use tch::{Reduction, Tensor};
 
-use crate::{
-    Model, Optimizer, TrainError, losses,
-    optimizer::Proximal,
-    tensors,
-};
+use crate::{Model, Optimizer, TrainError, losses, optimizer::Proximal, tensors};
 
 /// What is the same for every batch of an epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +36,13 @@ pub fn train_epoch(
 ///
 /// # Errors
 /// As [`train_epoch`].
-pub fn train_batch(model: &mut Model, optimizer: &mut Optimizer, batch: &Batch, loss: LossName, dropout: &mut ChaCha8Rng) -> Result<f64, TrainError> {
+pub fn train_batch(
+    model: &mut Model,
+    optimizer: &mut Optimizer,
+    batch: &Batch,
+    loss: LossName,
+    dropout: &mut ChaCha8Rng,
+) -> Result<f64, TrainError> {
     let (inputs, targets) = tensors::batch_tensors(batch)?;
     step(model, optimizer, inputs, &targets, loss, Some(dropout), None)
 }

@@ -88,7 +88,8 @@ fn golden_batches(input: InputShape, batch: usize, vocabulary: usize) -> Vec<u8>
         }
         InputShape::Tokens => {
             let shape = [STEPS, batch, SEQUENCE];
-            let tokens = |tensor| (0..STEPS * batch * SEQUENCE).map(|index| (hash(tensor, index) % vocabulary as u64) as i64).collect::<Vec<_>>();
+            let tokens =
+                |tensor| (0..STEPS * batch * SEQUENCE).map(|index| (hash(tensor, index) % vocabulary as u64) as i64).collect::<Vec<_>>();
             parity::write_tokens(&tokens(1000), &shape, &tokens(1001), &shape).unwrap()
         }
     }

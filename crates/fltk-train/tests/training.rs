@@ -55,7 +55,7 @@ fn digest(model: &Model) -> String {
 #[test]
 fn every_optimizer_learns_and_gives_the_same_bits_twice() {
     let adamw = OptimizerConfig::AdamW { learning_rate: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.01 };
-    for (config, name) in [(SGD, NetName::FashionMNISTCNN), (ADAM, NetName::MNISTCNN), (adamw, NetName::FashionMNISTCNN)] {
+    for (config, name) in [(SGD, NetName::FashionMNISTCNN), (ADAM, NetName::FashionMNISTCNN), (adamw, NetName::FashionMNISTCNN)] {
         let run = || {
             let mut model = model(name);
             let mut optimizer = Optimizer::new(&config, &model).unwrap();
@@ -153,7 +153,9 @@ fn a_proximal_term_keeps_a_client_near_the_global_model() {
     let mut distance = |mu| {
         let update = train_client(&mut trainer, 0, mu);
         let parameters = global.layout.iter().zip(offsets(&global.layout)).filter(|(spec, _)| !spec.name.contains("running"));
-        let squares = parameters.flat_map(|(spec, at)| at..at + spec.num_elements()).map(|i| f64::from(update.state.floats[i] - global.floats[i]).powi(2));
+        let squares = parameters
+            .flat_map(|(spec, at)| at..at + spec.num_elements())
+            .map(|i| f64::from(update.state.floats[i] - global.floats[i]).powi(2));
         squares.sum::<f64>().sqrt()
     };
     let (free, held) = (distance(0.0), distance(5.0));
@@ -161,7 +163,9 @@ fn a_proximal_term_keeps_a_client_near_the_global_model() {
 }
 
 fn offsets(layout: &[fltk_core::model_state::TensorSpec]) -> Vec<usize> {
-    let floats = |spec: &fltk_core::model_state::TensorSpec| if spec.role == fltk_core::model_state::TensorRole::Counter { 0 } else { spec.num_elements() };
+    let floats = |spec: &fltk_core::model_state::TensorSpec| {
+        if spec.role == fltk_core::model_state::TensorRole::Counter { 0 } else { spec.num_elements() }
+    };
     layout.iter().scan(0, |at, spec| Some(std::mem::replace(at, *at + floats(spec)))).collect()
 }
 
@@ -171,7 +175,10 @@ fn an_evaluation_does_not_depend_on_the_number_of_workers() {
     let mut optimizer = Optimizer::new(&SGD, &model).unwrap();
     epoch(&mut model, &mut optimizer, 0);
     let before = digest(&model);
-    let run = |workers| evaluate(&model, vec![batch(20), batch(17), batch(1), batch(20), batch(3)].into_iter(), LossName::CrossEntropyLoss, workers).unwrap();
+    let run = |workers| {
+        evaluate(&model, vec![batch(20), batch(17), batch(1), batch(20), batch(3)].into_iter(), LossName::CrossEntropyLoss, workers)
+            .unwrap()
+    };
     let one = run(1);
     assert_eq!(one, run(2));
     assert_eq!(one, run(7));

@@ -39,8 +39,8 @@ pub fn read_source(path: &Path) -> anyhow::Result<SourceFile> {
 pub fn read_experiment(files: &[PathBuf], overrides: &[String], seed: Option<u64>) -> anyhow::Result<Experiment> {
     let sources = files.iter().map(|path| read_source(path)).collect::<anyhow::Result<Vec<_>>>()?;
     let overrides = overrides.iter().map(|text| text.parse::<Override>()).collect::<Result<Vec<_>, _>>().or_exit(Exit::Experiment)?;
-    let parsed = experiment::parse(&sources, &overrides)
-        .map_err(|report| failure(Exit::Experiment, report.render(output::color_stderr())))?;
+    let parsed =
+        experiment::parse(&sources, &overrides).map_err(|report| failure(Exit::Experiment, report.render(output::color_stderr())))?;
     if !parsed.warnings.is_empty() {
         anstream::eprintln!("{}", parsed.warnings.render(output::color_stderr()));
     }
@@ -64,7 +64,9 @@ pub fn base_folder(files: &[PathBuf]) -> PathBuf {
 pub fn locations(args: &LocationArgs) -> anyhow::Result<Locations> {
     let cache = match &args.data {
         Some(folder) => folder.clone(),
-        None => cache_folder().context("neither XDG_CACHE_HOME nor HOME is set\nhint: say where data sets go with `--data DIR`")?.join("data"),
+        None => {
+            cache_folder().context("neither XDG_CACHE_HOME nor HOME is set\nhint: say where data sets go with `--data DIR`")?.join("data")
+        }
     };
     Ok(Locations { cache, local: Vec::new() })
 }

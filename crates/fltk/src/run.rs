@@ -22,7 +22,12 @@ use fltk_core::experiment::{DistributedConfig, Setting};
 use fltk_data::{Dataset, Locations};
 use fltk_records::{RunFolder, RunRecorder, checkpoint::Checkpoint, history::Unit};
 
-pub use self::{group::{resume, start}, progress::Talk, result::RunResult, stop::on_signal};
+pub use self::{
+    group::{resume, start},
+    progress::Talk,
+    result::RunResult,
+    stop::on_signal,
+};
 use self::{job::Job, progress::Progress, recorder::Recorder};
 use crate::exit::{Exit, OrExit as _, failure};
 

@@ -83,7 +83,8 @@ fn kfltk_files_convert_to_a_valid_file_of_ours() {
 #[test]
 fn the_schema_is_the_committed_one() {
     let folder = tempfile::tempdir().unwrap();
-    let committed: serde_json::Value = serde_json::from_slice(&fs::read(repository().join("docs/experiment.schema.json")).unwrap()).unwrap();
+    let committed: serde_json::Value =
+        serde_json::from_slice(&fs::read(repository().join("docs/experiment.schema.json")).unwrap()).unwrap();
     assert_eq!(json(folder.path(), &["schema"]), committed, "run `cargo xtask gen`");
 }
 
@@ -107,7 +108,8 @@ fn a_split_is_what_the_run_trains_on() {
     let split = json(at, &["data", "split", "tiny.yaml", "--seed", "3", "--output", "json"]);
     let clients = split[0]["clients"].as_object().unwrap();
     assert_eq!(clients.len(), 40);
-    let all: Vec<u64> = clients.values().flat_map(|samples| samples.as_array().unwrap().iter().map(|index| index.as_u64().unwrap())).collect();
+    let all: Vec<u64> =
+        clients.values().flat_map(|samples| samples.as_array().unwrap().iter().map(|index| index.as_u64().unwrap())).collect();
     assert_eq!(all.len(), 4000);
     assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), 4000, "every sample belongs to one client");
     // The journal of a run says how many samples each client trained on.
@@ -182,7 +184,8 @@ fn parity_trains_on_given_weights_and_batches() {
     json(at, &["nets", "init", "MNISTCNN", "--seed", "1", "--out", "w.safetensors", "--output", "json"]);
     let x: Vec<u8> = (0..2 * 28 * 28).flat_map(|i| (i as f32 / 1568.0).to_le_bytes()).collect();
     let y: Vec<u8> = [3_i64, 7].iter().flat_map(|label| label.to_le_bytes()).collect();
-    let header = r#"{"x":{"dtype":"F32","shape":[2,1,28,28],"data_offsets":[0,6272]},"y":{"dtype":"I64","shape":[2],"data_offsets":[6272,6288]}}"#;
+    let header =
+        r#"{"x":{"dtype":"F32","shape":[2,1,28,28],"data_offsets":[0,6272]},"y":{"dtype":"I64","shape":[2],"data_offsets":[6272,6288]}}"#;
     let padded = format!("{header:<width$}", width = header.len().next_multiple_of(8));
     let file = [&(padded.len() as u64).to_le_bytes()[..], padded.as_bytes(), &x, &y].concat();
     fs::write(at.join("b.safetensors"), file).unwrap();

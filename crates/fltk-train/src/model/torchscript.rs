@@ -13,12 +13,7 @@ use std::{
 use fltk_core::model_state::{TensorRole, TensorSpec};
 use tch::{CModule, Kind, TchError, Tensor};
 
-use crate::{
-    TrainError,
-    layers::Pass,
-    nets::Net,
-    tensors,
-};
+use crate::{TrainError, layers::Pass, nets::Net, tensors};
 
 /// Largest source file within an archive that is read, in bytes: TorchScript sources are some kilobytes.
 const SOURCE_SIZE_MAX: u64 = 16 << 20;
@@ -32,7 +27,11 @@ struct ScriptNet {
 impl Net for ScriptNet {
     fn forward(&self, x: Tensor, pass: &mut Pass<'_>) -> Result<Tensor, TchError> {
         let mut module = self.module.lock().unwrap_or_else(PoisonError::into_inner);
-        if pass.is_training() { module.f_set_train()? } else { module.f_set_eval()? }
+        if pass.is_training() {
+            module.f_set_train()?
+        } else {
+            module.f_set_eval()?
+        }
         module.forward_ts(&[x])
     }
 }
@@ -58,7 +57,11 @@ pub(super) fn load(path: &Path) -> Result<(Arc<dyn Net>, Vec<TensorSpec>, Vec<Te
     let mut parameters = vec![];
     for (name, mut tensor) in named {
         if tensor.kind() != Kind::Float || !tensor.requires_grad() {
-            return Err(wrong(format!("parameter `{name}` is {:?}, trained: {}; all must be trained f32", tensor.kind(), tensor.requires_grad())));
+            return Err(wrong(format!(
+                "parameter `{name}` is {:?}, trained: {}; all must be trained f32",
+                tensor.kind(),
+                tensor.requires_grad()
+            )));
         }
         let shape = tensor.size().iter().map(|&size| usize::try_from(size)).collect::<Result<Vec<_>, _>>();
         let shape = shape.map_err(|_| wrong(format!("parameter `{name}` has a negative size")))?;
@@ -86,7 +89,8 @@ fn buffers_of_archive(path: &Path) -> Result<Vec<String>, String> {
         let mut source = String::new();
         entry.take(SOURCE_SIZE_MAX).read_to_string(&mut source).map_err(|error| error.to_string())?;
         let declared = source.lines().filter_map(|line| line.trim().strip_prefix("__buffers__ = ["));
-        buffers.extend(declared.flat_map(|names| names.trim_end_matches(']').split(',')).map(|name| name.trim().trim_matches('"').to_owned()));
+        buffers
+            .extend(declared.flat_map(|names| names.trim_end_matches(']').split(',')).map(|name| name.trim().trim_matches('"').to_owned()));
     }
     buffers.retain(|name| !name.is_empty());
     buffers.sort();

@@ -36,8 +36,10 @@ pub fn run(cli: &Cli, command: &DataCommand) -> anyhow::Result<()> {
 
 /// The data set that a person calls `name`.
 fn dataset(name: &str) -> anyhow::Result<DatasetName> {
-    sources::by_name(name).with_context(|| {
-        let known: Vec<_> = sources::ALL.into_iter().map(|known| sources::source(known).name).collect();
-        format!("there is no data set `{name}`\nhint: the names are {}", known.join(", "))
-    }).map_err(|error| failure(Exit::Data, format!("{error:#}")))
+    sources::by_name(name)
+        .with_context(|| {
+            let known: Vec<_> = sources::ALL.into_iter().map(|known| sources::source(known).name).collect();
+            format!("there is no data set `{name}`\nhint: the names are {}", known.join(", "))
+        })
+        .map_err(|error| failure(Exit::Data, format!("{error:#}")))
 }

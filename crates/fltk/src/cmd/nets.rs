@@ -9,8 +9,9 @@ use fltk_core::{
     seed::Seed,
 };
 use fltk_train::{
-    Model, Targets, parameters_sha256, state_to_safetensors,
+    Model, Targets,
     nets::{self, DEFAULT_VOCABULARY, Description, InputShape},
+    parameters_sha256, state_to_safetensors,
 };
 use serde::Serialize;
 

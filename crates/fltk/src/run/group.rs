@@ -100,7 +100,11 @@ impl Group<'_> {
         if error.is::<Stopped>() {
             return failure(Exit::Interrupted, format!("interrupted\n{hint}"));
         }
-        if crate::exit::code(&error) == Exit::General { failure(Exit::Run, format!("the run failed: {error:#}\nrun: {}", path.display())) } else { error }
+        if crate::exit::code(&error) == Exit::General {
+            failure(Exit::Run, format!("the run failed: {error:#}\nrun: {}", path.display()))
+        } else {
+            error
+        }
     }
 
     fn dataset(&self, datasets: &mut Datasets, config: &DatasetConfig) -> anyhow::Result<Arc<Dataset>> {

@@ -29,6 +29,7 @@ fn os_name() -> Option<String> {
 /// Who holds a run's lock, for another process that finds it taken.
 #[must_use]
 pub fn who() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "this machine".to_owned(), |name| name.trim().to_owned());
+    let name =
+        std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "this machine".to_owned(), |name| name.trim().to_owned());
     format!("process {} on {name}", std::process::id())
 }

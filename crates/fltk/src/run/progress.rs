@@ -47,7 +47,10 @@ impl Progress {
     pub fn show(&self, event: &RunEvent) {
         match event {
             RunEvent::ClientTrained { round, client, train, seconds } if self.talk == Talk::Verbose => {
-                self.line(&format!("  round {round}, client {client}: loss {:.4}, {} samples, {seconds:.2} s", train.loss, train.num_samples));
+                self.line(&format!(
+                    "  round {round}, client {client}: loss {:.4}, {} samples, {seconds:.2} s",
+                    train.loss, train.num_samples
+                ));
             }
             RunEvent::RoundEnded { round, train, test, train_seconds, .. } => {
                 self.step(round.0, train.as_ref().map(|train| train.loss), test.as_ref(), *train_seconds);

@@ -1,9 +1,6 @@
 //! Ctrl-C and SIGTERM: the first asks the run to stop at the next safe point, the second ends the program at once.
 
-use std::sync::{
-    Arc,
-    atomic::AtomicBool,
-};
+use std::sync::{Arc, atomic::AtomicBool};
 
 use signal_hook::{
     consts::{SIGINT, SIGTERM},

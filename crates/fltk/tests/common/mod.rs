@@ -27,7 +27,8 @@ pub fn run(folder: &Path, args: &[&str]) -> Output {
 pub fn json(folder: &Path, args: &[&str]) -> serde_json::Value {
     let output = run(folder, args);
     assert!(output.status.success(), "fltk {args:?}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("fltk {args:?}: {error}: {}", String::from_utf8_lossy(&output.stdout)))
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("fltk {args:?}: {error}: {}", String::from_utf8_lossy(&output.stdout)))
 }
 
 /// A federated experiment that takes a second or two.

@@ -89,11 +89,18 @@ fn to_text(shown: &Shown<'_>, data: &Dataset) -> String {
         Split::Images(_) => {
             let mut table = output::table(&["class", "name", "train", "test"], &[0, 2, 3]);
             for (class, name) in shown.classes.iter().enumerate() {
-                table.add_row([class.to_string(), name.clone(), shown.train_counts[class].to_string(), shown.test_counts[class].to_string()]);
+                table.add_row([
+                    class.to_string(),
+                    name.clone(),
+                    shown.train_counts[class].to_string(),
+                    shown.test_counts[class].to_string(),
+                ]);
             }
             text.push_str(&table.to_string());
         }
-        Split::Text(_) => text.push_str(&format!("{} characters of vocabulary, {} natural clients", shown.classes.len(), data.num_labels())),
+        Split::Text(_) => {
+            text.push_str(&format!("{} characters of vocabulary, {} natural clients", shown.classes.len(), data.num_labels()))
+        }
     }
     if let Some(measured) = &shown.partition {
         text.push_str("\n\n");
