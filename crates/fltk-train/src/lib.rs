@@ -35,6 +35,7 @@ pub use local::{LocalOrder, LocalTrainer, LocalUpdate};
 pub use model::{Model, Targets, parameters_sha256};
 pub use optimizer::Optimizer;
 pub use state_file::{state_from_safetensors, state_to_safetensors};
+pub use tensors::MemoryFormat;
 pub use train::{EpochOptions, train_epoch};
 
 /// Prepares this process and the calling thread for computing with `threads` intra-op threads (0 counts as 1).

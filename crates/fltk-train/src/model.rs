@@ -20,7 +20,7 @@ use crate::{
     layers::{Mode, Pass},
     nets::{self, InputShape, Net, Sizes},
     registry::{Init, Registry},
-    tensors,
+    tensors::{self, MemoryFormat},
 };
 
 /// What a net is to tell apart.
@@ -43,7 +43,7 @@ impl Targets {
     }
 }
 
-/// A net, its parameters, buffers and counters. In memory 4-d weights have channels last; states are row-major, as in PyTorch's files.
+/// A net, its parameters, buffers and counters. States are row-major, as in PyTorch's files, whatever its memory format.
 #[derive(Debug)]
 pub struct Model {
     net: Arc<dyn Net>,
@@ -54,6 +54,7 @@ pub struct Model {
     trainable: Vec<usize>,
     counters: Vec<i64>,
     input: Option<[usize; 3]>,
+    format: MemoryFormat,
     torchscript: bool,
 }
 
@@ -65,16 +66,16 @@ impl Model {
     /// If the net and `targets` don't fit each other, sizes are impossible, or a TorchScript file can't be loaded.
     pub fn new(network: &NetworkConfig, base: &Path, targets: Targets, seed: Seed) -> Result<Self, TrainError> {
         match network {
-            NetworkConfig::Named(name) => Self::named(*name, LstmConfig::default(), targets, seed),
-            NetworkConfig::Lstm { lstm } => Self::named(NetName::RedditLSTM, *lstm, targets, seed),
+            NetworkConfig::Named(name) => Self::named(*name, LstmConfig::default(), targets, seed, MemoryFormat::ChannelsLast),
+            NetworkConfig::Lstm { lstm } => Self::named(NetName::RedditLSTM, *lstm, targets, seed, MemoryFormat::ChannelsLast),
             NetworkConfig::TorchScript { torchscript } => {
-                let (net, layout, tensors) = torchscript::load(&base.join(torchscript))?;
-                Ok(Self::assemble(net, layout, tensors, None, true))
+                let script = torchscript::load(&base.join(torchscript))?;
+                Ok(Self::assemble(script.net, script.layout, script.parameters, None, MemoryFormat::ChannelsLast, true))
             }
         }
     }
 
-    pub(crate) fn named(name: NetName, lstm: LstmConfig, targets: Targets, seed: Seed) -> Result<Self, TrainError> {
+    pub(crate) fn named(name: NetName, lstm: LstmConfig, targets: Targets, seed: Seed, format: MemoryFormat) -> Result<Self, TrainError> {
         let spec = nets::find(name)?;
         let mut sizes = Sizes { vocabulary: 0, lstm };
         let input = match (spec.input, targets) {
@@ -96,18 +97,25 @@ impl Model {
             }
         };
         let (net, registry) = nets::build(spec, sizes)?;
-        let tensors = initial_tensors(&registry, seed)?;
-        Ok(Self::assemble(Arc::from(net), registry.layout, tensors, input, false))
+        let tensors = initial_tensors(&registry, seed, format)?;
+        Ok(Self::assemble(Arc::from(net), registry.layout, tensors, input, format, false))
     }
 
-    fn assemble(net: Arc<dyn Net>, layout: Vec<TensorSpec>, tensors: Vec<Tensor>, input: Option<[usize; 3]>, torchscript: bool) -> Self {
+    fn assemble(
+        net: Arc<dyn Net>,
+        layout: Vec<TensorSpec>,
+        tensors: Vec<Tensor>,
+        input: Option<[usize; 3]>,
+        format: MemoryFormat,
+        torchscript: bool,
+    ) -> Self {
         let floats = layout.iter().filter(|spec| spec.role != TensorRole::Counter);
         let trainable: Vec<usize> =
             floats.enumerate().filter(|(_, spec)| spec.role == TensorRole::Parameter).map(|(index, _)| index).collect();
         let counters = vec![0; layout.iter().filter(|spec| spec.role == TensorRole::Counter).map(TensorSpec::num_elements).sum()];
         let tensors = tensors.into_iter().enumerate();
         let tensors = tensors.map(|(index, t)| t.set_requires_grad(trainable.binary_search(&index).is_ok())).collect();
-        Self { net, layout: Arc::new(layout), tensors, trainable, counters, input, torchscript }
+        Self { net, layout: Arc::new(layout), tensors, trainable, counters, input, format, torchscript }
     }
 
     /// Names, shapes and roles of the state, in PyTorch's order.
@@ -121,6 +129,12 @@ impl Model {
     #[must_use]
     pub fn is_torchscript(&self) -> bool {
         self.torchscript
+    }
+
+    /// The order of its 4-d tensors in memory.
+    #[must_use]
+    pub fn memory_format(&self) -> MemoryFormat {
+        self.format
     }
 
     /// The image shape `[C, H, W]` the net wants; `None` where it takes what comes.
@@ -178,6 +192,7 @@ impl Model {
             trainable: self.trainable.clone(),
             counters: self.counters.clone(),
             input: self.input,
+            format: self.format,
             torchscript: self.torchscript,
         }
     }
@@ -223,7 +238,7 @@ impl Model {
 }
 
 /// Draws in the layout's order and row-major within a tensor, whatever the memory format: the same seed gives the same weights for good.
-fn initial_tensors(registry: &Registry, seed: Seed) -> Result<Vec<Tensor>, TrainError> {
+fn initial_tensors(registry: &Registry, seed: Seed, format: MemoryFormat) -> Result<Vec<Tensor>, TrainError> {
     let mut stream = seed.stream(Purpose::Init, &[]);
     let floats = registry.layout.iter().filter(|spec| spec.role != TensorRole::Counter);
     let initialize = |(spec, init): (&TensorSpec, &Init)| {
@@ -231,7 +246,7 @@ fn initial_tensors(registry: &Registry, seed: Seed) -> Result<Vec<Tensor>, Train
             Init::Uniform { bound } => (0..spec.num_elements()).map(|_| uniform(&mut stream) * bound).collect(),
             Init::Constant(value) => vec![value; spec.num_elements()],
         };
-        let tensor = tensors::zeros_in_engine_format(&spec.shape)?;
+        let tensor = tensors::zeros(&spec.shape, format)?;
         tensors::write_row_major(&tensor, &values)?;
         Ok(tensor)
     };
@@ -286,7 +301,7 @@ mod tests {
     use super::*;
 
     fn model(name: NetName, seed: u64) -> Model {
-        Model::named(name, LstmConfig::default(), Targets::Classes(10), Seed(seed)).unwrap()
+        Model::named(name, LstmConfig::default(), Targets::Classes(10), Seed(seed), MemoryFormat::default()).unwrap()
     }
 
     #[test]

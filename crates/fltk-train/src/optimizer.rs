@@ -10,7 +10,10 @@ mod state;
 use fltk_core::experiment::OptimizerConfig;
 use tch::{Kind, Tensor};
 
-use crate::{Model, TrainError, tensors};
+use crate::{
+    Model, TrainError,
+    tensors::{self, MemoryFormat},
+};
 
 /// Elements updated at once: with three or four arrays in use, 2 MiB at most, so the second operation on a block finds it in the cache.
 const BLOCK: i64 = 1 << 17;
@@ -22,10 +25,12 @@ pub struct Optimizer {
     learning_rate: f64,
     /// Steps taken.
     steps: u64,
+    /// The model's: the order of elements in the flat tensors.
+    format: MemoryFormat,
     parameters: Vec<Slot>,
 }
 
-/// One parameter with its moments, all as flat views in the engine's memory order.
+/// One parameter with its moments, all as flat views in the model's memory format.
 #[derive(Debug)]
 struct Slot {
     name: String,
@@ -41,7 +46,7 @@ struct Slot {
 #[derive(Debug)]
 pub(crate) struct Proximal {
     pub mu: f64,
-    /// `w0` of each parameter, flat in the engine's order.
+    /// `w0` of each parameter, flat in the model's memory format.
     anchors: Vec<Tensor>,
 }
 
@@ -50,7 +55,7 @@ impl Proximal {
     pub fn at(model: &Model, mu: f64) -> Result<Self, TrainError> {
         let anchors = model
             .parameters()
-            .map(|p| Ok(tensors::flat_in_engine_order(&p.f_detach()?)?.f_detach_copy()?))
+            .map(|p| Ok(tensors::flat(&p.f_detach()?, model.memory_format())?.f_detach_copy()?))
             .collect::<Result<_, TrainError>>()?;
         Ok(Self { mu, anchors })
     }
@@ -63,17 +68,18 @@ impl Optimizer {
     /// If a setting is impossible: not finite, negative, a beta outside `0..1`, Nesterov without momentum.
     pub fn new(config: &OptimizerConfig, model: &Model) -> Result<Self, TrainError> {
         check(config)?;
+        let format = model.memory_format();
         let num_moments = match *config {
             OptimizerConfig::SGD { momentum, .. } => usize::from(momentum != 0.0),
             OptimizerConfig::Adam { .. } | OptimizerConfig::AdamW { .. } => 2,
         };
         let slot = |(spec, parameter): (&fltk_core::model_state::TensorSpec, &Tensor)| {
-            let weights = tensors::flat_in_engine_order(&parameter.f_detach()?)?;
+            let weights = tensors::flat(&parameter.f_detach()?, format)?;
             let moments = (0..num_moments).map(|_| weights.f_zeros_like()).collect::<Result<_, _>>()?;
             Ok(Slot { name: spec.name.clone(), shape: spec.shape.clone(), weights, moments })
         };
         let parameters = model.parameter_specs().zip(model.parameters()).map(slot).collect::<Result<_, TrainError>>()?;
-        Ok(Self { config: config.clone(), learning_rate: config.learning_rate(), steps: 0, parameters })
+        Ok(Self { config: config.clone(), learning_rate: config.learning_rate(), steps: 0, format, parameters })
     }
 
     /// The step size of the next step.
@@ -104,7 +110,7 @@ impl Optimizer {
             if !gradient.defined() {
                 continue;
             }
-            let gradient = tensors::flat_in_engine_order(gradient)?;
+            let gradient = tensors::flat(gradient, self.format)?;
             let elements = gradient.size()[0];
             for start in (0..elements).step_by(usize::try_from(BLOCK).unwrap_or(usize::MAX)) {
                 let length = BLOCK.min(elements - start);

@@ -16,7 +16,9 @@ use serde::Serialize;
 use crate::{
     Model, Optimizer, Targets, TrainError,
     nets::{self, InputShape},
-    state_file, tensors, train,
+    state_file,
+    tensors::{self, MemoryFormat},
+    train,
 };
 
 /// Steps of one comparison at most: beyond, rounding has the say.
@@ -39,6 +41,9 @@ pub struct Comparison<'a> {
     pub steps: u32,
     /// The optimizer.
     pub optimizer: &'a OptimizerConfig,
+    /// [`MemoryFormat::Contiguous`] computes with the kernels that a plain PyTorch script gets, so that differences are not mere rounding;
+    /// [`MemoryFormat::ChannelsLast`] with those of our training.
+    pub memory_format: MemoryFormat,
 }
 
 /// The result. As JSON, `{"losses": [...]}`.
@@ -63,7 +68,7 @@ pub fn run(comparison: &Comparison<'_>) -> Result<Outcome, TrainError> {
     }
     let mut optimizer = Optimizer::new(comparison.optimizer, &model)?;
     let mut step = |batch: &Batch| {
-        let (inputs, targets) = tensors::batch_tensors(batch)?;
+        let (inputs, targets) = tensors::batch_tensors(batch, comparison.memory_format)?;
         train::step(&mut model, &mut optimizer, inputs, &targets, LossName::CrossEntropyLoss, None, None)
     };
     let losses = batches.iter().cycle().take(comparison.steps as usize).map(&mut step).collect::<Result<_, _>>()?;
@@ -77,7 +82,7 @@ fn load_model(comparison: &Comparison<'_>) -> Result<Model, TrainError> {
         InputShape::Images { classes, .. } => (LstmConfig::default(), Targets::Classes(classes)),
         InputShape::Tokens => lstm_sizes(&file).ok_or_else(|| wrong(FILE, "its tensors are not those of a `RedditLSTM`"))?,
     };
-    let mut model = Model::named(comparison.net, lstm, targets, Seed(0))?;
+    let mut model = Model::named(comparison.net, lstm, targets, Seed(0), comparison.memory_format)?;
     model.set_state(&state_file::state_from_safetensors(FILE, comparison.weights, &model.state_layout())?)?;
     Ok(model)
 }

@@ -1,12 +1,21 @@
 //! Between plain numbers and libtorch's tensors: memory formats, batches, flat views.
 //!
-//! Convolutions are fastest with channels last, so 4-d tensors are kept so: shape `[N, C, H, W]` as everywhere in PyTorch, but in memory
-//! the order N, H, W, C. tch has no argument for a memory format, hence the permutations here.
+//! tch has no argument for a memory format, hence the permutations here.
 
 use fltk_data::{Batch, Inputs};
 use tch::{Kind, Tensor};
 
 use crate::TrainError;
+
+/// The order that the elements of 4-d tensors have in memory. Their shape is `[N, C, H, W]` either way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MemoryFormat {
+    /// N, H, W, C: the faster one for convolutions, which training uses.
+    #[default]
+    ChannelsLast,
+    /// N, C, H, W: PyTorch's default. libtorch then takes the very kernels that a plain PyTorch script gets.
+    Contiguous,
+}
 
 /// Shape as libtorch wants it.
 pub(crate) fn dims(shape: &[usize]) -> Result<Vec<i64>, TrainError> {
@@ -17,21 +26,32 @@ pub(crate) fn dims(shape: &[usize]) -> Result<Vec<i64>, TrainError> {
         .map_err(|_| TrainError::Batch(format!("shape {shape:?} is too large")))
 }
 
-/// An f32 tensor of `shape`, in the engine's memory format, uninitialized as far as the caller is concerned.
-pub(crate) fn zeros_in_engine_format(shape: &[usize]) -> Result<Tensor, TrainError> {
+/// An f32 tensor of `shape` and zeros.
+pub(crate) fn zeros(shape: &[usize], format: MemoryFormat) -> Result<Tensor, TrainError> {
     let flat = Tensor::f_zeros([dims(&[shape.iter().product()])?[0]], (Kind::Float, tch::Device::Cpu))?;
-    Ok(match shape {
+    Ok(match (shape, format) {
         // Strides are set by hand, since with one channel or a 1x1 kernel both formats look alike to libtorch and the slow one wins.
-        &[n, c, h, w] => flat.f_as_strided(dims(&[n, c, h, w])?, dims(&[c * h * w, 1, w * c, c])?, None)?,
+        (&[n, c, h, w], MemoryFormat::ChannelsLast) => flat.f_as_strided(dims(&[n, c, h, w])?, dims(&[c * h * w, 1, w * c, c])?, None)?,
         _ => flat.f_view(dims(shape)?.as_slice())?,
     })
 }
 
-/// The elements of `tensor` in the order they have in the engine's memory. A view for tensors that [`zeros_in_engine_format`] made; a
-/// copy where a gradient came in another format.
-pub(crate) fn flat_in_engine_order(tensor: &Tensor) -> Result<Tensor, TrainError> {
+/// The elements of `tensor` in the order of `format`. A view for tensors that [`zeros`] made in it; a copy where a gradient came in
+/// another format.
+pub(crate) fn flat(tensor: &Tensor, format: MemoryFormat) -> Result<Tensor, TrainError> {
     let flat = [-1];
-    Ok(if tensor.dim() == 4 { tensor.f_permute([0, 2, 3, 1])?.f_reshape(flat)? } else { tensor.f_reshape(flat)? })
+    Ok(match (tensor.dim(), format) {
+        (4, MemoryFormat::ChannelsLast) => tensor.f_permute([0, 2, 3, 1])?.f_reshape(flat)?,
+        _ => tensor.f_reshape(flat)?,
+    })
+}
+
+/// A flat tensor in the order of `format`, seen with `shape`: a view.
+pub(crate) fn shaped(flat: &Tensor, shape: &[usize], format: MemoryFormat) -> Result<Tensor, TrainError> {
+    Ok(match (shape, format) {
+        (&[n, c, h, w], MemoryFormat::ChannelsLast) => flat.f_view(dims(&[n, h, w, c])?.as_slice())?.f_permute([0, 3, 1, 2])?,
+        _ => flat.f_view(dims(shape)?.as_slice())?,
+    })
 }
 
 /// Copies the elements into `out` in row-major (contiguous NCHW) order.
@@ -45,11 +65,11 @@ pub(crate) fn write_row_major(tensor: &Tensor, values: &[f32]) -> Result<(), Tra
     Ok(tensor.f_detach()?.f_copy_(&source)?)
 }
 
-/// Inputs and targets of a batch as tensors: images `[B, C, H, W]` with channels last in memory, or token ids `[B, T]`.
+/// Inputs and targets of a batch as tensors: images `[B, C, H, W]` in `format`, or token ids `[B, T]`.
 ///
 /// # Errors
 /// If lengths and shape contradict each other, the batch is empty, or a target is negative.
-pub(crate) fn batch_tensors(batch: &Batch) -> Result<(Tensor, Tensor), TrainError> {
+pub(crate) fn batch_tensors(batch: &Batch, format: MemoryFormat) -> Result<(Tensor, Tensor), TrainError> {
     let targets_per_sample = match &batch.inputs {
         Inputs::Images { .. } => 1,
         Inputs::Tokens { shape, .. } => shape[1],
@@ -71,7 +91,14 @@ pub(crate) fn batch_tensors(batch: &Batch) -> Result<(Tensor, Tensor), TrainErro
         return Err(TrainError::Batch(format!("target {target} is negative")));
     }
     let inputs = match &batch.inputs {
-        Inputs::Images { nhwc, shape } => Tensor::f_from_slice(nhwc)?.f_view(dims(shape)?.as_slice())?.f_permute([0, 3, 1, 2])?,
+        Inputs::Images { nhwc, shape: [b, h, w, c] } => {
+            let last = shaped(&Tensor::f_from_slice(nhwc)?, &[*b, *c, *h, *w], MemoryFormat::ChannelsLast)?;
+            match format {
+                MemoryFormat::ChannelsLast => last,
+                // By way of a flat tensor, so that the strides are the plain ones also with a single channel.
+                MemoryFormat::Contiguous => shaped(&flat(&last, format)?, &[*b, *c, *h, *w], format)?,
+            }
+        }
         Inputs::Tokens { ids, shape } => Tensor::f_from_slice(ids)?.f_view(dims(shape)?.as_slice())?,
     };
     Ok((inputs, Tensor::f_from_slice(&batch.targets)?))

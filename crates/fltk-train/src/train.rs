@@ -43,7 +43,7 @@ pub fn train_batch(
     loss: LossName,
     dropout: &mut ChaCha8Rng,
 ) -> Result<f64, TrainError> {
-    let (inputs, targets) = tensors::batch_tensors(batch)?;
+    let (inputs, targets) = tensors::batch_tensors(batch, model.memory_format())?;
     step(model, optimizer, inputs, &targets, loss, Some(dropout), None)
 }
 
@@ -82,7 +82,7 @@ pub(crate) fn run_epoch(
         tch::manual_seed(key.seed.stream(Purpose::Torch, &indices).next_u64().cast_signed());
     }
     for (number, batch) in (1..).zip(batches) {
-        let (inputs, targets) = tensors::batch_tensors(&batch)?;
+        let (inputs, targets) = tensors::batch_tensors(&batch, model.memory_format())?;
         let value = step(model, optimizer, inputs, &targets, loss, Some(&mut dropout), proximal).map_err(|error| match error {
             TrainError::Diverged { loss, .. } => TrainError::Diverged { step: number, loss },
             other => other,

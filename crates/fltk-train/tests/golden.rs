@@ -114,7 +114,14 @@ fn check(file: &str) {
     let weights = state_to_safetensors(&golden_weights(&model)).unwrap();
     let batch = golden_batches(input, golden.batch, golden.lstm.map_or(0, |lstm| lstm.vocabulary));
     for GoldenRun { optimizer, losses } in &golden.runs {
-        let comparison = parity::Comparison { net: golden.net, weights: &weights, batch: &batch, steps: STEPS as u32, optimizer };
+        let comparison = parity::Comparison {
+            net: golden.net,
+            weights: &weights,
+            batch: &batch,
+            steps: STEPS as u32,
+            optimizer,
+            memory_format: fltk_train::MemoryFormat::Contiguous,
+        };
         let ours = parity::run(&comparison).unwrap().losses;
         assert_eq!((ours.len(), losses.len()), (STEPS, STEPS));
         for (ours_at, theirs_at) in ours.iter().zip(losses) {

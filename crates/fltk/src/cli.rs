@@ -261,9 +261,23 @@ pub struct ParityArgs {
     /// An optimizer as in an experiment file, JSON or YAML.
     #[arg(long, value_name = "OPTIMIZER")]
     pub optimizer: String,
+    /// `contiguous` computes with the kernels that a plain PyTorch script gets; `channels-last` with those of `fltk run`, which round
+    /// differently.
+    #[arg(long, value_enum, default_value_t = MemoryFormatArg::Contiguous)]
+    pub memory_format: MemoryFormatArg,
     /// Write the weights after the last step here.
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
+}
+
+/// Order of images and convolution weights in memory.
+#[cfg(feature = "train")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum MemoryFormatArg {
+    /// N, C, H, W.
+    Contiguous,
+    /// N, H, W, C.
+    ChannelsLast,
 }
 
 /// Which folder holds the runs.

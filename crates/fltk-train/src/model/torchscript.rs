@@ -36,8 +36,16 @@ impl Net for ScriptNet {
     }
 }
 
-/// The module, its layout, and its parameters, which the module shares.
-pub(super) fn load(path: &Path) -> Result<(Arc<dyn Net>, Vec<TensorSpec>, Vec<Tensor>), TrainError> {
+/// A module as a net.
+pub(super) struct Script {
+    pub net: Arc<dyn Net>,
+    pub layout: Vec<TensorSpec>,
+    /// In the layout's order; the module shares them.
+    pub parameters: Vec<Tensor>,
+}
+
+/// The module in the file at `path`.
+pub(super) fn load(path: &Path) -> Result<Script, TrainError> {
     let wrong = |reason: String| TrainError::TorchScript { path: path.to_owned(), reason };
     let buffers = buffers_of_archive(path).map_err(wrong)?;
     if !buffers.is_empty() {
@@ -65,14 +73,14 @@ pub(super) fn load(path: &Path) -> Result<(Arc<dyn Net>, Vec<TensorSpec>, Vec<Te
         }
         let shape = tensor.size().iter().map(|&size| usize::try_from(size)).collect::<Result<Vec<_>, _>>();
         let shape = shape.map_err(|_| wrong(format!("parameter `{name}` has a negative size")))?;
-        // The same numbers in the engine's memory format, still shared with the module.
-        let formatted = tensors::zeros_in_engine_format(&shape)?;
+        // The same numbers in our memory format, still shared with the module.
+        let formatted = tensors::zeros(&shape, tensors::MemoryFormat::ChannelsLast)?;
         formatted.shallow_clone().f_copy_(&tensor.f_detach()?)?;
         tensor.f_set_data(&formatted)?;
         layout.push(TensorSpec { name, shape, role: TensorRole::Parameter });
         parameters.push(tensor);
     }
-    Ok((Arc::new(ScriptNet { module: Mutex::new(module) }), layout, parameters))
+    Ok(Script { net: Arc::new(ScriptNet { module: Mutex::new(module) }), layout, parameters })
 }
 
 /// Names of the buffers that the classes of a TorchScript archive declare, read from their sources (`__buffers__ = ["running_mean", ]`).

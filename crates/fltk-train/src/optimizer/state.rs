@@ -7,7 +7,10 @@ use fltk_core::{
 };
 
 use super::{Optimizer, Slot};
-use crate::{TrainError, state_file, tensors};
+use crate::{
+    TrainError, state_file,
+    tensors::{self, MemoryFormat},
+};
 
 const FILE: &str = "optimizer.safetensors";
 
@@ -22,7 +25,7 @@ impl Optimizer {
         for (slot, index) in self.moments() {
             let start = floats.len();
             floats.resize(start + slot.shape.iter().product::<usize>(), 0.0);
-            tensors::read_row_major(&row_major_view(slot, index)?, &mut floats[start..])?;
+            tensors::read_row_major(&row_major_view(slot, index, self.format)?, &mut floats[start..])?;
         }
         state_file::encode(&layout, &floats, &[i64::try_from(self.steps).unwrap_or(i64::MAX)])
     }
@@ -38,7 +41,7 @@ impl Optimizer {
         let mut rest = floats.as_slice();
         for (slot, index) in self.moments() {
             let (values, others) = rest.split_at(slot.shape.iter().product());
-            tensors::write_row_major(&row_major_view(slot, index)?, values)?;
+            tensors::write_row_major(&row_major_view(slot, index, self.format)?, values)?;
             rest = others;
         }
         self.steps = steps;
@@ -64,11 +67,7 @@ impl Optimizer {
     }
 }
 
-/// A moment, flat in the engine's order, as a view with the parameter's shape.
-fn row_major_view(slot: &Slot, index: usize) -> Result<tch::Tensor, TrainError> {
-    let flat = &slot.moments[index];
-    Ok(match slot.shape[..] {
-        [n, c, h, w] => flat.f_view(tensors::dims(&[n, h, w, c])?.as_slice())?.f_permute([0, 3, 1, 2])?,
-        _ => flat.f_view(tensors::dims(&slot.shape)?.as_slice())?,
-    })
+/// A moment, which is flat in `format`, as a view with the parameter's shape.
+fn row_major_view(slot: &Slot, index: usize, format: MemoryFormat) -> Result<tch::Tensor, TrainError> {
+    tensors::shaped(&slot.moments[index], &slot.shape, format)
 }

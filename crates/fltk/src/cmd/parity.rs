@@ -5,13 +5,14 @@ use std::path::Path;
 use anyhow::Context as _;
 use fltk_core::experiment::OptimizerConfig;
 use fltk_train::{
+    MemoryFormat,
     parity::{self, Comparison},
     state_to_safetensors,
 };
 
 use super::nets::find;
 use crate::{
-    cli::{Cli, Output, ParityArgs},
+    cli::{Cli, MemoryFormatArg, Output, ParityArgs},
     output,
 };
 
@@ -27,7 +28,17 @@ pub fn run(cli: &Cli, args: &ParityArgs) -> anyhow::Result<()> {
         format!("`{}` is not an optimizer\nhint: for example `{example}`", args.optimizer)
     })?;
     let (weights, batch) = (read(&args.weights)?, read(&args.batch)?);
-    let comparison = Comparison { net: find(&args.net)?, weights: &weights, batch: &batch, steps: args.steps, optimizer: &optimizer };
+    let comparison = Comparison {
+        net: find(&args.net)?,
+        weights: &weights,
+        batch: &batch,
+        steps: args.steps,
+        optimizer: &optimizer,
+        memory_format: match args.memory_format {
+            MemoryFormatArg::Contiguous => MemoryFormat::Contiguous,
+            MemoryFormatArg::ChannelsLast => MemoryFormat::ChannelsLast,
+        },
+    };
     let outcome = parity::run(&comparison)?;
     if let Some(path) = &args.save {
         output::write_file(path, &state_to_safetensors(&outcome.state)?)?;
