@@ -1,7 +1,7 @@
 //! SGD, Adam and AdamW, with PyTorch's formulas in PyTorch's order of operations.
 //!
-//! Updates run over blocks that stay in the cache from one operation to the next, and use fused operations (`addcmul`) where PyTorch
-//! takes two passes.
+//! Updates run over blocks that stay in the cache from one operation to the next. `addcmul` with a tensor of one number stands for PyTorch's
+//! `add(..., alpha=...)`, which tch has no argument for: the same fused multiply-add, and so the same bits.
 
 mod adam;
 mod sgd;

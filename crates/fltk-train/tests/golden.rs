@@ -9,7 +9,7 @@ use fltk_core::{
     seed::Seed,
 };
 use fltk_train::{
-    Model, Targets,
+    MemoryFormat, Model, Targets,
     nets::{self, InputShape},
     parity, state_to_safetensors,
 };
@@ -113,20 +113,16 @@ fn check(file: &str) {
     let model = Model::new(&network, Path::new(""), targets, Seed(0)).unwrap();
     let weights = state_to_safetensors(&golden_weights(&model)).unwrap();
     let batch = golden_batches(input, golden.batch, golden.lstm.map_or(0, |lstm| lstm.vocabulary));
-    for GoldenRun { optimizer, losses } in &golden.runs {
-        let comparison = parity::Comparison {
-            net: golden.net,
-            weights: &weights,
-            batch: &batch,
-            steps: STEPS as u32,
-            optimizer,
-            memory_format: fltk_train::MemoryFormat::Contiguous,
-        };
+    // PyTorch's own memory format, and the one that training uses.
+    let formats = [MemoryFormat::Contiguous, MemoryFormat::ChannelsLast];
+    for (GoldenRun { optimizer, losses }, memory_format) in golden.runs.iter().flat_map(|run| formats.map(|format| (run, format))) {
+        let steps = STEPS as u32;
+        let comparison = parity::Comparison { net: golden.net, weights: &weights, batch: &batch, steps, optimizer, memory_format };
         let ours = parity::run(&comparison).unwrap().losses;
         assert_eq!((ours.len(), losses.len()), (STEPS, STEPS));
         for (ours_at, theirs_at) in ours.iter().zip(losses) {
             let difference = (ours_at - theirs_at).abs() / theirs_at.abs();
-            assert!(difference <= TOLERANCE, "{file} {optimizer:?}: {difference:.1e}\nours    {ours:?}\nPyTorch {losses:?}");
+            assert!(difference <= TOLERANCE, "{file} {optimizer:?} {memory_format:?}: {difference:.1e}\nours    {ours:?}\nPyTorch {losses:?}");
         }
     }
 }

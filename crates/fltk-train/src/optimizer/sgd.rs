@@ -28,8 +28,9 @@ impl SgdUpdate {
             gradient = gradient.f_addcmul(weights, decay)?;
         }
         if let (Some(momentum), [velocity]) = (&self.momentum, moments) {
-            // The first step's velocity is the gradient, as in PyTorch: it starts at 0.
-            let _ = gradient.f_addcmul_out(velocity, velocity, momentum)?;
+            // The first step's velocity is the gradient, as in PyTorch: it starts at 0. Two operations, because PyTorch rounds the product.
+            let _ = velocity.f_mul_(momentum)?;
+            let _ = velocity.f_add_(&gradient)?;
             gradient = if self.nesterov { gradient.f_addcmul(velocity, momentum)? } else { velocity.shallow_clone() };
         }
         let _ = weights.f_addcmul_(&gradient, &self.minus_learning_rate)?;
