@@ -103,9 +103,9 @@ pub fn normalizer(optimizer: &OptimizerConfig, learning_rate: f64, mu: f64, step
     };
     let (mut velocity, mut moved) = (0.0_f64, 0.0_f64);
     for _ in 0..steps {
-        let gradient = 1.0 - learning_rate * mu * moved;
-        velocity = momentum * velocity + gradient;
-        moved += if nesterov { gradient + momentum * velocity } else { velocity };
+        velocity = momentum * velocity + 1.0;
+        let step = if nesterov { 1.0 + momentum * velocity } else { velocity };
+        moved += step - learning_rate * mu * moved;
     }
     moved
 }

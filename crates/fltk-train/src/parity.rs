@@ -91,7 +91,12 @@ fn load_model(comparison: &Comparison<'_>) -> Result<Model, TrainError> {
 fn lstm_sizes(file: &SafeTensors<'_>) -> Option<(LstmConfig, Targets)> {
     let shape = |name: &str| file.tensor(name).ok().map(|view| view.shape().to_vec());
     let [vocabulary, embedding] = shape("encoder.weight")?.try_into().ok()?;
-    let [_, hidden] = shape("rnn.weight_hh_l0")?.try_into().ok()?;
+    let [gates, hidden] = shape("rnn.weight_hh_l0")?.try_into().ok()?;
+    // Sizes that the file has no elements for would make a model of any size.
+    let decoder_fits = shape("decoder.weight").is_none_or(|decoder| decoder == [vocabulary, hidden]);
+    if vocabulary == 0 || embedding == 0 || hidden == 0 || Some(gates) != hidden.checked_mul(4) || !decoder_fits {
+        return None;
+    }
     let layers = (0..).take_while(|layer| shape(&format!("rnn.weight_hh_l{layer}")).is_some()).count();
     let size = |value: usize| u32::try_from(value).ok();
     let tied = shape("decoder.weight").is_none();
@@ -119,7 +124,9 @@ fn read_batches(bytes: &[u8]) -> Result<Vec<Batch>, TrainError> {
         return Err(wrong(FILE, &format!("`x` has the shape {:?}", x.shape())));
     }
     let num_targets = if single == 4 { shape[1] } else { shape[1] * shape[2] };
-    if targets.len() != shape[0] * num_targets {
+    // Of images one target each, of tokens one a token: the same leading dimensions as `x`.
+    let y_shape = &x.shape()[..x.shape().len() - if single == 4 { 3 } else { 0 }];
+    if y.shape() != y_shape {
         return Err(wrong(FILE, &format!("`x` has the shape {:?}, `y` {:?}", x.shape(), y.shape())));
     }
     let per_batch: usize = shape[1..].iter().product();

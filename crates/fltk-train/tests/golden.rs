@@ -122,7 +122,10 @@ fn check(file: &str) {
         assert_eq!((ours.len(), losses.len()), (STEPS, STEPS));
         for (ours_at, theirs_at) in ours.iter().zip(losses) {
             let difference = (ours_at - theirs_at).abs() / theirs_at.abs();
-            assert!(difference <= TOLERANCE, "{file} {optimizer:?} {memory_format:?}: {difference:.1e}\nours    {ours:?}\nPyTorch {losses:?}");
+            assert!(
+                difference <= TOLERANCE,
+                "{file} {optimizer:?} {memory_format:?}: {difference:.1e}\nours    {ours:?}\nPyTorch {losses:?}"
+            );
         }
     }
 }

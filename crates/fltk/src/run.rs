@@ -6,6 +6,7 @@ mod group;
 mod host;
 mod job;
 mod progress;
+mod provenance;
 mod recorder;
 mod result;
 mod stop;
@@ -58,6 +59,7 @@ type Datasets = BTreeMap<String, Arc<Dataset>>;
 /// # Errors
 /// If the run fails or is interrupted; its folder says so too.
 fn execute(context: &Context<'_>, job: &Job, dataset: &Arc<Dataset>, folder: RunFolder) -> anyhow::Result<RunFolder> {
+    provenance::check(folder.description(), dataset)?;
     let (unit, steps) = match &job.task.setting {
         Setting::Federated(config) => (Unit::Round, config.rounds),
         Setting::Distributed(config) => (Unit::Epoch, config.epochs),

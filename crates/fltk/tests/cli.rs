@@ -215,3 +215,53 @@ fn ctrl_c_leaves_a_run_that_can_be_resumed() {
     assert!(rest.iter().any(|line| line.contains("fltk run --resume")), "{rest:?}");
     assert_eq!(json(at, &["runs", "list", "--output", "json"])[0]["status"], "interrupted");
 }
+
+#[test]
+fn a_run_is_not_resumed_on_other_data_and_is_found_through_a_link() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    fs::create_dir(at.join("data")).unwrap();
+    let assets = repository().join("crates/fltk-data/assets");
+    for entry in fs::read_dir(assets).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if name.ends_with(".gz") {
+            fs::copy(&path, at.join("data").join(&name)).unwrap();
+        }
+    }
+    let dataset = "dataset: { name: fashion-mnist, path: data }";
+    fs::write(at.join("local.yaml"), TINY_FEDERATED.replace("dataset: fashion-mnist-mini", dataset)).unwrap();
+    let result = json(at, &["run", "local.yaml", "--output", "json"]);
+    let run_folder = at.join(result["run"].as_str().unwrap());
+
+    // Cut the journal's end off: the run is then an interrupted one.
+    let journal = fs::read_to_string(run_folder.join("journal.jsonl")).unwrap();
+    let lines: Vec<&str> = journal.lines().collect();
+    fs::write(run_folder.join("journal.jsonl"), lines[..lines.len() - 1].join("\n") + "\n").unwrap();
+    std::os::unix::fs::symlink(&run_folder, at.join("link")).unwrap();
+    let resumed = json(at, &["run", "--resume", "link", "--output", "json"]);
+    assert_eq!(resumed["parameters_sha256"], result["parameters_sha256"]);
+    assert_eq!(fs::read_dir(at.join("runs")).unwrap().filter(|entry| entry.as_ref().unwrap().path().is_dir()).count(), 1);
+
+    fs::write(run_folder.join("journal.jsonl"), lines[..lines.len() - 1].join("\n") + "\n").unwrap();
+    let labels = fs::read_dir(at.join("data")).unwrap().map(|entry| entry.unwrap().path());
+    let labels = labels.into_iter().find(|path| path.to_string_lossy().contains("train-labels")).unwrap();
+    // The same labels, packed as another file: other bytes, so another digest.
+    let status = std::process::Command::new("sh")
+        .arg("-c")
+        .arg(format!("gunzip -c {0} | gzip -1 > {0}.new && mv {0}.new {0}", labels.display()))
+        .status();
+    assert!(status.unwrap().success());
+    assert!(refusal(at, &["run", "--resume", run_folder.to_str().unwrap()], 4).contains("not the one that the run began with"));
+}
+
+#[test]
+fn a_model_that_is_no_model_any_more_is_a_failure_even_after_the_last_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let wild = TINY_CENTRAL
+        .replace("type: Adam, learning_rate: 0.001", "type: SGD, learning_rate: 1.0e+30")
+        .replace("batch_size: 64", "batch_size: 4000")
+        .replace("epochs: 4", "epochs: 1");
+    fs::write(folder.path().join("wild.yaml"), wild).unwrap();
+    refusal(folder.path(), &["run", "wild.yaml"], 5);
+}

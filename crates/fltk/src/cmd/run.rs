@@ -35,13 +35,17 @@ pub fn run(cli: &Cli, args: &RunArgs) -> anyhow::Result<()> {
         results.push(result);
         Ok(())
     };
-    if let Some(resumed) = &args.resume {
-        run::resume(&context, resumed, &args.runs, &mut done)?;
+    let outcome = if let Some(resumed) = &args.resume {
+        run::resume(&context, resumed, &args.runs, &mut done)
     } else {
         let experiment = inputs::read_experiment(&args.files, &args.overrides, args.seed)?;
-        run::start(&context, experiment, &args.runs, &mut done)?;
+        run::start(&context, experiment, &args.runs, &mut done)
+    };
+    // What finished before a failure is not lost.
+    if cli.output == Output::Json && (outcome.is_ok() || !results.is_empty()) {
+        print_json(&results)?;
     }
-    if cli.output == Output::Json { print_json(&results) } else { Ok(()) }
+    outcome
 }
 
 /// One run: its object. Several: an object that lists them.

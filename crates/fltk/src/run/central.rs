@@ -6,7 +6,7 @@ use fltk_core::{event::RunEvent, experiment::DistributedConfig, ids::Epoch};
 use fltk_data::{BatchPlan, Dataset, EpochKey, batches};
 use fltk_records::checkpoint::Checkpoint;
 use fltk_train::{
-    EpochOptions, Model, Optimizer, Targets,
+    EpochOptions, Model, Optimizer, Targets, TrainError,
     checkpoint::{self, Position},
     evaluate, parameters_sha256,
     schedule::learning_rate,
@@ -39,6 +39,7 @@ pub fn run(
     for epoch in completed + 1..=config.epochs {
         let rate = learning_rate(train.scheduler.as_ref(), train.optimizer.learning_rate(), u64::from(epoch - 1));
         optimizer.set_learning_rate(rate.value);
+        recorder.warn_of_held_rate(rate);
         let key = EpochKey { seed: job.seed, client: 0, round: 0, epoch: u64::from(epoch) };
         let plan = BatchPlan::train(dataset, None, key, input, train.batch_size as usize, train.drop_last)?;
         // Checked at every batch, so that Ctrl-C doesn't wait for the end of an epoch; the epoch is then done again.
@@ -51,11 +52,16 @@ pub fn run(
         }
         let test = batches(BatchPlan::test(dataset, input, train.test_batch_size as usize)?);
         let (test, test_seconds) = seconds_of(|| evaluate(&model, test, job.task.loss, context.workers.get()));
+        let (summary, test) = (summary?, test?);
+        // The next step would notice; without one, a model that is no model any more would end as a success.
+        if !test.loss.is_finite() {
+            return Err(TrainError::Diverged { step: summary.num_steps, loss: test.loss }.into());
+        }
         recorder.record(RunEvent::EpochEnded {
             epoch: Epoch(epoch),
-            train: summary?,
+            train: summary,
             learning_rate: rate.value,
-            test: test?,
+            test,
             train_seconds,
             test_seconds,
         })?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fltk_core::{
     event::RunEvent,
-    experiment::{FederatedConfig, ScheduleUnit, StrategyConfig},
+    experiment::{FederatedConfig, ScheduleUnit},
     ids::Round,
     metrics::Evaluation,
     model_state::ModelState,
@@ -13,6 +13,7 @@ use fltk_data::{BatchPlan, Dataset, batches};
 use fltk_fed::{
     BoxError,
     round::{ClientUpdate, Federation, Record, Setup, TrainOrder},
+    strategy::proximal_mu,
     transport::in_process::{self, ClientTrainer, Evaluator},
 };
 use fltk_records::checkpoint::Checkpoint;
@@ -20,7 +21,7 @@ use fltk_train::{
     LocalOrder, LocalTrainer, Model, Targets,
     checkpoint::{self, Position},
     evaluate, parameters_sha256,
-    schedule::learning_rate,
+    schedule::{LearningRate, learning_rate},
 };
 
 use super::{Context, Stopped, job::Job, recorder::Recorder};
@@ -69,13 +70,13 @@ pub fn run(
 }
 
 /// Step size of `round`.
-fn rate(job: &Job, config: &FederatedConfig, round: Round) -> f64 {
+fn rate(job: &Job, config: &FederatedConfig, round: Round) -> LearningRate {
     let before = u64::from(round.0.saturating_sub(1));
     let units = match job.task.train.scheduler.map(|scheduler| scheduler.unit) {
         Some(ScheduleUnit::Epoch) => before * u64::from(config.epochs_per_round),
         Some(ScheduleUnit::Round) | None => before,
     };
-    learning_rate(job.task.train.scheduler.as_ref(), job.task.train.optimizer.learning_rate(), units).value
+    learning_rate(job.task.train.scheduler.as_ref(), job.task.train.optimizer.learning_rate(), units)
 }
 
 fn observe(record: &Record, job: &Job, config: &FederatedConfig, recorder: &mut Recorder) -> anyhow::Result<()> {
@@ -86,17 +87,21 @@ fn observe(record: &Record, job: &Job, config: &FederatedConfig, recorder: &mut 
             train: client.train,
             seconds: client.seconds,
         }),
-        Record::RoundEnded(round) => recorder.record(RunEvent::RoundEnded {
-            round: round.round,
-            clients: round.clients.clone(),
-            train: round.train,
-            learning_rate: rate(job, config, round.round),
-            test: round.test.clone(),
-            train_seconds: round.train_seconds,
-            test_seconds: round.test_seconds,
-        }),
+        Record::RoundEnded(round) => {
+            let rate = rate(job, config, round.round);
+            recorder.warn_of_held_rate(rate);
+            recorder.record(RunEvent::RoundEnded {
+                round: round.round,
+                clients: round.clients.clone(),
+                train: round.train,
+                learning_rate: rate.value,
+                test: round.test.clone(),
+                train_seconds: round.train_seconds,
+                test_seconds: round.test_seconds,
+            })
+        }
         Record::Checkpoint { round, state } => {
-            let position = Position { completed: round.0, seed: job.seed, learning_rate: rate(job, config, *round) };
+            let position = Position { completed: round.0, seed: job.seed, learning_rate: rate(job, config, *round).value };
             recorder.checkpoint(round.0, &checkpoint::save(state, None, &position)?, parameters_sha256(state))
         }
         Record::Finished { .. } => Ok(()),
@@ -113,10 +118,6 @@ struct Clients<'a> {
 
 impl ClientTrainer for Clients<'_> {
     fn train(&mut self, order: &TrainOrder) -> Result<ClientUpdate, BoxError> {
-        let mu = match self.config.strategy {
-            StrategyConfig::FedProx { mu } => mu,
-            StrategyConfig::FedAvg {} | StrategyConfig::FedNova {} => 0.0,
-        };
         let samples = self.parts.get(order.client.0 as usize).map_or(&[][..], Vec::as_slice);
         let update = self.trainer.train(&LocalOrder {
             state: &order.state,
@@ -125,8 +126,8 @@ impl ClientTrainer for Clients<'_> {
             client: order.client,
             round: order.round,
             epochs: self.config.epochs_per_round,
-            learning_rate: rate(self.job, self.config, order.round),
-            mu,
+            learning_rate: rate(self.job, self.config, order.round).value,
+            mu: proximal_mu(&self.config.strategy),
         })?;
         Ok(ClientUpdate::answer(order, update.state, update.summary, update.normalizer))
     }

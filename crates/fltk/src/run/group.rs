@@ -17,6 +17,7 @@ use super::{
     Context, Datasets, RunResult, Stopped, check_supported, execute,
     host::host,
     job::{Job, job_hex, jobs},
+    provenance::provenance,
 };
 use crate::exit::{Exit, OrExit as _, failure};
 
@@ -47,13 +48,15 @@ pub fn resume(
     runs: &Path,
     done: &mut dyn FnMut(RunResult) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let folder = RunFolder::find(runs, named).or_exit(Exit::Records)?;
+    // Where it really lies: it may have been named as `.` or through a link, and the rest of its group lies beside it.
+    let found = RunFolder::find(runs, named).or_exit(Exit::Records)?;
+    let path = found.path().canonicalize().with_context(|| format!("can't find `{}`", named.display())).or_exit(Exit::Records)?;
+    let folder = RunFolder::open(path).or_exit(Exit::Records)?;
     let text = folder.experiment_yaml().or_exit(Exit::Records)?;
     let source = SourceFile { name: folder.path().join("experiment.yaml").display().to_string(), text };
     let parsed = experiment::parse(&[source], &[]).map_err(|report| failure(Exit::Records, report.render(false)))?;
     let id = folder.description().group.clone();
-    // The folder that it really lies in: it may have been named by a path.
-    let root = folder.path().parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_path_buf();
+    let root = folder.path().parent().unwrap_or(Path::new("/")).to_path_buf();
     let mut begun = BTreeMap::new();
     for path in RunFolder::list(&root).or_exit(Exit::Records)? {
         // Damaged folders of other groups are none of our business.
@@ -120,9 +123,6 @@ impl Group<'_> {
     fn new_folder(&self, job: &Job, num_jobs: usize, dataset: &Dataset) -> anyhow::Result<RunFolder> {
         let index = |index: usize| u32::try_from(index).context("there are more jobs than an experiment may have");
         let now = Timestamp::now();
-        let mut provenance: BTreeMap<String, String> =
-            dataset.provenance.files.iter().map(|file| (file.name.clone(), format!("sha256:{}", file.sha256))).collect();
-        provenance.insert("source".to_owned(), dataset.provenance.to_string());
         let description = RunDescription {
             fltk_version: env!("CARGO_PKG_VERSION").to_owned(),
             experiment: self.experiment.name.clone(),
@@ -133,7 +133,7 @@ impl Group<'_> {
             group: self.id.clone(),
             job_index: index(job.index)?,
             num_jobs: index(num_jobs)?,
-            provenance,
+            provenance: provenance(dataset),
             hyperparameters: Hyperparameters::of(&job.task),
             host: host(),
             started_at: now,

@@ -2,6 +2,7 @@
 
 use fltk_core::event::RunEvent;
 use fltk_records::{RunFolder, RunRecorder, checkpoint::Files, history::Unit};
+use fltk_train::schedule::LearningRate;
 use jiff::Timestamp;
 
 use super::progress::Progress;
@@ -15,6 +16,8 @@ pub struct Recorder {
     /// Clients' records that wait for the end of their round, so that a round costs one sync.
     pending: Vec<RunEvent>,
     started_at: Timestamp,
+    /// Whether the learning rate's minimum was spoken of: once is enough.
+    warned_of_held_rate: bool,
 }
 
 impl Recorder {
@@ -26,7 +29,7 @@ impl Recorder {
         let started_at = Timestamp::now();
         let event = RunEvent::Started { from, version: env!("CARGO_PKG_VERSION").to_owned() };
         records.record(&event, started_at).or_exit(Exit::Records)?;
-        Ok(Self { records, progress, unit, pending: Vec::new(), started_at })
+        Ok(Self { records, progress, unit, pending: Vec::new(), started_at, warned_of_held_rate: false })
     }
 
     /// Records `event`; when this returns it is on disk, but for a client's, which wait for the next other event.
@@ -42,6 +45,14 @@ impl Recorder {
         }
         let events = std::mem::take(&mut self.pending);
         self.records.record_all(&events, Timestamp::now()).or_exit(Exit::Records)
+    }
+
+    /// Warns, once, that the schedule would put the learning rate below its minimum and so leaves it.
+    pub fn warn_of_held_rate(&mut self, rate: LearningRate) {
+        if rate.held_by_minimum && !self.warned_of_held_rate {
+            self.warned_of_held_rate = true;
+            anstream::eprintln!("warning: the learning rate stays at {}: a further reduction would go below its minimum", rate.value);
+        }
     }
 
     /// Saves a checkpoint taken after step `at` and records it.

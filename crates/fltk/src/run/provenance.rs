@@ -1,0 +1,47 @@
+//! Where a run's data came from: written when its folder is made, compared when it is taken up again.
+
+use std::collections::BTreeMap;
+
+use fltk_data::Dataset;
+use fltk_records::RunDescription;
+
+use super::host::host;
+use crate::exit::{Exit, failure};
+
+/// The digest of every file of `dataset`, and under `source` where they lay.
+#[must_use]
+pub fn provenance(dataset: &Dataset) -> BTreeMap<String, String> {
+    let digests = dataset.provenance.files.iter().map(|file| (file.name.clone(), format!("sha256:{}", file.sha256)));
+    digests.chain([("source".to_owned(), dataset.provenance.to_string())]).collect()
+}
+
+/// That `dataset` is the one the run began with. Another program or machine, where the same bits are not promised, is worth a warning.
+///
+/// # Errors
+/// If a file's digest differs.
+pub fn check(begun: &RunDescription, dataset: &Dataset) -> anyhow::Result<()> {
+    let digests = |provenance: &BTreeMap<String, String>| -> BTreeMap<String, String> {
+        provenance.iter().filter(|(name, _)| *name != "source").map(|(name, digest)| (name.clone(), digest.clone())).collect()
+    };
+    if digests(&begun.provenance) != digests(&provenance(dataset)) {
+        let source = begun.provenance.get("source").map_or("another source", String::as_str);
+        return Err(failure(
+            Exit::Data,
+            format!(
+                "the data set is not the one that the run began with, which came from {source}\nhint: put that one back, or run the experiment again"
+            ),
+        ));
+    }
+    let (now, version) = (host(), env!("CARGO_PKG_VERSION"));
+    let differs = [
+        ("fltk", begun.fltk_version.as_str(), version),
+        ("libtorch", begun.host.libtorch.as_deref().unwrap_or("none"), now.libtorch.as_deref().unwrap_or("none")),
+        ("processor", begun.host.cpu.as_str(), now.cpu.as_str()),
+    ];
+    for (what, then, now) in differs.into_iter().filter(|(_, then, now)| then != now) {
+        anstream::eprintln!(
+            "warning: the run began with {what} `{then}` and goes on with `{now}`; the last bits of its results may differ"
+        );
+    }
+    Ok(())
+}
