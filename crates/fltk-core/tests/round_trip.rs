@@ -254,3 +254,28 @@ fn defaults_of_the_types_are_those_of_files() {
     let parsed = parse(&[SourceFile { name: "a".into(), text: text.into() }], &[]).unwrap_or_else(|report| panic!("{report}"));
     assert_eq!(parsed.experiment.tasks[0].network, NetworkConfig::Lstm { lstm: LstmConfig::default() });
 }
+
+/// Numbers beyond what a type holds are refused, or read as what they are; a task never vanishes.
+#[test]
+fn enormous_numbers_make_no_task_vanish() {
+    let task = |change: &str| {
+        format!(
+            "name: a\ntasks:\n  - kind: federated\n    network: FashionMNISTCNN\n    dataset: fashion-mnist\n    federated: {{ clients: 10, clients_per_round: 2, rounds: 5 }}\n{change}"
+        )
+    };
+    let read = |text: &str| parse(&[SourceFile { name: "a.yaml".into(), text: text.into() }], &[]);
+    let big = "100000000000000000000000";
+    for change in [
+        format!("    train: {{ optimizer: {{ type: SGD, learning_rate: {big} }} }}\n"),
+        format!("    train: {{ batch_size: {big} }}\n"),
+        "    priorities: [{ priority: -3000000000, probability: 0.5 }]\n".to_owned(),
+        format!("    checkpoint_every: -{big}\n"),
+    ] {
+        match read(&task(&change)) {
+            Ok(parsed) => assert_eq!(parsed.experiment.tasks.len(), 1, "{change}"),
+            Err(report) => assert!(report.has_errors(), "{change}"),
+        }
+    }
+    assert!(read(&task("    priorities: [{ priority: -3000000000, probability: 0.5 }]\n")).is_err());
+    assert!(read(&task(&format!("    train: {{ batch_size: {big} }}\n"))).is_err());
+}

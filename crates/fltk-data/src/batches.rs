@@ -8,6 +8,7 @@
 //! clients train at once and their threads are already as many as the cores.
 
 use std::{
+    panic::resume_unwind,
     sync::{
         Arc,
         mpsc::{Receiver, Sender, SyncSender, channel, sync_channel},
@@ -107,7 +108,7 @@ pub struct BatchPlan {
     pub transform: Option<Transform>,
     /// Samples of a batch; 0 counts as 1.
     pub batch_size: usize,
-    /// Whether a last, smaller batch is left out.
+    /// Whether a last, smaller batch is left out. Of fewer samples than a batch, such as a small client's, there is then no batch at all.
     pub drop_last: bool,
 }
 
@@ -199,7 +200,16 @@ impl Iterator for Batches {
     fn next(&mut self) -> Option<Batch> {
         let batch = match &mut self.feed {
             Feed::Inline { producer, spare } => producer.next(spare.take()),
-            Feed::Ahead { queue, .. } => queue.as_ref()?.recv().ok(),
+            Feed::Ahead { queue, thread, .. } => match queue.as_ref()?.recv() {
+                Ok(batch) => Some(batch),
+                Err(_) => {
+                    // The thread is done. Had it panicked, ending here would make the epoch a shorter one.
+                    if let Some(Err(panic)) = thread.take().map(JoinHandle::join) {
+                        resume_unwind(panic);
+                    }
+                    None
+                }
+            },
         }?;
         self.remaining -= 1;
         Some(batch)
@@ -401,6 +411,16 @@ mod tests {
         let mut dropped = Batches::ahead(Producer::new(plan));
         assert!(dropped.next().is_some());
         drop(dropped);
+    }
+
+    #[test]
+    #[should_panic(expected = "out of range")]
+    fn a_panic_of_the_background_thread_is_no_shorter_epoch() {
+        let Split::Images(mut damaged) = images_of(4) else { panic!("images") };
+        damaged.pixels.truncate(2 * 3072);
+        let data = dataset(Split::Images(damaged), images_of(1));
+        let plan = BatchPlan::train(&data, None, KEY, None, 1, false).expect("fits");
+        Batches::ahead(Producer::new(plan)).for_each(drop);
     }
 
     #[test]

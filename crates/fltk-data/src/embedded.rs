@@ -1,5 +1,5 @@
 //! The data set that is part of the program, so that a first run needs no download: 4,000/1,000 images of Fashion-MNIST, class-balanced.
-//! `assets/make_mini.py` makes it; `assets/LICENSE` is its licence (MIT).
+//! `assets/make_mini.py` makes it; `assets/LICENSE` is its license (MIT).
 
 use std::path::PathBuf;
 

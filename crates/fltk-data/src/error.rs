@@ -13,6 +13,14 @@ pub enum DataError {
         /// Where it was looked for.
         searched: Vec<PathBuf>,
     },
+    /// There is nothing where the user said.
+    #[error("`{}`, where data set `{name}` should be, is not there", path.display())]
+    Absent {
+        /// The data set.
+        name: &'static str,
+        /// The folder or archive.
+        path: PathBuf,
+    },
     /// The folder or archive that the user named does not hold the data set.
     #[error("`{}` does not hold data set `{name}`\nhint: it needs {expected}", path.display())]
     NotHere {
@@ -34,7 +42,7 @@ pub enum DataError {
         other: &'static str,
     },
     /// The operating system refused.
-    #[error("cannot read `{}`: {source}", path.display())]
+    #[error("cannot read `{}`", path.display())]
     Io {
         /// The file.
         path: PathBuf,

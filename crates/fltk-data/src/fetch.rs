@@ -113,7 +113,7 @@ pub enum Progress<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// The operating system refused.
-    #[error("cannot write `{}`: {source}", path.display())]
+    #[error("cannot read or write `{}`", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,

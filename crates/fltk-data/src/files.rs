@@ -23,6 +23,8 @@ use crate::{
 const FILE_MAX: u64 = 256 << 20;
 /// Nor is any archive, unpacked (CIFAR: 184 MB). It bounds what a hostile archive's own tables, such as a long name, can take.
 const ARCHIVE_MAX: u64 = 256 << 20;
+/// A tar archive is made of blocks of so many bytes.
+const TAR_BLOCK: u64 = 512;
 
 /// Where the files lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,37 +145,51 @@ fn read_archive(name: DatasetName, source: &Source, path: &Path) -> Result<Conte
     Ok(Contents { parts, digests, origin: Origin::Archive(path.to_path_buf()) })
 }
 
-fn read_members<'a>(path: &Path, wanted: &[&'a str]) -> Result<(BTreeMap<&'a str, Vec<u8>>, String), ReadError> {
+type Members<'a> = BTreeMap<&'a str, Vec<u8>>;
+
+fn read_members<'a>(path: &Path, wanted: &[&'a str]) -> Result<(Members<'a>, String), ReadError> {
     let mut file = Hashing { inner: File::open(path)?, hash: Sha256::new() };
-    let mut found = BTreeMap::new();
-    {
-        let mut start = [0; 2];
-        file.inner.read_exact(&mut start)?;
-        file.hash.update(start);
+    let mut start = Vec::new();
+    (&mut file).take(2).read_to_end(&mut start)?;
+    if start.len() < 2 {
+        return Err(FormatError::Truncated { found: start.len() as u64, expected: TAR_BLOCK }.into());
+    }
+    let found = {
         let raw = start.as_slice().chain(&mut file);
         let unpacked: Box<dyn Read + '_> = if start == [0x1f, 0x8b] { Box::new(GzDecoder::new(raw)) } else { Box::new(raw) };
-        let mut archive = tar::Archive::new(unpacked.take(ARCHIVE_MAX));
-        for entry in archive.entries().map_err(damaged)? {
-            let mut entry = entry.map_err(damaged)?;
-            let member = entry.path().map_err(damaged)?.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            let plain = member.strip_suffix(".gz").unwrap_or(&member);
-            let Some(&part) = wanted.iter().find(|&&part| part == plain && entry.header().entry_type().is_file()) else { continue };
-            let size = entry.size();
-            let bytes = read_limited(&mut entry, FILE_MAX).map_err(|error| match error {
-                ReadError::Io(error) => damaged(error),
-                format => format,
-            })?;
-            if (bytes.len() as u64) < size {
-                return Err(FormatError::Truncated { found: bytes.len() as u64, expected: size }.into());
-            }
-            if found.insert(part, bytes).is_some() {
-                return Err(FormatError::Twice.into());
-            }
+        let mut archive = tar::Archive::new(unpacked.take(ARCHIVE_MAX + 1));
+        let found = pick_members(&mut archive, wanted);
+        // Whatever the cut at the limit looked like.
+        if archive.into_inner().limit() == 0 {
+            return Err(FormatError::TooLarge { limit: ARCHIVE_MAX }.into());
         }
-    }
+        found?
+    };
     // What follows the archive's end is part of the file, and so of its digest.
     io::copy(&mut file, &mut io::sink())?;
     Ok((found, hex::encode(file.hash.finalize())))
+}
+
+fn pick_members<'a>(archive: &mut tar::Archive<impl Read>, wanted: &[&'a str]) -> Result<Members<'a>, ReadError> {
+    let mut found = Members::new();
+    for entry in archive.entries().map_err(damaged)? {
+        let mut entry = entry.map_err(damaged)?;
+        let member = entry.path().map_err(damaged)?.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let plain = member.strip_suffix(".gz").unwrap_or(&member);
+        let Some(&part) = wanted.iter().find(|&&part| part == plain && entry.header().entry_type().is_file()) else { continue };
+        let size = entry.size();
+        let bytes = read_limited(&mut entry, FILE_MAX).map_err(|error| match error {
+            ReadError::Io(error) => damaged(error),
+            format => format,
+        })?;
+        if (bytes.len() as u64) < size {
+            return Err(FormatError::Truncated { found: bytes.len() as u64, expected: size }.into());
+        }
+        if found.insert(part, bytes).is_some() {
+            return Err(FormatError::Twice.into());
+        }
+    }
+    Ok(found)
 }
 
 /// Reads to the end, allocating only as bytes arrive, and refuses more than `limit` bytes.

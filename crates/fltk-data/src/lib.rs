@@ -27,5 +27,5 @@ pub use batches::{Batch, BatchPlan, Batches, EpochKey, Inputs, Order, Part, batc
 pub use dataset::{Dataset, FileDigest, ImageSet, Origin, Provenance, Split, TextSet};
 pub use digest::labels_digest;
 pub use error::{DataError, FormatError};
-pub use load::{Locations, load, locate};
+pub use load::{Locations, inspect, load, locate};
 pub use transform::{Transform, TransformError};

@@ -51,13 +51,18 @@ impl Locations {
 /// A copy whose digests are not the published ones loads all the same, if it is sound; its [`Provenance`] says so.
 ///
 /// # Errors
-/// [`DataError::Missing`] where it lies nowhere, [`DataError::NotHere`] where `config.path` lacks it, [`DataError::Format`] where a file
+/// [`DataError::Missing`] where it lies nowhere, [`DataError::Absent`] and [`DataError::NotHere`] where `config.path` is missing or lacks it, [`DataError::Format`] where a file
 /// is truncated, too large or otherwise not what it should be, [`DataError::OtherDataset`] where it is another data set.
 pub fn load(config: &DatasetConfig, base: &Path, locations: &Locations) -> Result<Dataset, DataError> {
     let source = source(config.name);
     let found = match &config.path {
         Some(path) => {
             let path = base.join(path);
+            match path.try_exists() {
+                Ok(true) => {}
+                Ok(false) => return Err(DataError::Absent { name: source.name, path }),
+                Err(error) => return Err(DataError::Io { path, source: error }),
+            }
             find(&source, &path).ok_or_else(|| not_here(&source, &path))?
         }
         None if config.name == DatasetName::FashionMnistMini => return embedded::fashion_mnist_mini(),
@@ -77,6 +82,20 @@ pub fn locate(name: DatasetName, locations: &Locations) -> Option<Origin> {
         Found::Folder { folder, .. } => Origin::Folder(folder),
         Found::Archive(path) => Origin::Archive(path),
     })
+}
+
+/// Where [`load`] would take a data set from without a `config.path`, with the digest of every file there; `None` where it lies nowhere.
+///
+/// # Errors
+/// As [`load`], where a file can't be read or is another data set's. What a sound copy's arrays would be is not checked.
+pub fn inspect(name: DatasetName, locations: &Locations) -> Result<Option<Provenance>, DataError> {
+    if name == DatasetName::FashionMnistMini {
+        return Ok(Some(Provenance { origin: Origin::Embedded, files: Vec::new() }));
+    }
+    let source = source(name);
+    let Ok(found) = find_anywhere(&source, locations) else { return Ok(None) };
+    let Contents { digests, origin, .. } = files::read(name, &source, &found)?;
+    Ok(Some(Provenance { origin, files: digests }))
 }
 
 fn find_anywhere(source: &Source, locations: &Locations) -> Result<Found, DataError> {

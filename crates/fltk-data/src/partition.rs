@@ -16,12 +16,21 @@ use fltk_core::{
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
+/// Most clients of a partition: more than any study has, and few enough that buffers of their size are small.
+pub const CLIENTS_MAX: u32 = 1_000_000;
+
 /// Why a training set can't be divided as asked.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum PartitionError {
     /// Nobody to divide over.
     #[error("a partition needs at least 1 client")]
     NoClients,
+    /// More clients than are sensible.
+    #[error("{clients} clients are more than a partition may have ({CLIENTS_MAX})")]
+    TooManyClients {
+        /// Clients asked for.
+        clients: u32,
+    },
     /// More samples than indices can count.
     #[error("{samples} samples are more than a partition can number (2^32 - 1)")]
     TooManySamples {
@@ -180,6 +189,9 @@ pub fn partition(
 fn check(labels: &[u16], num_classes: usize, clients: u32) -> Result<(), PartitionError> {
     if clients == 0 {
         return Err(PartitionError::NoClients);
+    }
+    if clients > CLIENTS_MAX {
+        return Err(PartitionError::TooManyClients { clients });
     }
     if u32::try_from(labels.len()).is_err() {
         return Err(PartitionError::TooManySamples { samples: labels.len() });

@@ -8,7 +8,7 @@ use std::{
 
 use flate2::{Compression, write::GzEncoder};
 use fltk_core::experiment::{DatasetConfig, DatasetName};
-use fltk_data::{DataError, Dataset, FormatError, Locations, Origin, Split, load, locate};
+use fltk_data::{DataError, Dataset, FormatError, Locations, Origin, Split, inspect, load, locate};
 use tempfile::TempDir;
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -96,7 +96,9 @@ fn what_is_missing_is_said_with_what_to_do() {
     assert!(error.contains("cache/cifar100`") && error.ends_with("hint: run `fltk data fetch cifar100`"), "{error}");
     assert_eq!(locate(DatasetName::Cifar100, &nowhere(folder.path())), None);
     let error = load_from(DatasetName::Mnist, folder.path(), "absent").expect_err("missing").to_string();
-    assert!(error.contains("absent` does not hold data set `mnist`") && error.contains("t10k-labels-idx1-ubyte"), "{error}");
+    assert!(error.contains("absent`") && error.ends_with("is not there"), "{error}");
+    let error = load_from(DatasetName::Mnist, folder.path(), ".").expect_err("an empty folder").to_string();
+    assert!(error.contains("does not hold data set `mnist`") && error.contains("t10k-labels-idx1-ubyte"), "{error}");
 }
 
 #[test]
@@ -131,6 +133,38 @@ fn cifar_is_read_from_folders_and_archives() {
     fs::write(base.join("no.tar.gz"), b"not an archive at all").expect("written");
     let error = load_from(DatasetName::Cifar10, base, "no.tar.gz").expect_err("no archive");
     assert!(matches!(error, DataError::Format { problem: FormatError::Damaged(_), .. }), "{error}");
+}
+
+#[test]
+fn an_archive_too_short_or_too_large_is_called_so() {
+    let folder = TempDir::new().expect("a folder");
+    for bytes in [&b""[..], b"x"] {
+        fs::write(folder.path().join("short.tar"), bytes).expect("written");
+        let error = load_from(DatasetName::Cifar100, folder.path(), "short.tar").expect_err("short");
+        assert!(matches!(error, DataError::Format { problem: FormatError::Truncated { .. }, .. }), "{error}");
+    }
+    let size = 257 << 20;
+    let mut header = tar::Header::new_gnu();
+    header.set_path("filler").expect("short");
+    header.set_size(size);
+    header.set_cksum();
+    let mut archive = GzEncoder::new(Vec::new(), Compression::fast());
+    archive.write_all(header.as_bytes()).expect("in memory");
+    std::io::copy(&mut std::io::Read::take(std::io::repeat(0), size), &mut archive).expect("in memory");
+    fs::write(folder.path().join("large.tgz"), archive.finish().expect("in memory")).expect("written");
+    let error = load_from(DatasetName::Cifar100, folder.path(), "large.tgz").expect_err("large");
+    assert!(matches!(error, DataError::Format { problem: FormatError::TooLarge { .. }, .. }), "{error}");
+}
+
+#[test]
+fn what_lies_somewhere_can_be_inspected() {
+    let folder = TempDir::new().expect("a folder");
+    let locations = nowhere(folder.path());
+    assert_eq!(inspect(DatasetName::Mnist, &locations).expect("nothing to read"), None);
+    write_mnist(&locations.cache.join("mnist"));
+    let found = inspect(DatasetName::Mnist, &locations).expect("read").expect("there");
+    assert_eq!((found.files.len(), found.is_official()), (4, false));
+    assert!(inspect(DatasetName::FashionMnistMini, &locations).expect("embedded").expect("there").is_official());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use fltk_core::{
     experiment::{PartitionConfig, QuantitySkew},
     seed::Seed,
 };
-use fltk_data::partition::{PartitionError, partition};
+use fltk_data::partition::{CLIENTS_MAX, PartitionError, partition};
 use proptest::prelude::*;
 
 /// `per_class` samples of each class, classes in turn.
@@ -236,7 +236,7 @@ fn impossible_combinations_are_refused() {
     check(50, PartitionConfig::Dirichlet { alpha: 0.01, min_samples: 1 }, "no draw out of 1000");
     check(10, PartitionConfig::Shard { shards_per_client: 0 }, "at least 1");
     check(10, PartitionConfig::Shard { shards_per_client: 11 }, "110 parts");
-    check(u32::MAX, PartitionConfig::Shard { shards_per_client: u32::MAX }, "can't give 18446744065119617025 parts");
+    check(CLIENTS_MAX, PartitionConfig::Shard { shards_per_client: u32::MAX }, "can't give 4294967295000000 parts");
     check(10, PartitionConfig::Pathological { classes_per_client: 11 }, "must be in 1..=10");
     check(10, PartitionConfig::QuantitySkew { skew: QuantitySkew::PowerLaw { exponent: 0.0 } }, "`exponent` is 0");
     check(11, PartitionConfig::NaturalId {}, "has 10 of its own");
@@ -266,4 +266,12 @@ fn partitions_are_pinned() {
         [&[1, 5, 9, 13, 17, 21], &[3, 6, 11, 18, 19, 22], &[2, 7, 10, 14, 15, 23], &[0, 4, 8, 12, 16, 20]],
     ];
     assert_eq!(found, expected);
+}
+
+#[test]
+fn absurdly_many_clients_are_refused_before_anything_is_allocated() {
+    for config in [PartitionConfig::Uniform {}, PartitionConfig::Shard { shards_per_client: 1 }] {
+        let refused = divide(&[0, 1], 2, u32::MAX, &config, 1);
+        assert_eq!(refused, Err(PartitionError::TooManyClients { clients: u32::MAX }));
+    }
 }

@@ -24,8 +24,8 @@ use crate::{
 
 /// Most files of a checkpoint.
 const FILES_MAX: usize = 4096;
-/// Most bytes of all files of a checkpoint: a hundred times the largest net of the catalogue with Adam's moments.
-const BYTES_MAX: u64 = 64 << 30;
+/// Most bytes of all files of a checkpoint, which are held in memory: ten times the largest net of the catalog with Adam's moments.
+const BYTES_MAX: u64 = 8 << 30;
 /// Most bytes of `manifest.json`.
 const MANIFEST_BYTES_MAX: u64 = 2 << 20;
 /// Most names that are looked at in the folder of checkpoints.

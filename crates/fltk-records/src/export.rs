@@ -73,10 +73,10 @@ pub struct ExportRow {
     pub test_loss: Option<f64>,
     /// `0..=1`.
     pub test_accuracy: Option<f64>,
-    /// Of this step alone.
-    pub train_seconds: f64,
-    /// Of this step alone.
-    pub test_seconds: f64,
+    /// Of this step alone; absent where nothing was trained.
+    pub train_seconds: Option<f64>,
+    /// Of this step alone; absent where it was not evaluated.
+    pub test_seconds: Option<f64>,
 }
 
 /// The rows of all runs, run after run.
@@ -109,8 +109,8 @@ fn rows_of(run: &RunRef) -> impl Iterator<Item = ExportRow> {
         train_loss: row.train.map(|train| train.loss),
         test_loss: row.test.as_ref().map(|test| test.loss),
         test_accuracy: row.test.as_ref().map(|test| test.accuracy),
-        train_seconds: row.train_seconds,
-        test_seconds: row.test_seconds,
+        train_seconds: row.train.map(|_| row.train_seconds),
+        test_seconds: row.test.as_ref().map(|_| row.test_seconds),
     })
 }
 
@@ -148,6 +148,8 @@ mod tests {
             [1, 2].map(|seed| recorded(root.path(), seed, &[started(0), round(0, 0.1), round(1, f64::NAN)]).read().unwrap()).into();
         let rows = rows(&runs);
         assert_eq!(rows.len(), 4);
+        assert_eq!((rows[0].train_seconds, rows[0].test_seconds), (None, Some(0.25)), "the initial model was not trained");
+        assert_eq!(rows[1].train_seconds, Some(0.5));
 
         let mut json = Vec::new();
         write_json(&rows, &mut json).unwrap();

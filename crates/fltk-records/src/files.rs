@@ -53,6 +53,9 @@ pub(crate) fn require_plain(path: &Path) -> Result<fs::Metadata, FileError> {
     if metadata.is_file() { Ok(metadata) } else { Err(FileError::NotAFile { path: path.to_owned() }) }
 }
 
+/// Most bytes of memory that are set aside on a file's word.
+const CAPACITY_BYTES_MAX: u64 = 16 << 20;
+
 /// The content of the plain file at `path`, if it has at most `bytes_max` bytes.
 pub(crate) fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, FileError> {
     let too_large = || FileError::TooLarge { path: path.to_owned(), bytes_max };
@@ -60,7 +63,8 @@ pub(crate) fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, FileError> {
     if size > bytes_max {
         return Err(too_large());
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+    // A sparse file claims any size: beyond this, room is made for what is read only.
+    let mut bytes = Vec::with_capacity(usize::try_from(size.min(CAPACITY_BYTES_MAX)).unwrap_or(0));
     let file = File::open(path).map_err(FileError::io("read", path))?;
     // It may have grown since: the limit holds while reading too.
     file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes).map_err(FileError::io("read", path))?;
@@ -130,6 +134,14 @@ pub(crate) fn names_in(folder: &Path, num_max: usize) -> Result<Vec<String>, Fil
     }
     names.sort_unstable();
     Ok(names)
+}
+
+/// Longest text of a description or a summary, in bytes.
+pub(crate) const TEXT_BYTES_MAX: usize = 4096;
+
+/// Whether a text from elsewhere can be shown as it is: no control characters, not too long.
+pub(crate) fn is_printable(text: &str) -> bool {
+    text.len() <= TEXT_BYTES_MAX && !text.chars().any(char::is_control)
 }
 
 /// Text from a file for a terminal or a table: control characters, which could move a cursor, become spaces; at most 500 characters.

@@ -159,12 +159,8 @@ impl Journal {
         Ok(entries)
     }
 
-    /// Records events that may be lost when the machine (not just the process) stops before the next [`append`](Self::append): those that a
-    /// resumed run would only do again.
-    ///
-    /// # Errors
-    /// As of [`append`](Self::append).
-    pub fn write_all(&mut self, events: &[RunEvent], at: Timestamp) -> Result<Vec<Entry>, JournalError> {
+    /// Appends the lines of `events`, not yet synced.
+    fn write_all(&mut self, events: &[RunEvent], at: Timestamp) -> Result<Vec<Entry>, JournalError> {
         if self.failed {
             return Err(JournalError::FailedBefore { path: self.path.clone() });
         }

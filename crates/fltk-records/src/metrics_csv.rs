@@ -51,8 +51,8 @@ pub fn row(row: &Row) -> Vec<u8> {
         optional(test.map(|test| test.num_samples)),
         optional(test.map(|test| number(test.loss))),
         optional(test.map(|test| number(test.accuracy))),
-        number(row.train_seconds),
-        number(row.test_seconds),
+        optional(train.map(|_| number(row.train_seconds))),
+        optional(test.map(|_| number(row.test_seconds))),
         json(test.and_then(fltk_core::metrics::Evaluation::recall).as_ref()),
         json(test.and_then(|test| test.confusion.as_ref())),
     ])
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn what_was_not_measured_is_empty() {
         let bare = Row { unit: Unit::Epoch, clients: vec![], train: None, test: None, ..sample() };
-        assert_eq!(String::from_utf8(row(&bare)).unwrap(), "1970-01-01T00:00:01.5Z,epoch,2,,,,1e-7,,,,,0.5,0.25,,\r\n");
+        assert_eq!(String::from_utf8(row(&bare)).unwrap(), "1970-01-01T00:00:01.5Z,epoch,2,,,,1e-7,,,,,,,,\r\n");
     }
 
     #[test]

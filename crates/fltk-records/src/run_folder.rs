@@ -20,7 +20,6 @@ pub use self::{
 };
 use crate::{
     checkpoint::CheckpointStore,
-    derived::Derived,
     files::{self, FileError, TEMPORARY_PREFIX},
     history::{History, OrderError, Status, Unit},
     journal::{self, Journal, Replay},
@@ -146,7 +145,8 @@ impl RunFolder {
                 .into_iter()
                 .filter(|name| !name.starts_with('.'))
                 .map(|name| root.join(name))
-                .filter(|path| path.join(DESCRIPTION).is_file())
+                // Whatever it is: a link or a pipe is damage to tell of, not a reason for silence.
+                .filter(|path| path.join(DESCRIPTION).symlink_metadata().is_ok())
                 .collect()),
             Err(error) if error.is_not_found() => Ok(Vec::new()),
             Err(error) => Err(error.into()),
@@ -228,16 +228,6 @@ impl RunFolder {
         let history = self.fold(&self.replay()?)?;
         let status = history.status(locked);
         Ok(RunRef { folder: self, history, status })
-    }
-
-    /// Makes the derived files, `metrics.csv` and the event file, again from the journal.
-    ///
-    /// # Errors
-    /// If the journal can't be read or is damaged, or the files can't be written.
-    pub fn rebuild_derived(&self, _lock: &RunLock) -> Result<(), RunError> {
-        let history = self.fold(&self.replay()?)?;
-        Derived::rebuild(&self.path, &self.description, &history)?;
-        Ok(())
     }
 
     fn fold(&self, replay: &Replay) -> Result<History, RunError> {

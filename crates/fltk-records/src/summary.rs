@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Hyperparameters, RunDescription, RunRef,
     checkpoint::{CheckpointError, Listed},
+    files,
     history::{End, Row, Start, Status, Unit},
 };
 
@@ -105,6 +106,15 @@ impl RunSummary {
             parameters_sha256,
             failure,
         }
+    }
+}
+
+impl RunSummary {
+    /// Whether its texts can be shown as they are: one that was read back may come from elsewhere.
+    pub(crate) fn is_printable(&self) -> bool {
+        let Self { run, experiment, task, kind, network, dataset, group, parameters_sha256, failure, .. } = self;
+        let given = [run, experiment, task, kind, network, dataset, group];
+        given.into_iter().chain(parameters_sha256).chain(failure).all(|text| files::is_printable(text))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use fltk_data::partition::CLIENTS_MAX;
 
 /// Streams of distributed and federated training jobs, with records that can be trusted.
 #[derive(Parser, Debug)]
@@ -30,7 +31,8 @@ Exit codes:
   4  data is missing, damaged or can't be fetched
   5  a run failed
   6  a run's folder is missing, damaged or in use
-  130  interrupted (Ctrl-C); `fltk run --resume RUN` goes on";
+  130  interrupted (Ctrl-C); `fltk run --resume RUN` goes on
+  141  standard output was closed early, as by `| head`";
 
 /// What standard output holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -57,7 +59,7 @@ pub enum Command {
     /// List, fetch, verify and look at data sets and their partitions.
     #[command(subcommand)]
     Data(DataCommand),
-    /// The catalogue of nets.
+    /// The catalog of nets.
     #[cfg(feature = "train")]
     #[command(subcommand)]
     Nets(NetsCommand),
@@ -204,7 +206,7 @@ pub struct DataShowArgs {
     #[arg(long, value_name = "PARTITION")]
     pub partition: Option<String>,
     /// Clients of the partition.
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=i64::from(CLIENTS_MAX)))]
     pub clients: u32,
     /// Seed of the partition.
     #[arg(long, default_value_t = 42)]
@@ -290,11 +292,8 @@ pub struct RunsArgs {
 
 #[derive(Subcommand, Debug)]
 pub enum RunsCommand {
-    /// All runs, newest first.
-    List {
-        #[command(flatten)]
-        runs: RunsArgs,
-    },
+    /// The runs there are.
+    List(ListArgs),
     /// One run: settings, rounds or epochs, per-class results.
     Show {
         /// A run's folder, or its name within the runs folder.
@@ -320,6 +319,53 @@ pub enum RunsCommand {
         #[command(flatten)]
         runs: RunsArgs,
     },
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Example:
+  fltk runs list --experiment quickstart --status finished --sort accuracy")]
+pub struct ListArgs {
+    /// Only runs of this experiment.
+    #[arg(long, value_name = "NAME")]
+    pub experiment: Option<String>,
+    /// Only runs of this task.
+    #[arg(long, value_name = "NAME")]
+    pub task: Option<String>,
+    /// Only runs that stand so.
+    #[arg(long, value_enum)]
+    pub status: Option<RunStatus>,
+    /// In which order.
+    #[arg(long, value_enum, default_value_t = RunOrder::Newest)]
+    pub sort: RunOrder,
+    #[command(flatten)]
+    pub runs: RunsArgs,
+}
+
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RunStatus {
+    /// A process is writing it.
+    Running,
+    /// It went through.
+    Finished,
+    /// It gave up.
+    Failed,
+    /// It was stopped or killed, and can be resumed.
+    Interrupted,
+}
+
+/// An order of `runs list`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RunOrder {
+    /// The last started first.
+    Newest,
+    /// By experiment, task and start.
+    Name,
+    /// The highest last test accuracy first.
+    Accuracy,
+    /// The longest training first.
+    TrainSeconds,
 }
 
 /// A format of `runs export`.

@@ -1,6 +1,10 @@
 //! What commands read: experiment files and the folders of data sets. The only place that looks at the environment.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::Read as _,
+    os::unix::fs::FileTypeExt as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 use fltk_core::{
@@ -15,18 +19,23 @@ use crate::{
     output,
 };
 
-/// Largest experiment file that is read, in bytes: hundreds of times the largest real one.
-const FILE_SIZE_MAX: u64 = 4 << 20;
+/// Largest experiment file that is read, in bytes, as the parser has it: tens of times the largest real one.
+const FILE_SIZE_MAX: u64 = 1 << 20;
 
 /// The text of `path`.
 ///
 /// # Errors
-/// If it can't be read, is larger than [`FILE_SIZE_MAX`] or not UTF-8.
+/// If it is neither a file nor a pipe that the shell made, can't be read, is larger than [`FILE_SIZE_MAX`] or not UTF-8.
 pub fn read_source(path: &Path) -> anyhow::Result<SourceFile> {
     let read = || -> anyhow::Result<String> {
-        let size = std::fs::metadata(path)?.len();
-        anyhow::ensure!(size <= FILE_SIZE_MAX, "the file has {size} bytes, more than an experiment file may have ({FILE_SIZE_MAX})");
-        Ok(std::fs::read_to_string(path)?)
+        // Before it is opened: a named pipe that nobody writes to would hold us there. A shell's own pipes have a writer.
+        let kind = std::fs::metadata(path)?.file_type();
+        let is_pipe = kind.is_fifo() && ["/dev/stdin", "/dev/fd", "/proc/self/fd"].iter().any(|open| path.starts_with(open));
+        anyhow::ensure!(kind.is_file() || is_pipe, "it is not a file");
+        let mut bytes = Vec::new();
+        std::fs::File::open(path)?.take(FILE_SIZE_MAX + 1).read_to_end(&mut bytes)?;
+        anyhow::ensure!(bytes.len() as u64 <= FILE_SIZE_MAX, "it has more bytes than an experiment file may have ({FILE_SIZE_MAX})");
+        Ok(String::from_utf8(bytes)?)
     };
     let text = read().with_context(|| format!("can't read `{}`", path.display())).or_exit(Exit::Experiment)?;
     Ok(SourceFile { name: path.display().to_string(), text })

@@ -265,3 +265,60 @@ fn a_model_that_is_no_model_any_more_is_a_failure_even_after_the_last_step() {
     fs::write(folder.path().join("wild.yaml"), wild).unwrap();
     refusal(folder.path(), &["run", "wild.yaml"], 5);
 }
+
+#[test]
+fn an_impossible_later_job_is_refused_before_the_first_begins() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let task = TINY_FEDERATED.split_once("tasks:\n").unwrap().1;
+    let impossible = task
+        .replace("kind: federated", "name: second\n    kind: federated")
+        .replace("{ type: dirichlet, alpha: 0.5 }", "{ type: natural_id }");
+    fs::write(at.join("late.yaml"), format!("name: late\ntasks:\n{task}{impossible}")).unwrap();
+    refusal(at, &["run", "late.yaml"], 3);
+    let no_step = TINY_CENTRAL.replace("batch_size: 64", "batch_size: 4001\n      drop_last: true");
+    fs::write(at.join("no-step.yaml"), no_step).unwrap();
+    refusal(at, &["run", "no-step.yaml"], 3);
+    assert!(!at.join("runs").exists(), "no run was begun");
+}
+
+#[test]
+fn validate_goes_on_after_what_is_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    fs::write(at.join("tiny.yaml"), TINY_FEDERATED).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(at.join("pipe")).status().unwrap().success());
+    let output = run(at, &["validate", "missing.yaml", "/dev/zero", "pipe", ".", "tiny.yaml", "--output", "json"]);
+    assert_eq!(output.status.code(), Some(3));
+    let checked: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let valid: Vec<_> = checked.as_array().unwrap().iter().map(|file| file["valid"].as_bool().unwrap()).collect();
+    assert_eq!(valid, [false, false, false, false, true]);
+    assert!(checked[2]["problems"][0]["message"].as_str().unwrap().contains("not a file"), "{checked}");
+}
+
+#[test]
+fn a_reader_that_has_had_enough_is_no_error() {
+    let folder = tempfile::tempdir().unwrap();
+    for output in ["text", "json"] {
+        let mut child = fltk(folder.path())
+            .args(["data", "list", "--output", output])
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Closed before the program gets to write, or in the middle of what fits no pipe: either way there may be nothing to say.
+        drop(child.stdout.take());
+        let ended = child.wait_with_output().unwrap();
+        assert!(matches!(ended.status.code(), Some(0 | 141)), "{ended:?}");
+        assert!(ended.stderr.is_empty(), "{ended:?}");
+    }
+}
+
+#[test]
+fn clients_beyond_reason_are_a_wrong_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let show = |clients| ["data", "show", "fashion-mnist-mini", "--partition", "{type: uniform}", "--clients", clients];
+    for clients in ["0", "4000000000"] {
+        assert!(refusal(folder.path(), &show(clients), 2).contains("1..=1000000"));
+    }
+}

@@ -88,7 +88,7 @@ fn report(files: &[SourceFile], overrides: &[Override], problems: Vec<Problem>) 
 }
 
 /// A refusal always says why, even where a schema and a type should disagree.
-fn or_unreadable(mut report: Report) -> Report {
+pub(super) fn or_unreadable(mut report: Report) -> Report {
     if !report.has_errors() {
         report.problems.push(Problem::new(Severity::Error, None, "the file can't be read as an experiment"));
     }
@@ -114,6 +114,8 @@ fn read(files: &[SourceFile], overrides: &[Override], problems: &mut Vec<Problem
     if roots.len() < files.len() {
         return None;
     }
+    // By what the files themselves say: a value from the command line doesn't make another kind of file of them.
+    let kinds: Vec<Format> = roots.iter().map(format_of).collect();
     for (index, set) in overrides.iter().enumerate() {
         let source = files.len() + index;
         // Of several files, the one that knows the first key.
@@ -123,7 +125,7 @@ fn read(files: &[SourceFile], overrides: &[Override], problems: &mut Vec<Problem
             problems.push(*problem);
         }
     }
-    let mut formats: Vec<(Format, Node)> = roots.into_iter().map(|root| (format_of(&root), root)).collect();
+    let mut formats: Vec<(Format, Node)> = kinds.into_iter().zip(roots).collect();
     formats.sort_by_key(|(format, _)| *format == Format::Cluster);
     let kinds: Vec<Format> = formats.iter().map(|(format, _)| *format).collect();
     let mut nodes = formats.into_iter().map(|(_, node)| node);

@@ -32,7 +32,7 @@ pub enum PartitionConfig {
         #[schemars(range(min = 1))]
         n: u32,
     },
-    /// For each class, proportions over clients drawn from `Dir(alpha, ..., alpha)` (Hsu et al. 2019, arXiv:1909.06335). Complete.
+    /// For each class, proportions over clients drawn from `Dir(alpha, ..., alpha)` (Yurochkin et al. 2019, arXiv:1905.12022). Complete.
     Dirichlet {
         /// Concentration: small is heterogeneous.
         #[schemars(extend("exclusiveMinimum" = 0.0))]

@@ -198,22 +198,29 @@ impl<'a> Checker<'a> {
             self.refuse(Problem::error(node.span, format!("`{name}` must be a finite number, not {}", node.describe())));
             return;
         }
-        let format_max = match schema.get("format").and_then(Json::as_str) {
-            Some("uint32") => Some(f64::from(u32::MAX)),
-            Some("int32") => Some(f64::from(i32::MAX)),
+        // What the type can hold, from below and above.
+        let format = match schema.get("format").and_then(Json::as_str) {
+            Some("uint8") => Some((0, i128::from(u8::MAX))),
+            Some("uint16") => Some((0, i128::from(u16::MAX))),
+            Some("uint32") => Some((0, i128::from(u32::MAX))),
+            Some("uint64" | "uint") => Some((0, i128::from(u64::MAX))),
+            Some("int32") => Some((i128::from(i32::MIN), i128::from(i32::MAX))),
+            Some("int64" | "int") => Some((i128::from(i64::MIN), i128::from(i64::MAX))),
             _ => None,
         };
         let bound = |key: &str| schema.get(key).and_then(Json::as_f64);
-        let exact_u64 = match node.value {
-            Value::Int(value) => schema.get("format").and_then(Json::as_str) != Some("uint64") || u64::try_from(value).is_ok(),
-            _ => true,
+        let unheld = match (&node.value, format) {
+            (Value::Int(value), Some((min, _))) if *value < min => Some(format!("at least {min}")),
+            (Value::Int(value), Some((_, max))) if *value > max && max == i128::from(u64::MAX) => Some("in 0..2^64".to_owned()),
+            (Value::Int(value), Some((_, max))) if *value > max => Some(format!("at most {max}")),
+            _ => None,
         };
         let limits = [
             bound("minimum").filter(|min| value < *min).map(|min| format!("at least {min}")),
             bound("exclusiveMinimum").filter(|min| value <= *min).map(|min| format!("above {min}")),
-            bound("maximum").or(format_max).filter(|max| value > *max).map(|max| format!("at most {max}")),
+            bound("maximum").filter(|max| value > *max).map(|max| format!("at most {max}")),
             bound("exclusiveMaximum").filter(|max| value >= *max).map(|max| format!("below {max}")),
-            (!exact_u64).then(|| "in 0..2^64".to_owned()),
+            unheld,
         ];
         if let Some(limit) = limits.into_iter().flatten().next() {
             self.refuse(Problem::error(node.span, format!("`{name}` must be {limit}, not {}", node.describe())));
@@ -236,7 +243,7 @@ impl<'a> Checker<'a> {
                 (false, true) => format!("at least {min}"),
                 (false, false) => format!("at most {max}"),
             };
-            let items_word = if min.min(max) == 1 { "item" } else { "items" };
+            let items_word = if (if items.len() < min { min } else { max }) == 1 { "item" } else { "items" };
             self.refuse(Problem::error(span, format!("`{name}` must have {wanted} {items_word}, not {}", items.len())));
         }
     }

@@ -34,7 +34,7 @@ pub struct Task {
     pub train: TrainConfig,
     /// Hyper-parameters of the other role where the file gives it its own: the federator, or ranks above 0. `None` means the same as `train`.
     pub train_other_role: Option<TrainConfig>,
-    /// Checkpoint every so many rounds or epochs; the last always is.
+    /// Checkpoint every so many rounds or epochs; the last always is one. The newest two are kept.
     pub checkpoint_every: u32,
     /// Intra-op threads of libtorch for one rank or client. More than one changes the order of sums and so the last bits of results.
     pub threads: u32,

@@ -65,12 +65,14 @@ impl Node {
         }
     }
 
-    /// The node as JSON, for serde. Floats that JSON can't hold become null; shapes refuse them before.
+    /// The node as JSON, for serde. Floats that JSON can't hold become null; shapes refuse them before. Integers that it can't hold become floats,
+    /// which is right where any number may stand; where an integer must, shapes refuse them before.
+    #[expect(clippy::cast_precision_loss, reason = "only where an f64 is wanted")]
     pub(crate) fn to_json(&self) -> serde_json::Value {
         match &self.value {
             Value::Null => serde_json::Value::Null,
             Value::Bool(value) => (*value).into(),
-            Value::Int(value) => serde_json::Number::from_i128(*value).map_or(serde_json::Value::Null, Into::into),
+            Value::Int(value) => serde_json::Number::from_i128(*value).map_or_else(|| (*value as f64).into(), Into::into),
             Value::Float(value) => (*value).into(),
             Value::Text(text) => text.as_str().into(),
             Value::List(items) => items.iter().map(Self::to_json).collect(),

@@ -1,4 +1,4 @@
-//! A picture of a partition: one stacked bar a client, its classes in colours. Plain SVG, readable on light and on dark backgrounds.
+//! A picture of a partition: one stacked bar a client, its classes in colors. Plain SVG, readable on light and on dark backgrounds.
 
 use std::fmt::Write;
 
@@ -144,7 +144,7 @@ fn class_name(names: &[String], class: usize) -> &str {
     names.get(class).map_or("?", String::as_str)
 }
 
-/// Ten colours of even lightness that are told apart on white and on black (Tableau 10); beyond ten, hues around the circle.
+/// Ten colors of even lightness that are told apart on white and on black (Tableau 10); beyond ten, hues around the circle.
 fn color(class: usize, num_classes: usize) -> String {
     const TEN: [&str; 10] = ["#4e79a7", "#f28e2b", "#e15759", "#76b7b2", "#59a14f", "#edc948", "#b07aa1", "#ff9da7", "#9c755f", "#8a8a8a"];
     match TEN.get(class) {

@@ -1,4 +1,4 @@
-//! Dirichlet label skew (Hsu, Qi, Brown 2019, arXiv:1909.06335), as KFLTK, FedLab and others do it: by class.
+//! Dirichlet label skew by class (Yurochkin et al. 2019, arXiv:1905.12022), as KFLTK, FedLab and Flower have it.
 
 use rand_chacha::ChaCha8Rng;
 use rand_distr::multi::{Dirichlet, MultiDistribution};

@@ -66,8 +66,8 @@ fn filters_and_order() {
     check(Filter::default(), Sort::Accuracy, &[2, 3, 1, 4]);
     check(Filter { status: Some(Status::Finished), ..Filter::default() }, Sort::Name, &[1, 2]);
     check(Filter { status: Some(Status::Interrupted), ..Filter::default() }, Sort::Name, &[3, 4]);
-    check(Filter { experiment: Some("exp".into()), network: Some("LeNet5".into()), ..Filter::default() }, Sort::Name, &[1, 2, 3, 4]);
-    check(Filter { dataset: Some("cifar10".into()), ..Filter::default() }, Sort::Name, &[]);
+    check(Filter { experiment: Some("exp".into()), task: Some("task".into()), ..Filter::default() }, Sort::Name, &[1, 2, 3, 4]);
+    check(Filter { experiment: Some("other".into()), ..Filter::default() }, Sort::Name, &[]);
     check(Filter { task: Some("' OR 1=1 --".into()), ..Filter::default() }, Sort::Name, &[]);
 }
 
@@ -95,9 +95,10 @@ fn a_damaged_or_foreign_index_is_remade() {
     check("other tables");
     edit("UPDATE runs SET summary = '{}';");
     check("other rows");
+    edit("UPDATE runs SET summary = replace(summary, 'LeNet5', '\\u001b[2J');");
+    check("control characters");
     fs::remove_file(&file).unwrap();
     check("gone");
-    assert_eq!(rebuild(root).unwrap().runs, expected);
 }
 
 #[test]
@@ -107,4 +108,55 @@ fn where_it_can_not_be_written_the_listing_is_made_without() {
     // A folder in its place: no user, not even root, can write a file there.
     fs::create_dir(root.path().join("index.sqlite")).unwrap();
     assert_eq!(seeds(&all(root.path())), [1]);
+}
+
+#[test]
+fn another_programs_database_is_left_as_it_is() {
+    let root = tempfile::tempdir().unwrap();
+    recorded(root.path(), 1, &[started(0)]);
+    let file = root.path().join("index.sqlite");
+    Connection::open(&file).unwrap().execute_batch("CREATE TABLE runs (precious TEXT);").unwrap();
+    let before = fs::read(&file).unwrap();
+    assert_eq!(seeds(&all(root.path())), [1]);
+    assert_eq!(fs::read(&file).unwrap(), before);
+}
+
+#[test]
+fn a_link_in_its_place_is_not_followed() {
+    let root = tempfile::tempdir().unwrap();
+    let runs = root.path().join("runs");
+    recorded(&runs, 1, &[started(0)]);
+    let elsewhere = root.path().join("elsewhere");
+    std::os::unix::fs::symlink(&elsewhere, runs.join("index.sqlite")).unwrap();
+    assert_eq!(seeds(&all(&runs)), [1]);
+    assert!(!elsewhere.exists());
+    // A link to the folder of runs is the user's own: the index works there.
+    fs::remove_file(runs.join("index.sqlite")).unwrap();
+    std::os::unix::fs::symlink(&runs, root.path().join("link")).unwrap();
+    assert_eq!(seeds(&all(&root.path().join("link"))), [1]);
+    assert!(runs.join("index.sqlite").is_file());
+}
+
+#[test]
+fn a_changed_description_is_read_again() {
+    let root = tempfile::tempdir().unwrap();
+    let run = recorded(root.path(), 1, &[started(0)]);
+    assert_eq!(all(root.path()).runs[0].task, "task");
+    let path = run.path().join("run.json");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("\"task\": \"task\"", "\"task\": \"longer\"")).unwrap();
+    assert_eq!(all(root.path()).runs[0].task, "longer");
+}
+
+#[test]
+fn a_run_whose_description_is_no_plain_file_is_skipped_with_its_reason() {
+    let root = tempfile::tempdir().unwrap();
+    let run = recorded(root.path(), 1, &[started(0)]);
+    let path = run.path().join("run.json");
+    fs::remove_file(&path).unwrap();
+    // A socket stands for whatever a file may be besides: reading it would block or fail.
+    let _socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let listing = all(root.path());
+    assert!(listing.runs.is_empty());
+    assert!(listing.skipped[0].1.to_string().contains("not a plain file"), "{}", listing.skipped[0].1);
 }

@@ -7,11 +7,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{RunError, check_name};
+use crate::files::{self, TEXT_BYTES_MAX};
 
 /// Format of `run.json`. A reader refuses higher ones; fields that it doesn't know are ignored.
 const FORMAT: u64 = 1;
-/// Longest text in a description, in bytes.
-const TEXT_BYTES_MAX: usize = 4096;
 /// Most hyper-parameters, and most data sets.
 const ENTRIES_MAX: usize = 1000;
 
@@ -166,7 +165,7 @@ impl RunDescription {
         struct Format {
             format: u64,
         }
-        let damaged = |problem: String| RunError::Description { path: path.to_owned(), problem: crate::files::printable(&problem) };
+        let damaged = |problem: String| RunError::Description { path: path.to_owned(), problem: files::printable(&problem) };
         let Format { format } = serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
         if format > FORMAT {
             return Err(RunError::Newer { path: path.to_owned(), format, format_max: FORMAT });
@@ -181,7 +180,7 @@ impl RunDescription {
         check_name("the name of an experiment", &self.experiment).map_err(|error| error.to_string())?;
         check_name("the name of a task", &self.task).map_err(|error| error.to_string())?;
         if self.group.len() > 64 || !self.group.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f')) {
-            return Err(format!("group `{}` is not lower-case hex of at most 64 digits", crate::files::printable(&self.group)));
+            return Err(format!("group `{}` is not lower-case hex of at most 64 digits", files::printable(&self.group)));
         }
         if self.job_index >= self.num_jobs {
             return Err(format!("job {} of a group of {}", self.job_index, self.num_jobs));
@@ -192,11 +191,8 @@ impl RunDescription {
             }
         }
         for text in self.texts() {
-            if text.len() > TEXT_BYTES_MAX || text.chars().any(char::is_control) {
-                return Err(format!(
-                    "the text `{}` has control characters or more than {TEXT_BYTES_MAX} bytes",
-                    crate::files::printable(text)
-                ));
+            if !files::is_printable(text) {
+                return Err(format!("the text `{}` has control characters or more than {TEXT_BYTES_MAX} bytes", files::printable(text)));
             }
         }
         Ok(())

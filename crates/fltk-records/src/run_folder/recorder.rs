@@ -53,17 +53,6 @@ impl RunRecorder {
         self.take_in(&entries)
     }
 
-    /// Records events without waiting for the disk. They survive a kill of the process at any point; a machine that stops may lose
-    /// those since the last [`record`](Self::record), which a resumed run does again from its checkpoint.
-    ///
-    /// # Errors
-    /// As of [`record`](Self::record).
-    pub fn record_unsynced(&mut self, events: &[RunEvent], at: Timestamp) -> Result<(), RunError> {
-        self.history.check(events).map_err(|source| self.folder.order_error(source))?;
-        let entries = self.journal.write_all(events, at)?;
-        self.take_in(&entries)
-    }
-
     /// The run's folder.
     #[must_use]
     pub fn folder(&self) -> &RunFolder {

@@ -1,9 +1,9 @@
 //! `fltk parity NET`: a few training steps on given weights and batches, to compare with PyTorch.
 
-use std::path::Path;
+use std::{fs::File, io::Read as _, path::Path};
 
 use anyhow::Context as _;
-use fltk_core::experiment::OptimizerConfig;
+use fltk_core::experiment::parse_optimizer;
 use fltk_train::{
     MemoryFormat,
     parity::{self, Comparison},
@@ -13,8 +13,12 @@ use fltk_train::{
 use super::nets::find;
 use crate::{
     cli::{Cli, MemoryFormatArg, Output, ParityArgs},
+    exit::{Exit, failure},
     output,
 };
+
+/// Largest file of tensors that is read, in bytes: ten times the largest net's weights.
+const TENSORS_SIZE_MAX: u64 = 2 << 30;
 
 /// Prints the loss before each step.
 ///
@@ -22,11 +26,7 @@ use crate::{
 /// If a file can't be read or doesn't fit, the optimizer is wrong, or training diverges.
 pub fn run(cli: &Cli, args: &ParityArgs) -> anyhow::Result<()> {
     fltk_train::init(1);
-    let read = |path: &Path| std::fs::read(path).with_context(|| format!("can't read `{}`", path.display()));
-    let optimizer: OptimizerConfig = serde_saphyr::from_str(&args.optimizer).with_context(|| {
-        let example = r#"{"type":"SGD","learning_rate":0.05,"momentum":0.9}"#;
-        format!("`{}` is not an optimizer\nhint: for example `{example}`", args.optimizer)
-    })?;
+    let optimizer = parse_optimizer(&args.optimizer).map_err(|report| failure(Exit::Experiment, report.render(output::color_stderr())))?;
     let (weights, batch) = (read(&args.weights)?, read(&args.batch)?);
     let comparison = Comparison {
         net: find(&args.net)?,
@@ -48,4 +48,18 @@ pub fn run(cli: &Cli, args: &ParityArgs) -> anyhow::Result<()> {
     }
     let lines: Vec<String> = (1..).zip(&outcome.losses).map(|(step, loss)| format!("step {step}: loss {loss:.9}")).collect();
     output::text(&lines.join("\n"))
+}
+
+/// The content of a file of tensors.
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let read = || -> anyhow::Result<Vec<u8>> {
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        anyhow::ensure!(metadata.is_file(), "it is not a file");
+        anyhow::ensure!(metadata.len() <= TENSORS_SIZE_MAX, "it has {} bytes, more than {TENSORS_SIZE_MAX}", metadata.len());
+        let mut bytes = Vec::new();
+        file.take(TENSORS_SIZE_MAX).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    read().with_context(|| format!("can't read `{}`", path.display()))
 }

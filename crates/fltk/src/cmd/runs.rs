@@ -20,7 +20,7 @@ use crate::{
 /// If a run's folder is missing or damaged, or standard output is closed.
 pub fn run(cli: &Cli, command: &RunsCommand) -> anyhow::Result<()> {
     match command {
-        RunsCommand::List { runs } => list::run(cli, &runs.runs),
+        RunsCommand::List(args) => list::run(cli, args),
         RunsCommand::Show { run, runs } => show::run(cli, &open(&runs.runs, run)?),
         RunsCommand::Compare { run, runs } => compare::run(cli, &open_all(&runs.runs, run)?),
         RunsCommand::Export { run, format, runs } => export::run(*format, &runs.runs, run),

@@ -1,8 +1,10 @@
 //! `fltk validate FILE...`: everything that is wrong with experiment files, at once.
 
-use fltk_core::experiment::{self, FileKind, Report, SourceFile, file_kind};
+use std::path::Path;
+
+use fltk_core::experiment::{self, FileKind, Report, Severity, SourceFile, file_kind};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     cli::{Cli, Output, ValidateArgs},
@@ -20,12 +22,19 @@ struct Checked {
 /// Checks every file; a KFLTK arrival file together with the cluster file, where one is given.
 ///
 /// # Errors
-/// If a file can't be read or is wrong.
+/// If a file can't be read or is wrong; the others are checked all the same.
 pub fn run(cli: &Cli, args: &ValidateArgs) -> anyhow::Result<()> {
-    let sources = args.files.iter().map(|path| inputs::read_source(path)).collect::<anyhow::Result<Vec<_>>>()?;
-    let cluster = sources.iter().find(|source| file_kind(source) == FileKind::Cluster);
+    let sources: Vec<_> = args.files.iter().map(|path| (path, inputs::read_source(path))).collect();
+    let cluster = sources.iter().filter_map(|(_, read)| read.as_ref().ok()).find(|source| file_kind(source) == FileKind::Cluster);
     let mut checked = Vec::new();
-    for source in &sources {
+    for (path, read) in &sources {
+        let source = match read {
+            Ok(source) => source,
+            Err(error) => {
+                checked.push(unreadable(cli, path, error)?);
+                continue;
+            }
+        };
         let outcome = check(source, cluster);
         let (valid, report) = match outcome {
             Ok(warnings) => (true, warnings),
@@ -48,14 +57,32 @@ pub fn run(cli: &Cli, args: &ValidateArgs) -> anyhow::Result<()> {
     }
 }
 
+fn unreadable(cli: &Cli, path: &Path, error: &anyhow::Error) -> anyhow::Result<Checked> {
+    let file = path.display().to_string();
+    if cli.output == Output::Text {
+        output::error(error);
+        output::text(&format!("{file}: refused"))?;
+    }
+    let problems = json!([{ "severity": "error", "message": format!("{error:#}"), "at": null, "labels": [], "hint": null }]);
+    Ok(Checked { file, valid: false, problems })
+}
+
 /// Warnings, or what is wrong.
 fn check(source: &SourceFile, cluster: Option<&SourceFile>) -> Result<Report, Report> {
     if file_kind(source) == FileKind::Cluster {
         return experiment::parse_cluster(source).map(|parsed| parsed.warnings);
     }
-    let mut sources = vec![source.clone()];
-    if file_kind(source) == FileKind::Arrival {
-        sources.extend(cluster.cloned());
-    }
-    experiment::parse(&sources, &[]).map(|parsed| parsed.warnings)
+    let Some(cluster) = cluster.filter(|_| file_kind(source) == FileKind::Arrival) else {
+        return experiment::parse(std::slice::from_ref(source), &[]).map(|parsed| parsed.warnings);
+    };
+    // What the cluster file is warned of for itself is said at that file.
+    let said = check(cluster, None).unwrap_or_else(|report| report).problems;
+    let without_said = |mut report: Report| {
+        report.problems.retain(|problem| {
+            let of_cluster = problem.severity != Severity::Error && problem.span.is_some_and(|span| span.source == 1);
+            !(of_cluster && said.iter().any(|said| said.message == problem.message))
+        });
+        report
+    };
+    experiment::parse(&[source.clone(), cluster.clone()], &[]).map(|parsed| without_said(parsed.warnings)).map_err(without_said)
 }

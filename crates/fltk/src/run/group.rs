@@ -1,13 +1,13 @@
 //! All jobs of one invocation: a group. Its runs name the group in `run.json`, so that resuming one of them can go on with the others.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use anyhow::Context as _;
-use fltk_core::experiment::{self, DatasetConfig, Experiment, NetworkConfig, SourceFile};
+use fltk_core::experiment::{self, DatasetConfig, Experiment, NetworkConfig, Setting, SourceFile};
 use fltk_data::Dataset;
 use fltk_records::{Hyperparameters, RunDescription, RunFolder, history::Status};
 use jiff::Timestamp;
@@ -19,7 +19,10 @@ use super::{
     job::{Job, job_hex, jobs},
     provenance::provenance,
 };
-use crate::exit::{Exit, OrExit as _, failure};
+use crate::{
+    exit::{Exit, OrExit as _, failure},
+    split::split,
+};
 
 /// Runs every job of `experiment`, each in a new folder below `runs`, and calls `done` with each result.
 ///
@@ -82,10 +85,20 @@ impl Group<'_> {
     fn run(&self, mut begun: BTreeMap<usize, RunFolder>, done: &mut dyn FnMut(RunResult) -> anyhow::Result<()>) -> anyhow::Result<()> {
         let jobs = jobs(&self.experiment);
         jobs.iter().try_for_each(check_supported)?;
+        let mut finished = BTreeSet::new();
+        for (&index, folder) in &begun {
+            if folder.clone().read().or_exit(Exit::Records)?.status == Status::Finished {
+                finished.insert(index);
+            }
+        }
+        // Before the first folder is made: what is impossible for a later job is refused now, not after hours.
         let mut datasets = Datasets::new();
+        for job in jobs.iter().filter(|job| !finished.contains(&job.index)) {
+            check_fits(job, &*self.dataset(&mut datasets, &job.task.dataset)?)?;
+        }
         for job in &jobs {
             let folder = match begun.remove(&job.index) {
-                Some(folder) if folder.clone().read().or_exit(Exit::Records)?.status == Status::Finished => folder,
+                Some(folder) if finished.contains(&job.index) => folder,
                 begun => {
                     let dataset = self.dataset(&mut datasets, &job.task.dataset)?;
                     let folder = begun.map_or_else(|| self.new_folder(job, jobs.len(), &dataset), Ok)?;
@@ -140,6 +153,24 @@ impl Group<'_> {
         };
         let yaml = experiment::to_yaml(&self.experiment);
         RunFolder::create(self.runs, &self.experiment.name, now, &job_hex(&self.id, job), &yaml, &description).or_exit(Exit::Records)
+    }
+}
+
+/// Refuses what `job` can't do with its data.
+fn check_fits(job: &Job, dataset: &Dataset) -> anyhow::Result<()> {
+    match &job.task.setting {
+        Setting::Federated(config) => split(dataset, config, job.seed).map(drop),
+        Setting::Distributed(_) => {
+            let (samples, batch_size) = (dataset.train.len(), job.task.train.batch_size as usize);
+            if !job.task.train.drop_last || samples >= batch_size {
+                return Ok(());
+            }
+            let message = format!(
+                "task `{}` has no step: its {samples} training samples are fewer than a batch of {batch_size}, and `drop_last` leaves them out\nhint: use a smaller `batch_size`, or `drop_last: false`",
+                job.task.name
+            );
+            Err(failure(Exit::Experiment, message))
+        }
     }
 }
 

@@ -8,6 +8,9 @@ use jiff::Timestamp;
 use super::progress::Progress;
 use crate::exit::{Exit, OrExit as _};
 
+/// Whole checkpoints that a run keeps: the one to go on from, and one before it in case that is damaged.
+const CHECKPOINTS_KEPT: usize = 2;
+
 /// Writes a run's journal, and shows it.
 pub struct Recorder {
     records: RunRecorder,
@@ -55,13 +58,15 @@ impl Recorder {
         }
     }
 
-    /// Saves a checkpoint taken after step `at` and records it.
+    /// Saves a checkpoint taken after step `at`, records it, and removes those before the newest [`CHECKPOINTS_KEPT`].
     ///
     /// # Errors
-    /// If it can't be written.
+    /// If it can't be written, or an old one can't be removed.
     pub fn checkpoint(&mut self, at: u32, files: &Files, parameters_sha256: String) -> anyhow::Result<()> {
-        self.records.folder().checkpoints(self.unit).save(at, files).or_exit(Exit::Records)?;
-        self.record(RunEvent::CheckpointSaved { at, parameters_sha256 })
+        let checkpoints = self.records.folder().checkpoints(self.unit);
+        checkpoints.save(at, files).or_exit(Exit::Records)?;
+        self.record(RunEvent::CheckpointSaved { at, parameters_sha256 })?;
+        checkpoints.prune(CHECKPOINTS_KEPT).or_exit(Exit::Records)
     }
 
     /// Records that the run went through, and lets its folder go.

@@ -11,7 +11,7 @@ pub(super) fn check(config: &FederatedConfig, dataset: DatasetName, places: &Pla
     check_labels(config, dataset, places, problems);
     let Some(num_train) = dataset.num_train() else { return };
     let per_client = match config.partition {
-        PartitionConfig::Dirichlet { min_samples, .. } => min_samples.max(1),
+        PartitionConfig::Dirichlet { min_samples, .. } => min_samples,
         PartitionConfig::Shard { shards_per_client } => shards_per_client,
         _ => 1,
     };

@@ -9,7 +9,7 @@ use super::{
         DatasetConfig, Experiment, NetworkConfig, Setting, Task, TrainConfig,
         check::{check_name, check_stream, check_task, check_train, serde_name},
         places::Places,
-        report::{Problem, refused},
+        report::{Problem, Severity, refused},
         schema, shape,
         source::{Span, quote},
         tree::{Entry, Node, NullMeans, Value, merge},
@@ -26,6 +26,12 @@ pub(crate) fn read(mut root: Node, problems: &mut Vec<Problem>) -> Option<Experi
     let mut found = Vec::new();
     let experiment = read_checked(&root, &mut found);
     problems.extend(found.into_iter().filter(|problem| !problem.touches(&refused)));
+    let num_items = root.get("tasks").map_or(0, |tasks| if let Value::List(items) = &tasks.value { items.len() } else { 0 });
+    let is_short = experiment.as_ref().is_some_and(|experiment| experiment.tasks.len() != num_items);
+    if is_short && !problems.iter().any(|problem| problem.severity == Severity::Error) {
+        // A task must never vanish without a word, even where a schema and a type should disagree.
+        problems.push(Problem::error(head(&root), "a task can't be read"));
+    }
     experiment
 }
 

@@ -1,45 +1,73 @@
 //! `fltk data fetch NAME...`, and the fetching of `fltk extractor`.
 
-use std::io::IsTerminal as _;
+use std::{io::IsTerminal as _, path::PathBuf};
 
 use fltk_core::experiment::DatasetName;
-use fltk_data::{fetch::Progress, sources};
+use fltk_data::{Locations, Origin, fetch::Progress, locate, sources};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use crate::{
     cli::{Cli, LocationArgs, Output},
-    exit::{Exit, OrExit as _},
+    exit::{Exit, failure},
     inputs, output,
 };
 
 #[derive(Serialize)]
 struct Fetched {
     name: &'static str,
-    folder: std::path::PathBuf,
+    folder: PathBuf,
     embedded: bool,
 }
 
-/// Fetches `names` into the cache.
+/// Fetches `names` into the cache, but for those that lie elsewhere on this machine as published. One that fails doesn't stop the others.
 ///
 /// # Errors
-/// If a file can't be had, or the cache can't be written.
+/// If a file can't be had, or the cache can't be written: all that failed.
 pub fn fetch(cli: &Cli, names: &[DatasetName], locations: &LocationArgs) -> anyhow::Result<()> {
     let locations = inputs::locations(locations)?;
-    let mut fetched = Vec::new();
+    let (mut fetched, mut failures) = (Vec::new(), Vec::new());
     for &name in names {
         let source = sources::source(name);
-        let mut talk = Talk { quiet: cli.quiet, bar: None };
-        fltk_data::fetch::fetch(name, &locations, &mut |progress| talk.show(source.name, progress)).or_exit(Exit::Data)?;
-        talk.end();
-        let folder = locations.cache_of(&source);
+        let folder = match elsewhere(name, &locations) {
+            Some(path) => {
+                if !cli.quiet {
+                    anstream::eprintln!("{}: {} is there", source.name, path.display());
+                }
+                path
+            }
+            None => {
+                let mut talk = Talk { quiet: cli.quiet, bar: None };
+                let outcome = fltk_data::fetch::fetch(name, &locations, &mut |progress| talk.show(source.name, progress));
+                talk.end();
+                if let Err(error) = outcome {
+                    failures.push(format!("{}: {:#}", source.name, anyhow::Error::new(error)));
+                    continue;
+                }
+                locations.cache_of(&source)
+            }
+        };
         if cli.output == Output::Text {
             let place = if source.files.is_empty() { "in the program".to_owned() } else { folder.display().to_string() };
             output::text(&format!("{}: {place}", source.name))?;
         }
         fetched.push(Fetched { name: source.name, folder, embedded: source.files.is_empty() });
     }
-    if cli.output == Output::Json { output::json(&fetched) } else { Ok(()) }
+    if cli.output == Output::Json {
+        output::json(&fetched)?;
+    }
+    if failures.is_empty() { Ok(()) } else { Err(failure(Exit::Data, failures.join("\n"))) }
+}
+
+/// Where a published copy lies outside the cache, if there is one. The cache's own is left to the fetch, which checks and mends it.
+fn elsewhere(name: DatasetName, locations: &Locations) -> Option<PathBuf> {
+    let found = |origin: Origin| match origin {
+        Origin::Folder(path) | Origin::Archive(path) => Some(path).filter(|path| !path.starts_with(&locations.cache)),
+        Origin::Embedded => None,
+    };
+    let path = locate(name, locations).and_then(found)?;
+    // A copy that can't be read is none.
+    fltk_data::inspect(name, locations).ok().flatten().filter(|copy| copy.is_official()).map(|_| path)
 }
 
 /// Shows a fetch on standard error: a bar on a terminal, a line per file elsewhere.

@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
-use anyhow::Context as _;
 use fltk_core::{
-    experiment::{DatasetConfig, PartitionConfig},
+    experiment::{DatasetConfig, parse_partition},
     seed::Seed,
 };
 use fltk_data::{
@@ -16,7 +15,7 @@ use serde::Serialize;
 use super::dataset;
 use crate::{
     cli::{Cli, DataShowArgs, Output},
-    exit::{Exit, OrExit as _},
+    exit::{Exit, OrExit as _, failure},
     inputs, output,
 };
 
@@ -45,9 +44,10 @@ pub fn run(cli: &Cli, args: &DataShowArgs) -> anyhow::Result<()> {
     let partition = args.partition.as_deref().map(|text| measure(&data, text, args)).transpose()?;
     if let (Some(path), Some(measured)) = (&args.svg, &partition) {
         let title = format!("{}, {} clients, {}", args.name, args.clients, args.partition.as_deref().unwrap_or_default());
-        let svg = heterogeneity::svg(measured, &data.class_names, &title);
+        let svg = heterogeneity::svg(measured, &data.label_names(), &title);
         output::write_file(path, svg.as_bytes())?;
     }
+    let classes = data.label_names();
     let shown = Shown {
         name: &args.name,
         source: data.provenance.to_string(),
@@ -55,7 +55,7 @@ pub fn run(cli: &Cli, args: &DataShowArgs) -> anyhow::Result<()> {
         train_samples: data.train.len(),
         test_samples: data.test.len(),
         image_shape: data.image_shape(),
-        classes: &data.class_names,
+        classes: &classes,
         train_counts: counts(&data.train, data.num_labels()),
         test_counts: counts(&data.test, data.num_labels()),
         partition,
@@ -64,9 +64,7 @@ pub fn run(cli: &Cli, args: &DataShowArgs) -> anyhow::Result<()> {
 }
 
 fn measure(data: &Dataset, text: &str, args: &DataShowArgs) -> anyhow::Result<Heterogeneity> {
-    let config: PartitionConfig = serde_saphyr::from_str(text)
-        .with_context(|| format!("`{text}` is not a partition\nhint: for example `{{type: dirichlet, alpha: 0.5}}`"))
-        .or_exit(Exit::Experiment)?;
+    let config = parse_partition(text).map_err(|report| failure(Exit::Experiment, report.render(output::color_stderr())))?;
     let parts = data.partition_train(args.clients, &config, Seed(args.seed)).or_exit(Exit::Experiment)?;
     Ok(heterogeneity::measure(&data.train.labels(), data.num_labels(), &parts))
 }
@@ -98,9 +96,7 @@ fn to_text(shown: &Shown<'_>, data: &Dataset) -> String {
             }
             text.push_str(&table.to_string());
         }
-        Split::Text(_) => {
-            text.push_str(&format!("{} characters of vocabulary, {} natural clients", shown.classes.len(), data.num_labels()))
-        }
+        Split::Text(_) => text.push_str(&format!("{} characters of vocabulary, {} natural clients", data.num_classes(), data.num_labels())),
     }
     if let Some(measured) = &shown.partition {
         text.push_str("\n\n");

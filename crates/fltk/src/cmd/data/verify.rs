@@ -1,4 +1,4 @@
-//! `fltk data verify`: the cache against the published digests.
+//! `fltk data verify`: the cache, or where else a data set is found, against the published digests.
 
 use fltk_data::{
     fetch::{FileState, verify},
@@ -31,7 +31,20 @@ pub fn run(cli: &Cli, names: &[String], locations: &LocationArgs) -> anyhow::Res
     let checked = if asked.is_empty() { sources::ALL.to_vec() } else { asked.clone() };
     let mut rows = Vec::new();
     for name in checked {
-        for (file, state) in verify(name, &locations).or_exit(Exit::Data)? {
+        let states = verify(name, &locations).or_exit(Exit::Data)?;
+        // What the cache has nothing of may lie elsewhere, or unpacked.
+        if states.iter().all(|(_, state)| *state == FileState::Missing)
+            && let Some(copy) = fltk_data::inspect(name, &locations).or_exit(Exit::Data)?
+        {
+            rows.extend(copy.files.into_iter().map(|file| Row {
+                name: sources::source(name).name,
+                file: file.name,
+                state: if file.official { "good" } else { "wrong" },
+                sha256: (!file.official).then_some(file.sha256),
+            }));
+            continue;
+        }
+        for (file, state) in states {
             let (state, sha256) = match state {
                 FileState::Missing => ("missing", None),
                 FileState::Good => ("good", None),

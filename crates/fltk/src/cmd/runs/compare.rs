@@ -2,7 +2,7 @@
 
 use fltk_records::{
     RunRef,
-    compare::{Comparison, MeanStd, compare},
+    compare::{Comparison, Group, MeanStd, compare},
 };
 
 use super::number;
@@ -60,7 +60,13 @@ fn groups_table(comparison: &Comparison) -> String {
         let name = format!("{}/{}", group.experiment, group.task);
         table.add_row([name, runs.join(" "), mean(group.accuracy), mean(group.loss), mean(group.train_seconds)]);
     }
-    table.to_string()
+    format!("{table}{}", replaced(&comparison.groups))
+}
+
+/// A line for each run that doesn't count, so that a smaller number of seeds is no surprise.
+fn replaced(groups: &[Group]) -> String {
+    let line = |&index: &usize| format!("\n{} is not counted: a later run of the same seed takes its place", letter(index));
+    groups.iter().flat_map(|group| &group.repeated).map(line).collect()
 }
 
 fn steps_table(comparison: &Comparison) -> String {
@@ -72,4 +78,27 @@ fn steps_table(comparison: &Comparison) -> String {
         table.add_row(std::iter::once(name).chain(step.accuracy.iter().map(|accuracy| number(*accuracy))));
     }
     table.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_a_later_one_replaces_is_named() {
+        let name = || "x".to_owned();
+        let group = |runs: Vec<usize>, repeated: Vec<usize>| Group {
+            experiment: name(),
+            task: name(),
+            runs,
+            repeated,
+            accuracy: None,
+            loss: None,
+            train_seconds: None,
+        };
+        assert_eq!(replaced(&[group(vec![0, 1], vec![])]), "");
+        let text = replaced(&[group(vec![1], vec![0]), group(vec![3], vec![2])]);
+        let line = |letter| format!("\n{letter} is not counted: a later run of the same seed takes its place");
+        assert_eq!(text, line("A") + &line("C"));
+    }
 }

@@ -1,22 +1,25 @@
 //! `fltk runs list`.
 
-use std::path::Path;
-
-use fltk_records::index::{self, Filter, Sort};
+use fltk_records::{
+    history::Status,
+    index::{self, Filter, Sort},
+};
 
 use super::number;
 use crate::{
-    cli::{Cli, Output},
+    cli::{Cli, ListArgs, Output, RunOrder, RunStatus},
     exit::{Exit, OrExit as _},
     output,
 };
 
-/// Prints all runs below `root`, newest first.
+/// Prints the runs that `args` asks for.
 ///
 /// # Errors
-/// If `root` can't be listed, or standard output is closed.
-pub fn run(cli: &Cli, root: &Path) -> anyhow::Result<()> {
-    let listing = index::list(root, &Filter::default(), Sort::default()).or_exit(Exit::Records)?;
+/// If the folder of runs can't be listed, or standard output is closed.
+pub fn run(cli: &Cli, args: &ListArgs) -> anyhow::Result<()> {
+    let root = &args.runs.runs;
+    let filter = Filter { experiment: args.experiment.clone(), task: args.task.clone(), status: args.status.map(status) };
+    let listing = index::list(root, &filter, sort(args.sort)).or_exit(Exit::Records)?;
     for (path, problem) in &listing.skipped {
         anstream::eprintln!("warning: `{}` is skipped: {problem}", path.display());
     }
@@ -24,7 +27,7 @@ pub fn run(cli: &Cli, root: &Path) -> anyhow::Result<()> {
         return output::json(&listing.runs);
     }
     if listing.runs.is_empty() {
-        anstream::eprintln!("there are no runs in `{}`", root.display());
+        anstream::eprintln!("there are no {}runs in `{}`", if filter == Filter::default() { "" } else { "such " }, root.display());
         return Ok(());
     }
     let mut table = output::table(&["run", "task", "seed", "status", "step", "accuracy", "best", "train s"], &[2, 4, 5, 6, 7]);
@@ -45,4 +48,22 @@ pub fn run(cli: &Cli, root: &Path) -> anyhow::Result<()> {
         ]);
     }
     output::text(&table.to_string())
+}
+
+fn status(status: RunStatus) -> Status {
+    match status {
+        RunStatus::Running => Status::Running,
+        RunStatus::Finished => Status::Finished,
+        RunStatus::Failed => Status::Failed,
+        RunStatus::Interrupted => Status::Interrupted,
+    }
+}
+
+fn sort(order: RunOrder) -> Sort {
+    match order {
+        RunOrder::Newest => Sort::Newest,
+        RunOrder::Name => Sort::Name,
+        RunOrder::Accuracy => Sort::Accuracy,
+        RunOrder::TrainSeconds => Sort::TrainSeconds,
+    }
 }
