@@ -1,5 +1,7 @@
 //! The program as a user or a script meets it: outputs, errors, exit codes.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 mod common;
 
 use std::{collections::BTreeSet, fs};

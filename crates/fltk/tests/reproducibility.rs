@@ -1,5 +1,7 @@
 //! Same file, same seed: same bits, whatever the number of workers and however often the run is killed.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 mod common;
 
 use std::{fs, path::Path, process::Stdio, time::Duration};

@@ -1,5 +1,7 @@
 //! TorchScript modules in place of a net of ours: `python/make_torchscript.py` made the files.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 mod common;
 
 use std::{fs, path::Path};
