@@ -54,7 +54,7 @@ pub struct LocalUpdate {
     pub state: ModelState,
     /// Over all local epochs.
     pub summary: TrainSummary,
-    /// FedNova's `|a_i|`, see [`normalizer`].
+    /// FedNova's `|a_i|`, the L1 norm of the weights that its steps have in its change.
     pub normalizer: f64,
 }
 

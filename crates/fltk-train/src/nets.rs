@@ -1,4 +1,5 @@
-//! The catalogue of nets. A net is one file under `nets/` that ends in its [`NetSpec`]; adding one touches that file and one line here.
+//! The catalogue of nets. A net is one file under `nets/` that describes itself in a `NetSpec`. Adding one
+//! touches that file, its `mod` and its line of the catalogue here, and its name in fltk-core.
 //!
 //! Each gives logits: a softmax in front of cross-entropy would be a second one.
 

@@ -12,10 +12,12 @@ pub enum Exit {
     /// Data is missing, damaged or can't be fetched.
     Data = 4,
     /// A run failed.
+    #[cfg_attr(not(feature = "train"), expect(dead_code, reason = "only training ends so"))]
     Run = 5,
     /// A run's folder is missing, damaged or in use.
     Records = 6,
     /// Interrupted by a signal.
+    #[cfg_attr(not(feature = "train"), expect(dead_code, reason = "only training ends so"))]
     Interrupted = 130,
 }
 

@@ -82,6 +82,7 @@ pub fn table(header: &[&str], numbers: &[usize]) -> Table {
     table
 }
 
+#[cfg(feature = "train")]
 /// A number with thousands separated by commas.
 #[must_use]
 pub fn thousands(number: u64) -> String {
@@ -96,7 +97,7 @@ pub fn thousands(number: u64) -> String {
     text
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "train"))]
 mod tests {
     #[test]
     fn thousands() {

@@ -60,7 +60,7 @@ struct TaskFile {
     /// Settings of a distributed task.
     #[serde(skip_serializing_if = "Option::is_none")]
     distributed: Option<DistributedConfig>,
-    /// Rounds or epochs from one checkpoint to the next; the last is always kept.
+    /// Rounds or epochs from one checkpoint to the next, and one at the end. The newest two are kept.
     #[schemars(range(min = 1))]
     checkpoint_every: u32,
     /// Intra-op threads of one rank or client.

@@ -39,7 +39,7 @@ pub enum RunError {
         /// The folder.
         path: PathBuf,
     },
-    /// It isn't a folder that [`RunFolder::create`] made.
+    /// It isn't a folder that [`RunFolder::create`](super::RunFolder::create) made.
     #[error("`{}` is not a run's folder: there is no `{missing}` in it\nhint: `fltk runs list` shows the runs there are", path.display())]
     NotARun {
         /// The folder.
