@@ -324,3 +324,27 @@ fn clients_beyond_reason_are_a_wrong_command_line() {
         assert!(refusal(folder.path(), &show(clients), 2).contains("1..=1000000"));
     }
 }
+
+#[test]
+fn fetching_goes_on_after_a_failure_and_lists_them_all() {
+    let folder = tempfile::tempdir().unwrap();
+    // The cache can't be made where a file is.
+    fs::write(folder.path().join("cache"), "").unwrap();
+    let output = run(folder.path(), &["data", "fetch", "mnist", "fashion-mnist-mini", "cifar10", "--data", "cache"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(said.contains("mnist: ") && said.contains("cifar10: "), "{said}");
+    assert!(String::from_utf8(output.stdout).unwrap().contains("fashion-mnist-mini: in the program"));
+}
+
+#[test]
+fn what_a_cluster_file_is_warned_of_is_said_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let configs = repository().join("configs");
+    let files = ["example_cloud_experiment.json", "federated_tasks/example_arrival_config.json"].map(|file| configs.join(file));
+    let checked = json(folder.path(), &["validate", files[0].to_str().unwrap(), files[1].to_str().unwrap(), "--output", "json"]);
+    for (checked, path) in checked.as_array().unwrap().iter().zip(&files) {
+        let problems = checked["problems"].as_array().unwrap();
+        assert!(!problems.is_empty() && problems.iter().all(|problem| problem["at"]["file"] == path.to_str().unwrap()), "{checked}");
+    }
+}
