@@ -49,7 +49,7 @@ fn samplers_are_partitions() {
     check(r#""type": "n labels", "qValue": 3.0,"#, Ok(PartitionConfig::NLabels { n: 3 }));
     check(r#""type": "n labels","#, Ok(PartitionConfig::NLabels { n: 5 }));
     check(r#""type": "dirichlet", "qValue": 0.1,"#, Ok(PartitionConfig::Dirichlet { alpha: 0.1, min_samples: 1 }));
-    check(r#""type": "dirichlet", "qValue": 0,"#, Err("must be above 0"));
+    check(r#""type": "dirichlet", "qValue": 0,"#, Err("must be in 0.001..1000000"));
     check(r#""type": "limit labels q", "qValue": 1,"#, Err("never implemented"));
     check(r#""type": "emd sampler", "qValue": 1,"#, Err("never implemented"));
     check(r#""type": "dirichelt", "qValue": 1,"#, Err("did you mean `dirichlet`?"));

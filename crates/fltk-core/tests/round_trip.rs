@@ -57,10 +57,10 @@ fn partition() -> impl Strategy<Value = PartitionConfig> {
         (0.0..1.0f64).prop_map(|q| PartitionConfig::QSampler { q }),
         (1..=10u32).prop_map(|limit| PartitionConfig::LimitLabels { limit }),
         (1..=10u32).prop_map(|n| PartitionConfig::NLabels { n }),
-        (positive(), 1..5u32).prop_map(|(alpha, min_samples)| PartitionConfig::Dirichlet { alpha, min_samples }),
+        (0.001..1e6f64, 1..5u32).prop_map(|(alpha, min_samples)| PartitionConfig::Dirichlet { alpha, min_samples }),
         (1..20u32).prop_map(|shards_per_client| PartitionConfig::Shard { shards_per_client }),
         (1..=10u32).prop_map(|classes_per_client| PartitionConfig::Pathological { classes_per_client }),
-        positive().prop_map(|exponent| PartitionConfig::QuantitySkew { skew: QuantitySkew::PowerLaw { exponent } }),
+        (1e-9..100.0f64).prop_map(|exponent| PartitionConfig::QuantitySkew { skew: QuantitySkew::PowerLaw { exponent } }),
         Just(PartitionConfig::QuantitySkew { skew: QuantitySkew::Square {} }),
     ]
 }

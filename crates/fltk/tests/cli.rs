@@ -160,6 +160,53 @@ fn a_run_ends_with_one_object_and_records_that_agree_with_it() {
 }
 
 #[test]
+fn lists_and_exports_go_on_past_a_damaged_run_and_old_checkpoints_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    // Batches of 64 are more than most of 40 clients have.
+    let file =
+        TINY_FEDERATED.replace("batch_size: 32,", "batch_size: 64, drop_last: true,").replace("checkpoint_every: 2", "checkpoint_every: 1");
+    fs::write(at.join("tiny.yaml"), file).unwrap();
+    let output = run(at, &["run", "tiny.yaml", "--seed", "1"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && said.contains("of 40 clients have fewer samples than a batch of 64"), "{said}");
+    let kept: BTreeSet<String> = fs::read_dir(at.join("runs").join(only_run(at)).join("checkpoints"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with("round-"))
+        .collect();
+    assert_eq!(kept, BTreeSet::from(["round-000004".to_owned(), "round-000005".to_owned()]));
+
+    let sound = only_run(at);
+    assert!(run(at, &["run", "tiny.yaml", "--seed", "2"]).status.success());
+    for entry in fs::read_dir(at.join("runs")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.ends_with(&sound) {
+            fs::write(path.join("journal.jsonl"), "{}\n{}\n").unwrap();
+        }
+    }
+    let exported = run(at, &["runs", "export"]);
+    assert!(exported.status.success());
+    assert_eq!(
+        String::from_utf8(exported.stdout).unwrap().lines().count(),
+        1 + 6,
+        "a header, and the rounds of the sound run, counting the evaluation before the first"
+    );
+    assert!(String::from_utf8(exported.stderr).unwrap().contains("is skipped"));
+    let listed = json(at, &["runs", "list", "--status", "finished", "--experiment", "tiny", "--sort", "accuracy", "--output", "json"]);
+    assert_eq!(listed.as_array().unwrap().len(), 1);
+    assert_eq!(json(at, &["runs", "list", "--task", "other", "--output", "json"]).as_array().unwrap().len(), 0);
+    assert_eq!(json(at, &["runs", "list", "--status", "failed", "--output", "json"]).as_array().unwrap().len(), 0);
+}
+
+/// The name of the one run in `runs/`.
+fn only_run(at: &std::path::Path) -> String {
+    let listed = json(at, &["runs", "list", "--output", "json"]);
+    assert_eq!(listed.as_array().unwrap().len(), 1);
+    listed[0]["run"].as_str().unwrap().to_owned()
+}
+
+#[test]
 fn several_tasks_and_seeds_make_a_run_each_and_compare_over_seeds() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();

@@ -70,7 +70,7 @@ struct TaskFile {
     #[serde(skip_serializing_if = "Option::is_none")]
     resources: Option<Resources>,
     /// How often it's drawn, relative to the other tasks of its arrival group. Used by the orchestrator only.
-    #[schemars(range(min = 0.0, max = 1.0))]
+    #[schemars(range(min = 0.0, max = 1_000_000.0))]
     #[serde(skip_serializing_if = "Option::is_none")]
     class_probability: Option<f64>,
     /// Priorities that jobs draw from. Used by the orchestrator only.

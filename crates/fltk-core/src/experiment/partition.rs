@@ -35,7 +35,7 @@ pub enum PartitionConfig {
     /// For each class, proportions over clients drawn from `Dir(alpha, ..., alpha)` (Yurochkin et al. 2019, arXiv:1905.12022). Complete.
     Dirichlet {
         /// Concentration: small is heterogeneous.
-        #[schemars(extend("exclusiveMinimum" = 0.0))]
+        #[schemars(range(min = 0.001, max = 1_000_000.0))]
         alpha: f64,
         /// Draw again until every client has at least this many samples.
         #[serde(default = "default_min_samples")]
@@ -79,7 +79,7 @@ pub enum QuantitySkew {
     /// Proportional to `(k + 1)^-exponent`.
     PowerLaw {
         /// Above 0.
-        #[schemars(extend("exclusiveMinimum" = 0.0))]
+        #[schemars(range(max = 100.0), extend("exclusiveMinimum" = 0.0))]
         exponent: f64,
     },
 }

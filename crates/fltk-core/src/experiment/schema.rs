@@ -111,6 +111,8 @@ fn set_defaults(object: &mut Json, values: &Map<String, Json>) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -170,8 +172,9 @@ mod tests {
         let mut found = Vec::new();
         settings(&schema, &mut found);
         assert!(found.len() > 50);
+        let words: BTreeSet<&str> = DEFAULTS.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
         for name in found {
-            assert!(DEFAULTS.contains(name), "`{name}` isn't in defaults.yaml");
+            assert!(words.contains(name), "`{name}` isn't in defaults.yaml");
         }
     }
 }

@@ -380,11 +380,13 @@ impl<'a> Checker<'a> {
         entries.retain(|entry| properties.contains_key(&entry.key));
     }
 
-    /// The first sentence of a setting's documentation.
+    /// The first sentence of a setting's documentation. A period between backticks ends none.
     fn explain(&self, schema: &Json) -> Option<String> {
         let text = schema.get("description").or_else(|| resolve(self.root, schema).get("description"))?.as_str()?;
-        let line = text.lines().next()?;
-        let sentence = line.split(". ").next()?.trim_end_matches('.');
+        let paragraph = text.split("\n\n").next()?.replace('\n', " ");
+        let ends = paragraph.match_indices(". ").map(|(at, _)| at);
+        let end = ends.into_iter().find(|&at| paragraph[..at].matches('`').count() % 2 == 0).unwrap_or(paragraph.len());
+        let sentence = paragraph[..end].trim_end_matches('.');
         let mut letters = sentence.chars();
         let first = letters.next()?;
         Some(first.to_lowercase().chain(letters).collect())

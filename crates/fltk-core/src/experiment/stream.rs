@@ -63,7 +63,7 @@ pub struct Priority {
     /// Smaller goes first.
     pub priority: i32,
     /// Relative weight.
-    #[schemars(range(min = 0.0, max = 1.0))]
+    #[schemars(range(min = 0.0, max = 1_000_000.0))]
     pub probability: f64,
 }
 

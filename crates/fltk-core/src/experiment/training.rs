@@ -80,15 +80,15 @@ pub enum OptimizerConfig {
     },
 }
 
-fn default_betas() -> [f64; 2] {
+pub(super) fn default_betas() -> [f64; 2] {
     [0.9, 0.999]
 }
 
-fn default_eps() -> f64 {
+pub(super) fn default_eps() -> f64 {
     1e-8
 }
 
-fn default_adamw_decay() -> f64 {
+pub(super) fn default_adamw_decay() -> f64 {
     0.01
 }
 

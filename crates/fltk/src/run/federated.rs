@@ -47,6 +47,7 @@ pub fn run(
         None => 0,
     };
     let parts = split(dataset, config, job.seed)?;
+    warn_of_idle_clients(job, &parts);
     let num_samples = parts.iter().map(|part| part.len() as u64).collect();
     let setup = Setup::new(config.clone(), job.seed, num_samples, job.task.checkpoint_every)?;
     let federation = Federation::resume(setup, Round(completed), Arc::new(model.state()?))?;
@@ -66,6 +67,18 @@ pub fn run(
         Ok(state) => Ok(parameters_sha256(&state)),
         Err(in_process::RunError::Stopped { .. }) => Err(Stopped.into()),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// With `drop_last`, a client with less than one batch trains no step.
+fn warn_of_idle_clients(job: &Job, parts: &[Vec<u32>]) {
+    let batch_size = job.task.train.batch_size;
+    let num_idle = parts.iter().filter(|part| part.len() < batch_size as usize).count();
+    if job.task.train.drop_last && num_idle > 0 {
+        anstream::eprintln!(
+            "warning: {num_idle} of {} clients have fewer samples than a batch of {batch_size} and train no step (`drop_last`)\nhint: use a smaller `batch_size`",
+            parts.len()
+        );
     }
 }
 

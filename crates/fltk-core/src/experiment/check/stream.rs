@@ -6,7 +6,7 @@ use super::{
     super::{
         Experiment, OrchestratorType, StreamConfig,
         places::Places,
-        report::Problem,
+        report::{Problem, Severity},
         source::{Span, closest, quote},
     },
     check_name,
@@ -76,6 +76,16 @@ fn check_simulated(experiment: &Experiment, stream: &StreamConfig, places: &Plac
     if stream.groups.is_empty() {
         let problem = Problem::error(orchestrator.span, "a simulated stream has no arrival groups: nothing would ever arrive");
         problems.push(problem.hint("add `groups`, or use `batch`"));
+    }
+    // Where a group names a task that isn't there, the name is mistyped, and saying which task it leaves out would say it twice.
+    let listed: BTreeSet<&str> = stream.groups.iter().flat_map(|group| &group.tasks).map(String::as_str).collect();
+    let all_known = listed.iter().all(|name| experiment.tasks.iter().any(|task| task.name == *name));
+    for (task, span) in experiment.tasks.iter().zip(task_spans) {
+        if all_known && !listed.is_empty() && !listed.contains(task.name.as_str()) {
+            let message = format!("the task {} is in no arrival group: it never arrives", quote(&task.name));
+            let problem = Problem::new(Severity::Warning, Some(*span), message).label(orchestrator.span, "simulated here");
+            problems.push(problem.hint("list it in the `tasks` of a group, or remove it"));
+        }
     }
     for (index, group) in stream.groups.iter().enumerate() {
         if group.mean_gap.is_none() {

@@ -63,7 +63,7 @@ pub(super) struct JobClass {
     /// Federated learning.
     pub learning_parameters: Option<Learning>,
     /// How often the class is drawn, relative to the others.
-    #[schemars(range(min = 0.0, max = 1.0))]
+    #[schemars(range(min = 0.0, max = 1_000_000.0))]
     pub class_probability: Option<f64>,
     #[schemars(length(max = 100))]
     pub priorities: Option<Vec<Priority>>,

@@ -66,8 +66,9 @@ pub(super) fn partition(sampler: Option<&DataSampler>, node: Option<&Node>, prob
         SamplerName::NLabels => PartitionConfig::NLabels { n: labels("n labels", sampler.q_value, span, problems)? },
         SamplerName::Dirichlet => {
             let alpha = sampler.q_value.unwrap_or(0.5);
-            if alpha <= 0.0 {
-                problems.push(Problem::error(span, format!("`qValue` of `dirichlet` is alpha, and must be above 0, not `{alpha}`")));
+            if !(0.001..=1_000_000.0).contains(&alpha) {
+                let message = format!("`qValue` of `dirichlet` is alpha, and must be in 0.001..1000000, not `{alpha}`");
+                problems.push(Problem::error(span, message).hint("small is heterogeneous, 100 is almost IID"));
             }
             PartitionConfig::Dirichlet { alpha, min_samples: 1 }
         }

@@ -72,7 +72,7 @@ struct JobClass {
     /// Hyper-parameters.
     hyper_parameters: Hyper,
     /// How often the class is drawn, relative to the others.
-    #[schemars(range(min = 0.0, max = 1.0))]
+    #[schemars(range(min = 0.0, max = 1_000_000.0))]
     class_probability: Option<f64>,
     #[schemars(length(max = 100))]
     priorities: Option<Vec<Priority>>,

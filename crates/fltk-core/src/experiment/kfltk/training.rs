@@ -8,6 +8,7 @@ use super::super::{
     report::Problem,
     schema::default_of,
     source::{Span, quote},
+    training::{default_adamw_decay, default_betas, default_eps},
     tree::Node,
 };
 
@@ -146,11 +147,11 @@ fn optimizer(
         problems.push(problem.hint("use `SGD`, `Adam` or `AdamW`, or make the job `federated`"));
     }
     let learning_rate = config.learning_rate?;
-    let betas = config.betas.unwrap_or([0.9, 0.999]);
+    let betas = config.betas.unwrap_or_else(default_betas);
     let momentum_default = if strategy.is_some() { FEDERATED_MOMENTUM } else { 0.0 };
     let optimizer = match kind {
-        OptimizerName::Adam => OptimizerConfig::Adam { learning_rate, betas, eps: 1e-8, weight_decay: 0.0 },
-        OptimizerName::AdamW => OptimizerConfig::AdamW { learning_rate, betas, eps: 1e-8, weight_decay: 0.01 },
+        OptimizerName::Adam => OptimizerConfig::Adam { learning_rate, betas, eps: default_eps(), weight_decay: 0.0 },
+        OptimizerName::AdamW => OptimizerConfig::AdamW { learning_rate, betas, eps: default_eps(), weight_decay: default_adamw_decay() },
         OptimizerName::SGD | OptimizerName::FedProx | OptimizerName::FedNova => OptimizerConfig::SGD {
             learning_rate,
             momentum: config.momentum.unwrap_or(momentum_default),
