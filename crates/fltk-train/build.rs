@@ -15,7 +15,7 @@ pub fn main() {
 }
 
 /// The folder of a libtorch of the right version, without links: a target folder may outlive the checkout that built it.
-fn libtorch() -> Result<PathBuf, String> {
+pub fn libtorch() -> Result<PathBuf, String> {
     let named = env::var_os("LIBTORCH").map(PathBuf::from).ok_or("LIBTORCH is not set")?;
     println!("cargo::rerun-if-changed={}", named.join("build-version").display());
     let folder = named.canonicalize().map_err(|error| format!("LIBTORCH is `{}`: {error}", named.display()))?;

@@ -4,6 +4,7 @@
 //! package, say) is skipped and named; in CI that is a failure.
 
 mod acceptance;
+mod ranks;
 mod report;
 
 use std::{
@@ -122,6 +123,11 @@ impl Tests<'_> {
                 report.part("records read by TensorBoard", || self.cargo(&["test", "--package", "fltk-records", "--test", "tensorboard"]))
             }
             Err(reason) => report.skip("records read by TensorBoard", reason),
+        }
+        const RANKS: &str = "a Rust and a Python rank in one group";
+        match &self.python {
+            Ok(python) => report.part(RANKS, || ranks::run(self.checkout, &self.libtorch, python)),
+            Err(reason) => report.skip(RANKS, reason),
         }
     }
 

@@ -1,0 +1,131 @@
+#include "shim.hpp"
+
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/ProcessGroup.hpp>
+
+using std::chrono::milliseconds;
+
+namespace {
+
+c10d::ReduceOp reduce_op(int32_t op) {
+  switch (op) {
+    case 0: return c10d::ReduceOp::SUM;
+    case 1: return c10d::ReduceOp::MIN;
+    case 2: return c10d::ReduceOp::MAX;
+    case 3: return c10d::ReduceOp::PRODUCT;
+    default: throw std::invalid_argument("unknown reduction");
+  }
+}
+
+std::vector<at::Tensor> tensors_of(at::Tensor* const* tensors, size_t num_tensors) {
+  std::vector<at::Tensor> list;
+  list.reserve(num_tensors);
+  for (size_t i = 0; i < num_tensors; i++) list.push_back(*tensors[i]);
+  return list;
+}
+
+}  // namespace
+
+extern "C" {
+
+// `device_kind`: 0 PyTorch's default, 1 the interfaces named in `devices`, 2 the host name or address `devices[0]`.
+char* td_group_gloo(const TdStore* store, int32_t rank, int32_t size, int64_t timeout_ms, int32_t device_kind, const char* const* devices,
+                    size_t num_devices, TdGroup** group) {
+  return guard([&] {
+    // The chain of prefixes that Python's init_process_group makes, so that its ranks and ours meet under the same keys.
+    auto base = c10::make_intrusive<c10d::PrefixStore>("default_pg", store->store);
+    auto group_store = c10::make_intrusive<c10d::PrefixStore>("0/", base);
+    auto gloo_store = c10::make_intrusive<c10d::PrefixStore>("cpu/", group_store);
+
+    auto options = c10d::ProcessGroupGloo::Options::create(milliseconds(timeout_ms));
+    if (device_kind == 1) {
+      for (size_t i = 0; i < num_devices; i++) options->devices.push_back(c10d::ProcessGroupGloo::createDeviceForInterface(devices[i]));
+    } else if (device_kind == 2) {
+      options->devices.push_back(c10d::ProcessGroupGloo::createDeviceForHostname(devices[0]));
+    } else {
+      options->devices.push_back(c10d::ProcessGroupGloo::createDefaultDevice());
+    }
+    // As Python has it: two threads for each device.
+    options->threads = static_cast<int>(options->devices.size()) * 2;
+    for (int32_t i = 0; i < size; i++) options->global_ranks_in_group.push_back(i);
+    options->group_name = "0";
+
+    auto made = std::make_unique<TdGroup>();
+    made->gloo = c10::make_intrusive<TdGloo>(gloo_store, rank, size, options);
+    made->gloo->setSequenceNumberForGroup();
+    made->group = c10::make_intrusive<c10d::ProcessGroup>(group_store, rank, size);
+    made->group->setBackend(c10::DeviceType::CPU, c10d::ProcessGroup::BackendType::GLOO, c10::intrusive_ptr<c10d::Backend>(made->gloo));
+    made->group->setDefaultBackend(c10d::ProcessGroup::BackendType::GLOO);
+    made->group->setGroupName("0");
+    *group = made.release();
+  });
+}
+
+char* td_group_set_timeout(TdGroup* group, int64_t timeout_ms) {
+  return guard([&] { group->gloo->setTimeout(milliseconds(timeout_ms)); });
+}
+
+char* td_group_all_reduce(TdGroup* group, at::Tensor* tensor, int32_t op) {
+  return guard([&] {
+    c10d::AllreduceOptions options;
+    options.reduceOp = reduce_op(op);
+    std::vector<at::Tensor> tensors{*tensor};
+    group->gloo->allreduce(tensors, options)->wait();
+  });
+}
+
+char* td_group_broadcast(TdGroup* group, at::Tensor* tensor, int32_t root) {
+  return guard([&] {
+    c10d::BroadcastOptions options;
+    options.rootRank = root;
+    std::vector<at::Tensor> tensors{*tensor};
+    group->gloo->broadcast(tensors, options)->wait();
+  });
+}
+
+// `outputs`: one tensor like `input` for each rank.
+char* td_group_all_gather(TdGroup* group, at::Tensor* const* outputs, size_t num_outputs, at::Tensor* input) {
+  return guard([&] {
+    std::vector<std::vector<at::Tensor>> lists{tensors_of(outputs, num_outputs)};
+    std::vector<at::Tensor> inputs{*input};
+    group->gloo->allgather(lists, inputs)->wait();
+  });
+}
+
+// `inputs`: one tensor like `output` for each rank.
+char* td_group_reduce_scatter(TdGroup* group, at::Tensor* output, at::Tensor* const* inputs, size_t num_inputs, int32_t op) {
+  return guard([&] {
+    c10d::ReduceScatterOptions options;
+    options.reduceOp = reduce_op(op);
+    std::vector<at::Tensor> outputs{*output};
+    std::vector<std::vector<at::Tensor>> lists{tensors_of(inputs, num_inputs)};
+    group->gloo->reduce_scatter(outputs, lists, options)->wait();
+  });
+}
+
+char* td_group_send(TdGroup* group, at::Tensor* tensor, int32_t to, int32_t tag) {
+  return guard([&] {
+    std::vector<at::Tensor> tensors{*tensor};
+    group->gloo->send(tensors, to, tag)->wait();
+  });
+}
+
+char* td_group_recv(TdGroup* group, at::Tensor* tensor, int32_t from, int32_t tag) {
+  return guard([&] {
+    std::vector<at::Tensor> tensors{*tensor};
+    group->gloo->recv(tensors, from, tag)->wait();
+  });
+}
+
+char* td_group_barrier(TdGroup* group) {
+  return guard([&] { group->gloo->barrier()->wait(); });
+}
+
+char* td_group_hang_up(TdGroup* group) {
+  return guard([&] { group->gloo->hang_up(); });
+}
+
+void td_group_free(TdGroup* group) {
+  std::free(guard([&] { delete group; }));
+}
+}

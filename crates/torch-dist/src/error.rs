@@ -1,0 +1,177 @@
+//! What can go wrong, by what a caller could do about it.
+
+use std::fmt;
+
+/// Why a call failed. Texts of libtorch are in `message`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The store can't be served at this port.
+    #[error("can't serve the store at port {port}: {message}\nhint: is the port in use? choose another MASTER_PORT")]
+    Listen {
+        /// The port.
+        port: u16,
+        /// What libtorch said.
+        message: String,
+    },
+    /// The store can't be reached, or not all ranks came in time.
+    #[error("can't reach the store at `{host}:{port}`: {message}\nhint: it is served by rank 0: does rank 0 run, and is the port open?")]
+    Connect {
+        /// The host.
+        host: String,
+        /// The port.
+        port: u16,
+        /// What libtorch said.
+        message: String,
+    },
+    /// Keys that nobody has set in time.
+    #[error("waited {timeout_ms} ms in vain for the store's `{keys}`")]
+    StoreTimeout {
+        /// The keys, comma-separated.
+        keys: String,
+        /// How long.
+        timeout_ms: u128,
+    },
+    /// The store failed: the connection to rank 0 is lost, most likely.
+    #[error("the store failed at {operation}: {message}\nhint: the store lives in rank 0: has it ended?")]
+    Store {
+        /// What was asked of it.
+        operation: String,
+        /// What libtorch said.
+        message: String,
+    },
+    /// Not all ranks joined the group, or they can't connect to each other.
+    #[error(
+        "rank {rank} of {size} can't join the group: {message}{}\nhint: ranks connect to each other directly: see that each can reach the others' addresses (GLOO_SOCKET_IFNAME chooses an interface)",
+        named(missing, "not seen so far")
+    )]
+    Join {
+        /// This rank.
+        rank: u32,
+        /// Ranks of the group.
+        size: u32,
+        /// Ranks that this crate didn't see join; Python's ranks are not seen.
+        missing: Vec<u32>,
+        /// What libtorch said.
+        message: String,
+    },
+    /// A collective, a reduction of gradients, a send or a receive failed. The group is closed.
+    #[error("rank {rank}: {operation} failed: {cause}: {message}{}", named(missing, "no answer from"))]
+    Collective {
+        /// This rank.
+        rank: u32,
+        /// What was called.
+        operation: String,
+        /// The kind of failure.
+        cause: Cause,
+        /// Ranks that gave no sign of life after the failure.
+        missing: Vec<u32>,
+        /// What libtorch said.
+        message: String,
+    },
+    /// Ranks called different things, or gave tensors that differ. Found before anything was sent, so the group goes on.
+    #[error(
+        "ranks disagree: rank {rank} called {here}, rank {other_rank} called {there}\nhint: every rank has to call the same collectives in the same order, on tensors of one shape and type"
+    )]
+    Mismatch {
+        /// This rank.
+        rank: u32,
+        /// What it called.
+        here: String,
+        /// A rank that differs.
+        other_rank: u32,
+        /// What that one called.
+        there: String,
+    },
+    /// The parameters of the ranks' models differ in number or shape.
+    #[error("rank {rank}: the ranks' models differ: {message}\nhint: every rank has to build the same net")]
+    Parameters {
+        /// This rank.
+        rank: u32,
+        /// What libtorch said; it names the ranks.
+        message: String,
+    },
+    /// Parameters got no gradient in the last step, so its reduction never ended. The group is closed.
+    #[error("rank {rank}: the loss of the last step doesn't depend on `{}`\nhint: leave such parameters out, or look for them in each step (`find_unused_parameters`)", names.join("`, `"))]
+    UnusedParameters {
+        /// This rank.
+        rank: u32,
+        /// The parameters.
+        names: Vec<String>,
+    },
+    /// The group was closed by an earlier error.
+    #[error("the group is closed since an earlier failure\nhint: gloo can't repair a group: make a new one")]
+    Closed,
+    /// An argument that can't be.
+    #[error("{0}")]
+    Argument(String),
+    /// A computation failed.
+    #[error("libtorch: {0}")]
+    Torch(String),
+}
+
+/// What made a collective fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Somebody didn't answer within the group's time-out.
+    Timeout,
+    /// A connection to another rank broke: that rank has ended, or the network failed.
+    LostPeer,
+    /// Anything else; the message says what.
+    Other,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Timeout => "another rank didn't answer in time",
+            Self::LostPeer => "the connection to another rank broke",
+            Self::Other => "libtorch refused",
+        })
+    }
+}
+
+impl Cause {
+    /// By the words of gloo and c10d, which throw one type for all.
+    pub(crate) fn of(message: &str) -> Self {
+        const TIMEOUT: [&str; 4] = ["Timed out", "timed out", "timeout", "Timeout"];
+        const LOST: [&str; 6] =
+            ["Connection closed", "Connection reset", "Connection refused", "Broken pipe", "closed by peer", "Socket closed"];
+        if TIMEOUT.iter().any(|words| message.contains(words)) {
+            Self::Timeout
+        } else if LOST.iter().any(|words| message.contains(words)) {
+            Self::LostPeer
+        } else {
+            Self::Other
+        }
+    }
+}
+
+/// `; WHAT: rank 1`, `; WHAT: ranks 1, 3`, or nothing.
+fn named(ranks: &[u32], what: &str) -> String {
+    let list = ranks.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+    match ranks {
+        [] => String::new(),
+        [_] => format!("; {what}: rank {list}"),
+        _ => format!("; {what}: ranks {list}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_name_the_ranks() {
+        let lost = Error::Collective {
+            rank: 0,
+            operation: "all_reduce".into(),
+            cause: Cause::of("[pair.cc:1] Connection closed by peer [127.0.0.1]:1"),
+            missing: vec![2],
+            message: "m".into(),
+        };
+        assert_eq!(lost.to_string(), "rank 0: all_reduce failed: the connection to another rank broke: m; no answer from: rank 2");
+        assert_eq!(Cause::of("Timed out waiting 1000ms for recv operation to complete"), Cause::Timeout);
+        assert_eq!(Cause::of("invalid tensor type"), Cause::Other);
+        assert_eq!(named(&[1, 3], "gone"), "; gone: ranks 1, 3");
+    }
+}

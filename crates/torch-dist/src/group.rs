@@ -1,0 +1,419 @@
+//! A process group over gloo: collectives on CPU tensors.
+
+use std::{
+    cell::Cell,
+    ffi::c_char,
+    ptr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tch::{Device, Kind, Tensor};
+
+use crate::{
+    Error, GlooDevice, TcpStore, check,
+    error::Cause,
+    ffi::{self, RawGroup, c_strings, raw, raws},
+    store::millis,
+};
+
+/// How long the ranks that notice a failure wait for the others to notice it too, before they call them missing.
+const ROLL_CALL: Duration = Duration::from_secs(3);
+
+/// Settings of a group. All ranks give the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupOptions {
+    /// Limit of joining and of each collective. PyTorch's default is 30 minutes, for gloo; here it has to be chosen.
+    pub timeout: Duration,
+    /// The network interface.
+    pub device: GlooDevice,
+    /// Whether calls are compared over ranks.
+    pub checks: Checks,
+}
+
+/// Whether ranks compare what they call before they do it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checks {
+    /// Before every collective, shapes and types are compared over all ranks; differing ones are an [`Error::Mismatch`] on every rank. Costs
+    /// one small all-gather a call. All ranks have to do it, so ranks of Python can't take part.
+    EveryCall,
+    /// Nothing is compared. **A tensor that differs in size on another rank aborts the process**: for ranks of Python, and for loops whose
+    /// shapes are known to agree.
+    Off,
+}
+
+/// How tensors become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReduceOp {
+    /// The sum.
+    Sum,
+    /// The mean: the sum divided by the number of ranks. Floating-point tensors only.
+    Avg,
+    /// The least.
+    Min,
+    /// The greatest.
+    Max,
+}
+
+impl ReduceOp {
+    fn code(self) -> i32 {
+        match self {
+            Self::Sum | Self::Avg => 0,
+            Self::Min => 1,
+            Self::Max => 2,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Sum => "sum",
+            Self::Avg => "avg",
+            Self::Min => "min",
+            Self::Max => "max",
+        }
+    }
+}
+
+/// One rank's membership in a group. Every rank has to call the same collectives in the same order.
+///
+/// It can move to another thread, but not be shared: the order of calls is part of the protocol.
+#[derive(Debug)]
+pub struct ProcessGroup {
+    raw: *mut RawGroup,
+    store: Arc<TcpStore>,
+    rank: u32,
+    size: u32,
+    checks: Checks,
+    /// Set by the first failure. Gloo's connections are closed then, so that no other rank waits for this one.
+    closed: Cell<bool>,
+}
+
+// SAFETY: c10d::ProcessGroupGloo hands work to threads of its own under a mutex; nothing in it belongs to the thread that made it.
+unsafe impl Send for ProcessGroup {}
+
+impl ProcessGroup {
+    /// Joins the group of `size` ranks that meet at `store`, as `rank`. Returns when all are connected.
+    ///
+    /// # Errors
+    /// [`Error::Join`] if they don't come in time or can't reach each other.
+    pub fn gloo(store: &Arc<TcpStore>, rank: u32, size: u32, options: &GroupOptions) -> Result<Self, Error> {
+        let (Ok(c_rank), Ok(c_size)) = (i32::try_from(rank), i32::try_from(size)) else {
+            return Err(Error::Argument(format!("rank {rank} of {size} is more than libtorch counts")));
+        };
+        if rank >= size {
+            return Err(Error::Argument(format!("there is no rank {rank} in a group of {size}: ranks begin at 0")));
+        }
+        store.set(&present(rank), b"")?;
+        let (kind, names) = options.device.parts();
+        let (_texts, names) = c_strings(&names)?;
+        let mut raw = ptr::null_mut();
+        // SAFETY: the store lives through the call and is shared by the group; `_texts` keeps what the pointers point to.
+        let answer = unsafe {
+            ffi::td_group_gloo(store.raw(), c_rank, c_size, millis(options.timeout), kind, names.as_ptr(), names.len(), &raw mut raw)
+        };
+        ffi::check(answer).map_err(|message| {
+            let missing = (0..size).filter(|&rank| matches!(store.check(&[&present(rank)]), Ok(false))).collect();
+            Error::Join { rank, size, missing, message }
+        })?;
+        Ok(Self { raw, store: Arc::clone(store), rank, size, checks: options.checks, closed: Cell::new(false) })
+    }
+
+    /// This process's rank, from 0.
+    #[must_use]
+    pub fn rank(&self) -> u32 {
+        self.rank
+    }
+
+    /// Ranks of the group.
+    #[must_use]
+    pub fn size(&self) -> u32 {
+        self.size
+    }
+
+    /// The store that the ranks met at.
+    #[must_use]
+    pub fn store(&self) -> &Arc<TcpStore> {
+        &self.store
+    }
+
+    /// Changes the limit of each later collective.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] after a failure.
+    pub fn set_timeout(&self, timeout: Duration) -> Result<(), Error> {
+        self.open()?;
+        // SAFETY: the group is alive.
+        ffi::check(unsafe { ffi::td_group_set_timeout(self.raw, millis(timeout)) }).map_err(Error::Torch)
+    }
+
+    /// Reduces `tensor` over all ranks, in place, to the same bits on every rank.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`], [`Error::Collective`] or [`Error::Closed`]; [`Error::Argument`] for a tensor that isn't a dense one on the CPU.
+    pub fn all_reduce(&self, tensor: &mut Tensor, op: ReduceOp) -> Result<(), Error> {
+        let operation = format!("all_reduce({})", op.name());
+        self.prepare(&operation, &[tensor], op)?;
+        // SAFETY: group and tensor live through the call, which returns when gloo is done with the tensor.
+        self.done(&operation, unsafe { ffi::td_group_all_reduce(self.raw, raw(tensor), op.code()) })?;
+        self.average(tensor, op)
+    }
+
+    /// Gives every rank the `tensor` of rank `root`, in place.
+    ///
+    /// # Errors
+    /// As [`Self::all_reduce`].
+    pub fn broadcast(&self, tensor: &mut Tensor, root: u32) -> Result<(), Error> {
+        let root = self.peer(root)?;
+        let operation = format!("broadcast(from {root})");
+        self.prepare(&operation, &[tensor], ReduceOp::Sum)?;
+        // SAFETY: as in `all_reduce`.
+        self.done(&operation, unsafe { ffi::td_group_broadcast(self.raw, raw(tensor), root) })
+    }
+
+    /// Gives every rank the `tensors` of rank `root`, in place, packed into few messages. Nothing is compared: for parameters and buffers that a
+    /// [`Reducer`](crate::Reducer) has compared.
+    ///
+    /// # Errors
+    /// As [`Self::all_reduce`].
+    pub fn broadcast_coalesced(&self, tensors: &mut [Tensor], root: u32) -> Result<(), Error> {
+        self.open()?;
+        let root = self.peer(root)?;
+        let pointers = raws(&*tensors);
+        // SAFETY: as in `all_reduce`.
+        let answer = unsafe { ffi::td_broadcast_coalesced(self.raw, pointers.as_ptr(), pointers.len(), root) };
+        self.done("broadcast_coalesced", answer)
+    }
+
+    /// Every rank's `tensor`, in the order of ranks. All have one shape.
+    ///
+    /// # Errors
+    /// As [`Self::all_reduce`].
+    pub fn all_gather(&self, tensor: &Tensor) -> Result<Vec<Tensor>, Error> {
+        self.prepare("all_gather", &[tensor], ReduceOp::Sum)?;
+        let outputs: Vec<Tensor> = (0..self.size).map(|_| tensor.empty_like()).collect();
+        self.gather_into("all_gather", &outputs, tensor)?;
+        Ok(outputs)
+    }
+
+    /// Reduces `tensors` (one for each rank, all of one shape) over all ranks, and returns what is this rank's.
+    ///
+    /// # Errors
+    /// As [`Self::all_reduce`].
+    pub fn reduce_scatter(&self, tensors: &[Tensor], op: ReduceOp) -> Result<Tensor, Error> {
+        let Some(first) = tensors.first().filter(|_| tensors.len() == self.size as usize) else {
+            return Err(Error::Argument(format!("reduce_scatter takes a tensor for each of {} ranks, not {}", self.size, tensors.len())));
+        };
+        let operation = format!("reduce_scatter({})", op.name());
+        self.prepare(&operation, &tensors.iter().collect::<Vec<_>>(), op)?;
+        let mut output = first.empty_like();
+        let inputs = raws(tensors);
+        // SAFETY: as in `all_reduce`.
+        let answer = unsafe { ffi::td_group_reduce_scatter(self.raw, raw(&output), inputs.as_ptr(), inputs.len(), op.code()) };
+        self.done(&operation, answer)?;
+        self.average(&mut output, op)?;
+        Ok(output)
+    }
+
+    /// Sends `tensor` to rank `to`, which has to [receive](Self::recv) one of the same shape and type under the same `tag`. Not compared.
+    ///
+    /// # Errors
+    /// As [`Self::all_reduce`].
+    pub fn send(&self, tensor: &Tensor, to: u32, tag: u32) -> Result<(), Error> {
+        self.open()?;
+        dense(tensor)?;
+        let (to, tag) = (self.other(to)?, tag_code(tag)?);
+        // SAFETY: as in `all_reduce`.
+        self.done(&format!("send to rank {to}"), unsafe { ffi::td_group_send(self.raw, raw(tensor), to, tag) })
+    }
+
+    /// Receives into `tensor` what rank `from` sends under `tag`.
+    ///
+    /// # Errors
+    /// As [`Self::all_reduce`].
+    pub fn recv(&self, tensor: &mut Tensor, from: u32, tag: u32) -> Result<(), Error> {
+        self.open()?;
+        dense(tensor)?;
+        let (from, tag) = (self.other(from)?, tag_code(tag)?);
+        // SAFETY: as in `all_reduce`.
+        self.done(&format!("recv from rank {from}"), unsafe { ffi::td_group_recv(self.raw, raw(tensor), from, tag) })
+    }
+
+    /// Waits until all ranks are here.
+    ///
+    /// # Errors
+    /// As [`Self::all_reduce`].
+    pub fn barrier(&self) -> Result<(), Error> {
+        self.prepare("barrier", &[], ReduceOp::Sum)?;
+        // SAFETY: the group is alive.
+        self.done("barrier", unsafe { ffi::td_group_barrier(self.raw) })
+    }
+
+    /// The sum of every rank's `tensor`, through which gradients flow: the gradient of a rank's tensor is the sum of the gradients of all
+    /// ranks' results. For statistics over all ranks, such as those of a synchronized batch norm. Not compared.
+    ///
+    /// A failure of the backward pass comes from [`backward`](crate::backward).
+    ///
+    /// # Errors
+    /// As [`Self::all_reduce`].
+    pub fn all_reduce_sum_with_grad(&self, tensor: &Tensor) -> Result<Tensor, Error> {
+        self.open()?;
+        if tensor.device() != Device::Cpu {
+            return Err(Error::Argument("gloo takes tensors on the CPU".to_owned()));
+        }
+        let mut output = ptr::null_mut();
+        // SAFETY: group and tensor live through the call; the graph that it leaves shares the group.
+        self.done("all_reduce(sum)", unsafe { ffi::td_all_reduce_sum_autograd(self.raw, raw(tensor), &raw mut output) })?;
+        // SAFETY: the call went through, so it made a tensor, which nobody else has.
+        Ok(unsafe { ffi::own(output) })
+    }
+
+    /// Leaves in good order: waits for all ranks, and in rank 0, which serves the store, until the others have left or `linger` is over. Ranks of
+    /// Python don't say that they leave.
+    ///
+    /// # Errors
+    /// As [`Self::all_reduce`].
+    pub fn leave(self, linger: Duration) -> Result<(), Error> {
+        self.open()?;
+        // Not compared: ranks of Python end with a plain barrier too.
+        // SAFETY: the group is alive.
+        self.done("barrier", unsafe { ffi::td_group_barrier(self.raw) })?;
+        if self.rank == 0 {
+            let others: Vec<String> = (1..self.size).map(left).collect();
+            match self.store.wait(&others.iter().map(String::as_str).collect::<Vec<_>>(), linger) {
+                Ok(()) | Err(Error::StoreTimeout { .. }) => Ok(()),
+                Err(error) => Err(error),
+            }
+        } else {
+            // Rank 0 may be gone already, having lingered long enough.
+            let _ = self.store.set(&left(self.rank), b"");
+            Ok(())
+        }
+    }
+
+    /// For reducers, which share the group.
+    pub(crate) fn raw(&self) -> *mut RawGroup {
+        self.raw
+    }
+
+    pub(crate) fn open(&self) -> Result<(), Error> {
+        if self.closed.get() { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    /// Turns an answer into a result. A failure closes the group and asks who else is still there.
+    pub(crate) fn done(&self, operation: &str, answer: *mut c_char) -> Result<(), Error> {
+        let Err(message) = ffi::check(answer) else { return Ok(()) };
+        self.closed.set(true);
+        // SAFETY: the group is alive. What it answers changes nothing: the group is given up.
+        let _ = ffi::check(unsafe { ffi::td_group_hang_up(self.raw) });
+        let (cause, operation) = (Cause::of(&message), operation.to_owned());
+        let missing = if cause == Cause::Other { Vec::new() } else { self.roll_call() };
+        Err(Error::Collective { rank: self.rank, operation, cause, missing, message })
+    }
+
+    /// The ranks that don't say within [`ROLL_CALL`] that they noticed a failure. Without the store that is rank 0, which serves it.
+    fn roll_call(&self) -> Vec<u32> {
+        if self.store.set(&failed(self.rank), b"").is_err() {
+            return vec![0];
+        }
+        let end = Instant::now() + ROLL_CALL;
+        let mut missing = Vec::new();
+        for rank in (0..self.size).filter(|&rank| rank != self.rank) {
+            match self.store.wait(&[&failed(rank)], end.saturating_duration_since(Instant::now())) {
+                Ok(()) => {}
+                Err(Error::StoreTimeout { .. }) => missing.push(rank),
+                Err(_) => return vec![0],
+            }
+        }
+        missing
+    }
+
+    /// What precedes every collective: tensors are such that gloo can read them, and alike on all ranks.
+    fn prepare(&self, operation: &str, tensors: &[&Tensor], op: ReduceOp) -> Result<(), Error> {
+        self.open()?;
+        for tensor in tensors {
+            dense(tensor)?;
+            if op == ReduceOp::Avg && !tensor.is_floating_point() {
+                return Err(Error::Argument(format!("a mean of {:?} isn't one: use floating-point tensors", tensor.kind())));
+            }
+        }
+        match self.checks {
+            Checks::Off => Ok(()),
+            Checks::EveryCall => {
+                let here = check::describe(operation, tensors);
+                let lines = check::blanks(self.size);
+                self.gather_into(operation, &lines, &check::line(&here))?;
+                check::compare(self.rank, &here, &lines)
+            }
+        }
+    }
+
+    fn gather_into(&self, operation: &str, outputs: &[Tensor], tensor: &Tensor) -> Result<(), Error> {
+        let outputs = raws(outputs);
+        // SAFETY: as in `all_reduce`.
+        self.done(operation, unsafe { ffi::td_group_all_gather(self.raw, outputs.as_ptr(), outputs.len(), raw(tensor)) })
+    }
+
+    /// Gloo has no mean: divides the sum.
+    fn average(&self, tensor: &mut Tensor, op: ReduceOp) -> Result<(), Error> {
+        if op == ReduceOp::Avg {
+            let _guard = tch::no_grad_guard();
+            let _ = tensor.f_div_scalar_(f64::from(self.size)).map_err(|error| Error::Torch(error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    fn peer(&self, rank: u32) -> Result<i32, Error> {
+        let known = i32::try_from(rank).ok().filter(|_| rank < self.size);
+        known.ok_or_else(|| Error::Argument(format!("there is no rank {rank} in a group of {}: ranks begin at 0", self.size)))
+    }
+
+    fn other(&self, rank: u32) -> Result<i32, Error> {
+        if rank == self.rank {
+            return Err(Error::Argument(format!("rank {rank} can't send to or receive from itself")));
+        }
+        self.peer(rank)
+    }
+}
+
+impl Drop for ProcessGroup {
+    fn drop(&mut self) {
+        // SAFETY: the pointer is ours and not used again; reducers and graphs share what they need of it.
+        unsafe { ffi::td_group_free(self.raw) };
+    }
+}
+
+/// Set by a rank that is about to join.
+fn present(rank: u32) -> String {
+    format!("torch_dist/present/{rank}")
+}
+
+/// Set by a rank that noticed a failure.
+fn failed(rank: u32) -> String {
+    format!("torch_dist/failed/{rank}")
+}
+
+/// Set by a rank that left in good order.
+fn left(rank: u32) -> String {
+    format!("torch_dist/left/{rank}")
+}
+
+fn tag_code(tag: u32) -> Result<i32, Error> {
+    i32::try_from(tag).map_err(|_| Error::Argument(format!("tag {tag} is above {}", i32::MAX)))
+}
+
+/// Gloo reads memory as it lies: strided views would be taken for something else.
+fn dense(tensor: &Tensor) -> Result<(), Error> {
+    if !tensor.defined() {
+        return Err(Error::Argument("the tensor is undefined".to_owned()));
+    }
+    if tensor.device() != Device::Cpu || tensor.is_sparse() {
+        return Err(Error::Argument("gloo takes dense tensors on the CPU".to_owned()));
+    }
+    if !tensor.is_contiguous() {
+        return Err(Error::Argument("gloo takes contiguous tensors: call `contiguous()` first".to_owned()));
+    }
+    match tensor.kind() {
+        Kind::Float | Kind::Double | Kind::Half | Kind::Int8 | Kind::Uint8 | Kind::Int | Kind::Int64 => Ok(()),
+        other => Err(Error::Argument(format!("gloo takes no tensors of {other:?}"))),
+    }
+}

@@ -1,0 +1,200 @@
+//! Data-parallel training: gradients become their mean over all ranks while backward still computes earlier ones.
+
+use std::{ffi::c_char, marker::PhantomData, ptr};
+
+use tch::Tensor;
+
+use crate::{
+    Error, ProcessGroup,
+    error::Cause,
+    ffi::{self, RawReducer, c_strings, raw, raws},
+};
+
+/// Settings of a reducer, with the defaults of `DistributedDataParallel`. All ranks give the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReducerOptions {
+    /// Bytes of gradients that travel together.
+    pub bucket_bytes: u32,
+    /// Bytes of the first bucket, small so that communication begins early.
+    pub first_bucket_bytes: u32,
+    /// Whether each step looks for parameters that the outputs don't depend on. Without it, a parameter without a gradient is an error in the
+    /// next step.
+    pub find_unused_parameters: bool,
+    /// What gradients are on the wire.
+    pub compression: Compression,
+}
+
+impl Default for ReducerOptions {
+    fn default() -> Self {
+        const MIB: u32 = 1 << 20;
+        Self { bucket_bytes: 25 * MIB, first_bucket_bytes: MIB, find_unused_parameters: false, compression: Compression::None }
+    }
+}
+
+/// What gradients are on the wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// As they are.
+    #[default]
+    None,
+    /// Half precision (PyTorch's `fp16_compress_hook`): half the bytes, and gradients are rounded before they are summed.
+    Fp16,
+}
+
+/// Where the time of a step went. Nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StepTimes {
+    /// From before forward to before backward.
+    pub forward: u64,
+    /// Computing gradients.
+    pub backward: u64,
+    /// From the first bucket's departure to the last one's arrival.
+    pub communication: u64,
+    /// How much of `communication` went beside `backward`.
+    pub overlap: u64,
+}
+
+/// `c10d::Reducer`: what `DistributedDataParallel` is made of. Per step:
+///
+/// ```text
+/// before_forward()   forward   before_backward(outputs)   backward(loss)   (gradients are means now)   optimizer
+/// ```
+///
+/// A step without the two `before_` calls is PyTorch's `no_sync`: its gradients stay on this rank and add up until a step with them, which
+/// reduces the sum.
+///
+/// The gradients are views into buckets: zero them in place, or read them, but don't detach them (as `tch`'s optimizers do).
+#[derive(Debug)]
+pub struct Reducer<'a> {
+    raw: *mut RawReducer,
+    group: &'a ProcessGroup,
+    names: Vec<String>,
+    /// A reducer hooks into the autograd nodes of its parameters: it stays on the thread that made them.
+    _not_send: PhantomData<*const ()>,
+}
+
+impl<'a> Reducer<'a> {
+    /// Compares the parameters over all ranks, gives all of them rank 0's values, and hooks into their gradients.
+    ///
+    /// `parameters`: names and tensors that require gradients, in the order of PyTorch's `Module.parameters()`, the same on every rank.
+    ///
+    /// # Errors
+    /// [`Error::Parameters`] if the ranks' parameters differ, else as [`ProcessGroup::all_reduce`].
+    pub fn new(group: &'a ProcessGroup, parameters: &[(String, Tensor)], options: &ReducerOptions) -> Result<Self, Error> {
+        group.open()?;
+        let leaf = |tensor: &Tensor| tensor.requires_grad() && tensor.device() == tch::Device::Cpu && tensor.is_leaf();
+        if let Some((name, _)) = parameters.iter().find(|(_, tensor)| !leaf(tensor)) {
+            return Err(Error::Argument(format!("parameter `{name}` isn't a leaf on the CPU that requires a gradient")));
+        }
+        if parameters.is_empty() {
+            return Err(Error::Argument("there are no parameters to reduce gradients of".to_owned()));
+        }
+        let (_texts, names) = c_strings(&parameters.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>())?;
+        let tensors = raws(parameters.iter().map(|(_, tensor)| tensor));
+        let hook = match options.compression {
+            Compression::None => 0,
+            Compression::Fp16 => 1,
+        };
+        let mut raw = ptr::null_mut();
+        // SAFETY: group, tensors and names live through the call; the reducer shares the group's and the tensors' C++ objects.
+        let answer = unsafe {
+            ffi::td_reducer_new(
+                group.raw(),
+                tensors.as_ptr(),
+                tensors.len(),
+                names.as_ptr(),
+                i64::from(options.bucket_bytes.max(1)),
+                i64::from(options.first_bucket_bytes.max(1)),
+                options.find_unused_parameters,
+                hook,
+                &raw mut raw,
+            )
+        };
+        match group.done("DDP set-up", answer) {
+            Ok(()) => {
+                let names = parameters.iter().map(|(name, _)| name.clone()).collect();
+                Ok(Self { raw, group, names, _not_send: PhantomData })
+            }
+            Err(Error::Collective { rank, cause: Cause::Other, message, .. }) => Err(Error::Parameters { rank, message }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// To be called before the forward pass of a step whose gradients are to be reduced.
+    ///
+    /// # Errors
+    /// [`Error::UnusedParameters`] when the last step left parameters without a gradient, else [`Error::Collective`].
+    pub fn before_forward(&self) -> Result<(), Error> {
+        self.group.open()?;
+        // SAFETY: the reducer is alive.
+        let answer = unsafe { ffi::td_reducer_before_forward(self.raw) };
+        self.group.done("DDP forward", answer).map_err(|error| match &error {
+            Error::Collective { rank, message, .. } => {
+                let names: Vec<String> = unused(message).filter_map(|index| self.names.get(index).cloned()).collect();
+                if names.is_empty() { error } else { Error::UnusedParameters { rank: *rank, names } }
+            }
+            _ => error,
+        })
+    }
+
+    /// To be called between forward and backward of such a step. `outputs` of the forward pass are used to find unused parameters, where that is
+    /// asked for.
+    ///
+    /// # Errors
+    /// As [`Self::before_forward`].
+    pub fn before_backward(&self, outputs: &[Tensor]) -> Result<(), Error> {
+        self.group.open()?;
+        let outputs = raws(outputs);
+        // SAFETY: reducer and tensors live through the call.
+        self.group.done("DDP backward", unsafe { ffi::td_reducer_before_backward(self.raw, outputs.as_ptr(), outputs.len()) })
+    }
+
+    /// The backward pass: gradients of `loss` are added to those of the parameters, and reduced if this step is one of those. Errors of
+    /// communication come from here.
+    ///
+    /// # Errors
+    /// [`Error::Collective`].
+    pub fn backward(&self, loss: &Tensor) -> Result<(), Error> {
+        self.group.open()?;
+        self.group.done("reduction of gradients", backward_answer(loss))
+    }
+
+    /// Where the time of the last step went; `None` before the first.
+    ///
+    /// # Errors
+    /// [`Error::Torch`].
+    pub fn times(&self) -> Result<Option<StepTimes>, Error> {
+        let mut times = [0_i64; 4];
+        // SAFETY: the reducer is alive; the shim writes four numbers.
+        ffi::check(unsafe { ffi::td_reducer_times(self.raw, times.as_mut_ptr()) }).map_err(Error::Torch)?;
+        let [Ok(forward), Ok(backward), Ok(communication), Ok(overlap)] = times.map(u64::try_from) else { return Ok(None) };
+        Ok(Some(StepTimes { forward, backward, communication, overlap }))
+    }
+}
+
+impl Drop for Reducer<'_> {
+    fn drop(&mut self) {
+        // SAFETY: the pointer is ours and not used again.
+        unsafe { ffi::td_reducer_free(self.raw) };
+    }
+}
+
+/// The indices in c10d's complaint about parameters without a gradient.
+fn unused(message: &str) -> impl Iterator<Item = usize> {
+    const LIST: &str = "Parameter indices which did not receive grad for rank ";
+    let list = message.split_once(LIST).and_then(|(_, rest)| rest.split_once(": ")).map_or("", |(_, list)| list);
+    list.lines().next().unwrap_or_default().split_whitespace().map_while(|index| index.parse().ok())
+}
+
+/// The backward pass of a graph that communicates, outside of a reducer's step: as `Tensor::backward`, but a failure is an error.
+///
+/// # Errors
+/// [`Error::Torch`].
+pub fn backward(loss: &Tensor) -> Result<(), Error> {
+    ffi::check(backward_answer(loss)).map_err(Error::Torch)
+}
+
+fn backward_answer(loss: &Tensor) -> *mut c_char {
+    // SAFETY: the tensor lives through the call.
+    unsafe { ffi::td_backward(raw(loss)) }
+}

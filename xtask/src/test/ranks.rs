@@ -1,0 +1,49 @@
+//! One process group of a rank in Rust (`torch-dist`'s example) and one in plain PyTorch: both must end with the same parameters.
+
+use std::{
+    net::TcpListener,
+    path::Path,
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail, ensure};
+
+use super::report::Outcome;
+use crate::{checkout::Checkout, setup::libtorch::Libtorch, sh};
+
+/// For one pair of ranks: they train for a second, and Python takes some to begin.
+const PAIR_LIMIT: Duration = Duration::from_secs(120);
+
+/// Trains two ranks in Rust, then one in each language, both ways round.
+pub fn run(checkout: &Checkout, libtorch: &Libtorch, python: &Path) -> anyhow::Result<Outcome> {
+    let example = checkout.build(libtorch, &["--package", "torch-dist", "--example", "ddp"])?;
+    let rust = || Command::new(&example);
+    let python = || {
+        let mut command = Command::new(python);
+        command.arg(checkout.root.join("python/ddp_rank.py"));
+        command
+    };
+    let sums = [pair([rust(), rust()])?, pair([rust(), python()])?, pair([python(), rust()])?];
+    Ok(Outcome::Passed(format!("sums of parameters {}", sums.join(", "))))
+}
+
+/// Runs the two ranks of a group and returns the sum that both end with.
+fn pair(mut commands: [Command; 2]) -> anyhow::Result<String> {
+    // Freed before rank 0 takes it: nobody else takes ports of this range meanwhile, and if, the rank says so.
+    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    for (rank, command) in commands.iter_mut().enumerate() {
+        command.args([&rank.to_string(), "2", "127.0.0.1", &port.to_string()]).env("GLOO_SOCKET_IFNAME", "lo").stdin(Stdio::null());
+    }
+    let ranks = commands.map(|mut command| thread::spawn(move || sh::output(&mut command, PAIR_LIMIT)));
+    let mut sums = Vec::new();
+    for rank in ranks {
+        let Ok(output) = rank.join() else { bail!("the thread of a rank panicked") };
+        let output = output?;
+        let line = output.lines().last().and_then(|line| line.split_once("parameters "));
+        sums.push(line.with_context(|| format!("a rank ended without a sum: {output}"))?.1.to_owned());
+    }
+    ensure!(sums[0] == sums[1], "the ranks' parameters differ: {} and {}", sums[0], sums[1]);
+    Ok(sums.remove(0))
+}
