@@ -38,5 +38,7 @@ pub use report::{Label, Problem, Report, Severity};
 pub use schema::json_schema;
 pub use source::{SourceFile, Span};
 pub use stream::{ArrivalGroup, OrchestratorType, PodResources, Priority, Resources, StreamConfig};
-pub use task::{DatasetConfig, DatasetName, DistributedConfig, Experiment, LstmConfig, NetName, NetworkConfig, Setting, Task};
+pub use task::{
+    DatasetConfig, DatasetName, DistributedConfig, Experiment, GradientCompression, LstmConfig, NetName, NetworkConfig, Setting, Task,
+};
 pub use training::{LossName, OptimizerConfig, ScheduleUnit, SchedulerConfig, TrainConfig};

@@ -36,6 +36,19 @@ fn ratio(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
+/// What being several ranks cost in one epoch, as rank 0 measured it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ParallelSummary {
+    /// Ranks of the training.
+    pub ranks: u32,
+    /// From the departure of a step's first gradients to the arrival of its last, summed over steps. Part of it goes beside the backward pass.
+    pub communication_seconds: f64,
+    /// The part of it that training waited for.
+    pub waiting_seconds: f64,
+    /// Gradients that the rank sent, in bytes: a ring all-reduce sends `2 (ranks - 1) / ranks` of them.
+    pub sent_bytes: u64,
+}
+
 /// Result of training over some samples: one epoch, or the local epochs of one client in one round.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainSummary {

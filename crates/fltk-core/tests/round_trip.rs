@@ -2,9 +2,10 @@
 
 use fltk_core::{
     experiment::{
-        ArrivalGroup, DatasetConfig, DatasetName, DistributedConfig, Duration, Experiment, FederatedConfig, LossName, LstmConfig, NetName,
-        NetworkConfig, OptimizerConfig, OrchestratorType, PartitionConfig, PodResources, Priority, QuantitySkew, Resources, ScheduleUnit,
-        SchedulerConfig, SelectionConfig, Setting, SourceFile, StrategyConfig, StreamConfig, Task, TrainConfig, parse, to_yaml,
+        ArrivalGroup, DatasetConfig, DatasetName, DistributedConfig, Duration, Experiment, FederatedConfig, GradientCompression, LossName,
+        LstmConfig, NetName, NetworkConfig, OptimizerConfig, OrchestratorType, PartitionConfig, PodResources, Priority, QuantitySkew,
+        Resources, ScheduleUnit, SchedulerConfig, SelectionConfig, Setting, SourceFile, StrategyConfig, StreamConfig, Task, TrainConfig,
+        parse, to_yaml,
     },
     seed::Seed,
 };
@@ -72,7 +73,21 @@ fn setting() -> impl Strategy<Value = Setting> {
         positive().prop_map(|mu| StrategyConfig::FedProx { mu }),
     ];
     prop_oneof![
-        (1..1000u32, 1..100u32).prop_map(|(epochs, data_parallelism)| Setting::Distributed(DistributedConfig { epochs, data_parallelism })),
+        ((1..1000u32, 1..100u32, 0..10u32), any::<[bool; 3]>(), 1..10_000_000u64).prop_map(
+            |((epochs, data_parallelism, restarts), [pad_last, sync_batch_norm, half], millis)| {
+                let compression = if half { GradientCompression::Fp16 } else { GradientCompression::None };
+                let timeout = Duration::from_millis(millis);
+                Setting::Distributed(DistributedConfig {
+                    epochs,
+                    data_parallelism,
+                    pad_last,
+                    sync_batch_norm,
+                    compression,
+                    restarts,
+                    timeout,
+                })
+            }
+        ),
         ((1..=10u32, 1..=10u32), 1..1000u32, 1..20u32, partition(), strategy, 1..10u32).prop_map(
             |((tens, clients_per_round), rounds, epochs_per_round, partition, strategy, evaluate_every)| {
                 Setting::Federated(FederatedConfig {

@@ -21,6 +21,7 @@ use rand::seq::SliceRandom;
 
 use crate::{
     dataset::{Dataset, ImageSet, Split, TextSet},
+    shard::Sharding,
     transform::{Transform, TransformError},
 };
 
@@ -131,6 +132,37 @@ impl BatchPlan {
         Ok(Self { dataset: dataset.clone(), part: Part::Train, indices, order: Order::Shuffled, key, transform, batch_size, drop_last })
     }
 
+    /// The part of `rank` in one shuffled, augmented epoch over the whole training set.
+    ///
+    /// # Errors
+    /// Where the images can't be made to fit `input`.
+    pub fn train_shard(
+        dataset: &Arc<Dataset>,
+        sharding: &Sharding,
+        rank: usize,
+        key: EpochKey,
+        input: Option<[usize; 3]>,
+    ) -> Result<Self, TransformError> {
+        let indices = sharding.indices(rank, dataset.train.len(), key);
+        let whole = Self::train(dataset, Some(&indices), key, input, sharding.batch_sizes[rank], false)?;
+        Ok(Self { order: Order::AsGiven, ..whole })
+    }
+
+    /// The part of `rank` of `num_ranks` of the test set: every so many batches one, in order, never augmented.
+    ///
+    /// # Errors
+    /// Where the images can't be made to fit `input`.
+    pub fn test_shard(
+        dataset: &Arc<Dataset>,
+        (rank, num_ranks): (usize, usize),
+        input: Option<[usize; 3]>,
+        batch_size: usize,
+    ) -> Result<Self, TransformError> {
+        let batches = (0..dataset.test.len() as u32).collect::<Vec<_>>();
+        let own = batches.chunks(batch_size.max(1)).skip(rank).step_by(num_ranks.max(1)).flatten().copied().collect();
+        Ok(Self { indices: Some(own), ..Self::test(dataset, input, batch_size)? })
+    }
+
     /// The whole test set in its own order, never augmented.
     ///
     /// # Errors
@@ -141,6 +173,17 @@ impl BatchPlan {
         let (part, order) = (Part::Test, Order::AsGiven);
         Ok(Self { dataset: dataset.clone(), part, indices: None, order, key, transform, batch_size, drop_last: false })
     }
+}
+
+/// `0..len` in the order of the epoch that `key` names; `len` is below 2^32.
+pub(crate) fn permutation(len: usize, key: EpochKey) -> Vec<u32> {
+    let mut order = (0..len as u32).collect::<Vec<_>>();
+    shuffle(&mut order, key);
+    order
+}
+
+fn shuffle(order: &mut [u32], EpochKey { seed, client, round, epoch }: EpochKey) {
+    order.shuffle(&mut seed.stream(Purpose::Shuffle, &[client, round, epoch]));
 }
 
 /// The batches of `plan`, in order. No samples, no batches.
@@ -258,8 +301,7 @@ impl Producer {
         let mut order = plan.indices.take().unwrap_or_else(|| (0..len as u32).collect());
         order.retain(|&index| (index as usize) < len);
         if plan.order == Order::Shuffled {
-            let EpochKey { seed, client, round, epoch } = plan.key;
-            order.shuffle(&mut seed.stream(Purpose::Shuffle, &[client, round, epoch]));
+            shuffle(&mut order, plan.key);
         }
         if plan.drop_last {
             order.truncate(order.len() / plan.batch_size * plan.batch_size);

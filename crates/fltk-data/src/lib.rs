@@ -20,6 +20,7 @@ pub mod formats;
 pub mod heterogeneity;
 pub mod load;
 pub mod partition;
+pub mod shard;
 pub mod sources;
 pub mod transform;
 
@@ -28,4 +29,5 @@ pub use dataset::{Dataset, FileDigest, ImageSet, Origin, Provenance, Split, Text
 pub use digest::labels_digest;
 pub use error::{DataError, FormatError};
 pub use load::{Locations, inspect, load, locate};
+pub use shard::{Remainder, Sharding};
 pub use transform::{Transform, TransformError};

@@ -65,6 +65,9 @@ pub enum TrainError {
         /// NaN or infinite.
         loss: f64,
     },
+    /// The ranks of a data-parallel training lost each other, or disagree.
+    #[error(transparent)]
+    Ranks(#[from] torch_dist::Error),
     /// A thread of an evaluation panicked; a bug.
     #[error("a thread of the evaluation panicked")]
     WorkerPanicked,

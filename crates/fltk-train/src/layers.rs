@@ -8,6 +8,7 @@ mod lstm;
 
 use rand_chacha::ChaCha8Rng;
 use tch::{TchError, Tensor};
+use torch_dist::ProcessGroup;
 
 use crate::registry::{CounterSlot, Slot};
 
@@ -31,6 +32,8 @@ pub(crate) enum Mode<'a> {
         dropout: Option<&'a mut ChaCha8Rng>,
         /// `num_batches_tracked` of batch norms, by [`CounterSlot`].
         counters: &'a mut [i64],
+        /// Ranks whose batches batch norms take together; `None`: this batch alone.
+        sync: Option<&'a ProcessGroup>,
     },
     Evaluate,
 }

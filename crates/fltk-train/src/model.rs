@@ -14,6 +14,7 @@ use rand::Rng as _;
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest as _, Sha256};
 use tch::Tensor;
+use torch_dist::ProcessGroup;
 
 use crate::{
     TrainError,
@@ -202,6 +203,16 @@ impl Model {
         self.trainable.iter().map(|&index| &self.tensors[index])
     }
 
+    /// Buffers (statistics of batch norms) in the layout's order.
+    pub(crate) fn buffers(&self) -> impl Iterator<Item = &Tensor> {
+        self.tensors.iter().enumerate().filter(|(index, _)| self.trainable.binary_search(index).is_err()).map(|(_, tensor)| tensor)
+    }
+
+    /// Counters in the layout's order.
+    pub(crate) fn counters_mut(&mut self) -> &mut [i64] {
+        &mut self.counters
+    }
+
     /// Names and shapes of [`parameters`](Self::parameters).
     pub(crate) fn parameter_specs(&self) -> impl Iterator<Item = &TensorSpec> {
         self.layout.iter().filter(|spec| spec.role == TensorRole::Parameter)
@@ -211,10 +222,16 @@ impl Model {
         self.layout.iter().filter(|spec| spec.role != TensorRole::Counter)
     }
 
-    /// Logits in training mode. `dropout` draws the masks; `None` switches dropout off (not that of a TorchScript module).
-    pub(crate) fn forward_training(&mut self, x: Tensor, dropout: Option<&mut ChaCha8Rng>) -> Result<Tensor, TrainError> {
+    /// Logits in training mode. `dropout` draws the masks; `None` switches dropout off (not that of a TorchScript module). Batch norms take the
+    /// batches of all ranks of `sync` together.
+    pub(crate) fn forward_training(
+        &mut self,
+        x: Tensor,
+        dropout: Option<&mut ChaCha8Rng>,
+        sync: Option<&ProcessGroup>,
+    ) -> Result<Tensor, TrainError> {
         self.check_input(&x)?;
-        let mut pass = Pass { tensors: &self.tensors, mode: Mode::Train { dropout, counters: &mut self.counters } };
+        let mut pass = Pass { tensors: &self.tensors, mode: Mode::Train { dropout, counters: &mut self.counters, sync } };
         Ok(self.net.forward(x, &mut pass)?)
     }
 

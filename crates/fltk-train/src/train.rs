@@ -50,10 +50,10 @@ pub fn train_batch(
 /// Sums over an epoch, or over the local epochs of a client.
 #[derive(Debug, Default)]
 pub(crate) struct Total {
-    samples: u64,
-    steps: u64,
+    pub samples: u64,
+    pub steps: u64,
     /// Sum over samples.
-    loss: f64,
+    pub loss: f64,
 }
 
 impl Total {
@@ -106,7 +106,7 @@ pub(crate) fn step(
     dropout: Option<&mut ChaCha8Rng>,
     proximal: Option<&Proximal>,
 ) -> Result<f64, TrainError> {
-    let logits = losses::rows(&model.forward_training(inputs, dropout)?)?;
+    let logits = losses::rows(&model.forward_training(inputs, dropout, None)?)?;
     let loss = losses::loss(loss, &logits, targets, Reduction::Mean)?;
     let value = loss.f_double_value(&[])?;
     if !value.is_finite() {

@@ -126,6 +126,6 @@ char* td_group_hang_up(TdGroup* group) {
 }
 
 void td_group_free(TdGroup* group) {
-  std::free(guard([&] { delete group; }));
+  td_string_free(guard([&] { delete group; }));
 }
 }

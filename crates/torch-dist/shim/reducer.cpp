@@ -126,6 +126,6 @@ char* td_all_reduce_sum_autograd(TdGroup* group, at::Tensor* input, at::Tensor**
 }
 
 void td_reducer_free(TdReducer* reducer) {
-  std::free(guard([&] { delete reducer; }));
+  td_string_free(guard([&] { delete reducer; }));
 }
 }

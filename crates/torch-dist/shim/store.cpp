@@ -59,6 +59,6 @@ char* td_store_delete(TdStore* store, const char* key, bool* deleted) {
 }
 
 void td_store_free(TdStore* store) {
-  std::free(guard([&] { delete store; }));
+  td_string_free(guard([&] { delete store; }));
 }
 }

@@ -55,7 +55,7 @@ pub enum Error {
         message: String,
     },
     /// A collective, a reduction of gradients, a send or a receive failed. The group is closed.
-    #[error("rank {rank}: {operation} failed: {cause}: {message}{}", named(missing, "no answer from"))]
+    #[error("rank {rank}: {operation} failed: {cause}: {message}{}", named(missing, "not heard of since"))]
     Collective {
         /// This rank.
         rank: u32,
@@ -63,7 +63,8 @@ pub enum Error {
         operation: String,
         /// The kind of failure.
         cause: Cause,
-        /// Ranks that gave no sign of life after the failure.
+        /// Ranks that didn't notice the failure within three seconds: lost ones; also ranks that compute for longer before they next
+        /// communicate, and Python's.
         missing: Vec<u32>,
         /// What libtorch said.
         message: String,
@@ -134,8 +135,15 @@ impl Cause {
     /// By the words of gloo and c10d, which throw one type for all.
     pub(crate) fn of(message: &str) -> Self {
         const TIMEOUT: [&str; 4] = ["Timed out", "timed out", "timeout", "Timeout"];
-        const LOST: [&str; 6] =
-            ["Connection closed", "Connection reset", "Connection refused", "Broken pipe", "closed by peer", "Socket closed"];
+        const LOST: [&str; 7] = [
+            "not connected",
+            "Connection closed",
+            "Connection reset",
+            "Connection refused",
+            "Broken pipe",
+            "closed by peer",
+            "Socket closed",
+        ];
         if TIMEOUT.iter().any(|words| message.contains(words)) {
             Self::Timeout
         } else if LOST.iter().any(|words| message.contains(words)) {
@@ -169,7 +177,7 @@ mod tests {
             missing: vec![2],
             message: "m".into(),
         };
-        assert_eq!(lost.to_string(), "rank 0: all_reduce failed: the connection to another rank broke: m; no answer from: rank 2");
+        assert_eq!(lost.to_string(), "rank 0: all_reduce failed: the connection to another rank broke: m; not heard of since: rank 2");
         assert_eq!(Cause::of("Timed out waiting 1000ms for recv operation to complete"), Cause::Timeout);
         assert_eq!(Cause::of("invalid tensor type"), Cause::Other);
         assert_eq!(named(&[1, 3], "gone"), "; gone: ranks 1, 3");

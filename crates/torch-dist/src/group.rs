@@ -23,7 +23,7 @@ const ROLL_CALL: Duration = Duration::from_secs(3);
 /// Settings of a group. All ranks give the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupOptions {
-    /// Limit of joining and of each collective. PyTorch's default is 30 minutes, for gloo; here it has to be chosen.
+    /// Limit of joining, and of each message of a collective. PyTorch's default is 30 minutes, for gloo; here it has to be chosen.
     pub timeout: Duration,
     /// The network interface.
     pub device: GlooDevice,
@@ -34,7 +34,7 @@ pub struct GroupOptions {
 /// Whether ranks compare what they call before they do it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Checks {
-    /// Before every collective, shapes and types are compared over all ranks; differing ones are an [`Error::Mismatch`] on every rank. Costs
+    /// Before a collective, shapes and types are compared over all ranks; differing ones are an [`Error::Mismatch`] on every rank. Costs
     /// one small all-gather a call. All ranks have to do it, so ranks of Python can't take part.
     EveryCall,
     /// Nothing is compared. **A tensor that differs in size on another rank aborts the process**: for ranks of Python, and for loops whose
@@ -95,7 +95,8 @@ impl ProcessGroup {
     /// Joins the group of `size` ranks that meet at `store`, as `rank`. Returns when all are connected.
     ///
     /// # Errors
-    /// [`Error::Join`] if they don't come in time or can't reach each other.
+    /// [`Error::Join`] if they don't come in time or can't reach each other; [`Error::Argument`] if this rank joined at this store before: a new
+    /// group needs a new [prefix](TcpStore::prefix).
     pub fn gloo(store: &Arc<TcpStore>, rank: u32, size: u32, options: &GroupOptions) -> Result<Self, Error> {
         let (Ok(c_rank), Ok(c_size)) = (i32::try_from(rank), i32::try_from(size)) else {
             return Err(Error::Argument(format!("rank {rank} of {size} is more than libtorch counts")));
@@ -103,7 +104,9 @@ impl ProcessGroup {
         if rank >= size {
             return Err(Error::Argument(format!("there is no rank {rank} in a group of {size}: ranks begin at 0")));
         }
-        store.set(&present(rank), b"")?;
+        if store.add(&present(rank), 1)? > 1 {
+            return Err(Error::Argument(format!("a rank {rank} has joined at this store before: use a new prefix of it, or another rank")));
+        }
         let (kind, names) = options.device.parts();
         let (_texts, names) = c_strings(&names)?;
         let mut raw = ptr::null_mut();
@@ -170,14 +173,15 @@ impl ProcessGroup {
         self.done(&operation, unsafe { ffi::td_group_broadcast(self.raw, raw(tensor), root) })
     }
 
-    /// Gives every rank the `tensors` of rank `root`, in place, packed into few messages. Nothing is compared: for parameters and buffers that a
-    /// [`Reducer`](crate::Reducer) has compared.
+    /// Gives every rank the `tensors` of rank `root`, in place, packed into few messages. They may be strided.
     ///
     /// # Errors
     /// As [`Self::all_reduce`].
     pub fn broadcast_coalesced(&self, tensors: &mut [Tensor], root: u32) -> Result<(), Error> {
         self.open()?;
         let root = self.peer(root)?;
+        tensors.iter().try_for_each(dense)?;
+        self.compare(&check::describe("broadcast_coalesced", &tensors.iter().collect::<Vec<_>>()))?;
         let pointers = raws(&*tensors);
         // SAFETY: as in `all_reduce`.
         let answer = unsafe { ffi::td_broadcast_coalesced(self.raw, pointers.as_ptr(), pointers.len(), root) };
@@ -214,13 +218,14 @@ impl ProcessGroup {
         Ok(output)
     }
 
-    /// Sends `tensor` to rank `to`, which has to [receive](Self::recv) one of the same shape and type under the same `tag`. Not compared.
+    /// Sends `tensor` to rank `to`, which has to [receive](Self::recv) one of the same shape and type under the same `tag`. Not compared: **another
+    /// size aborts the receiver**.
     ///
     /// # Errors
     /// As [`Self::all_reduce`].
     pub fn send(&self, tensor: &Tensor, to: u32, tag: u32) -> Result<(), Error> {
         self.open()?;
-        dense(tensor)?;
+        contiguous(tensor)?;
         let (to, tag) = (self.other(to)?, tag_code(tag)?);
         // SAFETY: as in `all_reduce`.
         self.done(&format!("send to rank {to}"), unsafe { ffi::td_group_send(self.raw, raw(tensor), to, tag) })
@@ -232,7 +237,7 @@ impl ProcessGroup {
     /// As [`Self::all_reduce`].
     pub fn recv(&self, tensor: &mut Tensor, from: u32, tag: u32) -> Result<(), Error> {
         self.open()?;
-        dense(tensor)?;
+        contiguous(tensor)?;
         let (from, tag) = (self.other(from)?, tag_code(tag)?);
         // SAFETY: as in `all_reduce`.
         self.done(&format!("recv from rank {from}"), unsafe { ffi::td_group_recv(self.raw, raw(tensor), from, tag) })
@@ -249,22 +254,32 @@ impl ProcessGroup {
     }
 
     /// The sum of every rank's `tensor`, through which gradients flow: the gradient of a rank's tensor is the sum of the gradients of all
-    /// ranks' results. For statistics over all ranks, such as those of a synchronized batch norm. Not compared.
+    /// ranks' results. For statistics over all ranks, such as those of a synchronized batch norm. Not compared, forward or backward: **another
+    /// size on another rank aborts the process**.
     ///
-    /// A failure of the backward pass comes from [`backward`](crate::backward).
+    /// A failure of the backward pass comes from [`Self::backward`].
     ///
     /// # Errors
     /// As [`Self::all_reduce`].
     pub fn all_reduce_sum_with_grad(&self, tensor: &Tensor) -> Result<Tensor, Error> {
         self.open()?;
-        if tensor.device() != Device::Cpu {
-            return Err(Error::Argument("gloo takes tensors on the CPU".to_owned()));
-        }
+        dense(tensor)?;
         let mut output = ptr::null_mut();
         // SAFETY: group and tensor live through the call; the graph that it leaves shares the group.
         self.done("all_reduce(sum)", unsafe { ffi::td_all_reduce_sum_autograd(self.raw, raw(tensor), &raw mut output) })?;
         // SAFETY: the call went through, so it made a tensor, which nobody else has.
         Ok(unsafe { ffi::own(output) })
+    }
+
+    /// The backward pass of a graph with [sums over ranks](Self::all_reduce_sum_with_grad): as `Tensor::backward`, but a failure is an error.
+    ///
+    /// # Errors
+    /// As [`Self::all_reduce`].
+    pub fn backward(&self, loss: &Tensor) -> Result<(), Error> {
+        self.open()?;
+        differentiable(loss)?;
+        // SAFETY: the tensor lives through the call.
+        self.done("backward", unsafe { ffi::td_backward(raw(loss)) })
     }
 
     /// Leaves in good order: waits for all ranks, and in rank 0, which serves the store, until the others have left or `linger` is over. Ranks of
@@ -303,24 +318,37 @@ impl ProcessGroup {
     pub(crate) fn done(&self, operation: &str, answer: *mut c_char) -> Result<(), Error> {
         let Err(message) = ffi::check(answer) else { return Ok(()) };
         self.closed.set(true);
+        // Before the others can notice: they ask for it.
+        let is_store_there = self.store.set(&failed(self.rank), b"").is_ok();
         // SAFETY: the group is alive. What it answers changes nothing: the group is given up.
         let _ = ffi::check(unsafe { ffi::td_group_hang_up(self.raw) });
         let (cause, operation) = (Cause::of(&message), operation.to_owned());
-        let missing = if cause == Cause::Other { Vec::new() } else { self.roll_call() };
+        let missing = match (cause, is_store_there) {
+            (Cause::Other, _) => Vec::new(),
+            (_, true) => self.roll_call(),
+            (_, false) => vec![0],
+        };
         Err(Error::Collective { rank: self.rank, operation, cause, missing, message })
     }
 
-    /// The ranks that don't say within [`ROLL_CALL`] that they noticed a failure. Without the store that is rank 0, which serves it.
+    /// The ranks that don't say within [`ROLL_CALL`] that they noticed a failure. Without the store that is rank 0, which serves it, unless it
+    /// noticed before it ended; it waits longer than the others for that.
     fn roll_call(&self) -> Vec<u32> {
-        if self.store.set(&failed(self.rank), b"").is_err() {
-            return vec![0];
-        }
-        let end = Instant::now() + ROLL_CALL;
-        let mut missing = Vec::new();
+        let end = Instant::now() + if self.rank == 0 { ROLL_CALL + ROLL_CALL / 3 } else { ROLL_CALL };
+        let (mut missing, mut saw_first) = (Vec::new(), self.rank == 0);
         for rank in (0..self.size).filter(|&rank| rank != self.rank) {
-            match self.store.wait(&[&failed(rank)], end.saturating_duration_since(Instant::now())) {
-                Ok(()) => {}
-                Err(Error::StoreTimeout { .. }) => missing.push(rank),
+            let key = failed(rank);
+            let left = end.saturating_duration_since(Instant::now());
+            let seen = match self.store.wait(&[&key], left) {
+                Ok(()) => Ok(true),
+                // The time may have gone to the ranks before this one.
+                Err(Error::StoreTimeout { .. }) => self.store.check(&[&key]),
+                Err(error) => Err(error),
+            };
+            match seen {
+                Ok(true) => saw_first |= rank == 0,
+                Ok(false) => missing.push(rank),
+                Err(_) if saw_first => return missing,
                 Err(_) => return vec![0],
             }
         }
@@ -331,18 +359,22 @@ impl ProcessGroup {
     fn prepare(&self, operation: &str, tensors: &[&Tensor], op: ReduceOp) -> Result<(), Error> {
         self.open()?;
         for tensor in tensors {
-            dense(tensor)?;
+            contiguous(tensor)?;
             if op == ReduceOp::Avg && !tensor.is_floating_point() {
                 return Err(Error::Argument(format!("a mean of {:?} isn't one: use floating-point tensors", tensor.kind())));
             }
         }
+        self.compare(&check::describe(operation, tensors))
+    }
+
+    /// Compares what is about to be called over all ranks, if they do that.
+    pub(crate) fn compare(&self, here: &str) -> Result<(), Error> {
         match self.checks {
             Checks::Off => Ok(()),
             Checks::EveryCall => {
-                let here = check::describe(operation, tensors);
                 let lines = check::blanks(self.size);
-                self.gather_into(operation, &lines, &check::line(&here))?;
-                check::compare(self.rank, &here, &lines)
+                self.gather_into("comparison", &lines, &check::line(here))?;
+                check::compare(self.rank, here, &lines)
             }
         }
     }
@@ -402,15 +434,31 @@ fn tag_code(tag: u32) -> Result<i32, Error> {
 }
 
 /// Gloo reads memory as it lies: strided views would be taken for something else.
-fn dense(tensor: &Tensor) -> Result<(), Error> {
+fn contiguous(tensor: &Tensor) -> Result<(), Error> {
+    dense(tensor)?;
+    if tensor.is_contiguous() {
+        Ok(())
+    } else {
+        Err(Error::Argument("gloo takes contiguous tensors: call `contiguous()` first".to_owned()))
+    }
+}
+
+/// A loss that backward can begin from.
+pub(crate) fn differentiable(loss: &Tensor) -> Result<(), Error> {
+    if loss.defined() && loss.numel() == 1 && loss.requires_grad() {
+        Ok(())
+    } else {
+        Err(Error::Argument("backward begins from one number that depends on a parameter".to_owned()))
+    }
+}
+
+/// What gloo can send at all.
+pub(crate) fn dense(tensor: &Tensor) -> Result<(), Error> {
     if !tensor.defined() {
         return Err(Error::Argument("the tensor is undefined".to_owned()));
     }
     if tensor.device() != Device::Cpu || tensor.is_sparse() {
         return Err(Error::Argument("gloo takes dense tensors on the CPU".to_owned()));
-    }
-    if !tensor.is_contiguous() {
-        return Err(Error::Argument("gloo takes contiguous tensors: call `contiguous()` first".to_owned()));
     }
     match tensor.kind() {
         Kind::Float | Kind::Double | Kind::Half | Kind::Int8 | Kind::Uint8 | Kind::Int | Kind::Int64 => Ok(()),

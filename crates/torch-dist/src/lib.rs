@@ -14,9 +14,13 @@
 //!
 //! A pair of ranks that trains one model is in `examples/ddp.rs`.
 //!
-//! **Errors, not aborts.** Every call has a time-out; C++ exceptions become [`Error`]s. What libtorch answers with an abort of the process
-//! (tensors that differ over ranks) is [compared before](Checks) each collective. After a failed collective a group is closed: gloo can't
-//! repair one. Make a new group, under a new prefix of the store or on a new store.
+//! **Errors, not aborts.** C++ exceptions become [`Error`]s. Tensors that differ in size over ranks make gloo abort the process, so they are
+//! [compared before](Checks) each collective; not compared, and said so where they stand, are sends and receives, sums with gradients, and a
+//! reducer's gradients, whose parameters were compared when it was made. After a failed collective a group is closed: gloo can't repair one. Make a new
+//! group, under a new [prefix](TcpStore::prefix) of the store or on a new store.
+//!
+//! **Time-outs.** Joining and every collective end within the group's time-out of the last sign of life of the others. Calls to the store end when
+//! rank 0 ends or answers; a rank 0 whose machine vanished without closing its connections holds them until TCP gives up.
 //!
 //! **Not here:** starting processes, reading `RANK` and its kin from the environment, NCCL. This crate is tested on CPUs only.
 
@@ -31,5 +35,5 @@ mod store;
 pub use device::GlooDevice;
 pub use error::{Cause, Error};
 pub use group::{Checks, GroupOptions, ProcessGroup, ReduceOp};
-pub use reducer::{Compression, Reducer, ReducerOptions, StepTimes, backward};
+pub use reducer::{Compression, Reducer, ReducerOptions, StepTimes};
 pub use store::{TcpStore, TcpStoreOptions};

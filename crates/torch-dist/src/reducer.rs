@@ -1,13 +1,14 @@
 //! Data-parallel training: gradients become their mean over all ranks while backward still computes earlier ones.
 
-use std::{ffi::c_char, marker::PhantomData, ptr};
+use std::{cell::Cell, collections::BTreeMap, marker::PhantomData, ptr};
 
 use tch::Tensor;
 
 use crate::{
-    Error, ProcessGroup,
+    Error, ProcessGroup, check,
     error::Cause,
     ffi::{self, RawReducer, c_strings, raw, raws},
+    group::{dense, differentiable},
 };
 
 /// Settings of a reducer, with the defaults of `DistributedDataParallel`. All ranks give the same.
@@ -63,13 +64,17 @@ pub struct StepTimes {
 /// A step without the two `before_` calls is PyTorch's `no_sync`: its gradients stay on this rank and add up until a step with them, which
 /// reduces the sum.
 ///
-/// The gradients are views into buckets: zero them in place, or read them, but don't detach them (as `tch`'s optimizers do).
+/// The gradients are views into buckets: zero them in place, or read them, but don't detach them (as `Tensor::zero_grad` does).
+///
+/// A backward pass over the parameters must not be running on another thread when the reducer is dropped.
 #[derive(Debug)]
 pub struct Reducer<'a> {
     raw: *mut RawReducer,
     group: &'a ProcessGroup,
     names: Vec<String>,
-    /// A reducer hooks into the autograd nodes of its parameters: it stays on the thread that made them.
+    /// Whether the next backward pass reduces.
+    armed: Cell<bool>,
+    /// The autograd nodes of the parameters point to the reducer: it is used on one thread.
     _not_send: PhantomData<*const ()>,
 }
 
@@ -86,11 +91,23 @@ impl<'a> Reducer<'a> {
         if let Some((name, _)) = parameters.iter().find(|(_, tensor)| !leaf(tensor)) {
             return Err(Error::Argument(format!("parameter `{name}` isn't a leaf on the CPU that requires a gradient")));
         }
+        let mut names_by_memory = BTreeMap::new();
+        for (name, tensor) in parameters {
+            dense(tensor)?;
+            // An empty one has no memory to share.
+            if let Some(other) = names_by_memory.insert(tensor.data_ptr() as usize, name).filter(|_| tensor.numel() > 0) {
+                return Err(Error::Argument(format!(
+                    "parameters `{other}` and `{name}` are one tensor: give it once, as `Module.parameters()` does"
+                )));
+            }
+        }
         if parameters.is_empty() {
             return Err(Error::Argument("there are no parameters to reduce gradients of".to_owned()));
         }
         let (_texts, names) = c_strings(&parameters.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>())?;
-        let tensors = raws(parameters.iter().map(|(_, tensor)| tensor));
+        let tensors: Vec<&Tensor> = parameters.iter().map(|(_, tensor)| tensor).collect();
+        group.compare(&check::describe(&format!("{options:?}"), &tensors))?;
+        let tensors = raws(tensors);
         let hook = match options.compression {
             Compression::None => 0,
             Compression::Fp16 => 1,
@@ -113,9 +130,11 @@ impl<'a> Reducer<'a> {
         match group.done("DDP set-up", answer) {
             Ok(()) => {
                 let names = parameters.iter().map(|(name, _)| name.clone()).collect();
-                Ok(Self { raw, group, names, _not_send: PhantomData })
+                Ok(Self { raw, group, names, armed: Cell::new(false), _not_send: PhantomData })
             }
-            Err(Error::Collective { rank, cause: Cause::Other, message, .. }) => Err(Error::Parameters { rank, message }),
+            Err(Error::Collective { rank, cause: Cause::Other, message, .. }) if is_of_models(&message) => {
+                Err(Error::Parameters { rank, message })
+            }
             Err(error) => Err(error),
         }
     }
@@ -146,17 +165,23 @@ impl<'a> Reducer<'a> {
         self.group.open()?;
         let outputs = raws(outputs);
         // SAFETY: reducer and tensors live through the call.
-        self.group.done("DDP backward", unsafe { ffi::td_reducer_before_backward(self.raw, outputs.as_ptr(), outputs.len()) })
+        self.group.done("DDP backward", unsafe { ffi::td_reducer_before_backward(self.raw, outputs.as_ptr(), outputs.len()) })?;
+        self.armed.set(true);
+        Ok(())
     }
 
     /// The backward pass: gradients of `loss` are added to those of the parameters, and reduced if this step is one of those. Errors of
     /// communication come from here.
     ///
     /// # Errors
-    /// [`Error::Collective`].
+    /// [`Error::Collective`]; [`Error::Argument`] if `loss` isn't one number with a gradient. A step that isn't reduced fails by itself, with
+    /// [`Error::Torch`].
     pub fn backward(&self, loss: &Tensor) -> Result<(), Error> {
         self.group.open()?;
-        self.group.done("reduction of gradients", backward_answer(loss))
+        differentiable(loss)?;
+        // SAFETY: the tensor lives through the call.
+        let answer = unsafe { ffi::td_backward(raw(loss)) };
+        if self.armed.replace(false) { self.group.done("reduction of gradients", answer) } else { ffi::check(answer).map_err(Error::Torch) }
     }
 
     /// Where the time of the last step went; `None` before the first.
@@ -186,15 +211,7 @@ fn unused(message: &str) -> impl Iterator<Item = usize> {
     list.lines().next().unwrap_or_default().split_whitespace().map_while(|index| index.parse().ok())
 }
 
-/// The backward pass of a graph that communicates, outside of a reducer's step: as `Tensor::backward`, but a failure is an error.
-///
-/// # Errors
-/// [`Error::Torch`].
-pub fn backward(loss: &Tensor) -> Result<(), Error> {
-    ffi::check(backward_answer(loss)).map_err(Error::Torch)
-}
-
-fn backward_answer(loss: &Tensor) -> *mut c_char {
-    // SAFETY: the tensor lives through the call.
-    unsafe { ffi::td_backward(raw(loss)) }
+/// Whether c10d complains that the ranks' parameters differ; its other complaints are local.
+fn is_of_models(message: &str) -> bool {
+    message.contains("same model across all ranks") || message.contains("appears not to match")
 }

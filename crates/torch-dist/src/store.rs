@@ -15,13 +15,14 @@ pub struct TcpStoreOptions {
     pub is_server: bool,
     /// Ranks that come, counting this one; serving then waits until all are here. 0: don't wait.
     pub num_workers: u32,
-    /// Limit of connecting, of waiting for the others, and of each later call.
+    /// Limit of connecting, of waiting for the others, and of [`TcpStore::get`].
     pub timeout: Duration,
 }
 
 /// A client of `c10d::TCPStore`, and in rank 0 its server too. Keys are texts, values bytes.
 ///
-/// The server ends with the value that made it: rank 0 keeps it until the others are done, see [`ProcessGroup::leave`](crate::ProcessGroup::leave).
+/// The server ends with the last store, group or autograd graph of rank 0 that uses it: rank 0 keeps one until the others are done, see
+/// [`ProcessGroup::leave`](crate::ProcessGroup::leave).
 #[derive(Debug)]
 pub struct TcpStore {
     raw: *mut RawStore,
@@ -48,8 +49,7 @@ impl TcpStore {
             unsafe { ffi::td_store_tcp(c_host.as_ptr(), port, is_server, workers, millis(options.timeout), &raw mut raw, &raw mut bound) };
         match check(answer) {
             Ok(()) => Ok(Self { raw, port: bound, timeout: options.timeout }),
-            // A server that listens and then waits for the others in vain has its port.
-            Err(message) if options.is_server && Cause::of(&message) != Cause::Timeout => Err(Error::Listen { port, message }),
+            Err(message) if message.contains("failed to listen") || message.contains("EADDRINUSE") => Err(Error::Listen { port, message }),
             Err(message) => Err(Error::Connect { host: host.to_owned(), port, message }),
         }
     }

@@ -31,7 +31,7 @@ pub fn run(checkout: &Checkout, libtorch: &Libtorch, python: &Path) -> anyhow::R
 
 /// Runs the two ranks of a group and returns the sum that both end with.
 fn pair(mut commands: [Command; 2]) -> anyhow::Result<String> {
-    // Freed before rank 0 takes it: nobody else takes ports of this range meanwhile, and if, the rank says so.
+    // Freed before rank 0 takes it. Should another program take it in between, rank 0 says so.
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     for (rank, command) in commands.iter_mut().enumerate() {
         command.args([&rank.to_string(), "2", "127.0.0.1", &port.to_string()]).env("GLOO_SOCKET_IFNAME", "lo").stdin(Stdio::null());

@@ -157,6 +157,14 @@ mod tests {
     }
 
     #[test]
+    fn distributed_tasks_begin_with_the_documented_defaults() {
+        let new = serde_json::to_value(super::super::DistributedConfig::new(3, 1)).expect("plain data");
+        for (key, value) in new.as_object().expect("an object").iter().filter(|(key, _)| *key != "epochs") {
+            assert_eq!(default_of::<Json>("distributed", key).as_ref(), Some(value), "{key}");
+        }
+    }
+
+    #[test]
     fn every_setting_is_documented_in_the_defaults() {
         fn settings<'a>(schema: &'a Json, found: &mut Vec<&'a str>) {
             if let Some(properties) = schema.get("properties").and_then(Json::as_object) {

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{FederatedConfig, LossName, Priority, Resources, StreamConfig, TrainConfig};
+use super::{Duration, FederatedConfig, LossName, Priority, Resources, StreamConfig, TrainConfig};
 use crate::seed::Seed;
 
 /// A whole experiment: every task is run once per seed.
@@ -69,6 +69,39 @@ pub struct DistributedConfig {
     /// Number of ranks; 1 trains alone.
     #[schemars(range(min = 1, max = 10_000))]
     pub data_parallelism: u32,
+    /// Whether an epoch's last step is filled up with samples from its beginning, as `DistributedSampler` does, so that the ranks' batches are in
+    /// proportion. Without it each sample is used once, and a rank may have none in that step.
+    pub pad_last: bool,
+    /// Whether batch norms use the statistics of all ranks' batches together.
+    pub sync_batch_norm: bool,
+    /// What gradients are on the wire.
+    pub compression: GradientCompression,
+    /// How often `fltk run` begins a failed group of ranks again, from its last checkpoint.
+    #[schemars(range(max = 1000))]
+    pub restarts: u32,
+    /// How long a rank waits for the others: to come, and to answer. Then it gives up.
+    pub timeout: Duration,
+}
+
+impl DistributedConfig {
+    /// `epochs` epochs on `data_parallelism` ranks, everything else as in the defaults.
+    #[must_use]
+    pub fn new(epochs: u32, data_parallelism: u32) -> Self {
+        let timeout = Duration::from_millis(300_000);
+        let compression = GradientCompression::None;
+        Self { epochs, data_parallelism, pad_last: false, sync_batch_norm: false, compression, restarts: 0, timeout }
+    }
+}
+
+/// What gradients are on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "gradient_compression")]
+#[serde(rename_all = "snake_case")]
+pub enum GradientCompression {
+    /// As they are.
+    None,
+    /// In half precision: half the bytes; they are rounded before they are summed.
+    Fp16,
 }
 
 /// The net of a task.

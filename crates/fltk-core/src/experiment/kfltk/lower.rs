@@ -141,10 +141,7 @@ fn distributed(class: &JobClass, total_epochs: Option<u32>, span: Span, problems
     if total_epochs.is_none() {
         problems.push(Problem::error(span, "the hyper-parameters have no `totalEpochs`").hint("a distributed job needs it"));
     }
-    Setting::Distributed(DistributedConfig {
-        epochs: total_epochs.unwrap_or(1),
-        data_parallelism: class.system_parameters.data_parallelism,
-    })
+    Setting::Distributed(DistributedConfig::new(total_epochs.unwrap_or(1), class.system_parameters.data_parallelism))
 }
 
 fn federated_setting(class: &JobClass, strategy: Option<StrategyConfig>, node: &Node, problems: &mut Vec<Problem>) -> Option<Setting> {

@@ -232,10 +232,7 @@ fn read_class(node: &Node, name: String, problems: &mut Vec<Problem>) -> Option<
         train_other_role: None,
         checkpoint_every: default_of("task", "checkpoint_every")?,
         threads: default_of("task", "threads")?,
-        setting: Setting::Distributed(DistributedConfig {
-            epochs: class.hyper_parameters.max_epoch,
-            data_parallelism: class.system_parameters.data_parallelism,
-        }),
+        setting: Setting::Distributed(DistributedConfig::new(class.hyper_parameters.max_epoch, class.system_parameters.data_parallelism)),
         resources: Some(Resources { master: pod.clone(), worker: pod }),
         class_probability: class.class_probability,
         priorities: class.priorities.unwrap_or_default(),
