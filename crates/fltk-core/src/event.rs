@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{ClientId, Epoch, Round},
-    metrics::{Evaluation, TrainSummary},
+    metrics::{Evaluation, ParallelSummary, TrainSummary},
 };
 
 /// One event of a run. Times of day are the journal's; durations in here are in seconds of wall clock and never decide anything.
@@ -33,6 +33,9 @@ pub enum RunEvent {
         train_seconds: f64,
         /// Of the evaluation.
         test_seconds: f64,
+        /// What being several ranks cost; absent for one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parallel: Option<ParallelSummary>,
     },
     /// One client's share of a federated round came back.
     ClientTrained {

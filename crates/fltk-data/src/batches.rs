@@ -148,7 +148,7 @@ impl BatchPlan {
         Ok(Self { order: Order::AsGiven, ..whole })
     }
 
-    /// The part of `rank` of `num_ranks` of the test set: every so many batches one, in order, never augmented.
+    /// The part of `rank` of `num_ranks` of the test set, in order, never augmented. With more ranks than samples some have none.
     ///
     /// # Errors
     /// Where the images can't be made to fit `input`.
@@ -158,8 +158,9 @@ impl BatchPlan {
         input: Option<[usize; 3]>,
         batch_size: usize,
     ) -> Result<Self, TransformError> {
-        let batches = (0..dataset.test.len() as u32).collect::<Vec<_>>();
-        let own = batches.chunks(batch_size.max(1)).skip(rank).step_by(num_ranks.max(1)).flatten().copied().collect();
+        let (len, num_ranks) = (dataset.test.len(), num_ranks.max(1));
+        // Readers refuse splits of 2^32 samples or more.
+        let own = (len * rank / num_ranks..len * (rank + 1) / num_ranks).map(|index| index as u32).collect();
         Ok(Self { indices: Some(own), ..Self::test(dataset, input, batch_size)? })
     }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use fltk_core::{
     event::RunEvent,
     ids::{ClientId, Round},
-    metrics::{Evaluation, TrainSummary},
+    metrics::{Evaluation, ParallelSummary, TrainSummary},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -57,6 +57,9 @@ pub struct Row {
     pub train_seconds: f64,
     /// Seconds of evaluating after this step.
     pub test_seconds: f64,
+    /// What being several ranks cost; absent for one, and for federated rounds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parallel: Option<ParallelSummary>,
 }
 
 /// One client's share of a round, as last recorded.
@@ -290,7 +293,7 @@ impl History {
                 self.starts.push(Start { at, from: *from, version: printable(version) });
                 Change::Rewritten
             }
-            RunEvent::EpochEnded { epoch, train, learning_rate, test, train_seconds, test_seconds } => self.add_row(Row {
+            RunEvent::EpochEnded { epoch, train, learning_rate, test, train_seconds, test_seconds, parallel } => self.add_row(Row {
                 unit: Unit::Epoch,
                 step: epoch.0,
                 at,
@@ -300,6 +303,7 @@ impl History {
                 test: Some(test.clone()),
                 train_seconds: *train_seconds,
                 test_seconds: *test_seconds,
+                parallel: *parallel,
             }),
             RunEvent::RoundEnded { round, clients, train, learning_rate, test, train_seconds, test_seconds } => self.add_row(Row {
                 unit: Unit::Round,
@@ -311,6 +315,7 @@ impl History {
                 test: test.clone(),
                 train_seconds: *train_seconds,
                 test_seconds: *test_seconds,
+                parallel: None,
             }),
             RunEvent::ClientTrained { round, client, train, seconds } => {
                 self.clients.insert((*round, *client), ClientRow { at, train: *train, seconds: *seconds });

@@ -6,7 +6,7 @@
 use crate::history::{Row, Unit};
 
 /// The columns, in order. `timestamp` is when this row was recorded; seconds are of this step alone.
-pub const COLUMNS: [&str; 15] = [
+pub const COLUMNS: [&str; 19] = [
     "timestamp",
     "unit",
     "step",
@@ -22,6 +22,10 @@ pub const COLUMNS: [&str; 15] = [
     "test_seconds",
     "class_recall",
     "confusion_matrix",
+    "ranks",
+    "communication_seconds",
+    "waiting_seconds",
+    "sent_bytes",
 ];
 
 /// The header and a line for each row.
@@ -55,6 +59,10 @@ pub fn row(row: &Row) -> Vec<u8> {
         optional(test.map(|_| number(row.test_seconds))),
         json(test.and_then(fltk_core::metrics::Evaluation::recall).as_ref()),
         json(test.and_then(|test| test.confusion.as_ref())),
+        optional(row.parallel.map(|parallel| parallel.ranks)),
+        optional(row.parallel.map(|parallel| number(parallel.communication_seconds))),
+        optional(row.parallel.map(|parallel| number(parallel.waiting_seconds))),
+        optional(row.parallel.map(|parallel| parallel.sent_bytes)),
     ])
 }
 
@@ -81,7 +89,7 @@ fn record(fields: [String; COLUMNS.len()]) -> Vec<u8> {
 mod tests {
     use fltk_core::{
         ids::ClientId,
-        metrics::{Evaluation, TrainSummary},
+        metrics::{Evaluation, ParallelSummary, TrainSummary},
     };
     use jiff::Timestamp;
 
@@ -98,6 +106,7 @@ mod tests {
             test: Some(Evaluation { num_samples: 4, loss: f64::NAN, accuracy: 0.75, confusion: Some(vec![vec![2, 0], vec![1, 1]]) }),
             train_seconds: 0.5,
             test_seconds: 0.25,
+            parallel: Some(ParallelSummary { ranks: 2, communication_seconds: 0.125, waiting_seconds: 0.0625, sent_bytes: 64 }),
         }
     }
 
@@ -105,15 +114,15 @@ mod tests {
     fn the_form_is_fixed() {
         let text = String::from_utf8(table([&sample()])).unwrap();
         let expected = "timestamp,unit,step,num_selected_clients,trained_items,train_steps,learning_rate,train_loss,test_items,test_loss,\
-            test_accuracy,train_seconds,test_seconds,class_recall,confusion_matrix\r\n\
-            1970-01-01T00:00:01.5Z,round,2,2,20,4,1e-7,0.3333333333333333,4,NaN,0.75,0.5,0.25,\"[1.0,0.5]\",\"[[2,0],[1,1]]\"\r\n";
+            test_accuracy,train_seconds,test_seconds,class_recall,confusion_matrix,ranks,communication_seconds,waiting_seconds,sent_bytes\r\n\
+            1970-01-01T00:00:01.5Z,round,2,2,20,4,1e-7,0.3333333333333333,4,NaN,0.75,0.5,0.25,\"[1.0,0.5]\",\"[[2,0],[1,1]]\",2,0.125,0.0625,64\r\n";
         assert_eq!(text, expected);
     }
 
     #[test]
     fn what_was_not_measured_is_empty() {
-        let bare = Row { unit: Unit::Epoch, clients: vec![], train: None, test: None, ..sample() };
-        assert_eq!(String::from_utf8(row(&bare)).unwrap(), "1970-01-01T00:00:01.5Z,epoch,2,,,,1e-7,,,,,,,,\r\n");
+        let bare = Row { unit: Unit::Epoch, clients: vec![], train: None, test: None, parallel: None, ..sample() };
+        assert_eq!(String::from_utf8(row(&bare)).unwrap(), "1970-01-01T00:00:01.5Z,epoch,2,,,,1e-7,,,,,,,,,,,,\r\n");
     }
 
     #[test]

@@ -141,7 +141,7 @@ impl<'g> Ranks<'g> {
         let mut values = [0.0_f64; 3];
         sums.f_copy_data(&mut values, 3)?;
         let mean = |sum: f64| if values[0] > 0.0 { sum / values[0] } else { 0.0 };
-        let confusion = own.confusion.map(|matrix| sum_matrix(group, &matrix)).transpose()?;
+        let confusion = sum_matrices(group, own.confusion)?;
         // A number of right answers, which is whole, though it came as a fraction of one.
         let right = values[2].round();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a sum of counts")]
@@ -183,16 +183,20 @@ fn share_bytes(group: &ProcessGroup, own: Vec<u8>) -> Result<Vec<u8>, TrainError
     Ok(Vec::<u8>::try_from(&bytes)?)
 }
 
-fn sum_matrix(group: &ProcessGroup, matrix: &[Vec<u64>]) -> Result<Vec<Vec<u64>>, TrainError> {
-    let flat: Vec<i64> = matrix.iter().flatten().map(|&count| i64::try_from(count).unwrap_or(i64::MAX)).collect();
-    if flat.is_empty() {
-        return Ok(matrix.to_vec());
+/// A rank without test samples has no matrix, and still has to take part.
+fn sum_matrices(group: &ProcessGroup, own: Option<Vec<Vec<u64>>>) -> Result<Option<Vec<Vec<u64>>>, TrainError> {
+    let mut classes = Tensor::f_from_slice(&[own.as_ref().map_or(0, |matrix| matrix.len() as i64)])?;
+    group.all_reduce(&mut classes, ReduceOp::Max)?;
+    let classes = usize::try_from(classes.f_int64_value(&[0])?).unwrap_or(0);
+    if classes == 0 {
+        return Ok(None);
     }
-    let mut sums = Tensor::f_from_slice(&flat)?;
+    let own = own.unwrap_or_else(|| vec![vec![0; classes]; classes]);
+    let mut counts: Vec<i64> = own.iter().flatten().map(|&count| i64::try_from(count).unwrap_or(i64::MAX)).collect();
+    let mut sums = Tensor::f_from_slice(&counts)?;
     group.all_reduce(&mut sums, ReduceOp::Sum)?;
-    let mut flat = flat;
-    sums.f_copy_data(&mut flat, sums.numel())?;
-    Ok(flat.chunks(matrix.len()).map(|row| row.iter().map(|&count| count.unsigned_abs()).collect()).collect())
+    sums.f_copy_data(&mut counts, sums.numel())?;
+    Ok(Some(counts.chunks(classes).map(|row| row.iter().map(|&count| count.unsigned_abs()).collect()).collect()))
 }
 
 impl Together<'_> {

@@ -31,6 +31,7 @@ Exit codes:
   4  data is missing, damaged or can't be fetched
   5  a run failed
   6  a run's folder is missing, damaged or in use
+  7  another rank of a distributed run was lost, or never came
   130  interrupted (Ctrl-C); `fltk run --resume RUN` goes on
   141  standard output was closed early, as by `| head`";
 
@@ -48,6 +49,9 @@ pub enum Command {
     /// Run every task of an experiment on this machine, once per seed.
     #[cfg(feature = "train")]
     Run(RunArgs),
+    /// Train as one rank of a distributed task, as the environment says (`RANK`, `WORLD_SIZE`, ...).
+    #[cfg(feature = "train")]
+    Client(ClientArgs),
     /// Check experiment files: ours, or KFLTK's cluster and arrival JSON.
     Validate(ValidateArgs),
     /// Write KFLTK's files as one experiment file of ours.
@@ -118,6 +122,48 @@ pub struct RunArgs {
     #[arg(long, value_name = "DIR", env = "FLTK_DATA")]
     pub data: Option<PathBuf>,
     /// Clients trained at once in a federated task (default: one per core). It changes the time taken, not the results.
+    #[arg(long, value_name = "N")]
+    pub workers: Option<std::num::NonZeroUsize>,
+}
+
+#[cfg(feature = "train")]
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Environment, as Kubeflow's training operator and torchrun set it:
+  RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT
+or, where these are missing, as Kubeflow Trainer v2 sets it:
+  PET_NODE_RANK, PET_NNODES, PET_NPROC_PER_NODE, PET_MASTER_ADDR, PET_MASTER_PORT
+Without any of them the task is trained alone. GLOO_SOCKET_IFNAME chooses a network interface.
+
+Examples:
+  RANK=0 WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=29500 fltk client examples/fashion-ddp.yaml
+  fltk client experiment.yaml 1 --id trainjob-1a2b3c4d --runs /logs")]
+pub struct ClientArgs {
+    /// The experiment file (YAML or JSON), or KFLTK's arrival JSON.
+    #[arg(required_unless_present = "run", value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// The task, by its name or its position from 0; may be left out where there is one.
+    #[arg(value_name = "TASK")]
+    pub task: Option<String>,
+    /// Replace a value of the file: `--set tasks.0.train.batch_size=64`. May be repeated.
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub overrides: Vec<String>,
+    /// Use this seed in place of the file's first.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Names the job: ranks that are started again with the same name go on with the run that they began.
+    #[arg(long, value_name = "NAME")]
+    pub id: Option<String>,
+    /// Take up this run's folder, in place of a file.
+    #[arg(long, value_name = "RUN", hide = true, conflicts_with_all = ["file", "overrides", "seed", "id"])]
+    pub run: Option<PathBuf>,
+    /// The folder that rank 0 makes the run's folder in.
+    #[arg(long, value_name = "DIR", env = "FLTK_RUNS", default_value = "runs")]
+    pub runs: PathBuf,
+    /// Cache folder of data sets (default: `fltk/data` in the user's cache folder).
+    #[arg(long, value_name = "DIR", env = "FLTK_DATA")]
+    pub data: Option<PathBuf>,
+    /// Threads of an evaluation (default: one per core). It changes the time taken, not the results.
     #[arg(long, value_name = "N")]
     pub workers: Option<std::num::NonZeroUsize>,
 }

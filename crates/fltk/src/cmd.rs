@@ -1,5 +1,7 @@
 //! One module a sub-command; each reads its inputs, calls a library, prints the result.
 
+#[cfg(feature = "train")]
+mod client;
 mod completions;
 mod convert;
 mod data;
@@ -24,6 +26,8 @@ pub fn dispatch(cli: &Cli) -> anyhow::Result<()> {
     match &cli.command {
         #[cfg(feature = "train")]
         Command::Run(args) => run::run(cli, args),
+        #[cfg(feature = "train")]
+        Command::Client(args) => client::run(cli, args),
         Command::Validate(args) => validate::run(cli, args),
         Command::Convert(args) => convert::run(args),
         Command::Schema => schema::run(),

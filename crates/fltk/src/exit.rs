@@ -16,6 +16,9 @@ pub enum Exit {
     Run = 5,
     /// A run's folder is missing, damaged or in use.
     Records = 6,
+    /// Another rank of a distributed run was lost, or never came.
+    #[cfg_attr(not(feature = "train"), expect(dead_code, reason = "only training ends so"))]
+    Ranks = 7,
     /// Interrupted by a signal.
     #[cfg_attr(not(feature = "train"), expect(dead_code, reason = "only training ends so"))]
     Interrupted = 130,

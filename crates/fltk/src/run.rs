@@ -1,12 +1,15 @@
 //! Running jobs on this machine: each leaves a folder, and an interrupted one goes on from its last checkpoint.
 
-mod central;
+mod distributed;
 mod federated;
 mod group;
 mod host;
 mod job;
+mod launch;
+mod place;
 mod progress;
 mod provenance;
+mod rank;
 mod recorder;
 mod result;
 mod stop;
@@ -19,18 +22,22 @@ use std::{
     time::Instant,
 };
 
-use fltk_core::experiment::{DistributedConfig, Setting};
+use fltk_core::experiment::Setting;
 use fltk_data::{Dataset, Locations};
 use fltk_records::{RunFolder, RunRecorder, checkpoint::Checkpoint, history::Unit};
+use torch_dist::ProcessGroup;
 
 pub use self::{
     group::{resume, start},
+    launch::{LAUNCHER, end_with},
+    place::Place,
     progress::Talk,
+    rank::{Source, client},
     result::RunResult,
     stop::on_signal,
 };
 use self::{job::Job, progress::Progress, recorder::Recorder};
-use crate::exit::{Exit, OrExit as _, failure};
+use crate::exit::{Exit, OrExit as _};
 
 /// What all jobs of an invocation share.
 pub struct Context<'a> {
@@ -54,11 +61,17 @@ pub struct Stopped;
 /// Data sets of an invocation, so that jobs on the same one read it once.
 type Datasets = BTreeMap<String, Arc<Dataset>>;
 
-/// Runs `job` in `folder`, new or interrupted, to its end.
+/// Runs `job` in `folder`, new or interrupted, to its end; a distributed one as rank 0 of `group`, or alone.
 ///
 /// # Errors
 /// If the run fails or is interrupted; its folder says so too.
-fn execute(context: &Context<'_>, job: &Job, dataset: &Arc<Dataset>, folder: RunFolder) -> anyhow::Result<RunFolder> {
+fn execute(
+    context: &Context<'_>,
+    job: &Job,
+    dataset: &Arc<Dataset>,
+    folder: RunFolder,
+    group: Option<&ProcessGroup>,
+) -> anyhow::Result<RunFolder> {
     provenance::check(folder.description(), dataset)?;
     let (unit, steps) = match &job.task.setting {
         Setting::Federated(config) => (Unit::Round, config.rounds),
@@ -72,7 +85,7 @@ fn execute(context: &Context<'_>, job: &Job, dataset: &Arc<Dataset>, folder: Run
     let mut recorder = Recorder::start(records, progress, unit, from)?;
     let outcome = match &job.task.setting {
         Setting::Federated(config) => federated::run(context, job, config, dataset, resumed.as_ref(), &mut recorder),
-        Setting::Distributed(config) => central::run(context, job, config, dataset, resumed.as_ref(), &mut recorder),
+        Setting::Distributed(config) => distributed::run(context, job, config, dataset, group, resumed.as_ref(), Some(&mut recorder)),
     };
     match outcome {
         Ok(parameters_sha256) => recorder.finish(parameters_sha256),
@@ -92,20 +105,6 @@ fn latest_checkpoint(folder: &RunFolder, unit: Unit) -> anyhow::Result<Option<Ch
         anstream::eprintln!("warning: a checkpoint is skipped: {problem}");
     }
     Ok(latest.checkpoint)
-}
-
-/// Refuses what this program can't run on this machine yet.
-fn check_supported(job: &Job) -> anyhow::Result<()> {
-    match job.task.setting {
-        Setting::Distributed(DistributedConfig { data_parallelism, .. }) if data_parallelism > 1 => Err(failure(
-            Exit::Experiment,
-            format!(
-                "task `{}` has {data_parallelism} ranks, and this version trains distributed tasks on one\nhint: `--set tasks.{}.distributed.data_parallelism=1`",
-                job.task.name, job.task_index
-            ),
-        )),
-        Setting::Distributed(_) | Setting::Federated(_) => Ok(()),
-    }
 }
 
 /// The result of `work` and the wall clock it took, in seconds.

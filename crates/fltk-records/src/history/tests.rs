@@ -14,6 +14,7 @@ fn epoch(epoch: u32, accuracy: f64) -> RunEvent {
         test: Evaluation { num_samples: 5, loss: 1.0, accuracy, confusion: None },
         train_seconds: 2.0,
         test_seconds: 0.5,
+        parallel: None,
     }
 }
 

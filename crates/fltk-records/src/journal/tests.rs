@@ -1,6 +1,6 @@
 use fltk_core::{
     ids::{ClientId, Epoch, Round},
-    metrics::{Evaluation, TrainSummary},
+    metrics::{Evaluation, ParallelSummary, TrainSummary},
 };
 use proptest::prelude::*;
 
@@ -25,7 +25,15 @@ fn sample() -> Vec<RunEvent> {
             train_seconds: 0.3,
             test_seconds: f64::INFINITY,
         },
-        RunEvent::EpochEnded { epoch: Epoch(1), train, learning_rate: -0.0, test, train_seconds: 1.0, test_seconds: 0.5 },
+        RunEvent::EpochEnded {
+            epoch: Epoch(1),
+            train,
+            learning_rate: -0.0,
+            test,
+            train_seconds: 1.0,
+            test_seconds: 0.5,
+            parallel: Some(ParallelSummary { ranks: 2, communication_seconds: 0.5, waiting_seconds: 0.25, sent_bytes: 8 }),
+        },
         RunEvent::CheckpointSaved { at: 1, parameters_sha256: "00ff".into() },
         RunEvent::Failed { reason: "no \"space\"\nleft \u{1f4a5}".into() },
         RunEvent::Finished { parameters_sha256: "00ff".into(), seconds: 1e-9 },
@@ -187,7 +195,7 @@ proptest! {
         let train = TrainSummary { num_samples: samples, num_steps: samples, loss };
         let test = Evaluation { num_samples: samples, loss, accuracy, confusion: None };
         let events = [
-            RunEvent::EpochEnded { epoch: Epoch(1), train, learning_rate: loss, test, train_seconds: seconds, test_seconds: seconds },
+            RunEvent::EpochEnded { epoch: Epoch(1), train, learning_rate: loss, test, train_seconds: seconds, test_seconds: seconds, parallel: None },
             RunEvent::Failed { reason: text },
         ];
         for event in events {

@@ -6,7 +6,7 @@
 use fltk_core::{
     event::RunEvent,
     ids::{ClientId, Epoch, Round},
-    metrics::{Evaluation, TrainSummary},
+    metrics::{Evaluation, ParallelSummary, TrainSummary},
 };
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +32,8 @@ pub(super) enum RunEventWire {
         train_seconds: f64,
         #[serde(with = "number")]
         test_seconds: f64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parallel: Option<ParallelSummary>,
     },
     ClientTrained {
         round: Round,

@@ -25,7 +25,7 @@ pub(super) fn opening(run: &RunDescription) -> Vec<Event> {
 
 /// All scalars of one round or epoch.
 pub(super) fn row(row: &Row) -> Event {
-    let Row { unit, step, at, clients, train, learning_rate, test, train_seconds, test_seconds } = row;
+    let Row { unit, step, at, clients, train, learning_rate, test, train_seconds, test_seconds, parallel } = row;
     let mut scalars = Vec::new();
     if let Some(Evaluation { accuracy, loss, .. }) = test {
         scalars.extend([("accuracy/test", *accuracy), ("loss/test", *loss), ("time/test_seconds", *test_seconds)]);
@@ -40,6 +40,16 @@ pub(super) fn row(row: &Row) -> Event {
         if *unit == Unit::Round {
             scalars.push(("clients/selected", count(clients.len() as u64)));
         }
+    }
+    if let (Some(TrainSummary { num_samples, .. }), Some(parallel)) = (train, parallel) {
+        scalars.extend([
+            ("parallel/ranks", f64::from(parallel.ranks)),
+            ("parallel/samples_per_second", count(*num_samples) / train_seconds),
+            ("parallel/compute_seconds", train_seconds - parallel.waiting_seconds),
+            ("parallel/communication_seconds", parallel.communication_seconds),
+            ("parallel/waiting_seconds", parallel.waiting_seconds),
+            ("parallel/sent_bytes", count(parallel.sent_bytes)),
+        ]);
     }
     let value = scalars.into_iter().map(|(tag, value)| scalar(tag, value)).collect();
     Event { wall_time: seconds(*at), step: i64::from(*step), what: Some(What::Summary(Summary { value })) }

@@ -15,16 +15,11 @@ use crate::{
 /// # Errors
 /// If the experiment is wrong, data is missing, or a run fails.
 pub fn run(cli: &Cli, args: &RunArgs) -> anyhow::Result<()> {
-    let talk = match (cli.quiet, cli.verbose) {
-        (true, _) => Talk::Quiet,
-        (_, true) => Talk::Verbose,
-        (false, false) => Talk::Normal,
-    };
     let context = Context {
         base: &inputs::base_folder(&args.files),
         locations: &inputs::locations(&LocationArgs { data: args.data.clone() })?,
         workers: args.workers.or_else(|| available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN),
-        talk,
+        talk: Talk::of(cli),
         stop: run::on_signal()?,
     };
     let mut results = Vec::new();

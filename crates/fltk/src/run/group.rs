@@ -14,9 +14,10 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Context, Datasets, RunResult, Stopped, check_supported, execute,
+    Context, Datasets, RunResult, Stopped, distributed, execute,
     host::host,
     job::{Job, job_hex, jobs},
+    launch,
     provenance::provenance,
 };
 use crate::{
@@ -30,15 +31,11 @@ use crate::{
 /// The first job that fails ends the group; those before it stay as they are.
 pub fn start(
     context: &Context<'_>,
-    mut experiment: Experiment,
+    experiment: Experiment,
     runs: &Path,
     done: &mut dyn FnMut(RunResult) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    make_paths_absolute(&mut experiment, context.base)?;
-    let now = Timestamp::now();
-    let id = Sha256::digest(format!("{}/{}/{}", now.as_nanosecond(), std::process::id(), experiment::to_yaml(&experiment)));
-    let group = Group { context, runs, id: hex::encode(&id[..8]), experiment };
-    group.run(BTreeMap::new(), done)
+    Group::new(context, experiment, runs.to_path_buf(), None)?.run(BTreeMap::new(), done)
 }
 
 /// Goes on with the run `named`, and with the other jobs of its group that haven't finished.
@@ -51,40 +48,82 @@ pub fn resume(
     runs: &Path,
     done: &mut dyn FnMut(RunResult) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    // Where it really lies: it may have been named as `.` or through a link, and the rest of its group lies beside it.
-    let found = RunFolder::find(runs, named).or_exit(Exit::Records)?;
-    let path = found.path().canonicalize().with_context(|| format!("can't find `{}`", named.display())).or_exit(Exit::Records)?;
-    let folder = RunFolder::open(path).or_exit(Exit::Records)?;
-    let text = folder.experiment_yaml().or_exit(Exit::Records)?;
-    let source = SourceFile { name: folder.path().join("experiment.yaml").display().to_string(), text };
-    let parsed = experiment::parse(&[source], &[]).map_err(|report| failure(Exit::Records, report.render(false)))?;
-    let id = folder.description().group.clone();
-    let root = folder.path().parent().unwrap_or(Path::new("/")).to_path_buf();
-    let mut begun = BTreeMap::new();
-    for path in RunFolder::list(&root).or_exit(Exit::Records)? {
-        // Damaged folders of other groups are none of our business.
-        if let Ok(other) = RunFolder::open(path)
-            && other.description().group == id
-        {
-            begun.insert(other.description().job_index as usize, other);
-        }
-    }
-    Group { context, runs: &root, id, experiment: parsed.experiment }.run(begun, done)
+    let (group, _) = Group::of_run(context, named, runs)?;
+    let begun = group.all_begun()?;
+    group.run(begun, done)
 }
 
-struct Group<'a> {
+/// The jobs of an experiment that belong together.
+pub struct Group<'a> {
     context: &'a Context<'a>,
-    runs: &'a Path,
+    /// Where its runs' folders are.
+    runs: PathBuf,
     /// Lower-case hex.
     id: String,
-    experiment: Experiment,
+    /// Paths in it are absolute.
+    pub experiment: Experiment,
 }
 
-impl Group<'_> {
+impl<'a> Group<'a> {
+    /// A new group; or, for a `name` that was used before, the same one.
+    ///
+    /// # Errors
+    /// If a path isn't UTF-8.
+    pub fn new(context: &'a Context<'a>, mut experiment: Experiment, runs: PathBuf, name: Option<&str>) -> anyhow::Result<Self> {
+        make_paths_absolute(&mut experiment, context.base)?;
+        let yaml = experiment::to_yaml(&experiment);
+        let id = match name {
+            Some(name) => Sha256::digest(format!("named/{name}/{yaml}")),
+            None => Sha256::digest(format!("{}/{}/{yaml}", Timestamp::now().as_nanosecond(), std::process::id())),
+        };
+        Ok(Self { context, runs, id: hex::encode(&id[..8]), experiment })
+    }
+
+    /// The group of the run `named`, and the run's folder.
+    ///
+    /// # Errors
+    /// If the folder is missing or damaged.
+    pub fn of_run(context: &'a Context<'a>, named: &Path, runs: &Path) -> anyhow::Result<(Self, RunFolder)> {
+        // Where it really lies: it may have been named as `.` or through a link, and the rest of its group lies beside it.
+        let found = RunFolder::find(runs, named).or_exit(Exit::Records)?;
+        let path = found.path().canonicalize().with_context(|| format!("can't find `{}`", named.display())).or_exit(Exit::Records)?;
+        let folder = RunFolder::open(path).or_exit(Exit::Records)?;
+        let text = folder.experiment_yaml().or_exit(Exit::Records)?;
+        let source = SourceFile { name: folder.path().join("experiment.yaml").display().to_string(), text };
+        let parsed = experiment::parse(&[source], &[]).map_err(|report| failure(Exit::Records, report.render(false)))?;
+        let id = folder.description().group.clone();
+        let runs = folder.path().parent().unwrap_or(Path::new("/")).to_path_buf();
+        Ok((Self { context, runs, id, experiment: parsed.experiment }, folder))
+    }
+
+    /// The folders that the group's jobs have, by job.
+    fn all_begun(&self) -> anyhow::Result<BTreeMap<usize, RunFolder>> {
+        let mut begun = BTreeMap::new();
+        for path in RunFolder::list(&self.runs).or_exit(Exit::Records)? {
+            // Damaged folders of other groups are none of our business.
+            if let Ok(other) = RunFolder::open(path)
+                && other.description().group == self.id
+            {
+                begun.insert(other.description().job_index as usize, other);
+            }
+        }
+        Ok(begun)
+    }
+
+    /// The folder of `job`, if it was begun.
+    ///
+    /// # Errors
+    /// If the folder of runs can't be listed.
+    pub fn begun(&self, job: &Job) -> anyhow::Result<Option<RunFolder>> {
+        if !self.runs.exists() {
+            return Ok(None);
+        }
+        Ok(self.all_begun()?.remove(&job.index))
+    }
+
     /// Runs the jobs in order; `begun` has the folders of those that have one.
     fn run(&self, mut begun: BTreeMap<usize, RunFolder>, done: &mut dyn FnMut(RunResult) -> anyhow::Result<()>) -> anyhow::Result<()> {
         let jobs = jobs(&self.experiment);
-        jobs.iter().try_for_each(check_supported)?;
         let mut finished = BTreeSet::new();
         for (&index, folder) in &begun {
             if folder.clone().read().or_exit(Exit::Records)?.status == Status::Finished {
@@ -103,7 +142,7 @@ impl Group<'_> {
                     let dataset = self.dataset(&mut datasets, &job.task.dataset)?;
                     let folder = begun.map_or_else(|| self.new_folder(job, jobs.len(), &dataset), Ok)?;
                     let path = folder.path().to_path_buf();
-                    execute(self.context, job, &dataset, folder).map_err(|error| self.explain(error, &path))?
+                    self.execute(job, &dataset, folder).map_err(|error| self.explain(error, &path))?
                 }
             };
             done(RunResult::read(folder)?)?;
@@ -111,7 +150,19 @@ impl Group<'_> {
         Ok(())
     }
 
-    fn explain(&self, error: anyhow::Error, path: &Path) -> anyhow::Error {
+    /// In this process, or in one for each rank.
+    fn execute(&self, job: &Job, dataset: &Arc<Dataset>, folder: RunFolder) -> anyhow::Result<RunFolder> {
+        match &job.task.setting {
+            Setting::Distributed(config) if config.data_parallelism > 1 => {
+                launch::run(self.context, config, folder.path())?;
+                Ok(folder)
+            }
+            Setting::Distributed(_) | Setting::Federated(_) => execute(self.context, job, dataset, folder, None),
+        }
+    }
+
+    /// What a person should know of an error of the run in `path`.
+    pub fn explain(&self, error: anyhow::Error, path: &Path) -> anyhow::Error {
         let hint = format!("hint: `fltk run --resume {}` goes on from its last checkpoint", path.display());
         if error.is::<Stopped>() {
             return failure(Exit::Interrupted, format!("interrupted\n{hint}"));
@@ -123,7 +174,11 @@ impl Group<'_> {
         }
     }
 
-    fn dataset(&self, datasets: &mut Datasets, config: &DatasetConfig) -> anyhow::Result<Arc<Dataset>> {
+    /// The data set of `config`, read once.
+    ///
+    /// # Errors
+    /// If it's missing or damaged.
+    pub fn dataset(&self, datasets: &mut Datasets, config: &DatasetConfig) -> anyhow::Result<Arc<Dataset>> {
         let key = format!("{:?} {:?}", config.name, config.path);
         if let Some(dataset) = datasets.get(&key) {
             return Ok(Arc::clone(dataset));
@@ -133,7 +188,11 @@ impl Group<'_> {
         Ok(dataset)
     }
 
-    fn new_folder(&self, job: &Job, num_jobs: usize, dataset: &Dataset) -> anyhow::Result<RunFolder> {
+    /// A folder for the run of `job`, of `num_jobs` in the group.
+    ///
+    /// # Errors
+    /// If it can't be made.
+    pub fn new_folder(&self, job: &Job, num_jobs: usize, dataset: &Dataset) -> anyhow::Result<RunFolder> {
         let index = |index: usize| u32::try_from(index).context("there are more jobs than an experiment may have");
         let now = Timestamp::now();
         let description = RunDescription {
@@ -152,23 +211,35 @@ impl Group<'_> {
             started_at: now,
         };
         let yaml = experiment::to_yaml(&self.experiment);
-        RunFolder::create(self.runs, &self.experiment.name, now, &job_hex(&self.id, job), &yaml, &description).or_exit(Exit::Records)
+        RunFolder::create(&self.runs, &self.experiment.name, now, &job_hex(&self.id, job), &yaml, &description).or_exit(Exit::Records)
     }
 }
 
 /// Refuses what `job` can't do with its data.
-fn check_fits(job: &Job, dataset: &Dataset) -> anyhow::Result<()> {
+///
+/// # Errors
+/// If its clients or ranks would go without.
+pub fn check_fits(job: &Job, dataset: &Dataset) -> anyhow::Result<()> {
     match &job.task.setting {
         Setting::Federated(config) => split(dataset, config, job.seed).map(drop),
-        Setting::Distributed(_) => {
-            let (samples, batch_size) = (dataset.train.len(), job.task.train.batch_size as usize);
-            if !job.task.train.drop_last || samples >= batch_size {
-                return Ok(());
-            }
-            let message = format!(
-                "task `{}` has no step: its {samples} training samples are fewer than a batch of {batch_size}, and `drop_last` leaves them out\nhint: use a smaller `batch_size`, or `drop_last: false`",
-                job.task.name
-            );
+        Setting::Distributed(config) => {
+            let samples = dataset.train.len();
+            let sharding = distributed::sharding(&job.task, config);
+            let last = sharding.step_sizes(samples).pop();
+            let message = match &last {
+                None => format!(
+                    "task `{}` has no step: its {samples} training samples are fewer than a batch of {} over all ranks, and `drop_last` leaves them out\nhint: use a smaller `batch_size`, or `drop_last: false`",
+                    job.task.name,
+                    sharding.batch_sizes.iter().sum::<usize>()
+                ),
+                Some(sizes) if config.sync_batch_norm && sizes.contains(&0) => format!(
+                    "task `{}`: the last step has {} samples for {} ranks, and synchronized batch norms need one on each\nhint: use `pad_last: true` or `drop_last: true`",
+                    job.task.name,
+                    sizes.iter().sum::<usize>(),
+                    sizes.len()
+                ),
+                Some(_) => return Ok(()),
+            };
             Err(failure(Exit::Experiment, message))
         }
     }

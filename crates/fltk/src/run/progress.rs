@@ -5,6 +5,8 @@ use std::io::IsTerminal as _;
 use fltk_core::{event::RunEvent, metrics::Evaluation};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::cli::Cli;
+
 /// How much is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Talk {
@@ -14,6 +16,18 @@ pub enum Talk {
     Normal,
     /// Every client as well.
     Verbose,
+}
+
+impl Talk {
+    /// As the command line says.
+    #[must_use]
+    pub fn of(cli: &Cli) -> Self {
+        match (cli.quiet, cli.verbose) {
+            (true, _) => Self::Quiet,
+            (_, true) => Self::Verbose,
+            (false, false) => Self::Normal,
+        }
+    }
 }
 
 /// Shows the progress of one run on standard error.

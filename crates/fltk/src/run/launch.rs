@@ -1,0 +1,178 @@
+//! The ranks of a distributed job as processes of this machine: begun, watched, begun again after a failure, and never left behind.
+
+use std::{
+    env,
+    net::TcpListener,
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::atomic::Ordering,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use fltk_core::experiment::DistributedConfig;
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{Context, Stopped, Talk};
+use crate::exit::{Exit, failure};
+
+/// How often the ranks are looked at; a failure is noticed that soon.
+const POLL: Duration = Duration::from_millis(50);
+
+/// How long ranks have to end by themselves once one has failed or all were asked to stop: they notice within seconds, and say why.
+const GRACE: Duration = Duration::from_secs(15);
+
+/// The variable that tells a rank its launcher's process, so that it ends with it.
+pub const LAUNCHER: &str = "FLTK_LAUNCHER";
+
+/// Runs the ranks of the run in `folder` to their end.
+///
+/// # Errors
+/// If a rank fails more often than the job's `restarts` allow, or the process was asked to stop ([`Stopped`]).
+pub fn run(context: &Context<'_>, config: &DistributedConfig, folder: &Path) -> anyhow::Result<()> {
+    for attempt in 0.. {
+        let failed = match Ranks::start(context, config, folder)?.wait(context)? {
+            Outcome::Finished => return Ok(()),
+            Outcome::Stopped => return Err(Stopped.into()),
+            Outcome::Failed(failed) => failed,
+        };
+        if attempt >= config.restarts {
+            return Err(failed.into_error());
+        }
+        anstream::eprintln!(
+            "warning: {}; all ranks begin again from the last checkpoint (restart {} of {})",
+            failed.text(),
+            attempt + 1,
+            config.restarts
+        );
+    }
+    unreachable!("the loop has no end of its own")
+}
+
+/// The first rank that ended badly.
+struct Failed {
+    rank: u32,
+    status: ExitStatus,
+}
+
+impl Failed {
+    fn text(&self) -> String {
+        format!("rank {} ended with {}", self.rank, self.status)
+    }
+
+    /// What the rank said is on standard error already.
+    fn into_error(self) -> anyhow::Error {
+        let exit = match self.status.code() {
+            Some(code) if code == Exit::Data as i32 => Exit::Data,
+            Some(code) if code == Exit::Experiment as i32 => Exit::Experiment,
+            Some(code) if code == Exit::Records as i32 => Exit::Records,
+            Some(code) if code != Exit::Ranks as i32 => Exit::Run,
+            _ => Exit::Ranks,
+        };
+        failure(exit, self.text())
+    }
+}
+
+enum Outcome {
+    Finished,
+    Stopped,
+    Failed(Failed),
+}
+
+/// Processes that are killed when this value goes.
+struct Ranks(Vec<Child>);
+
+impl Ranks {
+    fn start(context: &Context<'_>, config: &DistributedConfig, folder: &Path) -> anyhow::Result<Self> {
+        let program = env::current_exe().context("can't find this program's own file")?;
+        // Freed before rank 0 takes it. Should another program take it in between, rank 0 says so.
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).context("no free port")?.port();
+        let num_ranks = config.data_parallelism;
+        let workers = (context.workers.get() / num_ranks as usize).max(1);
+        let mut ranks = Self(Vec::new());
+        for rank in 0..num_ranks {
+            let mut command = Command::new(&program);
+            command.arg("client").arg("--run").arg(folder).args(["--workers", &workers.to_string()]);
+            command.arg("--data").arg(&context.locations.cache);
+            if rank > 0 || context.talk == Talk::Quiet {
+                command.arg("--quiet");
+            }
+            let place = [("RANK", rank.to_string()), ("WORLD_SIZE", num_ranks.to_string()), ("MASTER_PORT", port.to_string())];
+            command.envs(place).env("MASTER_ADDR", "127.0.0.1").env(LAUNCHER, std::process::id().to_string());
+            // Threads that spin while they wait eat the time of the other ranks.
+            command.env("OMP_WAIT_POLICY", "passive");
+            // libtorch's own warnings of lost connections say nothing that our errors don't.
+            command.env("TORCH_CPP_LOG_LEVEL", "ERROR");
+            command.stdin(Stdio::null()).stdout(Stdio::null());
+            // Ctrl-C reaches the whole group of a terminal's processes; only the launcher passes it on.
+            std::os::unix::process::CommandExt::process_group(&mut command, 0);
+            ranks.0.push(command.spawn().with_context(|| format!("can't start rank {rank}"))?);
+        }
+        Ok(ranks)
+    }
+
+    /// Waits for all; once one fails, or the launcher is asked to stop, the others get [`GRACE`].
+    fn wait(mut self, context: &Context<'_>) -> anyhow::Result<Outcome> {
+        let mut outcome = Outcome::Finished;
+        let mut deadline: Option<Instant> = None;
+        loop {
+            let mut num_running = 0;
+            for (rank, child) in (0..).zip(&mut self.0) {
+                match child.try_wait()? {
+                    None => num_running += 1,
+                    Some(status) if !status.success() && matches!(outcome, Outcome::Finished) => {
+                        outcome = Outcome::Failed(Failed { rank, status });
+                        deadline = Some(Instant::now() + GRACE);
+                    }
+                    Some(_) => {}
+                }
+            }
+            if context.stop.load(Ordering::Relaxed) && !matches!(outcome, Outcome::Stopped) {
+                outcome = Outcome::Stopped;
+                deadline = Some(Instant::now() + GRACE);
+                self.pass_on(Signal::TERM);
+            }
+            if num_running == 0 || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Ok(outcome);
+            }
+            thread::sleep(POLL);
+        }
+    }
+
+    fn pass_on(&self, signal: Signal) {
+        for child in &self.0 {
+            if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+                // It may be gone already.
+                let _ = kill_process(pid, signal);
+            }
+        }
+    }
+}
+
+impl Drop for Ranks {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            // An error means that it has ended.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Ties this process to its launcher, whose process `launcher` names: the kernel kills it when the launcher dies.
+///
+/// # Errors
+/// If the launcher is gone already, or isn't named by a number.
+pub fn end_with(launcher: &str) -> anyhow::Result<()> {
+    let Some(launcher) = launcher.parse().ok().and_then(Pid::from_raw) else {
+        return Err(failure(Exit::General, format!("{LAUNCHER} is `{launcher}`, which is no process")));
+    };
+    #[cfg(target_os = "linux")]
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).context("can't be tied to the launcher")?;
+    // It may have died before that.
+    if rustix::process::getppid() != Some(launcher) {
+        return Err(failure(Exit::Interrupted, "the launcher of this rank is gone"));
+    }
+    Ok(())
+}

@@ -1,0 +1,181 @@
+//! Which rank of which group this process is, as its launcher says in the environment: Kubeflow's operator, torchrun, Kubeflow Trainer v2, or `fltk run`.
+
+use std::{
+    net::ToSocketAddrs as _,
+    sync::{Arc, atomic::AtomicBool, atomic::Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use torch_dist::{Checks, GlooDevice, GroupOptions, ProcessGroup, TcpStore, TcpStoreOptions};
+
+use super::Stopped;
+use crate::exit::{Exit, OrExit as _, failure};
+
+/// How often a name that doesn't resolve yet is looked up again: a pod's name appears within seconds of the pod.
+const LOOKUP_EVERY: Duration = Duration::from_millis(500);
+
+/// Port of the master where only the master itself is named: PyTorch's default.
+const MASTER_PORT: &str = "29500";
+
+/// A process's place among the ranks of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// From 0.
+    pub rank: u32,
+    /// Ranks of the job.
+    pub size: u32,
+    /// Host of rank 0.
+    pub host: String,
+    /// Port of rank 0.
+    pub port: u16,
+}
+
+impl Place {
+    /// The place that the variables say which `get` reads; alone when they say nothing. `RANK`, `WORLD_SIZE`, `MASTER_ADDR` and `MASTER_PORT` come
+    /// first; else `PET_NNODES`, `PET_NODE_RANK`, `PET_NPROC_PER_NODE`, `PET_MASTER_ADDR` and `PET_MASTER_PORT`, which is all that Kubeflow Trainer
+    /// v2 sets.
+    ///
+    /// # Errors
+    /// If a variable is missing beside others, or isn't what it should be.
+    pub fn read(get: impl Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
+        let get = |name: &str| get(name).filter(|value| !value.is_empty());
+        let place = if get("WORLD_SIZE").is_some() || get("RANK").is_some() {
+            let (rank, size) = (number(&get, "RANK")?, number(&get, "WORLD_SIZE")?);
+            Self::at(&get, rank, size, "MASTER_ADDR", "MASTER_PORT")?
+        } else if get("PET_NNODES").is_some() {
+            let processes = match get("PET_NPROC_PER_NODE").as_deref() {
+                None | Some("auto" | "cpu" | "gpu") => 1,
+                Some(_) => number(&get, "PET_NPROC_PER_NODE")?,
+            };
+            let node: u32 = number(&get, "PET_NODE_RANK")?;
+            let local: u32 = match (processes, get("LOCAL_RANK")) {
+                (1, _) => 0,
+                (_, Some(_)) => number(&get, "LOCAL_RANK")?,
+                (_, None) => {
+                    let message = format!(
+                        "PET_NPROC_PER_NODE is {processes}, and one `fltk client` is one rank\nhint: set `numProcPerNode: 1` and raise `numNodes`"
+                    );
+                    return Err(failure(Exit::General, message));
+                }
+            };
+            let size = number::<u32>(&get, "PET_NNODES")?.saturating_mul(processes);
+            Self::at(&get, node.saturating_mul(processes).saturating_add(local), size, "PET_MASTER_ADDR", "PET_MASTER_PORT")?
+        } else {
+            Self { rank: 0, size: 1, host: "127.0.0.1".to_owned(), port: 0 }
+        };
+        if place.rank >= place.size {
+            return Err(failure(Exit::General, format!("there is no rank {} among {} ranks: ranks begin at 0", place.rank, place.size)));
+        }
+        Ok(place)
+    }
+
+    fn at(get: &dyn Fn(&str) -> Option<String>, rank: u32, size: u32, host: &str, port: &str) -> anyhow::Result<Self> {
+        if size <= 1 {
+            return Ok(Self { rank, size, host: "127.0.0.1".to_owned(), port: 0 });
+        }
+        let text = get(port).unwrap_or_else(|| MASTER_PORT.to_owned());
+        let port_number = text.parse().map_err(|_| failure(Exit::General, format!("{port} is `{text}`, which is no port")))?;
+        let Some(host) = get(host) else {
+            return Err(failure(Exit::General, format!("{host} is not set\nhint: it names the host of rank 0")));
+        };
+        Ok(Self { rank, size, host, port: port_number })
+    }
+
+    /// Joins the group; `None` for one who is alone. Waits at most `timeout` for the master's name to resolve, and as long for the others.
+    ///
+    /// # Errors
+    /// If they don't come, or the process was asked to stop.
+    pub fn join(&self, timeout: Duration, socket_ifname: Option<&str>, stop: &AtomicBool) -> anyhow::Result<Option<ProcessGroup>> {
+        if self.size == 1 {
+            return Ok(None);
+        }
+        self.wait_for_name(timeout, stop)?;
+        let options = TcpStoreOptions { is_server: self.rank == 0, num_workers: self.size, timeout };
+        let store = Arc::new(TcpStore::new(&self.host, self.port, &options).or_exit(Exit::Ranks)?);
+        let device = match GlooDevice::from_gloo_socket_ifname(socket_ifname).or_exit(Exit::General)? {
+            // Where all ranks are on this machine its name may resolve to an address that is down.
+            GlooDevice::HostName if ["127.0.0.1", "::1", "localhost"].contains(&self.host.as_str()) => {
+                GlooDevice::Address(self.host.clone())
+            }
+            device => device,
+        };
+        let options = GroupOptions { timeout, device, checks: Checks::EveryCall };
+        ProcessGroup::gloo(&store, self.rank, self.size, &options).map(Some).or_exit(Exit::Ranks)
+    }
+
+    /// A pod's name may appear after the pods that look for it.
+    fn wait_for_name(&self, timeout: Duration, stop: &AtomicBool) -> anyhow::Result<()> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let problem = match (self.host.as_str(), self.port).to_socket_addrs() {
+                Ok(addresses) if addresses.len() > 0 => return Ok(()),
+                Ok(_) => "it has no address".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            if stop.load(Ordering::Relaxed) {
+                return Err(Stopped.into());
+            }
+            if Instant::now() >= deadline {
+                let message = format!(
+                    "rank {} waited {} s for the name `{}` of rank 0's host: {problem}\nhint: does rank 0 run? in Kubernetes its service gives the name",
+                    self.rank,
+                    timeout.as_secs(),
+                    self.host
+                );
+                return Err(failure(Exit::Ranks, message));
+            }
+            thread::sleep(LOOKUP_EVERY);
+        }
+    }
+}
+
+fn number<T: std::str::FromStr>(get: &dyn Fn(&str) -> Option<String>, name: &str) -> anyhow::Result<T> {
+    let Some(text) = get(name) else { return Err(failure(Exit::General, format!("{name} is not set, though others of its kind are"))) };
+    text.parse().map_err(|_| failure(Exit::General, format!("{name} is `{text}`, which is no number of its kind")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<(u32, u32, String, u16), String> {
+        let get = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        Place::read(get).map(|place| (place.rank, place.size, place.host, place.port)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn places_are_as_kubeflow_and_torchrun_say() {
+        let here = |rank, size, host: &str, port| Ok((rank, size, host.to_owned(), port));
+        assert_eq!(read(&[]), here(0, 1, "127.0.0.1", 0));
+        let operator = [("RANK", "1"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "job-master-0"), ("MASTER_PORT", "23456")];
+        assert_eq!(read(&operator), here(1, 2, "job-master-0", 23456));
+        assert_eq!(read(&operator[..3]), here(1, 2, "job-master-0", 29500));
+        assert_eq!(read(&[("RANK", "0"), ("WORLD_SIZE", "1")]), here(0, 1, "127.0.0.1", 0));
+        let trainer = [
+            ("PET_NNODES", "2"),
+            ("PET_NODE_RANK", "1"),
+            ("PET_NPROC_PER_NODE", "auto"),
+            ("PET_MASTER_ADDR", "job-node-0-0.job"),
+            ("PET_MASTER_PORT", "29400"),
+        ];
+        assert_eq!(read(&trainer), here(1, 2, "job-node-0-0.job", 29400));
+        let several = [&trainer[..2], &[("PET_NPROC_PER_NODE", "4"), ("LOCAL_RANK", "3"), ("PET_MASTER_ADDR", "m")]].concat();
+        assert_eq!(read(&several), here(7, 8, "m", 29500));
+    }
+
+    #[test]
+    fn what_is_missing_or_impossible_is_named() {
+        let refused = |variables: &[(&str, &str)], words: &str| {
+            let error = read(variables).expect_err("refused");
+            assert!(error.contains(words), "{error}");
+        };
+        refused(&[("RANK", "1")], "WORLD_SIZE is not set");
+        refused(&[("RANK", "x"), ("WORLD_SIZE", "2")], "RANK is `x`");
+        refused(&[("RANK", "-1"), ("WORLD_SIZE", "2")], "RANK is `-1`");
+        refused(&[("RANK", "2"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "m")], "there is no rank 2");
+        refused(&[("RANK", "0"), ("WORLD_SIZE", "2")], "MASTER_ADDR is not set");
+        refused(&[("RANK", "0"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "m"), ("MASTER_PORT", "99999")], "no port");
+        refused(&[("PET_NNODES", "2"), ("PET_NODE_RANK", "0"), ("PET_NPROC_PER_NODE", "2")], "numProcPerNode");
+    }
+}
