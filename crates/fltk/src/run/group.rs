@@ -167,6 +167,9 @@ impl<'a> Group<'a> {
         if error.is::<Stopped>() {
             return failure(Exit::Interrupted, format!("interrupted\n{hint}"));
         }
+        if crate::exit::code(&error) == Exit::Ranks {
+            return failure(Exit::Ranks, format!("{error:#}\n{hint}"));
+        }
         if crate::exit::code(&error) == Exit::General {
             failure(Exit::Run, format!("the run failed: {error:#}\nrun: {}", path.display()))
         } else {

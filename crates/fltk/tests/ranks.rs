@@ -1,0 +1,254 @@
+//! Distributed tasks on several ranks, each a process: what becomes of them when a rank, the launcher or nobody is killed.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+mod common;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use common::{fltk, json};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Until which something has to happen that takes a second or two.
+const LIMIT: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(10);
+
+fn experiment(ranks: u32, restarts: u32) -> String {
+    format!(
+        "name: tiny-ddp
+tasks:
+  - kind: distributed
+    network: FashionMNISTCNN
+    dataset: fashion-mnist-mini
+    train: {{ batch_size: 16, optimizer: {{ type: SGD, learning_rate: 0.02, momentum: 0.9 }} }}
+    distributed: {{ epochs: 4, data_parallelism: {ranks}, restarts: {restarts}, timeout: 60s }}
+"
+    )
+}
+
+struct Running {
+    folder: tempfile::TempDir,
+    child: Child,
+}
+
+impl Running {
+    /// Begins a run in a folder of its own, and waits until its journal has `lines` lines.
+    fn start(ranks: u32, restarts: u32, lines: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("ddp.yaml"), experiment(ranks, restarts)).unwrap();
+        let mut command = fltk(folder.path());
+        command.args(["run", "ddp.yaml", "--output", "json"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let running = Self { child: command.spawn().unwrap(), folder };
+        running.wait_for(|running| running.journal().is_some_and(|journal| journal.lines().count() >= lines));
+        running
+    }
+
+    fn run_folder(&self) -> Option<PathBuf> {
+        let entries = fs::read_dir(self.folder.path().join("runs")).ok()?;
+        entries.filter_map(|entry| Some(entry.ok()?.path())).find(|path| path.join("journal.jsonl").exists())
+    }
+
+    fn journal(&self) -> Option<String> {
+        fs::read_to_string(self.run_folder()?.join("journal.jsonl")).ok()
+    }
+
+    fn wait_for(&self, holds: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + LIMIT;
+        while !holds(self) {
+            assert!(Instant::now() < deadline, "too long: {:?}", self.journal());
+            thread::sleep(POLL);
+        }
+    }
+
+    fn rank(&self, rank: u32) -> Pid {
+        let found = ranks_of(self.child.id()).into_iter().find(|(number, _)| *number == rank);
+        found.unwrap_or_else(|| panic!("rank {rank} isn't running")).1
+    }
+
+    fn end(self) -> (Output, tempfile::TempDir) {
+        (self.child.wait_with_output().unwrap(), self.folder)
+    }
+}
+
+/// The ranks that the process `launcher` started, by what the kernel says.
+fn ranks_of(launcher: u32) -> Vec<(u32, Pid)> {
+    let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+    let rank = |pid: i32| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+        let variables = environment.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect::<Vec<_>>();
+        let is_ours = variables.iter().any(|variable| *variable == format!("FLTK_LAUNCHER={launcher}"));
+        let is_alive = !fs::read_to_string(format!("/proc/{pid}/stat")).ok()?.contains(") Z");
+        let rank = variables.iter().find_map(|variable| variable.strip_prefix("RANK=")?.parse().ok())?;
+        (is_ours && is_alive).then(|| Some((rank, Pid::from_raw(pid)?)))?
+    };
+    processes.filter_map(rank).collect()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn digest(output: &Output) -> String {
+    assert!(output.status.success(), "{}", said(output));
+    let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    result["parameters_sha256"].as_str().unwrap().to_owned()
+}
+
+/// The digest of an uninterrupted run on `ranks` ranks.
+fn undisturbed(ranks: u32) -> String {
+    let (output, _folder) = Running::start(ranks, 0, 1).end();
+    digest(&output)
+}
+
+#[test]
+fn ranks_end_as_one_process_does_and_report_what_they_cost() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    fs::write(at.join("ddp.yaml"), experiment(2, 0)).unwrap();
+    // Small steps, so that rounding doesn't grow.
+    let sets = ["--set", "tasks.0.network=LeNet5", "--set", "tasks.0.train.optimizer.learning_rate=0.003"];
+    let two = json(at, &[&["run", "ddp.yaml", "--output", "json"], &sets[..]].concat());
+    let alone = [&["run", "ddp.yaml", "--output", "json", "--set", "tasks.0.train.batch_size=32"], &sets[..]].concat();
+    let alone = json(at, &[&alone[..], &["--set", "tasks.0.distributed.data_parallelism=1"]].concat());
+    let accuracy = |result: &serde_json::Value| result["accuracy"].as_f64().unwrap();
+    assert!((accuracy(&two) - accuracy(&alone)).abs() < 0.01, "{two} {alone}");
+    for step in 0..4 {
+        let loss = |result: &serde_json::Value| result["steps"][step]["train_loss"].as_f64().unwrap();
+        assert!((loss(&two) - loss(&alone)).abs() < 1e-5, "{two} {alone}");
+    }
+    let shown = json(at, &["runs", "show", two["run"].as_str().unwrap(), "--output", "json"]);
+    let parallel = &shown["rows"][0]["parallel"];
+    assert_eq!(parallel["ranks"], 2);
+    // 61,706 gradients of 4 bytes, 125 steps; of 2 ranks each sends as much as there is.
+    assert_eq!(parallel["sent_bytes"], 61_706 * 4 * 125);
+    assert!(parallel["waiting_seconds"].as_f64().unwrap() <= parallel["communication_seconds"].as_f64().unwrap());
+}
+
+#[test]
+fn a_killed_rank_is_begun_again_and_the_bits_are_the_same() {
+    // Three ranks: the order of a sum of three depends on more than who takes part.
+    let expected = undisturbed(3);
+    for rank in [2, 0] {
+        let running = Running::start(3, 1, 3);
+        kill_process(running.rank(rank), Signal::KILL).unwrap();
+        let launcher = running.child.id();
+        let (output, _folder) = running.end();
+        let said = said(&output);
+        assert!(said.contains("ended with signal: 9") && said.contains("restart 1 of 1"), "{said}");
+        assert_eq!(digest(&output), expected, "rank {rank} was killed");
+        assert!(ranks_of(launcher).is_empty());
+    }
+}
+
+#[test]
+fn without_restarts_the_others_say_who_is_lost_and_the_run_can_be_resumed() {
+    let expected = undisturbed(2);
+    let running = Running::start(2, 0, 3);
+    let (began, launcher) = (Instant::now(), running.child.id());
+    kill_process(running.rank(1), Signal::KILL).unwrap();
+    let (output, folder) = running.end();
+    assert!(began.elapsed() < LIMIT / 2, "bounded, long before the time-out");
+    let said = said(&output);
+    assert_eq!(output.status.code(), Some(7), "{said}");
+    assert!(said.contains("not heard of since: rank 1") && said.contains("rank 1 ended with signal: 9"), "{said}");
+    assert!(ranks_of(launcher).is_empty());
+    assert_eq!(resume(folder.path()), expected);
+}
+
+#[test]
+fn no_rank_outlives_its_launcher() {
+    let expected = undisturbed(2);
+    let mut running = Running::start(2, 5, 3);
+    running.child.kill().unwrap();
+    running.child.wait().unwrap();
+    let launcher = running.child.id();
+    running.wait_for(|_| ranks_of(launcher).is_empty());
+    assert_eq!(resume(running.folder.path()), expected);
+}
+
+#[test]
+fn a_launcher_that_is_asked_to_stop_stops_its_ranks() {
+    let expected = undisturbed(2);
+    let running = Running::start(2, 5, 3);
+    let launcher = running.child.id();
+    kill_process(Pid::from_raw(launcher as i32).unwrap(), Signal::TERM).unwrap();
+    let (output, folder) = running.end();
+    assert_eq!(output.status.code(), Some(130), "{}", said(&output));
+    assert!(said(&output).contains("--resume"), "{}", said(&output));
+    assert!(ranks_of(launcher).is_empty());
+    assert_eq!(resume(folder.path()), expected);
+}
+
+fn resume(at: &Path) -> String {
+    let runs = json(at, &["runs", "list", "--output", "json"]);
+    let run = runs[0]["run"].as_str().unwrap();
+    json(at, &["run", "--resume", run, "--output", "json"])["parameters_sha256"].as_str().unwrap().to_owned()
+}
+
+/// Ranks as Kubeflow Trainer v2 starts them, and again with the same name once one is gone.
+#[test]
+fn clients_find_each_other_and_go_on_when_started_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    fs::write(at.join("ddp.yaml"), experiment(2, 0)).unwrap();
+    let start = |rank: &str, port: u16| -> Child {
+        let mut command: Command = fltk(at);
+        command.args(["client", "ddp.yaml", "0", "--id", "job-1", "--output", "json"]);
+        command.envs([("PET_NNODES", "2"), ("PET_NPROC_PER_NODE", "1"), ("PET_NODE_RANK", rank)]);
+        command.envs([("PET_MASTER_ADDR", "localhost"), ("PET_MASTER_PORT", &port.to_string())]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free();
+    let (first, mut second) = (start("0", port), start("1", port));
+    let running = Running { child: first, folder };
+    running.wait_for(|running| running.journal().is_some_and(|journal| journal.lines().count() >= 3));
+    second.kill().unwrap();
+    second.wait().unwrap();
+    let (output, folder) = running.end();
+    assert_eq!(output.status.code(), Some(7), "{}", said(&output));
+    let at = folder.path();
+    let start = |rank: &str, port: u16| {
+        let mut command: Command = fltk(at);
+        command.args(["client", "ddp.yaml", "0", "--id", "job-1", "--output", "json"]);
+        command.envs([("RANK", rank), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "localhost"), ("MASTER_PORT", &port.to_string())]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let port = free();
+    let (first, second) = (start("0", port), start("1", port));
+    let (first, second) = (first.wait_with_output().unwrap(), second.wait_with_output().unwrap());
+    assert!(second.status.success() && second.stdout.is_empty(), "{}", said(&second));
+    assert!(said(&first).contains("going on after epoch"), "{}", said(&first));
+    assert_eq!(digest(&first), undisturbed(2));
+    assert_eq!(json(at, &["runs", "list", "--output", "json"]).as_array().unwrap().len(), 1, "one run, taken up");
+}
+
+#[test]
+fn what_can_not_be_is_said_before_anything_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    fs::write(at.join("ddp.yaml"), experiment(2, 0)).unwrap();
+    fs::write(at.join("fed.yaml"), common::TINY_FEDERATED).unwrap();
+    let refused = |args: &[&str], variables: &[(&str, &str)], code: i32, words: &str| {
+        let output = fltk(at).args(args).envs(variables.iter().copied()).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{}", said(&output));
+        assert!(said(&output).contains(words), "{}", said(&output));
+    };
+    refused(&["client", "ddp.yaml"], &[], 3, "the environment says 1");
+    refused(&["client", "ddp.yaml", "2"], &[], 3, "there is no task `2`");
+    refused(&["client", "fed.yaml"], &[], 3, "is federated");
+    refused(&["client", "ddp.yaml"], &[("RANK", "1")], 1, "WORLD_SIZE is not set");
+    let lonely = [("RANK", "1"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "no-such-host.invalid"), ("MASTER_PORT", "29500")];
+    let brief = ["client", "ddp.yaml", "--set", "tasks.0.distributed.timeout=1s"];
+    refused(&brief, &lonely, 7, "no-such-host.invalid");
+    refused(&brief, &[("RANK", "1"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", "1")], 7, "served by rank 0");
+    let sync = ["run", "ddp.yaml", "--set", "tasks.0.distributed.sync_batch_norm=true", "--set", "tasks.0.train.batch_size=1333"];
+    refused(&[&sync[..], &["--set", "tasks.0.distributed.data_parallelism=3"]].concat(), &[], 3, "pad_last");
+    assert!(!at.join("runs").exists());
+}
