@@ -28,8 +28,10 @@ def main(rank: int, size: int, host: str, port: int) -> None:
         if step % 10 == 0:
             print(f"rank {rank} step {step} loss {loss.item():.4f}")
     total = sum(parameter.abs().sum(dtype=torch.float64).item() for parameter in model.module.parameters())
-    print(f"rank {rank} sum of absolute parameters {total:.9f}")
     dist.barrier()
+    # Without it a rank aborts now and then while the interpreter ends.
+    dist.destroy_process_group()
+    print(f"rank {rank} sum of absolute parameters {total:.9f}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 //! Benchmarks: programs that measure us and the peer in one run on one machine and print ratios. They are no tests.
 
 mod cifar10;
+mod ddp;
 mod step;
 
 use std::path::PathBuf;
@@ -14,6 +15,15 @@ use crate::checkout::Checkout;
 pub enum Bench {
     /// One training step of several nets: ours, PyTorch's, and PyTorch's tuned by hand.
     Step {
+        /// Times that each program is run, in turn; the median is taken.
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+        repeats: u32,
+        /// What standard output holds.
+        #[arg(long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
+    /// An epoch on two ranks, and all-reduce: ours, and PyTorch's with a DataLoader, with tensors in memory, and tuned by hand.
+    Ddp {
         /// Times that each program is run, in turn; the median is taken.
         #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
         repeats: u32,
@@ -45,6 +55,31 @@ pub enum Output {
 pub fn run(checkout: &Checkout, bench: &Bench) -> anyhow::Result<()> {
     match bench {
         Bench::Step { repeats, output } => step::run(checkout, *repeats, *output),
+        Bench::Ddp { repeats, output } => ddp::run(checkout, *repeats, *output),
         Bench::Cifar10 { data, output } => cifar10::run(checkout, data, *output),
+    }
+}
+
+/// The median of `values`, the mean of the middle two if they are even in number; NaN of none.
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => f64::NAN,
+        length if length % 2 == 1 => values[middle],
+        _ => f64::midpoint(values[middle - 1], values[middle]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians() {
+        for (mut values, expected) in [(vec![3.0], 3.0), (vec![3.0, 1.0, 2.0], 2.0), (vec![4.0, 1.0, 2.0, 3.0], 2.5)] {
+            assert_eq!(median(&mut values), expected);
+        }
+        assert!(median(&mut []).is_nan());
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
-use super::Output;
+use super::{Output, median};
 use crate::{
     checkout::Checkout,
     setup::{libtorch, python},
@@ -123,17 +123,6 @@ fn line(work: &Work, fltk_ms: f64, eager_ms: f64, tuned_ms: f64) -> Line {
     Line { net, batch, threads: THREADS, fltk_ms, eager_ms, tuned_ms, of_eager, of_eager_goal, of_tuned, of_tuned_goal, met }
 }
 
-/// The median of `values`, the mean of the middle two if they are even in number; NaN of none.
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() {
-        0 => f64::NAN,
-        length if length % 2 == 1 => values[middle],
-        _ => f64::midpoint(values[middle - 1], values[middle]),
-    }
-}
-
 fn table(lines: &[Line]) -> String {
     let mut text = format!("One training step in ms (medians, {THREADS} threads)\n\n");
     text.push_str("net              batch     fltk    eager    tuned  fltk/eager (goal)  fltk/tuned (goal)\n");
@@ -158,14 +147,6 @@ fn table(lines: &[Line]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn medians() {
-        for (mut values, expected) in [(vec![3.0], 3.0), (vec![3.0, 1.0, 2.0], 2.0), (vec![4.0, 1.0, 2.0, 3.0], 2.5)] {
-            assert_eq!(median(&mut values), expected);
-        }
-        assert!(median(&mut []).is_nan());
-    }
 
     #[test]
     fn a_goal_is_met_only_if_all_ratios_are() {

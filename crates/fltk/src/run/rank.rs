@@ -76,7 +76,9 @@ pub fn client(context: &Context<'_>, source: Source, place: &Place, socket_ifnam
         if folder.clone().read().or_exit(Exit::Records)?.status == Status::Finished {
             Err(failure(Exit::Records, format!("`{}` has finished already", path.display())))
         } else {
-            execute(context, &job, &dataset, folder, joined.as_ref()).map_err(|error| group.explain(name_lost_ranks(error), &path)).map(Some)
+            execute(context, &job, &dataset, folder, joined.as_ref())
+                .map_err(|error| group.explain(name_lost_ranks(error), &path))
+                .map(Some)
         }
     } else {
         follow(context, &job, config, &dataset, joined.as_ref()).map(|()| None)
