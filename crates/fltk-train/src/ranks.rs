@@ -13,6 +13,7 @@ use fltk_core::{
     seed::Purpose,
 };
 use fltk_data::Batch;
+use rand::Rng as _;
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Reduction, Tensor};
 use torch_dist::{Compression, ProcessGroup, ReduceOp, Reducer, ReducerOptions};
@@ -223,6 +224,10 @@ impl Together<'_> {
         // A rank's own masks: ranks are to dropout what clients are.
         let rank = u64::from(self.group.rank());
         let mut dropout = key.seed.stream(Purpose::Dropout, &[rank, key.round, key.epoch]);
+        if model.is_torchscript() {
+            let indices = [rank, key.round, key.epoch];
+            tch::manual_seed(key.seed.stream(Purpose::Torch, &indices).next_u64().cast_signed());
+        }
         let (mut own, mut times) = (Total::default(), Times::default());
         let mut batches = batches.into_iter();
         for (number, sizes) in (1..).zip(sizes) {
@@ -288,7 +293,12 @@ impl Together<'_> {
             Some(batch) => {
                 let (inputs, targets) = batch_tensors(batch, model.memory_format())?;
                 let sync = self.options.sync_batch_norm.then_some(self.group);
-                let logits = losses::rows(&model.forward_training(inputs, Some(dropout), sync)?)?;
+                let logits = model.forward_training(inputs, Some(dropout), sync).map_err(|error| match error {
+                    // Of a synchronized batch norm, whose errors pass through libtorch's type.
+                    TrainError::Torch(text) if self.group.is_closed() => TrainError::Ranks(torch_dist::Error::Torch(text)),
+                    other => other,
+                })?;
+                let logits = losses::rows(&logits)?;
                 let loss = losses::loss(options.loss, &logits, &targets, Reduction::Mean)?;
                 let value = loss.f_double_value(&[])?;
                 if !value.is_finite() {

@@ -92,10 +92,14 @@ fn train_rank(
 
 /// Trains on the ranks, and alone with the sum of their batches; compares.
 fn check(net: NetName, batch_sizes: &[usize], remainder: Remainder, options: RankOptions, tolerance: f32) {
-    let together = train(net, batch_sizes, remainder, options);
+    check_on(647, net, batch_sizes, remainder, options, tolerance);
+}
+
+fn check_on(samples: usize, net: NetName, batch_sizes: &[usize], remainder: Remainder, options: RankOptions, tolerance: f32) {
+    let together = train_on(samples, net, batch_sizes, remainder, options);
     let digests: Vec<String> = together.iter().map(|rank| parameters_sha256(&rank.state)).collect();
     assert!(digests.iter().all(|digest| *digest == digests[0]), "{net:?}: all ranks end with the same bits");
-    let alone = &train(net, &[batch_sizes.iter().sum()], remainder, RankOptions::default())[0];
+    let alone = &train_on(samples, net, &[batch_sizes.iter().sum()], remainder, RankOptions::default())[0];
     let first = &together[0];
     let differences = first.state.floats.iter().zip(&alone.state.floats).map(|(left, right)| (left - right).abs());
     let largest = differences.fold(0.0, f32::max);
@@ -116,8 +120,12 @@ fn check(net: NetName, batch_sizes: &[usize], remainder: Remainder, options: Ran
 fn ranks_train_as_one_process_with_their_samples() {
     let none = RankOptions::default();
     check(NetName::LeNet5, &[16, 16], Remainder::Share, none, 2e-5);
-    // Another batch on each, and a last step in which some have nothing.
+    // Another batch on each.
     check(NetName::LeNet5, &[24, 4, 4], Remainder::Share, none, 2e-5);
+    // Two samples are left for the last step: rank 0 and another have none.
+    let sharding = Sharding { batch_sizes: vec![8; 4], remainder: Remainder::Share };
+    assert_eq!(sharding.step_sizes(642).last().unwrap(), &[0, 1, 0, 1]);
+    check_on(642, NetName::LeNet5, &[8; 4], Remainder::Share, none, 2e-5);
     check(NetName::LeNet5, &[8, 8, 8, 8], Remainder::Drop, none, 2e-5);
 }
 

@@ -141,6 +141,7 @@ fn a_killed_rank_is_begun_again_and_the_bits_are_the_same() {
         let (output, _folder) = running.end();
         let said = said(&output);
         assert!(said.contains("ended with signal: 9") && said.contains("restart 1 of 1"), "{said}");
+        assert!(said.contains("going on after epoch"), "from a checkpoint, not anew: {said}");
         assert_eq!(digest(&output), expected, "rank {rank} was killed");
         assert!(ranks_of(launcher).is_empty());
     }
@@ -181,6 +182,8 @@ fn a_launcher_that_is_asked_to_stop_stops_its_ranks() {
     let (output, folder) = running.end();
     assert_eq!(output.status.code(), Some(130), "{}", said(&output));
     assert!(said(&output).contains("--resume"), "{}", said(&output));
+    let run = fs::read_dir(folder.path().join("runs")).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.is_dir()).unwrap();
+    assert!(!fs::read_to_string(run.join("journal.jsonl")).unwrap().contains("\"failed\""), "stopping is no failure");
     assert!(ranks_of(launcher).is_empty());
     assert_eq!(resume(folder.path()), expected);
 }
@@ -243,6 +246,17 @@ fn what_can_not_be_is_said_before_anything_starts() {
     refused(&["client", "ddp.yaml"], &[], 3, "the environment says 1");
     refused(&["client", "ddp.yaml", "2"], &[], 3, "there is no task `2`");
     refused(&["client", "fed.yaml"], &[], 3, "is federated");
+    // A rank's own fault is not tried again, however many restarts there are.
+    let wild = ["run", "ddp.yaml", "--set", "tasks.0.train.optimizer.learning_rate=1.0e+30", "--set", "tasks.0.distributed.restarts=3"];
+    refused(&[&wild[..], &["--runs", "wild"]].concat(), &[], 5, "lower the learning rate");
+    // One task of two, trained alone.
+    let first = experiment(1, 0).replace("epochs: 4", "epochs: 1");
+    let (_, second) = first.split_once("tasks:\n").unwrap();
+    let two = format!("{first}{}", second.replace("- kind", "- name: second\n    kind"));
+    fs::write(at.join("two.yaml"), two).unwrap();
+    refused(&["client", "two.yaml", "--runs", "second"], &[], 3, "there are several tasks");
+    let second = json(at, &["client", "two.yaml", "second", "--runs", "second", "--output", "json"]);
+    assert_eq!(second["task"], "second");
     refused(&["client", "ddp.yaml"], &[("RANK", "1")], 1, "WORLD_SIZE is not set");
     let lonely = [("RANK", "1"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "no-such-host.invalid"), ("MASTER_PORT", "29500")];
     let brief = ["client", "ddp.yaml", "--set", "tasks.0.distributed.timeout=1s"];

@@ -133,6 +133,12 @@ impl ProcessGroup {
         self.size
     }
 
+    /// Whether an earlier failure closed the group.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closed.get()
+    }
+
     /// The store that the ranks met at.
     #[must_use]
     pub fn store(&self) -> &Arc<TcpStore> {

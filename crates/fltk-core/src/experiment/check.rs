@@ -35,6 +35,11 @@ pub(crate) fn check_task(task: &Task, places: &Places<'_>, problems: &mut Vec<Pr
         Setting::Federated(config) => check_federated(config, task, places, problems),
         Setting::Distributed(config) => {
             check_distributed(task, places, problems);
+            if config.sync_batch_norm && matches!(task.network, NetworkConfig::TorchScript { .. }) {
+                let place = places.at("distributed.sync_batch_norm");
+                let problem = Problem::error(place.span, format!("`{}` doesn't reach into TorchScript modules", place.name));
+                problems.push(problem.hint("use one of the catalogue's nets, or leave it out"));
+            }
             if let Some(num_train) = task.dataset.name.num_train().filter(|num_train| config.data_parallelism > *num_train) {
                 let place = places.at("distributed.data_parallelism");
                 let message = format!("`{}` is {}, and the training set has {num_train} samples", place.name, config.data_parallelism);

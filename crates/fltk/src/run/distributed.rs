@@ -33,6 +33,20 @@ pub fn run(
     dataset: &Arc<Dataset>,
     group: Option<&ProcessGroup>,
     resumed: Option<&Checkpoint>,
+    recorder: Option<&mut Recorder>,
+) -> anyhow::Result<String> {
+    // Ranks are asked to stop one after another, and those that stop first are lost to the others, wherever these are: that is no failure.
+    train(context, job, config, dataset, group, resumed, recorder)
+        .map_err(|error| if context.stop.load(Ordering::Relaxed) { Stopped.into() } else { error })
+}
+
+fn train(
+    context: &Context<'_>,
+    job: &Job,
+    config: &DistributedConfig,
+    dataset: &Arc<Dataset>,
+    group: Option<&ProcessGroup>,
+    resumed: Option<&Checkpoint>,
     mut recorder: Option<&mut Recorder>,
 ) -> anyhow::Result<String> {
     let train = &job.task.train;
@@ -72,7 +86,6 @@ pub fn run(
         let until_stopped = batches(plan).take_while(|_| !stop.load(Ordering::Relaxed));
         let options = EpochOptions { loss: job.task.loss, key };
         let (trained, train_seconds) = seconds_of(|| ranks.train_epoch(&mut model, &mut optimizer, until_stopped, &sizes, options));
-        // Once one rank stops the others lose it: an error, but not why the run ends.
         if stop.load(Ordering::Relaxed) {
             return Err(Stopped.into());
         }

@@ -12,6 +12,7 @@ use std::{
 
 use anyhow::Context as _;
 use fltk_core::experiment::DistributedConfig;
+use fltk_records::{RunFolder, history::Status};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{Context, Stopped, Talk};
@@ -37,7 +38,11 @@ pub fn run(context: &Context<'_>, config: &DistributedConfig, folder: &Path) -> 
             Outcome::Stopped => return Err(Stopped.into()),
             Outcome::Failed(failed) => failed,
         };
-        if attempt >= config.restarts {
+        // A rank may be lost after all was done.
+        if RunFolder::open(folder).and_then(RunFolder::read).is_ok_and(|run| run.status == Status::Finished) {
+            return Ok(());
+        }
+        if attempt >= config.restarts || !failed.may_pass() {
             return Err(failed.into_error());
         }
         anstream::eprintln!(
@@ -50,14 +55,28 @@ pub fn run(context: &Context<'_>, config: &DistributedConfig, folder: &Path) -> 
     unreachable!("the loop has no end of its own")
 }
 
-/// The first rank that ended badly.
+/// The rank that ended badly by itself, not because it lost another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Failed {
     rank: u32,
     status: ExitStatus,
 }
 
 impl Failed {
-    fn text(&self) -> String {
+    /// The one to blame of this and a later one.
+    fn or(self, later: Self) -> Self {
+        let is_loss = |failed: Self| failed.status.code() == Some(Exit::Ranks as i32);
+        if is_loss(self) && !is_loss(later) { later } else { self }
+    }
+
+    /// Whether it may go better another time: a rank was killed, panicked or lost another. What it found wrong itself stays wrong.
+    fn may_pass(self) -> bool {
+        /// Rust's exit code of a panic.
+        const PANIC: i32 = 101;
+        self.status.code().is_none_or(|code| code == Exit::Ranks as i32 || code == PANIC)
+    }
+
+    fn text(self) -> String {
         format!("rank {} ended with {}", self.rank, self.status)
     }
 
@@ -114,27 +133,35 @@ impl Ranks {
 
     /// Waits for all; once one fails, or the launcher is asked to stop, the others get [`GRACE`].
     fn wait(mut self, context: &Context<'_>) -> anyhow::Result<Outcome> {
-        let mut outcome = Outcome::Finished;
+        let (mut failed, mut is_stopping): (Option<Failed>, bool) = (None, false);
         let mut deadline: Option<Instant> = None;
         loop {
             let mut num_running = 0;
             for (rank, child) in (0..).zip(&mut self.0) {
-                match child.try_wait()? {
-                    None => num_running += 1,
-                    Some(status) if !status.success() && matches!(outcome, Outcome::Finished) => {
-                        outcome = Outcome::Failed(Failed { rank, status });
-                        deadline = Some(Instant::now() + GRACE);
-                    }
-                    Some(_) => {}
+                let Some(status) = child.try_wait()? else {
+                    num_running += 1;
+                    continue;
+                };
+                // Also after one that went well: all have left each other by then.
+                deadline.get_or_insert_with(|| Instant::now() + GRACE);
+                if !status.success() {
+                    let later = Failed { rank, status };
+                    failed = Some(failed.map_or(later, |first| first.or(later)));
                 }
             }
-            if context.stop.load(Ordering::Relaxed) && !matches!(outcome, Outcome::Stopped) {
-                outcome = Outcome::Stopped;
+            let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            if num_running == 0 || is_late {
+                return Ok(match failed {
+                    // What was stopped is not blamed for how it ended.
+                    _ if is_stopping && (failed.is_some() || is_late) => Outcome::Stopped,
+                    Some(failed) => Outcome::Failed(failed),
+                    None => Outcome::Finished,
+                });
+            }
+            if context.stop.load(Ordering::Relaxed) && !is_stopping {
+                is_stopping = true;
                 deadline = Some(Instant::now() + GRACE);
                 self.pass_on(Signal::TERM);
-            }
-            if num_running == 0 || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return Ok(outcome);
             }
             thread::sleep(POLL);
         }
@@ -175,4 +202,25 @@ pub fn end_with(launcher: &str) -> anyhow::Result<()> {
         return Err(failure(Exit::Interrupted, "the launcher of this rank is gone"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    use super::*;
+
+    #[test]
+    fn who_failed_by_itself_is_to_blame() {
+        let exited = |rank, code: i32| Failed { rank, status: ExitStatus::from_raw(code << 8) };
+        let killed = |rank| Failed { rank, status: ExitStatus::from_raw(9) };
+        let check = |first: Failed, later: Failed, rank| assert_eq!(first.or(later).rank, rank);
+        check(exited(1, 7), exited(0, 5), 0);
+        check(exited(1, 7), killed(2), 2);
+        check(killed(2), exited(0, 7), 2);
+        check(exited(0, 5), killed(1), 0);
+        check(exited(1, 7), exited(0, 7), 1);
+        assert!(killed(0).may_pass() && exited(0, 7).may_pass() && exited(0, 101).may_pass());
+        assert!(!exited(0, 5).may_pass() && !exited(0, 6).may_pass());
+    }
 }

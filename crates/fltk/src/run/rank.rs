@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -17,7 +17,7 @@ use super::{
     job::{Job, jobs},
     place::Place,
 };
-use crate::exit::{Exit, OrExit as _, failure};
+use crate::exit::{Exit, OrExit as _, code, failure};
 
 /// How long rank 0, which serves the store, waits for the others to have left.
 const LINGER: Duration = Duration::from_secs(5);
@@ -53,8 +53,8 @@ pub fn client(context: &Context<'_>, source: Source, place: &Place, socket_ifnam
             (group, job, Some(folder))
         }
         Source::Task { experiment, task, runs, id } => {
-            let group = Group::new(context, *experiment, runs, id.as_deref())?;
-            let job = the_job(&group.experiment, task.as_deref())?;
+            let group = Group::new(context, only(*experiment, task.as_deref())?, runs, id.as_deref())?;
+            let job = jobs(&group.experiment).into_iter().next().context("an experiment without jobs")?;
             (group, job, None)
         }
     };
@@ -66,7 +66,7 @@ pub fn client(context: &Context<'_>, source: Source, place: &Place, socket_ifnam
     let dataset = group.dataset(&mut super::Datasets::new(), &job.task.dataset)?;
     check_fits(&job, &dataset)?;
     let timeout = Duration::from_millis(config.timeout.as_millis());
-    let joined = place.join(timeout, socket_ifname, &context.stop)?;
+    let joined = place.join(timeout, socket_ifname, &context.stop).map_err(|error| or_stopped(error, context))?;
     let outcome = if place.rank == 0 {
         if folder.is_none() {
             folder = Some(group.begun(&job)?.map_or_else(|| group.new_folder(&job, 1, &dataset), Ok)?);
@@ -84,8 +84,9 @@ pub fn client(context: &Context<'_>, source: Source, place: &Place, socket_ifnam
         follow(context, &job, config, &dataset, joined.as_ref()).map(|()| None)
     };
     let folder = outcome.map_err(name_lost_ranks)?;
-    if let Some(joined) = joined {
-        joined.leave(LINGER).or_exit(Exit::Ranks)?;
+    // What was to be done is done, and recorded: a rank that is lost now is lost to nobody.
+    if let Some(Err(error)) = joined.map(|joined| joined.leave(LINGER)) {
+        anstream::eprintln!("warning: {error}");
     }
     folder.map(RunResult::read).transpose()
 }
@@ -100,21 +101,35 @@ fn follow(
 ) -> anyhow::Result<()> {
     match distributed::run(context, job, config, dataset, group, None, None) {
         Ok(_) => Ok(()),
-        Err(error) if error.is::<Stopped>() => Err(failure(Exit::Interrupted, "interrupted")),
-        Err(error) => Err(error),
+        Err(error) => {
+            let error = name_lost_ranks(or_stopped(error, context));
+            Err(if code(&error) == Exit::General { failure(Exit::Run, format!("{error:#}")) } else { error })
+        }
     }
 }
 
-/// The task of that name or position, with the experiment's first seed.
-fn the_job(experiment: &Experiment, task: Option<&str>) -> anyhow::Result<Job> {
+/// Once a rank is asked to stop, whatever it ends with is that: others that stopped before it are lost to it.
+fn or_stopped(error: anyhow::Error, context: &Context<'_>) -> anyhow::Error {
+    let stopped = error.is::<Stopped>() || context.stop.load(Ordering::Relaxed);
+    if stopped { failure(Exit::Interrupted, "interrupted") } else { error }
+}
+
+/// The experiment with nothing but the task of that name or position, and the first seed: a rank trains one job, and so does who resumes it.
+fn only(mut experiment: Experiment, task: Option<&str>) -> anyhow::Result<Experiment> {
     let names = || experiment.tasks.iter().map(|task| format!("`{}`", task.name)).collect::<Vec<_>>().join(", ");
     let index = match task {
         None if experiment.tasks.len() == 1 => Some(0),
         None => return Err(failure(Exit::Experiment, format!("there are several tasks\nhint: name one of {}, or its position", names()))),
         Some(task) => experiment.tasks.iter().position(|known| known.name == task).or_else(|| task.parse().ok()),
     };
-    let job = index.and_then(|index| jobs(experiment).into_iter().find(|job| job.task_index == index && job.replication == 0));
-    job.ok_or_else(|| failure(Exit::Experiment, format!("there is no task `{}`\nhint: there are {}", task.unwrap_or_default(), names())))
+    let Some(index) = index.filter(|index| *index < experiment.tasks.len()) else {
+        return Err(failure(Exit::Experiment, format!("there is no task `{}`\nhint: there are {}", task.unwrap_or_default(), names())));
+    };
+    experiment.tasks = vec![experiment.tasks.swap_remove(index)];
+    experiment.seeds.truncate(1);
+    // It may name the other tasks.
+    experiment.stream = None;
+    Ok(experiment)
 }
 
 fn check_size(place: &Place, job: &Job, config: &DistributedConfig) -> anyhow::Result<()> {
