@@ -166,6 +166,12 @@ fn task() -> impl Strategy<Value = Task> {
                 // A multiple of the classes, for the partitions that need it.
                 config.clients *= 10;
             }
+            // TorchScript modules keep their batch norms to themselves.
+            if let Setting::Distributed(config) = &mut setting
+                && matches!(network, NetworkConfig::TorchScript { .. })
+            {
+                config.sync_batch_norm = false;
+            }
             // Ranks of one net must step alike.
             let other = match &setting {
                 Setting::Distributed(_) => other.map(|other| TrainConfig { batch_size: other.batch_size, ..train.clone() }),
