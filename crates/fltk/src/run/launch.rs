@@ -32,7 +32,8 @@ pub const LAUNCHER: &str = "FLTK_LAUNCHER";
 /// # Errors
 /// If a rank fails more often than the job's `restarts` allow, or the process was asked to stop ([`Stopped`]).
 pub fn run(context: &Context<'_>, config: &DistributedConfig, folder: &Path) -> anyhow::Result<()> {
-    for attempt in 0.. {
+    let mut restarts = 0;
+    loop {
         let failed = match Ranks::start(context, config, folder)?.wait(context)? {
             Outcome::Finished => return Ok(()),
             Outcome::Stopped => return Err(Stopped.into()),
@@ -42,17 +43,16 @@ pub fn run(context: &Context<'_>, config: &DistributedConfig, folder: &Path) -> 
         if RunFolder::open(folder).and_then(RunFolder::read).is_ok_and(|run| run.status == Status::Finished) {
             return Ok(());
         }
-        if attempt >= config.restarts || !failed.may_pass() {
+        if restarts >= config.restarts || !failed.may_pass() {
             return Err(failed.into_error());
         }
+        restarts += 1;
         anstream::eprintln!(
-            "warning: {}; all ranks begin again from the last checkpoint (restart {} of {})",
+            "warning: {}; all ranks begin again from the last checkpoint (restart {restarts} of {})",
             failed.text(),
-            attempt + 1,
             config.restarts
         );
     }
-    unreachable!("the loop has no end of its own")
 }
 
 /// The rank that ended badly by itself, not because it lost another.

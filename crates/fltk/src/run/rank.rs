@@ -137,8 +137,8 @@ fn check_size(place: &Place, job: &Job, config: &DistributedConfig) -> anyhow::R
         return Ok(());
     }
     let message = format!(
-        "task `{}` has {} ranks (`data_parallelism`), and the environment says {}\nhint: start as many as it has, or `--set tasks.{}.distributed.data_parallelism={}`",
-        job.task.name, config.data_parallelism, place.size, job.task_index, place.size
+        "task `{}` has {} ranks (`data_parallelism`), and the environment says {}\nhint: start as many as it has, or let the task have {}",
+        job.task.name, config.data_parallelism, place.size, place.size
     );
     Err(failure(Exit::Experiment, message))
 }
