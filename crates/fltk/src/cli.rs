@@ -136,7 +136,7 @@ or, where these are missing, as Kubeflow Trainer v2 sets it:
 Without any of them the task is trained alone. GLOO_SOCKET_IFNAME chooses a network interface.
 
 Examples:
-  RANK=0 WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=29500 fltk client examples/fashion-ddp.yaml
+  RANK=0 WORLD_SIZE=4 MASTER_ADDR=127.0.0.1 MASTER_PORT=29500 fltk client examples/fashion-ddp.yaml
   fltk client experiment.yaml 1 --id trainjob-1a2b3c4d --runs /logs")]
 pub struct ClientArgs {
     /// The experiment file (YAML or JSON), or KFLTK's arrival JSON.
