@@ -1,5 +1,10 @@
 //! Compiles the C++ shim against libtorch's headers, and makes this package's tests and examples find libtorch when they run.
 
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
 #[path = "../fltk-train/build.rs"]
 mod libtorch;
 
@@ -8,8 +13,8 @@ fn main() {
     println!("cargo::rerun-if-changed=shim");
     libtorch::main();
     let Ok(folder) = libtorch::libtorch() else { return };
-    cc::Build::new()
-        .cpp(true)
+    let mut shim = cc::Build::new();
+    shim.cpp(true)
         .std("c++20")
         .flag("-Wno-unused-parameter")
         // GCC 12 and 13 see overlapping copies in std::string where there are none (GCC bug 105651).
@@ -21,9 +26,48 @@ fn main() {
         // As system headers, so that only our own code is warned about.
         .flag(format!("-isystem{}", folder.join("include").display()))
         .flag(format!("-isystem{}", folder.join("include/torch/csrc/api/include").display()))
-        .files(["shim/error.cpp", "shim/store.cpp", "shim/group.cpp", "shim/reducer.cpp"])
-        .compile("torch_dist_shim");
+        .files(["shim/error.cpp", "shim/store.cpp", "shim/group.cpp", "shim/reducer.cpp"]);
+    if env::var_os("CARGO_FEATURE_NCCL").is_some() {
+        match cuda_includes() {
+            Ok(includes) => add_nccl(&mut shim, &includes, &folder),
+            Err(problem) => {
+                println!("cargo::error={problem}");
+                return;
+            }
+        }
+    }
+    shim.compile("torch_dist_shim");
     println!("cargo::rustc-link-search=native={}", folder.join("lib").display());
     println!("cargo::rustc-link-lib=torch_cpu");
     println!("cargo::rustc-link-lib=c10");
+}
+
+fn add_nccl(shim: &mut cc::Build, includes: &[PathBuf], libtorch: &Path) {
+    for folder in includes {
+        shim.flag(format!("-isystem{}", folder.display()));
+    }
+    shim.define("USE_C10D_NCCL", None).file("shim/nccl.cpp");
+    // A libtorch without CUDA is enough to check that it compiles.
+    if libtorch.join("lib/libtorch_cuda.so").exists() {
+        println!("cargo::rustc-link-arg=-Wl,--no-as-needed");
+        println!("cargo::rustc-link-lib=torch_cuda");
+        println!("cargo::rustc-link-lib=c10_cuda");
+    }
+}
+
+/// The folders of `cuda_runtime.h` and `nccl.h`.
+fn cuda_includes() -> Result<Vec<PathBuf>, String> {
+    const ROOTS: [&str; 3] = ["NCCL_HOME", "CUDA_HOME", "CUDA_PATH"];
+    for name in ROOTS {
+        println!("cargo::rerun-if-env-changed={name}");
+    }
+    let roots = ROOTS.iter().filter_map(env::var_os).map(|root| PathBuf::from(root).join("include"));
+    let roots: Vec<PathBuf> = roots.chain([PathBuf::from("/usr/local/cuda/include"), PathBuf::from("/usr/include")]).collect();
+    ["cuda_runtime.h", "nccl.h"]
+        .iter()
+        .map(|header| {
+            let found = roots.iter().find(|root| root.join(header).is_file()).cloned();
+            found.ok_or_else(|| format!("the feature `nccl` needs {header}; hint: set CUDA_HOME, and NCCL_HOME if NCCL lies elsewhere"))
+        })
+        .collect()
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ids::{ClientId, Epoch, Round},
     metrics::{Evaluation, ParallelSummary, TrainSummary},
+    milestone::Milestone,
 };
 
 /// One event of a run. Times of day are the journal's; durations in here are in seconds of wall clock and never decide anything.
@@ -13,9 +14,8 @@ use crate::{
 pub enum RunEvent {
     /// The run began, or was taken up again after an interruption.
     Started {
-        /// The last checkpointed round or epoch it goes on from; 0 for a fresh start. Later records of this journal
-        /// replace earlier ones of the same round or epoch.
-        from: u32,
+        /// The checkpoint that it goes on from; 0 for a fresh start. Later records of this journal replace earlier ones of what comes after it.
+        from: Milestone,
         /// `fltk` version.
         version: String,
     },
@@ -67,8 +67,8 @@ pub enum RunEvent {
     },
     /// A checkpoint is complete on disk.
     CheckpointSaved {
-        /// The round or epoch after which it was taken.
-        at: u32,
+        /// Where it was taken.
+        at: Milestone,
         /// Of the model's parameters and buffers, see `fltk_records::checkpoint`.
         parameters_sha256: String,
     },

@@ -8,5 +8,6 @@ pub mod event;
 pub mod experiment;
 pub mod ids;
 pub mod metrics;
+pub mod milestone;
 pub mod model_state;
 pub mod seed;

@@ -27,9 +27,9 @@ pub enum Purpose {
     Shuffle,
     /// Random crops and flips. Indices: client (or 0), round (or 0), epoch, position of the sample in the training set.
     Augment,
-    /// Dropout masks. Indices: client (or 0), round (or 0), epoch.
+    /// Dropout masks. Indices: client (or rank), round (or 0), epoch, step of the epoch from 0.
     Dropout,
-    /// Seeds libtorch's own generator, for TorchScript modules. Indices: client (or 0), round (or 0), epoch.
+    /// Seeds libtorch's own generator, for TorchScript modules. Indices as of dropout.
     Torch,
 }
 

@@ -132,7 +132,7 @@ impl BatchPlan {
         Ok(Self { dataset: dataset.clone(), part: Part::Train, indices, order: Order::Shuffled, key, transform, batch_size, drop_last })
     }
 
-    /// The part of `rank` in one shuffled, augmented epoch over the whole training set.
+    /// The part of `rank` in one shuffled, augmented epoch over the whole training set, from step `first_step` on, counted from 0.
     ///
     /// # Errors
     /// Where the images can't be made to fit `input`.
@@ -141,9 +141,12 @@ impl BatchPlan {
         sharding: &Sharding,
         rank: usize,
         key: EpochKey,
+        first_step: usize,
         input: Option<[usize; 3]>,
     ) -> Result<Self, TransformError> {
-        let indices = sharding.indices(rank, dataset.train.len(), key);
+        let mut indices = sharding.indices(rank, dataset.train.len(), key);
+        // Only the last step may have fewer.
+        indices.drain(..indices.len().min(first_step.saturating_mul(sharding.batch_sizes[rank].max(1))));
         let whole = Self::train(dataset, Some(&indices), key, input, sharding.batch_sizes[rank], false)?;
         Ok(Self { order: Order::AsGiven, ..whole })
     }

@@ -1,6 +1,6 @@
 //! Checkpoints: folders that are there complete or not at all, verified when they are read.
 //!
-//! `checkpoints/round-000020/` (or `epoch-000020/`) holds the files that training gave, and `manifest.json` with the size and SHA-256 of each.
+//! `checkpoints/round-000020/` (or `epoch-000020/`; `epoch-000020-step-000500/` within the epoch after it) holds the files that training gave, and `manifest.json` with the size and SHA-256 of each.
 //! It is written as `.new-...`, every file synced, then renamed, then its parent synced. So after a kill a checkpoint is whole or
 //! not listed; one that was damaged since fails its digests, and the one before is used.
 //!
@@ -14,6 +14,8 @@ use std::{
     fs,
     path::{Path, PathBuf},
 };
+
+use fltk_core::milestone::Milestone;
 
 pub use self::manifest::FileDigest;
 use self::manifest::Manifest;
@@ -73,8 +75,8 @@ pub enum CheckpointError {
 /// A checkpoint that was read and verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
-    /// The round or epoch after which it was taken.
-    pub at: u32,
+    /// Where it was taken.
+    pub at: Milestone,
     /// Its files.
     pub files: Files,
 }
@@ -91,8 +93,8 @@ pub struct Latest {
 /// A checkpoint as listed: its content has not been verified.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Listed {
-    /// The round or epoch after which it was taken.
-    pub at: u32,
+    /// Where it was taken.
+    pub at: Milestone,
     /// Its folder.
     pub path: PathBuf,
     /// Size of its files, in bytes.
@@ -113,12 +115,12 @@ impl CheckpointStore {
         Self { folder, unit }
     }
 
-    /// Saves `files` as the checkpoint after round or epoch `at`; when this returns, it is on disk. One that is there already is
+    /// Saves `files` as the checkpoint at `at`; when this returns, it is on disk. One that is there already is
     /// replaced, unless it is the same.
     ///
     /// # Errors
     /// If a name isn't allowed, it is too large, or it can't be written. Then no checkpoint changed.
-    pub fn save(&self, at: u32, files: &Files) -> Result<(), CheckpointError> {
+    pub fn save(&self, at: Milestone, files: &Files) -> Result<(), CheckpointError> {
         let num_bytes = files.values().map(|bytes| bytes.len() as u64).sum();
         if files.len() > FILES_MAX || num_bytes > BYTES_MAX {
             return Err(CheckpointError::TooLarge { num_files: files.len(), num_bytes });
@@ -155,11 +157,11 @@ impl CheckpointStore {
         Ok(())
     }
 
-    /// Reads and verifies the checkpoint after round or epoch `at`.
+    /// Reads and verifies the checkpoint at `at`.
     ///
     /// # Errors
     /// If it isn't there, can't be read, or isn't what was written.
-    pub fn load(&self, at: u32) -> Result<Checkpoint, CheckpointError> {
+    pub fn load(&self, at: Milestone) -> Result<Checkpoint, CheckpointError> {
         let manifest = self.read_manifest(at)?;
         let path = self.path(at);
         let mut files = Files::new();
@@ -179,7 +181,7 @@ impl CheckpointStore {
     /// If the checkpoints can't be listed.
     pub fn latest(&self) -> Result<Latest, CheckpointError> {
         let mut latest = Latest::default();
-        for at in self.steps()?.into_iter().rev() {
+        for at in self.milestones()?.into_iter().rev() {
             match self.load(at) {
                 Ok(checkpoint) => {
                     latest.checkpoint = Some(checkpoint);
@@ -196,7 +198,7 @@ impl CheckpointStore {
     /// # Errors
     /// If they can't be listed.
     pub fn list(&self) -> Result<Vec<Listed>, CheckpointError> {
-        Ok(self.steps()?.into_iter().filter_map(|at| self.look_at(at)).collect())
+        Ok(self.milestones()?.into_iter().filter_map(|at| self.look_at(at)).collect())
     }
 
     /// Removes all but the `keep` newest (at least one). Damaged ones don't count, and those older than the oldest that is kept go too.
@@ -207,35 +209,39 @@ impl CheckpointStore {
         files::sweep(&self.folder)?;
         let whole = self.list()?;
         let Some(oldest_kept) = whole.get(whole.len().saturating_sub(keep.max(1))) else { return Ok(()) };
-        for at in self.steps()?.into_iter().filter(|at| *at < oldest_kept.at) {
+        for at in self.milestones()?.into_iter().filter(|at| *at < oldest_kept.at) {
             drop(self.move_away(&self.path(at))?);
         }
         Ok(files::sync_folder(&self.folder)?)
     }
 
-    /// Where the checkpoint after round or epoch `at` is, or would be.
+    /// Where the checkpoint at `at` is, or would be.
     #[must_use]
-    pub fn path(&self, at: u32) -> PathBuf {
-        self.folder.join(format!("{}-{at:06}", self.unit.name()))
+    pub fn path(&self, at: Milestone) -> PathBuf {
+        let Milestone { completed, steps } = at;
+        let whole = format!("{}-{completed:06}", self.unit.name());
+        self.folder.join(if steps == 0 { whole } else { format!("{whole}-step-{steps:06}") })
     }
 
-    /// The steps that have a folder, ascending; nothing is known of their content.
-    fn steps(&self) -> Result<Vec<u32>, FileError> {
+    /// The milestones that have a folder, ascending; nothing is known of their content.
+    fn milestones(&self) -> Result<Vec<Milestone>, FileError> {
         let names = match files::names_in(&self.folder, CHECKPOINTS_MAX) {
             Err(error) if error.is_not_found() => return Ok(Vec::new()),
             names => names?,
         };
-        let step = |name: &str| -> Option<u32> {
-            let at = name.strip_prefix(self.unit.name())?.strip_prefix('-')?.parse().ok()?;
+        let milestone = |name: &str| -> Option<Milestone> {
+            let name_at = name.strip_prefix(self.unit.name())?.strip_prefix('-')?;
+            let (completed, steps) = name_at.split_once("-step-").unwrap_or((name_at, "0"));
+            let at = Milestone { completed: completed.parse().ok()?, steps: steps.parse().ok()? };
             // Exactly as we write it: no sign, no other number of zeros.
             (self.path(at).file_name()? == name).then_some(at)
         };
-        let mut steps: Vec<u32> = names.iter().filter_map(|name| step(name)).collect();
-        steps.sort_unstable();
-        Ok(steps)
+        let mut milestones: Vec<Milestone> = names.iter().filter_map(|name| milestone(name)).collect();
+        milestones.sort_unstable();
+        Ok(milestones)
     }
 
-    fn look_at(&self, at: u32) -> Option<Listed> {
+    fn look_at(&self, at: Milestone) -> Option<Listed> {
         let path = self.path(at);
         let manifest = self.read_manifest(at).ok()?;
         let is_there = |(name, digest): (&String, &FileDigest)| {
@@ -244,7 +250,7 @@ impl CheckpointStore {
         manifest.files.iter().all(is_there).then(|| Listed { at, num_bytes: manifest.num_bytes(), path })
     }
 
-    fn read_manifest(&self, at: u32) -> Result<Manifest, CheckpointError> {
+    fn read_manifest(&self, at: Milestone) -> Result<Manifest, CheckpointError> {
         let path = self.path(at);
         let bytes = files::read(&path.join(MANIFEST), MANIFEST_BYTES_MAX)?;
         let damaged = |problem| CheckpointError::Damaged { path, problem };

@@ -9,6 +9,7 @@ use fltk_core::{
     event::RunEvent,
     ids::{ClientId, Round},
     metrics::{Evaluation, ParallelSummary, TrainSummary},
+    milestone::Milestone,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -78,8 +79,8 @@ pub struct ClientRow {
 pub struct Start {
     /// When.
     pub at: Timestamp,
-    /// The checkpointed round or epoch that it went on from; 0 for a fresh start.
-    pub from: u32,
+    /// The checkpoint that it went on from; 0 for a fresh start.
+    pub from: Milestone,
     /// `fltk` version.
     pub version: String,
 }
@@ -162,7 +163,7 @@ pub struct History {
     starts: Vec<Start>,
     rows: BTreeMap<u32, Row>,
     clients: BTreeMap<(Round, ClientId), ClientRow>,
-    checkpoints: BTreeMap<u32, String>,
+    checkpoints: BTreeMap<Milestone, String>,
     end: Option<End>,
     num_events: u64,
 }
@@ -210,9 +211,9 @@ impl History {
         &self.clients
     }
 
-    /// SHA-256 of the parameters of each recorded checkpoint, by round or epoch. The files may be gone since.
+    /// SHA-256 of the parameters of each recorded checkpoint. The files may be gone since.
     #[must_use]
-    pub fn checkpoints(&self) -> &BTreeMap<u32, String> {
+    pub fn checkpoints(&self) -> &BTreeMap<Milestone, String> {
         &self.checkpoints
     }
 
@@ -336,16 +337,16 @@ impl History {
         })
     }
 
-    fn void_after(&mut self, from: u32) {
+    fn void_after(&mut self, from: Milestone) {
         self.end = None;
-        if from == 0 {
+        if from == Milestone::START {
             // A fresh start evaluates the initial model again too.
             self.rows.clear();
             self.clients.clear();
             self.checkpoints.clear();
         } else {
-            self.rows.retain(|step, _| *step <= from);
-            self.clients.retain(|(round, _), _| round.0 <= from);
+            self.rows.retain(|step, _| *step <= from.completed);
+            self.clients.retain(|(round, _), _| round.0 <= from.completed);
             self.checkpoints.retain(|at, _| *at <= from);
         }
     }

@@ -42,7 +42,7 @@ pub fn description(seed: u64) -> RunDescription {
 }
 
 pub fn started(from: u32) -> RunEvent {
-    RunEvent::Started { from, version: "0.1.0".into() }
+    RunEvent::Started { from: from.into(), version: "0.1.0".into() }
 }
 
 pub fn round(round: u32, accuracy: f64) -> RunEvent {
@@ -58,7 +58,7 @@ pub fn round(round: u32, accuracy: f64) -> RunEvent {
 }
 
 pub fn saved(at: u32) -> RunEvent {
-    RunEvent::CheckpointSaved { at, parameters_sha256: format!("{at:064x}") }
+    RunEvent::CheckpointSaved { at: at.into(), parameters_sha256: format!("{at:064x}") }
 }
 
 pub fn finished() -> RunEvent {

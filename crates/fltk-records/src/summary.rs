@@ -206,7 +206,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let events = [started(0), round(0, 0.1), round(1, 0.7), saved(1), round(2, 0.7), round(3, 0.6), finished()];
         let folder = recorded(root.path(), 1, &events);
-        folder.checkpoints(Unit::Round).save(1, &[("model".to_owned(), vec![0; 8])].into()).unwrap();
+        folder.checkpoints(Unit::Round).save(1.into(), &[("model".to_owned(), vec![0; 8])].into()).unwrap();
         let report = RunReport::of(&folder.read().unwrap()).unwrap();
         let summary = &report.summary;
         assert_eq!((summary.step, summary.num_steps, summary.accuracy), (Some(3), Some(4), Some(0.6)));
@@ -216,7 +216,7 @@ mod tests {
         assert_eq!((summary.network.as_str(), summary.dataset.as_str(), summary.kind.as_str()), ("LeNet5", "mnist", "federated"));
         let classes: Vec<_> = report.classes.iter().map(|of| (of.class, of.num_samples, of.precision, of.recall)).collect();
         assert_eq!(classes, [(0, 2, Some(2.0 / 3.0), Some(1.0)), (1, 2, Some(1.0), Some(0.5))]);
-        assert_eq!(report.checkpoints.iter().map(|listed| (listed.at, listed.num_bytes)).collect::<Vec<_>>(), [(1, 8)]);
+        assert_eq!(report.checkpoints.iter().map(|listed| (listed.at, listed.num_bytes)).collect::<Vec<_>>(), [(1.into(), 8)]);
         assert_eq!(report.rows.len(), 4);
     }
 

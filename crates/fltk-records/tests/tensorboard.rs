@@ -10,6 +10,7 @@ use fltk_core::{
     event::RunEvent,
     ids::{ClientId, Round},
     metrics::{Evaluation, TrainSummary},
+    milestone::Milestone,
     seed::Seed,
 };
 use fltk_records::{Host, Hyperparameter, Hyperparameters, RunDescription, RunFolder, RunRecorder};
@@ -62,10 +63,10 @@ fn record(root: &Path, seed: u64, accuracies: &[f64], end: RunEvent) -> String {
         time += 1;
         recorder.record(event, at(time)).unwrap();
     };
-    record(&RunEvent::Started { from: 0, version: "0.1.0".into() });
+    record(&RunEvent::Started { from: Milestone::START, version: "0.1.0".into() });
     // A first attempt that is voided: TensorBoard must not see its round.
     record(&round(1, 0.0625));
-    record(&RunEvent::Started { from: 0, version: "0.1.0".into() });
+    record(&RunEvent::Started { from: Milestone::START, version: "0.1.0".into() });
     for (step, accuracy) in (0..).zip(accuracies) {
         record(&round(step, *accuracy));
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use fltk_core::{model_state::ModelState, seed::Seed};
 use serde::{Deserialize, Serialize};
 
-use crate::{Model, Optimizer, TrainError, state_file};
+use crate::{Model, Optimizer, TrainError, ranks::EpochPart, state_file};
 
 /// The model: a safetensors file with PyTorch's names.
 pub const MODEL_FILE: &str = "model.safetensors";
@@ -18,15 +18,18 @@ pub const OPTIMIZER_FILE: &str = "optimizer.safetensors";
 pub const POSITION_FILE: &str = "position.json";
 
 /// Where in a training a checkpoint was taken. Schedule and random streams follow from it.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Position {
     /// Epochs, or federated rounds, that are complete.
     pub completed: u32,
     /// The root seed, which all random streams are derived from.
     pub seed: Seed,
-    /// Learning rate of the last epoch or round; a check, since the schedule says it too.
+    /// Learning rate of the last step; a check, since the schedule says it too.
     pub learning_rate: f64,
+    /// The epoch that is under way, if one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<EpochPart>,
 }
 
 /// The files of a checkpoint, by name.

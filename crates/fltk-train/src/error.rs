@@ -73,6 +73,16 @@ pub enum TrainError {
     WorkerPanicked,
 }
 
+impl TrainError {
+    /// Names the step of the epoch, from 1, where the loss was found not to be finite.
+    pub(crate) fn at_step(self, step: u64) -> Self {
+        match self {
+            Self::Diverged { loss, .. } => Self::Diverged { step, loss },
+            other => other,
+        }
+    }
+}
+
 impl From<tch::TchError> for TrainError {
     /// Keeps the message and leaves out libtorch's C++ stack trace.
     fn from(error: tch::TchError) -> Self {

@@ -6,7 +6,7 @@
 //!                  └──> evaluate(model, workers)           ──> Evaluation
 //! ```
 //!
-//! Everything random comes from streams of the root seed, named by purpose, client, round and epoch: never from libtorch's own
+//! Everything random comes from streams of the root seed, named by purpose, client, round, epoch and step: never from libtorch's own
 //! generator, which all threads share. (TorchScript modules are the exception, see [`Model::is_torchscript`].)
 //!
 //! Not for: reading data sets (fltk-data), averaging models (fltk-fed), writing files (fltk-records). Tensors do not leave this crate:

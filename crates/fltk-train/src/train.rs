@@ -48,7 +48,7 @@ pub fn train_batch(
 }
 
 /// Sums over an epoch, or over the local epochs of a client.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Total {
     pub samples: u64,
     pub steps: u64,
@@ -66,6 +66,24 @@ impl Total {
     pub fn steps(&self) -> u64 {
         self.steps
     }
+
+    /// Takes in a step on a batch of `size` samples with this mean loss.
+    #[expect(clippy::cast_precision_loss, reason = "a batch size is far below 2^52")]
+    pub fn add(&mut self, size: usize, loss: f64) {
+        self.loss += loss * size as f64;
+        self.samples += size as u64;
+        self.steps += 1;
+    }
+}
+
+/// What is random in a step, counted from 0 within the epoch, of a client or rank: the stream of its dropout masks. A TorchScript module draws from
+/// libtorch's own generator instead, which is seeded.
+pub(crate) fn draws(model: &Model, key: EpochKey, who: u64, step: u64) -> ChaCha8Rng {
+    let indices = [who, key.round, key.epoch, step];
+    if model.is_torchscript() {
+        tch::manual_seed(key.seed.stream(Purpose::Torch, &indices).next_u64().cast_signed());
+    }
+    key.seed.stream(Purpose::Dropout, &indices)
 }
 
 pub(crate) fn run_epoch(
@@ -76,22 +94,11 @@ pub(crate) fn run_epoch(
     proximal: Option<&Proximal>,
     total: &mut Total,
 ) -> Result<(), TrainError> {
-    let indices = [key.client, key.round, key.epoch];
-    let mut dropout = key.seed.stream(Purpose::Dropout, &indices);
-    if model.is_torchscript() {
-        tch::manual_seed(key.seed.stream(Purpose::Torch, &indices).next_u64().cast_signed());
-    }
-    for (number, batch) in (1..).zip(batches) {
+    for (number, batch) in (0..).zip(batches) {
+        let mut dropout = draws(model, key, key.client, number);
         let (inputs, targets) = tensors::batch_tensors(&batch, model.memory_format())?;
-        let value = step(model, optimizer, inputs, &targets, loss, Some(&mut dropout), proximal).map_err(|error| match error {
-            TrainError::Diverged { loss, .. } => TrainError::Diverged { step: number, loss },
-            other => other,
-        })?;
-        #[expect(clippy::cast_precision_loss, reason = "a batch size is far below 2^52")]
-        let weighted = value * batch.size as f64;
-        total.loss += weighted;
-        total.samples += batch.size as u64;
-        total.steps += 1;
+        let value = step(model, optimizer, inputs, &targets, loss, Some(&mut dropout), proximal);
+        total.add(batch.size, value.map_err(|error| error.at_step(number + 1))?);
     }
     Ok(())
 }

@@ -11,7 +11,10 @@ use fltk_core::{
     seed::Seed,
 };
 use fltk_data::{BatchPlan, Dataset, EpochKey, Locations, Remainder, Sharding, batches, load};
-use fltk_train::{EpochOptions, Model, Optimizer, RankOptions, Ranks, Targets, evaluate, parameters_sha256, ranks::share_files};
+use fltk_train::{
+    EpochOptions, Model, Optimizer, RankOptions, Ranks, Targets, evaluate, parameters_sha256,
+    ranks::{EpochSoFar, share_files},
+};
 use torch_dist::{Checks, GlooDevice, GroupOptions, ProcessGroup, TcpStore, TcpStoreOptions};
 
 const SGD: OptimizerConfig = OptimizerConfig::SGD { learning_rate: 0.02, momentum: 0.9, weight_decay: 1e-4, nesterov: false };
@@ -79,10 +82,12 @@ fn train_rank(
     let mut optimizer = Optimizer::new(&SGD, &model).unwrap();
     let key = EpochKey { seed: Seed(3), client: 0, round: 0, epoch: 1 };
     let input = model.image_input();
-    let plan = BatchPlan::train_shard(dataset, sharding, rank, key, input).unwrap();
+    let plan = BatchPlan::train_shard(dataset, sharding, rank, key, 0, input).unwrap();
     let sizes = sharding.step_sizes(dataset.train.len());
     let epoch = EpochOptions { loss: LossName::CrossEntropyLoss, key };
-    let (summary, parallel) = ranks.train_epoch(&mut model, &mut optimizer, batches(plan), &sizes, epoch).unwrap();
+    let mut so_far = EpochSoFar::default();
+    ranks.train_steps(&mut model, &mut optimizer, &mut batches(plan), &sizes, epoch, &mut so_far).unwrap();
+    let (summary, parallel) = ranks.summary(&so_far).unwrap();
     assert_eq!(parallel.is_some(), group.size() > 1);
     ranks.share_buffers(&mut model).unwrap();
     let test = BatchPlan::test_shard(dataset, (rank, group.size() as usize), input, 100).unwrap();

@@ -89,7 +89,7 @@ fn a_restored_checkpoint_goes_on_with_the_same_bits() {
         for number in 0..2 {
             epoch(&mut straight, &mut optimizer, number);
         }
-        let position = Position { completed: 2, seed: Seed(3), learning_rate: optimizer.learning_rate() };
+        let position = Position { completed: 2, seed: Seed(3), learning_rate: optimizer.learning_rate(), part: None };
         let files = checkpoint::save(&straight.state().unwrap(), Some(&optimizer), &position).unwrap();
         for number in 2..4 {
             epoch(&mut straight, &mut optimizer, number);

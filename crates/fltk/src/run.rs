@@ -1,5 +1,6 @@
 //! Running jobs on this machine: each leaves a folder, and an interrupted one goes on from its last checkpoint.
 
+mod agreement;
 mod distributed;
 mod federated;
 mod group;
@@ -22,21 +23,21 @@ use std::{
     time::Instant,
 };
 
-use fltk_core::experiment::Setting;
+use fltk_core::{experiment::Setting, milestone::Milestone};
 use fltk_data::{Dataset, Locations};
 use fltk_records::{RunFolder, RunRecorder, checkpoint::Checkpoint, history::Unit};
 use torch_dist::ProcessGroup;
 
+use self::{distributed::Training, job::Job, progress::Progress, recorder::Recorder};
 pub use self::{
     group::{resume, start},
-    launch::{LAUNCHER, end_with},
-    place::Place,
+    launch::{LAUNCHER, end_with, inherited_listener},
+    place::{Network, Place},
     progress::Talk,
     rank::{Source, client},
     result::RunResult,
     stop::on_signal,
 };
-use self::{job::Job, progress::Progress, recorder::Recorder};
 use crate::exit::{Exit, OrExit as _};
 
 /// What all jobs of an invocation share.
@@ -79,13 +80,13 @@ fn execute(
     };
     let (records, _torn) = RunRecorder::open(folder, &host::who()).or_exit(Exit::Records)?;
     let resumed = latest_checkpoint(records.folder(), unit)?;
-    let from = resumed.as_ref().map_or(0, |checkpoint| checkpoint.at);
+    let from = resumed.as_ref().map_or(Milestone::START, |checkpoint| checkpoint.at);
     let title = format!("{}, seed {}", job.task.name, job.seed.0);
     let progress = Progress::new(context.talk, &title, unit.name(), steps, from);
     let mut recorder = Recorder::start(records, progress, unit, from)?;
     let outcome = match &job.task.setting {
         Setting::Federated(config) => federated::run(context, job, config, dataset, resumed.as_ref(), &mut recorder),
-        Setting::Distributed(config) => distributed::run(context, job, config, dataset, group, resumed.as_ref(), Some(&mut recorder)),
+        Setting::Distributed(config) => Training { context, job, config, dataset, group }.run(resumed.as_ref(), Some(&mut recorder)),
     };
     match outcome {
         Ok(parameters_sha256) => recorder.finish(parameters_sha256),

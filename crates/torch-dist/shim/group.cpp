@@ -26,17 +26,32 @@ std::vector<at::Tensor> tensors_of(at::Tensor* const* tensors, size_t num_tensor
 
 }  // namespace
 
+TdGroupStores::TdGroupStores(const TdStore* store, const char* device) {
+  auto base = c10::make_intrusive<c10d::PrefixStore>("default_pg", store->store);
+  group = c10::make_intrusive<c10d::PrefixStore>("0/", base);
+  backend = c10::make_intrusive<c10d::PrefixStore>(std::string(device) + "/", group);
+}
+
+TdGroup* td_group_of(const TdGroupStores& stores, c10::intrusive_ptr<c10d::Backend> backend, c10::DeviceType device_type,
+                     c10d::ProcessGroup::BackendType backend_type, int32_t device) {
+  backend->setSequenceNumberForGroup();
+  auto made = std::make_unique<TdGroup>();
+  made->group = c10::make_intrusive<c10d::ProcessGroup>(stores.group, backend->getRank(), backend->getSize());
+  made->group->setBackend(device_type, backend_type, backend);
+  made->group->setDefaultBackend(backend_type);
+  made->group->setGroupName("0");
+  made->backend = std::move(backend);
+  made->device = device;
+  return made.release();
+}
+
 extern "C" {
 
 // `device_kind`: 0 PyTorch's default, 1 the interfaces named in `devices`, 2 the host name or address `devices[0]`.
 char* td_group_gloo(const TdStore* store, int32_t rank, int32_t size, int64_t timeout_ms, int32_t device_kind, const char* const* devices,
                     size_t num_devices, TdGroup** group) {
   return guard([&] {
-    // The chain of prefixes that Python's init_process_group makes, so that its ranks and ours meet under the same keys.
-    auto base = c10::make_intrusive<c10d::PrefixStore>("default_pg", store->store);
-    auto group_store = c10::make_intrusive<c10d::PrefixStore>("0/", base);
-    auto gloo_store = c10::make_intrusive<c10d::PrefixStore>("cpu/", group_store);
-
+    TdGroupStores stores(store, "cpu");
     auto options = c10d::ProcessGroupGloo::Options::create(milliseconds(timeout_ms));
     if (device_kind == 1) {
       for (size_t i = 0; i < num_devices; i++) options->devices.push_back(c10d::ProcessGroupGloo::createDeviceForInterface(devices[i]));
@@ -50,19 +65,13 @@ char* td_group_gloo(const TdStore* store, int32_t rank, int32_t size, int64_t ti
     for (int32_t i = 0; i < size; i++) options->global_ranks_in_group.push_back(i);
     options->group_name = "0";
 
-    auto made = std::make_unique<TdGroup>();
-    made->gloo = c10::make_intrusive<TdGloo>(gloo_store, rank, size, options);
-    made->gloo->setSequenceNumberForGroup();
-    made->group = c10::make_intrusive<c10d::ProcessGroup>(group_store, rank, size);
-    made->group->setBackend(c10::DeviceType::CPU, c10d::ProcessGroup::BackendType::GLOO, c10::intrusive_ptr<c10d::Backend>(made->gloo));
-    made->group->setDefaultBackend(c10d::ProcessGroup::BackendType::GLOO);
-    made->group->setGroupName("0");
-    *group = made.release();
+    auto gloo = c10::make_intrusive<TdGloo>(stores.backend, rank, size, options);
+    *group = td_group_of(stores, gloo, c10::DeviceType::CPU, c10d::ProcessGroup::BackendType::GLOO, -1);
   });
 }
 
 char* td_group_set_timeout(TdGroup* group, int64_t timeout_ms) {
-  return guard([&] { group->gloo->setTimeout(milliseconds(timeout_ms)); });
+  return guard([&] { group->backend->setTimeout(milliseconds(timeout_ms)); });
 }
 
 char* td_group_all_reduce(TdGroup* group, at::Tensor* tensor, int32_t op) {
@@ -70,7 +79,7 @@ char* td_group_all_reduce(TdGroup* group, at::Tensor* tensor, int32_t op) {
     c10d::AllreduceOptions options;
     options.reduceOp = reduce_op(op);
     std::vector<at::Tensor> tensors{*tensor};
-    group->gloo->allreduce(tensors, options)->wait();
+    group->backend->allreduce(tensors, options)->wait();
   });
 }
 
@@ -79,7 +88,7 @@ char* td_group_broadcast(TdGroup* group, at::Tensor* tensor, int32_t root) {
     c10d::BroadcastOptions options;
     options.rootRank = root;
     std::vector<at::Tensor> tensors{*tensor};
-    group->gloo->broadcast(tensors, options)->wait();
+    group->backend->broadcast(tensors, options)->wait();
   });
 }
 
@@ -88,7 +97,7 @@ char* td_group_all_gather(TdGroup* group, at::Tensor* const* outputs, size_t num
   return guard([&] {
     std::vector<std::vector<at::Tensor>> lists{tensors_of(outputs, num_outputs)};
     std::vector<at::Tensor> inputs{*input};
-    group->gloo->allgather(lists, inputs)->wait();
+    group->backend->allgather(lists, inputs)->wait();
   });
 }
 
@@ -99,30 +108,38 @@ char* td_group_reduce_scatter(TdGroup* group, at::Tensor* output, at::Tensor* co
     options.reduceOp = reduce_op(op);
     std::vector<at::Tensor> outputs{*output};
     std::vector<std::vector<at::Tensor>> lists{tensors_of(inputs, num_inputs)};
-    group->gloo->reduce_scatter(outputs, lists, options)->wait();
+    group->backend->reduce_scatter(outputs, lists, options)->wait();
   });
 }
 
 char* td_group_send(TdGroup* group, at::Tensor* tensor, int32_t to, int32_t tag) {
   return guard([&] {
     std::vector<at::Tensor> tensors{*tensor};
-    group->gloo->send(tensors, to, tag)->wait();
+    group->backend->send(tensors, to, tag)->wait();
   });
 }
 
 char* td_group_recv(TdGroup* group, at::Tensor* tensor, int32_t from, int32_t tag) {
   return guard([&] {
     std::vector<at::Tensor> tensors{*tensor};
-    group->gloo->recv(tensors, from, tag)->wait();
+    group->backend->recv(tensors, from, tag)->wait();
   });
 }
 
 char* td_group_barrier(TdGroup* group) {
-  return guard([&] { group->gloo->barrier()->wait(); });
+  return guard([&] {
+    c10d::BarrierOptions options;
+    if (group->device >= 0) options.device_ids = {group->device};
+    group->backend->barrier(options)->wait();
+  });
 }
 
 char* td_group_hang_up(TdGroup* group) {
-  return guard([&] { group->gloo->hang_up(); });
+  return guard([&] {
+    auto* gloo = dynamic_cast<TdGloo*>(group->backend.get());
+    if (gloo != nullptr) gloo->hang_up();
+    else group->backend->abort();
+  });
 }
 
 void td_group_free(TdGroup* group) {

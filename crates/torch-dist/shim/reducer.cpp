@@ -24,19 +24,19 @@ constexpr size_t BROADCAST_BYTES = size_t(250) << 20;
 // backward pass finds it however long it lives.
 class AllReduceSum : public torch::autograd::Function<AllReduceSum> {
  public:
-  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& input, c10::intrusive_ptr<TdGloo> gloo) {
-    context->saved_data["gloo"] = c10::IValue::make_capsule(gloo);
-    return sum(*gloo, input);
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& input, c10::intrusive_ptr<c10d::Backend> backend) {
+    context->saved_data["backend"] = c10::IValue::make_capsule(backend);
+    return sum(*backend, input);
   }
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context, torch::autograd::variable_list gradients) {
-    auto gloo = c10::static_intrusive_pointer_cast<TdGloo>(context->saved_data["gloo"].toCapsule());
-    return {sum(*gloo, gradients[0]), at::Tensor()};
+    auto backend = c10::static_intrusive_pointer_cast<c10d::Backend>(context->saved_data["backend"].toCapsule());
+    return {sum(*backend, gradients[0]), at::Tensor()};
   }
 
  private:
-  static at::Tensor sum(TdGloo& gloo, const at::Tensor& input) {
+  static at::Tensor sum(c10d::Backend& backend, const at::Tensor& input) {
     std::vector<at::Tensor> tensors{input.detach().clone(at::MemoryFormat::Contiguous)};
-    gloo.allreduce(tensors)->wait();
+    backend.allreduce(tensors)->wait();
     return tensors[0];
   }
 };
@@ -122,7 +122,7 @@ char* td_backward(at::Tensor* loss) {
 }
 
 char* td_all_reduce_sum_autograd(TdGroup* group, at::Tensor* input, at::Tensor** output) {
-  return guard([&] { *output = new at::Tensor(AllReduceSum::apply(*input, group->gloo)); });
+  return guard([&] { *output = new at::Tensor(AllReduceSum::apply(*input, group->backend)); });
 }
 
 void td_reducer_free(TdReducer* reducer) {

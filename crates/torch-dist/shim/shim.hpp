@@ -64,10 +64,24 @@ class TdGloo : public c10d::ProcessGroupGloo {
 };
 
 struct TdGroup {
-  c10::intrusive_ptr<TdGloo> gloo;
-  // What the reducer wants: the group with gloo as its backend for CPU tensors.
+  // Gloo or NCCL.
+  c10::intrusive_ptr<c10d::Backend> backend;
+  // What the reducer wants: the group with its backend for tensors on its device.
   c10::intrusive_ptr<c10d::ProcessGroup> group;
+  // The GPU, or -1 for the CPU.
+  int32_t device = -1;
 };
+
+// The chain of prefixes that Python's init_process_group makes, so that its ranks and ours meet under the same keys.
+struct TdGroupStores {
+  c10::intrusive_ptr<c10d::Store> group;
+  c10::intrusive_ptr<c10d::Store> backend;
+  TdGroupStores(const TdStore* store, const char* device);
+};
+
+// The group around a backend.
+TdGroup* td_group_of(const TdGroupStores& stores, c10::intrusive_ptr<c10d::Backend> backend, c10::DeviceType device_type,
+                     c10d::ProcessGroup::BackendType backend_type, int32_t device);
 
 // A copy for Rust, to be freed with td_string_free. Never null.
 char* td_copy(const char* text) noexcept;

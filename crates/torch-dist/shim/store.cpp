@@ -1,5 +1,6 @@
 #include "shim.hpp"
 
+#include <c10/util/Flags.h>
 #include <c10/util/Logging.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
@@ -8,12 +9,15 @@ using std::chrono::milliseconds;
 
 extern "C" {
 
-char* td_store_tcp(const char* host, uint16_t port, bool is_server, uint64_t num_workers, int64_t timeout_ms, TdStore** store, uint16_t* bound) {
+// `listener`: a bound socket to serve at, which is taken over; -1: listen at `port`.
+char* td_store_tcp(const char* host, uint16_t port, int32_t listener, bool is_server, uint64_t num_workers, int64_t timeout_ms, TdStore** store,
+                   uint16_t* bound) {
   return guard([&] {
     // Python does this on import: c10d then heeds TORCH_CPP_LOG_LEVEL.
     [[maybe_unused]] static const bool once = (c10::initLogging(), true);
     c10d::TCPStoreOptions options;
     options.port = port;
+    if (listener >= 0) options.masterListenFd = listener;
     options.isServer = is_server;
     if (num_workers > 0) options.numWorkers = num_workers;
     options.waitWorkers = num_workers > 0;

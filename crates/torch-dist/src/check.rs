@@ -3,7 +3,7 @@
 //! Each rank describes its call in a line of text (`all_reduce(sum) of Float [3, 4]`); all lines are gathered, padded to one length, and each
 //! rank compares the others' with its own.
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::Error;
 
@@ -27,8 +27,8 @@ pub fn line(text: &str) -> Tensor {
 }
 
 /// An empty tensor for each rank's line.
-pub fn blanks(size: u32) -> Vec<Tensor> {
-    (0..size).map(|_| Tensor::zeros([LINE_BYTES as i64], (Kind::Uint8, tch::Device::Cpu))).collect()
+pub fn blanks(size: u32, device: Device) -> Vec<Tensor> {
+    (0..size).map(|_| Tensor::zeros([LINE_BYTES as i64], (Kind::Uint8, device))).collect()
 }
 
 /// Refuses when a rank's line differs from `here`.
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn lines_that_differ_are_told_apart_even_beyond_their_length() {
-        let tensor = Tensor::zeros([3, 4], (Kind::Float, tch::Device::Cpu));
+        let tensor = Tensor::zeros([3, 4], (Kind::Float, Device::Cpu));
         assert_eq!(describe("all_reduce(sum)", &[&tensor]), "all_reduce(sum) of Float [3, 4]");
         assert_eq!(describe("barrier", &[]), "barrier");
         assert_eq!(compare(0, "barrier", &[line("barrier"), line("barrier")]), Ok(()));

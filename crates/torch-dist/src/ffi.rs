@@ -39,6 +39,7 @@ unsafe extern "C" {
     pub fn td_store_tcp(
         host: *const c_char,
         port: u16,
+        listener: i32,
         is_server: bool,
         num_workers: u64,
         timeout_ms: i64,
@@ -68,6 +69,15 @@ unsafe extern "C" {
         device_kind: i32,
         devices: *const *const c_char,
         num_devices: usize,
+        group: *mut *mut RawGroup,
+    ) -> *mut c_char;
+    #[cfg(feature = "nccl")]
+    pub fn td_group_nccl(
+        store: *const RawStore,
+        rank: i32,
+        size: i32,
+        timeout_ms: i64,
+        device: i32,
         group: *mut *mut RawGroup,
     ) -> *mut c_char;
     pub fn td_group_set_timeout(group: *mut RawGroup, timeout_ms: i64) -> *mut c_char;

@@ -1,14 +1,21 @@
-//! A process group over gloo: collectives on CPU tensors.
+//! A process group: collectives on CPU tensors over gloo, or on one GPU's tensors over NCCL.
 
-use std::{
-    cell::Cell,
-    ffi::c_char,
-    ptr,
-    sync::Arc,
-    time::{Duration, Instant},
+#[cfg(feature = "nccl")]
+mod nccl;
+mod roll_call;
+mod tensors;
+
+use std::{cell::Cell, ffi::c_char, ptr, sync::Arc, time::Duration};
+
+use tch::{Device, Tensor};
+
+#[cfg(feature = "nccl")]
+pub use self::nccl::NcclOptions;
+pub(crate) use self::tensors::{dense, differentiable};
+use self::{
+    roll_call::{failed, left, present, roll_call},
+    tensors::contiguous,
 };
-
-use tch::{Device, Kind, Tensor};
 
 use crate::{
     Error, GlooDevice, TcpStore, check,
@@ -16,9 +23,6 @@ use crate::{
     ffi::{self, RawGroup, c_strings, raw, raws},
     store::millis,
 };
-
-/// How long the ranks that notice a failure wait for the others to notice it too, before they call them missing.
-const ROLL_CALL: Duration = Duration::from_secs(3);
 
 /// Settings of a group. All ranks give the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +88,9 @@ pub struct ProcessGroup {
     rank: u32,
     size: u32,
     checks: Checks,
-    /// Set by the first failure. Gloo's connections are closed then, so that no other rank waits for this one.
+    /// Where its tensors are.
+    device: Device,
+    /// Set by the first failure. The connections are closed then, so that no other rank waits for this one.
     closed: Cell<bool>,
 }
 
@@ -98,6 +104,23 @@ impl ProcessGroup {
     /// [`Error::Join`] if they don't come in time or can't reach each other; [`Error::Argument`] if this rank joined at this store before: a new
     /// group needs a new [prefix](TcpStore::prefix).
     pub fn gloo(store: &Arc<TcpStore>, rank: u32, size: u32, options: &GroupOptions) -> Result<Self, Error> {
+        let (kind, names) = options.device.parts();
+        let (_texts, names) = c_strings(&names)?;
+        // SAFETY: the store lives through the call and is shared by the group; `_texts` keeps what the pointers point to.
+        let make = |rank, size, raw| unsafe {
+            ffi::td_group_gloo(store.raw(), rank, size, millis(options.timeout), kind, names.as_ptr(), names.len(), raw)
+        };
+        Self::join(store, (rank, size), options.checks, Device::Cpu, make)
+    }
+
+    /// Makes a group with `make`, which is given rank, size, and where to put the group.
+    fn join(
+        store: &Arc<TcpStore>,
+        (rank, size): (u32, u32),
+        checks: Checks,
+        device: Device,
+        make: impl FnOnce(i32, i32, *mut *mut RawGroup) -> *mut c_char,
+    ) -> Result<Self, Error> {
         let (Ok(c_rank), Ok(c_size)) = (i32::try_from(rank), i32::try_from(size)) else {
             return Err(Error::Argument(format!("rank {rank} of {size} is more than libtorch counts")));
         };
@@ -107,24 +130,24 @@ impl ProcessGroup {
         if store.add(&present(rank), 1)? > 1 {
             return Err(Error::Argument(format!("a rank {rank} has joined at this store before: use a new prefix of it, or another rank")));
         }
-        let (kind, names) = options.device.parts();
-        let (_texts, names) = c_strings(&names)?;
         let mut raw = ptr::null_mut();
-        // SAFETY: the store lives through the call and is shared by the group; `_texts` keeps what the pointers point to.
-        let answer = unsafe {
-            ffi::td_group_gloo(store.raw(), c_rank, c_size, millis(options.timeout), kind, names.as_ptr(), names.len(), &raw mut raw)
-        };
-        ffi::check(answer).map_err(|message| {
+        ffi::check(make(c_rank, c_size, &raw mut raw)).map_err(|message| {
             let missing = (0..size).filter(|&rank| matches!(store.check(&[&present(rank)]), Ok(false))).collect();
             Error::Join { rank, size, missing, message }
         })?;
-        Ok(Self { raw, store: Arc::clone(store), rank, size, checks: options.checks, closed: Cell::new(false) })
+        Ok(Self { raw, store: Arc::clone(store), rank, size, checks, device, closed: Cell::new(false) })
     }
 
     /// This process's rank, from 0.
     #[must_use]
     pub fn rank(&self) -> u32 {
         self.rank
+    }
+
+    /// Where the group's tensors are.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        self.device
     }
 
     /// Ranks of the group.
@@ -158,11 +181,11 @@ impl ProcessGroup {
     /// Reduces `tensor` over all ranks, in place, to the same bits on every rank.
     ///
     /// # Errors
-    /// [`Error::Mismatch`], [`Error::Collective`] or [`Error::Closed`]; [`Error::Argument`] for a tensor that isn't a dense one on the CPU.
+    /// [`Error::Mismatch`], [`Error::Collective`] or [`Error::Closed`]; [`Error::Argument`] for a tensor that isn't a dense one on the group's device.
     pub fn all_reduce(&self, tensor: &mut Tensor, op: ReduceOp) -> Result<(), Error> {
         let operation = format!("all_reduce({})", op.name());
         self.prepare(&operation, &[tensor], op)?;
-        // SAFETY: group and tensor live through the call, which returns when gloo is done with the tensor.
+        // SAFETY: group and tensor live through the call, which returns when the backend is done with the tensor.
         self.done(&operation, unsafe { ffi::td_group_all_reduce(self.raw, raw(tensor), op.code()) })?;
         self.average(tensor, op)
     }
@@ -186,7 +209,7 @@ impl ProcessGroup {
     pub fn broadcast_coalesced(&self, tensors: &mut [Tensor], root: u32) -> Result<(), Error> {
         self.open()?;
         let root = self.peer(root)?;
-        tensors.iter().try_for_each(dense)?;
+        tensors.iter().try_for_each(|tensor| dense(tensor, self.device))?;
         self.compare(&check::describe("broadcast_coalesced", &tensors.iter().collect::<Vec<_>>()))?;
         let pointers = raws(&*tensors);
         // SAFETY: as in `all_reduce`.
@@ -231,7 +254,7 @@ impl ProcessGroup {
     /// As [`Self::all_reduce`].
     pub fn send(&self, tensor: &Tensor, to: u32, tag: u32) -> Result<(), Error> {
         self.open()?;
-        contiguous(tensor)?;
+        contiguous(tensor, self.device)?;
         let (to, tag) = (self.other(to)?, tag_code(tag)?);
         // SAFETY: as in `all_reduce`.
         self.done(&format!("send to rank {to}"), unsafe { ffi::td_group_send(self.raw, raw(tensor), to, tag) })
@@ -243,7 +266,7 @@ impl ProcessGroup {
     /// As [`Self::all_reduce`].
     pub fn recv(&self, tensor: &mut Tensor, from: u32, tag: u32) -> Result<(), Error> {
         self.open()?;
-        contiguous(tensor)?;
+        contiguous(tensor, self.device)?;
         let (from, tag) = (self.other(from)?, tag_code(tag)?);
         // SAFETY: as in `all_reduce`.
         self.done(&format!("recv from rank {from}"), unsafe { ffi::td_group_recv(self.raw, raw(tensor), from, tag) })
@@ -269,7 +292,7 @@ impl ProcessGroup {
     /// As [`Self::all_reduce`].
     pub fn all_reduce_sum_with_grad(&self, tensor: &Tensor) -> Result<Tensor, Error> {
         self.open()?;
-        dense(tensor)?;
+        dense(tensor, self.device)?;
         let mut output = ptr::null_mut();
         // SAFETY: group and tensor live through the call; the graph that it leaves shares the group.
         self.done("all_reduce(sum)", unsafe { ffi::td_all_reduce_sum_autograd(self.raw, raw(tensor), &raw mut output) })?;
@@ -331,41 +354,17 @@ impl ProcessGroup {
         let (cause, operation) = (Cause::of(&message), operation.to_owned());
         let missing = match (cause, is_store_there) {
             (Cause::Other, _) => Vec::new(),
-            (_, true) => self.roll_call(),
+            (_, true) => roll_call(&self.store, self.rank, self.size),
             (_, false) => vec![0],
         };
         Err(Error::Collective { rank: self.rank, operation, cause, missing, message })
     }
 
-    /// The ranks that don't say within [`ROLL_CALL`] that they noticed a failure. Without the store that is rank 0, which serves it, unless it
-    /// noticed before it ended; it waits longer than the others for that.
-    fn roll_call(&self) -> Vec<u32> {
-        let end = Instant::now() + if self.rank == 0 { ROLL_CALL + ROLL_CALL / 3 } else { ROLL_CALL };
-        let (mut missing, mut saw_first) = (Vec::new(), self.rank == 0);
-        for rank in (0..self.size).filter(|&rank| rank != self.rank) {
-            let key = failed(rank);
-            let left = end.saturating_duration_since(Instant::now());
-            let seen = match self.store.wait(&[&key], left) {
-                Ok(()) => Ok(true),
-                // The time may have gone to the ranks before this one.
-                Err(Error::StoreTimeout { .. }) => self.store.check(&[&key]),
-                Err(error) => Err(error),
-            };
-            match seen {
-                Ok(true) => saw_first |= rank == 0,
-                Ok(false) => missing.push(rank),
-                Err(_) if saw_first => return missing,
-                Err(_) => return vec![0],
-            }
-        }
-        missing
-    }
-
-    /// What precedes every collective: tensors are such that gloo can read them, and alike on all ranks.
+    /// What precedes every collective: tensors are such that the group can read them, and alike on all ranks.
     fn prepare(&self, operation: &str, tensors: &[&Tensor], op: ReduceOp) -> Result<(), Error> {
         self.open()?;
         for tensor in tensors {
-            contiguous(tensor)?;
+            contiguous(tensor, self.device)?;
             if op == ReduceOp::Avg && !tensor.is_floating_point() {
                 return Err(Error::Argument(format!("a mean of {:?} isn't one: use floating-point tensors", tensor.kind())));
             }
@@ -378,8 +377,8 @@ impl ProcessGroup {
         match self.checks {
             Checks::Off => Ok(()),
             Checks::EveryCall => {
-                let lines = check::blanks(self.size);
-                self.gather_into("comparison", &lines, &check::line(here))?;
+                let lines = check::blanks(self.size, self.device);
+                self.gather_into("comparison", &lines, &check::line(here).to_device(self.device))?;
                 check::compare(self.rank, here, &lines)
             }
         }
@@ -420,54 +419,6 @@ impl Drop for ProcessGroup {
     }
 }
 
-/// Set by a rank that is about to join.
-fn present(rank: u32) -> String {
-    format!("torch_dist/present/{rank}")
-}
-
-/// Set by a rank that noticed a failure.
-fn failed(rank: u32) -> String {
-    format!("torch_dist/failed/{rank}")
-}
-
-/// Set by a rank that left in good order.
-fn left(rank: u32) -> String {
-    format!("torch_dist/left/{rank}")
-}
-
 fn tag_code(tag: u32) -> Result<i32, Error> {
     i32::try_from(tag).map_err(|_| Error::Argument(format!("tag {tag} is above {}", i32::MAX)))
-}
-
-/// Gloo reads memory as it lies: strided views would be taken for something else.
-fn contiguous(tensor: &Tensor) -> Result<(), Error> {
-    dense(tensor)?;
-    if tensor.is_contiguous() {
-        Ok(())
-    } else {
-        Err(Error::Argument("gloo takes contiguous tensors: call `contiguous()` first".to_owned()))
-    }
-}
-
-/// A loss that backward can begin from.
-pub(crate) fn differentiable(loss: &Tensor) -> Result<(), Error> {
-    if loss.defined() && loss.numel() == 1 && loss.requires_grad() {
-        Ok(())
-    } else {
-        Err(Error::Argument("backward begins from one number that depends on a parameter".to_owned()))
-    }
-}
-
-/// What gloo can send at all.
-pub(crate) fn dense(tensor: &Tensor) -> Result<(), Error> {
-    if !tensor.defined() {
-        return Err(Error::Argument("the tensor is undefined".to_owned()));
-    }
-    if tensor.device() != Device::Cpu || tensor.is_sparse() {
-        return Err(Error::Argument("gloo takes dense tensors on the CPU".to_owned()));
-    }
-    match tensor.kind() {
-        Kind::Float | Kind::Double | Kind::Half | Kind::Int8 | Kind::Uint8 | Kind::Int | Kind::Int64 => Ok(()),
-        other => Err(Error::Argument(format!("gloo takes no tensors of {other:?}"))),
-    }
 }

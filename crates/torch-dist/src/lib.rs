@@ -7,7 +7,7 @@
 //! ```text
 //!             TcpStore (served by rank 0)      where ranks find each other
 //!                  |
-//!             ProcessGroup (gloo)              all_reduce, broadcast, all_gather, reduce_scatter, send, recv, barrier
+//!             ProcessGroup (gloo, NCCL)        all_reduce, broadcast, all_gather, reduce_scatter, send, recv, barrier
 //!                  |
 //!             Reducer                          averages gradients, bucket by bucket, while backward still runs
 //! ```
@@ -22,7 +22,9 @@
 //! **Time-outs.** Joining and every collective end within the group's time-out of the last sign of life of the others. Calls to the store end when
 //! rank 0 ends or answers; a rank 0 whose machine vanished without closing its connections holds them until TCP gives up.
 //!
-//! **Not here:** starting processes, reading `RANK` and its kin from the environment, NCCL. This crate is tested on CPUs only.
+//! **GPUs.** The feature `nccl` adds groups over NCCL. It compiles against CUDA's headers; **nobody has run it on a GPU yet**: everything else is tested.
+//!
+//! **Not here:** starting processes, reading `RANK` and its kin from the environment.
 
 mod check;
 mod device;
@@ -34,6 +36,8 @@ mod store;
 
 pub use device::GlooDevice;
 pub use error::{Cause, Error};
+#[cfg(feature = "nccl")]
+pub use group::NcclOptions;
 pub use group::{Checks, GroupOptions, ProcessGroup, ReduceOp};
 pub use reducer::{Compression, Reducer, ReducerOptions, StepTimes};
 pub use store::{TcpStore, TcpStoreOptions};

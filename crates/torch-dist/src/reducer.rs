@@ -87,13 +87,13 @@ impl<'a> Reducer<'a> {
     /// [`Error::Parameters`] if the ranks' parameters differ, else as [`ProcessGroup::all_reduce`].
     pub fn new(group: &'a ProcessGroup, parameters: &[(String, Tensor)], options: &ReducerOptions) -> Result<Self, Error> {
         group.open()?;
-        let leaf = |tensor: &Tensor| tensor.requires_grad() && tensor.device() == tch::Device::Cpu && tensor.is_leaf();
+        let leaf = |tensor: &Tensor| tensor.requires_grad() && tensor.device() == group.device() && tensor.is_leaf();
         if let Some((name, _)) = parameters.iter().find(|(_, tensor)| !leaf(tensor)) {
-            return Err(Error::Argument(format!("parameter `{name}` isn't a leaf on the CPU that requires a gradient")));
+            return Err(Error::Argument(format!("parameter `{name}` isn't a leaf on {:?} that requires a gradient", group.device())));
         }
         let mut names_by_memory = BTreeMap::new();
         for (name, tensor) in parameters {
-            dense(tensor)?;
+            dense(tensor, group.device())?;
             // An empty one has no memory to share.
             if let Some(other) = names_by_memory.insert(tensor.data_ptr() as usize, name).filter(|_| tensor.numel() > 0) {
                 return Err(Error::Argument(format!(

@@ -1,6 +1,6 @@
 //! The store: a small map in rank 0 that all ranks read and write, over TCP.
 
-use std::{ptr, time::Duration};
+use std::{net::TcpListener, os::fd::IntoRawFd as _, ptr, time::Duration};
 
 use crate::{
     Error,
@@ -41,12 +41,33 @@ impl TcpStore {
     /// # Errors
     /// [`Error::Listen`] or [`Error::Connect`], the latter also when not all workers came in time.
     pub fn new(host: &str, port: u16, options: &TcpStoreOptions) -> Result<Self, Error> {
+        Self::make(host, port, -1, options)
+    }
+
+    /// Serves the store at a port that `listener` holds already, so that nobody else can take it in between.
+    ///
+    /// # Errors
+    /// As [`Self::new`]; [`Error::Argument`] unless [`is_server`](TcpStoreOptions::is_server).
+    pub fn on(listener: TcpListener, options: &TcpStoreOptions) -> Result<Self, Error> {
+        if !options.is_server {
+            return Err(Error::Argument("only the store's server has a listener".to_owned()));
+        }
+        let address = listener.local_addr().map_err(|error| Error::Listen { port: 0, message: error.to_string() })?;
+        let host = match address.ip() {
+            ip if ip.is_unspecified() => "localhost".to_owned(),
+            ip => ip.to_string(),
+        };
+        // The store closes it.
+        Self::make(&host, address.port(), listener.into_raw_fd(), options)
+    }
+
+    fn make(host: &str, port: u16, listener: i32, options: &TcpStoreOptions) -> Result<Self, Error> {
         let (mut raw, mut bound) = (ptr::null_mut(), 0);
         let c_host = c_string(host)?;
-        let (is_server, workers) = (options.is_server, u64::from(options.num_workers));
-        // SAFETY: the text lives through the call; results go to locals.
+        let (is_server, workers, timeout) = (options.is_server, u64::from(options.num_workers), millis(options.timeout));
+        // SAFETY: the text lives through the call; results go to locals; the listener, if one is given, is ours to give away.
         let answer =
-            unsafe { ffi::td_store_tcp(c_host.as_ptr(), port, is_server, workers, millis(options.timeout), &raw mut raw, &raw mut bound) };
+            unsafe { ffi::td_store_tcp(c_host.as_ptr(), port, listener, is_server, workers, timeout, &raw mut raw, &raw mut bound) };
         match check(answer) {
             Ok(()) => Ok(Self { raw, port: bound, timeout: options.timeout }),
             Err(message) if message.contains("failed to listen") || message.contains("EADDRINUSE") => Err(Error::Listen { port, message }),

@@ -76,6 +76,9 @@ pub struct DistributedConfig {
     pub sync_batch_norm: bool,
     /// What gradients are on the wire.
     pub compression: GradientCompression,
+    /// Optimizer steps of an epoch from one checkpoint to the next, beside those at the ends of epochs.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub checkpoint_every_steps: Option<u32>,
     /// How often `fltk run` begins a failed group of ranks again, from its last checkpoint.
     #[schemars(range(max = 1000))]
     pub restarts: u32,
@@ -89,7 +92,16 @@ impl DistributedConfig {
     pub fn new(epochs: u32, data_parallelism: u32) -> Self {
         let timeout = Duration::from_millis(300_000);
         let compression = GradientCompression::None;
-        Self { epochs, data_parallelism, pad_last: false, sync_batch_norm: false, compression, restarts: 0, timeout }
+        Self {
+            epochs,
+            data_parallelism,
+            pad_last: false,
+            sync_batch_norm: false,
+            compression,
+            checkpoint_every_steps: None,
+            restarts: 0,
+            timeout,
+        }
     }
 }
 

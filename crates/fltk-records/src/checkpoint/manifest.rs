@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use fltk_core::milestone::Milestone;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -33,12 +34,12 @@ impl FileDigest {
 pub(super) struct Manifest {
     format: u64,
     unit: Unit,
-    at: u32,
+    at: Milestone,
     pub(super) files: BTreeMap<String, FileDigest>,
 }
 
 impl Manifest {
-    pub(super) fn of(unit: Unit, at: u32, files: &Files) -> Self {
+    pub(super) fn of(unit: Unit, at: Milestone, files: &Files) -> Self {
         let files = files.iter().map(|(name, bytes)| (name.clone(), FileDigest::of(bytes))).collect();
         Self { format: FORMAT, unit, at, files }
     }
@@ -59,13 +60,13 @@ impl Manifest {
         self.files.values().fold(0, |sum, file| sum.saturating_add(file.num_bytes))
     }
 
-    /// Whether it can be the manifest of the checkpoint after `at`.
-    pub(super) fn check(&self, unit: Unit, at: u32) -> Result<(), String> {
+    /// Whether it can be the manifest of the checkpoint at `at`.
+    pub(super) fn check(&self, unit: Unit, at: Milestone) -> Result<(), String> {
         if self.format != FORMAT {
             return Err(format!("its manifest has format {}, not {FORMAT}", self.format));
         }
         if (self.unit, self.at) != (unit, at) {
-            return Err(format!("its manifest is of {} {}", self.unit.name(), self.at));
+            return Err(format!("its manifest is of {}", self.at.text(self.unit.name())));
         }
         if self.files.len() > FILES_MAX || self.num_bytes() > BYTES_MAX {
             return Err(format!("its manifest names {} files with {} bytes", self.files.len(), self.num_bytes()));

@@ -16,7 +16,11 @@ fn files(content: u8) -> Files {
 
 fn latest(store: &CheckpointStore) -> (Option<(u32, Files)>, usize) {
     let Latest { checkpoint, skipped } = store.latest().unwrap();
-    (checkpoint.map(|checkpoint| (checkpoint.at, checkpoint.files)), skipped.len())
+    (checkpoint.map(|checkpoint| (checkpoint.at.completed, checkpoint.files)), skipped.len())
+}
+
+fn numbers(store: &CheckpointStore) -> Vec<u32> {
+    store.milestones().unwrap().into_iter().map(|at| at.completed).collect()
 }
 
 #[test]
@@ -24,30 +28,30 @@ fn the_newest_is_read_as_it_was_saved() {
     let (_folder, store) = store();
     assert_eq!(latest(&store), (None, 0));
     for at in [9, 10, 1_000_000] {
-        store.save(at, &files(at as u8)).unwrap();
+        store.save(at.into(), &files(at as u8)).unwrap();
         assert_eq!(latest(&store), (Some((at, files(at as u8))), 0));
     }
-    let listed: Vec<_> = store.list().unwrap().into_iter().map(|listed| (listed.at, listed.num_bytes)).collect();
+    let listed: Vec<_> = store.list().unwrap().into_iter().map(|listed| (listed.at.completed, listed.num_bytes)).collect();
     assert_eq!(listed, [(9, 102), (10, 102), (1_000_000, 102)]);
-    assert!(store.path(9).ends_with("checkpoints/round-000009"));
+    assert!(store.path(9.into()).ends_with("checkpoints/round-000009"));
 }
 
 #[test]
 fn saving_again_replaces_a_different_or_damaged_one_only() {
     let (_folder, store) = store();
-    store.save(1, &files(1)).unwrap();
+    store.save(1.into(), &files(1)).unwrap();
     let inode = |store: &CheckpointStore| {
         use std::os::unix::fs::MetadataExt as _;
-        fs::metadata(store.path(1)).unwrap().ino()
+        fs::metadata(store.path(1.into())).unwrap().ino()
     };
     let first = inode(&store);
-    store.save(1, &files(1)).unwrap();
+    store.save(1.into(), &files(1)).unwrap();
     assert_eq!(inode(&store), first, "the same content is not written again");
-    store.save(1, &files(2)).unwrap();
+    store.save(1.into(), &files(2)).unwrap();
     assert_eq!(latest(&store), (Some((1, files(2))), 0));
-    fs::write(store.path(1).join("state.json"), "damage").unwrap();
+    fs::write(store.path(1.into()).join("state.json"), "damage").unwrap();
     assert_eq!(latest(&store), (None, 1));
-    store.save(1, &files(2)).unwrap();
+    store.save(1.into(), &files(2)).unwrap();
     assert_eq!(latest(&store), (Some((1, files(2))), 0));
     assert_eq!(files::names_in(&store.folder, 10).unwrap(), ["round-000001"]);
 }
@@ -56,13 +60,13 @@ fn saving_again_replaces_a_different_or_damaged_one_only() {
 fn interrupted_at_any_step_the_one_before_is_used() {
     // What a kill leaves: the temporary folder with the first k files, the last of them half written.
     let content = files(2);
-    let manifest = Manifest::of(Unit::Round, 2, &content).to_json();
+    let manifest = Manifest::of(Unit::Round, 2.into(), &content).to_json();
     let all: Vec<(&str, &[u8])> =
         content.iter().map(|(name, bytes)| (name.as_str(), &bytes[..])).chain([(MANIFEST, &manifest[..])]).collect();
     for num_files in 0..=all.len() {
         for half in [false, true] {
             let (_folder, store) = store();
-            store.save(1, &files(1)).unwrap();
+            store.save(1.into(), &files(1)).unwrap();
             let new = store.folder.join(".new-round-000002-x");
             fs::create_dir(&new).unwrap();
             for (index, (name, bytes)) in all[..num_files].iter().enumerate() {
@@ -70,7 +74,7 @@ fn interrupted_at_any_step_the_one_before_is_used() {
                 fs::write(new.join(name), &bytes[..length]).unwrap();
             }
             assert_eq!(latest(&store), (Some((1, files(1))), 0));
-            store.save(2, &files(2)).unwrap();
+            store.save(2.into(), &files(2)).unwrap();
             assert_eq!(latest(&store), (Some((2, files(2))), 0));
             assert_eq!(files::names_in(&store.folder, 10).unwrap(), ["round-000001", "round-000002"], "what was left is swept");
         }
@@ -81,9 +85,9 @@ fn interrupted_at_any_step_the_one_before_is_used() {
 fn any_damage_is_noticed_and_the_one_before_is_used() {
     let check = |damage: &dyn Fn(&Path), expected: &str| {
         let (_folder, store) = store();
-        store.save(1, &files(1)).unwrap();
-        store.save(2, &files(2)).unwrap();
-        damage(&store.path(2));
+        store.save(1.into(), &files(1)).unwrap();
+        store.save(2.into(), &files(2)).unwrap();
+        damage(&store.path(2.into()));
         let Latest { checkpoint, skipped } = store.latest().unwrap();
         assert_eq!(checkpoint.unwrap().files, files(1));
         assert_eq!(skipped.len(), 1);
@@ -118,37 +122,63 @@ fn any_damage_is_noticed_and_the_one_before_is_used() {
 fn names_that_lead_elsewhere_are_refused() {
     let (_folder, store) = store();
     for name in ["../x", "a/b", "", ".hidden", "manifest.json", "a b", &"x".repeat(101)] {
-        let error = store.save(1, &Files::from([(name.to_owned(), vec![])])).unwrap_err();
+        let error = store.save(1.into(), &Files::from([(name.to_owned(), vec![])])).unwrap_err();
         assert!(matches!(error, CheckpointError::Name { .. }), "{error}");
     }
-    assert_eq!(store.steps().unwrap(), [0u32; 0]);
+    assert_eq!(numbers(&store), [0; 0]);
 }
 
 #[test]
 fn folders_that_are_none_of_ours_are_left_alone() {
     let (_folder, store) = store();
-    store.save(5, &files(5)).unwrap();
-    for name in ["round-5", "round-+00005", "round-0000005", "epoch-000009", "round-99999999999", "notes"] {
+    store.save(5.into(), &files(5)).unwrap();
+    for name in [
+        "round-5",
+        "round-000005-step-1",
+        "round-000005-step-000000",
+        "round-000005-step-",
+        "round-+00005",
+        "round-0000005",
+        "epoch-000009",
+        "round-99999999999",
+        "notes",
+    ] {
         fs::create_dir(store.folder.join(name)).unwrap();
     }
-    assert_eq!(store.steps().unwrap(), [5]);
+    assert_eq!(numbers(&store), [5]);
     store.prune(1).unwrap();
-    assert_eq!(files::names_in(&store.folder, 100).unwrap().len(), 7);
+    assert_eq!(files::names_in(&store.folder, 100).unwrap().len(), 10);
 }
 
 #[test]
 fn pruning_keeps_the_newest_whole_ones() {
     let (_folder, store) = store();
     for at in 1..=6 {
-        store.save(at, &files(at as u8)).unwrap();
+        store.save(at.into(), &files(at as u8)).unwrap();
     }
     // A damaged one must not push out the last that can be used.
-    fs::remove_file(store.path(6).join("state.json")).unwrap();
+    fs::remove_file(store.path(6.into()).join("state.json")).unwrap();
     fs::create_dir(store.folder.join(".new-left")).unwrap();
     store.prune(2).unwrap();
-    assert_eq!(store.steps().unwrap(), [4, 5, 6]);
+    assert_eq!(numbers(&store), [4, 5, 6]);
     store.prune(0).unwrap();
-    assert_eq!(store.steps().unwrap(), [5, 6]);
+    assert_eq!(numbers(&store), [5, 6]);
     assert_eq!(latest(&store), (Some((5, files(5))), 1));
     assert_eq!(files::names_in(&store.folder, 10).unwrap(), ["round-000005", "round-000006"]);
+}
+
+#[test]
+fn those_within_an_epoch_lie_between_those_at_its_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = CheckpointStore::new(folder.path().join("checkpoints"), Unit::Epoch);
+    let at = |completed, steps| Milestone { completed, steps };
+    let order = [at(0, 250), at(1, 0), at(1, 9), at(1, 1_000_000), at(2, 0)];
+    for (content, place) in (0..).zip(order).rev() {
+        store.save(place, &files(content)).unwrap();
+    }
+    assert_eq!(store.milestones().unwrap(), order);
+    assert!(store.path(order[0]).ends_with("epoch-000000-step-000250") && store.path(order[3]).ends_with("epoch-000001-step-1000000"));
+    store.prune(3).unwrap();
+    assert_eq!(store.milestones().unwrap(), order[2..]);
+    assert_eq!(store.load(order[2]).unwrap(), Checkpoint { at: order[2], files: files(2) });
 }

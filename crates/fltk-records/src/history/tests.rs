@@ -3,7 +3,7 @@ use fltk_core::ids::Epoch;
 use super::*;
 
 fn started(from: u32) -> RunEvent {
-    RunEvent::Started { from, version: "0".into() }
+    RunEvent::Started { from: from.into(), version: "0".into() }
 }
 
 fn epoch(epoch: u32, accuracy: f64) -> RunEvent {
@@ -45,7 +45,7 @@ fn accuracies(history: &History) -> Vec<(u32, f64)> {
 
 #[test]
 fn a_resumption_voids_what_came_after_its_checkpoint() {
-    let saved = |at| RunEvent::CheckpointSaved { at, parameters_sha256: format!("{at:02}") };
+    let saved = |at: u32| RunEvent::CheckpointSaved { at: at.into(), parameters_sha256: format!("{at:02}") };
     let before = [started(0), epoch(1, 0.1), epoch(2, 0.2), saved(2), epoch(3, 0.3), saved(3), finished()];
     let history = fold(&before).unwrap();
     assert_eq!(history.status(false), Status::Finished);
@@ -53,12 +53,27 @@ fn a_resumption_voids_what_came_after_its_checkpoint() {
 
     let history = fold(&[&before[..], &[started(2), epoch(3, 0.9)]].concat()).unwrap();
     assert_eq!(accuracies(&history), [(1, 0.1), (2, 0.2), (3, 0.9)]);
-    assert_eq!(history.checkpoints().keys().copied().collect::<Vec<_>>(), [2]);
+    assert_eq!(history.checkpoints().keys().copied().collect::<Vec<_>>(), [2.into()]);
     assert_eq!((history.status(true), history.status(false)), (Status::Running, Status::Interrupted));
     assert_eq!(history.last_evaluated().unwrap().0.step, 3);
 
     let history = fold(&[&before[..], &[started(0), epoch(1, 0.5)]].concat()).unwrap();
     assert_eq!(accuracies(&history), [(1, 0.5)]);
+
+    // From within the third epoch: what is known of the two before it stays.
+    let within = Milestone { completed: 2, steps: 7 };
+    let saved_within = RunEvent::CheckpointSaved { at: within, parameters_sha256: "07".into() };
+    let resumed = RunEvent::Started { from: within, version: "0".into() };
+    let events = [started(0), epoch(1, 0.1), epoch(2, 0.2), saved(2), saved_within, epoch(3, 0.3), saved(3), resumed];
+    let history = fold(&events).unwrap();
+    assert_eq!(accuracies(&history), [(1, 0.1), (2, 0.2)]);
+    assert_eq!(history.checkpoints().keys().copied().collect::<Vec<_>>(), [2.into(), within]);
+    // From within the first epoch: there is nothing before it, but its checkpoint.
+    let within = Milestone { completed: 0, steps: 7 };
+    let saved_within = RunEvent::CheckpointSaved { at: within, parameters_sha256: "07".into() };
+    let resumed = RunEvent::Started { from: within, version: "0".into() };
+    let history = fold(&[started(0), saved_within, epoch(1, 0.1), saved(1), resumed]).unwrap();
+    assert_eq!((accuracies(&history), history.checkpoints().len()), (vec![], 1));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 use fltk_core::{
     ids::{ClientId, Epoch, Round},
     metrics::{Evaluation, ParallelSummary, TrainSummary},
+    milestone::Milestone,
 };
 use proptest::prelude::*;
 
@@ -14,7 +15,7 @@ fn sample() -> Vec<RunEvent> {
     let train = TrainSummary { num_samples: 10, num_steps: 2, loss: 0.1 + 0.2 };
     let test = Evaluation { num_samples: 4, loss: f64::NAN, accuracy: 0.5, confusion: Some(vec![vec![1, 1], vec![1, 1]]) };
     vec![
-        RunEvent::Started { from: 0, version: "0.1.0".into() },
+        RunEvent::Started { from: Milestone::START, version: "0.1.0".into() },
         RunEvent::ClientTrained { round: Round(1), client: ClientId(3), train, seconds: 0.25 },
         RunEvent::RoundEnded {
             round: Round(1),
@@ -34,7 +35,8 @@ fn sample() -> Vec<RunEvent> {
             test_seconds: 0.5,
             parallel: Some(ParallelSummary { ranks: 2, communication_seconds: 0.5, waiting_seconds: 0.25, sent_bytes: 8 }),
         },
-        RunEvent::CheckpointSaved { at: 1, parameters_sha256: "00ff".into() },
+        RunEvent::CheckpointSaved { at: 1.into(), parameters_sha256: "00ff".into() },
+        RunEvent::CheckpointSaved { at: Milestone { completed: 1, steps: 5 }, parameters_sha256: "00ff".into() },
         RunEvent::Failed { reason: "no \"space\"\nleft \u{1f4a5}".into() },
         RunEvent::Finished { parameters_sha256: "00ff".into(), seconds: 1e-9 },
     ]
@@ -104,10 +106,10 @@ fn cut_at_every_byte_it_gives_a_prefix_and_can_go_on() {
         std::fs::write(&path, &bytes[..length]).unwrap();
         let (mut journal, opened) = Journal::open_append(&path).unwrap();
         assert_eq!(text(&opened.entries), text(&cut.entries));
-        journal.append(&RunEvent::Started { from: 0, version: "2".into() }, at(99)).unwrap();
+        journal.append(&RunEvent::Started { from: Milestone::START, version: "2".into() }, at(99)).unwrap();
         let after = replay(&path).unwrap();
         assert_eq!((after.entries.len(), after.torn), (num_lines + 1, None), "cut at {length}");
-        assert_eq!(after.entries[num_lines].event, RunEvent::Started { from: 0, version: "2".into() });
+        assert_eq!(after.entries[num_lines].event, RunEvent::Started { from: Milestone::START, version: "2".into() });
     }
 }
 

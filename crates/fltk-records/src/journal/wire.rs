@@ -7,6 +7,7 @@ use fltk_core::{
     event::RunEvent,
     ids::{ClientId, Epoch, Round},
     metrics::{Evaluation, ParallelSummary, TrainSummary},
+    milestone::Milestone,
 };
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +18,7 @@ pub(super) const KINDS: [&str; 7] = ["started", "epoch_ended", "client_trained",
 #[serde(remote = "RunEvent", tag = "event", rename_all = "snake_case")]
 pub(super) enum RunEventWire {
     Started {
-        from: u32,
+        from: Milestone,
         version: String,
     },
     EpochEnded {
@@ -58,7 +59,7 @@ pub(super) enum RunEventWire {
         test_seconds: f64,
     },
     CheckpointSaved {
-        at: u32,
+        at: Milestone,
         parameters_sha256: String,
     },
     Finished {

@@ -133,7 +133,7 @@ fn killed_at_many_points_and_resumed_it_ends_the_same() {
         std::fs::write(run.path().join("metrics.csv"), "half a li").unwrap();
         let (mut recorder, _) = RunRecorder::open(run.clone(), "a test").unwrap();
         // As the program does: on from the checkpoint if there is one, else from the beginning.
-        let from = recorder.history().checkpoints().last_key_value().map_or(0, |(at, _)| *at);
+        let from = recorder.history().checkpoints().last_key_value().map_or(0, |(at, _)| at.completed);
         let mut again = vec![started(from)];
         again.extend(if from == 1 { &whole[4..] } else { &whole[1..] }.iter().cloned());
         for event in &again {

@@ -5,7 +5,7 @@ use std::{env, num::NonZeroUsize, path::PathBuf, thread::available_parallelism};
 use crate::{
     cli::{Cli, ClientArgs, LocationArgs, Output},
     inputs, output,
-    run::{self, Context, Place, Source, Talk},
+    run::{self, Context, Network, Place, Source, Talk},
 };
 
 /// Trains as the rank that the environment says; rank 0 prints the result.
@@ -13,10 +13,15 @@ use crate::{
 /// # Errors
 /// If the task or the environment is wrong, data is missing, another rank is lost, or the run fails.
 pub fn run(cli: &Cli, args: &ClientArgs) -> anyhow::Result<()> {
-    if let Ok(launcher) = env::var(run::LAUNCHER) {
-        run::end_with(&launcher)?;
+    let launcher = env::var(run::LAUNCHER).ok();
+    if let Some(launcher) = &launcher {
+        run::end_with(launcher)?;
     }
     let place = Place::read(|name| env::var(name).ok())?;
+    let network = Network {
+        socket_ifname: env::var("GLOO_SOCKET_IFNAME").ok(),
+        listener: if launcher.is_some() && place.rank == 0 { Some(run::inherited_listener()?) } else { None },
+    };
     let files: Vec<PathBuf> = args.file.iter().cloned().collect();
     let context = Context {
         base: &inputs::base_folder(&files),
@@ -34,7 +39,7 @@ pub fn run(cli: &Cli, args: &ClientArgs) -> anyhow::Result<()> {
             id: args.id.clone(),
         },
     };
-    match run::client(&context, source, &place, env::var("GLOO_SOCKET_IFNAME").ok().as_deref())? {
+    match run::client(&context, source, &place, network)? {
         Some(result) if cli.output == Output::Json => output::json(&result),
         Some(result) => output::text(&format!("\n{}", result.to_table())),
         None => Ok(()),

@@ -8,6 +8,7 @@ use fltk_core::{
     event::RunEvent,
     experiment::{DistributedConfig, GradientCompression, Task},
     ids::Epoch,
+    milestone::Milestone,
 };
 use fltk_data::{BatchPlan, Dataset, EpochKey, Remainder, Sharding, batches};
 use fltk_records::checkpoint::Checkpoint;
@@ -15,109 +16,160 @@ use fltk_train::{
     EpochOptions, Model, Optimizer, RankOptions, Ranks, Targets, TrainError,
     checkpoint::{self, Position},
     evaluate, parameters_sha256,
-    ranks::share_files,
-    schedule::learning_rate,
+    ranks::{EpochPart, EpochSoFar, share_files},
+    schedule::{LearningRate, learning_rate},
 };
 use torch_dist::ProcessGroup;
 
 use super::{Context, Stopped, job::Job, recorder::Recorder, seconds_of};
 
-/// Trains `job` from rank 0's checkpoint on and returns the digest of the final parameters, the same on all ranks.
-///
-/// # Errors
-/// If training diverges, the records can't be written, a rank is lost, or the process was asked to stop ([`Stopped`]).
-pub fn run(
-    context: &Context<'_>,
-    job: &Job,
-    config: &DistributedConfig,
-    dataset: &Arc<Dataset>,
-    group: Option<&ProcessGroup>,
-    resumed: Option<&Checkpoint>,
-    recorder: Option<&mut Recorder>,
-) -> anyhow::Result<String> {
-    // Ranks are asked to stop one after another, and those that stop first are lost to the others, wherever these are: that is no failure.
-    train(context, job, config, dataset, group, resumed, recorder)
-        .map_err(|error| if context.stop.load(Ordering::Relaxed) { Stopped.into() } else { error })
+/// What a rank trains, and with whom.
+#[derive(Clone, Copy)]
+pub struct Training<'a> {
+    /// What all jobs share.
+    pub context: &'a Context<'a>,
+    /// The job.
+    pub job: &'a Job,
+    /// Its settings.
+    pub config: &'a DistributedConfig,
+    /// Its data.
+    pub dataset: &'a Arc<Dataset>,
+    /// All ranks; `None` for one who is alone.
+    pub group: Option<&'a ProcessGroup>,
 }
 
-fn train(
-    context: &Context<'_>,
-    job: &Job,
-    config: &DistributedConfig,
-    dataset: &Arc<Dataset>,
-    group: Option<&ProcessGroup>,
-    resumed: Option<&Checkpoint>,
-    mut recorder: Option<&mut Recorder>,
-) -> anyhow::Result<String> {
-    let train = &job.task.train;
-    fltk_train::init(job.task.threads as usize);
-    let mut model = Model::new(&job.task.network, context.base, Targets::of(dataset), job.seed)?;
-    let mut optimizer = Optimizer::new(&train.optimizer, &model)?;
-    let files = resumed.map(|resumed| &resumed.files);
-    let files = match group {
-        Some(group) => share_files(group, files)?,
-        None => files.cloned(),
-    };
-    let completed = match files {
-        Some(files) => checkpoint::restore(&files, &mut model, Some(&mut optimizer))?.completed,
-        None => 0,
-    };
-    let ranks = match group {
-        Some(group) => {
-            let fp16_gradients = config.compression == GradientCompression::Fp16;
-            Ranks::join(group, &mut model, RankOptions { sync_batch_norm: config.sync_batch_norm, fp16_gradients })?
+impl Training<'_> {
+    /// Trains from rank 0's checkpoint on and returns the digest of the final parameters, the same on all ranks.
+    ///
+    /// # Errors
+    /// If training diverges, the records can't be written, a rank is lost, or the process was asked to stop ([`Stopped`]).
+    pub fn run(self, resumed: Option<&Checkpoint>, recorder: Option<&mut Recorder>) -> anyhow::Result<String> {
+        // Ranks are asked to stop one after another, and those that stop first are lost to the others, wherever these are: that is no failure.
+        self.train(resumed, recorder).map_err(|error| if self.is_stopping() { Stopped.into() } else { error })
+    }
+
+    fn train(self, resumed: Option<&Checkpoint>, recorder: Option<&mut Recorder>) -> anyhow::Result<String> {
+        fltk_train::init(self.job.task.threads as usize);
+        let mut model = Model::new(&self.job.task.network, self.context.base, Targets::of(self.dataset), self.job.seed)?;
+        let mut optimizer = Optimizer::new(&self.job.task.train.optimizer, &model)?;
+        let files = resumed.map(|resumed| &resumed.files);
+        let files = match self.group {
+            Some(group) => share_files(group, files)?,
+            None => files.cloned(),
+        };
+        let position = files.map(|files| checkpoint::restore(&files, &mut model, Some(&mut optimizer))).transpose()?;
+        let (completed, mut part) = position.map_or((0, None), |position| (position.completed, position.part));
+        let ranks = match self.group {
+            Some(group) => {
+                let fp16_gradients = self.config.compression == GradientCompression::Fp16;
+                Ranks::join(group, &mut model, RankOptions { sync_batch_norm: self.config.sync_batch_norm, fp16_gradients })?
+            }
+            None => Ranks::alone(),
+        };
+        let sharding = sharding(&self.job.task, self.config);
+        let sizes = sharding.step_sizes(self.dataset.train.len());
+        let mut rank = Rank { training: self, ranks, model, optimizer, sharding, sizes, recorder };
+        for epoch in completed + 1..=self.config.epochs {
+            rank.epoch(epoch, part.take().as_ref())?;
         }
-        None => Ranks::alone(),
-    };
-    let (rank, num_ranks) = (ranks.rank() as usize, group.map_or(1, ProcessGroup::size) as usize);
-    let sharding = sharding(&job.task, config);
-    let sizes = sharding.step_sizes(dataset.train.len());
-    let input = model.image_input();
-    for epoch in completed + 1..=config.epochs {
+        Ok(parameters_sha256(&rank.model.state()?))
+    }
+
+    fn is_stopping(self) -> bool {
+        self.context.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// One rank at work.
+struct Rank<'a> {
+    training: Training<'a>,
+    ranks: Ranks<'a>,
+    model: Model,
+    optimizer: Optimizer,
+    sharding: Sharding,
+    /// For each step of an epoch the samples of every rank.
+    sizes: Vec<Vec<usize>>,
+    recorder: Option<&'a mut Recorder>,
+}
+
+impl Rank<'_> {
+    /// Trains one epoch, or what is left of it after `part`; evaluates, records.
+    fn epoch(&mut self, epoch: u32, part: Option<&EpochPart>) -> anyhow::Result<()> {
+        let Training { job, config, .. } = self.training;
+        let train = &job.task.train;
         let rate = learning_rate(train.scheduler.as_ref(), train.optimizer.learning_rate(), u64::from(epoch - 1));
-        optimizer.set_learning_rate(rate.value);
-        if let Some(recorder) = &mut recorder {
+        self.optimizer.set_learning_rate(rate.value);
+        if let Some(recorder) = &mut self.recorder {
             recorder.warn_of_held_rate(rate);
         }
-        let key = EpochKey { seed: job.seed, client: 0, round: 0, epoch: u64::from(epoch) };
-        let plan = BatchPlan::train_shard(dataset, &sharding, rank, key, input)?;
-        // Checked at every batch, so that Ctrl-C doesn't wait for the end of an epoch; the epoch is then done again.
-        let stop = &context.stop;
-        let until_stopped = batches(plan).take_while(|_| !stop.load(Ordering::Relaxed));
-        let options = EpochOptions { loss: job.task.loss, key };
-        let (trained, train_seconds) = seconds_of(|| ranks.train_epoch(&mut model, &mut optimizer, until_stopped, &sizes, options));
-        if stop.load(Ordering::Relaxed) {
-            return Err(Stopped.into());
-        }
-        let (summary, parallel) = trained?;
-        ranks.share_buffers(&mut model)?;
-        let plan = BatchPlan::test_shard(dataset, (rank, num_ranks), input, train.test_batch_size as usize)?;
-        let (test, test_seconds) = seconds_of(|| {
-            let own = evaluate(&model, batches(plan), job.task.loss, context.workers.get())?;
-            ranks.sum(own)
-        });
+        let trained = self.train(epoch, rate, part)?;
+        let (summary, parallel) = self.ranks.summary(&trained)?;
+        self.ranks.share_buffers(&mut self.model)?;
+        let (test, test_seconds) = seconds_of(|| self.evaluate());
         let test = test?;
         // The next step would notice; without one, a model that is no model any more would end as a success.
         if !test.loss.is_finite() {
             return Err(TrainError::Diverged { step: summary.num_steps, loss: test.loss }.into());
         }
-        let Some(recorder) = &mut recorder else { continue };
-        recorder.record(RunEvent::EpochEnded {
-            epoch: Epoch(epoch),
-            train: summary,
-            learning_rate: rate.value,
-            test,
-            train_seconds,
-            test_seconds,
-            parallel,
-        })?;
+        if let Some(recorder) = &mut self.recorder {
+            recorder.record(RunEvent::EpochEnded {
+                epoch: Epoch(epoch),
+                train: summary,
+                learning_rate: rate.value,
+                test,
+                train_seconds: trained.seconds(),
+                test_seconds,
+                parallel,
+            })?;
+        }
         if epoch % job.task.checkpoint_every == 0 || epoch == config.epochs {
-            let state = model.state()?;
-            let position = Position { completed: epoch, seed: job.seed, learning_rate: rate.value };
-            recorder.checkpoint(epoch, &checkpoint::save(&state, Some(&optimizer), &position)?, parameters_sha256(&state))?;
+            self.checkpoint(epoch.into(), rate, None)?;
+        }
+        Ok(())
+    }
+
+    /// The steps of an epoch, with checkpoints between where they are asked for.
+    fn train(&mut self, epoch: u32, rate: LearningRate, part: Option<&EpochPart>) -> anyhow::Result<EpochSoFar> {
+        let Training { context, job, config, dataset, .. } = self.training;
+        let mut so_far = part.map(|part| self.ranks.take_up(part)).transpose()?.unwrap_or_default();
+        let key = EpochKey { seed: job.seed, client: 0, round: 0, epoch: u64::from(epoch) };
+        let rank = self.ranks.rank() as usize;
+        let plan = BatchPlan::train_shard(dataset, &self.sharding, rank, key, so_far.steps() as usize, self.model.image_input())?;
+        // Checked at every batch, so that Ctrl-C doesn't wait for the end of an epoch; what follows the last checkpoint is then done again.
+        let mut until_stopped = batches(plan).take_while(|_| !context.stop.load(Ordering::Relaxed));
+        let options = EpochOptions { loss: job.task.loss, key };
+        loop {
+            let done = so_far.steps() as usize;
+            let Some(left) = self.sizes.get(done..).filter(|left| !left.is_empty()) else { return Ok(so_far) };
+            let pause = config.checkpoint_every_steps.map(|every| every as usize - done % every as usize);
+            let next = &left[..pause.map_or(left.len(), |pause| pause.min(left.len()))];
+            let trained = self.ranks.train_steps(&mut self.model, &mut self.optimizer, &mut until_stopped, next, options, &mut so_far);
+            if self.training.is_stopping() {
+                return Err(Stopped.into());
+            }
+            trained?;
+            if next.len() < left.len() {
+                let part = self.ranks.part(&so_far)?;
+                self.checkpoint(Milestone { completed: epoch - 1, steps: part.steps }, rate, Some(part))?;
+            }
         }
     }
-    Ok(parameters_sha256(&model.state()?))
+
+    fn evaluate(&self) -> anyhow::Result<fltk_core::metrics::Evaluation> {
+        let Training { context, job, dataset, group, .. } = self.training;
+        let place = (self.ranks.rank() as usize, group.map_or(1, ProcessGroup::size) as usize);
+        let plan = BatchPlan::test_shard(dataset, place, self.model.image_input(), job.task.train.test_batch_size as usize)?;
+        let own = evaluate(&self.model, batches(plan), job.task.loss, context.workers.get())?;
+        Ok(self.ranks.sum(own)?)
+    }
+
+    /// Saves where training is, on the rank that records.
+    fn checkpoint(&mut self, at: Milestone, rate: LearningRate, part: Option<EpochPart>) -> anyhow::Result<()> {
+        let Some(recorder) = &mut self.recorder else { return Ok(()) };
+        let state = self.model.state()?;
+        let position = Position { completed: at.completed, seed: self.training.job.seed, learning_rate: rate.value, part };
+        recorder.checkpoint(at, &checkpoint::save(&state, Some(&self.optimizer), &position)?, parameters_sha256(&state))
+    }
 }
 
 /// Who takes how many samples of a step.

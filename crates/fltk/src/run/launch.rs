@@ -1,8 +1,9 @@
 //! The ranks of a distributed job as processes of this machine: begun, watched, begun again after a failure, and never left behind.
 
 use std::{
-    env,
+    env, io,
     net::TcpListener,
+    os::fd::{AsFd as _, OwnedFd},
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     sync::atomic::Ordering,
@@ -105,8 +106,10 @@ struct Ranks(Vec<Child>);
 impl Ranks {
     fn start(context: &Context<'_>, config: &DistributedConfig, folder: &Path) -> anyhow::Result<Self> {
         let program = env::current_exe().context("can't find this program's own file")?;
-        // Freed before rank 0 takes it. Should another program take it in between, rank 0 says so.
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).context("no free port")?.port();
+        // Rank 0 is given the socket, so that nobody else can take its port.
+        let listener = TcpListener::bind("127.0.0.1:0").context("no free port")?;
+        let port = listener.local_addr().context("no free port")?.port();
+        let mut listener = Some(listener);
         let num_ranks = config.data_parallelism;
         let workers = (context.workers.get() / num_ranks as usize).max(1);
         let mut ranks = Self(Vec::new());
@@ -123,7 +126,8 @@ impl Ranks {
             command.env("OMP_WAIT_POLICY", "passive");
             // libtorch's own warnings of lost connections say nothing that our errors don't.
             command.env("TORCH_CPP_LOG_LEVEL", "ERROR");
-            command.stdin(Stdio::null()).stdout(Stdio::null());
+            command.stdin(listener.take().map_or_else(Stdio::null, |listener| Stdio::from(OwnedFd::from(listener))));
+            command.stdout(Stdio::null());
             // Ctrl-C reaches the whole group of a terminal's processes; only the launcher passes it on.
             std::os::unix::process::CommandExt::process_group(&mut command, 0);
             ranks.0.push(command.spawn().with_context(|| format!("can't start rank {rank}"))?);
@@ -185,6 +189,14 @@ impl Drop for Ranks {
             let _ = child.wait();
         }
     }
+}
+
+/// The socket that the launcher gave rank 0 as its standard input, to serve the store at.
+///
+/// # Errors
+/// If it can't be taken.
+pub fn inherited_listener() -> anyhow::Result<TcpListener> {
+    Ok(TcpListener::from(io::stdin().as_fd().try_clone_to_owned().context("the launcher gave no socket")?))
 }
 
 /// Ties this process to its launcher, whose process `launcher` names: the kernel kills it when the launcher dies.

@@ -1,8 +1,12 @@
 //! Which rank of which group this process is, as its launcher says in the environment: Kubeflow's operator, torchrun, Kubeflow Trainer v2, or `fltk run`.
 
 use std::{
-    net::ToSocketAddrs as _,
-    sync::{Arc, atomic::AtomicBool, atomic::Ordering},
+    net::{TcpListener, ToSocketAddrs as _},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{RecvTimeoutError, channel},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -14,6 +18,12 @@ use crate::exit::{Exit, OrExit as _, failure};
 
 /// How often a name that doesn't resolve yet is looked up again: a pod's name appears within seconds of the pod.
 const LOOKUP_EVERY: Duration = Duration::from_millis(500);
+
+/// How often it is looked whether to stop while the others are waited for.
+const STOP_EVERY: Duration = Duration::from_millis(50);
+
+/// How much longer than its time-outs joining may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Port of the master where only the master itself is named: PyTorch's default.
 const MASTER_PORT: &str = "29500";
@@ -29,6 +39,15 @@ pub struct Place {
     pub host: String,
     /// Port of rank 0.
     pub port: u16,
+}
+
+/// How a rank reaches the others.
+#[derive(Debug, Default)]
+pub struct Network {
+    /// The interfaces to use, as `GLOO_SOCKET_IFNAME` names them.
+    pub socket_ifname: Option<String>,
+    /// Holds the port of the store, which rank 0 serves, if somebody listened for it.
+    pub listener: Option<TcpListener>,
 }
 
 impl Place {
@@ -82,18 +101,47 @@ impl Place {
         Ok(Self { rank, size, host, port: port_number })
     }
 
-    /// Joins the group; `None` for one who is alone. Waits at most `timeout` for the master's name to resolve, and as long for the others.
+    /// Joins the group; `None` for one who is alone. Waits at most `timeout` for the master's name to resolve, as long for the others, and as long
+    /// until all are connected.
     ///
     /// # Errors
     /// If they don't come, or the process was asked to stop.
-    pub fn join(&self, timeout: Duration, socket_ifname: Option<&str>, stop: &AtomicBool) -> anyhow::Result<Option<ProcessGroup>> {
+    pub fn join(&self, timeout: Duration, network: Network, stop: &AtomicBool) -> anyhow::Result<Option<ProcessGroup>> {
         if self.size == 1 {
             return Ok(None);
         }
         self.wait_for_name(timeout, stop)?;
+        // On a thread, which is left behind when this one is asked to stop: libtorch's waiting can't be interrupted, and a frozen rank 0 doesn't let it
+        // end in time.
+        let (send, joined) = channel();
+        let place = self.clone();
+        thread::spawn(move || send.send(place.meet(timeout, network)));
+        let deadline = Instant::now() + timeout * 2 + PATIENCE;
+        loop {
+            match joined.recv_timeout(STOP_EVERY) {
+                Ok(joined) => return joined.map(Some),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(failure(Exit::General, "the thread that joins the other ranks panicked"));
+                }
+                Err(RecvTimeoutError::Timeout) if stop.load(Ordering::Relaxed) => return Err(Stopped.into()),
+                Err(RecvTimeoutError::Timeout) if Instant::now() >= deadline => {
+                    let message =
+                        format!("rank {} can't join the others: rank 0 doesn't answer\nhint: is it stopped, or its host gone?", self.rank);
+                    return Err(failure(Exit::Ranks, message));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
+
+    fn meet(&self, timeout: Duration, network: Network) -> anyhow::Result<ProcessGroup> {
         let options = TcpStoreOptions { is_server: self.rank == 0, num_workers: self.size, timeout };
-        let store = Arc::new(TcpStore::new(&self.host, self.port, &options).or_exit(Exit::Ranks)?);
-        let device = match GlooDevice::from_gloo_socket_ifname(socket_ifname).or_exit(Exit::General)? {
+        let store = match network.listener {
+            Some(listener) => TcpStore::on(listener, &options),
+            None => TcpStore::new(&self.host, self.port, &options),
+        };
+        let store = Arc::new(store.or_exit(Exit::Ranks)?);
+        let device = match GlooDevice::from_gloo_socket_ifname(network.socket_ifname.as_deref()).or_exit(Exit::General)? {
             // Where all ranks are on this machine its name may resolve to an address that is down.
             GlooDevice::HostName if ["127.0.0.1", "::1", "localhost"].contains(&self.host.as_str()) => {
                 GlooDevice::Address(self.host.clone())
@@ -101,7 +149,7 @@ impl Place {
             device => device,
         };
         let options = GroupOptions { timeout, device, checks: Checks::EveryCall };
-        ProcessGroup::gloo(&store, self.rank, self.size, &options).map(Some).or_exit(Exit::Ranks)
+        ProcessGroup::gloo(&store, self.rank, self.size, &options).or_exit(Exit::Ranks)
     }
 
     /// A pod's name may appear after the pods that look for it.

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal as _;
 
-use fltk_core::{event::RunEvent, metrics::Evaluation};
+use fltk_core::{event::RunEvent, metrics::Evaluation, milestone::Milestone};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::Cli;
@@ -39,11 +39,11 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Of a run of `steps` rounds or epochs (`unit`) that is after step `from`.
+    /// Of a run of `steps` rounds or epochs (`unit`) that goes on from `from`.
     #[must_use]
-    pub fn new(talk: Talk, title: &str, unit: &'static str, steps: u32, from: u32) -> Self {
+    pub fn new(talk: Talk, title: &str, unit: &'static str, steps: u32, from: Milestone) -> Self {
         let bar = (talk != Talk::Quiet && std::io::stderr().is_terminal()).then(|| {
-            let bar = ProgressBar::new(u64::from(steps)).with_position(u64::from(from));
+            let bar = ProgressBar::new(u64::from(steps)).with_position(u64::from(from.completed));
             let style = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} {msg} [{elapsed}, {eta} left]");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar.set_prefix(title.to_owned());
@@ -51,7 +51,7 @@ impl Progress {
             bar
         });
         if talk != Talk::Quiet && bar.is_none() {
-            let resumed = if from > 0 { format!(", going on after {unit} {from}") } else { String::new() };
+            let resumed = if from > Milestone::START { format!(", going on after {}", from.text(unit)) } else { String::new() };
             anstream::eprintln!("{title}: {steps} {unit}s{resumed}");
         }
         Self { talk, unit, steps, bar }
@@ -71,6 +71,9 @@ impl Progress {
             }
             RunEvent::EpochEnded { epoch, train, test, train_seconds, .. } => {
                 self.step(epoch.0, Some(train.loss), Some(test), *train_seconds);
+            }
+            RunEvent::CheckpointSaved { at, .. } if at.steps > 0 && self.talk == Talk::Verbose => {
+                self.line(&format!("  checkpoint after {}", at.text(self.unit)));
             }
             _ => {}
         }

@@ -11,8 +11,13 @@ use crate::exit::{Exit, failure};
 /// The digest of every file of `dataset`, and under `source` where they lay.
 #[must_use]
 pub fn provenance(dataset: &Dataset) -> BTreeMap<String, String> {
-    let digests = dataset.provenance.files.iter().map(|file| (file.name.clone(), format!("sha256:{}", file.sha256)));
-    digests.chain([("source".to_owned(), dataset.provenance.to_string())]).collect()
+    digests(dataset).into_iter().chain([("source".to_owned(), dataset.provenance.to_string())]).collect()
+}
+
+/// The digest of every file of `dataset`, wherever they lay.
+#[must_use]
+pub fn digests(dataset: &Dataset) -> BTreeMap<String, String> {
+    dataset.provenance.files.iter().map(|file| (file.name.clone(), format!("sha256:{}", file.sha256))).collect()
 }
 
 /// That `dataset` is the one the run began with. Another program or machine, where the same bits are not promised, is worth a warning.
@@ -20,10 +25,8 @@ pub fn provenance(dataset: &Dataset) -> BTreeMap<String, String> {
 /// # Errors
 /// If a file's digest differs.
 pub fn check(begun: &RunDescription, dataset: &Dataset) -> anyhow::Result<()> {
-    let digests = |provenance: &BTreeMap<String, String>| -> BTreeMap<String, String> {
-        provenance.iter().filter(|(name, _)| *name != "source").map(|(name, digest)| (name.clone(), digest.clone())).collect()
-    };
-    if digests(&begun.provenance) != digests(&provenance(dataset)) {
+    let begun_with = begun.provenance.iter().filter(|(name, _)| *name != "source");
+    if !begun_with.eq(&digests(dataset)) {
         let source = begun.provenance.get("source").map_or("another source", String::as_str);
         return Err(failure(
             Exit::Data,

@@ -2,20 +2,21 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, atomic::Ordering},
+    sync::atomic::Ordering,
     time::Duration,
 };
 
 use anyhow::Context as _;
 use fltk_core::experiment::{DistributedConfig, Experiment, Setting};
-use fltk_records::history::Status;
-use torch_dist::ProcessGroup;
+use fltk_records::{RunFolder, history::Status};
 
 use super::{
-    Context, RunResult, Stopped, distributed, execute,
+    Context, RunResult, Stopped, agreement,
+    distributed::Training,
+    execute,
     group::{Group, check_fits},
     job::{Job, jobs},
-    place::Place,
+    place::{Network, Place},
 };
 use crate::exit::{Exit, OrExit as _, code, failure};
 
@@ -39,25 +40,12 @@ pub enum Source {
     },
 }
 
-/// Trains as one rank. Rank 0 returns the run's result.
+/// Trains as one rank. Rank 0 returns the run's result; of a run that had finished before, the one it ended with.
 ///
 /// # Errors
 /// If the job can't be run, another rank is lost, or the process was asked to stop.
-pub fn client(context: &Context<'_>, source: Source, place: &Place, socket_ifname: Option<&str>) -> anyhow::Result<Option<RunResult>> {
-    let (group, job, mut folder) = match source {
-        Source::Folder(path) => {
-            let (group, folder) = Group::of_run(context, &path, Path::new("."))?;
-            let index = folder.description().job_index as usize;
-            let job =
-                jobs(&group.experiment).into_iter().nth(index).context("the run's job isn't in its experiment").or_exit(Exit::Records)?;
-            (group, job, Some(folder))
-        }
-        Source::Task { experiment, task, runs, id } => {
-            let group = Group::new(context, only(*experiment, task.as_deref())?, runs, id.as_deref())?;
-            let job = jobs(&group.experiment).into_iter().next().context("an experiment without jobs")?;
-            (group, job, None)
-        }
-    };
+pub fn client(context: &Context<'_>, source: Source, place: &Place, network: Network) -> anyhow::Result<Option<RunResult>> {
+    let (group, job, begun) = open(context, source)?;
     let Setting::Distributed(config) = &job.task.setting else {
         let message = format!("task `{}` is federated, and has no ranks\nhint: `fltk run` trains it on this machine", job.task.name);
         return Err(failure(Exit::Experiment, message));
@@ -66,24 +54,10 @@ pub fn client(context: &Context<'_>, source: Source, place: &Place, socket_ifnam
     let dataset = group.dataset(&mut super::Datasets::new(), &job.task.dataset)?;
     check_fits(&job, &dataset)?;
     let timeout = Duration::from_millis(config.timeout.as_millis());
-    let joined = place.join(timeout, socket_ifname, &context.stop).map_err(|error| or_stopped(error, context))?;
-    let outcome = if place.rank == 0 {
-        if folder.is_none() {
-            folder = Some(group.begun(&job)?.map_or_else(|| group.new_folder(&job, 1, &dataset), Ok)?);
-        }
-        let folder = folder.take().context("rank 0 has no folder")?;
-        let path = folder.path().to_path_buf();
-        if folder.clone().read().or_exit(Exit::Records)?.status == Status::Finished {
-            Err(failure(Exit::Records, format!("`{}` has finished already", path.display())))
-        } else {
-            execute(context, &job, &dataset, folder, joined.as_ref())
-                .map_err(|error| group.explain(name_lost_ranks(error), &path))
-                .map(Some)
-        }
-    } else {
-        follow(context, &job, config, &dataset, joined.as_ref()).map(|()| None)
-    };
-    let folder = outcome.map_err(name_lost_ranks)?;
+    let joined = place.join(timeout, network, &context.stop).map_err(|error| or_stopped(error, context))?;
+    let training = Training { context, job: &job, config, dataset: &dataset, group: joined.as_ref() };
+    let trained = train(&training, &group, place, begun).map_err(|error| name_lost_ranks(or_stopped(error, context)));
+    let folder = trained.map_err(|error| if code(&error) == Exit::General { failure(Exit::Run, format!("{error:#}")) } else { error })?;
     // What was to be done is done, and recorded: a rank that is lost now is lost to nobody.
     if let Some(Err(error)) = joined.map(|joined| joined.leave(LINGER)) {
         anstream::eprintln!("warning: {error}");
@@ -91,27 +65,59 @@ pub fn client(context: &Context<'_>, source: Source, place: &Place, socket_ifnam
     folder.map(RunResult::read).transpose()
 }
 
-/// A rank above 0: trains, and records nothing.
-fn follow(
-    context: &Context<'_>,
-    job: &Job,
-    config: &DistributedConfig,
-    dataset: &Arc<fltk_data::Dataset>,
-    group: Option<&ProcessGroup>,
-) -> anyhow::Result<()> {
-    match distributed::run(context, job, config, dataset, group, None, None) {
-        Ok(_) => Ok(()),
-        Err(error) => {
-            let error = name_lost_ranks(or_stopped(error, context));
-            Err(if code(&error) == Exit::General { failure(Exit::Run, format!("{error:#}")) } else { error })
+/// What a rank begins with.
+struct Begun {
+    /// The run's folder, if there is one yet; rank 0 alone uses it.
+    folder: Option<RunFolder>,
+    /// Whether `fltk run` started the ranks, and says what to do about errors.
+    is_launched: bool,
+}
+
+fn open<'a>(context: &'a Context<'a>, source: Source) -> anyhow::Result<(Group<'a>, Job, Begun)> {
+    match source {
+        Source::Folder(path) => {
+            let (group, folder) = Group::of_run(context, &path, Path::new("."))?;
+            let index = folder.description().job_index as usize;
+            let job =
+                jobs(&group.experiment).into_iter().nth(index).context("the run's job isn't in its experiment").or_exit(Exit::Records)?;
+            Ok((group, job, Begun { folder: Some(folder), is_launched: true }))
+        }
+        Source::Task { experiment, task, runs, id } => {
+            let group = Group::new(context, only(*experiment, task.as_deref())?, runs, id.as_deref())?;
+            let job = jobs(&group.experiment).into_iter().next().context("an experiment without jobs")?;
+            Ok((group, job, Begun { folder: None, is_launched: false }))
         }
     }
+}
+
+/// Trains, once all ranks are known to mean the same. Rank 0 records, and returns the folder.
+fn train(training: &Training<'_>, group: &Group<'_>, place: &Place, begun: Begun) -> anyhow::Result<Option<RunFolder>> {
+    let Training { context, job, dataset, group: joined, .. } = *training;
+    if let Some(joined) = joined {
+        agreement::check(joined, job, dataset, context.base)?;
+    }
+    let folder = match begun.folder {
+        _ if place.rank > 0 => None,
+        Some(folder) => Some(folder),
+        None => Some(group.begun(job)?.map_or_else(|| group.new_folder(job, 1, dataset), Ok)?),
+    };
+    let is_finished = match &folder {
+        Some(folder) => folder.clone().read().or_exit(Exit::Records)?.status == Status::Finished,
+        None => false,
+    };
+    if joined.map_or(Ok(is_finished), |joined| agreement::tell(joined, is_finished))? {
+        return Ok(folder);
+    }
+    let Some(folder) = folder else { return training.run(None, None).map(|_| None) };
+    let path = folder.path().to_path_buf();
+    let trained = execute(context, job, dataset, folder, joined).map(Some);
+    if begun.is_launched { trained } else { trained.map_err(|error| group.explain(name_lost_ranks(error), &path)) }
 }
 
 /// Once a rank is asked to stop, whatever it ends with is that: others that stopped before it are lost to it.
 fn or_stopped(error: anyhow::Error, context: &Context<'_>) -> anyhow::Error {
     let stopped = error.is::<Stopped>() || context.stop.load(Ordering::Relaxed);
-    if stopped { failure(Exit::Interrupted, "interrupted") } else { error }
+    if stopped && code(&error) != Exit::Interrupted { failure(Exit::Interrupted, "interrupted") } else { error }
 }
 
 /// The experiment with nothing but the task of that name or position, and the first seed: a rank trains one job, and so does who resumes it.

@@ -1,6 +1,6 @@
 //! The record of one run, and what a person sees of it: one place where the clock is read.
 
-use fltk_core::event::RunEvent;
+use fltk_core::{event::RunEvent, milestone::Milestone};
 use fltk_records::{RunFolder, RunRecorder, checkpoint::Files, history::Unit};
 use fltk_train::schedule::LearningRate;
 use jiff::Timestamp;
@@ -24,11 +24,11 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Takes up `records` after step `from`, and notes that in the journal.
+    /// Takes up `records` at `from`, and notes that in the journal.
     ///
     /// # Errors
     /// If the journal can't be written.
-    pub fn start(mut records: RunRecorder, progress: Progress, unit: Unit, from: u32) -> anyhow::Result<Self> {
+    pub fn start(mut records: RunRecorder, progress: Progress, unit: Unit, from: Milestone) -> anyhow::Result<Self> {
         let started_at = Timestamp::now();
         let event = RunEvent::Started { from, version: env!("CARGO_PKG_VERSION").to_owned() };
         records.record(&event, started_at).or_exit(Exit::Records)?;
@@ -58,11 +58,11 @@ impl Recorder {
         }
     }
 
-    /// Saves a checkpoint taken after step `at`, records it, and removes those before the newest [`CHECKPOINTS_KEPT`].
+    /// Saves a checkpoint taken at `at`, records it, and removes those before the newest [`CHECKPOINTS_KEPT`].
     ///
     /// # Errors
     /// If it can't be written, or an old one can't be removed.
-    pub fn checkpoint(&mut self, at: u32, files: &Files, parameters_sha256: String) -> anyhow::Result<()> {
+    pub fn checkpoint(&mut self, at: Milestone, files: &Files, parameters_sha256: String) -> anyhow::Result<()> {
         let checkpoints = self.records.folder().checkpoints(self.unit);
         checkpoints.save(at, files).or_exit(Exit::Records)?;
         self.record(RunEvent::CheckpointSaved { at, parameters_sha256 })?;

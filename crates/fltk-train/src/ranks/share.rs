@@ -1,0 +1,67 @@
+//! What ranks give each other beside gradients: files, and counts that are summed.
+
+use std::collections::BTreeMap;
+
+use tch::{Device, Kind, Tensor};
+use torch_dist::{ProcessGroup, ReduceOp};
+
+use crate::TrainError;
+
+/// Gives all ranks of `group` the files that rank 0 has, such as those of a checkpoint; none if it has none. Other ranks' `files` don't matter.
+///
+/// # Errors
+/// If a rank is lost.
+pub fn share_files(
+    group: &ProcessGroup,
+    files: Option<&BTreeMap<String, Vec<u8>>>,
+) -> Result<Option<BTreeMap<String, Vec<u8>>>, TrainError> {
+    let is_first = group.rank() == 0;
+    let names: Option<Vec<&String>> = if is_first { files.map(|files| files.keys().collect()) } else { None };
+    let names = share_bytes(group, serde_json::to_vec(&names).map_err(|error| TrainError::State(error.to_string()))?)?;
+    let names: Option<Vec<String>> = serde_json::from_slice(&names).map_err(|error| TrainError::State(error.to_string()))?;
+    let Some(names) = names else { return Ok(None) };
+    let mut shared = BTreeMap::new();
+    for name in names {
+        let own = files.filter(|_| is_first).and_then(|files| files.get(&name)).cloned().unwrap_or_default();
+        shared.insert(name, share_bytes(group, own)?);
+    }
+    Ok(Some(shared))
+}
+
+/// Every rank's bytes, in the order of ranks; all have as many.
+///
+/// # Errors
+/// If they haven't, or a rank is lost.
+pub fn gather_bytes(group: &ProcessGroup, own: &[u8]) -> Result<Vec<Vec<u8>>, TrainError> {
+    let all = group.all_gather(&Tensor::f_from_slice(own)?)?;
+    all.iter().map(|bytes| Ok(Vec::<u8>::try_from(bytes)?)).collect()
+}
+
+/// Rank 0's bytes.
+fn share_bytes(group: &ProcessGroup, own: Vec<u8>) -> Result<Vec<u8>, TrainError> {
+    let mut length = Tensor::f_from_slice(&[i64::try_from(own.len()).unwrap_or(i64::MAX)])?;
+    group.broadcast(&mut length, 0)?;
+    let length = length.f_int64_value(&[0])?;
+    if length == 0 {
+        return Ok(Vec::new());
+    }
+    let mut bytes = if group.rank() == 0 { Tensor::f_from_slice(&own)? } else { Tensor::f_zeros([length], (Kind::Uint8, Device::Cpu))? };
+    group.broadcast(&mut bytes, 0)?;
+    Ok(Vec::<u8>::try_from(&bytes)?)
+}
+
+/// A rank without test samples has no matrix, and still has to take part.
+pub(super) fn sum_matrices(group: &ProcessGroup, own: Option<Vec<Vec<u64>>>) -> Result<Option<Vec<Vec<u64>>>, TrainError> {
+    let mut classes = Tensor::f_from_slice(&[own.as_ref().map_or(0, |matrix| matrix.len() as i64)])?;
+    group.all_reduce(&mut classes, ReduceOp::Max)?;
+    let classes = usize::try_from(classes.f_int64_value(&[0])?).unwrap_or(0);
+    if classes == 0 {
+        return Ok(None);
+    }
+    let own = own.unwrap_or_else(|| vec![vec![0; classes]; classes]);
+    let mut counts: Vec<i64> = own.iter().flatten().map(|&count| i64::try_from(count).unwrap_or(i64::MAX)).collect();
+    let mut sums = Tensor::f_from_slice(&counts)?;
+    group.all_reduce(&mut sums, ReduceOp::Sum)?;
+    sums.f_copy_data(&mut counts, sums.numel())?;
+    Ok(Some(counts.chunks(classes).map(|row| row.iter().map(|&count| count.unsigned_abs()).collect()).collect()))
+}

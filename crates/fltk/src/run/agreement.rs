@@ -1,0 +1,81 @@
+//! What all ranks of a job have in common, compared once they have met: ranks of several hosts read files of their own, and with another batch size or
+//! other data on one of them the mean of the gradients would be wrong, or a collective abort.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use fltk_core::experiment::{self, Experiment, NetworkConfig};
+use fltk_data::Dataset;
+use fltk_train::ranks::gather_bytes;
+use sha2::{Digest as _, Sha256};
+use torch_dist::ProcessGroup;
+
+use super::{job::Job, provenance::digests};
+use crate::exit::{Exit, failure};
+
+const DIGEST_BYTES: usize = 32;
+
+/// Names, hints and exit codes of what is compared, in the order of [`digests_of`].
+const COMPARED: [(&str, &str, Exit); 3] = [
+    ("version of fltk", "run the same program on every host", Exit::General),
+    ("task or seed", "start every rank with the same experiment file and the same settings", Exit::Experiment),
+    ("data set", "give every host the same files: `fltk data verify` tells their digests", Exit::Data),
+];
+
+/// Refuses, on every rank, when this rank's job isn't that of all others. Where files lie doesn't matter, what is in them does.
+///
+/// # Errors
+/// If ranks differ, one is lost, or the file of a network can't be read.
+pub fn check(group: &ProcessGroup, job: &Job, dataset: &Dataset, base: &Path) -> anyhow::Result<()> {
+    let own = digests_of(job, dataset, base)?;
+    let all = gather_bytes(group, &own.concat())?;
+    match difference(&all) {
+        None => Ok(()),
+        Some((rank, compared)) => {
+            let (what, hint, exit) = COMPARED[compared];
+            Err(failure(exit, format!("rank {rank} has another {what} than rank 0\nhint: {hint}")))
+        }
+    }
+}
+
+/// What rank 0 says, on every rank.
+///
+/// # Errors
+/// If a rank is lost.
+pub fn tell(group: &ProcessGroup, first: bool) -> anyhow::Result<bool> {
+    Ok(gather_bytes(group, &[u8::from(first)])?[0] == [1])
+}
+
+fn digests_of(job: &Job, dataset: &Dataset, base: &Path) -> anyhow::Result<[[u8; DIGEST_BYTES]; COMPARED.len()]> {
+    let mut task = job.task.clone();
+    task.dataset.path = None;
+    if let NetworkConfig::TorchScript { torchscript } = &mut task.network {
+        let module = std::fs::read(base.join(&*torchscript)).with_context(|| format!("can't read `{torchscript}`"))?;
+        *torchscript = hex::encode(Sha256::digest(module));
+    }
+    let alone = Experiment { name: "job".to_owned(), seeds: vec![job.seed], tasks: vec![task], stream: None };
+    let data = serde_json::to_vec(&digests(dataset))?;
+    Ok([env!("CARGO_PKG_VERSION").as_bytes(), experiment::to_yaml(&alone).as_bytes(), &data].map(|bytes| Sha256::digest(bytes).into()))
+}
+
+/// The first rank that differs from rank 0, and in what.
+fn difference(all: &[Vec<u8>]) -> Option<(usize, usize)> {
+    let (first, others) = all.split_first()?;
+    (1..).zip(others).find_map(|(rank, other)| {
+        let mut pairs = first.chunks(DIGEST_BYTES).zip(other.chunks(DIGEST_BYTES));
+        Some((rank, pairs.position(|(left, right)| left != right)?))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_that_differs_is_named() {
+        let digests = |version: u8, task: u8, data: u8| [[version; DIGEST_BYTES], [task; DIGEST_BYTES], [data; DIGEST_BYTES]].concat();
+        assert_eq!(difference(&[digests(1, 2, 3), digests(1, 2, 3)]), None);
+        assert_eq!(difference(&[digests(1, 2, 3), digests(1, 2, 3), digests(1, 2, 4)]), Some((2, 2)));
+        assert_eq!(difference(&[digests(1, 2, 3), digests(0, 2, 4)]), Some((1, 0)));
+    }
+}
