@@ -4,14 +4,17 @@
     bench_ddp.py loader|memory|tuned RANK RANKS PORT    seconds of an epoch over Fashion-MNIST, FashionMNISTCNN, 64 samples a rank
     bench_ddp.py all-reduce RANK RANKS PORT             milliseconds of an all-reduce, by bytes
 
-`loader` is what a tutorial writes: DistributedSampler, DataLoader, DistributedDataParallel. `memory` indexes tensors instead of loading samples.
+`loader` is what a tutorial writes: torchvision's data set and transforms, DistributedSampler, DataLoader, DistributedDataParallel. `memory` indexes
+tensors instead of loading samples.
 `tuned` is what an expert makes of `memory`: channels last, no broadcast of buffers, one update over flat parameters.
 """
 
 import gzip
 import json
+import os
 import statistics
 import sys
+import tempfile
 import time
 
 import numpy
@@ -19,8 +22,9 @@ import torch
 import torch.distributed as dist
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader
 from torch.utils.data.distributed import DistributedSampler
+from torchvision import datasets, transforms
 
 from bench_step import FlatSgd
 from nets import NETS
@@ -37,11 +41,22 @@ def read(name, header):
         return torch.from_numpy(numpy.frombuffer(file.read(), numpy.uint8, offset=header).copy())
 
 
+def loader(ranks, rank):
+    """torchvision wants the files unpacked, in folders of its own."""
+    root = tempfile.TemporaryDirectory()
+    raw = f"{root.name}/FashionMNIST/raw"
+    os.makedirs(raw)
+    for part in "train", "t10k":
+        for kind in "images-idx3", "labels-idx1":
+            with gzip.open(f"{FOLDER}/{part}-{kind}-ubyte.gz") as file, open(f"{raw}/{part}-{kind}-ubyte", "wb") as out:
+                out.write(file.read())
+    transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.2860,), (0.3530,))])
+    dataset = datasets.FashionMNIST(root.name, train=True, transform=transform)
+    sampler = DistributedSampler(dataset, ranks, rank)
+    return sampler, DataLoader(dataset, batch_size=BATCH, sampler=sampler)
+
+
 def batches(mode, sampler, images, labels):
-    if mode == "loader":
-        # Its samples are normalized already, which spares it what a tutorial does for each.
-        yield from DataLoader(TensorDataset(images, labels), batch_size=BATCH, sampler=sampler)
-        return
     order = torch.tensor(list(sampler))
     for indices in order.split(BATCH):
         inputs = images[indices]
@@ -49,8 +64,12 @@ def batches(mode, sampler, images, labels):
 
 
 def train(mode, rank, ranks):
-    images = (read("train-images-idx3-ubyte.gz", 16).view(-1, 1, 28, 28).float() / 255 - 0.2860) / 0.3530
-    labels = read("train-labels-idx1-ubyte.gz", 8).long()
+    if mode == "loader":
+        sampler, samples = loader(ranks, rank)
+    else:
+        images = (read("train-images-idx3-ubyte.gz", 16).view(-1, 1, 28, 28).float() / 255 - 0.2860) / 0.3530
+        labels = read("train-labels-idx1-ubyte.gz", 8).long()
+        sampler = DistributedSampler(labels, ranks, rank)
     torch.manual_seed(rank)
     net = NETS["FashionMNISTCNN"][0]()
     if mode == "tuned":
@@ -60,13 +79,12 @@ def train(mode, rank, ranks):
     else:
         model = DistributedDataParallel(net)
         optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
-    sampler = DistributedSampler(labels, ranks, rank)
     seconds = []
     for epoch in range(EPOCHS):
         sampler.set_epoch(epoch)
         dist.barrier()
         began = time.perf_counter()
-        for inputs, targets in batches(mode, sampler, images, labels):
+        for inputs, targets in samples if mode == "loader" else batches(mode, sampler, images, labels):
             optimizer.zero_grad()
             loss = F.cross_entropy(model(inputs), targets)
             loss.backward()

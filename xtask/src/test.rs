@@ -124,11 +124,32 @@ impl Tests<'_> {
             }
             Err(reason) => report.skip("records read by TensorBoard", reason),
         }
+        const NCCL: &str = "torch-dist with NCCL";
+        match &self.python {
+            Ok(python) => report.part(NCCL, || self.nccl(python)),
+            Err(reason) => report.skip(NCCL, reason),
+        }
         const RANKS: &str = "a Rust and a Python rank in one group";
         match &self.python {
             Ok(python) => report.part(RANKS, || ranks::run(self.checkout, &self.libtorch, python)),
             Err(reason) => report.skip(RANKS, reason),
         }
+    }
+
+    /// Compiles against the headers of CUDA and NCCL among PyTorch's packages. Running it takes a GPU.
+    fn nccl(&self, python: &Path) -> anyhow::Result<Outcome> {
+        let mut find = Command::new(python);
+        find.args(["-c", "import nvidia.nccl as nccl; print(list(nccl.__path__)[0])"]);
+        let nccl = PathBuf::from(sh::quiet_output(&mut find, sh::LOOKUP_LIMIT)?.trim());
+        let packages = nccl.parent().context("NCCL lies nowhere")?;
+        let cuda =
+            fs::read_dir(packages)?.filter_map(|entry| Some(entry.ok()?.path())).find(|path| path.join("include/cuda_runtime.h").exists());
+        let cuda = cuda.with_context(|| format!("no headers of CUDA in `{}`", packages.display()))?;
+        let mut cargo = self.prepared(self.checkout.cargo(&self.libtorch));
+        cargo.args(["clippy", "--package", "torch-dist", "--features", "nccl", "--", "-D", "warnings"]);
+        cargo.env("CUDA_HOME", cuda).env("NCCL_HOME", nccl);
+        sh::run(&mut cargo, sh::BUILD_LIMIT)?;
+        Ok(Outcome::Passed("compiles; untested without a GPU".to_owned()))
     }
 
     fn program(&self) -> anyhow::Result<PathBuf> {

@@ -73,7 +73,7 @@ fn setting() -> impl Strategy<Value = Setting> {
         positive().prop_map(|mu| StrategyConfig::FedProx { mu }),
     ];
     prop_oneof![
-        ((1..1000u32, 1..100u32, 0..10u32), any::<[bool; 3]>(), 1..10_000_000u64, of(1..9000u32)).prop_map(
+        ((1..1000u32, 1..100u32, 0..10u32), any::<[bool; 3]>(), 1..10_000_000u64, option::of(1..9000u32)).prop_map(
             |((epochs, data_parallelism, restarts), [pad_last, sync_batch_norm, half], millis, checkpoint_every_steps)| {
                 let compression = if half { GradientCompression::Fp16 } else { GradientCompression::None };
                 let timeout = Duration::from_millis(millis);

@@ -5,11 +5,12 @@
 //! cargo run --example ddp -- 1 2 127.0.0.1 29500
 //! ```
 //!
-//! Each prints the loss of its own samples, and at the end the same sum of absolute parameters. A rank in Python can take the place of either:
+//! Each prints the loss of its own samples, and at the end the same digest of the parameters. A rank in Python can take the place of either:
 //! see `python/ddp_rank.py` beside this workspace.
 
 use std::{env, sync::Arc, time::Duration};
 
+use sha2::{Digest as _, Sha256};
 use tch::{Device, Kind, Tensor};
 use torch_dist::{Checks, GlooDevice, GroupOptions, ProcessGroup, Reducer, ReducerOptions, TcpStore, TcpStoreOptions};
 
@@ -54,8 +55,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             println!("rank {rank} step {step} loss {:.4}", loss.double_value(&[]));
         }
     }
-    let sum: f64 = parameters.iter().map(|(_, parameter)| parameter.abs().sum(Kind::Double).double_value(&[])).sum();
-    println!("rank {rank} sum of absolute parameters {sum:.9}");
+    let mut hash = Sha256::new();
+    for (_, parameter) in &parameters {
+        Vec::<f32>::try_from(parameter.flatten(0, -1))?.iter().for_each(|value| hash.update(value.to_le_bytes()));
+    }
+    println!("rank {rank} parameters sha256 {}", hex::encode(hash.finalize()));
     drop(reducer);
     group.leave(Duration::from_secs(2))?;
     Ok(())

@@ -7,14 +7,23 @@
 
 using std::chrono::milliseconds;
 
+namespace {
+
+// Python does this on import: c10d then heeds TORCH_CPP_LOG_LEVEL. Where that isn't set it is silent: what it says, with call stacks, errors say too.
+void start_logging() {
+  c10::initLogging();
+  if (std::getenv("TORCH_CPP_LOG_LEVEL") == nullptr) FLAGS_caffe2_log_level = c10::GLOG_FATAL;
+}
+
+}  // namespace
+
 extern "C" {
 
 // `listener`: a bound socket to serve at, which is taken over; -1: listen at `port`.
 char* td_store_tcp(const char* host, uint16_t port, int32_t listener, bool is_server, uint64_t num_workers, int64_t timeout_ms, TdStore** store,
                    uint16_t* bound) {
   return guard([&] {
-    // Python does this on import: c10d then heeds TORCH_CPP_LOG_LEVEL.
-    [[maybe_unused]] static const bool once = (c10::initLogging(), true);
+    [[maybe_unused]] static const bool once = (start_logging(), true);
     c10d::TCPStoreOptions options;
     options.port = port;
     if (listener >= 0) options.masterListenFd = listener;

@@ -173,7 +173,7 @@ fn those_within_an_epoch_lie_between_those_at_its_ends() {
     let store = CheckpointStore::new(folder.path().join("checkpoints"), Unit::Epoch);
     let at = |completed, steps| Milestone { completed, steps };
     let order = [at(0, 250), at(1, 0), at(1, 9), at(1, 1_000_000), at(2, 0)];
-    for (content, place) in (0..).zip(order).rev() {
+    for (content, place) in (0..).zip(order).collect::<Vec<_>>().into_iter().rev() {
         store.save(place, &files(content)).unwrap();
     }
     assert_eq!(store.milestones().unwrap(), order);

@@ -124,8 +124,6 @@ impl Ranks {
             command.envs(place).env("MASTER_ADDR", "127.0.0.1").env(LAUNCHER, std::process::id().to_string());
             // Threads that spin while they wait eat the time of the other ranks.
             command.env("OMP_WAIT_POLICY", "passive");
-            // libtorch's own warnings of lost connections say nothing that our errors don't.
-            command.env("TORCH_CPP_LOG_LEVEL", "ERROR");
             command.stdin(listener.take().map_or_else(Stdio::null, |listener| Stdio::from(OwnedFd::from(listener))));
             command.stdout(Stdio::null());
             // Ctrl-C reaches the whole group of a terminal's processes; only the launcher passes it on.
