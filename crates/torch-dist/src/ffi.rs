@@ -131,9 +131,17 @@ pub fn check(answer: *mut c_char) -> Result<(), String> {
     // SAFETY: a text that the shim returns ends with a zero and is ours until it is freed, which is done once, right here.
     let text = unsafe { CStr::from_ptr(answer) }.to_string_lossy().into_owned();
     unsafe { td_string_free(answer) };
-    // What follows the first paragraph is the C++ call stack.
-    let text = text.split("\nException raised from").next().unwrap_or_default().trim().to_owned();
-    Err(text)
+    Err(plain(&text).to_owned())
+}
+
+/// A C++ error without its call stack, the place in libtorch's source, and gloo's general advice.
+fn plain(text: &str) -> &str {
+    let text = text.split("\nException raised from").next().unwrap_or_default();
+    let text = text.split(" This is typically caused by a remote worker").next().unwrap_or_default().trim();
+    match text.strip_prefix("[/").and_then(|rest| rest.split_once("] ")) {
+        Some((_place, rest)) => rest,
+        None => text,
+    }
 }
 
 /// Bytes that the shim allocated, copied and freed.
@@ -176,4 +184,20 @@ pub fn raws<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> Vec<*mut RawTe
 pub unsafe fn own(pointer: *mut RawTensor) -> Tensor {
     // SAFETY: by this function's contract.
     unsafe { Tensor::from_ptr(pointer.cast()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_said_in_one_sentence() {
+        let check = |text: &str, expected: &str| assert_eq!(plain(text), expected);
+        check("wrong\nException raised from x (most recent call first):\nframe #0", "wrong");
+        check(
+            "[/src/pair.cc:537] Read error [127.0.0.1]:9: reset. This is typically caused by a remote worker hanging or bugs",
+            "Read error [127.0.0.1]:9: reset.",
+        );
+        check("[127.0.0.1] is no interface", "[127.0.0.1] is no interface");
+    }
 }

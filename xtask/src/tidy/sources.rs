@@ -56,7 +56,7 @@ const CONFINED: &[Confined] = &[
 const CLOCKS: &[(&str, &str)] = &[
     ("crates/fltk-data/src/fetch/", "downloads and waiting for another process have time-outs"),
     ("crates/fltk-fed/src/transport/", "the edge that tells the state machine what time it is"),
-    ("crates/torch-dist/src/group.rs", "waiting for the signs of life of other ranks has an end"),
+    ("crates/torch-dist/src/group/roll_call.rs", "waiting for the signs of life of other ranks has an end"),
 ];
 
 /// Library code: crates but the binary.

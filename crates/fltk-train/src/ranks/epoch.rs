@@ -1,6 +1,6 @@
 //! One epoch, step by step: alone or together with the other ranks, and with pauses where checkpoints are taken.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fltk_core::metrics::{ParallelSummary, TrainSummary};
 use fltk_data::Batch;
@@ -58,10 +58,15 @@ impl EpochSoFar {
         u32::try_from(self.own.steps).unwrap_or(u32::MAX)
     }
 
-    /// Wall clock of the steps, in seconds.
+    /// Wall clock of the steps, in seconds, as far as it was [added](Self::add_seconds).
     #[must_use]
     pub fn seconds(&self) -> f64 {
         self.seconds
+    }
+
+    /// Takes in the wall clock of some steps.
+    pub fn add_seconds(&mut self, seconds: f64) {
+        self.seconds += seconds;
     }
 }
 
@@ -80,7 +85,6 @@ impl Ranks<'_> {
         options: EpochOptions,
         epoch: &mut EpochSoFar,
     ) -> Result<(), TrainError> {
-        let began = Instant::now();
         let rank = self.rank();
         for sizes in sizes {
             let number = epoch.own.steps + 1;
@@ -106,7 +110,6 @@ impl Ranks<'_> {
             };
             epoch.own.add(size, loss.map_err(|error| error.at_step(number))?);
         }
-        epoch.seconds += began.elapsed().as_secs_f64();
         Ok(())
     }
 

@@ -122,7 +122,7 @@ impl Rank<'_> {
                 parallel,
             })?;
         }
-        if epoch % job.task.checkpoint_every == 0 || epoch == config.epochs {
+        if epoch.is_multiple_of(job.task.checkpoint_every) || epoch == config.epochs {
             self.checkpoint(epoch.into(), rate, None)?;
         }
         Ok(())
@@ -143,7 +143,9 @@ impl Rank<'_> {
             let Some(left) = self.sizes.get(done..).filter(|left| !left.is_empty()) else { return Ok(so_far) };
             let pause = config.checkpoint_every_steps.map(|every| every as usize - done % every as usize);
             let next = &left[..pause.map_or(left.len(), |pause| pause.min(left.len()))];
-            let trained = self.ranks.train_steps(&mut self.model, &mut self.optimizer, &mut until_stopped, next, options, &mut so_far);
+            let steps = || self.ranks.train_steps(&mut self.model, &mut self.optimizer, &mut until_stopped, next, options, &mut so_far);
+            let (trained, seconds) = seconds_of(steps);
+            so_far.add_seconds(seconds);
             if self.training.is_stopping() {
                 return Err(Stopped.into());
             }

@@ -115,7 +115,7 @@ fn observe(record: &Record, job: &Job, config: &FederatedConfig, recorder: &mut 
         }
         Record::Checkpoint { round, state } => {
             let position = Position { completed: round.0, seed: job.seed, learning_rate: rate(job, config, *round).value, part: None };
-            recorder.checkpoint((*round).0.into(), &checkpoint::save(state, None, &position)?, parameters_sha256(state))
+            recorder.checkpoint(round.0.into(), &checkpoint::save(state, None, &position)?, parameters_sha256(state))
         }
         Record::Finished { .. } => Ok(()),
     }

@@ -45,7 +45,7 @@ pub fn run(context: &Context<'_>, config: &DistributedConfig, folder: &Path) -> 
             return Ok(());
         }
         if restarts >= config.restarts || !failed.may_pass() {
-            return Err(failed.into_error());
+            return Err(failed.into_error(folder));
         }
         restarts += 1;
         anstream::eprintln!(
@@ -82,7 +82,7 @@ impl Failed {
     }
 
     /// What the rank said is on standard error already.
-    fn into_error(self) -> anyhow::Error {
+    fn into_error(self, folder: &Path) -> anyhow::Error {
         let exit = match self.status.code() {
             Some(code) if code == Exit::Data as i32 => Exit::Data,
             Some(code) if code == Exit::Experiment as i32 => Exit::Experiment,
@@ -90,7 +90,7 @@ impl Failed {
             Some(code) if code != Exit::Ranks as i32 => Exit::Run,
             _ => Exit::Ranks,
         };
-        failure(exit, self.text())
+        failure(exit, format!("{}\nrun: {}", self.text(), folder.display()))
     }
 }
 

@@ -57,7 +57,7 @@ pub fn client(context: &Context<'_>, source: Source, place: &Place, network: Net
     let joined = place.join(timeout, network, &context.stop).map_err(|error| or_stopped(error, context))?;
     let training = Training { context, job: &job, config, dataset: &dataset, group: joined.as_ref() };
     let trained = train(&training, &group, place, begun).map_err(|error| name_lost_ranks(or_stopped(error, context)));
-    let folder = trained.map_err(|error| if code(&error) == Exit::General { failure(Exit::Run, format!("{error:#}")) } else { error })?;
+    let folder = trained.map_err(|error| named(error, place))?;
     // What was to be done is done, and recorded: a rank that is lost now is lost to nobody.
     if let Some(Err(error)) = joined.map(|joined| joined.leave(LINGER)) {
         anstream::eprintln!("warning: {error}");
@@ -112,6 +112,17 @@ fn train(training: &Training<'_>, group: &Group<'_>, place: &Place, begun: Begun
     let path = folder.path().to_path_buf();
     let trained = execute(context, job, dataset, folder, joined).map(Some);
     if begun.is_launched { trained } else { trained.map_err(|error| group.explain(name_lost_ranks(error), &path)) }
+}
+
+/// An error of training, with the rank that it befell.
+fn named(error: anyhow::Error, place: &Place) -> anyhow::Error {
+    let exit = match code(&error) {
+        Exit::General => Exit::Run,
+        exit => exit,
+    };
+    let text = format!("{error:#}");
+    let is_named = place.size == 1 || text.starts_with("rank ") || exit == Exit::Interrupted;
+    failure(exit, if is_named { text } else { format!("rank {}: {text}", place.rank) })
 }
 
 /// Once a rank is asked to stop, whatever it ends with is that: others that stopped before it are lost to it.
