@@ -146,7 +146,7 @@ impl Tests<'_> {
             fs::read_dir(packages)?.filter_map(|entry| Some(entry.ok()?.path())).find(|path| path.join("include/cuda_runtime.h").exists());
         let cuda = cuda.with_context(|| format!("no headers of CUDA in `{}`", packages.display()))?;
         let mut cargo = self.prepared(self.checkout.cargo(&self.libtorch));
-        cargo.args(["clippy", "--package", "torch-dist", "--features", "nccl", "--", "-D", "warnings"]);
+        cargo.args(["clippy", "--package", "torch-dist", "--features", "nccl", "--all-targets", "--", "-D", "warnings"]);
         cargo.env("CUDA_HOME", cuda).env("NCCL_HOME", nccl);
         sh::run(&mut cargo, sh::BUILD_LIMIT)?;
         Ok(Outcome::Passed("compiles; untested without a GPU".to_owned()))

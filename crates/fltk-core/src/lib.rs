@@ -4,6 +4,7 @@
 //! Not for: reading clocks or files, talking to networks, computing with tensors. Everything here is a value, and every
 //! other crate may depend on this one.
 
+pub mod arrivals;
 pub mod event;
 pub mod experiment;
 pub mod ids;

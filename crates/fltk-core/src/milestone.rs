@@ -18,7 +18,7 @@ impl Milestone {
     /// The beginning.
     pub const START: Self = Self { completed: 0, steps: 0 };
 
-    /// `epoch 3`, or `epoch 3, step 500` for a point between, where `unit` is `epoch`; `epoch 0` is the initial model.
+    /// `epoch 3`, or `epoch 3, step 500 of the next`, where `unit` is `epoch`; `epoch 0` is the initial model.
     #[must_use]
     pub fn text(self, unit: &str) -> String {
         let Self { completed, steps } = self;

@@ -29,6 +29,14 @@ pub enum Purpose {
     Augment,
     /// Dropout masks. Indices: client (or rank), round (or 0), epoch, step of the epoch from 0.
     Dropout,
+    /// Gaps between arrivals. Index: arrival group.
+    Gap,
+    /// Which task arrives. Index: arrival group.
+    Class,
+    /// The priority of a job. Index: its position in the stream.
+    Priority,
+    /// The root seed of a job of a simulated stream. Index: its position in the stream.
+    Job,
     /// Seeds libtorch's own generator, for TorchScript modules. Indices as of dropout.
     Torch,
 }
@@ -42,6 +50,10 @@ impl Purpose {
             Self::Shuffle => "shuffle",
             Self::Augment => "augment",
             Self::Dropout => "dropout",
+            Self::Gap => "gap",
+            Self::Class => "class",
+            Self::Priority => "priority",
+            Self::Job => "job",
             Self::Torch => "torch",
         }
     }
@@ -81,6 +93,10 @@ mod tests {
             (Purpose::Augment, vec![3, 1, 0, 59_999], 16_280_170_801_954_555_644),
             (Purpose::Dropout, vec![3, 1, 0], 4_059_641_476_429_561_142),
             (Purpose::Torch, vec![3, 1, 0], 16_270_188_428_961_161_830),
+            (Purpose::Gap, vec![0], 1_203_890_754_015_445_339),
+            (Purpose::Class, vec![0], 4_788_456_027_377_437_281),
+            (Purpose::Priority, vec![3], 7_513_952_042_607_033_415),
+            (Purpose::Job, vec![3], 14_866_305_388_900_242_882),
         ];
         for (purpose, indices, expected) in golden {
             assert_eq!(first(42, purpose, &indices), expected, "{purpose:?}");

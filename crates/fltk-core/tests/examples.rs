@@ -6,8 +6,8 @@ use std::{
 };
 
 use fltk_core::experiment::{
-    Experiment, OptimizerConfig, OrchestratorType, PartitionConfig, Setting, SourceFile, StrategyConfig, json_schema, parse, parse_cluster,
-    to_yaml,
+    Duration, Experiment, Gaps, OptimizerConfig, OrchestratorType, PartitionConfig, Setting, SourceFile, StrategyConfig, json_schema,
+    parse, parse_cluster, to_yaml,
 };
 
 fn root() -> PathBuf {
@@ -102,7 +102,7 @@ fn kfltk_federated_example_means_what_it_says() {
     let stream = experiment.stream.expect("present");
     assert_eq!(stream.orchestrator, OrchestratorType::Simulated);
     assert_eq!(stream.duration.map(|duration| duration.to_string()).as_deref(), Some("1h"));
-    assert_eq!(stream.groups[0].mean_gap.map(|gap| gap.as_millis()), Some(90_000));
+    assert_eq!(stream.groups[0].gaps, Some(Gaps::Exponential { mean: Duration::from_millis(90_000) }));
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use fltk_core::{
     experiment::{
-        ArrivalGroup, DatasetConfig, DatasetName, DistributedConfig, Duration, Experiment, FederatedConfig, GradientCompression, LossName,
-        LstmConfig, NetName, NetworkConfig, OptimizerConfig, OrchestratorType, PartitionConfig, PodResources, Priority, QuantitySkew,
-        Resources, ScheduleUnit, SchedulerConfig, SelectionConfig, Setting, SourceFile, StrategyConfig, StreamConfig, Task, TrainConfig,
-        parse, to_yaml,
+        ArrivalGroup, DatasetConfig, DatasetName, DistributedConfig, Duration, Experiment, FederatedConfig, Gaps, GradientCompression,
+        LossName, LstmConfig, NetName, NetworkConfig, OptimizerConfig, OrchestratorType, PartitionConfig, PodResources, Priority,
+        QuantitySkew, Resources, ScheduleUnit, SchedulerConfig, SelectionConfig, Setting, SourceFile, StrategyConfig, StreamConfig, Task,
+        TrainConfig, parse, to_yaml,
     },
     seed::Seed,
 };
@@ -190,6 +190,7 @@ fn task() -> impl Strategy<Value = Task> {
                 threads,
                 setting,
                 resources,
+                max_jobs: class_probability.map(|_| 7),
                 class_probability,
                 priorities,
             }
@@ -207,12 +208,14 @@ fn experiment() -> impl Strategy<Value = Experiment> {
             orchestrator: OrchestratorType::Batch,
             parallel,
             duration: Some(Duration::from_millis(millis)),
+            trace: preempt.then(|| "a: b.csv".into()),
+            max_jobs: parallel.then_some(9),
             namespace: Some("test".into()),
             image: None,
             groups: vec![ArrivalGroup {
                 name: "1e5".into(),
                 tasks: vec!["task-0".into()],
-                mean_gap: Some(Duration::from_millis(millis)),
+                gaps: Some(Gaps::Exponential { mean: Duration::from_millis(millis) }),
                 preempt,
             }],
         });

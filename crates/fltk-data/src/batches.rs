@@ -390,7 +390,10 @@ mod tests {
     use fltk_core::experiment::DatasetName;
 
     use super::*;
-    use crate::dataset::{Origin, Provenance};
+    use crate::{
+        dataset::{Origin, Provenance},
+        shard::Remainder,
+    };
 
     /// `count` images of 3x32x32 whose first pixel is their index, labelled by their index.
     fn images_of(count: usize) -> Split {
@@ -482,6 +485,21 @@ mod tests {
             batches(plan).find_map(of_7).expect("sample 7")
         };
         assert_eq!(image(3, &[1, 7, 9]), image(50, &(0..50).collect::<Vec<_>>()));
+    }
+
+    #[test]
+    fn a_shard_is_taken_up_at_any_step() {
+        let data = dataset(images_of(50), images_of(1));
+        for remainder in [Remainder::Share, Remainder::Pad, Remainder::Drop] {
+            let sharding = Sharding { batch_sizes: vec![5, 3, 4], remainder };
+            for rank in 0..3 {
+                let from = |step| targets(batches(BatchPlan::train_shard(&data, &sharding, rank, KEY, step, None).expect("fits")));
+                let all = from(0);
+                for step in 0..=all.len() + 1 {
+                    assert_eq!(from(step), all.get(step..).unwrap_or_default(), "{remainder:?}, rank {rank}, step {step}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::dataset::{Dataset, Split};
+
 /// SHA-256, lower-case hex, over `labels`: each label as one little-endian `u16`, in data-set order, nothing else.
 ///
 /// In Python: `hashlib.sha256(numpy.asarray(labels, "<u2").tobytes()).hexdigest()`.
@@ -18,6 +20,29 @@ pub fn labels_digest(labels: &[u16]) -> String {
 #[must_use]
 pub fn sha256_hex(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
+}
+
+/// SHA-256 over all samples of `dataset`, in order: the same for two copies of it, however their files are packed.
+#[must_use]
+pub fn samples_digest(dataset: &Dataset) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    let number = |hash: &mut Sha256, number: usize| hash.update((number as u64).to_le_bytes());
+    for split in [&dataset.train, &dataset.test] {
+        number(&mut hash, split.len());
+        match split {
+            Split::Images(set) => {
+                set.shape.iter().for_each(|side| number(&mut hash, *side));
+                hash.update(&set.pixels);
+                set.labels.iter().for_each(|label| hash.update(label.to_le_bytes()));
+            }
+            Split::Text(set) => {
+                number(&mut hash, set.window);
+                set.tokens.iter().for_each(|token| hash.update(token.to_le_bytes()));
+                set.starts.iter().for_each(|start| hash.update(start.to_le_bytes()));
+            }
+        }
+    }
+    hash.finalize().into()
 }
 
 #[cfg(test)]

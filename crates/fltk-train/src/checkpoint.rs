@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use fltk_core::{model_state::ModelState, seed::Seed};
+use fltk_core::{milestone::Milestone, model_state::ModelState, seed::Seed};
 use serde::{Deserialize, Serialize};
 
 use crate::{Model, Optimizer, TrainError, ranks::EpochPart, state_file};
@@ -30,6 +30,14 @@ pub struct Position {
     /// The epoch that is under way, if one is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part: Option<EpochPart>,
+}
+
+impl Position {
+    /// The place that it is.
+    #[must_use]
+    pub fn milestone(&self) -> Milestone {
+        Milestone { completed: self.completed, steps: self.part.as_ref().map_or(0, |part| part.steps) }
+    }
 }
 
 /// The files of a checkpoint, by name.

@@ -26,6 +26,7 @@ use std::{
 use fltk_core::{experiment::Setting, milestone::Milestone};
 use fltk_data::{Dataset, Locations};
 use fltk_records::{RunFolder, RunRecorder, checkpoint::Checkpoint, history::Unit};
+use fltk_train::checkpoint::Position;
 use torch_dist::ProcessGroup;
 
 use self::{distributed::Training, job::Job, progress::Progress, recorder::Recorder};
@@ -38,7 +39,7 @@ pub use self::{
     result::RunResult,
     stop::on_signal,
 };
-use crate::exit::{Exit, OrExit as _};
+use crate::exit::{Exit, OrExit as _, failure};
 
 /// What all jobs of an invocation share.
 pub struct Context<'a> {
@@ -106,6 +107,25 @@ fn latest_checkpoint(folder: &RunFolder, unit: Unit) -> anyhow::Result<Option<Ch
         anstream::eprintln!("warning: a checkpoint is skipped: {problem}");
     }
     Ok(latest.checkpoint)
+}
+
+/// That a checkpoint's own position is where it lies (`at`, where that is known), of this job, and not beyond the job's end: in an epoch at most before its
+/// last step, as `end` has it for the last one.
+fn check_position(position: &Position, job: &Job, at: Option<Milestone>, end: Milestone) -> anyhow::Result<()> {
+    let is = position.milestone();
+    let fits = at.is_none_or(|at| at == is)
+        && position.seed == job.seed
+        && is <= Milestone::from(end.completed + 1)
+        && (position.part.is_none() || (1..end.steps).contains(&is.steps));
+    if fits {
+        return Ok(());
+    }
+    let message = format!(
+        "the checkpoint is of seed {}, after {}: not of this run, or not of this place",
+        position.seed.0,
+        is.text("round or epoch")
+    );
+    Err(failure(Exit::Records, message))
 }
 
 /// The result of `work` and the wall clock it took, in seconds.

@@ -204,7 +204,11 @@ fn no_rank_outlives_its_launcher() {
     let mut running = Running::start(2, 5, 3);
     running.kill();
     let launcher = running.pid();
-    running.wait_for(|_| ranks_of(launcher).is_empty());
+    let deadline = Instant::now() + LIMIT;
+    while !ranks_of(launcher).is_empty() {
+        assert!(Instant::now() < deadline, "a rank is left");
+        thread::sleep(POLL);
+    }
     assert_eq!(resume(running.path()), expected);
 }
 
@@ -288,22 +292,43 @@ fn from_within_an_epoch_it_goes_on_to_the_same_bits() {
         let expected: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         let mut running = Running::start_with(&plain.replace("epochs: 2", "epochs: 2, checkpoint_every_steps: 30"));
         running.wait_for(|running| running.run_folder().is_some_and(|run| run.join("checkpoints/epoch-000001-step-000030").exists()));
+        let at = running.path().to_path_buf();
+        let _folder;
         let result: serde_json::Value = match killed {
             Some(rank) => {
                 kill_process(running.rank(rank), Signal::KILL).unwrap();
-                let (output, _folder) = running.end();
+                let output;
+                (output, _folder) = running.end();
                 assert!(said(&output).contains("going on after epoch 1, step"), "{}", said(&output));
                 serde_json::from_slice(&output.stdout).unwrap()
             }
             None => {
                 running.kill();
                 let run = running.run_folder().unwrap();
-                json(running.path(), &["run", "--resume", run.to_str().unwrap(), "--output", "json"])
+                let result = json(&at, &["run", "--resume", run.to_str().unwrap(), "--output", "json"]);
+                _folder = running.folder.take().unwrap();
+                result
             }
         };
+        let shown = json(&at, &["runs", "list", "--output", "json"]);
+        let journal = fs::read_to_string(at.join("runs").join(shown[0]["run"].as_str().unwrap()).join("journal.jsonl")).unwrap();
+        let taken_up = journal.lines().filter(|line| line.contains(r#""event":"started","from":{"completed":1,"#)).count();
+        assert_eq!(taken_up, 1, "{ranks} ranks: {journal}");
         assert_eq!(steps(&result), steps(&expected), "{ranks} ranks");
         assert_eq!(result["parameters_sha256"], expected["parameters_sha256"], "{ranks} ranks");
     }
+}
+
+#[test]
+fn a_frozen_rank_0_holds_nobody_for_long() {
+    let mut running = Running::start_with(&experiment(2, 0).replace("timeout: 60s", "timeout: 4s"));
+    running.wait_for_lines(3);
+    let frozen = running.rank(0);
+    kill_process(frozen, Signal::STOP).unwrap();
+    let (output, _folder) = running.end();
+    let said = said(&output);
+    assert_eq!(output.status.code(), Some(7), "{said}");
+    assert!(said.contains("rank 1: ") && said.contains("not heard of since: rank 0"), "{said}");
 }
 
 #[test]

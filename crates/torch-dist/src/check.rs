@@ -3,7 +3,7 @@
 //! Each rank describes its call in a line of text (`all_reduce(sum) of Float [3, 4]`); all lines are gathered, padded to one length, and each
 //! rank compares the others' with its own.
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use crate::Error;
 
@@ -27,8 +27,8 @@ pub fn line(text: &str) -> Tensor {
 }
 
 /// An empty tensor for each rank's line.
-pub fn blanks(size: u32, device: Device) -> Vec<Tensor> {
-    (0..size).map(|_| Tensor::zeros([LINE_BYTES as i64], (Kind::Uint8, device))).collect()
+pub fn blanks(size: u32, device: Device) -> Result<Vec<Tensor>, TchError> {
+    (0..size).map(|_| Tensor::f_zeros([LINE_BYTES as i64], (Kind::Uint8, device))).collect()
 }
 
 /// Refuses when a rank's line differs from `here`.

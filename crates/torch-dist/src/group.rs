@@ -377,8 +377,9 @@ impl ProcessGroup {
         match self.checks {
             Checks::Off => Ok(()),
             Checks::EveryCall => {
-                let lines = check::blanks(self.size, self.device);
-                self.gather_into("comparison", &lines, &check::line(here).to_device(self.device))?;
+                let torch = |error: tch::TchError| Error::Torch(error.to_string());
+                let lines = check::blanks(self.size, self.device).map_err(torch)?;
+                self.gather_into("comparison", &lines, &check::line(here).f_to_device(self.device).map_err(torch)?)?;
                 check::compare(self.rank, here, &lines)
             }
         }

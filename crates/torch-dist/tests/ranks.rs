@@ -84,6 +84,19 @@ fn a_store_keeps_counts_and_waits() {
 }
 
 #[test]
+fn a_store_can_be_served_at_a_socket_that_is_held_already() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let options = TcpStoreOptions { is_server: true, num_workers: 0, timeout: TIMEOUT };
+    let server = TcpStore::on(listener.try_clone().unwrap(), &options).unwrap();
+    assert_eq!(server.port(), port);
+    server.set("key", b"value").unwrap();
+    assert_eq!(store(port, false).unwrap().get("key").unwrap(), b"value");
+    let client = TcpStoreOptions { is_server: false, ..options };
+    assert!(matches!(TcpStore::on(listener, &client), Err(Error::Argument(_))));
+}
+
+#[test]
 fn a_taken_port_and_a_missing_server_are_errors() {
     let server = store(0, true).unwrap();
     assert!(matches!(store(server.port(), true), Err(Error::Listen { .. })));

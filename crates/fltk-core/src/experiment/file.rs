@@ -69,6 +69,10 @@ struct TaskFile {
     /// What pods ask for. Used by the orchestrator only.
     #[serde(skip_serializing_if = "Option::is_none")]
     resources: Option<Resources>,
+    /// Jobs of it after which no more arrive, in each replication. Used by the orchestrator only.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_jobs: Option<u32>,
     /// How often it's drawn, relative to the other tasks of its arrival group. Used by the orchestrator only.
     #[schemars(range(min = 0.0, max = 1_000_000.0))]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -85,6 +85,8 @@ fn read_checked(arrival: Node, era: Era, read_cluster: Option<(Option<Cluster>, 
         orchestrator: settings.as_ref().map_or(OrchestratorType::Batch, |settings| settings.orchestrator),
         parallel: settings.as_ref().is_none_or(|settings| settings.parallel),
         duration: settings.as_ref().and_then(|settings| settings.duration),
+        trace: None,
+        max_jobs: None,
         namespace: settings.as_ref().and_then(|settings| settings.namespace.clone()),
         image: settings.as_ref().and_then(|settings| settings.image.clone()),
         groups,
@@ -114,7 +116,9 @@ fn check_both(experiment: &Experiment, arrival: Node, era: Era, cluster: Option<
         ("stream.class_probability".to_owned(), "classProbability".to_owned()),
     ];
     let groups = experiment.stream.as_ref().map_or(0, |stream| stream.groups.len());
-    names.extend((0..groups).map(|index| (format!("stream.groups.{index}.mean_gap"), format!("{jobs}.{index}.lambda"))));
+    for ours in ["gaps", "gaps.mean"] {
+        names.extend((0..groups).map(|index| (format!("stream.groups.{index}.{ours}"), format!("{jobs}.{index}.lambda"))));
+    }
     let names: Vec<(&str, &str)> = names.iter().map(|(ours, theirs)| (ours.as_str(), theirs.as_str())).collect();
     check_stream(experiment, &Places { root: &root, whole, names: &names }, spans, problems);
 }

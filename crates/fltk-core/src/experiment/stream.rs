@@ -10,13 +10,20 @@ use super::{Duration, Quantity};
 #[schemars(rename = "stream")]
 #[serde(deny_unknown_fields)]
 pub struct StreamConfig {
-    /// `batch`: every task arrives once, at the beginning. `simulated`: tasks of each group arrive at random.
+    /// `batch`: every task arrives once, at the beginning. `simulated`: tasks of each group arrive at random. `trace`: as a file says.
     pub orchestrator: OrchestratorType,
     /// Whether jobs of a batch run beside each other, or one after another.
     pub parallel: bool,
     /// How long jobs arrive; required when `simulated`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration: Option<Duration>,
+    /// Path of the trace, relative to the experiment file; required when `trace`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
+    /// Jobs after which no more arrive, in each replication.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_jobs: Option<u32>,
     /// Kubernetes namespace of the jobs; in a cluster the orchestrator's own wins.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
@@ -36,6 +43,32 @@ pub enum OrchestratorType {
     Batch,
     /// At random, for a while.
     Simulated,
+    /// When a trace says.
+    Trace,
+}
+
+/// The law of the gaps between the arrivals of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "gaps")]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Gaps {
+    /// Exponential gaps, independent of each other: a Poisson process.
+    Exponential {
+        /// Their mean.
+        mean: Duration,
+    },
+    /// All gaps are the same.
+    Deterministic {
+        /// Its length.
+        every: Duration,
+    },
+    /// Uniform between two bounds.
+    Uniform {
+        /// The shortest.
+        min: Duration,
+        /// The longest.
+        max: Duration,
+    },
 }
 
 /// Tasks of one arrival process: at each arrival one of them is drawn by its `class_probability`.
@@ -48,9 +81,9 @@ pub struct ArrivalGroup {
     /// Names of its tasks; a task is in one group at most.
     #[schemars(length(min = 1, max = 1000))]
     pub tasks: Vec<String>,
-    /// Mean of the exponential gaps between two arrivals; required when `simulated`.
+    /// Gaps between its arrivals, and before the first; required when `simulated`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub mean_gap: Option<Duration>,
+    pub gaps: Option<Gaps>,
     /// Whether its jobs may push out jobs of lower priority.
     pub preempt: bool,
 }

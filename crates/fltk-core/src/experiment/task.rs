@@ -42,6 +42,8 @@ pub struct Task {
     pub setting: Setting,
     /// What its pods ask for. Used by the orchestrator only.
     pub resources: Option<Resources>,
+    /// Jobs of it after which no more arrive, in each replication. Used by the orchestrator only.
+    pub max_jobs: Option<u32>,
     /// How often it's drawn, relative to the other tasks of its arrival group. Used by the orchestrator only.
     pub class_probability: Option<f64>,
     /// Priorities that its jobs draw from; empty for none. Used by the orchestrator only.
@@ -76,7 +78,7 @@ pub struct DistributedConfig {
     pub sync_batch_norm: bool,
     /// What gradients are on the wire.
     pub compression: GradientCompression,
-    /// Optimizer steps of an epoch from one checkpoint to the next, beside those at the ends of epochs.
+    /// Optimizer steps of an epoch from one checkpoint to the next; then every end of an epoch is one too.
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub checkpoint_every_steps: Option<u32>,
     /// How often `fltk run` begins a failed group of ranks again, from its last checkpoint.

@@ -99,9 +99,12 @@ impl Ranks<'_> {
             let loss = match (&self.0, &batch) {
                 (Some(together), batch) => {
                     let loss = together.step(model, optimizer, batch.as_ref(), weight(size, sizes), options, &mut dropout);
-                    if let Some(times) = together.reducer.times()? {
-                        epoch.communication += Duration::from_nanos(times.communication);
-                        epoch.waiting += Duration::from_nanos(times.communication.saturating_sub(times.overlap));
+                    if loss.is_ok()
+                        && let Some(times) = together.reducer.times()?
+                    {
+                        let waiting = times.communication.saturating_sub(times.overlap);
+                        epoch.communication = epoch.communication.saturating_add(Duration::from_nanos(times.communication));
+                        epoch.waiting = epoch.waiting.saturating_add(Duration::from_nanos(waiting));
                     }
                     loss
                 }

@@ -5,21 +5,21 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use fltk_core::experiment::{self, Experiment, NetworkConfig};
-use fltk_data::Dataset;
+use fltk_data::{Dataset, digest::samples_digest};
 use fltk_train::ranks::gather_bytes;
 use sha2::{Digest as _, Sha256};
 use torch_dist::ProcessGroup;
 
-use super::{job::Job, provenance::digests};
+use super::job::Job;
 use crate::exit::{Exit, failure};
 
 const DIGEST_BYTES: usize = 32;
 
 /// Names, hints and exit codes of what is compared, in the order of [`digests_of`].
 const COMPARED: [(&str, &str, Exit); 3] = [
-    ("version of fltk", "run the same program on every host", Exit::General),
+    ("version of fltk", "run the same program on every host", Exit::Experiment),
     ("task or seed", "start every rank with the same experiment file and the same settings", Exit::Experiment),
-    ("data set", "give every host the same files: `fltk data verify` tells their digests", Exit::Data),
+    ("data set", "give every host the same files: see `fltk data show`", Exit::Data),
 ];
 
 /// Refuses, on every rank, when this rank's job isn't that of all others. Where files lie doesn't matter, what is in them does.
@@ -54,8 +54,8 @@ fn digests_of(job: &Job, dataset: &Dataset, base: &Path) -> anyhow::Result<[[u8;
         *torchscript = hex::encode(Sha256::digest(module));
     }
     let alone = Experiment { name: "job".to_owned(), seeds: vec![job.seed], tasks: vec![task], stream: None };
-    let data = serde_json::to_vec(&digests(dataset))?;
-    Ok([env!("CARGO_PKG_VERSION").as_bytes(), experiment::to_yaml(&alone).as_bytes(), &data].map(|bytes| Sha256::digest(bytes).into()))
+    let digest = |text: &str| Sha256::digest(text).into();
+    Ok([digest(env!("CARGO_PKG_VERSION")), digest(&experiment::to_yaml(&alone)), samples_digest(dataset)])
 }
 
 /// The first rank that differs from rank 0, and in what.

@@ -21,7 +21,7 @@ use fltk_train::{
 };
 use torch_dist::ProcessGroup;
 
-use super::{Context, Stopped, job::Job, recorder::Recorder, seconds_of};
+use super::{Context, Stopped, check_position, job::Job, recorder::Recorder, seconds_of};
 
 /// What a rank trains, and with whom.
 #[derive(Clone, Copy)]
@@ -58,6 +58,12 @@ impl Training<'_> {
             None => files.cloned(),
         };
         let position = files.map(|files| checkpoint::restore(&files, &mut model, Some(&mut optimizer))).transpose()?;
+        let sharding = sharding(&self.job.task, self.config);
+        let sizes = sharding.step_sizes(self.dataset.train.len());
+        if let Some(position) = &position {
+            let end = Milestone { completed: self.config.epochs - 1, steps: u32::try_from(sizes.len()).unwrap_or(u32::MAX) };
+            check_position(position, self.job, resumed.map(|resumed| resumed.at), end)?;
+        }
         let (completed, mut part) = position.map_or((0, None), |position| (position.completed, position.part));
         let ranks = match self.group {
             Some(group) => {
@@ -66,8 +72,6 @@ impl Training<'_> {
             }
             None => Ranks::alone(),
         };
-        let sharding = sharding(&self.job.task, self.config);
-        let sizes = sharding.step_sizes(self.dataset.train.len());
         let mut rank = Rank { training: self, ranks, model, optimizer, sharding, sizes, recorder };
         for epoch in completed + 1..=self.config.epochs {
             rank.epoch(epoch, part.take().as_ref())?;
@@ -122,7 +126,8 @@ impl Rank<'_> {
                 parallel,
             })?;
         }
-        if epoch.is_multiple_of(job.task.checkpoint_every) || epoch == config.epochs {
+        // Counted within each epoch: where steps are counted, its end is a checkpoint too.
+        if epoch.is_multiple_of(job.task.checkpoint_every) || epoch == config.epochs || config.checkpoint_every_steps.is_some() {
             self.checkpoint(epoch.into(), rate, None)?;
         }
         Ok(())

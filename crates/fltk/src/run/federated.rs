@@ -7,6 +7,7 @@ use fltk_core::{
     experiment::{FederatedConfig, ScheduleUnit},
     ids::Round,
     metrics::Evaluation,
+    milestone::Milestone,
     model_state::ModelState,
 };
 use fltk_data::{BatchPlan, Dataset, batches};
@@ -24,7 +25,7 @@ use fltk_train::{
     schedule::{LearningRate, learning_rate},
 };
 
-use super::{Context, Stopped, job::Job, recorder::Recorder};
+use super::{Context, Stopped, check_position, job::Job, recorder::Recorder};
 use crate::split::split;
 
 /// Runs the rounds of `job` from `resumed` on and returns the digest of the final parameters.
@@ -43,7 +44,11 @@ pub fn run(
     let new_model = || Model::new(&job.task.network, context.base, Targets::of(dataset), job.seed);
     let mut model = new_model()?;
     let completed = match resumed {
-        Some(resumed) => checkpoint::restore(&resumed.files, &mut model, None)?.completed,
+        Some(resumed) => {
+            let position = checkpoint::restore(&resumed.files, &mut model, None)?;
+            check_position(&position, job, Some(resumed.at), Milestone { completed: config.rounds - 1, steps: 0 })?;
+            position.completed
+        }
         None => 0,
     };
     let parts = split(dataset, config, job.seed)?;

@@ -1,7 +1,9 @@
 //! The ranks of a distributed job as processes of this machine: begun, watched, begun again after a failure, and never left behind.
 
 use std::{
-    env, io,
+    env,
+    fs::File,
+    io,
     net::TcpListener,
     os::fd::{AsFd as _, OwnedFd},
     path::Path,
@@ -194,7 +196,10 @@ impl Drop for Ranks {
 /// # Errors
 /// If it can't be taken.
 pub fn inherited_listener() -> anyhow::Result<TcpListener> {
-    Ok(TcpListener::from(io::stdin().as_fd().try_clone_to_owned().context("the launcher gave no socket")?))
+    let socket = io::stdin().as_fd().try_clone_to_owned().context("the launcher gave no socket")?;
+    // Else the port would stay open for as long as this process lives.
+    rustix::stdio::dup2_stdin(File::open("/dev/null")?).context("can't close standard input")?;
+    Ok(TcpListener::from(socket))
 }
 
 /// Ties this process to its launcher, whose process `launcher` names: the kernel kills it when the launcher dies.

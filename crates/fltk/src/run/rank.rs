@@ -99,7 +99,7 @@ fn train(training: &Training<'_>, group: &Group<'_>, place: &Place, begun: Begun
     let folder = match begun.folder {
         _ if place.rank > 0 => None,
         Some(folder) => Some(folder),
-        None => Some(group.begun(job)?.map_or_else(|| group.new_folder(job, 1, dataset), Ok)?),
+        None => group.begun(job)?,
     };
     let is_finished = match &folder {
         Some(folder) => folder.clone().read().or_exit(Exit::Records)?.status == Status::Finished,
@@ -108,7 +108,11 @@ fn train(training: &Training<'_>, group: &Group<'_>, place: &Place, begun: Begun
     if joined.map_or(Ok(is_finished), |joined| agreement::tell(joined, is_finished))? {
         return Ok(folder);
     }
-    let Some(folder) = folder else { return training.run(None, None).map(|_| None) };
+    let folder = match folder {
+        _ if place.rank > 0 => return training.run(None, None).map(|_| None),
+        Some(folder) => folder,
+        None => group.new_folder(job, 1, dataset)?,
+    };
     let path = folder.path().to_path_buf();
     let trained = execute(context, job, dataset, folder, joined).map(Some);
     if begun.is_launched { trained } else { trained.map_err(|error| group.explain(name_lost_ranks(error), &path)) }

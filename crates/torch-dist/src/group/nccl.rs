@@ -21,7 +21,8 @@ pub struct NcclOptions {
 
 impl ProcessGroup {
     /// Joins the group of `size` ranks that meet at `store`, as `rank`, with a GPU each. Calls wait for their results, so that failures are errors of the
-    /// call that they hit (`TORCH_NCCL_BLOCKING_WAIT`, which this sets unless the environment does).
+    /// call that they hit: for that this sets `TORCH_NCCL_BLOCKING_WAIT` unless the environment does, so call it before other threads read the
+    /// environment. Tags of sends and receives are not heeded.
     ///
     /// # Errors
     /// As [`ProcessGroup::gloo`]; [`Error::Join`] also if there is no such GPU.

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::{
     super::{
-        Experiment, OrchestratorType, StreamConfig,
-        places::Places,
+        Experiment, Gaps, OrchestratorType, StreamConfig,
+        places::{Place, Places},
         report::{Problem, Severity},
         source::{Span, closest, quote},
     },
@@ -40,13 +40,32 @@ pub(crate) fn check_stream(experiment: &Experiment, places: &Places<'_>, task_sp
                 problems.push(Problem::error(span, format!("the task {} is in a group already", quote(name))));
             }
         }
-        if group.mean_gap.is_some_and(|gap| gap.as_millis() == 0) {
-            let place = at("mean_gap");
-            problems.push(Problem::error(place.span, format!("`{}` must be above 0", place.name)));
-        }
+        check_gaps(group.gaps, &|key| at(key), problems);
     }
-    if stream.orchestrator == OrchestratorType::Simulated {
-        check_simulated(experiment, stream, places, task_spans, problems);
+    match stream.orchestrator {
+        OrchestratorType::Batch => {}
+        OrchestratorType::Simulated => check_simulated(experiment, stream, places, task_spans, problems),
+        OrchestratorType::Trace => check_trace(stream, places, problems),
+    }
+}
+
+fn check_gaps(gaps: Option<Gaps>, at: &dyn Fn(&str) -> Place, problems: &mut Vec<Problem>) {
+    let (key, longest) = match gaps {
+        None => return,
+        Some(Gaps::Exponential { mean }) => ("gaps.mean", mean),
+        Some(Gaps::Deterministic { every }) => ("gaps.every", every),
+        Some(Gaps::Uniform { min, max }) => {
+            if min > max {
+                let (shortest, longest) = (at("gaps.min"), at("gaps.max"));
+                let problem = Problem::error(shortest.span, format!("`{}` is {min}, above `{}`", shortest.name, longest.name));
+                problems.push(problem.label(longest.span, format!("{max}")));
+            }
+            ("gaps.max", max)
+        }
+    };
+    if longest.as_millis() == 0 {
+        let place = at(key);
+        problems.push(Problem::error(place.span, format!("`{}` must be above 0", place.name)));
     }
 }
 
@@ -63,6 +82,19 @@ fn check_names(stream: &StreamConfig, places: &Places<'_>, problems: &mut Vec<Pr
         && (image.is_empty() || image.len() > IMAGE_CHARS_MAX || image.chars().any(|c| c.is_whitespace() || c.is_control()))
     {
         problems.push(Problem::error(places.at("stream.image").span, format!("{} isn't a container image", quote(image))));
+    }
+}
+
+fn check_trace(stream: &StreamConfig, places: &Places<'_>, problems: &mut Vec<Problem>) {
+    let orchestrator = places.at("stream.orchestrator");
+    if stream.trace.as_ref().is_none_or(|path| path.trim().is_empty() || path.contains('\0')) {
+        let problem = Problem::error(orchestrator.span, "a stream by trace needs the path of a `trace`");
+        problems.push(problem.hint("add `trace: arrivals.csv`, relative to this file, with columns time, class and priority"));
+    }
+    for (index, group) in stream.groups.iter().enumerate().filter(|(_, group)| group.gaps.is_some()) {
+        let place = places.at(&format!("stream.groups.{index}.gaps"));
+        let message = format!("the trace says when jobs arrive: `{}` of the group {} has no effect", place.name, quote(&group.name));
+        problems.push(Problem::new(Severity::Warning, Some(place.span), message).label(orchestrator.span, "by trace"));
     }
 }
 
@@ -88,11 +120,15 @@ fn check_simulated(experiment: &Experiment, stream: &StreamConfig, places: &Plac
         }
     }
     for (index, group) in stream.groups.iter().enumerate() {
-        if group.mean_gap.is_none() {
-            let place = places.at(&format!("stream.groups.{index}.mean_gap"));
+        if group.gaps.is_none() {
+            let place = places.at(&format!("stream.groups.{index}.gaps"));
             let message = format!("arrivals are simulated, and this group of tasks has no `{}`", place.name);
             let problem = Problem::error(place.span, message).label(orchestrator.span, "simulated here");
-            problems.push(problem.hint(format!("add `{}`, the mean gap between two arrivals, or use `batch`", place.name)));
+            let example = match place.name.as_str() {
+                "gaps" => "`gaps: { type: exponential, mean: 1.5min }`".to_owned(),
+                theirs => format!("`{theirs}`, the mean gap between two arrivals"),
+            };
+            problems.push(problem.hint(format!("add {example}, or use `batch`")));
         }
         let members = || experiment.tasks.iter().zip(task_spans).filter(|(task, _)| group.tasks.contains(&task.name));
         let key = places.at("stream.class_probability").name;

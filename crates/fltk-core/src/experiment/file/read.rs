@@ -110,6 +110,7 @@ fn read_task(node: &Node, names: &mut BTreeMap<String, Span>, problems: &mut Vec
         threads: file.threads,
         setting,
         resources: file.resources,
+        max_jobs: file.max_jobs,
         class_probability: file.class_probability,
         priorities: file.priorities,
     };

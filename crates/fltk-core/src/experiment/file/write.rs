@@ -40,6 +40,7 @@ fn task_file(task: &Task) -> TaskFile {
         checkpoint_every: task.checkpoint_every,
         threads: task.threads,
         resources: task.resources.clone(),
+        max_jobs: task.max_jobs,
         class_probability: task.class_probability,
         priorities: task.priorities.clone(),
     }

@@ -2,8 +2,8 @@
 
 use super::{
     super::{
-        ArrivalGroup, DatasetConfig, DatasetName, DistributedConfig, Duration, FederatedConfig, LossName, NetworkConfig, PartitionConfig,
-        Resources, SelectionConfig, Setting, StrategyConfig, Task,
+        ArrivalGroup, DatasetConfig, DatasetName, DistributedConfig, Duration, FederatedConfig, Gaps, LossName, NetworkConfig,
+        PartitionConfig, Resources, SelectionConfig, Setting, StrategyConfig, Task,
         check::check_task,
         places::Places,
         report::{Problem, Severity},
@@ -47,7 +47,8 @@ pub(super) fn job(index: usize, tasks: Vec<(Task, Span)>, lambda_minutes: Option
     let group = ArrivalGroup {
         name: format!("train_job_{index}"),
         tasks: tasks.iter().map(|(task, _)| task.name.clone()).collect(),
-        mean_gap: lambda_minutes.map(|minutes| Duration::from_millis((minutes * 60_000.0).round() as u64)),
+        // KFLTK drew whole minutes from a Poisson distribution; meant was a Poisson process with this mean gap.
+        gaps: lambda_minutes.map(|minutes| Gaps::Exponential { mean: Duration::from_millis((minutes * 60_000.0).round() as u64) }),
         preempt: preempt.unwrap_or(false),
     };
     Job { group, tasks }
@@ -100,6 +101,7 @@ pub(super) fn read_class(node: &Node, kind: ExperimentType, name: String, proble
         threads: default_of("task", "threads")?,
         setting: setting?,
         resources,
+        max_jobs: None,
         class_probability: class.class_probability,
         priorities: class.priorities.unwrap_or_default(),
     };

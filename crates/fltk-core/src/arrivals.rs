@@ -1,0 +1,247 @@
+//! The stream of an experiment: which jobs arrive, and when. A pure function of the experiment, the replication and, where there is one, the trace.
+//!
+//! ```text
+//! Experiment ── stream: batch | simulated | trace ──> Vec<Arrival>, in the order in which they arrive
+//! ```
+//!
+//! Each arrival group is a process of its own: its gaps and its classes come from streams of the replication's seed that no other group draws from. So
+//! a group that is added, or reaches a limit, changes no other group's arrivals.
+
+mod trace;
+
+use rand::RngExt as _;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution as _, Exp1};
+use serde::Serialize;
+
+pub use self::trace::{TraceEntry, TraceError, read_trace};
+use crate::{
+    experiment::{ArrivalGroup, Duration, Experiment, Gaps, OrchestratorType, StreamConfig},
+    seed::{Purpose, Seed},
+};
+
+/// Most jobs of a replication. Longer streams are refused: what would be made of them is a mistake in a unit.
+pub const JOBS_MAX: usize = 1_000_000;
+
+/// A job that arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Arrival {
+    /// Its position among the replication's arrivals, from 0.
+    pub index: u32,
+    /// When, since the stream began.
+    pub at: Duration,
+    /// Its task's position in the experiment.
+    pub task: usize,
+    /// Smaller goes first; 0 where the task has no priorities.
+    pub priority: i32,
+    /// Whether it may push out jobs of lower priority.
+    pub preempts: bool,
+    /// The root seed of its training.
+    pub seed: Seed,
+}
+
+/// Why an experiment has no stream.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ArrivalsError {
+    /// It wouldn't end within reason.
+    #[error(
+        "the stream has more than {JOBS_MAX} jobs in one replication\nhint: see that gaps and duration have the units that you mean, or set `max_jobs`"
+    )]
+    TooMany,
+    /// The trace names what isn't there.
+    #[error("{place}: there is no task `{class}`\nhint: the classes of a trace are the names of tasks: {known}")]
+    UnknownClass {
+        /// Where in the trace.
+        place: String,
+        /// What it names.
+        class: String,
+        /// The tasks.
+        known: String,
+    },
+}
+
+/// The arrivals of replication `replication`. `trace` is used where the stream is by trace; an experiment without `stream` is a batch.
+///
+/// A batch trains each task with the replication's own seed, as a run on one machine does. In a simulated stream or a trace, where a task arrives many
+/// times, each job has a seed of its own.
+///
+/// # Errors
+/// [`ArrivalsError`].
+///
+/// # Panics
+/// If there is no such replication.
+pub fn arrivals(experiment: &Experiment, replication: usize, trace: &[TraceEntry]) -> Result<Vec<Arrival>, ArrivalsError> {
+    let seed = experiment.seeds[replication];
+    let drafts = match &experiment.stream {
+        None => batch(experiment),
+        Some(stream) => match stream.orchestrator {
+            OrchestratorType::Batch => batch(experiment),
+            OrchestratorType::Simulated => simulated(experiment, stream, seed)?,
+            OrchestratorType::Trace => traced(experiment, stream, trace)?,
+        },
+    };
+    let is_batch = experiment.stream.as_ref().is_none_or(|stream| stream.orchestrator == OrchestratorType::Batch);
+    let max = experiment.stream.as_ref().and_then(|stream| stream.max_jobs).map_or(JOBS_MAX, |max| max as usize);
+    if drafts.len() > max && max == JOBS_MAX {
+        return Err(ArrivalsError::TooMany);
+    }
+    let arrivals = (0..).zip(drafts.into_iter().take(max)).map(|(index, draft)| {
+        let Draft { at, task, preempts, .. } = draft;
+        let priority = draft.priority.unwrap_or_else(|| draw_priority(experiment, task, seed, index));
+        Arrival {
+            index,
+            at: Duration::from_millis(at),
+            task,
+            priority,
+            preempts,
+            seed: if is_batch { seed } else { job_seed(seed, index) },
+        }
+    });
+    Ok(arrivals.collect())
+}
+
+/// An arrival before it has its place among all.
+struct Draft {
+    /// Milliseconds.
+    at: u64,
+    task: usize,
+    priority: Option<i32>,
+    preempts: bool,
+}
+
+fn batch(experiment: &Experiment) -> Vec<Draft> {
+    let preempts = |task: usize| group_of(experiment, task).is_some_and(|group| group.preempt);
+    (0..experiment.tasks.len()).map(|task| Draft { at: 0, task, priority: None, preempts: preempts(task) }).collect()
+}
+
+fn simulated(experiment: &Experiment, stream: &StreamConfig, seed: Seed) -> Result<Vec<Draft>, ArrivalsError> {
+    let mut drafts = Vec::new();
+    for (index, group) in (0..).zip(&stream.groups) {
+        drafts.extend(process(experiment, stream, group, index, seed)?);
+        if drafts.len() > JOBS_MAX && stream.max_jobs.is_none() {
+            return Err(ArrivalsError::TooMany);
+        }
+    }
+    // Stable: of what arrives in the same millisecond, the earlier group's goes first.
+    drafts.sort_by_key(|draft| draft.at);
+    Ok(drafts)
+}
+
+/// The arrivals of one group, in order.
+fn process(
+    experiment: &Experiment,
+    stream: &StreamConfig,
+    group: &ArrivalGroup,
+    index: u64,
+    seed: Seed,
+) -> Result<Vec<Draft>, ArrivalsError> {
+    let (Some(gaps), Some(duration)) = (group.gaps, stream.duration) else { return Ok(Vec::new()) };
+    let (mut gap_stream, mut class_stream) = (seed.stream(Purpose::Gap, &[index]), seed.stream(Purpose::Class, &[index]));
+    let mut classes = Classes::of(experiment, group);
+    // No more of one group can be among the first `max_jobs` of all.
+    let max = stream.max_jobs.map_or(JOBS_MAX + 1, |max| max as usize);
+    let (mut drafts, mut at) = (Vec::new(), 0_u64);
+    while drafts.len() < max {
+        at = at.saturating_add(draw_gap(gaps, &mut gap_stream));
+        if at >= duration.as_millis() {
+            break;
+        }
+        let Some(task) = classes.draw(&mut class_stream) else { break };
+        drafts.push(Draft { at, task, priority: None, preempts: group.preempt });
+    }
+    if drafts.len() > JOBS_MAX { Err(ArrivalsError::TooMany) } else { Ok(drafts) }
+}
+
+/// In milliseconds.
+#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "durations are below 2^53 ms")]
+fn draw_gap(gaps: Gaps, stream: &mut ChaCha8Rng) -> u64 {
+    match gaps {
+        Gaps::Exponential { mean } => {
+            let draw: f64 = Exp1.sample(stream);
+            (draw * mean.as_millis() as f64).round() as u64
+        }
+        Gaps::Deterministic { every } => every.as_millis(),
+        Gaps::Uniform { min, max } => stream.random_range(min.as_millis()..=max.as_millis().max(min.as_millis())),
+    }
+}
+
+/// The tasks of a group, and how often each is drawn.
+struct Classes {
+    /// Position of the task, weight, and jobs that may still arrive.
+    tasks: Vec<(usize, f64, u32)>,
+}
+
+impl Classes {
+    fn of(experiment: &Experiment, group: &ArrivalGroup) -> Self {
+        let members = experiment.tasks.iter().enumerate().filter(|(_, task)| group.tasks.contains(&task.name));
+        let tasks = members.map(|(index, task)| (index, task.class_probability.unwrap_or(1.0), task.max_jobs.unwrap_or(u32::MAX)));
+        Self { tasks: tasks.filter(|(_, weight, _)| *weight > 0.0).collect() }
+    }
+
+    /// `None` once every task has reached its limit.
+    fn draw(&mut self, stream: &mut ChaCha8Rng) -> Option<usize> {
+        let total: f64 = self.tasks.iter().map(|(_, weight, _)| weight).sum();
+        let chosen = pick(self.tasks.iter().map(|(_, weight, _)| *weight), stream.random::<f64>() * total)?;
+        let (task, _, left) = &mut self.tasks[chosen];
+        let task = *task;
+        *left -= 1;
+        if *left == 0 {
+            self.tasks.remove(chosen);
+        }
+        Some(task)
+    }
+}
+
+/// The first position at which the sum of weights exceeds `at`; the last one with a weight, should rounding leave none.
+fn pick(weights: impl Iterator<Item = f64>, at: f64) -> Option<usize> {
+    let (mut sum, mut last) = (0.0, None);
+    for (position, weight) in weights.enumerate().filter(|(_, weight)| *weight > 0.0) {
+        sum += weight;
+        last = Some(position);
+        if at < sum {
+            break;
+        }
+    }
+    last
+}
+
+fn traced(experiment: &Experiment, stream: &StreamConfig, trace: &[TraceEntry]) -> Result<Vec<Draft>, ArrivalsError> {
+    if trace.len() > JOBS_MAX {
+        return Err(ArrivalsError::TooMany);
+    }
+    let mut left: Vec<u32> = experiment.tasks.iter().map(|task| task.max_jobs.unwrap_or(u32::MAX)).collect();
+    let mut drafts = Vec::new();
+    let mut ordered: Vec<&TraceEntry> = trace.iter().collect();
+    ordered.sort_by_key(|entry| entry.at);
+    for entry in ordered {
+        let Some(task) = experiment.tasks.iter().position(|task| task.name == entry.class) else {
+            let known: Vec<String> = experiment.tasks.iter().map(|task| format!("`{}`", task.name)).collect();
+            return Err(ArrivalsError::UnknownClass { place: entry.place.clone(), class: entry.class.clone(), known: known.join(", ") });
+        };
+        if stream.duration.is_some_and(|duration| entry.at >= duration) || left[task] == 0 {
+            continue;
+        }
+        left[task] -= 1;
+        let preempts = group_of(experiment, task).is_some_and(|group| group.preempt);
+        drafts.push(Draft { at: entry.at.as_millis(), task, priority: entry.priority, preempts });
+    }
+    Ok(drafts)
+}
+
+fn group_of(experiment: &Experiment, task: usize) -> Option<&ArrivalGroup> {
+    experiment.stream.as_ref()?.groups.iter().find(|group| group.tasks.contains(&experiment.tasks[task].name))
+}
+
+fn draw_priority(experiment: &Experiment, task: usize, seed: Seed, index: u32) -> i32 {
+    let priorities = &experiment.tasks[task].priorities;
+    let total: f64 = priorities.iter().map(|priority| priority.probability.max(0.0)).sum();
+    let at = seed.stream(Purpose::Priority, &[u64::from(index)]).random::<f64>() * total;
+    pick(priorities.iter().map(|priority| priority.probability), at).map_or(0, |chosen| priorities[chosen].priority)
+}
+
+fn job_seed(seed: Seed, index: u32) -> Seed {
+    Seed(seed.stream(Purpose::Job, &[u64::from(index)]).random())
+}
+
+#[cfg(test)]
+mod tests;
