@@ -37,7 +37,7 @@ pub use quantity::{Quantity, QuantityError};
 pub use report::{Label, Problem, Report, Severity};
 pub use schema::json_schema;
 pub use source::{SourceFile, Span};
-pub use stream::{ArrivalGroup, Gaps, OrchestratorType, PodResources, Priority, Resources, StreamConfig};
+pub use stream::{AdmissionConfig, ArrivalGroup, Gaps, OrchestratorType, PodResources, PolicyName, Priority, Resources, StreamConfig};
 pub use task::{
     DatasetConfig, DatasetName, DistributedConfig, Experiment, GradientCompression, LstmConfig, NetName, NetworkConfig, Setting, Task,
 };

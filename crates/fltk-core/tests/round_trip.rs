@@ -2,10 +2,10 @@
 
 use fltk_core::{
     experiment::{
-        ArrivalGroup, DatasetConfig, DatasetName, DistributedConfig, Duration, Experiment, FederatedConfig, Gaps, GradientCompression,
-        LossName, LstmConfig, NetName, NetworkConfig, OptimizerConfig, OrchestratorType, PartitionConfig, PodResources, Priority,
-        QuantitySkew, Resources, ScheduleUnit, SchedulerConfig, SelectionConfig, Setting, SourceFile, StrategyConfig, StreamConfig, Task,
-        TrainConfig, parse, to_yaml,
+        AdmissionConfig, ArrivalGroup, DatasetConfig, DatasetName, DistributedConfig, Duration, Experiment, FederatedConfig, Gaps,
+        GradientCompression, LossName, LstmConfig, NetName, NetworkConfig, OptimizerConfig, OrchestratorType, PartitionConfig,
+        PodResources, PolicyName, Priority, QuantitySkew, Resources, ScheduleUnit, SchedulerConfig, SelectionConfig, Setting, SourceFile,
+        StrategyConfig, StreamConfig, Task, TrainConfig, parse, to_yaml,
     },
     seed::Seed,
 };
@@ -208,6 +208,9 @@ fn experiment() -> impl Strategy<Value = Experiment> {
             orchestrator: OrchestratorType::Batch,
             parallel,
             duration: Some(Duration::from_millis(millis)),
+            policy: if preempt { PolicyName::FairShare } else { PolicyName::Priority },
+            admission: if parallel { AdmissionConfig::Capacity {} } else { AdmissionConfig::MaxConcurrent { jobs: 3 } },
+            backfill: parallel,
             trace: preempt.then(|| "a: b.csv".into()),
             max_jobs: parallel.then_some(9),
             namespace: Some("test".into()),

@@ -14,7 +14,7 @@ mod training;
 pub use cluster::Cluster;
 
 use super::{
-    Experiment, OrchestratorType, StreamConfig,
+    AdmissionConfig, Experiment, OrchestratorType, PolicyName, StreamConfig,
     check::check_stream,
     places::Places,
     report::{Problem, Severity, refused},
@@ -85,6 +85,10 @@ fn read_checked(arrival: Node, era: Era, read_cluster: Option<(Option<Cluster>, 
         orchestrator: settings.as_ref().map_or(OrchestratorType::Batch, |settings| settings.orchestrator),
         parallel: settings.as_ref().is_none_or(|settings| settings.parallel),
         duration: settings.as_ref().and_then(|settings| settings.duration),
+        // All that have arrived are started, in order of priority.
+        policy: PolicyName::Priority,
+        admission: AdmissionConfig::Unlimited {},
+        backfill: false,
         trace: None,
         max_jobs: None,
         namespace: settings.as_ref().and_then(|settings| settings.namespace.clone()),

@@ -14,6 +14,12 @@ pub struct StreamConfig {
     pub orchestrator: OrchestratorType,
     /// Whether jobs of a batch run beside each other, or one after another.
     pub parallel: bool,
+    /// Which of the waiting jobs goes first.
+    pub policy: PolicyName,
+    /// When a job may start.
+    pub admission: AdmissionConfig,
+    /// Whether a job that fits may start before one that is ahead of it and doesn't.
+    pub backfill: bool,
     /// How long jobs arrive; required when `simulated`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration: Option<Duration>,
@@ -45,6 +51,38 @@ pub enum OrchestratorType {
     Simulated,
     /// When a trace says.
     Trace,
+}
+
+/// Which of the waiting jobs goes first. Of equals, the one that arrived first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "policy")]
+#[serde(rename_all = "snake_case")]
+pub enum PolicyName {
+    /// The one that arrived first.
+    Fifo,
+    /// The one with the smallest priority number.
+    Priority,
+    /// The one whose class took the shortest, by the run times recorded so far; classes without any go first.
+    ShortestFirst,
+    /// The one whose class has the fewest jobs running.
+    FairShare,
+}
+
+/// When a job may start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "admission")]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum AdmissionConfig {
+    /// As soon as it arrives.
+    Unlimited {},
+    /// While fewer than so many run.
+    MaxConcurrent {
+        /// How many.
+        #[schemars(range(min = 1, max = 1_000_000))]
+        jobs: u32,
+    },
+    /// When all of its pods fit what the nodes have left.
+    Capacity {},
 }
 
 /// The law of the gaps between the arrivals of a group.

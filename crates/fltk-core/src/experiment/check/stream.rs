@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     super::{
-        Experiment, Gaps, OrchestratorType, StreamConfig,
+        Experiment, Gaps, OrchestratorType, PolicyName, StreamConfig,
         places::{Place, Places},
         report::{Problem, Severity},
         source::{Span, closest, quote},
@@ -41,6 +41,11 @@ pub(crate) fn check_stream(experiment: &Experiment, places: &Places<'_>, task_sp
             }
         }
         check_gaps(group.gaps, &|key| at(key), problems);
+        if group.preempt && stream.policy != PolicyName::Priority {
+            let (preempt, policy) = (at("preempt"), places.at("stream.policy"));
+            let message = format!("`{}` has an effect under `policy: priority` only", preempt.name);
+            problems.push(Problem::new(Severity::Warning, Some(preempt.span), message).label(policy.span, "another policy"));
+        }
     }
     match stream.orchestrator {
         OrchestratorType::Batch => {}

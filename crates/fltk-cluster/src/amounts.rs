@@ -1,0 +1,112 @@
+//! Amounts of resources by name, as Kubernetes counts them.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Serialize};
+
+/// Parts of one core or byte.
+const NANOS: i128 = 1_000_000_000;
+
+/// Amounts of `cpu` (cores), `memory` (bytes), `nvidia.com/gpu` and whatever else a node has, in billionths. What isn't named is zero.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Amounts(BTreeMap<String, i128>);
+
+impl Amounts {
+    /// Nothing of anything.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// The same, and `nanos` billionths of `name`.
+    #[must_use]
+    pub fn with(mut self, name: &str, nanos: i128) -> Self {
+        self.0.insert(name.to_owned(), nanos);
+        self
+    }
+
+    /// Billionths of `name`.
+    #[must_use]
+    pub fn get(&self, name: &str) -> i128 {
+        self.0.get(name).copied().unwrap_or(0)
+    }
+
+    /// What is named, and how much of it.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, i128)> {
+        self.0.iter().map(|(name, nanos)| (name.as_str(), *nanos))
+    }
+
+    /// Adds `other`.
+    pub fn add(&mut self, other: &Self) {
+        for (name, nanos) in &other.0 {
+            let sum = self.0.entry(name.clone()).or_insert(0);
+            *sum = sum.saturating_add(*nanos);
+        }
+    }
+
+    /// Takes `other` away; what is not there becomes a debt.
+    pub fn subtract(&mut self, other: &Self) {
+        for (name, nanos) in &other.0 {
+            let rest = self.0.entry(name.clone()).or_insert(0);
+            *rest = rest.saturating_sub(*nanos);
+        }
+    }
+
+    /// The names of what `asked` has more of than these, ascending; none where it fits.
+    #[must_use]
+    pub fn lacks<'a>(&self, asked: &'a Self) -> Vec<&'a str> {
+        asked.0.iter().filter(|(name, nanos)| **nanos > self.get(name)).map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// The largest share that `asked` takes of any of these, `0..`; infinite where it asks for what isn't there.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a share")]
+    pub fn share(&self, asked: &Self) -> f64 {
+        let shares = asked.0.iter().filter(|(_, nanos)| **nanos > 0).map(|(name, nanos)| *nanos as f64 / self.get(name).max(0) as f64);
+        shares.fold(0.0, f64::max)
+    }
+}
+
+/// `cpu 500m, memory 1Gi`.
+impl fmt::Display for Amounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (name, nanos)) in self.0.iter().enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            write!(f, "{comma}{name} {}", text(name, *nanos))?;
+        }
+        if self.0.is_empty() { f.write_str("nothing") } else { Ok(()) }
+    }
+}
+
+/// As people write it: whole units, bytes with a binary suffix where they are round, cores in thousandths.
+fn text(name: &str, nanos: i128) -> String {
+    const SUFFIXES: [(&str, i128); 4] = [("Ti", 1 << 40), ("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10)];
+    if nanos % NANOS != 0 {
+        return format!("{}m", (nanos + 999_999).div_euclid(1_000_000));
+    }
+    let units = nanos / NANOS;
+    let suffix = SUFFIXES.iter().find(|(_, factor)| name.contains("memory") && units != 0 && units % factor == 0);
+    suffix.map_or_else(|| units.to_string(), |(suffix, factor)| format!("{}{suffix}", units / factor))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_add_up_and_name_what_lacks() {
+        let mut free = Amounts::none().with("cpu", 2 * NANOS).with("memory", NANOS << 30);
+        let pod = Amounts::none().with("cpu", NANOS / 2).with("memory", NANOS << 29);
+        assert_eq!(free.lacks(&pod), [""; 0]);
+        assert!((free.share(&pod) - 0.5).abs() < 1e-12);
+        free.subtract(&pod);
+        free.subtract(&pod);
+        assert_eq!(free.lacks(&pod), ["memory"]);
+        assert_eq!(free.lacks(&Amounts::none().with("nvidia.com/gpu", 1)), ["nvidia.com/gpu"]);
+        assert!(free.share(&pod).is_infinite());
+        free.add(&pod);
+        assert_eq!(free.to_string(), "cpu 1500m, memory 512Mi");
+        assert_eq!(Amounts::none().to_string(), "nothing");
+    }
+}

@@ -1,0 +1,112 @@
+//! A job of a stream: an arrival together with the pods that it asks for.
+
+use std::fmt;
+
+use fltk_core::{
+    arrivals::{Arrival, ArrivalsError, TraceEntry, arrivals},
+    experiment::{Experiment, PodResources, Setting, Task},
+};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::Amounts;
+
+/// Names a job: ten hex digits, the same whenever the same stream is planned again.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct JobId(pub String);
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl JobId {
+    /// Of the arrival `index` of replication `replication` in the run `run`.
+    #[must_use]
+    pub fn of(run: &str, replication: usize, index: u32) -> Self {
+        let digest = Sha256::digest(format!("{run}/{replication}/{index}"));
+        Self(hex::encode(&digest[..5]))
+    }
+}
+
+/// What a pod is in its job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Role {
+    /// Rank 0, or the federator.
+    Master,
+    /// Any other rank.
+    Worker,
+}
+
+/// Pods of one role.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pod {
+    /// The role.
+    pub role: Role,
+    /// How many there are.
+    pub count: u32,
+    /// What each asks for.
+    pub requests: Amounts,
+}
+
+/// A job as it is planned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct JobSpec {
+    /// Its name.
+    pub id: JobId,
+    /// Position of its seed in the experiment.
+    pub replication: usize,
+    /// When it arrives, of which task, with which priority and seed.
+    pub arrival: Arrival,
+    /// The name of its task.
+    pub class: String,
+    /// What it asks for; a job starts when all of it fits.
+    pub pods: Vec<Pod>,
+}
+
+impl JobSpec {
+    /// Every pod by itself: role, and what it asks for.
+    pub fn each_pod(&self) -> impl Iterator<Item = (Role, &Amounts)> {
+        self.pods.iter().flat_map(|pod| (0..pod.count).map(|_| (pod.role, &pod.requests)))
+    }
+
+    /// What all pods ask for together.
+    #[must_use]
+    pub fn requests(&self) -> Amounts {
+        let mut sum = Amounts::none();
+        self.each_pod().for_each(|(_, requests)| sum.add(requests));
+        sum
+    }
+}
+
+/// The jobs of one replication, in the order in which they arrive. `run` is what their names are derived from.
+///
+/// # Errors
+/// [`ArrivalsError`].
+pub fn jobs(experiment: &Experiment, run: &str, replication: usize, trace: &[TraceEntry]) -> Result<Vec<JobSpec>, ArrivalsError> {
+    let spec = |arrival: Arrival| {
+        let task = &experiment.tasks[arrival.task];
+        JobSpec { id: JobId::of(run, replication, arrival.index), replication, arrival, class: task.name.clone(), pods: pods(task) }
+    };
+    Ok(arrivals(experiment, replication, trace)?.into_iter().map(spec).collect())
+}
+
+/// A federated job trains all of its clients in one pod.
+fn pods(task: &Task) -> Vec<Pod> {
+    let amounts = |pod: &PodResources| Amounts::none().with("cpu", pod.cores.nanos()).with("memory", pod.memory.nanos());
+    let (master, worker) = match &task.resources {
+        Some(resources) => (amounts(&resources.master), amounts(&resources.worker)),
+        None => <_>::default(),
+    };
+    let workers = match &task.setting {
+        Setting::Distributed(config) => config.data_parallelism.saturating_sub(1),
+        Setting::Federated(_) => 0,
+    };
+    let mut pods = vec![Pod { role: Role::Master, count: 1, requests: master }];
+    if workers > 0 {
+        pods.push(Pod { role: Role::Worker, count: workers, requests: worker });
+    }
+    pods
+}

@@ -1,0 +1,393 @@
+//! The planner: a value that is told what happens, with the time of it, and answers with what is to be done.
+//!
+//! ```text
+//!           Event::Tick                Created            PodRunning        Ended
+//! pending ───────────> waiting ──────> starting ────────> running ────────> ended
+//!          it arrives     │  ▲  Action::Create  │             │
+//!                         │  └──── Suspended ◄── suspending ◄─┘ Action::Suspend: its place is wanted by a job that may push it out
+//!                         └ admitted when the policy and admission say so
+//! ```
+//!
+//! What an edge was asked to do and hasn't confirmed is [`Planner::outstanding`]; asking again must be harmless. So a planner that was rebuilt from a
+//! journal of its events loses nothing and does nothing twice.
+
+pub mod capacity;
+mod explain;
+mod policy;
+mod preemption;
+mod record;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fltk_core::experiment::{AdmissionConfig, Duration, PolicyName, StreamConfig};
+use serde::{Deserialize, Serialize};
+
+use self::capacity::{Node, Nodes, Placement};
+pub use self::{
+    explain::Wait,
+    record::{JobRecord, Outcome},
+};
+use crate::{JobId, JobSpec};
+
+/// How a stream is planned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Which of the waiting jobs goes first.
+    pub policy: PolicyName,
+    /// When it may start.
+    pub admission: AdmissionConfig,
+    /// Whether a job that fits may start before one that is ahead of it and doesn't.
+    pub backfill: bool,
+}
+
+impl Settings {
+    /// Those of `stream`. Jobs of a batch that isn't parallel run one after another.
+    #[must_use]
+    pub fn of(stream: Option<&StreamConfig>) -> Self {
+        let Some(stream) = stream else {
+            return Self { policy: PolicyName::Priority, admission: AdmissionConfig::Unlimited {}, backfill: false };
+        };
+        let admission = match stream.admission {
+            AdmissionConfig::Unlimited {} if !stream.parallel => AdmissionConfig::MaxConcurrent { jobs: 1 },
+            admission => admission,
+        };
+        Self { policy: stream.policy, admission, backfill: stream.backfill }
+    }
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// Time went by.
+    Tick,
+    /// What nodes there are, and what others than the stream's jobs use of them.
+    Nodes {
+        /// All of them.
+        nodes: Vec<Node>,
+    },
+    /// The job's object exists, and isn't suspended.
+    Created {
+        /// The job.
+        job: JobId,
+    },
+    /// A pod of the job runs.
+    PodRunning {
+        /// The job.
+        job: JobId,
+        /// The pod's position among the job's pods.
+        pod: u32,
+        /// Where.
+        node: String,
+    },
+    /// The job took its first training step.
+    FirstStep {
+        /// The job.
+        job: JobId,
+    },
+    /// The job's pods are gone, its object is suspended.
+    Suspended {
+        /// The job.
+        job: JobId,
+    },
+    /// The job is over.
+    Ended {
+        /// The job.
+        job: JobId,
+        /// How.
+        outcome: Outcome,
+        /// Why, for a person.
+        reason: String,
+    },
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum Action {
+    /// Make the job's objects, or let its suspended one go on; whichever there is.
+    Start {
+        /// The job.
+        job: JobId,
+    },
+    /// Suspend the job.
+    Suspend {
+        /// The job.
+        job: JobId,
+        /// Who wants its place.
+        for_job: JobId,
+    },
+}
+
+/// Where a job is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum State {
+    /// It arrives later.
+    Pending,
+    /// It has arrived, or was suspended, and waits: [`Planner::explain`] says what for.
+    Waiting,
+    /// Its start was asked for.
+    Admitted,
+    /// Its object exists.
+    Starting,
+    /// A pod runs.
+    Running,
+    /// Its suspension was asked for.
+    Suspending {
+        /// Who wants its place.
+        for_job: JobId,
+    },
+    /// It is over.
+    Ended,
+}
+
+impl State {
+    /// Whether it takes a place: of the jobs that may run at once, and on nodes.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        matches!(self, Self::Admitted | Self::Starting | Self::Running | Self::Suspending { .. })
+    }
+}
+
+/// A job and what is known of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Job {
+    /// What it is.
+    pub spec: JobSpec,
+    /// Where it is.
+    pub state: State,
+    /// When what happened to it.
+    pub record: JobRecord,
+    /// Which nodes its pods take, once it is admitted by capacity, corrected by where they run.
+    placement: Placement,
+}
+
+/// The planner of one replication's jobs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Planner {
+    settings: Settings,
+    jobs: Vec<Job>,
+    by_id: BTreeMap<JobId, usize>,
+    /// Those that wait, those that are active, and how many are over.
+    waiting: BTreeSet<usize>,
+    active: BTreeSet<usize>,
+    num_ended: usize,
+    /// Jobs before this one have arrived.
+    num_arrived: usize,
+    /// Why those wait that were looked at last; the others are behind `head`.
+    waits: BTreeMap<usize, Wait>,
+    head: Option<usize>,
+    nodes: Option<Nodes>,
+    /// Seconds that jobs of a class ran, and how many did.
+    run_times: BTreeMap<String, (f64, u32)>,
+}
+
+impl Planner {
+    /// For `specs` in the order in which they arrive. `run_times` has the mean run time of classes in seconds, as far as it's known from earlier.
+    #[must_use]
+    pub fn new(settings: Settings, specs: Vec<JobSpec>, run_times: BTreeMap<String, f64>) -> Self {
+        let by_id = specs.iter().enumerate().map(|(index, spec)| (spec.id.clone(), index)).collect();
+        let job = |spec: JobSpec| Job { record: JobRecord::of(&spec), spec, state: State::Pending, placement: Placement::default() };
+        let run_times = run_times.into_iter().map(|(class, seconds)| (class, (seconds, 1))).collect();
+        Self {
+            settings,
+            jobs: specs.into_iter().map(job).collect(),
+            by_id,
+            waiting: BTreeSet::new(),
+            active: BTreeSet::new(),
+            num_ended: 0,
+            num_arrived: 0,
+            waits: BTreeMap::new(),
+            head: None,
+            nodes: None,
+            run_times,
+        }
+    }
+
+    /// Every job, in the order in which they arrive.
+    #[must_use]
+    pub fn jobs(&self) -> &[Job] {
+        &self.jobs
+    }
+
+    /// One job.
+    #[must_use]
+    pub fn job(&self, id: &JobId) -> Option<&Job> {
+        self.by_id.get(id).map(|index| &self.jobs[*index])
+    }
+
+    /// Whether every job is over.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.num_ended == self.jobs.len()
+    }
+
+    /// When the next job arrives: a tick is due then.
+    #[must_use]
+    pub fn next_arrival(&self) -> Option<Duration> {
+        self.jobs.get(self.num_arrived).map(|job| job.spec.arrival.at)
+    }
+
+    /// What was asked for and isn't confirmed.
+    #[must_use]
+    pub fn outstanding(&self) -> Vec<Action> {
+        let action = |job: &Job| match &job.state {
+            State::Admitted => Some(Action::Start { job: job.spec.id.clone() }),
+            State::Suspending { for_job } => Some(Action::Suspend { job: job.spec.id.clone(), for_job: for_job.clone() }),
+            _ => None,
+        };
+        self.active.iter().filter_map(|index| action(&self.jobs[*index])).collect()
+    }
+
+    /// Takes in what happened at `now`, since the stream began, and says what is to be done. Events that say nothing new, or of jobs that aren't known,
+    /// change nothing: edges may repeat themselves.
+    pub fn step(&mut self, now: Duration, event: Event) -> Vec<Action> {
+        let mut has_changed = self.take_in(now, event);
+        while let Some(job) = self.jobs.get_mut(self.num_arrived).filter(|job| job.spec.arrival.at <= now) {
+            // One may have ended before it arrived: deleted by somebody who knew its name.
+            if job.state == State::Pending {
+                job.record.arrived = Some(job.spec.arrival.at);
+                self.change(self.num_arrived, State::Waiting);
+            }
+            self.num_arrived += 1;
+            has_changed = true;
+        }
+        if has_changed { self.schedule(now) } else { Vec::new() }
+    }
+
+    /// Whether a job may now be able to start that wasn't.
+    fn take_in(&mut self, now: Duration, event: Event) -> bool {
+        let id = match &event {
+            Event::Tick => return false,
+            Event::Nodes { nodes } => {
+                self.nodes = Some(Nodes::new(nodes.clone()));
+                return true;
+            }
+            Event::Created { job }
+            | Event::PodRunning { job, .. }
+            | Event::FirstStep { job }
+            | Event::Suspended { job }
+            | Event::Ended { job, .. } => job,
+        };
+        let Some(&index) = self.by_id.get(id) else { return false };
+        let job = &mut self.jobs[index];
+        match (event, &job.state) {
+            (_, State::Ended) => false,
+            (Event::Created { .. }, State::Admitted) => {
+                job.record.created.get_or_insert(now);
+                self.change(index, State::Starting);
+                false
+            }
+            (Event::PodRunning { pod, node, .. }, state) if state.is_active() => {
+                let is_leaving = matches!(state, State::Suspending { .. });
+                job.record.runs_at(now, &node);
+                job.placement.correct(pod as usize, node);
+                if !is_leaving {
+                    self.change(index, State::Running);
+                }
+                false
+            }
+            (Event::FirstStep { .. }, _) => {
+                job.record.first_step.get_or_insert(now);
+                false
+            }
+            (Event::Suspended { .. }, State::Suspending { .. }) => {
+                job.record.suspended(now);
+                job.placement = Placement::default();
+                self.change(index, State::Waiting);
+                true
+            }
+            (Event::Ended { outcome, reason, .. }, _) => {
+                job.record.ended(now, outcome, reason);
+                job.placement = Placement::default();
+                if let (Outcome::Succeeded, Some(seconds)) = (outcome, job.record.run_seconds()) {
+                    let (sum, count) = self.run_times.entry(job.spec.class.clone()).or_insert((0.0, 0));
+                    (*sum, *count) = (*sum + seconds, *count + 1);
+                }
+                self.change(index, State::Ended);
+                true
+            }
+            (Event::Tick | Event::Nodes { .. } | Event::Created { .. } | Event::PodRunning { .. } | Event::Suspended { .. }, _) => false,
+        }
+    }
+
+    fn change(&mut self, index: usize, state: State) {
+        self.waiting.remove(&index);
+        self.active.remove(&index);
+        match state {
+            State::Waiting => drop(self.waiting.insert(index)),
+            State::Ended => self.num_ended += 1,
+            State::Pending => {}
+            _ => drop(self.active.insert(index)),
+        }
+        self.jobs[index].state = state;
+    }
+
+    /// Admits what may start, in the order of the policy.
+    fn schedule(&mut self, now: Duration) -> Vec<Action> {
+        let mut actions = Vec::new();
+        self.waits.clear();
+        self.head = None;
+        let mut candidates = self.waiting.clone();
+        // The next one anew each time: an admission changes the shares of classes.
+        while let Some(index) = policy::first(self.settings.policy, self, &candidates) {
+            candidates.remove(&index);
+            match self.admit(index, now) {
+                Ok(placement) => {
+                    let job = &mut self.jobs[index];
+                    job.placement = placement;
+                    job.record.admitted(now);
+                    actions.push(Action::Start { job: job.spec.id.clone() });
+                    self.change(index, State::Admitted);
+                }
+                Err(wait) => {
+                    let wait = self.push_out(index, wait, &mut actions);
+                    let is_last = match &wait {
+                        // Who could never start holds up nobody.
+                        Wait::Never { .. } => false,
+                        // There is no place for anybody, or the one that is made has an owner.
+                        Wait::Concurrency { .. } | Wait::NoNodes | Wait::Preempting { .. } => true,
+                        _ => !self.settings.backfill,
+                    };
+                    if self.head.is_none() && !matches!(wait, Wait::Never { .. }) {
+                        self.head = Some(index);
+                    }
+                    self.waits.insert(index, wait);
+                    if is_last {
+                        break;
+                    }
+                }
+            }
+        }
+        actions
+    }
+
+    /// Where the pods of a waiting job would go, or what it waits for.
+    fn admit(&self, index: usize, now: Duration) -> Result<Placement, Wait> {
+        match self.settings.admission {
+            AdmissionConfig::Unlimited {} => Ok(Placement::default()),
+            AdmissionConfig::MaxConcurrent { jobs } if self.active.len() < jobs as usize => Ok(Placement::default()),
+            AdmissionConfig::MaxConcurrent { jobs } => Err(Wait::Concurrency { max: jobs, frees: self.first_to_end(now) }),
+            AdmissionConfig::Capacity {} => {
+                let Some(nodes) = &self.nodes else { return Err(Wait::NoNodes) };
+                let spec = &self.jobs[index].spec;
+                let misfit = match nodes.without(self.active.iter().map(|index| &self.jobs[*index])).place(spec) {
+                    Ok(placement) => return Ok(placement),
+                    Err(misfit) => misfit,
+                };
+                match nodes.place(spec) {
+                    Err(never) => Err(Wait::Never { misfit: never }),
+                    Ok(_) => Err(Wait::Capacity { misfit, frees: self.frees_for(index, now) }),
+                }
+            }
+        }
+    }
+
+    /// The mean run time of a class, in seconds.
+    fn run_time(&self, class: &str) -> Option<f64> {
+        self.run_times.get(class).map(|(sum, count)| sum / f64::from(*count))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,149 @@
+//! What a job waits for, in words that a person can act on.
+
+use std::fmt;
+
+use fltk_core::experiment::Duration;
+use serde::Serialize;
+
+use super::{Planner, State, capacity::Misfit};
+use crate::{Action, JobId};
+
+/// When a place becomes free, most likely.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Frees {
+    /// Seconds from now, by the recorded run times of its class; `None` where there are none.
+    pub seconds: Option<f64>,
+    /// When this job ends.
+    pub job: JobId,
+}
+
+/// What a job waits for.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "wait", rename_all = "snake_case")]
+pub enum Wait {
+    /// As many jobs run as may.
+    Concurrency {
+        /// How many.
+        max: u32,
+        /// Who ends first.
+        frees: Option<Frees>,
+    },
+    /// Its pods don't fit.
+    Capacity {
+        /// Why not.
+        misfit: Misfit,
+        /// With whose end they do.
+        frees: Option<Frees>,
+    },
+    /// Its pods wouldn't fit if nothing of the stream ran.
+    Never {
+        /// Why not.
+        misfit: Misfit,
+    },
+    /// The nodes aren't known yet.
+    NoNodes,
+    /// Others are being pushed out for it.
+    Preempting {
+        /// These.
+        victims: Vec<JobId>,
+    },
+    /// Another goes first.
+    Behind {
+        /// That one.
+        job: JobId,
+    },
+}
+
+impl fmt::Display for Frees {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.seconds {
+            Some(seconds) => write!(f, "frees in about {seconds:.0} s when job {} ends", self.job),
+            None => write!(f, "frees when job {} ends", self.job),
+        }
+    }
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} pods unschedulable: ", self.unfit, self.pods)?;
+        for (index, (reason, nodes)) in self.because.iter().enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            match nodes {
+                0 => write!(f, "{comma}{reason}")?,
+                1 => write!(f, "{comma}{reason} (1 node)")?,
+                nodes => write!(f, "{comma}{reason} ({nodes} nodes)")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let frees = |frees: &Option<Frees>| frees.as_ref().map(|frees| format!("; {frees}")).unwrap_or_default();
+        match self {
+            Self::Concurrency { max: 1, frees: next } => write!(f, "another job runs, and only one may{}", frees(next)),
+            Self::Concurrency { max, frees: next } => write!(f, "{max} jobs run, and no more may{}", frees(next)),
+            Self::Capacity { misfit, frees: next } => write!(f, "{misfit}{}", frees(next)),
+            Self::Never { misfit } => write!(f, "{misfit}, even when no other job of the stream runs: ask for less, or add nodes"),
+            Self::NoNodes => f.write_str("the nodes aren't known yet"),
+            Self::Preempting { victims } => {
+                let names = victims.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                write!(f, "jobs of lower priority are being pushed out for it: {names}")
+            }
+            Self::Behind { job } => write!(f, "job {job} goes first, and waits too"),
+        }
+    }
+}
+
+impl Planner {
+    /// What the waiting job `id` waits for; `None` if it doesn't.
+    #[must_use]
+    pub fn explain(&self, id: &JobId) -> Option<Wait> {
+        let index = *self.by_id.get(id)?;
+        if !self.waiting.contains(&index) {
+            return None;
+        }
+        let behind = || self.head.map(|head| Wait::Behind { job: self.jobs[head].spec.id.clone() });
+        self.waits.get(&index).cloned().or_else(behind)
+    }
+
+    pub(super) fn num_active_of(&self, class: &str) -> usize {
+        self.active.iter().filter(|index| self.jobs[**index].spec.class == class).count()
+    }
+
+    /// Active jobs, the one that is expected to end first, first; with the seconds until then.
+    pub(super) fn ends(&self, now: Duration) -> Vec<(usize, Option<f64>)> {
+        #[expect(clippy::cast_precision_loss, reason = "durations are below 2^53 ms")]
+        let left = |index: usize| {
+            let job = &self.jobs[index];
+            let ran = job.record.runs_since().map_or(0, |since| now.as_millis().saturating_sub(since.as_millis()));
+            self.run_time(&job.spec.class).map(|mean| (mean - ran as f64 / 1000.0).max(0.0))
+        };
+        let mut ends: Vec<_> = self.active.iter().map(|index| (*index, left(*index))).collect();
+        ends.sort_by(|left, right| left.1.unwrap_or(f64::INFINITY).total_cmp(&right.1.unwrap_or(f64::INFINITY)));
+        ends
+    }
+
+    pub(super) fn first_to_end(&self, now: Duration) -> Option<Frees> {
+        self.ends(now).first().map(|(index, seconds)| Frees { seconds: *seconds, job: self.jobs[*index].spec.id.clone() })
+    }
+
+    /// With whose end the job at `index` would fit, if jobs end as their classes did before.
+    pub(super) fn frees_for(&self, index: usize, now: Duration) -> Option<Frees> {
+        let nodes = self.nodes.as_ref()?;
+        let ends = self.ends(now);
+        (1..=ends.len()).find_map(|num_ended| {
+            let left = ends[num_ended..].iter().map(|(active, _)| &self.jobs[*active]);
+            nodes.without(left).place(&self.jobs[index].spec).ok()?;
+            let (last, seconds) = ends[num_ended - 1];
+            Some(Frees { seconds, job: self.jobs[last].spec.id.clone() })
+        })
+    }
+
+    /// Records that `victim` has to go for `for_job`.
+    pub(super) fn suspend(&mut self, victim: usize, for_job: &JobId, actions: &mut Vec<Action>) {
+        actions.push(Action::Suspend { job: self.jobs[victim].spec.id.clone(), for_job: for_job.clone() });
+        self.change(victim, State::Suspending { for_job: for_job.clone() });
+    }
+}

@@ -1,0 +1,137 @@
+//! What is recorded of a job: when it arrived, was admitted, created, ran and ended, where, and how.
+
+use std::collections::BTreeSet;
+
+use fltk_core::experiment::Duration;
+use serde::{Deserialize, Serialize};
+
+use crate::{JobId, JobSpec};
+
+/// How a job ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It trained to its end.
+    Succeeded,
+    /// It didn't, or could not be made.
+    Failed,
+    /// Somebody deleted it.
+    Deleted,
+}
+
+/// The times of a job, since its stream began.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobRecord {
+    /// The job.
+    pub job: JobId,
+    /// Its task.
+    pub class: String,
+    /// Smaller goes first.
+    pub priority: i32,
+    /// When it arrived.
+    pub arrived: Option<Duration>,
+    /// When it was let start, the first time.
+    pub admitted: Option<Duration>,
+    /// When its object was there.
+    pub created: Option<Duration>,
+    /// When its first pod ran.
+    pub first_pod: Option<Duration>,
+    /// When it took its first training step.
+    pub first_step: Option<Duration>,
+    /// When it ended.
+    pub ended: Option<Duration>,
+    /// How it ended.
+    pub outcome: Option<Outcome>,
+    /// Why, for a person.
+    pub reason: Option<String>,
+    /// Where its pods ran.
+    pub nodes: BTreeSet<String>,
+    /// How often it was pushed out.
+    pub suspensions: u32,
+    /// Milliseconds that it ran until it was last suspended.
+    ran: u64,
+    /// Since when it runs, this time.
+    runs_since: Option<Duration>,
+}
+
+impl JobRecord {
+    pub(super) fn of(spec: &JobSpec) -> Self {
+        Self {
+            job: spec.id.clone(),
+            class: spec.class.clone(),
+            priority: spec.arrival.priority,
+            arrived: None,
+            admitted: None,
+            created: None,
+            first_pod: None,
+            first_step: None,
+            ended: None,
+            outcome: None,
+            reason: None,
+            nodes: BTreeSet::new(),
+            suspensions: 0,
+            ran: 0,
+            runs_since: None,
+        }
+    }
+
+    /// Seconds from its arrival to its first pod, or to its end if none ran.
+    #[must_use]
+    pub fn queue_seconds(&self) -> Option<f64> {
+        self.first_pod.or(self.ended).zip(self.arrived).map(|(end, start)| seconds(start, end))
+    }
+
+    /// Seconds from its first pod to its end.
+    #[must_use]
+    pub fn service_seconds(&self) -> Option<f64> {
+        self.ended.zip(self.first_pod).map(|(end, start)| seconds(start, end))
+    }
+
+    /// Seconds from its arrival to its end.
+    #[must_use]
+    pub fn response_seconds(&self) -> Option<f64> {
+        self.ended.zip(self.arrived).map(|(end, start)| seconds(start, end))
+    }
+
+    /// Seconds that it ran, without those that it was suspended for; `None` before its first pod ran.
+    #[must_use]
+    pub fn run_seconds(&self) -> Option<f64> {
+        self.first_pod.map(|_| Duration::from_millis(self.ran)).map(|ran| seconds(Duration::from_millis(0), ran))
+    }
+
+    pub(super) fn admitted(&mut self, now: Duration) {
+        self.admitted.get_or_insert(now);
+    }
+
+    pub(super) fn runs_at(&mut self, now: Duration, node: &str) {
+        self.first_pod.get_or_insert(now);
+        self.runs_since.get_or_insert(now);
+        self.nodes.insert(node.to_owned());
+    }
+
+    pub(super) fn suspended(&mut self, now: Duration) {
+        self.suspensions += 1;
+        self.stops(now);
+    }
+
+    pub(super) fn ended(&mut self, now: Duration, outcome: Outcome, reason: String) {
+        self.stops(now);
+        (self.ended, self.outcome, self.reason) = (Some(now), Some(outcome), Some(reason));
+    }
+
+    /// Since when it runs, this time; `None` while it doesn't.
+    pub(super) fn runs_since(&self) -> Option<Duration> {
+        self.runs_since
+    }
+
+    fn stops(&mut self, now: Duration) {
+        if let Some(since) = self.runs_since.take() {
+            self.ran += now.as_millis().saturating_sub(since.as_millis());
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "durations are below 2^53 ms")]
+fn seconds(start: Duration, end: Duration) -> f64 {
+    end.as_millis().saturating_sub(start.as_millis()) as f64 / 1000.0
+}

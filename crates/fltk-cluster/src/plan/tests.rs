@@ -1,0 +1,310 @@
+use fltk_core::{arrivals::Arrival, seed::Seed};
+use proptest::prelude::*;
+
+use super::*;
+use crate::{Amounts, Pod, Role};
+
+const NANOS: i128 = 1_000_000_000;
+
+fn at(seconds: u64) -> Duration {
+    Duration::from_millis(seconds * 1000)
+}
+
+/// A job of `workers` + 1 pods with `cores` each.
+fn spec(index: u32, arrives: u64, class: &str, priority: i32, workers: u32, cores: i128) -> JobSpec {
+    let requests = Amounts::none().with("cpu", cores * NANOS);
+    let pod = |role, count| Pod { role, count, requests: requests.clone() };
+    JobSpec {
+        id: JobId(format!("j{index}")),
+        replication: 0,
+        arrival: Arrival { index, at: at(arrives), task: 0, priority, preempts: false, seed: Seed(1) },
+        class: class.into(),
+        pods: vec![pod(Role::Master, 1), pod(Role::Worker, workers)],
+    }
+}
+
+fn settings(policy: PolicyName, admission: AdmissionConfig) -> Settings {
+    Settings { policy, admission, backfill: false }
+}
+
+fn node(name: &str, cores: i128, used: i128, closed: Option<&str>) -> Node {
+    let allocatable = Amounts::none().with("cpu", cores * NANOS).with("pods", 100 * NANOS);
+    Node { name: name.into(), allocatable, used: Amounts::none().with("cpu", used * NANOS), closed: closed.map(str::to_owned) }
+}
+
+fn started(actions: &[Action]) -> Vec<&str> {
+    let job = |action| match action {
+        &Action::Start { ref job } => Some(job.0.as_str()),
+        &Action::Suspend { .. } => None,
+    };
+    actions.iter().filter_map(job).collect()
+}
+
+fn id(name: &str) -> JobId {
+    JobId(name.into())
+}
+
+fn ended(name: &str) -> Event {
+    Event::Ended { job: id(name), outcome: Outcome::Succeeded, reason: String::new() }
+}
+
+fn running(planner: &mut Planner, now: u64, name: &str) {
+    planner.step(at(now), Event::Created { job: id(name) });
+    planner.step(at(now), Event::PodRunning { job: id(name), pod: 0, node: "a".into() });
+}
+
+fn waits(planner: &Planner, name: &str) -> String {
+    planner.explain(&id(name)).map(|wait| wait.to_string()).unwrap_or_default()
+}
+
+#[test]
+fn jobs_start_when_they_arrive_unless_something_limits_them() {
+    let specs = vec![spec(0, 0, "a", 0, 1, 1), spec(1, 10, "a", 0, 1, 1), spec(2, 10, "a", 0, 1, 1)];
+    let mut planner = Planner::new(settings(PolicyName::Fifo, AdmissionConfig::Unlimited {}), specs, BTreeMap::new());
+    assert_eq!(planner.next_arrival(), Some(at(0)));
+    assert_eq!(started(&planner.step(at(0), Event::Tick)), ["j0"]);
+    assert_eq!(planner.next_arrival(), Some(at(10)));
+    assert_eq!(started(&planner.step(at(9), Event::Tick)), [""; 0]);
+    assert_eq!(started(&planner.step(at(10), Event::Tick)), ["j1", "j2"]);
+    assert_eq!((planner.outstanding().len(), planner.next_arrival()), (3, None));
+    running(&mut planner, 11, "j1");
+    assert_eq!(planner.outstanding().len(), 2);
+    for name in ["j0", "j1", "j2"] {
+        planner.step(at(20), ended(name));
+    }
+    assert!(planner.is_finished());
+    let record = &planner.job(&id("j1")).unwrap().record;
+    assert_eq!((record.queue_seconds(), record.service_seconds(), record.response_seconds()), (Some(1.0), Some(9.0), Some(10.0)));
+}
+
+#[test]
+fn policies_choose_who_goes_first() {
+    let specs = || vec![spec(0, 0, "slow", 1, 0, 1), spec(1, 0, "slow", 0, 0, 1), spec(2, 0, "fast", 2, 0, 1), spec(3, 0, "fast", 0, 0, 1)];
+    let run = |policy, concurrent: u32, run_times: &[(&str, f64)]| -> Vec<String> {
+        let run_times = run_times.iter().map(|(class, seconds)| ((*class).to_owned(), *seconds)).collect();
+        let mut planner = Planner::new(settings(policy, AdmissionConfig::MaxConcurrent { jobs: concurrent }), specs(), run_times);
+        let mut order: Vec<String> = started(&planner.step(at(0), Event::Tick)).into_iter().map(str::to_owned).collect();
+        for next in 0..4 {
+            let name = order[next].clone();
+            order.extend(started(&planner.step(at(1), ended(&name))).into_iter().map(str::to_owned));
+        }
+        order
+    };
+    assert_eq!(run(PolicyName::Fifo, 1, &[]), ["j0", "j1", "j2", "j3"]);
+    assert_eq!(run(PolicyName::Priority, 1, &[]), ["j1", "j3", "j0", "j2"]);
+    assert_eq!(run(PolicyName::ShortestFirst, 1, &[("slow", 9.0), ("fast", 2.0)]), ["j2", "j3", "j0", "j1"]);
+    assert_eq!(run(PolicyName::ShortestFirst, 1, &[("fast", 2.0)]), ["j0", "j1", "j2", "j3"], "what isn't known goes first");
+    assert_eq!(run(PolicyName::FairShare, 2, &[]), ["j0", "j2", "j1", "j3"]);
+}
+
+#[test]
+fn a_gang_starts_when_all_of_it_fits() {
+    let specs = vec![spec(0, 0, "a", 0, 2, 1), spec(1, 0, "a", 0, 2, 2), spec(2, 0, "a", 0, 0, 1), spec(3, 0, "a", 0, 0, 9)];
+    let capacity = settings(PolicyName::Fifo, AdmissionConfig::Capacity {});
+    let mut planner = Planner::new(capacity, specs.clone(), BTreeMap::from([("a".to_owned(), 100.0)]));
+    assert_eq!(started(&planner.step(at(0), Event::Tick)), [""; 0]);
+    assert_eq!(waits(&planner, "j0"), "the nodes aren't known yet");
+    let nodes = vec![node("a", 4, 0, None), node("b", 4, 2, None), node("c", 64, 0, Some("untolerated taint gpu"))];
+    assert_eq!(started(&planner.step(at(0), Event::Nodes { nodes: nodes.clone() })), ["j0"]);
+    running(&mut planner, 1, "j0");
+    // 1 core is left on a, 2 on b; j1 wants 3 pods with 2 each.
+    assert_eq!(started(&planner.step(at(61), Event::Nodes { nodes: nodes.clone() })), [""; 0]);
+    assert_eq!(
+        waits(&planner, "j1"),
+        "2 of 3 pods unschedulable: insufficient cpu (2 nodes), untolerated taint gpu (1 node); frees in about 40 s when job j0 ends"
+    );
+    assert_eq!(waits(&planner, "j2"), "job j1 goes first, and waits too");
+    // Once everything ran, the one that can never start says so, and holds up nobody.
+    assert_eq!(started(&planner.step(at(100), ended("j0"))), ["j1"]);
+    assert_eq!(started(&planner.step(at(101), ended("j1"))), ["j2"]);
+    let never = waits(&planner, "j3");
+    assert!(never.starts_with("1 of 1 pods unschedulable: insufficient cpu") && never.contains("even when no other job"), "{never}");
+
+    let backfill = Settings { backfill: true, ..capacity };
+    let mut planner = Planner::new(backfill, specs, BTreeMap::new());
+    assert_eq!(started(&planner.step(at(0), Event::Nodes { nodes })), ["j0", "j2"], "j2 fits beside j0");
+}
+
+#[test]
+fn pods_that_run_elsewhere_than_planned_take_their_place_there() {
+    let specs = vec![spec(0, 0, "a", 0, 0, 2), spec(1, 5, "a", 0, 0, 3)];
+    let mut planner = Planner::new(settings(PolicyName::Fifo, AdmissionConfig::Capacity {}), specs, BTreeMap::new());
+    let nodes = vec![node("a", 3, 0, None), node("b", 3, 0, None)];
+    assert_eq!(started(&planner.step(at(0), Event::Nodes { nodes })), ["j0"]);
+    planner.step(at(1), Event::PodRunning { job: id("j0"), pod: 0, node: "b".into() });
+    assert_eq!(started(&planner.step(at(5), Event::Tick)), ["j1"]);
+    assert_eq!(
+        planner.job(&id("j1")).unwrap().placement,
+        planner.nodes.as_ref().unwrap().place(&planner.job(&id("j1")).unwrap().spec).unwrap()
+    );
+}
+
+#[test]
+fn a_job_that_may_pushes_out_as_few_as_make_room() {
+    let mut urgent = spec(3, 10, "urgent", 0, 1, 2);
+    urgent.arrival.preempts = true;
+    let specs = vec![spec(0, 0, "a", 5, 0, 1), spec(1, 0, "a", 9, 0, 3), spec(2, 0, "a", 7, 0, 2), urgent];
+    let mut planner = Planner::new(settings(PolicyName::Priority, AdmissionConfig::Capacity {}), specs, BTreeMap::new());
+    assert_eq!(started(&planner.step(at(0), Event::Nodes { nodes: vec![node("a", 6, 0, None)] })), ["j0", "j2", "j1"]);
+    for name in ["j0", "j1", "j2"] {
+        running(&mut planner, 1, name);
+    }
+    // It wants 4 of 6; the lowest priority has 3, the next 2: both have to go.
+    let actions = planner.step(at(10), Event::Tick);
+    let suspended: Vec<_> = actions.iter().map(|action| format!("{action:?}")).collect();
+    assert_eq!(suspended.len(), 2, "{suspended:?}");
+    assert!(suspended[0].contains("j1") && suspended[1].contains("j2"), "{suspended:?}");
+    assert_eq!(waits(&planner, "j3"), "jobs of lower priority are being pushed out for it: j1, j2");
+    assert_eq!(planner.outstanding(), actions);
+    assert_eq!(
+        planner.step(at(11), Event::Suspended { job: id("j1") }),
+        [],
+        "nobody else is pushed out meanwhile, and nobody takes the place"
+    );
+    assert_eq!(started(&planner.step(at(12), Event::Suspended { job: id("j2") })), ["j3"]);
+    running(&mut planner, 13, "j3");
+    assert!(waits(&planner, "j2").contains("insufficient cpu"));
+    assert_eq!(started(&planner.step(at(20), ended("j3"))), ["j2", "j1"], "they go on in order of priority");
+    let record = &planner.job(&id("j1")).unwrap().record;
+    assert_eq!((record.suspensions, record.first_pod, record.run_seconds()), (1, Some(at(1)), Some(10.0)));
+    // Nobody of equal or higher priority is pushed out.
+    let mut equal = spec(1, 1, "a", 5, 0, 1);
+    equal.arrival.preempts = true;
+    let one = settings(PolicyName::Priority, AdmissionConfig::MaxConcurrent { jobs: 1 });
+    let mut planner = Planner::new(one, vec![spec(0, 0, "a", 5, 0, 1), equal], BTreeMap::new());
+    planner.step(at(0), Event::Tick);
+    assert_eq!(planner.step(at(1), Event::Tick), []);
+    assert_eq!(waits(&planner, "j1"), "another job runs, and only one may; frees when job j0 ends");
+}
+
+#[test]
+fn events_that_say_nothing_new_change_nothing() {
+    let mut planner =
+        Planner::new(settings(PolicyName::Fifo, AdmissionConfig::Unlimited {}), vec![spec(0, 0, "a", 0, 0, 1)], BTreeMap::new());
+    let mut check = |event: Event, is_new: bool| {
+        let before = planner.clone();
+        planner.step(at(1), event.clone());
+        assert_eq!(planner != before, is_new, "{event:?}");
+    };
+    check(Event::Suspended { job: id("j0") }, true);
+    check(Event::Created { job: id("other") }, false);
+    check(Event::Created { job: id("j0") }, true);
+    check(Event::Created { job: id("j0") }, false);
+    check(Event::Suspended { job: id("j0") }, false);
+    check(Event::Ended { job: id("j0"), outcome: Outcome::Deleted, reason: "deleted by hand".into() }, true);
+    for event in [ended("j0"), Event::Created { job: id("j0") }, Event::PodRunning { job: id("j0"), pod: 7, node: "x".into() }] {
+        check(event, false);
+    }
+}
+
+/// A cluster that does what it's asked a moment later, as it pleases.
+struct World {
+    planner: Planner,
+    log: Vec<(Duration, Event)>,
+    /// What it will tell.
+    told: Vec<Event>,
+    starts: BTreeMap<JobId, u32>,
+}
+
+impl World {
+    fn step(&mut self, now: Duration, event: Event) {
+        self.log.push((now, event.clone()));
+        for action in self.planner.step(now, event) {
+            match action {
+                Action::Start { job } => {
+                    *self.starts.entry(job.clone()).or_default() += 1;
+                    // A scheduler that finds room where the planner did.
+                    let node = self.planner.job(&job).unwrap().placement.node_of(0).unwrap_or("a").to_owned();
+                    self.told.extend([
+                        Event::Created { job: job.clone() },
+                        Event::PodRunning { job: job.clone(), pod: 0, node },
+                        Event::Ended { job, outcome: Outcome::Succeeded, reason: String::new() },
+                    ]);
+                }
+                Action::Suspend { job, .. } => {
+                    self.told.retain(|event| !matches!(event, Event::Ended { job: ended, .. } | Event::PodRunning { job: ended, .. } | Event::Created { job: ended } if *ended == job));
+                    self.told.push(Event::Suspended { job });
+                }
+            }
+        }
+    }
+}
+
+fn admissions() -> impl Strategy<Value = AdmissionConfig> {
+    prop_oneof![
+        Just(AdmissionConfig::Unlimited {}),
+        (1..4u32).prop_map(|jobs| AdmissionConfig::MaxConcurrent { jobs }),
+        Just(AdmissionConfig::Capacity {})
+    ]
+}
+
+fn policies() -> impl Strategy<Value = PolicyName> {
+    prop_oneof![Just(PolicyName::Fifo), Just(PolicyName::Priority), Just(PolicyName::ShortestFirst), Just(PolicyName::FairShare)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Every job ends once, no limit is passed, and a planner made anew from the events knows the same.
+    #[test]
+    fn every_job_runs_once_within_the_limits(
+        jobs in prop::collection::vec((0..50u64, 0..3usize, 0..3i32, 0..3u32, 1..3i128, any::<bool>()), 1..25),
+        (policy, admission, backfill) in (policies(), admissions(), any::<bool>()),
+        choices in prop::collection::vec(any::<u16>(), 400),
+    ) {
+        let mut arrivals: Vec<u64> = jobs.iter().map(|job| job.0).collect();
+        arrivals.sort_unstable();
+        let specs: Vec<JobSpec> = (0..).zip(arrivals).zip(&jobs).map(|((index, arrives), job)| {
+            let mut spec = spec(index, arrives, ["a", "b", "c"][job.1], job.2, job.3, job.4);
+            spec.arrival.preempts = job.5;
+            spec
+        }).collect();
+        let settings = Settings { policy, admission, backfill };
+        let new = || Planner::new(settings, specs.clone(), BTreeMap::new());
+        let mut world = World { planner: new(), log: Vec::new(), told: Vec::new(), starts: BTreeMap::new() };
+        world.step(at(0), Event::Nodes { nodes: vec![node("a", 4, 0, None), node("b", 4, 1, None)] });
+        let mut now = 0;
+        let mut choices = choices.into_iter().cycle();
+        for _ in 0..2000 {
+            if world.planner.is_finished() {
+                break;
+            }
+            // Some event that is due, or time goes by.
+            let choice = usize::from(choices.next().unwrap());
+            if world.told.is_empty() || choice % 4 == 0 {
+                now += 1;
+                world.step(at(now), Event::Tick);
+            } else {
+                // The first of a job's own: Created before Ended.
+                let event = world.told[choice % world.told.len()].clone();
+                let name = |event: &Event| match event {
+                    Event::Created { job } | Event::PodRunning { job, .. } | Event::Suspended { job } | Event::Ended { job, .. } => job.clone(),
+                    _ => unreachable!(),
+                };
+                let first = world.told.iter().position(|other| name(other) == name(&event)).unwrap();
+                let event = world.told.remove(first);
+                world.step(at(now), event);
+            }
+            let active: Vec<&Job> = world.planner.jobs().iter().filter(|job| job.state.is_active()).collect();
+            if let AdmissionConfig::MaxConcurrent { jobs } = admission {
+                prop_assert!(active.len() <= jobs as usize);
+            }
+            if admission == (AdmissionConfig::Capacity {}) {
+                let cores: i128 = active.iter().map(|job| job.spec.requests().get("cpu") / NANOS).sum();
+                prop_assert!(cores <= 7, "{cores} cores of 7");
+            }
+            let mut again = new();
+            let replay = choice % 16 == 1;
+            if replay {
+                for (now, event) in &world.log {
+                    again.step(*now, event.clone());
+                }
+                prop_assert_eq!(&again, &world.planner);
+            }
+        }
+        prop_assert!(world.planner.is_finished(), "{:?}", world.planner.jobs().iter().map(|job| (&job.spec.id, &job.state)).collect::<Vec<_>>());
+        for job in world.planner.jobs() {
+            prop_assert_eq!(world.starts[&job.spec.id], job.record.suspensions + 1);
+        }
+    }
+}
