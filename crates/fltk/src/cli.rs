@@ -54,6 +54,8 @@ pub enum Command {
     Client(ClientArgs),
     /// Check experiment files: ours, or KFLTK's cluster and arrival JSON.
     Validate(ValidateArgs),
+    /// Show the stream of jobs that an experiment becomes: when they arrive, what they ask for. Nothing is run.
+    Plan(PlanArgs),
     /// Write KFLTK's files as one experiment file of ours.
     Convert(ConvertArgs),
     /// Print the JSON Schema of experiment files.
@@ -177,6 +179,20 @@ pub struct ValidateArgs {
     /// Files, each checked by itself; a KFLTK cluster file is also checked together with each arrival file.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  fltk plan examples/stream.yaml
+  fltk plan examples/stream.yaml --seed 7 --set stream.duration=10min
+  fltk plan examples/trace.yaml --output json | jq '.replications[0].jobs | length'")]
+pub struct PlanArgs {
+    #[command(flatten)]
+    pub experiment: ExperimentArgs,
+    /// Jobs that are listed of each replication (JSON has all).
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub rows: usize,
 }
 
 #[derive(Args, Debug)]

@@ -10,6 +10,7 @@ mod extractor;
 mod nets;
 #[cfg(feature = "train")]
 mod parity;
+mod plan;
 #[cfg(feature = "train")]
 mod run;
 mod runs;
@@ -29,6 +30,7 @@ pub fn dispatch(cli: &Cli) -> anyhow::Result<()> {
         #[cfg(feature = "train")]
         Command::Client(args) => client::run(cli, args),
         Command::Validate(args) => validate::run(cli, args),
+        Command::Plan(args) => plan::run(cli, args),
         Command::Convert(args) => convert::run(args),
         Command::Schema => schema::run(),
         Command::Extractor(args) => extractor::run(cli, args),

@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use fltk_core::{
+    arrivals::{self, TraceEntry},
     experiment::{self, Experiment, Override, SourceFile},
     seed::Seed,
 };
@@ -22,23 +23,39 @@ use crate::{
 /// Largest experiment file that is read, in bytes, as the parser has it: tens of times the largest real one.
 const FILE_SIZE_MAX: u64 = 1 << 20;
 
-/// The text of `path`.
+/// Largest trace that is read, in bytes: a million arrivals.
+const TRACE_SIZE_MAX: u64 = 64 << 20;
+
+/// The text of the experiment file `path`.
 ///
 /// # Errors
 /// If it is neither a file nor a pipe that the shell made, can't be read, is larger than [`FILE_SIZE_MAX`] or not UTF-8.
 pub fn read_source(path: &Path) -> anyhow::Result<SourceFile> {
+    Ok(SourceFile { name: path.display().to_string(), text: read_text(path, FILE_SIZE_MAX)? })
+}
+
+/// The trace that `experiment` replays, a path relative to `base`; empty if it replays none.
+///
+/// # Errors
+/// If it can't be read or is none.
+pub fn read_trace(experiment: &Experiment, base: &Path) -> anyhow::Result<Vec<TraceEntry>> {
+    let Some(trace) = experiment.stream.as_ref().and_then(|stream| stream.trace.as_ref()) else { return Ok(Vec::new()) };
+    let path = base.join(trace);
+    arrivals::read_trace(&path.display().to_string(), &read_text(&path, TRACE_SIZE_MAX)?).or_exit(Exit::Experiment)
+}
+
+fn read_text(path: &Path, bytes_max: u64) -> anyhow::Result<String> {
     let read = || -> anyhow::Result<String> {
         // Before it is opened: a named pipe that nobody writes to would hold us there. A shell's own pipes have a writer.
         let kind = std::fs::metadata(path)?.file_type();
         let is_pipe = kind.is_fifo() && ["/dev/stdin", "/dev/fd", "/proc/self/fd"].iter().any(|open| path.starts_with(open));
         anyhow::ensure!(kind.is_file() || is_pipe, "it is not a file");
         let mut bytes = Vec::new();
-        std::fs::File::open(path)?.take(FILE_SIZE_MAX + 1).read_to_end(&mut bytes)?;
-        anyhow::ensure!(bytes.len() as u64 <= FILE_SIZE_MAX, "it has more bytes than an experiment file may have ({FILE_SIZE_MAX})");
+        std::fs::File::open(path)?.take(bytes_max + 1).read_to_end(&mut bytes)?;
+        anyhow::ensure!(bytes.len() as u64 <= bytes_max, "it has more bytes than such a file may have ({bytes_max})");
         Ok(String::from_utf8(bytes)?)
     };
-    let text = read().with_context(|| format!("can't read `{}`", path.display())).or_exit(Exit::Experiment)?;
-    Ok(SourceFile { name: path.display().to_string(), text })
+    read().with_context(|| format!("can't read `{}`", path.display())).or_exit(Exit::Experiment)
 }
 
 /// The experiment that `files` describe, with `overrides` (`a.b=c`) and `seed` in place of what they say.

@@ -8,6 +8,7 @@ mod output;
 #[cfg(feature = "train")]
 mod run;
 mod split;
+mod timeline;
 
 use std::process::ExitCode;
 

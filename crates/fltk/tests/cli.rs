@@ -332,6 +332,33 @@ fn an_impossible_later_job_is_refused_before_the_first_begins() {
 }
 
 #[test]
+fn a_plan_is_the_same_whenever_it_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let stream = root.join("examples/stream.yaml");
+    let stream = stream.to_str().unwrap();
+    let plan = |more: &[&str]| json(at, &[&["plan", stream, "--output", "json"], more].concat());
+    let first = plan(&[]);
+    assert_eq!(first, plan(&[]));
+    let jobs = first["replications"][0]["jobs"].as_array().unwrap();
+    assert!(jobs.len() > 20 && jobs[0]["pods"][0]["role"] == "Master", "{first}");
+    assert_ne!(plan(&["--seed", "7"])["replications"][0]["jobs"], first["replications"][0]["jobs"]);
+    let trace = root.join("examples/trace.yaml");
+    let shown = run(at, &["plan", trace.to_str().unwrap()]);
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.contains("6 jobs, the last after 0:02:00.0") && shown.contains("admission max_concurrent 2"), "{shown}");
+    let said = refusal(at, &["plan", trace.to_str().unwrap(), "--set", "stream.trace=missing.csv"], 3);
+    assert!(said.contains("missing.csv"), "{said}");
+    fs::write(at.join("wrong.csv"), "time,class\n1,nobody\n").unwrap();
+    let wrong = format!("stream.trace={}", at.join("wrong.csv").display());
+    let said = refusal(at, &["plan", trace.to_str().unwrap(), "--set", &wrong], 3);
+    assert!(said.contains("wrong.csv:2: there is no task `nobody`"), "{said}");
+    let endless = refusal(at, &["plan", stream, "--set", "stream.groups.0.gaps.mean=1ms", "--set", "stream.duration=30d"], 3);
+    assert!(endless.contains("more than 1000000 jobs"), "{endless}");
+}
+
+#[test]
 fn validate_goes_on_after_what_is_no_file() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
