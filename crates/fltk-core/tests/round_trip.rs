@@ -190,6 +190,7 @@ fn task() -> impl Strategy<Value = Task> {
                 threads,
                 setting,
                 resources,
+                labels: class_probability.map(|_| ("a: b".to_owned(), "1e3".to_owned())).into_iter().collect(),
                 max_jobs: class_probability.map(|_| 7),
                 class_probability,
                 priorities,

@@ -1,5 +1,6 @@
 //! Our own format, as it is written: what serde reads, what the schema describes, and how it becomes an [`Experiment`].
 
+mod matrix;
 mod read;
 mod roles;
 mod write;
@@ -7,10 +8,12 @@ mod write;
 pub(crate) use read::read;
 pub use write::to_yaml;
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::roles::RolesFile;
+use self::{matrix::MatrixFile, roles::RolesFile};
 use super::{
     DatasetConfig, DatasetName, DistributedConfig, FederatedConfig, LossName, NetworkConfig, Priority, Resources, StreamConfig, TrainConfig,
 };
@@ -49,6 +52,11 @@ struct TaskFile {
     dataset: DatasetFile,
     /// The loss.
     loss: LossName,
+    /// Values to combine; the task becomes one for each combination.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    matrix: Option<MatrixFile>,
+    /// Words of yours about the task, kept with its records; a matrix adds the values of its factors.
+    labels: BTreeMap<String, String>,
     /// Hyper-parameters of (local) training.
     train: TrainConfig,
     /// Hyper-parameters that differ for a role.

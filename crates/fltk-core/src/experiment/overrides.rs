@@ -74,37 +74,45 @@ impl Override {
         if value.span.end == 0 {
             value.span = path_span;
         }
-        let mut at = root;
-        for (depth, part) in self.path.iter().enumerate() {
-            if at.value == Value::Null {
-                at.value = Value::Map(Vec::new());
-            }
-            let so_far = || quote(&self.path[..depth].join("."));
-            at = match &mut at.value {
-                Value::Map(entries) => {
-                    let index = entries.iter().position(|entry| entry.key == *part).unwrap_or_else(|| {
-                        let node = Node { span: path_span, value: Value::Null };
-                        entries.push(Entry { key: part.clone(), key_span: path_span, node });
-                        entries.len() - 1
-                    });
-                    &mut entries[index].node
-                }
-                Value::List(items) => {
-                    let len = items.len();
-                    part.parse::<usize>().ok().and_then(|index| items.get_mut(index)).ok_or_else(|| {
-                        let message = format!("{} is a list of {len} and {} isn't an index into it", so_far(), quote(part));
-                        Box::new(Problem::error(path_span, message).hint("indices count from 0"))
-                    })?
-                }
-                Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) | Value::Null => {
-                    let message = format!("{} is a single value and has no {}", so_far(), quote(part));
-                    return Err(Box::new(Problem::error(path_span, message)));
-                }
-            };
-        }
-        *at = value;
-        Ok(())
+        put(root, &self.path, value, path_span)
     }
+}
+
+/// Puts `value` at `path` into `root`, making blocks on the way where there is nothing. `span` is where the path was written.
+///
+/// # Errors
+/// A path that leads through a scalar or past the end of a list.
+pub(crate) fn put(root: &mut Node, path: &[String], value: Node, span: Span) -> Result<(), Box<Problem>> {
+    let mut at = root;
+    for (depth, part) in path.iter().enumerate() {
+        if at.value == Value::Null {
+            at.value = Value::Map(Vec::new());
+        }
+        let so_far = || quote(&path[..depth].join("."));
+        at = match &mut at.value {
+            Value::Map(entries) => {
+                let index = entries.iter().position(|entry| entry.key == *part).unwrap_or_else(|| {
+                    let node = Node { span: span, value: Value::Null };
+                    entries.push(Entry { key: part.clone(), key_span: span, node });
+                    entries.len() - 1
+                });
+                &mut entries[index].node
+            }
+            Value::List(items) => {
+                let len = items.len();
+                part.parse::<usize>().ok().and_then(|index| items.get_mut(index)).ok_or_else(|| {
+                    let message = format!("{} is a list of {len} and {} isn't an index into it", so_far(), quote(part));
+                    Box::new(Problem::error(span, message).hint("indices count from 0"))
+                })?
+            }
+            Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) | Value::Null => {
+                let message = format!("{} is a single value and has no {}", so_far(), quote(part));
+                return Err(Box::new(Problem::error(span, message)));
+            }
+        };
+    }
+    *at = value;
+    Ok(())
 }
 
 #[cfg(test)]

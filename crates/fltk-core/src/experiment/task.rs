@@ -1,5 +1,7 @@
 //! The experiment and its tasks.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +32,8 @@ pub struct Task {
     pub dataset: DatasetConfig,
     /// The loss.
     pub loss: LossName,
+    /// Words of the writer about it; of a matrix, the values that make it this one, by the path of the setting.
+    pub labels: BTreeMap<String, String>,
     /// Hyper-parameters of (local) training: of the clients (Worker) in a federated task, of rank 0 (Master) in a distributed one.
     pub train: TrainConfig,
     /// Hyper-parameters of the other role where the file gives it its own: the federator, or ranks above 0. `None` means the same as `train`.

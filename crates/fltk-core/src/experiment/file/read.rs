@@ -14,11 +14,12 @@ use super::{
         source::{Span, quote},
         tree::{Entry, Node, NullMeans, Value, merge},
     },
-    DatasetFile, ExperimentFile, Kind, TaskFile,
+    DatasetFile, ExperimentFile, Kind, TaskFile, matrix,
 };
 
 /// The experiment in `root`, as far as it can be made out. It's right when `problems` has no error at the end.
 pub(crate) fn read(mut root: Node, problems: &mut Vec<Problem>) -> Option<Experiment> {
+    matrix::expand(&mut root, problems);
     let schema = schema::experiment();
     shape::check(schema, schema, &mut root, "experiment", problems);
     // What follows are checks of meaning, which have nothing to say about values that were refused.
@@ -104,6 +105,7 @@ fn read_task(node: &Node, names: &mut BTreeMap<String, Span>, problems: &mut Vec
         network: file.network,
         dataset,
         loss: file.loss,
+        labels: file.labels,
         train: train?,
         train_other_role: other,
         checkpoint_every: file.checkpoint_every,

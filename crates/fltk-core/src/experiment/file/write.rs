@@ -33,6 +33,8 @@ fn task_file(task: &Task) -> TaskFile {
             config => DatasetFile::Full(config.clone()),
         },
         loss: task.loss,
+        matrix: None,
+        labels: task.labels.clone(),
         train: task.train.clone(),
         roles: task.train_other_role.is_some().then_some(roles),
         federated,

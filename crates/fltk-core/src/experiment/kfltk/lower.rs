@@ -102,6 +102,7 @@ pub(super) fn read_class(node: &Node, kind: ExperimentType, name: String, proble
         setting: setting?,
         resources,
         max_jobs: None,
+        labels: <_>::default(),
         class_probability: class.class_probability,
         priorities: class.priorities.unwrap_or_default(),
     };

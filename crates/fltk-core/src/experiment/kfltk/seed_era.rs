@@ -235,6 +235,7 @@ fn read_class(node: &Node, name: String, problems: &mut Vec<Problem>) -> Option<
         setting: Setting::Distributed(DistributedConfig::new(class.hyper_parameters.max_epoch, class.system_parameters.data_parallelism)),
         resources: Some(Resources { master: pod.clone(), worker: pod }),
         max_jobs: None,
+        labels: <_>::default(),
         class_probability: class.class_probability,
         priorities: class.priorities.unwrap_or_default(),
     };

@@ -1,0 +1,296 @@
+//! Sweeps: a task with a `matrix` becomes one task for each combination of its factors' values, before anything else is read. So a value that a
+//! combination can't have is refused where it stands in the matrix.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::super::{
+    overrides::put,
+    report::Problem,
+    schema, shape,
+    source::{Span, quote},
+    tree::{Entry, Node, Value},
+};
+
+/// Most tasks that one matrix may become: as many as an experiment may have.
+const CELLS_MAX: usize = 1000;
+/// Longest name of a task.
+const NAME_CHARS_MAX: usize = 63;
+
+/// Values to combine: one task for each combination.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "matrix")]
+#[serde(deny_unknown_fields)]
+pub(super) struct MatrixFile {
+    /// Settings of the task by their path, such as `train.batch_size`, with the values of each.
+    factors: BTreeMap<String, Vec<serde_json::Value>>,
+    /// Take a regular fraction of the combinations: those whose values' positions, from 0, add up to a multiple of it. 2 halves two-valued factors.
+    #[schemars(range(min = 2, max = 1000))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fraction: Option<u32>,
+}
+
+/// A setting that is varied.
+struct Factor<'a> {
+    path: &'a str,
+    span: Span,
+    values: &'a [Node],
+}
+
+/// Replaces every task with a matrix by its cells; groups of the stream that name it name all of them.
+pub(super) fn expand(root: &mut Node, problems: &mut Vec<Problem>) {
+    let Some(Entry { node: Node { value: Value::List(tasks), .. }, .. }) = entry_mut(root, "tasks") else { return };
+    let mut cells_of: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut expanded = Vec::with_capacity(tasks.len());
+    for task in std::mem::take(tasks) {
+        match task.entry("matrix").cloned() {
+            None => expanded.push(task),
+            Some(matrix) => {
+                let mut plain = task;
+                if let Value::Map(entries) = &mut plain.value {
+                    entries.retain(|entry| entry.key != "matrix");
+                }
+                let base = base_name(&plain);
+                let cells = cells(&plain, &base, matrix, problems);
+                cells_of.insert(base, cells.iter().filter_map(name_of).collect());
+                expanded.extend(cells);
+            }
+        }
+    }
+    *tasks = expanded;
+    if let Some(Entry { node: stream, .. }) = entry_mut(root, "stream") {
+        name_cells(stream, &cells_of);
+    }
+}
+
+/// The tasks of one matrix; the task itself if the matrix is wrong.
+fn cells(task: &Node, base: &str, mut matrix: Entry, problems: &mut Vec<Problem>) -> Vec<Node> {
+    let num_problems = problems.len();
+    let root = schema::experiment();
+    let Some(matrix_schema) = root.get("$defs").and_then(|definitions| definitions.get("matrix")) else { return vec![task.clone()] };
+    shape::check(root, matrix_schema, &mut matrix.node, "matrix", problems);
+    let Some(factors) = factors(&matrix, problems).filter(|_| problems.len() == num_problems) else { return vec![task.clone()] };
+    let fraction = match matrix.node.get("fraction").map(|node| &node.value) {
+        Some(Value::Int(fraction)) => usize::try_from(*fraction).unwrap_or(1).max(1),
+        _ => 1,
+    };
+    let levels: Vec<Vec<usize>> =
+        combinations(&factors).into_iter().filter(|levels| levels.iter().sum::<usize>().is_multiple_of(fraction)).collect();
+    let names = names(base, &factors, &levels);
+    let cell = |(levels, name): (&Vec<usize>, String)| {
+        let mut cell = task.clone();
+        for (factor, level) in factors.iter().zip(levels) {
+            let path: Vec<String> = factor.path.split('.').map(str::to_owned).collect();
+            let value = factor.values[*level].clone();
+            let label = Node { span: value.span, value: Value::Text(text_of(&value, *level)) };
+            if let Err(problem) = put(&mut cell, &path, value, factor.span) {
+                problems.push(*problem);
+            }
+            let label_path = ["labels".to_owned(), factor.path.to_owned()];
+            if let Err(problem) = put(&mut cell, &label_path, label, factor.span) {
+                problems.push(*problem);
+            }
+        }
+        let name = Node { span: matrix.key_span, value: Value::Text(name) };
+        // A task is a block: it has a matrix.
+        let _ = put(&mut cell, &["name".to_owned()], name, matrix.key_span);
+        cell
+    };
+    levels.iter().zip(names).map(cell).collect()
+}
+
+fn factors<'a>(matrix: &'a Entry, problems: &mut Vec<Problem>) -> Option<Vec<Factor<'a>>> {
+    let Some(Node { value: Value::Map(entries), .. }) = matrix.node.get("factors") else { return None };
+    let mut factors = Vec::new();
+    for entry in entries {
+        let Value::List(values) = &entry.node.value else { continue };
+        let parts: Vec<&str> = entry.key.split('.').collect();
+        let is_own = ["name", "kind", "matrix", "labels"].contains(&parts[0]);
+        if is_own || parts.iter().any(|part| part.trim().is_empty()) {
+            let problem = Problem::error(entry.key_span, format!("{} can't be varied", quote(&entry.key)));
+            problems.push(problem.hint("a factor is the path of a setting of the task, such as `train.batch_size`"));
+        }
+        if values.is_empty() {
+            problems.push(Problem::error(entry.key_span, format!("the factor {} has no values", quote(&entry.key))));
+        }
+        factors.push(Factor { path: &entry.key, span: entry.key_span, values });
+    }
+    let cells = factors.iter().try_fold(1_usize, |product, factor| product.checked_mul(factor.values.len()));
+    if factors.is_empty() {
+        problems.push(Problem::error(matrix.key_span, "the matrix has no factors").hint("`factors: { train.batch_size: [16, 32] }`"));
+    } else if cells.is_none_or(|cells| cells > CELLS_MAX) {
+        let problem = Problem::error(matrix.key_span, format!("the matrix has more than {CELLS_MAX} combinations"));
+        problems.push(problem.hint("vary less, or in several tasks"));
+    }
+    Some(factors)
+}
+
+/// Positions of values, the last factor's changing fastest.
+fn combinations(factors: &[Factor<'_>]) -> Vec<Vec<usize>> {
+    factors.iter().fold(vec![Vec::new()], |shorter, factor| {
+        shorter.iter().flat_map(|levels| (0..factor.values.len()).map(|level| [&levels[..], &[level]].concat())).collect()
+    })
+}
+
+/// `base-batch_size16-learning_rate0_1`; `base-1` and so on where that is too long or not unique.
+fn names(base: &str, factors: &[Factor<'_>], cells: &[Vec<usize>]) -> Vec<String> {
+    let speaking = |levels: &Vec<usize>| {
+        let part = |(factor, level): (&Factor<'_>, &usize)| {
+            let key = factor.path.rsplit('.').next().unwrap_or(factor.path);
+            format!("-{key}{}", text_of(&factor.values[*level], *level))
+        };
+        let suffix: String = factors.iter().zip(levels).map(part).collect();
+        let fits = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' };
+        format!("{base}{}", suffix.chars().map(fits).collect::<String>())
+    };
+    let names: Vec<String> = cells.iter().map(speaking).collect();
+    let unique: BTreeSet<&String> = names.iter().collect();
+    if unique.len() == names.len() && names.iter().all(|name| name.len() <= NAME_CHARS_MAX) {
+        return names;
+    }
+    (1..=cells.len()).map(|number| format!("{base}-{number}")).collect()
+}
+
+/// The value as text; of a block or a list its number, from 1.
+fn text_of(value: &Node, level: usize) -> String {
+    match &value.value {
+        Value::Text(text) => text.clone(),
+        Value::Int(value) => value.to_string(),
+        Value::Float(value) => value.to_string(),
+        Value::Bool(value) => value.to_string(),
+        Value::Null => "none".to_owned(),
+        Value::Map(_) | Value::List(_) => {
+            let kind = value.get("type").and_then(|kind| if let Value::Text(kind) = &kind.value { Some(kind.as_str()) } else { None });
+            format!("{}{}", kind.unwrap_or("v"), level + 1)
+        }
+    }
+}
+
+/// The task's name, or what it would be called by.
+fn base_name(task: &Node) -> String {
+    let text = |key: &str| match task.get(key) {
+        Some(Node { value: Value::Text(text), .. }) => Some(text.as_str()),
+        _ => None,
+    };
+    match (text("name"), text("network"), text("dataset")) {
+        (Some(name), ..) => name.to_owned(),
+        (None, Some(network), Some(dataset)) => format!("{network}-{dataset}"),
+        _ => "task".to_owned(),
+    }
+}
+
+fn name_of(task: &Node) -> Option<String> {
+    match &task.get("name")?.value {
+        Value::Text(name) => Some(name.clone()),
+        _ => None,
+    }
+}
+
+fn name_cells(stream: &mut Node, cells_of: &BTreeMap<String, Vec<String>>) {
+    let Some(Entry { node: Node { value: Value::List(groups), .. }, .. }) = entry_mut(stream, "groups") else { return };
+    for group in groups {
+        let Some(Entry { node: Node { value: Value::List(tasks), .. }, .. }) = entry_mut(group, "tasks") else { continue };
+        *tasks = std::mem::take(tasks)
+            .into_iter()
+            .flat_map(|task| match &task.value {
+                Value::Text(name) if cells_of.contains_key(name) => {
+                    cells_of[name].iter().map(|cell| Node { span: task.span, value: Value::Text(cell.clone()) }).collect()
+                }
+                _ => vec![task],
+            })
+            .collect();
+    }
+}
+
+fn entry_mut<'a>(node: &'a mut Node, key: &str) -> Option<&'a mut Entry> {
+    match &mut node.value {
+        Value::Map(entries) => entries.iter_mut().find(|entry| entry.key == key),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::experiment::{Experiment, SourceFile, parse};
+
+    fn read(task: &str, more: &str) -> Result<Experiment, String> {
+        let text = format!(
+            "name: x\ntasks:\n  - {{ name: t, kind: distributed, network: LeNet5, dataset: mnist, distributed: {{ epochs: 1 }}, {task} }}\n{more}"
+        );
+        parse(&[SourceFile { name: "x.yaml".into(), text }], &[]).map(|parsed| parsed.experiment).map_err(|report| report.render(false))
+    }
+
+    const SGD: &str = "train: { optimizer: { type: SGD, learning_rate: 1 } }";
+
+    fn names(experiment: &Experiment) -> Vec<&str> {
+        experiment.tasks.iter().map(|task| task.name.as_str()).collect()
+    }
+
+    #[test]
+    fn every_combination_is_a_task_with_its_labels() {
+        let experiment = read(
+            &format!("{SGD}, matrix: {{ factors: {{ train.batch_size: [16, 32], train.optimizer.learning_rate: [0.1, 0.01] }} }}"),
+            "",
+        )
+        .unwrap();
+        assert_eq!(
+            names(&experiment),
+            [
+                "t-batch_size16-learning_rate0_1",
+                "t-batch_size16-learning_rate0_01",
+                "t-batch_size32-learning_rate0_1",
+                "t-batch_size32-learning_rate0_01"
+            ]
+        );
+        let second = &experiment.tasks[1];
+        assert_eq!((second.train.batch_size, second.train.optimizer.learning_rate()), (16, 0.01));
+        assert_eq!(second.labels["train.batch_size"], "16");
+        assert_eq!(second.labels["train.optimizer.learning_rate"], "0.01");
+    }
+
+    #[test]
+    fn a_fraction_takes_a_regular_part() {
+        let three = "matrix: { factors: { train.batch_size: [1, 2], threads: [1, 2], train.test_batch_size: [5, 6] }, fraction: 2 }";
+        let experiment = read(three, "").unwrap();
+        let cells: Vec<_> = experiment.tasks.iter().map(|task| (task.train.batch_size, task.threads, task.train.test_batch_size)).collect();
+        // Every value of every factor comes as often, and so does every pair.
+        assert_eq!(cells, [(1, 1, 5), (1, 2, 6), (2, 1, 6), (2, 2, 5)]);
+    }
+
+    #[test]
+    fn blocks_are_varied_too_and_long_names_become_numbers() {
+        let experiment =
+            read("matrix: { factors: { train.optimizer: [{ type: SGD, learning_rate: 0.1 }, { type: Adam, learning_rate: 0.001 }] } }", "");
+        assert_eq!(names(&experiment.unwrap()), ["t-optimizerSGD1", "t-optimizerAdam2"]);
+        let long = "matrix: { factors: { distributed.checkpoint_every_steps: [1, 2], distributed.data_parallelism: [1, 2], distributed.restarts: [100], threads: [1] } }";
+        assert_eq!(names(&read(long, "").unwrap()), ["t-1", "t-2", "t-3", "t-4"]);
+    }
+
+    #[test]
+    fn a_group_that_names_it_has_all_of_it() {
+        let stream = "stream: { orchestrator: batch, groups: [{ name: g, tasks: [t] }] }\n";
+        let experiment = read("matrix: { factors: { threads: [1, 2] } }", stream).unwrap();
+        assert_eq!(experiment.stream.unwrap().groups[0].tasks, ["t-threads1", "t-threads2"]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_shown_in_the_matrix() {
+        let check = |matrix: &str, expected: &str| {
+            let report = read(&format!("matrix: {matrix}"), "").expect_err(matrix);
+            assert!(report.contains(expected), "{report}");
+        };
+        check("{ factors: { train.batch_size: [16, 0] } }", "`batch_size` must be at least 1, not `0`");
+        check("{ factors: { train.batchsize: [16] } }", "`batchsize` isn't a key of `train`");
+        check("{ factors: { kind: [federated] } }", "`kind` can't be varied");
+        check("{ factors: { threads: [] } }", "`threads` has no values");
+        check("{ factors: { threads.x: [1] } }", "`threads` must be a whole number");
+        check("{ factors: {} }", "the matrix has no factors");
+        check("{ factors: { threads: 3 } }", "`threads` must be a list");
+        check("{ factors: { threads: [1, 2] }, fraction: 1 }", "`fraction` must be");
+        check("{ factor: { threads: [1] } }", "did you mean `factors`?");
+        let many = (0..40).map(|number| number.to_string()).collect::<Vec<_>>().join(", ");
+        check(&format!("{{ factors: {{ threads: [{many}], train.batch_size: [{many}] }} }}"), "more than 1000 combinations");
+    }
+}
