@@ -2,6 +2,7 @@
 
 mod bench;
 mod checkout;
+mod cluster;
 mod demo;
 mod generate;
 mod lock;
@@ -51,6 +52,9 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// A real Kubernetes on this machine, for tests of the orchestrator: as root, with Go.
+    #[command(subcommand)]
+    Cluster(cluster::ClusterCommand),
     /// Measure, with the peer in the same run.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -75,6 +79,7 @@ fn dispatch(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Ci => return test::run(&checkout, false, true),
         Command::Tidy => tidy::run(&checkout)?,
         Command::Gen { check } => generate::run(&checkout, *check)?,
+        Command::Cluster(command) => cluster::run(&checkout, command)?,
         Command::Bench(bench) => bench::run(&checkout, bench)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -40,7 +40,8 @@ pub fn install(packages: &[&str]) -> Result<(), String> {
     apt(&install).or_else(|_| apt(&["update"]).and_then(|()| apt(&install))).map_err(|error| format!("{error:#}"))
 }
 
-fn is_root() -> bool {
+/// Whether this is root.
+pub fn is_root() -> bool {
     let id = sh::quiet_output(Command::new("id").arg("-u"), sh::LOOKUP_LIMIT);
     id.is_ok_and(|id| id.trim() == "0")
 }

@@ -1,0 +1,51 @@
+//! What the cluster needs of this machine: root, some Debian packages, and a network namespace.
+
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use super::{ADDRESS, NAMESPACE, inside};
+use crate::{setup::debian, sh};
+
+/// Debian packages, and a program of each that tells whether it is there.
+const PACKAGES: [(&str, &str); 8] = [
+    ("containerd", "/usr/bin/containerd"),
+    ("runc", "/usr/sbin/runc"),
+    ("containernetworking-plugins", "/usr/lib/cni/bridge"),
+    ("iptables", "/usr/sbin/iptables"),
+    ("iproute2", "/sbin/ip"),
+    ("buildah", "/usr/bin/buildah"),
+    ("busybox-static", "/bin/busybox"),
+    ("openssl", "/usr/bin/openssl"),
+];
+
+/// Installs what is missing. `Err` says why the cluster can't run here.
+pub fn prepare() -> Result<(), String> {
+    if !debian::is_root() {
+        return Err("the cluster needs root: network namespaces, containers and control groups".to_owned());
+    }
+    if !is_go_there() {
+        return Err("there is no Go to build Kubernetes with; hint: install Go 1.26 or later".to_owned());
+    }
+    let missing: Vec<&str> = PACKAGES.iter().filter(|(_, file)| !Path::new(file).exists()).map(|(package, _)| *package).collect();
+    if missing.is_empty() { Ok(()) } else { debian::install(&missing) }
+}
+
+/// A bridge with the node's address, and a default route, which leads nowhere but makes cluster addresses reachable from the node itself.
+pub fn make_namespace() -> anyhow::Result<()> {
+    const BRIDGE: &str = "k8sbr0";
+    sh::run(Command::new("ip").args(["netns", "add", NAMESPACE]), sh::LOOKUP_LIMIT)?;
+    let ip = |arguments: &[&str]| sh::run(inside("ip").args(arguments), sh::LOOKUP_LIMIT);
+    ip(&["link", "set", "lo", "up"])?;
+    ip(&["link", "add", BRIDGE, "type", "bridge"])?;
+    ip(&["addr", "add", &format!("{ADDRESS}/24"), "dev", BRIDGE])?;
+    ip(&["link", "set", BRIDGE, "up"])?;
+    ip(&["route", "add", "default", "dev", BRIDGE])?;
+    sh::run(inside("sysctl").args(["-qw", "net.ipv4.ip_forward=1"]), sh::LOOKUP_LIMIT)
+}
+
+/// `go --version` is no command.
+fn is_go_there() -> bool {
+    sh::quiet_output(Command::new("go").arg("version").stdin(Stdio::null()), sh::LOOKUP_LIMIT).is_ok()
+}

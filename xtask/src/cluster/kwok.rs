@@ -1,0 +1,63 @@
+//! Nodes in name only: pods that land on them are said to run, and to end after a while.
+
+use std::fs;
+
+use anyhow::Context as _;
+
+use super::{Cluster, daemons, text};
+use crate::sh;
+
+/// How long a pod of a PyTorchJob is said to run, in milliseconds.
+const RUN_MILLIS: u32 = 2000;
+
+/// Starts kwok and makes `nodes` nodes, tainted so that only pods that tolerate `kwok.x-k8s.io/node` land there.
+pub fn start(cluster: &Cluster, nodes: u32) -> anyhow::Result<()> {
+    let stages = cluster.bin.join("kwok-stages");
+    let read = |path: &str| fs::read_to_string(stages.join(path)).with_context(|| format!("kwok has no `{path}`"));
+    let complete = read("pod/fast/pod-complete.yaml")?;
+    let stages = [
+        read("node/fast/node-initialize.yaml")?,
+        read("pod/fast/pod-ready.yaml")?,
+        read("pod/fast/pod-delete.yaml")?,
+        of_training(&complete),
+    ];
+    let file = cluster.state.join("kwok.yaml");
+    fs::write(&file, stages.join("\n---\n"))?;
+    let arguments = [
+        format!("--kubeconfig={}", text(&cluster.kubeconfig())?),
+        format!("--config={}", text(&file)?),
+        "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake".to_owned(),
+        "--manage-all-nodes=false".to_owned(),
+    ];
+    daemons::start_one(cluster, "kwok", &cluster.bin.join("kwok"), &arguments)?;
+    let nodes: Vec<String> = (0..nodes).map(|number| NODE.replace("{NUMBER}", &number.to_string())).collect();
+    let manifest = cluster.state.join("kwok-nodes.yaml");
+    fs::write(&manifest, nodes.join("---\n"))?;
+    sh::run(
+        cluster.kubectl().args(["apply", "--server-side", "--filename"]).arg(&manifest).stdout(std::process::Stdio::null()),
+        sh::INSTALL_LIMIT,
+    )
+}
+
+/// kwok's stage that ends pods of Jobs, for pods of PyTorchJobs.
+fn of_training(stage: &str) -> String {
+    let delayed = format!("  delay:\n    durationMilliseconds: {RUN_MILLIS}\n  next:");
+    stage
+        .replace("name: pod-complete", "name: pod-complete-training")
+        .replace("- 'Job'", "- 'PyTorchJob'")
+        .replace("- Job\n", "- PyTorchJob\n")
+        .replacen("  next:", &delayed, 1)
+}
+
+const NODE: &str = "apiVersion: v1
+kind: Node
+metadata:
+  name: kwok-{NUMBER}
+  annotations: {kwok.x-k8s.io/node: fake, node.alpha.kubernetes.io/ttl: '0'}
+  labels: {type: kwok, kubernetes.io/hostname: kwok-{NUMBER}, kubernetes.io/os: linux, kubernetes.io/arch: amd64}
+spec:
+  taints: [{key: kwok.x-k8s.io/node, value: fake, effect: NoSchedule}]
+status:
+  allocatable: {cpu: 32, memory: 256Gi, pods: 110}
+  capacity: {cpu: 32, memory: 256Gi, pods: 110}
+";
