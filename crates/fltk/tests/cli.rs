@@ -335,7 +335,7 @@ fn an_impossible_later_job_is_refused_before_the_first_begins() {
 fn a_plan_is_the_same_whenever_it_is_made() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let root = repository();
     let stream = root.join("examples/stream.yaml");
     let stream = stream.to_str().unwrap();
     let plan = |more: &[&str]| json(at, &[&["plan", stream, "--output", "json"], more].concat());

@@ -24,6 +24,7 @@ const HOSTS: &[(&str, &str)] = &[
     ("www.cs.toronto.edu", "source of data sets: CIFAR's authors'"),
     ("tech.zalando.com", "in the license of Fashion-MNIST"),
     ("127.0.0.1", "this machine, in tests"),
+    ("kubernetes.default.svc", "the API server, inside of a cluster"),
     ("localhost", "this machine, in examples"),
     ("example.com", "reserved for examples, RFC 2606"),
     ("example.org", "reserved for examples, RFC 2606"),

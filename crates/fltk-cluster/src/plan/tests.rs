@@ -33,11 +33,11 @@ fn node(name: &str, cores: i128, used: i128, closed: Option<&str>) -> Node {
 }
 
 fn started(actions: &[Action]) -> Vec<&str> {
-    let job = |action| match action {
-        &Action::Start { ref job } => Some(job.0.as_str()),
-        &Action::Suspend { .. } => None,
-    };
-    actions.iter().filter_map(job).collect()
+    let starts = actions.iter().filter_map(|action| match action {
+        Action::Start { job } => Some(job.0.as_str()),
+        Action::Suspend { .. } => None,
+    });
+    starts.collect()
 }
 
 fn id(name: &str) -> JobId {

@@ -92,7 +92,7 @@ pub(crate) fn put(root: &mut Node, path: &[String], value: Node, span: Span) -> 
         at = match &mut at.value {
             Value::Map(entries) => {
                 let index = entries.iter().position(|entry| entry.key == *part).unwrap_or_else(|| {
-                    let node = Node { span: span, value: Value::Null };
+                    let node = Node { span, value: Value::Null };
                     entries.push(Entry { key: part.clone(), key_span: span, node });
                     entries.len() - 1
                 });
