@@ -13,21 +13,29 @@ mod addons;
 mod configuration;
 mod daemons;
 mod down;
+mod groups;
 mod host;
 mod images;
 mod keys;
 mod kwok;
 mod tools;
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use clap::Subcommand;
 
 use crate::{checkout::Checkout, lock};
 
-/// The network namespace.
+/// The network namespace, the control group and the pods' network, which the whole machine sees: one cluster a machine.
 const NAMESPACE: &str = "fltk-k8s";
+/// Held while it is started or stopped, whichever checkout does.
+const LOCK: &str = "/run/lock/fltk-k8s.lock";
+/// Names the state folder of the cluster that there is: another checkout's is left alone.
+const OWNER: &str = "/run/fltk-k8s.owner";
 /// The node's address, and the API server's and the name server's.
 const ADDRESS: &str = "10.89.0.1";
 /// The real node.
@@ -75,17 +83,21 @@ impl Cluster {
 /// Does what is asked.
 pub fn run(checkout: &Checkout, command: &ClusterCommand) -> anyhow::Result<()> {
     let folder = checkout.cache.join("cluster");
-    let _lock = lock::take(&folder.join("cluster.lock"), "starting or stopping the cluster")?;
+    fs::create_dir_all(&folder).with_context(|| format!("can't make `{}`", folder.display()))?;
+    // As mounts have it: without links.
+    let folder = folder.canonicalize()?;
+    let _lock = lock::take(Path::new(LOCK), "starting or stopping the cluster")?;
     let state = folder.join("state");
     match command {
         ClusterCommand::Up { nodes, bare } => {
             host::prepare().map_err(anyhow::Error::msg)?;
             let cluster = Cluster { bin: tools::ensure(checkout, &folder)?, state };
-            if daemons::is_running(&cluster) {
-                bail!("the cluster runs already\nhint: `cargo xtask cluster down` stops it");
+            if down::is_alive(&cluster.state) {
+                bail!("the cluster runs already, or a part of it\nhint: `cargo xtask cluster down` stops it");
             }
             // What a crash left.
             down::run(&cluster.state)?;
+            fs::write(OWNER, text(&cluster.state)?).with_context(|| format!("can't write `{OWNER}`"))?;
             up(&cluster, *nodes, *bare).inspect_err(|_| {
                 eprintln!("note: logs are in `{}`; `cargo xtask cluster down` cleans up", cluster.state.join("log").display());
             })?;
@@ -99,6 +111,10 @@ pub fn run(checkout: &Checkout, command: &ClusterCommand) -> anyhow::Result<()> 
             Ok(())
         }
         ClusterCommand::Down => down::run(&state),
+        ClusterCommand::Status if !down::is_alive(&state) => {
+            println!("the cluster doesn't run");
+            Ok(())
+        }
         ClusterCommand::Status => status(&Cluster { bin: tools::ensure(checkout, &folder)?, state }),
     }
 }
@@ -107,6 +123,7 @@ fn up(cluster: &Cluster, nodes: u32, bare: bool) -> anyhow::Result<()> {
     configuration::write(&cluster.state)?;
     keys::make(&cluster.state.join("pki"))?;
     host::make_namespace()?;
+    groups::make()?;
     daemons::start(cluster)?;
     images::basic(cluster)?;
     if !bare {
@@ -119,8 +136,8 @@ fn up(cluster: &Cluster, nodes: u32, bare: bool) -> anyhow::Result<()> {
 }
 
 fn status(cluster: &Cluster) -> anyhow::Result<()> {
-    if !daemons::is_running(cluster) {
-        println!("the cluster doesn't run");
+    if !daemons::is_ready(cluster) {
+        println!("the cluster's API server doesn't answer; its logs are in `{}`", cluster.state.join("log").display());
         return Ok(());
     }
     crate::sh::run(cluster.kubectl().args(["get", "nodes"]), crate::sh::LOOKUP_LIMIT)?;

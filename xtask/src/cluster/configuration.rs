@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use super::{
-    ADDRESS, NODE,
+    ADDRESS, NAMESPACE, NODE,
     keys::{ADMIN_TOKEN, NODE_TOKEN},
     text,
 };
@@ -14,7 +14,9 @@ pub fn write(state: &Path) -> anyhow::Result<()> {
         fs::create_dir_all(state.join(folder))?;
     }
     let place = text(state)?;
-    let fill = |template: &str| template.replace("{STATE}", place).replace("{ADDRESS}", ADDRESS).replace("{NODE}", NODE);
+    let fill = |template: &str| {
+        template.replace("{STATE}", place).replace("{ADDRESS}", ADDRESS).replace("{NODE}", NODE).replace("{GROUP}", NAMESPACE)
+    };
     let files = [
         ("admin.kubeconfig", KUBECONFIG.replace("{TOKEN}", ADMIN_TOKEN)),
         ("node.kubeconfig", KUBECONFIG.replace("{TOKEN}", NODE_TOKEN)),
@@ -38,7 +40,7 @@ users: [{name: u, user: {token: {TOKEN}}}]
 clusters: [{name: c, cluster: {server: "https://{ADDRESS}:6443", certificate-authority: {STATE}/pki/ca.crt}}]
 "#;
 
-const CNI: &str = r#"{"cniVersion": "0.4.0", "name": "k", "plugins": [
+const CNI: &str = r#"{"cniVersion": "0.4.0", "name": "{GROUP}", "plugins": [
   {"type": "bridge", "bridge": "k8sbr0", "isGateway": true, "ipMasq": false, "hairpinMode": true,
    "ipam": {"type": "host-local", "dataDir": "{STATE}/ipam", "ranges": [[{"subnet": "10.89.0.0/24"}]], "routes": [{"dst": "0.0.0.0/0"}]}},
   {"type": "portmap", "capabilities": {"portMappings": true}}]}
@@ -54,6 +56,7 @@ oom_score = 0
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "localhost/pause:1"
   restrict_oom_score_adj = true
+  netns_mounts_under_state_dir = true
   [plugins."io.containerd.grpc.v1.cri".containerd]
     default_runtime_name = "runc"
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
@@ -61,6 +64,7 @@ oom_score = 0
       [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
         SystemdCgroup = false
         BinaryName = "/usr/sbin/runc"
+        Root = "{STATE}/runc"
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "/usr/lib/cni"
     conf_dir = "{STATE}/cni"
@@ -73,6 +77,8 @@ authorization: {mode: AlwaysAllow}
 address: {ADDRESS}
 readOnlyPort: 0
 cgroupDriver: cgroupfs
+cgroupRoot: /{GROUP}
+podLogsDir: {STATE}/pod-logs
 failSwapOn: false
 oomScoreAdj: 0
 makeIPTablesUtilChains: false

@@ -24,11 +24,7 @@ const POLL: Duration = Duration::from_millis(250);
 pub const SYSCTLS: [&str; 3] = ["vm.overcommit_memory", "kernel.panic", "kernel.panic_on_oops"];
 
 /// Whether the API server answers.
-pub fn is_running(cluster: &Cluster) -> bool {
-    cluster.kubeconfig().exists() && is_ready(cluster)
-}
-
-fn is_ready(cluster: &Cluster) -> bool {
+pub fn is_ready(cluster: &Cluster) -> bool {
     let mut command = cluster.kubectl();
     command.args(["--request-timeout=2s", "get", "--raw=/readyz"]).stderr(Stdio::null());
     sh::quiet_output(&mut command, Duration::from_secs(10)).is_ok_and(|text| text.trim() == "ok")

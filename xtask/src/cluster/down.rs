@@ -1,41 +1,68 @@
 //! Stops the cluster and removes what it left, whatever state it is in.
 
 use std::{
-    collections::BTreeMap,
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use super::{NAMESPACE, daemons::MARK};
+use anyhow::{Context as _, bail};
+
+use super::{NAMESPACE, OWNER, daemons::MARK, groups};
 use crate::sh;
 
 /// For programs to end by themselves before they are killed.
 const GRACE: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(100);
 
+/// Whether a process of the cluster in `state` lives.
+pub fn is_alive(state: &Path) -> bool {
+    !marked(state, |_| true).is_empty()
+}
+
 /// Stops all, then removes mounts, control groups, the namespace and `state`. Does nothing where there is nothing.
+///
+/// Nothing of anybody else is touched: processes are known by their environment and by a control group of our own.
 pub fn run(state: &Path) -> anyhow::Result<()> {
+    if let Ok(owner) = fs::read_to_string(OWNER)
+        && Path::new(owner.trim()) != state
+        && Path::new(owner.trim()).exists()
+    {
+        bail!(
+            "the cluster on this machine is of `{}`\nhint: stop it from the checkout that has its cache there (XDG_CACHE_HOME)",
+            owner.trim()
+        );
+    }
     // Without the kubelet nobody starts again what is stopped.
     stop(&marked(state, |name| name != "containerd" && name != "etcd" && !name.starts_with("containerd-shim")));
-    stop(&descendants(&marked(state, |_| true)));
+    stop(&groups::processes());
     stop(&marked(state, |_| true));
-    for mount in mounts_below(state) {
+    groups::remove();
+    for mount in mounts_below(state)? {
         quietly(Command::new("umount").arg("--lazy").arg(mount));
     }
-    for name in namespaces() {
-        quietly(Command::new("ip").args(["netns", "del", &name]));
+    if Path::new("/run/netns").join(NAMESPACE).exists() {
+        quietly(Command::new("ip").args(["netns", "del", NAMESPACE]));
     }
     if let Ok(settings) = fs::read_to_string(state.join("sysctls")) {
-        remove_pod_groups(Path::new("/sys/fs/cgroup"));
         settings.lines().for_each(|setting| quietly(Command::new("sysctl").args(["-qw", setting])));
     }
-    match fs::remove_dir_all(state) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
-        _ => Ok(()),
+    let cached = fs::read_dir("/var/lib/cni/results").into_iter().flatten().filter_map(Result::ok);
+    cached
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with(&format!("{NAMESPACE}-")))
+        .for_each(|entry| drop(fs::remove_file(entry.path())));
+    // Else what is mounted there would be deleted.
+    if let Some(mount) = mounts_below(state)?.first() {
+        bail!("`{mount}` can't be unmounted, so `{}` stays\nhint: unmount it, then `cargo xtask cluster down` again", state.display());
     }
+    match fs::remove_dir_all(state) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    let _ = fs::remove_file(OWNER);
+    Ok(())
 }
 
 /// Processes of the cluster that starts in `state`, by their environment; those whose program's name `takes` takes.
@@ -51,87 +78,46 @@ fn marked(state: &Path, takes: impl Fn(&str) -> bool) -> Vec<i32> {
     all.filter(|pid| *pid != own).filter(is_marked).collect()
 }
 
-/// All that `ancestors` started, directly or not: what runs in containers has no mark, but its shim has.
-fn descendants(ancestors: &[i32]) -> Vec<i32> {
-    let parent = |pid: i32| -> Option<i32> {
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-        status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse().ok())
-    };
-    let all = fs::read_dir("/proc").into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    let parents: BTreeMap<i32, i32> = all.filter_map(|pid| Some((pid, parent(pid)?))).collect();
-    let is_below = |pid: i32| {
-        let above = std::iter::successors(parents.get(&pid), |pid| parents.get(pid));
-        above.take(64).any(|pid| ancestors.contains(pid))
-    };
-    parents.keys().copied().filter(|pid| !ancestors.contains(pid) && is_below(*pid)).collect()
-}
-
-/// Groups below a `kubepods`, the innermost first.
-fn pod_groups(folder: &Path) -> Vec<PathBuf> {
-    fn walk(folder: &Path, is_below: bool, depth: u32, found: &mut Vec<PathBuf>) {
-        let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
-        for entry in entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
-            let is_pods = is_below || entry.file_name().to_string_lossy().starts_with("kubepods");
-            // Version 1 has one hierarchy a controller; `kubepods` is at the top of each.
-            if is_pods || depth < 1 {
-                walk(&entry.path(), is_pods, depth + 1, found);
-            }
-            if is_pods {
-                found.push(entry.path());
-            }
-        }
-    }
-    let mut found = Vec::new();
-    walk(folder, false, 0, &mut found);
-    found
-}
-
-fn remove_pod_groups(folder: &Path) {
-    for group in pod_groups(folder) {
-        // One that is in use can't be removed.
-        let _ = fs::remove_dir(group);
-    }
-}
-
-/// The innermost first.
-fn mounts_below(state: &Path) -> Vec<String> {
-    let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
+/// Mount points below `state`, the innermost first.
+fn mounts_below(state: &Path) -> anyhow::Result<Vec<String>> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").context("can't read the mounts")?;
     let prefix = format!("{}/", state.display());
+    // The fifth field; spaces in it are written as `\040`, and the state folder has none.
     let mut below: Vec<String> =
-        mounts.lines().filter_map(|line| line.split(' ').nth(1)).filter(|path| path.starts_with(&prefix)).map(str::to_owned).collect();
+        mounts.lines().filter_map(|line| line.split(' ').nth(4)).filter(|path| path.starts_with(&prefix)).map(str::to_owned).collect();
     below.sort_by(|left, right| right.cmp(left));
-    below
+    Ok(below)
 }
 
-/// Ours, and those of pods' networks.
-fn namespaces() -> Vec<String> {
-    let listed = fs::read_dir("/run/netns").into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let (pods, own): (Vec<String>, Vec<String>) =
-        listed.filter(|name| name == NAMESPACE || name.starts_with("cni-")).partition(|name| name != NAMESPACE);
-    // Pods' networks are the cluster's only where there is one.
-    if own.is_empty() { Vec::new() } else { [pods, own].concat() }
-}
-
-/// Asks them to end, then makes them.
+/// Asks them to end, then makes those that haven't.
 fn stop(pids: &[i32]) {
-    if pids.is_empty() {
-        return;
-    }
-    let signal = |name: &str| {
+    // With the time of its start: a number may be given again.
+    let mut alive: Vec<(i32, String)> = pids.iter().filter_map(|pid| Some((*pid, started(*pid)?))).collect();
+    let signal = |name: &str, alive: &[(i32, String)]| {
         let mut kill = Command::new("kill");
-        kill.arg(name).args(pids.iter().map(ToString::to_string));
+        kill.arg(name).args(alive.iter().map(|(pid, _)| pid.to_string()));
         quietly(&mut kill);
     };
-    signal("-TERM");
+    if !alive.is_empty() {
+        signal("-TERM", &alive);
+    }
     let deadline = Instant::now() + GRACE;
-    let is_alive = |pid: &i32| fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z"));
-    while pids.iter().any(is_alive) {
+    while !alive.is_empty() {
         if Instant::now() >= deadline {
-            signal("-KILL");
+            signal("-KILL", &alive);
             break;
         }
         thread::sleep(POLL);
+        alive.retain(|(pid, start)| started(*pid).as_ref() == Some(start));
     }
+}
+
+/// When the process started, in the kernel's clock; `None` if it is gone.
+fn started(pid: i32) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // After the name, which may hold anything: the state, then 18 fields more.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    if fields.first() == Some(&"Z") { None } else { fields.get(19).map(|start| (*start).to_owned()) }
 }
 
 /// Its failure means that there was nothing to do, or shows in what is left.

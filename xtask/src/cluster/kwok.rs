@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 
 use super::{Cluster, daemons, text};
 use crate::sh;
@@ -19,7 +19,7 @@ pub fn start(cluster: &Cluster, nodes: u32) -> anyhow::Result<()> {
         read("node/fast/node-initialize.yaml")?,
         read("pod/fast/pod-ready.yaml")?,
         read("pod/fast/pod-delete.yaml")?,
-        of_training(&complete),
+        of_training(&complete)?,
     ];
     let file = cluster.state.join("kwok.yaml");
     fs::write(&file, stages.join("\n---\n"))?;
@@ -40,13 +40,11 @@ pub fn start(cluster: &Cluster, nodes: u32) -> anyhow::Result<()> {
 }
 
 /// kwok's stage that ends pods of Jobs, for pods of PyTorchJobs.
-fn of_training(stage: &str) -> String {
+fn of_training(stage: &str) -> anyhow::Result<String> {
+    ensure!(stage.contains("name: pod-complete") && stage.contains("- 'Job'"), "kwok's stage has changed");
     let delayed = format!("  delay:\n    durationMilliseconds: {RUN_MILLIS}\n  next:");
-    stage
-        .replace("name: pod-complete", "name: pod-complete-training")
-        .replace("- 'Job'", "- 'PyTorchJob'")
-        .replace("- Job\n", "- PyTorchJob\n")
-        .replacen("  next:", &delayed, 1)
+    let ours = stage.replace("name: pod-complete", "name: pod-complete-training").replace("- 'Job'", "- 'PyTorchJob'");
+    Ok(ours.replacen("  next:", &delayed, 1))
 }
 
 const NODE: &str = "apiVersion: v1
