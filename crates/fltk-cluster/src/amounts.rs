@@ -2,14 +2,16 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use serde::{Deserialize, Serialize};
+use fltk_core::experiment::Quantity;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// Parts of one core or byte.
 const NANOS: i128 = 1_000_000_000;
 
 /// Amounts of `cpu` (cores), `memory` (bytes), `nvidia.com/gpu` and whatever else a node has, in billionths. What isn't named is zero.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+///
+/// In JSON they are Kubernetes quantities: a number couldn't hold the bytes of a large node in billionths.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Amounts(BTreeMap<String, i128>);
 
 impl Amounts {
@@ -68,6 +70,30 @@ impl Amounts {
     }
 }
 
+impl Serialize for Amounts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, nanos)| (name, exact(*nanos))))
+    }
+}
+
+impl<'de> Deserialize<'de> for Amounts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let texts = BTreeMap::<String, String>::deserialize(deserializer)?;
+        let amount = |(name, text): (String, String)| match text.parse::<Quantity>() {
+            Ok(quantity) => Ok((name, quantity.nanos())),
+            Err(error) => Err(D::Error::custom(format!("`{}` of `{}`: {error}", text.escape_debug(), name.escape_debug()))),
+        };
+        texts.into_iter().map(amount).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+/// The shortest quantity that is exactly it.
+fn exact(nanos: i128) -> String {
+    const SUFFIXES: [(&str, i128); 4] = [("", NANOS), ("m", 1_000_000), ("u", 1000), ("n", 1)];
+    let (suffix, factor) = SUFFIXES.into_iter().find(|(_, factor)| nanos % factor == 0).unwrap_or(("n", 1));
+    format!("{}{suffix}", nanos / factor)
+}
+
 /// `cpu 500m, memory 1Gi`.
 impl fmt::Display for Amounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -108,5 +134,10 @@ mod tests {
         free.add(&pod);
         assert_eq!(free.to_string(), "cpu 1500m, memory 512Mi");
         assert_eq!(Amounts::none().to_string(), "nothing");
+        let large = Amounts::none().with("memory", NANOS << 40).with("cpu", 1_500_000_001).with("pods", NANOS / 2);
+        let json = serde_json::to_string(&large).unwrap();
+        assert_eq!(json, r#"{"cpu":"1500000001n","memory":"1099511627776","pods":"500m"}"#);
+        assert_eq!(serde_json::from_str::<Amounts>(&json).unwrap(), large);
+        assert!(serde_json::from_str::<Amounts>(r#"{"cpu":"1 core"}"#).is_err());
     }
 }

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::Amounts;
 
-/// Names a job: ten hex digits, the same whenever the same stream is planned again.
+/// Names a job: sixteen hex digits, the same whenever the same stream is planned again.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct JobId(pub String);
@@ -23,11 +23,11 @@ impl fmt::Display for JobId {
 }
 
 impl JobId {
-    /// Of the arrival `index` of replication `replication` in the run `run`.
+    /// Of an arrival of replication `replication` in the run `run`.
     #[must_use]
-    pub fn of(run: &str, replication: usize, index: u32) -> Self {
-        let digest = Sha256::digest(format!("{run}/{replication}/{index}"));
-        Self(hex::encode(&digest[..5]))
+    pub fn of(run: &str, replication: usize, arrival: &Arrival) -> Self {
+        let digest = Sha256::digest(format!("{run}/{replication}/{}/{}", arrival.group, arrival.position));
+        Self(hex::encode(&digest[..8]))
     }
 }
 
@@ -88,7 +88,7 @@ impl JobSpec {
 pub fn jobs(experiment: &Experiment, run: &str, replication: usize, trace: &[TraceEntry]) -> Result<Vec<JobSpec>, ArrivalsError> {
     let spec = |arrival: Arrival| {
         let task = &experiment.tasks[arrival.task];
-        JobSpec { id: JobId::of(run, replication, arrival.index), replication, arrival, class: task.name.clone(), pods: pods(task) }
+        JobSpec { id: JobId::of(run, replication, &arrival), replication, arrival, class: task.name.clone(), pods: pods(task) }
     };
     Ok(arrivals(experiment, replication, trace)?.into_iter().map(spec).collect())
 }

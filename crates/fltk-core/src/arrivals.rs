@@ -30,6 +30,10 @@ pub struct Arrival {
     pub index: u32,
     /// When, since the stream began.
     pub at: Duration,
+    /// The position of its group, from 1; 0 for a batch or a trace.
+    pub group: u32,
+    /// Its position within that: with the group it names the job, whatever other groups do.
+    pub position: u32,
     /// Its task's position in the experiment.
     pub task: usize,
     /// Smaller goes first; 0 where the task has no priorities.
@@ -81,21 +85,16 @@ pub fn arrivals(experiment: &Experiment, replication: usize, trace: &[TraceEntry
         },
     };
     let is_batch = experiment.stream.as_ref().is_none_or(|stream| stream.orchestrator == OrchestratorType::Batch);
-    let max = experiment.stream.as_ref().and_then(|stream| stream.max_jobs).map_or(JOBS_MAX, |max| max as usize);
-    if drafts.len() > max && max == JOBS_MAX {
+    let max = experiment.stream.as_ref().and_then(|stream| stream.max_jobs);
+    if drafts.len() > JOBS_MAX && max.is_none() {
         return Err(ArrivalsError::TooMany);
     }
-    let arrivals = (0..).zip(drafts.into_iter().take(max)).map(|(index, draft)| {
-        let Draft { at, task, preempts, .. } = draft;
-        let priority = draft.priority.unwrap_or_else(|| draw_priority(experiment, task, seed, index));
-        Arrival {
-            index,
-            at: Duration::from_millis(at),
-            task,
-            priority,
-            preempts,
-            seed: if is_batch { seed } else { job_seed(seed, index) },
-        }
+    let arrivals = (0..).zip(drafts.into_iter().take(max.map_or(JOBS_MAX, |max| max as usize))).map(|(index, draft)| {
+        let Draft { at, group, position, task, preempts, .. } = draft;
+        let key = [u64::from(group), u64::from(position)];
+        let priority = draft.priority.unwrap_or_else(|| draw_priority(experiment, task, seed, key));
+        let seed = if is_batch { seed } else { Seed(seed.stream(Purpose::Job, &key).random()) };
+        Arrival { index, at: Duration::from_millis(at), group, position, task, priority, preempts, seed }
     });
     Ok(arrivals.collect())
 }
@@ -104,6 +103,8 @@ pub fn arrivals(experiment: &Experiment, replication: usize, trace: &[TraceEntry
 struct Draft {
     /// Milliseconds.
     at: u64,
+    group: u32,
+    position: u32,
     task: usize,
     priority: Option<i32>,
     preempts: bool,
@@ -111,7 +112,8 @@ struct Draft {
 
 fn batch(experiment: &Experiment) -> Vec<Draft> {
     let preempts = |task: usize| group_of(experiment, task).is_some_and(|group| group.preempt);
-    (0..experiment.tasks.len()).map(|task| Draft { at: 0, task, priority: None, preempts: preempts(task) }).collect()
+    let draft = |(position, task)| Draft { at: 0, group: 0, position, task, priority: None, preempts: preempts(task) };
+    (0..).zip(0..experiment.tasks.len()).map(draft).collect()
 }
 
 fn simulated(experiment: &Experiment, stream: &StreamConfig, seed: Seed) -> Result<Vec<Draft>, ArrivalsError> {
@@ -121,9 +123,11 @@ fn simulated(experiment: &Experiment, stream: &StreamConfig, seed: Seed) -> Resu
         if drafts.len() > JOBS_MAX && stream.max_jobs.is_none() {
             return Err(ArrivalsError::TooMany);
         }
+        // Stable: of what arrives in the same millisecond, the earlier group's goes first.
+        drafts.sort_by_key(|draft| draft.at);
+        // What comes after the last that counts is not kept until the end.
+        drafts.truncate(stream.max_jobs.map_or(usize::MAX, |max| max as usize));
     }
-    // Stable: of what arrives in the same millisecond, the earlier group's goes first.
-    drafts.sort_by_key(|draft| draft.at);
     Ok(drafts)
 }
 
@@ -132,11 +136,12 @@ fn process(
     experiment: &Experiment,
     stream: &StreamConfig,
     group: &ArrivalGroup,
-    index: u64,
+    index: u32,
     seed: Seed,
 ) -> Result<Vec<Draft>, ArrivalsError> {
     let (Some(gaps), Some(duration)) = (group.gaps, stream.duration) else { return Ok(Vec::new()) };
-    let (mut gap_stream, mut class_stream) = (seed.stream(Purpose::Gap, &[index]), seed.stream(Purpose::Class, &[index]));
+    let stream_of = |purpose| seed.stream(purpose, &[u64::from(index)]);
+    let (mut gap_stream, mut class_stream) = (stream_of(Purpose::Gap), stream_of(Purpose::Class));
     let mut classes = Classes::of(experiment, group);
     // No more of one group can be among the first `max_jobs` of all.
     let max = stream.max_jobs.map_or(JOBS_MAX + 1, |max| max as usize);
@@ -147,7 +152,8 @@ fn process(
             break;
         }
         let Some(task) = classes.draw(&mut class_stream) else { break };
-        drafts.push(Draft { at, task, priority: None, preempts: group.preempt });
+        let position = u32::try_from(drafts.len()).unwrap_or(u32::MAX);
+        drafts.push(Draft { at, group: index + 1, position, task, priority: None, preempts: group.preempt });
     }
     if drafts.len() > JOBS_MAX { Err(ArrivalsError::TooMany) } else { Ok(drafts) }
 }
@@ -206,9 +212,6 @@ fn pick(weights: impl Iterator<Item = f64>, at: f64) -> Option<usize> {
 }
 
 fn traced(experiment: &Experiment, stream: &StreamConfig, trace: &[TraceEntry]) -> Result<Vec<Draft>, ArrivalsError> {
-    if trace.len() > JOBS_MAX {
-        return Err(ArrivalsError::TooMany);
-    }
     let mut left: Vec<u32> = experiment.tasks.iter().map(|task| task.max_jobs.unwrap_or(u32::MAX)).collect();
     let mut drafts = Vec::new();
     let mut ordered: Vec<&TraceEntry> = trace.iter().collect();
@@ -223,7 +226,8 @@ fn traced(experiment: &Experiment, stream: &StreamConfig, trace: &[TraceEntry]) 
         }
         left[task] -= 1;
         let preempts = group_of(experiment, task).is_some_and(|group| group.preempt);
-        drafts.push(Draft { at: entry.at.as_millis(), task, priority: entry.priority, preempts });
+        let position = u32::try_from(drafts.len()).unwrap_or(u32::MAX);
+        drafts.push(Draft { at: entry.at.as_millis(), group: 0, position, task, priority: entry.priority, preempts });
     }
     Ok(drafts)
 }
@@ -232,15 +236,11 @@ fn group_of(experiment: &Experiment, task: usize) -> Option<&ArrivalGroup> {
     experiment.stream.as_ref()?.groups.iter().find(|group| group.tasks.contains(&experiment.tasks[task].name))
 }
 
-fn draw_priority(experiment: &Experiment, task: usize, seed: Seed, index: u32) -> i32 {
+fn draw_priority(experiment: &Experiment, task: usize, seed: Seed, key: [u64; 2]) -> i32 {
     let priorities = &experiment.tasks[task].priorities;
     let total: f64 = priorities.iter().map(|priority| priority.probability.max(0.0)).sum();
-    let at = seed.stream(Purpose::Priority, &[u64::from(index)]).random::<f64>() * total;
+    let at = seed.stream(Purpose::Priority, &key).random::<f64>() * total;
     pick(priorities.iter().map(|priority| priority.probability), at).map_or(0, |chosen| priorities[chosen].priority)
-}
-
-fn job_seed(seed: Seed, index: u32) -> Seed {
-    Seed(seed.stream(Purpose::Job, &[u64::from(index)]).random())
 }
 
 #[cfg(test)]

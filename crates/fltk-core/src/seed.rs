@@ -33,9 +33,9 @@ pub enum Purpose {
     Gap,
     /// Which task arrives. Index: arrival group.
     Class,
-    /// The priority of a job. Index: its position in the stream.
+    /// The priority of a job. Indices: arrival group from 1 (or 0), position in it.
     Priority,
-    /// The root seed of a job of a simulated stream. Index: its position in the stream.
+    /// The root seed of a job of a simulated stream or a trace. Indices as of priorities.
     Job,
     /// Seeds libtorch's own generator, for TorchScript modules. Indices as of dropout.
     Torch,

@@ -118,13 +118,18 @@ fn groups_do_not_disturb_each_other() {
             "[{{ name: g, tasks: [a], gaps: {{ type: exponential, mean: 20s }} }}, {{ name: h, tasks: [b], gaps: {{ {second} }} }}]"
         );
         let text = format!("stream: {{ orchestrator: simulated, duration: 1h, groups: {groups} }}\n");
-        arrivals(&experiment(EVEN, &text), 0, &[]).unwrap()
+        let tasks = [", class_probability: 1, priorities: [{ priority: 1, probability: 1 }, { priority: 2, probability: 1 }]", EVEN[1]];
+        arrivals(&experiment(tasks, &text), 0, &[]).unwrap()
     };
-    let times = |arrivals: &[Arrival]| arrivals.iter().filter(|arrival| arrival.task == 0).map(|arrival| arrival.at).collect::<Vec<_>>();
+    let times = |arrivals: &[Arrival]| -> Vec<_> {
+        let own = arrivals.iter().filter(|arrival| arrival.group == 1);
+        own.map(|arrival| (arrival.at, arrival.position, arrival.priority, arrival.seed)).collect()
+    };
     let (one, other) = (stream("type: exponential, mean: 20s"), stream("type: deterministic, every: 1min"));
     assert_eq!(times(&one), times(&other));
     assert!(one.is_sorted_by_key(|arrival| (arrival.at, arrival.index)));
-    assert_ne!(times(&one), one.iter().filter(|arrival| arrival.task == 1).map(|arrival| arrival.at).collect::<Vec<_>>());
+    let of = |group| one.iter().filter(|arrival| arrival.group == group).map(|arrival| arrival.at).collect::<Vec<_>>();
+    assert_ne!(of(1), of(2));
 }
 
 #[test]

@@ -44,6 +44,7 @@ pub(super) fn expand(root: &mut Node, problems: &mut Vec<Problem>) {
     let Some(Entry { node: Node { value: Value::List(tasks), .. }, .. }) = entry_mut(root, "tasks") else { return };
     let mut cells_of: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut expanded = Vec::with_capacity(tasks.len());
+    let mut num_cells = 0;
     for task in std::mem::take(tasks) {
         match task.entry("matrix").cloned() {
             None => expanded.push(task),
@@ -53,8 +54,20 @@ pub(super) fn expand(root: &mut Node, problems: &mut Vec<Problem>) {
                     entries.retain(|entry| entry.key != "matrix");
                 }
                 let base = base_name(&plain);
+                if num_cells > CELLS_MAX {
+                    // Said already.
+                    continue;
+                }
+                let span = matrix.key_span;
                 let cells = cells(&plain, &base, matrix, problems);
-                cells_of.insert(base, cells.iter().filter_map(name_of).collect());
+                num_cells += cells.len();
+                if num_cells > CELLS_MAX {
+                    problems.push(Problem::error(span, format!("the matrices have more than {CELLS_MAX} combinations in all")));
+                }
+                if cells_of.insert(base.clone(), cells.iter().filter_map(name_of).collect()).is_some() {
+                    let problem = Problem::error(span, format!("two tasks with a matrix are called {}", quote(&base)));
+                    problems.push(problem.hint("give each a `name`"));
+                }
                 expanded.extend(cells);
             }
         }
@@ -71,11 +84,11 @@ fn cells(task: &Node, base: &str, mut matrix: Entry, problems: &mut Vec<Problem>
     let root = schema::experiment();
     let Some(matrix_schema) = root.get("$defs").and_then(|definitions| definitions.get("matrix")) else { return vec![task.clone()] };
     shape::check(root, matrix_schema, &mut matrix.node, "matrix", problems);
-    let Some(factors) = factors(&matrix, problems).filter(|_| problems.len() == num_problems) else { return vec![task.clone()] };
     let fraction = match matrix.node.get("fraction").map(|node| &node.value) {
         Some(Value::Int(fraction)) => usize::try_from(*fraction).unwrap_or(1).max(1),
         _ => 1,
     };
+    let Some(factors) = factors(&matrix, fraction, problems).filter(|_| problems.len() == num_problems) else { return vec![task.clone()] };
     let levels: Vec<Vec<usize>> =
         combinations(&factors).into_iter().filter(|levels| levels.iter().sum::<usize>().is_multiple_of(fraction)).collect();
     let names = names(base, &factors, &levels);
@@ -101,9 +114,9 @@ fn cells(task: &Node, base: &str, mut matrix: Entry, problems: &mut Vec<Problem>
     levels.iter().zip(names).map(cell).collect()
 }
 
-fn factors<'a>(matrix: &'a Entry, problems: &mut Vec<Problem>) -> Option<Vec<Factor<'a>>> {
+fn factors<'a>(matrix: &'a Entry, fraction: usize, problems: &mut Vec<Problem>) -> Option<Vec<Factor<'a>>> {
     let Some(Node { value: Value::Map(entries), .. }) = matrix.node.get("factors") else { return None };
-    let mut factors = Vec::new();
+    let mut factors: Vec<Factor<'_>> = Vec::new();
     for entry in entries {
         let Value::List(values) = &entry.node.value else { continue };
         let parts: Vec<&str> = entry.key.split('.').collect();
@@ -114,6 +127,18 @@ fn factors<'a>(matrix: &'a Entry, problems: &mut Vec<Problem>) -> Option<Vec<Fac
         }
         if values.is_empty() {
             problems.push(Problem::error(entry.key_span, format!("the factor {} has no values", quote(&entry.key))));
+        }
+        if values.iter().enumerate().any(|(index, value)| values[..index].iter().any(|earlier| earlier.value == value.value)) {
+            problems.push(Problem::error(entry.key_span, format!("the factor {} has a value twice", quote(&entry.key))));
+        }
+        let within = |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'));
+        if let Some(other) = factors.iter().find(|other| within(&entry.key, other.path) || within(other.path, &entry.key)) {
+            let message = format!("the factors {} and {} are one within the other", quote(other.path), quote(&entry.key));
+            problems.push(Problem::error(entry.key_span, message).hint("vary the outer one, with all that is in it"));
+        }
+        if fraction > 1 && values.len() % fraction != 0 {
+            let message = format!("the factor {} has {} values, no multiple of `fraction`", quote(&entry.key), values.len());
+            problems.push(Problem::error(entry.key_span, message).hint("else some values would come more often than others"));
         }
         factors.push(Factor { path: &entry.key, span: entry.key_span, values });
     }
@@ -290,6 +315,9 @@ mod tests {
         check("{ factors: { threads: 3 } }", "`threads` must be a list");
         check("{ factors: { threads: [1, 2] }, fraction: 1 }", "`fraction` must be");
         check("{ factor: { threads: [1] } }", "did you mean `factors`?");
+        check("{ factors: { threads: [1, 2, 3] }, fraction: 2 }", "no multiple of `fraction`");
+        check("{ factors: { threads: [1, 1] } }", "has a value twice");
+        check("{ factors: { train.batch_size: [1], train: [{ batch_size: 2 }] } }", "one within the other");
         let many = (0..40).map(|number| number.to_string()).collect::<Vec<_>>().join(", ");
         check(&format!("{{ factors: {{ threads: [{many}], train.batch_size: [{many}] }} }}"), "more than 1000 combinations");
     }
