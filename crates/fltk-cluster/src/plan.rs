@@ -15,14 +15,18 @@ pub mod capacity;
 mod explain;
 mod policy;
 mod preemption;
+mod queue;
 mod record;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fltk_core::experiment::{AdmissionConfig, Duration, PolicyName, StreamConfig};
+use fltk_core::experiment::{AdmissionConfig, Duration, OrchestratorType, PolicyName, StreamConfig};
 use serde::{Deserialize, Serialize};
 
-use self::capacity::{Node, Nodes, Placement};
+use self::{
+    capacity::{Node, Nodes, Placement},
+    queue::{Queue, Seen},
+};
 pub use self::{
     explain::Wait,
     record::{JobRecord, Outcome},
@@ -47,10 +51,8 @@ impl Settings {
         let Some(stream) = stream else {
             return Self { policy: PolicyName::Priority, admission: AdmissionConfig::Unlimited {}, backfill: false };
         };
-        let admission = match stream.admission {
-            AdmissionConfig::Unlimited {} if !stream.parallel => AdmissionConfig::MaxConcurrent { jobs: 1 },
-            admission => admission,
-        };
+        let one_by_one = stream.orchestrator == OrchestratorType::Batch && !stream.parallel;
+        let admission = if one_by_one { AdmissionConfig::MaxConcurrent { jobs: 1 } } else { stream.admission };
         Self { policy: stream.policy, admission, backfill: stream.backfill }
     }
 }
@@ -70,11 +72,15 @@ pub enum Event {
     Created {
         /// The job.
         job: JobId,
+        /// Which of its starts this is of.
+        attempt: u32,
     },
     /// A pod of the job runs.
     PodRunning {
         /// The job.
         job: JobId,
+        /// Which of its starts this is of.
+        attempt: u32,
         /// The pod's position among the job's pods.
         pod: u32,
         /// Where.
@@ -89,6 +95,8 @@ pub enum Event {
     Suspended {
         /// The job.
         job: JobId,
+        /// Which of its starts this is of.
+        attempt: u32,
     },
     /// The job is over.
     Ended {
@@ -109,11 +117,15 @@ pub enum Action {
     Start {
         /// The job.
         job: JobId,
+        /// Which of its starts this is, from 1. It comes back in the events that follow from it, so that those of an earlier one are known.
+        attempt: u32,
     },
     /// Suspend the job.
     Suspend {
         /// The job.
         job: JobId,
+        /// Which of its starts is to end.
+        attempt: u32,
         /// Who wants its place.
         for_job: JobId,
     },
@@ -158,6 +170,8 @@ pub struct Job {
     pub state: State,
     /// When what happened to it.
     pub record: JobRecord,
+    /// How often its start was asked for.
+    attempt: u32,
     /// Which nodes its pods take, once it is admitted by capacity, corrected by where they run.
     placement: Placement,
 }
@@ -169,7 +183,7 @@ pub struct Planner {
     jobs: Vec<Job>,
     by_id: BTreeMap<JobId, usize>,
     /// Those that wait, those that are active, and how many are over.
-    waiting: BTreeSet<usize>,
+    waiting: Queue,
     active: BTreeSet<usize>,
     num_ended: usize,
     /// Jobs before this one have arrived.
@@ -178,6 +192,10 @@ pub struct Planner {
     waits: BTreeMap<usize, Wait>,
     head: Option<usize>,
     nodes: Option<Nodes>,
+    /// What they have left, active jobs taken away.
+    free: Option<Nodes>,
+    /// Active jobs by class.
+    active_by_class: BTreeMap<String, u32>,
     /// Seconds that jobs of a class ran, and how many did.
     run_times: BTreeMap<String, (f64, u32)>,
 }
@@ -187,19 +205,22 @@ impl Planner {
     #[must_use]
     pub fn new(settings: Settings, specs: Vec<JobSpec>, run_times: BTreeMap<String, f64>) -> Self {
         let by_id = specs.iter().enumerate().map(|(index, spec)| (spec.id.clone(), index)).collect();
-        let job = |spec: JobSpec| Job { record: JobRecord::of(&spec), spec, state: State::Pending, placement: Placement::default() };
+        let job =
+            |spec: JobSpec| Job { record: JobRecord::of(&spec), spec, state: State::Pending, attempt: 0, placement: Placement::default() };
         let run_times = run_times.into_iter().map(|(class, seconds)| (class, (seconds, 1))).collect();
         Self {
             settings,
             jobs: specs.into_iter().map(job).collect(),
             by_id,
-            waiting: BTreeSet::new(),
+            waiting: Queue::default(),
             active: BTreeSet::new(),
             num_ended: 0,
             num_arrived: 0,
             waits: BTreeMap::new(),
             head: None,
             nodes: None,
+            free: None,
+            active_by_class: BTreeMap::new(),
             run_times,
         }
     }
@@ -231,10 +252,13 @@ impl Planner {
     /// What was asked for and isn't confirmed.
     #[must_use]
     pub fn outstanding(&self) -> Vec<Action> {
-        let action = |job: &Job| match &job.state {
-            State::Admitted => Some(Action::Start { job: job.spec.id.clone() }),
-            State::Suspending { for_job } => Some(Action::Suspend { job: job.spec.id.clone(), for_job: for_job.clone() }),
-            _ => None,
+        let action = |job: &Job| {
+            let (id, attempt) = (job.spec.id.clone(), job.attempt);
+            match &job.state {
+                State::Admitted => Some(Action::Start { job: id, attempt }),
+                State::Suspending { for_job } => Some(Action::Suspend { job: id, attempt, for_job: for_job.clone() }),
+                _ => None,
+            }
         };
         self.active.iter().filter_map(|index| action(&self.jobs[*index])).collect()
     }
@@ -260,19 +284,30 @@ impl Planner {
         let id = match &event {
             Event::Tick => return false,
             Event::Nodes { nodes } => {
-                self.nodes = Some(Nodes::new(nodes.clone()));
+                let nodes = Nodes::new(nodes.clone());
+                if self.nodes.as_ref() == Some(&nodes) {
+                    return false;
+                }
+                self.nodes = Some(nodes);
+                self.count_free();
                 return true;
             }
-            Event::Created { job }
+            Event::Created { job, .. }
             | Event::PodRunning { job, .. }
             | Event::FirstStep { job }
-            | Event::Suspended { job }
+            | Event::Suspended { job, .. }
             | Event::Ended { job, .. } => job,
         };
         let Some(&index) = self.by_id.get(id) else { return false };
         let job = &mut self.jobs[index];
         match (event, &job.state) {
             (_, State::Ended) => false,
+            // Of an earlier start: its edge repeats itself.
+            (Event::Created { attempt, .. } | Event::PodRunning { attempt, .. } | Event::Suspended { attempt, .. }, _)
+                if attempt != job.attempt =>
+            {
+                false
+            }
             (Event::Created { .. }, State::Admitted) => {
                 job.record.created.get_or_insert(now);
                 self.change(index, State::Starting);
@@ -281,11 +316,14 @@ impl Planner {
             (Event::PodRunning { pod, node, .. }, state) if state.is_active() => {
                 let is_leaving = matches!(state, State::Suspending { .. });
                 job.record.runs_at(now, &node);
-                job.placement.correct(pod as usize, node);
+                let has_moved = job.placement.correct(pod as usize, node);
                 if !is_leaving {
                     self.change(index, State::Running);
                 }
-                false
+                if has_moved {
+                    self.count_free();
+                }
+                has_moved
             }
             (Event::FirstStep { .. }, _) => {
                 job.record.first_step.get_or_insert(now);
@@ -293,17 +331,17 @@ impl Planner {
             }
             (Event::Suspended { .. }, State::Suspending { .. }) => {
                 job.record.suspended(now);
-                job.placement = Placement::default();
+                self.release(index);
                 self.change(index, State::Waiting);
                 true
             }
             (Event::Ended { outcome, reason, .. }, _) => {
                 job.record.ended(now, outcome, reason);
-                job.placement = Placement::default();
                 if let (Outcome::Succeeded, Some(seconds)) = (outcome, job.record.run_seconds()) {
                     let (sum, count) = self.run_times.entry(job.spec.class.clone()).or_insert((0.0, 0));
                     (*sum, *count) = (*sum + seconds, *count + 1);
                 }
+                self.release(index);
                 self.change(index, State::Ended);
                 true
             }
@@ -311,16 +349,36 @@ impl Planner {
         }
     }
 
+    /// Gives back what the job was promised.
+    fn release(&mut self, index: usize) {
+        let job = &mut self.jobs[index];
+        if let Some(free) = &mut self.free {
+            free.give(&job.placement, &job.spec);
+        }
+        job.placement = Placement::default();
+    }
+
+    fn count_free(&mut self) {
+        self.free = self.nodes.as_ref().map(|nodes| nodes.without(self.active.iter().map(|index| &self.jobs[*index])));
+    }
+
     fn change(&mut self, index: usize, state: State) {
-        self.waiting.remove(&index);
-        self.active.remove(&index);
+        let job = &mut self.jobs[index];
+        self.waiting.remove(index, &job.spec);
+        let counted = self.active_by_class.entry(job.spec.class.clone()).or_default();
+        if self.active.remove(&index) {
+            *counted -= 1;
+        }
         match state {
-            State::Waiting => drop(self.waiting.insert(index)),
+            State::Waiting => self.waiting.insert(index, &job.spec),
             State::Ended => self.num_ended += 1,
             State::Pending => {}
-            _ => drop(self.active.insert(index)),
+            _ => {
+                self.active.insert(index);
+                *counted += 1;
+            }
         }
-        self.jobs[index].state = state;
+        job.state = state;
     }
 
     /// Admits what may start, in the order of the policy.
@@ -328,19 +386,23 @@ impl Planner {
         let mut actions = Vec::new();
         self.waits.clear();
         self.head = None;
-        let mut candidates = self.waiting.clone();
+        let mut seen = Seen::default();
         // The next one anew each time: an admission changes the shares of classes.
-        while let Some(index) = policy::first(self.settings.policy, self, &candidates) {
-            candidates.remove(&index);
-            match self.admit(index, now) {
+        while let Some(index) = policy::first(self.settings.policy, self, &seen) {
+            match self.admit(index) {
                 Ok(placement) => {
                     let job = &mut self.jobs[index];
+                    if let Some(free) = &mut self.free {
+                        free.take(&placement, &job.spec);
+                    }
                     job.placement = placement;
+                    job.attempt += 1;
                     job.record.admitted(now);
-                    actions.push(Action::Start { job: job.spec.id.clone() });
+                    actions.push(Action::Start { job: job.spec.id.clone(), attempt: job.attempt });
                     self.change(index, State::Admitted);
                 }
                 Err(wait) => {
+                    seen.add(index, &self.jobs[index].spec);
                     let wait = self.push_out(index, wait, &mut actions);
                     let is_last = match &wait {
                         // Who could never start holds up nobody.
@@ -363,21 +425,21 @@ impl Planner {
     }
 
     /// Where the pods of a waiting job would go, or what it waits for.
-    fn admit(&self, index: usize, now: Duration) -> Result<Placement, Wait> {
+    fn admit(&self, index: usize) -> Result<Placement, Wait> {
         match self.settings.admission {
             AdmissionConfig::Unlimited {} => Ok(Placement::default()),
             AdmissionConfig::MaxConcurrent { jobs } if self.active.len() < jobs as usize => Ok(Placement::default()),
-            AdmissionConfig::MaxConcurrent { jobs } => Err(Wait::Concurrency { max: jobs, frees: self.first_to_end(now) }),
+            AdmissionConfig::MaxConcurrent { jobs } => Err(Wait::Concurrency { max: jobs, frees: None }),
             AdmissionConfig::Capacity {} => {
-                let Some(nodes) = &self.nodes else { return Err(Wait::NoNodes) };
+                let (Some(nodes), Some(free)) = (&self.nodes, &self.free) else { return Err(Wait::NoNodes) };
                 let spec = &self.jobs[index].spec;
-                let misfit = match nodes.without(self.active.iter().map(|index| &self.jobs[*index])).place(spec) {
+                let misfit = match free.place(spec) {
                     Ok(placement) => return Ok(placement),
                     Err(misfit) => misfit,
                 };
-                match nodes.place(spec) {
+                match nodes.empty().place(spec) {
                     Err(never) => Err(Wait::Never { misfit: never }),
-                    Ok(_) => Err(Wait::Capacity { misfit, frees: self.frees_for(index, now) }),
+                    Ok(_) => Err(Wait::Capacity { misfit, frees: None }),
                 }
             }
         }

@@ -1,8 +1,8 @@
 //! Whether a gang fits: all pods of a job on what the nodes have left.
 //!
 //! Allocatable, less what others request, less what the stream's own active jobs were promised, on nodes that are ready and whose taints the pods
-//! tolerate. The largest pod goes first, each to the first node in the order of names that has room: nodes fill up one after another, so that
-//! there is room for large pods elsewhere.
+//! tolerate. The largest pod goes first, each to the first node in the order of names that has room; if that leads nowhere, each to the node that it
+//! leaves the least on. So a place that there is may be missed, in rare cases, but none is found that there isn't.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,8 +20,17 @@ pub struct Node {
     pub allocatable: Amounts,
     /// What pods of others request.
     pub used: Amounts,
-    /// Why no pod of the stream may go there, if so: a taint that they don't tolerate, a label that they want, cordoned, not ready.
-    pub closed: Option<String>,
+    /// Why no pod of the stream may go there, if so.
+    pub closed: Option<Closed>,
+}
+
+/// Why a node takes no pod.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closed {
+    /// In words: `untolerated taint gpu`, `not ready`.
+    pub reason: String,
+    /// Whether that lasts, as a taint or a missing label does; a node that is cordoned or not ready may come back.
+    pub lasts: bool,
 }
 
 /// All nodes by name.
@@ -32,7 +41,7 @@ pub(super) struct Nodes(BTreeMap<String, Free>);
 struct Free {
     allocatable: Amounts,
     free: Amounts,
-    closed: Option<String>,
+    closed: Option<Closed>,
 }
 
 /// Which node each pod of a job goes to, in the order of [`JobSpec::each_pod`]; empty where nobody looked.
@@ -46,10 +55,14 @@ impl Placement {
         self.0.get(pod).map(String::as_str)
     }
 
-    /// Pod `pod` went elsewhere.
-    pub fn correct(&mut self, pod: usize, node: String) {
-        if let Some(place) = self.0.get_mut(pod) {
-            *place = node;
+    /// Pod `pod` went to `node`; returns whether that is elsewhere than thought.
+    pub fn correct(&mut self, pod: usize, node: String) -> bool {
+        match self.0.get_mut(pod) {
+            Some(place) if *place != node => {
+                *place = node;
+                true
+            }
+            _ => false,
         }
     }
 }
@@ -78,18 +91,53 @@ impl Nodes {
     /// What is left when `jobs` have what they were promised.
     pub fn without<'a>(&self, jobs: impl Iterator<Item = &'a Job>) -> Self {
         let mut left = self.clone();
-        for job in jobs {
-            for (node, (_, requests)) in job.placement.0.iter().zip(job.spec.each_pod()) {
-                if let Some(free) = left.0.get_mut(node) {
-                    free.free.subtract(&with_place(requests));
-                }
+        jobs.for_each(|job| left.take(&job.placement, &job.spec));
+        left
+    }
+
+    /// As they would be if nobody's pods were there, and all that may come back had.
+    pub fn empty(&self) -> Self {
+        let empty = |(name, node): (&String, &Free)| {
+            let closed = node.closed.clone().filter(|closed| closed.lasts);
+            (name.clone(), Free { allocatable: node.allocatable.clone(), free: node.allocatable.clone(), closed })
+        };
+        Self(self.0.iter().map(empty).collect())
+    }
+
+    /// Promises `placement` to `spec`.
+    pub fn take(&mut self, placement: &Placement, spec: &JobSpec) {
+        for (node, (_, requests)) in placement.0.iter().zip(spec.each_pod()) {
+            if let Some(free) = self.0.get_mut(node) {
+                free.free.subtract(&with_place(requests));
             }
         }
-        left
+    }
+
+    /// Takes that back.
+    pub fn give(&mut self, placement: &Placement, spec: &JobSpec) {
+        for (node, (_, requests)) in placement.0.iter().zip(spec.each_pod()) {
+            if let Some(free) = self.0.get_mut(node) {
+                free.free.add(&with_place(requests));
+            }
+        }
     }
 
     /// Places for all pods of `spec`.
     pub fn place(&self, spec: &JobSpec) -> Result<Placement, Misfit> {
+        let first = |left: &Self, pod: &Amounts| left.open(pod).next().cloned();
+        let tightest = |left: &Self, pod: &Amounts| {
+            let share = |name: &&String| left.0.get(*name).map_or(0.0, |node| node.free.share(pod));
+            left.open(pod).max_by(|one, other| share(one).total_cmp(&share(other)).then_with(|| other.cmp(one))).cloned()
+        };
+        self.place_by(spec, &first).or_else(|misfit| self.place_by(spec, &tightest).map_err(|_| misfit))
+    }
+
+    /// Nodes that `pod` fits on.
+    fn open<'a>(&'a self, pod: &'a Amounts) -> impl Iterator<Item = &'a String> {
+        self.0.iter().filter(|(_, node)| node.closed.is_none() && node.free.lacks(pod).is_empty()).map(|(name, _)| name)
+    }
+
+    fn place_by(&self, spec: &JobSpec, choose: &dyn Fn(&Self, &Amounts) -> Option<String>) -> Result<Placement, Misfit> {
         let pods: Vec<Amounts> = spec.each_pod().map(|(_, requests)| with_place(requests)).collect();
         let mut total = Amounts::none();
         self.0.values().for_each(|node| total.add(&node.allocatable));
@@ -100,10 +148,10 @@ impl Nodes {
         let (mut unfit, mut because) = (0, Vec::new());
         for index in order {
             let pod = &pods[index];
-            let open = left.0.iter_mut().find(|(_, node)| node.closed.is_none() && node.free.lacks(pod).is_empty());
-            if let Some((name, node)) = open {
+            let chosen = choose(&left, pod);
+            if let Some((name, node)) = chosen.and_then(|name| left.0.get_mut(&name).map(|node| (name, node))) {
                 node.free.subtract(pod);
-                places[index].clone_from(name);
+                places[index] = name;
             } else {
                 if unfit == 0 {
                     because = left.why_not(pod);
@@ -119,7 +167,7 @@ impl Nodes {
         for node in self.0.values() {
             let lacks: BTreeSet<&str> = node.free.lacks(pod).into_iter().collect();
             match &node.closed {
-                Some(reason) => *reasons.entry(reason.clone()).or_default() += 1,
+                Some(closed) => *reasons.entry(closed.reason.clone()).or_default() += 1,
                 None => lacks.iter().for_each(|name| *reasons.entry(format!("insufficient {name}")).or_default() += 1),
             }
         }

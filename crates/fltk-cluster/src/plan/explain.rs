@@ -5,7 +5,7 @@ use std::fmt;
 use fltk_core::experiment::Duration;
 use serde::Serialize;
 
-use super::{Planner, State, capacity::Misfit};
+use super::{Job, Planner, State, capacity::Misfit};
 use crate::{Action, JobId};
 
 /// When a place becomes free, most likely.
@@ -35,7 +35,7 @@ pub enum Wait {
         /// With whose end they do.
         frees: Option<Frees>,
     },
-    /// Its pods wouldn't fit if nothing of the stream ran.
+    /// No place was found for its pods even on empty nodes.
     Never {
         /// Why not.
         misfit: Misfit,
@@ -85,7 +85,7 @@ impl fmt::Display for Wait {
             Self::Concurrency { max: 1, frees: next } => write!(f, "another job runs, and only one may{}", frees(next)),
             Self::Concurrency { max, frees: next } => write!(f, "{max} jobs run, and no more may{}", frees(next)),
             Self::Capacity { misfit, frees: next } => write!(f, "{misfit}{}", frees(next)),
-            Self::Never { misfit } => write!(f, "{misfit}, even when no other job of the stream runs: ask for less, or add nodes"),
+            Self::Never { misfit } => write!(f, "{misfit}, and no place was found for them on empty nodes: ask for less, or add nodes"),
             Self::NoNodes => f.write_str("the nodes aren't known yet"),
             Self::Preempting { victims } => {
                 let names = victims.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -97,19 +97,20 @@ impl fmt::Display for Wait {
 }
 
 impl Planner {
-    /// What the waiting job `id` waits for; `None` if it doesn't.
+    /// What the waiting job `id` waits for at `now`; `None` if it doesn't.
     #[must_use]
-    pub fn explain(&self, id: &JobId) -> Option<Wait> {
+    pub fn explain(&self, id: &JobId, now: Duration) -> Option<Wait> {
         let index = *self.by_id.get(id)?;
-        if !self.waiting.contains(&index) {
+        if !self.waiting.contains(index, &self.jobs[index].spec) {
             return None;
         }
         let behind = || self.head.map(|head| Wait::Behind { job: self.jobs[head].spec.id.clone() });
-        self.waits.get(&index).cloned().or_else(behind)
-    }
-
-    pub(super) fn num_active_of(&self, class: &str) -> usize {
-        self.active.iter().filter(|index| self.jobs[**index].spec.class == class).count()
+        // When a place becomes free is worth finding out only for whoever asks.
+        Some(match self.waits.get(&index).cloned().or_else(behind)? {
+            Wait::Concurrency { max, .. } => Wait::Concurrency { max, frees: self.first_to_end(now) },
+            Wait::Capacity { misfit, .. } => Wait::Capacity { misfit, frees: self.frees_for(index, now) },
+            other => other,
+        })
     }
 
     /// Active jobs, the one that is expected to end first, first; with the seconds until then.
@@ -143,7 +144,8 @@ impl Planner {
 
     /// Records that `victim` has to go for `for_job`.
     pub(super) fn suspend(&mut self, victim: usize, for_job: &JobId, actions: &mut Vec<Action>) {
-        actions.push(Action::Suspend { job: self.jobs[victim].spec.id.clone(), for_job: for_job.clone() });
+        let Job { spec, attempt, .. } = &self.jobs[victim];
+        actions.push(Action::Suspend { job: spec.id.clone(), attempt: *attempt, for_job: for_job.clone() });
         self.change(victim, State::Suspending { for_job: for_job.clone() });
     }
 }

@@ -5,16 +5,14 @@ mod fifo;
 mod priority;
 mod shortest_first;
 
-use std::collections::BTreeSet;
-
 use fltk_core::experiment::PolicyName;
 
-use super::{Job, Planner};
+use super::{Planner, queue::Seen};
 
 /// An order of waiting jobs.
 trait Policy {
-    /// What decides: smaller goes first.
-    fn rank(&self, planner: &Planner, job: &Job) -> f64;
+    /// The job that goes first among those that weren't seen in this round.
+    fn first(&self, planner: &Planner, seen: &Seen) -> Option<usize>;
 }
 
 /// The policies by name.
@@ -27,9 +25,13 @@ fn of(name: PolicyName) -> &'static dyn Policy {
     }
 }
 
-/// The one of `candidates` that goes first.
-pub(super) fn first(name: PolicyName, planner: &Planner, candidates: &BTreeSet<usize>) -> Option<usize> {
-    let policy = of(name);
-    let ranked = candidates.iter().map(|index| (policy.rank(planner, &planner.jobs[*index]), *index));
+/// The waiting job that goes first.
+pub(super) fn first(name: PolicyName, planner: &Planner, seen: &Seen) -> Option<usize> {
+    of(name).first(planner, seen)
+}
+
+/// Of each class's first arrival the one whose class has the smallest `rank`.
+fn first_by_class(planner: &Planner, seen: &Seen, rank: impl Fn(&str) -> f64) -> Option<usize> {
+    let ranked = planner.waiting.first_arrivals(seen).map(|(class, index)| (rank(class), index));
     ranked.min_by(|left, right| left.0.total_cmp(&right.0).then(left.1.cmp(&right.1))).map(|(_, index)| index)
 }

@@ -1,10 +1,10 @@
 //! Who is pushed out for a job of higher priority that finds no place: as few as make room, of the lowest priority first, of equals the one that
-//! started last, which loses least.
+//! has run the shortest, which loses least.
 //!
 //! Only under the policy by priority: under another, who was pushed out could be the next to start, and be pushed out again, for ever. For the same
 //! reason nobody is let past a job that waits for others to go.
 
-use fltk_core::experiment::{AdmissionConfig, PolicyName};
+use fltk_core::experiment::{AdmissionConfig, Duration, PolicyName};
 
 use super::{Action, Job, Planner, State, Wait};
 
@@ -38,16 +38,17 @@ impl Planner {
     /// None if even all of them wouldn't make room.
     fn victims(&self, index: usize, going: &[usize]) -> Vec<usize> {
         let priority = self.jobs[index].spec.arrival.priority;
-        let mut lower: Vec<usize> = self
-            .active
-            .iter()
-            .copied()
-            .filter(|active| !going.contains(active) && self.jobs[*active].spec.arrival.priority > priority)
-            .collect();
-        let started = |index: usize| (self.jobs[index].record.runs_since(), self.jobs[index].record.admitted);
+        // One whose object may not exist yet can't be suspended; it will be there in a moment.
+        let may_go = |active: &usize| {
+            let job = &self.jobs[*active];
+            !going.contains(active) && job.state != State::Admitted && job.spec.arrival.priority > priority
+        };
+        let mut lower: Vec<usize> = self.active.iter().copied().filter(may_go).collect();
+        // Of equals the one that runs the shortest; one without a pod yet before all.
+        let started = |index: usize| (self.jobs[index].record.runs_since().map_or(u64::MAX, Duration::as_millis), index);
         lower.sort_by(|left, right| {
             let (left_job, right_job) = (&self.jobs[*left].spec.arrival, &self.jobs[*right].spec.arrival);
-            right_job.priority.cmp(&left_job.priority).then_with(|| started(*right).cmp(&started(*left))).then(right.cmp(left))
+            right_job.priority.cmp(&left_job.priority).then_with(|| started(*right).cmp(&started(*left)))
         });
         let fits = |victims: &[usize]| self.fits_without(index, &[going, victims].concat());
         let Some(enough) = (1..=lower.len()).find(|count| fits(&lower[..*count])) else { return Vec::new() };

@@ -1,13 +1,12 @@
 //! A fair share for each class: the one with the fewest jobs running goes first.
 
-use super::{Job, Planner, Policy};
+use super::{Planner, Policy, Seen, first_by_class};
 
 /// By the number of active jobs of the class.
 pub struct FairShare;
 
 impl Policy for FairShare {
-    #[expect(clippy::cast_precision_loss, reason = "a number of jobs")]
-    fn rank(&self, planner: &Planner, job: &Job) -> f64 {
-        planner.num_active_of(&job.spec.class) as f64
+    fn first(&self, planner: &Planner, seen: &Seen) -> Option<usize> {
+        first_by_class(planner, seen, |class| planner.active_by_class.get(class).copied().map_or(0.0, f64::from))
     }
 }

@@ -1,12 +1,12 @@
 //! First in, first out.
 
-use super::{Job, Planner, Policy};
+use super::{Planner, Policy, Seen};
 
 /// All jobs are equal.
 pub struct Fifo;
 
 impl Policy for Fifo {
-    fn rank(&self, _: &Planner, _: &Job) -> f64 {
-        0.0
+    fn first(&self, planner: &Planner, seen: &Seen) -> Option<usize> {
+        planner.waiting.first_arrivals(seen).map(|(_, index)| index).min()
     }
 }

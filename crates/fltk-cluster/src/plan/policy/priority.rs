@@ -1,12 +1,12 @@
 //! By priority, as KFLTK counts it: the smaller number goes first.
 
-use super::{Job, Planner, Policy};
+use super::{Planner, Policy, Seen};
 
 /// By the number that the job drew.
 pub struct Priority;
 
 impl Policy for Priority {
-    fn rank(&self, _: &Planner, job: &Job) -> f64 {
-        f64::from(job.spec.arrival.priority)
+    fn first(&self, planner: &Planner, seen: &Seen) -> Option<usize> {
+        planner.waiting.first_priorities(seen).min().map(|(_, index)| index)
     }
 }

@@ -1,0 +1,71 @@
+//! The jobs that wait, so that the first of them is found without looking at all: by class, and within it in the order in which a class's jobs go.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+};
+
+use crate::JobSpec;
+
+/// Within a class: priority, then arrival.
+type Key = (i32, usize);
+
+/// Jobs that wait.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Queue(BTreeMap<String, Lane>);
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Lane {
+    by_arrival: BTreeSet<usize>,
+    by_priority: BTreeSet<Key>,
+}
+
+/// Those that were looked at in this round, by how far each class is.
+#[derive(Debug, Default)]
+pub struct Seen {
+    by_arrival: BTreeMap<String, usize>,
+    by_priority: BTreeMap<String, Key>,
+}
+
+impl Queue {
+    pub fn insert(&mut self, index: usize, spec: &JobSpec) {
+        let lane = self.0.entry(spec.class.clone()).or_default();
+        lane.by_arrival.insert(index);
+        lane.by_priority.insert((spec.arrival.priority, index));
+    }
+
+    pub fn remove(&mut self, index: usize, spec: &JobSpec) {
+        if let Some(lane) = self.0.get_mut(&spec.class) {
+            lane.by_arrival.remove(&index);
+            lane.by_priority.remove(&(spec.arrival.priority, index));
+        }
+    }
+
+    pub fn contains(&self, index: usize, spec: &JobSpec) -> bool {
+        self.0.get(&spec.class).is_some_and(|lane| lane.by_arrival.contains(&index))
+    }
+
+    /// Of each class the job that arrived first among those that weren't seen.
+    pub fn first_arrivals<'a>(&'a self, seen: &'a Seen) -> impl Iterator<Item = (&'a str, usize)> {
+        self.0.iter().filter_map(|(class, lane)| {
+            let after = seen.by_arrival.get(class).map_or(Bound::Unbounded, |last| Bound::Excluded(*last));
+            Some((class.as_str(), *lane.by_arrival.range((after, Bound::Unbounded)).next()?))
+        })
+    }
+
+    /// Of each class the job with the smallest priority number among those that weren't seen, and that number.
+    pub fn first_priorities<'a>(&'a self, seen: &'a Seen) -> impl Iterator<Item = Key> {
+        self.0.iter().filter_map(|(class, lane)| {
+            let after = seen.by_priority.get(class).map_or(Bound::Unbounded, |last| Bound::Excluded(*last));
+            lane.by_priority.range((after, Bound::Unbounded)).next().copied()
+        })
+    }
+}
+
+impl Seen {
+    /// A job is seen after those that go before it in its class.
+    pub fn add(&mut self, index: usize, spec: &JobSpec) {
+        self.by_arrival.insert(spec.class.clone(), index);
+        self.by_priority.insert(spec.class.clone(), (spec.arrival.priority, index));
+    }
+}
