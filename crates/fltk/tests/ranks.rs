@@ -184,6 +184,20 @@ fn a_killed_rank_is_begun_again_and_the_bits_are_the_same() {
 }
 
 #[test]
+fn a_rank_lost_within_synchronized_batch_norms_is_begun_again_too() {
+    // They sum over ranks in the forward pass as well, where a lost rank is met first.
+    let synchronized = experiment(2, 1).replace("timeout: 60s", "sync_batch_norm: true, timeout: 60s");
+    let (output, _folder) = Running::start_with(&synchronized).end();
+    let expected = digest(&output);
+    let mut running = Running::start_with(&synchronized);
+    running.wait_for_lines(3);
+    kill_process(running.rank(1), Signal::KILL).unwrap();
+    let (output, _folder) = running.end();
+    assert!(said(&output).contains("restart 1 of 1"), "{}", said(&output));
+    assert_eq!(digest(&output), expected);
+}
+
+#[test]
 fn without_restarts_the_others_say_who_is_lost_and_the_run_can_be_resumed() {
     let expected = undisturbed(2);
     let running = Running::start(2, 0, 3);
