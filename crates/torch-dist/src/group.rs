@@ -18,7 +18,9 @@ use self::{
 };
 
 use crate::{
-    Error, GlooDevice, TcpStore, check,
+    Error, GlooDevice, TcpStore,
+    bounded::bounded,
+    check,
     error::Cause,
     ffi::{self, RawGroup, c_strings, raw, raws},
     store::millis,
@@ -78,6 +80,12 @@ impl ReduceOp {
     }
 }
 
+/// A group on its way to the thread that asked for it.
+struct Made(*mut RawGroup);
+
+// SAFETY: as for `ProcessGroup`.
+unsafe impl Send for Made {}
+
 /// One rank's membership in a group. Every rank has to call the same collectives in the same order.
 ///
 /// It can move to another thread, but not be shared: the order of calls is part of the protocol.
@@ -105,21 +113,23 @@ impl ProcessGroup {
     /// group needs a new [prefix](TcpStore::prefix).
     pub fn gloo(store: &Arc<TcpStore>, rank: u32, size: u32, options: &GroupOptions) -> Result<Self, Error> {
         let (kind, names) = options.device.parts();
-        let (_texts, names) = c_strings(&names)?;
-        // SAFETY: the store lives through the call and is shared by the group; `_texts` keeps what the pointers point to.
-        let make = |rank, size, raw| unsafe {
-            ffi::td_group_gloo(store.raw(), rank, size, millis(options.timeout), kind, names.as_ptr(), names.len(), raw)
+        let (texts, _) = c_strings(&names)?;
+        let (timeout, raw_store) = (millis(options.timeout), store.raw());
+        let make = move |rank, size, raw| {
+            let names: Vec<*const c_char> = texts.iter().map(|text| text.as_ptr()).collect();
+            // SAFETY: the store lives through the call and is shared by the group; `texts` keeps what the pointers point to.
+            unsafe { ffi::td_group_gloo(raw_store.get(), rank, size, timeout, kind, names.as_ptr(), names.len(), raw) }
         };
-        Self::join(store, (rank, size), options.checks, Device::Cpu, make)
+        Self::join(store, (rank, size), (options.timeout, options.checks), Device::Cpu, make)
     }
 
     /// Makes a group with `make`, which is given rank, size, and where to put the group.
     fn join(
         store: &Arc<TcpStore>,
         (rank, size): (u32, u32),
-        checks: Checks,
+        (timeout, checks): (Duration, Checks),
         device: Device,
-        make: impl FnOnce(i32, i32, *mut *mut RawGroup) -> *mut c_char,
+        make: impl FnOnce(i32, i32, *mut *mut RawGroup) -> *mut c_char + Send + 'static,
     ) -> Result<Self, Error> {
         let (Ok(c_rank), Ok(c_size)) = (i32::try_from(rank), i32::try_from(size)) else {
             return Err(Error::Argument(format!("rank {rank} of {size} is more than libtorch counts")));
@@ -130,8 +140,12 @@ impl ProcessGroup {
         if store.add(&present(rank), 1)? > 1 {
             return Err(Error::Argument(format!("a rank {rank} has joined at this store before: use a new prefix of it, or another rank")));
         }
-        let mut raw = ptr::null_mut();
-        ffi::check(make(c_rank, c_size, &raw mut raw)).map_err(|message| {
+        // Connecting takes its addresses from the store.
+        let made = bounded(timeout * 2, move || {
+            let mut raw = ptr::null_mut();
+            ffi::check(make(c_rank, c_size, &raw mut raw)).map(|()| Made(raw))
+        });
+        let Made(raw) = made.unwrap_or_else(|| Err("rank 0's store doesn't answer".to_owned())).map_err(|message| {
             let missing = (0..size).filter(|&rank| matches!(store.check(&[&present(rank)]), Ok(false))).collect();
             Error::Join { rank, size, missing, message }
         })?;

@@ -19,13 +19,14 @@
 //! reducer's gradients, whose parameters were compared when it was made. After a failed collective a group is closed: gloo can't repair one. Make a new
 //! group, under a new [prefix](TcpStore::prefix) of the store or on a new store.
 //!
-//! **Time-outs.** Joining and every collective end within the group's time-out of the last sign of life of the others. Calls to the store end when
-//! rank 0 ends or answers; a rank 0 whose machine vanished without closing its connections holds them until TCP gives up.
+//! **Time-outs.** Joining, every collective and every call to the store end within their time-out and some seconds. A call that libtorch itself would not
+//! let end, to a rank 0 that is frozen or whose machine vanished, leaves a thread behind.
 //!
 //! **GPUs.** The feature `nccl` adds groups over NCCL. It compiles against CUDA's headers; **nobody has run it on a GPU yet**: everything else is tested.
 //!
 //! **Not here:** starting processes, reading `RANK` and its kin from the environment.
 
+mod bounded;
 mod check;
 mod device;
 mod error;

@@ -1,9 +1,19 @@
 //! The store: a small map in rank 0 that all ranks read and write, over TCP.
 
-use std::{net::TcpListener, os::fd::IntoRawFd as _, ptr, time::Duration};
+use std::{
+    net::TcpListener,
+    os::fd::IntoRawFd as _,
+    ptr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use crate::{
     Error,
+    bounded::bounded,
     error::Cause,
     ffi::{self, RawStore, c_string, c_strings, check, take_bytes},
 };
@@ -25,15 +35,28 @@ pub struct TcpStoreOptions {
 /// [`ProcessGroup::leave`](crate::ProcessGroup::leave).
 #[derive(Debug)]
 pub struct TcpStore {
-    raw: *mut RawStore,
+    raw: Arc<Owned>,
     port: u16,
     timeout: Duration,
+    /// Set once a call was given up: the thread that it was left on may hold c10d's lock for good.
+    lost: Arc<AtomicBool>,
 }
 
+/// The C++ store, freed when nobody uses it any more.
+#[derive(Debug)]
+pub(crate) struct Owned(*mut RawStore);
+
 // SAFETY: c10d::TCPStore serializes its calls with a mutex of its own, and nothing in it belongs to a thread.
-unsafe impl Send for TcpStore {}
+unsafe impl Send for Owned {}
 // SAFETY: as above; calls from several threads wait for each other.
-unsafe impl Sync for TcpStore {}
+unsafe impl Sync for Owned {}
+
+impl Owned {
+    /// Valid as long as this is.
+    pub(crate) fn get(&self) -> *mut RawStore {
+        self.0
+    }
+}
 
 impl TcpStore {
     /// Serves or reaches the store at `host:port`. A served port of 0 takes a free one, see [`Self::port`].
@@ -62,14 +85,18 @@ impl TcpStore {
     }
 
     fn make(host: &str, port: u16, listener: i32, options: &TcpStoreOptions) -> Result<Self, Error> {
-        let (mut raw, mut bound) = (ptr::null_mut(), 0);
         let c_host = c_string(host)?;
         let (is_server, workers, timeout) = (options.is_server, u64::from(options.num_workers), millis(options.timeout));
-        // SAFETY: the text lives through the call; results go to locals; the listener, if one is given, is ours to give away.
-        let answer =
-            unsafe { ffi::td_store_tcp(c_host.as_ptr(), port, listener, is_server, workers, timeout, &raw mut raw, &raw mut bound) };
-        match check(answer) {
-            Ok(()) => Ok(Self { raw, port: bound, timeout: options.timeout }),
+        // It waits for the server, then for the others.
+        let made = bounded(options.timeout * 2, move || {
+            let (mut raw, mut bound) = (ptr::null_mut(), 0);
+            // SAFETY: the text lives through the call; results go to locals; the listener, if one is given, is ours to give away.
+            let answer =
+                unsafe { ffi::td_store_tcp(c_host.as_ptr(), port, listener, is_server, workers, timeout, &raw mut raw, &raw mut bound) };
+            check(answer).map(|()| (Owned(raw), bound))
+        });
+        match made.unwrap_or_else(|| Err("rank 0 doesn't answer".to_owned())) {
+            Ok((raw, port)) => Ok(Self { raw: Arc::new(raw), port, timeout: options.timeout, lost: Arc::default() }),
             Err(message) if message.contains("failed to listen") || message.contains("EADDRINUSE") => Err(Error::Listen { port, message }),
             Err(message) => Err(Error::Connect { host: host.to_owned(), port, message }),
         }
@@ -89,8 +116,8 @@ impl TcpStore {
         let mut raw = ptr::null_mut();
         let prefix = c_string(prefix)?;
         // SAFETY: `self.raw` is a live store, which the prefixed one shares.
-        self.answer("prefix", unsafe { ffi::td_store_prefix(self.raw, prefix.as_ptr(), &raw mut raw) })?;
-        Ok(Self { raw, port: self.port, timeout: self.timeout })
+        check(unsafe { ffi::td_store_prefix(self.raw.get(), prefix.as_ptr(), &raw mut raw) }).map_err(Error::Torch)?;
+        Ok(Self { raw: Arc::new(Owned(raw)), port: self.port, timeout: self.timeout, lost: Arc::clone(&self.lost) })
     }
 
     /// Sets `key`. It is sent without waiting for an answer, so that rank 0 is gone may show only in a later call.
@@ -98,9 +125,11 @@ impl TcpStore {
     /// # Errors
     /// [`Error::Store`] when rank 0 is gone.
     pub fn set(&self, key: &str, value: &[u8]) -> Result<(), Error> {
-        let c_key = c_string(key)?;
-        // SAFETY: key and value live through the call.
-        self.answer(&format!("set `{key}`"), unsafe { ffi::td_store_set(self.raw, c_key.as_ptr(), value.as_ptr(), value.len()) })
+        let (c_key, value) = (c_string(key)?, value.to_vec());
+        self.call(&format!("set `{key}`"), self.timeout, move |raw| {
+            // SAFETY: key and value live through the call.
+            check(unsafe { ffi::td_store_set(raw, c_key.as_ptr(), value.as_ptr(), value.len()) })
+        })
     }
 
     /// The value of `key`, once somebody has set it.
@@ -108,13 +137,15 @@ impl TcpStore {
     /// # Errors
     /// [`Error::StoreTimeout`] when nobody does in time, [`Error::Store`] when rank 0 is gone.
     pub fn get(&self, key: &str) -> Result<Vec<u8>, Error> {
-        let c_key = c_string(key)?;
-        let (mut value, mut size) = (ptr::null_mut(), 0);
-        // SAFETY: the key lives through the call; results go to locals.
-        let answer = unsafe { ffi::td_store_get(self.raw, c_key.as_ptr(), millis(self.timeout), &raw mut value, &raw mut size) };
-        self.waited(&[key], self.timeout, answer)?;
-        // SAFETY: the call went through, so it gave `size` bytes, which nobody else has.
-        Ok(unsafe { take_bytes(value, size) })
+        let (c_key, timeout) = (c_string(key)?, millis(self.timeout));
+        let answer = self.call(&format!("get `{key}`"), self.timeout, move |raw| {
+            let (mut value, mut size) = (ptr::null_mut(), 0);
+            // SAFETY: the key lives through the call; results go to locals.
+            check(unsafe { ffi::td_store_get(raw, c_key.as_ptr(), timeout, &raw mut value, &raw mut size) })?;
+            // SAFETY: the call went through, so it gave `size` bytes, which nobody else has.
+            Ok(unsafe { take_bytes(value, size) })
+        });
+        answer.map_err(|error| waited(error, &[key], self.timeout))
     }
 
     /// Waits until all `keys` are set, at most `timeout`.
@@ -122,10 +153,15 @@ impl TcpStore {
     /// # Errors
     /// As [`Self::get`].
     pub fn wait(&self, keys: &[&str], timeout: Duration) -> Result<(), Error> {
-        let (_texts, pointers) = c_strings(keys)?;
-        // SAFETY: `_texts` keeps what the pointers point to.
-        let answer = unsafe { ffi::td_store_wait(self.raw, pointers.as_ptr(), pointers.len(), millis(timeout)) };
-        self.waited(keys, timeout, answer)
+        let owned: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+        let limit = millis(timeout);
+        let answer = self.call(&format!("wait for `{}`", keys.join(", ")), timeout, move |raw| {
+            let keys: Vec<&str> = owned.iter().map(String::as_str).collect();
+            let (_texts, pointers) = c_strings(&keys).map_err(|error| error.to_string())?;
+            // SAFETY: `_texts` keeps what the pointers point to.
+            check(unsafe { ffi::td_store_wait(raw, pointers.as_ptr(), pointers.len(), limit) })
+        });
+        answer.map_err(|error| waited(error, keys, timeout))
     }
 
     /// Whether all `keys` are set now.
@@ -133,12 +169,15 @@ impl TcpStore {
     /// # Errors
     /// [`Error::Store`] when rank 0 is gone.
     pub fn check(&self, keys: &[&str]) -> Result<bool, Error> {
-        let (_texts, pointers) = c_strings(keys)?;
-        let mut present = false;
-        // SAFETY: `_texts` keeps what the pointers point to; the result goes to a local.
-        let answer = unsafe { ffi::td_store_check(self.raw, pointers.as_ptr(), pointers.len(), &raw mut present) };
-        self.answer("check", answer)?;
-        Ok(present)
+        let owned: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+        self.call("check", self.timeout, move |raw| {
+            let keys: Vec<&str> = owned.iter().map(String::as_str).collect();
+            let (_texts, pointers) = c_strings(&keys).map_err(|error| error.to_string())?;
+            let mut present = false;
+            // SAFETY: `_texts` keeps what the pointers point to; the result goes to a local.
+            check(unsafe { ffi::td_store_check(raw, pointers.as_ptr(), pointers.len(), &raw mut present) })?;
+            Ok(present)
+        })
     }
 
     /// Adds `amount` to the number at `key`, which begins at 0, and returns the sum. Atomic over all ranks.
@@ -147,10 +186,12 @@ impl TcpStore {
     /// [`Error::Store`] when rank 0 is gone, or the key holds no number.
     pub fn add(&self, key: &str, amount: i64) -> Result<i64, Error> {
         let c_key = c_string(key)?;
-        let mut sum = 0;
-        // SAFETY: the key lives through the call; the result goes to a local.
-        self.answer(&format!("add to `{key}`"), unsafe { ffi::td_store_add(self.raw, c_key.as_ptr(), amount, &raw mut sum) })?;
-        Ok(sum)
+        self.call(&format!("add to `{key}`"), self.timeout, move |raw| {
+            let mut sum = 0;
+            // SAFETY: the key lives through the call; the result goes to a local.
+            check(unsafe { ffi::td_store_add(raw, c_key.as_ptr(), amount, &raw mut sum) })?;
+            Ok(sum)
+        })
     }
 
     /// Removes `key` and says whether it was there.
@@ -159,33 +200,55 @@ impl TcpStore {
     /// [`Error::Store`] when rank 0 is gone.
     pub fn delete(&self, key: &str) -> Result<bool, Error> {
         let c_key = c_string(key)?;
-        let mut deleted = false;
-        // SAFETY: the key lives through the call; the result goes to a local.
-        self.answer(&format!("delete `{key}`"), unsafe { ffi::td_store_delete(self.raw, c_key.as_ptr(), &raw mut deleted) })?;
-        Ok(deleted)
+        self.call(&format!("delete `{key}`"), self.timeout, move |raw| {
+            let mut deleted = false;
+            // SAFETY: the key lives through the call; the result goes to a local.
+            check(unsafe { ffi::td_store_delete(raw, c_key.as_ptr(), &raw mut deleted) })?;
+            Ok(deleted)
+        })
     }
 
     /// For groups, which share the store.
-    pub(crate) fn raw(&self) -> *const RawStore {
-        self.raw
+    pub(crate) fn raw(&self) -> Arc<Owned> {
+        Arc::clone(&self.raw)
     }
 
-    fn answer(&self, operation: &str, answer: *mut std::ffi::c_char) -> Result<(), Error> {
-        check(answer).map_err(|message| Error::Store { operation: operation.to_owned(), message })
-    }
-
-    fn waited(&self, keys: &[&str], timeout: Duration, answer: *mut std::ffi::c_char) -> Result<(), Error> {
-        check(answer).map_err(|message| match Cause::of(&message) {
-            Cause::Timeout => Error::StoreTimeout { keys: keys.join(", "), timeout_ms: timeout.as_millis() },
-            _ => Error::Store { operation: format!("wait for `{}`", keys.join(", ")), message },
-        })
+    /// Calls c10d, which reads rank 0's answers without a limit of its own: a rank 0 that is frozen, or whose machine is gone, would hold us for ever.
+    fn call<T: Send + 'static>(
+        &self,
+        operation: &str,
+        limit: Duration,
+        call: impl FnOnce(*mut RawStore) -> Result<T, String> + Send + 'static,
+    ) -> Result<T, Error> {
+        let failed = |message: String| Error::Store { operation: operation.to_owned(), message };
+        if self.lost.load(Ordering::Relaxed) {
+            return Err(failed("rank 0 didn't answer before".to_owned()));
+        }
+        let raw = self.raw();
+        match bounded(limit, move || call(raw.get())) {
+            Some(answer) => answer.map_err(failed),
+            None => {
+                self.lost.store(true, Ordering::Relaxed);
+                Err(failed("rank 0 doesn't answer".to_owned()))
+            }
+        }
     }
 }
 
-impl Drop for TcpStore {
+/// A wait that ran out is an error of its own.
+fn waited(error: Error, keys: &[&str], timeout: Duration) -> Error {
+    match error {
+        Error::Store { message, .. } if Cause::of(&message) == Cause::Timeout => {
+            Error::StoreTimeout { keys: keys.join(", "), timeout_ms: timeout.as_millis() }
+        }
+        other => other,
+    }
+}
+
+impl Drop for Owned {
     fn drop(&mut self) {
         // SAFETY: the pointer is ours and not used again.
-        unsafe { ffi::td_store_free(self.raw) };
+        unsafe { ffi::td_store_free(self.0) };
     }
 }
 

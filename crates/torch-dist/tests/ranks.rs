@@ -97,6 +97,18 @@ fn a_store_can_be_served_at_a_socket_that_is_held_already() {
 }
 
 #[test]
+fn a_server_that_never_answers_holds_nobody() {
+    // The system takes the connection, and nobody reads from it: as a rank 0 that is frozen.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let options = TcpStoreOptions { is_server: false, num_workers: 0, timeout: Duration::from_millis(500) };
+    let began = std::time::Instant::now();
+    let error = TcpStore::new("127.0.0.1", port, &options).and_then(|store| store.get("key").map(drop)).unwrap_err();
+    assert!(matches!(error, Error::Connect { .. } | Error::Store { .. } | Error::StoreTimeout { .. }), "{error}");
+    assert!(began.elapsed() < TIMEOUT / 2, "{error}");
+}
+
+#[test]
 fn a_taken_port_and_a_missing_server_are_errors() {
     let server = store(0, true).unwrap();
     assert!(matches!(store(server.port(), true), Err(Error::Listen { .. })));

@@ -30,8 +30,9 @@ impl ProcessGroup {
         let Ok(device) = i32::try_from(options.device) else {
             return Err(Error::Argument(format!("there is no GPU {}", options.device)));
         };
+        let (timeout, raw_store) = (millis(options.timeout), store.raw());
         // SAFETY: the store lives through the call and is shared by the group.
-        let make = |rank, size, raw| unsafe { ffi::td_group_nccl(store.raw(), rank, size, millis(options.timeout), device, raw) };
-        Self::join(store, (rank, size), options.checks, Device::Cuda(options.device), make)
+        let make = move |rank, size, raw| unsafe { ffi::td_group_nccl(raw_store.get(), rank, size, timeout, device, raw) };
+        Self::join(store, (rank, size), (options.timeout, options.checks), Device::Cuda(options.device), make)
     }
 }

@@ -1,31 +1,16 @@
 //! Who is lost: ranks that notice a failure say so in the store, and those that don't within a few seconds are missing.
 
-use std::{
-    sync::{Arc, mpsc::channel},
-    thread,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use crate::{Error, TcpStore};
 
 /// How long the ranks that notice a failure wait for the others to notice it too, before they call them missing.
 const ROLL_CALL: Duration = Duration::from_secs(3);
 
-/// How much longer than that a store may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
-
 /// The ranks that don't say within [`ROLL_CALL`] that they noticed a failure. Without the store that is rank 0, which serves it, unless it
 /// noticed before it ended; it waits longer than the others for that.
-pub fn roll_call(store: &Arc<TcpStore>, own: u32, size: u32) -> Vec<u32> {
-    let time = if own == 0 { ROLL_CALL + ROLL_CALL / 3 } else { ROLL_CALL };
-    let (answer, answered) = channel();
-    let store = Arc::clone(store);
-    // Calls to the store have no limit of their own: if rank 0 is frozen rather than gone, the thread stays behind.
-    thread::spawn(move || answer.send(ask(&store, own, size, Instant::now() + time)));
-    answered.recv_timeout(time + PATIENCE).unwrap_or_else(|_| vec![0])
-}
-
-fn ask(store: &TcpStore, own: u32, size: u32, end: Instant) -> Vec<u32> {
+pub fn roll_call(store: &TcpStore, own: u32, size: u32) -> Vec<u32> {
+    let end = Instant::now() + if own == 0 { ROLL_CALL + ROLL_CALL / 3 } else { ROLL_CALL };
     let (mut missing, mut saw_first) = (Vec::new(), own == 0);
     for rank in (0..size).filter(|&rank| rank != own) {
         let key = failed(rank);
