@@ -12,124 +12,29 @@
 //! journal of its events loses nothing and does nothing twice.
 
 pub mod capacity;
+mod event;
 mod explain;
 mod policy;
 mod preemption;
 mod queue;
 mod record;
+mod settings;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use fltk_core::experiment::{AdmissionConfig, Duration, OrchestratorType, PolicyName, StreamConfig};
-use serde::{Deserialize, Serialize};
+use fltk_core::experiment::{AdmissionConfig, Duration};
 
 use self::{
-    capacity::{Node, Nodes, Placement},
+    capacity::{Nodes, Placement},
     queue::{Queue, Seen},
 };
 pub use self::{
+    event::{Action, Event},
     explain::Wait,
     record::{JobRecord, Outcome},
+    settings::Settings,
 };
 use crate::{JobId, JobSpec};
-
-/// How a stream is planned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Settings {
-    /// Which of the waiting jobs goes first.
-    pub policy: PolicyName,
-    /// When it may start.
-    pub admission: AdmissionConfig,
-    /// Whether a job that fits may start before one that is ahead of it and doesn't.
-    pub backfill: bool,
-}
-
-impl Settings {
-    /// Those of `stream`. Jobs of a batch that isn't parallel run one after another.
-    #[must_use]
-    pub fn of(stream: Option<&StreamConfig>) -> Self {
-        let Some(stream) = stream else {
-            return Self { policy: PolicyName::Priority, admission: AdmissionConfig::Unlimited {}, backfill: false };
-        };
-        let one_by_one = stream.orchestrator == OrchestratorType::Batch && !stream.parallel;
-        let admission = if one_by_one { AdmissionConfig::MaxConcurrent { jobs: 1 } } else { stream.admission };
-        Self { policy: stream.policy, admission, backfill: stream.backfill }
-    }
-}
-
-/// What happened.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
-pub enum Event {
-    /// Time went by.
-    Tick,
-    /// What nodes there are, and what others than the stream's jobs use of them.
-    Nodes {
-        /// All of them.
-        nodes: Vec<Node>,
-    },
-    /// The job's object exists, and isn't suspended.
-    Created {
-        /// The job.
-        job: JobId,
-        /// Which of its starts this is of.
-        attempt: u32,
-    },
-    /// A pod of the job runs.
-    PodRunning {
-        /// The job.
-        job: JobId,
-        /// Which of its starts this is of.
-        attempt: u32,
-        /// The pod's position among the job's pods.
-        pod: u32,
-        /// Where.
-        node: String,
-    },
-    /// The job took its first training step.
-    FirstStep {
-        /// The job.
-        job: JobId,
-    },
-    /// The job's pods are gone, its object is suspended.
-    Suspended {
-        /// The job.
-        job: JobId,
-        /// Which of its starts this is of.
-        attempt: u32,
-    },
-    /// The job is over.
-    Ended {
-        /// The job.
-        job: JobId,
-        /// How.
-        outcome: Outcome,
-        /// Why, for a person.
-        reason: String,
-    },
-}
-
-/// What is to be done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "action", rename_all = "snake_case")]
-pub enum Action {
-    /// Make the job's objects, or let its suspended one go on; whichever there is.
-    Start {
-        /// The job.
-        job: JobId,
-        /// Which of its starts this is, from 1. It comes back in the events that follow from it, so that those of an earlier one are known.
-        attempt: u32,
-    },
-    /// Suspend the job.
-    Suspend {
-        /// The job.
-        job: JobId,
-        /// Which of its starts is to end.
-        attempt: u32,
-        /// Who wants its place.
-        for_job: JobId,
-    },
-}
 
 /// Where a job is.
 #[derive(Clone, Debug, PartialEq)]

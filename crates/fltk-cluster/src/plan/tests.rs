@@ -1,7 +1,10 @@
-use fltk_core::{arrivals::Arrival, seed::Seed};
+use fltk_core::{arrivals::Arrival, experiment::PolicyName, seed::Seed};
 use proptest::prelude::*;
 
-use super::{capacity::Closed, *};
+use super::{
+    capacity::{Closed, Node},
+    *,
+};
 use crate::{Amounts, Pod, Role};
 
 const NANOS: i128 = 1_000_000_000;

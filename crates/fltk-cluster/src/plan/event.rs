@@ -1,0 +1,80 @@
+//! What the planner is told, and what it answers.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Outcome, capacity::Node};
+use crate::JobId;
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// Time went by.
+    Tick,
+    /// What nodes there are, and what others than the stream's jobs use of them.
+    Nodes {
+        /// All of them.
+        nodes: Vec<Node>,
+    },
+    /// The job's object exists, and isn't suspended.
+    Created {
+        /// The job.
+        job: JobId,
+        /// Which of its starts this is of.
+        attempt: u32,
+    },
+    /// A pod of the job runs.
+    PodRunning {
+        /// The job.
+        job: JobId,
+        /// Which of its starts this is of.
+        attempt: u32,
+        /// The pod's position among the job's pods.
+        pod: u32,
+        /// Where.
+        node: String,
+    },
+    /// The job took its first training step.
+    FirstStep {
+        /// The job.
+        job: JobId,
+    },
+    /// The job's pods are gone, its object is suspended.
+    Suspended {
+        /// The job.
+        job: JobId,
+        /// Which of its starts this is of.
+        attempt: u32,
+    },
+    /// The job is over.
+    Ended {
+        /// The job.
+        job: JobId,
+        /// How.
+        outcome: Outcome,
+        /// Why, for a person.
+        reason: String,
+    },
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum Action {
+    /// Make the job's objects, or let its suspended one go on; whichever there is.
+    Start {
+        /// The job.
+        job: JobId,
+        /// Which of its starts this is, from 1. It comes back in the events that follow from it, so that those of an earlier one are known.
+        attempt: u32,
+    },
+    /// Suspend the job.
+    Suspend {
+        /// The job.
+        job: JobId,
+        /// Which of its starts is to end.
+        attempt: u32,
+        /// Who wants its place.
+        for_job: JobId,
+    },
+}
