@@ -22,9 +22,6 @@ const LOOKUP_EVERY: Duration = Duration::from_millis(500);
 /// How often it is looked whether to stop while the others are waited for.
 const STOP_EVERY: Duration = Duration::from_millis(50);
 
-/// How much longer than its time-outs joining may take.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// Port of the master where only the master itself is named: PyTorch's default.
 const MASTER_PORT: &str = "29500";
 
@@ -111,12 +108,10 @@ impl Place {
             return Ok(None);
         }
         self.wait_for_name(timeout, stop)?;
-        // On a thread, which is left behind when this one is asked to stop: libtorch's waiting can't be interrupted, and a frozen rank 0 doesn't let it
-        // end in time.
+        // On a thread, which is left behind when this one is asked to stop: libtorch's waiting has an end, but can't be interrupted.
         let (send, joined) = channel();
         let place = self.clone();
         thread::spawn(move || send.send(place.meet(timeout, network)));
-        let deadline = Instant::now() + timeout * 2 + PATIENCE;
         loop {
             match joined.recv_timeout(STOP_EVERY) {
                 Ok(joined) => return joined.map(Some),
@@ -124,11 +119,6 @@ impl Place {
                     return Err(failure(Exit::General, "the thread that joins the other ranks panicked"));
                 }
                 Err(RecvTimeoutError::Timeout) if stop.load(Ordering::Relaxed) => return Err(Stopped.into()),
-                Err(RecvTimeoutError::Timeout) if Instant::now() >= deadline => {
-                    let message =
-                        format!("rank {} can't join the others: rank 0 doesn't answer\nhint: is it stopped, or its host gone?", self.rank);
-                    return Err(failure(Exit::Ranks, message));
-                }
                 Err(RecvTimeoutError::Timeout) => {}
             }
         }
