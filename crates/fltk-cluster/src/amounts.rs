@@ -39,6 +39,21 @@ impl Amounts {
         self.0.iter().map(|(name, nanos)| (name.as_str(), *nanos))
     }
 
+    /// What is named, as the shortest quantity that is exactly it.
+    pub fn quantities(&self) -> impl Iterator<Item = (&str, String)> {
+        self.iter().map(|(name, nanos)| (name, exact(nanos)))
+    }
+
+    /// As much of each as the larger of the two.
+    #[must_use]
+    pub fn max(mut self, other: &Self) -> Self {
+        for (name, nanos) in &other.0 {
+            let most = self.0.entry(name.clone()).or_insert(*nanos);
+            *most = (*most).max(*nanos);
+        }
+        self
+    }
+
     /// Adds `other`.
     pub fn add(&mut self, other: &Self) {
         for (name, nanos) in &other.0 {
@@ -72,7 +87,7 @@ impl Amounts {
 
 impl Serialize for Amounts {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, nanos)| (name, exact(*nanos))))
+        serializer.collect_map(self.quantities())
     }
 }
 

@@ -10,6 +10,8 @@
 
 pub mod amounts;
 pub mod job;
+#[cfg(feature = "kubernetes")]
+pub mod kubernetes;
 pub mod plan;
 
 pub use amounts::Amounts;

@@ -5,6 +5,7 @@
 
 mod catalogue;
 mod check;
+mod config;
 mod duration;
 mod federated;
 mod file;
@@ -25,6 +26,7 @@ mod training;
 mod tree;
 
 pub use catalogue::SampleKind;
+pub use config::ConfigFormat;
 pub use duration::{Duration, DurationError};
 pub use federated::{FederatedConfig, SelectionConfig, StrategyConfig};
 pub use file::to_yaml;

@@ -101,6 +101,7 @@ enum Format {
     Ours,
     Arrival(Era),
     Cluster,
+    Kubernetes,
 }
 
 fn read(files: &[SourceFile], overrides: &[Override], problems: &mut Vec<Problem>) -> Option<Experiment> {
@@ -141,6 +142,11 @@ fn read(files: &[SourceFile], overrides: &[Override], problems: &mut Vec<Problem
             problems.push(problem.hint("give the arrival file (with `trainTasks`) beside it"));
             None
         }
+        (kinds, _) if kinds.contains(&Format::Kubernetes) => {
+            let problem = Problem::new(Severity::Error, None, "a file with a `kubernetes` block describes pods, and no experiment");
+            problems.push(problem.hint("`fltk cluster` and `fltk plan` take it beside an experiment"));
+            None
+        }
         (kinds, _) => {
             let problem = Problem::new(Severity::Error, None, format!("{} files that don't make one experiment together", kinds.len()));
             problems.push(problem.hint("give one file of fltk's own format, or an arrival file of KFLTK with or without its cluster file"));
@@ -158,6 +164,8 @@ pub enum FileKind {
     Arrival,
     /// A KFLTK cluster file.
     Cluster,
+    /// What pods get on Kubernetes: a file with a `kubernetes` block.
+    Kubernetes,
 }
 
 /// What kind of file `file` is.
@@ -166,6 +174,7 @@ pub fn file_kind(file: &SourceFile) -> FileKind {
     match tree::read(&file.text, 0, &mut Vec::new()).map(|root| format_of(&root)) {
         Ok(Format::Arrival(_)) => FileKind::Arrival,
         Ok(Format::Cluster) => FileKind::Cluster,
+        Ok(Format::Kubernetes) => FileKind::Kubernetes,
         Ok(Format::Ours) | Err(_) => FileKind::Experiment,
     }
 }
@@ -179,6 +188,8 @@ fn format_of(root: &Node) -> Format {
     let nearly_has = |name: &str| entries.iter().any(|entry| closest(&entry.key, ["name", "tasks", "seeds", "stream", name]) == Some(name));
     if has(&["name", "tasks", "seeds"]) {
         Format::Ours
+    } else if has(&["kubernetes"]) {
+        Format::Kubernetes
     } else if has(&["trainTasks"]) || nearly_has("trainTasks") {
         Format::Arrival(Era::Main)
     } else if has(&["cluster", "execution_config"]) || nearly_has("execution_config") {
@@ -203,5 +214,6 @@ mod tests {
         check("[{jobClassParameters: []}]", Format::Arrival(Era::Seed));
         check("{execution_config: {}, cluster: {}}", Format::Cluster);
         check("{executionconfig: {}}", Format::Cluster);
+        check("{kubernetes: {}}", Format::Kubernetes);
     }
 }

@@ -13,7 +13,7 @@ const DEFAULTS: &str = include_str!("defaults.yaml");
 static EXPERIMENT: LazyLock<Json> = LazyLock::new(|| {
     let mut schema = generate::<ExperimentFile>();
     if let Ok(defaults) = tree::read(DEFAULTS, 0, &mut Vec::new()) {
-        apply_defaults(&mut schema, &defaults.to_json());
+        apply_defaults(&mut schema, "experiment", &defaults.to_json());
     }
     schema
 });
@@ -75,12 +75,13 @@ fn close_objects(schema: &mut Json) {
     }
 }
 
-/// Writes the defaults of each block (`blocks[definition][key]`, or `blocks[definition][tag][key]` for a union) into the schema.
-fn apply_defaults(schema: &mut Json, blocks: &Json) {
+/// Writes the defaults of each block (`blocks[definition][key]`, or `blocks[definition][tag][key]` for a union) into the schema; those of the outermost
+/// block are called `root`.
+pub(crate) fn apply_defaults(schema: &mut Json, root: &str, blocks: &Json) {
     let Some(blocks) = blocks.as_object() else { return };
     for (name, values) in blocks {
         let Some(values) = values.as_object() else { continue };
-        if name == "experiment" {
+        if name == root {
             set_defaults(schema, values);
             continue;
         }

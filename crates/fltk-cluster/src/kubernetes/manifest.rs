@@ -1,0 +1,114 @@
+//! The objects of a job, as values: nothing here talks to anybody.
+//!
+//! | object | name | |
+//! |---|---|---|
+//! | `PyTorchJob` or `TrainJob` | `trainjob-<job>` | annotated with the attempt, so that a start is done once |
+//! | `ConfigMap`, one a role | `<role>-<job>-<replication>` | the job's experiment; owned by the job, and gone with it |
+//! | `TrainingRuntime`, one a run, for `TrainJob`s | `fltk-<run>` | what all pods of the run get |
+
+mod config_map;
+mod names;
+mod pod;
+mod pytorch_job;
+mod train_job;
+
+use fltk_core::experiment::{Experiment, NetworkConfig};
+use serde_json::Value as Json;
+
+pub use self::names::{ANNOTATION_ATTEMPT, JOB_LABEL, RUN_LABEL, job_name, run_selector, runtime_name};
+use super::config::{Backend, KubernetesConfig};
+use crate::{Amounts, JobSpec, Role};
+
+/// What all jobs of a run have in common.
+#[derive(Clone, Debug)]
+pub struct RunContext {
+    /// Names the run within its namespace.
+    pub run: String,
+    /// Where its objects are.
+    pub namespace: String,
+    /// What its pods run.
+    pub image: String,
+    /// What else they get.
+    pub config: KubernetesConfig,
+    /// What is trained.
+    pub experiment: Experiment,
+}
+
+/// The objects of one job, the job itself apart: they are owned by it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Manifests {
+    /// The `PyTorchJob` or `TrainJob`.
+    pub job: Json,
+    /// What its pods read.
+    pub config_maps: Vec<Json>,
+}
+
+impl RunContext {
+    /// The objects of `spec`, at its start number `attempt`.
+    #[must_use]
+    pub fn manifests(&self, spec: &JobSpec, attempt: u32) -> Manifests {
+        let job = match self.config.backend {
+            Backend::PyTorchJob => pytorch_job::manifest(self, spec, attempt),
+            Backend::TrainJob => train_job::manifest(self, spec, attempt),
+        };
+        Manifests { job, config_maps: config_map::manifests(self, spec) }
+    }
+
+    /// What all pods of the run get, where its jobs are `TrainJob`s.
+    #[must_use]
+    pub fn runtime(&self) -> Option<Json> {
+        (self.config.backend == Backend::TrainJob).then(|| train_job::runtime(self))
+    }
+
+    /// `spec` with everything that its pods ask for on Kubernetes: extended resources; and all pods of a `TrainJob`, which can't differ, as much of each
+    /// as any of them.
+    #[must_use]
+    pub fn with_requests(&self, mut spec: JobSpec) -> JobSpec {
+        for pod in &mut spec.pods {
+            let extended = match pod.role {
+                Role::Master => &self.config.resources.master,
+                Role::Worker => &self.config.resources.worker,
+            };
+            for (name, quantity) in extended {
+                pod.requests = std::mem::take(&mut pod.requests).with(name, quantity.nanos());
+            }
+        }
+        if self.config.backend == Backend::TrainJob {
+            let most = spec.pods.iter().fold(Amounts::none(), |most, pod| most.max(&pod.requests));
+            spec.pods.iter_mut().for_each(|pod| pod.requests = most.clone());
+        }
+        spec
+    }
+
+    /// What of the run can't work on Kubernetes, and what to do about it; each a sentence.
+    #[must_use]
+    pub fn refusals(&self) -> Vec<String> {
+        let mut refusals = Vec::new();
+        for task in &self.experiment.tasks {
+            let net = match &task.network {
+                NetworkConfig::TorchScript { torchscript } => Some(torchscript),
+                NetworkConfig::Named(_) | NetworkConfig::Lstm { .. } => None,
+            };
+            for path in net.into_iter().chain(&task.dataset.path).filter(|path| !path.starts_with('/')) {
+                refusals.push(format!(
+                    "task `{}`: `{path}` is relative to the experiment file, which pods don't have the neighbours of: name a path in the image, or on a volume",
+                    task.name
+                ));
+            }
+        }
+        let policy = &self.config.run_policy;
+        if self.config.backend == Backend::TrainJob && policy.scheduling_policy.is_some() {
+            refusals.push("`scheduling_policy` is the training operator's: leave it out, or use `backend: pytorchjob`".to_owned());
+        }
+        refusals
+    }
+}
+
+/// The experiment of one job: its task, with its seed.
+fn experiment_of(context: &RunContext, spec: &JobSpec) -> Experiment {
+    let tasks = context.experiment.tasks.get(spec.arrival.task).cloned().into_iter().collect();
+    Experiment { name: context.experiment.name.clone(), seeds: vec![spec.arrival.seed], tasks, stream: None }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,27 @@
+//! What pods read: the job's experiment.
+
+use fltk_core::experiment::to_yaml;
+use serde_json::{Value as Json, json};
+
+use super::{
+    RunContext, experiment_of,
+    names::{config_map_name, labels},
+    pod::EXPERIMENT_FILE,
+};
+use crate::{JobSpec, Role, kubernetes::config::Backend};
+
+/// One a role, as in KFLTK; all pods of a `TrainJob` have the first.
+pub fn manifests(context: &RunContext, spec: &JobSpec) -> Vec<Json> {
+    let experiment = to_yaml(&experiment_of(context, spec));
+    let roles = spec.pods.iter().map(|pod| pod.role).filter(|role| *role == Role::Master || context.config.backend == Backend::PyTorchJob);
+    let manifest = |role| {
+        json!({
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": { "name": config_map_name(spec, role), "namespace": context.namespace, "labels": labels(context, spec) },
+            "immutable": true,
+            "data": { EXPERIMENT_FILE: experiment },
+        })
+    };
+    roles.map(manifest).collect()
+}

@@ -1,0 +1,98 @@
+//! Golden manifests, and properties of names.
+
+use fltk_core::experiment::{SourceFile, parse};
+
+use super::*;
+use crate::jobs;
+
+const EXPERIMENT: &str = "
+name: gold
+seeds: [7]
+tasks:
+  - name: pair
+    kind: distributed
+    network: FashionMNISTCNN
+    dataset: fashion-mnist
+    distributed: { epochs: 1, data_parallelism: 3 }
+    labels: { study: first }
+    resources: { master: { cores: 1500m, memory: 1Gi }, worker: { cores: 500m, memory: 2Gi } }
+  - name: alone
+    kind: federated
+    network: FashionMNISTCNN
+    dataset: fashion-mnist
+    federated: { clients: 10, clients_per_round: 2, rounds: 5 }
+stream: { namespace: test, image: registry.example/fltk:1 }
+";
+
+const FULL: &str = "
+kubernetes:
+  backend: BACKEND
+  namespace: other
+  image: localhost/fltk:dev
+  image_pull_policy: Never
+  image_pull_secrets: [pull]
+  service_account: trainer
+  log_claim: null
+  data_claim: data
+  tolerations: [{ key: fltk.node, operator: Equal, value: normal, effect: NoSchedule }]
+  node_selector: { pool: fltk }
+  affinity: { podAntiAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [{ topologyKey: kubernetes.io/hostname, labelSelector: { matchLabels: { app: a } } }] } }
+  priority_class: high
+  scheduler: volcano
+  resources: { master: { nvidia.com/gpu: 1 }, worker: { nvidia.com/gpu: 2, rdma/hca: 1 } }
+  env: [{ name: OMP_WAIT_POLICY, value: active }, { name: HOST_IP, valueFrom: { fieldRef: { fieldPath: status.hostIP } } }]
+  volumes: [{ name: shm, emptyDir: { medium: Memory } }]
+  volume_mounts: [{ name: shm, mountPath: /dev/shm }]
+  restart_policy: Never
+  run_policy: { clean_pod_policy: All, ttl: 1500ms, active_deadline: 2h, backoff_limit: 0 }
+  labels: { kueue.x-k8s.io/queue-name: q }
+  annotations: { team: ml }
+";
+
+fn context(kubernetes: &str) -> RunContext {
+    let file = |text: &str| SourceFile { name: "test".to_owned(), text: text.to_owned() };
+    let experiment = parse(&[file(EXPERIMENT)], &[]).unwrap().experiment;
+    let (config, warnings) = KubernetesConfig::parse(&file(kubernetes)).unwrap();
+    assert!(warnings.is_empty());
+    let config = config.or_of(experiment.stream.as_ref());
+    let (namespace, image) = (config.namespace.clone().unwrap(), config.image.clone().unwrap());
+    RunContext { run: "gold-1".to_owned(), namespace, image, config, experiment }
+}
+
+fn yaml(context: &RunContext, task: &str) -> String {
+    let specs = jobs(&context.experiment, &context.run, 0, &[]).unwrap();
+    let spec = specs.into_iter().find(|spec| spec.class == task).unwrap();
+    let Manifests { job, config_maps } = context.manifests(&context.with_requests(spec), 1);
+    let all = context.runtime().into_iter().chain([job]).chain(config_maps);
+    serde_json::to_string_pretty(&all.collect::<Vec<_>>()).unwrap()
+}
+
+#[test]
+fn pytorch_jobs_are_as_written() {
+    let defaults = context("kubernetes: {}");
+    insta::assert_snapshot!("pytorchjob_defaults", yaml(&defaults, "pair"));
+    insta::assert_snapshot!("pytorchjob_federated", yaml(&defaults, "alone"));
+    let scheduling = "clean_pod_policy: All, scheduling_policy: { min_available: 3, queue: q, priority_class: high, schedule_timeout: 1min }";
+    let full = FULL.replace("BACKEND", "pytorchjob").replace("clean_pod_policy: All", scheduling);
+    insta::assert_snapshot!("pytorchjob_full", yaml(&context(&full), "pair"));
+}
+
+#[test]
+fn train_jobs_are_as_written() {
+    insta::assert_snapshot!("trainjob_defaults", yaml(&context("kubernetes: { backend: trainjob }"), "pair"));
+    insta::assert_snapshot!("trainjob_full", yaml(&context(&FULL.replace("BACKEND", "trainjob")), "pair"));
+}
+
+#[test]
+fn one_rank_has_no_workers() {
+    let manifests = yaml(&context("kubernetes: {}"), "alone");
+    assert!(manifests.contains("\"Master\"") && !manifests.contains("\"Worker\""));
+}
+
+#[test]
+fn what_pods_can_not_have_is_refused() {
+    let mut context = context("kubernetes: { backend: trainjob, run_policy: { scheduling_policy: { queue: q } } }");
+    context.experiment.tasks[0].dataset.path = Some("data/mine".to_owned());
+    let refusals = context.refusals().join("\n");
+    assert!(refusals.contains("`data/mine`") && refusals.contains("`scheduling_policy`"), "{refusals}");
+}

@@ -1,0 +1,85 @@
+//! `trainer.kubeflow.org/v1alpha1` `TrainJob`, run by Kubeflow Trainer v2 and JobSet, with a `TrainingRuntime` of ours for each run.
+//!
+//! The runtime has what all pods of the run get; a job adds its arguments, its resources, its labels and its experiment.
+
+use serde_json::{Value as Json, json};
+
+use super::{
+    RunContext,
+    names::{ANNOTATION_ATTEMPT, annotations, config_map_name, job_name, labels, run_labels, runtime_name},
+    pod,
+    pytorch_job::whole_seconds,
+};
+use crate::{JobSpec, Role};
+
+/// The trainer knows the replicated job and its container by this name.
+const NODE: &str = "node";
+/// Who patches the runtime.
+const MANAGER: &str = "fltk.node/orchestrator";
+
+pub fn manifest(context: &RunContext, spec: &JobSpec, attempt: u32) -> Json {
+    let mut job_annotations = annotations(context, spec);
+    job_annotations.insert(ANNOTATION_ATTEMPT.to_owned(), attempt.to_string());
+    let (volume, mount) = pod::experiment_volume(config_map_name(spec, Role::Master));
+    let requests = spec.pods.first().map(|pod| pod::resources(&pod.requests)).unwrap_or_default();
+    let nodes: u32 = spec.pods.iter().map(|pod| pod.count).sum();
+    let mut fields = json!({
+        "runtimeRef": { "apiGroup": "trainer.kubeflow.org", "kind": "TrainingRuntime", "name": runtime_name(&context.run) },
+        "suspend": false,
+        "trainer": {
+            "args": pod::arguments(context, spec),
+            "numNodes": nodes,
+            "numProcPerNode": 1,
+            "resourcesPerNode": requests,
+        },
+        "runtimePatches": [{
+            "manager": MANAGER,
+            "trainingRuntimeSpec": { "template": { "spec": { "replicatedJobs": [{
+                "name": NODE,
+                "template": { "spec": { "template": {
+                    "metadata": { "labels": labels(context, spec), "annotations": annotations(context, spec) },
+                    "spec": { "volumes": [volume], "containers": [{ "name": NODE, "volumeMounts": [mount] }] },
+                }}},
+            }]}}},
+        }],
+    });
+    if let Some(deadline) = context.config.run_policy.active_deadline {
+        fields["activeDeadlineSeconds"] = json!(whole_seconds(deadline));
+    }
+    json!({
+        "apiVersion": "trainer.kubeflow.org/v1alpha1",
+        "kind": "TrainJob",
+        "metadata": {
+            "name": job_name(&spec.id),
+            "namespace": context.namespace,
+            "labels": labels(context, spec),
+            "annotations": job_annotations,
+        },
+        "spec": fields,
+    })
+}
+
+pub fn runtime(context: &RunContext) -> Json {
+    let policy = &context.config.run_policy;
+    let mut labels = run_labels(context);
+    labels.insert("trainer.kubeflow.org/framework".to_owned(), "torch".to_owned());
+    let mut jobs = json!({ "replicatedJobs": [{
+        "name": NODE,
+        "template": {
+            "metadata": { "labels": { "trainer.kubeflow.org/trainjob-ancestor-step": "trainer" } },
+            "spec": {
+                "backoffLimit": policy.backoff_limit,
+                "template": { "metadata": { "labels": run_labels(context) }, "spec": pod::spec(context, NODE) },
+            },
+        },
+    }]});
+    if let Some(ttl) = policy.ttl {
+        jobs["ttlSecondsAfterFinished"] = json!(whole_seconds(ttl));
+    }
+    json!({
+        "apiVersion": "trainer.kubeflow.org/v1alpha1",
+        "kind": "TrainingRuntime",
+        "metadata": { "name": runtime_name(&context.run), "namespace": context.namespace, "labels": labels },
+        "spec": { "mlPolicy": { "numNodes": 1, "torch": {} }, "template": { "spec": jobs } },
+    })
+}

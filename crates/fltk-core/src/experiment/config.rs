@@ -1,0 +1,71 @@
+//! Configuration files of other crates, read as experiment files are: every problem at its place, with hints, and defaults from one documented page.
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
+
+use super::{
+    Report, SourceFile,
+    parse::or_unreadable,
+    report::{Problem, Severity},
+    schema, shape, tree,
+};
+
+/// A configuration format: a type, and the defaults of its blocks.
+#[derive(Debug)]
+pub struct ConfigFormat<T> {
+    schema: Json,
+    name: &'static str,
+    is: std::marker::PhantomData<fn() -> T>,
+}
+
+impl<T: JsonSchema + DeserializeOwned> ConfigFormat<T> {
+    /// `name` is what messages call such a file's outermost block; `defaults` is YAML: by block of the format, `root` for the outermost, the defaults
+    /// of its settings.
+    #[must_use]
+    pub fn new(name: &'static str, defaults: &str) -> Self {
+        let mut schema = schema::generate::<T>();
+        if let Ok(defaults) = tree::read(defaults, 0, &mut Vec::new()) {
+            schema::apply_defaults(&mut schema, "root", &defaults.to_json());
+        }
+        Self { schema, name, is: std::marker::PhantomData }
+    }
+
+    /// The JSON Schema (draft 2020-12), with all defaults.
+    #[must_use]
+    pub fn json_schema(&self) -> &Json {
+        &self.schema
+    }
+
+    /// What `file` says, every default filled in; with warnings and notes.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn parse(&self, file: &SourceFile) -> Result<(T, Report), Report> {
+        let mut problems = Vec::new();
+        let value = match tree::read(&file.text, 0, &mut problems) {
+            Ok(mut node) => {
+                shape::check(&self.schema, &self.schema, &mut node, self.name, &mut problems);
+                match serde_json::from_value(node.to_json()) {
+                    Ok(value) => Some(value),
+                    Err(error) => {
+                        // What the schema can't say.
+                        if !problems.iter().any(|problem| problem.severity == Severity::Error) {
+                            problems.push(Problem::error(node.span, format!("`{}` can't be read: {error}", self.name)));
+                        }
+                        None
+                    }
+                }
+            }
+            Err(problem) => {
+                problems.push(*problem);
+                None
+            }
+        };
+        let report = Report::new(vec![file.clone()], problems);
+        match value {
+            Some(value) if !report.has_errors() => Ok((value, report)),
+            _ => Err(or_unreadable(report)),
+        }
+    }
+}
