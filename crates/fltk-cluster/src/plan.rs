@@ -130,6 +130,22 @@ impl Planner {
         }
     }
 
+    /// The planner of the next replication's `specs`: it knows the nodes and the run times that this one knows.
+    #[must_use]
+    pub fn successor(&self, specs: Vec<JobSpec>) -> Self {
+        let run_times = self.run_times.keys().filter_map(|class| Some((class.clone(), self.run_time(class)?))).collect();
+        let mut next = Self::new(self.settings, specs, run_times);
+        next.nodes = self.nodes.clone();
+        next.count_free();
+        next
+    }
+
+    /// Every job, given away.
+    #[must_use]
+    pub fn into_jobs(self) -> Vec<Job> {
+        self.jobs
+    }
+
     /// Every job, in the order in which they arrive.
     #[must_use]
     pub fn jobs(&self) -> &[Job] {

@@ -1,4 +1,4 @@
-//! The journal: the append-only, synced, checksummed truth about a run.
+//! The journal: the append-only, synced, checksummed truth about a run, or about a stream of jobs.
 //!
 //! One JSON object a line: `{"crc":"0fb6d8c8","seq":0,"time":"2026-01-02T03:04:05.123Z","event":"started",...}`. `crc` is the CRC-32C of
 //! the bytes of the line after it (from `"seq"` to the closing brace), `seq` counts from 0 without gaps, the rest is the event.
@@ -13,11 +13,13 @@ mod wire;
 use std::{
     fs::{File, OpenOptions},
     io::Write as _,
+    marker::PhantomData,
     path::{Path, PathBuf},
 };
 
 use fltk_core::event::RunEvent;
 use jiff::Timestamp;
+use serde::Serialize;
 
 use self::line::LineProblem;
 use crate::files::{self, FileError};
@@ -27,15 +29,30 @@ const LINE_BYTES_MAX: usize = 16 << 20;
 /// Largest journal, in bytes, so that one from elsewhere can't fill the memory: some two million client records.
 const JOURNAL_BYTES_MAX: u64 = 512 << 20;
 
+/// What a journal holds: events that are objects in JSON, with their kind as `"event"`.
+pub trait JournalEvent: Clone {
+    /// Every kind that this version knows.
+    const KINDS: &[&str];
+
+    /// As it stands in the journal.
+    fn to_wire(&self) -> impl Serialize;
+
+    /// The event on a line, whose object has `crc`, `seq` and `time` beside the event's own fields.
+    ///
+    /// # Errors
+    /// If it's none.
+    fn from_wire(line: &[u8]) -> Result<Self, serde_json::Error>;
+}
+
 /// One recorded event.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
+pub struct Entry<E = RunEvent> {
     /// Its number, counted from 0.
     pub seq: u64,
     /// When it was recorded.
     pub at: Timestamp,
     /// What happened.
-    pub event: RunEvent,
+    pub event: E,
 }
 
 /// An append that was interrupted: bytes after the last newline.
@@ -50,10 +67,10 @@ pub struct Torn {
 }
 
 /// What a journal holds.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Replay {
+#[derive(Clone, Debug, PartialEq)]
+pub struct Replay<E = RunEvent> {
     /// The recorded events, in order.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<Entry<E>>,
     /// What an interrupted append left behind, if anything.
     pub torn: Option<Torn>,
 }
@@ -102,16 +119,17 @@ pub enum JournalError {
 
 /// A journal that is open for appending. There must be one writer: see [`RunFolder::lock`](crate::RunFolder::lock).
 #[derive(Debug)]
-pub struct Journal {
+pub struct Journal<E = RunEvent> {
     path: PathBuf,
     file: File,
     next_seq: u64,
     num_bytes: u64,
     /// Whether an append failed: then part of a line may be on disk, and another line after it would be damage.
     failed: bool,
+    of: PhantomData<fn() -> E>,
 }
 
-impl Journal {
+impl<E: JournalEvent> Journal<E> {
     /// Makes an empty journal at `path`, durably.
     ///
     /// # Errors
@@ -119,14 +137,14 @@ impl Journal {
     pub fn create(path: &Path) -> Result<Self, JournalError> {
         files::write_new(path, b"")?;
         files::sync_folder(path.parent().unwrap_or(Path::new(".")))?;
-        Ok(Self { path: path.to_owned(), file: open_for_append(path)?, next_seq: 0, num_bytes: 0, failed: false })
+        Ok(Self { path: path.to_owned(), file: open_for_append(path)?, next_seq: 0, num_bytes: 0, failed: false, of: PhantomData })
     }
 
     /// Takes up the journal at `path`: reads it, cuts off a torn last line, and goes on behind it.
     ///
     /// # Errors
     /// As of [`replay`], and if it can't be written.
-    pub fn open_append(path: &Path) -> Result<(Self, Replay), JournalError> {
+    pub fn open_append(path: &Path) -> Result<(Self, Replay<E>), JournalError> {
         let replay = replay(path)?;
         let file = open_for_append(path)?;
         let mut num_bytes = file.metadata().map_err(FileError::io("read", path))?.len();
@@ -135,14 +153,14 @@ impl Journal {
             file.sync_all().map_err(FileError::io("sync", path))?;
             num_bytes = torn.offset;
         }
-        Ok((Self { path: path.to_owned(), file, next_seq: replay.entries.len() as u64, num_bytes, failed: false }, replay))
+        Ok((Self { path: path.to_owned(), file, next_seq: replay.entries.len() as u64, num_bytes, failed: false, of: PhantomData }, replay))
     }
 
     /// Records one event; when this returns it is on disk. Returns the entry as a replay would.
     ///
     /// # Errors
     /// If it can't be written. The journal then refuses further events; after opening it again, the event is there or it is not.
-    pub fn append(&mut self, event: &RunEvent, at: Timestamp) -> Result<Entry, JournalError> {
+    pub fn append(&mut self, event: &E, at: Timestamp) -> Result<Entry<E>, JournalError> {
         let mut entries = self.append_all(std::slice::from_ref(event), at)?;
         entries.pop().ok_or_else(|| JournalError::FailedBefore { path: self.path.clone() })
     }
@@ -151,7 +169,7 @@ impl Journal {
     ///
     /// # Errors
     /// As of [`append`](Self::append).
-    pub fn append_all(&mut self, events: &[RunEvent], at: Timestamp) -> Result<Vec<Entry>, JournalError> {
+    pub fn append_all(&mut self, events: &[E], at: Timestamp) -> Result<Vec<Entry<E>>, JournalError> {
         let entries = self.write_all(events, at)?;
         self.failed = true;
         self.file.sync_data().map_err(FileError::io("sync", &self.path))?;
@@ -160,7 +178,7 @@ impl Journal {
     }
 
     /// Appends the lines of `events`, not yet synced.
-    fn write_all(&mut self, events: &[RunEvent], at: Timestamp) -> Result<Vec<Entry>, JournalError> {
+    fn write_all(&mut self, events: &[E], at: Timestamp) -> Result<Vec<Entry<E>>, JournalError> {
         if self.failed {
             return Err(JournalError::FailedBefore { path: self.path.clone() });
         }
@@ -196,13 +214,13 @@ fn open_for_append(path: &Path) -> Result<File, FileError> {
 ///
 /// # Errors
 /// If it can't be read, is too large, or any line but a torn last one is damaged or of a newer version.
-pub fn replay(path: &Path) -> Result<Replay, JournalError> {
+pub fn replay<E: JournalEvent>(path: &Path) -> Result<Replay<E>, JournalError> {
     decode(&files::read(path, JOURNAL_BYTES_MAX)?, path)
 }
 
 /// The events in `bytes`; `path` is for errors.
-fn decode(bytes: &[u8], path: &Path) -> Result<Replay, JournalError> {
-    let mut replay = Replay::default();
+fn decode<E: JournalEvent>(bytes: &[u8], path: &Path) -> Result<Replay<E>, JournalError> {
+    let mut replay = Replay { entries: Vec::new(), torn: None };
     let mut offset = 0;
     while offset < bytes.len() {
         let number = replay.entries.len() as u64;

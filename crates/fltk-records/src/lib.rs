@@ -29,8 +29,10 @@ pub mod metrics_csv;
 mod run_folder;
 #[cfg(test)]
 mod samples;
+mod stream_folder;
 pub mod summary;
 pub mod tensorboard;
 
 pub use files::FileError;
 pub use run_folder::{Host, Hyperparameter, Hyperparameters, RunDescription, RunError, RunFolder, RunLock, RunRecorder, RunRef};
+pub use stream_folder::{StreamDescription, StreamFolder, StreamTexts};

@@ -2,7 +2,7 @@
 
 mod description;
 mod error;
-mod lock;
+pub(crate) mod lock;
 mod recorder;
 
 use std::{
@@ -96,7 +96,7 @@ impl RunFolder {
         files::write_new(&new.path().join(EXPERIMENT), experiment_yaml.as_bytes())?;
         files::write_new(&new.path().join(DESCRIPTION), &run_json)?;
         files::write_new(&new.path().join(LOCK), b"")?;
-        Journal::create(&new.path().join(JOURNAL))?;
+        Journal::<fltk_core::event::RunEvent>::create(&new.path().join(JOURNAL))?;
         let checkpoints = new.path().join(CHECKPOINTS);
         fs::create_dir(&checkpoints).map_err(FileError::io("create", &checkpoints))?;
         files::sync_folder(new.path())?;
@@ -245,7 +245,7 @@ pub(crate) fn is_locked(path: &Path) -> bool {
 }
 
 /// Names become parts of paths, tables and Kubernetes objects.
-fn check_name(what: &'static str, name: &str) -> Result<(), RunError> {
+pub(crate) fn check_name(what: &'static str, name: &str) -> Result<(), RunError> {
     let allowed = |c: u8| c.is_ascii_alphanumeric() || c == b'-' || c == b'_';
     if (1..=NAME_LENGTH_MAX).contains(&name.len()) && name.bytes().all(allowed) {
         Ok(())

@@ -23,7 +23,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("fltk-data", &["fltk-core"]),
     ("fltk-train", &["fltk-core", "fltk-data", "torch-dist"]),
     ("fltk-fed", &["fltk-core"]),
-    ("fltk-cluster", &["fltk-core"]),
+    ("fltk-cluster", &["fltk-core", "fltk-records"]),
     ("fltk-records", &["fltk-core"]),
     ("fltk-web", &["fltk-core", "fltk-records"]),
 ];
@@ -47,7 +47,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("tonic", &["fltk-fed"]),
     ("kube", &["fltk-cluster"]),
     ("k8s-openapi", &["fltk-cluster", "fltk"]),
-    ("axum", &["fltk-web"]),
+    ("axum", &["fltk-cluster", "fltk-web"]),
     ("tokio", &["fltk-fed", "fltk-cluster", "fltk-web", "fltk"]),
     ("clap", &["fltk", "xtask"]),
     ("anyhow", &["fltk", "xtask"]),

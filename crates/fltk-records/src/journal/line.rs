@@ -1,13 +1,9 @@
 //! One line of the journal: to bytes and back.
 
-use fltk_core::event::RunEvent;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use super::{
-    Entry,
-    wire::{KINDS, RunEventWire},
-};
+use super::{Entry, JournalEvent};
 
 const CRC_OPENING: &[u8] = b"{\"crc\":\"";
 const CRC_CLOSING: &[u8] = b"\",";
@@ -24,25 +20,20 @@ pub(super) enum LineProblem {
 }
 
 /// The line for `entry`, with its newline.
-pub(super) fn encode(seq: u64, at: Timestamp, event: &RunEvent) -> Result<Vec<u8>, serde_json::Error> {
-    #[derive(Serialize)]
-    struct Wire<'a>(#[serde(with = "RunEventWire")] &'a RunEvent);
-
-    let event = serde_json::to_string(&Wire(event))?;
+pub(super) fn encode<E: JournalEvent>(seq: u64, at: Timestamp, event: &E) -> Result<Vec<u8>, serde_json::Error> {
+    let event = serde_json::to_string(&event.to_wire())?;
     let body = format!("\"seq\":{seq},\"time\":\"{at}\",{}", event.trim_start_matches('{'));
     Ok(format!("{{\"crc\":\"{:08x}\",{body}\n", crc32c::crc32c(body.as_bytes())).into_bytes())
 }
 
 /// The entry on `line` (without its newline), which must be number `seq`.
-pub(super) fn decode(line: &[u8], seq: u64) -> Result<Entry, LineProblem> {
+pub(super) fn decode<E: JournalEvent>(line: &[u8], seq: u64) -> Result<Entry<E>, LineProblem> {
     #[derive(Deserialize)]
     struct Head {
         seq: u64,
         time: Timestamp,
         event: String,
     }
-    #[derive(Deserialize)]
-    struct Wire(#[serde(with = "RunEventWire")] RunEvent);
 
     let damaged = |problem: &dyn std::fmt::Display| LineProblem::Damaged(problem.to_string());
     let (body, written) = split(line).ok_or_else(|| damaged(&"it does not begin with a checksum"))?;
@@ -54,10 +45,10 @@ pub(super) fn decode(line: &[u8], seq: u64) -> Result<Entry, LineProblem> {
     if head.seq != seq {
         return Err(damaged(&format_args!("it is event {} where event {seq} was expected", head.seq)));
     }
-    if !KINDS.contains(&head.event.as_str()) {
+    if !E::KINDS.contains(&head.event.as_str()) {
         return Err(LineProblem::UnknownEvent(head.event));
     }
-    let Wire(event) = serde_json::from_slice(line).map_err(|error| damaged(&error))?;
+    let event = E::from_wire(line).map_err(|error| damaged(&error))?;
     Ok(Entry { seq, at: head.time, event })
 }
 
@@ -77,6 +68,8 @@ fn split(line: &[u8]) -> Option<(&[u8], u32)> {
 
 #[cfg(test)]
 mod tests {
+    use fltk_core::event::RunEvent;
+
     use super::*;
 
     #[test]

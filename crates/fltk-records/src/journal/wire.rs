@@ -11,12 +11,29 @@ use fltk_core::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Every kind of event that this version knows: the values of `"event"`.
-pub(super) const KINDS: [&str; 7] = ["started", "epoch_ended", "client_trained", "round_ended", "checkpoint_saved", "finished", "failed"];
+use super::JournalEvent;
+
+impl JournalEvent for RunEvent {
+    const KINDS: &[&str] = &["started", "epoch_ended", "client_trained", "round_ended", "checkpoint_saved", "finished", "failed"];
+
+    fn to_wire(&self) -> impl Serialize {
+        #[derive(Serialize)]
+        struct Wire<'a>(#[serde(with = "RunEventWire")] &'a RunEvent);
+
+        Wire(self)
+    }
+
+    fn from_wire(line: &[u8]) -> Result<Self, serde_json::Error> {
+        #[derive(Deserialize)]
+        struct Wire(#[serde(with = "RunEventWire")] RunEvent);
+
+        serde_json::from_slice(line).map(|Wire(event)| event)
+    }
+}
 
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "RunEvent", tag = "event", rename_all = "snake_case")]
-pub(super) enum RunEventWire {
+enum RunEventWire {
     Started {
         from: Milestone,
         version: String,

@@ -47,8 +47,16 @@ pub enum RunError {
         /// The file that is missing.
         missing: &'static str,
     },
+    /// It isn't the folder of a stream.
+    #[error("`{}` is not a stream's folder: there is no `{missing}` in it\nhint: `fltk runs jobs` without a name lists the streams there are", path.display())]
+    NotAStream {
+        /// The folder.
+        path: PathBuf,
+        /// The file that is missing.
+        missing: &'static str,
+    },
     /// Its `run.json` is not one that we wrote, or would not be read back.
-    #[error("`{}` does not describe a run: {problem}", path.display())]
+    #[error("`{}` does not describe a run or a stream: {problem}", path.display())]
     Description {
         /// The file.
         path: PathBuf,

@@ -21,7 +21,7 @@ pub struct RunLock {
     _file: File,
 }
 
-pub(super) fn take(folder: &Path, who: &str) -> Result<RunLock, RunError> {
+pub(crate) fn take(folder: &Path, who: &str) -> Result<RunLock, RunError> {
     let path = folder.join(LOCK);
     if path.exists() {
         files::require_plain(&path)?;
@@ -49,7 +49,7 @@ pub(super) fn take(folder: &Path, who: &str) -> Result<RunLock, RunError> {
     Err(RunError::Locked { path: folder.to_owned(), holder: files::printable(holder.trim()) })
 }
 
-pub(super) fn is_taken(folder: &Path) -> bool {
+pub(crate) fn is_taken(folder: &Path) -> bool {
     let path = folder.join(LOCK);
     if files::require_plain(&path).is_err() {
         return false;

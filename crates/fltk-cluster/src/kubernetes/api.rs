@@ -1,0 +1,169 @@
+//! Requests to the API server: which errors pass, which don't, and how long to wait for those that do.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{
+    Api, Client, Error,
+    core::{ApiResource, DynamicObject, GroupVersionKind},
+};
+
+use super::config::Backend;
+
+/// Between the first two tries of a request, and at most between any two.
+const WAIT_MIN: Duration = Duration::from_millis(200);
+const WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// Who made a field what it is.
+pub const FIELD_MANAGER: &str = "fltk";
+
+/// What an error of a request means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// It passes: the server is away, busy or rolling; or a quota, a right or an operator is missing that somebody may add.
+    Passes,
+    /// There is such an object.
+    Exists,
+    /// There is no such object.
+    Missing,
+    /// The object is wrong, and will be the next time.
+    Wrong,
+}
+
+/// What `error` means.
+#[must_use]
+pub fn failure(error: &Error) -> Failure {
+    let Error::Api(status) = error else { return Failure::Passes };
+    match (status.code, status.reason.as_str()) {
+        (409, "AlreadyExists") => Failure::Exists,
+        (404, _) if is_missing_object(error) => Failure::Missing,
+        // An admission webhook's refusal is a 403 too; a missing right and an exceeded quota may be mended.
+        (403, _) if status.message.contains("denied the request") => Failure::Wrong,
+        (400 | 413 | 422, _) => Failure::Wrong,
+        _ => Failure::Passes,
+    }
+}
+
+/// Whether an object isn't there, and not its kind or its namespace.
+fn is_missing_object(error: &Error) -> bool {
+    let Error::Api(status) = error else { return false };
+    let has_name = status.details.as_ref().is_some_and(|details| !details.name.is_empty());
+    status.code == 404 && has_name && !status.message.starts_with("namespaces ")
+}
+
+/// The error in one line, for a person.
+#[must_use]
+pub fn words(error: &Error) -> String {
+    match error {
+        Error::Api(status) if !status.message.is_empty() => status.message.clone(),
+        error => {
+            let mut text = error.to_string();
+            let mut cause = std::error::Error::source(error);
+            while let Some(next) = cause {
+                let next_text = next.to_string();
+                if !text.contains(&next_text) {
+                    text = format!("{text}: {next_text}");
+                }
+                cause = next.source();
+            }
+            text
+        }
+    }
+}
+
+/// Times between the tries of one request: each twice as long as the one before, unless the server says how long.
+#[derive(Debug)]
+pub struct Waits(Duration);
+
+impl Waits {
+    /// Before the first try.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(WAIT_MIN)
+    }
+
+    /// How long to wait after `error`.
+    pub fn after(&mut self, error: &Error) -> Duration {
+        let said = match error {
+            Error::Api(status) => status.details.as_ref().map(|details| u64::from(details.retry_after_seconds)).filter(|said| *said > 0),
+            _ => None,
+        };
+        let wait = said.map_or(self.0, Duration::from_secs).min(WAIT_MAX);
+        self.0 = (self.0 * 2).min(WAIT_MAX);
+        wait
+    }
+}
+
+impl Default for Waits {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The kind of object that a job is.
+#[must_use]
+pub fn job_resource(backend: Backend) -> ApiResource {
+    match backend {
+        Backend::PyTorchJob => ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("kubeflow.org", "v1", "PyTorchJob"), "pytorchjobs"),
+        Backend::TrainJob => {
+            ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("trainer.kubeflow.org", "v1alpha1", "TrainJob"), "trainjobs")
+        }
+    }
+}
+
+/// The kind of what `TrainJob`s share.
+#[must_use]
+pub fn runtime_resource() -> ApiResource {
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("trainer.kubeflow.org", "v1alpha1", "TrainingRuntime"), "trainingruntimes")
+}
+
+/// Jobs of a namespace.
+#[must_use]
+pub fn jobs(client: &Client, namespace: &str, backend: Backend) -> Api<DynamicObject> {
+    Api::namespaced_with(client.clone(), namespace, &job_resource(backend))
+}
+
+/// Config maps of a namespace.
+#[must_use]
+pub fn config_maps(client: &Client, namespace: &str) -> Api<ConfigMap> {
+    Api::namespaced(client.clone(), namespace)
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::{Status, response::StatusDetails};
+
+    use super::*;
+
+    fn error(code: u16, reason: &str, message: &str, details: Option<StatusDetails>) -> Error {
+        Error::Api(Box::new(Status { code, reason: reason.to_owned(), message: message.to_owned(), details, ..Status::default() }))
+    }
+
+    #[test]
+    fn errors_mean_what_kubernetes_means() {
+        let named = || Some(StatusDetails { name: "a".to_owned(), ..StatusDetails::default() });
+        let check = |code, reason: &str, message: &str, details, expected| {
+            assert_eq!(failure(&error(code, reason, message, details)), expected, "{message}");
+        };
+        check(409, "AlreadyExists", "pytorchjobs \"a\" already exists", named(), Failure::Exists);
+        check(409, "Conflict", "the object has been modified", named(), Failure::Passes);
+        check(404, "NotFound", "pytorchjobs \"a\" not found", named(), Failure::Missing);
+        check(404, "NotFound", "namespaces \"a\" not found", named(), Failure::Passes);
+        check(404, "NotFound", "the server could not find the requested resource", None, Failure::Passes);
+        check(422, "Invalid", "spec.a: Invalid value", None, Failure::Wrong);
+        check(403, "Forbidden", "admission webhook \"w\" denied the request: no", None, Failure::Wrong);
+        check(403, "Forbidden", "exceeded quota: q", None, Failure::Passes);
+        check(429, "TooManyRequests", "busy", None, Failure::Passes);
+        check(500, "InternalError", "failed calling webhook", None, Failure::Passes);
+    }
+
+    #[test]
+    fn waits_double_up_to_a_bound_and_heed_the_server() {
+        let mut waits = Waits::new();
+        let busy = error(503, "", "", None);
+        let all: Vec<u128> = (0..8).map(|_| waits.after(&busy).as_millis()).collect();
+        assert_eq!(all, [200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]);
+        let told = error(429, "", "", Some(StatusDetails { retry_after_seconds: 3, ..StatusDetails::default() }));
+        assert_eq!(Waits::new().after(&told).as_secs(), 3);
+    }
+}

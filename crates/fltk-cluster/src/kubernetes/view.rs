@@ -1,0 +1,236 @@
+//! What the API server shows of a run's jobs and their pods, and what of it is news for the planner.
+//!
+//! Watches repeat themselves, and each has its own pace: what a job's pods left behind may be seen after the job's end. So an end is held back until the
+//! pods' ends were seen too, or a moment has passed.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    Event, JobId, Orchestrator,
+    plan::{Outcome, State},
+};
+
+/// How long an end waits for its pods' ends.
+const PODS_GRACE: Duration = Duration::from_secs(2);
+
+/// A job's object, as far as it matters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenJob {
+    /// The job.
+    pub id: JobId,
+    /// Which of its starts it's at.
+    pub attempt: u32,
+    /// Whether it's to have no pods.
+    pub suspend: bool,
+    /// Whether its operator says that it has none.
+    pub is_suspended: bool,
+    /// Whether its operator has said anything.
+    pub is_taken_up: bool,
+    /// How it ended, and why, in its operator's words.
+    pub end: Option<(Outcome, String)>,
+}
+
+/// A pod of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenPod {
+    /// The pod's name.
+    pub name: String,
+    /// Its job.
+    pub job: JobId,
+    /// Its position in the job.
+    pub index: u32,
+    /// Where it is.
+    pub node: Option<String>,
+    /// Whether its containers have run.
+    pub has_run: bool,
+    /// Whether they are over.
+    pub is_over: bool,
+    /// Since when the program trains, in milliseconds since the Unix epoch.
+    pub first_step_ms: Option<u64>,
+    /// Why it failed, in its own words or the kubelet's.
+    pub problem: Option<String>,
+    /// Why it doesn't run.
+    pub waits: Option<String>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    job: Option<SeenJob>,
+    /// By name.
+    pods: BTreeMap<String, SeenPod>,
+    /// Of pods that are gone: why they failed.
+    problems: BTreeMap<u32, String>,
+    /// Since when its end is held back.
+    ending: Option<Instant>,
+    told: Told,
+}
+
+/// What the planner was told by this process.
+#[derive(Debug, Default)]
+struct Told {
+    created: Option<u32>,
+    pods: BTreeSet<(u32, u32, String)>,
+    suspended: Option<u32>,
+    first_step: bool,
+    ended: bool,
+}
+
+/// All of a run's jobs that were seen.
+#[derive(Debug)]
+pub struct View {
+    jobs: BTreeMap<JobId, Known>,
+    /// Those whose end is held back.
+    ending: BTreeSet<JobId>,
+    /// When the stream began, in milliseconds since the Unix epoch.
+    began_ms: u64,
+}
+
+impl View {
+    /// Nothing was seen yet of a stream that began at `began_ms`, in milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn new(began_ms: u64) -> Self {
+        Self { jobs: BTreeMap::new(), ending: BTreeSet::new(), began_ms }
+    }
+
+    /// The job's object is as it now is.
+    pub fn has_job(&mut self, job: SeenJob) {
+        let known = self.jobs.entry(job.id.clone()).or_default();
+        known.job = Some(job);
+    }
+
+    /// The pod is as it now is.
+    pub fn has_pod(&mut self, pod: SeenPod) {
+        let known = self.jobs.entry(pod.job.clone()).or_default();
+        if let Some(problem) = &pod.problem {
+            known.problems.insert(pod.index, problem.clone());
+        }
+        known.pods.insert(pod.name.clone(), pod);
+    }
+
+    /// There is no such pod any more; it was last as `pod`.
+    pub fn lost_pod(&mut self, pod: SeenPod) {
+        let (job, name) = (pod.job.clone(), pod.name.clone());
+        self.has_pod(pod);
+        self.remove_pod(&job, &name);
+    }
+
+    fn remove_pod(&mut self, job: &JobId, name: &str) {
+        if let Some(known) = self.jobs.get_mut(job) {
+            known.pods.remove(name);
+        }
+    }
+
+    /// Only these pods are there, of all jobs. Returns the jobs that lost some.
+    pub fn keep_pods(&mut self, names: &BTreeSet<String>) -> Vec<JobId> {
+        let mut changed = Vec::new();
+        for (id, known) in &mut self.jobs {
+            let before = known.pods.len();
+            known.pods.retain(|name, _| names.contains(name));
+            if known.pods.len() < before {
+                changed.push(id.clone());
+            }
+        }
+        changed
+    }
+
+    /// The jobs that were seen and have no end.
+    pub fn unfinished(&self) -> BTreeSet<JobId> {
+        let unfinished = self.jobs.iter().filter(|(_, known)| known.job.is_some() && !known.told.ended);
+        unfinished.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// The job's object is gone; the event that says so, if that is news.
+    pub fn lost_job(&mut self, id: &JobId, reason: &str) -> Option<Event> {
+        let known = self.jobs.entry(id.clone()).or_default();
+        self.ending.remove(id);
+        // An end that was held back is the truer one.
+        let (outcome, reason) = match known.job.take().and_then(|job| job.end) {
+            Some(end) => end,
+            None => (Outcome::Deleted, reason.to_owned()),
+        };
+        (!std::mem::replace(&mut known.told.ended, true)).then(|| Event::Ended { job: id.clone(), outcome, reason })
+    }
+
+    /// What of `id` the planner wasn't told yet, at the instant `now`.
+    pub fn news(&mut self, id: &JobId, orchestrator: &Orchestrator<'_>, now: Instant) -> Vec<Event> {
+        let Some(planned) = orchestrator.job(id) else { return Vec::new() };
+        let Some(known) = self.jobs.get_mut(id) else { return Vec::new() };
+        if planned.state == State::Ended || known.told.ended {
+            return Vec::new();
+        }
+        let Some(job) = &known.job else { return Vec::new() };
+        let mut news = Vec::new();
+        let told = &mut known.told;
+        if !job.suspend && told.created != Some(job.attempt) {
+            told.created = Some(job.attempt);
+            news.push(Event::Created { job: id.clone(), attempt: job.attempt });
+        }
+        for pod in known.pods.values().filter(|pod| pod.has_run) {
+            let Some(node) = &pod.node else { continue };
+            if told.pods.insert((job.attempt, pod.index, node.clone())) {
+                news.push(Event::PodRunning { job: id.clone(), attempt: job.attempt, pod: pod.index, node: node.clone() });
+            }
+        }
+        let first_step = known.pods.values().filter_map(|pod| pod.first_step_ms).min();
+        if let Some(first_step) = first_step.filter(|_| !told.first_step) {
+            told.first_step = true;
+            let at = fltk_core::experiment::Duration::from_millis(first_step.saturating_sub(self.began_ms));
+            news.push(Event::FirstStep { job: id.clone(), at });
+        }
+        let all_over = known.pods.values().all(|pod| pod.is_over);
+        if job.suspend && job.is_suspended && all_over && told.suspended != Some(job.attempt) {
+            told.suspended = Some(job.attempt);
+            news.push(Event::Suspended { job: id.clone(), attempt: job.attempt });
+        }
+        if let Some((outcome, words)) = &job.end {
+            let since = *known.ending.get_or_insert(now);
+            if all_over || now.saturating_duration_since(since) >= PODS_GRACE {
+                told.ended = true;
+                self.ending.remove(id);
+                let reason = reason(*outcome, words, &known.problems);
+                news.push(Event::Ended { job: id.clone(), outcome: *outcome, reason });
+            } else {
+                self.ending.insert(id.clone());
+            }
+        }
+        if told.ended {
+            // Thousands of them are kept.
+            known.pods.clear();
+            known.problems.clear();
+        }
+        news
+    }
+
+    /// Jobs whose end is held back: [`news`](Self::news) is to be asked again.
+    #[must_use]
+    pub fn held_back(&self) -> Vec<JobId> {
+        self.ending.iter().cloned().collect()
+    }
+
+    /// Why a job that was started has no pod that runs, or not all of them; `None` if that isn't so.
+    #[must_use]
+    pub fn waits(&self, id: &JobId) -> Option<String> {
+        let known = self.jobs.get(id)?;
+        let job = known.job.as_ref()?;
+        if !job.is_taken_up {
+            return Some("no operator has taken it up yet: does the operator run?".to_owned());
+        }
+        let waiting: Vec<&SeenPod> = known.pods.values().filter(|pod| !pod.has_run && !pod.is_over).collect();
+        let why = waiting.iter().find_map(|pod| pod.waits.as_deref())?;
+        Some(format!("{} of {} pods wait: {why}", waiting.len(), known.pods.len()))
+    }
+}
+
+/// The operator's words, and before them what its pods said, which is what a person can act on.
+fn reason(outcome: Outcome, words: &str, problems: &BTreeMap<u32, String>) -> String {
+    if outcome == Outcome::Succeeded || problems.is_empty() {
+        return words.to_owned();
+    }
+    // A rank that only lost another is not to blame.
+    let lost = |problem: &str| problem.starts_with("exit code 7");
+    let blamed = problems.iter().find(|(_, problem)| !lost(problem)).or_else(|| problems.iter().next());
+    blamed.map_or_else(|| words.to_owned(), |(index, problem)| format!("pod {index}: {problem}"))
+}

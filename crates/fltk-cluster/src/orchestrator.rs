@@ -1,0 +1,198 @@
+//! A stream at work: its replications one after another, each by a planner, and the journal that a new process takes it up from.
+//!
+//! ```text
+//! edge ── what happened ──> journal, synced ──> planner ──> what is to be done ──> edge
+//! ```
+//!
+//! An event counts once it's in the journal. Reading the journal again gives the same planner; what that waits for is asked for again, and edges do
+//! nothing twice. So an orchestrator may be killed at any moment.
+
+use std::collections::BTreeMap;
+
+use fltk_core::{
+    arrivals::{ArrivalsError, TraceEntry},
+    experiment::{Duration, Experiment},
+};
+use fltk_records::journal::{Entry, Journal, JournalError, JournalEvent};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Action, Event, JobId, JobSpec, Planner, Settings, jobs,
+    plan::{Job, JobRecord, Wait},
+};
+
+/// What the orchestrator's journal holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StreamEvent {
+    /// Since the stream began.
+    pub now: Duration,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+impl JournalEvent for StreamEvent {
+    const KINDS: &[&str] = &["tick", "nodes", "created", "pod_running", "first_step", "suspended", "ended"];
+
+    fn to_wire(&self) -> impl Serialize {
+        self
+    }
+
+    fn from_wire(line: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(line)
+    }
+}
+
+/// What a stream is: everything that its jobs follow from.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    /// The experiment.
+    pub experiment: Experiment,
+    /// The arrivals of its trace; empty without one.
+    pub trace: Vec<TraceEntry>,
+    /// Names the run; the names of its jobs are derived from it.
+    pub run: String,
+}
+
+impl Stream {
+    /// The jobs of one replication, with what they ask for at the edge that `adapt` is of.
+    fn jobs(&self, replication: usize, adapt: &dyn Fn(JobSpec) -> JobSpec) -> Result<Vec<JobSpec>, ArrivalsError> {
+        Ok(jobs(&self.experiment, &self.run, replication, &self.trace)?.into_iter().map(adapt).collect())
+    }
+}
+
+/// A stream at work.
+pub struct Orchestrator<'a> {
+    stream: Stream,
+    adapt: Box<dyn Fn(JobSpec) -> JobSpec + Send + Sync + 'a>,
+    journal: Option<Journal<StreamEvent>>,
+    replication: usize,
+    /// When the replication at hand began.
+    began: Duration,
+    planner: Planner,
+    /// Jobs of the replications before.
+    over: Vec<Job>,
+    now: Duration,
+}
+
+impl<'a> Orchestrator<'a> {
+    /// Takes up `stream` where `entries`, the journal so far, leave it; empty for a new one. Without a `journal` nothing is kept.
+    ///
+    /// # Errors
+    /// If the stream has no end within reason, in any replication.
+    pub fn new(
+        stream: Stream,
+        adapt: impl Fn(JobSpec) -> JobSpec + Send + Sync + 'a,
+        journal: Option<Journal<StreamEvent>>,
+        entries: &[Entry<StreamEvent>],
+    ) -> Result<Self, ArrivalsError> {
+        // What is impossible for a later replication is refused now, not after hours.
+        for replication in 1..stream.experiment.seeds.len() {
+            stream.jobs(replication, &|spec| spec)?;
+        }
+        let settings = Settings::of(stream.experiment.stream.as_ref());
+        let planner = Planner::new(settings, stream.jobs(0, &adapt)?, BTreeMap::new());
+        let zero = Duration::from_millis(0);
+        let mut taken_up =
+            Self { stream, adapt: Box::new(adapt), journal, replication: 0, began: zero, planner, over: Vec::new(), now: zero };
+        for Entry { event: StreamEvent { now, event }, .. } in entries {
+            taken_up.step(*now, event.clone());
+        }
+        Ok(taken_up)
+    }
+
+    /// Takes in what happened at `now`, since the stream began: journals it, and says what is to be done.
+    ///
+    /// # Errors
+    /// If the journal can't be written: then nothing has happened.
+    pub fn take(&mut self, now: Duration, events: Vec<Event>, at: Timestamp) -> Result<Vec<Action>, JournalError> {
+        // Clocks are set back; a journal isn't.
+        let now = now.max(self.now);
+        if let Some(journal) = &mut self.journal {
+            let entries: Vec<StreamEvent> = events.iter().map(|event| StreamEvent { now, event: event.clone() }).collect();
+            journal.append_all(&entries, at)?;
+        }
+        Ok(events.into_iter().flat_map(|event| self.step(now, event)).collect())
+    }
+
+    fn step(&mut self, now: Duration, event: Event) -> Vec<Action> {
+        self.now = self.now.max(now);
+        let mut actions = self.planner.step(self.since_began(now), event);
+        while self.planner.is_finished() && self.replication + 1 < self.stream.experiment.seeds.len() {
+            self.replication += 1;
+            self.began = now;
+            let specs = self.stream.jobs(self.replication, &self.adapt).unwrap_or_default();
+            let next = self.planner.successor(specs);
+            self.over.extend(std::mem::replace(&mut self.planner, next).into_jobs());
+            actions.extend(self.planner.step(self.since_began(now), Event::Tick));
+        }
+        actions
+    }
+
+    fn since_began(&self, now: Duration) -> Duration {
+        Duration::from_millis(now.as_millis().saturating_sub(self.began.as_millis()))
+    }
+
+    /// When a tick is due: the next arrival, since the stream began.
+    #[must_use]
+    pub fn next_arrival(&self) -> Option<Duration> {
+        let since = self.planner.next_arrival()?;
+        Some(Duration::from_millis(self.began.as_millis().saturating_add(since.as_millis())))
+    }
+
+    /// Whether every job of every replication is over.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.planner.is_finished() && self.replication + 1 >= self.stream.experiment.seeds.len()
+    }
+
+    /// What was asked for and isn't confirmed.
+    #[must_use]
+    pub fn outstanding(&self) -> Vec<Action> {
+        self.planner.outstanding()
+    }
+
+    /// The planner of the replication at hand.
+    #[must_use]
+    pub fn planner(&self) -> &Planner {
+        &self.planner
+    }
+
+    /// A job of the replication at hand.
+    #[must_use]
+    pub fn job(&self, id: &JobId) -> Option<&Job> {
+        self.planner.job(id)
+    }
+
+    /// Every job so far: of the replications before, and of the one at hand.
+    pub fn all_jobs(&self) -> impl Iterator<Item = &Job> {
+        self.over.iter().chain(self.planner.jobs())
+    }
+
+    /// What was recorded of every job so far.
+    pub fn records(&self) -> impl Iterator<Item = &JobRecord> {
+        self.all_jobs().map(|job| &job.record)
+    }
+
+    /// What a waiting job waits for, as of the last event.
+    #[must_use]
+    pub fn explain(&self, id: &JobId) -> Option<Wait> {
+        self.planner.explain(id, self.since_began(self.now))
+    }
+
+    /// Which replication is at work, from 0, and how many there are.
+    #[must_use]
+    pub fn replication(&self) -> (usize, usize) {
+        (self.replication, self.stream.experiment.seeds.len())
+    }
+
+    /// When the last event was, since the stream began.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        self.now
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+use fltk_core::experiment::{SourceFile, parse};
+use fltk_records::{StreamDescription, StreamFolder, StreamTexts};
+
+use super::*;
+use crate::plan::Outcome;
+
+fn stream() -> Stream {
+    let text = "
+name: s
+seeds: [1, 2]
+tasks:
+  - { name: a, kind: distributed, network: FashionMNISTCNN, dataset: fashion-mnist, distributed: { epochs: 1 } }
+  - { name: b, kind: distributed, network: FashionMNISTCNN, dataset: fashion-mnist, distributed: { epochs: 1 } }
+stream: { admission: { type: max_concurrent, jobs: 1 } }
+";
+    let file = SourceFile { name: "s.yaml".to_owned(), text: text.to_owned() };
+    Stream { experiment: parse(&[file], &[]).unwrap().experiment, trace: Vec::new(), run: "s-1".to_owned() }
+}
+
+/// Ends whatever is started, one event a millisecond, until `stop` events were journaled or all is done; returns what was started.
+fn work(orchestrator: &mut Orchestrator<'_>, started: &mut Vec<(JobId, u32)>, mut stop: u32) {
+    let mut asked = orchestrator.outstanding();
+    if asked.is_empty() {
+        asked = orchestrator.take(orchestrator.now(), vec![Event::Tick], Timestamp::UNIX_EPOCH).unwrap();
+    }
+    while let Some(action) = asked.pop() {
+        let Action::Start { job, attempt } = action else { panic!("nothing is suspended") };
+        if !started.contains(&(job.clone(), attempt)) {
+            started.push((job.clone(), attempt));
+        }
+        let created = Event::Created { job: job.clone(), attempt };
+        let ended = Event::Ended { job, outcome: Outcome::Succeeded, reason: String::new() };
+        for event in [created, ended] {
+            if stop == 0 {
+                return;
+            }
+            stop -= 1;
+            let now = Duration::from_millis(orchestrator.now().as_millis() + 1);
+            asked.extend(orchestrator.take(now, vec![event], Timestamp::UNIX_EPOCH).unwrap());
+        }
+    }
+}
+
+#[test]
+fn a_kill_at_any_record_loses_nothing_and_starts_nothing_twice() {
+    let mut whole = Vec::new();
+    let mut orchestrator = Orchestrator::new(stream(), |spec| spec, None, &[]).unwrap();
+    work(&mut orchestrator, &mut whole, u32::MAX);
+    assert!(orchestrator.is_finished());
+    assert_eq!((whole.len(), orchestrator.replication()), (4, (1, 2)));
+    let expected: Vec<JobRecord> = orchestrator.records().cloned().collect();
+    for killed_after in 0..8 {
+        let root = tempfile::tempdir().unwrap();
+        let description = StreamDescription {
+            fltk_version: "0".to_owned(),
+            run: "s-1".to_owned(),
+            experiment: "s".to_owned(),
+            started_at: Timestamp::UNIX_EPOCH,
+        };
+        let folder = StreamFolder::create::<StreamEvent>(root.path(), &description, &StreamTexts::default()).unwrap();
+        let mut started = Vec::new();
+        for stop in [killed_after, u32::MAX] {
+            let (journal, replay) = folder.journal::<StreamEvent>().unwrap();
+            let mut orchestrator = Orchestrator::new(stream(), |spec| spec, Some(journal), &replay.entries).unwrap();
+            work(&mut orchestrator, &mut started, stop);
+            if stop == u32::MAX {
+                assert!(orchestrator.is_finished());
+                assert_eq!(orchestrator.records().cloned().collect::<Vec<_>>(), expected, "killed after {killed_after}");
+            }
+        }
+        assert_eq!(started, whole, "killed after {killed_after}");
+    }
+}

@@ -1,0 +1,198 @@
+//! The folder of a stream of jobs: what is to be run, and the orchestrator's journal.
+//!
+//! ```text
+//! <name>/
+//!   stream.json       what it is, and since when
+//!   experiment.yaml   the experiment, every default written out
+//!   cluster.json      where its jobs run, as far as that is said
+//!   trace.json        the arrivals, where they come from a trace
+//!   journal.jsonl     what happened, in order
+//!   lock              held by the one orchestrator
+//! ```
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    RunError, RunLock,
+    files::{self, FileError, TEMPORARY_PREFIX},
+    journal::{Journal, JournalError, JournalEvent, Replay, replay},
+    run_folder::{self, check_name},
+};
+
+const DESCRIPTION: &str = "stream.json";
+const EXPERIMENT: &str = "experiment.yaml";
+const CLUSTER: &str = "cluster.json";
+const TRACE: &str = "trace.json";
+const JOURNAL: &str = "journal.jsonl";
+
+/// Largest text of such a folder, in bytes: a trace of a million arrivals.
+const TEXT_BYTES_MAX: u64 = 256 << 20;
+
+/// What a stream is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamDescription {
+    /// The version that began it.
+    pub fltk_version: String,
+    /// Names it: its folder, and its objects in a cluster.
+    pub run: String,
+    /// The experiment's name.
+    pub experiment: String,
+    /// When it began; times in its journal count from here.
+    pub started_at: Timestamp,
+}
+
+/// The texts of a stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StreamTexts {
+    /// The experiment, YAML.
+    pub experiment: String,
+    /// Where its jobs run, JSON.
+    pub cluster: Option<String>,
+    /// The arrivals of its trace, JSON.
+    pub trace: Option<String>,
+}
+
+/// A stream's folder that is there.
+#[derive(Clone, Debug)]
+pub struct StreamFolder {
+    path: PathBuf,
+    description: StreamDescription,
+}
+
+impl StreamFolder {
+    /// Makes the folder of `description.run` in `root`. It is filled under a temporary name and renamed: a folder that exists is complete.
+    ///
+    /// # Errors
+    /// If the name isn't allowed, there is such a folder, or it can't be written.
+    pub fn create<E: JournalEvent>(root: &Path, description: &StreamDescription, texts: &StreamTexts) -> Result<Self, RunError> {
+        check_name("the name of a stream", &description.run)?;
+        let path = root.join(&description.run);
+        if path.exists() {
+            return Err(RunError::Exists { path });
+        }
+        fs::create_dir_all(root).map_err(FileError::io("create", root))?;
+        let new = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempdir_in(root).map_err(FileError::io("create a folder in", root))?;
+        let write = |name: &str, text: &str| files::write_new(&new.path().join(name), text.as_bytes());
+        write(EXPERIMENT, &texts.experiment)?;
+        if let Some(cluster) = &texts.cluster {
+            write(CLUSTER, cluster)?;
+        }
+        if let Some(trace) = &texts.trace {
+            write(TRACE, trace)?;
+        }
+        let json = serde_json::to_string_pretty(description).expect("texts and a time can always be written");
+        write(DESCRIPTION, &format!("{json}\n"))?;
+        Journal::<E>::create(&new.path().join(JOURNAL))?;
+        files::sync_folder(new.path())?;
+        fs::rename(new.path(), &path).map_err(FileError::io("rename to", &path))?;
+        let _renamed_not_removed = new.keep();
+        files::sync_folder(root)?;
+        Ok(Self { path, description: description.clone() })
+    }
+
+    /// Opens the stream's folder at `path`.
+    ///
+    /// # Errors
+    /// If it is none, or damaged.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, RunError> {
+        let path = path.into();
+        for missing in [DESCRIPTION, JOURNAL, EXPERIMENT] {
+            if !path.join(missing).exists() {
+                return Err(RunError::NotAStream { path, missing });
+            }
+        }
+        let file = path.join(DESCRIPTION);
+        let bytes = files::read(&file, files::TEXT_BYTES_MAX as u64)?;
+        let damaged = |problem: String| RunError::Description { path: file.clone(), problem };
+        let description: StreamDescription = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+        check_name("the name of a stream", &description.run)?;
+        Ok(Self { path, description })
+    }
+
+    /// Opens what a person named: the path of a folder, or the name of one in `root`.
+    ///
+    /// # Errors
+    /// As of [`open`](Self::open).
+    pub fn find(root: &Path, named: &Path) -> Result<Self, RunError> {
+        let is_name = named.components().count() == 1 && !named.is_absolute();
+        let in_root = root.join(named);
+        Self::open(if is_name && in_root.join(DESCRIPTION).exists() { in_root } else { named.to_owned() })
+    }
+
+    /// The folders of streams in `root`, sorted by name.
+    ///
+    /// # Errors
+    /// If `root` can't be listed.
+    pub fn list(root: &Path) -> Result<Vec<PathBuf>, RunError> {
+        /// More than anybody keeps in one folder.
+        const NAMES_MAX: usize = 1_000_000;
+        if !root.exists() {
+            return Ok(Vec::new());
+        }
+        let names = files::names_in(root, NAMES_MAX)?;
+        let folders = names.into_iter().filter(|name| !name.starts_with(TEMPORARY_PREFIX)).map(|name| root.join(name));
+        Ok(folders.filter(|path| path.join(DESCRIPTION).exists()).collect())
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it is.
+    #[must_use]
+    pub fn description(&self) -> &StreamDescription {
+        &self.description
+    }
+
+    /// What is to be run.
+    ///
+    /// # Errors
+    /// If a file can't be read.
+    pub fn texts(&self) -> Result<StreamTexts, RunError> {
+        let read = |name: &str| -> Result<String, RunError> {
+            let path = self.path.join(name);
+            let text = String::from_utf8(files::read(&path, TEXT_BYTES_MAX)?);
+            text.map_err(|_| RunError::Description { path, problem: "it is not UTF-8".to_owned() })
+        };
+        let optional = |name: &str| self.path.join(name).exists().then(|| read(name)).transpose();
+        Ok(StreamTexts { experiment: read(EXPERIMENT)?, cluster: optional(CLUSTER)?, trace: optional(TRACE)? })
+    }
+
+    /// The right to write it. `who` is what others are told.
+    ///
+    /// # Errors
+    /// If another has it.
+    pub fn lock(&self, who: &str) -> Result<RunLock, RunError> {
+        run_folder::lock::take(&self.path, who)
+    }
+
+    /// Whether an orchestrator is at work on it.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        run_folder::lock::is_taken(&self.path)
+    }
+
+    /// Its journal, for appending, and what is in it. Needs the lock.
+    ///
+    /// # Errors
+    /// If it's damaged.
+    pub fn journal<E: JournalEvent>(&self) -> Result<(Journal<E>, Replay<E>), JournalError> {
+        Journal::open_append(&self.path.join(JOURNAL))
+    }
+
+    /// What its journal holds.
+    ///
+    /// # Errors
+    /// If it's damaged.
+    pub fn replay<E: JournalEvent>(&self) -> Result<Replay<E>, JournalError> {
+        replay(&self.path.join(JOURNAL))
+    }
+}
