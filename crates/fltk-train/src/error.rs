@@ -57,6 +57,9 @@ pub enum TrainError {
         /// What is wrong.
         reason: String,
     },
+    /// Whoever wanted the result doesn't any more.
+    #[error("asked to stop")]
+    Stopped,
     /// The loss is not a number any more.
     #[error("the loss became {loss} at step {step} of the epoch\nhint: lower the learning rate")]
     Diverged {

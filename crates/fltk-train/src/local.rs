@@ -1,6 +1,9 @@
 //! One federated client's work in one round: its own samples, a fresh optimizer, a few local epochs.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use fltk_core::{
     experiment::{LossName, OptimizerConfig, TrainConfig},
@@ -45,6 +48,8 @@ pub struct LocalOrder<'a> {
     pub learning_rate: f64,
     /// Strength of FedProx's proximal term; 0 for none.
     pub mu: f64,
+    /// Raised when nobody wants the update any more.
+    pub stop: &'a AtomicBool,
 }
 
 /// What came of it.
@@ -68,7 +73,7 @@ impl LocalTrainer {
     /// Trains one client. Deterministic in `order` alone when the thread was prepared by [`init(1)`](crate::init).
     ///
     /// # Errors
-    /// If the state or the data don't fit the net, or training diverged.
+    /// If the state or the data don't fit the net, training diverged, or it was asked to stop ([`TrainError::Stopped`]), which it does at the next step.
     pub fn train(&mut self, order: &LocalOrder<'_>) -> Result<LocalUpdate, TrainError> {
         self.model.set_state(order.state)?;
         let mut optimizer = Optimizer::new(&self.config.optimizer, &self.model)?;
@@ -82,7 +87,11 @@ impl LocalTrainer {
             let plan = BatchPlan::train(&self.dataset, Some(order.samples), key, input, batch_size, self.config.drop_last)
                 .map_err(|error| TrainError::Batch(error.to_string()))?;
             let options = EpochOptions { loss: self.loss, key };
-            run_epoch(&mut self.model, &mut optimizer, batches(plan), options, proximal.as_ref(), &mut total)?;
+            let until_stopped = batches(plan).take_while(|_| !order.stop.load(Ordering::Relaxed));
+            run_epoch(&mut self.model, &mut optimizer, until_stopped, options, proximal.as_ref(), &mut total)?;
+            if order.stop.load(Ordering::Relaxed) {
+                return Err(TrainError::Stopped);
+            }
         }
         let normalizer = normalizer(&self.config.optimizer, order.learning_rate, order.mu, total.steps());
         Ok(LocalUpdate { state: self.model.state()?, summary: total.summary(), normalizer })

@@ -2,7 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
-use std::{path::Path, sync::Arc, thread};
+use std::{
+    path::Path,
+    sync::{Arc, atomic::AtomicBool},
+    thread,
+};
 
 use fltk_core::{
     experiment::{DatasetConfig, DatasetName, LossName, NetName, NetworkConfig, OptimizerConfig, TrainConfig},
@@ -120,6 +124,10 @@ fn trainer(dataset: &Arc<Dataset>) -> LocalTrainer {
 }
 
 fn train_client(trainer: &mut LocalTrainer, client: u32, mu: f64) -> LocalUpdate {
+    try_client(trainer, client, mu, &AtomicBool::new(false)).unwrap()
+}
+
+fn try_client(trainer: &mut LocalTrainer, client: u32, mu: f64, stop: &AtomicBool) -> Result<LocalUpdate, TrainError> {
     let state = model(NetName::FashionMNISTCNN).state().unwrap();
     let samples: Vec<u32> = (client * 50..client * 50 + 40).collect();
     let order = LocalOrder {
@@ -131,8 +139,16 @@ fn train_client(trainer: &mut LocalTrainer, client: u32, mu: f64) -> LocalUpdate
         epochs: 2,
         learning_rate: 0.05,
         mu,
+        stop,
     };
-    trainer.train(&order).unwrap()
+    trainer.train(&order)
+}
+
+#[test]
+fn a_client_that_nobody_wants_any_more_gives_no_update() {
+    let mut trainer = trainer(&mini());
+    let error = try_client(&mut trainer, 0, 0.0, &AtomicBool::new(true)).unwrap_err();
+    assert!(matches!(error, TrainError::Stopped), "{error}");
 }
 
 #[test]

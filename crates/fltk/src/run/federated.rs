@@ -62,7 +62,7 @@ pub fn run(
     let make_trainer = |_worker: usize| -> Result<Box<dyn ClientTrainer + '_>, BoxError> {
         fltk_train::init(1);
         let trainer = LocalTrainer::new(new_model()?, Arc::clone(dataset), job.task.train.clone(), job.task.loss);
-        Ok(Box::new(Clients { trainer, job, config, parts: &parts }))
+        Ok(Box::new(Clients { trainer, job, config, parts: &parts, context }))
     };
     let test = TestSet { model, job, dataset, workers: context.workers.get() };
     let outcome = in_process::run(federation, workers, &make_trainer, Box::new(test), &context.stop, &mut |record| {
@@ -132,6 +132,7 @@ struct Clients<'a> {
     job: &'a Job,
     config: &'a FederatedConfig,
     parts: &'a [Vec<u32>],
+    context: &'a Context<'a>,
 }
 
 impl ClientTrainer for Clients<'_> {
@@ -146,6 +147,7 @@ impl ClientTrainer for Clients<'_> {
             epochs: self.config.epochs_per_round,
             learning_rate: rate(self.job, self.config, order.round).value,
             mu: proximal_mu(&self.config.strategy),
+            stop: &self.context.stop,
         })?;
         Ok(ClientUpdate::answer(order, update.state, update.summary, update.normalizer))
     }
