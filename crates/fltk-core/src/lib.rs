@@ -1,5 +1,5 @@
 //! The nouns of fltk, as plain data: what an experiment file says, seeds and the random streams drawn from them,
-//! model states, metrics, and the events of a run's journal.
+//! model states, metrics, the events of a run's journal, and what a process says when it ends.
 //!
 //! Not for: reading clocks or files, talking to networks, computing with tensors. Everything here is a value, and every
 //! other crate may depend on this one.
@@ -12,3 +12,4 @@ pub mod metrics;
 pub mod milestone;
 pub mod model_state;
 pub mod seed;
+pub mod termination;

@@ -49,7 +49,7 @@ pub enum Command {
     /// Run every task of an experiment on this machine, once per seed.
     #[cfg(feature = "train")]
     Run(RunArgs),
-    /// Train as one rank of a distributed task, as the environment says (`RANK`, `WORLD_SIZE`, ...).
+    /// Train as one rank of a distributed task, as the environment says (`RANK`, `WORLD_SIZE`, ...), or a federated task with all of its clients.
     #[cfg(feature = "train")]
     Client(ClientArgs),
     /// Check experiment files: ours, or KFLTK's cluster and arrival JSON.
@@ -135,7 +135,8 @@ Environment, as Kubeflow's training operator and torchrun set it:
   RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT
 or, where these are missing, as Kubeflow Trainer v2 sets it:
   PET_NODE_RANK, PET_NNODES, PET_NPROC_PER_NODE, PET_MASTER_ADDR, PET_MASTER_PORT
-Without any of them the task is trained alone. GLOO_SOCKET_IFNAME chooses a network interface.
+Without any of them the task is trained alone, as a federated one always is. GLOO_SOCKET_IFNAME chooses a network interface.
+FLTK_TERMINATION_LOG=FILE has how it ended written to FILE as JSON: in Kubernetes /dev/termination-log.
 
 Examples:
   RANK=0 WORLD_SIZE=4 MASTER_ADDR=127.0.0.1 MASTER_PORT=29500 fltk client examples/fashion-ddp.yaml
@@ -153,7 +154,7 @@ pub struct ClientArgs {
     /// Use this seed in place of the file's first.
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Names the job: ranks that are started again with the same name go on with the run that they began.
+    /// Names the job: processes that are started again with the same name go on with the run that they began.
     #[arg(long, value_name = "NAME")]
     pub id: Option<String>,
     /// Take up this run's folder, in place of a file.
@@ -165,7 +166,7 @@ pub struct ClientArgs {
     /// Cache folder of data sets (default: `fltk/data` in the user's cache folder).
     #[arg(long, value_name = "DIR", env = "FLTK_DATA")]
     pub data: Option<PathBuf>,
-    /// Threads of an evaluation (default: one per core). It changes the time taken, not the results.
+    /// Clients trained at once in a federated task, and threads of an evaluation (default: one per core). It changes the time taken, not the results.
     #[arg(long, value_name = "N")]
     pub workers: Option<std::num::NonZeroUsize>,
 }

@@ -24,6 +24,9 @@ pub enum Exit {
     Interrupted = 130,
 }
 
+/// What a shell makes of a program that SIGPIPE ended: whoever read the output has had enough, and there is nothing to say.
+pub const OUTPUT_CLOSED: u8 = 141;
+
 /// An error together with the exit code it leads to.
 #[derive(Debug)]
 struct Coded {
@@ -65,6 +68,19 @@ pub fn code(error: &anyhow::Error) -> Exit {
     error.downcast_ref::<Coded>().map_or(Exit::General, |coded| coded.exit)
 }
 
+/// The number that the program ends with because of `error`.
+pub fn status(error: &anyhow::Error) -> u8 {
+    let output_closed = error.chain().any(|cause| {
+        let kind = match (cause.downcast_ref::<std::io::Error>(), cause.downcast_ref::<serde_json::Error>()) {
+            (Some(error), _) => Some(error.kind()),
+            (_, Some(error)) => error.io_error_kind(),
+            (None, None) => None,
+        };
+        kind == Some(std::io::ErrorKind::BrokenPipe)
+    });
+    if output_closed { OUTPUT_CLOSED } else { code(error) as u8 }
+}
+
 #[cfg(test)]
 mod tests {
     use anyhow::Context as _;
@@ -78,6 +94,14 @@ mod tests {
         let error = Err::<(), _>(error).context("while loading").unwrap_err();
         assert_eq!(code(&error), Exit::Data);
         assert_eq!(format!("{error:#}"), "while loading: no such file");
+        assert_eq!(status(&error), 4);
         assert_eq!(code(&anyhow::anyhow!("plain")), Exit::General);
+    }
+
+    #[test]
+    fn a_closed_output_is_told_apart() {
+        let closed = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+        assert_eq!(status(&anyhow::Error::new(closed).context("while printing")), OUTPUT_CLOSED);
+        assert_eq!(status(&anyhow::Error::new(std::io::Error::from(std::io::ErrorKind::NotFound))), 1);
     }
 }

@@ -14,6 +14,7 @@ mod rank;
 mod recorder;
 mod result;
 mod stop;
+mod termination;
 
 use std::{
     collections::BTreeMap,
@@ -38,6 +39,7 @@ pub use self::{
     rank::{Source, client},
     result::RunResult,
     stop::on_signal,
+    termination::{TERMINATION_LOG, Termination},
 };
 use crate::exit::{Exit, OrExit as _, failure};
 
@@ -53,6 +55,8 @@ pub struct Context<'a> {
     pub talk: Talk,
     /// Raised when the process is asked to stop.
     pub stop: Arc<AtomicBool>,
+    /// Notes what there will be to report of this process.
+    pub termination: &'a Termination,
 }
 
 /// The process was asked to stop.

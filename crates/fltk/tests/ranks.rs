@@ -378,7 +378,8 @@ fn what_can_not_be_is_said_before_anything_starts() {
     };
     refused(&["client", "ddp.yaml"], &[], 3, "the environment says 1");
     refused(&["client", "ddp.yaml", "2"], &[], 3, "there is no task `2`");
-    refused(&["client", "fed.yaml"], &[], 3, "is federated");
+    let two = [("RANK", "0"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "127.0.0.1")];
+    refused(&["client", "fed.yaml"], &two, 3, "is federated, and has one process; the environment says 2\nhint: ");
     // A rank's own fault is not tried again, however many restarts there are.
     let wild = ["run", "ddp.yaml", "--set", "tasks.0.train.optimizer.learning_rate=1.0e+30", "--set", "tasks.0.distributed.restarts=3"];
     refused(&[&wild[..], &["--runs", "wild"]].concat(), &[], 5, "lower the learning rate");

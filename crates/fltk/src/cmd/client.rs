@@ -1,18 +1,32 @@
-//! `fltk client FILE [TASK]`: one rank of a distributed task.
+//! `fltk client FILE [TASK]`: one rank of a distributed task, or a federated task as a whole.
 
-use std::{env, num::NonZeroUsize, path::PathBuf, thread::available_parallelism};
+use std::{
+    env,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    thread::available_parallelism,
+};
 
 use crate::{
     cli::{Cli, ClientArgs, LocationArgs, Output},
     inputs, output,
-    run::{self, Context, Network, Place, Source, Talk},
+    run::{self, Context, Network, Place, Source, Talk, Termination},
 };
 
-/// Trains as the rank that the environment says; rank 0 prints the result.
+/// Trains as the rank that the environment says; rank 0 prints the result. Reports how that ended where the environment names a file for it.
 ///
 /// # Errors
 /// If the task or the environment is wrong, data is missing, another rank is lost, or the run fails.
 pub fn run(cli: &Cli, args: &ClientArgs) -> anyhow::Result<()> {
+    let termination = Termination::default();
+    let outcome = train(cli, args, &termination);
+    if let Some(path) = env::var_os(run::TERMINATION_LOG).filter(|path| !path.is_empty()) {
+        termination.write(Path::new(&path), &outcome);
+    }
+    outcome
+}
+
+fn train(cli: &Cli, args: &ClientArgs, termination: &Termination) -> anyhow::Result<()> {
     let launcher = env::var(run::LAUNCHER).ok();
     if let Some(launcher) = &launcher {
         run::end_with(launcher)?;
@@ -29,6 +43,7 @@ pub fn run(cli: &Cli, args: &ClientArgs) -> anyhow::Result<()> {
         workers: args.workers.or_else(|| available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN),
         talk: Talk::of(cli),
         stop: run::on_signal()?,
+        termination,
     };
     let source = match &args.run {
         Some(folder) => Source::Folder(folder.clone()),

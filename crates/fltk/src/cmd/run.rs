@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     cli::{Cli, LocationArgs, Output, RunArgs},
     inputs, output,
-    run::{self, Context, RunResult, Talk},
+    run::{self, Context, RunResult, Talk, Termination},
 };
 
 /// Runs the experiment, or goes on with a run.
@@ -21,6 +21,7 @@ pub fn run(cli: &Cli, args: &RunArgs) -> anyhow::Result<()> {
         workers: args.workers.or_else(|| available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN),
         talk: Talk::of(cli),
         stop: run::on_signal()?,
+        termination: &Termination::default(),
     };
     let mut results = Vec::new();
     let mut done = |result: RunResult| {

@@ -148,8 +148,14 @@ impl Rank<'_> {
             let Some(left) = self.sizes.get(done..).filter(|left| !left.is_empty()) else { return Ok(so_far) };
             let pause = config.checkpoint_every_steps.map(|every| every as usize - done % every as usize);
             let next = &left[..pause.map_or(left.len(), |pause| pause.min(left.len()))];
-            let steps = || self.ranks.train_steps(&mut self.model, &mut self.optimizer, &mut until_stopped, next, options, &mut so_far);
-            let (trained, seconds) = seconds_of(steps);
+            let mut steps =
+                |sizes| self.ranks.train_steps(&mut self.model, &mut self.optimizer, &mut until_stopped, sizes, options, &mut so_far);
+            let (first, others) = next.split_at(1);
+            let (trained, seconds) = seconds_of(|| {
+                steps(first)?;
+                context.termination.stepped();
+                steps(others)
+            });
             so_far.add_seconds(seconds);
             if self.training.is_stopping() {
                 return Err(Stopped.into());

@@ -149,6 +149,7 @@ impl ClientTrainer for Clients<'_> {
             mu: proximal_mu(&self.config.strategy),
             stop: &self.context.stop,
         })?;
+        self.context.termination.stepped();
         Ok(ClientUpdate::answer(order, update.state, update.summary, update.normalizer))
     }
 }

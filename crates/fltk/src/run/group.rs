@@ -55,7 +55,8 @@ pub fn resume(
 
 /// The jobs of an experiment that belong together.
 pub struct Group<'a> {
-    context: &'a Context<'a>,
+    /// What all of them share.
+    pub context: &'a Context<'a>,
     /// Where its runs' folders are.
     runs: PathBuf,
     /// Lower-case hex.

@@ -18,7 +18,7 @@ use fltk_core::experiment::DistributedConfig;
 use fltk_records::{RunFolder, history::Status};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{Context, Stopped, Talk};
+use super::{Context, Stopped, TERMINATION_LOG, Talk};
 use crate::exit::{Exit, failure};
 
 /// How often the ranks are looked at; a failure is noticed that soon.
@@ -124,6 +124,8 @@ impl Ranks {
             }
             let place = [("RANK", rank.to_string()), ("WORLD_SIZE", num_ranks.to_string()), ("MASTER_PORT", port.to_string())];
             command.envs(place).env("MASTER_ADDR", "127.0.0.1").env(LAUNCHER, std::process::id().to_string());
+            // It is one file, and not theirs.
+            command.env_remove(TERMINATION_LOG);
             // Threads that spin while they wait eat the time of the other ranks.
             command.env("OMP_WAIT_POLICY", "passive");
             command.stdin(listener.take().map_or_else(Stdio::null, |listener| Stdio::from(OwnedFd::from(listener))));

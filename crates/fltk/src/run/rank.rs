@@ -1,14 +1,18 @@
 //! One rank of a distributed job: this process, by what its launcher says in the environment. Rank 0 records.
+//!
+//! A federated job is one process, with all of its clients, and otherwise the same.
 
 use std::{
     path::{Path, PathBuf},
-    sync::atomic::Ordering,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use anyhow::Context as _;
-use fltk_core::experiment::{DistributedConfig, Experiment, Setting};
+use fltk_core::experiment::{Experiment, Setting};
+use fltk_data::Dataset;
 use fltk_records::{RunFolder, history::Status};
+use torch_dist::ProcessGroup;
 
 use super::{
     Context, RunResult, Stopped, agreement,
@@ -40,23 +44,23 @@ pub enum Source {
     },
 }
 
-/// Trains as one rank. Rank 0 returns the run's result; of a run that had finished before, the one it ended with.
+/// Trains as one rank, or a federated task as a whole. Rank 0 returns the run's result; of a run that had finished before, the one it ended with.
 ///
 /// # Errors
 /// If the job can't be run, another rank is lost, or the process was asked to stop.
 pub fn client(context: &Context<'_>, source: Source, place: &Place, network: Network) -> anyhow::Result<Option<RunResult>> {
     let (group, job, begun) = open(context, source)?;
-    let Setting::Distributed(config) = &job.task.setting else {
-        let message = format!("task `{}` is federated, and has no ranks\nhint: `fltk run` trains it on this machine", job.task.name);
-        return Err(failure(Exit::Experiment, message));
-    };
-    check_size(place, &job, config)?;
+    check_size(place, &job)?;
     let dataset = group.dataset(&mut super::Datasets::new(), &job.task.dataset)?;
     check_fits(&job, &dataset)?;
-    let timeout = Duration::from_millis(config.timeout.as_millis());
-    let joined = place.join(timeout, network, &context.stop).map_err(|error| or_stopped(error, context))?;
-    let training = Training { context, job: &job, config, dataset: &dataset, group: joined.as_ref() };
-    let trained = train(&training, &group, place, begun).map_err(|error| name_lost_ranks(or_stopped(error, context)));
+    let joined = match &job.task.setting {
+        Setting::Federated(_) => None,
+        Setting::Distributed(config) => {
+            let timeout = Duration::from_millis(config.timeout.as_millis());
+            place.join(timeout, network, &context.stop).map_err(|error| or_stopped(error, context))?
+        }
+    };
+    let trained = train(&group, &job, &dataset, joined.as_ref(), begun).map_err(|error| name_lost_ranks(or_stopped(error, context)));
     let folder = trained.map_err(|error| named(error, place))?;
     // What was to be done is done, and recorded: a rank that is lost now is lost to nobody.
     if let Some(Err(error)) = joined.map(|joined| joined.leave(LINGER)) {
@@ -91,13 +95,20 @@ fn open<'a>(context: &'a Context<'a>, source: Source) -> anyhow::Result<(Group<'
 }
 
 /// Trains, once all ranks are known to mean the same. Rank 0 records, and returns the folder.
-fn train(training: &Training<'_>, group: &Group<'_>, place: &Place, begun: Begun) -> anyhow::Result<Option<RunFolder>> {
-    let Training { context, job, dataset, group: joined, .. } = *training;
+fn train(
+    group: &Group<'_>,
+    job: &Job,
+    dataset: &Arc<Dataset>,
+    joined: Option<&ProcessGroup>,
+    begun: Begun,
+) -> anyhow::Result<Option<RunFolder>> {
+    let context = group.context;
     if let Some(joined) = joined {
         agreement::check(joined, job, dataset, context.base)?;
     }
+    let records = joined.is_none_or(|joined| joined.rank() == 0);
     let folder = match begun.folder {
-        _ if place.rank > 0 => None,
+        _ if !records => None,
         Some(folder) => Some(folder),
         None => group.begun(job)?,
     };
@@ -106,13 +117,16 @@ fn train(training: &Training<'_>, group: &Group<'_>, place: &Place, begun: Begun
         None => false,
     };
     if joined.map_or(Ok(is_finished), |joined| agreement::tell(joined, is_finished))? {
-        return Ok(folder);
+        return Ok(folder.inspect(|folder| context.termination.has_folder(folder)));
     }
-    let folder = match folder {
-        _ if place.rank > 0 => return training.run(None, None).map(|_| None),
-        Some(folder) => folder,
-        None => group.new_folder(job, 1, dataset)?,
+    let folder = match (folder, &job.task.setting) {
+        (_, Setting::Distributed(config)) if !records => {
+            return Training { context, job, config, dataset, group: joined }.run(None, None).map(|_| None);
+        }
+        (Some(folder), _) => folder,
+        (None, _) => group.new_folder(job, 1, dataset)?,
     };
+    context.termination.has_folder(&folder);
     let path = folder.path().to_path_buf();
     let trained = execute(context, job, dataset, folder, joined).map(Some);
     if begun.is_launched { trained } else { trained.map_err(|error| group.explain(name_lost_ranks(error), &path)) }
@@ -153,14 +167,19 @@ fn only(mut experiment: Experiment, task: Option<&str>) -> anyhow::Result<Experi
     Ok(experiment)
 }
 
-fn check_size(place: &Place, job: &Job, config: &DistributedConfig) -> anyhow::Result<()> {
-    if place.size == config.data_parallelism {
-        return Ok(());
-    }
-    let message = format!(
-        "task `{}` has {} ranks (`data_parallelism`), and the environment says {}\nhint: start as many as it has, or let the task have {}",
-        job.task.name, config.data_parallelism, place.size, place.size
-    );
+/// That there are as many processes as the job has.
+fn check_size(place: &Place, job: &Job) -> anyhow::Result<()> {
+    let (name, size) = (&job.task.name, place.size);
+    let message = match &job.task.setting {
+        Setting::Federated(_) if size != 1 => format!(
+            "task `{name}` is federated, and has one process; the environment says {size}\nhint: all of its clients are trained in one: start one, in Kubernetes one pod"
+        ),
+        Setting::Distributed(config) if size != config.data_parallelism => format!(
+            "task `{name}` has {} ranks (`data_parallelism`), and the environment says {size}\nhint: start as many as it has, or let the task have {size}",
+            config.data_parallelism
+        ),
+        Setting::Federated(_) | Setting::Distributed(_) => return Ok(()),
+    };
     Err(failure(Exit::Experiment, message))
 }
 

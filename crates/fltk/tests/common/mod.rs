@@ -14,7 +14,8 @@ pub fn repository() -> PathBuf {
 /// The program, to be run in `folder`, with nothing of the caller's environment that changes what it does.
 pub fn fltk(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fltk"));
-    for variable in ["FLTK_RUNS", "FLTK_DATA", "FLTK_LAUNCHER", "RANK", "WORLD_SIZE", "LOCAL_RANK", "PET_NNODES", "GLOO_SOCKET_IFNAME"] {
+    let ours = ["FLTK_RUNS", "FLTK_DATA", "FLTK_LAUNCHER", "FLTK_TERMINATION_LOG"];
+    for variable in ours.into_iter().chain(["RANK", "WORLD_SIZE", "LOCAL_RANK", "PET_NNODES", "GLOO_SOCKET_IFNAME"]) {
         command.env_remove(variable);
     }
     command.current_dir(folder).env("NO_COLOR", "1").env("XDG_CACHE_HOME", folder.join("cache"));
