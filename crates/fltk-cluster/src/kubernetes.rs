@@ -1,4 +1,18 @@
 //! The edge that talks to Kubernetes: what jobs are there, how they are made, watched, suspended and removed.
 
+mod actor;
+pub mod api;
 pub mod config;
+pub mod down;
+mod edge;
+mod events;
 pub mod manifest;
+pub mod metrics;
+pub mod nodes;
+pub mod preflight;
+pub mod serve;
+pub mod status;
+pub mod view;
+mod watch;
+
+pub use edge::{Edge, End, Observer, needs_nodes};

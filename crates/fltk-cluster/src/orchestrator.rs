@@ -118,6 +118,10 @@ impl<'a> Orchestrator<'a> {
 
     fn step(&mut self, now: Duration, event: Event) -> Vec<Action> {
         self.now = self.now.max(now);
+        let event = match event {
+            Event::FirstStep { job, at } => Event::FirstStep { job, at: self.since_began(at) },
+            event => event,
+        };
         let mut actions = self.planner.step(self.since_began(now), event);
         while self.planner.is_finished() && self.replication + 1 < self.stream.experiment.seeds.len() {
             self.replication += 1;
@@ -151,6 +155,12 @@ impl<'a> Orchestrator<'a> {
     #[must_use]
     pub fn outstanding(&self) -> Vec<Action> {
         self.planner.outstanding()
+    }
+
+    /// What of that is about `id`.
+    #[must_use]
+    pub fn outstanding_of(&self, id: &JobId) -> Option<Action> {
+        self.planner.job(id)?.outstanding()
     }
 
     /// The planner of the replication at hand.

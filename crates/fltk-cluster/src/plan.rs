@@ -81,6 +81,19 @@ pub struct Job {
     placement: Placement,
 }
 
+impl Job {
+    /// What was asked for and isn't confirmed.
+    #[must_use]
+    pub fn outstanding(&self) -> Option<Action> {
+        let (job, attempt) = (self.spec.id.clone(), self.attempt);
+        match &self.state {
+            State::Admitted => Some(Action::Start { job, attempt }),
+            State::Suspending { for_job } => Some(Action::Suspend { job, attempt, for_job: for_job.clone() }),
+            _ => None,
+        }
+    }
+}
+
 /// The planner of one replication's jobs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Planner {
@@ -173,15 +186,19 @@ impl Planner {
     /// What was asked for and isn't confirmed.
     #[must_use]
     pub fn outstanding(&self) -> Vec<Action> {
-        let action = |job: &Job| {
-            let (id, attempt) = (job.spec.id.clone(), job.attempt);
-            match &job.state {
-                State::Admitted => Some(Action::Start { job: id, attempt }),
-                State::Suspending { for_job } => Some(Action::Suspend { job: id, attempt, for_job: for_job.clone() }),
-                _ => None,
-            }
-        };
-        self.active.iter().filter_map(|index| action(&self.jobs[*index])).collect()
+        self.active.iter().filter_map(|index| self.jobs[*index].outstanding()).collect()
+    }
+
+    /// How it's planned.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        self.settings
+    }
+
+    /// Waiting jobs for whose pods no place was found even on empty nodes, with the reason.
+    pub fn hopeless(&self) -> impl Iterator<Item = (JobId, String)> {
+        let hopeless = self.waits.iter().filter(|(_, wait)| matches!(wait, Wait::Never { .. }));
+        hopeless.map(|(index, wait)| (self.jobs[*index].spec.id.clone(), wait.to_string()))
     }
 
     /// Takes in what happened at `now`, since the stream began, and says what is to be done. Events that say nothing new, or of jobs that aren't known,
@@ -215,7 +232,7 @@ impl Planner {
             }
             Event::Created { job, .. }
             | Event::PodRunning { job, .. }
-            | Event::FirstStep { job }
+            | Event::FirstStep { job, .. }
             | Event::Suspended { job, .. }
             | Event::Ended { job, .. } => job,
         };
@@ -246,8 +263,8 @@ impl Planner {
                 }
                 has_moved
             }
-            (Event::FirstStep { .. }, _) => {
-                job.record.first_step.get_or_insert(now);
+            (Event::FirstStep { at, .. }, _) => {
+                job.record.first_step.get_or_insert(at);
                 false
             }
             (Event::Suspended { .. }, State::Suspending { .. }) => {

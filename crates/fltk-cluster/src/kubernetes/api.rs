@@ -139,9 +139,13 @@ mod tests {
         Error::Api(Box::new(Status { code, reason: reason.to_owned(), message: message.to_owned(), details, ..Status::default() }))
     }
 
+    fn details(name: &str, retry_after_seconds: u32) -> StatusDetails {
+        serde_json::from_value(serde_json::json!({ "name": name, "retryAfterSeconds": retry_after_seconds })).unwrap()
+    }
+
     #[test]
     fn errors_mean_what_kubernetes_means() {
-        let named = || Some(StatusDetails { name: "a".to_owned(), ..StatusDetails::default() });
+        let named = || Some(details("a", 0));
         let check = |code, reason: &str, message: &str, details, expected| {
             assert_eq!(failure(&error(code, reason, message, details)), expected, "{message}");
         };
@@ -163,7 +167,7 @@ mod tests {
         let busy = error(503, "", "", None);
         let all: Vec<u128> = (0..8).map(|_| waits.after(&busy).as_millis()).collect();
         assert_eq!(all, [200, 400, 800, 1600, 3200, 6400, 10_000, 10_000]);
-        let told = error(429, "", "", Some(StatusDetails { retry_after_seconds: 3, ..StatusDetails::default() }));
+        let told = error(429, "", "", Some(details("", 3)));
         assert_eq!(Waits::new().after(&told).as_secs(), 3);
     }
 }

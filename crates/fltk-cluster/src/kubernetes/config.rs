@@ -83,6 +83,8 @@ pub struct KubernetesConfig {
     pub labels: BTreeMap<String, String>,
     /// Annotations of jobs and pods, beside ours.
     pub annotations: BTreeMap<String, String>,
+    /// How long a job waits whose pods fit on no node, however empty, before it has failed: nodes may be added.
+    pub unschedulable_timeout: Duration,
     /// Requests to the API server under way at once.
     #[schemars(range(min = 1, max = 1000))]
     pub concurrency: u32,

@@ -30,6 +30,7 @@ pub fn job(object: &DynamicObject, backend: Backend) -> Option<SeenJob> {
     };
     Some(SeenJob {
         id,
+        uid: object.metadata.uid.clone().unwrap_or_default(),
         attempt,
         suspend: suspend.as_bool().unwrap_or(false),
         is_suspended: condition("Suspended").is_some(),

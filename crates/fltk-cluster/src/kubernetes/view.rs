@@ -21,6 +21,8 @@ const PODS_GRACE: Duration = Duration::from_secs(2);
 pub struct SeenJob {
     /// The job.
     pub id: JobId,
+    /// The object's own, to attach events to.
+    pub uid: String,
     /// Which of its starts it's at.
     pub attempt: u32,
     /// Whether it's to have no pods.
@@ -208,6 +210,12 @@ impl View {
     #[must_use]
     pub fn held_back(&self) -> Vec<JobId> {
         self.ending.iter().cloned().collect()
+    }
+
+    /// The uid of the job's object.
+    #[must_use]
+    pub fn uid(&self, id: &JobId) -> Option<&str> {
+        Some(self.jobs.get(id)?.job.as_ref()?.uid.as_str())
     }
 
     /// Why a job that was started has no pod that runs, or not all of them; `None` if that isn't so.

@@ -1,5 +1,6 @@
 //! What the planner is told, and what it answers.
 
+use fltk_core::experiment::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Outcome, capacity::Node};
@@ -38,6 +39,8 @@ pub enum Event {
     FirstStep {
         /// The job.
         job: JobId,
+        /// When, which may have been noticed only later.
+        at: Duration,
     },
     /// The job's pods are gone, its object is suspended.
     Suspended {
@@ -77,4 +80,14 @@ pub enum Action {
         /// Who wants its place.
         for_job: JobId,
     },
+}
+
+impl Action {
+    /// The job that it is about.
+    #[must_use]
+    pub fn job(&self) -> &JobId {
+        match self {
+            Self::Start { job, .. } | Self::Suspend { job, .. } => job,
+        }
+    }
 }

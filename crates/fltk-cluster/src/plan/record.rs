@@ -81,6 +81,12 @@ impl JobRecord {
         self.first_pod.or(self.ended).zip(self.arrived).map(|(end, start)| seconds(start, end))
     }
 
+    /// Seconds from its arrival until it was let start, the first time.
+    #[must_use]
+    pub fn admission_seconds(&self) -> Option<f64> {
+        self.admitted.zip(self.arrived).map(|(end, start)| seconds(start, end))
+    }
+
     /// Seconds from its first pod to its end.
     #[must_use]
     pub fn service_seconds(&self) -> Option<f64> {

@@ -1,0 +1,223 @@
+//! Does what the planner asks for: makes jobs, lets them go on, suspends them. Each is harmless to do again.
+
+use std::sync::Arc;
+
+use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::OwnerReference};
+use kube::{
+    Api, Client, Error, ResourceExt as _,
+    api::{Patch, PatchParams, PostParams},
+    core::DynamicObject,
+};
+use serde_json::json;
+use tokio::{
+    sync::{Semaphore, mpsc::UnboundedSender},
+    time::{Instant, sleep},
+};
+
+use super::{
+    api::{self, FIELD_MANAGER, Failure, Waits, failure, words},
+    config::Backend,
+    manifest::{ANNOTATION_ATTEMPT, JOB_LABEL, RUN_LABEL, RunContext, job_name},
+    metrics::Metrics,
+};
+use crate::{Action, JobId, JobSpec};
+
+/// What came of an action, beyond what watches show.
+#[derive(Debug)]
+pub enum Report {
+    /// It's done.
+    Done {
+        /// What was asked for.
+        action: Action,
+        /// The job's object, to which events can be attached.
+        uid: Option<String>,
+    },
+    /// The job can't be made: its objects are wrong.
+    Refused {
+        /// The job.
+        job: JobId,
+        /// Why, for a person.
+        reason: String,
+    },
+    /// A request failed, and is tried again.
+    Trouble {
+        /// The job that waits for it.
+        job: JobId,
+        /// Why, for a person.
+        reason: String,
+    },
+}
+
+/// Talks to the API server for a run. Cheap to clone.
+#[derive(Clone)]
+pub struct Actor {
+    pub context: Arc<RunContext>,
+    jobs: Api<DynamicObject>,
+    config_maps: Api<ConfigMap>,
+    permits: Arc<Semaphore>,
+    metrics: Arc<Metrics>,
+    reports: UnboundedSender<Report>,
+}
+
+/// Why an action wasn't done.
+enum Stop {
+    Api(Error),
+    Refused(String),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Api(error)
+    }
+}
+
+impl Actor {
+    /// For the run of `context`. What becomes of actions goes to `reports`.
+    pub fn new(client: &Client, context: Arc<RunContext>, metrics: Arc<Metrics>, reports: UnboundedSender<Report>) -> Self {
+        let permits = Arc::new(Semaphore::new(context.config.concurrency as usize));
+        let jobs = api::jobs(client, &context.namespace, context.config.backend);
+        Self { jobs, config_maps: api::config_maps(client, &context.namespace), context, permits, metrics, reports }
+    }
+
+    /// Does `action` of the job `spec`; until it's done, refused, or the task is dropped.
+    pub async fn act(self, action: Action, spec: Arc<JobSpec>) {
+        let mut waits = Waits::new();
+        loop {
+            let outcome = {
+                // Not held while waiting: others may have more luck.
+                let Ok(_permit) = self.permits.acquire().await else { return };
+                self.try_once(&action, &spec).await
+            };
+            let report = match outcome {
+                Ok(uid) => Report::Done { action, uid },
+                Err(Stop::Refused(reason)) => Report::Refused { job: spec.id.clone(), reason },
+                Err(Stop::Api(error)) if failure(&error) == Failure::Wrong => {
+                    Report::Refused { job: spec.id.clone(), reason: format!("the API server refuses it: {}", words(&error)) }
+                }
+                Err(Stop::Api(error)) => {
+                    self.metrics.retried();
+                    // Nobody listens any more only when all ends.
+                    let _ = self.reports.send(Report::Trouble { job: spec.id.clone(), reason: words(&error) });
+                    sleep(waits.after(&error)).await;
+                    continue;
+                }
+            };
+            let _ = self.reports.send(report);
+            return;
+        }
+    }
+
+    async fn try_once(&self, action: &Action, spec: &JobSpec) -> Result<Option<String>, Stop> {
+        match action {
+            Action::Start { attempt, .. } => self.start(spec, *attempt).await.map(Some),
+            Action::Suspend { attempt, .. } => self.suspend(spec, *attempt).await.map(|()| None),
+        }
+    }
+
+    /// Makes the job's objects, or lets its suspended one go on.
+    async fn start(&self, spec: &JobSpec, attempt: u32) -> Result<String, Stop> {
+        let manifests = self.context.manifests(spec, attempt);
+        let object: DynamicObject = serde_json::from_value(manifests.job).map_err(|error| Stop::Api(Error::SerdeError(error)))?;
+        let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let created = self.timed("create", self.jobs.create(&parameters, &object)).await;
+        let job = match created {
+            Ok(job) => job,
+            Err(error) if failure(&error) == Failure::Exists => self.take_up(spec, attempt).await?,
+            Err(error) => return Err(error.into()),
+        };
+        let uid = job.uid().unwrap_or_default();
+        let owner = OwnerReference {
+            api_version: self.jobs_api_version(),
+            block_owner_deletion: Some(true),
+            controller: Some(true),
+            kind: self.jobs_kind().to_owned(),
+            name: job_name(&spec.id),
+            uid: uid.clone(),
+        };
+        for manifest in manifests.config_maps {
+            let mut config_map: ConfigMap = serde_json::from_value(manifest).map_err(|error| Stop::Api(Error::SerdeError(error)))?;
+            config_map.metadata.owner_references = Some(vec![owner.clone()]);
+            match self.timed("create", self.config_maps.create(&parameters, &config_map)).await {
+                Ok(_) => {}
+                Err(error) if failure(&error) == Failure::Exists => self.own(&config_map).await?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(uid)
+    }
+
+    /// The job that is there already: made before a kill, or suspended.
+    async fn take_up(&self, spec: &JobSpec, attempt: u32) -> Result<DynamicObject, Stop> {
+        let name = job_name(&spec.id);
+        let job = self.timed("get", self.jobs.get(&name)).await?;
+        let is_ours = job.labels().get(RUN_LABEL) == Some(&self.context.run) && job.labels().get(JOB_LABEL) == Some(&spec.id.0);
+        if !is_ours {
+            return Err(Stop::Refused(format!("there is a `{name}` in namespace `{}` that isn't of this run", self.context.namespace)));
+        }
+        if attempt_of(&job).is_some_and(|there| there >= attempt) {
+            return Ok(job);
+        }
+        let patch = json!({ "metadata": { "annotations": { ANNOTATION_ATTEMPT: attempt.to_string() } }, "spec": self.suspend_spec(false) });
+        Ok(self.timed("patch", self.jobs.patch(&name, &patch_parameters(), &Patch::Merge(&patch))).await?)
+    }
+
+    /// Makes a config map that is there already belong to the job as it now is: the job may have been deleted and made again.
+    async fn own(&self, config_map: &ConfigMap) -> Result<(), Stop> {
+        let name = config_map.name_any();
+        let patch = json!({ "metadata": { "ownerReferences": config_map.metadata.owner_references } });
+        self.timed("patch", self.config_maps.patch(&name, &patch_parameters(), &Patch::Merge(&patch))).await?;
+        Ok(())
+    }
+
+    async fn suspend(&self, spec: &JobSpec, attempt: u32) -> Result<(), Stop> {
+        let name = job_name(&spec.id);
+        let job = match self.timed("get", self.jobs.get(&name)).await {
+            Ok(job) => job,
+            // Its watch tells.
+            Err(error) if failure(&error) == Failure::Missing => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        if attempt_of(&job) != Some(attempt) {
+            return Ok(());
+        }
+        let patch = json!({ "spec": self.suspend_spec(true) });
+        match self.timed("patch", self.jobs.patch(&name, &patch_parameters(), &Patch::Merge(&patch))).await {
+            Ok(_) => Ok(()),
+            Err(error) if failure(&error) == Failure::Missing => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn suspend_spec(&self, suspend: bool) -> serde_json::Value {
+        match self.context.config.backend {
+            Backend::PyTorchJob => json!({ "runPolicy": { "suspend": suspend } }),
+            Backend::TrainJob => json!({ "suspend": suspend }),
+        }
+    }
+
+    fn jobs_kind(&self) -> &'static str {
+        match self.context.config.backend {
+            Backend::PyTorchJob => "PyTorchJob",
+            Backend::TrainJob => "TrainJob",
+        }
+    }
+
+    fn jobs_api_version(&self) -> String {
+        api::job_resource(self.context.config.backend).api_version
+    }
+
+    async fn timed<T>(&self, verb: &'static str, request: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let start = Instant::now();
+        let outcome = request.await;
+        self.metrics.requested(verb, start.elapsed(), outcome.is_ok());
+        outcome
+    }
+}
+
+fn attempt_of(job: &DynamicObject) -> Option<u32> {
+    job.annotations().get(ANNOTATION_ATTEMPT)?.parse().ok()
+}
+
+fn patch_parameters() -> PatchParams {
+    PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
+}

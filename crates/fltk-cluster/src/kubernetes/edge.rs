@@ -1,0 +1,463 @@
+//! The loop between the API server and the orchestrator: what watches show becomes events, what is asked for becomes requests.
+//!
+//! ```text
+//! watches ──> view ──> news ──> Orchestrator::take ──> actions ──> actors ──> API server ──> watches
+//! ```
+//!
+//! Only what a watch shows counts as having happened. So a request whose answer was lost does no harm, and a new process needs nothing of the old one
+//! but its journal.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use fltk_core::experiment::AdmissionConfig;
+use fltk_records::journal::JournalError;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Node as ApiNode, Pod as ApiPod};
+use kube::{Api, Client, ResourceExt as _};
+use tokio::{
+    sync::mpsc::{Receiver, UnboundedReceiver, channel, unbounded_channel},
+    task::JoinSet,
+    time::{MissedTickBehavior, interval, sleep},
+};
+
+use super::{
+    actor::{Actor, Report},
+    api, events,
+    manifest::{RUN_LABEL, RunContext, run_selector},
+    metrics::Metrics,
+    nodes::NodesView,
+    status,
+    view::{SeenJob, SeenPod, View},
+    watch::{Listing, Seen, follow},
+};
+use crate::{
+    Action, Event, JobId, Orchestrator,
+    plan::{Outcome, State, capacity::Node},
+};
+
+/// Messages of watches that wait to be looked at; a watch that is faster waits.
+const QUEUE: usize = 4096;
+/// Messages that are looked at before what they mean is journaled.
+const BATCH: usize = 1024;
+/// How often ends that are held back, nodes and metrics are looked at.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+/// What the edge works with.
+pub struct Edge {
+    /// The API server.
+    pub client: Client,
+    /// What jobs have in common.
+    pub context: Arc<RunContext>,
+    /// What is measured.
+    pub metrics: Arc<Metrics>,
+    /// Raised once everything was listed.
+    pub is_ready: Arc<AtomicBool>,
+    /// When the stream began.
+    pub began: Timestamp,
+}
+
+/// Who is told how it goes.
+pub trait Observer {
+    /// Something happened.
+    fn changed(&mut self, orchestrator: &Orchestrator<'_>);
+    /// Something is in the way, and tried again.
+    fn trouble(&mut self, text: &str);
+}
+
+/// How the loop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Every job is over.
+    Finished,
+    /// It was asked to stop; what runs goes on.
+    Stopped,
+}
+
+/// What watches send.
+enum Message {
+    Job(Seen<SeenJob>),
+    Pod(Seen<SeenPod>),
+    Node(Seen<ApiNode>),
+    Other(Seen<ApiPod>),
+}
+
+impl Edge {
+    /// Works until every job is over, or `stop` is done.
+    ///
+    /// # Errors
+    /// If the journal can't be written.
+    pub async fn run(
+        self,
+        orchestrator: &mut Orchestrator<'_>,
+        observer: &mut dyn Observer,
+        stop: impl Future<Output = ()>,
+    ) -> Result<End, JournalError> {
+        let (send_reports, reports) = unbounded_channel();
+        let actor = Actor::new(&self.client, Arc::clone(&self.context), Arc::clone(&self.metrics), send_reports);
+        let mut tasks = JoinSet::new();
+        let messages = self.watch(&mut tasks, needs_nodes(orchestrator));
+        let began_ms = u64::try_from(self.began.as_millisecond()).unwrap_or(0);
+        let mut work = Work {
+            events: events::Publisher::new(&self.client, &self.context),
+            edge: self,
+            orchestrator,
+            observer,
+            actor,
+            tasks,
+            view: View::new(began_ms),
+            jobs: Listing::default(),
+            pods: Listing::default(),
+            nodes: Nodes::default(),
+            before_listing: BTreeSet::new(),
+            busy: BTreeSet::new(),
+            pending: Vec::new(),
+            hopeless: BTreeMap::new(),
+        };
+        work.run(messages, reports, stop).await
+    }
+
+    fn watch(&self, tasks: &mut JoinSet<()>, needs_nodes: bool) -> Receiver<Message> {
+        let (send, messages) = channel(QUEUE);
+        let (context, backend) = (&self.context, self.context.config.backend);
+        let mine = || Some(run_selector(&context.run));
+        let jobs = api::jobs(&self.client, &context.namespace, backend);
+        let metrics = || Arc::clone(&self.metrics);
+        tasks.spawn(follow(jobs, mine(), move |object| status::job(&object, backend), Message::Job, send.clone(), metrics()));
+        let pods: Api<ApiPod> = Api::namespaced(self.client.clone(), &context.namespace);
+        tasks.spawn(follow(pods, mine(), |pod| status::pod(&pod), Message::Pod, send.clone(), metrics()));
+        if needs_nodes {
+            let nodes: Api<ApiNode> = Api::all(self.client.clone());
+            tasks.spawn(follow(nodes, None, Some, Message::Node, send.clone(), metrics()));
+            let others: Api<ApiPod> = Api::all(self.client.clone());
+            let not_mine = format!("{RUN_LABEL}!={}", context.run);
+            tasks.spawn(follow(others, Some(not_mine), Some, Message::Other, send, metrics()));
+        }
+        messages
+    }
+}
+
+/// Whether jobs are admitted by what nodes have.
+#[must_use]
+pub fn needs_nodes(orchestrator: &Orchestrator<'_>) -> bool {
+    matches!(orchestrator.planner().settings().admission, AdmissionConfig::Capacity {})
+}
+
+/// Nodes, for admission by capacity.
+#[derive(Default)]
+struct Nodes {
+    view: NodesView,
+    nodes: Listing<String>,
+    others: Listing<(String, String)>,
+    told: Option<Vec<Node>>,
+    has_changed: bool,
+}
+
+struct Work<'a, 'o> {
+    edge: Edge,
+    orchestrator: &'a mut Orchestrator<'o>,
+    observer: &'a mut dyn Observer,
+    actor: Actor,
+    events: events::Publisher,
+    tasks: JoinSet<()>,
+    view: View,
+    jobs: Listing<JobId>,
+    pods: Listing<String>,
+    nodes: Nodes,
+    /// Jobs that were there when the list began that is being read.
+    before_listing: BTreeSet<JobId>,
+    /// Jobs that an actor is at work for.
+    busy: BTreeSet<JobId>,
+    /// Events that aren't journaled yet.
+    pending: Vec<Event>,
+    /// Jobs for which no place is found even on empty nodes, and since when.
+    hopeless: BTreeMap<JobId, Instant>,
+}
+
+impl Work<'_, '_> {
+    async fn run(
+        &mut self,
+        mut messages: Receiver<Message>,
+        mut reports: UnboundedReceiver<Report>,
+        stop: impl Future<Output = ()>,
+    ) -> Result<End, JournalError> {
+        let mut housekeeping = interval(HOUSEKEEPING);
+        housekeeping.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        tokio::pin!(stop);
+        let mut batch = Vec::new();
+        loop {
+            tokio::select! {
+                () = &mut stop => return Ok(End::Stopped),
+                count = messages.recv_many(&mut batch, BATCH) => {
+                    // Watches end only with us.
+                    if count == 0 {
+                        return Ok(End::Stopped);
+                    }
+                    batch.drain(..).for_each(|message| self.see(message));
+                }
+                Some(report) = reports.recv() => {
+                    self.hear(report);
+                    while let Ok(report) = reports.try_recv() {
+                        self.hear(report);
+                    }
+                }
+                () = sleep(self.until_tick()) => self.pending.push(Event::Tick),
+                _ = housekeeping.tick() => self.keep_house(),
+            }
+            self.take()?;
+            while self.tasks.try_join_next().is_some() {}
+            if self.orchestrator.is_finished() {
+                self.edge.metrics.stands(self.orchestrator);
+                return Ok(End::Finished);
+            }
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        let nodes = !needs_nodes(self.orchestrator) || self.nodes.told.is_some();
+        self.jobs.is_ready() && self.pods.is_ready() && nodes
+    }
+
+    /// How long until the next arrival; nothing arrives before what is there was seen.
+    fn until_tick(&self) -> Duration {
+        /// Longer than any test's patience, and no more than a timer takes.
+        const FOR_EVER: Duration = Duration::from_secs(86_400);
+        if !self.is_ready() {
+            return FOR_EVER;
+        }
+        let next = self.orchestrator.next_arrival().map(|at| at.as_millis().saturating_sub(self.now().as_millis()));
+        next.map_or(FOR_EVER, |millis| Duration::from_millis(millis).min(FOR_EVER))
+    }
+
+    fn now(&self) -> fltk_core::experiment::Duration {
+        let elapsed = Timestamp::now().as_millisecond().saturating_sub(self.edge.began.as_millisecond());
+        fltk_core::experiment::Duration::from_millis(u64::try_from(elapsed).unwrap_or(0))
+    }
+
+    /// Journals what is pending, and does what follows from it.
+    fn take(&mut self) -> Result<(), JournalError> {
+        if self.pending.is_empty() || !self.is_ready() {
+            return Ok(());
+        }
+        let events = std::mem::take(&mut self.pending);
+        let actions = self.orchestrator.take(self.now(), events, Timestamp::now())?;
+        actions.into_iter().for_each(|action| self.act(action));
+        self.observer.changed(self.orchestrator);
+        Ok(())
+    }
+
+    fn act(&mut self, action: Action) {
+        let id = action.job().clone();
+        let Some(job) = self.orchestrator.job(&id) else { return };
+        if self.busy.insert(id) {
+            let spec = Arc::new(job.spec.clone());
+            self.tasks.spawn(self.actor.clone().act(action, spec));
+        }
+    }
+
+    fn hear(&mut self, report: Report) {
+        match report {
+            Report::Done { action, uid } => {
+                self.busy.remove(action.job());
+                let uid = uid.or_else(|| self.view.uid(action.job()).map(str::to_owned));
+                if let (Some(uid), Some(job)) = (uid, self.orchestrator.job(action.job())) {
+                    self.events.publish(&action, job, uid);
+                }
+                // It may have been asked for something else meanwhile.
+                let next = self.orchestrator.outstanding_of(action.job()).filter(|next| *next != action);
+                if let Some(next) = next {
+                    self.act(next);
+                }
+            }
+            Report::Refused { job, reason } => {
+                self.busy.remove(&job);
+                self.pending.push(Event::Ended { job, outcome: Outcome::Failed, reason });
+            }
+            Report::Trouble { job, reason } => self.observer.trouble(&format!("job {job}: {reason}")),
+        }
+    }
+
+    fn see(&mut self, message: Message) {
+        match message {
+            Message::Job(seen) => self.see_job(seen),
+            Message::Pod(seen) => self.see_pod(seen),
+            Message::Node(seen) => self.see_node(seen),
+            Message::Other(seen) => self.see_other(seen),
+        }
+    }
+
+    fn see_job(&mut self, seen: Seen<SeenJob>) {
+        match seen {
+            Seen::Listing => {
+                self.jobs.begin();
+                self.before_listing = self.view.unfinished();
+            }
+            Seen::There(job, is_listed) => {
+                let id = job.id.clone();
+                if is_listed {
+                    self.jobs.has(id.clone());
+                }
+                self.view.has_job(job);
+                self.tell(&id);
+            }
+            Seen::Gone(job) => {
+                let id = job.id.clone();
+                self.view.has_job(job);
+                self.tell(&id);
+                self.lose(&id, "its object was deleted by somebody");
+            }
+            Seen::Listed => {
+                let (listed, is_first) = self.jobs.end();
+                let mut before = std::mem::take(&mut self.before_listing);
+                if is_first {
+                    before.extend(self.confirmed());
+                }
+                for id in before.difference(&listed) {
+                    self.lose(id, "its object is gone: it was deleted while the orchestrator didn't look, or its `ttl` passed");
+                }
+                self.when_ready();
+            }
+            Seen::Trouble(text) => self.observer.trouble(&format!("jobs can't be watched: {text}")),
+        }
+    }
+
+    /// Jobs whose object the journal says to be there.
+    fn confirmed(&self) -> Vec<JobId> {
+        let is_there = |state: &State| matches!(state, State::Starting | State::Running | State::Suspending { .. });
+        self.orchestrator.planner().jobs().iter().filter(|job| is_there(&job.state)).map(|job| job.spec.id.clone()).collect()
+    }
+
+    fn lose(&mut self, id: &JobId, reason: &str) {
+        // One that ended is over, whoever removes it.
+        if self.orchestrator.job(id).is_some_and(|job| job.state != State::Ended) {
+            self.pending.extend(self.view.lost_job(id, reason));
+        }
+    }
+
+    fn see_pod(&mut self, seen: Seen<SeenPod>) {
+        match seen {
+            Seen::Listing => self.pods.begin(),
+            Seen::There(pod, is_listed) => {
+                if is_listed {
+                    self.pods.has(pod.name.clone());
+                }
+                let id = pod.job.clone();
+                self.view.has_pod(pod);
+                self.tell(&id);
+            }
+            Seen::Gone(pod) => {
+                let id = pod.job.clone();
+                self.view.lost_pod(pod);
+                self.tell(&id);
+            }
+            Seen::Listed => {
+                let (listed, _) = self.pods.end();
+                for id in self.view.keep_pods(&listed) {
+                    self.tell(&id);
+                }
+                self.when_ready();
+            }
+            Seen::Trouble(text) => self.observer.trouble(&format!("pods can't be watched: {text}")),
+        }
+    }
+
+    fn tell(&mut self, id: &JobId) {
+        self.pending.extend(self.view.news(id, self.orchestrator, Instant::now()));
+    }
+
+    fn see_node(&mut self, seen: Seen<ApiNode>) {
+        self.nodes.has_changed = true;
+        match seen {
+            Seen::Listing => self.nodes.nodes.begin(),
+            Seen::There(node, is_listed) => {
+                if is_listed {
+                    self.nodes.nodes.has(node.name_any());
+                }
+                self.nodes.view.has_node(node);
+            }
+            Seen::Gone(node) => self.nodes.view.lost_node(&node.name_any()),
+            Seen::Listed => {
+                let (listed, _) = self.nodes.nodes.end();
+                self.nodes.view.keep_nodes(&listed);
+                self.when_ready();
+            }
+            Seen::Trouble(text) => self.observer.trouble(&format!("nodes can't be watched: {text}")),
+        }
+    }
+
+    fn see_other(&mut self, seen: Seen<ApiPod>) {
+        self.nodes.has_changed = true;
+        let key = |pod: &ApiPod| (pod.namespace().unwrap_or_default(), pod.name_any());
+        match seen {
+            Seen::Listing => self.nodes.others.begin(),
+            Seen::There(pod, is_listed) => {
+                if is_listed {
+                    self.nodes.others.has(key(&pod));
+                }
+                self.nodes.view.has_other(key(&pod), &pod);
+            }
+            Seen::Gone(pod) => self.nodes.view.lost_other(&key(&pod)),
+            Seen::Listed => {
+                let (listed, _) = self.nodes.others.end();
+                self.nodes.view.keep_others(&listed);
+                self.when_ready();
+            }
+            Seen::Trouble(text) => self.observer.trouble(&format!("pods of others can't be watched: {text}")),
+        }
+    }
+
+    /// Everything was listed, perhaps again: what was asked for and isn't there is asked for again.
+    fn when_ready(&mut self) {
+        if needs_nodes(self.orchestrator) && self.nodes.told.is_none() {
+            self.tell_nodes();
+        }
+        if self.is_ready() {
+            self.edge.is_ready.store(true, Ordering::Relaxed);
+            self.orchestrator.outstanding().into_iter().for_each(|action| self.act(action));
+        }
+    }
+
+    fn tell_nodes(&mut self) {
+        if !(self.nodes.nodes.is_ready() && self.nodes.others.is_ready()) {
+            return;
+        }
+        self.nodes.has_changed = false;
+        let nodes = self.nodes.view.nodes(&self.edge.context.config);
+        if self.nodes.told.as_ref() != Some(&nodes) {
+            self.nodes.told = Some(nodes.clone());
+            self.pending.push(Event::Nodes { nodes });
+        }
+    }
+
+    fn keep_house(&mut self) {
+        for id in self.view.held_back() {
+            self.tell(&id);
+        }
+        if self.nodes.has_changed {
+            self.tell_nodes();
+        }
+        self.give_up_hope();
+        self.edge.metrics.stands(self.orchestrator);
+    }
+
+    /// Ends jobs for which no place was found for too long, so that a stream with such a job ends too.
+    fn give_up_hope(&mut self) {
+        let patience = Duration::from_millis(self.edge.context.config.unschedulable_timeout.as_millis());
+        let now = Instant::now();
+        let hopeless: BTreeMap<JobId, String> = self.orchestrator.planner().hopeless().collect();
+        self.hopeless.retain(|id, _| hopeless.contains_key(id));
+        for (id, reason) in hopeless {
+            let since = *self.hopeless.entry(id.clone()).or_insert(now);
+            if now.saturating_duration_since(since) >= patience {
+                let reason = format!("given up after {} s: {reason}", patience.as_secs());
+                self.pending.push(Event::Ended { job: id, outcome: Outcome::Failed, reason });
+            }
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! What must be so before a stream is begun: the API server answers, the operator is installed, the rights are there, the objects are accepted.
+//!
+//! What is missing is said at once, all of it, each with what to do.
+
+use k8s_openapi::api::{
+    authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec},
+    core::v1::ConfigMap,
+};
+use kube::{
+    Api, Client, Error,
+    api::{Patch, PatchParams, PostParams},
+    core::DynamicObject,
+};
+use thiserror::Error as ThisError;
+
+use super::{
+    api::{self, FIELD_MANAGER, Failure, Waits, failure, words},
+    config::Backend,
+    manifest::{Manifests, RunContext},
+};
+use crate::JobSpec;
+
+/// Tries of one request while the API server doesn't answer: half a minute in all.
+const TRIES: u32 = 8;
+
+/// Why a stream can't be begun.
+#[derive(Debug, ThisError)]
+pub enum PreflightError {
+    /// The API server doesn't answer, or not with what was asked for.
+    #[error("the API server doesn't answer: {0}\nhint: does `kubectl version` with the same kubeconfig and context?")]
+    Away(String),
+    /// The cluster doesn't know the kind of object that jobs are.
+    #[error(
+        "the cluster knows no {kind} ({group}/{version}): its operator isn't installed\nhint: {hint}, or use the other `backend` of the `kubernetes` block"
+    )]
+    NoOperator {
+        /// The kind.
+        kind: String,
+        /// Its group.
+        group: String,
+        /// Its version.
+        version: String,
+        /// What to install.
+        hint: &'static str,
+    },
+    /// There is no such namespace.
+    #[error("there is no namespace `{0}`\nhint: `kubectl create namespace {0}`, or name another one")]
+    NoNamespace(String),
+    /// Rights are missing.
+    #[error("rights are missing in namespace `{namespace}`:\n{}\nhint: a Role with these rules, bound to whom the orchestrator runs as", list(missing))]
+    Forbidden {
+        /// The namespace.
+        namespace: String,
+        /// What can't be done.
+        missing: Vec<String>,
+    },
+    /// The API server refuses the objects.
+    #[error("the API server refuses the objects of job {job} (task `{class}`): {problem}")]
+    Refused {
+        /// The first job of its task.
+        job: String,
+        /// The task.
+        class: String,
+        /// What is wrong, in the server's words.
+        problem: String,
+    },
+}
+
+fn list(missing: &[String]) -> String {
+    missing.iter().map(|right| format!("  {right}")).collect::<Vec<_>>().join("\n")
+}
+
+/// Checks all that can be checked, and makes what all jobs of the run share.
+///
+/// `samples` is one job of each task.
+///
+/// # Errors
+/// The first kind of trouble, in the order of [`PreflightError`].
+pub async fn check(client: &Client, context: &RunContext, samples: &[JobSpec], needs_nodes: bool) -> Result<(), PreflightError> {
+    operator(client, context.config.backend).await?;
+    rights(client, context, needs_nodes).await?;
+    if let Some(runtime) = context.runtime() {
+        let runtimes: Api<DynamicObject> = Api::namespaced_with(client.clone(), &context.namespace, &api::runtime_resource());
+        let name = super::manifest::runtime_name(&context.run);
+        let parameters = PatchParams::apply(FIELD_MANAGER).force();
+        let applied = retried(async || runtimes.patch(&name, &parameters, &Patch::Apply(&runtime)).await).await;
+        applied.map_err(|error| refused(error, context, samples.first()))?;
+    }
+    for spec in samples {
+        dry_run(client, context, spec).await.map_err(|error| refused(error, context, Some(spec)))?;
+    }
+    Ok(())
+}
+
+/// Tries again what may pass.
+async fn retried<T>(request: impl AsyncFn() -> Result<T, Error>) -> Result<T, Error> {
+    let mut waits = Waits::new();
+    let mut tries = 1;
+    loop {
+        match request().await {
+            Err(error) if tries < TRIES && may_pass_soon(&error) => {
+                tries += 1;
+                tokio::time::sleep(waits.after(&error)).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// The server is away, busy or rolling; a missing right isn't waited for before anything has begun.
+fn may_pass_soon(error: &Error) -> bool {
+    match error {
+        Error::Api(status) => status.code == 429 || status.code >= 500,
+        error => failure(error) == Failure::Passes,
+    }
+}
+
+async fn operator(client: &Client, backend: Backend) -> Result<(), PreflightError> {
+    let resource = api::job_resource(backend);
+    let known = match retried(async || client.list_api_group_resources(&resource.api_version).await).await {
+        Ok(list) => list.resources.iter().any(|known| known.name == resource.plural),
+        Err(Error::Api(status)) if status.code == 404 => false,
+        Err(error) => return Err(PreflightError::Away(words(&error))),
+    };
+    let hint = match backend {
+        Backend::PyTorchJob => {
+            "install Kubeflow's training operator: `kubectl apply --server-side -k \"github.com/kubeflow/training-operator.git/manifests/overlays/standalone?ref=v1.9.3\"`"
+        }
+        Backend::TrainJob => {
+            "install Kubeflow Trainer: `kubectl apply --server-side -k \"github.com/kubeflow/trainer.git/manifests/overlays/manager?ref=v2.3.0\"`"
+        }
+    };
+    if known {
+        return Ok(());
+    }
+    Err(PreflightError::NoOperator { kind: resource.kind, group: resource.group, version: resource.version, hint })
+}
+
+/// What the orchestrator does: verbs, group and resource.
+#[must_use]
+pub fn verbs(context: &RunContext, needs_nodes: bool) -> Vec<(&'static str, String, &'static str, bool)> {
+    let jobs = api::job_resource(context.config.backend);
+    let job_plural = match context.config.backend {
+        Backend::PyTorchJob => "pytorchjobs",
+        Backend::TrainJob => "trainjobs",
+    };
+    let mut verbs = Vec::new();
+    for verb in ["create", "get", "list", "watch", "patch"] {
+        verbs.push((verb, jobs.group.clone(), job_plural, true));
+    }
+    verbs.push(("create", String::new(), "configmaps", true));
+    verbs.push(("patch", String::new(), "configmaps", true));
+    verbs.push(("list", String::new(), "pods", true));
+    verbs.push(("watch", String::new(), "pods", true));
+    if context.config.backend == Backend::TrainJob {
+        verbs.push(("create", jobs.group.clone(), "trainingruntimes", true));
+        verbs.push(("patch", jobs.group, "trainingruntimes", true));
+    }
+    if needs_nodes {
+        for (verb, resource) in [("list", "nodes"), ("watch", "nodes"), ("list", "pods"), ("watch", "pods")] {
+            verbs.push((verb, String::new(), resource, false));
+        }
+    }
+    verbs
+}
+
+async fn rights(client: &Client, context: &RunContext, needs_nodes: bool) -> Result<(), PreflightError> {
+    let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
+    let mut missing = Vec::new();
+    for (verb, group, resource, is_namespaced) in verbs(context, needs_nodes) {
+        let attributes = ResourceAttributes {
+            verb: Some(verb.to_owned()),
+            group: Some(group.clone()),
+            resource: Some(resource.to_owned()),
+            namespace: is_namespaced.then(|| context.namespace.clone()),
+            ..ResourceAttributes::default()
+        };
+        let review = SelfSubjectAccessReview {
+            spec: SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), non_resource_attributes: None },
+            ..SelfSubjectAccessReview::default()
+        };
+        let parameters = PostParams::default();
+        let answer = retried(async || reviews.create(&parameters, &review).await).await.map_err(|error| PreflightError::Away(words(&error)))?;
+        if !answer.status.is_some_and(|status| status.allowed) {
+            let of = if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") };
+            let place = if is_namespaced { "" } else { ", in all namespaces" };
+            missing.push(format!("{verb} {of}{place}"));
+        }
+    }
+    if missing.is_empty() { Ok(()) } else { Err(PreflightError::Forbidden { namespace: context.namespace.clone(), missing }) }
+}
+
+/// Lets the API server and its webhooks check a job's objects down to the last field, without making them.
+async fn dry_run(client: &Client, context: &RunContext, spec: &JobSpec) -> Result<(), Error> {
+    let Manifests { job, config_maps } = context.manifests(spec, 1);
+    let parameters = PatchParams { dry_run: true, ..PatchParams::apply(FIELD_MANAGER).validation_strict() };
+    let name = super::manifest::job_name(&spec.id);
+    let jobs = api::jobs(client, &context.namespace, context.config.backend);
+    retried(async || jobs.patch(&name, &parameters, &Patch::Apply(&job)).await).await?;
+    let maps: Api<ConfigMap> = api::config_maps(client, &context.namespace);
+    for config_map in config_maps {
+        let name = config_map["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        retried(async || maps.patch(&name, &parameters, &Patch::Apply(&config_map)).await).await?;
+    }
+    Ok(())
+}
+
+fn refused(error: Error, context: &RunContext, spec: Option<&JobSpec>) -> PreflightError {
+    match &error {
+        Error::Api(status) if status.code == 404 && status.message.starts_with("namespaces ") => {
+            PreflightError::NoNamespace(context.namespace.clone())
+        }
+        Error::Api(status) if status.code < 500 && status.code != 429 => PreflightError::Refused {
+            job: spec.map(|spec| spec.id.to_string()).unwrap_or_default(),
+            class: spec.map(|spec| spec.class.clone()).unwrap_or_default(),
+            problem: words(&error),
+        },
+        _ => PreflightError::Away(words(&error)),
+    }
+}
