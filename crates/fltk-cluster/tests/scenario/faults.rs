@@ -1,0 +1,62 @@
+//! What can be wrong with the cluster, and for how long.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::kinds::Kind;
+
+/// What becomes of the next request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mishap {
+    /// It isn't done, and the answer says so.
+    Refused { code: u16, retry_after: Option<u32> },
+    /// It is done, and the connection breaks before the answer.
+    AnswerLost,
+}
+
+/// What is wrong. The default is nothing.
+#[derive(Debug, Default)]
+pub struct Faults {
+    /// Nobody answers.
+    pub away: bool,
+    /// The web hooks of the operators can't be reached, so that their kinds can't be created or updated.
+    pub webhook_down: bool,
+    /// The operators do nothing. Pods go on.
+    pub operators_away: bool,
+    /// For the next requests, in order.
+    pub mishaps: VecDeque<Mishap>,
+    /// Verbs and qualified plurals.
+    forbidden: BTreeSet<(String, String)>,
+    /// Groups whose definitions aren't there.
+    uninstalled: BTreeSet<String>,
+}
+
+impl Faults {
+    pub fn forbid(&mut self, verb: &str, kind: &Kind) {
+        self.forbidden.insert((verb.to_owned(), kind.qualified()));
+    }
+
+    pub fn allow(&mut self, verb: &str, kind: &Kind) {
+        self.forbidden.remove(&(verb.to_owned(), kind.qualified()));
+    }
+
+    pub fn allows(&self, verb: &str, kind: &Kind) -> bool {
+        self.allows_named(verb, kind.group, kind.plural)
+    }
+
+    pub fn allows_named(&self, verb: &str, group: &str, plural: &str) -> bool {
+        let qualified = if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") };
+        !self.forbidden.contains(&(verb.to_owned(), qualified))
+    }
+
+    pub fn uninstall(&mut self, group: &str) {
+        self.uninstalled.insert(group.to_owned());
+    }
+
+    pub fn install(&mut self, group: &str) {
+        self.uninstalled.remove(group);
+    }
+
+    pub fn serves(&self, kind: &Kind) -> bool {
+        !self.uninstalled.contains(kind.group)
+    }
+}

@@ -1,0 +1,317 @@
+//! A cluster in memory: an API server, Kubeflow's operators, and nodes that run pods as a test's script says.
+//!
+//! ```text
+//!   kube::Client ──> server ──> store ──> watches        test ── faults, by hand ──> all of it
+//!                                 ↑
+//!            tick: nodes run pods, operators reconcile jobs
+//! ```
+//!
+//! Nothing in it happens by itself: time is tokio's, and pods and jobs go on only in [`Scenario::tick`]. What it answers was compared
+//! with Kubernetes 1.34, the training operator 1.9.3 and the trainer 2.3.
+//!
+//! Not for: what only a real server knows. There are no schemas and no defaults; a server-side apply is a merge that knows no owners
+//! of fields; lists in patches are replaced whole; resources of nodes aren't counted; events of the operators aren't written.
+
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+mod admission;
+mod answer;
+mod asked;
+mod deletion;
+mod discovery;
+mod faults;
+mod jobs;
+mod kinds;
+mod kubelet;
+mod pytorchjob;
+mod script;
+mod selector;
+mod server;
+mod store;
+mod trainjob;
+mod watch;
+
+use std::{
+    io,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use axum::body::Body;
+use http::{Request, Response};
+use k8s_openapi::jiff::Timestamp;
+use serde_json::{Value, json};
+use tower::BoxError;
+
+use self::{
+    answer::Failure,
+    asked::Asked,
+    faults::{Faults, Mishap},
+    kinds::{Kind, named},
+    kubelet::Kubelet,
+    store::{Key, Store},
+    trainjob::TrainJobs,
+};
+#[allow(unused_imports, reason = "each test binary uses its part")]
+pub use self::{
+    kinds::{KUBEFLOW, TRAINER},
+    script::{End, Fate, Run, Start},
+};
+
+/// The cluster. Clones are the same one.
+#[derive(Clone)]
+pub struct Scenario {
+    world: Arc<Mutex<World>>,
+}
+
+/// A request as it was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    pub method: String,
+    pub path: String,
+    pub query: String,
+    /// What it was answered with; `None` if the connection broke before an answer.
+    pub code: Option<u16>,
+}
+
+/// All there is.
+struct World {
+    store: Store,
+    faults: Faults,
+    calls: Vec<Call>,
+    /// Attempts that came as far as to storage, with those that found the name taken.
+    creates: Vec<(&'static Kind, String)>,
+    kubelet: Kubelet,
+    train_jobs: TrainJobs,
+}
+
+/// Making and watching it.
+impl Scenario {
+    /// A cluster with the namespaces `default` and `kube-system`, a node, and both operators. Pods succeed after a tick.
+    pub fn new() -> Self {
+        let (store, faults, kubelet, train_jobs) = (Store::new(), Faults::default(), Kubelet::new(), TrainJobs::default());
+        let world = World { store, faults, calls: Vec::new(), creates: Vec::new(), kubelet, train_jobs };
+        let scenario = Self { world: Arc::new(Mutex::new(world)) };
+        for namespace in ["default", "kube-system"] {
+            scenario.create_by_hand("namespaces", "", json!({ "metadata": { "name": namespace } }));
+        }
+        scenario.node("node-0", "4", "16Gi");
+        scenario
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().expect("whoever held it didn't panic")
+    }
+
+    /// A client of its API server. Needs a runtime of tokio.
+    pub fn client(&self) -> kube::Client {
+        let scenario = self.clone();
+        let service = tower::service_fn(move |request: Request<kube::client::Body>| {
+            let scenario = scenario.clone();
+            async move {
+                let (parts, body) = request.into_parts();
+                let asked = Asked::read(parts, body).await?;
+                scenario.world().serve(&asked).map_err(BoxError::from)
+            }
+        });
+        kube::Client::new(service, "default")
+    }
+
+    /// What time it is in the cluster: tokio's clock, counted from the beginning of 2026.
+    pub fn now(&self) -> Timestamp {
+        self.world().store.now()
+    }
+
+    /// All requests so far, in order.
+    pub fn requests(&self) -> Vec<Call> {
+        self.world().calls.clone()
+    }
+
+    /// Names of objects that somebody tried to create, in order: those that exist already are there as often as it was tried. Without
+    /// attempts that didn't get as far, such as those that failed for another reason, and without dry runs.
+    pub fn creates(&self, kind: &str) -> Vec<String> {
+        let kind = named(kind);
+        self.world().creates.iter().filter(|(other, _)| *other == kind).map(|(_, name)| name.clone()).collect()
+    }
+
+    /// An object, if it is there. The namespace is empty for what is in none.
+    pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Option<Value> {
+        self.world().store.get(&Key::new(named(kind), namespace, name)).cloned()
+    }
+
+    /// Names of the objects of a kind in a namespace, or in all.
+    pub fn names(&self, kind: &str, namespace: Option<&str>) -> Vec<String> {
+        self.world().store.keys(named(kind), namespace).into_iter().map(|key| key.name).collect()
+    }
+
+    /// How many streams of changes are open.
+    pub fn num_watches(&self) -> usize {
+        let world = self.world();
+        world.store.watches.iter().filter(|watch| watch.is_read()).count()
+    }
+}
+
+/// What somebody else does in the cluster.
+impl Scenario {
+    /// Adds a node that takes pods.
+    pub fn node(&self, name: &str, cpu: &str, memory: &str) {
+        let resources = json!({ "cpu": cpu, "memory": memory, "pods": "110" });
+        let node = json!({ "metadata": { "name": name, "labels": { "kubernetes.io/hostname": name } }, "spec": {} });
+        self.create_by_hand("nodes", "", node);
+        let ready = json!({ "type": "Ready", "status": "True", "reason": "KubeletReady" });
+        self.set_status_by_hand("nodes", "", name, json!({ "capacity": resources, "allocatable": resources, "conditions": [ready] }));
+    }
+
+    /// Creates an object past all rules.
+    pub fn create_by_hand(&self, kind: &str, namespace: &str, object: Value) {
+        self.world().store.create(named(kind), namespace, object, false).expect("the test creates it once");
+    }
+
+    /// Sets the status of an object that is there.
+    pub fn set_status_by_hand(&self, kind: &str, namespace: &str, name: &str, status: Value) {
+        let kind = named(kind);
+        self.world().store.set_status(kind, &Key::new(kind, namespace, name), status);
+    }
+
+    /// Deletes an object that is there, as `kubectl delete` does. What has to stop first is gone after the next tick.
+    pub fn delete_by_hand(&self, kind: &str, namespace: &str, name: &str) {
+        let kind = named(kind);
+        let options = deletion::Options::default();
+        self.world().store.delete(kind, &Key::new(kind, namespace, name), &options).expect("the test deletes what is there");
+    }
+
+    /// Decides how runs that begin from now on go.
+    pub fn operator(&self, script: impl Fn(&Run) -> Fate + Send + 'static) {
+        self.world().kubelet.script = Box::new(script);
+    }
+
+    /// Lets the nodes and then the operators do what there is to do, `n` times.
+    ///
+    /// A job that is new gets its pods in the first tick; they run in the second; with the script that is there at first, they and the
+    /// job succeed in the third.
+    pub fn tick(&self, n: usize) {
+        for _ in 0..n {
+            let mut world = self.world();
+            let World { store, kubelet, .. } = &mut *world;
+            kubelet.step(store);
+            drop(world);
+            self.reconcile();
+        }
+    }
+
+    /// Lets the operators do what there is to do, while the nodes do nothing.
+    pub fn reconcile(&self) {
+        let mut world = self.world();
+        let World { store, faults, train_jobs, .. } = &mut *world;
+        if faults.operators_away {
+            return;
+        }
+        if faults.serves(named("pytorchjobs")) {
+            pytorchjob::reconcile(store);
+        }
+        if faults.serves(named("trainjobs")) {
+            train_jobs.reconcile(store);
+        }
+    }
+
+    /// Tells all who asked for it how far the history is.
+    pub fn bookmark(&self) {
+        let mut world = self.world();
+        let version = world.store.version();
+        world.store.watches.retain_mut(|watch| watch.bookmark(version, json!({})));
+    }
+}
+
+/// What goes wrong.
+impl Scenario {
+    /// The next `n` requests are refused with 429, 500, 503 or 504, and with the header `Retry-After` if there are seconds for it.
+    pub fn fail_next(&self, n: usize, code: u16, retry_after: Option<u32>) {
+        let mishap = Mishap::Refused { code, retry_after };
+        self.world().faults.mishaps.extend(std::iter::repeat_n(mishap, n));
+    }
+
+    /// The next `n` requests are done, but the connection breaks before the answer.
+    pub fn lose_answers(&self, n: usize) {
+        self.world().faults.mishaps.extend(std::iter::repeat_n(Mishap::AnswerLost, n));
+    }
+
+    /// While it is away, no connection to the API server comes about. Open streams break off. Pods and operators go on.
+    pub fn away(&self, away: bool) {
+        let mut world = self.world();
+        world.faults.away = away;
+        if away {
+            world.store.watches.drain(..).for_each(watch::Watch::break_off);
+        }
+    }
+
+    /// The history until now is gone: open streams end with 410, and none can begin from a version before.
+    pub fn expire_watches(&self) {
+        let mut world = self.world();
+        let seen = world.store.version();
+        world.store.forget_history();
+        let failure = Failure::expired(seen, world.store.horizon());
+        world.store.watches.drain(..).for_each(|watch| watch.end(&failure));
+    }
+
+    /// Open streams just end.
+    pub fn cut_watches(&self) {
+        self.world().store.watches.clear();
+    }
+
+    /// Nobody may do this any more. `verb` is one of access rules, such as `create` or `deletecollection`.
+    pub fn forbid(&self, verb: &str, kind: &str) {
+        self.world().faults.forbid(verb, named(kind));
+    }
+
+    /// Takes [`Scenario::forbid`] back.
+    pub fn allow(&self, verb: &str, kind: &str) {
+        self.world().faults.allow(verb, named(kind));
+    }
+
+    /// Removes the definitions of a group with all objects, and its operator.
+    pub fn uninstall(&self, group: &str) {
+        let mut world = self.world();
+        let of_group: Vec<Key> = world.store.all().map(|(key, _)| key).filter(|key| key.group == group).cloned().collect();
+        of_group.iter().for_each(|key| world.store.remove(key));
+        world.store.watches.retain(|watch| !watch.is_of(group));
+        world.faults.uninstall(group);
+    }
+
+    /// Takes [`Scenario::uninstall`] back, but for the objects.
+    pub fn install(&self, group: &str) {
+        self.world().faults.install(group);
+    }
+
+    /// While they are down, jobs can be neither created nor changed.
+    pub fn webhook_down(&self, down: bool) {
+        self.world().faults.webhook_down = down;
+    }
+
+    /// While they are away, jobs don't follow their pods.
+    pub fn operators_away(&self, away: bool) {
+        self.world().faults.operators_away = away;
+    }
+}
+
+impl World {
+    /// Answers a request, or breaks the connection.
+    fn serve(&mut self, asked: &Asked) -> io::Result<Response<Body>> {
+        let mishap = if self.faults.away { None } else { self.faults.mishaps.pop_front() };
+        let answer = match mishap {
+            _ if self.faults.away => Err(io::Error::new(io::ErrorKind::ConnectionRefused, "connection refused")),
+            Some(Mishap::Refused { code, retry_after }) => Ok(Failure::ailing(code, retry_after).into_response()),
+            Some(Mishap::AnswerLost) => {
+                // Done, whatever came of it.
+                let _ = server::answer(self, asked);
+                Err(io::Error::new(io::ErrorKind::ConnectionReset, "connection reset by peer"))
+            }
+            None => Ok(server::answer(self, asked).unwrap_or_else(Failure::into_response)),
+        };
+        self.calls.push(Call {
+            method: asked.method.to_string(),
+            path: asked.path.clone(),
+            query: asked.query.clone(),
+            code: answer.as_ref().ok().map(|response| response.status().as_u16()),
+        });
+        answer
+    }
+}

@@ -1,0 +1,209 @@
+//! The API server: which request does what to the objects.
+
+use axum::body::Body;
+use http::Response;
+use serde_json::{Value, json};
+
+use super::{
+    World, admission,
+    answer::{self, Failure},
+    asked::{Asked, Target},
+    deletion, discovery,
+    kinds::Kind,
+    selector::Selector,
+    store::{Key, Part},
+    watch::{Watch, Wish},
+};
+
+type Answer = Result<Response<Body>, Failure>;
+
+/// Does what a request asks for.
+pub fn answer(world: &mut World, asked: &Asked) -> Answer {
+    if let Some(object) = discovery::answer(&asked.path, &world.faults) {
+        return Ok(answer::object(200, &object));
+    }
+    if asked.path == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews" {
+        return Ok(access_review(world, asked));
+    }
+    let target = asked.target().filter(|target| world.faults.serves(target.kind)).ok_or_else(Failure::no_such_page)?;
+    let Target { kind, namespace, .. } = &target;
+    let verb = asked.verb(&target);
+    if !world.faults.allows(verb, kind) {
+        return Err(Failure::forbidden(verb, kind, namespace.as_deref(), target.name.as_deref().unwrap_or_default()));
+    }
+    let part = match target.subresource.as_deref() {
+        None => Part::Object,
+        Some("status") if kind.has_status => Part::Status,
+        Some(_) => return Err(Failure::no_such_page()),
+    };
+    let key = target.name.as_deref().map(|name| Key::new(kind, namespace.as_deref().unwrap_or_default(), name));
+    match (verb, key) {
+        ("create", None) => create(world, asked, &target),
+        ("list", None) => list(world, asked, &target),
+        ("watch", None) => watch(world, asked, &target),
+        ("deletecollection", None) => delete_collection(world, asked, &target),
+        ("get", Some(key)) => {
+            let object = world.store.get(&key).ok_or_else(|| Failure::not_found(kind, &key.name))?;
+            Ok(answer::object(200, object))
+        }
+        ("update", Some(key)) => update(world, asked, kind, &key, part, asked.body.clone()),
+        ("patch", Some(key)) => patch(world, asked, &target, &key, part),
+        ("delete", Some(key)) => {
+            let options = deletion::Options::parse(&asked.body, asked.is_dry());
+            let uid = world.store.get(&key).map(|object| object["metadata"]["uid"].clone()).unwrap_or_default();
+            let (object, is_gone) = world.store.delete(kind, &key, &options)?;
+            // The server tells about pods as they were, about all others that they are gone.
+            let is_told = is_gone && kind.plural != "pods";
+            Ok(answer::object(200, &if is_told { answer::deleted(kind, &key.name, &uid) } else { object }))
+        }
+        _ => Err(Failure::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")),
+    }
+}
+
+fn create(world: &mut World, asked: &Asked, target: &Target) -> Answer {
+    let Target { kind, namespace, .. } = target;
+    let namespace = namespace.as_deref().unwrap_or_default();
+    let object = create_object(world, kind, namespace, asked.body.clone(), asked.is_dry())?;
+    Ok(answer::object(201, &object))
+}
+
+/// Adds an object, unless it isn't admitted, and notes the attempt.
+fn create_object(world: &mut World, kind: &'static Kind, namespace: &str, object: Value, is_dry: bool) -> Result<Value, Failure> {
+    admission::check(&world.store, &world.faults, kind, namespace, &object, admission::Operation::Create)?;
+    let asked_name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    let result = world.store.create(kind, namespace, object, is_dry);
+    if !is_dry {
+        let name = result.as_ref().map_or(asked_name, |object| object["metadata"]["name"].as_str().unwrap_or_default().to_owned());
+        world.creates.push((kind, name));
+    }
+    result
+}
+
+fn update(world: &mut World, asked: &Asked, kind: &'static Kind, key: &Key, part: Part, new: Value) -> Answer {
+    if part == Part::Object {
+        admission::check(&world.store, &world.faults, kind, &key.namespace, &new, admission::Operation::Update)?;
+    }
+    Ok(answer::object(200, &world.store.update(kind, key, new, part, asked.is_dry())?))
+}
+
+/// Patches as RFC 7396 says. A server-side apply does the same here, and adds the object if it isn't there.
+fn patch(world: &mut World, asked: &Asked, target: &Target, key: &Key, part: Part) -> Answer {
+    let kind = target.kind;
+    let is_apply = match asked.content_type.as_str() {
+        "application/merge-patch+json" => false,
+        "application/strategic-merge-patch+json" if !kind.is_custom() => false,
+        "application/apply-patch+yaml" => true,
+        _ => return Err(Failure::new(415, "UnsupportedMediaType", "the body of the request was in an unknown format")),
+    };
+    if is_apply && asked.parameter("fieldManager").is_empty() {
+        return Err(Failure::new(422, "Invalid", "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value"));
+    }
+    match world.store.get(key).cloned() {
+        Some(mut object) => {
+            // The version in an object is no condition unless the patch names it.
+            object["metadata"]["resourceVersion"] = Value::Null;
+            merge(&mut object, &asked.body);
+            update(world, asked, kind, key, part, object)
+        }
+        None if is_apply && part == Part::Object => {
+            let mut object = json!({});
+            merge(&mut object, &asked.body);
+            Ok(answer::object(201, &create_object(world, kind, &key.namespace, object, asked.is_dry())?))
+        }
+        None => Err(Failure::not_found(kind, &key.name)),
+    }
+}
+
+fn merge(object: &mut Value, patch: &Value) {
+    let Some(fields) = patch.as_object() else {
+        *object = patch.clone();
+        return;
+    };
+    if !object.is_object() {
+        *object = json!({});
+    }
+    for (field, value) in fields {
+        if value.is_null() {
+            super::store::remove(object, &[field]);
+        } else {
+            merge(&mut object[field], value);
+        }
+    }
+}
+
+fn selector(asked: &Asked) -> Result<Selector, Failure> {
+    Selector::parse(asked.parameter("labelSelector"), asked.parameter("fieldSelector"))
+}
+
+/// Lists a page. The token of the next is the version that all pages show, and where it begins.
+fn list(world: &World, asked: &Asked, target: &Target) -> Answer {
+    let store = &world.store;
+    let bad = || Failure::new(400, "BadRequest", "invalid continue token");
+    let (version, skip) = match asked.parameter("continue") {
+        "" if asked.parameter("resourceVersionMatch") == "Exact" => (asked.parameter("resourceVersion").parse().map_err(|_| bad())?, 0),
+        "" => (store.version(), 0),
+        token => {
+            let (version, skip) = token.split_once('-').ok_or_else(bad)?;
+            (version.parse().map_err(|_| bad())?, skip.parse().map_err(|_| bad())?)
+        }
+    };
+    if version < store.horizon() {
+        return Err(Failure::expired(version, store.horizon()));
+    }
+    let all = store.list(target.kind, target.namespace.as_deref(), &selector(asked)?, version);
+    let limit = asked.parameter("limit").parse().ok().filter(|limit| *limit > 0).unwrap_or(usize::MAX);
+    let page: Vec<Value> = all.iter().skip(skip).take(limit).map(|(_, object)| object.clone()).collect();
+    let next = skip + page.len();
+    let mut metadata = json!({ "resourceVersion": version.to_string() });
+    if next < all.len() {
+        metadata["continue"] = format!("{version}-{next}").into();
+        metadata["remainingItemCount"] = (all.len() - next).into();
+    }
+    Ok(answer::object(200, &collection(target.kind, metadata, page)))
+}
+
+/// A list. Objects of built-in kinds don't repeat in it what they are.
+fn collection(kind: &Kind, metadata: Value, mut items: Vec<Value>) -> Value {
+    if !kind.is_custom() {
+        items.iter_mut().for_each(|item| super::store::remove(item, &["apiVersion", "kind"]));
+    }
+    json!({ "kind": format!("{}List", kind.kind), "apiVersion": kind.api_version(), "metadata": metadata, "items": items })
+}
+
+fn watch(world: &mut World, asked: &Asked, target: &Target) -> Answer {
+    let wish = Wish {
+        kind: target.kind,
+        namespace: target.namespace.clone(),
+        selector: selector(asked)?,
+        takes_bookmarks: asked.parameter("allowWatchBookmarks") == "true",
+        version: asked.parameter("resourceVersion").parse().ok(),
+        marks_initial_end: asked.parameter("sendInitialEvents") == "true",
+        timeout: asked.parameter("timeoutSeconds").parse().ok(),
+    };
+    Ok(answer::respond(200, "application/json", Watch::open(&mut world.store, wish)))
+}
+
+fn delete_collection(world: &mut World, asked: &Asked, target: &Target) -> Answer {
+    let store = &mut world.store;
+    let options = deletion::Options::parse(&asked.body, asked.is_dry());
+    let all = store.list(target.kind, target.namespace.as_deref(), &selector(asked)?, store.version());
+    for (key, _) in &all {
+        // It may have gone with another of them.
+        if store.get(key).is_some() {
+            store.delete(target.kind, key, &options)?;
+        }
+    }
+    let metadata = json!({ "resourceVersion": store.version().to_string() });
+    Ok(answer::object(200, &collection(target.kind, metadata, all.into_iter().map(|(_, object)| object).collect())))
+}
+
+fn access_review(world: &World, asked: &Asked) -> Response<Body> {
+    let mut review = asked.body.clone();
+    let attributes = &review["spec"]["resourceAttributes"];
+    let text = |field: &str| attributes[field].as_str().unwrap_or_default();
+    let is_allowed = world.faults.allows_named(text("verb"), text("group"), text("resource"));
+    review["apiVersion"] = "authorization.k8s.io/v1".into();
+    review["kind"] = "SelfSubjectAccessReview".into();
+    review["status"] = json!({ "allowed": is_allowed });
+    answer::object(201, &review)
+}
