@@ -5,7 +5,7 @@
 //!   stream.json       what it is, and since when
 //!   experiment.yaml   the experiment, every default written out
 //!   cluster.json      where its jobs run, as far as that is said
-//!   trace.json        the arrivals, where they come from a trace
+//!   trace.txt         the arrivals as they were written, CSV or JSON, where they come from a trace
 //!   journal.jsonl     what happened, in order
 //!   lock              held by the one orchestrator
 //! ```
@@ -28,7 +28,7 @@ use crate::{
 const DESCRIPTION: &str = "stream.json";
 const EXPERIMENT: &str = "experiment.yaml";
 const CLUSTER: &str = "cluster.json";
-const TRACE: &str = "trace.json";
+const TRACE: &str = "trace.txt";
 const JOURNAL: &str = "journal.jsonl";
 
 /// Largest text of such a folder, in bytes: a trace of a million arrivals.
@@ -54,7 +54,7 @@ pub struct StreamTexts {
     pub experiment: String,
     /// Where its jobs run, JSON.
     pub cluster: Option<String>,
-    /// The arrivals of its trace, JSON.
+    /// The arrivals of its trace, CSV or JSON.
     pub trace: Option<String>,
 }
 

@@ -54,12 +54,18 @@ pub enum Command {
     Client(ClientArgs),
     /// Check experiment files: ours, or KFLTK's cluster and arrival JSON.
     Validate(ValidateArgs),
+    /// Run the stream of jobs that an experiment becomes on Kubernetes.
+    #[cfg(feature = "cluster")]
+    Cluster(ClusterArgs),
+    /// Say why a job of a stream waits, or how it ended.
+    #[cfg(feature = "cluster")]
+    Explain(ExplainArgs),
     /// Show the stream of jobs that an experiment becomes: when they arrive, what they ask for. Nothing is run.
     Plan(PlanArgs),
     /// Write KFLTK's files as one experiment file of ours.
     Convert(ConvertArgs),
     /// Print the JSON Schema of experiment files.
-    Schema,
+    Schema(SchemaArgs),
     /// Download the data sets that a configuration needs.
     Extractor(ExtractorArgs),
     /// List, fetch, verify and look at data sets and their partitions.
@@ -187,13 +193,109 @@ pub struct ValidateArgs {
 Examples:
   fltk plan examples/stream.yaml
   fltk plan examples/stream.yaml --seed 7 --set stream.duration=10min
-  fltk plan examples/trace.yaml --output json | jq '.replications[0].jobs | length'")]
+  fltk plan examples/trace.yaml --output json | jq '.replications[0].jobs | length'
+  fltk plan examples/stream.yaml examples/kubernetes.yaml --manifests manifests")]
 pub struct PlanArgs {
     #[command(flatten)]
     pub experiment: ExperimentArgs,
+    /// Write the Kubernetes objects of every job into this folder, one file a job. What pods get is in a file with a `kubernetes` block, given beside
+    /// the experiment.
+    #[cfg(feature = "cluster")]
+    #[arg(long, value_name = "DIR")]
+    pub manifests: Option<PathBuf>,
     /// Jobs that are listed of each replication (JSON has all).
     #[arg(long, value_name = "N", default_value_t = 50)]
     pub rows: usize,
+}
+
+/// Where the API server is, and which namespace and image are meant.
+#[cfg(feature = "cluster")]
+#[derive(Args, Debug, Clone)]
+pub struct TargetArgs {
+    /// The kubeconfig (default: KUBECONFIG, `~/.kube/config`, or the pod's own service account).
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// A context of it.
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+    /// Namespace of the jobs, in place of the files'.
+    #[arg(long, value_name = "NAME")]
+    pub namespace: Option<String>,
+}
+
+#[cfg(feature = "cluster")]
+#[derive(Args, Debug)]
+#[command(after_help = "\
+The files are, in any order: an experiment of ours or KFLTK's cluster and arrival JSON; and, where pods should get something else than the defaults, a
+file with a `kubernetes` block (`fltk schema --kubernetes`).
+
+A stream that was interrupted or killed goes on with `--resume`, or when it's begun again with the same `--id`: nothing is done twice.
+
+Examples:
+  fltk cluster examples/kubernetes.yaml examples/stream.yaml
+  fltk cluster configs/example_cloud_experiment.json configs/tasks/example_arrival_config.json --image registry.example/fltk:1
+  fltk cluster experiment.yaml --dry-run
+  fltk cluster --resume runs/stream-20260101-120000-1a2b
+  fltk cluster --down stream-20260101-120000-1a2b")]
+pub struct ClusterArgs {
+    /// Experiment, and what pods get; see below.
+    #[arg(required_unless_present_any = ["resume", "down"], conflicts_with_all = ["resume", "down"], value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Replace a value of the experiment: `--set stream.duration=10min`. May be repeated.
+    #[arg(long = "set", value_name = "PATH=VALUE", conflicts_with_all = ["resume", "down"])]
+    pub overrides: Vec<String>,
+    /// Use this seed in place of the file's.
+    #[arg(long, conflicts_with_all = ["resume", "down"])]
+    pub seed: Option<u64>,
+    /// Names the stream; one of that name that was begun before goes on.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["resume", "down"])]
+    pub id: Option<String>,
+    /// Go on with this stream: its folder, or its name within `--runs`.
+    #[arg(long, value_name = "STREAM", conflicts_with = "down")]
+    pub resume: Option<PathBuf>,
+    /// Remove from the cluster everything that this stream made there: its folder, or its name.
+    #[arg(long, value_name = "STREAM")]
+    pub down: Option<PathBuf>,
+    /// Check everything against the API server, and make nothing.
+    #[arg(long, conflicts_with_all = ["resume", "down"])]
+    pub dry_run: bool,
+    /// Container image of the jobs, in place of the files'.
+    #[arg(long, conflicts_with_all = ["resume", "down"])]
+    pub image: Option<String>,
+    /// Serve `/metrics`, `/healthz` and `/readyz` here.
+    #[arg(long, value_name = "ADDRESS", value_parser = clap::value_parser!(std::net::SocketAddr))]
+    pub listen: Option<std::net::SocketAddr>,
+    /// The folder that streams' folders are made in.
+    #[arg(long, value_name = "DIR", env = "FLTK_RUNS", default_value = "runs")]
+    pub runs: PathBuf,
+    #[command(flatten)]
+    pub target: TargetArgs,
+}
+
+#[cfg(feature = "cluster")]
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  fltk explain 1a2b3c4d5e6f7a8b
+  fltk explain 1a2b --stream runs/stream-20260101-120000-1a2b")]
+pub struct ExplainArgs {
+    /// The job, or the beginning of its name.
+    pub job: String,
+    /// The stream's folder, or its name (default: whichever has the job).
+    #[arg(long, value_name = "STREAM")]
+    pub stream: Option<PathBuf>,
+    #[command(flatten)]
+    pub runs: RunsArgs,
+    #[command(flatten)]
+    pub target: TargetArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct SchemaArgs {
+    /// That of files with a `kubernetes` block.
+    #[cfg(feature = "cluster")]
+    #[arg(long)]
+    pub kubernetes: bool,
 }
 
 #[derive(Args, Debug)]
@@ -372,6 +474,21 @@ pub enum RunsCommand {
         #[command(flatten)]
         runs: RunsArgs,
     },
+    /// The jobs of a stream: when they arrived, waited, ran and ended, and why.
+    #[cfg(feature = "cluster")]
+    #[command(after_help = "\
+Examples:
+  fltk runs jobs
+  fltk runs jobs stream-20260101-120000-1a2b --format csv > jobs.csv")]
+    Jobs {
+        /// The stream's folder, or its name; the streams there are when left out.
+        stream: Option<PathBuf>,
+        /// The format.
+        #[arg(long, value_enum, default_value_t = JobsFormat::Table)]
+        format: JobsFormat,
+        #[command(flatten)]
+        runs: RunsArgs,
+    },
     /// Every round or epoch of runs as one table, for a notebook.
     Export {
         /// Runs' folders or names; all when none is given.
@@ -438,4 +555,14 @@ pub enum ExportFormat {
     Csv,
     /// A JSON array of objects.
     Json,
+}
+
+/// A format of `runs jobs`; JSON is `--output json`.
+#[cfg(feature = "cluster")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum JobsFormat {
+    /// For people.
+    Table,
+    /// Comma-separated values with a header, times in seconds since the stream began.
+    Csv,
 }

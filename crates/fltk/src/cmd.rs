@@ -2,9 +2,13 @@
 
 #[cfg(feature = "train")]
 mod client;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod completions;
 mod convert;
 mod data;
+#[cfg(feature = "cluster")]
+mod explain;
 mod extractor;
 #[cfg(feature = "train")]
 mod nets;
@@ -30,9 +34,13 @@ pub fn dispatch(cli: &Cli) -> anyhow::Result<()> {
         #[cfg(feature = "train")]
         Command::Client(args) => client::run(cli, args),
         Command::Validate(args) => validate::run(cli, args),
+        #[cfg(feature = "cluster")]
+        Command::Cluster(args) => cluster::run(cli, args),
+        #[cfg(feature = "cluster")]
+        Command::Explain(args) => explain::run(cli, args),
         Command::Plan(args) => plan::run(cli, args),
         Command::Convert(args) => convert::run(args),
-        Command::Schema => schema::run(),
+        Command::Schema(args) => schema::run(args),
         Command::Extractor(args) => extractor::run(cli, args),
         Command::Data(command) => data::run(cli, command),
         #[cfg(feature = "train")]

@@ -39,9 +39,25 @@ pub fn read_source(path: &Path) -> anyhow::Result<SourceFile> {
 /// # Errors
 /// If it can't be read or is none.
 pub fn read_trace(experiment: &Experiment, base: &Path) -> anyhow::Result<Vec<TraceEntry>> {
-    let Some(trace) = experiment.stream.as_ref().and_then(|stream| stream.trace.as_ref()) else { return Ok(Vec::new()) };
+    read_trace_text(experiment, base)?.map_or_else(|| Ok(Vec::new()), |source| parse_trace(&source))
+}
+
+/// The text of the trace that `experiment` replays, a path relative to `base`.
+///
+/// # Errors
+/// If it can't be read.
+pub fn read_trace_text(experiment: &Experiment, base: &Path) -> anyhow::Result<Option<SourceFile>> {
+    let Some(trace) = experiment.stream.as_ref().and_then(|stream| stream.trace.as_ref()) else { return Ok(None) };
     let path = base.join(trace);
-    arrivals::read_trace(&path.display().to_string(), &read_text(&path, TRACE_SIZE_MAX)?).or_exit(Exit::Experiment)
+    Ok(Some(SourceFile { name: path.display().to_string(), text: read_text(&path, TRACE_SIZE_MAX)? }))
+}
+
+/// The arrivals of a trace.
+///
+/// # Errors
+/// If it is none.
+pub fn parse_trace(source: &SourceFile) -> anyhow::Result<Vec<TraceEntry>> {
+    arrivals::read_trace(&source.name, &source.text).or_exit(Exit::Experiment)
 }
 
 fn read_text(path: &Path, bytes_max: u64) -> anyhow::Result<String> {
@@ -64,9 +80,17 @@ fn read_text(path: &Path, bytes_max: u64) -> anyhow::Result<String> {
 /// If a file can't be read or is wrong; the error holds the whole report.
 pub fn read_experiment(files: &[PathBuf], overrides: &[String], seed: Option<u64>) -> anyhow::Result<Experiment> {
     let sources = files.iter().map(|path| read_source(path)).collect::<anyhow::Result<Vec<_>>>()?;
+    parse_experiment(&sources, overrides, seed)
+}
+
+/// The experiment that `sources` describe, as [`read_experiment`] has it.
+///
+/// # Errors
+/// If a source is wrong; the error holds the whole report.
+pub fn parse_experiment(sources: &[SourceFile], overrides: &[String], seed: Option<u64>) -> anyhow::Result<Experiment> {
     let overrides = overrides.iter().map(|text| text.parse::<Override>()).collect::<Result<Vec<_>, _>>().or_exit(Exit::Experiment)?;
     let parsed =
-        experiment::parse(&sources, &overrides).map_err(|report| failure(Exit::Experiment, report.render(output::color_stderr())))?;
+        experiment::parse(sources, &overrides).map_err(|report| failure(Exit::Experiment, report.render(output::color_stderr())))?;
     if !parsed.warnings.is_empty() {
         anstream::eprintln!("{}", parsed.warnings.render(output::color_stderr()));
     }

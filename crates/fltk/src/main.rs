@@ -4,10 +4,14 @@ mod cli;
 mod cmd;
 mod exit;
 mod inputs;
+#[cfg(feature = "cluster")]
+mod jobs;
 mod output;
 #[cfg(feature = "train")]
 mod run;
 mod split;
+#[cfg(feature = "cluster")]
+mod stream;
 mod timeline;
 
 use std::process::ExitCode;
@@ -16,6 +20,9 @@ use clap::Parser as _;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
+    // Whoever speaks TLS here does so with the same provider.
+    #[cfg(feature = "cluster")]
+    let _ = rustls::crypto::ring::default_provider().install_default();
     match cmd::dispatch(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -1,13 +1,18 @@
-//! `fltk schema`: the JSON Schema of experiment files.
+//! `fltk schema`: the JSON Schemas of our files.
 
 use fltk_core::experiment;
 
-use crate::output;
+use crate::{cli::SchemaArgs, output};
 
 /// Prints the schema.
 ///
 /// # Errors
 /// If standard output is closed.
-pub fn run() -> anyhow::Result<()> {
+pub fn run(args: &SchemaArgs) -> anyhow::Result<()> {
+    #[cfg(feature = "cluster")]
+    if args.kubernetes {
+        return output::json(fltk_cluster::kubernetes::config::KubernetesConfig::json_schema());
+    }
+    let SchemaArgs { .. } = args;
     output::json(&experiment::json_schema())
 }
