@@ -59,6 +59,11 @@ impl Checkout {
     pub fn cargo_without_libtorch(&self) -> Command {
         let mut command = Command::new("cargo");
         command.current_dir(&self.root).env("LIBTORCH", self.root.join("no-libtorch"));
+        for (name, _) in std::env::vars_os() {
+            if is_of_own_package(&name.to_string_lossy()) {
+                command.env_remove(name);
+            }
+        }
         command
     }
 
@@ -88,8 +93,30 @@ impl Checkout {
     }
 }
 
+/// Whether `cargo run` set the variable to say something of xtask. Build scripts watch such variables (ring's does): left there, they would make
+/// cargo compile a third of the dependencies again whenever it is called by xtask after a person, or the other way round.
+fn is_of_own_package(variable: &str) -> bool {
+    variable.starts_with("CARGO_PKG_") || variable.starts_with("CARGO_MANIFEST_")
+}
+
 fn cache_folder() -> anyhow::Result<PathBuf> {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let cache = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
     Ok(cache.context("neither XDG_CACHE_HOME nor HOME is set, so there is no cache folder")?.join("fltk"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargo_is_called_as_a_person_would() {
+        let checkout = Checkout { root: "/r".into(), target: "/t".into(), cache: "/c".into() };
+        let command = checkout.cargo_without_libtorch();
+        // Of this test's own environment.
+        for name in ["CARGO_PKG_NAME", "CARGO_PKG_VERSION_MAJOR", "CARGO_MANIFEST_DIR"] {
+            assert!(std::env::var_os(name).is_some(), "{name}");
+            assert!(command.get_envs().any(|(removed, value)| removed == name && value.is_none()), "{name}");
+        }
+    }
 }
