@@ -80,17 +80,25 @@ impl Checkout {
 
     /// Builds one program as `arguments` say and returns its path.
     pub fn build(&self, libtorch: &Libtorch, arguments: &[&str]) -> anyhow::Result<PathBuf> {
-        let mut command = self.cargo(libtorch);
-        command.arg("build").args(arguments).arg("--message-format=json-render-diagnostics").stdin(Stdio::null());
-        let messages = sh::output(&mut command, sh::BUILD_LIMIT)?;
-        let mut program = None;
-        for message in Message::parse_stream(messages.as_bytes()) {
-            if let Message::CompilerArtifact(artifact) = message? {
-                program = artifact.executable.or(program);
-            }
-        }
-        program.map(Into::into).ok_or_else(|| anyhow!("`cargo build {}` built no program", arguments.join(" ")))
+        build(self.cargo(libtorch), arguments)
     }
+
+    /// As [`Checkout::build`], a program that needs no libtorch. Both are put at the same path.
+    pub fn build_without_libtorch(&self, arguments: &[&str]) -> anyhow::Result<PathBuf> {
+        build(self.cargo_without_libtorch(), arguments)
+    }
+}
+
+fn build(mut command: Command, arguments: &[&str]) -> anyhow::Result<PathBuf> {
+    command.arg("build").args(arguments).arg("--message-format=json-render-diagnostics").stdin(Stdio::null());
+    let messages = sh::output(&mut command, sh::BUILD_LIMIT)?;
+    let mut program = None;
+    for message in Message::parse_stream(messages.as_bytes()) {
+        if let Message::CompilerArtifact(artifact) = message? {
+            program = artifact.executable.or(program);
+        }
+    }
+    program.map(Into::into).ok_or_else(|| anyhow!("`cargo build {}` built no program", arguments.join(" ")))
 }
 
 /// Whether `cargo run` set the variable to say something of xtask. Build scripts watch such variables (ring's does): left there, they would make

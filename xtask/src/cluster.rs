@@ -1,4 +1,4 @@
-//! `cargo xtask cluster up|down|status`: a real Kubernetes of one node on this machine, for tests of the orchestrator.
+//! `cargo xtask cluster up|down|status|load|claim`: a real Kubernetes of one node on this machine, for tests of the orchestrator.
 //!
 //! ```text
 //! cluster/tools/*/go.mod ──go build──> <cache>/cluster/bin-<digest>/    etcd, kube-apiserver, ..., kwok, Kubeflow's operators
@@ -18,17 +18,20 @@ mod host;
 mod images;
 mod keys;
 mod kwok;
+mod load;
 mod tools;
+mod volumes;
 
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Stdio,
 };
 
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
 
-use crate::{checkout::Checkout, lock};
+use crate::{checkout::Checkout, image::Kind, lock, sh};
 
 /// The network namespace, the control group and the pods' network, which the whole machine sees: one cluster a machine.
 const NAMESPACE: &str = "fltk-k8s";
@@ -57,6 +60,21 @@ pub enum ClusterCommand {
     Down,
     /// Say whether it runs, and what is on it.
     Status,
+    /// Build our program's image and give it to the cluster: `localhost/fltk:dev`, with Fashion-MNIST.
+    Load {
+        /// This program, in place of a release build of this checkout.
+        #[arg(long, value_name = "PATH")]
+        program: Option<PathBuf>,
+        /// The program that trains nothing and needs no libtorch: `localhost/fltk-orchestrator:dev`.
+        #[arg(long)]
+        orchestrator: bool,
+    },
+    /// Make a namespace, if it isn't there, with a volume that all its pods can write to: the claim `fl-log-claim`.
+    Claim {
+        /// The namespace.
+        #[arg(value_parser = volumes::namespace)]
+        namespace: String,
+    },
 }
 
 /// A cluster's folders.
@@ -78,6 +96,15 @@ impl Cluster {
         command.arg("--kubeconfig").arg(self.kubeconfig());
         command
     }
+
+    fn apply(&self, manifests: &str) -> anyhow::Result<()> {
+        let work = tempfile::tempdir()?;
+        let file = work.path().join("manifests.yaml");
+        fs::write(&file, manifests)?;
+        let mut command = self.kubectl();
+        command.args(["apply", "--server-side", "--filename"]).arg(&file).stdout(Stdio::null());
+        sh::run(&mut command, sh::LOOKUP_LIMIT).context("the manifests can't be applied")
+    }
 }
 
 /// Does what is asked.
@@ -86,10 +113,11 @@ pub fn run(checkout: &Checkout, command: &ClusterCommand) -> anyhow::Result<()> 
     fs::create_dir_all(&folder).with_context(|| format!("can't make `{}`", folder.display()))?;
     // As mounts have it: without links.
     let folder = folder.canonicalize()?;
-    let _lock = lock::take(Path::new(LOCK), "starting or stopping the cluster")?;
     let state = folder.join("state");
+    let lock = || lock::take(Path::new(LOCK), "starting, stopping or changing the cluster");
     match command {
         ClusterCommand::Up { nodes, bare } => {
+            let _lock = lock()?;
             host::prepare().map_err(anyhow::Error::msg)?;
             let cluster = Cluster { bin: tools::ensure(checkout, &folder)?, state };
             if down::is_alive(&cluster.state) {
@@ -110,13 +138,42 @@ pub fn run(checkout: &Checkout, command: &ClusterCommand) -> anyhow::Result<()> 
             );
             Ok(())
         }
-        ClusterCommand::Down => down::run(&state),
+        ClusterCommand::Down => {
+            let _lock = lock()?;
+            down::run(&state)
+        }
         ClusterCommand::Status if !down::is_alive(&state) => {
             println!("the cluster doesn't run");
             Ok(())
         }
-        ClusterCommand::Status => status(&Cluster { bin: tools::ensure(checkout, &folder)?, state }),
+        ClusterCommand::Status => {
+            let _lock = lock()?;
+            status(&Cluster { bin: tools::ensure(checkout, &folder)?, state })
+        }
+        ClusterCommand::Load { program, orchestrator } => {
+            let kind = if *orchestrator { Kind::Orchestrator } else { Kind::Training };
+            let cluster = running(checkout, &folder)?;
+            let program = load::program(checkout, kind, program.as_deref())?;
+            // Not before: to build may take minutes.
+            let _lock = lock()?;
+            load::run(&cluster, kind, &program)
+        }
+        ClusterCommand::Claim { namespace } => {
+            let _lock = lock()?;
+            let volume = volumes::claim(&running(checkout, &folder)?, namespace)?;
+            println!("`{}` of namespace `{namespace}` is `{}`", volumes::CLAIM, volume.display());
+            Ok(())
+        }
     }
+}
+
+/// The cluster, if it runs.
+fn running(checkout: &Checkout, folder: &Path) -> anyhow::Result<Cluster> {
+    let state = folder.join("state");
+    if !down::is_alive(&state) {
+        bail!("the cluster doesn't run\nhint: `cargo xtask cluster up` starts it");
+    }
+    Ok(Cluster { bin: tools::ensure(checkout, folder)?, state })
 }
 
 fn up(cluster: &Cluster, nodes: u32, bare: bool) -> anyhow::Result<()> {
@@ -140,14 +197,14 @@ fn status(cluster: &Cluster) -> anyhow::Result<()> {
         println!("the cluster's API server doesn't answer; its logs are in `{}`", cluster.state.join("log").display());
         return Ok(());
     }
-    crate::sh::run(cluster.kubectl().args(["get", "nodes"]), crate::sh::LOOKUP_LIMIT)?;
-    crate::sh::run(cluster.kubectl().args(["get", "pods", "--all-namespaces"]), crate::sh::LOOKUP_LIMIT)
+    sh::run(cluster.kubectl().args(["get", "nodes"]), sh::LOOKUP_LIMIT)?;
+    sh::run(cluster.kubectl().args(["get", "pods", "--all-namespaces"]), sh::LOOKUP_LIMIT)
 }
 
 /// `program`, run inside of the cluster's network namespace. Not `ip netns exec`, which hides `/sys/fs/cgroup`.
 fn inside(program: impl AsRef<std::ffi::OsStr>) -> std::process::Command {
     let mut command = std::process::Command::new("nsenter");
-    command.arg(format!("--net=/run/netns/{NAMESPACE}")).arg(program).stdin(std::process::Stdio::null());
+    command.arg(format!("--net=/run/netns/{NAMESPACE}")).arg(program).stdin(Stdio::null());
     command
 }
 

@@ -5,6 +5,7 @@ mod checkout;
 mod cluster;
 mod demo;
 mod generate;
+mod image;
 mod lock;
 mod result;
 mod setup;

@@ -2,11 +2,11 @@
 
 use std::{fs, path::Path, process::Stdio, time::Duration};
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 
 use super::{
     Cluster, NODE,
-    images::{self, Image, copy_program},
+    images::{self, copy_program, plain},
     tools,
 };
 use crate::sh;
@@ -22,10 +22,10 @@ pub fn install(cluster: &Cluster) -> anyhow::Result<()> {
         let root = work.path().join(program);
         fs::create_dir(&root)?;
         copy_program(&cluster.bin.join(program), &root.join("manager"))?;
-        images::import(cluster, &Image { name: &format!("{program}:{tag}"), root: &root, entrypoint: "/manager", user: "65532" })?;
+        images::import(cluster, &plain(&format!("localhost/{program}:{tag}"), &root, "/manager", "65532"))?;
     }
     let jobset = kustomize(cluster, &cluster.bin.join("jobset-config/default"))?;
-    apply(cluster, work.path(), &with_image(&jobset, "/jobset:", "localhost/jobset:v0.12.0")?)?;
+    cluster.apply(&with_image(&jobset, "/jobset:", "localhost/jobset:v0.12.0")?)?;
     // Its own copy of JobSet comes from a registry.
     let overlay = work.path().join("trainer-manifests");
     tools::copy(&cluster.bin.join("trainer-manifests"), &overlay)?;
@@ -33,7 +33,7 @@ pub fn install(cluster: &Cluster) -> anyhow::Result<()> {
     let text = fs::read_to_string(&list)?;
     fs::write(&list, text.lines().filter(|line| !line.contains("third-party/jobset")).fold(String::new(), |all, line| all + line + "\n"))?;
     let trainer = kustomize(cluster, &overlay.join("overlays/manager"))?;
-    apply(cluster, work.path(), &with_image(&trainer, "/trainer-controller-manager", "localhost/trainer:v2.3.0")?)?;
+    cluster.apply(&with_image(&trainer, "/trainer-controller-manager", "localhost/trainer:v2.3.0")?)?;
     for namespace in ["kubeflow", "jobset-system", "kubeflow-system"] {
         let mut rollout = cluster.kubectl();
         rollout.args(["--namespace", namespace, "rollout", "status", "deployment", "--timeout=200s"]);
@@ -49,7 +49,7 @@ fn training_operator(cluster: &Cluster, work: &Path) -> anyhow::Result<()> {
     copy_program(&cluster.bin.join("training-operator"), &root.join("manager"))?;
     // The operator's own template tests the exit code of nslookup, which is 1 in newer busybox while any search domain misses.
     fs::write(root.join("etc/config/initContainer.yaml"), INIT_CONTAINER)?;
-    images::import(cluster, &Image { name: "training-operator:v1.9.3", root: &root, entrypoint: "/manager", user: "0" })?;
+    images::import(cluster, &plain(IMAGE, &root, "/manager", "0"))?;
     let manifests = kustomize(cluster, &cluster.bin.join("operator-manifests/overlays/standalone"))?;
     let arguments = "[--pytorch-init-container-image=localhost/busybox:1, --enable-scheme=pytorchjob, --kube-api-qps=500, --kube-api-burst=1000, --controller-threads=8]";
     let pinned = with_image(&manifests, "/training-operator", &format!("{IMAGE}\n        args: {arguments}"))?;
@@ -57,7 +57,7 @@ fn training_operator(cluster: &Cluster, work: &Path) -> anyhow::Result<()> {
     let account = "      serviceAccountName: training-operator";
     ensure!(pinned.contains(account), "the training operator's manifest has changed");
     let pinned = pinned.replace(account, &format!("      nodeName: {NODE}\n      tolerations: [{{operator: Exists}}]\n{account}"));
-    apply(cluster, work, &pinned)
+    cluster.apply(&pinned)
 }
 
 /// `manifests` with the image whose name holds `part` replaced; it is never pulled.
@@ -83,14 +83,6 @@ fn kustomize(cluster: &Cluster, folder: &Path) -> anyhow::Result<String> {
     let mut command = cluster.kubectl();
     command.arg("kustomize").arg(folder).stderr(Stdio::null());
     sh::quiet_output(&mut command, sh::LOOKUP_LIMIT)
-}
-
-fn apply(cluster: &Cluster, work: &Path, manifests: &str) -> anyhow::Result<()> {
-    let file = work.join("manifests.yaml");
-    fs::write(&file, manifests)?;
-    let mut command = cluster.kubectl();
-    command.args(["apply", "--server-side", "--filename"]).arg(&file).stdout(Stdio::null());
-    sh::run(&mut command, sh::LOOKUP_LIMIT).context("the manifests can't be applied")
 }
 
 const INIT_CONTAINER: &str = "- name: init-pytorch

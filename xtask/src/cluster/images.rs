@@ -1,28 +1,19 @@
-//! Images without a registry: `FROM scratch` over a folder, built by buildah, imported into containerd.
+//! Images of the cluster: imported into its containerd, without a registry.
 
 use std::{
     fs,
     os::unix::fs::{PermissionsExt as _, symlink},
     path::Path,
-    process::{Command, Stdio},
+    process::Command,
 };
 
 use anyhow::Context as _;
 
 use super::{Cluster, inside};
-use crate::sh;
-
-/// What becomes an image.
-pub struct Image<'a> {
-    /// `name:tag`; the whole name begins with `localhost/`.
-    pub name: &'a str,
-    /// What is at its root.
-    pub root: &'a Path,
-    /// The program that it runs.
-    pub entrypoint: &'a str,
-    /// As whom.
-    pub user: &'a str,
-}
+use crate::{
+    image::{self, Image},
+    sh,
+};
 
 /// The sandbox that every pod needs, and a shell for tests.
 pub fn basic(cluster: &Cluster) -> anyhow::Result<()> {
@@ -33,7 +24,7 @@ pub fn basic(cluster: &Cluster) -> anyhow::Result<()> {
     let mut compiler = Command::new("cc");
     compiler.args(["-O2", "-static", "-o"]).arg(pause.join("pause")).arg(work.path().join("pause.c"));
     sh::run(&mut compiler, sh::LOOKUP_LIMIT)?;
-    import(cluster, &Image { name: "pause:1", root: &pause, entrypoint: "/pause", user: "65534" })?;
+    import(cluster, &plain("localhost/pause:1", &pause, "/pause", "65534"))?;
     let busybox = work.path().join("busybox");
     fs::create_dir_all(busybox.join("bin"))?;
     copy_program(Path::new("/bin/busybox"), &busybox.join("bin/busybox"))?;
@@ -41,31 +32,49 @@ pub fn basic(cluster: &Cluster) -> anyhow::Result<()> {
     for applet in applets.lines().filter(|applet| *applet != "busybox") {
         symlink("busybox", busybox.join("bin").join(applet))?;
     }
-    import(cluster, &Image { name: "busybox:1", root: &busybox, entrypoint: "/bin/sh", user: "0" })
+    import(cluster, &plain("localhost/busybox:1", &busybox, "/bin/sh", "0"))
+}
+
+/// An image with neither variables nor labels.
+pub fn plain<'a>(name: &'a str, root: &'a Path, entrypoint: &'a str, user: &'a str) -> Image<'a> {
+    Image { name, root, entrypoint, user, environment: &[], labels: &[] }
 }
 
 /// Builds `image` and gives it to the cluster's containerd.
 pub fn import(cluster: &Cluster, image: &Image<'_>) -> anyhow::Result<()> {
     let work = tempfile::tempdir()?;
-    let name = format!("localhost/{}", image.name);
     let archive = work.path().join("image.tar");
-    let buildah = |arguments: &[&str]| {
-        let mut command = Command::new("buildah");
-        command.args(["--storage-driver", "vfs", "--root"]).arg(work.path().join("store"));
-        command.arg("--runroot").arg(work.path().join("run")).args(arguments).stdin(Stdio::null());
-        sh::quiet_output(&mut command, sh::INSTALL_LIMIT)
+    image::archive(image, &archive)?;
+    import_archive(cluster, image.name, &archive)
+}
+
+/// Gives the image `name` in `archive` to the cluster's containerd. Frees what the name stood for before: nobody could name it any more, and its
+/// files would lie there until the cluster is stopped. Containers that run from it stay as they are.
+pub fn import_archive(cluster: &Cluster, name: &str, archive: &Path) -> anyhow::Result<()> {
+    let ctr = |arguments: &[&str]| {
+        let mut ctr = inside("ctr");
+        ctr.arg("--address").arg(cluster.state.join("containerd.sock")).args(["--namespace", "k8s.io", "images"]).args(arguments);
+        sh::quiet_output(&mut ctr, sh::INSTALL_LIMIT)
     };
-    let root = image.root.to_str().context("a folder whose name is not UTF-8")?;
-    let container = buildah(&["from", "scratch"])?;
-    let container = container.trim();
-    buildah(&["copy", "--quiet", container, root, "/"])?;
-    let entrypoint = format!("[\"{}\"]", image.entrypoint);
-    buildah(&["config", "--entrypoint", &entrypoint, "--user", image.user, container])?;
-    buildah(&["commit", "--quiet", container, &name])?;
-    buildah(&["push", "--quiet", &name, &format!("docker-archive:{}:{name}", archive.display())])?;
-    let mut ctr = inside("ctr");
-    ctr.arg("--address").arg(cluster.state.join("containerd.sock")).args(["--namespace", "k8s.io", "images", "import"]).arg(&archive);
-    sh::run(ctr.stdout(Stdio::null()), sh::INSTALL_LIMIT)
+    let list = || -> anyhow::Result<Vec<(String, String)>> { Ok(names_and_digests(&ctr(&["list"])?)) };
+    let digest_of = |list: &[(String, String)]| list.iter().find(|(known, _)| known == name).map(|(_, digest)| digest.clone());
+    let before = digest_of(&list()?);
+    ctr(&["import", archive.to_str().context("an archive whose name is not UTF-8")?])?;
+    let listed = list()?;
+    if let Some(old) = before.filter(|old| digest_of(&listed).as_ref() != Some(old)) {
+        let same: Vec<&str> = listed.iter().filter(|(_, digest)| *digest == old).map(|(name, _)| name.as_str()).collect();
+        // A name that somebody gave it keeps it.
+        if !same.is_empty() && same.iter().all(|name| name.starts_with("sha256:")) {
+            ctr(&[&["remove"], &same[..]].concat())?;
+        }
+    }
+    Ok(())
+}
+
+/// The first and the third column of what `ctr images list` prints below its heading.
+fn names_and_digests(listing: &str) -> Vec<(String, String)> {
+    let columns = listing.lines().skip(1).map(|line| line.split_whitespace());
+    columns.filter_map(|mut columns| Some((columns.next()?.to_owned(), columns.nth(1)?.to_owned()))).collect()
 }
 
 /// A copy that can be run.
@@ -82,3 +91,19 @@ static void stop(int s) { (void)s; _exit(0); }
 static void reap(int s) { (void)s; while (waitpid(-1, 0, WNOHANG) > 0) {} }
 int main(void) { signal(SIGINT, stop); signal(SIGTERM, stop); signal(SIGCHLD, reap); for (;;) pause(); }
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listing_of_images_has_names_and_digests() {
+        let listing = "REF               TYPE                  DIGEST     SIZE    PLATFORMS   LABELS
+localhost/pause:1 application/vnd.x+json sha256:ff0 747 KiB linux/amd64 io.cri-containerd.image=managed
+sha256:1d8        application/vnd.x+json sha256:ff0 747 KiB linux/amd64 io.cri-containerd.image=managed
+";
+        let pair = |name: &str, digest: &str| (name.to_owned(), digest.to_owned());
+        assert_eq!(names_and_digests(listing), [pair("localhost/pause:1", "sha256:ff0"), pair("sha256:1d8", "sha256:ff0")]);
+        assert_eq!(names_and_digests(""), []);
+    }
+}

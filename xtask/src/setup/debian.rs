@@ -7,16 +7,20 @@ use std::{
 
 use crate::sh;
 
-/// Where the package `dataset-fashion-mnist` puts its files.
-const FASHION_MNIST: &str = "/usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz";
+/// Where the package `dataset-fashion-mnist` puts its files; `fltk` looks there by itself.
+pub const FASHION_MNIST: &str = "/usr/share/datasets/fashion-mnist";
+/// Its files.
+pub const FASHION_MNIST_FILES: [&str; 4] =
+    ["train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz", "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"];
 
 /// Makes sure that the full Fashion-MNIST is on this machine. `Err` says why it can't be.
 pub fn fashion_mnist() -> Result<(), String> {
-    if Path::new(FASHION_MNIST).exists() {
+    let missing = || FASHION_MNIST_FILES.iter().find(|file| !Path::new(FASHION_MNIST).join(file).exists());
+    if missing().is_none() {
         return Ok(());
     }
     install(&["dataset-fashion-mnist"])?;
-    if Path::new(FASHION_MNIST).exists() { Ok(()) } else { Err(format!("the package has no `{FASHION_MNIST}`")) }
+    missing().map_or(Ok(()), |file| Err(format!("the package has no `{FASHION_MNIST}/{file}`")))
 }
 
 /// Installs `packages`. `Err` says why it can't be done: no apt, not root, or what apt says.
