@@ -3,9 +3,11 @@
 mod actor;
 pub mod api;
 pub mod config;
+pub mod connect;
 pub mod down;
 mod edge;
 mod events;
+pub mod look;
 pub mod manifest;
 pub mod metrics;
 pub mod nodes;
@@ -14,5 +16,7 @@ pub mod serve;
 pub mod status;
 pub mod view;
 mod watch;
+
+pub use kube::Client;
 
 pub use edge::{Edge, End, Observer, needs_nodes};

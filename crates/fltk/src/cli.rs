@@ -29,9 +29,10 @@ Exit codes:
   2  the command line is wrong
   3  an experiment file is wrong
   4  data is missing, damaged or can't be fetched
-  5  a run failed
+  5  a run, or a job of a stream, failed
   6  a run's folder is missing, damaged or in use
   7  another rank of a distributed run was lost, or never came
+  8  the cluster doesn't answer, or lacks what a stream needs
   130  interrupted (Ctrl-C); `fltk run --resume RUN` goes on
   141  standard output was closed early, as by `| head`";
 

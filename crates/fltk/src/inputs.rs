@@ -34,14 +34,6 @@ pub fn read_source(path: &Path) -> anyhow::Result<SourceFile> {
     Ok(SourceFile { name: path.display().to_string(), text: read_text(path, FILE_SIZE_MAX)? })
 }
 
-/// The trace that `experiment` replays, a path relative to `base`; empty if it replays none.
-///
-/// # Errors
-/// If it can't be read or is none.
-pub fn read_trace(experiment: &Experiment, base: &Path) -> anyhow::Result<Vec<TraceEntry>> {
-    read_trace_text(experiment, base)?.map_or_else(|| Ok(Vec::new()), |source| parse_trace(&source))
-}
-
 /// The text of the trace that `experiment` replays, a path relative to `base`.
 ///
 /// # Errors

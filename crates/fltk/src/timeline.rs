@@ -40,6 +40,14 @@ pub fn draw(classes: &[&str], arrivals: &[(usize, Duration)]) -> String {
     text
 }
 
+/// `0:01:23.4`.
+#[must_use]
+pub fn clock(at: Duration) -> String {
+    let tenths = at.as_millis() / 100;
+    let seconds = tenths / 10;
+    format!("{}:{:02}:{:02}.{}", seconds / 3600, seconds / 60 % 60, seconds % 60, tenths % 10)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -246,7 +246,8 @@ mod tests {
         refused("kubernetes: { run_policy: { ttl: 5 } }", &["no unit"]);
         refused("kubernetes: { run_policy: { backoff_limit: -1 } }", &["backoff_limit"]);
         refused("kubernetes: { backend: MPIJob }", &["pytorchjob"]);
-        let tolerations = "kubernetes: { tolerations: [{ key: a, operator: Equal, value: normal, effect: NoSchedule, tolerationSeconds: 3 }] }";
+        let tolerations =
+            "kubernetes: { tolerations: [{ key: a, operator: Equal, value: normal, effect: NoSchedule, tolerationSeconds: 3 }] }";
         let config = parse(tolerations).unwrap();
         assert_eq!(config.tolerations[0].value.as_deref(), Some("normal"));
     }

@@ -56,7 +56,8 @@ impl Publisher {
             uid: Some(uid),
             ..ObjectReference::default()
         };
-        let event = Event { type_: EventType::Normal, reason: reason.to_owned(), note: Some(note), action: reason.to_owned(), secondary: None };
+        let event =
+            Event { type_: EventType::Normal, reason: reason.to_owned(), note: Some(note), action: reason.to_owned(), secondary: None };
         let (recorder, permits) = (self.recorder.clone(), Arc::clone(&self.permits));
         tokio::spawn(async move {
             let Ok(_permit) = permits.acquire().await else { return };
@@ -72,7 +73,9 @@ fn words(action: &Action, job: &Job) -> Option<(&'static str, String)> {
             let waited = job.record.admission_seconds()?;
             (waited >= WAIT_MIN).then(|| ("Admitted", format!("Admitted after {waited:.1} s in the queue of the stream")))
         }
-        Action::Start { attempt, .. } => Some(("Resumed", format!("Its place is free again; it goes on from its checkpoint (start {attempt})"))),
+        Action::Start { attempt, .. } => {
+            Some(("Resumed", format!("Its place is free again; it goes on from its checkpoint (start {attempt})")))
+        }
         Action::Suspend { for_job, .. } => {
             Some(("Preempted", format!("Suspended: job {for_job}, of higher priority, wants its place; it goes on later")))
         }

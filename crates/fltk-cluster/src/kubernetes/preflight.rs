@@ -47,7 +47,10 @@ pub enum PreflightError {
     #[error("there is no namespace `{0}`\nhint: `kubectl create namespace {0}`, or name another one")]
     NoNamespace(String),
     /// Rights are missing.
-    #[error("rights are missing in namespace `{namespace}`:\n{}\nhint: a Role with these rules, bound to whom the orchestrator runs as", list(missing))]
+    #[error(
+        "rights are missing in namespace `{namespace}`:\n{}\nhint: a Role with these rules, bound to whom the orchestrator runs as",
+        list(missing)
+    )]
     Forbidden {
         /// The namespace.
         namespace: String,
@@ -180,7 +183,8 @@ async fn rights(client: &Client, context: &RunContext, needs_nodes: bool) -> Res
             ..SelfSubjectAccessReview::default()
         };
         let parameters = PostParams::default();
-        let answer = retried(async || reviews.create(&parameters, &review).await).await.map_err(|error| PreflightError::Away(words(&error)))?;
+        let answer =
+            retried(async || reviews.create(&parameters, &review).await).await.map_err(|error| PreflightError::Away(words(&error)))?;
         if !answer.status.is_some_and(|status| status.allowed) {
             let of = if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") };
             let place = if is_namespaced { "" } else { ", in all namespaces" };

@@ -52,9 +52,8 @@ fn a_kill_at_any_record_loses_nothing_and_starts_nothing_twice() {
     assert!(orchestrator.is_finished());
     assert_eq!((whole.len(), orchestrator.replication()), (4, (1, 2)));
     // Not the times: the world takes some to say again what it has.
-    let all_of = |orchestrator: &Orchestrator<'_>| {
-        orchestrator.records().map(|record| (record.job.clone(), record.outcome)).collect::<Vec<_>>()
-    };
+    let all_of =
+        |orchestrator: &Orchestrator<'_>| orchestrator.records().map(|record| (record.job.clone(), record.outcome)).collect::<Vec<_>>();
     let expected = all_of(&orchestrator);
     for killed_after in 0..8 {
         let root = tempfile::tempdir().unwrap();

@@ -1,13 +1,24 @@
 //! `fltk plan FILE`: the stream of jobs, before anything runs.
 
+#[cfg(feature = "cluster")]
+mod manifests;
+
 use fltk_cluster::{Amounts, JobSpec, Settings, jobs};
-use fltk_core::experiment::{AdmissionConfig, Duration, Experiment};
+use fltk_core::{
+    arrivals::TraceEntry,
+    experiment::{AdmissionConfig, Duration, Experiment},
+};
 use serde::Serialize;
 
+#[cfg(not(feature = "cluster"))]
+use crate::inputs;
+#[cfg(feature = "cluster")]
+use crate::stream;
 use crate::{
     cli::{Cli, Output, PlanArgs},
     exit::{Exit, OrExit as _},
-    inputs, output, timeline,
+    output,
+    timeline::{self, clock},
 };
 
 #[derive(Serialize)]
@@ -15,6 +26,8 @@ struct Plan<'a> {
     experiment: &'a str,
     policy: Settings,
     replications: Vec<Replication>,
+    /// What can't work on Kubernetes, and why.
+    refusals: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -28,18 +41,80 @@ struct Replication {
 /// # Errors
 /// If the experiment or its trace is wrong, or the stream has no end within reason.
 pub fn run(cli: &Cli, args: &PlanArgs) -> anyhow::Result<()> {
-    let files = &args.experiment.files;
-    let experiment = inputs::read_experiment(files, &args.experiment.overrides, args.experiment.seed)?;
-    let trace = inputs::read_trace(&experiment, &inputs::base_folder(files))?;
+    let read = read(args)?;
+    let experiment = &read.experiment;
     let replication = |index: usize| -> anyhow::Result<Replication> {
-        let jobs = jobs(&experiment, &experiment.name, index, &trace).or_exit(Exit::Experiment)?;
-        Ok(Replication { seed: experiment.seeds[index].0, jobs })
+        let jobs = jobs(experiment, &experiment.name, index, &read.trace).or_exit(Exit::Experiment)?;
+        Ok(Replication { seed: experiment.seeds[index].0, jobs: jobs.into_iter().map(|spec| read.adapt(spec)).collect() })
     };
     let replications = (0..experiment.seeds.len()).map(replication).collect::<anyhow::Result<_>>()?;
-    let plan = Plan { experiment: &experiment.name, policy: Settings::of(experiment.stream.as_ref()), replications };
+    let policy = Settings::of(experiment.stream.as_ref());
+    let plan = Plan { experiment: &experiment.name, policy, replications, refusals: read.refusals() };
+    #[cfg(feature = "cluster")]
+    if let Some(folder) = &args.manifests {
+        let context = read.context.as_ref().map_err(|error| anyhow::anyhow!("{error}")).or_exit(Exit::Experiment)?;
+        let count = manifests::write(folder, context, plan.replications.iter().flat_map(|replication| &replication.jobs))?;
+        if !cli.quiet {
+            anstream::eprintln!("the objects of {count} jobs are in `{}`", folder.display());
+        }
+    }
     match cli.output {
         Output::Json => output::json(&plan),
-        Output::Text => plan.replications.iter().try_for_each(|replication| output::text(&plan.text(&experiment, replication, args.rows))),
+        Output::Text => {
+            plan.replications.iter().try_for_each(|replication| output::text(&plan.text(experiment, replication, args.rows)))?;
+            plan.refusals.iter().try_for_each(|refusal| output::text(&format!("refused on Kubernetes: {refusal}")))
+        }
+    }
+}
+
+/// What files say.
+struct Read {
+    experiment: Experiment,
+    trace: Vec<TraceEntry>,
+    /// What jobs have in common on Kubernetes, or why that can't be said.
+    #[cfg(feature = "cluster")]
+    context: anyhow::Result<fltk_cluster::kubernetes::manifest::RunContext>,
+}
+
+#[cfg(feature = "cluster")]
+fn read(args: &PlanArgs) -> anyhow::Result<Read> {
+    let inputs = stream::read(&args.experiment.files, &args.experiment.overrides, args.experiment.seed)?;
+    let namespace = inputs.config.namespace.clone().unwrap_or_else(|| "default".to_owned());
+    let run = inputs.experiment.name.clone();
+    Ok(Read { context: inputs.context(&run, &namespace), trace: inputs.stream(&run)?.trace, experiment: inputs.experiment })
+}
+
+#[cfg(not(feature = "cluster"))]
+fn read(args: &PlanArgs) -> anyhow::Result<Read> {
+    let files = &args.experiment.files;
+    let experiment = inputs::read_experiment(files, &args.experiment.overrides, args.experiment.seed)?;
+    let trace = inputs::read_trace_text(&experiment, &inputs::base_folder(files))?;
+    Ok(Read { trace: trace.as_ref().map_or_else(|| Ok(Vec::new()), inputs::parse_trace)?, experiment })
+}
+
+impl Read {
+    #[cfg(feature = "cluster")]
+    fn adapt(&self, spec: JobSpec) -> JobSpec {
+        match &self.context {
+            Ok(context) => context.with_requests(spec),
+            Err(_) => spec,
+        }
+    }
+
+    #[cfg(feature = "cluster")]
+    fn refusals(&self) -> Vec<String> {
+        // Who plans for this machine names no image.
+        self.context.as_ref().map_or_else(|_| Vec::new(), fltk_cluster::kubernetes::manifest::RunContext::refusals)
+    }
+
+    #[cfg(not(feature = "cluster"))]
+    fn adapt(&self, spec: JobSpec) -> JobSpec {
+        spec
+    }
+
+    #[cfg(not(feature = "cluster"))]
+    fn refusals(&self) -> Vec<String> {
+        Vec::new()
     }
 }
 
@@ -86,11 +161,4 @@ fn admission(admission: AdmissionConfig) -> String {
         AdmissionConfig::MaxConcurrent { jobs } => format!("max_concurrent {jobs}"),
         AdmissionConfig::Capacity {} => "by capacity".to_owned(),
     }
-}
-
-/// `0:01:23.4`.
-fn clock(at: Duration) -> String {
-    let tenths = at.as_millis() / 100;
-    let seconds = tenths / 10;
-    format!("{}:{:02}:{:02}.{}", seconds / 3600, seconds / 60 % 60, seconds % 60, tenths % 10)
 }

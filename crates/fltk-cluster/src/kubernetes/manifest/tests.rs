@@ -72,7 +72,8 @@ fn pytorch_jobs_are_as_written() {
     let defaults = context("kubernetes: {}");
     insta::assert_snapshot!("pytorchjob_defaults", yaml(&defaults, "pair"));
     insta::assert_snapshot!("pytorchjob_federated", yaml(&defaults, "alone"));
-    let scheduling = "clean_pod_policy: All, scheduling_policy: { min_available: 3, queue: q, priority_class: high, schedule_timeout: 1min }";
+    let scheduling =
+        "clean_pod_policy: All, scheduling_policy: { min_available: 3, queue: q, priority_class: high, schedule_timeout: 1min }";
     let full = FULL.replace("BACKEND", "pytorchjob").replace("clean_pod_policy: All", scheduling);
     insta::assert_snapshot!("pytorchjob_full", yaml(&context(&full), "pair"));
 }

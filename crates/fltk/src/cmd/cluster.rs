@@ -1,0 +1,168 @@
+//! `fltk cluster FILE...`: a stream of jobs on Kubernetes.
+
+mod connect;
+mod down;
+mod follow;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::AtomicBool},
+};
+
+use anyhow::Context as _;
+use fltk_cluster::{
+    JobSpec, Orchestrator, StreamEvent,
+    kubernetes::{
+        Client, Edge, End,
+        manifest::RunContext,
+        metrics::Metrics,
+        needs_nodes,
+        preflight::{self, PreflightError},
+        serve::{Served, serve},
+    },
+};
+use fltk_core::experiment::Experiment;
+use fltk_records::{RunError, StreamFolder};
+use jiff::Timestamp;
+use tokio::{net::TcpListener, runtime::Runtime};
+
+pub use self::connect::connect;
+use self::follow::Follow;
+use crate::{
+    cli::{Cli, ClusterArgs, Output},
+    exit::{Exit, OrExit as _, failure},
+    jobs, output,
+    stream::{self, Begun, Inputs},
+};
+
+/// Runs a stream, takes one up, or removes what one made.
+///
+/// # Errors
+/// If the files are wrong, the cluster doesn't take the jobs, or a job failed.
+pub fn run(cli: &Cli, args: &ClusterArgs) -> anyhow::Result<()> {
+    let runtime = Runtime::new().context("can't start the runtime")?;
+    runtime.block_on(async {
+        if let Some(named) = &args.down {
+            return down::run(cli, args, named).await;
+        }
+        let target = connect(&args.target).await?;
+        let begun = match &args.resume {
+            Some(named) => Begun::open(StreamFolder::find(&args.runs, named).or_exit(Exit::Records)?)?,
+            None => {
+                let mut inputs = stream::read(&args.files, &args.overrides, args.seed)?;
+                if let Some(image) = &args.image {
+                    inputs.config.image = Some(image.clone());
+                }
+                let named = args.target.namespace.clone().or_else(|| inputs.config.namespace.clone());
+                let namespace = named.unwrap_or_else(|| target.namespace.clone());
+                if args.dry_run {
+                    return dry_run(&target.client, &inputs, &namespace).await;
+                }
+                begin(args, &inputs, &namespace, &target.client).await?
+            }
+        };
+        work(cli, args, target.client, begun).await
+    })
+}
+
+/// A new stream's folder; or that of the one with the same name.
+async fn begin(args: &ClusterArgs, inputs: &Inputs, namespace: &str, client: &Client) -> anyhow::Result<Begun> {
+    let now = Timestamp::now();
+    let name = match &args.id {
+        Some(name) => {
+            stream::check_name(name)?;
+            if let Ok(folder) = StreamFolder::open(args.runs.join(name)) {
+                let begun = Begun::open(folder)?;
+                if !begun.is_of(inputs)? {
+                    let message =
+                        format!("the stream `{name}` was begun with other files\nhint: choose another `--id`, or `--resume {name}`");
+                    return Err(failure(Exit::Records, message));
+                }
+                return Ok(begun);
+            }
+            name.clone()
+        }
+        None => stream::new_name(&inputs.experiment.name, now),
+    };
+    // Before anything is written: what the cluster doesn't take isn't begun.
+    check(client, &inputs.context(&name, namespace)?, &inputs.stream(&name)?).await?;
+    match Begun::create(&args.runs, &name, namespace, inputs, now) {
+        Err(error) if matches!(error.downcast_ref::<RunError>(), Some(RunError::Exists { .. })) => {
+            Err(error).context("another orchestrator began it in this moment")
+        }
+        begun => begun,
+    }
+}
+
+/// Refuses what the cluster would, before anything is made.
+async fn check(client: &Client, context: &RunContext, stream: &fltk_cluster::Stream) -> anyhow::Result<()> {
+    if let Some(refusal) = context.refusals().into_iter().reduce(|all, next| format!("{all}\n{next}")) {
+        return Err(failure(Exit::Experiment, refusal));
+    }
+    let orchestrator = Orchestrator::new(stream.clone(), |spec| context.with_requests(spec), None, &[]).or_exit(Exit::Experiment)?;
+    let samples = samples(&context.experiment, &orchestrator);
+    preflight::check(client, context, &samples, needs_nodes(&orchestrator)).await.map_err(|error| {
+        let exit = if matches!(error, PreflightError::Refused { .. }) { Exit::Experiment } else { Exit::Cluster };
+        failure(exit, error)
+    })
+}
+
+/// One job of each task.
+fn samples(experiment: &Experiment, orchestrator: &Orchestrator<'_>) -> Vec<JobSpec> {
+    let mut samples: BTreeMap<usize, JobSpec> = BTreeMap::new();
+    for job in orchestrator.planner().jobs() {
+        if samples.len() == experiment.tasks.len() {
+            break;
+        }
+        samples.entry(job.spec.arrival.task).or_insert_with(|| job.spec.clone());
+    }
+    samples.into_values().collect()
+}
+
+async fn dry_run(client: &Client, inputs: &Inputs, namespace: &str) -> anyhow::Result<()> {
+    let name = stream::new_name(&inputs.experiment.name, Timestamp::now());
+    check(client, &inputs.context(&name, namespace)?, &inputs.stream(&name)?).await?;
+    output::text(&format!("the cluster takes these jobs in namespace `{namespace}`; nothing was made"))
+}
+
+async fn work(cli: &Cli, args: &ClusterArgs, client: Client, begun: Begun) -> anyhow::Result<()> {
+    let who = format!("`fltk cluster`, process {}", std::process::id());
+    let _lock = begun.folder.lock(&who).or_exit(Exit::Records)?;
+    let (journal, replay) = begun.folder.journal::<StreamEvent>().or_exit(Exit::Records)?;
+    let context = Arc::new(begun.context.clone());
+    let adapt = |spec| context.with_requests(spec);
+    let mut orchestrator = Orchestrator::new(begun.stream.clone(), adapt, Some(journal), &replay.entries).or_exit(Exit::Experiment)?;
+    drop(replay);
+    let (metrics, is_ready) = (Arc::new(Metrics::new()), Arc::new(AtomicBool::new(false)));
+    if let Some(address) = args.listen {
+        let listener = TcpListener::bind(address).await.with_context(|| format!("can't listen at {address}"))?;
+        if !cli.quiet {
+            anstream::eprintln!("metrics at http://{}/metrics", listener.local_addr().context("no address")?);
+        }
+        tokio::spawn(serve(listener, Served { metrics: Arc::clone(&metrics), is_ready: Arc::clone(&is_ready) }));
+    }
+    let path = begun.folder.path().display();
+    if !cli.quiet {
+        anstream::eprintln!("stream {} in namespace `{}`; folder {path}", context.run, context.namespace);
+    }
+    let edge = Edge { client, context: Arc::clone(&context), metrics, is_ready, began: begun.folder.description().started_at };
+    let end = edge.run(&mut orchestrator, &mut Follow::new(cli), connect::stopped()?).await.or_exit(Exit::Records)?;
+    let rows = jobs::rows(&orchestrator);
+    match cli.output {
+        Output::Json => output::json(&rows)?,
+        Output::Text => output::text(&jobs::table(&rows))?,
+    }
+    if end == End::Stopped {
+        let message = format!(
+            "interrupted; what runs goes on\nhint: `fltk cluster --resume {path}` takes it up again, `fltk cluster --down {path}` removes it"
+        );
+        return Err(failure(Exit::Interrupted, message));
+    }
+    match rows.iter().filter(|row| !row.has_succeeded()).count() {
+        0 => Ok(()),
+        failed => {
+            let message = format!("{failed} of {} jobs didn't succeed\nhint: `fltk explain JOB --stream {path}` says why", rows.len());
+            Err(failure(Exit::Run, message))
+        }
+    }
+}

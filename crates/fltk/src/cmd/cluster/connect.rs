@@ -1,0 +1,32 @@
+//! To the API server that the command line means; and until when.
+
+use fltk_cluster::kubernetes::connect::{self, Address, Target};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    cli::TargetArgs,
+    exit::{Exit, OrExit as _},
+};
+
+/// The way to the API server.
+///
+/// # Errors
+/// If none is known.
+pub async fn connect(args: &TargetArgs) -> anyhow::Result<Target> {
+    let address = Address { kubeconfig: args.kubeconfig.clone(), context: args.context.clone() };
+    connect::connect(&address).await.or_exit(Exit::Cluster)
+}
+
+/// Done when the process is asked to stop.
+///
+/// # Errors
+/// If signals can't be received.
+pub fn stopped() -> anyhow::Result<impl Future<Output = ()>> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}

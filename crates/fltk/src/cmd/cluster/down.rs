@@ -1,0 +1,51 @@
+//! `fltk cluster --down STREAM`: what the stream made in the cluster goes, and nothing else. Its folder stays.
+
+use std::path::Path;
+
+use anyhow::anyhow;
+use fltk_cluster::kubernetes::{api, down};
+use fltk_records::StreamFolder;
+
+use super::connect;
+use crate::{
+    cli::{Cli, ClusterArgs, Output},
+    exit::{Exit, OrExit as _, failure},
+    output,
+    stream::{self, Begun},
+};
+
+/// Removes the objects of the stream `named`.
+///
+/// # Errors
+/// If an orchestrator works on it, or the API server refuses.
+pub async fn run(cli: &Cli, args: &ClusterArgs, named: &Path) -> anyhow::Result<()> {
+    let target = connect(&args.target).await?;
+    // Its folder may be elsewhere: then its name and the namespace say what is meant.
+    let begun = StreamFolder::find(&args.runs, named).ok().map(Begun::open).transpose()?;
+    let (run, namespace) = match &begun {
+        Some(begun) => (begun.context.run.clone(), begun.context.namespace.clone()),
+        None => {
+            let name = named.to_str().unwrap_or_default().to_owned();
+            stream::check_name(&name)?;
+            (name, args.target.namespace.clone().unwrap_or(target.namespace))
+        }
+    };
+    let who = format!("`fltk cluster --down`, process {}", std::process::id());
+    let _lock = begun.as_ref().map(|begun| begun.folder.lock(&who)).transpose().or_exit(Exit::Records)?;
+    let removed = down::down(&target.client, &namespace, &run).await;
+    let removed = removed.map_err(|error| anyhow!("the API server refuses: {}", api::words(&error))).or_exit(Exit::Cluster)?;
+    match cli.output {
+        Output::Json => output::json(&removed)?,
+        Output::Text => output::text(&format!(
+            "removed {} jobs, {} runtimes and {} config maps of stream {run} in namespace `{namespace}`",
+            removed.jobs, removed.runtimes, removed.config_maps
+        ))?,
+    }
+    match removed.pods_left {
+        0 => Ok(()),
+        left => Err(failure(
+            Exit::Cluster,
+            format!("{left} of its pods are still there\nhint: does their node answer? `kubectl get pods` says"),
+        )),
+    }
+}

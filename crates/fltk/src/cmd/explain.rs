@@ -1,0 +1,136 @@
+//! `fltk explain JOB`: why a job waits, what it does, or how it ended.
+
+use std::time::Duration;
+
+use fltk_cluster::{
+    JobId, Orchestrator, StreamEvent,
+    kubernetes::{look, metrics::state_name},
+    plan::{Job, State},
+};
+use fltk_records::StreamFolder;
+use serde::Serialize;
+use tokio::{runtime::Runtime, time::timeout};
+
+use super::cluster::connect;
+use crate::{
+    cli::{Cli, ExplainArgs, Output},
+    exit::{Exit, OrExit as _, failure},
+    output,
+    stream::Begun,
+    timeline::clock,
+};
+
+/// How long the cluster has to answer: what the journal says is known without it.
+const LOOK_LIMIT: Duration = Duration::from_secs(5);
+
+#[derive(Serialize)]
+struct Explained {
+    job: String,
+    stream: String,
+    class: String,
+    state: &'static str,
+    text: String,
+}
+
+/// Says it in words.
+///
+/// # Errors
+/// If there is no such job, or several.
+pub fn run(cli: &Cli, args: &ExplainArgs) -> anyhow::Result<()> {
+    let (begun, id) = find(args)?;
+    let replay = begun.folder.replay::<StreamEvent>().or_exit(Exit::Records)?;
+    let orchestrator = begun.look(&replay.entries)?;
+    let Some(job) = orchestrator.all_jobs().find(|job| job.spec.id == id) else {
+        return Err(failure(Exit::Records, format!("job {id} isn't in the stream any more")));
+    };
+    let explained = Explained {
+        job: id.to_string(),
+        stream: begun.context.run.clone(),
+        class: job.spec.class.clone(),
+        state: state_name(&job.state, job.record.outcome),
+        text: words(args, &begun, &orchestrator, job),
+    };
+    match cli.output {
+        Output::Json => output::json(&explained),
+        Output::Text => output::text(&format!(
+            "job {} of stream {}, task `{}`: {}\n{}",
+            explained.job, explained.stream, explained.class, explained.state, explained.text
+        )),
+    }
+}
+
+/// The job whose name begins so, of the streams that are looked at.
+fn find(args: &ExplainArgs) -> anyhow::Result<(Begun, JobId)> {
+    let folders = match &args.stream {
+        Some(named) => vec![StreamFolder::find(&args.runs.runs, named).or_exit(Exit::Records)?],
+        None => {
+            let all = StreamFolder::list(&args.runs.runs).or_exit(Exit::Records)?;
+            all.into_iter().filter_map(|path| StreamFolder::open(path).ok()).collect()
+        }
+    };
+    let prefix = args.job.strip_prefix("trainjob-").unwrap_or(&args.job);
+    let mut found = Vec::new();
+    for folder in folders {
+        let begun = Begun::open(folder)?;
+        let replay = begun.folder.replay::<StreamEvent>().or_exit(Exit::Records)?;
+        let orchestrator = begun.look(&replay.entries)?;
+        let ids: Vec<JobId> =
+            orchestrator.all_jobs().map(|job| &job.spec.id).filter(|id| id.0.starts_with(prefix)).take(2).cloned().collect();
+        drop(orchestrator);
+        match ids.as_slice() {
+            [] => {}
+            [id] => found.push((begun, id.clone())),
+            _ => return Err(failure(Exit::General, format!("several jobs begin with `{}`\nhint: give more of the name", args.job))),
+        }
+    }
+    match found.len() {
+        0 => {
+            let message = format!(
+                "no stream in `{}` has a job `{}`\nhint: `fltk runs jobs STREAM` lists a stream's jobs",
+                args.runs.runs.display(),
+                args.job.escape_debug()
+            );
+            Err(failure(Exit::Records, message))
+        }
+        1 => Ok(found.remove(0)),
+        _ => Err(failure(Exit::General, format!("several streams have a job `{}`\nhint: choose with `--stream`", args.job))),
+    }
+}
+
+fn words(args: &ExplainArgs, begun: &Begun, orchestrator: &Orchestrator<'_>, job: &Job) -> String {
+    let record = &job.record;
+    match &job.state {
+        State::Pending => format!("It arrives {} after its replication begins.", clock(job.spec.arrival.at)),
+        State::Waiting => match orchestrator.explain(&job.spec.id) {
+            Some(wait) => format!("It waits: {wait}."),
+            None => "It waits for the orchestrator to look at it.".to_owned(),
+        },
+        State::Suspending { for_job } => {
+            format!("It is being suspended: job {for_job}, of higher priority, wants its place. It goes on later.")
+        }
+        State::Ended => {
+            let after = record.response_seconds().map(|seconds| format!(" after {seconds:.1} s")).unwrap_or_default();
+            let reason = record.reason.as_deref().unwrap_or("no reason was given");
+            format!("It ended{after}: {reason}")
+        }
+        State::Running => {
+            let on = record.nodes.iter().cloned().collect::<Vec<_>>().join(", ");
+            let now = in_the_cluster(args, begun, job);
+            format!("It runs, on {on}.{}", now.map(|words| format!(" {words}.")).unwrap_or_default())
+        }
+        State::Admitted | State::Starting => {
+            let now = in_the_cluster(args, begun, job).unwrap_or_else(|| "Its pods are being made".to_owned());
+            let orchestrated = if begun.folder.is_taken() { "" } else { " No orchestrator works on the stream: `fltk cluster --resume`." };
+            format!("It has its place. {now}.{orchestrated}")
+        }
+    }
+}
+
+/// What the cluster itself says of the job, if it answers.
+fn in_the_cluster(args: &ExplainArgs, begun: &Begun, job: &Job) -> Option<String> {
+    let look = async {
+        let target = connect(&args.target).await.ok()?;
+        look::waits(&target.client, &begun.context, &job.spec.id).await
+    };
+    Runtime::new().ok()?.block_on(timeout(LOOK_LIMIT, look)).ok()?
+}

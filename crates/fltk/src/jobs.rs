@@ -1,0 +1,172 @@
+//! The jobs of a stream as rows: a table, JSON, CSV.
+
+use std::fmt::Write as _;
+
+use fltk_cluster::{
+    Orchestrator,
+    kubernetes::metrics::state_name,
+    plan::{Job, JobRecord},
+};
+use fltk_core::experiment::Duration;
+use serde::Serialize;
+
+use crate::{output, timeline::clock};
+
+/// A job with what was recorded of it; times in seconds since the stream, or its replication, began.
+#[derive(Serialize)]
+pub struct Row<'a> {
+    job: &'a str,
+    class: &'a str,
+    replication: usize,
+    priority: i32,
+    seed: u64,
+    state: &'static str,
+    arrived: Option<f64>,
+    admitted: Option<f64>,
+    created: Option<f64>,
+    first_pod: Option<f64>,
+    first_step: Option<f64>,
+    ended: Option<f64>,
+    queue_seconds: Option<f64>,
+    service_seconds: Option<f64>,
+    response_seconds: Option<f64>,
+    run_seconds: Option<f64>,
+    suspensions: u32,
+    pods: u32,
+    resources: String,
+    nodes: Vec<&'a str>,
+    reason: Option<&'a str>,
+}
+
+impl Row<'_> {
+    /// Whether the job trained to its end.
+    #[must_use]
+    pub fn has_succeeded(&self) -> bool {
+        self.state == "succeeded"
+    }
+}
+
+/// Every job so far that has arrived; those of the replication at hand that haven't are left out.
+#[must_use]
+pub fn rows<'a>(orchestrator: &'a Orchestrator<'_>) -> Vec<Row<'a>> {
+    orchestrator.all_jobs().filter(|job| job.record.arrived.is_some() || job.record.ended.is_some()).map(row).collect()
+}
+
+fn row(job: &Job) -> Row<'_> {
+    let JobRecord { class, priority, suspensions, nodes, reason, .. } = &job.record;
+    let seconds = |at: Option<Duration>| at.map(seconds);
+    let record = &job.record;
+    Row {
+        job: &job.spec.id.0,
+        class,
+        replication: job.spec.replication,
+        priority: *priority,
+        seed: job.spec.arrival.seed.0,
+        state: state_name(&job.state, record.outcome),
+        arrived: seconds(record.arrived),
+        admitted: seconds(record.admitted),
+        created: seconds(record.created),
+        first_pod: seconds(record.first_pod),
+        first_step: seconds(record.first_step),
+        ended: seconds(record.ended),
+        queue_seconds: record.first_pod.or(record.ended).and_then(|_| record.queue_seconds()),
+        service_seconds: record.service_seconds(),
+        response_seconds: record.response_seconds(),
+        run_seconds: record.ended.and_then(|_| record.run_seconds()),
+        suspensions: *suspensions,
+        pods: job.spec.pods.iter().map(|pod| pod.count).sum(),
+        resources: job.spec.requests().to_string(),
+        nodes: nodes.iter().map(String::as_str).collect(),
+        reason: reason.as_deref(),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "durations are below 2^53 ms")]
+fn seconds(at: Duration) -> f64 {
+    at.as_millis() as f64 / 1000.0
+}
+
+/// For people.
+#[must_use]
+pub fn table(rows: &[Row<'_>]) -> String {
+    let header = ["job", "task", "priority", "state", "arrived", "queue s", "service s", "response s", "nodes", "why"];
+    let mut table = output::table(&header, &[2, 4, 5, 6, 7]);
+    let number = |seconds: Option<f64>| seconds.map_or_else(|| "-".to_owned(), |seconds| format!("{seconds:.1}"));
+    let arrived = |at: Option<f64>| at.map_or_else(|| "-".to_owned(), clock_of);
+    for row in rows {
+        let why = row.reason.filter(|_| row.state != "succeeded").unwrap_or_default();
+        let pushed_out = match row.suspensions {
+            0 => String::new(),
+            count => format!(" (suspended {count}x)"),
+        };
+        table.add_row([
+            row.job.to_owned(),
+            row.class.to_owned(),
+            row.priority.to_string(),
+            format!("{}{pushed_out}", row.state),
+            arrived(row.arrived),
+            number(row.queue_seconds),
+            number(row.service_seconds),
+            number(row.response_seconds),
+            row.nodes.join(" "),
+            why.chars().take(WHY_CHARS_MAX).collect(),
+        ]);
+    }
+    let mut text = format!("{table}\n");
+    let _ = writeln!(text, "\n{}", summary(rows));
+    text
+}
+
+/// Longest reason in a table, in characters; `explain` has all of it.
+const WHY_CHARS_MAX: usize = 80;
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative, and far below 2^64")]
+fn clock_of(seconds: f64) -> String {
+    clock(Duration::from_millis((seconds * 1000.0) as u64))
+}
+
+/// `12 jobs: 10 succeeded, 1 failed, 1 running; queue 1.2 s, response 30.1 s in the mean`.
+#[must_use]
+pub fn summary(rows: &[Row<'_>]) -> String {
+    let mut counts: Vec<(&str, usize)> = Vec::new();
+    for row in rows {
+        match counts.iter_mut().find(|(state, _)| *state == row.state) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((row.state, 1)),
+        }
+    }
+    let states = counts.iter().map(|(state, count)| format!("{count} {state}")).collect::<Vec<_>>().join(", ");
+    let mean = |of: fn(&Row<'_>) -> Option<f64>| {
+        let values: Vec<f64> = rows.iter().filter_map(of).collect();
+        #[expect(clippy::cast_precision_loss, reason = "a count")]
+        (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+    };
+    let mut text = format!("{} jobs: {states}", rows.len());
+    if let (Some(queue), Some(response)) = (mean(|row| row.queue_seconds), mean(|row| row.response_seconds)) {
+        let _ = write!(text, "; queue {queue:.1} s, response {response:.1} s in the mean");
+    }
+    text
+}
+
+/// Comma-separated values with a header.
+///
+/// # Errors
+/// None that plain data can have.
+pub fn csv(rows: &[Row<'_>]) -> anyhow::Result<String> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let json = serde_json::to_value(rows)?;
+    let objects = json.as_array().into_iter().flatten().filter_map(serde_json::Value::as_object);
+    let mut has_header = false;
+    for object in objects {
+        if !std::mem::replace(&mut has_header, true) {
+            writer.write_record(object.keys())?;
+        }
+        writer.write_record(object.values().map(|value| match value {
+            serde_json::Value::Null => String::new(),
+            serde_json::Value::String(text) => text.clone(),
+            serde_json::Value::Array(items) => items.iter().filter_map(serde_json::Value::as_str).collect::<Vec<_>>().join(" "),
+            value => value.to_string(),
+        }))?;
+    }
+    Ok(String::from_utf8(writer.into_inner()?)?)
+}
