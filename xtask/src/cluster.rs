@@ -13,6 +13,7 @@ mod addons;
 mod configuration;
 mod daemons;
 mod down;
+mod for_tests;
 mod groups;
 mod host;
 mod images;
@@ -33,6 +34,8 @@ use clap::Subcommand;
 
 use crate::{checkout::Checkout, image::Kind, lock, sh};
 
+pub use self::for_tests::{TestCluster, can_run};
+
 /// The network namespace, the control group and the pods' network, which the whole machine sees: one cluster a machine.
 const NAMESPACE: &str = "fltk-k8s";
 /// Held while it is started or stopped, whichever checkout does.
@@ -42,7 +45,7 @@ const OWNER: &str = "/run/fltk-k8s.owner";
 /// The node's address, and the API server's and the name server's.
 const ADDRESS: &str = "10.89.0.1";
 /// The real node.
-const NODE: &str = "n0";
+pub const NODE: &str = "n0";
 
 /// What can be done with the cluster.
 #[derive(Subcommand)]
@@ -69,6 +72,8 @@ pub enum ClusterCommand {
         #[arg(long)]
         orchestrator: bool,
     },
+    /// Run the streams of `cargo xtask test` that need the cluster: on the one that runs, or on one that is started for them.
+    Test,
     /// Make a namespace, if it isn't there, with a volume that all its pods can write to: the claim `fl-log-claim`.
     Claim {
         /// The namespace.
@@ -158,6 +163,7 @@ pub fn run(checkout: &Checkout, command: &ClusterCommand) -> anyhow::Result<()> 
             let _lock = lock()?;
             load::run(&cluster, kind, &program)
         }
+        ClusterCommand::Test => crate::test::on_cluster(checkout),
         ClusterCommand::Claim { namespace } => {
             let _lock = lock()?;
             let volume = volumes::claim(&running(checkout, &folder)?, namespace)?;

@@ -4,6 +4,7 @@
 //! package, say) is skipped and named; in CI that is a failure.
 
 mod acceptance;
+mod cluster;
 mod ranks;
 mod report;
 
@@ -60,8 +61,10 @@ pub fn run(checkout: &Checkout, fast: bool, ci: bool) -> anyhow::Result<ExitCode
                 tests.with_program(&mut report, &program);
                 if fast {
                     report.skip("acceptance runs", LEFT_OUT);
+                    report.skip("the orchestrator on a real Kubernetes", LEFT_OUT);
                 } else {
                     acceptance::run(checkout, &mut report, &program, &fashion_mnist);
+                    cluster::run(checkout, &mut report, &program, &fashion_mnist);
                 }
             }
             None => report.skip("everything that runs fltk", "the release build failed"),
@@ -73,6 +76,16 @@ pub fn run(checkout: &Checkout, fast: bool, ci: bool) -> anyhow::Result<ExitCode
     }
     print!("{}", report.render());
     Ok(if report.is_good(ci) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Only the parts that need a real Kubernetes.
+pub fn on_cluster(checkout: &Checkout) -> anyhow::Result<()> {
+    let mut report = Report::default();
+    let fashion_mnist = report.part_or_skip("Fashion-MNIST in full", debian::fashion_mnist);
+    let program = checkout.build(&libtorch::ensure(checkout)?, &["--release", "--package", "fltk"])?;
+    cluster::run(checkout, &mut report, &program, &fashion_mnist);
+    print!("{}", report.render());
+    if report.is_good(false) { Ok(()) } else { bail!("a part failed") }
 }
 
 /// Removes what was built from this checkout, but not what was built from its dependencies: the next checkout can use only those, and

@@ -30,6 +30,11 @@ pub fn start(cluster: &Cluster, nodes: u32) -> anyhow::Result<()> {
         "--manage-all-nodes=false".to_owned(),
     ];
     daemons::start_one(cluster, "kwok", &cluster.bin.join("kwok"), &arguments)?;
+    add_nodes(cluster, nodes)
+}
+
+/// Makes the nodes that aren't there yet; kwok runs.
+pub fn add_nodes(cluster: &Cluster, nodes: u32) -> anyhow::Result<()> {
     let nodes: Vec<String> = (0..nodes).map(|number| NODE.replace("{NUMBER}", &number.to_string())).collect();
     let manifest = cluster.state.join("kwok-nodes.yaml");
     fs::write(&manifest, nodes.join("---\n"))?;

@@ -1,0 +1,145 @@
+//! The cluster as tests use it: started if it doesn't run, reached, changed and put back.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+
+use super::{Cluster, ClusterCommand, LOCK, host, inside, keys::ADMIN_TOKEN, kwok, load, run, running, volumes};
+use crate::{checkout::Checkout, image::Kind, lock, sh};
+
+/// For the API server and the operators to take something in.
+const KUBECTL_LIMIT: Duration = Duration::from_secs(120);
+
+/// Why the cluster can't run on this machine, if it can't.
+///
+/// # Errors
+/// The reason.
+pub fn can_run() -> Result<(), String> {
+    host::prepare()
+}
+
+/// A cluster that runs.
+pub struct TestCluster {
+    cluster: Cluster,
+    root: PathBuf,
+    folder: PathBuf,
+    /// Whether it was started for the tests, and is stopped after them.
+    is_ours: bool,
+}
+
+impl TestCluster {
+    /// The one that runs, or a new one, with `nodes` nodes in name only.
+    pub fn up(checkout: &Checkout, nodes: u32) -> anyhow::Result<Self> {
+        let folder = checkout.cache.join("cluster");
+        let is_ours = !folder.exists() || running(checkout, &folder.canonicalize()?).is_err();
+        if is_ours {
+            run(checkout, &ClusterCommand::Up { nodes, bare: false })?;
+        }
+        let folder = folder.canonicalize()?;
+        let cluster = running(checkout, &folder)?;
+        if !is_ours {
+            kwok::add_nodes(&cluster, nodes)?;
+        }
+        Ok(Self { cluster, root: checkout.root.clone(), folder, is_ours })
+    }
+
+    /// Stops it, if it was started for the tests.
+    pub fn down(&self) -> anyhow::Result<()> {
+        if !self.is_ours {
+            return Ok(());
+        }
+        let _lock = lock::take(Path::new(LOCK), "stopping the cluster")?;
+        super::down::run(&self.folder.join("state"))
+    }
+
+    /// The checkout.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// `program`, where the API server is reached, as the administrator.
+    pub fn reach(&self, program: &Path) -> Command {
+        let mut command = inside(program);
+        command.env("KUBECONFIG", self.cluster.kubeconfig());
+        command
+    }
+
+    /// Our image of `program`.
+    pub fn load(&self, program: &Path) -> anyhow::Result<()> {
+        load::run(&self.cluster, Kind::Training, program)
+    }
+
+    /// The namespace, with a volume that its pods share; the volume's folder here.
+    pub fn claim(&self, namespace: &str) -> anyhow::Result<PathBuf> {
+        volumes::claim(&self.cluster, namespace)
+    }
+
+    /// The namespace.
+    pub fn namespace(&self, name: &str) -> anyhow::Result<()> {
+        self.cluster.apply(&format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: '{name}'}}\n"))
+    }
+
+    /// Names of what is there.
+    pub fn names(&self, namespace: &str, kinds: &str, selector: &str) -> anyhow::Result<Vec<String>> {
+        let mut command = self.cluster.kubectl();
+        command.args(["--namespace", namespace, "get", kinds, "--selector", selector, "--output", "name", "--ignore-not-found"]);
+        Ok(sh::quiet_output(&mut command, KUBECTL_LIMIT)?.lines().map(str::to_owned).collect())
+    }
+
+    /// Deletes an object by hand.
+    pub fn delete(&self, namespace: &str, kind: &str, name: &str) -> anyhow::Result<()> {
+        let mut command = self.cluster.kubectl();
+        command.args(["--namespace", namespace, "delete", kind, name, "--ignore-not-found"]).stdout(Stdio::null());
+        sh::run(&mut command, KUBECTL_LIMIT)
+    }
+
+    /// Taints `node` for as long as the value lives.
+    pub fn taint(&self, node: &str, taint: &str) -> anyhow::Result<Taint<'_>> {
+        let mut command = self.cluster.kubectl();
+        command.args(["taint", "node", node, taint, "--overwrite"]).stdout(Stdio::null());
+        sh::run(&mut command, KUBECTL_LIMIT)?;
+        Ok(Taint { cluster: &self.cluster, node: node.to_owned(), taint: taint.to_owned() })
+    }
+
+    /// Freezes the API server for a while, as a network that is cut does.
+    pub fn freeze_api_server(&self, pause: Duration) -> anyhow::Result<()> {
+        let program = self.cluster.bin.join("kube-apiserver");
+        let signal = |name: &str| {
+            let mut command = Command::new("pkill");
+            command.arg(name).arg("--full").arg(&program);
+            sh::run(&mut command, sh::LOOKUP_LIMIT)
+        };
+        signal("-STOP")?;
+        thread::sleep(pause);
+        signal("-CONT")
+    }
+
+    /// A kubeconfig for a service account.
+    pub fn kubeconfig_of(&self, namespace: &str, account: &str) -> anyhow::Result<String> {
+        let mut command = self.cluster.kubectl();
+        command.args(["--namespace", namespace, "create", "token", account]);
+        let token = sh::quiet_output(&mut command, KUBECTL_LIMIT)?;
+        let admin = std::fs::read_to_string(self.cluster.kubeconfig()).context("can't read the administrator's kubeconfig")?;
+        Ok(admin.replace(&format!("token: {ADMIN_TOKEN}"), &format!("token: {}", token.trim())))
+    }
+}
+
+/// A taint that goes with this value.
+pub struct Taint<'a> {
+    cluster: &'a Cluster,
+    node: String,
+    taint: String,
+}
+
+impl Drop for Taint<'_> {
+    fn drop(&mut self) {
+        let mut command = self.cluster.kubectl();
+        command.args(["taint", "node", &self.node, &format!("{}-", self.taint)]).stdout(Stdio::null());
+        sh::run(&mut command, KUBECTL_LIMIT).unwrap_or_else(|error| eprintln!("warning: {error:#}"));
+    }
+}

@@ -1,0 +1,105 @@
+//! 500 jobs of three classes and priorities through the real operator on 50 nodes in name only, while the orchestrator is killed five times, the API
+//! server freezes, and somebody deletes a job.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use anyhow::{Context as _, ensure};
+
+use super::streams::{Job, Streams};
+use crate::test::report::Outcome;
+
+const JOBS: usize = 500;
+const STREAM: &str = "many";
+
+/// As long as clients' connections bear it without an answer.
+const FREEZE: Duration = Duration::from_secs(15);
+
+const CONFIG: &str = "kubernetes:
+  namespace: many
+  image: localhost/none:1
+  log_claim: null
+  tolerations: [{ key: kwok.x-k8s.io/node, operator: Exists, effect: NoSchedule }]
+  node_selector: { type: kwok }
+";
+
+const EXPERIMENT: &str = "name: many
+seeds: [42]
+tasks:
+  - { name: small, <<TASK>>, class_probability: 0.7, priorities: [{ priority: 3, probability: 1 }], resources: { master: { cores: 4, memory: 1Gi }, worker: { cores: 4, memory: 1Gi } } }
+  - { name: medium, <<TASK>>, class_probability: 0.2, priorities: [{ priority: 2, probability: 1 }], resources: { master: { cores: 8, memory: 1Gi }, worker: { cores: 8, memory: 1Gi } } }
+  - { name: large, <<TASK>>, class_probability: 0.1, priorities: [{ priority: 1, probability: 1 }], resources: { master: { cores: 16, memory: 1Gi }, worker: { cores: 16, memory: 1Gi } } }
+stream:
+  orchestrator: simulated
+  duration: 20s
+  max_jobs: 500
+  policy: priority
+  admission: { type: max_concurrent, jobs: 40 }
+  groups: [{ name: all, tasks: [small, medium, large], gaps: { type: exponential, mean: 30ms } }]
+";
+
+/// Runs it, and looks at every job.
+pub fn run(streams: &Streams<'_>) -> anyhow::Result<Outcome> {
+    streams.cluster.namespace("many")?;
+    let config = streams.write("many-config.yaml", CONFIG)?;
+    let task = "kind: distributed, network: FashionMNISTCNN, dataset: fashion-mnist, distributed: { epochs: 1, data_parallelism: 2 }";
+    let experiment = streams.write("many.yaml", &EXPERIMENT.replace("<<TASK>>", task))?;
+    let files = [config.to_str().context("a path")?, experiment.to_str().context("a path")?];
+    let arguments = [files[0], files[1], "--id", STREAM];
+    let mut running = streams.start(&arguments)?;
+    let mut deleted = None;
+    for kill in 1..=5 {
+        let ended = |jobs: &[Job]| jobs.iter().filter(|job| job.ended.is_some()).count();
+        let jobs = streams.wait(STREAM, &mut running, "enough ended jobs", |jobs| ended(jobs) >= kill * JOBS / 7)?;
+        if kill == 2 {
+            // While nobody looks.
+            drop(running);
+            let victim = jobs.iter().rev().find(|job| job.state == "running").context("no job runs")?.job.clone();
+            streams.cluster.delete("many", "pytorchjob", &format!("trainjob-{victim}"))?;
+            deleted = Some(victim);
+        } else {
+            drop(running);
+        }
+        running = streams.start(&arguments)?;
+        if kill == 3 {
+            streams.cluster.freeze_api_server(FREEZE)?;
+        }
+    }
+    // It ends with 5 if a job didn't succeed, as the deleted one may not have.
+    let is_over = |jobs: &[Job]| jobs.len() == JOBS && jobs.iter().all(|job| job.ended.is_some());
+    // It may end between two looks.
+    let jobs = streams.wait(STREAM, &mut running, "the end", is_over).or_else(|_| streams.jobs(STREAM))?;
+    drop(running);
+    check(streams, &jobs, deleted.as_deref())
+}
+
+fn check(streams: &Streams<'_>, jobs: &[Job], deleted: Option<&str>) -> anyhow::Result<Outcome> {
+    let names: BTreeSet<&str> = jobs.iter().map(|job| job.job.as_str()).collect();
+    ensure!(jobs.len() == JOBS && names.len() == JOBS, "{} records of {} jobs in place of {JOBS}", jobs.len(), names.len());
+    for job in jobs {
+        let may_be_deleted = deleted == Some(job.job.as_str());
+        let is_well = job.state == "succeeded" || may_be_deleted && job.state == "deleted";
+        ensure!(is_well, "job {} is {}: {:?}", job.job, job.state, job.reason);
+    }
+    // Made once: an object that was made again is younger than its first pod.
+    let created = streams.cluster.names("many", "pytorchjobs", "fltk.node/run=many")?;
+    ensure!(created.len() >= JOBS - 1, "{} objects in place of {JOBS}", created.len());
+    let mut deferred = 0;
+    for job in jobs {
+        let Some(admitted) = job.admitted else { continue };
+        for other in jobs {
+            let was_waiting = other.arrived.is_some_and(|arrived| arrived < admitted) && other.admitted.is_some_and(|at| at > admitted);
+            ensure!(
+                !(was_waiting && other.priority < job.priority),
+                "job {} of priority {} was admitted before job {} of priority {}, which waited",
+                job.job,
+                job.priority,
+                other.job,
+                other.priority
+            );
+            deferred += usize::from(was_waiting);
+        }
+    }
+    ensure!(deferred > 0, "nobody ever waited: the order was not tested");
+    let end = jobs.iter().filter_map(|job| job.ended).fold(0.0, f64::max);
+    Ok(Outcome::Passed(format!("{JOBS} jobs once each in {end:.0} s, order by priority")))
+}
