@@ -69,6 +69,10 @@ fn unreadable(cli: &Cli, path: &Path, error: &anyhow::Error) -> anyhow::Result<C
 
 /// Warnings, or what is wrong.
 fn check(source: &SourceFile, cluster: Option<&SourceFile>) -> Result<Report, Report> {
+    #[cfg(feature = "cluster")]
+    if file_kind(source) == FileKind::Kubernetes {
+        return fltk_cluster::kubernetes::config::KubernetesConfig::parse(source).map(|(_, warnings)| warnings);
+    }
     if file_kind(source) == FileKind::Cluster {
         return experiment::parse_cluster(source).map(|parsed| parsed.warnings);
     }

@@ -97,7 +97,7 @@ impl Streams<'_> {
         let deadline = Instant::now() + STREAM_LIMIT;
         loop {
             // Its folder is not there at once.
-            let jobs = self.jobs(stream).unwrap_or_default();
+            let jobs = if self.folder.join(stream).exists() { self.jobs(stream)? } else { Vec::new() };
             if is_so(&jobs) {
                 return Ok(jobs);
             }
