@@ -29,6 +29,14 @@ pub fn check(
     if operation == Operation::Create && kind.namespaced && !has_namespace() {
         return Err(Failure::not_found(named("namespaces"), namespace));
     }
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    match faults.refuses(kind, name).filter(|_| operation == Operation::Create) {
+        Some(422) => return Err(Failure::invalid(kind, name, "spec: Invalid value: the test says so")),
+        Some(code) => {
+            return Err(Failure::new(code, "Forbidden", "admission webhook \"test.example\" denied the request: the test says so"));
+        }
+        None => {}
+    }
     let (hook, service, path, problem) = match kind.plural {
         "pytorchjobs" => {
             let problem = pytorch_problem(object);

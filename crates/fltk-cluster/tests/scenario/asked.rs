@@ -16,6 +16,8 @@ pub struct Asked {
     /// As it was sent.
     pub query: String,
     pub content_type: String,
+    /// Whether of each object of a list only its metadata is wanted.
+    pub wants_metadata: bool,
     /// `null` if there is none.
     pub body: Value,
     parameters: BTreeMap<String, String>,
@@ -36,11 +38,14 @@ impl Asked {
     pub async fn read(parts: Parts, body: Body) -> Result<Self, kube::Error> {
         let bytes = body.collect_bytes().await?;
         let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let accepted = parts.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let wants_metadata = accepted.contains("as=PartialObjectMetadataList");
         let query = parts.uri.query().unwrap_or_default().to_owned();
         Ok(Self {
             method: parts.method,
             path: parts.uri.path().to_owned(),
             content_type: content_type.to_owned(),
+            wants_metadata,
             body: serde_json::from_slice(&bytes).unwrap_or_default(),
             parameters: parameters(&query),
             query,

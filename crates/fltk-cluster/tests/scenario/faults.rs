@@ -24,6 +24,8 @@ pub struct Faults {
     pub operators_away: bool,
     /// For the next requests, in order.
     pub mishaps: VecDeque<Mishap>,
+    /// Kinds and names of objects that are wrong, whatever is in them, and the code that says so.
+    refused: Vec<(&'static Kind, String, u16)>,
     /// Verbs and qualified plurals.
     forbidden: BTreeSet<(String, String)>,
     /// Groups whose definitions aren't there.
@@ -31,6 +33,15 @@ pub struct Faults {
 }
 
 impl Faults {
+    pub fn refuse(&mut self, kind: &'static Kind, name: &str, code: u16) {
+        self.refused.push((kind, name.to_owned(), code));
+    }
+
+    /// The code that the creation of this object is refused with.
+    pub fn refuses(&self, kind: &Kind, name: &str) -> Option<u16> {
+        self.refused.iter().find(|(other, refused, _)| *other == kind && refused == name).map(|(_, _, code)| *code)
+    }
+
     pub fn forbid(&mut self, verb: &str, kind: &Kind) {
         self.forbidden.insert((verb.to_owned(), kind.qualified()));
     }

@@ -33,13 +33,17 @@ mod watch;
 
 use std::{
     io,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use axum::body::Body;
 use http::{Request, Response};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use tower::BoxError;
 
 use self::{
@@ -104,16 +108,27 @@ impl Scenario {
 
     /// A client of its API server. Needs a runtime of tokio.
     pub fn client(&self) -> kube::Client {
-        let scenario = self.clone();
+        self.dying_client(usize::MAX).0
+    }
+
+    /// A client whose process is killed when it has the answer to `num_requests` requests: it makes no more, and says that it is dead.
+    pub fn dying_client(&self, num_requests: usize) -> (kube::Client, Arc<Notify>) {
+        let (scenario, num_made, dead) = (self.clone(), Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+        let told = Arc::clone(&dead);
         let service = tower::service_fn(move |request: Request<kube::client::Body>| {
-            let scenario = scenario.clone();
+            let (scenario, dead) = (scenario.clone(), Arc::clone(&dead));
+            let num_before = num_made.fetch_add(1, Ordering::Relaxed);
             async move {
+                if num_before >= num_requests {
+                    dead.notify_one();
+                    std::future::pending::<()>().await;
+                }
                 let (parts, body) = request.into_parts();
                 let asked = Asked::read(parts, body).await?;
                 scenario.world().serve(&asked).map_err(BoxError::from)
             }
         });
-        kube::Client::new(service, "default")
+        (kube::Client::new(service, "default"), told)
     }
 
     /// What time it is in the cluster: tokio's clock, counted from the beginning of 2026.
@@ -255,6 +270,11 @@ impl Scenario {
     /// Open streams just end.
     pub fn cut_watches(&self) {
         self.world().store.watches.clear();
+    }
+
+    /// The object of this name is refused whenever it's created: with 422 by its schema, with 403 by a web hook.
+    pub fn refuse(&self, kind: &str, name: &str, code: u16) {
+        self.world().faults.refuse(named(kind), name, code);
     }
 
     /// Nobody may do this any more. `verb` is one of access rules, such as `create` or `deletecollection`.

@@ -159,6 +159,13 @@ fn list(world: &World, asked: &Asked, target: &Target) -> Answer {
         metadata["continue"] = format!("{version}-{next}").into();
         metadata["remainingItemCount"] = (all.len() - next).into();
     }
+    if asked.wants_metadata {
+        let partial =
+            |object: Value| json!({ "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"] });
+        let items: Vec<Value> = page.into_iter().map(partial).collect();
+        let list = json!({ "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "items": items });
+        return Ok(answer::object(200, &list));
+    }
     Ok(answer::object(200, &collection(target.kind, metadata, page)))
 }
 

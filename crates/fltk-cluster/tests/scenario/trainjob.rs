@@ -3,7 +3,7 @@
 //! Follows `pkg/controller/trainjob_controller.go` and `pkg/runtime/framework/plugins/jobset` of the trainer. Between a TrainJob and
 //! its pods there are a JobSet and a Job in a real cluster; here pods are owned by the TrainJob itself.
 //!
-//! Not here: initializers, environment variables of plugins, runtime patches, restarts of a whole JobSet.
+//! Not here: initializers, environment variables of plugins, restarts of a whole JobSet; of runtime patches only labels and annotations of pods are.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -132,6 +132,17 @@ fn plan(store: &Store, job: &Value) -> Option<Plan> {
         }
         if !trainer["resourcesPerNode"].is_null() {
             container["resources"] = trainer["resourcesPerNode"].clone();
+        }
+    }
+    for patch in job["spec"]["runtimePatches"].as_array().into_iter().flatten() {
+        let replicated = patch["trainingRuntimeSpec"]["template"]["spec"]["replicatedJobs"].as_array().into_iter().flatten();
+        for patched in replicated.filter(|replicated| replicated["name"] == "node") {
+            let metadata = &patched["template"]["spec"]["template"]["metadata"];
+            for field in ["labels", "annotations"] {
+                for (name, value) in metadata[field].as_object().into_iter().flatten() {
+                    template["metadata"][field][name] = value.clone();
+                }
+            }
         }
     }
     let num_nodes = trainer["numNodes"].as_u64().or(runtime["spec"]["mlPolicy"]["numNodes"].as_u64()).unwrap_or(1);
