@@ -195,6 +195,12 @@ impl Planner {
         self.settings
     }
 
+    /// Whether a job has arrived, or was suspended, and waits for its place.
+    #[must_use]
+    pub fn is_anybody_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// Waiting jobs for whose pods no place was found even on empty nodes, with the reason.
     pub fn hopeless(&self) -> impl Iterator<Item = (JobId, String)> {
         let hopeless = self.waits.iter().filter(|(_, wait)| matches!(wait, Wait::Never { .. }));

@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::{
-    api::{self, FIELD_MANAGER, Failure, Waits, failure, words},
+    api::{self, FIELD_MANAGER, Failure, Waits, failure, in_time, words},
     config::Backend,
     manifest::{ANNOTATION_ATTEMPT, JOB_LABEL, RUN_LABEL, RunContext, job_name},
     metrics::Metrics,
@@ -31,6 +31,8 @@ pub enum Report {
         action: Action,
         /// The job's object, to which events can be attached.
         uid: Option<String>,
+        /// It was done by then.
+        at: Instant,
     },
     /// The job can't be made: its objects are wrong.
     Refused {
@@ -51,7 +53,7 @@ pub enum Report {
 /// Talks to the API server for a run. Cheap to clone.
 #[derive(Clone)]
 pub struct Actor {
-    pub context: Arc<RunContext>,
+    context: Arc<RunContext>,
     jobs: Api<DynamicObject>,
     config_maps: Api<ConfigMap>,
     permits: Arc<Semaphore>,
@@ -89,15 +91,17 @@ impl Actor {
                 self.try_once(&action, &spec).await
             };
             let report = match outcome {
-                Ok(uid) => Report::Done { action, uid },
+                Ok(uid) => Report::Done { action, uid, at: Instant::now() },
                 Err(Stop::Refused(reason)) => Report::Refused { job: spec.id.clone(), reason },
                 Err(Stop::Api(error)) if failure(&error) == Failure::Wrong => {
                     Report::Refused { job: spec.id.clone(), reason: format!("the API server refuses it: {}", words(&error)) }
                 }
                 Err(Stop::Api(error)) => {
                     self.metrics.retried();
-                    // Nobody listens any more only when all ends.
-                    let _ = self.reports.send(Report::Trouble { job: spec.id.clone(), reason: words(&error) });
+                    if failure(&error) != Failure::Changed {
+                        // Nobody listens any more only when all ends.
+                        let _ = self.reports.send(Report::Trouble { job: spec.id.clone(), reason: words(&error) });
+                    }
                     sleep(waits.after(&error)).await;
                     continue;
                 }
@@ -109,28 +113,36 @@ impl Actor {
 
     async fn try_once(&self, action: &Action, spec: &JobSpec) -> Result<Option<String>, Stop> {
         match action {
-            Action::Start { attempt, .. } => self.start(spec, *attempt).await.map(Some),
+            Action::Start { attempt, .. } => self.start(spec, *attempt).await,
             Action::Suspend { attempt, .. } => self.suspend(spec, *attempt).await.map(|()| None),
         }
     }
 
-    /// Makes the job's objects, or lets its suspended one go on.
-    async fn start(&self, spec: &JobSpec, attempt: u32) -> Result<String, Stop> {
+    /// Makes the job's objects, or lets its suspended one go on. `None` if that isn't there any more.
+    async fn start(&self, spec: &JobSpec, attempt: u32) -> Result<Option<String>, Stop> {
         let manifests = self.context.manifests(spec, attempt);
         let object: DynamicObject = serde_json::from_value(manifests.job).map_err(|error| Stop::Api(Error::SerdeError(error)))?;
         let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        let created = self.timed("create", self.jobs.create(&parameters, &object)).await;
-        let job = match created {
-            Ok(job) => job,
-            Err(error) if failure(&error) == Failure::Exists => self.take_up(spec, attempt).await?,
-            Err(error) => return Err(error.into()),
+        let job = if attempt == 1 {
+            match self.timed("create", self.jobs.create(&parameters, &object)).await {
+                Ok(job) => job,
+                Err(error) if failure(&error) == Failure::Exists => self.take_up(spec, attempt).await?,
+                Err(error) => return Err(error.into()),
+            }
+        } else {
+            match self.take_up(spec, attempt).await {
+                Ok(job) => job,
+                // Its watch tells.
+                Err(Stop::Api(error)) if failure(&error) == Failure::Missing => return Ok(None),
+                Err(stop) => return Err(stop),
+            }
         };
         let uid = job.uid().unwrap_or_default();
         let owner = OwnerReference {
-            api_version: self.jobs_api_version(),
+            api_version: api::job_resource(self.context.config.backend).api_version,
             block_owner_deletion: Some(true),
             controller: Some(true),
-            kind: self.jobs_kind().to_owned(),
+            kind: api::job_resource(self.context.config.backend).kind,
             name: job_name(&spec.id),
             uid: uid.clone(),
         };
@@ -140,10 +152,15 @@ impl Actor {
             match self.timed("create", self.config_maps.create(&parameters, &config_map)).await {
                 Ok(_) => {}
                 Err(error) if failure(&error) == Failure::Exists => self.own(&config_map).await?,
+                Err(error) if failure(&error) == Failure::Wrong => {
+                    // Its pods would wait for ever, and take room.
+                    self.suspend(spec, attempt).await?;
+                    return Err(error.into());
+                }
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(uid)
+        Ok(Some(uid))
     }
 
     /// The job that is there already: made before a kill, or suspended.
@@ -157,7 +174,10 @@ impl Actor {
         if attempt_of(&job).is_some_and(|there| there >= attempt) {
             return Ok(job);
         }
-        let patch = json!({ "metadata": { "annotations": { ANNOTATION_ATTEMPT: attempt.to_string() } }, "spec": self.suspend_spec(false) });
+        let patch = json!({
+            "metadata": { "resourceVersion": job.resource_version(), "annotations": { ANNOTATION_ATTEMPT: attempt.to_string() } },
+            "spec": self.suspend_spec(false),
+        });
         Ok(self.timed("patch", self.jobs.patch(&name, &patch_parameters(), &Patch::Merge(&patch))).await?)
     }
 
@@ -180,7 +200,8 @@ impl Actor {
         if attempt_of(&job) != Some(attempt) {
             return Ok(());
         }
-        let patch = json!({ "spec": self.suspend_spec(true) });
+        // Not a later start, if this comes late.
+        let patch = json!({ "metadata": { "resourceVersion": job.resource_version() }, "spec": self.suspend_spec(true) });
         match self.timed("patch", self.jobs.patch(&name, &patch_parameters(), &Patch::Merge(&patch))).await {
             Ok(_) => Ok(()),
             Err(error) if failure(&error) == Failure::Missing => Ok(()),
@@ -195,20 +216,9 @@ impl Actor {
         }
     }
 
-    fn jobs_kind(&self) -> &'static str {
-        match self.context.config.backend {
-            Backend::PyTorchJob => "PyTorchJob",
-            Backend::TrainJob => "TrainJob",
-        }
-    }
-
-    fn jobs_api_version(&self) -> String {
-        api::job_resource(self.context.config.backend).api_version
-    }
-
     async fn timed<T>(&self, verb: &'static str, request: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let start = Instant::now();
-        let outcome = request.await;
+        let outcome = in_time(request).await;
         self.metrics.requested(verb, start.elapsed(), outcome.is_ok());
         outcome
     }

@@ -14,8 +14,22 @@ use super::config::Backend;
 const WAIT_MIN: Duration = Duration::from_millis(200);
 const WAIT_MAX: Duration = Duration::from_secs(10);
 
+/// How long an answer may take, which may be the work of slow web hooks: these have half that.
+const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+
 /// Who made a field what it is.
 pub const FIELD_MANAGER: &str = "fltk";
+
+/// The answer to `request`, or an error if there is none in time.
+///
+/// # Errors
+/// Those of the request.
+pub async fn in_time<T>(request: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::time::timeout(ANSWER_LIMIT, request).await.unwrap_or_else(|_| {
+        let words = format!("the API server gave no answer within {} s", ANSWER_LIMIT.as_secs());
+        Err(Error::Service(words.into()))
+    })
+}
 
 /// What an error of a request means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +40,8 @@ pub enum Failure {
     Exists,
     /// There is no such object.
     Missing,
+    /// Somebody changed it meanwhile: it's to be looked at again.
+    Changed,
     /// The object is wrong, and will be the next time.
     Wrong,
 }
@@ -36,6 +52,7 @@ pub fn failure(error: &Error) -> Failure {
     let Error::Api(status) = error else { return Failure::Passes };
     match (status.code, status.reason.as_str()) {
         (409, "AlreadyExists") => Failure::Exists,
+        (409, "Conflict") => Failure::Changed,
         (404, _) if is_missing_object(error) => Failure::Missing,
         // An admission webhook's refusal is a 403 too; a missing right and an exceeded quota may be mended.
         (403, _) if status.message.contains("denied the request") => Failure::Wrong,
@@ -150,7 +167,7 @@ mod tests {
             assert_eq!(failure(&error(code, reason, message, details)), expected, "{message}");
         };
         check(409, "AlreadyExists", "pytorchjobs \"a\" already exists", named(), Failure::Exists);
-        check(409, "Conflict", "the object has been modified", named(), Failure::Passes);
+        check(409, "Conflict", "the object has been modified", named(), Failure::Changed);
         check(404, "NotFound", "pytorchjobs \"a\" not found", named(), Failure::Missing);
         check(404, "NotFound", "namespaces \"a\" not found", named(), Failure::Passes);
         check(404, "NotFound", "the server could not find the requested resource", None, Failure::Passes);

@@ -13,7 +13,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use fltk_core::experiment::AdmissionConfig;
@@ -23,8 +23,8 @@ use k8s_openapi::api::core::v1::{Node as ApiNode, Pod as ApiPod};
 use kube::{Api, Client, ResourceExt as _};
 use tokio::{
     sync::mpsc::{Receiver, UnboundedReceiver, channel, unbounded_channel},
-    task::JoinSet,
-    time::{MissedTickBehavior, interval, sleep},
+    task::{AbortHandle, JoinSet},
+    time::{Instant, MissedTickBehavior, interval, sleep},
 };
 
 use super::{
@@ -39,7 +39,7 @@ use super::{
 };
 use crate::{
     Action, Event, JobId, Orchestrator,
-    plan::{Outcome, State, capacity::Node},
+    plan::{Job, Outcome, State, capacity::Node},
 };
 
 /// Messages of watches that wait to be looked at; a watch that is faster waits.
@@ -61,12 +61,17 @@ pub struct Edge {
     pub is_ready: Arc<AtomicBool>,
     /// When the stream began.
     pub began: Timestamp,
+    /// What time it is.
+    pub clock: Clock,
 }
+
+/// Tells what time it is.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Who is told how it goes.
 pub trait Observer {
-    /// Something happened.
-    fn changed(&mut self, orchestrator: &Orchestrator<'_>);
+    /// It stands so: told when something happened, and every second. What a job that was started waits for, `view` knows.
+    fn changed(&mut self, orchestrator: &Orchestrator<'_>, view: &View);
     /// Something is in the way, and tried again.
     fn trouble(&mut self, text: &str);
 }
@@ -116,7 +121,8 @@ impl Edge {
             pods: Listing::default(),
             nodes: Nodes::default(),
             before_listing: BTreeSet::new(),
-            busy: BTreeSet::new(),
+            busy: BTreeMap::new(),
+            done: BTreeMap::new(),
             pending: Vec::new(),
             hopeless: BTreeMap::new(),
         };
@@ -172,8 +178,10 @@ struct Work<'a, 'o> {
     nodes: Nodes,
     /// Jobs that were there when the list began that is being read.
     before_listing: BTreeSet<JobId>,
-    /// Jobs that an actor is at work for.
-    busy: BTreeSet<JobId>,
+    /// Jobs that an actor is at work for: at what.
+    busy: BTreeMap<JobId, (Action, AbortHandle)>,
+    /// What was done last for a job, by when.
+    done: BTreeMap<JobId, (Action, Instant)>,
     /// Events that aren't journaled yet.
     pending: Vec<Event>,
     /// Jobs for which no place is found even on empty nodes, and since when.
@@ -192,8 +200,22 @@ impl Work<'_, '_> {
         tokio::pin!(stop);
         let mut batch = Vec::new();
         loop {
+            // In order, so that a run can be repeated. Messages, of which there may be always more, come last; the others can't keep them waiting.
             tokio::select! {
+                biased;
                 () = &mut stop => return Ok(End::Stopped),
+                Some(report) = reports.recv() => {
+                    self.hear(report);
+                    while let Ok(report) = reports.try_recv() {
+                        self.hear(report);
+                    }
+                }
+                () = sleep(self.until_tick()) => {
+                    // Who arrives is planned with the nodes as they are.
+                    self.tell_nodes();
+                    self.pending.push(Event::Tick);
+                }
+                _ = housekeeping.tick() => self.keep_house(),
                 count = messages.recv_many(&mut batch, BATCH) => {
                     // Watches end only with us.
                     if count == 0 {
@@ -201,17 +223,16 @@ impl Work<'_, '_> {
                     }
                     batch.drain(..).for_each(|message| self.see(message));
                 }
-                Some(report) = reports.recv() => {
-                    self.hear(report);
-                    while let Ok(report) = reports.try_recv() {
-                        self.hear(report);
-                    }
-                }
-                () = sleep(self.until_tick()) => self.pending.push(Event::Tick),
-                _ = housekeeping.tick() => self.keep_house(),
             }
             self.take()?;
-            while self.tasks.try_join_next().is_some() {}
+            while let Some(ended) = self.tasks.try_join_next() {
+                // Without its watches the loop would wait for ever.
+                if let Err(error) = ended
+                    && let Ok(panic) = error.try_into_panic()
+                {
+                    std::panic::resume_unwind(panic);
+                }
+            }
             if self.orchestrator.is_finished() {
                 self.edge.metrics.stands(self.orchestrator);
                 return Ok(End::Finished);
@@ -236,7 +257,7 @@ impl Work<'_, '_> {
     }
 
     fn now(&self) -> fltk_core::experiment::Duration {
-        let elapsed = Timestamp::now().as_millisecond().saturating_sub(self.edge.began.as_millisecond());
+        let elapsed = (self.edge.clock)().as_millisecond().saturating_sub(self.edge.began.as_millisecond());
         fltk_core::experiment::Duration::from_millis(u64::try_from(elapsed).unwrap_or(0))
     }
 
@@ -246,37 +267,60 @@ impl Work<'_, '_> {
             return Ok(());
         }
         let events = std::mem::take(&mut self.pending);
-        let actions = self.orchestrator.take(self.now(), events, Timestamp::now())?;
+        let ended: Vec<JobId> =
+            events.iter().filter_map(|event| matches!(event, Event::Ended { .. }).then(|| event.job())?.cloned()).collect();
+        let actions = self.orchestrator.take(self.now(), events, (self.edge.clock)())?;
+        ended.iter().for_each(|id| self.forget(id));
         actions.into_iter().for_each(|action| self.act(action));
-        self.observer.changed(self.orchestrator);
+        self.observer.changed(self.orchestrator, &self.view);
         Ok(())
     }
 
+    /// Begins `action`, unless that is under way or an object was made already. What was asked for before of the same job isn't wanted any more: actors
+    /// do no harm where they are stopped, as each request of theirs is one that a later one finds done or changed.
     fn act(&mut self, action: Action) {
         let id = action.job().clone();
         let Some(job) = self.orchestrator.job(&id) else { return };
-        if self.busy.insert(id) {
-            let spec = Arc::new(job.spec.clone());
-            self.tasks.spawn(self.actor.clone().act(action, spec));
+        let is_under_way = self.busy.get(&id).is_some_and(|(busy, _)| *busy == action);
+        if is_under_way || (matches!(action, Action::Start { .. }) && self.has_done(&action)) {
+            return;
         }
+        let spec = Arc::new(job.spec.clone());
+        let task = self.tasks.spawn(self.actor.clone().act(action.clone(), spec));
+        if let Some((_, before)) = self.busy.insert(id, (action, task)) {
+            before.abort();
+        }
+    }
+
+    fn has_done(&self, action: &Action) -> bool {
+        self.done.get(action.job()).is_some_and(|(done, _)| done == action)
+    }
+
+    /// Nothing more is to be done for a job that is over: one that is deleted while its start is tried again would be made again.
+    fn forget(&mut self, id: &JobId) {
+        if let Some((_, task)) = self.busy.remove(id) {
+            task.abort();
+        }
+        self.done.remove(id);
     }
 
     fn hear(&mut self, report: Report) {
         match report {
-            Report::Done { action, uid } => {
+            Report::Done { action, uid, at } => {
+                // One that was stopped may have been done just before.
+                if self.busy.get(action.job()).is_none_or(|(busy, _)| *busy != action) {
+                    return;
+                }
                 self.busy.remove(action.job());
+                self.done.insert(action.job().clone(), (action.clone(), at));
                 let uid = uid.or_else(|| self.view.uid(action.job()).map(str::to_owned));
                 if let (Some(uid), Some(job)) = (uid, self.orchestrator.job(action.job())) {
                     self.events.publish(&action, job, uid);
                 }
-                // It may have been asked for something else meanwhile.
-                let next = self.orchestrator.outstanding_of(action.job()).filter(|next| *next != action);
-                if let Some(next) = next {
-                    self.act(next);
-                }
+                // Its watch may have shown it before.
+                self.tell(action.job());
             }
             Report::Refused { job, reason } => {
-                self.busy.remove(&job);
                 self.pending.push(Event::Ended { job, outcome: Outcome::Failed, reason });
             }
             Report::Trouble { job, reason } => self.observer.trouble(&format!("job {job}: {reason}")),
@@ -294,9 +338,12 @@ impl Work<'_, '_> {
 
     fn see_job(&mut self, seen: Seen<SeenJob>) {
         match seen {
-            Seen::Listing => {
+            Seen::Listing(at) => {
                 self.jobs.begin();
+                // One that was just made may not have been seen.
+                let made = self.done.iter().filter(|(_, (action, done))| matches!(action, Action::Start { .. }) && *done < at);
                 self.before_listing = self.view.unfinished();
+                self.before_listing.extend(made.map(|(id, _)| id.clone()));
             }
             Seen::There(job, is_listed) => {
                 let id = job.id.clone();
@@ -329,8 +376,13 @@ impl Work<'_, '_> {
 
     /// Jobs whose object the journal says to be there.
     fn confirmed(&self) -> Vec<JobId> {
-        let is_there = |state: &State| matches!(state, State::Starting | State::Running | State::Suspending { .. });
-        self.orchestrator.planner().jobs().iter().filter(|job| is_there(&job.state)).map(|job| job.spec.id.clone()).collect()
+        let is_there = |job: &&Job| match job.state {
+            State::Starting | State::Running | State::Suspending { .. } => true,
+            // Suspended, or to be resumed.
+            State::Waiting | State::Admitted => job.record.suspensions > 0,
+            State::Pending | State::Ended => false,
+        };
+        self.orchestrator.planner().jobs().iter().filter(is_there).map(|job| job.spec.id.clone()).collect()
     }
 
     fn lose(&mut self, id: &JobId, reason: &str) {
@@ -342,7 +394,7 @@ impl Work<'_, '_> {
 
     fn see_pod(&mut self, seen: Seen<SeenPod>) {
         match seen {
-            Seen::Listing => self.pods.begin(),
+            Seen::Listing(_) => self.pods.begin(),
             Seen::There(pod, is_listed) => {
                 if is_listed {
                     self.pods.has(pod.name.clone());
@@ -368,13 +420,16 @@ impl Work<'_, '_> {
     }
 
     fn tell(&mut self, id: &JobId) {
-        self.pending.extend(self.view.news(id, self.orchestrator, Instant::now()));
+        // All objects of a start are there once the journal, or the actor of this process, says so.
+        let start = self.orchestrator.outstanding_of(id).filter(|action| matches!(action, Action::Start { .. }));
+        let is_made = start.is_none_or(|start| self.has_done(&start));
+        self.pending.extend(self.view.news(id, self.orchestrator, is_made, Instant::now()));
     }
 
     fn see_node(&mut self, seen: Seen<ApiNode>) {
         self.nodes.has_changed = true;
         match seen {
-            Seen::Listing => self.nodes.nodes.begin(),
+            Seen::Listing(_) => self.nodes.nodes.begin(),
             Seen::There(node, is_listed) => {
                 if is_listed {
                     self.nodes.nodes.has(node.name_any());
@@ -395,7 +450,7 @@ impl Work<'_, '_> {
         self.nodes.has_changed = true;
         let key = |pod: &ApiPod| (pod.namespace().unwrap_or_default(), pod.name_any());
         match seen {
-            Seen::Listing => self.nodes.others.begin(),
+            Seen::Listing(_) => self.nodes.others.begin(),
             Seen::There(pod, is_listed) => {
                 if is_listed {
                     self.nodes.others.has(key(&pod));
@@ -419,12 +474,15 @@ impl Work<'_, '_> {
         }
         if self.is_ready() {
             self.edge.is_ready.store(true, Ordering::Relaxed);
-            self.orchestrator.outstanding().into_iter().for_each(|action| self.act(action));
+            let lost: BTreeSet<&JobId> =
+                self.pending.iter().filter(|event| matches!(event, Event::Ended { .. })).filter_map(Event::job).collect();
+            let outstanding = self.orchestrator.outstanding().into_iter().filter(|action| !lost.contains(action.job()));
+            outstanding.collect::<Vec<_>>().into_iter().for_each(|action| self.act(action));
         }
     }
 
     fn tell_nodes(&mut self) {
-        if !(self.nodes.nodes.is_ready() && self.nodes.others.is_ready()) {
+        if !(self.nodes.has_changed && self.nodes.nodes.is_ready() && self.nodes.others.is_ready()) {
             return;
         }
         self.nodes.has_changed = false;
@@ -439,11 +497,15 @@ impl Work<'_, '_> {
         for id in self.view.held_back() {
             self.tell(&id);
         }
-        if self.nodes.has_changed {
+        // Pods of others come and go all the time: it's journaled only while that matters to somebody.
+        if self.orchestrator.planner().is_anybody_waiting() {
             self.tell_nodes();
         }
-        self.give_up_hope();
+        if self.is_ready() {
+            self.give_up_hope();
+        }
         self.edge.metrics.stands(self.orchestrator);
+        self.observer.changed(self.orchestrator, &self.view);
     }
 
     /// Ends jobs for which no place was found for too long, so that a stream with such a job ends too.

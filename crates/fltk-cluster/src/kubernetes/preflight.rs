@@ -14,11 +14,11 @@ use kube::{
 use thiserror::Error as ThisError;
 
 use super::{
-    api::{self, FIELD_MANAGER, Failure, Waits, failure, words},
+    api::{self, FIELD_MANAGER, Failure, Waits, failure, in_time, words},
     config::Backend,
     manifest::{Manifests, RunContext},
 };
-use crate::JobSpec;
+use crate::{JobId, JobSpec};
 
 /// Tries of one request while the API server doesn't answer: half a minute in all.
 const TRIES: u32 = 8;
@@ -48,7 +48,7 @@ pub enum PreflightError {
     NoNamespace(String),
     /// Rights are missing.
     #[error(
-        "rights are missing in namespace `{namespace}`:\n{}\nhint: a Role with these rules, bound to whom the orchestrator runs as",
+        "rights are missing in namespace `{namespace}`:\n{}\nhint: a Role, or a ClusterRole for all namespaces, with these rules, bound to whom the orchestrator runs as",
         list(missing)
     )]
     Forbidden {
@@ -100,7 +100,7 @@ async fn retried<T>(request: impl AsyncFn() -> Result<T, Error>) -> Result<T, Er
     let mut waits = Waits::new();
     let mut tries = 1;
     loop {
-        match request().await {
+        match in_time(request()).await {
             Err(error) if tries < TRIES && may_pass_soon(&error) => {
                 tries += 1;
                 tokio::time::sleep(waits.after(&error)).await;
@@ -194,9 +194,11 @@ async fn rights(client: &Client, context: &RunContext, needs_nodes: bool) -> Res
     if missing.is_empty() { Ok(()) } else { Err(PreflightError::Forbidden { namespace: context.namespace.clone(), missing }) }
 }
 
-/// Lets the API server and its webhooks check a job's objects down to the last field, without making them.
+/// Lets the API server and its webhooks check a job's objects down to the last field, without making them; under a name that no job has, as those of
+/// a stream that is taken up again may be there.
 async fn dry_run(client: &Client, context: &RunContext, spec: &JobSpec) -> Result<(), Error> {
-    let Manifests { job, config_maps } = context.manifests(spec, 1);
+    let spec = JobSpec { id: JobId("0".repeat(spec.id.0.len())), ..spec.clone() };
+    let Manifests { job, config_maps } = context.manifests(&spec, 1);
     let parameters = PatchParams { dry_run: true, ..PatchParams::apply(FIELD_MANAGER).validation_strict() };
     let name = super::manifest::job_name(&spec.id);
     let jobs = api::jobs(client, &context.namespace, context.config.backend);

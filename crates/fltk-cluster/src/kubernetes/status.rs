@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use super::{
     config::Backend,
     manifest::{ANNOTATION_ATTEMPT, JOB_LABEL},
-    view::{SeenJob, SeenPod},
+    view::{Problem, SeenJob, SeenPod},
 };
 use crate::{JobId, plan::Outcome};
 
@@ -65,7 +65,7 @@ pub fn pod(pod: &Pod) -> Option<SeenPod> {
         has_run: phase != "Pending",
         is_over: matches!(phase, "Succeeded" | "Failed"),
         first_step_ms: report.as_ref().and_then(|report| report.first_step_ms),
-        problem: ended.filter(|ended| ended.exit_code != 0).map(|ended| problem(ended, report.as_ref())),
+        problem: evicted(pod).or_else(|| Some(problem(ended.filter(|ended| ended.exit_code != 0)?, report.as_ref()))),
         waits: (phase == "Pending").then(|| waits(pod, container)).flatten(),
     })
 }
@@ -95,17 +95,28 @@ fn report(message: &str) -> Option<TerminationReport> {
 /// Longest words of a pod that are kept, in characters.
 const WORDS_CHARS_MAX: usize = 1000;
 
-fn problem(ended: &ContainerStateTerminated, report: Option<&TerminationReport>) -> String {
+/// The program's exit code when it lost another rank.
+const LOST_ANOTHER: i32 = 7;
+
+/// Why the pod as a whole failed, if its node got rid of it.
+fn evicted(pod: &Pod) -> Option<Problem> {
+    let status = pod.status.as_ref().filter(|status| status.phase.as_deref() == Some("Failed"))?;
+    let message = status.message.as_deref().map(|message| format!(": {}", plain(message))).unwrap_or_default();
+    Some(Problem { words: format!("{}{message}", status.reason.as_deref()?), lost_another: false })
+}
+
+fn problem(ended: &ContainerStateTerminated, report: Option<&TerminationReport>) -> Problem {
     let said = match report {
         Some(report) => report.error.clone(),
         None => ended.message.clone().filter(|message| !message.trim().is_empty()),
     };
     let said = said.map(|said| format!(": {}", plain(&said))).unwrap_or_default();
-    match ended.reason.as_deref() {
+    let words = match ended.reason.as_deref() {
         Some("OOMKilled") => format!("out of memory: it was killed at its limit; ask for more `memory` in the task's `resources`{said}"),
         Some(reason) if reason != "Error" => format!("exit code {}, {reason}{said}", ended.exit_code),
         _ => format!("exit code {}{said}", ended.exit_code),
-    }
+    };
+    Problem { words, lost_another: ended.exit_code == LOST_ANOTHER }
 }
 
 /// Without control characters, and not too long.

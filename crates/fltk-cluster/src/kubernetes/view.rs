@@ -5,16 +5,20 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use tokio::time::Instant;
 
 use crate::{
     Event, JobId, Orchestrator,
-    plan::{Outcome, State},
+    plan::{Job, Outcome, State},
 };
 
 /// How long an end waits for its pods' ends.
 const PODS_GRACE: Duration = Duration::from_secs(2);
+/// How long an operator may take to say something of a new job before that is worth a word.
+const OPERATOR_GRACE: Duration = Duration::from_secs(5);
 
 /// A job's object, as far as it matters.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,9 +57,18 @@ pub struct SeenPod {
     /// Since when the program trains, in milliseconds since the Unix epoch.
     pub first_step_ms: Option<u64>,
     /// Why it failed, in its own words or the kubelet's.
-    pub problem: Option<String>,
+    pub problem: Option<Problem>,
     /// Why it doesn't run.
     pub waits: Option<String>,
+}
+
+/// Why a pod failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// For a person.
+    pub words: String,
+    /// Whether it only lost another pod of its job, which then is to blame.
+    pub lost_another: bool,
 }
 
 #[derive(Debug, Default)]
@@ -63,8 +76,12 @@ struct Known {
     job: Option<SeenJob>,
     /// By name.
     pods: BTreeMap<String, SeenPod>,
-    /// Of pods that are gone: why they failed.
-    problems: BTreeMap<u32, String>,
+    /// Whether any pod was seen: the job's object may be seen before them.
+    had_pods: bool,
+    /// Of pods that are there or gone: why they failed.
+    problems: BTreeMap<u32, Problem>,
+    /// Since when it's there.
+    since: Option<Instant>,
     /// Since when its end is held back.
     ending: Option<Instant>,
     told: Told,
@@ -75,7 +92,6 @@ struct Known {
 struct Told {
     created: Option<u32>,
     pods: BTreeSet<(u32, u32, String)>,
-    suspended: Option<u32>,
     first_step: bool,
     ended: bool,
 }
@@ -109,6 +125,7 @@ impl View {
         if let Some(problem) = &pod.problem {
             known.problems.insert(pod.index, problem.clone());
         }
+        known.had_pods = true;
         known.pods.insert(pod.name.clone(), pod);
     }
 
@@ -150,27 +167,35 @@ impl View {
         self.ending.remove(id);
         // An end that was held back is the truer one.
         let (outcome, reason) = match known.job.take().and_then(|job| job.end) {
-            Some(end) => end,
+            Some((outcome, words)) => (outcome, self::reason(outcome, &words, &known.problems)),
             None => (Outcome::Deleted, reason.to_owned()),
         };
         (!std::mem::replace(&mut known.told.ended, true)).then(|| Event::Ended { job: id.clone(), outcome, reason })
     }
 
-    /// What of `id` the planner wasn't told yet, at the instant `now`.
-    pub fn news(&mut self, id: &JobId, orchestrator: &Orchestrator<'_>, now: Instant) -> Vec<Event> {
+    /// What of `id` the planner wasn't told yet, at the instant `now`. Of a start whose objects aren't all made (`is_made`) nothing is told but its end: a
+    /// new process would not make the others.
+    pub fn news(&mut self, id: &JobId, orchestrator: &Orchestrator<'_>, is_made: bool, now: Instant) -> Vec<Event> {
         let Some(planned) = orchestrator.job(id) else { return Vec::new() };
         let Some(known) = self.jobs.get_mut(id) else { return Vec::new() };
         if planned.state == State::Ended || known.told.ended {
             return Vec::new();
         }
         let Some(job) = &known.job else { return Vec::new() };
+        known.since.get_or_insert(now);
+        let all_over = known.pods.values().all(|pod| pod.is_over);
+        let ends = job.end.is_some() && {
+            let since = *known.ending.get_or_insert(now);
+            (all_over && known.had_pods) || now.saturating_duration_since(since) >= PODS_GRACE
+        };
+        let is_made = is_made || ends;
         let mut news = Vec::new();
         let told = &mut known.told;
-        if !job.suspend && told.created != Some(job.attempt) {
+        if is_made && !job.suspend && told.created != Some(job.attempt) {
             told.created = Some(job.attempt);
             news.push(Event::Created { job: id.clone(), attempt: job.attempt });
         }
-        for pod in known.pods.values().filter(|pod| pod.has_run) {
+        for pod in known.pods.values().filter(|pod| is_made && pod.has_run) {
             let Some(node) = &pod.node else { continue };
             if told.pods.insert((job.attempt, pod.index, node.clone())) {
                 news.push(Event::PodRunning { job: id.clone(), attempt: job.attempt, pod: pod.index, node: node.clone() });
@@ -182,14 +207,11 @@ impl View {
             let at = fltk_core::experiment::Duration::from_millis(first_step.saturating_sub(self.began_ms));
             news.push(Event::FirstStep { job: id.clone(), at });
         }
-        let all_over = known.pods.values().all(|pod| pod.is_over);
-        if job.suspend && job.is_suspended && all_over && told.suspended != Some(job.attempt) {
-            told.suspended = Some(job.attempt);
+        if is_suspended(planned, job) && all_over {
             news.push(Event::Suspended { job: id.clone(), attempt: job.attempt });
         }
         if let Some((outcome, words)) = &job.end {
-            let since = *known.ending.get_or_insert(now);
-            if all_over || now.saturating_duration_since(since) >= PODS_GRACE {
+            if ends {
                 told.ended = true;
                 self.ending.remove(id);
                 let reason = reason(*outcome, words, &known.problems);
@@ -218,13 +240,17 @@ impl View {
         Some(self.jobs.get(id)?.job.as_ref()?.uid.as_str())
     }
 
-    /// Why a job that was started has no pod that runs, or not all of them; `None` if that isn't so.
+    /// Why a job that was started has no pod that runs, or not all of them, at the instant `now`; `None` if that isn't so.
     #[must_use]
-    pub fn waits(&self, id: &JobId) -> Option<String> {
+    pub fn waits(&self, id: &JobId, now: Instant) -> Option<String> {
         let known = self.jobs.get(id)?;
         let job = known.job.as_ref()?;
+        if job.suspend {
+            return Some("its object is suspended".to_owned());
+        }
         if !job.is_taken_up {
-            return Some("no operator has taken it up yet: does the operator run?".to_owned());
+            let is_late = known.since.is_some_and(|since| now.saturating_duration_since(since) >= OPERATOR_GRACE);
+            return is_late.then(|| "no operator has taken it up yet: does the operator run?".to_owned());
         }
         let waiting: Vec<&SeenPod> = known.pods.values().filter(|pod| !pod.has_run && !pod.is_over).collect();
         let why = waiting.iter().find_map(|pod| pod.waits.as_deref())?;
@@ -232,13 +258,16 @@ impl View {
     }
 }
 
-/// The operator's words, and before them what its pods said, which is what a person can act on.
-fn reason(outcome: Outcome, words: &str, problems: &BTreeMap<u32, String>) -> String {
-    if outcome == Outcome::Succeeded || problems.is_empty() {
+/// Whether a suspension that was asked for is done, its pods apart. One by hand is none of the planner's.
+fn is_suspended(planned: &Job, job: &SeenJob) -> bool {
+    matches!(planned.state, State::Suspending { .. }) && job.suspend && job.is_suspended
+}
+
+/// The operator's words, or rather what its pods said, which is what a person can act on.
+fn reason(outcome: Outcome, words: &str, problems: &BTreeMap<u32, Problem>) -> String {
+    if outcome == Outcome::Succeeded {
         return words.to_owned();
     }
-    // A rank that only lost another is not to blame.
-    let lost = |problem: &str| problem.starts_with("exit code 7");
-    let blamed = problems.iter().find(|(_, problem)| !lost(problem)).or_else(|| problems.iter().next());
-    blamed.map_or_else(|| words.to_owned(), |(index, problem)| format!("pod {index}: {problem}"))
+    let blamed = problems.iter().find(|(_, problem)| !problem.lost_another).or_else(|| problems.iter().next());
+    blamed.map_or_else(|| words.to_owned(), |(index, problem)| format!("pod {index}: {}", problem.words))
 }

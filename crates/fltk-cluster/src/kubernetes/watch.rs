@@ -12,13 +12,15 @@ use kube::{
     },
 };
 use serde::de::DeserializeOwned;
-use tokio::sync::mpsc::Sender;
+use tokio::{sync::mpsc::Sender, time::Instant};
 
 use super::{api, metrics::Metrics};
 
 /// Between two tries, first and at most.
 const WAIT_MIN: Duration = Duration::from_millis(500);
 const WAIT_MAX: Duration = Duration::from_secs(8);
+/// After this long without an error the next one is the first again.
+const WAIT_FORGOTTEN: Duration = Duration::from_secs(30);
 
 /// Objects that are read at once.
 const PAGE_SIZE: u32 = 500;
@@ -26,8 +28,8 @@ const PAGE_SIZE: u32 = 500;
 /// What a watch saw.
 #[derive(Debug)]
 pub enum Seen<T> {
-    /// It lists anew.
-    Listing,
+    /// It lists anew, what is there at this instant or later.
+    Listing(Instant),
     /// An object is as it now is; whether it was listed.
     There(T, bool),
     /// An object is gone; it was last like this.
@@ -50,11 +52,11 @@ pub async fn follow<K, T, M>(
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
     let config = Config { label_selector: labels, ..Config::default().page_size(PAGE_SIZE) };
-    let stream = watcher(api, config).backoff(Doubling(WAIT_MIN));
+    let stream = watcher(api, config).backoff(Doubling::default());
     pin_mut!(stream);
     while let Some(event) = stream.next().await {
         let message = match event {
-            Ok(Event::Init) => Seen::Listing,
+            Ok(Event::Init) => Seen::Listing(Instant::now()),
             Ok(Event::InitDone) => Seen::Listed,
             Ok(Event::InitApply(object)) => match seen(object) {
                 Some(object) => Seen::There(object, true),
@@ -89,23 +91,26 @@ fn words(error: &watcher::Error) -> String {
     }
 }
 
-/// Each wait twice as long as the one before.
-struct Doubling(Duration);
+/// Each wait twice as long as the one before. What counts as fine for the stream doesn't end that: it says that a list begins before it has tried.
+#[derive(Default)]
+struct Doubling {
+    last: Option<(Duration, Instant)>,
+}
 
 impl Iterator for Doubling {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        let wait = self.0;
-        self.0 = (self.0 * 2).min(WAIT_MAX);
+        let now = Instant::now();
+        let recent = self.last.filter(|(_, at)| now.duration_since(*at) < WAIT_FORGOTTEN);
+        let wait = recent.map_or(WAIT_MIN, |(wait, _)| (wait * 2).min(WAIT_MAX));
+        self.last = Some((wait, now));
         Some(wait)
     }
 }
 
 impl Backoff for Doubling {
-    fn reset(&mut self) {
-        self.0 = WAIT_MIN;
-    }
+    fn reset(&mut self) {}
 }
 
 /// What is there while a list is being read, and what was before.

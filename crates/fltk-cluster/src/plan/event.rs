@@ -60,6 +60,21 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// The job that it is about, if it's about one.
+    #[must_use]
+    pub fn job(&self) -> Option<&JobId> {
+        match self {
+            Self::Tick | Self::Nodes { .. } => None,
+            Self::Created { job, .. }
+            | Self::PodRunning { job, .. }
+            | Self::FirstStep { job, .. }
+            | Self::Suspended { job, .. }
+            | Self::Ended { job, .. } => Some(job),
+        }
+    }
+}
+
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "action", rename_all = "snake_case")]

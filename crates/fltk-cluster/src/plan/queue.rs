@@ -41,6 +41,10 @@ impl Queue {
         }
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.0.values().all(|lane| lane.by_arrival.is_empty())
+    }
+
     pub fn contains(&self, index: usize, spec: &JobSpec) -> bool {
         self.0.get(&spec.class).is_some_and(|lane| lane.by_arrival.contains(&index))
     }

@@ -1,0 +1,143 @@
+//! Jobs that are admitted by what nodes have.
+
+use std::time::Duration;
+
+use fltk_cluster::plan::Outcome;
+use k8s_openapi::api::core::v1::Node;
+use kube::{
+    Api,
+    api::{Patch, PatchParams},
+};
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::{
+    harness::{Cluster, PARALLEL, task},
+    scenario::Fate,
+};
+
+const RESOURCES: &str = "resources: { master: { cores: 2, memory: 1Gi }, worker: { cores: 2, memory: 1Gi } }";
+const PATIENCE: &str = "unschedulable_timeout: 30s";
+
+/// Of jobs with 2 cores a pod, on the node that there is, with 4.
+fn cluster(tasks: &[(&str, u32)]) -> Cluster {
+    let tasks: Vec<String> = tasks.iter().map(|(name, ranks)| task(name, *ranks, RESOURCES)).collect();
+    let cluster = Cluster::new(&tasks, &format!("{PARALLEL}, backfill: true, admission: {{ type: capacity }}"), PATIENCE);
+    cluster.scenario.operator(|run| if run.namespace == "default" { Fate::succeeds("").after(20) } else { Fate::runs_on() });
+    cluster
+}
+
+async fn patch_node(cluster: &Cluster, spec: Value) {
+    let nodes: Api<Node> = Api::all(cluster.scenario.client());
+    nodes.patch("node-0", &PatchParams::default(), &Patch::Merge(json!({ "spec": spec }))).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gang_waits_until_all_of_it_fits() {
+    let cluster = cluster(&[("three", 3), ("two", 2)]);
+    let told = cluster
+        .run(async |told| {
+            told.until_waits("three", "1 of 3 pods unschedulable: insufficient cpu (1 node), and no place was found").await;
+            told.until("two", "running").await;
+            cluster.scenario.node("node-1", "2", "16Gi");
+        })
+        .await;
+    told.assert_all_succeeded();
+    cluster.assert_made_once("pytorchjobs");
+    assert!(told.record("three").admitted >= told.record("two").ended, "both nodes are needed for it");
+    let why = "3 of 3 pods unschedulable: insufficient cpu (2 nodes); frees when job";
+    assert!(told.waits("three").iter().any(|words| words.contains("frees when job")), "{why} {:?}", told.waits("three"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_fits_nowhere_is_given_up() {
+    let cluster = cluster(&[("huge", 4), ("one", 1)]);
+    let told = cluster.run(async |_| {}).await;
+    let record = told.record("huge");
+    assert_eq!((record.outcome, record.admitted), (Some(Outcome::Failed), None));
+    assert_eq!(
+        record.reason.unwrap(),
+        "given up after 30 s: 2 of 4 pods unschedulable: insufficient cpu (1 node), and no place was found for them on empty nodes: ask for less, or add nodes"
+    );
+    assert!((30_000..33_000).contains(&record.ended.unwrap().as_millis()));
+    assert_eq!(told.states()["one"], "succeeded");
+    assert_eq!(cluster.scenario.creates("pytorchjobs"), [cluster.object("one")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_of_others_take_their_room() {
+    let cluster = cluster(&[("one", 1)]);
+    let container = json!({ "name": "c", "image": "x", "resources": { "requests": { "cpu": "2500m" } } });
+    let pod = json!({ "metadata": { "name": "other" }, "spec": { "nodeName": "node-0", "containers": [container] } });
+    cluster.scenario.create_by_hand("pods", "kube-system", pod);
+    let told = cluster
+        .run(async |told| {
+            told.until_waits("one", "1 of 1 pods unschedulable: insufficient cpu (1 node)").await;
+            sleep(Duration::from_secs(60)).await;
+            assert_eq!(told.states()["one"], "waiting", "it isn't given up: the pod may go");
+            cluster.scenario.delete_by_hand("pods", "kube-system", "other");
+        })
+        .await;
+    told.assert_all_succeeded();
+    assert!(told.record("one").admitted.unwrap().as_millis() > 60_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nodes_are_closed_and_opened() {
+    let taint = json!({ "taints": [{ "key": "gpu", "value": "a", "effect": "NoSchedule" }] });
+    for (closed, open, words) in [
+        (json!({ "unschedulable": true }), json!({ "unschedulable": null }), "cordoned (1 node)"),
+        (taint, json!({ "taints": null }), "untolerated taint gpu=a (1 node)"),
+    ] {
+        let cluster = cluster(&[("one", 1)]);
+        patch_node(&cluster, closed).await;
+        let told = cluster
+            .run(async |told| {
+                told.until_waits("one", words).await;
+                assert!(cluster.scenario.creates("pytorchjobs").is_empty());
+                patch_node(&cluster, open).await;
+            })
+            .await;
+        told.assert_all_succeeded();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nodes_come_and_go_while_watches_end() {
+    let cluster = cluster(&[("one", 1)]);
+    cluster.scenario.delete_by_hand("nodes", "", "node-0");
+    let told = cluster
+        .run(async |told| {
+            told.until_waits("one", "there are no nodes").await;
+            cluster.scenario.node("node-1", "1", "16Gi");
+            told.until_waits("one", "insufficient cpu (1 node)").await;
+            cluster.scenario.away(true);
+            sleep(Duration::from_secs(2)).await;
+            cluster.scenario.delete_by_hand("nodes", "", "node-1");
+            cluster.scenario.node("node-2", "4", "16Gi");
+            cluster.scenario.expire_watches();
+            cluster.scenario.away(false);
+        })
+        .await;
+    told.assert_all_succeeded();
+    assert_eq!(told.record("one").nodes.into_iter().collect::<Vec<_>>(), ["node-2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_of_others_fill_no_journal_while_nobody_waits() {
+    let cluster = cluster(&[("one", 1)]);
+    let told = cluster
+        .run(async |told| {
+            told.until("one", "running").await;
+            let num_before = cluster.num_records();
+            for number in 0..15 {
+                let name = format!("other-{number}");
+                let pod = json!({ "metadata": { "name": name }, "spec": { "nodeName": "node-0", "containers": [{ "name": "c", "image": "x" }] } });
+                cluster.scenario.create_by_hand("pods", "kube-system", pod);
+                sleep(Duration::from_millis(100)).await;
+            }
+            assert_eq!(cluster.num_records(), num_before);
+        })
+        .await;
+    told.assert_all_succeeded();
+}

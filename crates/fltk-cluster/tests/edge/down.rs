@@ -1,0 +1,75 @@
+//! What a run made is removed, and nothing else.
+
+use fltk_cluster::kubernetes::{
+    End,
+    down::{Removed, down},
+    manifest::runtime_name,
+    preflight::check,
+};
+use serde_json::json;
+
+use crate::{
+    harness::{Cluster, NAMESPACE, PARALLEL, Told, task},
+    scenario::{Fate, KUBEFLOW, TRAINER},
+};
+
+/// A run with two jobs that run, beside objects of others.
+async fn at_work(kubernetes: &str) -> Cluster {
+    let cluster = Cluster::new(&[task("pair", 2, ""), task("alone", 1, "")], PARALLEL, kubernetes);
+    cluster.scenario.operator(|_| Fate::runs_on());
+    for (name, labels) in [("foreign", json!({ "app": "x" })), ("another", json!({ "fltk.node/run": "edge-2" }))] {
+        for kind in ["pytorchjobs", "trainjobs", "configmaps", "trainingruntimes"] {
+            let object = json!({ "metadata": { "name": name, "labels": labels }, "spec": {} });
+            cluster.scenario.create_by_hand(kind, NAMESPACE, object);
+        }
+    }
+    // Not owned: its job was gone when it came.
+    let orphan = json!({ "metadata": { "name": "orphan", "labels": { "fltk.node/run": cluster.context.run } } });
+    cluster.scenario.create_by_hand("configmaps", NAMESPACE, orphan);
+    check(&cluster.scenario.client(), &cluster.context, &cluster.specs(), false).await.unwrap();
+    let told = Told::default();
+    let killed = async {
+        told.until("pair", "running").await;
+        told.until("alone", "running").await;
+    };
+    assert_eq!(cluster.process(cluster.scenario.client(), &told, killed).await, End::Stopped);
+    cluster
+}
+
+async fn remove(cluster: &Cluster) -> Removed {
+    let client = cluster.scenario.client();
+    tokio::select! {
+        removed = down(&client, NAMESPACE, &cluster.context.run) => removed.unwrap(),
+        () = cluster.tick_on() => unreachable!("it never ends"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_of_a_run_is_removed() {
+    for (backend, runtimes) in [("pytorchjob", 0), ("trainjob", 1)] {
+        let cluster = at_work(&format!("backend: {backend}")).await;
+        let has_runtime = cluster.scenario.get("trainingruntimes", NAMESPACE, &runtime_name(&cluster.context.run)).is_some();
+        assert_eq!(has_runtime, runtimes == 1);
+        assert_eq!(remove(&cluster).await, Removed { jobs: 2, config_maps: 1, runtimes, pods_left: 0 });
+        for kind in ["pytorchjobs", "trainjobs", "configmaps", "trainingruntimes"] {
+            assert_eq!(cluster.scenario.names(kind, Some(NAMESPACE)), ["another", "foreign"], "{kind}");
+        }
+        assert!(cluster.scenario.names("pods", Some(NAMESPACE)).is_empty());
+        assert_eq!(remove(&cluster).await, Removed::default(), "there is nothing more");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn operators_may_be_gone_already() {
+    let cluster = at_work("").await;
+    cluster.scenario.uninstall(KUBEFLOW);
+    cluster.scenario.uninstall(TRAINER);
+    assert_eq!(remove(&cluster).await, Removed { config_maps: 1, ..Removed::default() });
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_that_stay_are_counted() {
+    let cluster = at_work("").await;
+    let removed = down(&cluster.scenario.client(), NAMESPACE, &cluster.context.run).await.unwrap();
+    assert_eq!(removed.pods_left, 3, "their nodes stand still");
+}

@@ -1,0 +1,314 @@
+//! A stream in a cluster: what is to be run, what a person was told, and processes of the orchestrator that come and go.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    rc::Rc,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+
+use fltk_cluster::{
+    JobId, JobSpec, Orchestrator, Stream, StreamEvent, jobs,
+    kubernetes::{
+        Edge, End, Observer,
+        config::KubernetesConfig,
+        manifest::{RunContext, job_name},
+        metrics::{Metrics, state_name},
+        view::View,
+    },
+    plan::{JobRecord, Outcome},
+};
+use fltk_core::{
+    arrivals::read_trace,
+    experiment::{SourceFile, parse},
+};
+use fltk_records::{StreamDescription, StreamFolder, StreamTexts};
+use jiff::{SignedDuration, Timestamp};
+use kube::Client;
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::scenario::Scenario;
+
+pub const NAMESPACE: &str = "default";
+/// Of the cluster's own work.
+pub const TICK: Duration = Duration::from_millis(100);
+/// No stream of these tests takes longer, by the tests' clock.
+const LIMIT: Duration = Duration::from_secs(3600);
+
+/// A task whose jobs have `ranks` pods; `more` is added to it.
+pub fn task(name: &str, ranks: u32, more: &str) -> String {
+    let net = "network: FashionMNISTCNN, dataset: fashion-mnist";
+    format!("{{ name: {name}, kind: distributed, {net}, distributed: {{ epochs: 1, data_parallelism: {ranks} }}, {more} }}")
+}
+
+/// A batch whose jobs run beside each other.
+pub const PARALLEL: &str = "parallel: true";
+
+/// What is to be run, and where.
+pub struct Cluster {
+    pub scenario: Scenario,
+    pub context: Arc<RunContext>,
+    pub metrics: Arc<Metrics>,
+    pub is_ready: Arc<AtomicBool>,
+    /// Whether nodes and operators stand still.
+    pub is_still: Cell<bool>,
+    stream: Stream,
+    folder: StreamFolder,
+    _root: TempDir,
+    began: Timestamp,
+    start: Instant,
+}
+
+impl Cluster {
+    /// Of `tasks` in a stream with the settings `stream`, and a `kubernetes` block.
+    pub fn new(tasks: &[String], stream: &str, kubernetes: &str) -> Self {
+        Self::with_trace(tasks, stream, kubernetes, "")
+    }
+
+    /// The same with the arrivals of `trace`, `time,class,priority` each.
+    pub fn with_trace(tasks: &[String], stream: &str, kubernetes: &str, trace: &str) -> Self {
+        let file = |text: String| SourceFile { name: "test".to_owned(), text };
+        let tasks = tasks.iter().map(|task| format!("  - {task}\n")).collect::<String>();
+        let text = format!("name: edge\nseeds: [1]\ntasks:\n{tasks}stream: {{ namespace: {NAMESPACE}, image: fltk, {stream} }}\n");
+        let experiment = parse(&[file(text)], &[]).unwrap_or_else(|report| panic!("{}", report.render(false))).experiment;
+        let config = KubernetesConfig::parse(&file(format!("kubernetes: {{ {kubernetes} }}")));
+        let (config, _) = config.unwrap_or_else(|report| panic!("{}", report.render(false)));
+        let trace = if trace.is_empty() { Vec::new() } else { read_trace("trace", &format!("time,class,priority\n{trace}")).unwrap() };
+        let scenario = Scenario::new();
+        let (began, start, run) = (scenario.now(), Instant::now(), "edge-1".to_owned());
+        // Journals are synced some thousand times here: in memory, where a machine has such a folder.
+        let memory = Path::new("/dev/shm");
+        let root = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+        let description =
+            StreamDescription { fltk_version: "0".to_owned(), run: run.clone(), experiment: "edge".to_owned(), started_at: began };
+        let folder = StreamFolder::create::<StreamEvent>(root.path(), &description, &StreamTexts::default()).unwrap();
+        let context = RunContext {
+            run: run.clone(),
+            namespace: NAMESPACE.to_owned(),
+            image: "fltk".to_owned(),
+            config,
+            experiment: experiment.clone(),
+        };
+        Self {
+            scenario,
+            context: Arc::new(context),
+            metrics: Arc::new(Metrics::new()),
+            is_ready: Arc::default(),
+            is_still: Cell::new(false),
+            stream: Stream { experiment, trace, run },
+            folder,
+            _root: root,
+            began,
+            start,
+        }
+    }
+
+    /// What time it is.
+    pub fn now(&self) -> Timestamp {
+        self.began + SignedDuration::try_from(self.start.elapsed()).unwrap()
+    }
+
+    /// The jobs in order of arrival.
+    pub fn specs(&self) -> Vec<JobSpec> {
+        let specs = jobs(&self.stream.experiment, &self.stream.run, 0, &self.stream.trace).unwrap();
+        specs.into_iter().map(|spec| self.context.with_requests(spec)).collect()
+    }
+
+    /// The object of the job that is called `name`: by its class, and its position in it if that isn't the first.
+    pub fn object(&self, name: &str) -> String {
+        let specs = self.specs();
+        let named = names(specs.iter().map(|spec| (&spec.id, spec.class.as_str()))).into_iter().find(|(_, other)| other == name);
+        job_name(&named.unwrap_or_else(|| panic!("there is a job {name}")).0)
+    }
+
+    /// Runs the stream to its end in one process, while `script` does what it does.
+    pub async fn run(&self, script: impl AsyncFnOnce(&Told)) -> Told {
+        let told = Told::default();
+        let script = async {
+            script(&told).await;
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            biased;
+            end = self.process(self.scenario.client(), &told, std::future::pending()) => assert_eq!(end, End::Finished),
+            () = script => unreachable!("it never ends"),
+        }
+        told
+    }
+
+    /// A process that is killed when `kill` is done, unless the stream is over before.
+    pub async fn process(&self, client: Client, told: &Told, kill: impl Future<Output = ()>) -> End {
+        let (journal, replay) = self.folder.journal::<StreamEvent>().unwrap();
+        let context = Arc::clone(&self.context);
+        let adapt = move |spec| context.with_requests(spec);
+        let mut orchestrator = Orchestrator::new(self.stream.clone(), adapt, Some(journal), &replay.entries).unwrap();
+        let (began, start) = (self.began, self.start);
+        let edge = Edge {
+            client,
+            context: Arc::clone(&self.context),
+            metrics: Arc::clone(&self.metrics),
+            is_ready: Arc::clone(&self.is_ready),
+            began,
+            clock: Arc::new(move || began + SignedDuration::try_from(start.elapsed()).unwrap()),
+        };
+        let mut observer = told.clone();
+        let end = tokio::select! {
+            biased;
+            end = timeout(LIMIT, edge.run(&mut orchestrator, &mut observer, kill)) => end,
+            () = self.tick_on() => unreachable!("it never ends"),
+        };
+        let end = end.unwrap_or_else(|_| panic!("it isn't over: {:#?}\n{:#?}", told.words(), told.states())).unwrap();
+        told.stands(&orchestrator);
+        end
+    }
+
+    /// Lets the cluster work, for ever.
+    pub async fn tick_on(&self) {
+        loop {
+            sleep(TICK).await;
+            if !self.is_still.get() {
+                self.scenario.tick(1);
+            }
+        }
+    }
+
+    /// How many events were journaled.
+    pub fn num_records(&self) -> usize {
+        fs::read_to_string(self.journal_path()).unwrap().lines().count()
+    }
+
+    /// What a power cut leaves of an append: the journal's first `num` records.
+    pub fn cut_journal(&self, num: usize) {
+        let text = fs::read_to_string(self.journal_path()).unwrap();
+        let kept: String = text.split_inclusive('\n').take(num).collect();
+        fs::write(self.journal_path(), kept).unwrap();
+    }
+
+    fn journal_path(&self) -> PathBuf {
+        self.folder.path().join("journal.jsonl")
+    }
+
+    /// How many objects were made, by the answers to requests for it.
+    pub fn num_made(&self, plural: &str) -> usize {
+        let path = format!("/namespaces/{NAMESPACE}/{plural}");
+        let calls = self.scenario.requests();
+        calls.iter().filter(|call| call.method == "POST" && call.path.ends_with(&path) && call.code == Some(201)).count()
+    }
+
+    /// That each of the jobs was made once and no more.
+    pub fn assert_made_once(&self, plural: &str) {
+        let mut made = self.scenario.creates(plural);
+        made.sort();
+        let mut expected: Vec<String> = self.specs().iter().map(|spec| job_name(&spec.id)).collect();
+        expected.sort();
+        assert_eq!(made, expected);
+    }
+}
+
+/// Jobs by what they are called.
+fn names<'a>(jobs: impl Iterator<Item = (&'a JobId, &'a str)>) -> Vec<(JobId, String)> {
+    let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
+    let name = |(id, class): (&JobId, &'a str)| {
+        let count = counts.entry(class).or_default();
+        *count += 1;
+        (id.clone(), if *count == 1 { class.to_owned() } else { format!("{class}-{count}") })
+    };
+    jobs.map(name).collect()
+}
+
+/// What a person was told. Clones are the same one.
+#[derive(Clone, Default)]
+pub struct Told(Rc<RefCell<Inner>>);
+
+#[derive(Default)]
+struct Inner {
+    records: BTreeMap<String, JobRecord>,
+    states: BTreeMap<String, &'static str>,
+    /// What a job waited for, each once.
+    waits: BTreeMap<String, Vec<String>>,
+    troubles: Vec<String>,
+}
+
+impl Told {
+    pub fn record(&self, name: &str) -> JobRecord {
+        self.0.borrow().records[name].clone()
+    }
+
+    pub fn states(&self) -> BTreeMap<String, &'static str> {
+        self.0.borrow().states.clone()
+    }
+
+    /// How each job ended.
+    pub fn outcomes(&self) -> BTreeMap<String, Option<Outcome>> {
+        self.0.borrow().records.iter().map(|(name, record)| (name.clone(), record.outcome)).collect()
+    }
+
+    pub fn assert_all_succeeded(&self) {
+        let outcomes = self.outcomes();
+        assert!(!outcomes.is_empty() && outcomes.values().all(|outcome| *outcome == Some(Outcome::Succeeded)), "{outcomes:?}");
+    }
+
+    /// What job `name` waited for, in order.
+    pub fn waits(&self, name: &str) -> Vec<String> {
+        self.0.borrow().waits.get(name).cloned().unwrap_or_default()
+    }
+
+    pub fn troubles(&self) -> Vec<String> {
+        self.0.borrow().troubles.clone()
+    }
+
+    fn words(&self) -> (BTreeMap<String, Vec<String>>, Vec<String>) {
+        (self.0.borrow().waits.clone(), self.troubles())
+    }
+
+    /// Waits until job `name` is `state`.
+    pub async fn until(&self, name: &str, state: &str) {
+        self.until_any(&format!("{name} is {state}"), || self.0.borrow().states.get(name) == Some(&state)).await;
+    }
+
+    /// Waits until job `name` was said to wait for something with `words` in it.
+    pub async fn until_waits(&self, name: &str, words: &str) {
+        self.until_any(words, || self.waits(name).iter().any(|said| said.contains(words))).await;
+    }
+
+    async fn until_any(&self, what: &str, is: impl Fn() -> bool) {
+        let start = Instant::now();
+        while !is() {
+            assert!(start.elapsed() < LIMIT, "never: {what}; {:#?}", self.words());
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    fn stands(&self, orchestrator: &Orchestrator<'_>) {
+        let mut inner = self.0.borrow_mut();
+        let all: Vec<_> = orchestrator.all_jobs().collect();
+        for (job, (_, name)) in all.iter().zip(names(all.iter().map(|job| (&job.spec.id, job.spec.class.as_str())))) {
+            inner.states.insert(name.clone(), state_name(&job.state, job.record.outcome));
+            inner.records.insert(name, job.record.clone());
+        }
+    }
+}
+
+impl Observer for Told {
+    fn changed(&mut self, orchestrator: &Orchestrator<'_>, view: &View) {
+        self.stands(orchestrator);
+        let mut inner = self.0.borrow_mut();
+        let all: Vec<_> = orchestrator.all_jobs().collect();
+        for (job, (id, name)) in all.iter().zip(names(all.iter().map(|job| (&job.spec.id, job.spec.class.as_str())))) {
+            let of_view = || job.state.is_active().then(|| view.waits(&id, Instant::now())).flatten();
+            let words = orchestrator.explain(&id).map(|wait| wait.to_string()).or_else(of_view);
+            let said = inner.waits.entry(name).or_default();
+            if let Some(words) = words.filter(|words| !said.contains(words)) {
+                said.push(words);
+            }
+        }
+    }
+
+    fn trouble(&mut self, text: &str) {
+        self.0.borrow_mut().troubles.push(text.to_owned());
+    }
+}

@@ -1,0 +1,17 @@
+//! The edge at work: the real loop, orchestrator and journal against a cluster in memory.
+#![cfg(feature = "kubernetes")]
+
+mod capacity;
+mod deletion;
+mod down;
+mod failures;
+mod faults;
+mod harness;
+mod kills;
+mod preemption;
+mod preflight;
+mod runs;
+#[path = "../scenario/mod.rs"]
+mod scenario;
+mod served;
+mod train_jobs;

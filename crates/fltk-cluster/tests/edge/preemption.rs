@@ -1,0 +1,128 @@
+//! A job of higher priority wants the place of another.
+
+use std::{future::poll_fn, task::Poll};
+
+use fltk_cluster::kubernetes::{End, api::jobs, config::Backend};
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+
+use crate::{
+    harness::{Cluster, NAMESPACE, Told, task},
+    scenario::Fate,
+};
+
+/// One place. `low` runs on until it's pushed out, and is done when it's resumed; `urgent` comes after five seconds, and takes one.
+pub fn cluster(kubernetes: &str) -> Cluster {
+    let stream = "orchestrator: trace, trace: trace.csv, policy: priority, admission: { type: max_concurrent, jobs: 1 }, \
+                  groups: [{ name: urgent, tasks: [urgent], preempt: true }]";
+    let cluster = Cluster::with_trace(&[task("low", 2, ""), task("urgent", 1, "")], stream, kubernetes, "0,low,1\n5,urgent,0\n");
+    let low = cluster.object("low");
+    cluster.scenario.operator(move |run| match (run.job == low, run.attempt) {
+        (true, 0) => Fate::runs_on(),
+        (_, attempt) => {
+            assert!(attempt <= 1, "nothing runs more often than it's resumed");
+            Fate::succeeds("").after(10)
+        }
+    });
+    cluster
+}
+
+/// Requests that changed the object of job `name`.
+fn num_patches(cluster: &Cluster, name: &str) -> usize {
+    let object = cluster.object(name);
+    cluster.scenario.requests().iter().filter(|call| call.method == "PATCH" && call.path.ends_with(&object)).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_is_suspended_for_another_and_resumed() {
+    let cluster = cluster("");
+    let low = cluster.object("low");
+    let told = cluster
+        .run(async |told| {
+            told.until("urgent", "running").await;
+            let object = cluster.scenario.get("pytorchjobs", NAMESPACE, &low).unwrap();
+            assert_eq!(object["spec"]["runPolicy"]["suspend"], true);
+            assert_eq!(told.states()["low"], "waiting");
+        })
+        .await;
+    told.assert_all_succeeded();
+    cluster.assert_made_once("pytorchjobs");
+    let object = cluster.scenario.get("pytorchjobs", NAMESPACE, &low).unwrap();
+    assert_eq!(
+        (&object["spec"]["runPolicy"]["suspend"], &object["metadata"]["annotations"]["fltk.node/attempt"]),
+        (&json!(false), &json!("2"))
+    );
+    assert_eq!((num_patches(&cluster, "low"), num_patches(&cluster, "urgent")), (2, 0));
+    let (low, urgent) = (told.record("low"), told.record("urgent"));
+    assert_eq!((low.suspensions, urgent.suspensions), (1, 0));
+    assert!(low.run_seconds().unwrap() < low.service_seconds().unwrap() - 1.0, "it didn't run while the other did: {low:?}");
+    assert!(urgent.admission_seconds().unwrap() > 0.0 && low.ended > urgent.ended);
+    assert_eq!(told.waits("urgent")[0], format!("jobs of lower priority are being pushed out for it: {}", low.job));
+    assert_eq!(told.waits("low")[0], format!("another job runs, and only one may; frees when job {} ends", urgent.job));
+    let events = cluster.scenario.names("events.events.k8s.io", None);
+    let reasons = events.iter().map(|name| cluster.scenario.get("events.events.k8s.io", NAMESPACE, name).unwrap()["reason"].clone());
+    let reasons: Vec<_> = reasons.collect();
+    assert!(reasons.contains(&json!("Preempted")) && reasons.contains(&json!("Resumed")), "{reasons:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_to_patches_are_lost() {
+    for num_lost in 1..4 {
+        let cluster = cluster("");
+        let told = cluster
+            .run(async |told| {
+                told.until("low", "running").await;
+                told.until("urgent", "waiting").await;
+                cluster.scenario.lose_answers(num_lost);
+                told.until("urgent", "succeeded").await;
+                cluster.scenario.lose_answers(num_lost);
+            })
+            .await;
+        told.assert_all_succeeded();
+        assert_eq!(told.record("low").suspensions, 1, "{num_lost}");
+        cluster.assert_made_once("pytorchjobs");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_somebody_suspended_before_is_suspended_enough() {
+    let cluster = cluster("");
+    let told = cluster
+        .run(async |told| {
+            told.until("low", "running").await;
+            let patch = Patch::Merge(json!({ "spec": { "runPolicy": { "suspend": true } } }));
+            let all = jobs(&cluster.scenario.client(), NAMESPACE, Backend::PyTorchJob);
+            all.patch(&cluster.object("low"), &PatchParams::default(), &patch).await.unwrap();
+            told.until_waits("low", "its object is suspended").await;
+        })
+        .await;
+    told.assert_all_succeeded();
+    assert_eq!(told.record("low").suspensions, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_suspended_job_that_is_deleted_is_over() {
+    let watched = cluster("");
+    let told = watched
+        .run(async |told| {
+            told.until("urgent", "running").await;
+            watched.scenario.delete_by_hand("pytorchjobs", NAMESPACE, &watched.object("low"));
+        })
+        .await;
+    assert_eq!(told.states()["low"], "deleted");
+    assert_eq!(told.record("low").reason.unwrap(), "its object was deleted by somebody");
+
+    // While it waits, and when it was just let go on.
+    for (low, urgent) in [("waiting", "running"), ("admitted", "succeeded")] {
+        let unwatched = cluster("");
+        let first = Told::default();
+        let is_so = || first.states().get("low") == Some(&low) && first.states().get("urgent") == Some(&urgent);
+        let killed = poll_fn(|_| if is_so() { Poll::Ready(()) } else { Poll::Pending });
+        assert_eq!(unwatched.process(unwatched.scenario.client(), &first, killed).await, End::Stopped);
+        unwatched.scenario.delete_by_hand("pytorchjobs", NAMESPACE, &unwatched.object("low"));
+        let told = unwatched.run(async |_| {}).await;
+        assert_eq!((told.states()["low"], told.states()["urgent"]), ("deleted", "succeeded"), "{low}");
+        assert!(told.record("low").reason.unwrap().contains("while the orchestrator didn't look"));
+        assert_eq!(unwatched.num_made("pytorchjobs"), 2);
+    }
+}
