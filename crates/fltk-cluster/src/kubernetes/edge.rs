@@ -89,8 +89,8 @@ pub enum End {
 enum Message {
     Job(Seen<SeenJob>),
     Pod(Seen<SeenPod>),
-    Node(Seen<ApiNode>),
-    Other(Seen<ApiPod>),
+    Node(Seen<Box<ApiNode>>),
+    Other(Seen<Box<ApiPod>>),
 }
 
 impl Edge {
@@ -140,10 +140,10 @@ impl Edge {
         tasks.spawn(follow(pods, mine(), |pod| status::pod(&pod), Message::Pod, send.clone(), metrics()));
         if needs_nodes {
             let nodes: Api<ApiNode> = Api::all(self.client.clone());
-            tasks.spawn(follow(nodes, None, Some, Message::Node, send.clone(), metrics()));
+            tasks.spawn(follow(nodes, None, |node| Some(Box::new(node)), Message::Node, send.clone(), metrics()));
             let others: Api<ApiPod> = Api::all(self.client.clone());
             let not_mine = format!("{RUN_LABEL}!={}", context.run);
-            tasks.spawn(follow(others, Some(not_mine), Some, Message::Other, send, metrics()));
+            tasks.spawn(follow(others, Some(not_mine), |pod| Some(Box::new(pod)), Message::Other, send, metrics()));
         }
         messages
     }
@@ -426,7 +426,7 @@ impl Work<'_, '_> {
         self.pending.extend(self.view.news(id, self.orchestrator, is_made, Instant::now()));
     }
 
-    fn see_node(&mut self, seen: Seen<ApiNode>) {
+    fn see_node(&mut self, seen: Seen<Box<ApiNode>>) {
         self.nodes.has_changed = true;
         match seen {
             Seen::Listing(_) => self.nodes.nodes.begin(),
@@ -434,7 +434,7 @@ impl Work<'_, '_> {
                 if is_listed {
                     self.nodes.nodes.has(node.name_any());
                 }
-                self.nodes.view.has_node(node);
+                self.nodes.view.has_node(*node);
             }
             Seen::Gone(node) => self.nodes.view.lost_node(&node.name_any()),
             Seen::Listed => {
@@ -446,7 +446,7 @@ impl Work<'_, '_> {
         }
     }
 
-    fn see_other(&mut self, seen: Seen<ApiPod>) {
+    fn see_other(&mut self, seen: Seen<Box<ApiPod>>) {
         self.nodes.has_changed = true;
         let key = |pod: &ApiPod| (pod.namespace().unwrap_or_default(), pod.name_any());
         match seen {

@@ -1,5 +1,6 @@
 //! The edge at work: the real loop, orchestrator and journal against a cluster in memory.
 #![cfg(feature = "kubernetes")]
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod capacity;
 mod deletion;

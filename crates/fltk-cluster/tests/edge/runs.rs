@@ -43,7 +43,8 @@ async fn a_batch_is_recorded_from_arrival_to_end() {
         }
     }
     let mut made = cluster.scenario.creates("configmaps");
-    (made.sort(), maps.sort());
+    made.sort();
+    maps.sort();
     assert_eq!(made, maps, "each once");
 }
 
