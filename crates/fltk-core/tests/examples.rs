@@ -6,8 +6,8 @@ use std::{
 };
 
 use fltk_core::experiment::{
-    Duration, Experiment, FileKind, Gaps, OptimizerConfig, OrchestratorType, PartitionConfig, Setting, SourceFile, StrategyConfig, json_schema,
-    file_kind, parse, parse_cluster, to_yaml,
+    Duration, Experiment, FileKind, Gaps, OptimizerConfig, OrchestratorType, PartitionConfig, Setting, SourceFile, StrategyConfig,
+    file_kind, json_schema, parse, parse_cluster, to_yaml,
 };
 
 fn root() -> PathBuf {

@@ -29,7 +29,7 @@ pub mod metrics_csv;
 mod run_folder;
 #[cfg(test)]
 mod samples;
-mod stream_folder;
+pub mod stream_folder;
 pub mod summary;
 pub mod tensorboard;
 

@@ -8,7 +8,10 @@
 //!   trace.txt         the arrivals as they were written, CSV or JSON, where they come from a trace
 //!   journal.jsonl     what happened, in order
 //!   lock              held by the one orchestrator
+//!   jobs.csv, jobs.sqlite, events.out.tfevents.*    made of the journal, for other programs
 //! ```
+
+pub mod derived;
 
 use std::{
     fs,

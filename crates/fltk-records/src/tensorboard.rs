@@ -26,6 +26,16 @@ use crate::{
     history::{End, History, Row},
 };
 
+/// The line that an event file begins with. `wall_time` is in seconds since 1970, here and below.
+pub(crate) fn version(wall_time: f64) -> proto::Event {
+    run_events::version(wall_time)
+}
+
+/// Scalars of one step.
+pub(crate) fn scalars(wall_time: f64, step: i64, values: impl Iterator<Item = (String, f64)>) -> proto::Event {
+    run_events::scalars(wall_time, step, values)
+}
+
 /// An event file that is open for appending.
 #[derive(Debug)]
 pub struct EventFileWriter {

@@ -243,14 +243,20 @@ impl View {
     /// Why a job that was started has no pod that runs, or not all of them, at the instant `now`; `None` if that isn't so.
     #[must_use]
     pub fn waits(&self, id: &JobId, now: Instant) -> Option<String> {
+        let age = self.jobs.get(id)?.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        self.waits_at_age(id, age)
+    }
+
+    /// The same of a job whose object was made `age` ago.
+    #[must_use]
+    pub fn waits_at_age(&self, id: &JobId, age: Duration) -> Option<String> {
         let known = self.jobs.get(id)?;
         let job = known.job.as_ref()?;
         if job.suspend {
             return Some("its object is suspended".to_owned());
         }
         if !job.is_taken_up {
-            let is_late = known.since.is_some_and(|since| now.saturating_duration_since(since) >= OPERATOR_GRACE);
-            return is_late.then(|| "no operator has taken it up yet: does the operator run?".to_owned());
+            return (age >= OPERATOR_GRACE).then(|| "no operator has taken it up yet: does the operator run?".to_owned());
         }
         let waiting: Vec<&SeenPod> = known.pods.values().filter(|pod| !pod.has_run && !pod.is_over).collect();
         let why = waiting.iter().find_map(|pod| pod.waits.as_deref())?;

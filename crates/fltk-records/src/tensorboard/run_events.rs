@@ -17,7 +17,7 @@ use crate::{
 /// The version line, and the beginning of the session.
 pub(super) fn opening(run: &RunDescription) -> Vec<Event> {
     let wall_time = seconds(run.started_at);
-    let version = Event { wall_time, step: 0, what: Some(What::FileVersion("brain.Event:2".into())) };
+    let version = version(wall_time);
     let hparams = run.hyperparameters.0.iter().map(|(name, value)| (name.clone(), HParam { kind: Some(kind(value)) })).collect();
     let start = SessionStartInfo { hparams, group_name: group_name(run), start_time_secs: wall_time };
     vec![version, hparams_event(wall_time, "_hparams_/session_start_info", HParams::SessionStart(start))]
@@ -88,6 +88,15 @@ fn hparams_event(wall_time: f64, tag: &str, data: HParams) -> Event {
     let nothing = Tensor { dtype: DT_FLOAT, shape: Some(Shape { dim: vec![Dim { size: 0 }] }) };
     let value = Value { tag: tag.into(), metadata: Some(metadata), content: Some(Content::Tensor(nothing)) };
     Event { wall_time, step: 0, what: Some(What::Summary(Summary { value: vec![value] })) }
+}
+
+pub(super) fn version(wall_time: f64) -> Event {
+    Event { wall_time, step: 0, what: Some(What::FileVersion("brain.Event:2".into())) }
+}
+
+pub(super) fn scalars(wall_time: f64, step: i64, values: impl Iterator<Item = (String, f64)>) -> Event {
+    let value = values.map(|(tag, value)| scalar(&tag, value)).collect();
+    Event { wall_time, step, what: Some(What::Summary(Summary { value })) }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "TensorBoard's scalars are f32")]

@@ -145,7 +145,8 @@ async fn work(cli: &Cli, args: &ClusterArgs, client: Client, begun: Begun) -> an
     if !cli.quiet {
         anstream::eprintln!("stream {} in namespace `{}`; folder {path}", context.run, context.namespace);
     }
-    let edge = Edge { client, context: Arc::clone(&context), metrics, is_ready, began: begun.folder.description().started_at };
+    let began = begun.folder.description().started_at;
+    let edge = Edge { client, context: Arc::clone(&context), metrics, is_ready, began, clock: Arc::new(Timestamp::now) };
     let end = edge.run(&mut orchestrator, &mut Follow::new(cli), connect::stopped()?).await.or_exit(Exit::Records)?;
     let rows = jobs::rows(&orchestrator);
     match cli.output {

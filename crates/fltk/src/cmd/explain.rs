@@ -8,6 +8,7 @@ use fltk_cluster::{
     plan::{Job, State},
 };
 use fltk_records::StreamFolder;
+use jiff::Timestamp;
 use serde::Serialize;
 use tokio::{runtime::Runtime, time::timeout};
 
@@ -130,7 +131,7 @@ fn words(args: &ExplainArgs, begun: &Begun, orchestrator: &Orchestrator<'_>, job
 fn in_the_cluster(args: &ExplainArgs, begun: &Begun, job: &Job) -> Option<String> {
     let look = async {
         let target = connect(&args.target).await.ok()?;
-        look::waits(&target.client, &begun.context, &job.spec.id).await
+        look::waits(&target.client, &begun.context, &job.spec.id, Timestamp::now()).await
     };
     Runtime::new().ok()?.block_on(timeout(LOOK_LIMIT, look)).ok()?
 }

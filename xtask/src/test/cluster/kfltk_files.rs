@@ -33,7 +33,8 @@ pub fn run(streams: &Streams<'_>, backend: &str) -> anyhow::Result<Outcome> {
     let runs = records(&volume)?;
     ensure!(runs == jobs.len(), "{runs} runs on the volume in place of {}", jobs.len());
     streams.run(&["--down", &namespace])?;
-    let left = streams.cluster.names(&namespace, "pytorchjobs,trainjobs,configmaps,trainingruntimes", "app.kubernetes.io/managed-by=fltk")?;
+    let left =
+        streams.cluster.names(&namespace, "pytorchjobs,trainjobs,configmaps,trainingruntimes", "app.kubernetes.io/managed-by=fltk")?;
     ensure!(left.is_empty(), "`--down` left {left:?}");
     Ok(Outcome::Passed(format!("{} jobs, {runs} runs on the volume", jobs.len())))
 }
@@ -57,6 +58,7 @@ fn records(volume: &Path) -> anyhow::Result<usize> {
 fn has_tensorboard(folder: &Path) -> bool {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     entries.into_iter().any(|path| {
-        path.is_dir() && has_tensorboard(&path) || path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("events.out.tfevents"))
+        path.is_dir() && has_tensorboard(&path)
+            || path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("events.out.tfevents"))
     })
 }

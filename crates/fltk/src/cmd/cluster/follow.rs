@@ -7,7 +7,7 @@ use std::{
 
 use fltk_cluster::{
     Orchestrator,
-    kubernetes::{Observer, metrics::state_name},
+    kubernetes::{Observer, metrics::state_name, view::View},
 };
 
 use crate::{cli::Cli, timeline::clock};
@@ -36,7 +36,7 @@ impl Follow {
 }
 
 impl Observer for Follow {
-    fn changed(&mut self, orchestrator: &Orchestrator<'_>) {
+    fn changed(&mut self, orchestrator: &Orchestrator<'_>, _view: &View) {
         let is_over = orchestrator.is_finished();
         if self.quiet || self.said_at.is_some_and(|at| at.elapsed() < LINE_EVERY && !is_over) {
             return;
