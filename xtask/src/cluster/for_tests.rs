@@ -84,6 +84,13 @@ impl TestCluster {
         self.cluster.apply(&format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: '{name}'}}\n"))
     }
 
+    /// Lets only pods into `namespace` that the restricted pod security standard allows.
+    pub fn restrict(&self, namespace: &str) -> anyhow::Result<()> {
+        let mut command = self.cluster.kubectl();
+        command.args(["label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted", "--overwrite"]).stdout(Stdio::null());
+        sh::run(&mut command, KUBECTL_LIMIT)
+    }
+
     /// Names of what is there.
     pub fn names(&self, namespace: &str, kinds: &str, selector: &str) -> anyhow::Result<Vec<String>> {
         let mut command = self.cluster.kubectl();

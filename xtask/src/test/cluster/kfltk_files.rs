@@ -1,4 +1,5 @@
-//! The shipped KFLTK files through `fltk cluster`: federated jobs of one pod and data-parallel jobs of two, trained in real pods.
+//! The shipped KFLTK files through `fltk cluster`: federated jobs of one pod and data-parallel jobs of two, trained in real pods, in a namespace that
+//! admits only what the restricted pod security standard allows.
 
 use std::{fs, path::Path};
 
@@ -11,6 +12,7 @@ use crate::{cluster::NODE, test::report::Outcome};
 pub fn run(streams: &Streams<'_>, backend: &str) -> anyhow::Result<Outcome> {
     let namespace = format!("kfltk-{backend}");
     let volume = streams.cluster.claim(&namespace)?;
+    streams.cluster.restrict(&namespace)?;
     let config = format!(
         "kubernetes:\n  backend: {backend}\n  namespace: {namespace}\n  image: localhost/fltk:dev\n  image_pull_policy: Never\n  node_selector: {{ kubernetes.io/hostname: {NODE} }}\n"
     );
