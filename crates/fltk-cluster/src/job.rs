@@ -72,6 +72,13 @@ impl JobSpec {
         self.pods.iter().flat_map(|pod| (0..pod.count).map(|_| (pod.role, &pod.requests)))
     }
 
+    /// The experiment of this job alone: its task of `all`, with its seed.
+    #[must_use]
+    pub fn experiment(&self, all: &Experiment) -> Experiment {
+        let tasks = all.tasks.get(self.arrival.task).cloned().into_iter().collect();
+        Experiment { name: all.name.clone(), seeds: vec![self.arrival.seed], tasks, stream: None }
+    }
+
     /// What all pods ask for together.
     #[must_use]
     pub fn requests(&self) -> Amounts {

@@ -19,6 +19,7 @@ mod preemption;
 mod queue;
 mod record;
 mod settings;
+mod state;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,38 +34,9 @@ pub use self::{
     explain::Wait,
     record::{JobRecord, Outcome},
     settings::Settings,
+    state::{STATE_NAMES, State},
 };
 use crate::{JobId, JobSpec};
-
-/// Where a job is.
-#[derive(Clone, Debug, PartialEq)]
-pub enum State {
-    /// It arrives later.
-    Pending,
-    /// It has arrived, or was suspended, and waits: [`Planner::explain`] says what for.
-    Waiting,
-    /// Its start was asked for.
-    Admitted,
-    /// Its object exists.
-    Starting,
-    /// A pod runs.
-    Running,
-    /// Its suspension was asked for.
-    Suspending {
-        /// Who wants its place.
-        for_job: JobId,
-    },
-    /// It is over.
-    Ended,
-}
-
-impl State {
-    /// Whether it takes a place: of the jobs that may run at once, and on nodes.
-    #[must_use]
-    pub fn is_active(&self) -> bool {
-        matches!(self, Self::Admitted | Self::Starting | Self::Running | Self::Suspending { .. })
-    }
-}
 
 /// A job and what is known of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,6 +54,18 @@ pub struct Job {
 }
 
 impl Job {
+    /// Its state in a word: one of [`STATE_NAMES`].
+    #[must_use]
+    pub fn state_name(&self) -> &'static str {
+        self.state.name(self.record.outcome)
+    }
+
+    /// How often its start was asked for: the number of the latest.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
     /// What was asked for and isn't confirmed.
     #[must_use]
     pub fn outstanding(&self) -> Option<Action> {

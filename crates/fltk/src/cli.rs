@@ -59,7 +59,6 @@ pub enum Command {
     #[cfg(feature = "cluster")]
     Cluster(ClusterArgs),
     /// Say why a job of a stream waits, or how it ended.
-    #[cfg(feature = "cluster")]
     Explain(ExplainArgs),
     /// Show the stream of jobs that an experiment becomes: when they arrive, what they ask for. Nothing is run.
     Plan(PlanArgs),
@@ -273,7 +272,6 @@ pub struct ClusterArgs {
     pub target: TargetArgs,
 }
 
-#[cfg(feature = "cluster")]
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -287,6 +285,7 @@ pub struct ExplainArgs {
     pub stream: Option<PathBuf>,
     #[command(flatten)]
     pub runs: RunsArgs,
+    #[cfg(feature = "cluster")]
     #[command(flatten)]
     pub target: TargetArgs,
 }
@@ -476,7 +475,6 @@ pub enum RunsCommand {
         runs: RunsArgs,
     },
     /// The jobs of a stream: when they arrived, waited, ran and ended, and why.
-    #[cfg(feature = "cluster")]
     #[command(after_help = "\
 Examples:
   fltk runs jobs
@@ -559,7 +557,6 @@ pub enum ExportFormat {
 }
 
 /// A format of `runs jobs`; JSON is `--output json`.
-#[cfg(feature = "cluster")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum JobsFormat {
     /// For people.

@@ -7,7 +7,6 @@ mod cluster;
 mod completions;
 mod convert;
 mod data;
-#[cfg(feature = "cluster")]
 mod explain;
 mod extractor;
 #[cfg(feature = "train")]
@@ -36,7 +35,6 @@ pub fn dispatch(cli: &Cli) -> anyhow::Result<()> {
         Command::Validate(args) => validate::run(cli, args),
         #[cfg(feature = "cluster")]
         Command::Cluster(args) => cluster::run(cli, args),
-        #[cfg(feature = "cluster")]
         Command::Explain(args) => explain::run(cli, args),
         Command::Plan(args) => plan::run(cli, args),
         Command::Convert(args) => convert::run(args),

@@ -1,16 +1,23 @@
 //! The jobs of a stream as rows: a table, JSON, CSV.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, path::PathBuf};
 
 use fltk_cluster::{
     Orchestrator,
-    kubernetes::metrics::state_name,
     plan::{Job, JobRecord},
 };
 use fltk_core::experiment::Duration;
+use fltk_records::StreamFolder;
 use serde::Serialize;
 
-use crate::{output, timeline::clock};
+#[cfg(any(feature = "cluster", feature = "train"))]
+use crate::exit::{Exit, failure};
+use crate::{
+    cli::{Cli, Output},
+    output,
+    stream::JobFiles,
+    timeline::clock,
+};
 
 /// A job with what was recorded of it; times in seconds since the stream, or its replication, began.
 #[derive(Serialize)]
@@ -36,23 +43,19 @@ pub struct Row<'a> {
     resources: String,
     nodes: Vec<&'a str>,
     reason: Option<&'a str>,
+    /// The folder of its run, where that's known.
+    run: Option<PathBuf>,
 }
 
-impl Row<'_> {
-    /// Whether the job trained to its end.
-    #[must_use]
-    pub fn has_succeeded(&self) -> bool {
-        self.state == "succeeded"
-    }
-}
-
-/// Every job so far that has arrived; those of the replication at hand that haven't are left out.
+/// Every job of the stream in `folder` so far that has arrived; those of the replication at hand that haven't are left out.
 #[must_use]
-pub fn rows<'a>(orchestrator: &'a Orchestrator<'_>) -> Vec<Row<'a>> {
-    orchestrator.all_jobs().filter(|job| job.record.arrived.is_some() || job.record.ended.is_some()).map(row).collect()
+pub fn rows<'a>(orchestrator: &'a Orchestrator<'_>, folder: &StreamFolder) -> Vec<Row<'a>> {
+    let files = JobFiles::of(folder);
+    let has_come = |job: &&Job| job.record.arrived.is_some() || job.record.ended.is_some();
+    orchestrator.all_jobs().filter(has_come).map(|job| row(job, files.run(&job.spec.id))).collect()
 }
 
-fn row(job: &Job) -> Row<'_> {
+fn row(job: &Job, run: Option<PathBuf>) -> Row<'_> {
     let JobRecord { class, priority, suspensions, nodes, reason, .. } = &job.record;
     let seconds = |at: Option<Duration>| at.map(seconds);
     let record = &job.record;
@@ -62,7 +65,7 @@ fn row(job: &Job) -> Row<'_> {
         replication: job.spec.replication,
         priority: *priority,
         seed: job.spec.arrival.seed.0,
-        state: state_name(&job.state, record.outcome),
+        state: job.state_name(),
         arrived: seconds(record.arrived),
         admitted: seconds(record.admitted),
         created: seconds(record.created),
@@ -78,12 +81,40 @@ fn row(job: &Job) -> Row<'_> {
         resources: job.spec.requests().to_string(),
         nodes: nodes.iter().map(String::as_str).collect(),
         reason: reason.as_deref(),
+        run,
     }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "durations are below 2^53 ms")]
 fn seconds(at: Duration) -> f64 {
     at.as_millis() as f64 / 1000.0
+}
+
+/// Prints `rows` as the command line says.
+///
+/// # Errors
+/// If standard output is closed.
+pub fn print(cli: &Cli, rows: &[Row<'_>]) -> anyhow::Result<()> {
+    match cli.output {
+        Output::Json => output::json(&rows),
+        Output::Text => output::text(&table(rows)),
+    }
+}
+
+/// What the stream in `folder`, whose jobs are over, ends the program with.
+///
+/// # Errors
+/// If a job failed.
+#[cfg(any(feature = "cluster", feature = "train"))]
+pub fn verdict(rows: &[Row<'_>], folder: &StreamFolder) -> anyhow::Result<()> {
+    match rows.iter().filter(|row| row.state != "succeeded").count() {
+        0 => Ok(()),
+        failed => {
+            let path = folder.path().display();
+            let message = format!("{failed} of {} jobs didn't succeed\nhint: `fltk explain JOB --stream {path}` says why", rows.len());
+            Err(failure(Exit::Run, message))
+        }
+    }
 }
 
 /// For people.

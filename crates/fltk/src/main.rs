@@ -3,14 +3,14 @@
 mod cli;
 mod cmd;
 mod exit;
+#[cfg(any(feature = "cluster", feature = "train"))]
+mod follow;
 mod inputs;
-#[cfg(feature = "cluster")]
 mod jobs;
 mod output;
 #[cfg(feature = "train")]
 mod run;
 mod split;
-#[cfg(feature = "cluster")]
 mod stream;
 mod timeline;
 

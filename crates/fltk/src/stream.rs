@@ -1,86 +1,44 @@
-//! Streams of jobs for Kubernetes: from files or from a stream's folder to what is to be run.
+//! Streams of jobs: from files or from a stream's folder to what is to be run, on this machine or on Kubernetes.
 
-use std::path::{Path, PathBuf};
+mod job_files;
+#[cfg(feature = "cluster")]
+pub mod kubernetes;
 
-use anyhow::Context as _;
-use fltk_cluster::{
-    Orchestrator, Stream, StreamEvent,
-    kubernetes::{config::KubernetesConfig, manifest::RunContext},
-};
-use fltk_core::experiment::{self, Experiment, FileKind, SourceFile, file_kind};
+use std::path::Path;
+
+#[cfg(feature = "cluster")]
+use fltk_cluster::kubernetes::manifest::RunContext;
+use fltk_cluster::{JobSpec, Orchestrator, Stream, StreamEvent};
+use fltk_core::experiment::{self, Experiment, SourceFile};
 use fltk_records::{StreamDescription, StreamFolder, StreamTexts, journal::Entry};
 use jiff::Timestamp;
-use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
+pub use self::job_files::JobFiles;
 use crate::{
     exit::{Exit, OrExit as _, failure},
-    inputs, output,
+    inputs,
 };
 
 /// Longest name of a stream: it's the value of a label.
 const NAME_CHARS_MAX: usize = 63;
 
-/// What files say: what is trained, when it arrives, what pods get.
+/// What is trained, and when it arrives.
+#[derive(Clone)]
 pub struct Inputs {
     /// The experiment.
     pub experiment: Experiment,
     /// The text of its trace.
     pub trace: Option<SourceFile>,
-    /// What pods get, with the experiment's namespace and image where it has none of its own.
-    pub config: KubernetesConfig,
-}
-
-/// Reads an experiment together with a file that has a `kubernetes` block, if one is among `files`.
-///
-/// # Errors
-/// If a file can't be read or is wrong.
-pub fn read(files: &[PathBuf], overrides: &[String], seed: Option<u64>) -> anyhow::Result<Inputs> {
-    let sources = files.iter().map(|path| inputs::read_source(path)).collect::<anyhow::Result<Vec<_>>>()?;
-    let (configs, experiments): (Vec<_>, Vec<_>) =
-        files.iter().cloned().zip(sources).partition(|(_, source)| file_kind(source) == FileKind::Kubernetes);
-    if let [_, (path, _), ..] = configs.as_slice() {
-        return Err(failure(Exit::Experiment, format!("`{}` is the second file with a `kubernetes` block", path.display())));
-    }
-    let (paths, sources): (Vec<PathBuf>, Vec<SourceFile>) = experiments.into_iter().unzip();
-    if sources.is_empty() {
-        let message = "there is no experiment among the files\nhint: one of ours, or KFLTK's arrival JSON with or without its cluster JSON";
-        return Err(failure(Exit::Experiment, message));
-    }
-    let experiment = inputs::parse_experiment(&sources, overrides, seed)?;
-    let trace = inputs::read_trace_text(&experiment, &inputs::base_folder(&paths))?;
-    let config = match configs.into_iter().next() {
-        Some((_, source)) => parse_config(&source, Exit::Experiment)?.or_of(experiment.stream.as_ref()),
-        None => KubernetesConfig::of_stream(experiment.stream.as_ref()),
-    };
-    Ok(Inputs { experiment, trace, config })
-}
-
-fn parse_config(source: &SourceFile, exit: Exit) -> anyhow::Result<KubernetesConfig> {
-    let (config, warnings) = KubernetesConfig::parse(source).map_err(|report| failure(exit, report.render(output::color_stderr())))?;
-    if !warnings.is_empty() {
-        anstream::eprintln!("{}", warnings.render(output::color_stderr()));
-    }
-    Ok(config)
 }
 
 impl Inputs {
-    /// What all jobs of the run `run` have in common, in `namespace`.
+    /// `experiment` with its trace, whose path is relative to `base`.
     ///
     /// # Errors
-    /// If no image is named.
-    pub fn context(&self, run: &str, namespace: &str) -> anyhow::Result<RunContext> {
-        let Some(image) = self.config.image.clone() else {
-            let message = "no container image is named\nhint: `--image`, or `image` in the `kubernetes` block, or `stream.image`";
-            return Err(failure(Exit::Experiment, message));
-        };
-        Ok(RunContext {
-            run: run.to_owned(),
-            namespace: namespace.to_owned(),
-            image,
-            config: self.config.clone(),
-            experiment: self.experiment.clone(),
-        })
+    /// If the trace can't be read.
+    pub fn of(experiment: Experiment, base: &Path) -> anyhow::Result<Self> {
+        Ok(Self { trace: inputs::read_trace_text(&experiment, base)?, experiment })
     }
 
     /// The stream as `run`.
@@ -90,6 +48,16 @@ impl Inputs {
     pub fn stream(&self, run: &str) -> anyhow::Result<Stream> {
         let trace = self.trace.as_ref().map_or_else(|| Ok(Vec::new()), inputs::parse_trace)?;
         Ok(Stream { experiment: self.experiment.clone(), trace, run: run.to_owned() })
+    }
+
+    /// What its folder holds, on this machine.
+    #[must_use]
+    pub fn texts(&self) -> StreamTexts {
+        StreamTexts {
+            experiment: experiment::to_yaml(&self.experiment),
+            cluster: None,
+            trace: self.trace.as_ref().map(|source| source.text.clone()),
+        }
     }
 }
 
@@ -119,60 +87,109 @@ pub fn check_name(name: &str) -> anyhow::Result<()> {
     Err(failure(Exit::General, message))
 }
 
+/// Where a stream's jobs run.
+pub enum Place {
+    /// As processes of this machine.
+    Here,
+    /// As pods, which have this in common.
+    #[cfg(feature = "cluster")]
+    Kubernetes(Box<RunContext>),
+}
+
 /// A stream that has a folder.
 pub struct Begun {
     /// Its folder.
     pub folder: StreamFolder,
-    /// What all its jobs have in common.
-    pub context: RunContext,
     /// What its jobs follow from.
     pub stream: Stream,
+    /// Where these run.
+    pub place: Place,
 }
 
 impl Begun {
-    /// Makes the folder of `run` in `root`.
+    /// Makes the folder of `stream` in `root`, which holds `texts`.
     ///
     /// # Errors
-    /// If it can't be made, or the inputs are no stream.
-    pub fn create(root: &Path, run: &str, namespace: &str, inputs: &Inputs, now: Timestamp) -> anyhow::Result<Self> {
-        let context = inputs.context(run, namespace)?;
-        let stream = inputs.stream(run)?;
+    /// If it can't be made.
+    pub fn create(root: &Path, stream: Stream, texts: &StreamTexts, place: Place, now: Timestamp) -> anyhow::Result<Self> {
         let description = StreamDescription {
             fltk_version: env!("CARGO_PKG_VERSION").to_owned(),
-            run: run.to_owned(),
-            experiment: inputs.experiment.name.clone(),
+            run: stream.run.clone(),
+            experiment: stream.experiment.name.clone(),
             started_at: now,
         };
-        let folder = StreamFolder::create::<StreamEvent>(root, &description, &texts(inputs, &context)?).or_exit(Exit::Records)?;
-        Ok(Self { folder, context, stream })
+        let folder = StreamFolder::create::<StreamEvent>(root, &description, texts).or_exit(Exit::Records)?;
+        Ok(Self { folder, stream, place })
     }
 
     /// The stream of a folder.
     ///
     /// # Errors
-    /// If it's damaged, or not for Kubernetes.
+    /// If it's damaged.
     pub fn open(folder: StreamFolder) -> anyhow::Result<Self> {
         let texts = folder.texts().or_exit(Exit::Records)?;
         let source = |name: &str, text: String| SourceFile { name: folder.path().join(name).display().to_string(), text };
-        let Some(cluster) = texts.cluster else {
-            return Err(failure(Exit::Records, format!("`{}` is not a stream for Kubernetes", folder.path().display())));
-        };
         let experiment = source("experiment.yaml", texts.experiment);
         let parsed = experiment::parse(&[experiment], &[]).map_err(|report| failure(Exit::Records, report.render(false)))?;
-        let config = parse_config(&source("cluster.json", cluster), Exit::Records)?;
-        let namespace = config.namespace.clone().context("its `cluster.json` names no namespace").or_exit(Exit::Records)?;
-        let trace = texts.trace.map(|text| source("trace.txt", text));
-        let inputs = Inputs { experiment: parsed.experiment, trace, config };
+        let inputs = Inputs { experiment: parsed.experiment, trace: texts.trace.map(|text| source("trace.txt", text)) };
         let run = folder.description().run.clone();
-        Ok(Self { context: inputs.context(&run, &namespace)?, stream: inputs.stream(&run)?, folder })
+        let place = match texts.cluster {
+            None => Place::Here,
+            #[cfg(feature = "cluster")]
+            Some(text) => Place::Kubernetes(Box::new(kubernetes::context_of(&run, &inputs, &source("cluster.json", text))?)),
+            #[cfg(not(feature = "cluster"))]
+            Some(_) => {
+                let message = format!("`{}` is a stream for Kubernetes, which this program was built without", folder.path().display());
+                return Err(failure(Exit::Records, message));
+            }
+        };
+        Ok(Self { stream: inputs.stream(&run)?, place, folder })
     }
 
-    /// Whether it is of `inputs`.
+    /// What the pods of its jobs have in common.
+    ///
+    /// # Errors
+    /// If its jobs are no pods.
+    #[cfg(feature = "cluster")]
+    pub fn context(&self) -> anyhow::Result<&RunContext> {
+        match &self.place {
+            Place::Kubernetes(context) => Ok(context),
+            Place::Here => {
+                let path = self.folder.path().display();
+                let message = format!("`{path}` is a stream for one machine\nhint: `fltk run --resume {path}` goes on with it");
+                Err(failure(Exit::Records, message))
+            }
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.stream.run
+    }
+
+    /// The stream `name` in `root`, if there is one.
+    ///
+    /// # Errors
+    /// If `name` can't name a stream, or the folder holds others than `texts`.
+    pub fn named(root: &Path, name: &str, texts: impl FnOnce(&Self) -> anyhow::Result<StreamTexts>) -> anyhow::Result<Option<Self>> {
+        check_name(name)?;
+        let Ok(folder) = StreamFolder::open(root.join(name)) else { return Ok(None) };
+        let begun = Self::open(folder)?;
+        if begun.is_of(&texts(&begun)?)? {
+            return Ok(Some(begun));
+        }
+        let message =
+            format!("the stream `{name}` was begun with other files\nhint: choose another `--id`, or `{}`", begun.resume_command());
+        Err(failure(Exit::Records, message))
+    }
+
+    /// Whether it holds `texts`.
     ///
     /// # Errors
     /// If its folder can't be read.
-    pub fn is_of(&self, inputs: &Inputs) -> anyhow::Result<bool> {
-        Ok(self.folder.texts().or_exit(Exit::Records)? == texts(inputs, &inputs.context(&self.context.run, &self.context.namespace)?)?)
+    fn is_of(&self, texts: &StreamTexts) -> anyhow::Result<bool> {
+        Ok(self.folder.texts().or_exit(Exit::Records)? == *texts)
     }
 
     /// The orchestrator as `entries` leave it, which keeps nothing: for looking at.
@@ -180,18 +197,28 @@ impl Begun {
     /// # Errors
     /// If the stream has no end within reason.
     pub fn look(&self, entries: &[Entry<StreamEvent>]) -> anyhow::Result<Orchestrator<'_>> {
-        Orchestrator::new(self.stream.clone(), |spec| self.context.with_requests(spec), None, entries).or_exit(Exit::Experiment)
+        Orchestrator::new(self.stream.clone(), |spec| self.adapt(spec), None, entries).or_exit(Exit::Experiment)
     }
-}
 
-fn texts(inputs: &Inputs, context: &RunContext) -> anyhow::Result<StreamTexts> {
-    let resolved =
-        KubernetesConfig { namespace: Some(context.namespace.clone()), image: Some(context.image.clone()), ..context.config.clone() };
-    Ok(StreamTexts {
-        experiment: experiment::to_yaml(&inputs.experiment),
-        cluster: Some(format!("{}\n", serde_json::to_string_pretty(&json!({ "kubernetes": resolved }))?)),
-        trace: inputs.trace.as_ref().map(|source| source.text.clone()),
-    })
+    /// `spec` with everything that it asks for where it runs.
+    fn adapt(&self, spec: JobSpec) -> JobSpec {
+        match &self.place {
+            Place::Here => spec,
+            #[cfg(feature = "cluster")]
+            Place::Kubernetes(context) => context.with_requests(spec),
+        }
+    }
+
+    /// The command that goes on with it.
+    #[must_use]
+    pub fn resume_command(&self) -> String {
+        let command = match &self.place {
+            Place::Here => "run",
+            #[cfg(feature = "cluster")]
+            Place::Kubernetes(_) => "cluster",
+        };
+        format!("fltk {command} --resume {}", self.folder.path().display())
+    }
 }
 
 #[cfg(test)]

@@ -13,10 +13,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::{
-    Orchestrator,
-    plan::{Outcome, State},
-};
+use crate::{Orchestrator, plan::STATE_NAMES};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StateLabel {
@@ -92,11 +89,11 @@ impl Metrics {
 
     /// The stream stands so.
     pub fn stands(&self, orchestrator: &Orchestrator<'_>) {
-        let mut states = std::collections::BTreeMap::from(STATES.map(|state| (state, 0i64)));
+        let mut states = std::collections::BTreeMap::from(STATE_NAMES.map(|state| (state, 0i64)));
         let mut counted = self.counted.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut arrivals = 0;
         for (index, job) in orchestrator.all_jobs().enumerate() {
-            *states.entry(state_name(&job.state, job.record.outcome)).or_default() += 1;
+            *states.entry(job.state_name()).or_default() += 1;
             arrivals += u64::from(job.record.arrived.is_some());
             if counted.queued.len() <= index {
                 counted.queued.push(false);
@@ -133,23 +130,5 @@ impl Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-const STATES: [&str; 9] = ["pending", "waiting", "admitted", "starting", "running", "suspending", "succeeded", "failed", "deleted"];
-
-/// A job's state in a word.
-#[must_use]
-pub fn state_name(state: &State, outcome: Option<Outcome>) -> &'static str {
-    match (state, outcome) {
-        (State::Pending, _) => "pending",
-        (State::Waiting, _) => "waiting",
-        (State::Admitted, _) => "admitted",
-        (State::Starting, _) => "starting",
-        (State::Running, _) => "running",
-        (State::Suspending { .. }, _) => "suspending",
-        (State::Ended, Some(Outcome::Succeeded)) => "succeeded",
-        (State::Ended, Some(Outcome::Failed) | None) => "failed",
-        (State::Ended, Some(Outcome::Deleted)) => "deleted",
     }
 }

@@ -2,7 +2,8 @@
 
 mod connect;
 mod down;
-mod follow;
+mod look;
+mod observe;
 
 use std::{
     collections::BTreeMap,
@@ -26,13 +27,16 @@ use fltk_records::{RunError, StreamFolder};
 use jiff::Timestamp;
 use tokio::{net::TcpListener, runtime::Runtime};
 
-pub use self::connect::connect;
-use self::follow::Follow;
+pub use self::look::pods_wait;
+use self::{connect::connect, observe::Observed};
 use crate::{
-    cli::{Cli, ClusterArgs, Output},
+    cli::{Cli, ClusterArgs},
     exit::{Exit, OrExit as _, failure},
     jobs, output,
-    stream::{self, Begun, Inputs},
+    stream::{
+        self, Begun, Place,
+        kubernetes::{ClusterInputs, read},
+    },
 };
 
 /// Runs a stream, takes one up, or removes what one made.
@@ -49,7 +53,7 @@ pub fn run(cli: &Cli, args: &ClusterArgs) -> anyhow::Result<()> {
         let begun = match &args.resume {
             Some(named) => Begun::open(StreamFolder::find(&args.runs, named).or_exit(Exit::Records)?)?,
             None => {
-                let mut inputs = stream::read(&args.files, &args.overrides, args.seed)?;
+                let mut inputs = read(&args.files, &args.overrides, args.seed)?;
                 if let Some(image) = &args.image {
                     inputs.config.image = Some(image.clone());
                 }
@@ -66,27 +70,23 @@ pub fn run(cli: &Cli, args: &ClusterArgs) -> anyhow::Result<()> {
 }
 
 /// A new stream's folder; or that of the one with the same name.
-async fn begin(args: &ClusterArgs, inputs: &Inputs, namespace: &str, client: &Client) -> anyhow::Result<Begun> {
+async fn begin(args: &ClusterArgs, inputs: &ClusterInputs, namespace: &str, client: &Client) -> anyhow::Result<Begun> {
     let now = Timestamp::now();
     let name = match &args.id {
         Some(name) => {
-            stream::check_name(name)?;
-            if let Ok(folder) = StreamFolder::open(args.runs.join(name)) {
-                let begun = Begun::open(folder)?;
-                if !begun.is_of(inputs)? {
-                    let message =
-                        format!("the stream `{name}` was begun with other files\nhint: choose another `--id`, or `--resume {name}`");
-                    return Err(failure(Exit::Records, message));
-                }
+            let texts = |begun: &Begun| inputs.texts(&inputs.context(name, &begun.context()?.namespace)?);
+            if let Some(begun) = Begun::named(&args.runs, name, texts)? {
                 return Ok(begun);
             }
             name.clone()
         }
-        None => stream::new_name(&inputs.experiment.name, now),
+        None => stream::new_name(&inputs.inputs.experiment.name, now),
     };
     // Before anything is written: what the cluster doesn't take isn't begun.
-    check(client, &inputs.context(&name, namespace)?, &inputs.stream(&name)?).await?;
-    match Begun::create(&args.runs, &name, namespace, inputs, now) {
+    let (context, stream) = (inputs.context(&name, namespace)?, inputs.inputs.stream(&name)?);
+    check(client, &context, &stream).await?;
+    let texts = inputs.texts(&context)?;
+    match Begun::create(&args.runs, stream, &texts, Place::Kubernetes(Box::new(context)), now) {
         Err(error) if matches!(error.downcast_ref::<RunError>(), Some(RunError::Exists { .. })) => {
             Err(error).context("another orchestrator began it in this moment")
         }
@@ -119,9 +119,9 @@ fn samples(experiment: &Experiment, orchestrator: &Orchestrator<'_>) -> Vec<JobS
     samples.into_values().collect()
 }
 
-async fn dry_run(client: &Client, inputs: &Inputs, namespace: &str) -> anyhow::Result<()> {
-    let name = stream::new_name(&inputs.experiment.name, Timestamp::now());
-    check(client, &inputs.context(&name, namespace)?, &inputs.stream(&name)?).await?;
+async fn dry_run(client: &Client, inputs: &ClusterInputs, namespace: &str) -> anyhow::Result<()> {
+    let name = stream::new_name(&inputs.inputs.experiment.name, Timestamp::now());
+    check(client, &inputs.context(&name, namespace)?, &inputs.inputs.stream(&name)?).await?;
     output::text(&format!("the cluster takes these jobs in namespace `{namespace}`; nothing was made"))
 }
 
@@ -129,7 +129,7 @@ async fn work(cli: &Cli, args: &ClusterArgs, client: Client, begun: Begun) -> an
     let who = format!("`fltk cluster`, process {}", std::process::id());
     let _lock = begun.folder.lock(&who).or_exit(Exit::Records)?;
     let (journal, replay) = begun.folder.journal::<StreamEvent>().or_exit(Exit::Records)?;
-    let context = Arc::new(begun.context.clone());
+    let context = Arc::new(begun.context()?.clone());
     let adapt = |spec| context.with_requests(spec);
     let mut orchestrator = Orchestrator::new(begun.stream.clone(), adapt, Some(journal), &replay.entries).or_exit(Exit::Experiment)?;
     drop(replay);
@@ -147,23 +147,15 @@ async fn work(cli: &Cli, args: &ClusterArgs, client: Client, begun: Begun) -> an
     }
     let began = begun.folder.description().started_at;
     let edge = Edge { client, context: Arc::clone(&context), metrics, is_ready, began, clock: Arc::new(Timestamp::now) };
-    let end = edge.run(&mut orchestrator, &mut Follow::new(cli), connect::stopped()?).await.or_exit(Exit::Records)?;
-    let rows = jobs::rows(&orchestrator);
-    match cli.output {
-        Output::Json => output::json(&rows)?,
-        Output::Text => output::text(&jobs::table(&rows))?,
-    }
+    let end = edge.run(&mut orchestrator, &mut Observed::new(cli), self::connect::stopped()?).await.or_exit(Exit::Records)?;
+    let rows = jobs::rows(&orchestrator, &begun.folder);
+    jobs::print(cli, &rows)?;
     if end == End::Stopped {
         let message = format!(
-            "interrupted; what runs goes on\nhint: `fltk cluster --resume {path}` takes it up again, `fltk cluster --down {path}` removes it"
+            "interrupted; what runs goes on\nhint: `{}` takes it up again, `fltk cluster --down {path}` removes it",
+            begun.resume_command()
         );
         return Err(failure(Exit::Interrupted, message));
     }
-    match rows.iter().filter(|row| !row.has_succeeded()).count() {
-        0 => Ok(()),
-        failed => {
-            let message = format!("{failed} of {} jobs didn't succeed\nhint: `fltk explain JOB --stream {path}` says why", rows.len());
-            Err(failure(Exit::Run, message))
-        }
-    }
+    jobs::verdict(&rows, &begun.folder)
 }

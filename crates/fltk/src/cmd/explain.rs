@@ -1,28 +1,19 @@
 //! `fltk explain JOB`: why a job waits, what it does, or how it ended.
 
-use std::time::Duration;
-
 use fltk_cluster::{
     JobId, Orchestrator, StreamEvent,
-    kubernetes::{look, metrics::state_name},
     plan::{Job, State},
 };
 use fltk_records::StreamFolder;
-use jiff::Timestamp;
 use serde::Serialize;
-use tokio::{runtime::Runtime, time::timeout};
 
-use super::cluster::connect;
 use crate::{
     cli::{Cli, ExplainArgs, Output},
     exit::{Exit, OrExit as _, failure},
     output,
-    stream::Begun,
+    stream::{Begun, JobFiles, Place},
     timeline::clock,
 };
-
-/// How long the cluster has to answer: what the journal says is known without it.
-const LOOK_LIMIT: Duration = Duration::from_secs(5);
 
 #[derive(Serialize)]
 struct Explained {
@@ -46,10 +37,10 @@ pub fn run(cli: &Cli, args: &ExplainArgs) -> anyhow::Result<()> {
     };
     let explained = Explained {
         job: id.to_string(),
-        stream: begun.context.run.clone(),
+        stream: begun.name().to_owned(),
         class: job.spec.class.clone(),
-        state: state_name(&job.state, job.record.outcome),
-        text: words(args, &begun, &orchestrator, job),
+        state: job.state_name(),
+        text: format!("{}{}{}", words(args, &begun, &orchestrator, job), hint(&begun, job), files(&begun, job)),
     };
     match cli.output {
         Output::Json => output::json(&explained),
@@ -116,22 +107,38 @@ fn words(args: &ExplainArgs, begun: &Begun, orchestrator: &Orchestrator<'_>, job
         }
         State::Running => {
             let on = record.nodes.iter().cloned().collect::<Vec<_>>().join(", ");
-            let now = in_the_cluster(args, begun, job);
+            let now = pods_wait(args, begun, job);
             format!("It runs, on {on}.{}", now.map(|words| format!(" {words}.")).unwrap_or_default())
         }
         State::Admitted | State::Starting => {
-            let now = in_the_cluster(args, begun, job).unwrap_or_else(|| "Its pods are being made".to_owned());
-            let orchestrated = if begun.folder.is_taken() { "" } else { " No orchestrator works on the stream: `fltk cluster --resume`." };
-            format!("It has its place. {now}.{orchestrated}")
+            let now = pods_wait(args, begun, job).unwrap_or_else(|| "It is being started".to_owned());
+            format!("It has its place. {now}.")
         }
     }
 }
 
-/// What the cluster itself says of the job, if it answers.
-fn in_the_cluster(args: &ExplainArgs, begun: &Begun, job: &Job) -> Option<String> {
-    let look = async {
-        let target = connect(&args.target).await.ok()?;
-        look::waits(&target.client, &begun.context, &job.spec.id, Timestamp::now()).await
-    };
-    Runtime::new().ok()?.block_on(timeout(LOOK_LIMIT, look)).ok()?
+/// What a job that isn't over may need.
+fn hint(begun: &Begun, job: &Job) -> String {
+    if job.state == State::Ended || begun.folder.is_taken() {
+        return String::new();
+    }
+    format!(" Nobody works on the stream: `{}` goes on with it.", begun.resume_command())
+}
+
+/// What the pods themselves wait for.
+#[cfg_attr(not(feature = "cluster"), expect(unused_variables, reason = "only pods can be asked"))]
+fn pods_wait(args: &ExplainArgs, begun: &Begun, job: &Job) -> Option<String> {
+    match &begun.place {
+        #[cfg(feature = "cluster")]
+        Place::Kubernetes(context) => super::cluster::pods_wait(&args.target, context, &job.spec.id),
+        Place::Here => None,
+    }
+}
+
+/// Where there is more to read.
+fn files(begun: &Begun, job: &Job) -> String {
+    let files = JobFiles::of(&begun.folder);
+    let log = Some(files.log(&job.spec.id)).filter(|log| log.exists()).map(|log| format!("\nlog  {}", log.display()));
+    let run = files.run(&job.spec.id).map(|run| format!("\nrun  {}", run.display()));
+    [log, run].into_iter().flatten().collect()
 }

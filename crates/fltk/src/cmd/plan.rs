@@ -3,23 +3,23 @@
 #[cfg(feature = "cluster")]
 mod manifests;
 
-use fltk_cluster::{Amounts, JobSpec, Settings, jobs};
+use fltk_cluster::{Amounts, JobSpec, Settings, Stream, jobs};
 use fltk_core::{
     arrivals::TraceEntry,
     experiment::{AdmissionConfig, Duration, Experiment},
 };
 use serde::Serialize;
 
-#[cfg(not(feature = "cluster"))]
-use crate::inputs;
 #[cfg(feature = "cluster")]
-use crate::stream;
+use crate::stream::kubernetes;
 use crate::{
     cli::{Cli, Output, PlanArgs},
     exit::{Exit, OrExit as _},
     output,
     timeline::{self, clock},
 };
+#[cfg(not(feature = "cluster"))]
+use crate::{inputs, stream::Inputs};
 
 #[derive(Serialize)]
 struct Plan<'a> {
@@ -78,18 +78,19 @@ struct Read {
 
 #[cfg(feature = "cluster")]
 fn read(args: &PlanArgs) -> anyhow::Result<Read> {
-    let inputs = stream::read(&args.experiment.files, &args.experiment.overrides, args.experiment.seed)?;
-    let namespace = inputs.config.namespace.clone().unwrap_or_else(|| "default".to_owned());
-    let run = inputs.experiment.name.clone();
-    Ok(Read { context: inputs.context(&run, &namespace), trace: inputs.stream(&run)?.trace, experiment: inputs.experiment })
+    let read = kubernetes::read(&args.experiment.files, &args.experiment.overrides, args.experiment.seed)?;
+    let namespace = read.config.namespace.clone().unwrap_or_else(|| "default".to_owned());
+    let Stream { experiment, trace, run } = read.inputs.stream(&read.inputs.experiment.name)?;
+    Ok(Read { context: read.context(&run, &namespace), trace, experiment })
 }
 
 #[cfg(not(feature = "cluster"))]
 fn read(args: &PlanArgs) -> anyhow::Result<Read> {
     let files = &args.experiment.files;
     let experiment = inputs::read_experiment(files, &args.experiment.overrides, args.experiment.seed)?;
-    let trace = inputs::read_trace_text(&experiment, &inputs::base_folder(files))?;
-    Ok(Read { trace: trace.as_ref().map_or_else(|| Ok(Vec::new()), inputs::parse_trace)?, experiment })
+    let run = experiment.name.clone();
+    let Stream { experiment, trace, .. } = Inputs::of(experiment, &inputs::base_folder(files))?.stream(&run)?;
+    Ok(Read { experiment, trace })
 }
 
 impl Read {

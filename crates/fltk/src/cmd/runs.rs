@@ -2,7 +2,6 @@
 
 mod compare;
 mod export;
-#[cfg(feature = "cluster")]
 mod jobs;
 mod list;
 mod show;
@@ -25,7 +24,6 @@ pub fn run(cli: &Cli, command: &RunsCommand) -> anyhow::Result<()> {
         RunsCommand::List(args) => list::run(cli, args),
         RunsCommand::Show { run, runs } => show::run(cli, &open(&runs.runs, run)?),
         RunsCommand::Compare { run, runs } => compare::run(cli, &open_all(&runs.runs, run)?),
-        #[cfg(feature = "cluster")]
         RunsCommand::Jobs { stream, format, runs } => jobs::run(cli, &runs.runs, stream.as_ref(), *format),
         RunsCommand::Export { run, format, runs } => export::run(*format, &runs.runs, run),
     }

@@ -23,7 +23,7 @@ pub async fn run(cli: &Cli, args: &ClusterArgs, named: &Path) -> anyhow::Result<
     // Its folder may be elsewhere: then its name and the namespace say what is meant.
     let begun = StreamFolder::find(&args.runs, named).ok().map(Begun::open).transpose()?;
     let (run, namespace) = match &begun {
-        Some(begun) => (begun.context.run.clone(), begun.context.namespace.clone()),
+        Some(begun) => (begun.name().to_owned(), begun.context()?.namespace.clone()),
         None => {
             let name = named.to_str().unwrap_or_default().to_owned();
             stream::check_name(&name)?;

@@ -22,11 +22,10 @@ pub fn run(cli: &Cli, root: &Path, stream: Option<&PathBuf>, format: JobsFormat)
     let begun = Begun::open(StreamFolder::find(root, named).or_exit(Exit::Records)?)?;
     let replay = begun.folder.replay::<StreamEvent>().or_exit(Exit::Records)?;
     let orchestrator = begun.look(&replay.entries)?;
-    let rows = jobs::rows(&orchestrator);
+    let rows = jobs::rows(&orchestrator, &begun.folder);
     match (cli.output, format) {
-        (Output::Json, _) => output::json(&rows),
         (Output::Text, JobsFormat::Csv) => output::text(&jobs::csv(&rows)?),
-        (Output::Text, JobsFormat::Table) => output::text(&jobs::table(&rows)),
+        (Output::Json, _) | (Output::Text, JobsFormat::Table) => jobs::print(cli, &rows),
     }
 }
 

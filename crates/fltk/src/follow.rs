@@ -1,0 +1,51 @@
+//! What a person sees while a stream is at work: a line when something has changed, at most one a second.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use fltk_cluster::{Orchestrator, plan::STATE_NAMES};
+
+use crate::timeline::clock;
+
+/// Between two lines.
+const LINE_EVERY: Duration = Duration::from_secs(1);
+
+/// Says how a stream goes.
+pub struct Follow {
+    quiet: bool,
+    said: String,
+    said_at: Option<Instant>,
+}
+
+impl Follow {
+    /// Nothing if `quiet`.
+    #[must_use]
+    pub fn new(quiet: bool) -> Self {
+        Self { quiet, said: String::new(), said_at: None }
+    }
+
+    /// Says how the jobs stand, if that's new.
+    pub fn changed(&mut self, orchestrator: &Orchestrator<'_>) {
+        let is_over = orchestrator.is_finished();
+        if self.quiet || self.said_at.is_some_and(|at| at.elapsed() < LINE_EVERY && !is_over) {
+            return;
+        }
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for job in orchestrator.all_jobs() {
+            *counts.entry(job.state_name()).or_default() += 1;
+        }
+        let states = STATE_NAMES.iter().filter_map(|state| Some(format!("{} {state}", counts.get(state)?))).collect::<Vec<_>>().join(", ");
+        let replication = match orchestrator.replication() {
+            (_, 1) => String::new(),
+            (at, count) => format!("replication {} of {count}: ", at + 1),
+        };
+        let said = format!("{replication}{states}");
+        if said != self.said {
+            anstream::eprintln!("{}  {said}", clock(orchestrator.now()));
+            self.said = said;
+            self.said_at = Some(Instant::now());
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Streams of jobs for Kubernetes: what pods get, beside what is trained; and both from files or from a stream's folder.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use fltk_cluster::kubernetes::{config::KubernetesConfig, manifest::RunContext};
+use fltk_core::experiment::{FileKind, SourceFile, file_kind};
+use fltk_records::StreamTexts;
+use serde_json::json;
+
+use super::Inputs;
+use crate::{
+    exit::{Exit, OrExit as _, failure},
+    inputs, output,
+};
+
+/// What files say: what is trained, when it arrives, what pods get.
+pub struct ClusterInputs {
+    /// What is trained, and when it arrives.
+    pub inputs: Inputs,
+    /// What pods get, with the experiment's namespace and image where it has none of its own.
+    pub config: KubernetesConfig,
+}
+
+/// Reads an experiment together with a file that has a `kubernetes` block, if one is among `files`.
+///
+/// # Errors
+/// If a file can't be read or is wrong.
+pub fn read(files: &[PathBuf], overrides: &[String], seed: Option<u64>) -> anyhow::Result<ClusterInputs> {
+    let sources = files.iter().map(|path| inputs::read_source(path)).collect::<anyhow::Result<Vec<_>>>()?;
+    let (configs, experiments): (Vec<_>, Vec<_>) =
+        files.iter().cloned().zip(sources).partition(|(_, source)| file_kind(source) == FileKind::Kubernetes);
+    if let [_, (path, _), ..] = configs.as_slice() {
+        return Err(failure(Exit::Experiment, format!("`{}` is the second file with a `kubernetes` block", path.display())));
+    }
+    let (paths, sources): (Vec<PathBuf>, Vec<SourceFile>) = experiments.into_iter().unzip();
+    if sources.is_empty() {
+        let message = "there is no experiment among the files\nhint: one of ours, or KFLTK's arrival JSON with or without its cluster JSON";
+        return Err(failure(Exit::Experiment, message));
+    }
+    let experiment = inputs::parse_experiment(&sources, overrides, seed)?;
+    let inputs = Inputs::of(experiment, &inputs::base_folder(&paths))?;
+    let stream = inputs.experiment.stream.as_ref();
+    let config = match configs.into_iter().next() {
+        Some((_, source)) => parse_config(&source, Exit::Experiment)?.or_of(stream),
+        None => KubernetesConfig::of_stream(stream),
+    };
+    Ok(ClusterInputs { inputs, config })
+}
+
+fn parse_config(source: &SourceFile, exit: Exit) -> anyhow::Result<KubernetesConfig> {
+    let (config, warnings) = KubernetesConfig::parse(source).map_err(|report| failure(exit, report.render(output::color_stderr())))?;
+    if !warnings.is_empty() {
+        anstream::eprintln!("{}", warnings.render(output::color_stderr()));
+    }
+    Ok(config)
+}
+
+impl ClusterInputs {
+    /// What all jobs of the run `run` have in common, in `namespace`.
+    ///
+    /// # Errors
+    /// If no image is named.
+    pub fn context(&self, run: &str, namespace: &str) -> anyhow::Result<RunContext> {
+        let Some(image) = self.config.image.clone() else {
+            let message = "no container image is named\nhint: `--image`, or `image` in the `kubernetes` block, or `stream.image`";
+            return Err(failure(Exit::Experiment, message));
+        };
+        Ok(RunContext {
+            run: run.to_owned(),
+            namespace: namespace.to_owned(),
+            image,
+            config: self.config.clone(),
+            experiment: self.inputs.experiment.clone(),
+        })
+    }
+
+    /// What the folder of a stream holds whose jobs have `context` in common.
+    ///
+    /// # Errors
+    /// None that plain data can have.
+    pub fn texts(&self, context: &RunContext) -> anyhow::Result<StreamTexts> {
+        let resolved =
+            KubernetesConfig { namespace: Some(context.namespace.clone()), image: Some(context.image.clone()), ..context.config.clone() };
+        let cluster = format!("{}\n", serde_json::to_string_pretty(&json!({ "kubernetes": resolved }))?);
+        Ok(StreamTexts { cluster: Some(cluster), ..self.inputs.texts() })
+    }
+}
+
+/// What the jobs of the stream `run` have in common, of whose folder `cluster` is the `cluster.json`.
+///
+/// # Errors
+/// If it's damaged.
+pub fn context_of(run: &str, inputs: &Inputs, cluster: &SourceFile) -> anyhow::Result<RunContext> {
+    let config = parse_config(cluster, Exit::Records)?;
+    let namespace = config.namespace.clone().context("its `cluster.json` names no namespace").or_exit(Exit::Records)?;
+    ClusterInputs { inputs: inputs.clone(), config }.context(run, &namespace)
+}
