@@ -47,7 +47,7 @@ pub enum Output {
 
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// Run every task of an experiment on this machine, once per seed.
+    /// Run an experiment on this machine: every task once per seed, or its stream of jobs.
     #[cfg(feature = "train")]
     Run(RunArgs),
     /// Train as one rank of a distributed task, as the environment says (`RANK`, `WORLD_SIZE`, ...), or a federated task with all of its clients.
@@ -105,11 +105,16 @@ pub struct ExperimentArgs {
 #[cfg(feature = "train")]
 #[derive(Args, Debug)]
 #[command(after_help = "\
+An experiment with a `stream` is run as that stream: its jobs arrive, wait, run beside each other and push each other out as they would on a cluster
+(docs/streams.md). Any other: every task once per seed, one after another.
+
 Examples:
   fltk run examples/quickstart.yaml
   fltk run examples/quickstart.yaml --seed 7 --set tasks.0.federated.rounds=5
   fltk run examples/fashion-central.yaml --output json > result.json
-  fltk run --resume runs/quickstart-20260101-120000-1a2b3c4d")]
+  fltk run --resume runs/quickstart-20260101-120000-1a2b3c4d
+  fltk run examples/stream.yaml
+  fltk run --resume runs/stream-20260101-120000-1a2b")]
 pub struct RunArgs {
     /// The experiment file (YAML or JSON); or KFLTK's cluster JSON and arrival JSON, in any order.
     #[arg(required_unless_present = "resume", conflicts_with_all = ["resume"], value_name = "FILE")]
@@ -120,7 +125,10 @@ pub struct RunArgs {
     /// Use this seed in place of the file's.
     #[arg(long, conflicts_with = "resume")]
     pub seed: Option<u64>,
-    /// Go on with an interrupted run, from its last checkpoint, and with the rest of its group.
+    /// Names what is run: begun again with the same name and the same file, it goes on where it was.
+    #[arg(long, value_name = "NAME", conflicts_with = "resume")]
+    pub id: Option<String>,
+    /// Go on with an interrupted run, from its last checkpoint, and with the rest of its group; or with a stream.
     #[arg(long, value_name = "RUN")]
     pub resume: Option<PathBuf>,
     /// The folder that runs' folders are made in.

@@ -1,6 +1,7 @@
 //! Running jobs on this machine: each leaves a folder, and an interrupted one goes on from its last checkpoint.
 
 mod agreement;
+mod child;
 mod distributed;
 mod federated;
 mod group;
@@ -14,6 +15,7 @@ mod rank;
 mod recorder;
 mod result;
 mod stop;
+mod stream;
 mod termination;
 
 use std::{
@@ -30,17 +32,19 @@ use fltk_records::{RunFolder, RunRecorder, checkpoint::Checkpoint, history::Unit
 use fltk_train::checkpoint::Position;
 use torch_dist::ProcessGroup;
 
-use self::{distributed::Training, job::Job, progress::Progress, recorder::Recorder};
 pub use self::{
-    group::{resume, start},
-    launch::{LAUNCHER, end_with, inherited_listener},
+    child::{LAUNCHER, end_with},
+    group::{make_paths_absolute, resume, start},
+    launch::inherited_listener,
     place::{Network, Place},
     progress::Talk,
     rank::{Source, client},
     result::RunResult,
     stop::on_signal,
+    stream::{End, work},
     termination::{TERMINATION_LOG, Termination},
 };
+use self::{distributed::Training, job::Job, progress::Progress, recorder::Recorder};
 use crate::exit::{Exit, OrExit as _, failure};
 
 /// What all jobs of an invocation share.

@@ -1,4 +1,4 @@
-//! How tasks become a stream of jobs on a cluster. Used by the orchestrator; a run on one machine takes each task once per seed.
+//! How tasks become a stream of jobs, on a cluster or on one machine.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

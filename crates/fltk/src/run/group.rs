@@ -3,7 +3,9 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
+    thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
@@ -25,7 +27,8 @@ use crate::{
     split::split,
 };
 
-/// Runs every job of `experiment`, each in a new folder below `runs`, and calls `done` with each result.
+/// Runs every job of `experiment`, each in a new folder below `runs`, and calls `done` with each result. With a `name` that was used before for the same
+/// experiment, it goes on where that left off.
 ///
 /// # Errors
 /// The first job that fails ends the group; those before it stay as they are.
@@ -33,9 +36,28 @@ pub fn start(
     context: &Context<'_>,
     experiment: Experiment,
     runs: &Path,
+    name: Option<&str>,
     done: &mut dyn FnMut(RunResult) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    Group::new(context, experiment, runs.to_path_buf(), None)?.run(BTreeMap::new(), done)
+    let group = Group::new(context, experiment, runs.to_path_buf(), name)?;
+    let begun = match name {
+        Some(_) => group.all_begun()?,
+        None => BTreeMap::new(),
+    };
+    wait_for_others(context, &begun);
+    group.run(begun, done)
+}
+
+/// Waits until nobody writes the runs in `begun`: whoever did may just have been killed, and be about to end.
+fn wait_for_others(context: &Context<'_>, begun: &BTreeMap<usize, RunFolder>) {
+    /// Longer than a killed process takes to give back what it had.
+    const LIMIT: Duration = Duration::from_secs(10);
+    const POLL: Duration = Duration::from_millis(50);
+    let deadline = Instant::now() + LIMIT;
+    let is_written = || begun.values().any(|folder| folder.clone().read().is_ok_and(|run| run.status == Status::Running));
+    while is_written() && Instant::now() < deadline && !context.stop.load(Ordering::Relaxed) {
+        thread::sleep(POLL);
+    }
 }
 
 /// Goes on with the run `named`, and with the other jobs of its group that haven't finished.
@@ -138,11 +160,15 @@ impl<'a> Group<'a> {
         }
         for job in &jobs {
             let folder = match begun.remove(&job.index) {
-                Some(folder) if finished.contains(&job.index) => folder,
+                Some(folder) if finished.contains(&job.index) => {
+                    self.context.termination.has_folder(&folder);
+                    folder
+                }
                 begun => {
                     let dataset = self.dataset(&mut datasets, &job.task.dataset)?;
                     let folder = begun.map_or_else(|| self.new_folder(job, jobs.len(), &dataset), Ok)?;
                     let path = folder.path().to_path_buf();
+                    self.context.termination.has_folder(&folder);
                     self.execute(job, &dataset, folder).map_err(|error| self.explain(error, &path))?
                 }
             };
@@ -250,7 +276,10 @@ pub fn check_fits(job: &Job, dataset: &Dataset) -> anyhow::Result<()> {
 }
 
 /// So that a run can be resumed from anywhere.
-fn make_paths_absolute(experiment: &mut Experiment, base: &Path) -> anyhow::Result<()> {
+///
+/// # Errors
+/// If a path isn't UTF-8.
+pub fn make_paths_absolute(experiment: &mut Experiment, base: &Path) -> anyhow::Result<()> {
     let absolute = |path: &str| -> anyhow::Result<String> {
         let path: PathBuf = std::path::absolute(base.join(path))?;
         path.into_os_string().into_string().map_err(|path| anyhow::anyhow!("the path `{}` is not UTF-8", path.display()))

@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    fs::File,
+    fs::{self, File},
     io,
     net::TcpListener,
     os::fd::{AsFd as _, OwnedFd},
@@ -14,11 +14,11 @@ use std::{
 };
 
 use anyhow::Context as _;
-use fltk_core::experiment::DistributedConfig;
+use fltk_core::{experiment::DistributedConfig, termination::TerminationReport};
 use fltk_records::{RunFolder, history::Status};
-use rustix::process::{Pid, Signal, kill_process};
+use tempfile::NamedTempFile;
 
-use super::{Context, Stopped, TERMINATION_LOG, Talk};
+use super::{Context, Stopped, TERMINATION_LOG, Talk, Termination, child};
 use crate::exit::{Exit, failure};
 
 /// How often the ranks are looked at; a failure is noticed that soon.
@@ -27,9 +27,6 @@ const POLL: Duration = Duration::from_millis(50);
 /// How long ranks have to end by themselves once one has failed or all were asked to stop: they notice within seconds, and say why.
 const GRACE: Duration = Duration::from_secs(15);
 
-/// The variable that tells a rank its launcher's process, so that it ends with it.
-pub const LAUNCHER: &str = "FLTK_LAUNCHER";
-
 /// Runs the ranks of the run in `folder` to their end.
 ///
 /// # Errors
@@ -37,7 +34,11 @@ pub const LAUNCHER: &str = "FLTK_LAUNCHER";
 pub fn run(context: &Context<'_>, config: &DistributedConfig, folder: &Path) -> anyhow::Result<()> {
     let mut restarts = 0;
     loop {
-        let failed = match Ranks::start(context, config, folder)?.wait(context)? {
+        let mut ranks = Ranks::start(context, config, folder)?;
+        let outcome = ranks.wait(context)?;
+        ranks.note_first_step(context.termination);
+        drop(ranks);
+        let failed = match outcome {
             Outcome::Finished => return Ok(()),
             Outcome::Stopped => return Err(Stopped.into()),
             Outcome::Failed(failed) => failed,
@@ -103,7 +104,11 @@ enum Outcome {
 }
 
 /// Processes that are killed when this value goes.
-struct Ranks(Vec<Child>);
+struct Ranks {
+    children: Vec<Child>,
+    /// What rank 0 says of its end.
+    report: NamedTempFile,
+}
 
 impl Ranks {
     fn start(context: &Context<'_>, config: &DistributedConfig, folder: &Path) -> anyhow::Result<Self> {
@@ -114,7 +119,8 @@ impl Ranks {
         let mut listener = Some(listener);
         let num_ranks = config.data_parallelism;
         let workers = (context.workers.get() / num_ranks as usize).max(1);
-        let mut ranks = Self(Vec::new());
+        let report = NamedTempFile::new().context("can't make a temporary file")?;
+        let mut ranks = Self { children: Vec::new(), report };
         for rank in 0..num_ranks {
             let mut command = Command::new(&program);
             command.arg("client").arg("--run").arg(folder).args(["--workers", &workers.to_string()]);
@@ -123,27 +129,25 @@ impl Ranks {
                 command.arg("--quiet");
             }
             let place = [("RANK", rank.to_string()), ("WORLD_SIZE", num_ranks.to_string()), ("MASTER_PORT", port.to_string())];
-            command.envs(place).env("MASTER_ADDR", "127.0.0.1").env(LAUNCHER, std::process::id().to_string());
-            // It is one file, and not theirs.
-            command.env_remove(TERMINATION_LOG);
-            // Threads that spin while they wait eat the time of the other ranks.
-            command.env("OMP_WAIT_POLICY", "passive");
+            command.envs(place).env("MASTER_ADDR", "127.0.0.1");
+            // That of this process is one file, and not theirs.
+            match rank {
+                0 => command.env(TERMINATION_LOG, ranks.report.path()),
+                _ => command.env_remove(TERMINATION_LOG),
+            };
             command.stdin(listener.take().map_or_else(Stdio::null, |listener| Stdio::from(OwnedFd::from(listener))));
-            command.stdout(Stdio::null());
-            // Ctrl-C reaches the whole group of a terminal's processes; only the launcher passes it on.
-            std::os::unix::process::CommandExt::process_group(&mut command, 0);
-            ranks.0.push(command.spawn().with_context(|| format!("can't start rank {rank}"))?);
+            ranks.children.push(child::start(&mut command).with_context(|| format!("can't start rank {rank}"))?);
         }
         Ok(ranks)
     }
 
     /// Waits for all; once one fails, or the launcher is asked to stop, the others get [`GRACE`].
-    fn wait(mut self, context: &Context<'_>) -> anyhow::Result<Outcome> {
+    fn wait(&mut self, context: &Context<'_>) -> anyhow::Result<Outcome> {
         let (mut failed, mut is_stopping): (Option<Failed>, bool) = (None, false);
         let mut deadline: Option<Instant> = None;
         loop {
             let mut num_running = 0;
-            for (rank, child) in (0..).zip(&mut self.0) {
+            for (rank, child) in (0..).zip(&mut self.children) {
                 let Some(status) = child.try_wait()? else {
                     num_running += 1;
                     continue;
@@ -167,25 +171,24 @@ impl Ranks {
             if context.stop.load(Ordering::Relaxed) && !is_stopping {
                 is_stopping = true;
                 deadline = Some(Instant::now() + GRACE);
-                self.pass_on(Signal::TERM);
+                self.children.iter().for_each(child::ask_to_stop);
             }
             thread::sleep(POLL);
         }
     }
 
-    fn pass_on(&self, signal: Signal) {
-        for child in &self.0 {
-            if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-                // It may be gone already.
-                let _ = kill_process(pid, signal);
-            }
+    /// Notes when rank 0 had done its first step, as it reported on ending.
+    fn note_first_step(&self, termination: &Termination) {
+        let report = fs::read_to_string(self.report.path()).ok().and_then(|text| serde_json::from_str::<TerminationReport>(&text).ok());
+        if let Some(at_ms) = report.and_then(|report| report.first_step_ms) {
+            termination.stepped_at(at_ms);
         }
     }
 }
 
 impl Drop for Ranks {
     fn drop(&mut self) {
-        for child in &mut self.0 {
+        for child in &mut self.children {
             // An error means that it has ended.
             let _ = child.kill();
             let _ = child.wait();
@@ -202,23 +205,6 @@ pub fn inherited_listener() -> anyhow::Result<TcpListener> {
     // Else the port would stay open for as long as this process lives.
     rustix::stdio::dup2_stdin(File::open("/dev/null")?).context("can't close standard input")?;
     Ok(TcpListener::from(socket))
-}
-
-/// Ties this process to its launcher, whose process `launcher` names: the kernel kills it when the launcher dies.
-///
-/// # Errors
-/// If the launcher is gone already, or isn't named by a number.
-pub fn end_with(launcher: &str) -> anyhow::Result<()> {
-    let Some(launcher) = launcher.parse().ok().and_then(Pid::from_raw) else {
-        return Err(failure(Exit::General, format!("{LAUNCHER} is `{launcher}`, which is no process")));
-    };
-    #[cfg(target_os = "linux")]
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).context("can't be tied to the launcher")?;
-    // It may have died before that.
-    if rustix::process::getppid() != Some(launcher) {
-        return Err(failure(Exit::Interrupted, "the launcher of this rank is gone"));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -26,6 +26,11 @@ impl Termination {
         self.first_step_ms.get_or_init(|| Timestamp::now().as_millisecond().try_into().unwrap_or(0));
     }
 
+    /// Another process, which this one started, had done its first step at `at_ms`, in milliseconds since the Unix epoch; the first counts.
+    pub fn stepped_at(&self, at_ms: u64) {
+        self.first_step_ms.get_or_init(|| at_ms);
+    }
+
     /// The run has this folder, which this process records in.
     pub fn has_folder(&self, folder: &RunFolder) {
         self.run.get_or_init(|| folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned());

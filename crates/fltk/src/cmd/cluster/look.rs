@@ -6,6 +6,7 @@ use fltk_cluster::{
     JobId,
     kubernetes::{look, manifest::RunContext},
 };
+use jiff::Timestamp;
 use tokio::{runtime::Runtime, time::timeout};
 
 use super::connect;

@@ -1,0 +1,180 @@
+//! A job's process: `fltk run` of the job's own file, asked to stop, killed if it doesn't, and what it said when it failed.
+
+use std::{
+    env,
+    fs::{self, File},
+    io::{Read as _, Seek as _, SeekFrom},
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use fltk_cluster::JobSpec;
+use fltk_core::experiment::{self, Experiment};
+
+use crate::{
+    exit::Exit,
+    run::{TERMINATION_LOG, child},
+    stream::JobFiles,
+};
+
+/// How long a process has to end once it was asked to: longer than it gives its own ranks. What it did since its last checkpoint is lost then.
+const GRACE: Duration = Duration::from_secs(30);
+/// Bytes at the end of a log in which the reason of a failure is looked for.
+const TAIL_BYTES: u64 = 8192;
+/// Lines that are given as the reason where none says that it is an error.
+const TAIL_LINES: usize = 5;
+/// Longest reason, in characters.
+const REASON_CHARS_MAX: usize = 1000;
+
+/// What all processes of a stream have in common.
+pub struct Start<'a> {
+    /// The stream's name.
+    pub stream: &'a str,
+    /// What is trained.
+    pub experiment: &'a Experiment,
+    /// Where the jobs' files are.
+    pub files: &'a JobFiles,
+    /// Cache folder of data sets.
+    pub data: &'a Path,
+    /// Workers of a job that doesn't say how many cores it asks for, and the most of any other.
+    pub workers: NonZeroUsize,
+}
+
+/// A job's process. Killed when this value goes.
+pub struct Process {
+    child: Child,
+    attempt: u32,
+    log: PathBuf,
+    /// Where in the log this process began.
+    log_from: u64,
+    /// Until when it has to end, once it was asked to.
+    deadline: Option<Instant>,
+}
+
+/// How a process ended.
+pub enum Ended {
+    /// It trained to its end.
+    Succeeded,
+    /// As it was asked to: it goes on from its last checkpoint.
+    Stopped,
+    /// Otherwise.
+    Failed(String),
+}
+
+impl Start<'_> {
+    /// Starts the process of `spec`; one that was started before goes on from its last checkpoint.
+    ///
+    /// # Errors
+    /// If a file can't be written, or the process not started.
+    pub fn process(&self, spec: &JobSpec, attempt: u32) -> anyhow::Result<Process> {
+        let (file, log) = (self.files.experiment(&spec.id), self.files.log(&spec.id));
+        fs::write(&file, experiment::to_yaml(&spec.experiment(self.experiment)))
+            .with_context(|| format!("can't write `{}`", file.display()))?;
+        let said = File::options().append(true).create(true).open(&log).with_context(|| format!("can't write `{}`", log.display()))?;
+        let log_from = said.metadata().map_or(0, |metadata| metadata.len());
+        let mut command = Command::new(env::current_exe().context("can't find this program's own file")?);
+        command.arg("run").arg(&file).args(["--id", &format!("{}-{}", self.stream, spec.id)]);
+        command.arg("--runs").arg(self.files.runs()).arg("--data").arg(self.data);
+        command.args(["--workers", &self.workers_of(spec).to_string()]);
+        command.env(TERMINATION_LOG, self.files.report(&spec.id)).stdin(Stdio::null()).stderr(said);
+        let child = child::start(&mut command).context("can't start a process")?;
+        Ok(Process { child, attempt, log, log_from, deadline: None })
+    }
+
+    /// As many as the job asks for cores.
+    fn workers_of(&self, spec: &JobSpec) -> usize {
+        let cores = (spec.requests().get("cpu") + 999_999_999) / 1_000_000_000;
+        match usize::try_from(cores) {
+            Ok(0) | Err(_) => self.workers.get(),
+            Ok(cores) => cores.min(self.workers.get()),
+        }
+    }
+}
+
+impl Process {
+    /// Which of the job's starts it is of.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// Asks it to stop, once.
+    pub fn ask_to_stop(&mut self) {
+        if self.deadline.is_none() {
+            self.deadline = Some(Instant::now() + GRACE);
+            child::ask_to_stop(&self.child);
+        }
+    }
+
+    /// How it ended, if it has; kills it if it's late.
+    pub fn ended(&mut self) -> Option<Ended> {
+        let status = match self.child.try_wait() {
+            Ok(Some(status)) => status,
+            Ok(None) => {
+                if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                    // An error means that it has ended.
+                    let _ = self.child.kill();
+                }
+                return None;
+            }
+            Err(error) => return Some(Ended::Failed(format!("it can't be waited for: {error}"))),
+        };
+        let is_as_asked = self.deadline.is_some() && status.code().is_none_or(|code| code == Exit::Interrupted as i32);
+        Some(match status.success() {
+            true => Ended::Succeeded,
+            false if is_as_asked => Ended::Stopped,
+            false => Ended::Failed(reason(status, &self.tail())),
+        })
+    }
+
+    /// The end of what it said.
+    fn tail(&self) -> String {
+        let read = || -> std::io::Result<Vec<u8>> {
+            let mut file = File::open(&self.log)?;
+            let from = file.metadata()?.len().saturating_sub(TAIL_BYTES).max(self.log_from);
+            file.seek(SeekFrom::Start(from))?;
+            let mut bytes = Vec::new();
+            file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Errors mean that it has ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Why a process failed: its exit code, and its last words from the first that is an error on.
+fn reason(status: ExitStatus, said: &str) -> String {
+    let how = status.code().map_or_else(|| format!("it was ended by {status}"), |code| format!("exit code {code}"));
+    let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
+    let from = lines.iter().position(|line| line.starts_with("error")).unwrap_or(lines.len().saturating_sub(TAIL_LINES));
+    let words = lines[from..].join(" ");
+    let words = words.strip_prefix("error: ").unwrap_or(&words);
+    let plain: String = words.chars().take(REASON_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if plain.is_empty() { how } else { format!("{how}: {plain}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    use super::*;
+
+    #[test]
+    fn the_reason_begins_with_the_first_error() {
+        let check = |status: i32, said: &str, expected: &str| assert_eq!(reason(ExitStatus::from_raw(status), said), expected);
+        check(4 << 8, "round 1\nerror: no `x`\nhint: y\n", "exit code 4: no `x` hint: y");
+        check(5 << 8, "a\nerror: rank 1: b\nerror: rank 1 ended\n", "exit code 5: rank 1: b error: rank 1 ended");
+        check(101 << 8, "1\n2\n3\n4\n5\n\n6\t7\n", "exit code 101: 2 3 4 5 6 7");
+        check(9, "", "it was ended by signal: 9 (SIGKILL)");
+    }
+}
