@@ -1,5 +1,7 @@
 //! Streams of jobs: from files or from a stream's folder to what is to be run, on this machine or on Kubernetes.
 
+#[cfg(any(feature = "cluster", feature = "train"))]
+mod begin;
 mod job_files;
 #[cfg(feature = "cluster")]
 pub mod kubernetes;
@@ -10,18 +12,15 @@ use std::path::Path;
 use fltk_cluster::kubernetes::manifest::RunContext;
 use fltk_cluster::{JobSpec, Orchestrator, Stream, StreamEvent};
 use fltk_core::experiment::{self, Experiment, SourceFile};
-use fltk_records::{StreamDescription, StreamFolder, StreamTexts, journal::Entry};
-use jiff::Timestamp;
-use sha2::{Digest as _, Sha256};
+use fltk_records::{StreamFolder, journal::Entry};
 
+#[cfg(any(feature = "cluster", feature = "train"))]
+pub use self::begin::{check_name, new_name};
 pub use self::job_files::JobFiles;
 use crate::{
     exit::{Exit, OrExit as _, failure},
     inputs,
 };
-
-/// Longest name of a stream: it's the value of a label.
-const NAME_CHARS_MAX: usize = 63;
 
 /// What is trained, and when it arrives.
 #[derive(Clone)]
@@ -49,42 +48,6 @@ impl Inputs {
         let trace = self.trace.as_ref().map_or_else(|| Ok(Vec::new()), inputs::parse_trace)?;
         Ok(Stream { experiment: self.experiment.clone(), trace, run: run.to_owned() })
     }
-
-    /// What its folder holds, on this machine.
-    #[must_use]
-    pub fn texts(&self) -> StreamTexts {
-        StreamTexts {
-            experiment: experiment::to_yaml(&self.experiment),
-            cluster: None,
-            trace: self.trace.as_ref().map(|source| source.text.clone()),
-        }
-    }
-}
-
-/// A name for a new stream of `experiment`: its name, the time, and what makes it unique.
-#[must_use]
-pub fn new_name(experiment: &str, now: Timestamp) -> String {
-    let unique = hex::encode(&Sha256::digest(format!("{}/{}", now.as_nanosecond(), std::process::id()))[..2]);
-    let rest = format!("{}-{unique}", now.strftime("%Y%m%d-%H%M%S"));
-    let prefix: String = experiment.trim_start_matches(['-', '_']).chars().take(NAME_CHARS_MAX - rest.len() - 1).collect();
-    if prefix.is_empty() { rest } else { format!("{prefix}-{rest}") }
-}
-
-/// Refuses what can't be a label's value.
-///
-/// # Errors
-/// If `name` can't.
-pub fn check_name(name: &str) -> anyhow::Result<()> {
-    let fits = |c: u8| c.is_ascii_alphanumeric() || c == b'-' || c == b'_';
-    let edges = [name.bytes().next(), name.bytes().last()].into_iter().all(|c| c.is_some_and(|c| c.is_ascii_alphanumeric()));
-    if edges && name.len() <= NAME_CHARS_MAX && name.bytes().all(fits) {
-        return Ok(());
-    }
-    let message = format!(
-        "`{}` can't name a stream: letters, digits, and `-` and `_` between them, at most {NAME_CHARS_MAX}",
-        name.escape_debug().take(NAME_CHARS_MAX).collect::<String>()
-    );
-    Err(failure(Exit::General, message))
 }
 
 /// Where a stream's jobs run.
@@ -107,21 +70,6 @@ pub struct Begun {
 }
 
 impl Begun {
-    /// Makes the folder of `stream` in `root`, which holds `texts`.
-    ///
-    /// # Errors
-    /// If it can't be made.
-    pub fn create(root: &Path, stream: Stream, texts: &StreamTexts, place: Place, now: Timestamp) -> anyhow::Result<Self> {
-        let description = StreamDescription {
-            fltk_version: env!("CARGO_PKG_VERSION").to_owned(),
-            run: stream.run.clone(),
-            experiment: stream.experiment.name.clone(),
-            started_at: now,
-        };
-        let folder = StreamFolder::create::<StreamEvent>(root, &description, texts).or_exit(Exit::Records)?;
-        Ok(Self { folder, stream, place })
-    }
-
     /// The stream of a folder.
     ///
     /// # Errors
@@ -168,30 +116,6 @@ impl Begun {
         &self.stream.run
     }
 
-    /// The stream `name` in `root`, if there is one.
-    ///
-    /// # Errors
-    /// If `name` can't name a stream, or the folder holds others than `texts`.
-    pub fn named(root: &Path, name: &str, texts: impl FnOnce(&Self) -> anyhow::Result<StreamTexts>) -> anyhow::Result<Option<Self>> {
-        check_name(name)?;
-        let Ok(folder) = StreamFolder::open(root.join(name)) else { return Ok(None) };
-        let begun = Self::open(folder)?;
-        if begun.is_of(&texts(&begun)?)? {
-            return Ok(Some(begun));
-        }
-        let message =
-            format!("the stream `{name}` was begun with other files\nhint: choose another `--id`, or `{}`", begun.resume_command());
-        Err(failure(Exit::Records, message))
-    }
-
-    /// Whether it holds `texts`.
-    ///
-    /// # Errors
-    /// If its folder can't be read.
-    fn is_of(&self, texts: &StreamTexts) -> anyhow::Result<bool> {
-        Ok(self.folder.texts().or_exit(Exit::Records)? == *texts)
-    }
-
     /// The orchestrator as `entries` leave it, which keeps nothing: for looking at.
     ///
     /// # Errors
@@ -218,21 +142,5 @@ impl Begun {
             Place::Kubernetes(_) => "cluster",
         };
         format!("fltk {command} --resume {}", self.folder.path().display())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_labels() {
-        let now = Timestamp::UNIX_EPOCH;
-        for experiment in ["a", &"x".repeat(63), "-_a", "__"] {
-            check_name(&new_name(experiment, now)).unwrap();
-        }
-        for wrong in ["", "-a", "a_", "a b", &"a".repeat(64), "é"] {
-            assert!(check_name(wrong).is_err(), "{wrong}");
-        }
     }
 }

@@ -34,24 +34,6 @@ impl JobFiles {
         Self { jobs: path.join("jobs"), runs: runs.to_owned() }
     }
 
-    /// The folder that they are in.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.jobs
-    }
-
-    /// The folder of runs: that which the stream's folder is in.
-    #[must_use]
-    pub fn runs(&self) -> &Path {
-        &self.runs
-    }
-
-    /// The job's experiment.
-    #[must_use]
-    pub fn experiment(&self, job: &JobId) -> PathBuf {
-        self.jobs.join(format!("{job}.yaml"))
-    }
-
     /// What its processes said.
     #[must_use]
     pub fn log(&self, job: &JobId) -> PathBuf {
@@ -77,5 +59,27 @@ impl JobFiles {
     pub fn run(&self, job: &JobId) -> Option<PathBuf> {
         let name = self.read_report(job)?.run.filter(|name| !name.contains('/') && !name.starts_with('.'))?;
         Some(self.runs.join(name))
+    }
+}
+
+/// For who starts the processes.
+#[cfg(feature = "train")]
+impl JobFiles {
+    /// The folder that they are in.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.jobs
+    }
+
+    /// The folder of runs: that which the stream's folder is in.
+    #[must_use]
+    pub fn runs(&self) -> &Path {
+        &self.runs
+    }
+
+    /// The job's experiment.
+    #[must_use]
+    pub fn experiment(&self, job: &JobId) -> PathBuf {
+        self.jobs.join(format!("{job}.yaml"))
     }
 }

@@ -1,0 +1,110 @@
+//! Streams that are begun: their names, and their folders.
+
+use std::path::Path;
+
+use fltk_cluster::{Stream, StreamEvent};
+use fltk_core::experiment;
+use fltk_records::{StreamDescription, StreamFolder, StreamTexts};
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+
+use super::{Begun, Inputs, Place};
+use crate::exit::{Exit, OrExit as _, failure};
+
+/// Longest name of a stream: it's the value of a label.
+const NAME_CHARS_MAX: usize = 63;
+
+/// A name for a new stream of `experiment`: its name, the time, and what makes it unique.
+#[must_use]
+pub fn new_name(experiment: &str, now: Timestamp) -> String {
+    let unique = hex::encode(&Sha256::digest(format!("{}/{}", now.as_nanosecond(), std::process::id()))[..2]);
+    let rest = format!("{}-{unique}", now.strftime("%Y%m%d-%H%M%S"));
+    let prefix: String = experiment.trim_start_matches(['-', '_']).chars().take(NAME_CHARS_MAX - rest.len() - 1).collect();
+    if prefix.is_empty() { rest } else { format!("{prefix}-{rest}") }
+}
+
+/// Refuses what can't be a label's value.
+///
+/// # Errors
+/// If `name` can't.
+pub fn check_name(name: &str) -> anyhow::Result<()> {
+    let fits = |c: u8| c.is_ascii_alphanumeric() || c == b'-' || c == b'_';
+    let edges = [name.bytes().next(), name.bytes().last()].into_iter().all(|c| c.is_some_and(|c| c.is_ascii_alphanumeric()));
+    if edges && name.len() <= NAME_CHARS_MAX && name.bytes().all(fits) {
+        return Ok(());
+    }
+    let message = format!(
+        "`{}` can't name a stream: letters, digits, and `-` and `_` between them, at most {NAME_CHARS_MAX}",
+        name.escape_debug().take(NAME_CHARS_MAX).collect::<String>()
+    );
+    Err(failure(Exit::General, message))
+}
+
+impl Inputs {
+    /// What its folder holds, on this machine.
+    #[must_use]
+    pub fn texts(&self) -> StreamTexts {
+        StreamTexts {
+            experiment: experiment::to_yaml(&self.experiment),
+            cluster: None,
+            trace: self.trace.as_ref().map(|source| source.text.clone()),
+        }
+    }
+}
+
+impl Begun {
+    /// Makes the folder of `stream` in `root`, which holds `texts`.
+    ///
+    /// # Errors
+    /// If it can't be made.
+    pub fn create(root: &Path, stream: Stream, texts: &StreamTexts, place: Place, now: Timestamp) -> anyhow::Result<Self> {
+        let description = StreamDescription {
+            fltk_version: env!("CARGO_PKG_VERSION").to_owned(),
+            run: stream.run.clone(),
+            experiment: stream.experiment.name.clone(),
+            started_at: now,
+        };
+        let folder = StreamFolder::create::<StreamEvent>(root, &description, texts).or_exit(Exit::Records)?;
+        Ok(Self { folder, stream, place })
+    }
+
+    /// The stream `name` in `root`, if there is one.
+    ///
+    /// # Errors
+    /// If `name` can't name a stream, or the folder holds others than `texts`.
+    pub fn named(root: &Path, name: &str, texts: impl FnOnce(&Self) -> anyhow::Result<StreamTexts>) -> anyhow::Result<Option<Self>> {
+        check_name(name)?;
+        let Ok(folder) = StreamFolder::open(root.join(name)) else { return Ok(None) };
+        let begun = Self::open(folder)?;
+        if begun.is_of(&texts(&begun)?)? {
+            return Ok(Some(begun));
+        }
+        let message =
+            format!("the stream `{name}` was begun with other files\nhint: choose another `--id`, or `{}`", begun.resume_command());
+        Err(failure(Exit::Records, message))
+    }
+
+    /// Whether it holds `texts`.
+    ///
+    /// # Errors
+    /// If its folder can't be read.
+    fn is_of(&self, texts: &StreamTexts) -> anyhow::Result<bool> {
+        Ok(self.folder.texts().or_exit(Exit::Records)? == *texts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_labels() {
+        let now = Timestamp::UNIX_EPOCH;
+        for experiment in ["a", &"x".repeat(63), "-_a", "__"] {
+            check_name(&new_name(experiment, now)).unwrap();
+        }
+        for wrong in ["", "-a", "a_", "a b", &"a".repeat(64), "é"] {
+            assert!(check_name(wrong).is_err(), "{wrong}");
+        }
+    }
+}
