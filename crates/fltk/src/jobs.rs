@@ -7,11 +7,14 @@ use fltk_cluster::{
     plan::{Job, JobRecord},
 };
 use fltk_core::experiment::Duration;
-use fltk_records::StreamFolder;
+use fltk_records::{
+    StreamFolder,
+    stream_folder::derived::{self, JobRow},
+};
 use serde::Serialize;
 
 #[cfg(any(feature = "cluster", feature = "train"))]
-use crate::exit::{Exit, failure};
+use crate::exit::{Exit, OrExit as _, failure};
 use crate::{
     cli::{Cli, Output},
     output,
@@ -180,24 +183,44 @@ pub fn summary(rows: &[Row<'_>]) -> String {
 }
 
 /// Comma-separated values with a header.
+#[must_use]
+pub fn csv(rows: &[Row<'_>]) -> String {
+    String::from_utf8_lossy(&derived::csv(&records(rows))).into_owned()
+}
+
+/// Writes `rows` beside the journal of `folder`, for other programs: CSV, SQLite and TensorBoard events. For who has its lock.
 ///
 /// # Errors
-/// None that plain data can have.
-pub fn csv(rows: &[Row<'_>]) -> anyhow::Result<String> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    let json = serde_json::to_value(rows)?;
-    let objects = json.as_array().into_iter().flatten().filter_map(serde_json::Value::as_object);
-    let mut has_header = false;
-    for object in objects {
-        if !std::mem::replace(&mut has_header, true) {
-            writer.write_record(object.keys())?;
-        }
-        writer.write_record(object.values().map(|value| match value {
-            serde_json::Value::Null => String::new(),
-            serde_json::Value::String(text) => text.clone(),
-            serde_json::Value::Array(items) => items.iter().filter_map(serde_json::Value::as_str).collect::<Vec<_>>().join(" "),
-            value => value.to_string(),
-        }))?;
-    }
-    Ok(String::from_utf8(writer.into_inner()?)?)
+/// If a file can't be written.
+#[cfg(any(feature = "cluster", feature = "train"))]
+pub fn keep(rows: &[Row<'_>], folder: &StreamFolder) -> anyhow::Result<()> {
+    derived::write(folder, &records(rows)).or_exit(Exit::Records)
+}
+
+fn records(rows: &[Row<'_>]) -> Vec<JobRow> {
+    let record = |row: &Row<'_>| JobRow {
+        job: row.job.to_owned(),
+        class: row.class.to_owned(),
+        replication: row.replication as u64,
+        priority: row.priority,
+        seed: row.seed.to_string(),
+        state: row.state.to_owned(),
+        arrived: row.arrived,
+        admitted: row.admitted,
+        created: row.created,
+        first_pod: row.first_pod,
+        first_step: row.first_step,
+        ended: row.ended,
+        queue_seconds: row.queue_seconds,
+        service_seconds: row.service_seconds,
+        response_seconds: row.response_seconds,
+        run_seconds: row.run_seconds,
+        suspensions: row.suspensions,
+        pods: row.pods,
+        resources: row.resources.clone(),
+        nodes: row.nodes.join(" "),
+        reason: row.reason.map(str::to_owned),
+        run: row.run.as_ref().map(|run| run.display().to_string()),
+    };
+    rows.iter().map(record).collect()
 }

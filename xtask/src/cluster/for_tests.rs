@@ -87,7 +87,9 @@ impl TestCluster {
     /// Lets only pods into `namespace` that the restricted pod security standard allows.
     pub fn restrict(&self, namespace: &str) -> anyhow::Result<()> {
         let mut command = self.cluster.kubectl();
-        command.args(["label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted", "--overwrite"]).stdout(Stdio::null());
+        command
+            .args(["label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted", "--overwrite"])
+            .stdout(Stdio::null());
         sh::run(&mut command, KUBECTL_LIMIT)
     }
 

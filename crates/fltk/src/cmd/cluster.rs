@@ -149,6 +149,7 @@ async fn work(cli: &Cli, args: &ClusterArgs, client: Client, begun: Begun) -> an
     let edge = Edge { client, context: Arc::clone(&context), metrics, is_ready, began, clock: Arc::new(Timestamp::now) };
     let end = edge.run(&mut orchestrator, &mut Observed::new(cli), self::connect::stopped()?).await.or_exit(Exit::Records)?;
     let rows = jobs::rows(&orchestrator, &begun.folder);
+    jobs::keep(&rows, &begun.folder)?;
     jobs::print(cli, &rows)?;
     if end == End::Stopped {
         let message = format!(

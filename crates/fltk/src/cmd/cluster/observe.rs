@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fltk_cluster::{Orchestrator, kubernetes::{Observer, view::View}};
+use fltk_cluster::{
+    Orchestrator,
+    kubernetes::{Observer, view::View},
+};
 
 use crate::{cli::Cli, follow::Follow};
 

@@ -67,6 +67,7 @@ fn go_on(cli: &Cli, context: &Context<'_>, begun: &Begun) -> anyhow::Result<()> 
     }
     let end = work(context, begun, &mut orchestrator, Follow::new(cli.quiet))?;
     let rows = jobs::rows(&orchestrator, &begun.folder);
+    jobs::keep(&rows, &begun.folder)?;
     jobs::print(cli, &rows)?;
     match end {
         End::Finished => jobs::verdict(&rows, &begun.folder),

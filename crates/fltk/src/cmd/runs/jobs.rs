@@ -24,7 +24,7 @@ pub fn run(cli: &Cli, root: &Path, stream: Option<&PathBuf>, format: JobsFormat)
     let orchestrator = begun.look(&replay.entries)?;
     let rows = jobs::rows(&orchestrator, &begun.folder);
     match (cli.output, format) {
-        (Output::Text, JobsFormat::Csv) => output::text(&jobs::csv(&rows)?),
+        (Output::Text, JobsFormat::Csv) => output::text(&jobs::csv(&rows)),
         (Output::Json, _) | (Output::Text, JobsFormat::Table) => jobs::print(cli, &rows),
     }
 }
