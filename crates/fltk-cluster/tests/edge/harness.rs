@@ -16,7 +16,7 @@ use fltk_cluster::{
         Edge, End, Observer,
         config::KubernetesConfig,
         manifest::{RunContext, job_name},
-        metrics::{Metrics, state_name},
+        metrics::Metrics,
         view::View,
     },
     plan::{JobRecord, Outcome},
@@ -287,7 +287,7 @@ impl Told {
         let mut inner = self.0.borrow_mut();
         let all: Vec<_> = orchestrator.all_jobs().collect();
         for (job, (_, name)) in all.iter().zip(names(all.iter().map(|job| (&job.spec.id, job.spec.class.as_str())))) {
-            inner.states.insert(name.clone(), state_name(&job.state, job.record.outcome));
+            inner.states.insert(name.clone(), job.state_name());
             inner.records.insert(name, job.record.clone());
         }
     }
