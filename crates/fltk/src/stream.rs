@@ -14,8 +14,10 @@ use fltk_cluster::{JobSpec, Orchestrator, Stream, StreamEvent};
 use fltk_core::experiment::{self, Experiment, SourceFile};
 use fltk_records::{StreamFolder, journal::Entry};
 
+#[cfg(feature = "cluster")]
+pub use self::begin::check_name;
 #[cfg(any(feature = "cluster", feature = "train"))]
-pub use self::begin::{check_name, new_name};
+pub use self::begin::new_name;
 pub use self::job_files::JobFiles;
 use crate::{
     exit::{Exit, OrExit as _, failure},
