@@ -8,6 +8,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 /// Parts of one core or byte.
 const NANOS: i128 = 1_000_000_000;
 
+/// The most of anything, as Kubernetes has it, in billionths. Sums stop there, so that what is written can be read.
+const NANOS_MAX: i128 = i64::MAX as i128 * NANOS;
+
 /// Amounts of `cpu` (cores), `memory` (bytes), `nvidia.com/gpu` and whatever else a node has, in billionths. What isn't named is zero.
 ///
 /// In JSON they are Kubernetes quantities: a number couldn't hold the bytes of a large node in billionths.
@@ -24,7 +27,7 @@ impl Amounts {
     /// The same, and `nanos` billionths of `name`.
     #[must_use]
     pub fn with(mut self, name: &str, nanos: i128) -> Self {
-        self.0.insert(name.to_owned(), nanos);
+        self.0.insert(name.to_owned(), nanos.clamp(-NANOS_MAX, NANOS_MAX));
         self
     }
 
@@ -58,7 +61,7 @@ impl Amounts {
     pub fn add(&mut self, other: &Self) {
         for (name, nanos) in &other.0 {
             let sum = self.0.entry(name.clone()).or_insert(0);
-            *sum = sum.saturating_add(*nanos);
+            *sum = (*sum + nanos).min(NANOS_MAX);
         }
     }
 
@@ -66,7 +69,7 @@ impl Amounts {
     pub fn subtract(&mut self, other: &Self) {
         for (name, nanos) in &other.0 {
             let rest = self.0.entry(name.clone()).or_insert(0);
-            *rest = rest.saturating_sub(*nanos);
+            *rest = (*rest - nanos).max(-NANOS_MAX);
         }
     }
 
@@ -154,5 +157,12 @@ mod tests {
         assert_eq!(json, r#"{"cpu":"1500000001n","memory":"1099511627776","pods":"500m"}"#);
         assert_eq!(serde_json::from_str::<Amounts>(&json).unwrap(), large);
         assert!(serde_json::from_str::<Amounts>(r#"{"cpu":"1 core"}"#).is_err());
+        let mut most = Amounts::none().with("memory", i128::MAX);
+        most.add(&most.clone());
+        assert_eq!(serde_json::from_str::<Amounts>(&serde_json::to_string(&most).unwrap()).unwrap(), most);
+        let mut debt = Amounts::none();
+        debt.subtract(&most);
+        debt.subtract(&most);
+        assert_eq!(serde_json::from_str::<Amounts>(&serde_json::to_string(&debt).unwrap()).unwrap(), debt);
     }
 }

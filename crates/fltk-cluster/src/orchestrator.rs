@@ -68,8 +68,8 @@ pub struct Orchestrator<'a> {
     adapt: Box<dyn Fn(JobSpec) -> JobSpec + Send + Sync + 'a>,
     journal: Option<Journal<StreamEvent>>,
     replication: usize,
-    /// When the replication at hand began.
-    began: Duration,
+    /// When each replication began, the one at hand last; since the stream began.
+    began: Vec<Duration>,
     planner: Planner,
     /// Jobs of the replications before.
     over: Vec<Job>,
@@ -95,7 +95,7 @@ impl<'a> Orchestrator<'a> {
         let planner = Planner::new(settings, stream.jobs(0, &adapt)?, BTreeMap::new());
         let zero = Duration::from_millis(0);
         let mut taken_up =
-            Self { stream, adapt: Box::new(adapt), journal, replication: 0, began: zero, planner, over: Vec::new(), now: zero };
+            Self { stream, adapt: Box::new(adapt), journal, replication: 0, began: vec![zero], planner, over: Vec::new(), now: zero };
         for Entry { event: StreamEvent { now, event }, .. } in entries {
             taken_up.step(*now, event.clone());
         }
@@ -125,7 +125,7 @@ impl<'a> Orchestrator<'a> {
         let mut actions = self.planner.step(self.since_began(now), event);
         while self.planner.is_finished() && self.replication + 1 < self.stream.experiment.seeds.len() {
             self.replication += 1;
-            self.began = now;
+            self.began.push(now);
             let specs = self.stream.jobs(self.replication, &self.adapt).unwrap_or_default();
             let next = self.planner.successor(specs);
             self.over.extend(std::mem::replace(&mut self.planner, next).into_jobs());
@@ -135,14 +135,20 @@ impl<'a> Orchestrator<'a> {
     }
 
     fn since_began(&self, now: Duration) -> Duration {
-        Duration::from_millis(now.as_millis().saturating_sub(self.began.as_millis()))
+        Duration::from_millis(now.as_millis().saturating_sub(self.began(self.replication).as_millis()))
+    }
+
+    /// When `replication` began, since the stream did.
+    #[must_use]
+    pub fn began(&self, replication: usize) -> Duration {
+        self.began.get(replication).copied().unwrap_or(self.now)
     }
 
     /// When a tick is due: the next arrival, since the stream began.
     #[must_use]
     pub fn next_arrival(&self) -> Option<Duration> {
         let since = self.planner.next_arrival()?;
-        Some(Duration::from_millis(self.began.as_millis().saturating_add(since.as_millis())))
+        Some(Duration::from_millis(self.began(self.replication).as_millis().saturating_add(since.as_millis())))
     }
 
     /// Whether every job of every replication is over.
@@ -185,10 +191,10 @@ impl<'a> Orchestrator<'a> {
         self.all_jobs().map(|job| &job.record)
     }
 
-    /// What a waiting job waits for, as of the last event.
+    /// What a waiting job waits for, at `now` since the stream began.
     #[must_use]
-    pub fn explain(&self, id: &JobId) -> Option<Wait> {
-        self.planner.explain(id, self.since_began(self.now))
+    pub fn explain(&self, id: &JobId, now: Duration) -> Option<Wait> {
+        self.planner.explain(id, self.since_began(now.max(self.now)))
     }
 
     /// Which replication is at work, from 0, and how many there are.

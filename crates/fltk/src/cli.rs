@@ -569,6 +569,6 @@ pub enum ExportFormat {
 pub enum JobsFormat {
     /// For people.
     Table,
-    /// Comma-separated values with a header, times in seconds since the stream began.
+    /// Comma-separated values with a header, times in seconds since a job's replication began.
     Csv,
 }

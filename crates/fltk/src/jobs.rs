@@ -22,7 +22,7 @@ use crate::{
     timeline::clock,
 };
 
-/// A job with what was recorded of it; times in seconds since the stream, or its replication, began.
+/// A job with what was recorded of it; times in seconds since its replication began.
 #[derive(Serialize)]
 pub struct Row<'a> {
     job: &'a str,
@@ -31,6 +31,8 @@ pub struct Row<'a> {
     priority: i32,
     seed: u64,
     state: &'static str,
+    /// When its replication began, in seconds since the stream did; the other times count from there.
+    began: f64,
     arrived: Option<f64>,
     admitted: Option<f64>,
     created: Option<f64>,
@@ -55,10 +57,14 @@ pub struct Row<'a> {
 pub fn rows<'a>(orchestrator: &'a Orchestrator<'_>, folder: &StreamFolder) -> Vec<Row<'a>> {
     let files = JobFiles::of(folder);
     let has_come = |job: &&Job| job.record.arrived.is_some() || job.record.ended.is_some();
-    orchestrator.all_jobs().filter(has_come).map(|job| row(job, files.run(&job.spec.id))).collect()
+    orchestrator
+        .all_jobs()
+        .filter(has_come)
+        .map(|job| row(job, seconds(orchestrator.began(job.spec.replication)), files.run(&job.spec.id)))
+        .collect()
 }
 
-fn row(job: &Job, run: Option<PathBuf>) -> Row<'_> {
+fn row(job: &Job, began: f64, run: Option<PathBuf>) -> Row<'_> {
     let JobRecord { class, priority, suspensions, nodes, reason, .. } = &job.record;
     let seconds = |at: Option<Duration>| at.map(seconds);
     let record = &job.record;
@@ -69,6 +75,7 @@ fn row(job: &Job, run: Option<PathBuf>) -> Row<'_> {
         priority: *priority,
         seed: job.spec.arrival.seed.0,
         state: job.state_name(),
+        began,
         arrived: seconds(record.arrived),
         admitted: seconds(record.admitted),
         created: seconds(record.created),
@@ -205,6 +212,7 @@ fn records(rows: &[Row<'_>]) -> Vec<JobRow> {
         priority: row.priority,
         seed: row.seed.to_string(),
         state: row.state.to_owned(),
+        began: row.began,
         arrived: row.arrived,
         admitted: row.admitted,
         created: row.created,

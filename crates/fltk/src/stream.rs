@@ -11,8 +11,9 @@ use std::path::Path;
 #[cfg(feature = "cluster")]
 use fltk_cluster::kubernetes::manifest::RunContext;
 use fltk_cluster::{JobSpec, Orchestrator, Stream, StreamEvent};
-use fltk_core::experiment::{self, Experiment, SourceFile};
+use fltk_core::experiment::{self, Duration, Experiment, SourceFile};
 use fltk_records::{StreamFolder, journal::Entry};
+use jiff::Timestamp;
 
 #[cfg(feature = "cluster")]
 pub use self::begin::check_name;
@@ -94,6 +95,13 @@ impl Begun {
             }
         };
         Ok(Self { stream: inputs.stream(&run)?, place, folder })
+    }
+
+    /// How long ago it began, at the time `now`.
+    #[must_use]
+    pub fn elapsed(&self, now: Timestamp) -> Duration {
+        let millis = now.as_millisecond().saturating_sub(self.folder.description().started_at.as_millisecond());
+        Duration::from_millis(u64::try_from(millis).unwrap_or(0))
     }
 
     /// What the pods of its jobs have in common.

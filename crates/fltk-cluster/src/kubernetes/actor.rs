@@ -93,7 +93,8 @@ impl Actor {
             let report = match outcome {
                 Ok(uid) => Report::Done { action, uid, at: Instant::now() },
                 Err(Stop::Refused(reason)) => Report::Refused { job: spec.id.clone(), reason },
-                Err(Stop::Api(error)) if failure(&error) == Failure::Wrong => {
+                // A suspension that is refused is no end of the job: it runs.
+                Err(Stop::Api(error)) if failure(&error) == Failure::Wrong && matches!(action, Action::Start { .. }) => {
                     Report::Refused { job: spec.id.clone(), reason: format!("the API server refuses it: {}", words(&error)) }
                 }
                 Err(Stop::Api(error)) => {

@@ -46,6 +46,8 @@ use crate::{
 const QUEUE: usize = 4096;
 /// Messages that are looked at before what they mean is journaled.
 const BATCH: usize = 1024;
+/// Between two reports of nodes, which are large: what others do is known this late.
+const NODES_EVERY: Duration = Duration::from_secs(10);
 /// How often ends that are held back, nodes and metrics are looked at.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
@@ -162,6 +164,7 @@ struct Nodes {
     nodes: Listing<String>,
     others: Listing<(String, String)>,
     told: Option<Vec<Node>>,
+    told_at: Option<Instant>,
     has_changed: bool,
 }
 
@@ -485,10 +488,14 @@ impl Work<'_, '_> {
         if !(self.nodes.has_changed && self.nodes.nodes.is_ready() && self.nodes.others.is_ready()) {
             return;
         }
+        if self.nodes.told_at.is_some_and(|at| at.elapsed() < NODES_EVERY) {
+            return;
+        }
         self.nodes.has_changed = false;
         let nodes = self.nodes.view.nodes(&self.edge.context.config);
         if self.nodes.told.as_ref() != Some(&nodes) {
             self.nodes.told = Some(nodes.clone());
+            self.nodes.told_at = Some(Instant::now());
             self.pending.push(Event::Nodes { nodes });
         }
     }

@@ -2,14 +2,14 @@
 //!
 //! They are a courtesy: few at a time, none that would say nothing, and none is tried again.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Client,
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::timeout};
 
 use super::{
     api::job_resource,
@@ -18,7 +18,9 @@ use super::{
 use crate::{Action, plan::Job};
 
 /// Requests for events under way at once.
-const CONCURRENCY: usize = 2;
+const CONCURRENCY: usize = 4;
+/// For one request.
+const LIMIT: Duration = Duration::from_secs(10);
 /// A job that waited less than this wasn't kept waiting, in seconds.
 const WAIT_MIN: f64 = 1.0;
 
@@ -58,11 +60,12 @@ impl Publisher {
         };
         let event =
             Event { type_: EventType::Normal, reason: reason.to_owned(), note: Some(note), action: reason.to_owned(), secondary: None };
-        let (recorder, permits) = (self.recorder.clone(), Arc::clone(&self.permits));
+        // A courtesy: not while as many as may be are under way.
+        let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else { return };
+        let recorder = self.recorder.clone();
         tokio::spawn(async move {
-            let Ok(_permit) = permits.acquire().await else { return };
-            // A courtesy.
-            let _ = recorder.publish(&event, &reference).await;
+            let _ = timeout(LIMIT, recorder.publish(&event, &reference)).await;
+            drop(permit);
         });
     }
 }

@@ -73,7 +73,7 @@ fn list(missing: &[String]) -> String {
     missing.iter().map(|right| format!("  {right}")).collect::<Vec<_>>().join("\n")
 }
 
-/// Checks all that can be checked, and makes what all jobs of the run share.
+/// Checks all that can be checked before anything is made.
 ///
 /// `samples` is one job of each task.
 ///
@@ -82,13 +82,34 @@ fn list(missing: &[String]) -> String {
 pub async fn check(client: &Client, context: &RunContext, samples: &[JobSpec], needs_nodes: bool) -> Result<(), PreflightError> {
     operator(client, context.config.backend).await?;
     rights(client, context, needs_nodes).await?;
-    if let Some(runtime) = context.runtime() {
-        let runtimes: Api<DynamicObject> = Api::namespaced_with(client.clone(), &context.namespace, &api::runtime_resource());
-        let name = super::manifest::runtime_name(&context.run);
-        let parameters = PatchParams::apply(FIELD_MANAGER).force();
-        let applied = retried(async || runtimes.patch(&name, &parameters, &Patch::Apply(&runtime)).await).await;
-        applied.map_err(|error| refused(error, context, samples.first()))?;
+    if context.runtime().is_some() {
+        // A job is taken only where its runtime is: jobs are checked when that was made.
+        return runtime(client, context, true).await.map_err(|error| refused(error, context, samples.first()));
     }
+    dry_runs(client, context, samples).await
+}
+
+/// Makes what all jobs of the run share, if anything; then they can be checked too.
+///
+/// # Errors
+/// As of [`check`].
+pub async fn share(client: &Client, context: &RunContext, samples: &[JobSpec]) -> Result<(), PreflightError> {
+    if context.runtime().is_none() {
+        return Ok(());
+    }
+    runtime(client, context, false).await.map_err(|error| refused(error, context, samples.first()))?;
+    dry_runs(client, context, samples).await
+}
+
+async fn runtime(client: &Client, context: &RunContext, dry_run: bool) -> Result<(), Error> {
+    let Some(runtime) = context.runtime() else { return Ok(()) };
+    let runtimes: Api<DynamicObject> = Api::namespaced_with(client.clone(), &context.namespace, &api::runtime_resource());
+    let name = super::manifest::runtime_name(&context.run);
+    let parameters = PatchParams { dry_run, ..PatchParams::apply(FIELD_MANAGER).force().validation_strict() };
+    retried(async || runtimes.patch(&name, &parameters, &Patch::Apply(&runtime)).await).await.map(drop)
+}
+
+async fn dry_runs(client: &Client, context: &RunContext, samples: &[JobSpec]) -> Result<(), PreflightError> {
     for spec in samples {
         dry_run(client, context, spec).await.map_err(|error| refused(error, context, Some(spec)))?;
     }

@@ -57,6 +57,9 @@ pub fn pod(pod: &Pod) -> Option<SeenPod> {
     let container = containers.and_then(|all| all.iter().find(|container| names.contains(&container.name.as_str())));
     let ended = container.and_then(terminated);
     let report = ended.and_then(|ended| report(ended.message.as_deref()?));
+    // One that was started again and runs has no problem any more.
+    let runs = container.and_then(|container| container.state.as_ref()).is_some_and(|state| state.running.is_some());
+    let failed = ended.filter(|ended| ended.exit_code != 0 && !runs);
     Some(SeenPod {
         name: pod.metadata.name.clone()?,
         job: JobId(labels.get(JOB_LABEL)?.clone()),
@@ -65,7 +68,7 @@ pub fn pod(pod: &Pod) -> Option<SeenPod> {
         has_run: phase != "Pending",
         is_over: matches!(phase, "Succeeded" | "Failed"),
         first_step_ms: report.as_ref().and_then(|report| report.first_step_ms),
-        problem: evicted(pod).or_else(|| Some(problem(ended.filter(|ended| ended.exit_code != 0)?, report.as_ref()))),
+        problem: evicted(pod).or_else(|| Some(problem(failed?, report.as_ref()))),
         waits: (phase == "Pending").then(|| waits(pod, container)).flatten(),
     })
 }

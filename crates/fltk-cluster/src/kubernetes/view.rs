@@ -116,14 +116,21 @@ impl View {
     /// The job's object is as it now is.
     pub fn has_job(&mut self, job: SeenJob) {
         let known = self.jobs.entry(job.id.clone()).or_default();
+        if known.job.as_ref().is_some_and(|before| before.attempt != job.attempt) {
+            // What stopped an earlier start is none of this one's problems.
+            known.problems.clear();
+        }
         known.job = Some(job);
     }
 
     /// The pod is as it now is.
     pub fn has_pod(&mut self, pod: SeenPod) {
         let known = self.jobs.entry(pod.job.clone()).or_default();
-        if let Some(problem) = &pod.problem {
-            known.problems.insert(pod.index, problem.clone());
+        match &pod.problem {
+            Some(problem) => _ = known.problems.insert(pod.index, problem.clone()),
+            // It was started again, and runs.
+            None if pod.has_run && !pod.is_over => _ = known.problems.remove(&pod.index),
+            None => {}
         }
         known.had_pods = true;
         known.pods.insert(pod.name.clone(), pod);
@@ -195,7 +202,9 @@ impl View {
             told.created = Some(job.attempt);
             news.push(Event::Created { job: id.clone(), attempt: job.attempt });
         }
-        for pod in known.pods.values().filter(|pod| is_made && pod.has_run) {
+        // After a suspension, one that is over may be left of the start before.
+        let may_be_new = |pod: &&SeenPod| pod.has_run && (job.attempt == 1 || !pod.is_over);
+        for pod in known.pods.values().filter(|pod| is_made && may_be_new(pod)) {
             let Some(node) = &pod.node else { continue };
             if told.pods.insert((job.attempt, pod.index, node.clone())) {
                 news.push(Event::PodRunning { job: id.clone(), attempt: job.attempt, pod: pod.index, node: node.clone() });

@@ -4,7 +4,7 @@ use fltk_cluster::kubernetes::{
     End,
     down::{Removed, down},
     manifest::runtime_name,
-    preflight::check,
+    preflight::share,
 };
 use serde_json::json;
 
@@ -26,7 +26,7 @@ async fn at_work(kubernetes: &str) -> Cluster {
     // Not owned: its job was gone when it came.
     let orphan = json!({ "metadata": { "name": "orphan", "labels": { "fltk.node/run": cluster.context.run } } });
     cluster.scenario.create_by_hand("configmaps", NAMESPACE, orphan);
-    check(&cluster.scenario.client(), &cluster.context, &cluster.specs(), false).await.unwrap();
+    share(&cluster.scenario.client(), &cluster.context, &cluster.specs()).await.unwrap();
     let told = Told::default();
     let killed = async {
         told.until("pair", "running").await;

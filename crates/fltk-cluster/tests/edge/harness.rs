@@ -300,7 +300,7 @@ impl Observer for Told {
         let all: Vec<_> = orchestrator.all_jobs().collect();
         for (job, (id, name)) in all.iter().zip(names(all.iter().map(|job| (&job.spec.id, job.spec.class.as_str())))) {
             let of_view = || job.state.is_active().then(|| view.waits(&id, Instant::now())).flatten();
-            let words = orchestrator.explain(&id).map(|wait| wait.to_string()).or_else(of_view);
+            let words = orchestrator.explain(&id, orchestrator.now()).map(|wait| wait.to_string()).or_else(of_view);
             let said = inner.waits.entry(name).or_default();
             if let Some(words) = words.filter(|words| !said.contains(words)) {
                 said.push(words);

@@ -1,6 +1,9 @@
 //! Jobs as `TrainJob`s of Kubeflow Trainer.
 
-use fltk_cluster::kubernetes::{manifest::runtime_name, preflight::check};
+use fltk_cluster::kubernetes::{
+    manifest::runtime_name,
+    preflight::{check, share},
+};
 use serde_json::json;
 
 use crate::{
@@ -14,6 +17,11 @@ const BACKEND: &str = "backend: trainjob";
 async fn make_runtime(cluster: &Cluster) {
     for _ in 0..2 {
         check(&cluster.scenario.client(), &cluster.context, &cluster.specs(), false).await.unwrap();
+        assert!(cluster.scenario.creates("trainjobs").is_empty());
+    }
+    assert!(cluster.scenario.names("trainingruntimes", None).is_empty(), "checking makes nothing");
+    for _ in 0..2 {
+        share(&cluster.scenario.client(), &cluster.context, &cluster.specs()).await.unwrap();
     }
     assert_eq!(cluster.scenario.creates("trainingruntimes"), [runtime_name(&cluster.context.run)]);
     assert!(cluster.scenario.creates("trainjobs").is_empty() && cluster.scenario.names("configmaps", None).is_empty());

@@ -46,10 +46,10 @@ pub enum DurationError {
 }
 
 impl Duration {
-    /// `millis` milliseconds.
+    /// `millis` milliseconds; ten years where that is less, so that what is written can be read.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
-        Self { millis }
+        Self { millis: if millis < MILLIS_MAX { millis } else { MILLIS_MAX } }
     }
 
     /// Its milliseconds.

@@ -29,6 +29,8 @@ pub struct JobRow {
     /// In decimal: it may be above what SQLite holds.
     pub seed: String,
     pub state: String,
+    /// When its replication began, in seconds since the stream did.
+    pub began: f64,
     pub arrived: Option<f64>,
     pub admitted: Option<f64>,
     pub created: Option<f64>,
@@ -53,7 +55,7 @@ pub struct JobRow {
 const TABLE: &str = "
     CREATE TABLE jobs (
         job TEXT PRIMARY KEY, class TEXT NOT NULL, replication INTEGER NOT NULL, priority INTEGER NOT NULL, seed TEXT NOT NULL, state TEXT NOT NULL,
-        arrived REAL, admitted REAL, created REAL, first_pod REAL, first_step REAL, ended REAL,
+        began REAL NOT NULL, arrived REAL, admitted REAL, created REAL, first_pod REAL, first_step REAL, ended REAL,
         queue_seconds REAL, service_seconds REAL, response_seconds REAL, run_seconds REAL,
         suspensions INTEGER NOT NULL, pods INTEGER NOT NULL, resources TEXT NOT NULL, nodes TEXT NOT NULL, reason TEXT, run TEXT
     ) STRICT;
@@ -91,7 +93,7 @@ fn events_path(folder: &StreamFolder) -> PathBuf {
 fn events(folder: &StreamFolder, rows: &[JobRow]) -> Vec<u8> {
     #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 with milliseconds")]
     let began = folder.description().started_at.as_millisecond() as f64 / 1000.0;
-    let mut ended: Vec<(f64, &JobRow)> = rows.iter().filter_map(|row| Some((row.ended?, row))).collect();
+    let mut ended: Vec<(f64, &JobRow)> = rows.iter().filter_map(|row| Some((row.began + row.ended?, row))).collect();
     ended.sort_by(|left, right| left.0.total_cmp(&right.0));
     let event = |(step, (at, row)): (i64, (f64, &JobRow))| {
         let times =
@@ -112,7 +114,7 @@ fn database(rows: &[JobRow]) -> rusqlite::Result<Vec<u8>> {
     let change = database.transaction()?;
     {
         let mut insert = change.prepare(
-            "INSERT OR REPLACE INTO jobs VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
+            "INSERT OR REPLACE INTO jobs VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)",
         )?;
         for row in rows {
             insert.execute(params![
@@ -122,6 +124,7 @@ fn database(rows: &[JobRow]) -> rusqlite::Result<Vec<u8>> {
                 row.priority,
                 row.seed,
                 row.state,
+                row.began,
                 row.arrived,
                 row.admitted,
                 row.created,
@@ -179,7 +182,7 @@ mod tests {
         }
         let text = String::from_utf8(csv(&rows)).unwrap();
         assert_eq!(text.lines().count(), 3);
-        assert!(text.starts_with("job,class,replication,priority,seed,state,arrived,"), "{text}");
+        assert!(text.starts_with("job,class,replication,priority,seed,state,began,arrived,"), "{text}");
         assert!(text.contains("\"a \"\"quoted\"\", one\""), "{text}");
         let database = Connection::open(folder.path().join(SQLITE)).unwrap();
         let columns = database.prepare("SELECT * FROM jobs").unwrap().column_count();

@@ -101,10 +101,12 @@ async fn check(client: &Client, context: &RunContext, stream: &fltk_cluster::Str
     }
     let orchestrator = Orchestrator::new(stream.clone(), |spec| context.with_requests(spec), None, &[]).or_exit(Exit::Experiment)?;
     let samples = samples(&context.experiment, &orchestrator);
-    preflight::check(client, context, &samples, needs_nodes(&orchestrator)).await.map_err(|error| {
-        let exit = if matches!(error, PreflightError::Refused { .. }) { Exit::Experiment } else { Exit::Cluster };
-        failure(exit, error)
-    })
+    preflight::check(client, context, &samples, needs_nodes(&orchestrator)).await.map_err(refused)
+}
+
+fn refused(error: PreflightError) -> anyhow::Error {
+    let exit = if matches!(error, PreflightError::Refused { .. }) { Exit::Experiment } else { Exit::Cluster };
+    failure(exit, error)
 }
 
 /// One job of each task.
@@ -145,6 +147,7 @@ async fn work(cli: &Cli, args: &ClusterArgs, client: Client, begun: Begun) -> an
     if !cli.quiet {
         anstream::eprintln!("stream {} in namespace `{}`; folder {path}", context.run, context.namespace);
     }
+    preflight::share(&client, &context, &samples(&context.experiment, &orchestrator)).await.map_err(refused)?;
     let began = begun.folder.description().started_at;
     let edge = Edge { client, context: Arc::clone(&context), metrics, is_ready, began, clock: Arc::new(Timestamp::now) };
     let end = edge.run(&mut orchestrator, &mut Observed::new(cli), self::connect::stopped()?).await.or_exit(Exit::Records)?;

@@ -5,6 +5,7 @@ use fltk_cluster::{
     plan::{Job, State},
 };
 use fltk_records::StreamFolder;
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
@@ -63,12 +64,15 @@ fn find(args: &ExplainArgs) -> anyhow::Result<(Begun, JobId)> {
     let prefix = args.job.strip_prefix("trainjob-").unwrap_or(&args.job);
     let mut found = Vec::new();
     for folder in folders {
-        let begun = Begun::open(folder)?;
-        let replay = begun.folder.replay::<StreamEvent>().or_exit(Exit::Records)?;
-        let orchestrator = begun.look(&replay.entries)?;
-        let ids: Vec<JobId> =
-            orchestrator.all_jobs().map(|job| &job.spec.id).filter(|id| id.0.starts_with(prefix)).take(2).cloned().collect();
-        drop(orchestrator);
+        let (begun, ids) = match begins_with(folder, prefix) {
+            Ok(looked_at) => looked_at,
+            // Another stream's damage is no reason not to look at the others.
+            Err(error) if args.stream.is_none() => {
+                anstream::eprintln!("warning: a stream is skipped: {error:#}");
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         match ids.as_slice() {
             [] => {}
             [id] => found.push((begun, id.clone())),
@@ -89,11 +93,21 @@ fn find(args: &ExplainArgs) -> anyhow::Result<(Begun, JobId)> {
     }
 }
 
+/// At most two jobs of the stream in `folder` whose names begin with `prefix`.
+fn begins_with(folder: StreamFolder, prefix: &str) -> anyhow::Result<(Begun, Vec<JobId>)> {
+    let begun = Begun::open(folder)?;
+    let replay = begun.folder.replay::<StreamEvent>().or_exit(Exit::Records)?;
+    let orchestrator = begun.look(&replay.entries)?;
+    let ids = orchestrator.all_jobs().map(|job| &job.spec.id).filter(|id| id.0.starts_with(prefix)).take(2).cloned().collect();
+    drop(orchestrator);
+    Ok((begun, ids))
+}
+
 fn words(args: &ExplainArgs, begun: &Begun, orchestrator: &Orchestrator<'_>, job: &Job) -> String {
     let record = &job.record;
     match &job.state {
         State::Pending => format!("It arrives {} after its replication begins.", clock(job.spec.arrival.at)),
-        State::Waiting => match orchestrator.explain(&job.spec.id) {
+        State::Waiting => match orchestrator.explain(&job.spec.id, begun.elapsed(Timestamp::now())) {
             Some(wait) => format!("It waits: {wait}."),
             None => "It waits for the orchestrator to look at it.".to_owned(),
         },

@@ -74,8 +74,11 @@ impl Begun {
     /// If `name` can't name a stream, or the folder holds others than `texts`.
     pub fn named(root: &Path, name: &str, texts: impl FnOnce(&Self) -> anyhow::Result<StreamTexts>) -> anyhow::Result<Option<Self>> {
         check_name(name)?;
-        let Ok(folder) = StreamFolder::open(root.join(name)) else { return Ok(None) };
-        let begun = Self::open(folder)?;
+        let path = root.join(name);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let begun = Self::open(StreamFolder::open(path).or_exit(Exit::Records)?)?;
         if begun.is_of(&texts(&begun)?)? {
             return Ok(Some(begun));
         }
