@@ -88,7 +88,8 @@ impl Actor {
             let outcome = {
                 // Not held while waiting: others may have more luck.
                 let Ok(_permit) = self.permits.acquire().await else { return };
-                self.try_once(&action, &spec).await
+                // Its requests' state is there only while they are under way: thousands of jobs may wait for a permit.
+                Box::pin(self.try_once(&action, &spec)).await
             };
             let report = match outcome {
                 Ok(uid) => Report::Done { action, uid, at: Instant::now() },
