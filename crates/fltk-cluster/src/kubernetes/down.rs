@@ -2,21 +2,20 @@
 
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::{
-    Api, Client, Error,
+    Api, Client, Error, Resource,
     api::{DeleteParams, ListParams},
-    core::DynamicObject,
+    core::{DynamicObject, ObjectList, PartialObjectMeta, Request, request::Error as RequestError},
 };
+use serde::de::DeserializeOwned;
 use tokio::time::{Duration, Instant, sleep};
 
-use super::{
-    api::{self, Failure, failure},
-    config::Backend,
-    manifest::run_selector,
-};
+use super::{api, config::Backend, manifest::run_selector};
 
 /// How long removed objects may take to be gone: containers have half a minute to end.
 const GONE_LIMIT: Duration = Duration::from_secs(90);
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Objects that are removed by one request: a second or two.
+const PAGE_SIZE: u32 = 500;
 
 /// What was removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -39,12 +38,12 @@ pub async fn down(client: &Client, namespace: &str, run: &str) -> Result<Removed
     let selected = ListParams::default().labels(&run_selector(run));
     let mut removed = Removed::default();
     for backend in [Backend::PyTorchJob, Backend::TrainJob] {
-        removed.jobs += remove(&api::jobs(client, namespace, backend), &selected).await?;
+        removed.jobs += remove(client, &api::jobs(client, namespace, backend), &selected).await?;
     }
     let config_maps: Api<ConfigMap> = api::config_maps(client, namespace);
-    removed.config_maps = remove(&config_maps, &selected).await?;
+    removed.config_maps = remove(client, &config_maps, &selected).await?;
     let runtimes: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &api::runtime_resource());
-    removed.runtimes = remove(&runtimes, &selected).await?;
+    removed.runtimes = remove(client, &runtimes, &selected).await?;
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let deadline = Instant::now() + GONE_LIMIT;
     loop {
@@ -56,22 +55,47 @@ pub async fn down(client: &Client, namespace: &str, run: &str) -> Result<Removed
     }
 }
 
-/// Removes what is selected; a kind that the cluster doesn't know has nothing.
-async fn remove<K>(api: &Api<K>, selected: &ListParams) -> Result<usize, Error>
+/// Removes what is selected, page by page: all at once may take the API server longer than it gives a request. A kind that the cluster doesn't know has
+/// nothing.
+async fn remove<K>(client: &Client, api: &Api<K>, selected: &ListParams) -> Result<usize, Error>
 where
-    K: kube::Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + 'static,
+    K: Resource + Clone + std::fmt::Debug + DeserializeOwned,
 {
-    let count = match api.list_metadata(selected).await {
-        Ok(list) => list.items.len(),
-        Err(Error::Api(status)) if status.code == 404 => return Ok(0),
-        Err(error) => return Err(error),
-    };
-    if count > 0 {
-        match api.delete_collection(&DeleteParams::background(), selected).await {
-            Ok(_) => {}
-            Err(error) if failure(&error) == Failure::Missing => {}
+    let mut page = selected.clone().limit(PAGE_SIZE);
+    let mut count = 0;
+    loop {
+        let next = match remove_page(client, api, &page).await {
+            Ok((removed, next)) => {
+                count += removed;
+                next
+            }
+            Err(Error::Api(status)) if status.code == 404 => None,
+            // Where it was is too long ago: goes on from there as all now is.
+            Err(Error::Api(status)) if status.code == 410 => status.metadata.and_then(|metadata| metadata.continue_),
             Err(error) => return Err(error),
+        };
+        page.continue_token = next.filter(|token| !token.is_empty());
+        if page.continue_token.is_none() {
+            return Ok(count);
         }
     }
-    Ok(count)
+}
+
+/// Removes one page; how many that were, and where the next begins.
+async fn remove_page<K>(client: &Client, api: &Api<K>, page: &ListParams) -> Result<(usize, Option<String>), Error>
+where
+    K: Resource + Clone + std::fmt::Debug + DeserializeOwned,
+{
+    let list = api.list_metadata(page).await?;
+    if !list.items.is_empty() {
+        let mut request =
+            Request::new(api.resource_url()).delete_collection(&DeleteParams::background(), page).map_err(Error::BuildRequest)?;
+        // Those that kube leaves out. A token is of base64's letters for URLs.
+        let token = page.continue_token.as_ref().map(|token| format!("&continue={token}")).unwrap_or_default();
+        let uri = format!("{}&limit={PAGE_SIZE}{token}", request.uri());
+        *request.uri_mut() = uri.parse().map_err(|_| Error::BuildRequest(RequestError::Validation(format!("`{uri}` is no address"))))?;
+        // It tells what is removed, or only that it is.
+        client.request_status::<ObjectList<PartialObjectMeta<K>>>(request).await?;
+    }
+    Ok((list.items.len(), list.metadata.continue_))
 }
