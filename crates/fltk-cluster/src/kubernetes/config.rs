@@ -147,6 +147,9 @@ pub struct RunPolicy {
     /// How often its pods are started again before it has failed.
     #[schemars(range(min = 0, max = 1000))]
     pub backoff_limit: i32,
+    /// Who acts on the job in place of its operator; the operator itself when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub managed_by: Option<String>,
     /// For a scheduler that knows gangs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scheduling_policy: Option<SchedulingPolicy>,

@@ -62,6 +62,9 @@ fn run_policy(policy: &RunPolicy) -> Json {
     for (name, duration) in seconds.into_iter().filter_map(|(name, duration)| Some((name, duration?))) {
         fields.insert(name.to_owned(), json!(whole_seconds(duration)));
     }
+    if let Some(manager) = &policy.managed_by {
+        fields.insert("managedBy".to_owned(), json!(manager));
+    }
     if let Some(scheduling) = &policy.scheduling_policy {
         fields.insert("schedulingPolicy".to_owned(), scheduling_policy(scheduling));
     }

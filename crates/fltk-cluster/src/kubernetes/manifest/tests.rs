@@ -44,7 +44,7 @@ kubernetes:
   volumes: [{ name: shm, emptyDir: { medium: Memory } }]
   volume_mounts: [{ name: shm, mountPath: /dev/shm }]
   restart_policy: Never
-  run_policy: { clean_pod_policy: All, ttl: 1500ms, active_deadline: 2h, backoff_limit: 0 }
+  run_policy: { clean_pod_policy: All, ttl: 1500ms, active_deadline: 2h, backoff_limit: 0, managed_by: kueue.x-k8s.io/multikueue }
   labels: { kueue.x-k8s.io/queue-name: q }
   annotations: { team: ml }
 ";

@@ -46,6 +46,9 @@ pub fn manifest(context: &RunContext, spec: &JobSpec, attempt: u32) -> Json {
     if let Some(deadline) = context.config.run_policy.active_deadline {
         fields["activeDeadlineSeconds"] = json!(whole_seconds(deadline));
     }
+    if let Some(manager) = &context.config.run_policy.managed_by {
+        fields["managedBy"] = json!(manager);
+    }
     json!({
         "apiVersion": "trainer.kubeflow.org/v1alpha1",
         "kind": "TrainJob",
