@@ -2,6 +2,7 @@
 
 mod cifar10;
 mod ddp;
+mod orchestrator;
 mod step;
 
 use std::path::PathBuf;
@@ -26,6 +27,18 @@ pub enum Bench {
     Ddp {
         /// Times that each program is run, in turn; the median is taken.
         #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+        repeats: u32,
+        /// What standard output holds.
+        #[arg(long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
+    /// A stream of many jobs on a real Kubernetes: how fast they are made, next to what the API server takes at most, and our memory.
+    Orchestrator {
+        /// Jobs that arrive at once.
+        #[arg(long, default_value_t = 15_000, value_parser = clap::value_parser!(u32).range(100..=100_000))]
+        jobs: u32,
+        /// Times that each program is run, in turn; the median is taken.
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
         repeats: u32,
         /// What standard output holds.
         #[arg(long, value_enum, default_value_t = Output::Text)]
@@ -56,6 +69,7 @@ pub fn run(checkout: &Checkout, bench: &Bench) -> anyhow::Result<()> {
     match bench {
         Bench::Step { repeats, output } => step::run(checkout, *repeats, *output),
         Bench::Ddp { repeats, output } => ddp::run(checkout, *repeats, *output),
+        Bench::Orchestrator { jobs, repeats, output } => orchestrator::run(checkout, *jobs, *repeats, *output),
         Bench::Cifar10 { data, output } => cifar10::run(checkout, data, *output),
     }
 }

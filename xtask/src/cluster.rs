@@ -91,12 +91,13 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    fn kubeconfig(&self) -> PathBuf {
+    /// The administrator's.
+    pub fn kubeconfig(&self) -> PathBuf {
         self.state.join("admin.kubeconfig")
     }
 
     /// `kubectl`, as the administrator, inside of the namespace.
-    fn kubectl(&self) -> std::process::Command {
+    pub fn kubectl(&self) -> std::process::Command {
         let mut command = inside(self.bin.join("kubectl"));
         command.arg("--kubeconfig").arg(self.kubeconfig());
         command
@@ -114,10 +115,7 @@ impl Cluster {
 
 /// Does what is asked.
 pub fn run(checkout: &Checkout, command: &ClusterCommand) -> anyhow::Result<()> {
-    let folder = checkout.cache.join("cluster");
-    fs::create_dir_all(&folder).with_context(|| format!("can't make `{}`", folder.display()))?;
-    // As mounts have it: without links.
-    let folder = folder.canonicalize()?;
+    let folder = folder(checkout)?;
     let state = folder.join("state");
     let lock = || lock::take(Path::new(LOCK), "starting, stopping or changing the cluster");
     match command {
@@ -173,6 +171,27 @@ pub fn run(checkout: &Checkout, command: &ClusterCommand) -> anyhow::Result<()> 
     }
 }
 
+/// Works with the cluster that runs, or else with one that is there only for that.
+pub fn with<T>(checkout: &Checkout, work: impl FnOnce(&Cluster) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let folder = folder(checkout)?;
+    let runs_already = down::is_alive(&folder.join("state"));
+    if !runs_already {
+        run(checkout, &ClusterCommand::Up { nodes: 0, bare: false })?;
+    }
+    let outcome = running(checkout, &folder).and_then(|cluster| work(&cluster));
+    if !runs_already {
+        run(checkout, &ClusterCommand::Down)?;
+    }
+    outcome
+}
+
+fn folder(checkout: &Checkout) -> anyhow::Result<PathBuf> {
+    let folder = checkout.cache.join("cluster");
+    fs::create_dir_all(&folder).with_context(|| format!("can't make `{}`", folder.display()))?;
+    // As mounts have it: without links.
+    Ok(folder.canonicalize()?)
+}
+
 /// The cluster, if it runs.
 fn running(checkout: &Checkout, folder: &Path) -> anyhow::Result<Cluster> {
     let state = folder.join("state");
@@ -208,7 +227,7 @@ fn status(cluster: &Cluster) -> anyhow::Result<()> {
 }
 
 /// `program`, run inside of the cluster's network namespace. Not `ip netns exec`, which hides `/sys/fs/cgroup`.
-fn inside(program: impl AsRef<std::ffi::OsStr>) -> std::process::Command {
+pub fn inside(program: impl AsRef<std::ffi::OsStr>) -> std::process::Command {
     let mut command = std::process::Command::new("nsenter");
     command.arg(format!("--net=/run/netns/{NAMESPACE}")).arg(program).stdin(Stdio::null());
     command
