@@ -185,15 +185,9 @@ impl Planner {
         !self.waiting.is_empty()
     }
 
-    /// Waiting jobs for whose pods no place was found even on empty nodes, or none though no job of the stream takes any; with the reason.
+    /// Waiting jobs for whose pods no place was found even on empty nodes, with the reason.
     pub fn hopeless(&self) -> impl Iterator<Item = (JobId, String)> {
-        let is_hopeless = |wait: &Wait| match wait {
-            Wait::Never { .. } => true,
-            // Others take it, who may never go: a daemon's pod on every node, say.
-            Wait::Capacity { .. } => self.active.is_empty(),
-            _ => false,
-        };
-        let hopeless = self.waits.iter().filter(move |(_, wait)| is_hopeless(wait));
+        let hopeless = self.waits.iter().filter(|(_, wait)| matches!(wait, Wait::Never { .. }));
         hopeless.map(|(index, wait)| (self.jobs[*index].spec.id.clone(), wait.to_string()))
     }
 

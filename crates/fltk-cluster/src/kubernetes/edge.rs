@@ -46,7 +46,7 @@ use crate::{
 const QUEUE: usize = 4096;
 /// Messages that are looked at before what they mean is journaled.
 const BATCH: usize = 1024;
-/// Between two reports of nodes, which are large: what others do is known this late.
+/// Between two reports of what others use of nodes: each has all nodes, and pods of others come and go all the time.
 const NODES_EVERY: Duration = Duration::from_secs(10);
 /// How often ends that are held back, nodes and metrics are looked at.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
@@ -155,6 +155,13 @@ impl Edge {
 #[must_use]
 pub fn needs_nodes(orchestrator: &Orchestrator<'_>) -> bool {
     matches!(orchestrator.planner().settings().admission, AdmissionConfig::Capacity {})
+}
+
+/// Whether the same nodes are there, and as open as they were.
+fn differ_in_use_alone(before: &[Node], now: &[Node]) -> bool {
+    let same =
+        |(before, now): (&Node, &Node)| (&before.name, &before.allocatable, &before.closed) == (&now.name, &now.allocatable, &now.closed);
+    before.len() == now.len() && before.iter().zip(now).all(same)
 }
 
 /// Nodes, for admission by capacity.
@@ -488,11 +495,12 @@ impl Work<'_, '_> {
         if !(self.nodes.has_changed && self.nodes.nodes.is_ready() && self.nodes.others.is_ready()) {
             return;
         }
-        if self.nodes.told_at.is_some_and(|at| at.elapsed() < NODES_EVERY) {
+        let nodes = self.nodes.view.nodes(&self.edge.context.config);
+        let is_early = self.nodes.told_at.is_some_and(|at| at.elapsed() < NODES_EVERY);
+        if is_early && self.nodes.told.as_ref().is_some_and(|told| differ_in_use_alone(told, &nodes)) {
             return;
         }
         self.nodes.has_changed = false;
-        let nodes = self.nodes.view.nodes(&self.edge.context.config);
         if self.nodes.told.as_ref() != Some(&nodes) {
             self.nodes.told = Some(nodes.clone());
             self.nodes.told_at = Some(Instant::now());

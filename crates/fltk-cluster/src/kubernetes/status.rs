@@ -57,9 +57,7 @@ pub fn pod(pod: &Pod) -> Option<SeenPod> {
     let container = containers.and_then(|all| all.iter().find(|container| names.contains(&container.name.as_str())));
     let ended = container.and_then(terminated);
     let report = ended.and_then(|ended| report(ended.message.as_deref()?));
-    // One that was started again and runs has no problem any more.
-    let runs = container.and_then(|container| container.state.as_ref()).is_some_and(|state| state.running.is_some());
-    let failed = ended.filter(|ended| ended.exit_code != 0 && !runs);
+    let failed = ended.filter(|ended| ended.exit_code != 0);
     Some(SeenPod {
         name: pod.metadata.name.clone()?,
         job: JobId(labels.get(JOB_LABEL)?.clone()),

@@ -126,11 +126,8 @@ impl View {
     /// The pod is as it now is.
     pub fn has_pod(&mut self, pod: SeenPod) {
         let known = self.jobs.entry(pod.job.clone()).or_default();
-        match &pod.problem {
-            Some(problem) => _ = known.problems.insert(pod.index, problem.clone()),
-            // It was started again, and runs.
-            None if pod.has_run && !pod.is_over => _ = known.problems.remove(&pod.index),
-            None => {}
+        if let Some(problem) = &pod.problem {
+            known.problems.insert(pod.index, problem.clone());
         }
         known.had_pods = true;
         known.pods.insert(pod.name.clone(), pod);
