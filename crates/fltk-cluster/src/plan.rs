@@ -3,7 +3,7 @@
 //! ```text
 //!           Event::Tick                Created            PodRunning        Ended
 //! pending ───────────> waiting ──────> starting ────────> running ────────> ended
-//!          it arrives     │  ▲  Action::Create  │             │
+//!          it arrives     │  ▲  Action::Start   │             │
 //!                         │  └──── Suspended ◄── suspending ◄─┘ Action::Suspend: its place is wanted by a job that may push it out
 //!                         └ admitted when the policy and admission say so
 //! ```

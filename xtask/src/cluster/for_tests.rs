@@ -1,6 +1,7 @@
 //! The cluster as tests use it: started if it doesn't run, reached, changed and put back.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
@@ -98,6 +99,15 @@ impl TestCluster {
         let mut command = self.cluster.kubectl();
         command.args(["--namespace", namespace, "get", kinds, "--selector", selector, "--output", "name", "--ignore-not-found"]);
         Ok(sh::quiet_output(&mut command, KUBECTL_LIMIT)?.lines().map(str::to_owned).collect())
+    }
+
+    /// Names of what is there, with what tells an object from another of the same name.
+    pub fn uids(&self, namespace: &str, kind: &str, selector: &str) -> anyhow::Result<BTreeMap<String, String>> {
+        let mut command = self.cluster.kubectl();
+        let template = r#"jsonpath={range .items[*]}{.metadata.name} {.metadata.uid}{"\n"}{end}"#;
+        command.args(["--namespace", namespace, "get", kind, "--selector", selector, "--output", template]);
+        let text = sh::quiet_output(&mut command, KUBECTL_LIMIT)?;
+        Ok(text.lines().filter_map(|line| line.split_once(' ')).map(|(name, uid)| (name.to_owned(), uid.to_owned())).collect())
     }
 
     /// Deletes an object by hand.

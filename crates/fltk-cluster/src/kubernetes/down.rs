@@ -18,7 +18,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 const PAGE_SIZE: u32 = 500;
 
 /// What was removed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Removed {
     /// `PyTorchJob`s and `TrainJob`s.
     pub jobs: usize,
@@ -26,6 +26,8 @@ pub struct Removed {
     pub config_maps: usize,
     /// `TrainingRuntime`s.
     pub runtimes: usize,
+    /// What may not be listed, and was skipped: in the server's words.
+    pub skipped: Vec<String>,
     /// Pods that were still there when we stopped waiting.
     pub pods_left: usize,
 }
@@ -38,12 +40,12 @@ pub async fn down(client: &Client, namespace: &str, run: &str) -> Result<Removed
     let selected = ListParams::default().labels(&run_selector(run));
     let mut removed = Removed::default();
     for backend in [Backend::PyTorchJob, Backend::TrainJob] {
-        removed.jobs += remove(client, &api::jobs(client, namespace, backend), &selected).await?;
+        removed.jobs += remove(client, &api::jobs(client, namespace, backend), &selected, &mut removed.skipped).await?;
     }
     let config_maps: Api<ConfigMap> = api::config_maps(client, namespace);
-    removed.config_maps = remove(client, &config_maps, &selected).await?;
+    removed.config_maps = remove(client, &config_maps, &selected, &mut removed.skipped).await?;
     let runtimes: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &api::runtime_resource());
-    removed.runtimes = remove(client, &runtimes, &selected).await?;
+    removed.runtimes = remove(client, &runtimes, &selected, &mut removed.skipped).await?;
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let deadline = Instant::now() + GONE_LIMIT;
     loop {
@@ -57,7 +59,7 @@ pub async fn down(client: &Client, namespace: &str, run: &str) -> Result<Removed
 
 /// Removes what is selected, page by page: all at once may take the API server longer than it gives a request. A kind that the cluster doesn't know has
 /// nothing.
-async fn remove<K>(client: &Client, api: &Api<K>, selected: &ListParams) -> Result<usize, Error>
+async fn remove<K>(client: &Client, api: &Api<K>, selected: &ListParams, skipped: &mut Vec<String>) -> Result<usize, Error>
 where
     K: Resource + Clone + std::fmt::Debug + DeserializeOwned,
 {
@@ -70,6 +72,11 @@ where
                 next
             }
             Err(Error::Api(status)) if status.code == 404 => None,
+            // Who runs jobs of one kind may have no rights for the other.
+            Err(Error::Api(status)) if status.code == 403 && count == 0 => {
+                skipped.push(status.message.clone());
+                None
+            }
             // Where it was is too long ago: goes on from there as all now is.
             Err(Error::Api(status)) if status.code == 410 => status.metadata.and_then(|metadata| metadata.continue_),
             Err(error) => return Err(error),

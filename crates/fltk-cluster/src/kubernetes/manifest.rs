@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `PyTorchJob` or `TrainJob` | `trainjob-<job>` | annotated with the attempt, so that a start is done once |
 //! | `ConfigMap`, one a role | `<role>-<job>-<replication>` | the job's experiment; owned by the job, and gone with it |
-//! | `TrainingRuntime`, one a run, for `TrainJob`s | `fltk-<run>` | what all pods of the run get |
+//! | `TrainingRuntime`, one a run, for `TrainJob`s | `fltk-<digest of run>` | what all pods of the run get |
 
 mod config_map;
 mod names;
@@ -34,7 +34,7 @@ pub struct RunContext {
     pub experiment: Experiment,
 }
 
-/// The objects of one job, the job itself apart: they are owned by it.
+/// The objects of one job. The job itself owns the others.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Manifests {
     /// The `PyTorchJob` or `TrainJob`.
@@ -102,12 +102,6 @@ impl RunContext {
         }
         refusals
     }
-}
-
-/// The experiment of one job: its task, with its seed.
-fn experiment_of(context: &RunContext, spec: &JobSpec) -> Experiment {
-    let tasks = context.experiment.tasks.get(spec.arrival.task).cloned().into_iter().collect();
-    Experiment { name: context.experiment.name.clone(), seeds: vec![spec.arrival.seed], tasks, stream: None }
 }
 
 #[cfg(test)]

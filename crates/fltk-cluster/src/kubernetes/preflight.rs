@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{JobId, JobSpec};
 
-/// Tries of one request while the API server doesn't answer: half a minute in all.
+/// Tries of one request that the API server refuses or doesn't take: half a minute in all, more where it takes long to say so.
 const TRIES: u32 = 8;
 
 /// Why a stream can't be begun.

@@ -19,7 +19,7 @@ pub enum Outcome {
     Deleted,
 }
 
-/// The times of a job, since its stream began.
+/// The times of a job, since its replication began.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JobRecord {
     /// The job.

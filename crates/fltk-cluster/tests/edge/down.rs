@@ -50,7 +50,7 @@ async fn all_of_a_run_is_removed() {
         let cluster = at_work(&format!("backend: {backend}")).await;
         let has_runtime = cluster.scenario.get("trainingruntimes", NAMESPACE, &runtime_name(&cluster.context.run)).is_some();
         assert_eq!(has_runtime, runtimes == 1);
-        assert_eq!(remove(&cluster).await, Removed { jobs: 2, config_maps: 1, runtimes, pods_left: 0 });
+        assert_eq!(remove(&cluster).await, Removed { skipped: Vec::new(), jobs: 2, config_maps: 1, runtimes, pods_left: 0 });
         for kind in ["pytorchjobs", "trainjobs", "configmaps", "trainingruntimes"] {
             assert_eq!(cluster.scenario.names(kind, Some(NAMESPACE)), ["another", "foreign"], "{kind}");
         }

@@ -1,7 +1,10 @@
 //! 500 jobs of three classes and priorities through the real operator on 50 nodes in name only, while the orchestrator is killed five times, the API
 //! server freezes, and somebody deletes a job.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use anyhow::{Context as _, ensure};
 
@@ -47,9 +50,11 @@ pub fn run(streams: &Streams<'_>) -> anyhow::Result<Outcome> {
     let arguments = [files[0], files[1], "--id", STREAM];
     let mut running = streams.start(&arguments)?;
     let mut deleted = None;
+    let mut made = BTreeMap::new();
     for kill in 1..=5 {
         let ended = |jobs: &[Job]| jobs.iter().filter(|job| job.ended.is_some()).count();
         let jobs = streams.wait(STREAM, &mut running, "enough ended jobs", |jobs| ended(jobs) >= kill * JOBS / 7)?;
+        made.extend(streams.cluster.uids("many", "pytorchjobs", "fltk.node/run=many")?);
         if kill == 2 {
             // While nobody looks.
             drop(running);
@@ -69,10 +74,16 @@ pub fn run(streams: &Streams<'_>) -> anyhow::Result<Outcome> {
     // It may end between two looks.
     let jobs = streams.wait(STREAM, &mut running, "the end", is_over).or_else(|_| streams.jobs(STREAM))?;
     drop(running);
-    check(streams, &jobs, deleted.as_deref())
+    // Names follow from the stream; one that was made again is another object.
+    let there = streams.cluster.uids("many", "pytorchjobs", "fltk.node/run=many")?;
+    for (name, uid) in &there {
+        ensure!(made.get(name).is_none_or(|before| before == uid), "`{name}` was made twice");
+    }
+    ensure!(there.len() >= JOBS - 1 && !made.is_empty(), "{} objects in place of {JOBS}", there.len());
+    check(&jobs, deleted.as_deref())
 }
 
-fn check(streams: &Streams<'_>, jobs: &[Job], deleted: Option<&str>) -> anyhow::Result<Outcome> {
+fn check(jobs: &[Job], deleted: Option<&str>) -> anyhow::Result<Outcome> {
     let names: BTreeSet<&str> = jobs.iter().map(|job| job.job.as_str()).collect();
     ensure!(jobs.len() == JOBS && names.len() == JOBS, "{} records of {} jobs in place of {JOBS}", jobs.len(), names.len());
     for job in jobs {
@@ -80,9 +91,6 @@ fn check(streams: &Streams<'_>, jobs: &[Job], deleted: Option<&str>) -> anyhow::
         let is_well = job.state == "succeeded" || may_be_deleted && job.state == "deleted";
         ensure!(is_well, "job {} is {}: {:?}", job.job, job.state, job.reason);
     }
-    // Made once: an object that was made again is younger than its first pod.
-    let created = streams.cluster.names("many", "pytorchjobs", "fltk.node/run=many")?;
-    ensure!(created.len() >= JOBS - 1, "{} objects in place of {JOBS}", created.len());
     let mut deferred = 0;
     for job in jobs {
         let Some(admitted) = job.admitted else { continue };

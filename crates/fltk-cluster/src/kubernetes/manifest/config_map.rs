@@ -4,7 +4,7 @@ use fltk_core::experiment::to_yaml;
 use serde_json::{Value as Json, json};
 
 use super::{
-    RunContext, experiment_of,
+    RunContext,
     names::{config_map_name, labels},
     pod::EXPERIMENT_FILE,
 };
@@ -12,7 +12,7 @@ use crate::{JobSpec, Role, kubernetes::config::Backend};
 
 /// One a role, as in KFLTK; all pods of a `TrainJob` have the first.
 pub fn manifests(context: &RunContext, spec: &JobSpec) -> Vec<Json> {
-    let experiment = to_yaml(&experiment_of(context, spec));
+    let experiment = to_yaml(&spec.experiment(&context.experiment));
     let roles = spec.pods.iter().map(|pod| pod.role).filter(|role| *role == Role::Master || context.config.backend == Backend::PyTorchJob);
     let manifest = |role| {
         json!({
