@@ -2,16 +2,12 @@
 
 use std::{fmt::Write as _, path::PathBuf};
 
-use fltk_cluster::{
-    Orchestrator,
-    plan::{Job, JobRecord},
-};
+use fltk_cluster::{Orchestrator, plan::Job};
 use fltk_core::experiment::Duration;
 use fltk_records::{
     StreamFolder,
     stream_folder::derived::{self, JobRow},
 };
-use serde::Serialize;
 
 #[cfg(any(feature = "cluster", feature = "train"))]
 use crate::exit::{Exit, OrExit as _, failure};
@@ -22,76 +18,41 @@ use crate::{
     timeline::clock,
 };
 
-/// A job with what was recorded of it; times in seconds since its replication began.
-#[derive(Serialize)]
-pub struct Row<'a> {
-    job: &'a str,
-    class: &'a str,
-    replication: usize,
-    priority: i32,
-    seed: u64,
-    state: &'static str,
-    /// When its replication began, in seconds since the stream did; the other times count from there.
-    began: f64,
-    arrived: Option<f64>,
-    admitted: Option<f64>,
-    created: Option<f64>,
-    first_pod: Option<f64>,
-    first_step: Option<f64>,
-    ended: Option<f64>,
-    queue_seconds: Option<f64>,
-    service_seconds: Option<f64>,
-    response_seconds: Option<f64>,
-    run_seconds: Option<f64>,
-    suspensions: u32,
-    pods: u32,
-    resources: String,
-    nodes: Vec<&'a str>,
-    reason: Option<&'a str>,
-    /// The folder of its run, where that's known.
-    run: Option<PathBuf>,
-}
-
 /// Every job of the stream in `folder` so far that has arrived; those of the replication at hand that haven't are left out.
 #[must_use]
-pub fn rows<'a>(orchestrator: &'a Orchestrator<'_>, folder: &StreamFolder) -> Vec<Row<'a>> {
+pub fn rows(orchestrator: &Orchestrator<'_>, folder: &StreamFolder) -> Vec<JobRow> {
     let files = JobFiles::of(folder);
     let has_come = |job: &&Job| job.record.arrived.is_some() || job.record.ended.is_some();
-    orchestrator
-        .all_jobs()
-        .filter(has_come)
-        .map(|job| row(job, seconds(orchestrator.began(job.spec.replication)), files.run(&job.spec.id)))
-        .collect()
+    let row = |job| row(job, orchestrator.began(job.spec.replication), files.run(&job.spec.id));
+    orchestrator.all_jobs().filter(has_come).map(row).collect()
 }
 
-fn row(job: &Job, began: f64, run: Option<PathBuf>) -> Row<'_> {
-    let JobRecord { class, priority, suspensions, nodes, reason, .. } = &job.record;
-    let seconds = |at: Option<Duration>| at.map(seconds);
+fn row(job: &Job, began: Duration, run: Option<PathBuf>) -> JobRow {
     let record = &job.record;
-    Row {
-        job: &job.spec.id.0,
-        class,
+    JobRow {
+        job: job.spec.id.to_string(),
+        class: record.class.clone(),
         replication: job.spec.replication,
-        priority: *priority,
+        priority: record.priority,
         seed: job.spec.arrival.seed.0,
         state: job.state_name(),
-        began,
-        arrived: seconds(record.arrived),
-        admitted: seconds(record.admitted),
-        created: seconds(record.created),
-        first_pod: seconds(record.first_pod),
-        first_step: seconds(record.first_step),
-        ended: seconds(record.ended),
-        queue_seconds: record.first_pod.or(record.ended).and_then(|_| record.queue_seconds()),
+        began: seconds(began),
+        arrived: record.arrived.map(seconds),
+        admitted: record.admitted.map(seconds),
+        created: record.created.map(seconds),
+        first_pod: record.first_pod.map(seconds),
+        first_step: record.first_step.map(seconds),
+        ended: record.ended.map(seconds),
+        queue_seconds: record.queue_seconds(),
         service_seconds: record.service_seconds(),
         response_seconds: record.response_seconds(),
         run_seconds: record.ended.and_then(|_| record.run_seconds()),
-        suspensions: *suspensions,
+        suspensions: record.suspensions,
         pods: job.spec.pods.iter().map(|pod| pod.count).sum(),
         resources: job.spec.requests().to_string(),
-        nodes: nodes.iter().map(String::as_str).collect(),
-        reason: reason.as_deref(),
-        run,
+        nodes: record.nodes.iter().cloned().collect(),
+        reason: record.reason.clone(),
+        run: run.map(|run| run.display().to_string()),
     }
 }
 
@@ -104,7 +65,7 @@ fn seconds(at: Duration) -> f64 {
 ///
 /// # Errors
 /// If standard output is closed.
-pub fn print(cli: &Cli, rows: &[Row<'_>]) -> anyhow::Result<()> {
+pub fn print(cli: &Cli, rows: &[JobRow]) -> anyhow::Result<()> {
     match cli.output {
         Output::Json => output::json(&rows),
         Output::Text => output::text(&table(rows)),
@@ -116,7 +77,7 @@ pub fn print(cli: &Cli, rows: &[Row<'_>]) -> anyhow::Result<()> {
 /// # Errors
 /// If a job failed.
 #[cfg(any(feature = "cluster", feature = "train"))]
-pub fn verdict(rows: &[Row<'_>], folder: &StreamFolder) -> anyhow::Result<()> {
+pub fn verdict(rows: &[JobRow], folder: &StreamFolder) -> anyhow::Result<()> {
     match rows.iter().filter(|row| row.state != "succeeded").count() {
         0 => Ok(()),
         failed => {
@@ -129,20 +90,20 @@ pub fn verdict(rows: &[Row<'_>], folder: &StreamFolder) -> anyhow::Result<()> {
 
 /// For people.
 #[must_use]
-pub fn table(rows: &[Row<'_>]) -> String {
+pub fn table(rows: &[JobRow]) -> String {
     let header = ["job", "task", "priority", "state", "arrived", "queue s", "service s", "response s", "nodes", "why"];
     let mut table = output::table(&header, &[2, 4, 5, 6, 7]);
     let number = |seconds: Option<f64>| seconds.map_or_else(|| "-".to_owned(), |seconds| format!("{seconds:.1}"));
     let arrived = |at: Option<f64>| at.map_or_else(|| "-".to_owned(), clock_of);
     for row in rows {
-        let why = row.reason.filter(|_| row.state != "succeeded").unwrap_or_default();
+        let why = row.reason.as_deref().filter(|_| row.state != "succeeded").unwrap_or_default();
         let pushed_out = match row.suspensions {
             0 => String::new(),
             count => format!(" (suspended {count}x)"),
         };
         table.add_row([
-            row.job.to_owned(),
-            row.class.to_owned(),
+            row.job.clone(),
+            row.class.clone(),
             row.priority.to_string(),
             format!("{}{pushed_out}", row.state),
             arrived(row.arrived),
@@ -168,7 +129,7 @@ fn clock_of(seconds: f64) -> String {
 
 /// `12 jobs: 10 succeeded, 1 failed, 1 running; queue 1.2 s, response 30.1 s in the mean`.
 #[must_use]
-pub fn summary(rows: &[Row<'_>]) -> String {
+pub fn summary(rows: &[JobRow]) -> String {
     let mut counts: Vec<(&str, usize)> = Vec::new();
     for row in rows {
         match counts.iter_mut().find(|(state, _)| *state == row.state) {
@@ -177,7 +138,7 @@ pub fn summary(rows: &[Row<'_>]) -> String {
         }
     }
     let states = counts.iter().map(|(state, count)| format!("{count} {state}")).collect::<Vec<_>>().join(", ");
-    let mean = |of: fn(&Row<'_>) -> Option<f64>| {
+    let mean = |of: fn(&JobRow) -> Option<f64>| {
         let values: Vec<f64> = rows.iter().filter_map(of).collect();
         #[expect(clippy::cast_precision_loss, reason = "a count")]
         (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
@@ -191,8 +152,8 @@ pub fn summary(rows: &[Row<'_>]) -> String {
 
 /// Comma-separated values with a header.
 #[must_use]
-pub fn csv(rows: &[Row<'_>]) -> String {
-    String::from_utf8_lossy(&derived::csv(&records(rows))).into_owned()
+pub fn csv(rows: &[JobRow]) -> String {
+    String::from_utf8_lossy(&derived::csv(rows)).into_owned()
 }
 
 /// Writes `rows` beside the journal of `folder`, for other programs: CSV, SQLite and TensorBoard events. For who has its lock.
@@ -200,35 +161,6 @@ pub fn csv(rows: &[Row<'_>]) -> String {
 /// # Errors
 /// If a file can't be written.
 #[cfg(any(feature = "cluster", feature = "train"))]
-pub fn keep(rows: &[Row<'_>], folder: &StreamFolder) -> anyhow::Result<()> {
-    derived::write(folder, &records(rows)).or_exit(Exit::Records)
-}
-
-fn records(rows: &[Row<'_>]) -> Vec<JobRow> {
-    let record = |row: &Row<'_>| JobRow {
-        job: row.job.to_owned(),
-        class: row.class.to_owned(),
-        replication: row.replication as u64,
-        priority: row.priority,
-        seed: row.seed.to_string(),
-        state: row.state.to_owned(),
-        began: row.began,
-        arrived: row.arrived,
-        admitted: row.admitted,
-        created: row.created,
-        first_pod: row.first_pod,
-        first_step: row.first_step,
-        ended: row.ended,
-        queue_seconds: row.queue_seconds,
-        service_seconds: row.service_seconds,
-        response_seconds: row.response_seconds,
-        run_seconds: row.run_seconds,
-        suspensions: row.suspensions,
-        pods: row.pods,
-        resources: row.resources.clone(),
-        nodes: row.nodes.join(" "),
-        reason: row.reason.map(str::to_owned),
-        run: row.run.as_ref().map(|run| run.display().to_string()),
-    };
-    rows.iter().map(record).collect()
+pub fn keep(rows: &[JobRow], folder: &StreamFolder) -> anyhow::Result<()> {
+    derived::write(folder, rows).or_exit(Exit::Records)
 }

@@ -99,6 +99,8 @@ fn table(line: &Line) -> String {
     let met = |met| if met { "met" } else { "NOT MET" };
     let Line { jobs, fltk_jobs_per_second, ceiling_jobs_per_second, ceiling_concurrency, ratio, ratio_goal, peak_mb, peak_mb_goal, .. } =
         line;
+    // Ours makes the same requests and more: it can't be quicker by itself.
+    let noise = if *ratio > 1.0 { "a ratio above 1 says that the machine had other work: measure again on an idle one\n" } else { "" };
     format!(
         "{jobs} jobs that arrive at once; medians\n
                           fltk  bare creates  ratio (goal)
@@ -106,7 +108,7 @@ jobs made, 1/s        {fltk_jobs_per_second:>8.0}      {ceiling_jobs_per_second:
 peak memory, MB       {peak_mb:>8.0}             -  - (at most {peak_mb_goal:.0})  {}
 
 bare creates: the same objects by the same client, {ceiling_concurrency} at once (the best of {CONCURRENCIES:?}), and nothing else
-",
+{noise}",
         met(ratio >= ratio_goal),
         met(peak_mb <= peak_mb_goal),
     )
@@ -122,6 +124,9 @@ mod tests {
             let line = line(1000, rate, (100.0, 8), peak_mb);
             assert_eq!(line.met, met, "{rate} {peak_mb}");
             assert_eq!(table(&line).contains("NOT MET"), !met, "{}", table(&line));
+        }
+        for (rate, is_noise) in [(100.0, false), (101.0, true)] {
+            assert_eq!(table(&line(1000, rate, (100.0, 8), 100.0)).contains("measure again"), is_noise, "{rate}");
         }
     }
 }

@@ -99,8 +99,7 @@ impl Metrics {
                 counted.queued.push(false);
                 counted.ended.push(false);
             }
-            let is_through_the_queue = job.record.first_pod.or(job.record.ended).is_some();
-            if let Some(seconds) = job.record.queue_seconds().filter(|_| is_through_the_queue && !counted.queued[index]) {
+            if let Some(seconds) = job.record.queue_seconds().filter(|_| !counted.queued[index]) {
                 counted.queued[index] = true;
                 self.queue_seconds.observe(seconds);
             }

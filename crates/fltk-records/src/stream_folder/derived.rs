@@ -6,8 +6,9 @@
 use std::path::PathBuf;
 
 use prost::Message as _;
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, OpenFlags, params_from_iter, types::Value};
 use serde::Serialize;
+use serde_json::{Map, Value as Json};
 
 use crate::{
     StreamFolder,
@@ -24,11 +25,10 @@ const SQLITE: &str = "jobs.sqlite";
 pub struct JobRow {
     pub job: String,
     pub class: String,
-    pub replication: u64,
+    pub replication: usize,
     pub priority: i32,
-    /// In decimal: it may be above what SQLite holds.
-    pub seed: String,
-    pub state: String,
+    pub seed: u64,
+    pub state: &'static str,
     /// When its replication began, in seconds since the stream did.
     pub began: f64,
     pub arrived: Option<f64>,
@@ -45,11 +45,20 @@ pub struct JobRow {
     pub pods: u32,
     /// What its pods ask for together.
     pub resources: String,
-    /// Separated by spaces.
-    pub nodes: String,
+    pub nodes: Vec<String>,
     pub reason: Option<String>,
     /// The folder of its run, where that's known.
     pub run: Option<String>,
+}
+
+impl JobRow {
+    /// Columns by name, in their order.
+    fn columns(&self) -> Map<String, Json> {
+        match serde_json::to_value(self) {
+            Ok(Json::Object(columns)) => columns,
+            _ => unreachable!("a struct of texts and numbers is an object"),
+        }
+    }
 }
 
 const TABLE: &str = "
@@ -61,15 +70,40 @@ const TABLE: &str = "
     ) STRICT;
 ";
 
-/// The rows as comma-separated values, with a header.
+/// The rows as comma-separated values, with a header. Nodes are separated by spaces.
 #[must_use]
 pub fn csv(rows: &[JobRow]) -> Vec<u8> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    for row in rows {
-        // Plain data into memory.
-        writer.serialize(row).expect("columns of texts and numbers can always be written");
-    }
+    let header = JobRow::default().columns();
+    // Into memory, with as many fields in every record.
+    let mut write = |fields: Vec<String>| writer.write_record(fields).expect("records of one length can be written");
+    write(header.keys().cloned().collect());
+    rows.iter().for_each(|row| write(row.columns().values().map(text).collect()));
     writer.into_inner().unwrap_or_default()
+}
+
+/// A value as text; nothing where there is none.
+fn text(value: &Json) -> String {
+    match value {
+        Json::Null => String::new(),
+        Json::String(text) => text.clone(),
+        Json::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(" "),
+        value => value.to_string(),
+    }
+}
+
+/// A value as SQLite holds it.
+fn sql(value: &Json) -> Value {
+    match value {
+        Json::Null => Value::Null,
+        Json::Number(number) => match (number.as_i64(), number.is_f64()) {
+            (Some(whole), _) => whole.into(),
+            (None, true) => number.as_f64().into(),
+            // A seed above what SQLite holds.
+            (None, false) => number.to_string().into(),
+        },
+        value => text(value).into(),
+    }
 }
 
 /// Writes all three files of `folder`. For who has its lock.
@@ -112,37 +146,11 @@ fn database(rows: &[JobRow]) -> rusqlite::Result<Vec<u8>> {
     let mut database = Connection::open_in_memory_with_flags(OpenFlags::default())?;
     database.execute_batch(TABLE)?;
     let change = database.transaction()?;
-    {
-        let mut insert = change.prepare(
-            "INSERT OR REPLACE INTO jobs VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)",
-        )?;
-        for row in rows {
-            insert.execute(params![
-                row.job,
-                row.class,
-                i64::try_from(row.replication).unwrap_or(i64::MAX),
-                row.priority,
-                row.seed,
-                row.state,
-                row.began,
-                row.arrived,
-                row.admitted,
-                row.created,
-                row.first_pod,
-                row.first_step,
-                row.ended,
-                row.queue_seconds,
-                row.service_seconds,
-                row.response_seconds,
-                row.run_seconds,
-                row.suspensions,
-                row.pods,
-                row.resources,
-                row.nodes,
-                row.reason,
-                row.run,
-            ])?;
-        }
+    let names: Vec<String> = JobRow::default().columns().keys().cloned().collect();
+    let places = vec!["?"; names.len()].join(", ");
+    let insert = format!("INSERT OR REPLACE INTO jobs ({}) VALUES ({places})", names.join(", "));
+    for row in rows {
+        change.prepare_cached(&insert)?.execute(params_from_iter(row.columns().values().map(sql)))?;
     }
     change.commit()?;
     Ok(database.serialize("main")?.to_vec())
@@ -169,10 +177,11 @@ mod tests {
         let row = |job: &str, ended| JobRow {
             job: job.to_owned(),
             class: "small".to_owned(),
-            seed: u64::MAX.to_string(),
-            state: "succeeded".to_owned(),
+            seed: u64::MAX,
+            state: "succeeded",
             ended: Some(ended),
             queue_seconds: Some(0.5),
+            nodes: vec!["n0".to_owned(), "n1".to_owned()],
             reason: Some("a \"quoted\", one".to_owned()),
             ..JobRow::default()
         };
@@ -189,6 +198,8 @@ mod tests {
         assert_eq!(columns, text.lines().next().unwrap().split(',').count());
         let sum: f64 = database.query_row("SELECT sum(queue_seconds) FROM jobs", [], |row| row.get(0)).unwrap();
         assert!((sum - 1.0).abs() < 1e-12);
+        let texts: (String, String) = database.query_row("SELECT seed, nodes FROM jobs", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        assert_eq!(texts, (u64::MAX.to_string(), "n0 n1".to_owned()));
         assert!(std::fs::read(events_path(&folder)).unwrap().len() > 100);
     }
 }

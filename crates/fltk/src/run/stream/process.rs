@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    fs::{self, File},
+    fs::File,
     io::{Read as _, Seek as _, SeekFrom},
     num::NonZeroUsize,
     path::{Path, PathBuf},
@@ -16,6 +16,7 @@ use fltk_core::experiment::{self, Experiment};
 
 use crate::{
     exit::Exit,
+    output,
     run::{TERMINATION_LOG, child},
     stream::JobFiles,
 };
@@ -71,8 +72,7 @@ impl Start<'_> {
     /// If a file can't be written, or the process not started.
     pub fn process(&self, spec: &JobSpec, attempt: u32) -> anyhow::Result<Process> {
         let (file, log) = (self.files.experiment(&spec.id), self.files.log(&spec.id));
-        fs::write(&file, experiment::to_yaml(&spec.experiment(self.experiment)))
-            .with_context(|| format!("can't write `{}`", file.display()))?;
+        output::write_file(&file, experiment::to_yaml(&spec.experiment(self.experiment)).as_bytes())?;
         let said = File::options().append(true).create(true).open(&log).with_context(|| format!("can't write `{}`", log.display()))?;
         let log_from = said.metadata().map_or(0, |metadata| metadata.len());
         let mut command = Command::new(env::current_exe().context("can't find this program's own file")?);
