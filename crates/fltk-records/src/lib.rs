@@ -22,6 +22,7 @@ pub mod compare;
 mod derived;
 pub mod export;
 mod files;
+mod folder;
 pub mod history;
 pub mod index;
 pub mod journal;

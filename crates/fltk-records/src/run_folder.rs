@@ -20,7 +20,8 @@ pub use self::{
 };
 use crate::{
     checkpoint::CheckpointStore,
-    files::{self, FileError, TEMPORARY_PREFIX},
+    files::{self, FileError},
+    folder,
     history::{History, OrderError, Status, Unit},
     journal::{self, Journal, Replay},
 };
@@ -87,23 +88,14 @@ impl RunFolder {
             }
         }
         let path = root.join(format!("{name}-{}-{id_hex}", now.strftime("%Y%m%d-%H%M%S")));
-        if path.exists() {
-            return Err(RunError::Exists { path });
-        }
-
-        fs::create_dir_all(root).map_err(FileError::io("create", root))?;
-        let new = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempdir_in(root).map_err(FileError::io("create a folder in", root))?;
-        files::write_new(&new.path().join(EXPERIMENT), experiment_yaml.as_bytes())?;
-        files::write_new(&new.path().join(DESCRIPTION), &run_json)?;
-        files::write_new(&new.path().join(LOCK), b"")?;
-        Journal::<fltk_core::event::RunEvent>::create(&new.path().join(JOURNAL))?;
-        let checkpoints = new.path().join(CHECKPOINTS);
-        fs::create_dir(&checkpoints).map_err(FileError::io("create", &checkpoints))?;
-        files::sync_folder(new.path())?;
-        // A folder with something in it is never replaced: a second run of this name fails here.
-        fs::rename(new.path(), &path).map_err(FileError::io("rename to", &path))?;
-        let _renamed_not_removed = new.keep();
-        files::sync_folder(root)?;
+        folder::create(root, &path, |new| {
+            files::write_new(&new.join(EXPERIMENT), experiment_yaml.as_bytes())?;
+            files::write_new(&new.join(DESCRIPTION), &run_json)?;
+            files::write_new(&new.join(LOCK), b"")?;
+            Journal::<fltk_core::event::RunEvent>::create(&new.join(JOURNAL))?;
+            let checkpoints = new.join(CHECKPOINTS);
+            Ok(fs::create_dir(&checkpoints).map_err(FileError::io("create", &checkpoints))?)
+        })?;
         Ok(Self { path, description: run.clone() })
     }
 
@@ -128,9 +120,7 @@ impl RunFolder {
     /// # Errors
     /// As of [`open`](Self::open).
     pub fn find(root: &Path, named: &Path) -> Result<Self, RunError> {
-        let is_name = named.components().count() == 1 && !named.is_absolute();
-        let in_root = root.join(named);
-        Self::open(if is_name && in_root.join(DESCRIPTION).exists() { in_root } else { named.to_owned() })
+        Self::open(folder::find(root, named, DESCRIPTION))
     }
 
     /// The folders of runs in `root`, sorted by name; none if `root` isn't there. Damaged ones are among them: opening says what is wrong.
@@ -138,19 +128,7 @@ impl RunFolder {
     /// # Errors
     /// If `root` can't be listed.
     pub fn list(root: &Path) -> Result<Vec<PathBuf>, RunError> {
-        /// A folder with more runs than this is looked at in part.
-        const RUNS_MAX: usize = 1_000_000;
-        match files::names_in(root, RUNS_MAX) {
-            Ok(names) => Ok(names
-                .into_iter()
-                .filter(|name| !name.starts_with('.'))
-                .map(|name| root.join(name))
-                // Whatever it is: a link or a pipe is damage to tell of, not a reason for silence.
-                .filter(|path| path.join(DESCRIPTION).symlink_metadata().is_ok())
-                .collect()),
-            Err(error) if error.is_not_found() => Ok(Vec::new()),
-            Err(error) => Err(error.into()),
-        }
+        folder::list(root, DESCRIPTION)
     }
 
     /// Where it is.

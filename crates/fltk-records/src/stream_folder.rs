@@ -13,17 +13,13 @@
 
 pub mod derived;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    RunError, RunLock,
-    files::{self, FileError, TEMPORARY_PREFIX},
+    RunError, RunLock, files, folder,
     journal::{Journal, JournalError, JournalEvent, Replay, replay},
     run_folder::{self, check_name},
 };
@@ -76,26 +72,17 @@ impl StreamFolder {
     pub fn create<E: JournalEvent>(root: &Path, description: &StreamDescription, texts: &StreamTexts) -> Result<Self, RunError> {
         check_name("the name of a stream", &description.run)?;
         let path = root.join(&description.run);
-        if path.exists() {
-            return Err(RunError::Exists { path });
-        }
-        fs::create_dir_all(root).map_err(FileError::io("create", root))?;
-        let new = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempdir_in(root).map_err(FileError::io("create a folder in", root))?;
-        let write = |name: &str, text: &str| files::write_new(&new.path().join(name), text.as_bytes());
-        write(EXPERIMENT, &texts.experiment)?;
-        if let Some(cluster) = &texts.cluster {
-            write(CLUSTER, cluster)?;
-        }
-        if let Some(trace) = &texts.trace {
-            write(TRACE, trace)?;
-        }
-        let json = serde_json::to_string_pretty(description).expect("texts and a time can always be written");
-        write(DESCRIPTION, &format!("{json}\n"))?;
-        Journal::<E>::create(&new.path().join(JOURNAL))?;
-        files::sync_folder(new.path())?;
-        fs::rename(new.path(), &path).map_err(FileError::io("rename to", &path))?;
-        let _renamed_not_removed = new.keep();
-        files::sync_folder(root)?;
+        folder::create(root, &path, |new| {
+            let write = |name: &str, text: &str| files::write_new(&new.join(name), text.as_bytes());
+            write(EXPERIMENT, &texts.experiment)?;
+            for (name, text) in [(CLUSTER, &texts.cluster), (TRACE, &texts.trace)] {
+                text.as_ref().map_or(Ok(()), |text| write(name, text))?;
+            }
+            let json = serde_json::to_string_pretty(description).expect("texts and a time can always be written");
+            write(DESCRIPTION, &format!("{json}\n"))?;
+            Journal::<E>::create(&new.join(JOURNAL))?;
+            Ok(())
+        })?;
         Ok(Self { path, description: description.clone() })
     }
 
@@ -123,9 +110,7 @@ impl StreamFolder {
     /// # Errors
     /// As of [`open`](Self::open).
     pub fn find(root: &Path, named: &Path) -> Result<Self, RunError> {
-        let is_name = named.components().count() == 1 && !named.is_absolute();
-        let in_root = root.join(named);
-        Self::open(if is_name && in_root.join(DESCRIPTION).exists() { in_root } else { named.to_owned() })
+        Self::open(folder::find(root, named, DESCRIPTION))
     }
 
     /// The folders of streams in `root`, sorted by name.
@@ -133,14 +118,7 @@ impl StreamFolder {
     /// # Errors
     /// If `root` can't be listed.
     pub fn list(root: &Path) -> Result<Vec<PathBuf>, RunError> {
-        /// More than anybody keeps in one folder.
-        const NAMES_MAX: usize = 1_000_000;
-        if !root.exists() {
-            return Ok(Vec::new());
-        }
-        let names = files::names_in(root, NAMES_MAX)?;
-        let folders = names.into_iter().filter(|name| !name.starts_with(TEMPORARY_PREFIX)).map(|name| root.join(name));
-        Ok(folders.filter(|path| path.join(DESCRIPTION).exists()).collect())
+        folder::list(root, DESCRIPTION)
     }
 
     /// Where it is.
