@@ -2,13 +2,13 @@
 
 use std::{
     collections::BTreeMap,
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    thread,
     time::Duration,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 
 use super::{Cluster, ClusterCommand, LOCK, host, inside, keys::ADMIN_TOKEN, kwok, load, run, running, volumes};
 use crate::{checkout::Checkout, image::Kind, lock, sh};
@@ -127,15 +127,18 @@ impl TestCluster {
 
     /// Freezes the API server for a while, as a network that is cut does.
     pub fn freeze_api_server(&self, pause: Duration) -> anyhow::Result<()> {
-        let program = self.cluster.bin.join("kube-apiserver");
-        let signal = |name: &str| {
-            let mut command = Command::new("pkill");
-            command.arg(name).arg("--full").arg(&program);
-            sh::run(&mut command, sh::LOOKUP_LIMIT)
-        };
-        signal("-STOP")?;
-        thread::sleep(pause);
-        signal("-CONT")
+        let mut find = Command::new("pgrep");
+        find.arg("--full").arg(self.cluster.bin.join("kube-apiserver"));
+        let found = sh::quiet_output(&mut find, sh::LOOKUP_LIMIT)?;
+        let pid = found.lines().next().context("no API server runs")?;
+        // A process of its own thaws it, also if this one is interrupted.
+        let mut thaw = Command::new("sh");
+        thaw.args(["-c", "sleep \"$1\"; kill -CONT \"$2\"", "thaw", &pause.as_secs().to_string(), pid]).process_group(0);
+        let mut thawing = sh::start(&mut thaw)?;
+        sh::run(Command::new("kill").args(["-STOP", pid]), sh::LOOKUP_LIMIT)?;
+        let status = sh::wait(&mut thawing, &thaw, pause + sh::LOOKUP_LIMIT)?;
+        ensure!(status.success(), "the API server was not thawed: {status}");
+        Ok(())
     }
 
     /// A kubeconfig for a service account.
