@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 /// Bytes that a report takes at most: fewer than the 4096 that the kubelet copies.
 pub const REPORT_BYTES_MAX: usize = 4095;
 
+/// The exit code of a process that lost another rank, which then is to blame.
+pub const EXIT_LOST_RANK: u8 = 7;
+
 /// How a process that trains ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TerminationReport {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use fltk_core::termination::EXIT_LOST_RANK;
+
 /// What kind of failure ends the program. The numbers are part of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -18,7 +20,7 @@ pub enum Exit {
     Records = 6,
     /// Another rank of a distributed run was lost, or never came.
     #[cfg_attr(not(feature = "train"), expect(dead_code, reason = "only training ends so"))]
-    Ranks = 7,
+    Ranks = EXIT_LOST_RANK as isize,
     /// The cluster doesn't answer, or lacks what a stream needs.
     #[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "only clusters end so"))]
     Cluster = 8,

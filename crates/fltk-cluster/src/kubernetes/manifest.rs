@@ -15,6 +15,9 @@ mod train_job;
 use fltk_core::experiment::{Experiment, NetworkConfig};
 use serde_json::Value as Json;
 
+/// What our program's container is called: in pods of a `PyTorchJob`, and of a `TrainJob`.
+pub const CONTAINERS: [&str; 2] = [pytorch_job::CONTAINER, train_job::NODE];
+
 pub use self::names::{ANNOTATION_ATTEMPT, JOB_LABEL, RUN_LABEL, job_name, run_selector, runtime_name};
 use super::config::{Backend, KubernetesConfig};
 use crate::{Amounts, JobSpec, Role};

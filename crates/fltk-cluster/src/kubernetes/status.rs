@@ -1,13 +1,13 @@
 //! From objects of the API to what was seen: conditions of jobs, phases and last words of pods.
 
-use fltk_core::termination::TerminationReport;
+use fltk_core::termination::{EXIT_LOST_RANK, TerminationReport};
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod};
 use kube::core::DynamicObject;
 use serde_json::Value as Json;
 
 use super::{
     config::Backend,
-    manifest::{ANNOTATION_ATTEMPT, JOB_LABEL},
+    manifest::{ANNOTATION_ATTEMPT, CONTAINERS, JOB_LABEL},
     view::{Problem, SeenJob, SeenPod},
 };
 use crate::{JobId, plan::Outcome};
@@ -52,9 +52,8 @@ pub fn pod(pod: &Pod) -> Option<SeenPod> {
     let status = pod.status.as_ref();
     let phase = status.and_then(|status| status.phase.as_deref()).unwrap_or("Pending");
     // The first is the program's: others are injected.
-    let names = ["pytorch", "node"];
     let containers = status.and_then(|status| status.container_statuses.as_ref());
-    let container = containers.and_then(|all| all.iter().find(|container| names.contains(&container.name.as_str())));
+    let container = containers.and_then(|all| all.iter().find(|container| CONTAINERS.contains(&container.name.as_str())));
     let ended = container.and_then(terminated);
     let report = ended.and_then(|ended| report(ended.message.as_deref()?));
     let failed = ended.filter(|ended| ended.exit_code != 0);
@@ -96,9 +95,6 @@ fn report(message: &str) -> Option<TerminationReport> {
 /// Longest words of a pod that are kept, in characters.
 const WORDS_CHARS_MAX: usize = 1000;
 
-/// The program's exit code when it lost another rank.
-const LOST_ANOTHER: i32 = 7;
-
 /// Why the pod as a whole failed, if its node got rid of it.
 fn evicted(pod: &Pod) -> Option<Problem> {
     let status = pod.status.as_ref().filter(|status| status.phase.as_deref() == Some("Failed"))?;
@@ -117,7 +113,7 @@ fn problem(ended: &ContainerStateTerminated, report: Option<&TerminationReport>)
         Some(reason) if reason != "Error" => format!("exit code {}, {reason}{said}", ended.exit_code),
         _ => format!("exit code {}{said}", ended.exit_code),
     };
-    Problem { words, lost_another: ended.exit_code == LOST_ANOTHER }
+    Problem { words, lost_another: ended.exit_code == i32::from(EXIT_LOST_RANK) }
 }
 
 /// Without control characters, and not too long.

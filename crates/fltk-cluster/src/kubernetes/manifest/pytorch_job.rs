@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The operator knows the container by this name.
-const CONTAINER: &str = "pytorch";
+pub const CONTAINER: &str = "pytorch";
 
 pub fn manifest(context: &RunContext, spec: &JobSpec, attempt: u32) -> Json {
     let mut annotations = annotations(context, spec);

@@ -13,7 +13,7 @@ use super::{
 use crate::{JobSpec, Role};
 
 /// The trainer knows the replicated job and its container by this name.
-const NODE: &str = "node";
+pub const NODE: &str = "node";
 /// Who patches the runtime.
 const MANAGER: &str = "fltk.node/orchestrator";
 
