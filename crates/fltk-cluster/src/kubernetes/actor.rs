@@ -36,8 +36,8 @@ pub enum Report {
     },
     /// The job can't be made: its objects are wrong.
     Refused {
-        /// The job.
-        job: JobId,
+        /// What was asked for.
+        action: Action,
         /// Why, for a person.
         reason: String,
     },
@@ -93,10 +93,10 @@ impl Actor {
             };
             let report = match outcome {
                 Ok(uid) => Report::Done { action, uid, at: Instant::now() },
-                Err(Stop::Refused(reason)) => Report::Refused { job: spec.id.clone(), reason },
+                Err(Stop::Refused(reason)) => Report::Refused { action, reason },
                 // A suspension that is refused is no end of the job: it runs.
                 Err(Stop::Api(error)) if failure(&error) == Failure::Wrong && matches!(action, Action::Start { .. }) => {
-                    Report::Refused { job: spec.id.clone(), reason: format!("the API server refuses it: {}", words(&error)) }
+                    Report::Refused { action, reason: format!("the API server refuses it: {}", words(&error)) }
                 }
                 Err(Stop::Api(error)) => {
                     self.metrics.retried();

@@ -8,6 +8,8 @@ use kube::{
 };
 use thiserror::Error;
 
+use super::api::with_causes;
+
 /// How long an answer, or the next line of a watch, may take: the server sends one at least every minute.
 const READ_TIMEOUT: Duration = Duration::from_secs(90);
 
@@ -39,15 +41,7 @@ pub struct Target {
 /// # Errors
 /// If none is known, or what says so is wrong.
 pub async fn connect(address: &Address) -> Result<Target, ConnectError> {
-    let unknown = |error: &dyn std::error::Error| {
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(next) = cause {
-            text = format!("{text}: {next}");
-            cause = next.source();
-        }
-        ConnectError(text)
-    };
+    let unknown = |error: &dyn std::error::Error| ConnectError(with_causes(error));
     let options = KubeConfigOptions { context: address.context.clone(), ..KubeConfigOptions::default() };
     let mut config = match &address.kubeconfig {
         Some(path) => {

@@ -7,6 +7,8 @@
 //! Only what a watch shows counts as having happened. So a request whose answer was lost does no harm, and a new process needs nothing of the old one
 //! but its journal.
 
+mod nodes;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
@@ -20,34 +22,32 @@ use fltk_core::experiment::AdmissionConfig;
 use fltk_records::journal::JournalError;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node as ApiNode, Pod as ApiPod};
-use kube::{Api, Client, ResourceExt as _};
+use kube::{Api, Client};
 use tokio::{
     sync::mpsc::{Receiver, UnboundedReceiver, channel, unbounded_channel},
     task::{AbortHandle, JoinSet},
     time::{Instant, MissedTickBehavior, interval, sleep},
 };
 
+use self::nodes::{Nodes, Saw};
 use super::{
     actor::{Actor, Report},
     api, events,
     manifest::{RUN_LABEL, RunContext, run_selector},
     metrics::Metrics,
-    nodes::NodesView,
     status,
     view::{SeenJob, SeenPod, View},
     watch::{Listing, Seen, follow},
 };
 use crate::{
     Action, Event, JobId, Orchestrator,
-    plan::{Job, Outcome, State, capacity::Node},
+    plan::{Job, Outcome, State},
 };
 
 /// Messages of watches that wait to be looked at; a watch that is faster waits.
 const QUEUE: usize = 4096;
 /// Messages that are looked at before what they mean is journaled.
 const BATCH: usize = 1024;
-/// Between two reports of what others use of nodes: each has all nodes, and pods of others come and go all the time.
-const NODES_EVERY: Duration = Duration::from_secs(10);
 /// How often ends that are held back, nodes and metrics are looked at.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
@@ -106,6 +106,7 @@ impl Edge {
         observer: &mut dyn Observer,
         stop: impl Future<Output = ()>,
     ) -> Result<End, JournalError> {
+        // As many as there are actors, which are as many as jobs at most; each waits between two reports.
         let (send_reports, reports) = unbounded_channel();
         let actor = Actor::new(&self.client, Arc::clone(&self.context), Arc::clone(&self.metrics), send_reports);
         let mut tasks = JoinSet::new();
@@ -155,24 +156,6 @@ impl Edge {
 #[must_use]
 pub fn needs_nodes(orchestrator: &Orchestrator<'_>) -> bool {
     matches!(orchestrator.planner().settings().admission, AdmissionConfig::Capacity {})
-}
-
-/// Whether the same nodes are there, and as open as they were.
-fn differ_in_use_alone(before: &[Node], now: &[Node]) -> bool {
-    let same =
-        |(before, now): (&Node, &Node)| (&before.name, &before.allocatable, &before.closed) == (&now.name, &now.allocatable, &now.closed);
-    before.len() == now.len() && before.iter().zip(now).all(same)
-}
-
-/// Nodes, for admission by capacity.
-#[derive(Default)]
-struct Nodes {
-    view: NodesView,
-    nodes: Listing<String>,
-    others: Listing<(String, String)>,
-    told: Option<Vec<Node>>,
-    told_at: Option<Instant>,
-    has_changed: bool,
 }
 
 struct Work<'a, 'o> {
@@ -251,7 +234,7 @@ impl Work<'_, '_> {
     }
 
     fn is_ready(&self) -> bool {
-        let nodes = !needs_nodes(self.orchestrator) || self.nodes.told.is_some();
+        let nodes = !needs_nodes(self.orchestrator) || self.nodes.are_known();
         self.jobs.is_ready() && self.pods.is_ready() && nodes
     }
 
@@ -330,8 +313,11 @@ impl Work<'_, '_> {
                 // Its watch may have shown it before.
                 self.tell(action.job());
             }
-            Report::Refused { job, reason } => {
-                self.pending.push(Event::Ended { job, outcome: Outcome::Failed, reason });
+            Report::Refused { action, reason } => {
+                // Not of one that was stopped.
+                if self.busy.get(action.job()).is_some_and(|(busy, _)| *busy == action) {
+                    self.pending.push(Event::Ended { job: action.job().clone(), outcome: Outcome::Failed, reason });
+                }
             }
             Report::Trouble { job, reason } => self.observer.trouble(&format!("job {job}: {reason}")),
         }
@@ -341,8 +327,14 @@ impl Work<'_, '_> {
         match message {
             Message::Job(seen) => self.see_job(seen),
             Message::Pod(seen) => self.see_pod(seen),
-            Message::Node(seen) => self.see_node(seen),
-            Message::Other(seen) => self.see_other(seen),
+            Message::Node(seen) => {
+                let saw = self.nodes.see_node(seen);
+                self.saw(saw);
+            }
+            Message::Other(seen) => {
+                let saw = self.nodes.see_other(seen);
+                self.saw(saw);
+            }
         }
     }
 
@@ -436,50 +428,17 @@ impl Work<'_, '_> {
         self.pending.extend(self.view.news(id, self.orchestrator, is_made, Instant::now()));
     }
 
-    fn see_node(&mut self, seen: Seen<Box<ApiNode>>) {
-        self.nodes.has_changed = true;
-        match seen {
-            Seen::Listing(_) => self.nodes.nodes.begin(),
-            Seen::There(node, is_listed) => {
-                if is_listed {
-                    self.nodes.nodes.has(node.name_any());
-                }
-                self.nodes.view.has_node(*node);
-            }
-            Seen::Gone(node) => self.nodes.view.lost_node(&node.name_any()),
-            Seen::Listed => {
-                let (listed, _) = self.nodes.nodes.end();
-                self.nodes.view.keep_nodes(&listed);
-                self.when_ready();
-            }
-            Seen::Trouble(text) => self.observer.trouble(&format!("nodes can't be watched: {text}")),
-        }
-    }
-
-    fn see_other(&mut self, seen: Seen<Box<ApiPod>>) {
-        self.nodes.has_changed = true;
-        let key = |pod: &ApiPod| (pod.namespace().unwrap_or_default(), pod.name_any());
-        match seen {
-            Seen::Listing(_) => self.nodes.others.begin(),
-            Seen::There(pod, is_listed) => {
-                if is_listed {
-                    self.nodes.others.has(key(&pod));
-                }
-                self.nodes.view.has_other(key(&pod), &pod);
-            }
-            Seen::Gone(pod) => self.nodes.view.lost_other(&key(&pod)),
-            Seen::Listed => {
-                let (listed, _) = self.nodes.others.end();
-                self.nodes.view.keep_others(&listed);
-                self.when_ready();
-            }
-            Seen::Trouble(text) => self.observer.trouble(&format!("pods of others can't be watched: {text}")),
+    fn saw(&mut self, saw: Saw) {
+        match saw {
+            Saw::Change => {}
+            Saw::Listed => self.when_ready(),
+            Saw::Trouble(text) => self.observer.trouble(&text),
         }
     }
 
     /// Everything was listed, perhaps again: what was asked for and isn't there is asked for again.
     fn when_ready(&mut self) {
-        if needs_nodes(self.orchestrator) && self.nodes.told.is_none() {
+        if needs_nodes(self.orchestrator) && !self.nodes.are_known() {
             self.tell_nodes();
         }
         if self.is_ready() {
@@ -492,20 +451,7 @@ impl Work<'_, '_> {
     }
 
     fn tell_nodes(&mut self) {
-        if !(self.nodes.has_changed && self.nodes.nodes.is_ready() && self.nodes.others.is_ready()) {
-            return;
-        }
-        let nodes = self.nodes.view.nodes(&self.edge.context.config);
-        let is_early = self.nodes.told_at.is_some_and(|at| at.elapsed() < NODES_EVERY);
-        if is_early && self.nodes.told.as_ref().is_some_and(|told| differ_in_use_alone(told, &nodes)) {
-            return;
-        }
-        self.nodes.has_changed = false;
-        if self.nodes.told.as_ref() != Some(&nodes) {
-            self.nodes.told = Some(nodes.clone());
-            self.nodes.told_at = Some(Instant::now());
-            self.pending.push(Event::Nodes { nodes });
-        }
+        self.pending.extend(self.nodes.report(&self.edge.context.config));
     }
 
     fn keep_house(&mut self) {

@@ -2,6 +2,8 @@
 //!
 //! What is missing is said at once, all of it, each with what to do.
 
+use std::fmt;
+
 use k8s_openapi::api::{
     authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec},
     core::v1::ConfigMap,
@@ -160,43 +162,53 @@ async fn operator(client: &Client, backend: Backend) -> Result<(), PreflightErro
     Err(PreflightError::NoOperator { kind: resource.kind, group: resource.group, version: resource.version, hint })
 }
 
-/// What the orchestrator does: verbs, group and resource.
-#[must_use]
-pub fn verbs(context: &RunContext, needs_nodes: bool) -> Vec<(&'static str, String, &'static str, bool)> {
-    let jobs = api::job_resource(context.config.backend);
-    let job_plural = match context.config.backend {
-        Backend::PyTorchJob => "pytorchjobs",
-        Backend::TrainJob => "trainjobs",
-    };
-    let mut verbs = Vec::new();
-    for verb in ["create", "get", "list", "watch", "patch"] {
-        verbs.push((verb, jobs.group.clone(), job_plural, true));
+/// Something that the orchestrator does.
+struct Right {
+    verb: &'static str,
+    group: String,
+    resource: String,
+    /// Whether it's about one namespace.
+    is_namespaced: bool,
+}
+
+/// `create pytorchjobs.kubeflow.org`.
+impl fmt::Display for Right {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let group = if self.group.is_empty() { String::new() } else { format!(".{}", self.group) };
+        let place = if self.is_namespaced { "" } else { ", in all namespaces" };
+        write!(f, "{} {}{group}{place}", self.verb, self.resource)
     }
-    verbs.push(("create", String::new(), "configmaps", true));
-    verbs.push(("patch", String::new(), "configmaps", true));
-    verbs.push(("list", String::new(), "pods", true));
-    verbs.push(("watch", String::new(), "pods", true));
+}
+
+/// All that it does.
+fn all_rights(context: &RunContext, needs_nodes: bool) -> Vec<Right> {
+    let right = |group: &str, resource: &str, is_namespaced| {
+        let (group, resource) = (group.to_owned(), resource.to_owned());
+        move |verb| Right { verb, group: group.clone(), resource: resource.clone(), is_namespaced }
+    };
+    let (jobs, runtimes) = (api::job_resource(context.config.backend), api::runtime_resource());
+    let mut rights: Vec<Right> = ["create", "get", "list", "watch", "patch"].map(right(&jobs.group, &jobs.plural, true)).into();
+    rights.extend(["create", "patch"].map(right("", "configmaps", true)));
+    rights.extend(["list", "watch"].map(right("", "pods", true)));
     if context.config.backend == Backend::TrainJob {
-        verbs.push(("create", jobs.group.clone(), "trainingruntimes", true));
-        verbs.push(("patch", jobs.group, "trainingruntimes", true));
+        rights.extend(["create", "patch"].map(right(&runtimes.group, &runtimes.plural, true)));
     }
     if needs_nodes {
-        for (verb, resource) in [("list", "nodes"), ("watch", "nodes"), ("list", "pods"), ("watch", "pods")] {
-            verbs.push((verb, String::new(), resource, false));
-        }
+        rights.extend(["list", "watch"].map(right("", "nodes", false)));
+        rights.extend(["list", "watch"].map(right("", "pods", false)));
     }
-    verbs
+    rights
 }
 
 async fn rights(client: &Client, context: &RunContext, needs_nodes: bool) -> Result<(), PreflightError> {
     let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
     let mut missing = Vec::new();
-    for (verb, group, resource, is_namespaced) in verbs(context, needs_nodes) {
+    for right in all_rights(context, needs_nodes) {
         let attributes = ResourceAttributes {
-            verb: Some(verb.to_owned()),
-            group: Some(group.clone()),
-            resource: Some(resource.to_owned()),
-            namespace: is_namespaced.then(|| context.namespace.clone()),
+            verb: Some(right.verb.to_owned()),
+            group: Some(right.group.clone()),
+            resource: Some(right.resource.clone()),
+            namespace: right.is_namespaced.then(|| context.namespace.clone()),
             ..ResourceAttributes::default()
         };
         let review = SelfSubjectAccessReview {
@@ -207,9 +219,7 @@ async fn rights(client: &Client, context: &RunContext, needs_nodes: bool) -> Res
         let answer =
             retried(async || reviews.create(&parameters, &review).await).await.map_err(|error| PreflightError::Away(words(&error)))?;
         if !answer.status.is_some_and(|status| status.allowed) {
-            let of = if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") };
-            let place = if is_namespaced { "" } else { ", in all namespaces" };
-            missing.push(format!("{verb} {of}{place}"));
+            missing.push(right.to_string());
         }
     }
     if missing.is_empty() { Ok(()) } else { Err(PreflightError::Forbidden { namespace: context.namespace.clone(), missing }) }
