@@ -234,7 +234,7 @@ pub struct TargetArgs {
 #[cfg(feature = "cluster")]
 #[derive(Args, Debug)]
 #[command(after_help = "\
-The files are, in any order: an experiment of ours or KFLTK's cluster and arrival JSON; and, where pods should get something else than the defaults, a
+The files are, in any order: an experiment of ours or KFLTK's cluster and arrival JSON; and, where pods should get something else than the defaults, a \
 file with a `kubernetes` block (`fltk schema --kubernetes`).
 
 A stream that was interrupted or killed goes on with `--resume`, or when it's begun again with the same `--id`: nothing is done twice.

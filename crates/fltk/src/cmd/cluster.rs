@@ -49,22 +49,20 @@ pub fn run(cli: &Cli, args: &ClusterArgs) -> anyhow::Result<()> {
         if let Some(named) = &args.down {
             return down::run(cli, args, named).await;
         }
+        if let Some(named) = &args.resume {
+            let begun = Begun::open(StreamFolder::find(&args.runs, named).or_exit(Exit::Records)?)?;
+            return work(cli, args, connect(&args.target).await?.client, begun).await;
+        }
+        // Files first: what is wrong with them needs no cluster to be said.
+        let mut inputs = read(&args.files, &args.overrides, args.seed)?;
+        inputs.config.image = args.image.clone().or(inputs.config.image);
         let target = connect(&args.target).await?;
-        let begun = match &args.resume {
-            Some(named) => Begun::open(StreamFolder::find(&args.runs, named).or_exit(Exit::Records)?)?,
-            None => {
-                let mut inputs = read(&args.files, &args.overrides, args.seed)?;
-                if let Some(image) = &args.image {
-                    inputs.config.image = Some(image.clone());
-                }
-                let named = args.target.namespace.clone().or_else(|| inputs.config.namespace.clone());
-                let namespace = named.unwrap_or_else(|| target.namespace.clone());
-                if args.dry_run {
-                    return dry_run(&target.client, &inputs, &namespace).await;
-                }
-                begin(args, &inputs, &namespace, &target.client).await?
-            }
-        };
+        let named = args.target.namespace.clone().or_else(|| inputs.config.namespace.clone());
+        let namespace = named.unwrap_or(target.namespace);
+        if args.dry_run {
+            return dry_run(&target.client, &inputs, &namespace).await;
+        }
+        let begun = begin(args, &inputs, &namespace, &target.client).await?;
         work(cli, args, target.client, begun).await
     })
 }
