@@ -25,6 +25,7 @@ pub fn write(state: &Path) -> anyhow::Result<()> {
         ("kubelet.yaml", KUBELET.to_owned()),
         ("proxy.yaml", PROXY.to_owned()),
         ("Corefile", COREFILE.to_owned()),
+        ("audit.yaml", AUDIT.to_owned()),
     ];
     for (name, template) in files {
         fs::write(state.join(name), fill(&template))?;
@@ -101,6 +102,18 @@ healthzBindAddress: 127.0.0.1:10256
 metricsBindAddress: 127.0.0.1:10249
 conntrack: {maxPerCore: 0, min: 0}
 hostnameOverride: {NODE}
+"#;
+
+// Which rights programs use, to compare with those that they were given. The operators' would fill the log.
+const AUDIT: &str = r#"apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived, ResponseStarted]
+rules:
+  - level: None
+    userGroups: ["system:serviceaccounts:kube-system", "system:serviceaccounts:kubeflow", "system:serviceaccounts:kubeflow-system", "system:serviceaccounts:jobset-system"]
+  - level: Metadata
+    userGroups: ["system:serviceaccounts"]
+  - level: None
 "#;
 
 const COREFILE: &str = r#".:53 {

@@ -70,6 +70,8 @@ pub fn start(cluster: &Cluster) -> anyhow::Result<()> {
             format!("--service-account-signing-key-file={pki}/accounts.key"),
             format!("--service-account-key-file={pki}/accounts.pub"),
             "--allow-privileged=true".into(),
+            format!("--audit-policy-file={state}/audit.yaml"),
+            format!("--audit-log-path={state}/log/audit.log"),
             "--kubelet-preferred-address-types=InternalIP".into(),
             format!("--kubelet-client-certificate={pki}/kubelet.crt"),
             format!("--kubelet-client-key={pki}/kubelet.key"),

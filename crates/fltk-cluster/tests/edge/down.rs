@@ -59,6 +59,49 @@ async fn all_of_a_run_is_removed() {
     }
 }
 
+/// More than one page of config maps of the run, and one of somebody else's between them.
+fn many_maps(cluster: &Cluster, count: usize) {
+    for number in 0..count {
+        let run = if number == count / 2 { "edge-2" } else { &cluster.context.run };
+        let map = json!({ "metadata": { "name": format!("map-{number:05}"), "labels": { "fltk.node/run": run } } });
+        cluster.scenario.create_by_hand("configmaps", NAMESPACE, map);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_are_removed_page_by_page() {
+    let cluster = at_work("").await;
+    many_maps(&cluster, 1101);
+    assert_eq!(remove(&cluster).await, Removed { jobs: 2, config_maps: 1101, ..Removed::default() });
+    assert_eq!(cluster.scenario.names("configmaps", Some(NAMESPACE)), ["another", "foreign", "map-00550"]);
+    let queries = page_queries(&cluster);
+    assert_eq!(queries.len(), 3, "{queries:?}");
+    assert!(queries.iter().all(|query| query.contains("limit=500")), "{queries:?}");
+    assert_eq!(queries.iter().filter(|query| query.contains("continue=")).count(), 2, "{queries:?}");
+}
+
+/// Of requests so far that removed config maps.
+fn page_queries(cluster: &Cluster) -> Vec<String> {
+    let requests = cluster.scenario.requests().into_iter();
+    requests.filter(|call| call.method == "DELETE" && call.path.ends_with("/configmaps")).map(|call| call.query).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_go_on_when_their_list_is_too_old() {
+    let cluster = at_work("").await;
+    many_maps(&cluster, 1101);
+    let expire = async {
+        while page_queries(&cluster).is_empty() {
+            tokio::task::yield_now().await;
+        }
+        cluster.scenario.expire_watches();
+    };
+    let (removed, ()) = tokio::join!(remove(&cluster), expire);
+    assert_eq!(removed.jobs, 2);
+    assert!(cluster.scenario.requests().iter().any(|call| call.code == Some(410)), "no page was too old");
+    assert_eq!(cluster.scenario.names("configmaps", Some(NAMESPACE)), ["another", "foreign", "map-00550"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn operators_may_be_gone_already() {
     let cluster = at_work("").await;

@@ -16,13 +16,15 @@ pub struct Failure {
     about: Option<(&'static Kind, String)>,
     /// In seconds, as the header `Retry-After`.
     retry_after: Option<u32>,
+    /// From where a list that is too old goes on as all is now.
+    goes_on: Option<String>,
     /// Some handlers of the real server answer in plain text and not with a `Status`.
     plain: bool,
 }
 
 impl Failure {
     pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), about: None, retry_after: None, plain: false }
+        Self { code, reason, message: message.into(), about: None, retry_after: None, goes_on: None, plain: false }
     }
 
     fn about(self, kind: &'static Kind, name: &str) -> Self {
@@ -63,6 +65,13 @@ impl Failure {
         Self::new(410, "Expired", format!("too old resource version: {version} ({oldest})"))
     }
 
+    /// The history at which a list began is gone: its rest is to be had as all is now.
+    pub fn expired_page(token: &str) -> Self {
+        let message = "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue \
+                       parameter, or use the continue token in this response to retrieve the remainder of the results.";
+        Self { goes_on: Some(token.to_owned()), ..Self::new(410, "Expired", message) }
+    }
+
     /// What an overloaded or ailing server answers with `code`.
     pub fn ailing(code: u16, retry_after: Option<u32>) -> Self {
         let failure = match code {
@@ -83,8 +92,9 @@ impl Failure {
         if let Some(seconds) = self.retry_after {
             details["retryAfterSeconds"] = seconds.into();
         }
+        let metadata = self.goes_on.as_ref().map_or_else(|| json!({}), |token| json!({ "continue": token }));
         json!({
-            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "reason": reason,
+            "kind": "Status", "apiVersion": "v1", "metadata": metadata, "status": "Failure", "message": message, "reason": reason,
             "details": details, "code": code,
         })
     }

@@ -135,38 +135,59 @@ fn selector(asked: &Asked) -> Result<Selector, Failure> {
     Selector::parse(asked.parameter("labelSelector"), asked.parameter("fieldSelector"))
 }
 
-/// Lists a page. The token of the next is the version that all pages show, and where it begins.
-fn list(world: &World, asked: &Asked, target: &Target) -> Answer {
+/// A part of a list.
+struct Page {
+    items: Vec<(Key, Value)>,
+    /// Of the list: its version, and where the next page begins.
+    metadata: Value,
+}
+
+/// The page that a request is about. The token of the next is the version that all pages show, and the last object before it.
+fn page(world: &World, asked: &Asked, target: &Target) -> Result<Page, Failure> {
     let store = &world.store;
     let bad = || Failure::new(400, "BadRequest", "invalid continue token");
-    let (version, skip) = match asked.parameter("continue") {
-        "" if asked.parameter("resourceVersionMatch") == "Exact" => (asked.parameter("resourceVersion").parse().map_err(|_| bad())?, 0),
-        "" => (store.version(), 0),
+    let (version, after) = match asked.parameter("continue") {
+        "" if asked.parameter("resourceVersionMatch") == "Exact" => (asked.parameter("resourceVersion").parse().map_err(|_| bad())?, None),
+        "" => (store.version(), None),
         token => {
-            let (version, skip) = token.split_once('-').ok_or_else(bad)?;
-            (version.parse().map_err(|_| bad())?, skip.parse().map_err(|_| bad())?)
+            let (version, key) = token.split_once('-').ok_or_else(bad)?;
+            let (namespace, name) = key.split_once('_').ok_or_else(bad)?;
+            let after = Key::new(target.kind, namespace, name);
+            match version.parse().map_err(|_| bad())? {
+                // The rest, as all is now.
+                0 => (store.version(), Some(after)),
+                version if version < store.horizon() => return Err(Failure::expired_page(&format!("0-{key}"))),
+                version => (version, Some(after)),
+            }
         }
     };
     if version < store.horizon() {
         return Err(Failure::expired(version, store.horizon()));
     }
-    let all = store.list(target.kind, target.namespace.as_deref(), &selector(asked)?, version);
+    let mut items = store.list(target.kind, target.namespace.as_deref(), &selector(asked)?, version);
+    items.retain(|(key, _)| after.as_ref().is_none_or(|after| key > after));
     let limit = asked.parameter("limit").parse().ok().filter(|limit| *limit > 0).unwrap_or(usize::MAX);
-    let page: Vec<Value> = all.iter().skip(skip).take(limit).map(|(_, object)| object.clone()).collect();
-    let next = skip + page.len();
+    let left = items.len().saturating_sub(limit);
+    items.truncate(limit);
     let mut metadata = json!({ "resourceVersion": version.to_string() });
-    if next < all.len() {
-        metadata["continue"] = format!("{version}-{next}").into();
-        metadata["remainingItemCount"] = (all.len() - next).into();
+    if let Some((last, _)) = items.last().filter(|_| left > 0) {
+        metadata["continue"] = format!("{version}-{}_{}", last.namespace, last.name).into();
+        metadata["remainingItemCount"] = left.into();
     }
+    Ok(Page { items, metadata })
+}
+
+fn list(world: &World, asked: &Asked, target: &Target) -> Answer {
+    let Page { items, metadata } = page(world, asked, target)?;
+    let items = items.into_iter().map(|(_, object)| object);
     if asked.wants_metadata {
         let partial =
             |object: Value| json!({ "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"] });
-        let items: Vec<Value> = page.into_iter().map(partial).collect();
+        let items: Vec<Value> = items.map(partial).collect();
         let list = json!({ "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "items": items });
         return Ok(answer::object(200, &list));
     }
-    Ok(answer::object(200, &collection(target.kind, metadata, page)))
+    Ok(answer::object(200, &collection(target.kind, metadata, items.collect())))
 }
 
 /// A list. Objects of built-in kinds don't repeat in it what they are.
@@ -190,18 +211,18 @@ fn watch(world: &mut World, asked: &Asked, target: &Target) -> Answer {
     Ok(answer::respond(200, "application/json", Watch::open(&mut world.store, wish)))
 }
 
+/// Removes what a list with the same parameters would show.
 fn delete_collection(world: &mut World, asked: &Asked, target: &Target) -> Answer {
-    let store = &mut world.store;
     let options = deletion::Options::parse(&asked.body, asked.is_dry());
-    let all = store.list(target.kind, target.namespace.as_deref(), &selector(asked)?, store.version());
-    for (key, _) in &all {
-        // It may have gone with another of them.
+    let Page { items, metadata } = page(world, asked, target)?;
+    let store = &mut world.store;
+    for (key, _) in &items {
+        // It may have gone with another of them, or since the version that the pages show.
         if store.get(key).is_some() {
             store.delete(target.kind, key, &options)?;
         }
     }
-    let metadata = json!({ "resourceVersion": store.version().to_string() });
-    Ok(answer::object(200, &collection(target.kind, metadata, all.into_iter().map(|(_, object)| object).collect())))
+    Ok(answer::object(200, &collection(target.kind, metadata, items.into_iter().map(|(_, object)| object).collect())))
 }
 
 fn access_review(world: &World, asked: &Asked) -> Response<Body> {

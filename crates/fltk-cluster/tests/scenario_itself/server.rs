@@ -127,6 +127,9 @@ async fn lists_select_and_come_in_pages_of_one_version() {
     scenario.expire_watches();
     let expired = status_of(maps.list(&ListParams::default().limit(3).continue_token(&token)).await);
     assert_eq!((expired.code, expired.reason.as_str()), (410, "Expired"));
+    // Its rest as all is now, where `d` is gone.
+    let token = expired.metadata.and_then(|metadata| metadata.continue_).unwrap();
+    assert!(maps.list(&ListParams::default().limit(3).continue_token(&token)).await.unwrap().items.is_empty());
 
     maps.delete_collection(&DeleteParams::default(), &ListParams::default().labels("x=1")).await.unwrap();
     assert_eq!(scenario.names("configmaps", None), ["b", "c"]);
