@@ -10,6 +10,7 @@
 //! control groups, so that it also cleans up after a crash.
 
 mod addons;
+mod audit;
 mod configuration;
 mod daemons;
 mod down;
@@ -34,7 +35,10 @@ use clap::Subcommand;
 
 use crate::{checkout::Checkout, image::Kind, lock, sh};
 
-pub use self::for_tests::{TestCluster, can_run};
+pub use self::{
+    audit::Right,
+    for_tests::{TestCluster, can_run},
+};
 
 /// The network namespace, the control group and the pods' network, which the whole machine sees: one cluster a machine.
 const NAMESPACE: &str = "fltk-k8s";

@@ -100,7 +100,11 @@ fn table(line: &Line) -> String {
     let Line { jobs, fltk_jobs_per_second, ceiling_jobs_per_second, ceiling_concurrency, ratio, ratio_goal, peak_mb, peak_mb_goal, .. } =
         line;
     // Ours makes the same requests and more: it can't be quicker by itself.
-    let noise = if *ratio > 1.0 { "a ratio above 1 says that the machine had other work: measure again on an idle one\n" } else { "" };
+    let noise = if *ratio > 1.0 {
+        "above 1: another number of requests at once would have been better for so many jobs; or the machine had other work, then measure again\n"
+    } else {
+        ""
+    };
     format!(
         "{jobs} jobs that arrive at once; medians\n
                           fltk  bare creates  ratio (goal)

@@ -1,7 +1,7 @@
 //! The cluster as tests use it: started if it doesn't run, reached, changed and put back.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -10,7 +10,13 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 
-use super::{Cluster, ClusterCommand, LOCK, host, inside, keys::ADMIN_TOKEN, kwok, load, run, running, volumes};
+use super::{
+    Cluster, ClusterCommand, LOCK,
+    audit::{self, Right, Used},
+    host, inside,
+    keys::ADMIN_TOKEN,
+    kwok, load, run, running, volumes,
+};
 use crate::{checkout::Checkout, image::Kind, lock, sh};
 
 /// For the API server and the operators to take something in.
@@ -139,6 +145,26 @@ impl TestCluster {
         let status = sh::wait(&mut thawing, &thaw, pause + sh::LOOKUP_LIMIT)?;
         ensure!(status.success(), "the API server was not thawed: {status}");
         Ok(())
+    }
+
+    /// A program of the cluster's, such as `helm`, where the API server is reached, as the administrator.
+    pub fn tool(&self, name: &str) -> Command {
+        self.reach(&self.cluster.bin.join(name))
+    }
+
+    /// The folder of the cluster's programs, and the socket of its containerd.
+    pub fn programs(&self) -> (&Path, PathBuf) {
+        (&self.cluster.bin, self.cluster.state.join("containerd.sock"))
+    }
+
+    /// What a service account did.
+    pub fn used(&self, namespace: &str, account: &str) -> anyhow::Result<Used> {
+        audit::used(&self.cluster, namespace, account)
+    }
+
+    /// What a service account may do.
+    pub fn granted(&self, namespace: &str, account: &str) -> anyhow::Result<BTreeSet<Right>> {
+        audit::granted(&self.cluster, namespace, account)
     }
 
     /// A kubeconfig for a service account.

@@ -1,0 +1,202 @@
+//! Rights: which a service account has, and which it has used, as the API server's audit log says.
+
+use std::{collections::BTreeSet, fmt, fs};
+
+use anyhow::Context as _;
+use serde::Deserialize;
+
+use super::Cluster;
+use crate::sh;
+
+/// One right.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Right {
+    /// Empty for Kubernetes' core.
+    pub group: String,
+    /// With `/` and the subresource, if it is about one.
+    pub resource: String,
+    pub verb: String,
+}
+
+impl fmt::Display for Right {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let dot = if self.group.is_empty() { "" } else { "." };
+        write!(f, "{} {}{dot}{}", self.verb, self.resource, self.group)
+    }
+}
+
+/// What an account did.
+#[derive(Debug, Default)]
+pub struct Used {
+    /// Rights that it made use of.
+    pub allowed: BTreeSet<Right>,
+    /// What it was refused.
+    pub refused: BTreeSet<Right>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Event {
+    verb: String,
+    user: User,
+    object_ref: Option<ObjectRef>,
+    response_status: Option<ResponseStatus>,
+}
+
+#[derive(Deserialize)]
+struct User {
+    username: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[derive(Default)]
+struct ObjectRef {
+    resource: String,
+    api_group: String,
+    subresource: String,
+}
+
+#[derive(Deserialize)]
+struct ResponseStatus {
+    #[serde(default)]
+    code: u16,
+}
+
+/// What `account` of `namespace` did since the cluster was started.
+pub fn used(cluster: &Cluster, namespace: &str, account: &str) -> anyhow::Result<Used> {
+    let path = cluster.state.join("log/audit.log");
+    let text = fs::read_to_string(&path).with_context(|| format!("can't read `{}`", path.display()))?;
+    parse(&text, &format!("system:serviceaccount:{namespace}:{account}"))
+}
+
+fn parse(log: &str, username: &str) -> anyhow::Result<Used> {
+    /// What everybody may ask about themselves.
+    const OF_EVERYBODY: [&str; 2] = ["authorization.k8s.io", "authentication.k8s.io"];
+    let mut used = Used::default();
+    // The last line may be one that is being written.
+    let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    for line in whole.lines() {
+        let event: Event = serde_json::from_str(line).with_context(|| format!("the audit log has `{line}`"))?;
+        let Some(object) = event.object_ref.filter(|object| event.user.username == username && !object.resource.is_empty()) else {
+            continue;
+        };
+        if OF_EVERYBODY.contains(&object.api_group.as_str()) {
+            continue;
+        }
+        let resource = if object.subresource.is_empty() { object.resource } else { format!("{}/{}", object.resource, object.subresource) };
+        let right = Right { group: object.api_group, resource, verb: event.verb };
+        let is_refused = event.response_status.is_some_and(|status| status.code == 403);
+        if is_refused { &mut used.refused } else { &mut used.allowed }.insert(right);
+    }
+    Ok(used)
+}
+
+#[derive(Deserialize)]
+struct List<T> {
+    items: Vec<T>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Binding {
+    #[serde(default)]
+    subjects: Vec<Subject>,
+    role_ref: RoleRef,
+}
+
+#[derive(Deserialize)]
+struct Subject {
+    kind: String,
+    name: String,
+    namespace: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct RoleRef {
+    kind: String,
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Role {
+    #[serde(default)]
+    rules: Vec<Rule>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[derive(Default)]
+struct Rule {
+    api_groups: Vec<String>,
+    resources: Vec<String>,
+    verbs: Vec<String>,
+}
+
+/// What `account` of `namespace` was given by bindings of the namespace and of the cluster.
+pub fn granted(cluster: &Cluster, namespace: &str, account: &str) -> anyhow::Result<BTreeSet<Right>> {
+    let get = |arguments: &[&str]| {
+        let mut command = cluster.kubectl();
+        command.args(["--namespace", namespace, "get", "--output", "json"]).args(arguments);
+        sh::quiet_output(&mut command, sh::LOOKUP_LIMIT)
+    };
+    let mut rights = BTreeSet::new();
+    for kind in ["rolebindings", "clusterrolebindings"] {
+        let bindings: List<Binding> = serde_json::from_str(&get(&[kind])?)?;
+        for binding in bindings.items {
+            let is_it = |subject: &Subject| {
+                subject.kind == "ServiceAccount" && subject.name == account && subject.namespace.as_deref() == Some(namespace)
+            };
+            if binding.subjects.iter().any(is_it) {
+                let role: Role = serde_json::from_str(&get(&[&binding.role_ref.kind.to_lowercase(), &binding.role_ref.name])?)?;
+                rights.extend(role.rules.iter().flat_map(of_rule));
+            }
+        }
+    }
+    Ok(rights)
+}
+
+fn of_rule(rule: &Rule) -> Vec<Right> {
+    let mut rights = Vec::new();
+    for group in &rule.api_groups {
+        for resource in &rule.resources {
+            rights.extend(rule.verbs.iter().map(|verb| Right { group: group.clone(), resource: resource.clone(), verb: verb.clone() }));
+        }
+    }
+    rights
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_tells_what_an_account_did_and_was_refused() {
+        let event = |user: &str, verb: &str, object: &str, code: u16| {
+            format!(
+                r#"{{"verb":"{verb}","user":{{"username":"system:serviceaccount:{user}"}},"objectRef":{object},"responseStatus":{{"code":{code}}}}}"#
+            ) + "\n"
+        };
+        let job = r#"{"resource":"pytorchjobs","apiGroup":"kubeflow.org","namespace":"a","name":"x"}"#;
+        let log = [
+            event("a:fltk", "create", job, 201),
+            event("a:fltk", "delete", job, 403),
+            event("a:fltk", "get", r#"{"resource":"pods","subresource":"log"}"#, 200),
+            event("a:other", "patch", job, 200),
+            event("a:fltk", "create", r#"{"resource":"selfsubjectaccessreviews","apiGroup":"authorization.k8s.io"}"#, 201),
+            event("a:fltk", "get", "{}", 200),
+            r#"{"verb":"#.to_owned(),
+        ];
+        let used = parse(&log.concat(), "system:serviceaccount:a:fltk").unwrap();
+        let said = |rights: &BTreeSet<Right>| rights.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(said(&used.allowed), ["get pods/log", "create pytorchjobs.kubeflow.org"]);
+        assert_eq!(said(&used.refused), ["delete pytorchjobs.kubeflow.org"]);
+    }
+
+    #[test]
+    fn a_rule_is_all_of_its_groups_resources_and_verbs() {
+        let rule: Rule = serde_json::from_str(r#"{"apiGroups":[""],"resources":["pods","nodes"],"verbs":["list","watch"]}"#).unwrap();
+        let said: Vec<String> = of_rule(&rule).iter().map(ToString::to_string).collect();
+        assert_eq!(said, ["list pods", "watch pods", "list nodes", "watch nodes"]);
+    }
+}
