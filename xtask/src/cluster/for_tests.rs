@@ -86,6 +86,15 @@ impl TestCluster {
         volumes::claim(&self.cluster, namespace)
     }
 
+    /// An empty folder of this machine for volumes, which goes with the cluster.
+    pub fn volume(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let folder = self.cluster.state.join("volumes").join(name);
+        for part in ["log", "server"] {
+            volumes::folder(&folder.join(part))?;
+        }
+        Ok(folder)
+    }
+
     /// The namespace.
     pub fn namespace(&self, name: &str) -> anyhow::Result<()> {
         self.cluster.apply(&format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: '{name}'}}\n"))
@@ -145,11 +154,6 @@ impl TestCluster {
         let status = sh::wait(&mut thawing, &thaw, pause + sh::LOOKUP_LIMIT)?;
         ensure!(status.success(), "the API server was not thawed: {status}");
         Ok(())
-    }
-
-    /// A program of the cluster's, such as `helm`, where the API server is reached, as the administrator.
-    pub fn tool(&self, name: &str) -> Command {
-        self.reach(&self.cluster.bin.join(name))
     }
 
     /// The folder of the cluster's programs, and the socket of its containerd.

@@ -6,7 +6,7 @@
 use std::{
     fs,
     os::unix::fs::{PermissionsExt as _, chown},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Stdio,
 };
 
@@ -43,19 +43,25 @@ pub fn claim(cluster: &Cluster, namespace: &str) -> anyhow::Result<PathBuf> {
     let mut delete = cluster.kubectl();
     delete.args(["delete", "persistentvolume", &volume, "--ignore-not-found", "--timeout=30s"]).stdout(Stdio::null());
     sh::run(&mut delete, sh::LOOKUP_LIMIT)?;
-    if folder.exists() {
-        fs::remove_dir_all(&folder).with_context(|| format!("can't empty `{}`", folder.display()))?;
-    }
-    fs::create_dir_all(&folder)?;
-    // Kubernetes changes no owner in such a volume, whatever `fsGroup` a pod has.
-    chown(&folder, Some(image::USER), Some(image::USER))?;
-    fs::set_permissions(&folder, fs::Permissions::from_mode(0o770))?;
+    self::folder(&folder)?;
     let manifests = MANIFESTS.replace("{NAMESPACE}", namespace).replace("{VOLUME}", &volume).replace("{FOLDER}", text(&folder)?);
     cluster.apply(&manifests.replace("{CLAIM}", CLAIM))?;
     let mut bound = cluster.kubectl();
     bound.args(["--namespace", namespace, "wait", "--for=jsonpath={.status.phase}=Bound", "--timeout=50s", "persistentvolumeclaim", CLAIM]);
     sh::run(bound.stdout(Stdio::null()), sh::LOOKUP_LIMIT)?;
     Ok(folder)
+}
+
+/// Makes `folder`, empty, as the volume of pods of our image's user.
+pub fn folder(folder: &Path) -> anyhow::Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| format!("can't empty `{}`", folder.display()))?;
+    }
+    fs::create_dir_all(folder)?;
+    // Kubernetes changes no owner in such a volume, whatever `fsGroup` a pod has.
+    chown(folder, Some(image::USER), Some(image::USER))?;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o770))?;
+    Ok(())
 }
 
 const MANIFESTS: &str = "apiVersion: v1

@@ -2,6 +2,19 @@
 
 mod guide;
 mod page;
+mod side_by_side;
+mod takeover;
 mod workplace;
 
-pub use self::guide::run as guide;
+use std::path::Path;
+
+use self::workplace::Workplace;
+use crate::{checkout::Checkout, cluster::TestCluster, test::report::Report};
+
+/// All of it. The guide comes first: it builds the images.
+pub fn run(checkout: &Checkout, report: &mut Report, cluster: &TestCluster, program: &Path) {
+    let Some(workplace) = report.part_with("a folder as a reader's", || Workplace::new(checkout, cluster, program)) else { return };
+    report.part("the guide, from a cluster to results", || guide::run(&workplace));
+    report.part("both charts twice, upgraded and uninstalled", || side_by_side::run(cluster, &workplace));
+    report.part("an orchestrator in its pod, deleted four times", || takeover::run(cluster, &workplace));
+}

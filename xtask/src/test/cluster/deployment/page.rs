@@ -109,7 +109,8 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_an_error() {
-        for page in ["```sh run\n```\n", "```sh test now\n```\n", "```sh test\nls\n", "```yaml file=../x\n```\n", "```yaml file=/x\n```\n"] {
+        for page in ["```sh run\n```\n", "```sh test now\n```\n", "```sh test\nls\n", "```yaml file=../x\n```\n", "```yaml file=/x\n```\n"]
+        {
             assert!(blocks(page).is_err(), "{page}");
         }
     }

@@ -53,6 +53,28 @@ impl<'a> Workplace<'a> {
         &self.folder
     }
 
+    /// A file of a test, beside those of a reader.
+    pub fn write(&self, name: &str, text: &str) -> anyhow::Result<()> {
+        let path = self.folder.join(name);
+        fs::write(&path, text).with_context(|| format!("can't write `{}`", path.display()))
+    }
+
+    /// A file that a script wrote.
+    pub fn read(&self, name: &str) -> anyhow::Result<String> {
+        let path = self.folder.join(name);
+        fs::read_to_string(&path).with_context(|| format!("can't read `{}`", path.display()))
+    }
+
+    /// An empty folder for the volumes of a namespace, as an administrator makes one on the node. It goes with the cluster.
+    pub fn volume(&self, name: &str) -> anyhow::Result<PathBuf> {
+        self.cluster.volume(name)
+    }
+
+    /// The program.
+    pub fn fltk(&self) -> Command {
+        self.cluster.reach(&self.folder.join("bin/fltk"))
+    }
+
     /// Runs a script of bash here, where the cluster is reached.
     pub fn bash(&self, script: &str, limit: Duration) -> anyhow::Result<()> {
         let file = self.folder.join("bin/script");

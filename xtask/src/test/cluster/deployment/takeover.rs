@@ -1,0 +1,167 @@
+//! An orchestrator in its pod, under its own rights, whose pod is deleted again and again: the next one takes up, nothing is done twice, nothing is lost.
+//!
+//! Its jobs run on nodes in name only, so that there are many of them. At the end the rights that it used are compared with those that the chart gives.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail, ensure};
+
+use super::workplace::Workplace;
+use crate::{
+    cluster::{Right, TestCluster},
+    sh,
+    test::{cluster::streams::Job, report::Outcome},
+};
+
+const NAMESPACE: &str = "takeover";
+const JOBS: usize = 60;
+/// How often its pod is deleted.
+const KILLS: usize = 4;
+const LIMIT: Duration = Duration::from_secs(10 * 60);
+const POLL: Duration = Duration::from_secs(1);
+
+const VALUES: &str = "provider: { domain: localhost, projectName: '', imageName: 'none:1', orchestratorImageName: 'fltk-orchestrator:dev' }
+storage: { hostPath: <<FOLDER>> }
+extractor: { serve: { enabled: false }, tensorboard: { enabled: false } }
+orchestrator:
+  kubernetes:
+    backend: <<BACKEND>>
+    log_claim: null
+    tolerations: [{ key: kwok.x-k8s.io/node, operator: Exists, effect: NoSchedule }]
+    node_selector: { type: kwok }
+";
+
+const EXPERIMENT: &str = "name: takeover
+tasks:
+  - { name: plain, kind: distributed, network: LeNet5, dataset: fashion-mnist, distributed: { epochs: 1, data_parallelism: 2 }, priorities: [{ priority: 2, probability: 1 }] }
+  - { name: urgent, kind: distributed, network: LeNet5, dataset: fashion-mnist, distributed: { epochs: 1 }, priorities: [{ priority: 0, probability: 1 }] }
+stream:
+  orchestrator: trace
+  trace: trace.csv
+  policy: priority
+  admission: { type: max_concurrent, jobs: 2 }
+  groups: [{ name: urgent, tasks: [urgent], preempt: true }]
+";
+
+/// Runs it, killing pods.
+pub fn run(cluster: &TestCluster, workplace: &Workplace<'_>) -> anyhow::Result<Outcome> {
+    let volume = workplace.volume(NAMESPACE)?;
+    cluster.namespace(NAMESPACE)?;
+    cluster.restrict(NAMESPACE)?;
+    let folder = volume.to_str().context("a folder whose name is not UTF-8")?;
+    workplace.write("takeover.yaml", &VALUES.replace("<<FOLDER>>", folder).replace("<<BACKEND>>", "pytorchjob"))?;
+    workplace.write("takeover-experiment.yaml", EXPERIMENT)?;
+    workplace.write("takeover.csv", &trace())?;
+    let install = format!(
+        "helm install extractor charts/extractor --namespace {NAMESPACE} --values takeover.yaml --wait --timeout 2m
+helm install orchestrator charts/orchestrator --namespace {NAMESPACE} --values takeover.yaml \
+            --set-file orchestrator.experiment=takeover-experiment.yaml --set-file 'orchestrator.files.trace\\.csv=takeover.csv'"
+    );
+    workplace.bash(&format!("set -e\n{install}\n"), LIMIT)?;
+    let records = Records { workplace, folder: &volume.join("server") };
+    let mut made = BTreeMap::new();
+    for kill in 1..=KILLS {
+        let jobs = records.wait("enough ended jobs", |jobs| ended(jobs) >= kill * JOBS / (KILLS + 2))?;
+        ensure!(ended(&jobs) < JOBS, "the stream was over before its pod was deleted for the {kill}. time");
+        made.extend(cluster.uids(NAMESPACE, "pytorchjobs", "")?);
+        // At times it gets the chance to end by itself.
+        let force = if kill % 2 == 0 { "--grace-period=0 --force" } else { "" };
+        workplace.bash(
+            &format!("kubectl --namespace {NAMESPACE} delete pod --selector app.kubernetes.io/component=orchestrator --wait=false {force}"),
+            LIMIT,
+        )?;
+    }
+    let wait = format!(
+        "kubectl --namespace {NAMESPACE} wait --for=condition=complete --timeout=8m job --selector app.kubernetes.io/component=orchestrator"
+    );
+    workplace.bash(&wait, LIMIT)?;
+    let jobs = records.jobs()?;
+    check(&jobs)?;
+    let there = cluster.uids(NAMESPACE, "pytorchjobs", "")?;
+    for (name, uid) in &there {
+        ensure!(made.get(name).is_none_or(|before| before == uid), "`{name}` was made twice");
+    }
+    ensure!(there.len() == JOBS, "{} objects in place of {JOBS}", there.len());
+    let rights = rights(cluster)?;
+    workplace.bash(&format!("helm --namespace {NAMESPACE} uninstall orchestrator extractor --wait"), LIMIT)?;
+    let claims = cluster.names(NAMESPACE, "persistentvolumeclaims", "")?;
+    ensure!(claims.len() == 2, "of the claims only {claims:?} are left");
+    let suspensions: u32 = jobs.iter().map(|job| job.suspensions).sum();
+    Ok(Outcome::Passed(format!("{JOBS} jobs once each, pod deleted {KILLS} times, {suspensions} suspensions, {rights} rights, all used")))
+}
+
+/// Two plain jobs at a time, which an urgent one finds no place beside.
+fn trace() -> String {
+    let mut trace = String::from("time,class\n");
+    for number in 0..JOBS {
+        let class = if number % 3 == 2 { "urgent" } else { "plain" };
+        writeln!(trace, "{:.1},{class}", number as f64 * 0.8).expect("a String takes it");
+    }
+    trace
+}
+
+struct Records<'a> {
+    workplace: &'a Workplace<'a>,
+    folder: &'a Path,
+}
+
+impl Records<'_> {
+    /// What became of the stream's jobs so far, by its journal on the volume.
+    fn jobs(&self) -> anyhow::Result<Vec<Job>> {
+        let mut entries = std::fs::read_dir(self.folder)?;
+        let Some(stream) = entries.find_map(|entry| entry.ok().filter(|entry| entry.path().join("journal.jsonl").exists())) else {
+            return Ok(Vec::new());
+        };
+        let mut command = self.workplace.fltk();
+        command.args(["runs", "jobs", "--output", "json", "--runs"]).arg(self.folder).arg(stream.file_name());
+        serde_json::from_str(&sh::quiet_output(&mut command, sh::LOOKUP_LIMIT)?).context("`fltk runs jobs` printed no list of jobs")
+    }
+
+    fn wait(&self, what: &str, is_so: impl Fn(&[Job]) -> bool) -> anyhow::Result<Vec<Job>> {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let jobs = self.jobs()?;
+            if is_so(&jobs) {
+                return Ok(jobs);
+            }
+            if Instant::now() >= deadline {
+                bail!("{what} never came: {jobs:?}");
+            }
+            thread::sleep(POLL);
+        }
+    }
+}
+
+fn ended(jobs: &[Job]) -> usize {
+    jobs.iter().filter(|job| job.ended.is_some()).count()
+}
+
+fn check(jobs: &[Job]) -> anyhow::Result<()> {
+    let names: BTreeSet<&str> = jobs.iter().map(|job| job.job.as_str()).collect();
+    ensure!(jobs.len() == JOBS && names.len() == JOBS, "{} records of {} jobs in place of {JOBS}", jobs.len(), names.len());
+    for job in jobs {
+        ensure!(job.state == "succeeded", "job {} is {}: {:?}", job.job, job.state, job.reason);
+    }
+    ensure!(jobs.iter().any(|job| job.suspensions > 0), "nobody was pushed out");
+    Ok(())
+}
+
+/// That the orchestrator used all rights that it has, and tried nothing else. How many they are.
+fn rights(cluster: &TestCluster) -> anyhow::Result<usize> {
+    const ACCOUNT: &str = "orchestrator";
+    let (used, granted) = (cluster.used(NAMESPACE, ACCOUNT)?, cluster.granted(NAMESPACE, ACCOUNT)?);
+    let said = |rights: Vec<&Right>| rights.into_iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    ensure!(used.refused.is_empty(), "it was refused {}", said(used.refused.iter().collect()));
+    ensure!(!granted.is_empty(), "it has no rights, or they weren't found");
+    let idle = said(granted.difference(&used.allowed).collect());
+    ensure!(idle.is_empty(), "it has rights that it never used: {idle}");
+    let foreign = said(used.allowed.difference(&granted).collect());
+    ensure!(foreign.is_empty(), "it used rights that the chart doesn't give: {foreign}");
+    Ok(granted.len())
+}
