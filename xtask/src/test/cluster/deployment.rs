@@ -1,5 +1,6 @@
 //! What a person with a cluster does: the guide as it is written, charts beside each other, an orchestrator whose pod is killed.
 
+mod compose;
 mod guide;
 mod page;
 mod side_by_side;
@@ -17,4 +18,5 @@ pub fn run(checkout: &Checkout, report: &mut Report, cluster: &TestCluster, prog
     report.part("the guide, from a cluster to results", || guide::run(&workplace));
     report.part("both charts twice, upgraded and uninstalled", || side_by_side::run(cluster, &workplace));
     report.part("an orchestrator in its pod, deleted four times", || takeover::run(cluster, &workplace));
+    report.part("ranks as containers", || compose::run(&workplace));
 }

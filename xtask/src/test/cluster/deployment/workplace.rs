@@ -75,16 +75,29 @@ impl<'a> Workplace<'a> {
         self.cluster.reach(&self.folder.join("bin/fltk"))
     }
 
+    /// A program by the name `name`, which scripts find.
+    pub fn program(&self, name: &str, script: &str) -> anyhow::Result<()> {
+        program(&self.folder.join("bin").join(name), script)
+    }
+
     /// Runs a script of bash here, where the cluster is reached.
     pub fn bash(&self, script: &str, limit: Duration) -> anyhow::Result<()> {
+        self.run(self.cluster.reach(Path::new("bash")), script, limit)
+    }
+
+    /// As [`Workplace::bash`], in this machine's own network.
+    pub fn bash_outside(&self, script: &str, limit: Duration) -> anyhow::Result<()> {
+        self.run(Command::new("bash"), script, limit)
+    }
+
+    fn run(&self, mut bash: Command, script: &str, limit: Duration) -> anyhow::Result<()> {
         let file = self.folder.join("bin/script");
         fs::write(&file, script)?;
-        let mut command = self.cluster.reach(Path::new("bash"));
         let path = std::env::var("PATH").unwrap_or_default();
-        command.arg(&file).current_dir(&self.folder).env("PATH", format!("{}:{path}", self.folder.join("bin").display()));
+        bash.arg(&file).current_dir(&self.folder).env("PATH", format!("{}:{path}", self.folder.join("bin").display()));
         // Of helm, which else keeps what it knows in the user's home.
-        command.env("HELM_CACHE_HOME", self.folder.join("helm")).env("HELM_CONFIG_HOME", self.folder.join("helm"));
-        sh::run(&mut command, limit)
+        bash.env("HELM_CACHE_HOME", self.folder.join("helm")).env("HELM_CONFIG_HOME", self.folder.join("helm"));
+        sh::run(&mut bash, limit)
     }
 }
 
