@@ -23,6 +23,7 @@ const HOSTS: &[(&str, &str)] = &[
     ("fashion-mnist.s3-website.eu-central-1.amazonaws.com", "source of data sets: its authors'"),
     ("www.cs.toronto.edu", "source of data sets: CIFAR's authors'"),
     ("tech.zalando.com", "in the license of Fashion-MNIST"),
+    ("kubernetes-sigs.github.io", "charts of the Kubernetes project"),
     ("127.0.0.1", "this machine, in tests"),
     ("kubernetes.default.svc", "the API server, inside of a cluster"),
     ("localhost", "this machine, in examples"),
