@@ -7,7 +7,7 @@ use anyhow::{Context as _, ensure};
 use super::{Cluster, daemons, text};
 use crate::sh;
 
-/// How long a pod of a PyTorchJob is said to run, in milliseconds.
+/// How long a pod of a PyTorchJob, or of a TrainJob's Job, is said to run, in milliseconds.
 const RUN_MILLIS: u32 = 2000;
 
 /// Starts kwok and makes `nodes` nodes, tainted so that only pods that tolerate `kwok.x-k8s.io/node` land there.
@@ -44,11 +44,12 @@ pub fn add_nodes(cluster: &Cluster, nodes: u32) -> anyhow::Result<()> {
     )
 }
 
-/// kwok's stage that ends pods of Jobs, for pods of PyTorchJobs.
+/// kwok's stage that ends pods of Jobs, for those of PyTorchJobs too, and after a while.
 fn of_training(stage: &str) -> anyhow::Result<String> {
-    ensure!(stage.contains("name: pod-complete") && stage.contains("- 'Job'"), "kwok's stage has changed");
+    const OWNER: &str = "      - 'Job'\n";
+    ensure!(stage.contains("name: pod-complete") && stage.contains(OWNER), "kwok's stage has changed");
     let delayed = format!("  delay:\n    durationMilliseconds: {RUN_MILLIS}\n  next:");
-    let ours = stage.replace("name: pod-complete", "name: pod-complete-training").replace("- 'Job'", "- 'PyTorchJob'");
+    let ours = stage.replace(OWNER, &format!("{OWNER}      - 'PyTorchJob'\n"));
     Ok(ours.replacen("  next:", &delayed, 1))
 }
 

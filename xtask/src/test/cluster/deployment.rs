@@ -9,7 +9,7 @@ mod workplace;
 
 use std::path::Path;
 
-use self::workplace::Workplace;
+use self::{takeover::Takeover, workplace::Workplace};
 use crate::{checkout::Checkout, cluster::TestCluster, test::report::Report};
 
 /// All of it. The guide comes first: it builds the images.
@@ -17,6 +17,12 @@ pub fn run(checkout: &Checkout, report: &mut Report, cluster: &TestCluster, prog
     let Some(workplace) = report.part_with("a folder as a reader's", || Workplace::new(checkout, cluster, program)) else { return };
     report.part("the guide, from a cluster to results", || guide::run(&workplace));
     report.part("both charts twice, upgraded and uninstalled", || side_by_side::run(cluster, &workplace));
-    report.part("an orchestrator in its pod, deleted four times", || takeover::run(cluster, &workplace));
+    let kinds = [Takeover { backend: "pytorchjob", jobs: 60, kills: 4 }, Takeover { backend: "trainjob", jobs: 18, kills: 1 }];
+    for takeover in kinds {
+        let Takeover { backend, kills, .. } = takeover;
+        report.part(&format!("an orchestrator in its pod, with {backend}s, deleted {kills} times"), || {
+            takeover::run(cluster, &workplace, &takeover)
+        });
+    }
     report.part("ranks as containers", || compose::run(&workplace));
 }

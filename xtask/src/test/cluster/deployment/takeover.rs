@@ -19,10 +19,15 @@ use crate::{
     test::{cluster::streams::Job, report::Outcome},
 };
 
-const NAMESPACE: &str = "takeover";
-const JOBS: usize = 60;
-/// How often its pod is deleted.
-const KILLS: usize = 4;
+/// What is run, and how.
+pub struct Takeover {
+    /// `pytorchjob` or `trainjob`.
+    pub backend: &'static str,
+    pub jobs: usize,
+    /// How often the orchestrator's pod is deleted.
+    pub kills: usize,
+}
+
 const LIMIT: Duration = Duration::from_secs(10 * 60);
 const POLL: Duration = Duration::from_secs(1);
 
@@ -49,57 +54,61 @@ stream:
   groups: [{ name: urgent, tasks: [urgent], preempt: true }]
 ";
 
-/// Runs it, killing pods.
-pub fn run(cluster: &TestCluster, workplace: &Workplace<'_>) -> anyhow::Result<Outcome> {
-    let volume = workplace.volume(NAMESPACE)?;
-    cluster.namespace(NAMESPACE)?;
-    cluster.restrict(NAMESPACE)?;
+/// Runs it, deleting pods.
+pub fn run(cluster: &TestCluster, workplace: &Workplace<'_>, takeover: &Takeover) -> anyhow::Result<Outcome> {
+    let Takeover { backend, jobs: num_jobs, kills } = *takeover;
+    let (namespace, kind) = (format!("takeover-{backend}"), format!("{backend}s"));
+    let volume = workplace.volume(&namespace)?;
+    cluster.namespace(&namespace)?;
+    cluster.restrict(&namespace)?;
     let folder = volume.to_str().context("a folder whose name is not UTF-8")?;
-    workplace.write("takeover.yaml", &VALUES.replace("<<FOLDER>>", folder).replace("<<BACKEND>>", "pytorchjob"))?;
+    workplace.write("takeover.yaml", &VALUES.replace("<<FOLDER>>", folder).replace("<<BACKEND>>", backend))?;
     workplace.write("takeover-experiment.yaml", EXPERIMENT)?;
-    workplace.write("takeover.csv", &trace())?;
+    workplace.write("takeover.csv", &trace(num_jobs))?;
     let install = format!(
-        "helm install extractor charts/extractor --namespace {NAMESPACE} --values takeover.yaml --wait --timeout 2m
-helm install orchestrator charts/orchestrator --namespace {NAMESPACE} --values takeover.yaml \
+        "helm install extractor charts/extractor --namespace {namespace} --values takeover.yaml --wait --timeout 2m
+helm install orchestrator charts/orchestrator --namespace {namespace} --values takeover.yaml \
             --set-file orchestrator.experiment=takeover-experiment.yaml --set-file 'orchestrator.files.trace\\.csv=takeover.csv'"
     );
     workplace.bash(&format!("set -e\n{install}\n"), LIMIT)?;
     let records = Records { workplace, folder: &volume.join("server") };
     let mut made = BTreeMap::new();
-    for kill in 1..=KILLS {
-        let jobs = records.wait("enough ended jobs", |jobs| ended(jobs) >= kill * JOBS / (KILLS + 2))?;
-        ensure!(ended(&jobs) < JOBS, "the stream was over before its pod was deleted for the {kill}. time");
-        made.extend(cluster.uids(NAMESPACE, "pytorchjobs", "")?);
+    for kill in 1..=kills {
+        let jobs = records.wait("enough ended jobs", |jobs| ended(jobs) >= kill * num_jobs / (kills + 2))?;
+        ensure!(ended(&jobs) < num_jobs, "the stream was over before its pod was deleted for the {kill}. time");
+        made.extend(cluster.uids(&namespace, &kind, "")?);
         // At times it gets the chance to end by itself.
         let force = if kill % 2 == 0 { "--grace-period=0 --force" } else { "" };
         workplace.bash(
-            &format!("kubectl --namespace {NAMESPACE} delete pod --selector app.kubernetes.io/component=orchestrator --wait=false {force}"),
+            &format!("kubectl --namespace {namespace} delete pod --selector app.kubernetes.io/component=orchestrator --wait=false {force}"),
             LIMIT,
         )?;
     }
     let wait = format!(
-        "kubectl --namespace {NAMESPACE} wait --for=condition=complete --timeout=8m job --selector app.kubernetes.io/component=orchestrator"
+        "kubectl --namespace {namespace} wait --for=condition=complete --timeout=8m job --selector app.kubernetes.io/component=orchestrator"
     );
     workplace.bash(&wait, LIMIT)?;
     let jobs = records.jobs()?;
-    check(&jobs)?;
-    let there = cluster.uids(NAMESPACE, "pytorchjobs", "")?;
+    check(&jobs, num_jobs)?;
+    let there = cluster.uids(&namespace, &kind, "")?;
     for (name, uid) in &there {
         ensure!(made.get(name).is_none_or(|before| before == uid), "`{name}` was made twice");
     }
-    ensure!(there.len() == JOBS, "{} objects in place of {JOBS}", there.len());
-    let rights = rights(cluster)?;
-    workplace.bash(&format!("helm --namespace {NAMESPACE} uninstall orchestrator extractor --wait"), LIMIT)?;
-    let claims = cluster.names(NAMESPACE, "persistentvolumeclaims", "")?;
+    ensure!(there.len() == num_jobs, "{} objects in place of {num_jobs}", there.len());
+    let rights = rights(cluster, &namespace)?;
+    workplace.bash(&format!("helm --namespace {namespace} uninstall orchestrator extractor --wait"), LIMIT)?;
+    let claims = cluster.names(&namespace, "persistentvolumeclaims", "")?;
     ensure!(claims.len() == 2, "of the claims only {claims:?} are left");
     let suspensions: u32 = jobs.iter().map(|job| job.suspensions).sum();
-    Ok(Outcome::Passed(format!("{JOBS} jobs once each, pod deleted {KILLS} times, {suspensions} suspensions, {rights} rights, all used")))
+    Ok(Outcome::Passed(format!(
+        "{num_jobs} jobs once each, pod deleted {kills} times, {suspensions} suspensions, {rights} rights, all used"
+    )))
 }
 
 /// Two plain jobs at a time, which an urgent one finds no place beside.
-fn trace() -> String {
+fn trace(jobs: usize) -> String {
     let mut trace = String::from("time,class\n");
-    for number in 0..JOBS {
+    for number in 0..jobs {
         let class = if number % 3 == 2 { "urgent" } else { "plain" };
         writeln!(trace, "{:.1},{class}", number as f64 * 0.8).expect("a String takes it");
     }
@@ -142,9 +151,9 @@ fn ended(jobs: &[Job]) -> usize {
     jobs.iter().filter(|job| job.ended.is_some()).count()
 }
 
-fn check(jobs: &[Job]) -> anyhow::Result<()> {
+fn check(jobs: &[Job], expected: usize) -> anyhow::Result<()> {
     let names: BTreeSet<&str> = jobs.iter().map(|job| job.job.as_str()).collect();
-    ensure!(jobs.len() == JOBS && names.len() == JOBS, "{} records of {} jobs in place of {JOBS}", jobs.len(), names.len());
+    ensure!(jobs.len() == expected && names.len() == expected, "{} records of {} jobs in place of {expected}", jobs.len(), names.len());
     for job in jobs {
         ensure!(job.state == "succeeded", "job {} is {}: {:?}", job.job, job.state, job.reason);
     }
@@ -153,9 +162,9 @@ fn check(jobs: &[Job]) -> anyhow::Result<()> {
 }
 
 /// That the orchestrator used all rights that it has, and tried nothing else. How many they are.
-fn rights(cluster: &TestCluster) -> anyhow::Result<usize> {
+fn rights(cluster: &TestCluster, namespace: &str) -> anyhow::Result<usize> {
     const ACCOUNT: &str = "orchestrator";
-    let (used, granted) = (cluster.used(NAMESPACE, ACCOUNT)?, cluster.granted(NAMESPACE, ACCOUNT)?);
+    let (used, granted) = (cluster.used(namespace, ACCOUNT)?, cluster.granted(namespace, ACCOUNT)?);
     let said = |rights: Vec<&Right>| rights.into_iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     ensure!(used.refused.is_empty(), "it was refused {}", said(used.refused.iter().collect()));
     ensure!(!granted.is_empty(), "it has no rights, or they weren't found");
