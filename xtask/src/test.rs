@@ -19,6 +19,7 @@ use anyhow::{Context as _, bail};
 
 use self::report::{Outcome, Report};
 use crate::{
+    charts,
     checkout::Checkout,
     generate, lock,
     setup::{
@@ -55,6 +56,7 @@ pub fn run(checkout: &Checkout, fast: bool, ci: bool) -> anyhow::Result<ExitCode
     if let Some(libtorch) = report.part_with("libtorch", || libtorch::ensure(checkout)) {
         let tests = Tests { checkout, libtorch, python, ci };
         tests.style(&mut report);
+        tests.charts(&mut report);
         tests.tests(&mut report);
         match report.part_with("release build", || tests.program()) {
             Some(program) => {
@@ -126,6 +128,15 @@ impl Tests<'_> {
             cargo.args(["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings");
             sh::run(&mut cargo, sh::BUILD_LIMIT).map(|()| passed())
         });
+    }
+
+    /// The Helm charts, which need no cluster.
+    fn charts(&self, report: &mut Report) {
+        const TITLE: &str = "Helm charts";
+        match charts::can_run() {
+            Ok(()) => report.part(TITLE, || charts::test(self.checkout).map(Outcome::Passed)),
+            Err(reason) => report.skip(TITLE, &reason),
+        }
     }
 
     /// Unit and integration tests.
