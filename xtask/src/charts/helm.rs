@@ -21,8 +21,6 @@ pub const NAMESPACE: &str = "fltk-test";
 
 /// Renders the notes as an object, that of kind [`NOTES`].
 const NOTES_TEMPLATE: &str = "kind: Notes\nnotes: {{ tpl (.Files.Get \"notes.txt\") . | toJson }}\n";
-/// No kind of Kubernetes'.
-const NOTES: &str = "Notes";
 /// What helm writes before it.
 const NOTES_SOURCE: &str = "# Source: ";
 const NOTES_FILE: &str = "zz-notes.yaml";
@@ -79,12 +77,14 @@ impl Helm {
         arguments: &[T],
     ) -> anyhow::Result<Rendered> {
         let text = sh::quiet_output(&mut self.template(chart, release, namespace, arguments), sh::LOOKUP_LIMIT)?;
-        let notes = format!("---\n{NOTES_SOURCE}{chart}/templates/{NOTES_FILE}\n");
-        let Some((text, notes)) = text.split_once(&notes) else { bail!("charts/{chart} renders no notes") };
-        // Helm puts kinds that it doesn't know last.
-        let notes = objects::read(notes)?.into_iter().find(|object| object.kind() == NOTES).context("no notes")?;
-        let notes = notes.json["notes"].as_str().unwrap_or_default().trim_end();
-        Ok(Rendered { objects: objects::read(text)?, notes: format!("{notes}\n"), text: text.to_owned() })
+        let source = format!("{NOTES_SOURCE}{chart}/templates/{NOTES_FILE}\n");
+        // Hooks come after it.
+        let (is_notes, objects): (Vec<&str>, Vec<&str>) = documents(&text).partition(|document| document.contains(&source));
+        let [notes] = is_notes.as_slice() else { bail!("charts/{chart} renders no notes") };
+        let notes = objects::read(notes)?.into_iter().next().context("no notes")?;
+        let notes = objects::text(&notes.json["notes"]).trim_end();
+        let text = objects.concat();
+        Ok(Rendered { objects: objects::read(&text)?, notes: format!("{notes}\n"), text })
     }
 
     /// What helm says of values that it refuses.
@@ -117,5 +117,28 @@ impl Helm {
             command.env(place, self.copies.path().join("helm"));
         }
         command
+    }
+}
+
+/// The documents in what helm prints, each with the line that begins it.
+fn documents(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let end = rest.get(1..)?.find("\n---\n").map_or(rest.len(), |at| at + 2);
+        let (document, others) = rest.split_at(end);
+        rest = others;
+        Some(document).filter(|document| !document.is_empty())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_are_told_apart() {
+        let text = "---\na: 1\n---\n# Source: b\nb: |\n  ---\n---\nc\n";
+        assert_eq!(documents(text).collect::<Vec<_>>(), ["---\na: 1\n", "---\n# Source: b\nb: |\n  ---\n", "---\nc\n"]);
+        assert_eq!(documents("").count(), 0);
     }
 }
