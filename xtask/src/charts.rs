@@ -14,6 +14,7 @@ mod kfltk;
 mod names;
 mod notes;
 mod objects;
+mod program;
 mod references;
 mod refusals;
 mod restricted;
@@ -22,7 +23,10 @@ mod sets;
 mod swagger;
 mod upgrades;
 
-use std::path::PathBuf;
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
@@ -49,7 +53,11 @@ pub enum ChartsCommand {
         bless: bool,
     },
     /// Check what they render: schemas of Kubernetes (about 20 MB, got once by Go), and rules of our own.
-    Check,
+    Check {
+        /// Also that this program takes what the charts give it.
+        #[arg(long, value_name = "PATH")]
+        program: Option<PathBuf>,
+    },
     /// Make archives of them, as `helm push` takes them.
     Package {
         /// The folder to put them in (default: `charts` in the target folder).
@@ -65,7 +73,10 @@ pub fn run(checkout: &Checkout, command: Option<&ChartsCommand>) -> anyhow::Resu
     match command {
         Some(ChartsCommand::Lint) => charts.lint(),
         Some(ChartsCommand::Render { bless }) => charts.render(*bless),
-        Some(ChartsCommand::Check) => charts.check(&swagger::ensure(checkout)?).map(drop),
+        Some(ChartsCommand::Check { program }) => {
+            charts.check(&swagger::ensure(checkout)?)?;
+            program.as_ref().map_or(Ok(()), |program| Ok(println!("charts: {}", charts.with_program(program)?)))
+        }
         Some(ChartsCommand::Package { to }) => {
             let to = to.clone().unwrap_or_else(|| checkout.target.join("charts"));
             CHARTS.into_iter().try_for_each(|chart| charts.helm.package(chart, &to))
@@ -89,6 +100,11 @@ pub fn test(checkout: &Checkout) -> anyhow::Result<String> {
     charts.lint()?;
     charts.render(false)?;
     charts.check(&swagger::ensure(checkout)?)
+}
+
+/// What the charts give the program is what `program` takes.
+pub fn test_with(checkout: &Checkout, program: &Path) -> anyhow::Result<String> {
+    Charts::new(checkout)?.with_program(program)
 }
 
 struct Charts<'a> {
@@ -128,7 +144,7 @@ impl<'a> Charts<'a> {
 
     fn check(&self, apis: &[Api]) -> anyhow::Result<String> {
         let (mut wrong, mut num_objects) = (Vec::new(), 0);
-        let mut skipped = std::collections::BTreeSet::new();
+        let mut skipped = BTreeSet::new();
         for set in &self.sets {
             let rendered = self.helm.set(set)?;
             num_objects += rendered.objects.len();
@@ -155,6 +171,18 @@ impl<'a> Charts<'a> {
         Ok(done)
     }
 
+    fn with_program(&self, program: &Path) -> anyhow::Result<String> {
+        let (mut num, mut wrong) = (0, Vec::new());
+        for set in &self.sets {
+            for outcome in program::check(program, &self.helm.set(set)?) {
+                num += 1;
+                wrong.extend(outcome.err().map(|error| format!("{set}: {error:#}")));
+            }
+        }
+        verdict(&wrong)?;
+        Ok(format!("{num} command lines that the program takes"))
+    }
+
     /// What no schema says.
     fn rules(&self, set: &ValueSet, rendered: &Rendered) -> anyhow::Result<Vec<String>> {
         let values = set.text()?;
@@ -173,6 +201,6 @@ fn verdict(wrong: &[String]) -> anyhow::Result<()> {
 }
 
 /// Reads a file with its name in what goes wrong.
-fn read(path: &std::path::Path) -> anyhow::Result<String> {
+fn read(path: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("can't read `{}`", path.display()))
 }

@@ -183,6 +183,10 @@ impl Tests<'_> {
     /// What needs the program but no long run.
     fn with_program(&self, report: &mut Report, program: &Path) {
         report.part("generated files", || generate::check(self.checkout, program).map(|()| passed()));
+        match charts::can_run() {
+            Ok(()) => report.part("charts and program", || charts::test_with(self.checkout, program).map(Outcome::Passed)),
+            Err(reason) => report.skip("charts and program", &reason),
+        }
         report.part("examples are valid", || {
             let files = examples(&self.checkout.root)?;
             let mut fltk = Command::new(program);
