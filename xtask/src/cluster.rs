@@ -38,6 +38,8 @@ use crate::{checkout::Checkout, image::Kind, lock, sh};
 pub use self::{
     audit::Right,
     for_tests::{TestCluster, can_run},
+    host::is_go_there,
+    tools::copy as copy_folder,
 };
 
 /// The network namespace, the control group and the pods' network, which the whole machine sees: one cluster a machine.
@@ -173,6 +175,11 @@ pub fn run(checkout: &Checkout, command: &ClusterCommand) -> anyhow::Result<()> 
             Ok(())
         }
     }
+}
+
+/// Helm, of the version that goes with the cluster.
+pub fn helm(checkout: &Checkout) -> anyhow::Result<PathBuf> {
+    tools::helm(checkout, &folder(checkout)?)
 }
 
 /// Works with the cluster that runs, or else with one that is there only for that.

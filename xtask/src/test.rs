@@ -19,6 +19,7 @@ use anyhow::{Context as _, bail};
 
 use self::report::{Outcome, Report};
 use crate::{
+    charts,
     checkout::Checkout,
     generate, lock,
     setup::{
@@ -55,6 +56,7 @@ pub fn run(checkout: &Checkout, fast: bool, ci: bool) -> anyhow::Result<ExitCode
     if let Some(libtorch) = report.part_with("libtorch", || libtorch::ensure(checkout)) {
         let tests = Tests { checkout, libtorch, python, ci };
         tests.style(&mut report);
+        tests.charts(&mut report);
         tests.tests(&mut report);
         match report.part_with("release build", || tests.program()) {
             Some(program) => {
@@ -128,6 +130,15 @@ impl Tests<'_> {
         });
     }
 
+    /// The Helm charts, which need no cluster.
+    fn charts(&self, report: &mut Report) {
+        const TITLE: &str = "Helm charts";
+        match charts::can_run() {
+            Ok(()) => report.part(TITLE, || charts::test(self.checkout).map(Outcome::Passed)),
+            Err(reason) => report.skip(TITLE, &reason),
+        }
+    }
+
     /// Unit and integration tests.
     fn tests(&self, report: &mut Report) {
         report.part("tests", || self.cargo(&["test", "--workspace", "--quiet"]));
@@ -172,6 +183,10 @@ impl Tests<'_> {
     /// What needs the program but no long run.
     fn with_program(&self, report: &mut Report, program: &Path) {
         report.part("generated files", || generate::check(self.checkout, program).map(|()| passed()));
+        match charts::can_run() {
+            Ok(()) => report.part("charts and program", || charts::test_with(self.checkout, program).map(Outcome::Passed)),
+            Err(reason) => report.skip("charts and program", &reason),
+        }
         report.part("examples are valid", || {
             let files = examples(&self.checkout.root)?;
             let mut fltk = Command::new(program);

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use fltk_data::partition::CLIENTS_MAX;
 
+#[cfg(feature = "cluster")]
+use crate::chart_values::Chart;
+
 /// Streams of distributed and federated training jobs, with records that can be trusted.
 #[derive(Parser, Debug)]
 #[command(name = "fltk", version, propagate_version = true, after_help = EXIT_CODES)]
@@ -304,6 +307,10 @@ pub struct SchemaArgs {
     #[cfg(feature = "cluster")]
     #[arg(long)]
     pub kubernetes: bool,
+    /// That of the values of a Helm chart of ours.
+    #[cfg(feature = "cluster")]
+    #[arg(long, value_name = "CHART", conflicts_with = "kubernetes")]
+    pub values: Option<Chart>,
 }
 
 #[derive(Args, Debug)]

@@ -1,5 +1,7 @@
 //! The `fltk` program: parses the command line, calls one command, turns its result into an exit code.
 
+#[cfg(feature = "cluster")]
+mod chart_values;
 mod cli;
 mod cmd;
 mod exit;
