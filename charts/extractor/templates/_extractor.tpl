@@ -32,11 +32,11 @@ fltk.{{ $.Release.Namespace }}.{{ index . 1 }}
 {{/* Refuses what would show records to everybody who asks. */}}
 {{- define "extractor.check" -}}
 {{- $ingress := .Values.extractor.ingress -}}
-{{- if and $ingress.enabled (not $ingress.allowAnonymous) (not $ingress.annotations) -}}
+{{- if and $ingress.enabled (not $ingress.allowAnonymous) (not $ingress.auth) -}}
 {{- if .Values.extractor.tensorboard.enabled -}}
-{{- fail "extractor.ingress would show TensorBoard, which asks nobody who they are, to everybody\nhint: extractor.ingress.annotations that make the controller ask (docs/charts.md), extractor.tensorboard.enabled=false, or extractor.ingress.allowAnonymous=true" -}}
+{{- fail "extractor.ingress would show TensorBoard, which asks nobody who they are, to everybody\nhint: extractor.ingress.auth, which makes the controller ask (docs/charts.md), extractor.tensorboard.enabled=false, or extractor.ingress.allowAnonymous=true" -}}
 {{- else if not .Values.extractor.serve.token.secretName -}}
-{{- fail "extractor.ingress would show all records to everybody\nhint: extractor.serve.token.secretName, extractor.ingress.annotations that make the controller ask (docs/charts.md), or extractor.ingress.allowAnonymous=true" -}}
+{{- fail "extractor.ingress would show all records to everybody\nhint: extractor.serve.token.secretName, extractor.ingress.auth, which makes the controller ask (docs/charts.md), or extractor.ingress.allowAnonymous=true" -}}
 {{- end -}}
 {{- end -}}
 {{- if and $ingress.enabled (eq ($ingress.paths.serve | trimSuffix "/") ($ingress.paths.tensorboard | trimSuffix "/")) .Values.extractor.serve.enabled .Values.extractor.tensorboard.enabled -}}

@@ -35,7 +35,7 @@ const REFUSALS: [(&str, &[&str], &[&str]); 20] = [
     ("extractor", &["--set", "extractor.data.sets={imagenet}"], &["'/extractor/data/sets/0'"]),
     ("extractor", &["--set", "storage.accessMode=ReadWriteOften"], &["'/storage/accessMode'"]),
     ("extractor", &["--set", "storage.hostPath=srv"], &["'/storage/hostPath'"]),
-    ("extractor", &["--set", "extractor.ingress.enabled=true,extractor.ingress.host=a"], &["TensorBoard", "extractor.ingress.annotations"]),
+    ("extractor", &["--set", "extractor.ingress.enabled=true,extractor.ingress.host=a"], &["TensorBoard", "extractor.ingress.auth"]),
     (
         "extractor",
         &["--set", "extractor.ingress.enabled=true,extractor.ingress.host=a,extractor.tensorboard.enabled=false"],

@@ -155,8 +155,10 @@ struct Ingress {
     paths: Paths,
     /// Its certificate.
     tls: Tls,
-    /// Annotations, such as those that make the controller ask who it is.
+    /// Annotations.
     annotations: BTreeMap<String, String>,
+    /// Annotations that make the controller ask who it is, where nobody else does.
+    auth: BTreeMap<String, String>,
     /// Whether everybody who reaches the host may see everything.
     allow_anonymous: bool,
 }
