@@ -14,9 +14,12 @@
 //! One path: [`RunRecorder`] appends an event to the [`journal`], folds it into the [`history`], and carries it over to the derived
 //! files. After a kill at any point the journal is replayed and the derived files are made again from it.
 //!
+//! An [`archive`] takes such a folder to another machine.
+//!
 //! Not for: training, clocks (every time is an argument), printing. What [`summary`], [`compare`] and [`export`] return is ready for
 //! a table or for JSON.
 
+pub mod archive;
 pub mod checkpoint;
 pub mod compare;
 mod derived;

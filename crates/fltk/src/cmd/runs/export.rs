@@ -18,23 +18,25 @@ use crate::{
 /// # Errors
 /// If a named run's folder is missing or damaged, or standard output is closed.
 pub fn run(format: ExportFormat, root: &Path, named: &[PathBuf]) -> anyhow::Result<()> {
-    let runs = if named.is_empty() { open_sound(root)? } else { open_all(root, named)? };
-    let rows = export::rows(&runs);
     let mut out = io::stdout().lock();
-    match format {
-        ExportFormat::Csv => export::write_csv(&rows, &mut out)?,
-        ExportFormat::Json => export::write_json(&rows, &mut out)?,
+    if named.is_empty() {
+        let paths = RunFolder::list(root).or_exit(Exit::Records)?;
+        let sound = paths.iter().filter_map(|path| open_sound(root, path)).map(Ok);
+        export::write(self::format(format), sound, &mut out)?;
+    } else {
+        export::write(self::format(format), open_all(root, named)?.into_iter().map(Ok), &mut out)?;
     }
     Ok(())
 }
 
-fn open_sound(root: &Path) -> anyhow::Result<Vec<RunRef>> {
-    let mut runs = Vec::new();
-    for path in RunFolder::list(root).or_exit(Exit::Records)? {
-        match open(root, &path) {
-            Ok(run) => runs.push(run),
-            Err(problem) => anstream::eprintln!("warning: `{}` is skipped: {problem}", path.display()),
-        }
+fn open_sound(root: &Path, path: &Path) -> Option<RunRef> {
+    open(root, path).inspect_err(|problem| anstream::eprintln!("warning: `{}` is skipped: {problem:#}", path.display())).ok()
+}
+
+/// As the library calls it.
+pub fn format(format: ExportFormat) -> export::Format {
+    match format {
+        ExportFormat::Csv => export::Format::Csv,
+        ExportFormat::Json => export::Format::Json,
     }
-    Ok(runs)
 }
