@@ -88,6 +88,12 @@ impl Record {
         Ok(all)
     }
 
+    /// Whether its name is one of a folder, and can be shown: one that was read may come from elsewhere.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        is_name(&self.name)
+    }
+
     /// The folder that is called so in `root`.
     ///
     /// # Errors

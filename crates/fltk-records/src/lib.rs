@@ -37,6 +37,7 @@ pub mod stream_folder;
 pub mod summary;
 pub mod tensorboard;
 
+pub use archive::{ArchiveError, Record, RecordKind};
 pub use files::FileError;
 pub use run_folder::{Host, Hyperparameter, Hyperparameters, RunDescription, RunError, RunFolder, RunLock, RunRecorder, RunRef};
 pub use stream_folder::{StreamDescription, StreamFolder, StreamTexts};

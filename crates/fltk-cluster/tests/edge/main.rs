@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod capacity;
+mod claims;
 mod deletion;
 mod down;
 mod failures;

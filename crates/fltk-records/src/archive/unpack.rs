@@ -44,7 +44,8 @@ pub fn unpack(archive: impl Read, into: &Path, record: &Record) -> Result<Unpack
     let Record { kind, name } = record;
     check_name(name)?;
     fs::create_dir_all(into).map_err(ArchiveError::file("create", into))?;
-    let temporary = || tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempdir_in(into).map_err(ArchiveError::file("create a folder in", into));
+    let temporary =
+        || tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempdir_in(into).map_err(ArchiveError::file("create a folder in", into));
     let new = temporary()?;
     let mut unpacking = Unpacking { name, folder: new.path(), folders: vec![new.path().to_owned()], entries: 0, bytes: 0 };
     unpacking.all(archive)?;

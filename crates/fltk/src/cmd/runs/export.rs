@@ -4,7 +4,14 @@ use std::{
     io,
     path::{Path, PathBuf},
 };
+#[cfg(feature = "web")]
+use std::{
+    io::{Read as _, Write as _},
+    sync::atomic::Ordering,
+};
 
+#[cfg(feature = "web")]
+use anyhow::Context as _;
 use fltk_records::{RunFolder, RunRef, export};
 
 use super::{open, open_all};
@@ -12,6 +19,16 @@ use crate::{
     cli::ExportFormat,
     exit::{Exit, OrExit as _},
 };
+#[cfg(feature = "web")]
+use crate::{
+    cli::{Cli, ThroughArgs},
+    cmd::elsewhere,
+    exit::failure,
+};
+
+/// Bytes that are passed on at once.
+#[cfg(feature = "web")]
+const PIECE: usize = 64 << 10;
 
 /// Prints every round or epoch of `named` as one table; when empty, of all runs below `root`, where a damaged one is skipped with a warning.
 ///
@@ -31,6 +48,35 @@ pub fn run(format: ExportFormat, root: &Path, named: &[PathBuf]) -> anyhow::Resu
 
 fn open_sound(root: &Path, path: &Path) -> Option<RunRef> {
     open(root, path).inspect_err(|problem| anstream::eprintln!("warning: `{}` is skipped: {problem:#}", path.display())).ok()
+}
+
+/// The same of runs that are elsewhere.
+///
+/// # Errors
+/// If they can't be got, or standard output is closed.
+#[cfg(feature = "web")]
+pub fn from(cli: &Cli, format: ExportFormat, from: &str, through: &ThroughArgs, named: &[PathBuf]) -> anyhow::Result<()> {
+    let name = |path: &PathBuf| path.to_str().map(str::to_owned).context("a run elsewhere is named by its folder's name, which is text");
+    let named = named.iter().map(name).collect::<anyhow::Result<Vec<_>>>()?;
+    elsewhere::through(cli, from, through, |client, stop| {
+        let mut export = client.export(self::format(format), &named).or_exit(Exit::Records)?;
+        if export.num_skipped > 0 {
+            anstream::eprintln!("warning: {} damaged runs are skipped: {}", export.num_skipped, export.skipped.join(", "));
+        }
+        let mut out = io::stdout().lock();
+        let mut piece = vec![0; PIECE];
+        loop {
+            if stop.load(Ordering::Relaxed) {
+                return Err(failure(Exit::Interrupted, "interrupted: the table is not whole"));
+            }
+            match export.body.read(&mut piece) {
+                Ok(0) => return Ok(out.flush()?),
+                Ok(read) => out.write_all(&piece[..read])?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error).context("the table breaks off: it is not whole").or_exit(Exit::Records),
+            }
+        }
+    })
 }
 
 /// As the library calls it.
