@@ -56,7 +56,7 @@ impl Kind {
     pub fn build_arguments(self) -> &'static [&'static str] {
         match self {
             Self::Training => &["--release", "--package", "fltk"],
-            Self::Orchestrator => &["--release", "--package", "fltk", "--no-default-features", "--features", "cluster"],
+            Self::Orchestrator => &["--release", "--package", "fltk", "--no-default-features", "--features", "cluster,web"],
         }
     }
 }

@@ -13,6 +13,8 @@ mod output;
 #[cfg(feature = "train")]
 mod run;
 mod split;
+#[cfg(any(feature = "train", feature = "web"))]
+mod stop;
 mod stream;
 mod timeline;
 
