@@ -75,7 +75,10 @@ pub fn run(checkout: &Checkout, command: Option<&ChartsCommand>) -> anyhow::Resu
         Some(ChartsCommand::Render { bless }) => charts.render(*bless),
         Some(ChartsCommand::Check { program }) => {
             charts.check(&swagger::ensure(checkout)?)?;
-            program.as_ref().map_or(Ok(()), |program| Ok(println!("charts: {}", charts.with_program(program)?)))
+            if let Some(program) = program {
+                println!("charts: {}", charts.with_program(program)?);
+            }
+            Ok(())
         }
         Some(ChartsCommand::Package { to }) => {
             let to = to.clone().unwrap_or_else(|| checkout.target.join("charts"));
