@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     helm::{Helm, NAMESPACE, RELEASE},
-    objects::Object,
+    objects::{Object, mentions},
     references, restricted,
     sets::ValueSet,
 };
@@ -90,7 +90,7 @@ pub fn check(helm: &Helm, sets: &[ValueSet]) -> anyhow::Result<Vec<String>> {
 /// A claim that releases of a namespace have in common, as by default or by what `values` call it, or its volume.
 fn is_shared(name: &str, values: &str) -> bool {
     let volume = |claim: &str| format!("PersistentVolume/fltk.{NAMESPACE}.{}", claim.rsplit('/').next().unwrap_or_default());
-    let is_chosen = name.strip_prefix("PersistentVolumeClaim/").is_some_and(|claim| values.contains(claim));
+    let is_chosen = name.strip_prefix("PersistentVolumeClaim/").is_some_and(|claim| mentions(values, claim));
     is_chosen || SHARED.iter().any(|claim| name == *claim || name == volume(claim))
 }
 
@@ -113,7 +113,7 @@ mod tests {
         assert_eq!(check("ClusterRole", "fltk-a", ""), 1);
         assert_eq!(
             of_one(
-                &objects::read("kind: Job\nmetadata: { name: a, namespace: n }\n---\nkind: Job\nmetadata: { name: a, namespace: n }\n")
+                &objects::read("kind: Job\nmetadata: { name: a, namespace: ns }\n---\nkind: Job\nmetadata: { name: a, namespace: ns }\n")
                     .unwrap()
             )
             .len(),

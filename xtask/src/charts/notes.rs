@@ -1,6 +1,6 @@
 //! What helm tells who installs a chart is true: what it names as kubectl does is there.
 
-use super::objects::{Object, text};
+use super::objects::{Object, mentions, text};
 
 /// How kubectl names kinds.
 const KINDS: [(&str, &str); 6] = [
@@ -27,7 +27,7 @@ pub fn check(notes: &str, objects: &[Object], values: &str) -> Vec<String> {
         let is_here = objects.iter().any(|object| object.kind() == *kind && object.name() == name);
         // The claims of the orchestrator are the extractor's. Those of jobs are in what pods get.
         let is_elsewhere = *kind == "PersistentVolumeClaim" && (claims.contains(&name) || name == "fl-log-claim");
-        if !is_here && !is_elsewhere && !values.contains(name) {
+        if !is_here && !is_elsewhere && !mentions(values, name) {
             found.push(format!("the notes name {short}/{name}, which isn't there"));
         }
     }

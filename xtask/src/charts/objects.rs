@@ -105,6 +105,11 @@ fn labels(json: &Json) -> BTreeMap<&str, &str> {
     json.as_object().into_iter().flatten().map(|(name, value)| (name.as_str(), text(value))).collect()
 }
 
+/// Whether `values` have `name` as a word of its own: then it's somebody else's.
+pub fn mentions(values: &str, name: &str) -> bool {
+    values.split(|c: char| !c.is_alphanumeric() && !"-._".contains(c)).any(|word| word == name && !name.is_empty())
+}
+
 /// A text; empty where there is none.
 pub fn text(json: &Json) -> &str {
     json.as_str().unwrap_or_default()

@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use super::objects::{Object, Pod, list, selects, text};
+use super::objects::{Object, Pod, list, mentions, selects, text};
 
 /// What is referred to and isn't there. What the set's own `values` name is somebody else's.
 pub fn check(objects: &[Object], values: &str) -> Vec<String> {
@@ -51,7 +51,7 @@ impl References<'_> {
     }
 
     fn is_there(&self, kind: &str, name: &str) -> bool {
-        self.has(kind, name) || (!name.is_empty() && self.values.contains(name))
+        self.has(kind, name) || mentions(self.values, name)
     }
 
     fn selected(&self, selector: &Json) -> Option<&Pod<'_>> {
