@@ -79,7 +79,11 @@ pub enum ClusterCommand {
         orchestrator: bool,
     },
     /// Run the streams of `cargo xtask test` that need the cluster: on the one that runs, or on one that is started for them.
-    Test,
+    Test {
+        /// Only what is about deployment: the guide, charts, containers.
+        #[arg(long)]
+        deployment: bool,
+    },
     /// Make a namespace, if it isn't there, with a volume that all its pods can write to: the claim `fl-log-claim`.
     Claim {
         /// The namespace.
@@ -167,7 +171,7 @@ pub fn run(checkout: &Checkout, command: &ClusterCommand) -> anyhow::Result<()> 
             let _lock = lock()?;
             load::run(&cluster, kind, &program)
         }
-        ClusterCommand::Test => crate::test::on_cluster(checkout),
+        ClusterCommand::Test { deployment } => crate::test::on_cluster(checkout, *deployment),
         ClusterCommand::Claim { namespace } => {
             let _lock = lock()?;
             let volume = volumes::claim(&running(checkout, &folder)?, namespace)?;

@@ -80,12 +80,16 @@ pub fn run(checkout: &Checkout, fast: bool, ci: bool) -> anyhow::Result<ExitCode
     Ok(if report.is_good(ci) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Only the parts that need a real Kubernetes.
-pub fn on_cluster(checkout: &Checkout) -> anyhow::Result<()> {
+/// Only the parts that need a real Kubernetes, or of them only those about deployment.
+pub fn on_cluster(checkout: &Checkout, only_deployment: bool) -> anyhow::Result<()> {
     let mut report = Report::default();
     let fashion_mnist = report.part_or_skip("Fashion-MNIST in full", debian::fashion_mnist);
     let program = checkout.build(&libtorch::ensure(checkout)?, &["--release", "--package", "fltk"])?;
-    cluster::run(checkout, &mut report, &program, &fashion_mnist);
+    if only_deployment {
+        cluster::deployment(checkout, &mut report, &program);
+    } else {
+        cluster::run(checkout, &mut report, &program, &fashion_mnist);
+    }
     print!("{}", report.render());
     if report.is_good(false) { Ok(()) } else { bail!("a part failed") }
 }

@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use fltk_data::partition::CLIENTS_MAX;
 
-#[cfg(feature = "cluster")]
-use crate::chart_values::Chart;
 #[cfg(feature = "web")]
 pub use self::records::{ExtractArgs, ServeArgs, ThroughArgs};
+#[cfg(feature = "cluster")]
+use crate::chart_values::Chart;
 
 /// Streams of distributed and federated training jobs, with records that can be trusted.
 #[derive(Parser, Debug)]
