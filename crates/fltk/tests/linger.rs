@@ -119,12 +119,14 @@ fn a_stream_that_is_over_is_told_of_until_it_is_asked_to_stop() {
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
         let first = lines.next().unwrap();
-        let address = first.strip_prefix("metrics at http://").and_then(|rest| rest.strip_suffix("/metrics")).unwrap_or_else(|| panic!("{first}"));
+        let address =
+            first.strip_prefix("metrics at http://").and_then(|rest| rest.strip_suffix("/metrics")).unwrap_or_else(|| panic!("{first}"));
         let all: Vec<String> = lines.by_ref().take_while(|line| !line.starts_with("the stream is over")).collect();
         assert_eq!(all.iter().any(|line| line.contains("1 of 2 jobs didn't succeed")), exit == 5, "{all:?}");
         let metrics = get(address, "/metrics");
         let succeeded = if exit == 0 { 2 } else { 1 };
-        for line in [&format!("fltk_jobs{{state=\"succeeded\"}} {succeeded}"), "fltk_arrivals_total 2", "fltk_job_response_seconds_count 2"] {
+        for line in [&format!("fltk_jobs{{state=\"succeeded\"}} {succeeded}"), "fltk_arrivals_total 2", "fltk_job_response_seconds_count 2"]
+        {
             assert!(metrics.lines().any(|other| other == line), "{line} in {metrics}");
         }
         assert!(get(address, "/readyz").starts_with("HTTP/1.1 200"));

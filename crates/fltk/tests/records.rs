@@ -124,7 +124,8 @@ fn results_come_over_http_as_they_are_and_only_once() {
     let one = run(home.path(), &["runs", "export", "--from", &server.url, &second]);
     assert_eq!(String::from_utf8(one.stdout).unwrap().lines().count(), 3);
 
-    let extract = |named: &[&str]| json(home.path(), &[&["extract", "--output", "json", "--into", "copies", "--from", &server.url], named].concat());
+    let extract =
+        |named: &[&str]| json(home.path(), &[&["extract", "--output", "json", "--into", "copies", "--from", &server.url], named].concat());
     let states = |done: serde_json::Value| -> Vec<(String, String)> {
         let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
         done.as_array().unwrap().iter().map(|one| (text(&one["name"]), text(&one["state"]))).collect()
@@ -198,7 +199,12 @@ fn interrupted_it_leaves_nothing_behind() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let folder = home.path().join("copies");
-    let child = fltk(home.path()).args(["extract", "--from", &url, "--into", "copies"]).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let child = fltk(home.path())
+        .args(["extract", "--from", &url, "--into", "copies"])
+        .stderr(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
     // It lists one run, begins to send it, and falls silent.
     let records = "[{\"kind\":\"run\",\"name\":\"r\"}]";
     let mut header = vec![0; 512];
