@@ -13,7 +13,7 @@ mod pod;
 use std::{net::SocketAddr, pin::pin, time::Duration};
 
 use futures::StreamExt as _;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod};
 use kube::{
     Api, Client, Error,
     api::{DeleteParams, ListParams, PostParams},
@@ -23,7 +23,7 @@ use thiserror::Error as ThisError;
 use tokio::{
     net::TcpListener,
     task::JoinHandle,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, sleep, timeout},
 };
 
 pub use self::pod::Reader;
@@ -39,6 +39,8 @@ use super::{
 
 /// How long the pod has to run: an image may have to be pulled, a volume to be attached.
 const RUN_LIMIT: Duration = Duration::from_secs(300);
+/// How long it may show no change before the cluster's warnings are looked at.
+const QUIET_LIMIT: Duration = Duration::from_secs(10);
 /// How long the server in it has to answer then.
 const ANSWER_LIMIT: Duration = Duration::from_secs(20);
 const ANSWER_EVERY: Duration = Duration::from_millis(300);
@@ -146,7 +148,8 @@ pub async fn open(
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
     let opening = async {
         in_time(pods.create(&PostParams::default(), &reader.pod())).await.map_err(|error| refused(words(&error)))?;
-        wait(&pods, &name, reader, tell).await?;
+        let events: Api<Event> = Api::namespaced(client.clone(), namespace);
+        wait(&pods, &events, &name, reader, tell).await?;
         let forward = Forward::new(pods.clone(), name.clone());
         answers(&forward, &pods, &name, reader).await?;
         let unreachable = |error: std::io::Error| ClaimError::Unreachable { pod: name.clone(), problem: error.to_string() };
@@ -209,39 +212,58 @@ async fn remove(pods: &Api<Pod>, name: &str) -> Result<(), Error> {
 }
 
 /// Waits until the container runs.
-async fn wait(pods: &Api<Pod>, name: &str, reader: &Reader, tell: &mut dyn FnMut(&str)) -> Result<(), ClaimError> {
+async fn wait(pods: &Api<Pod>, events: &Api<Event>, name: &str, reader: &Reader, tell: &mut dyn FnMut(&str)) -> Result<(), ClaimError> {
     let (claim, pod) = (reader.claim.clone(), name.to_owned());
     let deadline = Instant::now() + RUN_LIMIT;
     let mut watch = pin!(watch_object(pods.clone(), name));
-    let mut reason = "nothing was seen of it".to_owned();
+    let mut reason = "its container isn't made yet".to_owned();
     let mut was_there = false;
     loop {
-        let Ok(seen) = timeout_at(deadline, watch.next()).await else {
+        if Instant::now() >= deadline {
             return Err(ClaimError::NotRunning { claim, pod, reason: format!("given up after {} s: {reason}", RUN_LIMIT.as_secs()) });
-        };
-        let now = match seen {
-            Some(Ok(Some(seen))) => {
+        }
+        let now = match timeout(QUIET_LIMIT, watch.next()).await {
+            Ok(Some(Ok(Some(seen)))) => {
                 was_there = true;
                 match stand(&seen) {
                     Stand::Runs => return Ok(()),
                     Stand::Over(reason) => return Err(ClaimError::Ended { claim, pod, reason }),
                     Stand::Hopeless(reason) => return Err(ClaimError::NotRunning { claim, pod, reason }),
+                    Stand::Begins => continue,
                     Stand::Waits(reason) => reason,
                 }
             }
             // A watch may begin before what was made is seen.
-            Some(Ok(None)) if was_there => return Err(ClaimError::Ended { claim, pod, reason: "somebody removed it".to_owned() }),
-            Some(Ok(None)) | None => continue,
-            Some(Err(error)) => {
+            Ok(Some(Ok(None))) if was_there => return Err(ClaimError::Ended { claim, pod, reason: "somebody removed it".to_owned() }),
+            Ok(Some(Ok(None))) => continue,
+            Ok(Some(Err(error))) => {
                 sleep(ANSWER_EVERY).await;
                 format!("it can't be watched: {}", super::api::with_causes(&error))
             }
+            Ok(None) => {
+                sleep(ANSWER_EVERY).await;
+                continue;
+            }
+            // A volume that can't be mounted is told of nowhere else.
+            Err(_) => match last_warning(events, name).await {
+                Some(warning) => warning,
+                None => continue,
+            },
         };
         if now != reason {
             tell(&format!("pod `{name}` waits: {now}"));
             reason = now;
         }
     }
+}
+
+/// What the cluster's own last warning about the pod says; `None` if there is none, or it may not be read.
+async fn last_warning(events: &Api<Event>, pod: &str) -> Option<String> {
+    let about = ListParams::default().fields(&format!("involvedObject.kind=Pod,involvedObject.name={pod},type=Warning"));
+    let warnings = in_time(events.list(&about)).await.ok()?.items;
+    let last =
+        warnings.into_iter().max_by_key(|event| event.last_timestamp.clone().or_else(|| event.metadata.creation_timestamp.clone()))?;
+    Some(super::status::plain(&last.message?))
 }
 
 /// Waits until the server in the pod answers.

@@ -117,7 +117,7 @@ pub(super) fn problem(ended: &ContainerStateTerminated, report: Option<&Terminat
 }
 
 /// Without control characters, and not too long.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     text.trim().chars().take(WORDS_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 

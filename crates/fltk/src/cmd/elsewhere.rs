@@ -2,6 +2,7 @@
 
 #[cfg(feature = "cluster")]
 mod claim;
+pub mod interrupt;
 
 use std::{
     fs::File,
@@ -35,7 +36,7 @@ pub fn through<T>(
     cli: &Cli,
     from: &str,
     args: &ThroughArgs,
-    work: impl FnOnce(&Client, &Arc<AtomicBool>) -> anyhow::Result<T>,
+    work: impl FnOnce(&Arc<Client>, &Arc<AtomicBool>) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     #[cfg(feature = "cluster")]
     if let Some(claim) = from.strip_prefix("pvc/") {
@@ -43,7 +44,7 @@ pub fn through<T>(
     }
     let _ = cli;
     let client = Client::new(from, token(args.token_file.as_deref())?, Proxy::Environment)?;
-    work(&client, &stop::on_signal()?)
+    work(&Arc::new(client), &stop::on_signal()?)
 }
 
 /// The token in the file at `path`, or in the environment.

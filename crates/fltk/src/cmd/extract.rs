@@ -18,7 +18,7 @@ use fltk_web::client::Client;
 use serde::Serialize;
 
 use self::progress::Progress;
-use super::elsewhere;
+use super::elsewhere::{self, interrupt};
 use crate::{
     cli::{Cli, ExtractArgs, Output},
     exit::{Exit, OrExit as _, failure},
@@ -57,7 +57,8 @@ struct Extracted {
 /// If there is no such record, or one couldn't be got.
 pub fn run(cli: &Cli, args: &ExtractArgs) -> anyhow::Result<()> {
     elsewhere::through(cli, &args.from, &args.through, |client, stop| {
-        let records = chosen(client.records().or_exit(Exit::Records)?, &args.named)?;
+        let asked = Arc::clone(client);
+        let records = chosen(interrupt::answer(stop, move || asked.records())?, &args.named)?;
         let mut progress = Progress::new(cli, records.len());
         let mut done = Vec::new();
         for record in &records {
@@ -92,7 +93,7 @@ fn chosen(all: Vec<Record>, named: &[String]) -> anyhow::Result<Vec<Record>> {
     ))
 }
 
-fn extract(client: &Client, record: &Record, into: &Path, stop: &Arc<AtomicBool>, progress: &mut Progress) -> Extracted {
+fn extract(client: &Arc<Client>, record: &Record, into: &Path, stop: &Arc<AtomicBool>, progress: &mut Progress) -> Extracted {
     let got = get(client, record, into, stop, progress);
     let (state, problem) = match got {
         Ok(state) => (state, None),
@@ -102,14 +103,16 @@ fn extract(client: &Client, record: &Record, into: &Path, stop: &Arc<AtomicBool>
     Extracted { kind, path: into.join(&name), name, state, bytes: progress.bytes(), problem }
 }
 
-fn get(client: &Client, record: &Record, into: &Path, stop: &Arc<AtomicBool>, progress: &mut Progress) -> anyhow::Result<State> {
+fn get(client: &Arc<Client>, record: &Record, into: &Path, stop: &Arc<AtomicBool>, progress: &mut Progress) -> anyhow::Result<State> {
     // A name from elsewhere: checked before it's part of a path here.
     let is_here = Record::find(into, record.kind, &record.name);
-    if is_here.is_ok() && client.files(record)? == archive::digests(into, &record.name)? {
+    let asked = (Arc::clone(client), record.clone());
+    if is_here.is_ok() && interrupt::answer(stop, move || asked.0.files(&asked.1))? == archive::digests(into, &record.name)? {
         return Ok(State::Same);
     }
-    let body = client.archive(record)?;
-    Ok(match archive::unpack(progress.watch(body, Arc::clone(stop)), into, record)? {
+    let asked = (Arc::clone(client), record.clone());
+    let body = interrupt::answer(stop, move || asked.0.archive(&asked.1))?;
+    Ok(match archive::unpack(progress.watch(interrupt::body(body, Arc::clone(stop))), into, record)? {
         Unpacked::New => State::New,
         Unpacked::Replaced => State::Replaced,
     })

@@ -130,7 +130,9 @@ fn reading(mut context: PodSecurityContext) -> PodSecurityContext {
 /// How the pod stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stand {
-    /// Its container doesn't run yet, for this reason.
+    /// A node takes it up, and prepares its container.
+    Begins,
+    /// Its container doesn't run, for this reason.
     Waits(String),
     /// Nor will it.
     Hopeless(String),
@@ -164,8 +166,11 @@ pub fn stand(pod: &Pod) -> Stand {
         return Stand::Runs;
     }
     let reason = state.and_then(|state| state.waiting.as_ref()?.reason.as_deref()).unwrap_or_default();
-    let words = status::waits(pod, container).unwrap_or_else(|| "for a node to take it up".to_owned());
-    if HOPELESS.contains(&reason) { Stand::Hopeless(words) } else { Stand::Waits(words) }
+    match status::waits(pod, container) {
+        Some(words) if HOPELESS.contains(&reason) => Stand::Hopeless(words),
+        Some(words) if reason != "ContainerCreating" => Stand::Waits(words),
+        _ => Stand::Begins,
+    }
 }
 
 #[cfg(test)]
@@ -206,7 +211,8 @@ mod tests {
             "name": CONTAINER, "image": "a", "imageID": "", "ready": false, "restartCount": 0, "state": state }] })
         };
         let waits = |reason: &str| with(json!({ "waiting": { "reason": reason, "message": "because" } }));
-        check(json!({}), Stand::Waits("for a node to take it up".to_owned()));
+        check(json!({}), Stand::Begins);
+        check(waits("ContainerCreating"), Stand::Begins);
         let unschedulable = json!({ "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes" });
         check(json!({ "phase": "Pending", "conditions": [unschedulable] }), Stand::Waits("0/3 nodes".to_owned()));
         check(waits("ImagePullBackOff"), Stand::Waits("ImagePullBackOff: because".to_owned()));

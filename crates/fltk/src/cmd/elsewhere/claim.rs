@@ -24,7 +24,7 @@ use tokio::{runtime::Runtime, time::sleep};
 use crate::{
     cli::{Cli, ThroughArgs},
     cmd::cluster,
-    exit::{Exit, OrExit as _, failure},
+    exit::{Exit, failure},
     inputs, stop,
     stream::kubernetes::parse_config,
 };
@@ -42,7 +42,7 @@ pub fn through<T>(
     cli: &Cli,
     named: &str,
     args: &ThroughArgs,
-    work: impl FnOnce(&Client, &Arc<AtomicBool>) -> anyhow::Result<T>,
+    work: impl FnOnce(&Arc<Client>, &Arc<AtomicBool>) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let (claim, folder) = parse(named)?;
     let config = match &args.kubernetes {
@@ -74,10 +74,10 @@ pub fn through<T>(
     let address = format!("http://{}", opened.address());
     let open = Open { runtime, opened: Some(opened) };
     let client = Client::new(&address, Some(Token::parse(&secret)?), Proxy::None)?;
-    let done = work(&client, &stop);
+    let done = work(&Arc::new(client), &stop);
     match open.opened.as_ref().and_then(Opened::problem) {
-        Some(problem) => done.with_context(|| format!("forwarding to the pod failed: {problem}")).or_exit(Exit::Records),
-        None => done,
+        Some(problem) if !stop.load(Ordering::Relaxed) => done.with_context(|| format!("the way to the pod broke: {problem}")),
+        _ => done,
     }
 }
 

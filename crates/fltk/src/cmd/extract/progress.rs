@@ -4,10 +4,6 @@ use std::{
     cell::Cell,
     io::{self, IsTerminal as _, Read},
     rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     time::Duration,
 };
 
@@ -62,24 +58,20 @@ impl Progress {
         self.bytes.get()
     }
 
-    /// `inner`, of which every byte is counted, until `stop` is raised.
-    pub fn watch<R: Read>(&self, inner: R, stop: Arc<AtomicBool>) -> impl Read + use<R> {
-        Watched { inner, stop, bytes: Rc::clone(&self.bytes), bar: self.bar.clone() }
+    /// `inner`, of which every byte is counted.
+    pub fn watch<R: Read>(&self, inner: R) -> impl Read + use<R> {
+        Watched { inner, bytes: Rc::clone(&self.bytes), bar: self.bar.clone() }
     }
 }
 
 struct Watched<R> {
     inner: R,
-    stop: Arc<AtomicBool>,
     bytes: Rc<Cell<u64>>,
     bar: Option<ProgressBar>,
 }
 
 impl<R: Read> Read for Watched<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.stop.load(Ordering::Relaxed) {
-            return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "interrupted"));
-        }
         let read = self.inner.read(buffer)?;
         self.bytes.set(self.bytes.get() + read as u64);
         if let Some(bar) = &self.bar {

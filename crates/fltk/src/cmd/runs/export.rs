@@ -7,7 +7,7 @@ use std::{
 #[cfg(feature = "web")]
 use std::{
     io::{Read as _, Write as _},
-    sync::atomic::Ordering,
+    sync::{Arc, atomic::Ordering},
 };
 
 #[cfg(feature = "web")]
@@ -22,7 +22,7 @@ use crate::{
 #[cfg(feature = "web")]
 use crate::{
     cli::{Cli, ThroughArgs},
-    cmd::elsewhere,
+    cmd::elsewhere::{self, interrupt},
     exit::failure,
 };
 
@@ -59,20 +59,19 @@ pub fn from(cli: &Cli, format: ExportFormat, from: &str, through: &ThroughArgs, 
     let name = |path: &PathBuf| path.to_str().map(str::to_owned).context("a run elsewhere is named by its folder's name, which is text");
     let named = named.iter().map(name).collect::<anyhow::Result<Vec<_>>>()?;
     elsewhere::through(cli, from, through, |client, stop| {
-        let mut export = client.export(self::format(format), &named).or_exit(Exit::Records)?;
+        let client = Arc::clone(client);
+        let export = interrupt::answer(stop, move || client.export(self::format(format), &named))?;
         if export.num_skipped > 0 {
             anstream::eprintln!("warning: {} damaged runs are skipped: {}", export.num_skipped, export.skipped.join(", "));
         }
+        let mut body = interrupt::body(export.body, Arc::clone(stop));
         let mut out = io::stdout().lock();
         let mut piece = vec![0; PIECE];
         loop {
-            if stop.load(Ordering::Relaxed) {
-                return Err(failure(Exit::Interrupted, "interrupted: the table is not whole"));
-            }
-            match export.body.read(&mut piece) {
+            match body.read(&mut piece) {
                 Ok(0) => return Ok(out.flush()?),
                 Ok(read) => out.write_all(&piece[..read])?,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) if stop.load(Ordering::Relaxed) => return Err(failure(Exit::Interrupted, "interrupted: the table is not whole")),
                 Err(error) => return Err(error).context("the table breaks off: it is not whole").or_exit(Exit::Records),
             }
         }
