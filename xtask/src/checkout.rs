@@ -11,6 +11,7 @@ use cargo_metadata::{Message, Metadata, MetadataCommand};
 use crate::{setup::libtorch::Libtorch, sh};
 
 /// A checkout of this repository.
+#[derive(Clone)]
 pub struct Checkout {
     /// Its root folder.
     pub root: PathBuf,

@@ -33,7 +33,11 @@ use std::{
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
 
-use crate::{checkout::Checkout, image::Kind, lock, sh};
+use crate::{
+    checkout::Checkout,
+    image::{self, Kind},
+    lock, sh,
+};
 
 pub use self::{
     audit::Right,
@@ -69,14 +73,14 @@ pub enum ClusterCommand {
     Down,
     /// Say whether it runs, and what is on it.
     Status,
-    /// Build our program's image and give it to the cluster: `localhost/fltk:dev`, with Fashion-MNIST.
+    /// Build one of our images, as `cargo xtask image` does, and give it to the cluster by the name that it has there.
     Load {
+        /// Which image.
+        #[arg(value_enum, default_value = "training")]
+        kind: Kind,
         /// This program, in place of a release build of this checkout.
         #[arg(long, value_name = "PATH")]
         program: Option<PathBuf>,
-        /// The program that trains nothing and needs no libtorch: `localhost/fltk-orchestrator:dev`.
-        #[arg(long)]
-        orchestrator: bool,
     },
     /// Run the streams of `cargo xtask test` that need the cluster: on the one that runs, or on one that is started for them.
     Test {
@@ -163,13 +167,12 @@ pub fn run(checkout: &Checkout, command: &ClusterCommand) -> anyhow::Result<()> 
             let _lock = lock()?;
             status(&Cluster { bin: tools::ensure(checkout, &folder)?, state })
         }
-        ClusterCommand::Load { program, orchestrator } => {
-            let kind = if *orchestrator { Kind::Orchestrator } else { Kind::Training };
+        ClusterCommand::Load { kind, program } => {
             let cluster = running(checkout, &folder)?;
-            let program = load::program(checkout, kind, program.as_deref())?;
+            let program = image::program(checkout, *kind, program.as_deref())?;
             // Not before: to build may take minutes.
             let _lock = lock()?;
-            load::run(&cluster, kind, &program)
+            load::run(checkout, &cluster, *kind, program.as_deref())
         }
         ClusterCommand::Test { deployment } => crate::test::on_cluster(checkout, *deployment),
         ClusterCommand::Claim { namespace } => {

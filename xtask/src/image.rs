@@ -1,102 +1,169 @@
-//! Images of our program: nothing but what it needs, `FROM scratch`, the same bytes for the same contents. Where they go is not decided here.
+//! Images of our program, and of TensorBoard: nothing but what they need, the same bytes for the same contents. Where they go is not decided here.
 //!
 //! ```text
-//! fltk ──ldd──> libraries ──> root/  usr/local/{bin,lib/fltk}  etc/  tmp/  usr/share/datasets/ ──buildah──> image.tar (docker-archive)
+//! program ──ldd──> libraries ──> context/  system/ data/ home/ program/ ──Dockerfile, buildah──> KIND.tar (docker-archive), KIND.cdx.json (SBOM)
 //! ```
 
+mod archive;
+mod arguments;
+mod buildah;
+mod context;
+mod cuda;
+mod data;
+mod kind;
 mod libraries;
-mod root;
+mod program;
+mod sbom;
+mod stage;
+mod tensorboard;
 
 use std::{
-    path::Path,
-    process::{Command, Stdio},
+    fs,
+    path::{Path, PathBuf},
 };
 
-use anyhow::Context as _;
-use clap::ValueEnum;
+use anyhow::{Context as _, bail, ensure};
 
-pub use self::root::{USER, stage};
-use crate::sh;
+pub use self::{
+    arguments::Arguments,
+    buildah::{Buildah, Registry},
+    kind::Kind,
+};
+use self::context::{Context, Layer};
+use crate::{checkout::Checkout, setup::libtorch};
 
-/// What becomes an image.
-pub struct Image<'a> {
-    /// Its name with its tag.
-    pub name: &'a str,
-    /// What is at its root.
-    pub root: &'a Path,
-    /// The program that it runs.
-    pub entrypoint: &'a str,
-    /// As whom.
-    pub user: &'a str,
-    /// Variables of that program: names and values.
-    pub environment: &'a [(&'a str, &'a str)],
-    /// What the image says of itself: names and values.
-    pub labels: &'a [(&'a str, &'a str)],
+/// Who runs the program, and who owns what it writes: the number that distroless images gave to `nonroot`. The Dockerfile has it too.
+pub const USER: u32 = 65532;
+
+/// Where an image says what it is made of.
+const SBOM: &str = "/usr/share/doc/fltk/sbom.cdx.json";
+
+/// What an image is made of, beside what every one of its kind has.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Inputs<'a> {
+    /// This program, in place of a release build of this checkout.
+    pub program: Option<&'a Path>,
+    /// A folder with data sets.
+    pub data: Option<&'a Path>,
 }
 
-/// Which of our images.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Kind {
-    /// The whole program with Fashion-MNIST: what trains.
-    Training,
-    /// The program without libtorch and without data: what tells a cluster to train.
-    Orchestrator,
-}
-
-impl Kind {
-    /// The image's name with its tag. No registry has it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Training => "localhost/fltk:dev",
-            Self::Orchestrator => "localhost/fltk-orchestrator:dev",
+/// Does what is asked on the command line.
+pub fn run(checkout: &Checkout, arguments: &Arguments) -> anyhow::Result<()> {
+    arguments.check()?;
+    for &kind in &arguments.kinds {
+        let inputs = Inputs { program: arguments.program.as_deref(), data: arguments.data.as_deref() };
+        let name = arguments.name.as_deref().unwrap_or_else(|| kind.name());
+        if let Some(folder) = &arguments.stage {
+            stage_in(checkout, kind, inputs, folder)?;
+            println!("docker build --target {} --tag {name} {}", kind.target(), folder.display());
+            continue;
+        }
+        let work = work_folder(checkout)?;
+        let context = stage(checkout, kind, inputs, work.path())?;
+        let buildah = Buildah::new(work.path())?;
+        buildah.build(context.folder(), kind.target(), name)?;
+        let file = arguments.archive.clone().unwrap_or_else(|| images(checkout).join(kind.target()).with_extension("tar"));
+        // Nobody finds half of it in its place.
+        let partial = work.path().join("archive.tar");
+        buildah.write(name, &partial)?;
+        let contents = archive::read(&partial)?;
+        move_to(&partial, &file)?;
+        move_to(&context.at(Layer::Program, SBOM), &file.with_extension("cdx.json"))?;
+        print!("{}", contents.describe(name));
+        println!("  in `{}`", file.display());
+        if let Some(registry) = arguments.registry() {
+            println!("  pushed to {} {}", registry.to, buildah.push(name, &registry)?);
         }
     }
-
-    /// What cargo builds the program by.
-    pub fn build_arguments(self) -> &'static [&'static str] {
-        match self {
-            Self::Training => &["--release", "--package", "fltk"],
-            Self::Orchestrator => &["--release", "--package", "fltk", "--no-default-features", "--features", "cluster,web"],
-        }
-    }
-}
-
-/// The image of what [`stage`] put into `root`.
-pub fn of_root(kind: Kind, root: &Path) -> Image<'_> {
-    const LABELS: &[(&str, &str)] =
-        &[("org.opencontainers.image.title", "fltk"), ("org.opencontainers.image.version", env!("CARGO_PKG_VERSION"))];
-    let environment = &[
-        ("LD_LIBRARY_PATH", root::LIBRARIES),
-        // Data sets in a volume of this place are found; and the user's cache folder is not looked for.
-        ("FLTK_DATA", "/var/lib/fltk/data"),
-    ];
-    Image { name: kind.name(), root, entrypoint: root::PROGRAM, user: root::USER_AND_GROUP, environment, labels: LABELS }
-}
-
-/// Writes `image` to the new file `archive`, as `docker load` and `ctr images import` take it.
-pub fn archive(image: &Image<'_>, archive: &Path) -> anyhow::Result<()> {
-    let work = tempfile::tempdir()?;
-    let buildah = |arguments: &[&str]| {
-        let mut command = Command::new("buildah");
-        command.args(["--storage-driver", "vfs", "--root"]).arg(work.path().join("store"));
-        command.arg("--runroot").arg(work.path().join("run")).args(arguments).stdin(Stdio::null());
-        sh::quiet_output(&mut command, sh::INSTALL_LIMIT)
-    };
-    let root = image.root.to_str().context("a folder whose name is not UTF-8")?;
-    let container = buildah(&["from", "scratch"])?;
-    let container = container.trim();
-    buildah(&["copy", "--quiet", container, root, "/"])?;
-    let entrypoint = format!("[\"{}\"]", image.entrypoint);
-    let pairs = |option: &'static str, pairs: &[(&str, &str)]| -> Vec<String> {
-        pairs.iter().flat_map(|(name, value)| [option.to_owned(), format!("{name}={value}")]).collect()
-    };
-    let (environment, labels) = (pairs("--env", image.environment), pairs("--label", image.labels));
-    let more = environment.iter().chain(&labels).map(String::as_str);
-    let arguments: Vec<&str> =
-        ["config", "--entrypoint", &entrypoint, "--user", image.user].into_iter().chain(more).chain([container]).collect();
-    buildah(&arguments)?;
-    let to = format!("docker-archive:{}:{}", archive.display(), image.name);
-    // At the same time whenever it is made: else the same contents would be another image.
-    buildah(&["commit", "--quiet", "--timestamp", "0", container, &to])?;
     Ok(())
+}
+
+/// Builds an image into the new file `archive`.
+pub fn build(checkout: &Checkout, kind: Kind, inputs: Inputs<'_>, archive: &Path) -> anyhow::Result<()> {
+    let work = work_folder(checkout)?;
+    let context = stage(checkout, kind, inputs, work.path())?;
+    let buildah = Buildah::new(work.path())?;
+    buildah.build(context.folder(), kind.target(), kind.name())?;
+    buildah.write(kind.name(), archive)?;
+    print!("{}", archive::read(archive)?.describe(kind.name()));
+    Ok(())
+}
+
+/// Our program for `kind`: `given`, or what is built of this checkout; `None` if the image has none.
+pub fn program(checkout: &Checkout, kind: Kind, given: Option<&Path>) -> anyhow::Result<Option<PathBuf>> {
+    let Some(features) = kind.features() else { return Ok(None) };
+    if let Some(given) = given {
+        ensure!(given.is_file(), "there is no file `{}`", given.display());
+        return Ok(Some(given.to_path_buf()));
+    }
+    let arguments = [&["--release", "--package", "fltk"], features].concat();
+    let built =
+        if kind.trains() { checkout.build(&libtorch::ensure(checkout)?, &arguments) } else { checkout.build_without_libtorch(&arguments) };
+    built.map(Some)
+}
+
+/// Makes the new folder `folder` a context for the Dockerfile, at once or not at all.
+fn stage_in(checkout: &Checkout, kind: Kind, inputs: Inputs<'_>, folder: &Path) -> anyhow::Result<()> {
+    if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) || folder.is_file() {
+        bail!("`{}` is there already\nhint: name a new folder", folder.display());
+    }
+    let parent = match folder.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(parent).with_context(|| format!("can't make `{}`", parent.display()))?;
+    let work = tempfile::Builder::new().prefix(".fltk-image").tempdir_in(parent)?;
+    let context = stage(checkout, kind, inputs, work.path())?;
+    fs::rename(context.folder(), folder).with_context(|| format!("can't make `{}`", folder.display()))
+}
+
+/// Fills a folder in `work` with what the Dockerfile makes an image of.
+fn stage(checkout: &Checkout, kind: Kind, inputs: Inputs<'_>, work: &Path) -> anyhow::Result<Context> {
+    let dockerfile = checkout.root.join("Dockerfile");
+    let dockerfile = fs::read_to_string(&dockerfile).with_context(|| format!("can't read `{}`", dockerfile.display()))?;
+    let folder = work.join("context");
+    fs::create_dir(&folder)?;
+    let context = Context::new(&folder, &dockerfile)?;
+    let sources = match program(checkout, kind, inputs.program)? {
+        Some(program) => stage::fltk(checkout, &context, kind, &program, inputs.data)
+            .with_context(|| format!("can't make the image of `{}`", program.display()))?,
+        None => tensorboard::stage(checkout, &context)?,
+    };
+    let sbom = sbom::of(checkout, &context, kind, &sources)?;
+    context.write(Layer::Program, SBOM, &sbom)?;
+    if let Some(max) = kind.size_max() {
+        let size = context.size()?;
+        ensure!(size <= max, "the image `{}` has {:.1} MB of files, and may have {:.1}", kind.target(), size as f64 / 1e6, max as f64 / 1e6);
+    }
+    context.settle()?;
+    Ok(context)
+}
+
+/// Moves a file into its place. It may lie on another file system.
+fn move_to(from: &Path, to: &Path) -> anyhow::Result<()> {
+    let folder = to.parent().context("a file without a folder")?;
+    let place = || format!("can't write `{}`", to.display());
+    if !folder.as_os_str().is_empty() {
+        fs::create_dir_all(folder).with_context(place)?;
+    }
+    if fs::rename(from, to).is_ok() {
+        return Ok(());
+    }
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let mut partial = tempfile::NamedTempFile::new_in(folder).with_context(place)?;
+    std::io::copy(&mut fs::File::open(from)?, &mut partial).with_context(place)?;
+    context::set_mode(partial.path(), 0o644)?;
+    partial.persist(to).with_context(place)?;
+    Ok(())
+}
+
+fn images(checkout: &Checkout) -> PathBuf {
+    checkout.target.join("images")
+}
+
+/// Beside the images, since it takes several times as much as they do, and `/tmp` may be memory.
+fn work_folder(checkout: &Checkout) -> anyhow::Result<tempfile::TempDir> {
+    let folder = images(checkout);
+    fs::create_dir_all(&folder).with_context(|| format!("can't make `{}`", folder.display()))?;
+    Ok(tempfile::Builder::new().prefix("work").tempdir_in(folder)?)
 }

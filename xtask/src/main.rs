@@ -62,6 +62,8 @@ enum Command {
     /// A real Kubernetes on this machine, for tests of the orchestrator: as root, with Go.
     #[command(subcommand)]
     Cluster(cluster::ClusterCommand),
+    /// Build images: of the program, and of TensorBoard.
+    Image(image::Arguments),
     /// Measure, with the peer in the same run.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -88,6 +90,7 @@ fn dispatch(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Gen { check } => generate::run(&checkout, *check)?,
         Command::Charts { command } => charts::run(&checkout, command.as_ref())?,
         Command::Cluster(command) => cluster::run(&checkout, command)?,
+        Command::Image(arguments) => image::run(&checkout, arguments)?,
         Command::Bench(bench) => bench::run(&checkout, bench)?,
     }
     Ok(ExitCode::SUCCESS)

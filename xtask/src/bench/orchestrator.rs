@@ -13,11 +13,16 @@ mod inputs;
 mod namespace;
 mod ours;
 
+use anyhow::Context as _;
 use serde::Serialize;
 
 use self::{ceiling::Ceiling, inputs::Inputs, ours::Ours};
 use super::{Output, median};
-use crate::{checkout::Checkout, cluster, image::Kind};
+use crate::{
+    checkout::Checkout,
+    cluster,
+    image::{self, Kind},
+};
 
 /// Our lowest ratio to what the API server takes.
 const RATIO_GOAL: f64 = 0.7;
@@ -48,7 +53,7 @@ struct Line {
 
 /// Finds the best concurrency of bare creates; then measures one after the other and again, so that whatever else the machine does meets both.
 pub fn run(checkout: &Checkout, jobs: u32, repeats: u32, output: Output) -> anyhow::Result<()> {
-    let program = checkout.build_without_libtorch(Kind::Orchestrator.build_arguments())?;
+    let program = image::program(checkout, Kind::Orchestrator, None)?.context("the orchestrator's image has no program")?;
     let creates = checkout.build_without_libtorch(CREATES)?;
     let line = cluster::with(checkout, |cluster| {
         let (ours, ceiling) = (Ours { program: &program, cluster }, Ceiling { program: &creates, cluster });

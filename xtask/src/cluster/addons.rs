@@ -6,7 +6,7 @@ use anyhow::ensure;
 
 use super::{
     Cluster, NODE,
-    images::{self, copy_program, plain},
+    images::{self, copy_program},
     tools,
 };
 use crate::sh;
@@ -22,7 +22,7 @@ pub fn install(cluster: &Cluster) -> anyhow::Result<()> {
         let root = work.path().join(program);
         fs::create_dir(&root)?;
         copy_program(&cluster.bin.join(program), &root.join("manager"))?;
-        images::import(cluster, &plain(&format!("localhost/{program}:{tag}"), &root, "/manager", "65532"))?;
+        images::import(cluster, &format!("localhost/{program}:{tag}"), &root, "/manager", "65532")?;
     }
     let jobset = kustomize(cluster, &cluster.bin.join("jobset-config/default"))?;
     cluster.apply(&with_image(&jobset, "/jobset:", "localhost/jobset:v0.12.0")?)?;
@@ -50,7 +50,7 @@ fn training_operator(cluster: &Cluster, work: &Path) -> anyhow::Result<()> {
     // The operator's own template tests the exit code of nslookup, which is 1 in newer busybox while any search domain misses; and it has no security
     // context, so that a restricted namespace would not admit the pod.
     fs::write(root.join("etc/config/initContainer.yaml"), INIT_CONTAINER)?;
-    images::import(cluster, &plain(IMAGE, &root, "/manager", "0"))?;
+    images::import(cluster, IMAGE, &root, "/manager", "0")?;
     let manifests = kustomize(cluster, &cluster.bin.join("operator-manifests/overlays/standalone"))?;
     let arguments = "[--pytorch-init-container-image=localhost/busybox:1, --enable-scheme=pytorchjob, --kube-api-qps=500, --kube-api-burst=1000, --controller-threads=8]";
     let pinned = with_image(&manifests, "/training-operator", &format!("{IMAGE}\n        args: {arguments}"))?;

@@ -33,7 +33,7 @@ pub fn can_run() -> Result<(), String> {
 /// A cluster that runs.
 pub struct TestCluster {
     cluster: Cluster,
-    root: PathBuf,
+    checkout: Checkout,
     folder: PathBuf,
     /// Whether it was started for the tests, and is stopped after them.
     is_ours: bool,
@@ -52,7 +52,7 @@ impl TestCluster {
         if !is_ours {
             kwok::add_nodes(&cluster, nodes)?;
         }
-        Ok(Self { cluster, root: checkout.root.clone(), folder, is_ours })
+        Ok(Self { cluster, checkout: checkout.clone(), folder, is_ours })
     }
 
     /// Stops it, if it was started for the tests.
@@ -66,7 +66,7 @@ impl TestCluster {
 
     /// The checkout.
     pub fn root(&self) -> &Path {
-        &self.root
+        &self.checkout.root
     }
 
     /// `program`, where the API server is reached, as the administrator.
@@ -78,7 +78,7 @@ impl TestCluster {
 
     /// Our image of `program`.
     pub fn load(&self, program: &Path) -> anyhow::Result<()> {
-        load::run(&self.cluster, Kind::Training, program)
+        load::run(&self.checkout, &self.cluster, Kind::Training, Some(program))
     }
 
     /// The namespace, with a volume that its pods share; the volume's folder here.

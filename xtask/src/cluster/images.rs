@@ -10,10 +10,7 @@ use std::{
 use anyhow::Context as _;
 
 use super::{Cluster, inside};
-use crate::{
-    image::{self, Image},
-    sh,
-};
+use crate::{image::Buildah, sh};
 
 /// The sandbox that every pod needs, and a shell for tests.
 pub fn basic(cluster: &Cluster) -> anyhow::Result<()> {
@@ -24,7 +21,7 @@ pub fn basic(cluster: &Cluster) -> anyhow::Result<()> {
     let mut compiler = Command::new("cc");
     compiler.args(["-O2", "-static", "-o"]).arg(pause.join("pause")).arg(work.path().join("pause.c"));
     sh::run(&mut compiler, sh::LOOKUP_LIMIT)?;
-    import(cluster, &plain("localhost/pause:1", &pause, "/pause", "65534"))?;
+    import(cluster, "localhost/pause:1", &pause, "/pause", "65534")?;
     let busybox = work.path().join("busybox");
     fs::create_dir_all(busybox.join("bin"))?;
     copy_program(Path::new("/bin/busybox"), &busybox.join("bin/busybox"))?;
@@ -32,20 +29,17 @@ pub fn basic(cluster: &Cluster) -> anyhow::Result<()> {
     for applet in applets.lines().filter(|applet| *applet != "busybox") {
         symlink("busybox", busybox.join("bin").join(applet))?;
     }
-    import(cluster, &plain("localhost/busybox:1", &busybox, "/bin/sh", "0"))
+    import(cluster, "localhost/busybox:1", &busybox, "/bin/sh", "0")
 }
 
-/// An image with neither variables nor labels.
-pub fn plain<'a>(name: &'a str, root: &'a Path, entrypoint: &'a str, user: &'a str) -> Image<'a> {
-    Image { name, root, entrypoint, user, environment: &[], labels: &[] }
-}
-
-/// Builds `image` and gives it to the cluster's containerd.
-pub fn import(cluster: &Cluster, image: &Image<'_>) -> anyhow::Result<()> {
+/// Makes the image `name` of the folder `root`, which runs `entrypoint` as `user`, and gives it to the cluster's containerd.
+pub fn import(cluster: &Cluster, name: &str, root: &Path, entrypoint: &str, user: &str) -> anyhow::Result<()> {
     let work = tempfile::tempdir()?;
     let archive = work.path().join("image.tar");
-    image::archive(image, &archive)?;
-    import_archive(cluster, image.name, &archive)
+    let buildah = Buildah::new(work.path())?;
+    buildah.of_root(root, name, entrypoint, user)?;
+    buildah.write(name, &archive)?;
+    import_archive(cluster, name, &archive)
 }
 
 /// Gives the image `name` in `archive` to the cluster's containerd. Frees what the name stood for before: nobody could name it any more, and its

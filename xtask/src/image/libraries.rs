@@ -9,6 +9,9 @@ use anyhow::{Context as _, bail};
 
 use crate::sh;
 
+/// Of NVIDIA's driver: of the machine that has a GPU, and put into containers there.
+const DRIVER: &str = "libcuda.so.1";
+
 /// What a program is linked with.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Linked {
@@ -18,9 +21,10 @@ pub struct Linked {
     pub libraries: Vec<(String, PathBuf)>,
 }
 
-/// Asks the loader what `program` is linked with. `Err` if something isn't found.
-pub fn of(program: &Path) -> anyhow::Result<Linked> {
-    let listing = sh::quiet_output(Command::new("ldd").arg(program), sh::LOOKUP_LIMIT)?;
+/// Asks the loader what `program`, or a library, is linked with, if it looks in `folders` first. `Err` if something isn't found.
+pub fn of(program: &Path, folders: &[PathBuf]) -> anyhow::Result<Linked> {
+    let path = std::env::join_paths(folders).context("a folder of libraries whose name has a colon")?;
+    let listing = sh::quiet_output(Command::new("ldd").arg(program).env("LD_LIBRARY_PATH", path), sh::LOOKUP_LIMIT)?;
     parse(&listing).with_context(|| format!("can't tell the libraries of `{}`", program.display()))
 }
 
@@ -30,6 +34,7 @@ fn parse(listing: &str) -> anyhow::Result<Linked> {
         // The address at which it was loaded.
         let entry = line.rsplit_once(" (0x").map_or(line, |(entry, _)| entry);
         match entry.split_once(" => ") {
+            Some((DRIVER, "not found")) => {}
             Some((name, "not found")) => bail!("`{name}` is not found"),
             Some((name, path)) if !name.contains('/') => linked.libraries.push((name.to_owned(), path.into())),
             None if is_loader(entry) => linked.loader = Some(entry.into()),
@@ -71,6 +76,7 @@ mod tests {
     #[test]
     fn what_is_missing_or_not_understood_is_an_error() {
         let refused = |listing: &str, words: &str| assert!(parse(listing).unwrap_err().to_string().contains(words));
+        assert_eq!(parse("\tlibcuda.so.1 => not found\n").unwrap(), Linked::default());
         refused("\tlibcudart.so.13 => not found\n", "`libcudart.so.13` is not found");
         refused("\t/opt/somewhere/libx.so (0x00007f35f0c4d000)\n", "libx.so");
     }

@@ -23,6 +23,9 @@ use crate::{checkout::Checkout, lock, sh};
 /// The version that `tch` 0.26 is generated for; it accepts no other.
 pub const VERSION: &str = "2.13.0";
 
+/// The file that says a libtorch's version.
+pub const BUILD_VERSION: &str = "build-version";
+
 /// A libtorch that is complete and of the right version.
 pub struct Libtorch {
     /// Its folder, without links.
@@ -85,7 +88,7 @@ fn named_by_user(checkout: &Checkout) -> Option<PathBuf> {
 
 /// What is wrong with `folder` as a libtorch; `None` if nothing is.
 fn defect(folder: &Path) -> Option<String> {
-    let version = match fs::read_to_string(folder.join("build-version")) {
+    let version = match fs::read_to_string(folder.join(BUILD_VERSION)) {
         Ok(version) => version.trim().to_owned(),
         Err(error) => return Some(format!("can't read its `build-version`: {error}")),
     };
@@ -110,7 +113,7 @@ fn unresolved(folder: &Path) -> anyhow::Result<Vec<String>> {
 }
 
 /// The folder of packages that holds `python`'s torch, if that is of the right version.
-fn installed_torch(python: &Path) -> Option<PathBuf> {
+pub fn installed_torch(python: &Path) -> Option<PathBuf> {
     const SCRIPT: &str = "
 import importlib.metadata as m
 d = m.distribution('torch')
@@ -165,7 +168,7 @@ fn replace(folder: &Path, fill: impl FnOnce(&Path) -> anyhow::Result<()>) -> any
     fill(&fresh)?;
     // `-ltorch` is asked for by torch-sys; the real one would need libtorch_cuda.so.
     fs::write(fresh.join("lib/libtorch.so"), "INPUT(-ltorch_cpu)\n")?;
-    fs::write(fresh.join("build-version"), format!("{VERSION}\n"))?;
+    fs::write(fresh.join(BUILD_VERSION), format!("{VERSION}\n"))?;
     if let Some(problem) = defect(&fresh) {
         bail!("what was made is not a libtorch: {problem}");
     }
@@ -190,7 +193,7 @@ fn point(link: &Path, folder: &Path) -> anyhow::Result<()> {
     }
     fs::rename(&new, link).with_context(|| format!("can't make the link `{}`", link.display()))?;
     // Build scripts watch this file's time: one that is older than the last build would go unnoticed.
-    let version = folder.join("build-version");
+    let version = folder.join(BUILD_VERSION);
     if let Ok(file) = fs::File::options().append(true).open(version) {
         file.set_modified(std::time::SystemTime::now())?;
     }

@@ -10,10 +10,14 @@ use anyhow::{Context as _, bail};
 use sha2::{Digest as _, Sha256};
 
 use super::debian;
+pub use super::distributions::{distributions, is_packages};
 use crate::{checkout::Checkout, lock, sh};
 
 /// In an environment, there once everything is installed.
 const STAMP: &str = "fltk-complete";
+
+/// The packages of the image of TensorBoard, in the checkout.
+pub const TENSORBOARD: &str = "python/tensorboard.txt";
 
 const HINT: &str = "hint: install Python 3.10 or later with pip and venv (Debian: `apt-get install python3-pip python3-venv`)";
 
@@ -82,4 +86,14 @@ fn folder(checkout: &Checkout) -> anyhow::Result<Option<PathBuf>> {
     let Ok(python) = sh::quiet_output(&mut command, sh::LOOKUP_LIMIT) else { return Ok(None) };
     let digest = hex::encode(Sha256::new().chain_update(wanted).chain_update(python).finalize());
     Ok(Some(checkout.cache.join(format!("python-{}", &digest[..12]))))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_image_has_the_tensorboard_of_the_tests() {
+        let pin = |text: &'static str| text.lines().find(|line| line.starts_with("tensorboard=="));
+        let tests = pin(include_str!("../../../python/requirements.txt"));
+        assert!(tests.is_some() && tests == pin(include_str!("../../../python/tensorboard.txt")));
+    }
 }

@@ -1,0 +1,123 @@
+//! The crates that are compiled into a program, by what cargo says of exactly its features.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::Stdio,
+};
+
+use anyhow::{Context as _, bail};
+use cargo_lock::Lockfile;
+use cyclonedx_bom::models::{component::Classification, dependency::Dependency};
+use cyclonedx_bom::prelude::{Component, Purl};
+
+use super::{licenses, sha256};
+use crate::{checkout::Checkout, sh};
+
+/// Crates and who depends on whom.
+pub struct Crates {
+    /// The program's own, by its reference.
+    pub root: String,
+    /// All of them, in order.
+    pub components: Vec<Component>,
+    /// Their dependencies.
+    pub dependencies: Vec<Dependency>,
+}
+
+/// What the program of this checkout is compiled from, with cargo's options `features`. Procedural macros and build scripts run on the machine that
+/// compiles, and are not in it.
+pub fn of(checkout: &Checkout, features: &[&str]) -> anyhow::Result<Crates> {
+    let mut cargo = checkout.cargo_without_libtorch();
+    cargo.args(["tree", "--locked", "--package", "fltk", "--edges", "normal,no-proc-macro", "--prefix", "depth", "--format", " {p}"]);
+    let tree = parse(&sh::quiet_output(cargo.args(features).stdin(Stdio::null()), sh::LOOKUP_LIMIT)?)?;
+    let lock = Lockfile::load(checkout.root.join("Cargo.lock")).context("can't read `Cargo.lock`")?;
+    let checksums: BTreeMap<String, String> = lock
+        .packages
+        .iter()
+        .filter_map(|package| Some((reference(package.name.as_str(), &package.version.to_string()), package.checksum.as_ref()?.to_string())))
+        .collect();
+    let metadata = checkout.metadata()?;
+    let packages: BTreeMap<String, _> =
+        metadata.packages.iter().map(|package| (reference(&package.name, &package.version.to_string()), package)).collect();
+    let component = |name: &String| -> anyhow::Result<Component> {
+        let package = packages.get(name).with_context(|| format!("cargo knows no crate `{name}`"))?;
+        let version = package.version.to_string();
+        let mut component = Component::new(Classification::Library, &package.name, &version, Some(name.clone()));
+        component.licenses = package.license.as_deref().and_then(licenses);
+        if let Some(checksum) = checksums.get(name) {
+            component.hashes = Some(sha256(checksum));
+            component.purl = Some(Purl::new("cargo", &package.name, &version).context("a name that no purl has")?);
+        }
+        Ok(component)
+    };
+    let components = tree.edges.keys().map(component).collect::<anyhow::Result<_>>()?;
+    let dependency =
+        |(from, to): (String, BTreeSet<String>)| Dependency { dependency_ref: from, dependencies: to.into_iter().collect() };
+    Ok(Crates { root: tree.root, components, dependencies: tree.edges.into_iter().map(dependency).collect() })
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Tree {
+    root: String,
+    edges: BTreeMap<String, BTreeSet<String>>,
+}
+
+fn reference(name: &str, version: &str) -> String {
+    format!("{name}@{version}")
+}
+
+/// Of lines such as `1 anstream v1.0.0`, with the depth first; what was there before may end in `(*)`.
+fn parse(listing: &str) -> anyhow::Result<Tree> {
+    let mut edges: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut path: Vec<String> = Vec::new();
+    for line in listing.lines().filter(|line| !line.trim().is_empty()) {
+        let mut words = line.split_whitespace();
+        let (Some(Ok(depth)), Some(name), Some(version)) = (words.next().map(str::parse::<usize>), words.next(), words.next()) else {
+            bail!("cargo says `{line}`");
+        };
+        let own = reference(name, version.trim_start_matches('v'));
+        path.truncate(depth);
+        if path.len() != depth {
+            bail!("cargo says `{line}` below nothing");
+        }
+        edges.entry(own.clone()).or_default();
+        if let Some(parent) = path.last() {
+            edges.entry(parent.clone()).or_default().insert(own.clone());
+        }
+        path.push(own);
+    }
+    let root = path.first().context("cargo says nothing of the program's crates")?.clone();
+    Ok(Tree { root, edges })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_is_read_by_its_depths() {
+        let tree = parse("0 fltk v0.1.0 (/a b/fltk)\n1 clap v4.6.0\n2 strsim v0.11.1\n1 strsim v0.11.1\n1 clap v4.6.0 (*)\n").unwrap();
+        let edge = |from: &str, to: &[&str]| (from.to_owned(), to.iter().map(|&name| name.to_owned()).collect());
+        let expected = [
+            edge("clap@4.6.0", &["strsim@0.11.1"]),
+            edge("fltk@0.1.0", &["clap@4.6.0", "strsim@0.11.1"]),
+            edge("strsim@0.11.1", &[]),
+        ];
+        assert_eq!(tree, Tree { root: "fltk@0.1.0".to_owned(), edges: expected.into_iter().collect() });
+        for broken in ["", "fltk v0.1.0", "0 fltk", "1 fltk v0.1.0"] {
+            assert!(parse(broken).is_err(), "{broken}");
+        }
+    }
+
+    #[test]
+    fn the_orchestrator_has_kube_with_its_checksum_and_no_tch() {
+        let crates = of(&Checkout::find().unwrap(), crate::image::Kind::Orchestrator.features().unwrap()).unwrap();
+        let named = |name: &str| crates.components.iter().find(|component| component.name.to_string() == name);
+        let kube = named("kube").unwrap();
+        assert_eq!(kube.hashes.as_ref().unwrap().0[0].content.0.len(), 64);
+        assert!(kube.purl.as_ref().unwrap().as_ref().starts_with("pkg:cargo/kube@"));
+        assert!(named("fltk").is_some_and(|own| own.purl.is_none() && own.licenses.is_some()));
+        for absent in ["tch", "serde_derive", "cc", "proptest"] {
+            assert!(named(absent).is_none(), "{absent}");
+        }
+    }
+}
