@@ -22,7 +22,7 @@ LABEL org.opencontainers.image.version="0.1.0" \
 FROM files AS tensorboard
 ENV PYTHONPATH=/usr/local/lib/tensorboard PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
 EXPOSE 6006
-ENTRYPOINT ["/usr/bin/python3", "-m", "tensorboard.main"]
+ENTRYPOINT ["/usr/local/bin/tensorboard"]
 CMD ["--logdir", "/var/lib/fltk/runs", "--bind_all"]
 LABEL org.opencontainers.image.title="tensorboard" \
       org.opencontainers.image.description="TensorBoard for the records of fltk" \

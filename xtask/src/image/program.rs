@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use super::context::set_mode;
 use crate::{setup::debian, sh};
 
-/// Copies `program` to `to`. Nine tenths of a release build are line numbers, and names of this machine's folders among them. Also makes it need the
+/// Copies `program` to `to`. Nine tenths of a release build are line numbers and names, those of this machine's folders among them. Also makes it need the
 /// libraries `needed`, as the linker would have if it didn't drop those that no function is used of.
 pub fn copy(program: &Path, to: &Path, needed: &[&str]) -> anyhow::Result<()> {
     for (tool, package) in [("strip", "binutils"), ("patchelf", "patchelf")] {
@@ -18,7 +18,7 @@ pub fn copy(program: &Path, to: &Path, needed: &[&str]) -> anyhow::Result<()> {
             debian::install(&[package]).map_err(anyhow::Error::msg)?;
         }
     }
-    sh::quiet_output(Command::new("strip").args(["--strip-debug", "-o"]).arg(to).arg(program), sh::LOOKUP_LIMIT)?;
+    sh::quiet_output(Command::new("strip").args(["--strip-all", "-o"]).arg(to).arg(program), sh::LOOKUP_LIMIT)?;
     let patch = |arguments: &[&str]| sh::quiet_output(Command::new("patchelf").args(arguments).arg(to), sh::LOOKUP_LIMIT).map(drop);
     if !search_path(program)?.is_empty() {
         patch(&["--remove-rpath"])?;

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, ensure};
 
 use super::{
-    context::{Context, Layer, Links, files_below},
+    context::{Context, Layer, Links, files_below, set_mode},
     libraries,
     stage::{LIBRARIES, base},
 };
@@ -25,6 +25,14 @@ const PYTHON: &str = "/usr/bin/python3";
 /// Where the packages are, by `PYTHONPATH` in the Dockerfile.
 pub const PACKAGES: &str = "/usr/local/lib/tensorboard";
 
+/// The program by its own name: what the Extractor's chart runs, and what any other image with TensorBoard has.
+const PROGRAM: &str = "/usr/local/bin/tensorboard";
+const SCRIPT: &str = "#!/usr/bin/python3
+import sys
+from tensorboard.main import run_main
+sys.exit(run_main())
+";
+
 /// Parts of Python that a server has no use for.
 const LEFT_OUT: [&str; 6] = ["ensurepip", "idlelib", "lib2to3", "pydoc_data", "test", "turtledemo"];
 
@@ -35,6 +43,8 @@ pub fn stage(checkout: &Checkout, context: &Context) -> anyhow::Result<Vec<(Path
     let version = interpreter.file_name().and_then(|name| name.to_str()).context("a Python without a name")?.to_owned();
     interpreter_files(context, &interpreter, &version)?;
     packages(checkout, context, &version)?;
+    context.write(Layer::Program, PROGRAM, SCRIPT.as_bytes())?;
+    set_mode(&context.at(Layer::Program, PROGRAM), 0o755)?;
     let mut sources = Vec::new();
     for layer in [Layer::System, Layer::Program] {
         for file in files_below(&context.root(layer), Links::LeaveOut)? {
