@@ -42,6 +42,8 @@ use crate::{
 pub use self::{
     audit::Right,
     for_tests::{TestCluster, can_run},
+    host::is_go_there,
+    tools::copy as copy_folder,
 };
 
 /// The network namespace, the control group and the pods' network, which the whole machine sees: one cluster a machine.
@@ -81,7 +83,11 @@ pub enum ClusterCommand {
         program: Option<PathBuf>,
     },
     /// Run the streams of `cargo xtask test` that need the cluster: on the one that runs, or on one that is started for them.
-    Test,
+    Test {
+        /// Only what is about deployment: the guide, charts, containers.
+        #[arg(long)]
+        deployment: bool,
+    },
     /// Make a namespace, if it isn't there, with a volume that all its pods can write to: the claim `fl-log-claim`.
     Claim {
         /// The namespace.
@@ -168,7 +174,7 @@ pub fn run(checkout: &Checkout, command: &ClusterCommand) -> anyhow::Result<()> 
             let _lock = lock()?;
             load::run(checkout, &cluster, *kind, program.as_deref())
         }
-        ClusterCommand::Test => crate::test::on_cluster(checkout),
+        ClusterCommand::Test { deployment } => crate::test::on_cluster(checkout, *deployment),
         ClusterCommand::Claim { namespace } => {
             let _lock = lock()?;
             let volume = volumes::claim(&running(checkout, &folder)?, namespace)?;
@@ -176,6 +182,11 @@ pub fn run(checkout: &Checkout, command: &ClusterCommand) -> anyhow::Result<()> 
             Ok(())
         }
     }
+}
+
+/// Helm, of the version that goes with the cluster.
+pub fn helm(checkout: &Checkout) -> anyhow::Result<PathBuf> {
+    tools::helm(checkout, &folder(checkout)?)
 }
 
 /// Works with the cluster that runs, or else with one that is there only for that.

@@ -2,6 +2,7 @@
 
 use std::{
     fs, io,
+    path::Path,
     process::{Command, Stdio},
 };
 
@@ -9,36 +10,47 @@ use anyhow::{Context as _, bail};
 
 use crate::{checkout::Checkout, sh};
 
-/// The JSON Schema of experiment files, relative to the root.
-const SCHEMA: &str = "docs/experiment.schema.json";
+/// JSON Schemas, relative to the root, and what the program is asked for to print each.
+const SCHEMAS: [(&str, &[&str]); 3] = [
+    ("docs/experiment.schema.json", &["schema"]),
+    ("charts/extractor/values.schema.json", &["schema", "--values", "extractor"]),
+    ("charts/orchestrator/values.schema.json", &["schema", "--values", "orchestrator"]),
+];
 
 /// Writes the generated files, or only compares them.
 pub fn run(checkout: &Checkout, only_check: bool) -> anyhow::Result<()> {
-    let mut cargo = checkout.cargo_without_libtorch();
-    cargo.args(["run", "--quiet", "--package", "fltk", "--no-default-features", "--", "schema"]).stdin(Stdio::null());
-    update(checkout, &sh::output(&mut cargo, sh::BUILD_LIMIT)?, only_check)
+    let program = checkout.build_without_libtorch(&["--quiet", "--package", "fltk", "--no-default-features", "--features", "cluster"])?;
+    update(checkout, &program, only_check)
 }
 
 /// As [`run`] with `--check`, by a program that is already built.
-pub fn check(checkout: &Checkout, fltk: &std::path::Path) -> anyhow::Result<()> {
-    update(checkout, &sh::output(Command::new(fltk).arg("schema"), sh::LOOKUP_LIMIT)?, true)
+pub fn check(checkout: &Checkout, fltk: &Path) -> anyhow::Result<()> {
+    update(checkout, fltk, true)
 }
 
-fn update(checkout: &Checkout, schema: &str, only_check: bool) -> anyhow::Result<()> {
+fn update(checkout: &Checkout, fltk: &Path, only_check: bool) -> anyhow::Result<()> {
+    for (file, arguments) in SCHEMAS {
+        let schema = sh::output(Command::new(fltk).args(arguments).stdin(Stdio::null()), sh::LOOKUP_LIMIT)?;
+        update_one(checkout, file, &schema, only_check)?;
+    }
+    Ok(())
+}
+
+fn update_one(checkout: &Checkout, file: &str, schema: &str, only_check: bool) -> anyhow::Result<()> {
     serde_json::from_str::<serde_json::Value>(schema).context("`fltk schema` doesn't print JSON")?;
-    let path = checkout.root.join(SCHEMA);
+    let path = checkout.root.join(file);
     let committed = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(error).with_context(|| format!("can't read `{SCHEMA}`")),
+        Err(error) => return Err(error).with_context(|| format!("can't read `{file}`")),
     };
     if committed == schema {
-        println!("{SCHEMA} is up to date");
+        println!("{file} is up to date");
     } else if only_check {
-        bail!("`{SCHEMA}` is not what `fltk schema` prints\nhint: run `cargo xtask gen` and commit the result");
+        bail!("`{file}` is not what `fltk schema` prints\nhint: run `cargo xtask gen` and commit the result");
     } else {
-        fs::write(&path, schema).with_context(|| format!("can't write `{SCHEMA}`"))?;
-        println!("{SCHEMA} is written");
+        fs::write(&path, schema).with_context(|| format!("can't write `{file}`"))?;
+        println!("{file} is written");
     }
     Ok(())
 }

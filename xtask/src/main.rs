@@ -1,6 +1,7 @@
 //! The project's own commands: everything that a checkout needs beyond `cargo build`.
 
 mod bench;
+mod charts;
 mod checkout;
 mod cluster;
 mod demo;
@@ -47,11 +48,16 @@ enum Command {
     Ci,
     /// Check the rules that a compiler doesn't: who depends on whom, what may appear where.
     Tidy,
-    /// Write the generated files again (`docs/experiment.schema.json`).
+    /// Write the generated files again: schemas of experiments and of the charts' values.
     Gen {
         /// Only say whether they are up to date.
         #[arg(long)]
         check: bool,
+    },
+    /// Lint, render and check the Helm charts, with Go and without a cluster.
+    Charts {
+        #[command(subcommand)]
+        command: Option<charts::ChartsCommand>,
     },
     /// A real Kubernetes on this machine, for tests of the orchestrator: as root, with Go.
     #[command(subcommand)]
@@ -82,6 +88,7 @@ fn dispatch(command: &Command) -> anyhow::Result<ExitCode> {
         Command::Ci => return test::run(&checkout, false, true),
         Command::Tidy => tidy::run(&checkout)?,
         Command::Gen { check } => generate::run(&checkout, *check)?,
+        Command::Charts { command } => charts::run(&checkout, command.as_ref())?,
         Command::Cluster(command) => cluster::run(&checkout, command)?,
         Command::Image(arguments) => image::run(&checkout, arguments)?,
         Command::Bench(bench) => bench::run(&checkout, bench)?,

@@ -20,6 +20,7 @@ use anyhow::{Context as _, bail};
 
 use self::report::{Outcome, Report};
 use crate::{
+    charts,
     checkout::Checkout,
     generate, lock,
     setup::{
@@ -56,6 +57,7 @@ pub fn run(checkout: &Checkout, fast: bool, ci: bool) -> anyhow::Result<ExitCode
     if let Some(libtorch) = report.part_with("libtorch", || libtorch::ensure(checkout)) {
         let tests = Tests { checkout, libtorch, python, ci };
         tests.style(&mut report);
+        tests.charts(&mut report);
         tests.tests(&mut report);
         match report.part_with("release build", || tests.program()) {
             Some(program) => {
@@ -81,12 +83,16 @@ pub fn run(checkout: &Checkout, fast: bool, ci: bool) -> anyhow::Result<ExitCode
     Ok(if report.is_good(ci) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Only the parts that need a real Kubernetes.
-pub fn on_cluster(checkout: &Checkout) -> anyhow::Result<()> {
+/// Only the parts that need a real Kubernetes, or of them only those about deployment.
+pub fn on_cluster(checkout: &Checkout, only_deployment: bool) -> anyhow::Result<()> {
     let mut report = Report::default();
     let fashion_mnist = report.part_or_skip("Fashion-MNIST in full", debian::fashion_mnist);
     let program = checkout.build(&libtorch::ensure(checkout)?, &["--release", "--package", "fltk"])?;
-    cluster::run(checkout, &mut report, &program, &fashion_mnist);
+    if only_deployment {
+        cluster::deployment(checkout, &mut report, &program);
+    } else {
+        cluster::run(checkout, &mut report, &program, &fashion_mnist);
+    }
     print!("{}", report.render());
     if report.is_good(false) { Ok(()) } else { bail!("a part failed") }
 }
@@ -129,6 +135,15 @@ impl Tests<'_> {
             cargo.args(["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings");
             sh::run(&mut cargo, sh::BUILD_LIMIT).map(|()| passed())
         });
+    }
+
+    /// The Helm charts, which need no cluster.
+    fn charts(&self, report: &mut Report) {
+        const TITLE: &str = "Helm charts";
+        match charts::can_run() {
+            Ok(()) => report.part(TITLE, || charts::test(self.checkout).map(Outcome::Passed)),
+            Err(reason) => report.skip(TITLE, &reason),
+        }
     }
 
     /// Unit and integration tests.
@@ -175,6 +190,10 @@ impl Tests<'_> {
     /// What needs the program but no long run.
     fn with_program(&self, report: &mut Report, program: &Path) {
         report.part("generated files", || generate::check(self.checkout, program).map(|()| passed()));
+        match charts::can_run() {
+            Ok(()) => report.part("charts and program", || charts::test_with(self.checkout, program).map(Outcome::Passed)),
+            Err(reason) => report.skip("charts and program", &reason),
+        }
         report.part("examples are valid", || {
             let files = examples(&self.checkout.root)?;
             let mut fltk = Command::new(program);

@@ -2,6 +2,7 @@
 
 mod actor;
 pub mod api;
+pub mod claim;
 pub mod config;
 pub mod connect;
 pub mod down;

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Serialize, Serializer as _, ser::SerializeSeq as _};
 
 use crate::{RunRef, history::Unit, summary::network};
 
@@ -79,13 +79,27 @@ pub struct ExportRow {
     pub test_seconds: Option<f64>,
 }
 
-/// The rows of all runs, run after run.
-#[must_use]
-pub fn rows(runs: &[RunRef]) -> Vec<ExportRow> {
-    runs.iter().flat_map(rows_of).collect()
+/// What the table is written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// A header and the rows (RFC 4180). Numbers that are not finite are `NaN`, `inf`, `-inf`; absent ones empty.
+    Csv,
+    /// An array of objects. Numbers that are not finite, and absent ones, are `null`.
+    Json,
 }
 
-fn rows_of(run: &RunRef) -> impl Iterator<Item = ExportRow> {
+/// Writes the rows of all runs, run after run, each read when it's its turn.
+///
+/// # Errors
+/// If `out` can't be written, or the first of `runs` that is one.
+pub fn write(format: Format, runs: impl Iterator<Item = io::Result<RunRef>>, out: &mut dyn Write) -> io::Result<()> {
+    match format {
+        Format::Csv => write_csv(runs, out),
+        Format::Json => write_json(runs, out),
+    }
+}
+
+fn rows(run: &RunRef) -> impl Iterator<Item = ExportRow> {
     let description = run.folder.description();
     let settings = &description.hyperparameters;
     let name = run.folder.name();
@@ -114,25 +128,26 @@ fn rows_of(run: &RunRef) -> impl Iterator<Item = ExportRow> {
     })
 }
 
-/// Writes a header and the rows as CSV (RFC 4180). Numbers that are not finite are `NaN`, `inf`, `-inf`; absent ones empty.
-///
-/// # Errors
-/// If `out` can't be written.
-pub fn write_csv(rows: &[ExportRow], out: &mut dyn Write) -> io::Result<()> {
+fn write_csv(runs: impl Iterator<Item = io::Result<RunRef>>, out: &mut dyn Write) -> io::Result<()> {
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).has_headers(false).from_writer(out);
     writer.write_record(COLUMNS)?;
-    for row in rows {
-        writer.serialize(row)?;
+    for run in runs {
+        for row in rows(&run?) {
+            writer.serialize(row)?;
+        }
     }
     writer.flush()
 }
 
-/// Writes the rows as a JSON array of objects. Numbers that are not finite, and absent ones, are `null`.
-///
-/// # Errors
-/// If `out` can't be written.
-pub fn write_json(rows: &[ExportRow], out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, rows)?;
+fn write_json(runs: impl Iterator<Item = io::Result<RunRef>>, out: &mut dyn Write) -> io::Result<()> {
+    let mut serializer = serde_json::Serializer::pretty(&mut *out);
+    let mut array = serializer.serialize_seq(None)?;
+    for run in runs {
+        for row in rows(&run?) {
+            array.serialize_element(&row)?;
+        }
+    }
+    array.end()?;
     out.write_all(b"\n")
 }
 
@@ -146,16 +161,16 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let runs: Vec<_> =
             [1, 2].map(|seed| recorded(root.path(), seed, &[started(0), round(0, 0.1), round(1, f64::NAN)]).read().unwrap()).into();
-        let rows = rows(&runs);
+        let rows: Vec<_> = runs.iter().flat_map(rows).collect();
         assert_eq!(rows.len(), 4);
         assert_eq!((rows[0].train_seconds, rows[0].test_seconds), (None, Some(0.25)), "the initial model was not trained");
         assert_eq!(rows[1].train_seconds, Some(0.5));
 
         let mut json = Vec::new();
-        write_json(&rows, &mut json).unwrap();
+        write(Format::Json, runs.iter().cloned().map(Ok), &mut json).unwrap();
         let json: Vec<serde_json::Map<String, serde_json::Value>> = serde_json::from_slice(&json).unwrap();
         let mut text = Vec::new();
-        write_csv(&rows, &mut text).unwrap();
+        write(Format::Csv, runs.into_iter().map(Ok), &mut text).unwrap();
         let mut reader = csv::Reader::from_reader(&text[..]);
         assert_eq!(reader.headers().unwrap(), &csv::StringRecord::from(json[0].keys().map(String::as_str).collect::<Vec<_>>()));
         for (record, object) in reader.records().zip(&json) {
@@ -173,8 +188,17 @@ mod tests {
 
     #[test]
     fn a_table_without_rows_has_a_header() {
+        for (format, expected) in [(Format::Csv, format!("{}\r\n", COLUMNS.join(","))), (Format::Json, "[]\n".to_owned())] {
+            let mut text = Vec::new();
+            write(format, std::iter::empty(), &mut text).unwrap();
+            assert_eq!(String::from_utf8(text).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn a_run_that_can_not_be_read_ends_it() {
         let mut text = Vec::new();
-        write_csv(&[], &mut text).unwrap();
-        assert_eq!(String::from_utf8(text).unwrap(), format!("{}\r\n", COLUMNS.join(",")));
+        let error = write(Format::Csv, std::iter::once(Err(io::Error::other("damaged"))), &mut text).unwrap_err();
+        assert_eq!(error.to_string(), "damaged");
     }
 }

@@ -14,9 +14,12 @@
 //! One path: [`RunRecorder`] appends an event to the [`journal`], folds it into the [`history`], and carries it over to the derived
 //! files. After a kill at any point the journal is replayed and the derived files are made again from it.
 //!
+//! An [`archive`] takes such a folder to another machine.
+//!
 //! Not for: training, clocks (every time is an argument), printing. What [`summary`], [`compare`] and [`export`] return is ready for
 //! a table or for JSON.
 
+pub mod archive;
 pub mod checkpoint;
 pub mod compare;
 mod derived;
@@ -34,6 +37,7 @@ pub mod stream_folder;
 pub mod summary;
 pub mod tensorboard;
 
+pub use archive::{ArchiveError, Record, RecordKind};
 pub use files::FileError;
 pub use run_folder::{Host, Hyperparameter, Hyperparameters, RunDescription, RunError, RunFolder, RunLock, RunRecorder, RunRef};
 pub use stream_folder::{StreamDescription, StreamFolder, StreamTexts};

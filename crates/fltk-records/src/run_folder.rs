@@ -34,9 +34,9 @@ const DESCRIPTION_BYTES_MAX: u64 = 1 << 20;
 const NAME_LENGTH_MAX: usize = 63;
 
 const EXPERIMENT: &str = "experiment.yaml";
-const DESCRIPTION: &str = "run.json";
-const JOURNAL: &str = "journal.jsonl";
-const LOCK: &str = "lock";
+pub(crate) const DESCRIPTION: &str = "run.json";
+pub(crate) const JOURNAL: &str = "journal.jsonl";
+pub(crate) const LOCK: &str = "lock";
 const CHECKPOINTS: &str = "checkpoints";
 
 /// A run's folder and what `run.json` says about it.

@@ -12,19 +12,21 @@
 //! ```
 
 pub mod derived;
+mod listing;
 
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use self::listing::{StreamListing, StreamSummary};
 use crate::{
     RunError, RunLock, files, folder,
     journal::{Journal, JournalError, JournalEvent, Replay, replay},
     run_folder::{self, check_name},
 };
 
-const DESCRIPTION: &str = "stream.json";
+pub(crate) const DESCRIPTION: &str = "stream.json";
 const EXPERIMENT: &str = "experiment.yaml";
 const CLUSTER: &str = "cluster.json";
 const TRACE: &str = "trace.txt";

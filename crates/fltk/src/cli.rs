@@ -1,9 +1,17 @@
 //! The command line: what can be said, with help and examples. What is done about it is in `cmd`.
 
+#[cfg(feature = "web")]
+mod records;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use fltk_data::partition::CLIENTS_MAX;
+
+#[cfg(feature = "web")]
+pub use self::records::{ExtractArgs, ServeArgs, ThroughArgs};
+#[cfg(feature = "cluster")]
+use crate::chart_values::Chart;
 
 /// Streams of distributed and federated training jobs, with records that can be trusted.
 #[derive(Parser, Debug)]
@@ -30,7 +38,7 @@ Exit codes:
   3  an experiment file is wrong
   4  data is missing, damaged or can't be fetched
   5  a run, or a job of a stream, failed
-  6  a run's folder is missing, damaged or in use
+  6  a run's folder is missing, damaged or in use, or can't be got from where it is
   7  another rank of a distributed run was lost, or never came
   8  the cluster doesn't answer, or lacks what a stream needs
   130  interrupted (Ctrl-C); `fltk run --resume RUN` goes on
@@ -81,6 +89,12 @@ pub enum Command {
     /// Look at the records of runs.
     #[command(subcommand)]
     Runs(RunsCommand),
+    /// Serve the records of runs and streams over HTTP, read-only.
+    #[cfg(feature = "web")]
+    Serve(ServeArgs),
+    /// Get whole folders of runs and streams from a server, or from a volume of a cluster.
+    #[cfg(feature = "web")]
+    Extract(ExtractArgs),
     /// Print a completion script for a shell.
     Completions {
         /// Which shell.
@@ -243,6 +257,7 @@ Examples:
   fltk cluster examples/kubernetes.yaml examples/stream.yaml
   fltk cluster configs/example_cloud_experiment.json configs/tasks/example_arrival_config.json --image registry.example/fltk:1
   fltk cluster experiment.yaml --dry-run
+  fltk cluster kubernetes.yaml experiment.yaml --id nightly --runs /runs --listen 0.0.0.0:9090 --linger
   fltk cluster --resume runs/stream-20260101-120000-1a2b
   fltk cluster --down stream-20260101-120000-1a2b")]
 pub struct ClusterArgs {
@@ -273,6 +288,9 @@ pub struct ClusterArgs {
     /// Serve `/metrics`, `/healthz` and `/readyz` here.
     #[arg(long, value_name = "ADDRESS", value_parser = clap::value_parser!(std::net::SocketAddr))]
     pub listen: Option<std::net::SocketAddr>,
+    /// When every job is over, go on serving `--listen` until asked to stop: for a Deployment, which would start the stream again and again.
+    #[arg(long, requires = "listen", conflicts_with_all = ["down", "dry_run"])]
+    pub linger: bool,
     /// The folder that streams' folders are made in.
     #[arg(long, value_name = "DIR", env = "FLTK_RUNS", default_value = "runs")]
     pub runs: PathBuf,
@@ -304,6 +322,10 @@ pub struct SchemaArgs {
     #[cfg(feature = "cluster")]
     #[arg(long)]
     pub kubernetes: bool,
+    /// That of the values of a Helm chart of ours.
+    #[cfg(feature = "cluster")]
+    #[arg(long, value_name = "CHART", conflicts_with = "kubernetes")]
+    pub values: Option<Chart>,
 }
 
 #[derive(Args, Debug)]
@@ -497,6 +519,15 @@ Examples:
         runs: RunsArgs,
     },
     /// Every round or epoch of runs as one table, for a notebook.
+    #[cfg_attr(
+        feature = "web",
+        command(after_help = "\
+Examples:
+  fltk runs export > results.csv
+  fltk runs export --format json quickstart-20260101-120000-1a2b3c4d
+  fltk runs export --from http://node:8080 > results.csv
+  fltk runs export --from pvc/fl-log-claim --namespace training > results.csv")
+    )]
     Export {
         /// Runs' folders or names; all when none is given.
         run: Vec<PathBuf>,
@@ -505,6 +536,13 @@ Examples:
         format: ExportFormat,
         #[command(flatten)]
         runs: RunsArgs,
+        /// Not the runs of a folder here, but those that are there: at the address of a `fltk serve`, or on a claim of a Kubernetes cluster.
+        #[cfg(feature = "web")]
+        #[arg(long, value_name = records::FROM)]
+        from: Option<String>,
+        #[cfg(feature = "web")]
+        #[command(flatten)]
+        through: Box<ThroughArgs>,
     },
 }
 

@@ -7,7 +7,11 @@ mod cluster;
 mod completions;
 mod convert;
 mod data;
+#[cfg(feature = "web")]
+mod elsewhere;
 mod explain;
+#[cfg(feature = "web")]
+mod extract;
 mod extractor;
 #[cfg(feature = "train")]
 mod nets;
@@ -18,6 +22,8 @@ mod plan;
 mod run;
 mod runs;
 mod schema;
+#[cfg(feature = "web")]
+mod serve;
 mod validate;
 
 use crate::cli::{Cli, Command};
@@ -46,6 +52,10 @@ pub fn dispatch(cli: &Cli) -> anyhow::Result<()> {
         #[cfg(feature = "train")]
         Command::Parity(args) => parity::run(cli, args),
         Command::Runs(command) => runs::run(cli, command),
+        #[cfg(feature = "web")]
+        Command::Serve(args) => serve::run(cli, args),
+        #[cfg(feature = "web")]
+        Command::Extract(args) => extract::run(cli, args),
         Command::Completions { shell } => completions::run(*shell),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, path::PathBuf};
 
-use fltk_cluster::{Orchestrator, plan::Job};
+use fltk_cluster::{Orchestrator, StreamEvent, plan::Job};
 use fltk_core::experiment::Duration;
 use fltk_records::{
     StreamFolder,
@@ -10,11 +10,12 @@ use fltk_records::{
 };
 
 #[cfg(any(feature = "cluster", feature = "train"))]
-use crate::exit::{Exit, OrExit as _, failure};
+use crate::exit::failure;
 use crate::{
     cli::{Cli, Output},
+    exit::{Exit, OrExit as _},
     output,
-    stream::JobFiles,
+    stream::{Begun, JobFiles},
     timeline::clock,
 };
 
@@ -25,6 +26,16 @@ pub fn rows(orchestrator: &Orchestrator<'_>, folder: &StreamFolder) -> Vec<JobRo
     let has_come = |job: &&Job| job.record.arrived.is_some() || job.record.ended.is_some();
     let row = |job| row(job, orchestrator.began(job.spec.replication), files.run(&job.spec.id));
     orchestrator.all_jobs().filter(has_come).map(row).collect()
+}
+
+/// The same, read from the journal of the stream in `folder`, on which an orchestrator may be at work.
+///
+/// # Errors
+/// If the folder is damaged.
+pub fn read(folder: StreamFolder) -> anyhow::Result<Vec<JobRow>> {
+    let begun = Begun::open(folder)?;
+    let replay = begun.folder.replay::<StreamEvent>().or_exit(Exit::Records)?;
+    Ok(rows(&begun.look(&replay.entries)?, &begun.folder))
 }
 
 fn row(job: &Job, began: Duration, run: Option<PathBuf>) -> JobRow {

@@ -1,5 +1,7 @@
 //! The `fltk` program: parses the command line, calls one command, turns its result into an exit code.
 
+#[cfg(feature = "cluster")]
+mod chart_values;
 mod cli;
 mod cmd;
 mod exit;
@@ -11,6 +13,8 @@ mod output;
 #[cfg(feature = "train")]
 mod run;
 mod split;
+#[cfg(any(feature = "train", feature = "web"))]
+mod stop;
 mod stream;
 mod timeline;
 

@@ -14,7 +14,6 @@ mod provenance;
 mod rank;
 mod recorder;
 mod result;
-mod stop;
 mod stream;
 mod termination;
 
@@ -40,7 +39,6 @@ pub use self::{
     progress::Talk,
     rank::{Source, client},
     result::RunResult,
-    stop::on_signal,
     stream::{End, work},
     termination::{TERMINATION_LOG, Termination},
 };

@@ -45,7 +45,7 @@ pub fn make_namespace() -> anyhow::Result<()> {
     sh::run(inside("sysctl").args(["-qw", "net.ipv4.ip_forward=1"]), sh::LOOKUP_LIMIT)
 }
 
-/// `go --version` is no command.
-fn is_go_there() -> bool {
+/// Whether Go can be run. `go --version` is no command.
+pub fn is_go_there() -> bool {
     sh::quiet_output(Command::new("go").arg("version").stdin(Stdio::null()), sh::LOOKUP_LIMIT).is_ok()
 }

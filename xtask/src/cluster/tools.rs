@@ -42,17 +42,10 @@ struct Tool {
     path: String,
 }
 
-/// The folder of built programs; built if it isn't there. Its name holds what it depends on.
+/// The folder of built programs; built if it isn't there.
 pub fn ensure(checkout: &Checkout, cache: &Path) -> anyhow::Result<PathBuf> {
     let modules = modules(&checkout.root.join("cluster/tools"))?;
-    let mut hash = Sha256::new();
-    for module in &modules {
-        for file in ["go.mod", "go.sum"] {
-            let path = module.join(file);
-            hash.update(fs::read(&path).with_context(|| format!("can't read `{}`", path.display()))?);
-        }
-    }
-    let folder = cache.join(format!("bin-{}", &hex::encode(hash.finalize())[..12]));
+    let folder = folder(cache, &modules)?;
     if folder.join(STAMP).exists() {
         return Ok(folder);
     }
@@ -71,6 +64,31 @@ pub fn ensure(checkout: &Checkout, cache: &Path) -> anyhow::Result<PathBuf> {
     }
     fs::write(folder.join(STAMP), "")?;
     Ok(folder)
+}
+
+/// Helm; built alone if it isn't there.
+pub fn helm(checkout: &Checkout, cache: &Path) -> anyhow::Result<PathBuf> {
+    const NAME: &str = "helm";
+    let tools_folder = checkout.root.join("cluster/tools");
+    let folder = folder(cache, &modules(&tools_folder)?)?;
+    fs::create_dir_all(&folder)?;
+    let module = tools_folder.join(NAME);
+    for tool in tools(&module)? {
+        build(&module, &tool, &folder)?;
+    }
+    Ok(folder.join(NAME))
+}
+
+/// Where the programs of `modules` are. Its name holds what they depend on.
+fn folder(cache: &Path, modules: &[PathBuf]) -> anyhow::Result<PathBuf> {
+    let mut hash = Sha256::new();
+    for module in modules {
+        for file in ["go.mod", "go.sum"] {
+            let path = module.join(file);
+            hash.update(fs::read(&path).with_context(|| format!("can't read `{}`", path.display()))?);
+        }
+    }
+    Ok(cache.join(format!("bin-{}", &hex::encode(hash.finalize())[..12])))
 }
 
 fn modules(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {

@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 
 /// The features of the orchestrator's program: all but those that need libtorch.
-const ORCHESTRATOR_FEATURES: &str = "cluster";
+const ORCHESTRATOR_FEATURES: &str = "cluster,web";
 
 /// One of our images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

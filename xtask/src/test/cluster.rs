@@ -21,6 +21,13 @@ use crate::{
 /// Nodes in name only.
 const NODES: u32 = 50;
 
+/// Only what is about deployment.
+pub fn deployment(checkout: &Checkout, report: &mut Report, program: &Path) {
+    let Some(cluster) = report.part_with("a real Kubernetes", || TestCluster::up(checkout, NODES)) else { return };
+    deployment::run(checkout, report, &cluster, program);
+    report.part("stopping Kubernetes", || cluster.down().map(|()| Outcome::Passed(String::new())));
+}
+
 /// All of it. `fashion_mnist` says why the full data set is not here, if it isn't.
 pub fn run(checkout: &Checkout, report: &mut Report, program: &Path, fashion_mnist: &Result<(), String>) {
     const TITLE: &str = "a real Kubernetes";

@@ -96,13 +96,13 @@ fn report(message: &str) -> Option<TerminationReport> {
 const WORDS_CHARS_MAX: usize = 1000;
 
 /// Why the pod as a whole failed, if its node got rid of it.
-fn evicted(pod: &Pod) -> Option<Problem> {
+pub(super) fn evicted(pod: &Pod) -> Option<Problem> {
     let status = pod.status.as_ref().filter(|status| status.phase.as_deref() == Some("Failed"))?;
     let message = status.message.as_deref().map(|message| format!(": {}", plain(message))).unwrap_or_default();
     Some(Problem { words: format!("{}{message}", status.reason.as_deref()?), lost_another: false })
 }
 
-fn problem(ended: &ContainerStateTerminated, report: Option<&TerminationReport>) -> Problem {
+pub(super) fn problem(ended: &ContainerStateTerminated, report: Option<&TerminationReport>) -> Problem {
     let said = match report {
         Some(report) => report.error.clone(),
         None => ended.message.clone().filter(|message| !message.trim().is_empty()),
@@ -117,12 +117,12 @@ fn problem(ended: &ContainerStateTerminated, report: Option<&TerminationReport>)
 }
 
 /// Without control characters, and not too long.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     text.trim().chars().take(WORDS_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// Why a pod doesn't run: what the scheduler says, or the kubelet of its container.
-fn waits(pod: &Pod, container: Option<&ContainerStatus>) -> Option<String> {
+pub(super) fn waits(pod: &Pod, container: Option<&ContainerStatus>) -> Option<String> {
     let conditions = pod.status.as_ref()?.conditions.as_ref();
     let scheduled = conditions.and_then(|all| all.iter().find(|condition| condition.type_ == "PodScheduled"));
     if let Some(condition) = scheduled.filter(|condition| condition.status == "False") {

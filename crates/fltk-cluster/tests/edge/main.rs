@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod capacity;
+mod chart;
+mod claims;
 mod deletion;
 mod down;
 mod failures;

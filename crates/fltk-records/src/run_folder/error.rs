@@ -33,6 +33,12 @@ pub enum RunError {
         /// The name.
         name: String,
     },
+    /// A name that isn't one of a folder within another.
+    #[error("`{name}` can't be the name of a folder of records: one step down a path, not hidden")]
+    FolderName {
+        /// The name.
+        name: String,
+    },
     /// There is such a folder already.
     #[error("`{}` exists", path.display())]
     Exists {

@@ -11,6 +11,7 @@ use crate::{
     cli::{Cli, ClientArgs, LocationArgs, Output},
     inputs, output,
     run::{self, Context, Network, Place, Source, Talk, Termination},
+    stop,
 };
 
 /// Trains as the rank that the environment says; rank 0 prints the result. Reports how that ended where the environment names a file for it.
@@ -42,7 +43,7 @@ fn train(cli: &Cli, args: &ClientArgs, termination: &Termination) -> anyhow::Res
         locations: &inputs::locations(&LocationArgs { data: args.data.clone() })?,
         workers: args.workers.or_else(|| available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN),
         talk: Talk::of(cli),
-        stop: run::on_signal()?,
+        stop: stop::on_signal()?,
         termination,
     };
     let source = match &args.run {

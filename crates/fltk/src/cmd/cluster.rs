@@ -7,7 +7,11 @@ mod observe;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, atomic::AtomicBool},
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use anyhow::Context as _;
@@ -27,8 +31,8 @@ use fltk_records::{RunError, StreamFolder};
 use jiff::Timestamp;
 use tokio::{net::TcpListener, runtime::Runtime};
 
-pub use self::look::pods_wait;
-use self::{connect::connect, observe::Observed};
+use self::observe::Observed;
+pub use self::{connect::connect, look::pods_wait};
 use crate::{
     cli::{Cli, ClusterArgs},
     exit::{Exit, OrExit as _, failure},
@@ -49,9 +53,11 @@ pub fn run(cli: &Cli, args: &ClusterArgs) -> anyhow::Result<()> {
         if let Some(named) = &args.down {
             return down::run(cli, args, named).await;
         }
+        // From the beginning: as process 1 of a container, a signal that isn't waited for would be ignored.
+        let mut stop = pin!(self::connect::stopped()?);
         if let Some(named) = &args.resume {
             let begun = Begun::open(StreamFolder::find(&args.runs, named).or_exit(Exit::Records)?)?;
-            return work(cli, args, connect(&args.target).await?.client, begun).await;
+            return work(cli, args, connect(&args.target).await?.client, begun, stop).await;
         }
         // Files first: what is wrong with them needs no cluster to be said.
         let mut inputs = read(&args.files, &args.overrides, args.seed)?;
@@ -59,11 +65,20 @@ pub fn run(cli: &Cli, args: &ClusterArgs) -> anyhow::Result<()> {
         let target = connect(&args.target).await?;
         let named = args.target.namespace.clone().or_else(|| inputs.config.namespace.clone());
         let namespace = named.unwrap_or(target.namespace);
-        if args.dry_run {
-            return dry_run(&target.client, &inputs, &namespace).await;
+        let beginning = async {
+            if args.dry_run {
+                return dry_run(&target.client, &inputs, &namespace).await.map(|()| None);
+            }
+            begin(args, &inputs, &namespace, &target.client).await.map(Some)
+        };
+        let begun = tokio::select! {
+            begun = beginning => begun?,
+            () = &mut stop => return Err(failure(Exit::Interrupted, "interrupted before anything was begun")),
+        };
+        match begun {
+            Some(begun) => work(cli, args, target.client, begun, stop).await,
+            None => Ok(()),
         }
-        let begun = begin(args, &inputs, &namespace, &target.client).await?;
-        work(cli, args, target.client, begun).await
     })
 }
 
@@ -125,9 +140,15 @@ async fn dry_run(client: &Client, inputs: &ClusterInputs, namespace: &str) -> an
     output::text(&format!("the cluster takes these jobs in namespace `{namespace}`; nothing was made"))
 }
 
-async fn work(cli: &Cli, args: &ClusterArgs, client: Client, begun: Begun) -> anyhow::Result<()> {
+async fn work(
+    cli: &Cli,
+    args: &ClusterArgs,
+    client: Client,
+    begun: Begun,
+    mut stop: Pin<&mut impl Future<Output = ()>>,
+) -> anyhow::Result<()> {
     let who = format!("`fltk cluster`, process {}", std::process::id());
-    let _lock = begun.folder.lock(&who).or_exit(Exit::Records)?;
+    let lock = begun.folder.lock(&who).or_exit(Exit::Records)?;
     let (journal, replay) = begun.folder.journal::<StreamEvent>().or_exit(Exit::Records)?;
     let context = Arc::new(begun.context()?.clone());
     let adapt = |spec| context.with_requests(spec);
@@ -145,10 +166,24 @@ async fn work(cli: &Cli, args: &ClusterArgs, client: Client, begun: Begun) -> an
     if !cli.quiet {
         anstream::eprintln!("stream {} in namespace `{}`; folder {path}", context.run, context.namespace);
     }
-    preflight::share(&client, &context, &samples(&context.experiment, &orchestrator)).await.map_err(refused)?;
-    let began = begun.folder.description().started_at;
-    let edge = Edge { client, context: Arc::clone(&context), metrics, is_ready, began, clock: Arc::new(Timestamp::now) };
-    let end = edge.run(&mut orchestrator, &mut Observed::new(cli), self::connect::stopped()?).await.or_exit(Exit::Records)?;
+    let end = if orchestrator.is_finished() {
+        // Begun again after its end: what is known is said again, and the cluster isn't asked.
+        metrics.stands(&orchestrator);
+        is_ready.store(true, Ordering::Relaxed);
+        End::Finished
+    } else {
+        let samples = samples(&context.experiment, &orchestrator);
+        let shared = tokio::select! {
+            shared = preflight::share(&client, &context, &samples) => Some(shared.map_err(refused)?),
+            () = &mut stop => None,
+        };
+        let began = begun.folder.description().started_at;
+        let edge = Edge { client, context: Arc::clone(&context), metrics, is_ready, began, clock: Arc::new(Timestamp::now) };
+        match shared {
+            Some(()) => edge.run(&mut orchestrator, &mut Observed::new(cli), &mut stop).await.or_exit(Exit::Records)?,
+            None => End::Stopped,
+        }
+    };
     let rows = jobs::rows(&orchestrator, &begun.folder);
     jobs::keep(&rows, &begun.folder)?;
     jobs::print(cli, &rows)?;
@@ -159,5 +194,17 @@ async fn work(cli: &Cli, args: &ClusterArgs, client: Client, begun: Begun) -> an
         );
         return Err(failure(Exit::Interrupted, message));
     }
-    jobs::verdict(&rows, &begun.folder)
+    let verdict = jobs::verdict(&rows, &begun.folder);
+    if args.linger {
+        // Whoever wants to remove what the stream made may.
+        drop(lock);
+        if let Err(error) = &verdict {
+            output::error(error);
+        }
+        if !cli.quiet {
+            anstream::eprintln!("the stream is over; its metrics are served until SIGTERM or Ctrl-C");
+        }
+        stop.await;
+    }
+    verdict
 }

@@ -12,6 +12,7 @@ use crate::{
     exit::{Exit, OrExit as _},
     inputs, output,
     run::{self, Context, RunResult, Talk, Termination},
+    stop,
 };
 
 /// Runs the experiment, or goes on with a run or a stream. Reports how that ended where another process of ours started it and names a file for it.
@@ -37,7 +38,7 @@ fn begin(cli: &Cli, args: &RunArgs, termination: &Termination) -> anyhow::Result
         locations: &inputs::locations(&LocationArgs { data: args.data.clone() })?,
         workers: args.workers.or_else(|| available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN),
         talk: Talk::of(cli),
-        stop: run::on_signal()?,
+        stop: stop::on_signal()?,
         termination,
     };
     if let Some(resumed) = &args.resume {

@@ -25,7 +25,9 @@ pub fn run(cli: &Cli, command: &RunsCommand) -> anyhow::Result<()> {
         RunsCommand::Show { run, runs } => show::run(cli, &open(&runs.runs, run)?),
         RunsCommand::Compare { run, runs } => compare::run(cli, &open_all(&runs.runs, run)?),
         RunsCommand::Jobs { stream, format, runs } => jobs::run(cli, &runs.runs, stream.as_ref(), *format),
-        RunsCommand::Export { run, format, runs } => export::run(*format, &runs.runs, run),
+        #[cfg(feature = "web")]
+        RunsCommand::Export { run, format, from: Some(from), through, .. } => export::from(cli, *format, from, through, run),
+        RunsCommand::Export { run, format, runs, .. } => export::run(*format, &runs.runs, run),
     }
 }
 

@@ -48,7 +48,11 @@ pub fn read(files: &[PathBuf], overrides: &[String], seed: Option<u64>) -> anyho
     Ok(ClusterInputs { inputs, config })
 }
 
-fn parse_config(source: &SourceFile, exit: Exit) -> anyhow::Result<KubernetesConfig> {
+/// What a file with a `kubernetes` block says. What is wrong with it ends the program with `exit`.
+///
+/// # Errors
+/// If it's wrong.
+pub fn parse_config(source: &SourceFile, exit: Exit) -> anyhow::Result<KubernetesConfig> {
     let (config, warnings) = KubernetesConfig::parse(source).map_err(|report| failure(exit, report.render(output::color_stderr())))?;
     if !warnings.is_empty() {
         anstream::eprintln!("{}", warnings.render(output::color_stderr()));

@@ -4,7 +4,14 @@ use std::{
     io,
     path::{Path, PathBuf},
 };
+#[cfg(feature = "web")]
+use std::{
+    io::{Read as _, Write as _},
+    sync::{Arc, atomic::Ordering},
+};
 
+#[cfg(feature = "web")]
+use anyhow::Context as _;
 use fltk_records::{RunFolder, RunRef, export};
 
 use super::{open, open_all};
@@ -12,29 +19,69 @@ use crate::{
     cli::ExportFormat,
     exit::{Exit, OrExit as _},
 };
+#[cfg(feature = "web")]
+use crate::{
+    cli::{Cli, ThroughArgs},
+    cmd::elsewhere::{self, interrupt},
+    exit::failure,
+};
+
+/// Bytes that are passed on at once.
+#[cfg(feature = "web")]
+const PIECE: usize = 64 << 10;
 
 /// Prints every round or epoch of `named` as one table; when empty, of all runs below `root`, where a damaged one is skipped with a warning.
 ///
 /// # Errors
 /// If a named run's folder is missing or damaged, or standard output is closed.
 pub fn run(format: ExportFormat, root: &Path, named: &[PathBuf]) -> anyhow::Result<()> {
-    let runs = if named.is_empty() { open_sound(root)? } else { open_all(root, named)? };
-    let rows = export::rows(&runs);
     let mut out = io::stdout().lock();
-    match format {
-        ExportFormat::Csv => export::write_csv(&rows, &mut out)?,
-        ExportFormat::Json => export::write_json(&rows, &mut out)?,
+    if named.is_empty() {
+        let paths = RunFolder::list(root).or_exit(Exit::Records)?;
+        let sound = paths.iter().filter_map(|path| open_sound(root, path)).map(Ok);
+        export::write(self::format(format), sound, &mut out)?;
+    } else {
+        export::write(self::format(format), open_all(root, named)?.into_iter().map(Ok), &mut out)?;
     }
     Ok(())
 }
 
-fn open_sound(root: &Path) -> anyhow::Result<Vec<RunRef>> {
-    let mut runs = Vec::new();
-    for path in RunFolder::list(root).or_exit(Exit::Records)? {
-        match open(root, &path) {
-            Ok(run) => runs.push(run),
-            Err(problem) => anstream::eprintln!("warning: `{}` is skipped: {problem}", path.display()),
+fn open_sound(root: &Path, path: &Path) -> Option<RunRef> {
+    open(root, path).inspect_err(|problem| anstream::eprintln!("warning: `{}` is skipped: {problem:#}", path.display())).ok()
+}
+
+/// The same of runs that are elsewhere.
+///
+/// # Errors
+/// If they can't be got, or standard output is closed.
+#[cfg(feature = "web")]
+pub fn from(cli: &Cli, format: ExportFormat, from: &str, through: &ThroughArgs, named: &[PathBuf]) -> anyhow::Result<()> {
+    let name = |path: &PathBuf| path.to_str().map(str::to_owned).context("a run elsewhere is named by its folder's name, which is text");
+    let named = named.iter().map(name).collect::<anyhow::Result<Vec<_>>>()?;
+    elsewhere::through(cli, from, through, |client, stop| {
+        let client = Arc::clone(client);
+        let export = interrupt::answer(stop, move || client.export(self::format(format), &named))?;
+        if export.num_skipped > 0 {
+            anstream::eprintln!("warning: {} damaged runs are skipped: {}", export.num_skipped, export.skipped.join(", "));
         }
+        let mut body = interrupt::body(export.body, Arc::clone(stop));
+        let mut out = io::stdout().lock();
+        let mut piece = vec![0; PIECE];
+        loop {
+            match body.read(&mut piece) {
+                Ok(0) => return Ok(out.flush()?),
+                Ok(read) => out.write_all(&piece[..read])?,
+                Err(_) if stop.load(Ordering::Relaxed) => return Err(failure(Exit::Interrupted, "interrupted: the table is not whole")),
+                Err(error) => return Err(error).context("the table breaks off: it is not whole").or_exit(Exit::Records),
+            }
+        }
+    })
+}
+
+/// As the library calls it.
+pub fn format(format: ExportFormat) -> export::Format {
+    match format {
+        ExportFormat::Csv => export::Format::Csv,
+        ExportFormat::Json => export::Format::Json,
     }
-    Ok(runs)
 }

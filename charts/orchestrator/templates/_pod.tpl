@@ -1,0 +1,131 @@
+{{/* The orchestrator's pod, of a Job or a Deployment. */}}
+{{- define "orchestrator.pod" -}}
+{{- $config := include "fltk.path" (list . .Values.fltk.configDir) -}}
+metadata:
+  labels:
+    {{- with .Values.orchestrator.podLabels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+    {{- include "fltk.selector" (list . "orchestrator") | nindent 4 }}
+    fltk.service: fl-server
+  {{- with .Values.orchestrator.podAnnotations }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+spec:
+  # It asks the API server for jobs.
+  automountServiceAccountToken: true
+  serviceAccountName: {{ include "orchestrator.serviceAccountName" . }}
+  enableServiceLinks: false
+  {{- if eq .Values.orchestrator.kind "Job" }}
+  restartPolicy: Never
+  {{- end }}
+  {{- with include "fltk.pullSecrets" . | trim }}{{ . | nindent 2 }}{{ end }}
+  {{- with include "fltk.placement" .Values.orchestrator | trim }}{{ . | nindent 2 }}{{ end }}
+  securityContext:
+    {{- toYaml .Values.orchestrator.podSecurityContext | nindent 4 }}
+  containers:
+    - name: orchestrator
+      image: {{ include "fltk.serverImage" . | quote }}
+      {{- with include "fltk.pullPolicy" . | trim }}{{ . | nindent 6 }}{{ end }}
+      args:
+        - cluster
+        {{- if include "orchestrator.text" .Values.orchestrator.configuration }}
+        - {{ $config }}/{{ .Values.orchestrator.runtime.configurationFile }}
+        {{- end }}
+        - {{ $config }}/{{ .Values.orchestrator.runtime.experimentFile }}
+        - {{ $config }}/kubernetes.yaml
+        - --id={{ include "orchestrator.id" . }}
+        - --namespace={{ .Release.Namespace }}
+        - --runs={{ include "fltk.path" (list . .Values.fltk.outputDir) }}
+        - --listen=0.0.0.0:9090
+        {{- if eq .Values.orchestrator.kind "Deployment" }}
+        - --linger
+        {{- end }}
+        {{- range .Values.orchestrator.extraArgs }}
+        - {{ . | quote }}
+        {{- end }}
+      env:
+        - name: HOME
+          value: /tmp
+      ports:
+        - name: metrics
+          containerPort: 9090
+      # It listens once the API server took its objects in a dry run, and tries that for a while.
+      startupProbe:
+        httpGet: { path: /healthz, port: metrics }
+        periodSeconds: 5
+        failureThreshold: 60
+      livenessProbe:
+        httpGet: { path: /healthz, port: metrics }
+        periodSeconds: 20
+        timeoutSeconds: 5
+      readinessProbe:
+        httpGet: { path: /readyz, port: metrics }
+        periodSeconds: 10
+        timeoutSeconds: 5
+      resources:
+        requests:
+          cpu: {{ .Values.orchestrator.cpu | toString | quote }}
+          memory: {{ .Values.orchestrator.memory | toString | quote }}
+        limits:
+          cpu: {{ .Values.orchestrator.cpu | toString | quote }}
+          memory: {{ .Values.orchestrator.memory | toString | quote }}
+      securityContext:
+        {{- toYaml .Values.orchestrator.securityContext | nindent 8 }}
+      # Why it ended, in the pod's status.
+      terminationMessagePolicy: FallbackToLogsOnError
+      volumeMounts:
+        - name: config
+          mountPath: {{ $config }}
+          readOnly: true
+        # Its journal: another pod goes on by it.
+        - name: output
+          mountPath: {{ include "fltk.path" (list . .Values.fltk.outputDir) }}
+        - name: tmp
+          mountPath: /tmp
+  volumes:
+    - name: config
+      configMap:
+        name: {{ include "orchestrator.configMapName" . }}
+    - name: output
+      persistentVolumeClaim:
+        claimName: {{ .Values.storage.claims.server }}
+    - name: tmp
+      emptyDir: {}
+{{- end }}
+
+{{/* As of a Job. */}}
+{{- define "orchestrator.jobSpec" -}}
+backoffLimit: {{ .Values.orchestrator.backoffLimit }}
+{{- if not (kindIs "invalid" .Values.orchestrator.ttlSecondsAfterFinished) }}
+ttlSecondsAfterFinished: {{ .Values.orchestrator.ttlSecondsAfterFinished }}
+{{- end }}
+# Two at once would want the same journal.
+podReplacementPolicy: Failed
+# fltk's exit codes (`fltk --help`).
+podFailurePolicy:
+  rules:
+    # Pushed off its node: another goes on.
+    - action: Ignore
+      onPodConditions:
+        - { type: DisruptionTarget, status: "True" }
+    # Stopped, as when its pod was deleted: another goes on.
+    - action: Ignore
+      onExitCodes: { containerName: orchestrator, operator: In, values: [130] }
+    # The command line or a file is wrong, or a job of the stream failed: to try again changes nothing.
+    - action: FailJob
+      onExitCodes: { containerName: orchestrator, operator: In, values: [2, 3, 5] }
+template:
+  {{- include "orchestrator.pod" . | nindent 2 }}
+{{- end }}
+
+{{/* A job can't be changed, only replaced: its name has a digest of all that it is. */}}
+{{- define "orchestrator.jobName" -}}
+{{- include "fltk.fullname" . }}-{{ include "orchestrator.jobSpec" . | sha256sum | trunc 8 }}
+{{- end }}
+
+{{/* What runs it, as kubectl names it. */}}
+{{- define "orchestrator.workload" -}}
+{{- if eq .Values.orchestrator.kind "Job" -}}job/{{ include "orchestrator.jobName" . }}{{- else -}}deployment/{{ include "fltk.fullname" . }}{{- end -}}
+{{- end }}

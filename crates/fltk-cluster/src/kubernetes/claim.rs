@@ -1,0 +1,304 @@
+//! What is on a claim's volume, read from afar: by a pod that serves it, for as long as it's needed.
+//!
+//! ```text
+//! this process ── 127.0.0.1 ── forward ── API server, kubelet ── pod's own 127.0.0.1: `fltk serve` ── claim, read-only
+//! ```
+//!
+//! The pod listens to itself alone, and wants a token that only this process knows. It's removed in the end; where this process is killed, its deadline
+//! ends it.
+
+mod forward;
+mod pod;
+
+use std::{net::SocketAddr, pin::pin, time::Duration};
+
+use futures::StreamExt as _;
+use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod};
+use kube::{
+    Api, Client, Error,
+    api::{DeleteParams, ListParams, PostParams},
+    runtime::watcher::watch_object,
+};
+use thiserror::Error as ThisError;
+use tokio::{
+    net::TcpListener,
+    task::JoinHandle,
+    time::{Instant, sleep, timeout},
+};
+
+pub use self::pod::Reader;
+use self::{
+    forward::Forward,
+    pod::{Stand, stand},
+};
+use super::{
+    api::{Failure, Waits, failure, in_time, words},
+    config::Backend,
+    manifest::{CONTAINERS, RUN_LABEL},
+};
+
+/// How long the pod has to run: an image may have to be pulled, a volume to be attached.
+const RUN_LIMIT: Duration = Duration::from_secs(300);
+/// How long it may show no change before the cluster's warnings are looked at.
+const QUIET_LIMIT: Duration = Duration::from_secs(10);
+/// How long the server in it has to answer then.
+const ANSWER_LIMIT: Duration = Duration::from_secs(20);
+const ANSWER_EVERY: Duration = Duration::from_millis(300);
+/// Tries to remove the pod.
+const REMOVE_TRIES: u32 = 4;
+/// Jobs and pods that are looked at for their image.
+const IMAGES_MAX: u32 = 100;
+
+/// Why a claim can't be read.
+#[derive(Debug, ThisError)]
+pub enum ClaimError {
+    /// There is no such claim.
+    #[error(
+        "there is no claim `{claim}` in namespace `{namespace}`\nhint: `kubectl get persistentvolumeclaims --namespace {namespace}` lists those there are"
+    )]
+    NoClaim {
+        /// The claim.
+        claim: String,
+        /// Where it was looked for.
+        namespace: String,
+    },
+    /// The API server doesn't answer, or doesn't take the pod.
+    #[error(
+        "a pod that reads claim `{claim}` can't be made in namespace `{namespace}`: {problem}\nhint: it needs the rights to get, watch, create and delete \
+         pods, and to get and create pods/portforward"
+    )]
+    Refused {
+        /// The claim.
+        claim: String,
+        /// Where.
+        namespace: String,
+        /// In the server's words.
+        problem: String,
+    },
+    /// It doesn't run in time.
+    #[error("pod `{pod}`, which reads claim `{claim}`, doesn't run: {reason}")]
+    NotRunning {
+        /// The claim.
+        claim: String,
+        /// The pod.
+        pod: String,
+        /// What it waits for.
+        reason: String,
+    },
+    /// It ended, or was removed by somebody.
+    #[error("pod `{pod}`, which reads claim `{claim}`, ended: {reason}\nhint: its image must be of a version of fltk with `fltk serve`")]
+    Ended {
+        /// The claim.
+        claim: String,
+        /// The pod.
+        pod: String,
+        /// How.
+        reason: String,
+    },
+    /// It runs, but no port of it can be reached.
+    #[error("pod `{pod}` can't be reached: {problem}\nhint: forwarding a port needs the rights to get and create pods/portforward")]
+    Unreachable {
+        /// The pod.
+        pod: String,
+        /// Why.
+        problem: String,
+    },
+    /// The process was asked to stop.
+    #[error("stopped before pod `{pod}` ran; it is removed")]
+    Stopped {
+        /// The pod.
+        pod: String,
+    },
+}
+
+/// A claim that can be read at a local address.
+pub struct Opened {
+    pods: Api<Pod>,
+    name: String,
+    address: SocketAddr,
+    forward: Forward,
+    listening: JoinHandle<()>,
+}
+
+/// Makes the pod, and waits until what it serves can be read here. `tell` is told what it waits for. If that fails, or `stop` is done, the pod is removed
+/// again.
+///
+/// # Errors
+/// If the pod can't be made, doesn't run, or can't be reached.
+pub async fn open(
+    client: &Client,
+    namespace: &str,
+    reader: &Reader,
+    tell: &mut dyn FnMut(&str),
+    stop: impl Future<Output = ()>,
+) -> Result<Opened, ClaimError> {
+    let name = reader.name();
+    let claim = || reader.claim.clone();
+    let refused = |problem: String| ClaimError::Refused { claim: claim(), namespace: namespace.to_owned(), problem };
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), namespace);
+    match in_time(claims.get(&reader.claim)).await {
+        Err(error) if failure(&error) == Failure::Missing => {
+            return Err(ClaimError::NoClaim { claim: claim(), namespace: namespace.to_owned() });
+        }
+        // Who may make pods need not be allowed to look at claims.
+        Err(Error::Api(status)) if status.code == 403 => {}
+        Err(error) => return Err(refused(words(&error))),
+        Ok(_) => {}
+    }
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let opening = async {
+        in_time(pods.create(&PostParams::default(), &reader.pod())).await.map_err(|error| refused(words(&error)))?;
+        let events: Api<Event> = Api::namespaced(client.clone(), namespace);
+        wait(&pods, &events, &name, reader, tell).await?;
+        let forward = Forward::new(pods.clone(), name.clone());
+        answers(&forward, &pods, &name, reader).await?;
+        let unreachable = |error: std::io::Error| ClaimError::Unreachable { pod: name.clone(), problem: error.to_string() };
+        let listener = TcpListener::bind("127.0.0.1:0").await.map_err(unreachable)?;
+        let address = listener.local_addr().map_err(unreachable)?;
+        let listening = tokio::spawn(forward.clone().serve(listener));
+        Ok(Opened { pods: pods.clone(), name: name.clone(), address, forward, listening })
+    };
+    let opened = tokio::select! {
+        opened = opening => opened,
+        () = stop => Err(ClaimError::Stopped { pod: name.clone() }),
+    };
+    if opened.is_err() {
+        // The answer to its making may have been lost: it's removed whatever was said.
+        if let Err(error) = remove(&pods, &name).await {
+            tell(&left(&name, &error));
+        }
+    }
+    opened
+}
+
+impl Opened {
+    /// Where it can be read.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The last thing that went wrong on the way to the pod.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        self.forward.problem()
+    }
+
+    /// Removes the pod.
+    ///
+    /// # Errors
+    /// If it may still be there, in words.
+    pub async fn close(self) -> Result<(), String> {
+        self.listening.abort();
+        remove(&self.pods, &self.name).await.map_err(|error| left(&self.name, &error))
+    }
+}
+
+fn left(name: &str, error: &Error) -> String {
+    format!("pod `{name}` may still be there: {}\nhint: `kubectl delete pod {name}`; it ends by itself within the hour", words(error))
+}
+
+async fn remove(pods: &Api<Pod>, name: &str) -> Result<(), Error> {
+    let mut waits = Waits::new();
+    for attempt in 1.. {
+        match in_time(pods.delete(name, &DeleteParams::default().grace_period(1))).await {
+            Ok(_) => return Ok(()),
+            Err(error) if failure(&error) == Failure::Missing => return Ok(()),
+            Err(error) if attempt >= REMOVE_TRIES || failure(&error) == Failure::Wrong => return Err(error),
+            Err(error) => sleep(waits.after(&error)).await,
+        }
+    }
+    Ok(())
+}
+
+/// Waits until the container runs.
+async fn wait(pods: &Api<Pod>, events: &Api<Event>, name: &str, reader: &Reader, tell: &mut dyn FnMut(&str)) -> Result<(), ClaimError> {
+    let (claim, pod) = (reader.claim.clone(), name.to_owned());
+    let deadline = Instant::now() + RUN_LIMIT;
+    let mut watch = pin!(watch_object(pods.clone(), name));
+    let mut reason = "its container isn't made yet".to_owned();
+    let mut was_there = false;
+    loop {
+        if Instant::now() >= deadline {
+            return Err(ClaimError::NotRunning { claim, pod, reason: format!("given up after {} s: {reason}", RUN_LIMIT.as_secs()) });
+        }
+        let now = match timeout(QUIET_LIMIT, watch.next()).await {
+            Ok(Some(Ok(Some(seen)))) => {
+                was_there = true;
+                match stand(&seen) {
+                    Stand::Runs => return Ok(()),
+                    Stand::Over(reason) => return Err(ClaimError::Ended { claim, pod, reason }),
+                    Stand::Hopeless(reason) => return Err(ClaimError::NotRunning { claim, pod, reason }),
+                    Stand::Begins => continue,
+                    Stand::Waits(reason) => reason,
+                }
+            }
+            // A watch may begin before what was made is seen.
+            Ok(Some(Ok(None))) if was_there => return Err(ClaimError::Ended { claim, pod, reason: "somebody removed it".to_owned() }),
+            Ok(Some(Ok(None))) => continue,
+            Ok(Some(Err(error))) => {
+                sleep(ANSWER_EVERY).await;
+                format!("it can't be watched: {}", super::api::with_causes(&error))
+            }
+            Ok(None) => {
+                sleep(ANSWER_EVERY).await;
+                continue;
+            }
+            // A volume that can't be mounted is told of nowhere else.
+            Err(_) => match last_warning(events, name).await {
+                Some(warning) => warning,
+                None => continue,
+            },
+        };
+        if now != reason {
+            tell(&format!("pod `{name}` waits: {now}"));
+            reason = now;
+        }
+    }
+}
+
+/// What the cluster's own last warning about the pod says; `None` if there is none, or it may not be read.
+async fn last_warning(events: &Api<Event>, pod: &str) -> Option<String> {
+    let about = ListParams::default().fields(&format!("involvedObject.kind=Pod,involvedObject.name={pod},type=Warning"));
+    let warnings = in_time(events.list(&about)).await.ok()?.items;
+    let last =
+        warnings.into_iter().max_by_key(|event| event.last_timestamp.clone().or_else(|| event.metadata.creation_timestamp.clone()))?;
+    Some(super::status::plain(&last.message?))
+}
+
+/// Waits until the server in the pod answers.
+async fn answers(forward: &Forward, pods: &Api<Pod>, name: &str, reader: &Reader) -> Result<(), ClaimError> {
+    let deadline = Instant::now() + ANSWER_LIMIT;
+    loop {
+        let Err(problem) = forward.probe().await else { return Ok(()) };
+        if let Ok(pod) = in_time(pods.get(name)).await
+            && let Stand::Over(reason) = stand(&pod)
+        {
+            return Err(ClaimError::Ended { claim: reader.claim.clone(), pod: name.to_owned(), reason });
+        }
+        if Instant::now() >= deadline {
+            return Err(ClaimError::Unreachable { pod: name.to_owned(), problem });
+        }
+        sleep(ANSWER_EVERY).await;
+    }
+}
+
+/// The image of the newest job of ours in `namespace`, of its pods or its own object; `None` if there is none, or it can't be seen.
+pub async fn image_of_jobs(client: &Client, namespace: &str) -> Option<String> {
+    let ours = ListParams::default().labels(RUN_LABEL).limit(IMAGES_MAX);
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let pods = in_time(pods.list(&ours)).await.map(|list| list.items).unwrap_or_default();
+    let newest = pods.into_iter().max_by_key(|pod| pod.metadata.creation_timestamp.clone());
+    let of_pod =
+        newest.and_then(|pod| pod.spec?.containers.into_iter().find(|container| CONTAINERS.contains(&container.name.as_str()))?.image);
+    if of_pod.is_some() {
+        return of_pod;
+    }
+    let jobs = super::api::jobs(client, namespace, Backend::PyTorchJob);
+    let jobs = in_time(jobs.list(&ours)).await.map(|list| list.items).unwrap_or_default();
+    let newest = jobs.into_iter().max_by_key(|job| job.metadata.creation_timestamp.clone())?;
+    let master = &newest.data["spec"]["pytorchReplicaSpecs"]["Master"]["template"]["spec"]["containers"];
+    let container =
+        master.as_array()?.iter().find(|container| container["name"].as_str().is_some_and(|name| CONTAINERS.contains(&name)))?;
+    Some(container["image"].as_str()?.to_owned())
+}

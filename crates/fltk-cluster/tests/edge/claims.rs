@@ -1,0 +1,151 @@
+//! A claim that is read by a pod: what is said when that can't be, and that the pod goes in every case.
+
+use std::{cell::RefCell, time::Duration};
+
+use fltk_cluster::kubernetes::{
+    claim::{ClaimError, Reader, image_of_jobs, open},
+    config::KubernetesConfig,
+};
+use serde_json::{Value as Json, json};
+use tokio::time::sleep;
+
+use crate::{
+    harness::{Cluster, NAMESPACE, PARALLEL, TICK, task},
+    scenario::Scenario,
+};
+
+fn reader() -> Reader {
+    Reader {
+        claim: "fl-log-claim".to_owned(),
+        folder: String::new(),
+        image: "registry.example/fltk:1".to_owned(),
+        token: "0123456789abcdef".to_owned(),
+        config: KubernetesConfig::of_stream(None),
+    }
+}
+
+fn scenario() -> Scenario {
+    let scenario = Scenario::new();
+    scenario.create_by_hand("persistentvolumeclaims", NAMESPACE, json!({ "metadata": { "name": "fl-log-claim" }, "spec": {} }));
+    scenario
+}
+
+/// Opens the claim, while the pod comes to stand so; the error, and what was told.
+async fn refused(scenario: &Scenario, status: Json) -> (ClaimError, Vec<String>) {
+    let (client, told) = (scenario.client(), RefCell::new(Vec::new()));
+    let reader = reader();
+    let mut tell = |text: &str| told.borrow_mut().push(text.to_owned());
+    let opening = open(&client, NAMESPACE, &reader, &mut tell, std::future::pending());
+    let standing = async {
+        while scenario.get("pods", NAMESPACE, &reader.name()).is_none() {
+            sleep(TICK).await;
+        }
+        scenario.set_status_by_hand("pods", NAMESPACE, &reader.name(), status);
+        std::future::pending::<()>().await;
+    };
+    let error = tokio::select! {
+        opened = opening => opened.err().expect("it can't be read"),
+        () = standing => unreachable!("it never ends"),
+    };
+    (error, told.into_inner())
+}
+
+fn assert_removed(scenario: &Scenario) {
+    assert_eq!(scenario.creates("pods"), [reader().name()]);
+    scenario.tick(1);
+    assert!(scenario.names("pods", None).is_empty(), "the pod is removed");
+}
+
+fn container(state: Json) -> Json {
+    let status = json!({ "name": "fltk", "image": "a", "imageID": "", "ready": false, "restartCount": 0, "state": state });
+    json!({ "phase": "Pending", "containerStatuses": [status] })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_is_not_there() {
+    let scenario = Scenario::new();
+    let error = open(&scenario.client(), NAMESPACE, &reader(), &mut |_| {}, std::future::pending()).await.err().unwrap();
+    assert!(matches!(error, ClaimError::NoClaim { .. }), "{error}");
+    assert!(scenario.creates("pods").is_empty(), "nothing is made for it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_is_refused_or_may_not_be_made() {
+    let scenario = scenario();
+    scenario.refuse("pods", &reader().name(), 403);
+    // Who may make pods may be none who may look at claims.
+    scenario.forbid("get", "persistentvolumeclaims");
+    let error = open(&scenario.client(), NAMESPACE, &reader(), &mut |_| {}, std::future::pending()).await.err().unwrap();
+    assert!(matches!(error, ClaimError::Refused { .. }) && error.to_string().contains("denied the request"), "{error}");
+    scenario.forbid("create", "pods");
+    let error = open(&scenario.client(), NAMESPACE, &reader(), &mut |_| {}, std::future::pending()).await.err().unwrap();
+    assert!(error.to_string().contains("pods/portforward"), "{error}");
+    assert!(scenario.names("pods", None).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_without_a_place_is_waited_for_with_its_reason() {
+    let scenario = scenario();
+    let message = "0/1 nodes are available: 1 node(s) had untolerated taint";
+    let condition = json!({ "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message });
+    let (error, told) = refused(&scenario, json!({ "phase": "Pending", "conditions": [condition] })).await;
+    assert!(matches!(&error, ClaimError::NotRunning { reason, .. } if reason.contains("given up after 300 s: 0/1 nodes")), "{error}");
+    assert!(told.iter().any(|text| text.contains(message)), "{told:?}");
+    assert_removed(&scenario);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_will_never_be_there() {
+    let scenario = scenario();
+    let (error, _) = refused(&scenario, container(json!({ "waiting": { "reason": "ErrImageNeverPull", "message": "not present" } }))).await;
+    assert!(matches!(&error, ClaimError::NotRunning { reason, .. } if reason == "ErrImageNeverPull: not present"), "{error}");
+    assert_removed(&scenario);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_program_that_does_not_serve() {
+    let scenario = scenario();
+    let ended = json!({ "exitCode": 2, "reason": "Error", "message": "error: unrecognized subcommand 'serve'" });
+    let (error, _) = refused(&scenario, container(json!({ "terminated": ended }))).await;
+    assert!(matches!(&error, ClaimError::Ended { reason, .. } if reason.contains("unrecognized subcommand")), "{error}");
+    assert_removed(&scenario);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_can_not_be_reached() {
+    // The cluster in memory forwards no ports, as one whose user may not.
+    let scenario = scenario();
+    let (error, _) = refused(&scenario, container(json!({ "running": {} }))).await;
+    assert!(matches!(error, ClaimError::Unreachable { .. }), "{error}");
+    assert_removed(&scenario);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_stopped_leaves_nothing() {
+    let scenario = scenario();
+    let stop = sleep(Duration::from_secs(3));
+    let error = open(&scenario.client(), NAMESPACE, &reader(), &mut |_| {}, stop).await.err().unwrap();
+    assert!(matches!(error, ClaimError::Stopped { .. }), "{error}");
+    assert_removed(&scenario);
+    // Nor if the answer to the pod's making was lost.
+    scenario.lose_answers(1);
+    scenario.forbid("get", "persistentvolumeclaims");
+    let error = open(&scenario.client(), NAMESPACE, &reader(), &mut |_| {}, std::future::pending()).await.err().unwrap();
+    assert!(matches!(error, ClaimError::Refused { .. }), "{error}");
+    scenario.tick(1);
+    assert!(scenario.names("pods", None).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_image_is_that_of_the_newest_job() {
+    let cluster = Cluster::new(&[task("alone", 1, "")], PARALLEL, "");
+    let client = cluster.scenario.client();
+    assert_eq!(image_of_jobs(&client, NAMESPACE).await, None);
+    cluster.run(async |_| {}).await.assert_all_succeeded();
+    assert_eq!(image_of_jobs(&client, NAMESPACE).await.as_deref(), Some("fltk"));
+    for pod in cluster.scenario.names("pods", Some(NAMESPACE)) {
+        cluster.scenario.delete_by_hand("pods", NAMESPACE, &pod);
+    }
+    cluster.scenario.tick(2);
+    assert_eq!(image_of_jobs(&client, NAMESPACE).await.as_deref(), Some("fltk"), "its object says so too");
+}

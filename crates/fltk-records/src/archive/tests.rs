@@ -1,0 +1,180 @@
+use std::{fs, io::Write as _, os::unix::fs::symlink};
+
+use super::*;
+use crate::{
+    RunFolder,
+    history::Unit,
+    samples::{finished, recorded, round, saved, started},
+};
+
+fn record(name: &str) -> Record {
+    Record { kind: RecordKind::Run, name: name.to_owned() }
+}
+
+/// A run with a checkpoint in `root`; its name.
+fn run(root: &Path) -> String {
+    let folder = recorded(root, 1, &[started(0), round(0, 0.1), round(1, 0.7), saved(1), finished()]);
+    folder.checkpoints(Unit::Round).save(1.into(), &[("model".to_owned(), vec![7; 3000])].into()).unwrap();
+    folder.name()
+}
+
+fn packed(root: &Path, name: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    pack(root, name, &mut bytes).unwrap();
+    bytes
+}
+
+/// An archive of entries: type, path, content.
+fn archive(entries: &[(u8, &str, &[u8])]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (kind, path, content) in entries {
+        let mut header = tar::Header::new_ustar();
+        // As it is: the library's own setters refuse what is tested here.
+        header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
+        header.as_old_mut().linkname[..11].copy_from_slice(b"/etc/passwd");
+        header.set_entry_type(tar::EntryType::new(*kind));
+        header.set_mode(0o644);
+        header.set_size(content.len() as u64);
+        header.set_cksum();
+        builder.append(&header, *content).unwrap();
+    }
+    builder.into_inner().unwrap()
+}
+
+#[test]
+fn a_run_comes_out_as_it_went_in_but_for_its_lock() {
+    let (root, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let name = run(root.path());
+    let into = into.path().join("new/copies");
+    assert_eq!(unpack(&packed(root.path(), &name)[..], &into, &record(&name)).unwrap(), Unpacked::New);
+    assert_eq!(digests(root.path(), &name).unwrap(), digests(&into, &name).unwrap());
+    assert_eq!(files::names_in(&into, 10).unwrap(), [name.clone()]);
+    let (before, after) = (RunFolder::open(root.path().join(&name)).unwrap(), RunFolder::open(into.join(&name)).unwrap());
+    assert_eq!(before.read().unwrap().history, after.clone().read().unwrap().history);
+    assert_eq!(after.checkpoints(Unit::Round).list().unwrap().len(), 1);
+    assert!(!into.join(&name).join("lock").exists());
+    assert_eq!(Record::list(&into).unwrap(), [record(&name)]);
+    // The copy is like any run.
+    assert!(after.lock("a test").is_ok());
+}
+
+#[test]
+fn what_is_no_plain_file_of_the_folder_is_left_out_and_the_journal_is_last() {
+    let root = tempfile::tempdir().unwrap();
+    let name = run(root.path());
+    let folder = root.path().join(&name);
+    fs::write(root.path().join("secret"), "secret").unwrap();
+    symlink(root.path().join("secret"), folder.join("link")).unwrap();
+    symlink(root.path(), folder.join("checkpoints/outside")).unwrap();
+    fs::write(folder.join(".new-left"), "x").unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, folder.join("pipe"), rustix::fs::Mode::RUSR).unwrap();
+    let paths: Vec<String> = digests(root.path(), &name).unwrap().into_iter().map(|file| file.path).collect();
+    assert!(paths.iter().all(|path| !["link", "outside", "left", "pipe", "lock"].iter().any(|other| path.contains(other))), "{paths:?}");
+    assert_eq!(paths.last().unwrap(), &format!("{name}/journal.jsonl"));
+    assert!(paths[0].starts_with(&format!("{name}/checkpoints/")), "{paths:?}");
+    let bytes = packed(root.path(), &name);
+    assert!(!bytes.windows(6).any(|window| window == b"secret"));
+    // A link to a folder is none of the folders.
+    symlink(&folder, root.path().join("elsewhere")).unwrap();
+    assert!(pack(root.path(), "elsewhere", &mut Vec::new()).is_err());
+    assert_eq!(Record::list(root.path()).unwrap(), [record(&name)]);
+    assert!(matches!(Record::find(root.path(), RecordKind::Run, "elsewhere"), Err(RunError::NotARun { .. })));
+}
+
+#[test]
+fn names_that_lead_elsewhere_are_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let inner = root.path().join("inner");
+    fs::create_dir(&inner).unwrap();
+    let name = run(root.path());
+    for wrong in ["", ".", "..", "a/b", &format!("../{name}"), &root.path().join(&name).display().to_string(), ".hidden", "a\nb", "a\\b"] {
+        assert!(matches!(Record::find(&inner, RecordKind::Run, wrong), Err(RunError::FolderName { .. })), "{wrong}");
+        assert!(unpack(&b""[..], &inner, &record(wrong)).is_err(), "{wrong}");
+    }
+    assert!(files::names_in(&inner, 10).unwrap().is_empty());
+}
+
+#[test]
+fn hostile_archives_write_nothing_anywhere() {
+    let root = tempfile::tempdir().unwrap();
+    let into = root.path().join("into");
+    let good: &[(u8, &str, &[u8])] = &[(b'5', "r", b""), (b'0', "r/run.json", b"{}"), (b'0', "r/journal.jsonl", b"")];
+    for (entry, what) in [
+        ((b'0', "r/../evil", &b"x"[..]), "up"),
+        ((b'0', "../evil", b"x"), "out"),
+        ((b'0', "/tmp/evil", b"x"), "absolute"),
+        ((b'0', "other/evil", b"x"), "another folder"),
+        ((b'0', "r//evil", b"x"), "an empty step"),
+        ((b'0', "r/.evil", b"x"), "hidden"),
+        ((b'0', "r/e\x1bvil", b"x"), "control characters"),
+        ((b'2', "r/evil", b""), "a symbolic link"),
+        ((b'1', "r/evil", b""), "a hard link"),
+        ((b'3', "r/evil", b""), "a device"),
+        ((b'6', "r/evil", b""), "a pipe"),
+        ((b'L', "././@LongLink", b"r/evil"), "a long name"),
+        ((b'x', "r/evil", b"11 path=/x\n"), "an extension"),
+        ((b'0', "r/run.json", b"x"), "a second file of one name"),
+        ((b'0', "r/run.json/evil", b"x"), "a file as a folder"),
+        ((b'0', "r/missing/evil", b"x"), "no folder above it"),
+    ] {
+        let mut entries = good.to_vec();
+        entries.push(entry);
+        let error = unpack(&archive(&entries)[..], &into, &record("r")).unwrap_err();
+        assert!(files::names_in(&into, 10).unwrap().is_empty(), "{what}: {error}");
+        assert_eq!(files::names_in(root.path(), 10).unwrap(), ["into"], "{what}");
+    }
+    // Nor what isn't a record.
+    let error = unpack(&archive(&[(b'5', "r", b""), (b'0', "r/x", b"")])[..], &into, &record("r")).unwrap_err();
+    assert!(error.to_string().contains("run.json"), "{error}");
+    assert!(unpack(&b"no archive at all, but long enough to be a header of one: 512 bytes".repeat(10)[..], &into, &record("r")).is_err());
+    assert!(files::names_in(&into, 10).unwrap().is_empty());
+    // The good one would have been taken.
+    unpack(&archive(good)[..], &into, &record("r")).unwrap();
+}
+
+#[test]
+fn wherever_an_archive_is_cut_it_is_noticed() {
+    let (root, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let name = run(root.path());
+    // Zeros at the end of a file look like the end of an archive.
+    fs::write(root.path().join(&name).join("zeros"), vec![0; 4096]).unwrap();
+    let bytes = packed(root.path(), &name);
+    let cuts = (0..bytes.len()).step_by(512).chain([1, 511, 513, bytes.len() - 1]);
+    for cut in cuts {
+        let error = unpack(&bytes[..cut], into.path(), &record(&name)).unwrap_err();
+        assert!(matches!(error, ArchiveError::Broken { .. }), "{cut}: {error}");
+        assert!(files::names_in(into.path(), 10).unwrap().is_empty(), "{cut}");
+    }
+    let mut more = bytes.clone();
+    more.write_all(b"more").unwrap();
+    assert!(unpack(&more[..], into.path(), &record(&name)).is_err());
+    unpack(&bytes[..], into.path(), &record(&name)).unwrap();
+}
+
+#[test]
+fn an_older_copy_is_replaced_and_nothing_else() {
+    let (root, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let name = run(root.path());
+    let (journal, copy) = (root.path().join(&name).join("journal.jsonl"), into.path().join(&name));
+    let whole = fs::read(&journal).unwrap();
+    // Taken while the last line was written.
+    fs::write(&journal, &whole[..whole.len() / 2]).unwrap();
+    unpack(&packed(root.path(), &name)[..], into.path(), &record(&name)).unwrap();
+    fs::write(&journal, &whole).unwrap();
+    let held = RunFolder::open(&copy).unwrap().lock("a test").unwrap();
+    let bytes = packed(root.path(), &name);
+    assert!(matches!(unpack(&bytes[..], into.path(), &record(&name)), Err(ArchiveError::Folder(RunError::Locked { .. }))));
+    drop(held);
+    assert_eq!(unpack(&bytes[..], into.path(), &record(&name)).unwrap(), Unpacked::Replaced);
+    assert_eq!(fs::read(copy.join("journal.jsonl")).unwrap(), whole);
+    assert_eq!(files::names_in(into.path(), 10).unwrap(), [name.clone()], "nothing is left beside it");
+
+    // It went on here.
+    let longer = [&whole[..], b"more\n"].concat();
+    fs::write(copy.join("journal.jsonl"), &longer).unwrap();
+    assert!(matches!(unpack(&bytes[..], into.path(), &record(&name)), Err(ArchiveError::Another { path }) if path == copy));
+    assert_eq!(fs::read(copy.join("journal.jsonl")).unwrap(), longer);
+    fs::remove_dir_all(&copy).unwrap();
+    symlink(root.path().join(&name), &copy).unwrap();
+    assert!(matches!(unpack(&bytes[..], into.path(), &record(&name)), Err(ArchiveError::Another { .. })));
+}

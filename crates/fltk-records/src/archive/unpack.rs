@@ -1,0 +1,223 @@
+//! A tar archive as a folder of records: under a temporary name first, in its place when it's whole.
+
+use std::{
+    cell::Cell,
+    fs::{self, File},
+    io::{self, Read, Write as _},
+    path::{Path, PathBuf},
+    rc::Rc,
+};
+
+use tar::{Archive, EntryType};
+
+use super::{ArchiveError, DEPTH_MAX, ENTRIES_MAX, Record, check_name, is_name};
+use crate::{
+    RunError,
+    files::{self, TEMPORARY_PREFIX},
+    run_folder::{JOURNAL, lock},
+};
+
+/// Most bytes of one archive: more than any record has; before that the disk is full, and what was unpacked goes.
+const BYTES_MAX: u64 = 1 << 40;
+/// Bytes of zeros that end an archive.
+const END_BYTES: u64 = 1024;
+/// Zeros that may follow: archives are filled up to blocks of this size by some programs.
+const PADDING_BYTES_MAX: u64 = 10_240;
+/// Bytes that are compared at once.
+const PIECE: usize = 64 << 10;
+
+/// What came of an archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unpacked {
+    /// The folder is new.
+    New,
+    /// It took the place of an older copy.
+    Replaced,
+}
+
+/// Unpacks `archive` as the folder of `record` in `into`, which is made if it isn't there. An older copy, whose journal the new one begins with, is
+/// replaced; nothing else is. After an error nothing has changed.
+///
+/// # Errors
+/// If the archive breaks off, holds something else than the plain files and folders of that record, or another folder is in its place.
+pub fn unpack(archive: impl Read, into: &Path, record: &Record) -> Result<Unpacked, ArchiveError> {
+    let Record { kind, name } = record;
+    check_name(name)?;
+    fs::create_dir_all(into).map_err(ArchiveError::file("create", into))?;
+    let temporary =
+        || tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempdir_in(into).map_err(ArchiveError::file("create a folder in", into));
+    let new = temporary()?;
+    let mut unpacking = Unpacking { name, folder: new.path(), folders: vec![new.path().to_owned()], entries: 0, bytes: 0 };
+    unpacking.all(archive)?;
+    // Names in folders last, the innermost first.
+    unpacking.folders.iter().rev().try_for_each(|folder| files::sync_folder(folder))?;
+    for needed in [kind.description(), JOURNAL] {
+        if !new.path().join(needed).is_file() {
+            return Err(ArchiveError::Entry { name: name.clone(), entry: needed.to_owned(), problem: "or rather has not" });
+        }
+    }
+    let path = into.join(name);
+    let replaced = match fs::symlink_metadata(&path) {
+        Ok(metadata) => {
+            if !metadata.is_dir() || !is_older(&path, new.path())? {
+                return Err(ArchiveError::Another { path });
+            }
+            if lock::is_taken(&path) {
+                return Err(RunError::Locked { path, holder: "another process".to_owned() }.into());
+            }
+            let old = temporary()?;
+            let aside = old.path().join(name);
+            fs::rename(&path, &aside).map_err(ArchiveError::file("rename", &path))?;
+            if let Err(error) = fs::rename(new.path(), &path) {
+                // Back, as it was.
+                fs::rename(&aside, &path).map_err(ArchiveError::file("rename", &aside))?;
+                return Err(ArchiveError::file("rename to", &path)(error));
+            }
+            Unpacked::Replaced
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // A folder with something in it is never replaced: one that came meanwhile stays.
+            fs::rename(new.path(), &path).map_err(ArchiveError::file("rename to", &path))?;
+            Unpacked::New
+        }
+        Err(error) => return Err(ArchiveError::file("read", &path)(error)),
+    };
+    let _renamed_not_removed = new.keep();
+    files::sync_folder(into)?;
+    Ok(replaced)
+}
+
+struct Unpacking<'a> {
+    name: &'a str,
+    folder: &'a Path,
+    folders: Vec<PathBuf>,
+    entries: usize,
+    bytes: u64,
+}
+
+impl Unpacking<'_> {
+    fn all(&mut self, archive: impl Read) -> Result<(), ArchiveError> {
+        let broken = ArchiveError::broken(self.name);
+        let position = Rc::new(Cell::new(0));
+        let mut archive = Archive::new(Counted { inner: archive, position: Rc::clone(&position) });
+        let mut end = 0;
+        // Raw: extensions, such as those for long names, aren't read into memory on an archive's word, but refused.
+        for entry in archive.entries().map_err(&broken)?.raw(true) {
+            let mut entry = entry.map_err(&broken)?;
+            let size = entry.header().entry_size().map_err(&broken)?;
+            end = entry.raw_file_position() + size.div_ceil(512) * 512;
+            self.entry(&mut entry, size)?;
+        }
+        // What ends at the end of an entry may be cut there.
+        let mut rest = archive.into_inner();
+        let seen = position.get().saturating_sub(end);
+        let zeros = zeros(&mut rest).map_err(&broken)?;
+        if seen + zeros < END_BYTES {
+            return Err(broken(io::Error::new(io::ErrorKind::UnexpectedEof, "its end is missing")));
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, entry: &mut tar::Entry<'_, impl Read>, size: u64) -> Result<(), ArchiveError> {
+        let bytes = entry.path_bytes();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let refuse = |problem| ArchiveError::Entry { name: self.name.to_owned(), entry: files::printable(&text), problem };
+        self.entries += 1;
+        self.bytes = self.bytes.saturating_add(size);
+        if self.entries > ENTRIES_MAX || self.bytes > BYTES_MAX {
+            return Err(refuse("which is more than a record ever has"));
+        }
+        let path = self.place(&text).ok_or_else(|| refuse("which is no name within it"))?;
+        match entry.header().entry_type() {
+            EntryType::Directory if path == self.folder => Ok(()),
+            EntryType::Directory => {
+                fs::create_dir(&path).map_err(ArchiveError::file("create", &path))?;
+                self.folders.push(path);
+                Ok(())
+            }
+            EntryType::Regular => write(self.name, entry, size, &path),
+            _ => Err(refuse("which is neither a plain file nor a folder")),
+        }
+    }
+
+    /// Where an entry goes: in the folder, by plain steps down.
+    fn place(&self, text: &str) -> Option<PathBuf> {
+        let mut steps = text.strip_suffix('/').unwrap_or(text).split('/');
+        if steps.next() != Some(self.name) {
+            return None;
+        }
+        let steps: Vec<&str> = steps.collect();
+        let fits = steps.len() <= DEPTH_MAX && steps.iter().all(|step| is_name(step));
+        fits.then(|| steps.iter().fold(self.folder.to_owned(), |path, step| path.join(step)))
+    }
+}
+
+fn write(name: &str, entry: &mut impl Read, size: u64, path: &Path) -> Result<(), ArchiveError> {
+    // No link can be in the way: none is ever made, and a second file of one name is refused.
+    let mut file = File::create_new(path).map_err(ArchiveError::file("create", path))?;
+    let mut piece = vec![0; PIECE];
+    let mut left = size;
+    while left > 0 {
+        let read = match entry.read(&mut piece) {
+            Ok(0) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a file in it is cut")),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            read => read,
+        }
+        .map_err(ArchiveError::broken(name))?;
+        file.write_all(&piece[..read]).map_err(ArchiveError::file("write", path))?;
+        left = left.saturating_sub(read as u64);
+    }
+    file.sync_all().map_err(ArchiveError::file("sync", path))
+}
+
+/// Counts what is read through it.
+struct Counted<R> {
+    inner: R,
+    position: Rc<Cell<u64>>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.position.set(self.position.get() + read as u64);
+        Ok(read)
+    }
+}
+
+/// Reads to the end, through zeros only; how many.
+fn zeros(rest: &mut impl Read) -> io::Result<u64> {
+    let mut all = Vec::new();
+    rest.take(PADDING_BYTES_MAX + 1).read_to_end(&mut all)?;
+    if all.len() as u64 > PADDING_BYTES_MAX || all.iter().any(|byte| *byte != 0) {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "there is something behind its end"));
+    }
+    Ok(all.len() as u64)
+}
+
+/// Whether the journal in `new` begins with what is in the one in `old`, but for a torn last line.
+fn is_older(old: &Path, new: &Path) -> Result<bool, ArchiveError> {
+    let (old, new) = (old.join(JOURNAL), new.join(JOURNAL));
+    if files::require_plain(&old).is_err() {
+        return Ok(false);
+    }
+    let open = |path: &Path| File::open(path).map_err(ArchiveError::file("read", path));
+    let (mut old_file, mut new_file) = (open(&old)?, open(&new)?);
+    loop {
+        let (left, right) = (piece(&mut old_file, &old)?, piece(&mut new_file, &new)?);
+        let whole_lines = |bytes: &[u8]| bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let is_last = left.len() < PIECE;
+        let compared = if is_last { whole_lines(&left) } else { left.len() };
+        if right.len() < compared || left[..compared] != right[..compared] {
+            return Ok(false);
+        }
+        if is_last {
+            return Ok(true);
+        }
+    }
+}
+
+fn piece(file: &mut File, path: &Path) -> Result<Vec<u8>, ArchiveError> {
+    let mut bytes = Vec::with_capacity(PIECE);
+    file.take(PIECE as u64).read_to_end(&mut bytes).map_err(ArchiveError::file("read", path))?;
+    Ok(bytes)
+}

@@ -1,0 +1,52 @@
+//! The streams in a folder, each in one line.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{RunError, StreamFolder};
+
+/// A stream in one line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamSummary {
+    /// Its name.
+    pub stream: String,
+    /// The experiment's name.
+    pub experiment: String,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// Whether an orchestrator is at work on it.
+    pub is_orchestrated: bool,
+}
+
+/// What a listing found.
+#[derive(Debug, Default)]
+pub struct StreamListing {
+    /// The streams, by name.
+    pub streams: Vec<StreamSummary>,
+    /// Folders that could not be read, for a warning.
+    pub skipped: Vec<(PathBuf, RunError)>,
+}
+
+impl StreamListing {
+    /// Of the folder `root`; empty if it isn't there.
+    ///
+    /// # Errors
+    /// If `root` can't be listed.
+    pub fn of(root: &Path) -> Result<Self, RunError> {
+        let mut listing = Self::default();
+        for path in StreamFolder::list(root)? {
+            match StreamFolder::open(&path) {
+                Ok(folder) => listing.streams.push(StreamSummary {
+                    stream: folder.description().run.clone(),
+                    experiment: folder.description().experiment.clone(),
+                    started_at: folder.description().started_at,
+                    is_orchestrated: folder.is_taken(),
+                }),
+                Err(problem) => listing.skipped.push((path, problem)),
+            }
+        }
+        Ok(listing)
+    }
+}

@@ -1,0 +1,160 @@
+//! The server: routes, who may ask, and how it ends.
+
+mod answer;
+mod archive;
+mod export;
+mod pipe;
+mod runs;
+mod streams;
+
+use std::{path::PathBuf, pin::pin, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{HeaderValue, StatusCode, header},
+    middleware::{Next, from_fn, from_fn_with_state},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use fltk_records::{RecordKind, StreamFolder, stream_folder::derived::JobRow};
+use tokio::{
+    net::TcpListener,
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
+    task::spawn_blocking,
+    time::{sleep, timeout},
+};
+
+use self::answer::ApiError;
+use crate::Token;
+
+/// Requests that read files at once: each has a thread, and at most a piece of a file and some rows in memory.
+const READERS_MAX: usize = 16;
+/// How long a request waits for one of them to be done.
+const READER_WAIT: Duration = Duration::from_secs(20);
+/// How long what is being sent may go on after the server was asked to stop. Kubernetes kills after half a minute.
+const STOP_GRACE: Duration = Duration::from_secs(10);
+
+/// Reads the jobs of a stream, with an error for a person: who knows streams passes it in.
+pub type JobsOf = Arc<dyn Fn(StreamFolder) -> Result<Vec<JobRow>, String> + Send + Sync>;
+
+/// What is served.
+pub struct Site {
+    /// The folder of runs and streams.
+    pub root: PathBuf,
+    /// Reads the jobs of a stream.
+    pub jobs: JobsOf,
+    /// What clients must show; anybody may read where there is none.
+    pub token: Option<Token>,
+}
+
+/// What the handlers share.
+#[derive(Clone)]
+struct Shared {
+    site: Arc<Site>,
+    /// Permits to read files.
+    readers: Arc<Semaphore>,
+}
+
+/// Serves `site` on `listener` until `stop` is done: then what is being sent has a few seconds, and nothing new is taken.
+///
+/// # Errors
+/// If the socket fails.
+pub async fn serve(listener: TcpListener, site: Site, stop: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+    let (tell, told) = oneshot::channel();
+    let graceful = axum::serve(listener, router(site)).with_graceful_shutdown(async move {
+        stop.await;
+        let _ = tell.send(());
+    });
+    let too_long = async {
+        // An error ends the server, and is returned.
+        if told.await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        sleep(STOP_GRACE).await;
+    };
+    tokio::select! {
+        result = graceful.into_future() => result,
+        () = too_long => Ok(()),
+    }
+}
+
+fn router(site: Site) -> Router {
+    let shared = Shared { site: Arc::new(site), readers: Arc::new(Semaphore::new(READERS_MAX)) };
+    let api = Router::new()
+        .route("/api/v1/records", get(archive::records))
+        .route("/api/v1/runs", get(runs::list))
+        .route("/api/v1/runs/{name}", get(runs::show))
+        .route("/api/v1/runs/{name}/archive", get(archive::run))
+        .route("/api/v1/runs/{name}/files", get(archive::run_files))
+        .route("/api/v1/export", get(export::export))
+        .route("/api/v1/streams", get(streams::list))
+        .route("/api/v1/streams/{name}/jobs", get(streams::jobs))
+        .route("/api/v1/streams/{name}/archive", get(archive::stream))
+        .route("/api/v1/streams/{name}/files", get(archive::stream_files))
+        .fallback(|| async { ApiError::new(StatusCode::NOT_FOUND, "there is nothing at this path") })
+        .method_not_allowed_fallback(|| async { ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "only GET: nothing is written here") })
+        // What is said of a path, and that there is none, only to those who may ask.
+        .layer(from_fn_with_state(shared.clone(), authorize));
+    Router::new()
+        .route("/healthz", get(|| async { "ok" }))
+        .route("/readyz", get(ready))
+        .merge(api)
+        .layer(from_fn(harden))
+        .with_state(shared)
+}
+
+async fn ready(State(shared): State<Shared>) -> Response {
+    let listed = shared.read(|site| {
+        std::fs::read_dir(&site.root).map_err(|error| {
+            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, format!("`{}` can't be listed: {error}", site.root.display()))
+        })?;
+        Ok("ok".into_response())
+    });
+    listed.await.into_response()
+}
+
+async fn authorize(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+    if let Some(token) = &shared.site.token {
+        let shown = request.headers().get(header::AUTHORIZATION);
+        if !shown.is_some_and(|value| token.is_shown(value.as_bytes())) {
+            let error = ApiError::new(StatusCode::UNAUTHORIZED, "a token is needed: `Authorization: Bearer TOKEN`");
+            return ([(header::WWW_AUTHENTICATE, "Bearer")], error).into_response();
+        }
+    }
+    next.run(request).await
+}
+
+/// What browsers are told: take an answer for what it says it is, and keep none.
+async fn harden(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+impl Shared {
+    /// What `work` makes of the site, on a thread that may wait for files.
+    async fn read<T: Send + 'static>(&self, work: impl FnOnce(&Site) -> Result<T, ApiError> + Send + 'static) -> Result<T, ApiError> {
+        let permit = self.permit().await?;
+        let site = Arc::clone(&self.site);
+        let done = spawn_blocking(move || {
+            let _permit = permit;
+            work(&site)
+        });
+        done.await.unwrap_or_else(|_| Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "a bug: the request's thread panicked")))
+    }
+
+    async fn permit(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        match timeout(READER_WAIT, pin!(Arc::clone(&self.readers).acquire_owned())).await {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too many are reading: try again later")),
+        }
+    }
+}
+
+/// The folder of a run or a stream, by a name from a request.
+fn find(site: &Site, kind: RecordKind, name: &str) -> Result<PathBuf, ApiError> {
+    Ok(fltk_records::Record::find(&site.root, kind, name)?)
+}

@@ -1,0 +1,118 @@
+//! Answers that are JSON, and what errors are over HTTP.
+
+use axum::{
+    extract::{Path, rejection::PathRejection},
+    http::{HeaderName, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use fltk_records::{ArchiveError, FileError, RunError, checkpoint::CheckpointError};
+use serde::Serialize;
+use serde_json::json;
+
+/// An error that a request is answered with: `{"error": ...}`.
+#[derive(Debug)]
+pub struct ApiError {
+    status: StatusCode,
+    message: String,
+}
+
+impl ApiError {
+    pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { status, message: message.into() }
+    }
+
+    /// Of a request that says something impossible.
+    pub fn bad(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message)
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = pretty(&json!({ "error": self.message }));
+        *response.status_mut() = self.status;
+        response
+    }
+}
+
+impl From<RunError> for ApiError {
+    fn from(error: RunError) -> Self {
+        let status = match &error {
+            RunError::NotARun { .. } | RunError::NotAStream { .. } => StatusCode::NOT_FOUND,
+            RunError::FolderName { .. } => StatusCode::BAD_REQUEST,
+            // The request is right: what is on disk isn't.
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::new(status, words(&error))
+    }
+}
+
+impl From<FileError> for ApiError {
+    fn from(error: FileError) -> Self {
+        RunError::from(error).into()
+    }
+}
+
+impl From<CheckpointError> for ApiError {
+    fn from(error: CheckpointError) -> Self {
+        RunError::from(error).into()
+    }
+}
+
+impl From<ArchiveError> for ApiError {
+    fn from(error: ArchiveError) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, words(&error))
+    }
+}
+
+/// An error and its causes in one line.
+pub fn words(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+/// `value` as `--output json` prints it.
+pub fn pretty(value: &impl Serialize) -> Response {
+    match serde_json::to_vec_pretty(value) {
+        Ok(mut body) => {
+            body.push(b'\n');
+            ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+        }
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// Headers of a table or an archive that a browser saves as `file`.
+pub fn attachment(content_type: &'static str, file: &str) -> [(HeaderName, String); 2] {
+    // Names of folders have no control characters; quotes would end it.
+    let file: String = file.chars().map(|c| if c.is_ascii() && c != '"' && c != '\\' { c } else { '_' }).collect();
+    [(header::CONTENT_TYPE, content_type.to_owned()), (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{file}\""))]
+}
+
+/// The name in a request's path.
+pub fn name(path: Result<Path<String>, PathRejection>) -> Result<String, ApiError> {
+    path.map(|Path(name)| name).map_err(|rejection| ApiError::bad(rejection.body_text()))
+}
+
+/// What follows the `?` of a request: only keys of `known`.
+pub fn parameters(query: Option<&str>, known: &[&str]) -> Result<Vec<(String, String)>, ApiError> {
+    let pairs: Vec<(String, String)> = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect();
+    match pairs.iter().find(|(key, _)| !known.contains(&key.as_str())) {
+        Some((key, _)) => Err(ApiError::bad(format!("`{}` isn't asked for here: only {}", key.escape_debug(), known.join(", ")))),
+        None => Ok(pairs),
+    }
+}
+
+/// Which of `known` the one parameter `key` names; the first where there is none.
+pub fn choice<'a>(pairs: &[(String, String)], key: &str, known: &[&'a str]) -> Result<&'a str, ApiError> {
+    let mut given = pairs.iter().filter(|(other, _)| other == key).map(|(_, value)| value.as_str());
+    match (given.next(), given.next()) {
+        (None, _) => Ok(known[0]),
+        (Some(value), None) => known
+            .iter()
+            .copied()
+            .find(|known| *known == value)
+            .ok_or_else(|| ApiError::bad(format!("`{key}` is one of {}", known.join(", ")))),
+        (Some(_), Some(_)) => Err(ApiError::bad(format!("`{key}` is given twice"))),
+    }
+}

@@ -1,0 +1,103 @@
+//! The client against the server.
+
+use std::{fs, io::Read as _};
+
+use fltk_records::{
+    Record, RecordKind,
+    archive::{digests, unpack},
+    export::Format,
+};
+use fltk_web::{
+    Token,
+    client::{Client, ClientError, Proxy},
+};
+
+use crate::site::{Served, damage, run, stream};
+
+fn client(served: &Served) -> Client {
+    Client::new(&served.url(), None, Proxy::None).unwrap()
+}
+
+#[test]
+fn everything_comes_over_as_it_is() {
+    let served = Served::new(None);
+    let (first, bad) = (run(&served.root, 1), run(&served.root, 2));
+    damage(&served.root, &bad);
+    stream(&served.root, "s-1", "job-1");
+    let client = client(&served);
+    let records = client.records().unwrap();
+    assert_eq!(records.len(), 3, "damaged ones too");
+    let into = tempfile::tempdir().unwrap();
+    for record in &records {
+        unpack(client.archive(record).unwrap(), into.path(), record).unwrap();
+        assert_eq!(client.files(record).unwrap(), digests(into.path(), &record.name).unwrap());
+    }
+    assert!(into.path().join("s-1/stream.json").is_file());
+
+    let mut export = client.export(Format::Csv, &[]).unwrap();
+    assert_eq!((export.num_skipped, &export.skipped), (1, &vec![bad]));
+    let mut table = String::new();
+    export.body.read_to_string(&mut table).unwrap();
+    assert_eq!(table.lines().count(), 4);
+    let mut export = client.export(Format::Json, &[first]).unwrap();
+    let mut table = String::new();
+    export.body.read_to_string(&mut table).unwrap();
+    assert_eq!(serde_json::from_str::<Vec<serde_json::Value>>(&table).unwrap().len(), 3);
+}
+
+#[test]
+fn names_that_urls_are_made_of_are_names() {
+    let served = Served::new(None);
+    let name = "a b?c#d%2e&run=é";
+    fs::rename(served.root.join(run(&served.root, 1)), served.root.join(name)).unwrap();
+    let client = client(&served);
+    let record = Record { kind: RecordKind::Run, name: name.to_owned() };
+    assert_eq!(client.records().unwrap(), [record.clone()]);
+    let into = tempfile::tempdir().unwrap();
+    unpack(client.archive(&record).unwrap(), into.path(), &record).unwrap();
+    let mut table = String::new();
+    client.export(Format::Csv, &[name.to_owned()]).unwrap().body.read_to_string(&mut table).unwrap();
+    assert_eq!(table.lines().count(), 4);
+}
+
+#[test]
+fn a_token_is_shown_and_asked_for() {
+    let served = Served::new(Some("0123456789abcdef"));
+    let with = |token: Option<&str>| Client::new(&served.url(), token.map(|token| Token::parse(token).unwrap()), Proxy::None).unwrap();
+    assert!(with(Some("0123456789abcdef")).records().unwrap().is_empty());
+    for (token, hint) in [(None, "--token-file"), (Some("another one, well"), "not the server's")] {
+        let token = token.map(|token| token.replace([' ', ','], "-"));
+        let error = with(token.as_deref()).records().unwrap_err();
+        assert!(matches!(error, ClientError::Refused { status: 401, .. }), "{error}");
+        assert!(error.to_string().contains(hint), "{error}");
+    }
+}
+
+#[test]
+fn what_the_server_says_is_told() {
+    let served = Served::new(None);
+    let none = Record { kind: RecordKind::Run, name: "none".to_owned() };
+    let error = client(&served).archive(&none).err().unwrap().to_string();
+    assert!(error.contains("/api/v1/runs/none/archive` answers 404") && error.contains("is not a run's folder"), "{error}");
+    let url = served.url();
+    drop(served);
+    let error = Client::new(&url, None, Proxy::None).unwrap().records().unwrap_err();
+    assert!(matches!(error, ClientError::Network { .. }), "{error}");
+}
+
+#[test]
+fn addresses() {
+    for good in ["http://a", "https://a/", "http://a:1/b/c/", "http://user:secret@a:1", "http://[::1]:8080"] {
+        assert!(Client::new(good, None, Proxy::None).is_ok(), "{good}");
+    }
+    for wrong in
+        ["", "a", "a:8080", "ftp://a", "http://", "http://a?b", "http://a#b", "file:///etc/passwd", "http://a b", "http://us:secret@ a"]
+    {
+        let error = Client::new(wrong, None, Proxy::None).err().unwrap_or_else(|| panic!("{wrong}")).to_string();
+        assert!(error.contains("hint:") && !error.contains("secret"), "{error}");
+    }
+    let served = Served::new(None);
+    let address = format!("http://joe:secret@{}/none", served.address);
+    let error = Client::new(&address, None, Proxy::None).unwrap().records().unwrap_err().to_string();
+    assert!(error.contains("/none/api/v1/records` answers 404") && !error.contains("joe") && !error.contains("secret"), "{error}");
+}

@@ -1,0 +1,120 @@
+//! The client against servers that lie, break off, or talk nonsense.
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpListener},
+    thread,
+};
+
+use fltk_records::{
+    Record, RecordKind,
+    archive::{ArchiveError, unpack},
+    export::Format,
+};
+use fltk_web::client::{Client, ClientError, Proxy};
+
+use crate::site::{packed, run};
+
+/// A server that answers the first request with these bytes and hangs up. What it was asked comes back.
+fn once(answer: Vec<u8>) -> (SocketAddr, thread::JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        // A client that has enough hangs up.
+        let _ = stream.write_all(&answer);
+        String::from_utf8(head).unwrap()
+    });
+    (address, server)
+}
+
+fn client(address: SocketAddr) -> Client {
+    Client::new(&format!("http://{address}"), None, Proxy::None).unwrap()
+}
+
+fn answer(head: &str, body: &[u8]) -> Vec<u8> {
+    [format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n").as_bytes(), body].concat()
+}
+
+fn chunked(body: &[u8]) -> Vec<u8> {
+    [format!("{:x}\r\n", body.len()).as_bytes(), body, b"\r\n"].concat()
+}
+
+#[test]
+fn an_archive_that_breaks_off_is_noticed_however_it_is_sent() {
+    let root = tempfile::tempdir().unwrap();
+    let name = run(root.path(), 1);
+    let whole = packed(root.path(), &name);
+    let record = Record { kind: RecordKind::Run, name };
+    let into = tempfile::tempdir().unwrap();
+    for cut in [0, 100, 512, 2048, whole.len() - 1024, whole.len() - 1] {
+        for sent in [
+            answer("Connection: close", &whole[..cut]),
+            answer(&format!("Content-Length: {}", whole.len()), &whole[..cut]),
+            answer("Transfer-Encoding: chunked", &chunked(&whole[..cut.max(1)])),
+        ] {
+            let (address, _server) = once(sent);
+            let error = unpack(client(address).archive(&record).unwrap(), into.path(), &record).unwrap_err();
+            assert!(matches!(error, ArchiveError::Broken { .. }), "{cut}: {error}");
+            assert!(fs::read_dir(into.path()).unwrap().next().is_none(), "{cut}: nothing is left");
+        }
+    }
+    let (address, _server) = once(answer("Transfer-Encoding: chunked", &[chunked(&whole), b"0\r\n\r\n".to_vec()].concat()));
+    unpack(client(address).archive(&record).unwrap(), into.path(), &record).unwrap();
+}
+
+#[test]
+fn an_export_that_breaks_off_is_an_error() {
+    let (address, _server) = once(answer("Transfer-Encoding: chunked", &chunked(b"run,experiment\r\n")));
+    let mut export = client(address).export(Format::Csv, &[]).unwrap();
+    assert!(export.body.read_to_end(&mut Vec::new()).is_err());
+}
+
+#[test]
+fn nonsense_is_told_from_records() {
+    let whole = |body: &str| answer(&format!("Content-Length: {}", body.len()), body.as_bytes());
+    for (sent, is_network) in [
+        (whole("hello"), false),
+        (whole("{}"), false),
+        (whole("[{\"kind\":\"file\",\"name\":\"a\"}]"), false),
+        (whole("[{\"kind\":\"run\",\"name\":\"../evil\"}]"), false),
+        (whole("[{\"kind\":\"run\",\"name\":\"a\\u001b[2J\"}]"), false),
+        (answer("Content-Length: 30", b"[]"), true),
+        (b"220 mail.example.com ESMTP\r\n".to_vec(), true),
+        (Vec::new(), true),
+    ] {
+        let (address, _server) = once(sent);
+        let error = client(address).records().unwrap_err();
+        assert_eq!(matches!(error, ClientError::Network { .. }), is_network, "{error}");
+        assert!(!error.to_string().contains('\u{1b}'), "{error:?}");
+    }
+}
+
+#[test]
+fn words_of_a_server_can_not_move_the_cursor() {
+    let body = "{\"error\":\"\\u001b[2Jgone\\u0007\"}";
+    let (address, _server) = once(format!("HTTP/1.1 500 x\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes());
+    let error = client(address).records().unwrap_err().to_string();
+    assert!(error.contains("answers 500") && error.contains("[2Jgone") && !error.contains('\u{1b}'), "{error:?}");
+    let (address, _server) = once(b"HTTP/1.1 503 x\r\nContent-Length: 3\r\n\r\n\xff\x1b!".to_vec());
+    let error = client(address).records().unwrap_err().to_string();
+    assert!(error.contains("503: Service Unavailable"), "{error:?}");
+}
+
+#[test]
+fn user_and_password_are_sent_as_they_should_be_and_not_to_others() {
+    let (other, other_server) = once(answer("Content-Length: 2", b"[]"));
+    let (address, server) = once(format!("HTTP/1.1 302 x\r\nLocation: http://{other}/api\r\nContent-Length: 0\r\n\r\n").into_bytes());
+    let client = Client::new(&format!("http://joe:secret@{address}"), None, Proxy::None).unwrap();
+    assert!(client.records().unwrap().is_empty());
+    // Of `joe:secret`.
+    assert!(server.join().unwrap().to_lowercase().contains("authorization: basic am9lonnly3jlda=="));
+    assert!(!other_server.join().unwrap().to_lowercase().contains("authorization"));
+}

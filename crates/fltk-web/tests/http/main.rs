@@ -1,0 +1,8 @@
+//! The server against real folders, the client against the server, and the client against servers that lie.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+mod client;
+mod hostile;
+mod server;
+mod site;

@@ -1,0 +1,242 @@
+//! What the server answers.
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    os::unix::fs::symlink,
+    time::Instant,
+};
+
+use fltk_records::{
+    RunFolder,
+    export::{self, Format},
+    index::{self, Filter, Sort},
+    summary::RunReport,
+};
+use serde_json::Value as Json;
+use tokio::time::timeout;
+
+use crate::site::{LIMIT, Served, begin, damage, go_on, name, packed, run, stream};
+
+fn json(text: &str) -> Json {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// The body of an answer that is sent in chunks.
+fn chunks(body: &str) -> String {
+    let (mut text, mut rest) = (String::new(), body);
+    loop {
+        let (size, after) = rest.split_once("\r\n").unwrap();
+        let size = usize::from_str_radix(size, 16).unwrap();
+        if size == 0 {
+            return text;
+        }
+        text.push_str(&after[..size]);
+        rest = &after[size + 2..];
+    }
+}
+
+#[test]
+fn runs_and_streams_are_what_the_commands_print() {
+    let served = Served::new(None);
+    let empty = |path: &str| assert_eq!(served.get(path).2, "[]\n", "{path}");
+    ["/api/v1/runs", "/api/v1/streams", "/api/v1/records"].into_iter().for_each(empty);
+    let (first, second) = (run(&served.root, 1), run(&served.root, 2));
+    stream(&served.root, "s-1", "job-1");
+    let pretty = |value: &dyn erased::Pretty| value.pretty();
+    let listing = index::list(&served.root, &Filter::default(), Sort::Newest).unwrap();
+    let (code, head, body) = served.get("/api/v1/runs");
+    assert_eq!((code, body), (200, pretty(&listing.runs)));
+    assert!(head.contains("content-type: application/json") && head.contains("x-content-type-options: nosniff"), "{head}");
+    let report = RunReport::of(&RunFolder::open(served.root.join(&first)).unwrap().read().unwrap()).unwrap();
+    assert_eq!(served.get(&format!("/api/v1/runs/{first}")).2, pretty(&report));
+
+    let names: Vec<_> = json(&served.get("/api/v1/records").2).as_array().unwrap().iter().map(|record| record["name"].clone()).collect();
+    assert_eq!(names, [first.as_str(), second.as_str(), "s-1"]);
+    assert_eq!(json(&served.get("/api/v1/streams").2)[0]["stream"], "s-1");
+    assert_eq!(json(&served.get("/api/v1/streams/s-1/jobs").2)[0]["job"], "job-1");
+    let csv = served.get("/api/v1/streams/s-1/jobs?format=csv").2;
+    assert!(csv.starts_with("job,class,") && csv.lines().nth(1).unwrap().starts_with("job-1,small,"), "{csv}");
+}
+
+/// As `--output json` prints.
+mod erased {
+    pub trait Pretty {
+        fn pretty(&self) -> String;
+    }
+    impl<T: serde::Serialize> Pretty for T {
+        fn pretty(&self) -> String {
+            serde_json::to_string_pretty(self).unwrap() + "\n"
+        }
+    }
+}
+
+#[test]
+fn an_export_is_what_the_command_prints_and_names_what_it_skips() {
+    let served = Served::new(None);
+    let (first, second, bad) = (run(&served.root, 1), run(&served.root, 2), run(&served.root, 3));
+    damage(&served.root, &bad);
+    for (format, name) in [(Format::Csv, "csv"), (Format::Json, "json")] {
+        let table = |names: &[&String]| {
+            let mut text = Vec::new();
+            let read = |name: &&String| Ok(RunFolder::open(served.root.join(name)).unwrap().read().unwrap());
+            export::write(format, names.iter().map(read), &mut text).unwrap();
+            String::from_utf8(text).unwrap()
+        };
+        let (code, head, body) = served.get(&format!("/api/v1/export?format={name}"));
+        assert_eq!((code, chunks(&body)), (200, table(&[&first, &second])));
+        assert!(head.contains("fltk-skipped: 1") && head.contains(&format!("fltk-skipped-runs: {bad}")), "{head}");
+        // In the order that they are named in.
+        let (_, head, body) = served.get(&format!("/api/v1/export?format={name}&run={second}&run={first}"));
+        assert_eq!(chunks(&body), table(&[&second, &first]));
+        assert!(head.contains("fltk-skipped: 0"), "{head}");
+    }
+    let (code, _, body) = served.get(&format!("/api/v1/export?run={first}&run={bad}"));
+    assert_eq!(code, 500);
+    assert!(json(&body)["error"].as_str().unwrap().contains("journal.jsonl"), "{body}");
+}
+
+#[test]
+fn a_run_that_is_written_meanwhile_is_served() {
+    let served = Served::new(None);
+    let mut recorder = begin(&served.root, 1, 2);
+    let rows = || chunks(&served.get("/api/v1/export").2).lines().count();
+    assert_eq!(rows(), 3);
+    go_on(&mut recorder, 2);
+    assert_eq!(rows(), 4);
+    assert_eq!(json(&served.get("/api/v1/runs").2)[0]["status"], "running");
+    let path = format!("/api/v1/runs/{}/archive", name(1));
+    assert_eq!(served.bytes(&path), packed(&served.root, &name(1)));
+    drop(recorder);
+    assert_eq!(json(&served.get("/api/v1/runs").2)[0]["status"], "interrupted");
+}
+
+#[test]
+fn nothing_outside_of_the_folder_is_reached() {
+    let served = Served::new(None);
+    let run = run(&served.root, 1);
+    let outside = served.root.parent().unwrap();
+    fs::rename(served.root.join(&run), outside.join("outside")).unwrap();
+    stream(outside, "outer", "job");
+    symlink(outside.join("outside"), served.root.join("link")).unwrap();
+    symlink(outside.join("outer"), served.root.join("outer")).unwrap();
+    for name in ["..", "%2e%2e", "..%2foutside", "%2e%2e%2foutside", "..%5coutside", "%2fetc", ".hidden", "a%00b", "a%0ab", "%ff", "%2e"] {
+        for path in [format!("/api/v1/runs/{name}"), format!("/api/v1/runs/{name}/archive"), format!("/api/v1/runs/{name}/files")] {
+            let (code, _, body) = served.get(&path);
+            assert!([400, 404].contains(&code), "{path}: {code} {body}");
+            assert!(json(&body)["error"].is_string() && !body.contains("secret"), "{path}: {body}");
+        }
+        let code = served.get(&format!("/api/v1/export?run={name}")).0;
+        assert!([400, 404].contains(&code), "{name}: {code}");
+    }
+    for path in ["/../secret", "/api/v1/../../secret", "/api/v1/runs/../../../secret", "//secret"] {
+        assert_eq!(served.get(path).0, 404, "{path}");
+    }
+    // Folders that are links are none of this folder's.
+    for path in ["/api/v1/runs/link", "/api/v1/runs/link/archive", "/api/v1/streams/outer/jobs", "/api/v1/streams/outer/archive"] {
+        assert_eq!(served.get(path).0, 404, "{path}");
+    }
+    for path in ["/api/v1/runs", "/api/v1/streams", "/api/v1/records"] {
+        assert_eq!(served.get(path).2, "[]\n", "{path}");
+    }
+    assert_eq!(chunks(&served.get("/api/v1/export").2).lines().count(), 1);
+}
+
+#[test]
+fn errors_are_json_with_their_code() {
+    let served = Served::new(None);
+    let bad = run(&served.root, 1);
+    damage(&served.root, &bad);
+    stream(&served.root, "s-1", "damaged");
+    for (path, code, words) in [
+        ("/api/v1/runs/none", 404, "not a run's folder"),
+        ("/api/v1/runs/s-1", 404, "not a run's folder"),
+        ("/api/v1/runs/none/archive", 404, "not a run's folder"),
+        ("/api/v1/streams/none/jobs", 404, "not a stream's folder"),
+        ("/api/v1/streams/s-1/jobs", 500, "the experiment is damaged"),
+        (&format!("/api/v1/runs/{bad}"), 500, "journal.jsonl"),
+        ("/api/v1/none", 404, "nothing at this path"),
+        ("/", 404, "nothing at this path"),
+        ("/api/v1/export?format=xml", 400, "one of csv, json"),
+        ("/api/v1/export?format=csv&format=json", 400, "twice"),
+        ("/api/v1/export?runs=a", 400, "only format, run"),
+        ("/api/v1/streams/s-1/jobs?format=table", 400, "one of json, csv"),
+    ] {
+        let (found, head, body) = served.get(path);
+        assert_eq!(found, code, "{path}: {body}");
+        assert!(json(&body)["error"].as_str().unwrap().contains(words), "{path}: {body}");
+        assert!(head.contains("content-type: application/json"), "{head}");
+    }
+    for method in ["POST", "PUT", "DELETE"] {
+        let (code, _, body) = served.ask(method, "/api/v1/runs", "Content-Length: 0\r\n");
+        assert!(code == 405 && json(&body)["error"].is_string(), "{method}: {code} {body}");
+    }
+    let (code, _, body) = served.ask("HEAD", &format!("/api/v1/runs/{bad}/archive"), "");
+    assert_eq!((code, body.as_str()), (200, ""));
+}
+
+#[test]
+fn with_a_token_only_probes_need_none() {
+    let served = Served::new(Some("0123456789abcdef"));
+    let run = run(&served.root, 1);
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(served.get(path).0, 200, "{path}");
+    }
+    for path in ["/", "/none", "/api/v1/runs", "/api/v1/export", &format!("/api/v1/runs/{run}/archive"), "/api/v1/records"] {
+        for line in ["", "Authorization: Bearer 0123456789abcdeX\r\n", "Authorization: Basic MDEyMzQ1Njc4OWFiY2RlZg==\r\n"] {
+            let (code, head, body) = served.ask("GET", path, line);
+            assert_eq!(code, 401, "{path}");
+            assert!(head.contains("www-authenticate: Bearer") && !body.contains(&run), "{head}{body}");
+        }
+    }
+    assert_eq!(served.ask("GET", "/api/v1/runs", "Authorization: Bearer 0123456789abcdef\r\n").0, 200);
+}
+
+#[test]
+fn it_is_ready_while_the_folder_can_be_listed() {
+    let served = Served::new(None);
+    assert_eq!(served.get("/readyz").2, "ok");
+    let away = served.root.with_extension("away");
+    fs::rename(&served.root, &away).unwrap();
+    let (code, _, body) = served.get("/readyz");
+    assert_eq!(code, 503);
+    assert!(json(&body)["error"].as_str().unwrap().contains("can't be listed"), "{body}");
+    assert_eq!(served.get("/healthz").0, 200);
+    fs::rename(&away, &served.root).unwrap();
+    assert_eq!(served.get("/readyz").0, 200);
+}
+
+#[test]
+fn it_stops_when_asked_to_and_what_is_being_sent_goes_on_until_then() {
+    let served = Served::new(None);
+    let run = run(&served.root, 1);
+    // More than sockets and queues hold, so that it waits for its reader.
+    let file = fs::File::create(served.root.join(&run).join("large")).unwrap();
+    file.set_len(64 << 20).unwrap();
+    let mut reader = TcpStream::connect(served.address).unwrap();
+    write!(reader, "GET /api/v1/runs/{run}/archive HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+    reader.read_exact(&mut [0; 64]).unwrap();
+    served.stop.send(()).unwrap();
+    let mut rest = Vec::new();
+    reader.read_to_end(&mut rest).unwrap();
+    assert!(rest.len() > 64 << 20 && rest.ends_with(b"0\r\n\r\n"), "the whole archive came: {} bytes", rest.len());
+    served.runtime.block_on(async { timeout(LIMIT, served.server).await }).expect("it ends").unwrap().unwrap();
+    assert!(TcpStream::connect(served.address).is_err(), "nothing listens any more");
+}
+
+#[test]
+fn who_reads_nothing_does_not_keep_it_from_stopping() {
+    let served = Served::new(None);
+    let run = run(&served.root, 1);
+    fs::File::create(served.root.join(&run).join("large")).unwrap().set_len(64 << 20).unwrap();
+    let mut reader = TcpStream::connect(served.address).unwrap();
+    write!(reader, "GET /api/v1/runs/{run}/archive HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    reader.read_exact(&mut [0; 64]).unwrap();
+    served.stop.send(()).unwrap();
+    let began = Instant::now();
+    served.runtime.block_on(async { timeout(LIMIT, served.server).await }).expect("it ends").unwrap().unwrap();
+    assert!(began.elapsed() < LIMIT);
+    // And the thread that wrote it ends too: the runtime waits for it.
+    drop(served.runtime);
+}

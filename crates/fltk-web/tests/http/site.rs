@@ -1,0 +1,192 @@
+//! A server of a folder of its own, in this process.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use fltk_core::{
+    event::RunEvent,
+    ids::{ClientId, Round},
+    metrics::{Evaluation, TrainSummary},
+    milestone::Milestone,
+    seed::Seed,
+};
+use fltk_records::{
+    Host, Hyperparameter, Hyperparameters, RunDescription, RunFolder, RunRecorder, StreamDescription, StreamFolder, StreamTexts, archive,
+    stream_folder::derived::JobRow,
+};
+use fltk_web::{
+    Token,
+    server::{Site, serve},
+};
+use jiff::Timestamp;
+use tokio::{net::TcpListener, runtime::Runtime, sync::oneshot, task::JoinHandle};
+
+/// For a server that has to end.
+pub const LIMIT: Duration = Duration::from_secs(30);
+
+/// A server and its folder, which goes with it.
+pub struct Served {
+    pub root: PathBuf,
+    pub address: SocketAddr,
+    pub runtime: Runtime,
+    pub server: JoinHandle<std::io::Result<()>>,
+    pub stop: oneshot::Sender<()>,
+    _folder: tempfile::TempDir,
+}
+
+impl Served {
+    /// Serves a folder in a folder, with a secret beside it.
+    pub fn new(token: Option<&str>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("runs");
+        fs::create_dir(&root).unwrap();
+        fs::write(folder.path().join("secret"), "secret").unwrap();
+        let runtime = Runtime::new().unwrap();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let site = Site { root: root.clone(), jobs: Arc::new(jobs), token: token.map(|token| Token::parse(token).unwrap()) };
+        let server = runtime.spawn(serve(listener, site, async {
+            let _ = stopped.await;
+        }));
+        Self { root, address, runtime, server, stop, _folder: folder }
+    }
+
+    /// The code, the head and the body of the answer to `GET path`, whatever `path` is.
+    pub fn get(&self, path: &str) -> (u16, String, String) {
+        self.ask("GET", path, "")
+    }
+
+    /// The same of any method, with more lines in the head.
+    pub fn ask(&self, method: &str, path: &str, lines: &str) -> (u16, String, String) {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        write!(stream, "{method} {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{lines}\r\n").unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_owned(), body.to_owned())
+    }
+
+    /// What is sent in chunks, as bytes.
+    pub fn bytes(&self, path: &str) -> Vec<u8> {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let line = |bytes: &[u8]| bytes.windows(2).position(|pair| pair == b"\r\n").unwrap();
+        let mut rest = &answer[answer.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4..];
+        let mut bytes = Vec::new();
+        loop {
+            let end = line(rest);
+            let size = usize::from_str_radix(std::str::from_utf8(&rest[..end]).unwrap(), 16).unwrap();
+            if size == 0 {
+                return bytes;
+            }
+            bytes.extend_from_slice(&rest[end + 2..end + 2 + size]);
+            rest = &rest[end + 4 + size..];
+        }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+/// As somebody who knows streams would: what its experiment says is its one job, or that it's damaged.
+fn jobs(folder: StreamFolder) -> Result<Vec<JobRow>, String> {
+    let text = folder.texts().map_err(|error| error.to_string())?.experiment;
+    if text == "damaged" {
+        return Err("the experiment is damaged".to_owned());
+    }
+    Ok(vec![JobRow { job: text, class: "small".to_owned(), state: "succeeded", queue_seconds: Some(1.5), ..JobRow::default() }])
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_767_323_045 + seconds).unwrap()
+}
+
+fn round(round: u32) -> RunEvent {
+    RunEvent::RoundEnded {
+        round: Round(round),
+        clients: vec![ClientId(1), ClientId(3)],
+        train: (round > 0).then_some(TrainSummary { num_samples: 600, num_steps: 19, loss: 0.75 }),
+        learning_rate: 0.125,
+        test: Some(Evaluation { num_samples: 100, loss: 1.5, accuracy: 0.5, confusion: None }),
+        train_seconds: 2.5,
+        test_seconds: 0.5,
+    }
+}
+
+/// A run that is at work, with these rounds so far.
+pub fn begin(root: &Path, seed: u64, rounds: u32) -> RunRecorder {
+    let description = RunDescription {
+        fltk_version: "0.1.0".into(),
+        experiment: "exp".into(),
+        task: "task".into(),
+        task_index: 0,
+        seed: Seed(seed),
+        replication: 0,
+        group: "00".into(),
+        job_index: 0,
+        num_jobs: 1,
+        provenance: BTreeMap::new(),
+        hyperparameters: Hyperparameters([("kind".to_owned(), Hyperparameter::Text("federated".into()))].into()),
+        host: Host { cpu: "a CPU".into(), cores: 2, os: "Linux".into(), libtorch: None },
+        started_at: at(0),
+    };
+    let folder = RunFolder::create(root, "exp", at(0), &format!("{seed:08x}"), "name: exp\n", &description).unwrap();
+    let (mut recorder, _) = RunRecorder::open(folder, "a test").unwrap();
+    recorder.record(&RunEvent::Started { from: Milestone::START, version: "0.1.0".into() }, at(0)).unwrap();
+    (0..rounds).for_each(|step| recorder.record(&round(step), at(1)).unwrap());
+    recorder
+}
+
+/// One more round.
+pub fn go_on(recorder: &mut RunRecorder, step: u32) {
+    recorder.record(&round(step), at(2)).unwrap();
+}
+
+/// A run of three rounds that is over; its name.
+pub fn run(root: &Path, seed: u64) -> String {
+    let mut recorder = begin(root, seed, 3);
+    recorder.record(&RunEvent::Finished { parameters_sha256: "f".repeat(64), seconds: 3.5 }, at(3)).unwrap();
+    name(seed)
+}
+
+pub fn name(seed: u64) -> String {
+    format!("exp-20260102-030405-{seed:08x}")
+}
+
+/// A stream.
+pub fn stream(root: &Path, name: &str, experiment: &str) {
+    let description = StreamDescription {
+        fltk_version: "0".to_owned(),
+        run: name.to_owned(),
+        experiment: "s".to_owned(),
+        started_at: Timestamp::UNIX_EPOCH,
+    };
+    let texts = StreamTexts { experiment: experiment.to_owned(), ..StreamTexts::default() };
+    StreamFolder::create::<RunEvent>(root, &description, &texts).unwrap();
+}
+
+/// Makes a run's journal one that can't be read.
+pub fn damage(root: &Path, name: &str) {
+    let path = root.join(name).join("journal.jsonl");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(path, text.replacen("round_ended", "round_xnded", 1)).unwrap();
+}
+
+/// The archive of a run.
+pub fn packed(root: &Path, name: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    archive::pack(root, name, &mut bytes).unwrap();
+    bytes
+}

@@ -1,0 +1,81 @@
+//! The values of our Helm charts as types, from which `charts/*/values.schema.json` are made. The program itself reads no such values: helm does, and
+//! refuses what isn't here.
+//!
+//! What the program reads is described by its own schemas: an experiment that is written out in the values, and what pods get, are checked by helm as
+//! by `fltk validate`, but for what only code can say.
+
+mod extractor;
+mod orchestrator;
+mod schema;
+mod shared;
+#[cfg(test)]
+mod tests;
+
+use clap::ValueEnum;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
+
+use self::{
+    extractor::Extractor,
+    orchestrator::Orchestrator,
+    shared::{Fltk, Provider, Storage},
+};
+
+/// One of our charts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Chart {
+    /// `charts/extractor`.
+    Extractor,
+    /// `charts/orchestrator`.
+    Orchestrator,
+}
+
+/// Values of `charts/extractor`.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ExtractorValues {
+    /// Folders in pods, and when images are pulled.
+    fltk: Fltk,
+    /// Where images are.
+    provider: Provider,
+    /// Volumes.
+    storage: Storage,
+    /// The extractor.
+    extractor: Extractor,
+    /// The orchestrator's, from a file for both charts. Not read here.
+    #[serde(default)]
+    orchestrator: Map<String, Json>,
+    /// Of helm, where the chart is a part of another.
+    #[serde(default)]
+    global: Map<String, Json>,
+}
+
+/// Values of `charts/orchestrator`.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct OrchestratorValues {
+    /// Folders in pods, and when images are pulled.
+    fltk: Fltk,
+    /// Where images are.
+    provider: Provider,
+    /// Volumes.
+    storage: Storage,
+    /// The extractor's, from a file for both charts. Only the names of data sets are read here.
+    #[serde(default)]
+    extractor: Map<String, Json>,
+    /// The orchestrator.
+    orchestrator: Orchestrator,
+    /// Of helm, where the chart is a part of another.
+    #[serde(default)]
+    global: Map<String, Json>,
+}
+
+/// The JSON Schema of the values of `chart`, in the dialect that every helm 3 knows.
+#[must_use]
+pub fn json_schema(chart: Chart) -> Json {
+    match chart {
+        Chart::Extractor => schema::of::<ExtractorValues>("extractor"),
+        Chart::Orchestrator => schema::of_orchestrator(schema::of::<OrchestratorValues>("orchestrator")),
+    }
+}

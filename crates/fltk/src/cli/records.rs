@@ -1,0 +1,77 @@
+//! How records are served, and got from elsewhere: the arguments.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::Args;
+
+use super::RunsArgs;
+#[cfg(feature = "cluster")]
+use super::TargetArgs;
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+What is served, all read-only: /api/v1/runs, /api/v1/runs/RUN, /api/v1/export, /api/v1/streams, /api/v1/streams/STREAM/jobs, whole folders as
+.../archive; /healthz and /readyz for probes (docs/records.md). It speaks plain HTTP: TLS is a proxy's work.
+
+Examples:
+  fltk serve
+  fltk serve --runs runs --listen 0.0.0.0:8080 --token-file token
+  curl localhost:8080/api/v1/export > results.csv
+  fltk extract --from http://localhost:8080 --into copies")]
+pub struct ServeArgs {
+    /// Where to listen: this machine alone, unless another address is given.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// A file whose content clients must show as `Authorization: Bearer TOKEN`; FLTK_TOKEN has the same effect.
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub runs: RunsArgs,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+What is there already and the same is skipped, an older copy is replaced, and anything else is left alone: so after an interruption the same command
+goes on.
+
+Examples:
+  fltk extract --from http://node:8080 --into copies
+  fltk extract --from https://user:password@runs.example/fltk stream-20260101-120000-1a2b --into copies
+  fltk extract --from pvc/fl-log-claim --namespace training --into copies")]
+pub struct ExtractArgs {
+    /// Names of runs and streams; all when none is given.
+    pub named: Vec<String>,
+    /// The folder that their folders are put in.
+    #[arg(long, value_name = "DIR")]
+    pub into: PathBuf,
+    /// Where they are: the address of a `fltk serve`, or a claim of a Kubernetes cluster (which a temporary pod reads), perhaps with a folder on it.
+    #[arg(long, value_name = FROM)]
+    pub from: String,
+    #[command(flatten)]
+    pub through: ThroughArgs,
+}
+
+#[cfg(feature = "cluster")]
+pub const FROM: &str = "URL|pvc/CLAIM[/DIR]";
+#[cfg(not(feature = "cluster"))]
+pub const FROM: &str = "URL";
+
+/// The way to records that are elsewhere.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Records from elsewhere")]
+pub struct ThroughArgs {
+    /// A file with the token that the server wants; or the token is in FLTK_TOKEN.
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Of the pod that reads a claim: an image of fltk (default: that of the newest job of ours in the namespace).
+    #[cfg(feature = "cluster")]
+    #[arg(long)]
+    pub image: Option<String>,
+    /// A file with a `kubernetes` block, which says where and as whom that pod may run, and with which image.
+    #[cfg(feature = "cluster")]
+    #[arg(long, value_name = "FILE")]
+    pub kubernetes: Option<PathBuf>,
+    #[cfg(feature = "cluster")]
+    #[command(flatten)]
+    pub target: TargetArgs,
+}

@@ -1,0 +1,65 @@
+//! Records that are elsewhere: at the address of a server, or on a claim of a cluster.
+
+#[cfg(feature = "cluster")]
+mod claim;
+pub mod interrupt;
+
+use std::{
+    fs::File,
+    io::Read as _,
+    path::Path,
+    sync::{Arc, atomic::AtomicBool},
+};
+
+use anyhow::Context as _;
+use fltk_web::{
+    Token,
+    client::{Client, Proxy},
+};
+
+use crate::{
+    cli::{Cli, ThroughArgs},
+    exit::{Exit, OrExit as _},
+    stop,
+};
+
+/// Largest file with a token, in bytes.
+const TOKEN_BYTES_MAX: u64 = 8192;
+/// The token itself.
+const TOKEN_VARIABLE: &str = "FLTK_TOKEN";
+
+/// Does `work` with a client of what `from` names. `work` is to end soon when the flag that it gets is raised.
+///
+/// # Errors
+/// If there is no way to it; or those of `work`.
+pub fn through<T>(
+    cli: &Cli,
+    from: &str,
+    args: &ThroughArgs,
+    work: impl FnOnce(&Arc<Client>, &Arc<AtomicBool>) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    #[cfg(feature = "cluster")]
+    if let Some(claim) = from.strip_prefix("pvc/") {
+        return claim::through(cli, claim, args, work);
+    }
+    let _ = cli;
+    let client = Client::new(from, token(args.token_file.as_deref())?, Proxy::Environment)?;
+    work(&Arc::new(client), &stop::on_signal()?)
+}
+
+/// The token in the file at `path`, or in the environment.
+///
+/// # Errors
+/// If the file can't be read, or there is something else than a token.
+pub fn token(path: Option<&Path>) -> anyhow::Result<Option<Token>> {
+    let Some(path) = path else {
+        let Some(text) = std::env::var_os(TOKEN_VARIABLE).filter(|text| !text.is_empty()) else { return Ok(None) };
+        return Token::parse(text.to_str().unwrap_or_default()).map(Some).context(format!("in the variable {TOKEN_VARIABLE}"));
+    };
+    let read = || -> anyhow::Result<Token> {
+        let mut text = String::new();
+        File::open(path)?.take(TOKEN_BYTES_MAX).read_to_string(&mut text)?;
+        Ok(Token::parse(&text)?)
+    };
+    read().with_context(|| format!("can't read a token from `{}`", path.display())).or_exit(Exit::General).map(Some)
+}

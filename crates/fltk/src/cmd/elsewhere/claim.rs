@@ -1,0 +1,148 @@
+//! Records on a claim's volume, which a pod serves meanwhile.
+
+use std::{
+    fs::File,
+    io::Read as _,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::{Context as _, anyhow};
+use fltk_cluster::kubernetes::{
+    claim::{self, ClaimError, Opened, Reader},
+    config::KubernetesConfig,
+};
+use fltk_web::{
+    Token,
+    client::{Client, Proxy},
+};
+use tokio::{runtime::Runtime, time::sleep};
+
+use crate::{
+    cli::{Cli, ThroughArgs},
+    cmd::cluster,
+    exit::{Exit, failure},
+    inputs, stop,
+    stream::kubernetes::parse_config,
+};
+
+/// How often the flag is looked at that a signal raises.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Bytes of a token.
+const SECRET_BYTES: usize = 32;
+
+/// Does `work` with a client of what is on the claim that `named` names, `CLAIM` or `CLAIM/DIR`. The pod is removed whatever comes of it.
+///
+/// # Errors
+/// If the claim can't be read; or those of `work`.
+pub fn through<T>(
+    cli: &Cli,
+    named: &str,
+    args: &ThroughArgs,
+    work: impl FnOnce(&Arc<Client>, &Arc<AtomicBool>) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let (claim, folder) = parse(named)?;
+    let config = match &args.kubernetes {
+        Some(path) => parse_config(&inputs::read_source(path)?, Exit::Experiment)?,
+        None => KubernetesConfig::of_stream(None),
+    };
+    // The first signal ends what is done here; the pod goes, and then the program.
+    let stop = stop::on_signal()?;
+    let secret = secret()?;
+    let runtime = Runtime::new().context("can't start the runtime")?;
+    let opened = runtime.block_on(async {
+        let target = cluster::connect(&args.target).await?;
+        let namespace = args.target.namespace.clone().or_else(|| config.namespace.clone()).unwrap_or(target.namespace);
+        let image = match args.image.clone().or_else(|| config.image.clone()) {
+            Some(image) => image,
+            None => claim::image_of_jobs(&target.client, &namespace).await.ok_or_else(|| no_image(&namespace))?,
+        };
+        if !cli.quiet {
+            anstream::eprintln!("a pod with image {image} reads claim {claim} in namespace `{namespace}`");
+        }
+        let reader = Reader { claim, folder, image, token: secret.clone(), config };
+        let mut tell = |text: &str| anstream::eprintln!("{text}");
+        let opened = claim::open(&target.client, &namespace, &reader, &mut tell, raised(&stop)).await;
+        opened.map_err(|error| match error {
+            ClaimError::Stopped { .. } => failure(Exit::Interrupted, error),
+            error => failure(Exit::Cluster, error),
+        })
+    })?;
+    let address = format!("http://{}", opened.address());
+    let open = Open { runtime, opened: Some(opened) };
+    let client = Client::new(&address, Some(Token::parse(&secret)?), Proxy::None)?;
+    let done = work(&Arc::new(client), &stop);
+    match open.opened.as_ref().and_then(Opened::problem) {
+        Some(problem) if !stop.load(Ordering::Relaxed) => done.with_context(|| format!("the way to the pod broke: {problem}")),
+        _ => done,
+    }
+}
+
+/// Removes the pod however this ends.
+struct Open {
+    runtime: Runtime,
+    opened: Option<Opened>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if let Some(opened) = self.opened.take()
+            && let Err(problem) = self.runtime.block_on(opened.close())
+        {
+            anstream::eprintln!("warning: {problem}");
+        }
+    }
+}
+
+async fn raised(stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+fn no_image(namespace: &str) -> anyhow::Error {
+    let message = format!(
+        "no image is known for the pod that reads the claim: there is no job of ours in namespace `{namespace}`\nhint: `--image` names one of fltk"
+    );
+    failure(Exit::Cluster, message)
+}
+
+/// The claim and the folder on it.
+fn parse(named: &str) -> anyhow::Result<(String, String)> {
+    let (claim, folder) = named.split_once('/').unwrap_or((named, ""));
+    let folder = folder.trim_matches('/');
+    // As Kubernetes has names of objects.
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
+    let is_name = (1..=253).contains(&claim.len()) && claim.chars().all(fits);
+    let is_within = folder.is_empty() || folder.split('/').all(|step| !matches!(step, "" | "." | "..") && !step.contains('$'));
+    if is_name && is_within {
+        return Ok((claim.to_owned(), folder.to_owned()));
+    }
+    Err(anyhow!("`pvc/{}` names no claim, or a folder outside of it\nhint: `pvc/CLAIM` or `pvc/CLAIM/DIR`", named.escape_debug()))
+}
+
+/// Something that nobody can guess.
+fn secret() -> anyhow::Result<String> {
+    let mut bytes = [0; SECRET_BYTES];
+    File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes)).context("the system gives no randomness")?;
+    Ok(hex::encode(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn claims_and_folders_on_them() {
+        let check = |named: &str, claim: &str, folder: &str| assert_eq!(parse(named).unwrap(), (claim.to_owned(), folder.to_owned()));
+        check("fl-log-claim", "fl-log-claim", "");
+        check("a/", "a", "");
+        check("a/b/c/", "a", "b/c");
+        for wrong in ["", "/", "A", "a b", "a/..", "a/b/../c", "a/./b", "a/b//c", "a/$(HOME)"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

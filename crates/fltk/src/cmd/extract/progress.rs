@@ -1,0 +1,82 @@
+//! How far an extraction is: a bar on a terminal, a line for each record elsewhere.
+
+use std::{
+    cell::Cell,
+    io::{self, IsTerminal as _, Read},
+    rc::Rc,
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::cli::Cli;
+
+/// Between two pictures of the bar.
+const DRAW_EVERY: Duration = Duration::from_millis(100);
+
+/// Says how it goes.
+pub struct Progress {
+    quiet: bool,
+    wanted: usize,
+    begun: usize,
+    bytes: Rc<Cell<u64>>,
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    /// Of `wanted` records.
+    pub fn new(cli: &Cli, wanted: usize) -> Self {
+        Self { quiet: cli.quiet, wanted, begun: 0, bytes: Rc::default(), bar: None }
+    }
+
+    /// The next is begun.
+    pub fn begin(&mut self, name: &str) {
+        self.begun += 1;
+        self.bytes.set(0);
+        if !self.quiet && io::stderr().is_terminal() {
+            let style = ProgressStyle::with_template("{spinner} {prefix} {msg} {bytes} {bytes_per_sec}");
+            let bar = ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            bar.set_prefix(format!("{}/{}", self.begun, self.wanted));
+            bar.set_message(name.to_owned());
+            bar.enable_steady_tick(DRAW_EVERY);
+            self.bar = Some(bar);
+        }
+    }
+
+    /// It's over, with these words.
+    pub fn end(&mut self, words: &str) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        if !self.quiet {
+            anstream::eprintln!("{}/{}  {words}", self.begun, self.wanted);
+        }
+    }
+
+    /// Bytes of the one at hand that came.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.get()
+    }
+
+    /// `inner`, of which every byte is counted.
+    pub fn watch<R: Read>(&self, inner: R) -> impl Read + use<R> {
+        Watched { inner, bytes: Rc::clone(&self.bytes), bar: self.bar.clone() }
+    }
+}
+
+struct Watched<R> {
+    inner: R,
+    bytes: Rc<Cell<u64>>,
+    bar: Option<ProgressBar>,
+}
+
+impl<R: Read> Read for Watched<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.bytes.set(self.bytes.get() + read as u64);
+        if let Some(bar) = &self.bar {
+            bar.inc(read as u64);
+        }
+        Ok(read)
+    }
+}

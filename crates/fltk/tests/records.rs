@@ -1,0 +1,238 @@
+//! `fltk serve`, `fltk extract` and `fltk runs export --from`, end to end.
+#![cfg(feature = "web")]
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+mod common;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpListener,
+    path::Path,
+    process::{Child, ChildStderr, Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use common::{fltk, json, run};
+use fltk_core::{
+    event::RunEvent,
+    ids::Epoch,
+    metrics::{Evaluation, TrainSummary},
+    milestone::Milestone,
+    seed::Seed,
+};
+use fltk_records::{Host, Hyperparameters, RunDescription, RunFolder, RunRecorder};
+use jiff::Timestamp;
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Until which something has to happen that takes no time.
+const LIMIT: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(10);
+
+fn signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap(), signal).unwrap();
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// The exit code, once it has ended.
+fn code(mut child: Child) -> Option<i32> {
+    let began = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        assert!(began.elapsed() < LIMIT, "it doesn't end");
+        thread::sleep(POLL);
+    }
+}
+
+/// A run of two steps that is over; its name.
+fn record(root: &Path, seed: u64) -> String {
+    let description = RunDescription {
+        fltk_version: "0.1.0".into(),
+        experiment: "exp".into(),
+        task: "task".into(),
+        task_index: 0,
+        seed: Seed(seed),
+        replication: 0,
+        group: "00".into(),
+        job_index: 0,
+        num_jobs: 1,
+        provenance: BTreeMap::new(),
+        hyperparameters: Hyperparameters::default(),
+        host: Host { cpu: "a CPU".into(), cores: 2, os: "Linux".into(), libtorch: None },
+        started_at: Timestamp::UNIX_EPOCH,
+    };
+    let folder = RunFolder::create(root, "exp", Timestamp::UNIX_EPOCH, &format!("{seed:08x}"), "name: exp\n", &description).unwrap();
+    let name = folder.name();
+    let (mut recorder, _) = RunRecorder::open(folder, "a test").unwrap();
+    let epoch = |epoch: u32| RunEvent::EpochEnded {
+        epoch: Epoch(epoch),
+        train: TrainSummary { num_samples: 600, num_steps: 19, loss: 0.75 },
+        learning_rate: 0.125,
+        test: Evaluation { num_samples: 100, loss: 1.5, accuracy: 0.5, confusion: None },
+        train_seconds: 1.0,
+        test_seconds: 0.5,
+        parallel: None,
+    };
+    for event in [RunEvent::Started { from: Milestone::START, version: "0.1.0".into() }, epoch(1), epoch(2)] {
+        recorder.record(&event, Timestamp::UNIX_EPOCH).unwrap();
+    }
+    name
+}
+
+struct Server {
+    child: Child,
+    url: String,
+    _stderr: BufReader<ChildStderr>,
+}
+
+/// `fltk serve` of the runs in `folder`.
+fn serve(folder: &Path, args: &[&str]) -> Server {
+    start(fltk(folder).args(["serve", "--listen", "127.0.0.1:0"]).args(args), "/api/v1/runs")
+}
+
+/// Starts `command`, and reads an address that it says, which ends so.
+fn start(command: &mut Command, end: &str) -> Server {
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    stderr.read_line(&mut line).unwrap();
+    let url = line.split_whitespace().last().and_then(|word| word.strip_suffix(end)).unwrap_or_else(|| panic!("{line}"));
+    Server { child, url: url.to_owned(), _stderr: stderr }
+}
+
+#[test]
+fn results_come_over_http_as_they_are_and_only_once() {
+    let home = tempfile::tempdir().unwrap();
+    let root = home.path().join("runs");
+    let (first, second) = (record(&root, 1), record(&root, 2));
+    let server = serve(home.path(), &[]);
+    for format in ["csv", "json"] {
+        let (here, there) = (
+            run(home.path(), &["runs", "export", "--format", format]),
+            run(home.path(), &["runs", "export", "--format", format, "--from", &server.url]),
+        );
+        assert!(there.status.success(), "{}", said(&there));
+        assert!(!here.stdout.is_empty() && here.stdout == there.stdout);
+    }
+    let one = run(home.path(), &["runs", "export", "--from", &server.url, &second]);
+    assert_eq!(String::from_utf8(one.stdout).unwrap().lines().count(), 3);
+
+    let extract =
+        |named: &[&str]| json(home.path(), &[&["extract", "--output", "json", "--into", "copies", "--from", &server.url], named].concat());
+    let states = |done: serde_json::Value| -> Vec<(String, String)> {
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        done.as_array().unwrap().iter().map(|one| (text(&one["name"]), text(&one["state"]))).collect()
+    };
+    let state = |name: &str, state: &str| (name.to_owned(), state.to_owned());
+    assert_eq!(states(extract(&[&second])), [state(&second, "new")]);
+    assert_eq!(states(extract(&[])), [state(&first, "new"), state(&second, "same")]);
+    // The copies are runs.
+    let listed = |root: &str| json(home.path(), &["runs", "list", "--sort", "name", "--output", "json", "--runs", root]);
+    assert_eq!(listed("copies").as_array().unwrap().len(), 2);
+    assert_eq!(listed("copies")[0]["run"], listed("runs")[0]["run"]);
+
+    // A run that goes on is got again, one that is another isn't.
+    let (mut recorder, _) = RunRecorder::open(RunFolder::open(root.join(&first)).unwrap(), "a test").unwrap();
+    recorder.record(&RunEvent::Finished { parameters_sha256: "f".repeat(64), seconds: 3.5 }, Timestamp::UNIX_EPOCH).unwrap();
+    drop(recorder);
+    fs::write(home.path().join("copies").join(&second).join("journal.jsonl"), "mine\n").unwrap();
+    let output = run(home.path(), &["extract", "--into", "copies", "--from", &server.url]);
+    assert_eq!(output.status.code(), Some(6), "{}", said(&output));
+    assert!(said(&output).contains(&format!("run {first}: got in place of an older copy")), "{}", said(&output));
+    assert!(said(&output).contains("has other records"), "{}", said(&output));
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "0 got, 1 replaced, 0 there already, 1 failed\n");
+    assert_eq!(fs::read_to_string(home.path().join("copies").join(&second).join("journal.jsonl")).unwrap(), "mine\n");
+
+    let output = run(home.path(), &["extract", "--into", "copies", "--from", &server.url, "none"]);
+    assert!(output.status.code() == Some(6) && said(&output).contains("no run or stream `none`"), "{}", said(&output));
+    signal(&server.child, Signal::TERM);
+    assert_eq!(code(server.child), Some(0));
+    let output = run(home.path(), &["extract", "--into", "copies", "--from", &server.url]);
+    assert_eq!(output.status.code(), Some(6), "{}", said(&output));
+}
+
+#[test]
+fn a_token_is_wanted_where_there_is_one() {
+    let home = tempfile::tempdir().unwrap();
+    record(&home.path().join("runs"), 1);
+    fs::write(home.path().join("token"), "0123456789abcdef\n").unwrap();
+    let server = serve(home.path(), &["--token-file", "token"]);
+    let export = ["runs", "export", "--from", &server.url];
+    let without = run(home.path(), &export);
+    assert!(without.status.code() == Some(6) && said(&without).contains("--token-file"), "{}", said(&without));
+    let with = run(home.path(), &[&export[..], &["--token-file", "token"]].concat());
+    assert!(with.status.success(), "{}", said(&with));
+    let with = fltk(home.path()).args(export).env("FLTK_TOKEN", "0123456789abcdef").output().unwrap();
+    assert!(with.status.success(), "{}", said(&with));
+    signal(&server.child, Signal::INT);
+    assert_eq!(code(server.child), Some(0));
+    for (wrong, content) in [("short", "short"), ("none", "")] {
+        fs::write(home.path().join(wrong), content).unwrap();
+        let output = run(home.path(), &["serve", "--listen", "127.0.0.1:0", "--token-file", wrong]);
+        assert!(!output.status.success() && said(&output).contains("a token has 16"), "{}", said(&output));
+    }
+}
+
+#[test]
+fn what_can_not_be_served_is_said() {
+    let home = tempfile::tempdir().unwrap();
+    let output = run(home.path(), &["serve", "--listen", "127.0.0.1:0"]);
+    assert!(output.status.code() == Some(6) && said(&output).contains("there is no folder `runs`"), "{}", said(&output));
+    fs::create_dir(home.path().join("runs")).unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let output = run(home.path(), &["serve", "--listen", &taken.local_addr().unwrap().to_string()]);
+    assert!(output.status.code() == Some(1) && said(&output).contains("can't listen at"), "{}", said(&output));
+    let output = run(home.path(), &["extract", "--from", "runs", "--into", "copies"]);
+    assert!(!output.status.success() && said(&output).contains("`http://host:8080`"), "{}", said(&output));
+}
+
+#[test]
+fn interrupted_it_leaves_nothing_behind() {
+    let home = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let folder = home.path().join("copies");
+    let child = fltk(home.path())
+        .args(["extract", "--from", &url, "--into", "copies"])
+        .stderr(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    // It lists one run, begins to send it, and falls silent.
+    let records = "[{\"kind\":\"run\",\"name\":\"r\"}]";
+    let mut header = vec![0; 512];
+    header[..2].copy_from_slice(b"r/");
+    let mut stream = accept(&listener);
+    write!(stream, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{records}", records.len()).unwrap();
+    drop(stream);
+    let mut stream = accept(&listener);
+    write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: 1048576\r\n\r\n").unwrap();
+    stream.write_all(&header[..100]).unwrap();
+    let began = Instant::now();
+    while fs::read_dir(&folder).map_or(0, Iterator::count) == 0 {
+        assert!(began.elapsed() < LIMIT, "it unpacks nothing");
+        thread::sleep(POLL);
+    }
+    signal(&child, Signal::INT);
+    assert_eq!(code(child), Some(130));
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+}
+
+/// The next connection, with the head of its request read.
+fn accept(listener: &TcpListener) -> std::net::TcpStream {
+    let (mut stream, _) = listener.accept().unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    stream
+}

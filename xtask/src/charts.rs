@@ -1,0 +1,209 @@
+//! `cargo xtask charts`: the Helm charts are linted, rendered with several sets of values, compared with what was committed, and checked: against the
+//! schemas of each Kubernetes that is supported, and by rules that no schema has. No cluster is needed.
+//!
+//! ```text
+//! charts/<chart>/ci/<set>-values.yaml ──helm──> objects and notes ──┬── charts/<chart>/ci/golden/<set>.{yaml,txt}
+//!                                                                   ├── schemas of Kubernetes 1.33 to 1.37
+//!                                                                   └── rules: references, rights, restricted pods, names, upgrades, refusals
+//! ```
+
+mod api;
+mod golden;
+mod helm;
+mod kfltk;
+mod names;
+mod notes;
+mod objects;
+mod program;
+mod references;
+mod refusals;
+mod restricted;
+mod rights;
+mod sets;
+mod swagger;
+mod upgrades;
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+use clap::Subcommand;
+
+use self::{
+    api::Api,
+    helm::{Helm, Rendered},
+    sets::ValueSet,
+};
+use crate::{checkout::Checkout, cluster};
+
+/// The charts, in `charts/`.
+const CHARTS: [&str; 2] = ["extractor", "orchestrator"];
+
+/// What can be done with the charts; all but `package` when left out.
+#[derive(Subcommand)]
+pub enum ChartsCommand {
+    /// `helm lint` with every set of values, in `charts/*/ci`.
+    Lint,
+    /// Compare what they render with what was committed, in `charts/*/ci/golden`.
+    Render {
+        /// Write it in place of comparing.
+        #[arg(long)]
+        bless: bool,
+    },
+    /// Check what they render: schemas of Kubernetes (about 20 MB, got once by Go), and rules of our own.
+    Check {
+        /// Also that this program takes what the charts give it.
+        #[arg(long, value_name = "PATH")]
+        program: Option<PathBuf>,
+    },
+    /// Make archives of them, as `helm push` takes them.
+    Package {
+        /// The folder to put them in (default: `charts` in the target folder).
+        #[arg(long, value_name = "DIR")]
+        to: Option<PathBuf>,
+    },
+}
+
+/// Does what is asked.
+pub fn run(checkout: &Checkout, command: Option<&ChartsCommand>) -> anyhow::Result<()> {
+    can_run().map_err(anyhow::Error::msg)?;
+    let charts = Charts::new(checkout)?;
+    match command {
+        Some(ChartsCommand::Lint) => charts.lint(),
+        Some(ChartsCommand::Render { bless }) => charts.render(*bless),
+        Some(ChartsCommand::Check { program }) => {
+            charts.check(&swagger::ensure(checkout)?)?;
+            if let Some(program) = program {
+                println!("charts: {}", charts.with_program(program)?);
+            }
+            Ok(())
+        }
+        Some(ChartsCommand::Package { to }) => {
+            let to = to.clone().unwrap_or_else(|| checkout.target.join("charts"));
+            CHARTS.into_iter().try_for_each(|chart| charts.helm.package(chart, &to))
+        }
+        None => {
+            charts.lint()?;
+            charts.render(false)?;
+            charts.check(&swagger::ensure(checkout)?).map(drop)
+        }
+    }
+}
+
+/// Why charts can't be rendered on this machine, if they can't.
+pub fn can_run() -> Result<(), String> {
+    if cluster::is_go_there() { Ok(()) } else { Err("there is no Go to build helm with; hint: install Go 1.26 or later".to_owned()) }
+}
+
+/// All of it, in few words.
+pub fn test(checkout: &Checkout) -> anyhow::Result<String> {
+    let charts = Charts::new(checkout)?;
+    charts.lint()?;
+    charts.render(false)?;
+    charts.check(&swagger::ensure(checkout)?)
+}
+
+/// What the charts give the program is what `program` takes.
+pub fn test_with(checkout: &Checkout, program: &Path) -> anyhow::Result<String> {
+    Charts::new(checkout)?.with_program(program)
+}
+
+struct Charts<'a> {
+    checkout: &'a Checkout,
+    helm: Helm,
+    sets: Vec<ValueSet>,
+}
+
+impl<'a> Charts<'a> {
+    fn new(checkout: &'a Checkout) -> anyhow::Result<Self> {
+        let helm = Helm::new(&checkout.root, cluster::helm(checkout)?)?;
+        Ok(Self { checkout, helm, sets: sets::all(&checkout.root)? })
+    }
+
+    fn lint(&self) -> anyhow::Result<()> {
+        sets::shared_templates(&self.checkout.root)?;
+        for set in &self.sets {
+            self.helm.lint(set)?;
+        }
+        println!("charts: linted with {} sets of values", self.sets.len());
+        Ok(())
+    }
+
+    fn render(&self, bless: bool) -> anyhow::Result<()> {
+        let mut wrong = golden::leftovers(&self.checkout.root, &self.sets)?;
+        for set in &self.sets {
+            wrong.extend(golden::compare(&self.checkout.root, set, &self.helm.set(set)?, bless)?);
+        }
+        verdict(&wrong)?;
+        println!(
+            "charts: {} sets of values render {}",
+            self.sets.len(),
+            if bless { "what is now committed" } else { "what was committed" }
+        );
+        Ok(())
+    }
+
+    fn check(&self, apis: &[Api]) -> anyhow::Result<String> {
+        let (mut wrong, mut num_objects) = (Vec::new(), 0);
+        let mut skipped = BTreeSet::new();
+        for set in &self.sets {
+            let rendered = self.helm.set(set)?;
+            num_objects += rendered.objects.len();
+            for api in apis {
+                wrong.extend(api.overlooks(&rendered.objects)?.map(|problem| format!("{set}: {}: {problem}", api.version)));
+                for object in &rendered.objects {
+                    match api.check(object)? {
+                        Some(problems) => wrong.extend(problems.into_iter().map(|problem| format!("{set}: {}: {problem}", api.version))),
+                        None => drop(skipped.insert(object.describe_kind())),
+                    }
+                }
+            }
+            wrong.extend(self.rules(set, &rendered)?.into_iter().map(|problem| format!("{set}: {problem}")));
+        }
+        wrong.extend(names::check(&self.helm, &self.sets)?);
+        wrong.extend(upgrades::check(&self.helm)?);
+        wrong.extend(kfltk::check(&self.helm)?);
+        wrong.extend(refusals::check(&self.helm)?);
+        verdict(&wrong)?;
+        let versions = apis.iter().map(|api| api.version).collect::<Vec<_>>().join(", ");
+        let others = if skipped.is_empty() { String::new() } else { format!("; no schema of {skipped:?}") };
+        let done = format!("{num_objects} objects of {} sets of values against {versions}{others}", self.sets.len());
+        println!("charts: {done}");
+        Ok(done)
+    }
+
+    fn with_program(&self, program: &Path) -> anyhow::Result<String> {
+        let (mut num, mut wrong) = (0, Vec::new());
+        for set in &self.sets {
+            for outcome in program::check(program, &self.helm.set(set)?) {
+                num += 1;
+                wrong.extend(outcome.err().map(|error| format!("{set}: {error:#}")));
+            }
+        }
+        verdict(&wrong)?;
+        Ok(format!("{num} command lines that the program takes"))
+    }
+
+    /// What no schema says.
+    fn rules(&self, set: &ValueSet, rendered: &Rendered) -> anyhow::Result<Vec<String>> {
+        let values = set.text()?;
+        let mut wrong = references::check(&rendered.objects, &values);
+        wrong.extend(restricted::check(&rendered.objects));
+        wrong.extend(rights::check(&rendered.objects));
+        wrong.extend(names::of_one(&rendered.objects));
+        wrong.extend(notes::check(&rendered.notes, &rendered.objects, &values));
+        Ok(wrong)
+    }
+}
+
+fn verdict(wrong: &[String]) -> anyhow::Result<()> {
+    wrong.iter().for_each(|problem| println!("{problem}"));
+    if wrong.is_empty() { Ok(()) } else { bail!("{} problem{} of the charts", wrong.len(), if wrong.len() == 1 { "" } else { "s" }) }
+}
+
+/// Reads a file with its name in what goes wrong.
+fn read(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("can't read `{}`", path.display()))
+}

@@ -1,0 +1,128 @@
+//! Names: that they are names, whatever the release is called, and that no two releases have one in common.
+
+use std::collections::BTreeSet;
+
+use super::{
+    helm::{Helm, NAMESPACE, RELEASE},
+    objects::{Object, mentions},
+    references, restricted,
+    sets::ValueSet,
+};
+
+/// Longest name, by what it names: pods and labels have parts of most.
+const LENGTH_MAX: usize = 63;
+/// Of what is of the whole cluster, the namespace is a part.
+const LENGTH_IN_CLUSTER_MAX: usize = 253;
+
+/// Claims that releases in a namespace have in common, on purpose.
+const SHARED: [&str; 3] =
+    ["PersistentVolumeClaim/fl-data-claim", "PersistentVolumeClaim/fl-log-claim", "PersistentVolumeClaim/fl-server-claim"];
+
+/// The longest name that helm gives a release, one that begins with a digit, and two that differ in a dot alone.
+const RELEASES: [&str; 4] = ["release-with-the-longest-name-that-helm-lets-it-have1", "1st", "a.b", "a-b"];
+
+/// What is wrong with the names of one set of values.
+pub fn of_one(objects: &[Object]) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut seen = BTreeSet::new();
+    for object in objects {
+        let name = object.name();
+        let mut find = |problem: &str| found.push(format!("{}: {problem}", object.describe()));
+        let (max, more) = if object.is_of_the_cluster() { (LENGTH_IN_CLUSTER_MAX, ".:") } else { (LENGTH_MAX, "") };
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || more.contains(c);
+        let starts = name.starts_with(|c: char| c.is_ascii_lowercase());
+        if name.len() > max || !starts || name.ends_with('-') || !name.chars().all(fits) {
+            find("that is no name");
+        }
+        let namespace = super::objects::text(&object.json["metadata"]["namespace"]);
+        if object.is_of_the_cluster() {
+            if !namespace.is_empty() {
+                find("it's of the whole cluster, and names a namespace");
+            }
+            if !name.contains(NAMESPACE) {
+                find("it's of the whole cluster, and the same in every namespace");
+            }
+        } else if namespace.is_empty() {
+            find("it names no namespace");
+        }
+        if object.labels().iter().any(|(_, value)| value.len() > LENGTH_MAX) {
+            find("a label is too long");
+        }
+        if !seen.insert(object.describe()) {
+            find("it is there twice");
+        }
+    }
+    found
+}
+
+/// What two releases of any set of values have in common.
+pub fn check(helm: &Helm, sets: &[ValueSet]) -> anyhow::Result<Vec<String>> {
+    let mut found = Vec::new();
+    for set in sets {
+        let (mut arguments, values) = (set.arguments(), set.text()?);
+        // Whoever gives releases one name gets what they ask for.
+        arguments.extend(["--set".to_owned(), format!("{}.name=", set.chart)]);
+        let names = |release: &str, namespace: &str, only_cluster: bool| -> anyhow::Result<BTreeSet<String>> {
+            let objects = helm.render(set.chart, release, namespace, &arguments)?.objects;
+            Ok(objects.iter().filter(|object| !only_cluster || object.is_of_the_cluster()).map(Object::describe).collect())
+        };
+        let here = names(RELEASE, NAMESPACE, false)?;
+        let (beside, elsewhere) = (names("other", NAMESPACE, false)?, names(RELEASE, "elsewhere", true)?);
+        let dots = (names("a.b", NAMESPACE, false)?, names("a-b", NAMESPACE, false)?);
+        found.extend(
+            here.intersection(&beside).filter(|name| !is_shared(name, &values)).map(|name| format!("{set}: two releases have {name}")),
+        );
+        found.extend(here.intersection(&elsewhere).map(|name| format!("{set}: two namespaces have {name}")));
+        found.extend(
+            dots.0.intersection(&dots.1).filter(|name| !is_shared(name, &values)).map(|name| format!("{set}: `a.b` and `a-b` have {name}")),
+        );
+        for release in RELEASES {
+            let objects = helm.render(set.chart, release, NAMESPACE, &arguments)?.objects;
+            let mut wrong = of_one(&objects);
+            wrong.extend(references::check(&objects, &values));
+            wrong.extend(restricted::check(&objects));
+            found.extend(wrong.into_iter().map(|problem| format!("{set}, as release `{release}`: {problem}")));
+        }
+    }
+    Ok(found)
+}
+
+/// A claim that releases of a namespace have in common, as by default or by what `values` call it, or its volume.
+fn is_shared(name: &str, values: &str) -> bool {
+    let volume = |claim: &str| format!("PersistentVolume/fltk.{NAMESPACE}.{}", claim.rsplit('/').next().unwrap_or_default());
+    let is_chosen = name.strip_prefix("PersistentVolumeClaim/").is_some_and(|claim| mentions(values, claim));
+    is_chosen || SHARED.iter().any(|claim| name == *claim || name == volume(claim))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::charts::objects;
+
+    #[test]
+    fn names_are_names() {
+        let check = |kind: &str, name: &str, namespace: &str| {
+            of_one(&objects::read(&format!("kind: {kind}\nmetadata: {{ name: \"{name}\", namespace: \"{namespace}\" }}\n")).unwrap()).len()
+        };
+        assert_eq!(check("Job", "a-1", "n"), 0);
+        for wrong in ["1a", "a.b", "a-", "A", "", &"a".repeat(64)] {
+            assert_eq!(check("Job", wrong, "n"), 1, "{wrong}");
+        }
+        assert_eq!(check("Job", "a", ""), 1);
+        assert_eq!(check("ClusterRole", "fltk:fltk-test:a", ""), 0);
+        assert_eq!(check("ClusterRole", "fltk-a", ""), 1);
+        assert_eq!(
+            of_one(
+                &objects::read("kind: Job\nmetadata: { name: a, namespace: ns }\n---\nkind: Job\nmetadata: { name: a, namespace: ns }\n")
+                    .unwrap()
+            )
+            .len(),
+            1
+        );
+    }
+
+    #[test]
+    fn releases_are_as_long_as_helm_lets_them_be() {
+        assert_eq!(RELEASES[0].len(), 53);
+    }
+}

@@ -1,0 +1,79 @@
+//! Values that are wrong are refused before anything is made, in words that say what to do.
+
+use super::helm::Helm;
+
+const FILE: &str = r"orchestrator.experiment=\{ name: a\, tasks: [] \}";
+
+/// A chart, values, and words of what helm says of them.
+const REFUSALS: [(&str, &[&str], &[&str]); 21] = [
+    ("orchestrator", &[], &["orchestrator.experiment is missing", "--set-file orchestrator.experiment=FILE"]),
+    ("orchestrator", &["--set", "orchestrator.experiment="], &["orchestrator.experiment is missing"]),
+    ("orchestrator", &["--set-string", FILE, "--set", "orchestrator.cpus=2"], &["'/orchestrator'", "'cpus' not allowed"]),
+    ("orchestrator", &["--set-string", FILE, "--set", "orchestator.cpu=2"], &["'orchestator' not allowed"]),
+    ("orchestrator", &["--set-string", FILE, "--set", "orchestrator.memory=500MB"], &["'/orchestrator/memory'"]),
+    ("orchestrator", &["--set-string", FILE, "--set", "orchestrator.kind=Pod"], &["'/orchestrator/kind'"]),
+    ("orchestrator", &["--set-string", FILE, "--set", "orchestrator.id=-a"], &["'/orchestrator/id'"]),
+    ("orchestrator", &["--set-string", FILE, "--set", "fltk.outputDir=../etc"], &["'/fltk/outputDir'"]),
+    ("orchestrator", &["--set-string", FILE, "--set", "orchestrator.kubernetes.tolerations[0].kye=a"], &["'kye' not allowed"]),
+    (
+        "orchestrator",
+        &["--set-string", FILE, "--set", "orchestrator.kubernetes.namespace=other"],
+        &["in its own only", "--namespace other"],
+    ),
+    ("orchestrator", &["--set-string", FILE, "--set-string", "orchestrator.kubernetes=a: b"], &["isn't a file with a `kubernetes` block"]),
+    ("orchestrator", &["--set", "orchestrator.experiment.name=a"], &["'/orchestrator/experiment'", "'tasks'"]),
+    (
+        "orchestrator",
+        &["--set-string", FILE, "--set-string", r"orchestrator.files.kubernetes\.yaml=a"],
+        &["orchestrator.files has kubernetes.yaml"],
+    ),
+    (
+        "orchestrator",
+        &["--set-string", FILE, "--set-string", "orchestrator.configuration=a,orchestrator.runtime.configurationFile=experiment.fltk.json"],
+        &["two files are called experiment.fltk.json"],
+    ),
+    (
+        "orchestrator",
+        &["--set-string", FILE, "--set", "orchestrator.removeJobsOnUninstall=true,orchestrator.rbac.create=false"],
+        &["needs rights", "orchestrator.serviceAccount.create=false"],
+    ),
+    ("extractor", &["--set", "extractor.data.sets={imagenet}"], &["'/extractor/data/sets/0'"]),
+    ("extractor", &["--set", "storage.accessMode=ReadWriteOften"], &["'/storage/accessMode'"]),
+    ("extractor", &["--set", "storage.hostPath=srv"], &["'/storage/hostPath'"]),
+    ("extractor", &["--set", "extractor.ingress.enabled=true,extractor.ingress.host=a"], &["TensorBoard", "extractor.ingress.auth"]),
+    (
+        "extractor",
+        &["--set", "extractor.ingress.enabled=true,extractor.ingress.host=a,extractor.tensorboard.enabled=false"],
+        &["all records", "extractor.serve.token.secretName"],
+    ),
+    (
+        "extractor",
+        &["--set", "extractor.ingress.enabled=true,extractor.ingress.allowAnonymous=true"],
+        &["extractor.ingress.host is missing"],
+    ),
+];
+
+/// What isn't refused, or not in those words.
+pub fn check(helm: &Helm) -> anyhow::Result<Vec<String>> {
+    let mut found = Vec::new();
+    for (chart, arguments, words) in REFUSALS {
+        match helm.refusal(chart, arguments) {
+            Ok(said) => {
+                if let Some(missing) = words.iter().find(|word| !said.contains(**word)) {
+                    found.push(format!("charts/{chart} with {arguments:?}: helm doesn't say `{missing}`: {said}"));
+                }
+            }
+            Err(error) => found.push(format!("charts/{chart} with {arguments:?}: {error}")),
+        }
+    }
+    let long = format!("orchestrator.files.a={}", "x".repeat(100_000));
+    // A command line has room for so much only in parts.
+    let many: Vec<String> = (0..11).flat_map(|n| ["--set-string".to_owned(), long.replacen(".a=", &format!(".a{n}="), 1)]).collect();
+    let arguments: Vec<&str> = ["--set-string", FILE].into_iter().chain(many.iter().map(String::as_str)).collect();
+    match helm.refusal("orchestrator", &arguments) {
+        Ok(said) if said.contains("more than the 1000000 that fit a ConfigMap") => {}
+        Ok(said) => found.push(format!("charts/orchestrator with large files: helm says {said}")),
+        Err(error) => found.push(format!("charts/orchestrator with large files: {error}")),
+    }
+    Ok(found)
+}

@@ -1,0 +1,86 @@
+//! Sets of values that the charts are rendered with: `charts/<chart>/ci/<set>-values.yaml`.
+
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+
+use super::{CHARTS, read};
+
+/// Values that are files' texts, as `--set-file` has them: of a set of a chart, the value and the file.
+const SET_FILES: [(&str, &str, &str, &str); 4] = [
+    ("orchestrator", "kfltk", "orchestrator.configuration", "configs/example_cloud_experiment.json"),
+    ("orchestrator", "kfltk", "orchestrator.experiment", "configs/tasks/example_arrival_config.json"),
+    ("orchestrator", "trace", "orchestrator.experiment", "examples/trace.yaml"),
+    ("orchestrator", "trace", r"orchestrator.files.trace\.csv", "examples/trace.csv"),
+];
+
+/// A set of values of a chart.
+#[derive(Clone, Debug)]
+pub struct ValueSet {
+    /// Of which chart.
+    pub chart: &'static str,
+    /// Its name.
+    pub name: String,
+    file: PathBuf,
+    root: PathBuf,
+}
+
+impl fmt::Display for ValueSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "charts/{}, {}", self.chart, self.name)
+    }
+}
+
+impl ValueSet {
+    /// What is given to helm.
+    pub fn arguments(&self) -> Vec<String> {
+        let mut arguments = vec!["--values".to_owned(), self.file.display().to_string()];
+        for (chart, name, value, file) in SET_FILES {
+            if (chart, name) == (self.chart, self.name.as_str()) {
+                arguments.extend(["--set-file".to_owned(), format!("{value}={}", self.root.join(file).display())]);
+            }
+        }
+        arguments
+    }
+
+    /// The file with what its objects may refer to that is somebody else's.
+    pub fn text(&self) -> anyhow::Result<String> {
+        read(&self.file)
+    }
+}
+
+/// All sets, sorted.
+pub fn all(root: &Path) -> anyhow::Result<Vec<ValueSet>> {
+    let mut sets = Vec::new();
+    for chart in CHARTS {
+        let folder = root.join("charts").join(chart).join("ci");
+        for entry in fs::read_dir(&folder).with_context(|| format!("can't list `{}`", folder.display()))? {
+            let file = entry?.path();
+            let name =
+                file.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix("-values.yaml")).map(str::to_owned);
+            if let Some(name) = name {
+                sets.push(ValueSet { chart, name, file, root: root.to_owned() });
+            }
+        }
+    }
+    sets.sort_by(|a, b| (a.chart, &a.name).cmp(&(b.chart, &b.name)));
+    for (chart, name, ..) in SET_FILES {
+        if !sets.iter().any(|set| set.chart == chart && set.name == name) {
+            bail!("SET_FILES names the set `{name}` of charts/{chart}, which isn't there");
+        }
+    }
+    Ok(sets)
+}
+
+/// The templates that both charts have are the same.
+pub fn shared_templates(root: &Path) -> anyhow::Result<()> {
+    let texts = CHARTS.map(|chart| read(&root.join("charts").join(chart).join("templates/_fltk.tpl")));
+    let [first, second] = texts;
+    if first? != second? {
+        bail!("templates/_fltk.tpl isn't the same in both charts\nhint: copy the newer one over the other");
+    }
+    Ok(())
+}
