@@ -15,7 +15,7 @@ use crate::{setup::debian, sh};
 /// Where sources would be on a system that has them.
 const SOURCES: &[u8] = b"/usr/src";
 
-/// Copies `program` to `to`. Nine tenths of a release build are line numbers, and names of this machine's folders among them. Also makes it need the
+/// Copies `program` to `to` without line numbers and names of functions, nine tenths of a release build: panics say their place all the same. Also makes it need the
 /// libraries `needed`, as the linker would have if it didn't drop those that no function is used of, and forget the folders `paths`.
 pub fn copy(program: &Path, to: &Path, needed: &[&str], paths: &[PathBuf]) -> anyhow::Result<()> {
     for (tool, package) in [("strip", "binutils"), ("patchelf", "patchelf")] {
@@ -23,7 +23,7 @@ pub fn copy(program: &Path, to: &Path, needed: &[&str], paths: &[PathBuf]) -> an
             debian::install(&[package]).map_err(anyhow::Error::msg)?;
         }
     }
-    sh::quiet_output(Command::new("strip").args(["--strip-debug", "-o"]).arg(to).arg(program), sh::LOOKUP_LIMIT)?;
+    sh::quiet_output(Command::new("strip").args(["--strip-all", "-o"]).arg(to).arg(program), sh::LOOKUP_LIMIT)?;
     let patch = |arguments: &[&str]| sh::quiet_output(Command::new("patchelf").args(arguments).arg(to), sh::LOOKUP_LIMIT).map(drop);
     if !search_path(program)?.is_empty() {
         patch(&["--remove-rpath"])?;
