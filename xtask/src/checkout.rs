@@ -79,6 +79,19 @@ impl Checkout {
         self.root.join(".libtorch")
     }
 
+    /// Folders of this machine whose names compilers may put into programs.
+    pub fn machine_paths(&self) -> Vec<PathBuf> {
+        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let cargo = set("CARGO_HOME").or_else(|| set("HOME").map(|home| home.join(".cargo")));
+        let mut paths: Vec<PathBuf> =
+            [Some(self.root.clone()), Some(self.target.clone()), Some(self.cache.clone()), cargo].into_iter().flatten().collect();
+        // Where a link leads to, too.
+        paths.extend(paths.clone().iter().filter_map(|path| path.canonicalize().ok()));
+        paths.sort();
+        paths.dedup();
+        paths
+    }
+
     /// Builds one program as `arguments` say and returns its path.
     pub fn build(&self, libtorch: &Libtorch, arguments: &[&str]) -> anyhow::Result<PathBuf> {
         build(self.cargo(libtorch), arguments)

@@ -24,12 +24,13 @@ use std::{
 
 use anyhow::{Context as _, bail, ensure};
 
+use self::context::{Context, Layer};
 pub use self::{
+    archive::Contents,
     arguments::Arguments,
     buildah::{Buildah, Registry},
     kind::Kind,
 };
-use self::context::{Context, Layer};
 use crate::{checkout::Checkout, setup::libtorch};
 
 /// Who runs the program, and who owns what it writes: the number that distroless images gave to `nonroot`. The Dockerfile has it too.
@@ -78,15 +79,14 @@ pub fn run(checkout: &Checkout, arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Builds an image into the new file `archive`.
-pub fn build(checkout: &Checkout, kind: Kind, inputs: Inputs<'_>, archive: &Path) -> anyhow::Result<()> {
+/// Builds an image into the new file `archive`. What came out.
+pub fn build(checkout: &Checkout, kind: Kind, inputs: Inputs<'_>, archive: &Path) -> anyhow::Result<Contents> {
     let work = work_folder(checkout)?;
     let context = stage(checkout, kind, inputs, work.path())?;
     let buildah = Buildah::new(work.path())?;
     buildah.build(context.folder(), kind.target(), kind.name())?;
     buildah.write(kind.name(), archive)?;
-    print!("{}", archive::read(archive)?.describe(kind.name()));
-    Ok(())
+    archive::read(archive)
 }
 
 /// Our program for `kind`: `given`, or what is built of this checkout; `None` if the image has none.
@@ -133,7 +133,13 @@ fn stage(checkout: &Checkout, kind: Kind, inputs: Inputs<'_>, work: &Path) -> an
     context.write(Layer::Program, SBOM, &sbom)?;
     if let Some(max) = kind.size_max() {
         let size = context.size()?;
-        ensure!(size <= max, "the image `{}` has {:.1} MB of files, and may have {:.1}", kind.target(), size as f64 / 1e6, max as f64 / 1e6);
+        ensure!(
+            size <= max,
+            "the image `{}` has {:.1} MB of files, and may have {:.1}",
+            kind.target(),
+            size as f64 / 1e6,
+            max as f64 / 1e6
+        );
     }
     context.settle()?;
     Ok(context)

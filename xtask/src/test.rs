@@ -5,6 +5,7 @@
 
 mod acceptance;
 mod cluster;
+mod images;
 mod ranks;
 mod report;
 
@@ -63,9 +64,11 @@ pub fn run(checkout: &Checkout, fast: bool, ci: bool) -> anyhow::Result<ExitCode
                 tests.with_program(&mut report, &program);
                 if fast {
                     report.skip("acceptance runs", LEFT_OUT);
+                    report.skip("images", LEFT_OUT);
                     report.skip("the orchestrator on a real Kubernetes", LEFT_OUT);
                 } else {
                     acceptance::run(checkout, &mut report, &program, &fashion_mnist);
+                    images::run(checkout, &mut report, &program, &fashion_mnist);
                     cluster::run(checkout, &mut report, &program, &fashion_mnist);
                 }
             }

@@ -12,6 +12,7 @@ use crate::{
 pub fn run(checkout: &Checkout, cluster: &Cluster, kind: Kind, program: Option<&Path>) -> anyhow::Result<()> {
     let work = tempfile::tempdir_in(&checkout.target)?;
     let archive = work.path().join("image.tar");
-    image::build(checkout, kind, Inputs { program, data: None }, &archive)?;
+    let contents = image::build(checkout, kind, Inputs { program, data: None }, &archive)?;
+    print!("{}", contents.describe(kind.name()));
     images::import_archive(cluster, kind.name(), &archive)
 }

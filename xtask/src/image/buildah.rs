@@ -82,3 +82,57 @@ impl Buildah {
         command
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        image::{archive, context::Context, context::Layer},
+        setup::debian::is_root,
+    };
+
+    /// Ten milliseconds of files, but all that the Dockerfile does: a difference of times, rights or order would show.
+    #[test]
+    fn the_same_files_give_the_same_image_whenever_it_is_built() {
+        if !is_root() || !sh::is_there("buildah") {
+            eprintln!("skipped: images are built as root, with buildah");
+            return;
+        }
+        let build = |text: &str| {
+            let work = tempfile::tempdir().unwrap();
+            let folder = work.path().join("context");
+            std::fs::create_dir(&folder).unwrap();
+            let context = Context::new(&folder, include_str!("../../../Dockerfile")).unwrap();
+            for path in ["/usr/local/bin/fltk", "/usr/share/a", "/usr/share/b"] {
+                context.write(Layer::Program, path, text.as_bytes()).unwrap();
+            }
+            context.make_folder(Layer::System, "/tmp", 0o1777).unwrap();
+            context.make_folder(Layer::Home, "/runs", 0o755).unwrap();
+            context.settle().unwrap();
+            let buildah = Buildah::new(work.path()).unwrap();
+            buildah.build(&folder, "orchestrator", "localhost/small:1").unwrap();
+            let file = work.path().join("small.tar");
+            buildah.write("localhost/small:1", &file).unwrap();
+            let contents = archive::read(&file).unwrap();
+            let owners = owners_of_home(&file, &contents.layers[2].0);
+            assert_eq!(owners, [("var/lib/fltk/runs/".to_owned(), 65532)]);
+            contents
+        };
+        let first = build("a");
+        assert_eq!(first.layers.len(), Layer::ALL.len());
+        assert_eq!(first, build("a"));
+        let other = build("b");
+        assert!(other.digest != first.digest && other.layers[..3] == first.layers[..3], "only the program is another");
+    }
+
+    /// What is not root's in a layer of an archive.
+    fn owners_of_home(file: &Path, layer: &str) -> Vec<(String, u64)> {
+        let mut outer = tar::Archive::new(std::fs::File::open(file).unwrap());
+        let name = format!("{layer}.tar");
+        let inner = outer.entries().unwrap().map(Result::unwrap).find(|entry| entry.path().unwrap().to_str() == Some(&name)).unwrap();
+        let mut inner = tar::Archive::new(inner);
+        let entries = inner.entries().unwrap().map(Result::unwrap);
+        let owners = entries.map(|entry| (entry.path().unwrap().to_string_lossy().into_owned(), entry.header().uid().unwrap()));
+        owners.filter(|(_, owner)| *owner != 0).collect()
+    }
+}

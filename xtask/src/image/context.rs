@@ -11,6 +11,9 @@ use anyhow::{Context as _, bail};
 
 const DOCKERFILE: &str = "Dockerfile";
 
+/// Where the Dockerfile puts [`Layer::Home`].
+const HOME: &str = "/var/lib/fltk";
+
 /// A layer of an image, in the order of the Dockerfile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Layer {
@@ -53,7 +56,10 @@ impl Context {
             set_mode(&folder, 0o755)?;
         }
         fs::write(folder.join(DOCKERFILE), dockerfile)?;
-        Ok(Self { folder: folder.to_path_buf() })
+        let context = Self { folder: folder.to_path_buf() };
+        // Folders that the Dockerfile's COPY makes for the user's would be the user's too.
+        context.make_folder(Layer::System, HOME, 0o755)?;
+        Ok(context)
     }
 
     /// Its folder.

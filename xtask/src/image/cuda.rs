@@ -31,7 +31,8 @@ pub struct Cuda {
 /// Finds them; installs PyTorch in the cache, if it isn't there.
 pub fn find(checkout: &Checkout) -> anyhow::Result<Cuda> {
     let python = python::ensure(checkout)?;
-    let packages = libtorch::installed_torch(&python).with_context(|| format!("`{}` has no PyTorch {}", python.display(), libtorch::VERSION))?;
+    let packages =
+        libtorch::installed_torch(&python).with_context(|| format!("`{}` has no PyTorch {}", python.display(), libtorch::VERSION))?;
     in_packages(&packages)
 }
 

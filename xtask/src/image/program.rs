@@ -1,6 +1,8 @@
 //! Our program as an image has it: without what only a debugger reads, and without the way to libtorch on this machine.
 
 use std::{
+    fs,
+    os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -10,9 +12,12 @@ use anyhow::Context as _;
 use super::context::set_mode;
 use crate::{setup::debian, sh};
 
-/// Copies `program` to `to`. Nine tenths of a release build are line numbers and names, those of this machine's folders among them. Also makes it need the
-/// libraries `needed`, as the linker would have if it didn't drop those that no function is used of.
-pub fn copy(program: &Path, to: &Path, needed: &[&str]) -> anyhow::Result<()> {
+/// Where sources would be on a system that has them.
+const SOURCES: &[u8] = b"/usr/src";
+
+/// Copies `program` to `to` without line numbers and names of functions, nine tenths of a release build: panics say their place all the same. Also makes it need the
+/// libraries `needed`, as the linker would have if it didn't drop those that no function is used of, and forget the folders `paths`.
+pub fn copy(program: &Path, to: &Path, needed: &[&str], paths: &[PathBuf]) -> anyhow::Result<()> {
     for (tool, package) in [("strip", "binutils"), ("patchelf", "patchelf")] {
         if !sh::is_there(tool) {
             debian::install(&[package]).map_err(anyhow::Error::msg)?;
@@ -24,7 +29,28 @@ pub fn copy(program: &Path, to: &Path, needed: &[&str]) -> anyhow::Result<()> {
         patch(&["--remove-rpath"])?;
     }
     needed.iter().try_for_each(|library| patch(&["--add-needed", library]))?;
+    let bytes = fs::read(to)?;
+    fs::write(to, forget(bytes, paths))?;
     set_mode(to, 0o755)
+}
+
+/// Replaces every one of `paths` in `bytes`. Compilers put names of source files into a program, for the messages of panics and of libtorch's checks; to
+/// give them other names, every dependency would have to be compiled a second time. What replaces them is as long as they are, so nothing moves, and is
+/// the same path wherever it was: `/usr/src` and slashes.
+fn forget(mut bytes: Vec<u8>, paths: &[PathBuf]) -> Vec<u8> {
+    let mut paths: Vec<&[u8]> = paths.iter().map(|path| path.as_os_str().as_bytes()).filter(|path| path.len() > SOURCES.len()).collect();
+    // A folder before the one that holds it.
+    paths.sort_by_key(|path| std::cmp::Reverse(path.len()));
+    for path in paths {
+        let mut replacement = SOURCES.to_vec();
+        replacement.resize(path.len(), b'/');
+        let mut from = 0;
+        while let Some(at) = memchr::memmem::find(&bytes[from..], path) {
+            bytes[from + at..from + at + path.len()].copy_from_slice(&replacement);
+            from += at + path.len();
+        }
+    }
+    bytes
 }
 
 /// The folders of this machine in which `program` looks for its libraries first (RPATH).
@@ -32,4 +58,42 @@ pub fn search_path(program: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let path = sh::quiet_output(Command::new("patchelf").arg("--print-rpath").arg(program), sh::LOOKUP_LIMIT)
         .with_context(|| format!("`{}` is not a program", program.display()))?;
     Ok(path.trim().split(':').filter(|folder| !folder.is_empty()).map(PathBuf::from).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_replaced_by_others_of_the_same_length() {
+        let check = |text: &str, expected: &str| {
+            let paths = ["/srv/someone/x", "/srv/someone", "/"].map(PathBuf::from);
+            assert_eq!(String::from_utf8(forget(text.as_bytes().to_vec(), &paths)).unwrap(), expected);
+        };
+        check("\0/srv/someone/x/a.rs/srv/someone/y\0", "\0/usr/src///////a.rs/usr/src/////y\0");
+        check("/srv/someone/x", "/usr/src//////");
+        check("/srv/some", "/srv/some");
+        check("", "");
+    }
+
+    /// The one property of a copy that no other test sees: this test's own program is full of such paths.
+    #[test]
+    fn a_copy_has_no_path_of_this_machine_and_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = std::env::current_exe().unwrap();
+        let paths = crate::checkout::Checkout::find().unwrap().machine_paths();
+        let has = |program: &Path| {
+            let bytes = fs::read(program).unwrap();
+            paths.iter().filter(|path| memchr::memmem::find(&bytes, path.as_os_str().as_bytes()).is_some()).count()
+        };
+        assert!(has(&own) > 0);
+        let copied = folder.path().join("copy");
+        if !sh::is_there("strip") || !sh::is_there("patchelf") {
+            eprintln!("skipped: no `strip` or no `patchelf`");
+            return;
+        }
+        copy(&own, &copied, &[], &paths).unwrap();
+        assert_eq!(has(&copied), 0);
+        assert!(sh::quiet_output(Command::new(&copied).args(["--list", "machine_and_runs"]), sh::LOOKUP_LIMIT).unwrap().contains("1 test"));
+    }
 }

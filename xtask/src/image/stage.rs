@@ -37,7 +37,9 @@ pub fn fltk(
     let staged = context.place(Layer::Program, PROGRAM)?;
     let cuda = (kind == Kind::Cuda).then(|| super::cuda::find(checkout)).transpose()?;
     let needed: &[&str] = if cuda.is_some() { &super::cuda::NEEDED } else { &[] };
-    program::copy(program, &staged, needed)?;
+    let mut paths = checkout.machine_paths();
+    paths.extend(program::search_path(program)?.iter().filter_map(|folder| folder.parent()).map(Path::to_path_buf));
+    program::copy(program, &staged, needed, &paths)?;
     let (folders, loaded_later) = match cuda {
         Some(cuda) => (cuda.folders, cuda.loaded_later),
         None => (program::search_path(program)?, Vec::new()),

@@ -98,7 +98,11 @@ fn packages(checkout: &Checkout, context: &Context, version: &str) -> anyhow::Re
     let mut pip = Command::new("python3");
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-cache-dir", "--no-deps", "--no-compile"]);
     pip.args(["--only-binary=:all:", "--implementation", "cp", "--python-version", version.trim_start_matches("python"), "--target"]);
-    pip.arg(&folder).arg("--requirement").arg(checkout.root.join(python::TENSORBOARD)).stdin(Stdio::null()).env("PIP_ROOT_USER_ACTION", "ignore");
+    pip.arg(&folder)
+        .arg("--requirement")
+        .arg(checkout.root.join(python::TENSORBOARD))
+        .stdin(Stdio::null())
+        .env("PIP_ROOT_USER_ACTION", "ignore");
     sh::run(&mut pip, sh::INSTALL_LIMIT)?;
     // Scripts that name this machine's Python, and what pip writes about them and itself.
     fs::remove_dir_all(folder.join("bin"))?;

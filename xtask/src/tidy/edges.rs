@@ -41,7 +41,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("jsonschema", &["xtask"]),
     ("annotate-snippets", &["fltk-core"]),
     ("flate2", &["fltk-data", "xtask"]),
-    ("tar", &["fltk-data", "fltk-records"]),
+    ("tar", &["fltk-data", "fltk-records", "xtask"]),
     ("ureq", &["fltk-data", "fltk-web"]),
     ("rusqlite", &["fltk-records"]),
     ("prost", &["fltk-records", "fltk-fed"]),

@@ -33,7 +33,9 @@ pub fn of(checkout: &Checkout, features: &[&str]) -> anyhow::Result<Crates> {
     let checksums: BTreeMap<String, String> = lock
         .packages
         .iter()
-        .filter_map(|package| Some((reference(package.name.as_str(), &package.version.to_string()), package.checksum.as_ref()?.to_string())))
+        .filter_map(|package| {
+            Some((reference(package.name.as_str(), &package.version.to_string()), package.checksum.as_ref()?.to_string()))
+        })
         .collect();
     let metadata = checkout.metadata()?;
     let packages: BTreeMap<String, _> =
@@ -50,8 +52,7 @@ pub fn of(checkout: &Checkout, features: &[&str]) -> anyhow::Result<Crates> {
         Ok(component)
     };
     let components = tree.edges.keys().map(component).collect::<anyhow::Result<_>>()?;
-    let dependency =
-        |(from, to): (String, BTreeSet<String>)| Dependency { dependency_ref: from, dependencies: to.into_iter().collect() };
+    let dependency = |(from, to): (String, BTreeSet<String>)| Dependency { dependency_ref: from, dependencies: to.into_iter().collect() };
     Ok(Crates { root: tree.root, components, dependencies: tree.edges.into_iter().map(dependency).collect() })
 }
 
@@ -97,11 +98,8 @@ mod tests {
     fn a_tree_is_read_by_its_depths() {
         let tree = parse("0 fltk v0.1.0 (/a b/fltk)\n1 clap v4.6.0\n2 strsim v0.11.1\n1 strsim v0.11.1\n1 clap v4.6.0 (*)\n").unwrap();
         let edge = |from: &str, to: &[&str]| (from.to_owned(), to.iter().map(|&name| name.to_owned()).collect());
-        let expected = [
-            edge("clap@4.6.0", &["strsim@0.11.1"]),
-            edge("fltk@0.1.0", &["clap@4.6.0", "strsim@0.11.1"]),
-            edge("strsim@0.11.1", &[]),
-        ];
+        let expected =
+            [edge("clap@4.6.0", &["strsim@0.11.1"]), edge("fltk@0.1.0", &["clap@4.6.0", "strsim@0.11.1"]), edge("strsim@0.11.1", &[])];
         assert_eq!(tree, Tree { root: "fltk@0.1.0".to_owned(), edges: expected.into_iter().collect() });
         for broken in ["", "fltk v0.1.0", "0 fltk", "1 fltk v0.1.0"] {
             assert!(parse(broken).is_err(), "{broken}");

@@ -94,7 +94,10 @@ impl Origins {
             return Ok(known.clone());
         }
         let mut command = Command::new("dpkg-query");
-        command.args(["--show", "--showformat", "${Package} ${Version} ${Architecture}\n", package]).stdin(Stdio::null()).stderr(Stdio::null());
+        command
+            .args(["--show", "--showformat", "${Package} ${Version} ${Architecture}\n", package])
+            .stdin(Stdio::null())
+            .stderr(Stdio::null());
         let origin = match sh::quiet_output(&mut command, sh::LOOKUP_LIMIT) {
             Ok(answer) => {
                 let mut words = answer.split_whitespace().map(str::to_owned);
@@ -128,7 +131,8 @@ impl Origins {
 
 /// The same file by its other name, where `/lib` is a link to `/usr/lib`.
 fn merged(path: &Path) -> PathBuf {
-    path.strip_prefix("/usr").map_or_else(|_| Path::new("/usr").join(path.strip_prefix("/").unwrap_or(path)), |rest| Path::new("/").join(rest))
+    path.strip_prefix("/usr")
+        .map_or_else(|_| Path::new("/usr").join(path.strip_prefix("/").unwrap_or(path)), |rest| Path::new("/").join(rest))
 }
 
 /// The package that brought `path`.
@@ -152,7 +156,11 @@ mod tests {
         std::fs::create_dir_all(packages.join("torch/lib")).unwrap();
         std::fs::create_dir_all(packages.join("torch-2.13.0.dist-info")).unwrap();
         std::fs::write(packages.join("torch-2.13.0.dist-info/RECORD"), "torch/lib/a.so,sha256=x,1\n\"torch/b,c.py\",,\n").unwrap();
-        std::fs::write(packages.join("torch-2.13.0.dist-info/METADATA"), "Metadata-Version: 2.4\nName: torch\nVersion: 2.13.0\n\nName: no\n").unwrap();
+        std::fs::write(
+            packages.join("torch-2.13.0.dist-info/METADATA"),
+            "Metadata-Version: 2.4\nName: torch\nVersion: 2.13.0\n\nName: no\n",
+        )
+        .unwrap();
         for file in ["a.so", "b.so"] {
             std::fs::write(packages.join("torch/lib").join(file), "").unwrap();
         }
