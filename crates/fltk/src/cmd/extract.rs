@@ -21,7 +21,7 @@ use self::progress::Progress;
 use super::elsewhere::{self, interrupt};
 use crate::{
     cli::{Cli, ExtractArgs, Output},
-    exit::{Exit, OrExit as _, failure},
+    exit::{Exit, failure},
     output,
 };
 
