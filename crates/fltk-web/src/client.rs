@@ -50,7 +50,7 @@ pub enum Proxy {
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Not the address of a server.
-    #[error("`{address}` is no address of a server: {problem}\nhint: such as `http://host:8080`, where `fltk serve` listens")]
+    #[error("`{address}` is no address of a server: {problem}\nhint: such as `http://localhost:8080`, where `fltk serve` listens")]
     Address {
         /// What was given, without secrets.
         address: String,
@@ -107,7 +107,7 @@ impl Client {
         let (scheme, rest) = base.split_once("://").unwrap_or(("", base));
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
         let secret = authority.rfind('@').map_or(0, |at| at + 1);
-        let shown = printable(&if scheme.is_empty() { rest.to_owned() } else { format!("{scheme}://{}", &rest[secret..]) });
+        let shown = printable(&if scheme.is_empty() { rest[secret..].to_owned() } else { format!("{scheme}://{}", &rest[secret..]) });
         let wrong = |problem| ClientError::Address { address: shown.clone(), problem };
         let uri: Uri = base.parse().map_err(|_| wrong("it can't be read as a URL"))?;
         if !matches!(uri.scheme_str(), Some("http" | "https")) {

@@ -525,7 +525,7 @@ Examples:
 Examples:
   fltk runs export > results.csv
   fltk runs export --format json quickstart-20260101-120000-1a2b3c4d
-  fltk runs export --from http://node:8080 > results.csv
+  fltk runs export --from http://example.com:8080 > results.csv
   fltk runs export --from pvc/fl-log-claim --namespace training > results.csv")
     )]
     Export {

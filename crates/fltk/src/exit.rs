@@ -25,7 +25,7 @@ pub enum Exit {
     #[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "only clusters end so"))]
     Cluster = 8,
     /// Interrupted by a signal.
-    #[cfg_attr(not(any(feature = "train", feature = "cluster")), expect(dead_code, reason = "only training ends so"))]
+    #[cfg_attr(not(any(feature = "train", feature = "cluster", feature = "web")), expect(dead_code, reason = "only training ends so"))]
     Interrupted = 130,
 }
 

@@ -190,7 +190,7 @@ fn what_can_not_be_served_is_said() {
     let output = run(home.path(), &["serve", "--listen", &taken.local_addr().unwrap().to_string()]);
     assert!(output.status.code() == Some(1) && said(&output).contains("can't listen at"), "{}", said(&output));
     let output = run(home.path(), &["extract", "--from", "runs", "--into", "copies"]);
-    assert!(!output.status.success() && said(&output).contains("`http://host:8080`"), "{}", said(&output));
+    assert!(!output.status.success() && said(&output).contains("`http://localhost:8080`"), "{}", said(&output));
 }
 
 #[test]

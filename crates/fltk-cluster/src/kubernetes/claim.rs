@@ -44,8 +44,8 @@ const QUIET_LIMIT: Duration = Duration::from_secs(10);
 /// How long the server in it has to answer then.
 const ANSWER_LIMIT: Duration = Duration::from_secs(20);
 const ANSWER_EVERY: Duration = Duration::from_millis(300);
-/// Tries to remove the pod.
-const REMOVE_TRIES: u32 = 4;
+/// How long it's tried to remove the pod, while somebody who pressed Ctrl-C waits.
+const REMOVE_LIMIT: Duration = Duration::from_secs(20);
 /// Jobs and pods that are looked at for their image.
 const IMAGES_MAX: u32 = 100;
 
@@ -199,16 +199,19 @@ fn left(name: &str, error: &Error) -> String {
 }
 
 async fn remove(pods: &Api<Pod>, name: &str) -> Result<(), Error> {
-    let mut waits = Waits::new();
-    for attempt in 1.. {
-        match in_time(pods.delete(name, &DeleteParams::default().grace_period(1))).await {
-            Ok(_) => return Ok(()),
-            Err(error) if failure(&error) == Failure::Missing => return Ok(()),
-            Err(error) if attempt >= REMOVE_TRIES || failure(&error) == Failure::Wrong => return Err(error),
-            Err(error) => sleep(waits.after(&error)).await,
+    let removing = async {
+        let mut waits = Waits::new();
+        loop {
+            match in_time(pods.delete(name, &DeleteParams::default().grace_period(1))).await {
+                Ok(_) => return Ok(()),
+                Err(error) if failure(&error) == Failure::Missing => return Ok(()),
+                Err(error) if failure(&error) == Failure::Wrong => return Err(error),
+                Err(error) => sleep(waits.after(&error)).await,
+            }
         }
-    }
-    Ok(())
+    };
+    let no_answer = || Error::Service(format!("the API server didn't remove it within {} s", REMOVE_LIMIT.as_secs()).into());
+    timeout(REMOVE_LIMIT, removing).await.unwrap_or_else(|_| Err(no_answer()))
 }
 
 /// Waits until the container runs.

@@ -127,6 +127,16 @@ async fn who_is_stopped_leaves_nothing() {
     let error = open(&scenario.client(), NAMESPACE, &reader(), &mut |_| {}, stop).await.err().unwrap();
     assert!(matches!(error, ClaimError::Stopped { .. }), "{error}");
     assert_removed(&scenario);
+    // Nor if the API server is busy just then.
+    let busy = async {
+        sleep(Duration::from_secs(3)).await;
+        scenario.fail_next(3, 503, None);
+    };
+    let other = Reader { token: "another-token-of-a-pod".to_owned(), ..reader() };
+    let error = open(&scenario.client(), NAMESPACE, &other, &mut |_| {}, busy).await.err().unwrap();
+    assert!(matches!(error, ClaimError::Stopped { .. }), "{error}");
+    scenario.tick(1);
+    assert!(scenario.names("pods", None).is_empty());
     // Nor if the answer to the pod's making was lost.
     scenario.lose_answers(1);
     scenario.forbid("get", "persistentvolumeclaims");

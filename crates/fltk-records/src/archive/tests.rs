@@ -48,7 +48,7 @@ fn a_run_comes_out_as_it_went_in_but_for_its_lock() {
     let into = into.path().join("new/copies");
     assert_eq!(unpack(&packed(root.path(), &name)[..], &into, &record(&name)).unwrap(), Unpacked::New);
     assert_eq!(digests(root.path(), &name).unwrap(), digests(&into, &name).unwrap());
-    assert_eq!(files::names_in(&into, 10).unwrap(), [name.clone()]);
+    assert_eq!(files::names_in(&into, 10).unwrap(), [name.as_str()]);
     let (before, after) = (RunFolder::open(root.path().join(&name)).unwrap(), RunFolder::open(into.join(&name)).unwrap());
     assert_eq!(before.read().unwrap().history, after.clone().read().unwrap().history);
     assert_eq!(after.checkpoints(Unit::Round).list().unwrap().len(), 1);
@@ -167,7 +167,7 @@ fn an_older_copy_is_replaced_and_nothing_else() {
     drop(held);
     assert_eq!(unpack(&bytes[..], into.path(), &record(&name)).unwrap(), Unpacked::Replaced);
     assert_eq!(fs::read(copy.join("journal.jsonl")).unwrap(), whole);
-    assert_eq!(files::names_in(into.path(), 10).unwrap(), [name.clone()], "nothing is left beside it");
+    assert_eq!(files::names_in(into.path(), 10).unwrap(), [name.as_str()], "nothing is left beside it");
 
     // It went on here.
     let longer = [&whole[..], b"more\n"].concat();

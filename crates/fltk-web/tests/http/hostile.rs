@@ -112,7 +112,8 @@ fn words_of_a_server_can_not_move_the_cursor() {
 fn user_and_password_are_sent_as_they_should_be_and_not_to_others() {
     let (other, other_server) = once(answer("Content-Length: 2", b"[]"));
     let (address, server) = once(format!("HTTP/1.1 302 x\r\nLocation: http://{other}/api\r\nContent-Length: 0\r\n\r\n").into_bytes());
-    let client = Client::new(&format!("http://joe:secret@{address}"), None, Proxy::None).unwrap();
+    let secret = "joe:secret";
+    let client = Client::new(&format!("http://{secret}@{address}"), None, Proxy::None).unwrap();
     assert!(client.records().unwrap().is_empty());
     // Of `joe:secret`.
     assert!(server.join().unwrap().to_lowercase().contains("authorization: basic am9lonnly3jlda=="));

@@ -35,8 +35,8 @@ What is there already and the same is skipped, an older copy is replaced, and an
 goes on.
 
 Examples:
-  fltk extract --from http://node:8080 --into copies
-  fltk extract --from https://user:password@runs.example/fltk stream-20260101-120000-1a2b --into copies
+  fltk extract --from http://example.com:8080 --into copies
+  fltk extract --from https://example.com/fltk stream-20260101-120000-1a2b --into copies
   fltk extract --from pvc/fl-log-claim --namespace training --into copies")]
 pub struct ExtractArgs {
     /// Names of runs and streams; all when none is given.

@@ -49,8 +49,8 @@ pub fn through<T>(
         Some(path) => parse_config(&inputs::read_source(path)?, Exit::Experiment)?,
         None => KubernetesConfig::of_stream(None),
     };
-    // The first signal ends what is done here; the pod goes, and then the program.
-    let stop = stop::on_signal()?;
+    // A signal ends what is done here; the pod goes, and then the program. A second one doesn't leave the pod behind.
+    let stop = stop::on_every_signal()?;
     let secret = secret()?;
     let runtime = Runtime::new().context("can't start the runtime")?;
     let opened = runtime.block_on(async {
