@@ -52,7 +52,6 @@ pub fn run(checkout: &Checkout, report: &mut Report, program: &Path, fashion_mni
                 report.part("KFLTK's files in real pods, TrainJobs", || kfltk_files::run(&streams, "trainjob"));
                 report.part("priorities: pushed out and resumed on a tainted node", || pushed_out::run(&streams));
                 report.part("a gang waits for its place on a tainted node", || pushed_out::gang(&streams));
-                deployment::run(checkout, report, &cluster, program);
             }
         }
         Err(reason) => report.skip("training in real pods", reason),
