@@ -41,7 +41,7 @@ pub fn run(workplace: &Workplace<'_>) -> anyhow::Result<Outcome> {
     let outcome = workplace.bash_outside(&page::script(PAGE, &blocks), LIMIT);
     if outcome.is_err() {
         // What it didn't come to.
-        let _ = workplace.bash_outside("docker logs fltk-rank0 >&2; docker compose --file examples/compose.yaml down --volumes", LIMIT);
+        let _ = workplace.bash_outside("docker logs fltk-rank0 >&2; docker compose --file compose.yaml down --volumes", LIMIT);
     }
     outcome?;
     Ok(Outcome::Passed(format!("{} blocks of {PAGE}", blocks.len())))

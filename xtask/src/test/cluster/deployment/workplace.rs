@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use crate::{checkout::Checkout, cluster::TestCluster, sh};
 
 /// What a reader refers to.
-const NAMES: [&str; 4] = ["charts", "configs", "docs", "examples"];
+const NAMES: [&str; 5] = ["charts", "compose.yaml", "configs", "docs", "examples"];
 
 /// Files that are written into it are gone with the next.
 pub struct Workplace<'a> {
