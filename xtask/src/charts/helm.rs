@@ -19,7 +19,7 @@ pub const RELEASE: &str = "demo";
 /// Its namespace.
 pub const NAMESPACE: &str = "fltk-test";
 
-/// Renders the notes as an object, that of kind [`NOTES`].
+/// Renders the notes as an object of a kind that nothing else has.
 const NOTES_TEMPLATE: &str = "kind: Notes\nnotes: {{ tpl (.Files.Get \"notes.txt\") . | toJson }}\n";
 /// What helm writes before it.
 const NOTES_SOURCE: &str = "# Source: ";
