@@ -95,9 +95,12 @@ impl TestCluster {
         Ok(folder)
     }
 
-    /// The namespace.
+    /// The namespace, with the service account that pods of it have, which a controller makes a moment later.
     pub fn namespace(&self, name: &str) -> anyhow::Result<()> {
-        self.cluster.apply(&format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: '{name}'}}\n"))
+        self.cluster.apply(&format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: '{name}'}}\n"))?;
+        let mut command = self.cluster.kubectl();
+        command.args(["--namespace", name, "wait", "--for=create", "serviceaccount/default", "--timeout=60s"]).stdout(Stdio::null());
+        sh::run(&mut command, KUBECTL_LIMIT)
     }
 
     /// Lets only pods into `namespace` that the restricted pod security standard allows.
@@ -154,6 +157,11 @@ impl TestCluster {
         let status = sh::wait(&mut thawing, &thaw, pause + sh::LOOKUP_LIMIT)?;
         ensure!(status.success(), "the API server was not thawed: {status}");
         Ok(())
+    }
+
+    /// The administrator's.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.cluster.kubeconfig()
     }
 
     /// The folder of the cluster's programs, and the socket of its containerd.

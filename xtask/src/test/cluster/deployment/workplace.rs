@@ -15,6 +15,11 @@ use crate::{checkout::Checkout, cluster::TestCluster, sh};
 /// What a reader refers to.
 const NAMES: [&str; 5] = ["charts", "compose.yaml", "configs", "docs", "examples"];
 
+/// Programs that run where the cluster is reached: they enter its network.
+const INSIDE: &str = "bin/inside";
+/// Programs that run in this machine's own.
+const HERE: &str = "bin/here";
+
 /// Files that are written into it are gone with the next.
 pub struct Workplace<'a> {
     cluster: &'a TestCluster,
@@ -28,23 +33,27 @@ impl<'a> Workplace<'a> {
         if folder.exists() {
             fs::remove_dir_all(&folder).with_context(|| format!("can't empty `{}`", folder.display()))?;
         }
-        let programs = folder.join("bin");
-        fs::create_dir_all(&programs)?;
+        for names in ["bin", INSIDE, HERE] {
+            fs::create_dir_all(folder.join(names))?;
+        }
         for name in NAMES {
             symlink(checkout.root.join(name), folder.join(name))?;
         }
         symlink(&checkout.target, folder.join("target"))?;
         // `target/release/fltk` is another after the orchestrator's image was built.
-        fs::copy(fltk, programs.join("fltk")).with_context(|| format!("can't copy `{}`", fltk.display()))?;
+        let here = folder.join(HERE).join("fltk");
+        fs::copy(fltk, &here).with_context(|| format!("can't copy `{}`", fltk.display()))?;
         let (tools, socket) = cluster.programs();
-        for tool in ["kubectl", "helm"] {
-            symlink(tools.join(tool), programs.join(tool))?;
+        let inside = [("kubectl", tools.join("kubectl")), ("helm", tools.join("helm")), ("fltk", here), ("curl", "/usr/bin/curl".into())];
+        for (name, path) in inside {
+            let enter = sh::show(&cluster.reach(&path));
+            program(&folder.join(INSIDE).join(name), &format!("exec {enter} \"$@\""))?;
         }
-        program(&programs.join("ctr"), &format!("exec /usr/bin/ctr --address '{}' \"$@\"", socket.display()))?;
-        // It may fetch packages, which the cluster's network has no way to; and finds its workspace by where it is.
+        program(&folder.join("bin/ctr"), &format!("exec /usr/bin/ctr --address '{}' \"$@\"", socket.display()))?;
+        // It finds its workspace by where it is.
         let cargo = sh::quiet_output(Command::new("sh").args(["-c", "command -v cargo"]), sh::LOOKUP_LIMIT)?;
-        let outside = format!("cd '{}'\nexec nsenter --net=/proc/1/ns/net '{}' \"$@\"", checkout.root.display(), cargo.trim());
-        program(&programs.join("cargo"), &format!("{}\n{outside}", environment(checkout)))?;
+        let outside = format!("cd '{}'\nexec '{}' \"$@\"", checkout.root.display(), cargo.trim());
+        program(&folder.join("bin/cargo"), &format!("{}\n{outside}", environment(checkout)))?;
         Ok(Self { cluster, folder })
     }
 
@@ -72,7 +81,7 @@ impl<'a> Workplace<'a> {
 
     /// The program.
     pub fn fltk(&self) -> Command {
-        self.cluster.reach(&self.folder.join("bin/fltk"))
+        Command::new(self.folder.join(HERE).join("fltk"))
     }
 
     /// A program by the name `name`, which scripts find.
@@ -80,21 +89,24 @@ impl<'a> Workplace<'a> {
         program(&self.folder.join("bin").join(name), script)
     }
 
-    /// Runs a script of bash here, where the cluster is reached.
+    /// Runs a script of bash here, whose `kubectl`, `helm`, `fltk` and `curl` reach the cluster.
     pub fn bash(&self, script: &str, limit: Duration) -> anyhow::Result<()> {
-        self.run(self.cluster.reach(Path::new("bash")), script, limit)
+        self.run(INSIDE, script, limit)
     }
 
-    /// As [`Workplace::bash`], in this machine's own network.
+    /// As [`Workplace::bash`], with `fltk` and `curl` in this machine's own network.
     pub fn bash_outside(&self, script: &str, limit: Duration) -> anyhow::Result<()> {
-        self.run(Command::new("bash"), script, limit)
+        self.run(HERE, script, limit)
     }
 
-    fn run(&self, mut bash: Command, script: &str, limit: Duration) -> anyhow::Result<()> {
+    fn run(&self, programs: &str, script: &str, limit: Duration) -> anyhow::Result<()> {
         let file = self.folder.join("bin/script");
         fs::write(&file, script)?;
         let path = std::env::var("PATH").unwrap_or_default();
-        bash.arg(&file).current_dir(&self.folder).env("PATH", format!("{}:{path}", self.folder.join("bin").display()));
+        let (ours, common) = (self.folder.join(programs), self.folder.join("bin"));
+        let mut bash = Command::new("bash");
+        bash.arg(&file).current_dir(&self.folder).env("PATH", format!("{}:{}:{path}", ours.display(), common.display()));
+        bash.env("KUBECONFIG", self.cluster.kubeconfig());
         // Of helm, which else keeps what it knows in the user's home.
         bash.env("HELM_CACHE_HOME", self.folder.join("helm")).env("HELM_CONFIG_HOME", self.folder.join("helm"));
         sh::run(&mut bash, limit)
