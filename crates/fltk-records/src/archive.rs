@@ -73,19 +73,18 @@ pub struct Record {
 }
 
 impl Record {
-    /// All in `root`, runs first, by name. Links to folders are left out: what they lead to is not in `root`.
+    /// All of this kind in `root`, by name. Links to folders are left out: what they lead to is not in `root`.
     ///
     /// # Errors
     /// If `root` can't be listed.
-    pub fn list(root: &Path) -> Result<Vec<Self>, RunError> {
-        let of = |kind: RecordKind, paths: Vec<PathBuf>| {
-            let plain = paths.into_iter().filter(|path| is_folder(path));
-            let names = plain.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()));
-            names.filter(|name| is_name(name)).map(move |name| Self { kind, name }).collect::<Vec<_>>()
+    pub fn list(root: &Path, kind: RecordKind) -> Result<Vec<Self>, RunError> {
+        let paths = match kind {
+            RecordKind::Run => RunFolder::list(root)?,
+            RecordKind::Stream => StreamFolder::list(root)?,
         };
-        let mut all = of(RecordKind::Run, RunFolder::list(root)?);
-        all.extend(of(RecordKind::Stream, StreamFolder::list(root)?));
-        Ok(all)
+        let plain = paths.into_iter().filter(|path| is_folder(path));
+        let names = plain.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()));
+        Ok(names.filter(|name| is_name(name)).map(|name| Self { kind, name }).collect())
     }
 
     /// Whether its name is one of a folder, and can be shown: one that was read may come from elsewhere.

@@ -7,7 +7,12 @@ mod pipe;
 mod runs;
 mod streams;
 
-use std::{path::PathBuf, pin::pin, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -17,7 +22,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use fltk_records::{RecordKind, StreamFolder, stream_folder::derived::JobRow};
+use fltk_records::{Record, RecordKind, StreamFolder, stream_folder::derived::JobRow};
 use tokio::{
     net::TcpListener,
     sync::{OwnedSemaphorePermit, Semaphore, oneshot},
@@ -40,8 +45,10 @@ pub type JobsOf = Arc<dyn Fn(StreamFolder) -> Result<Vec<JobRow>, String> + Send
 
 /// What is served.
 pub struct Site {
-    /// The folder of runs and streams.
-    pub root: PathBuf,
+    /// The folder of runs.
+    pub runs: PathBuf,
+    /// The folder of streams: another, or the same.
+    pub streams: PathBuf,
     /// Reads the jobs of a stream.
     pub jobs: JobsOf,
     /// What clients must show; anybody may read where there is none.
@@ -106,9 +113,11 @@ fn router(site: Site) -> Router {
 
 async fn ready(State(shared): State<Shared>) -> Response {
     let listed = shared.read(|site| {
-        std::fs::read_dir(&site.root).map_err(|error| {
-            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, format!("`{}` can't be listed: {error}", site.root.display()))
-        })?;
+        for folder in [&site.runs, &site.streams] {
+            std::fs::read_dir(folder).map_err(|error| {
+                ApiError::new(StatusCode::SERVICE_UNAVAILABLE, format!("`{}` can't be listed: {error}", folder.display()))
+            })?;
+        }
         Ok("ok".into_response())
     });
     listed.await.into_response()
@@ -154,7 +163,22 @@ impl Shared {
     }
 }
 
-/// The folder of a run or a stream, by a name from a request.
-fn find(site: &Site, kind: RecordKind, name: &str) -> Result<PathBuf, ApiError> {
-    Ok(fltk_records::Record::find(&site.root, kind, name)?)
+impl Site {
+    /// The folder that has folders of this kind.
+    fn root(&self, kind: RecordKind) -> &Path {
+        match kind {
+            RecordKind::Run => &self.runs,
+            RecordKind::Stream => &self.streams,
+        }
+    }
+
+    /// What there is of this kind.
+    fn records(&self, kind: RecordKind) -> Result<Vec<Record>, ApiError> {
+        Ok(Record::list(self.root(kind), kind)?)
+    }
+
+    /// The folder of a run or a stream, by a name from a request.
+    fn find(&self, kind: RecordKind, name: &str) -> Result<PathBuf, ApiError> {
+        Ok(Record::find(self.root(kind), kind, name)?)
+    }
 }

@@ -53,7 +53,7 @@ fn a_run_comes_out_as_it_went_in_but_for_its_lock() {
     assert_eq!(before.read().unwrap().history, after.clone().read().unwrap().history);
     assert_eq!(after.checkpoints(Unit::Round).list().unwrap().len(), 1);
     assert!(!into.join(&name).join("lock").exists());
-    assert_eq!(Record::list(&into).unwrap(), [record(&name)]);
+    assert_eq!(Record::list(&into, RecordKind::Run).unwrap(), [record(&name)]);
     // The copy is like any run.
     assert!(after.lock("a test").is_ok());
 }
@@ -77,7 +77,7 @@ fn what_is_no_plain_file_of_the_folder_is_left_out_and_the_journal_is_last() {
     // A link to a folder is none of the folders.
     symlink(&folder, root.path().join("elsewhere")).unwrap();
     assert!(pack(root.path(), "elsewhere", &mut Vec::new()).is_err());
-    assert_eq!(Record::list(root.path()).unwrap(), [record(&name)]);
+    assert_eq!(Record::list(root.path(), RecordKind::Run).unwrap(), [record(&name)]);
     assert!(matches!(Record::find(root.path(), RecordKind::Run, "elsewhere"), Err(RunError::NotARun { .. })));
 }
 

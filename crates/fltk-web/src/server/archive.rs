@@ -6,19 +6,23 @@ use axum::{
     extract::{Path, State, rejection::PathRejection},
     response::{IntoResponse as _, Response},
 };
-use fltk_records::{Record, RecordKind, archive};
+use fltk_records::{RecordKind, archive};
 
 use super::{
     Shared, Site,
     answer::{ApiError, attachment, name, pretty, words},
-    find,
 };
 
 type Name = Result<Path<String>, PathRejection>;
 
 /// Every run and stream by name, also damaged ones.
 pub async fn records(State(shared): State<Shared>) -> Result<Response, ApiError> {
-    shared.read(|site| Ok(pretty(&Record::list(&site.root)?))).await
+    let list = |site: &Site| {
+        let mut records = site.records(RecordKind::Run)?;
+        records.extend(site.records(RecordKind::Stream)?);
+        Ok(pretty(&records))
+    };
+    shared.read(list).await
 }
 
 /// A run's folder.
@@ -43,17 +47,18 @@ pub async fn stream_files(State(shared): State<Shared>, path: Name) -> Result<Re
 
 async fn pack(shared: Shared, kind: RecordKind, name: String) -> Result<Response, ApiError> {
     let checked = name.clone();
-    shared.read(move |site| find(site, kind, &checked)).await?;
+    shared.read(move |site| site.find(kind, &checked)).await?;
     let headers = attachment("application/x-tar", &format!("{name}.tar"));
-    let write =
-        move |site: &Site, out: &mut dyn io::Write| archive::pack(&site.root, &name, out).map_err(|error| io::Error::other(words(&error)));
+    let write = move |site: &Site, out: &mut dyn io::Write| {
+        archive::pack(site.root(kind), &name, out).map_err(|error| io::Error::other(words(&error)))
+    };
     Ok((headers, shared.stream(write).await?).into_response())
 }
 
 async fn files(shared: Shared, kind: RecordKind, name: String) -> Result<Response, ApiError> {
     let files = move |site: &Site| {
-        find(site, kind, &name)?;
-        Ok(pretty(&archive::digests(&site.root, &name)?))
+        site.find(kind, &name)?;
+        Ok(pretty(&archive::digests(site.root(kind), &name)?))
     };
     shared.read(files).await
 }

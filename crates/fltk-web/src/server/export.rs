@@ -14,7 +14,6 @@ use fltk_records::{
 use super::{
     Shared, Site,
     answer::{ApiError, attachment, choice, parameters, words},
-    find,
     runs::listing,
 };
 use crate::{SKIPPED_COUNT, SKIPPED_NAMES, SKIPPED_NAMES_MAX};
@@ -55,7 +54,7 @@ pub async fn export(State(shared): State<Shared>, RawQuery(query): RawQuery) -> 
 
 fn choose(site: &Site, named: &[String]) -> Result<(Chosen, Vec<String>), ApiError> {
     if !named.is_empty() {
-        let open = |name: &String| Ok(RunFolder::open(find(site, RecordKind::Run, name)?)?.read()?);
+        let open = |name: &String| Ok(RunFolder::open(site.find(RecordKind::Run, name)?)?.read()?);
         return Ok((Chosen::Named(named.iter().map(open).collect::<Result<_, ApiError>>()?), Vec::new()));
     }
     let listing = listing(site)?;

@@ -7,7 +7,7 @@ use axum::{
     response::Response,
 };
 use fltk_records::{
-    Record, RecordKind, RunFolder,
+    RecordKind, RunFolder,
     index::{self, Filter, Listing, Sort},
     summary::RunReport,
 };
@@ -15,7 +15,6 @@ use fltk_records::{
 use super::{
     Shared, Site,
     answer::{ApiError, name, pretty},
-    find,
 };
 
 /// Every run in one line, the newest first; damaged ones are left out.
@@ -25,9 +24,9 @@ pub async fn list(State(shared): State<Shared>) -> Result<Response, ApiError> {
 
 /// The runs, and those that are damaged, but for folders that are elsewhere.
 pub fn listing(site: &Site) -> Result<Listing, ApiError> {
-    let names: BTreeSet<String> = Record::list(&site.root)?.into_iter().map(|record| record.name).collect();
+    let names: BTreeSet<String> = site.records(RecordKind::Run)?.into_iter().map(|record| record.name).collect();
     let is_here = |path: &std::path::Path| path.file_name().and_then(|name| name.to_str()).is_some_and(|name| names.contains(name));
-    let mut listing = index::list(&site.root, &Filter::default(), Sort::Newest)?;
+    let mut listing = index::list(&site.runs, &Filter::default(), Sort::Newest)?;
     listing.runs.retain(|run| is_here(&run.path));
     listing.skipped.retain(|(path, _)| is_here(path));
     Ok(listing)
@@ -37,7 +36,7 @@ pub fn listing(site: &Site) -> Result<Listing, ApiError> {
 pub async fn show(State(shared): State<Shared>, path: Result<Path<String>, PathRejection>) -> Result<Response, ApiError> {
     let name = name(path)?;
     let show = move |site: &Site| {
-        let run = RunFolder::open(find(site, RecordKind::Run, &name)?)?.read()?;
+        let run = RunFolder::open(site.find(RecordKind::Run, &name)?)?.read()?;
         Ok(pretty(&RunReport::of(&run)?))
     };
     shared.read(show).await

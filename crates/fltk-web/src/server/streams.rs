@@ -6,22 +6,21 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use fltk_records::{
-    Record, RecordKind, StreamFolder,
+    RecordKind, StreamFolder,
     stream_folder::{StreamListing, derived},
 };
 
 use super::{
     Shared, Site,
     answer::{ApiError, attachment, choice, name, parameters, pretty},
-    find,
 };
 
 /// Every stream in one line; damaged ones are left out.
 pub async fn list(State(shared): State<Shared>) -> Result<Response, ApiError> {
     let list = |site: &Site| {
-        let here = Record::list(&site.root)?;
-        let mut streams = StreamListing::of(&site.root)?.streams;
-        streams.retain(|stream| here.iter().any(|record| record.kind == RecordKind::Stream && record.name == stream.stream));
+        let here = site.records(RecordKind::Stream)?;
+        let mut streams = StreamListing::of(&site.streams)?.streams;
+        streams.retain(|stream| here.iter().any(|record| record.name == stream.stream));
         Ok(pretty(&streams))
     };
     shared.read(list).await
@@ -36,7 +35,7 @@ pub async fn jobs(
     let name = name(path)?;
     let is_csv = choice(&parameters(query.as_deref(), &["format"])?, "format", &["json", "csv"])? == "csv";
     let jobs = move |site: &Site| {
-        let folder = StreamFolder::open(find(site, RecordKind::Stream, &name)?)?;
+        let folder = StreamFolder::open(site.find(RecordKind::Stream, &name)?)?;
         let rows = (site.jobs)(folder).map_err(|problem| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, problem))?;
         if is_csv {
             let headers = attachment("text/csv; charset=utf-8", &format!("{name}-jobs.csv"));

@@ -60,6 +60,28 @@ fn runs_and_streams_are_what_the_commands_print() {
     assert!(csv.starts_with("job,class,") && csv.lines().nth(1).unwrap().starts_with("job-1,small,"), "{csv}");
 }
 
+#[test]
+fn streams_may_have_a_folder_of_their_own() {
+    let served = Served::with_streams_in("streams");
+    let beside = served.root.parent().unwrap().join("streams");
+    let run = run(&served.root, 1);
+    stream(&beside, "s-1", "job-1");
+    // Each is looked for in its own folder only.
+    stream(&served.root, "s-2", "job-2");
+    self::run(&beside, 2);
+    let names: Vec<_> = json(&served.get("/api/v1/records").2).as_array().unwrap().iter().map(|record| record["name"].clone()).collect();
+    assert_eq!(names, [run.as_str(), "s-1"]);
+    assert_eq!(json(&served.get("/api/v1/streams").2).as_array().unwrap().len(), 1);
+    assert_eq!(json(&served.get("/api/v1/runs").2).as_array().unwrap().len(), 1);
+    assert_eq!(json(&served.get("/api/v1/streams/s-1/jobs").2)[0]["job"], "job-1");
+    assert_eq!(served.bytes("/api/v1/streams/s-1/archive"), packed(&beside, "s-1"));
+    let code = |path: &str| served.get(path).0;
+    assert_eq!((code("/api/v1/streams/s-2/jobs"), code(&format!("/api/v1/runs/{}", name(2)))), (404, 404));
+    assert_eq!(code("/readyz"), 200);
+    fs::rename(&beside, served.root.join("gone")).unwrap();
+    assert_eq!(code("/readyz"), 503);
+}
+
 /// As `--output json` prints.
 mod erased {
     pub trait Pretty {

@@ -44,15 +44,26 @@ pub struct Served {
 impl Served {
     /// Serves a folder in a folder, with a secret beside it.
     pub fn new(token: Option<&str>) -> Self {
+        Self::start("runs", token)
+    }
+
+    /// The same, with another folder for streams beside that of the runs.
+    pub fn with_streams_in(name: &str) -> Self {
+        Self::start(name, None)
+    }
+
+    fn start(streams: &str, token: Option<&str>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("runs");
-        fs::create_dir(&root).unwrap();
+        let streams = folder.path().join(streams);
+        fs::create_dir_all(&root).unwrap();
+        fs::create_dir_all(&streams).unwrap();
         fs::write(folder.path().join("secret"), "secret").unwrap();
         let runtime = Runtime::new().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let site = Site { root: root.clone(), jobs: Arc::new(jobs), token: token.map(|token| Token::parse(token).unwrap()) };
+        let site = Site { runs: root.clone(), streams, jobs: Arc::new(jobs), token: token.map(|token| Token::parse(token).unwrap()) };
         let server = runtime.spawn(serve(listener, site, async {
             let _ = stopped.await;
         }));

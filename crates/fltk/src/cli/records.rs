@@ -16,6 +16,7 @@ What is served, all read-only: /api/v1/runs, /api/v1/runs/RUN, /api/v1/export, /
 Examples:
   fltk serve
   fltk serve --runs runs --listen 0.0.0.0:8080 --token-file token
+  fltk serve --runs /log --streams /server
   curl localhost:8080/api/v1/export > results.csv
   fltk extract --from http://localhost:8080 --into copies")]
 pub struct ServeArgs {
@@ -27,6 +28,9 @@ pub struct ServeArgs {
     pub token_file: Option<PathBuf>,
     #[command(flatten)]
     pub runs: RunsArgs,
+    /// The folder that holds streams' folders, where it's another than that of the runs.
+    #[arg(long, value_name = "DIR")]
+    pub streams: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

@@ -25,11 +25,8 @@ use crate::{
 /// # Errors
 /// If the folder isn't there, the token's file can't be read, or nothing can listen at the address.
 pub fn run(cli: &Cli, args: &ServeArgs) -> anyhow::Result<()> {
-    let root = &args.runs.runs;
-    if !root.is_dir() {
-        let message = format!("there is no folder `{}`\nhint: `--runs DIR` says where the runs are", root.display());
-        return Err(failure(Exit::Records, message));
-    }
+    let runs = folder(&args.runs.runs, "--runs", "runs")?;
+    let streams = args.streams.as_deref().map_or(Ok(runs), |streams| folder(streams, "--streams", "streams"))?;
     let token = token(args.token_file.as_deref())?;
     let runtime = Runtime::new().context("can't start the runtime")?;
     let served = runtime.block_on(async {
@@ -43,9 +40,9 @@ pub fn run(cli: &Cli, args: &ServeArgs) -> anyhow::Result<()> {
         };
         let listener = TcpListener::bind(args.listen).await.with_context(|| format!("can't listen at {}", args.listen))?;
         if !cli.quiet {
-            greet(root, listener.local_addr()?, token.as_ref());
+            greet(runs, streams, listener.local_addr()?, token.as_ref());
         }
-        let site = Site { root: root.clone(), jobs: jobs_of(), token };
+        let site = Site { runs: runs.to_owned(), streams: streams.to_owned(), jobs: jobs_of(), token };
         serve(listener, site, stop).await.context("the server failed")
     });
     // What a thread still reads for nobody isn't waited for.
@@ -57,8 +54,16 @@ fn jobs_of() -> JobsOf {
     Arc::new(|folder| jobs::read(folder).map_err(|error| format!("{error:#}")))
 }
 
-fn greet(root: &Path, address: std::net::SocketAddr, token: Option<&Token>) {
-    anstream::eprintln!("serving `{}` at http://{address}/api/v1/runs", root.display());
+fn folder<'a>(path: &'a Path, flag: &str, what: &str) -> anyhow::Result<&'a Path> {
+    if path.is_dir() {
+        return Ok(path);
+    }
+    Err(failure(Exit::Records, format!("there is no folder `{}`\nhint: `{flag} DIR` says where the {what} are", path.display())))
+}
+
+fn greet(runs: &Path, streams: &Path, address: std::net::SocketAddr, token: Option<&Token>) {
+    let beside = if streams == runs { String::new() } else { format!(" and `{}`", streams.display()) };
+    anstream::eprintln!("serving `{}`{beside} at http://{address}/api/v1/runs", runs.display());
     if token.is_none() && !address.ip().is_loopback() {
         anstream::eprintln!("warning: whoever reaches this address can read it all\nhint: `--token-file FILE` asks for a token");
     }
