@@ -23,6 +23,11 @@ fltk.{{ $.Release.Namespace }}.{{ index . 1 }}
 {{- if or .Values.extractor.serve.enabled .Values.extractor.tensorboard.enabled -}}yes{{- end -}}
 {{- end }}
 
+{{/* Before all paths of `fltk serve`, without the slash at the end. */}}
+{{- define "extractor.servePrefix" -}}
+{{- ternary .Values.extractor.ingress.paths.serve "" .Values.extractor.ingress.enabled | trimSuffix "/" -}}
+{{- end }}
+
 {{/* Before all of TensorBoard's pages, without the slash at the end. */}}
 {{- define "extractor.pathPrefix" -}}
 {{- $ingress := ternary .Values.extractor.ingress.paths.tensorboard "" .Values.extractor.ingress.enabled -}}

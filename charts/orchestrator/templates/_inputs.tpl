@@ -74,10 +74,12 @@
 {{- (include "orchestrator.block" . | fromYaml).backend | default "pytorchjob" -}}
 {{- end }}
 
-{{/* Whether it looks at nodes. KFLTK's files, lists among them, never ask for it. */}}
+{{/* Whether it looks at nodes. KFLTK's files, lists among them, never ask for it; the values may. */}}
 {{- define "orchestrator.seesCluster" -}}
 {{- $rbac := .Values.orchestrator.rbac.cluster -}}
 {{- if eq $rbac "always" -}}yes
+{{- else if and (eq $rbac "auto") .Values.orchestrator.admission -}}
+{{- if eq .Values.orchestrator.admission.type "capacity" -}}yes{{- end -}}
 {{- else if eq $rbac "auto" -}}
 {{- $stream := (include "orchestrator.text" .Values.orchestrator.experiment | fromYaml).stream -}}
 {{- if kindIs "map" $stream -}}
@@ -96,7 +98,7 @@ other files it would be refused, so all that it follows from is in the digest.
 {{- if .Values.orchestrator.id -}}
 {{- .Values.orchestrator.id -}}
 {{- else -}}
-{{- $all := list .Release.Name .Release.Namespace (include "orchestrator.files" .) (toJson .Values.orchestrator.extraArgs) -}}
+{{- $all := list .Release.Name .Release.Namespace (include "orchestrator.files" .) (toJson .Values.orchestrator.extraArgs) (toJson .Values.orchestrator.admission) -}}
 {{- printf "%s-%s" (.Release.Name | replace "." "-") (toJson $all | sha256sum | trunc 8) -}}
 {{- end -}}
 {{- end }}

@@ -15,7 +15,7 @@ metadata:
 spec:
   # It asks the API server for jobs.
   automountServiceAccountToken: true
-  serviceAccountName: {{ include "orchestrator.serviceAccountName" . }}
+  serviceAccountName: {{ include "orchestrator.serviceAccountName" . | quote }}
   enableServiceLinks: false
   {{- if eq .Values.orchestrator.kind "Job" }}
   restartPolicy: Never
@@ -42,6 +42,9 @@ spec:
         {{- if eq .Values.orchestrator.kind "Deployment" }}
         - --linger
         {{- end }}
+        {{- with .Values.orchestrator.admission }}
+        - {{ printf "--set=stream.admission=%s" (toJson .) | quote }}
+        {{- end }}
         {{- range .Values.orchestrator.extraArgs }}
         - {{ . | quote }}
         {{- end }}
@@ -51,11 +54,11 @@ spec:
       ports:
         - name: metrics
           containerPort: 9090
-      # It listens once the API server took its objects in a dry run, and tries that for a while.
+      # It listens once the API server took its objects in a dry run. Where that isn't there it gives up by itself, after at most 10 minutes.
       startupProbe:
         httpGet: { path: /healthz, port: metrics }
         periodSeconds: 5
-        failureThreshold: 60
+        failureThreshold: 144
       livenessProbe:
         httpGet: { path: /healthz, port: metrics }
         periodSeconds: 20
@@ -77,20 +80,20 @@ spec:
       terminationMessagePolicy: FallbackToLogsOnError
       volumeMounts:
         - name: config
-          mountPath: {{ $config }}
+          mountPath: {{ $config | quote }}
           readOnly: true
         # Its journal: another pod goes on by it.
         - name: output
-          mountPath: {{ include "fltk.path" (list . .Values.fltk.outputDir) }}
+          mountPath: {{ include "fltk.path" (list . .Values.fltk.outputDir) | quote }}
         - name: tmp
           mountPath: /tmp
   volumes:
     - name: config
       configMap:
-        name: {{ include "orchestrator.configMapName" . }}
+        name: {{ include "orchestrator.configMapName" . | quote }}
     - name: output
       persistentVolumeClaim:
-        claimName: {{ .Values.storage.claims.server }}
+        claimName: {{ .Values.storage.claims.server | quote }}
     - name: tmp
       emptyDir: {}
 {{- end }}
@@ -110,7 +113,7 @@ podFailurePolicy:
     - action: Ignore
       onPodConditions:
         - { type: DisruptionTarget, status: "True" }
-    # Stopped, as when its pod was deleted: another goes on.
+    # Stopped, as when its pod was deleted or a probe failed: another goes on, at once.
     - action: Ignore
       onExitCodes: { containerName: orchestrator, operator: In, values: [130] }
     # The command line or a file is wrong, or a job of the stream failed: to try again changes nothing.

@@ -1,7 +1,8 @@
 //! What KFLTK's names mean here.
 
 use fltk_core::experiment::{
-    Experiment, LossName, OptimizerConfig, PartitionConfig, Setting, SourceFile, StrategyConfig, parse, parse_cluster, to_yaml,
+    AdmissionConfig, Experiment, LossName, OptimizerConfig, PartitionConfig, Setting, SourceFile, StrategyConfig, parse, parse_cluster,
+    to_yaml,
 };
 
 const FEDERATED: &str = include_str!("../../../configs/federated_tasks/example_arrival_config.json");
@@ -130,6 +131,30 @@ fn a_cluster_file_is_read_alone() {
     assert!(report.render(false).contains("`reproducibility` has no `seeds`"), "{report}");
     let report = parse(&[file(CLUSTER.into())], &[]).expect_err("no tasks");
     assert!(report.render(false).contains("describes no tasks"), "{report}");
+}
+
+#[test]
+fn overrides_reach_the_experiment_that_the_files_become() {
+    let apply = |sets: &[&str]| {
+        let sets: Vec<_> = sets.iter().map(|set| set.parse().expect("an override")).collect();
+        let files = [file(CLUSTER.into()), file(FEDERATED.into())];
+        parse(&files, &sets).map(|parsed| parsed.experiment).map_err(|report| report.render(false))
+    };
+    let plain = apply(&[]).unwrap_or_else(|report| panic!("{report}"));
+    // In whatever order: what is of the files themselves comes first.
+    let sets = [r#"stream.admission={"type":"capacity"}"#, "seeds=[7]", "trainTasks.0.jobClassParameters.0.learningParameters.rounds=9"];
+    let mut changed = apply(&sets).unwrap_or_else(|report| panic!("{report}"));
+    assert!(to_yaml(&changed).contains("rounds: 9"));
+    let stream = changed.stream.as_mut().expect("a stream");
+    assert_eq!((stream.admission, changed.seeds[0].0), (AdmissionConfig::Capacity {}, 7));
+    // And nothing else is another.
+    stream.admission = AdmissionConfig::Unlimited {};
+    let again = apply(&[sets[2]]).unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(Experiment { seeds: plain.seeds, ..changed }, again);
+    let report = apply(&["stream.admission.type=capacitance"]).expect_err("no such admission");
+    assert!(report.contains("--set:1:23") && report.contains("did you mean `capacity`?"), "{report}");
+    let report = apply(&["tasks.0.train.batch_size=0"]).expect_err("no batches");
+    assert!(report.contains("--set:1:"), "{report}");
 }
 
 #[test]

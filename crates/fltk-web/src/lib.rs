@@ -6,6 +6,7 @@
 //!
 //! | path | what |
 //! |---|---|
+//! | `/` | which of the below there are |
 //! | `/healthz`, `/readyz` | the process answers; the folder can be listed |
 //! | `/api/v1/records` | every run and stream by name, damaged ones too |
 //! | `/api/v1/runs`, `/api/v1/runs/{run}` | as `fltk runs list` and `fltk runs show` print in JSON |

@@ -4,10 +4,12 @@ mod answer;
 mod archive;
 mod export;
 mod pipe;
+mod prefix;
 mod runs;
 mod streams;
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     pin::pin,
     sync::Arc,
@@ -31,6 +33,7 @@ use tokio::{
 };
 
 use self::answer::ApiError;
+pub use self::prefix::{Prefix, PrefixError};
 use crate::Token;
 
 /// Requests that read files at once: each has a thread, and at most a piece of a file and some rows in memory.
@@ -49,6 +52,8 @@ pub struct Site {
     pub runs: PathBuf,
     /// The folder of streams: another, or the same.
     pub streams: PathBuf,
+    /// What all paths begin with, but for those of probes.
+    pub prefix: Prefix,
     /// Reads the jobs of a stream.
     pub jobs: JobsOf,
     /// What clients must show; anybody may read where there is none.
@@ -88,17 +93,24 @@ pub async fn serve(listener: TcpListener, site: Site, stop: impl Future<Output =
 
 fn router(site: Site) -> Router {
     let shared = Shared { site: Arc::new(site), readers: Arc::new(Semaphore::new(READERS_MAX)) };
-    let api = Router::new()
-        .route("/api/v1/records", get(archive::records))
-        .route("/api/v1/runs", get(runs::list))
-        .route("/api/v1/runs/{name}", get(runs::show))
-        .route("/api/v1/runs/{name}/archive", get(archive::run))
-        .route("/api/v1/runs/{name}/files", get(archive::run_files))
-        .route("/api/v1/export", get(export::export))
-        .route("/api/v1/streams", get(streams::list))
-        .route("/api/v1/streams/{name}/jobs", get(streams::jobs))
-        .route("/api/v1/streams/{name}/archive", get(archive::stream))
-        .route("/api/v1/streams/{name}/files", get(archive::stream_files))
+    let prefix = shared.site.prefix.clone();
+    let at = |path: &str| format!("{prefix}{path}");
+    let mut api = Router::new()
+        .route(&at("/"), get(contents))
+        .route(&at("/api/v1/records"), get(archive::records))
+        .route(&at("/api/v1/runs"), get(runs::list))
+        .route(&at("/api/v1/runs/{name}"), get(runs::show))
+        .route(&at("/api/v1/runs/{name}/archive"), get(archive::run))
+        .route(&at("/api/v1/runs/{name}/files"), get(archive::run_files))
+        .route(&at("/api/v1/export"), get(export::export))
+        .route(&at("/api/v1/streams"), get(streams::list))
+        .route(&at("/api/v1/streams/{name}/jobs"), get(streams::jobs))
+        .route(&at("/api/v1/streams/{name}/archive"), get(archive::stream))
+        .route(&at("/api/v1/streams/{name}/files"), get(archive::stream_files));
+    if !prefix.is_root() {
+        api = api.route(&at(""), get(contents));
+    }
+    let api = api
         .fallback(|| async { ApiError::new(StatusCode::NOT_FOUND, "there is nothing at this path") })
         .method_not_allowed_fallback(|| async { ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "only GET: nothing is written here") })
         // What is said of a path, and that there is none, only to those who may ask.
@@ -109,6 +121,13 @@ fn router(site: Site) -> Router {
         .merge(api)
         .layer(from_fn(harden))
         .with_state(shared)
+}
+
+/// What there is to read, for who came without a path.
+async fn contents(State(shared): State<Shared>) -> Response {
+    let prefix = &shared.site.prefix;
+    let paths = ["records", "runs", "export", "streams"].map(|name| (name, format!("{prefix}/api/v1/{name}")));
+    answer::pretty(&BTreeMap::from(paths))
 }
 
 async fn ready(State(shared): State<Shared>) -> Response {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::Value as Json;
+
 use super::{
     helm::{Helm, NAMESPACE, RELEASE},
     objects::{Object, mentions},
@@ -20,6 +22,19 @@ const SHARED: [&str; 3] =
 
 /// The longest name that helm gives a release, one that begins with a digit, and two that differ in a dot alone.
 const RELEASES: [&str; 4] = ["release-with-the-longest-name-that-helm-lets-it-have1", "1st", "a.b", "a-b"];
+
+/// A namespace that YAML without quotes takes for a number.
+const NUMBER: &str = "2025";
+
+/// Where objects in [`NUMBER`] name their namespace by something else.
+fn of_number(objects: &[Object]) -> Vec<String> {
+    let is_wrong = |value: &Json| !value.is_null() && value != NUMBER;
+    let subjects = |object: &Object| object.json["subjects"].as_array().cloned().unwrap_or_default();
+    let is_object_wrong = |object: &&Object| {
+        is_wrong(&object.json["metadata"]["namespace"]) || subjects(object).iter().any(|subject| is_wrong(&subject["namespace"]))
+    };
+    objects.iter().filter(is_object_wrong).map(|object| format!("{}: its namespace is no text", object.describe())).collect()
+}
 
 /// What is wrong with the names of one set of values.
 pub fn of_one(objects: &[Object]) -> Vec<String> {
@@ -76,6 +91,8 @@ pub fn check(helm: &Helm, sets: &[ValueSet]) -> anyhow::Result<Vec<String>> {
         found.extend(
             dots.0.intersection(&dots.1).filter(|name| !is_shared(name, &values)).map(|name| format!("{set}: `a.b` and `a-b` have {name}")),
         );
+        let numbered = helm.render(set.chart, RELEASE, NUMBER, &arguments)?.objects;
+        found.extend(of_number(&numbered).into_iter().map(|problem| format!("{set}, in namespace `{NUMBER}`: {problem}")));
         for release in RELEASES {
             let objects = helm.render(set.chart, release, NAMESPACE, &arguments)?.objects;
             let mut wrong = of_one(&objects);
@@ -119,6 +136,15 @@ mod tests {
             .len(),
             1
         );
+    }
+
+    #[test]
+    fn a_namespace_is_text() {
+        let check = |text: &str| of_number(&objects::read(text).unwrap()).len();
+        assert_eq!(check("kind: Job\nmetadata: { name: a, namespace: \"2025\" }\n"), 0);
+        assert_eq!(check("kind: Job\nmetadata: { name: a, namespace: 2025 }\n"), 1);
+        let binding = "kind: RoleBinding\nmetadata: { name: a, namespace: \"2025\" }\nsubjects: [{ name: a, namespace: 2025 }]\n";
+        assert_eq!(check(binding), 1);
     }
 
     #[test]

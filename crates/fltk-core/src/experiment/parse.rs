@@ -29,7 +29,8 @@ pub struct ParsedCluster {
 /// The experiment that `files` describe, with `overrides` in place of what they say.
 ///
 /// `files` is one file of our format, or an arrival file of KFLTK with or without its cluster file, in any order. Which it is shows in its keys.
-/// Every default of our format is in `defaults.yaml`, beside this module. An arrival file without a cluster file has the seed 42.
+/// Every default of our format is in `defaults.yaml`, beside this module. An arrival file without a cluster file has the seed 42. An override of
+/// KFLTK's files may name a place in them, or in the experiment of our format that they become.
 ///
 /// ```
 /// use fltk_core::experiment::{SourceFile, parse};
@@ -53,9 +54,10 @@ pub struct ParsedCluster {
 /// # Errors
 /// Everything that is wrong with the files, together with warnings and notes.
 pub fn parse(files: &[SourceFile], overrides: &[Override]) -> Result<Parsed, Report> {
-    let mut problems = Vec::new();
-    let experiment = read(files, overrides, &mut problems);
-    let report = report(files, overrides, problems);
+    let (mut problems, mut sources) = (Vec::new(), files.to_vec());
+    sources.extend(overrides.iter().map(|set| SourceFile { name: "--set".to_owned(), text: set.source_text() }));
+    let experiment = read(files, overrides, &mut sources, &mut problems);
+    let report = Report::new(sources, problems);
     match experiment {
         Some(experiment) if !report.has_errors() => Ok(Parsed { experiment, warnings: report }),
         _ => Err(or_unreadable(report)),
@@ -75,16 +77,11 @@ pub fn parse_cluster(file: &SourceFile) -> Result<ParsedCluster, Report> {
             None
         }
     };
-    let report = report(std::slice::from_ref(file), &[], problems);
+    let report = Report::new(vec![file.clone()], problems);
     match cluster {
         Some(cluster) if !report.has_errors() => Ok(ParsedCluster { cluster, warnings: report }),
         _ => Err(or_unreadable(report)),
     }
-}
-
-fn report(files: &[SourceFile], overrides: &[Override], problems: Vec<Problem>) -> Report {
-    let texts = overrides.iter().map(|set| SourceFile { name: "--set".to_owned(), text: set.source_text() });
-    Report::new(files.iter().cloned().chain(texts).collect(), problems)
 }
 
 /// A refusal always says why, even where a schema and a type should disagree.
@@ -93,6 +90,22 @@ pub(super) fn or_unreadable(mut report: Report) -> Report {
         report.problems.push(Problem::new(Severity::Error, None, "the file can't be read as an experiment"));
     }
     report
+}
+
+/// An experiment that other files became, with overrides, each with the number of its source, in place of what it says.
+fn replace(
+    experiment: &Experiment,
+    overrides: &[(usize, &Override)],
+    sources: &mut Vec<SourceFile>,
+    problems: &mut Vec<Problem>,
+) -> Option<Experiment> {
+    let file = SourceFile { name: "as `fltk convert` prints it".to_owned(), text: file::to_yaml(experiment) };
+    let mut root = tree::read(&file.text, sources.len(), problems).map_err(|problem| problems.push(*problem)).ok()?;
+    sources.push(file);
+    for (source, set) in overrides {
+        set.apply(&mut root, *source, problems).map_err(|problem| problems.push(*problem)).ok()?;
+    }
+    file::read(root, problems)
 }
 
 /// What a file is, by its keys.
@@ -104,7 +117,10 @@ enum Format {
     Kubernetes,
 }
 
-fn read(files: &[SourceFile], overrides: &[Override], problems: &mut Vec<Problem>) -> Option<Experiment> {
+/// Keys of our format that no file of KFLTK has.
+const OURS: [&str; 4] = ["name", "seeds", "tasks", "stream"];
+
+fn read(files: &[SourceFile], overrides: &[Override], sources: &mut Vec<SourceFile>, problems: &mut Vec<Problem>) -> Option<Experiment> {
     let mut roots = Vec::new();
     for (source, file) in files.iter().enumerate() {
         match tree::read(&file.text, source, problems) {
@@ -117,8 +133,14 @@ fn read(files: &[SourceFile], overrides: &[Override], problems: &mut Vec<Problem
     }
     // By what the files themselves say: a value from the command line doesn't make another kind of file of them.
     let kinds: Vec<Format> = roots.iter().map(format_of).collect();
+    let is_kfltk = kinds.iter().any(|kind| matches!(kind, Format::Arrival(_)));
+    let mut of_experiment = Vec::new();
     for (index, set) in overrides.iter().enumerate() {
         let source = files.len() + index;
+        if is_kfltk && set.path.first().is_some_and(|key| OURS.contains(&key.as_str())) {
+            of_experiment.push((source, set));
+            continue;
+        }
         // Of several files, the one that knows the first key.
         let position = roots.iter().position(|root| set.path.first().is_some_and(|key| root.get(key).is_some())).unwrap_or(0);
         let applied = roots.get_mut(position).map(|root| set.apply(root, source, problems));
@@ -133,7 +155,8 @@ fn read(files: &[SourceFile], overrides: &[Override], problems: &mut Vec<Problem
     match (kinds.as_slice(), nodes.next()) {
         ([Format::Ours], Some(node)) => file::read(node, problems),
         ([Format::Arrival(era)] | [Format::Arrival(era), Format::Cluster], Some(arrival)) => {
-            kfltk::read(arrival, *era, nodes.next(), problems)
+            let experiment = kfltk::read(arrival, *era, nodes.next(), problems)?;
+            if of_experiment.is_empty() { Some(experiment) } else { replace(&experiment, &of_experiment, sources, problems) }
         }
         ([Format::Cluster], Some(mut cluster)) => {
             kfltk::read_cluster(&mut cluster, problems);

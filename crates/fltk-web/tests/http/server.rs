@@ -82,6 +82,24 @@ fn streams_may_have_a_folder_of_their_own() {
     assert_eq!(code("/readyz"), 503);
 }
 
+#[test]
+fn paths_may_begin_with_a_prefix() {
+    let served = Served::below("/a/runs/");
+    let run = run(&served.root, 1);
+    let code = |path: &str| served.get(path).0;
+    assert_eq!(json(&served.get("/a/runs/api/v1/runs").2).as_array().unwrap().len(), 1);
+    assert_eq!(served.bytes(&format!("/a/runs/api/v1/runs/{run}/archive")), packed(&served.root, &run));
+    for contents in ["/a/runs", "/a/runs/"] {
+        let paths = json(&served.get(contents).2);
+        assert_eq!(paths["export"], "/a/runs/api/v1/export");
+        paths.as_object().unwrap().values().for_each(|path| assert_eq!(code(path.as_str().unwrap()), 200, "{path}"));
+    }
+    // Probes don't come through the proxy.
+    assert_eq!((code("/healthz"), code("/readyz")), (200, 200));
+    assert_eq!((code("/"), code("/api/v1/runs"), code("/a"), code("/a/runsapi/v1/runs")), (404, 404, 404, 404));
+    assert_eq!(json(&Served::new(None).get("/").2)["runs"], "/api/v1/runs");
+}
+
 /// As `--output json` prints.
 mod erased {
     pub trait Pretty {
@@ -179,7 +197,7 @@ fn errors_are_json_with_their_code() {
         ("/api/v1/streams/s-1/jobs", 500, "the experiment is damaged"),
         (&format!("/api/v1/runs/{bad}"), 500, "journal.jsonl"),
         ("/api/v1/none", 404, "nothing at this path"),
-        ("/", 404, "nothing at this path"),
+        ("/api", 404, "nothing at this path"),
         ("/api/v1/export?format=xml", 400, "one of csv, json"),
         ("/api/v1/export?format=csv&format=json", 400, "twice"),
         ("/api/v1/export?runs=a", 400, "only format, run"),

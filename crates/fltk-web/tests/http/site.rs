@@ -44,15 +44,20 @@ pub struct Served {
 impl Served {
     /// Serves a folder in a folder, with a secret beside it.
     pub fn new(token: Option<&str>) -> Self {
-        Self::start("runs", token)
+        Self::start("runs", "/", token)
     }
 
     /// The same, with another folder for streams beside that of the runs.
     pub fn with_streams_in(name: &str) -> Self {
-        Self::start(name, None)
+        Self::start(name, "/", None)
     }
 
-    fn start(streams: &str, token: Option<&str>) -> Self {
+    /// The same as [`Served::new`], below a prefix.
+    pub fn below(prefix: &str) -> Self {
+        Self::start("runs", prefix, None)
+    }
+
+    fn start(streams: &str, prefix: &str, token: Option<&str>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("runs");
         let streams = folder.path().join(streams);
@@ -63,7 +68,8 @@ impl Served {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let site = Site { runs: root.clone(), streams, jobs: Arc::new(jobs), token: token.map(|token| Token::parse(token).unwrap()) };
+        let token = token.map(|token| Token::parse(token).unwrap());
+        let site = Site { runs: root.clone(), streams, prefix: prefix.parse().unwrap(), jobs: Arc::new(jobs), token };
         let server = runtime.spawn(serve(listener, site, async {
             let _ = stopped.await;
         }));

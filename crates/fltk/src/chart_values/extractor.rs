@@ -168,10 +168,10 @@ struct Ingress {
 #[serde(deny_unknown_fields)]
 struct Paths {
     /// `fltk serve`.
-    #[schemars(regex(pattern = "^/"))]
+    #[schemars(regex(pattern = "^(/|(/[A-Za-z0-9._~-]+)+/?)$"))]
     serve: String,
     /// TensorBoard.
-    #[schemars(regex(pattern = "^/"))]
+    #[schemars(regex(pattern = "^(/|(/[A-Za-z0-9._~-]+)+/?)$"))]
     tensorboard: String,
 }
 
@@ -185,10 +185,13 @@ struct Tls {
 
 /// Who may connect.
 #[derive(Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct NetworkPolicy {
     /// Whether that is limited.
     enabled: bool,
     /// To whom; pods of the same namespace when empty.
     from: Vec<NetworkPolicyPeer>,
+    /// Where name servers listen.
+    #[schemars(length(min = 1))]
+    dns_ports: Vec<Port>,
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use fltk_core::experiment::AdmissionConfig;
 use k8s_openapi::api::{
     core::v1::{Affinity, PodSecurityContext, SecurityContext, Toleration},
     networking::v1::NetworkPolicyPeer,
@@ -34,6 +35,8 @@ pub struct Orchestrator {
     files: BTreeMap<FileName, String>,
     /// What files are called in the pod.
     runtime: Runtime,
+    /// When a job may start, in place of what the experiment says.
+    admission: Option<AdmissionConfig>,
     /// More options of `fltk cluster`.
     extra_args: Vec<String>,
     /// Names the stream; the release and a digest when empty.
@@ -162,4 +165,7 @@ struct NetworkPolicy {
     /// Where the API server listens.
     #[schemars(length(min = 1))]
     api_server_ports: Vec<Port>,
+    /// Where name servers listen.
+    #[schemars(length(min = 1))]
+    dns_ports: Vec<Port>,
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Fltk {
     /// Where pods see their folders.
-    #[schemars(regex(pattern = "^/"))]
+    #[schemars(regex(pattern = "^/[A-Za-z0-9._~@+=/-]+$"))]
     work_dir: String,
     /// Folder of runs, within `workDir`.
     log_dir: FolderName,
@@ -58,7 +58,7 @@ pub struct Storage {
     /// Whether they stay when the release goes.
     keep: bool,
     /// A folder of the node, in place of a storage class.
-    #[schemars(regex(pattern = "^(/.+)?$"))]
+    #[schemars(regex(pattern = "^(/[A-Za-z0-9._~@+=/-]+)?$"))]
     host_path: String,
     /// The node that has it: the value of its label `kubernetes.io/hostname`.
     node: String,

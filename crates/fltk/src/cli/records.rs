@@ -31,6 +31,9 @@ pub struct ServeArgs {
     /// The folder that holds streams' folders, where it's another than that of the runs.
     #[arg(long, value_name = "DIR")]
     pub streams: Option<PathBuf>,
+    /// What all paths begin with, but for those of probes: where a proxy has others beside it.
+    #[arg(long, value_name = "PATH", default_value = "/")]
+    pub path_prefix: fltk_web::server::Prefix,
 }
 
 #[derive(Args, Debug)]

@@ -1,12 +1,12 @@
 //! `fltk cluster FILE...`: a stream of jobs on Kubernetes.
 
+mod begin;
 mod connect;
 mod down;
 mod look;
 mod observe;
 
 use std::{
-    collections::BTreeMap,
     pin::{Pin, pin},
     sync::{
         Arc,
@@ -16,31 +16,28 @@ use std::{
 
 use anyhow::Context as _;
 use fltk_cluster::{
-    JobSpec, Orchestrator, StreamEvent,
+    Orchestrator, StreamEvent,
     kubernetes::{
         Client, Edge, End,
-        manifest::RunContext,
         metrics::Metrics,
-        needs_nodes,
-        preflight::{self, PreflightError},
+        preflight,
         serve::{Served, serve},
     },
 };
-use fltk_core::experiment::Experiment;
-use fltk_records::{RunError, StreamFolder};
+use fltk_records::StreamFolder;
 use jiff::Timestamp;
 use tokio::{net::TcpListener, runtime::Runtime};
 
-use self::observe::Observed;
+use self::{
+    begin::{Namespace, begin, dry_run, refused, samples},
+    observe::Observed,
+};
 pub use self::{connect::connect, look::pods_wait};
 use crate::{
     cli::{Cli, ClusterArgs},
     exit::{Exit, OrExit as _, failure},
     jobs, output,
-    stream::{
-        self, Begun, Place,
-        kubernetes::{ClusterInputs, read},
-    },
+    stream::{Begun, kubernetes::read},
 };
 
 /// Runs a stream, takes one up, or removes what one made.
@@ -64,10 +61,10 @@ pub fn run(cli: &Cli, args: &ClusterArgs) -> anyhow::Result<()> {
         inputs.config.image = args.image.clone().or(inputs.config.image);
         let target = connect(&args.target).await?;
         let named = args.target.namespace.clone().or_else(|| inputs.config.namespace.clone());
-        let namespace = named.unwrap_or(target.namespace);
+        let namespace = Namespace { is_named: named.is_some(), name: named.unwrap_or(target.namespace) };
         let beginning = async {
             if args.dry_run {
-                return dry_run(&target.client, &inputs, &namespace).await.map(|()| None);
+                return dry_run(&target.client, &inputs, &namespace.name).await.map(|()| None);
             }
             begin(args, &inputs, &namespace, &target.client).await.map(Some)
         };
@@ -80,64 +77,6 @@ pub fn run(cli: &Cli, args: &ClusterArgs) -> anyhow::Result<()> {
             None => Ok(()),
         }
     })
-}
-
-/// A new stream's folder; or that of the one with the same name.
-async fn begin(args: &ClusterArgs, inputs: &ClusterInputs, namespace: &str, client: &Client) -> anyhow::Result<Begun> {
-    let now = Timestamp::now();
-    let name = match &args.id {
-        Some(name) => {
-            let texts = |begun: &Begun| inputs.texts(&inputs.context(name, &begun.context()?.namespace)?);
-            if let Some(begun) = Begun::named(&args.runs, name, texts)? {
-                return Ok(begun);
-            }
-            name.clone()
-        }
-        None => stream::new_name(&inputs.inputs.experiment.name, now),
-    };
-    // Before anything is written: what the cluster doesn't take isn't begun.
-    let (context, stream) = (inputs.context(&name, namespace)?, inputs.inputs.stream(&name)?);
-    check(client, &context, &stream).await?;
-    let texts = inputs.texts(&context)?;
-    match Begun::create(&args.runs, stream, &texts, Place::Kubernetes(Box::new(context)), now) {
-        Err(error) if matches!(error.downcast_ref::<RunError>(), Some(RunError::Exists { .. })) => {
-            Err(error).context("another orchestrator began it in this moment")
-        }
-        begun => begun,
-    }
-}
-
-/// Refuses what the cluster would, before anything is made.
-async fn check(client: &Client, context: &RunContext, stream: &fltk_cluster::Stream) -> anyhow::Result<()> {
-    if let Some(refusal) = context.refusals().into_iter().reduce(|all, next| format!("{all}\n{next}")) {
-        return Err(failure(Exit::Experiment, refusal));
-    }
-    let orchestrator = Orchestrator::new(stream.clone(), |spec| context.with_requests(spec), None, &[]).or_exit(Exit::Experiment)?;
-    let samples = samples(&context.experiment, &orchestrator);
-    preflight::check(client, context, &samples, needs_nodes(&orchestrator)).await.map_err(refused)
-}
-
-fn refused(error: PreflightError) -> anyhow::Error {
-    let exit = if matches!(error, PreflightError::Refused { .. }) { Exit::Experiment } else { Exit::Cluster };
-    failure(exit, error)
-}
-
-/// One job of each task.
-fn samples(experiment: &Experiment, orchestrator: &Orchestrator<'_>) -> Vec<JobSpec> {
-    let mut samples: BTreeMap<usize, JobSpec> = BTreeMap::new();
-    for job in orchestrator.planner().jobs() {
-        if samples.len() == experiment.tasks.len() {
-            break;
-        }
-        samples.entry(job.spec.arrival.task).or_insert_with(|| job.spec.clone());
-    }
-    samples.into_values().collect()
-}
-
-async fn dry_run(client: &Client, inputs: &ClusterInputs, namespace: &str) -> anyhow::Result<()> {
-    let name = stream::new_name(&inputs.inputs.experiment.name, Timestamp::now());
-    check(client, &inputs.context(&name, namespace)?, &inputs.inputs.stream(&name)?).await?;
-    output::text(&format!("the cluster takes these jobs in namespace `{namespace}`; nothing was made"))
 }
 
 async fn work(

@@ -1,12 +1,9 @@
 //! `fltk serve`: the records of a folder over HTTP.
 
-use std::{path::Path, sync::Arc};
+use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use anyhow::Context as _;
-use fltk_web::{
-    Token,
-    server::{JobsOf, Site, serve},
-};
+use fltk_web::server::{JobsOf, Site, serve};
 use tokio::{
     net::TcpListener,
     runtime::Runtime,
@@ -39,10 +36,11 @@ pub fn run(cli: &Cli, args: &ServeArgs) -> anyhow::Result<()> {
             }
         };
         let listener = TcpListener::bind(args.listen).await.with_context(|| format!("can't listen at {}", args.listen))?;
+        let (runs, streams, prefix) = (runs.to_owned(), streams.to_owned(), args.path_prefix.clone());
+        let site = Site { runs, streams, prefix, jobs: jobs_of(), token };
         if !cli.quiet {
-            greet(runs, streams, listener.local_addr()?, token.as_ref());
+            greet(&site, listener.local_addr()?);
         }
-        let site = Site { runs: runs.to_owned(), streams: streams.to_owned(), jobs: jobs_of(), token };
         serve(listener, site, stop).await.context("the server failed")
     });
     // What a thread still reads for nobody isn't waited for.
@@ -61,9 +59,10 @@ fn folder<'a>(path: &'a Path, flag: &str, what: &str) -> anyhow::Result<&'a Path
     Err(failure(Exit::Records, format!("there is no folder `{}`\nhint: `{flag} DIR` says where the {what} are", path.display())))
 }
 
-fn greet(runs: &Path, streams: &Path, address: std::net::SocketAddr, token: Option<&Token>) {
+fn greet(site: &Site, address: SocketAddr) {
+    let Site { runs, streams, prefix, token, .. } = site;
     let beside = if streams == runs { String::new() } else { format!(" and `{}`", streams.display()) };
-    anstream::eprintln!("serving `{}`{beside} at http://{address}/api/v1/runs", runs.display());
+    anstream::eprintln!("serving `{}`{beside} at http://{address}{prefix}/api/v1/runs", runs.display());
     if token.is_none() && !address.ip().is_loopback() {
         anstream::eprintln!("warning: whoever reaches this address can read it all\nhint: `--token-file FILE` asks for a token");
     }

@@ -24,6 +24,8 @@ pub enum Origin {
         version: String,
         /// Of which machines it is.
         architecture: String,
+        /// Of which system.
+        system: System,
     },
     /// A wheel of PyPI.
     Wheel {
@@ -41,18 +43,49 @@ pub enum Origin {
     Unknown,
 }
 
+/// A system of packages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct System {
+    /// As it names itself: `debian`, `ubuntu`.
+    pub id: String,
+    /// Its release, such as `12`; empty for one that has none.
+    pub release: String,
+}
+
+impl System {
+    /// What `text`, an `os-release`, says of it.
+    fn of(text: &str) -> Self {
+        let value = |key: &str| {
+            text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).map(|value| value.trim_matches('"').to_owned())
+        };
+        Self { id: value("ID").unwrap_or_else(|| "debian".to_owned()), release: value("VERSION_ID").unwrap_or_default() }
+    }
+
+    /// This machine's.
+    fn here() -> Self {
+        Self::of(&std::fs::read_to_string("/etc/os-release").unwrap_or_default())
+    }
+}
+
 impl Origin {
     /// Its package URL.
     pub fn purl(&self) -> Option<String> {
         match self {
-            Self::Debian { package, version, architecture } => {
-                Some(format!("pkg:deb/debian/{}@{}?arch={architecture}", escaped(package), escaped(version)))
+            Self::Debian { package, version, architecture, system: System { id, release } } => {
+                let distro = if release.is_empty() { String::new() } else { format!("&distro={id}-{release}") };
+                Some(format!("pkg:deb/{id}/{}@{}?arch={architecture}{distro}", escaped(package), escaped(version)))
             }
-            Self::Wheel { name, version } => Some(format!("pkg:pypi/{}@{}", escaped(name), escaped(version))),
+            Self::Wheel { name, version } => Some(format!("pkg:pypi/{}@{}", normal(name), escaped(version))),
             Self::Libtorch { version } => Some(format!("pkg:generic/libtorch@{}", escaped(version))),
             Self::Unknown => None,
         }
     }
+}
+
+/// A project's name as PyPI compares them, and package URLs have them: `typing_extensions` is `typing-extensions`.
+fn normal(name: &str) -> String {
+    let words: Vec<&str> = name.split(['-', '_', '.']).filter(|word| !word.is_empty()).collect();
+    words.join("-").to_lowercase()
 }
 
 /// Plus signs are the one thing in names and versions of packages that a package URL can't have as it is.
@@ -102,7 +135,7 @@ impl Origins {
             Ok(answer) => {
                 let mut words = answer.split_whitespace().map(str::to_owned);
                 let mut next = || words.next().with_context(|| format!("dpkg says `{answer}` of `{package}`"));
-                Origin::Debian { package: next()?, version: next()?, architecture: next()? }
+                Origin::Debian { package: next()?, version: next()?, architecture: next()?, system: System::here() }
             }
             // Another system.
             Err(_) => Origin::Unknown,
@@ -167,8 +200,22 @@ mod tests {
         let mut origins = Origins::default();
         let torch = Origin::Wheel { name: "torch".into(), version: "2.13.0".into() };
         assert_eq!(torch.purl().unwrap(), "pkg:pypi/torch@2.13.0");
+        let other = Origin::Wheel { name: "Typing__Extensions".into(), version: "4.15.0+a".into() };
+        assert_eq!(other.purl().unwrap(), "pkg:pypi/typing-extensions@4.15.0%2Ba");
         assert_eq!(origins.of(&packages.join("torch/lib/a.so")).unwrap(), torch);
         assert_eq!(origins.of(&packages.join("torch/lib/b.so")).unwrap(), Origin::Unknown);
+    }
+
+    #[test]
+    fn packages_are_of_a_system() {
+        let check = |os_release: &str, purl: &str| {
+            let (package, version, architecture) = ("libstdc++6".to_owned(), "12.2.0-14".to_owned(), "amd64".to_owned());
+            let origin = Origin::Debian { package, version, architecture, system: System::of(os_release) };
+            assert_eq!(origin.purl().unwrap(), purl);
+        };
+        check("NAME=\"Debian\"\nVERSION_ID=\"12\"\nID=debian\n", "pkg:deb/debian/libstdc%2B%2B6@12.2.0-14?arch=amd64&distro=debian-12");
+        check("ID=ubuntu\nVERSION_ID=\"24.04\"\n", "pkg:deb/ubuntu/libstdc%2B%2B6@12.2.0-14?arch=amd64&distro=ubuntu-24.04");
+        check("", "pkg:deb/debian/libstdc%2B%2B6@12.2.0-14?arch=amd64");
     }
 
     #[test]

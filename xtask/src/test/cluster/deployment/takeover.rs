@@ -76,7 +76,7 @@ helm install orchestrator charts/orchestrator --namespace {namespace} --values t
     for kill in 1..=kills {
         let jobs = records.wait("enough ended jobs", |jobs| ended(jobs) >= kill * num_jobs / (kills + 2))?;
         ensure!(ended(&jobs) < num_jobs, "the stream was over before its pod was deleted for the {kill}. time");
-        made.extend(cluster.uids(&namespace, &kind, "")?);
+        same(&mut made, cluster.uids(&namespace, &kind, "")?)?;
         // At times it gets the chance to end by itself.
         let force = if kill % 2 == 0 { "--grace-period=0 --force" } else { "" };
         workplace.bash(
@@ -91,9 +91,7 @@ helm install orchestrator charts/orchestrator --namespace {namespace} --values t
     let jobs = records.jobs()?;
     check(&jobs, num_jobs)?;
     let there = cluster.uids(&namespace, &kind, "")?;
-    for (name, uid) in &there {
-        ensure!(made.get(name).is_none_or(|before| before == uid), "`{name}` was made twice");
-    }
+    same(&mut made, there.clone())?;
     ensure!(there.len() == num_jobs, "{} objects in place of {num_jobs}", there.len());
     let rights = rights(cluster, &namespace)?;
     workplace.bash(&format!("helm --namespace {namespace} uninstall orchestrator extractor --wait"), LIMIT)?;
@@ -103,6 +101,15 @@ helm install orchestrator charts/orchestrator --namespace {namespace} --values t
     Ok(Outcome::Passed(format!(
         "{num_jobs} jobs once each, pod deleted {kills} times, {suspensions} suspensions, {rights} rights, all used"
     )))
+}
+
+/// Adds the objects that are there now to those that were made so far. One of both that is another was made twice.
+fn same(made: &mut BTreeMap<String, String>, now: BTreeMap<String, String>) -> anyhow::Result<()> {
+    for (name, uid) in now {
+        let before = made.entry(name.clone()).or_insert_with(|| uid.clone());
+        ensure!(*before == uid, "`{name}` was made twice");
+    }
+    Ok(())
 }
 
 /// Two plain jobs at a time, which an urgent one finds no place beside.

@@ -1,0 +1,56 @@
+//! A path that a server's paths begin with, where a proxy has others beside it.
+
+use std::{fmt, str::FromStr};
+
+/// `/a/b`, or nothing at all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Prefix(String);
+
+/// A text can't be a prefix.
+#[derive(Debug, thiserror::Error)]
+#[error("a prefix is `/` or steps of letters, digits and `-._~`, such as `/fltk/runs`")]
+pub struct PrefixError;
+
+impl Prefix {
+    /// Whether it's nothing.
+    #[must_use]
+    pub fn is_root(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FromStr for Prefix {
+    type Err = PrefixError;
+
+    /// A `/` at the end is none of it.
+    fn from_str(text: &str) -> Result<Self, PrefixError> {
+        let path = text.strip_suffix('/').unwrap_or(text);
+        let fits = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
+        let is_step = |step: &str| !matches!(step, "" | "." | "..") && step.chars().all(fits);
+        let is_path = path.is_empty() || path.strip_prefix('/').is_some_and(|steps| steps.split('/').all(is_step));
+        if is_path { Ok(Self(path.to_owned())) } else { Err(PrefixError) }
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_and_nothing_else() {
+        let check = |text: &str, prefix: &str| assert_eq!(text.parse::<Prefix>().unwrap().to_string(), prefix, "{text}");
+        check("", "");
+        check("/", "");
+        check("/runs", "/runs");
+        check("/a.b/c-d_e~/", "/a.b/c-d_e~");
+        for wrong in ["runs", "//", "/a//b", "/..", "/a/./b", "/{name}", "/a b", "/a?b", "/é"] {
+            assert!(wrong.parse::<Prefix>().is_err(), "{wrong}");
+        }
+    }
+}

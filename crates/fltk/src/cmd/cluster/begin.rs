@@ -1,0 +1,130 @@
+//! What comes before a stream's first job: its folder, and whether the cluster will take what it makes.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+use fltk_cluster::{
+    JobSpec, Orchestrator,
+    kubernetes::{
+        Client,
+        manifest::RunContext,
+        needs_nodes,
+        preflight::{self, PreflightError},
+    },
+};
+use fltk_core::experiment::Experiment;
+use fltk_records::RunError;
+use jiff::Timestamp;
+
+use crate::{
+    cli::ClusterArgs,
+    exit::{Exit, OrExit as _, failure},
+    output,
+    stream::{self, Begun, Place, kubernetes::ClusterInputs},
+};
+
+/// Where the jobs are to be.
+pub struct Namespace {
+    pub name: String,
+    /// Whether it was asked for; else it's the kubeconfig's.
+    pub is_named: bool,
+}
+
+impl Namespace {
+    /// Refuses a stream that was begun in another, where this one was asked for.
+    fn check(&self, stream: &str, begun: &str) -> anyhow::Result<()> {
+        if !self.is_named || self.name == begun {
+            return Ok(());
+        }
+        let message = format!(
+            "the stream `{stream}` was begun in namespace `{begun}`, not `{}`\nhint: choose another `--id`, another folder with `--runs`, or `--namespace {begun}`",
+            self.name
+        );
+        Err(failure(Exit::Records, message))
+    }
+}
+
+/// A new stream's folder; or that of the one with the same name.
+///
+/// # Errors
+/// If the cluster doesn't take its jobs, or that one is of other files or another namespace.
+pub async fn begin(args: &ClusterArgs, inputs: &ClusterInputs, namespace: &Namespace, client: &Client) -> anyhow::Result<Begun> {
+    let now = Timestamp::now();
+    let name = match &args.id {
+        Some(name) => {
+            let texts = |begun: &Begun| {
+                let begun = &begun.context()?.namespace;
+                namespace.check(name, begun)?;
+                inputs.texts(&inputs.context(name, begun)?)
+            };
+            if let Some(begun) = Begun::named(&args.runs, name, texts)? {
+                return Ok(begun);
+            }
+            name.clone()
+        }
+        None => stream::new_name(&inputs.inputs.experiment.name, now),
+    };
+    // Before anything is written: what the cluster doesn't take isn't begun.
+    let (context, stream) = (inputs.context(&name, &namespace.name)?, inputs.inputs.stream(&name)?);
+    check(client, &context, &stream).await?;
+    let texts = inputs.texts(&context)?;
+    match Begun::create(&args.runs, stream, &texts, Place::Kubernetes(Box::new(context)), now) {
+        Err(error) if matches!(error.downcast_ref::<RunError>(), Some(RunError::Exists { .. })) => {
+            Err(error).context("another orchestrator began it in this moment")
+        }
+        begun => begun,
+    }
+}
+
+/// Refuses what the cluster would, before anything is made.
+async fn check(client: &Client, context: &RunContext, stream: &fltk_cluster::Stream) -> anyhow::Result<()> {
+    if let Some(refusal) = context.refusals().into_iter().reduce(|all, next| format!("{all}\n{next}")) {
+        return Err(failure(Exit::Experiment, refusal));
+    }
+    let orchestrator = Orchestrator::new(stream.clone(), |spec| context.with_requests(spec), None, &[]).or_exit(Exit::Experiment)?;
+    let samples = samples(&context.experiment, &orchestrator);
+    preflight::check(client, context, &samples, needs_nodes(&orchestrator)).await.map_err(refused)
+}
+
+/// What the cluster refused, with the code that it ends with.
+pub fn refused(error: PreflightError) -> anyhow::Error {
+    let exit = if matches!(error, PreflightError::Refused { .. }) { Exit::Experiment } else { Exit::Cluster };
+    failure(exit, error)
+}
+
+/// One job of each task.
+pub fn samples(experiment: &Experiment, orchestrator: &Orchestrator<'_>) -> Vec<JobSpec> {
+    let mut samples: BTreeMap<usize, JobSpec> = BTreeMap::new();
+    for job in orchestrator.planner().jobs() {
+        if samples.len() == experiment.tasks.len() {
+            break;
+        }
+        samples.entry(job.spec.arrival.task).or_insert_with(|| job.spec.clone());
+    }
+    samples.into_values().collect()
+}
+
+/// Says whether the cluster takes these jobs, and makes nothing.
+///
+/// # Errors
+/// If it doesn't.
+pub async fn dry_run(client: &Client, inputs: &ClusterInputs, namespace: &str) -> anyhow::Result<()> {
+    let name = stream::new_name(&inputs.inputs.experiment.name, Timestamp::now());
+    check(client, &inputs.context(&name, namespace)?, &inputs.inputs.stream(&name)?).await?;
+    output::text(&format!("the cluster takes these jobs in namespace `{namespace}`; nothing was made"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_is_not_taken_up_in_another_namespace_than_asked_for() {
+        let check = |name: &str, is_named, begun: &str| Namespace { name: name.to_owned(), is_named }.check("s", begun);
+        check("a", true, "a").unwrap();
+        // The kubeconfig's, which says nothing of where a stream of before was.
+        check("a", false, "b").unwrap();
+        let message = check("a", true, "b").unwrap_err().to_string();
+        assert!(message.contains("begun in namespace `b`") && message.contains("--namespace b"), "{message}");
+    }
+}
