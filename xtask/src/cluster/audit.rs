@@ -73,6 +73,8 @@ pub fn used(cluster: &Cluster, namespace: &str, account: &str) -> anyhow::Result
 fn parse(log: &str, username: &str) -> anyhow::Result<Used> {
     /// What everybody may ask about themselves.
     const OF_EVERYBODY: [&str; 2] = ["authorization.k8s.io", "authentication.k8s.io"];
+    const CREATED: u16 = 201;
+    const FORBIDDEN: u16 = 403;
     let mut used = Used::default();
     // The last line may be one that is being written.
     let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
@@ -86,8 +88,12 @@ fn parse(log: &str, username: &str) -> anyhow::Result<Used> {
         }
         let resource = if object.subresource.is_empty() { object.resource } else { format!("{}/{}", object.resource, object.subresource) };
         let right = Right { group: object.api_group, resource, verb: event.verb };
-        let is_refused = event.response_status.is_some_and(|status| status.code == 403);
-        if is_refused { &mut used.refused } else { &mut used.allowed }.insert(right);
+        let code = event.response_status.map_or(0, |status| status.code);
+        if code == CREATED && right.verb == "patch" {
+            // Applied where there was nothing, which asks for both rights and is logged as the one.
+            used.allowed.insert(Right { verb: "create".to_owned(), ..right.clone() });
+        }
+        if code == FORBIDDEN { &mut used.refused } else { &mut used.allowed }.insert(right);
     }
     Ok(used)
 }
@@ -185,11 +191,16 @@ mod tests {
             event("a:other", "patch", job, 200),
             event("a:fltk", "create", r#"{"resource":"selfsubjectaccessreviews","apiGroup":"authorization.k8s.io"}"#, 201),
             event("a:fltk", "get", "{}", 200),
+            event("a:fltk", "patch", r#"{"resource":"configmaps"}"#, 201),
+            event("a:fltk", "patch", r#"{"resource":"secrets"}"#, 200),
             r#"{"verb":"#.to_owned(),
         ];
         let used = parse(&log.concat(), "system:serviceaccount:a:fltk").unwrap();
         let said = |rights: &BTreeSet<Right>| rights.iter().map(ToString::to_string).collect::<Vec<_>>();
-        assert_eq!(said(&used.allowed), ["get pods/log", "create pytorchjobs.kubeflow.org"]);
+        assert_eq!(
+            said(&used.allowed),
+            ["create configmaps", "patch configmaps", "get pods/log", "patch secrets", "create pytorchjobs.kubeflow.org"]
+        );
         assert_eq!(said(&used.refused), ["delete pytorchjobs.kubeflow.org"]);
     }
 

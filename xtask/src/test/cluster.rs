@@ -53,8 +53,9 @@ pub fn run(checkout: &Checkout, report: &mut Report, program: &Path, fashion_mni
                 report.part("priorities: pushed out and resumed on a tainted node", || pushed_out::run(&streams));
                 report.part("a gang waits for its place on a tainted node", || pushed_out::gang(&streams));
             }
+            deployment::run(checkout, report, &cluster, program);
         }
-        Err(reason) => report.skip("training in real pods", reason),
+        Err(reason) => report.skip("training in real pods, and deployment", reason),
     }
     if report.is_good(false) {
         report.part("removing the streams", || streams.clear().map(|()| Outcome::Passed(String::new())));
