@@ -162,7 +162,8 @@ mod tests {
         let context = Context::new(folder.path(), "").unwrap();
         context.write(Layer::Data, "/var/lib/fltk/data/a b/c", b"").unwrap();
         let mut data = file(&context, Layer::Data, Path::new("/var/lib/fltk/data/a b/c"), Classification::Data).unwrap();
-        describe(&mut data, Origin::Debian { package: "c++".into(), version: "1:2~3".into(), architecture: "all".into() });
+        let system = origin::System { id: "debian".into(), release: "12".into() };
+        describe(&mut data, Origin::Debian { package: "c++".into(), version: "1:2~3".into(), architecture: "all".into(), system });
         let subject = Component::new(Classification::Container, "training", "0.1.0", Some("image".into()));
         let make = || document(subject.clone(), vec![data.clone()], vec![]).unwrap();
         let text = make();
@@ -171,7 +172,7 @@ mod tests {
         assert!(read.validate_version(SPECIFICATION).passed());
         assert!(read.serial_number.is_none() && read.metadata.unwrap().timestamp.is_none());
         let component = read.components.unwrap().0.remove(0);
-        assert_eq!(component.purl.unwrap().as_ref(), "pkg:deb/debian/c%2B%2B@1:2~3?arch=all");
+        assert_eq!(component.purl.unwrap().as_ref(), "pkg:deb/debian/c%2B%2B@1:2~3?arch=all&distro=debian-12");
         let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(component.hashes.unwrap().0[0].content.0, empty);
     }
