@@ -59,7 +59,9 @@ jobs_are 4
 sed 's/name: side-by-side/name: changed/' side-experiment.yaml > side-changed.yaml
 helm upgrade two charts/orchestrator --values side.yaml --set-file orchestrator.experiment=side-changed.yaml --set orchestrator.kind=Deployment --wait --timeout 3m
 jobs_are 6
-helm upgrade records charts/extractor --values side.yaml --set extractor.service.servePort=8081 --wait --timeout 3m
+# Another port; and a claim of data sets, with the job that fetches them: one that is in the program, since the cluster reaches no source of others.
+helm upgrade records charts/extractor --values side.yaml --set extractor.service.servePort=8081 --set 'extractor.data.sets={fashion-mnist-mini}' --wait --timeout 3m
+kubectl wait --for=condition=complete --timeout=2m job --selector app.kubernetes.io/component=data
 kubectl get service records-extractor more-extractor
 kubectl rollout status deployment two-orchestrator --timeout 1m
 # Each takes what is its own: of `two` the jobs of the stream that it has now.
@@ -81,7 +83,7 @@ pub fn run(cluster: &TestCluster, workplace: &Workplace<'_>) -> anyhow::Result<O
     workplace.bash(SCRIPT, LIMIT)?;
     let left = workplace.read("left")?;
     let left: Vec<&str> = left.split_whitespace().collect();
-    let expected = ["4", "1", "persistentvolumeclaim/fl-log-claim", "persistentvolumeclaim/fl-server-claim"];
+    let expected = ["4", "1", "persistentvolumeclaim/fl-data-claim", "persistentvolumeclaim/fl-log-claim", "persistentvolumeclaim/fl-server-claim"];
     ensure!(left == expected, "left are {left:?} in place of {expected:?}");
     Ok(Outcome::Passed("2 releases of each chart in one namespace".to_owned()))
 }
