@@ -80,19 +80,26 @@ pub struct Listing {
 /// # Errors
 /// If `root` can't be listed.
 pub fn list(root: &Path, filter: &Filter, sort: Sort) -> Result<Listing, RunError> {
-    let folders = RunFolder::list(root)?;
+    list_of(root, &RunFolder::list(root)?, filter, sort)
+}
+
+/// The same of these folders in `root` alone: nothing is looked at in others.
+///
+/// # Errors
+/// If `root` can't be listed.
+pub fn list_of(root: &Path, folders: &[PathBuf], filter: &Filter, sort: Sort) -> Result<Listing, RunError> {
     if folders.is_empty() {
         return Ok(Listing::default());
     }
     // SQLite refuses links anywhere in the path; those to the root are the user's own.
     let file = root.canonicalize().map_err(FileError::io("list", root))?.join("index.sqlite");
-    let in_file = || open(&file).and_then(|index| list_with(index, &folders, filter, sort));
+    let in_file = || open(&file).and_then(|index| list_with(index, folders, filter, sort));
     let mut attempt = in_file();
     if attempt.as_ref().is_err_and(is_damage) {
         remove(&file)?;
         attempt = in_file();
     }
-    let without_file = || Connection::open_in_memory().and_then(|index| list_with(index, &folders, filter, sort));
+    let without_file = || Connection::open_in_memory().and_then(|index| list_with(index, folders, filter, sort));
     attempt.or_else(|_| without_file()).map_err(|error| FileError::io("index", root)(std::io::Error::other(error)).into())
 }
 

@@ -196,6 +196,11 @@ impl Site {
         Ok(Record::list(self.root(kind), kind)?)
     }
 
+    /// Where each of these is.
+    fn folders(&self, kind: RecordKind) -> Result<Vec<PathBuf>, ApiError> {
+        Ok(self.records(kind)?.into_iter().map(|record| self.root(kind).join(record.name)).collect())
+    }
+
     /// The folder of a run or a stream, by a name from a request.
     fn find(&self, kind: RecordKind, name: &str) -> Result<PathBuf, ApiError> {
         Ok(Record::find(self.root(kind), kind, name)?)
