@@ -105,15 +105,20 @@ pub fn list_of(root: &Path, folders: &[PathBuf], filter: &Filter, sort: Sort) ->
 
 fn remove(file: &Path) -> Result<(), FileError> {
     for suffix in ["", "-journal"] {
-        let mut path = file.as_os_str().to_owned();
-        path.push(suffix);
-        let path = PathBuf::from(path);
+        let path = beside(file, suffix);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(FileError::io("remove", &path)(error)),
             _ => {}
         }
     }
     Ok(())
+}
+
+/// The file itself, or one that SQLite has beside it.
+fn beside(file: &Path, suffix: &str) -> PathBuf {
+    let mut path = file.as_os_str().to_owned();
+    path.push(suffix);
+    PathBuf::from(path)
 }
 
 fn is_damage(error: &rusqlite::Error) -> bool {
@@ -124,9 +129,12 @@ fn is_damage(error: &rusqlite::Error) -> bool {
 }
 
 fn open(file: &Path) -> rusqlite::Result<Connection> {
-    match files::require_plain(file) {
-        Err(error) if !error.is_not_found() => return Err(rusqlite::Error::InvalidPath(file.to_owned())),
-        _ => {}
+    // SQLite would wait for a pipe, in place of its own files too.
+    for suffix in ["", "-journal", "-wal"] {
+        match files::require_plain(&beside(file, suffix)) {
+            Err(error) if !error.is_not_found() => return Err(rusqlite::Error::InvalidPath(file.to_owned())),
+            _ => {}
+        }
     }
     let index = Connection::open_with_flags(file, OpenFlags::default() | OpenFlags::SQLITE_OPEN_NOFOLLOW)?;
     index.busy_timeout(BUSY_TIMEOUT)?;
