@@ -15,7 +15,7 @@ use super::{
 
 /// Bytes that are read at once.
 const PIECE: usize = 64 << 10;
-/// Bytes of a file between two times that it's told of: seconds, on a slow volume.
+/// Bytes between two times that it's told that it goes on: seconds, on a slow volume.
 const TELL_EVERY: u64 = 16 << 20;
 
 /// One file of a record.
@@ -32,7 +32,7 @@ pub struct FileDigest {
 /// How far [`hash`] is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hashing {
-    /// It's within a large file.
+    /// It's within a file, some megabytes further.
     Within,
     /// A file is done.
     Done(FileDigest),
@@ -53,16 +53,16 @@ pub fn digests(root: &Path, name: &str) -> Result<Vec<FileDigest>, ArchiveError>
     Ok(all)
 }
 
-/// The same, one after another. `tell` is told of each, and now and then within large ones; it ends it with an error.
+/// The same, one after another. `tell` is told of each, and now and then within them; it ends it with an error.
 ///
 /// # Errors
 /// If a file can't be read, or became shorter; or [`ArchiveError::Broken`] with that of `tell`.
 pub fn hash(root: &Path, name: &str, tell: &mut dyn FnMut(Hashing) -> io::Result<()>) -> Result<(), ArchiveError> {
     let broken = ArchiveError::broken(name);
+    let mut untold = 0;
     walk(root, name, &mut |path, node| {
         let Node::File(file, metadata) = node else { return Ok(()) };
         let (mut file, mut digest, mut piece) = (Exact::new(file, metadata.len()), Sha256::new(), vec![0; PIECE]);
-        let mut untold = 0;
         loop {
             let read = match file.read(&mut piece) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,

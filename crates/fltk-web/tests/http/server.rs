@@ -12,6 +12,7 @@ use std::{
 
 use fltk_records::{
     RunFolder,
+    archive::{FileDigest, digests},
     checkpoint::Files,
     export::{self, Format},
     history::Unit,
@@ -387,4 +388,25 @@ fn who_reads_nothing_does_not_keep_it_from_stopping() {
     assert!(began.elapsed() < LIMIT);
     // And the thread that wrote it ends too: the runtime waits for it.
     drop(served.runtime);
+}
+
+#[test]
+fn digests_are_sent_as_they_are_made() {
+    let served = Served::new(None);
+    let run = run(&served.root, 1);
+    fs::File::create(served.root.join(&run).join("large")).unwrap().set_len(40 << 20).unwrap();
+    let path = format!("/api/v1/runs/{run}/files");
+    let text = String::from_utf8(served.bytes(&path)).unwrap();
+    assert_eq!(serde_json::from_str::<Vec<FileDigest>>(&text).unwrap(), digests(&served.root, &run).unwrap());
+    // The first piece ends within the large one.
+    let (_, head, body) = served.get(&path);
+    let first = usize::from_str_radix(body.lines().next().unwrap(), 16).unwrap();
+    assert!(
+        head.contains("content-type: application/json")
+            && first < text.len()
+            && !text[..first].contains("large")
+            && text[..first].ends_with(' '),
+        "{body}"
+    );
+    assert_eq!(served.get("/api/v1/runs/none/files").0, 404);
 }

@@ -36,13 +36,7 @@ impl JobFiles {
         self.jobs.join(format!("{job}.log"))
     }
 
-    /// How the last of them ended.
-    #[must_use]
-    pub fn report(&self, job: &JobId) -> PathBuf {
-        self.jobs.join(report_name(job))
-    }
-
-    /// That, if it's there and whole, and neither it nor the folder of jobs is a link.
+    /// How the last of them ended, if that's there and whole, and neither it nor the folder of jobs is a link.
     #[must_use]
     pub fn read_report(&self, job: &JobId) -> Option<TerminationReport> {
         serde_json::from_slice(&read_in(&self.jobs, &report_name(job), REPORT_BYTES_MAX as u64).ok()?).ok()
@@ -73,6 +67,12 @@ impl JobFiles {
     #[must_use]
     pub fn runs(&self) -> &Path {
         &self.runs
+    }
+
+    /// How the last of them ended.
+    #[must_use]
+    pub fn report(&self, job: &JobId) -> PathBuf {
+        self.jobs.join(report_name(job))
     }
 
     /// The job's experiment.
