@@ -10,6 +10,7 @@
 //!
 //! Not for: archives of others, permissions, owners, links.
 
+mod carry;
 mod digests;
 mod pack;
 mod unpack;
@@ -21,14 +22,14 @@ use std::{
 };
 
 pub use self::{
-    digests::{FileDigest, digests},
+    digests::{FileDigest, Hashing, digests, hash},
     pack::pack,
     unpack::{Unpacked, unpack},
 };
-use crate::{FileError, RunError, RunFolder, StreamFolder, files};
+use crate::{FileError, RunError, files, folder};
 
-/// Longest name of a folder, in bytes: what file systems take.
-const NAME_BYTES_MAX: usize = 255;
+/// Longest name, in bytes: what a tar archive holds of the last step of a path. Names that are made here are shorter.
+const NAME_BYTES_MAX: usize = 100;
 /// Files and folders of one record: a stream of a million jobs has three files for each on one machine, which this isn't for.
 const ENTRIES_MAX: usize = 1_000_000;
 /// Folders within folders: ours have two.
@@ -73,18 +74,15 @@ pub struct Record {
 }
 
 impl Record {
-    /// All of this kind in `root`, by name. Links to folders are left out: what they lead to is not in `root`.
+    /// All of this kind in `root`, by name. Links to folders are left out: what they lead to is not in `root`. So are names that an archive can't have.
     ///
     /// # Errors
     /// If `root` can't be listed.
     pub fn list(root: &Path, kind: RecordKind) -> Result<Vec<Self>, RunError> {
-        let paths = match kind {
-            RecordKind::Run => RunFolder::list(root)?,
-            RecordKind::Stream => StreamFolder::list(root)?,
-        };
-        let plain = paths.into_iter().filter(|path| is_folder(path));
-        let names = plain.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()));
-        Ok(names.filter(|name| is_name(name)).map(|name| Self { kind, name }).collect())
+        // Nothing is looked at in a folder that is a link, and what can't be packed isn't shown.
+        let names = folder::names(root)?.into_iter().filter(|name| is_name(name) && is_folder(&root.join(name)));
+        let ours = names.filter(|name| files::is_there(&root.join(name).join(kind.description())));
+        Ok(ours.map(|name| Self { kind, name }).collect())
     }
 
     /// Whether its name is one of a folder, and can be shown: one that was read may come from elsewhere.
@@ -101,7 +99,7 @@ impl Record {
         check_name(name)?;
         let path = root.join(name);
         let missing = kind.description();
-        if is_folder(&path) && path.join(missing).symlink_metadata().is_ok() {
+        if is_folder(&path) && files::is_there(&path.join(missing)) {
             return Ok(path);
         }
         Err(match kind {

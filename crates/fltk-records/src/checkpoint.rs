@@ -33,6 +33,9 @@ const MANIFEST_BYTES_MAX: u64 = 2 << 20;
 /// Most names that are looked at in the folder of checkpoints.
 const CHECKPOINTS_MAX: usize = 100_000;
 
+/// Whole checkpoints that a run keeps: the one to go on from, and one before it in case that is damaged.
+pub const KEPT: usize = 2;
+
 const MANIFEST: &str = "manifest.json";
 /// What a checkpoint is called on its way out.
 const OLD: &str = "old";
@@ -130,6 +133,7 @@ impl CheckpointStore {
         }
         // Copies of runs often lack empty folders.
         fs::create_dir_all(&self.folder).map_err(FileError::io("create", &self.folder))?;
+        files::require_folder(&self.folder)?;
         files::sweep(&self.folder)?;
         let manifest = Manifest::of(self.unit, at, files);
         let path = self.path(at);
@@ -143,18 +147,14 @@ impl CheckpointStore {
         }
         files::write_new(&new.path().join(MANIFEST), &manifest.to_json())?;
         files::sync_folder(new.path())?;
-        // Moved out of the way first: a folder can't be renamed over another with something in it.
-        let old = if fs::symlink_metadata(&path).is_ok() { Some(self.move_away(&path)?) } else { None };
-        if let Err(error) = fs::rename(new.path(), &path) {
-            if let Some(old) = old {
-                fs::rename(old.path().join(OLD), &path).map_err(FileError::io("put back", &path))?;
-            }
-            return Err(FileError::io("rename to", &path)(error).into());
+        // A folder can't be renamed over another with something in it.
+        if files::is_there(&path) {
+            let old = files::put_in_place_of(new, &path)?;
+            return Ok(files::sync_then_remove(&self.folder, old)?);
         }
+        fs::rename(new.path(), &path).map_err(FileError::io("rename to", &path))?;
         let _renamed_not_removed = new.keep();
-        files::sync_folder(&self.folder)?;
-        drop(old);
-        Ok(())
+        Ok(files::sync_folder(&self.folder)?)
     }
 
     /// Reads and verifies the checkpoint at `at`.
@@ -166,7 +166,7 @@ impl CheckpointStore {
         let path = self.path(at);
         let mut files = Files::new();
         for (name, digest) in manifest.files {
-            let bytes = files::read(&path.join(&name), digest.num_bytes)?;
+            let bytes = files::read_in(&path, &name, digest.num_bytes)?;
             if FileDigest::of(&bytes) != digest {
                 return Err(CheckpointError::Damaged { path, problem: format!("`{name}` is not what was written: its SHA-256 differs") });
             }
@@ -215,6 +215,14 @@ impl CheckpointStore {
         Ok(files::sync_folder(&self.folder)?)
     }
 
+    /// Those here that pruning to `keep` would have removed, were the whole ones of `newer` here. Their names.
+    pub(crate) fn outdated(&self, newer: &Self, keep: usize) -> Result<Vec<String>, CheckpointError> {
+        let whole = newer.list()?;
+        let Some(oldest_kept) = whole.len().checked_sub(keep.max(1)).and_then(|at| whole.get(at)) else { return Ok(Vec::new()) };
+        let outdated = self.milestones()?.into_iter().filter(|at| *at < oldest_kept.at);
+        Ok(outdated.filter_map(|at| Some(self.path(at).file_name()?.to_str()?.to_owned())).collect())
+    }
+
     /// Where the checkpoint at `at` is, or would be.
     #[must_use]
     pub fn path(&self, at: Milestone) -> PathBuf {
@@ -225,7 +233,9 @@ impl CheckpointStore {
 
     /// The milestones that have a folder, ascending; nothing is known of their content.
     fn milestones(&self) -> Result<Vec<Milestone>, FileError> {
-        let names = match files::names_in(&self.folder, CHECKPOINTS_MAX) {
+        // A link would lead to another's checkpoints.
+        let listed = files::require_folder(&self.folder).and_then(|()| files::names_in(&self.folder, CHECKPOINTS_MAX));
+        let names = match listed {
             Err(error) if error.is_not_found() => return Ok(Vec::new()),
             names => names?,
         };
@@ -252,7 +262,7 @@ impl CheckpointStore {
 
     fn read_manifest(&self, at: Milestone) -> Result<Manifest, CheckpointError> {
         let path = self.path(at);
-        let bytes = files::read(&path.join(MANIFEST), MANIFEST_BYTES_MAX)?;
+        let bytes = files::read_in(&path, MANIFEST, MANIFEST_BYTES_MAX)?;
         let damaged = |problem| CheckpointError::Damaged { path, problem };
         let manifest = Manifest::from_json(&bytes).map_err(damaged.clone())?;
         manifest.check(self.unit, at).map_err(damaged)?;

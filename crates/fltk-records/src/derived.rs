@@ -14,10 +14,15 @@ use crate::{
     files::{self, FileError},
     history::{End, History, Row},
     metrics_csv,
-    tensorboard::EventFileWriter,
+    tensorboard::{self, EventFileWriter},
 };
 
 const METRICS: &str = "metrics.csv";
+
+/// Whether the file of this name in a run's folder is one of them.
+pub(crate) fn is_derived(name: &str) -> bool {
+    name == METRICS || tensorboard::is_ours(name)
+}
 
 /// Both files, open for appending.
 #[derive(Debug)]

@@ -1,10 +1,17 @@
-//! Reading within limits, and writing so that a file is either the old one or the new one.
+//! Reading within limits and through no links, and writing so that a file is either the old one or the new one.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, Metadata},
     io::{self, Read as _, Write as _},
+    os::fd::AsFd,
     path::{Path, PathBuf},
 };
+
+use rustix::{
+    fs::{CWD, Mode, OFlags, RenameFlags, openat, renameat_with},
+    io::Errno,
+};
+use tempfile::TempDir;
 
 /// A file could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +40,12 @@ pub enum FileError {
         /// Which.
         path: PathBuf,
     },
+    /// A link or something else where a folder should be.
+    #[error("`{}` is not a folder", path.display())]
+    NotAFolder {
+        /// Which.
+        path: PathBuf,
+    },
 }
 
 impl FileError {
@@ -47,10 +60,42 @@ impl FileError {
     }
 }
 
-/// Refuses what is not a plain file: run folders come from elsewhere, and a link or a pipe in one would lead out of it or block.
-pub(crate) fn require_plain(path: &Path) -> Result<fs::Metadata, FileError> {
+/// Refuses what is not a plain file: run folders come from elsewhere, and a link or a pipe in one would lead out of it or block. For who looks at it
+/// only: what is read is opened by [`open`], since it may be another by then.
+pub(crate) fn require_plain(path: &Path) -> Result<Metadata, FileError> {
     let metadata = fs::symlink_metadata(path).map_err(FileError::io("read", path))?;
     if metadata.is_file() { Ok(metadata) } else { Err(FileError::NotAFile { path: path.to_owned() }) }
+}
+
+/// Refuses what is not a folder, such as a link to one.
+pub(crate) fn require_folder(path: &Path) -> Result<(), FileError> {
+    let metadata = fs::symlink_metadata(path).map_err(FileError::io("read", path))?;
+    if metadata.is_dir() { Ok(()) } else { Err(FileError::NotAFolder { path: path.to_owned() }) }
+}
+
+/// Whether something is at `path`, if only a link that leads nowhere.
+pub(crate) fn is_there(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+/// Opens the plain file at `path`. Nothing else is ever opened, whatever comes into its place meanwhile: a link isn't followed, a pipe not waited for.
+pub(crate) fn open(path: &Path, access: OFlags) -> Result<(File, Metadata), FileError> {
+    open_at(CWD, path, path, access)
+}
+
+/// The same of `name` in an open folder; `path` is for errors.
+fn open_at(folder: impl AsFd, name: &Path, path: &Path, access: OFlags) -> Result<(File, Metadata), FileError> {
+    let not_a_file = || FileError::NotAFile { path: path.to_owned() };
+    let action = if access == OFlags::RDONLY { "read" } else { "open" };
+    let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = match openat(folder, name, flags, Mode::from_raw_mode(FILE_MODE)) {
+        Ok(file) => File::from(file),
+        // A link; a socket or a pipe; a folder, for writing.
+        Err(Errno::LOOP | Errno::NXIO | Errno::ISDIR) => return Err(not_a_file()),
+        Err(errno) => return Err(FileError::io(action, path)(errno.into())),
+    };
+    let metadata = file.metadata().map_err(FileError::io("read", path))?;
+    if metadata.is_file() { Ok((file, metadata)) } else { Err(not_a_file()) }
 }
 
 /// Most bytes of memory that are set aside on a file's word.
@@ -58,14 +103,32 @@ const CAPACITY_BYTES_MAX: u64 = 16 << 20;
 
 /// The content of the plain file at `path`, if it has at most `bytes_max` bytes.
 pub(crate) fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, FileError> {
+    read_open(open(path, OFlags::RDONLY)?, path, bytes_max)
+}
+
+/// The content of the plain file `name` in `folder`, if it has at most `bytes_max` bytes. Neither may be a link.
+///
+/// # Errors
+/// If one isn't what it should be, or it can't be read.
+pub fn read_in(folder: &Path, name: &str, bytes_max: u64) -> Result<Vec<u8>, FileError> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = match openat(CWD, folder, flags, Mode::empty()) {
+        Ok(opened) => opened,
+        Err(Errno::LOOP | Errno::NOTDIR) => return Err(FileError::NotAFolder { path: folder.to_owned() }),
+        Err(errno) => return Err(FileError::io("read", folder)(errno.into())),
+    };
+    let path = folder.join(name);
+    read_open(open_at(opened, Path::new(name), &path, OFlags::RDONLY)?, &path, bytes_max)
+}
+
+fn read_open((file, metadata): (File, Metadata), path: &Path, bytes_max: u64) -> Result<Vec<u8>, FileError> {
     let too_large = || FileError::TooLarge { path: path.to_owned(), bytes_max };
-    let size = require_plain(path)?.len();
+    let size = metadata.len();
     if size > bytes_max {
         return Err(too_large());
     }
     // A sparse file claims any size: beyond this, room is made for what is read only.
     let mut bytes = Vec::with_capacity(usize::try_from(size.min(CAPACITY_BYTES_MAX)).unwrap_or(0));
-    let file = File::open(path).map_err(FileError::io("read", path))?;
     // It may have grown since: the limit holds while reading too.
     file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes).map_err(FileError::io("read", path))?;
     if bytes.len() as u64 > bytes_max { Err(too_large()) } else { Ok(bytes) }
@@ -96,6 +159,45 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<File, FileError> {
 
 /// Names that begin with this are unfinished and never looked at.
 pub(crate) const TEMPORARY_PREFIX: &str = ".new-";
+/// In a folder that begins so is what stood where something else is put, until that is there.
+const ASIDE_PREFIX: &str = ".old-";
+
+/// Puts the folder `new`, which is beside `path`, in the place of what is at `path`. That is removed once what is returned is dropped. After an error
+/// nothing has changed, or the error says where what was there is.
+pub(crate) fn put_in_place_of(new: TempDir, path: &Path) -> Result<TempDir, FileError> {
+    match renameat_with(CWD, new.path(), CWD, path, RenameFlags::EXCHANGE) {
+        Ok(()) => Ok(new),
+        // Not every file system can.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => put_in_place_in_two_steps(new, path),
+        Err(errno) => Err(FileError::io("rename to", path)(errno.into())),
+    }
+}
+
+/// Makes the names in `folder` durable, and removes `old`, which [`put_in_place_of`] returned; not before, so that one of the two is always there.
+pub(crate) fn sync_then_remove(folder: &Path, old: TempDir) -> Result<(), FileError> {
+    let synced = sync_folder(folder);
+    if synced.is_err() {
+        let _perhaps_all_there_is = old.keep();
+    }
+    synced
+}
+
+/// The same, with nothing at `path` for a moment.
+fn put_in_place_in_two_steps(new: TempDir, path: &Path) -> Result<TempDir, FileError> {
+    let (folder, name) = (path.parent().unwrap_or(Path::new(".")), path.file_name().unwrap_or_default());
+    let old = tempfile::Builder::new().prefix(ASIDE_PREFIX).tempdir_in(folder).map_err(FileError::io("create a folder in", folder))?;
+    let aside = old.path().join(name);
+    fs::rename(path, &aside).map_err(FileError::io("rename", path))?;
+    let Err(error) = fs::rename(new.path(), path) else {
+        let _renamed_not_removed = new.keep();
+        return Ok(old);
+    };
+    if let Err(error) = fs::rename(&aside, path) {
+        let _all_there_is = old.keep();
+        return Err(FileError::io("put back", &aside)(error));
+    }
+    Err(FileError::io("rename to", path)(error))
+}
 
 /// Removes what an interrupted writer left in `folder`. Only for its one writer.
 pub(crate) fn sweep(folder: &Path) -> Result<(), FileError> {
@@ -105,7 +207,7 @@ pub(crate) fn sweep(folder: &Path) -> Result<(), FileError> {
         Err(error) if error.is_not_found() => return Ok(()),
         names => names?,
     };
-    for name in names.iter().filter(|name| name.starts_with(TEMPORARY_PREFIX)) {
+    for name in names.iter().filter(|name| [TEMPORARY_PREFIX, ASIDE_PREFIX].iter().any(|prefix| name.starts_with(prefix))) {
         let path = folder.join(name);
         let is_folder = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_dir());
         let removed = if is_folder { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
@@ -120,9 +222,11 @@ pub(crate) fn sync_folder(folder: &Path) -> Result<(), FileError> {
 }
 
 /// A new file's permissions before the umask: temporary files are private to their owner, a run's records are as the umask says.
+const FILE_MODE: u32 = 0o666;
+
 fn file_permissions() -> fs::Permissions {
     use std::os::unix::fs::PermissionsExt as _;
-    fs::Permissions::from_mode(0o666)
+    fs::Permissions::from_mode(FILE_MODE)
 }
 
 /// The names in `folder`, sorted; those that aren't UTF-8 are none of ours. At most `num_max` are looked at.
@@ -164,6 +268,61 @@ mod tests {
         let link = folder.path().join("link");
         std::os::unix::fs::symlink(&path, &link).unwrap();
         assert!(matches!(read(&link, 5), Err(FileError::NotAFile { .. })));
+    }
+
+    #[test]
+    fn neither_links_nor_pipes_are_read_nor_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let (inner, file) = (folder.path().join("inner"), folder.path().join("inner/file"));
+        fs::create_dir(&inner).unwrap();
+        write_new(&file, b"12345").unwrap();
+        assert_eq!(read_in(&inner, "file", 5).unwrap(), b"12345");
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&inner, &link).unwrap();
+        assert!(matches!(read_in(&link, "file", 5), Err(FileError::NotAFolder { .. })));
+        assert!(matches!(read_in(&file, "file", 5), Err(FileError::NotAFolder { .. })));
+        assert!(
+            read_in(&inner, "none", 5).unwrap_err().is_not_found() && read_in(&inner.join("none"), "file", 5).unwrap_err().is_not_found()
+        );
+        std::os::unix::fs::symlink(&file, inner.join("link")).unwrap();
+        rustix::fs::mkfifoat(CWD, inner.join("pipe"), Mode::RUSR | Mode::WUSR).unwrap();
+        let socket = std::os::unix::net::UnixListener::bind(inner.join("socket")).unwrap();
+        for name in ["link", "pipe", "socket", "."] {
+            assert!(matches!(read_in(&inner, name, 5), Err(FileError::NotAFile { .. })), "{name}");
+            for access in [OFlags::RDONLY, OFlags::RDWR] {
+                assert!(matches!(open(&inner.join(name), access), Err(FileError::NotAFile { .. })), "{name}");
+            }
+        }
+        drop(socket);
+    }
+
+    #[test]
+    fn what_is_in_the_way_is_kept_until_the_new_one_is_in_its_place() {
+        for put in [put_in_place_of, put_in_place_in_two_steps] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("a");
+            fs::create_dir(&path).unwrap();
+            fs::write(path.join("old"), "").unwrap();
+            let new = || tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempdir_in(folder.path()).unwrap();
+            // It can't be put there.
+            let gone = new();
+            fs::remove_dir(gone.path()).unwrap();
+            put(gone, &path).unwrap_err();
+            assert_eq!(
+                (names_in(folder.path(), 10).unwrap(), names_in(&path, 10).unwrap()),
+                (vec!["a".to_owned()], vec!["old".to_owned()])
+            );
+            let whole = new();
+            fs::write(whole.path().join("new"), "").unwrap();
+            let old = put(whole, &path).unwrap();
+            assert_eq!((names_in(folder.path(), 10).unwrap().len(), names_in(&path, 10).unwrap()), (2, vec!["new".to_owned()]));
+            drop(old);
+            assert_eq!(names_in(folder.path(), 10).unwrap(), ["a"]);
+            // What a kill leaves is swept by the one writer.
+            fs::create_dir(folder.path().join(format!("{ASIDE_PREFIX}1"))).unwrap();
+            sweep(folder.path()).unwrap();
+            assert_eq!(names_in(folder.path(), 10).unwrap(), ["a"]);
+        }
     }
 
     #[test]

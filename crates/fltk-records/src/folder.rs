@@ -39,14 +39,18 @@ pub(crate) fn find(root: &Path, named: &Path, description: &str) -> PathBuf {
 
 /// The folders in `root` that have the file `description`, sorted by name; none if `root` isn't there. Hidden ones are left out.
 pub(crate) fn list(root: &Path, description: &str) -> Result<Vec<PathBuf>, RunError> {
+    let paths = names(root)?.into_iter().map(|name| root.join(name));
+    // Whatever it is: a link or a pipe is damage to tell of, not a reason for silence.
+    Ok(paths.filter(|path| files::is_there(&path.join(description))).collect())
+}
+
+/// The names in `root`, sorted; none if `root` isn't there. Hidden ones are left out.
+pub(crate) fn names(root: &Path) -> Result<Vec<String>, RunError> {
     match files::names_in(root, NAMES_MAX) {
-        Ok(names) => Ok(names
-            .into_iter()
-            .filter(|name| !name.starts_with('.'))
-            .map(|name| root.join(name))
-            // Whatever it is: a link or a pipe is damage to tell of, not a reason for silence.
-            .filter(|path| path.join(description).symlink_metadata().is_ok())
-            .collect()),
+        Ok(mut names) => {
+            names.retain(|name| !name.starts_with('.'));
+            Ok(names)
+        }
         Err(error) if error.is_not_found() => Ok(Vec::new()),
         Err(error) => Err(error.into()),
     }

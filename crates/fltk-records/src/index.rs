@@ -80,33 +80,45 @@ pub struct Listing {
 /// # Errors
 /// If `root` can't be listed.
 pub fn list(root: &Path, filter: &Filter, sort: Sort) -> Result<Listing, RunError> {
-    let folders = RunFolder::list(root)?;
+    list_of(root, &RunFolder::list(root)?, filter, sort)
+}
+
+/// The same of these folders in `root` alone: nothing is looked at in others.
+///
+/// # Errors
+/// If `root` can't be listed.
+pub fn list_of(root: &Path, folders: &[PathBuf], filter: &Filter, sort: Sort) -> Result<Listing, RunError> {
     if folders.is_empty() {
         return Ok(Listing::default());
     }
     // SQLite refuses links anywhere in the path; those to the root are the user's own.
     let file = root.canonicalize().map_err(FileError::io("list", root))?.join("index.sqlite");
-    let in_file = || open(&file).and_then(|index| list_with(index, &folders, filter, sort));
+    let in_file = || open(&file).and_then(|index| list_with(index, folders, filter, sort));
     let mut attempt = in_file();
     if attempt.as_ref().is_err_and(is_damage) {
         remove(&file)?;
         attempt = in_file();
     }
-    let without_file = || Connection::open_in_memory().and_then(|index| list_with(index, &folders, filter, sort));
+    let without_file = || Connection::open_in_memory().and_then(|index| list_with(index, folders, filter, sort));
     attempt.or_else(|_| without_file()).map_err(|error| FileError::io("index", root)(std::io::Error::other(error)).into())
 }
 
 fn remove(file: &Path) -> Result<(), FileError> {
     for suffix in ["", "-journal"] {
-        let mut path = file.as_os_str().to_owned();
-        path.push(suffix);
-        let path = PathBuf::from(path);
+        let path = beside(file, suffix);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(FileError::io("remove", &path)(error)),
             _ => {}
         }
     }
     Ok(())
+}
+
+/// The file itself, or one that SQLite has beside it.
+fn beside(file: &Path, suffix: &str) -> PathBuf {
+    let mut path = file.as_os_str().to_owned();
+    path.push(suffix);
+    PathBuf::from(path)
 }
 
 fn is_damage(error: &rusqlite::Error) -> bool {
@@ -117,9 +129,12 @@ fn is_damage(error: &rusqlite::Error) -> bool {
 }
 
 fn open(file: &Path) -> rusqlite::Result<Connection> {
-    match files::require_plain(file) {
-        Err(error) if !error.is_not_found() => return Err(rusqlite::Error::InvalidPath(file.to_owned())),
-        _ => {}
+    // SQLite would wait for a pipe, in place of its own files too.
+    for suffix in ["", "-journal", "-wal"] {
+        match files::require_plain(&beside(file, suffix)) {
+            Err(error) if !error.is_not_found() => return Err(rusqlite::Error::InvalidPath(file.to_owned())),
+            _ => {}
+        }
     }
     let index = Connection::open_with_flags(file, OpenFlags::default() | OpenFlags::SQLITE_OPEN_NOFOLLOW)?;
     index.busy_timeout(BUSY_TIMEOUT)?;

@@ -11,7 +11,7 @@ mod line;
 mod wire;
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     io::Write as _,
     marker::PhantomData,
     path::{Path, PathBuf},
@@ -19,6 +19,7 @@ use std::{
 
 use fltk_core::event::RunEvent;
 use jiff::Timestamp;
+use rustix::fs::OFlags;
 use serde::Serialize;
 
 use self::line::LineProblem;
@@ -206,8 +207,7 @@ impl<E: JournalEvent> Journal<E> {
 }
 
 fn open_for_append(path: &Path) -> Result<File, FileError> {
-    files::require_plain(path)?;
-    OpenOptions::new().append(true).open(path).map_err(FileError::io("open", path))
+    Ok(files::open(path, OFlags::WRONLY | OFlags::APPEND)?.0)
 }
 
 /// Reads the journal at `path`. It changes nothing: a torn last line is reported and left where it is.

@@ -37,7 +37,7 @@ const EXPERIMENT: &str = "experiment.yaml";
 pub(crate) const DESCRIPTION: &str = "run.json";
 pub(crate) const JOURNAL: &str = "journal.jsonl";
 pub(crate) const LOCK: &str = "lock";
-const CHECKPOINTS: &str = "checkpoints";
+pub(crate) const CHECKPOINTS: &str = "checkpoints";
 
 /// A run's folder and what `run.json` says about it.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,7 +106,7 @@ impl RunFolder {
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, RunError> {
         let path = path.into();
         for missing in [DESCRIPTION, JOURNAL, EXPERIMENT] {
-            if !path.join(missing).exists() {
+            if !files::is_there(&path.join(missing)) {
                 return Err(RunError::NotARun { path, missing });
             }
         }

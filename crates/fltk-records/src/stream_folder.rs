@@ -95,7 +95,7 @@ impl StreamFolder {
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, RunError> {
         let path = path.into();
         for missing in [DESCRIPTION, JOURNAL, EXPERIMENT] {
-            if !path.join(missing).exists() {
+            if !files::is_there(&path.join(missing)) {
                 return Err(RunError::NotAStream { path, missing });
             }
         }
@@ -145,7 +145,7 @@ impl StreamFolder {
             let text = String::from_utf8(files::read(&path, TEXT_BYTES_MAX)?);
             text.map_err(|_| RunError::Description { path, problem: "it is not UTF-8".to_owned() })
         };
-        let optional = |name: &str| self.path.join(name).exists().then(|| read(name)).transpose();
+        let optional = |name: &str| files::is_there(&self.path.join(name)).then(|| read(name)).transpose();
         Ok(StreamTexts { experiment: read(EXPERIMENT)?, cluster: optional(CLUSTER)?, trace: optional(TRACE)? })
     }
 

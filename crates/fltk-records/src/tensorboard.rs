@@ -26,6 +26,20 @@ use crate::{
     history::{End, History, Row},
 };
 
+/// What the names of event files begin with: TensorBoard looks for it. Behind it, torch's writer has seconds and who wrote it, and so have we.
+const EVENTS_PREFIX: &str = "events.out.tfevents.";
+const EVENTS_SUFFIX: &str = ".fltk";
+
+/// The name of the event file of what began `started_at` seconds after 1970.
+pub(crate) fn file_name(started_at: i64) -> String {
+    format!("{EVENTS_PREFIX}{started_at:010}{EVENTS_SUFFIX}")
+}
+
+/// Whether a file of this name is one of ours.
+pub(crate) fn is_ours(name: &str) -> bool {
+    name.starts_with(EVENTS_PREFIX) && name.ends_with(EVENTS_SUFFIX)
+}
+
 /// The line that an event file begins with. `wall_time` is in seconds since 1970, here and below.
 pub(crate) fn version(wall_time: f64) -> proto::Event {
     run_events::version(wall_time)
@@ -49,8 +63,7 @@ impl EventFileWriter {
     /// # Errors
     /// If it can't be written.
     pub fn create(folder: &Path, run: &RunDescription, history: &History) -> Result<Self, FileError> {
-        // The name that TensorBoard looks for, with what torch's writer puts after it: seconds and who wrote it.
-        let path = folder.join(format!("events.out.tfevents.{:010}.fltk", run.started_at.as_second()));
+        let path = folder.join(file_name(run.started_at.as_second()));
         let mut events = run_events::opening(run);
         events.extend(history.rows().map(run_events::row));
         events.extend(history.end().map(run_events::end));

@@ -6,7 +6,8 @@ use fltk_records::{Record, RecordKind, archive::FileDigest, export::Format};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, de::DeserializeOwned};
 use ureq::{
-    Agent, Body,
+    Agent, Body, ResponseExt as _,
+    config::RedirectAuthHeaders,
     http::{Response, Uri, header},
 };
 
@@ -14,11 +15,11 @@ use crate::{SKIPPED_COUNT, SKIPPED_NAMES, Token};
 
 /// For a name to be resolved, and again for a connection to be made.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-/// Until an answer begins: the server may have to read every journal first, or to digest every checkpoint.
+/// Until an answer begins: the server may have to read every journal first.
 const ANSWER_LIMIT: Duration = Duration::from_secs(600);
 /// Without a byte within an answer.
 const STALL_LIMIT: Duration = Duration::from_secs(60);
-/// Proxies redirect, once or twice. Tokens aren't sent along.
+/// Proxies redirect, once or twice. Neither tokens nor passwords are sent along, and nothing goes from `https://` to `http://`.
 const REDIRECTS_MAX: u32 = 3;
 /// Largest JSON that is read, in bytes: a million names, or digests of a million files.
 const JSON_BYTES_MAX: u64 = 256 << 20;
@@ -34,6 +35,8 @@ pub struct Client {
     /// Without a slash at its end; perhaps with a user and a password, which are never shown.
     base: String,
     shown: String,
+    /// Its scheme, host and port, for telling whether another has answered.
+    origin: String,
     token: Option<Token>,
 }
 
@@ -75,7 +78,7 @@ pub enum ClientError {
         /// In the server's words.
         message: String,
         /// What to do about it.
-        hint: &'static str,
+        hint: String,
     },
     /// An answer that no server of records gives.
     #[error("`{url}` answers with something else than records: {problem}\nhint: is it `fltk serve`?")]
@@ -101,7 +104,7 @@ impl Client {
     /// Of the server at `address`: `http://` or `https://`, a host, perhaps user and password, a port and a path.
     ///
     /// # Errors
-    /// If it's no such address.
+    /// If it's no such address, or it has a user and there is a token too: a request shows one of both.
     pub fn new(address: &str, token: Option<Token>, proxy: Proxy) -> Result<Self, ClientError> {
         let base = address.trim_end_matches('/');
         let (scheme, rest) = base.split_once("://").unwrap_or(("", base));
@@ -119,9 +122,15 @@ impl Client {
         if base.contains(['?', '#']) {
             return Err(wrong("it has a `?` or `#`"));
         }
+        if secret > 0 && token.is_some() {
+            return Err(wrong("it has a user, and there is a token too (`--token-file`, or FLTK_TOKEN): a request shows only one of both"));
+        }
+        let origin = origin(&uri);
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(REDIRECTS_MAX)
+            .redirect_auth_headers(RedirectAuthHeaders::Never)
+            .https_only(uri.scheme_str() == Some("https"))
             .user_agent(concat!("fltk/", env!("CARGO_PKG_VERSION")))
             .timeout_resolve(Some(CONNECT_LIMIT))
             .timeout_connect(Some(CONNECT_LIMIT))
@@ -129,7 +138,7 @@ impl Client {
             .timeout_per_read(Some(STALL_LIMIT))
             .timeout_per_write(Some(STALL_LIMIT));
         let config = if proxy == Proxy::None { config.proxy(None) } else { config };
-        Ok(Self { agent: config.build().new_agent(), base: base.to_owned(), shown, token })
+        Ok(Self { agent: config.build().new_agent(), base: base.to_owned(), shown, origin, token })
     }
 
     /// Every run and stream by name.
@@ -206,15 +215,19 @@ impl Client {
             error: String,
         }
         let status = response.status();
+        let answered = origin(response.get_uri());
         let mut body = Vec::new();
         // Words are better than none, if they come.
         let _ = response.into_body().into_reader().take(ERROR_BYTES_MAX).read_to_end(&mut body);
         let said = serde_json::from_slice(&body).ok().map(|Words { error }| error);
         let message = said.unwrap_or_else(|| status.canonical_reason().unwrap_or("no reason").to_owned());
         let hint = match (status.as_u16(), &self.token) {
-            (401, None) => "\nhint: `--token-file FILE`, or the variable FLTK_TOKEN",
-            (401, Some(_)) => "\nhint: the token that was sent is not the server's",
-            _ => "",
+            (401, _) if answered != self.origin => {
+                format!("\nhint: it sends one on to `{}`, which is shown no token or password; is that the address?", printable(&answered))
+            }
+            (401, None) => "\nhint: `--token-file FILE`, or the variable FLTK_TOKEN".to_owned(),
+            (401, Some(_)) => "\nhint: the token that was sent is not the server's".to_owned(),
+            _ => String::new(),
         };
         ClientError::Refused { url: self.url(path), status: status.as_u16(), message: printable(&message), hint }
     }
@@ -230,6 +243,14 @@ fn path(record: &Record, what: &str) -> String {
         RecordKind::Stream => "streams",
     };
     format!("/api/v1/{kind}/{}/{what}", encoded(&record.name))
+}
+
+/// Scheme, host and port.
+fn origin(uri: &Uri) -> String {
+    let (scheme, host) = (uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default());
+    let usual = if scheme == "https" { 443 } else { 80 };
+    let port = uri.port_u16().filter(|port| *port != usual).map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{scheme}://{host}{port}")
 }
 
 fn encoded(text: &str) -> String {

@@ -2,7 +2,9 @@
 
 mod answer;
 mod archive;
+mod connections;
 mod export;
+mod host;
 mod pipe;
 mod prefix;
 mod runs;
@@ -11,7 +13,6 @@ mod streams;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    pin::pin,
     sync::Arc,
     time::Duration,
 };
@@ -27,19 +28,26 @@ use axum::{
 use fltk_records::{Record, RecordKind, StreamFolder, stream_folder::derived::JobRow};
 use tokio::{
     net::TcpListener,
-    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
+    sync::{OwnedSemaphorePermit, Semaphore},
     task::spawn_blocking,
-    time::{sleep, timeout},
+    time::timeout,
 };
 
-use self::answer::ApiError;
 pub use self::prefix::{Prefix, PrefixError};
+use self::{answer::ApiError, connections::Limits, prefix::PROBES};
 use crate::Token;
 
-/// Requests that read files at once: each has a thread, and at most a piece of a file and some rows in memory.
+/// Requests that read files at once: each has a thread, and in memory at most one run's history (or a list of all that there is) and two megabytes that
+/// wait to be sent.
 const READERS_MAX: usize = 16;
 /// How long a request waits for one of them to be done.
 const READER_WAIT: Duration = Duration::from_secs(20);
+/// For a folder to be listed when a probe asks: it gives up after five seconds.
+const READY_LIMIT: Duration = Duration::from_secs(4);
+/// How long a client may take nothing of what it asked for, before it counts as gone.
+const STALL_LIMIT: Duration = Duration::from_secs(60);
+/// For the head of a request to come, and for the next one to begin.
+const HEAD_LIMIT: Duration = Duration::from_secs(30);
 /// How long what is being sent may go on after the server was asked to stop. Kubernetes kills after half a minute.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
@@ -66,33 +74,27 @@ struct Shared {
     site: Arc<Site>,
     /// Permits to read files.
     readers: Arc<Semaphore>,
+    /// The permit to answer a probe: it waits for none of those, and there are no more threads than one where a volume is silent.
+    probe: Arc<Semaphore>,
+    /// Whether pages of other sites must be kept away, which a browser on this machine shows: they reach us under names of their own.
+    is_private: bool,
 }
 
-/// Serves `site` on `listener` until `stop` is done: then what is being sent has a few seconds, and nothing new is taken.
+/// Serves `site` on `listener` until `stop` is done: then what is being sent has a few seconds, and nothing new is taken. Without a token, on an address
+/// of this machine alone, only requests are answered that ask for this machine by its address or as `localhost`.
 ///
 /// # Errors
 /// If the socket fails.
 pub async fn serve(listener: TcpListener, site: Site, stop: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
-    let (tell, told) = oneshot::channel();
-    let graceful = axum::serve(listener, router(site)).with_graceful_shutdown(async move {
-        stop.await;
-        let _ = tell.send(());
-    });
-    let too_long = async {
-        // An error ends the server, and is returned.
-        if told.await.is_err() {
-            std::future::pending::<()>().await;
-        }
-        sleep(STOP_GRACE).await;
-    };
-    tokio::select! {
-        result = graceful.into_future() => result,
-        () = too_long => Ok(()),
-    }
+    let is_private = site.token.is_none() && listener.local_addr()?.ip().is_loopback();
+    let limits = Limits { head: HEAD_LIMIT, stall: STALL_LIMIT, stop: STOP_GRACE };
+    connections::serve(listener, router(site, is_private), limits, stop).await;
+    Ok(())
 }
 
-fn router(site: Site) -> Router {
-    let shared = Shared { site: Arc::new(site), readers: Arc::new(Semaphore::new(READERS_MAX)) };
+fn router(site: Site, is_private: bool) -> Router {
+    let permits = |number| Arc::new(Semaphore::new(number));
+    let shared = Shared { site: Arc::new(site), readers: permits(READERS_MAX), probe: permits(1), is_private };
     let prefix = shared.site.prefix.clone();
     let at = |path: &str| format!("{prefix}{path}");
     let mut api = Router::new()
@@ -115,12 +117,8 @@ fn router(site: Site) -> Router {
         .method_not_allowed_fallback(|| async { ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "only GET: nothing is written here") })
         // What is said of a path, and that there is none, only to those who may ask.
         .layer(from_fn_with_state(shared.clone(), authorize));
-    Router::new()
-        .route("/healthz", get(|| async { "ok" }))
-        .route("/readyz", get(ready))
-        .merge(api)
-        .layer(from_fn(harden))
-        .with_state(shared)
+    let [healthy, is_ready] = PROBES;
+    Router::new().route(healthy, get(|| async { "ok" })).route(is_ready, get(ready)).merge(api).layer(from_fn(harden)).with_state(shared)
 }
 
 /// What there is to read, for who came without a path.
@@ -131,18 +129,26 @@ async fn contents(State(shared): State<Shared>) -> Response {
 }
 
 async fn ready(State(shared): State<Shared>) -> Response {
-    let listed = shared.read(|site| {
+    let unavailable = |problem: String| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, problem);
+    let list = move |site: &Site| {
         for folder in [&site.runs, &site.streams] {
-            std::fs::read_dir(folder).map_err(|error| {
-                ApiError::new(StatusCode::SERVICE_UNAVAILABLE, format!("`{}` can't be listed: {error}", folder.display()))
-            })?;
+            std::fs::read_dir(folder).map_err(|error| unavailable(format!("`{}` can't be listed: {error}", folder.display())))?;
         }
         Ok("ok".into_response())
-    });
-    listed.await.into_response()
+    };
+    let listed = async {
+        let permit = Arc::clone(&shared.probe).acquire_owned().await;
+        shared.on_thread(permit, list).await
+    };
+    let too_long = |_| Err(unavailable(format!("a folder can't be listed within {} s", READY_LIMIT.as_secs())));
+    timeout(READY_LIMIT, listed).await.unwrap_or_else(too_long).into_response()
 }
 
 async fn authorize(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+    if shared.is_private && !host::is_local(&request) {
+        let problem = "this server is asked by an address or as `localhost` only, since it asks for no token\nhint: `--token-file FILE`";
+        return ApiError::new(StatusCode::MISDIRECTED_REQUEST, problem).into_response();
+    }
     if let Some(token) = &shared.site.token {
         let shown = request.headers().get(header::AUTHORIZATION);
         if !shown.is_some_and(|value| token.is_shown(value.as_bytes())) {
@@ -166,6 +172,15 @@ impl Shared {
     /// What `work` makes of the site, on a thread that may wait for files.
     async fn read<T: Send + 'static>(&self, work: impl FnOnce(&Site) -> Result<T, ApiError> + Send + 'static) -> Result<T, ApiError> {
         let permit = self.permit().await?;
+        self.on_thread(permit, work).await
+    }
+
+    /// The same, holding a permit until it's done.
+    async fn on_thread<T: Send + 'static>(
+        &self,
+        permit: impl Send + 'static,
+        work: impl FnOnce(&Site) -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
         let site = Arc::clone(&self.site);
         let done = spawn_blocking(move || {
             let _permit = permit;
@@ -175,7 +190,7 @@ impl Shared {
     }
 
     async fn permit(&self) -> Result<OwnedSemaphorePermit, ApiError> {
-        match timeout(READER_WAIT, pin!(Arc::clone(&self.readers).acquire_owned())).await {
+        match timeout(READER_WAIT, Arc::clone(&self.readers).acquire_owned()).await {
             Ok(Ok(permit)) => Ok(permit),
             _ => Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too many are reading: try again later")),
         }
@@ -194,6 +209,11 @@ impl Site {
     /// What there is of this kind.
     fn records(&self, kind: RecordKind) -> Result<Vec<Record>, ApiError> {
         Ok(Record::list(self.root(kind), kind)?)
+    }
+
+    /// Where each of these is.
+    fn folders(&self, kind: RecordKind) -> Result<Vec<PathBuf>, ApiError> {
+        Ok(self.records(kind)?.into_iter().map(|record| self.root(kind).join(record.name)).collect())
     }
 
     /// The folder of a run or a stream, by a name from a request.

@@ -23,7 +23,7 @@ use fltk_core::{
     milestone::Milestone,
     seed::Seed,
 };
-use fltk_records::{Host, Hyperparameters, RunDescription, RunFolder, RunRecorder};
+use fltk_records::{Host, Hyperparameters, RunDescription, RunFolder, RunRecorder, checkpoint::Files, history::Unit};
 use jiff::Timestamp;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -159,6 +159,37 @@ fn results_come_over_http_as_they_are_and_only_once() {
 }
 
 #[test]
+fn what_only_the_copy_has_is_never_lost() {
+    let home = tempfile::tempdir().unwrap();
+    let root = home.path().join("runs");
+    let name = record(&root, 1);
+    let (origin, copy) = (root.join(&name), home.path().join("copies").join(&name));
+    let store = |folder: &Path| RunFolder::open(folder).unwrap().checkpoints(Unit::Epoch);
+    store(&origin).save(1.into(), &Files::new()).unwrap();
+    let server = serve(home.path(), &[]);
+    let extract = || {
+        let output = run(home.path(), &["extract", "--into", "copies", "--from", &server.url]);
+        assert!(output.status.success(), "{}", said(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(extract(), "1 got, 0 replaced, 0 there already, 0 failed\n");
+    // A note here; and there checkpoints are deleted, to free space.
+    fs::write(copy.join("notes.txt"), "mine").unwrap();
+    fs::remove_dir_all(origin.join("checkpoints/epoch-000001")).unwrap();
+    assert_eq!(extract(), "0 got, 0 replaced, 1 there already, 0 failed\n");
+    // The run goes on.
+    let (mut recorder, _) = RunRecorder::open(RunFolder::open(&origin).unwrap(), "a test").unwrap();
+    recorder.record(&RunEvent::Finished { parameters_sha256: "f".repeat(64), seconds: 3.5 }, Timestamp::UNIX_EPOCH).unwrap();
+    drop(recorder);
+    assert_eq!(extract(), "0 got, 1 replaced, 0 there already, 0 failed\n");
+    assert_eq!(extract(), "0 got, 0 replaced, 1 there already, 0 failed\n", "again is cheap, although there is more here");
+    assert_eq!(fs::read_to_string(copy.join("notes.txt")).unwrap(), "mine");
+    assert_eq!(store(&copy).list().unwrap().len(), 1);
+    signal(&server.child, Signal::TERM);
+    assert_eq!(code(server.child), Some(0));
+}
+
+#[test]
 fn a_token_is_wanted_where_there_is_one() {
     let home = tempfile::tempdir().unwrap();
     record(&home.path().join("runs"), 1);
@@ -173,6 +204,9 @@ fn a_token_is_wanted_where_there_is_one() {
     assert!(with.status.success(), "{}", said(&with));
     signal(&server.child, Signal::INT);
     assert_eq!(code(server.child), Some(0));
+    // An empty variable of a server is a mistake, which would let everybody in.
+    let output = fltk(home.path()).args(["serve", "--listen", "127.0.0.1:0"]).env("FLTK_TOKEN", "").output().unwrap();
+    assert!(output.status.code() == Some(1) && said(&output).contains("FLTK_TOKEN is there, but empty"), "{}", said(&output));
     for (wrong, content) in [("short", "short"), ("none", "")] {
         fs::write(home.path().join(wrong), content).unwrap();
         let output = run(home.path(), &["serve", "--listen", "127.0.0.1:0", "--token-file", wrong]);

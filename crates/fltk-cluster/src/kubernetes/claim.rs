@@ -8,9 +8,10 @@
 //! ends it.
 
 mod forward;
+mod image;
 mod pod;
 
-use std::{net::SocketAddr, pin::pin, time::Duration};
+use std::{cell::Cell, net::SocketAddr, pin::pin, time::Duration};
 
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod};
@@ -26,16 +27,12 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-pub use self::pod::Reader;
 use self::{
     forward::Forward,
     pod::{Stand, stand},
 };
-use super::{
-    api::{Failure, Waits, failure, in_time, words},
-    config::Backend,
-    manifest::{CONTAINERS, RUN_LABEL},
-};
+pub use self::{image::image_of_jobs, pod::Reader};
+use super::api::{Failure, Waits, failure, in_time, words};
 
 /// How long the pod has to run: an image may have to be pulled, a volume to be attached.
 const RUN_LIMIT: Duration = Duration::from_secs(300);
@@ -46,8 +43,8 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(20);
 const ANSWER_EVERY: Duration = Duration::from_millis(300);
 /// How long it's tried to remove the pod, while somebody who pressed Ctrl-C waits.
 const REMOVE_LIMIT: Duration = Duration::from_secs(20);
-/// Jobs and pods that are looked at for their image.
-const IMAGES_MAX: u32 = 100;
+/// What our program, or another version of it, ends with when it doesn't know what it's told to do.
+const EXIT_USAGE: i32 = 2;
 
 /// Why a claim can't be read.
 #[derive(Debug, ThisError)]
@@ -86,7 +83,7 @@ pub enum ClaimError {
         reason: String,
     },
     /// It ended, or was removed by somebody.
-    #[error("pod `{pod}`, which reads claim `{claim}`, ended: {reason}\nhint: its image must be of a version of fltk with `fltk serve`")]
+    #[error("pod `{pod}`, which reads claim `{claim}`, ended: {reason}{}", if *exit_code == Some(EXIT_USAGE) { "\nhint: its image must be of a version of fltk with `fltk serve`" } else { "" })]
     Ended {
         /// The claim.
         claim: String,
@@ -94,6 +91,8 @@ pub enum ClaimError {
         pod: String,
         /// How.
         reason: String,
+        /// What its program ended with, if that's known.
+        exit_code: Option<i32>,
     },
     /// It runs, but no port of it can be reached.
     #[error("pod `{pod}` can't be reached: {problem}\nhint: forwarding a port needs the rights to get and create pods/portforward")]
@@ -104,7 +103,7 @@ pub enum ClaimError {
         problem: String,
     },
     /// The process was asked to stop.
-    #[error("stopped before pod `{pod}` ran; it is removed")]
+    #[error("stopped before pod `{pod}` ran; it isn't left behind")]
     Stopped {
         /// The pod.
         pod: String,
@@ -136,17 +135,19 @@ pub async fn open(
     let claim = || reader.claim.clone();
     let refused = |problem: String| ClaimError::Refused { claim: claim(), namespace: namespace.to_owned(), problem };
     let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), namespace);
-    match in_time(claims.get(&reader.claim)).await {
-        Err(error) if failure(&error) == Failure::Missing => {
-            return Err(ClaimError::NoClaim { claim: claim(), namespace: namespace.to_owned() });
-        }
-        // Who may make pods need not be allowed to look at claims.
-        Err(Error::Api(status)) if status.code == 403 => {}
-        Err(error) => return Err(refused(words(&error))),
-        Ok(_) => {}
-    }
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let is_asked_for = Cell::new(false);
     let opening = async {
+        match in_time(claims.get(&reader.claim)).await {
+            Err(error) if failure(&error) == Failure::Missing => {
+                return Err(ClaimError::NoClaim { claim: claim(), namespace: namespace.to_owned() });
+            }
+            // Who may make pods need not be allowed to look at claims.
+            Err(Error::Api(status)) if status.code == 403 => {}
+            Err(error) => return Err(refused(words(&error))),
+            Ok(_) => {}
+        }
+        is_asked_for.set(true);
         in_time(pods.create(&PostParams::default(), &reader.pod())).await.map_err(|error| refused(words(&error)))?;
         let events: Api<Event> = Api::namespaced(client.clone(), namespace);
         wait(&pods, &events, &name, reader, tell).await?;
@@ -162,7 +163,7 @@ pub async fn open(
         opened = opening => opened,
         () = stop => Err(ClaimError::Stopped { pod: name.clone() }),
     };
-    if opened.is_err() {
+    if opened.is_err() && is_asked_for.get() {
         // The answer to its making may have been lost: it's removed whatever was said.
         if let Err(error) = remove(&pods, &name).await {
             tell(&left(&name, &error));
@@ -178,7 +179,7 @@ impl Opened {
         self.address
     }
 
-    /// The last thing that went wrong on the way to the pod.
+    /// The last thing that went wrong on the way to the pod; not what went wrong here.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         self.forward.problem()
@@ -230,14 +231,16 @@ async fn wait(pods: &Api<Pod>, events: &Api<Event>, name: &str, reader: &Reader,
                 was_there = true;
                 match stand(&seen) {
                     Stand::Runs => return Ok(()),
-                    Stand::Over(reason) => return Err(ClaimError::Ended { claim, pod, reason }),
+                    Stand::Over(reason, exit_code) => return Err(ClaimError::Ended { claim, pod, reason, exit_code }),
                     Stand::Hopeless(reason) => return Err(ClaimError::NotRunning { claim, pod, reason }),
                     Stand::Begins => continue,
                     Stand::Waits(reason) => reason,
                 }
             }
             // A watch may begin before what was made is seen.
-            Ok(Some(Ok(None))) if was_there => return Err(ClaimError::Ended { claim, pod, reason: "somebody removed it".to_owned() }),
+            Ok(Some(Ok(None))) if was_there => {
+                return Err(ClaimError::Ended { claim, pod, reason: "somebody removed it".to_owned(), exit_code: None });
+            }
             Ok(Some(Ok(None))) => continue,
             Ok(Some(Err(error))) => {
                 sleep(ANSWER_EVERY).await;
@@ -275,33 +278,13 @@ async fn answers(forward: &Forward, pods: &Api<Pod>, name: &str, reader: &Reader
     loop {
         let Err(problem) = forward.probe().await else { return Ok(()) };
         if let Ok(pod) = in_time(pods.get(name)).await
-            && let Stand::Over(reason) = stand(&pod)
+            && let Stand::Over(reason, exit_code) = stand(&pod)
         {
-            return Err(ClaimError::Ended { claim: reader.claim.clone(), pod: name.to_owned(), reason });
+            return Err(ClaimError::Ended { claim: reader.claim.clone(), pod: name.to_owned(), reason, exit_code });
         }
         if Instant::now() >= deadline {
             return Err(ClaimError::Unreachable { pod: name.to_owned(), problem });
         }
         sleep(ANSWER_EVERY).await;
     }
-}
-
-/// The image of the newest job of ours in `namespace`, of its pods or its own object; `None` if there is none, or it can't be seen.
-pub async fn image_of_jobs(client: &Client, namespace: &str) -> Option<String> {
-    let ours = ListParams::default().labels(RUN_LABEL).limit(IMAGES_MAX);
-    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-    let pods = in_time(pods.list(&ours)).await.map(|list| list.items).unwrap_or_default();
-    let newest = pods.into_iter().max_by_key(|pod| pod.metadata.creation_timestamp.clone());
-    let of_pod =
-        newest.and_then(|pod| pod.spec?.containers.into_iter().find(|container| CONTAINERS.contains(&container.name.as_str()))?.image);
-    if of_pod.is_some() {
-        return of_pod;
-    }
-    let jobs = super::api::jobs(client, namespace, Backend::PyTorchJob);
-    let jobs = in_time(jobs.list(&ours)).await.map(|list| list.items).unwrap_or_default();
-    let newest = jobs.into_iter().max_by_key(|job| job.metadata.creation_timestamp.clone())?;
-    let master = &newest.data["spec"]["pytorchReplicaSpecs"]["Master"]["template"]["spec"]["containers"];
-    let container =
-        master.as_array()?.iter().find(|container| container["name"].as_str().is_some_and(|name| CONTAINERS.contains(&name)))?;
-    Some(container["image"].as_str()?.to_owned())
 }

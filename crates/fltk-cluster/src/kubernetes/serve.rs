@@ -1,8 +1,11 @@
 //! `/metrics` for Prometheus, `/healthz` and `/readyz` for the kubelet.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use axum::{
@@ -12,9 +15,21 @@ use axum::{
     response::IntoResponse,
     routing::get,
 };
-use tokio::net::TcpListener;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{net::TcpListener, sync::Semaphore, time::sleep};
 
 use super::metrics::Metrics;
+
+/// Connections at once; others wait until one ends. There are a kubelet and a Prometheus or two.
+const CONNECTIONS_MAX: usize = 64;
+/// For the head of a request to come, and for the next one to begin: Prometheus asks each minute, on a new connection then.
+const HEAD_LIMIT: Duration = Duration::from_secs(30);
+/// After an error of the socket.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// What is served.
 #[derive(Clone)]
@@ -26,16 +41,28 @@ pub struct Served {
 }
 
 /// Serves on `listener` until the task is dropped.
-///
-/// # Errors
-/// If the socket fails.
-pub async fn serve(listener: TcpListener, served: Served) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, served: Served) {
     let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(ready))
         .with_state(served);
-    axum::serve(listener, router).await
+    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT);
+    loop {
+        let permit = Arc::clone(&permits).acquire_owned().await;
+        let Ok((stream, _)) = listener.accept().await else {
+            sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
+        tokio::spawn(async move {
+            let _permit = permit;
+            // Whoever breaks it knows.
+            let _ = connection.await;
+        });
+    }
 }
 
 async fn metrics(State(served): State<Served>) -> impl IntoResponse {

@@ -5,9 +5,14 @@ use std::{cell::RefCell, time::Duration};
 use fltk_cluster::kubernetes::{
     claim::{ClaimError, Reader, image_of_jobs, open},
     config::KubernetesConfig,
+    manifest::RUN_LABEL,
+    preflight::share,
 };
+use http::{Request, Response};
+use kube::{Client, client::Body};
 use serde_json::{Value as Json, json};
 use tokio::time::sleep;
+use tower::{BoxError, service_fn};
 
 use crate::{
     harness::{Cluster, NAMESPACE, PARALLEL, TICK, task},
@@ -147,15 +152,70 @@ async fn who_is_stopped_leaves_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_image_is_that_of_the_newest_job() {
-    let cluster = Cluster::new(&[task("alone", 1, "")], PARALLEL, "");
-    let client = cluster.scenario.client();
-    assert_eq!(image_of_jobs(&client, NAMESPACE).await, None);
-    cluster.run(async |_| {}).await.assert_all_succeeded();
-    assert_eq!(image_of_jobs(&client, NAMESPACE).await.as_deref(), Some("fltk"));
-    for pod in cluster.scenario.names("pods", Some(NAMESPACE)) {
-        cluster.scenario.delete_by_hand("pods", NAMESPACE, &pod);
+async fn who_is_stopped_while_the_api_server_is_silent_need_not_wait() {
+    let silent = service_fn(|_: Request<Body>| std::future::pending::<Result<Response<Body>, BoxError>>());
+    let began = tokio::time::Instant::now();
+    let stop = sleep(Duration::from_secs(3));
+    let error = open(&Client::new(silent, NAMESPACE), NAMESPACE, &reader(), &mut |_| {}, stop).await.err().unwrap();
+    assert!(matches!(error, ClaimError::Stopped { .. }), "{error}");
+    assert!(began.elapsed() < Duration::from_secs(4), "nothing was made that would have to be removed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_is_suspected_only_where_it_is_one() {
+    for (code, is_suspected) in [(2, true), (6, false)] {
+        let scenario = scenario();
+        let ended = json!({ "exitCode": code, "reason": "Error", "message": "why" });
+        let (error, _) = refused(&scenario, container(json!({ "terminated": ended }))).await;
+        assert_eq!(error.to_string().contains("must be of a version"), is_suspected, "{error}");
     }
-    cluster.scenario.tick(2);
-    assert_eq!(image_of_jobs(&client, NAMESPACE).await.as_deref(), Some("fltk"), "its object says so too");
+    let scenario = scenario();
+    let (error, _) = refused(&scenario, json!({ "phase": "Failed", "reason": "DeadlineExceeded" })).await;
+    assert!(matches!(&error, ClaimError::Ended { .. }) && !error.to_string().contains("version"), "{error}");
+}
+
+async fn image(scenario: &Scenario) -> Option<String> {
+    image_of_jobs(&scenario.client(), NAMESPACE).await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_image_is_that_of_the_newest_job() {
+    for backend in ["", "backend: trainjob"] {
+        let cluster = Cluster::new(&[task("alone", 1, "")], PARALLEL, backend);
+        assert_eq!(image(&cluster.scenario).await, None);
+        if !backend.is_empty() {
+            share(&cluster.scenario.client(), &cluster.context, &cluster.specs()).await.unwrap();
+        }
+        cluster.run(async |_| {}).await.assert_all_succeeded();
+        assert_eq!(image(&cluster.scenario).await.as_deref(), Some("fltk"));
+        for pod in cluster.scenario.names("pods", Some(NAMESPACE)) {
+            cluster.scenario.delete_by_hand("pods", NAMESPACE, &pod);
+        }
+        cluster.scenario.tick(2);
+        assert_eq!(image(&cluster.scenario).await.as_deref(), Some("fltk"), "its objects say so too");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_newest_job_may_be_the_last_by_name() {
+    let scenario = Scenario::new();
+    let pod = |name: &str, image: &str| {
+        let labels = json!({ RUN_LABEL: "s" });
+        let spec = json!({ "containers": [{ "name": "injected", "image": "other" }, { "name": "pytorch", "image": image }] });
+        scenario.create_by_hand("pods", NAMESPACE, json!({ "metadata": { "name": name, "labels": labels }, "spec": spec }));
+    };
+    (0..501).for_each(|number| pod(&format!("a-{number:03}"), "older"));
+    sleep(Duration::from_secs(5)).await;
+    pod("z", "newest");
+    assert_eq!(image(&scenario).await.as_deref(), Some("newest"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_server_that_fails_is_not_one_without_jobs() {
+    let scenario = Scenario::new();
+    scenario.fail_next(1, 503, None);
+    assert!(image_of_jobs(&scenario.client(), NAMESPACE).await.is_err());
+    scenario.forbid("list", "pods");
+    scenario.forbid("list", "pytorchjobs");
+    assert_eq!(image(&scenario).await, None);
 }

@@ -8,7 +8,12 @@ use std::{
 };
 
 use fltk_cluster::kubernetes::serve::{Served, serve};
-use tokio::{net::TcpListener, task::spawn_blocking, time::sleep};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+    task::spawn_blocking,
+    time::{sleep, timeout},
+};
 
 use crate::harness::{Cluster, PARALLEL, task};
 
@@ -74,4 +79,16 @@ async fn metrics_count_what_happened() {
         assert!(text.lines().any(|other| other == line), "{line} in {text}");
     }
     assert!(text.contains("content-type: application/openmetrics-text; version=1.0.0"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_says_nothing_is_hung_up_on() {
+    let cluster = Cluster::new(&[task("a", 1, "")], PARALLEL, "");
+    let port = served(&cluster).await;
+    for said in [&b""[..], b"GET /healthz HTTP/1.1\r\n"] {
+        let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        stream.write_all(said).await.unwrap();
+        let ended = timeout(Duration::from_secs(120), stream.read_to_end(&mut Vec::new())).await;
+        assert!(ended.is_ok(), "it waits for ever");
+    }
 }

@@ -15,6 +15,8 @@ use super::{
 
 /// Bytes that are read at once.
 const PIECE: usize = 64 << 10;
+/// Bytes between two times that it's told that it goes on: seconds, on a slow volume.
+const TELL_EVERY: u64 = 16 << 20;
 
 /// One file of a record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,29 +29,56 @@ pub struct FileDigest {
     pub sha256: String,
 }
 
+/// How far [`hash`] is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hashing {
+    /// It's within a file, some megabytes further.
+    Within,
+    /// A file is done.
+    Done(FileDigest),
+}
+
 /// All files of the folder `name` in `root` that [`pack`](super::pack) would pack, in that order.
 ///
 /// # Errors
 /// If a file can't be read, or became shorter.
 pub fn digests(root: &Path, name: &str) -> Result<Vec<FileDigest>, ArchiveError> {
     let mut all = Vec::new();
-    walk(root, name, &mut |path, node| {
-        if let Node::File(file, metadata) = node {
-            let sha256 = sha256(Exact::new(file, metadata.len())).map_err(ArchiveError::file("read", &root.join(path)))?;
-            all.push(FileDigest { path: path.to_owned(), bytes: metadata.len(), sha256 });
+    hash(root, name, &mut |step| {
+        if let Hashing::Done(file) = step {
+            all.push(file);
         }
         Ok(())
     })?;
     Ok(all)
 }
 
-fn sha256(mut file: impl Read) -> io::Result<String> {
-    let mut digest = Sha256::new();
-    let mut piece = vec![0; PIECE];
-    loop {
-        match file.read(&mut piece)? {
-            0 => return Ok(hex::encode(digest.finalize())),
-            read => digest.update(&piece[..read]),
+/// The same, one after another. `tell` is told of each, and now and then within them; it ends it with an error.
+///
+/// # Errors
+/// If a file can't be read, or became shorter; or [`ArchiveError::Broken`] with that of `tell`.
+pub fn hash(root: &Path, name: &str, tell: &mut dyn FnMut(Hashing) -> io::Result<()>) -> Result<(), ArchiveError> {
+    let broken = ArchiveError::broken(name);
+    let mut untold = 0;
+    walk(root, name, &mut |path, node| {
+        let Node::File(file, metadata) = node else { return Ok(()) };
+        let (mut file, mut digest, mut piece) = (Exact::new(file, metadata.len()), Sha256::new(), vec![0; PIECE]);
+        loop {
+            let read = match file.read(&mut piece) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                read => read.map_err(ArchiveError::file("read", &root.join(path)))?,
+            };
+            if read == 0 {
+                break;
+            }
+            digest.update(&piece[..read]);
+            untold += read as u64;
+            if untold >= TELL_EVERY {
+                untold = 0;
+                tell(Hashing::Within).map_err(&broken)?;
+            }
         }
-    }
+        let sha256 = hex::encode(digest.finalize());
+        tell(Hashing::Done(FileDigest { path: path.to_owned(), bytes: metadata.len(), sha256 })).map_err(&broken)
+    })
 }

@@ -178,3 +178,136 @@ fn an_older_copy_is_replaced_and_nothing_else() {
     symlink(root.path().join(&name), &copy).unwrap();
     assert!(matches!(unpack(&bytes[..], into.path(), &record(&name)), Err(ArchiveError::Another { .. })));
 }
+
+/// A checkpoint of these rounds in a run's folder.
+fn save(folder: &Path, rounds: &[u32]) {
+    let store = RunFolder::open(folder).unwrap().checkpoints(Unit::Round);
+    rounds.iter().for_each(|at| store.save((*at).into(), &[("model".to_owned(), vec![9; 100])].into()).unwrap());
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    files::names_in(folder, 100).unwrap()
+}
+
+#[test]
+fn what_only_the_older_copy_has_is_kept() {
+    let (root, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let name = run(root.path());
+    let (origin, copy) = (root.path().join(&name), into.path().join(&name));
+    save(&origin, &[2]);
+    unpack(&packed(root.path(), &name)[..], into.path(), &record(&name)).unwrap();
+    // Notes of somebody, of all kinds; and what a kill left.
+    fs::create_dir(copy.join("notes")).unwrap();
+    fs::write(copy.join("notes/.hidden"), "mine").unwrap();
+    fs::write(copy.join("notes.txt"), "mine").unwrap();
+    symlink("/elsewhere", copy.join("link")).unwrap();
+    fs::write(copy.join(".new-left"), "x").unwrap();
+    // Files that are made again, and checkpoints that were deleted there for want of space.
+    fs::write(copy.join("metrics.csv"), "old").unwrap();
+    fs::write(copy.join("events.out.tfevents.0000000001.fltk"), "old").unwrap();
+    fs::remove_dir_all(origin.join("checkpoints")).unwrap();
+    for again in 0..2 {
+        assert_eq!(unpack(&packed(root.path(), &name)[..], into.path(), &record(&name)).unwrap(), Unpacked::Replaced);
+        assert_eq!(fs::read_to_string(copy.join("notes/.hidden")).unwrap(), "mine", "{again}");
+        assert_eq!(fs::read_to_string(copy.join("notes.txt")).unwrap(), "mine", "{again}");
+        assert_eq!(fs::read_link(copy.join("link")).unwrap(), Path::new("/elsewhere"), "{again}");
+        assert_eq!(RunFolder::open(&copy).unwrap().checkpoints(Unit::Round).list().unwrap().len(), 2, "{again}");
+        assert_eq!(fs::read(copy.join("metrics.csv")).unwrap(), fs::read(origin.join("metrics.csv")).unwrap());
+        assert!(
+            !copy.join("events.out.tfevents.0000000001.fltk").exists() && !copy.join(".new-left").exists() && !copy.join("lock").exists()
+        );
+        assert_eq!(names(into.path()), [name.as_str()], "nothing is left beside it");
+    }
+}
+
+#[test]
+fn checkpoints_that_newer_ones_supersede_go_as_they_do_where_the_run_is() {
+    let check = |here: &[u32], there: &[u32], expected: &[u32]| {
+        let (root, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let name = run(root.path());
+        let (origin, copy) = (root.path().join(&name), into.path().join(&name));
+        let rounds = |rounds: &[u32]| {
+            fs::remove_dir_all(origin.join("checkpoints")).unwrap();
+            save(&origin, rounds);
+            fs::create_dir_all(origin.join("checkpoints")).unwrap();
+        };
+        rounds(here);
+        unpack(&packed(root.path(), &name)[..], into.path(), &record(&name)).unwrap();
+        rounds(there);
+        unpack(&packed(root.path(), &name)[..], into.path(), &record(&name)).unwrap();
+        let expected: Vec<String> = expected.iter().map(|round| format!("round-{round:06}")).collect();
+        assert_eq!(names(&copy.join("checkpoints")), expected, "{here:?} {there:?}");
+    };
+    check(&[1, 2], &[7, 8], &[7, 8]);
+    check(&[1, 2], &[2, 3], &[2, 3]);
+    // Somebody deleted some there: none is lost here.
+    check(&[1, 2], &[], &[1, 2]);
+    check(&[1, 2], &[2], &[1, 2]);
+    check(&[1, 2], &[3], &[1, 2, 3]);
+    check(&[1, 2, 9], &[7, 8], &[7, 8, 9]);
+}
+
+#[test]
+fn a_folder_in_place_of_a_file_is_another_record() {
+    for make_folder in [true, false] {
+        let (root, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let name = run(root.path());
+        fs::write(root.path().join(&name).join("a"), "").unwrap();
+        fs::create_dir(root.path().join(&name).join("b")).unwrap();
+        unpack(&packed(root.path(), &name)[..], into.path(), &record(&name)).unwrap();
+        let copy = into.path().join(&name);
+        if make_folder {
+            fs::remove_file(copy.join("a")).unwrap();
+            fs::create_dir(copy.join("a")).unwrap();
+            fs::write(copy.join("a/notes"), "mine").unwrap();
+        } else {
+            fs::remove_dir(copy.join("b")).unwrap();
+            fs::write(copy.join("b"), "mine").unwrap();
+        }
+        let error = unpack(&packed(root.path(), &name)[..], into.path(), &record(&name)).unwrap_err();
+        assert!(matches!(error, ArchiveError::Another { .. }), "{error}");
+        assert_eq!(fs::read_to_string(copy.join(if make_folder { "a/notes" } else { "b" })).unwrap(), "mine");
+        assert_eq!(names(into.path()), [name.as_str()]);
+    }
+}
+
+#[test]
+fn names_that_no_archive_holds_are_left_out() {
+    let root = tempfile::tempdir().unwrap();
+    let name = run(root.path());
+    fs::write(root.path().join(&name).join("x".repeat(101)), "").unwrap();
+    fs::write(root.path().join(&name).join("y".repeat(100)), "").unwrap();
+    let long = "z".repeat(101);
+    fs::create_dir(root.path().join(&long)).unwrap();
+    fs::write(root.path().join(&long).join("run.json"), "").unwrap();
+    assert_eq!(Record::list(root.path(), RecordKind::Run).unwrap(), [record(&name)]);
+    assert!(matches!(Record::find(root.path(), RecordKind::Run, &long), Err(RunError::FolderName { .. })));
+    let paths: Vec<String> = digests(root.path(), &name).unwrap().into_iter().map(|file| file.path).collect();
+    assert!(paths.iter().any(|path| path.ends_with("yy")) && !paths.iter().any(|path| path.ends_with("xx")), "{paths:?}");
+    let into = tempfile::tempdir().unwrap();
+    unpack(&packed(root.path(), &name)[..], into.path(), &record(&name)).unwrap();
+    assert_eq!(digests(into.path(), &name).unwrap(), digests(root.path(), &name).unwrap());
+}
+
+#[test]
+fn hashing_tells_of_large_files_and_ends_when_told_to() {
+    let root = tempfile::tempdir().unwrap();
+    let name = run(root.path());
+    fs::File::create(root.path().join(&name).join("large")).unwrap().set_len(40 << 20).unwrap();
+    let (mut within, mut done) = (0, 0);
+    hash(root.path(), &name, &mut |step| {
+        match step {
+            Hashing::Within => within += 1,
+            Hashing::Done(_) => done += 1,
+        }
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!((within, done), (2, digests(root.path(), &name).unwrap().len()));
+    let mut told = 0;
+    let ended = hash(root.path(), &name, &mut |_| {
+        told += 1;
+        Err(io::ErrorKind::BrokenPipe.into())
+    });
+    assert!(matches!(ended, Err(ArchiveError::Broken { .. })) && told == 1);
+}

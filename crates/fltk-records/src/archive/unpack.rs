@@ -8,11 +8,12 @@ use std::{
     rc::Rc,
 };
 
+use rustix::fs::OFlags;
 use tar::{Archive, EntryType};
+use tempfile::TempDir;
 
-use super::{ArchiveError, DEPTH_MAX, ENTRIES_MAX, Record, check_name, is_name};
+use super::{ArchiveError, DEPTH_MAX, ENTRIES_MAX, Record, carry::carry, check_name, is_name};
 use crate::{
-    RunError,
     files::{self, TEMPORARY_PREFIX},
     run_folder::{JOURNAL, lock},
 };
@@ -31,22 +32,22 @@ const PIECE: usize = 64 << 10;
 pub enum Unpacked {
     /// The folder is new.
     New,
-    /// It took the place of an older copy.
+    /// It took the place of an older copy, with what only that had.
     Replaced,
 }
 
 /// Unpacks `archive` as the folder of `record` in `into`, which is made if it isn't there. An older copy, whose journal the new one begins with, is
-/// replaced; nothing else is. After an error nothing has changed.
+/// replaced: what it has and the archive hasn't is kept, but for what is made from the journal, and checkpoints that newer ones supersede. Nothing else is
+/// replaced. After an error nothing has changed, or the error says where what was there is.
 ///
 /// # Errors
-/// If the archive breaks off, holds something else than the plain files and folders of that record, or another folder is in its place.
+/// If the archive breaks off, holds something else than the plain files and folders of that record, or another folder is in its place, or one that
+/// somebody writes.
 pub fn unpack(archive: impl Read, into: &Path, record: &Record) -> Result<Unpacked, ArchiveError> {
     let Record { kind, name } = record;
     check_name(name)?;
     fs::create_dir_all(into).map_err(ArchiveError::file("create", into))?;
-    let temporary =
-        || tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempdir_in(into).map_err(ArchiveError::file("create a folder in", into));
-    let new = temporary()?;
+    let new = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempdir_in(into).map_err(ArchiveError::file("create a folder in", into))?;
     let mut unpacking = Unpacking { name, folder: new.path(), folders: vec![new.path().to_owned()], entries: 0, bytes: 0 };
     unpacking.all(archive)?;
     // Names in folders last, the innermost first.
@@ -57,34 +58,33 @@ pub fn unpack(archive: impl Read, into: &Path, record: &Record) -> Result<Unpack
         }
     }
     let path = into.join(name);
-    let replaced = match fs::symlink_metadata(&path) {
-        Ok(metadata) => {
-            if !metadata.is_dir() || !is_older(&path, new.path())? {
-                return Err(ArchiveError::Another { path });
-            }
-            if lock::is_taken(&path) {
-                return Err(RunError::Locked { path, holder: "another process".to_owned() }.into());
-            }
-            let old = temporary()?;
-            let aside = old.path().join(name);
-            fs::rename(&path, &aside).map_err(ArchiveError::file("rename", &path))?;
-            if let Err(error) = fs::rename(new.path(), &path) {
-                // Back, as it was.
-                fs::rename(&aside, &path).map_err(ArchiveError::file("rename", &aside))?;
-                return Err(ArchiveError::file("rename to", &path)(error));
-            }
-            Unpacked::Replaced
+    match fs::symlink_metadata(&path) {
+        Ok(there) => {
+            replace(new, &path, into, there.is_dir())?;
+            Ok(Unpacked::Replaced)
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             // A folder with something in it is never replaced: one that came meanwhile stays.
             fs::rename(new.path(), &path).map_err(ArchiveError::file("rename to", &path))?;
-            Unpacked::New
+            let _renamed_not_removed = new.keep();
+            files::sync_folder(into)?;
+            Ok(Unpacked::New)
         }
-        Err(error) => return Err(ArchiveError::file("read", &path)(error)),
-    };
-    let _renamed_not_removed = new.keep();
-    files::sync_folder(into)?;
-    Ok(replaced)
+        Err(error) => Err(ArchiveError::file("read", &path)(error)),
+    }
+}
+
+/// Puts `new` in the place of the older copy at `path`.
+fn replace(new: TempDir, path: &Path, into: &Path, is_folder: bool) -> Result<(), ArchiveError> {
+    let check = || if is_folder && is_older(path, new.path())? { Ok(()) } else { Err(ArchiveError::Another { path: path.to_owned() }) };
+    // Before it's locked, since another folder is left as it is; and again, since it may have gone on until then. It stays locked until it's removed:
+    // nobody goes on with a run in a folder that is about to go.
+    check()?;
+    let _lock = lock::take(path, "`fltk extract`")?;
+    check()?;
+    carry(path, new.path())?;
+    let old = files::put_in_place_of(new, path)?;
+    Ok(files::sync_then_remove(into, old)?)
 }
 
 struct Unpacking<'a> {
@@ -197,11 +197,8 @@ fn zeros(rest: &mut impl Read) -> io::Result<u64> {
 /// Whether the journal in `new` begins with what is in the one in `old`, but for a torn last line.
 fn is_older(old: &Path, new: &Path) -> Result<bool, ArchiveError> {
     let (old, new) = (old.join(JOURNAL), new.join(JOURNAL));
-    if files::require_plain(&old).is_err() {
-        return Ok(false);
-    }
-    let open = |path: &Path| File::open(path).map_err(ArchiveError::file("read", path));
-    let (mut old_file, mut new_file) = (open(&old)?, open(&new)?);
+    let Ok((mut old_file, _)) = files::open(&old, OFlags::RDONLY) else { return Ok(false) };
+    let (mut new_file, _) = files::open(&new, OFlags::RDONLY)?;
     loop {
         let (left, right) = (piece(&mut old_file, &old)?, piece(&mut new_file, &new)?);
         let whole_lines = |bytes: &[u8]| bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);

@@ -182,3 +182,20 @@ fn those_within_an_epoch_lie_between_those_at_its_ends() {
     assert_eq!(store.milestones().unwrap(), order[2..]);
     assert_eq!(store.load(order[2]).unwrap(), Checkpoint { at: order[2], files: files(2) });
 }
+
+#[test]
+fn links_to_folders_are_no_checkpoints() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = CheckpointStore::new(folder.path().join("real"), Unit::Round);
+    store.save(1.into(), &Files::new()).unwrap();
+    store.save(2.into(), &Files::new()).unwrap();
+    fs::rename(store.path(2.into()), folder.path().join("outside")).unwrap();
+    std::os::unix::fs::symlink(folder.path().join("outside"), store.path(2.into())).unwrap();
+    let listed: Vec<_> = store.list().unwrap().into_iter().map(|listed| listed.at).collect();
+    assert_eq!(listed, [1.into()]);
+    assert!(store.load(2.into()).is_err());
+    assert_eq!(store.latest().unwrap().checkpoint.unwrap().at, 1.into());
+    std::os::unix::fs::symlink(folder.path().join("real"), folder.path().join("link")).unwrap();
+    let linked = CheckpointStore::new(folder.path().join("link"), Unit::Round);
+    assert!(linked.list().is_err() && linked.latest().is_err() && linked.save(3.into(), &Files::new()).is_err());
+}

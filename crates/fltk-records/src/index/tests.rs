@@ -160,3 +160,27 @@ fn a_run_whose_description_is_no_plain_file_is_skipped_with_its_reason() {
     assert!(listing.runs.is_empty());
     assert!(listing.skipped[0].1.to_string().contains("not a plain file"), "{}", listing.skipped[0].1);
 }
+
+#[test]
+fn pipes_in_place_of_its_files_are_not_waited_for() {
+    use rustix::fs::{CWD, Mode, mkfifoat};
+    for file in ["index.sqlite", "index.sqlite-journal", "index.sqlite-wal"] {
+        let root = tempfile::tempdir().unwrap();
+        recorded(root.path(), 1, &[started(0)]);
+        // One that is there, so that SQLite looks for what is beside it.
+        assert_eq!(seeds(&all(root.path())), [1]);
+        let _ = fs::remove_file(root.path().join(file));
+        mkfifoat(CWD, root.path().join(file), Mode::RUSR | Mode::WUSR).unwrap();
+        assert_eq!(seeds(&all(root.path())), [1], "{file}");
+    }
+}
+
+#[test]
+fn only_the_folders_that_are_asked_for_are_looked_into() {
+    let root = tempfile::tempdir().unwrap();
+    let (first, second) = (recorded(root.path(), 1, &[started(0)]), recorded(root.path(), 2, &[started(0)]));
+    let of = |folders: &[PathBuf]| list_of(root.path(), folders, &Filter::default(), Sort::Name).unwrap();
+    assert_eq!(seeds(&of(&[second.path().to_owned()])), [2]);
+    assert!(of(&[]).runs.is_empty());
+    assert_eq!(seeds(&of(&[first.path().to_owned(), second.path().to_owned()])), [1, 2]);
+}

@@ -34,7 +34,7 @@ pub enum RunError {
         name: String,
     },
     /// A name that isn't one of a folder within another.
-    #[error("`{name}` can't be the name of a folder of records: one step down a path, not hidden")]
+    #[error("`{name}` can't be the name of a folder of records: one step down a path, not hidden, of at most 100 bytes")]
     FolderName {
         /// The name.
         name: String,

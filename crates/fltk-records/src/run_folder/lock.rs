@@ -1,11 +1,14 @@
 //! One writer per run: a lock on the file `lock`, which the operating system gives back when the process ends.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, Metadata, TryLockError},
     io::{Read as _, Write as _},
+    os::unix::fs::MetadataExt as _,
     path::Path,
     time::Duration,
 };
+
+use rustix::fs::OFlags;
 
 use super::{LOCK, RunError};
 use crate::files::{self, FileError};
@@ -23,36 +26,36 @@ pub struct RunLock {
 
 pub(crate) fn take(folder: &Path, who: &str) -> Result<RunLock, RunError> {
     let path = folder.join(LOCK);
-    if path.exists() {
-        files::require_plain(&path)?;
-    }
-    // Not truncated on opening: it may be another's, with a name in it.
-    let mut file =
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(FileError::io("open", &path))?;
+    let mut holder = String::new();
     for attempt in 1..=ATTEMPTS {
+        // Not truncated on opening: it may be another's, with a name in it. Opened again each time: the folder may be another by now.
+        let (mut file, metadata) = files::open(&path, OFlags::RDWR | OFlags::CREATE)?;
         match file.try_lock() {
-            Ok(()) => {
+            Ok(()) if is_at(&path, &metadata) => {
                 let written = file.set_len(0).and_then(|()| file.write_all(files::printable(who).as_bytes()));
                 written.map_err(FileError::io("write", &path))?;
                 return Ok(RunLock { _file: file });
             }
+            Ok(()) => {}
             Err(TryLockError::WouldBlock) if attempt < ATTEMPTS => std::thread::sleep(ATTEMPT_GAP),
-            Err(TryLockError::WouldBlock) => break,
+            Err(TryLockError::WouldBlock) => {
+                if file.take(1000).read_to_string(&mut holder).is_err() {
+                    holder.clear();
+                }
+            }
             Err(TryLockError::Error(source)) => return Err(FileError::io("lock", &path)(source).into()),
         }
     }
-    let mut holder = String::new();
-    let read = file.take(1000).read_to_string(&mut holder);
-    if read.is_err() || holder.trim().is_empty() {
-        holder = "another process".into();
-    }
-    Err(RunError::Locked { path: folder.to_owned(), holder: files::printable(holder.trim()) })
+    let holder = if holder.trim().is_empty() { "another process".into() } else { files::printable(holder.trim()) };
+    Err(RunError::Locked { path: folder.to_owned(), holder })
+}
+
+/// Whether the file that was opened is still the one at `path`: who had the lock before may have put another folder in the place of this one.
+fn is_at(path: &Path, opened: &Metadata) -> bool {
+    path.symlink_metadata().is_ok_and(|there| (there.dev(), there.ino()) == (opened.dev(), opened.ino()))
 }
 
 pub(crate) fn is_taken(folder: &Path) -> bool {
-    let path = folder.join(LOCK);
-    if files::require_plain(&path).is_err() {
-        return false;
-    }
-    File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    let opened = files::open(&folder.join(LOCK), OFlags::RDONLY);
+    opened.is_ok_and(|(file, _)| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }

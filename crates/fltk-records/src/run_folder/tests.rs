@@ -201,3 +201,23 @@ fn settings_are_named_as_in_the_experiment_file() {
     assert_eq!(text, expected);
     assert_eq!(settings.num_steps(), Some(3));
 }
+
+#[test]
+fn a_lock_is_of_the_folder_that_is_there() {
+    let root = tempfile::tempdir().unwrap();
+    let run = recorded(root.path(), 1, &[]);
+    let lock = run.path().join("lock");
+    let held = run.lock("the first").unwrap();
+    // Another folder, or file, took its place.
+    fs::remove_file(&lock).unwrap();
+    let other = run.lock("the second").unwrap();
+    assert!(matches!(run.lock("a third"), Err(RunError::Locked { holder, .. }) if holder == "the second"));
+    drop((held, other));
+    // Neither links nor pipes are locked, or waited for.
+    fs::remove_file(&lock).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, &lock, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
+    assert!(run.lock("a test").is_err() && !run.is_locked());
+    fs::remove_file(&lock).unwrap();
+    std::os::unix::fs::symlink(root.path().join("outside"), &lock).unwrap();
+    assert!(run.lock("a test").is_err() && !run.is_locked() && !root.path().join("outside").exists());
+}

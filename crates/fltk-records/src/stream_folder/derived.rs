@@ -19,6 +19,11 @@ use crate::{
 const CSV: &str = "jobs.csv";
 const SQLITE: &str = "jobs.sqlite";
 
+/// Whether the file of this name in a stream's folder is made from the journal.
+pub(crate) fn is_derived(name: &str) -> bool {
+    [CSV, SQLITE].contains(&name) || tensorboard::is_ours(name)
+}
+
 /// A job of a stream with all that was recorded of it. Times are in seconds since its replication began.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[expect(missing_docs, reason = "each is a column of that name")]
@@ -121,7 +126,7 @@ pub fn write(folder: &StreamFolder, rows: &[JobRow]) -> Result<(), FileError> {
 }
 
 fn events_path(folder: &StreamFolder) -> PathBuf {
-    folder.path().join(format!("events.out.tfevents.{:010}.fltk", folder.description().started_at.as_second()))
+    folder.path().join(tensorboard::file_name(folder.description().started_at.as_second()))
 }
 
 fn events(folder: &StreamFolder, rows: &[JobRow]) -> Vec<u8> {

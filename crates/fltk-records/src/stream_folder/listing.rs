@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{RunError, StreamFolder};
+use crate::{RunError, StreamFolder, files};
 
 /// A stream in one line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamSummary {
-    /// Its name.
+    /// Its folder's name.
     pub stream: String,
     /// The experiment's name.
     pub experiment: String,
@@ -35,11 +35,18 @@ impl StreamListing {
     /// # Errors
     /// If `root` can't be listed.
     pub fn of(root: &Path) -> Result<Self, RunError> {
+        Ok(Self::of_folders(StreamFolder::list(root)?))
+    }
+
+    /// Of these folders.
+    #[must_use]
+    pub fn of_folders(folders: Vec<PathBuf>) -> Self {
         let mut listing = Self::default();
-        for path in StreamFolder::list(root)? {
+        for path in folders {
             match StreamFolder::open(&path) {
                 Ok(folder) => listing.streams.push(StreamSummary {
-                    stream: folder.description().run.clone(),
+                    // The stream is found by it, whatever a copy's description says.
+                    stream: files::printable(&path.file_name().unwrap_or_default().to_string_lossy()),
                     experiment: folder.description().experiment.clone(),
                     started_at: folder.description().started_at,
                     is_orchestrated: folder.is_taken(),
@@ -47,6 +54,6 @@ impl StreamListing {
                 Err(problem) => listing.skipped.push((path, problem)),
             }
         }
-        Ok(listing)
+        listing
     }
 }

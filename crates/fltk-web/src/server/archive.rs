@@ -1,12 +1,16 @@
 //! Whole folders: which there are, what is in one, and one as a tar archive.
 
-use std::io;
+use std::io::{self, Write};
 
 use axum::{
     extract::{Path, State, rejection::PathRejection},
+    http::header,
     response::{IntoResponse as _, Response},
 };
-use fltk_records::{RecordKind, archive};
+use fltk_records::{
+    RecordKind,
+    archive::{self, Hashing},
+};
 
 use super::{
     Shared, Site,
@@ -49,16 +53,27 @@ async fn pack(shared: Shared, kind: RecordKind, name: String) -> Result<Response
     let checked = name.clone();
     shared.read(move |site| site.find(kind, &checked)).await?;
     let headers = attachment("application/x-tar", &format!("{name}.tar"));
-    let write = move |site: &Site, out: &mut dyn io::Write| {
-        archive::pack(site.root(kind), &name, out).map_err(|error| io::Error::other(words(&error)))
-    };
+    let write =
+        move |site: &Site, out: &mut dyn Write| archive::pack(site.root(kind), &name, out).map_err(|error| io::Error::other(words(&error)));
     Ok((headers, shared.stream(write).await?).into_response())
 }
 
 async fn files(shared: Shared, kind: RecordKind, name: String) -> Result<Response, ApiError> {
-    let files = move |site: &Site| {
-        site.find(kind, &name)?;
-        Ok(pretty(&archive::digests(site.root(kind), &name)?))
+    let checked = name.clone();
+    shared.read(move |site| site.find(kind, &checked)).await?;
+    let write = move |site: &Site, out: &mut dyn Write| {
+        let mut before = "[\n";
+        let written = archive::hash(site.root(kind), &name, &mut |step| match step {
+            Hashing::Done(file) => {
+                out.write_all(std::mem::replace(&mut before, ",\n").as_bytes())?;
+                Ok(serde_json::to_writer(&mut *out, &file)?)
+            }
+            // Space, so that whoever waits sees that it goes on; and one who left is noticed.
+            Hashing::Within => out.write_all(b" ").and_then(|()| out.flush()),
+        });
+        written.map_err(|error| io::Error::other(words(&error)))?;
+        // There is always a journal.
+        out.write_all(b"\n]\n")
     };
-    shared.read(files).await
+    Ok(([(header::CONTENT_TYPE, "application/json")], shared.stream(write).await?).into_response())
 }

@@ -2,11 +2,16 @@
 //!
 //! ```text
 //! thread: Write ── pieces, a bounded queue ──> body ──> socket
+//!           └──── whole? ──────────────────────┘
 //! ```
 
 use std::{
     io::{self, Write},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Poll, ready},
     thread,
     time::Duration,
 };
@@ -18,54 +23,73 @@ use tokio::{
     task::spawn_blocking,
 };
 
-use super::{ApiError, Shared, Site};
+use super::{ApiError, STALL_LIMIT, Shared, Site};
 
 /// Bytes of a piece.
 const PIECE: usize = 64 << 10;
 /// Pieces that wait to be sent: two megabytes.
 const PIECES_MAX: usize = 32;
-/// How often a full queue is looked at, and for how long nothing may be taken from it before the client counts as gone.
+/// How often a full queue is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
-const STALL_LIMIT: Duration = Duration::from_secs(60);
-
-type Piece = Result<Bytes, io::Error>;
+/// A client that takes less than this in the mean counts as gone: a line of 64 kbit/s.
+const BYTES_PER_SECOND_MIN: u32 = 8 << 10;
 
 impl Shared {
     /// A body that `work` writes, on a thread of its own. If it fails the connection breaks off, so that the client knows that something is missing.
     pub async fn stream(&self, work: impl FnOnce(&Site, &mut dyn Write) -> io::Result<()> + Send + 'static) -> Result<Body, ApiError> {
         let permit = self.permit().await?;
         let site = Arc::clone(&self.site);
-        let (send, mut pieces) = channel::<Piece>(PIECES_MAX);
-        spawn_blocking(move || {
+        Ok(body(STALL_LIMIT, move |out| {
             let _permit = permit;
-            let mut pipe = Pipe { send, piece: Vec::with_capacity(PIECE) };
-            if let Err(error) = work(&site, &mut pipe).and_then(|()| pipe.flush()) {
-                // It may be gone itself.
-                let _ = pipe.put(Err(error));
-            }
-        });
-        Ok(Body::from_stream(poll_fn(move |context| pieces.poll_recv(context))))
+            work(&site, out)
+        }))
     }
 }
 
+/// A body that `work` writes, which gives up on a client that takes nothing for `stall_limit`. Unless all was written, it ends with an error, whatever
+/// became of `work`.
+fn body(stall_limit: Duration, work: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static) -> Body {
+    let (send, mut pieces) = channel(PIECES_MAX);
+    let whole = Arc::new(AtomicBool::new(false));
+    let is_whole = Arc::clone(&whole);
+    spawn_blocking(move || {
+        let mut pipe = Pipe { send, piece: Vec::with_capacity(PIECE), stall_limit, patience: stall_limit };
+        // Nobody is told why not: a client can't be.
+        let done = work(&mut pipe).and_then(|()| pipe.flush());
+        whole.store(done.is_ok(), Ordering::Release);
+    });
+    Body::from_stream(poll_fn(move |context| {
+        Poll::Ready(match ready!(pieces.poll_recv(context)) {
+            Some(piece) => Some(Ok(piece)),
+            None if is_whole.load(Ordering::Acquire) => None,
+            None => Some(Err(io::Error::from(io::ErrorKind::UnexpectedEof))),
+        })
+    }))
+}
+
 struct Pipe {
-    send: Sender<Piece>,
+    send: Sender<Bytes>,
     piece: Vec<u8>,
+    stall_limit: Duration,
+    /// How long a full queue is waited for yet: every byte that is taken adds to it, up to the limit.
+    patience: Duration,
 }
 
 impl Pipe {
-    fn put(&self, mut piece: Piece) -> io::Result<()> {
-        let mut waited = Duration::ZERO;
+    fn put(&mut self, mut piece: Bytes) -> io::Result<()> {
+        let earned = Duration::from_secs(piece.len() as u64) / BYTES_PER_SECOND_MIN;
         loop {
             piece = match self.send.try_send(piece) {
-                Ok(()) => return Ok(()),
+                Ok(()) => break,
                 Err(TrySendError::Closed(_)) => return Err(io::ErrorKind::BrokenPipe.into()),
-                Err(TrySendError::Full(_)) if waited >= STALL_LIMIT => return Err(io::ErrorKind::TimedOut.into()),
+                Err(TrySendError::Full(_)) if self.patience.is_zero() => return Err(io::ErrorKind::TimedOut.into()),
                 Err(TrySendError::Full(piece)) => piece,
             };
             thread::sleep(LOOK_EVERY);
-            waited += LOOK_EVERY;
+            self.patience = self.patience.saturating_sub(LOOK_EVERY);
         }
+        self.patience = self.stall_limit.min(self.patience + earned);
+        Ok(())
     }
 }
 
@@ -84,6 +108,86 @@ impl Write for Pipe {
             return Ok(());
         }
         let piece = std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE));
-        self.put(Ok(piece.into()))
+        self.put(piece.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use futures::StreamExt as _;
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(30);
+    const SHORT: Duration = Duration::from_millis(50);
+
+    /// The bytes that come, and whether they come to their end.
+    async fn read(body: Body) -> (usize, bool) {
+        let mut stream = body.into_data_stream();
+        let mut bytes = 0;
+        while let Some(piece) = stream.next().await {
+            let Ok(piece) = piece else { return (bytes, false) };
+            bytes += piece.len();
+        }
+        (bytes, true)
+    }
+
+    #[tokio::test]
+    async fn only_what_is_whole_ends_well() {
+        assert_eq!(read(body(LIMIT, |out| out.write_all(&[0; 3 * PIECE + 1]))).await, (3 * PIECE + 1, true));
+        assert_eq!(read(body(LIMIT, |_| Ok(()))).await, (0, true));
+        let fails = |out: &mut dyn Write| {
+            out.write_all(&[0; 2 * PIECE])?;
+            Err(io::ErrorKind::Other.into())
+        };
+        assert_eq!(read(body(LIMIT, fails)).await, (2 * PIECE, false));
+        let panics = |out: &mut dyn Write| {
+            out.write_all(&[0; 2 * PIECE]).unwrap();
+            panic!("a bug")
+        };
+        assert_eq!(read(body(LIMIT, panics)).await, (2 * PIECE, false));
+    }
+
+    #[tokio::test]
+    async fn who_stalls_and_goes_on_later_gets_no_end() {
+        let (send, gave_up) = mpsc::channel();
+        let body = body(SHORT, move |out| {
+            let written = out.write_all(&vec![0; 100 * PIECE]);
+            send.send(written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::TimedOut)).unwrap();
+            written
+        });
+        assert!(gave_up.recv_timeout(LIMIT).unwrap());
+        assert_eq!(read(body).await, (PIECES_MAX * PIECE, false));
+    }
+
+    #[test]
+    fn who_takes_little_now_and_then_is_not_waited_for_for_ever() {
+        let (send, mut pieces) = channel(1);
+        let mut pipe = Pipe { send, piece: Vec::new(), stall_limit: SHORT, patience: SHORT };
+        pipe.put(Bytes::from_static(b"x")).unwrap();
+        // One is taken each time that nearly all patience is gone.
+        let slow = thread::spawn(move || {
+            while let Some(piece) = pieces.blocking_recv() {
+                drop(piece);
+                thread::sleep(SHORT / 2);
+            }
+        });
+        let error = (0..1000).find_map(|_| pipe.put(Bytes::from_static(b"x")).err()).expect("it gives up");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        drop(pipe);
+        slow.join().unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_left_ends_the_work() {
+        let (send, ended) = mpsc::channel();
+        drop(body(LIMIT, move |out| {
+            let written = out.write_all(&vec![0; 100 * PIECE]);
+            send.send(written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe)).unwrap();
+            written
+        }));
+        assert!(ended.recv_timeout(LIMIT).unwrap());
     }
 }

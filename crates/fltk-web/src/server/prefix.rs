@@ -2,13 +2,16 @@
 
 use std::{fmt, str::FromStr};
 
+/// What probes ask for, whatever the prefix.
+pub const PROBES: [&str; 2] = ["/healthz", "/readyz"];
+
 /// `/a/b`, or nothing at all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Prefix(String);
 
 /// A text can't be a prefix.
 #[derive(Debug, thiserror::Error)]
-#[error("a prefix is `/` or steps of letters, digits and `-._~`, such as `/fltk/runs`")]
+#[error("a prefix is `/` or steps of letters, digits and `-._~`, such as `/fltk/runs`; not `/healthz` or `/readyz`, which probes ask for")]
 pub struct PrefixError;
 
 impl Prefix {
@@ -28,7 +31,7 @@ impl FromStr for Prefix {
         let fits = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
         let is_step = |step: &str| !matches!(step, "" | "." | "..") && step.chars().all(fits);
         let is_path = path.is_empty() || path.strip_prefix('/').is_some_and(|steps| steps.split('/').all(is_step));
-        if is_path { Ok(Self(path.to_owned())) } else { Err(PrefixError) }
+        if is_path && !PROBES.contains(&path) { Ok(Self(path.to_owned())) } else { Err(PrefixError) }
     }
 }
 
@@ -49,7 +52,8 @@ mod tests {
         check("/", "");
         check("/runs", "/runs");
         check("/a.b/c-d_e~/", "/a.b/c-d_e~");
-        for wrong in ["runs", "//", "/a//b", "/..", "/a/./b", "/{name}", "/a b", "/a?b", "/é"] {
+        check("/healthz/a", "/healthz/a");
+        for wrong in ["runs", "//", "/a//b", "/..", "/a/./b", "/{name}", "/a b", "/a?b", "/é", "/healthz", "/readyz/"] {
             assert!(wrong.parse::<Prefix>().is_err(), "{wrong}");
         }
     }

@@ -1,7 +1,5 @@
 //! `/api/v1/runs` and one of them.
 
-use std::collections::BTreeSet;
-
 use axum::{
     extract::{Path, State, rejection::PathRejection},
     response::Response,
@@ -22,14 +20,10 @@ pub async fn list(State(shared): State<Shared>) -> Result<Response, ApiError> {
     shared.read(|site| Ok(pretty(&listing(site)?.runs))).await
 }
 
-/// The runs, and those that are damaged, but for folders that are elsewhere.
+/// The runs, and those that are damaged. Folders that are elsewhere aren't looked into.
 pub fn listing(site: &Site) -> Result<Listing, ApiError> {
-    let names: BTreeSet<String> = site.records(RecordKind::Run)?.into_iter().map(|record| record.name).collect();
-    let is_here = |path: &std::path::Path| path.file_name().and_then(|name| name.to_str()).is_some_and(|name| names.contains(name));
-    let mut listing = index::list(&site.runs, &Filter::default(), Sort::Newest)?;
-    listing.runs.retain(|run| is_here(&run.path));
-    listing.skipped.retain(|(path, _)| is_here(path));
-    Ok(listing)
+    let folders = site.folders(RecordKind::Run)?;
+    Ok(index::list_of(&site.runs, &folders, &Filter::default(), Sort::Newest)?)
 }
 
 /// Everything about one run.

@@ -17,13 +17,7 @@ use super::{
 
 /// Every stream in one line; damaged ones are left out.
 pub async fn list(State(shared): State<Shared>) -> Result<Response, ApiError> {
-    let list = |site: &Site| {
-        let here = site.records(RecordKind::Stream)?;
-        let mut streams = StreamListing::of(&site.streams)?.streams;
-        streams.retain(|stream| here.iter().any(|record| record.name == stream.stream));
-        Ok(pretty(&streams))
-    };
-    shared.read(list).await
+    shared.read(|site| Ok(pretty(&StreamListing::of_folders(site.folders(RecordKind::Stream)?).streams))).await
 }
 
 /// The jobs of a stream.

@@ -101,8 +101,13 @@ fn addresses() {
         let error = client(wrong).err().unwrap_or_else(|| panic!("{wrong}")).to_string();
         assert!(!error.contains("secret"), "{error}");
     }
-    let served = Served::new(None);
+    // Only one of both can be shown.
+    let token = || Some(Token::parse("0123456789abcdef").unwrap());
+    assert!(Client::new("http://example.com", token(), Proxy::None).is_ok());
     let secret = "joe:secret";
+    let error = Client::new(&format!("http://{secret}@example.com"), token(), Proxy::None).err().unwrap().to_string();
+    assert!(error.contains("only one of both") && !error.contains("secret"), "{error}");
+    let served = Served::new(None);
     let error = client(&format!("http://{secret}@{}/none", served.address)).unwrap().records().unwrap_err().to_string();
     assert!(error.contains("/none/api/v1/records` answers 404") && !error.contains("joe") && !error.contains("secret"), "{error}");
 }

@@ -12,7 +12,10 @@ use fltk_records::{
     archive::{ArchiveError, unpack},
     export::Format,
 };
-use fltk_web::client::{Client, ClientError, Proxy};
+use fltk_web::{
+    Token,
+    client::{Client, ClientError, Proxy},
+};
 
 use crate::site::{packed, run};
 
@@ -117,5 +120,19 @@ fn user_and_password_are_sent_as_they_should_be_and_not_to_others() {
     assert!(client.records().unwrap().is_empty());
     // Of `joe:secret`.
     assert!(server.join().unwrap().to_lowercase().contains("authorization: basic am9lonnly3jlda=="));
+    assert!(!other_server.join().unwrap().to_lowercase().contains("authorization"));
+}
+
+#[test]
+fn a_token_is_not_sent_on_and_who_wants_one_is_named() {
+    let (other, other_server) = once(b"HTTP/1.1 401 x\r\nContent-Length: 0\r\n\r\n".to_vec());
+    let (address, server) = once(format!("HTTP/1.1 302 x\r\nLocation: http://{other}/api\r\nContent-Length: 0\r\n\r\n").into_bytes());
+    let token = Token::parse("0123456789abcdef").unwrap();
+    let error = Client::new(&format!("http://{address}"), Some(token), Proxy::None).unwrap().records().unwrap_err().to_string();
+    assert!(
+        error.contains("answers 401") && error.contains(&format!("`http://{other}`")) && !error.contains("not the server's"),
+        "{error}"
+    );
+    assert!(server.join().unwrap().to_lowercase().contains("authorization: bearer 0123456789abcdef"));
     assert!(!other_server.join().unwrap().to_lowercase().contains("authorization"));
 }

@@ -5,12 +5,17 @@ use std::{
     io::{Read as _, Write as _},
     net::TcpStream,
     os::unix::fs::symlink,
+    path::Path,
+    process::Command,
     time::Instant,
 };
 
 use fltk_records::{
     RunFolder,
+    archive::{FileDigest, digests},
+    checkpoint::Files,
     export::{self, Format},
+    history::Unit,
     index::{self, Filter, Sort},
     summary::RunReport,
 };
@@ -181,6 +186,110 @@ fn nothing_outside_of_the_folder_is_reached() {
         assert_eq!(served.get(path).2, "[]\n", "{path}");
     }
     assert_eq!(chunks(&served.get("/api/v1/export").2).lines().count(), 1);
+    // They weren't even looked into: the index would have the run.
+    assert!(!served.root.join("index.sqlite").exists());
+}
+
+#[test]
+fn links_and_pipes_within_a_folder_are_damage() {
+    let served = Served::new(None);
+    let outside = served.root.parent().unwrap().join("outside");
+    fs::create_dir(&outside).unwrap();
+    let pipe = |path: &Path| assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+    // A checkpoint that is elsewhere.
+    let name = run(&served.root, 1);
+    let checkpoints = served.root.join(&name).join("checkpoints");
+    RunFolder::open(served.root.join(&name)).unwrap().checkpoints(Unit::Round).save(1.into(), &Files::new()).unwrap();
+    let listed = |code: u16| {
+        let (found, _, body) = served.get(&format!("/api/v1/runs/{name}"));
+        assert_eq!(found, code, "{body}");
+        body.contains("round-000001")
+    };
+    assert!(listed(200));
+    fs::rename(checkpoints.join("round-000001"), outside.join("round-000001")).unwrap();
+    symlink(outside.join("round-000001"), checkpoints.join("round-000001")).unwrap();
+    assert!(!listed(200));
+    fs::remove_file(checkpoints.join("round-000001")).unwrap();
+    fs::remove_dir(&checkpoints).unwrap();
+    symlink(&outside, &checkpoints).unwrap();
+    assert!(!listed(500));
+    fs::remove_file(&checkpoints).unwrap();
+    // Files that are elsewhere, or never come.
+    for (file, is_pipe) in [("run.json", false), ("run.json", true), ("journal.jsonl", false), ("journal.jsonl", true)] {
+        let path = served.root.join(&name).join(file);
+        fs::rename(&path, outside.join(file)).unwrap();
+        if is_pipe {
+            pipe(&path)
+        } else {
+            symlink(outside.join(file), &path).unwrap()
+        }
+        assert!(!listed(500));
+        assert_eq!(served.get("/api/v1/runs").2, "[]\n", "{file}");
+        assert!(served.get("/api/v1/export").1.contains("fltk-skipped: 1"), "{file}");
+        fs::remove_file(&path).unwrap();
+        fs::rename(outside.join(file), &path).unwrap();
+    }
+    fs::remove_file(served.root.join(&name).join("lock")).unwrap();
+    pipe(&served.root.join(&name).join("lock"));
+    assert!(!listed(200));
+}
+
+#[test]
+fn streams_are_called_as_their_folders_are() {
+    let served = Served::new(None);
+    stream(&served.root, "nightly", "job");
+    fs::rename(served.root.join("nightly"), served.root.join("nightly-old")).unwrap();
+    stream(&served.root, "nightly", "job");
+    let outside = served.root.parent().unwrap();
+    // A link whose description says the name of one that is here.
+    stream(outside, "nightly", "job");
+    symlink(outside.join("nightly"), served.root.join("link")).unwrap();
+    let names: Vec<_> = json(&served.get("/api/v1/streams").2).as_array().unwrap().iter().map(|one| one["stream"].clone()).collect();
+    assert_eq!(names, ["nightly", "nightly-old"]);
+    assert_eq!(served.get("/api/v1/streams/nightly-old/jobs").0, 200);
+}
+
+#[test]
+fn one_run_named_often_is_exported_once() {
+    let served = Served::new(None);
+    let (first, second) = (run(&served.root, 1), run(&served.root, 2));
+    let table = chunks(&served.get(&format!("/api/v1/export?run={second}&run={first}&run={second}")).2);
+    let runs: Vec<_> = table.lines().skip(1).map(|line| line.split(',').next().unwrap().to_owned()).collect();
+    assert_eq!(runs, [[second.as_str(); 3], [first.as_str(); 3]].concat());
+}
+
+#[test]
+fn probes_wait_for_nobody_who_reads() {
+    let served = Served::new(None);
+    let run = run(&served.root, 1);
+    fs::File::create(served.root.join(&run).join("large")).unwrap().set_len(64 << 20).unwrap();
+    // As many as may read at once.
+    let readers = (0..16).map(|_| {
+        let mut reader = TcpStream::connect(served.address).unwrap();
+        write!(reader, "GET /api/v1/runs/{run}/archive HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        reader.read_exact(&mut [0; 64]).unwrap();
+        reader
+    });
+    let _readers: Vec<_> = readers.collect();
+    let began = Instant::now();
+    assert_eq!((served.get("/healthz").0, served.get("/readyz").0), (200, 200));
+    assert!(began.elapsed().as_secs() < 5, "probes give up then");
+}
+
+#[test]
+fn without_a_token_it_is_asked_by_no_name_of_others() {
+    let (open, closed) = (Served::new(None), Served::new(Some("0123456789abcdef")));
+    for host in ["evil.example", "evil.example:8080", "127.0.0.1.evil.example"] {
+        let line = format!("Host: {host}\r\n");
+        let (code, _, body) = open.ask("GET", "/api/v1/runs", &line);
+        assert!(code == 421 && body.contains("--token-file"), "{host}: {code} {body}");
+        let with_token = format!("{line}Authorization: Bearer 0123456789abcdef\r\n");
+        assert_eq!(closed.ask("GET", "/api/v1/runs", &with_token).0, 200, "{host}");
+        assert_eq!(open.ask("GET", "/readyz", &line).0, 200, "{host}");
+    }
+    for host in ["localhost:8080", "127.0.0.1:8080", "[::1]:80"] {
+        assert_eq!(open.ask("GET", "/api/v1/runs", &format!("Host: {host}\r\n")).0, 200, "{host}");
+    }
 }
 
 #[test]
@@ -255,7 +364,7 @@ fn it_stops_when_asked_to_and_what_is_being_sent_goes_on_until_then() {
     let file = fs::File::create(served.root.join(&run).join("large")).unwrap();
     file.set_len(64 << 20).unwrap();
     let mut reader = TcpStream::connect(served.address).unwrap();
-    write!(reader, "GET /api/v1/runs/{run}/archive HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+    write!(reader, "GET /api/v1/runs/{run}/archive HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
     reader.read_exact(&mut [0; 64]).unwrap();
     served.stop.send(()).unwrap();
     let mut rest = Vec::new();
@@ -271,7 +380,7 @@ fn who_reads_nothing_does_not_keep_it_from_stopping() {
     let run = run(&served.root, 1);
     fs::File::create(served.root.join(&run).join("large")).unwrap().set_len(64 << 20).unwrap();
     let mut reader = TcpStream::connect(served.address).unwrap();
-    write!(reader, "GET /api/v1/runs/{run}/archive HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    write!(reader, "GET /api/v1/runs/{run}/archive HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     reader.read_exact(&mut [0; 64]).unwrap();
     served.stop.send(()).unwrap();
     let began = Instant::now();
@@ -279,4 +388,25 @@ fn who_reads_nothing_does_not_keep_it_from_stopping() {
     assert!(began.elapsed() < LIMIT);
     // And the thread that wrote it ends too: the runtime waits for it.
     drop(served.runtime);
+}
+
+#[test]
+fn digests_are_sent_as_they_are_made() {
+    let served = Served::new(None);
+    let run = run(&served.root, 1);
+    fs::File::create(served.root.join(&run).join("large")).unwrap().set_len(40 << 20).unwrap();
+    let path = format!("/api/v1/runs/{run}/files");
+    let text = String::from_utf8(served.bytes(&path)).unwrap();
+    assert_eq!(serde_json::from_str::<Vec<FileDigest>>(&text).unwrap(), digests(&served.root, &run).unwrap());
+    // The first piece ends within the large one.
+    let (_, head, body) = served.get(&path);
+    let first = usize::from_str_radix(body.lines().next().unwrap(), 16).unwrap();
+    assert!(
+        head.contains("content-type: application/json")
+            && first < text.len()
+            && !text[..first].contains("large")
+            && text[..first].ends_with(' '),
+        "{body}"
+    );
+    assert_eq!(served.get("/api/v1/runs/none/files").0, 404);
 }

@@ -84,7 +84,8 @@ impl Served {
     /// The same of any method, with more lines in the head.
     pub fn ask(&self, method: &str, path: &str, lines: &str) -> (u16, String, String) {
         let mut stream = TcpStream::connect(self.address).unwrap();
-        write!(stream, "{method} {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{lines}\r\n").unwrap();
+        let host = if lines.contains("Host: ") { "" } else { "Host: localhost\r\n" };
+        write!(stream, "{method} {path} HTTP/1.1\r\n{host}Connection: close\r\n{lines}\r\n").unwrap();
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap();
         let answer = String::from_utf8_lossy(&answer).into_owned();
@@ -95,7 +96,7 @@ impl Served {
     /// What is sent in chunks, as bytes.
     pub fn bytes(&self, path: &str) -> Vec<u8> {
         let mut stream = TcpStream::connect(self.address).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap();
         let line = |bytes: &[u8]| bytes.windows(2).position(|pair| pair == b"\r\n").unwrap();

@@ -11,7 +11,8 @@ use super::TargetArgs;
 #[derive(Args, Debug)]
 #[command(after_help = "\
 What is served, all read-only: /api/v1/runs, /api/v1/runs/RUN, /api/v1/export, /api/v1/streams, /api/v1/streams/STREAM/jobs, whole folders as
-.../archive; /healthz and /readyz for probes (docs/records.md). It speaks plain HTTP: TLS is a proxy's work.
+.../archive; /healthz and /readyz for probes (docs/records.md). It speaks plain HTTP: TLS is a proxy's work. Without a token, where it listens to this
+machine alone, it's asked by an address or as `localhost` only.
 
 Examples:
   fltk serve
@@ -31,15 +32,15 @@ pub struct ServeArgs {
     /// The folder that holds streams' folders, where it's another than that of the runs.
     #[arg(long, value_name = "DIR")]
     pub streams: Option<PathBuf>,
-    /// What all paths begin with, but for those of probes: where a proxy has others beside it.
+    /// What all paths begin with, but for those of probes, which it can't be itself: where a proxy has others beside it.
     #[arg(long, value_name = "PATH", default_value = "/")]
     pub path_prefix: fltk_web::server::Prefix,
 }
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
-What is there already and the same is skipped, an older copy is replaced, and anything else is left alone: so after an interruption the same command
-goes on.
+What is there already and the same is skipped, an older copy is replaced (what only that has is kept), and anything else is left alone: so after an
+interruption the same command goes on.
 
 Examples:
   fltk extract --from http://example.com:8080 --into copies
@@ -67,7 +68,7 @@ pub const FROM: &str = "URL";
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Records from elsewhere")]
 pub struct ThroughArgs {
-    /// A file with the token that the server wants; or the token is in FLTK_TOKEN.
+    /// A file with the token that the server wants; or the token is in FLTK_TOKEN. Not together with `user:password@` in an address.
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// Of the pod that reads a claim: an image of fltk (default: that of the newest job of ours in the namespace).

@@ -19,7 +19,7 @@ use fltk_web::{
 
 use crate::{
     cli::{Cli, ThroughArgs},
-    exit::{Exit, OrExit as _},
+    exit::{Exit, OrExit as _, failure},
     stop,
 };
 
@@ -45,6 +45,19 @@ pub fn through<T>(
     let _ = cli;
     let client = Client::new(from, token(args.token_file.as_deref())?, Proxy::Environment)?;
     work(&Arc::new(client), &stop::on_signal()?)
+}
+
+/// The token that a server of ours asks for: as [`token`], but that a variable which is there and empty is a mistake, and not an open door.
+///
+/// # Errors
+/// As of [`token`].
+pub fn token_to_ask_for(path: Option<&Path>) -> anyhow::Result<Option<Token>> {
+    if path.is_none() && std::env::var_os(TOKEN_VARIABLE).is_some_and(|text| text.is_empty()) {
+        let problem =
+            format!("the variable {TOKEN_VARIABLE} is there, but empty\nhint: unset it, and anybody may read; or put a token in it");
+        return Err(failure(Exit::General, problem));
+    }
+    token(path)
 }
 
 /// The token in the file at `path`, or in the environment.

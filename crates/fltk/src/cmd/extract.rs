@@ -3,6 +3,8 @@
 mod progress;
 
 use std::{
+    collections::BTreeMap,
+    io,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -12,7 +14,7 @@ use std::{
 
 use fltk_records::{
     Record, RecordKind,
-    archive::{self, Unpacked},
+    archive::{self, FileDigest, Hashing, Unpacked},
 };
 use fltk_web::client::Client;
 use serde::Serialize;
@@ -31,9 +33,9 @@ use crate::{
 enum State {
     /// It's new here.
     New,
-    /// It took the place of an older copy.
+    /// It took the place of an older copy, with what only that had.
     Replaced,
-    /// It was here already.
+    /// It was here already, perhaps with more.
     Same,
     /// It couldn't be got.
     Failed,
@@ -105,10 +107,14 @@ fn extract(client: &Arc<Client>, record: &Record, into: &Path, stop: &Arc<Atomic
 
 fn get(client: &Arc<Client>, record: &Record, into: &Path, stop: &Arc<AtomicBool>, progress: &mut Progress) -> anyhow::Result<State> {
     // A name from elsewhere: checked before it's part of a path here.
-    let is_here = Record::find(into, record.kind, &record.name);
-    let asked = (Arc::clone(client), record.clone());
-    if is_here.is_ok() && interrupt::answer(stop, move || asked.0.files(&asked.1))? == archive::digests(into, &record.name)? {
-        return Ok(State::Same);
+    if Record::find(into, record.kind, &record.name).is_ok() {
+        let asked = (Arc::clone(client), record.clone());
+        let there = interrupt::answer(stop, move || asked.0.files(&asked.1))?;
+        let here = digests(into, &record.name, stop)?;
+        // There may be more here: that is kept.
+        if there.iter().all(|file| here.get(&file.path) == Some(file)) {
+            return Ok(State::Same);
+        }
     }
     let asked = (Arc::clone(client), record.clone());
     let body = interrupt::answer(stop, move || asked.0.archive(&asked.1))?;
@@ -116,6 +122,21 @@ fn get(client: &Arc<Client>, record: &Record, into: &Path, stop: &Arc<AtomicBool
         Unpacked::New => State::New,
         Unpacked::Replaced => State::Replaced,
     })
+}
+
+/// What is here, by its path; an error once `stop` is raised.
+fn digests(into: &Path, name: &str, stop: &AtomicBool) -> anyhow::Result<BTreeMap<String, FileDigest>> {
+    let mut here = BTreeMap::new();
+    archive::hash(into, name, &mut |step| {
+        if stop.load(Ordering::Relaxed) {
+            return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "interrupted"));
+        }
+        if let Hashing::Done(file) = step {
+            here.insert(file.path.clone(), file);
+        }
+        Ok(())
+    })?;
+    Ok(here)
 }
 
 fn words(extracted: &Extracted) -> String {

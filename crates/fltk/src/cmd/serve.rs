@@ -12,7 +12,7 @@ use tokio::{
 
 use crate::{
     cli::{Cli, ServeArgs},
-    cmd::elsewhere::token,
+    cmd::elsewhere::token_to_ask_for,
     exit::{Exit, failure},
     jobs,
 };
@@ -24,7 +24,7 @@ use crate::{
 pub fn run(cli: &Cli, args: &ServeArgs) -> anyhow::Result<()> {
     let runs = folder(&args.runs.runs, "--runs", "runs")?;
     let streams = args.streams.as_deref().map_or(Ok(runs), |streams| folder(streams, "--streams", "streams"))?;
-    let token = token(args.token_file.as_deref())?;
+    let token = token_to_ask_for(args.token_file.as_deref())?;
     let runtime = Runtime::new().context("can't start the runtime")?;
     let served = runtime.block_on(async {
         // Before anybody can connect: as process 1 of a container, what isn't waited for would be ignored.

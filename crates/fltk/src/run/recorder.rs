@@ -1,15 +1,16 @@
 //! The record of one run, and what a person sees of it: one place where the clock is read.
 
 use fltk_core::{event::RunEvent, milestone::Milestone};
-use fltk_records::{RunFolder, RunRecorder, checkpoint::Files, history::Unit};
+use fltk_records::{
+    RunFolder, RunRecorder,
+    checkpoint::{Files, KEPT},
+    history::Unit,
+};
 use fltk_train::schedule::LearningRate;
 use jiff::Timestamp;
 
 use super::progress::Progress;
 use crate::exit::{Exit, OrExit as _};
-
-/// Whole checkpoints that a run keeps: the one to go on from, and one before it in case that is damaged.
-const CHECKPOINTS_KEPT: usize = 2;
 
 /// Writes a run's journal, and shows it.
 pub struct Recorder {
@@ -58,7 +59,7 @@ impl Recorder {
         }
     }
 
-    /// Saves a checkpoint taken at `at`, records it, and removes those before the newest [`CHECKPOINTS_KEPT`].
+    /// Saves a checkpoint taken at `at`, records it, and removes those before the newest [`KEPT`].
     ///
     /// # Errors
     /// If it can't be written, or an old one can't be removed.
@@ -66,7 +67,7 @@ impl Recorder {
         let checkpoints = self.records.folder().checkpoints(self.unit);
         checkpoints.save(at, files).or_exit(Exit::Records)?;
         self.record(RunEvent::CheckpointSaved { at, parameters_sha256 })?;
-        checkpoints.prune(CHECKPOINTS_KEPT).or_exit(Exit::Records)
+        checkpoints.prune(KEPT).or_exit(Exit::Records)
     }
 
     /// Records that the run went through, and lets its folder go.

@@ -7,15 +7,11 @@
 //!   <job>.json   how the last of them ended (`TerminationReport`)
 //! ```
 
-use std::{
-    fs,
-    io::Read as _,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use fltk_cluster::JobId;
 use fltk_core::termination::{REPORT_BYTES_MAX, TerminationReport};
-use fltk_records::StreamFolder;
+use fltk_records::{StreamFolder, read_in};
 
 /// Where the files of a stream's jobs are.
 pub struct JobFiles {
@@ -40,18 +36,10 @@ impl JobFiles {
         self.jobs.join(format!("{job}.log"))
     }
 
-    /// How the last of them ended.
-    #[must_use]
-    pub fn report(&self, job: &JobId) -> PathBuf {
-        self.jobs.join(format!("{job}.json"))
-    }
-
-    /// That, if it's there and whole.
+    /// How the last of them ended, if that's there and whole, and neither it nor the folder of jobs is a link.
     #[must_use]
     pub fn read_report(&self, job: &JobId) -> Option<TerminationReport> {
-        let mut text = String::new();
-        fs::File::open(self.report(job)).ok()?.take(REPORT_BYTES_MAX as u64).read_to_string(&mut text).ok()?;
-        serde_json::from_str(&text).ok()
+        serde_json::from_slice(&read_in(&self.jobs, &report_name(job), REPORT_BYTES_MAX as u64).ok()?).ok()
     }
 
     /// The folder of the job's run, once a process of it has ended by itself.
@@ -60,6 +48,10 @@ impl JobFiles {
         let name = self.read_report(job)?.run.filter(|name| !name.contains('/') && !name.starts_with('.'))?;
         Some(self.runs.join(name))
     }
+}
+
+fn report_name(job: &JobId) -> String {
+    format!("{job}.json")
 }
 
 /// For who starts the processes.
@@ -77,9 +69,50 @@ impl JobFiles {
         &self.runs
     }
 
+    /// How the last of them ended.
+    #[must_use]
+    pub fn report(&self, job: &JobId) -> PathBuf {
+        self.jobs.join(report_name(job))
+    }
+
     /// The job's experiment.
     #[must_use]
     pub fn experiment(&self, job: &JobId) -> PathBuf {
         self.jobs.join(format!("{job}.yaml"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink, process::Command, sync::mpsc::channel, thread, time::Duration};
+
+    use super::*;
+
+    /// Of what takes no time.
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    /// What is read of the report of job `a` in `jobs`, if it doesn't take for ever.
+    fn read(jobs: &Path) -> bool {
+        let files = JobFiles { jobs: jobs.to_owned(), runs: PathBuf::new() };
+        let (send, receive) = channel();
+        thread::spawn(move || send.send(files.read_report(&JobId("a".to_owned())).is_some()));
+        receive.recv_timeout(LIMIT).expect("it ends")
+    }
+
+    #[test]
+    fn reports_that_are_links_or_pipes_are_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let (jobs, outside) = (folder.path().join("jobs"), folder.path().join("outside"));
+        [&jobs, &outside].iter().for_each(|folder| fs::create_dir(folder).unwrap());
+        let report = TerminationReport::default();
+        fs::write(outside.join("a.json"), serde_json::to_vec(&report).unwrap()).unwrap();
+        assert!(read(&outside) && !read(&jobs));
+        symlink(outside.join("a.json"), jobs.join("a.json")).unwrap();
+        assert!(!read(&jobs), "a link");
+        symlink(&outside, folder.path().join("link")).unwrap();
+        assert!(!read(&folder.path().join("link")), "in a folder that is a link");
+        fs::remove_file(jobs.join("a.json")).unwrap();
+        assert!(Command::new("mkfifo").arg(jobs.join("a.json")).status().unwrap().success());
+        assert!(!read(&jobs), "a pipe");
     }
 }

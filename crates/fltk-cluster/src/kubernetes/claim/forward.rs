@@ -8,7 +8,7 @@ use std::{
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy_bidirectional},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     time::{sleep, timeout},
@@ -22,6 +22,8 @@ const CONNECTIONS_MAX: usize = 8;
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// After an error of the local socket.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Bytes that are passed on at once.
+const PIECE: usize = 64 << 10;
 /// Bytes of an answer to a probe that are looked at.
 const ANSWER_BYTES: usize = 1024;
 
@@ -38,7 +40,7 @@ impl Forward {
         Self { pods, name, problem: Arc::default() }
     }
 
-    /// The last thing that went wrong.
+    /// The last thing that went wrong, but for what did here.
     pub fn problem(&self) -> Option<String> {
         self.problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -62,9 +64,8 @@ impl Forward {
         }
     }
 
-    async fn connection(&self, mut local: TcpStream) -> Result<(), String> {
-        let mut remote = self.connect().await?;
-        copy_bidirectional(&mut local, &mut remote).await.map(|_| ()).map_err(|error| error.to_string())
+    async fn connection(&self, local: TcpStream) -> Result<(), String> {
+        relay(local, self.connect().await?).await
     }
 
     /// A connection of its own: one that breaks takes no other with it.
@@ -92,6 +93,38 @@ impl Forward {
     }
 }
 
+/// Passes on what comes from either side, until both have ended. Only an error of the remote one is one: who is here hangs up as he likes, and knows why.
+async fn relay(mut local: impl AsyncRead + AsyncWrite + Unpin, remote: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), String> {
+    let ((mut from_local, mut to_local), (mut from_remote, mut to_remote)) = (split(&mut local), split(remote));
+    let sent = copy(&mut from_local, &mut to_remote);
+    let received = copy(&mut from_remote, &mut to_local);
+    let done = tokio::try_join!(
+        async { sent.await.map_err(|broken| if let Broken::To(error) = broken { Some(error.to_string()) } else { None }) },
+        async { received.await.map_err(|broken| if let Broken::From(error) = broken { Some(error.to_string()) } else { None }) },
+    );
+    match done {
+        Err(Some(problem)) => Err(problem),
+        Err(None) | Ok(_) => Ok(()),
+    }
+}
+
+/// Which side of a copy broke.
+enum Broken {
+    From(std::io::Error),
+    To(std::io::Error),
+}
+
+/// Copies to the end, and says so.
+async fn copy(from: &mut (impl AsyncRead + Unpin), to: &mut (impl AsyncWrite + Unpin)) -> Result<(), Broken> {
+    let mut piece = vec![0; PIECE];
+    loop {
+        match from.read(&mut piece).await.map_err(Broken::From)? {
+            0 => return to.shutdown().await.map_err(Broken::To),
+            read => to.write_all(&piece[..read]).await.map_err(Broken::To)?,
+        }
+    }
+}
+
 /// What an answer to a probe says.
 fn verdict(answer: &[u8]) -> Result<(), String> {
     let text = String::from_utf8_lossy(answer);
@@ -107,7 +140,39 @@ fn verdict(answer: &[u8]) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::duplex;
+
     use super::*;
+
+    #[tokio::test]
+    async fn what_comes_is_passed_on_and_only_the_other_end_can_break() {
+        let ((mut here, local), (remote, mut there)) = (duplex(16), duplex(16));
+        let talk = async {
+            here.write_all(b"a question, longer than the pipe").await.unwrap();
+            here.shutdown().await.unwrap();
+            let (mut asked, mut answer) = (Vec::new(), Vec::new());
+            there.read_to_end(&mut asked).await.unwrap();
+            there.write_all(b"answer").await.unwrap();
+            drop(there);
+            here.read_to_end(&mut answer).await.unwrap();
+            (asked.len(), answer)
+        };
+        assert_eq!(tokio::join!(relay(local, remote), talk), (Ok(()), (32, b"answer".to_vec())));
+
+        // Who asked hangs up, such as for want of space.
+        let ((here, local), (remote, mut there)) = (duplex(16), duplex(16));
+        drop(here);
+        let write = async {
+            // More than is taken before it's noticed.
+            let _ = there.write_all(&[0; 1000]).await;
+        };
+        assert_eq!(tokio::join!(relay(local, remote), write).0, Ok(()));
+
+        let ((mut here, local), (remote, there)) = (duplex(16), duplex(16));
+        drop(there);
+        here.write_all(b"question").await.unwrap();
+        assert!(relay(local, remote).await.is_err());
+    }
 
     #[test]
     fn verdicts() {

@@ -138,8 +138,8 @@ pub enum Stand {
     Hopeless(String),
     /// Its container runs.
     Runs,
-    /// It ended.
-    Over(String),
+    /// It ended so, and its program with this code, if that's known.
+    Over(String, Option<i32>),
 }
 
 /// Reasons of a kubelet that no time mends.
@@ -153,14 +153,14 @@ pub fn stand(pod: &Pod) -> Stand {
     let state = container.and_then(|container| container.state.as_ref());
     let phase = status.and_then(|status| status.phase.as_deref()).unwrap_or("Pending");
     if let Some(ended) = state.and_then(|state| state.terminated.as_ref()) {
-        return Stand::Over(status::problem(ended, None).words);
+        return Stand::Over(status::problem(ended, None).words, Some(ended.exit_code));
     }
     if matches!(phase, "Failed" | "Succeeded") {
         let words = status::evicted(pod).map(|problem| problem.words);
-        return Stand::Over(words.unwrap_or_else(|| phase.to_lowercase()));
+        return Stand::Over(words.unwrap_or_else(|| phase.to_lowercase()), None);
     }
     if pod.metadata.deletion_timestamp.is_some() {
-        return Stand::Over("somebody removes it".to_owned());
+        return Stand::Over("somebody removes it".to_owned(), None);
     }
     if state.is_some_and(|state| state.running.is_some()) {
         return Stand::Runs;
@@ -219,8 +219,8 @@ mod tests {
         check(waits("ErrImageNeverPull"), Stand::Hopeless("ErrImageNeverPull: because".to_owned()));
         check(with(json!({ "running": {} })), Stand::Runs);
         let ended = with(json!({ "terminated": { "exitCode": 2, "reason": "Error", "message": "unrecognized subcommand" } }));
-        check(ended, Stand::Over("exit code 2: unrecognized subcommand".to_owned()));
+        check(ended, Stand::Over("exit code 2: unrecognized subcommand".to_owned(), Some(2)));
         let deadline = json!({ "phase": "Failed", "reason": "DeadlineExceeded", "message": "it was active too long" });
-        check(deadline, Stand::Over("DeadlineExceeded: it was active too long".to_owned()));
+        check(deadline, Stand::Over("DeadlineExceeded: it was active too long".to_owned(), None));
     }
 }

@@ -12,8 +12,10 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use fltk_cluster::kubernetes::{
+    api::words,
     claim::{self, ClaimError, Opened, Reader},
     config::KubernetesConfig,
+    connect::Target,
 };
 use fltk_web::{
     Token,
@@ -54,18 +56,16 @@ pub fn through<T>(
     let secret = secret()?;
     let runtime = Runtime::new().context("can't start the runtime")?;
     let opened = runtime.block_on(async {
-        let target = cluster::connect(&args.target).await?;
-        let namespace = args.target.namespace.clone().or_else(|| config.namespace.clone()).unwrap_or(target.namespace);
-        let image = match args.image.clone().or_else(|| config.image.clone()) {
-            Some(image) => image,
-            None => claim::image_of_jobs(&target.client, &namespace).await.ok_or_else(|| no_image(&namespace))?,
+        let (Target { client, namespace }, image) = tokio::select! {
+            found = find(&config, args) => found?,
+            () = raised(&stop) => return Err(failure(Exit::Interrupted, "interrupted")),
         };
         if !cli.quiet {
             anstream::eprintln!("a pod with image {image} reads claim {claim} in namespace `{namespace}`");
         }
         let reader = Reader { claim, folder, image, token: secret.clone(), config };
         let mut tell = |text: &str| anstream::eprintln!("{text}");
-        let opened = claim::open(&target.client, &namespace, &reader, &mut tell, raised(&stop)).await;
+        let opened = claim::open(&client, &namespace, &reader, &mut tell, raised(&stop)).await;
         opened.map_err(|error| match error {
             ClaimError::Stopped { .. } => failure(Exit::Interrupted, error),
             error => failure(Exit::Cluster, error),
@@ -79,6 +79,21 @@ pub fn through<T>(
         Some(problem) if !stop.load(Ordering::Relaxed) => done.with_context(|| format!("the way to the pod broke: {problem}")),
         _ => done,
     }
+}
+
+/// The cluster with the namespace, and the image of the pod.
+async fn find(config: &KubernetesConfig, args: &ThroughArgs) -> anyhow::Result<(Target, String)> {
+    let Target { client, namespace } = cluster::connect(&args.target).await?;
+    let namespace = args.target.namespace.clone().or_else(|| config.namespace.clone()).unwrap_or(namespace);
+    let image = match args.image.clone().or_else(|| config.image.clone()) {
+        Some(image) => image,
+        None => {
+            let newest = claim::image_of_jobs(&client, &namespace).await;
+            let unknown = |error| failure(Exit::Cluster, format!("the cluster can't be asked for the image of a job: {}", words(&error)));
+            newest.map_err(unknown)?.ok_or_else(|| no_image(&namespace))?
+        }
+    };
+    Ok((Target { client, namespace }, image))
 }
 
 /// Removes the pod however this ends.
@@ -105,7 +120,7 @@ async fn raised(stop: &AtomicBool) {
 
 fn no_image(namespace: &str) -> anyhow::Error {
     let message = format!(
-        "no image is known for the pod that reads the claim: there is no job of ours in namespace `{namespace}`\nhint: `--image` names one of fltk"
+        "no image is known for the pod that reads the claim: there is no job of ours in namespace `{namespace}`, or it may not be seen\nhint: `--image` names one of fltk"
     );
     failure(Exit::Cluster, message)
 }

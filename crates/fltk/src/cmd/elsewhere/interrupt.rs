@@ -59,26 +59,28 @@ pub fn body(mut body: impl Read + Send + 'static, stop: Arc<AtomicBool>) -> impl
             }
         }
     });
-    Pieces { pieces, stop, piece: Vec::new(), taken: 0 }
+    Pieces { pieces, stop, is_over: false, piece: Vec::new(), taken: 0 }
 }
 
 struct Pieces {
     pieces: Receiver<io::Result<Vec<u8>>>,
     stop: Arc<AtomicBool>,
+    /// Whether the end came: an empty piece.
+    is_over: bool,
     piece: Vec<u8>,
     taken: usize,
 }
 
 impl Read for Pieces {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.taken == self.piece.len() {
+        if self.taken == self.piece.len() && !self.is_over {
             self.piece = match next(&self.pieces, &self.stop) {
                 Some(Ok(piece)) => piece?,
                 Some(Err(())) => return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "interrupted")),
-                // After its end.
-                None => Vec::new(),
+                None => return Err(io::Error::other("its reader has ended: after an error, or by a bug")),
             };
             self.taken = 0;
+            self.is_over = self.piece.is_empty();
         }
         let rest = &self.piece[self.taken..];
         let count = rest.len().min(buffer.len());
@@ -104,6 +106,8 @@ fn next<T>(receive: &Receiver<T>, stop: &AtomicBool) -> Option<Result<T, ()>> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::{Sender, channel};
+
     use super::*;
 
     #[test]
@@ -123,21 +127,53 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_for_a_silent_server_is_woken() {
-        let stop = Arc::new(AtomicBool::new(true));
-        let silent = || -> Result<(), io::Error> {
-            thread::park();
-            Ok(())
-        };
-        assert!(answer(&stop, silent).unwrap_err().to_string().contains("interrupted"));
-        struct Silent;
-        impl Read for Silent {
-            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-                loop {
-                    thread::park();
-                }
+    fn a_reader_that_dies_is_no_end() {
+        struct Bug(bool);
+        impl Read for Bug {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                assert!(!std::mem::replace(&mut self.0, true), "a bug");
+                Ok(buffer.len())
             }
         }
-        assert!(body(Silent, stop).read(&mut [0]).is_err());
+        let (mut body, mut read) = (body(Bug(false), Arc::default()), Vec::new());
+        for _ in 0..2 {
+            assert!(body.read_to_end(&mut read).is_err());
+        }
+        assert_eq!(read.len(), PIECE);
+    }
+
+    /// Silent for ever, once it has said that somebody waits for it.
+    fn be_silent(begun: &Sender<()>) -> ! {
+        begun.send(()).unwrap();
+        loop {
+            thread::park();
+        }
+    }
+
+    /// A flag that is raised when somebody waits already.
+    fn raised_later() -> (Arc<AtomicBool>, Sender<()>) {
+        let (begun, begins) = channel();
+        let stop = Arc::new(AtomicBool::new(false));
+        let raise = Arc::clone(&stop);
+        thread::spawn(move || {
+            begins.recv().unwrap();
+            raise.store(true, Ordering::Relaxed);
+        });
+        (stop, begun)
+    }
+
+    #[test]
+    fn who_waits_for_a_silent_server_is_woken() {
+        let (stop, begun) = raised_later();
+        let silent = move || -> Result<(), io::Error> { be_silent(&begun) };
+        assert!(answer(&stop, silent).unwrap_err().to_string().contains("interrupted"));
+        struct Silent(Sender<()>);
+        impl Read for Silent {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                be_silent(&self.0)
+            }
+        }
+        let (stop, begun) = raised_later();
+        assert!(body(Silent(begun), stop).read(&mut [0]).is_err());
     }
 }

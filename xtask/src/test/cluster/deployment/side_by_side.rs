@@ -83,7 +83,8 @@ pub fn run(cluster: &TestCluster, workplace: &Workplace<'_>) -> anyhow::Result<O
     workplace.bash(SCRIPT, LIMIT)?;
     let left = workplace.read("left")?;
     let left: Vec<&str> = left.split_whitespace().collect();
-    let expected = ["4", "1", "persistentvolumeclaim/fl-data-claim", "persistentvolumeclaim/fl-log-claim", "persistentvolumeclaim/fl-server-claim"];
+    let expected =
+        ["4", "1", "persistentvolumeclaim/fl-data-claim", "persistentvolumeclaim/fl-log-claim", "persistentvolumeclaim/fl-server-claim"];
     ensure!(left == expected, "left are {left:?} in place of {expected:?}");
     Ok(Outcome::Passed("2 releases of each chart in one namespace".to_owned()))
 }
