@@ -168,6 +168,9 @@ fn check(jobs: &[Job], expected: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Used only where the same is told of a job again, such as that it was pushed out, which here is a matter of moments. `tests/edge/chart.rs` has it happen.
+const AT_TIMES: &str = "patch events.events.k8s.io";
+
 /// That the orchestrator used all rights that it has, and tried nothing else. How many they are.
 fn rights(cluster: &TestCluster, namespace: &str) -> anyhow::Result<usize> {
     const ACCOUNT: &str = "orchestrator";
@@ -175,7 +178,7 @@ fn rights(cluster: &TestCluster, namespace: &str) -> anyhow::Result<usize> {
     let said = |rights: Vec<&Right>| rights.into_iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     ensure!(used.refused.is_empty(), "it was refused {}", said(used.refused.iter().collect()));
     ensure!(!granted.is_empty(), "it has no rights, or they weren't found");
-    let idle = said(granted.difference(&used.allowed).collect());
+    let idle = said(granted.difference(&used.allowed).filter(|right| right.to_string() != AT_TIMES).collect());
     ensure!(idle.is_empty(), "it has rights that it never used: {idle}");
     let foreign = said(used.allowed.difference(&granted).collect());
     ensure!(foreign.is_empty(), "it used rights that the chart doesn't give: {foreign}");
