@@ -143,6 +143,12 @@ impl TestCluster {
         Ok(Taint { cluster: &self.cluster, node: node.to_owned(), taint: taint.to_owned() })
     }
 
+    /// Adds a node in name only, of `cores`, for as long as the value lives.
+    pub fn node(&self, name: &str, cores: u32) -> anyhow::Result<AddedNode<'_>> {
+        self.cluster.apply(&kwok::node(name, cores))?;
+        Ok(AddedNode { cluster: &self.cluster, name: name.to_owned() })
+    }
+
     /// Freezes the API server for a while, as a network that is cut does.
     pub fn freeze_api_server(&self, pause: Duration) -> anyhow::Result<()> {
         let mut find = Command::new("pgrep");
@@ -200,6 +206,20 @@ impl Drop for Taint<'_> {
     fn drop(&mut self) {
         let mut command = self.cluster.kubectl();
         command.args(["taint", "node", &self.node, &format!("{}-", self.taint)]).stdout(Stdio::null());
+        sh::run(&mut command, KUBECTL_LIMIT).unwrap_or_else(|error| eprintln!("warning: {error:#}"));
+    }
+}
+
+/// A node that goes with this value.
+pub struct AddedNode<'a> {
+    cluster: &'a Cluster,
+    name: String,
+}
+
+impl Drop for AddedNode<'_> {
+    fn drop(&mut self) {
+        let mut command = self.cluster.kubectl();
+        command.args(["delete", "node", &self.name]).stdout(Stdio::null());
         sh::run(&mut command, KUBECTL_LIMIT).unwrap_or_else(|error| eprintln!("warning: {error:#}"));
     }
 }

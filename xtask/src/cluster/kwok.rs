@@ -35,13 +35,18 @@ pub fn start(cluster: &Cluster, nodes: u32) -> anyhow::Result<()> {
 
 /// Makes the nodes that aren't there yet; kwok runs.
 pub fn add_nodes(cluster: &Cluster, nodes: u32) -> anyhow::Result<()> {
-    let nodes: Vec<String> = (0..nodes).map(|number| NODE.replace("{NUMBER}", &number.to_string())).collect();
+    let nodes: Vec<String> = (0..nodes).map(|number| node(&format!("kwok-{number}"), CORES)).collect();
     let manifest = cluster.state.join("kwok-nodes.yaml");
     fs::write(&manifest, nodes.join("---\n"))?;
     sh::run(
         cluster.kubectl().args(["apply", "--server-side", "--filename"]).arg(&manifest).stdout(std::process::Stdio::null()),
         sh::INSTALL_LIMIT,
     )
+}
+
+/// One of `cores`.
+pub fn node(name: &str, cores: u32) -> String {
+    NODE.replace("{NAME}", name).replace("{CORES}", &cores.to_string())
 }
 
 /// kwok's stage that ends pods of Jobs, for those of PyTorchJobs too, and after a while.
@@ -53,15 +58,18 @@ fn of_training(stage: &str) -> anyhow::Result<String> {
     Ok(ours.replacen("  next:", &delayed, 1))
 }
 
+/// Of each of the cluster's nodes in name only.
+const CORES: u32 = 32;
+
 const NODE: &str = "apiVersion: v1
 kind: Node
 metadata:
-  name: kwok-{NUMBER}
+  name: '{NAME}'
   annotations: {kwok.x-k8s.io/node: fake, node.alpha.kubernetes.io/ttl: '0'}
-  labels: {type: kwok, kubernetes.io/hostname: kwok-{NUMBER}, kubernetes.io/os: linux, kubernetes.io/arch: amd64}
+  labels: {type: kwok, kubernetes.io/hostname: '{NAME}', kubernetes.io/os: linux, kubernetes.io/arch: amd64}
 spec:
   taints: [{key: kwok.x-k8s.io/node, value: fake, effect: NoSchedule}]
 status:
-  allocatable: {cpu: 32, memory: 256Gi, pods: 110}
-  capacity: {cpu: 32, memory: 256Gi, pods: 110}
+  allocatable: {cpu: {CORES}, memory: 256Gi, pods: 110}
+  capacity: {cpu: {CORES}, memory: 256Gi, pods: 110}
 ";

@@ -23,6 +23,7 @@ use crate::{
 pub struct Takeover {
     /// `pytorchjob` or `trainjob`.
     pub backend: &'static str,
+    /// More than those of [`BEFORE`].
     pub jobs: usize,
     /// How often the orchestrator's pod is deleted.
     pub kills: usize,
@@ -46,6 +47,13 @@ const EXPERIMENT: &str = "name: takeover
 tasks:
   - { name: plain, kind: distributed, network: LeNet5, dataset: fashion-mnist, distributed: { epochs: 1, data_parallelism: 2 }, priorities: [{ priority: 2, probability: 1 }] }
   - { name: urgent, kind: distributed, network: LeNet5, dataset: fashion-mnist, distributed: { epochs: 1 }, priorities: [{ priority: 0, probability: 1 }] }
+  - name: large
+    kind: distributed
+    network: LeNet5
+    dataset: fashion-mnist
+    distributed: { epochs: 1 }
+    resources: { master: { cores: 40, memory: 1Gi }, worker: { cores: 1, memory: 1Gi } }
+    priorities: [{ priority: 2, probability: 1 }]
 stream:
   orchestrator: trace
   trace: trace.csv
@@ -53,6 +61,15 @@ stream:
   admission: { type: max_concurrent, jobs: 2 }
   groups: [{ name: urgent, tasks: [urgent], preempt: true }]
 ";
+
+/// Before any pod is deleted: two jobs whose pods are larger than every node, and urgent ones that push the same of them out, one after the other.
+/// The orchestrator then tells the same of one job twice, which takes a right of its own: an event that is told again is patched.
+const BEFORE: [(f64, &str); 4] = [(0.0, "large"), (0.0, "large"), (5.0, "urgent"), (35.0, "urgent")];
+/// When the first after them arrives, in seconds.
+const AFTER: f64 = 40.0;
+
+/// Of the node that then comes for the large ones, as an autoscaler adds it.
+const LARGE_CORES: u32 = 64;
 
 /// Runs it, deleting pods.
 pub fn run(cluster: &TestCluster, workplace: &Workplace<'_>, takeover: &Takeover) -> anyhow::Result<Outcome> {
@@ -64,15 +81,18 @@ pub fn run(cluster: &TestCluster, workplace: &Workplace<'_>, takeover: &Takeover
     let folder = volume.to_str().context("a folder whose name is not UTF-8")?;
     workplace.write("takeover.yaml", &VALUES.replace("<<FOLDER>>", folder).replace("<<BACKEND>>", backend))?;
     workplace.write("takeover-experiment.yaml", EXPERIMENT)?;
-    workplace.write("takeover.csv", &trace(num_jobs))?;
+    workplace.write("trace.csv", &trace(num_jobs))?;
     let install = format!(
-        "helm install extractor charts/extractor --namespace {namespace} --values takeover.yaml --wait --timeout 2m
+        "fltk plan takeover-experiment.yaml > plan.txt
+helm install extractor charts/extractor --namespace {namespace} --values takeover.yaml --wait --timeout 2m
 helm install orchestrator charts/orchestrator --namespace {namespace} --values takeover.yaml \
-            --set-file orchestrator.experiment=takeover-experiment.yaml --set-file 'orchestrator.files.trace\\.csv=takeover.csv'"
+            --set-file orchestrator.experiment=takeover-experiment.yaml --set-file 'orchestrator.files.trace\\.csv=trace.csv'"
     );
     workplace.bash(&format!("set -e\n{install}\n"), LIMIT)?;
     let records = Records { workplace, folder: &volume.join("server") };
     let mut made = BTreeMap::new();
+    records.wait("a job that is pushed out twice", |jobs| jobs.iter().any(|job| job.suspensions >= 2))?;
+    let _large = cluster.node(&format!("large-for-{namespace}"), LARGE_CORES)?;
     for kill in 1..=kills {
         let jobs = records.wait("enough ended jobs", |jobs| ended(jobs) >= kill * num_jobs / (kills + 2))?;
         ensure!(ended(&jobs) < num_jobs, "the stream was over before its pod was deleted for the {kill}. time");
@@ -112,12 +132,15 @@ fn same(made: &mut BTreeMap<String, String>, now: BTreeMap<String, String>) -> a
     Ok(())
 }
 
-/// Two plain jobs at a time, which an urgent one finds no place beside.
+/// Two plain jobs at a time, which an urgent one finds no place beside; and what comes before them.
 fn trace(jobs: usize) -> String {
-    let mut trace = String::from("time,class\n");
-    for number in 0..jobs {
+    let after = (BEFORE.len()..jobs).map(|number| {
         let class = if number % 3 == 2 { "urgent" } else { "plain" };
-        writeln!(trace, "{:.1},{class}", number as f64 * 0.8).expect("a String takes it");
+        (AFTER + (number - BEFORE.len()) as f64 * 0.8, class)
+    });
+    let mut trace = String::from("time,class\n");
+    for (time, class) in BEFORE.into_iter().chain(after) {
+        writeln!(trace, "{time:.1},{class}").expect("a String takes it");
     }
     trace
 }
@@ -168,9 +191,6 @@ fn check(jobs: &[Job], expected: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Used only where the same is told of a job again, such as that it was pushed out, which here is a matter of moments. `tests/edge/chart.rs` has it happen.
-const AT_TIMES: &str = "patch events.events.k8s.io";
-
 /// That the orchestrator used all rights that it has, and tried nothing else. How many they are.
 fn rights(cluster: &TestCluster, namespace: &str) -> anyhow::Result<usize> {
     const ACCOUNT: &str = "orchestrator";
@@ -178,7 +198,7 @@ fn rights(cluster: &TestCluster, namespace: &str) -> anyhow::Result<usize> {
     let said = |rights: Vec<&Right>| rights.into_iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     ensure!(used.refused.is_empty(), "it was refused {}", said(used.refused.iter().collect()));
     ensure!(!granted.is_empty(), "it has no rights, or they weren't found");
-    let idle = said(granted.difference(&used.allowed).filter(|right| right.to_string() != AT_TIMES).collect());
+    let idle = said(granted.difference(&used.allowed).collect());
     ensure!(idle.is_empty(), "it has rights that it never used: {idle}");
     let foreign = said(used.allowed.difference(&granted).collect());
     ensure!(foreign.is_empty(), "it used rights that the chart doesn't give: {foreign}");
