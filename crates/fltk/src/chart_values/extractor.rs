@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use fltk_core::experiment::DatasetName;
 use k8s_openapi::api::{
-    core::v1::{Affinity, PodSecurityContext, ResourceRequirements, SecurityContext, Toleration},
+    core::v1::{Affinity, EnvVar, PodSecurityContext, ResourceRequirements, SecurityContext, Toleration},
     networking::v1::NetworkPolicyPeer,
 };
 use schemars::JsonSchema;
@@ -71,6 +71,8 @@ struct Data {
     /// For all of it, in seconds.
     #[schemars(range(min = 1))]
     active_deadline_seconds: u32,
+    /// Variables of the job's environment, such as `HTTPS_PROXY`.
+    env: Vec<EnvVar>,
     /// What the job asks for.
     resources: ResourceRequirements,
 }
@@ -194,4 +196,7 @@ struct NetworkPolicy {
     /// Where name servers listen.
     #[schemars(length(min = 1))]
     dns_ports: Vec<Port>,
+    /// Where web servers that data sets are on listen, or the proxy before them.
+    #[schemars(length(min = 1))]
+    fetch_ports: Vec<Port>,
 }
