@@ -29,6 +29,7 @@ const HOSTS: &[(&str, &str)] = &[
     ("localhost", "this machine, in examples"),
     ("example.com", "reserved for examples, RFC 2606"),
     ("example.org", "reserved for examples, RFC 2606"),
+    ("proxy.example.org", "reserved for examples, RFC 2606"),
 ];
 
 /// Checks every address in `source`.
