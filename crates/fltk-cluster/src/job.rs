@@ -79,6 +79,12 @@ impl JobSpec {
         Experiment { name: all.name.clone(), seeds: vec![self.arrival.seed], tasks, stream: None }
     }
 
+    /// How many pods it has.
+    #[must_use]
+    pub fn num_pods(&self) -> u32 {
+        self.pods.iter().map(|pod| pod.count).sum()
+    }
+
     /// What all pods ask for together.
     #[must_use]
     pub fn requests(&self) -> Amounts {

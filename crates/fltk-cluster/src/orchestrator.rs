@@ -96,6 +96,8 @@ impl<'a> Orchestrator<'a> {
         let zero = Duration::from_millis(0);
         let mut taken_up =
             Self { stream, adapt: Box::new(adapt), journal, replication: 0, began: vec![zero], planner, over: Vec::new(), now: zero };
+        // Nothing happens in a replication without jobs that could end it.
+        taken_up.pass_over(zero);
         for Entry { event: StreamEvent { now, event }, .. } in entries {
             taken_up.step(*now, event.clone());
         }
@@ -123,15 +125,23 @@ impl<'a> Orchestrator<'a> {
             event => event,
         };
         let mut actions = self.planner.step(self.since_began(now), event);
+        if self.pass_over(now) {
+            actions.extend(self.planner.step(self.since_began(now), Event::Tick));
+        }
+        actions
+    }
+
+    /// Goes on to the next replication that has jobs, if this one is over. Whether it went on.
+    fn pass_over(&mut self, now: Duration) -> bool {
+        let before = self.replication;
         while self.planner.is_finished() && self.replication + 1 < self.stream.experiment.seeds.len() {
             self.replication += 1;
             self.began.push(now);
             let specs = self.stream.jobs(self.replication, &self.adapt).unwrap_or_default();
             let next = self.planner.successor(specs);
             self.over.extend(std::mem::replace(&mut self.planner, next).into_jobs());
-            actions.extend(self.planner.step(self.since_began(now), Event::Tick));
         }
-        actions
+        self.replication != before
     }
 
     fn since_began(&self, now: Duration) -> Duration {

@@ -179,16 +179,32 @@ impl Planner {
         self.settings
     }
 
+    /// Jobs that have their place.
+    pub fn active(&self) -> impl Iterator<Item = &Job> {
+        self.active.iter().map(|index| &self.jobs[*index])
+    }
+
     /// Whether a job has arrived, or was suspended, and waits for its place.
     #[must_use]
     pub fn is_anybody_waiting(&self) -> bool {
         !self.waiting.is_empty()
     }
 
-    /// Waiting jobs for whose pods no place was found even on empty nodes, with the reason.
-    pub fn hopeless(&self) -> impl Iterator<Item = (JobId, String)> {
-        let hopeless = self.waits.iter().filter(|(_, wait)| matches!(wait, Wait::Never { .. }));
-        hopeless.map(|(index, wait)| (self.jobs[*index].spec.id.clone(), wait.to_string()))
+    /// Waiting jobs for whose pods no place is found even on empty nodes, with the reason; also those that aren't next.
+    #[must_use]
+    pub fn hopeless(&self) -> Vec<(JobId, String)> {
+        let (AdmissionConfig::Capacity {}, Some(nodes)) = (self.settings.admission, &self.nodes) else { return Vec::new() };
+        let empty = nodes.empty();
+        let mut hopeless = Vec::new();
+        // All jobs of a class ask for the same.
+        for class in self.waiting.classes() {
+            let mut jobs = class.map(|index| &self.jobs[index].spec).peekable();
+            if let Some(Err(misfit)) = jobs.peek().map(|first| empty.place(first)) {
+                let reason = Wait::Never { misfit }.to_string();
+                hopeless.extend(jobs.map(|spec| (spec.id.clone(), reason.clone())));
+            }
+        }
+        hopeless
     }
 
     /// Takes in what happened at `now`, since the stream began, and says what is to be done. Events that say nothing new, or of jobs that aren't known,

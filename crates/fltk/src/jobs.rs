@@ -59,7 +59,7 @@ fn row(job: &Job, began: Duration, run: Option<PathBuf>) -> JobRow {
         response_seconds: record.response_seconds(),
         run_seconds: record.ended.and_then(|_| record.run_seconds()),
         suspensions: record.suspensions,
-        pods: job.spec.pods.iter().map(|pod| pod.count).sum(),
+        pods: job.spec.num_pods(),
         resources: job.spec.requests().to_string(),
         nodes: record.nodes.iter().cloned().collect(),
         reason: record.reason.clone(),
@@ -90,7 +90,12 @@ pub fn print(cli: &Cli, rows: &[JobRow]) -> anyhow::Result<()> {
 #[cfg(any(feature = "cluster", feature = "train"))]
 pub fn verdict(rows: &[JobRow], folder: &StreamFolder) -> anyhow::Result<()> {
     match rows.iter().filter(|row| row.state != "succeeded").count() {
-        0 => Ok(()),
+        0 => {
+            if rows.is_empty() {
+                anstream::eprintln!("warning: no job arrived\nhint: `fltk plan` with the same files shows what arrives, and when");
+            }
+            Ok(())
+        }
         failed => {
             let path = folder.path().display();
             let message = format!("{failed} of {} jobs didn't succeed\nhint: `fltk explain JOB --stream {path}` says why", rows.len());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::OwnerReference};
 use kube::{
-    Api, Client, Error, ResourceExt as _,
+    Api, Error, ResourceExt as _,
     api::{Patch, PatchParams, PostParams},
     core::DynamicObject,
 };
@@ -17,7 +17,8 @@ use tokio::{
 use super::{
     api::{self, FIELD_MANAGER, Failure, Waits, failure, in_time, words},
     config::Backend,
-    manifest::{ANNOTATION_ATTEMPT, JOB_LABEL, RUN_LABEL, RunContext, job_name},
+    edge::Edge,
+    manifest::{ANNOTATION_ATTEMPT, ANNOTATION_BEGAN, JOB_LABEL, RUN_LABEL, RunContext, job_name},
     metrics::Metrics,
 };
 use crate::{Action, JobId, JobSpec};
@@ -54,6 +55,8 @@ pub enum Report {
 #[derive(Clone)]
 pub struct Actor {
     context: Arc<RunContext>,
+    /// Of the stream, as its jobs have it.
+    began: Arc<str>,
     jobs: Api<DynamicObject>,
     config_maps: Api<ConfigMap>,
     permits: Arc<Semaphore>,
@@ -74,11 +77,18 @@ impl From<Error> for Stop {
 }
 
 impl Actor {
-    /// For the run of `context`. What becomes of actions goes to `reports`.
-    pub fn new(client: &Client, context: Arc<RunContext>, metrics: Arc<Metrics>, reports: UnboundedSender<Report>) -> Self {
-        let permits = Arc::new(Semaphore::new(context.config.concurrency as usize));
-        let jobs = api::jobs(client, &context.namespace, context.config.backend);
-        Self { jobs, config_maps: api::config_maps(client, &context.namespace), context, permits, metrics, reports }
+    /// For the stream of `edge`. What becomes of actions goes to `reports`.
+    pub fn new(edge: &Edge, reports: UnboundedSender<Report>) -> Self {
+        let Edge { client, context, .. } = edge;
+        Self {
+            jobs: api::jobs(client, &context.namespace, context.config.backend),
+            config_maps: api::config_maps(client, &context.namespace),
+            context: Arc::clone(context),
+            began: format!("{:.3}", edge.began).into(),
+            permits: Arc::new(Semaphore::new(context.config.concurrency as usize)),
+            metrics: Arc::clone(&edge.metrics),
+            reports,
+        }
     }
 
     /// Does `action` of the job `spec`; until it's done, refused, or the task is dropped.
@@ -123,7 +133,8 @@ impl Actor {
     /// Makes the job's objects, or lets its suspended one go on. `None` if that isn't there any more.
     async fn start(&self, spec: &JobSpec, attempt: u32) -> Result<Option<String>, Stop> {
         let manifests = self.context.manifests(spec, attempt);
-        let object: DynamicObject = serde_json::from_value(manifests.job).map_err(|error| Stop::Api(Error::SerdeError(error)))?;
+        let mut object: DynamicObject = serde_json::from_value(manifests.job).map_err(|error| Stop::Api(Error::SerdeError(error)))?;
+        object.annotations_mut().insert(ANNOTATION_BEGAN.to_owned(), self.began.to_string());
         let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let job = if attempt == 1 {
             match self.timed("create", self.jobs.create(&parameters, &object)).await {
@@ -151,15 +162,16 @@ impl Actor {
         for manifest in manifests.config_maps {
             let mut config_map: ConfigMap = serde_json::from_value(manifest).map_err(|error| Stop::Api(Error::SerdeError(error)))?;
             config_map.metadata.owner_references = Some(vec![owner.clone()]);
-            match self.timed("create", self.config_maps.create(&parameters, &config_map)).await {
-                Ok(_) => {}
-                Err(error) if failure(&error) == Failure::Exists => self.own(&config_map).await?,
-                Err(error) if failure(&error) == Failure::Wrong => {
+            let made = match self.timed("create", self.config_maps.create(&parameters, &config_map)).await {
+                Err(error) if failure(&error) == Failure::Exists => self.own(&config_map).await,
+                made => made.map(drop),
+            };
+            if let Err(error) = made {
+                if failure(&error) == Failure::Wrong {
                     // Its pods would wait for ever, and take room.
                     self.suspend(spec, attempt).await?;
-                    return Err(error.into());
                 }
-                Err(error) => return Err(error.into()),
+                return Err(error.into());
             }
         }
         Ok(Some(uid))
@@ -173,6 +185,14 @@ impl Actor {
         if !is_ours {
             return Err(Stop::Refused(format!("there is a `{name}` in namespace `{}` that isn't of this run", self.context.namespace)));
         }
+        let began = job.annotations().get(ANNOTATION_BEGAN);
+        if began.map(String::as_str) != Some(&*self.began) {
+            let RunContext { run, namespace, .. } = &*self.context;
+            let began = began.map(|began| format!(", begun at {began}")).unwrap_or_default();
+            return Err(Stop::Refused(format!(
+                "`{name}` in namespace `{namespace}` is of another stream that is called `{run}` too{began}: give one of them another `--id`"
+            )));
+        }
         if attempt_of(&job).is_some_and(|there| there >= attempt) {
             return Ok(job);
         }
@@ -183,10 +203,11 @@ impl Actor {
         Ok(self.timed("patch", self.jobs.patch(&name, &patch_parameters(), &Patch::Merge(&patch))).await?)
     }
 
-    /// Makes a config map that is there already belong to the job as it now is: the job may have been deleted and made again.
-    async fn own(&self, config_map: &ConfigMap) -> Result<(), Stop> {
+    /// Makes a config map that is there already belong to the job as it now is: the job may have been deleted and made again. It can't be changed, so one
+    /// that says something else is refused.
+    async fn own(&self, config_map: &ConfigMap) -> Result<(), Error> {
         let name = config_map.name_any();
-        let patch = json!({ "metadata": { "ownerReferences": config_map.metadata.owner_references } });
+        let patch = json!({ "metadata": { "ownerReferences": config_map.metadata.owner_references }, "data": config_map.data });
         self.timed("patch", self.config_maps.patch(&name, &patch_parameters(), &Patch::Merge(&patch))).await?;
         Ok(())
     }

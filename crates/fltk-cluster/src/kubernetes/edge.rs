@@ -36,7 +36,7 @@ use super::{
     manifest::{RUN_LABEL, RunContext, run_selector},
     metrics::Metrics,
     status,
-    view::{SeenJob, SeenPod, View},
+    view::{SeenJob, SeenPod, View, Waits},
     watch::{Listing, Seen, follow},
 };
 use crate::{
@@ -50,6 +50,8 @@ const QUEUE: usize = 4096;
 const BATCH: usize = 1024;
 /// How often ends that are held back, nodes and metrics are looked at.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// How long a job with a place may not run before that is said: images are large.
+const STUCK: Duration = Duration::from_secs(60);
 
 /// What the edge works with.
 pub struct Edge {
@@ -61,7 +63,7 @@ pub struct Edge {
     pub metrics: Arc<Metrics>,
     /// Raised once everything was listed.
     pub is_ready: Arc<AtomicBool>,
-    /// When the stream began.
+    /// When the stream began, which tells it from another of the same name.
     pub began: Timestamp,
     /// What time it is.
     pub clock: Clock,
@@ -76,6 +78,8 @@ pub trait Observer {
     fn changed(&mut self, orchestrator: &Orchestrator<'_>, view: &View);
     /// Something is in the way, and tried again.
     fn trouble(&mut self, text: &str);
+    /// A job that has its place hasn't begun to run for long, or not all of it; told once for each start that is so.
+    fn stuck(&mut self, job: &JobId, why: &Waits);
 }
 
 /// How the loop ended.
@@ -108,7 +112,7 @@ impl Edge {
     ) -> Result<End, JournalError> {
         // As many as there are actors, which are as many as jobs at most; each waits between two reports.
         let (send_reports, reports) = unbounded_channel();
-        let actor = Actor::new(&self.client, Arc::clone(&self.context), Arc::clone(&self.metrics), send_reports);
+        let actor = Actor::new(&self, send_reports);
         let mut tasks = JoinSet::new();
         let messages = self.watch(&mut tasks, needs_nodes(orchestrator));
         let began_ms = u64::try_from(self.began.as_millisecond()).unwrap_or(0);
@@ -128,6 +132,7 @@ impl Edge {
             done: BTreeMap::new(),
             pending: Vec::new(),
             hopeless: BTreeMap::new(),
+            stuck: BTreeMap::new(),
         };
         work.run(messages, reports, stop).await
     }
@@ -179,6 +184,8 @@ struct Work<'a, 'o> {
     pending: Vec<Event>,
     /// Jobs for which no place is found even on empty nodes, and since when.
     hopeless: BTreeMap<JobId, Instant>,
+    /// Jobs with a place that don't run, since when, and whether that was said.
+    stuck: BTreeMap<JobId, (Instant, bool)>,
 }
 
 impl Work<'_, '_> {
@@ -465,15 +472,30 @@ impl Work<'_, '_> {
         if self.is_ready() {
             self.give_up_hope();
         }
+        self.say_who_is_stuck();
         self.edge.metrics.stands(self.orchestrator);
         self.observer.changed(self.orchestrator, &self.view);
+    }
+
+    fn say_who_is_stuck(&mut self) {
+        let now = Instant::now();
+        let waits = |job: &Job| Some((job.spec.id.clone(), self.view.waits(&job.spec.id, job.spec.num_pods(), now)?));
+        let waiting: BTreeMap<JobId, Waits> = self.orchestrator.planner().active().filter_map(waits).collect();
+        self.stuck.retain(|id, _| waiting.contains_key(id));
+        for (id, why) in waiting {
+            let (since, is_said) = self.stuck.entry(id.clone()).or_insert((now, false));
+            if !*is_said && now.saturating_duration_since(*since) >= STUCK {
+                *is_said = true;
+                self.observer.stuck(&id, &why);
+            }
+        }
     }
 
     /// Ends jobs for which no place was found for too long, so that a stream with such a job ends too.
     fn give_up_hope(&mut self) {
         let patience = Duration::from_millis(self.edge.context.config.unschedulable_timeout.as_millis());
         let now = Instant::now();
-        let hopeless: BTreeMap<JobId, String> = self.orchestrator.planner().hopeless().collect();
+        let hopeless: BTreeMap<JobId, String> = self.orchestrator.planner().hopeless().into_iter().collect();
         self.hopeless.retain(|id, _| hopeless.contains_key(id));
         for (id, reason) in hopeless {
             let since = *self.hopeless.entry(id.clone()).or_insert(now);

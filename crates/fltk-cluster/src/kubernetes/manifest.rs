@@ -2,7 +2,7 @@
 //!
 //! | object | name | |
 //! |---|---|---|
-//! | `PyTorchJob` or `TrainJob` | `trainjob-<job>` | annotated with the attempt, so that a start is done once |
+//! | `PyTorchJob` or `TrainJob` | `trainjob-<job>` | annotated with the attempt, so that a start is done once, and when it is made with the stream's begin, so that none is taken for another's |
 //! | `ConfigMap`, one a role | `<role>-<job>-<replication>` | the job's experiment; owned by the job, and gone with it |
 //! | `TrainingRuntime`, one a run, for `TrainJob`s | `fltk-<digest of run>` | what all pods of the run get |
 
@@ -18,7 +18,7 @@ use serde_json::Value as Json;
 /// What our program's container is called: in pods of a `PyTorchJob`, and of a `TrainJob`.
 pub const CONTAINERS: [&str; 2] = [pytorch_job::CONTAINER, train_job::NODE];
 
-pub use self::names::{ANNOTATION_ATTEMPT, JOB_LABEL, RUN_LABEL, job_name, run_selector, runtime_name};
+pub use self::names::{ANNOTATION_ATTEMPT, ANNOTATION_BEGAN, JOB_LABEL, RUN_LABEL, job_name, run_selector, runtime_name};
 use super::config::{Backend, KubernetesConfig};
 use crate::{Amounts, JobSpec, Role};
 

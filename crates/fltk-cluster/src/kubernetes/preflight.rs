@@ -9,8 +9,8 @@ use k8s_openapi::api::{
     core::v1::ConfigMap,
 };
 use kube::{
-    Api, Client, Error,
-    api::{Patch, PatchParams, PostParams},
+    Api, Client, Error, ResourceExt as _,
+    api::{ListParams, Patch, PatchParams, PostParams},
     core::DynamicObject,
 };
 use thiserror::Error as ThisError;
@@ -18,7 +18,7 @@ use thiserror::Error as ThisError;
 use super::{
     api::{self, FIELD_MANAGER, Failure, Waits, failure, in_time, words},
     config::Backend,
-    manifest::{Manifests, RunContext},
+    manifest::{Manifests, RunContext, run_selector},
 };
 use crate::{JobId, JobSpec};
 
@@ -59,6 +59,18 @@ pub enum PreflightError {
         /// What can't be done.
         missing: Vec<String>,
     },
+    /// A new stream would take the jobs of another for its own.
+    #[error(
+        "namespace `{namespace}` has jobs of another stream that is called `{run}` too, such as `{job}`\nhint: choose another `--id`; or, if that one isn't wanted any more, remove its jobs first: `fltk cluster --down {run} --namespace {namespace}`"
+    )]
+    Taken {
+        /// What both are called.
+        run: String,
+        /// Where.
+        namespace: String,
+        /// A job of the other.
+        job: String,
+    },
     /// The API server refuses the objects.
     #[error("the API server refuses the objects of job {job} (task `{class}`): {problem}")]
     Refused {
@@ -89,6 +101,18 @@ pub async fn check(client: &Client, context: &RunContext, samples: &[JobSpec], n
         return runtime(client, context, true).await.map_err(|error| refused(error, context, samples.first()));
     }
     dry_runs(client, context, samples).await
+}
+
+/// Checks that no jobs are there of a run that is called as this new one: their ends would be taken for those of its own.
+///
+/// # Errors
+/// If there are some, or the API server doesn't say.
+pub async fn is_new(client: &Client, context: &RunContext) -> Result<(), PreflightError> {
+    let jobs = api::jobs(client, &context.namespace, context.config.backend);
+    let one = ListParams::default().labels(&run_selector(&context.run)).limit(1);
+    let found = retried(async || jobs.list_metadata(&one).await).await.map_err(|error| PreflightError::Away(words(&error)))?;
+    let Some(job) = found.items.first() else { return Ok(()) };
+    Err(PreflightError::Taken { run: context.run.clone(), namespace: context.namespace.clone(), job: job.name_any() })
 }
 
 /// Makes what all jobs of the run share, if anything; then they can be checked too.

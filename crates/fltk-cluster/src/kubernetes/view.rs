@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     time::Duration,
 };
 
@@ -19,6 +20,8 @@ use crate::{
 const PODS_GRACE: Duration = Duration::from_secs(2);
 /// How long an operator may take to say something of a new job before that is worth a word.
 const OPERATOR_GRACE: Duration = Duration::from_secs(5);
+/// How long it may take to make a job's pods before that is.
+const MAKING_GRACE: Duration = Duration::from_secs(10);
 
 /// A job's object, as far as it matters.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +74,49 @@ pub struct Problem {
     pub lost_another: bool,
 }
 
+/// Why a job that was started doesn't run, or not all of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Waits {
+    /// Somebody suspended it.
+    Suspended,
+    /// Its operator says nothing of it.
+    NoOperator,
+    /// Pods are there that can't run.
+    Pods {
+        /// How many.
+        waiting: usize,
+        /// Of how many.
+        num_pods: u32,
+        /// What the first of them waits for.
+        why: String,
+    },
+    /// Pods can't be made.
+    NotMade {
+        /// How many.
+        missing: u32,
+        /// Of how many.
+        num_pods: u32,
+        /// What their operator was told, where that is known.
+        why: Option<String>,
+    },
+}
+
+impl fmt::Display for Waits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Suspended => f.write_str("its object is suspended"),
+            Self::NoOperator => f.write_str("no operator has taken it up yet: does the operator run?"),
+            Self::Pods { waiting, num_pods, why } => write!(f, "{waiting} of {num_pods} pods wait: {why}"),
+            Self::NotMade { missing, num_pods, why: Some(why) } => write!(f, "{missing} of {num_pods} pods can't be made: {why}"),
+            Self::NotMade { missing, num_pods, why: None } => write!(
+                f,
+                "{missing} of {num_pods} pods aren't there, which its operator should make: a quota or a limit range of the namespace, its pod security \
+                 standard, or a service account that doesn't exist may be in the way; `kubectl describe` of the job says what"
+            ),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Known {
     job: Option<SeenJob>,
@@ -80,7 +126,7 @@ struct Known {
     had_pods: bool,
     /// Of pods that are there or gone: why they failed.
     problems: BTreeMap<u32, Problem>,
-    /// Since when it's there.
+    /// Since when its start that it's at is there.
     since: Option<Instant>,
     /// Since when its end is held back.
     ending: Option<Instant>,
@@ -119,6 +165,7 @@ impl View {
         if known.job.as_ref().is_some_and(|before| before.attempt != job.attempt) {
             // What stopped an earlier start is none of this one's problems.
             known.problems.clear();
+            known.since = None;
         }
         known.job = Some(job);
     }
@@ -246,27 +293,30 @@ impl View {
         Some(self.jobs.get(id)?.job.as_ref()?.uid.as_str())
     }
 
-    /// Why a job that was started has no pod that runs, or not all of them, at the instant `now`; `None` if that isn't so.
+    /// Why of the job `id`, which was started and is to have `num_pods` pods, not all run, at the instant `now`; `None` if they do.
     #[must_use]
-    pub fn waits(&self, id: &JobId, now: Instant) -> Option<String> {
+    pub fn waits(&self, id: &JobId, num_pods: u32, now: Instant) -> Option<Waits> {
         let age = self.jobs.get(id)?.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
-        self.waits_at_age(id, age)
+        self.waits_at_age(id, num_pods, age)
     }
 
     /// The same of a job whose object was made `age` ago.
     #[must_use]
-    pub fn waits_at_age(&self, id: &JobId, age: Duration) -> Option<String> {
+    pub fn waits_at_age(&self, id: &JobId, num_pods: u32, age: Duration) -> Option<Waits> {
         let known = self.jobs.get(id)?;
         let job = known.job.as_ref()?;
         if job.suspend {
-            return Some("its object is suspended".to_owned());
+            return Some(Waits::Suspended);
         }
         if !job.is_taken_up {
-            return (age >= OPERATOR_GRACE).then(|| "no operator has taken it up yet: does the operator run?".to_owned());
+            return (age >= OPERATOR_GRACE).then_some(Waits::NoOperator);
         }
         let waiting: Vec<&SeenPod> = known.pods.values().filter(|pod| !pod.has_run && !pod.is_over).collect();
-        let why = waiting.iter().find_map(|pod| pod.waits.as_deref())?;
-        Some(format!("{} of {} pods wait: {why}", waiting.len(), known.pods.len()))
+        if let Some(why) = waiting.iter().find_map(|pod| pod.waits.clone()) {
+            return Some(Waits::Pods { waiting: waiting.len(), num_pods, why });
+        }
+        let missing = num_pods.saturating_sub(u32::try_from(known.pods.len()).unwrap_or(u32::MAX));
+        (missing > 0 && job.end.is_none() && age >= MAKING_GRACE).then_some(Waits::NotMade { missing, num_pods, why: None })
     }
 }
 

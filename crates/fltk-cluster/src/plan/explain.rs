@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use fltk_core::experiment::Duration;
+use fltk_core::experiment::{AdmissionConfig, Duration};
 use serde::Serialize;
 
 use super::{Job, Planner, State, capacity::Misfit};
@@ -104,13 +104,19 @@ impl Planner {
         if !self.waiting.contains(index, &self.jobs[index].spec) {
             return None;
         }
-        let behind = || self.head.map(|head| Wait::Behind { job: self.jobs[head].spec.id.clone() });
+        let behind = || self.never(index).or_else(|| self.head.map(|head| Wait::Behind { job: self.jobs[head].spec.id.clone() }));
         // When a place becomes free is worth finding out only for whoever asks.
         Some(match self.waits.get(&index).cloned().or_else(behind)? {
             Wait::Concurrency { max, .. } => Wait::Concurrency { max, frees: self.first_to_end(now) },
             Wait::Capacity { misfit, .. } => Wait::Capacity { misfit, frees: self.frees_for(index, now) },
             other => other,
         })
+    }
+
+    /// That the job at `index` fits nowhere, if so; whoever is before it.
+    fn never(&self, index: usize) -> Option<Wait> {
+        let misfit = self.nodes.as_ref()?.empty().place(&self.jobs[index].spec).err()?;
+        matches!(self.settings.admission, AdmissionConfig::Capacity {}).then_some(Wait::Never { misfit })
     }
 
     /// Active jobs, the one that is expected to end first, first; with the seconds until then.

@@ -45,6 +45,11 @@ impl Queue {
         self.0.values().all(|lane| lane.by_arrival.is_empty())
     }
 
+    /// Each class's jobs.
+    pub fn classes(&self) -> impl Iterator<Item = impl Iterator<Item = usize>> {
+        self.0.values().map(|lane| lane.by_arrival.iter().copied())
+    }
+
     pub fn contains(&self, index: usize, spec: &JobSpec) -> bool {
         self.0.get(&spec.class).is_some_and(|lane| lane.by_arrival.contains(&index))
     }

@@ -64,6 +64,22 @@ async fn a_job_that_fits_nowhere_is_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_job_that_fits_nowhere_is_given_up_behind_one_that_waits_too() {
+    for policy in ["fifo", "priority", "fair_share", "shortest_first"] {
+        let tasks = [task("first", 2, RESOURCES), task("second", 2, RESOURCES), task("huge", 4, RESOURCES)];
+        let stream = format!("orchestrator: trace, trace: trace.csv, policy: {policy}, admission: {{ type: capacity }}");
+        let cluster = Cluster::with_trace(&tasks, &stream, PATIENCE, "0,first,0\n1,second,0\n2,huge,1\n");
+        cluster.scenario.operator(|_| Fate::succeeds("").after(600));
+        let told = cluster.run(async |_| {}).await;
+        let record = told.record("huge");
+        assert_eq!((record.outcome, record.admitted), (Some(Outcome::Failed), None), "{policy}");
+        assert!((32_000..35_000).contains(&record.ended.unwrap().as_millis()), "{policy}: {record:?}");
+        assert!(told.waits("huge").iter().all(|words| words.contains("on empty nodes")), "{policy}: {:?}", told.waits("huge"));
+        assert_eq!((told.states()["first"], told.states()["second"]), ("succeeded", "succeeded"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn pods_of_others_take_their_room() {
     let cluster = cluster(&[("one", 1)]);
     let container = json!({ "name": "c", "image": "x", "resources": { "requests": { "cpu": "2500m" } } });

@@ -1,7 +1,13 @@
 //! Jobs that fail, and what a person is told about it.
 
-use fltk_cluster::plan::Outcome;
+use std::time::Duration;
+
+use fltk_cluster::{
+    kubernetes::{look::waits, preflight::share},
+    plan::Outcome,
+};
 use fltk_core::termination::TerminationReport;
+use tokio::time::sleep;
 
 use crate::{
     harness::{Cluster, NAMESPACE, PARALLEL, task},
@@ -61,5 +67,32 @@ async fn pods_that_wait_say_what_for() {
             })
             .await;
         assert_eq!(told.states()["pair"], "deleted");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_that_cannot_be_made_say_so() {
+    for backend in ["pytorchjob", "trainjob"] {
+        let cluster = Cluster::new(&[task("pair", 2, "")], PARALLEL, &format!("backend: {backend}"));
+        share(&cluster.scenario.client(), &cluster.context, &cluster.specs()).await.unwrap();
+        cluster.scenario.refuse_pods(Some("exceeded quota: small, requested: requests.cpu=1"));
+        let told = cluster
+            .run(async |told| {
+                told.until_waits("pair", "2 of 2 pods aren't there, which its operator should make: a quota").await;
+                let (client, spec) = (cluster.scenario.client(), cluster.specs().remove(0));
+                let look = async || waits(&client, &cluster.context, &spec, cluster.now()).await;
+                let words = look().await.unwrap();
+                assert!(words.starts_with("2 of 2 pods can't be made: ") && words.contains("exceeded quota: small"), "{words}");
+                cluster.scenario.forbid("list", "events.events.k8s.io");
+                let words = look().await.unwrap();
+                assert!(words.contains("`kubectl describe` of the job says what"), "{words}");
+                assert_eq!(told.stuck(), [""; 0]);
+                sleep(Duration::from_secs(70)).await;
+                assert_eq!(told.stuck().len(), 1, "once: {:?}", told.stuck());
+                assert!(told.stuck()[0].contains("2 of 2 pods aren't there"), "{:?}", told.stuck());
+                cluster.scenario.refuse_pods(None);
+            })
+            .await;
+        told.assert_all_succeeded();
     }
 }

@@ -17,7 +17,7 @@ use fltk_cluster::{
         config::KubernetesConfig,
         manifest::{RunContext, job_name},
         metrics::Metrics,
-        view::View,
+        view::{View, Waits},
     },
     plan::{JobRecord, Outcome},
 };
@@ -71,35 +71,48 @@ impl Cluster {
 
     /// The same with the arrivals of `trace`, `time,class,priority` each.
     pub fn with_trace(tasks: &[String], stream: &str, kubernetes: &str, trace: &str) -> Self {
+        Self::of(&[1], tasks, stream, kubernetes, trace)
+    }
+
+    /// A replication for each of `seeds`.
+    pub fn with_seeds(seeds: &[u64], tasks: &[String], stream: &str) -> Self {
+        Self::of(seeds, tasks, stream, "", "")
+    }
+
+    fn of(seeds: &[u64], tasks: &[String], stream: &str, kubernetes: &str, trace: &str) -> Self {
         let file = |text: String| SourceFile { name: "test".to_owned(), text };
         let tasks = tasks.iter().map(|task| format!("  - {task}\n")).collect::<String>();
-        let text = format!("name: edge\nseeds: [1]\ntasks:\n{tasks}stream: {{ namespace: {NAMESPACE}, image: fltk, {stream} }}\n");
+        let text = format!("name: edge\nseeds: {seeds:?}\ntasks:\n{tasks}stream: {{ namespace: {NAMESPACE}, image: fltk, {stream} }}\n");
         let experiment = parse(&[file(text)], &[]).unwrap_or_else(|report| panic!("{}", report.render(false))).experiment;
         let config = KubernetesConfig::parse(&file(format!("kubernetes: {{ {kubernetes} }}")));
         let (config, _) = config.unwrap_or_else(|report| panic!("{}", report.render(false)));
         let trace = if trace.is_empty() { Vec::new() } else { read_trace("trace", &format!("time,class,priority\n{trace}")).unwrap() };
-        let scenario = Scenario::new();
-        let (began, start, run) = (scenario.now(), Instant::now(), "edge-1".to_owned());
+        let stream = Stream { experiment, trace, run: "edge-1".to_owned() };
+        Self::begin(Scenario::new(), stream, config)
+    }
+
+    /// The same stream begun anew, with another folder, in the same cluster.
+    pub fn begun_elsewhere(&self) -> Self {
+        Self::begin(self.scenario.clone(), self.stream.clone(), self.context.config.clone())
+    }
+
+    fn begin(scenario: Scenario, stream: Stream, config: KubernetesConfig) -> Self {
+        let (began, start, run) = (scenario.now(), Instant::now(), stream.run.clone());
         // Journals are synced some thousand times here: in memory, where a machine has such a folder.
         let memory = Path::new("/dev/shm");
         let root = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
         let description =
             StreamDescription { fltk_version: "0".to_owned(), run: run.clone(), experiment: "edge".to_owned(), started_at: began };
         let folder = StreamFolder::create::<StreamEvent>(root.path(), &description, &StreamTexts::default()).unwrap();
-        let context = RunContext {
-            run: run.clone(),
-            namespace: NAMESPACE.to_owned(),
-            image: "fltk".to_owned(),
-            config,
-            experiment: experiment.clone(),
-        };
+        let context =
+            RunContext { run, namespace: NAMESPACE.to_owned(), image: "fltk".to_owned(), config, experiment: stream.experiment.clone() };
         Self {
             scenario,
             context: Arc::new(context),
             metrics: Arc::new(Metrics::new()),
             is_ready: Arc::default(),
             is_still: Cell::new(false),
-            stream: Stream { experiment, trace, run },
+            stream,
             folder,
             _root: root,
             began,
@@ -112,9 +125,14 @@ impl Cluster {
         self.began + SignedDuration::try_from(self.start.elapsed()).unwrap()
     }
 
-    /// The jobs in order of arrival.
+    /// The jobs of the first replication in order of arrival.
     pub fn specs(&self) -> Vec<JobSpec> {
-        let specs = jobs(&self.stream.experiment, &self.stream.run, 0, &self.stream.trace).unwrap();
+        self.specs_of(0)
+    }
+
+    /// Those of another.
+    pub fn specs_of(&self, replication: usize) -> Vec<JobSpec> {
+        let specs = jobs(&self.stream.experiment, &self.stream.run, replication, &self.stream.trace).unwrap();
         specs.into_iter().map(|spec| self.context.with_requests(spec)).collect()
     }
 
@@ -231,6 +249,7 @@ struct Inner {
     /// What a job waited for, each once.
     waits: BTreeMap<String, Vec<String>>,
     troubles: Vec<String>,
+    stuck: Vec<String>,
 }
 
 impl Told {
@@ -259,6 +278,11 @@ impl Told {
 
     pub fn troubles(&self) -> Vec<String> {
         self.0.borrow().troubles.clone()
+    }
+
+    /// Jobs that didn't run for long, with why.
+    pub fn stuck(&self) -> Vec<String> {
+        self.0.borrow().stuck.clone()
     }
 
     fn words(&self) -> (BTreeMap<String, Vec<String>>, Vec<String>) {
@@ -299,8 +323,8 @@ impl Observer for Told {
         let mut inner = self.0.borrow_mut();
         let all: Vec<_> = orchestrator.all_jobs().collect();
         for (job, (id, name)) in all.iter().zip(names(all.iter().map(|job| (&job.spec.id, job.spec.class.as_str())))) {
-            let of_view = || job.state.is_active().then(|| view.waits(&id, Instant::now())).flatten();
-            let words = orchestrator.explain(&id, orchestrator.now()).map(|wait| wait.to_string()).or_else(of_view);
+            let of_view = || job.state.is_active().then(|| view.waits(&id, job.spec.num_pods(), Instant::now())).flatten();
+            let words = orchestrator.explain(&id, orchestrator.now()).map(|wait| wait.to_string()).or_else(|| Some(of_view()?.to_string()));
             let said = inner.waits.entry(name).or_default();
             if let Some(words) = words.filter(|words| !said.contains(words)) {
                 said.push(words);
@@ -310,5 +334,9 @@ impl Observer for Told {
 
     fn trouble(&mut self, text: &str) {
         self.0.borrow_mut().troubles.push(text.to_owned());
+    }
+
+    fn stuck(&mut self, job: &JobId, why: &Waits) {
+        self.0.borrow_mut().stuck.push(format!("{job}: {why}"));
     }
 }

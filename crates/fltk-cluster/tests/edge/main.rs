@@ -11,6 +11,7 @@ mod failures;
 mod faults;
 mod harness;
 mod kills;
+mod namesakes;
 mod preemption;
 mod preflight;
 mod runs;

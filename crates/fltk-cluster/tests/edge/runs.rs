@@ -1,9 +1,11 @@
 //! Streams in which nothing goes wrong.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
+use fltk_cluster::{kubernetes::manifest::job_name, plan::Outcome};
 use fltk_core::termination::TerminationReport;
 use serde_json::json;
+use tokio::time::sleep;
 
 use crate::{
     harness::{Cluster, NAMESPACE, PARALLEL, task},
@@ -78,4 +80,41 @@ async fn jobs_that_waited_say_so_in_their_events() {
     let events = cluster.scenario.names("events.events.k8s.io", None);
     let event = cluster.scenario.get("events.events.k8s.io", NAMESPACE, &events[0]).unwrap();
     assert!(events.len() == 1 && event["note"].as_str().unwrap().starts_with("Admitted after 2."), "{event}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_replication_begins_when_every_job_of_the_one_before_is_over() {
+    let cluster = Cluster::with_seeds(&[1, 2], &[task("long", 1, ""), task("short", 1, "")], PARALLEL);
+    let long = cluster.object("long");
+    cluster.scenario.operator(move |run| Fate::succeeds("").after(if run.job == long { 300 } else { 20 }));
+    let told = cluster
+        .run(async |told| {
+            told.until("short", "succeeded").await;
+            sleep(Duration::from_secs(10)).await;
+            assert_eq!((told.states()["long"], cluster.scenario.creates("pytorchjobs").len()), ("running", 2));
+        })
+        .await;
+    told.assert_all_succeeded();
+    let expected = [0, 1].map(|replication| cluster.specs_of(replication).iter().map(|spec| job_name(&spec.id)).collect::<BTreeSet<_>>());
+    let made = cluster.scenario.creates("pytorchjobs");
+    assert_eq!([&made[..2], &made[2..]].map(|made| made.iter().cloned().collect::<BTreeSet<_>>()), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replication_without_arrivals_is_passed_over() {
+    let stream = "orchestrator: simulated, duration: 60s, groups: [{ name: g, tasks: [alone], gaps: { type: exponential, mean: 90s } }]";
+    let begin = |seeds: &[u64]| Cluster::with_seeds(seeds, &[task("alone", 1, "class_probability: 1")], stream);
+    let num_arrivals = |seeds: &[u64]| {
+        let cluster = begin(seeds);
+        (0..seeds.len()).map(|replication| cluster.specs_of(replication).len()).collect::<Vec<_>>()
+    };
+    let (empty, full): (Vec<u64>, Vec<u64>) = (1..20).partition(|seed| num_arrivals(&[*seed])[0] == 0);
+    // Also the last one, and none at all.
+    for seeds in [vec![empty[0], full[0]], vec![empty[0], empty[1], full[0], empty[2]], vec![full[0], empty[0]], vec![empty[0], empty[1]]] {
+        let cluster = begin(&seeds);
+        let expected: usize = num_arrivals(&seeds).iter().sum();
+        let told = cluster.run(async |_| {}).await;
+        assert_eq!(told.outcomes().len(), expected, "{seeds:?}");
+        assert!(told.outcomes().values().all(|outcome| *outcome == Some(Outcome::Succeeded)));
+    }
 }

@@ -57,6 +57,14 @@ pub fn create_pod(store: &mut Store, kind: &'static Kind, job: &Value, mut metad
     }]);
     let namespace = job["metadata"]["namespace"].as_str().unwrap_or_default();
     let pod = json!({ "metadata": metadata, "spec": template["spec"] });
+    if let Some(why) = store.pods_refused.clone() {
+        let pod = pod["metadata"]["name"].as_str().unwrap_or_default();
+        let note = format!("Error creating: pods \"{pod}\" is forbidden: {why}");
+        let event = json!({ "metadata": { "generateName": "failed-" }, "regarding": { "name": job["metadata"]["name"] }, "type": "Warning",
+            "reason": "FailedCreatePod", "note": note, "eventTime": format!("{:.6}", store.now()) });
+        store.create(named("events.events.k8s.io"), namespace, event, false).expect("an event is taken");
+        return;
+    }
     store.create(named("pods"), namespace, pod, false).expect("its name is new, as no pod of the job has it");
 }
 

@@ -10,7 +10,7 @@
 //! with Kubernetes 1.34, the training operator 1.9.3 and the trainer 2.3.
 //!
 //! Not for: what only a real server knows. There are no schemas and no defaults; a server-side apply is a merge that knows no owners
-//! of fields; lists in patches are replaced whole; resources of nodes aren't counted; events of the operators aren't written.
+//! of fields; lists in patches are replaced whole; resources of nodes aren't counted; the operators write no events but of pods that they can't make.
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 
@@ -270,6 +270,11 @@ impl Scenario {
     /// Open streams just end.
     pub fn cut_watches(&self) {
         self.world().store.watches.clear();
+    }
+
+    /// Operators can make no pods while there is a reason, as where a quota is exceeded.
+    pub fn refuse_pods(&self, why: Option<&str>) {
+        self.world().store.pods_refused = why.map(str::to_owned);
     }
 
     /// The object of this name is refused whenever it's created: with 422 by its schema, with 403 by a web hook.

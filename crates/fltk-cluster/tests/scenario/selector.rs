@@ -26,6 +26,7 @@ const FIELDS: &[(&str, &str)] = &[
     ("metadata.namespace", "/metadata/namespace"),
     ("spec.nodeName", "/spec/nodeName"),
     ("status.phase", "/status/phase"),
+    ("type", "/type"),
     ("involvedObject.name", "/involvedObject/name"),
     ("involvedObject.uid", "/involvedObject/uid"),
 ];

@@ -62,6 +62,8 @@ pub struct Store {
     horizon: u64,
     history: VecDeque<Change>,
     pub watches: Vec<Watch>,
+    /// Why operators can make no pods.
+    pub pods_refused: Option<String>,
     /// Counts uids and generated names.
     num_names: u64,
     began: Instant,
@@ -75,6 +77,7 @@ impl Store {
             horizon: 1,
             history: VecDeque::new(),
             watches: Vec::new(),
+            pods_refused: None,
             num_names: 0,
             began: Instant::now(),
         }
@@ -201,6 +204,9 @@ impl Store {
             let status = new["status"].take();
             new = old.clone();
             new["status"] = status;
+        }
+        if old["immutable"] == true && ["data", "immutable"].iter().any(|field| new[*field] != old[*field]) {
+            return Err(Failure::invalid(kind, &key.name, "data: Forbidden: field is immutable when `immutable` is set"));
         }
         for field in [
             "name",

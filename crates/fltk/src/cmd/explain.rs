@@ -144,7 +144,7 @@ fn hint(begun: &Begun, job: &Job) -> String {
 fn pods_wait(args: &ExplainArgs, begun: &Begun, job: &Job) -> Option<String> {
     match &begun.place {
         #[cfg(feature = "cluster")]
-        Place::Kubernetes(context) => super::cluster::pods_wait(&args.target, context, &job.spec.id),
+        Place::Kubernetes(context) => super::cluster::pods_wait(&args.target, context, &job.spec),
         Place::Here => None,
     }
 }

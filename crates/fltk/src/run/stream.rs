@@ -121,7 +121,7 @@ impl Work<'_, '_> {
             actions.into_iter().for_each(|action| self.act(action));
             // This machine doesn't grow.
             let hopeless = self.orchestrator.planner().hopeless();
-            self.pending.extend(hopeless.map(|(job, reason)| Event::Ended { job, outcome: Outcome::Failed, reason }));
+            self.pending.extend(hopeless.into_iter().map(|(job, reason)| Event::Ended { job, outcome: Outcome::Failed, reason }));
             self.follow.changed(self.orchestrator);
         }
         Ok(())

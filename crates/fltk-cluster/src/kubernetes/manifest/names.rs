@@ -13,6 +13,8 @@ pub const RUN_LABEL: &str = "fltk.node/run";
 pub const JOB_LABEL: &str = "fltk.node/job";
 /// Which of its starts a job is at.
 pub const ANNOTATION_ATTEMPT: &str = "fltk.node/attempt";
+/// When its stream began, which tells that from another of the same name.
+pub const ANNOTATION_BEGAN: &str = "fltk.node/began";
 const ANNOTATION_CLASS: &str = "fltk.node/class";
 const ANNOTATION_REPLICATION: &str = "fltk.node/replication";
 const ANNOTATION_PRIORITY: &str = "fltk.node/priority";

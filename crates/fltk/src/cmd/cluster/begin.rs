@@ -83,12 +83,17 @@ async fn check(client: &Client, context: &RunContext, stream: &fltk_cluster::Str
     }
     let orchestrator = Orchestrator::new(stream.clone(), |spec| context.with_requests(spec), None, &[]).or_exit(Exit::Experiment)?;
     let samples = samples(&context.experiment, &orchestrator);
-    preflight::check(client, context, &samples, needs_nodes(&orchestrator)).await.map_err(refused)
+    preflight::check(client, context, &samples, needs_nodes(&orchestrator)).await.map_err(refused)?;
+    preflight::is_new(client, context).await.map_err(refused)
 }
 
 /// What the cluster refused, with the code that it ends with.
 pub fn refused(error: PreflightError) -> anyhow::Error {
-    let exit = if matches!(error, PreflightError::Refused { .. }) { Exit::Experiment } else { Exit::Cluster };
+    let exit = match error {
+        PreflightError::Refused { .. } => Exit::Experiment,
+        PreflightError::Taken { .. } => Exit::Records,
+        _ => Exit::Cluster,
+    };
     failure(exit, error)
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fltk_cluster::{
-    JobId,
+    JobSpec,
     kubernetes::{look, manifest::RunContext},
 };
 use jiff::Timestamp;
@@ -16,7 +16,7 @@ use crate::cli::TargetArgs;
 const LOOK_LIMIT: Duration = Duration::from_secs(5);
 
 /// What the pods of `job` wait for, if the cluster answers and they do.
-pub fn pods_wait(target: &TargetArgs, context: &RunContext, job: &JobId) -> Option<String> {
+pub fn pods_wait(target: &TargetArgs, context: &RunContext, job: &JobSpec) -> Option<String> {
     let look = async {
         let target = connect(target).await.ok()?;
         look::waits(&target.client, context, job, Timestamp::now()).await

@@ -6,8 +6,11 @@ use std::{
 };
 
 use fltk_cluster::{
-    Orchestrator,
-    kubernetes::{Observer, view::View},
+    JobId, Orchestrator,
+    kubernetes::{
+        Observer,
+        view::{View, Waits},
+    },
 };
 
 use crate::{cli::Cli, follow::Follow};
@@ -29,6 +32,16 @@ impl Observed {
     pub fn new(cli: &Cli) -> Self {
         Self { follow: Follow::new(cli.quiet), complaints: BTreeMap::new() }
     }
+
+    fn is_new(&mut self, text: &str) -> bool {
+        let what = shared(text);
+        self.complaints.retain(|_, at| at.elapsed() < COMPLAIN_EVERY);
+        let is_new = !self.complaints.contains_key(&what) && self.complaints.len() < COMPLAINTS_MAX;
+        if is_new {
+            self.complaints.insert(what, Instant::now());
+        }
+        is_new
+    }
 }
 
 impl Observer for Observed {
@@ -37,12 +50,35 @@ impl Observer for Observed {
     }
 
     fn trouble(&mut self, text: &str) {
-        // Jobs share their troubles: one is named.
-        let what = text.split_once(": ").map_or(text, |(_, what)| what).to_owned();
-        let is_new = self.complaints.get(&what).is_none_or(|at| at.elapsed() >= COMPLAIN_EVERY);
-        if is_new && (self.complaints.len() < COMPLAINTS_MAX || self.complaints.contains_key(&what)) {
-            self.complaints.insert(what, Instant::now());
+        if self.is_new(text) {
             anstream::eprintln!("warning: {text}; tried again");
         }
+    }
+
+    fn stuck(&mut self, job: &JobId, why: &Waits) {
+        let text = format!("job {job}: {why}");
+        if self.is_new(&text) {
+            anstream::eprintln!("warning: {text}");
+        }
+    }
+}
+
+/// Jobs share their troubles, and one of them is named: what is left of `job ID: ...` without that name.
+fn shared(text: &str) -> String {
+    let Some((who, what)) = text.split_once(": ") else { return text.to_owned() };
+    let name = who.strip_prefix("job ").unwrap_or_default();
+    if name.is_empty() { what.to_owned() } else { what.replace(name, "") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_many_jobs_suffer_from_is_one_complaint() {
+        let full = |job: &str| shared(&format!("job {job}: pytorchjobs \"trainjob-{job}\" is forbidden: exceeded quota: jobs"));
+        assert_eq!(full("a1"), full("b2"));
+        assert_ne!(full("a1"), shared("job a1: the API server doesn't answer"));
+        assert_eq!(shared("pods can't be watched: no answer"), shared("jobs can't be watched: no answer"));
     }
 }

@@ -1,0 +1,83 @@
+//! Two streams that are called the same, in one namespace: neither takes the other's jobs for its own.
+
+use std::time::Duration;
+
+use fltk_cluster::{
+    kubernetes::{
+        manifest::job_name,
+        preflight::{is_new, share},
+    },
+    plan::Outcome,
+};
+use serde_json::json;
+use tokio::time::sleep;
+
+use crate::harness::{Cluster, NAMESPACE, PARALLEL, Told, task};
+
+async fn first(backend: &str) -> Cluster {
+    let cluster = Cluster::new(&[task("a", 1, ""), task("b", 2, "")], PARALLEL, &format!("backend: {backend}"));
+    share(&cluster.scenario.client(), &cluster.context, &cluster.specs()).await.unwrap();
+    cluster
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_stream_is_refused_where_one_of_its_name_has_jobs() {
+    for backend in ["pytorchjob", "trainjob"] {
+        let first = first(backend).await;
+        is_new(&first.scenario.client(), &first.context).await.unwrap();
+        first.run(async |_| {}).await.assert_all_succeeded();
+        let second = first.begun_elsewhere();
+        let message = is_new(&second.scenario.client(), &second.context).await.unwrap_err().to_string();
+        assert!(
+            message.starts_with("namespace `default` has jobs of another stream that is called `edge-1` too, such as `trainjob-"),
+            "{message}"
+        );
+        assert!(message.contains("fltk cluster --down edge-1 --namespace default"), "{message}");
+        // One of another name isn't in its way.
+        let mut context = (*second.context).clone();
+        context.run = "edge-2".to_owned();
+        is_new(&second.scenario.client(), &context).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn jobs_of_a_namesake_are_neither_adopted_nor_touched() {
+    for backend in ["pytorchjob", "trainjob"] {
+        let first = first(backend).await;
+        // Both were begun in the same moment, before either had a job.
+        sleep(Duration::from_secs(1)).await;
+        let second = first.begun_elsewhere();
+        let told = Told::default();
+        first.process(first.scenario.client(), &told, told.until("b", "running")).await;
+        let plural = format!("{backend}s");
+        let object = || ["a", "b"].map(|name| first.scenario.get(&plural, NAMESPACE, &first.object(name)).unwrap());
+        let before = object();
+        let theirs = second.run(async |_| {}).await;
+        for name in ["a", "b"] {
+            let record = theirs.record(name);
+            assert_eq!(record.outcome, Some(Outcome::Failed));
+            let reason = record.reason.unwrap();
+            assert!(reason.contains("is of another stream that is called `edge-1` too, begun at"), "{reason}");
+        }
+        let spec =
+            |objects: [serde_json::Value; 2]| objects.map(|object| (object["metadata"]["annotations"].clone(), object["spec"].clone()));
+        assert_eq!(spec(object()), spec(before));
+        first.run(async |_| {}).await.assert_all_succeeded();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_config_map_that_says_something_else_is_not_given_to_pods() {
+    let cluster = Cluster::new(&[task("a", 1, "")], PARALLEL, "");
+    let spec = cluster.specs().remove(0);
+    let name = format!("master-{}-0", spec.id);
+    let labels = json!({ "fltk.node/run": "edge-1", "fltk.node/job": spec.id.to_string() });
+    let map = json!({ "metadata": { "name": name, "labels": labels }, "immutable": true, "data": { "experiment.yaml": "of another" } });
+    cluster.scenario.create_by_hand("configmaps", NAMESPACE, map);
+    let told = cluster.run(async |_| {}).await;
+    let record = told.record("a");
+    assert_eq!(record.outcome, Some(Outcome::Failed));
+    assert!(record.reason.as_ref().unwrap().contains("immutable"), "{:?}", record.reason);
+    let job = cluster.scenario.get("pytorchjobs", NAMESPACE, &job_name(&spec.id)).unwrap();
+    assert_eq!(job["spec"]["runPolicy"]["suspend"], true);
+}
