@@ -1,6 +1,9 @@
-//! Rights: which a service account has, and which it has used, as the API server's audit log says.
+//! What the API server's audit log says: which rights a service account has used, of those that it has; and what was made how often.
 
-use std::{collections::BTreeSet, fmt, fs};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, fs,
+};
 
 use anyhow::Context as _;
 use serde::Deserialize;
@@ -38,6 +41,8 @@ pub struct Used {
 #[serde(rename_all = "camelCase")]
 struct Event {
     verb: String,
+    #[serde(default, rename = "requestURI")]
+    request_uri: String,
     user: User,
     object_ref: Option<ObjectRef>,
     response_status: Option<ResponseStatus>,
@@ -52,6 +57,8 @@ struct User {
 #[serde(rename_all = "camelCase", default)]
 #[derive(Default)]
 struct ObjectRef {
+    namespace: String,
+    name: String,
     resource: String,
     api_group: String,
     subresource: String,
@@ -63,23 +70,56 @@ struct ResponseStatus {
     code: u16,
 }
 
+const CREATED: u16 = 201;
+const FORBIDDEN: u16 = 403;
+
 /// What `account` of `namespace` did since the cluster was started.
 pub fn used(cluster: &Cluster, namespace: &str, account: &str) -> anyhow::Result<Used> {
-    let path = cluster.state.join("log/audit.log");
-    let text = fs::read_to_string(&path).with_context(|| format!("can't read `{}`", path.display()))?;
-    parse(&text, &format!("system:serviceaccount:{namespace}:{account}"))
+    used_in(&read(cluster)?, &format!("system:serviceaccount:{namespace}:{account}"))
 }
 
-fn parse(log: &str, username: &str) -> anyhow::Result<Used> {
-    /// What everybody may ask about themselves.
-    const OF_EVERYBODY: [&str; 2] = ["authorization.k8s.io", "authentication.k8s.io"];
-    const CREATED: u16 = 201;
-    const FORBIDDEN: u16 = 403;
-    let mut used = Used::default();
+/// How long the log is, in bytes; without a line that is being written.
+pub fn len(cluster: &Cluster) -> anyhow::Result<usize> {
+    Ok(read(cluster)?.rfind('\n').map_or(0, |last| last + 1))
+}
+
+/// The jobs that were made in `namespace` since the log was `since` bytes long, of the kind whose plural is `resource`: how often each.
+pub fn made(cluster: &Cluster, namespace: &str, resource: &str, since: usize) -> anyhow::Result<BTreeMap<String, usize>> {
+    let log = read(cluster)?;
+    made_in(log.get(since..).context("the audit log is another")?, namespace, resource)
+}
+
+fn read(cluster: &Cluster) -> anyhow::Result<String> {
+    let path = cluster.state.join("log/audit.log");
+    fs::read_to_string(&path).with_context(|| format!("can't read `{}`", path.display()))
+}
+
+fn events(log: &str) -> impl Iterator<Item = anyhow::Result<Event>> {
     // The last line may be one that is being written.
     let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
-    for line in whole.lines() {
-        let event: Event = serde_json::from_str(line).with_context(|| format!("the audit log has `{line}`"))?;
+    whole.lines().map(|line| serde_json::from_str(line).with_context(|| format!("the audit log has `{line}`")))
+}
+
+fn made_in(log: &str, namespace: &str, resource: &str) -> anyhow::Result<BTreeMap<String, usize>> {
+    let mut made = BTreeMap::new();
+    for event in events(log) {
+        let event = event?;
+        let is_real = event.verb == "create" && !event.request_uri.contains("dryRun=");
+        let is_done = is_real && event.response_status.is_some_and(|status| status.code == CREATED);
+        let of_kind = |object: &ObjectRef| object.namespace == namespace && object.resource == resource && object.subresource.is_empty();
+        if let Some(object) = event.object_ref.filter(of_kind).filter(|_| is_done) {
+            *made.entry(object.name).or_default() += 1;
+        }
+    }
+    Ok(made)
+}
+
+fn used_in(log: &str, username: &str) -> anyhow::Result<Used> {
+    /// What everybody may ask about themselves.
+    const OF_EVERYBODY: [&str; 2] = ["authorization.k8s.io", "authentication.k8s.io"];
+    let mut used = Used::default();
+    for event in events(log) {
+        let event = event?;
         let Some(object) = event.object_ref.filter(|object| event.user.username == username && !object.resource.is_empty()) else {
             continue;
         };
@@ -195,13 +235,33 @@ mod tests {
             event("a:fltk", "patch", r#"{"resource":"secrets"}"#, 200),
             r#"{"verb":"#.to_owned(),
         ];
-        let used = parse(&log.concat(), "system:serviceaccount:a:fltk").unwrap();
+        let used = used_in(&log.concat(), "system:serviceaccount:a:fltk").unwrap();
         let said = |rights: &BTreeSet<Right>| rights.iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(
             said(&used.allowed),
             ["create configmaps", "patch configmaps", "get pods/log", "patch secrets", "create pytorchjobs.kubeflow.org"]
         );
         assert_eq!(said(&used.refused), ["delete pytorchjobs.kubeflow.org"]);
+    }
+
+    #[test]
+    fn the_log_tells_what_was_made_how_often() {
+        let event = |verb: &str, namespace: &str, name: &str, uri: &str, code: u16| {
+            format!(
+                r#"{{"verb":"{verb}","requestURI":"{uri}","user":{{"username":"a"}},"objectRef":{{"resource":"pytorchjobs","namespace":"{namespace}","name":"{name}"}},"responseStatus":{{"code":{code}}}}}"#
+            ) + "\n"
+        };
+        let log = [
+            event("create", "a", "x", "/p", 201),
+            event("create", "a", "x", "/p", 409),
+            event("create", "a", "y", "/p?fieldManager=f", 201),
+            event("delete", "a", "y", "/p", 200),
+            event("create", "a", "y", "/p", 201),
+            event("create", "a", "z", "/p?dryRun=All", 201),
+            event("create", "b", "x", "/p", 201),
+        ];
+        let made = made_in(&log.concat(), "a", "pytorchjobs").unwrap();
+        assert_eq!(made, BTreeMap::from([("x".to_owned(), 1), ("y".to_owned(), 2)]));
     }
 
     #[test]

@@ -104,7 +104,7 @@ conntrack: {maxPerCore: 0, min: 0}
 hostnameOverride: {NODE}
 "#;
 
-// Which rights programs use, to compare with those that they were given. The operators' would fill the log.
+// Which rights programs use, to compare with those that they were given; and how often each job was made. The operators' would fill the log.
 const AUDIT: &str = r#"apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived, ResponseStarted]
@@ -113,6 +113,9 @@ rules:
     userGroups: ["system:serviceaccounts:kube-system", "system:serviceaccounts:kubeflow", "system:serviceaccounts:kubeflow-system", "system:serviceaccounts:jobset-system"]
   - level: Metadata
     userGroups: ["system:serviceaccounts"]
+  - level: Metadata
+    verbs: [create]
+    resources: [{ group: kubeflow.org, resources: [pytorchjobs] }, { group: trainer.kubeflow.org, resources: [trainjobs] }]
   - level: None
 "#;
 

@@ -1,6 +1,7 @@
 //! The cluster as tests use it: started if it doesn't run, reached, changed and put back.
 
 use std::{
+    cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
@@ -37,6 +38,8 @@ pub struct TestCluster {
     folder: PathBuf,
     /// Whether it was started for the tests, and is stopped after them.
     is_ours: bool,
+    /// Of namespaces that were made anew: how long the audit log was then.
+    since: RefCell<BTreeMap<String, usize>>,
 }
 
 impl TestCluster {
@@ -52,7 +55,7 @@ impl TestCluster {
         if !is_ours {
             kwok::add_nodes(&cluster, nodes)?;
         }
-        Ok(Self { cluster, checkout: checkout.clone(), folder, is_ours })
+        Ok(Self { cluster, checkout: checkout.clone(), folder, is_ours, since: RefCell::default() })
     }
 
     /// Stops it, if it was started for the tests.
@@ -81,8 +84,9 @@ impl TestCluster {
         load::run(&self.checkout, &self.cluster, Kind::Training, Some(program))
     }
 
-    /// The namespace, with a volume that its pods share; the volume's folder here.
+    /// The namespace anew, with a volume that its pods share; the volume's folder here.
     pub fn claim(&self, namespace: &str) -> anyhow::Result<PathBuf> {
+        self.forget(namespace)?;
         volumes::claim(&self.cluster, namespace)
     }
 
@@ -95,8 +99,26 @@ impl TestCluster {
         Ok(folder)
     }
 
-    /// The namespace, with the service account that pods of it have, which a controller makes a moment later.
+    /// Removes the namespace, if it's there of tests before, with its volumes.
+    pub fn forget(&self, name: &str) -> anyhow::Result<()> {
+        let mut delete = self.cluster.kubectl();
+        delete.args(["delete", "namespace", name, "--ignore-not-found", "--timeout=110s"]).stdout(Stdio::null());
+        sh::run(&mut delete, KUBECTL_LIMIT)?;
+        let mut list = self.cluster.kubectl();
+        let volumes = format!("jsonpath={{range .items[?(@.spec.claimRef.namespace==\"{name}\")]}}{{.metadata.name}} {{end}}");
+        list.args(["get", "persistentvolumes", "--output", &volumes]);
+        for volume in sh::quiet_output(&mut list, KUBECTL_LIMIT)?.split_whitespace() {
+            let mut delete = self.cluster.kubectl();
+            delete.args(["delete", "persistentvolume", volume, "--timeout=30s"]).stdout(Stdio::null());
+            sh::run(&mut delete, KUBECTL_LIMIT)?;
+        }
+        self.since.borrow_mut().insert(name.to_owned(), audit::len(&self.cluster)?);
+        Ok(())
+    }
+
+    /// The namespace anew, with the service account that pods of it have, which a controller makes a moment later.
     pub fn namespace(&self, name: &str) -> anyhow::Result<()> {
+        self.forget(name)?;
         self.cluster.apply(&format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: '{name}'}}\n"))?;
         let mut command = self.cluster.kubectl();
         command.args(["--namespace", name, "wait", "--for=create", "serviceaccount/default", "--timeout=60s"]).stdout(Stdio::null());
@@ -117,15 +139,6 @@ impl TestCluster {
         let mut command = self.cluster.kubectl();
         command.args(["--namespace", namespace, "get", kinds, "--selector", selector, "--output", "name", "--ignore-not-found"]);
         Ok(sh::quiet_output(&mut command, KUBECTL_LIMIT)?.lines().map(str::to_owned).collect())
-    }
-
-    /// Names of what is there, with what tells an object from another of the same name.
-    pub fn uids(&self, namespace: &str, kind: &str, selector: &str) -> anyhow::Result<BTreeMap<String, String>> {
-        let mut command = self.cluster.kubectl();
-        let template = r#"jsonpath={range .items[*]}{.metadata.name} {.metadata.uid}{"\n"}{end}"#;
-        command.args(["--namespace", namespace, "get", kind, "--selector", selector, "--output", template]);
-        let text = sh::quiet_output(&mut command, KUBECTL_LIMIT)?;
-        Ok(text.lines().filter_map(|line| line.split_once(' ')).map(|(name, uid)| (name.to_owned(), uid.to_owned())).collect())
     }
 
     /// Deletes an object by hand.
@@ -173,6 +186,15 @@ impl TestCluster {
     /// The folder of the cluster's programs, and the socket of its containerd.
     pub fn programs(&self) -> (&Path, PathBuf) {
         (&self.cluster.bin, self.cluster.state.join("containerd.sock"))
+    }
+
+    /// That each of `num` jobs of `namespace` was made exactly once since that was made anew, whatever became of it.
+    pub fn made_once(&self, namespace: &str, resource: &str, num: usize) -> anyhow::Result<()> {
+        let made = audit::made(&self.cluster, namespace, resource, self.since.borrow().get(namespace).copied().unwrap_or_default())?;
+        ensure!(made.len() == num, "{} {resource} were made in place of {num}", made.len());
+        let again = made.iter().find(|(_, times)| **times != 1);
+        ensure!(again.is_none(), "made more than once: {again:?}");
+        Ok(())
     }
 
     /// What a service account did.

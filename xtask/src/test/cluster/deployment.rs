@@ -15,7 +15,7 @@ use crate::{checkout::Checkout, cluster::TestCluster, test::report::Report};
 /// All of it. The guide comes first: it builds the images.
 pub fn run(checkout: &Checkout, report: &mut Report, cluster: &TestCluster, program: &Path) {
     let Some(workplace) = report.part_with("a folder as a reader's", || Workplace::new(checkout, cluster, program)) else { return };
-    let guide = report.part_with("the guide, from a cluster to results", || guide::run(&workplace));
+    let guide = report.part_with("the guide, from a cluster to results", || guide::run(cluster, &workplace));
     if guide.is_none() {
         return report.skip("charts and containers", "the guide, which builds the images, failed");
     }

@@ -1,10 +1,7 @@
 //! 500 jobs of three classes and priorities through the real operator on 50 nodes in name only, while the orchestrator is killed five times, the API
 //! server freezes, and somebody deletes a job.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context as _, ensure};
 
@@ -50,11 +47,9 @@ pub fn run(streams: &Streams<'_>) -> anyhow::Result<Outcome> {
     let arguments = [files[0], files[1], "--id", STREAM];
     let mut running = streams.start(&arguments)?;
     let mut deleted = None;
-    let mut made = BTreeMap::new();
     for kill in 1..=5 {
         let ended = |jobs: &[Job]| jobs.iter().filter(|job| job.ended.is_some()).count();
         let jobs = streams.wait(STREAM, &mut running, "enough ended jobs", |jobs| ended(jobs) >= kill * JOBS / 7)?;
-        made.extend(streams.cluster.uids("many", "pytorchjobs", "fltk.node/run=many")?);
         if kill == 2 {
             // While nobody looks.
             drop(running);
@@ -74,12 +69,7 @@ pub fn run(streams: &Streams<'_>) -> anyhow::Result<Outcome> {
     // It may end between two looks.
     let jobs = streams.wait(STREAM, &mut running, "the end", is_over).or_else(|_| streams.jobs(STREAM))?;
     drop(running);
-    // Names follow from the stream; one that was made again is another object.
-    let there = streams.cluster.uids("many", "pytorchjobs", "fltk.node/run=many")?;
-    for (name, uid) in &there {
-        ensure!(made.get(name).is_none_or(|before| before == uid), "`{name}` was made twice");
-    }
-    ensure!(there.len() >= JOBS - 1 && !made.is_empty(), "{} objects in place of {JOBS}", there.len());
+    streams.cluster.made_once("many", "pytorchjobs", JOBS)?;
     check(&jobs, deleted.as_deref())
 }
 

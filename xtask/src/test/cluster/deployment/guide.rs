@@ -5,9 +5,11 @@ use std::{fs, time::Duration};
 use anyhow::{Context as _, ensure};
 
 use super::{page, workplace::Workplace};
-use crate::cluster::NODE;
+use crate::cluster::{NODE, TestCluster};
 
 const PAGE: &str = "docs/guide/README.md";
+/// Which the page makes.
+const NAMESPACE: &str = "test";
 /// It builds images, and trains four jobs.
 const LIMIT: Duration = Duration::from_secs(40 * 60);
 
@@ -15,7 +17,8 @@ const LIMIT: Duration = Duration::from_secs(40 * 60);
 const FOLDER: &str = "/srv/fltk";
 
 /// Does what the page says.
-pub fn run(workplace: &Workplace<'_>) -> anyhow::Result<()> {
+pub fn run(cluster: &TestCluster, workplace: &Workplace<'_>) -> anyhow::Result<()> {
+    cluster.forget(NAMESPACE)?;
     let text = fs::read_to_string(workplace.folder().join(PAGE)).with_context(|| format!("can't read `{PAGE}`"))?;
     let blocks = page::blocks(&text).with_context(|| format!("`{PAGE}`"))?;
     ensure!(!blocks.is_empty(), "`{PAGE}` has nothing to run");

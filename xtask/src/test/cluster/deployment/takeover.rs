@@ -3,7 +3,7 @@
 //! Its jobs run on nodes in name only, so that there are many of them. At the end the rights that it used are compared with those that the chart gives.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     fmt::Write as _,
     path::Path,
     thread,
@@ -90,13 +90,11 @@ helm install orchestrator charts/orchestrator --namespace {namespace} --values t
     );
     workplace.bash(&format!("set -e\n{install}\n"), LIMIT)?;
     let records = Records { workplace, folder: &volume.join("server") };
-    let mut made = BTreeMap::new();
     records.wait("a job that is pushed out twice", |jobs| jobs.iter().any(|job| job.suspensions >= 2))?;
     let _large = cluster.node(&format!("large-for-{namespace}"), LARGE_CORES)?;
     for kill in 1..=kills {
         let jobs = records.wait("enough ended jobs", |jobs| ended(jobs) >= kill * num_jobs / (kills + 2))?;
         ensure!(ended(&jobs) < num_jobs, "the stream was over before its pod was deleted for the {kill}. time");
-        same(&mut made, cluster.uids(&namespace, &kind, "")?)?;
         // At times it gets the chance to end by itself.
         let force = if kill % 2 == 0 { "--grace-period=0 --force" } else { "" };
         workplace.bash(
@@ -110,9 +108,7 @@ helm install orchestrator charts/orchestrator --namespace {namespace} --values t
     workplace.bash(&wait, LIMIT)?;
     let jobs = records.jobs()?;
     check(&jobs, num_jobs)?;
-    let there = cluster.uids(&namespace, &kind, "")?;
-    same(&mut made, there.clone())?;
-    ensure!(there.len() == num_jobs, "{} objects in place of {num_jobs}", there.len());
+    cluster.made_once(&namespace, &kind, num_jobs)?;
     let rights = rights(cluster, &namespace)?;
     workplace.bash(&format!("helm --namespace {namespace} uninstall orchestrator extractor --wait"), LIMIT)?;
     let claims = cluster.names(&namespace, "persistentvolumeclaims", "")?;
@@ -121,15 +117,6 @@ helm install orchestrator charts/orchestrator --namespace {namespace} --values t
     Ok(Outcome::Passed(format!(
         "{num_jobs} jobs once each, pod deleted {kills} times, {suspensions} suspensions, {rights} rights, all used"
     )))
-}
-
-/// Adds the objects that are there now to those that were made so far. One of both that is another was made twice.
-fn same(made: &mut BTreeMap<String, String>, now: BTreeMap<String, String>) -> anyhow::Result<()> {
-    for (name, uid) in now {
-        let before = made.entry(name.clone()).or_insert_with(|| uid.clone());
-        ensure!(*before == uid, "`{name}` was made twice");
-    }
-    Ok(())
 }
 
 /// Two plain jobs at a time, which an urgent one finds no place beside; and what comes before them.
