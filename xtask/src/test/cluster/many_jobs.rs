@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, time::Duration};
 use anyhow::{Context as _, ensure};
 
 use super::streams::{Job, Streams};
-use crate::test::report::Outcome;
+use crate::{sh, test::report::Outcome};
 
 const JOBS: usize = 500;
 const STREAM: &str = "many";
@@ -70,7 +70,36 @@ pub fn run(streams: &Streams<'_>) -> anyhow::Result<Outcome> {
     let jobs = streams.wait(STREAM, &mut running, "the end", is_over).or_else(|_| streams.jobs(STREAM))?;
     drop(running);
     streams.cluster.made_once("many", "pytorchjobs", JOBS)?;
+    as_planned(streams, &files, &jobs)?;
     check(&jobs, deleted.as_deref())
+}
+
+/// That what ran is what `fltk plan` says of the same files, to the millisecond; `fltk run`'s streams are compared with it too.
+fn as_planned(streams: &Streams<'_>, files: &[&str], jobs: &[Job]) -> anyhow::Result<()> {
+    let text = sh::quiet_output(streams.fltk().arg("plan").args(files).args(["--output", "json"]), sh::LOOKUP_LIMIT)?;
+    let plan: serde_json::Value = serde_json::from_str(&text).context("`fltk plan` printed no JSON")?;
+    let planned = plan["replications"][0]["jobs"].as_array().context("a plan without jobs")?;
+    ensure!(planned.len() == jobs.len(), "{} jobs were planned, and {} ran", planned.len(), jobs.len());
+    for (job, planned) in jobs.iter().zip(planned) {
+        let at = planned["arrival"]["at"].as_str().and_then(seconds).context("an arrival without its time")?;
+        let is_same = planned["id"] == job.job.as_str() && planned["class"] == job.class.as_str();
+        let is_when = job.arrived.is_some_and(|arrived| (arrived - at).abs() < 0.0005) && planned["arrival"]["priority"] == job.priority;
+        ensure!(is_same && is_when, "planned was {planned}, and there ran {job:?}");
+    }
+    Ok(())
+}
+
+/// Of an amount of time as plans have it.
+fn seconds(text: &str) -> Option<f64> {
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let factor = match unit {
+        "ms" => 0.001,
+        "s" => 1.0,
+        "min" => 60.0,
+        "h" => 3600.0,
+        _ => return None,
+    };
+    Some(text.strip_suffix(unit)?.parse::<f64>().ok()? * factor)
 }
 
 fn check(jobs: &[Job], deleted: Option<&str>) -> anyhow::Result<Outcome> {

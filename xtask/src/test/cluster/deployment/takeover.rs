@@ -83,7 +83,7 @@ pub fn run(cluster: &TestCluster, workplace: &Workplace<'_>, takeover: &Takeover
     workplace.write("takeover-experiment.yaml", EXPERIMENT)?;
     workplace.write("trace.csv", &trace(num_jobs))?;
     let install = format!(
-        "fltk plan takeover-experiment.yaml > plan.txt
+        "fltk plan takeover-experiment.yaml > /dev/null
 helm install extractor charts/extractor --namespace {namespace} --values takeover.yaml --wait --timeout 2m
 helm install orchestrator charts/orchestrator --namespace {namespace} --values takeover.yaml \
             --set-file orchestrator.experiment=takeover-experiment.yaml --set-file 'orchestrator.files.trace\\.csv=trace.csv'"
