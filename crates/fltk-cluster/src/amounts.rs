@@ -8,8 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 /// Parts of one core or byte.
 const NANOS: i128 = 1_000_000_000;
 
-/// The most of anything, as Kubernetes has it, in billionths. Sums stop there, so that what is written can be read.
-const NANOS_MAX: i128 = i64::MAX as i128 * NANOS;
+/// The most of anything, in billionths. Sums stop there, so that what is written can be read.
+const NANOS_MAX: i128 = Quantity::NANOS_MAX;
 
 /// Amounts of `cpu` (cores), `memory` (bytes), `nvidia.com/gpu` and whatever else a node has, in billionths. What isn't named is zero.
 ///
@@ -61,7 +61,7 @@ impl Amounts {
     pub fn add(&mut self, other: &Self) {
         for (name, nanos) in &other.0 {
             let sum = self.0.entry(name.clone()).or_insert(0);
-            *sum = (*sum + nanos).min(NANOS_MAX);
+            *sum = sum.saturating_add(*nanos).clamp(-NANOS_MAX, NANOS_MAX);
         }
     }
 
@@ -69,7 +69,7 @@ impl Amounts {
     pub fn subtract(&mut self, other: &Self) {
         for (name, nanos) in &other.0 {
             let rest = self.0.entry(name.clone()).or_insert(0);
-            *rest = (*rest - nanos).max(-NANOS_MAX);
+            *rest = rest.saturating_sub(*nanos).clamp(-NANOS_MAX, NANOS_MAX);
         }
     }
 
@@ -127,7 +127,7 @@ impl fmt::Display for Amounts {
 fn text(name: &str, nanos: i128) -> String {
     const SUFFIXES: [(&str, i128); 4] = [("Ti", 1 << 40), ("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10)];
     if nanos % NANOS != 0 {
-        return format!("{}m", (nanos + 999_999).div_euclid(1_000_000));
+        return format!("{}m", nanos.div_euclid(1_000_000) + i128::from(nanos % 1_000_000 != 0));
     }
     let units = nanos / NANOS;
     let suffix = SUFFIXES.iter().find(|(_, factor)| name.contains("memory") && units != 0 && units % factor == 0);
@@ -158,6 +158,9 @@ mod tests {
         assert_eq!(serde_json::from_str::<Amounts>(&json).unwrap(), large);
         assert!(serde_json::from_str::<Amounts>(r#"{"cpu":"1 core"}"#).is_err());
         let mut most = Amounts::none().with("memory", i128::MAX);
+        assert_eq!(most.to_string(), "memory 170141183460469231731687303715885m");
+        let beyond = Amounts::none().with("memory", 10 * i128::from(u64::MAX) * NANOS);
+        assert_eq!(serde_json::to_string(&beyond).unwrap(), r#"{"memory":"184467440737095516150"}"#);
         most.add(&most.clone());
         assert_eq!(serde_json::from_str::<Amounts>(&serde_json::to_string(&most).unwrap()).unwrap(), most);
         let mut debt = Amounts::none();

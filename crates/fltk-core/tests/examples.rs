@@ -116,6 +116,23 @@ fn seed_era_adam_is_the_sgd_that_it_was() {
     assert!(parsed.warnings.render(false).contains("`ADAM` was SGD"), "{}", parsed.warnings);
 }
 
+/// Minutes in the files of both eras; of the seed era's, whose code drew seconds, it is said.
+#[test]
+fn lambda_is_the_mean_gap_in_minutes() {
+    let check = |path: &str, millis: u64, warned: Option<&str>| {
+        let parsed = parse(&[source(path)], &[]).unwrap_or_else(|report| panic!("{report}"));
+        let stream = parsed.experiment.stream.expect("present");
+        assert_eq!(stream.groups[0].gaps, Some(Gaps::Exponential { mean: Duration::from_millis(millis) }), "{path}");
+        let said = parsed.warnings.render(false);
+        match warned {
+            Some(words) => assert!(said.contains("`lambda` is read as minutes") && said.contains(words), "{said}"),
+            None => assert!(!said.contains("lambda"), "{said}"),
+        }
+    };
+    check("configs/distributed_tasks/example_arrival_config.json", 90_000, None);
+    check("configs/seed_era/example_arrival_config.json", 1_200_000, Some("mean: 20s }"));
+}
+
 #[test]
 fn the_committed_schema_is_the_programs() {
     let committed: serde_json::Value = serde_json::from_str(&source("docs/experiment.schema.json").text).expect("JSON");

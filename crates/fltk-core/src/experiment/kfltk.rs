@@ -1,7 +1,8 @@
 //! KFLTK's own files, read as they are: the cluster JSON, the arrival JSON, and both of the seed era (2021).
 //!
 //! Nothing of what they say is lost: `to_yaml` writes the result in our format. Where KFLTK didn't do what a file says, fltk does, and where a
-//! name meant something else than it says (the seed era's `ADAM`), fltk does what was done; both with a word in the report.
+//! name meant something else than it says (the seed era's `ADAM`), fltk does what was done; both with a word in the report. A unit that isn't
+//! in the file is the same in both eras: `lambda` is minutes, and the report says so where the code had seconds.
 
 mod arrival;
 mod cluster;

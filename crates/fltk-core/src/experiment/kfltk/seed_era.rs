@@ -49,7 +49,7 @@ struct JobDescription {
     #[expect(dead_code, reason = "read one by one")]
     #[schemars(length(min = 1, max = 1000))]
     job_class_parameters: Vec<JobClass>,
-    /// Mean gap between two arrivals, in minutes.
+    /// Mean gap between two arrivals, in minutes as in the main era's files.
     #[schemars(range(min = 0.0, max = 5_256_000.0))]
     lambda: Option<f64>,
     preempt_jobs: Option<bool>,
@@ -191,7 +191,17 @@ fn read_job(node: &Node, index: usize, problems: &mut Vec<Problem>) -> Option<Jo
     for (position, class) in classes.iter().enumerate() {
         tasks.push((read_class(class, lower::task_name(index, position), problems)?, lower::head(class)));
     }
+    warn_of_lambda(job.lambda, node, problems);
     Some(lower::job(index, tasks, job.lambda, job.preempt_jobs))
+}
+
+/// The seed era's orchestrator drew seconds, and none of its jobs ever came by them: it began one and ended. What was meant can't be known.
+fn warn_of_lambda(lambda: Option<f64>, job: &Node, problems: &mut Vec<Problem>) {
+    let Some(lambda) = lambda else { return };
+    let span = job.get("lambda").map(|node| node.span);
+    let message = "`lambda` is read as minutes, as of KFLTK's later files; the seed era's code drew seconds";
+    let hint = format!("if seconds are meant, convert the file and set `gaps: {{ type: exponential, mean: {lambda}s }}`");
+    problems.push(Problem::new(Severity::Warning, span, message).hint(hint));
 }
 
 fn read_class(node: &Node, name: String, problems: &mut Vec<Problem>) -> Option<Task> {

@@ -86,7 +86,7 @@ impl Start<'_> {
 
     /// As many as the job asks for cores.
     fn workers_of(&self, spec: &JobSpec) -> usize {
-        let cores = (spec.requests().get("cpu") + 999_999_999) / 1_000_000_000;
+        let cores = spec.requests().get("cpu").saturating_add(999_999_999) / 1_000_000_000;
         match usize::try_from(cores) {
             Ok(0) | Err(_) => self.workers.get(),
             Ok(cores) => cores.min(self.workers.get()),
