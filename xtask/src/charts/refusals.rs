@@ -5,7 +5,7 @@ use super::helm::Helm;
 const FILE: &str = r"orchestrator.experiment=\{ name: a\, tasks: [] \}";
 
 /// A chart, values, and words of what helm says of them.
-const REFUSALS: [(&str, &[&str], &[&str]); 21] = [
+const REFUSALS: [(&str, &[&str], &[&str]); 22] = [
     ("orchestrator", &[], &["orchestrator.experiment is missing", "--set-file orchestrator.experiment=FILE"]),
     ("orchestrator", &["--set", "orchestrator.experiment="], &["orchestrator.experiment is missing"]),
     ("orchestrator", &["--set-string", FILE, "--set", "orchestrator.cpus=2"], &["'/orchestrator'", "'cpus' not allowed"]),
@@ -36,6 +36,11 @@ const REFUSALS: [(&str, &[&str], &[&str]); 21] = [
         "orchestrator",
         &["--set-string", FILE, "--set", "orchestrator.removeJobsOnUninstall=true,orchestrator.rbac.create=false"],
         &["needs rights", "orchestrator.serviceAccount.create=false"],
+    ),
+    (
+        "orchestrator",
+        &["--set-string", FILE, "--set", "orchestrator.serviceAccount.create=false"],
+        &["rights to the account `default`", "orchestrator.serviceAccount.name"],
     ),
     ("extractor", &["--set", "extractor.data.sets={imagenet}"], &["'/extractor/data/sets/0'"]),
     ("extractor", &["--set", "storage.accessMode=ReadWriteOften"], &["'/storage/accessMode'"]),
