@@ -131,6 +131,8 @@ struct Service {
     /// Annotations.
     annotations: BTreeMap<String, String>,
 }
+    /// Whether everybody who reaches it from outside of the cluster may see everything.
+    allow_anonymous: bool,
 
 /// How far a service reaches.
 #[derive(Serialize, Deserialize, JsonSchema)]
