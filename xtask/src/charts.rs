@@ -4,12 +4,13 @@
 //! ```text
 //! charts/<chart>/ci/<set>-values.yaml ──helm──> objects and notes ──┬── charts/<chart>/ci/golden/<set>.{yaml,txt}
 //!                                                                   ├── schemas of Kubernetes 1.33 to 1.37
-//!                                                                   └── rules: references, rights, restricted pods, names, upgrades, refusals
+//!                                                                   └── rules: references, rights, restricted pods, logs, names, upgrades, refusals
 //! ```
 
 mod api;
 mod golden;
 mod helm;
+mod jobs;
 mod kfltk;
 mod names;
 mod notes;
@@ -192,6 +193,7 @@ impl<'a> Charts<'a> {
         let mut wrong = references::check(&rendered.objects, &values);
         wrong.extend(restricted::check(&rendered.objects));
         wrong.extend(rights::check(&rendered.objects));
+        wrong.extend(jobs::check(&rendered.objects));
         wrong.extend(names::of_one(&rendered.objects));
         wrong.extend(notes::check(&rendered.notes, &rendered.objects, &values));
         Ok(wrong)

@@ -1,6 +1,7 @@
 //! Where this checkout, its build outputs and the user's cache are, and how cargo is called in it.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -97,10 +98,34 @@ impl Checkout {
         build(self.cargo(libtorch), arguments)
     }
 
-    /// As [`Checkout::build`], a program that needs no libtorch. Both are put at the same path.
+    /// As [`Checkout::build`], a program that needs no libtorch. A `fltk` that cargo puts where it puts the whole program is moved from there.
     pub fn build_without_libtorch(&self, arguments: &[&str]) -> anyhow::Result<PathBuf> {
-        build(self.cargo_without_libtorch(), arguments)
+        let profile = if arguments.contains(&"--release") { "release" } else { "debug" };
+        aside(&self.target.join(profile).join("fltk"), || build(self.cargo_without_libtorch(), arguments))
     }
+}
+
+/// A folder beside where cargo puts programs, for those without libtorch. In a profile of their own, cargo would compile all of their dependencies again.
+const ASIDE: &str = "without-libtorch";
+
+/// What `build` puts at `place` is moved to the folder [`ASIDE`], and what was there before is put back: people run it. To cargo either is as good as
+/// none: it keeps another copy, and links that to `place` whenever it's called.
+fn aside(place: &Path, build: impl FnOnce() -> anyhow::Result<PathBuf>) -> anyhow::Result<PathBuf> {
+    let folder = place.with_file_name(ASIDE);
+    fs::create_dir_all(&folder).with_context(|| format!("can't make `{}`", folder.display()))?;
+    let work = tempfile::tempdir_in(&folder)?;
+    let before = work.path().join("before");
+    let was_there = fs::hard_link(place, &before).is_ok();
+    let built = build()?;
+    if built != place {
+        return Ok(built);
+    }
+    let aside = folder.join(place.file_name().context("a program without a name")?);
+    fs::rename(place, &aside).with_context(|| format!("can't move `{}`", place.display()))?;
+    if was_there {
+        fs::rename(&before, place).with_context(|| format!("can't put `{}` back", place.display()))?;
+    }
+    Ok(aside)
 }
 
 fn build(mut command: Command, arguments: &[&str]) -> anyhow::Result<PathBuf> {
@@ -130,6 +155,28 @@ fn cache_folder() -> anyhow::Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_people_run_stays_where_it_is() {
+        let target = tempfile::tempdir().unwrap();
+        let (place, other) = (target.path().join("release/fltk"), target.path().join("release/examples/creates"));
+        // As cargo does: it never writes into what is there.
+        let put = |path: &Path| {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::remove_file(path).ok();
+            fs::write(path, "small").unwrap();
+            Ok(path.to_owned())
+        };
+        let small = aside(&place, || put(&place)).unwrap();
+        assert!(small != place && !place.exists());
+        fs::write(&place, "whole").unwrap();
+        assert_eq!(aside(&place, || put(&place)).unwrap(), small);
+        assert_eq!((fs::read(&small).unwrap(), fs::read(&place).unwrap()), (b"small".to_vec(), b"whole".to_vec()));
+        assert_eq!(aside(&place, || put(&other)).unwrap(), other);
+        aside(&place, || anyhow::bail!("a mistake in the code")).unwrap_err();
+        assert_eq!(fs::read(&place).unwrap(), b"whole");
+        assert_eq!(fs::read_dir(small.parent().unwrap()).unwrap().count(), 1);
+    }
 
     #[test]
     fn cargo_is_called_as_a_person_would() {

@@ -34,15 +34,26 @@ fltk.{{ $.Release.Namespace }}.{{ index . 1 }}
 {{- .Values.extractor.tensorboard.pathPrefix | default $ingress | trimSuffix "/" -}}
 {{- end }}
 
+{{/* What of it asks nobody who they are; empty where all of it asks. */}}
+{{- define "extractor.open" -}}
+{{- if .Values.extractor.tensorboard.enabled -}}
+TensorBoard, which asks nobody who they are,
+{{- else if and .Values.extractor.serve.enabled (not .Values.extractor.serve.token.secretName) -}}
+all records
+{{- end -}}
+{{- end }}
+
 {{/* Refuses what would show records to everybody who asks. */}}
 {{- define "extractor.check" -}}
 {{- $ingress := .Values.extractor.ingress -}}
-{{- if and $ingress.enabled (not $ingress.allowAnonymous) (not $ingress.auth) -}}
-{{- if .Values.extractor.tensorboard.enabled -}}
-{{- fail "extractor.ingress would show TensorBoard, which asks nobody who they are, to everybody\nhint: extractor.ingress.auth, which makes the controller ask (docs/charts.md), extractor.tensorboard.enabled=false, or extractor.ingress.allowAnonymous=true" -}}
-{{- else if not .Values.extractor.serve.token.secretName -}}
-{{- fail "extractor.ingress would show all records to everybody\nhint: extractor.serve.token.secretName, extractor.ingress.auth, which makes the controller ask (docs/charts.md), or extractor.ingress.allowAnonymous=true" -}}
+{{- $service := .Values.extractor.service -}}
+{{- $open := include "extractor.open" . -}}
+{{- $remedy := ternary "extractor.tensorboard.enabled=false" "extractor.serve.token.secretName" .Values.extractor.tensorboard.enabled -}}
+{{- if and $open $ingress.enabled (not $ingress.allowAnonymous) (not $ingress.auth) -}}
+{{- fail (printf "extractor.ingress would show %s to everybody\nhint: extractor.ingress.auth, which makes the controller ask (docs/charts.md), %s, or extractor.ingress.allowAnonymous=true" $open $remedy) -}}
 {{- end -}}
+{{- if and $open (ne $service.type "ClusterIP") (not $service.allowAnonymous) -}}
+{{- fail (printf "extractor.service.type=%s would show %s to everybody outside of the cluster\nhint: ClusterIP, with `kubectl port-forward` or an Ingress that asks (docs/charts.md), %s, or extractor.service.allowAnonymous=true" $service.type $open $remedy) -}}
 {{- end -}}
 {{- if and $ingress.enabled (eq ($ingress.paths.serve | trimSuffix "/") ($ingress.paths.tensorboard | trimSuffix "/")) .Values.extractor.serve.enabled .Values.extractor.tensorboard.enabled -}}
 {{- fail "extractor.ingress.paths.serve and .tensorboard are the same path" -}}

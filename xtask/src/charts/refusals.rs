@@ -5,7 +5,7 @@ use super::helm::Helm;
 const FILE: &str = r"orchestrator.experiment=\{ name: a\, tasks: [] \}";
 
 /// A chart, values, and words of what helm says of them.
-const REFUSALS: [(&str, &[&str], &[&str]); 21] = [
+const REFUSALS: [(&str, &[&str], &[&str]); 25] = [
     ("orchestrator", &[], &["orchestrator.experiment is missing", "--set-file orchestrator.experiment=FILE"]),
     ("orchestrator", &["--set", "orchestrator.experiment="], &["orchestrator.experiment is missing"]),
     ("orchestrator", &["--set-string", FILE, "--set", "orchestrator.cpus=2"], &["'/orchestrator'", "'cpus' not allowed"]),
@@ -37,6 +37,11 @@ const REFUSALS: [(&str, &[&str], &[&str]); 21] = [
         &["--set-string", FILE, "--set", "orchestrator.removeJobsOnUninstall=true,orchestrator.rbac.create=false"],
         &["needs rights", "orchestrator.serviceAccount.create=false"],
     ),
+    (
+        "orchestrator",
+        &["--set-string", FILE, "--set", "orchestrator.serviceAccount.create=false"],
+        &["rights to the account `default`", "orchestrator.serviceAccount.name"],
+    ),
     ("extractor", &["--set", "extractor.data.sets={imagenet}"], &["'/extractor/data/sets/0'"]),
     ("extractor", &["--set", "storage.accessMode=ReadWriteOften"], &["'/storage/accessMode'"]),
     ("extractor", &["--set", "storage.hostPath=srv"], &["'/storage/hostPath'"]),
@@ -50,6 +55,17 @@ const REFUSALS: [(&str, &[&str], &[&str]); 21] = [
         "extractor",
         &["--set", "extractor.ingress.enabled=true,extractor.ingress.allowAnonymous=true"],
         &["extractor.ingress.host is missing"],
+    ),
+    ("extractor", &["--set", "extractor.service.type=LoadBalancer"], &["TensorBoard", "extractor.service.allowAnonymous"]),
+    (
+        "extractor",
+        &["--set", "extractor.service.type=NodePort,extractor.serve.token.secretName=a"],
+        &["TensorBoard", "extractor.tensorboard.enabled=false"],
+    ),
+    (
+        "extractor",
+        &["--set", "extractor.service.type=NodePort,extractor.tensorboard.enabled=false,extractor.networkPolicy.enabled=true"],
+        &["all records", "extractor.serve.token.secretName"],
     ),
 ];
 

@@ -68,7 +68,7 @@ struct Data {
     size: Amount,
     /// Data sets that are fetched onto it; there is no such claim when empty.
     sets: Vec<DatasetName>,
-    /// For all of it, in seconds.
+    /// For one attempt of five, in seconds.
     #[schemars(range(min = 1))]
     active_deadline_seconds: u32,
     /// Variables of the job's environment, such as `HTTPS_PROXY`.
@@ -131,6 +131,8 @@ struct Service {
     /// Annotations.
     annotations: BTreeMap<String, String>,
 }
+    /// Whether everybody who reaches it from outside of the cluster may see everything.
+    allow_anonymous: bool,
 
 /// How far a service reaches.
 #[derive(Serialize, Deserialize, JsonSchema)]

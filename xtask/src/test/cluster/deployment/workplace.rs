@@ -40,7 +40,7 @@ impl<'a> Workplace<'a> {
             symlink(checkout.root.join(name), folder.join(name))?;
         }
         symlink(&checkout.target, folder.join("target"))?;
-        // `target/release/fltk` is another after the orchestrator's image was built.
+        // It may be elsewhere than at `target/release/fltk`, which the page builds.
         let here = folder.join(HERE).join("fltk");
         fs::copy(fltk, &here).with_context(|| format!("can't copy `{}`", fltk.display()))?;
         let (tools, socket) = cluster.programs();
