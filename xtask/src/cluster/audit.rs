@@ -83,7 +83,8 @@ pub fn len(cluster: &Cluster) -> anyhow::Result<usize> {
     Ok(read(cluster)?.rfind('\n').map_or(0, |last| last + 1))
 }
 
-/// The jobs that were made in `namespace` since the log was `since` bytes long, of the kind whose plural is `resource`: how often each.
+/// The jobs that somebody tried to make in `namespace` since the log was `since` bytes long, of the kind whose plural is `resource`: how often each was made.
+/// One whose maker was killed before the answer may have been made too.
 pub fn made(cluster: &Cluster, namespace: &str, resource: &str, since: usize) -> anyhow::Result<BTreeMap<String, usize>> {
     let log = read(cluster)?;
     made_in(log.get(since..).context("the audit log is another")?, namespace, resource)
@@ -105,10 +106,10 @@ fn made_in(log: &str, namespace: &str, resource: &str) -> anyhow::Result<BTreeMa
     for event in events(log) {
         let event = event?;
         let is_real = event.verb == "create" && !event.request_uri.contains("dryRun=");
-        let is_done = is_real && event.response_status.is_some_and(|status| status.code == CREATED);
+        let is_done = event.response_status.is_some_and(|status| status.code == CREATED);
         let of_kind = |object: &ObjectRef| object.namespace == namespace && object.resource == resource && object.subresource.is_empty();
-        if let Some(object) = event.object_ref.filter(of_kind).filter(|_| is_done) {
-            *made.entry(object.name).or_default() += 1;
+        if let Some(object) = event.object_ref.filter(of_kind).filter(|_| is_real) {
+            *made.entry(object.name).or_default() += usize::from(is_done);
         }
     }
     Ok(made)
@@ -259,9 +260,10 @@ mod tests {
             event("create", "a", "y", "/p", 201),
             event("create", "a", "z", "/p?dryRun=All", 201),
             event("create", "b", "x", "/p", 201),
+            event("create", "a", "cut", "/p", 0),
         ];
         let made = made_in(&log.concat(), "a", "pytorchjobs").unwrap();
-        assert_eq!(made, BTreeMap::from([("x".to_owned(), 1), ("y".to_owned(), 2)]));
+        assert_eq!(made, BTreeMap::from([("cut".to_owned(), 0), ("x".to_owned(), 1), ("y".to_owned(), 2)]));
     }
 
     #[test]
