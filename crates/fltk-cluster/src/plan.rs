@@ -279,13 +279,14 @@ impl Planner {
                 self.change(index, State::Waiting);
                 true
             }
-            (Event::Ended { outcome, reason, .. }, _) => {
+            (Event::Ended { outcome, reason, left, .. }, _) => {
                 job.record.ended(now, outcome, reason);
                 if let (Outcome::Succeeded, Some(seconds)) = (outcome, job.record.run_seconds()) {
                     let (sum, count) = self.run_times.entry(job.spec.class.clone()).or_insert((0.0, 0));
                     (*sum, *count) = (*sum + seconds, *count + 1);
                 }
                 self.release(index);
+                self.nodes.iter_mut().chain(&mut self.free).for_each(|nodes| nodes.occupy(&left));
                 self.change(index, State::Ended);
                 true
             }

@@ -6,6 +6,9 @@
 //!
 //! Only what a watch shows counts as having happened. So a request whose answer was lost does no harm, and a new process needs nothing of the old one
 //! but its journal.
+//!
+//! Pods are watched once: those of the run, or all where jobs are admitted by what nodes have. So what a job's pods do, and what they take up, is never at
+//! odds.
 
 mod nodes;
 
@@ -29,11 +32,11 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep},
 };
 
-use self::nodes::{Nodes, Saw};
+use self::nodes::{Nodes, Saw, job_of};
 use super::{
     actor::{Actor, Report},
     api, events,
-    manifest::{RUN_LABEL, RunContext, run_selector},
+    manifest::{RunContext, run_selector},
     metrics::Metrics,
     status,
     view::{SeenJob, SeenPod, View, Waits},
@@ -96,7 +99,8 @@ enum Message {
     Job(Seen<SeenJob>),
     Pod(Seen<SeenPod>),
     Node(Seen<Box<ApiNode>>),
-    Other(Seen<Box<ApiPod>>),
+    /// One of the run or of somebody else.
+    AnyPod(Seen<Box<ApiPod>>),
 }
 
 impl Edge {
@@ -144,14 +148,14 @@ impl Edge {
         let jobs = api::jobs(&self.client, &context.namespace, backend);
         let metrics = || Arc::clone(&self.metrics);
         tasks.spawn(follow(jobs, mine(), move |object| status::job(&object, backend), Message::Job, send.clone(), metrics()));
-        let pods: Api<ApiPod> = Api::namespaced(self.client.clone(), &context.namespace);
-        tasks.spawn(follow(pods, mine(), |pod| status::pod(&pod), Message::Pod, send.clone(), metrics()));
         if needs_nodes {
             let nodes: Api<ApiNode> = Api::all(self.client.clone());
             tasks.spawn(follow(nodes, None, |node| Some(Box::new(node)), Message::Node, send.clone(), metrics()));
-            let others: Api<ApiPod> = Api::all(self.client.clone());
-            let not_mine = format!("{RUN_LABEL}!={}", context.run);
-            tasks.spawn(follow(others, Some(not_mine), |pod| Some(Box::new(pod)), Message::Other, send, metrics()));
+            let pods: Api<ApiPod> = Api::all(self.client.clone());
+            tasks.spawn(follow(pods, None, |pod| Some(Box::new(pod)), Message::AnyPod, send, metrics()));
+        } else {
+            let pods: Api<ApiPod> = Api::namespaced(self.client.clone(), &context.namespace);
+            tasks.spawn(follow(pods, mine(), |pod| status::pod(&pod), Message::Pod, send, metrics()));
         }
         messages
     }
@@ -266,7 +270,8 @@ impl Work<'_, '_> {
         if self.pending.is_empty() || !self.is_ready() {
             return Ok(());
         }
-        let events = std::mem::take(&mut self.pending);
+        let mut events = std::mem::take(&mut self.pending);
+        self.nodes.tell_what_is_left(&mut events, self.orchestrator);
         let ended: Vec<JobId> =
             events.iter().filter_map(|event| matches!(event, Event::Ended { .. }).then(|| event.job())?.cloned()).collect();
         let actions = self.orchestrator.take(self.now(), events, (self.edge.clock)())?;
@@ -323,7 +328,8 @@ impl Work<'_, '_> {
             Report::Refused { action, reason } => {
                 // Not of one that was stopped.
                 if self.busy.get(action.job()).is_some_and(|(busy, _)| *busy == action) {
-                    self.pending.push(Event::Ended { job: action.job().clone(), outcome: Outcome::Failed, reason });
+                    let job = action.job().clone();
+                    self.pending.push(Event::Ended { job, outcome: Outcome::Failed, reason, left: BTreeMap::new() });
                 }
             }
             Report::Trouble { job, reason } => self.observer.trouble(&format!("job {job}: {reason}")),
@@ -338,9 +344,15 @@ impl Work<'_, '_> {
                 let saw = self.nodes.see_node(seen);
                 self.saw(saw);
             }
-            Message::Other(seen) => {
-                let saw = self.nodes.see_other(seen);
+            Message::AnyPod(seen) => {
+                let context = &self.edge.context;
+                let ours = seen.of(|pod| job_of(pod, context).and_then(|_| status::pod(pod)));
+                // Before it's told what became of it: whose room it takes follows from that.
+                let saw = self.nodes.see_pod(seen, context);
                 self.saw(saw);
+                if let Some(ours) = ours {
+                    self.see_pod(ours);
+                }
             }
         }
     }
@@ -418,9 +430,11 @@ impl Work<'_, '_> {
                 self.tell(&id);
             }
             Seen::Listed => {
-                let (listed, _) = self.pods.end();
-                for id in self.view.keep_pods(&listed) {
-                    self.tell(&id);
+                let (listed, is_first) = self.pods.end();
+                let changed = self.view.keep_pods(&listed);
+                let untold = if is_first { self.view.unfinished() } else { BTreeSet::new() };
+                for id in changed.iter().chain(&untold) {
+                    self.tell(id);
                 }
                 self.when_ready();
             }
@@ -429,6 +443,10 @@ impl Work<'_, '_> {
     }
 
     fn tell(&mut self, id: &JobId) {
+        // Before pods were listed, a job seems to have none: its suspension would be done while they are on their way out.
+        if !self.pods.is_ready() {
+            return;
+        }
         // All objects of a start are there once the journal, or the actor of this process, says so.
         let start = self.orchestrator.outstanding_of(id).filter(|action| matches!(action, Action::Start { .. }));
         let is_made = start.is_none_or(|start| self.has_done(&start));
@@ -457,8 +475,12 @@ impl Work<'_, '_> {
         }
     }
 
+    /// Before all else that isn't taken in yet: what follows from that is planned with the nodes as they are.
     fn tell_nodes(&mut self) {
-        self.pending.extend(self.nodes.report(&self.edge.context.config));
+        if let Some(nodes) = self.nodes.report(&self.edge.context.config, self.orchestrator) {
+            self.pending.retain(|event| !matches!(event, Event::Nodes { .. }));
+            self.pending.insert(0, nodes);
+        }
     }
 
     fn keep_house(&mut self) {
@@ -501,7 +523,7 @@ impl Work<'_, '_> {
             let since = *self.hopeless.entry(id.clone()).or_insert(now);
             if now.saturating_duration_since(since) >= patience {
                 let reason = format!("given up after {} s: {reason}", patience.as_secs());
-                self.pending.push(Event::Ended { job: id, outcome: Outcome::Failed, reason });
+                self.pending.push(Event::Ended { job: id, outcome: Outcome::Failed, reason, left: BTreeMap::new() });
             }
         }
     }

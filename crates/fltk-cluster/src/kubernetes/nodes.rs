@@ -1,23 +1,35 @@
 //! Nodes as the planner sees them: what they have, what others use, and whether our pods may go there.
 
-use std::collections::BTreeMap;
+mod requests;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use fltk_core::experiment::Quantity;
-use k8s_openapi::api::core::v1::{Node as ApiNode, NodeSelectorRequirement, NodeSelectorTerm, Pod, PodSpec, Taint, Toleration};
+use k8s_openapi::api::core::v1::{Node as ApiNode, NodeSelectorRequirement, NodeSelectorTerm, Pod, Taint, Toleration};
 
+use self::requests::requests;
 use super::config::KubernetesConfig;
 use crate::{
-    Amounts,
+    Amounts, JobId,
     plan::capacity::{Closed, Node},
 };
 
 type ApiQuantities = BTreeMap<String, k8s_openapi::apimachinery::pkg::api::resource::Quantity>;
 
-/// Nodes, and pods of others by namespace and name: what takes up room is added up per node.
+/// Nodes, and pods by namespace and name: what takes up room is added up per node.
 #[derive(Debug, Default)]
 pub struct NodesView {
     nodes: BTreeMap<String, ApiNode>,
-    others: BTreeMap<(String, String), (String, Amounts)>,
+    pods: BTreeMap<(String, String), Taken>,
+}
+
+/// What a pod takes up.
+#[derive(Debug)]
+struct Taken {
+    node: String,
+    requests: Amounts,
+    /// The job of the run that it is of, if it's of one.
+    job: Option<JobId>,
 }
 
 impl NodesView {
@@ -34,34 +46,34 @@ impl NodesView {
     }
 
     /// Only these are there.
-    pub fn keep_nodes(&mut self, names: &std::collections::BTreeSet<String>) {
+    pub fn keep_nodes(&mut self, names: &BTreeSet<String>) {
         self.nodes.retain(|name, _| names.contains(name));
     }
 
-    /// A pod of others is as it now is.
-    pub fn has_other(&mut self, key: (String, String), pod: &Pod) {
-        match takes(pod) {
-            Some(taken) => self.others.insert(key, taken),
-            None => self.others.remove(&key),
+    /// A pod, of `job` if it is of one of the run, is as it now is.
+    pub fn has_pod(&mut self, key: (String, String), pod: &Pod, job: Option<JobId>) {
+        match node_of(pod) {
+            Some(node) => self.pods.insert(key, Taken { node, requests: requests(pod), job }),
+            None => self.pods.remove(&key),
         };
     }
 
     /// There is no such pod any more.
-    pub fn lost_other(&mut self, key: &(String, String)) {
-        self.others.remove(key);
+    pub fn lost_pod(&mut self, key: &(String, String)) {
+        self.pods.remove(key);
     }
 
     /// Only these are there.
-    pub fn keep_others(&mut self, keys: &std::collections::BTreeSet<(String, String)>) {
-        self.others.retain(|key, _| keys.contains(key));
+    pub fn keep_pods(&mut self, keys: &BTreeSet<(String, String)>) {
+        self.pods.retain(|key, _| keys.contains(key));
     }
 
-    /// All nodes for pods of `config`.
+    /// All nodes for pods of `config`. Pods of a job that is active don't count: it was promised their room.
     #[must_use]
-    pub fn nodes(&self, config: &KubernetesConfig) -> Vec<Node> {
+    pub fn nodes(&self, config: &KubernetesConfig, is_active: &dyn Fn(&JobId) -> bool) -> Vec<Node> {
         let mut used: BTreeMap<&str, Amounts> = BTreeMap::new();
-        for (node, requests) in self.others.values() {
-            used.entry(node).or_default().add(requests);
+        for taken in self.pods.values().filter(|taken| !taken.job.as_ref().is_some_and(is_active)) {
+            used.entry(&taken.node).or_default().add(&taken.requests);
         }
         let node = |(name, node): (&String, &ApiNode)| Node {
             name: name.clone(),
@@ -71,6 +83,16 @@ impl NodesView {
         };
         self.nodes.iter().map(node).collect()
     }
+
+    /// What pods of `job` take up, by node.
+    #[must_use]
+    pub fn taken_by(&self, job: &JobId) -> BTreeMap<String, Amounts> {
+        let mut taken_by: BTreeMap<String, Amounts> = BTreeMap::new();
+        for taken in self.pods.values().filter(|taken| taken.job.as_ref() == Some(job)) {
+            taken_by.entry(taken.node.clone()).or_default().add(&taken.requests);
+        }
+        taken_by
+    }
 }
 
 /// Billionths; what is no quantity counts as nothing.
@@ -79,34 +101,11 @@ fn amounts(quantities: &ApiQuantities) -> Amounts {
     parsed.fold(Amounts::none(), |amounts, (name, quantity)| amounts.with(name, quantity.nanos()))
 }
 
-/// The node that a pod takes up room on, and how much; `None` for one that has none yet, or is over.
-fn takes(pod: &Pod) -> Option<(String, Amounts)> {
-    let spec = pod.spec.as_ref()?;
-    let node = spec.node_name.clone()?;
+/// The node that a pod takes up room on; `None` for one that has none yet, or is over. One that is on its way out still does.
+fn node_of(pod: &Pod) -> Option<String> {
+    let node = pod.spec.as_ref()?.node_name.clone()?;
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    (!matches!(phase, Some("Succeeded" | "Failed"))).then(|| (node, requests(spec)))
-}
-
-/// What a pod requests, as the scheduler counts it: its containers together, or its largest init container if that is more; its overhead; and its place.
-fn requests(spec: &PodSpec) -> Amounts {
-    const ONE: i128 = 1_000_000_000;
-    let of = |container: &k8s_openapi::api::core::v1::Container| {
-        container.resources.as_ref().and_then(|resources| resources.requests.as_ref()).map(amounts).unwrap_or_default()
-    };
-    let mut sum = Amounts::none();
-    spec.containers.iter().for_each(|container| sum.add(&of(container)));
-    let mut largest = Amounts::none();
-    // One that goes on beside the containers that follow adds to them.
-    for container in spec.init_containers.iter().flatten() {
-        if container.restart_policy.as_deref() == Some("Always") {
-            sum.add(&of(container));
-        } else {
-            largest = largest.max(&of(container));
-        }
-    }
-    let mut requests = sum.max(&largest);
-    requests.add(&spec.overhead.as_ref().map(amounts).unwrap_or_default());
-    requests.with("pods", ONE)
+    (!matches!(phase, Some("Succeeded" | "Failed"))).then_some(node)
 }
 
 /// Why no pod of `config` may go to `node`, if so.
@@ -236,29 +235,34 @@ mod tests {
     }
 
     #[test]
-    fn what_others_use_is_what_the_scheduler_counts() {
+    fn what_is_used_is_what_pods_request_that_are_not_over_nor_of_an_active_job() {
         let mut view = NodesView::default();
         view.has_node(node(json!({}), json!({})));
-        let pod = |phase: &str| -> Pod {
-            let container = |name: &str, cpu: &str| json!({ "name": name, "resources": { "requests": { "cpu": cpu, "memory": "1Gi" } } });
+        let pod = |cpu: &str, phase: &str, is_going: bool| -> Pod {
+            let metadata = if is_going { json!({ "deletionTimestamp": "2026-01-01T00:00:00Z" }) } else { json!({}) };
+            let container = json!({ "name": "a", "resources": { "requests": { "cpu": cpu, "memory": "1Gi" } } });
             serde_json::from_value(json!({
-                "metadata": {},
-                "spec": {
-                    "nodeName": "n",
-                    "containers": [container("a", "500m"), container("b", "250m")],
-                    "initContainers": [container("i", "2")],
-                    "overhead": { "cpu": "10m" },
-                },
-                "status": { "phase": phase },
+                "metadata": metadata, "spec": { "nodeName": "n", "containers": [container] }, "status": { "phase": phase },
             }))
             .unwrap()
         };
-        let key = ("d".to_owned(), "p".to_owned());
-        view.has_other(key.clone(), &pod("Running"));
-        let nodes = view.nodes(&config("{}"));
-        assert_eq!(nodes[0].used.to_string(), "cpu 2010m, memory 2Gi, pods 1");
-        assert_eq!(nodes[0].allocatable.get("cpu"), 3_500_000_000);
-        view.has_other(key, &pod("Succeeded"));
-        assert_eq!(view.nodes(&config("{}"))[0].used, Amounts::none());
+        let key = |name: &str| ("d".to_owned(), name.to_owned());
+        let job = |id: &str| Some(JobId(id.to_owned()));
+        let used = |view: &NodesView, active: &str| view.nodes(&config("{}"), &|id| id.0 == active)[0].used.to_string();
+        view.has_pod(key("other"), &pod("500m", "Running", false), None);
+        view.has_pod(key("one-0"), &pod("1", "Running", true), job("one"));
+        view.has_pod(key("one-1"), &pod("1", "Pending", false), job("one"));
+        view.has_pod(key("two-0"), &pod("2", "Running", false), job("two"));
+        assert_eq!(view.nodes(&config("{}"), &|_| false)[0].allocatable.get("cpu"), 3_500_000_000);
+        assert_eq!(used(&view, "one"), "cpu 2500m, memory 2Gi, pods 2");
+        assert_eq!(used(&view, "two"), "cpu 2500m, memory 3Gi, pods 3");
+        assert_eq!(used(&view, ""), "cpu 4500m, memory 4Gi, pods 4");
+        assert_eq!(view.taken_by(&JobId("one".to_owned()))["n"].to_string(), "cpu 2, memory 2Gi, pods 2");
+        view.has_pod(key("one-0"), &pod("1", "Failed", true), job("one"));
+        view.has_pod(key("other"), &pod("500m", "Succeeded", false), None);
+        view.lost_pod(&key("two-0"));
+        assert_eq!(used(&view, "two"), "cpu 1, memory 1Gi, pods 1");
+        view.keep_pods(&BTreeSet::from([key("other")]));
+        assert_eq!((used(&view, "").as_str(), view.taken_by(&JobId("one".to_owned())).len()), ("nothing", 0));
     }
 }

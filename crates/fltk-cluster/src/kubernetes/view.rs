@@ -221,7 +221,7 @@ impl View {
             Some((outcome, words)) => (outcome, self::reason(outcome, &words, &known.problems)),
             None => (Outcome::Deleted, reason.to_owned()),
         };
-        (!std::mem::replace(&mut known.told.ended, true)).then(|| Event::Ended { job: id.clone(), outcome, reason })
+        (!std::mem::replace(&mut known.told.ended, true)).then(|| Event::Ended { job: id.clone(), outcome, reason, left: BTreeMap::new() })
     }
 
     /// What of `id` the planner wasn't told yet, at the instant `now`. Of a start whose objects aren't all made (`is_made`) nothing is told but its end: a
@@ -268,7 +268,7 @@ impl View {
                 told.ended = true;
                 self.ending.remove(id);
                 let reason = reason(*outcome, words, &known.problems);
-                news.push(Event::Ended { job: id.clone(), outcome: *outcome, reason });
+                news.push(Event::Ended { job: id.clone(), outcome: *outcome, reason, left: BTreeMap::new() });
             } else {
                 self.ending.insert(id.clone());
             }

@@ -40,6 +40,19 @@ pub enum Seen<T> {
     Trouble(String),
 }
 
+impl<T> Seen<T> {
+    /// The same of what `of` makes of an object; `None` of one that it makes nothing of.
+    pub fn of<U>(&self, of: impl FnOnce(&T) -> Option<U>) -> Option<Seen<U>> {
+        Some(match self {
+            Self::Listing(at) => Seen::Listing(*at),
+            Self::There(object, is_listed) => Seen::There(of(object)?, *is_listed),
+            Self::Gone(object) => Seen::Gone(of(object)?),
+            Self::Listed => Seen::Listed,
+            Self::Trouble(text) => Seen::Trouble(text.clone()),
+        })
+    }
+}
+
 /// Follows `api`'s objects that `labels` select, and sends `seen` of each to `to`, made into what the receiver takes; until that is gone.
 pub async fn follow<K, T, M>(
     api: Api<K>,

@@ -1,7 +1,7 @@
 //! Whether a gang fits: all pods of a job on what the nodes have left.
 //!
 //! Allocatable, less what others request, less what the stream's own active jobs were promised, on nodes that are ready and whose taints the pods
-//! tolerate. The largest pod goes first, each to the first node in the order of names that has room; if that leads nowhere, each to the node that it
+//! tolerate. Pods that outlive their job are others'. The largest pod goes first, each to the first node in the order of names that has room; if that leads nowhere, each to the node that it
 //! leaves the least on. So a place that there is may be missed, in rare cases, but none is found that there isn't.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +18,7 @@ pub struct Node {
     pub name: String,
     /// What pods may request in all, `pods` among it.
     pub allocatable: Amounts,
-    /// What pods of others request.
+    /// What pods request that aren't of an active job of the stream.
     pub used: Amounts,
     /// Why no pod of the stream may go there, if so.
     pub closed: Option<Closed>,
@@ -118,6 +118,15 @@ impl Nodes {
         for (node, (_, requests)) in placement.0.iter().zip(spec.each_pod()) {
             if let Some(free) = self.0.get_mut(node) {
                 free.free.add(&with_place(requests));
+            }
+        }
+    }
+
+    /// Others hold that much more of each.
+    pub fn occupy(&mut self, left: &BTreeMap<String, Amounts>) {
+        for (node, requests) in left {
+            if let Some(free) = self.0.get_mut(node) {
+                free.free.subtract(requests);
             }
         }
     }

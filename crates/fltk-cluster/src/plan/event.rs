@@ -1,10 +1,12 @@
 //! What the planner is told, and what it answers.
 
+use std::collections::BTreeMap;
+
 use fltk_core::experiment::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Outcome, capacity::Node};
-use crate::JobId;
+use crate::{Amounts, JobId};
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -12,7 +14,7 @@ use crate::JobId;
 pub enum Event {
     /// Time went by.
     Tick,
-    /// What nodes there are, and what others than the stream's jobs use of them.
+    /// What nodes there are, and what others than the stream's active jobs use of them.
     Nodes {
         /// All of them.
         nodes: Vec<Node>,
@@ -57,6 +59,9 @@ pub enum Event {
         outcome: Outcome,
         /// Why, for a person.
         reason: String,
+        /// What pods of it that aren't over still request, by node: others', as far as the next [`Event::Nodes`].
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        left: BTreeMap<String, Amounts>,
     },
 }
 

@@ -53,7 +53,7 @@ fn id(name: &str) -> JobId {
 }
 
 fn ended(name: &str) -> Event {
-    Event::Ended { job: id(name), outcome: Outcome::Succeeded, reason: String::new() }
+    Event::Ended { job: id(name), outcome: Outcome::Succeeded, reason: String::new(), left: BTreeMap::new() }
 }
 
 fn running(planner: &mut Planner, now: u64, name: &str) {
@@ -139,6 +139,33 @@ fn a_gang_starts_when_all_of_it_fits() {
 }
 
 #[test]
+fn pods_that_outlive_their_job_keep_their_room() {
+    let specs = vec![spec(0, 0, "a", 0, 1, 2), spec(1, 0, "a", 0, 1, 2)];
+    let left = |cores| BTreeMap::from([("a".to_owned(), Amounts::none().with("cpu", cores * NANOS).with("pods", NANOS))]);
+    let ends = |left| Event::Ended { job: id("j0"), outcome: Outcome::Deleted, reason: String::new(), left };
+    let nodes = |used| Event::Nodes { nodes: vec![node("a", 4, used, None)] };
+    let begun = || {
+        let mut planner = Planner::new(settings(PolicyName::Fifo, AdmissionConfig::Capacity {}), specs.clone(), BTreeMap::new());
+        assert_eq!(started(&planner.step(at(0), nodes(0))), ["j0"]);
+        planner
+    };
+    assert_eq!(started(&begun().step(at(1), ends(BTreeMap::new()))), ["j1"]);
+    let mut planner = begun();
+    assert_eq!(started(&planner.step(at(1), ends(left(2)))), [""; 0]);
+    assert_eq!(waits(&planner, "j1"), "1 of 2 pods unschedulable: insufficient cpu (1 node)");
+    let mut next = planner.successor(specs.clone());
+    assert_eq!(started(&next.step(at(1), Event::Tick)), [""; 0], "nor in the next replication");
+    assert_eq!(started(&planner.step(at(2), nodes(1))), [""; 0]);
+    assert_eq!(started(&planner.step(at(3), nodes(0))), ["j1"]);
+
+    let json = |event: &Event| serde_json::to_string(event).unwrap();
+    let plain = r#"{"event":"ended","job":"j0","outcome":"deleted","reason":""}"#;
+    assert_eq!(json(&ends(BTreeMap::new())), plain, "as before there were any left");
+    assert_eq!(serde_json::from_str::<Event>(plain).unwrap(), ends(BTreeMap::new()));
+    assert_eq!(serde_json::from_str::<Event>(&json(&ends(left(2)))).unwrap(), ends(left(2)));
+}
+
+#[test]
 fn pods_that_run_elsewhere_than_planned_take_their_place_there() {
     let specs = vec![spec(0, 0, "a", 0, 0, 2), spec(1, 5, "a", 0, 0, 3)];
     let mut planner = Planner::new(settings(PolicyName::Fifo, AdmissionConfig::Capacity {}), specs, BTreeMap::new());
@@ -204,7 +231,7 @@ fn events_that_say_nothing_new_change_nothing() {
     check(Event::Created { job: id("j0"), attempt: 1 }, true);
     check(Event::Created { job: id("j0"), attempt: 1 }, false);
     check(Event::Suspended { job: id("j0"), attempt: 1 }, false);
-    check(Event::Ended { job: id("j0"), outcome: Outcome::Deleted, reason: "deleted by hand".into() }, true);
+    check(Event::Ended { job: id("j0"), outcome: Outcome::Deleted, reason: "deleted by hand".into(), left: BTreeMap::new() }, true);
     for event in [
         ended("j0"),
         Event::Created { job: id("j0"), attempt: 1 },
@@ -235,7 +262,7 @@ impl World {
                     self.told.extend([
                         Event::Created { job: job.clone(), attempt },
                         Event::PodRunning { job: job.clone(), attempt, pod: 0, node },
-                        Event::Ended { job, outcome: Outcome::Succeeded, reason: String::new() },
+                        Event::Ended { job, outcome: Outcome::Succeeded, reason: String::new(), left: BTreeMap::new() },
                     ]);
                 }
                 Action::Suspend { job, attempt, .. } => {
@@ -354,7 +381,9 @@ fn a_burst_of_thousands_is_planned_step_by_step() {
         while let Some(action) = actions.pop() {
             let Action::Start { job, attempt } = action else { panic!("nobody is pushed out") };
             planner.step(at(1), Event::Created { job: job.clone(), attempt });
-            actions.extend(planner.step(at(2), Event::Ended { job, outcome: Outcome::Succeeded, reason: String::new() }));
+            actions.extend(
+                planner.step(at(2), Event::Ended { job, outcome: Outcome::Succeeded, reason: String::new(), left: BTreeMap::new() }),
+            );
         }
         assert!(planner.is_finished(), "{policy:?}");
     }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use fltk_cluster::plan::Outcome;
+use fltk_cluster::{
+    kubernetes::{End, preflight::share},
+    plan::Outcome,
+};
 use k8s_openapi::api::core::v1::Node;
 use kube::{
     Api,
@@ -12,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::{
-    harness::{Cluster, PARALLEL, task},
+    harness::{Cluster, NAMESPACE, PARALLEL, Told, task},
     scenario::Fate,
 };
 
@@ -21,9 +24,15 @@ const PATIENCE: &str = "unschedulable_timeout: 30s";
 
 /// Of jobs with 2 cores a pod, on the node that there is, with 4.
 fn cluster(tasks: &[(&str, u32)]) -> Cluster {
+    cluster_with(tasks, "backend: pytorchjob")
+}
+
+/// The same with more in the `kubernetes` block.
+fn cluster_with(tasks: &[(&str, u32)], kubernetes: &str) -> Cluster {
     let tasks: Vec<String> = tasks.iter().map(|(name, ranks)| task(name, *ranks, RESOURCES)).collect();
-    let cluster = Cluster::new(&tasks, &format!("{PARALLEL}, backfill: true, admission: {{ type: capacity }}"), PATIENCE);
-    cluster.scenario.operator(|run| if run.namespace == "default" { Fate::succeeds("").after(20) } else { Fate::runs_on() });
+    let cluster =
+        Cluster::new(&tasks, &format!("{PARALLEL}, backfill: true, admission: {{ type: capacity }}"), &format!("{PATIENCE}, {kubernetes}"));
+    cluster.scenario.operator(|run| if run.job == "other" { Fate::runs_on() } else { Fate::succeeds("").after(20) });
     cluster
 }
 
@@ -81,20 +90,122 @@ async fn a_job_that_fits_nowhere_is_given_up_behind_one_that_waits_too() {
 
 #[tokio::test(start_paused = true)]
 async fn pods_of_others_take_their_room() {
-    let cluster = cluster(&[("one", 1)]);
-    let container = json!({ "name": "c", "image": "x", "resources": { "requests": { "cpu": "2500m" } } });
-    let pod = json!({ "metadata": { "name": "other" }, "spec": { "nodeName": "node-0", "containers": [container] } });
-    cluster.scenario.create_by_hand("pods", "kube-system", pod);
+    let ours = json!({ "fltk.node/run": "edge-1" });
+    // As of an earlier replication, which the planner doesn't know any more.
+    let earlier = json!({ "fltk.node/run": "edge-1", "fltk.node/job": "earlier" });
+    for (namespace, labels) in [("kube-system", json!({})), (NAMESPACE, json!({})), (NAMESPACE, ours), (NAMESPACE, earlier)] {
+        let cluster = cluster(&[("one", 1)]);
+        let container = json!({ "name": "c", "image": "x", "resources": { "requests": { "cpu": "2500m" } } });
+        let metadata = json!({ "name": "other", "labels": labels });
+        cluster.scenario.create_by_hand(
+            "pods",
+            namespace,
+            json!({ "metadata": metadata, "spec": { "nodeName": "node-0", "containers": [container] } }),
+        );
+        let told = cluster
+            .run(async |told| {
+                told.until_waits("one", "1 of 1 pods unschedulable: insufficient cpu (1 node)").await;
+                sleep(Duration::from_secs(60)).await;
+                assert_eq!(told.states()["one"], "waiting", "it isn't given up: the pod may go");
+                cluster.scenario.delete_by_hand("pods", namespace, "other");
+            })
+            .await;
+        told.assert_all_succeeded();
+        assert!(told.record("one").admitted.unwrap().as_millis() > 60_000);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_running_job_was_promised_is_counted_once() {
+    let cluster = cluster(&[("one", 1), ("three", 3)]);
     let told = cluster
         .run(async |told| {
-            told.until_waits("one", "1 of 1 pods unschedulable: insufficient cpu (1 node)").await;
-            sleep(Duration::from_secs(60)).await;
-            assert_eq!(told.states()["one"], "waiting", "it isn't given up: the pod may go");
-            cluster.scenario.delete_by_hand("pods", "kube-system", "other");
+            told.until("one", "running").await;
+            cluster.scenario.node("node-1", "4", "16Gi");
         })
         .await;
     told.assert_all_succeeded();
-    assert!(told.record("one").admitted.unwrap().as_millis() > 60_000);
+    assert!(told.record("three").admitted < told.record("one").ended, "one has 2 of the 8 cores");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_outlives_its_job_keeps_its_room() {
+    let cluster = cluster_with(&[("first", 2), ("next", 2)], "run_policy: { clean_pod_policy: None }");
+    let first = cluster.object("first");
+    let made = [first.clone()];
+    cluster.scenario.operator(move |run| Fate::succeeds("").after(if run.job == first && run.role == "worker" { 300 } else { 20 }));
+    let told = cluster
+        .run(async |told| {
+            told.until("first", "succeeded").await;
+            told.until_waits("next", "1 of 2 pods unschedulable: insufficient cpu (1 node)").await;
+            let num_before = cluster.num_records();
+            sleep(Duration::from_secs(20)).await;
+            assert_eq!(cluster.scenario.creates("pytorchjobs"), made);
+            assert_eq!(cluster.num_records(), num_before, "nothing is news");
+        })
+        .await;
+    told.assert_all_succeeded();
+    cluster.assert_made_once("pytorchjobs");
+    let [ended, admitted] = [told.record("first").ended, told.record("next").admitted].map(|time| time.unwrap().as_millis());
+    assert!(ended < 5_000 && (30_000..42_000).contains(&admitted), "{ended} {admitted}");
+}
+
+/// When another process takes the stream up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TakenUp {
+    Never,
+    /// The job is deleted while no process looks.
+    Before,
+    /// The first process has seen it deleted.
+    After,
+}
+
+/// Deletes the first job, whose pods don't stop at once; the next one wants its place.
+async fn pods_on_their_way_out(backend: &str, taken_up: TakenUp) {
+    let cluster = cluster_with(&[("first", 2), ("next", 2)], &format!("backend: {backend}"));
+    share(&cluster.scenario.client(), &cluster.context, &cluster.specs()).await.unwrap();
+    let (plural, first) = (format!("{backend}s"), cluster.object("first"));
+    let delete = || {
+        cluster.is_still.set(true);
+        cluster.scenario.delete_by_hand(&plural, NAMESPACE, &first);
+    };
+    let before = Told::default();
+    let kill = async {
+        before.until("first", "running").await;
+        if taken_up == TakenUp::After {
+            delete();
+            before.until("first", "deleted").await;
+        }
+    };
+    if taken_up != TakenUp::Never {
+        assert_eq!(cluster.process(cluster.scenario.client(), &before, kill).await, End::Stopped);
+    }
+    if taken_up == TakenUp::Before {
+        delete();
+    }
+    let told = cluster
+        .run(async |told| {
+            if taken_up == TakenUp::Never {
+                told.until("first", "running").await;
+                delete();
+            }
+            told.until("first", "deleted").await;
+            sleep(Duration::from_secs(25)).await;
+            assert_eq!(cluster.scenario.names("pods", Some(NAMESPACE)).len(), 2);
+            assert_eq!(cluster.scenario.creates(&plural), [first.clone()], "{backend} {taken_up:?}");
+            cluster.is_still.set(false);
+        })
+        .await;
+    assert_eq!((told.states()["first"], told.states()["next"]), ("deleted", "succeeded"), "{backend} {taken_up:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_of_a_deleted_job_keep_their_room_until_they_are_gone() {
+    for backend in ["pytorchjob", "trainjob"] {
+        for taken_up in [TakenUp::Never, TakenUp::Before, TakenUp::After] {
+            pods_on_their_way_out(backend, taken_up).await;
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

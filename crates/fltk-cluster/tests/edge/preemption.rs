@@ -1,10 +1,11 @@
 //! A job of higher priority wants the place of another.
 
-use std::{future::poll_fn, task::Poll};
+use std::{future::poll_fn, task::Poll, time::Duration};
 
-use fltk_cluster::kubernetes::{End, api::jobs, config::Backend};
+use fltk_cluster::kubernetes::{End, api::jobs, config::Backend, preflight::share};
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
+use tokio::time::sleep;
 
 use crate::{
     harness::{Cluster, NAMESPACE, Told, task},
@@ -124,5 +125,36 @@ async fn a_suspended_job_that_is_deleted_is_over() {
         assert_eq!((told.states()["low"], told.states()["urgent"]), ("deleted", "succeeded"), "{low}");
         assert!(told.record("low").reason.unwrap().contains("while the orchestrator didn't look"));
         assert_eq!(unwatched.num_made("pytorchjobs"), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_suspension_is_done_when_the_pods_are_gone_whoever_looks() {
+    for backend in ["pytorchjob", "trainjob"] {
+        let cluster = cluster(&format!("backend: {backend}"));
+        share(&cluster.scenario.client(), &cluster.context, &cluster.specs()).await.unwrap();
+        let (plural, low) = (format!("{backend}s"), cluster.object("low"));
+        let first = Told::default();
+        let kill = async {
+            first.until("low", "suspending").await;
+            cluster.is_still.set(true);
+            // What was asked for has been done.
+            sleep(Duration::from_secs(1)).await;
+        };
+        assert_eq!(cluster.process(cluster.scenario.client(), &first, kill).await, End::Stopped);
+        cluster.scenario.reconcile();
+        let conditions = cluster.scenario.get(&plural, NAMESPACE, &low).unwrap()["status"]["conditions"].clone();
+        assert!(conditions.as_array().unwrap().iter().any(|condition| condition["type"] == "Suspended"), "{conditions}");
+        let told = cluster
+            .run(async |told| {
+                sleep(Duration::from_secs(20)).await;
+                assert_eq!(cluster.scenario.names("pods", Some(NAMESPACE)).len(), 2);
+                assert_eq!((told.states()["low"], told.states()["urgent"]), ("suspending", "waiting"), "{backend}");
+                cluster.is_still.set(false);
+            })
+            .await;
+        told.assert_all_succeeded();
+        assert_eq!(told.record("low").suspensions, 1);
+        cluster.assert_made_once(&plural);
     }
 }

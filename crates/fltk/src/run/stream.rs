@@ -121,7 +121,12 @@ impl Work<'_, '_> {
             actions.into_iter().for_each(|action| self.act(action));
             // This machine doesn't grow.
             let hopeless = self.orchestrator.planner().hopeless();
-            self.pending.extend(hopeless.into_iter().map(|(job, reason)| Event::Ended { job, outcome: Outcome::Failed, reason }));
+            self.pending.extend(hopeless.into_iter().map(|(job, reason)| Event::Ended {
+                job,
+                outcome: Outcome::Failed,
+                reason,
+                left: BTreeMap::new(),
+            }));
             self.follow.changed(self.orchestrator);
         }
         Ok(())
@@ -150,7 +155,10 @@ impl Work<'_, '_> {
                 self.pending.extend((0..).zip(spec.each_pod()).map(running));
                 self.processes.insert(job, process);
             }
-            Err(error) => self.pending.push(Event::Ended { job, outcome: Outcome::Failed, reason: format!("{error:#}") }),
+            Err(error) => {
+                let reason = format!("{error:#}");
+                self.pending.push(Event::Ended { job, outcome: Outcome::Failed, reason, left: BTreeMap::new() });
+            }
         }
     }
 
@@ -161,7 +169,7 @@ impl Work<'_, '_> {
             if let Some(at) = self.start.files.read_report(&job).and_then(|report| report.first_step_ms) {
                 self.pending.push(Event::FirstStep { job: job.clone(), at: since(self.began, i64::try_from(at).unwrap_or(i64::MAX)) });
             }
-            let over = |outcome, reason| Event::Ended { job: job.clone(), outcome, reason };
+            let over = |outcome, reason| Event::Ended { job: job.clone(), outcome, reason, left: BTreeMap::new() };
             self.pending.push(match ended {
                 Ended::Succeeded => over(Outcome::Succeeded, "it trained to its end".to_owned()),
                 Ended::Failed(reason) => over(Outcome::Failed, reason),

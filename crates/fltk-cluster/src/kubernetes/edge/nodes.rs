@@ -1,6 +1,8 @@
-//! Nodes, for admission by capacity: what watches of them and of others' pods show, reported when it's news.
+//! Nodes, for admission by capacity: what watches of them and of all pods show, reported when it's news.
+//!
+//! A job's own pods count only while it isn't active: before, its promise does. So a job that ends gives back no more than its pods have.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use k8s_openapi::api::core::v1::{Node as ApiNode, Pod as ApiPod};
 use kube::ResourceExt as _;
@@ -8,10 +10,11 @@ use tokio::time::Instant;
 
 use super::super::{
     config::KubernetesConfig,
+    manifest::{JOB_LABEL, RUN_LABEL, RunContext},
     nodes::NodesView,
     watch::{Listing, Seen},
 };
-use crate::{Event, plan::capacity::Node};
+use crate::{Amounts, Event, JobId, Orchestrator, plan::capacity::Node};
 
 /// Between two reports of what others use: each has all nodes, and pods of others come and go all the time.
 const REPORT_EVERY: Duration = Duration::from_secs(10);
@@ -21,7 +24,7 @@ const REPORT_EVERY: Duration = Duration::from_secs(10);
 pub struct Nodes {
     view: NodesView,
     nodes: Listing<String>,
-    others: Listing<(String, String)>,
+    pods: Listing<(String, String)>,
     has_changed: bool,
     reported: Option<(Vec<Node>, Instant)>,
 }
@@ -59,25 +62,26 @@ impl Nodes {
         Saw::Change
     }
 
-    /// A message of the watch of others' pods.
-    pub fn see_other(&mut self, seen: Seen<Box<ApiPod>>) -> Saw {
+    /// A message of the watch of pods, for the run of `context`.
+    pub fn see_pod(&mut self, seen: Seen<Box<ApiPod>>, context: &RunContext) -> Saw {
         let key = |pod: &ApiPod| (pod.namespace().unwrap_or_default(), pod.name_any());
         self.has_changed = true;
         match seen {
-            Seen::Listing(_) => self.others.begin(),
+            Seen::Listing(_) => self.pods.begin(),
             Seen::There(pod, is_listed) => {
                 if is_listed {
-                    self.others.has(key(&pod));
+                    self.pods.has(key(&pod));
                 }
-                self.view.has_other(key(&pod), &pod);
+                self.view.has_pod(key(&pod), &pod, job_of(&pod, context));
             }
-            Seen::Gone(pod) => self.view.lost_other(&key(&pod)),
+            Seen::Gone(pod) => self.view.lost_pod(&key(&pod)),
             Seen::Listed => {
-                let (listed, _) = self.others.end();
-                self.view.keep_others(&listed);
+                let (listed, _) = self.pods.end();
+                self.view.keep_pods(&listed);
                 return Saw::Listed;
             }
-            Seen::Trouble(text) => return Saw::Trouble(format!("pods of others can't be watched: {text}")),
+            // Whoever sees the run's own in it says so.
+            Seen::Trouble(_) => {}
         }
         Saw::Change
     }
@@ -88,11 +92,11 @@ impl Nodes {
     }
 
     /// Nodes as they are for pods of `config`, if that's news, and all were listed.
-    pub fn report(&mut self, config: &KubernetesConfig) -> Option<Event> {
-        if !(self.has_changed && self.nodes.is_ready() && self.others.is_ready()) {
+    pub fn report(&mut self, config: &KubernetesConfig, orchestrator: &Orchestrator<'_>) -> Option<Event> {
+        if !(self.has_changed && self.nodes.is_ready() && self.pods.is_ready()) {
             return None;
         }
-        let nodes = self.view.nodes(config);
+        let nodes = self.view.nodes(config, &|id| is_active(id, orchestrator));
         if let Some((reported, at)) = &self.reported {
             if at.elapsed() < REPORT_EVERY && differ_in_use_alone(reported, &nodes) {
                 return None;
@@ -106,6 +110,34 @@ impl Nodes {
         self.reported = Some((nodes.clone(), Instant::now()));
         Some(Event::Nodes { nodes })
     }
+
+    /// Has `events`, which are about to be taken in, say what pods of jobs that end leave behind. Then that is as good as reported.
+    pub fn tell_what_is_left(&mut self, events: &mut [Event], orchestrator: &Orchestrator<'_>) {
+        let mut told: BTreeSet<JobId> = BTreeSet::new();
+        for event in events {
+            let Event::Ended { job, left, .. } = event else { continue };
+            // Of one that isn't active what its pods take up was reported; and a job ends once.
+            if !is_active(job, orchestrator) || !told.insert(job.clone()) {
+                continue;
+            }
+            *left = self.view.taken_by(job);
+            self.has_changed |= !left.is_empty();
+            let reported = self.reported.iter_mut().flat_map(|(nodes, _)| nodes);
+            reported.for_each(|node| node.used.add(left.get(&node.name).unwrap_or(&Amounts::none())));
+        }
+    }
+}
+
+/// The job of the run of `context` that a pod is of, if it's of one.
+pub fn job_of(pod: &ApiPod, context: &RunContext) -> Option<JobId> {
+    let labels = pod.labels();
+    let is_ours = pod.namespace().as_deref() == Some(&context.namespace) && labels.get(RUN_LABEL) == Some(&context.run);
+    labels.get(JOB_LABEL).filter(|_| is_ours).cloned().map(JobId)
+}
+
+/// Whether a job has a promise. Those of earlier replications are over.
+fn is_active(id: &JobId, orchestrator: &Orchestrator<'_>) -> bool {
+    orchestrator.job(id).is_some_and(|job| job.state.is_active())
 }
 
 /// Whether the same nodes are there, and as open as they were.
