@@ -136,9 +136,9 @@ pub struct RoleResources {
 #[schemars(rename = "run_policy")]
 #[serde(deny_unknown_fields)]
 pub struct RunPolicy {
-    /// Which of its pods are removed when it ends.
+    /// Which of its pods are removed when it ends; of a `TrainJob` always those that run.
     pub clean_pod_policy: CleanPodPolicy,
-    /// How long it stays once it has ended; for ever when left out.
+    /// How long it stays once it has ended; for ever when left out. Of a `TrainJob` it's the pods, with their logs, that go; the object itself stays.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl: Option<Duration>,
     /// How long it may run; as long as it takes when left out.

@@ -19,7 +19,7 @@ use serde_json::Value as Json;
 pub const CONTAINERS: [&str; 2] = [pytorch_job::CONTAINER, train_job::NODE];
 
 pub use self::names::{ANNOTATION_ATTEMPT, ANNOTATION_BEGAN, JOB_LABEL, RUN_LABEL, job_name, run_selector, runtime_name};
-use super::config::{Backend, KubernetesConfig};
+use super::config::{Backend, CleanPodPolicy, KubernetesConfig};
 use crate::{Amounts, JobSpec, Role};
 
 /// What all jobs of a run have in common.
@@ -99,10 +99,29 @@ impl RunContext {
                 ));
             }
         }
+        refusals.extend(self.policy_refusals());
+        refusals
+    }
+
+    /// What the run policy asks for, and no `TrainJob` can do.
+    fn policy_refusals(&self) -> Vec<String> {
         let policy = &self.config.run_policy;
-        if self.config.backend == Backend::TrainJob && policy.scheduling_policy.is_some() {
+        let mut refusals = Vec::new();
+        if self.config.backend == Backend::PyTorchJob {
+            return refusals;
+        }
+        if policy.scheduling_policy.is_some() {
             refusals.push("`scheduling_policy` is the training operator's: leave it out, or use `backend: pytorchjob`".to_owned());
         }
+        let asked = match policy.clean_pod_policy {
+            // What JobSet does.
+            CleanPodPolicy::Running => return refusals,
+            CleanPodPolicy::None => "None",
+            CleanPodPolicy::All => "All",
+        };
+        refusals.push(format!(
+            "`clean_pod_policy: {asked}` is the training operator's, and a `TrainJob` always loses the pods that still run: leave it out, or use `backend: pytorchjob`"
+        ));
         refusals
     }
 }

@@ -81,7 +81,9 @@ fn pytorch_jobs_are_as_written() {
 #[test]
 fn train_jobs_are_as_written() {
     insta::assert_snapshot!("trainjob_defaults", yaml(&context("kubernetes: { backend: trainjob }"), "pair"));
-    insta::assert_snapshot!("trainjob_full", yaml(&context(&FULL.replace("BACKEND", "trainjob")), "pair"));
+    let full = context(&FULL.replace("BACKEND", "trainjob").replace("clean_pod_policy: All, ", ""));
+    assert_eq!(full.refusals(), [""; 0]);
+    insta::assert_snapshot!("trainjob_full", yaml(&full, "pair"));
 }
 
 #[test]
@@ -96,4 +98,20 @@ fn what_pods_can_not_have_is_refused() {
     context.experiment.tasks[0].dataset.path = Some("data/mine".to_owned());
     let refusals = context.refusals().join("\n");
     assert!(refusals.contains("`data/mine`") && refusals.contains("`scheduling_policy`"), "{refusals}");
+}
+
+#[test]
+fn clean_pod_policies_that_train_jobs_can_not_have_are_refused() {
+    let check = |backend: &str, policy: &str, refused: bool| {
+        let context = context(&format!("kubernetes: {{ backend: {backend}, run_policy: {{ clean_pod_policy: {policy} }} }}"));
+        let refusals = context.refusals();
+        assert_eq!(refusals.len(), usize::from(refused), "{backend} {policy}: {refusals:?}");
+        assert!(refusals.iter().all(|refusal| refusal.contains(&format!("`clean_pod_policy: {policy}`"))), "{refusals:?}");
+    };
+    check("trainjob", "Running", false);
+    check("trainjob", "None", true);
+    check("trainjob", "All", true);
+    check("pytorchjob", "Running", false);
+    check("pytorchjob", "None", false);
+    check("pytorchjob", "All", false);
 }
