@@ -34,6 +34,14 @@ fltk.{{ $.Release.Namespace }}.{{ index . 1 }}
 {{- .Values.extractor.tensorboard.pathPrefix | default $ingress | trimSuffix "/" -}}
 {{- end }}
 
+{{/* Names by which `fltk serve` is asked where it wants no token: those of its Service, the Ingress's, and what the values say. */}}
+{{- define "extractor.hosts" -}}
+{{- $service := printf "%s.%s.svc" (include "fltk.fullname" .) .Release.Namespace -}}
+{{- $hosts := list (include "fltk.fullname" .) (trimSuffix ".svc" $service) $service (printf "%s.cluster.local" $service) -}}
+{{- if .Values.extractor.ingress.enabled -}}{{- $hosts = append $hosts .Values.extractor.ingress.host -}}{{- end -}}
+{{- concat $hosts .Values.extractor.serve.hosts | uniq | toJson -}}
+{{- end }}
+
 {{/* What of it asks nobody who they are; empty where all of it asks. */}}
 {{- define "extractor.open" -}}
 {{- if .Values.extractor.tensorboard.enabled -}}

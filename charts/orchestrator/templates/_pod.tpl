@@ -39,6 +39,8 @@ spec:
         - --namespace={{ .Release.Namespace }}
         - --runs={{ include "fltk.path" (list . .Values.fltk.outputDir) }}
         - --listen=0.0.0.0:9090
+        # The pod before this one may still be ending, as in an upgrade.
+        - --wait=2min
         {{- if eq .Values.orchestrator.kind "Deployment" }}
         - --linger
         {{- end }}

@@ -33,8 +33,11 @@ use tokio::{
     time::timeout,
 };
 
-pub use self::prefix::{Prefix, PrefixError};
 use self::{answer::ApiError, connections::Limits, prefix::PROBES};
+pub use self::{
+    host::{HostName, HostNameError},
+    prefix::{Prefix, PrefixError},
+};
 use crate::Token;
 
 /// Requests that read files at once: each has a thread, and in memory at most one run's history (or a list of all that there is) and two megabytes that
@@ -66,6 +69,8 @@ pub struct Site {
     pub jobs: JobsOf,
     /// What clients must show; anybody may read where there is none.
     pub token: Option<Token>,
+    /// The only names that it is asked by, beside addresses and `localhost`. Where there are none, [`serve`] says when that's looked at.
+    pub hosts: Vec<HostName>,
 }
 
 /// What the handlers share.
@@ -76,25 +81,26 @@ struct Shared {
     readers: Arc<Semaphore>,
     /// The permit to answer a probe: it waits for none of those, and there are no more threads than one where a volume is silent.
     probe: Arc<Semaphore>,
-    /// Whether pages of other sites must be kept away, which a browser on this machine shows: they reach us under names of their own.
-    is_private: bool,
+    /// Whether pages of other sites must be kept away, which a browser that reaches us shows: they reach us under names of their own.
+    knows_its_names: bool,
 }
 
-/// Serves `site` on `listener` until `stop` is done: then what is being sent has a few seconds, and nothing new is taken. Without a token, on an address
-/// of this machine alone, only requests are answered that ask for this machine by its address or as `localhost`.
+/// Serves `site` on `listener` until `stop` is done: then what is being sent has a few seconds, and nothing new is taken. With `hosts`, and without a token
+/// on an address of this machine alone, only requests are answered that ask by one of them, by an address or as `localhost`.
 ///
 /// # Errors
 /// If the socket fails.
 pub async fn serve(listener: TcpListener, site: Site, stop: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
     let is_private = site.token.is_none() && listener.local_addr()?.ip().is_loopback();
+    let knows_its_names = is_private || !site.hosts.is_empty();
     let limits = Limits { head: HEAD_LIMIT, stall: STALL_LIMIT, stop: STOP_GRACE };
-    connections::serve(listener, router(site, is_private), limits, stop).await;
+    connections::serve(listener, router(site, knows_its_names), limits, stop).await;
     Ok(())
 }
 
-fn router(site: Site, is_private: bool) -> Router {
+fn router(site: Site, knows_its_names: bool) -> Router {
     let permits = |number| Arc::new(Semaphore::new(number));
-    let shared = Shared { site: Arc::new(site), readers: permits(READERS_MAX), probe: permits(1), is_private };
+    let shared = Shared { site: Arc::new(site), readers: permits(READERS_MAX), probe: permits(1), knows_its_names };
     let prefix = shared.site.prefix.clone();
     let at = |path: &str| format!("{prefix}{path}");
     let mut api = Router::new()
@@ -145,8 +151,8 @@ async fn ready(State(shared): State<Shared>) -> Response {
 }
 
 async fn authorize(State(shared): State<Shared>, request: Request, next: Next) -> Response {
-    if shared.is_private && !host::is_local(&request) {
-        let problem = "this server is asked by an address or as `localhost` only, since it asks for no token\nhint: `--token-file FILE`";
+    if shared.knows_its_names && !host::is_known(&request, &shared.site.hosts) {
+        let problem = "this server is asked by an address, as `localhost` or by a name that it was given, not by this one\nhint: `--host NAME` (of the chart: `extractor.serve.hosts`); or `--token-file FILE` in place of names";
         return ApiError::new(StatusCode::MISDIRECTED_REQUEST, problem).into_response();
     }
     if let Some(token) = &shared.site.token {

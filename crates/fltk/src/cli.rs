@@ -291,6 +291,9 @@ pub struct ClusterArgs {
     /// When every job is over, go on serving `--listen` until asked to stop: for a Deployment, which would start the stream again and again.
     #[arg(long, requires = "listen", conflicts_with_all = ["down", "dry_run"])]
     pub linger: bool,
+    /// Where another orchestrator works on the stream, wait so long until it has ended, such as `2min`: for pods that take over from each other.
+    #[arg(long, value_name = "DURATION", conflicts_with_all = ["down", "dry_run"])]
+    pub wait: Option<fltk_core::experiment::Duration>,
     /// The folder that streams' folders are made in.
     #[arg(long, value_name = "DIR", env = "FLTK_RUNS", default_value = "runs")]
     pub runs: PathBuf,

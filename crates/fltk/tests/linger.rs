@@ -1,4 +1,4 @@
-//! `fltk cluster` as a Deployment has it: it lingers when its stream is over, and goes at once when asked to.
+//! `fltk cluster` as pods have it: it lingers when its stream is over, waits for another that still works on it, and goes at once when asked to.
 #![cfg(feature = "cluster")]
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
@@ -166,6 +166,34 @@ fn the_name_of_a_stream_that_was_begun_with_other_files_is_refused() {
         assert_eq!(output.status.code(), Some(6), "{more:?}: {}", said(&output));
         assert!(said(&output).contains("was begun with other files") && said(&output).contains("--resume"), "{}", said(&output));
     }
+}
+
+#[test]
+fn another_that_works_on_the_stream_is_waited_for() {
+    let home = home("127.0.0.1:1");
+    ended(home.path(), Outcome::Succeeded);
+    let folder = StreamFolder::open(home.path().join("runs").join(NAME)).unwrap();
+    let lock = folder.lock("the old pod").unwrap();
+    for more in [&[][..], &["--wait", "100ms"]] {
+        let output = cluster(home.path()).args(["--id", NAME]).args(more).output().unwrap();
+        assert_eq!(output.status.code(), Some(6), "{more:?}: {}", said(&output));
+        assert!(said(&output).contains("is being written by the old pod\nhint"), "{more:?}: {}", said(&output));
+    }
+    let wait = || {
+        let mut command = cluster(home.path());
+        command.args(["--id", NAME, "--wait", "10min"]).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let first = lines.next().unwrap();
+        assert!(first.contains("is being written by the old pod; waiting"), "{first}");
+        (child, lines)
+    };
+    let (child, lines) = wait();
+    terminate(&child);
+    assert_eq!((code(child), lines.last().unwrap().contains("interrupted")), (Some(130), true));
+    let (child, lines) = wait();
+    drop(lock);
+    assert_eq!((code(child), lines.count() > 0), (Some(0), true));
 }
 
 #[test]

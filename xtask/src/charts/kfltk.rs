@@ -19,6 +19,8 @@ const VALUES: &[&str] = &[
     "orchestrator.cpu=500m,orchestrator.memory=500Mi",
     "--set",
     "orchestrator.runtime.configurationFile=c.json,orchestrator.runtime.experimentFile=e.json",
+    "--set",
+    "orchestrator.provided.configurationFile=configs/c.json,orchestrator.provided.experimentFile=configs/e.json",
     "--set-string",
     r"orchestrator.configuration=\{\},orchestrator.experiment=\{ trainTasks: [] \}",
 ];

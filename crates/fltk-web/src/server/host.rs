@@ -3,24 +3,52 @@
 //! A page of another site can make a browser ask a server on its own machine, if the site's name leads there; the page may read the answer then. But the
 //! request says that name.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, str::FromStr};
 
 use axum::{extract::Request, http::header};
 
-/// Whether it's asked by an address, or as `localhost`; or by one who says nothing of it, which no browser does.
-pub fn is_local(request: &Request) -> bool {
-    let said = request.headers().get_all(header::HOST).iter().map(|value| value.to_str().unwrap_or_default());
-    said.chain(request.uri().authority().map(|authority| authority.as_str())).all(is_local_host)
+/// Longest name that DNS has, in bytes.
+const NAME_BYTES_MAX: usize = 253;
+
+/// A name that a server may be asked by: in lower case, without a port and without the dot at the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostName(String);
+
+/// A text can't be the name of a host.
+#[derive(Debug, thiserror::Error)]
+#[error("the name of a host is letters, digits and `-._`, such as `runs.example.org`, without a port")]
+pub struct HostNameError;
+
+impl FromStr for HostName {
+    type Err = HostNameError;
+
+    fn from_str(text: &str) -> Result<Self, HostNameError> {
+        let name = normal(text);
+        let fits = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+        let is_name = name.len() <= NAME_BYTES_MAX && name.split('.').all(|part| !part.is_empty() && part.chars().all(fits));
+        if is_name { Ok(Self(name)) } else { Err(HostNameError) }
+    }
 }
 
-/// The same of what a head says, perhaps with a port.
-fn is_local_host(host: &str) -> bool {
+/// Whether it's asked by an address, as `localhost`, or by one of `names`; or by one who says nothing of it, which no browser does.
+pub fn is_known(request: &Request, names: &[HostName]) -> bool {
+    let said = request.headers().get_all(header::HOST).iter().map(|value| value.to_str().unwrap_or_default());
+    said.chain(request.uri().authority().map(|authority| authority.as_str())).all(|host| is_one_of(host, names))
+}
+
+/// The same of what a head says, perhaps with a port. An address is no name that a site could lead elsewhere.
+fn is_one_of(host: &str, names: &[HostName]) -> bool {
     let name = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((address, _)) => address,
         None => host.rsplit_once(':').map_or(host, |(name, _)| name),
     };
-    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
-    name == "localhost" || name.ends_with(".localhost") || name.parse::<IpAddr>().is_ok()
+    let name = normal(name);
+    let is_local = name == "localhost" || name.ends_with(".localhost") || name.parse::<IpAddr>().is_ok();
+    is_local || names.iter().any(|known| known.0 == name)
+}
+
+fn normal(name: &str) -> String {
+    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }
 
 #[cfg(test)]
@@ -40,7 +68,7 @@ mod tests {
             "[::1]",
             "[::1]:8080",
         ] {
-            assert!(is_local_host(local), "{local}");
+            assert!(is_one_of(local, &[]), "{local}");
         }
         for other in [
             "",
@@ -53,7 +81,20 @@ mod tests {
             "[a]:1",
             "a:b:c",
         ] {
-            assert!(!is_local_host(other), "{other}");
+            assert!(!is_one_of(other, &[]), "{other}");
+        }
+    }
+    #[test]
+    fn names_that_were_given() {
+        let names = ["Runs.example.org.", "extractor"].map(|name| name.parse().unwrap());
+        for known in ["runs.example.org", "RUNS.example.org:80", "extractor:8080", "extractor.", "localhost", "10.0.0.1"] {
+            assert!(is_one_of(known, &names), "{known}");
+        }
+        for other in ["example.org", "a.runs.example.org", "extractor.example.org", "extractor:8080:1"] {
+            assert!(!is_one_of(other, &names), "{other}");
+        }
+        for wrong in ["", ".", "a..b", "a:80", "http://localhost", "*.example.org", "[::1]", "a b", &"a".repeat(254)] {
+            assert!(wrong.parse::<HostName>().is_err(), "{wrong}");
         }
     }
 }

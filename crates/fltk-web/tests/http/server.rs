@@ -293,6 +293,20 @@ fn without_a_token_it_is_asked_by_no_name_of_others() {
 }
 
 #[test]
+fn where_all_reach_it_it_is_asked_by_the_names_that_it_was_given() {
+    let (named, nameless) = (Served::everywhere(&["extractor.test.svc", "runs.example"]), Served::everywhere(&[]));
+    let asked = |served: &Served, path: &str, host: &str| served.ask("GET", path, &format!("Host: {host}\r\n")).0;
+    for host in ["evil.example", "extractor.test.svc.evil.example"] {
+        assert_eq!(asked(&named, "/api/v1/runs", host), 421, "{host}");
+        assert_eq!(asked(&named, "/readyz", host), 200, "{host}");
+        assert_eq!(asked(&nameless, "/api/v1/runs", host), 200, "{host}");
+    }
+    for host in ["extractor.test.svc:8080", "runs.example", "localhost:8080", "10.0.0.1:8080"] {
+        assert_eq!(asked(&named, "/api/v1/runs", host), 200, "{host}");
+    }
+}
+
+#[test]
 fn errors_are_json_with_their_code() {
     let served = Served::new(None);
     let bad = run(&served.root, 1);

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fs,
     io::{Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -44,20 +44,25 @@ pub struct Served {
 impl Served {
     /// Serves a folder in a folder, with a secret beside it.
     pub fn new(token: Option<&str>) -> Self {
-        Self::start("runs", "/", token)
+        Self::start("runs", "/", token, "127.0.0.1:0", &[])
     }
 
     /// The same, with another folder for streams beside that of the runs.
     pub fn with_streams_in(name: &str) -> Self {
-        Self::start(name, "/", None)
+        Self::start(name, "/", None, "127.0.0.1:0", &[])
     }
 
     /// The same as [`Served::new`], below a prefix.
     pub fn below(prefix: &str) -> Self {
-        Self::start("runs", prefix, None)
+        Self::start("runs", prefix, None, "127.0.0.1:0", &[])
     }
 
-    fn start(streams: &str, prefix: &str, token: Option<&str>) -> Self {
+    /// The same as [`Served::new`] without a token, on every address of this machine, by the names `hosts`.
+    pub fn everywhere(hosts: &[&str]) -> Self {
+        Self::start("runs", "/", None, "0.0.0.0:0", hosts)
+    }
+
+    fn start(streams: &str, prefix: &str, token: Option<&str>, listen: &str, hosts: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("runs");
         let streams = folder.path().join(streams);
@@ -65,11 +70,12 @@ impl Served {
         fs::create_dir_all(&streams).unwrap();
         fs::write(folder.path().join("secret"), "secret").unwrap();
         let runtime = Runtime::new().unwrap();
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-        let address = listener.local_addr().unwrap();
+        let listener = runtime.block_on(TcpListener::bind(listen)).unwrap();
+        let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), listener.local_addr().unwrap().port());
         let (stop, stopped) = oneshot::channel();
         let token = token.map(|token| Token::parse(token).unwrap());
-        let site = Site { runs: root.clone(), streams, prefix: prefix.parse().unwrap(), jobs: Arc::new(jobs), token };
+        let hosts = hosts.iter().map(|host| host.parse().unwrap()).collect();
+        let site = Site { runs: root.clone(), streams, prefix: prefix.parse().unwrap(), jobs: Arc::new(jobs), token, hosts };
         let server = runtime.spawn(serve(listener, site, async {
             let _ = stopped.await;
         }));

@@ -85,9 +85,16 @@ struct Serve {
     enabled: bool,
     /// What requests must show.
     token: Token,
+    /// More names that it may be asked by, where it wants no token.
+    hosts: Vec<HostName>,
     /// What its container asks for.
     resources: ResourceRequirements,
 }
+
+/// The name of a host.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("maxLength" = 253, "pattern" = r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$"))]
+struct HostName(String);
 
 /// A token in a secret.
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -124,6 +131,8 @@ struct Tensorboard {
 struct Service {
     /// How far it reaches.
     r#type: ServiceType,
+    /// Whether everybody who reaches it from outside of the cluster may see everything.
+    allow_anonymous: bool,
     /// Port of `fltk serve`.
     serve_port: Port,
     /// Port of TensorBoard.
@@ -131,8 +140,6 @@ struct Service {
     /// Annotations.
     annotations: BTreeMap<String, String>,
 }
-    /// Whether everybody who reaches it from outside of the cluster may see everything.
-    allow_anonymous: bool,
 
 /// How far a service reaches.
 #[derive(Serialize, Deserialize, JsonSchema)]

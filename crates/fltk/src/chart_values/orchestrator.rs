@@ -35,6 +35,8 @@ pub struct Orchestrator {
     files: BTreeMap<FileName, String>,
     /// What files are called in the pod.
     runtime: Runtime,
+    /// KFLTK's names of files that its chart brings. Not read.
+    provided: Provided,
     /// When a job may start, in place of what the experiment says.
     admission: Option<AdmissionConfig>,
     /// More options of `fltk cluster`.
@@ -97,6 +99,16 @@ struct Runtime {
     configuration_file: FileName,
     /// The experiment.
     experiment_file: FileName,
+}
+
+/// KFLTK's names of files that its chart brings, which were never there. Known, so that its values work as they are.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Provided {
+    /// Not read.
+    configuration_file: String,
+    /// Not read.
+    experiment_file: String,
 }
 
 /// A service account.

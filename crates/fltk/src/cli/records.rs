@@ -12,12 +12,13 @@ use super::TargetArgs;
 #[command(after_help = "\
 What is served, all read-only: /api/v1/runs, /api/v1/runs/RUN, /api/v1/export, /api/v1/streams, /api/v1/streams/STREAM/jobs, whole folders as
 .../archive; /healthz and /readyz for probes (docs/records.md). It speaks plain HTTP: TLS is a proxy's work. Without a token, where it listens to this
-machine alone, it's asked by an address or as `localhost` only.
+machine alone, it's asked by an address, as `localhost` or by a `--host` only; elsewhere too once there is a `--host`.
 
 Examples:
   fltk serve
   fltk serve --runs runs --listen 0.0.0.0:8080 --token-file token
   fltk serve --runs /log --streams /server
+  fltk serve --listen 0.0.0.0:8080 --host runs.example.org
   curl localhost:8080/api/v1/export > results.csv
   fltk extract --from http://localhost:8080 --into copies")]
 pub struct ServeArgs {
@@ -27,6 +28,10 @@ pub struct ServeArgs {
     /// A file whose content clients must show as `Authorization: Bearer TOKEN`; FLTK_TOKEN has the same effect.
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+    /// A name that it may be asked by, beside addresses and `localhost`: by others it then isn't, so that no page of another site reaches it through a
+    /// browser. May be repeated.
+    #[arg(long = "host", value_name = "NAME")]
+    pub hosts: Vec<fltk_web::server::HostName>,
     #[command(flatten)]
     pub runs: RunsArgs,
     /// The folder that holds streams' folders, where it's another than that of the runs.

@@ -3,6 +3,7 @@
 mod begin;
 mod connect;
 mod down;
+mod lock;
 mod look;
 mod observe;
 
@@ -86,8 +87,7 @@ async fn work(
     begun: Begun,
     mut stop: Pin<&mut impl Future<Output = ()>>,
 ) -> anyhow::Result<()> {
-    let who = format!("`fltk cluster`, process {}", std::process::id());
-    let lock = begun.folder.lock(&who).or_exit(Exit::Records)?;
+    let lock = lock::take(cli, args, &begun.folder, stop.as_mut()).await?;
     let (journal, replay) = begun.folder.journal::<StreamEvent>().or_exit(Exit::Records)?;
     let context = Arc::new(begun.context()?.clone());
     let adapt = |spec| context.with_requests(spec);

@@ -107,6 +107,8 @@ impl<'a> Workplace<'a> {
         let mut bash = Command::new("bash");
         bash.arg(&file).current_dir(&self.folder).env("PATH", format!("{}:{}:{path}", ours.display(), common.display()));
         bash.env("KUBECONFIG", self.cluster.kubeconfig());
+        // What is built is in `target`, as a reader's; cargo itself is told where that is.
+        bash.env_remove("CARGO_TARGET_DIR");
         // Of helm, which else keeps what it knows in the user's home.
         bash.env("HELM_CACHE_HOME", self.folder.join("helm")).env("HELM_CONFIG_HOME", self.folder.join("helm"));
         sh::run(&mut bash, limit)

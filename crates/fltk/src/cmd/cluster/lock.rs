@@ -1,0 +1,45 @@
+//! The right to work on a stream, which another orchestrator may have for a moment more: `helm upgrade` makes the new pod before it ends the old one.
+
+use std::{pin::Pin, time::Duration};
+
+use fltk_records::{RunError, RunLock, StreamFolder};
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    cli::{Cli, ClusterArgs},
+    exit::{Exit, OrExit as _, failure},
+};
+
+/// How often it's looked whether the other has ended: what it holds up is the start of jobs that take minutes.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Takes the lock of `folder`, waiting for another for as long as `args` say.
+///
+/// # Errors
+/// If another still has it then, or `stop` is done before.
+pub async fn take(
+    cli: &Cli,
+    args: &ClusterArgs,
+    folder: &StreamFolder,
+    mut stop: Pin<&mut impl Future<Output = ()>>,
+) -> anyhow::Result<RunLock> {
+    let who = format!("`fltk cluster`, process {}", std::process::id());
+    let limit = args.wait.unwrap_or(fltk_core::experiment::Duration::from_millis(0));
+    let deadline = Instant::now() + Duration::from_millis(limit.as_millis());
+    let mut is_said = cli.quiet;
+    loop {
+        match folder.lock(&who) {
+            Err(RunError::Locked { path, holder }) if Instant::now() < deadline => {
+                if !is_said {
+                    anstream::eprintln!("`{}` is being written by {holder}; waiting until that has ended, at most {limit}", path.display());
+                    is_said = true;
+                }
+            }
+            taken => return taken.or_exit(Exit::Records),
+        }
+        tokio::select! {
+            () = sleep(LOOK_EVERY) => {}
+            () = &mut stop => return Err(failure(Exit::Interrupted, "interrupted while another orchestrator worked on the stream")),
+        }
+    }
+}
