@@ -192,7 +192,7 @@ async fn pods_on_their_way_out(backend: &str, taken_up: TakenUp) {
             told.until("first", "deleted").await;
             sleep(Duration::from_secs(25)).await;
             assert_eq!(cluster.scenario.names("pods", Some(NAMESPACE)).len(), 2);
-            assert_eq!(cluster.scenario.creates(&plural), [first.clone()], "{backend} {taken_up:?}");
+            assert_eq!(cluster.scenario.creates(&plural), std::slice::from_ref(&first), "{backend} {taken_up:?}");
             cluster.is_still.set(false);
         })
         .await;

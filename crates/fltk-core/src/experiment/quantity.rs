@@ -117,7 +117,7 @@ fn scale(suffix: &str) -> Result<Scale, QuantityError> {
         _ => {
             let unknown = || QuantityError::Suffix(suffix.to_owned());
             let exponent = suffix.strip_prefix(['e', 'E']).ok_or_else(unknown)?;
-            match exponent.parse::<i32>().map_err(|error| error.kind().clone()) {
+            match exponent.parse::<i32>().map_err(|error| *error.kind()) {
                 Ok(exponent) => decimal(exponent),
                 // Anything but zero is far out of range, or rounded up, with these, too.
                 Err(IntErrorKind::PosOverflow) => decimal(i32::MAX),
