@@ -358,6 +358,36 @@ fn a_plan_is_the_same_whenever_it_is_made() {
     assert!(endless.contains("more than 1000000 jobs"), "{endless}");
 }
 
+/// Also where no image is named, as long as a file says that the jobs are for Kubernetes.
+#[cfg(feature = "cluster")]
+#[test]
+fn a_plan_says_what_kubernetes_can_not_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    fs::write(at.join("tiny.yaml"), TINY_CENTRAL.replace("dataset: fashion-mnist-mini", "dataset: { name: fashion-mnist, path: mine }"))
+        .unwrap();
+    let block = |more: &str| {
+        let policy = "run_policy: { clean_pod_policy: All, scheduling_policy: { queue: q } }";
+        format!("kubernetes: {{ backend: trainjob, resources: {{ master: {{ nvidia.com/gpu: 2 }} }}, {policy}{more} }}\n")
+    };
+    fs::write(at.join("unnamed.yaml"), block("")).unwrap();
+    fs::write(at.join("named.yaml"), block(", image: registry.example/fltk:1")).unwrap();
+    let refused = ["`mine` is relative", "`scheduling_policy`", "`clean_pod_policy: All`"];
+    for kubernetes in ["unnamed.yaml", "named.yaml"] {
+        let shown = run(at, &["plan", "tiny.yaml", kubernetes]);
+        let text = String::from_utf8(shown.stdout).unwrap();
+        assert!(shown.status.success() && text.contains("nvidia.com/gpu 2"), "{text}{}", String::from_utf8_lossy(&shown.stderr));
+        let lines: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("refused on Kubernetes: ")).collect();
+        assert!(lines.len() == 3 && lines.iter().zip(refused).all(|(line, words)| line.contains(words)), "{text}");
+        let plan = json(at, &["plan", "tiny.yaml", kubernetes, "--output", "json"]);
+        assert_eq!(plan["refusals"].as_array().unwrap(), &lines, "{plan}");
+    }
+    assert!(refusal(at, &["plan", "tiny.yaml", "unnamed.yaml", "--manifests", "made"], 3).contains("no container image is named"));
+    // On this machine, for which it is otherwise, all of that can be.
+    let shown = String::from_utf8(run(at, &["plan", "tiny.yaml"]).stdout).unwrap();
+    assert!(shown.contains("tiny-central") && !shown.contains("refused"), "{shown}");
+}
+
 #[test]
 fn validate_goes_on_after_what_is_no_file() {
     let folder = tempfile::tempdir().unwrap();

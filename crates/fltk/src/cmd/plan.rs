@@ -3,6 +3,8 @@
 #[cfg(feature = "cluster")]
 mod manifests;
 
+#[cfg(feature = "cluster")]
+use fltk_cluster::kubernetes::manifest::RunContext;
 use fltk_cluster::{Amounts, JobSpec, Settings, Stream, jobs};
 use fltk_core::{
     arrivals::TraceEntry,
@@ -52,7 +54,7 @@ pub fn run(cli: &Cli, args: &PlanArgs) -> anyhow::Result<()> {
     let plan = Plan { experiment: &experiment.name, policy, replications, refusals: read.refusals() };
     #[cfg(feature = "cluster")]
     if let Some(folder) = &args.manifests {
-        let context = read.context.as_ref().map_err(|error| anyhow::anyhow!("{error}")).or_exit(Exit::Experiment)?;
+        let context = read.objects.as_ref().map_err(|error| anyhow::anyhow!("{error}")).or_exit(Exit::Experiment)?;
         let count = manifests::write(folder, context, plan.replications.iter().flat_map(|replication| &replication.jobs))?;
         if !cli.quiet {
             anstream::eprintln!("the objects of {count} jobs are in `{}`", folder.display());
@@ -71,9 +73,12 @@ pub fn run(cli: &Cli, args: &PlanArgs) -> anyhow::Result<()> {
 struct Read {
     experiment: Experiment,
     trace: Vec<TraceEntry>,
-    /// What jobs have in common on Kubernetes, or why that can't be said.
+    /// What jobs have in common on Kubernetes; `None` where no file says that they are for it.
     #[cfg(feature = "cluster")]
-    context: anyhow::Result<fltk_cluster::kubernetes::manifest::RunContext>,
+    context: Option<RunContext>,
+    /// The same as objects are made of it, or why none can be.
+    #[cfg(feature = "cluster")]
+    objects: anyhow::Result<RunContext>,
 }
 
 #[cfg(feature = "cluster")]
@@ -81,7 +86,11 @@ fn read(args: &PlanArgs) -> anyhow::Result<Read> {
     let read = kubernetes::read(&args.experiment.files, &args.experiment.overrides, args.experiment.seed)?;
     let namespace = read.config.namespace.clone().unwrap_or_else(|| "default".to_owned());
     let Stream { experiment, trace, run } = read.inputs.stream(&read.inputs.experiment.name)?;
-    Ok(Read { context: read.context(&run, &namespace), trace, experiment })
+    let objects = read.context(&run, &namespace);
+    // What pods ask for and what can't work are the same with any image, and `fltk cluster --image` may yet name one.
+    let unnamed = || read.has_block.then(|| read.context_with(&run, &namespace, String::new()));
+    let context = objects.as_ref().ok().cloned().or_else(unnamed);
+    Ok(Read { context, objects, trace, experiment })
 }
 
 #[cfg(not(feature = "cluster"))]
@@ -97,15 +106,14 @@ impl Read {
     #[cfg(feature = "cluster")]
     fn adapt(&self, spec: JobSpec) -> JobSpec {
         match &self.context {
-            Ok(context) => context.with_requests(spec),
-            Err(_) => spec,
+            Some(context) => context.with_requests(spec),
+            None => spec,
         }
     }
 
     #[cfg(feature = "cluster")]
     fn refusals(&self) -> Vec<String> {
-        // Who plans for this machine names no image.
-        self.context.as_ref().map_or_else(|_| Vec::new(), fltk_cluster::kubernetes::manifest::RunContext::refusals)
+        self.context.as_ref().map(RunContext::refusals).unwrap_or_default()
     }
 
     #[cfg(not(feature = "cluster"))]

@@ -20,6 +20,8 @@ pub struct ClusterInputs {
     pub inputs: Inputs,
     /// What pods get, with the experiment's namespace and image where it has none of its own.
     pub config: KubernetesConfig,
+    /// Whether a file has a `kubernetes` block; otherwise what pods get is all defaults.
+    pub has_block: bool,
 }
 
 /// Reads an experiment together with a file that has a `kubernetes` block, if one is among `files`.
@@ -41,11 +43,12 @@ pub fn read(files: &[PathBuf], overrides: &[String], seed: Option<u64>) -> anyho
     let experiment = inputs::parse_experiment(&sources, overrides, seed)?;
     let inputs = Inputs::of(experiment, &inputs::base_folder(&paths))?;
     let stream = inputs.experiment.stream.as_ref();
+    let has_block = !configs.is_empty();
     let config = match configs.into_iter().next() {
         Some((_, source)) => parse_config(&source, Exit::Experiment)?.or_of(stream),
         None => KubernetesConfig::of_stream(stream),
     };
-    Ok(ClusterInputs { inputs, config })
+    Ok(ClusterInputs { inputs, config, has_block })
 }
 
 /// What a file with a `kubernetes` block says. What is wrong with it ends the program with `exit`.
@@ -70,13 +73,19 @@ impl ClusterInputs {
             let message = "no container image is named\nhint: `--image`, or `image` in the `kubernetes` block, or `stream.image`";
             return Err(failure(Exit::Experiment, message));
         };
-        Ok(RunContext {
+        Ok(self.context_with(run, namespace, image))
+    }
+
+    /// The same, whose pods run `image`.
+    #[must_use]
+    pub fn context_with(&self, run: &str, namespace: &str, image: String) -> RunContext {
+        RunContext {
             run: run.to_owned(),
             namespace: namespace.to_owned(),
             image,
             config: self.config.clone(),
             experiment: self.inputs.experiment.clone(),
-        })
+        }
     }
 
     /// What the folder of a stream holds whose jobs have `context` in common.
@@ -98,5 +107,5 @@ impl ClusterInputs {
 pub fn context_of(run: &str, inputs: &Inputs, cluster: &SourceFile) -> anyhow::Result<RunContext> {
     let config = parse_config(cluster, Exit::Records)?;
     let namespace = config.namespace.clone().context("its `cluster.json` names no namespace").or_exit(Exit::Records)?;
-    ClusterInputs { inputs: inputs.clone(), config }.context(run, &namespace)
+    ClusterInputs { inputs: inputs.clone(), config, has_block: true }.context(run, &namespace)
 }
