@@ -193,18 +193,25 @@ impl Planner {
     /// Waiting jobs for whose pods no place is found even on empty nodes, with the reason; also those that aren't next.
     #[must_use]
     pub fn hopeless(&self) -> Vec<(JobId, String)> {
-        let (AdmissionConfig::Capacity {}, Some(nodes)) = (self.settings.admission, &self.nodes) else { return Vec::new() };
-        let empty = nodes.empty();
         let mut hopeless = Vec::new();
-        // All jobs of a class ask for the same.
         for class in self.waiting.classes() {
-            let mut jobs = class.map(|index| &self.jobs[index].spec).peekable();
-            if let Some(Err(misfit)) = jobs.peek().map(|first| empty.place(first)) {
-                let reason = Wait::Never { misfit }.to_string();
-                hopeless.extend(jobs.map(|spec| (spec.id.clone(), reason.clone())));
+            let mut jobs = class.peekable();
+            // All jobs of a class ask for the same.
+            if let Some(never) = jobs.peek().and_then(|first| self.never(*first)) {
+                let reason = never.to_string();
+                hopeless.extend(jobs.map(|index| (self.jobs[index].spec.id.clone(), reason.clone())));
             }
         }
         hopeless
+    }
+
+    /// That the job at `index` fits nowhere even on empty nodes, if so.
+    fn never(&self, index: usize) -> Option<Wait> {
+        if self.settings.admission != (AdmissionConfig::Capacity {}) {
+            return None;
+        }
+        let misfit = self.nodes.as_ref()?.empty().place(&self.jobs[index].spec).err()?;
+        Some(Wait::Never { misfit })
     }
 
     /// Takes in what happened at `now`, since the stream began, and says what is to be done. Events that say nothing new, or of jobs that aren't known,
@@ -376,16 +383,13 @@ impl Planner {
             AdmissionConfig::MaxConcurrent { jobs } if self.active.len() < jobs as usize => Ok(Placement::default()),
             AdmissionConfig::MaxConcurrent { jobs } => Err(Wait::Concurrency { max: jobs, frees: None }),
             AdmissionConfig::Capacity {} => {
-                let (Some(nodes), Some(free)) = (&self.nodes, &self.free) else { return Err(Wait::NoNodes) };
+                let Some(free) = &self.free else { return Err(Wait::NoNodes) };
                 let spec = &self.jobs[index].spec;
                 let misfit = match free.place(spec) {
                     Ok(placement) => return Ok(placement),
                     Err(misfit) => misfit,
                 };
-                match nodes.empty().place(spec) {
-                    Err(never) => Err(Wait::Never { misfit: never }),
-                    Ok(_) => Err(Wait::Capacity { misfit, frees: None }),
-                }
+                Err(self.never(index).unwrap_or(Wait::Capacity { misfit, frees: None }))
             }
         }
     }

@@ -5,7 +5,6 @@
 mod common;
 
 use std::{
-    collections::BTreeMap,
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{TcpListener, TcpStream},
@@ -68,7 +67,7 @@ fn ended(home: &Path, last: Outcome) {
         let job = || spec.id.clone();
         events.push(Event::Created { job: job(), attempt: 1 });
         events.push(Event::PodRunning { job: job(), attempt: 1, pod: 0, node: "node-0".to_owned() });
-        events.push(Event::Ended { job: job(), outcome, reason: "because".to_owned(), left: BTreeMap::new() });
+        events.push(Event::ended(job(), outcome, "because"));
     }
     let now = fltk_core::experiment::Duration::from_millis(1000);
     let entries: Vec<StreamEvent> = events.into_iter().map(|event| StreamEvent { now, event }).collect();

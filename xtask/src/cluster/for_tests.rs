@@ -1,7 +1,6 @@
 //! The cluster as tests use it: started if it doesn't run, reached, changed and put back.
 
 use std::{
-    cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
@@ -38,8 +37,6 @@ pub struct TestCluster {
     folder: PathBuf,
     /// Whether it was started for the tests, and is stopped after them.
     is_ours: bool,
-    /// Of namespaces that were made anew: how long the audit log was then.
-    since: RefCell<BTreeMap<String, usize>>,
 }
 
 impl TestCluster {
@@ -55,7 +52,7 @@ impl TestCluster {
         if !is_ours {
             kwok::add_nodes(&cluster, nodes)?;
         }
-        Ok(Self { cluster, checkout: checkout.clone(), folder, is_ours, since: RefCell::default() })
+        Ok(Self { cluster, checkout: checkout.clone(), folder, is_ours })
     }
 
     /// Stops it, if it was started for the tests.
@@ -112,7 +109,6 @@ impl TestCluster {
             delete.args(["delete", "persistentvolume", volume, "--timeout=30s"]).stdout(Stdio::null());
             sh::run(&mut delete, KUBECTL_LIMIT)?;
         }
-        self.since.borrow_mut().insert(name.to_owned(), audit::len(&self.cluster)?);
         Ok(())
     }
 
@@ -139,6 +135,15 @@ impl TestCluster {
         let mut command = self.cluster.kubectl();
         command.args(["--namespace", namespace, "get", kinds, "--selector", selector, "--output", "name", "--ignore-not-found"]);
         Ok(sh::quiet_output(&mut command, KUBECTL_LIMIT)?.lines().map(str::to_owned).collect())
+    }
+
+    /// Names of what is there, with what tells an object from another of the same name.
+    pub fn uids(&self, namespace: &str, kind: &str) -> anyhow::Result<BTreeMap<String, String>> {
+        let mut command = self.cluster.kubectl();
+        let template = r#"jsonpath={range .items[*]}{.metadata.name} {.metadata.uid}{"\n"}{end}"#;
+        command.args(["--namespace", namespace, "get", kind, "--output", template]);
+        let text = sh::quiet_output(&mut command, KUBECTL_LIMIT)?;
+        Ok(text.lines().filter_map(|line| line.split_once(' ')).map(|(name, uid)| (name.to_owned(), uid.to_owned())).collect())
     }
 
     /// Deletes an object by hand.
@@ -188,13 +193,14 @@ impl TestCluster {
         (&self.cluster.bin, self.cluster.state.join("containerd.sock"))
     }
 
-    /// That each of `num` jobs of `namespace` was to be made, and none was made twice, since that was made anew; whatever became of them.
-    pub fn made_once(&self, namespace: &str, resource: &str, num: usize) -> anyhow::Result<()> {
-        let made = audit::made(&self.cluster, namespace, resource, self.since.borrow().get(namespace).copied().unwrap_or_default())?;
-        ensure!(made.len() == num, "{} {resource} were to be made in place of {num}", made.len());
-        let again = made.iter().find(|(_, times)| **times > 1);
-        ensure!(again.is_none(), "made more than once: {again:?}");
-        Ok(())
+    /// How long the audit log is now.
+    pub fn audit_len(&self) -> anyhow::Result<usize> {
+        audit::len(&self.cluster)
+    }
+
+    /// How often each job of `namespace` was made since the audit log was `since` long ([`audit::made`]).
+    pub fn made(&self, namespace: &str, resource: &str, since: usize) -> anyhow::Result<BTreeMap<String, usize>> {
+        audit::made(&self.cluster, namespace, resource, since)
     }
 
     /// What a service account did.

@@ -4,6 +4,7 @@
 
 mod deployment;
 mod kfltk_files;
+mod made_once;
 mod many_jobs;
 mod pushed_out;
 mod rights;

@@ -39,7 +39,7 @@ use super::{
     manifest::{RunContext, run_selector},
     metrics::Metrics,
     status,
-    view::{SeenJob, SeenPod, View, Waits},
+    view::{NotRunning, SeenJob, SeenPod, View},
     watch::{Listing, Seen, follow},
 };
 use crate::{
@@ -82,7 +82,7 @@ pub trait Observer {
     /// Something is in the way, and tried again.
     fn trouble(&mut self, text: &str);
     /// A job that has its place hasn't begun to run for long, or not all of it; told once for each start that is so.
-    fn stuck(&mut self, job: &JobId, why: &Waits);
+    fn stuck(&mut self, job: &JobId, why: &NotRunning);
 }
 
 /// How the loop ended.
@@ -328,8 +328,7 @@ impl Work<'_, '_> {
             Report::Refused { action, reason } => {
                 // Not of one that was stopped.
                 if self.busy.get(action.job()).is_some_and(|(busy, _)| *busy == action) {
-                    let job = action.job().clone();
-                    self.pending.push(Event::Ended { job, outcome: Outcome::Failed, reason, left: BTreeMap::new() });
+                    self.pending.push(Event::ended(action.job().clone(), Outcome::Failed, reason));
                 }
             }
             Report::Trouble { job, reason } => self.observer.trouble(&format!("job {job}: {reason}")),
@@ -502,7 +501,7 @@ impl Work<'_, '_> {
     fn say_who_is_stuck(&mut self) {
         let now = Instant::now();
         let waits = |job: &Job| Some((job.spec.id.clone(), self.view.waits(&job.spec.id, job.spec.num_pods(), now)?));
-        let waiting: BTreeMap<JobId, Waits> = self.orchestrator.planner().active().filter_map(waits).collect();
+        let waiting: BTreeMap<JobId, NotRunning> = self.orchestrator.planner().active().filter_map(waits).collect();
         self.stuck.retain(|id, _| waiting.contains_key(id));
         for (id, why) in waiting {
             let (since, is_said) = self.stuck.entry(id.clone()).or_insert((now, false));
@@ -523,7 +522,7 @@ impl Work<'_, '_> {
             let since = *self.hopeless.entry(id.clone()).or_insert(now);
             if now.saturating_duration_since(since) >= patience {
                 let reason = format!("given up after {} s: {reason}", patience.as_secs());
-                self.pending.push(Event::Ended { job: id, outcome: Outcome::Failed, reason, left: BTreeMap::new() });
+                self.pending.push(Event::ended(id, Outcome::Failed, reason));
             }
         }
     }

@@ -10,7 +10,7 @@ use super::{
     api,
     manifest::{JOB_LABEL, RunContext, job_name},
     status,
-    view::{View, Waits},
+    view::{NotRunning, View},
 };
 use crate::JobSpec;
 
@@ -26,7 +26,7 @@ pub async fn waits(client: &Client, context: &RunContext, spec: &JobSpec, now: T
     pods.items.iter().filter_map(status::pod).for_each(|pod| view.has_pod(pod));
     let made = job.metadata.creation_timestamp.map_or(now, |made| made.0);
     let mut waits = view.waits_at_age(id, spec.num_pods(), Duration::try_from(now.duration_since(made)).unwrap_or_default())?;
-    if let Waits::NotMade { why, .. } = &mut waits {
+    if let NotRunning::NotMade { why, .. } = &mut waits {
         *why = not_made(client, context, &job_name(id)).await;
     }
     Some(waits.to_string())

@@ -76,7 +76,7 @@ pub struct Problem {
 
 /// Why a job that was started doesn't run, or not all of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Waits {
+pub enum NotRunning {
     /// Somebody suspended it.
     Suspended,
     /// Its operator says nothing of it.
@@ -101,7 +101,7 @@ pub enum Waits {
     },
 }
 
-impl fmt::Display for Waits {
+impl fmt::Display for NotRunning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Suspended => f.write_str("its object is suspended"),
@@ -221,7 +221,7 @@ impl View {
             Some((outcome, words)) => (outcome, self::reason(outcome, &words, &known.problems)),
             None => (Outcome::Deleted, reason.to_owned()),
         };
-        (!std::mem::replace(&mut known.told.ended, true)).then(|| Event::Ended { job: id.clone(), outcome, reason, left: BTreeMap::new() })
+        (!std::mem::replace(&mut known.told.ended, true)).then(|| Event::ended(id.clone(), outcome, reason))
     }
 
     /// What of `id` the planner wasn't told yet, at the instant `now`. Of a start whose objects aren't all made (`is_made`) nothing is told but its end: a
@@ -268,7 +268,7 @@ impl View {
                 told.ended = true;
                 self.ending.remove(id);
                 let reason = reason(*outcome, words, &known.problems);
-                news.push(Event::Ended { job: id.clone(), outcome: *outcome, reason, left: BTreeMap::new() });
+                news.push(Event::ended(id.clone(), *outcome, reason));
             } else {
                 self.ending.insert(id.clone());
             }
@@ -295,28 +295,28 @@ impl View {
 
     /// Why of the job `id`, which was started and is to have `num_pods` pods, not all run, at the instant `now`; `None` if they do.
     #[must_use]
-    pub fn waits(&self, id: &JobId, num_pods: u32, now: Instant) -> Option<Waits> {
+    pub fn waits(&self, id: &JobId, num_pods: u32, now: Instant) -> Option<NotRunning> {
         let age = self.jobs.get(id)?.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
         self.waits_at_age(id, num_pods, age)
     }
 
     /// The same of a job whose object was made `age` ago.
     #[must_use]
-    pub fn waits_at_age(&self, id: &JobId, num_pods: u32, age: Duration) -> Option<Waits> {
+    pub fn waits_at_age(&self, id: &JobId, num_pods: u32, age: Duration) -> Option<NotRunning> {
         let known = self.jobs.get(id)?;
         let job = known.job.as_ref()?;
         if job.suspend {
-            return Some(Waits::Suspended);
+            return Some(NotRunning::Suspended);
         }
         if !job.is_taken_up {
-            return (age >= OPERATOR_GRACE).then_some(Waits::NoOperator);
+            return (age >= OPERATOR_GRACE).then_some(NotRunning::NoOperator);
         }
         let waiting: Vec<&SeenPod> = known.pods.values().filter(|pod| !pod.has_run && !pod.is_over).collect();
         if let Some(why) = waiting.iter().find_map(|pod| pod.waits.clone()) {
-            return Some(Waits::Pods { waiting: waiting.len(), num_pods, why });
+            return Some(NotRunning::Pods { waiting: waiting.len(), num_pods, why });
         }
         let missing = num_pods.saturating_sub(u32::try_from(known.pods.len()).unwrap_or(u32::MAX));
-        (missing > 0 && job.end.is_none() && age >= MAKING_GRACE).then_some(Waits::NotMade { missing, num_pods, why: None })
+        (missing > 0 && job.end.is_none() && age >= MAKING_GRACE).then_some(NotRunning::NotMade { missing, num_pods, why: None })
     }
 }
 

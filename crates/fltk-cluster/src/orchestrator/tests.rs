@@ -32,7 +32,7 @@ fn work(orchestrator: &mut Orchestrator<'_>, started: &mut Vec<(JobId, u32)>, mu
             started.push((job.clone(), attempt));
         }
         let created = Event::Created { job: job.clone(), attempt };
-        let ended = Event::Ended { job, outcome: Outcome::Succeeded, reason: String::new(), left: BTreeMap::new() };
+        let ended = Event::ended(job, Outcome::Succeeded, "");
         for event in [created, ended] {
             if stop == 0 {
                 return;

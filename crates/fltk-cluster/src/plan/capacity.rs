@@ -1,8 +1,8 @@
 //! Whether a gang fits: all pods of a job on what the nodes have left.
 //!
 //! Allocatable, less what others request, less what the stream's own active jobs were promised, on nodes that are ready and whose taints the pods
-//! tolerate. Pods that outlive their job are others'. The largest pod goes first, each to the first node in the order of names that has room; if that leads nowhere, each to the node that it
-//! leaves the least on. So a place that there is may be missed, in rare cases, but none is found that there isn't.
+//! tolerate. Pods that outlive their job are others'. The largest pod goes first, each to the first node in the order of names that has room; if that
+//! leads nowhere, each to the node that it leaves the least on. So a place that there is may be missed, in rare cases, but none is found that there isn't.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -66,6 +66,12 @@ pub enum Event {
 }
 
 impl Event {
+    /// The end of a job, as far as its edge knows without a look at what its pods leave.
+    #[must_use]
+    pub fn ended(job: JobId, outcome: Outcome, reason: impl Into<String>) -> Self {
+        Self::Ended { job, outcome, reason: reason.into(), left: BTreeMap::new() }
+    }
+
     /// The job that it is about, if it's about one.
     #[must_use]
     pub fn job(&self) -> Option<&JobId> {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use fltk_core::experiment::{AdmissionConfig, Duration};
+use fltk_core::experiment::Duration;
 use serde::Serialize;
 
 use super::{Job, Planner, State, capacity::Misfit};
@@ -111,12 +111,6 @@ impl Planner {
             Wait::Capacity { misfit, .. } => Wait::Capacity { misfit, frees: self.frees_for(index, now) },
             other => other,
         })
-    }
-
-    /// That the job at `index` fits nowhere, if so; whoever is before it.
-    fn never(&self, index: usize) -> Option<Wait> {
-        let misfit = self.nodes.as_ref()?.empty().place(&self.jobs[index].spec).err()?;
-        matches!(self.settings.admission, AdmissionConfig::Capacity {}).then_some(Wait::Never { misfit })
     }
 
     /// Active jobs, the one that is expected to end first, first; with the seconds until then.

@@ -53,7 +53,7 @@ fn id(name: &str) -> JobId {
 }
 
 fn ended(name: &str) -> Event {
-    Event::Ended { job: id(name), outcome: Outcome::Succeeded, reason: String::new(), left: BTreeMap::new() }
+    Event::ended(id(name), Outcome::Succeeded, "")
 }
 
 fn running(planner: &mut Planner, now: u64, name: &str) {
@@ -231,7 +231,7 @@ fn events_that_say_nothing_new_change_nothing() {
     check(Event::Created { job: id("j0"), attempt: 1 }, true);
     check(Event::Created { job: id("j0"), attempt: 1 }, false);
     check(Event::Suspended { job: id("j0"), attempt: 1 }, false);
-    check(Event::Ended { job: id("j0"), outcome: Outcome::Deleted, reason: "deleted by hand".into(), left: BTreeMap::new() }, true);
+    check(Event::ended(id("j0"), Outcome::Deleted, "deleted by hand"), true);
     for event in [
         ended("j0"),
         Event::Created { job: id("j0"), attempt: 1 },
@@ -262,7 +262,7 @@ impl World {
                     self.told.extend([
                         Event::Created { job: job.clone(), attempt },
                         Event::PodRunning { job: job.clone(), attempt, pod: 0, node },
-                        Event::Ended { job, outcome: Outcome::Succeeded, reason: String::new(), left: BTreeMap::new() },
+                        Event::ended(job, Outcome::Succeeded, ""),
                     ]);
                 }
                 Action::Suspend { job, attempt, .. } => {
@@ -381,9 +381,7 @@ fn a_burst_of_thousands_is_planned_step_by_step() {
         while let Some(action) = actions.pop() {
             let Action::Start { job, attempt } = action else { panic!("nobody is pushed out") };
             planner.step(at(1), Event::Created { job: job.clone(), attempt });
-            actions.extend(
-                planner.step(at(2), Event::Ended { job, outcome: Outcome::Succeeded, reason: String::new(), left: BTreeMap::new() }),
-            );
+            actions.extend(planner.step(at(2), Event::ended(job, Outcome::Succeeded, "")));
         }
         assert!(planner.is_finished(), "{policy:?}");
     }

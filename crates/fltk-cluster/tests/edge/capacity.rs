@@ -41,6 +41,13 @@ async fn patch_node(cluster: &Cluster, spec: Value) {
     nodes.patch("node-0", &PatchParams::default(), &Patch::Merge(json!({ "spec": spec }))).await.unwrap();
 }
 
+/// A pod of somebody else on the node.
+fn place_other(cluster: &Cluster, namespace: &str, labels: &Value, cpu: &str) {
+    let container = json!({ "name": "c", "image": "x", "resources": { "requests": { "cpu": cpu } } });
+    let pod = json!({ "metadata": { "name": "other", "labels": labels }, "spec": { "nodeName": "node-0", "containers": [container] } });
+    cluster.scenario.create_by_hand("pods", namespace, pod);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_gang_waits_until_all_of_it_fits() {
     let cluster = cluster(&[("three", 3), ("two", 2)]);
@@ -95,13 +102,7 @@ async fn pods_of_others_take_their_room() {
     let earlier = json!({ "fltk.node/run": "edge-1", "fltk.node/job": "earlier" });
     for (namespace, labels) in [("kube-system", json!({})), (NAMESPACE, json!({})), (NAMESPACE, ours), (NAMESPACE, earlier)] {
         let cluster = cluster(&[("one", 1)]);
-        let container = json!({ "name": "c", "image": "x", "resources": { "requests": { "cpu": "2500m" } } });
-        let metadata = json!({ "name": "other", "labels": labels });
-        cluster.scenario.create_by_hand(
-            "pods",
-            namespace,
-            json!({ "metadata": metadata, "spec": { "nodeName": "node-0", "containers": [container] } }),
-        );
+        place_other(&cluster, namespace, &labels, "2500m");
         let told = cluster
             .run(async |told| {
                 told.until_waits("one", "1 of 1 pods unschedulable: insufficient cpu (1 node)").await;
@@ -206,6 +207,27 @@ async fn pods_of_a_deleted_job_keep_their_room_until_they_are_gone() {
             pods_on_their_way_out(backend, taken_up).await;
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_takes_a_stream_up_plans_with_the_nodes_as_they_are() {
+    let cluster = cluster(&[("first", 2), ("next", 2)]);
+    let before = Told::default();
+    assert_eq!(cluster.process(cluster.scenario.client(), &before, before.until("first", "running")).await, End::Stopped);
+    let first = cluster.object("first");
+    cluster.scenario.delete_by_hand("pytorchjobs", NAMESPACE, &first);
+    cluster.scenario.tick(10);
+    assert!(cluster.scenario.names("pods", Some(NAMESPACE)).is_empty());
+    place_other(&cluster, "kube-system", &json!({}), "1500m");
+    let told = cluster
+        .run(async |told| {
+            told.until_waits("next", "1 of 2 pods unschedulable: insufficient cpu (1 node)").await;
+            sleep(Duration::from_secs(25)).await;
+            assert_eq!(cluster.scenario.creates("pytorchjobs"), std::slice::from_ref(&first));
+            cluster.scenario.delete_by_hand("pods", "kube-system", "other");
+        })
+        .await;
+    assert_eq!((told.states()["first"], told.states()["next"]), ("deleted", "succeeded"));
 }
 
 #[tokio::test(start_paused = true)]

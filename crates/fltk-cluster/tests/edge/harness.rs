@@ -17,7 +17,7 @@ use fltk_cluster::{
         config::KubernetesConfig,
         manifest::{RunContext, job_name},
         metrics::Metrics,
-        view::{View, Waits},
+        view::{NotRunning, View},
     },
     plan::{JobRecord, Outcome},
 };
@@ -289,12 +289,12 @@ impl Told {
         (self.0.borrow().waits.clone(), self.troubles())
     }
 
-    /// Waits until job `name` is `state`.
+    /// NotRunning until job `name` is `state`.
     pub async fn until(&self, name: &str, state: &str) {
         self.until_any(&format!("{name} is {state}"), || self.0.borrow().states.get(name) == Some(&state)).await;
     }
 
-    /// Waits until job `name` was said to wait for something with `words` in it.
+    /// NotRunning until job `name` was said to wait for something with `words` in it.
     pub async fn until_waits(&self, name: &str, words: &str) {
         self.until_any(words, || self.waits(name).iter().any(|said| said.contains(words))).await;
     }
@@ -336,7 +336,7 @@ impl Observer for Told {
         self.0.borrow_mut().troubles.push(text.to_owned());
     }
 
-    fn stuck(&mut self, job: &JobId, why: &Waits) {
+    fn stuck(&mut self, job: &JobId, why: &NotRunning) {
         self.0.borrow_mut().stuck.push(format!("{job}: {why}"));
     }
 }

@@ -143,11 +143,10 @@ impl Plan<'_> {
         );
         let mut table = output::table(&["job", "arrives", "task", "priority", "pods", "asks for, in all"], &[1, 3, 4]);
         for job in jobs.iter().take(rows) {
-            let pods: u32 = job.pods.iter().map(|pod| pod.count).sum();
             let asks =
                 Some(job.requests()).filter(|requests| *requests != Amounts::none()).map_or_else(|| "-".to_owned(), |sum| sum.to_string());
             let (at, priority) = (clock(job.arrival.at), job.arrival.priority.to_string());
-            table.add_row([job.id.to_string(), at, job.class.clone(), priority, pods.to_string(), asks]);
+            table.add_row([job.id.to_string(), at, job.class.clone(), priority, job.num_pods().to_string(), asks]);
         }
         text.push_str(&format!("{table}\n"));
         if let Some(more) = jobs.len().checked_sub(rows).filter(|more| *more > 0) {

@@ -121,12 +121,7 @@ impl Work<'_, '_> {
             actions.into_iter().for_each(|action| self.act(action));
             // This machine doesn't grow.
             let hopeless = self.orchestrator.planner().hopeless();
-            self.pending.extend(hopeless.into_iter().map(|(job, reason)| Event::Ended {
-                job,
-                outcome: Outcome::Failed,
-                reason,
-                left: BTreeMap::new(),
-            }));
+            self.pending.extend(hopeless.into_iter().map(|(job, reason)| Event::ended(job, Outcome::Failed, reason)));
             self.follow.changed(self.orchestrator);
         }
         Ok(())
@@ -157,7 +152,7 @@ impl Work<'_, '_> {
             }
             Err(error) => {
                 let reason = format!("{error:#}");
-                self.pending.push(Event::Ended { job, outcome: Outcome::Failed, reason, left: BTreeMap::new() });
+                self.pending.push(Event::ended(job, Outcome::Failed, reason));
             }
         }
     }
@@ -169,7 +164,7 @@ impl Work<'_, '_> {
             if let Some(at) = self.start.files.read_report(&job).and_then(|report| report.first_step_ms) {
                 self.pending.push(Event::FirstStep { job: job.clone(), at: since(self.began, i64::try_from(at).unwrap_or(i64::MAX)) });
             }
-            let over = |outcome, reason| Event::Ended { job: job.clone(), outcome, reason, left: BTreeMap::new() };
+            let over = |outcome, reason: String| Event::ended(job.clone(), outcome, reason);
             self.pending.push(match ended {
                 Ended::Succeeded => over(Outcome::Succeeded, "it trained to its end".to_owned()),
                 Ended::Failed(reason) => over(Outcome::Failed, reason),

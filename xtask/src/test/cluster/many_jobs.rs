@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context as _, ensure};
 
-use super::streams::{Job, Streams};
+use super::{
+    made_once::MadeOnce,
+    streams::{Job, Streams},
+};
 use crate::{sh, test::report::Outcome};
 
 const JOBS: usize = 500;
@@ -45,11 +48,13 @@ pub fn run(streams: &Streams<'_>) -> anyhow::Result<Outcome> {
     let experiment = streams.write("many.yaml", &EXPERIMENT.replace("<<TASK>>", task))?;
     let files = [config.to_str().context("a path")?, experiment.to_str().context("a path")?];
     let arguments = [files[0], files[1], "--id", STREAM];
+    let mut made_once = MadeOnce::new(streams.cluster, "many", "pytorchjobs")?;
     let mut running = streams.start(&arguments)?;
     let mut deleted = None;
     for kill in 1..=5 {
         let ended = |jobs: &[Job]| jobs.iter().filter(|job| job.ended.is_some()).count();
         let jobs = streams.wait(STREAM, &mut running, "enough ended jobs", |jobs| ended(jobs) >= kill * JOBS / 7)?;
+        made_once.look()?;
         if kill == 2 {
             // While nobody looks.
             drop(running);
@@ -69,7 +74,8 @@ pub fn run(streams: &Streams<'_>) -> anyhow::Result<Outcome> {
     // It may end between two looks.
     let jobs = streams.wait(STREAM, &mut running, "the end", is_over).or_else(|_| streams.jobs(STREAM))?;
     drop(running);
-    streams.cluster.made_once("many", "pytorchjobs", JOBS)?;
+    let there = made_once.end(JOBS)?;
+    ensure!(there >= JOBS - 1, "{there} objects in place of {JOBS}");
     as_planned(streams, &files, &jobs)?;
     check(&jobs, deleted.as_deref())
 }

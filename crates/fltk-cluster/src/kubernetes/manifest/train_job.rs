@@ -22,7 +22,7 @@ pub fn manifest(context: &RunContext, spec: &JobSpec, attempt: u32) -> Json {
     job_annotations.insert(ANNOTATION_ATTEMPT.to_owned(), attempt.to_string());
     let (volume, mount) = pod::experiment_volume(config_map_name(spec, Role::Master));
     let requests = spec.pods.first().map(|pod| pod::resources(&pod.requests)).unwrap_or_default();
-    let nodes: u32 = spec.pods.iter().map(|pod| pod.count).sum();
+    let nodes = spec.num_pods();
     let mut fields = json!({
         "runtimeRef": { "apiGroup": "trainer.kubeflow.org", "kind": "TrainingRuntime", "name": runtime_name(&context.run) },
         "suspend": false,

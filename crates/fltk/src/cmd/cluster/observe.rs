@@ -9,7 +9,7 @@ use fltk_cluster::{
     JobId, Orchestrator,
     kubernetes::{
         Observer,
-        view::{View, Waits},
+        view::{NotRunning, View},
     },
 };
 
@@ -55,7 +55,7 @@ impl Observer for Observed {
         }
     }
 
-    fn stuck(&mut self, job: &JobId, why: &Waits) {
+    fn stuck(&mut self, job: &JobId, why: &NotRunning) {
         let text = format!("job {job}: {why}");
         if self.is_new(&text) {
             anstream::eprintln!("warning: {text}");

@@ -16,7 +16,10 @@ use super::workplace::Workplace;
 use crate::{
     cluster::{Right, TestCluster},
     sh,
-    test::{cluster::streams::Job, report::Outcome},
+    test::{
+        cluster::{made_once::MadeOnce, streams::Job},
+        report::Outcome,
+    },
 };
 
 /// What is run, and how.
@@ -88,6 +91,7 @@ helm install extractor charts/extractor --namespace {namespace} --values takeove
 helm install orchestrator charts/orchestrator --namespace {namespace} --values takeover.yaml \
             --set-file orchestrator.experiment=takeover-experiment.yaml --set-file 'orchestrator.files.trace\\.csv=trace.csv'"
     );
+    let mut made_once = MadeOnce::new(cluster, &namespace, &kind)?;
     workplace.bash(&format!("set -e\n{install}\n"), LIMIT)?;
     let records = Records { workplace, folder: &volume.join("server") };
     records.wait("a job that is pushed out twice", |jobs| jobs.iter().any(|job| job.suspensions >= 2))?;
@@ -95,6 +99,7 @@ helm install orchestrator charts/orchestrator --namespace {namespace} --values t
     for kill in 1..=kills {
         let jobs = records.wait("enough ended jobs", |jobs| ended(jobs) >= kill * num_jobs / (kills + 2))?;
         ensure!(ended(&jobs) < num_jobs, "the stream was over before its pod was deleted for the {kill}. time");
+        made_once.look()?;
         // At times it gets the chance to end by itself.
         let force = if kill % 2 == 0 { "--grace-period=0 --force" } else { "" };
         workplace.bash(
@@ -108,7 +113,8 @@ helm install orchestrator charts/orchestrator --namespace {namespace} --values t
     workplace.bash(&wait, LIMIT)?;
     let jobs = records.jobs()?;
     check(&jobs, num_jobs)?;
-    cluster.made_once(&namespace, &kind, num_jobs)?;
+    let there = made_once.end(num_jobs)?;
+    ensure!(there == num_jobs, "{there} objects in place of {num_jobs}");
     let rights = rights(cluster, &namespace)?;
     workplace.bash(&format!("helm --namespace {namespace} uninstall orchestrator extractor --wait"), LIMIT)?;
     let claims = cluster.names(&namespace, "persistentvolumeclaims", "")?;
