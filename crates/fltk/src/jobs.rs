@@ -146,6 +146,9 @@ fn clock_of(seconds: f64) -> String {
 /// `12 jobs: 10 succeeded, 1 failed, 1 running; queue 1.2 s, response 30.1 s in the mean`.
 #[must_use]
 pub fn summary(rows: &[JobRow]) -> String {
+    if rows.is_empty() {
+        return "no jobs".to_owned();
+    }
     let mut counts: Vec<(&str, usize)> = Vec::new();
     for row in rows {
         match counts.iter_mut().find(|(state, _)| *state == row.state) {

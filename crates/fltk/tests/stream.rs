@@ -159,6 +159,22 @@ fn a_batch_runs_one_job_after_another_and_trains_what_fltk_run_does() {
 }
 
 #[test]
+fn a_stream_in_which_nothing_arrives_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let stream =
+        "  orchestrator: simulated\n  duration: 1s\n  groups: [{ name: all, tasks: [a], gaps: { type: exponential, mean: 1h } }]\n";
+    let task = format!("{}    class_probability: 1\n", federated("a", 1));
+    fs::write(at.join("stream.yaml"), experiment(&[task], stream)).unwrap();
+    let planned = run(at, &["plan", "stream.yaml"]);
+    assert!(String::from_utf8(planned.stdout).unwrap().contains("no job arrives"));
+    let ran = run(at, &["run", "stream.yaml"]);
+    let said = String::from_utf8(ran.stderr).unwrap();
+    assert!(ran.status.success() && said.contains("warning: no job arrived"), "{said}");
+    assert!(String::from_utf8(ran.stdout).unwrap().trim_end().ends_with("no jobs"));
+}
+
+#[test]
 fn a_simulated_stream_is_the_one_that_was_planned() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();

@@ -130,14 +130,16 @@ impl Read {
 impl Plan<'_> {
     fn text(&self, experiment: &Experiment, replication: &Replication, rows: usize) -> String {
         let jobs = &replication.jobs;
-        let last = jobs.last().map_or(Duration::from_millis(0), |job| job.arrival.at);
+        let Some(last) = jobs.last() else {
+            return format!("{}, seed {}: no job arrives\n", self.experiment, replication.seed);
+        };
         let backfill = if self.policy.backfill { ", with backfill" } else { "" };
         let mut text = format!(
             "{}, seed {}: {} jobs, the last after {}\npolicy {}, admission {}{backfill}\n\n",
             self.experiment,
             replication.seed,
             jobs.len(),
-            clock(last),
+            clock(last.arrival.at),
             name_of(&self.policy.policy),
             admission(self.policy.admission)
         );
