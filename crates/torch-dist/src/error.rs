@@ -41,7 +41,7 @@ pub enum Error {
     },
     /// Not all ranks joined the group, or they can't connect to each other.
     #[error(
-        "rank {rank} of {size} can't join the group: {message}{}\nhint: ranks connect to each other directly: see that each can reach the others' addresses (GLOO_SOCKET_IFNAME chooses an interface)",
+        "rank {rank} of {size} can't join the group: {message}{}\nhint: ranks connect to each other directly: see that each can reach the others' addresses (GLOO_SOCKET_IFNAME or NCCL_SOCKET_IFNAME chooses an interface)",
         named(missing, "not seen so far")
     )]
     Join {
@@ -100,7 +100,7 @@ pub enum Error {
         names: Vec<String>,
     },
     /// The group was closed by an earlier error.
-    #[error("the group is closed since an earlier failure\nhint: gloo can't repair a group: make a new one")]
+    #[error("the group is closed since an earlier failure\nhint: a group can't be repaired: make a new one")]
     Closed,
     /// An argument that can't be.
     #[error("{0}")]
@@ -132,10 +132,10 @@ impl fmt::Display for Cause {
 }
 
 impl Cause {
-    /// By the words of gloo and c10d, which throw one type for all.
+    /// By the words of gloo, NCCL and c10d, which throw one type for all.
     pub(crate) fn of(message: &str) -> Self {
         const TIMEOUT: [&str; 4] = ["Timed out", "timed out", "timeout", "Timeout"];
-        const LOST: [&str; 7] = [
+        const LOST: [&str; 8] = [
             "not connected",
             "Connection closed",
             "Connection reset",
@@ -143,6 +143,7 @@ impl Cause {
             "Broken pipe",
             "closed by peer",
             "Socket closed",
+            "ncclRemoteError",
         ];
         if TIMEOUT.iter().any(|words| message.contains(words)) {
             Self::Timeout
@@ -179,6 +180,11 @@ mod tests {
         };
         assert_eq!(lost.to_string(), "rank 0: all_reduce failed: the connection to another rank broke: m; not heard of since: rank 2");
         assert_eq!(Cause::of("Timed out waiting 1000ms for recv operation to complete"), Cause::Timeout);
+        assert_eq!(
+            Cause::of("ncclRemoteError: A call failed possibly due to a network error or a remote process exiting"),
+            Cause::LostPeer
+        );
+        assert_eq!(Cause::of("Watchdog caught collective operation timeout: WorkNCCL(SeqNum=2)"), Cause::Timeout);
         assert_eq!(Cause::of("invalid tensor type"), Cause::Other);
         assert_eq!(named(&[1, 3], "gone"), "; gone: ranks 1, 3");
     }

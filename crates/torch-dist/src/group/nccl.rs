@@ -1,5 +1,4 @@
-//! Groups over NCCL. **Untested: nobody has run this on a GPU yet.** What is known is that it compiles against CUDA's headers, and that a machine without
-//! a GPU gets an error.
+//! Groups over NCCL. **Tested on one GPU alone**, with an older libtorch than the rest: `docs/distributed.md` says with which, and what wasn't tried.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,12 +19,16 @@ pub struct NcclOptions {
 }
 
 impl ProcessGroup {
-    /// Joins the group of `size` ranks that meet at `store`, as `rank`, with a GPU each. Calls wait for their results, so that failures are errors of the
-    /// call that they hit: for that this sets `TORCH_NCCL_BLOCKING_WAIT` unless the environment does, so call it before other threads read the
-    /// environment. Tags of sends and receives are not heeded.
+    /// Joins the group of `size` ranks that meet at `store`, as `rank`, with a GPU each. Returns when all are connected.
+    ///
+    /// Calls wait for their results, so that failures are errors of the call that they hit, and none waits without end. For that this sets
+    /// `TORCH_NCCL_BLOCKING_WAIT`, `TORCH_NCCL_USE_COMM_NONBLOCKING` and `TORCH_NCCL_NONBLOCKING_TIMEOUT` unless the environment does: call it before
+    /// other threads read the environment. The last is read once, so the time-out of a process's first group limits connecting in later ones too.
+    ///
+    /// Tags of sends and receives are not heeded. A rank of Python that sends or receives has to give `init_process_group` its `device_id`.
     ///
     /// # Errors
-    /// As [`ProcessGroup::gloo`]; [`Error::Join`] also if there is no such GPU.
+    /// As [`ProcessGroup::gloo`]; [`Error::Join`] also if there is no such GPU, or if another rank of this host has it.
     pub fn nccl(store: &Arc<TcpStore>, rank: u32, size: u32, options: &NcclOptions) -> Result<Self, Error> {
         let Ok(device) = i32::try_from(options.device) else {
             return Err(Error::Argument(format!("there is no GPU {}", options.device)));
