@@ -1,18 +1,17 @@
 //! The images: the same inputs give the same digests, and what is in them runs as it would in a cluster.
 
-use std::{
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
+mod podman;
 
-use anyhow::{Context as _, ensure};
+use std::path::Path;
 
+use anyhow::ensure;
+
+use self::podman::Podman;
 use super::report::{Outcome, Report};
 use crate::{
     checkout::Checkout,
     image::{self, Inputs, Kind},
     setup::debian,
-    sh,
 };
 
 /// All of it. `fashion_mnist` says why the full data set, which is in the image for training, is not here, if it isn't.
@@ -58,32 +57,4 @@ fn tensorboard(checkout: &Checkout) -> anyhow::Result<Outcome> {
     let version = podman.run(Kind::Tensorboard.name(), &["--version"])?;
     ensure!(version.starts_with("2."), "TensorBoard says `{version}`");
     Ok(Outcome::Passed(format!("{:.0} MB, TensorBoard {}", contents.size() as f64 / 1e6, version.trim())))
-}
-
-/// A store of podman's with one image.
-struct Podman {
-    store: PathBuf,
-}
-
-impl Podman {
-    fn load(work: &Path, archive: &Path) -> anyhow::Result<Self> {
-        let podman = Self { store: work.join("podman") };
-        sh::quiet_output(podman.command().args(["load", "--quiet", "--input"]).arg(archive), sh::INSTALL_LIMIT)?;
-        Ok(podman)
-    }
-
-    /// What the image's program says, as restricted as a pod: no network, no capability, and nothing to write to but `/tmp`.
-    fn run(&self, name: &str, arguments: &[&str]) -> anyhow::Result<String> {
-        let mut command = self.command();
-        command.args(["run", "--rm", "--network", "none", "--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges"]);
-        // Limits that any machine lets a container have.
-        command.args(["--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096", name]).args(arguments);
-        sh::quiet_output(&mut command, sh::INSTALL_LIMIT).with_context(|| format!("the image `{name}` doesn't run"))
-    }
-
-    fn command(&self) -> Command {
-        let mut command = Command::new("podman");
-        command.arg("--root").arg(self.store.join("root")).arg("--runroot").arg(self.store.join("run")).stdin(Stdio::null());
-        command
-    }
 }
