@@ -1,8 +1,9 @@
 //! The images: the same inputs give the same digests, and what is in them runs as it would in a cluster.
 
+mod cuda;
 mod podman;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 
@@ -14,8 +15,8 @@ use crate::{
     setup::debian,
 };
 
-/// All of it. `fashion_mnist` says why the full data set, which is in the image for training, is not here, if it isn't.
-pub fn run(checkout: &Checkout, report: &mut Report, program: &Path, fashion_mnist: &Result<(), String>) {
+/// All of it. `python` and `fashion_mnist` say why PyTorch's libraries for CUDA, and the full data set, which are in images, are not here, if they aren't.
+pub fn run(checkout: &Checkout, report: &mut Report, program: &Path, python: &Result<PathBuf, String>, fashion_mnist: &Result<(), String>) {
     const TITLE: &str = "images";
     if !debian::is_root() {
         return report.skip(TITLE, "images are built and run as root");
@@ -29,6 +30,10 @@ pub fn run(checkout: &Checkout, report: &mut Report, program: &Path, fashion_mni
     }
     report.part("the orchestrator's image, built twice, runs", || orchestrator(checkout));
     report.part("the image of TensorBoard, built twice, runs", || tensorboard(checkout));
+    match python.as_ref().and(fashion_mnist.as_ref()) {
+        Ok(()) => report.part("the image with CUDA trains without a GPU", || cuda::run(checkout, program)),
+        Err(reason) => report.skip("the image with CUDA", reason),
+    }
 }
 
 fn training(checkout: &Checkout, program: &Path) -> anyhow::Result<Outcome> {

@@ -30,13 +30,18 @@ impl Podman {
         Ok(podman)
     }
 
-    /// What the image's program says, as restricted as a pod: no network, no capability, and nothing to write to but `/tmp`.
+    /// What the image's program says.
     pub fn run(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        self.run_with(&[], arguments)
+    }
+
+    /// As [`Podman::run`], with more `options` of `podman run`. As restricted as a pod: no network, no capability, and nothing to write to but `/tmp`.
+    pub fn run_with(&self, options: &[&str], arguments: &[&str]) -> anyhow::Result<String> {
         let mut command = self.command();
         command.args(["run", "--rm", "--network", "none", "--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges"]);
         // Limits that any machine lets a container have.
         command.args(["--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096"]);
-        command.arg(self.kind.name()).args(arguments);
+        command.args(options).arg(self.kind.name()).args(arguments);
         sh::quiet_output(&mut command, sh::INSTALL_LIMIT).with_context(|| format!("the image `{}` doesn't run", self.kind.name()))
     }
 
