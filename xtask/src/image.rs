@@ -8,7 +8,7 @@ mod archive;
 mod arguments;
 mod buildah;
 mod context;
-mod cuda;
+pub mod cuda;
 mod data;
 mod kind;
 mod libraries;
@@ -24,12 +24,14 @@ use std::{
 
 use anyhow::{Context as _, bail, ensure};
 
-use self::context::{Context, Layer};
 pub use self::{
     archive::Contents,
     arguments::Arguments,
     buildah::{Buildah, Registry},
+    context::{Context, Layer},
     kind::Kind,
+    libraries::DRIVER,
+    stage::LIBRARIES,
 };
 use crate::{checkout::Checkout, setup::libtorch};
 
@@ -118,7 +120,7 @@ fn stage_in(checkout: &Checkout, kind: Kind, inputs: Inputs<'_>, folder: &Path) 
 }
 
 /// Fills a folder in `work` with what the Dockerfile makes an image of.
-fn stage(checkout: &Checkout, kind: Kind, inputs: Inputs<'_>, work: &Path) -> anyhow::Result<Context> {
+pub fn stage(checkout: &Checkout, kind: Kind, inputs: Inputs<'_>, work: &Path) -> anyhow::Result<Context> {
     let dockerfile = checkout.root.join("Dockerfile");
     let dockerfile = fs::read_to_string(&dockerfile).with_context(|| format!("can't read `{}`", dockerfile.display()))?;
     let folder = work.join("context");

@@ -68,7 +68,7 @@ pub fn run(checkout: &Checkout, fast: bool, ci: bool) -> anyhow::Result<ExitCode
                     report.skip("the orchestrator on a real Kubernetes", LEFT_OUT);
                 } else {
                     acceptance::run(checkout, &mut report, &program, &fashion_mnist);
-                    images::run(checkout, &mut report, &program, &fashion_mnist);
+                    images::run(checkout, &mut report, &program, &tests.python, &fashion_mnist);
                     cluster::run(checkout, &mut report, &program, &fashion_mnist);
                 }
             }

@@ -18,7 +18,7 @@ pub const NEEDED: [&str; 1] = ["libtorch_cuda.so"];
 
 /// Beginnings of the names of libraries that others load when they are first needed, so that no list of theirs has them: linear algebra, compiling
 /// kernels, and the parts of cuDNN.
-const LOADED_LATER: [&str; 4] = ["libtorch_cuda_linalg.so", "libcaffe2_nvrtc.so", "libnvrtc-builtins.so.", "libcudnn_"];
+pub const LOADED_LATER: [&str; 4] = ["libtorch_cuda_linalg.so", "libcaffe2_nvrtc.so", "libnvrtc-builtins.so.", "libcudnn_"];
 
 /// Where the libraries are.
 pub struct Cuda {

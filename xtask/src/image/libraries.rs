@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use crate::sh;
 
 /// Of NVIDIA's driver: of the machine that has a GPU, and put into containers there.
-const DRIVER: &str = "libcuda.so.1";
+pub const DRIVER: &str = "libcuda.so.1";
 
 /// What a program is linked with.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -1,22 +1,22 @@
 //! The images: the same inputs give the same digests, and what is in them runs as it would in a cluster.
 
-use std::{
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
+mod cuda;
+mod podman;
+
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 
+use self::podman::Podman;
 use super::report::{Outcome, Report};
 use crate::{
     checkout::Checkout,
-    image::{self, Inputs, Kind},
+    image::{self, Contents, Inputs, Kind},
     setup::debian,
-    sh,
 };
 
-/// All of it. `fashion_mnist` says why the full data set, which is in the image for training, is not here, if it isn't.
-pub fn run(checkout: &Checkout, report: &mut Report, program: &Path, fashion_mnist: &Result<(), String>) {
+/// All of it. `python` and `fashion_mnist` say why PyTorch's libraries for CUDA, and the full data set, which are in images, are not here, if they aren't.
+pub fn run(checkout: &Checkout, report: &mut Report, program: &Path, python: &Result<PathBuf, String>, fashion_mnist: &Result<(), String>) {
     const TITLE: &str = "images";
     if !debian::is_root() {
         return report.skip(TITLE, "images are built and run as root");
@@ -28,7 +28,12 @@ pub fn run(checkout: &Checkout, report: &mut Report, program: &Path, fashion_mni
         Ok(()) => report.part("the image for training, built twice, runs", || training(checkout, program)),
         Err(reason) => report.skip("the image for training", reason),
     }
-    report.part("the image of TensorBoard runs", || tensorboard(checkout));
+    report.part("the orchestrator's image, built twice, runs", || orchestrator(checkout));
+    report.part("the image of TensorBoard, built twice, runs", || tensorboard(checkout));
+    match python.as_ref().and(fashion_mnist.as_ref()) {
+        Ok(()) => report.part("the image with CUDA trains without a GPU", || cuda::run(checkout, program)),
+        Err(reason) => report.skip("the image with CUDA", reason),
+    }
 }
 
 fn training(checkout: &Checkout, program: &Path) -> anyhow::Result<Outcome> {
@@ -36,54 +41,48 @@ fn training(checkout: &Checkout, program: &Path) -> anyhow::Result<Outcome> {
     let data = work.path().join("data");
     std::fs::create_dir(&data)?;
     std::fs::write(data.join("own.txt"), "of one's own")?;
-    let inputs = Inputs { program: Some(program), data: Some(&data) };
-    let archives = ["first.tar", "second.tar"].map(|name| work.path().join(name));
-    let first = image::build(checkout, Kind::Training, inputs, &archives[0])?;
-    let second = image::build(checkout, Kind::Training, inputs, &archives[1])?;
-    ensure!(first == second, "the same inputs gave two images: {first:?} and {second:?}");
-    std::fs::remove_file(&archives[1])?;
-    let podman = Podman::load(work.path(), &archives[0])?;
-    let said = podman.run(Kind::Training.name(), &["--version"])?;
-    ensure!(said.starts_with("fltk "), "the program says `{said}`");
+    let (contents, podman) = built_twice(checkout, Kind::Training, Inputs { program: Some(program), data: Some(&data) }, work.path())?;
+    says_its_name(&podman)?;
     // All of Fashion-MNIST, which is read and compared with its digests.
-    podman.run(Kind::Training.name(), &["data", "verify", "fashion-mnist"])?;
-    Ok(Outcome::Passed(format!("{:.0} MB, sha256:{:.12}", first.size() as f64 / 1e6, first.digest)))
+    podman.run(&["data", "verify", "fashion-mnist"])?;
+    Ok(Outcome::Passed(described(&contents)))
+}
+
+/// Its program is the one that the tests of deployment take, so that it is compiled once for all of them.
+fn orchestrator(checkout: &Checkout) -> anyhow::Result<Outcome> {
+    let work = tempfile::tempdir_in(&checkout.target)?;
+    let program = image::program(checkout, Kind::Orchestrator, None)?;
+    let (contents, podman) = built_twice(checkout, Kind::Orchestrator, Inputs { program: program.as_deref(), data: None }, work.path())?;
+    let max = Kind::Orchestrator.size_max().context("the orchestrator's image has no limit")?;
+    ensure!(contents.size() <= max, "its layers have {} bytes, and may have {max}", contents.size());
+    says_its_name(&podman)?;
+    Ok(Outcome::Passed(described(&contents)))
 }
 
 fn tensorboard(checkout: &Checkout) -> anyhow::Result<Outcome> {
     let work = tempfile::tempdir_in(&checkout.target)?;
-    let archive = work.path().join("tensorboard.tar");
-    let contents = image::build(checkout, Kind::Tensorboard, Inputs::default(), &archive)?;
-    let podman = Podman::load(work.path(), &archive)?;
-    let version = podman.run(Kind::Tensorboard.name(), &["--version"])?;
+    let (contents, podman) = built_twice(checkout, Kind::Tensorboard, Inputs::default(), work.path())?;
+    let version = podman.run(&["--version"])?;
     ensure!(version.starts_with("2."), "TensorBoard says `{version}`");
-    Ok(Outcome::Passed(format!("{:.0} MB, TensorBoard {}", contents.size() as f64 / 1e6, version.trim())))
+    Ok(Outcome::Passed(format!("{}, TensorBoard {}", described(&contents), version.trim())))
 }
 
-/// A store of podman's with one image.
-struct Podman {
-    store: PathBuf,
+/// Builds an image twice in `work`, and loads it. `Err` if the two differ.
+fn built_twice(checkout: &Checkout, kind: Kind, inputs: Inputs<'_>, work: &Path) -> anyhow::Result<(Contents, Podman)> {
+    let [first, second] = ["first.tar", "second.tar"].map(|name| work.join(name));
+    let contents = image::build(checkout, kind, inputs, &first)?;
+    let again = image::build(checkout, kind, inputs, &second)?;
+    ensure!(contents == again, "the same inputs gave two images: {contents:?} and {again:?}");
+    std::fs::remove_file(&second)?;
+    Ok((contents, Podman::load(work, kind, &first)?))
 }
 
-impl Podman {
-    fn load(work: &Path, archive: &Path) -> anyhow::Result<Self> {
-        let podman = Self { store: work.join("podman") };
-        sh::quiet_output(podman.command().args(["load", "--quiet", "--input"]).arg(archive), sh::INSTALL_LIMIT)?;
-        Ok(podman)
-    }
+fn says_its_name(podman: &Podman) -> anyhow::Result<()> {
+    let said = podman.run(&["--version"])?;
+    ensure!(said.starts_with("fltk "), "the program says `{said}`");
+    Ok(())
+}
 
-    /// What the image's program says, as restricted as a pod: no network, no capability, and nothing to write to but `/tmp`.
-    fn run(&self, name: &str, arguments: &[&str]) -> anyhow::Result<String> {
-        let mut command = self.command();
-        command.args(["run", "--rm", "--network", "none", "--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges"]);
-        // Limits that any machine lets a container have.
-        command.args(["--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096", name]).args(arguments);
-        sh::quiet_output(&mut command, sh::INSTALL_LIMIT).with_context(|| format!("the image `{name}` doesn't run"))
-    }
-
-    fn command(&self) -> Command {
-        let mut command = Command::new("podman");
-        command.arg("--root").arg(self.store.join("root")).arg("--runroot").arg(self.store.join("run")).stdin(Stdio::null());
-        command
-    }
+fn described(contents: &Contents) -> String {
+    format!("{:.0} MB, sha256:{:.12}", contents.size() as f64 / 1e6, contents.digest)
 }
