@@ -19,6 +19,7 @@ use std::{
 };
 
 use fltk_core::experiment::DatasetName;
+use fltk_http::{Proxy, TrustError};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -43,8 +44,8 @@ pub struct FetchOptions {
     pub backoff_max: Duration,
     /// For another process that fetches the same data set.
     pub lock_timeout: Duration,
-    /// Whether `HTTPS_PROXY`, `NO_PROXY` and the like apply.
-    pub proxy_from_environment: bool,
+    /// Through which proxy.
+    pub proxy: Proxy,
 }
 
 impl Default for FetchOptions {
@@ -58,7 +59,7 @@ impl Default for FetchOptions {
             backoff: Duration::from_secs(1),
             backoff_max: Duration::from_secs(30),
             lock_timeout: Duration::from_secs(3600),
-            proxy_from_environment: true,
+            proxy: Proxy::Environment,
         }
     }
 }
@@ -128,6 +129,9 @@ pub enum FetchError {
         /// How long we waited.
         waited: Duration,
     },
+    /// No certificates to trust.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// No mirror gave the file.
     #[error("cannot fetch `{file}`:{}\nhint: check the connection, or put the file into `{}` by other means", list(.failures), folder.display())]
     Unavailable {
@@ -193,7 +197,7 @@ pub fn fetch_files(
     }
     fs::create_dir_all(folder).map_err(|source| FetchError::Io { path: folder.to_path_buf(), source })?;
     let _lock = lock::acquire(folder, options.lock_timeout, progress)?;
-    let agent = download::agent(options);
+    let agent = download::agent(options)?;
     for file in files {
         // Whoever held the lock before may have fetched it.
         if state(file, folder)? == FileState::Good {

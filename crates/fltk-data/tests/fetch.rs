@@ -11,6 +11,7 @@ use fltk_data::{
     fetch::{FetchError, FetchOptions, FileState, Progress, fetch_files, verify},
     sources::SourceFile,
 };
+use fltk_http::Proxy;
 use server::{Answer, Server};
 use tempfile::TempDir;
 
@@ -38,7 +39,7 @@ fn options() -> FetchOptions {
         backoff: Duration::from_millis(1),
         backoff_max: Duration::from_millis(20),
         lock_timeout: Duration::from_secs(20),
-        proxy_from_environment: false,
+        proxy: Proxy::None,
     }
 }
 

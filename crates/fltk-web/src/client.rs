@@ -2,6 +2,8 @@
 
 use std::{io::Read, sync::LazyLock, time::Duration};
 
+pub use fltk_http::Proxy;
+use fltk_http::TrustError;
 use fltk_records::{Record, RecordKind, archive::FileDigest, export::Format};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -40,15 +42,6 @@ pub struct Client {
     token: Option<Token>,
 }
 
-/// Whether variables such as `HTTPS_PROXY` apply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Proxy {
-    /// As the environment says.
-    Environment,
-    /// Never: the server is on this machine.
-    None,
-}
-
 /// A server can't be asked, or says no.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -60,6 +53,9 @@ pub enum ClientError {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// No certificates to trust.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// No answer.
     #[error("`{url}` can't be read: {problem}")]
     Network {
@@ -126,18 +122,15 @@ impl Client {
             return Err(wrong("it has a user, and there is a token too (`--token-file`, or FLTK_TOKEN): a request shows only one of both"));
         }
         let origin = origin(&uri);
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
+        let config = fltk_http::config(proxy)?
             .max_redirects(REDIRECTS_MAX)
             .redirect_auth_headers(RedirectAuthHeaders::Never)
             .https_only(uri.scheme_str() == Some("https"))
-            .user_agent(concat!("fltk/", env!("CARGO_PKG_VERSION")))
             .timeout_resolve(Some(CONNECT_LIMIT))
             .timeout_connect(Some(CONNECT_LIMIT))
             .timeout_recv_response(Some(ANSWER_LIMIT))
             .timeout_per_read(Some(STALL_LIMIT))
             .timeout_per_write(Some(STALL_LIMIT));
-        let config = if proxy == Proxy::None { config.proxy(None) } else { config };
         Ok(Self { agent: config.build().new_agent(), base: base.to_owned(), shown, origin, token })
     }
 
@@ -205,7 +198,7 @@ impl Client {
         match request.call() {
             Ok(response) if response.status().is_success() => Ok(response),
             Ok(response) => Err(self.refused(path, response)),
-            Err(error) => Err(ClientError::Network { url: self.url(path), problem: printable(&error.to_string()) }),
+            Err(error) => Err(ClientError::Network { url: self.url(path), problem: printable(&fltk_http::problem(&error)) }),
         }
     }
 

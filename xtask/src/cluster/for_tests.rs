@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, ensure};
 
 use super::{
-    Cluster, ClusterCommand, LOCK,
+    ADDRESS, Cluster, ClusterCommand, LOCK,
     audit::{self, Right, Used},
     host, inside,
     keys::ADMIN_TOKEN,
@@ -74,6 +74,11 @@ impl TestCluster {
         let mut command = inside(program);
         command.env("KUBECONFIG", self.cluster.kubeconfig());
         command
+    }
+
+    /// Of the real node, and of what listens beside the API server; pods reach it.
+    pub fn address(&self) -> &'static str {
+        ADDRESS
     }
 
     /// Our image of `program`.

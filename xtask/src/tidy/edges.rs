@@ -20,12 +20,12 @@ pub struct Package {
 
 /// Which of our packages each may depend on. One that isn't here may depend on none; only the binary sees all.
 const EDGES: &[(&str, &[&str])] = &[
-    ("fltk-data", &["fltk-core"]),
+    ("fltk-data", &["fltk-core", "fltk-http"]),
     ("fltk-train", &["fltk-core", "fltk-data", "torch-dist"]),
     ("fltk-fed", &["fltk-core"]),
     ("fltk-cluster", &["fltk-core", "fltk-records"]),
     ("fltk-records", &["fltk-core"]),
-    ("fltk-web", &["fltk-core", "fltk-records"]),
+    ("fltk-web", &["fltk-core", "fltk-http", "fltk-records"]),
 ];
 
 /// The package that sees all.
@@ -42,7 +42,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("annotate-snippets", &["fltk-core"]),
     ("flate2", &["fltk-data", "xtask"]),
     ("tar", &["fltk-data", "fltk-records", "xtask"]),
-    ("ureq", &["fltk-data", "fltk-web"]),
+    ("ureq", &["fltk-data", "fltk-http", "fltk-web"]),
+    ("rustls-native-certs", &["fltk-http"]),
     ("rusqlite", &["fltk-records"]),
     ("prost", &["fltk-records", "fltk-fed"]),
     ("tonic", &["fltk-fed"]),

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use fltk_http::TrustError;
 use ureq::{
     Agent, Body,
     http::{Response, StatusCode, header},
@@ -21,11 +22,9 @@ const PIECE: usize = 64 << 10;
 /// Mirrors redirect to their storage, once or twice.
 const REDIRECTS_MAX: u32 = 5;
 
-pub(super) fn agent(options: &FetchOptions) -> Agent {
-    let config = Agent::config_builder()
-        .http_status_as_error(false)
+pub(super) fn agent(options: &FetchOptions) -> Result<Agent, TrustError> {
+    let config = fltk_http::config(options.proxy)?
         .max_redirects(REDIRECTS_MAX)
-        .user_agent(concat!("fltk/", env!("CARGO_PKG_VERSION")))
         // A `.gz` file that the server packs or unpacks on its way would have another size and digest.
         .accept_encoding("identity")
         .timeout_resolve(Some(options.connect_timeout))
@@ -34,8 +33,7 @@ pub(super) fn agent(options: &FetchOptions) -> Agent {
         .timeout_per_write(Some(options.stall_timeout))
         .timeout_recv_response(Some(options.stall_timeout))
         .timeout_recv_body(Some(options.body_timeout));
-    let config = if options.proxy_from_environment { config } else { config.proxy(None) };
-    config.build().new_agent()
+    Ok(config.build().new_agent())
 }
 
 /// Why one attempt failed.
@@ -136,7 +134,7 @@ fn transfer(agent: &Agent, file: &SourceFile, url: &str, part: &mut Part, progre
     if part.len > 0 {
         request = request.header(header::RANGE, format!("bytes={}-", part.len));
     }
-    let response = request.call().map_err(|error| Problem::Network(error.to_string()))?;
+    let response = request.call().map_err(|error| Problem::Network(fltk_http::problem(&error)))?;
     let offset = offset(&response, part.len, file.bytes)?;
     part.truncate(offset)?;
     progress(Progress::Started { file: &file.name, url, bytes: file.bytes, offset });

@@ -73,8 +73,21 @@ struct Data {
     active_deadline_seconds: u32,
     /// Variables of the job's environment, such as `HTTPS_PROXY`.
     env: Vec<EnvVar>,
+    /// Whose certificates of web servers the job trusts, in place of the image's.
+    certificates: Certificates,
     /// What the job asks for.
     resources: ResourceRequirements,
+}
+
+/// Certificates in a config map.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Certificates {
+    /// The config map; none when empty.
+    config_map_name: String,
+    /// Its key.
+    #[schemars(length(min = 1))]
+    key: String,
 }
 
 /// `fltk serve`.

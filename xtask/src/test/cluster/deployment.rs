@@ -1,6 +1,7 @@
 //! What a person with a cluster does: the guide as it is written, charts beside each other, an orchestrator whose pod is killed.
 
 mod compose;
+mod data_sets;
 mod guide;
 mod page;
 mod side_by_side;
@@ -20,6 +21,7 @@ pub fn run(checkout: &Checkout, report: &mut Report, cluster: &TestCluster, prog
         return report.skip("charts and containers", "the guide, which builds the images, failed");
     }
     report.part("both charts twice, upgraded and uninstalled", || side_by_side::run(cluster, &workplace));
+    report.part("data sets through a proxy, and a job that trains with them", || data_sets::run(cluster, &workplace));
     let kinds = [Takeover { backend: "pytorchjob", jobs: 60, kills: 4 }, Takeover { backend: "trainjob", jobs: 18, kills: 1 }];
     for takeover in kinds {
         let Takeover { backend, kills, .. } = takeover;

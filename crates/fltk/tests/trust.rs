@@ -1,0 +1,128 @@
+//! Servers with a certificate: whose is trusted, and that nothing goes on without one. Over TLS, with a certificate authority of the test's own.
+#![cfg(feature = "web")]
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+mod common;
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    net::{TcpListener, TcpStream},
+    path::Path,
+    process::Output,
+    sync::Arc,
+    thread,
+};
+
+use common::fltk;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair};
+use rustls::{
+    ServerConfig, ServerConnection, StreamOwned,
+    pki_types::{CertificateDer, PrivatePkcs8KeyDer},
+};
+
+const TABLE: &str = "run,round\na,1\n";
+
+/// The authority's certificate, in PEM, and a server's of `127.0.0.1`.
+struct Authority {
+    certificate: String,
+    server: Arc<ServerConfig>,
+}
+
+fn authority(name: &str) -> Authority {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let leaf = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+    let chain = vec![CertificateDer::from(leaf)];
+    let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let server = Arc::new(config.with_no_client_auth().with_single_cert(chain, key.into()).unwrap());
+    Authority { certificate: authority.pem(), server }
+}
+
+/// Gives every connection over TLS the answer; the port. A client that doesn't trust the server hangs up.
+fn serve(config: Arc<ServerConfig>, answer: String) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let _ = reply(stream.unwrap(), &config, &answer);
+        }
+    });
+    port
+}
+
+fn reply(stream: TcpStream, config: &Arc<ServerConfig>, answer: &str) -> Result<(), Box<dyn std::error::Error>> {
+    let mut stream = StreamOwned::new(ServerConnection::new(config.clone())?, stream);
+    let mut line = String::new();
+    let mut request = BufReader::new(&mut stream);
+    while request.read_line(&mut line)? > 0 && !line.ends_with("\r\n\r\n") {}
+    stream.write_all(answer.as_bytes())?;
+    stream.conn.send_close_notify();
+    Ok(stream.flush()?)
+}
+
+fn table() -> String {
+    format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{TABLE}", TABLE.len())
+}
+
+fn export(folder: &Path, port: u16, trusted: Option<&Path>) -> Output {
+    let mut command = fltk(folder);
+    command.args(["runs", "export", "--from", &format!("https://127.0.0.1:{port}")]).env("NO_PROXY", "*").env_remove("SSL_CERT_DIR");
+    match trusted {
+        Some(path) => command.env("SSL_CERT_FILE", path),
+        None => command.env_remove("SSL_CERT_FILE"),
+    };
+    command.output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_server_is_believed_whose_certificate_somebody_trusted_has_signed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ours, other) = (authority("ours"), authority("other"));
+    let port = serve(ours.server, table());
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path
+    };
+    let trusted = export(folder.path(), port, Some(&file("ours.pem", &ours.certificate)));
+    assert!(trusted.status.success(), "{}", said(&trusted));
+    assert_eq!(String::from_utf8_lossy(&trusted.stdout), TABLE);
+
+    for untrusted in [None, Some(file("other.pem", &other.certificate))] {
+        let refused = export(folder.path(), port, untrusted.as_deref());
+        assert!(!refused.status.success() && refused.stdout.is_empty());
+        let said = said(&refused);
+        assert!(said.contains("UnknownIssuer") && said.contains("SSL_CERT_FILE can name a file"), "{said}");
+    }
+
+    let nothing = export(folder.path(), port, Some(&folder.path().join("missing.pem")));
+    assert!(!nothing.status.success());
+    assert!(said(&nothing).contains("missing.pem` leads to no certificate"), "{}", said(&nothing));
+}
+
+#[test]
+fn nothing_goes_on_without_encryption() {
+    let folder = tempfile::tempdir().unwrap();
+    let ours = authority("ours");
+    let plain = TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = plain.local_addr().unwrap();
+    let port = serve(ours.server, format!("HTTP/1.1 307 Go\r\nlocation: http://{to}/\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"));
+    let file = folder.path().join("ours.pem");
+    fs::write(&file, ours.certificate).unwrap();
+    let refused = export(folder.path(), port, Some(&file));
+    assert!(!refused.status.success() && refused.stdout.is_empty());
+    assert!(said(&refused).contains("can't be read"), "{}", said(&refused));
+    plain.set_nonblocking(true).unwrap();
+    assert!(plain.accept().is_err(), "it was asked without encryption");
+}
