@@ -213,14 +213,14 @@ fn all_rights(context: &RunContext, needs_nodes: bool) -> Vec<Right> {
     let (jobs, runtimes) = (api::job_resource(context.config.backend), api::runtime_resource());
     let mut rights: Vec<Right> = ["create", "get", "list", "watch", "patch"].map(right(&jobs.group, &jobs.plural, true)).into();
     rights.extend(["create", "patch"].map(right("", "configmaps", true)));
-    rights.extend(["list", "watch"].map(right("", "pods", true)));
     if context.config.backend == Backend::TrainJob {
         rights.extend(["create", "patch"].map(right(&runtimes.group, &runtimes.plural, true)));
     }
     if needs_nodes {
         rights.extend(["list", "watch"].map(right("", "nodes", false)));
-        rights.extend(["list", "watch"].map(right("", "pods", false)));
     }
+    // The run's own, or all, where they are counted.
+    rights.extend(["list", "watch"].map(right("", "pods", !needs_nodes)));
     rights
 }
 

@@ -11,7 +11,7 @@ use fltk_cluster::kubernetes::{
 use serde_json::Value;
 
 use crate::{
-    harness::{Cluster, NAMESPACE, PARALLEL, task},
+    harness::{Cluster, NAMESPACE, task},
     scenario::{Call, Fate},
 };
 
@@ -76,15 +76,32 @@ fn right_of(call: &Call) -> Option<Right> {
     Some((right(verb, group, rest[0]), in_all))
 }
 
+/// How jobs are admitted, which decides where the orchestrator looks at pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Admission {
+    /// One at a time.
+    Counted,
+    /// By what nodes have left, which takes rights for the whole cluster.
+    Capacity,
+}
+
 /// All that becomes of jobs: made, pushed out twice (the second time an event is added to the first), let go on; and before it all checks.
-async fn at_work(backend: &str) -> Cluster {
-    let stream = "orchestrator: trace, trace: trace.csv, policy: priority, admission: { type: max_concurrent, jobs: 1 }, \
-                  groups: [{ name: urgent, tasks: [urgent], preempt: true }]";
+async fn at_work(backend: &str, admission: Admission) -> Cluster {
+    let admitted = match admission {
+        Admission::Counted => "{ type: max_concurrent, jobs: 1 }",
+        Admission::Capacity => "{ type: capacity }",
+    };
+    let stream = format!(
+        "orchestrator: trace, trace: trace.csv, policy: priority, admission: {admitted}, \
+         groups: [{{ name: urgent, tasks: [urgent], preempt: true }}]"
+    );
     let trace = "0,low,1\n5,urgent,0\n60,urgent,0\n";
-    let cluster = Cluster::with_trace(&[task("low", 2, ""), task("urgent", 1, "")], stream, &format!("backend: {backend}"), trace);
+    // The pair takes all of the node.
+    let cores = "resources: { master: { cores: 2, memory: 1Gi }, worker: { cores: 2, memory: 1Gi } }";
+    let cluster = Cluster::with_trace(&[task("low", 2, cores), task("urgent", 1, cores)], &stream, &format!("backend: {backend}"), trace);
     let low = cluster.object("low");
     cluster.scenario.operator(move |run| if run.job == low && run.attempt < 2 { Fate::runs_on() } else { Fate::succeeds("").after(10) });
-    check(&cluster.scenario.client(), &cluster.context, &cluster.specs(), false).await.unwrap();
+    check(&cluster.scenario.client(), &cluster.context, &cluster.specs(), admission == Admission::Capacity).await.unwrap();
     share(&cluster.scenario.client(), &cluster.context, &cluster.specs()).await.unwrap();
     let told = cluster.run(async |_| {}).await;
     told.assert_all_succeeded();
@@ -92,30 +109,44 @@ async fn at_work(backend: &str) -> Cluster {
     cluster
 }
 
-#[tokio::test(start_paused = true)]
-async fn every_right_of_the_orchestrator_is_used_and_no_other() {
-    let cluster = at_work("pytorchjob").await;
-    assert_eq!(used(&cluster.scenario.requests()), has("kfltk", "Role", "demo-orchestrator"));
+/// What the orchestrator may do by what is rendered with `set`, with admission by capacity in the whole cluster too.
+fn has_in_all(set: &str) -> BTreeSet<Right> {
+    let mut rights = has(set, "Role", "demo-orchestrator");
+    rights.extend(has(set, "ClusterRole", "fltk:fltk-test:demo-orchestrator"));
+    rights
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_train_jobs_and_nodes_too() {
-    let mut calls = at_work("trainjob").await.scenario.requests();
-    let capacity = Cluster::new(&[task("alone", 1, "")], &format!("{PARALLEL}, admission: {{ type: capacity }}"), "backend: trainjob");
-    check(&capacity.scenario.client(), &capacity.context, &capacity.specs(), true).await.unwrap();
-    share(&capacity.scenario.client(), &capacity.context, &capacity.specs()).await.unwrap();
-    capacity.run(async |_| {}).await.assert_all_succeeded();
-    calls.extend(capacity.scenario.requests());
-    let mut has_both = has("capacity", "Role", "demo-orchestrator");
-    has_both.extend(has("capacity", "ClusterRole", "fltk:fltk-test:demo-orchestrator"));
-    assert_eq!(used(&calls), has_both);
+async fn every_right_of_the_orchestrator_is_used_and_no_other() {
+    for (backend, set) in [("pytorchjob", "kfltk"), ("trainjob", "trace")] {
+        let cluster = at_work(backend, Admission::Counted).await;
+        assert_eq!(used(&cluster.scenario.requests()), has(set, "Role", "demo-orchestrator"), "{set}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_admission_by_capacity_too() {
+    for (backend, set) in [("pytorchjob", "admission"), ("trainjob", "capacity")] {
+        let cluster = at_work(backend, Admission::Capacity).await;
+        assert_eq!(used(&cluster.scenario.requests()), has_in_all(set), "{set}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_may_look_everywhere_may_look_here() {
+    let has = has_in_all("always");
+    let is_covered = |(right, in_all): &Right| has.contains(&(right.clone(), *in_all)) || has.contains(&(right.clone(), true));
+    for admission in [Admission::Counted, Admission::Capacity] {
+        let used = used(&at_work("pytorchjob", admission).await.scenario.requests());
+        assert!(used.iter().all(is_covered), "{admission:?}: {used:?} of {has:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn every_right_of_the_removal_is_used_and_no_other() {
     let mut calls = Vec::new();
     for backend in ["pytorchjob", "trainjob"] {
-        let cluster = at_work(backend).await;
+        let cluster = at_work(backend, Admission::Counted).await;
         let before = cluster.scenario.requests().len();
         // Not owned: its job was gone when it came.
         let orphan = serde_json::json!({ "metadata": { "name": "orphan", "labels": { "fltk.node/run": cluster.context.run } } });

@@ -10,6 +10,7 @@ mod down;
 mod failures;
 mod faults;
 mod harness;
+mod in_flight;
 mod kills;
 mod namesakes;
 mod preemption;

@@ -54,7 +54,8 @@ async fn rights_are_missing() {
     for (verb, kind) in [("create", "pytorchjobs"), ("patch", "configmaps"), ("watch", "nodes"), ("list", "pods")] {
         cluster.scenario.forbid(verb, kind);
     }
-    insta::assert_snapshot!("no_rights", refused(&cluster, &cluster.context, true).await);
+    insta::assert_snapshot!("no_rights", refused(&cluster, &cluster.context, false).await);
+    insta::assert_snapshot!("no_rights_by_capacity", refused(&cluster, &cluster.context, true).await);
 }
 
 #[tokio::test(start_paused = true)]

@@ -20,6 +20,7 @@ mod asked;
 mod deletion;
 mod discovery;
 mod faults;
+mod in_flight;
 mod jobs;
 mod kinds;
 mod kubelet;
@@ -37,19 +38,21 @@ use std::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use axum::body::Body;
 use http::{Request, Response};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::sleep};
 use tower::BoxError;
 
 use self::{
     answer::Failure,
     asked::Asked,
     faults::{Faults, Mishap},
+    in_flight::{InFlight, Step},
     kinds::{Kind, named},
     kubelet::Kubelet,
     store::{Key, Store},
@@ -82,6 +85,10 @@ struct World {
     store: Store,
     faults: Faults,
     calls: Vec<Call>,
+    /// What became of calls, in order.
+    steps: Vec<Step>,
+    /// How long each answer takes.
+    latency: Duration,
     /// Attempts that came as far as to storage, with those that found the name taken.
     creates: Vec<(&'static Kind, String)>,
     kubelet: Kubelet,
@@ -93,7 +100,8 @@ impl Scenario {
     /// A cluster with the namespaces `default` and `kube-system`, a node, and both operators. Pods succeed after a tick.
     pub fn new() -> Self {
         let (store, faults, kubelet, train_jobs) = (Store::new(), Faults::default(), Kubelet::new(), TrainJobs::default());
-        let world = World { store, faults, calls: Vec::new(), creates: Vec::new(), kubelet, train_jobs };
+        let (calls, steps, creates, latency) = (Vec::new(), Vec::new(), Vec::new(), Duration::ZERO);
+        let world = World { store, faults, calls, steps, latency, creates, kubelet, train_jobs };
         let scenario = Self { world: Arc::new(Mutex::new(world)) };
         for namespace in ["default", "kube-system"] {
             scenario.create_by_hand("namespaces", "", json!({ "metadata": { "name": namespace } }));
@@ -125,7 +133,15 @@ impl Scenario {
                 }
                 let (parts, body) = request.into_parts();
                 let asked = Asked::read(parts, body).await?;
-                scenario.world().serve(&asked).map_err(BoxError::from)
+                let (answer, number, latency) = {
+                    let mut world = scenario.world();
+                    (world.serve(&asked), world.calls.len() - 1, world.latency)
+                };
+                let _in_flight = InFlight::begin(&scenario, number);
+                if !latency.is_zero() {
+                    sleep(latency).await;
+                }
+                answer.map_err(BoxError::from)
             }
         });
         (kube::Client::new(service, "default"), told)
@@ -139,6 +155,12 @@ impl Scenario {
     /// All requests so far, in order.
     pub fn requests(&self) -> Vec<Call> {
         self.world().calls.clone()
+    }
+
+    /// How many of the requests that `which` selects were being answered at once, at most. More than one only where answers take time.
+    pub fn peak(&self, which: impl Fn(&Call) -> bool) -> usize {
+        let world = self.world();
+        in_flight::peak(&world.calls, &world.steps, which)
     }
 
     /// Names of objects that somebody tried to create, in order: those that exist already are there as often as it was tried. Without
@@ -247,6 +269,11 @@ impl Scenario {
     /// The next `n` requests are done, but the connection breaks before the answer.
     pub fn lose_answers(&self, n: usize) {
         self.world().faults.mishaps.extend(std::iter::repeat_n(Mishap::AnswerLost, n));
+    }
+
+    /// From now on each answer takes this long, after what was asked for was done. A watch begins as late.
+    pub fn answers_take(&self, latency: Duration) {
+        self.world().latency = latency;
     }
 
     /// While it is away, no connection to the API server comes about. Open streams break off. Pods and operators go on.

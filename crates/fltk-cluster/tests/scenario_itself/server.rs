@@ -10,6 +10,7 @@ use kube::{
     runtime::watcher::{self, Event},
 };
 use serde_json::{Value, json};
+use tokio::time::{Instant, timeout};
 
 use crate::{
     NAMESPACE, pytorch_job, pytorch_jobs,
@@ -21,7 +22,7 @@ use crate::{
 const LIMIT: Duration = Duration::from_secs(10);
 
 async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(LIMIT, future).await.expect("it comes about")
+    timeout(LIMIT, future).await.expect("it comes about")
 }
 
 fn config_map(name: &str, labels: Value) -> ConfigMap {
@@ -68,6 +69,25 @@ async fn objects_are_created_once_and_read_by_all_clients() {
         (calls[0].method.as_str(), calls[0].path.as_str(), calls[0].code),
         ("POST", "/api/v1/namespaces/default/configmaps", Some(201))
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_that_take_time_are_under_way_at_once() {
+    let scenario = Scenario::new();
+    let maps = config_maps(&scenario.client());
+    let create = async |name: &str| maps.create(&PostParams::default(), &config_map(name, json!({}))).await.unwrap();
+    let three = async || tokio::join!(create("a"), create("b"), create("c"));
+    three().await;
+    assert_eq!(scenario.peak(|_| true), 1, "each is answered at once");
+    ["a", "b", "c"].into_iter().for_each(|name| scenario.delete_by_hand("configmaps", NAMESPACE, name));
+    scenario.answers_take(Duration::from_secs(1));
+    let start = Instant::now();
+    three().await;
+    assert_eq!((start.elapsed().as_secs(), scenario.peak(|_| true), scenario.peak(|call| call.method == "GET")), (1, 3, 0));
+    // Whoever gives up waits for no answer.
+    assert!(timeout(Duration::from_millis(1), create("d")).await.is_err());
+    tokio::join!(create("e"), create("f"), create("g"));
+    assert_eq!((scenario.peak(|_| true), scenario.get("configmaps", NAMESPACE, "d").is_some()), (3, true));
 }
 
 #[tokio::test]
