@@ -41,7 +41,7 @@ LABEL org.opencontainers.image.description="The orchestrator of fltk, without li
 FROM fltk AS cuda
 ENV LD_LIBRARY_PATH=/usr/local/lib/fltk:/usr/lib/x86_64-linux-gnu:/usr/lib64:/usr/local/nvidia/lib64 \
     NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
-LABEL org.opencontainers.image.description="fltk with libtorch's CUDA part. Untested: it has not been run on a GPU, and fltk trains on the CPU"
+LABEL org.opencontainers.image.description="fltk with libtorch's CUDA part. It has not been run on a GPU, and fltk trains on the CPU"
 
 FROM fltk AS training
 LABEL org.opencontainers.image.description="fltk with libtorch for the CPU and Fashion-MNIST: what trains"

@@ -143,7 +143,7 @@ pub fn run(checkout: &Checkout, command: &ClusterCommand) -> anyhow::Result<()> 
             // What a crash left.
             down::run(&cluster.state)?;
             fs::write(OWNER, text(&cluster.state)?).with_context(|| format!("can't write `{OWNER}`"))?;
-            up(&cluster, *nodes, *bare).inspect_err(|_| {
+            up(checkout, &cluster, *nodes, *bare).inspect_err(|_| {
                 eprintln!("note: logs are in `{}`; `cargo xtask cluster down` cleans up", cluster.state.join("log").display());
             })?;
             eprintln!("the cluster runs. Inside of its network namespace:");
@@ -219,7 +219,7 @@ fn running(checkout: &Checkout, folder: &Path) -> anyhow::Result<Cluster> {
     Ok(Cluster { bin: tools::ensure(checkout, folder)?, state })
 }
 
-fn up(cluster: &Cluster, nodes: u32, bare: bool) -> anyhow::Result<()> {
+fn up(checkout: &Checkout, cluster: &Cluster, nodes: u32, bare: bool) -> anyhow::Result<()> {
     configuration::write(&cluster.state)?;
     keys::make(&cluster.state.join("pki"))?;
     host::make_namespace()?;
@@ -227,7 +227,7 @@ fn up(cluster: &Cluster, nodes: u32, bare: bool) -> anyhow::Result<()> {
     daemons::start(cluster)?;
     images::basic(cluster)?;
     if !bare {
-        addons::install(cluster)?;
+        addons::install(cluster, &checkout.root)?;
     }
     if nodes > 0 {
         kwok::start(cluster, nodes)?;

@@ -8,6 +8,7 @@ mod demo;
 mod generate;
 mod image;
 mod lock;
+mod page;
 mod result;
 mod setup;
 mod sh;

@@ -19,7 +19,7 @@ use std::{
 };
 
 use fltk_core::experiment::DatasetName;
-use fltk_http::{Proxy, TrustError};
+use fltk_http::{Environment, TrustError};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -44,8 +44,8 @@ pub struct FetchOptions {
     pub backoff_max: Duration,
     /// For another process that fetches the same data set.
     pub lock_timeout: Duration,
-    /// Through which proxy.
-    pub proxy: Proxy,
+    /// Whether that says through which proxy, and whose certificates are trusted.
+    pub environment: Environment,
 }
 
 impl Default for FetchOptions {
@@ -59,7 +59,7 @@ impl Default for FetchOptions {
             backoff: Duration::from_secs(1),
             backoff_max: Duration::from_secs(30),
             lock_timeout: Duration::from_secs(3600),
-            proxy: Proxy::Environment,
+            environment: Environment::Applies,
         }
     }
 }
@@ -197,14 +197,18 @@ pub fn fetch_files(
     }
     fs::create_dir_all(folder).map_err(|source| FetchError::Io { path: folder.to_path_buf(), source })?;
     let _lock = lock::acquire(folder, options.lock_timeout, progress)?;
-    let agent = download::agent(options)?;
+    let mut agent = None;
     for file in files {
         // Whoever held the lock before may have fetched it.
         if state(file, folder)? == FileState::Good {
             progress(Progress::AlreadyThere { file: &file.name });
             continue;
         }
-        download::download(&agent, file, folder, options, progress)?;
+        let agent = match &agent {
+            Some(agent) => agent,
+            None => agent.insert(download::agent(options)?),
+        };
+        download::download(agent, file, folder, options, progress)?;
         progress(Progress::Done { file: &file.name });
     }
     Ok(())

@@ -11,7 +11,7 @@ use fltk_data::{
     fetch::{FetchError, FetchOptions, FileState, Progress, fetch_files, verify},
     sources::SourceFile,
 };
-use fltk_http::Proxy;
+use fltk_http::Environment;
 use server::{Answer, Server};
 use tempfile::TempDir;
 
@@ -39,7 +39,7 @@ fn options() -> FetchOptions {
         backoff: Duration::from_millis(1),
         backoff_max: Duration::from_millis(20),
         lock_timeout: Duration::from_secs(20),
-        proxy: Proxy::None,
+        environment: Environment::Ignored,
     }
 }
 

@@ -6,28 +6,28 @@ use ureq::{Agent, config::ConfigBuilder, tls::TlsConfig, typestate::AgentScope};
 
 pub use trust::TrustError;
 
-/// Whether variables such as `HTTPS_PROXY` and `NO_PROXY` apply.
+/// Whether the environment says through which proxy requests go, and whose certificates are trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Proxy {
-    /// As the environment says.
-    Environment,
-    /// Never, such as for a server on this machine.
-    None,
+pub enum Environment {
+    /// `ALL_PROXY`, `HTTPS_PROXY` and `HTTP_PROXY`, the first of them for all addresses but those of `NO_PROXY`; `SSL_CERT_FILE` and `SSL_CERT_DIR`.
+    Applies,
+    /// No proxy, and no other certificates than those of Mozilla's list: for servers of this machine.
+    Ignored,
 }
 
 /// What all clients have in common; limits of time are theirs. A status is no error: what it means, they know.
 ///
-/// Trusted is whoever this machine's store of certificates trusts. `SSL_CERT_FILE` and `SSL_CERT_DIR` name others in its place, as for OpenSSL. Without
-/// a store, as in a bare container, it is Mozilla's list, which is in the program.
+/// Trusted is whoever this machine's store of certificates trusts. `SSL_CERT_FILE` and `SSL_CERT_DIR` name others in place of all of it. Without a store,
+/// as in a bare container, it is Mozilla's list, which is in the program.
 ///
 /// # Errors
-/// If these variables lead to no certificate.
-pub fn config(proxy: Proxy) -> Result<ConfigBuilder<AgentScope>, TrustError> {
-    let config = Agent::config_builder()
-        .http_status_as_error(false)
-        .user_agent(concat!("fltk/", env!("CARGO_PKG_VERSION")))
-        .tls_config(TlsConfig::builder().root_certs(trust::from_environment()?).build());
-    Ok(if proxy == Proxy::None { config.proxy(None) } else { config })
+/// If these variables lead to no certificate, or the store can't be read.
+pub fn config(environment: Environment) -> Result<ConfigBuilder<AgentScope>, TrustError> {
+    let config = Agent::config_builder().http_status_as_error(false).user_agent(concat!("fltk/", env!("CARGO_PKG_VERSION")));
+    Ok(match environment {
+        Environment::Applies => config.tls_config(TlsConfig::builder().root_certs(trust::from_environment()?).build()),
+        Environment::Ignored => config.proxy(None),
+    })
 }
 
 /// Why a request got no answer, with what can be done about it.
@@ -36,7 +36,7 @@ pub fn problem(error: &ureq::Error) -> String {
     let problem = error.to_string();
     // rustls names it so; ureq passes on its words alone.
     let hint = if problem.contains("UnknownIssuer") {
-        "; nobody whom this machine trusts has signed the server's certificate (SSL_CERT_FILE can name a file of certificates to trust)"
+        "; no authority that is trusted has signed the server's certificate (trusted are this machine's, or those that SSL_CERT_FILE or SSL_CERT_DIR name)"
     } else {
         ""
     };

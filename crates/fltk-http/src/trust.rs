@@ -1,80 +1,138 @@
 //! Whose signatures on a server's certificate count.
 
-use std::{env, ffi::OsStr};
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
 
-use rustls_native_certs::CertificateResult;
+use rustls_native_certs::{CertificateResult, load_certs_from_paths, load_native_certs};
 use ureq::tls::{Certificate, RootCerts};
 
-/// What names certificates in place of the machine's own, for OpenSSL and for what follows it.
-const VARIABLES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
+const FILE: &str = "SSL_CERT_FILE";
+const FOLDERS: &str = "SSL_CERT_DIR";
 
-/// A variable leads to no certificate.
+/// There is nobody to trust.
 #[derive(Debug, thiserror::Error)]
-#[error("{variables} leads to no certificate{problem}\nhint: name a file in PEM format, or unset it: then this machine's own are trusted")]
-pub struct TrustError {
-    variables: String,
-    problem: String,
+pub enum TrustError {
+    /// A variable leads to no certificate.
+    #[error("{variable} is `{}`, where no certificate is{problem}\nhint: it names certificates in PEM format; unset it to trust whom this machine trusts", place.display())]
+    Named {
+        /// The variable.
+        variable: &'static str,
+        /// What it names.
+        place: PathBuf,
+        /// What was found there, after `: `; or nothing.
+        problem: String,
+    },
+    /// This machine's store is there, and none of it can be read.
+    #[error("this machine's certificates can't be read: {problem}\nhint: {FILE} can name a file of certificates to trust")]
+    Machine {
+        /// Why not.
+        problem: String,
+    },
 }
 
 /// Of the environment, of this machine, or of the program, in this order.
 pub fn from_environment() -> Result<RootCerts, TrustError> {
-    let named: Vec<(&str, String)> = VARIABLES
-        .into_iter()
-        .filter_map(|name| Some((name, env::var_os(name).filter(|value| !value.is_empty())?)))
-        .map(|(name, value)| (name, OsStr::new(&value).to_string_lossy().into_owned()))
-        .collect();
-    choose(rustls_native_certs::load_native_certs(), &named)
+    let (file, folders) = (env::var_os(FILE), env::var_os(FOLDERS));
+    if file.is_none() && folders.is_none() {
+        return of_machine(&load_native_certs());
+    }
+    let folders: Option<Vec<PathBuf>> = folders.map(|folders| env::split_paths(&folders).collect());
+    named(file.map(PathBuf::from).as_deref(), folders.as_deref())
 }
 
-/// Chooses with what was found at the places that `named` names, or at the machine's if it names none.
-fn choose(found: CertificateResult, named: &[(&str, String)]) -> Result<RootCerts, TrustError> {
-    if !found.certs.is_empty() {
+fn of_machine(found: &CertificateResult) -> Result<RootCerts, TrustError> {
+    match found.errors.first() {
         // Of many, one that can't be read does no harm: whom it stands for isn't trusted.
-        return Ok(found.certs.iter().map(|certificate| Certificate::from_der(certificate).to_owned()).into());
+        _ if !found.certs.is_empty() => Ok(roots(&found.certs)),
+        Some(error) => Err(TrustError::Machine { problem: error.to_string() }),
+        None => Ok(RootCerts::WebPki),
     }
-    if named.is_empty() {
-        return Ok(RootCerts::WebPki);
+}
+
+fn named(file: Option<&Path>, folders: Option<&[PathBuf]>) -> Result<RootCerts, TrustError> {
+    let mut certificates = Vec::new();
+    if let Some(file) = file {
+        let found = load_certs_from_paths(Some(file), None);
+        if found.certs.is_empty() {
+            return Err(nothing_at(FILE, file, &found));
+        }
+        certificates.extend(found.certs);
     }
-    let variables: Vec<String> = named.iter().map(|(name, value)| format!("{name}=`{value}`")).collect();
+    for folder in folders.unwrap_or_default() {
+        let found = load_certs_from_paths(None, Some(folder));
+        // Beside a file it may be missing: some installations always name both.
+        if found.certs.is_empty() && file.is_none() {
+            return Err(nothing_at(FOLDERS, folder, &found));
+        }
+        certificates.extend(found.certs);
+    }
+    Ok(roots(&certificates))
+}
+
+fn nothing_at(variable: &'static str, place: &Path, found: &CertificateResult) -> TrustError {
     let problem = found.errors.first().map(|error| format!(": {error}")).unwrap_or_default();
-    Err(TrustError { variables: variables.join(", "), problem })
+    TrustError::Named { variable, place: place.to_path_buf(), problem }
+}
+
+fn roots<'a>(certificates: impl IntoIterator<Item = &'a (impl AsRef<[u8]> + 'a)>) -> RootCerts {
+    certificates.into_iter().map(|certificate| Certificate::from_der(certificate.as_ref()).to_owned()).into()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
-    fn named(path: &str) -> [(&'static str, String); 1] {
-        [("SSL_CERT_FILE", path.to_owned())]
+    fn certificate(path: &Path) {
+        let key = rcgen::KeyPair::generate().unwrap();
+        fs::write(path, rcgen::CertificateParams::default().self_signed(&key).unwrap().pem()).unwrap();
     }
 
-    fn at(path: &std::path::Path) -> CertificateResult {
-        rustls_native_certs::load_certs_from_paths(Some(path), None)
+    fn count(trusted: &RootCerts) -> usize {
+        let RootCerts::Specific(trusted) = trusted else { panic!("others are trusted") };
+        trusted.len()
     }
 
     #[test]
     fn what_is_named_is_trusted_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("ca.pem");
-        let key = rcgen::KeyPair::generate().unwrap();
-        std::fs::write(&file, rcgen::CertificateParams::default().self_signed(&key).unwrap().pem()).unwrap();
-        let RootCerts::Specific(trusted) = choose(at(&file), &named("ca.pem")).unwrap() else { panic!("others are trusted") };
-        assert_eq!(trusted.len(), 1);
+        let (file, more, missing) = (folder.path().join("ca.pem"), folder.path().join("more"), folder.path().join("missing"));
+        fs::create_dir(&more).unwrap();
+        certificate(&file);
+        certificate(&more.join("one.pem"));
+        certificate(&more.join("two.pem"));
+        assert_eq!(count(&named(Some(&file), None).unwrap()), 1);
+        assert_eq!(count(&named(None, Some(std::slice::from_ref(&more))).unwrap()), 2);
+        assert_eq!(count(&named(Some(&file), Some(&[more])).unwrap()), 3);
+        assert_eq!(count(&named(Some(&file), Some(&[missing])).unwrap()), 1);
     }
 
     #[test]
     fn what_is_named_and_leads_to_nothing_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
-        let (missing, empty) = (folder.path().join("missing.pem"), folder.path().join("empty.pem"));
-        std::fs::write(&empty, "no certificate").unwrap();
-        for path in [missing, empty] {
-            let error = choose(at(&path), &named(path.to_str().unwrap())).unwrap_err().to_string();
-            assert!(error.starts_with(&format!("SSL_CERT_FILE=`{}` leads to no certificate", path.display())), "{error}");
+        let (missing, empty, good) = (folder.path().join("missing.pem"), folder.path().join("empty.pem"), folder.path().join("good"));
+        fs::write(&empty, "no certificate").unwrap();
+        fs::create_dir(&good).unwrap();
+        certificate(&good.join("one.pem"));
+        // Also what is set to nothing.
+        for path in [missing.as_path(), &empty, Path::new("")] {
+            let begins = format!("SSL_CERT_FILE is `{}`, where no certificate is", path.display());
+            for folders in [None, Some(std::slice::from_ref(&good))] {
+                let error = named(Some(path), folders).unwrap_err().to_string();
+                assert!(error.starts_with(&begins), "{error}");
+            }
         }
+        let error = named(None, Some(&[missing])).unwrap_err().to_string();
+        assert!(error.starts_with("SSL_CERT_DIR is `"), "{error}");
     }
 
     #[test]
-    fn a_machine_without_a_store_trusts_mozillas_list() {
-        assert!(matches!(choose(CertificateResult::default(), &[]), Ok(RootCerts::WebPki)));
+    fn a_machine_without_a_store_trusts_mozillas_list_and_one_that_cannot_be_read_nobody() {
+        assert!(matches!(of_machine(&CertificateResult::default()), Ok(RootCerts::WebPki)));
+        let unreadable = load_certs_from_paths(Some(Path::new("missing.pem")), None);
+        assert!(matches!(of_machine(&unreadable), Err(TrustError::Machine { .. })));
     }
 }

@@ -2,8 +2,7 @@
 
 use std::{io::Read, sync::LazyLock, time::Duration};
 
-pub use fltk_http::Proxy;
-use fltk_http::TrustError;
+use fltk_http::{Environment, TrustError};
 use fltk_records::{Record, RecordKind, archive::FileDigest, export::Format};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -101,7 +100,7 @@ impl Client {
     ///
     /// # Errors
     /// If it's no such address, or it has a user and there is a token too: a request shows one of both.
-    pub fn new(address: &str, token: Option<Token>, proxy: Proxy) -> Result<Self, ClientError> {
+    pub fn new(address: &str, token: Option<Token>, environment: Environment) -> Result<Self, ClientError> {
         let base = address.trim_end_matches('/');
         let (scheme, rest) = base.split_once("://").unwrap_or(("", base));
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -122,7 +121,7 @@ impl Client {
             return Err(wrong("it has a user, and there is a token too (`--token-file`, or FLTK_TOKEN): a request shows only one of both"));
         }
         let origin = origin(&uri);
-        let config = fltk_http::config(proxy)?
+        let config = fltk_http::config(environment)?
             .max_redirects(REDIRECTS_MAX)
             .redirect_auth_headers(RedirectAuthHeaders::Never)
             .https_only(uri.scheme_str() == Some("https"))

@@ -21,6 +21,7 @@ pub mod client;
 pub mod server;
 mod token;
 
+pub use fltk_http::Environment;
 pub use token::{Token, TokenError};
 
 /// Header of an export: how many runs were left out because they are damaged.

@@ -41,7 +41,7 @@ pub enum Error {
     },
     /// Not all ranks joined the group, or they can't connect to each other.
     #[error(
-        "rank {rank} of {size} can't join the group: {message}{}\nhint: ranks connect to each other directly: see that each can reach the others' addresses (GLOO_SOCKET_IFNAME or NCCL_SOCKET_IFNAME chooses an interface)",
+        "rank {rank} of {size} can't join the group: {message}{}\nhint: ranks connect to each other directly: see that each can reach the others' addresses (GLOO_SOCKET_IFNAME or NCCL_SOCKET_IFNAME chooses an interface), and over NCCL that each has a GPU of its own",
         named(missing, "not seen so far")
     )]
     Join {

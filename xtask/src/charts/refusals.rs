@@ -5,7 +5,7 @@ use super::helm::Helm;
 const FILE: &str = r"orchestrator.experiment=\{ name: a\, tasks: [] \}";
 
 /// A chart, values, and words of what helm says of them.
-const REFUSALS: [(&str, &[&str], &[&str]); 25] = [
+const REFUSALS: [(&str, &[&str], &[&str]); 27] = [
     ("orchestrator", &[], &["orchestrator.experiment is missing", "--set-file orchestrator.experiment=FILE"]),
     ("orchestrator", &["--set", "orchestrator.experiment="], &["orchestrator.experiment is missing"]),
     ("orchestrator", &["--set-string", FILE, "--set", "orchestrator.cpus=2"], &["'/orchestrator'", "'cpus' not allowed"]),
@@ -43,6 +43,12 @@ const REFUSALS: [(&str, &[&str], &[&str]); 25] = [
         &["rights to the account `default`", "orchestrator.serviceAccount.name"],
     ),
     ("extractor", &["--set", "extractor.data.sets={imagenet}"], &["'/extractor/data/sets/0'"]),
+    ("extractor", &["--set", "extractor.data.certificates.key=../a"], &["'/extractor/data/certificates/key'"]),
+    (
+        "extractor",
+        &["--set", r"extractor.data.sets={mnist},extractor.data.certificates.configMapName=a,extractor.data.env[0].name=SSL_CERT_FILE"],
+        &["extractor.data.certificates sets SSL_CERT_FILE", "leave one of both out"],
+    ),
     ("extractor", &["--set", "storage.accessMode=ReadWriteOften"], &["'/storage/accessMode'"]),
     ("extractor", &["--set", "storage.hostPath=srv"], &["'/storage/hostPath'"]),
     ("extractor", &["--set", "extractor.ingress.enabled=true,extractor.ingress.host=a"], &["TensorBoard", "extractor.ingress.auth"]),

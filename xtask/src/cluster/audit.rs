@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::Cluster;
 use crate::sh;
 
-/// One right.
+/// One right, in the namespace or in the whole cluster: the two aren't told from each other.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Right {
     /// Empty for Kubernetes' core.

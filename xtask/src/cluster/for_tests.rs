@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs,
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -95,6 +96,9 @@ impl TestCluster {
     /// An empty folder of this machine for volumes, which goes with the cluster.
     pub fn volume(&self, name: &str) -> anyhow::Result<PathBuf> {
         let folder = self.cluster.state.join("volumes").join(name);
+        if folder.exists() {
+            fs::remove_dir_all(&folder).with_context(|| format!("can't empty `{}`", folder.display()))?;
+        }
         for part in ["log", "server"] {
             volumes::folder(&folder.join(part))?;
         }

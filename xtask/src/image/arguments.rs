@@ -13,7 +13,7 @@ const EXAMPLES: &str = "Examples:
   cargo xtask image training --data data --name example.com/fltk:cifar --push example.com/fltk:cifar
   cargo xtask image training --stage context && docker build --target training --tag fltk context
 
-`cuda` is untested: it has not been run on a GPU, and fltk trains on the CPU. docs/images.md has more.";
+`cuda` has not been run on a GPU, and fltk trains on the CPU. docs/images.md has more.";
 
 /// What is asked for.
 #[derive(Args)]

@@ -1,4 +1,4 @@
-//! libtorch's CUDA part and NVIDIA's libraries, from the PyTorch of the tests' environment. **Untested: nobody has run the image on a GPU.** What is
+//! libtorch's CUDA part and NVIDIA's libraries, from the PyTorch of the tests' environment. **Nobody has run the image on a GPU.** What is
 //! tested is that the program starts with them, and goes on without a GPU.
 
 use std::{

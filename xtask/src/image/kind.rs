@@ -10,7 +10,7 @@ const ORCHESTRATOR_FEATURES: &str = "cluster,web";
 pub enum Kind {
     /// The whole program with libtorch for the CPU and Fashion-MNIST: what trains.
     Training,
-    /// As `training`, with libtorch's CUDA part. Untested: nobody has run it on a GPU, and the program trains on the CPU.
+    /// As `training`, with libtorch's CUDA part. Nobody has run it on a GPU, and the program trains on the CPU.
     Cuda,
     /// The program without libtorch and without data: what tells a cluster to train. At most 40 MB.
     Orchestrator,

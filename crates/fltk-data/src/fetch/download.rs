@@ -23,7 +23,7 @@ const PIECE: usize = 64 << 10;
 const REDIRECTS_MAX: u32 = 5;
 
 pub(super) fn agent(options: &FetchOptions) -> Result<Agent, TrustError> {
-    let config = fltk_http::config(options.proxy)?
+    let config = fltk_http::config(options.environment)?
         .max_redirects(REDIRECTS_MAX)
         // A `.gz` file that the server packs or unpacks on its way would have another size and digest.
         .accept_encoding("identity")

@@ -8,14 +8,14 @@ use fltk_records::{
     export::Format,
 };
 use fltk_web::{
-    Token,
-    client::{Client, ClientError, Proxy},
+    Environment, Token,
+    client::{Client, ClientError},
 };
 
 use crate::site::{Served, damage, run, stream};
 
 fn client(served: &Served) -> Client {
-    Client::new(&served.url(), None, Proxy::None).unwrap()
+    Client::new(&served.url(), None, Environment::Ignored).unwrap()
 }
 
 #[test]
@@ -63,7 +63,8 @@ fn names_that_urls_are_made_of_are_names() {
 #[test]
 fn a_token_is_shown_and_asked_for() {
     let served = Served::new(Some("0123456789abcdef"));
-    let with = |token: Option<&str>| Client::new(&served.url(), token.map(|token| Token::parse(token).unwrap()), Proxy::None).unwrap();
+    let with =
+        |token: Option<&str>| Client::new(&served.url(), token.map(|token| Token::parse(token).unwrap()), Environment::Ignored).unwrap();
     assert!(with(Some("0123456789abcdef")).records().unwrap().is_empty());
     for (token, hint) in [(None, "--token-file"), (Some("another one, well"), "not the server's")] {
         let token = token.map(|token| token.replace([' ', ','], "-"));
@@ -81,13 +82,13 @@ fn what_the_server_says_is_told() {
     assert!(error.contains("/api/v1/runs/none/archive` answers 404") && error.contains("is not a run's folder"), "{error}");
     let url = served.url();
     drop(served);
-    let error = Client::new(&url, None, Proxy::None).unwrap().records().unwrap_err();
+    let error = Client::new(&url, None, Environment::Ignored).unwrap().records().unwrap_err();
     assert!(matches!(error, ClientError::Network { .. }), "{error}");
 }
 
 #[test]
 fn addresses() {
-    let client = |address: &str| Client::new(address, None, Proxy::None);
+    let client = |address: &str| Client::new(address, None, Environment::Ignored);
     for (scheme, good) in [("http", "a"), ("https", "a/"), ("http", "a:1/b/c/"), ("http", "user:secret@a:1"), ("http", "[::1]:8080")] {
         assert!(client(&format!("{scheme}://{good}")).is_ok(), "{good}");
     }
@@ -103,9 +104,9 @@ fn addresses() {
     }
     // Only one of both can be shown.
     let token = || Some(Token::parse("0123456789abcdef").unwrap());
-    assert!(Client::new("http://example.com", token(), Proxy::None).is_ok());
+    assert!(Client::new("http://example.com", token(), Environment::Ignored).is_ok());
     let secret = "joe:secret";
-    let error = Client::new(&format!("http://{secret}@example.com"), token(), Proxy::None).err().unwrap().to_string();
+    let error = Client::new(&format!("http://{secret}@example.com"), token(), Environment::Ignored).err().unwrap().to_string();
     assert!(error.contains("only one of both") && !error.contains("secret"), "{error}");
     let served = Served::new(None);
     let error = client(&format!("http://{secret}@{}/none", served.address)).unwrap().records().unwrap_err().to_string();

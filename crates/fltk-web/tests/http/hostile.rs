@@ -13,8 +13,8 @@ use fltk_records::{
     export::Format,
 };
 use fltk_web::{
-    Token,
-    client::{Client, ClientError, Proxy},
+    Environment, Token,
+    client::{Client, ClientError},
 };
 
 use crate::site::{packed, run};
@@ -39,7 +39,7 @@ fn once(answer: Vec<u8>) -> (SocketAddr, thread::JoinHandle<String>) {
 }
 
 fn client(address: SocketAddr) -> Client {
-    Client::new(&format!("http://{address}"), None, Proxy::None).unwrap()
+    Client::new(&format!("http://{address}"), None, Environment::Ignored).unwrap()
 }
 
 fn answer(head: &str, body: &[u8]) -> Vec<u8> {
@@ -116,7 +116,7 @@ fn user_and_password_are_sent_as_they_should_be_and_not_to_others() {
     let (other, other_server) = once(answer("Content-Length: 2", b"[]"));
     let (address, server) = once(format!("HTTP/1.1 302 x\r\nLocation: http://{other}/api\r\nContent-Length: 0\r\n\r\n").into_bytes());
     let secret = "joe:secret";
-    let client = Client::new(&format!("http://{secret}@{address}"), None, Proxy::None).unwrap();
+    let client = Client::new(&format!("http://{secret}@{address}"), None, Environment::Ignored).unwrap();
     assert!(client.records().unwrap().is_empty());
     // Of `joe:secret`.
     assert!(server.join().unwrap().to_lowercase().contains("authorization: basic am9lonnly3jlda=="));
@@ -128,7 +128,7 @@ fn a_token_is_not_sent_on_and_who_wants_one_is_named() {
     let (other, other_server) = once(b"HTTP/1.1 401 x\r\nContent-Length: 0\r\n\r\n".to_vec());
     let (address, server) = once(format!("HTTP/1.1 302 x\r\nLocation: http://{other}/api\r\nContent-Length: 0\r\n\r\n").into_bytes());
     let token = Token::parse("0123456789abcdef").unwrap();
-    let error = Client::new(&format!("http://{address}"), Some(token), Proxy::None).unwrap().records().unwrap_err().to_string();
+    let error = Client::new(&format!("http://{address}"), Some(token), Environment::Ignored).unwrap().records().unwrap_err().to_string();
     assert!(
         error.contains("answers 401") && error.contains(&format!("`http://{other}`")) && !error.contains("not the server's"),
         "{error}"

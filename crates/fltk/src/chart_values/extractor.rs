@@ -86,7 +86,7 @@ struct Certificates {
     /// The config map; none when empty.
     config_map_name: String,
     /// Its key.
-    #[schemars(length(min = 1))]
+    #[schemars(extend("maxLength" = 253, "pattern" = "^[-._a-zA-Z0-9]+$"))]
     key: String,
 }
 

@@ -12,10 +12,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use fltk_web::{
-    Token,
-    client::{Client, Proxy},
-};
+use fltk_web::{Environment, Token, client::Client};
 
 use crate::{
     cli::{Cli, ThroughArgs},
@@ -43,7 +40,7 @@ pub fn through<T>(
         return claim::through(cli, claim, args, work);
     }
     let _ = cli;
-    let client = Client::new(from, token(args.token_file.as_deref())?, Proxy::Environment)?;
+    let client = Client::new(from, token(args.token_file.as_deref())?, Environment::Applies)?;
     work(&Arc::new(client), &stop::on_signal()?)
 }
 

@@ -18,6 +18,9 @@ pub fn fltk(folder: &Path) -> Command {
     for variable in ours.into_iter().chain(["RANK", "WORLD_SIZE", "LOCAL_RANK", "PET_NNODES", "GLOO_SOCKET_IFNAME"]) {
         command.env_remove(variable);
     }
+    for variable in ["SSL_CERT_FILE", "SSL_CERT_DIR", "ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"] {
+        command.env_remove(variable).env_remove(variable.to_lowercase());
+    }
     command.current_dir(folder).env("NO_COLOR", "1").env("XDG_CACHE_HOME", folder.join("cache"));
     command
 }

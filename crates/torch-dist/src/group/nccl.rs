@@ -25,7 +25,7 @@ impl ProcessGroup {
     /// `TORCH_NCCL_BLOCKING_WAIT`, `TORCH_NCCL_USE_COMM_NONBLOCKING` and `TORCH_NCCL_NONBLOCKING_TIMEOUT` unless the environment does: call it before
     /// other threads read the environment. The last is read once, so the time-out of a process's first group limits connecting in later ones too.
     ///
-    /// Tags of sends and receives are not heeded. A rank of Python that sends or receives has to give `init_process_group` its `device_id`.
+    /// The GPU becomes the calling thread's current one. Tags of sends and receives are not heeded. A rank of Python that sends or receives has to give `init_process_group` its `device_id`.
     ///
     /// # Errors
     /// As [`ProcessGroup::gloo`]; [`Error::Join`] also if there is no such GPU, or if another rank of this host has it.

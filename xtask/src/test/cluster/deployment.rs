@@ -3,7 +3,6 @@
 mod compose;
 mod data_sets;
 mod guide;
-mod page;
 mod side_by_side;
 mod takeover;
 mod workplace;

@@ -17,10 +17,7 @@ use fltk_cluster::kubernetes::{
     config::KubernetesConfig,
     connect::Target,
 };
-use fltk_web::{
-    Token,
-    client::{Client, Proxy},
-};
+use fltk_web::{Environment, Token, client::Client};
 use tokio::{runtime::Runtime, time::sleep};
 
 use crate::{
@@ -73,7 +70,7 @@ pub fn through<T>(
     })?;
     let address = format!("http://{}", opened.address());
     let open = Open { runtime, opened: Some(opened) };
-    let client = Client::new(&address, Some(Token::parse(&secret)?), Proxy::None)?;
+    let client = Client::new(&address, Some(Token::parse(&secret)?), Environment::Ignored)?;
     let done = work(&Arc::new(client), &stop);
     match open.opened.as_ref().and_then(Opened::problem) {
         Some(problem) if !stop.load(Ordering::Relaxed) => done.with_context(|| format!("the way to the pod broke: {problem}")),

@@ -4,8 +4,8 @@ use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context as _, ensure};
 
-use super::{page, workplace::Workplace};
-use crate::{setup::debian, test::report::Outcome};
+use super::workplace::Workplace;
+use crate::{page, setup::debian, test::report::Outcome};
 
 const PAGE: &str = "docs/compose.md";
 /// It loads an image of half a gigabyte and trains Fashion-MNIST twice over.

@@ -38,7 +38,6 @@ extractor:
     sets: [fashion-mnist]
     env: [{ name: HTTPS_PROXY, value: 'http://<<NODE>>:3128' }]
     certificates: { configMapName: authority }
-  networkPolicy: { enabled: true, fetchPorts: [3128] }
 orchestrator: { cpu: 100m }
 ";
 
@@ -59,8 +58,13 @@ echo subjectAltName=DNS:raw.githubusercontent.com > web.names
 openssl x509 -req -in web.csr -CA ca.crt -CAkey authority.key -CAcreateserial -days 2 -extfile web.names -out web.crt
 rm -f web.log
 web "$NODE_ADDRESS" 3128 raw.githubusercontent.com web.crt web.key published web.log &
-trap "kill $!" EXIT
-until grep --quiet listens web.log; do sleep 0.2; done
+WEB=$!
+trap 'kill "$WEB"' EXIT
+for try in $(seq 50); do
+    grep --quiet --no-messages listens web.log && break
+    sleep 0.2
+done
+grep --quiet listens web.log
 kubectl create configmap authority --from-file=ca.crt
 # The kubelet makes them so where nobody made them before.
 chown -R 0:0 "$FOLDER"; chmod 755 "$FOLDER"/*
@@ -72,7 +76,8 @@ kubectl wait --for=condition=complete --timeout=5m job --selector app.kubernetes
     kubectl logs --tail=100 --selector training.kubeflow.org/job-name
     exit 1
 }
-test "$(kubectl get pytorchjobs --output 'jsonpath={.items[*].status.conditions[-1].type}')" = Succeeded
+kubectl get pytorchjobs
+kubectl wait --for=condition=Succeeded --timeout=10s pytorchjobs --all
 RUN=$(fltk runs list --runs "$FOLDER/log" --output json | sed --quiet 's/.*"run": "\(.*\)",.*/\1/p')
 fltk runs show "$RUN" --runs "$FOLDER/log" --output json > fetched.json
 "#;

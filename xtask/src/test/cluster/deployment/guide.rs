@@ -1,14 +1,15 @@
-//! `docs/guide/`, from a cluster to results, as it is written: its pages in the order in which a reader needs them.
+//! `docs/guide/`, from a cluster to results, as it is written: its pages in the order in which a reader needs them. What it says about operators is done
+//! where the cluster gets them.
 
 use std::{fs, time::Duration};
 
 use anyhow::{Context as _, ensure};
 
-use super::{
+use super::workplace::Workplace;
+use crate::{
+    cluster::{NODE, TestCluster},
     page::{self, Block},
-    workplace::Workplace,
 };
-use crate::cluster::{NODE, TestCluster};
 
 const FOLDER: &str = "docs/guide";
 /// The page that leads through all of it, and where it is left for the one about what goes wrong: everything is there, and over.
@@ -23,18 +24,14 @@ const LIMIT: Duration = Duration::from_secs(40 * 60);
 /// The node's folder of the pages. In the test it is one that goes with the cluster.
 const NODES_FOLDER: &str = "/srv/fltk";
 
-/// Of a cluster whose guide was followed before.
-const BEGIN_ANEW: &str = "kubectl --namespace kubeflow delete configmap training-operator-init-container --ignore-not-found\n";
-
 /// Does what the pages say.
 pub fn run(cluster: &TestCluster, workplace: &Workplace<'_>) -> anyhow::Result<()> {
     cluster.forget(NAMESPACE)?;
     let (main, end) = read(workplace, MAIN)?;
     let end = end.with_context(|| format!("`{MAIN}` has no `{END}`"))?;
     let (before, after): (Vec<Block>, Vec<Block>) = main.into_iter().partition(|block| block.line < end);
-    let mut script = String::from(BEGIN_ANEW);
+    let mut script = String::new();
     for (page, blocks) in [
-        ("operators.md", read(workplace, "operators.md")?.0),
         ("storage.md", read(workplace, "storage.md")?.0),
         (MAIN, before),
         ("troubleshooting.md", read(workplace, "troubleshooting.md")?.0),
@@ -45,7 +42,7 @@ pub fn run(cluster: &TestCluster, workplace: &Workplace<'_>) -> anyhow::Result<(
     }
     let volume = workplace.volume("guide")?;
     let script = script.replace(NODES_FOLDER, volume.to_str().context("a folder whose name is not UTF-8")?);
-    // Root, as who runs this is, needs none.
+    // Whoever runs this is root.
     workplace.program("sudo", "exec \"$@\"")?;
     workplace.bash(&format!("NODE={NODE}\n{script}"), LIMIT)
 }
