@@ -99,7 +99,8 @@ impl Client {
     /// Of the server at `address`: `http://` or `https://`, a host, perhaps user and password, a port and a path.
     ///
     /// # Errors
-    /// If it's no such address, or it has a user and there is a token too: a request shows one of both.
+    /// If it's no such address, or it has a user and there is a token too: a request shows one of both; or if the environment applies and leads to nobody to
+    /// trust ([`fltk_http::config`]), also for `http://`, which may send on to `https://`.
     pub fn new(address: &str, token: Option<Token>, environment: Environment) -> Result<Self, ClientError> {
         let base = address.trim_end_matches('/');
         let (scheme, rest) = base.split_once("://").unwrap_or(("", base));
