@@ -2,14 +2,13 @@
 
 mod cifar10;
 mod ddp;
-mod orchestrator;
 mod step;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Subcommand, ValueEnum};
 
-use crate::checkout::Checkout;
+use crate::{checkout::Checkout, cli::Delegated, delegate};
 
 /// What can be measured.
 #[derive(Subcommand)]
@@ -33,17 +32,7 @@ pub enum Bench {
         output: Output,
     },
     /// A stream of many jobs on a real Kubernetes: how fast they are made, next to what the API server takes at most, and our memory.
-    Orchestrator {
-        /// Jobs that arrive at once.
-        #[arg(long, default_value_t = 15_000, value_parser = clap::value_parser!(u32).range(100..=100_000))]
-        jobs: u32,
-        /// Times that each program is run, in turn; the median is taken.
-        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
-        repeats: u32,
-        /// What standard output holds.
-        #[arg(long, value_enum, default_value_t = Output::Text)]
-        output: Output,
-    },
+    Orchestrator(Delegated),
     /// Ten epochs of Cifar10CNN on CIFAR-10: the accuracy it reaches.
     Cifar10 {
         /// The folder that holds `cifar-10-batches-bin`.
@@ -65,17 +54,22 @@ pub enum Output {
 }
 
 /// Runs a benchmark.
-pub fn run(checkout: &Checkout, bench: &Bench) -> anyhow::Result<()> {
+///
+/// # Errors
+/// If something can't be measured, or a goal is not met.
+pub fn run(checkout: &Checkout, bench: &Bench) -> anyhow::Result<ExitCode> {
     match bench {
-        Bench::Step { repeats, output } => step::run(checkout, *repeats, *output),
-        Bench::Ddp { repeats, output } => ddp::run(checkout, *repeats, *output),
-        Bench::Orchestrator { jobs, repeats, output } => orchestrator::run(checkout, *jobs, *repeats, *output),
-        Bench::Cifar10 { data, output } => cifar10::run(checkout, data, *output),
+        Bench::Step { repeats, output } => step::run(checkout, *repeats, *output)?,
+        Bench::Ddp { repeats, output } => ddp::run(checkout, *repeats, *output)?,
+        Bench::Orchestrator(Delegated { arguments }) => return delegate::run(checkout, "bench-orchestrator", arguments),
+        Bench::Cifar10 { data, output } => cifar10::run(checkout, data, *output)?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The median of `values`, the mean of the middle two if they are even in number; NaN of none.
-fn median(values: &mut [f64]) -> f64 {
+#[must_use]
+pub fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     match values.len() {

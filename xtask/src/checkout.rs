@@ -36,6 +36,11 @@ impl Checkout {
         Self::metadata_of(&self.root, false)
     }
 
+    /// Our own packages alone, which takes no look at any other.
+    pub fn metadata_of_ours(&self) -> anyhow::Result<Metadata> {
+        Self::metadata_of(&self.root, true)
+    }
+
     fn metadata_of(root: &Path, no_deps: bool) -> anyhow::Result<Metadata> {
         let mut command = MetadataCommand::new();
         command.manifest_path(root.join("Cargo.toml"));

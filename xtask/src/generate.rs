@@ -24,6 +24,9 @@ pub fn run(checkout: &Checkout, only_check: bool) -> anyhow::Result<()> {
 }
 
 /// As [`run`] with `--check`, by a program that is already built.
+///
+/// # Errors
+/// If one isn't what the program prints.
 pub fn check(checkout: &Checkout, fltk: &Path) -> anyhow::Result<()> {
     update(checkout, fltk, true)
 }

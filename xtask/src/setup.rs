@@ -1,7 +1,6 @@
 //! Getting what a checkout needs and cargo can't get: libtorch, Python packages, Debian packages.
 
 pub mod debian;
-mod distributions;
 pub mod libtorch;
 pub mod python;
 mod wheel;

@@ -23,8 +23,12 @@ pub fn fashion_mnist() -> Result<(), String> {
     missing().map_or(Ok(()), |file| Err(format!("the package has no `{FASHION_MNIST}/{file}`")))
 }
 
-/// Installs `packages`. `Err` says why it can't be done: no apt, not root, or what apt says.
+/// Installs those of `packages` that are missing. `Err` says why it can't be done: no apt, not root, or what apt says.
 pub fn install(packages: &[&str]) -> Result<(), String> {
+    let packages: Vec<&str> = packages.iter().copied().filter(|package| !is_installed(package)).collect();
+    if packages.is_empty() {
+        return Ok(());
+    }
     let wanted = packages.join(" ");
     if !sh::is_there("apt-get") {
         return Err(format!("the Debian package `{wanted}` can't be installed: there is no apt-get"));
@@ -39,9 +43,15 @@ pub fn install(packages: &[&str]) -> Result<(), String> {
         command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null()).stdout(Stdio::null());
         sh::run(&mut command, sh::INSTALL_LIMIT)
     };
-    let install = [&["install", "--yes", "--no-install-recommends"], packages].concat();
+    let install = [&["install", "--yes", "--no-install-recommends"], &packages[..]].concat();
     // Lists may be fresh, or there may be no network but a package in apt's cache: ask for new lists only if it fails without.
     apt(&install).or_else(|_| apt(&["update"]).and_then(|()| apt(&install))).map_err(|error| format!("{error:#}"))
+}
+
+fn is_installed(package: &str) -> bool {
+    let mut query = Command::new("dpkg-query");
+    query.args(["--show", "--showformat", "${db:Status-Status}", package]).stdin(Stdio::null()).stderr(Stdio::null());
+    sh::quiet_output(&mut query, sh::LOOKUP_LIMIT).is_ok_and(|status| status == "installed")
 }
 
 /// Whether this is root.

@@ -10,7 +10,6 @@ use anyhow::{Context as _, bail};
 use sha2::{Digest as _, Sha256};
 
 use super::debian;
-pub use super::distributions::{distributions, is_packages};
 use crate::{checkout::Checkout, lock, sh};
 
 /// In an environment, there once everything is installed.

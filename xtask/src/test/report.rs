@@ -1,97 +1,60 @@
-//! What became of each part of `cargo xtask test`, and the closing table and line.
+//! What became of each part, and the closing table and line.
 
-use std::{
-    fmt::Write as _,
-    time::{Duration, Instant},
-};
+use std::{fmt::Write as _, time::Duration};
 
-/// How a part ended, if not by an error.
-pub enum Outcome {
-    /// All is well; a figure or a word about it, may be empty.
+/// How a part ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Well; a figure or a word about it, may be empty.
     Passed(String),
-    /// It could not be run here.
-    Skipped(String),
-}
-
-enum End {
-    Passed(String),
+    /// For this reason.
     Failed(String),
+    /// It could not be run here, for this reason.
     Skipped(String),
 }
 
-struct Part {
-    name: String,
+struct Row {
+    name: &'static str,
     end: End,
     took: Duration,
 }
 
-/// The parts so far.
+/// The parts that are over, in the order of the list.
 #[derive(Default)]
 pub struct Report {
-    parts: Vec<Part>,
+    rows: Vec<Row>,
 }
 
 impl Report {
-    /// Does one part and keeps what became of it. An error is shown at once and again at the end, and the parts that follow still run.
-    pub fn part(&mut self, name: &str, work: impl FnOnce() -> anyhow::Result<Outcome>) {
-        eprintln!("\n=== {name}");
-        let begin = Instant::now();
-        let end = match work() {
-            Ok(Outcome::Passed(remark)) => End::Passed(remark),
-            Ok(Outcome::Skipped(reason)) => {
-                eprintln!("skipped: {reason}");
-                End::Skipped(reason)
-            }
-            Err(error) => {
-                eprintln!("error: {error:#}");
-                End::Failed(format!("{error:#}"))
-            }
-        };
-        self.parts.push(Part { name: name.to_owned(), end, took: begin.elapsed() });
-    }
-
-    /// As [`Report::part`], for a part that later ones need the result of.
-    pub fn part_with<T>(&mut self, name: &str, work: impl FnOnce() -> anyhow::Result<T>) -> Option<T> {
-        let mut result = None;
-        self.part(name, || {
-            result = Some(work()?);
-            Ok(Outcome::Passed(String::new()))
-        });
-        result
-    }
-
-    /// As [`Report::part_with`], for something that can't be had on every machine: an error means that it is skipped. Returns why.
-    pub fn part_or_skip<T>(&mut self, name: &str, work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-        let mut result = Err(String::new());
-        self.part(name, || {
-            result = work();
-            Ok(match &result {
-                Ok(_) => Outcome::Passed(String::new()),
-                Err(reason) => Outcome::Skipped(reason.clone()),
-            })
-        });
-        result.map_err(|_| format!("needs: {name}"))
-    }
-
-    /// Records a part that can't be run here.
-    pub fn skip(&mut self, name: &str, reason: &str) {
-        self.part(name, || Ok(Outcome::Skipped(reason.to_owned())));
+    /// Adds what became of a part.
+    pub fn add(&mut self, name: &'static str, end: End, took: Duration) {
+        self.rows.push(Row { name, end, took });
     }
 
     /// Whether all is well; where `skips_fail`, a skipped part is not.
+    #[must_use]
     pub fn is_good(&self, skips_fail: bool) -> bool {
-        self.parts.iter().all(|part| match part.end {
+        self.rows.iter().all(|row| match row.end {
             End::Passed(_) => true,
             End::Failed(_) => false,
             End::Skipped(_) => !skips_fail,
         })
     }
 
+    /// Seconds of the parts that passed, and the names of the others.
+    #[must_use]
+    pub fn times(&self) -> (Vec<(&'static str, f64)>, Vec<&'static str>) {
+        let passed = |row: &&Row| matches!(row.end, End::Passed(_));
+        let times = self.rows.iter().filter(passed).map(|row| (row.name, row.took.as_secs_f64())).collect();
+        (times, self.rows.iter().filter(|row| !passed(row)).map(|row| row.name).collect())
+    }
+
     /// The closing table, what failed, what was skipped and why, and the closing line.
+    #[must_use]
     pub fn render(&self) -> String {
-        let width = self.parts.iter().map(|part| part.name.chars().count()).max().unwrap_or(0);
+        let width = self.rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
         let (mut table, mut failed, mut skipped, mut passed) = (String::new(), Vec::new(), Vec::new(), 0);
-        for Part { name, end, took } in &self.parts {
+        for Row { name, end, took } in &self.rows {
             let (word, remark) = match end {
                 End::Passed(remark) => ("passed ", remark.as_str()),
                 End::Failed(_) => ("FAILED ", ""),
@@ -117,21 +80,22 @@ impl Report {
 mod tests {
     use super::*;
 
-    fn report(ends: &[&str]) -> Report {
+    fn report(ends: &[&'static str]) -> Report {
         let mut report = Report::default();
         for &end in ends {
-            report.part(&format!("part {end}"), || match end {
-                "failed" => anyhow::bail!("because"),
-                "skipped" => Ok(Outcome::Skipped("not here".to_owned())),
-                remark => Ok(Outcome::Passed(remark.to_owned())),
-            });
+            let end_of = match end {
+                "failed" => End::Failed("because".to_owned()),
+                "skipped" => End::Skipped("not here".to_owned()),
+                remark => End::Passed(remark.to_owned()),
+            };
+            report.add(end, end_of, Duration::from_millis(1500));
         }
         report
     }
 
     #[test]
     fn the_last_line_counts_parts_and_the_lines_above_say_why() {
-        let check = |ends: &[&str], expected: &str| {
+        let check = |ends: &[&'static str], expected: &str| {
             let text = report(ends).render();
             assert_eq!(text.lines().last(), Some(expected));
             text
@@ -139,10 +103,10 @@ mod tests {
         check(&["fine", ""], "2 passed, 0 failed");
         check(&["failed"], "0 passed, 1 failed");
         let text = check(&["accuracy 0.9", "failed", "skipped"], "1 passed, 1 failed, 1 skipped");
-        for line in ["failed: part failed: because\n", "skipped: part skipped: not here\n"] {
+        for line in ["failed: failed: because\n", "skipped: skipped: not here\n"] {
             assert!(text.contains(line), "{text}");
         }
-        assert!(text.lines().any(|line| line.starts_with("part accuracy 0.9  passed") && line.ends_with("accuracy 0.9")), "{text}");
+        assert!(text.lines().any(|line| line == "accuracy 0.9  passed       1.5 s  accuracy 0.9"), "{text}");
     }
 
     #[test]
@@ -152,16 +116,5 @@ mod tests {
         {
             assert_eq!((report(ends).is_good(false), report(ends).is_good(true)), (good, good_in_ci), "{ends:?}");
         }
-    }
-
-    #[test]
-    fn a_result_is_there_only_if_its_part_passed() {
-        let mut report = Report::default();
-        assert_eq!(report.part_with("a", || Ok(1)), Some(1));
-        assert_eq!(report.part_with::<i32>("b", || anyhow::bail!("no")), None);
-        assert_eq!(report.part_or_skip("c", || Ok(1)), Ok(1));
-        assert_eq!(report.part_or_skip::<i32>("d", || Err("no network".to_owned())), Err("needs: d".to_owned()));
-        let text = report.render();
-        assert!(text.ends_with("failed: b: no\nskipped: d: no network\n2 passed, 1 failed, 1 skipped\n"), "{text}");
     }
 }

@@ -1,0 +1,262 @@
+//! `cargo xtask cluster up|down|status|load|claim`: a real Kubernetes of one node on this machine, for tests of the orchestrator.
+//!
+//! ```text
+//! cluster/tools/*/go.mod ──go build──> <cache>/cluster/bin-<digest>/    etcd, kube-apiserver, ..., kwok, Kubeflow's operators
+//!                                                   │
+//! <cache>/cluster/state/   keys, configurations, logs, etcd's data      │ started in a network namespace of their own
+//! ```
+//!
+//! Nothing of it is reachable from outside of the namespace. `down` finds what belongs to the cluster by a variable in its environment and by its
+//! control groups, so that it also cleans up after a crash.
+
+mod addons;
+mod audit;
+mod configuration;
+mod daemons;
+mod down;
+mod for_tests;
+mod groups;
+mod host;
+mod images;
+mod keys;
+mod kwok;
+mod load;
+mod tools;
+mod volumes;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use anyhow::{Context as _, bail};
+use clap::Subcommand;
+
+use crate::{
+    checkout::Checkout,
+    image::{self, Kind},
+    lock, sh,
+};
+
+pub use self::{
+    audit::Right,
+    for_tests::{TestCluster, can_run},
+    host::is_go_there,
+    tools::copy as copy_folder,
+};
+
+/// The network namespace, the control group and the pods' network, which the whole machine sees: one cluster a machine.
+const NAMESPACE: &str = "fltk-k8s";
+/// Held while it is started or stopped, whichever checkout does.
+const LOCK: &str = "/run/lock/fltk-k8s.lock";
+/// Names the state folder of the cluster that there is: another checkout's is left alone.
+const OWNER: &str = "/run/fltk-k8s.owner";
+/// The node's address, and the API server's and the name server's.
+const ADDRESS: &str = "10.89.0.1";
+/// The real node.
+pub const NODE: &str = "n0";
+
+/// What can be done with the cluster.
+#[derive(Subcommand)]
+pub enum ClusterCommand {
+    /// Build its parts once (about 11 minutes), start it (seconds), and install Kubeflow's operators (2 minutes).
+    Up {
+        /// Nodes that exist in name only (kwok), beside the real one.
+        #[arg(long, default_value_t = 0, value_name = "N")]
+        nodes: u32,
+        /// Leave out Kubeflow's operators and JobSet.
+        #[arg(long)]
+        bare: bool,
+    },
+    /// Stop it and remove everything of it but the built parts; also after a crash.
+    Down,
+    /// Say whether it runs, and what is on it.
+    Status,
+    /// Build one of our images, as `cargo xtask image` does, and give it to the cluster by the name that it has there.
+    Load {
+        /// Which image.
+        #[arg(value_enum, default_value = "training")]
+        kind: Kind,
+        /// This program, in place of a release build of this checkout.
+        #[arg(long, value_name = "PATH")]
+        program: Option<PathBuf>,
+    },
+    /// Make a namespace, if it isn't there, with a volume that all its pods can write to: the claim `fl-log-claim`.
+    Claim {
+        /// The namespace.
+        #[arg(value_parser = volumes::namespace)]
+        namespace: String,
+    },
+}
+
+/// A cluster's folders.
+pub struct Cluster {
+    /// Built programs and manifests.
+    bin: PathBuf,
+    /// Keys, configurations, data and logs of the one that runs.
+    state: PathBuf,
+}
+
+impl Cluster {
+    /// The administrator's.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.state.join("admin.kubeconfig")
+    }
+
+    /// `kubectl`, as the administrator, inside of the namespace.
+    pub fn kubectl(&self) -> std::process::Command {
+        let mut command = inside(self.bin.join("kubectl"));
+        command.arg("--kubeconfig").arg(self.kubeconfig());
+        command
+    }
+
+    fn apply(&self, manifests: &str) -> anyhow::Result<()> {
+        let work = tempfile::tempdir()?;
+        let file = work.path().join("manifests.yaml");
+        fs::write(&file, manifests)?;
+        let mut command = self.kubectl();
+        command.args(["apply", "--server-side", "--filename"]).arg(&file).stdout(Stdio::null());
+        sh::run(&mut command, sh::LOOKUP_LIMIT).context("the manifests can't be applied")
+    }
+}
+
+/// Does what is asked.
+pub fn run(checkout: &Checkout, command: &ClusterCommand) -> anyhow::Result<()> {
+    let folder = folder(checkout)?;
+    let state = folder.join("state");
+    let lock = || lock::take(Path::new(LOCK), "starting, stopping or changing the cluster");
+    match command {
+        ClusterCommand::Up { nodes, bare } => {
+            let _lock = lock()?;
+            host::prepare().map_err(anyhow::Error::msg)?;
+            let cluster = Cluster { bin: tools::ensure(checkout, &folder)?, state };
+            if down::is_alive(&cluster.state) {
+                bail!("the cluster runs already, or a part of it\nhint: `cargo xtask cluster down` stops it");
+            }
+            // What a crash left.
+            down::run(&cluster.state)?;
+            fs::write(OWNER, text(&cluster.state)?).with_context(|| format!("can't write `{OWNER}`"))?;
+            up(checkout, &cluster, *nodes, *bare).inspect_err(|_| {
+                eprintln!("note: logs are in `{}`; `cargo xtask cluster down` cleans up", cluster.state.join("log").display());
+            })?;
+            eprintln!("the cluster runs. Inside of its network namespace:");
+            eprintln!(
+                "  {} {} --kubeconfig {} get pods -A",
+                inside_text(),
+                cluster.bin.join("kubectl").display(),
+                cluster.kubeconfig().display()
+            );
+            Ok(())
+        }
+        ClusterCommand::Down => {
+            let _lock = lock()?;
+            down::run(&state)
+        }
+        ClusterCommand::Status if !down::is_alive(&state) => {
+            println!("the cluster doesn't run");
+            Ok(())
+        }
+        ClusterCommand::Status => {
+            let _lock = lock()?;
+            status(&Cluster { bin: tools::ensure(checkout, &folder)?, state })
+        }
+        ClusterCommand::Load { kind, program } => {
+            let cluster = running(checkout, &folder)?;
+            let program = image::program(checkout, *kind, program.as_deref())?;
+            // Not before: to build may take minutes.
+            let _lock = lock()?;
+            load::run(checkout, &cluster, *kind, program.as_deref())
+        }
+        ClusterCommand::Claim { namespace } => {
+            let _lock = lock()?;
+            let volume = volumes::claim(&running(checkout, &folder)?, namespace)?;
+            println!("`{}` of namespace `{namespace}` is `{}`", volumes::CLAIM, volume.display());
+            Ok(())
+        }
+    }
+}
+
+/// Builds its programs, if they aren't there.
+pub fn build(checkout: &Checkout) -> anyhow::Result<()> {
+    tools::ensure(checkout, &folder(checkout)?).map(drop)
+}
+
+/// Helm, of the version that goes with the cluster.
+pub fn helm(checkout: &Checkout) -> anyhow::Result<PathBuf> {
+    tools::helm(checkout, &folder(checkout)?)
+}
+
+/// Works with the cluster that runs, or else with one that is there only for that.
+pub fn with<T>(checkout: &Checkout, work: impl FnOnce(&Cluster) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let folder = folder(checkout)?;
+    let runs_already = down::is_alive(&folder.join("state"));
+    if !runs_already {
+        run(checkout, &ClusterCommand::Up { nodes: 0, bare: false })?;
+    }
+    let outcome = running(checkout, &folder).and_then(|cluster| work(&cluster));
+    if !runs_already {
+        run(checkout, &ClusterCommand::Down)?;
+    }
+    outcome
+}
+
+fn folder(checkout: &Checkout) -> anyhow::Result<PathBuf> {
+    let folder = checkout.cache.join("cluster");
+    fs::create_dir_all(&folder).with_context(|| format!("can't make `{}`", folder.display()))?;
+    // As mounts have it: without links.
+    Ok(folder.canonicalize()?)
+}
+
+/// The cluster, if it runs.
+fn running(checkout: &Checkout, folder: &Path) -> anyhow::Result<Cluster> {
+    let state = folder.join("state");
+    if !down::is_alive(&state) {
+        bail!("the cluster doesn't run\nhint: `cargo xtask cluster up` starts it");
+    }
+    Ok(Cluster { bin: tools::ensure(checkout, folder)?, state })
+}
+
+fn up(checkout: &Checkout, cluster: &Cluster, nodes: u32, bare: bool) -> anyhow::Result<()> {
+    configuration::write(&cluster.state)?;
+    keys::make(&cluster.state.join("pki"))?;
+    host::make_namespace()?;
+    groups::make()?;
+    daemons::start(cluster)?;
+    images::basic(cluster)?;
+    if !bare {
+        addons::install(cluster, &checkout.root)?;
+    }
+    if nodes > 0 {
+        kwok::start(cluster, nodes)?;
+    }
+    Ok(())
+}
+
+fn status(cluster: &Cluster) -> anyhow::Result<()> {
+    if !daemons::is_ready(cluster) {
+        println!("the cluster's API server doesn't answer; its logs are in `{}`", cluster.state.join("log").display());
+        return Ok(());
+    }
+    sh::run(cluster.kubectl().args(["get", "nodes"]), sh::LOOKUP_LIMIT)?;
+    sh::run(cluster.kubectl().args(["get", "pods", "--all-namespaces"]), sh::LOOKUP_LIMIT)
+}
+
+/// `program`, run inside of the cluster's network namespace. Not `ip netns exec`, which hides `/sys/fs/cgroup`.
+pub fn inside(program: impl AsRef<std::ffi::OsStr>) -> std::process::Command {
+    let mut command = std::process::Command::new("nsenter");
+    command.arg(format!("--net=/run/netns/{NAMESPACE}")).arg(program).stdin(Stdio::null());
+    command
+}
+
+fn inside_text() -> String {
+    format!("nsenter --net=/run/netns/{NAMESPACE}")
+}
+
+/// The text of a path that goes into configuration files.
+fn text(path: &Path) -> anyhow::Result<&str> {
+    let Some(text) = path.to_str().filter(|text| !text.contains(['"', '\\', '\n', ' '])) else {
+        bail!("the cache folder `{}` can't be named in configuration files\nhint: set XDG_CACHE_HOME to another", path.display());
+    };
+    Ok(text)
+}

@@ -1,0 +1,260 @@
+//! The cluster as tests use it: started if it doesn't run, reached, changed and put back.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context as _, ensure};
+
+use super::{
+    ADDRESS, Cluster, ClusterCommand, LOCK,
+    audit::{self, Right, Used},
+    folder, host, inside,
+    keys::ADMIN_TOKEN,
+    kwok, run, running, volumes,
+};
+use crate::{checkout::Checkout, lock, sh};
+
+/// For the API server and the operators to take something in.
+const KUBECTL_LIMIT: Duration = Duration::from_secs(120);
+
+/// Why the cluster can't run on this machine, if it can't.
+///
+/// # Errors
+/// The reason.
+pub fn can_run() -> Result<(), String> {
+    host::prepare()
+}
+
+/// A cluster that runs.
+pub struct TestCluster {
+    cluster: Cluster,
+    checkout: Checkout,
+}
+
+/// In the cluster's state: it was started for the tests, and is stopped after them.
+const OURS: &str = "started-for-tests";
+
+impl TestCluster {
+    /// The one that runs, or a new one, with `nodes` nodes in name only.
+    pub fn up(checkout: &Checkout, nodes: u32) -> anyhow::Result<Self> {
+        if let Ok(running) = Self::of_parts(checkout) {
+            kwok::add_nodes(&running.cluster, nodes)?;
+            return Ok(running);
+        }
+        run(checkout, &ClusterCommand::Up { nodes, bare: false })?;
+        let started = Self::of_parts(checkout)?;
+        fs::write(started.cluster.state.join(OURS), "")?;
+        Ok(started)
+    }
+
+    /// The one that runs.
+    pub fn of_parts(checkout: &Checkout) -> anyhow::Result<Self> {
+        Ok(Self { cluster: running(checkout, &folder(checkout)?)?, checkout: checkout.clone() })
+    }
+
+    /// Stops it, if it was started for the tests.
+    pub fn down(checkout: &Checkout) -> anyhow::Result<()> {
+        let state = folder(checkout)?.join("state");
+        if !state.join(OURS).exists() {
+            return Ok(());
+        }
+        let _lock = lock::take(Path::new(LOCK), "stopping the cluster")?;
+        super::down::run(&state)
+    }
+
+    /// The checkout.
+    pub fn root(&self) -> &Path {
+        &self.checkout.root
+    }
+
+    /// `program`, where the API server is reached, as the administrator.
+    pub fn reach(&self, program: &Path) -> Command {
+        let mut command = inside(program);
+        command.env("KUBECONFIG", self.cluster.kubeconfig());
+        command
+    }
+
+    /// Of the real node, and of what listens beside the API server; pods reach it.
+    pub fn address(&self) -> &'static str {
+        ADDRESS
+    }
+
+    /// The namespace anew, with a volume that its pods share; the volume's folder here.
+    pub fn claim(&self, namespace: &str) -> anyhow::Result<PathBuf> {
+        self.forget(namespace)?;
+        volumes::claim(&self.cluster, namespace)
+    }
+
+    /// An empty folder of this machine for volumes, which goes with the cluster.
+    pub fn volume(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let folder = self.cluster.state.join("volumes").join(name);
+        if folder.exists() {
+            fs::remove_dir_all(&folder).with_context(|| format!("can't empty `{}`", folder.display()))?;
+        }
+        for part in ["log", "server"] {
+            volumes::folder(&folder.join(part))?;
+        }
+        Ok(folder)
+    }
+
+    /// Removes the namespace, if it's there of tests before, with its volumes.
+    pub fn forget(&self, name: &str) -> anyhow::Result<()> {
+        let mut delete = self.cluster.kubectl();
+        delete.args(["delete", "namespace", name, "--ignore-not-found", "--timeout=110s"]).stdout(Stdio::null());
+        sh::run(&mut delete, KUBECTL_LIMIT)?;
+        let mut list = self.cluster.kubectl();
+        let volumes = format!("jsonpath={{range .items[?(@.spec.claimRef.namespace==\"{name}\")]}}{{.metadata.name}} {{end}}");
+        list.args(["get", "persistentvolumes", "--output", &volumes]);
+        for volume in sh::quiet_output(&mut list, KUBECTL_LIMIT)?.split_whitespace() {
+            let mut delete = self.cluster.kubectl();
+            delete.args(["delete", "persistentvolume", volume, "--timeout=30s"]).stdout(Stdio::null());
+            sh::run(&mut delete, KUBECTL_LIMIT)?;
+        }
+        Ok(())
+    }
+
+    /// The namespace anew, with the service account that pods of it have, which a controller makes a moment later.
+    pub fn namespace(&self, name: &str) -> anyhow::Result<()> {
+        self.forget(name)?;
+        self.cluster.apply(&format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: '{name}'}}\n"))?;
+        let mut command = self.cluster.kubectl();
+        command.args(["--namespace", name, "wait", "--for=create", "serviceaccount/default", "--timeout=60s"]).stdout(Stdio::null());
+        sh::run(&mut command, KUBECTL_LIMIT)
+    }
+
+    /// Lets only pods into `namespace` that the restricted pod security standard allows.
+    pub fn restrict(&self, namespace: &str) -> anyhow::Result<()> {
+        let mut command = self.cluster.kubectl();
+        command
+            .args(["label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted", "--overwrite"])
+            .stdout(Stdio::null());
+        sh::run(&mut command, KUBECTL_LIMIT)
+    }
+
+    /// Names of what is there.
+    pub fn names(&self, namespace: &str, kinds: &str, selector: &str) -> anyhow::Result<Vec<String>> {
+        let mut command = self.cluster.kubectl();
+        command.args(["--namespace", namespace, "get", kinds, "--selector", selector, "--output", "name", "--ignore-not-found"]);
+        Ok(sh::quiet_output(&mut command, KUBECTL_LIMIT)?.lines().map(str::to_owned).collect())
+    }
+
+    /// Names of what is there, with what tells an object from another of the same name.
+    pub fn uids(&self, namespace: &str, kind: &str) -> anyhow::Result<BTreeMap<String, String>> {
+        let mut command = self.cluster.kubectl();
+        let template = r#"jsonpath={range .items[*]}{.metadata.name} {.metadata.uid}{"\n"}{end}"#;
+        command.args(["--namespace", namespace, "get", kind, "--output", template]);
+        let text = sh::quiet_output(&mut command, KUBECTL_LIMIT)?;
+        Ok(text.lines().filter_map(|line| line.split_once(' ')).map(|(name, uid)| (name.to_owned(), uid.to_owned())).collect())
+    }
+
+    /// Deletes an object by hand.
+    pub fn delete(&self, namespace: &str, kind: &str, name: &str) -> anyhow::Result<()> {
+        let mut command = self.cluster.kubectl();
+        command.args(["--namespace", namespace, "delete", kind, name, "--ignore-not-found"]).stdout(Stdio::null());
+        sh::run(&mut command, KUBECTL_LIMIT)
+    }
+
+    /// Taints `node` for as long as the value lives.
+    pub fn taint(&self, node: &str, taint: &str) -> anyhow::Result<Taint<'_>> {
+        let mut command = self.cluster.kubectl();
+        command.args(["taint", "node", node, taint, "--overwrite"]).stdout(Stdio::null());
+        sh::run(&mut command, KUBECTL_LIMIT)?;
+        Ok(Taint { cluster: &self.cluster, node: node.to_owned(), taint: taint.to_owned() })
+    }
+
+    /// Adds a node in name only, of `cores`, for as long as the value lives.
+    pub fn node(&self, name: &str, cores: u32) -> anyhow::Result<AddedNode<'_>> {
+        self.cluster.apply(&kwok::node(name, cores))?;
+        Ok(AddedNode { cluster: &self.cluster, name: name.to_owned() })
+    }
+
+    /// Freezes the API server for a while, as a network that is cut does.
+    pub fn freeze_api_server(&self, pause: Duration) -> anyhow::Result<()> {
+        let mut find = Command::new("pgrep");
+        find.arg("--full").arg(self.cluster.bin.join("kube-apiserver"));
+        let found = sh::quiet_output(&mut find, sh::LOOKUP_LIMIT)?;
+        let pid = found.lines().next().context("no API server runs")?;
+        // A process of its own thaws it, also if this one is interrupted.
+        let mut thaw = Command::new("sh");
+        thaw.args(["-c", "sleep \"$1\"; kill -CONT \"$2\"", "thaw", &pause.as_secs().to_string(), pid]).process_group(0);
+        let mut thawing = sh::start(&mut thaw)?;
+        sh::run(Command::new("kill").args(["-STOP", pid]), sh::LOOKUP_LIMIT)?;
+        let status = sh::wait(&mut thawing, &thaw, pause + sh::LOOKUP_LIMIT)?;
+        ensure!(status.success(), "the API server was not thawed: {status}");
+        Ok(())
+    }
+
+    /// The administrator's.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.cluster.kubeconfig()
+    }
+
+    /// The folder of the cluster's programs, and the socket of its containerd.
+    pub fn programs(&self) -> (&Path, PathBuf) {
+        (&self.cluster.bin, self.cluster.state.join("containerd.sock"))
+    }
+
+    /// How long the audit log is now.
+    pub fn audit_len(&self) -> anyhow::Result<usize> {
+        audit::len(&self.cluster)
+    }
+
+    /// How often each job of `namespace` was made since the audit log was `since` long ([`audit::made`]).
+    pub fn made(&self, namespace: &str, resource: &str, since: usize) -> anyhow::Result<BTreeMap<String, usize>> {
+        audit::made(&self.cluster, namespace, resource, since)
+    }
+
+    /// What a service account did.
+    pub fn used(&self, namespace: &str, account: &str) -> anyhow::Result<Used> {
+        audit::used(&self.cluster, namespace, account)
+    }
+
+    /// What a service account may do.
+    pub fn granted(&self, namespace: &str, account: &str) -> anyhow::Result<BTreeSet<Right>> {
+        audit::granted(&self.cluster, namespace, account)
+    }
+
+    /// A kubeconfig for a service account.
+    pub fn kubeconfig_of(&self, namespace: &str, account: &str) -> anyhow::Result<String> {
+        let mut command = self.cluster.kubectl();
+        command.args(["--namespace", namespace, "create", "token", account]);
+        let token = sh::quiet_output(&mut command, KUBECTL_LIMIT)?;
+        let admin = std::fs::read_to_string(self.cluster.kubeconfig()).context("can't read the administrator's kubeconfig")?;
+        Ok(admin.replace(&format!("token: {ADMIN_TOKEN}"), &format!("token: {}", token.trim())))
+    }
+}
+
+/// A taint that goes with this value.
+pub struct Taint<'a> {
+    cluster: &'a Cluster,
+    node: String,
+    taint: String,
+}
+
+impl Drop for Taint<'_> {
+    fn drop(&mut self) {
+        let mut command = self.cluster.kubectl();
+        command.args(["taint", "node", &self.node, &format!("{}-", self.taint)]).stdout(Stdio::null());
+        sh::run(&mut command, KUBECTL_LIMIT).unwrap_or_else(|error| eprintln!("warning: {error:#}"));
+    }
+}
+
+/// A node that goes with this value.
+pub struct AddedNode<'a> {
+    cluster: &'a Cluster,
+    name: String,
+}
+
+impl Drop for AddedNode<'_> {
+    fn drop(&mut self) {
+        let mut command = self.cluster.kubectl();
+        command.args(["delete", "node", &self.name]).stdout(Stdio::null());
+        sh::run(&mut command, KUBECTL_LIMIT).unwrap_or_else(|error| eprintln!("warning: {error:#}"));
+    }
+}

@@ -1,0 +1,89 @@
+//! Which images there are, and what tells one from another.
+
+use clap::ValueEnum;
+
+/// The features of the orchestrator's program: all but those that need libtorch.
+const ORCHESTRATOR_FEATURES: &str = "cluster,web";
+
+/// One of our images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// The whole program with libtorch for the CPU and Fashion-MNIST: what trains.
+    Training,
+    /// As `training`, with libtorch's CUDA part. Nobody has run it on a GPU, and the program trains on the CPU.
+    Cuda,
+    /// The program without libtorch and without data: what tells a cluster to train. At most 40 MB.
+    Orchestrator,
+    /// TensorBoard itself, for the event files of runs.
+    Tensorboard,
+}
+
+impl Kind {
+    /// The image's name with its tag, unless it is given another. No registry has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Training => "localhost/fltk:dev",
+            Self::Cuda => "localhost/fltk:cuda",
+            Self::Orchestrator => "localhost/fltk-orchestrator:dev",
+            Self::Tensorboard => "localhost/fltk-tensorboard:dev",
+        }
+    }
+
+    /// Its stage in the Dockerfile; also as it is written on the command line and in names of files.
+    pub fn target(self) -> &'static str {
+        match self {
+            Self::Training => "training",
+            Self::Cuda => "cuda",
+            Self::Orchestrator => "orchestrator",
+            Self::Tensorboard => "tensorboard",
+        }
+    }
+
+    /// Whether its program is linked with libtorch, and so data sets are of use to it.
+    pub fn trains(self) -> bool {
+        match self {
+            Self::Training | Self::Cuda => true,
+            Self::Orchestrator | Self::Tensorboard => false,
+        }
+    }
+
+    /// What chooses the program's features, for cargo; `None` where the program is not ours.
+    pub fn features(self) -> Option<&'static [&'static str]> {
+        match self {
+            Self::Training | Self::Cuda => Some(&[]),
+            Self::Orchestrator => Some(&["--no-default-features", "--features", ORCHESTRATOR_FEATURES]),
+            Self::Tensorboard => None,
+        }
+    }
+
+    /// Bytes that its files may have together, where that is promised.
+    pub fn size_max(self) -> Option<u64> {
+        match self {
+            Self::Orchestrator => Some(40_000_000),
+            Self::Training | Self::Cuda | Self::Tensorboard => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOCKERFILE: &str = include_str!("../../../../Dockerfile");
+
+    #[test]
+    fn every_kind_is_a_stage_of_the_dockerfile() {
+        for kind in Kind::value_variants() {
+            let stage = format!(" AS {}\n", kind.target());
+            assert_eq!(DOCKERFILE.matches(&stage).count(), 1, "{stage:?}");
+            assert_eq!(kind.to_possible_value().unwrap().get_name(), kind.target());
+        }
+    }
+
+    #[test]
+    fn the_dockerfile_has_our_version_and_runs_as_our_user() {
+        assert!(DOCKERFILE.contains(&format!("image.version=\"{}\"", env!("CARGO_PKG_VERSION"))));
+        let user = format!("{0}:{0}", crate::image::USER);
+        assert!(DOCKERFILE.contains(&format!("USER {user}\n")) && DOCKERFILE.contains(&format!("--chown={user} home/")));
+    }
+}

@@ -1,0 +1,232 @@
+//! Where a file of this machine is from: a Debian package, or a wheel of Python's.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::Context as _;
+
+use crate::{
+    image::distributions::{distributions, is_packages},
+    setup::libtorch,
+    sh,
+};
+
+/// Where something is from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A package of Debian, or of a system that is made like it.
+    Debian {
+        /// Its name.
+        package: String,
+        /// Its version.
+        version: String,
+        /// Of which machines it is.
+        architecture: String,
+        /// Of which system.
+        system: System,
+    },
+    /// A wheel of PyPI.
+    Wheel {
+        /// Its name.
+        name: String,
+        /// Its version.
+        version: String,
+    },
+    /// A libtorch that somebody got for themselves.
+    Libtorch {
+        /// Its version.
+        version: String,
+    },
+    /// Nobody knows.
+    Unknown,
+}
+
+/// A system of packages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct System {
+    /// As it names itself: `debian`, `ubuntu`.
+    pub id: String,
+    /// Its release, such as `12`; empty for one that has none.
+    pub release: String,
+}
+
+impl System {
+    /// What `text`, an `os-release`, says of it.
+    fn of(text: &str) -> Self {
+        let value = |key: &str| {
+            text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).map(|value| value.trim_matches('"').to_owned())
+        };
+        Self { id: value("ID").unwrap_or_else(|| "debian".to_owned()), release: value("VERSION_ID").unwrap_or_default() }
+    }
+
+    /// This machine's.
+    fn here() -> Self {
+        Self::of(&std::fs::read_to_string("/etc/os-release").unwrap_or_default())
+    }
+}
+
+impl Origin {
+    /// Its package URL.
+    pub fn purl(&self) -> Option<String> {
+        match self {
+            Self::Debian { package, version, architecture, system: System { id, release } } => {
+                let distro = if release.is_empty() { String::new() } else { format!("&distro={id}-{release}") };
+                Some(format!("pkg:deb/{id}/{}@{}?arch={architecture}{distro}", escaped(package), escaped(version)))
+            }
+            Self::Wheel { name, version } => Some(format!("pkg:pypi/{}@{}", normal(name), escaped(version))),
+            Self::Libtorch { version } => Some(format!("pkg:generic/libtorch@{}", escaped(version))),
+            Self::Unknown => None,
+        }
+    }
+}
+
+/// A project's name as PyPI compares them, and package URLs have them: `typing_extensions` is `typing-extensions`.
+fn normal(name: &str) -> String {
+    let words: Vec<&str> = name.split(['-', '_', '.']).filter(|word| !word.is_empty()).collect();
+    words.join("-").to_lowercase()
+}
+
+/// Plus signs are the one thing in names and versions of packages that a package URL can't have as it is.
+fn escaped(text: &str) -> String {
+    text.replace('+', "%2B")
+}
+
+/// Remembers what was asked before.
+#[derive(Default)]
+pub struct Origins {
+    /// By the folder of Python packages: the file, relative to it, and whose it is.
+    wheels: BTreeMap<PathBuf, BTreeMap<PathBuf, Origin>>,
+    packages: BTreeMap<String, Origin>,
+}
+
+impl Origins {
+    /// Where `file` is from.
+    pub fn of(&mut self, file: &Path) -> anyhow::Result<Origin> {
+        let real = file.canonicalize().unwrap_or_else(|_| file.to_path_buf());
+        if let Some(origin) = self.of_wheel(&real)? {
+            return Ok(origin);
+        }
+        if let Some(folder) = real.parent().and_then(Path::parent)
+            && let Ok(version) = std::fs::read_to_string(folder.join(libtorch::BUILD_VERSION))
+        {
+            return Ok(Origin::Libtorch { version: version.trim().to_owned() });
+        }
+        for path in [file.to_path_buf(), real.clone(), merged(file), merged(&real)] {
+            if let Some(package) = package_of(&path) {
+                return self.package(&package);
+            }
+        }
+        Ok(Origin::Unknown)
+    }
+
+    /// An installed package of Debian.
+    pub fn package(&mut self, package: &str) -> anyhow::Result<Origin> {
+        if let Some(known) = self.packages.get(package) {
+            return Ok(known.clone());
+        }
+        let mut command = Command::new("dpkg-query");
+        command
+            .args(["--show", "--showformat", "${Package} ${Version} ${Architecture}\n", package])
+            .stdin(Stdio::null())
+            .stderr(Stdio::null());
+        let origin = match sh::quiet_output(&mut command, sh::LOOKUP_LIMIT) {
+            Ok(answer) => {
+                let mut words = answer.split_whitespace().map(str::to_owned);
+                let mut next = || words.next().with_context(|| format!("dpkg says `{answer}` of `{package}`"));
+                Origin::Debian { package: next()?, version: next()?, architecture: next()?, system: System::here() }
+            }
+            // Another system.
+            Err(_) => Origin::Unknown,
+        };
+        self.packages.insert(package.to_owned(), origin.clone());
+        Ok(origin)
+    }
+
+    fn of_wheel(&mut self, file: &Path) -> anyhow::Result<Option<Origin>> {
+        for folder in file.ancestors().skip(1).filter(|folder| is_packages(folder)) {
+            if !self.wheels.contains_key(folder) {
+                let mut files = BTreeMap::new();
+                for distribution in distributions(folder)? {
+                    let origin = Origin::Wheel { name: distribution.name, version: distribution.version };
+                    files.extend(distribution.files.into_iter().map(|file| (file, origin.clone())));
+                }
+                self.wheels.insert(folder.to_path_buf(), files);
+            }
+            if let Some(origin) = self.wheels[folder].get(file.strip_prefix(folder)?) {
+                return Ok(Some(origin.clone()));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The same file by its other name, where `/lib` is a link to `/usr/lib`.
+fn merged(path: &Path) -> PathBuf {
+    path.strip_prefix("/usr")
+        .map_or_else(|_| Path::new("/usr").join(path.strip_prefix("/").unwrap_or(path)), |rest| Path::new("/").join(rest))
+}
+
+/// The package that brought `path`.
+fn package_of(path: &Path) -> Option<String> {
+    let mut command = Command::new("dpkg-query");
+    command.arg("--search").arg(path).stdin(Stdio::null()).stderr(Stdio::null());
+    let answer = sh::quiet_output(&mut command, sh::LOOKUP_LIMIT).ok()?;
+    // `libc6:amd64: /lib/x86_64-linux-gnu/libc.so.6`; of several packages the first.
+    let (packages, _) = answer.lines().find(|line| !line.starts_with("diversion by "))?.split_once(": ")?;
+    Some(packages.split(", ").next()?.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_a_wheel_is_told_from_its_record() {
+        let folder = tempfile::tempdir().unwrap();
+        let packages = folder.path().canonicalize().unwrap();
+        std::fs::create_dir_all(packages.join("torch/lib")).unwrap();
+        std::fs::create_dir_all(packages.join("torch-2.13.0.dist-info")).unwrap();
+        std::fs::write(packages.join("torch-2.13.0.dist-info/RECORD"), "torch/lib/a.so,sha256=x,1\n\"torch/b,c.py\",,\n").unwrap();
+        std::fs::write(
+            packages.join("torch-2.13.0.dist-info/METADATA"),
+            "Metadata-Version: 2.4\nName: torch\nVersion: 2.13.0\n\nName: no\n",
+        )
+        .unwrap();
+        for file in ["a.so", "b.so"] {
+            std::fs::write(packages.join("torch/lib").join(file), "").unwrap();
+        }
+        let mut origins = Origins::default();
+        let torch = Origin::Wheel { name: "torch".into(), version: "2.13.0".into() };
+        assert_eq!(torch.purl().unwrap(), "pkg:pypi/torch@2.13.0");
+        let other = Origin::Wheel { name: "Typing__Extensions".into(), version: "4.15.0+a".into() };
+        assert_eq!(other.purl().unwrap(), "pkg:pypi/typing-extensions@4.15.0%2Ba");
+        assert_eq!(origins.of(&packages.join("torch/lib/a.so")).unwrap(), torch);
+        assert_eq!(origins.of(&packages.join("torch/lib/b.so")).unwrap(), Origin::Unknown);
+    }
+
+    #[test]
+    fn packages_are_of_a_system() {
+        let check = |os_release: &str, purl: &str| {
+            let (package, version, architecture) = ("libstdc++6".to_owned(), "12.2.0-14".to_owned(), "amd64".to_owned());
+            let origin = Origin::Debian { package, version, architecture, system: System::of(os_release) };
+            assert_eq!(origin.purl().unwrap(), purl);
+        };
+        check("NAME=\"Debian\"\nVERSION_ID=\"12\"\nID=debian\n", "pkg:deb/debian/libstdc%2B%2B6@12.2.0-14?arch=amd64&distro=debian-12");
+        check("ID=ubuntu\nVERSION_ID=\"24.04\"\n", "pkg:deb/ubuntu/libstdc%2B%2B6@12.2.0-14?arch=amd64&distro=ubuntu-24.04");
+        check("", "pkg:deb/debian/libstdc%2B%2B6@12.2.0-14?arch=amd64");
+    }
+
+    #[test]
+    fn a_library_of_the_system_is_of_a_package() {
+        if !sh::is_there("dpkg-query") {
+            eprintln!("skipped: this is not Debian");
+            return;
+        }
+        let loader = super::super::super::libraries::of(&std::env::current_exe().unwrap(), &[]).unwrap().loader.unwrap();
+        let Origin::Debian { package, version, .. } = Origins::default().of(&loader).unwrap() else { panic!("{}", loader.display()) };
+        assert!(package == "libc6" && !version.is_empty());
+    }
+}

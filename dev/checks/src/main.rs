@@ -1,0 +1,69 @@
+//! What only the project itself uses and what takes long to compile. `cargo xtask` is its command line: it builds this program when it's asked for something
+//! that is here, and passes on the arguments.
+
+mod bench;
+mod charts;
+mod cluster;
+mod image;
+mod page;
+mod parts;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+// As modules of this program: most files use them.
+use xtask::{checkout, demo, lock, outcome, result, setup, sh};
+
+use crate::checkout::Checkout;
+
+/// Images, charts, and a real Kubernetes for tests.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Lint, render and check the Helm charts, with Go and without a cluster.
+    Charts {
+        #[command(subcommand)]
+        command: Option<charts::ChartsCommand>,
+    },
+    /// A real Kubernetes on this machine, for tests of the orchestrator: as root, with Go.
+    #[command(subcommand)]
+    Cluster(cluster::ClusterCommand),
+    /// Build images: of the program, and of TensorBoard.
+    Image(image::Arguments),
+    /// Measure how fast the jobs of a large stream are made.
+    #[command(hide = true)]
+    BenchOrchestrator(bench::Arguments),
+    /// Do one check, in the process that `cargo xtask test` starts for it.
+    #[command(hide = true)]
+    Part {
+        /// Its name.
+        name: String,
+    },
+}
+
+fn main() -> ExitCode {
+    match dispatch(&Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(command: &Command) -> anyhow::Result<()> {
+    let checkout = Checkout::find()?;
+    match command {
+        Command::Charts { command } => charts::run(&checkout, command.as_ref()),
+        Command::Cluster(command) => cluster::run(&checkout, command),
+        Command::Image(arguments) => image::run(&checkout, arguments),
+        Command::BenchOrchestrator(arguments) => bench::run(&checkout, arguments),
+        Command::Part { name } => parts::run(&checkout, name)?.tell(),
+    }
+}

@@ -1,0 +1,64 @@
+//! What the checks of `cargo xtask test` do that need the libraries of this package. What there is, and in which order, is on xtask's list.
+
+mod acceptance;
+mod cluster;
+mod images;
+mod parity;
+mod ranks;
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+
+use crate::{charts, checkout::Checkout, outcome::Outcome};
+
+/// Does the part `name`.
+///
+/// # Errors
+/// If it fails, or isn't one of these.
+pub fn run(checkout: &Checkout, name: &str) -> anyhow::Result<Outcome> {
+    match name {
+        "a Rust and a Python rank in one group" => ranks::run(checkout),
+        "parity with PyTorch" => parity::run(checkout),
+        "Helm charts" => {
+            charts::can_run().map_or_else(|reason| Ok(Outcome::Skipped(reason)), |()| charts::test(checkout).map(Outcome::Passed))
+        }
+        "charts and program" => charts::can_run().map_or_else(
+            |reason| Ok(Outcome::Skipped(reason)),
+            |()| {
+                xtask::generate::check(checkout, &fltk(checkout))?;
+                charts::test_with(checkout, &fltk(checkout)).map(Outcome::Passed)
+            },
+        ),
+        "quickstart" | "accuracy of central training" | "accuracy of federated training" | "accuracy of four ranks" => {
+            acceptance::run(checkout, name)
+        }
+        "image training" | "image orchestrator" | "image tensorboard" | "image cuda" => images::run(checkout, name),
+        _ if is_listed(name) => cluster::run(checkout, name),
+        _ => bail!("there is no part `{name}` here"),
+    }
+}
+
+/// The program under test, as `cargo xtask test` has built it.
+fn fltk(checkout: &Checkout) -> PathBuf {
+    checkout.target.join("release/fltk")
+}
+
+fn is_listed(name: &str) -> bool {
+    xtask::test::PARTS.iter().any(|part| part.name == name && part.work == xtask::test::Work::Checks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In a folder where nothing is, each part ends with an error of its own, and none with one that says that there is no such part.
+    #[test]
+    fn every_part_that_is_listed_is_known() {
+        let source = [include_str!("parts.rs"), include_str!("parts/cluster.rs")].concat();
+        for part in xtask::test::PARTS.iter().filter(|part| part.work == xtask::test::Work::Checks) {
+            assert!(source.contains(&format!("\"{}\"", part.name)), "`{}` is on the list, and nothing is done for it", part.name);
+        }
+        assert!(run(&Checkout { root: "/r".into(), target: "/t".into(), cache: "/c".into() }, "no such part").is_err());
+    }
+}

@@ -1,0 +1,97 @@
+//! The orchestrator against a real Kubernetes: real API server, scheduler, operators; real pods that train, and thousands in name only.
+//!
+//! The cluster is started by one part, used by all others, each a process of its own, and stopped by the last.
+
+mod deployment;
+mod kfltk_files;
+mod made_once;
+mod many_jobs;
+mod pushed_out;
+mod rights;
+mod streams;
+
+use anyhow::{Context as _, bail};
+
+use self::{
+    deployment::{
+        takeover::{self, Takeover},
+        workplace::Workplace,
+    },
+    streams::Streams,
+};
+use super::{fltk, images};
+use crate::{
+    checkout::Checkout,
+    cluster::{self, TestCluster},
+    outcome::Outcome,
+    setup::debian,
+};
+
+/// Nodes in name only.
+const NODES: u32 = 50;
+
+/// Does the part `name`.
+pub fn run(checkout: &Checkout, name: &str) -> anyhow::Result<Outcome> {
+    match name {
+        "Debian packages" => return Ok(debian::install(PACKAGES).map_or_else(Outcome::Skipped, |()| Outcome::passed())),
+        "Kubernetes, built" => {
+            return match cluster::can_run() {
+                Ok(()) => cluster::build(checkout).map(|()| Outcome::passed()),
+                Err(reason) => Ok(Outcome::Skipped(reason)),
+            };
+        }
+        "a real Kubernetes" => return TestCluster::up(checkout, NODES).map(|_| Outcome::passed()),
+        "stopping Kubernetes" => return TestCluster::down(checkout).map(|()| Outcome::passed()),
+        "images, built again" => return images::again(checkout),
+        _ => {}
+    }
+    let cluster = TestCluster::of_parts(checkout)?;
+    let folder = checkout.target.join("xtask-test-streams").join(name.replace([' ', ','], "-"));
+    let streams = Streams { cluster: &cluster, program: &fltk(checkout), folder: &folder };
+    streams.clear()?;
+    let outcome = match name {
+        "a namespace without rights" => rights::run(&streams),
+        "500 jobs on 50 nodes" => many_jobs::run(&streams),
+        "KFLTK's files in real pods, TrainJobs" => kfltk_files::run(&streams, "trainjob"),
+        "priorities on a tainted node" => pushed_out::run(&streams),
+        "a gang on a tainted node" => pushed_out::gang(&streams),
+        _ => {
+            let workplace = Workplace::new(checkout, &cluster, name)?;
+            match name {
+                "the guide" => deployment::guide::run(&cluster, &workplace).map(|()| Outcome::passed()),
+                "both charts twice in a namespace" => deployment::side_by_side::run(&cluster, &workplace),
+                "data sets through a proxy" => deployment::data_sets::run(&cluster, &workplace),
+                "an orchestrator in its pod, PyTorchJobs" => {
+                    takeover::run(&cluster, &workplace, &Takeover { backend: "pytorchjob", jobs: 30, kills: 2 })
+                }
+                "an orchestrator in its pod, TrainJobs" => {
+                    takeover::run(&cluster, &workplace, &Takeover { backend: "trainjob", jobs: 12, kills: 1 })
+                }
+                "ranks as containers" => deployment::compose::run(&workplace),
+                _ => bail!("`{name}` is on the list, and nothing is done for it"),
+            }
+        }
+    }?;
+    // What failed stays, to be looked at.
+    streams.clear().context("what the part left can't be removed")?;
+    Ok(outcome)
+}
+
+/// What any part here needs of Debian's: installed at once, which takes a fraction of one after the other.
+const PACKAGES: &[&str] = &[
+    "aardvark-dns",
+    "binutils",
+    "buildah",
+    "busybox-static",
+    "containerd",
+    "containernetworking-plugins",
+    "curl",
+    "iproute2",
+    "iptables",
+    "netavark",
+    "openssl",
+    "patchelf",
+    "podman",
+    "podman-compose",
+    "runc",
+];

@@ -1,0 +1,8 @@
+//! What a person with a cluster does: the guide as it is written, charts beside each other, an orchestrator whose pod is killed.
+
+pub mod compose;
+pub mod data_sets;
+pub mod guide;
+pub mod side_by_side;
+pub mod takeover;
+pub mod workplace;

@@ -1,0 +1,198 @@
+//! An orchestrator in its pod, under its own rights, whose pod is deleted again and again: the next one takes up, nothing is done twice, nothing is lost.
+//!
+//! Its jobs run on nodes in name only, so that there are many of them. At the end the rights that it used are compared with those that the chart gives.
+
+use std::{
+    collections::BTreeSet,
+    fmt::Write as _,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail, ensure};
+
+use super::workplace::Workplace;
+use crate::{
+    cluster::{Right, TestCluster},
+    outcome::Outcome,
+    parts::cluster::{made_once::MadeOnce, streams::Job},
+    sh,
+};
+
+/// What is run, and how.
+pub struct Takeover {
+    /// `pytorchjob` or `trainjob`.
+    pub backend: &'static str,
+    /// More than those of [`BEFORE`].
+    pub jobs: usize,
+    /// How often the orchestrator's pod is deleted.
+    pub kills: usize,
+}
+
+const LIMIT: Duration = Duration::from_secs(10 * 60);
+const POLL: Duration = Duration::from_secs(1);
+
+const VALUES: &str = "provider: { domain: localhost, projectName: '', imageName: 'none:1', orchestratorImageName: 'fltk-orchestrator:dev' }
+storage: { hostPath: <<FOLDER>> }
+extractor: { serve: { enabled: false }, tensorboard: { enabled: false } }
+orchestrator:
+  cpu: 100m
+  kubernetes:
+    backend: <<BACKEND>>
+    log_claim: null
+    tolerations: [{ key: kwok.x-k8s.io/node, operator: Exists, effect: NoSchedule }]
+    node_selector: { type: kwok }
+";
+
+const EXPERIMENT: &str = "name: takeover
+tasks:
+  - { name: plain, kind: distributed, network: LeNet5, dataset: fashion-mnist, distributed: { epochs: 1, data_parallelism: 2 }, priorities: [{ priority: 2, probability: 1 }] }
+  - { name: urgent, kind: distributed, network: LeNet5, dataset: fashion-mnist, distributed: { epochs: 1 }, priorities: [{ priority: 0, probability: 1 }] }
+  - name: large
+    kind: distributed
+    network: LeNet5
+    dataset: fashion-mnist
+    distributed: { epochs: 1 }
+    resources: { master: { cores: 40, memory: 1Gi }, worker: { cores: 1, memory: 1Gi } }
+    priorities: [{ priority: 2, probability: 1 }]
+stream:
+  orchestrator: trace
+  trace: trace.csv
+  policy: priority
+  admission: { type: max_concurrent, jobs: 2 }
+  groups: [{ name: urgent, tasks: [urgent], preempt: true }]
+";
+
+/// Before any pod is deleted: two jobs whose pods are larger than every node, and urgent ones that push the same of them out, one after the other.
+/// The orchestrator then tells the same of one job twice, which takes a right of its own: an event that is told again is patched.
+const BEFORE: [(f64, &str); 4] = [(0.0, "large"), (0.0, "large"), (5.0, "urgent"), (35.0, "urgent")];
+/// When the first after them arrives, in seconds.
+const AFTER: f64 = 40.0;
+
+/// Of the node that then comes for the large ones, as an autoscaler adds it.
+const LARGE_CORES: u32 = 64;
+
+/// Runs it, deleting pods.
+pub fn run(cluster: &TestCluster, workplace: &Workplace<'_>, takeover: &Takeover) -> anyhow::Result<Outcome> {
+    let Takeover { backend, jobs: num_jobs, kills } = *takeover;
+    let (namespace, kind) = (format!("takeover-{backend}"), format!("{backend}s"));
+    let volume = workplace.volume(&namespace)?;
+    cluster.namespace(&namespace)?;
+    cluster.restrict(&namespace)?;
+    let folder = volume.to_str().context("a folder whose name is not UTF-8")?;
+    workplace.write("takeover.yaml", &VALUES.replace("<<FOLDER>>", folder).replace("<<BACKEND>>", backend))?;
+    workplace.write("takeover-experiment.yaml", EXPERIMENT)?;
+    workplace.write("trace.csv", &trace(num_jobs))?;
+    let install = format!(
+        "fltk plan takeover-experiment.yaml > /dev/null
+helm install extractor charts/extractor --namespace {namespace} --values takeover.yaml --wait --timeout 2m
+helm install orchestrator charts/orchestrator --namespace {namespace} --values takeover.yaml \
+            --set-file orchestrator.experiment=takeover-experiment.yaml --set-file 'orchestrator.files.trace\\.csv=trace.csv'"
+    );
+    let mut made_once = MadeOnce::new(cluster, &namespace, &kind)?;
+    workplace.bash(&format!("set -e\n{install}\n"), LIMIT)?;
+    let records = Records { workplace, folder: &volume.join("server") };
+    records.wait("a job that is pushed out twice", |jobs| jobs.iter().any(|job| job.suspensions >= 2))?;
+    let _large = cluster.node(&format!("large-for-{namespace}"), LARGE_CORES)?;
+    for kill in 1..=kills {
+        let jobs = records.wait("enough ended jobs", |jobs| ended(jobs) >= kill * num_jobs / (kills + 2))?;
+        ensure!(ended(&jobs) < num_jobs, "the stream was over before its pod was deleted for the {kill}. time");
+        made_once.look()?;
+        // At times it gets the chance to end by itself.
+        let force = if kill % 2 == 0 { "--grace-period=0 --force" } else { "" };
+        workplace.bash(
+            &format!("kubectl --namespace {namespace} delete pod --selector app.kubernetes.io/component=orchestrator --wait=false {force}"),
+            LIMIT,
+        )?;
+    }
+    let wait = format!(
+        "kubectl --namespace {namespace} wait --for=condition=complete --timeout=8m job --selector app.kubernetes.io/component=orchestrator"
+    );
+    workplace.bash(&wait, LIMIT)?;
+    let jobs = records.jobs()?;
+    check(&jobs, num_jobs)?;
+    let there = made_once.end(num_jobs)?;
+    ensure!(there == num_jobs, "{there} objects in place of {num_jobs}");
+    let rights = rights(cluster, &namespace)?;
+    workplace.bash(&format!("helm --namespace {namespace} uninstall orchestrator extractor --wait"), LIMIT)?;
+    let claims = cluster.names(&namespace, "persistentvolumeclaims", "")?;
+    ensure!(claims.len() == 2, "of the claims only {claims:?} are left");
+    let suspensions: u32 = jobs.iter().map(|job| job.suspensions).sum();
+    Ok(Outcome::Passed(format!(
+        "{num_jobs} jobs once each, pod deleted {kills} times, {suspensions} suspensions, {rights} rights, all used"
+    )))
+}
+
+/// Two plain jobs at a time, which an urgent one finds no place beside; and what comes before them.
+fn trace(jobs: usize) -> String {
+    let after = (BEFORE.len()..jobs).map(|number| {
+        let class = if number % 3 == 2 { "urgent" } else { "plain" };
+        (AFTER + (number - BEFORE.len()) as f64 * 0.8, class)
+    });
+    let mut trace = String::from("time,class\n");
+    for (time, class) in BEFORE.into_iter().chain(after) {
+        writeln!(trace, "{time:.1},{class}").expect("a String takes it");
+    }
+    trace
+}
+
+struct Records<'a> {
+    workplace: &'a Workplace<'a>,
+    folder: &'a Path,
+}
+
+impl Records<'_> {
+    /// What became of the stream's jobs so far, by its journal on the volume.
+    fn jobs(&self) -> anyhow::Result<Vec<Job>> {
+        let mut entries = std::fs::read_dir(self.folder)?;
+        let Some(stream) = entries.find_map(|entry| entry.ok().filter(|entry| entry.path().join("journal.jsonl").exists())) else {
+            return Ok(Vec::new());
+        };
+        let mut command = self.workplace.fltk();
+        command.args(["runs", "jobs", "--output", "json", "--runs"]).arg(self.folder).arg(stream.file_name());
+        serde_json::from_str(&sh::quiet_output(&mut command, sh::LOOKUP_LIMIT)?).context("`fltk runs jobs` printed no list of jobs")
+    }
+
+    fn wait(&self, what: &str, is_so: impl Fn(&[Job]) -> bool) -> anyhow::Result<Vec<Job>> {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let jobs = self.jobs()?;
+            if is_so(&jobs) {
+                return Ok(jobs);
+            }
+            if Instant::now() >= deadline {
+                bail!("{what} never came: {jobs:?}");
+            }
+            thread::sleep(POLL);
+        }
+    }
+}
+
+fn ended(jobs: &[Job]) -> usize {
+    jobs.iter().filter(|job| job.ended.is_some()).count()
+}
+
+fn check(jobs: &[Job], expected: usize) -> anyhow::Result<()> {
+    let names: BTreeSet<&str> = jobs.iter().map(|job| job.job.as_str()).collect();
+    ensure!(jobs.len() == expected && names.len() == expected, "{} records of {} jobs in place of {expected}", jobs.len(), names.len());
+    for job in jobs {
+        ensure!(job.state == "succeeded", "job {} is {}: {:?}", job.job, job.state, job.reason);
+    }
+    ensure!(jobs.iter().any(|job| job.suspensions > 0), "nobody was pushed out");
+    Ok(())
+}
+
+/// That the orchestrator used all rights that it has, and tried nothing else. How many they are.
+fn rights(cluster: &TestCluster, namespace: &str) -> anyhow::Result<usize> {
+    const ACCOUNT: &str = "orchestrator";
+    let (used, granted) = (cluster.used(namespace, ACCOUNT)?, cluster.granted(namespace, ACCOUNT)?);
+    let said = |rights: Vec<&Right>| rights.into_iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    ensure!(used.refused.is_empty(), "it was refused {}", said(used.refused.iter().collect()));
+    ensure!(!granted.is_empty(), "it has no rights, or they weren't found");
+    let idle = said(granted.difference(&used.allowed).collect());
+    ensure!(idle.is_empty(), "it has rights that it never used: {idle}");
+    let foreign = said(used.allowed.difference(&granted).collect());
+    ensure!(foreign.is_empty(), "it used rights that the chart doesn't give: {foreign}");
+    Ok(granted.len())
+}

@@ -1,0 +1,104 @@
+//! The command line of `cargo xtask`.
+
+use std::{ffi::OsString, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{bench, checkout::Checkout, delegate, demo, generate, setup, test, tidy};
+
+/// The project's own commands. Start with `cargo xtask demo`.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Find or get libtorch, so that plain `cargo build` works.
+    Setup {
+        /// Also make the Python environment that tests and benchmarks compare with (about 5 GB).
+        #[arg(long)]
+        python: bool,
+    },
+    /// Set up, build, and run a federated training on real data.
+    Demo,
+    /// Set up and run the checks: all that need no cluster, or those that do.
+    Test(test::Arguments),
+    /// Check the rules that a compiler doesn't: who depends on whom, what may appear where.
+    Tidy,
+    /// Write the generated files again: schemas of experiments and of the charts' values.
+    Gen {
+        /// Only say whether they are up to date.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Measure, with the peer in the same run.
+    #[command(subcommand)]
+    Bench(bench::Bench),
+    /// Lint, render and check the Helm charts, with Go and without a cluster.
+    Charts(Delegated),
+    /// A real Kubernetes on this machine, for tests of the orchestrator: as root, with Go.
+    Cluster(Delegated),
+    /// Build images: of the program, and of TensorBoard.
+    Image(Delegated),
+    /// Do one check, in the process that `test` starts for it.
+    #[command(hide = true)]
+    Part {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// What another program understands, `--help` included.
+#[derive(Args)]
+#[command(disable_help_flag = true)]
+pub struct Delegated {
+    /// As they were given.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub arguments: Vec<OsString>,
+}
+
+/// Does what the command line says.
+pub fn main() -> ExitCode {
+    match dispatch(Cli::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
+    let checkout = Checkout::find()?;
+    match command {
+        Command::Setup { python } => setup::all(&checkout, python)?,
+        Command::Demo => demo::run(&checkout)?,
+        Command::Test(arguments) => return test::run(&checkout, &arguments),
+        Command::Tidy => tidy::run(&checkout)?,
+        Command::Gen { check } => generate::run(&checkout, check)?,
+        Command::Bench(bench) => return bench::run(&checkout, &bench),
+        Command::Charts(Delegated { arguments }) => return delegate::run(&checkout, "charts", &arguments),
+        Command::Cluster(Delegated { arguments }) => return delegate::run(&checkout, "cluster", &arguments),
+        Command::Image(Delegated { arguments }) => return delegate::run(&checkout, "image", &arguments),
+        Command::Part { name } => test::own_part(&checkout, &name)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_delegated_is_left_as_it_is() {
+        let Command::Cluster(Delegated { arguments }) = Cli::parse_from(["xtask", "cluster", "up", "--nodes", "5", "--help"]).command
+        else {
+            panic!("it is another command");
+        };
+        assert_eq!(arguments, ["up", "--nodes", "5", "--help"]);
+        assert!(Cli::try_parse_from(["xtask", "clutser"]).is_err());
+    }
+}

@@ -1,0 +1,178 @@
+//! What a change can break: the packages whose files it touches, those that are compiled with them, and what parts say of other files.
+
+use std::{
+    collections::BTreeSet,
+    process::{Command, Stdio},
+};
+
+use anyhow::Context as _;
+use cargo_metadata::Metadata;
+
+use super::part::{Part, Touched, Work};
+use crate::{checkout::Checkout, sh};
+
+/// Files that have a say in how everything is compiled.
+const EVERYTHING: [&str; 4] = ["Cargo.toml", "Cargo.lock", ".cargo/", "rust-toolchain"];
+
+/// Where a clone's branch usually comes from.
+const UPSTREAM: &str = "origin/main";
+
+/// A package of the workspace, as far as changes are concerned.
+#[derive(Debug)]
+struct Package {
+    name: String,
+    /// Relative to the root, with a slash at its end.
+    folder: String,
+    /// Names of packages of the workspace that it is compiled with, for tests too.
+    needs: Vec<String>,
+}
+
+/// A change of the checkout.
+#[derive(Debug)]
+pub struct Change {
+    since: String,
+    /// Relative to the root.
+    files: Vec<String>,
+    /// Packages that it reaches.
+    packages: BTreeSet<String>,
+}
+
+impl Change {
+    /// What the commits since `since`, and the work tree, have changed; since the one that [`UPSTREAM`] has in common where it's empty, or else the last.
+    ///
+    /// # Errors
+    /// If git doesn't know it.
+    pub fn since(checkout: &Checkout, since: &str) -> anyhow::Result<Self> {
+        let git = |arguments: &[&str]| {
+            let mut git = Command::new("git");
+            git.args(arguments).current_dir(&checkout.root).stdin(Stdio::null());
+            sh::quiet_output(&mut git, sh::LOOKUP_LIMIT)
+        };
+        let since = if since.is_empty() {
+            let common = git(&["rev-parse", "--verify", "--quiet", UPSTREAM]).and_then(|_| git(&["merge-base", "HEAD", UPSTREAM]));
+            common.map_or_else(|_| "HEAD".to_owned(), |common| common.trim().to_owned())
+        } else {
+            since.to_owned()
+        };
+        // What was renamed is gone from one place and new in another.
+        let mut listed = git(&["diff", "--name-only", "--no-renames", "-z", &since]).context("`--changed` asks git what has changed")?;
+        listed += &git(&["ls-files", "--others", "--exclude-standard", "-z"])?;
+        let files = listed.split_terminator('\0').map(str::to_owned).collect();
+        Ok(Self::of(since, files, &packages(&checkout.metadata_of_ours()?)))
+    }
+
+    fn of(since: String, files: Vec<String>, packages: &[Package]) -> Self {
+        let is_in = |package: &Package, file: &String| file.starts_with(&package.folder);
+        let everything = files.iter().any(|file| EVERYTHING.iter().any(|beginning| file.starts_with(beginning)));
+        let direct = packages.iter().filter(|package| everything || files.iter().any(|file| is_in(package, file)));
+        let mut reached: BTreeSet<String> = direct.map(|package| package.name.clone()).collect();
+        loop {
+            let more = packages
+                .iter()
+                .filter(|package| !reached.contains(&package.name) && package.needs.iter().any(|need| reached.contains(need)));
+            let more: Vec<String> = more.map(|package| package.name.clone()).collect();
+            if more.is_empty() {
+                return Self { since, files, packages: reached };
+            }
+            reached.extend(more);
+        }
+    }
+
+    /// Whether it can break `part`.
+    #[must_use]
+    pub fn can_break(&self, part: &Part) -> bool {
+        let own = if let Work::Tests(package) = part.work { Some(package) } else { None };
+        match part.touched {
+            Touched::Always => !self.files.is_empty(),
+            Touched::Never => false,
+            Touched::By { packages, files } => {
+                let of_package = packages
+                    .iter()
+                    .copied()
+                    .chain(own)
+                    .any(|name| if name == "*" { !self.packages.is_empty() } else { self.packages.contains(name) });
+                of_package || self.files.iter().any(|file| files.iter().any(|beginning| file.starts_with(beginning)))
+            }
+        }
+    }
+
+    /// In a few words.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let packages: Vec<&str> = self.packages.iter().map(String::as_str).collect();
+        let reached = if packages.is_empty() { "no package".to_owned() } else { packages.join(", ") };
+        format!("{} files changed since {:.12}, which reaches {reached}", self.files.len(), self.since)
+    }
+}
+
+fn packages(metadata: &Metadata) -> Vec<Package> {
+    let all = metadata.workspace_packages();
+    let is_ours = |name: &str| all.iter().any(|package| package.name == name);
+    let package = |package: &&cargo_metadata::Package| {
+        let folder = package.manifest_path.parent().unwrap_or(&package.manifest_path);
+        let folder = folder.strip_prefix(&metadata.workspace_root).unwrap_or(folder);
+        let needs = package.dependencies.iter().map(|dependency| dependency.name.clone()).filter(|name| is_ours(name)).collect();
+        Package { name: package.name.to_string(), folder: format!("{folder}/"), needs }
+    };
+    all.iter().map(package).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test::PARTS;
+
+    fn package(name: &str, needs: &[&str]) -> Package {
+        Package { name: name.to_owned(), folder: format!("crates/{name}/"), needs: needs.iter().map(|&need| need.to_owned()).collect() }
+    }
+
+    fn broken(files: &[&str]) -> Vec<&'static str> {
+        let packages = [
+            package("fltk-core", &[]),
+            package("fltk-fed", &["fltk-core"]),
+            package("fltk-records", &["fltk-core"]),
+            package("fltk", &["fltk-core", "fltk-records"]),
+            package("fltk-torch", &["fltk", "fltk-fed"]),
+            package("checks", &["xtask"]),
+        ];
+        let change = Change::of("HEAD".into(), files.iter().map(|&file| file.to_owned()).collect(), &packages);
+        PARTS.iter().filter(|part| change.can_break(part)).map(|part| part.name).collect()
+    }
+
+    #[test]
+    fn a_change_reaches_what_is_compiled_with_it() {
+        let parts = broken(&["crates/fltk-fed/src/round.rs"]);
+        for (name, is_there) in [
+            ("tests of fltk-fed", true),
+            ("tests of fltk-torch", true),
+            ("quickstart", true),
+            ("clippy", true),
+            ("format", true),
+            ("tests of fltk-core", false),
+            ("tests of fltk", false),
+            ("Helm charts", false),
+            ("compile", false),
+        ] {
+            assert_eq!(parts.contains(&name), is_there, "{name}: {parts:?}");
+        }
+    }
+
+    #[test]
+    fn files_outside_of_packages_reach_the_parts_that_name_them() {
+        assert_eq!(broken(&[]), [""; 0]);
+        assert_eq!(broken(&["docs/parity.md"]), ["format", "tidy", "tests of fltk"]);
+        assert!(broken(&["charts/orchestrator/values.yaml"]).contains(&"Helm charts"));
+        assert!(broken(&["Cargo.lock"]).contains(&"tests of fltk-core"));
+    }
+
+    #[test]
+    fn git_and_cargo_are_asked() {
+        let checkout = Checkout::find().unwrap();
+        let change = Change::since(&checkout, "HEAD").unwrap();
+        assert!(change.describe().contains("since HEAD"));
+        assert!(Change::since(&checkout, "no-such-commit").is_err());
+        let packages = packages(&checkout.metadata_of_ours().unwrap());
+        let fed = packages.iter().find(|package| package.name == "fltk-fed").unwrap();
+        assert_eq!((fed.folder.as_str(), &fed.needs[..]), ("crates/fltk-fed/", &["fltk-core".to_owned()][..]));
+    }
+}

@@ -1,0 +1,123 @@
+//! Compiling all programs, tests and examples at once, and running the tests of one package out of that: cargo itself would choose other features for
+//! one package than for all, and compile half of the dependencies again.
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, bail, ensure};
+use cargo_metadata::Message;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    checkout::Checkout,
+    outcome::Outcome,
+    setup::{libtorch, python},
+    sh,
+};
+
+/// For all tests of a package.
+const TESTS_LIMIT: std::time::Duration = std::time::Duration::from_secs(40 * 60);
+
+/// Compiled tests.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Executable {
+    package: String,
+    /// The target within it: its library, a program, or a file of tests.
+    target: String,
+    path: PathBuf,
+}
+
+fn list(checkout: &Checkout) -> PathBuf {
+    checkout.target.join("xtask-test-executables.json")
+}
+
+/// Compiles everything of the workspace, and notes where its tests are.
+///
+/// # Errors
+/// If something doesn't compile.
+pub fn all(checkout: &Checkout) -> anyhow::Result<Outcome> {
+    let mut cargo = checkout.cargo(&libtorch::ensure(checkout)?);
+    cargo.args(["test", "--release", "--workspace", "--no-run", "--message-format=json-render-diagnostics"]).stdin(Stdio::null());
+    let mut executables = Vec::new();
+    for message in Message::parse_stream(sh::output(&mut cargo, sh::BUILD_LIMIT)?.as_bytes()) {
+        let Message::CompilerArtifact(artifact) = message? else { continue };
+        let Some(path) = artifact.executable.filter(|_| artifact.profile.test) else { continue };
+        // Of the form `path+file:///...#name@0.1.0`, or `...#0.1.0` where the folder has the name: the manifest says it plainly.
+        let package =
+            artifact.manifest_path.parent().context("a manifest without a folder")?.file_name().context("a package without a name")?;
+        executables.push(Executable { package: package.to_owned(), target: artifact.target.name.clone(), path: path.into() });
+    }
+    ensure!(!executables.is_empty(), "cargo compiled no tests");
+    let num = executables.len();
+    fs::write(list(checkout), serde_json::to_string_pretty(&executables)?)?;
+    Ok(Outcome::Passed(format!("{num} programs of tests")))
+}
+
+/// Runs the compiled tests of `package`, all of them, whatever fails.
+///
+/// # Errors
+/// If one fails, or none were compiled.
+pub fn run_tests(checkout: &Checkout, package: &str) -> anyhow::Result<Outcome> {
+    let text = fs::read_to_string(list(checkout)).context("nothing was compiled\nhint: the part `compile` does")?;
+    let all: Vec<Executable> = serde_json::from_str(&text)?;
+    let metadata = checkout.metadata_of_ours()?;
+    let found = metadata.workspace_packages().into_iter().find(|found| found.name == package);
+    let found = found.with_context(|| format!("there is no package `{package}`"))?;
+    let folder = found.manifest_path.parent().context("a manifest without a folder")?;
+    let python = python::existing(checkout)?;
+    let mut failed = Vec::new();
+    let ours: Vec<&Executable> = all.iter().filter(|executable| executable.package == package).collect();
+    ensure!(!ours.is_empty(), "no tests of `{package}` were compiled");
+    for executable in &ours {
+        eprintln!("--- {}", executable.target);
+        let mut command = Command::new(&executable.path);
+        // As cargo does.
+        command.current_dir(folder).env("CARGO_MANIFEST_DIR", folder).env("CARGO_PKG_NAME", package).stdin(Stdio::null());
+        command.env("CARGO_PKG_VERSION", found.version.to_string()).env("CARGO_PKG_VERSION_MAJOR", found.version.major.to_string());
+        command.arg("--quiet");
+        match &python {
+            Some(python) => command.env("FLTK_PYTHON", python),
+            None => command.env_remove("FLTK_PYTHON"),
+        };
+        if let Err(error) = sh::run(&mut command, TESTS_LIMIT) {
+            eprintln!("{error:#}");
+            failed.push(executable.target.as_str());
+        }
+    }
+    if !failed.is_empty() {
+        bail!("tests failed in {}", failed.join(", "));
+    }
+    Ok(Outcome::passed())
+}
+
+/// Removes what was built from another checkout in a shared target folder, but not what was built from its dependencies: this one can use only those,
+/// and the folder would grow by the rest with every checkout.
+///
+/// # Errors
+/// If cargo can't.
+pub fn forget_others(checkout: &Checkout) -> anyhow::Result<()> {
+    if !checkout.target_is_shared() {
+        return Ok(());
+    }
+    let owner = checkout.target.join("xtask-checkout");
+    let root = checkout.root.to_str().context("the checkout's path is not UTF-8")?;
+    match fs::read_to_string(&owner) {
+        Ok(last) if last == root => return Ok(()),
+        Ok(_) => {
+            let mut cargo = checkout.cargo_without_libtorch();
+            cargo.args(["clean", "--quiet", "--profile", "release"]).stdin(Stdio::null());
+            for package in checkout.metadata_of_ours()?.workspace_packages() {
+                // This program runs, and cargo has just compiled it.
+                if package.name != "xtask" {
+                    cargo.args(["--package", package.name.as_str()]);
+                }
+            }
+            sh::run(&mut cargo, sh::INSTALL_LIMIT)?;
+        }
+        Err(_) => {}
+    }
+    fs::write(&owner, root).with_context(|| format!("can't write `{}`", owner.display()))
+}

@@ -1,0 +1,140 @@
+//! How long parts took in the last runs: what is left of a run is guessed by it, and `--times` shows it.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    fs,
+    path::PathBuf,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+
+use super::Part;
+use crate::checkout::Checkout;
+
+/// Runs that are kept.
+const RUNS_MAX: usize = 10;
+
+/// One run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// When it began, in seconds of Unix.
+    pub began: u64,
+    /// Of all of it.
+    pub seconds: f64,
+    /// Whether it was `--cluster`.
+    pub cluster: bool,
+    /// Seconds of each part that passed.
+    pub parts: BTreeMap<String, f64>,
+    /// Parts that failed or were skipped.
+    pub others: Vec<String>,
+}
+
+/// The last runs, the oldest first.
+#[derive(Default)]
+pub struct History {
+    path: PathBuf,
+    runs: Vec<Run>,
+}
+
+impl History {
+    /// What was kept in the target folder.
+    ///
+    /// # Errors
+    /// If there is a file that can't be read. One that is damaged is begun anew, since nothing hangs on it.
+    pub fn read(checkout: &Checkout) -> anyhow::Result<Self> {
+        let path = checkout.target.join("xtask-test-times.json");
+        let runs = match fs::read_to_string(&path) {
+            Ok(text) => serde_json::from_str(&text).unwrap_or_default(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(error).with_context(|| format!("can't read `{}`", path.display())),
+        };
+        Ok(Self { path, runs })
+    }
+
+    /// Keeps `run`, and of the others the last.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn add(&self, run: Run) -> anyhow::Result<()> {
+        let mut runs = self.runs.clone();
+        runs.push(run);
+        runs.drain(..runs.len().saturating_sub(RUNS_MAX));
+        let new = self.path.with_extension("new");
+        fs::write(&new, serde_json::to_string_pretty(&runs)?).with_context(|| format!("can't write `{}`", new.display()))?;
+        fs::rename(&new, &self.path).with_context(|| format!("can't write `{}`", self.path.display()))
+    }
+
+    /// Seconds that `part` takes: the median of the last three times that it passed here, else what the list says.
+    #[must_use]
+    pub fn expected(&self, part: &Part) -> f64 {
+        self.measured(part.name).unwrap_or(f64::from(part.seconds))
+    }
+
+    /// The median of the last three times that the part passed here.
+    #[must_use]
+    pub fn measured(&self, name: &str) -> Option<f64> {
+        let mut last: Vec<f64> = self.runs.iter().rev().filter_map(|run| run.parts.get(name).copied()).take(3).collect();
+        last.sort_by(f64::total_cmp);
+        last.get(last.len() / 2).copied()
+    }
+
+    /// A row for each part, a column for each run.
+    #[must_use]
+    pub fn table(&self) -> String {
+        if self.runs.is_empty() {
+            return "no run was kept yet\n".to_owned();
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+        let (mut text, width) = (String::new(), super::PARTS.iter().map(|part| part.name.chars().count()).max().unwrap_or(0));
+        // Writing to a string can't fail.
+        let mut row = |name: &str, cells: &mut dyn Iterator<Item = String>| {
+            let _ = write!(text, "{name:<width$}");
+            for cell in cells {
+                let _ = write!(text, " {cell:>8}");
+            }
+            text.push('\n');
+        };
+        row("hours ago", &mut self.runs.iter().map(|run| format!("{:.1}", now.saturating_sub(run.began) as f64 / 3600.0)));
+        row("command", &mut self.runs.iter().map(|run| if run.cluster { "cluster" } else { "checks" }.to_owned()));
+        for part in super::PARTS {
+            let cell = |run: &Run| match run.parts.get(part.name) {
+                Some(seconds) => format!("{seconds:.1}"),
+                None if run.others.iter().any(|name| name == part.name) => "failed".to_owned(),
+                None => "-".to_owned(),
+            };
+            row(part.name, &mut self.runs.iter().map(cell));
+        }
+        row("all, in seconds", &mut self.runs.iter().map(|run| format!("{:.0}", run.seconds)));
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(began: u64, seconds: f64) -> Run {
+        Run { began, seconds, cluster: false, parts: [("clippy".to_owned(), seconds)].into(), others: vec!["format".to_owned()] }
+    }
+
+    #[test]
+    fn the_last_ten_are_kept_and_the_median_of_three_is_expected() {
+        let folder = tempfile::tempdir().unwrap();
+        let checkout = Checkout { root: "/r".into(), target: folder.path().to_owned(), cache: "/c".into() };
+        let clippy = super::super::PARTS.iter().find(|part| part.name == "clippy").unwrap();
+        assert_eq!(History::read(&checkout).unwrap().expected(clippy), f64::from(clippy.seconds));
+        for seconds in [90.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 100.0, 9.0, 10.0] {
+            History::read(&checkout).unwrap().add(run(1, seconds)).unwrap();
+        }
+        let history = History::read(&checkout).unwrap();
+        assert_eq!((history.runs.len(), history.runs[0].seconds), (10, 2.0));
+        assert_eq!(history.expected(clippy), 10.0);
+        let table = history.table();
+        assert!(table.lines().any(|line| line.starts_with("format") && line.ends_with("failed")), "{table}");
+        fs::write(&history.path, "{").unwrap();
+        assert_eq!(History::read(&checkout).unwrap().table(), "no run was kept yet\n");
+    }
+}

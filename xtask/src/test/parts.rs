@@ -1,0 +1,602 @@
+//! The checks there are. The table of proofs in CONTRIBUTING.md is made from this list; what each does is in the crates' tests, here, or in `dev/checks`.
+
+use super::part::{
+    After::{self, Over, Passed},
+    Load, Part,
+    Resource::{Apt, Cargo, Node, Quiet},
+    Stage, Touched, Work,
+};
+
+/// All processors.
+const ALL: u32 = u32::MAX;
+
+/// The program and what it is made of.
+const PROGRAM: &[&str] = &["fltk", "fltk-torch"];
+
+const fn by(packages: &'static [&'static str], files: &'static [&'static str]) -> Touched {
+    Touched::By { packages, files }
+}
+
+/// The compiled tests of a package.
+const fn tests(
+    package: &'static str,
+    name: &'static str,
+    proves: &'static str,
+    files: &'static [&'static str],
+    load: Load,
+    seconds: u32,
+) -> Part {
+    const AFTER: &[After] = &[Passed("compile"), Over("Python packages")];
+    // A package's own change, and that of whatever it is compiled with, is found by its name.
+    let touched = Touched::By { packages: &[], files };
+    Part { name, proves, stage: Stage::Checks, after: AFTER, work: Work::Tests(package), load, touched, seconds }
+}
+
+/// In an order in which each may run after those before it.
+pub const PARTS: &[Part] = &[
+    // What the others need.
+    Part {
+        name: "libtorch",
+        proves: "that set-up finds or gets libtorch",
+        stage: Stage::Both,
+        after: &[],
+        work: Work::Own,
+        load: Load::cores(0),
+        touched: Touched::Never,
+        seconds: 1,
+    },
+    Part {
+        name: "Python packages",
+        proves: "that the environment of PyTorch, the peer, and TensorBoard, the reader, can be made",
+        stage: Stage::Both,
+        after: &[],
+        work: Work::Own,
+        load: Load::cores(0),
+        touched: Touched::Never,
+        seconds: 1,
+    },
+    Part {
+        name: "Fashion-MNIST in full",
+        proves: "that the data set is there, as Debian packages it",
+        stage: Stage::Both,
+        after: &[],
+        work: Work::Own,
+        load: Load::cores(0).using(&[Apt]),
+        touched: Touched::Never,
+        seconds: 1,
+    },
+    // What can be said without running anything.
+    Part {
+        name: "format",
+        proves: "that the code is formatted as rustfmt.toml says",
+        stage: Stage::Checks,
+        after: &[],
+        work: Work::Cargo(&["fmt", "--all", "--check"]),
+        load: Load::cores(1),
+        touched: Touched::Always,
+        seconds: 2,
+    },
+    Part {
+        name: "tidy",
+        proves: "the rules that no compiler knows: who depends on whom, where clocks and `unsafe` may be, links, hosts, documented dependencies",
+        stage: Stage::Checks,
+        after: &[],
+        work: Work::Own,
+        load: Load::cores(1),
+        touched: Touched::Always,
+        seconds: 2,
+    },
+    Part {
+        name: "compile",
+        proves: "that all programs, tests and examples compile",
+        stage: Stage::Checks,
+        after: &[Passed("libtorch")],
+        work: Work::Compile,
+        load: Load::cores(ALL).using(&[Cargo]),
+        touched: Touched::Never,
+        seconds: 240,
+    },
+    Part {
+        name: "clippy",
+        proves: "that clippy and rustc warn of nothing, in tests and examples too",
+        stage: Stage::Checks,
+        after: &[Passed("compile")],
+        work: Work::Cargo(&["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+        load: Load::cores(ALL).using(&[Cargo]),
+        touched: by(&["*"], &["clippy.toml"]),
+        seconds: 100,
+    },
+    Part {
+        name: "the program without its features",
+        proves: "that `fltk` compiles without Kubernetes and HTTP, and warns of nothing",
+        stage: Stage::Checks,
+        after: &[Passed("compile")],
+        work: Work::Cargo(&["clippy", "--release", "--package", "fltk", "--no-default-features", "--", "-D", "warnings"]),
+        load: Load::cores(1).using(&[Cargo]),
+        touched: by(PROGRAM, &[]),
+        seconds: 20,
+    },
+    Part {
+        name: "documentation",
+        proves: "that rustdoc understands all comments, links among them",
+        stage: Stage::Checks,
+        after: &[Passed("compile")],
+        work: Work::Cargo(&["doc", "--release", "--workspace", "--no-deps", "--quiet"]),
+        load: Load::cores(1).using(&[Cargo]),
+        touched: by(&["*"], &[]),
+        seconds: 40,
+    },
+    Part {
+        name: "examples in comments",
+        proves: "that the examples of doc comments compile and hold",
+        stage: Stage::Checks,
+        after: &[Passed("compile")],
+        work: Work::Cargo(&["test", "--release", "--workspace", "--doc", "--quiet"]),
+        load: Load::cores(1).using(&[Cargo]),
+        touched: by(&["*"], &[]),
+        seconds: 30,
+    },
+    Part {
+        name: "torch-dist with NCCL",
+        proves: "that groups over NCCL compile against its own headers; running them takes a GPU",
+        stage: Stage::Checks,
+        after: &[Passed("compile"), Passed("Python packages")],
+        work: Work::Own,
+        load: Load::cores(1).using(&[Cargo]),
+        touched: by(&["torch-dist"], &[]),
+        seconds: 60,
+    },
+    // Tests of packages.
+    tests(
+        "fltk-core",
+        "tests of fltk-core",
+        "what experiment files, KFLTK's among them, mean, and how their faults are shown; units, seeds, arrivals",
+        &["examples/", "configs/", "docs/experiment.schema.json"],
+        Load::cores(1),
+        20,
+    ),
+    tests(
+        "fltk-data",
+        "tests of fltk-data",
+        "readers, verified downloads that go on after a break, transforms, and every partitioner's properties",
+        &[],
+        Load::cores(1),
+        30,
+    ),
+    tests(
+        "fltk-fed",
+        "tests of fltk-fed",
+        "the federated round as a protocol under any order and loss of messages, and strategies by numbers worked out by hand",
+        &[],
+        Load::cores(1),
+        30,
+    ),
+    tests("fltk-http", "tests of fltk-http", "whom clients trust, over real TLS", &[], Load::cores(0), 5),
+    tests(
+        "fltk-records",
+        "tests of fltk-records",
+        "journals and folders that were cut off at any byte, archives that lie, and that real TensorBoard reads our events",
+        &[],
+        Load::cores(1),
+        30,
+    ),
+    tests(
+        "fltk-cluster",
+        "tests of fltk-cluster",
+        "planner and orchestrator, killed at every record and request, against an API server in memory: lost answers, expired watches, capacity, rights",
+        &["charts/", "examples/", "configs/"],
+        Load::cores(1),
+        120,
+    ),
+    tests("fltk-web", "tests of fltk-web", "the HTTP API and its client: tokens, ranges, answers that break off", &[], Load::cores(0), 10),
+    tests(
+        "torch-dist",
+        "tests of torch-dist",
+        "stores, groups and DDP of libtorch from Rust, with lost, late and hanging ranks",
+        &[],
+        Load::cores(1),
+        60,
+    ),
+    tests(
+        "fltk-train",
+        "tests of fltk-train",
+        "nets, losses, optimizers and schedules by golden numbers of PyTorch; ranks that equal one process",
+        &[],
+        Load::cores(1),
+        120,
+    ),
+    tests(
+        "fltk",
+        "tests of fltk",
+        "the command line of what doesn't train: exit codes, JSON, help, servers, hand-over to `fltk-torch`, and that it loads no libtorch",
+        &["examples/", "configs/", "docs/", "charts/"],
+        Load::cores(1),
+        30,
+    ),
+    tests(
+        "fltk-torch",
+        "tests of fltk-torch",
+        "runs, ranks and streams as processes: killed and resumed, lost ranks, TorchScript, the same bits",
+        &["examples/", "configs/", "python/make_torchscript.py"],
+        Load::cores(1),
+        180,
+    ),
+    tests("xtask", "tests of xtask", "set-up, tidy and this runner", &["CONTRIBUTING.md", "python/"], Load::cores(1), 10),
+    tests(
+        "checks",
+        "tests of checks",
+        "rules of the charts, pages as scripts, reproducible images in small, parts that this list names",
+        &["charts/", "docs/guide/", "Dockerfile", "python/"],
+        Load::cores(1),
+        20,
+    ),
+    Part {
+        name: "a Rust and a Python rank in one group",
+        proves: "that our ranks and `torch.distributed`'s train one model, both ways round",
+        stage: Stage::Checks,
+        after: &[Passed("compile"), Passed("Python packages")],
+        work: Work::Checks,
+        load: Load::cores(2),
+        touched: by(&["torch-dist"], &["python/ddp_rank.py"]),
+        seconds: 30,
+    },
+    Part {
+        name: "parity with PyTorch",
+        proves: "every net against the PyTorch that is installed, with weights handed over as files, at large steps on this very processor",
+        stage: Stage::Checks,
+        after: &[Passed("compile"), Passed("Python packages")],
+        work: Work::Checks,
+        load: Load::cores(1),
+        touched: by(&["fltk-torch"], &["python/nets.py", "python/parity.py"]),
+        seconds: 120,
+    },
+    // Charts.
+    Part {
+        name: "Helm charts",
+        proves: "that both charts render what was committed, fit the API of five versions of Kubernetes, and keep our own rules",
+        stage: Stage::Checks,
+        after: &[Passed("compile")],
+        work: Work::Checks,
+        load: Load::cores(1),
+        touched: by(&["checks"], &["charts/", "cluster/tools/helm/"]),
+        seconds: 40,
+    },
+    Part {
+        name: "charts and program",
+        proves: "that the program takes what the charts give it, and that schemas and charts' values are what the program prints",
+        stage: Stage::Checks,
+        after: &[Passed("compile"), Over("Helm charts")],
+        work: Work::Checks,
+        load: Load::cores(1),
+        touched: by(&["checks", "fltk"], &["charts/", "docs/experiment.schema.json"]),
+        seconds: 10,
+    },
+    // Whole runs.
+    Part {
+        name: "quickstart",
+        proves: "that the demo's experiment learns real images (accuracy above 0.75), to the same bits with one worker, and with two when killed and resumed",
+        stage: Stage::Checks,
+        after: &[Passed("compile")],
+        work: Work::Checks,
+        load: Load::cores(2),
+        touched: by(PROGRAM, &["examples/quickstart.yaml"]),
+        seconds: 60,
+    },
+    Part {
+        name: "accuracy of central training",
+        proves: "that examples/fashion-central.yaml reaches 0.88 on all of Fashion-MNIST",
+        stage: Stage::Checks,
+        after: &[Passed("compile"), Passed("Fashion-MNIST in full")],
+        work: Work::Checks,
+        load: Load::cores(1),
+        touched: by(PROGRAM, &["examples/fashion-central.yaml"]),
+        seconds: 60,
+    },
+    Part {
+        name: "accuracy of federated training",
+        proves: "that examples/fashion-fedavg.yaml reaches 0.80 on all of Fashion-MNIST",
+        stage: Stage::Checks,
+        after: &[Passed("compile"), Passed("Fashion-MNIST in full")],
+        work: Work::Checks,
+        load: Load::cores(2),
+        touched: by(PROGRAM, &["examples/fashion-fedavg.yaml"]),
+        seconds: 60,
+    },
+    Part {
+        name: "accuracy of four ranks",
+        proves: "that examples/fashion-ddp.yaml ends within half a point of the same training in one process",
+        stage: Stage::Checks,
+        after: &[Passed("compile"), Passed("Fashion-MNIST in full")],
+        work: Work::Checks,
+        load: Load::cores(2),
+        touched: by(PROGRAM, &["examples/fashion-ddp.yaml"]),
+        seconds: 90,
+    },
+    // With a cluster.
+    Part {
+        name: "programs",
+        proves: "that the programs that people run compile by themselves",
+        stage: Stage::Cluster,
+        after: &[Passed("libtorch")],
+        work: Work::Cargo(&["build", "--release", "--package", "fltk", "--package", "fltk-torch", "--package", "checks"]),
+        load: Load::cores(ALL).using(&[Cargo]),
+        touched: Touched::Never,
+        seconds: 60,
+    },
+    Part {
+        name: "Debian packages",
+        proves: "that what containers and the cluster need of Debian can be installed",
+        stage: Stage::Cluster,
+        after: &[Over("programs"), Over("Fashion-MNIST in full")],
+        work: Work::Checks,
+        load: Load::cores(0).using(&[Apt]),
+        touched: Touched::Never,
+        seconds: 2,
+    },
+    Part {
+        name: "Kubernetes, built",
+        proves: "that Kubernetes, Kubeflow's operators, kwok and Helm can be built from the Go module proxy",
+        stage: Stage::Cluster,
+        after: &[Over("programs")],
+        work: Work::Checks,
+        load: Load::cores(ALL),
+        touched: Touched::Never,
+        seconds: 2,
+    },
+    Part {
+        name: "image training",
+        proves: "that the image is built, runs without rights, and has verified data",
+        stage: Stage::Cluster,
+        after: &[Over("Debian packages"), Passed("programs"), Passed("Fashion-MNIST in full")],
+        work: Work::Checks,
+        load: Load::cores(1),
+        touched: by(&["checks", "fltk", "fltk-torch"], &["Dockerfile"]),
+        seconds: 60,
+    },
+    Part {
+        name: "image orchestrator",
+        proves: "that the image is built, runs without rights, and stays below 40 MB",
+        stage: Stage::Cluster,
+        after: &[Over("Debian packages"), Passed("programs")],
+        work: Work::Checks,
+        load: Load::cores(1),
+        touched: by(&["checks", "fltk"], &["Dockerfile"]),
+        seconds: 20,
+    },
+    Part {
+        name: "image tensorboard",
+        proves: "that the image is built, and runs TensorBoard without rights",
+        stage: Stage::Cluster,
+        after: &[Over("Debian packages"), Passed("programs"), Over("Python packages")],
+        work: Work::Checks,
+        load: Load::cores(1),
+        touched: by(&["checks"], &["Dockerfile", "python/tensorboard.txt"]),
+        seconds: 40,
+    },
+    Part {
+        name: "image cuda",
+        proves: "that the image with CUDA's libraries finds all of them, and trains to the same bits without a GPU",
+        stage: Stage::Cluster,
+        after: &[Over("Debian packages"), Passed("programs"), Passed("Python packages"), Passed("Fashion-MNIST in full")],
+        work: Work::Checks,
+        load: Load::cores(1),
+        touched: by(&["checks", "fltk-torch"], &["Dockerfile"]),
+        seconds: 40,
+    },
+    Part {
+        name: "a real Kubernetes",
+        proves: "that the cluster of the tests starts, with Kubeflow's operators and 50 nodes in name only",
+        stage: Stage::Cluster,
+        after: &[Over("Debian packages"), Passed("Kubernetes, built")],
+        work: Work::Checks,
+        load: Load::cores(1),
+        touched: Touched::Never,
+        seconds: 120,
+    },
+    Part {
+        name: "a namespace without rights",
+        proves: "that who has no rights is told which by the real API server, and nothing is made",
+        stage: Stage::Cluster,
+        after: &[Passed("a real Kubernetes")],
+        work: Work::Checks,
+        load: Load::cores(0),
+        touched: by(&["fltk"], &[]),
+        seconds: 2,
+    },
+    Part {
+        name: "500 jobs on 50 nodes",
+        proves: "that a stream of 500 jobs through the real operator is the planned one, each made once, though the orchestrator is killed, the API server frozen and a job deleted",
+        stage: Stage::Cluster,
+        after: &[Passed("a real Kubernetes")],
+        work: Work::Checks,
+        load: Load::cores(1).using(&[Quiet]),
+        touched: by(&["fltk-cluster", "fltk"], &[]),
+        seconds: 60,
+    },
+    Part {
+        name: "the guide",
+        proves: "that the guide leads from an empty cluster to results, by its very text: images, charts, an experiment of four jobs, TensorBoard, cleaning up",
+        stage: Stage::Cluster,
+        after: &[Passed("a real Kubernetes"), Passed("Fashion-MNIST in full")],
+        work: Work::Checks,
+        load: Load::cores(1).using(&[Node, Cargo]),
+        touched: by(&["checks", "fltk", "fltk-torch"], &["docs/guide/", "charts/", "configs/", "Dockerfile"]),
+        seconds: 240,
+    },
+    Part {
+        name: "images, built again",
+        proves: "that images are the same when built again, as the guide says",
+        stage: Stage::Cluster,
+        after: &[Passed("the guide"), Passed("image training"), Passed("image orchestrator"), Passed("image tensorboard")],
+        work: Work::Checks,
+        load: Load::cores(1),
+        touched: by(&["checks", "fltk", "fltk-torch"], &["Dockerfile"]),
+        seconds: 3,
+    },
+    Part {
+        name: "both charts twice in a namespace",
+        proves: "that releases beside each other are installed, upgraded and uninstalled by real helm, and none is in another's way",
+        stage: Stage::Cluster,
+        after: &[Passed("a real Kubernetes"), Passed("the guide")],
+        work: Work::Checks,
+        load: Load::cores(0),
+        touched: by(&["fltk-cluster", "fltk"], &["charts/"]),
+        seconds: 50,
+    },
+    Part {
+        name: "data sets through a proxy",
+        proves: "that the Extractor fetches published files through a proxy that looks into TLS, goes on after a break, and a job trains with them",
+        stage: Stage::Cluster,
+        after: &[Passed("a real Kubernetes"), Passed("the guide")],
+        work: Work::Checks,
+        load: Load::cores(1).using(&[Node]),
+        touched: by(&["fltk-data", "fltk"], &["charts/"]),
+        seconds: 40,
+    },
+    Part {
+        name: "an orchestrator in its pod, PyTorchJobs",
+        proves: "that an orchestrator whose pod is deleted is taken up by the next, and uses exactly the rights that the chart gives",
+        stage: Stage::Cluster,
+        after: &[Passed("a real Kubernetes"), Passed("the guide")],
+        work: Work::Checks,
+        load: Load::cores(0),
+        touched: by(&["fltk-cluster", "fltk"], &["charts/orchestrator/"]),
+        seconds: 120,
+    },
+    Part {
+        name: "an orchestrator in its pod, TrainJobs",
+        proves: "the same with TrainJobs, whose rights are others",
+        stage: Stage::Cluster,
+        after: &[Passed("a real Kubernetes"), Passed("the guide")],
+        work: Work::Checks,
+        load: Load::cores(0),
+        touched: by(&["fltk-cluster", "fltk"], &["charts/orchestrator/"]),
+        seconds: 80,
+    },
+    Part {
+        name: "KFLTK's files in real pods, TrainJobs",
+        proves: "that KFLTK's files train in restricted pods of Kubeflow Trainer, with records on a shared volume, and are removed by `--down`",
+        stage: Stage::Cluster,
+        // Their pods share the node: these count on its exact cores.
+        after: &[
+            Passed("a real Kubernetes"),
+            Passed("the guide"),
+            Over("both charts twice in a namespace"),
+            Over("data sets through a proxy"),
+            Over("an orchestrator in its pod, PyTorchJobs"),
+            Over("an orchestrator in its pod, TrainJobs"),
+        ],
+        work: Work::Checks,
+        load: Load::cores(1).using(&[Node]),
+        touched: by(&["fltk-cluster", "fltk", "fltk-torch"], &["configs/"]),
+        seconds: 80,
+    },
+    Part {
+        name: "priorities on a tainted node",
+        proves: "that a real job is pushed out for one of higher priority and goes on from its checkpoint",
+        stage: Stage::Cluster,
+        // Their pods share the node: these count on its exact cores.
+        after: &[
+            Passed("a real Kubernetes"),
+            Passed("the guide"),
+            Over("both charts twice in a namespace"),
+            Over("data sets through a proxy"),
+            Over("an orchestrator in its pod, PyTorchJobs"),
+            Over("an orchestrator in its pod, TrainJobs"),
+        ],
+        work: Work::Checks,
+        load: Load::cores(1).using(&[Node]),
+        touched: by(&["fltk-cluster", "fltk", "fltk-torch"], &[]),
+        seconds: 50,
+    },
+    Part {
+        name: "a gang on a tainted node",
+        proves: "that a gang of real pods waits until all of it fits, and says what it waits for",
+        stage: Stage::Cluster,
+        // Their pods share the node: these count on its exact cores.
+        after: &[
+            Passed("a real Kubernetes"),
+            Passed("the guide"),
+            Over("both charts twice in a namespace"),
+            Over("data sets through a proxy"),
+            Over("an orchestrator in its pod, PyTorchJobs"),
+            Over("an orchestrator in its pod, TrainJobs"),
+        ],
+        work: Work::Checks,
+        load: Load::cores(1).using(&[Node]),
+        touched: by(&["fltk-cluster", "fltk", "fltk-torch"], &[]),
+        seconds: 40,
+    },
+    Part {
+        name: "ranks as containers",
+        proves: "that docs/compose.md's ranks train as containers of one machine, by its very text",
+        stage: Stage::Cluster,
+        after: &[Passed("the guide")],
+        work: Work::Checks,
+        load: Load::cores(1),
+        touched: by(&["fltk-torch"], &["docs/compose.md", "compose.yaml", "Dockerfile"]),
+        seconds: 80,
+    },
+    Part {
+        name: "stopping Kubernetes",
+        proves: "that nothing of the cluster is left: no process, mount, group or namespace",
+        stage: Stage::Cluster,
+        after: &[
+            Over("a real Kubernetes"),
+            Over("a namespace without rights"),
+            Over("500 jobs on 50 nodes"),
+            Over("the guide"),
+            Over("images, built again"),
+            Over("KFLTK's files in real pods, TrainJobs"),
+            Over("priorities on a tainted node"),
+            Over("a gang on a tainted node"),
+            Over("both charts twice in a namespace"),
+            Over("data sets through a proxy"),
+            Over("an orchestrator in its pod, PyTorchJobs"),
+            Over("an orchestrator in its pod, TrainJobs"),
+            Over("ranks as containers"),
+        ],
+        work: Work::Checks,
+        load: Load::cores(0),
+        touched: Touched::Never,
+        seconds: 10,
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_every_need_is_there_before() {
+        let mut before = BTreeSet::new();
+        for part in PARTS {
+            for after in part.after {
+                assert!(before.contains(after.name()), "`{}` comes after `{}`, which isn't before it", part.name, after.name());
+            }
+            assert!(before.insert(part.name), "`{}` is there twice", part.name);
+            assert!(!part.proves.is_empty() && !part.proves.contains('|') && part.seconds > 0, "`{}`", part.name);
+        }
+    }
+
+    #[test]
+    fn every_package_with_tests_has_a_part() {
+        let metadata = crate::checkout::Checkout::find().unwrap().metadata().unwrap();
+        let of_parts: BTreeSet<&str> =
+            PARTS.iter().filter_map(|part| if let Work::Tests(package) = part.work { Some(package) } else { None }).collect();
+        let packages: BTreeSet<String> = metadata.workspace_packages().iter().map(|package| package.name.to_string()).collect();
+        assert_eq!(of_parts.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>(), packages);
+    }
+
+    #[test]
+    fn what_stops_the_cluster_comes_after_all_that_uses_it() {
+        let stop = PARTS.last().unwrap();
+        for part in
+            PARTS.iter().filter(|part| part.after.contains(&Passed("a real Kubernetes")) || part.after.contains(&Passed("the guide")))
+        {
+            assert!(stop.after.contains(&Over(part.name)), "`{}`", part.name);
+        }
+    }
+}

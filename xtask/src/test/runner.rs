@@ -1,0 +1,304 @@
+//! Runs parts as processes, as many at once as the schedule says, and tells what runs, how long it takes, and how much is left.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{Read as _, Seek as _, SeekFrom},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::Context as _;
+
+use super::{
+    compile,
+    history::{History, Run},
+    part::{Part, Work},
+    report::{End, Report},
+    schedule::{self, Next, Schedule, State},
+};
+use crate::{
+    checkout::Checkout,
+    delegate,
+    outcome::{Outcome, VARIABLE},
+    setup::{libtorch, python},
+    sh,
+};
+
+/// For any part: several times what the longest takes on a slow machine.
+const LIMIT: Duration = Duration::from_secs(80 * 60);
+
+/// How often processes are looked at.
+const POLL: Duration = Duration::from_millis(100);
+
+/// Longest silence: a person who sees nothing for longer thinks that nothing happens.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+
+/// Lines that are shown of the log of a part that failed.
+const TAIL: usize = 60;
+
+/// A part that runs.
+struct Running {
+    at: usize,
+    child: Child,
+    /// For its name in errors.
+    command: Command,
+    began: Instant,
+    log: PathBuf,
+    outcome: PathBuf,
+}
+
+/// Runs `parts` on `cores` processors, and keeps their times.
+///
+/// # Errors
+/// If logs can't be written, or processes not be started or waited for. What fails in a part is in the report.
+pub fn run(checkout: &Checkout, parts: &[&'static Part], cores: u32, history: &History) -> anyhow::Result<Report> {
+    compile::forget_others(checkout)?;
+    let folder = checkout.target.join("xtask-test-logs");
+    if folder.exists() {
+        fs::remove_dir_all(&folder).with_context(|| format!("can't empty `{}`", folder.display()))?;
+    }
+    fs::create_dir_all(&folder).with_context(|| format!("can't make `{}`", folder.display()))?;
+    let schedule = Schedule::new(parts, cores, parts.iter().map(|part| history.expected(part)).collect());
+    let mut work = Runner {
+        checkout,
+        parts,
+        schedule,
+        folder,
+        state: State::default(),
+        running: Vec::new(),
+        ends: BTreeMap::new(),
+        began: Instant::now(),
+    };
+    let began = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let left = work.left();
+    work.say(&format!("{} parts, about {left}; logs in {}", parts.len(), work.folder.display()));
+    let outcome = work.work();
+    // Whatever came of it, nothing outlives this program.
+    for running in &mut work.running {
+        let _ = running.child.kill();
+        let _ = running.child.wait();
+    }
+    outcome?;
+    let mut report = Report::default();
+    for (at, (end, took)) in work.ends {
+        report.add(parts[at].name, end, took);
+    }
+    let (times, others) = report.times();
+    history.add(Run {
+        began,
+        seconds: work.began.elapsed().as_secs_f64(),
+        cluster: parts.iter().any(|part| part.stage == super::part::Stage::Cluster),
+        parts: times.into_iter().map(|(name, seconds)| (name.to_owned(), seconds)).collect(),
+        others: others.into_iter().map(str::to_owned).collect(),
+    })?;
+    Ok(report)
+}
+
+struct Runner<'a> {
+    checkout: &'a Checkout,
+    parts: &'a [&'static Part],
+    schedule: Schedule<'a>,
+    folder: PathBuf,
+    state: State,
+    running: Vec<Running>,
+    ends: BTreeMap<usize, (End, Duration)>,
+    began: Instant,
+}
+
+impl Runner<'_> {
+    fn work(&mut self) -> anyhow::Result<()> {
+        let mut said = Instant::now();
+        loop {
+            match self.schedule.next(&self.state) {
+                Next::Start(at) => {
+                    self.start(at)?;
+                    said = Instant::now();
+                    continue;
+                }
+                Next::Skip(at, needed) => {
+                    self.end(at, End::Skipped(format!("needs: {needed}")), Duration::ZERO, None);
+                    continue;
+                }
+                Next::Wait if self.running.is_empty() => return Ok(()),
+                Next::Wait => {}
+            }
+            if self.look()? {
+                said = Instant::now();
+            } else if said.elapsed() >= SILENCE_MAX {
+                self.say(&format!(
+                    "about {} left; {}",
+                    self.left(),
+                    self.running.iter().map(|running| self.describe(running)).collect::<Vec<_>>().join("; ")
+                ));
+                said = Instant::now();
+            } else {
+                thread::sleep(POLL);
+            }
+        }
+    }
+
+    fn start(&mut self, at: usize) -> anyhow::Result<()> {
+        let part = self.parts[at];
+        let name: String = part.name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+        let (log, outcome) = (self.folder.join(&name).with_extension("log"), self.folder.join(&name).with_extension("outcome"));
+        let mut command = match self.command(part) {
+            Ok(command) => command,
+            Err(error) => {
+                self.end(at, End::Failed(format!("{error:#}")), Duration::ZERO, None);
+                return Ok(());
+            }
+        };
+        let file = File::create(&log).with_context(|| format!("can't write `{}`", log.display()))?;
+        command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).env(VARIABLE, &outcome);
+        self.say(&format!("{}: begins, about {}", part.name, duration(self.schedule.seconds_of(at))));
+        let child = sh::start(&mut command)?;
+        self.state.running.push(at);
+        self.running.push(Running { at, child, command, began: Instant::now(), log, outcome });
+        Ok(())
+    }
+
+    /// What does `part`.
+    fn command(&self, part: &Part) -> anyhow::Result<Command> {
+        let mut command = match part.work {
+            Work::Cargo(arguments) => {
+                let mut cargo = self.checkout.cargo(&libtorch::ensure(self.checkout)?);
+                cargo.args(arguments);
+                cargo
+            }
+            Work::Own | Work::Compile | Work::Tests(_) => {
+                let mut own = Command::new(std::env::current_exe()?);
+                own.args(["part", part.name]);
+                own
+            }
+            Work::Checks => {
+                let mut checks = Command::new(delegate::program(self.checkout));
+                checks.args(["part", part.name]);
+                checks
+            }
+        };
+        command.current_dir(&self.checkout.root).env("RUSTDOCFLAGS", "-D warnings").env("CARGO_TERM_COLOR", "never");
+        match python::existing(self.checkout)? {
+            Some(python) => command.env("FLTK_PYTHON", python),
+            None => command.env_remove("FLTK_PYTHON"),
+        };
+        Ok(command)
+    }
+
+    /// Looks at what runs. Whether something ended.
+    fn look(&mut self) -> anyhow::Result<bool> {
+        let mut index = 0;
+        let mut something = false;
+        while index < self.running.len() {
+            let running = &mut self.running[index];
+            let (status, took) = (running.child.try_wait()?, running.began.elapsed());
+            let failure = match status {
+                None if took < LIMIT => {
+                    index += 1;
+                    continue;
+                }
+                None => {
+                    running.child.kill()?;
+                    running.child.wait()?;
+                    Some(format!("`{}` was killed: it ran longer than {} s", sh::show(&running.command), LIMIT.as_secs()))
+                }
+                Some(status) if status.success() => None,
+                Some(status) => Some(format!("`{}` failed: {status}", sh::show(&running.command))),
+            };
+            let running = self.running.swap_remove(index);
+            self.state.running.retain(|&at| at != running.at);
+            let end = match failure {
+                Some(reason) => End::Failed(reason),
+                None => match Outcome::told(&running.outcome)? {
+                    Outcome::Passed(remark) => End::Passed(remark),
+                    Outcome::Skipped(reason) => End::Skipped(reason),
+                },
+            };
+            self.end(running.at, end, took, Some(&running.log));
+            something = true;
+        }
+        Ok(something)
+    }
+
+    fn end(&mut self, at: usize, end: End, took: Duration, log: Option<&Path>) {
+        let name = self.parts[at].name;
+        let (word, how) = match &end {
+            End::Passed(remark) => ("passed", remark.clone()),
+            End::Failed(reason) => ("FAILED", reason.clone()),
+            End::Skipped(reason) => ("skipped", reason.clone()),
+        };
+        if let (End::Failed(_), Some(log)) = (&end, log) {
+            let tail = tail(log, TAIL);
+            eprintln!("\n--- the last lines of {}\n{tail}\n---", log.display());
+        }
+        self.state.over.insert(at, if matches!(end, End::Passed(_)) { schedule::End::Passed } else { schedule::End::NotPassed });
+        self.ends.insert(at, (end, took));
+        let how = if how.is_empty() { how } else { format!(": {how}") };
+        let left = self.parts.len() - self.ends.len();
+        let left = if left == 0 { String::new() } else { format!(" ({left} left, about {})", self.left()) };
+        self.say(&format!("{name}: {word} in {}{how}{left}", duration(took.as_secs_f64())));
+    }
+
+    /// A line about all of it, with the time since the beginning.
+    fn say(&self, text: &str) {
+        let gone = self.began.elapsed().as_secs();
+        eprintln!("[{:3}:{:02}] {text}", gone / 60, gone % 60);
+    }
+
+    fn left(&self) -> String {
+        let gone = |at| self.running.iter().find(|running| running.at == at).map_or(0.0, |running| running.began.elapsed().as_secs_f64());
+        duration(self.schedule.left(&self.state, &gone))
+    }
+
+    fn describe(&self, running: &Running) -> String {
+        let last = tail(&running.log, 1);
+        let last: String = last.trim().chars().take(100).collect();
+        let gone = duration(running.began.elapsed().as_secs_f64());
+        format!("{} for {gone}{}{last}", self.parts[running.at].name, if last.is_empty() { "" } else { ": " })
+    }
+}
+
+/// Seconds as a person says them.
+fn duration(seconds: f64) -> String {
+    if seconds < 90.0 { format!("{:.0} s", seconds.ceil()) } else { format!("{:.0} min", (seconds / 60.0).ceil()) }
+}
+
+/// The last `lines` lines of a file that may be long.
+fn tail(path: &Path, lines: usize) -> String {
+    /// Enough for so many lines of compilers.
+    const BYTES: u64 = 1 << 16;
+    let read = || -> std::io::Result<String> {
+        let mut file = File::open(path)?;
+        let from = file.metadata()?.len().saturating_sub(BYTES);
+        file.seek(SeekFrom::Start(from))?;
+        let mut bytes = Vec::new();
+        file.take(BYTES).read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let text = read().unwrap_or_default();
+    let all: Vec<&str> = text.lines().collect();
+    all[all.len().saturating_sub(lines)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_end_of_a_log_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        fs::write(&path, format!("{}\nlast but one\nlast\n", "x".repeat(1 << 20))).unwrap();
+        assert_eq!(tail(&path, 2), "last but one\nlast");
+        assert_eq!(tail(&folder.path().join("none"), 2), "");
+    }
+
+    #[test]
+    fn durations_are_rounded_up() {
+        for (seconds, text) in [(0.2, "1 s"), (89.0, "89 s"), (90.0, "2 min"), (121.0, "3 min")] {
+            assert_eq!(duration(seconds), text);
+        }
+    }
+}

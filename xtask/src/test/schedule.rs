@@ -1,0 +1,222 @@
+//! Which parts run beside which: a pure function of what is over and what runs. A simulation of the same says how long all of it will take.
+
+use std::collections::BTreeMap;
+
+use super::part::{After, Part, Resource};
+
+/// How a part ended, as far as others depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Well.
+    Passed,
+    /// Badly, or not at all.
+    NotPassed,
+}
+
+/// What became of each part so far, by its position in the list.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// Those that run.
+    pub running: Vec<usize>,
+    /// Those that are over.
+    pub over: BTreeMap<usize, End>,
+}
+
+/// What to do next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Start it.
+    Start(usize),
+    /// It can't run, since a part that it needs has not passed.
+    Skip(usize, &'static str),
+    /// Nothing before a part ends; with none running, all is over.
+    Wait,
+}
+
+/// The parts to run, and the machine.
+pub struct Schedule<'a> {
+    parts: &'a [&'a Part],
+    cores: u32,
+    /// Seconds from the beginning of each part to the end of all that come after it, at best.
+    ahead: Vec<f64>,
+    seconds: Vec<f64>,
+}
+
+impl<'a> Schedule<'a> {
+    /// `parts` on `cores` processors, if each takes `seconds`.
+    #[must_use]
+    pub fn new(parts: &'a [&'a Part], cores: u32, seconds: Vec<f64>) -> Self {
+        let mut ahead = seconds.clone();
+        // The list is in an order in which all may run one after another, which a test keeps true.
+        for at in (0..parts.len()).rev() {
+            let later = (at + 1..parts.len()).filter(|&later| parts[later].after.iter().any(|after| after.name() == parts[at].name));
+            ahead[at] = seconds[at] + later.map(|later| ahead[later]).fold(0.0, f64::max);
+        }
+        Self { parts, cores, ahead, seconds }
+    }
+
+    /// Seconds that the part at `at` is expected to take.
+    #[must_use]
+    pub fn seconds_of(&self, at: usize) -> f64 {
+        self.seconds[at]
+    }
+
+    /// What to do in `state`. Of the parts that could start, the one with the longest way ahead of it.
+    #[must_use]
+    pub fn next(&self, state: &State) -> Next {
+        let mut best: Option<usize> = None;
+        for at in 0..self.parts.len() {
+            if state.running.contains(&at) || state.over.contains_key(&at) {
+                continue;
+            }
+            match self.is_ready(at, state) {
+                Readiness::Waits => {}
+                Readiness::Never(needed) => return Next::Skip(at, needed),
+                Readiness::Ready if self.fits(at, state) => {
+                    if best.is_none_or(|best| self.ahead[at] > self.ahead[best]) {
+                        best = Some(at);
+                    }
+                }
+                Readiness::Ready => {}
+            }
+        }
+        best.map_or(Next::Wait, Next::Start)
+    }
+
+    fn is_ready(&self, at: usize, state: &State) -> Readiness {
+        let mut readiness = Readiness::Ready;
+        for after in self.parts[at].after {
+            // What isn't on the list was there before.
+            let Some(needed) = self.parts.iter().position(|part| part.name == after.name()) else { continue };
+            match (state.over.get(&needed), after) {
+                (None, _) => readiness = Readiness::Waits,
+                (Some(End::NotPassed), After::Passed(name)) => return Readiness::Never(name),
+                (Some(_), _) => {}
+            }
+        }
+        readiness
+    }
+
+    fn fits(&self, at: usize, state: &State) -> bool {
+        let load = |at: usize| self.parts[at].load;
+        let uses = |at: usize, resource| load(at).uses.contains(&resource);
+        if !state.running.is_empty() && (uses(at, Resource::Quiet) || state.running.iter().any(|&other| uses(other, Resource::Quiet))) {
+            return false;
+        }
+        let is_free = |resource: &Resource| !state.running.iter().any(|&other| uses(other, *resource));
+        let busy: u32 = state.running.iter().map(|&other| load(other).cores.min(self.cores)).sum();
+        load(at).uses.iter().all(is_free) && busy + load(at).cores.min(self.cores) <= self.cores
+    }
+
+    /// Seconds until all is over, if from now on every part takes its time; `gone` says how long each of those that run has been at it.
+    #[must_use]
+    pub fn left(&self, state: &State, gone: &dyn Fn(usize) -> f64) -> f64 {
+        let mut state = state.clone();
+        let mut ends: Vec<(usize, f64)> = state.running.iter().map(|&at| (at, (self.seconds[at] - gone(at)).max(0.0))).collect();
+        let mut now = 0.0;
+        loop {
+            match self.next(&state) {
+                Next::Start(at) => {
+                    state.running.push(at);
+                    ends.push((at, now + self.seconds[at]));
+                }
+                Next::Skip(at, _) => drop(state.over.insert(at, End::NotPassed)),
+                Next::Wait => {
+                    let Some(first) = (0..ends.len()).min_by(|&a, &b| ends[a].1.total_cmp(&ends[b].1)) else { return now };
+                    let (at, end) = ends.swap_remove(first);
+                    now = end;
+                    state.running.retain(|&other| other != at);
+                    state.over.insert(at, End::Passed);
+                }
+            }
+        }
+    }
+}
+
+enum Readiness {
+    Ready,
+    Waits,
+    /// Since this part has not passed.
+    Never(&'static str),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test::part::{Load, Stage, Touched, Work};
+
+    const fn part(name: &'static str, after: &'static [After], load: Load) -> Part {
+        Part { name, proves: "", stage: Stage::Checks, after, work: Work::Own, load, touched: Touched::Always, seconds: 10 }
+    }
+
+    const COMPILE: Part = part("compile", &[], Load::cores(u32::MAX).using(&[Resource::Cargo]));
+    const DOWNLOAD: Part = part("download", &[], Load::cores(0));
+    const WAITS: Part = part("waits", &[After::Passed("compile")], Load::cores(0));
+    const ONE: Part = part("one", &[After::Passed("compile")], Load::cores(1));
+    const TWO: Part = part("two", &[After::Passed("compile"), After::Over("download")], Load::cores(2));
+    const ALONE: Part = part("alone", &[After::Passed("compile")], Load::cores(0).using(&[Resource::Quiet]));
+
+    fn order(parts: &[&Part], cores: u32, ends: &[(&str, End)]) -> (Vec<String>, f64) {
+        let schedule = Schedule::new(parts, cores, vec![10.0; parts.len()]);
+        let (mut state, mut said) = (State::default(), Vec::new());
+        let left = schedule.left(&state, &|_| 0.0);
+        loop {
+            match schedule.next(&state) {
+                Next::Start(at) => {
+                    said.push(format!("+{}", parts[at].name));
+                    state.running.push(at);
+                }
+                Next::Skip(at, needed) => {
+                    said.push(format!("{} needs {needed}", parts[at].name));
+                    state.over.insert(at, End::NotPassed);
+                }
+                Next::Wait if state.running.is_empty() => return (said, left),
+                Next::Wait => {
+                    let at = state.running.remove(0);
+                    said.push(format!("-{}", parts[at].name));
+                    let end = ends.iter().find(|(name, _)| *name == parts[at].name).map_or(End::Passed, |(_, end)| *end);
+                    state.over.insert(at, end);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_waits_runs_beside_what_computes() {
+        let (said, left) = order(&[&COMPILE, &DOWNLOAD, &WAITS, &ONE, &TWO], 2, &[]);
+        assert_eq!(
+            said,
+            ["+compile", "+download", "-compile", "+waits", "+one", "-download", "-waits", "-one", "+two", "-two"],
+            "the one that begins later needs both cores"
+        );
+        assert_eq!(left, 30.0);
+        // All cores of a machine with one are one.
+        assert_eq!(order(&[&TWO], 1, &[]).1, 10.0);
+    }
+
+    #[test]
+    fn what_needs_quiet_has_it() {
+        let (said, left) = order(&[&DOWNLOAD, &ALONE, &WAITS, &ONE], 2, &[]);
+        let at = |what: &str| said.iter().position(|said| said == what).unwrap();
+        assert_eq!(at("-alone"), at("+alone") + 1, "{said:?}");
+        assert_eq!(left, 20.0);
+    }
+
+    #[test]
+    fn a_part_whose_need_has_failed_is_skipped_and_one_that_only_comes_after_runs() {
+        let (said, _) = order(&[&COMPILE, &DOWNLOAD, &ONE, &TWO], 2, &[("compile", End::NotPassed)]);
+        assert_eq!(said, ["+compile", "+download", "-compile", "one needs compile", "two needs compile", "-download"]);
+        let (said, _) = order(&[&COMPILE, &DOWNLOAD, &TWO], 2, &[("download", End::NotPassed)]);
+        assert_eq!(said.last().unwrap(), "-two");
+    }
+
+    #[test]
+    fn time_that_is_gone_is_not_left() {
+        let parts = [&COMPILE, &ONE];
+        let schedule = Schedule::new(&parts, 2, vec![10.0, 5.0]);
+        let state = State { running: vec![0], over: BTreeMap::new() };
+        assert_eq!(schedule.left(&state, &|_| 4.0), 11.0);
+        // Longer than it should: nobody knows how much more.
+        assert_eq!(schedule.left(&state, &|_| 40.0), 5.0);
+    }
+}

@@ -1,0 +1,67 @@
+//! The table of proofs in CONTRIBUTING.md: what each part proves, and how long it takes.
+
+use std::{fmt::Write as _, fs};
+
+use anyhow::{Context as _, ensure};
+
+use super::{PARTS, history::History, part::Stage};
+use crate::checkout::Checkout;
+
+const FILE: &str = "CONTRIBUTING.md";
+/// What the table stands between.
+const BEGIN: &str = "<!-- Written by `cargo xtask test --table`. -->\n";
+const END: &str = "<!-- End of the table. -->\n";
+
+/// Writes the table again, with the seconds of the last runs here.
+///
+/// # Errors
+/// If the page has no place for it, or can't be written.
+pub fn write(checkout: &Checkout, history: &History) -> anyhow::Result<()> {
+    let path = checkout.root.join(FILE);
+    let page = fs::read_to_string(&path).with_context(|| format!("can't read `{FILE}`"))?;
+    let (before, _, after) = divided(&page)?;
+    let mut table = String::from("| part | command | what only it proves | s |\n|---|---|---|---|\n");
+    for part in PARTS {
+        let command = match part.stage {
+            Stage::Checks => "`test`",
+            Stage::Cluster => "`test --cluster`",
+            Stage::Both => "both",
+        };
+        let seconds = history.measured(part.name).map_or_else(|| "-".to_owned(), |seconds| format!("{:.0}", seconds.ceil()));
+        // Writing to a string can't fail.
+        let _ = writeln!(table, "| {} | {command} | {} | {seconds} |", part.name, part.proves);
+    }
+    fs::write(&path, format!("{before}{BEGIN}{table}{END}{after}")).with_context(|| format!("can't write `{FILE}`"))?;
+    println!("the table in {FILE} is written");
+    Ok(())
+}
+
+/// What is before, in and after the table.
+fn divided(page: &str) -> anyhow::Result<(&str, &str, &str)> {
+    let (before, rest) = page.split_once(BEGIN).with_context(|| format!("`{FILE}` has no line `{}`", BEGIN.trim()))?;
+    let (table, after) = rest.split_once(END).with_context(|| format!("`{FILE}` has no line `{}`", END.trim()))?;
+    ensure!(!after.contains(BEGIN), "`{FILE}` has two tables");
+    Ok((before, table, after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_has_a_row_that_says_what_it_proves_and_every_row_a_part() {
+        let page = fs::read_to_string(Checkout::find().unwrap().root.join(FILE)).unwrap();
+        let (_, table, _) = divided(&page).unwrap();
+        let rows: Vec<Vec<&str>> = table.lines().skip(2).map(|line| line.trim_matches('|').split('|').map(str::trim).collect()).collect();
+        let said: Vec<(&str, &str)> = rows.iter().map(|row| (row[0], row[2])).collect();
+        let expected: Vec<(&str, &str)> = PARTS.iter().map(|part| (part.name, part.proves)).collect();
+        assert_eq!(said, expected, "`cargo xtask test --table` writes it");
+        for row in rows {
+            assert!(
+                row[3].parse::<u32>().is_ok_and(|seconds| seconds > 0),
+                "`{}` was not measured: run it, then `cargo xtask test --table`",
+                row[0]
+            );
+        }
+    }
+}
