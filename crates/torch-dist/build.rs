@@ -26,7 +26,9 @@ fn main() {
         // As system headers, so that only our own code is warned about.
         .flag(format!("-isystem{}", folder.join("include").display()))
         .flag(format!("-isystem{}", folder.join("include/torch/csrc/api/include").display()))
-        .files(["shim/error.cpp", "shim/store.cpp", "shim/group.cpp", "shim/reducer.cpp"]);
+        // It calls libtorch and does nothing else: more would take longer to compile and be no quicker.
+        .opt_level(1)
+        .file("shim/all.cpp");
     if env::var_os("CARGO_FEATURE_NCCL").is_some() {
         match cuda_includes() {
             Ok(includes) => add_nccl(&mut shim, &includes, &folder),
