@@ -16,10 +16,20 @@ pub const EXPERIMENT: &str = "examples/quickstart.yaml";
 /// Ten times what the demo takes on a slow machine.
 const LIMIT: Duration = Duration::from_secs(20 * 60);
 
+/// Features of both programs that the demo has no use for are left out: they take minutes to compile. Plain `cargo build --release` adds them.
+const BUILD: [&str; 6] = ["--release", "--package", "fltk", "--package", "fltk-torch", "--no-default-features"];
+
 /// Sets up, builds, runs, and says what to try next.
+///
+/// # Errors
+/// If one of it fails.
 pub fn run(checkout: &Checkout) -> anyhow::Result<()> {
+    step(1, "libtorch: where it isn't on this machine, a download of 540 MB");
     let libtorch = libtorch::ensure(checkout)?;
-    let program = checkout.build(&libtorch, &["--release", "--package", "fltk"])?;
+    eprintln!("      it is in {} ({})", libtorch.folder.display(), libtorch.origin);
+    step(2, "the program: five minutes on two cores where nothing is compiled yet; on a terminal cargo shows how far it is");
+    let program = checkout.build(&libtorch, &BUILD)?;
+    step(3, "training: half a minute, of which the program shows every round");
     let runs = checkout.root.join("runs");
     let before = folders(&runs);
     sh::run(Command::new(&program).current_dir(&checkout.root).args(["run", EXPERIMENT, "--runs", "runs"]), LIMIT)?;
@@ -34,8 +44,13 @@ pub fn run(checkout: &Checkout) -> anyhow::Result<()> {
     println!("  {fltk} run {EXPERIMENT} --seed 7 --set tasks.0.federated.clients_per_round=10");
     println!("  {fltk} data show fashion-mnist-mini --partition '{{type: dirichlet, alpha: 0.1}}' --clients 10");
     println!("  {fltk} nets list");
+    println!("  cargo build --release     # adds Kubernetes and HTTP, which the demo needs not");
     println!("  cargo xtask test");
     Ok(())
+}
+
+fn step(number: usize, what: &str) {
+    eprintln!("[{number}/3] {what}");
 }
 
 /// The folders in `runs`; none if it isn't there yet.
