@@ -62,10 +62,10 @@ pub fn run(checkout: &Checkout, name: &str) -> anyhow::Result<Outcome> {
                 "both charts twice in a namespace" => deployment::side_by_side::run(&cluster, &workplace),
                 "data sets through a proxy" => deployment::data_sets::run(&cluster, &workplace),
                 "an orchestrator in its pod, PyTorchJobs" => {
-                    takeover::run(&cluster, &workplace, &Takeover { backend: "pytorchjob", jobs: 30, kills: 2 })
+                    takeover::run(&cluster, &workplace, &Takeover { backend: "pytorchjob", jobs: 30, force: true })
                 }
                 "an orchestrator in its pod, TrainJobs" => {
-                    takeover::run(&cluster, &workplace, &Takeover { backend: "trainjob", jobs: 12, kills: 1 })
+                    takeover::run(&cluster, &workplace, &Takeover { backend: "trainjob", jobs: 12, force: false })
                 }
                 "ranks as containers" => deployment::compose::run(&workplace),
                 _ => bail!("`{name}` is on the list, and nothing is done for it"),

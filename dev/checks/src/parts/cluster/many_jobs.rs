@@ -1,5 +1,5 @@
-//! 500 jobs of three classes and priorities through the real operator on 50 nodes in name only, while the orchestrator is killed five times, the API
-//! server freezes, and somebody deletes a job.
+//! 500 jobs of three classes and priorities through the real operator on 50 nodes in name only, while the orchestrator is killed, somebody deletes a job,
+//! and the API server freezes. That a kill at any record and any request does no harm is shown by the tests of the edge, in memory.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -50,25 +50,16 @@ pub fn run(streams: &Streams<'_>) -> anyhow::Result<Outcome> {
     let arguments = [files[0], files[1], "--id", STREAM];
     let mut made_once = MadeOnce::new(streams.cluster, "many", "pytorchjobs")?;
     let mut running = streams.start(&arguments)?;
-    let mut deleted = None;
-    for kill in 1..=5 {
-        let ended = |jobs: &[Job]| jobs.iter().filter(|job| job.ended.is_some()).count();
-        let jobs = streams.wait(STREAM, &mut running, "enough ended jobs", |jobs| ended(jobs) >= kill * JOBS / 7)?;
-        made_once.look()?;
-        if kill == 2 {
-            // While nobody looks.
-            drop(running);
-            let victim = jobs.iter().rev().find(|job| job.state == "running").context("no job runs")?.job.clone();
-            streams.cluster.delete("many", "pytorchjob", &format!("trainjob-{victim}"))?;
-            deleted = Some(victim);
-        } else {
-            drop(running);
-        }
-        running = streams.start(&arguments)?;
-        if kill == 3 {
-            streams.cluster.freeze_api_server(FREEZE)?;
-        }
-    }
+    let ended = |jobs: &[Job]| jobs.iter().filter(|job| job.ended.is_some()).count();
+    let jobs = streams.wait(STREAM, &mut running, "enough ended jobs", |jobs| ended(jobs) >= JOBS / 4)?;
+    made_once.look()?;
+    drop(running);
+    // While nobody looks.
+    let deleted = jobs.iter().rev().find(|job| job.state == "running").context("no job runs")?.job.clone();
+    streams.cluster.delete("many", "pytorchjob", &format!("trainjob-{deleted}"))?;
+    running = streams.start(&arguments)?;
+    streams.wait(STREAM, &mut running, "more ended jobs", |jobs| ended(jobs) >= JOBS / 2)?;
+    streams.cluster.freeze_api_server(FREEZE)?;
     // It ends with 5 if a job didn't succeed, as the deleted one may not have.
     let is_over = |jobs: &[Job]| jobs.len() == JOBS && jobs.iter().all(|job| job.ended.is_some());
     // It may end between two looks.
@@ -77,7 +68,7 @@ pub fn run(streams: &Streams<'_>) -> anyhow::Result<Outcome> {
     let there = made_once.end(JOBS)?;
     ensure!(there >= JOBS - 1, "{there} objects in place of {JOBS}");
     as_planned(streams, &files, &jobs)?;
-    check(&jobs, deleted.as_deref())
+    check(&jobs, &deleted)
 }
 
 /// That what ran is what `fltk plan` says of the same files, to the millisecond; `fltk run`'s streams are compared with it too.
@@ -108,11 +99,11 @@ fn seconds(text: &str) -> Option<f64> {
     Some(text.strip_suffix(unit)?.parse::<f64>().ok()? * factor)
 }
 
-fn check(jobs: &[Job], deleted: Option<&str>) -> anyhow::Result<Outcome> {
+fn check(jobs: &[Job], deleted: &str) -> anyhow::Result<Outcome> {
     let names: BTreeSet<&str> = jobs.iter().map(|job| job.job.as_str()).collect();
     ensure!(jobs.len() == JOBS && names.len() == JOBS, "{} records of {} jobs in place of {JOBS}", jobs.len(), names.len());
     for job in jobs {
-        let may_be_deleted = deleted == Some(job.job.as_str());
+        let may_be_deleted = deleted == job.job;
         let is_well = job.state == "succeeded" || may_be_deleted && job.state == "deleted";
         ensure!(is_well, "job {} is {}: {:?}", job.job, job.state, job.reason);
     }

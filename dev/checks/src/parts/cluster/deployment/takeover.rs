@@ -1,4 +1,4 @@
-//! An orchestrator in its pod, under its own rights, whose pod is deleted again and again: the next one takes up, nothing is done twice, nothing is lost.
+//! An orchestrator in its pod, under its own rights, whose pod is deleted: the next one takes up, nothing is done twice, nothing is lost.
 //!
 //! Its jobs run on nodes in name only, so that there are many of them. At the end the rights that it used are compared with those that the chart gives.
 
@@ -26,8 +26,8 @@ pub struct Takeover {
     pub backend: &'static str,
     /// More than those of [`BEFORE`].
     pub jobs: usize,
-    /// How often the orchestrator's pod is deleted.
-    pub kills: usize,
+    /// Whether the orchestrator's pod is deleted without the chance to end by itself.
+    pub force: bool,
 }
 
 const LIMIT: Duration = Duration::from_secs(10 * 60);
@@ -73,9 +73,9 @@ const AFTER: f64 = 40.0;
 /// Of the node that then comes for the large ones, as an autoscaler adds it.
 const LARGE_CORES: u32 = 64;
 
-/// Runs it, deleting pods.
+/// Runs it, and deletes the pod.
 pub fn run(cluster: &TestCluster, workplace: &Workplace<'_>, takeover: &Takeover) -> anyhow::Result<Outcome> {
-    let Takeover { backend, jobs: num_jobs, kills } = *takeover;
+    let Takeover { backend, jobs: num_jobs, force } = *takeover;
     let (namespace, kind) = (format!("takeover-{backend}"), format!("{backend}s"));
     let volume = workplace.volume(&namespace)?;
     cluster.namespace(&namespace)?;
@@ -95,17 +95,14 @@ helm install orchestrator charts/orchestrator --namespace {namespace} --values t
     let records = Records { workplace, folder: &volume.join("server") };
     records.wait("a job that is pushed out twice", |jobs| jobs.iter().any(|job| job.suspensions >= 2))?;
     let _large = cluster.node(&format!("large-for-{namespace}"), LARGE_CORES)?;
-    for kill in 1..=kills {
-        let jobs = records.wait("enough ended jobs", |jobs| ended(jobs) >= kill * num_jobs / (kills + 2))?;
-        ensure!(ended(&jobs) < num_jobs, "the stream was over before its pod was deleted for the {kill}. time");
-        made_once.look()?;
-        // At times it gets the chance to end by itself.
-        let force = if kill % 2 == 0 { "--grace-period=0 --force" } else { "" };
-        workplace.bash(
-            &format!("kubectl --namespace {namespace} delete pod --selector app.kubernetes.io/component=orchestrator --wait=false {force}"),
-            LIMIT,
-        )?;
-    }
+    let before = records.wait("enough ended jobs", |jobs| ended(jobs) >= num_jobs / 2)?;
+    ensure!(ended(&before) < num_jobs, "the stream was over before its pod was deleted");
+    made_once.look()?;
+    let grace = if force { "--grace-period=0 --force" } else { "" };
+    workplace.bash(
+        &format!("kubectl --namespace {namespace} delete pod --selector app.kubernetes.io/component=orchestrator --wait=false {grace}"),
+        LIMIT,
+    )?;
     let wait = format!(
         "kubectl --namespace {namespace} wait --for=condition=complete --timeout=8m job --selector app.kubernetes.io/component=orchestrator"
     );
@@ -120,7 +117,8 @@ helm install orchestrator charts/orchestrator --namespace {namespace} --values t
     ensure!(claims.len() == 2, "of the claims only {claims:?} are left");
     let suspensions: u32 = jobs.iter().map(|job| job.suspensions).sum();
     Ok(Outcome::Passed(format!(
-        "{num_jobs} jobs once each, pod deleted {kills} times, {suspensions} suspensions, {rights} rights, all used"
+        "{num_jobs} jobs once each, pod deleted after {}, {suspensions} suspensions, {rights} rights, all used",
+        ended(&before)
     )))
 }
 
