@@ -21,6 +21,7 @@ mod images;
 mod keys;
 mod kwok;
 mod load;
+mod started;
 mod tools;
 mod volumes;
 
@@ -33,6 +34,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
 
+use self::tools::Part;
 use crate::{
     checkout::Checkout,
     image::{self, Kind},
@@ -130,7 +132,7 @@ pub fn run(checkout: &Checkout, command: &ClusterCommand) -> anyhow::Result<()> 
         ClusterCommand::Up { nodes, bare } => {
             let _lock = lock()?;
             host::prepare().map_err(anyhow::Error::msg)?;
-            let cluster = Cluster { bin: tools::ensure(checkout, &folder)?, state };
+            let cluster = Cluster { bin: tools::ensure(checkout, &folder, &parts(*nodes, *bare))?, state };
             if down::is_alive(&cluster.state) {
                 bail!("the cluster runs already, or a part of it\nhint: `cargo xtask cluster down` stops it");
             }
@@ -159,7 +161,7 @@ pub fn run(checkout: &Checkout, command: &ClusterCommand) -> anyhow::Result<()> 
         }
         ClusterCommand::Status => {
             let _lock = lock()?;
-            status(&Cluster { bin: tools::ensure(checkout, &folder)?, state })
+            status(&Cluster { bin: tools::ensure(checkout, &folder, &[Part::Kubernetes])?, state })
         }
         ClusterCommand::Load { kind, program } => {
             let cluster = running(checkout, &folder)?;
@@ -177,14 +179,14 @@ pub fn run(checkout: &Checkout, command: &ClusterCommand) -> anyhow::Result<()> 
     }
 }
 
-/// Builds its programs, if they aren't there.
+/// Builds all that a cluster may consist of, where it isn't there.
 pub fn build(checkout: &Checkout) -> anyhow::Result<()> {
-    tools::ensure(checkout, &folder(checkout)?).map(drop)
+    tools::ensure(checkout, &folder(checkout)?, &[Part::Kubernetes, Part::Operators, Part::Kwok, Part::Helm]).map(drop)
 }
 
 /// Helm, of the version that goes with the cluster.
 pub fn helm(checkout: &Checkout) -> anyhow::Result<PathBuf> {
-    tools::helm(checkout, &folder(checkout)?)
+    Ok(tools::ensure(checkout, &folder(checkout)?, &[Part::Helm])?.join("helm"))
 }
 
 /// Works with the cluster that runs, or else with one that is there only for that.
@@ -214,7 +216,7 @@ fn running(checkout: &Checkout, folder: &Path) -> anyhow::Result<Cluster> {
     if !down::is_alive(&state) {
         bail!("the cluster doesn't run\nhint: `cargo xtask cluster up` starts it");
     }
-    Ok(Cluster { bin: tools::ensure(checkout, folder)?, state })
+    Ok(Cluster { bin: tools::ensure(checkout, folder, &[Part::Kubernetes])?, state })
 }
 
 fn up(checkout: &Checkout, cluster: &Cluster, nodes: u32, bare: bool) -> anyhow::Result<()> {
@@ -222,15 +224,22 @@ fn up(checkout: &Checkout, cluster: &Cluster, nodes: u32, bare: bool) -> anyhow:
     keys::make(&cluster.state.join("pki"))?;
     host::make_namespace()?;
     groups::make()?;
-    daemons::start(cluster)?;
+    let mut started = daemons::start(cluster)?;
     images::basic(cluster)?;
     if !bare {
         addons::install(cluster, &checkout.root)?;
     }
     if nodes > 0 {
-        kwok::start(cluster, nodes)?;
+        kwok::start(cluster, &mut started, nodes)?;
     }
-    Ok(())
+    started.check()
+}
+
+/// What has to be built for it.
+fn parts(nodes: u32, bare: bool) -> Vec<Part> {
+    let optional = [(Part::Operators, !bare), (Part::Kwok, nodes > 0)];
+    let wanted = optional.into_iter().filter(|(_, is_wanted)| *is_wanted).map(|(part, _)| part);
+    std::iter::once(Part::Kubernetes).chain(wanted).collect()
 }
 
 fn status(cluster: &Cluster) -> anyhow::Result<()> {

@@ -1,24 +1,17 @@
 //! The cluster's programs: started, and waited for.
 
 use std::{
-    fs::{self, File},
+    fs,
     path::Path,
     process::{Command, Stdio},
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use anyhow::bail;
-
-use super::{ADDRESS, Cluster, NODE, inside, text};
+use super::{ADDRESS, Cluster, NODE, inside, started::Started, text};
 use crate::sh;
 
 /// The variable by which `down` knows the cluster's programs.
 pub const MARK: &str = "FLTK_CLUSTER";
-
-/// For the API server, or the node, to become ready: seconds on an idle machine.
-const READY_LIMIT: Duration = Duration::from_secs(180);
-const POLL: Duration = Duration::from_millis(250);
 
 /// Settings of the whole machine that the kubelet changes, to be put back.
 pub const SYSCTLS: [&str; 3] = ["vm.overcommit_memory", "kernel.panic", "kernel.panic_on_oops"];
@@ -31,7 +24,7 @@ pub fn is_ready(cluster: &Cluster) -> bool {
 }
 
 /// Starts all of them, and waits until the node is ready.
-pub fn start(cluster: &Cluster) -> anyhow::Result<()> {
+pub fn start(cluster: &Cluster) -> anyhow::Result<Started> {
     let state = text(&cluster.state)?;
     let pki = format!("{state}/pki");
     let admin = format!("{state}/admin.kubeconfig");
@@ -40,9 +33,11 @@ pub fn start(cluster: &Cluster) -> anyhow::Result<()> {
         .map(|name| Ok(format!("{name}={}", sh::quiet_output(Command::new("sysctl").args(["-n", name]), sh::LOOKUP_LIMIT)?.trim())))
         .collect::<anyhow::Result<_>>()?;
     fs::write(cluster.state.join("sysctls"), settings.join("\n"))?;
-    let daemon = |name: &str, program: &Path, arguments: &[String]| start_one(cluster, name, program, arguments);
-    let ours = |name: &str, arguments: &[String]| daemon(name, &cluster.bin.join(name), arguments);
+    let mut started = Started::default();
+    let ours =
+        |started: &mut Started, name: &str, arguments: &[String]| start_one(cluster, started, name, &cluster.bin.join(name), arguments);
     ours(
+        &mut started,
         "etcd",
         &[
             format!("--data-dir={state}/etcd"),
@@ -54,6 +49,7 @@ pub fn start(cluster: &Cluster) -> anyhow::Result<()> {
         ],
     )?;
     ours(
+        &mut started,
         "kube-apiserver",
         &[
             "--etcd-servers=http://127.0.0.1:2379".into(),
@@ -77,9 +73,16 @@ pub fn start(cluster: &Cluster) -> anyhow::Result<()> {
             format!("--kubelet-client-key={pki}/kubelet.key"),
         ],
     )?;
-    daemon("containerd", Path::new("/usr/bin/containerd"), &["--config".into(), format!("{state}/containerd.toml")])?;
-    wait("the API server", || is_ready(cluster))?;
+    start_one(
+        cluster,
+        &mut started,
+        "containerd",
+        Path::new("/usr/bin/containerd"),
+        &["--config".into(), format!("{state}/containerd.toml")],
+    )?;
+    started.wait("the API server", || is_ready(cluster))?;
     ours(
+        &mut started,
         "kube-controller-manager",
         &[
             format!("--kubeconfig={admin}"),
@@ -91,8 +94,13 @@ pub fn start(cluster: &Cluster) -> anyhow::Result<()> {
             format!("--root-ca-file={pki}/ca.crt"),
         ],
     )?;
-    ours("kube-scheduler", &[format!("--kubeconfig={admin}"), "--bind-address=127.0.0.1".into(), "--leader-elect=false".into()])?;
     ours(
+        &mut started,
+        "kube-scheduler",
+        &[format!("--kubeconfig={admin}"), "--bind-address=127.0.0.1".into(), "--leader-elect=false".into()],
+    )?;
+    ours(
+        &mut started,
         "kubelet",
         &[
             format!("--config={state}/kubelet.yaml"),
@@ -104,35 +112,19 @@ pub fn start(cluster: &Cluster) -> anyhow::Result<()> {
             format!("--node-ip={ADDRESS}"),
         ],
     )?;
-    ours("kube-proxy", &["--config".into(), format!("{state}/proxy.yaml")])?;
-    ours("coredns", &["-conf".into(), format!("{state}/Corefile")])?;
-    wait("the node", || {
+    ours(&mut started, "kube-proxy", &["--config".into(), format!("{state}/proxy.yaml")])?;
+    ours(&mut started, "coredns", &["-conf".into(), format!("{state}/Corefile")])?;
+    started.wait("the node", || {
         let mut ready = cluster.kubectl();
         ready.args(["get", "node", NODE, "-o", "jsonpath={.status.conditions[?(@.type=='Ready')].status}"]).stderr(Stdio::null());
         sh::quiet_output(&mut ready, Duration::from_secs(10)).is_ok_and(|text| text.trim() == "True")
-    })
+    })?;
+    Ok(started)
 }
 
 /// In a session of its own, so that Ctrl-C of what started it doesn't reach it; its output goes to a log.
-pub fn start_one(cluster: &Cluster, name: &str, program: &Path, arguments: &[String]) -> anyhow::Result<()> {
-    let log = File::create(cluster.state.join("log").join(format!("{name}.log")))?;
+pub fn start_one(cluster: &Cluster, started: &mut Started, name: &str, program: &Path, arguments: &[String]) -> anyhow::Result<()> {
     let mut command = inside("setsid");
-    command.arg("--fork").arg(program).args(arguments).env(MARK, &cluster.state).current_dir(&cluster.state);
-    command.stdout(log.try_clone()?).stderr(log);
-    let status = sh::start(&mut command)?.wait()?;
-    if !status.success() {
-        bail!("{name} can't be started: {status}");
-    }
-    Ok(())
-}
-
-fn wait(what: &str, holds: impl Fn() -> bool) -> anyhow::Result<()> {
-    let deadline = Instant::now() + READY_LIMIT;
-    while !holds() {
-        if Instant::now() >= deadline {
-            bail!("{what} isn't ready after {} s", READY_LIMIT.as_secs());
-        }
-        thread::sleep(POLL);
-    }
-    Ok(())
+    command.arg(program).args(arguments).env(MARK, &cluster.state).current_dir(&cluster.state);
+    started.start(name, &mut command, &cluster.state.join("log").join(format!("{name}.log")))
 }

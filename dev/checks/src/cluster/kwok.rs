@@ -1,17 +1,17 @@
 //! Nodes in name only: pods that land on them are said to run, and to end after a while.
 
-use std::fs;
+use std::{fs, process::Stdio, time::Duration};
 
 use anyhow::{Context as _, ensure};
 
-use super::{Cluster, daemons, text};
+use super::{Cluster, daemons, started::Started, text};
 use crate::sh;
 
 /// How long a pod of a PyTorchJob, or of a TrainJob's Job, is said to run, in milliseconds.
 const RUN_MILLIS: u32 = 2000;
 
-/// Starts kwok and makes `nodes` nodes, tainted so that only pods that tolerate `kwok.x-k8s.io/node` land there.
-pub fn start(cluster: &Cluster, nodes: u32) -> anyhow::Result<()> {
+/// Starts kwok and makes `nodes` nodes, tainted so that only pods that tolerate `kwok.x-k8s.io/node` land there. Waits until they are ready.
+pub fn start(cluster: &Cluster, started: &mut Started, nodes: u32) -> anyhow::Result<()> {
     let stages = cluster.bin.join("kwok-stages");
     let read = |path: &str| fs::read_to_string(stages.join(path)).with_context(|| format!("kwok has no `{path}`"));
     let complete = read("pod/fast/pod-complete.yaml")?;
@@ -29,8 +29,18 @@ pub fn start(cluster: &Cluster, nodes: u32) -> anyhow::Result<()> {
         "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake".to_owned(),
         "--manage-all-nodes=false".to_owned(),
     ];
-    daemons::start_one(cluster, "kwok", &cluster.bin.join("kwok"), &arguments)?;
-    add_nodes(cluster, nodes)
+    daemons::start_one(cluster, started, "kwok", &cluster.bin.join("kwok"), &arguments)?;
+    add_nodes(cluster, nodes)?;
+    started.wait("kwok's nodes", || num_ready(cluster).is_ok_and(|ready| ready >= nodes as usize))
+}
+
+/// How many of its nodes are ready.
+fn num_ready(cluster: &Cluster) -> anyhow::Result<usize> {
+    let mut list = cluster.kubectl();
+    let template = "jsonpath={range .items[*]}{.status.conditions[?(@.type=='Ready')].status}{' '}{end}";
+    list.args(["get", "nodes", "--selector", "type=kwok", "--output", template]).stderr(Stdio::null());
+    let text = sh::quiet_output(&mut list, Duration::from_secs(10))?;
+    Ok(text.split_whitespace().filter(|status| *status == "True").count())
 }
 
 /// Makes the nodes that aren't there yet; kwok runs.
@@ -38,10 +48,7 @@ pub fn add_nodes(cluster: &Cluster, nodes: u32) -> anyhow::Result<()> {
     let nodes: Vec<String> = (0..nodes).map(|number| node(&format!("kwok-{number}"), CORES)).collect();
     let manifest = cluster.state.join("kwok-nodes.yaml");
     fs::write(&manifest, nodes.join("---\n"))?;
-    sh::run(
-        cluster.kubectl().args(["apply", "--server-side", "--filename"]).arg(&manifest).stdout(std::process::Stdio::null()),
-        sh::INSTALL_LIMIT,
-    )
+    sh::run(cluster.kubectl().args(["apply", "--server-side", "--filename"]).arg(&manifest).stdout(Stdio::null()), sh::INSTALL_LIMIT)
 }
 
 /// One of `cores`.

@@ -1,132 +1,134 @@
-//! The cluster's programs, built from the Go module proxy: each folder of `cluster/tools` is a module whose tools are built.
+//! The cluster's programs, built from the Go module proxy. Each folder of `cluster/tools` is a Go module: it says which versions go together.
+
+mod go;
+mod progress;
 
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
 };
 
-use anyhow::{Context as _, bail};
-use serde::Deserialize;
+use anyhow::Context as _;
 use sha2::{Digest as _, Sha256};
 
-use crate::{checkout::Checkout, sh};
+use self::progress::Progress;
+use crate::checkout::Checkout;
 
-/// What Kubernetes calls itself: without it the API server is v0.0.0-master, and clients stumble.
-const VERSION: &str = "v1.34.4";
+/// What a cluster may consist of; what isn't asked for isn't built.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Its own programs, and the name server.
+    Kubernetes,
+    /// Kubeflow's, and JobSet.
+    Operators,
+    /// Nodes in name only.
+    Kwok,
+    /// What installs charts.
+    Helm,
+}
 
-/// Programs that are called otherwise than the last part of their path.
-const NAMES: [(&str, &str); 3] =
-    [("/server/v3", "etcd"), ("/training-operator.v1", "training-operator"), ("/trainer-controller-manager", "trainer")];
+struct Program {
+    part: Part,
+    /// Folder of `cluster/tools`.
+    module: &'static str,
+    /// Import path.
+    package: &'static str,
+    name: &'static str,
+}
 
-/// Folders of manifests: tools module, Go module, folder within it, name.
-const MANIFESTS: [(&str, &str, &str, &str); 4] = [
-    ("training-operator", "github.com/kubeflow/training-operator", "manifests", "operator-manifests"),
-    ("trainer", "github.com/kubeflow/trainer/v2", "manifests", "trainer-manifests"),
-    ("jobset", "sigs.k8s.io/jobset", "config", "jobset-config"),
-    ("kwok", "sigs.k8s.io/kwok", "kustomize/stage", "kwok-stages"),
+const PROGRAMS: [Program; 7] = [
+    Program { part: Part::Kubernetes, module: "kubernetes", package: "cluster/kubernetes/kubernetes", name: "kubernetes" },
+    Program { part: Part::Kubernetes, module: "kubernetes", package: "cluster/kubernetes/coredns", name: "coredns" },
+    Program {
+        part: Part::Operators,
+        module: "kubernetes",
+        package: "github.com/kubeflow/training-operator/cmd/training-operator.v1",
+        name: "training-operator",
+    },
+    Program { part: Part::Helm, module: "kubernetes", package: "helm.sh/helm/v3/cmd/helm", name: "helm" },
+    Program {
+        part: Part::Operators,
+        module: "trainer",
+        package: "github.com/kubeflow/trainer/v2/cmd/trainer-controller-manager",
+        name: "trainer",
+    },
+    Program { part: Part::Operators, module: "trainer", package: "sigs.k8s.io/jobset", name: "jobset" },
+    Program { part: Part::Kwok, module: "kwok", package: "sigs.k8s.io/kwok/cmd/kwok", name: "kwok" },
 ];
 
-/// Written last.
-const STAMP: &str = "complete";
+/// Names by which the program `kubernetes` is called, and is each of these.
+const NAMES: [&str; 7] = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubectl", "kubelet"];
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct GoMod {
-    tool: Vec<Tool>,
-}
+/// Folders of manifests: whose they are, tools module, Go module, folder within it, name.
+const MANIFESTS: [(Part, &str, &str, &str, &str); 4] = [
+    (Part::Operators, "kubernetes", "github.com/kubeflow/training-operator", "manifests", "operator-manifests"),
+    (Part::Operators, "trainer", "github.com/kubeflow/trainer/v2", "manifests", "trainer-manifests"),
+    (Part::Operators, "trainer", "sigs.k8s.io/jobset", "config", "jobset-config"),
+    (Part::Kwok, "kwok", "sigs.k8s.io/kwok", "kustomize/stage", "kwok-stages"),
+];
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Tool {
-    path: String,
-}
-
-/// The folder of built programs; built if it isn't there.
-pub fn ensure(checkout: &Checkout, cache: &Path) -> anyhow::Result<PathBuf> {
-    let modules = modules(&checkout.root.join("cluster/tools"))?;
-    let folder = folder(cache, &modules)?;
-    if folder.join(STAMP).exists() {
-        return Ok(folder);
-    }
-    eprintln!("building Kubernetes and Kubeflow's operators (11 minutes with empty caches; Go's caches grow to 12 GB)");
+/// The folder of built programs, with those of `parts`; what isn't there is built.
+pub fn ensure(checkout: &Checkout, cache: &Path, parts: &[Part]) -> anyhow::Result<PathBuf> {
+    let tools = checkout.root.join("cluster/tools");
+    let folder = folder(cache, &tools)?;
     fs::create_dir_all(&folder)?;
-    for module in &modules {
-        for tool in tools(module)? {
-            build(module, &tool, &folder)?;
+    // Renamed when it is whole, here and below: a build may be interrupted.
+    let new = tempfile::tempdir_in(&folder)?;
+    let missing = PROGRAMS.iter().filter(|program| parts.contains(&program.part) && !folder.join(program.name).exists());
+    let missing: Vec<&Program> = missing.collect();
+    let mut progress = Progress::default();
+    let mut modules = Vec::new();
+    for together in missing.chunk_by(|left, right| left.module == right.module) {
+        let module = tools.join(together[0].module);
+        let packages: Vec<&str> = together.iter().map(|program| program.package).collect();
+        eprintln!("getting the sources of {}", names(together));
+        progress.expect(&go::dependencies(&module, &packages)?);
+        modules.push((module, packages, together));
+    }
+    for (module, packages, together) in modules {
+        eprintln!("building {}", names(together));
+        go::build(&module, &packages, new.path(), |line| progress.see(line))?;
+        progress.finish_module();
+        for Program { package, name, .. } in together {
+            let built = package.rsplit('/').next().unwrap_or(package);
+            fs::rename(new.path().join(built), folder.join(name))?;
         }
     }
-    for (module, package, from, to) in MANIFESTS {
-        let mut list = Command::new("go");
-        list.args(["list", "-m", "-f", "{{.Dir}}", package]).current_dir(checkout.root.join("cluster/tools").join(module));
-        let source = PathBuf::from(sh::quiet_output(list.stdin(Stdio::null()), sh::LOOKUP_LIMIT)?.trim());
-        copy(&source.join(from), &folder.join(to))?;
+    for name in NAMES.iter().filter(|name| parts.contains(&Part::Kubernetes) && fs::symlink_metadata(folder.join(name)).is_err()) {
+        std::os::unix::fs::symlink("kubernetes", folder.join(name))?;
     }
-    fs::write(folder.join(STAMP), "")?;
+    for (_, module, package, from, to) in MANIFESTS.iter().filter(|manifests| parts.contains(&manifests.0)) {
+        if !folder.join(to).exists() {
+            copy(&go::folder(&tools.join(module), package)?.join(from), &new.path().join(to))?;
+            fs::rename(new.path().join(to), folder.join(to))?;
+        }
+    }
     Ok(folder)
 }
 
-/// Helm; built alone if it isn't there.
-pub fn helm(checkout: &Checkout, cache: &Path) -> anyhow::Result<PathBuf> {
-    const NAME: &str = "helm";
-    let tools_folder = checkout.root.join("cluster/tools");
-    let folder = folder(cache, &modules(&tools_folder)?)?;
-    fs::create_dir_all(&folder)?;
-    let module = tools_folder.join(NAME);
-    for tool in tools(&module)? {
-        build(&module, &tool, &folder)?;
-    }
-    Ok(folder.join(NAME))
+fn names(programs: &[&Program]) -> String {
+    programs.iter().map(|program| program.name).collect::<Vec<_>>().join(", ")
 }
 
-/// Where the programs of `modules` are. Its name holds what they depend on.
-fn folder(cache: &Path, modules: &[PathBuf]) -> anyhow::Result<PathBuf> {
+/// Where the programs of the modules in `tools` are. Its name holds what they depend on.
+fn folder(cache: &Path, tools: &Path) -> anyhow::Result<PathBuf> {
     let mut hash = Sha256::new();
-    for module in modules {
-        for file in ["go.mod", "go.sum"] {
-            let path = module.join(file);
-            hash.update(fs::read(&path).with_context(|| format!("can't read `{}`", path.display()))?);
-        }
-    }
+    hash_files(tools, &mut hash)?;
     Ok(cache.join(format!("bin-{}", &hex::encode(hash.finalize())[..12])))
 }
 
-fn modules(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+fn hash_files(folder: &Path, hash: &mut Sha256) -> anyhow::Result<()> {
     let entries = fs::read_dir(folder).with_context(|| format!("can't list `{}`", folder.display()))?;
-    let mut modules = entries.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<Vec<_>>>()?;
-    modules.retain(|path| path.join("go.mod").exists());
-    modules.sort();
-    Ok(modules)
-}
-
-fn tools(module: &Path) -> anyhow::Result<Vec<String>> {
-    let mut edit = Command::new("go");
-    edit.args(["mod", "edit", "-json"]).current_dir(module).stdin(Stdio::null());
-    let parsed: GoMod = serde_json::from_str(&sh::quiet_output(&mut edit, sh::LOOKUP_LIMIT)?)?;
-    if parsed.tool.is_empty() {
-        bail!("`{}` names no tool", module.display());
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<Vec<_>>>()?;
+    paths.sort();
+    for path in paths {
+        if path.is_dir() {
+            hash_files(&path, hash)?;
+        } else {
+            hash.update(fs::read(&path).with_context(|| format!("can't read `{}`", path.display()))?);
+        }
     }
-    Ok(parsed.tool.into_iter().map(|tool| tool.path).collect())
-}
-
-fn build(module: &Path, tool: &str, folder: &Path) -> anyhow::Result<()> {
-    let short = tool.rsplit('/').next().unwrap_or(tool);
-    let name = NAMES.iter().find(|(end, _)| tool.ends_with(end)).map_or(short, |(_, name)| name);
-    let to = folder.join(name);
-    if to.exists() {
-        return Ok(());
-    }
-    let base = "k8s.io/component-base/version";
-    let flags = format!(
-        "-s -w -X {base}.gitVersion={VERSION} -X {base}.gitMajor=1 -X {base}.gitMinor=34 -X k8s.io/client-go/pkg/version.gitVersion={VERSION}"
-    );
-    // Renamed when it is whole: a build may be interrupted.
-    let new = folder.join(format!(".{name}.new"));
-    let mut go = Command::new("go");
-    go.args(["build", "-trimpath", "-ldflags", &flags, "-o"]).arg(&new).arg(tool);
-    go.current_dir(module).env("CGO_ENABLED", "0").stdin(Stdio::null());
-    sh::run(&mut go, sh::BUILD_LIMIT)?;
-    Ok(fs::rename(new, to)?)
+    Ok(())
 }
 
 /// A copy of a folder that can be written to; in the module cache it can't.
@@ -142,4 +144,30 @@ pub fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_of_a_module_stand_together() {
+        let modules: Vec<&str> = PROGRAMS.chunk_by(|left, right| left.module == right.module).map(|together| together[0].module).collect();
+        let mut distinct = modules.clone();
+        distinct.sort_unstable();
+        distinct.dedup();
+        assert_eq!(modules.len(), distinct.len(), "{modules:?}");
+    }
+
+    #[test]
+    fn the_folder_depends_on_every_file() {
+        let tools = tempfile::tempdir().unwrap();
+        fs::create_dir(tools.path().join("a")).unwrap();
+        let mut folders = Vec::new();
+        for text in ["1", "2"] {
+            fs::write(tools.path().join("a/main.go"), text).unwrap();
+            folders.push(folder(Path::new("/cache"), tools.path()).unwrap());
+        }
+        assert_ne!(folders[0], folders[1]);
+    }
 }

@@ -10,7 +10,11 @@ use std::{
 
 use anyhow::Context as _;
 
-use crate::{checkout::Checkout, cluster::TestCluster, sh};
+use crate::{
+    checkout::Checkout,
+    cluster::{self, TestCluster},
+    sh,
+};
 
 /// What a reader refers to.
 const NAMES: [&str; 5] = ["charts", "compose.yaml", "configs", "docs", "examples"];
@@ -46,7 +50,8 @@ impl<'a> Workplace<'a> {
             symlink(checkout.target.join("release").join(name), here.with_file_name(name))?;
         }
         let (tools, socket) = cluster.programs();
-        let inside = [("kubectl", tools.join("kubectl")), ("helm", tools.join("helm")), ("fltk", here), ("curl", "/usr/bin/curl".into())];
+        let inside =
+            [("kubectl", tools.join("kubectl")), ("helm", cluster::helm(checkout)?), ("fltk", here), ("curl", "/usr/bin/curl".into())];
         for (name, path) in inside {
             let enter = sh::show(&cluster.reach(&path));
             program(&folder.join(INSIDE).join(name), &format!("exec {enter} \"$@\""))?;
