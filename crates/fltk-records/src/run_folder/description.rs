@@ -31,6 +31,9 @@ pub struct RunDescription {
     pub replication: u32,
     /// Lower-case hex, the same for all runs of one invocation.
     pub group: String,
+    /// What the group was begun as, with `--id`; absent where that was not given, and from folders of before it was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_name: Option<String>,
     /// This job's index in the group, counted from 0.
     pub job_index: u32,
     /// Jobs in the group.
@@ -164,11 +167,12 @@ impl RunDescription {
         #[derive(Deserialize)]
         struct Format {
             format: u64,
+            group_name: Option<String>,
         }
         let damaged = |problem: String| RunError::Description { path: path.to_owned(), problem: files::printable(&problem) };
-        let Format { format } = serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
+        let Format { format, group_name } = serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
         if format > FORMAT {
-            return Err(RunError::Newer { path: path.to_owned(), format, format_max: FORMAT });
+            return Err(RunError::Newer { path: path.to_owned(), format, format_max: FORMAT, group_name });
         }
         let run: Self = serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
         run.check().map_err(damaged)?;
@@ -200,7 +204,7 @@ impl RunDescription {
 
     fn texts(&self) -> impl Iterator<Item = &str> {
         let Host { cpu, cores: _, os, libtorch } = &self.host;
-        let plain = [&self.fltk_version, cpu, os].into_iter().chain(libtorch).map(String::as_str);
+        let plain = [&self.fltk_version, cpu, os].into_iter().chain(libtorch).chain(&self.group_name).map(String::as_str);
         let provenance = self.provenance.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]);
         let settings = self.hyperparameters.0.iter().flat_map(|(name, value)| {
             let text = if let Hyperparameter::Text(text) = value { Some(text.as_str()) } else { None };
