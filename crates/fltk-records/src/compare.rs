@@ -100,11 +100,11 @@ fn accuracy(run: &RunRef, unit: Unit, step: u32) -> Option<f64> {
 }
 
 fn group(runs: &[RunRef], summaries: &[RunSummary]) -> Vec<Group> {
-    // Per group, the last started run of each seed; settings as text, since numbers have no order of their own.
+    // Per group, the last started run of each seed.
     let mut by_key: BTreeMap<(&str, &str, String), Vec<usize>> = BTreeMap::new();
     for (index, run) in runs.iter().enumerate() {
         let description = run.folder.description();
-        let settings = format!("{:?}", description.hyperparameters);
+        let settings = description.hyperparameters.key();
         by_key.entry((&description.experiment, &description.task, settings)).or_default().push(index);
     }
     let mut groups: Vec<_> = by_key

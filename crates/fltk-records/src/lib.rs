@@ -30,6 +30,7 @@ pub mod history;
 pub mod index;
 pub mod journal;
 pub mod metrics_csv;
+pub mod named;
 mod run_folder;
 #[cfg(test)]
 mod samples;

@@ -10,6 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use fltk_core::experiment::{self, Experiment, SourceFile};
 use jiff::Timestamp;
 
 pub use self::{
@@ -162,6 +163,14 @@ impl RunFolder {
         Ok(String::from_utf8(bytes).map_err(|error| FileError::io("read", &path)(invalid(error)))?)
     }
 
+    /// The experiment as this version reads it: settings that came later have their defaults.
+    ///
+    /// # Errors
+    /// If the file can't be read, or says what this version doesn't know.
+    pub fn experiment(&self) -> Result<Experiment, RunError> {
+        parse(self.path.join(EXPERIMENT), self.experiment_yaml()?, &self.description.fltk_version)
+    }
+
     /// Where the journal is.
     #[must_use]
     pub fn journal_path(&self) -> PathBuf {
@@ -214,6 +223,15 @@ impl RunFolder {
 
     fn order_error(&self, source: OrderError) -> RunError {
         RunError::Order { path: self.journal_path(), source }
+    }
+}
+
+/// The experiment in `text`, the content of `path`, which fltk `version` wrote.
+pub(crate) fn parse(path: PathBuf, text: String, version: &str) -> Result<Experiment, RunError> {
+    let source = SourceFile { name: path.display().to_string(), text };
+    match experiment::parse(&[source], &[]) {
+        Ok(parsed) => Ok(parsed.experiment),
+        Err(report) => Err(RunError::Experiment { path, version: version.to_owned(), report: Box::new(report) }),
     }
 }
 

@@ -32,6 +32,7 @@ pub fn description(seed: u64) -> RunDescription {
         seed: Seed(seed),
         replication: 0,
         group: "ab12".into(),
+        group_name: None,
         job_index: 0,
         num_jobs: 1,
         provenance: BTreeMap::from([("mnist/train".into(), "sha256:00".into())]),

@@ -16,6 +16,7 @@ mod listing;
 
 use std::path::{Path, PathBuf};
 
+use fltk_core::experiment::Experiment;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -140,13 +141,22 @@ impl StreamFolder {
     /// # Errors
     /// If a file can't be read.
     pub fn texts(&self) -> Result<StreamTexts, RunError> {
-        let read = |name: &str| -> Result<String, RunError> {
-            let path = self.path.join(name);
-            let text = String::from_utf8(files::read(&path, TEXT_BYTES_MAX)?);
-            text.map_err(|_| RunError::Description { path, problem: "it is not UTF-8".to_owned() })
-        };
-        let optional = |name: &str| files::is_there(&self.path.join(name)).then(|| read(name)).transpose();
-        Ok(StreamTexts { experiment: read(EXPERIMENT)?, cluster: optional(CLUSTER)?, trace: optional(TRACE)? })
+        let optional = |name: &str| files::is_there(&self.path.join(name)).then(|| self.text(name)).transpose();
+        Ok(StreamTexts { experiment: self.text(EXPERIMENT)?, cluster: optional(CLUSTER)?, trace: optional(TRACE)? })
+    }
+
+    fn text(&self, name: &str) -> Result<String, RunError> {
+        let path = self.path.join(name);
+        let text = String::from_utf8(files::read(&path, TEXT_BYTES_MAX)?);
+        text.map_err(|_| RunError::Description { path, problem: "it is not UTF-8".to_owned() })
+    }
+
+    /// The experiment as this version reads it: settings that came later have their defaults.
+    ///
+    /// # Errors
+    /// If the file can't be read, or says what this version doesn't know.
+    pub fn experiment(&self) -> Result<Experiment, RunError> {
+        run_folder::parse(self.path.join(EXPERIMENT), self.text(EXPERIMENT)?, &self.description.fltk_version)
     }
 
     /// The right to write it. `who` is what others are told.

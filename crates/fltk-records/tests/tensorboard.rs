@@ -49,6 +49,7 @@ fn record(root: &Path, seed: u64, accuracies: &[f64], end: RunEvent) -> String {
         seed: Seed(seed),
         replication: 0,
         group: "00".into(),
+        group_name: None,
         job_index: 0,
         num_jobs: 1,
         provenance: BTreeMap::new(),

@@ -61,6 +61,7 @@ fn record(root: &Path, seed: u64) -> String {
         seed: Seed(seed),
         replication: 0,
         group: "00".into(),
+        group_name: None,
         job_index: 0,
         num_jobs: 1,
         provenance: BTreeMap::new(),

@@ -14,6 +14,10 @@ const FORMAT: u64 = 1;
 /// Most hyper-parameters, and most data sets.
 const ENTRIES_MAX: usize = 1000;
 
+/// Settings that came after the first folders were written, by path, with their default as JSON: `("federated.min_updates", "1")`. Folders of before
+/// don't have them. A test reads what was recorded then, and fails for one that is missing here.
+const LATER: &[(&str, &str)] = &[];
+
 /// What was run, and on which machine. Written once, when the folder is made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunDescription {
@@ -31,6 +35,9 @@ pub struct RunDescription {
     pub replication: u32,
     /// Lower-case hex, the same for all runs of one invocation.
     pub group: String,
+    /// What the group was begun as, with `--id`; absent where that was not given, and from folders of before it was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_name: Option<String>,
     /// This job's index in the group, counted from 0.
     pub job_index: u32,
     /// Jobs in the group.
@@ -96,6 +103,23 @@ impl Hyperparameters {
             }
         }
         Self(flat)
+    }
+
+    /// What is the same for runs with the same settings, whatever versions recorded them: a setting that came later is no difference where it has its
+    /// default.
+    pub(crate) fn key(&self) -> String {
+        self.key_without(LATER)
+    }
+
+    pub(super) fn key_without(&self, later: &[(&str, &str)]) -> String {
+        let mut settings = self.clone();
+        for (name, default) in later {
+            let is_default = |value: &Hyperparameter| serde_json::from_str(default).is_ok_and(|default: Hyperparameter| default == *value);
+            if settings.0.get(*name).is_some_and(is_default) {
+                settings.0.remove(*name);
+            }
+        }
+        serde_json::to_string(&settings).expect("texts, numbers and switches have a JSON form")
     }
 
     /// The text under `name`; empty if there is none.
@@ -164,11 +188,12 @@ impl RunDescription {
         #[derive(Deserialize)]
         struct Format {
             format: u64,
+            group_name: Option<String>,
         }
         let damaged = |problem: String| RunError::Description { path: path.to_owned(), problem: files::printable(&problem) };
-        let Format { format } = serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
+        let Format { format, group_name } = serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
         if format > FORMAT {
-            return Err(RunError::Newer { path: path.to_owned(), format, format_max: FORMAT });
+            return Err(RunError::Newer { path: path.to_owned(), format, format_max: FORMAT, group_name });
         }
         let run: Self = serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
         run.check().map_err(damaged)?;
@@ -200,7 +225,7 @@ impl RunDescription {
 
     fn texts(&self) -> impl Iterator<Item = &str> {
         let Host { cpu, cores: _, os, libtorch } = &self.host;
-        let plain = [&self.fltk_version, cpu, os].into_iter().chain(libtorch).map(String::as_str);
+        let plain = [&self.fltk_version, cpu, os].into_iter().chain(libtorch).chain(&self.group_name).map(String::as_str);
         let provenance = self.provenance.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]);
         let settings = self.hyperparameters.0.iter().flat_map(|(name, value)| {
             let text = if let Hyperparameter::Text(text) = value { Some(text.as_str()) } else { None };

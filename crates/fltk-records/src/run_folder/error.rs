@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use fltk_core::experiment::Report;
+
 use super::NAME_LENGTH_MAX;
 use crate::{checkpoint::CheckpointError, files::FileError, history::OrderError, journal::JournalError};
 
@@ -78,6 +80,21 @@ pub enum RunError {
         format: u64,
         /// The newest that we know.
         format_max: u64,
+        /// What its group was begun as, as far as that can be told.
+        group_name: Option<String>,
+    },
+    /// Its experiment is not one that this version can read.
+    #[error(
+        "`{}` is no experiment that this version of fltk can read\n{report}\nhint: fltk {version} wrote it: go on with that, or with a later one",
+        path.display()
+    )]
+    Experiment {
+        /// The file.
+        path: PathBuf,
+        /// The version that wrote it.
+        version: String,
+        /// What is wrong with it.
+        report: Box<Report>,
     },
     /// Another process is writing it.
     #[error("`{}` is being written by {holder}\nhint: wait until that has ended", path.display())]

@@ -221,3 +221,46 @@ fn a_lock_is_of_the_folder_that_is_there() {
     std::os::unix::fs::symlink(root.path().join("outside"), &lock).unwrap();
     assert!(run.lock("a test").is_err() && !run.is_locked() && !root.path().join("outside").exists());
 }
+
+#[test]
+fn settings_that_came_later_are_no_difference_while_they_have_their_default() {
+    let with = |settings: &[(&str, Hyperparameter)]| {
+        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+        Hyperparameters(settings.collect())
+    };
+    let before = ("a", Hyperparameter::Number(1.0));
+    let later = [("b", "2"), ("c", "\"none\""), ("d", "false")];
+    let text = |text: &str| Hyperparameter::Text(text.to_owned());
+    let check = |settings: &[(&str, Hyperparameter)], is_same: bool| {
+        let key = with(&[std::slice::from_ref(&before), settings].concat()).key_without(&later);
+        assert_eq!(key == with(std::slice::from_ref(&before)).key_without(&later), is_same, "{settings:?}");
+    };
+    check(&[], true);
+    check(&[("b", Hyperparameter::Number(2.0))], true);
+    check(&[("b", Hyperparameter::Number(2.0)), ("c", text("none")), ("d", Hyperparameter::Bool(false))], true);
+    check(&[("b", Hyperparameter::Number(3.0))], false);
+    check(&[("c", text("some"))], false);
+    check(&[("d", Hyperparameter::Bool(true))], false);
+    // What was there before counts, whatever it is.
+    check(&[("e", Hyperparameter::Number(2.0))], false);
+}
+
+/// A setting that is new in what is recorded of a task has to be in `LATER`, with its default: else runs of before and of after it are no replications of
+/// one another.
+#[test]
+fn what_earlier_versions_recorded_is_no_other_settings_than_now() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/0.1.0");
+    let text = |path: &Path| std::fs::read_to_string(path).unwrap();
+    let recorded: std::collections::BTreeMap<String, Hyperparameters> =
+        serde_json::from_str(&text(&data.join("files/settings.json"))).unwrap();
+    let experiment = parse(data.join("files/settings.yaml"), text(&data.join("files/settings.yaml")), "0.1.0").unwrap();
+    assert_eq!(recorded.len(), experiment.tasks.len());
+    for task in &experiment.tasks {
+        assert_eq!(Hyperparameters::of(task).key(), recorded[&task.name].key(), "{}", task.name);
+    }
+    for path in RunFolder::list(&data.join("runs")).unwrap() {
+        let run = RunFolder::open(path).unwrap();
+        let task = &run.experiment().unwrap().tasks[run.description().task_index as usize];
+        assert_eq!(Hyperparameters::of(task).key(), run.description().hyperparameters.key(), "{}", run.name());
+    }
+}

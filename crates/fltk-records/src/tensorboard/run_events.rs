@@ -67,8 +67,7 @@ pub(super) fn end(end: &End) -> Event {
 
 /// The same for runs that differ in nothing but their seed.
 fn group_name(run: &RunDescription) -> String {
-    let settings = serde_json::to_vec(&run.hyperparameters).unwrap_or_default();
-    let digest = Sha256::digest(&settings);
+    let digest = Sha256::digest(run.hyperparameters.key());
     format!("{}/{} {}", run.experiment, run.task, hex::encode(&digest[..4]))
 }
 

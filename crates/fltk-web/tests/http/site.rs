@@ -159,6 +159,7 @@ pub fn begin(root: &Path, seed: u64, rounds: u32) -> RunRecorder {
         seed: Seed(seed),
         replication: 0,
         group: "00".into(),
+        group_name: None,
         job_index: 0,
         num_jobs: 1,
         provenance: BTreeMap::new(),

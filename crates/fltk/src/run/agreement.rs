@@ -53,6 +53,7 @@ fn digests_of(job: &Job, dataset: &Dataset, base: &Path) -> anyhow::Result<[[u8;
         let module = std::fs::read(base.join(&*torchscript)).with_context(|| format!("can't read `{torchscript}`"))?;
         *torchscript = hex::encode(Sha256::digest(module));
     }
+    // The text of one version, which is compared first: by itself it would be no way to tell what is the same.
     let alone = Experiment { name: "job".to_owned(), seeds: vec![job.seed], tasks: vec![task], stream: None };
     let digest = |text: &str| Sha256::digest(text).into();
     Ok([digest(env!("CARGO_PKG_VERSION")), digest(&experiment::to_yaml(&alone)), samples_digest(dataset)])

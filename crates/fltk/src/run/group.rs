@@ -9,9 +9,9 @@ use std::{
 };
 
 use anyhow::Context as _;
-use fltk_core::experiment::{self, DatasetConfig, Experiment, NetworkConfig, Setting, SourceFile};
+use fltk_core::experiment::{self, DatasetConfig, Experiment, NetworkConfig, Setting};
 use fltk_data::Dataset;
-use fltk_records::{Hyperparameters, RunDescription, RunFolder, history::Status};
+use fltk_records::{Hyperparameters, RunDescription, RunFolder, history::Status, named};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
@@ -39,11 +39,8 @@ pub fn start(
     name: Option<&str>,
     done: &mut dyn FnMut(RunResult) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let group = Group::new(context, experiment, runs.to_path_buf(), name)?;
-    let begun = match name {
-        Some(_) => group.all_begun()?,
-        None => BTreeMap::new(),
-    };
+    let mut group = Group::new(context, experiment, runs.to_path_buf(), name)?;
+    let begun = group.all_begun_before()?;
     wait_for_others(context, &begun);
     group.run(begun, done)
 }
@@ -83,23 +80,28 @@ pub struct Group<'a> {
     runs: PathBuf,
     /// Lower-case hex.
     id: String,
+    /// What it was begun as, where it was given a name.
+    name: Option<String>,
     /// Paths in it are absolute.
     pub experiment: Experiment,
 }
 
 impl<'a> Group<'a> {
-    /// A new group; or, for a `name` that was used before, the same one.
+    /// A new group. One that was begun before as `name` it becomes when that is looked for: [`begun`](Self::begun).
     ///
     /// # Errors
     /// If a path isn't UTF-8.
     pub fn new(context: &'a Context<'a>, mut experiment: Experiment, runs: PathBuf, name: Option<&str>) -> anyhow::Result<Self> {
         make_paths_absolute(&mut experiment, context.base)?;
-        let yaml = experiment::to_yaml(&experiment);
         let id = match name {
-            Some(name) => Sha256::digest(format!("named/{name}/{yaml}")),
-            None => Sha256::digest(format!("{}/{}/{yaml}", Timestamp::now().as_nanosecond(), std::process::id())),
+            Some(name) => named::new_id(name, &experiment),
+            None => {
+                let yaml = experiment::to_yaml(&experiment);
+                let unique = format!("{}/{}/{yaml}", Timestamp::now().as_nanosecond(), std::process::id());
+                hex::encode(&Sha256::digest(unique)[..8])
+            }
         };
-        Ok(Self { context, runs, id: hex::encode(&id[..8]), experiment })
+        Ok(Self { context, runs, id, name: name.map(str::to_owned), experiment })
     }
 
     /// The group of the run `named`, and the run's folder.
@@ -111,12 +113,10 @@ impl<'a> Group<'a> {
         let found = RunFolder::find(runs, named).or_exit(Exit::Records)?;
         let path = found.path().canonicalize().with_context(|| format!("can't find `{}`", named.display())).or_exit(Exit::Records)?;
         let folder = RunFolder::open(path).or_exit(Exit::Records)?;
-        let text = folder.experiment_yaml().or_exit(Exit::Records)?;
-        let source = SourceFile { name: folder.path().join("experiment.yaml").display().to_string(), text };
-        let parsed = experiment::parse(&[source], &[]).map_err(|report| failure(Exit::Records, report.render(false)))?;
-        let id = folder.description().group.clone();
+        let experiment = folder.experiment().or_exit(Exit::Records)?;
+        let (id, name) = (folder.description().group.clone(), folder.description().group_name.clone());
         let runs = folder.path().parent().unwrap_or(Path::new("/")).to_path_buf();
-        Ok((Self { context, runs, id, experiment: parsed.experiment }, folder))
+        Ok((Self { context, runs, id, name, experiment }, folder))
     }
 
     /// The folders that the group's jobs have, by job.
@@ -133,15 +133,22 @@ impl<'a> Group<'a> {
         Ok(begun)
     }
 
-    /// The folder of `job`, if it was begun.
+    /// The folders that its jobs have if it was begun before under its name; then it's that group from now on, by whatever version that was begun.
+    fn all_begun_before(&mut self) -> anyhow::Result<BTreeMap<usize, RunFolder>> {
+        let Some(name) = &self.name else { return Ok(BTreeMap::new()) };
+        let runs = named::runs(&self.runs, name, &self.experiment).or_exit(Exit::Records)?;
+        if let Some(run) = runs.first() {
+            self.id.clone_from(&run.description().group);
+        }
+        Ok(runs.into_iter().map(|run| (run.description().job_index as usize, run)).collect())
+    }
+
+    /// The folder of `job`, if it was begun before under the group's name; then it's that group from now on.
     ///
     /// # Errors
-    /// If the folder of runs can't be listed.
-    pub fn begun(&self, job: &Job) -> anyhow::Result<Option<RunFolder>> {
-        if !self.runs.exists() {
-            return Ok(None);
-        }
-        Ok(self.all_begun()?.remove(&job.index))
+    /// If the folder of runs can't be listed, or nobody knows whether what was begun under that name is the same.
+    pub fn begun(&mut self, job: &Job) -> anyhow::Result<Option<RunFolder>> {
+        Ok(self.all_begun_before()?.remove(&job.index))
     }
 
     /// Runs the jobs in order; `begun` has the folders of those that have one.
@@ -233,6 +240,7 @@ impl<'a> Group<'a> {
             seed: job.seed,
             replication: index(job.replication)?,
             group: self.id.clone(),
+            group_name: self.name.clone(),
             job_index: index(job.index)?,
             num_jobs: index(num_jobs)?,
             provenance: provenance(dataset),

@@ -49,7 +49,7 @@ pub enum Source {
 /// # Errors
 /// If the job can't be run, another rank is lost, or the process was asked to stop.
 pub fn client(context: &Context<'_>, source: Source, place: &Place, network: Network) -> anyhow::Result<Option<RunResult>> {
-    let (group, job, begun) = open(context, source)?;
+    let (mut group, job, begun) = open(context, source)?;
     check_size(place, &job)?;
     let dataset = group.dataset(&mut super::Datasets::new(), &job.task.dataset)?;
     check_fits(&job, &dataset)?;
@@ -60,7 +60,7 @@ pub fn client(context: &Context<'_>, source: Source, place: &Place, network: Net
             place.join(timeout, network, &context.stop).map_err(|error| or_stopped(error, context))?
         }
     };
-    let trained = train(&group, &job, &dataset, joined.as_ref(), begun).map_err(|error| name_lost_ranks(or_stopped(error, context)));
+    let trained = train(&mut group, &job, &dataset, joined.as_ref(), begun).map_err(|error| name_lost_ranks(or_stopped(error, context)));
     let folder = trained.map_err(|error| named(error, place))?;
     // What was to be done is done, and recorded: a rank that is lost now is lost to nobody.
     if let Some(Err(error)) = joined.map(|joined| joined.leave(LINGER)) {
@@ -96,7 +96,7 @@ fn open<'a>(context: &'a Context<'a>, source: Source) -> anyhow::Result<(Group<'
 
 /// Trains, once all ranks are known to mean the same. Rank 0 records, and returns the folder.
 fn train(
-    group: &Group<'_>,
+    group: &mut Group<'_>,
     job: &Job,
     dataset: &Arc<Dataset>,
     joined: Option<&ProcessGroup>,
