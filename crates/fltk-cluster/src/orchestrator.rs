@@ -45,7 +45,7 @@ impl JournalEvent for StreamEvent {
 }
 
 /// What a stream is: everything that its jobs follow from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Stream {
     /// The experiment.
     pub experiment: Experiment,

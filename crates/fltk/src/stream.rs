@@ -11,7 +11,7 @@ use std::path::Path;
 #[cfg(feature = "cluster")]
 use fltk_cluster::kubernetes::manifest::RunContext;
 use fltk_cluster::{JobSpec, Orchestrator, Stream, StreamEvent};
-use fltk_core::experiment::{self, Duration, Experiment, SourceFile};
+use fltk_core::experiment::{Duration, Experiment, SourceFile};
 use fltk_records::{StreamFolder, journal::Entry};
 use jiff::Timestamp;
 
@@ -80,9 +80,8 @@ impl Begun {
     pub fn open(folder: StreamFolder) -> anyhow::Result<Self> {
         let texts = folder.texts().or_exit(Exit::Records)?;
         let source = |name: &str, text: String| SourceFile { name: folder.path().join(name).display().to_string(), text };
-        let experiment = source("experiment.yaml", texts.experiment);
-        let parsed = experiment::parse(&[experiment], &[]).map_err(|report| failure(Exit::Records, report.render(false)))?;
-        let inputs = Inputs { experiment: parsed.experiment, trace: texts.trace.map(|text| source("trace.txt", text)) };
+        let experiment = folder.experiment().or_exit(Exit::Records)?;
+        let inputs = Inputs { experiment, trace: texts.trace.map(|text| source("trace.txt", text)) };
         let run = folder.description().run.clone();
         let place = match texts.cluster {
             None => Place::Here,

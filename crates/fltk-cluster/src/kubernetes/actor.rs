@@ -163,7 +163,7 @@ impl Actor {
             let mut config_map: ConfigMap = serde_json::from_value(manifest).map_err(|error| Stop::Api(Error::SerdeError(error)))?;
             config_map.metadata.owner_references = Some(vec![owner.clone()]);
             let made = match self.timed("create", self.config_maps.create(&parameters, &config_map)).await {
-                Err(error) if failure(&error) == Failure::Exists => self.own(&config_map).await,
+                Err(error) if failure(&error) == Failure::Exists => self.own(&config_map, spec).await,
                 made => made.map(drop),
             };
             if let Err(error) = made {
@@ -204,12 +204,25 @@ impl Actor {
     }
 
     /// Makes a config map that is there already belong to the job as it now is: the job may have been deleted and made again. It can't be changed, so one
-    /// that says something else is refused.
-    async fn own(&self, config_map: &ConfigMap) -> Result<(), Error> {
+    /// that says something else is refused. Of another version of ours it may say the same in other words: with fewer settings, as these came later.
+    async fn own(&self, config_map: &ConfigMap, spec: &JobSpec) -> Result<(), Error> {
         let name = config_map.name_any();
-        let patch = json!({ "metadata": { "ownerReferences": config_map.metadata.owner_references }, "data": config_map.data });
-        self.timed("patch", self.config_maps.patch(&name, &patch_parameters(), &Patch::Merge(&patch))).await?;
-        Ok(())
+        let mut patch = json!({ "metadata": { "ownerReferences": config_map.metadata.owner_references }, "data": config_map.data });
+        let refused = match self.timed("patch", self.config_maps.patch(&name, &patch_parameters(), &Patch::Merge(&patch))).await {
+            Err(error) if failure(&error) == Failure::Wrong => error,
+            patched => return patched.map(drop),
+        };
+        if let Some(patch) = patch.as_object_mut() {
+            patch.remove("data");
+        }
+        // By a change that isn't made it is looked at without the right to read all config maps.
+        let look = PatchParams { dry_run: true, ..patch_parameters() };
+        let there = self.timed("patch", self.config_maps.patch(&name, &look, &Patch::Merge(&patch))).await?;
+        if !self.context.is_said_by(&there, spec) {
+            return Err(refused);
+        }
+        patch["metadata"]["uid"] = json!(there.metadata.uid);
+        self.timed("patch", self.config_maps.patch(&name, &patch_parameters(), &Patch::Merge(&patch))).await.map(drop)
     }
 
     async fn suspend(&self, spec: &JobSpec, attempt: u32) -> Result<(), Stop> {

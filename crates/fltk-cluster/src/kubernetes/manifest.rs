@@ -13,6 +13,7 @@ mod pytorch_job;
 mod train_job;
 
 use fltk_core::experiment::{Experiment, NetworkConfig};
+use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::Value as Json;
 
 /// What our program's container is called: in pods of a `PyTorchJob`, and of a `TrainJob`.
@@ -55,6 +56,12 @@ impl RunContext {
             Backend::TrainJob => train_job::manifest(self, spec, attempt),
         };
         Manifests { job, config_maps: config_map::manifests(self, spec) }
+    }
+
+    /// Whether pods of `spec` read in `config_map`, which may be of another version, what they are to train.
+    #[must_use]
+    pub fn is_said_by(&self, config_map: &ConfigMap, spec: &JobSpec) -> bool {
+        config_map::experiment(config_map).is_some_and(|experiment| experiment == spec.experiment(&self.experiment))
     }
 
     /// What all pods of the run get, where its jobs are `TrainJob`s.

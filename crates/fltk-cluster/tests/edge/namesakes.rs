@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fltk_cluster::{
+    JobSpec,
     kubernetes::{
         manifest::job_name,
         preflight::{is_new, share},
@@ -66,13 +67,48 @@ async fn jobs_of_a_namesake_are_neither_adopted_nor_touched() {
     }
 }
 
+/// A config map of job `spec` that is there before it, and says `text`.
+fn config_map(spec: &JobSpec, text: &str) -> serde_json::Value {
+    let labels = json!({ "fltk.node/run": "edge-1", "fltk.node/job": spec.id.to_string() });
+    let metadata = json!({ "name": format!("master-{}-0", spec.id), "labels": labels });
+    json!({ "metadata": metadata, "immutable": true, "data": { "experiment.yaml": text } })
+}
+
 #[tokio::test(start_paused = true)]
-async fn a_config_map_that_says_something_else_is_not_given_to_pods() {
+async fn a_config_map_of_another_version_that_says_the_same_is_given_to_pods() {
     let cluster = Cluster::new(&[task("a", 1, "")], PARALLEL, "");
     let spec = cluster.specs().remove(0);
-    let name = format!("master-{}-0", spec.id);
-    let labels = json!({ "fltk.node/run": "edge-1", "fltk.node/job": spec.id.to_string() });
-    let map = json!({ "metadata": { "name": name, "labels": labels }, "immutable": true, "data": { "experiment.yaml": "of another" } });
+    // Without what has a default: a version of before those settings would have written it so.
+    let text = format!("name: edge\nseeds: [{}]\ntasks:\n  - {}\n", spec.arrival.seed.0, task("a", 1, ""));
+    let map = config_map(&spec, &text);
+    cluster.scenario.create_by_hand("configmaps", NAMESPACE, map.clone());
+    let told = cluster
+        .run(async |told| {
+            told.until("a", "running").await;
+            let there = cluster.scenario.get("configmaps", NAMESPACE, map["metadata"]["name"].as_str().unwrap()).unwrap();
+            assert_eq!(there["data"], map["data"]);
+            let job = cluster.scenario.get("pytorchjobs", NAMESPACE, &job_name(&spec.id)).unwrap();
+            assert_eq!(there["metadata"]["ownerReferences"][0]["uid"], job["metadata"]["uid"], "gone with the job");
+        })
+        .await;
+    told.assert_all_succeeded();
+    assert!(told.troubles().is_empty(), "{:?}", told.troubles());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_config_map_that_says_something_else_is_not_given_to_pods() {
+    for text in ["of another", "name: edge\nseeds: [1]\ntasks: [{ kind: federated }]\n"] {
+        is_not_given_to_pods(text).await;
+    }
+    let other = task("a", 1, "").replace("epochs: 1", "epochs: 2");
+    is_not_given_to_pods(&format!("name: edge\nseeds: [1]\ntasks:\n  - {other}\n")).await;
+}
+
+async fn is_not_given_to_pods(text: &str) {
+    let cluster = Cluster::new(&[task("a", 1, "")], PARALLEL, "");
+    let spec = cluster.specs().remove(0);
+    let map = config_map(&spec, text);
+    let name = map["metadata"]["name"].as_str().unwrap().to_owned();
     cluster.scenario.create_by_hand("configmaps", NAMESPACE, map);
     let told = cluster.run(async |_| {}).await;
     let record = told.record("a");
@@ -80,4 +116,6 @@ async fn a_config_map_that_says_something_else_is_not_given_to_pods() {
     assert!(record.reason.as_ref().unwrap().contains("immutable"), "{:?}", record.reason);
     let job = cluster.scenario.get("pytorchjobs", NAMESPACE, &job_name(&spec.id)).unwrap();
     assert_eq!(job["spec"]["runPolicy"]["suspend"], true);
+    let there = cluster.scenario.get("configmaps", NAMESPACE, &name).unwrap();
+    assert_eq!(there["metadata"]["ownerReferences"], serde_json::Value::Null, "it stays whose it was");
 }

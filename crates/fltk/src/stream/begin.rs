@@ -68,18 +68,19 @@ impl Begun {
         Ok(Self { folder, stream, place })
     }
 
-    /// The stream `name` in `root`, if there is one.
+    /// The stream `name` in `root`, if there is one. `is_same` says whether it's the one that is to be begun, by what its files mean to this version: their
+    /// texts may be of another, which wrote fewer settings.
     ///
     /// # Errors
-    /// If `name` can't name a stream, or the folder holds others than `texts`.
-    pub fn named(root: &Path, name: &str, texts: impl FnOnce(&Self) -> anyhow::Result<StreamTexts>) -> anyhow::Result<Option<Self>> {
+    /// If `name` can't name a stream, or it's another.
+    pub fn named(root: &Path, name: &str, is_same: impl FnOnce(&Self) -> anyhow::Result<bool>) -> anyhow::Result<Option<Self>> {
         check_name(name)?;
         let path = root.join(name);
         if !path.exists() {
             return Ok(None);
         }
         let begun = Self::open(StreamFolder::open(path).or_exit(Exit::Records)?)?;
-        if begun.is_of(&texts(&begun)?)? {
+        if is_same(&begun)? {
             return Ok(Some(begun));
         }
         let message =
@@ -87,12 +88,12 @@ impl Begun {
         Err(failure(Exit::Records, message))
     }
 
-    /// Whether it holds `texts`.
+    /// Whether the same jobs arrive in it as `inputs` say.
     ///
     /// # Errors
-    /// If its folder can't be read.
-    fn is_of(&self, texts: &StreamTexts) -> anyhow::Result<bool> {
-        Ok(self.folder.texts().or_exit(Exit::Records)? == *texts)
+    /// If these have a trace that is none.
+    pub fn is_of(&self, inputs: &Inputs) -> anyhow::Result<bool> {
+        Ok(self.stream == inputs.stream(self.name())?)
     }
 }
 

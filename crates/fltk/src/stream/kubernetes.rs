@@ -93,11 +93,22 @@ impl ClusterInputs {
     /// # Errors
     /// None that plain data can have.
     pub fn texts(&self, context: &RunContext) -> anyhow::Result<StreamTexts> {
-        let resolved =
-            KubernetesConfig { namespace: Some(context.namespace.clone()), image: Some(context.image.clone()), ..context.config.clone() };
-        let cluster = format!("{}\n", serde_json::to_string_pretty(&json!({ "kubernetes": resolved }))?);
+        let cluster = format!("{}\n", serde_json::to_string_pretty(&json!({ "kubernetes": resolved(context) }))?);
         Ok(StreamTexts { cluster: Some(cluster), ..self.inputs.texts() })
     }
+
+    /// Whether pods of the stream whose jobs have `begun` in common get what these files say, in its namespace.
+    ///
+    /// # Errors
+    /// If no image is named.
+    pub fn is_config_of(&self, begun: &RunContext) -> anyhow::Result<bool> {
+        Ok(resolved(&self.context(&begun.run, &begun.namespace)?) == resolved(begun))
+    }
+}
+
+/// What pods get, with the namespace and the image that their stream has.
+fn resolved(context: &RunContext) -> KubernetesConfig {
+    KubernetesConfig { namespace: Some(context.namespace.clone()), image: Some(context.image.clone()), ..context.config.clone() }
 }
 
 /// What the jobs of the stream `run` have in common, of whose folder `cluster` is the `cluster.json`.

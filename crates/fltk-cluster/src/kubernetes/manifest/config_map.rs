@@ -1,6 +1,7 @@
 //! What pods read: the job's experiment.
 
-use fltk_core::experiment::to_yaml;
+use fltk_core::experiment::{Experiment, SourceFile, parse, to_yaml};
+use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::{Value as Json, json};
 
 use super::{
@@ -24,4 +25,11 @@ pub fn manifests(context: &RunContext, spec: &JobSpec) -> Vec<Json> {
         })
     };
     roles.map(manifest).collect()
+}
+
+/// The experiment in one of them, as this version reads it: settings that came later have their defaults.
+pub fn experiment(config_map: &ConfigMap) -> Option<Experiment> {
+    let text = config_map.data.as_ref()?.get(EXPERIMENT_FILE)?.clone();
+    let source = SourceFile { name: EXPERIMENT_FILE.to_owned(), text };
+    parse(&[source], &[]).ok().map(|parsed| parsed.experiment)
 }

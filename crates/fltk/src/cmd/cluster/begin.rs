@@ -52,12 +52,12 @@ pub async fn begin(args: &ClusterArgs, inputs: &ClusterInputs, namespace: &Names
     let now = Timestamp::now();
     let name = match &args.id {
         Some(name) => {
-            let texts = |begun: &Begun| {
-                let begun = &begun.context()?.namespace;
-                namespace.check(name, begun)?;
-                inputs.texts(&inputs.context(name, begun)?)
+            let is_same = |begun: &Begun| {
+                let context = begun.context()?;
+                namespace.check(name, &context.namespace)?;
+                Ok(inputs.is_config_of(context)? && begun.is_of(&inputs.inputs)?)
             };
-            if let Some(begun) = Begun::named(&args.runs, name, texts)? {
+            if let Some(begun) = Begun::named(&args.runs, name, is_same)? {
                 return Ok(begun);
             }
             name.clone()

@@ -24,7 +24,7 @@ pub fn start(cli: &Cli, args: &RunArgs, context: &Context<'_>, mut experiment: E
     let inputs = Inputs::of(experiment, context.base)?;
     let (texts, now) = (inputs.texts(), Timestamp::now());
     let name = match &args.id {
-        Some(name) => match Begun::named(&args.runs, name, |_| Ok(texts.clone()))? {
+        Some(name) => match Begun::named(&args.runs, name, |begun| Ok(matches!(begun.place, Place::Here) && begun.is_of(&inputs)?))? {
             Some(begun) => return go_on(cli, context, &begun),
             None => name.clone(),
         },

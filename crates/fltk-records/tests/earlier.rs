@@ -1,0 +1,226 @@
+//! What earlier versions wrote is read, and recognized by the name that it was begun with: `tests/data`.
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use fltk_core::experiment::{Experiment, SourceFile, parse};
+use fltk_records::{RunError, RunFolder, RunRef, StreamFolder, compare::compare, history::Status, index, named};
+use serde_json::{Value as Json, json};
+use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
+
+/// Every version whose folders are there.
+const VERSIONS: [&str; 1] = ["0.1.0"];
+
+fn data(version: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(version)
+}
+
+fn text(file: &str) -> String {
+    fs::read_to_string(data("0.1.0").join("files").join(file)).unwrap()
+}
+
+fn experiment(text: &str) -> Experiment {
+    let source = SourceFile { name: "test".to_owned(), text: text.to_owned() };
+    parse(&[source], &[]).unwrap_or_else(|report| panic!("{report}")).experiment
+}
+
+fn names(runs: &[RunFolder]) -> Vec<String> {
+    runs.iter().map(RunFolder::name).collect()
+}
+
+/// A folder of runs with a copy of the run of `data` whose name begins so.
+fn copy_of(begins_with: &str) -> (TempDir, RunFolder) {
+    let root = tempfile::tempdir().unwrap();
+    let run = copy(root.path(), begins_with);
+    (root, run)
+}
+
+fn copy(root: &Path, begins_with: &str) -> RunFolder {
+    let runs = RunFolder::list(&data("0.1.0").join("runs")).unwrap();
+    let from = runs.into_iter().find(|path| path.file_name().unwrap().to_str().unwrap().starts_with(begins_with)).unwrap();
+    let to = root.join(from.file_name().unwrap());
+    fs::create_dir(&to).unwrap();
+    for file in ["experiment.yaml", "run.json", "journal.jsonl"] {
+        fs::copy(from.join(file), to.join(file)).unwrap();
+    }
+    RunFolder::open(to).unwrap()
+}
+
+/// Changes fields of its `run.json`; null takes one away.
+fn describe(run: &RunFolder, fields: Json) {
+    let path = run.path().join("run.json");
+    let mut json: Json = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    for (name, value) in fields.as_object().unwrap() {
+        json[name] = value.clone();
+    }
+    json.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+    fs::write(&path, serde_json::to_vec(&json).unwrap()).unwrap();
+}
+
+/// As the version that wrote `yaml` names a group that is begun as `name`.
+fn id_of(name: &str, yaml: &str) -> String {
+    hex::encode(&Sha256::digest(format!("named/{name}/{yaml}"))[..8])
+}
+
+fn find(root: &Path, name: &str, experiment: &Experiment) -> Vec<String> {
+    names(&named::runs(root, name, experiment).unwrap())
+}
+
+#[test]
+fn every_folder_is_read() {
+    for version in VERSIONS {
+        let root = data(version).join("runs");
+        let runs: Vec<RunRef> =
+            RunFolder::list(&root).unwrap().into_iter().map(|path| RunFolder::open(path).unwrap().read().unwrap()).collect();
+        assert!(runs.iter().any(|run| run.status == Status::Finished) && runs.iter().any(|run| run.status == Status::Interrupted));
+        for run in &runs {
+            let experiment = run.folder.experiment().unwrap();
+            let description = run.folder.description();
+            assert_eq!(experiment.tasks[description.task_index as usize].name, description.task);
+            assert_eq!(description.fltk_version, version);
+            if run.status == Status::Finished {
+                assert!(run.history.last_evaluated().is_some());
+            }
+        }
+        let comparison = compare(&runs);
+        assert_eq!(comparison.runs.len(), runs.len());
+        assert!(comparison.groups.iter().all(|group| group.runs.len() == 1 && group.repeated.is_empty()));
+        // Somewhere else, as the index is written beside them.
+        let elsewhere = tempfile::tempdir().unwrap();
+        let copied = copy(elsewhere.path(), "solo-");
+        let listed = index::list(elsewhere.path(), &index::Filter::default(), index::Sort::default()).unwrap();
+        assert_eq!((listed.runs.len(), listed.skipped.len()), (1, 0));
+        assert_eq!(listed.runs[0].run, copied.name());
+        for path in StreamFolder::list(&root).unwrap() {
+            let stream = StreamFolder::open(path).unwrap();
+            assert_eq!(stream.experiment().unwrap().name, stream.description().experiment);
+        }
+    }
+}
+
+#[test]
+fn runs_are_found_by_their_name_and_file() {
+    let root = data("0.1.0").join("runs");
+    for (name, file, num_runs) in [("solo-1", "solo.yaml", 1), ("grid-1", "grid.yaml", 2), ("pair-1", "pair.yaml", 1)] {
+        let experiment = experiment(&text(file));
+        let found = named::runs(&root, name, &experiment).unwrap();
+        assert_eq!(found.len(), num_runs, "{name}");
+        assert!(found.iter().all(|run| run.experiment().unwrap() == experiment), "{name}");
+        // Neither one of another name, nor the same with another experiment.
+        assert_eq!(find(&root, "other", &experiment), [""; 0]);
+        let mut other = experiment.clone();
+        other.tasks[0].checkpoint_every += 1;
+        assert_eq!(find(&root, name, &other), [""; 0]);
+    }
+}
+
+#[test]
+fn defaults_that_are_left_out_or_written_out_make_no_difference() {
+    let minimal = text("grid.yaml");
+    let same = experiment(&minimal);
+    let (root, run) = copy_of("grid-");
+    let resolved = run.experiment_yaml().unwrap();
+    assert!(resolved.contains("test_batch_size") && !minimal.contains("test_batch_size"));
+    let check = |run_id: &str, yaml: &str, group_name: Option<&str>| {
+        fs::write(run.path().join("experiment.yaml"), yaml).unwrap();
+        describe(&run, json!({ "group": run_id, "group_name": group_name }));
+        assert_eq!(find(root.path(), "grid-1", &same), [run.name()], "{yaml}");
+        let mut other = same.clone();
+        other.tasks[1].train.batch_size += 1;
+        assert_eq!(find(root.path(), "grid-1", &other), [""; 0]);
+        assert_eq!(find(root.path(), "grid-2", &same), [""; 0]);
+    };
+    // As versions would have written it that lack settings of this one: by the digest, then by the name.
+    for yaml in [&minimal, &minimal.replace("name: grid", "# Once.\nname: \"grid\""), &resolved, &format!("{resolved}\n# Twice.\n")] {
+        check(&id_of("grid-1", yaml), yaml, None);
+        check("0123456789abcdef", yaml, Some("grid-1"));
+    }
+    // A default that the file says.
+    let said = minimal.replacen("kind: federated", "kind: federated\n    threads: 1\n    loss: CrossEntropyLoss", 1);
+    assert_eq!(experiment(&said), same);
+}
+
+#[test]
+fn settings_of_a_file_mean_what_they_meant() {
+    // The one as it was written, the other as 0.1.0 read it: every setting that there was then.
+    assert_eq!(experiment(&text("settings.yaml")), experiment(&text("settings-resolved.yaml")));
+    for run in RunFolder::list(&data("0.1.0").join("runs")).unwrap() {
+        let run = RunFolder::open(run).unwrap();
+        let file = run.description().experiment.clone() + ".yaml";
+        let mut of_file = experiment(&text(&file));
+        if of_file.stream.is_some() {
+            of_file.tasks.retain(|task| task.name == run.description().task);
+            (of_file.seeds, of_file.stream) = (vec![run.description().seed], None);
+        }
+        assert_eq!(run.experiment().unwrap(), of_file, "{}", run.name());
+    }
+}
+
+#[test]
+fn a_group_that_two_versions_worked_on_is_one() {
+    let (root, first) = copy_of("grid-");
+    let second =
+        RunFolder::list(&data("0.1.0").join("runs")).unwrap().into_iter().filter(|path| path.to_str().unwrap().contains("/grid-")).nth(1);
+    let second = copy(root.path(), second.unwrap().file_name().unwrap().to_str().unwrap());
+    // The second job was begun by a version with other words, which took the group over and recorded its name; or a person had it go on with `--resume`.
+    for group_name in [json!("grid-1"), Json::Null] {
+        fs::write(second.path().join("experiment.yaml"), text("grid.yaml")).unwrap();
+        describe(&second, json!({ "group_name": group_name }));
+        let experiment = experiment(&text("grid.yaml"));
+        assert_eq!(find(root.path(), "grid-1", &experiment), [first.name(), second.name()]);
+    }
+}
+
+#[test]
+fn what_nobody_can_read_is_in_the_way_of_its_own_name_alone() {
+    let (root, run) = copy_of("solo-");
+    let experiment = experiment(&text("solo.yaml"));
+    let later = run.experiment_yaml().unwrap().replace("threads: 1", "threads: 1\n    gravity: 9.81");
+    fs::write(run.path().join("experiment.yaml"), &later).unwrap();
+    for (group, name) in [("00", Some("solo-1")), (&*id_of("solo-1", &later), None)] {
+        describe(&run, json!({ "group": group, "group_name": name, "fltk_version": "7.0.0" }));
+        let error = named::runs(root.path(), "solo-1", &experiment).unwrap_err();
+        assert!(matches!(error, RunError::Experiment { .. }));
+        let said = error.to_string();
+        assert!([&run.name(), "gravity", "fltk 7.0.0 wrote it"].iter().all(|words| said.contains(words)), "{said}");
+        assert_eq!(find(root.path(), "solo-2", &experiment), [""; 0]);
+    }
+    // A file that isn't there any more is as bad.
+    describe(&run, json!({ "group_name": "solo-1" }));
+    fs::write(run.path().join("experiment.yaml"), [0xff]).unwrap();
+    named::runs(root.path(), "solo-1", &experiment).unwrap_err();
+    // Of a format to come the name is all that is known.
+    fs::write(run.path().join("run.json"), r#"{ "format": 2, "group_name": "solo-1" }"#).unwrap();
+    assert!(matches!(named::runs(root.path(), "solo-1", &experiment), Err(RunError::Newer { .. })));
+    // Whose it is that's damaged itself can't be told.
+    for damaged in ["{", r#"{ "format": 2, "group_name": "solo-2" }"#, r#"{ "format": 2 }"#] {
+        fs::write(run.path().join("run.json"), damaged).unwrap();
+        assert_eq!(find(root.path(), "solo-1", &experiment), [""; 0]);
+    }
+    assert_eq!(find(&root.path().join("nowhere"), "solo-1", &experiment), [""; 0]);
+}
+
+#[test]
+fn of_the_same_name_each_experiment_has_its_group() {
+    let (root, first) = copy_of("solo-");
+    let yaml = first.experiment_yaml().unwrap();
+    let other_yaml = yaml.replace("rounds: 2", "rounds: 3");
+    assert_ne!(yaml, other_yaml);
+    let path = root.path().join("solo-20990101-000000-00000000");
+    fs::rename(first.path(), &path).unwrap();
+    let second = RunFolder::open(&path).unwrap();
+    fs::write(path.join("experiment.yaml"), &other_yaml).unwrap();
+    describe(&second, json!({ "group": id_of("solo-1", &other_yaml), "group_name": "solo-1" }));
+    let first = copy(root.path(), "solo-");
+    assert_eq!(find(root.path(), "solo-1", &experiment(&yaml)), [first.name()]);
+    assert_eq!(find(root.path(), "solo-1", &experiment(&other_yaml)), [second.name()]);
+    // Begun by two versions in the same moment: all agree on the later one.
+    fs::write(path.join("experiment.yaml"), text("solo.yaml")).unwrap();
+    describe(&second, json!({ "group": "0123456789abcdef" }));
+    describe(&first, json!({ "group": "fedcba9876543210", "group_name": "solo-1" }));
+    assert_eq!(find(root.path(), "solo-1", &experiment(&yaml)), [second.name()]);
+}
