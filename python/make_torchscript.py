@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""make_torchscript.py DIR: the small TorchScript modules of crates/fltk/tests/torchscript.rs.
+"""make_torchscript.py DIR: the small TorchScript modules of crates/fltk-torch/tests/torchscript.rs.
 
 `plain.pt` has dropout and no buffers and can be trained; `buffers.pt` has batch norm's buffers and is refused.
 """

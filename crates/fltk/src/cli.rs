@@ -56,10 +56,8 @@ pub enum Output {
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Run an experiment on this machine: every task once per seed, or its stream of jobs.
-    #[cfg(feature = "train")]
     Run(RunArgs),
     /// Train as one rank of a distributed task, as the environment says (`RANK`, `WORLD_SIZE`, ...), or a federated task with all of its clients.
-    #[cfg(feature = "train")]
     Client(ClientArgs),
     /// Check experiment files: ours, or KFLTK's cluster and arrival JSON.
     Validate(ValidateArgs),
@@ -80,11 +78,9 @@ pub enum Command {
     #[command(subcommand)]
     Data(DataCommand),
     /// The catalog of nets.
-    #[cfg(feature = "train")]
     #[command(subcommand)]
     Nets(NetsCommand),
     /// Train a few steps on given weights and batches, to compare with PyTorch.
-    #[cfg(feature = "train")]
     Parity(ParityArgs),
     /// Look at the records of runs.
     #[command(subcommand)]
@@ -116,7 +112,6 @@ pub struct ExperimentArgs {
     pub seed: Option<u64>,
 }
 
-#[cfg(feature = "train")]
 #[derive(Args, Debug)]
 #[command(after_help = "\
 An experiment with a `stream` is run as that stream: its jobs arrive, wait, run beside each other and push each other out as they would on a cluster
@@ -156,7 +151,6 @@ pub struct RunArgs {
     pub workers: Option<std::num::NonZeroUsize>,
 }
 
-#[cfg(feature = "train")]
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Environment, as Kubeflow's training operator and torchrun set it:
@@ -416,7 +410,6 @@ pub struct DataShowArgs {
     pub locations: LocationArgs,
 }
 
-#[cfg(feature = "train")]
 #[derive(Subcommand, Debug)]
 pub enum NetsCommand {
     /// All nets with input shape, classes and trainable parameters.
@@ -439,7 +432,6 @@ pub enum NetsCommand {
     },
 }
 
-#[cfg(feature = "train")]
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Example:
@@ -471,7 +463,6 @@ pub struct ParityArgs {
 }
 
 /// Order of images and convolution weights in memory.
-#[cfg(feature = "train")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum MemoryFormatArg {
     /// N, C, H, W.

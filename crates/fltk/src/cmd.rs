@@ -1,6 +1,5 @@
 //! One module a sub-command; each reads its inputs, calls a library, prints the result.
 
-#[cfg(feature = "train")]
 mod client;
 #[cfg(feature = "cluster")]
 mod cluster;
@@ -13,12 +12,7 @@ mod explain;
 #[cfg(feature = "web")]
 mod extract;
 mod extractor;
-#[cfg(feature = "train")]
-mod nets;
-#[cfg(feature = "train")]
-mod parity;
 mod plan;
-#[cfg(feature = "train")]
 mod run;
 mod runs;
 mod schema;
@@ -26,18 +20,19 @@ mod schema;
 mod serve;
 mod validate;
 
-use crate::cli::{Cli, Command};
+use crate::{
+    cli::{Cli, Command},
+    engine::{Computation, Engine},
+};
 
-/// Does what the command line says.
+/// Does what the command line says; `engine` does what needs libtorch.
 ///
 /// # Errors
 /// Whatever the command's work ends in; `exit::code` tells the exit code.
-pub fn dispatch(cli: &Cli) -> anyhow::Result<()> {
+pub fn dispatch(cli: &Cli, engine: Engine) -> anyhow::Result<()> {
     match &cli.command {
-        #[cfg(feature = "train")]
-        Command::Run(args) => run::run(cli, args),
-        #[cfg(feature = "train")]
-        Command::Client(args) => client::run(cli, args),
+        Command::Run(args) => run::run(cli, args, engine),
+        Command::Client(args) => client::run(cli, args, engine),
         Command::Validate(args) => validate::run(cli, args),
         #[cfg(feature = "cluster")]
         Command::Cluster(args) => cluster::run(cli, args),
@@ -47,10 +42,8 @@ pub fn dispatch(cli: &Cli) -> anyhow::Result<()> {
         Command::Schema(args) => schema::run(args),
         Command::Extractor(args) => extractor::run(cli, args),
         Command::Data(command) => data::run(cli, command),
-        #[cfg(feature = "train")]
-        Command::Nets(command) => nets::run(cli, command),
-        #[cfg(feature = "train")]
-        Command::Parity(args) => parity::run(cli, args),
+        Command::Nets(command) => engine.compute(cli, Computation::Nets(command)),
+        Command::Parity(args) => engine.compute(cli, Computation::Parity(args)),
         Command::Runs(command) => runs::run(cli, command),
         #[cfg(feature = "web")]
         Command::Serve(args) => serve::run(cli, args),

@@ -14,18 +14,14 @@ pub enum Exit {
     /// Data is missing, damaged or can't be fetched.
     Data = 4,
     /// A run, or a job of a stream, failed.
-    #[cfg_attr(not(any(feature = "train", feature = "cluster")), expect(dead_code, reason = "only training ends so"))]
     Run = 5,
     /// A run's folder is missing, damaged or in use.
     Records = 6,
     /// Another rank of a distributed run was lost, or never came.
-    #[cfg_attr(not(feature = "train"), expect(dead_code, reason = "only training ends so"))]
     Ranks = EXIT_LOST_RANK as isize,
     /// The cluster doesn't answer, or lacks what a stream needs.
-    #[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "only clusters end so"))]
     Cluster = 8,
     /// Interrupted by a signal.
-    #[cfg_attr(not(any(feature = "train", feature = "cluster", feature = "web")), expect(dead_code, reason = "only training ends so"))]
     Interrupted = 130,
 }
 

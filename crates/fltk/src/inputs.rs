@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use fltk_core::{
     arrivals::{self, TraceEntry},
-    experiment::{self, Experiment, Override, SourceFile},
+    experiment::{self, Experiment, NetworkConfig, Override, Report, SourceFile},
     seed::Seed,
 };
 use fltk_data::Locations;
@@ -66,13 +66,50 @@ fn read_text(path: &Path, bytes_max: u64) -> anyhow::Result<String> {
     read().with_context(|| format!("can't read `{}`", path.display())).or_exit(Exit::Experiment)
 }
 
+/// Whether `path` is a pipe: what is read from it is gone.
+#[must_use]
+pub fn is_pipe(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo())
+}
+
+/// An experiment that is right, and what its files are warned of. Whoever goes on with it says that: another program may, which reads the files again.
+pub struct ReadExperiment {
+    experiment: Experiment,
+    warnings: Report,
+}
+
+impl ReadExperiment {
+    /// Whether it is a stream of jobs.
+    #[must_use]
+    pub fn has_stream(&self) -> bool {
+        self.experiment.stream.is_some()
+    }
+
+    /// The experiment; says what its files are warned of.
+    #[must_use]
+    pub fn told(self) -> Experiment {
+        if !self.warnings.is_empty() {
+            anstream::eprintln!("{}", self.warnings.render(output::color_stderr()));
+        }
+        self.experiment
+    }
+}
+
 /// The experiment that `files` describe, with `overrides` (`a.b=c`) and `seed` in place of what they say.
 ///
 /// # Errors
 /// If a file can't be read or is wrong; the error holds the whole report.
 pub fn read_experiment(files: &[PathBuf], overrides: &[String], seed: Option<u64>) -> anyhow::Result<Experiment> {
+    check_experiment(files, overrides, seed).map(ReadExperiment::told)
+}
+
+/// As [`read_experiment`], but nothing is said yet.
+///
+/// # Errors
+/// As that.
+pub fn check_experiment(files: &[PathBuf], overrides: &[String], seed: Option<u64>) -> anyhow::Result<ReadExperiment> {
     let sources = files.iter().map(|path| read_source(path)).collect::<anyhow::Result<Vec<_>>>()?;
-    parse_experiment(&sources, overrides, seed)
+    check_sources(&sources, overrides, seed)
 }
 
 /// The experiment that `sources` describe, as [`read_experiment`] has it.
@@ -80,17 +117,38 @@ pub fn read_experiment(files: &[PathBuf], overrides: &[String], seed: Option<u64
 /// # Errors
 /// If a source is wrong; the error holds the whole report.
 pub fn parse_experiment(sources: &[SourceFile], overrides: &[String], seed: Option<u64>) -> anyhow::Result<Experiment> {
+    check_sources(sources, overrides, seed).map(ReadExperiment::told)
+}
+
+fn check_sources(sources: &[SourceFile], overrides: &[String], seed: Option<u64>) -> anyhow::Result<ReadExperiment> {
     let overrides = overrides.iter().map(|text| text.parse::<Override>()).collect::<Result<Vec<_>, _>>().or_exit(Exit::Experiment)?;
     let parsed =
         experiment::parse(sources, &overrides).map_err(|report| failure(Exit::Experiment, report.render(output::color_stderr())))?;
-    if !parsed.warnings.is_empty() {
-        anstream::eprintln!("{}", parsed.warnings.render(output::color_stderr()));
-    }
     let mut experiment = parsed.experiment;
     if let Some(seed) = seed {
         experiment.seeds = vec![Seed(seed)];
     }
-    Ok(experiment)
+    Ok(ReadExperiment { experiment, warnings: parsed.warnings })
+}
+
+/// Makes the paths in `experiment`, which are relative to `base`, absolute: so that a run can be resumed from anywhere.
+///
+/// # Errors
+/// If a path isn't UTF-8.
+pub fn make_paths_absolute(experiment: &mut Experiment, base: &Path) -> anyhow::Result<()> {
+    let absolute = |path: &str| -> anyhow::Result<String> {
+        let path: PathBuf = std::path::absolute(base.join(path))?;
+        path.into_os_string().into_string().map_err(|path| anyhow::anyhow!("the path `{}` is not UTF-8", path.display()))
+    };
+    for task in &mut experiment.tasks {
+        if let NetworkConfig::TorchScript { torchscript } = &mut task.network {
+            *torchscript = absolute(torchscript)?;
+        }
+        if let Some(path) = &mut task.dataset.path {
+            *path = absolute(path)?;
+        }
+    }
+    Ok(())
 }
 
 /// The folder that paths in `files` are relative to.

@@ -9,11 +9,9 @@ use fltk_records::{
     stream_folder::derived::{self, JobRow},
 };
 
-#[cfg(any(feature = "cluster", feature = "train"))]
-use crate::exit::failure;
 use crate::{
     cli::{Cli, Output},
-    exit::{Exit, OrExit as _},
+    exit::{Exit, OrExit as _, failure},
     output,
     stream::{Begun, JobFiles},
     timeline::clock,
@@ -87,7 +85,6 @@ pub fn print(cli: &Cli, rows: &[JobRow]) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// If a job failed.
-#[cfg(any(feature = "cluster", feature = "train"))]
 pub fn verdict(rows: &[JobRow], folder: &StreamFolder) -> anyhow::Result<()> {
     match rows.iter().filter(|row| row.state != "succeeded").count() {
         0 => {
@@ -179,7 +176,6 @@ pub fn csv(rows: &[JobRow]) -> String {
 ///
 /// # Errors
 /// If a file can't be written.
-#[cfg(any(feature = "cluster", feature = "train"))]
 pub fn keep(rows: &[JobRow], folder: &StreamFolder) -> anyhow::Result<()> {
     derived::write(folder, rows).or_exit(Exit::Records)
 }

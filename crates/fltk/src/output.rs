@@ -82,7 +82,6 @@ pub fn table(header: &[&str], numbers: &[usize]) -> Table {
     table
 }
 
-#[cfg(feature = "train")]
 /// A number with thousands separated by commas.
 #[must_use]
 pub fn thousands(number: u64) -> String {
@@ -97,7 +96,7 @@ pub fn thousands(number: u64) -> String {
     text
 }
 
-#[cfg(all(test, feature = "train"))]
+#[cfg(test)]
 mod tests {
     #[test]
     fn thousands() {

@@ -1,7 +1,7 @@
 //! Streams of jobs: from files or from a stream's folder to what is to be run, on this machine or on Kubernetes.
 
-#[cfg(any(feature = "cluster", feature = "train"))]
 mod begin;
+mod here;
 mod job_files;
 #[cfg(feature = "cluster")]
 pub mod kubernetes;
@@ -17,9 +17,11 @@ use jiff::Timestamp;
 
 #[cfg(feature = "cluster")]
 pub use self::begin::check_name;
-#[cfg(any(feature = "cluster", feature = "train"))]
 pub use self::begin::new_name;
-pub use self::job_files::JobFiles;
+pub use self::{
+    here::{End, Here, work},
+    job_files::JobFiles,
+};
 use crate::{
     exit::{Exit, OrExit as _, failure},
     inputs,

@@ -18,7 +18,7 @@ pub struct Package {
     pub dependencies: Vec<String>,
 }
 
-/// Which of our packages each may depend on. One that isn't here may depend on none; only the binary sees all.
+/// Which of our packages each may depend on. One that isn't here may depend on none; only the program that trains sees all.
 const EDGES: &[(&str, &[&str])] = &[
     ("fltk-data", &["fltk-core", "fltk-http"]),
     ("fltk-train", &["fltk-core", "fltk-data", "torch-dist"]),
@@ -26,10 +26,13 @@ const EDGES: &[(&str, &[&str])] = &[
     ("fltk-cluster", &["fltk-core", "fltk-records"]),
     ("fltk-records", &["fltk-core"]),
     ("fltk-web", &["fltk-core", "fltk-http", "fltk-records"]),
+    // Without libtorch.
+    ("fltk", &["fltk-cluster", "fltk-core", "fltk-data", "fltk-fed", "fltk-http", "fltk-records", "fltk-web"]),
+    ("checks", &["xtask"]),
 ];
 
 /// The package that sees all.
-const BINARY: &str = "fltk";
+const BINARY: &str = "fltk-torch";
 
 /// Libraries that are heavy, or that a decision hangs on, and the packages that may name each.
 const OWNERS: &[(&str, &[&str])] = &[
@@ -37,11 +40,13 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("safetensors", &["fltk-train"]),
     ("libc", &["fltk-train"]),
     ("saphyr-parser", &["fltk-core"]),
-    ("serde-saphyr", &["fltk-core", "fltk", "fltk-cluster", "xtask"]),
-    ("jsonschema", &["xtask"]),
+    ("serde-saphyr", &["fltk-core", "fltk", "fltk-cluster", "checks"]),
+    ("jsonschema", &["checks"]),
+    ("cyclonedx-bom", &["checks"]),
+    ("cargo-lock", &["checks"]),
     ("annotate-snippets", &["fltk-core"]),
     ("flate2", &["fltk-data", "xtask"]),
-    ("tar", &["fltk-data", "fltk-records", "xtask"]),
+    ("tar", &["fltk-data", "fltk-records", "checks"]),
     ("ureq", &["fltk-data", "fltk-http", "fltk-web"]),
     ("rustls-native-certs", &["fltk-http"]),
     ("rusqlite", &["fltk-records"]),
@@ -51,9 +56,9 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("k8s-openapi", &["fltk-cluster", "fltk"]),
     ("axum", &["fltk-cluster", "fltk-web"]),
     ("tokio", &["fltk-fed", "fltk-cluster", "fltk-web", "fltk"]),
-    ("clap", &["fltk", "xtask"]),
-    ("anyhow", &["fltk", "xtask"]),
-    ("indicatif", &["fltk"]),
+    ("clap", &["fltk", "fltk-torch", "xtask", "checks"]),
+    ("anyhow", &["fltk", "fltk-torch", "xtask", "checks"]),
+    ("indicatif", &["fltk", "fltk-torch"]),
     ("zip", &["fltk-train", "xtask"]),
     ("cargo_metadata", &["xtask"]),
 ];
@@ -163,7 +168,8 @@ mod tests {
             package("fltk-core", &["serde"]),
             package("fltk-data", &["fltk-core", "ureq"]),
             package("fltk-train", &["fltk-core", "fltk-data", "tch"]),
-            package("fltk", &["fltk-core", "fltk-data", "fltk-train", "clap"]),
+            package("fltk", &["fltk-core", "fltk-data", "clap"]),
+            package("fltk-torch", &["fltk-core", "fltk-data", "fltk-train", "clap"]),
             package("xtask", &["zip"]),
         ];
         assert_eq!(problems(&packages), Vec::<String>::new());
@@ -177,6 +183,7 @@ mod tests {
             ("xtask", "fltk-core"),
             ("fltk-fed", "tch"),
             ("fltk", "tch"),
+            ("fltk", "fltk-train"),
             ("fltk-new", "fltk-core"),
         ] {
             let packages = [package("fltk-core", &[]), package("fltk-data", &[]), package("fltk-train", &[]), package(name, &[dependency])];

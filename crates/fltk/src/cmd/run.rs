@@ -4,82 +4,63 @@ mod stream;
 
 use std::{env, num::NonZeroUsize, path::Path, thread::available_parallelism};
 
-use fltk_records::{RunError, StreamFolder};
-use serde::Serialize;
+use fltk_records::{RunError, RunFolder, StreamFolder};
 
 use crate::{
-    cli::{Cli, LocationArgs, Output, RunArgs},
+    child::{self, LAUNCHER},
+    cli::{Cli, LocationArgs, RunArgs},
+    engine::{Computation, Engine},
     exit::{Exit, OrExit as _},
-    inputs, output,
-    run::{self, Context, RunResult, Talk, Termination},
-    stop,
+    inputs, stop,
+    stream::Here,
+    termination::{TERMINATION_LOG, Termination},
 };
 
 /// Runs the experiment, or goes on with a run or a stream. Reports how that ended where another process of ours started it and names a file for it.
 ///
 /// # Errors
 /// If the experiment is wrong, data is missing, or a run fails.
-pub fn run(cli: &Cli, args: &RunArgs) -> anyhow::Result<()> {
-    let launcher = env::var(run::LAUNCHER).ok();
+pub fn run(cli: &Cli, args: &RunArgs, engine: Engine) -> anyhow::Result<()> {
+    let launcher = env::var(LAUNCHER).ok();
     if let Some(launcher) = &launcher {
-        run::end_with(launcher)?;
+        child::end_with(launcher)?;
     }
     let termination = Termination::default();
-    let outcome = begin(cli, args, &termination);
-    if let (Some(_), Some(path)) = (launcher, env::var_os(run::TERMINATION_LOG).filter(|path| !path.is_empty())) {
+    let outcome = begin(cli, args, engine, &termination);
+    if let (Some(_), Some(path)) = (launcher, env::var_os(TERMINATION_LOG).filter(|path| !path.is_empty())) {
         termination.write(Path::new(&path), &outcome);
     }
     outcome
 }
 
-fn begin(cli: &Cli, args: &RunArgs, termination: &Termination) -> anyhow::Result<()> {
-    let context = Context {
-        base: &inputs::base_folder(&args.files),
-        locations: &inputs::locations(&LocationArgs { data: args.data.clone() })?,
-        workers: args.workers.or_else(|| available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN),
-        talk: Talk::of(cli),
-        stop: stop::on_signal()?,
-        termination,
-    };
+fn begin(cli: &Cli, args: &RunArgs, engine: Engine, termination: &Termination) -> anyhow::Result<()> {
     if let Some(resumed) = &args.resume {
         return match StreamFolder::find(&args.runs, resumed) {
-            Ok(folder) => stream::resume(cli, &context, folder),
-            Err(RunError::NotAStream { .. }) => print_each(cli, |done| run::resume(&context, resumed, &args.runs, done)),
+            Ok(folder) => stream::resume(cli, &here(args, engine)?, folder),
+            Err(RunError::NotAStream { .. }) => {
+                RunFolder::find(&args.runs, resumed).or_exit(Exit::Records)?;
+                engine.compute(cli, Computation::Resume { args, run: resumed, termination })
+            }
             Err(error) => Err(error).or_exit(Exit::Records),
         };
     }
-    let experiment = inputs::read_experiment(&args.files, &args.overrides, args.seed)?;
-    if experiment.stream.is_some() {
-        return stream::start(cli, args, &context, experiment);
+    // Nobody can read a pipe a second time.
+    if args.files.iter().any(|file| inputs::is_pipe(file)) {
+        engine.go_on()?;
     }
-    print_each(cli, |done| run::start(&context, experiment, &args.runs, args.id.as_deref(), done))
+    let experiment = inputs::check_experiment(&args.files, &args.overrides, args.seed)?;
+    if experiment.has_stream() {
+        return stream::start(cli, args, &here(args, engine)?, experiment.told());
+    }
+    engine.compute(cli, Computation::Run { args, experiment, termination })
 }
 
-/// Prints each result that `work` comes to, or all of them as one document.
-fn print_each(cli: &Cli, work: impl FnOnce(&mut dyn FnMut(RunResult) -> anyhow::Result<()>) -> anyhow::Result<()>) -> anyhow::Result<()> {
-    let mut results = Vec::new();
-    let outcome = work(&mut |result: RunResult| {
-        if cli.output == Output::Text {
-            output::text(&format!("\n{}", result.to_table()))?;
-        }
-        results.push(result);
-        Ok(())
-    });
-    // What finished before a failure is not lost.
-    if cli.output == Output::Json && (outcome.is_ok() || !results.is_empty()) {
-        print_json(&results)?;
-    }
-    outcome
-}
-
-/// One run: its object. Several: an object that lists them.
-fn print_json(results: &[RunResult]) -> anyhow::Result<()> {
-    #[derive(Serialize)]
-    struct Several<'a> {
-        runs: &'a [RunResult],
-    }
-    match results {
-        [result] => output::json(result),
-        results => output::json(&Several { runs: results }),
-    }
+/// What a stream's jobs have in common.
+fn here(args: &RunArgs, engine: Engine) -> anyhow::Result<Here> {
+    Ok(Here {
+        data: inputs::locations(&LocationArgs { data: args.data.clone() })?.cache,
+        workers: args.workers.or_else(|| available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN),
+        stop: stop::on_signal()?,
+        engine,
+    })
 }

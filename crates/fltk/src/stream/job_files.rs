@@ -55,7 +55,6 @@ fn report_name(job: &JobId) -> String {
 }
 
 /// For who starts the processes.
-#[cfg(feature = "train")]
 impl JobFiles {
     /// The folder that they are in.
     #[must_use]

@@ -1,9 +1,15 @@
-//! Runs the built program in a folder of its own.
+//! Runs the built program in a folder of its own. The tests of `fltk-torch` share it: that is the same program, with libtorch.
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
 use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
+};
+
+/// The program of the package whose tests these are.
+pub const PROGRAM: &str = match (option_env!("CARGO_BIN_EXE_fltk"), option_env!("CARGO_BIN_EXE_fltk-torch")) {
+    (Some(program), _) | (None, Some(program)) => program,
+    (None, None) => panic!("cargo names no program"),
 };
 
 /// The repository's root.
@@ -13,8 +19,13 @@ pub fn repository() -> PathBuf {
 
 /// The program, to be run in `folder`, with nothing of the caller's environment that changes what it does.
 pub fn fltk(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fltk"));
-    let ours = ["FLTK_RUNS", "FLTK_DATA", "FLTK_LAUNCHER", "FLTK_TERMINATION_LOG"];
+    program(Path::new(PROGRAM), folder)
+}
+
+/// `program` in place of it.
+pub fn program(program: &Path, folder: &Path) -> Command {
+    let mut command = Command::new(program);
+    let ours = ["FLTK_RUNS", "FLTK_DATA", "FLTK_LAUNCHER", "FLTK_TERMINATION_LOG", "FLTK_INTERFACE"];
     for variable in ours.into_iter().chain(["RANK", "WORLD_SIZE", "LOCAL_RANK", "PET_NNODES", "GLOO_SOCKET_IFNAME"]) {
         command.env_remove(variable);
     }

@@ -9,43 +9,44 @@ use crate::{
     cli::{Cli, RunArgs},
     exit::{Exit, OrExit as _, failure},
     follow::Follow,
-    jobs,
-    run::{Context, End, make_paths_absolute, work},
-    stream::{self, Begun, Inputs, Place},
+    inputs, jobs,
+    stream::{self, Begun, End, Here, Inputs, Place, work},
 };
 
 /// Runs the stream of `experiment`; goes on with one of the same name.
 ///
 /// # Errors
 /// If it has no end within reason, its folder can't be written, or a job failed.
-pub fn start(cli: &Cli, args: &RunArgs, context: &Context<'_>, mut experiment: Experiment) -> anyhow::Result<()> {
+pub fn start(cli: &Cli, args: &RunArgs, here: &Here, mut experiment: Experiment) -> anyhow::Result<()> {
+    let base = inputs::base_folder(&args.files);
     // So that it can be resumed from anywhere; the trace is copied.
-    make_paths_absolute(&mut experiment, context.base)?;
-    let inputs = Inputs::of(experiment, context.base)?;
+    inputs::make_paths_absolute(&mut experiment, &base)?;
+    let inputs = Inputs::of(experiment, &base)?;
     let (texts, now) = (inputs.texts(), Timestamp::now());
     let name = match &args.id {
         Some(name) => match Begun::named(&args.runs, name, |begun| Ok(matches!(begun.place, Place::Here) && begun.is_of(&inputs)?))? {
-            Some(begun) => return go_on(cli, context, &begun),
+            Some(begun) => return go_on(cli, here, &begun),
             None => name.clone(),
         },
         None => stream::new_name(&inputs.experiment.name, now),
     };
     let stream = inputs.stream(&name)?;
     // What is impossible isn't begun.
+    here.engine.check()?;
     Orchestrator::new(stream.clone(), |spec| spec, None, &[]).or_exit(Exit::Experiment)?;
-    go_on(cli, context, &Begun::create(&args.runs, stream, &texts, Place::Here, now)?)
+    go_on(cli, here, &Begun::create(&args.runs, stream, &texts, Place::Here, now)?)
 }
 
 /// Goes on with the stream in `folder`.
 ///
 /// # Errors
 /// If it isn't one of this machine, another process works on it, or a job failed.
-pub fn resume(cli: &Cli, context: &Context<'_>, folder: StreamFolder) -> anyhow::Result<()> {
+pub fn resume(cli: &Cli, here: &Here, folder: StreamFolder) -> anyhow::Result<()> {
     // Where it really lies: the runs of its jobs lie beside it.
     let path = folder.path().canonicalize().or_exit(Exit::Records)?;
     let begun = Begun::open(StreamFolder::open(path).or_exit(Exit::Records)?)?;
     match begun.place {
-        Place::Here => go_on(cli, context, &begun),
+        Place::Here => go_on(cli, here, &begun),
         #[cfg(feature = "cluster")]
         Place::Kubernetes(_) => {
             let path = begun.folder.path().display();
@@ -55,17 +56,20 @@ pub fn resume(cli: &Cli, context: &Context<'_>, folder: StreamFolder) -> anyhow:
     }
 }
 
-fn go_on(cli: &Cli, context: &Context<'_>, begun: &Begun) -> anyhow::Result<()> {
+fn go_on(cli: &Cli, here: &Here, begun: &Begun) -> anyhow::Result<()> {
     let who = format!("`fltk run`, process {}", std::process::id());
     let _lock = begun.folder.lock(&who).or_exit(Exit::Records)?;
     let (journal, replay) = begun.folder.journal::<StreamEvent>().or_exit(Exit::Records)?;
     let mut orchestrator =
         Orchestrator::new(begun.stream.clone(), |spec| spec, Some(journal), &replay.entries).or_exit(Exit::Experiment)?;
     drop(replay);
+    if !orchestrator.is_finished() {
+        here.engine.check()?;
+    }
     if !cli.quiet {
         anstream::eprintln!("stream {} on this machine; folder {}", begun.name(), begun.folder.path().display());
     }
-    let end = work(context, begun, &mut orchestrator, Follow::new(cli.quiet))?;
+    let end = work(here, begun, &mut orchestrator, Follow::new(cli.quiet))?;
     let rows = jobs::rows(&orchestrator, &begun.folder);
     jobs::keep(&rows, &begun.folder)?;
     jobs::print(cli, &rows)?;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use fltk_core::experiment::{self, DatasetConfig, Experiment, NetworkConfig, Setting};
+use fltk_core::experiment::{self, DatasetConfig, Experiment, Setting};
 use fltk_data::Dataset;
 use fltk_records::{Hyperparameters, RunDescription, RunFolder, history::Status, named};
 use jiff::Timestamp;
@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     exit::{Exit, OrExit as _, failure},
+    inputs::make_paths_absolute,
     split::split,
 };
 
@@ -281,24 +282,4 @@ pub fn check_fits(job: &Job, dataset: &Dataset) -> anyhow::Result<()> {
             Err(failure(Exit::Experiment, message))
         }
     }
-}
-
-/// So that a run can be resumed from anywhere.
-///
-/// # Errors
-/// If a path isn't UTF-8.
-pub fn make_paths_absolute(experiment: &mut Experiment, base: &Path) -> anyhow::Result<()> {
-    let absolute = |path: &str| -> anyhow::Result<String> {
-        let path: PathBuf = std::path::absolute(base.join(path))?;
-        path.into_os_string().into_string().map_err(|path| anyhow::anyhow!("the path `{}` is not UTF-8", path.display()))
-    };
-    for task in &mut experiment.tasks {
-        if let NetworkConfig::TorchScript { torchscript } = &mut task.network {
-            *torchscript = absolute(torchscript)?;
-        }
-        if let Some(path) = &mut task.dataset.path {
-            *path = absolute(path)?;
-        }
-    }
-    Ok(())
 }

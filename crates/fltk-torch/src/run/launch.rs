@@ -18,8 +18,12 @@ use fltk_core::{experiment::DistributedConfig, termination::TerminationReport};
 use fltk_records::{RunFolder, history::Status};
 use tempfile::NamedTempFile;
 
-use super::{Context, Stopped, TERMINATION_LOG, Talk, Termination, child};
-use crate::exit::{Exit, failure};
+use super::{Context, Stopped, Talk};
+use crate::{
+    child,
+    exit::{Exit, failure},
+    termination::{TERMINATION_LOG, Termination},
+};
 
 /// How often the ranks are looked at; a failure is noticed that soon.
 const POLL: Duration = Duration::from_millis(50);

@@ -1,7 +1,6 @@
 //! Running jobs on this machine: each leaves a folder, and an interrupted one goes on from its last checkpoint.
 
 mod agreement;
-mod child;
 mod distributed;
 mod federated;
 mod group;
@@ -14,8 +13,6 @@ mod provenance;
 mod rank;
 mod recorder;
 mod result;
-mod stream;
-mod termination;
 
 use std::{
     collections::BTreeMap,
@@ -31,19 +28,19 @@ use fltk_records::{RunFolder, RunRecorder, checkpoint::Checkpoint, history::Unit
 use fltk_train::checkpoint::Position;
 use torch_dist::ProcessGroup;
 
+use self::{distributed::Training, job::Job, progress::Progress, recorder::Recorder};
 pub use self::{
-    child::{LAUNCHER, end_with},
-    group::{make_paths_absolute, resume, start},
+    group::{resume, start},
     launch::inherited_listener,
     place::{Network, Place},
     progress::Talk,
     rank::{Source, client},
     result::RunResult,
-    stream::{End, work},
-    termination::{TERMINATION_LOG, Termination},
 };
-use self::{distributed::Training, job::Job, progress::Progress, recorder::Recorder};
-use crate::exit::{Exit, OrExit as _, failure};
+use crate::{
+    exit::{Exit, OrExit as _, failure},
+    termination::Termination,
+};
 
 /// What all jobs of an invocation share.
 pub struct Context<'a> {
@@ -85,7 +82,7 @@ fn execute(
         Setting::Federated(config) => (Unit::Round, config.rounds),
         Setting::Distributed(config) => (Unit::Epoch, config.epochs),
     };
-    let (records, _torn) = RunRecorder::open(folder, &host::who()).or_exit(Exit::Records)?;
+    let (records, _torn) = RunRecorder::open(folder, &fltk::host::who()).or_exit(Exit::Records)?;
     let resumed = latest_checkpoint(records.folder(), unit)?;
     let from = resumed.as_ref().map_or(Milestone::START, |checkpoint| checkpoint.at);
     let title = format!("{}, seed {}", job.task.name, job.seed.0);

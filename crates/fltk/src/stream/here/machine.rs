@@ -4,7 +4,7 @@ use std::{fs, thread::available_parallelism};
 
 use fltk_cluster::{Amounts, plan::capacity::Node};
 
-use crate::run::host;
+use crate::host;
 
 /// Processes that the node takes, whatever they ask for: more than any stream starts.
 const PODS: i128 = 1_000_000;

@@ -14,12 +14,7 @@ use anyhow::Context as _;
 use fltk_cluster::JobSpec;
 use fltk_core::experiment::{self, Experiment};
 
-use crate::{
-    exit::Exit,
-    output,
-    run::{TERMINATION_LOG, child},
-    stream::JobFiles,
-};
+use crate::{child, exit::Exit, output, stream::JobFiles, termination::TERMINATION_LOG};
 
 /// How long a process has to end once it was asked to: longer than it gives its own ranks. What it did since its last checkpoint is lost then.
 const GRACE: Duration = Duration::from_secs(30);

@@ -25,16 +25,3 @@ fn os_name() -> Option<String> {
     let text = std::fs::read_to_string("/etc/os-release").ok()?;
     text.lines().find_map(|line| Some(line.strip_prefix("PRETTY_NAME=")?.trim_matches('"').to_owned()))
 }
-
-/// Who holds a run's lock, for another process that finds it taken.
-#[must_use]
-pub fn who() -> String {
-    format!("process {} on {}", std::process::id(), name().unwrap_or_else(|| "this machine".to_owned()))
-}
-
-/// The machine's name.
-#[must_use]
-pub fn name() -> Option<String> {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
-    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
-}

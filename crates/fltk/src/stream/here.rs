@@ -9,7 +9,17 @@
 mod machine;
 mod process;
 
-use std::{collections::BTreeMap, fs, sync::atomic::Ordering, thread, time};
+use std::{
+    collections::BTreeMap,
+    fs,
+    num::NonZeroUsize,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread, time,
+};
 
 use anyhow::Context as _;
 use fltk_cluster::{
@@ -20,8 +30,8 @@ use fltk_core::experiment::Duration;
 use jiff::Timestamp;
 
 use self::process::{Ended, Process, Start};
-use super::Context;
 use crate::{
+    engine::Engine,
     exit::{Exit, OrExit as _},
     follow::Follow,
     stream::{Begun, JobFiles},
@@ -29,6 +39,18 @@ use crate::{
 
 /// How often processes are looked at.
 const POLL: time::Duration = time::Duration::from_millis(50);
+
+/// What the jobs of a stream have in common here, and who ends them.
+pub struct Here {
+    /// Cache folder of data sets.
+    pub data: PathBuf,
+    /// Workers of a job that doesn't say how many cores it asks for, and the most of any other.
+    pub workers: NonZeroUsize,
+    /// Raised when the process is asked to stop.
+    pub stop: Arc<AtomicBool>,
+    /// Who computes in the jobs' processes.
+    pub engine: Engine,
+}
 
 /// How the loop ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,16 +65,11 @@ pub enum End {
 ///
 /// # Errors
 /// If the journal can't be written.
-pub fn work(context: &Context<'_>, begun: &Begun, orchestrator: &mut Orchestrator<'_>, follow: Follow) -> anyhow::Result<End> {
+pub fn work(here: &Here, begun: &Begun, orchestrator: &mut Orchestrator<'_>, follow: Follow) -> anyhow::Result<End> {
     let files = JobFiles::of(&begun.folder);
     fs::create_dir_all(files.path()).with_context(|| format!("can't make `{}`", files.path().display())).or_exit(Exit::Records)?;
-    let start = Start {
-        stream: begun.name(),
-        experiment: &begun.stream.experiment,
-        files: &files,
-        data: &context.locations.cache,
-        workers: context.workers,
-    };
+    let start =
+        Start { stream: begun.name(), experiment: &begun.stream.experiment, files: &files, data: &here.data, workers: here.workers };
     let mut work = Work {
         start,
         orchestrator,
@@ -72,7 +89,7 @@ pub fn work(context: &Context<'_>, begun: &Begun, orchestrator: &mut Orchestrato
         if work.is_stopping && work.processes.is_empty() {
             return Ok(End::Stopped);
         }
-        if context.stop.load(Ordering::Relaxed) && !work.is_stopping {
+        if here.stop.load(Ordering::Relaxed) && !work.is_stopping {
             work.is_stopping = true;
             work.processes.values_mut().for_each(Process::ask_to_stop);
         }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+#[path = "../../fltk/tests/common/mod.rs"]
 mod common;
 
 use std::{

@@ -9,7 +9,10 @@ use std::{
 use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::exit::{Exit, failure};
+use crate::{
+    exit::{Exit, failure},
+    hand_over::INTERFACE,
+};
 
 /// The variable that tells a process its launcher's, so that it ends with it.
 pub const LAUNCHER: &str = "FLTK_LAUNCHER";
@@ -20,6 +23,8 @@ pub const LAUNCHER: &str = "FLTK_LAUNCHER";
 /// If it can't be started.
 pub fn start(command: &mut Command) -> io::Result<Child> {
     command.env(LAUNCHER, std::process::id().to_string());
+    // It was said to this process alone.
+    command.env_remove(INTERFACE);
     // Threads that spin while they wait eat the time of the other processes.
     command.env("OMP_WAIT_POLICY", "passive");
     command.stdout(Stdio::null());

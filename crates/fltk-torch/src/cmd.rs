@@ -1,0 +1,24 @@
+//! The commands that need libtorch; the rest of the command line is the library's.
+
+mod client;
+mod nets;
+mod parity;
+mod run;
+
+use fltk::Computation;
+
+use crate::cli::Cli;
+
+/// Does `computation`.
+///
+/// # Errors
+/// Whatever it ends in.
+pub fn compute(cli: &Cli, computation: Computation<'_>) -> anyhow::Result<()> {
+    match computation {
+        Computation::Run { args, experiment, termination } => run::run(cli, args, experiment.told(), termination),
+        Computation::Resume { args, run, termination } => run::resume(cli, args, run, termination),
+        Computation::Client { args, termination } => client::run(cli, args, termination),
+        Computation::Nets(command) => nets::run(cli, command),
+        Computation::Parity(args) => parity::run(cli, args),
+    }
+}

@@ -1,0 +1,51 @@
+//! `fltk client FILE [TASK]`: one rank of a distributed task, or a federated task as a whole.
+
+use std::{env, num::NonZeroUsize, path::PathBuf, thread::available_parallelism};
+
+use crate::{
+    child::{self, LAUNCHER},
+    cli::{Cli, ClientArgs, LocationArgs, Output},
+    inputs, output,
+    run::{self, Context, Network, Place, Source, Talk},
+    stop,
+    termination::Termination,
+};
+
+/// Trains as the rank that the environment says; rank 0 prints the result.
+///
+/// # Errors
+/// If the task or the environment is wrong, data is missing, another rank is lost, or the run fails.
+pub fn run(cli: &Cli, args: &ClientArgs, termination: &Termination) -> anyhow::Result<()> {
+    let launcher = env::var(LAUNCHER).ok();
+    if let Some(launcher) = &launcher {
+        child::end_with(launcher)?;
+    }
+    let place = Place::read(|name| env::var(name).ok())?;
+    let network = Network {
+        socket_ifname: env::var("GLOO_SOCKET_IFNAME").ok(),
+        listener: if launcher.is_some() && place.rank == 0 { Some(run::inherited_listener()?) } else { None },
+    };
+    let files: Vec<PathBuf> = args.file.iter().cloned().collect();
+    let context = Context {
+        base: &inputs::base_folder(&files),
+        locations: &inputs::locations(&LocationArgs { data: args.data.clone() })?,
+        workers: args.workers.or_else(|| available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN),
+        talk: Talk::of(cli),
+        stop: stop::on_signal()?,
+        termination,
+    };
+    let source = match &args.run {
+        Some(folder) => Source::Folder(folder.clone()),
+        None => Source::Task {
+            experiment: Box::new(inputs::read_experiment(&files, &args.overrides, args.seed)?),
+            task: args.task.clone(),
+            runs: args.runs.clone(),
+            id: args.id.clone(),
+        },
+    };
+    match run::client(&context, source, &place, network)? {
+        Some(result) if cli.output == Output::Json => output::json(&result),
+        Some(result) => output::text(&format!("\n{}", result.to_table())),
+        None => Ok(()),
+    }
+}

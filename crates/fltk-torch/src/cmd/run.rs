@@ -1,0 +1,77 @@
+//! `fltk run FILE` of an experiment without a stream, and `fltk run --resume RUN`: every task once per seed.
+
+use std::{num::NonZeroUsize, path::Path, thread::available_parallelism};
+
+use fltk_core::experiment::Experiment;
+use serde::Serialize;
+
+use crate::{
+    cli::{Cli, LocationArgs, Output, RunArgs},
+    inputs, output,
+    run::{self, Context, RunResult, Talk},
+    stop,
+    termination::Termination,
+};
+
+/// Runs every job of `experiment`.
+///
+/// # Errors
+/// If data is missing, or a run fails.
+pub fn run(cli: &Cli, args: &RunArgs, experiment: Experiment, termination: &Termination) -> anyhow::Result<()> {
+    with_context(cli, args, termination, |context| {
+        print_each(cli, |done| run::start(context, experiment, &args.runs, args.id.as_deref(), done))
+    })
+}
+
+/// Goes on with the run `resumed`, and with the rest of its group.
+///
+/// # Errors
+/// If its folder is damaged or in use, data is missing, or a run fails.
+pub fn resume(cli: &Cli, args: &RunArgs, resumed: &Path, termination: &Termination) -> anyhow::Result<()> {
+    with_context(cli, args, termination, |context| print_each(cli, |done| run::resume(context, resumed, &args.runs, done)))
+}
+
+fn with_context(
+    cli: &Cli,
+    args: &RunArgs,
+    termination: &Termination,
+    work: impl FnOnce(&Context<'_>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    work(&Context {
+        base: &inputs::base_folder(&args.files),
+        locations: &inputs::locations(&LocationArgs { data: args.data.clone() })?,
+        workers: args.workers.or_else(|| available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN),
+        talk: Talk::of(cli),
+        stop: stop::on_signal()?,
+        termination,
+    })
+}
+
+/// Prints each result that `work` comes to, or all of them as one document.
+fn print_each(cli: &Cli, work: impl FnOnce(&mut dyn FnMut(RunResult) -> anyhow::Result<()>) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let mut results = Vec::new();
+    let outcome = work(&mut |result: RunResult| {
+        if cli.output == Output::Text {
+            output::text(&format!("\n{}", result.to_table()))?;
+        }
+        results.push(result);
+        Ok(())
+    });
+    // What finished before a failure is not lost.
+    if cli.output == Output::Json && (outcome.is_ok() || !results.is_empty()) {
+        print_json(&results)?;
+    }
+    outcome
+}
+
+/// One run: its object. Several: an object that lists them.
+fn print_json(results: &[RunResult]) -> anyhow::Result<()> {
+    #[derive(Serialize)]
+    struct Several<'a> {
+        runs: &'a [RunResult],
+    }
+    match results {
+        [result] => output::json(result),
+        results => output::json(&Several { runs: results }),
+    }
+}

@@ -1,0 +1,12 @@
+//! The program `fltk-torch`: all of `fltk`, with libtorch. `fltk` becomes it for the commands that compute; by itself it does the others too.
+
+mod cmd;
+mod run;
+
+use std::process::ExitCode;
+
+use fltk::{child, cli, exit, inputs, output, split, stop, termination};
+
+fn main() -> ExitCode {
+    fltk::main(fltk::Engine::Here(cmd::compute))
+}

@@ -1,0 +1,57 @@
+//! All of the program but what computes: the command line, commands, streams of jobs on this machine and on Kubernetes, output, exit codes.
+//!
+//! Two programs are made of it. `fltk` has no libtorch, and hands commands that need it over to `fltk-torch`, which lies beside it; that one is the
+//! whole program, and does everything itself ([`Engine`]). Not for libtorch: this package knows of it by the other program's name alone.
+
+#[cfg(feature = "cluster")]
+mod chart_values;
+pub mod child;
+#[allow(missing_docs, reason = "what is documented here is what `--help` prints")]
+pub mod cli;
+mod cmd;
+mod engine;
+pub mod exit;
+mod follow;
+mod hand_over;
+pub mod host;
+pub mod inputs;
+mod jobs;
+pub mod output;
+pub mod split;
+pub mod stop;
+mod stream;
+pub mod termination;
+mod timeline;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+pub use self::engine::{Computation, Engine};
+
+/// Parses the command line, does what it says, computing with `engine`, and turns the result into an exit code.
+#[must_use]
+pub fn main(engine: Engine) -> ExitCode {
+    match run(engine) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let status = exit::status(&error);
+            if status != exit::OUTPUT_CLOSED {
+                output::error(&error);
+            }
+            ExitCode::from(status)
+        }
+    }
+}
+
+fn run(engine: Engine) -> anyhow::Result<()> {
+    // First: another build may not even understand the command line.
+    if let Engine::Here(_) = engine {
+        hand_over::check()?;
+    }
+    let cli = cli::Cli::parse();
+    // Whoever speaks TLS here does so with the same provider.
+    #[cfg(feature = "cluster")]
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    cmd::dispatch(&cli, engine)
+}

@@ -1,0 +1,49 @@
+//! Records of runs that nobody trained.
+
+use std::{collections::BTreeMap, path::Path};
+
+use fltk_core::{
+    event::RunEvent,
+    ids::Epoch,
+    metrics::{Evaluation, TrainSummary},
+    milestone::Milestone,
+    seed::Seed,
+};
+use fltk_records::{Host, Hyperparameters, RunDescription, RunFolder, RunRecorder};
+use jiff::Timestamp;
+
+/// A run of two steps that is over; its name.
+pub fn record(root: &Path, seed: u64) -> String {
+    let description = RunDescription {
+        fltk_version: "0.1.0".into(),
+        experiment: "exp".into(),
+        task: "task".into(),
+        task_index: 0,
+        seed: Seed(seed),
+        replication: 0,
+        group: "00".into(),
+        group_name: None,
+        job_index: 0,
+        num_jobs: 1,
+        provenance: BTreeMap::new(),
+        hyperparameters: Hyperparameters::default(),
+        host: Host { cpu: "a CPU".into(), cores: 2, os: "Linux".into(), libtorch: None },
+        started_at: Timestamp::UNIX_EPOCH,
+    };
+    let folder = RunFolder::create(root, "exp", Timestamp::UNIX_EPOCH, &format!("{seed:08x}"), "name: exp\n", &description).unwrap();
+    let name = folder.name();
+    let (mut recorder, _) = RunRecorder::open(folder, "a test").unwrap();
+    let epoch = |epoch: u32| RunEvent::EpochEnded {
+        epoch: Epoch(epoch),
+        train: TrainSummary { num_samples: 600, num_steps: 19, loss: 0.75 },
+        learning_rate: 0.125,
+        test: Evaluation { num_samples: 100, loss: 1.5, accuracy: 0.5, confusion: None },
+        train_seconds: 1.0,
+        test_seconds: 0.5,
+        parallel: None,
+    };
+    for event in [RunEvent::Started { from: Milestone::START, version: "0.1.0".into() }, epoch(1), epoch(2)] {
+        recorder.record(&event, Timestamp::UNIX_EPOCH).unwrap();
+    }
+    name
+}

@@ -1,0 +1,88 @@
+//! What a command that trains nothing costs: no libtorch, and little memory.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+mod common;
+#[path = "common/record.rs"]
+mod record;
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use common::{PROGRAM, TINY_CENTRAL, fltk, repository};
+use fltk_cluster::{Event, JobId, StreamEvent, jobs};
+use fltk_core::experiment::{self, SourceFile};
+use fltk_records::{StreamDescription, StreamFolder, StreamTexts};
+use jiff::Timestamp;
+
+/// The most memory that such a command may take, in MiB. With libtorch it was 116.
+const PEAK_MIB_MAX: u64 = 24;
+
+#[test]
+fn it_is_linked_with_no_libtorch() {
+    let listing = Command::new("ldd").arg(PROGRAM).output().unwrap();
+    let listing = String::from_utf8(listing.stdout).unwrap();
+    assert!(listing.contains("libc.so"), "{listing}");
+    for library in ["torch", "c10", "gomp", "stdc++"] {
+        assert!(!listing.contains(library), "{listing}");
+    }
+}
+
+#[test]
+fn commands_that_do_not_train_take_little_memory() {
+    let home = tempfile::tempdir().unwrap();
+    let at = home.path();
+    let example = |name: &str| repository().join("examples").join(name).display().to_string();
+    let job = stream(at);
+    (0..20).for_each(|seed| drop(record::record(&at.join("runs"), seed)));
+    for args in [
+        &["validate", &example("quickstart.yaml"), &example("stream.yaml"), &example("sweep.yaml")][..],
+        &["plan", &example("stream.yaml")],
+        &["plan", &example("stream.yaml"), "--output", "json"],
+        &["runs", "list"],
+        &["explain", &job.0],
+    ] {
+        let peak = peak_mib(fltk(at).args(args));
+        assert!(peak <= PEAK_MIB_MAX, "fltk {args:?} took {peak} MiB");
+    }
+}
+
+/// A stream of two jobs in `runs`, of which none has ended; the first.
+fn stream(home: &Path) -> JobId {
+    let text = format!("{TINY_CENTRAL}seeds: [1, 2]\nstream: {{ orchestrator: batch, parallel: false }}\n");
+    let source = SourceFile { name: "stream.yaml".to_owned(), text };
+    let experiment = experiment::parse(&[source], &[]).unwrap_or_else(|report| panic!("{}", report.render(false))).experiment;
+    let texts = StreamTexts { experiment: experiment::to_yaml(&experiment), cluster: None, trace: None };
+    let description = StreamDescription {
+        fltk_version: "0".to_owned(),
+        run: "batch".to_owned(),
+        experiment: experiment.name.clone(),
+        started_at: Timestamp::UNIX_EPOCH,
+    };
+    let folder = StreamFolder::create::<StreamEvent>(&home.join("runs"), &description, &texts).unwrap();
+    let (mut journal, _) = folder.journal::<StreamEvent>().unwrap();
+    let now = experiment::Duration::from_millis(1000);
+    journal.append_all(&[StreamEvent { now, event: Event::Tick }], Timestamp::UNIX_EPOCH).unwrap();
+    jobs(&experiment, "batch", 0, &[]).unwrap()[0].id.clone()
+}
+
+/// The most memory that `command`, which has to succeed, had at once, in MiB rounded up: as the kernel counts it, looked up until it ends.
+fn peak_mib(command: &mut Command) -> u64 {
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let status_file = format!("/proc/{}/status", child.id());
+    let mut peak_kib = 0;
+    let status = loop {
+        // One that has ended has no memory.
+        let status = fs::read_to_string(&status_file).unwrap_or_default();
+        let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        peak_kib = peak_kib.max(kib.unwrap_or(0));
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+    };
+    assert!(status.success() && peak_kib > 0, "{command:?}: {status}");
+    peak_kib.div_ceil(1024)
+}
