@@ -19,7 +19,7 @@ const LIMIT: Duration = Duration::from_secs(20 * 60);
 /// Sets up, builds, runs, and says what to try next.
 pub fn run(checkout: &Checkout) -> anyhow::Result<()> {
     let libtorch = libtorch::ensure(checkout)?;
-    let program = checkout.build(&libtorch, &["--release", "--package", "fltk"])?;
+    let program = checkout.build(&libtorch, &["--release"])?;
     let runs = checkout.root.join("runs");
     let before = folders(&runs);
     sh::run(Command::new(&program).current_dir(&checkout.root).args(["run", EXPERIMENT, "--runs", "runs"]), LIMIT)?;

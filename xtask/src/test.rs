@@ -87,7 +87,7 @@ pub fn run(checkout: &Checkout, fast: bool, ci: bool) -> anyhow::Result<ExitCode
 pub fn on_cluster(checkout: &Checkout, only_deployment: bool) -> anyhow::Result<()> {
     let mut report = Report::default();
     let fashion_mnist = report.part_or_skip("Fashion-MNIST in full", debian::fashion_mnist);
-    let program = checkout.build(&libtorch::ensure(checkout)?, &["--release", "--package", "fltk"])?;
+    let program = checkout.build(&libtorch::ensure(checkout)?, &["--release"])?;
     if only_deployment {
         cluster::deployment(checkout, &mut report, &program);
     } else {
@@ -184,7 +184,7 @@ impl Tests<'_> {
     }
 
     fn program(&self) -> anyhow::Result<PathBuf> {
-        self.checkout.build(&self.libtorch, &["--release", "--package", "fltk"])
+        self.checkout.build(&self.libtorch, &["--release"])
     }
 
     /// What needs the program but no long run.

@@ -42,7 +42,10 @@ impl<'a> Workplace<'a> {
         symlink(&checkout.target, folder.join("target"))?;
         // It may be elsewhere than at `target/release/fltk`, which the page builds.
         let here = folder.join(HERE).join("fltk");
-        fs::copy(fltk, &here).with_context(|| format!("can't copy `{}`", fltk.display()))?;
+        for name in ["fltk", "fltk-torch"] {
+            let program = fltk.with_file_name(name);
+            fs::copy(&program, here.with_file_name(name)).with_context(|| format!("can't copy `{}`", program.display()))?;
+        }
         let (tools, socket) = cluster.programs();
         let inside = [("kubectl", tools.join("kubectl")), ("helm", tools.join("helm")), ("fltk", here), ("curl", "/usr/bin/curl".into())];
         for (name, path) in inside {
