@@ -43,12 +43,14 @@ fn training(checkout: &Checkout, program: &Path) -> anyhow::Result<Outcome> {
     std::fs::write(data.join("own.txt"), "of one's own")?;
     let (contents, podman) = built_twice(checkout, Kind::Training, Inputs { program: Some(program), data: Some(&data) }, work.path())?;
     says_its_name(&podman)?;
+    // By the program with libtorch.
+    podman.run(&["nets", "list"])?;
     // All of Fashion-MNIST, which is read and compared with its digests.
     podman.run(&["data", "verify", "fashion-mnist"])?;
     Ok(Outcome::Passed(described(&contents)))
 }
 
-/// Its program is the one that the tests of deployment take, so that it is compiled once for all of them.
+/// Its program is that of the image for training.
 fn orchestrator(checkout: &Checkout) -> anyhow::Result<Outcome> {
     let work = tempfile::tempdir_in(&checkout.target)?;
     let program = image::program(checkout, Kind::Orchestrator, None)?;
