@@ -3,7 +3,7 @@
 # Its context is what `cargo xtask image KIND --stage DIR` makes (docs/images.md), not the checkout:
 #
 #   system/    the loader, shared libraries, certificates, users          home/     what the user may write to, below /var/lib/fltk
-#   data/      data sets                                                  program/  the program, and what all of it is made of (SBOM)
+#   data/      data sets                                                  program/  the programs, and what all of it is made of (SBOM)
 #
 # `cargo xtask image KIND` builds it with buildah. With Docker: docker build --target KIND --tag NAME DIR
 FROM scratch AS files

@@ -1,7 +1,6 @@
 //! Where this checkout, its build outputs and the user's cache are, and how cargo is called in it.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -98,51 +97,32 @@ impl Checkout {
         paths
     }
 
-    /// Builds one program as `arguments` say and returns its path.
+    /// Builds what `arguments` say and returns the path of `fltk`; of the last program, if that isn't among them. Without a package among `arguments`
+    /// it is both of ours: `fltk-torch` lies beside `fltk`.
     pub fn build(&self, libtorch: &Libtorch, arguments: &[&str]) -> anyhow::Result<PathBuf> {
         build(self.cargo(libtorch), arguments)
     }
 
-    /// As [`Checkout::build`], a program that needs no libtorch. A `fltk` that cargo puts where it puts the whole program is moved from there.
+    /// As [`Checkout::build`], what needs no libtorch.
     pub fn build_without_libtorch(&self, arguments: &[&str]) -> anyhow::Result<PathBuf> {
-        let profile = if arguments.contains(&"--release") { "release" } else { "debug" };
-        aside(&self.target.join(profile).join("fltk"), || build(self.cargo_without_libtorch(), arguments))
+        build(self.cargo_without_libtorch(), arguments)
     }
-}
-
-/// A folder beside where cargo puts programs, for those without libtorch. In a profile of their own, cargo would compile all of their dependencies again.
-const ASIDE: &str = "without-libtorch";
-
-/// What `build` puts at `place` is moved to the folder [`ASIDE`], and what was there before is put back: people run it. To cargo either is as good as
-/// none: it keeps another copy, and links that to `place` whenever it's called.
-fn aside(place: &Path, build: impl FnOnce() -> anyhow::Result<PathBuf>) -> anyhow::Result<PathBuf> {
-    let folder = place.with_file_name(ASIDE);
-    fs::create_dir_all(&folder).with_context(|| format!("can't make `{}`", folder.display()))?;
-    let work = tempfile::tempdir_in(&folder)?;
-    let before = work.path().join("before");
-    let was_there = fs::hard_link(place, &before).is_ok();
-    let built = build()?;
-    if built != place {
-        return Ok(built);
-    }
-    let aside = folder.join(place.file_name().context("a program without a name")?);
-    fs::rename(place, &aside).with_context(|| format!("can't move `{}`", place.display()))?;
-    if was_there {
-        fs::rename(&before, place).with_context(|| format!("can't put `{}` back", place.display()))?;
-    }
-    Ok(aside)
 }
 
 fn build(mut command: Command, arguments: &[&str]) -> anyhow::Result<PathBuf> {
     command.arg("build").args(arguments).arg("--message-format=json-render-diagnostics").stdin(Stdio::null());
     let messages = sh::output(&mut command, sh::BUILD_LIMIT)?;
-    let mut program = None;
+    let mut programs = Vec::new();
     for message in Message::parse_stream(messages.as_bytes()) {
         if let Message::CompilerArtifact(artifact) = message? {
-            program = artifact.executable.or(program);
+            programs.extend(artifact.executable);
         }
     }
-    program.map(Into::into).ok_or_else(|| anyhow!("`cargo build {}` built no program", arguments.join(" ")))
+    let fltk = programs.iter().position(|program| program.file_name() == Some("fltk"));
+    fltk.map(|at| programs.swap_remove(at))
+        .or_else(|| programs.pop())
+        .map(Into::into)
+        .ok_or_else(|| anyhow!("`cargo build {}` built no program", arguments.join(" ")))
 }
 
 /// Whether `cargo run` set the variable to say something of xtask. Build scripts watch such variables (ring's does): left there, they would make
@@ -160,28 +140,6 @@ fn cache_folder() -> anyhow::Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_people_run_stays_where_it_is() {
-        let target = tempfile::tempdir().unwrap();
-        let (place, other) = (target.path().join("release/fltk"), target.path().join("release/examples/creates"));
-        // As cargo does: it never writes into what is there.
-        let put = |path: &Path| {
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::remove_file(path).ok();
-            fs::write(path, "small").unwrap();
-            Ok(path.to_owned())
-        };
-        let small = aside(&place, || put(&place)).unwrap();
-        assert!(small != place && !place.exists());
-        fs::write(&place, "whole").unwrap();
-        assert_eq!(aside(&place, || put(&place)).unwrap(), small);
-        assert_eq!((fs::read(&small).unwrap(), fs::read(&place).unwrap()), (b"small".to_vec(), b"whole".to_vec()));
-        assert_eq!(aside(&place, || put(&other)).unwrap(), other);
-        aside(&place, || anyhow::bail!("a mistake in the code")).unwrap_err();
-        assert_eq!(fs::read(&place).unwrap(), b"whole");
-        assert_eq!(fs::read_dir(small.parent().unwrap()).unwrap().count(), 1);
-    }
 
     #[test]
     fn cargo_is_called_as_a_person_would() {

@@ -19,7 +19,7 @@ const SCHEMAS: [(&str, &[&str]); 3] = [
 
 /// Writes the generated files, or only compares them.
 pub fn run(checkout: &Checkout, only_check: bool) -> anyhow::Result<()> {
-    let program = checkout.build_without_libtorch(&["--quiet", "--package", "fltk", "--no-default-features", "--features", "cluster"])?;
+    let program = checkout.build_without_libtorch(&["--quiet", "--package", "fltk"])?;
     update(checkout, &program, only_check)
 }
 

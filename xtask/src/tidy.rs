@@ -53,7 +53,7 @@ pub fn run(checkout: &Checkout) -> anyhow::Result<()> {
         hosts::check(source, &mut findings);
     }
     edges::check(&edges::packages(&metadata), &sources, &mut findings);
-    edges::check_core(&metadata, &mut findings)?;
+    edges::check_reached(&metadata, &mut findings)?;
     dependencies::check(&sources, &mut findings)?;
     links::check(&sources, &mut findings);
     findings.sort();

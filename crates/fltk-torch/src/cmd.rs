@@ -6,8 +6,7 @@ mod parity;
 mod run;
 
 use fltk::Computation;
-
-use crate::cli::Cli;
+use fltk::cli::Cli;
 
 /// Does `computation`.
 ///

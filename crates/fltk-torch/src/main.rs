@@ -5,8 +5,6 @@ mod run;
 
 use std::process::ExitCode;
 
-use fltk::{child, cli, exit, inputs, output, split, stop, termination};
-
 fn main() -> ExitCode {
     fltk::main(fltk::Engine::Here(cmd::compute))
 }

@@ -22,6 +22,10 @@ use std::{
     time::Instant,
 };
 
+use fltk::{
+    exit::{Exit, OrExit as _, failure},
+    termination::Termination,
+};
 use fltk_core::{experiment::Setting, milestone::Milestone};
 use fltk_data::{Dataset, Locations};
 use fltk_records::{RunFolder, RunRecorder, checkpoint::Checkpoint, history::Unit};
@@ -36,10 +40,6 @@ pub use self::{
     progress::Talk,
     rank::{Source, client},
     result::RunResult,
-};
-use crate::{
-    exit::{Exit, OrExit as _, failure},
-    termination::Termination,
 };
 
 /// What all jobs of an invocation share.

@@ -16,7 +16,7 @@ pub enum Computation<'a> {
         /// What the command line says.
         args: &'a RunArgs,
         /// What the files say.
-        experiment: ReadExperiment,
+        experiment: Box<ReadExperiment>,
         /// Notes what there will be to report of this process.
         termination: &'a Termination,
     },

@@ -32,7 +32,7 @@ pub use self::{
     context::{Context, Layer},
     kind::Kind,
     libraries::DRIVER,
-    stage::LIBRARIES,
+    stage::{LIBRARIES, TORCH},
 };
 use crate::{checkout::Checkout, setup::libtorch};
 
@@ -45,7 +45,7 @@ const SBOM: &str = "/usr/share/doc/fltk/sbom.cdx.json";
 /// What an image is made of, beside what every one of its kind has.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Inputs<'a> {
-    /// This program, in place of a release build of this checkout.
+    /// This `fltk`, in place of a release build of this checkout; where the image trains, with the `fltk-torch` beside it.
     pub program: Option<&'a Path>,
     /// A folder with data sets.
     pub data: Option<&'a Path>,
@@ -92,16 +92,22 @@ pub fn build(checkout: &Checkout, kind: Kind, inputs: Inputs<'_>, archive: &Path
     archive::read(archive)
 }
 
-/// Our program for `kind`: `given`, or what is built of this checkout; `None` if the image has none.
+/// `fltk` for `kind`, with `fltk-torch` beside it where the image trains: `given`, or what is built of this checkout; `None` if the image has none.
 pub fn program(checkout: &Checkout, kind: Kind, given: Option<&Path>) -> anyhow::Result<Option<PathBuf>> {
-    let Some(features) = kind.features() else { return Ok(None) };
+    if kind.package().is_none() {
+        return Ok(None);
+    }
     if let Some(given) = given {
         ensure!(given.is_file(), "there is no file `{}`", given.display());
+        let torch = stage::torch_beside(given);
+        ensure!(!kind.trains() || torch.is_file(), "there is no file `{}`\nhint: what trains is beside `fltk`", torch.display());
         return Ok(Some(given.to_path_buf()));
     }
-    let arguments = [&["--release", "--package", "fltk"], features].concat();
-    let built =
-        if kind.trains() { checkout.build(&libtorch::ensure(checkout)?, &arguments) } else { checkout.build_without_libtorch(&arguments) };
+    let built = if kind.trains() {
+        checkout.build(&libtorch::ensure(checkout)?, &["--release"])
+    } else {
+        checkout.build_without_libtorch(&["--release", "--package", "fltk"])
+    };
     built.map(Some)
 }
 

@@ -24,7 +24,7 @@ const LIMIT: Duration = Duration::from_secs(3 * 3600);
 pub fn run(checkout: &Checkout, data: &Path, output: Output) -> anyhow::Result<()> {
     let data = data.canonicalize().with_context(|| format!("there is no `{}`", data.display()))?;
     let libtorch = libtorch::ensure(checkout)?;
-    let program = checkout.build(&libtorch, &["--release", "--package", "fltk"])?;
+    let program = checkout.build(&libtorch, &["--release"])?;
     // JSON is YAML, and quotes whatever is in the path.
     let dataset = json!({ "name": "cifar10", "path": data.to_str().context("the path of the data is not UTF-8")? });
     let mut fltk = Command::new(program);

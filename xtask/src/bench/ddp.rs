@@ -64,7 +64,7 @@ pub fn run(checkout: &Checkout, repeats: u32, output: Output) -> anyhow::Result<
     let libtorch = libtorch::ensure(checkout)?;
     let bench = Bench {
         python: python::ensure(checkout)?,
-        fltk: checkout.build(&libtorch, &["--release", "--package", "fltk"])?,
+        fltk: checkout.build(&libtorch, &["--release"])?,
         all_reduce: checkout.build(&libtorch, &["--release", "--package", "torch-dist", "--example", "all_reduce"])?,
         root: &checkout.root,
     };

@@ -18,21 +18,18 @@ pub struct Package {
     pub dependencies: Vec<String>,
 }
 
-/// Which of our packages each may depend on. One that isn't here may depend on none; only the program that trains sees all.
+/// Which of our packages each may depend on. One that isn't here may depend on none.
 const EDGES: &[(&str, &[&str])] = &[
+    ("fltk", &["fltk-cluster", "fltk-core", "fltk-data", "fltk-records", "fltk-web"]),
+    ("fltk-torch", &["fltk", "fltk-core", "fltk-data", "fltk-fed", "fltk-records", "fltk-train", "torch-dist"]),
     ("fltk-data", &["fltk-core", "fltk-http"]),
     ("fltk-train", &["fltk-core", "fltk-data", "torch-dist"]),
     ("fltk-fed", &["fltk-core"]),
     ("fltk-cluster", &["fltk-core", "fltk-records"]),
     ("fltk-records", &["fltk-core"]),
     ("fltk-web", &["fltk-core", "fltk-http", "fltk-records"]),
-    // Without libtorch.
-    ("fltk", &["fltk-cluster", "fltk-core", "fltk-data", "fltk-fed", "fltk-http", "fltk-records", "fltk-web"]),
     ("checks", &["xtask"]),
 ];
-
-/// The package that sees all.
-const BINARY: &str = "fltk-torch";
 
 /// Libraries that are heavy, or that a decision hangs on, and the packages that may name each.
 const OWNERS: &[(&str, &[&str])] = &[
@@ -56,32 +53,39 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("k8s-openapi", &["fltk-cluster", "fltk"]),
     ("axum", &["fltk-cluster", "fltk-web"]),
     ("tokio", &["fltk-fed", "fltk-cluster", "fltk-web", "fltk"]),
-    ("clap", &["fltk", "fltk-torch", "xtask", "checks"]),
+    ("clap", &["fltk", "xtask", "checks"]),
     ("anyhow", &["fltk", "fltk-torch", "xtask", "checks"]),
     ("indicatif", &["fltk", "fltk-torch"]),
     ("zip", &["fltk-train", "xtask"]),
     ("cargo_metadata", &["xtask"]),
 ];
 
-/// What `fltk-core` may not even reach: runtimes, tensors, networks, Kubernetes.
-const NOT_IN_CORE: &[&str] = &[
-    "tokio",
-    "async-std",
-    "smol",
-    "futures-executor",
-    "tch",
-    "torch-sys",
-    "ndarray",
-    "burn",
-    "candle-core",
-    "hyper",
-    "ureq",
-    "reqwest",
-    "tonic",
-    "axum",
-    "kube",
-    "k8s-openapi",
-    "rusqlite",
+/// What a package may not even reach, over however many steps, and what it is.
+const NOT_REACHED: &[(&str, &[&str], &str)] = &[
+    (
+        "fltk-core",
+        &[
+            "tokio",
+            "async-std",
+            "smol",
+            "futures-executor",
+            "tch",
+            "torch-sys",
+            "ndarray",
+            "burn",
+            "candle-core",
+            "hyper",
+            "ureq",
+            "reqwest",
+            "tonic",
+            "axum",
+            "kube",
+            "k8s-openapi",
+            "rusqlite",
+        ],
+        "plain data, without runtime, tensors or network",
+    ),
+    ("fltk", &["tch", "torch-sys", "torch-dist"], "the program without libtorch"),
 ];
 
 /// Our packages.
@@ -106,7 +110,7 @@ pub fn check(packages: &[Package], sources: &[Source], findings: &mut Vec<Findin
                 let line = line_of(sources, &package.manifest, dependency);
                 findings.push(Finding { file: package.manifest.clone(), line, problem });
             };
-            if ours.contains(dependency) && package.name != BINARY && !allowed.contains(&dependency) {
+            if ours.contains(dependency) && !allowed.contains(&dependency) {
                 find(format!("`{}` may not depend on `{dependency}` (EDGES in xtask/src/tidy/edges.rs)", package.name));
             }
             if let Some((_, owners)) = OWNERS.iter().find(|(name, owners)| *name == dependency && !owners.contains(&package.name.as_str()))
@@ -125,13 +129,25 @@ fn line_of(sources: &[Source], manifest: &str, dependency: &str) -> usize {
     at.map_or(0, |index| index + 1)
 }
 
-/// Checks that nothing of [`NOT_IN_CORE`] is reached from `fltk-core`, over however many steps.
-pub fn check_core(metadata: &Metadata, findings: &mut Vec<Finding>) -> anyhow::Result<()> {
-    let core = metadata.packages.iter().find(|package| package.name == "fltk-core").context("there is no package `fltk-core`")?;
+/// Checks that nothing of [`NOT_REACHED`] is reached.
+pub fn check_reached(metadata: &Metadata, findings: &mut Vec<Finding>) -> anyhow::Result<()> {
+    for (package, absent, is) in NOT_REACHED {
+        for name in reached(metadata, package)?.iter().filter(|name| absent.contains(&name.as_str())) {
+            let problem = format!("`{package}` reaches `{name}`: it is {is}");
+            findings.push(Finding { file: format!("crates/{package}/Cargo.toml"), line: 0, problem });
+        }
+    }
+    Ok(())
+}
+
+/// The names of all packages that our package `name` is made of.
+fn reached(metadata: &Metadata, name: &str) -> anyhow::Result<BTreeSet<String>> {
+    let root = metadata.workspace_packages().into_iter().find(|package| package.name == name);
+    let root = root.with_context(|| format!("there is no package `{name}`"))?;
     let resolve = metadata.resolve.as_ref().context("cargo metadata resolved no dependencies")?;
     let name = |id: &PackageId| metadata.packages.iter().find(|package| package.id == *id).map(|package| package.name.to_string());
     let mut reached: BTreeSet<PackageId> = BTreeSet::new();
-    let mut next = vec![core.id.clone()];
+    let mut next = vec![root.id.clone()];
     while let Some(id) = next.pop() {
         if !reached.insert(id.clone()) {
             continue;
@@ -140,11 +156,7 @@ pub fn check_core(metadata: &Metadata, findings: &mut Vec<Finding>) -> anyhow::R
         let normal = |dependency: &&cargo_metadata::NodeDep| dependency.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal);
         next.extend(node.deps.iter().filter(normal).map(|dependency| dependency.pkg.clone()));
     }
-    for name in reached.iter().filter_map(name).filter(|name| NOT_IN_CORE.contains(&name.as_str())) {
-        let problem = format!("`fltk-core` reaches `{name}`: it is plain data, without runtime, tensors or network");
-        findings.push(Finding { file: "crates/fltk-core/Cargo.toml".to_owned(), line: 0, problem });
-    }
-    Ok(())
+    Ok(reached.iter().filter_map(name).collect())
 }
 
 #[cfg(test)]
@@ -169,7 +181,7 @@ mod tests {
             package("fltk-data", &["fltk-core", "ureq"]),
             package("fltk-train", &["fltk-core", "fltk-data", "tch"]),
             package("fltk", &["fltk-core", "fltk-data", "clap"]),
-            package("fltk-torch", &["fltk-core", "fltk-data", "fltk-train", "clap"]),
+            package("fltk-torch", &["fltk", "fltk-core", "fltk-data", "fltk-train"]),
             package("xtask", &["zip"]),
         ];
         assert_eq!(problems(&packages), Vec::<String>::new());
@@ -184,6 +196,8 @@ mod tests {
             ("fltk-fed", "tch"),
             ("fltk", "tch"),
             ("fltk", "fltk-train"),
+            ("fltk-torch", "tch"),
+            ("fltk-torch", "clap"),
             ("fltk-new", "fltk-core"),
         ] {
             let packages = [package("fltk-core", &[]), package("fltk-data", &[]), package("fltk-train", &[]), package(name, &[dependency])];

@@ -2,14 +2,14 @@
 
 use std::{env, num::NonZeroUsize, path::PathBuf, thread::available_parallelism};
 
-use crate::{
+use fltk::{
     child::{self, LAUNCHER},
     cli::{Cli, ClientArgs, LocationArgs, Output},
-    inputs, output,
-    run::{self, Context, Network, Place, Source, Talk},
-    stop,
+    inputs, output, stop,
     termination::Termination,
 };
+
+use crate::run::{self, Context, Network, Place, Source, Talk};
 
 /// Trains as the rank that the environment says; rank 0 prints the result.
 ///

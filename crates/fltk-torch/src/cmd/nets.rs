@@ -3,6 +3,10 @@
 use std::path::Path;
 
 use anyhow::Context as _;
+use fltk::{
+    cli::{Cli, NetsCommand, Output},
+    output,
+};
 use fltk_core::{
     experiment::{NetName, NetworkConfig},
     model_state::{TensorRole, TensorSpec},
@@ -14,11 +18,6 @@ use fltk_train::{
     parameters_sha256, state_to_safetensors,
 };
 use serde::Serialize;
-
-use crate::{
-    cli::{Cli, NetsCommand, Output},
-    output,
-};
 
 /// Does what `command` says.
 ///

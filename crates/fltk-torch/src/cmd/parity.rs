@@ -3,6 +3,11 @@
 use std::{fs::File, io::Read as _, path::Path};
 
 use anyhow::Context as _;
+use fltk::{
+    cli::{Cli, MemoryFormatArg, Output, ParityArgs},
+    exit::{Exit, failure},
+    output,
+};
 use fltk_core::experiment::parse_optimizer;
 use fltk_train::{
     MemoryFormat,
@@ -11,11 +16,6 @@ use fltk_train::{
 };
 
 use super::nets::find;
-use crate::{
-    cli::{Cli, MemoryFormatArg, Output, ParityArgs},
-    exit::{Exit, failure},
-    output,
-};
 
 /// Largest file of tensors that is read, in bytes: ten times the largest net's weights.
 const TENSORS_SIZE_MAX: u64 = 2 << 30;

@@ -2,16 +2,15 @@
 
 use std::{num::NonZeroUsize, path::Path, thread::available_parallelism};
 
+use fltk::{
+    cli::{Cli, LocationArgs, Output, RunArgs},
+    inputs, output, stop,
+    termination::Termination,
+};
 use fltk_core::experiment::Experiment;
 use serde::Serialize;
 
-use crate::{
-    cli::{Cli, LocationArgs, Output, RunArgs},
-    inputs, output,
-    run::{self, Context, RunResult, Talk},
-    stop,
-    termination::Termination,
-};
+use crate::run::{self, Context, RunResult, Talk};
 
 /// Runs every job of `experiment`.
 ///

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use anyhow::Context as _;
+use fltk::exit::{Exit, failure};
 use fltk_core::experiment::{self, Experiment, NetworkConfig};
 use fltk_data::{Dataset, digest::samples_digest};
 use fltk_train::ranks::gather_bytes;
@@ -11,7 +12,6 @@ use sha2::{Digest as _, Sha256};
 use torch_dist::ProcessGroup;
 
 use super::job::Job;
-use crate::exit::{Exit, failure};
 
 const DIGEST_BYTES: usize = 32;
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use fltk::split::split;
 use fltk_core::{
     event::RunEvent,
     experiment::{FederatedConfig, ScheduleUnit},
@@ -26,7 +27,6 @@ use fltk_train::{
 };
 
 use super::{Context, Stopped, check_position, job::Job, recorder::Recorder};
-use crate::split::split;
 
 /// Runs the rounds of `job` from `resumed` on and returns the digest of the final parameters.
 ///

@@ -9,6 +9,11 @@ use std::{
 };
 
 use anyhow::Context as _;
+use fltk::{
+    exit::{Exit, OrExit as _, failure},
+    inputs::make_paths_absolute,
+    split::split,
+};
 use fltk_core::experiment::{self, DatasetConfig, Experiment, Setting};
 use fltk_data::Dataset;
 use fltk_records::{Hyperparameters, RunDescription, RunFolder, history::Status, named};
@@ -21,11 +26,6 @@ use super::{
     job::{Job, job_hex, jobs},
     launch,
     provenance::provenance,
-};
-use crate::{
-    exit::{Exit, OrExit as _, failure},
-    inputs::make_paths_absolute,
-    split::split,
 };
 
 /// Runs every job of `experiment`, each in a new folder below `runs`, and calls `done` with each result. With a `name` that was used before for the same
@@ -202,10 +202,10 @@ impl<'a> Group<'a> {
         if error.is::<Stopped>() {
             return failure(Exit::Interrupted, format!("interrupted\n{hint}"));
         }
-        if crate::exit::code(&error) == Exit::Ranks {
+        if fltk::exit::code(&error) == Exit::Ranks {
             return failure(Exit::Ranks, format!("{error:#}\n{hint}"));
         }
-        if crate::exit::code(&error) == Exit::General {
+        if fltk::exit::code(&error) == Exit::General {
             failure(Exit::Run, format!("the run failed: {error:#}\nrun: {}", path.display()))
         } else {
             error

@@ -14,16 +14,16 @@ use std::{
 };
 
 use anyhow::Context as _;
+use fltk::{
+    child,
+    exit::{Exit, failure},
+    termination::{TERMINATION_LOG, Termination},
+};
 use fltk_core::{experiment::DistributedConfig, termination::TerminationReport};
 use fltk_records::{RunFolder, history::Status};
 use tempfile::NamedTempFile;
 
 use super::{Context, Stopped, Talk};
-use crate::{
-    child,
-    exit::{Exit, failure},
-    termination::{TERMINATION_LOG, Termination},
-};
 
 /// How often the ranks are looked at; a failure is noticed that soon.
 const POLL: Duration = Duration::from_millis(50);

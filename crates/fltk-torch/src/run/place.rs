@@ -11,10 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use fltk::exit::{Exit, OrExit as _, failure};
 use torch_dist::{Checks, GlooDevice, GroupOptions, ProcessGroup, TcpStore, TcpStoreOptions};
 
 use super::Stopped;
-use crate::exit::{Exit, OrExit as _, failure};
 
 /// How often a name that doesn't resolve yet is looked up again: a pod's name appears within seconds of the pod.
 const LOOKUP_EVERY: Duration = Duration::from_millis(500);

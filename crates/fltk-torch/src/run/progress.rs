@@ -2,10 +2,9 @@
 
 use std::io::IsTerminal as _;
 
+use fltk::cli::Cli;
 use fltk_core::{event::RunEvent, metrics::Evaluation, milestone::Milestone};
 use indicatif::{ProgressBar, ProgressStyle};
-
-use crate::cli::Cli;
 
 /// How much is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

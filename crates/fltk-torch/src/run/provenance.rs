@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use fltk::exit::{Exit, failure};
 use fltk_data::Dataset;
 use fltk_records::RunDescription;
 
 use super::host::host;
-use crate::exit::{Exit, failure};
 
 /// The digest of every file of `dataset`, and under `source` where they lay.
 #[must_use]

@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use fltk::exit::{Exit, OrExit as _, code, failure};
 use fltk_core::experiment::{Experiment, Setting};
 use fltk_data::Dataset;
 use fltk_records::{RunFolder, history::Status};
@@ -22,7 +23,6 @@ use super::{
     job::{Job, jobs},
     place::{Network, Place},
 };
-use crate::exit::{Exit, OrExit as _, code, failure};
 
 /// How long rank 0, which serves the store, waits for the others to have left.
 const LINGER: Duration = Duration::from_secs(5);

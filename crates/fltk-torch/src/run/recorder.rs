@@ -1,5 +1,6 @@
 //! The record of one run, and what a person sees of it: one place where the clock is read.
 
+use fltk::exit::{Exit, OrExit as _};
 use fltk_core::{event::RunEvent, milestone::Milestone};
 use fltk_records::{
     RunFolder, RunRecorder,
@@ -10,7 +11,6 @@ use fltk_train::schedule::LearningRate;
 use jiff::Timestamp;
 
 use super::progress::Progress;
-use crate::exit::{Exit, OrExit as _};
 
 /// Writes a run's journal, and shows it.
 pub struct Recorder {

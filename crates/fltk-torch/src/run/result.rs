@@ -2,16 +2,15 @@
 
 use std::path::PathBuf;
 
+use fltk::{
+    exit::{Exit, OrExit as _},
+    output,
+};
 use fltk_records::{
     RunFolder,
     history::{End, Unit},
 };
 use serde::Serialize;
-
-use crate::{
-    exit::{Exit, OrExit as _},
-    output,
-};
 
 /// The outcome of one run.
 #[derive(Debug, Serialize)]
@@ -65,7 +64,7 @@ impl RunResult {
     pub fn read(folder: RunFolder) -> anyhow::Result<Self> {
         let run = folder.read().or_exit(Exit::Records)?;
         let Some(End::Finished { parameters_sha256, seconds, .. }) = run.history.end() else {
-            return Err(crate::exit::failure(Exit::Records, format!("`{}` has not finished", run.folder.path().display())));
+            return Err(fltk::exit::failure(Exit::Records, format!("`{}` has not finished", run.folder.path().display())));
         };
         let description = run.folder.description();
         let steps: Vec<Step> = run

@@ -52,7 +52,7 @@ fn begin(cli: &Cli, args: &RunArgs, engine: Engine, termination: &Termination) -
     if experiment.has_stream() {
         return stream::start(cli, args, &here(args, engine)?, experiment.told());
     }
-    engine.compute(cli, Computation::Run { args, experiment, termination })
+    engine.compute(cli, Computation::Run { args, experiment: Box::new(experiment), termination })
 }
 
 /// What a stream's jobs have in common.

@@ -34,7 +34,7 @@ pub struct Arguments {
     /// Put the data sets of this folder in, as `fltk data fetch --data DIR` fills it.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// This program, in place of a release build of this checkout.
+    /// This `fltk`, in place of a release build of this checkout; where the image trains, with the `fltk-torch` beside it.
     #[arg(long, value_name = "PATH")]
     pub program: Option<PathBuf>,
     /// Push it to a registry too.

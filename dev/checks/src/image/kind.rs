@@ -2,17 +2,14 @@
 
 use clap::ValueEnum;
 
-/// The features of the orchestrator's program: all but those that need libtorch.
-const ORCHESTRATOR_FEATURES: &str = "cluster,web";
-
 /// One of our images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
-    /// The whole program with libtorch for the CPU and Fashion-MNIST: what trains.
+    /// Both programs with libtorch for the CPU and Fashion-MNIST: what trains.
     Training,
     /// As `training`, with libtorch's CUDA part. Nobody has run it on a GPU, and the program trains on the CPU.
     Cuda,
-    /// The program without libtorch and without data: what tells a cluster to train. At most 40 MB.
+    /// `fltk` alone, without libtorch and without data: what tells a cluster to train. At most 40 MB.
     Orchestrator,
     /// TensorBoard itself, for the event files of runs.
     Tensorboard,
@@ -39,7 +36,7 @@ impl Kind {
         }
     }
 
-    /// Whether its program is linked with libtorch, and so data sets are of use to it.
+    /// Whether it has the program that is linked with libtorch, and so data sets are of use to it.
     pub fn trains(self) -> bool {
         match self {
             Self::Training | Self::Cuda => true,
@@ -47,11 +44,11 @@ impl Kind {
         }
     }
 
-    /// What chooses the program's features, for cargo; `None` where the program is not ours.
-    pub fn features(self) -> Option<&'static [&'static str]> {
+    /// The package that its programs are compiled from, with all that this depends on; `None` where they are not ours.
+    pub fn package(self) -> Option<&'static str> {
         match self {
-            Self::Training | Self::Cuda => Some(&[]),
-            Self::Orchestrator => Some(&["--no-default-features", "--features", ORCHESTRATOR_FEATURES]),
+            Self::Training | Self::Cuda => Some("fltk-torch"),
+            Self::Orchestrator => Some("fltk"),
             Self::Tensorboard => None,
         }
     }

@@ -39,8 +39,8 @@ pub fn of(checkout: &Checkout, context: &Context, kind: Kind, sources: &[(PathBu
     let (mut components, mut dependencies) = (Vec::new(), Vec::new());
     let mut subject = Component::new(Classification::Container, kind.target(), env!("CARGO_PKG_VERSION"), Some("image".to_owned()));
     subject.licenses = licenses(env!("CARGO_PKG_LICENSE"));
-    if let Some(features) = kind.features() {
-        let crates = crates::of(checkout, features)?;
+    if let Some(package) = kind.package() {
+        let crates = crates::of(checkout, package)?;
         dependencies.push(Dependency { dependency_ref: "image".to_owned(), dependencies: vec![crates.root] });
         components.extend(crates.components);
         dependencies.extend(crates.dependencies);

@@ -13,7 +13,9 @@ use crate::{checkout::Checkout, setup::debian};
 
 /// The program.
 pub const PROGRAM: &str = "/usr/local/bin/fltk";
-/// The folder of its libraries, by `LD_LIBRARY_PATH` in the Dockerfile.
+/// The program that it becomes where libtorch is needed: beside it, by this name.
+pub const TORCH: &str = "/usr/local/bin/fltk-torch";
+/// The folder of their libraries, by `LD_LIBRARY_PATH` in the Dockerfile.
 pub const LIBRARIES: &str = "/usr/local/lib/fltk";
 
 const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -25,25 +27,37 @@ const GROUP: &str = "root:x:0:\nfltk:x:65532:\n";
 /// A pod's own name is in `/etc/hosts` alone, and without this file older C libraries ask only the name server.
 const NAMES: &str = "passwd: files\ngroup: files\nhosts: files dns\n";
 
-/// Fills `context` with `program` and all that it needs. Returns where each library of it is from on this machine.
+/// The program with libtorch that belongs to `fltk`.
+pub fn torch_beside(fltk: &Path) -> PathBuf {
+    fltk.with_file_name("fltk-torch")
+}
+
+/// Fills `context` with `fltk`, where the image trains `fltk-torch`, which is beside it, and all that they need. Returns where each library of it is from on this machine.
 pub fn fltk(
     checkout: &Checkout,
     context: &Context,
     kind: Kind,
-    program: &Path,
+    fltk: &Path,
     data: Option<&Path>,
 ) -> anyhow::Result<Vec<(PathBuf, PathBuf)>> {
     base(context)?;
-    let staged = context.place(Layer::Program, PROGRAM)?;
-    let cuda = (kind == Kind::Cuda).then(|| super::cuda::find(checkout)).transpose()?;
-    let needed: &[&str] = if cuda.is_some() { &super::cuda::NEEDED } else { &[] };
     let mut paths = checkout.machine_paths();
-    paths.extend(program::search_path(program)?.iter().filter_map(|folder| folder.parent()).map(Path::to_path_buf));
-    program::copy(program, &staged, needed, &paths)?;
-    let (folders, loaded_later) = match cuda {
-        Some(cuda) => (cuda.folders, cuda.loaded_later),
-        None => (program::search_path(program)?, Vec::new()),
-    };
+    let mut staged = vec![context.place(Layer::Program, PROGRAM)?];
+    program::copy(fltk, &staged[0], &[], &paths)?;
+    let (mut folders, mut loaded_later) = (Vec::new(), Vec::new());
+    if kind.trains() {
+        let torch = torch_beside(fltk);
+        folders = program::search_path(&torch)?;
+        paths.extend(folders.iter().filter_map(|folder| folder.parent()).map(Path::to_path_buf));
+        let mut needed: &[&str] = &[];
+        if kind == Kind::Cuda {
+            let cuda = super::cuda::find(checkout)?;
+            (folders, loaded_later, needed) = (cuda.folders, cuda.loaded_later, &super::cuda::NEEDED);
+        }
+        let to = context.place(Layer::Program, TORCH)?;
+        program::copy(&torch, &to, needed, &paths)?;
+        staged.push(to);
+    }
     let mut sources = Vec::new();
     let mut copy = |from: &Path, to: PathBuf| -> anyhow::Result<()> {
         if !context.at(Layer::System, &to).exists() {
@@ -52,7 +66,7 @@ pub fn fltk(
         }
         Ok(())
     };
-    for program in std::iter::once(&staged).chain(&loaded_later) {
+    for program in staged.iter().chain(&loaded_later) {
         let linked = libraries::of(program, &folders)?;
         for (name, library) in &linked.libraries {
             copy(library, Path::new(LIBRARIES).join(name))?;

@@ -64,7 +64,7 @@ fn tensorboard(checkout: &Checkout) -> anyhow::Result<Outcome> {
 fn built(checkout: &Checkout, kind: Kind, work: &Path) -> anyhow::Result<(Contents, Podman)> {
     let archive = work.join("image.tar");
     let program = fltk(checkout);
-    let contents = image::build(checkout, kind, Inputs { program: kind.features().map(|_| program.as_path()), data: None }, &archive)?;
+    let contents = image::build(checkout, kind, Inputs { program: kind.package().map(|_| program.as_path()), data: None }, &archive)?;
     let kept = kept(checkout, kind);
     fs::create_dir_all(kept.parent().context("a file without a folder")?)?;
     fs::write(&kept, serde_json::to_string(&contents)?).with_context(|| format!("can't write `{}`", kept.display()))?;

@@ -23,12 +23,12 @@ pub struct Crates {
     pub dependencies: Vec<Dependency>,
 }
 
-/// What the program of this checkout is compiled from, with cargo's options `features`. Procedural macros and build scripts run on the machine that
+/// What the package `package` of this checkout is compiled from. Procedural macros and build scripts run on the machine that
 /// compiles, and are not in it.
-pub fn of(checkout: &Checkout, features: &[&str]) -> anyhow::Result<Crates> {
+pub fn of(checkout: &Checkout, package: &str) -> anyhow::Result<Crates> {
     let mut cargo = checkout.cargo_without_libtorch();
-    cargo.args(["tree", "--locked", "--package", "fltk", "--edges", "normal,no-proc-macro", "--prefix", "depth", "--format", " {p}"]);
-    let tree = parse(&sh::quiet_output(cargo.args(features).stdin(Stdio::null()), sh::LOOKUP_LIMIT)?)?;
+    cargo.args(["tree", "--locked", "--package", package, "--edges", "normal,no-proc-macro", "--prefix", "depth", "--format", " {p}"]);
+    let tree = parse(&sh::quiet_output(cargo.stdin(Stdio::null()), sh::LOOKUP_LIMIT)?)?;
     let lock = Lockfile::load(checkout.root.join("Cargo.lock")).context("can't read `Cargo.lock`")?;
     let checksums: BTreeMap<String, String> = lock
         .packages
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn the_orchestrator_has_kube_with_its_checksum_and_no_tch() {
-        let crates = of(&Checkout::find().unwrap(), crate::image::Kind::Orchestrator.features().unwrap()).unwrap();
+        let crates = of(&Checkout::find().unwrap(), crate::image::Kind::Orchestrator.package().unwrap()).unwrap();
         let named = |name: &str| crates.components.iter().find(|component| component.name.to_string() == name);
         let kube = named("kube").unwrap();
         assert_eq!(kube.hashes.as_ref().unwrap().0[0].content.0.len(), 64);

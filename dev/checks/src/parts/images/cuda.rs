@@ -14,7 +14,7 @@ use super::podman::Podman;
 use crate::{
     checkout::Checkout,
     demo,
-    image::{self, Buildah, DRIVER, Inputs, Kind, LIBRARIES, Layer, cuda::LOADED_LATER},
+    image::{self, Buildah, DRIVER, Inputs, Kind, LIBRARIES, Layer, TORCH, cuda::LOADED_LATER},
     outcome::Outcome,
     result::RunResult,
     sh,
@@ -70,7 +70,7 @@ impl Libraries<'_> {
 
     /// Asks the loader of the image, which lists what it would load in place of starting the program (ld.so(8)).
     fn are_found(&self) -> anyhow::Result<()> {
-        const LIST: [&str; 2] = ["--env", "LD_TRACE_LOADED_OBJECTS=1"];
+        const LIST: [&str; 4] = ["--entrypoint", TORCH, "--env", "LD_TRACE_LOADED_OBJECTS=1"];
         let needed = self.run(&LIST, &[])?;
         let cuda = format!("libtorch_cuda.so => {LIBRARIES}/libtorch_cuda.so ");
         ensure!(needed.contains(&cuda), "the program starts without CUDA's part of libtorch:\n{needed}");
