@@ -1,3 +1,5 @@
+// kwok, which needs the libraries of Kubernetes 1.33. Other libraries have the versions that ../kubernetes has where that is possible: then they aren't
+// compiled again.
 module cluster/kwok
 
 go 1.26.0

@@ -1,3 +1,5 @@
+// Kubeflow Trainer, JobSet and Helm, which need the libraries of Kubernetes 1.36: 'replace' keeps Helm from those of 1.37. Other libraries have the
+// versions that ../kubernetes has where that is possible: then they aren't compiled again.
 module cluster/trainer
 
 go 1.26.0
@@ -163,30 +165,23 @@ require (
 	volcano.sh/apis v1.13.1-0.20251028070205-46d20c0699e7 // indirect
 )
 
+replace (
+	k8s.io/api => k8s.io/api v0.36.2
+	k8s.io/apiextensions-apiserver => k8s.io/apiextensions-apiserver v0.36.2
+	k8s.io/apimachinery => k8s.io/apimachinery v0.36.2
+	k8s.io/apiserver => k8s.io/apiserver v0.36.2
+	k8s.io/cli-runtime => k8s.io/cli-runtime v0.36.2
+	k8s.io/client-go => k8s.io/client-go v0.36.2
+	k8s.io/component-base => k8s.io/component-base v0.36.2
+	k8s.io/component-helpers => k8s.io/component-helpers v0.36.2
+	k8s.io/kubectl => k8s.io/kubectl v0.36.2
+	k8s.io/metrics => k8s.io/metrics v0.36.2
+	sigs.k8s.io/controller-runtime => sigs.k8s.io/controller-runtime v0.24.1
+)
+
 tool (
 	github.com/kubeflow/trainer/v2/cmd/trainer-controller-manager
 	helm.sh/helm/v3/cmd/helm
 	sigs.k8s.io/jobset
 )
 
-replace k8s.io/api => k8s.io/api v0.36.2
-
-replace k8s.io/apiextensions-apiserver => k8s.io/apiextensions-apiserver v0.36.2
-
-replace k8s.io/apimachinery => k8s.io/apimachinery v0.36.2
-
-replace k8s.io/apiserver => k8s.io/apiserver v0.36.2
-
-replace k8s.io/cli-runtime => k8s.io/cli-runtime v0.36.2
-
-replace k8s.io/client-go => k8s.io/client-go v0.36.2
-
-replace k8s.io/component-base => k8s.io/component-base v0.36.2
-
-replace k8s.io/component-helpers => k8s.io/component-helpers v0.36.2
-
-replace k8s.io/kubectl => k8s.io/kubectl v0.36.2
-
-replace k8s.io/metrics => k8s.io/metrics v0.36.2
-
-replace sigs.k8s.io/controller-runtime => sigs.k8s.io/controller-runtime v0.24.1

@@ -62,7 +62,7 @@ pub const NODE: &str = "n0";
 /// What can be done with the cluster.
 #[derive(Subcommand)]
 pub enum ClusterCommand {
-    /// Build its parts once (about 11 minutes), start it (seconds), and install Kubeflow's operators (2 minutes).
+    /// Build what it needs once (12 to 14 minutes of one processor), start it (seconds), and install Kubeflow's operators (2 minutes).
     Up {
         /// Nodes that exist in name only (kwok), beside the real one.
         #[arg(long, default_value_t = 0, value_name = "N")]

@@ -258,7 +258,7 @@ pub const PARTS: &[Part] = &[
         after: &[Passed("compile")],
         work: Work::Checks,
         load: Load::cores(1),
-        touched: by(&["checks"], &["charts/", "cluster/tools/helm/"]),
+        touched: by(&["checks"], &["charts/", "cluster/tools/"]),
         seconds: 40,
     },
     Part {

@@ -45,7 +45,6 @@ const PROGRAMS: [Program; 7] = [
         package: "github.com/kubeflow/training-operator/cmd/training-operator.v1",
         name: "training-operator",
     },
-    Program { part: Part::Helm, module: "kubernetes", package: "helm.sh/helm/v3/cmd/helm", name: "helm" },
     Program {
         part: Part::Operators,
         module: "trainer",
@@ -53,6 +52,7 @@ const PROGRAMS: [Program; 7] = [
         name: "trainer",
     },
     Program { part: Part::Operators, module: "trainer", package: "sigs.k8s.io/jobset", name: "jobset" },
+    Program { part: Part::Helm, module: "trainer", package: "helm.sh/helm/v3/cmd/helm", name: "helm" },
     Program { part: Part::Kwok, module: "kwok", package: "sigs.k8s.io/kwok/cmd/kwok", name: "kwok" },
 ];
 
@@ -157,6 +157,15 @@ mod tests {
         distinct.sort_unstable();
         distinct.dedup();
         assert_eq!(modules.len(), distinct.len(), "{modules:?}");
+    }
+
+    #[test]
+    fn every_module_has_its_programs() {
+        let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cluster/tools");
+        for Program { module, package, .. } in &PROGRAMS {
+            let text = fs::read_to_string(tools.join(module).join("go.mod")).unwrap();
+            assert!(text.lines().any(|line| line.trim().trim_start_matches("tool ") == *package), "{module} {package}");
+        }
     }
 
     #[test]

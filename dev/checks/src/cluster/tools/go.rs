@@ -30,7 +30,7 @@ pub fn build(module: &Path, packages: &[&str], folder: &Path, see: impl FnMut(&s
     let mut build = go(module);
     // Nobody debugs them, and without that the compiler is a tenth faster.
     build.args(["build", "-v", "-trimpath", "-gcflags=all=-dwarf=false", "-ldflags", &linker, "-o"]).arg(folder).args(packages);
-    // Of the compiler itself: a fifth of its time is collecting garbage, if it isn't let have more memory.
+    // Of the compiler itself: a sixth of its time is collecting garbage, if it may not use more memory.
     build.env("GOGC", "400");
     sh::each_line(&mut build, sh::BUILD_LIMIT, see)
 }
