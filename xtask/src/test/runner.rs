@@ -154,7 +154,13 @@ impl Runner<'_> {
         let file = File::create(&log).with_context(|| format!("can't write `{}`", log.display()))?;
         command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).env(VARIABLE, &outcome);
         self.say(&format!("{}: begins, about {}", part.name, duration(self.schedule.seconds_of(at))));
-        let child = sh::start(&mut command)?;
+        let child = match sh::start(&mut command) {
+            Ok(child) => child,
+            Err(error) => {
+                self.end(at, End::Failed(format!("{error:#}")), Duration::ZERO, None);
+                return Ok(());
+            }
+        };
         self.state.running.push(at);
         self.running.push(Running { at, child, command, began: Instant::now(), log, outcome });
         Ok(())

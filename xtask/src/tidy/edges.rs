@@ -20,15 +20,16 @@ pub struct Package {
 
 /// Which of our packages each may depend on. One that isn't here may depend on none.
 const EDGES: &[(&str, &[&str])] = &[
-    ("fltk", &["fltk-cluster", "fltk-core", "fltk-data", "fltk-records", "fltk-web"]),
-    ("fltk-torch", &["fltk", "fltk-core", "fltk-data", "fltk-fed", "fltk-records", "fltk-train", "torch-dist"]),
+    ("fltk", &["features", "fltk-cluster", "fltk-core", "fltk-data", "fltk-records", "fltk-web"]),
+    ("fltk-torch", &["features", "fltk", "fltk-core", "fltk-data", "fltk-fed", "fltk-records", "fltk-train", "torch-dist"]),
     ("fltk-data", &["fltk-core", "fltk-http"]),
     ("fltk-train", &["fltk-core", "fltk-data", "torch-dist"]),
     ("fltk-fed", &["fltk-core"]),
     ("fltk-cluster", &["fltk-core", "fltk-records"]),
     ("fltk-records", &["fltk-core"]),
     ("fltk-web", &["fltk-core", "fltk-http", "fltk-records"]),
-    ("checks", &["xtask"]),
+    ("checks", &["features", "xtask"]),
+    ("xtask", &["features"]),
 ];
 
 /// Libraries that are heavy, or that a decision hangs on, and the packages that may name each.
@@ -181,7 +182,7 @@ mod tests {
             package("fltk-data", &["fltk-core", "ureq"]),
             package("fltk-train", &["fltk-core", "fltk-data", "tch"]),
             package("fltk", &["fltk-core", "fltk-data", "clap"]),
-            package("fltk-torch", &["fltk", "fltk-core", "fltk-data", "fltk-train"]),
+            package("fltk-torch", &["features", "fltk", "fltk-core", "fltk-data", "fltk-train"]),
             package("xtask", &["zip"]),
         ];
         assert_eq!(problems(&packages), Vec::<String>::new());

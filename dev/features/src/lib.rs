@@ -1,0 +1,1 @@
+//! Nothing: its manifest alone is of use.
