@@ -103,7 +103,8 @@ pub fn program(checkout: &Checkout, kind: Kind, given: Option<&Path>) -> anyhow:
         ensure!(!kind.trains() || torch.is_file(), "there is no file `{}`\nhint: what trains is beside `fltk`", torch.display());
         return Ok(Some(given.to_path_buf()));
     }
-    let built = if kind.trains() {
+    // With all packages at once, as people build them, `fltk` is the same for all images. Who has set up no libtorch can build it by itself.
+    let built = if kind.trains() || checkout.libtorch_link().exists() {
         checkout.build(&libtorch::ensure(checkout)?, &["--release"])
     } else {
         checkout.build_without_libtorch(&["--release", "--package", "fltk"])
