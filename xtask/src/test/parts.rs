@@ -576,7 +576,12 @@ mod tests {
         let metadata = crate::checkout::Checkout::find().unwrap().metadata().unwrap();
         let of_parts: BTreeSet<&str> =
             PARTS.iter().filter_map(|part| if let Work::Tests(package) = part.work { Some(package) } else { None }).collect();
-        let packages: BTreeSet<String> = metadata.workspace_packages().iter().map(|package| package.name.to_string()).collect();
+        let packages: BTreeSet<String> = metadata
+            .workspace_packages()
+            .iter()
+            .filter(|package| package.targets.iter().any(|target| target.test && !target.is_custom_build()))
+            .map(|package| package.name.to_string())
+            .collect();
         assert_eq!(of_parts.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>(), packages);
     }
 
