@@ -25,8 +25,9 @@ impl Checkout {
     /// The checkout that this program was started from.
     pub fn find() -> anyhow::Result<Self> {
         let own = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-        let root = own.parent().context("xtask has no parent folder")?.to_path_buf();
-        let metadata = Self::metadata_of(&root, true)?;
+        // Of xtask, or of whichever of our packages is tested.
+        let metadata = Self::metadata_of(&own, true)?;
+        let root = metadata.workspace_root.into_std_path_buf();
         Ok(Self { root, target: metadata.target_directory.into_std_path_buf(), cache: cache_folder()? })
     }
 
