@@ -64,6 +64,7 @@ pub fn run(checkout: &Checkout, parts: &[&'static Part], cores: u32, history: &H
     let schedule = Schedule::new(parts, cores, parts.iter().map(|part| history.expected(part)).collect());
     let mut work = Runner {
         checkout,
+        own: std::env::current_exe()?,
         parts,
         schedule,
         folder,
@@ -99,6 +100,8 @@ pub fn run(checkout: &Checkout, parts: &[&'static Part], cores: u32, history: &H
 
 struct Runner<'a> {
     checkout: &'a Checkout,
+    /// This program, where it was when it began: cargo may put another there meanwhile.
+    own: PathBuf,
     parts: &'a [&'static Part],
     schedule: Schedule<'a>,
     folder: PathBuf,
@@ -175,7 +178,7 @@ impl Runner<'_> {
                 cargo
             }
             Work::Own | Work::Compile | Work::Tests(_) => {
-                let mut own = Command::new(std::env::current_exe()?);
+                let mut own = Command::new(&self.own);
                 own.args(["part", part.name]);
                 own
             }
