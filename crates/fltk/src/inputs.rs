@@ -29,7 +29,7 @@ const TRACE_SIZE_MAX: u64 = 64 << 20;
 /// The text of the experiment file `path`.
 ///
 /// # Errors
-/// If it is neither a file nor a pipe that the shell made, can't be read, is larger than [`FILE_SIZE_MAX`] or not UTF-8.
+/// If it is neither a file nor a pipe that the shell made, can't be read, is larger than `FILE_SIZE_MAX` or not UTF-8.
 pub fn read_source(path: &Path) -> anyhow::Result<SourceFile> {
     Ok(SourceFile { name: path.display().to_string(), text: read_text(path, FILE_SIZE_MAX)? })
 }

@@ -3,8 +3,8 @@
 use std::process::Command;
 
 fn checks(arguments: &[&str]) -> (bool, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_checks")).args(arguments).output().unwrap();
-    (output.status.success(), [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat())
+    let output = Command::new(env!("CARGO_BIN_EXE_checks")).args(arguments).output().expect("it can be started");
+    (output.status.success(), [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).expect("text")).concat())
 }
 
 #[test]
