@@ -45,7 +45,7 @@ impl JournalEvent for StreamEvent {
 }
 
 /// What a stream is: everything that its jobs follow from.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Stream {
     /// The experiment.
     pub experiment: Experiment,
@@ -56,6 +56,13 @@ pub struct Stream {
 }
 
 impl Stream {
+    /// Whether the same jobs arrive in both, wherever their traces were written, and in whatever form.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        let arrival = |TraceEntry { at, class, priority, place: _ }: &TraceEntry| (*at, class.clone(), *priority);
+        self.run == other.run && self.experiment == other.experiment && self.trace.iter().map(arrival).eq(other.trace.iter().map(arrival))
+    }
+
     /// The jobs of one replication, with what they ask for at the edge that `adapt` is of.
     fn jobs(&self, replication: usize, adapt: &dyn Fn(JobSpec) -> JobSpec) -> Result<Vec<JobSpec>, ArrivalsError> {
         Ok(jobs(&self.experiment, &self.run, replication, &self.trace)?.into_iter().map(adapt).collect())

@@ -1,4 +1,7 @@
-use fltk_core::experiment::{SourceFile, parse};
+use fltk_core::{
+    arrivals::read_trace,
+    experiment::{SourceFile, parse},
+};
 use fltk_records::{StreamDescription, StreamFolder, StreamTexts};
 
 use super::*;
@@ -76,4 +79,19 @@ fn a_kill_at_any_record_loses_nothing_and_starts_nothing_twice() {
         }
         assert_eq!(started, whole, "killed after {killed_after}");
     }
+}
+
+#[test]
+fn streams_are_the_same_by_what_arrives_in_them() {
+    let with = |file: &str, trace: &str| Stream { trace: read_trace(file, trace).unwrap(), ..stream() };
+    let csv = with("arrivals.csv", "time,class,priority\n0,a,\n1.5,b,2\n");
+    assert!(csv.is_same_as(&with("trace.txt", "# Once.\ntime,class,priority\n0s,a,\n1500ms,b,2\n")));
+    assert!(csv.is_same_as(&with("trace.json", r#"[{ "time": 0, "class": "a" }, { "time": "1.5s", "class": "b", "priority": 2 }]"#)));
+    for other in ["0,a,\n1.6,b,2\n", "0,b,\n1.5,b,2\n", "0,a,1\n1.5,b,2\n", "0,a,\n"] {
+        assert!(!csv.is_same_as(&with("arrivals.csv", &format!("time,class,priority\n{other}"))), "{other}");
+    }
+    assert!(!csv.is_same_as(&Stream { run: "s-2".to_owned(), ..csv.clone() }));
+    let mut other = csv.clone();
+    other.experiment.tasks[1].threads = 2;
+    assert!(!csv.is_same_as(&other));
 }

@@ -93,7 +93,7 @@ impl Begun {
     /// # Errors
     /// If these have a trace that is none.
     pub fn is_of(&self, inputs: &Inputs) -> anyhow::Result<bool> {
-        Ok(self.stream == inputs.stream(self.name())?)
+        Ok(self.stream.is_same_as(&inputs.stream(self.name())?))
     }
 }
 

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
@@ -80,3 +81,23 @@ tasks:
     checkpoint_every: 1
     distributed: { epochs: 4 }
 ";
+
+/// Lays what version `version` wrote into `folder`: `runs`, as a person has it, and beside it the files that it was begun with.
+pub fn earlier(version: &str, folder: &Path) {
+    let data = repository().join("crates/fltk-records/tests/data").join(version);
+    copy(&data.join("files"), folder);
+    copy(&data.join("runs"), &folder.join("runs"));
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder can be made");
+    if to.parent().is_some_and(|parent| parent.ends_with("runs")) && from.join("run.json").exists() {
+        // Git keeps none that is empty.
+        fs::create_dir_all(to.join("checkpoints")).expect("a folder can be made");
+    }
+    for entry in fs::read_dir(from).expect("the folder is there") {
+        let entry = entry.expect("the folder can be read");
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() { copy(&entry.path(), &to) } else { fs::copy(entry.path(), to).map(drop).expect("a file can be copied") }
+    }
+}

@@ -1,0 +1,144 @@
+//! What earlier versions began under a name is gone on with by that name and the file that it was begun with.
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+#[path = "../../fltk/tests/common/mod.rs"]
+mod common;
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::Output,
+};
+
+use common::{earlier, fltk, json, run};
+use serde_json::Value as Json;
+use tempfile::TempDir;
+
+const VERSION: &str = "0.1.0";
+
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    earlier(VERSION, folder.path());
+    folder
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Names in the folder of runs that begin so.
+fn runs(at: &Path, begin: &str) -> BTreeSet<String> {
+    let names = fs::read_dir(at.join("runs")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.starts_with(begin)).collect()
+}
+
+fn name(run: &Json) -> String {
+    Path::new(run["run"].as_str().unwrap()).file_name().unwrap().to_str().unwrap().to_owned()
+}
+
+fn description(at: &Path, run: &str) -> Json {
+    serde_json::from_slice(&fs::read(at.join("runs").join(run).join("run.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn what_had_finished_is_found_and_not_run_again() {
+    let folder = folder();
+    let at = folder.path();
+    for (file, id) in [("solo.yaml", "solo-1"), ("pair.yaml", "pair-1")] {
+        let before = runs(at, "");
+        let result = json(at, &["run", file, "--id", id, "--output", "json"]);
+        assert!(before.contains(&name(&result)), "{result}");
+        assert_eq!(runs(at, ""), before);
+        // So does what began it write it, by whatever version: only a rank on its own is asked here.
+        if file == "solo.yaml" {
+            let client = fltk(at).args(["client", file, "0", "--id", id, "--output", "json"]).output().unwrap();
+            assert!(client.status.success(), "{}", said(&client));
+            assert_eq!(serde_json::from_slice::<Json>(&client.stdout).unwrap(), result);
+        }
+        assert_eq!(runs(at, ""), before);
+    }
+    // The same name with another experiment is another group, which is found in its turn.
+    let other = ["run", "solo.yaml", "--id", "solo-1", "--set", "tasks.0.federated.rounds=1", "--output", "json"];
+    let first = json(at, &other);
+    assert_eq!(runs(at, "solo-").len(), 2);
+    assert_eq!(json(at, &other), first);
+    assert_eq!(description(at, &name(&first))["group_name"], "solo-1");
+    // Of a version that knew fewer settings, and had its name recorded.
+    let experiment = fs::read_to_string(at.join("solo.yaml")).unwrap().replace("rounds: 2", "rounds: 1");
+    fs::write(at.join("runs").join(name(&first)).join("experiment.yaml"), experiment).unwrap();
+    assert_eq!(json(at, &other), first);
+    assert_eq!(runs(at, "solo-").len(), 2);
+}
+
+#[test]
+fn a_group_that_was_interrupted_goes_on_by_its_name_or_by_a_run() {
+    let begun = "grid-20261128-005016-662329c6";
+    for args in [&["run", "grid.yaml", "--id", "grid-1", "--output", "json"][..], &["run", "--resume", begun, "--output", "json"]] {
+        let folder = folder();
+        let at = folder.path();
+        let before = runs(at, "grid-");
+        let output = run(at, args);
+        assert!(output.status.success(), "{}", said(&output));
+        assert!(said(&output).contains("going on after round"), "{}", said(&output));
+        let results: Json = serde_json::from_slice(&output.stdout).unwrap();
+        let results: Vec<String> = results["runs"].as_array().unwrap().iter().map(name).collect();
+        assert_eq!(results.len(), 4);
+        assert_eq!(results[..2].iter().cloned().collect::<BTreeSet<_>>(), before);
+        assert_eq!(runs(at, "grid-").len(), 4);
+        let groups: BTreeSet<String> = results.iter().map(|run| description(at, run)["group"].to_string()).collect();
+        assert_eq!(groups.len(), 1, "{groups:?}");
+        // All of it is one thing from now on, however it was gone on with.
+        assert_eq!(json(at, &["run", "grid.yaml", "--id", "grid-1", "--output", "json"])["runs"].as_array().unwrap().len(), 4);
+        assert_eq!(runs(at, "grid-").len(), 4);
+        let compared =
+            json(at, &[&["runs", "compare", "--output", "json"], &*results.iter().map(String::as_str).collect::<Vec<_>>()].concat());
+        let groups: Vec<usize> =
+            compared["groups"].as_array().unwrap().iter().map(|group| group["runs"].as_array().unwrap().len()).collect();
+        assert_eq!(groups, [2, 2], "seeds of one task are replications, whatever version recorded them");
+    }
+}
+
+#[test]
+fn a_stream_goes_on_by_its_name() {
+    let folder = folder();
+    let at = folder.path();
+    let before = runs(at, "stream-");
+    // As a version would have written it that has fewer settings.
+    let stream: PathBuf = at.join("runs/stream-1");
+    fs::copy(at.join("stream.yaml"), stream.join("experiment.yaml")).unwrap();
+    let args = ["run", "stream.yaml", "--id", "stream-1", "--output", "json"];
+    let jobs = json(at, &args);
+    assert!(jobs.as_array().unwrap().iter().all(|job| job["state"] == "succeeded"), "{jobs}");
+    assert_eq!(runs(at, "stream-"), before, "its jobs' runs were found by their names too");
+    let other = run(at, &[&args[..], &["--seed", "7"]].concat());
+    assert_eq!(other.status.code(), Some(6), "{}", said(&other));
+    assert!(said(&other).contains("was begun with other files"), "{}", said(&other));
+    // Other arrivals are another stream; the same in another form are not.
+    fs::write(at.join("arrivals.csv"), "time,class,priority\n0s,first,1\n500ms,second,1\n").unwrap();
+    assert_eq!(json(at, &args).as_array().unwrap().len(), 2);
+    fs::write(at.join("arrivals.csv"), "time,class,priority\n0,first,1\n1,second,1\n").unwrap();
+    assert!(said(&run(at, &args)).contains("was begun with other files"));
+}
+
+#[test]
+fn a_run_of_the_name_that_says_what_this_version_does_not_know_is_in_the_way() {
+    let folder = folder();
+    let at = folder.path();
+    let result = json(at, &["run", "solo.yaml", "--id", "later", "--output", "json"]);
+    let file = at.join("runs").join(name(&result)).join("experiment.yaml");
+    let later = fs::read_to_string(&file).unwrap().replacen("threads: 1", "threads: 1\n  gravity: 9.81", 1);
+    fs::write(&file, later).unwrap();
+    // As by a later version, whose group has another id.
+    let file = at.join("runs").join(name(&result)).join("run.json");
+    let mut json = description(at, &name(&result));
+    json["group"] = "0123456789abcdef".into();
+    fs::write(file, json.to_string()).unwrap();
+    let before = runs(at, "");
+    let output = run(at, &["run", "solo.yaml", "--id", "later"]);
+    assert_eq!(output.status.code(), Some(6), "{}", said(&output));
+    assert!(said(&output).contains(&name(&result)) && said(&output).contains("gravity"), "{}", said(&output));
+    assert_eq!(runs(at, ""), before, "nothing is begun");
+    // Another name has nothing to do with it.
+    assert!(run(at, &["run", "solo.yaml", "--id", "solo-1"]).status.success());
+}
