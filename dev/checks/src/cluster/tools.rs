@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn every_module_has_its_programs() {
-        let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cluster/tools");
+        let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../cluster/tools");
         for Program { module, package, .. } in &PROGRAMS {
             let text = fs::read_to_string(tools.join(module).join("go.mod")).unwrap();
             assert!(text.lines().any(|line| line.trim().trim_start_matches("tool ") == *package), "{module} {package}");
