@@ -457,7 +457,8 @@ pub const PARTS: &[Part] = &[
         name: "an orchestrator in its pod, TrainJobs",
         proves: "the same with TrainJobs, whose rights are others",
         stage: Stage::Cluster,
-        after: &[Passed("a real Kubernetes"), Passed("the guide")],
+        // A node that is added for the one would have room for the other's jobs.
+        after: &[Passed("a real Kubernetes"), Passed("the guide"), Over("an orchestrator in its pod, PyTorchJobs")],
         work: Work::Checks,
         load: Load::cores(0),
         touched: by(&["fltk-cluster", "fltk"], &["charts/orchestrator/"]),
