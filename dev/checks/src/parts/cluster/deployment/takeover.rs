@@ -80,6 +80,9 @@ pub fn run(cluster: &TestCluster, workplace: &Workplace<'_>, takeover: &Takeover
     let volume = workplace.volume(&namespace)?;
     cluster.namespace(&namespace)?;
     cluster.restrict(&namespace)?;
+    // Of a test that was killed: the large jobs would not wait.
+    let large = format!("large-for-{namespace}");
+    cluster.delete("default", "node", &large)?;
     let folder = volume.to_str().context("a folder whose name is not UTF-8")?;
     workplace.write("takeover.yaml", &VALUES.replace("<<FOLDER>>", folder).replace("<<BACKEND>>", backend))?;
     workplace.write("takeover-experiment.yaml", EXPERIMENT)?;
@@ -94,7 +97,7 @@ helm install orchestrator charts/orchestrator --namespace {namespace} --values t
     workplace.bash(&format!("set -e\n{install}\n"), LIMIT)?;
     let records = Records { workplace, folder: &volume.join("server") };
     records.wait("a job that is pushed out twice", |jobs| jobs.iter().any(|job| job.suspensions >= 2))?;
-    let _large = cluster.node(&format!("large-for-{namespace}"), LARGE_CORES)?;
+    let _large = cluster.node(&large, LARGE_CORES)?;
     let before = records.wait("enough ended jobs", |jobs| ended(jobs) >= num_jobs / 2)?;
     ensure!(ended(&before) < num_jobs, "the stream was over before its pod was deleted");
     made_once.look()?;
