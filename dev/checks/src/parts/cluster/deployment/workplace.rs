@@ -122,14 +122,15 @@ impl<'a> Workplace<'a> {
     }
 }
 
-/// What cargo must have as this program has it, or it would compile much again.
+/// What cargo must have as this program has it, or it would compile much again. That `LIBTORCH` is the checkout's own link is what `.cargo/config.toml`
+/// says, and not a person: it is asked at each call, since `cargo xtask` calls cargo with another.
 fn environment(checkout: &Checkout) -> String {
-    let target = format!("export CARGO_TARGET_DIR='{}'", checkout.target.display());
-    if std::env::var_os("LIBTORCH").is_some_and(|value| Path::new(&value) == checkout.libtorch_link()) {
-        // It is what `.cargo/config.toml` says, and not a person's.
-        return format!("unset LIBTORCH\n{target}");
-    }
-    target
+    let link = checkout.libtorch_link();
+    format!(
+        "if [ \"${{LIBTORCH:-}}\" = '{}' ]; then unset LIBTORCH; fi\nexport CARGO_TARGET_DIR='{}'",
+        link.display(),
+        checkout.target.display()
+    )
 }
 
 fn program(path: &Path, script: &str) -> anyhow::Result<()> {
