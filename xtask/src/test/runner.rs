@@ -269,9 +269,16 @@ impl Runner<'_> {
     }
 }
 
-/// Seconds as a person says them.
+/// Seconds as a person says them: exact enough to add up, below ten minutes.
 fn duration(seconds: f64) -> String {
-    if seconds < 90.0 { format!("{:.0} s", seconds.ceil()) } else { format!("{:.0} min", (seconds / 60.0).ceil()) }
+    let whole = seconds.ceil();
+    if whole < 90.0 {
+        format!("{whole:.0} s")
+    } else if whole < 600.0 {
+        format!("{:.0}:{:02.0} min", (whole / 60.0).floor(), whole % 60.0)
+    } else {
+        format!("{:.0} min", (whole / 60.0).ceil())
+    }
 }
 
 /// The last `lines` lines of a file that may be long.
@@ -306,7 +313,8 @@ mod tests {
 
     #[test]
     fn durations_are_rounded_up() {
-        for (seconds, text) in [(0.2, "1 s"), (89.0, "89 s"), (90.0, "2 min"), (121.0, "3 min")] {
+        for (seconds, text) in [(0.2, "1 s"), (89.0, "89 s"), (89.5, "1:30 min"), (121.0, "2:01 min"), (600.0, "10 min"), (601.0, "11 min")]
+        {
             assert_eq!(duration(seconds), text);
         }
     }

@@ -16,7 +16,7 @@ mod namesakes;
 mod preemption;
 mod preflight;
 mod runs;
-#[path = "../scenario/mod.rs"]
 mod scenario;
+mod scenario_itself;
 mod served;
 mod train_jobs;

@@ -88,6 +88,7 @@ evictionHard: {memory.available: "100Mi", nodefs.available: "1%", imagefs.availa
 imageGCHighThresholdPercent: 100
 imageGCLowThresholdPercent: 99
 nodeStatusUpdateFrequency: 5s
+syncFrequency: 5s
 clusterDomain: cluster.local
 clusterDNS: [{ADDRESS}]
 resolvConf: ""

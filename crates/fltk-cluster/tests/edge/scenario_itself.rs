@@ -1,9 +1,6 @@
 //! The scenario that other tests rely on, seen through a real client: what it answers is what a cluster answered.
-#![cfg(feature = "kubernetes")]
 
 mod operators;
-#[path = "../scenario/mod.rs"]
-mod scenario;
 mod server;
 
 use std::fmt::Debug;
@@ -15,7 +12,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use self::scenario::KUBEFLOW;
+use crate::scenario::KUBEFLOW;
 
 const NAMESPACE: &str = "default";
 

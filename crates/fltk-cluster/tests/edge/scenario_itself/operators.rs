@@ -9,11 +9,8 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::{
-    NAMESPACE, api, pytorch_job, pytorch_jobs,
-    scenario::{End, Fate, Scenario, Start, TRAINER},
-    status_of,
-};
+use super::{NAMESPACE, api, pytorch_job, pytorch_jobs, status_of};
+use crate::scenario::{End, Fate, Scenario, Start, TRAINER};
 
 fn train_jobs(client: &Client) -> Api<DynamicObject> {
     api(client, TRAINER, "v1alpha1", "TrainJob")

@@ -144,7 +144,7 @@ impl Kubelet {
         let index = label(["training.kubeflow.org/replica-index", "batch.kubernetes.io/job-completion-index"]);
         let index = index.and_then(|index| index.parse().ok()).unwrap_or_default();
         let num_runs = self.runs.entry((key.namespace.clone(), job.clone(), role.clone(), index)).or_default();
-        let run = Run { job, namespace: key.namespace.clone(), labels, role, index, attempt: *num_runs };
+        let run = Run { job, role, index, attempt: *num_runs };
         *num_runs += 1;
         (self.script)(&run)
     }

@@ -1,15 +1,10 @@
 //! What a test decides: how pods go.
 
-use std::collections::BTreeMap;
-
 /// A container that is about to run.
 #[derive(Clone, Debug)]
 pub struct Run {
     /// The job's name; that of the pod if it is of none.
     pub job: String,
-    pub namespace: String,
-    /// The pod's, with those of its template.
-    pub labels: BTreeMap<String, String>,
     /// `master`, `worker` or `node`.
     pub role: String,
     pub index: u32,

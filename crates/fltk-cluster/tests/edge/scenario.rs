@@ -12,8 +12,6 @@
 //! Not for: what only a real server knows. There are no schemas and no defaults; a server-side apply is a merge that knows no owners
 //! of fields; lists in patches are replaced whole; resources of nodes aren't counted; the operators write no events but of pods that they can't make.
 
-#![allow(dead_code, reason = "each test binary uses its part")]
-
 mod admission;
 mod answer;
 mod asked;

@@ -12,11 +12,8 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
-use crate::{
-    NAMESPACE, pytorch_job, pytorch_jobs,
-    scenario::{KUBEFLOW, Scenario, TRAINER},
-    status_of,
-};
+use super::{NAMESPACE, pytorch_job, pytorch_jobs, status_of};
+use crate::scenario::{KUBEFLOW, Scenario, TRAINER};
 
 /// Nothing here waits for longer.
 const LIMIT: Duration = Duration::from_secs(10);
