@@ -27,7 +27,7 @@ pub fn run(checkout: &Checkout) -> anyhow::Result<()> {
     step(1, "libtorch: where it isn't on this machine, a download of 540 MB");
     let libtorch = libtorch::ensure(checkout)?;
     eprintln!("      it is in {} ({})", libtorch.folder.display(), libtorch.origin);
-    step(2, "the program: five minutes on two cores where nothing is compiled yet; on a terminal cargo shows how far it is");
+    step(2, "the program: three minutes on two cores where nothing is compiled yet; on a terminal cargo shows how far it is");
     let program = checkout.build(&libtorch, &BUILD)?;
     step(3, "training: half a minute, of which the program shows every round");
     let runs = checkout.root.join("runs");

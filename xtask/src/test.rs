@@ -75,30 +75,29 @@ fn is_ci() -> bool {
 /// # Errors
 /// If a part that is named isn't there, or what is around the parts fails.
 pub fn run(checkout: &Checkout, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let history = History::read(checkout)?;
     if arguments.times {
-        print!("{}", history.table());
+        print!("{}", History::read(checkout)?.table());
         return Ok(ExitCode::SUCCESS);
     }
     if arguments.table {
-        table::write(checkout, &history)?;
+        table::write(checkout, &History::read(checkout)?)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let parts = chosen(checkout, arguments)?;
     if arguments.list {
-        for part in &parts {
+        for part in chosen(checkout, arguments)? {
             println!("{:<45} {}", part.name, part.proves);
         }
         return Ok(ExitCode::SUCCESS);
     }
     let _lock = lock::take(&checkout.target.join("xtask-test.lock"), "testing in the same target folder")?;
+    // There is one cluster a machine, whatever the checkout.
+    let cluster_lock = checkout.cache.join("xtask-test-cluster.lock");
+    let _cluster_lock = arguments.cluster.then(|| lock::take(&cluster_lock, "testing with this machine's cluster")).transpose()?;
+    // Only now: whoever had the lock may have changed both.
+    let (history, parts) = (History::read(checkout)?, chosen(checkout, arguments)?);
     let ci = is_ci();
     let cores = available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX));
     let report = runner::run(checkout, &parts, cores, &history)?;
-    if ci && checkout.target_is_shared() && !arguments.cluster {
-        // Says nothing about the checkout, so it changes nothing in the report.
-        compile::forget_others(checkout).unwrap_or_else(|error| eprintln!("warning: {error:#}"));
-    }
     print!("{}", report.render());
     Ok(if report.is_good(ci) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -129,7 +128,7 @@ fn chosen(checkout: &Checkout, arguments: &Arguments) -> anyhow::Result<Vec<&'st
     // What they need, and what that needs; and what cleans up after them.
     for part in PARTS.iter().rev() {
         if names.contains(part.name) {
-            names.extend(part.after.iter().filter_map(|after| matches!(after, part::After::Passed(_)).then_some(after.name())));
+            names.extend(part.after.iter().filter_map(|after| after.is_brought().then_some(after.name())));
         }
     }
     if names.contains("a real Kubernetes") {
@@ -152,8 +151,12 @@ mod tests {
     fn what_a_part_needs_is_run_too() {
         assert_eq!(names(&["format"], false).unwrap(), ["format"]);
         assert_eq!(names(&["quickstart"], false).unwrap(), ["libtorch", "compile", "quickstart"]);
+        assert!(names(&["tests of fltk-records"], false).unwrap().contains(&"Python packages"));
         let cluster = names(&["a gang on a tainted node"], true).unwrap();
-        assert!(cluster.contains(&"the guide") && cluster.last() == Some(&"stopping Kubernetes"), "{cluster:?}");
+        assert!(
+            cluster.contains(&"compile") && cluster.contains(&"the guide") && cluster.last() == Some(&"stopping Kubernetes"),
+            "{cluster:?}"
+        );
         assert_eq!(names(&[], false).unwrap().len() + names(&[], true).unwrap().len(), PARTS.len() + 4, "four are of both");
     }
 

@@ -52,7 +52,7 @@ pub fn hand_over() -> anyhow::Error {
     anyhow::Error::new(error).context(format!("can't run `{}`", program.display()))
 }
 
-/// That whoever handed its command line over to this program, if anybody did, is of the same build.
+/// That whoever handed its command line over to this program, if anybody did, takes the same one. Builds that differ in something else aren't told apart.
 ///
 /// # Errors
 /// If it isn't.
@@ -69,7 +69,7 @@ pub fn check() -> anyhow::Result<()> {
     Err(failure(Exit::General, message))
 }
 
-/// What both programs have to agree on: the version, and a digest of all that can be said to the commands that are handed over.
+/// What both programs have to agree on: the version, and a digest of the command lines that are handed over: names, values to choose from, and defaults.
 fn interface() -> String {
     let mut cli = Cli::command();
     cli.build();
@@ -78,12 +78,13 @@ fn interface() -> String {
     format!("{}-{}", env!("CARGO_PKG_VERSION"), hex::encode(&Sha256::digest(said)[..4]))
 }
 
-/// Adds the names of `command`'s arguments and commands to `said`.
+/// Adds `command`'s arguments and commands to `said`.
 fn say(command: &clap::Command, said: &mut String) {
     // Writing to a string can't fail.
     let _ = writeln!(said, "{}", command.get_name());
     for argument in command.get_arguments() {
-        let _ = writeln!(said, "  {argument}");
+        let choices: Vec<_> = argument.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
+        let _ = writeln!(said, "  {argument} {choices:?} {:?}", argument.get_default_values());
     }
     command.get_subcommands().for_each(|command| say(command, said));
 }
@@ -99,7 +100,7 @@ mod tests {
         for (name, argument) in [("run", "--workers <N>"), ("client", "[TASK]"), ("nets", "--seed <SEED>"), ("parity", "--quiet")] {
             let mut said = String::new();
             say(cli.find_subcommand(name).unwrap(), &mut said);
-            assert!(COMMANDS.contains(&name) && said.contains(&format!("  {argument}\n")), "{argument} in {said}");
+            assert!(COMMANDS.contains(&name) && said.contains(&format!("  {argument} ")), "{argument} in {said}");
         }
         assert_eq!(interface(), interface());
     }

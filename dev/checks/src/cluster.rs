@@ -14,6 +14,7 @@ mod audit;
 mod configuration;
 mod daemons;
 mod down;
+mod equipment;
 mod for_tests;
 mod groups;
 mod host;
@@ -34,7 +35,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
 
-use self::tools::Part;
+use self::{equipment::Equipment, tools::Part};
 use crate::{
     checkout::Checkout,
     image::{self, Kind},
@@ -129,28 +130,7 @@ pub fn run(checkout: &Checkout, command: &ClusterCommand) -> anyhow::Result<()> 
     let state = folder.join("state");
     let lock = || lock::take(Path::new(LOCK), "starting, stopping or changing the cluster");
     match command {
-        ClusterCommand::Up { nodes, bare } => {
-            let _lock = lock()?;
-            host::prepare().map_err(anyhow::Error::msg)?;
-            let cluster = Cluster { bin: tools::ensure(checkout, &folder, &parts(*nodes, *bare))?, state };
-            if down::is_alive(&cluster.state) {
-                bail!("the cluster runs already, or a part of it\nhint: `cargo xtask cluster down` stops it");
-            }
-            // What a crash left.
-            down::run(&cluster.state)?;
-            fs::write(OWNER, text(&cluster.state)?).with_context(|| format!("can't write `{OWNER}`"))?;
-            up(checkout, &cluster, *nodes, *bare).inspect_err(|_| {
-                eprintln!("note: logs are in `{}`; `cargo xtask cluster down` cleans up", cluster.state.join("log").display());
-            })?;
-            eprintln!("the cluster runs. Inside of its network namespace:");
-            eprintln!(
-                "  {} {} --kubeconfig {} get pods -A",
-                inside_text(),
-                cluster.bin.join("kubectl").display(),
-                cluster.kubeconfig().display()
-            );
-            Ok(())
-        }
+        ClusterCommand::Up { nodes, bare } => start(checkout, &Equipment { nodes: *nodes, bare: *bare, for_tests: false }),
         ClusterCommand::Down => {
             let _lock = lock()?;
             down::run(&state)
@@ -177,6 +157,28 @@ pub fn run(checkout: &Checkout, command: &ClusterCommand) -> anyhow::Result<()> 
             Ok(())
         }
     }
+}
+
+/// Starts one where there is none.
+fn start(checkout: &Checkout, equipment: &Equipment) -> anyhow::Result<()> {
+    let _lock = lock::take(Path::new(LOCK), "starting, stopping or changing the cluster")?;
+    let folder = folder(checkout)?;
+    host::prepare().map_err(anyhow::Error::msg)?;
+    let cluster = Cluster { bin: tools::ensure(checkout, &folder, &parts(equipment.nodes, equipment.bare))?, state: folder.join("state") };
+    if down::is_alive(&cluster.state) {
+        bail!("the cluster runs already, or a part of it\nhint: `cargo xtask cluster down` stops it");
+    }
+    // What a crash left.
+    down::run(&cluster.state)?;
+    fs::write(OWNER, text(&cluster.state)?).with_context(|| format!("can't write `{OWNER}`"))?;
+    equipment.begin(&cluster.state)?;
+    up(checkout, &cluster, equipment.nodes, equipment.bare).inspect_err(|_| {
+        eprintln!("note: logs are in `{}`; `cargo xtask cluster down` cleans up", cluster.state.join("log").display());
+    })?;
+    equipment.end(&cluster.state)?;
+    eprintln!("the cluster runs. Inside of its network namespace:");
+    eprintln!("  {} {} --kubeconfig {} get pods -A", inside_text(), cluster.bin.join("kubectl").display(), cluster.kubeconfig().display());
+    Ok(())
 }
 
 /// Builds all that a cluster may consist of, where it isn't there.

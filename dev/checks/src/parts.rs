@@ -52,7 +52,7 @@ fn is_listed(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// In a folder where nothing is, each part ends with an error of its own, and none with one that says that there is no such part.
+    /// That the sources name each: to run them is what `cargo xtask test` does.
     #[test]
     fn every_part_that_is_listed_is_known() {
         let source = [include_str!("parts.rs"), include_str!("parts/cluster.rs")].concat();

@@ -40,7 +40,13 @@ pub fn install(packages: &[&str]) -> Result<(), String> {
     }
     let apt = |arguments: &[&str]| {
         let mut command = Command::new("apt-get");
-        command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null()).stdout(Stdio::null());
+        // Another apt may be at work: dpkg's lock is waited for.
+        command
+            .args(["-o", "DPkg::Lock::Timeout=600"])
+            .args(arguments)
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
         sh::run(&mut command, sh::INSTALL_LIMIT)
     };
     let install = [&["install", "--yes", "--no-install-recommends"], &packages[..]].concat();

@@ -5,10 +5,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use cargo_metadata::Metadata;
 
-use super::part::{Part, Touched, Work};
+use super::part::{Part, Stage, Touched, Work};
 use crate::{checkout::Checkout, sh};
 
 /// Files that have a say in how everything is compiled.
@@ -38,24 +38,32 @@ pub struct Change {
 }
 
 impl Change {
-    /// What the commits since `since`, and the work tree, have changed; since the one that [`UPSTREAM`] has in common where it's empty, or else the last.
+    /// What the commits since `since`, and the work tree, have changed; since the one that [`UPSTREAM`] has in common where it's empty.
     ///
     /// # Errors
     /// If git doesn't know it.
     pub fn since(checkout: &Checkout, since: &str) -> anyhow::Result<Self> {
         let git = |arguments: &[&str]| {
             let mut git = Command::new("git");
-            git.args(arguments).current_dir(&checkout.root).stdin(Stdio::null());
+            git.args(arguments).current_dir(&checkout.root).stdin(Stdio::null()).stderr(Stdio::null());
             sh::quiet_output(&mut git, sh::LOOKUP_LIMIT)
         };
-        let since = if since.is_empty() {
-            let common = git(&["rev-parse", "--verify", "--quiet", UPSTREAM]).and_then(|_| git(&["merge-base", "HEAD", UPSTREAM]));
-            common.map_or_else(|_| "HEAD".to_owned(), |common| common.trim().to_owned())
+        let commit = if since.is_empty() {
+            if git(&["rev-parse", "--verify", "--quiet", UPSTREAM]).is_err() {
+                bail!(
+                    "`--changed` compares with `{UPSTREAM}`, which isn't here\nhint: name a commit, as in `cargo xtask test --changed HEAD~1`"
+                );
+            }
+            git(&["merge-base", "HEAD", UPSTREAM])?
         } else {
-            since.to_owned()
+            // Whatever else git may take it for, a path or an option.
+            git(&["rev-parse", "--verify", "--end-of-options", &format!("{since}^{{commit}}")])
+                .with_context(|| format!("`--changed {since}`: git knows no such commit"))?
         };
+        let since = commit.trim().to_owned();
         // What was renamed is gone from one place and new in another.
-        let mut listed = git(&["diff", "--name-only", "--no-renames", "-z", &since]).context("`--changed` asks git what has changed")?;
+        let mut listed =
+            git(&["diff", "--name-only", "--no-renames", "-z", &since, "--"]).context("`--changed` asks git what has changed")?;
         listed += &git(&["ls-files", "--others", "--exclude-standard", "-z"])?;
         let files = listed.split_terminator('\0').map(str::to_owned).collect();
         Ok(Self::of(since, files, &packages(&checkout.metadata_of_ours()?)))
@@ -81,7 +89,14 @@ impl Change {
     /// Whether it can break `part`.
     #[must_use]
     pub fn can_break(&self, part: &Part) -> bool {
-        let own = if let Work::Tests(package) = part.work { Some(package) } else { None };
+        let own = match part.work {
+            Work::Tests(package) => Some(package),
+            Work::Checks => Some("checks"),
+            Work::Cargo(_) | Work::Compile | Work::Own => None,
+        };
+        let of_set_up = [("python/requirements.txt", part.after.iter().any(|after| after.name() == "Python packages"))];
+        let of_cluster = [("cluster/tools/", part.stage == Stage::Cluster)];
+        let of_others = of_set_up.iter().chain(&of_cluster).filter(|(_, is_used)| *is_used).map(|(beginning, _)| *beginning);
         match part.touched {
             Touched::Always => !self.files.is_empty(),
             Touched::Never => false,
@@ -91,7 +106,8 @@ impl Change {
                     .copied()
                     .chain(own)
                     .any(|name| if name == "*" { !self.packages.is_empty() } else { self.packages.contains(name) });
-                of_package || self.files.iter().any(|file| files.iter().any(|beginning| file.starts_with(beginning)))
+                let beginnings: Vec<&str> = files.iter().copied().chain(of_others).collect();
+                of_package || self.files.iter().any(|file| beginnings.iter().any(|beginning| file.starts_with(beginning)))
             }
         }
     }
@@ -133,7 +149,7 @@ mod tests {
             package("fltk-records", &["fltk-core"]),
             package("fltk", &["fltk-core", "fltk-records"]),
             package("fltk-torch", &["fltk", "fltk-fed"]),
-            package("checks", &["xtask"]),
+            Package { name: "checks".to_owned(), folder: "dev/checks/".to_owned(), needs: vec!["xtask".to_owned()] },
         ];
         let change = Change::of("HEAD".into(), files.iter().map(|&file| file.to_owned()).collect(), &packages);
         PARTS.iter().filter(|part| change.can_break(part)).map(|part| part.name).collect()
@@ -166,11 +182,38 @@ mod tests {
     }
 
     #[test]
+    fn what_parts_are_made_of_breaks_them() {
+        for (file, part) in [
+            ("dev/checks/src/parts/acceptance.rs", "accuracy of four ranks"),
+            ("dev/checks/src/parts/parity.rs", "parity with PyTorch"),
+            ("dev/checks/src/parts/cluster/many_jobs.rs", "500 jobs on 50 nodes"),
+            ("cluster/tools/kubernetes/go.mod", "an orchestrator in its pod, TrainJobs"),
+            ("cluster/tools/kubernetes/go.mod", "tests of checks"),
+            ("cluster/tools/kubernetes/go.mod", "Helm charts"),
+            ("configs/kfltk/experiment.json", "Helm charts"),
+            ("examples/trace.csv", "charts and program"),
+            ("examples/stream.yaml", "a namespace without rights"),
+            ("examples/fashion-ddp.yaml", "ranks as containers"),
+            ("examples/quickstart.yaml", "image cuda"),
+            ("python/requirements.txt", "parity with PyTorch"),
+            ("python/requirements.txt", "tests of fltk-records"),
+            ("python/tensorboard.txt", "the guide"),
+        ] {
+            assert!(broken(&[file]).contains(&part), "`{file}` and `{part}`");
+        }
+        assert!(!broken(&["examples/stream.yaml"]).contains(&"quickstart"));
+    }
+
+    #[test]
     fn git_and_cargo_are_asked() {
         let checkout = Checkout::find().unwrap();
         let change = Change::since(&checkout, "HEAD").unwrap();
-        assert!(change.describe().contains("since HEAD"));
-        assert!(Change::since(&checkout, "no-such-commit").is_err());
+        assert!(change.describe().contains("files changed since "));
+        // A path and an option, which git would take for itself.
+        for no_commit in ["no-such-commit", "xtask", "--output=f"] {
+            let error = Change::since(&checkout, no_commit).unwrap_err();
+            assert!(error.to_string().contains("git knows no such commit"), "{error:#}");
+        }
         let packages = packages(&checkout.metadata_of_ours().unwrap());
         let fed = packages.iter().find(|package| package.name == "fltk-fed").unwrap();
         assert_eq!((fed.folder.as_str(), &fed.needs[..]), ("crates/fltk-fed/", &["fltk-core".to_owned()][..]));

@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
-use super::Part;
+use super::{Part, Work};
 use crate::checkout::Checkout;
 
 /// Runs that are kept.
@@ -28,8 +28,12 @@ pub struct Run {
     pub cluster: bool,
     /// Seconds of each part that passed.
     pub parts: BTreeMap<String, f64>,
-    /// Parts that failed or were skipped.
-    pub others: Vec<String>,
+    /// Parts that failed.
+    #[serde(rename = "others")]
+    pub failed: Vec<String>,
+    /// Parts that were skipped.
+    #[serde(default)]
+    pub skipped: Vec<String>,
 }
 
 /// The last runs, the oldest first.
@@ -67,16 +71,20 @@ impl History {
         fs::rename(&new, &self.path).with_context(|| format!("can't write `{}`", self.path.display()))
     }
 
-    /// Seconds that `part` takes: the median of the last three times that it passed here, else what the list says.
+    /// Seconds that `part` takes: as measured here, else what the list says.
     #[must_use]
     pub fn expected(&self, part: &Part) -> f64 {
-        self.measured(part.name).unwrap_or(f64::from(part.seconds))
+        self.measured(part).unwrap_or(f64::from(part.seconds))
     }
 
-    /// The median of the last three times that the part passed here.
+    /// The median of the last three times that the part passed here. Of what compiles, which may find that nothing is to be done, the longest of the last ten.
     #[must_use]
-    pub fn measured(&self, name: &str) -> Option<f64> {
-        let mut last: Vec<f64> = self.runs.iter().rev().filter_map(|run| run.parts.get(name).copied()).take(3).collect();
+    pub fn measured(&self, part: &Part) -> Option<f64> {
+        let mut last: Vec<f64> = self.runs.iter().rev().filter_map(|run| run.parts.get(part.name).copied()).collect();
+        if matches!(part.work, Work::Cargo(_) | Work::Compile) {
+            return last.into_iter().max_by(f64::total_cmp);
+        }
+        last.truncate(3);
         last.sort_by(f64::total_cmp);
         last.get(last.len() / 2).copied()
     }
@@ -102,7 +110,8 @@ impl History {
         for part in super::PARTS {
             let cell = |run: &Run| match run.parts.get(part.name) {
                 Some(seconds) => format!("{seconds:.1}"),
-                None if run.others.iter().any(|name| name == part.name) => "failed".to_owned(),
+                None if run.failed.iter().any(|name| name == part.name) => "failed".to_owned(),
+                None if run.skipped.iter().any(|name| name == part.name) => "skipped".to_owned(),
                 None => "-".to_owned(),
             };
             row(part.name, &mut self.runs.iter().map(cell));
@@ -117,21 +126,29 @@ mod tests {
     use super::*;
 
     fn run(began: u64, seconds: f64) -> Run {
-        Run { began, seconds, cluster: false, parts: [("clippy".to_owned(), seconds)].into(), others: vec!["format".to_owned()] }
+        Run {
+            began,
+            seconds,
+            cluster: false,
+            parts: [("tidy".to_owned(), seconds), ("compile".to_owned(), seconds)].into(),
+            failed: vec!["format".to_owned()],
+            skipped: Vec::new(),
+        }
     }
 
     #[test]
     fn the_last_ten_are_kept_and_the_median_of_three_is_expected() {
         let folder = tempfile::tempdir().unwrap();
         let checkout = Checkout { root: "/r".into(), target: folder.path().to_owned(), cache: "/c".into() };
-        let clippy = super::super::PARTS.iter().find(|part| part.name == "clippy").unwrap();
-        assert_eq!(History::read(&checkout).unwrap().expected(clippy), f64::from(clippy.seconds));
+        let named = |name| super::super::PARTS.iter().find(|part| part.name == name).unwrap();
+        let tidy = named("tidy");
+        assert_eq!(History::read(&checkout).unwrap().expected(tidy), f64::from(tidy.seconds));
         for seconds in [90.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 100.0, 9.0, 10.0] {
             History::read(&checkout).unwrap().add(run(1, seconds)).unwrap();
         }
         let history = History::read(&checkout).unwrap();
         assert_eq!((history.runs.len(), history.runs[0].seconds), (10, 2.0));
-        assert_eq!(history.expected(clippy), 10.0);
+        assert_eq!((history.expected(tidy), history.expected(named("compile"))), (10.0, 100.0));
         let table = history.table();
         assert!(table.lines().any(|line| line.starts_with("format") && line.ends_with("failed")), "{table}");
         fs::write(&history.path, "{").unwrap();

@@ -51,14 +51,22 @@ pub enum After {
     Passed(&'static str),
     /// The part must be over, however it ended.
     Over(&'static str),
+    /// The part must be over, however it ended; and where this one is chosen by itself, that one is run too.
+    Wanted(&'static str),
 }
 
 impl After {
+    /// Whether a part that is chosen by itself brings that one with it.
+    #[must_use]
+    pub fn is_brought(self) -> bool {
+        !matches!(self, Self::Over(_))
+    }
+
     /// The part that it is about.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Self::Passed(name) | Self::Over(name) => name,
+            Self::Passed(name) | Self::Over(name) | Self::Wanted(name) => name,
         }
     }
 }
@@ -114,7 +122,8 @@ impl Load {
     }
 }
 
-/// Which changes can break a part.
+/// Which changes can break a part, beside what follows from its other fields: a change of the package whose tests it runs, of `checks` where that does
+/// it, of the list of Python's packages where it comes after their installation, and of the cluster's programs where it is of that stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Touched {
     /// Any.

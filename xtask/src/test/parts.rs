@@ -1,7 +1,7 @@
 //! The checks there are. The table of proofs in CONTRIBUTING.md is made from this list; what each does is in the crates' tests, here, or in `dev/checks`.
 
 use super::part::{
-    After::{self, Over, Passed},
+    After::{self, Over, Passed, Wanted},
     Load, Part,
     Resource::{Apt, Cargo, Node, Quiet},
     Stage, Touched, Work,
@@ -26,7 +26,8 @@ const fn tests(
     load: Load,
     seconds: u32,
 ) -> Part {
-    const AFTER: &[After] = &[Passed("compile"), Over("Python packages")];
+    // The peers that some of them compare with.
+    const AFTER: &[After] = &[Passed("compile"), Wanted("Python packages")];
     // A package's own change, and that of whatever it is compiled with, is found by its name.
     let touched = Touched::By { packages: &[], files };
     Part { name, proves, stage: Stage::Checks, after: AFTER, work: Work::Tests(package), load, touched, seconds }
@@ -51,7 +52,7 @@ pub const PARTS: &[Part] = &[
         stage: Stage::Both,
         after: &[],
         work: Work::Own,
-        load: Load::cores(0),
+        load: Load::cores(0).using(&[Apt]),
         touched: Touched::Never,
         seconds: 1,
     },
@@ -226,7 +227,7 @@ pub const PARTS: &[Part] = &[
         "checks",
         "tests of checks",
         "rules of the charts, pages as scripts, reproducible images in small, parts that this list names",
-        &["charts/", "docs/guide/", "Dockerfile", "python/"],
+        &["charts/", "cluster/tools/", "docs/guide/", "Dockerfile", "python/"],
         Load::cores(1),
         20,
     ),
@@ -258,7 +259,7 @@ pub const PARTS: &[Part] = &[
         after: &[Passed("compile")],
         work: Work::Checks,
         load: Load::cores(1),
-        touched: by(&["checks"], &["charts/", "cluster/tools/"]),
+        touched: by(&["checks"], &["charts/", "cluster/tools/", "configs/", "examples/"]),
         seconds: 40,
     },
     Part {
@@ -268,7 +269,7 @@ pub const PARTS: &[Part] = &[
         after: &[Passed("compile"), Over("Helm charts")],
         work: Work::Checks,
         load: Load::cores(1),
-        touched: by(&["checks", "fltk"], &["charts/", "docs/experiment.schema.json"]),
+        touched: by(&["checks", "fltk"], &["charts/", "configs/", "docs/experiment.schema.json", "examples/"]),
         seconds: 10,
     },
     // Whole runs.
@@ -317,7 +318,7 @@ pub const PARTS: &[Part] = &[
         name: "Debian packages",
         proves: "that what containers and the cluster need of Debian can be installed",
         stage: Stage::Cluster,
-        after: &[Over("compile"), Over("Fashion-MNIST in full")],
+        after: &[Passed("compile"), Over("Fashion-MNIST in full")],
         work: Work::Checks,
         load: Load::cores(0).using(&[Apt]),
         touched: Touched::Never,
@@ -327,7 +328,8 @@ pub const PARTS: &[Part] = &[
         name: "Kubernetes, built",
         proves: "that Kubernetes, Kubeflow's operators, kwok and Helm can be built from the Go module proxy",
         stage: Stage::Cluster,
-        after: &[Over("compile")],
+        // Which installs some itself.
+        after: &[Passed("compile"), Wanted("Debian packages")],
         work: Work::Checks,
         load: Load::cores(ALL),
         touched: Touched::Never,
@@ -337,7 +339,7 @@ pub const PARTS: &[Part] = &[
         name: "image training",
         proves: "that the image is built, runs without rights, and has verified data",
         stage: Stage::Cluster,
-        after: &[Over("Debian packages"), Passed("compile"), Passed("Fashion-MNIST in full")],
+        after: &[Wanted("Debian packages"), Passed("compile"), Passed("Fashion-MNIST in full")],
         work: Work::Checks,
         load: Load::cores(1),
         touched: by(&["checks", "fltk", "fltk-torch"], &["Dockerfile"]),
@@ -347,7 +349,7 @@ pub const PARTS: &[Part] = &[
         name: "image orchestrator",
         proves: "that the image is built, runs without rights, and stays below 40 MB",
         stage: Stage::Cluster,
-        after: &[Over("Debian packages"), Passed("compile")],
+        after: &[Wanted("Debian packages"), Passed("compile")],
         work: Work::Checks,
         load: Load::cores(1),
         touched: by(&["checks", "fltk"], &["Dockerfile"]),
@@ -357,7 +359,7 @@ pub const PARTS: &[Part] = &[
         name: "image tensorboard",
         proves: "that the image is built, and runs TensorBoard without rights",
         stage: Stage::Cluster,
-        after: &[Over("Debian packages"), Passed("compile"), Over("Python packages")],
+        after: &[Wanted("Debian packages"), Passed("compile"), Wanted("Python packages")],
         work: Work::Checks,
         load: Load::cores(1),
         touched: by(&["checks"], &["Dockerfile", "python/tensorboard.txt"]),
@@ -367,17 +369,17 @@ pub const PARTS: &[Part] = &[
         name: "image cuda",
         proves: "that the image with CUDA's libraries finds all of them, and trains to the same bits without a GPU",
         stage: Stage::Cluster,
-        after: &[Over("Debian packages"), Passed("compile"), Passed("Python packages"), Passed("Fashion-MNIST in full")],
+        after: &[Wanted("Debian packages"), Passed("compile"), Passed("Python packages"), Passed("Fashion-MNIST in full")],
         work: Work::Checks,
         load: Load::cores(1),
-        touched: by(&["checks", "fltk-torch"], &["Dockerfile"]),
+        touched: by(&["checks", "fltk-torch"], &["Dockerfile", "examples/quickstart.yaml"]),
         seconds: 40,
     },
     Part {
         name: "a real Kubernetes",
         proves: "that the cluster of the tests starts, with Kubeflow's operators and 50 nodes in name only",
         stage: Stage::Cluster,
-        after: &[Over("Debian packages"), Passed("Kubernetes, built")],
+        after: &[Wanted("Debian packages"), Passed("Kubernetes, built")],
         work: Work::Checks,
         load: Load::cores(1),
         touched: Touched::Never,
@@ -390,7 +392,7 @@ pub const PARTS: &[Part] = &[
         after: &[Passed("a real Kubernetes")],
         work: Work::Checks,
         load: Load::cores(0),
-        touched: by(&["fltk"], &[]),
+        touched: by(&["fltk"], &["examples/stream.yaml"]),
         seconds: 2,
     },
     Part {
@@ -410,7 +412,7 @@ pub const PARTS: &[Part] = &[
         after: &[Passed("a real Kubernetes"), Passed("Fashion-MNIST in full")],
         work: Work::Checks,
         load: Load::cores(1).using(&[Node, Cargo]),
-        touched: by(&["checks", "fltk", "fltk-torch"], &["docs/guide/", "charts/", "configs/", "Dockerfile"]),
+        touched: by(&["checks", "fltk", "fltk-torch"], &["docs/guide/", "charts/", "configs/", "Dockerfile", "python/tensorboard.txt"]),
         seconds: 240,
     },
     Part {
@@ -525,7 +527,7 @@ pub const PARTS: &[Part] = &[
         after: &[Passed("the guide")],
         work: Work::Checks,
         load: Load::cores(1),
-        touched: by(&["fltk-torch"], &["docs/compose.md", "compose.yaml", "Dockerfile"]),
+        touched: by(&["fltk-torch"], &["docs/compose.md", "compose.yaml", "Dockerfile", "examples/fashion-ddp.yaml"]),
         seconds: 80,
     },
     Part {
@@ -569,6 +571,21 @@ mod tests {
             }
             assert!(before.insert(part.name), "`{}` is there twice", part.name);
             assert!(!part.proves.is_empty() && !part.proves.contains('|') && part.seconds > 0, "`{}`", part.name);
+        }
+    }
+
+    /// A part by itself never runs what was compiled of another state of the checkout.
+    #[test]
+    fn what_runs_the_programs_needs_them_compiled() {
+        for part in PARTS.iter().filter(|part| matches!(part.work, Work::Checks | Work::Tests(_)) && part.name != "stopping Kubernetes") {
+            let mut needs: Vec<&str> = vec![part.name];
+            let mut at = 0;
+            while at < needs.len() {
+                let needed = PARTS.iter().find(|part| part.name == needs[at]).unwrap();
+                needs.extend(needed.after.iter().filter_map(|after| if let Passed(name) = after { Some(*name) } else { None }));
+                at += 1;
+            }
+            assert!(needs.contains(&"compile"), "`{}`", part.name);
         }
     }
 

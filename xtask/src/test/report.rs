@@ -1,6 +1,6 @@
 //! What became of each part, and the closing table and line.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
 /// How a part ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,12 +41,17 @@ impl Report {
         })
     }
 
-    /// Seconds of the parts that passed, and the names of the others.
+    /// Seconds of the parts that passed.
     #[must_use]
-    pub fn times(&self) -> (Vec<(&'static str, f64)>, Vec<&'static str>) {
-        let passed = |row: &&Row| matches!(row.end, End::Passed(_));
-        let times = self.rows.iter().filter(passed).map(|row| (row.name, row.took.as_secs_f64())).collect();
-        (times, self.rows.iter().filter(|row| !passed(row)).map(|row| row.name).collect())
+    pub fn times(&self) -> BTreeMap<String, f64> {
+        let passed = self.rows.iter().filter(|row| matches!(row.end, End::Passed(_)));
+        passed.map(|row| (row.name.to_owned(), row.took.as_secs_f64())).collect()
+    }
+
+    /// Names of the parts that ended as `is` says.
+    #[must_use]
+    pub fn names(&self, is: impl Fn(&End) -> bool) -> Vec<String> {
+        self.rows.iter().filter(|row| is(&row.end)).map(|row| row.name.to_owned()).collect()
     }
 
     /// The closing table, what failed, what was skipped and why, and the closing line.

@@ -4,13 +4,20 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{Read as _, Seek as _, SeekFrom},
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
+use rustix::process::{Pid, Signal, kill_process_group};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::{
     compile,
@@ -35,6 +42,9 @@ const POLL: Duration = Duration::from_millis(100);
 
 /// Longest silence: a person who sees nothing for longer thinks that nothing happens.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
+
+/// For what a part has started to end by itself.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// Lines that are shown of the log of a part that failed.
 const TAIL: usize = 60;
@@ -77,23 +87,22 @@ pub fn run(checkout: &Checkout, parts: &[&'static Part], cores: u32, history: &H
     let left = work.left();
     work.say(&format!("{} parts, about {left}; logs in {}", parts.len(), work.folder.display()));
     let outcome = work.work();
-    // Whatever came of it, nothing outlives this program.
+    // Whatever came of it, what a part has started ends with it; but for the cluster, which one part starts and others use.
     for running in &mut work.running {
-        let _ = running.child.kill();
-        let _ = running.child.wait();
+        kill(&mut running.child);
     }
     outcome?;
     let mut report = Report::default();
     for (at, (end, took)) in work.ends {
         report.add(parts[at].name, end, took);
     }
-    let (times, others) = report.times();
     history.add(Run {
         began,
         seconds: work.began.elapsed().as_secs_f64(),
         cluster: parts.iter().any(|part| part.stage == super::part::Stage::Cluster),
-        parts: times.into_iter().map(|(name, seconds)| (name.to_owned(), seconds)).collect(),
-        others: others.into_iter().map(str::to_owned).collect(),
+        parts: report.times(),
+        failed: report.names(|end| matches!(end, End::Failed(_))),
+        skipped: report.names(|end| matches!(end, End::Skipped(_))),
     })?;
     Ok(report)
 }
@@ -114,7 +123,16 @@ struct Runner<'a> {
 impl Runner<'_> {
     fn work(&mut self) -> anyhow::Result<()> {
         let mut said = Instant::now();
+        let interrupted = Arc::new(AtomicBool::new(false));
+        for signal in [SIGHUP, SIGINT, SIGTERM] {
+            signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
+        }
         loop {
+            if interrupted.load(Ordering::Relaxed) {
+                bail!(
+                    "interrupted; what had begun was stopped\nhint: a cluster that was started goes on: `cargo xtask cluster down` stops it"
+                );
+            }
             match self.schedule.next(&self.state) {
                 Next::Start(at) => {
                     self.start(at)?;
@@ -173,7 +191,12 @@ impl Runner<'_> {
     fn command(&self, part: &Part) -> anyhow::Result<Command> {
         let mut command = match part.work {
             Work::Cargo(arguments) => {
-                let mut cargo = self.checkout.cargo(&libtorch::ensure(self.checkout)?);
+                // Where it waits for nothing, this is no time to wait for a download.
+                let mut cargo = if part.after.is_empty() {
+                    self.checkout.cargo_without_libtorch()
+                } else {
+                    self.checkout.cargo(&libtorch::ensure(self.checkout)?)
+                };
                 cargo.args(arguments);
                 cargo
             }
@@ -188,6 +211,8 @@ impl Runner<'_> {
                 checks
             }
         };
+        // A group of its own, to be killed with all that it has started.
+        command.process_group(0);
         command.current_dir(&self.checkout.root).env("RUSTDOCFLAGS", "-D warnings").env("CARGO_TERM_COLOR", "never");
         match python::existing(self.checkout)? {
             Some(python) => command.env("FLTK_PYTHON", python),
@@ -209,8 +234,7 @@ impl Runner<'_> {
                     continue;
                 }
                 None => {
-                    running.child.kill()?;
-                    running.child.wait()?;
+                    kill(&mut running.child);
                     Some(format!("`{}` was killed: it ran longer than {} s", sh::show(&running.command), LIMIT.as_secs()))
                 }
                 Some(status) if status.success() => None,
@@ -269,6 +293,18 @@ impl Runner<'_> {
     }
 }
 
+/// Ends a part and all that it has started: asks, and after a while doesn't.
+fn kill(child: &mut Child) {
+    let group = Pid::from_child(child);
+    let _ = kill_process_group(group, Signal::TERM);
+    let deadline = Instant::now() + GRACE;
+    while matches!(child.try_wait(), Ok(None)) && Instant::now() < deadline {
+        thread::sleep(POLL);
+    }
+    let _ = kill_process_group(group, Signal::KILL);
+    let _ = child.wait();
+}
+
 /// Seconds as a person says them: exact enough to add up, below ten minutes.
 fn duration(seconds: f64) -> String {
     let whole = seconds.ceil();
@@ -309,6 +345,30 @@ mod tests {
         fs::write(&path, format!("{}\nlast but one\nlast\n", "x".repeat(1 << 20))).unwrap();
         assert_eq!(tail(&path, 2), "last but one\nlast");
         assert_eq!(tail(&folder.path().join("none"), 2), "");
+    }
+
+    #[test]
+    fn what_a_part_has_started_ends_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pid");
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 600 & echo $! > \"$0\"; wait"]).arg(&file).process_group(0);
+        let mut child = sh::start(&mut command).unwrap();
+        let deadline = Instant::now() + sh::LOOKUP_LIMIT;
+        let pid = loop {
+            if let Ok(pid) = fs::read_to_string(&file).unwrap_or_default().trim().parse::<u32>() {
+                break pid;
+            }
+            assert!(Instant::now() < deadline);
+            thread::sleep(POLL);
+        };
+        kill(&mut child);
+        let state = || fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // It may be dead and not yet reaped by whoever adopts it.
+        while !state().is_empty() && !state().contains(") Z ") {
+            assert!(Instant::now() < deadline);
+            thread::sleep(POLL);
+        }
     }
 
     #[test]

@@ -91,6 +91,11 @@ fn streams_are_the_same_by_what_arrives_in_them() {
         assert!(!csv.is_same_as(&with("arrivals.csv", &format!("time,class,priority\n{other}"))), "{other}");
     }
     assert!(!csv.is_same_as(&Stream { run: "s-2".to_owned(), ..csv.clone() }));
+    let (mut here, mut elsewhere) = (csv.clone(), csv.clone());
+    for (stream, path) in [(&mut here, "./arrivals.csv"), (&mut elsewhere, "old/arrivals.csv")] {
+        stream.experiment.stream.as_mut().unwrap().trace = Some(path.to_owned());
+    }
+    assert!(here.is_same_as(&elsewhere), "the path of a trace says nothing about its arrivals");
     let mut other = csv.clone();
     other.experiment.tasks[1].threads = 2;
     assert!(!csv.is_same_as(&other));

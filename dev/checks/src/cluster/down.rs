@@ -62,7 +62,31 @@ pub fn run(state: &Path) -> anyhow::Result<()> {
         _ => {}
     }
     let _ = fs::remove_file(OWNER);
-    Ok(())
+    nothing_left(state)
+}
+
+/// That neither processes nor control groups nor the namespace are left. What was killed takes a moment to be gone.
+fn nothing_left(state: &Path) -> anyhow::Result<()> {
+    let deadline = Instant::now() + GRACE;
+    loop {
+        let processes = marked(state, |_| true);
+        let groups = groups::all();
+        let namespace = Path::new("/run/netns").join(NAMESPACE);
+        let left = if !processes.is_empty() {
+            format!("processes {processes:?}")
+        } else if let Some(group) = groups.first() {
+            format!("the control group `{}`", group.display())
+        } else if namespace.exists() {
+            format!("the network namespace `{}`", namespace.display())
+        } else {
+            return Ok(());
+        };
+        if Instant::now() >= deadline {
+            bail!("left of the cluster: {left}\nhint: `cargo xtask cluster down` again");
+        }
+        thread::sleep(POLL);
+        groups::remove();
+    }
 }
 
 /// Processes of the cluster that starts in `state`, by their environment; those whose program's name `takes` takes.

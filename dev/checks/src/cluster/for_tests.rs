@@ -9,19 +9,22 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 
 use super::{
-    ADDRESS, Cluster, ClusterCommand, LOCK,
+    ADDRESS, Cluster, Equipment, LOCK, NODE,
     audit::{self, Right, Used},
     folder, host, inside,
     keys::ADMIN_TOKEN,
-    kwok, run, running, volumes,
+    kwok, running, start, volumes,
 };
 use crate::{checkout::Checkout, lock, sh};
 
 /// For the API server and the operators to take something in.
 const KUBECTL_LIMIT: Duration = Duration::from_secs(120);
+
+/// How keys of our own taints begin.
+const OWN_KEYS: &str = "fltk.";
 
 /// Why the cluster can't run on this machine, if it can't.
 ///
@@ -37,20 +40,30 @@ pub struct TestCluster {
     checkout: Checkout,
 }
 
-/// In the cluster's state: it was started for the tests, and is stopped after them.
-const OURS: &str = "started-for-tests";
-
 impl TestCluster {
-    /// The one that runs, or a new one, with `nodes` nodes in name only.
+    /// The one that runs, or a new one, with `nodes` nodes in name only. One that an interrupted test has left half started is started anew.
+    ///
+    /// # Errors
+    /// Also if somebody's own lacks what tests need.
     pub fn up(checkout: &Checkout, nodes: u32) -> anyhow::Result<Self> {
         if let Ok(running) = Self::of_parts(checkout) {
-            kwok::add_nodes(&running.cluster, nodes)?;
-            return Ok(running);
+            let state = &running.cluster.state;
+            match Equipment::complete(state) {
+                // Without nodes of its own nothing of kwok runs.
+                Some(Equipment { nodes: 1.., bare: false, .. }) => {
+                    kwok::add_nodes(&running.cluster, nodes)?;
+                    running.untaint(NODE)?;
+                    return Ok(running);
+                }
+                None if Equipment::begun(state).is_some_and(|begun| begun.for_tests) => Self::down(checkout).map(drop)?,
+                _ => bail!(
+                    "a cluster runs that isn't whole, or lacks Kubeflow's operators or kwok's nodes\nhint: stop it with `cargo xtask cluster down`, and the tests \
+                     start one, or start it with `cargo xtask cluster up --nodes {nodes}`"
+                ),
+            }
         }
-        run(checkout, &ClusterCommand::Up { nodes, bare: false })?;
-        let started = Self::of_parts(checkout)?;
-        fs::write(started.cluster.state.join(OURS), "")?;
-        Ok(started)
+        start(checkout, &Equipment { nodes, bare: false, for_tests: true })?;
+        Self::of_parts(checkout)
     }
 
     /// The one that runs.
@@ -58,14 +71,14 @@ impl TestCluster {
         Ok(Self { cluster: running(checkout, &folder(checkout)?)?, checkout: checkout.clone() })
     }
 
-    /// Stops it, if it was started for the tests.
-    pub fn down(checkout: &Checkout) -> anyhow::Result<()> {
+    /// Stops it, if it was started for the tests. Whether it was.
+    pub fn down(checkout: &Checkout) -> anyhow::Result<bool> {
         let state = folder(checkout)?.join("state");
-        if !state.join(OURS).exists() {
-            return Ok(());
+        if !Equipment::begun(&state).is_some_and(|begun| begun.for_tests) {
+            return Ok(false);
         }
         let _lock = lock::take(Path::new(LOCK), "stopping the cluster")?;
-        super::down::run(&state)
+        super::down::run(&state).map(|()| true)
     }
 
     /// The checkout.
@@ -166,6 +179,18 @@ impl TestCluster {
         command.args(["taint", "node", node, taint, "--overwrite"]).stdout(Stdio::null());
         sh::run(&mut command, KUBECTL_LIMIT)?;
         Ok(Taint { cluster: &self.cluster, node: node.to_owned(), taint: taint.to_owned() })
+    }
+
+    /// Removes taints of ours, which a test that was killed has left.
+    fn untaint(&self, node: &str) -> anyhow::Result<()> {
+        let mut list = self.cluster.kubectl();
+        list.args(["get", "node", node, "--output", "jsonpath={range .spec.taints[*]}{.key} {end}"]);
+        for key in sh::quiet_output(&mut list, KUBECTL_LIMIT)?.split_whitespace().filter(|key| key.starts_with(OWN_KEYS)) {
+            let mut command = self.cluster.kubectl();
+            command.args(["taint", "node", node, &format!("{key}-")]).stdout(Stdio::null());
+            sh::run(&mut command, KUBECTL_LIMIT)?;
+        }
+        Ok(())
     }
 
     /// Adds a node in name only, of `cores`, for as long as the value lives.

@@ -54,7 +54,7 @@ fn tops() -> Vec<PathBuf> {
 }
 
 /// The groups and those within, the innermost first.
-fn all() -> Vec<PathBuf> {
+pub fn all() -> Vec<PathBuf> {
     fn walk(group: PathBuf, found: &mut Vec<PathBuf>) {
         let entries = fs::read_dir(&group).into_iter().flatten().filter_map(Result::ok);
         entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).for_each(|entry| walk(entry.path(), found));

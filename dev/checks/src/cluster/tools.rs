@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use sha2::{Digest as _, Sha256};
 
 use self::progress::Progress;
-use crate::checkout::Checkout;
+use crate::{checkout::Checkout, lock};
 
 /// What a cluster may consist of; what isn't asked for isn't built.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -67,13 +67,21 @@ const MANIFESTS: [(Part, &str, &str, &str, &str); 4] = [
     (Part::Kwok, "kwok", "sigs.k8s.io/kwok", "kustomize/stage", "kwok-stages"),
 ];
 
+/// How names of folders begin in which something is built.
+const UNFINISHED: &str = ".unfinished-";
+
 /// The folder of built programs, with those of `parts`; what isn't there is built.
 pub fn ensure(checkout: &Checkout, cache: &Path, parts: &[Part]) -> anyhow::Result<PathBuf> {
     let tools = checkout.root.join("cluster/tools");
     let folder = folder(cache, &tools)?;
     fs::create_dir_all(&folder)?;
+    if is_there(&folder, parts) {
+        return Ok(folder);
+    }
+    let _lock = lock::take(&cache.join("build.lock"), "building the cluster's programs")?;
+    remove_unfinished(&folder)?;
     // Renamed when it is whole, here and below: a build may be interrupted.
-    let new = tempfile::tempdir_in(&folder)?;
+    let new = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(&folder)?;
     let missing = PROGRAMS.iter().filter(|program| parts.contains(&program.part) && !folder.join(program.name).exists());
     let missing: Vec<&Program> = missing.collect();
     let mut progress = Progress::default();
@@ -104,6 +112,24 @@ pub fn ensure(checkout: &Checkout, cache: &Path, parts: &[Part]) -> anyhow::Resu
         }
     }
     Ok(folder)
+}
+
+fn is_there(folder: &Path, parts: &[Part]) -> bool {
+    let names = NAMES.iter().copied().filter(|_| parts.contains(&Part::Kubernetes));
+    let programs = PROGRAMS.iter().filter(|program| parts.contains(&program.part)).map(|program| program.name);
+    let manifests = MANIFESTS.iter().filter(|manifests| parts.contains(&manifests.0)).map(|manifests| manifests.4);
+    names.chain(programs).chain(manifests).all(|name| folder.join(name).exists())
+}
+
+/// Removes what a build that was killed has left; nobody else is at it, the lock is held.
+fn remove_unfinished(folder: &Path) -> anyhow::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+            fs::remove_dir_all(entry.path()).with_context(|| format!("can't remove `{}`", entry.path().display()))?;
+        }
+    }
+    Ok(())
 }
 
 fn names(programs: &[&Program]) -> String {

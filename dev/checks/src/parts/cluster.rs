@@ -41,7 +41,14 @@ pub fn run(checkout: &Checkout, name: &str) -> anyhow::Result<Outcome> {
             };
         }
         "a real Kubernetes" => return TestCluster::up(checkout, NODES).map(|_| Outcome::passed()),
-        "stopping Kubernetes" => return TestCluster::down(checkout).map(|()| Outcome::passed()),
+        "stopping Kubernetes" => {
+            let was_ours = TestCluster::down(checkout)?;
+            return Ok(Outcome::Passed(if was_ours {
+                String::new()
+            } else {
+                "none was started for the tests; one that runs goes on".to_owned()
+            }));
+        }
         "images, built again" => return images::again(checkout),
         _ => {}
     }

@@ -28,7 +28,7 @@ pub struct Crates {
 pub fn of(checkout: &Checkout, package: &str) -> anyhow::Result<Crates> {
     let mut cargo = checkout.cargo_without_libtorch();
     cargo.args(["tree", "--locked", "--package", package, "--edges", "normal,no-proc-macro", "--prefix", "depth", "--format", " {p}"]);
-    let tree = parse(&sh::quiet_output(cargo.stdin(Stdio::null()), sh::LOOKUP_LIMIT)?)?;
+    let tree = parse(&sh::quiet_output(cargo.stdin(Stdio::null()), sh::LOOKUP_LIMIT)?)?.without(&|name| name.starts_with(ONLY_FEATURES));
     let lock = Lockfile::load(checkout.root.join("Cargo.lock")).context("can't read `Cargo.lock`")?;
     let checksums: BTreeMap<String, String> = lock
         .packages
@@ -60,6 +60,27 @@ pub fn of(checkout: &Checkout, package: &str) -> anyhow::Result<Crates> {
 struct Tree {
     root: String,
     edges: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// A package of ours without code: it chooses features of libraries, and names some that the program doesn't use.
+const ONLY_FEATURES: &str = "features@";
+
+impl Tree {
+    /// Without those whose reference `is_left_out`, and what is reached only over them.
+    fn without(mut self, is_left_out: &dyn Fn(&str) -> bool) -> Self {
+        let mut reached = BTreeSet::from([self.root.clone()]);
+        let mut new = vec![self.root.clone()];
+        while let Some(from) = new.pop() {
+            for to in self.edges.get(&from).into_iter().flatten().filter(|to| !is_left_out(to)) {
+                if reached.insert(to.clone()) {
+                    new.push(to.clone());
+                }
+            }
+        }
+        self.edges.retain(|from, _| reached.contains(from));
+        self.edges.values_mut().for_each(|to| to.retain(|name| reached.contains(name)));
+        self
+    }
 }
 
 fn reference(name: &str, version: &str) -> String {
@@ -101,6 +122,8 @@ mod tests {
         let expected =
             [edge("clap@4.6.0", &["strsim@0.11.1"]), edge("fltk@0.1.0", &["clap@4.6.0", "strsim@0.11.1"]), edge("strsim@0.11.1", &[])];
         assert_eq!(tree, Tree { root: "fltk@0.1.0".to_owned(), edges: expected.into_iter().collect() });
+        let without = parse("0 a v1\n1 features v1\n2 b v1\n2 c v1\n1 c v1\n").unwrap().without(&|name| name.starts_with(ONLY_FEATURES));
+        assert_eq!(without, parse("0 a v1\n1 c v1\n").unwrap());
         for broken in ["", "fltk v0.1.0", "0 fltk", "1 fltk v0.1.0"] {
             assert!(parse(broken).is_err(), "{broken}");
         }
@@ -114,7 +137,7 @@ mod tests {
         assert_eq!(kube.hashes.as_ref().unwrap().0[0].content.0.len(), 64);
         assert!(kube.purl.as_ref().unwrap().as_ref().starts_with("pkg:cargo/kube@"));
         assert!(named("fltk").is_some_and(|own| own.purl.is_none() && own.licenses.is_some()));
-        for absent in ["tch", "serde_derive", "cc", "proptest"] {
+        for absent in ["tch", "serde_derive", "cc", "proptest", "features", "num-complex"] {
             assert!(named(absent).is_none(), "{absent}");
         }
     }

@@ -75,8 +75,9 @@ kubectl get persistentvolumeclaims --output name >> left
 
 /// Does it, and looks at what was left in between and at the end.
 pub fn run(cluster: &TestCluster, workplace: &Workplace<'_>) -> anyhow::Result<Outcome> {
-    let volume = workplace.volume(NAMESPACE)?;
     cluster.namespace(NAMESPACE)?;
+    // Only now that nobody of a test before writes there.
+    let volume = workplace.volume(NAMESPACE)?;
     cluster.restrict(NAMESPACE)?;
     workplace.write("side.yaml", &VALUES.replace("<<FOLDER>>", volume.to_str().context("a folder whose name is not UTF-8")?))?;
     workplace.write("side-experiment.yaml", EXPERIMENT)?;

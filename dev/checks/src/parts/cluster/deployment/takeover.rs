@@ -77,8 +77,9 @@ const LARGE_CORES: u32 = 64;
 pub fn run(cluster: &TestCluster, workplace: &Workplace<'_>, takeover: &Takeover) -> anyhow::Result<Outcome> {
     let Takeover { backend, jobs: num_jobs, force } = *takeover;
     let (namespace, kind) = (format!("takeover-{backend}"), format!("{backend}s"));
-    let volume = workplace.volume(&namespace)?;
     cluster.namespace(&namespace)?;
+    // Only now that nobody of a test before writes there.
+    let volume = workplace.volume(&namespace)?;
     cluster.restrict(&namespace)?;
     // Of a test that was killed: the large jobs would not wait.
     let large = format!("large-for-{namespace}");
