@@ -77,16 +77,18 @@ impl History {
         self.measured(part).unwrap_or(f64::from(part.seconds))
     }
 
-    /// The median of the last three times that the part passed here. Of what compiles, which may find that nothing is to be done, the longest of the last ten.
+    /// The median of the last three times that the part passed here. Of what compiles, the last time that it had something to do.
     #[must_use]
     pub fn measured(&self, part: &Part) -> Option<f64> {
         let mut last: Vec<f64> = self.runs.iter().rev().filter_map(|run| run.parts.get(part.name).copied()).collect();
         if matches!(part.work, Work::Cargo(_) | Work::Compile) {
-            return last.into_iter().max_by(f64::total_cmp);
+            let longest = last.iter().copied().fold(0.0, f64::max);
+            return last.into_iter().find(|seconds| *seconds >= longest / 10.0);
         }
         last.truncate(3);
         last.sort_by(f64::total_cmp);
-        last.get(last.len() / 2).copied()
+        // Of two the shorter: the first one here has built and fetched things.
+        last.get(last.len().saturating_sub(1) / 2).copied()
     }
 
     /// A row for each part, a column for each run.
@@ -148,7 +150,9 @@ mod tests {
         }
         let history = History::read(&checkout).unwrap();
         assert_eq!((history.runs.len(), history.runs[0].seconds), (10, 2.0));
-        assert_eq!((history.expected(tidy), history.expected(named("compile"))), (10.0, 100.0));
+        assert_eq!((history.expected(tidy), history.expected(named("compile"))), (10.0, 10.0));
+        history.add(run(1, 0.5)).unwrap();
+        assert_eq!(History::read(&checkout).unwrap().expected(named("compile")), 10.0, "there was nothing to compile");
         let table = history.table();
         assert!(table.lines().any(|line| line.starts_with("format") && line.ends_with("failed")), "{table}");
         fs::write(&history.path, "{").unwrap();
