@@ -13,6 +13,9 @@ const ALL: u32 = u32::MAX;
 /// The program and what it is made of.
 const PROGRAM: &[&str] = &["fltk", "fltk-torch"];
 
+/// What training that isn't federated is made of, beside the programs' own code.
+const TRAINS_ALONE: &[&str] = &["fltk-train", "fltk-records"];
+
 const fn by(packages: &'static [&'static str], files: &'static [&'static str]) -> Touched {
     Touched::By { packages, files }
 }
@@ -248,7 +251,7 @@ pub const PARTS: &[Part] = &[
         after: &[Passed("compile"), Passed("Python packages")],
         work: Work::Checks,
         load: Load::cores(1),
-        touched: by(&["fltk-torch"], &["python/nets.py", "python/parity.py"]),
+        touched: by(&["fltk-train"], &["crates/fltk-torch/src/cmd/parity", "python/nets.py", "python/parity.py"]),
         seconds: 120,
     },
     // Charts.
@@ -290,7 +293,7 @@ pub const PARTS: &[Part] = &[
         after: &[Passed("compile"), Passed("Fashion-MNIST in full")],
         work: Work::Checks,
         load: Load::cores(1),
-        touched: by(PROGRAM, &["examples/fashion-central.yaml"]),
+        touched: by(TRAINS_ALONE, &["crates/fltk/src/", "crates/fltk-torch/src/", "examples/fashion-central.yaml"]),
         seconds: 60,
     },
     Part {
@@ -310,7 +313,7 @@ pub const PARTS: &[Part] = &[
         after: &[Passed("compile"), Passed("Fashion-MNIST in full")],
         work: Work::Checks,
         load: Load::cores(2),
-        touched: by(PROGRAM, &["examples/fashion-ddp.yaml"]),
+        touched: by(TRAINS_ALONE, &["crates/fltk/src/", "crates/fltk-torch/src/", "examples/fashion-ddp.yaml"]),
         seconds: 90,
     },
     // With a cluster.
