@@ -13,6 +13,16 @@ const ALL: u32 = u32::MAX;
 /// The program and what it is made of.
 const PROGRAM: &[&str] = &["fltk", "fltk-torch"];
 
+/// Before parts that count on the real node's exact cores: whatever else has pods there is over.
+const NODE_TO_ITSELF: &[After] = &[
+    Passed("a real Kubernetes"),
+    Passed("the guide"),
+    Over("both charts twice in a namespace"),
+    Over("data sets through a proxy"),
+    Over("an orchestrator in its pod, PyTorchJobs"),
+    Over("an orchestrator in its pod, TrainJobs"),
+];
+
 /// What training that isn't federated is made of, beside the programs' own code.
 const TRAINS_ALONE: &[&str] = &["fltk-train", "fltk-records"];
 
@@ -473,15 +483,7 @@ pub const PARTS: &[Part] = &[
         name: "KFLTK's files in real pods, TrainJobs",
         proves: "that KFLTK's files train in restricted pods of Kubeflow Trainer, with records on a shared volume, and are removed by `--down`",
         stage: Stage::Cluster,
-        // Their pods share the node: these count on its exact cores.
-        after: &[
-            Passed("a real Kubernetes"),
-            Passed("the guide"),
-            Over("both charts twice in a namespace"),
-            Over("data sets through a proxy"),
-            Over("an orchestrator in its pod, PyTorchJobs"),
-            Over("an orchestrator in its pod, TrainJobs"),
-        ],
+        after: NODE_TO_ITSELF,
         work: Work::Checks,
         load: Load::cores(1).using(&[Node]),
         touched: by(&["fltk-cluster", "fltk", "fltk-torch"], &["configs/"]),
@@ -491,15 +493,7 @@ pub const PARTS: &[Part] = &[
         name: "priorities on a tainted node",
         proves: "that a real job is pushed out for one of higher priority and goes on from its checkpoint",
         stage: Stage::Cluster,
-        // Their pods share the node: these count on its exact cores.
-        after: &[
-            Passed("a real Kubernetes"),
-            Passed("the guide"),
-            Over("both charts twice in a namespace"),
-            Over("data sets through a proxy"),
-            Over("an orchestrator in its pod, PyTorchJobs"),
-            Over("an orchestrator in its pod, TrainJobs"),
-        ],
+        after: NODE_TO_ITSELF,
         work: Work::Checks,
         load: Load::cores(1).using(&[Node]),
         touched: by(&["fltk-cluster", "fltk", "fltk-torch"], &[]),
@@ -509,15 +503,7 @@ pub const PARTS: &[Part] = &[
         name: "a gang on a tainted node",
         proves: "that a gang of real pods waits until all of it fits, and says what it waits for",
         stage: Stage::Cluster,
-        // Their pods share the node: these count on its exact cores.
-        after: &[
-            Passed("a real Kubernetes"),
-            Passed("the guide"),
-            Over("both charts twice in a namespace"),
-            Over("data sets through a proxy"),
-            Over("an orchestrator in its pod, PyTorchJobs"),
-            Over("an orchestrator in its pod, TrainJobs"),
-        ],
+        after: NODE_TO_ITSELF,
         work: Work::Checks,
         load: Load::cores(1).using(&[Node]),
         touched: by(&["fltk-cluster", "fltk", "fltk-torch"], &[]),
