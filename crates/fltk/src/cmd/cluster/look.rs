@@ -1,6 +1,6 @@
 //! What the cluster itself says of a job, beside what the orchestrator's journal does.
 
-use std::time::Duration;
+use std::{future::Future, time::Duration};
 
 use fltk_cluster::{
     JobSpec,
@@ -21,5 +21,25 @@ pub fn pods_wait(target: &TargetArgs, context: &RunContext, job: &JobSpec) -> Op
         let target = connect(target).await.ok()?;
         look::waits(&target.client, context, job, Timestamp::now()).await
     };
-    Runtime::new().ok()?.block_on(timeout(LOOK_LIMIT, look)).ok()?
+    answer(LOOK_LIMIT, look)
+}
+
+/// What `look` comes to, unless it takes longer than `limit`.
+fn answer<T>(limit: Duration, look: impl Future<Output = Option<T>>) -> Option<T> {
+    // A time-out is made within a runtime, or it panics.
+    Runtime::new().ok()?.block_on(async { timeout(limit, look).await }).ok()?
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    #[test]
+    fn an_answer_has_its_time() {
+        assert_eq!(answer(LOOK_LIMIT, ready(Some(1))), Some(1));
+        assert_eq!(answer(LOOK_LIMIT, ready(None::<u32>)), None);
+        assert_eq!(answer(Duration::from_millis(1), pending::<Option<u32>>()), None);
+    }
 }
