@@ -190,6 +190,7 @@ mod tests {
         for (file, part) in [
             ("dev/checks/src/parts/acceptance.rs", "accuracy of four ranks"),
             ("dev/checks/src/parts/parity.rs", "parity with PyTorch"),
+            ("xtask/src/test/own.rs", "torch-dist with NCCL"),
             ("dev/checks/src/parts/cluster/many_jobs.rs", "500 jobs on 50 nodes"),
             ("cluster/tools/kubernetes/go.mod", "an orchestrator in its pod, TrainJobs"),
             ("cluster/tools/kubernetes/go.mod", "tests of checks"),

@@ -157,7 +157,7 @@ pub const PARTS: &[Part] = &[
         after: &[Passed("compile"), Passed("Python packages")],
         work: Work::Own,
         load: Load::cores(1).using(&[Cargo]),
-        touched: by(&["torch-dist"], &[]),
+        touched: by(&["torch-dist"], &["xtask/src/test/own.rs"]),
         seconds: 60,
     },
     // Tests of packages.
