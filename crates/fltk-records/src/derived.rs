@@ -1,6 +1,6 @@
-//! The files that are functions of a run's description and history: `metrics.csv` and the TensorBoard event file.
+//! The files that are functions of a run's description and journal: `metrics.csv` and the TensorBoard event files.
 //!
-//! [`Derived::rebuild`] makes both from nothing; [`Derived::add_row`] and [`Derived::end`] then write exactly the bytes that a rebuild
+//! [`Derived::rebuild`] makes all of them from nothing; [`Derived::add_row`] and [`Derived::end`] then write exactly the bytes that a rebuild
 //! with that row or end would have written more. They are not synced on every row: after a crash they are made again.
 
 use std::{
@@ -13,8 +13,9 @@ use crate::{
     RunDescription,
     files::{self, FileError},
     history::{End, History, Row},
+    journal::Entry,
     metrics_csv,
-    tensorboard::{self, EventFileWriter},
+    tensorboard::{self, EventFiles},
 };
 
 const METRICS: &str = "metrics.csv";
@@ -24,20 +25,20 @@ pub(crate) fn is_derived(name: &str) -> bool {
     name == METRICS || tensorboard::is_ours(name)
 }
 
-/// Both files, open for appending.
+/// Those of them that are written, open for appending.
 #[derive(Debug)]
 pub(crate) struct Derived {
     csv: File,
     csv_path: PathBuf,
-    events: EventFileWriter,
+    events: EventFiles,
 }
 
 impl Derived {
-    pub(crate) fn rebuild(folder: &Path, run: &RunDescription, history: &History) -> Result<Self, FileError> {
+    pub(crate) fn rebuild(folder: &Path, run: &RunDescription, history: &History, entries: &[Entry]) -> Result<Self, FileError> {
         files::sweep(folder)?;
         let csv_path = folder.join(METRICS);
         let csv = files::replace(&csv_path, &metrics_csv::table(history.rows()))?;
-        let events = EventFileWriter::create(folder, run, history)?;
+        let events = EventFiles::update(folder, run, entries)?;
         Ok(Self { csv, csv_path, events })
     }
 

@@ -63,6 +63,40 @@ pub struct Row {
     pub parallel: Option<ParallelSummary>,
 }
 
+impl Row {
+    /// The row that `entry` records, if it records one.
+    pub(crate) fn of(entry: &Entry) -> Option<Self> {
+        let at = entry.at;
+        Some(match &entry.event {
+            RunEvent::EpochEnded { epoch, train, learning_rate, test, train_seconds, test_seconds, parallel } => Self {
+                unit: Unit::Epoch,
+                step: epoch.0,
+                at,
+                clients: Vec::new(),
+                train: Some(*train),
+                learning_rate: *learning_rate,
+                test: Some(test.clone()),
+                train_seconds: *train_seconds,
+                test_seconds: *test_seconds,
+                parallel: *parallel,
+            },
+            RunEvent::RoundEnded { round, clients, train, learning_rate, test, train_seconds, test_seconds } => Self {
+                unit: Unit::Round,
+                step: round.0,
+                at,
+                clients: clients.clone(),
+                train: *train,
+                learning_rate: *learning_rate,
+                test: test.clone(),
+                train_seconds: *train_seconds,
+                test_seconds: *test_seconds,
+                parallel: None,
+            },
+            _ => return None,
+        })
+    }
+}
+
 /// One client's share of a round, as last recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct ClientRow {
@@ -105,6 +139,20 @@ pub enum End {
         /// Why, one line.
         reason: String,
     },
+}
+
+impl End {
+    /// The end that `entry` records, if it records one.
+    pub(crate) fn of(entry: &Entry) -> Option<Self> {
+        let at = entry.at;
+        match &entry.event {
+            RunEvent::Finished { parameters_sha256, seconds } => {
+                Some(Self::Finished { at, parameters_sha256: printable(parameters_sha256), seconds: *seconds })
+            }
+            RunEvent::Failed { reason } => Some(Self::Failed { at, reason: printable(reason) }),
+            _ => None,
+        }
+    }
 }
 
 /// Where a run stands.
@@ -294,30 +342,10 @@ impl History {
                 self.starts.push(Start { at, from: *from, version: printable(version) });
                 Change::Rewritten
             }
-            RunEvent::EpochEnded { epoch, train, learning_rate, test, train_seconds, test_seconds, parallel } => self.add_row(Row {
-                unit: Unit::Epoch,
-                step: epoch.0,
-                at,
-                clients: Vec::new(),
-                train: Some(*train),
-                learning_rate: *learning_rate,
-                test: Some(test.clone()),
-                train_seconds: *train_seconds,
-                test_seconds: *test_seconds,
-                parallel: *parallel,
-            }),
-            RunEvent::RoundEnded { round, clients, train, learning_rate, test, train_seconds, test_seconds } => self.add_row(Row {
-                unit: Unit::Round,
-                step: round.0,
-                at,
-                clients: clients.clone(),
-                train: *train,
-                learning_rate: *learning_rate,
-                test: test.clone(),
-                train_seconds: *train_seconds,
-                test_seconds: *test_seconds,
-                parallel: None,
-            }),
+            RunEvent::EpochEnded { .. } | RunEvent::RoundEnded { .. } => match Row::of(entry) {
+                Some(row) => self.add_row(row),
+                None => Change::Noted,
+            },
             RunEvent::ClientTrained { round, client, train, seconds } => {
                 self.clients.insert((*round, *client), ClientRow { at, train: *train, seconds: *seconds });
                 Change::Noted
@@ -326,12 +354,8 @@ impl History {
                 self.checkpoints.insert(*at, printable(parameters_sha256));
                 Change::Noted
             }
-            RunEvent::Finished { parameters_sha256, seconds } => {
-                self.end = Some(End::Finished { at, parameters_sha256: printable(parameters_sha256), seconds: *seconds });
-                Change::Ended
-            }
-            RunEvent::Failed { reason } => {
-                self.end = Some(End::Failed { at, reason: printable(reason) });
+            RunEvent::Finished { .. } | RunEvent::Failed { .. } => {
+                self.end = End::of(entry);
                 Change::Ended
             }
         })

@@ -21,6 +21,7 @@ pub use self::{
 };
 use crate::{
     checkpoint::CheckpointStore,
+    derived::Derived,
     files::{self, FileError},
     folder,
     history::{History, OrderError, Status, Unit},
@@ -215,6 +216,18 @@ impl RunFolder {
         let history = self.fold(&self.replay()?)?;
         let status = history.status(locked);
         Ok(RunRef { folder: self, history, status })
+    }
+
+    /// Makes again what is derived from the journal. `who` is as of [`lock`](Self::lock).
+    ///
+    /// # Errors
+    /// If there is a writer, the journal is damaged, or a file can't be written.
+    pub fn derive(&self, who: &str) -> Result<(), RunError> {
+        let _lock = self.lock(who)?;
+        let replay = self.replay()?;
+        let history = self.fold(&replay)?;
+        Derived::rebuild(&self.path, &self.description, &history, &replay.entries)?;
+        Ok(())
     }
 
     fn fold(&self, replay: &Replay) -> Result<History, RunError> {

@@ -97,7 +97,7 @@ fn execute(
         // An interrupted run has no end: it can be taken up again.
         Err(error) if error.is::<Stopped>() => Err(error),
         Err(error) => {
-            recorder.fail(&format!("{error:#}"));
+            recorder.fail(&format!("{error:#}"), rank::is_loss(&error));
             Err(error)
         }
     }

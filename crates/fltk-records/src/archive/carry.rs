@@ -6,7 +6,8 @@
 //! together:   the new copy, and of the older one notes.txt
 //! ```
 //!
-//! Files that are in both are as in the new one. Left out is what the writer itself would have removed: checkpoints before those that are kept; and what is
+//! Files that are in both are as in the new one; TensorBoard's, of which the older copy has the beginning, are the older copy's with the rest at their end,
+//! since it may have them open. Left out is what the writer itself would have removed: checkpoints before those that are kept; and what is
 //! made from the journal.
 
 use std::{
@@ -24,10 +25,10 @@ use crate::{
     files::{self, TEMPORARY_PREFIX},
     history::Unit,
     run_folder::{CHECKPOINTS, LOCK},
-    stream_folder,
+    stream_folder, tensorboard,
 };
 
-/// Adds to the folder `new` what only `old` has. `old` stays as it is: files are linked, or copied where that can't be.
+/// Adds to the folder `new` what only `old` has. `old` stays as it is, but for more in its event files: files are linked, or copied where that can't be.
 ///
 /// # Errors
 /// [`ArchiveError::Another`] if a folder in one is something else in the other; or if a file can't be linked or copied.
@@ -40,7 +41,8 @@ pub(super) fn carry(old: &Path, new: &Path) -> Result<(), ArchiveError> {
             || is_top && (name == LOCK || derived::is_derived(name) || stream_folder::derived::is_derived(name))
             || outdated.contains(path)
     };
-    Carry { old, is_left: &is_left, entries: 0 }.folder(old, new, 1)
+    Carry { old, is_left: &is_left, entries: 0 }.folder(old, new, 1)?;
+    Ok(tensorboard::keep_open(old, new)?)
 }
 
 /// Checkpoints in `old` that would have been removed when those in `new` were saved.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::{RunError, RunFolder, RunLock};
 use crate::{
     derived::Derived,
-    history::{Change, History},
+    history::{Change, End, History},
     journal::{Entry, Journal, Torn},
 };
 
@@ -19,6 +19,8 @@ pub struct RunRecorder {
     history: History,
     /// Made with the first event, which rewrites it anyway.
     derived: Option<Derived>,
+    /// Whether another start is likely to follow a failure.
+    may_go_on: bool,
 }
 
 impl RunRecorder {
@@ -32,7 +34,7 @@ impl RunRecorder {
         let lock = folder.lock(who)?;
         let (journal, replay) = Journal::open_append(&folder.journal_path())?;
         let history = folder.fold(&replay)?;
-        Ok((Self { folder, _lock: lock, journal, history, derived: None }, replay.torn))
+        Ok((Self { folder, _lock: lock, journal, history, derived: None, may_go_on: false }, replay.torn))
     }
 
     /// Records one event. When this returns, it is on disk.
@@ -51,6 +53,12 @@ impl RunRecorder {
         self.history.check(events).map_err(|source| self.folder.order_error(source))?;
         let entries = self.journal.append_all(events, at)?;
         self.take_in(&entries)
+    }
+
+    /// From now on another start is likely to follow a failure, such as that of a lost rank. TensorBoard, which would say for ever that the run has failed,
+    /// is not told of one: [`RunFolder::derive`] does that if no start follows.
+    pub fn expect_another_start(&mut self) {
+        self.may_go_on = true;
     }
 
     /// The run's folder.
@@ -76,18 +84,20 @@ impl RunRecorder {
     fn carry_over(&mut self, change: Change) -> Result<(), RunError> {
         match (&mut self.derived, change) {
             (None, _) | (_, Change::Rewritten) => {
-                self.derived = Some(Derived::rebuild(&self.folder.path, &self.folder.description, &self.history)?);
+                // As it's on disk: what was voided is in files that TensorBoard has read.
+                let entries = self.folder.replay()?.entries;
+                self.derived = Some(Derived::rebuild(&self.folder.path, &self.folder.description, &self.history, &entries)?);
             }
             (Some(derived), Change::RowAdded(step)) => {
                 if let Some(row) = self.history.row(step) {
                     derived.add_row(row)?;
                 }
             }
-            (Some(derived), Change::Ended) => {
-                if let Some(end) = self.history.end() {
-                    derived.end(end)?;
-                }
-            }
+            (Some(derived), Change::Ended) => match self.history.end() {
+                Some(End::Failed { .. }) if self.may_go_on => {}
+                Some(end) => derived.end(end)?,
+                None => {}
+            },
             (Some(_), Change::Noted) => {}
         }
         Ok(())

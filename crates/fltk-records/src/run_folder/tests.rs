@@ -1,8 +1,5 @@
 use super::*;
-use crate::{
-    derived::Derived,
-    samples::{at, description, finished, folder, recorded, round, saved, started},
-};
+use crate::samples::{at, description, finished, folder, recorded, round, saved, started};
 
 fn derived(folder: &RunFolder) -> Vec<(String, Vec<u8>)> {
     let names = files::names_in(folder.path(), 100).unwrap();
@@ -11,8 +8,7 @@ fn derived(folder: &RunFolder) -> Vec<(String, Vec<u8>)> {
 }
 
 fn rebuild(run: &RunFolder) {
-    let history = run.clone().read().unwrap().history;
-    Derived::rebuild(run.path(), run.description(), &history).unwrap();
+    run.derive("a test").unwrap();
 }
 
 #[test]

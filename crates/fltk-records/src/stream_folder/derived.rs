@@ -1,11 +1,8 @@
 //! What is made of a stream's journal for other programs: `jobs.csv`, `jobs.sqlite` with one table, and TensorBoard events.
 //!
 //! In TensorBoard a step is a job, in the order in which they ended: `jobs/queue_seconds`, `jobs/service_seconds`, `jobs/response_seconds`, and each of
-//! them by class, such as `jobs_small/queue_seconds`. All three files can be made again at any time.
+//! them by class, such as `jobs_small/queue_seconds`. All of them can be made again at any time.
 
-use std::path::PathBuf;
-
-use prost::Message as _;
 use rusqlite::{Connection, OpenFlags, params_from_iter, types::Value};
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
@@ -13,7 +10,7 @@ use serde_json::{Map, Value as Json};
 use crate::{
     StreamFolder,
     files::{self, FileError},
-    tensorboard::{self, frame},
+    tensorboard::{self, Steps},
 };
 
 const CSV: &str = "jobs.csv";
@@ -118,32 +115,28 @@ fn sql(value: &Json) -> Value {
 pub fn write(folder: &StreamFolder, rows: &[JobRow]) -> Result<(), FileError> {
     files::sweep(folder.path())?;
     files::replace(&folder.path().join(CSV), &csv(rows))?;
-    files::replace(&events_path(folder), &events(folder, rows))?;
+    events(folder, rows).write(folder.path())?;
     let path = folder.path().join(SQLITE);
     let database = database(rows).map_err(|error| FileError::io("write", &path)(std::io::Error::other(error)))?;
     files::replace(&path, &database)?;
     Ok(())
 }
 
-fn events_path(folder: &StreamFolder) -> PathBuf {
-    folder.path().join(tensorboard::file_name(folder.description().started_at.as_second()))
-}
-
-fn events(folder: &StreamFolder, rows: &[JobRow]) -> Vec<u8> {
+fn events(folder: &StreamFolder, rows: &[JobRow]) -> Steps {
     #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 with milliseconds")]
     let began = folder.description().started_at.as_millisecond() as f64 / 1000.0;
     let mut ended: Vec<(f64, &JobRow)> = rows.iter().filter_map(|row| Some((row.began + row.ended?, row))).collect();
     ended.sort_by(|left, right| left.0.total_cmp(&right.0));
-    let event = |(step, (at, row)): (i64, (f64, &JobRow))| {
+    let mut steps = Steps::new(began);
+    for (at, row) in ended {
         let times =
             [("queue_seconds", row.queue_seconds), ("service_seconds", row.service_seconds), ("response_seconds", row.response_seconds)];
         let times = times.into_iter().filter_map(|(name, seconds)| Some((name, seconds?)));
         let scalars =
             times.flat_map(|(name, seconds)| [(format!("jobs/{name}"), seconds), (format!("jobs_{}/{name}", row.class), seconds)]);
-        tensorboard::scalars(began + at, step, scalars)
-    };
-    let all = std::iter::once(tensorboard::version(began)).chain((1..).zip(ended).map(event));
-    all.flat_map(|event| frame(&event.encode_to_vec())).collect()
+        steps.add(began + at, scalars);
+    }
+    steps
 }
 
 /// The database's bytes.
@@ -205,6 +198,6 @@ mod tests {
         assert!((sum - 1.0).abs() < 1e-12);
         let texts: (String, String) = database.query_row("SELECT seed, nodes FROM jobs", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
         assert_eq!(texts, (u64::MAX.to_string(), "n0 n1".to_owned()));
-        assert!(std::fs::read(events_path(&folder)).unwrap().len() > 100);
+        assert!(std::fs::read(folder.path().join(tensorboard::file_name(0))).unwrap().len() > 100);
     }
 }

@@ -13,7 +13,7 @@ pub struct Event {
     pub wall_time: f64,
     #[prost(int64, tag = "2")]
     pub step: i64,
-    #[prost(oneof = "What", tags = "3, 5")]
+    #[prost(oneof = "What", tags = "3, 5, 7")]
     pub what: Option<What>,
 }
 
@@ -23,6 +23,16 @@ pub enum What {
     FileVersion(String),
     #[prost(message, tag = "5")]
     Summary(Summary),
+    #[prost(message, tag = "7")]
+    SessionLog(SessionLog),
+}
+
+/// `tensorboard.SessionLog`.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub struct SessionLog {
+    /// `SessionLog.SessionStatus`; 1 is `START`.
+    #[prost(int32, tag = "1")]
+    pub status: i32,
 }
 
 /// `tensorboard.Summary`.

@@ -17,36 +17,36 @@ fn masked_crc(bytes: &[u8]) -> u32 {
     crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
+/// The records in `bytes`, up to the first that is incomplete or damaged; and the bytes from there on.
+pub(super) fn unframe(bytes: &[u8]) -> (Vec<&[u8]>, &[u8]) {
+    let (mut records, mut rest) = (Vec::new(), bytes);
+    while let Some((record, after)) = first(rest) {
+        records.push(record);
+        rest = after;
+    }
+    (records, rest)
+}
+
+/// The first record in `bytes`, and what is behind it.
+fn first(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = checked(bytes, 8)?;
+    checked(rest, usize::try_from(u64::from_le_bytes(length.try_into().ok()?)).ok()?)
+}
+
+/// As many bytes as `count` says, whose checksum is behind them, and what is behind that.
+fn checked(bytes: &[u8], count: usize) -> Option<(&[u8], &[u8])> {
+    let (content, rest) = bytes.split_at_checked(count)?;
+    let (crc, rest) = rest.split_at_checked(4)?;
+    // Unmasked here rather than masked again: the two directions check each other.
+    let unmasked = u32::from_le_bytes(crc.try_into().ok()?).wrapping_sub(0xa282_ead8).rotate_left(15);
+    (unmasked == crc32c::crc32c(content)).then_some((content, rest))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    /// The records in `bytes`, up to the first that is incomplete or damaged.
-    fn unframe(mut bytes: &[u8]) -> Vec<Vec<u8>> {
-        let mut records = Vec::new();
-        let next = |bytes: &mut &[u8], count: usize| -> Option<Vec<u8>> {
-            let (head, rest) = bytes.split_at_checked(count)?;
-            *bytes = rest;
-            Some(head.to_vec())
-        };
-        let checked = |bytes: &mut &[u8], count: usize| -> Option<Vec<u8>> {
-            let content = next(bytes, count)?;
-            let crc = next(bytes, 4)?;
-            // Unmasked here rather than masked again: the two directions check each other.
-            let unmasked = u32::from_le_bytes(crc.try_into().ok()?).wrapping_sub(0xa282_ead8).rotate_left(15);
-            (unmasked == crc32c::crc32c(&content)).then_some(content)
-        };
-        let record = |bytes: &mut &[u8]| -> Option<Vec<u8>> {
-            let length = u64::from_le_bytes(checked(bytes, 8)?.try_into().ok()?);
-            checked(bytes, usize::try_from(length).ok()?)
-        };
-        while let Some(content) = record(&mut bytes) {
-            records.push(content);
-        }
-        records
-    }
 
     #[test]
     fn golden() {
@@ -58,7 +58,7 @@ mod tests {
         #[test]
         fn records_come_back(records in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..50), 0..8)) {
             let bytes: Vec<u8> = records.iter().flat_map(|record| frame(record)).collect();
-            prop_assert_eq!(unframe(&bytes), records);
+            prop_assert_eq!(unframe(&bytes).0, records);
         }
 
         #[test]
@@ -67,11 +67,11 @@ mod tests {
         ) {
             let mut bytes: Vec<u8> = records.iter().flat_map(|record| frame(record)).collect();
             let position = cut.index(bytes.len());
-            let whole = unframe(&bytes[..position]);
+            let whole: Vec<Vec<u8>> = unframe(&bytes[..position]).0.iter().map(|record| record.to_vec()).collect();
             prop_assert!(whole.len() < records.len());
             prop_assert_eq!(&whole[..], &records[..whole.len()]);
             bytes[position] ^= 1 << bit;
-            prop_assert_eq!(unframe(&bytes), whole);
+            prop_assert_eq!(unframe(&bytes).0, whole);
         }
     }
 }

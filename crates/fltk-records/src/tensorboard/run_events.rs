@@ -14,13 +14,12 @@ use crate::{
     history::{End, Row, Unit},
 };
 
-/// The version line, and the beginning of the session.
-pub(super) fn opening(run: &RunDescription) -> Vec<Event> {
+/// The beginning of the session.
+pub(super) fn session_start(run: &RunDescription) -> Event {
     let wall_time = seconds(run.started_at);
-    let version = version(wall_time);
     let hparams = run.hyperparameters.0.iter().map(|(name, value)| (name.clone(), HParam { kind: Some(kind(value)) })).collect();
     let start = SessionStartInfo { hparams, group_name: group_name(run), start_time_secs: wall_time };
-    vec![version, hparams_event(wall_time, "_hparams_/session_start_info", HParams::SessionStart(start))]
+    hparams_event(wall_time, "_hparams_/session_start_info", HParams::SessionStart(start))
 }
 
 /// All scalars of one round or epoch.
@@ -89,10 +88,6 @@ fn hparams_event(wall_time: f64, tag: &str, data: HParams) -> Event {
     Event { wall_time, step: 0, what: Some(What::Summary(Summary { value: vec![value] })) }
 }
 
-pub(super) fn version(wall_time: f64) -> Event {
-    Event { wall_time, step: 0, what: Some(What::FileVersion("brain.Event:2".into())) }
-}
-
 pub(super) fn scalars(wall_time: f64, step: i64, values: impl Iterator<Item = (String, f64)>) -> Event {
     let value = values.map(|(tag, value)| scalar(&tag, value)).collect();
     Event { wall_time, step, what: Some(What::Summary(Summary { value })) }
@@ -108,6 +103,6 @@ fn count(number: u64) -> f64 {
     number as f64
 }
 
-fn seconds(at: Timestamp) -> f64 {
+pub(super) fn seconds(at: Timestamp) -> f64 {
     at.as_duration().as_secs_f64()
 }

@@ -52,6 +52,8 @@ pub fn run(context: &Context<'_>, config: &DistributedConfig, folder: &Path) -> 
             return Ok(());
         }
         if restarts >= config.restarts || !failed.may_pass() {
+            // Rank 0, which lost another, left the end to us. What can't be derived now is with the next start.
+            let _ = RunFolder::open(folder).and_then(|run| run.derive(&fltk::host::who()));
             return Err(failed.into_error(folder));
         }
         restarts += 1;

@@ -185,8 +185,12 @@ fn check_size(place: &Place, job: &Job) -> anyhow::Result<()> {
 
 /// Gives errors of communication an exit code of their own, so that a launcher can tell who failed from who lost them.
 fn name_lost_ranks(error: anyhow::Error) -> anyhow::Error {
-    let lost = error.chain().any(|cause| {
+    if is_loss(&error) { failure(Exit::Ranks, format!("{error:#}")) } else { error }
+}
+
+/// Whether it is one of communication: another rank is lost.
+pub fn is_loss(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
         matches!(cause.downcast_ref(), Some(fltk_train::TrainError::Ranks(_))) || cause.downcast_ref::<torch_dist::Error>().is_some()
-    });
-    if lost { failure(Exit::Ranks, format!("{error:#}")) } else { error }
+    })
 }

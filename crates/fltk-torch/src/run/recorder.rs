@@ -80,8 +80,12 @@ impl Recorder {
         Ok(self.records.folder().clone())
     }
 
-    /// Records that the run gave up. What can't be recorded any more is not reported again: `reason` is about to be.
-    pub fn fail(mut self, reason: &str) {
+    /// Records that the run gave up; `is_setback` says that it is likely to be begun again. What can't be recorded any more is not reported again: `reason`
+    /// is about to be.
+    pub fn fail(mut self, reason: &str, is_setback: bool) {
+        if is_setback {
+            self.records.expect_another_start();
+        }
         // One line, so that it fits a table.
         let reason = reason.lines().next().unwrap_or_default().to_owned();
         let _ = self.record(RunEvent::Failed { reason });
