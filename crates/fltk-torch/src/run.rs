@@ -24,6 +24,7 @@ use std::{
 
 use fltk::{
     exit::{Exit, OrExit as _, failure},
+    output,
     termination::Termination,
 };
 use fltk_core::{experiment::Setting, milestone::Milestone};
@@ -107,7 +108,7 @@ fn execute(
 fn latest_checkpoint(folder: &RunFolder, unit: Unit) -> anyhow::Result<Option<Checkpoint>> {
     let latest = folder.checkpoints(unit).latest().or_exit(Exit::Records)?;
     for problem in &latest.skipped {
-        anstream::eprintln!("warning: a checkpoint is skipped: {problem}");
+        output::talk(format_args!("warning: a checkpoint is skipped: {problem}"));
     }
     Ok(latest.checkpoint)
 }

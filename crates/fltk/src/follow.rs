@@ -7,7 +7,7 @@ use std::{
 
 use fltk_cluster::{Orchestrator, plan::STATE_NAMES};
 
-use crate::timeline::clock;
+use crate::{output, timeline::clock};
 
 /// Between two lines.
 const LINE_EVERY: Duration = Duration::from_secs(1);
@@ -43,7 +43,7 @@ impl Follow {
         };
         let said = format!("{replication}{states}");
         if said != self.said {
-            anstream::eprintln!("{}  {said}", clock(orchestrator.now()));
+            output::talk(format_args!("{}  {said}", clock(orchestrator.now())));
             self.said = said;
             self.said_at = Some(Instant::now());
         }

@@ -89,7 +89,7 @@ impl ReadExperiment {
     #[must_use]
     pub fn told(self) -> Experiment {
         if !self.warnings.is_empty() {
-            anstream::eprintln!("{}", self.warnings.render(output::color_stderr()));
+            output::talk(self.warnings.render(output::color_stderr()));
         }
         self.experiment
     }

@@ -1,7 +1,7 @@
 //! How results, talk and errors are printed: data on standard output, talk on standard error.
 
 use std::{
-    fs,
+    fmt, fs,
     io::{self, Write as _},
     os::unix::fs::PermissionsExt as _,
     path::Path,
@@ -18,20 +18,26 @@ pub fn color_stderr() -> bool {
     !matches!(AutoStream::choice(&io::stderr()), anstream::ColorChoice::Never)
 }
 
+/// Says something on standard error, in a line of its own. What can't be written there, as on a full disk or to a pipe that nobody reads, is dropped: nothing
+/// that anybody waits for ends because of talk.
+pub fn talk(said: impl fmt::Display) {
+    let _ = writeln!(anstream::stderr().lock(), "{said}");
+}
+
 /// Prints `error` and its causes on standard error.
 pub fn error(error: &anyhow::Error) {
     let text = format!("{error:#}");
     if text.starts_with("error") || text.starts_with("\u{1b}") {
-        anstream::eprintln!("{text}");
+        talk(text);
     } else {
-        anstream::eprintln!("error: {text}");
+        talk(format_args!("error: {text}"));
     }
 }
 
 /// Prints one JSON document on standard output.
 ///
 /// # Errors
-/// If standard output is closed.
+/// If standard output is closed, or takes no more.
 pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     serde_json::to_writer_pretty(&mut out, value)?;
@@ -42,7 +48,7 @@ pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
 /// Prints text on standard output.
 ///
 /// # Errors
-/// If standard output is closed.
+/// If standard output is closed, or takes no more.
 pub fn text(text: &str) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;

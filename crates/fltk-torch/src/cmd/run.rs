@@ -2,6 +2,7 @@
 
 use std::{num::NonZeroUsize, path::Path, thread::available_parallelism};
 
+use anyhow::Context as _;
 use fltk::{
     cli::{Cli, LocationArgs, Output, RunArgs},
     inputs, output, stop,
@@ -49,18 +50,20 @@ fn with_context(
 /// Prints each result that `work` comes to, or all of them as one document.
 fn print_each(cli: &Cli, work: impl FnOnce(&mut dyn FnMut(RunResult) -> anyhow::Result<()>) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let mut results = Vec::new();
+    let mut printed = Ok(());
     let outcome = work(&mut |result: RunResult| {
-        if cli.output == Output::Text {
-            output::text(&format!("\n{}", result.to_table()))?;
+        // What can't be printed is in the records, and no reason to leave other runs undone.
+        if cli.output == Output::Text && printed.is_ok() {
+            printed = output::text(&format!("\n{}", result.to_table()));
         }
         results.push(result);
         Ok(())
     });
     // What finished before a failure is not lost.
     if cli.output == Output::Json && (outcome.is_ok() || !results.is_empty()) {
-        print_json(&results)?;
+        printed = print_json(&results);
     }
-    outcome
+    outcome.and(printed.context("can't print the results"))
 }
 
 /// One run: its object. Several: an object that lists them.

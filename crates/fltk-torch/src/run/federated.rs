@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fltk::split::split;
+use fltk::{output, split::split};
 use fltk_core::{
     event::RunEvent,
     experiment::{FederatedConfig, ScheduleUnit},
@@ -80,10 +80,10 @@ fn warn_of_idle_clients(job: &Job, parts: &[Vec<u32>]) {
     let batch_size = job.task.train.batch_size;
     let num_idle = parts.iter().filter(|part| part.len() < batch_size as usize).count();
     if job.task.train.drop_last && num_idle > 0 {
-        anstream::eprintln!(
+        output::talk(format_args!(
             "warning: {num_idle} of {} clients have fewer samples than a batch of {batch_size} and train no step (`drop_last`)\nhint: use a smaller `batch_size`",
             parts.len()
-        );
+        ));
     }
 }
 

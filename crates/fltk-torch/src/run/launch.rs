@@ -17,6 +17,7 @@ use anyhow::Context as _;
 use fltk::{
     child,
     exit::{Exit, failure},
+    output,
     termination::{TERMINATION_LOG, Termination},
 };
 use fltk_core::{experiment::DistributedConfig, termination::TerminationReport};
@@ -57,11 +58,11 @@ pub fn run(context: &Context<'_>, config: &DistributedConfig, folder: &Path) -> 
             return Err(failed.into_error(folder));
         }
         restarts += 1;
-        anstream::eprintln!(
+        output::talk(format_args!(
             "warning: {}; all ranks begin again from the last checkpoint (restart {restarts} of {})",
             failed.text(),
             config.restarts
-        );
+        ));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal as _;
 
-use fltk::cli::Cli;
+use fltk::{cli::Cli, output};
 use fltk_core::{event::RunEvent, metrics::Evaluation, milestone::Milestone};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -51,7 +51,7 @@ impl Progress {
         });
         if talk != Talk::Quiet && bar.is_none() {
             let resumed = if from > Milestone::START { format!(", going on after {}", from.text(unit)) } else { String::new() };
-            anstream::eprintln!("{title}: {steps} {unit}s{resumed}");
+            output::talk(format_args!("{title}: {steps} {unit}s{resumed}"));
         }
         Self { talk, unit, steps, bar }
     }
@@ -99,7 +99,7 @@ impl Progress {
         match (&self.bar, self.talk) {
             (_, Talk::Quiet) => {}
             (Some(bar), _) => bar.println(text),
-            (None, _) => anstream::eprintln!("{text}"),
+            (None, _) => output::talk(text),
         }
     }
 }

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use fltk::exit::{Exit, failure};
+use fltk::{
+    exit::{Exit, failure},
+    output,
+};
 use fltk_data::Dataset;
 use fltk_records::RunDescription;
 
@@ -42,9 +45,9 @@ pub fn check(begun: &RunDescription, dataset: &Dataset) -> anyhow::Result<()> {
         ("processor", begun.host.cpu.as_str(), now.cpu.as_str()),
     ];
     for (what, then, now) in differs.into_iter().filter(|(_, then, now)| then != now) {
-        anstream::eprintln!(
+        output::talk(format_args!(
             "warning: the run began with {what} `{then}` and goes on with `{now}`; the last bits of its results may differ"
-        );
+        ));
     }
     Ok(())
 }

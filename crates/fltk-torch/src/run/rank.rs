@@ -9,7 +9,10 @@ use std::{
 };
 
 use anyhow::Context as _;
-use fltk::exit::{Exit, OrExit as _, code, failure};
+use fltk::{
+    exit::{Exit, OrExit as _, code, failure},
+    output,
+};
 use fltk_core::experiment::{Experiment, Setting};
 use fltk_data::Dataset;
 use fltk_records::{RunFolder, history::Status};
@@ -64,7 +67,7 @@ pub fn client(context: &Context<'_>, source: Source, place: &Place, network: Net
     let folder = trained.map_err(|error| named(error, place))?;
     // What was to be done is done, and recorded: a rank that is lost now is lost to nobody.
     if let Some(Err(error)) = joined.map(|joined| joined.leave(LINGER)) {
-        anstream::eprintln!("warning: {error}");
+        output::talk(format_args!("warning: {error}"));
     }
     folder.map(RunResult::read).transpose()
 }

@@ -1,6 +1,9 @@
 //! The record of one run, and what a person sees of it: one place where the clock is read.
 
-use fltk::exit::{Exit, OrExit as _};
+use fltk::{
+    exit::{Exit, OrExit as _},
+    output,
+};
 use fltk_core::{event::RunEvent, milestone::Milestone};
 use fltk_records::{
     RunFolder, RunRecorder,
@@ -55,7 +58,10 @@ impl Recorder {
     pub fn warn_of_held_rate(&mut self, rate: LearningRate) {
         if rate.held_by_minimum && !self.warned_of_held_rate {
             self.warned_of_held_rate = true;
-            anstream::eprintln!("warning: the learning rate stays at {}: a further reduction would go below its minimum", rate.value);
+            output::talk(format_args!(
+                "warning: the learning rate stays at {}: a further reduction would go below its minimum",
+                rate.value
+            ));
         }
     }
 

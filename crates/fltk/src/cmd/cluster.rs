@@ -97,13 +97,13 @@ async fn work(
     if let Some(address) = args.listen {
         let listener = TcpListener::bind(address).await.with_context(|| format!("can't listen at {address}"))?;
         if !cli.quiet {
-            anstream::eprintln!("metrics at http://{}/metrics", listener.local_addr().context("no address")?);
+            output::talk(format_args!("metrics at http://{}/metrics", listener.local_addr().context("no address")?));
         }
         tokio::spawn(serve(listener, Served { metrics: Arc::clone(&metrics), is_ready: Arc::clone(&is_ready) }));
     }
     let path = begun.folder.path().display();
     if !cli.quiet {
-        anstream::eprintln!("stream {} in namespace `{}`; folder {path}", context.run, context.namespace);
+        output::talk(format_args!("stream {} in namespace `{}`; folder {path}", context.run, context.namespace));
     }
     let end = if orchestrator.is_finished() {
         // Begun again after its end: what is known is said again, and the cluster isn't asked.
@@ -141,7 +141,7 @@ async fn work(
             output::error(error);
         }
         if !cli.quiet {
-            anstream::eprintln!("the stream is over; its metrics are served until SIGTERM or Ctrl-C");
+            output::talk("the stream is over; its metrics are served until SIGTERM or Ctrl-C");
         }
         stop.await;
     }

@@ -2,13 +2,15 @@
 
 use clap::CommandFactory as _;
 
-use crate::cli::Cli;
+use crate::{cli::Cli, output};
 
 /// Prints the completion script of `shell`.
 ///
 /// # Errors
-/// Never; the signature is that of every command.
+/// If standard output is closed, or takes no more.
 pub fn run(shell: clap_complete::Shell) -> anyhow::Result<()> {
-    clap_complete::generate(shell, &mut Cli::command(), "fltk", &mut std::io::stdout());
-    Ok(())
+    // Into memory first: a panic is what an error of writing would be otherwise.
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "fltk", &mut script);
+    output::text(&String::from_utf8_lossy(&script))
 }

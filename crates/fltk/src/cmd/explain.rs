@@ -68,7 +68,7 @@ fn find(args: &ExplainArgs) -> anyhow::Result<(Begun, JobId)> {
             Ok(looked_at) => looked_at,
             // Another stream's damage is no reason not to look at the others.
             Err(error) if args.stream.is_none() => {
-                anstream::eprintln!("warning: a stream is skipped: {error:#}");
+                output::talk(format_args!("warning: a stream is skipped: {error:#}"));
                 continue;
             }
             Err(error) => return Err(error),

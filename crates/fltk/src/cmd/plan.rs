@@ -57,7 +57,7 @@ pub fn run(cli: &Cli, args: &PlanArgs) -> anyhow::Result<()> {
         let context = read.objects.as_ref().map_err(|error| anyhow::anyhow!("{error}")).or_exit(Exit::Experiment)?;
         let count = manifests::write(folder, context, plan.replications.iter().flat_map(|replication| &replication.jobs))?;
         if !cli.quiet {
-            anstream::eprintln!("the objects of {count} jobs are in `{}`", folder.display());
+            output::talk(format_args!("the objects of {count} jobs are in `{}`", folder.display()));
         }
     }
     match cli.output {

@@ -14,7 +14,7 @@ use crate::{
     cli::{Cli, ServeArgs},
     cmd::elsewhere::token_to_ask_for,
     exit::{Exit, failure},
-    jobs,
+    jobs, output,
 };
 
 /// Serves until the process is asked to stop, which is a good end.
@@ -62,8 +62,8 @@ fn folder<'a>(path: &'a Path, flag: &str, what: &str) -> anyhow::Result<&'a Path
 fn greet(site: &Site, address: SocketAddr) {
     let Site { runs, streams, prefix, token, .. } = site;
     let beside = if streams == runs { String::new() } else { format!(" and `{}`", streams.display()) };
-    anstream::eprintln!("serving `{}`{beside} at http://{address}{prefix}/api/v1/runs", runs.display());
+    output::talk(format_args!("serving `{}`{beside} at http://{address}{prefix}/api/v1/runs", runs.display()));
     if token.is_none() && !address.ip().is_loopback() {
-        anstream::eprintln!("warning: whoever reaches this address can read it all\nhint: `--token-file FILE` asks for a token");
+        output::talk("warning: whoever reaches this address can read it all\nhint: `--token-file FILE` asks for a token");
     }
 }

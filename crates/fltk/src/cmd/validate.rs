@@ -42,7 +42,7 @@ pub fn run(cli: &Cli, args: &ValidateArgs) -> anyhow::Result<()> {
         };
         if cli.output == Output::Text {
             if !report.is_empty() {
-                anstream::eprintln!("{}\n", report.render(output::color_stderr()));
+                output::talk(format_args!("{}\n", report.render(output::color_stderr())));
             }
             output::text(&format!("{}: {}", source.name, if valid { "valid" } else { "refused" }))?;
         }

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep};
 use crate::{
     cli::{Cli, ClusterArgs},
     exit::{Exit, OrExit as _, failure},
+    output,
 };
 
 /// How often it's looked whether the other has ended: what it holds up is the start of jobs that take minutes.
@@ -31,7 +32,10 @@ pub async fn take(
         match folder.lock(&who) {
             Err(RunError::Locked { path, holder }) if Instant::now() < deadline => {
                 if !is_said {
-                    anstream::eprintln!("`{}` is being written by {holder}; waiting until that has ended, at most {limit}", path.display());
+                    output::talk(format_args!(
+                        "`{}` is being written by {holder}; waiting until that has ended, at most {limit}",
+                        path.display()
+                    ));
                     is_said = true;
                 }
             }

@@ -13,7 +13,7 @@ use fltk_cluster::{
     },
 };
 
-use crate::{cli::Cli, follow::Follow};
+use crate::{cli::Cli, follow::Follow, output};
 
 /// Between two of the same complaint.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(30);
@@ -51,14 +51,14 @@ impl Observer for Observed {
 
     fn trouble(&mut self, text: &str) {
         if self.is_new(text) {
-            anstream::eprintln!("warning: {text}; tried again");
+            output::talk(format_args!("warning: {text}; tried again"));
         }
     }
 
     fn stuck(&mut self, job: &JobId, why: &NotRunning) {
         let text = format!("job {job}: {why}");
         if self.is_new(&text) {
-            anstream::eprintln!("warning: {text}");
+            output::talk(format_args!("warning: {text}"));
         }
     }
 }

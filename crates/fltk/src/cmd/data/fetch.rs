@@ -32,7 +32,7 @@ pub fn fetch(cli: &Cli, names: &[DatasetName], locations: &LocationArgs) -> anyh
         let folder = match elsewhere(name, &locations) {
             Some(path) => {
                 if !cli.quiet {
-                    anstream::eprintln!("{}: {} is there", source.name, path.display());
+                    output::talk(format_args!("{}: {} is there", source.name, path.display()));
                 }
                 path
             }
@@ -82,11 +82,11 @@ impl Talk {
             return;
         }
         match progress {
-            Progress::Waiting => anstream::eprintln!("{name}: waiting for another process that is fetching it"),
-            Progress::AlreadyThere { file } => anstream::eprintln!("{name}: {file} is there"),
+            Progress::Waiting => output::talk(format_args!("{name}: waiting for another process that is fetching it")),
+            Progress::AlreadyThere { file } => output::talk(format_args!("{name}: {file} is there")),
             Progress::Started { file, url, bytes, offset } => {
                 let going_on = if offset > 0 { format!(", going on at byte {offset}") } else { String::new() };
-                anstream::eprintln!("{name}: {file} from {url}{going_on}");
+                output::talk(format_args!("{name}: {file} from {url}{going_on}"));
                 if std::io::stderr().is_terminal() {
                     let bar = ProgressBar::new(bytes).with_position(offset);
                     let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} [{eta} left]");
@@ -101,7 +101,7 @@ impl Talk {
             }
             Progress::Failed { file, url, problem } => {
                 self.end();
-                anstream::eprintln!("{name}: {file} from {url}: {problem}");
+                output::talk(format_args!("{name}: {file} from {url}: {problem}"));
             }
             Progress::Done { .. } => self.end(),
         }

@@ -24,7 +24,7 @@ use crate::{
     cli::{Cli, ThroughArgs},
     cmd::cluster,
     exit::{Exit, failure},
-    inputs, stop,
+    inputs, output, stop,
     stream::kubernetes::parse_config,
 };
 
@@ -58,10 +58,10 @@ pub fn through<T>(
             () = raised(&stop) => return Err(failure(Exit::Interrupted, "interrupted")),
         };
         if !cli.quiet {
-            anstream::eprintln!("a pod with image {image} reads claim {claim} in namespace `{namespace}`");
+            output::talk(format_args!("a pod with image {image} reads claim {claim} in namespace `{namespace}`"));
         }
         let reader = Reader { claim, folder, image, token: secret.clone(), config };
-        let mut tell = |text: &str| anstream::eprintln!("{text}");
+        let mut tell = |text: &str| output::talk(text);
         let opened = claim::open(&client, &namespace, &reader, &mut tell, raised(&stop)).await;
         opened.map_err(|error| match error {
             ClaimError::Stopped { .. } => failure(Exit::Interrupted, error),
@@ -104,7 +104,7 @@ impl Drop for Open {
         if let Some(opened) = self.opened.take()
             && let Err(problem) = self.runtime.block_on(opened.close())
         {
-            anstream::eprintln!("warning: {problem}");
+            output::talk(format_args!("warning: {problem}"));
         }
     }
 }

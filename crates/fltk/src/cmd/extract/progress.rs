@@ -9,7 +9,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::cli::Cli;
+use crate::{cli::Cli, output};
 
 /// Between two pictures of the bar.
 const DRAW_EVERY: Duration = Duration::from_millis(100);
@@ -49,7 +49,7 @@ impl Progress {
             bar.finish_and_clear();
         }
         if !self.quiet {
-            anstream::eprintln!("{}/{}  {words}", self.begun, self.wanted);
+            output::talk(format_args!("{}/{}  {words}", self.begun, self.wanted));
         }
     }
 

@@ -9,7 +9,7 @@ use crate::{
     cli::{Cli, RunArgs},
     exit::{Exit, OrExit as _, failure},
     follow::Follow,
-    inputs, jobs,
+    inputs, jobs, output,
     stream::{self, Begun, End, Here, Inputs, Place, work},
 };
 
@@ -67,7 +67,7 @@ fn go_on(cli: &Cli, here: &Here, begun: &Begun) -> anyhow::Result<()> {
         here.engine.check()?;
     }
     if !cli.quiet {
-        anstream::eprintln!("stream {} on this machine; folder {}", begun.name(), begun.folder.path().display());
+        output::talk(format_args!("stream {} on this machine; folder {}", begun.name(), begun.folder.path().display()));
     }
     let end = work(here, begun, &mut orchestrator, Follow::new(cli.quiet))?;
     let rows = jobs::rows(&orchestrator, &begun.folder);

@@ -18,6 +18,7 @@ use super::{open, open_all};
 use crate::{
     cli::ExportFormat,
     exit::{Exit, OrExit as _},
+    output,
 };
 #[cfg(feature = "web")]
 use crate::{
@@ -47,7 +48,7 @@ pub fn run(format: ExportFormat, root: &Path, named: &[PathBuf]) -> anyhow::Resu
 }
 
 fn open_sound(root: &Path, path: &Path) -> Option<RunRef> {
-    open(root, path).inspect_err(|problem| anstream::eprintln!("warning: `{}` is skipped: {problem:#}", path.display())).ok()
+    open(root, path).inspect_err(|problem| output::talk(format_args!("warning: `{}` is skipped: {problem:#}", path.display()))).ok()
 }
 
 /// The same of runs that are elsewhere.
@@ -62,7 +63,7 @@ pub fn from(cli: &Cli, format: ExportFormat, from: &str, through: &ThroughArgs, 
         let client = Arc::clone(client);
         let export = interrupt::answer(stop, move || client.export(self::format(format), &named))?;
         if export.num_skipped > 0 {
-            anstream::eprintln!("warning: {} damaged runs are skipped: {}", export.num_skipped, export.skipped.join(", "));
+            output::talk(format_args!("warning: {} damaged runs are skipped: {}", export.num_skipped, export.skipped.join(", ")));
         }
         let mut body = interrupt::body(export.body, Arc::clone(stop));
         let mut out = io::stdout().lock();

@@ -1,0 +1,49 @@
+//! Results that nobody takes, as on a full disk, are an error; what else is said is dropped.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+mod common;
+
+use std::{
+    fs::{self, File},
+    path::Path,
+    process::{ExitStatus, Stdio},
+};
+
+use common::{TINY_FEDERATED, fltk};
+
+fn full() -> Stdio {
+    File::options().write(true).open("/dev/full").unwrap().into()
+}
+
+/// A pipe that nobody reads.
+fn closed() -> Stdio {
+    let (read, write) = std::io::pipe().unwrap();
+    drop(read);
+    write.into()
+}
+
+fn status(folder: &Path, args: &[&str], stdout: Stdio, stderr: Stdio) -> ExitStatus {
+    fltk(folder).args(args).stdout(stdout).stderr(stderr).status().unwrap()
+}
+
+#[test]
+fn what_cannot_be_printed_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    fs::write(at.join("tiny.yaml"), TINY_FEDERATED).unwrap();
+    let commands: &[&[&str]] = &[
+        &["validate", "tiny.yaml", "--output", "json"],
+        &["validate", "tiny.yaml"],
+        &["convert", "tiny.yaml"],
+        &["data", "list"],
+        &["data", "split", "tiny.yaml", "--output", "json"],
+        &["schema"],
+        &["completions", "bash"],
+        &["runs", "list", "--output", "json"],
+    ];
+    for args in commands {
+        assert_eq!(status(at, args, full(), Stdio::null()).code(), Some(1), "fltk {args:?}");
+        assert_eq!(status(at, args, closed(), Stdio::null()).code(), Some(141), "fltk {args:?}");
+    }
+}
