@@ -11,6 +11,7 @@ mod federated;
 mod file;
 mod flag;
 mod kfltk;
+mod left_open;
 mod overrides;
 mod parse;
 mod partition;
@@ -34,11 +35,11 @@ pub use flag::{parse_optimizer, parse_partition};
 pub use kfltk::Cluster;
 pub use overrides::{Override, OverrideError};
 pub use parse::{FileKind, Parsed, ParsedCluster, file_kind, parse, parse_cluster};
-pub use partition::{PartitionConfig, QuantitySkew};
+pub use partition::{PartitionConfig, PartitionVersion, QuantitySkew};
 pub use quantity::{Quantity, QuantityError};
 pub use report::{Label, Problem, Report, Severity};
 pub use schema::json_schema;
-pub use source::{SourceFile, Span};
+pub use source::{EncodingError, SourceFile, Span};
 pub use stream::{AdmissionConfig, ArrivalGroup, Gaps, OrchestratorType, PodResources, PolicyName, Priority, Resources, StreamConfig};
 pub use task::{
     DatasetConfig, DatasetName, DistributedConfig, Experiment, GradientCompression, LstmConfig, NetName, NetworkConfig, Setting, Task,

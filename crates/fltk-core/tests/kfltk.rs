@@ -43,13 +43,13 @@ fn samplers_are_partitions() {
     check(r#""type": "q sampler", "qValue": "0.3","#, Ok(PartitionConfig::QSampler { q: 0.3 }));
     check(r#""type": "q sampler", "qValue": null,"#, Ok(PartitionConfig::QSampler { q: 0.5 }));
     check(r#""type": "q sampler", "qValue": 1.5,"#, Err("is a probability"));
-    check(r#""type": "limit labels", "qValue": 2,"#, Ok(PartitionConfig::LimitLabels { limit: 2 }));
+    check(r#""type": "limit labels", "qValue": 2,"#, Ok(PartitionConfig::LimitLabels { limit: 2, version: None }));
     check(r#""type": "limit labels", "qValue": 2.5,"#, Err("the number of labels"));
     check(r#""type": "limit labels", "qValue": 11,"#, Err("`qValue` is 11, and `mnist` has 10 classes"));
     check(r#""type": "limit labels flex", "qValue": 2.5,"#, Ok(PartitionConfig::LimitLabelsFlex {}));
-    check(r#""type": "n labels", "qValue": 3.0,"#, Ok(PartitionConfig::NLabels { n: 3 }));
-    check(r#""type": "n labels","#, Ok(PartitionConfig::NLabels { n: 5 }));
-    check(r#""type": "dirichlet", "qValue": 0.1,"#, Ok(PartitionConfig::Dirichlet { alpha: 0.1, min_samples: 1 }));
+    check(r#""type": "n labels", "qValue": 3.0,"#, Ok(PartitionConfig::NLabels { n: 3, version: None }));
+    check(r#""type": "n labels","#, Ok(PartitionConfig::NLabels { n: 5, version: None }));
+    check(r#""type": "dirichlet", "qValue": 0.1,"#, Ok(PartitionConfig::Dirichlet { alpha: 0.1, min_samples: 1, version: None }));
     check(r#""type": "dirichlet", "qValue": 0,"#, Err("must be in 0.001..1000000"));
     check(r#""type": "limit labels q", "qValue": 1,"#, Err("never implemented"));
     check(r#""type": "emd sampler", "qValue": 1,"#, Err("never implemented"));

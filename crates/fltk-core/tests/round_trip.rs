@@ -4,8 +4,8 @@ use fltk_core::{
     experiment::{
         AdmissionConfig, ArrivalGroup, DatasetConfig, DatasetName, DistributedConfig, Duration, Experiment, FederatedConfig, Gaps,
         GradientCompression, LossName, LstmConfig, NetName, NetworkConfig, OptimizerConfig, OrchestratorType, PartitionConfig,
-        PodResources, PolicyName, Priority, QuantitySkew, Resources, ScheduleUnit, SchedulerConfig, SelectionConfig, Setting, SourceFile,
-        StrategyConfig, StreamConfig, Task, TrainConfig, parse, to_yaml,
+        PartitionVersion, PodResources, PolicyName, Priority, QuantitySkew, Resources, ScheduleUnit, SchedulerConfig, SelectionConfig,
+        Setting, SourceFile, StrategyConfig, StreamConfig, Task, TrainConfig, parse, to_yaml,
     },
     seed::Seed,
 };
@@ -52,15 +52,24 @@ fn train() -> impl Strategy<Value = TrainConfig> {
     )
 }
 
+/// What is written leaves none open.
+fn version() -> impl Strategy<Value = Option<PartitionVersion>> {
+    select(vec![Some(PartitionVersion::One), Some(PartitionVersion::Two)])
+}
+
 fn partition() -> impl Strategy<Value = PartitionConfig> {
     prop_oneof![
         Just(PartitionConfig::Uniform {}),
         (0.0..1.0f64).prop_map(|q| PartitionConfig::QSampler { q }),
-        (1..=10u32).prop_map(|limit| PartitionConfig::LimitLabels { limit }),
-        (1..=10u32).prop_map(|n| PartitionConfig::NLabels { n }),
-        (0.001..1e6f64, 1..5u32).prop_map(|(alpha, min_samples)| PartitionConfig::Dirichlet { alpha, min_samples }),
+        ((1..=10u32), version()).prop_map(|(limit, version)| PartitionConfig::LimitLabels { limit, version }),
+        ((1..=10u32), version()).prop_map(|(n, version)| PartitionConfig::NLabels { n, version }),
+        (0.001..1e6f64, 1..5u32, version()).prop_map(|(alpha, min_samples, version)| PartitionConfig::Dirichlet {
+            alpha,
+            min_samples,
+            version
+        }),
         (1..20u32).prop_map(|shards_per_client| PartitionConfig::Shard { shards_per_client }),
-        (1..=10u32).prop_map(|classes_per_client| PartitionConfig::Pathological { classes_per_client }),
+        ((1..=10u32), version()).prop_map(|(classes_per_client, version)| PartitionConfig::Pathological { classes_per_client, version }),
         (1e-9..100.0f64).prop_map(|exponent| PartitionConfig::QuantitySkew { skew: QuantitySkew::PowerLaw { exponent } }),
         Just(PartitionConfig::QuantitySkew { skew: QuantitySkew::Square {} }),
     ]

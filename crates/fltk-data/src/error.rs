@@ -13,6 +13,14 @@ pub enum DataError {
         /// Where it was looked for.
         searched: Vec<PathBuf>,
     },
+    /// In none of the known places, and there may be a cache that nobody knows of.
+    #[error(
+        "data set `{name}` is not part of the program, and there is no cache folder: neither XDG_CACHE_HOME nor HOME is set\nhint: say where data sets are with `--data DIR`, or with `path` in the experiment"
+    )]
+    NoCache {
+        /// The data set.
+        name: &'static str,
+    },
     /// There is nothing where the user said.
     #[error("`{}`, where data set `{name}` should be, is not there", path.display())]
     Absent {
@@ -22,7 +30,7 @@ pub enum DataError {
         path: PathBuf,
     },
     /// The folder or archive that the user named does not hold the data set.
-    #[error("`{}` does not hold data set `{name}`\nhint: it needs {expected}", path.display())]
+    #[error("`{}` does not hold data set `{name}`\nhint: it needs {expected}{}", path.display(), sentence(.unread))]
     NotHere {
         /// The data set.
         name: &'static str,
@@ -30,6 +38,8 @@ pub enum DataError {
         path: PathBuf,
         /// The files that make it up.
         expected: String,
+        /// What is there that may be it, but isn't read, and what to do.
+        unread: Option<String>,
     },
     /// The place holds another data set, known by its digests.
     #[error("`{}` holds data set `{other}`, not `{name}`\nhint: set the data set's name to `{other}`, or its path to where `{name}` lies", path.display())]
@@ -141,6 +151,22 @@ pub enum FormatError {
     /// The archive holds the same file twice.
     #[error("the archive holds it twice")]
     Twice,
+    /// A pickle that is cut off, or more than plain data.
+    #[error("it is a pickle that can't be read: byte {at}: {problem}")]
+    Pickle {
+        /// Where.
+        at: usize,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A pickle that isn't a batch of images.
+    #[error("it is a pickle without `{key}`, {what}")]
+    Pickled {
+        /// The key of the outermost dict.
+        key: &'static str,
+        /// What it should have there.
+        what: &'static str,
+    },
     /// A text that is not UTF-8.
     #[error("byte {at} is not valid UTF-8")]
     Utf8 {
@@ -161,6 +187,10 @@ pub enum FormatError {
         /// The limit.
         limit: usize,
     },
+}
+
+fn sentence(unread: &Option<String>) -> String {
+    unread.as_ref().map(|unread| format!("; {unread}")).unwrap_or_default()
 }
 
 fn list(paths: &[PathBuf]) -> String {

@@ -121,6 +121,9 @@ pub enum FetchError {
         /// Why.
         source: io::Error,
     },
+    /// Nobody knows where to.
+    #[error("neither XDG_CACHE_HOME nor HOME is set\nhint: say where data sets go with `--data DIR`")]
+    NoCache,
     /// Another process holds the lock for too long.
     #[error("another process has been fetching into `{}` for {} s\nhint: wait for it, or stop it", folder.display(), waited.as_secs())]
     Locked {
@@ -179,7 +182,11 @@ pub enum FileState {
 /// See [`FetchError`].
 pub fn fetch(name: DatasetName, locations: &Locations, progress: &mut dyn FnMut(Progress<'_>)) -> Result<(), FetchError> {
     let source = source(name);
-    fetch_files(&source.files, &locations.cache_of(&source), &FetchOptions::default(), progress)
+    if source.files.is_empty() {
+        return Ok(());
+    }
+    let folder = locations.cache_of(&source).ok_or(FetchError::NoCache)?;
+    fetch_files(&source.files, &folder, &FetchOptions::default(), progress)
 }
 
 /// Fetches those of `files` that `folder` lacks or has wrong.
@@ -221,7 +228,8 @@ pub fn fetch_files(
 pub fn verify(name: DatasetName, locations: &Locations) -> Result<Vec<(String, FileState)>, FetchError> {
     let source = source(name);
     let folder = locations.cache_of(&source);
-    source.files.iter().map(|file| Ok((file.name.clone(), state(file, &folder)?))).collect()
+    let state = |file: &SourceFile| folder.as_ref().map_or(Ok(FileState::Missing), |folder| state(file, folder));
+    source.files.iter().map(|file| Ok((file.name.clone(), state(file)?))).collect()
 }
 
 fn state(file: &SourceFile, folder: &Path) -> Result<FileState, FetchError> {

@@ -3,12 +3,12 @@
 use std::{
     collections::BTreeMap,
     fs::File,
-    io::{self, Read},
+    io::{self, Read, Seek as _},
     path::{Path, PathBuf},
     thread,
 };
 
-use flate2::{bufread, read::GzDecoder};
+use flate2::{bufread, read::MultiGzDecoder};
 use fltk_core::experiment::DatasetName;
 use sha2::{Digest, Sha256};
 
@@ -16,7 +16,8 @@ use crate::{
     dataset::{FileDigest, Origin},
     digest::sha256_hex,
     error::{DataError, FormatError},
-    sources::{ALL, Source, is_official, source},
+    formats::cifar_python,
+    sources::{ALL, Layout, Source, is_official, source},
 };
 
 /// No file of these data sets, packed or unpacked, is larger (CIFAR-100's training file: 154 MB). It bounds what a decompression bomb can take.
@@ -26,12 +27,15 @@ const ARCHIVE_MAX: u64 = 256 << 20;
 /// A tar archive is made of blocks of so many bytes.
 const TAR_BLOCK: u64 = 512;
 
+/// Most entries of a folder that are looked through for what isn't read.
+const ENTRIES_MAX: usize = 1000;
+
 /// Where the files lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// Paths of the parts, in the order of [`Format::parts`](crate::sources::Format::parts), and their folder.
-    Folder { folder: PathBuf, parts: Vec<PathBuf> },
-    /// A `.tar`, `.tar.gz` or `.tgz`.
+    /// Paths of the parts, in the order of [`Format::parts`](crate::sources::Format::parts), what they are, and their folder.
+    Folder { folder: PathBuf, parts: Vec<PathBuf>, layout: Layout },
+    /// A `.tar`, `.tar.gz`, `.tgz` or `.zip`.
     Archive(PathBuf),
 }
 
@@ -45,21 +49,23 @@ pub(crate) struct Contents {
 /// Looks for the data set at `path`: the archive or text itself, or a folder that holds the files, or the published archive, or has
 /// them in a sub-folder that common tools make. `None` where it is not there.
 pub(crate) fn find(source: &Source, path: &Path) -> Option<Found> {
-    let parts = source.format.parts();
     if path.is_file() {
         let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
-        return match parts.as_slice() {
-            _ if is_archive(path) => Some(Found::Archive(path.to_path_buf())),
-            [_] => Some(Found::Folder { folder, parts: vec![path.to_path_buf()] }),
-            _ => None,
+        let single = || source.format.layouts().into_iter().find(|layout| layout.parts.len() == 1 && !is_packed(path));
+        return match is_archive(path) {
+            true => Some(Found::Archive(path.to_path_buf())),
+            false => single().map(|layout| Found::Folder { folder, parts: vec![path.to_path_buf()], layout }),
         };
     }
     [path.to_path_buf()].into_iter().chain(source.subfolders.iter().map(|sub| path.join(sub))).find_map(|folder| {
-        let files = parts.iter().map(|part| find_part(&folder, part)).collect::<Option<Vec<_>>>();
-        if let Some(parts) = files {
-            return Some(Found::Folder { folder, parts });
+        for layout in source.format.layouts() {
+            let files = layout.parts.iter().map(|part| find_part(&folder, part)).collect::<Option<Vec<_>>>();
+            if let Some(parts) = files {
+                return Some(Found::Folder { folder, parts, layout });
+            }
         }
-        source.files.iter().map(|file| folder.join(&file.name)).find(|path| path.is_file() && is_archive(path)).map(Found::Archive)
+        let published = source.files.iter().map(|file| file.name.as_str()).chain(source.other_archives.iter().map(|(name, _)| *name));
+        published.map(|name| folder.join(name)).find(|path| path.is_file() && is_archive(path)).map(Found::Archive)
     })
 }
 
@@ -68,14 +74,48 @@ fn find_part(folder: &Path, part: &str) -> Option<PathBuf> {
 }
 
 fn is_archive(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    [".tar", ".tar.gz", ".tgz"].iter().any(|ending| name.ends_with(ending))
+    ends_with(path, &[".tar", ".tar.gz", ".tgz", ".zip"])
+}
+
+/// Whether it's packed in a way that isn't read.
+fn is_packed(path: &Path) -> bool {
+    ends_with(path, &[".xz", ".txz", ".bz2", ".tbz2", ".zst", ".lzma", ".7z", ".rar"])
+}
+
+fn ends_with(path: &Path, endings: &[&str]) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    endings.iter().any(|ending| name.ends_with(ending))
+}
+
+/// What is at `path` that may be the data set, but isn't read, and what to do about it.
+fn unread(source: &Source, path: &Path) -> Option<String> {
+    if path.is_file() {
+        return is_packed(path)
+            .then(|| format!("of archives `.tar`, `.tar.gz`, `.tgz` and `.zip` are read, and `{}` is none: unpack it", file_name(path)));
+    }
+    let mut found: Vec<PathBuf> = std::fs::read_dir(path).ok()?.take(ENTRIES_MAX).filter_map(|entry| Some(entry.ok()?.path())).collect();
+    found.sort();
+    let dotted = |path: &PathBuf| {
+        let name = file_name(path);
+        let part =
+            source.format.parts().into_iter().find(|part| name.strip_suffix(".gz").unwrap_or(&name) == part.replace("-idx", ".idx"))?;
+        (part.contains("-idx")).then(|| format!("`{name}` isn't read by that name: rename it to `{}`", name.replace(".idx", "-idx")))
+    };
+    let packed = |path: &PathBuf| {
+        let name = file_name(path);
+        match () {
+            () if is_packed(path) => Some(format!("`{name}` isn't read: unpack it")),
+            () if is_archive(path) => Some(format!("`{name}` is read where the path names it")),
+            () => None,
+        }
+    };
+    found.iter().find_map(dotted).or_else(|| found.iter().find_map(packed))
 }
 
 /// Reads every part of what was found. Refuses the published files of another data set: MNIST and Fashion-MNIST have the same names and sizes.
 pub(crate) fn read(name: DatasetName, this: &Source, found: &Found) -> Result<Contents, DataError> {
     let contents = match found {
-        Found::Folder { folder, parts } => read_folder(name, this, folder, parts),
+        Found::Folder { folder, parts, layout } => read_folder(name, this, folder, parts, layout),
         Found::Archive(path) => read_archive(name, this, path),
     }?;
     for file in contents.digests.iter().filter(|file| !file.official) {
@@ -88,9 +128,9 @@ pub(crate) fn read(name: DatasetName, this: &Source, found: &Found) -> Result<Co
 }
 
 /// Reads the parts at once, one thread each: there are at most six, and the large ones are unpacked on several cores.
-fn read_folder(name: DatasetName, source: &Source, folder: &Path, parts: &[PathBuf]) -> Result<Contents, DataError> {
+fn read_folder(name: DatasetName, source: &Source, folder: &Path, parts: &[PathBuf], layout: &Layout) -> Result<Contents, DataError> {
     let read = thread::scope(|scope| {
-        let readers: Vec<_> = parts.iter().map(|path| scope.spawn(|| read_part(source, path))).collect();
+        let readers: Vec<_> = parts.iter().map(|path| scope.spawn(|| read_part(source, path, layout))).collect();
         readers.into_iter().map(|reader| reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect::<Vec<_>>()
     });
     let mut contents = Contents { parts: Vec::new(), digests: Vec::new(), origin: Origin::Folder(folder.to_path_buf()) };
@@ -103,10 +143,10 @@ fn read_folder(name: DatasetName, source: &Source, folder: &Path, parts: &[PathB
     Ok(contents)
 }
 
-fn read_part(source: &Source, path: &Path) -> Result<(String, Vec<u8>), DataError> {
+fn read_part(source: &Source, path: &Path, layout: &Layout) -> Result<(String, Vec<u8>), DataError> {
     let bytes = read_file(path).map_err(|problem| problem.at(source, path))?;
     let sha256 = sha256_hex(&bytes);
-    let bytes = unpack(bytes).map_err(|problem| format_error(source, path, problem))?;
+    let bytes = content(bytes, layout).map_err(|problem| format_error(source, path, problem))?;
     Ok((sha256, bytes))
 }
 
@@ -114,17 +154,33 @@ fn read_file(path: &Path) -> Result<Vec<u8>, ReadError> {
     read_limited(File::open(path)?, FILE_MAX)
 }
 
-/// Unpacks `bytes` where they are gzip, which must end where they do.
+/// What is in the file of a part, in the form that the data set's format has.
+fn content(bytes: Vec<u8>, layout: &Layout) -> Result<Vec<u8>, FormatError> {
+    let bytes = unpack(bytes)?;
+    match layout.pickled {
+        Some(labels) => cifar_python::records(&bytes, labels),
+        None => Ok(bytes),
+    }
+}
+
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// Unpacks `bytes` where they are gzip: one member after another (RFC 1952, 2.2), the last of which must end where they do.
 pub(crate) fn unpack(bytes: Vec<u8>) -> Result<Vec<u8>, FormatError> {
-    if !bytes.starts_with(&[0x1f, 0x8b]) {
+    if !bytes.starts_with(&GZIP) {
         return Ok(bytes);
     }
-    let mut decoder = bufread::GzDecoder::new(bytes.as_slice());
-    let unpacked = read_limited(&mut decoder, FILE_MAX).map_err(|error| match error {
-        ReadError::Io(error) => FormatError::Damaged(error.to_string()),
-        ReadError::Format(problem) => problem,
-    })?;
-    match decoder.into_inner() {
+    let (mut unpacked, mut rest) = (Vec::new(), bytes.as_slice());
+    while rest.starts_with(&GZIP) {
+        let mut decoder = bufread::GzDecoder::new(rest);
+        let limit = FILE_MAX + 1 - unpacked.len() as u64;
+        (&mut decoder).take(limit).read_to_end(&mut unpacked).map_err(|error| FormatError::Damaged(error.to_string()))?;
+        if unpacked.len() as u64 > FILE_MAX {
+            return Err(FormatError::TooLarge { limit: FILE_MAX });
+        }
+        rest = decoder.into_inner();
+    }
+    match rest {
         [] => Ok(unpacked),
         rest => Err(FormatError::Trailing { extra: rest.len() as u64 }),
     }
@@ -132,13 +188,17 @@ pub(crate) fn unpack(bytes: Vec<u8>) -> Result<Vec<u8>, FormatError> {
 
 /// Streams the archive once: its digest, and the parts found in it by their file names, in whatever folder.
 fn read_archive(name: DatasetName, source: &Source, path: &Path) -> Result<Contents, DataError> {
-    let wanted = source.format.parts();
-    let (mut found, sha256) = read_members(path, &wanted).map_err(|problem| problem.at(source, path))?;
+    let layouts = source.format.layouts();
+    let wanted: Vec<&str> = layouts.iter().flat_map(|layout| layout.parts.iter().copied()).collect();
+    let read = if ends_with(path, &[".zip"]) { read_zip } else { read_members };
+    let (mut found, sha256) = read(path, &wanted).map_err(|problem| problem.at(source, path))?;
+    let layout = layouts.iter().find(|layout| layout.parts.iter().all(|part| found.contains_key(part)));
+    let layout = layout.ok_or_else(|| not_here(source, path))?;
     let mut parts = Vec::new();
-    for part in &wanted {
-        let bytes = found.remove(part).ok_or_else(|| not_here(source, path))?;
+    for part in &layout.parts {
         let member = path.join(part);
-        parts.push((member.clone(), unpack(bytes).map_err(|problem| format_error(source, &member, problem))?));
+        let bytes = content(found.remove(part).unwrap_or_default(), layout).map_err(|problem| format_error(source, &member, problem))?;
+        parts.push((member, bytes));
     }
     let official = is_official(name, &sha256);
     let digests = vec![FileDigest { name: file_name(path), sha256, official }];
@@ -156,7 +216,7 @@ fn read_members<'a>(path: &Path, wanted: &[&'a str]) -> Result<(Members<'a>, Str
     }
     let found = {
         let raw = start.as_slice().chain(&mut file);
-        let unpacked: Box<dyn Read + '_> = if start == [0x1f, 0x8b] { Box::new(GzDecoder::new(raw)) } else { Box::new(raw) };
+        let unpacked: Box<dyn Read + '_> = if start == GZIP { Box::new(MultiGzDecoder::new(raw)) } else { Box::new(raw) };
         let mut archive = tar::Archive::new(unpacked.take(ARCHIVE_MAX + 1));
         let found = pick_members(&mut archive, wanted);
         // Whatever the cut at the limit looked like.
@@ -190,6 +250,41 @@ fn pick_members<'a>(archive: &mut tar::Archive<impl Read>, wanted: &[&'a str]) -
         }
     }
     Ok(found)
+}
+
+/// The same of a zip: its digest, and the parts found in it by their file names, in whatever folder.
+fn read_zip<'a>(path: &Path, wanted: &[&'a str]) -> Result<(Members<'a>, String), ReadError> {
+    let mut file = File::open(path)?;
+    if file.metadata()?.len() > ARCHIVE_MAX {
+        return Err(FormatError::TooLarge { limit: ARCHIVE_MAX }.into());
+    }
+    let mut hashing = Hashing { inner: file.try_clone()?, hash: Sha256::new() };
+    io::copy(&mut hashing, &mut io::sink())?;
+    let bad = |error: zip::result::ZipError| ReadError::from(FormatError::Damaged(error.to_string()));
+    file.rewind()?;
+    let mut archive = zip::ZipArchive::new(file).map_err(bad)?;
+    let (mut found, mut left) = (Members::new(), ARCHIVE_MAX);
+    for index in 0..archive.len() {
+        let part = {
+            // As it's written: what is packed in a way that isn't known is no trouble before it's wanted.
+            let entry = archive.by_index_raw(index).map_err(bad)?;
+            let name = entry.name().map_err(bad)?;
+            let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
+            let plain = name.strip_suffix(".gz").unwrap_or(name);
+            wanted.iter().copied().find(|part| *part == plain && entry.is_file())
+        };
+        let Some(part) = part else { continue };
+        let entry = archive.by_index(index).map_err(bad)?;
+        let bytes = read_limited(entry, left.min(FILE_MAX)).map_err(|error| match error {
+            ReadError::Io(error) => damaged(error),
+            format => format,
+        })?;
+        left -= bytes.len() as u64;
+        if found.insert(part, bytes).is_some() {
+            return Err(FormatError::Twice.into());
+        }
+    }
+    Ok((found, hex::encode(hashing.hash.finalize())))
 }
 
 /// Reads to the end, allocating only as bytes arrive, and refuses more than `limit` bytes.
@@ -241,7 +336,7 @@ pub(crate) fn format_error(source: &Source, path: &Path, problem: FormatError) -
 
 pub(crate) fn not_here(source: &Source, path: &Path) -> DataError {
     let expected = source.format.parts().iter().map(|part| format!("`{part}`")).collect::<Vec<_>>().join(", ");
-    DataError::NotHere { name: source.name, path: path.to_path_buf(), expected }
+    DataError::NotHere { name: source.name, path: path.to_path_buf(), expected, unread: unread(source, path) }
 }
 
 fn file_name(path: &Path) -> String {

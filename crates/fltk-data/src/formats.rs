@@ -1,7 +1,9 @@
 //! The file formats, as functions from bytes to arrays. Every byte is checked; nothing here touches a file.
 
 pub mod cifar;
+pub mod cifar_python;
 pub mod idx;
+pub mod pickle;
 pub mod text;
 
 use crate::error::FormatError;

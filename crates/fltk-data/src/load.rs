@@ -16,8 +16,8 @@ use crate::{
 /// Where data sets are looked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Locations {
-    /// Where [`fetch`](crate::fetch::fetch) puts files: `CACHE/NAME/FILE`.
-    pub cache: PathBuf,
+    /// Where [`fetch`](crate::fetch::fetch) puts files: `CACHE/NAME/FILE`. `None` where nobody knows: then it's asked for by what needs it.
+    pub cache: Option<PathBuf>,
     /// More folders, each tried as `FOLDER/NAME` and with the sub-folders that common tools make; for data sets whose files have names of their
     /// own (all but MNIST and Fashion-MNIST) also as it is.
     pub local: Vec<PathBuf>,
@@ -26,13 +26,13 @@ pub struct Locations {
 impl Locations {
     /// The cache's folder of one data set.
     #[must_use]
-    pub fn cache_of(&self, source: &Source) -> PathBuf {
-        self.cache.join(source.name)
+    pub fn cache_of(&self, source: &Source) -> Option<PathBuf> {
+        self.cache.as_ref().map(|cache| cache.join(source.name))
     }
 
     /// Every place where `source` is looked for, in order.
     fn candidates(&self, source: &Source) -> Vec<PathBuf> {
-        let mut places = vec![self.cache_of(source)];
+        let mut places: Vec<PathBuf> = self.cache_of(source).into_iter().collect();
         for folder in &self.local {
             places.push(folder.join(source.name));
             places.extend(source.subfolders.iter().map(|sub| folder.join(sub)));
@@ -51,7 +51,7 @@ impl Locations {
 /// A copy whose digests are not the published ones loads all the same, if it is sound; its [`Provenance`] says so.
 ///
 /// # Errors
-/// [`DataError::Missing`] where it lies nowhere, [`DataError::Absent`] and [`DataError::NotHere`] where `config.path` is missing or lacks it, [`DataError::Format`] where a file
+/// [`DataError::Missing`] or [`DataError::NoCache`] where it lies nowhere, [`DataError::Absent`] and [`DataError::NotHere`] where `config.path` is missing or lacks it, [`DataError::Format`] where a file
 /// is truncated, too large or otherwise not what it should be, [`DataError::OtherDataset`] where it is another data set.
 pub fn load(config: &DatasetConfig, base: &Path, locations: &Locations) -> Result<Dataset, DataError> {
     let source = source(config.name);
@@ -100,7 +100,11 @@ pub fn inspect(name: DatasetName, locations: &Locations) -> Result<Option<Proven
 
 fn find_anywhere(source: &Source, locations: &Locations) -> Result<Found, DataError> {
     let searched = locations.candidates(source);
-    searched.iter().find_map(|path| find(source, path)).ok_or(DataError::Missing { name: source.name, searched })
+    let found = searched.iter().find_map(|path| find(source, path));
+    found.ok_or_else(|| match locations.cache {
+        Some(_) => DataError::Missing { name: source.name, searched },
+        None => DataError::NoCache { name: source.name },
+    })
 }
 
 /// Makes arrays of the parts' bytes.

@@ -2,19 +2,23 @@
 //!
 //! KFLTK's partitioners keep its rules, with its faults mended: sample 0 is not lost, left-over samples reach someone, and nothing
 //! depends on a global generator. Where KFLTK takes a class's samples in file order, they are shuffled first here, because files are not always
-//! in random order (MNIST's is partly by writer). All draws come from one stream, `seed.stream(Purpose::Partition, &[])`.
+//! in random order (MNIST's is partly by writer). All draws come from one stream, `seed.stream(Purpose::Partition, &[])`, but the order of clients that are
+//! equally far behind, which is `seed.stream(Purpose::Partition, &[1])`'s.
 
 mod by_label;
+mod carry;
 mod dirichlet;
 mod limit_labels;
 mod quantity;
 
 use fltk_core::{
-    experiment::PartitionConfig,
+    experiment::{PartitionConfig, PartitionVersion},
     seed::{Purpose, Seed},
 };
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+
+use self::carry::Carry;
 
 /// Most clients of a partition: more than any study has, and few enough that buffers of their size are small.
 pub const CLIENTS_MAX: u32 = 1_000_000;
@@ -166,17 +170,24 @@ pub fn partition(
 ) -> Result<Vec<Vec<u32>>, PartitionError> {
     check(labels, num_classes, clients)?;
     let rng = &mut seed.stream(Purpose::Partition, &[]);
+    // Where nobody has said which version, as it's begun now.
+    let carry = match config.version().flatten().unwrap_or(PartitionVersion::NEWEST) {
+        PartitionVersion::One => None,
+        PartitionVersion::Two => Some(Carry::new(clients as usize, &mut seed.stream(Purpose::Partition, &[1]))),
+    };
     let mut parts = match *config {
         PartitionConfig::Uniform {} => quantity::uniform(labels.len(), clients, rng),
         PartitionConfig::QuantitySkew { skew } => quantity::skewed(labels.len(), clients, skew, rng),
         PartitionConfig::QSampler { q } => by_label::q_sampler(labels, num_classes, clients, q, rng),
-        PartitionConfig::LimitLabels { limit } => limit_labels::limit_labels(labels, num_classes, clients, limit, rng),
+        PartitionConfig::LimitLabels { limit, .. } => limit_labels::limit_labels(labels, num_classes, clients, limit, carry, rng),
         PartitionConfig::LimitLabelsFlex {} => limit_labels::flex(labels, num_classes, clients, rng),
-        PartitionConfig::NLabels { n } => limit_labels::n_labels(labels, num_classes, clients, n, rng),
-        PartitionConfig::Dirichlet { alpha, min_samples } => dirichlet::dirichlet(labels, num_classes, clients, alpha, min_samples, rng),
+        PartitionConfig::NLabels { n, .. } => limit_labels::n_labels(labels, num_classes, clients, n, carry, rng),
+        PartitionConfig::Dirichlet { alpha, min_samples, .. } => {
+            dirichlet::dirichlet(labels, num_classes, clients, alpha, min_samples, carry, rng)
+        }
         PartitionConfig::Shard { shards_per_client } => by_label::shard(labels, num_classes, clients, shards_per_client, rng),
-        PartitionConfig::Pathological { classes_per_client } => {
-            by_label::pathological(labels, num_classes, clients, classes_per_client, rng)
+        PartitionConfig::Pathological { classes_per_client, .. } => {
+            by_label::pathological(labels, num_classes, clients, classes_per_client, carry, rng)
         }
         PartitionConfig::NaturalId {} => by_label::natural_id(labels.len(), natural, clients, rng),
     }?;
@@ -234,8 +245,9 @@ fn deal(samples: impl IntoIterator<Item = u32>, parts: &mut [Vec<u32>]) {
     }
 }
 
-/// Gives each class's samples, in nearly equal chunks, to the clients that hold it; `held[client]` lists classes.
-fn split_among_holders(classes: &[Vec<u32>], held: &[Vec<usize>]) -> Result<Vec<Vec<u32>>, PartitionError> {
+/// Gives each class's samples, in nearly equal chunks, to the clients that hold it; `held[client]` lists classes. With `carry`, which of them get one more
+/// follows from what they got of other classes; without, from their place among the holders.
+fn split_among_holders(classes: &[Vec<u32>], held: &[Vec<usize>], mut carry: Option<Carry>) -> Result<Vec<Vec<u32>>, PartitionError> {
     let mut holders = vec![Vec::new(); classes.len()];
     for (client, held) in held.iter().enumerate() {
         for &class in held {
@@ -247,8 +259,22 @@ fn split_among_holders(classes: &[Vec<u32>], held: &[Vec<usize>]) -> Result<Vec<
         if samples.len() < holders.len() {
             return Err(PartitionError::ClassTooSmall { class, samples: samples.len(), holders: holders.len() });
         }
-        for (position, &client) in holders.iter().enumerate() {
-            parts[client].extend_from_slice(chunk(samples, position, holders.len()));
+        match &mut carry {
+            None => {
+                for (position, &client) in holders.iter().enumerate() {
+                    parts[client].extend_from_slice(chunk(samples, position, holders.len()));
+                }
+            }
+            Some(carry) => {
+                let share = 1.0 / holders.len() as f64;
+                let shares: Vec<(usize, f64)> = holders.iter().map(|&client| (client, share)).collect();
+                let mut rest = samples.as_slice();
+                for (&client, size) in holders.iter().zip(carry.sizes(samples.len(), &shares)) {
+                    let (part, others) = rest.split_at(size);
+                    parts[client].extend_from_slice(part);
+                    rest = others;
+                }
+            }
         }
     }
     Ok(parts)

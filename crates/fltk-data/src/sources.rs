@@ -38,6 +38,8 @@ pub struct Source {
     pub class_names: Vec<String>,
     /// How its files are read.
     pub format: Format,
+    /// Archives of the same data in its other form, which are read where they lie but never fetched: name and SHA-256.
+    pub other_archives: &'static [(&'static str, &'static str)],
 }
 
 /// One file to fetch.
@@ -69,6 +71,8 @@ pub enum Format {
         train: &'static [&'static str],
         /// Test file.
         test: &'static str,
+        /// The same files of the Python version, training before test.
+        pickled: &'static [&'static str],
     },
     /// One text file of plays.
     Text,
@@ -84,6 +88,25 @@ impl Format {
             Self::Text => vec![TEXT_PART],
         }
     }
+
+    /// As which files the data set may lie somewhere, the first form first.
+    #[must_use]
+    pub(crate) fn layouts(self) -> Vec<Layout> {
+        let plain = Layout { parts: self.parts(), pickled: None };
+        match self {
+            Self::Cifar { labels, pickled, .. } => vec![plain, Layout { parts: pickled.to_vec(), pickled: Some(labels) }],
+            Self::Idx { .. } | Self::Text => vec![plain],
+        }
+    }
+}
+
+/// Files that make up a data set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Layout {
+    /// Their names, in the order of [`Format::parts`].
+    pub parts: Vec<&'static str>,
+    /// The labels in them, where they are the pickles of CIFAR's Python version.
+    pub pickled: Option<cifar::Labels>,
 }
 
 const IDX_PARTS: [&str; 4] = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
@@ -114,6 +137,7 @@ pub fn source(name: DatasetName) -> Source {
             system_folders: &[],
             class_names: names("0 1 2 3 4 5 6 7 8 9"),
             format: Format::Idx { side: 28 },
+            other_archives: &[],
         },
         DatasetName::FashionMnist => Source {
             name: "fashion-mnist",
@@ -137,6 +161,7 @@ pub fn source(name: DatasetName) -> Source {
             system_folders: &["/usr/share/datasets/fashion-mnist"],
             class_names: fashion_names(),
             format: Format::Idx { side: 28 },
+            other_archives: &[],
         },
         DatasetName::FashionMnistMini => Source {
             name: "fashion-mnist-mini",
@@ -148,6 +173,7 @@ pub fn source(name: DatasetName) -> Source {
             system_folders: &[],
             class_names: fashion_names(),
             format: Format::Idx { side: 28 },
+            other_archives: &[],
         },
         DatasetName::Cifar10 => Source {
             name: "cifar10",
@@ -160,10 +186,16 @@ pub fn source(name: DatasetName) -> Source {
                 "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
                 &["https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"],
             )],
-            subfolders: &["cifar-10-batches-bin"],
+            subfolders: &["cifar-10-batches-bin", "cifar-10-batches-py"],
             system_folders: &[],
             class_names: names("airplane automobile bird cat deer dog frog horse ship truck"),
-            format: Format::Cifar { labels: cifar::Labels::One, train: CIFAR10_TRAIN, test: "test_batch.bin" },
+            format: Format::Cifar {
+                labels: cifar::Labels::One,
+                train: CIFAR10_TRAIN,
+                test: "test_batch.bin",
+                pickled: &["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"],
+            },
+            other_archives: &[("cifar-10-python.tar.gz", "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce")],
         },
         DatasetName::Cifar100 => Source {
             name: "cifar100",
@@ -176,10 +208,16 @@ pub fn source(name: DatasetName) -> Source {
                 "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
                 &["https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz"],
             )],
-            subfolders: &["cifar-100-binary"],
+            subfolders: &["cifar-100-binary", "cifar-100-python"],
             system_folders: &[],
             class_names: names(CIFAR100_NAMES),
-            format: Format::Cifar { labels: cifar::Labels::CoarseAndFine, train: &["train.bin"], test: "test.bin" },
+            format: Format::Cifar {
+                labels: cifar::Labels::CoarseAndFine,
+                train: &["train.bin"],
+                test: "test.bin",
+                pickled: &["train", "test"],
+            },
+            other_archives: &[("cifar-100-python.tar.gz", "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7")],
         },
         DatasetName::Shakespeare => Source {
             name: "shakespeare",
@@ -199,6 +237,7 @@ pub fn source(name: DatasetName) -> Source {
             system_folders: &[],
             class_names: Vec::new(),
             format: Format::Text,
+            other_archives: &[],
         },
     }
 }
@@ -219,7 +258,10 @@ pub fn is_official(name: DatasetName, sha256: &str) -> bool {
         DatasetName::Cifar100 => &CIFAR100_UNPACKED,
         DatasetName::FashionMnistMini | DatasetName::Shakespeare => &[],
     };
-    same_content.contains(&sha256) || source(name).files.iter().any(|file| file.sha256 == sha256)
+    let source = source(name);
+    same_content.contains(&sha256)
+        || source.files.iter().any(|file| file.sha256 == sha256)
+        || source.other_archives.iter().any(|(_, known)| *known == sha256)
 }
 
 const MNIST_UNPACKED: [&str; 4] = [

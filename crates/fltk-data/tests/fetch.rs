@@ -245,7 +245,7 @@ fn progress_adds_up() {
 #[test]
 fn the_cache_is_verified_against_the_table() {
     let folder = TempDir::new().expect("a folder");
-    let locations = Locations { cache: folder.path().to_path_buf(), local: Vec::new() };
+    let locations = Locations { cache: Some(folder.path().to_path_buf()), local: Vec::new() };
     let states = || verify(DatasetName::Shakespeare, &locations).expect("readable");
     assert_eq!(states(), [("tinyshakespeare.txt".to_owned(), FileState::Missing)]);
     fs::create_dir(folder.path().join("shakespeare")).expect("made");

@@ -36,7 +36,7 @@ fn cifar_record(labels: &[u8]) -> Vec<u8> {
 }
 
 fn nowhere(folder: &Path) -> Locations {
-    Locations { cache: folder.join("cache"), local: Vec::new() }
+    Locations { cache: Some(folder.join("cache")), local: Vec::new() }
 }
 
 fn load_from(name: DatasetName, base: &Path, path: &str) -> Result<Dataset, DataError> {
@@ -77,13 +77,13 @@ fn idx_files_are_found_wherever_they_lie() {
     assert_eq!(load_from(DatasetName::Mnist, base, "torchvision").expect("read").train, own.train);
     let config = DatasetConfig { name: DatasetName::Mnist, path: None };
     // Files of these names lying about may be Fashion-MNIST's: only a folder that says `mnist` is believed.
-    let unlabelled = Locations { cache: base.join("cache"), local: vec![base.join("own")] };
+    let unlabelled = Locations { cache: Some(base.join("cache")), local: vec![base.join("own")] };
     assert!(matches!(load(&config, base, &unlabelled), Err(DataError::Missing { .. })));
-    let locations = Locations { cache: base.join("cache"), local: vec![base.join("own"), base.join("torchvision")] };
+    let locations = Locations { cache: Some(base.join("cache")), local: vec![base.join("own"), base.join("torchvision")] };
     let found = load(&config, base, &locations).expect("found in the second local folder");
     assert_eq!(found.provenance.origin, Origin::Folder(base.join("torchvision/MNIST/raw")));
     assert_eq!(locate(DatasetName::Mnist, &locations), Some(found.provenance.origin));
-    write_mnist(&locations.cache.join("mnist"));
+    write_mnist(&locations.cache.clone().expect("given").join("mnist"));
     let cached = load(&config, base, &locations).expect("found in the cache");
     assert_eq!(cached.provenance.origin, Origin::Folder(base.join("cache/mnist")));
 }
@@ -135,6 +135,193 @@ fn cifar_is_read_from_folders_and_archives() {
     assert!(matches!(error, DataError::Format { problem: FormatError::Damaged(_), .. }), "{error}");
 }
 
+/// What Python 2 made of a batch of CIFAR, as its published files are: a dict with an array of bytes, pickled with protocol 2.
+fn pickled(labels: &[(&str, &[u8])], pixels: &[u8]) -> Vec<u8> {
+    let mut bytes = b"\x80\x02}q\x01(U\x0bbatch_labelq\x02U\x07batch 1q\x03".to_vec();
+    for (key, labels) in labels {
+        bytes.extend([b'U', u8::try_from(key.len()).expect("short")].iter().chain(key.as_bytes()).chain(b"]("));
+        bytes.extend(labels.iter().flat_map(|label| [b'K', *label]));
+        bytes.push(b'e');
+    }
+    let rows = u8::try_from(pixels.len() / 3072).expect("few");
+    bytes.extend(
+        b"U\x04dataq\x04cnumpy.core.multiarray\n_reconstruct\nq\x05cnumpy\nndarray\nq\x06K\x00\x85q\x07U\x01b\x87q\x08Rq\x09(K\x01",
+    );
+    bytes.extend([b'K', rows, b'M', 0, 12, 0x86]);
+    bytes.extend(
+        b"cnumpy\ndtype\nq\x0bU\x02u1q\x0cK\x00K\x01\x87q\x0dRq\x0e(K\x03U\x01|q\x0fNNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tq\x10b\x89T",
+    );
+    bytes.extend(u32::try_from(pixels.len()).expect("few").to_le_bytes());
+    bytes.extend_from_slice(pixels);
+    bytes.extend(b"tq\x11bu.");
+    bytes
+}
+
+/// What torchvision leaves, unpacked and packed.
+#[test]
+fn the_python_version_of_cifar_is_read() {
+    let folder = TempDir::new().expect("a folder");
+    let base = folder.path();
+    let names = ["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"];
+    let inner = base.join("torchvision/cifar-10-batches-py");
+    fs::create_dir_all(&inner).expect("made");
+    let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+    for (label, name) in (0..6).zip(names) {
+        fs::write(inner.join(name), pickled(&[("labels", &[label, 9])], &[[label; 3072], [9; 3072]].concat())).expect("written");
+        archive.append_path_with_name(inner.join(name), format!("cifar-10-batches-py/{name}")).expect("appended");
+    }
+    fs::write(inner.join("batches.meta"), b"cos\nsystem\n(S'true'\ntR.").expect("written");
+    fs::write(base.join("cifar-10-python.tar.gz"), archive.into_inner().and_then(GzEncoder::finish).expect("in memory")).expect("written");
+    for path in ["torchvision", "torchvision/cifar-10-batches-py", ".", "cifar-10-python.tar.gz"] {
+        let data = load_from(DatasetName::Cifar10, base, path).expect("read");
+        assert_eq!((labels(&data.train), labels(&data.test)), (vec![0, 9, 1, 9, 2, 9, 3, 9, 4, 9], vec![5, 9]));
+        let Split::Images(train) = &data.train else { panic!("images") };
+        assert!(train.image(4).iter().all(|pixel| *pixel == 2) && train.image(5).iter().all(|pixel| *pixel == 9));
+        assert!(!data.provenance.is_official());
+    }
+    let hundred = base.join("hundred/cifar-100-python");
+    fs::create_dir_all(&hundred).expect("made");
+    fs::write(hundred.join("train"), pickled(&[("fine_labels", &[98, 0]), ("coarse_labels", &[14, 19])], &[7; 6144])).expect("written");
+    fs::write(hundred.join("test"), pickled(&[("coarse_labels", &[0]), ("fine_labels", &[7])], &[8; 3072])).expect("written");
+    let data = load_from(DatasetName::Cifar100, base, "hundred").expect("read");
+    assert_eq!((labels(&data.train), labels(&data.test)), (vec![98, 0], vec![7]));
+    // Whatever is wrong with one of them is said of it.
+    let check = |bytes: &[u8], expected: &[&str]| {
+        fs::write(inner.join("data_batch_3"), bytes).expect("written");
+        let error = load_from(DatasetName::Cifar10, base, "torchvision").expect_err("wrong").to_string();
+        assert!(error.contains("data_batch_3`") && expected.iter().all(|words| error.contains(words)), "{error}");
+    };
+    check(b"\x80\x02cposix\nsystem\nU\x04true\x85R.", &["byte 2", "`posix.system`", "not called"]);
+    check(b"", &["byte 0", "ends in the middle"]);
+    check(b"}.", &["without `labels`"]);
+    check(&pickled(&[("labels", &[1])], &[0; 6144]), &["1 labels for 2 images"]);
+    check(&pickled(&[("labels", &[10])], &[0; 3072]), &["label 10, but there are 10 classes"]);
+    check(&pickled(&[("labels", &[1])], &[0; 3000]), &["without `data`"]);
+}
+
+#[test]
+fn gzip_may_have_several_members() {
+    let folder = TempDir::new().expect("a folder");
+    write_mnist(folder.path());
+    let images = idx(0x803, &[3, 28, 28], &[9; 3 * 784]);
+    let (first, second) = images.split_at(1000);
+    let members = [gzip(first), gzip(&[]), gzip(second)].concat();
+    let path = folder.path().join("train-images-idx3-ubyte.gz");
+    let load = |bytes: &[u8]| {
+        fs::write(&path, bytes).expect("written");
+        load_from(DatasetName::Mnist, folder.path(), ".").map(|data| labels(&data.train)).map_err(|error| error.to_string())
+    };
+    assert_eq!(load(&members), Ok(vec![7, 8, 9]));
+    let refused = |bytes: Vec<u8>, expected: &str| assert!(load(&bytes).expect_err(expected).contains(expected), "{expected}");
+    refused([members.clone(), vec![0; 3]].concat(), "3 bytes follow");
+    refused([members.clone(), vec![0x1f, 0x8b]].concat(), "damaged");
+    refused(members[..members.len() - 1].to_vec(), "damaged");
+    refused([gzip(&images), gzip(b"more")].concat(), "4 bytes follow");
+    // So much is too much in many members too.
+    let large = gzip(&vec![0; 100 << 20]);
+    refused([large.clone(), large.clone(), large].concat(), "larger than 268435456 bytes");
+    // An archive in members is one.
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, record) in [("train.bin", cifar_record(&[4, 98])), ("test.bin", cifar_record(&[0, 7]))] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(record.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, name, record.as_slice()).expect("in memory");
+    }
+    let archive = archive.into_inner().expect("in memory");
+    let packed = archive.chunks(700).map(gzip).collect::<Vec<_>>().concat();
+    fs::write(folder.path().join("c.tgz"), packed).expect("written");
+    assert_eq!(labels(&load_from(DatasetName::Cifar100, folder.path(), "c.tgz").expect("read").test), [7]);
+}
+
+#[test]
+fn a_zip_is_read() {
+    let folder = TempDir::new().expect("a folder");
+    let base = folder.path();
+    write_mnist(&base.join("own"));
+    let zip = |members: &[(&str, Vec<u8>)], method| {
+        let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        for (name, bytes) in members {
+            zip.start_file(*name, zip::write::SimpleFileOptions::default().compression_method(method)).expect("in memory");
+            zip.write_all(bytes).expect("in memory");
+        }
+        zip.finish().expect("in memory").into_inner()
+    };
+    let read = |name: &str| fs::read(base.join("own").join(name)).expect("written");
+    let members = [
+        ("readme.txt", b"hello".to_vec()),
+        ("train-images-idx3-ubyte/train-images-idx3-ubyte.gz", read("train-images-idx3-ubyte.gz")),
+        ("train-labels-idx1-ubyte", read("train-labels-idx1-ubyte")),
+        ("t10k-images-idx3-ubyte", read("t10k-images-idx3-ubyte")),
+        ("a/b/t10k-labels-idx1-ubyte.gz", read("t10k-labels-idx1-ubyte.gz")),
+    ];
+    for method in [zip::CompressionMethod::Deflated, zip::CompressionMethod::Stored] {
+        let bytes = zip(&members, method);
+        fs::write(base.join("archive.zip"), &bytes).expect("written");
+        let data = load_from(DatasetName::Mnist, base, "archive.zip").expect("read");
+        assert_eq!((labels(&data.train), labels(&data.test)), (vec![7, 8, 9], vec![1]));
+        assert_eq!(data.provenance.files[0].sha256, fltk_data::digest::sha256_hex(&bytes));
+    }
+    let bytes = zip(&members, zip::CompressionMethod::Deflated);
+    let check = |bytes: &[u8], expected: &str| {
+        fs::write(base.join("archive.zip"), bytes).expect("written");
+        let error = load_from(DatasetName::Mnist, base, "archive.zip").expect_err(expected).to_string();
+        assert!(error.contains(expected) && error.contains("archive.zip"), "{error}");
+    };
+    check(&bytes[..bytes.len() / 2], "damaged");
+    check(b"", "damaged");
+    check(&zip(&members[..4], zip::CompressionMethod::Stored), "does not hold data set `mnist`");
+    let twice = [&members[..], &[("c/train-labels-idx1-ubyte", read("train-labels-idx1-ubyte"))]].concat();
+    check(&zip(&twice, zip::CompressionMethod::Stored), "holds it twice");
+    check(&zip(&[("train-images-idx3-ubyte", vec![0; 257 << 20])], zip::CompressionMethod::Deflated), "larger than 268435456 bytes");
+}
+
+#[test]
+fn what_is_not_read_is_named() {
+    let folder = TempDir::new().expect("a folder");
+    let base = folder.path();
+    let check = |name, path: &str, expected: &[&str]| {
+        let error = load_from(name, base, path).expect_err("not read").to_string();
+        assert!(error.contains("does not hold data set") && expected.iter().all(|words| error.contains(words)), "{error}");
+    };
+    for file in ["cifar-10-binary.tar.xz", "data.7z"] {
+        fs::write(base.join(file), b"x").expect("written");
+        check(DatasetName::Cifar10, file, &[file, "unpack it", "`.zip` are read"]);
+        check(DatasetName::Shakespeare, file, &[file, "unpack it"]);
+        check(DatasetName::Cifar10, ".", &[&format!("`{file}` isn't read: unpack it")]);
+        fs::remove_file(base.join(file)).expect("removed");
+    }
+    fs::write(base.join("mine.zip"), b"x").expect("written");
+    check(DatasetName::Cifar10, ".", &["`mine.zip` is read where the path names it"]);
+    for file in ["train-images.idx3-ubyte", "t10k-labels.idx1-ubyte.gz"] {
+        fs::write(base.join(file), b"x").expect("written");
+        check(DatasetName::Mnist, ".", &[&format!("`{file}` isn't read by that name: rename it to `{}`", file.replace(".idx", "-idx"))]);
+        fs::remove_file(base.join(file)).expect("removed");
+    }
+}
+
+#[test]
+fn the_cache_is_asked_for_only_where_a_set_comes_from_it() {
+    let folder = TempDir::new().expect("a folder");
+    let none = Locations { cache: None, local: Vec::new() };
+    let load = |name, path: Option<&str>| load(&DatasetConfig { name, path: path.map(str::to_owned) }, folder.path(), &none);
+    load(DatasetName::FashionMnistMini, None).expect("embedded");
+    write_mnist(&folder.path().join("own"));
+    load(DatasetName::Mnist, Some("own")).expect("named");
+    let error = load(DatasetName::Mnist, None).expect_err("nowhere").to_string();
+    assert!(error.contains("neither XDG_CACHE_HOME nor HOME is set") && error.contains("--data DIR"), "{error}");
+    assert_eq!(locate(DatasetName::Mnist, &none), None);
+    fltk_data::fetch::fetch(DatasetName::FashionMnistMini, &none, &mut |_| {}).expect("there is nothing to fetch");
+    let error = fltk_data::fetch::fetch(DatasetName::Mnist, &none, &mut |_| {}).expect_err("nowhere to put it").to_string();
+    assert!(error.contains("--data DIR"), "{error}");
+    assert!(
+        fltk_data::fetch::verify(DatasetName::Mnist, &none)
+            .expect("nothing there")
+            .iter()
+            .all(|(_, state)| *state == fltk_data::fetch::FileState::Missing)
+    );
+}
+
 #[test]
 fn an_archive_too_short_or_too_large_is_called_so() {
     let folder = TempDir::new().expect("a folder");
@@ -161,7 +348,7 @@ fn what_lies_somewhere_can_be_inspected() {
     let folder = TempDir::new().expect("a folder");
     let locations = nowhere(folder.path());
     assert_eq!(inspect(DatasetName::Mnist, &locations).expect("nothing to read"), None);
-    write_mnist(&locations.cache.join("mnist"));
+    write_mnist(&locations.cache.clone().expect("given").join("mnist"));
     let found = inspect(DatasetName::Mnist, &locations).expect("read").expect("there");
     assert_eq!((found.files.len(), found.is_official()), (4, false));
     assert!(inspect(DatasetName::FashionMnistMini, &locations).expect("embedded").expect("there").is_official());

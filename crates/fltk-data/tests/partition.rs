@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use fltk_core::{
-    experiment::{PartitionConfig, QuantitySkew},
+    experiment::{PartitionConfig, PartitionVersion, QuantitySkew},
     seed::Seed,
 };
 use fltk_data::partition::{CLIENTS_MAX, PartitionError, partition};
@@ -32,16 +32,53 @@ fn skews() -> impl Strategy<Value = QuantitySkew> {
     ]
 }
 
+fn versions() -> impl Strategy<Value = Option<PartitionVersion>> {
+    prop_oneof![Just(None), Just(Some(PartitionVersion::One)), Just(Some(PartitionVersion::Two))]
+}
+
+fn dirichlet(alpha: f64, min_samples: u32) -> PartitionConfig {
+    PartitionConfig::Dirichlet { alpha, min_samples, version: None }
+}
+
+fn limit_labels(limit: u32) -> PartitionConfig {
+    PartitionConfig::LimitLabels { limit, version: None }
+}
+
+fn n_labels(n: u32) -> PartitionConfig {
+    PartitionConfig::NLabels { n, version: None }
+}
+
+fn pathological(classes_per_client: u32) -> PartitionConfig {
+    PartitionConfig::Pathological { classes_per_client, version: None }
+}
+
+/// The same of another version.
+fn of_version(config: &PartitionConfig, version: PartitionVersion) -> PartitionConfig {
+    let mut config = config.clone();
+    match &mut config {
+        PartitionConfig::Dirichlet { version: of_config, .. }
+        | PartitionConfig::LimitLabels { version: of_config, .. }
+        | PartitionConfig::NLabels { version: of_config, .. }
+        | PartitionConfig::Pathological { version: of_config, .. } => *of_config = Some(version),
+        _ => {}
+    }
+    config
+}
+
 fn configs() -> impl Strategy<Value = PartitionConfig> {
     prop_oneof![
         Just(PartitionConfig::Uniform {}),
         (0.0..=1.0f64).prop_map(|q| PartitionConfig::QSampler { q }),
-        (0..12u32).prop_map(|limit| PartitionConfig::LimitLabels { limit }),
+        (0..12u32, versions()).prop_map(|(limit, version)| PartitionConfig::LimitLabels { limit, version }),
         Just(PartitionConfig::LimitLabelsFlex {}),
-        (0..12u32).prop_map(|n| PartitionConfig::NLabels { n }),
-        (0.01..20.0f64, 0..3u32).prop_map(|(alpha, min_samples)| PartitionConfig::Dirichlet { alpha, min_samples }),
+        (0..12u32, versions()).prop_map(|(n, version)| PartitionConfig::NLabels { n, version }),
+        (0.01..20.0f64, 0..3u32, versions()).prop_map(|(alpha, min_samples, version)| PartitionConfig::Dirichlet {
+            alpha,
+            min_samples,
+            version
+        }),
         (0..5u32).prop_map(|shards_per_client| PartitionConfig::Shard { shards_per_client }),
-        (0..12u32).prop_map(|classes_per_client| PartitionConfig::Pathological { classes_per_client }),
+        (0..12u32, versions()).prop_map(|(classes_per_client, version)| PartitionConfig::Pathological { classes_per_client, version }),
         skews().prop_map(|skew| PartitionConfig::QuantitySkew { skew }),
         Just(PartitionConfig::NaturalId {}),
     ]
@@ -83,7 +120,7 @@ proptest! {
     fn limit_labels_gives_exactly_that_many_classes(classes in 1..8usize, groups in 1..5usize, limit in 1..8u32, seed: u64) {
         prop_assume!(limit as usize <= classes);
         let (clients, labels) = ((classes * groups) as u32, balanced(classes, 40));
-        let parts = divide(&labels, classes, clients, &PartitionConfig::LimitLabels { limit }, seed).expect("possible");
+        let parts = divide(&labels, classes, clients, &limit_labels(limit), seed).expect("possible");
         let sizes: Vec<usize> = parts.iter().map(Vec::len).collect();
         for part in &parts {
             prop_assert_eq!(classes_of(part, &labels).len(), limit as usize);
@@ -96,7 +133,7 @@ proptest! {
     fn pathological_gives_exactly_that_many_classes(classes in 1..8usize, clients in 1..20u32, asked in 1..8u32, seed: u64) {
         prop_assume!(asked as usize <= classes);
         let labels = balanced(classes, 40);
-        let parts = divide(&labels, classes, clients, &PartitionConfig::Pathological { classes_per_client: asked }, seed).expect("possible");
+        let parts = divide(&labels, classes, clients, &pathological(asked), seed).expect("possible");
         let held: BTreeSet<u16> = parts.iter().flat_map(|part| classes_of(part, &labels)).collect();
         prop_assert!(parts.iter().all(|part| classes_of(part, &labels).len() == asked as usize));
         prop_assert_eq!(parts.concat().len(), 40 * held.len(), "a class that has a holder is handed out whole");
@@ -106,7 +143,7 @@ proptest! {
     fn n_labels_gives_n_classes_where_they_come_out_even(classes in 1..8usize, times in 1..5usize, n in 1..8u32, seed: u64) {
         prop_assume!(n as usize <= classes);
         let (clients, labels) = ((classes * times) as u32, balanced(classes, 60));
-        let parts = divide(&labels, classes, clients, &PartitionConfig::NLabels { n }, seed).expect("possible");
+        let parts = divide(&labels, classes, clients, &n_labels(n), seed).expect("possible");
         prop_assert!(parts.iter().all(|part| classes_of(part, &labels).len() == n as usize));
         let top: BTreeSet<u16> = (0..n as u16).map(|back| classes as u16 - 1 - back).collect();
         prop_assert_eq!(classes_of(&parts[0], &labels), top, "client 0 takes from the end of the list");
@@ -185,10 +222,37 @@ fn q_sampler_keeps_a_fraction_q_in_its_own_group() {
     }
 }
 
+/// What is nearly equal for each class is equal over all of them: no client is always among those who get one more.
+#[test]
+fn fractions_of_classes_come_out_even() {
+    let sizes = |per_class, clients, config: &PartitionConfig| {
+        let parts = divide(&balanced(10, per_class), 10, clients, config, 42).expect("possible");
+        let (least, most) = (parts.iter().map(Vec::len).min(), parts.iter().map(Vec::len).max());
+        (least.expect("clients"), most.expect("clients"))
+    };
+    // Class by class alone, 200 of 300 clients would get 10 samples, and 100 of them 20.
+    for config in [dirichlet(1e6, 1), limit_labels(10), n_labels(10), pathological(10)] {
+        assert_eq!(sizes(400, 300, &config), (13, 14), "{config:?}");
+        assert_eq!(sizes(400, 300, &of_version(&config, PartitionVersion::One)), (10, 20), "{config:?}");
+        for clients in [10, 30, 70, 110, 130, 290, 310, 390, 400] {
+            let even = 4000 / clients as usize;
+            let (least, most) = sizes(400, clients, &config);
+            // Of few clients each has so many samples that the draws themselves differ by some.
+            let drawn = usize::from(matches!(config, PartitionConfig::Dirichlet { .. }) && clients < 100) * 2;
+            assert!(least + drawn >= even && most <= even + 1 + drawn, "{clients} clients, {config:?}: {least} to {most}");
+        }
+    }
+    // More clients than a class has samples, where each class on its own left some without any.
+    assert_eq!(sizes(400, 500, &dirichlet(1e6, 1)), (8, 8));
+    assert_eq!(sizes(400, 4000, &dirichlet(1e6, 1)), (1, 1));
+    let refused = divide(&balanced(10, 400), 10, 500, &of_version(&dirichlet(1e6, 1), PartitionVersion::One), 42);
+    assert!(matches!(refused, Err(PartitionError::NoLuck { .. })), "{refused:?}");
+}
+
 #[test]
 fn dirichlet_runs_from_one_class_to_uniform() {
     let labels = balanced(10, 1000);
-    let divide = |alpha| divide(&labels, 10, 10, &PartitionConfig::Dirichlet { alpha, min_samples: 1 }, 3).expect("possible");
+    let divide = |alpha| divide(&labels, 10, 10, &dirichlet(alpha, 1), 3).expect("possible");
     for part in divide(100_000.0) {
         for class in 0..10 {
             let count = part.iter().filter(|&&index| labels[index as usize] == class).count();
@@ -223,21 +287,21 @@ fn impossible_combinations_are_refused() {
     check(15, PartitionConfig::QSampler { q: 0.5 }, "use 10 or 20 clients");
     check(10, PartitionConfig::QSampler { q: f64::NAN }, "`q` is NaN");
     check(10, PartitionConfig::QSampler { q: 1.1 }, "in 0..=1");
-    check(7, PartitionConfig::LimitLabels { limit: 5 }, "not 7\nhint: use 10 clients");
-    check(10, PartitionConfig::LimitLabels { limit: 11 }, "must be in 1..=10");
-    check(10, PartitionConfig::LimitLabels { limit: 0 }, "asks for 0 classes");
-    check(100, PartitionConfig::LimitLabels { limit: 2 }, "class 0 has 10 samples for 20 clients");
+    check(7, limit_labels(5), "not 7\nhint: use 10 clients");
+    check(10, limit_labels(11), "must be in 1..=10");
+    check(10, limit_labels(0), "asks for 0 classes");
+    check(100, limit_labels(2), "class 0 has 10 samples for 20 clients");
     check(11, PartitionConfig::LimitLabelsFlex {}, "at most 10 clients, not 11");
-    check(10, PartitionConfig::NLabels { n: 11 }, "must be in 1..=10");
-    check(100, PartitionConfig::NLabels { n: 2 }, "class 0 has 10 samples for 20 clients");
-    check(10, PartitionConfig::Dirichlet { alpha: 0.0, min_samples: 1 }, "`alpha` is 0");
-    check(10, PartitionConfig::Dirichlet { alpha: -1.0, min_samples: 1 }, "`alpha` is -1");
-    check(10, PartitionConfig::Dirichlet { alpha: 0.5, min_samples: 11 }, "at least 11 each");
-    check(50, PartitionConfig::Dirichlet { alpha: 0.01, min_samples: 1 }, "no draw out of 1000");
+    check(10, n_labels(11), "must be in 1..=10");
+    check(100, n_labels(2), "class 0 has 10 samples for 20 clients");
+    check(10, dirichlet(0.0, 1), "`alpha` is 0");
+    check(10, dirichlet(-1.0, 1), "`alpha` is -1");
+    check(10, dirichlet(0.5, 11), "at least 11 each");
+    check(50, dirichlet(0.01, 1), "no draw out of 1000");
     check(10, PartitionConfig::Shard { shards_per_client: 0 }, "at least 1");
     check(10, PartitionConfig::Shard { shards_per_client: 11 }, "110 parts");
     check(CLIENTS_MAX, PartitionConfig::Shard { shards_per_client: u32::MAX }, "can't give 4294967295000000 parts");
-    check(10, PartitionConfig::Pathological { classes_per_client: 11 }, "must be in 1..=10");
+    check(10, pathological(11), "must be in 1..=10");
     check(10, PartitionConfig::QuantitySkew { skew: QuantitySkew::PowerLaw { exponent: 0.0 } }, "`exponent` is 0");
     check(11, PartitionConfig::NaturalId {}, "has 10 of its own");
     let no_natural = partition(&labels, 10, None, 10, &PartitionConfig::NaturalId {}, Seed(1));
@@ -252,12 +316,12 @@ fn partitions_are_pinned() {
     let labels = balanced(4, 6);
     let found = [
         PartitionConfig::Uniform {},
-        PartitionConfig::Dirichlet { alpha: 0.5, min_samples: 1 },
-        PartitionConfig::LimitLabels { limit: 2 },
+        dirichlet(0.5, 1),
+        limit_labels(2),
         PartitionConfig::QSampler { q: 0.5 },
         PartitionConfig::Shard { shards_per_client: 2 },
     ]
-    .map(|config| divide(&labels, 4, 4, &config, 42).expect("possible"));
+    .map(|config| divide(&labels, 4, 4, &of_version(&config, PartitionVersion::One), 42).expect("possible"));
     let expected: [[&[u32]; 4]; 5] = [
         [&[1, 2, 3, 4, 6, 14], &[10, 12, 18, 19, 21, 22], &[0, 7, 8, 11, 15, 17], &[5, 9, 13, 16, 20, 23]],
         [&[0, 12, 16, 20], &[3, 4, 5, 6, 8, 9, 11, 18, 19, 22], &[1, 17, 23], &[2, 7, 10, 13, 14, 15, 21]],

@@ -1,7 +1,7 @@
 //! Runs that were begun by a name (`--id`), and are gone on with by it: which of those in a folder they are.
 //!
 //! A group of runs is the same as one that is to be begun when both have the same name and the same [`Experiment`]. Experiments are compared as values, as
-//! this version reads them, never as texts: a setting that a later version adds has its default in a file of before, so that both are still the same.
+//! this version reads them, never as texts: a setting that a later version adds is in a file of before what was done before, so that both are still the same.
 //!
 //! ```text
 //! run.json          group_name: the name; group: the id that all runs of the group share
@@ -61,11 +61,17 @@ fn group_of(runs: &[RunFolder], name: &str, experiment: &Experiment) -> Result<O
         return Ok(Some(id));
     }
     for run in runs.iter().rev() {
-        if is_named(run, name) && run.experiment()? == *experiment {
+        if is_named(run, name) && is_of(run, experiment)? {
             return Ok(Some(run.description().group.clone()));
         }
     }
     Ok(None)
+}
+
+/// Whether `run` is one of `experiment`, which may leave open what a version of before did too.
+fn is_of(run: &RunFolder, experiment: &Experiment) -> Result<bool, RunError> {
+    let written = run.written_experiment()?;
+    Ok(experiment.clone().begun_as(&written) == written.recorded())
 }
 
 /// Whether `run` was begun as `name`.

@@ -164,11 +164,19 @@ impl RunFolder {
         Ok(String::from_utf8(bytes).map_err(|error| FileError::io("read", &path)(invalid(error)))?)
     }
 
-    /// The experiment as this version reads it: settings that came later have their defaults.
+    /// The experiment that was begun, as this version reads it: settings that came later are what was done before.
     ///
     /// # Errors
     /// If the file can't be read, or says what this version doesn't know.
     pub fn experiment(&self) -> Result<Experiment, RunError> {
+        self.written_experiment().map(Experiment::recorded)
+    }
+
+    /// The same as it is written: what a version of before left open still is.
+    ///
+    /// # Errors
+    /// As [`experiment`](Self::experiment).
+    pub fn written_experiment(&self) -> Result<Experiment, RunError> {
         parse(self.path.join(EXPERIMENT), self.experiment_yaml()?, &self.description.fltk_version)
     }
 

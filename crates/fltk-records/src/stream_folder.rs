@@ -151,11 +151,19 @@ impl StreamFolder {
         text.map_err(|_| RunError::Description { path, problem: "it is not UTF-8".to_owned() })
     }
 
-    /// The experiment as this version reads it: settings that came later have their defaults.
+    /// The experiment that was begun, as this version reads it: settings that came later are what was done before.
     ///
     /// # Errors
     /// If the file can't be read, or says what this version doesn't know.
     pub fn experiment(&self) -> Result<Experiment, RunError> {
+        self.written_experiment().map(Experiment::recorded)
+    }
+
+    /// The same as it is written: what a version of before left open still is.
+    ///
+    /// # Errors
+    /// As [`experiment`](Self::experiment).
+    pub fn written_experiment(&self) -> Result<Experiment, RunError> {
         run_folder::parse(self.path.join(EXPERIMENT), self.text(EXPERIMENT)?, &self.description.fltk_version)
     }
 

@@ -88,6 +88,10 @@ fn a_group_that_was_interrupted_goes_on_by_its_name_or_by_a_run() {
         assert_eq!(runs(at, "grid-").len(), 4);
         let groups: BTreeSet<String> = results.iter().map(|run| description(at, run)["group"].to_string()).collect();
         assert_eq!(groups.len(), 1, "{groups:?}");
+        // Its partition is what it was, also in the runs that are begun only now.
+        let version = |run: &String| description(at, run)["hyperparameters"]["federated.partition.version"].as_f64();
+        assert_eq!(results.iter().map(version).collect::<Vec<_>>(), [None, None, None, Some(1.0)]);
+        assert!(fs::read_to_string(at.join("runs").join(&results[3]).join("experiment.yaml")).unwrap().contains("version: 1"));
         // All of it is one thing from now on, however it was gone on with.
         assert_eq!(json(at, &["run", "grid.yaml", "--id", "grid-1", "--output", "json"])["runs"].as_array().unwrap().len(), 4);
         assert_eq!(runs(at, "grid-").len(), 4);
@@ -97,6 +101,61 @@ fn a_group_that_was_interrupted_goes_on_by_its_name_or_by_a_run() {
             compared["groups"].as_array().unwrap().iter().map(|group| group["runs"].as_array().unwrap().len()).collect();
         assert_eq!(groups, [2, 2], "seeds of one task are replications, whatever version recorded them");
     }
+}
+
+/// Partitions had no `version` then, and rounded each class on its own. A file without one means the newest now; what was begun then goes on as it was.
+#[test]
+fn a_partition_of_before_stays_what_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let file = "{ name: p, tasks: [{ kind: federated, network: MNISTCNN, dataset: fashion-mnist-mini, federated: { clients: 40, clients_per_round: 1, rounds: 1, partition: { type: dirichlet, alpha: 5 } } }] }";
+    fs::write(at.join("p.yaml"), file).unwrap();
+    let set = |version: u32| ["--set".to_owned(), format!("tasks.0.federated.partition.version={version}")];
+    let begin = |id: &str, more: &[String]| {
+        let more: Vec<&str> = more.iter().map(String::as_str).collect();
+        json(at, &[&["run", "p.yaml", "--id", id, "--output", "json"], more.as_slice()].concat())
+    };
+    let parameters = |result: &Json| result["parameters_sha256"].as_str().unwrap().to_owned();
+    let (first, newest) = (begin("old", &set(1)), begin("new", &[]));
+    assert_ne!(parameters(&first), parameters(&newest));
+    assert_eq!(begin("new", &set(2)), newest, "what is left out is the newest");
+    // As versions of before wrote the first.
+    let run = at.join("runs").join(name(&first));
+    let written = fs::read_to_string(run.join("experiment.yaml")).unwrap();
+    let without = |text: &str| text.lines().filter(|line| !line.contains("version: 1")).map(|line| format!("{line}\n")).collect::<String>();
+    assert_ne!(without(&written), written);
+    // Written by this version it's another experiment than the file's.
+    assert_eq!(parameters(&begin("old", &[])), parameters(&newest));
+    fs::write(run.join("experiment.yaml"), without(&written)).unwrap();
+    let mut description: Json = serde_json::from_slice(&fs::read(run.join("run.json")).unwrap()).unwrap();
+    assert_eq!(description["hyperparameters"].as_object_mut().unwrap().remove("federated.partition.version"), Some(1.0.into()));
+    description["group_name"] = "before".into();
+    fs::write(run.join("run.json"), description.to_string()).unwrap();
+    let num_runs = runs(at, "").len();
+    assert_eq!(begin("before", &[]), first);
+    assert_eq!(begin("before", &set(1)), first);
+    assert_eq!(runs(at, "").len(), num_runs, "nothing was begun");
+    // Interrupted before its first round: it's gone on with as it was begun, by its folder, by its name, or by an orchestrator's pod.
+    let journal = fs::read_to_string(run.join("journal.jsonl")).unwrap();
+    let interrupted = || {
+        fs::write(run.join("journal.jsonl"), journal.lines().take(1).map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+        fs::remove_dir_all(run.join("checkpoints")).unwrap();
+    };
+    let run_name = name(&first);
+    for args in [&["run", "--resume", &run_name][..], &["run", "p.yaml", "--id", "before"], &["client", "p.yaml", "0", "--id", "before"]] {
+        interrupted();
+        assert_eq!(parameters(&json(at, &[args, &["--output", "json"]].concat())), parameters(&first), "{args:?}");
+    }
+    // Seeds of one task are replications, whatever recorded them; the newest is another setting.
+    let other = name(&begin("seven", &[&set(1)[..], &["--seed".to_owned(), "7".to_owned()]].concat()));
+    let groups = |runs: [&str; 2]| json(at, &["runs", "compare", runs[0], runs[1], "--output", "json"])["groups"].as_array().unwrap().len();
+    assert_eq!((groups([&run_name, &other]), groups([&run_name, &name(&newest)])), (1, 2));
+    assert_eq!(parameters(&begin("before", &set(2))), parameters(&newest), "another experiment, since the file says so");
+    // The file run anew, and by the pod of an orchestrator of before, whose file says no version.
+    assert_eq!(parameters(&json(at, &["run", "p.yaml", "--output", "json"])), parameters(&newest));
+    let report = at.join("report.json");
+    let pod = fltk(at).args(["client", "p.yaml", "0", "--output", "json"]).env("FLTK_TERMINATION_LOG", &report).output().unwrap();
+    assert_eq!(parameters(&serde_json::from_slice(&pod.stdout).unwrap()), parameters(&first), "{}", said(&pod));
 }
 
 #[test]

@@ -31,7 +31,7 @@ const TRACE_SIZE_MAX: u64 = 64 << 20;
 /// # Errors
 /// If it is neither a file nor a pipe that the shell made, can't be read, is larger than `FILE_SIZE_MAX` or not UTF-8.
 pub fn read_source(path: &Path) -> anyhow::Result<SourceFile> {
-    Ok(SourceFile { name: path.display().to_string(), text: read_text(path, FILE_SIZE_MAX)? })
+    read_text(path, FILE_SIZE_MAX)
 }
 
 /// The text of the trace that `experiment` replays, a path relative to `base`.
@@ -40,8 +40,7 @@ pub fn read_source(path: &Path) -> anyhow::Result<SourceFile> {
 /// If it can't be read.
 pub fn read_trace_text(experiment: &Experiment, base: &Path) -> anyhow::Result<Option<SourceFile>> {
     let Some(trace) = experiment.stream.as_ref().and_then(|stream| stream.trace.as_ref()) else { return Ok(None) };
-    let path = base.join(trace);
-    Ok(Some(SourceFile { name: path.display().to_string(), text: read_text(&path, TRACE_SIZE_MAX)? }))
+    read_text(&base.join(trace), TRACE_SIZE_MAX).map(Some)
 }
 
 /// The arrivals of a trace.
@@ -52,8 +51,8 @@ pub fn parse_trace(source: &SourceFile) -> anyhow::Result<Vec<TraceEntry>> {
     arrivals::read_trace(&source.name, &source.text).or_exit(Exit::Experiment)
 }
 
-fn read_text(path: &Path, bytes_max: u64) -> anyhow::Result<String> {
-    let read = || -> anyhow::Result<String> {
+fn read_text(path: &Path, bytes_max: u64) -> anyhow::Result<SourceFile> {
+    let read = || -> anyhow::Result<SourceFile> {
         // Before it is opened: a named pipe that nobody writes to would hold us there. A shell's own pipes have a writer.
         let kind = std::fs::metadata(path)?.file_type();
         let is_pipe = kind.is_fifo() && ["/dev/stdin", "/dev/fd", "/proc/self/fd"].iter().any(|open| path.starts_with(open));
@@ -61,7 +60,7 @@ fn read_text(path: &Path, bytes_max: u64) -> anyhow::Result<String> {
         let mut bytes = Vec::new();
         std::fs::File::open(path)?.take(bytes_max + 1).read_to_end(&mut bytes)?;
         anyhow::ensure!(bytes.len() as u64 <= bytes_max, "it has more bytes than such a file may have ({bytes_max})");
-        Ok(String::from_utf8(bytes)?)
+        Ok(SourceFile::from_bytes(path.display().to_string(), bytes)?)
     };
     read().with_context(|| format!("can't read `{}`", path.display())).or_exit(Exit::Experiment)
 }
@@ -157,18 +156,11 @@ pub fn base_folder(files: &[PathBuf]) -> PathBuf {
     files.first().and_then(|path| path.parent()).map_or_else(PathBuf::new, Path::to_path_buf)
 }
 
-/// Where data sets are looked for.
-///
-/// # Errors
-/// If there is neither an argument nor a home folder to put the cache in.
-pub fn locations(args: &LocationArgs) -> anyhow::Result<Locations> {
-    let cache = match &args.data {
-        Some(folder) => folder.clone(),
-        None => {
-            cache_folder().context("neither XDG_CACHE_HOME nor HOME is set\nhint: say where data sets go with `--data DIR`")?.join("data")
-        }
-    };
-    Ok(Locations { cache, local: Vec::new() })
+/// Where data sets are looked for. Without an argument and a home folder there is no cache, which is an error of what needs it alone.
+#[must_use]
+pub fn locations(args: &LocationArgs) -> Locations {
+    let cache = args.data.clone().or_else(|| cache_folder().map(|cache| cache.join("data")));
+    Locations { cache, local: Vec::new() }
 }
 
 fn cache_folder() -> Option<PathBuf> {

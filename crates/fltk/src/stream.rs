@@ -45,13 +45,13 @@ impl Inputs {
         Ok(Self { trace: inputs::read_trace_text(&experiment, base)?, experiment })
     }
 
-    /// The stream as `run`.
+    /// The stream as `run`, begun now.
     ///
     /// # Errors
     /// If its trace is none.
     pub fn stream(&self, run: &str) -> anyhow::Result<Stream> {
         let trace = self.trace.as_ref().map_or_else(|| Ok(Vec::new()), inputs::parse_trace)?;
-        Ok(Stream { experiment: self.experiment.clone(), trace, run: run.to_owned() })
+        Ok(Stream { experiment: self.experiment.clone().begun_now(), trace, run: run.to_owned() })
     }
 }
 

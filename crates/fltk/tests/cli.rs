@@ -200,3 +200,49 @@ fn what_a_cluster_file_is_warned_of_is_said_once() {
         assert!(!problems.is_empty() && problems.iter().all(|problem| problem["at"]["file"] == path.to_str().unwrap()), "{checked}");
     }
 }
+
+#[test]
+fn files_as_editors_and_tools_save_them_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let mark = "\u{feff}";
+    let trace = r#"[{ "time": 0, "class": "first", "priority": 1.0 }, { "time": 2.5, "class": "first", "priority": null }]"#;
+    let task = "name: first, kind: federated, network: MNISTCNN, dataset: fashion-mnist-mini, federated: { clients: 10.0, clients_per_round: 2, rounds: 1e1 }";
+    let experiment = format!("name: marked\r\ntasks: [{{ {task} }}]\r\nstream: {{ orchestrator: trace, trace: trace.json }}\r\n");
+    fs::write(at.join("trace.json"), format!("{mark}{trace}")).unwrap();
+    fs::write(at.join("marked.yaml"), format!("{mark}{experiment}")).unwrap();
+    let arrivals = fs::read_to_string(repository().join("configs/federated_tasks/example_arrival_config.json")).unwrap();
+    fs::write(at.join("arrivals.json"), format!("{mark}{arrivals}")).unwrap();
+    for file in ["marked.yaml", "arrivals.json"] {
+        assert_eq!(json(at, &["validate", file, "--output", "json"])[0]["valid"], true, "{file}");
+    }
+    let converted = String::from_utf8(run(at, &["convert", "marked.yaml"]).stdout).unwrap();
+    assert!(converted.contains("clients: 10\n") && converted.contains("rounds: 10\n"), "{converted}");
+    assert!(json(at, &["plan", "marked.yaml", "--output", "json"]).to_string().contains("first"));
+    let utf16: Vec<u8> = format!("{mark}{experiment}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for bytes in [&utf16[..], &utf16[2..]] {
+        fs::write(at.join("wide.yaml"), bytes).unwrap();
+        let said = refusal(at, &["plan", "wide.yaml"], 3);
+        assert!(said.contains("wide.yaml") && said.contains("it is UTF-16") && said.contains("save it as UTF-8"), "{said}");
+    }
+    fs::write(at.join("latin1.yaml"), [experiment.as_bytes(), b"# caf\xe9\n"].concat()).unwrap();
+    let said = refusal(at, &["plan", "latin1.yaml"], 3);
+    assert!(said.contains("line 4, column 6: the byte 0xe9 is not UTF-8"), "{said}");
+}
+
+#[test]
+fn a_home_is_needed_only_by_what_comes_from_the_cache() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |args: &[&str]| fltk(folder.path()).args(args).env_remove("HOME").env_remove("XDG_CACHE_HOME").output().unwrap();
+    for args in
+        [&["data", "list"][..], &["data", "show", "fashion-mnist-mini"], &["data", "fetch", "fashion-mnist-mini"], &["data", "verify"]]
+    {
+        let output = run(args);
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    for args in [["data", "show", "cifar100"], ["data", "fetch", "cifar100"]] {
+        let output = run(&args);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(4) && said.contains("HOME") && said.contains("--data DIR"), "{args:?}: {said}");
+    }
+}

@@ -95,6 +95,24 @@ async fn a_config_map_of_another_version_that_says_the_same_is_given_to_pods() {
     assert!(told.troubles().is_empty(), "{:?}", told.troubles());
 }
 
+/// Whoever goes on with a stream of before reads in its folder that its partitions are of version 1; so mean the config maps that were made then.
+#[test]
+fn a_config_map_of_before_partitions_had_versions_says_the_first() {
+    let federated = |version: &str| {
+        let federated = format!("clients: 10, clients_per_round: 2, rounds: 1, partition: {{ type: dirichlet, alpha: 1{version} }}");
+        format!("{{ name: a, kind: federated, network: FashionMNISTCNN, dataset: fashion-mnist, federated: {{ {federated} }} }}")
+    };
+    for (version, expected) in [(", version: 1", [true, true, false]), (", version: 2", [false, false, true]), ("", [false, false, true])] {
+        let cluster = Cluster::new(&[federated(version)], PARALLEL, "");
+        let spec = cluster.specs().remove(0);
+        let said = ["", ", version: 1", ", version: 2"].map(|there| {
+            let text = format!("name: edge\nseeds: [{}]\ntasks:\n  - {}\n", spec.arrival.seed.0, federated(there));
+            cluster.context.is_said_by(&serde_json::from_value(config_map(&spec, &text)).unwrap(), &spec)
+        });
+        assert_eq!(said, expected, "{version}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_config_map_that_says_something_else_is_not_given_to_pods() {
     for text in ["of another", "name: edge\nseeds: [1]\ntasks: [{ kind: federated }]\n"] {

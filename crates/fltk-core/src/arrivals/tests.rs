@@ -180,8 +180,58 @@ fn traces_that_are_none_are_refused_with_the_place() {
     check("time,class\n1e300,a\n", "t:2: the time");
     check("time,class\nsoon,a\n", "t:2: the time `soon` can't be read");
     check("time,class\n5,\n", "t:2: it names no class");
-    check("time,class,priority\n5,a,high\n", "t:2: the priority `high`");
+    check("time,class,priority\n5,a,high\n", "t:2: the priority `high` is no whole number");
+    check("time,class,priority\n5,a,1.5\n", "t:2: the priority `1.5` is no whole number");
+    check("time,class,priority\n5,a,3e9\n", "t:2: the priority `3e9` isn't between -2147483648 and 2147483647");
+    check("time,class,priority\n5,a,nan\n", "t:2: the priority `nan` is no whole number");
+    check("time,class,priority\n5,a,inf\n", "t:2: the priority `inf` is no whole number");
+    check("time,class,priority\n1,a,1\n2,b,1,7\n", "t:3: it has 4 fields, and there are 3 columns");
+    check("time,class\n1,a,\n", "t:2: it has 3 fields, and there are 2 columns");
+    check("time,class,Time\n1,a,2\n", "t:1: it has the column `time` twice, the second time as its column 3");
+    check("time,class,class\n1,a,b\n", "t:1: it has the column `class` twice");
+    check("time,class,priority,priority\n1,a,1,2\n", "t:1: it has the column `priority` twice");
     check("[{\"time\": 1}]", "t:1: missing field `class`");
     check("[{\"time\": 1, \"class\": \"a\", \"prio\": 1}]", "t:1: unknown field `prio`");
     check("[{\"time\": 1, \"class\": \"a\"}, {\"time\": \"x\", \"class\": \"a\"}]", "t: entry 2: the time `x`");
+    check("[{\"time\": 1, \"class\": \"a\", \"priority\": 0.5}]", "t: entry 1: the priority `0.5` is no whole number");
+    check("[{\"time\": 1, \"class\": \"a\", \"time\": 2}]", "t:1: duplicate field `time`");
+    check("\u{feff}\n[{\"time\": 1}]", "t:2: missing field `class`");
+    check("{\"time\": {\"0\": 1}}", "t:1: invalid type: map");
+}
+
+#[test]
+fn a_fault_is_in_the_line_that_an_editor_shows() {
+    for (before, line) in [("", 3), ("\u{feff}", 3), ("\n\n", 5), ("# a remark\n", 4), ("# one\n\n# two\n", 6)] {
+        for end in ["\n", "\r\n"] {
+            let text = format!("{before}time,class\n1,a\nx,a\n").replace('\n', end);
+            let error = read_trace("t", &text).expect_err("no time").to_string();
+            assert!(error.starts_with(&format!("t:{line}: the time `x`")), "{text:?}: {error}");
+        }
+    }
+    for (between, line) in [("\n", 4), ("\n\n# a remark\n", 6), ("  \n\t\n", 5), ("\"2\n\",\"b\nc\"\n", 6)] {
+        for end in ["\n", "\r\n"] {
+            let text = format!("time,class\n1,a\n{between}x,a\n").replace('\n', end);
+            let error = read_trace("t", &text).expect_err("no time").to_string();
+            assert!(error.starts_with(&format!("t:{line}: the time `x`")), "{text:?}: {error}");
+        }
+    }
+    // What is unknown is known later: the line goes with the entry.
+    let entries = read_trace("t", "time,class\r\n1,a\r\n\r\n2,b\r\n").unwrap();
+    assert_eq!(entries.iter().map(|entry| entry.place.as_str()).collect::<Vec<_>>(), ["t:2", "t:4"]);
+}
+
+#[test]
+fn what_tools_write_is_read() {
+    let read = |text: &str| {
+        read_trace("t", text).unwrap().into_iter().map(|entry| (entry.at.as_millis(), entry.class, entry.priority)).collect::<Vec<_>>()
+    };
+    let expected = [(0, "a".to_owned(), Some(1)), (1500, "b".to_owned(), None), (2000, "a".to_owned(), Some(-2))];
+    // A data frame's whole numbers are floats where some are missing; its index is a column without a name.
+    assert_eq!(read(",time,class,priority\r\n0,0.0,a,1.0\r\n1,1.5,b,\r\n2,2.0,a,-2.0\r\n"), expected);
+    let json =
+        r#"[{"time":0.0,"class":"a","priority":1.0},{"time":1.5,"class":"b","priority":null},{"time":2.0,"class":"a","priority":-2}]"#;
+    for mark in ["", "\u{feff}", "\u{feff}\r\n  "] {
+        assert_eq!(read(&format!("{mark}{json}")), expected);
+        assert_eq!(read(&format!("{mark}time,class,priority\n0,a,1\n1.5,b\n2,a,-2e0\n")), expected);
+    }
 }

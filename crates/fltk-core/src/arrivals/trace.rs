@@ -6,11 +6,19 @@
 //! 12.5,large,0
 //! ```
 //!
-//! A time is a number of seconds since the stream began, or a duration with its unit; a class is a task's name; a priority may be left out.
+//! A time is a number of seconds since the stream began, or a duration with its unit; a class is a task's name; a priority may be left out. A whole number
+//! that is written as a float (`1.0`) is one: so tools write a column of whole numbers where some are missing. Other columns of a CSV file are passed over.
+
+mod lines;
 
 use serde::Deserialize;
 
+use self::lines::Lines;
+
 use crate::experiment::Duration;
+
+/// What a line of a CSV file that is a remark begins with.
+const COMMENT: u8 = b'#';
 
 /// One arrival of a trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,16 +56,20 @@ enum Time {
 struct JsonEntry {
     time: Time,
     class: String,
+    /// As a float, which holds every `i32` exactly.
     #[serde(default)]
-    priority: Option<i32>,
+    priority: Option<f64>,
 }
 
-/// The entries of the trace in `text`, in its order. It is JSON if it begins with `[`, else CSV. `file` is what errors call it.
+/// The entries of the trace in `text`, in its order. It is JSON if it begins with `[` or `{`, else CSV; a byte order mark before that says nothing. `file`
+/// is what errors call it.
 ///
 /// # Errors
 /// [`TraceError`], with the line or entry.
 pub fn read_trace(file: &str, text: &str) -> Result<Vec<TraceEntry>, TraceError> {
-    if text.trim_start().starts_with('[') { read_json(file, text) } else { read_csv(file, text) }
+    // What an older version copied into a stream's folder may still have it.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.trim_start().starts_with(['[', '{']) { read_json(file, text) } else { read_csv(file, text) }
 }
 
 fn read_json(file: &str, text: &str) -> Result<Vec<TraceEntry>, TraceError> {
@@ -67,40 +79,88 @@ fn read_json(file: &str, text: &str) -> Result<Vec<TraceEntry>, TraceError> {
     })?;
     let read = |(number, entry): (usize, JsonEntry)| {
         let place = format!("{file}: entry {number}");
-        let at = time(&entry.time).map_err(|problem| TraceError { place: place.clone(), problem })?;
-        Ok(TraceEntry { at, class: entry.class, priority: entry.priority, place })
+        let refuse = |problem| TraceError { place: place.clone(), problem };
+        let at = time(&entry.time).map_err(refuse)?;
+        let priority = entry.priority.map(|number| priority(number, &number.to_string()).map_err(refuse)).transpose()?;
+        Ok(TraceEntry { at, class: entry.class, priority, place })
     };
     (1..).zip(entries).map(read).collect()
 }
 
 fn read_csv(file: &str, text: &str) -> Result<Vec<TraceEntry>, TraceError> {
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).comment(Some(b'#')).flexible(true).from_reader(text.as_bytes());
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).comment(Some(COMMENT)).flexible(true).from_reader(text.as_bytes());
+    let mut lines = Lines::of(text, COMMENT);
     let refuse = |line: u64, problem: String| TraceError { place: format!("{file}:{line}"), problem };
     let header = reader.headers().map_err(|error| refuse(1, error.to_string()))?.clone();
-    let column = |name: &str| header.iter().position(|column| column.eq_ignore_ascii_case(name));
-    let (Some(time_column), Some(class_column)) = (column("time"), column("class")) else {
-        return Err(refuse(1, format!("its first line has no columns `time` and `class`, but {}", quoted(&header))));
-    };
-    let priority_column = column("priority");
+    let header_line = lines.of_record_at(0);
+    let columns = Columns::of(&header).map_err(|problem| refuse(header_line, problem))?;
     let mut entries = Vec::new();
     for record in reader.records() {
         let record = record.map_err(|error| refuse(error.position().map_or(1, csv::Position::line), error.to_string()))?;
-        let line = record.position().map_or(1, csv::Position::line);
-        let field = |column: usize| record.get(column).unwrap_or_default();
-        let text = field(time_column);
-        let parsed = text.parse().map_or_else(|_| Time::Text(text.to_owned()), Time::Seconds);
-        let at = time(&parsed).map_err(|problem| refuse(line, problem))?;
-        let class = field(class_column).to_owned();
-        if class.is_empty() {
-            return Err(refuse(line, "it names no class".to_owned()));
+        // A line of nothing but white space.
+        if record.len() == 1 && record[0].is_empty() && header.len() > 1 {
+            continue;
         }
-        let priority = match priority_column.map_or("", field) {
-            "" => None,
-            text => Some(text.parse().map_err(|_| refuse(line, format!("the priority `{text}` is no whole number")))?),
-        };
+        let line = lines.of_record_at(record.position().map_or(0, csv::Position::byte));
+        let (at, class, priority) = columns.read(&record).map_err(|problem| refuse(line, problem))?;
         entries.push(TraceEntry { at, class, priority, place: format!("{file}:{line}") });
     }
     Ok(entries)
+}
+
+/// Where in a record of a CSV file what we read is.
+struct Columns {
+    num: usize,
+    time: usize,
+    class: usize,
+    priority: Option<usize>,
+}
+
+impl Columns {
+    fn of(header: &csv::StringRecord) -> Result<Self, String> {
+        let column = |name: &str| {
+            let mut places = header.iter().enumerate().filter(|(_, column)| column.eq_ignore_ascii_case(name)).map(|(place, _)| place);
+            match (places.next(), places.next()) {
+                (_, Some(second)) => Err(format!("it has the column `{name}` twice, the second time as its column {}", second + 1)),
+                (first, None) => Ok(first),
+            }
+        };
+        match (column("time")?, column("class")?, column("priority")?) {
+            (Some(time), Some(class), priority) => Ok(Self { num: header.len(), time, class, priority }),
+            _ => Err(format!("its first line has no columns `time` and `class`, but {}", quoted(header))),
+        }
+    }
+
+    fn read(&self, record: &csv::StringRecord) -> Result<(Duration, String, Option<i32>), String> {
+        if record.len() > self.num {
+            return Err(format!("it has {} fields, and there are {} columns", record.len(), self.num));
+        }
+        let field = |column: usize| record.get(column).unwrap_or_default();
+        let text = field(self.time);
+        let at = time(&text.parse().map_or_else(|_| Time::Text(text.to_owned()), Time::Seconds))?;
+        let class = field(self.class).to_owned();
+        if class.is_empty() {
+            return Err("it names no class".to_owned());
+        }
+        let priority = match self.priority.map_or("", field) {
+            "" => None,
+            text => Some(priority(text.parse().unwrap_or(f64::NAN), text)?),
+        };
+        Ok((at, class, priority))
+    }
+}
+
+/// The priority `number`, which is written as `text`.
+#[expect(clippy::cast_possible_truncation, reason = "bounds are checked before")]
+fn priority(number: f64, text: &str) -> Result<i32, String> {
+    let text = text.escape_debug();
+    if number.fract() != 0.0 {
+        return Err(format!("the priority `{text}` is no whole number"));
+    }
+    if !(f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&number) {
+        return Err(format!("the priority `{text}` isn't between {} and {}", i32::MIN, i32::MAX));
+    }
+    Ok(number as i32)
 }
 
 fn quoted(header: &csv::StringRecord) -> String {

@@ -7,6 +7,7 @@ mod write;
 
 pub(crate) use read::read;
 pub use write::to_yaml;
+pub(crate) use write::to_yaml_as_is;
 
 use std::collections::BTreeMap;
 

@@ -47,10 +47,10 @@ mod tests {
 
     #[test]
     fn blocks_are_read_as_in_a_file() {
-        assert_eq!(parse_partition("{type: n_labels, n: 2}").ok(), Some(PartitionConfig::NLabels { n: 2 }));
+        assert_eq!(parse_partition("{type: n_labels, n: 2}").ok(), Some(PartitionConfig::NLabels { n: 2, version: None }));
         assert_eq!(
             parse_partition(r#"{"type":"dirichlet","alpha":0.5}"#).ok(),
-            Some(PartitionConfig::Dirichlet { alpha: 0.5, min_samples: 1 })
+            Some(PartitionConfig::Dirichlet { alpha: 0.5, min_samples: 1, version: None })
         );
         let sgd = parse_optimizer(r#"{"type":"SGD","learning_rate":0.05,"momentum":0.9}"#).unwrap();
         assert_eq!(sgd, OptimizerConfig::SGD { learning_rate: 0.05, momentum: 0.9, weight_decay: 0.0, nesterov: false });

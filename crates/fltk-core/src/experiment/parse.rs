@@ -99,7 +99,7 @@ fn replace(
     sources: &mut Vec<SourceFile>,
     problems: &mut Vec<Problem>,
 ) -> Option<Experiment> {
-    let file = SourceFile { name: "as `fltk convert` prints it".to_owned(), text: file::to_yaml(experiment) };
+    let file = SourceFile { name: "as `fltk convert` prints it".to_owned(), text: file::to_yaml_as_is(experiment) };
     let mut root = tree::read(&file.text, sources.len(), problems).map_err(|problem| problems.push(*problem)).ok()?;
     sources.push(file);
     for (source, set) in overrides {

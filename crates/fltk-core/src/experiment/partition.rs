@@ -22,6 +22,11 @@ pub enum PartitionConfig {
         /// Classes per client.
         #[schemars(range(min = 1))]
         limit: u32,
+        /// How fractions of samples are rounded: `2` carries them over from class to class, `1` rounds each class on its own. In a person's file `2` where
+        /// it's left out; in what fltk wrote before there was a choice, `1`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(with = "Option<u8>", range(min = 1, max = 2))]
+        version: Option<PartitionVersion>,
     },
     /// KFLTK's `limit labels flex`: `floor(classes / clients)` classes per client, exclusively; samples of left-over classes are dealt
     /// round-robin. Needs clients <= classes. Complete.
@@ -31,6 +36,11 @@ pub enum PartitionConfig {
         /// Classes per client.
         #[schemars(range(min = 1))]
         n: u32,
+        /// How fractions of samples are rounded: `2` carries them over from class to class, `1` rounds each class on its own. In a person's file `2` where
+        /// it's left out; in what fltk wrote before there was a choice, `1`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(with = "Option<u8>", range(min = 1, max = 2))]
+        version: Option<PartitionVersion>,
     },
     /// For each class, proportions over clients drawn from `Dir(alpha, ..., alpha)` (Yurochkin et al. 2019, arXiv:1905.12022). Complete.
     Dirichlet {
@@ -40,6 +50,11 @@ pub enum PartitionConfig {
         /// Draw again until every client has at least this many samples.
         #[serde(default = "default_min_samples")]
         min_samples: u32,
+        /// How fractions of samples are rounded: `2` carries them over from class to class, `1` rounds each class on its own. In a person's file `2` where
+        /// it's left out; in what fltk wrote before there was a choice, `1`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(with = "Option<u8>", range(min = 1, max = 2))]
+        version: Option<PartitionVersion>,
     },
     /// Sort by label, cut into `clients * shards_per_client` shards, deal them out (McMahan et al. 2017, arXiv:1602.05629). Complete.
     Shard {
@@ -53,6 +68,11 @@ pub enum PartitionConfig {
         /// Classes per client.
         #[schemars(range(min = 1))]
         classes_per_client: u32,
+        /// How fractions of samples are rounded: `2` carries them over from class to class, `1` rounds each class on its own. In a person's file `2` where
+        /// it's left out; in what fltk wrote before there was a choice, `1`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schemars(with = "Option<u8>", range(min = 1, max = 2))]
+        version: Option<PartitionVersion>,
     },
     /// IID parts whose sizes follow `skew`. Complete.
     QuantitySkew {
@@ -61,6 +81,71 @@ pub enum PartitionConfig {
     },
     /// The data set's own clients (speakers, authors, writers). Complete when `clients` equals their number, else the first `clients` by a seeded shuffle.
     NaturalId {},
+}
+
+/// How a partition that gives clients fractions of classes makes whole samples of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
+pub enum PartitionVersion {
+    /// Each class on its own, in the order of clients. Where a class has few samples for each of many clients, the same clients get more of every class.
+    One,
+    /// What a client lacks of one class counts in the next, so that all together it has what it should, up to one sample or so.
+    Two,
+}
+
+impl PartitionVersion {
+    /// What is begun now, where nobody says otherwise.
+    pub const NEWEST: Self = Self::Two;
+}
+
+impl TryFrom<u8> for PartitionVersion {
+    type Error = String;
+
+    fn try_from(number: u8) -> Result<Self, String> {
+        match number {
+            1 => Ok(Self::One),
+            2 => Ok(Self::Two),
+            _ => Err(format!("a partition has the versions 1 and 2, not {number}")),
+        }
+    }
+}
+
+impl From<PartitionVersion> for u8 {
+    fn from(version: PartitionVersion) -> Self {
+        match version {
+            PartitionVersion::One => 1,
+            PartitionVersion::Two => 2,
+        }
+    }
+}
+
+impl PartitionConfig {
+    /// Which version it says that it is, where there are several; `Some(None)` where it leaves that open.
+    #[must_use]
+    pub fn version(&self) -> Option<Option<PartitionVersion>> {
+        match self {
+            Self::LimitLabels { version, .. }
+            | Self::NLabels { version, .. }
+            | Self::Dirichlet { version, .. }
+            | Self::Pathological { version, .. } => Some(*version),
+            Self::Uniform {}
+            | Self::QSampler { .. }
+            | Self::LimitLabelsFlex {}
+            | Self::Shard { .. }
+            | Self::QuantitySkew { .. }
+            | Self::NaturalId {} => None,
+        }
+    }
+
+    pub(super) fn version_mut(&mut self) -> Option<&mut Option<PartitionVersion>> {
+        match self {
+            Self::LimitLabels { version, .. }
+            | Self::NLabels { version, .. }
+            | Self::Dirichlet { version, .. }
+            | Self::Pathological { version, .. } => Some(version),
+            _ => None,
+        }
+    }
 }
 
 /// How many samples client `k` (0-based) gets, relative to the others. Sizes are rounded so that they sum to the data set; a client that rounding

@@ -34,6 +34,13 @@ pub(crate) fn check(root: &Json, schema: &Json, node: &mut Node, name: &str, pro
     }
 }
 
+/// A whole number that is written as a float, which is an integer to JSON Schema too. None beyond what a float holds exactly: there nobody knows which is meant.
+#[expect(clippy::cast_possible_truncation, reason = "bounds are checked before")]
+fn whole(value: f64) -> Option<i128> {
+    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+    (value.fract() == 0.0 && value.abs() <= EXACT_MAX).then_some(value as i128)
+}
+
 struct Checker<'a> {
     root: &'a Json,
     problems: &'a mut Vec<Problem>,
@@ -84,6 +91,12 @@ impl<'a> Checker<'a> {
             Some(Json::Array(several)) => several.iter().filter_map(Json::as_str).collect(),
             _ => return,
         };
+        if let Value::Float(value) = node.value
+            && types.contains(&"integer")
+            && let Some(whole) = whole(value)
+        {
+            node.value = Value::Int(whole);
+        }
         match (&mut node.value, schema.get("format").and_then(Json::as_str)) {
             (Value::Map(_), _) if types.contains(&"object") => self.visit_object(schema, node, name, key_span),
             (Value::List(_), _) if types.contains(&"array") => self.visit_list(schema, node, name),
@@ -133,11 +146,6 @@ impl<'a> Checker<'a> {
             }
         } else if types.contains(&"array") && !matches!(node.value, Value::Null) {
             problem = problem.hint("write a list: `[a, b]`, or items with `-`");
-        } else if let Value::Float(value) = node.value
-            && types.contains(&"integer")
-            && value.fract() == 0.0
-        {
-            problem = problem.hint(format!("write it as `{value:.0}`"));
         }
         self.refuse(problem);
     }

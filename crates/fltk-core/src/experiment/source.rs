@@ -11,6 +11,54 @@ pub struct SourceFile {
     pub text: String,
 }
 
+impl SourceFile {
+    /// The file `name` with the content `bytes`. A byte order mark of UTF-8 is left out: it says nothing.
+    ///
+    /// # Errors
+    /// If they aren't UTF-8.
+    pub fn from_bytes(name: String, bytes: Vec<u8>) -> Result<Self, EncodingError> {
+        // Text in UTF-16 without a mark would pass for UTF-8 with a zero at every other byte.
+        match *bytes.as_slice() {
+            [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => return Err(EncodingError::Other("UTF-32")),
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => return Err(EncodingError::Other("UTF-16")),
+            [0, second, ..] if second != 0 => return Err(EncodingError::Other("UTF-16")),
+            [first, 0, ..] if first != 0 => return Err(EncodingError::Other("UTF-16")),
+            _ => {}
+        }
+        let mut text = String::from_utf8(bytes).map_err(|error| {
+            let (right, wrong) = error.as_bytes().split_at(error.utf8_error().valid_up_to());
+            let right = String::from_utf8_lossy(right);
+            let line_start = right.rfind('\n').map_or(0, |end| end + 1);
+            let column = right[line_start..].trim_start_matches(BYTE_ORDER_MARK).chars().count() + 1;
+            EncodingError::NotUtf8 { line: right.matches('\n').count() + 1, column, byte: wrong.first().copied().unwrap_or_default() }
+        })?;
+        if text.starts_with(BYTE_ORDER_MARK) {
+            text.drain(..BYTE_ORDER_MARK.len_utf8());
+        }
+        Ok(Self { name, text })
+    }
+}
+
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// Why bytes are no text.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EncodingError {
+    /// Another encoding, known by its first bytes.
+    #[error("it is {0}, and only UTF-8 is read\nhint: save it as UTF-8")]
+    Other(&'static str),
+    /// None that we know.
+    #[error("line {line}, column {column}: the byte {byte:#04x} is not UTF-8\nhint: save it as UTF-8")]
+    NotUtf8 {
+        /// From 1.
+        line: usize,
+        /// In characters, from 1.
+        column: usize,
+        /// The first that is no part of a character.
+        byte: u8,
+    },
+}
+
 /// A range of bytes of one source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Span {
@@ -63,6 +111,29 @@ mod tests {
         assert_eq!(closest("clientPerRound", ["rounds", "clientsPerRound"]), Some("clientsPerRound"));
         assert_eq!(closest("fashionmnistcnn", ["FashionMNISTCNN", "FashionMNISTResNet"]), Some("FashionMNISTCNN"));
         assert_eq!(closest("colour", ["rounds", "clients"]), None);
+    }
+
+    #[test]
+    fn text_is_utf8_with_or_without_a_mark() {
+        let read =
+            |bytes: &[u8]| SourceFile::from_bytes("x".into(), bytes.to_vec()).map(|file| file.text).map_err(|error| error.to_string());
+        let check = |bytes: &[u8], expected: Result<&str, &str>| match (read(bytes), expected) {
+            (Ok(found), Ok(expected)) => assert_eq!(found, expected),
+            (Err(found), Err(expected)) => assert!(found.contains(expected) && found.contains("save it as UTF-8"), "{found}"),
+            (found, expected) => panic!("{found:?}, not {expected:?}"),
+        };
+        check(b"", Ok(""));
+        check(b"a", Ok("a"));
+        check(b"\xef\xbb\xbfname: a", Ok("name: a"));
+        check(b"\xef\xbb\xbf", Ok(""));
+        check(b"\xff\xfe[\0", Err("it is UTF-16"));
+        check(b"\xfe\xff\0[", Err("it is UTF-16"));
+        check(b"[\0]\0", Err("it is UTF-16"));
+        check(b"\0[\0]", Err("it is UTF-16"));
+        check(b"\xff\xfe\0\0[\0\0\0", Err("it is UTF-32"));
+        check(b"a\nb\xc3\xa4 \xe4\n", Err("line 2, column 4: the byte 0xe4 is not UTF-8"));
+        check(b"\xef\xbb\xbfa\xe4", Err("line 1, column 2"));
+        check(b"\xc3", Err("line 1, column 1"));
     }
 
     #[test]

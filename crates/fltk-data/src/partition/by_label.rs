@@ -8,7 +8,7 @@ use rand::{
 };
 use rand_chacha::ChaCha8Rng;
 
-use super::{PartitionError, by_class, by_class_shuffled, check_classes_per_client, check_multiple, chunk, split_among_holders};
+use super::{Carry, PartitionError, by_class, by_class_shuffled, check_classes_per_client, check_multiple, chunk, split_among_holders};
 
 /// KFLTK's `q sampler`: a sample of class `m` goes to the clients of group `m` (those with `client mod classes = m`) with probability `q`, else
 /// to another group, all alike. Within a group samples are dealt round-robin.
@@ -71,13 +71,14 @@ pub(super) fn pathological(
     num_classes: usize,
     clients: u32,
     classes_per_client: u32,
+    carry: Option<Carry>,
     rng: &mut ChaCha8Rng,
 ) -> Result<Vec<Vec<u32>>, PartitionError> {
     check_classes_per_client("pathological", classes_per_client, num_classes)?;
     let classes = by_class_shuffled(labels, num_classes, rng);
     let draw = |_| index::sample(rng, num_classes, classes_per_client as usize).into_vec();
     let held: Vec<Vec<usize>> = (0..clients).map(draw).collect();
-    split_among_holders(&classes, &held)
+    split_among_holders(&classes, &held, carry)
 }
 
 /// Natural clients in ascending order of their ids: all, or `clients` of them drawn at random.

@@ -3,7 +3,7 @@
 use rand_chacha::ChaCha8Rng;
 use rand_distr::multi::{Dirichlet, MultiDistribution};
 
-use super::{PartitionError, by_class_shuffled};
+use super::{Carry, PartitionError, by_class_shuffled};
 
 /// Draws of the whole partition before we give up: a chance of 1 % a draw is then missed once in 20,000 times, and the largest settings in use
 /// (1000 clients, 100 classes) take some seconds to fail.
@@ -18,6 +18,7 @@ pub(super) fn dirichlet(
     clients: u32,
     alpha: f64,
     min_samples: u32,
+    carry: Option<Carry>,
     rng: &mut ChaCha8Rng,
 ) -> Result<Vec<Vec<u32>>, PartitionError> {
     if !ALPHA_RANGE.contains(&alpha) {
@@ -32,7 +33,16 @@ pub(super) fn dirichlet(
         return Ok(vec![classes.concat()]);
     }
     for _ in 0..DRAWS_MAX {
-        let cuts: Vec<Vec<usize>> = classes.iter().map(|class| cut_points(class.len(), clients, alpha, rng)).collect::<Result<_, _>>()?;
+        // What an earlier draw left to carry isn't this one's.
+        let mut carry = carry.clone();
+        let mut cut = |class: &Vec<u32>| {
+            let proportions = proportions(clients, alpha, rng)?;
+            Ok(match &mut carry {
+                Some(carry) => carried_cut_points(class.len(), &proportions, carry),
+                None => cut_points(class.len(), &proportions),
+            })
+        };
+        let cuts: Vec<Vec<usize>> = classes.iter().map(&mut cut).collect::<Result<_, _>>()?;
         let size = |client: usize| cuts.iter().map(|cuts| cuts[client + 1] - cuts[client]).sum::<usize>();
         if (0..clients as usize).all(|client| size(client) >= min_samples as usize) {
             let part = |client: usize| {
@@ -44,10 +54,20 @@ pub(super) fn dirichlet(
     Err(PartitionError::NoLuck { draws: DRAWS_MAX, clients, min_samples })
 }
 
-/// Where a class of `len` samples is cut: client `k` gets `cuts[k]..cuts[k + 1]`. Cumulative proportions are rounded, not the proportions
-/// themselves, so no client collects what rounding leaves over.
-fn cut_points(len: usize, clients: u32, alpha: f64, rng: &mut ChaCha8Rng) -> Result<Vec<usize>, PartitionError> {
-    let proportions = proportions(clients, alpha, rng)?;
+/// Where a class of `len` samples is cut: client `k` gets `cuts[k]..cuts[k + 1]`. So that the fractions of all classes come out even.
+fn carried_cut_points(len: usize, proportions: &[f64], carry: &mut Carry) -> Vec<usize> {
+    let shares: Vec<(usize, f64)> = proportions.iter().copied().enumerate().collect();
+    let mut cuts = vec![0];
+    cuts.extend(carry.sizes(len, &shares).into_iter().scan(0, |end, size| {
+        *end += size;
+        Some(*end)
+    }));
+    cuts
+}
+
+/// The same, each class on its own: cumulative proportions are rounded, not the proportions themselves, so no client collects what rounding leaves over.
+/// (But where proportions are nearly equal, the same clients get more of every class.)
+fn cut_points(len: usize, proportions: &[f64]) -> Vec<usize> {
     let mut sum = 0.0;
     let mut cuts = vec![0];
     cuts.extend(proportions.iter().map(|proportion| {
@@ -55,8 +75,8 @@ fn cut_points(len: usize, clients: u32, alpha: f64, rng: &mut ChaCha8Rng) -> Res
         ((sum * len as f64).round() as usize).min(len)
     }));
     // The sum is 1 up to rounding; the last client's part ends with the class.
-    cuts[clients as usize] = len;
-    Ok(cuts)
+    cuts[proportions.len()] = len;
+    cuts
 }
 
 /// One draw of `Dir(alpha, ..., alpha)` over `clients >= 2`.

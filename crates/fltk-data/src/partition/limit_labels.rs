@@ -3,7 +3,7 @@
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
-use super::{PartitionError, by_class_shuffled, check_classes_per_client, check_multiple, chunk, deal, split_among_holders};
+use super::{Carry, PartitionError, by_class_shuffled, check_classes_per_client, check_multiple, chunk, deal, split_among_holders};
 
 /// Every client holds exactly `limit` classes; each class is split nearly equally over its holders.
 pub(super) fn limit_labels(
@@ -11,13 +11,14 @@ pub(super) fn limit_labels(
     num_classes: usize,
     clients: u32,
     limit: u32,
+    carry: Option<Carry>,
     rng: &mut ChaCha8Rng,
 ) -> Result<Vec<Vec<u32>>, PartitionError> {
     check_classes_per_client("limit_labels", limit, num_classes)?;
     check_multiple("limit_labels", clients, num_classes)?;
     let classes = by_class_shuffled(labels, num_classes, rng);
     let held = assign(num_classes, clients as usize, limit as usize, rng);
-    split_among_holders(&classes, &held)
+    split_among_holders(&classes, &held, carry)
 }
 
 /// Gives every client `limit` different classes, every class to `limit * clients / num_classes` clients.
@@ -73,22 +74,24 @@ pub(super) fn n_labels(
     num_classes: usize,
     clients: u32,
     n: u32,
+    carry: Option<Carry>,
     rng: &mut ChaCha8Rng,
 ) -> Result<Vec<Vec<u32>>, PartitionError> {
     check_classes_per_client("n_labels", n, num_classes)?;
-    let classes = by_class_shuffled(labels, num_classes, rng);
+    let mut classes = by_class_shuffled(labels, num_classes, rng);
     let (clients, n) = (clients as usize, n as usize);
     let copies = (n * clients).div_ceil(num_classes);
     if let Some(class) = classes.iter().position(|samples| samples.len() < copies) {
         return Err(PartitionError::ClassTooSmall { class, samples: classes[class].len(), holders: copies });
     }
-    let mut parts = vec![Vec::new(); clients];
-    let mut unclaimed = Vec::new();
+    // From the end of the list. The last holds what no client claims: at most one copy of a class.
+    classes.reverse();
+    let mut held = vec![Vec::new(); clients + 1];
     for position in 0..copies * num_classes {
-        let (class, copy) = (num_classes - 1 - position % num_classes, position / num_classes);
-        let samples = chunk(&classes[class], copy, copies);
-        parts.get_mut(position / n).unwrap_or(&mut unclaimed).extend_from_slice(samples);
+        held[(position / n).min(clients)].push(position % num_classes);
     }
+    let mut parts = split_among_holders(&classes, &held, carry)?;
+    let unclaimed = parts.pop().unwrap_or_default();
     for (client, part) in parts.iter_mut().enumerate() {
         part.extend_from_slice(chunk(&unclaimed, client, clients));
     }

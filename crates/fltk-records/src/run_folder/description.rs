@@ -14,9 +14,9 @@ const FORMAT: u64 = 1;
 /// Most hyper-parameters, and most data sets.
 const ENTRIES_MAX: usize = 1000;
 
-/// Settings that came after the first folders were written, by path, with their default as JSON: `("federated.min_updates", "1")`. Folders of before
+/// Settings that came after the first folders were written, by path, with what was done before as JSON: `("federated.min_updates", "1")`. Folders of before
 /// don't have them. A test reads what was recorded then, and fails for one that is missing here.
-const LATER: &[(&str, &str)] = &[];
+const LATER: &[(&str, &str)] = &[("federated.partition.version", "1")];
 
 /// What was run, and on which machine. Written once, when the folder is made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -87,7 +87,7 @@ impl Hyperparameters {
     #[must_use]
     pub fn of(task: &Task) -> Self {
         // A task is plain data of strings, numbers and maps: it always has a JSON value.
-        Self::of_json(&serde_json::to_value(task).unwrap_or_default())
+        Self::of_json(&serde_json::to_value(task.clone().begun_now()).unwrap_or_default())
     }
 
     pub(super) fn of_json(task: &serde_json::Value) -> Self {
@@ -105,8 +105,8 @@ impl Hyperparameters {
         Self(flat)
     }
 
-    /// What is the same for runs with the same settings, whatever versions recorded them: a setting that came later is no difference where it has its
-    /// default.
+    /// What is the same for runs with the same settings, whatever versions recorded them: a setting that came later is no difference where it is what
+    /// was done before.
     pub(crate) fn key(&self) -> String {
         self.key_without(LATER)
     }

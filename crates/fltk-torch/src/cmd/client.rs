@@ -6,8 +6,9 @@ use fltk::{
     child::{self, LAUNCHER},
     cli::{Cli, ClientArgs, LocationArgs, Output},
     inputs, output, stop,
-    termination::Termination,
+    termination::{TERMINATION_LOG, Termination},
 };
+use fltk_core::experiment::Experiment;
 
 use crate::run::{self, Context, Network, Place, Source, Talk};
 
@@ -28,7 +29,7 @@ pub fn run(cli: &Cli, args: &ClientArgs, termination: &Termination) -> anyhow::R
     let files: Vec<PathBuf> = args.file.iter().cloned().collect();
     let context = Context {
         base: &inputs::base_folder(&files),
-        locations: &inputs::locations(&LocationArgs { data: args.data.clone() })?,
+        locations: &inputs::locations(&LocationArgs { data: args.data.clone() }),
         workers: args.workers.or_else(|| available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN),
         talk: Talk::of(cli),
         stop: stop::on_signal()?,
@@ -37,7 +38,7 @@ pub fn run(cli: &Cli, args: &ClientArgs, termination: &Termination) -> anyhow::R
     let source = match &args.run {
         Some(folder) => Source::Folder(folder.clone()),
         None => Source::Task {
-            experiment: Box::new(inputs::read_experiment(&files, &args.overrides, args.seed)?),
+            experiment: Box::new(experiment(args, &files)?),
             task: args.task.clone(),
             runs: args.runs.clone(),
             id: args.id.clone(),
@@ -48,4 +49,11 @@ pub fn run(cli: &Cli, args: &ClientArgs, termination: &Termination) -> anyhow::R
         Some(result) => output::text(&format!("\n{}", result.to_table())),
         None => Ok(()),
     }
+}
+
+/// What is trained. An orchestrator's file, which names a file for the report beside it, may be one of before, whatever image its pods have.
+fn experiment(args: &ClientArgs, files: &[PathBuf]) -> anyhow::Result<Experiment> {
+    let experiment = inputs::read_experiment(files, &args.overrides, args.seed)?;
+    let is_orchestrated = env::var_os(TERMINATION_LOG).is_some_and(|path| !path.is_empty());
+    Ok(if is_orchestrated { experiment.recorded() } else { experiment })
 }

@@ -39,7 +39,7 @@ fn with_context(
 ) -> anyhow::Result<()> {
     work(&Context {
         base: &inputs::base_folder(&args.files),
-        locations: &inputs::locations(&LocationArgs { data: args.data.clone() })?,
+        locations: &inputs::locations(&LocationArgs { data: args.data.clone() }),
         workers: args.workers.or_else(|| available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN),
         talk: Talk::of(cli),
         stop: stop::on_signal()?,

@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Context, Datasets, RunResult, Stopped, distributed, execute,
+    Context, Datasets, RunResult, Stopped, Talk, distributed, execute,
     host::host,
     job::{Job, job_hex, jobs},
     launch,
@@ -140,8 +140,22 @@ impl<'a> Group<'a> {
         let runs = named::runs(&self.runs, name, &self.experiment).or_exit(Exit::Records)?;
         if let Some(run) = runs.first() {
             self.id.clone_from(&run.description().group);
+            self.take_over(run)?;
         }
         Ok(runs.into_iter().map(|run| (run.description().job_index as usize, run)).collect())
+    }
+
+    /// What our experiment leaves open is what it was when `run` of its group was begun.
+    fn take_over(&mut self, run: &RunFolder) -> anyhow::Result<()> {
+        let begun = run.experiment().or_exit(Exit::Records)?;
+        if begun != self.experiment.clone().begun_now() && self.context.talk != Talk::Quiet {
+            anstream::eprintln!(
+                "note: `{}` was begun when partitions had no `version`: it goes on with version 1\nhint: `fltk run --id` with another name begins anew, with the newest",
+                run.name()
+            );
+        }
+        self.experiment = begun;
+        Ok(())
     }
 
     /// The folder of `job`, if it was begun before under the group's name; then it's that group from now on.

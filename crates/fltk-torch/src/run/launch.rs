@@ -131,7 +131,9 @@ impl Ranks {
         for rank in 0..num_ranks {
             let mut command = Command::new(&program);
             command.arg("client").arg("--run").arg(folder).args(["--workers", &workers.to_string()]);
-            command.arg("--data").arg(&context.locations.cache);
+            if let Some(cache) = &context.locations.cache {
+                command.arg("--data").arg(cache);
+            }
             if rank > 0 || context.talk == Talk::Quiet {
                 command.arg("--quiet");
             }

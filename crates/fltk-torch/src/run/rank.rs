@@ -115,6 +115,9 @@ fn train(
         Some(folder) => Some(folder),
         None => group.begun(job)?,
     };
+    // What the experiment left open is what it was when it was begun.
+    let begun_before = folder.as_ref().and_then(|_| jobs(&group.experiment).into_iter().nth(job.index));
+    let job = begun_before.as_ref().unwrap_or(job);
     let is_finished = match &folder {
         Some(folder) => folder.clone().read().or_exit(Exit::Records)?.status == Status::Finished,
         None => false,

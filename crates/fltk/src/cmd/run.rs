@@ -58,7 +58,7 @@ fn begin(cli: &Cli, args: &RunArgs, engine: Engine, termination: &Termination) -
 /// What a stream's jobs have in common.
 fn here(args: &RunArgs, engine: Engine) -> anyhow::Result<Here> {
     Ok(Here {
-        data: inputs::locations(&LocationArgs { data: args.data.clone() })?.cache,
+        data: inputs::locations(&LocationArgs { data: args.data.clone() }).cache,
         workers: args.workers.or_else(|| available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN),
         stop: stop::on_signal()?,
         engine,

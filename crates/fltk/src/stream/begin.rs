@@ -91,9 +91,11 @@ impl Begun {
     /// Whether the same jobs arrive in it as `inputs` say.
     ///
     /// # Errors
-    /// If these have a trace that is none.
+    /// If these have a trace that is none, or its own file can't be read.
     pub fn is_of(&self, inputs: &Inputs) -> anyhow::Result<bool> {
-        Ok(self.stream.is_same_as(&inputs.stream(self.name())?))
+        let written = self.folder.written_experiment().or_exit(Exit::Records)?;
+        let experiment = inputs.experiment.clone().begun_as(&written);
+        Ok(self.stream.is_same_as(&Inputs { experiment, ..inputs.clone() }.stream(self.name())?))
     }
 }
 

@@ -42,8 +42,8 @@ const POLL: time::Duration = time::Duration::from_millis(50);
 
 /// What the jobs of a stream have in common here, and who ends them.
 pub struct Here {
-    /// Cache folder of data sets.
-    pub data: PathBuf,
+    /// Cache folder of data sets, where there is one.
+    pub data: Option<PathBuf>,
     /// Workers of a job that doesn't say how many cores it asks for, and the most of any other.
     pub workers: NonZeroUsize,
     /// Raised when the process is asked to stop.
@@ -68,8 +68,13 @@ pub enum End {
 pub fn work(here: &Here, begun: &Begun, orchestrator: &mut Orchestrator<'_>, follow: Follow) -> anyhow::Result<End> {
     let files = JobFiles::of(&begun.folder);
     fs::create_dir_all(files.path()).with_context(|| format!("can't make `{}`", files.path().display())).or_exit(Exit::Records)?;
-    let start =
-        Start { stream: begun.name(), experiment: &begun.stream.experiment, files: &files, data: &here.data, workers: here.workers };
+    let start = Start {
+        stream: begun.name(),
+        experiment: &begun.stream.experiment,
+        files: &files,
+        data: here.data.as_deref(),
+        workers: here.workers,
+    };
     let mut work = Work {
         start,
         orchestrator,

@@ -27,9 +27,9 @@ pub fn manifests(context: &RunContext, spec: &JobSpec) -> Vec<Json> {
     roles.map(manifest).collect()
 }
 
-/// The experiment in one of them, as this version reads it: settings that came later have their defaults.
+/// The experiment in one of them, as this version reads it: settings that came later are what was done before.
 pub fn experiment(config_map: &ConfigMap) -> Option<Experiment> {
     let text = config_map.data.as_ref()?.get(EXPERIMENT_FILE)?.clone();
     let source = SourceFile { name: EXPERIMENT_FILE.to_owned(), text };
-    parse(&[source], &[]).ok().map(|parsed| parsed.experiment)
+    parse(&[source], &[]).ok().map(|parsed| parsed.experiment.recorded())
 }

@@ -61,9 +61,9 @@ fn check_labels(config: &FederatedConfig, dataset: DatasetName, places: &Places<
         _ => {}
     }
     let (key, count) = match config.partition {
-        PartitionConfig::LimitLabels { limit } => ("limit", limit),
-        PartitionConfig::NLabels { n } => ("n", n),
-        PartitionConfig::Pathological { classes_per_client } => ("classes_per_client", classes_per_client),
+        PartitionConfig::LimitLabels { limit, .. } => ("limit", limit),
+        PartitionConfig::NLabels { n, .. } => ("n", n),
+        PartitionConfig::Pathological { classes_per_client, .. } => ("classes_per_client", classes_per_client),
         _ => return,
     };
     if count > classes {

@@ -6,9 +6,14 @@ use super::{
     roles::{RolesFile, TrainOverride},
 };
 
-/// The experiment as YAML: every setting, defaults included. Reading it again gives the same experiment.
+/// The experiment as YAML, as it's begun now: every setting, defaults included. Reading it again gives the same experiment.
 #[must_use]
 pub fn to_yaml(experiment: &Experiment) -> String {
+    to_yaml_as_is(&experiment.clone().begun_now())
+}
+
+/// The same, but what it leaves open stays so.
+pub(crate) fn to_yaml_as_is(experiment: &Experiment) -> String {
     let file = ExperimentFile {
         name: experiment.name.clone(),
         seeds: experiment.seeds.clone(),

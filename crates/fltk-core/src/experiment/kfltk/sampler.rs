@@ -62,15 +62,17 @@ pub(super) fn partition(sampler: Option<&DataSampler>, node: Option<&Node>, prob
             }
             PartitionConfig::QSampler { q }
         }
-        SamplerName::LimitLabels => PartitionConfig::LimitLabels { limit: labels("limit labels", sampler.q_value, span, problems)? },
-        SamplerName::NLabels => PartitionConfig::NLabels { n: labels("n labels", sampler.q_value, span, problems)? },
+        SamplerName::LimitLabels => {
+            PartitionConfig::LimitLabels { limit: labels("limit labels", sampler.q_value, span, problems)?, version: None }
+        }
+        SamplerName::NLabels => PartitionConfig::NLabels { n: labels("n labels", sampler.q_value, span, problems)?, version: None },
         SamplerName::Dirichlet => {
             let alpha = sampler.q_value.unwrap_or(0.5);
             if !(0.001..=1_000_000.0).contains(&alpha) {
                 let message = format!("`qValue` of `dirichlet` is alpha, and must be in 0.001..1000000, not `{alpha}`");
                 problems.push(Problem::error(span, message).hint("small is heterogeneous, 100 is almost IID"));
             }
-            PartitionConfig::Dirichlet { alpha, min_samples: 1 }
+            PartitionConfig::Dirichlet { alpha, min_samples: 1, version: None }
         }
         SamplerName::LimitLabelsQ => return unimplemented_there("limit labels q", "limit labels", kind_span, problems),
         SamplerName::Emd => return unimplemented_there("emd sampler", "dirichlet", kind_span, problems),

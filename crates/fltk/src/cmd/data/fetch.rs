@@ -25,7 +25,7 @@ struct Fetched {
 /// # Errors
 /// If a file can't be had, or the cache can't be written: all that failed.
 pub fn fetch(cli: &Cli, names: &[DatasetName], locations: &LocationArgs) -> anyhow::Result<()> {
-    let locations = inputs::locations(locations)?;
+    let locations = inputs::locations(locations);
     let (mut fetched, mut failures) = (Vec::new(), Vec::new());
     for &name in names {
         let source = sources::source(name);
@@ -44,7 +44,7 @@ pub fn fetch(cli: &Cli, names: &[DatasetName], locations: &LocationArgs) -> anyh
                     failures.push(format!("{}: {:#}", source.name, anyhow::Error::new(error)));
                     continue;
                 }
-                locations.cache_of(&source)
+                locations.cache_of(&source).unwrap_or_default()
             }
         };
         if cli.output == Output::Text {
@@ -62,7 +62,9 @@ pub fn fetch(cli: &Cli, names: &[DatasetName], locations: &LocationArgs) -> anyh
 /// Where a published copy lies outside the cache, if there is one. The cache's own is left to the fetch, which checks and mends it.
 fn elsewhere(name: DatasetName, locations: &Locations) -> Option<PathBuf> {
     let found = |origin: Origin| match origin {
-        Origin::Folder(path) | Origin::Archive(path) => Some(path).filter(|path| !path.starts_with(&locations.cache)),
+        Origin::Folder(path) | Origin::Archive(path) => {
+            Some(path).filter(|path| locations.cache.as_ref().is_none_or(|cache| !path.starts_with(cache)))
+        }
         Origin::Embedded => None,
     };
     let path = locate(name, locations).and_then(found)?;

@@ -24,7 +24,7 @@ struct Row {
 /// # Errors
 /// If there is no cache folder, or standard output is closed.
 pub fn run(cli: &Cli, locations: &LocationArgs) -> anyhow::Result<()> {
-    let locations = inputs::locations(locations)?;
+    let locations = inputs::locations(locations);
     let rows: Vec<Row> = sources::ALL
         .into_iter()
         .map(|name| {

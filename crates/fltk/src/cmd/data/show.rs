@@ -38,7 +38,7 @@ struct Shown<'a> {
 /// # Errors
 /// If it is missing or damaged, the partition is impossible, or the picture can't be written.
 pub fn run(cli: &Cli, args: &DataShowArgs) -> anyhow::Result<()> {
-    let locations = inputs::locations(&args.locations)?;
+    let locations = inputs::locations(&args.locations);
     let config = DatasetConfig { name: dataset(&args.name)?, path: args.path.clone() };
     let data = fltk_data::load(&config, Path::new(""), &locations).or_exit(Exit::Data)?;
     let partition = args.partition.as_deref().map(|text| measure(&data, text, args)).transpose()?;

@@ -26,7 +26,7 @@ struct Row {
 /// # Errors
 /// If a file is wrong, or one of a data set that was asked for is missing.
 pub fn run(cli: &Cli, names: &[String], locations: &LocationArgs) -> anyhow::Result<()> {
-    let locations = inputs::locations(locations)?;
+    let locations = inputs::locations(locations);
     let asked = names.iter().map(|name| dataset(name)).collect::<anyhow::Result<Vec<_>>>()?;
     let checked = if asked.is_empty() { sources::ALL.to_vec() } else { asked.clone() };
     let mut rows = Vec::new();

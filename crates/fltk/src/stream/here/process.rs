@@ -33,8 +33,8 @@ pub struct Start<'a> {
     pub experiment: &'a Experiment,
     /// Where the jobs' files are.
     pub files: &'a JobFiles,
-    /// Cache folder of data sets.
-    pub data: &'a Path,
+    /// Cache folder of data sets, where there is one.
+    pub data: Option<&'a Path>,
     /// Workers of a job that doesn't say how many cores it asks for, and the most of any other.
     pub workers: NonZeroUsize,
 }
@@ -72,7 +72,10 @@ impl Start<'_> {
         let log_from = said.metadata().map_or(0, |metadata| metadata.len());
         let mut command = Command::new(env::current_exe().context("can't find this program's own file")?);
         command.arg("run").arg(&file).args(["--id", &format!("{}-{}", self.stream, spec.id)]);
-        command.arg("--runs").arg(self.files.runs()).arg("--data").arg(self.data);
+        command.arg("--runs").arg(self.files.runs());
+        if let Some(data) = self.data {
+            command.arg("--data").arg(data);
+        }
         command.args(["--workers", &self.workers_of(spec).to_string()]);
         command.env(TERMINATION_LOG, self.files.report(&spec.id)).stdin(Stdio::null()).stderr(said);
         let child = child::start(&mut command).context("can't start a process")?;
