@@ -101,10 +101,11 @@ pub fn inspect(name: DatasetName, locations: &Locations) -> Result<Option<Proven
 fn find_anywhere(source: &Source, locations: &Locations) -> Result<Found, DataError> {
     let searched = locations.candidates(source);
     let found = searched.iter().find_map(|path| find(source, path));
-    found.ok_or_else(|| match locations.cache {
+    let missing = match locations.cache {
         Some(_) => DataError::Missing { name: source.name, searched },
         None => DataError::NoCache { name: source.name },
-    })
+    };
+    found.ok_or(missing)
 }
 
 /// Makes arrays of the parts' bytes.

@@ -1,12 +1,15 @@
 //! Properties of every partition, over random data sets, numbers of clients and parameters.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::Path};
 
 use fltk_core::{
-    experiment::{PartitionConfig, PartitionVersion, QuantitySkew},
+    experiment::{DatasetConfig, DatasetName, PartitionConfig, PartitionVersion, QuantitySkew},
     seed::Seed,
 };
-use fltk_data::partition::{CLIENTS_MAX, PartitionError, partition};
+use fltk_data::{
+    Locations, load,
+    partition::{CLIENTS_MAX, PartitionError, partition},
+};
 use proptest::prelude::*;
 
 /// `per_class` samples of each class, classes in turn.
@@ -330,6 +333,19 @@ fn partitions_are_pinned() {
         [&[1, 5, 9, 13, 17, 21], &[3, 6, 11, 18, 19, 22], &[2, 7, 10, 14, 15, 23], &[0, 4, 8, 12, 16, 20]],
     ];
     assert_eq!(found, expected);
+}
+
+#[test]
+fn partitions_of_version_2_are_pinned() {
+    let config = DatasetConfig { name: DatasetName::FashionMnistMini, path: None };
+    let data = load(&config, Path::new(""), &Locations { cache: None, local: Vec::new() }).expect("embedded");
+    let digest = |config: &PartitionConfig| {
+        let parts = data.partition_train(30, config, Seed(42)).expect("possible");
+        let words = parts.iter().flat_map(|part| [part.len() as u32].into_iter().chain(part.iter().copied()));
+        fltk_data::digest::sha256_hex(&words.flat_map(u32::to_le_bytes).collect::<Vec<_>>())[..16].to_owned()
+    };
+    let found = [dirichlet(0.5, 1), limit_labels(3), n_labels(3), pathological(3)].map(|config| digest(&config));
+    assert_eq!(found, ["2b9b75cccfd2a13b", "3231c6cc8c194e1c", "58ab0839273e9398", "76771d9850314f25"]);
 }
 
 #[test]

@@ -138,10 +138,14 @@ impl<'a> Machine<'a> {
                     return Err(format!("it is of version {version}, and 5 is the newest that is known"));
                 }
             }
-            0x95 => drop(self.take(8)?),
+            0x95 => {
+                self.take(8)?;
+            }
             b'(' => self.marks.push(self.stack.len()),
             b'.' => return self.pop().map(Some),
-            b'0' => drop(self.pop()?),
+            b'0' => {
+                self.pop()?;
+            }
             b'N' => self.push(Object::None)?,
             0x88 => self.push(Object::Bool(true))?,
             0x89 => self.push(Object::Bool(false))?,
