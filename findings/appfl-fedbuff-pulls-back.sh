@@ -18,8 +18,9 @@ set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "${PYTHON:-python3}" -m venv "$work/venv"
+"$work/venv/bin/pip" install --quiet torch==2.13.0 numpy==2.4.6 scipy==1.17.1 omegaconf==2.4.0 requests==2.34.2 \
+    packaging==26.4
 "$work/venv/bin/pip" install --quiet --no-deps appfl==1.12.0 opacus==1.6.0
-"$work/venv/bin/pip" install --quiet torch==2.13.0 numpy==2.4.6 scipy==1.17.1 omegaconf==2.4.0 requests==2.34.2
 cd "$work"
 "$work/venv/bin/python" -W ignore - <<'PYTHON'
 import sys

@@ -16,9 +16,9 @@ set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "${PYTHON:-python3}" -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet --no-deps fedlab==1.3.0 torchvision==0.28.0 pillow==13.0.0
 "$work/venv/bin/pip" install --quiet torch==2.13.0 numpy==2.4.6 pandas==3.1.1 scikit-learn==1.9.1 pynvml==13.0.1 \
     munch==4.0.0 tqdm==4.70.1
+"$work/venv/bin/pip" install --quiet --no-deps fedlab==1.3.0 torchvision==0.28.0 pillow==13.0.0
 "$work/venv/bin/python" -W ignore - <<'PYTHON'
 import sys
 from importlib.metadata import version

@@ -15,9 +15,9 @@ set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "${PYTHON:-python3}" -m venv "$work/venv"
-"$work/venv/bin/pip" install --quiet --no-deps flgo==0.4.4
 "$work/venv/bin/pip" install --quiet torch==2.13.0 numpy==2.4.6 scipy==1.17.1 networkx==3.6.1 prettytable==3.18.0 \
     requests==2.34.2 matplotlib==3.11.2 tqdm==4.70.1 pyyaml==6.0.4
+"$work/venv/bin/pip" install --quiet --no-deps flgo==0.4.4
 cd "$work"
 "$work/venv/bin/python" -W ignore - <<'PYTHON'
 import io
