@@ -4,8 +4,8 @@
 # Expected: a server optimizer (Reddi et al., "Adaptive Federated Optimization", 2021; Hsu et al., 2019, for FedAvgM)
 #   steps along the clients' updates, which are pseudo-gradients of the model's parameters. A running variance has no
 #   gradient; it should be averaged, or left out. It can't be negative: each client's is a mean of variances.
-# Seen: Flower's own tutorials send the whole `state_dict()`, and its FedAdam, FedYogi, FedAdagrad and FedAvgM run over all
-#   arrays in it. Momentum overshoots: with its defaults, FedAdam's running variance is below zero in rounds 12 to 29.
+# Seen: ArrayRecord, what Flower sends, is documented as taking a whole `state_dict()`, so running statistics too, and the
+#   server optimizers run over all arrays in it. Momentum overshoots: with its defaults, FedAdam's running variance is below zero in rounds 12 to 29.
 # Where: flwr 1.42.0.
 # What it means: batch norm in evaluation divides by sqrt(running_var + 1e-5), so the evaluated model gives NaN for those
 #   rounds, although training (which uses the batch's own variance) goes well. FedAvg has no such rounds.

@@ -16,7 +16,8 @@ trap 'rm -rf "$work"' EXIT
 "${PYTHON:-python3}" -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet torch==2.13.0 numpy==2.4.6 pandas==3.1.1 scikit-learn==1.9.1 seaborn==0.13.2 \
     diskcache==5.6.3 omegaconf==2.4.0 rich==15.0.0 psutil==7.2.2 cerberus==1.3.8 pyyaml==6.0.4
-"$work/venv/bin/pip" install --quiet --no-deps fluke-fl==0.8.1 torchvision==0.28.0 pillow==13.0.0 torchmetrics==1.9.0 lightning-utilities==0.15.3
+"$work/venv/bin/pip" install --quiet --no-deps fluke-fl==0.8.1 torchvision==0.28.0 pillow==13.0.0 \
+    torchmetrics==1.9.0 lightning-utilities==0.15.3
 cd "$work"
 "$work/venv/bin/python" -W ignore - <<'PYTHON'
 import copy
