@@ -153,9 +153,14 @@ fn a_partition_of_before_stays_what_it_was() {
     assert_eq!(parameters(&begin("before", &set(2))), parameters(&newest), "another experiment, since the file says so");
     // The file run anew, and by the pod of an orchestrator of before, whose file says no version.
     assert_eq!(parameters(&json(at, &["run", "p.yaml", "--output", "json"])), parameters(&newest));
-    let report = at.join("report.json");
-    let pod = fltk(at).args(["client", "p.yaml", "0", "--output", "json"]).env("FLTK_TERMINATION_LOG", &report).output().unwrap();
-    assert_eq!(parameters(&serde_json::from_slice(&pod.stdout).unwrap()), parameters(&first), "{}", said(&pod));
+    let mounted = "opt/federation-lab/experiments/experiment.yaml";
+    fs::create_dir_all(at.join(mounted).parent().unwrap()).unwrap();
+    fs::copy(at.join("p.yaml"), at.join(mounted)).unwrap();
+    for (file, expected) in [(mounted, &first), ("p.yaml", &newest)] {
+        let report = at.join("report.json");
+        let pod = fltk(at).args(["client", file, "0", "--output", "json"]).env("FLTK_TERMINATION_LOG", &report).output().unwrap();
+        assert_eq!(parameters(&serde_json::from_slice(&pod.stdout).unwrap()), parameters(expected), "{file}: {}", said(&pod));
+    }
 }
 
 #[test]
