@@ -4,7 +4,7 @@ use std::fmt;
 
 use fltk_core::{
     arrivals::{Arrival, ArrivalsError, TraceEntry, arrivals},
-    experiment::{Experiment, PodResources, Setting, Task},
+    experiment::{Experiment, PodResources, Task},
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -110,13 +110,10 @@ pub fn jobs(experiment: &Experiment, run: &str, replication: usize, trace: &[Tra
 fn pods(task: &Task) -> Vec<Pod> {
     let amounts = |pod: &PodResources| Amounts::none().with("cpu", pod.cores.nanos()).with("memory", pod.memory.nanos());
     let (master, worker) = match &task.resources {
-        Some(resources) => (amounts(&resources.master), amounts(&resources.worker)),
+        Some(resources) => (amounts(&resources.master), resources.worker.as_ref().map(amounts).unwrap_or_default()),
         None => <_>::default(),
     };
-    let workers = match &task.setting {
-        Setting::Distributed(config) => config.data_parallelism.saturating_sub(1),
-        Setting::Federated(_) => 0,
-    };
+    let workers = task.setting.num_workers();
     let mut pods = vec![Pod { role: Role::Master, count: 1, requests: master }];
     if workers > 0 {
         pods.push(Pod { role: Role::Worker, count: workers, requests: worker });

@@ -165,3 +165,17 @@ fn an_arrival_file_alone_has_the_seed_42_and_overrides_reach_it() {
     let experiment = read(FEDERATED.into()).unwrap_or_else(|report| panic!("{report}"));
     assert_eq!((experiment.seeds[0].0, experiment.name.as_str()), (42, "experiment"));
 }
+
+#[test]
+fn only_who_has_workers_says_what_they_ask_for() {
+    let worker = ",\n              \"Worker\": { \"cores\": \"750m\", \"memory\": \"1Gi\" }";
+    let default = "\"default\": { \"cores\": \"500m\"";
+    let master = changed(DISTRIBUTED, default, "\"Master\": { \"cores\": \"500m\"");
+    for text in [changed(FEDERATED, worker, ""), changed(&master, "\"dataParallelism\": 2", "\"dataParallelism\": 1")] {
+        let experiment = read(text).unwrap_or_else(|report| panic!("{report}"));
+        assert!(experiment.tasks[0].resources.as_ref().unwrap().worker.is_none());
+        assert_eq!(read(to_yaml(&experiment)).unwrap(), experiment);
+    }
+    let report = read(master).unwrap_err();
+    assert!(report.contains("there are no resources for the role `Worker`"), "{report}");
+}

@@ -147,7 +147,7 @@ fn network() -> impl Strategy<Value = (NetworkConfig, DatasetName)> {
 fn resources() -> impl Strategy<Value = Resources> {
     let quantity = || select(vec!["500m", "1", "2.5", "1e3", "1E3", "1Gi", ".5Ti"]).prop_map(|text| text.parse().expect("a quantity"));
     let pod = (quantity(), quantity()).prop_map(|(cores, memory)| PodResources { cores, memory });
-    (pod.clone(), pod).prop_map(|(master, worker)| Resources { master, worker })
+    (pod.clone(), pod).prop_map(|(master, worker)| Resources { master, worker: Some(worker) })
 }
 
 fn task() -> impl Strategy<Value = Task> {

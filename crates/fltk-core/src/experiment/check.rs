@@ -31,6 +31,7 @@ pub(crate) fn check_task(task: &Task, places: &Places<'_>, problems: &mut Vec<Pr
     check_network(&task.network, &task.dataset, places, problems);
     check_train(&task.train, places, problems);
     check_priorities(task, places, problems);
+    check_resources(task, places, problems);
     match &task.setting {
         Setting::Federated(config) => check_federated(config, task, places, problems),
         Setting::Distributed(config) => {
@@ -135,6 +136,16 @@ fn check_priorities(task: &Task, places: &Places<'_>, problems: &mut Vec<Problem
     }
 }
 
+/// Who has workers says what they ask for, if it says what rank 0 does.
+fn check_resources(task: &Task, places: &Places<'_>, problems: &mut Vec<Problem>) {
+    let num_workers = task.setting.num_workers();
+    if num_workers > 0 && task.resources.as_ref().is_some_and(|resources| resources.worker.is_none()) {
+        let place = places.at("resources");
+        let message = format!("`{}` says nothing of the {num_workers} ranks beside the first", place.name);
+        problems.push(Problem::error(place.span, message).hint("add `worker: { cores: ..., memory: ... }`"));
+    }
+}
+
 fn check_distributed(task: &Task, places: &Places<'_>, problems: &mut Vec<Problem>) {
     if task.train.scheduler.is_some_and(|scheduler| scheduler.unit == ScheduleUnit::Round) {
         let problem = Problem::error(places.at("train.scheduler.unit").span, "a distributed task has no rounds for its schedule to count");
@@ -156,4 +167,31 @@ fn check_federated(config: &FederatedConfig, task: &Task, places: &Places<'_>, p
         problems.push(problem.hint(format!("choose at most {}, or raise `{}`", config.clients, all.name)));
     }
     partition::check(config, task.dataset.name, places, problems);
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::experiment::{SourceFile, parse};
+
+    #[test]
+    fn only_who_has_workers_says_what_they_ask_for() {
+        let check = |task: &str, expected: Result<(), &str>| {
+            let resources = "resources: { master: { cores: 1, memory: 1Gi } }";
+            let text =
+                format!("name: a\ntasks:\n  - {{ name: a, network: FashionMNISTCNN, dataset: fashion-mnist, {task}, {resources} }}\n");
+            let parsed = parse(&[SourceFile { name: "a.yaml".into(), text }], &[]);
+            match (parsed, expected) {
+                (Ok(parsed), Ok(())) => assert!(parsed.experiment.tasks[0].resources.as_ref().unwrap().worker.is_none()),
+                (Err(report), Err(words)) => assert!(report.render(false).contains(words), "{report}"),
+                (parsed, _) => panic!("{task}: {:?}", parsed.map(|parsed| parsed.experiment)),
+            }
+        };
+        check("kind: federated, federated: { clients: 4, clients_per_round: 2, rounds: 1 }", Ok(()));
+        check("kind: distributed, distributed: { epochs: 1 }", Ok(()));
+        check("kind: distributed, distributed: { epochs: 1, data_parallelism: 1 }", Ok(()));
+        let words = "`resources` says nothing of the 2 ranks beside the first";
+        check("kind: distributed, distributed: { epochs: 1, data_parallelism: 3 }", Err(words));
+        let varied = "matrix: { distributed.data_parallelism: [1, 3] }, kind: distributed, distributed: { epochs: 1 }";
+        check(varied, Err(words));
+    }
 }

@@ -145,8 +145,9 @@ pub struct Priority {
 pub struct Resources {
     /// Of rank 0: the federator, or the first data-parallel rank.
     pub master: PodResources,
-    /// Of every other rank.
-    pub worker: PodResources,
+    /// Of every other rank; left out where there is none, as in a federated task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worker: Option<PodResources>,
 }
 
 /// What one pod asks for.

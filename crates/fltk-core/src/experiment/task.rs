@@ -64,6 +64,17 @@ pub enum Setting {
     Federated(FederatedConfig),
 }
 
+impl Setting {
+    /// Pods beside the first. A federated job trains all of its clients in one.
+    #[must_use]
+    pub fn num_workers(&self) -> u32 {
+        match self {
+            Self::Distributed(config) => config.data_parallelism.saturating_sub(1),
+            Self::Federated(_) => 0,
+        }
+    }
+}
+
 /// Settings of a distributed task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "distributed")]

@@ -78,7 +78,7 @@ pub(super) fn read_class(node: &Node, kind: ExperimentType, name: String, proble
     let other = if other == primary { None } else { training::train(&other, base_span, federated, problems).map(|(train, _, _)| train) };
     let loss_span = node.get("networkConfiguration").and_then(|network| network.get("lossFunction")).map_or(node.span, |loss| loss.span);
     let loss = losses::loss(class.network_configuration.loss_function.as_deref(), loss_span, problems);
-    let resources = resources(&class.system_parameters, node, problems);
+    let resources = resources(&class.system_parameters, federated, node, problems);
     let setting = match (&trained, federated) {
         (Some((_, _, hyper)), false) => Some(distributed(&class, hyper.total_epochs, base_span, problems)),
         (trained, true) => {
@@ -124,20 +124,24 @@ fn with_default(node: &Node, primary: Node) -> Node {
     view
 }
 
-/// Resources are picked whole: those of the role, else the default's.
-fn resources(system: &System, node: &Node, problems: &mut Vec<Problem>) -> Option<Resources> {
+/// Resources are picked whole: those of the role, else the default's. Where there are no workers, nobody needs to say what they ask for.
+fn resources(system: &System, federated: bool, node: &Node, problems: &mut Vec<Problem>) -> Option<Resources> {
     let configurations = &system.configurations;
     let master = configurations.master.clone().or_else(|| configurations.default.clone());
     let worker = configurations.worker.clone().or_else(|| configurations.default.clone());
-    for (role, resources) in [("Master", &master), ("Worker", &worker)] {
-        if resources.is_none() {
+    let has_workers = !federated && system.data_parallelism > 1;
+    for (role, is_missing) in [("Master", master.is_none()), ("Worker", has_workers && worker.is_none())] {
+        if is_missing {
             let span =
                 node.get("systemParameters").and_then(|system| system.entry("configurations")).map_or(head(node), |entry| entry.key_span);
             let problem = Problem::error(span, format!("there are no resources for the role `{role}`"));
             problems.push(problem.hint(format!("add `\"{role}\"`, or `\"default\"` for every role")));
         }
     }
-    Some(Resources { master: master?, worker: worker? })
+    if has_workers && worker.is_none() {
+        return None;
+    }
+    Some(Resources { master: master?, worker })
 }
 
 fn distributed(class: &JobClass, total_epochs: Option<u32>, span: Span, problems: &mut Vec<Problem>) -> Setting {

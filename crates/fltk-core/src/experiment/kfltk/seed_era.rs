@@ -243,7 +243,7 @@ fn read_class(node: &Node, name: String, problems: &mut Vec<Problem>) -> Option<
         checkpoint_every: default_of("task", "checkpoint_every")?,
         threads: default_of("task", "threads")?,
         setting: Setting::Distributed(DistributedConfig::new(class.hyper_parameters.max_epoch, class.system_parameters.data_parallelism)),
-        resources: Some(Resources { master: pod.clone(), worker: pod }),
+        resources: Some(Resources { master: pod.clone(), worker: Some(pod) }),
         max_jobs: None,
         labels: <_>::default(),
         class_probability: class.class_probability,
