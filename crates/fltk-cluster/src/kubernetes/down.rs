@@ -22,7 +22,7 @@ const PAGE_SIZE: u32 = 500;
 pub struct Removed {
     /// `PyTorchJob`s and `TrainJob`s.
     pub jobs: usize,
-    /// Config maps that no job took with it.
+    /// Config maps: those that were there, whether we or their jobs' end took them.
     pub config_maps: usize,
     /// `TrainingRuntime`s.
     pub runtimes: usize,
@@ -39,11 +39,13 @@ pub struct Removed {
 pub async fn down(client: &Client, namespace: &str, run: &str) -> Result<Removed, Error> {
     let selected = ListParams::default().labels(&run_selector(run));
     let mut removed = Removed::default();
+    let config_maps: Api<ConfigMap> = api::config_maps(client, namespace);
+    // Before their jobs go, with which the cluster removes them in its own time. What may not be listed is said below.
+    removed.config_maps = each_page(&config_maps, &selected, &mut Vec::new(), async |_| Ok(())).await?;
     for backend in [Backend::PyTorchJob, Backend::TrainJob] {
         removed.jobs += remove(client, &api::jobs(client, namespace, backend), &selected, &mut removed.skipped).await?;
     }
-    let config_maps: Api<ConfigMap> = api::config_maps(client, namespace);
-    removed.config_maps = remove(client, &config_maps, &selected, &mut removed.skipped).await?;
+    remove(client, &config_maps, &selected, &mut removed.skipped).await?;
     let runtimes: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &api::runtime_resource());
     removed.runtimes = remove(client, &runtimes, &selected, &mut removed.skipped).await?;
     let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
@@ -57,18 +59,38 @@ pub async fn down(client: &Client, namespace: &str, run: &str) -> Result<Removed
     }
 }
 
-/// Removes what is selected, page by page: all at once may take the API server longer than it gives a request. A kind that the cluster doesn't know has
-/// nothing.
+/// Removes what is selected, page by page: all at once may take the API server longer than it gives a request. How many that were.
 async fn remove<K>(client: &Client, api: &Api<K>, selected: &ListParams, skipped: &mut Vec<String>) -> Result<usize, Error>
+where
+    K: Resource + Clone + std::fmt::Debug + DeserializeOwned,
+{
+    each_page(api, selected, skipped, async |page| remove_page(client, api, page).await).await
+}
+
+/// Lists what is selected, page by page, and does `act` with each that isn't empty. How many objects that were. A kind that the cluster doesn't know has
+/// nothing.
+async fn each_page<K>(
+    api: &Api<K>,
+    selected: &ListParams,
+    skipped: &mut Vec<String>,
+    act: impl AsyncFn(&ListParams) -> Result<(), Error>,
+) -> Result<usize, Error>
 where
     K: Resource + Clone + std::fmt::Debug + DeserializeOwned,
 {
     let mut page = selected.clone().limit(PAGE_SIZE);
     let mut count = 0;
     loop {
-        let next = match remove_page(client, api, &page).await {
-            Ok((removed, next)) => {
-                count += removed;
+        let of_page = async {
+            let list = api.list_metadata(&page).await?;
+            if !list.items.is_empty() {
+                act(&page).await?;
+            }
+            Ok((list.items.len(), list.metadata.continue_))
+        };
+        let next = match of_page.await {
+            Ok((num_items, next)) => {
+                count += num_items;
                 next
             }
             Err(Error::Api(status)) if status.code == 404 => None,
@@ -88,21 +110,15 @@ where
     }
 }
 
-/// Removes one page; how many that were, and where the next begins.
-async fn remove_page<K>(client: &Client, api: &Api<K>, page: &ListParams) -> Result<(usize, Option<String>), Error>
+async fn remove_page<K>(client: &Client, api: &Api<K>, page: &ListParams) -> Result<(), Error>
 where
     K: Resource + Clone + std::fmt::Debug + DeserializeOwned,
 {
-    let list = api.list_metadata(page).await?;
-    if !list.items.is_empty() {
-        let mut request =
-            Request::new(api.resource_url()).delete_collection(&DeleteParams::background(), page).map_err(Error::BuildRequest)?;
-        // Those that kube leaves out. A token is of base64's letters for URLs.
-        let token = page.continue_token.as_ref().map(|token| format!("&continue={token}")).unwrap_or_default();
-        let uri = format!("{}&limit={PAGE_SIZE}{token}", request.uri());
-        *request.uri_mut() = uri.parse().map_err(|_| Error::BuildRequest(RequestError::Validation(format!("`{uri}` is no address"))))?;
-        // It tells what is removed, or only that it is.
-        client.request_status::<ObjectList<PartialObjectMeta<K>>>(request).await?;
-    }
-    Ok((list.items.len(), list.metadata.continue_))
+    let mut request = Request::new(api.resource_url()).delete_collection(&DeleteParams::background(), page).map_err(Error::BuildRequest)?;
+    // Those that kube leaves out. A token is of base64's letters for URLs.
+    let token = page.continue_token.as_ref().map(|token| format!("&continue={token}")).unwrap_or_default();
+    let uri = format!("{}&limit={PAGE_SIZE}{token}", request.uri());
+    *request.uri_mut() = uri.parse().map_err(|_| Error::BuildRequest(RequestError::Validation(format!("`{uri}` is no address"))))?;
+    // It tells what is removed, or only that it is.
+    client.request_status::<ObjectList<PartialObjectMeta<K>>>(request).await.map(drop)
 }

@@ -191,7 +191,7 @@ mod tests {
         check("kind: distributed, distributed: { epochs: 1, data_parallelism: 1 }", Ok(()));
         let words = "`resources` says nothing of the 2 ranks beside the first";
         check("kind: distributed, distributed: { epochs: 1, data_parallelism: 3 }", Err(words));
-        let varied = "matrix: { distributed.data_parallelism: [1, 3] }, kind: distributed, distributed: { epochs: 1 }";
+        let varied = "matrix: { factors: { distributed.data_parallelism: [1, 3] } }, kind: distributed, distributed: { epochs: 1 }";
         check(varied, Err(words));
     }
 }
