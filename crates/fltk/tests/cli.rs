@@ -136,6 +136,23 @@ fn a_plan_says_what_kubernetes_can_not_run() {
     assert!(shown.contains("tiny-central") && !shown.contains("refused"), "{shown}");
 }
 
+/// A name that an experiment can have, and no label.
+#[cfg(feature = "cluster")]
+#[test]
+fn plans_have_names_that_an_api_server_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let file = repository().join("crates/fltk/tests/data/odd-name.yaml");
+    let file = file.to_str().unwrap();
+    let planned = json(at, &["plan", file, "--set", "stream.image=fltk:1", "--manifests", "made", "--output", "json"]);
+    let id = planned["replications"][0]["jobs"][0]["id"].as_str().unwrap();
+    let made = fs::read_to_string(at.join(format!("made/trainjob-{id}.yaml"))).unwrap();
+    assert!(made.matches("fltk.node/run: lenet\n").count() >= 4 && !made.contains("fltk.node/run: _"), "{made}");
+    fs::write(at.join("kubernetes.yaml"), "kubernetes: { image: 'fltk:1', labels: { team: _a } }\n").unwrap();
+    let refused = json(at, &["plan", file, "kubernetes.yaml", "--output", "json"])["refusals"].clone();
+    assert!(refused[0].as_str().unwrap().contains("`team` of `labels` can't be `_a`"), "{refused}");
+}
+
 #[test]
 fn validate_goes_on_after_what_is_no_file() {
     let folder = tempfile::tempdir().unwrap();

@@ -7,6 +7,7 @@
 //! | `TrainingRuntime`, one a run, for `TrainJob`s | `fltk-<digest of run>` | what all pods of the run get |
 
 mod config_map;
+mod legal;
 mod names;
 mod pod;
 mod pytorch_job;
@@ -15,6 +16,9 @@ mod train_job;
 use fltk_core::experiment::{Experiment, NetworkConfig};
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::Value as Json;
+
+/// Gives a job into one of Kueue's queues.
+const QUEUE_LABEL: &str = "kueue.x-k8s.io/queue-name";
 
 /// What our program's container is called: in pods of a `PyTorchJob`, and of a `TrainJob`.
 pub const CONTAINERS: [&str; 2] = [pytorch_job::CONTAINER, train_job::NODE];
@@ -106,8 +110,21 @@ impl RunContext {
                 ));
             }
         }
+        refusals.extend(legal::refusals(self));
         refusals.extend(self.policy_refusals());
+        refusals.extend(self.queue_refusal());
         refusals
+    }
+
+    /// Two who decide who is suspended undo what the other does.
+    fn queue_refusal(&self) -> Option<String> {
+        let queue = self.config.labels.get(QUEUE_LABEL)?;
+        let group = self.experiment.stream.as_ref()?.groups.iter().find(|group| group.preempt)?;
+        Some(format!(
+            "group `{}` has `preempt`, and the label `{QUEUE_LABEL}: {queue}` leaves to Kueue who is suspended, which would undo it at once: leave out one \
+             of them; with Kueue, its own workload priorities push out others",
+            group.name
+        ))
     }
 
     /// What the run policy asks for, and no `TrainJob` can do.

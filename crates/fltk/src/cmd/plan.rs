@@ -18,6 +18,7 @@ use crate::{
     cli::{Cli, Output, PlanArgs},
     exit::{Exit, OrExit as _},
     output,
+    stream::planned_name,
     timeline::{self, clock},
 };
 #[cfg(not(feature = "cluster"))]
@@ -45,8 +46,9 @@ struct Replication {
 pub fn run(cli: &Cli, args: &PlanArgs) -> anyhow::Result<()> {
     let read = read(args)?;
     let experiment = &read.experiment;
+    let run = planned_name(&experiment.name);
     let replication = |index: usize| -> anyhow::Result<Replication> {
-        let jobs = jobs(experiment, &experiment.name, index, &read.trace).or_exit(Exit::Experiment)?;
+        let jobs = jobs(experiment, &run, index, &read.trace).or_exit(Exit::Experiment)?;
         Ok(Replication { seed: experiment.seeds[index].0, jobs: jobs.into_iter().map(|spec| read.adapt(spec)).collect() })
     };
     let replications = (0..experiment.seeds.len()).map(replication).collect::<anyhow::Result<_>>()?;
@@ -85,7 +87,7 @@ struct Read {
 fn read(args: &PlanArgs) -> anyhow::Result<Read> {
     let read = kubernetes::read(&args.experiment.files, &args.experiment.overrides, args.experiment.seed)?;
     let namespace = read.config.namespace.clone().unwrap_or_else(|| "default".to_owned());
-    let Stream { experiment, trace, run } = read.inputs.stream(&read.inputs.experiment.name)?;
+    let Stream { experiment, trace, run } = read.inputs.stream(&planned_name(&read.inputs.experiment.name))?;
     let objects = read.context(&run, &namespace);
     // What pods ask for and what can't work are the same with any image, and `fltk cluster --image` may yet name one.
     let unnamed = || read.has_block.then(|| read.context_with(&run, &namespace, String::new()));
@@ -97,7 +99,7 @@ fn read(args: &PlanArgs) -> anyhow::Result<Read> {
 fn read(args: &PlanArgs) -> anyhow::Result<Read> {
     let files = &args.experiment.files;
     let experiment = inputs::read_experiment(files, &args.experiment.overrides, args.experiment.seed)?;
-    let run = experiment.name.clone();
+    let run = planned_name(&experiment.name);
     let Stream { experiment, trace, .. } = Inputs::of(experiment, &inputs::base_folder(files))?.stream(&run)?;
     Ok(Read { experiment, trace })
 }

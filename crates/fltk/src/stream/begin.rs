@@ -14,13 +14,21 @@ use crate::exit::{Exit, OrExit as _, failure};
 /// Longest name of a stream: it's the value of a label.
 const NAME_CHARS_MAX: usize = 63;
 
+/// What a stream of `experiment` is called in plans, and the begin of any other name of one: the experiment's name as a label can have it, without `-` and
+/// `_` at its ends.
+#[must_use]
+pub fn planned_name(experiment: &str) -> String {
+    let name: String = experiment.trim_matches(['-', '_']).chars().take(NAME_CHARS_MAX).collect();
+    if name.is_empty() { "stream".to_owned() } else { name }
+}
+
 /// A name for a new stream of `experiment`: its name, the time, and what makes it unique.
 #[must_use]
 pub fn new_name(experiment: &str, now: Timestamp) -> String {
     let unique = hex::encode(&Sha256::digest(format!("{}/{}", now.as_nanosecond(), std::process::id()))[..2]);
     let rest = format!("{}-{unique}", now.strftime("%Y%m%d-%H%M%S"));
-    let prefix: String = experiment.trim_start_matches(['-', '_']).chars().take(NAME_CHARS_MAX - rest.len() - 1).collect();
-    if prefix.is_empty() { rest } else { format!("{prefix}-{rest}") }
+    let prefix: String = planned_name(experiment).chars().take(NAME_CHARS_MAX - rest.len() - 1).collect();
+    format!("{prefix}-{rest}")
 }
 
 /// Refuses what can't be a label's value.
@@ -106,9 +114,11 @@ mod tests {
     #[test]
     fn names_are_labels() {
         let now = Timestamp::UNIX_EPOCH;
-        for experiment in ["a", &"x".repeat(63), "-_a", "__"] {
+        for experiment in ["a", &"x".repeat(63), "-_a", "_lenet-", "a__", "__"] {
             check_name(&new_name(experiment, now)).unwrap();
+            check_name(&planned_name(experiment)).unwrap();
         }
+        assert_eq!((planned_name("_lenet-").as_str(), planned_name("a_b").as_str()), ("lenet", "a_b"));
         for wrong in ["", "-a", "a_", "a b", &"a".repeat(64), "é"] {
             assert!(check_name(wrong).is_err(), "{wrong}");
         }

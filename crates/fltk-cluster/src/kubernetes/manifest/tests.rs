@@ -115,3 +115,42 @@ fn clean_pod_policies_that_train_jobs_can_not_have_are_refused() {
     check("pytorchjob", "None", false);
     check("pytorchjob", "All", false);
 }
+
+#[test]
+fn what_no_api_server_takes_is_refused() {
+    let check = |kubernetes: &str, words: &str| {
+        let refusals = context(&format!("kubernetes: {{ {kubernetes} }}")).refusals();
+        assert!(refusals.len() == 1 && refusals[0].contains(words), "{kubernetes}: {refusals:?}");
+    };
+    check("labels: { team: _a }", "`team` of `labels` can't be `_a`");
+    check("labels: { 'a b': x }", "a key of `labels` can't be `a b`");
+    check("node_selector: { pool: 'a b' }", "`pool` of `node_selector` can't be `a b`");
+    check("annotations: { 'a b': anything at all }", "a key of `annotations`");
+    check("log_claim: My_claim", "`log_claim` can't be `My_claim`");
+    check("resources: { master: { 'nvidia com/gpu': 1 } }", "a name in `resources`");
+    check("env: [{ name: 'A=B', value: x }]", "a name in `env`");
+    check("namespace: Mine", "the namespace can't be `Mine`");
+    let odd = RunContext { run: "_lenet-".to_owned(), ..context("kubernetes: {}") };
+    assert!(odd.refusals()[0].contains("the label `fltk.node/run` can't be `_lenet-`"), "{:?}", odd.refusals());
+}
+
+#[test]
+fn preemption_and_a_queue_of_kueue_are_one_too_many() {
+    let queue = "kubernetes: { labels: { kueue.x-k8s.io/queue-name: q } }";
+    let check = |kubernetes: &str, preempt: bool, is_refused: bool| {
+        let mut context = context(kubernetes);
+        let text = EXPERIMENT.replace(
+            "stream: {",
+            &format!("stream: {{ orchestrator: simulated, duration: 1h, policy: priority, groups: [{{ name: g, tasks: [pair, alone], gaps: {{ type: deterministic, every: 1min }}, preempt: {preempt} }}],"),
+        );
+        let text = text.replace("kind: ", "class_probability: 0.5\n    kind: ");
+        let source = SourceFile { name: "test".to_owned(), text };
+        context.experiment = parse(&[source], &[]).unwrap_or_else(|report| panic!("{}", report.render(false))).experiment;
+        let refusals = context.refusals();
+        assert_eq!(refusals.len(), usize::from(is_refused), "{refusals:?}");
+        assert!(refusals.iter().all(|refusal| refusal.contains("group `g` has `preempt`")), "{refusals:?}");
+    };
+    check(queue, true, true);
+    check(queue, false, false);
+    check("kubernetes: {}", true, false);
+}

@@ -1,0 +1,106 @@
+//! What of a run no API server takes, by the rules of `k8s.io/apimachinery/pkg/util/validation`: labels, annotations, names.
+//!
+//! Not for: whether what is named is there.
+
+use super::{RUN_LABEL, RunContext};
+
+/// Longest name of a label or its value, and of a namespace.
+const LABEL_CHARS_MAX: usize = 63;
+/// Longest name of any other object, and of what comes before the `/` of a label's name.
+const SUBDOMAIN_CHARS_MAX: usize = 253;
+
+/// Each as a sentence.
+pub fn refusals(context: &RunContext) -> Vec<String> {
+    let config = &context.config;
+    let mut refusals = Vec::new();
+    let mut check = |is_legal: bool, what: &str, text: &str, rule: &str| {
+        if !is_legal {
+            let shown: String = text.chars().take(2 * LABEL_CHARS_MAX).collect();
+            refusals.push(format!("{what} can't be `{}`: {rule}", shown.escape_debug()));
+        }
+    };
+    const VALUE: &str = "letters, digits, and `-`, `_`, `.` between them, at most 63";
+    const KEY: &str = "letters, digits, and `-`, `_`, `.` between them, at most 63, after a domain and `/` if there is one";
+    const DOMAIN: &str = "small letters, digits, and `-`, `.` between them, at most 253";
+    check(is_label_value(&context.run), &format!("the label `{RUN_LABEL}`"), &context.run, VALUE);
+    check(is_dns_label(&context.namespace), "the namespace", &context.namespace, "small letters, digits, and `-` between them, at most 63");
+    for (what, labels) in [("labels", &config.labels), ("node_selector", &config.node_selector)] {
+        for (key, value) in labels {
+            check(is_key(key), &format!("a key of `{what}`"), key, KEY);
+            check(value.is_empty() || is_label_value(value), &format!("`{key}` of `{what}`"), value, VALUE);
+        }
+    }
+    // Their keys may have capitals before the `/`.
+    config.annotations.keys().for_each(|key| check(is_key(&key.to_lowercase()), "a key of `annotations`", key, KEY));
+    for resources in [&config.resources.master, &config.resources.worker] {
+        resources.keys().for_each(|name| check(is_key(name), "a name in `resources`", name, KEY));
+    }
+    let named = [
+        ("`log_claim`", &config.log_claim),
+        ("`data_claim`", &config.data_claim),
+        ("`service_account`", &config.service_account),
+        ("`priority_class`", &config.priority_class),
+    ];
+    for (what, name) in named.into_iter().filter_map(|(what, name)| Some((what, name.as_ref()?))) {
+        check(is_subdomain(name), what, name, DOMAIN);
+    }
+    config.image_pull_secrets.iter().for_each(|name| check(is_subdomain(name), "a name in `image_pull_secrets`", name, DOMAIN));
+    for variable in &config.env {
+        let is_legal = !variable.name.is_empty() && variable.name.bytes().all(|c| (b' '..=b'~').contains(&c) && c != b'=');
+        check(is_legal, "a name in `env`", &variable.name, "characters of ASCII that are seen, without `=`");
+    }
+    refusals
+}
+
+/// Not empty.
+fn is_label_value(text: &str) -> bool {
+    let is_inner = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.');
+    text.len() <= LABEL_CHARS_MAX && has_edges(text, |c| c.is_ascii_alphanumeric()) && text.bytes().all(is_inner)
+}
+
+/// Of a label, an annotation or a resource.
+fn is_key(text: &str) -> bool {
+    match text.split_once('/') {
+        Some((domain, name)) => is_subdomain(domain) && is_label_value(name),
+        None => is_label_value(text),
+    }
+}
+
+fn is_dns_label(text: &str) -> bool {
+    let is_edge = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
+    text.len() <= LABEL_CHARS_MAX && has_edges(text, is_edge) && text.bytes().all(|c| is_edge(c) || c == b'-')
+}
+
+fn is_subdomain(text: &str) -> bool {
+    let is_edge = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let is_part = |part: &str| has_edges(part, is_edge) && part.bytes().all(|c| is_edge(c) || c == b'-');
+    text.len() <= SUBDOMAIN_CHARS_MAX && text.split('.').all(is_part)
+}
+
+/// Whether the first and the last byte are such; no text has none.
+fn has_edges(text: &str, is_edge: impl Fn(u8) -> bool) -> bool {
+    [text.bytes().next(), text.bytes().last()].into_iter().all(|c| c.is_some_and(&is_edge))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_that_the_api_server_takes() {
+        for right in ["a", "A_b.c-9", &"x".repeat(63)] {
+            assert!(is_label_value(right) && is_key(right), "{right}");
+        }
+        for wrong in ["", "_a", "a-", ".a", "a b", "ä", &"x".repeat(64)] {
+            assert!(!is_label_value(wrong) && !is_key(wrong), "{wrong}");
+        }
+        for right in ["fltk.node/run", "a/b", "nvidia.com/gpu"] {
+            assert!(is_key(right), "{right}");
+        }
+        for wrong in ["a/", "/a", "A/a", "a/b/c", "-a.b/c", "a..b/c", &format!("{}/a", "x".repeat(254))] {
+            assert!(!is_key(wrong), "{wrong}");
+        }
+        assert!(is_dns_label("a-1") && !is_dns_label("a.b") && !is_dns_label("A") && !is_dns_label("a-"));
+        assert!(is_subdomain("a.b-c") && !is_subdomain("a.") && !is_subdomain("a_b") && !is_subdomain(""));
+    }
+}
