@@ -4,6 +4,9 @@
 //! edge ── what happened ──> journal, synced ──> planner ──> what is to be done ──> edge
 //! ```
 //!
+//! Jobs of a replication that is over may be tried again: once the one at hand is over too, the orchestrator goes back to it, so that no two are at work at
+//! once.
+//!
 //! An event counts once it's in the journal. Reading the journal again gives the same planner; what that waits for is asked for again, and edges do
 //! nothing twice. So an orchestrator may be killed at any moment.
 
@@ -19,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Action, Event, JobId, JobSpec, Planner, Settings, jobs,
-    plan::{Job, JobRecord, Wait},
+    plan::{Blame, Job, JobRecord, Outcome, Wait},
 };
 
 /// What the orchestrator's journal holds.
@@ -33,7 +36,7 @@ pub struct StreamEvent {
 }
 
 impl JournalEvent for StreamEvent {
-    const KINDS: &[&str] = &["tick", "nodes", "created", "pod_running", "first_step", "suspended", "ended"];
+    const KINDS: &[&str] = &["tick", "nodes", "created", "pod_running", "first_step", "held", "released", "suspended", "ended", "retried"];
 
     fn to_wire(&self) -> impl Serialize {
         self
@@ -83,12 +86,14 @@ pub struct Orchestrator<'a> {
     stream: Stream,
     adapt: Box<dyn Fn(JobSpec) -> JobSpec + Send + Sync + 'a>,
     journal: Option<Journal<StreamEvent>>,
+    /// The one at hand.
     replication: usize,
-    /// When each replication began, the one at hand last; since the stream began.
+    /// When each replication that has begun did, since the stream began.
     began: Vec<Duration>,
-    planner: Planner,
-    /// Jobs of the replications before.
-    over: Vec<Job>,
+    /// Of each replication that has begun.
+    planners: Vec<Planner>,
+    /// Jobs that are tried again, by replication: of those that are over.
+    again: BTreeMap<usize, Vec<JobId>>,
     now: Duration,
 }
 
@@ -110,10 +115,10 @@ impl<'a> Orchestrator<'a> {
         let settings = Settings::of(stream.experiment.stream.as_ref());
         let planner = Planner::new(settings, stream.jobs(0, &adapt)?, BTreeMap::new());
         let zero = Duration::from_millis(0);
-        let mut taken_up =
-            Self { stream, adapt: Box::new(adapt), journal, replication: 0, began: vec![zero], planner, over: Vec::new(), now: zero };
-        // Nothing happens in a replication without jobs that could end it.
-        taken_up.pass_over(zero);
+        let (planners, began, again) = (vec![planner], vec![zero], BTreeMap::new());
+        let mut taken_up = Self { stream, adapt: Box::new(adapt), journal, replication: 0, began, planners, again, now: zero };
+        // Nothing happens in a replication without jobs that could end it. What is asked for then is outstanding.
+        drop(taken_up.pass_over(zero));
         for Entry { event: StreamEvent { now, event }, .. } in entries {
             taken_up.step(*now, event.clone());
         }
@@ -138,26 +143,47 @@ impl<'a> Orchestrator<'a> {
         self.now = self.now.max(now);
         let event = match event {
             Event::FirstStep { job, at } => Event::FirstStep { job, at: self.since_began(at) },
+            Event::Held { job, attempt, at } => Event::Held { job, attempt, at: at.map(|at| self.since_began(at)) },
             event => event,
         };
-        let mut actions = self.planner.step(self.since_began(now), event);
-        if self.pass_over(now) {
-            actions.extend(self.planner.step(self.since_began(now), Event::Tick));
+        if let Event::Retried { job } = &event
+            && let Some(replication) = self.planners.iter().position(|planner| planner.job(job).is_some())
+            && replication != self.replication
+        {
+            self.again.entry(replication).or_default().push(job.clone());
+            return self.pass_over(now);
         }
+        let since = self.since_began(now);
+        let mut actions = self.planners[self.replication].step(since, event);
+        actions.extend(self.pass_over(now));
         actions
     }
 
-    /// Goes on to the next replication that has jobs, if this one is over. Whether it went on.
-    fn pass_over(&mut self, now: Duration) -> bool {
-        let before = self.replication;
-        while self.planner.is_finished() && self.replication + 1 < self.stream.experiment.seeds.len() {
-            self.replication += 1;
-            self.began.push(now);
-            let specs = self.stream.jobs(self.replication, &self.adapt).unwrap_or_default();
-            let next = self.planner.successor(specs);
-            self.over.extend(std::mem::replace(&mut self.planner, next).into_jobs());
+    /// While the replication at hand is over, goes back to one with jobs that are tried again, or on to the next that has jobs.
+    fn pass_over(&mut self, now: Duration) -> Vec<Action> {
+        let mut actions = Vec::new();
+        while self.planner().is_finished() {
+            let before = self.replication;
+            if let Some((replication, jobs)) = self.again.pop_first() {
+                self.replication = replication;
+                if let Ok([next, known]) = self.planners.get_disjoint_mut([replication, before]) {
+                    next.knows_nodes_of(known);
+                }
+                let since = self.since_began(now);
+                let retried = jobs.into_iter().map(|job| Event::Retried { job });
+                actions.extend(retried.flat_map(|event| self.planners[replication].step(since, event)));
+            } else if self.planners.len() < self.stream.experiment.seeds.len() {
+                self.replication = self.planners.len();
+                self.began.push(now);
+                let specs = self.stream.jobs(self.replication, &self.adapt).unwrap_or_default();
+                self.planners.push(self.planners[before].successor(specs));
+                let since = self.since_began(now);
+                actions.extend(self.planners[self.replication].step(since, Event::Tick));
+            } else {
+                break;
+            }
         }
-        self.replication != before
+        actions
     }
 
     fn since_began(&self, now: Duration) -> Duration {
@@ -173,43 +199,43 @@ impl<'a> Orchestrator<'a> {
     /// When a tick is due: the next arrival, since the stream began.
     #[must_use]
     pub fn next_arrival(&self) -> Option<Duration> {
-        let since = self.planner.next_arrival()?;
+        let since = self.planner().next_arrival()?;
         Some(Duration::from_millis(self.began(self.replication).as_millis().saturating_add(since.as_millis())))
     }
 
     /// Whether every job of every replication is over.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.planner.is_finished() && self.replication + 1 >= self.stream.experiment.seeds.len()
+        self.planner().is_finished() && self.again.is_empty() && self.planners.len() >= self.stream.experiment.seeds.len()
     }
 
     /// What was asked for and isn't confirmed.
     #[must_use]
     pub fn outstanding(&self) -> Vec<Action> {
-        self.planner.outstanding()
+        self.planner().outstanding()
     }
 
     /// What of that is about `id`.
     #[must_use]
     pub fn outstanding_of(&self, id: &JobId) -> Option<Action> {
-        self.planner.job(id)?.outstanding()
+        self.planner().job(id)?.outstanding()
     }
 
     /// The planner of the replication at hand.
     #[must_use]
     pub fn planner(&self) -> &Planner {
-        &self.planner
+        &self.planners[self.replication]
     }
 
     /// A job of the replication at hand.
     #[must_use]
     pub fn job(&self, id: &JobId) -> Option<&Job> {
-        self.planner.job(id)
+        self.planner().job(id)
     }
 
     /// Every job so far: of the replications before, and of the one at hand.
     pub fn all_jobs(&self) -> impl Iterator<Item = &Job> {
-        self.over.iter().chain(self.planner.jobs())
+        self.planners.iter().flat_map(Planner::jobs)
     }
 
     /// What was recorded of every job so far.
@@ -217,10 +243,17 @@ impl<'a> Orchestrator<'a> {
         self.all_jobs().map(|job| &job.record)
     }
 
+    /// Jobs that failed and are to be tried again by [`Event::Retried`]: those that the machine is at fault for, or `all`.
+    #[must_use]
+    pub fn to_retry(&self, all: bool) -> Vec<JobId> {
+        let is_failed = |record: &&JobRecord| record.outcome == Some(Outcome::Failed) && (all || record.blame == Blame::Machine);
+        self.records().filter(is_failed).map(|record| record.job.clone()).collect()
+    }
+
     /// What a waiting job waits for, at `now` since the stream began.
     #[must_use]
     pub fn explain(&self, id: &JobId, now: Duration) -> Option<Wait> {
-        self.planner.explain(id, self.since_began(now.max(self.now)))
+        self.planner().explain(id, self.since_began(now.max(self.now)))
     }
 
     /// Which replication is at work, from 0, and how many there are.

@@ -8,6 +8,8 @@
 //!                         └ admitted when the policy and admission say so
 //! ```
 //!
+//! A job with a place that somebody else suspends is *held* (`Held`) until that is taken back (`Released`): it keeps its place, and doesn't run.
+//!
 //! What an edge was asked to do and hasn't confirmed is [`Planner::outstanding`]; asking again must be harmless. So a planner that was rebuilt from a
 //! journal of its events loses nothing and does nothing twice.
 
@@ -32,7 +34,7 @@ use self::{
 pub use self::{
     event::{Action, Event},
     explain::Wait,
-    record::{JobRecord, Outcome},
+    record::{Blame, JobRecord, Outcome},
     settings::Settings,
     state::{STATE_NAMES, State},
 };
@@ -49,6 +51,8 @@ pub struct Job {
     pub record: JobRecord,
     /// How often its start was asked for.
     attempt: u32,
+    /// The first of its starts since it was tried again, or at all: its objects are made anew then.
+    tried_from: u32,
     /// Which nodes its pods take, once it is admitted by capacity, corrected by where they run.
     placement: Placement,
 }
@@ -64,6 +68,18 @@ impl Job {
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.attempt
+    }
+
+    /// Whether its objects are to be made, rather than let go on.
+    #[must_use]
+    pub fn is_anew(&self) -> bool {
+        self.attempt <= self.tried_from
+    }
+
+    /// Whether the objects of its present try were made.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.attempt > self.tried_from || (self.attempt == self.tried_from && self.state != State::Admitted)
     }
 
     /// What was asked for and isn't confirmed.
@@ -107,8 +123,14 @@ impl Planner {
     #[must_use]
     pub fn new(settings: Settings, specs: Vec<JobSpec>, run_times: BTreeMap<String, f64>) -> Self {
         let by_id = specs.iter().enumerate().map(|(index, spec)| (spec.id.clone(), index)).collect();
-        let job =
-            |spec: JobSpec| Job { record: JobRecord::of(&spec), spec, state: State::Pending, attempt: 0, placement: Placement::default() };
+        let job = |spec: JobSpec| Job {
+            record: JobRecord::of(&spec),
+            spec,
+            state: State::Pending,
+            attempt: 0,
+            tried_from: 1,
+            placement: Placement::default(),
+        };
         let run_times = run_times.into_iter().map(|(class, seconds)| (class, (seconds, 1))).collect();
         Self {
             settings,
@@ -132,15 +154,14 @@ impl Planner {
     pub fn successor(&self, specs: Vec<JobSpec>) -> Self {
         let run_times = self.run_times.keys().filter_map(|class| Some((class.clone(), self.run_time(class)?))).collect();
         let mut next = Self::new(self.settings, specs, run_times);
-        next.nodes = self.nodes.clone();
-        next.count_free();
+        next.knows_nodes_of(self);
         next
     }
 
-    /// Every job, given away.
-    #[must_use]
-    pub fn into_jobs(self) -> Vec<Job> {
-        self.jobs
+    /// Takes over what `other` knows of the nodes.
+    pub fn knows_nodes_of(&mut self, other: &Self) {
+        self.nodes.clone_from(&other.nodes);
+        self.count_free();
     }
 
     /// Every job, in the order in which they arrive.
@@ -246,24 +267,49 @@ impl Planner {
             Event::Created { job, .. }
             | Event::PodRunning { job, .. }
             | Event::FirstStep { job, .. }
+            | Event::Held { job, .. }
+            | Event::Released { job, .. }
             | Event::Suspended { job, .. }
-            | Event::Ended { job, .. } => job,
+            | Event::Ended { job, .. }
+            | Event::Retried { job } => job,
         };
         let Some(&index) = self.by_id.get(id) else { return false };
         let job = &mut self.jobs[index];
         match (event, &job.state) {
+            (Event::Retried { .. }, State::Ended) if job.record.outcome == Some(Outcome::Failed) => {
+                job.tried_from = job.attempt + 1;
+                job.record.retried();
+                self.num_ended -= 1;
+                self.change(index, State::Waiting);
+                true
+            }
             (_, State::Ended) => false,
             // Of an earlier start: its edge repeats itself.
-            (Event::Created { attempt, .. } | Event::PodRunning { attempt, .. } | Event::Suspended { attempt, .. }, _)
-                if attempt != job.attempt =>
-            {
-                false
-            }
+            (
+                Event::Created { attempt, .. }
+                | Event::PodRunning { attempt, .. }
+                | Event::Held { attempt, .. }
+                | Event::Released { attempt, .. }
+                | Event::Suspended { attempt, .. },
+                _,
+            ) if attempt != job.attempt => false,
             (Event::Created { .. }, State::Admitted) => {
                 job.record.created.get_or_insert(now);
                 self.change(index, State::Starting);
                 false
             }
+            (Event::Held { at, .. }, State::Admitted | State::Starting | State::Running) => {
+                job.record.created.get_or_insert(now);
+                job.record.held(at.unwrap_or(now).min(now));
+                self.change(index, State::Held);
+                false
+            }
+            (Event::Released { .. }, State::Held) => {
+                job.record.released();
+                self.change(index, State::Starting);
+                false
+            }
+            (Event::PodRunning { .. }, State::Held) => false,
             (Event::PodRunning { pod, node, .. }, state) if state.is_active() => {
                 let is_leaving = matches!(state, State::Suspending { .. });
                 job.record.runs_at(now, &node);
@@ -286,8 +332,8 @@ impl Planner {
                 self.change(index, State::Waiting);
                 true
             }
-            (Event::Ended { outcome, reason, left, .. }, _) => {
-                job.record.ended(now, outcome, reason);
+            (Event::Ended { outcome, reason, blame, left, .. }, _) => {
+                job.record.ended(now, outcome, reason, blame);
                 if let (Outcome::Succeeded, Some(seconds)) = (outcome, job.record.run_seconds()) {
                     let (sum, count) = self.run_times.entry(job.spec.class.clone()).or_insert((0.0, 0));
                     (*sum, *count) = (*sum + seconds, *count + 1);
@@ -297,7 +343,17 @@ impl Planner {
                 self.change(index, State::Ended);
                 true
             }
-            (Event::Tick | Event::Nodes { .. } | Event::Created { .. } | Event::PodRunning { .. } | Event::Suspended { .. }, _) => false,
+            (
+                Event::Tick
+                | Event::Nodes { .. }
+                | Event::Created { .. }
+                | Event::PodRunning { .. }
+                | Event::Held { .. }
+                | Event::Released { .. }
+                | Event::Suspended { .. }
+                | Event::Retried { .. },
+                _,
+            ) => false,
         }
     }
 

@@ -325,3 +325,52 @@ fn a_job_that_fails_says_why_and_the_others_go_on() {
     let table = run(at, &["runs", "jobs", stream.to_str().unwrap()]);
     assert!(String::from_utf8_lossy(&table.stdout).contains("3 jobs: "), "{}", String::from_utf8_lossy(&table.stdout));
 }
+
+#[test]
+fn what_the_machine_is_at_fault_for_is_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let large = federated("large", 1) + "    resources: { master: { cores: 1, memory: 1000Ti } }\n";
+    let stream = "  orchestrator: batch\n  parallel: true\n  admission: { type: capacity }\n";
+    fs::write(at.join("stream.yaml"), experiment(&[federated("killed", 60), large], stream)).unwrap();
+    let args = ["run", "stream.yaml", "--id", "tiny-1"];
+    let mut first = Running::start(at, &args);
+    let says = |words: &str| {
+        let logs = fs::read_dir(at.join("runs/tiny-1/jobs")).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+        let mut logs = logs.filter(|path| path.extension().is_some_and(|extension| extension == "log"));
+        logs.any(|log| fs::read_to_string(log).is_ok_and(|text| text.contains(words)))
+    };
+    first.wait_for("a checkpoint", || says("round   2/60"));
+    let stream_itself = Pid::from_child(first.child());
+    let job = others(at, stream_itself);
+    assert_eq!(job.len(), 1, "{job:?}");
+    kill_process(job[0], Signal::KILL).unwrap();
+    let output = first.end();
+    assert_eq!(output.status.code(), Some(5), "{}", said(&output));
+    let jobs = rows(&output);
+    assert!(row(&jobs, "killed")["reason"].as_str().unwrap().contains("SIGKILL"), "{jobs:?}");
+    assert!(said(&output).contains("2 of 2 jobs didn't succeed") && said(&output).contains("--retry-failed"), "{}", said(&output));
+
+    let again = run(at, &[&args[..], &["--output", "json"]].concat());
+    assert!(said(&again).contains("1 jobs that failed are tried again") && said(&again).contains("1 of 2 jobs"), "{}", said(&again));
+    let jobs = rows(&again);
+    assert_eq!((row(&jobs, "killed")["state"].as_str(), row(&jobs, "large")["state"].as_str()), (Some("succeeded"), Some("failed")));
+    assert!(says("going on after round"), "it goes on from its checkpoint");
+    let file = job_file(at, row(&jobs, "killed"), "yaml");
+    let alone = json(at, &["run", file.to_str().unwrap(), "--runs", "other", "--output", "json"]);
+    assert_eq!(alone["parameters_sha256"], digest(at, row(&jobs, "killed")));
+
+    // What would fail again is tried only if that is asked for.
+    let asked = run(at, &["run", "--resume", "tiny-1", "--retry-failed"]);
+    assert!(said(&asked).contains("1 jobs that failed are tried again"), "{}", said(&asked));
+    let unasked = run(at, &["run", "--resume", "tiny-1"]);
+    assert!(!said(&unasked).contains("tried again:") && unasked.status.code() == Some(5), "{}", said(&unasked));
+}
+
+/// Processes that work in `at` but for one.
+fn others(at: &Path, but: Pid) -> Vec<Pid> {
+    let at = at.canonicalize().unwrap();
+    let pids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+    let here = pids.filter(|pid| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == at));
+    here.filter_map(Pid::from_raw).filter(|pid| *pid != but).collect()
+}

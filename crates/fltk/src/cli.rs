@@ -140,6 +140,9 @@ pub struct RunArgs {
     /// Go on with an interrupted run, from its last checkpoint, and with the rest of its group; or with a stream.
     #[arg(long, value_name = "RUN")]
     pub resume: Option<PathBuf>,
+    /// With `--resume` or `--id`: try again what failed, from its last checkpoint.
+    #[arg(long, alias = "failed")]
+    pub retry_failed: bool,
     /// The folder that runs' folders are made in.
     #[arg(long, value_name = "DIR", env = "FLTK_RUNS", default_value = "runs")]
     pub runs: PathBuf,
@@ -270,6 +273,9 @@ pub struct ClusterArgs {
     /// Go on with this stream: its folder, or its name within `--runs`.
     #[arg(long, value_name = "STREAM", conflicts_with = "down")]
     pub resume: Option<PathBuf>,
+    /// With `--resume` or `--id`: remove the objects of jobs that failed, and try them again from their last checkpoints.
+    #[arg(long, alias = "failed", conflicts_with_all = ["down", "dry_run"])]
+    pub retry_failed: bool,
     /// Remove from the cluster everything that this stream made there: its folder, or its name.
     #[arg(long, value_name = "STREAM")]
     pub down: Option<PathBuf>,

@@ -95,7 +95,10 @@ pub fn verdict(rows: &[JobRow], folder: &StreamFolder) -> anyhow::Result<()> {
         }
         failed => {
             let path = folder.path().display();
-            let message = format!("{failed} of {} jobs didn't succeed\nhint: `fltk explain JOB --stream {path}` says why", rows.len());
+            let message = format!(
+                "{failed} of {} jobs didn't succeed\nhint: `fltk explain JOB --stream {path}` says why; `--resume {path} --retry-failed` tries them again",
+                rows.len()
+            );
             Err(failure(Exit::Run, message))
         }
     }

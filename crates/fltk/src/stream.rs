@@ -10,22 +10,25 @@ use std::path::Path;
 
 #[cfg(feature = "cluster")]
 use fltk_cluster::kubernetes::manifest::RunContext;
-use fltk_cluster::{JobSpec, Orchestrator, Stream, StreamEvent};
+use fltk_cluster::{Event, JobId, JobSpec, Orchestrator, Stream, StreamEvent};
 use fltk_core::experiment::{Duration, Experiment, SourceFile};
 use fltk_records::{StreamFolder, journal::Entry};
 use jiff::Timestamp;
 
 #[cfg(feature = "cluster")]
 pub use self::begin::check_name;
-pub use self::begin::new_name;
+pub use self::begin::{new_name, planned_name};
 pub use self::{
     here::{End, Here, work},
     job_files::JobFiles,
 };
 use crate::{
     exit::{Exit, OrExit as _, failure},
-    inputs,
+    inputs, output,
 };
+
+/// Jobs that are tried again and named: a line or two.
+const RETRIED_SHOWN_MAX: usize = 10;
 
 /// What is trained, and when it arrives.
 #[derive(Clone)]
@@ -133,6 +136,26 @@ impl Begun {
     /// If the stream has no end within reason.
     pub fn look(&self, entries: &[Entry<StreamEvent>]) -> anyhow::Result<Orchestrator<'_>> {
         Orchestrator::new(self.stream.clone(), |spec| self.adapt(spec), None, entries).or_exit(Exit::Experiment)
+    }
+
+    /// Has `orchestrator` try `jobs` again that failed; says so unless `quiet`.
+    ///
+    /// # Errors
+    /// If the journal can't be written.
+    pub fn retry(&self, orchestrator: &mut Orchestrator<'_>, jobs: &[JobId], quiet: bool) -> anyhow::Result<()> {
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        let now = Timestamp::now();
+        let events = jobs.iter().map(|job| Event::Retried { job: job.clone() }).collect();
+        // What follows from it is outstanding.
+        drop(orchestrator.take(self.elapsed(now), events, now).or_exit(Exit::Records)?);
+        if !quiet {
+            let names = jobs.iter().take(RETRIED_SHOWN_MAX).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let more = if jobs.len() > RETRIED_SHOWN_MAX { ", ..." } else { "" };
+            output::talk(format_args!("{} jobs that failed are tried again: {names}{more}", jobs.len()));
+        }
+        Ok(())
     }
 
     /// `spec` with everything that it asks for where it runs.

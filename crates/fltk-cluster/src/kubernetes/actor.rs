@@ -91,15 +91,16 @@ impl Actor {
         }
     }
 
-    /// Does `action` of the job `spec`; until it's done, refused, or the task is dropped.
-    pub async fn act(self, action: Action, spec: Arc<JobSpec>) {
+    /// Does `action` of the job `spec`; until it's done, refused, or the task is dropped. Whether a start makes the job's objects (`is_anew`), or lets the
+    /// suspended ones go on.
+    pub async fn act(self, action: Action, spec: Arc<JobSpec>, is_anew: bool) {
         let mut waits = Waits::new();
         loop {
             let outcome = {
                 // Not held while waiting: others may have more luck.
                 let Ok(_permit) = self.permits.acquire().await else { return };
                 // Its requests' state is there only while they are under way: thousands of jobs may wait for a permit.
-                Box::pin(self.try_once(&action, &spec)).await
+                Box::pin(self.try_once(&action, &spec, is_anew)).await
             };
             let report = match outcome {
                 Ok(uid) => Report::Done { action, uid, at: Instant::now() },
@@ -123,20 +124,20 @@ impl Actor {
         }
     }
 
-    async fn try_once(&self, action: &Action, spec: &JobSpec) -> Result<Option<String>, Stop> {
+    async fn try_once(&self, action: &Action, spec: &JobSpec, is_anew: bool) -> Result<Option<String>, Stop> {
         match action {
-            Action::Start { attempt, .. } => self.start(spec, *attempt).await,
+            Action::Start { attempt, .. } => self.start(spec, *attempt, is_anew).await,
             Action::Suspend { attempt, .. } => self.suspend(spec, *attempt).await.map(|()| None),
         }
     }
 
     /// Makes the job's objects, or lets its suspended one go on. `None` if that isn't there any more.
-    async fn start(&self, spec: &JobSpec, attempt: u32) -> Result<Option<String>, Stop> {
+    async fn start(&self, spec: &JobSpec, attempt: u32, is_anew: bool) -> Result<Option<String>, Stop> {
         let manifests = self.context.manifests(spec, attempt);
         let mut object: DynamicObject = serde_json::from_value(manifests.job).map_err(|error| Stop::Api(Error::SerdeError(error)))?;
         object.annotations_mut().insert(ANNOTATION_BEGAN.to_owned(), self.began.to_string());
         let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        let job = if attempt == 1 {
+        let job = if is_anew {
             match self.timed("create", self.jobs.create(&parameters, &object)).await {
                 Ok(job) => job,
                 Err(error) if failure(&error) == Failure::Exists => self.take_up(spec, attempt).await?,

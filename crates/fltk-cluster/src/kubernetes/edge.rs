@@ -14,6 +14,7 @@ mod nodes;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt::{self, Display},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -39,7 +40,7 @@ use super::{
     manifest::{RunContext, run_selector},
     metrics::Metrics,
     status,
-    view::{NotRunning, SeenJob, SeenPod, View},
+    view::{NotRunning, NotSuspended, SeenJob, SeenPod, View},
     watch::{Listing, Seen, follow},
 };
 use crate::{
@@ -53,8 +54,10 @@ const QUEUE: usize = 4096;
 const BATCH: usize = 1024;
 /// How often ends that are held back, nodes and metrics are looked at.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
-/// How long a job with a place may not run before that is said: images are large.
+/// How long a job with a place may not run before that is said: images are large. As long as pods may take to end.
 const STUCK: Duration = Duration::from_secs(60);
+/// How long a suspension that was asked for may not come about before that is said: an operator does it within a second.
+const STAYS: Duration = Duration::from_secs(5);
 
 /// What the edge works with.
 pub struct Edge {
@@ -81,8 +84,8 @@ pub trait Observer {
     fn changed(&mut self, orchestrator: &Orchestrator<'_>, view: &View);
     /// Something is in the way, and tried again.
     fn trouble(&mut self, text: &str);
-    /// A job that has its place hasn't begun to run for long, or not all of it; told once for each start that is so.
-    fn stuck(&mut self, job: &JobId, why: &NotRunning);
+    /// A job that has its place hasn't begun to run for long, or not all of it, or isn't suspended as was asked for; told once for each time that is so.
+    fn stuck(&mut self, job: &JobId, why: &dyn Display);
 }
 
 /// How the loop ended.
@@ -188,8 +191,51 @@ struct Work<'a, 'o> {
     pending: Vec<Event>,
     /// Jobs for which no place is found even on empty nodes, and since when.
     hopeless: BTreeMap<JobId, Instant>,
-    /// Jobs with a place that don't run, since when, and whether that was said.
-    stuck: BTreeMap<JobId, (Instant, bool)>,
+    /// Jobs with a place that aren't as they were asked to be.
+    stuck: BTreeMap<JobId, Said>,
+}
+
+/// Since when a job isn't as it was asked to be, and whether that was said.
+struct Said {
+    since: Instant,
+    is_said: bool,
+    /// Whether it was asked to be suspended.
+    is_leaving: bool,
+}
+
+/// Why a job with a place isn't as it was asked to be.
+enum Stuck {
+    Start(NotRunning),
+    Suspension(NotSuspended),
+}
+
+impl Stuck {
+    fn of(job: &Job, view: &View, now: Instant) -> Option<Self> {
+        match job.state {
+            State::Suspending { .. } => view.stays(&job.spec.id).map(Self::Suspension),
+            _ => view.waits(&job.spec.id, job.spec.num_pods(), now).map(Self::Start),
+        }
+    }
+
+    fn is_leaving(&self) -> bool {
+        matches!(self, Self::Suspension(_))
+    }
+
+    fn patience(&self) -> Duration {
+        match self {
+            Self::Start(_) | Self::Suspension(NotSuspended::Pods(_)) => STUCK,
+            Self::Suspension(NotSuspended::Undone | NotSuspended::NoOperator) => STAYS,
+        }
+    }
+}
+
+impl fmt::Display for Stuck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start(why) => why.fmt(f),
+            Self::Suspension(why) => why.fmt(f),
+        }
+    }
 }
 
 impl Work<'_, '_> {
@@ -290,8 +336,8 @@ impl Work<'_, '_> {
         if is_under_way || (matches!(action, Action::Start { .. }) && self.has_done(&action)) {
             return;
         }
-        let spec = Arc::new(job.spec.clone());
-        let task = self.tasks.spawn(self.actor.clone().act(action.clone(), spec));
+        let (spec, is_anew) = (Arc::new(job.spec.clone()), job.is_anew());
+        let task = self.tasks.spawn(self.actor.clone().act(action.clone(), spec, is_anew));
         if let Some((_, before)) = self.busy.insert(id, (action, task)) {
             before.abort();
         }
@@ -397,9 +443,9 @@ impl Work<'_, '_> {
     /// Jobs whose object the journal says to be there.
     fn confirmed(&self) -> Vec<JobId> {
         let is_there = |job: &&Job| match job.state {
-            State::Starting | State::Running | State::Suspending { .. } => true,
+            State::Starting | State::Running | State::Held | State::Suspending { .. } => true,
             // Suspended, or to be resumed.
-            State::Waiting | State::Admitted => job.record.suspensions > 0,
+            State::Waiting | State::Admitted => job.record.suspensions > 0 && job.is_there(),
             State::Pending | State::Ended => false,
         };
         self.orchestrator.planner().jobs().iter().filter(is_there).map(|job| job.spec.id.clone()).collect()
@@ -500,13 +546,16 @@ impl Work<'_, '_> {
 
     fn say_who_is_stuck(&mut self) {
         let now = Instant::now();
-        let waits = |job: &Job| Some((job.spec.id.clone(), self.view.waits(&job.spec.id, job.spec.num_pods(), now)?));
-        let waiting: BTreeMap<JobId, NotRunning> = self.orchestrator.planner().active().filter_map(waits).collect();
-        self.stuck.retain(|id, _| waiting.contains_key(id));
-        for (id, why) in waiting {
-            let (since, is_said) = self.stuck.entry(id.clone()).or_insert((now, false));
-            if !*is_said && now.saturating_duration_since(*since) >= STUCK {
-                *is_said = true;
+        // A suspension that an actor is at work for isn't asked for yet.
+        let is_yet = |job: &&Job| matches!(job.state, State::Suspending { .. }) && self.busy.contains_key(&job.spec.id);
+        let asked = self.orchestrator.planner().active().filter(|job| !is_yet(job));
+        let stuck: BTreeMap<JobId, Stuck> = asked.filter_map(|job| Some((job.spec.id.clone(), Stuck::of(job, &self.view, now)?))).collect();
+        let is_as_before = |id: &JobId, said: &Said| stuck.get(id).is_some_and(|why| why.is_leaving() == said.is_leaving);
+        self.stuck.retain(|id, said| is_as_before(id, said));
+        for (id, why) in stuck {
+            let said = self.stuck.entry(id.clone()).or_insert(Said { since: now, is_said: false, is_leaving: why.is_leaving() });
+            if !said.is_said && now.saturating_duration_since(said.since) >= why.patience() {
+                said.is_said = true;
                 self.observer.stuck(&id, &why);
             }
         }

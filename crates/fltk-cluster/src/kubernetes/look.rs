@@ -14,8 +14,9 @@ use super::{
 };
 use crate::JobSpec;
 
-/// Why not all pods of the job run, at the time `now`; `None` if they do, or if nothing can be said.
-pub async fn waits(client: &Client, context: &RunContext, spec: &JobSpec, now: Timestamp) -> Option<String> {
+/// Why not all pods of the job run, at the time `now`; `None` if they do, or if nothing can be said. Of one that was asked to be suspended (`is_leaving`),
+/// why it isn't.
+pub async fn waits(client: &Client, context: &RunContext, spec: &JobSpec, is_leaving: bool, now: Timestamp) -> Option<String> {
     let (backend, id) = (context.config.backend, &spec.id);
     let job = api::jobs(client, &context.namespace, backend).get_opt(&job_name(id)).await.ok()?;
     let Some(job) = job else { return Some(format!("there is no `{}` in namespace `{}`", job_name(id), context.namespace)) };
@@ -24,6 +25,9 @@ pub async fn waits(client: &Client, context: &RunContext, spec: &JobSpec, now: T
     let mut view = View::new(0);
     view.has_job(status::job(&job, backend)?);
     pods.items.iter().filter_map(status::pod).for_each(|pod| view.has_pod(pod));
+    if is_leaving {
+        return view.stays(id).map(|why| why.to_string());
+    }
     let made = job.metadata.creation_timestamp.map_or(now, |made| made.0);
     let mut waits = view.waits_at_age(id, spec.num_pods(), Duration::try_from(now.duration_since(made)).unwrap_or_default())?;
     if let NotRunning::NotMade { why, .. } = &mut waits {

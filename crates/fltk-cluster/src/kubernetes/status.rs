@@ -1,6 +1,7 @@
 //! From objects of the API to what was seen: conditions of jobs, phases and last words of pods.
 
 use fltk_core::termination::{EXIT_LOST_RANK, TerminationReport};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod};
 use kube::core::DynamicObject;
 use serde_json::Value as Json;
@@ -34,9 +35,16 @@ pub fn job(object: &DynamicObject, backend: Backend) -> Option<SeenJob> {
         attempt,
         suspend: suspend.as_bool().unwrap_or(false),
         is_suspended: condition("Suspended").is_some(),
+        suspended_ms: condition("Suspended").and_then(since_ms),
         is_taken_up: !conditions.is_empty() || object.data["status"]["jobsStatus"].is_array(),
         end,
     })
+}
+
+/// Since when a condition is as it is, in milliseconds since the Unix epoch.
+fn since_ms(condition: &Json) -> Option<u64> {
+    let since: Timestamp = condition["lastTransitionTime"].as_str()?.parse().ok()?;
+    u64::try_from(since.as_millisecond()).ok()
 }
 
 /// A condition's message, or its reason.
@@ -59,6 +67,7 @@ pub fn pod(pod: &Pod) -> Option<SeenPod> {
     let failed = ended.filter(|ended| ended.exit_code != 0);
     Some(SeenPod {
         name: pod.metadata.name.clone()?,
+        uid: pod.metadata.uid.clone().unwrap_or_default(),
         job: JobId(labels.get(JOB_LABEL)?.clone()),
         index: index(labels)?,
         node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).filter(|node| !node.is_empty()),

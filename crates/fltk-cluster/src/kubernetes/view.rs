@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::{
     Event, JobId, Orchestrator,
-    plan::{Job, Outcome, State},
+    plan::{Outcome, State},
 };
 
 /// How long an end waits for its pods' ends.
@@ -36,6 +36,8 @@ pub struct SeenJob {
     pub suspend: bool,
     /// Whether its operator says that it has none.
     pub is_suspended: bool,
+    /// Since when it says so, in milliseconds since the Unix epoch.
+    pub suspended_ms: Option<u64>,
     /// Whether its operator has said anything.
     pub is_taken_up: bool,
     /// How it ended, and why, in its operator's words.
@@ -47,6 +49,8 @@ pub struct SeenJob {
 pub struct SeenPod {
     /// The pod's name.
     pub name: String,
+    /// Which of those that had the name.
+    pub uid: String,
     /// Its job.
     pub job: JobId,
     /// Its position in the job.
@@ -77,8 +81,8 @@ pub struct Problem {
 /// Why a job that was started doesn't run, or not all of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotRunning {
-    /// Somebody suspended it.
-    Suspended,
+    /// Somebody else suspended it.
+    Held,
     /// Its operator says nothing of it.
     NoOperator,
     /// Pods are there that can't run.
@@ -104,7 +108,9 @@ pub enum NotRunning {
 impl fmt::Display for NotRunning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Suspended => f.write_str("its object is suspended"),
+            Self::Held => f.write_str(
+                "its object is suspended by somebody else, such as a queue that has no room: it goes on when that is taken back",
+            ),
             Self::NoOperator => f.write_str("no operator has taken it up yet: does the operator run?"),
             Self::Pods { waiting, num_pods, why } => write!(f, "{waiting} of {num_pods} pods wait: {why}"),
             Self::NotMade { missing, num_pods, why: Some(why) } => write!(f, "{missing} of {num_pods} pods can't be made: {why}"),
@@ -117,11 +123,37 @@ impl fmt::Display for NotRunning {
     }
 }
 
+/// Why a job that was asked to be suspended isn't.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotSuspended {
+    /// Its object isn't.
+    Undone,
+    /// Its operator hasn't done it.
+    NoOperator,
+    /// Pods are still there.
+    Pods(usize),
+}
+
+impl fmt::Display for NotSuspended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Undone => f.write_str(
+                "it was asked to be suspended, and its object isn't: somebody took that back, as Kueue does, which decides by itself who is suspended, or \
+                 it isn't done yet; it runs on, and the job that wants its place waits",
+            ),
+            Self::NoOperator => f.write_str("its object is suspended, and its operator hasn't done that yet: does the operator run?"),
+            Self::Pods(count) => write!(f, "it is suspended, and {count} of its pods are still there: does their node answer?"),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Known {
     job: Option<SeenJob>,
     /// By name.
     pods: BTreeMap<String, SeenPod>,
+    /// Uids of those that ran when it was suspended: they are on their way out.
+    stale: BTreeSet<String>,
     /// Whether any pod was seen: the job's object may be seen before them.
     had_pods: bool,
     /// Of pods that are there or gone: why they failed.
@@ -189,7 +221,9 @@ impl View {
 
     fn remove_pod(&mut self, job: &JobId, name: &str) {
         if let Some(known) = self.jobs.get_mut(job) {
-            known.pods.remove(name);
+            if let Some(pod) = known.pods.remove(name) {
+                known.stale.remove(&pod.uid);
+            }
         }
     }
 
@@ -199,6 +233,8 @@ impl View {
         for (id, known) in &mut self.jobs {
             let before = known.pods.len();
             known.pods.retain(|name, _| names.contains(name));
+            let Known { pods, stale, .. } = known;
+            stale.retain(|uid| pods.values().any(|pod| pod.uid == *uid));
             if known.pods.len() < before {
                 changed.push(id.clone());
             }
@@ -241,14 +277,31 @@ impl View {
         };
         let is_made = is_made || ends;
         let mut news = Vec::new();
+        let is_asked = matches!(planned.state, State::Suspending { .. });
+        let is_suspended = job.suspend && job.is_suspended;
         let told = &mut known.told;
+        if is_suspended {
+            known.stale.extend(known.pods.values().filter(|pod| pod.has_run).map(|pod| pod.uid.clone()));
+        }
+        let may_hold = matches!(planned.state, State::Admitted | State::Starting | State::Running) && planned.attempt() == job.attempt;
+        if is_made && is_suspended && job.end.is_none() && may_hold {
+            told.pods.clear();
+            told.created = Some(job.attempt);
+            let since_began = |at: u64| fltk_core::experiment::Duration::from_millis(at.saturating_sub(self.began_ms));
+            let at = job.suspended_ms.map(since_began);
+            news.push(Event::Held { job: id.clone(), attempt: job.attempt, at });
+        }
+        if planned.state == State::Held && !job.suspend {
+            news.push(Event::Released { job: id.clone(), attempt: job.attempt });
+        }
         if is_made && !job.suspend && told.created != Some(job.attempt) {
             told.created = Some(job.attempt);
             news.push(Event::Created { job: id.clone(), attempt: job.attempt });
         }
         // After a suspension, one that is over may be left of the start before.
-        let may_be_new = |pod: &&SeenPod| pod.has_run && (job.attempt == 1 || !pod.is_over);
-        for pod in known.pods.values().filter(|pod| is_made && may_be_new(pod)) {
+        let stale = &known.stale;
+        let may_be_new = |pod: &&SeenPod| pod.has_run && (planned.is_anew() || !pod.is_over) && !stale.contains(&pod.uid);
+        for pod in known.pods.values().filter(|pod| is_made && !is_suspended && may_be_new(pod)) {
             let Some(node) = &pod.node else { continue };
             if told.pods.insert((job.attempt, pod.index, node.clone())) {
                 news.push(Event::PodRunning { job: id.clone(), attempt: job.attempt, pod: pod.index, node: node.clone() });
@@ -260,7 +313,7 @@ impl View {
             let at = fltk_core::experiment::Duration::from_millis(first_step.saturating_sub(self.began_ms));
             news.push(Event::FirstStep { job: id.clone(), at });
         }
-        if is_suspended(planned, job) && all_over {
+        if is_asked && is_suspended && all_over {
             news.push(Event::Suspended { job: id.clone(), attempt: job.attempt });
         }
         if let Some((outcome, words)) = &job.end {
@@ -276,6 +329,7 @@ impl View {
         if told.ended {
             // Thousands of them are kept.
             known.pods.clear();
+            known.stale.clear();
             known.problems.clear();
         }
         news
@@ -306,7 +360,7 @@ impl View {
         let known = self.jobs.get(id)?;
         let job = known.job.as_ref()?;
         if job.suspend {
-            return Some(NotRunning::Suspended);
+            return Some(NotRunning::Held);
         }
         if !job.is_taken_up {
             return (age >= OPERATOR_GRACE).then_some(NotRunning::NoOperator);
@@ -320,9 +374,20 @@ impl View {
     }
 }
 
-/// Whether a suspension that was asked for is done, its pods apart. One by hand is none of the planner's.
-fn is_suspended(planned: &Job, job: &SeenJob) -> bool {
-    matches!(planned.state, State::Suspending { .. }) && job.suspend && job.is_suspended
+impl View {
+    /// Why the job `id`, whose suspension was asked for, isn't suspended yet; `None` if it is, or isn't there.
+    #[must_use]
+    pub fn stays(&self, id: &JobId) -> Option<NotSuspended> {
+        let known = self.jobs.get(id)?;
+        let job = known.job.as_ref().filter(|job| job.end.is_none())?;
+        let num_pods = known.pods.values().filter(|pod| !pod.is_over).count();
+        match (job.suspend, job.is_suspended, num_pods) {
+            (false, _, _) => Some(NotSuspended::Undone),
+            (true, false, _) => Some(NotSuspended::NoOperator),
+            (true, true, 0) => None,
+            (true, true, num_pods) => Some(NotSuspended::Pods(num_pods)),
+        }
+    }
 }
 
 /// The operator's words, or rather what its pods said, which is what a person can act on.

@@ -100,3 +100,56 @@ fn streams_are_the_same_by_what_arrives_in_them() {
     other.experiment.tasks[1].threads = 2;
     assert!(!csv.is_same_as(&other));
 }
+
+#[test]
+fn what_failed_is_tried_again_one_replication_after_another() {
+    let mut orchestrator = Orchestrator::new(stream(), |spec| spec, None, &[]).unwrap();
+    let mut asked = orchestrator.take(Duration::from_millis(0), vec![Event::Tick], Timestamp::UNIX_EPOCH).unwrap();
+    let mut entries = vec![Event::Tick];
+    let step = |orchestrator: &mut Orchestrator<'_>, entries: &mut Vec<Event>, event: Event| {
+        entries.push(event.clone());
+        orchestrator.take(Duration::from_millis(0), vec![event], Timestamp::UNIX_EPOCH).unwrap()
+    };
+    let ended =
+        |job: &JobId, outcome, blame| Event::Ended { job: job.clone(), outcome, reason: String::new(), blame, left: BTreeMap::new() };
+    // Of the first replication both fail, the machine at fault for one; the second is at hand.
+    let mut failed = Vec::new();
+    for blame in [Blame::Job, Blame::Machine] {
+        let job = asked.pop().unwrap().job().clone();
+        asked = step(&mut orchestrator, &mut entries, ended(&job, Outcome::Failed, blame));
+        failed.push(job);
+    }
+    assert_eq!(
+        (orchestrator.replication(), orchestrator.to_retry(false), orchestrator.to_retry(true)),
+        ((1, 2), failed[1..].to_vec(), failed.clone())
+    );
+    for job in &failed {
+        assert!(step(&mut orchestrator, &mut entries, Event::Retried { job: job.clone() }).is_empty(), "not while another is at hand");
+    }
+    for _ in 0..2 {
+        let job = asked.pop().unwrap().job().clone();
+        asked = step(&mut orchestrator, &mut entries, ended(&job, Outcome::Succeeded, Blame::Job));
+    }
+    // Then the first one again, one by one as before, and no more than that.
+    assert_eq!((orchestrator.is_finished(), orchestrator.replication()), (false, (0, 2)));
+    for _ in 0..2 {
+        let Some(Action::Start { job, attempt: 2 }) = asked.pop() else { panic!("a second start: {asked:?}") };
+        assert!(orchestrator.job(&job).unwrap().is_anew() && failed.contains(&job));
+        asked = step(&mut orchestrator, &mut entries, ended(&job, Outcome::Succeeded, Blame::Job));
+    }
+    assert!(orchestrator.is_finished() && orchestrator.records().all(|record| record.outcome == Some(Outcome::Succeeded)));
+    assert_eq!(orchestrator.to_retry(true), [] as [JobId; 0]);
+    // Read again it's the same.
+    let root = tempfile::tempdir().unwrap();
+    let description = StreamDescription {
+        fltk_version: "0".to_owned(),
+        run: "s-1".to_owned(),
+        experiment: "s".to_owned(),
+        started_at: Timestamp::UNIX_EPOCH,
+    };
+    let folder = StreamFolder::create::<StreamEvent>(root.path(), &description, &StreamTexts::default()).unwrap();
+    let events: Vec<StreamEvent> = entries.into_iter().map(|event| StreamEvent { now: Duration::from_millis(0), event }).collect();
+    folder.journal::<StreamEvent>().unwrap().0.append_all(&events, Timestamp::UNIX_EPOCH).unwrap();
+    let again = Orchestrator::new(stream(), |spec| spec, None, &folder.replay::<StreamEvent>().unwrap().entries).unwrap();
+    assert!(again.is_finished() && again.records().eq(orchestrator.records()));
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use fltk_core::experiment::Duration;
 use serde::{Deserialize, Serialize};
 
-use super::{Outcome, capacity::Node};
+use super::{Blame, Outcome, capacity::Node};
 use crate::{Amounts, JobId};
 
 /// What happened.
@@ -44,7 +44,23 @@ pub enum Event {
         /// When, which may have been noticed only later.
         at: Duration,
     },
-    /// The job's pods are gone, its object is suspended.
+    /// Somebody else suspended the job.
+    Held {
+        /// The job.
+        job: JobId,
+        /// Which of its starts this is of.
+        attempt: u32,
+        /// When, which may have been noticed only later; now, where that isn't known.
+        at: Option<Duration>,
+    },
+    /// The job isn't suspended by somebody else any more.
+    Released {
+        /// The job.
+        job: JobId,
+        /// Which of its starts this is of.
+        attempt: u32,
+    },
+    /// The job's pods are gone, its object is suspended, as was asked for.
     Suspended {
         /// The job.
         job: JobId,
@@ -59,9 +75,17 @@ pub enum Event {
         outcome: Outcome,
         /// Why, for a person.
         reason: String,
+        /// What is at fault if it failed.
+        #[serde(default, skip_serializing_if = "Blame::is_job")]
+        blame: Blame,
         /// What pods of it that aren't over still request, by node: others', as far as the next [`Event::Nodes`].
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         left: BTreeMap<String, Amounts>,
+    },
+    /// A job that failed is tried again, from its last checkpoint.
+    Retried {
+        /// The job.
+        job: JobId,
     },
 }
 
@@ -69,7 +93,7 @@ impl Event {
     /// The end of a job, as far as its edge knows without a look at what its pods leave.
     #[must_use]
     pub fn ended(job: JobId, outcome: Outcome, reason: impl Into<String>) -> Self {
-        Self::Ended { job, outcome, reason: reason.into(), left: BTreeMap::new() }
+        Self::Ended { job, outcome, reason: reason.into(), blame: Blame::Job, left: BTreeMap::new() }
     }
 
     /// The job that it is about, if it's about one.
@@ -80,8 +104,11 @@ impl Event {
             Self::Created { job, .. }
             | Self::PodRunning { job, .. }
             | Self::FirstStep { job, .. }
+            | Self::Held { job, .. }
+            | Self::Released { job, .. }
             | Self::Suspended { job, .. }
-            | Self::Ended { job, .. } => Some(job),
+            | Self::Ended { job, .. }
+            | Self::Retried { job } => Some(job),
         }
     }
 }

@@ -19,6 +19,24 @@ pub enum Outcome {
     Deleted,
 }
 
+/// What is at fault when a job failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Blame {
+    /// The job itself, as far as is known: it would fail again.
+    #[default]
+    Job,
+    /// Where it ran: a full disk, a process that was killed, a node that was lost. Another try may go well.
+    Machine,
+}
+
+impl Blame {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+    pub(super) fn is_job(&self) -> bool {
+        *self == Self::Job
+    }
+}
+
 /// The times of a job, since its replication began.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JobRecord {
@@ -44,14 +62,18 @@ pub struct JobRecord {
     pub outcome: Option<Outcome>,
     /// Why, for a person.
     pub reason: Option<String>,
+    /// What is at fault if it failed.
+    pub blame: Blame,
     /// Where its pods ran.
     pub nodes: BTreeSet<String>,
-    /// How often it was pushed out.
+    /// How often it was suspended: pushed out, or held by somebody else while it ran.
     pub suspensions: u32,
     /// Milliseconds that it ran until it was last suspended.
     ran: u64,
     /// Since when it runs, this time.
     runs_since: Option<Duration>,
+    /// Whether it is held, and that counts as a suspension.
+    is_hold_counted: bool,
 }
 
 impl JobRecord {
@@ -68,10 +90,12 @@ impl JobRecord {
             ended: None,
             outcome: None,
             reason: None,
+            blame: Blame::Job,
             nodes: BTreeSet::new(),
             suspensions: 0,
             ran: 0,
             runs_since: None,
+            is_hold_counted: false,
         }
     }
 
@@ -115,14 +139,32 @@ impl JobRecord {
         self.nodes.insert(node.to_owned());
     }
 
+    /// As was asked for; if it was held before, that is the same suspension.
     pub(super) fn suspended(&mut self, now: Duration) {
-        self.suspensions += 1;
+        self.suspensions += u32::from(!std::mem::take(&mut self.is_hold_counted));
         self.stops(now);
     }
 
-    pub(super) fn ended(&mut self, now: Duration, outcome: Outcome, reason: String) {
+    /// By somebody else, at the time `at`. One that hasn't run yet loses nothing by it.
+    pub(super) fn held(&mut self, at: Duration) {
+        self.is_hold_counted = self.runs_since.is_some();
+        self.suspensions += u32::from(self.is_hold_counted);
+        self.stops(at);
+    }
+
+    pub(super) fn released(&mut self) {
+        self.is_hold_counted = false;
+    }
+
+    pub(super) fn ended(&mut self, now: Duration, outcome: Outcome, reason: String, blame: Blame) {
         self.stops(now);
+        self.blame = blame;
         (self.ended, self.outcome, self.reason) = (Some(now), Some(outcome), Some(reason));
+    }
+
+    /// Its end wasn't the last word.
+    pub(super) fn retried(&mut self) {
+        (self.ended, self.outcome, self.reason, self.blame) = (None, None, None, Blame::Job);
     }
 
     /// Since when it runs, this time; `None` while it doesn't.

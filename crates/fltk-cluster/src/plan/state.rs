@@ -16,6 +16,8 @@ pub enum State {
     Starting,
     /// A pod runs.
     Running,
+    /// Somebody else suspended it, such as Kueue: it has its place, no pods, and goes on when that is taken back.
+    Held,
     /// Its suspension was asked for.
     Suspending {
         /// Who wants its place.
@@ -26,24 +28,25 @@ pub enum State {
 }
 
 /// Every word of [`Job::state_name`](super::Job::state_name), in the order in which a job comes through them.
-pub const STATE_NAMES: [&str; 9] =
-    ["pending", "waiting", "admitted", "starting", "running", "suspending", "succeeded", "failed", "deleted"];
+pub const STATE_NAMES: [&str; 10] =
+    ["to come", "waiting", "admitted", "starting", "running", "held", "suspending", "succeeded", "failed", "deleted"];
 
 impl State {
     /// Whether it takes a place: of the jobs that may run at once, and on nodes.
     #[must_use]
     pub fn is_active(&self) -> bool {
-        matches!(self, Self::Admitted | Self::Starting | Self::Running | Self::Suspending { .. })
+        matches!(self, Self::Admitted | Self::Starting | Self::Running | Self::Held | Self::Suspending { .. })
     }
 
     /// In a word, with the outcome of a job that is over.
     pub(super) fn name(&self, outcome: Option<Outcome>) -> &'static str {
         match (self, outcome) {
-            (Self::Pending, _) => "pending",
+            (Self::Pending, _) => "to come",
             (Self::Waiting, _) => "waiting",
             (Self::Admitted, _) => "admitted",
             (Self::Starting, _) => "starting",
             (Self::Running, _) => "running",
+            (Self::Held, _) => "held",
             (Self::Suspending { .. }, _) => "suspending",
             (Self::Ended, Some(Outcome::Succeeded)) => "succeeded",
             (Self::Ended, Some(Outcome::Failed) | None) => "failed",

@@ -142,7 +142,7 @@ fn a_gang_starts_when_all_of_it_fits() {
 fn pods_that_outlive_their_job_keep_their_room() {
     let specs = vec![spec(0, 0, "a", 0, 1, 2), spec(1, 0, "a", 0, 1, 2)];
     let left = |cores| BTreeMap::from([("a".to_owned(), Amounts::none().with("cpu", cores * NANOS).with("pods", NANOS))]);
-    let ends = |left| Event::Ended { job: id("j0"), outcome: Outcome::Deleted, reason: String::new(), left };
+    let ends = |left| Event::Ended { job: id("j0"), outcome: Outcome::Deleted, reason: String::new(), blame: Blame::Job, left };
     let nodes = |used| Event::Nodes { nodes: vec![node("a", 4, used, None)] };
     let begun = || {
         let mut planner = Planner::new(settings(PolicyName::Fifo, AdmissionConfig::Capacity {}), specs.clone(), BTreeMap::new());
@@ -419,4 +419,32 @@ fn of_equals_the_one_that_loses_least_is_pushed_out() {
     // j1 has no pod yet, j0 has run for 99 seconds.
     let actions = planner.step(at(100), Event::Tick);
     assert_eq!(actions, [Action::Suspend { job: id("j1"), attempt: 1, for_job: id("j2") }]);
+}
+
+#[test]
+fn a_job_that_is_held_does_not_run_and_keeps_its_place() {
+    let specs = vec![spec(0, 0, "a", 1, 0, 1), spec(1, 50, "a", 1, 0, 1)];
+    let mut planner = Planner::new(settings(PolicyName::Priority, AdmissionConfig::MaxConcurrent { jobs: 1 }), specs, BTreeMap::new());
+    planner.step(at(0), Event::Tick);
+    let held = |planner: &mut Planner, now, since| {
+        planner.step(at(now), Event::Held { job: id("j0"), attempt: 1, at: Some(at(since)) });
+        let Job { state, record, .. } = planner.job(&id("j0")).unwrap();
+        (state.clone(), record.suspensions)
+    };
+    // Before any pod runs nothing is lost.
+    assert_eq!(held(&mut planner, 1, 1), (State::Held, 0));
+    planner.step(at(2), Event::Released { job: id("j0"), attempt: 1 });
+    running(&mut planner, 10, "j0");
+    // Noticed only later.
+    assert_eq!(held(&mut planner, 30, 20), (State::Held, 1));
+    assert_eq!(held(&mut planner, 31, 20), (State::Held, 1), "nothing new");
+    planner.step(at(32), Event::PodRunning { job: id("j0"), attempt: 1, pod: 0, node: "a".into() });
+    assert_eq!(planner.job(&id("j0")).unwrap().state, State::Held, "a pod on its way out");
+    assert_eq!(started(&planner.step(at(50), Event::Tick)), [""; 0], "it keeps its place");
+    planner.step(at(60), Event::Released { job: id("j0"), attempt: 1 });
+    assert_eq!(planner.job(&id("j0")).unwrap().state, State::Starting);
+    running(&mut planner, 70, "j0");
+    planner.step(at(100), ended("j0"));
+    let record = &planner.job(&id("j0")).unwrap().record;
+    assert_eq!((record.run_seconds(), record.service_seconds(), record.suspensions), (Some(40.0), Some(90.0), 1));
 }

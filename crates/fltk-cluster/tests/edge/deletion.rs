@@ -134,7 +134,7 @@ async fn a_job_that_is_deleted_while_its_start_is_tried_again_stays_deleted() {
     let cluster = Cluster::with_trace(&[task("a", 1, "")], stream, "", "5,a,\n10,a,\n");
     let told = cluster
         .run(async |told| {
-            told.until("a", "pending").await;
+            told.until("a", "to come").await;
             sleep(Duration::from_millis(4900)).await;
             cluster.scenario.lose_answers(1);
             told.until("a", "admitted").await;

@@ -80,7 +80,7 @@ async fn pods_that_cannot_be_made_say_so() {
             .run(async |told| {
                 told.until_waits("pair", "2 of 2 pods aren't there, which its operator should make: a quota").await;
                 let (client, spec) = (cluster.scenario.client(), cluster.specs().remove(0));
-                let look = async || waits(&client, &cluster.context, &spec, cluster.now()).await;
+                let look = async || waits(&client, &cluster.context, &spec, false, cluster.now()).await;
                 let words = look().await.unwrap();
                 assert!(words.starts_with("2 of 2 pods can't be made: ") && words.contains("exceeded quota: small"), "{words}");
                 cluster.scenario.forbid("list", "events.events.k8s.io");

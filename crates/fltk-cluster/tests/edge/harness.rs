@@ -11,13 +11,13 @@ use std::{
 };
 
 use fltk_cluster::{
-    JobId, JobSpec, Orchestrator, Stream, StreamEvent, jobs,
+    Event, JobId, JobSpec, Orchestrator, Stream, StreamEvent, jobs,
     kubernetes::{
         Edge, End, Observer,
         config::KubernetesConfig,
         manifest::{RunContext, job_name},
         metrics::Metrics,
-        view::{NotRunning, View},
+        view::View,
     },
     plan::{JobRecord, Outcome},
 };
@@ -194,6 +194,25 @@ impl Cluster {
         }
     }
 
+    /// When the stream began.
+    pub fn began(&self) -> Timestamp {
+        self.began
+    }
+
+    /// Jobs that failed and are to be tried again, by the journal.
+    pub fn to_retry(&self, all: bool) -> Vec<JobId> {
+        let (_, replay) = self.folder.journal::<StreamEvent>().unwrap();
+        Orchestrator::new(self.stream.clone(), |spec| spec, None, &replay.entries).unwrap().to_retry(all)
+    }
+
+    /// Journals that `jobs` are.
+    pub fn retry(&self, jobs: &[JobId]) {
+        let (journal, replay) = self.folder.journal::<StreamEvent>().unwrap();
+        let mut orchestrator = Orchestrator::new(self.stream.clone(), |spec| spec, Some(journal), &replay.entries).unwrap();
+        let events = jobs.iter().map(|job| Event::Retried { job: job.clone() }).collect();
+        orchestrator.take(orchestrator.now(), events, self.now()).unwrap();
+    }
+
     /// How many events were journaled.
     pub fn num_records(&self) -> usize {
         fs::read_to_string(self.journal_path()).unwrap().lines().count()
@@ -336,7 +355,7 @@ impl Observer for Told {
         self.0.borrow_mut().troubles.push(text.to_owned());
     }
 
-    fn stuck(&mut self, job: &JobId, why: &NotRunning) {
+    fn stuck(&mut self, job: &JobId, why: &dyn std::fmt::Display) {
         self.0.borrow_mut().stuck.push(format!("{job}: {why}"));
     }
 }

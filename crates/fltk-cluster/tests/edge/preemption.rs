@@ -28,6 +28,16 @@ pub fn cluster(kubernetes: &str) -> Cluster {
     cluster
 }
 
+/// Somebody sets whether job `name` is to be suspended.
+pub async fn suspend_by_hand(cluster: &Cluster, backend: &str, name: &str, suspend: bool) {
+    let (backend, spec) = match backend {
+        "trainjob" => (Backend::TrainJob, json!({ "suspend": suspend })),
+        _ => (Backend::PyTorchJob, json!({ "runPolicy": { "suspend": suspend } })),
+    };
+    let (all, patch) = (jobs(&cluster.scenario.client(), NAMESPACE, backend), Patch::Merge(json!({ "spec": spec })));
+    all.patch(&cluster.object(name), &PatchParams::default(), &patch).await.unwrap();
+}
+
 /// Requests that changed the object of job `name`.
 fn num_patches(cluster: &Cluster, name: &str) -> usize {
     let object = cluster.object(name);
@@ -91,10 +101,8 @@ async fn one_that_somebody_suspended_before_is_suspended_enough() {
     let told = cluster
         .run(async |told| {
             told.until("low", "running").await;
-            let patch = Patch::Merge(json!({ "spec": { "runPolicy": { "suspend": true } } }));
-            let all = jobs(&cluster.scenario.client(), NAMESPACE, Backend::PyTorchJob);
-            all.patch(&cluster.object("low"), &PatchParams::default(), &patch).await.unwrap();
-            told.until_waits("low", "its object is suspended").await;
+            suspend_by_hand(&cluster, "pytorchjob", "low", true).await;
+            told.until("low", "held").await;
         })
         .await;
     told.assert_all_succeeded();

@@ -19,9 +19,9 @@ use anyhow::Context as _;
 use fltk_cluster::{
     Orchestrator, StreamEvent,
     kubernetes::{
-        Client, Edge, End,
+        Client, Edge, End, api,
         metrics::Metrics,
-        preflight,
+        preflight, retry,
         serve::{Served, serve},
     },
 };
@@ -93,6 +93,7 @@ async fn work(
     let adapt = |spec| context.with_requests(spec);
     let mut orchestrator = Orchestrator::new(begun.stream.clone(), adapt, Some(journal), &replay.entries).or_exit(Exit::Experiment)?;
     drop(replay);
+    retry(cli, args, &client, &begun, &mut orchestrator).await?;
     let (metrics, is_ready) = (Arc::new(Metrics::new()), Arc::new(AtomicBool::new(false)));
     if let Some(address) = args.listen {
         let listener = TcpListener::bind(address).await.with_context(|| format!("can't listen at {address}"))?;
@@ -146,4 +147,23 @@ async fn work(
         stop.await;
     }
     verdict
+}
+
+/// Has jobs that failed tried again, once their objects are gone: all of them if that was asked for, else those that the machine is at fault for.
+async fn retry(cli: &Cli, args: &ClusterArgs, client: &Client, begun: &Begun, orchestrator: &mut Orchestrator<'_>) -> anyhow::Result<()> {
+    let failed = orchestrator.to_retry(args.retry_failed);
+    if failed.is_empty() {
+        return Ok(());
+    }
+    match retry::clear(client, begun.context()?, begun.folder.description().started_at, &failed).await {
+        Ok(()) => begun.retry(orchestrator, &failed, cli.quiet),
+        Err(error) => {
+            let message = format!("jobs that failed can't be tried again: {}", api::words(&error));
+            if args.retry_failed {
+                return Err(failure(Exit::Cluster, message));
+            }
+            output::talk(format_args!("warning: {message}"));
+            Ok(())
+        }
+    }
 }

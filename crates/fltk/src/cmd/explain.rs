@@ -112,7 +112,8 @@ fn words(args: &ExplainArgs, begun: &Begun, orchestrator: &Orchestrator<'_>, job
             None => "It waits for the orchestrator to look at it.".to_owned(),
         },
         State::Suspending { for_job } => {
-            format!("It is being suspended: job {for_job}, of higher priority, wants its place. It goes on later.")
+            let stays = pods_wait(args, begun, job).map(|words| format!(" Now: {words}.")).unwrap_or_default();
+            format!("It is being suspended: job {for_job}, of higher priority, wants its place. It goes on later.{stays}")
         }
         State::Ended => {
             let after = record.response_seconds().map(|seconds| format!(" after {seconds:.1} s")).unwrap_or_default();
@@ -123,6 +124,12 @@ fn words(args: &ExplainArgs, begun: &Begun, orchestrator: &Orchestrator<'_>, job
             let on = record.nodes.iter().cloned().collect::<Vec<_>>().join(", ");
             let now = pods_wait(args, begun, job);
             format!("It runs, on {on}.{}", now.map(|words| format!(" {words}.")).unwrap_or_default())
+        }
+        State::Held => {
+            let ran = record.run_seconds().map(|seconds| format!(" It has run for {seconds:.1} s.")).unwrap_or_default();
+            format!(
+                "It is held: somebody else suspended its object, such as a queue that has no room. It has its place, and goes on when that is taken back.{ran}"
+            )
         }
         State::Admitted | State::Starting => {
             let now = pods_wait(args, begun, job).unwrap_or_else(|| "It is being started".to_owned());
@@ -144,7 +151,7 @@ fn hint(begun: &Begun, job: &Job) -> String {
 fn pods_wait(args: &ExplainArgs, begun: &Begun, job: &Job) -> Option<String> {
     match &begun.place {
         #[cfg(feature = "cluster")]
-        Place::Kubernetes(context) => super::cluster::pods_wait(&args.target, context, &job.spec),
+        Place::Kubernetes(context) => super::cluster::pods_wait(&args.target, context, job),
         Place::Here => None,
     }
 }

@@ -36,7 +36,7 @@ pub fn run(cli: &Cli, args: &RunArgs, engine: Engine) -> anyhow::Result<()> {
 fn begin(cli: &Cli, args: &RunArgs, engine: Engine, termination: &Termination) -> anyhow::Result<()> {
     if let Some(resumed) = &args.resume {
         return match StreamFolder::find(&args.runs, resumed) {
-            Ok(folder) => stream::resume(cli, &here(args, engine)?, folder),
+            Ok(folder) => stream::resume(cli, args, &here(args, engine)?, folder),
             Err(RunError::NotAStream { .. }) => {
                 RunFolder::find(&args.runs, resumed).or_exit(Exit::Records)?;
                 engine.compute(cli, Computation::Resume { args, run: resumed, termination })

@@ -24,7 +24,7 @@ use std::{
 use anyhow::Context as _;
 use fltk_cluster::{
     Action, Event, JobId, Orchestrator,
-    plan::{Outcome, State, capacity::Node},
+    plan::{Blame, Outcome, State, capacity::Node},
 };
 use fltk_core::experiment::Duration;
 use jiff::Timestamp;
@@ -173,8 +173,7 @@ impl Work<'_, '_> {
                 self.processes.insert(job, process);
             }
             Err(error) => {
-                let reason = format!("{error:#}");
-                self.pending.push(Event::ended(job, Outcome::Failed, reason));
+                self.pending.push(failed(job, format!("{error:#}"), Blame::Machine));
             }
         }
     }
@@ -186,10 +185,9 @@ impl Work<'_, '_> {
             if let Some(at) = self.start.files.read_report(&job).and_then(|report| report.first_step_ms) {
                 self.pending.push(Event::FirstStep { job: job.clone(), at: since(self.began, i64::try_from(at).unwrap_or(i64::MAX)) });
             }
-            let over = |outcome, reason: String| Event::ended(job.clone(), outcome, reason);
             self.pending.push(match ended {
-                Ended::Succeeded => over(Outcome::Succeeded, "it trained to its end".to_owned()),
-                Ended::Failed(reason) => over(Outcome::Failed, reason),
+                Ended::Succeeded => Event::ended(job, Outcome::Succeeded, "it trained to its end"),
+                Ended::Failed(reason, blame) => failed(job, reason, blame),
                 // Of one that wasn't to be suspended, but stopped with this process, it says nothing new.
                 Ended::Stopped => Event::Suspended { job, attempt },
             });
@@ -206,6 +204,10 @@ impl Work<'_, '_> {
         let millis = arrival.map(|at| at.as_millis().saturating_sub(self.now().as_millis()));
         millis.map_or(POLL, |millis| time::Duration::from_millis(millis).min(POLL))
     }
+}
+
+fn failed(job: JobId, reason: String, blame: Blame) -> Event {
+    Event::Ended { job, outcome: Outcome::Failed, reason, blame, left: BTreeMap::new() }
 }
 
 /// How long after `began` it was `at_ms`, in milliseconds since the Unix epoch.

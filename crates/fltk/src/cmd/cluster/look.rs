@@ -3,8 +3,8 @@
 use std::{future::Future, time::Duration};
 
 use fltk_cluster::{
-    JobSpec,
     kubernetes::{look, manifest::RunContext},
+    plan::{Job, State},
 };
 use jiff::Timestamp;
 use tokio::{runtime::Runtime, time::timeout};
@@ -15,11 +15,12 @@ use crate::cli::TargetArgs;
 /// How long the cluster has to answer: what the journal says is known without it.
 const LOOK_LIMIT: Duration = Duration::from_secs(5);
 
-/// What the pods of `job` wait for, if the cluster answers and they do.
-pub fn pods_wait(target: &TargetArgs, context: &RunContext, job: &JobSpec) -> Option<String> {
+/// What the pods of `job` wait for, or why it isn't suspended as was asked for; if the cluster answers, and that is so.
+pub fn pods_wait(target: &TargetArgs, context: &RunContext, job: &Job) -> Option<String> {
     let look = async {
         let target = connect(target).await.ok()?;
-        look::waits(&target.client, context, job, Timestamp::now()).await
+        let is_leaving = matches!(job.state, State::Suspending { .. });
+        look::waits(&target.client, context, &job.spec, is_leaving, Timestamp::now()).await
     };
     answer(LOOK_LIMIT, look)
 }

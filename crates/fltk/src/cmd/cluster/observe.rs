@@ -2,15 +2,13 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Display,
     time::{Duration, Instant},
 };
 
 use fltk_cluster::{
     JobId, Orchestrator,
-    kubernetes::{
-        Observer,
-        view::{NotRunning, View},
-    },
+    kubernetes::{Observer, view::View},
 };
 
 use crate::{cli::Cli, follow::Follow, output};
@@ -55,7 +53,7 @@ impl Observer for Observed {
         }
     }
 
-    fn stuck(&mut self, job: &JobId, why: &NotRunning) {
+    fn stuck(&mut self, job: &JobId, why: &dyn Display) {
         let text = format!("job {job}: {why}");
         if self.is_new(&text) {
             output::talk(format_args!("warning: {text}"));

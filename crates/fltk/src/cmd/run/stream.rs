@@ -25,7 +25,7 @@ pub fn start(cli: &Cli, args: &RunArgs, here: &Here, mut experiment: Experiment)
     let (texts, now) = (inputs.texts(), Timestamp::now());
     let name = match &args.id {
         Some(name) => match Begun::named(&args.runs, name, |begun| Ok(matches!(begun.place, Place::Here) && begun.is_of(&inputs)?))? {
-            Some(begun) => return go_on(cli, here, &begun),
+            Some(begun) => return go_on(cli, here, &begun, args.retry_failed),
             None => name.clone(),
         },
         None => stream::new_name(&inputs.experiment.name, now),
@@ -34,19 +34,19 @@ pub fn start(cli: &Cli, args: &RunArgs, here: &Here, mut experiment: Experiment)
     // What is impossible isn't begun.
     here.engine.check()?;
     Orchestrator::new(stream.clone(), |spec| spec, None, &[]).or_exit(Exit::Experiment)?;
-    go_on(cli, here, &Begun::create(&args.runs, stream, &texts, Place::Here, now)?)
+    go_on(cli, here, &Begun::create(&args.runs, stream, &texts, Place::Here, now)?, false)
 }
 
 /// Goes on with the stream in `folder`.
 ///
 /// # Errors
 /// If it isn't one of this machine, another process works on it, or a job failed.
-pub fn resume(cli: &Cli, here: &Here, folder: StreamFolder) -> anyhow::Result<()> {
+pub fn resume(cli: &Cli, args: &RunArgs, here: &Here, folder: StreamFolder) -> anyhow::Result<()> {
     // Where it really lies: the runs of its jobs lie beside it.
     let path = folder.path().canonicalize().or_exit(Exit::Records)?;
     let begun = Begun::open(StreamFolder::open(path).or_exit(Exit::Records)?)?;
     match begun.place {
-        Place::Here => go_on(cli, here, &begun),
+        Place::Here => go_on(cli, here, &begun, args.retry_failed),
         #[cfg(feature = "cluster")]
         Place::Kubernetes(_) => {
             let path = begun.folder.path().display();
@@ -56,13 +56,15 @@ pub fn resume(cli: &Cli, here: &Here, folder: StreamFolder) -> anyhow::Result<()
     }
 }
 
-fn go_on(cli: &Cli, here: &Here, begun: &Begun) -> anyhow::Result<()> {
+fn go_on(cli: &Cli, here: &Here, begun: &Begun, retry_failed: bool) -> anyhow::Result<()> {
     let who = format!("`fltk run`, process {}", std::process::id());
     let _lock = begun.folder.lock(&who).or_exit(Exit::Records)?;
     let (journal, replay) = begun.folder.journal::<StreamEvent>().or_exit(Exit::Records)?;
     let mut orchestrator =
         Orchestrator::new(begun.stream.clone(), |spec| spec, Some(journal), &replay.entries).or_exit(Exit::Experiment)?;
     drop(replay);
+    let failed = orchestrator.to_retry(retry_failed);
+    begun.retry(&mut orchestrator, &failed, cli.quiet)?;
     if !orchestrator.is_finished() {
         here.engine.check()?;
     }

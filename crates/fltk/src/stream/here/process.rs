@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use fltk_cluster::JobSpec;
+use fltk_cluster::{JobSpec, plan::Blame};
 use fltk_core::experiment::{self, Experiment};
 
 use crate::{child, exit::Exit, output, stream::JobFiles, termination::TERMINATION_LOG};
@@ -56,8 +56,8 @@ pub enum Ended {
     Succeeded,
     /// As it was asked to: it goes on from its last checkpoint.
     Stopped,
-    /// Otherwise.
-    Failed(String),
+    /// Otherwise: why, and what is at fault.
+    Failed(String, Blame),
 }
 
 impl Start<'_> {
@@ -118,13 +118,13 @@ impl Process {
                 }
                 return None;
             }
-            Err(error) => return Some(Ended::Failed(format!("it can't be waited for: {error}"))),
+            Err(error) => return Some(Ended::Failed(format!("it can't be waited for: {error}"), Blame::Machine)),
         };
         let is_as_asked = self.deadline.is_some() && status.code().is_none_or(|code| code == Exit::Interrupted as i32);
         Some(match status.success() {
             true => Ended::Succeeded,
             false if is_as_asked => Ended::Stopped,
-            false => Ended::Failed(reason(status, &self.tail())),
+            false => Ended::Failed(reason(status, &self.tail()), blame(status)),
         })
     }
 
@@ -147,6 +147,16 @@ impl Drop for Process {
         // Errors mean that it has ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// What is at fault: the machine for processes that somebody or something killed, as the kernel does where memory runs out, and for those that say that they
+/// could not read, write or reach what they need.
+fn blame(status: ExitStatus) -> Blame {
+    match status.code() {
+        None => Blame::Machine,
+        Some(code) if [Exit::Data, Exit::Records, Exit::Ranks].iter().any(|exit| *exit as i32 == code) => Blame::Machine,
+        Some(_) => Blame::Job,
     }
 }
 
@@ -174,5 +184,16 @@ mod tests {
         check(5 << 8, "a\nerror: rank 1: b\nerror: rank 1 ended\n", "exit code 5: rank 1: b error: rank 1 ended");
         check(101 << 8, "1\n2\n3\n4\n5\n\n6\t7\n", "exit code 101: 2 3 4 5 6 7");
         check(9, "", "it was ended by signal: 9 (SIGKILL)");
+    }
+
+    #[test]
+    fn the_machine_is_at_fault_for_what_another_try_may_mend() {
+        let check = |status: i32, expected: Blame| assert_eq!(blame(ExitStatus::from_raw(status)), expected, "{status}");
+        for machine in [9, 7, 4 << 8, 6 << 8, 7 << 8] {
+            check(machine, Blame::Machine);
+        }
+        for job in [1 << 8, 3 << 8, 5 << 8, 101 << 8] {
+            check(job, Blame::Job);
+        }
     }
 }
