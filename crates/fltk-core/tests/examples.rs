@@ -116,21 +116,30 @@ fn seed_era_adam_is_the_sgd_that_it_was() {
     assert!(parsed.warnings.render(false).contains("`ADAM` was SGD"), "{}", parsed.warnings);
 }
 
-/// Minutes in the files of both eras; of the seed era's, whose code drew seconds, it is said.
+/// In the unit that the era's own code had.
 #[test]
-fn lambda_is_the_mean_gap_in_minutes() {
-    let check = |path: &str, millis: u64, warned: Option<&str>| {
+fn lambda_is_the_mean_gap_in_minutes_and_in_seconds_of_the_seed_era() {
+    let check = |path: &str, millis: u64, said: Option<&str>| {
         let parsed = parse(&[source(path)], &[]).unwrap_or_else(|report| panic!("{report}"));
         let stream = parsed.experiment.stream.expect("present");
         assert_eq!(stream.groups[0].gaps, Some(Gaps::Exponential { mean: Duration::from_millis(millis) }), "{path}");
-        let said = parsed.warnings.render(false);
-        match warned {
-            Some(words) => assert!(said.contains("`lambda` is read as minutes") && said.contains(words), "{said}"),
-            None => assert!(!said.contains("lambda"), "{said}"),
+        let report = parsed.warnings.render(false);
+        match said {
+            Some(words) => assert!(report.contains(words), "{report}"),
+            None => assert!(!report.contains("lambda"), "{report}"),
         }
     };
     check("configs/distributed_tasks/example_arrival_config.json", 90_000, None);
-    check("configs/seed_era/example_arrival_config.json", 1_200_000, Some("mean: 20s }"));
+    check("configs/seed_era/example_arrival_config.json", 20_000, Some("with gaps of `lambda` seconds"));
+}
+
+#[test]
+fn it_is_said_that_federated_settings_count() {
+    let said = |path: &str| parse(&[source(path)], &[]).unwrap_or_else(|report| panic!("{report}")).warnings.render(false);
+    let example = said("configs/federated_tasks/example_arrival_config.json");
+    let words = "KFLTK used learning rate 0.01 and momentum 0.1, and batches of 16 for all";
+    assert!(example.contains("a federated job trains with the settings of its file here") && example.contains(words), "{example}");
+    assert!(!said("configs/distributed_tasks/example_arrival_config.json").contains("a federated job"));
 }
 
 #[test]

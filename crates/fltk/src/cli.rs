@@ -200,11 +200,15 @@ pub struct ClientArgs {
 #[command(after_help = "\
 Examples:
   fltk validate examples/*.yaml
-  fltk validate configs/example_cloud_experiment.json configs/federated_tasks/example_arrival_config.json")]
+  fltk validate configs/example_cloud_experiment.json configs/federated_tasks/example_arrival_config.json
+  fltk validate examples/quickstart.yaml --set tasks.0.federated.rounds=50")]
 pub struct ValidateArgs {
     /// Files, each checked by itself; a KFLTK cluster file is also checked together with each arrival file.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
+    /// Replace a value of each experiment, as the other commands do: `--set tasks.0.train.batch_size=64`. May be repeated.
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub overrides: Vec<String>,
 }
 
 #[derive(Args, Debug)]

@@ -41,7 +41,7 @@ fn all_examples_and_configurations_are_valid() {
     let root = repository();
     let folder = tempfile::tempdir().unwrap();
     let mut num_files = 0;
-    for pattern in ["examples", "configs"] {
+    for pattern in ["examples", "configs", "crates/fltk-core/tests/cases/kfltk"] {
         let mut folders = vec![root.join(pattern)];
         while let Some(next) = folders.pop() {
             for entry in fs::read_dir(next).unwrap() {
@@ -57,6 +57,37 @@ fn all_examples_and_configurations_are_valid() {
         }
     }
     assert!(num_files >= 8, "only {num_files} files were found");
+}
+
+#[test]
+fn validate_takes_values_in_place_of_a_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    fs::write(at.join("tiny.yaml"), TINY_FEDERATED).unwrap();
+    assert_eq!(json(at, &["validate", "tiny.yaml", "--set", "tasks.0.federated.rounds=2", "--output", "json"])[0]["valid"], true);
+    let said = refusal(at, &["validate", "tiny.yaml", "--set", "tasks.0.federated.rounds=0"], 3);
+    assert!(said.contains("--set:1:27") && said.contains("at least 1"), "{said}");
+    // Also a value of the cluster file beside an arrival file, and not of a cluster file alone.
+    let configs = repository().join("configs");
+    let (cluster, arrival) = (configs.join("example_cloud_experiment.json"), configs.join("federated_tasks/example_arrival_config.json"));
+    let (cluster, arrival) = (cluster.to_str().unwrap(), arrival.to_str().unwrap());
+    let set = ["--set", "execution_config.duration=x"];
+    assert!(refusal(at, &["validate", cluster, arrival, set[0], set[1]], 3).contains("--set:1:"));
+    assert!(refusal(at, &["validate", cluster, set[0], set[1]], 3).contains("none of the files is one"));
+}
+
+#[test]
+fn a_file_that_is_not_utf8_is_told_where() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    fs::write(at.join("latin1.yaml"), b"name: x\n# caf\xe9\n").unwrap();
+    for command in ["validate", "run", "convert", "plan"] {
+        let said = refusal(at, &[command, "latin1.yaml"], 3);
+        assert!(said.contains("latin1.yaml") && said.contains("line 2, column 6") && said.contains("hint: save it as UTF-8"), "{said}");
+    }
+    fs::write(at.join("broken.json"), "{\n  \"trainTasks\": [\n}\n").unwrap();
+    let said = refusal(at, &["validate", "broken.json"], 3);
+    assert!(said.contains("broken.json:3:1") && said.contains("not valid JSON"), "{said}");
 }
 
 #[test]

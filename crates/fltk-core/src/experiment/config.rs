@@ -43,7 +43,7 @@ impl<T: JsonSchema + DeserializeOwned> ConfigFormat<T> {
     /// Everything that is wrong with it.
     pub fn parse(&self, file: &SourceFile) -> Result<(T, Report), Report> {
         let mut problems = Vec::new();
-        let value = match tree::read(&file.text, 0, &mut problems) {
+        let value = match tree::read_file(file, 0, &mut problems) {
             Ok(mut node) => {
                 shape::check(&self.schema, &self.schema, &mut node, self.name, &mut problems);
                 match serde_json::from_value(node.to_json()) {

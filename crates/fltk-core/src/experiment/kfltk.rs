@@ -1,21 +1,27 @@
-//! KFLTK's own files, read as they are: the cluster JSON, the arrival JSON, and both of the seed era (2021).
+//! KFLTK's own files, read as they are: the cluster JSON, the arrival JSON, and both of the seed era (2021) and of the era between (May 2022);
+//! and the YAML of its federated learners.
 //!
 //! Nothing of what they say is lost: `to_yaml` writes the result in our format. Where KFLTK didn't do what a file says, fltk does, and where a
-//! name meant something else than it says (the seed era's `ADAM`), fltk does what was done; both with a word in the report. A unit that isn't
-//! in the file is the same in both eras: `lambda` is minutes, and the report says so where the code had seconds.
+//! name meant something else than it says (the seed era's `ADAM`), fltk does what was done; both with a word in the report. `lambda` is in the unit that
+//! the era's code had: minutes, in the seed era seconds.
 
 mod arrival;
+mod between;
 mod cluster;
+mod flat;
+mod lenient;
 mod losses;
 mod lower;
+mod nets;
 mod sampler;
 mod seed_era;
+mod stream;
 mod training;
 
 pub use cluster::Cluster;
 
 use super::{
-    AdmissionConfig, Experiment, OrchestratorType, PolicyName, StreamConfig,
+    AdmissionConfig, Experiment, Gaps, OrchestratorType, PolicyName, StreamConfig,
     check::check_stream,
     places::Places,
     report::{Problem, Severity, refused},
@@ -29,35 +35,84 @@ const SEED_DEFAULT: Seed = Seed(42);
 /// Name of an experiment whose files give none, as in KFLTK.
 const NAME_DEFAULT: &str = "experiment";
 
+pub(crate) use between::is as is_between;
 pub(crate) use cluster::read as read_cluster;
+pub(crate) use flat::{is as is_flat, read as read_flat};
 
-/// The arrival file's two layouts.
+/// The arrival file's layouts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Era {
     /// 2023: `trainTasks`.
     Main,
+    /// May 2022: a bare list of one class each.
+    Between,
     /// 2021: a bare list.
     Seed,
 }
 
 /// The experiment of an arrival file and, where there is one, a cluster file.
 pub(crate) fn read(mut arrival: Node, era: Era, cluster: Option<Node>, problems: &mut Vec<Problem>) -> Option<Experiment> {
-    let read_cluster = cluster.map(|mut node| (cluster::read(&mut node, problems), node));
+    nets::rename(&mut arrival, &["network"], problems);
     match era {
         Era::Main => arrival::check_shape(&mut arrival, problems),
+        Era::Between => between::check_shape(&mut arrival, problems),
         Era::Seed => seed_era::check_shape(&mut arrival, problems),
     }
+    let seeds = arrival_seeds(&arrival, era, problems);
+    let read_cluster = cluster.map(|mut node| (cluster::read(&mut node, !seeds.is_empty(), problems), node));
     // What follows are checks of meaning, which have nothing to say about values that were refused.
     let refused = refused(problems);
     let mut found = Vec::new();
-    let experiment = read_checked(arrival, era, read_cluster, &mut found);
+    let experiment = read_checked(arrival, era, &seeds, read_cluster, &mut found);
     problems.extend(found.into_iter().filter(|problem| !problem.touches(&refused)));
     experiment
 }
 
-fn read_checked(arrival: Node, era: Era, read_cluster: Option<(Option<Cluster>, Node)>, problems: &mut Vec<Problem>) -> Option<Experiment> {
+/// The seeds that an arrival file says, with their places; most say none.
+fn arrival_seeds(arrival: &Node, era: Era, problems: &mut Vec<Problem>) -> Vec<Node> {
+    match era {
+        Era::Main => match arrival.get("experimentConfiguration").and_then(|section| section.get("randomSeed")) {
+            Some(Node { value: Value::List(seeds), .. }) => seeds.clone(),
+            _ => Vec::new(),
+        },
+        Era::Between => {
+            let (seeds, other) = between::seeds(arrival);
+            if let Some(span) = other {
+                let message = "jobs have different `randomSeed`s: here each job runs once with each seed of all of them";
+                let problem = Problem::new(Severity::Warning, Some(span), message);
+                problems.push(problem.hint("for runs with their own seeds only, give each job a file of its own"));
+            }
+            seeds
+        }
+        Era::Seed => Vec::new(),
+    }
+}
+
+/// `seeds` without those that are given again: a run with the same seed has the same results.
+fn without_repeats(seeds: &[Seed], places: &[Node], problems: &mut Vec<Problem>) -> Vec<Seed> {
+    let mut kept: Vec<Seed> = Vec::new();
+    for (index, seed) in seeds.iter().enumerate() {
+        if kept.contains(seed) {
+            let message = format!("the seed `{}` is given twice, and runs once", seed.0);
+            let problem = Problem::new(Severity::Warning, places.get(index).map(|place| place.span), message);
+            problems.push(problem.hint("a replication with the same seed gives the same results"));
+        } else {
+            kept.push(*seed);
+        }
+    }
+    kept
+}
+
+fn read_checked(
+    mut arrival: Node,
+    era: Era,
+    seeds: &[Node],
+    read_cluster: Option<(Option<Cluster>, Node)>,
+    problems: &mut Vec<Problem>,
+) -> Option<Experiment> {
     let jobs = match era {
         Era::Main => arrival::read(&arrival, problems),
+        Era::Between => between::read(&mut arrival, problems),
         Era::Seed => seed_era::read(&arrival, problems),
     };
     let (settings, cluster_node) = match read_cluster {
@@ -66,9 +121,13 @@ fn read_checked(arrival: Node, era: Era, read_cluster: Option<(Option<Cluster>, 
     };
     let jobs = jobs?;
     let name = match &settings {
-        Some(settings) => experiment_name(settings, cluster_node.as_ref(), problems),
+        Some(settings) => {
+            let span = cluster_node.as_ref().and_then(|node| node.get("execution_config")?.get("experiment_prefix")).map(|node| node.span);
+            experiment_name(&settings.experiment_prefix, span, problems)
+        }
         None => NAME_DEFAULT.to_owned(),
     };
+    let seeds = seeds_of(seeds, settings.as_ref(), cluster_node.as_ref(), problems);
     let mut tasks = Vec::new();
     let mut spans = Vec::new();
     let mut groups = Vec::new();
@@ -82,8 +141,15 @@ fn read_checked(arrival: Node, era: Era, read_cluster: Option<(Option<Cluster>, 
             spans.push(span);
         }
     }
+    let orchestrator = stream::orchestrator(era, settings.as_ref(), cluster_node.as_ref(), problems);
+    if orchestrator == OrchestratorType::Batch {
+        // Nobody reads them then, so they can be anything.
+        groups
+            .iter_mut()
+            .for_each(|group| group.gaps = group.gaps.filter(|gaps| !matches!(gaps, Gaps::Exponential { mean } if mean.as_millis() == 0)));
+    }
     let stream = StreamConfig {
-        orchestrator: settings.as_ref().map_or(OrchestratorType::Batch, |settings| settings.orchestrator),
+        orchestrator,
         parallel: settings.as_ref().is_none_or(|settings| settings.parallel),
         duration: settings.as_ref().and_then(|settings| settings.duration),
         // All that have arrived are started, in order of priority.
@@ -96,10 +162,29 @@ fn read_checked(arrival: Node, era: Era, read_cluster: Option<(Option<Cluster>, 
         image: settings.as_ref().and_then(|settings| settings.image.clone()),
         groups,
     };
-    let seeds = settings.map_or_else(|| vec![SEED_DEFAULT], |settings| settings.seeds);
+    stream::note(&stream, &arrival, era, cluster_node.is_some(), problems);
     let experiment = Experiment { name, seeds, tasks, stream: Some(stream) };
     check_both(&experiment, arrival, era, cluster_node, &spans, problems);
     Some(experiment)
+}
+
+/// The arrival file's seeds, where it says any; else the cluster file's.
+fn seeds_of(arrival: &[Node], settings: Option<&Cluster>, cluster: Option<&Node>, problems: &mut Vec<Problem>) -> Vec<Seed> {
+    let reproducibility = cluster.and_then(|node| node.get("execution_config")?.get("reproducibility"));
+    let of_arrival: Option<Vec<Seed>> = arrival.iter().map(|seed| serde_json::from_value(seed.to_json()).ok()).collect();
+    if let Some(seeds) = of_arrival.filter(|seeds| !seeds.is_empty()) {
+        let given = reproducibility.and_then(|section| section.entry("seeds").or_else(|| section.entry("torch_seed")));
+        if let Some(entry) = given {
+            let message = format!("{} has no effect: the arrival file's `randomSeed` says the seeds", quote(&entry.key));
+            problems.push(Problem::new(Severity::Note, Some(entry.key_span), message));
+        }
+        return without_repeats(&seeds, arrival, problems);
+    }
+    let places = match reproducibility.and_then(|section| section.get("seeds")) {
+        Some(Node { value: Value::List(seeds), .. }) => seeds.as_slice(),
+        _ => &[],
+    };
+    settings.map_or_else(|| vec![SEED_DEFAULT], |settings| without_repeats(&settings.seeds, places, problems))
 }
 
 /// Checks the stream; its settings are in both files.
@@ -111,7 +196,7 @@ fn check_both(experiment: &Experiment, arrival: Node, era: Era, cluster: Option<
     let root = Node { span: whole, value: Value::Map(entries) };
     let jobs = match era {
         Era::Main => "arrival.trainTasks",
-        Era::Seed => "arrival",
+        Era::Between | Era::Seed => "arrival",
     };
     let mut names = vec![
         ("stream.orchestrator".to_owned(), "cluster.cluster.orchestrator.orchestrator_type".to_owned()),
@@ -128,14 +213,13 @@ fn check_both(experiment: &Experiment, arrival: Node, era: Era, cluster: Option<
     check_stream(experiment, &Places { root: &root, whole, names: &names }, spans, problems);
 }
 
-/// The prefix, with `-` in place of what a name can't have.
-fn experiment_name(settings: &Cluster, cluster: Option<&Node>, problems: &mut Vec<Problem>) -> String {
+/// `prefix` as a name, with `-` in place of what one can't have.
+fn experiment_name(prefix: &str, span: Option<Span>, problems: &mut Vec<Problem>) -> String {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    let plain: String = settings.experiment_prefix.chars().map(|c| if fits(c) { c } else { '-' }).take(63).collect();
+    let plain: String = prefix.chars().map(|c| if fits(c) { c } else { '-' }).take(63).collect();
     let plain = plain.trim_start_matches('-');
     let name = if plain.is_empty() { NAME_DEFAULT.to_owned() } else { plain.to_owned() };
-    if name != settings.experiment_prefix {
-        let span = cluster.and_then(|node| node.get("execution_config")?.get("experiment_prefix")).map(|node| node.span);
+    if name != prefix {
         let message = format!("the experiment is called {} here", quote(&name));
         problems.push(Problem::new(Severity::Note, span, message).hint("names are letters, digits, `-` and `_`, at most 63"));
     }

@@ -28,7 +28,7 @@ pub struct ParsedCluster {
 
 /// The experiment that `files` describe, with `overrides` in place of what they say.
 ///
-/// `files` is one file of our format, or an arrival file of KFLTK with or without its cluster file, in any order. Which it is shows in its keys.
+/// `files` is one file of our format or of KFLTK's federated learners, or an arrival file of KFLTK with or without its cluster file, in any order. Which it is shows in its keys.
 /// Every default of our format is in `defaults.yaml`, beside this module. An arrival file without a cluster file has the seed 42. An override of
 /// KFLTK's files may name a place in them, or in the experiment of our format that they become.
 ///
@@ -70,8 +70,8 @@ pub fn parse(files: &[SourceFile], overrides: &[Override]) -> Result<Parsed, Rep
 /// Everything that is wrong with it.
 pub fn parse_cluster(file: &SourceFile) -> Result<ParsedCluster, Report> {
     let mut problems = Vec::new();
-    let cluster = match tree::read(&file.text, 0, &mut problems) {
-        Ok(mut node) => kfltk::read_cluster(&mut node, &mut problems),
+    let cluster = match tree::read_file(file, 0, &mut problems) {
+        Ok(mut node) => kfltk::read_cluster(&mut node, false, &mut problems),
         Err(problem) => {
             problems.push(*problem);
             None
@@ -113,6 +113,8 @@ fn replace(
 enum Format {
     Ours,
     Arrival(Era),
+    /// KFLTK's YAML of a federated learner.
+    Flat,
     Cluster,
     Kubernetes,
 }
@@ -123,7 +125,7 @@ const OURS: [&str; 4] = ["name", "seeds", "tasks", "stream"];
 fn read(files: &[SourceFile], overrides: &[Override], sources: &mut Vec<SourceFile>, problems: &mut Vec<Problem>) -> Option<Experiment> {
     let mut roots = Vec::new();
     for (source, file) in files.iter().enumerate() {
-        match tree::read(&file.text, source, problems) {
+        match tree::read_file(file, source, problems) {
             Ok(node) => roots.push(node),
             Err(problem) => problems.push(*problem),
         }
@@ -133,7 +135,7 @@ fn read(files: &[SourceFile], overrides: &[Override], sources: &mut Vec<SourceFi
     }
     // By what the files themselves say: a value from the command line doesn't make another kind of file of them.
     let kinds: Vec<Format> = roots.iter().map(format_of).collect();
-    let is_kfltk = kinds.iter().any(|kind| matches!(kind, Format::Arrival(_)));
+    let is_kfltk = kinds.iter().any(|kind| matches!(kind, Format::Arrival(_) | Format::Flat));
     let mut of_experiment = Vec::new();
     for (index, set) in overrides.iter().enumerate() {
         let source = files.len() + index;
@@ -158,8 +160,12 @@ fn read(files: &[SourceFile], overrides: &[Override], sources: &mut Vec<SourceFi
             let experiment = kfltk::read(arrival, *era, nodes.next(), problems)?;
             if of_experiment.is_empty() { Some(experiment) } else { replace(&experiment, &of_experiment, sources, problems) }
         }
+        ([Format::Flat], Some(node)) => {
+            let experiment = kfltk::read_flat(node, problems)?;
+            if of_experiment.is_empty() { Some(experiment) } else { replace(&experiment, &of_experiment, sources, problems) }
+        }
         ([Format::Cluster], Some(mut cluster)) => {
-            kfltk::read_cluster(&mut cluster, problems);
+            kfltk::read_cluster(&mut cluster, false, problems);
             let start = Span { end: cluster.span.start, ..cluster.span };
             let problem = Problem::error(start, "a cluster file alone describes no tasks");
             problems.push(problem.hint("give the arrival file (with `trainTasks`) beside it"));
@@ -181,7 +187,7 @@ fn read(files: &[SourceFile], overrides: &[Override], sources: &mut Vec<SourceFi
 /// What kind of file a source is, by its keys alone: nothing else is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileKind {
-    /// One of our format; also what can't be told.
+    /// One of our format or KFLTK's YAML of a federated learner; also what can't be told.
     Experiment,
     /// A KFLTK arrival file, of either era.
     Arrival,
@@ -194,29 +200,40 @@ pub enum FileKind {
 /// What kind of file `file` is.
 #[must_use]
 pub fn file_kind(file: &SourceFile) -> FileKind {
-    match tree::read(&file.text, 0, &mut Vec::new()).map(|root| format_of(&root)) {
+    match tree::read_file(file, 0, &mut Vec::new()).map(|root| format_of(&root)) {
         Ok(Format::Arrival(_)) => FileKind::Arrival,
         Ok(Format::Cluster) => FileKind::Cluster,
         Ok(Format::Kubernetes) => FileKind::Kubernetes,
-        Ok(Format::Ours) | Err(_) => FileKind::Experiment,
+        Ok(Format::Ours | Format::Flat) | Err(_) => FileKind::Experiment,
     }
 }
 
 fn format_of(root: &Node) -> Format {
     let Value::Map(entries) = &root.value else {
         let is_jobs = root.item(0).is_some_and(|job| job.get("jobClassParameters").is_some() || job.get("name").is_none());
-        return if matches!(root.value, Value::List(_)) && is_jobs { Format::Arrival(Era::Seed) } else { Format::Ours };
+        return match root.value {
+            Value::List(_) if kfltk::is_between(root) => Format::Arrival(Era::Between),
+            Value::List(_) if is_jobs => Format::Arrival(Era::Seed),
+            _ => Format::Ours,
+        };
     };
     let has = |names: &[&str]| entries.iter().any(|entry| names.contains(&entry.key.as_str()));
     let nearly_has = |name: &str| entries.iter().any(|entry| closest(&entry.key, ["name", "tasks", "seeds", "stream", name]) == Some(name));
-    if has(&["name", "tasks", "seeds"]) {
+    if has(&["trainTasks"]) && !has(&["tasks"]) {
+        // Whatever keys it has beside them: KFLTK ignored what it didn't know.
+        Format::Arrival(Era::Main)
+    } else if has(&["execution_config"]) && has(&["cluster"]) && !has(&["tasks"]) {
+        Format::Cluster
+    } else if has(&["name", "tasks", "seeds"]) {
         Format::Ours
     } else if has(&["kubernetes"]) {
         Format::Kubernetes
-    } else if has(&["trainTasks"]) || nearly_has("trainTasks") {
+    } else if nearly_has("trainTasks") {
         Format::Arrival(Era::Main)
     } else if has(&["cluster", "execution_config"]) || nearly_has("execution_config") {
         Format::Cluster
+    } else if kfltk::is_flat(root) {
+        Format::Flat
     } else {
         Format::Ours
     }
@@ -235,8 +252,16 @@ mod tests {
         check("{trainTasks: []}", Format::Arrival(Era::Main));
         check("{trainTask: []}", Format::Arrival(Era::Main));
         check("[{jobClassParameters: []}]", Format::Arrival(Era::Seed));
+        check("[{type: federated, jobClassParameters: {}}]", Format::Arrival(Era::Between));
+        check("[{jobClassParameters: [{hyperParameters: {default: {}}}]}]", Format::Arrival(Era::Between));
+        check("{name: mine, trainTasks: []}", Format::Arrival(Era::Main));
+        check("{rounds: 2, net_name: MNISTCNN}", Format::Flat);
+        check("{total_epochs: 2, net: MNISTCNN}", Format::Flat);
+        check("{rounds: 2, batch_size: 1}", Format::Ours);
+        check("{name: x, net_name: MNISTCNN, rounds: 2}", Format::Ours);
         check("{execution_config: {}, cluster: {}}", Format::Cluster);
         check("{executionconfig: {}}", Format::Cluster);
+        check("{name: mine, execution_config: {}, cluster: {}}", Format::Cluster);
         check("{kubernetes: {}}", Format::Kubernetes);
     }
 }

@@ -1,6 +1,9 @@
 //! What is wrong with a file: all of it at once, each problem with its place.
 
-use std::{collections::BTreeSet, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use serde::Serialize;
@@ -10,6 +13,8 @@ use super::source::{SourceFile, Span};
 
 /// Most problems that a report draws; a file with more is not an experiment file.
 const PROBLEMS_SHOWN_MAX: usize = 50;
+/// Most lines that are listed of what is true in many.
+const LINES_LISTED_MAX: usize = 8;
 /// Columns that a drawing may take where the terminal's width isn't known.
 const WIDTH_MAX: usize = 140;
 
@@ -45,13 +50,15 @@ pub struct Problem {
     pub span: Option<Span>,
     /// Other places that belong to it.
     pub labels: Vec<Label>,
+    /// Further places of which the very same is true.
+    pub also: Vec<Span>,
     /// What to do about it.
     pub hint: Option<String>,
 }
 
 impl Problem {
     pub(crate) fn new(severity: Severity, span: Option<Span>, message: impl Into<String>) -> Self {
-        Self { severity, message: message.into(), span, labels: Vec::new(), hint: None }
+        Self { severity, message: message.into(), span, labels: Vec::new(), also: Vec::new(), hint: None }
     }
 
     pub(crate) fn error(span: Span, message: impl Into<String>) -> Self {
@@ -80,6 +87,27 @@ pub(crate) fn refused(problems: &[Problem]) -> BTreeSet<Span> {
     problems.iter().filter(|problem| problem.severity == Severity::Error).filter_map(|problem| problem.span).collect()
 }
 
+/// One problem for all places of which the same is said, the first of them; each error that has labels stays, since they say what else is meant.
+fn fold_repeats(problems: Vec<Problem>) -> Vec<Problem> {
+    let mut folded: Vec<Problem> = Vec::new();
+    let mut known: BTreeMap<_, usize> = BTreeMap::new();
+    for problem in problems {
+        let Some(span) = problem.span.filter(|_| problem.labels.is_empty()) else {
+            folded.push(problem);
+            continue;
+        };
+        let same = (problem.severity, span.source, problem.message.clone(), problem.hint.clone());
+        match known.get(&same) {
+            Some(first) => folded[*first].also.push(span),
+            None => {
+                known.insert(same, folded.len());
+                folded.push(problem);
+            }
+        }
+    }
+    folded
+}
+
 /// Problems together with the texts that they are in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
@@ -93,7 +121,7 @@ impl Report {
     pub(crate) fn new(sources: Vec<SourceFile>, mut problems: Vec<Problem>) -> Self {
         problems.sort_by(|a, b| (a.span, &a.message).cmp(&(b.span, &b.message)));
         problems.dedup();
-        Self { sources, problems }
+        Self { sources, problems: fold_repeats(problems) }
     }
 
     /// Whether there is nothing to report.
@@ -148,13 +176,26 @@ impl Report {
                 group = group.element(snippet);
             }
         }
+        if !problem.also.is_empty() {
+            group = group.element(Level::NOTE.with_name("also").message(self.further(&problem.also)));
+        }
         if let Some(hint) = &problem.hint {
             group = group.element(Level::HELP.with_name("hint").message(hint.as_str()));
         }
         renderer.render(&[group])
     }
 
-    /// The report for programs: a list of `{severity, message, file, line, column, labels, hint}`; lines and columns (in characters) count from 1.
+    /// Where else the same is true, in words.
+    fn further(&self, places: &[Span]) -> String {
+        let mut lines: Vec<usize> = places.iter().take(LINES_LISTED_MAX).map(|span| self.line_and_column(*span).0).collect();
+        lines.dedup();
+        let listed = lines.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+        let rest = if places.len() > LINES_LISTED_MAX { ", ..." } else { "" };
+        let times = if places.len() == 1 { "once more".to_owned() } else { format!("{} times more", places.len()) };
+        format!("{times}: line{} {listed}{rest}", if lines.len() == 1 && rest.is_empty() { "" } else { "s" })
+    }
+
+    /// The report for programs: a list of `{severity, message, at, labels, also, hint}` with places as `{file, line, column}`; lines and columns (in characters) count from 1.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
         let place = |span: Span| {
@@ -168,6 +209,7 @@ impl Report {
                 "message": problem.message,
                 "at": problem.span.map(place),
                 "labels": labels,
+                "also": problem.also.iter().copied().map(place).collect::<Vec<_>>(),
                 "hint": problem.hint,
             })
         });

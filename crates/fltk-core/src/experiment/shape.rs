@@ -5,10 +5,8 @@ mod stand_in;
 
 use serde_json::{Map, Value as Json};
 
-use self::{
-    home::{home_of, kind_of},
-    stand_in::stand_in,
-};
+pub(crate) use self::home::home_of;
+use self::{home::kind_of, stand_in::stand_in};
 use super::{
     Duration, Quantity,
     report::{Label, Problem, Severity},
@@ -22,16 +20,18 @@ const PROBLEMS_EXPLAINED_MAX: usize = 500;
 /// Most names that a hint lists.
 const NAMES_LISTED_MAX: usize = 24;
 
-/// Checks `node` against `schema`, a definition of `root` or `root` itself. `name` is what the node is called in messages.
-pub(crate) fn check(root: &Json, schema: &Json, node: &mut Node, name: &str, problems: &mut Vec<Problem>) {
-    let mut checker = Checker { root, problems, is_wrong: false, without_effect: Vec::new() };
-    checker.visit(schema, node, name, None);
-    let mut keys = std::mem::take(&mut checker.without_effect).into_iter();
-    if let Some(first) = keys.next() {
-        let message = if keys.len() == 0 { "a key has no effect".to_owned() } else { format!("{} keys have no effect", keys.len() + 1) };
-        let note = Problem::new(Severity::Note, Some(first.span), message);
-        problems.push(std::iter::once(first).chain(keys).fold(note, |note, key| note.label(key.span, key.text)));
-    }
+/// How strictly a file is read.
+#[derive(Clone, Copy)]
+pub(crate) enum Reading<'a> {
+    /// Our formats: an unknown key is an error, and one that is a slip of a known key is read as that, so that what else is wrong shows too.
+    Strict,
+    /// Those of programs that ignored unknown keys and took numbers in quotes: an unknown key is left out with a warning.
+    Lenient {
+        /// What became of unknown keys there, to follow "`x` isn't a key of `y`: ".
+        why: &'a str,
+        /// Where what the key wants can be had.
+        wish: Wish<'a>,
+    },
 }
 
 /// A whole number that is written as a float, which is an integer to JSON Schema too. None beyond what a float holds exactly: there nobody knows which is meant.
@@ -41,13 +41,46 @@ fn whole(value: f64) -> Option<i128> {
     (value.fract() == 0.0 && value.abs() <= EXACT_MAX).then_some(value as i128)
 }
 
+/// Checks `node` against `schema`, a definition of `root` or `root` itself. `name` is what the node is called in messages.
+pub(crate) fn check(root: &Json, schema: &Json, node: &mut Node, name: &str, problems: &mut Vec<Problem>) {
+    check_as(Reading::Strict, root, schema, node, name, problems);
+}
+
+/// As [`check`], as strictly as `reading` says.
+pub(crate) fn check_as(reading: Reading<'_>, root: &Json, schema: &Json, node: &mut Node, name: &str, problems: &mut Vec<Problem>) {
+    let mut checker = Checker { reading, root, problems, is_wrong: false, without_effect: Vec::new() };
+    checker.visit(schema, node, name, None);
+    let keys = std::mem::take(&mut checker.without_effect);
+    let Some(first) = keys.first().map(|(_, label)| label.span) else { return };
+    let message = if keys.len() == 1 { "a key has no effect".to_owned() } else { format!("{} keys have no effect", keys.len()) };
+    let note = Problem::new(Severity::Note, Some(first), message);
+    problems.push(fold_repeats(keys).into_iter().fold(note, |note, label| note.label(label.span, label.text)));
+}
+
+/// One label for all places of the same key with the same reason: the first, with their number.
+fn fold_repeats(keys: Vec<(String, Label)>) -> Vec<Label> {
+    let mut folded: Vec<(String, Label, usize)> = Vec::new();
+    for (key, label) in keys {
+        match folded.iter_mut().find(|(known, first, _)| *known == key && first.text == label.text) {
+            Some((_, _, count)) => *count += 1,
+            None => folded.push((key, label, 1)),
+        }
+    }
+    let text = |text: String, count: usize| if count == 1 { text } else { format!("{text} (here and {} times more)", count - 1) };
+    folded.into_iter().map(|(_, label, count)| Label { text: text(label.text, count), span: label.span }).collect()
+}
+
+/// Where what an unknown key wants can be had.
+type Wish<'a> = &'a dyn Fn(&str) -> Option<String>;
+
 struct Checker<'a> {
+    reading: Reading<'a>,
     root: &'a Json,
     problems: &'a mut Vec<Problem>,
     /// Whether the node that is being visited was refused.
     is_wrong: bool,
     /// Keys that are read and do nothing, with the reason.
-    without_effect: Vec<Label>,
+    without_effect: Vec<(String, Label)>,
 }
 
 impl<'a> Checker<'a> {
@@ -81,16 +114,19 @@ impl<'a> Checker<'a> {
         }
         if let Some(names) = schema.get("enum").and_then(Json::as_array) {
             let names: Vec<&str> = names.iter().filter_map(Json::as_str).collect();
-            return self.check_name(&names, node, name);
+            return self.check_name(&names, schema.get("x-beside").and_then(Json::as_str), node, name);
         }
         if let Some(only) = schema.get("const").and_then(Json::as_str) {
-            return self.check_name(&[only], node, name);
+            return self.check_name(&[only], None, node, name);
         }
         let types: Vec<&str> = match schema.get("type") {
             Some(Json::String(one)) => vec![one],
             Some(Json::Array(several)) => several.iter().filter_map(Json::as_str).collect(),
             _ => return,
         };
+        if matches!(self.reading, Reading::Lenient { .. }) {
+            coerce(&types, node);
+        }
         if let Value::Float(value) = node.value
             && types.contains(&"integer")
             && let Some(whole) = whole(value)
@@ -150,7 +186,8 @@ impl<'a> Checker<'a> {
         self.refuse(problem);
     }
 
-    fn check_name(&mut self, names: &[&str], node: &Node, name: &str) {
+    /// `beside`: what may be written in place of one of the names.
+    fn check_name(&mut self, names: &[&str], beside: Option<&str>, node: &Node, name: &str) {
         let Value::Text(text) = &node.value else {
             let message = format!("`{name}` must be a name, not {}", node.describe());
             self.refuse(Problem::error(node.span, message).hint(format!("one of {}", quote_all(names.iter().copied()))));
@@ -168,6 +205,7 @@ impl<'a> Checker<'a> {
                 None => format!("one of {all}"),
             },
         };
+        let hint = beside.map_or_else(|| hint.clone(), |beside| format!("{hint}; {beside}"));
         self.refuse(Problem::error(node.span, format!("{} isn't a known `{name}`", quote(text))).hint(hint));
     }
 
@@ -267,7 +305,7 @@ impl<'a> Checker<'a> {
         }
         let names: Vec<&str> = choices.iter().filter_map(|choice| choice.get("const").and_then(Json::as_str)).collect();
         if names.len() == choices.len() {
-            return self.check_name(&names, node, name);
+            return self.check_name(&names, None, node, name);
         }
         if let Some(tag) = tag_of(self.root, all) {
             return self.visit_tagged(all, tag, node, name, key_span);
@@ -318,7 +356,7 @@ impl<'a> Checker<'a> {
                     self.visit_object(resolve(self.root, variant), node, &name, key_span);
                 }
             }
-            _ => self.check_name(&names, chosen, &format!("{name}.{tag}")),
+            _ => self.check_name(&names, None, chosen, &format!("{name}.{tag}")),
         }
     }
 
@@ -338,7 +376,7 @@ impl<'a> Checker<'a> {
         for (key, property) in properties {
             if let Some(entry) = entries.iter_mut().find(|entry| entry.key == *key) {
                 if let Some(reason) = property.get("x-no-effect").and_then(Json::as_str) {
-                    self.without_effect.push(Label { span: entry.key_span, text: reason.to_owned() });
+                    self.without_effect.push((entry.key.clone(), Label { span: entry.key_span, text: reason.to_owned() }));
                 }
                 let key_span = Some(entry.key_span);
                 self.visit(property, &mut entry.node, key, key_span);
@@ -360,8 +398,28 @@ impl<'a> Checker<'a> {
         self.is_wrong = false;
     }
 
+    /// Leaves unknown keys out with a warning.
+    fn leave_out(&mut self, properties: &'a Map<String, Json>, entries: &mut Vec<Entry>, name: &str, why: &str, wish: Wish<'_>) {
+        for entry in entries.iter().filter(|entry| !properties.contains_key(&entry.key)) {
+            // Without its index, so that the same key of many jobs is said once.
+            let block = name.split('[').next().unwrap_or(name);
+            let written = quote(&entry.key);
+            let problem = Problem::new(Severity::Warning, Some(entry.key_span), format!("{written} isn't a key of `{block}`: {why}"));
+            let hint = match closest(&entry.key, properties.keys().map(String::as_str)) {
+                Some(near) => Some(format!("did you mean {}?", quote(near))),
+                None if self.problems.len() >= PROBLEMS_EXPLAINED_MAX => None,
+                None => wish(&entry.key).or_else(|| home_of(self.root, &entry.key).map(|home| format!("{written} belongs {home}"))),
+            };
+            self.problems.push(Problem { hint, ..problem });
+        }
+        entries.retain(|entry| properties.contains_key(&entry.key));
+    }
+
     /// Reports unknown keys. One that is a slip of a known key is read as that.
     fn check_keys(&mut self, properties: &'a Map<String, Json>, entries: &mut Vec<Entry>, name: &str) {
+        if let Reading::Lenient { why, wish } = self.reading {
+            return self.leave_out(properties, entries, name, why, wish);
+        }
         let mut given: Vec<String> = entries.iter().map(|entry| entry.key.clone()).collect();
         for entry in entries.iter_mut().filter(|entry| !properties.contains_key(&entry.key)) {
             let is_given = |key: &str| given.iter().any(|given| given == key);
@@ -395,8 +453,54 @@ impl<'a> Checker<'a> {
         let ends = paragraph.match_indices(". ").map(|(at, _)| at);
         let end = ends.into_iter().find(|&at| paragraph[..at].matches('`').count() % 2 == 0).unwrap_or(paragraph.len());
         let sentence = paragraph[..end].trim_end_matches('.');
-        let mut letters = sentence.chars();
-        let first = letters.next()?;
-        Some(first.to_lowercase().chain(letters).collect())
+        Some(uncapitalized(sentence))
+    }
+}
+
+/// Takes what Python takes for one of `types`: numbers in quotes, 0 and 1 for booleans, numbers as texts.
+fn coerce(types: &[&str], node: &mut Node) {
+    let is_any = |wanted: &[&str]| types.iter().any(|kind| wanted.contains(kind));
+    let value = match &node.value {
+        Value::Text(text) => super::tree::plain(text),
+        value => value.clone(),
+    };
+    node.value = match value {
+        Value::Int(_) | Value::Float(_) if is_any(&["integer", "number"]) => value,
+        Value::Int(number @ (0 | 1)) if is_any(&["boolean"]) => Value::Bool(number == 1),
+        Value::Int(number) if is_any(&["string"]) && matches!(node.value, Value::Int(_)) => Value::Text(number.to_string()),
+        _ => return,
+    };
+}
+
+/// Names that documentation begins sentences with.
+const PROPER_NAMES: [&str; 4] = ["Kubernetes", "Kubernetes'", "Nesterov", "Adam's"];
+
+/// `sentence` to follow a colon: with a small first letter, unless its first word is a name or an abbreviation.
+fn uncapitalized(sentence: &str) -> String {
+    let word = sentence.split(' ').next().unwrap_or_default();
+    let mut letters = sentence.chars();
+    match letters.next() {
+        Some(first) if !PROPER_NAMES.contains(&word) && !word.chars().skip(1).any(|c| c.is_uppercase() || c.is_ascii_digit()) => {
+            first.to_lowercase().chain(letters).collect()
+        }
+        _ => sentence.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_follows_a_colon_is_small_but_for_names() {
+        let check = |sentence: &str, expected: &str| assert_eq!(uncapitalized(sentence), expected);
+        check("CPU cores of every pod", "CPU cores of every pod");
+        check("Kubernetes namespace of the jobs", "Kubernetes namespace of the jobs");
+        check("TensorBoard's event files", "TensorBoard's event files");
+        check("L2 penalty", "L2 penalty");
+        check("A data set by name", "a data set by name");
+        check("`federated` or `distributed`", "`federated` or `distributed`");
+        check("Élan", "élan");
+        check("", "");
     }
 }

@@ -182,10 +182,14 @@ impl Default for LstmConfig {
     }
 }
 
+/// What may be written in place of a net of the catalogue.
+pub(super) const OWN_NET: &str =
+    "or a net of your own, in fltk's own format: `network: { torchscript: net.pt }`, saved with `torch.jit.script(net).save(\"net.pt\")`";
+
 /// The catalogue's nets, with KFLTK's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "each is documented with its net in fltk-train")]
-#[schemars(rename = "net")]
+#[schemars(rename = "net", extend("x-beside" = OWN_NET))]
 pub enum NetName {
     Cifar10CNN,
     Cifar10ResNet,

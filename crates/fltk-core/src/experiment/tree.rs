@@ -6,7 +6,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, Span as YamlSpan};
 
 use super::{
     report::Problem,
-    source::{Span, quote},
+    source::{SourceFile, Span, quote},
 };
 
 /// Largest source in bytes: hundreds of times the largest experiment anybody wrote.
@@ -56,6 +56,13 @@ impl Node {
 
     pub(crate) fn get(&self, key: &str) -> Option<&Node> {
         self.entry(key).map(|entry| &entry.node)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: &str) -> Option<&mut Self> {
+        match &mut self.value {
+            Value::Map(entries) => entries.iter_mut().find(|entry| entry.key == key).map(|entry| &mut entry.node),
+            _ => None,
+        }
     }
 
     pub(crate) fn item(&self, index: usize) -> Option<&Node> {
@@ -142,6 +149,37 @@ pub(crate) fn merge(base: &Node, over: &Node, null: NullMeans) -> Node {
     Node { span: over.span, value: Value::Map(merged) }
 }
 
+/// The tree of `file`, source number `source`, as [`read`] has it. Of a file whose name ends in `.json` it's said why it isn't JSON.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_file(file: &SourceFile, source: usize, problems: &mut Vec<Problem>) -> Result<Node, Box<Problem>> {
+    read(&file.text, source, problems).map_err(|problem| match as_json(file, source) {
+        Some(better) if problem.message.starts_with(NOT_YAML) => Box::new(better),
+        _ => problem,
+    })
+}
+
+/// What keeps a file that is called JSON from being it.
+fn as_json(file: &SourceFile, source: usize) -> Option<Problem> {
+    let is_json = std::path::Path::new(&file.name).extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
+    let error = serde_json::from_str::<serde::de::IgnoredAny>(&file.text).err().filter(|_| is_json)?;
+    // Both count from 1, columns in bytes; at the end of a text it's the last line's length.
+    let line_start: usize = file.text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
+    let mut start = (line_start + error.column().saturating_sub(1)).min(file.text.len());
+    while !file.text.is_char_boundary(start) {
+        start -= 1;
+    }
+    let end = file.text[start..].chars().next().map_or(start, |c| start + c.len_utf8());
+    let said = error.to_string();
+    let said = said.split(" at line ").next().unwrap_or(&said);
+    let problem = Problem::error(Span { source, start, end }, format!("not valid JSON: {said}"));
+    Some(problem.hint("look at this line and the one above: a missing or trailing comma, an open bracket or quote"))
+}
+
+/// How the message begins where a text isn't YAML.
+const NOT_YAML: &str = "not valid YAML";
+
 /// The tree of `text`, source number `source`. Repeated keys go to `problems` and the first of them stays.
 ///
 /// # Errors
@@ -163,7 +201,7 @@ pub(crate) fn read(text: &str, source: usize, problems: &mut Vec<Problem>) -> Re
         let (event, span) = event.map_err(|error| {
             let start = offsets[error.marker().index().min(offsets.len() - 1)];
             let end = text[start..].chars().next().map_or(start, |c| start + c.len_utf8());
-            let problem = Problem::error(Span { source, start, end }, format!("not valid YAML: {}", error.info()));
+            let problem = Problem::error(Span { source, start, end }, format!("{NOT_YAML}: {}", error.info()));
             Box::new(problem.hint("look at this line and the one above: an open bracket or quote, or wrong indentation"))
         })?;
         builder.take(event, place(span))?;
@@ -336,6 +374,20 @@ mod tests {
         check(&(0..=KEYS_MAX).map(|key| format!("k{key}: 1\n")).collect::<String>(), "keys in one block");
         check("a: [1, 2", "not valid YAML");
         check("a: \"open", "not valid YAML");
+    }
+
+    #[test]
+    fn a_file_called_json_is_told_what_keeps_it_from_being_it() {
+        let check = |name: &str, text: &str, expected: &str, at: usize| {
+            let file = SourceFile { name: name.into(), text: text.into() };
+            let problem = read_file(&file, 0, &mut Vec::new()).expect_err(text);
+            assert!(problem.message.starts_with(expected), "{text}: {}", problem.message);
+            assert_eq!(problem.span.map(|span| span.start), Some(at), "{text}: {}", problem.message);
+        };
+        check("a.json", "{\n \"a\": [1, 2\n}", "not valid JSON: expected `,` or `]`", 14);
+        check("a.JSON", "{\"ä\": \"open", "not valid JSON: EOF while parsing a string", 12);
+        check("a.yaml", "a: [1, 2", "not valid YAML", 8);
+        check("a.json", "{\"a\": 1}}", "not valid JSON: trailing characters", 8);
     }
 
     #[test]

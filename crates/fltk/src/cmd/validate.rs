@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use fltk_core::experiment::{self, FileKind, Report, Severity, SourceFile, file_kind};
+use fltk_core::experiment::{self, FileKind, Override, Report, Severity, SourceFile, file_kind};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
     cli::{Cli, Output, ValidateArgs},
-    exit::{Exit, failure},
+    exit::{Exit, OrExit as _, failure},
     inputs, output,
 };
 
@@ -24,8 +24,15 @@ struct Checked {
 /// # Errors
 /// If a file can't be read or is wrong; the others are checked all the same.
 pub fn run(cli: &Cli, args: &ValidateArgs) -> anyhow::Result<()> {
+    let overrides = args.overrides.iter().map(|text| text.parse::<Override>()).collect::<Result<Vec<_>, _>>().or_exit(Exit::Experiment)?;
     let sources: Vec<_> = args.files.iter().map(|path| (path, inputs::read_source(path))).collect();
     let cluster = sources.iter().filter_map(|(_, read)| read.as_ref().ok()).find(|source| file_kind(source) == FileKind::Cluster);
+    let is_experiment = |source: &SourceFile| matches!(file_kind(source), FileKind::Experiment | FileKind::Arrival);
+    if !overrides.is_empty() && !sources.iter().any(|(_, read)| read.as_ref().is_ok_and(is_experiment)) {
+        let message =
+            "`--set` replaces a value of an experiment, and none of the files is one\nhint: give the arrival file beside its cluster file";
+        return Err(failure(Exit::Experiment, message.to_owned()));
+    }
     let mut checked = Vec::new();
     for (path, read) in &sources {
         let source = match read {
@@ -35,7 +42,7 @@ pub fn run(cli: &Cli, args: &ValidateArgs) -> anyhow::Result<()> {
                 continue;
             }
         };
-        let outcome = check(source, cluster);
+        let outcome = check(source, cluster, &overrides);
         let (valid, report) = match outcome {
             Ok(warnings) => (true, warnings),
             Err(report) => (false, report),
@@ -68,7 +75,7 @@ fn unreadable(cli: &Cli, path: &Path, error: &anyhow::Error) -> anyhow::Result<C
 }
 
 /// Warnings, or what is wrong.
-fn check(source: &SourceFile, cluster: Option<&SourceFile>) -> Result<Report, Report> {
+fn check(source: &SourceFile, cluster: Option<&SourceFile>, overrides: &[Override]) -> Result<Report, Report> {
     #[cfg(feature = "cluster")]
     if file_kind(source) == FileKind::Kubernetes {
         return fltk_cluster::kubernetes::config::KubernetesConfig::parse(source).map(|(_, warnings)| warnings);
@@ -77,10 +84,10 @@ fn check(source: &SourceFile, cluster: Option<&SourceFile>) -> Result<Report, Re
         return experiment::parse_cluster(source).map(|parsed| parsed.warnings);
     }
     let Some(cluster) = cluster.filter(|_| file_kind(source) == FileKind::Arrival) else {
-        return experiment::parse(std::slice::from_ref(source), &[]).map(|parsed| parsed.warnings);
+        return experiment::parse(std::slice::from_ref(source), overrides).map(|parsed| parsed.warnings);
     };
     // What the cluster file is warned of for itself is said at that file.
-    let said = check(cluster, None).unwrap_or_else(|report| report).problems;
+    let said = check(cluster, None, &[]).unwrap_or_else(|report| report).problems;
     let without_said = |mut report: Report| {
         report.problems.retain(|problem| {
             let of_cluster = problem.severity != Severity::Error && problem.span.is_some_and(|span| span.source == 1);
@@ -88,5 +95,5 @@ fn check(source: &SourceFile, cluster: Option<&SourceFile>) -> Result<Report, Re
         });
         report
     };
-    experiment::parse(&[source.clone(), cluster.clone()], &[]).map(|parsed| without_said(parsed.warnings)).map_err(without_said)
+    experiment::parse(&[source.clone(), cluster.clone()], overrides).map(|parsed| without_said(parsed.warnings)).map_err(without_said)
 }

@@ -7,13 +7,15 @@ use super::{
     super::{
         DatasetName, NetName, PodResources, Priority,
         report::Problem,
-        schema, shape,
+        schema,
         tree::{Node, Value},
     },
+    lenient,
     lower::{self, Job},
     sampler::DataSampler,
     training::Hyper,
 };
+use crate::seed::Seed;
 
 #[derive(Deserialize, JsonSchema)]
 #[schemars(title = "KFLTK arrival file")]
@@ -23,6 +25,33 @@ struct ArrivalFile {
     #[expect(dead_code, reason = "read one by one")]
     #[schemars(length(min = 1, max = 1000))]
     train_tasks: Vec<JobDescription>,
+    /// Of two days of September 2022.
+    #[expect(dead_code, reason = "read from the tree")]
+    experiment_configuration: Option<ExperimentSection>,
+}
+
+/// Replications, where the arrival file says them.
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "experiment_configuration")]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "read from the tree")]
+pub(super) struct ExperimentSection {
+    /// Seeds: one run each.
+    #[schemars(length(max = 1000))]
+    random_seed: Option<Vec<Seed>>,
+    /// Ranks of each role; clients are the workers.
+    worker_replication: Option<Replication>,
+}
+
+/// Ranks of each role.
+#[derive(Deserialize, JsonSchema)]
+#[expect(dead_code, reason = "read from the tree")]
+struct Replication {
+    #[serde(rename = "Master")]
+    master: Option<u32>,
+    #[serde(rename = "Worker")]
+    #[schemars(range(max = 10_000))]
+    worker: Option<u32>,
 }
 
 /// A kind of job that arrives.
@@ -108,7 +137,7 @@ pub(super) struct Configurations {
 
 #[derive(Deserialize, JsonSchema)]
 #[expect(dead_code, reason = "read from the tree, where roles are merged")]
-struct HyperSection {
+pub(super) struct HyperSection {
     /// Hyper-parameters of every role.
     default: Hyper,
     configurations: Option<HyperConfigurations>,
@@ -151,9 +180,7 @@ pub(super) enum Aggregation {
 }
 
 pub(super) fn check_shape(root: &mut Node, problems: &mut Vec<Problem>) {
-    unquote_sampler_values(root);
-    let schema = schema::generate::<ArrivalFile>();
-    shape::check(&schema, &schema, root, "arrival file", problems);
+    lenient::check(&schema::generate::<ArrivalFile>(), root, "arrival file", lenient::IGNORED, problems);
 }
 
 /// The jobs of the file, as far as they can be made out.
@@ -171,39 +198,12 @@ fn read_job(node: &Node, index: usize, problems: &mut Vec<Problem>) -> Option<Jo
     let mut tasks = Vec::new();
     let mut all_read = true;
     for (position, class_node) in classes.iter().enumerate() {
-        match lower::read_class(class_node, job.kind, lower::task_name(index, position), problems) {
+        match lower::read_class(class_node, job.kind, lower::task_name(index, position), &lower::NAMES, problems) {
             Some(task) => tasks.push((task, lower::head(class_node))),
             None => all_read = false,
         }
     }
-    all_read.then(|| lower::job(index, tasks, job.lambda, job.preempt_jobs))
-}
-
-/// `qValue` was declared a text and used as a number: both are found in files.
-fn unquote_sampler_values(node: &mut Node) {
-    match &mut node.value {
-        Value::Map(entries) => {
-            for entry in entries {
-                if entry.key == "qValue" {
-                    unquote(&mut entry.node);
-                } else {
-                    unquote_sampler_values(&mut entry.node);
-                }
-            }
-        }
-        Value::List(items) => items.iter_mut().for_each(unquote_sampler_values),
-        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) => {}
-    }
-}
-
-/// Turns a text that is a number into the number.
-pub(super) fn unquote(node: &mut Node) {
-    if let Value::Text(text) = &node.value {
-        let value = super::super::tree::plain(text);
-        if matches!(value, Value::Int(_) | Value::Float(_)) {
-            node.value = value;
-        }
-    }
+    all_read.then(|| lower::job(index, tasks, job.lambda.map(|minutes| minutes * 60.0), job.preempt_jobs))
 }
 
 #[cfg(test)]

@@ -3,11 +3,14 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::super::{
-    Duration, OrchestratorType,
-    report::{Problem, Severity, refused},
-    schema, shape,
-    tree::{Node, Value},
+use super::{
+    super::{
+        Duration, OrchestratorType,
+        report::{Problem, Severity, refused},
+        schema,
+        tree::Node,
+    },
+    lenient,
 };
 use crate::seed::Seed;
 
@@ -17,8 +20,8 @@ const RUN_FOLDER: &str = "fltk writes to the run's folder";
 /// What a cluster file says, as far as it has an effect.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cluster {
-    /// When jobs arrive.
-    pub orchestrator: OrchestratorType,
+    /// When jobs arrive; absent in the seed era's files, which say nothing of it.
+    pub orchestrator: Option<OrchestratorType>,
     /// Whether jobs of a batch run beside each other.
     pub parallel: bool,
     /// Kubernetes namespace of the jobs.
@@ -29,7 +32,7 @@ pub struct Cluster {
     pub duration: Option<Duration>,
     /// Name of the experiment, any text.
     pub experiment_prefix: String,
-    /// One replication each; never empty.
+    /// One replication each; empty only where the arrival file says them.
     pub seeds: Vec<Seed>,
     /// Epochs from one checkpoint to the next; absent when models aren't to be saved.
     pub checkpoint_every: Option<u32>,
@@ -135,53 +138,42 @@ struct Reproducibility {
     parallel_execution: Option<bool>,
 }
 
-/// The cluster file in `root`, as far as it can be made out.
-pub(crate) fn read(root: &mut Node, problems: &mut Vec<Problem>) -> Option<Cluster> {
-    let schema = schema::generate::<ClusterFile>();
-    shape::check(&schema, &schema, root, "cluster file", problems);
+/// The cluster file in `root`, as far as it can be made out. `arrival_has_seeds`: the arrival file beside it says them.
+pub(crate) fn read(root: &mut Node, arrival_has_seeds: bool, problems: &mut Vec<Problem>) -> Option<Cluster> {
+    lenient::check(&schema::generate::<ClusterFile>(), root, "cluster file", lenient::IGNORED, problems);
     let file: ClusterFile = serde_json::from_value(root.to_json()).ok()?;
     let refused = refused(problems);
     let mut found = Vec::new();
-    check_required(&file, root, &mut found);
+    check_required(&file, root, arrival_has_seeds, &mut found);
     check_differences(&file, root, &mut found);
     problems.extend(found.into_iter().filter(|problem| !problem.touches(&refused)));
     let reproducibility = file.execution_config.reproducibility;
     let net = file.execution_config.net;
     let every = net.filter(|net| net.save_model == Some(true)).map(|net| net.save_epoch_interval.unwrap_or(1));
     Some(Cluster {
-        // The seed era's orchestrator deployed a batch.
-        orchestrator: file.cluster.orchestrator.orchestrator_type.unwrap_or(OrchestratorType::Batch),
+        orchestrator: file.cluster.orchestrator.orchestrator_type,
         parallel: file.cluster.orchestrator.parallel_execution.unwrap_or(true),
         namespace: file.cluster.namespace,
         image: file.cluster.image,
         duration: file.execution_config.duration.map(|seconds| Duration::from_millis(u64::from(seconds) * 1000)),
         experiment_prefix: file.execution_config.experiment_prefix.unwrap_or_else(|| super::NAME_DEFAULT.to_owned()),
-        seeds: reproducibility.seeds.or(reproducibility.torch_seed.map(|seed| vec![seed]))?,
+        seeds: reproducibility.seeds.or(reproducibility.torch_seed.map(|seed| vec![seed])).unwrap_or_default(),
         checkpoint_every: every,
     })
 }
 
 /// What each era requires; the schema covers both.
-fn check_required(file: &ClusterFile, root: &Node, problems: &mut Vec<Problem>) {
+fn check_required(file: &ClusterFile, root: &Node, arrival_has_seeds: bool, problems: &mut Vec<Problem>) {
     let reproducibility = &file.execution_config.reproducibility;
     let place = |block: &str, key: &str| root.get(block).and_then(|block| block.entry(key)).map_or(root.span, |entry| entry.key_span);
     let is_seed_era = reproducibility.torch_seed.is_some();
-    if reproducibility.seeds.is_none() && !is_seed_era {
+    if reproducibility.seeds.is_none() && !is_seed_era && !arrival_has_seeds {
         let problem = Problem::error(place("execution_config", "reproducibility"), "`reproducibility` has no `seeds`");
         problems.push(problem.hint("add `\"seeds\": [42]`: one replication each"));
     }
-    if file.cluster.orchestrator.orchestrator_type.is_none() && !is_seed_era {
+    if file.cluster.orchestrator.orchestrator_type.is_none() && !is_seed_era && !arrival_has_seeds {
         let problem = Problem::error(place("cluster", "orchestrator"), "`orchestrator` has no `orchestrator_type`");
         problems.push(problem.hint("add `\"orchestrator_type\"`: `batch` or `simulated`"));
-    }
-    if let Some(Node { value: Value::List(seeds), .. }) =
-        root.get("execution_config").and_then(|config| config.get("reproducibility")?.get("seeds"))
-    {
-        for (index, seed) in seeds.iter().enumerate() {
-            if seeds[..index].iter().any(|earlier| earlier.value == seed.value) {
-                problems.push(Problem::error(seed.span, format!("the seed {} is given twice", seed.describe())));
-            }
-        }
     }
 }
 
@@ -191,8 +183,7 @@ fn check_differences(file: &ClusterFile, root: &Node, problems: &mut Vec<Problem
     if file.execution_config.cuda == Some(true)
         && let Some(node) = config.and_then(|config| config.get("cuda"))
     {
-        let message = "`cuda` is asked for, and fltk computes on the CPU";
-        problems.push(Problem::new(Severity::Warning, Some(node.span), message));
+        problems.push(Problem::new(Severity::Warning, Some(node.span), super::lower::CUDA));
     }
     if file.execution_config.tensorboard.as_ref().is_some_and(|tensorboard| tensorboard.active == Some(false))
         && let Some(node) = config.and_then(|config| config.get("tensorboard")?.get("active"))

@@ -3,7 +3,7 @@
 use super::{
     super::{
         ArrivalGroup, DatasetConfig, DatasetName, DistributedConfig, Duration, FederatedConfig, Gaps, LossName, NetworkConfig,
-        PartitionConfig, Resources, SelectionConfig, Setting, StrategyConfig, Task,
+        OptimizerConfig, PartitionConfig, Resources, SelectionConfig, Setting, StrategyConfig, Task, TrainConfig,
         check::check_task,
         places::Places,
         report::{Problem, Severity},
@@ -11,7 +11,7 @@ use super::{
         source::Span,
         tree::{Entry, Node, NullMeans, Value, merge},
     },
-    arrival::{Aggregation, ExperimentType, JobClass, Learning, System},
+    arrival::{Aggregation, ExperimentType, JobClass, System},
     losses, sampler, training,
 };
 
@@ -22,7 +22,7 @@ pub(super) struct Job {
 }
 
 /// KFLTK's names of our settings, within a job class.
-const NAMES: [(&str, &str); 12] = [
+pub(super) const NAMES: [(&str, &str); 12] = [
     ("name", "networkConfiguration.network"),
     ("network", "networkConfiguration.network"),
     ("dataset", "networkConfiguration.dataset"),
@@ -43,12 +43,12 @@ pub(super) fn task_name(job: usize, class: usize) -> String {
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the schema bounds it to ten years")]
-pub(super) fn job(index: usize, tasks: Vec<(Task, Span)>, lambda_minutes: Option<f64>, preempt: Option<bool>) -> Job {
+pub(super) fn job(index: usize, tasks: Vec<(Task, Span)>, mean_gap_seconds: Option<f64>, preempt: Option<bool>) -> Job {
     let group = ArrivalGroup {
         name: format!("train_job_{index}"),
         tasks: tasks.iter().map(|(task, _)| task.name.clone()).collect(),
-        // KFLTK drew whole minutes from a Poisson distribution; meant was a Poisson process with this mean gap.
-        gaps: lambda_minutes.map(|minutes| Gaps::Exponential { mean: Duration::from_millis((minutes * 60_000.0).round() as u64) }),
+        // KFLTK drew whole minutes or seconds from a Poisson distribution; meant was a Poisson process with this mean gap.
+        gaps: mean_gap_seconds.map(|seconds| Gaps::Exponential { mean: Duration::from_millis((seconds * 1000.0).round() as u64) }),
         preempt: preempt.unwrap_or(false),
     };
     Job { group, tasks }
@@ -62,8 +62,14 @@ pub(super) fn head(node: &Node) -> Span {
     }
 }
 
-/// The task of a job class, as far as it can be made out.
-pub(super) fn read_class(node: &Node, kind: ExperimentType, name: String, problems: &mut Vec<Problem>) -> Option<Task> {
+/// The task of a job class, as far as it can be made out. `names` are those of [`NAMES`], as the file's era has them.
+pub(super) fn read_class(
+    node: &Node,
+    kind: ExperimentType,
+    name: String,
+    names: &[(&str, &str)],
+    problems: &mut Vec<Problem>,
+) -> Option<Task> {
     let class: JobClass = serde_json::from_value(node.to_json()).ok()?;
     let federated = kind == ExperimentType::Federated;
     let hyper = node.entry("hyperParameters")?;
@@ -88,6 +94,9 @@ pub(super) fn read_class(node: &Node, kind: ExperimentType, name: String, proble
         (None, false) => None,
     };
     note_differences(&class, kind, &primary, node, problems);
+    if let (Some((train, _, _)), true) = (&trained, federated) {
+        note_settings(train, class.network_configuration.dataset, primary.entry("optimizerConfig").map(|entry| entry.key_span), problems);
+    }
     // What was refused above goes on with a plain value, so that what else is wrong shows too.
     let (train, _, _) = trained?;
     let task = Task {
@@ -107,7 +116,7 @@ pub(super) fn read_class(node: &Node, kind: ExperimentType, name: String, proble
         priorities: class.priorities.unwrap_or_default(),
     };
     let view = with_default(node, primary);
-    check_task(&task, &Places { root: &view, whole: head(node), names: &NAMES }, problems);
+    check_task(&task, &Places { root: &view, whole: head(node), names }, problems);
     Some(task)
 }
 
@@ -163,7 +172,8 @@ fn federated_setting(class: &JobClass, strategy: Option<StrategyConfig>, node: &
         }
     }
     let partition = sampler::partition(learning.data_sampler.as_ref(), entry.node.get("dataSampler"), problems);
-    let strategy = aggregate(learning, strategy, &entry.node, problems);
+    let span = entry.node.get("aggregation").map_or(entry.node.span, |node| node.span);
+    let strategy = aggregate(learning.aggregation, strategy, span, problems);
     Some(Setting::Federated(FederatedConfig {
         clients: class.system_parameters.data_parallelism,
         clients_per_round: learning.clients_per_round.unwrap_or(1),
@@ -176,15 +186,47 @@ fn federated_setting(class: &JobClass, strategy: Option<StrategyConfig>, node: &
     }))
 }
 
-fn aggregate(learning: &Learning, strategy: Option<StrategyConfig>, node: &Node, problems: &mut Vec<Problem>) -> StrategyConfig {
-    let reason = match learning.aggregation {
+/// The strategy that an optimizer and an aggregation, which is at `span`, are together.
+pub(super) fn aggregate(
+    aggregation: Option<Aggregation>,
+    strategy: Option<StrategyConfig>,
+    span: Span,
+    problems: &mut Vec<Problem>,
+) -> StrategyConfig {
+    let reason = match aggregation {
         None | Some(Aggregation::FedAvg) => return strategy.unwrap_or(StrategyConfig::FedAvg {}),
         Some(Aggregation::Sum) => "`Sum` was a stub in KFLTK that failed in the first round",
         Some(Aggregation::Avg) => "`Avg` was a stub in KFLTK that failed in the first round",
     };
-    let span = node.get("aggregation").map_or(node.span, |node| node.span);
     problems.push(Problem::error(span, reason).hint("use `FedAvg`, the average weighted by samples"));
     StrategyConfig::FedAvg {}
+}
+
+/// What is said where a file wants a GPU.
+pub(super) const CUDA: &str = "`cuda` is asked for, and fltk computes on the CPU";
+
+/// That a federated job's schedule, which is at `span`, counts.
+pub(super) fn schedule_steps(span: Span) -> Problem {
+    let message = "the schedule counts a client's local epochs; KFLTK never stepped it in federated jobs";
+    Problem::new(Severity::Note, Some(span), message).hint("remove it for what KFLTK did, or use `unit: round` in fltk's own format")
+}
+
+/// That a federated job trains as its file says, where KFLTK trained otherwise.
+pub(super) fn note_settings(train: &TrainConfig, dataset: DatasetName, span: Option<Span>, problems: &mut Vec<Problem>) {
+    let sgd = OptimizerConfig::SGD { learning_rate: 0.01, momentum: 0.1, weight_decay: 0.0, nesterov: false };
+    let mut there = Vec::new();
+    if train.optimizer != sgd {
+        there.push("learning rate 0.01 and momentum 0.1");
+    }
+    if train.batch_size != 16 && matches!(dataset, DatasetName::Mnist | DatasetName::FashionMnist) {
+        there.push("batches of 16");
+    }
+    if there.is_empty() {
+        return;
+    }
+    let message = format!("a federated job trains with the settings of its file here; KFLTK used {} for all", there.join(", and "));
+    let hint = "results differ from KFLTK's; for the same training, write those numbers";
+    problems.push(Problem::new(Severity::Note, span, message).hint(hint));
 }
 
 /// Where fltk does what the file says, and KFLTK didn't.
@@ -208,13 +250,11 @@ fn note_differences(class: &JobClass, kind: ExperimentType, hyper: &Node, node: 
     }
     if class.learning_parameters.as_ref().is_some_and(|learning| learning.cuda == Some(true)) {
         let hint = "set it to `false`";
-        note(Severity::Warning, at("learningParameters", "cuda"), "`cuda` is asked for, and fltk computes on the CPU", hint);
+        note(Severity::Warning, at("learningParameters", "cuda"), CUDA, hint);
     }
     if kind == ExperimentType::Federated
         && let Some(scheduler) = hyper.entry("schedulerConfig").filter(|entry| matches!(entry.node.value, Value::Map(_)))
     {
-        let hint = "remove it for what KFLTK did, or use `unit: round` in fltk's own format";
-        let message = "the schedule counts a client's local epochs; KFLTK never stepped it in federated jobs";
-        note(Severity::Note, Some(scheduler.key_span), message, hint);
+        problems.push(schedule_steps(scheduler.key_span));
     }
 }

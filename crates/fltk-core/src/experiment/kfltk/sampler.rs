@@ -28,7 +28,7 @@ pub(super) struct DataSampler {
 }
 
 #[derive(Clone, Copy, Deserialize, JsonSchema)]
-enum SamplerName {
+pub(super) enum SamplerName {
     #[serde(rename = "uniform")]
     Uniform,
     #[serde(rename = "q sampler")]
@@ -52,24 +52,35 @@ pub(super) fn partition(sampler: Option<&DataSampler>, node: Option<&Node>, prob
     let (Some(sampler), Some(node)) = (sampler, node) else { return Some(PartitionConfig::Uniform {}) };
     let kind_span = node.get("type").map_or(node.span, |kind| kind.span);
     let span = node.get("qValue").map_or(kind_span, |value| value.span);
-    Some(match sampler.kind {
+    partition_of(sampler.kind, sampler.q_value, ("qValue", kind_span, span), problems)
+}
+
+/// The partition of the sampler `kind` with `value` as its parameter; `places` are the parameter's name and where both are written.
+pub(super) fn partition_of(
+    kind: SamplerName,
+    value: Option<f64>,
+    places: (&str, Span, Span),
+    problems: &mut Vec<Problem>,
+) -> Option<PartitionConfig> {
+    let (key, kind_span, span) = places;
+    Some(match kind {
         SamplerName::Uniform => PartitionConfig::Uniform {},
         SamplerName::LimitLabelsFlex => PartitionConfig::LimitLabelsFlex {},
         SamplerName::QSampler => {
-            let q = sampler.q_value.unwrap_or(0.5);
+            let q = value.unwrap_or(0.5);
             if !(0.0..=1.0).contains(&q) {
-                problems.push(Problem::error(span, format!("`qValue` of `q sampler` is a probability, not `{q}`")).hint("in 0..1"));
+                problems.push(Problem::error(span, format!("`{key}` of `q sampler` is a probability, not `{q}`")).hint("in 0..1"));
             }
             PartitionConfig::QSampler { q }
         }
         SamplerName::LimitLabels => {
-            PartitionConfig::LimitLabels { limit: labels("limit labels", sampler.q_value, span, problems)?, version: None }
+            PartitionConfig::LimitLabels { limit: labels(key, "limit labels", value, span, problems)?, version: None }
         }
-        SamplerName::NLabels => PartitionConfig::NLabels { n: labels("n labels", sampler.q_value, span, problems)?, version: None },
+        SamplerName::NLabels => PartitionConfig::NLabels { n: labels(key, "n labels", value, span, problems)?, version: None },
         SamplerName::Dirichlet => {
-            let alpha = sampler.q_value.unwrap_or(0.5);
+            let alpha = value.unwrap_or(0.5);
             if !(0.001..=1_000_000.0).contains(&alpha) {
-                let message = format!("`qValue` of `dirichlet` is alpha, and must be in 0.001..1000000, not `{alpha}`");
+                let message = format!("`{key}` of `dirichlet` is alpha, and must be in 0.001..1000000, not `{alpha}`");
                 problems.push(Problem::error(span, message).hint("small is heterogeneous, 100 is almost IID"));
             }
             PartitionConfig::Dirichlet { alpha, min_samples: 1, version: None }
@@ -79,16 +90,16 @@ pub(super) fn partition(sampler: Option<&DataSampler>, node: Option<&Node>, prob
     })
 }
 
-/// `qValue` as a number of labels per client.
+/// The parameter as a number of labels per client.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number in range, as just checked")]
-fn labels(kind: &str, value: Option<f64>, span: Span, problems: &mut Vec<Problem>) -> Option<u32> {
+fn labels(key: &str, kind: &str, value: Option<f64>, span: Span, problems: &mut Vec<Problem>) -> Option<u32> {
     /// KFLTK's default.
     const LABELS_DEFAULT: f64 = 5.0;
     let value = value.unwrap_or(LABELS_DEFAULT);
     if value.fract() == 0.0 && (1.0..=f64::from(u32::MAX)).contains(&value) {
         return Some(value as u32);
     }
-    let message = format!("`qValue` of {} is the number of labels of a client, not `{value}`", quote(kind));
+    let message = format!("`{key}` of {} is the number of labels of a client, not `{value}`", quote(kind));
     problems.push(Problem::error(span, message).hint("a whole number of at least 1"));
     None
 }

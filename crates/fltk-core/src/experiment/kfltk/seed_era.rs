@@ -11,10 +11,10 @@ use super::{
         places::Places,
         report::{Problem, Severity},
         schema::{self, default_of},
-        shape,
+        task::OWN_NET,
         tree::{Node, Value},
     },
-    arrival::unquote,
+    lenient,
     lower::{self, Job},
 };
 
@@ -24,20 +24,6 @@ const SCHEDULER: SchedulerConfig = SchedulerConfig { step_size: 50, gamma: 0.5, 
 const MOMENTUM: f64 = 0.9;
 /// Keys whose values are names.
 const NAMES: [&str; 4] = ["network", "dataset", "lossFunction", "optimizer"];
-/// Keys whose numbers are written as texts.
-const NUMBERS: [&str; 10] = [
-    "dataParallelism",
-    "batchSize",
-    "testBatchSize",
-    "maxEpoch",
-    "learningRate",
-    "learningrateDecay",
-    "lambda",
-    "classProbability",
-    "priority",
-    "probability",
-];
-
 /// The file: a list of these.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -49,8 +35,8 @@ struct JobDescription {
     #[expect(dead_code, reason = "read one by one")]
     #[schemars(length(min = 1, max = 1000))]
     job_class_parameters: Vec<JobClass>,
-    /// Mean gap between two arrivals, in minutes as in the main era's files.
-    #[schemars(range(min = 0.0, max = 5_256_000.0))]
+    /// Mean gap between two arrivals, in seconds.
+    #[schemars(range(min = 0.0, max = 315_360_000.0))]
     lambda: Option<f64>,
     preempt_jobs: Option<bool>,
 }
@@ -90,6 +76,7 @@ struct NetworkSection {
 }
 
 #[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[schemars(extend("x-beside" = OWN_NET))]
 enum NetworkName {
     #[serde(rename = "CIFAR100RESNET")]
     Cifar100ResNet,
@@ -103,6 +90,10 @@ enum NetworkName {
     FashionMNISTCNN,
     #[serde(rename = "FASHIONMNISTRESNET")]
     FashionMNISTResNet,
+    #[serde(rename = "MNISTCNN")]
+    MNISTCNN,
+    #[serde(rename = "LENET5")]
+    LeNet5,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -168,8 +159,7 @@ struct Hyper {
 
 pub(super) fn check_shape(root: &mut Node, problems: &mut Vec<Problem>) {
     normalize(root);
-    let schema = schema::generate::<Vec<JobDescription>>();
-    shape::check(&schema, &schema, root, "arrival file", problems);
+    lenient::check(&schema::generate::<Vec<JobDescription>>(), root, "arrival file", lenient::IGNORED, problems);
 }
 
 /// The jobs of the file, as far as they can be made out.
@@ -191,17 +181,11 @@ fn read_job(node: &Node, index: usize, problems: &mut Vec<Problem>) -> Option<Jo
     for (position, class) in classes.iter().enumerate() {
         tasks.push((read_class(class, lower::task_name(index, position), problems)?, lower::head(class)));
     }
-    warn_of_lambda(job.lambda, node, problems);
+    if let [(only, _)] = tasks.as_mut_slice() {
+        // There is nothing to draw.
+        only.class_probability.get_or_insert(1.0);
+    }
     Some(lower::job(index, tasks, job.lambda, job.preempt_jobs))
-}
-
-/// The seed era's orchestrator drew seconds, and none of its jobs ever came by them: it began one and ended. What was meant can't be known.
-fn warn_of_lambda(lambda: Option<f64>, job: &Node, problems: &mut Vec<Problem>) {
-    let Some(lambda) = lambda else { return };
-    let span = job.get("lambda").map(|node| node.span);
-    let message = "`lambda` is read as minutes, as of KFLTK's later files; the seed era's code drew seconds";
-    let hint = format!("if seconds are meant, convert the file and set `gaps: {{ type: exponential, mean: {lambda}s }}`");
-    problems.push(Problem::new(Severity::Warning, span, message).hint(hint));
 }
 
 fn read_class(node: &Node, name: String, problems: &mut Vec<Problem>) -> Option<Task> {
@@ -213,6 +197,8 @@ fn read_class(node: &Node, name: String, problems: &mut Vec<Problem>) -> Option<
         NetworkName::Cifar10ResNet => NetName::Cifar10ResNet,
         NetworkName::FashionMNISTCNN => NetName::FashionMNISTCNN,
         NetworkName::FashionMNISTResNet => NetName::FashionMNISTResNet,
+        NetworkName::MNISTCNN => NetName::MNISTCNN,
+        NetworkName::LeNet5 => NetName::LeNet5,
     };
     let dataset = match class.network_configuration.dataset {
         Dataset::Cifar10 => DatasetName::Cifar10,
@@ -273,26 +259,15 @@ fn warn(class: &JobClass, node: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Numbers out of their quotes; names, whose case didn't matter, in capitals.
+/// Names, whose case didn't matter, in capitals.
 fn normalize(node: &mut Node) {
     match &mut node.value {
         Value::Map(entries) => {
             for entry in entries {
-                if NUMBERS.contains(&entry.key.as_str()) {
-                    unquote(&mut entry.node);
-                }
                 if NAMES.contains(&entry.key.as_str())
                     && let Value::Text(text) = &mut entry.node.value
                 {
-                    *text = text.to_ascii_uppercase().replace('-', "");
-                }
-                if entry.key == "preemptJobs" {
-                    unquote(&mut entry.node);
-                    entry.node.value = match entry.node.value {
-                        Value::Int(0) => Value::Bool(false),
-                        Value::Int(1) => Value::Bool(true),
-                        ref other => other.clone(),
-                    };
+                    *text = text.to_ascii_uppercase().replace(['-', '_'], "");
                 }
                 normalize(&mut entry.node);
             }

@@ -13,7 +13,7 @@ use super::super::{
 };
 
 /// Strength of FedProx's proximal term, a constant in KFLTK.
-const FEDPROX_MU: f64 = 0.01;
+pub(super) const FEDPROX_MU: f64 = 0.01;
 /// Momentum of FedProx and FedNova where a file gives none, a constant in KFLTK.
 const FEDERATED_MOMENTUM: f64 = 0.9;
 
@@ -58,7 +58,7 @@ struct Optimizer {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[expect(clippy::upper_case_acronyms, reason = "KFLTK's names")]
-enum OptimizerName {
+pub(super) enum OptimizerName {
     SGD,
     Adam,
     AdamW,

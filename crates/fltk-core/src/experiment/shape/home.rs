@@ -8,7 +8,7 @@ use super::super::schema::{alternatives, resolve, tag_of};
 const DEPTH_MAX: usize = 8;
 
 /// Where in the format a key of this name is known.
-pub(super) fn home_of(root: &Json, key: &str) -> Option<String> {
+pub(crate) fn home_of(root: &Json, key: &str) -> Option<String> {
     let mut homes = Vec::new();
     find_homes(root, root, key, &mut Vec::new(), &mut homes);
     homes.sort_by_key(String::len);

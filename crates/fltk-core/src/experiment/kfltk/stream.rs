@@ -1,0 +1,81 @@
+//! How the jobs of KFLTK's files arrive.
+
+use super::{
+    super::{
+        OrchestratorType, StreamConfig,
+        report::{Problem, Severity},
+        source::Span,
+        tree::{Node, Value},
+    },
+    Cluster, Era,
+};
+
+/// When jobs arrive: as the cluster file says; where it says nothing, as the era's own code did it.
+pub(super) fn orchestrator(era: Era, settings: Option<&Cluster>, cluster: Option<&Node>, problems: &mut Vec<Problem>) -> OrchestratorType {
+    let said = settings.and_then(|settings| settings.orchestrator);
+    let has_duration = settings.and_then(|settings| settings.duration).is_some_and(|duration| duration.as_millis() > 0);
+    match (era, said) {
+        (Era::Between, Some(OrchestratorType::Simulated | OrchestratorType::Trace)) => {
+            let span = cluster.and_then(|node| node.get("cluster")?.get("orchestrator")?.get("orchestrator_type")).map(|node| node.span);
+            let message = "arrival files of this era have no `lambda`: each job arrives once, as KFLTK ran them";
+            problems.push(Problem::new(Severity::Note, span, message));
+            OrchestratorType::Batch
+        }
+        (_, Some(said)) => said,
+        (Era::Seed, None) if has_duration => OrchestratorType::Simulated,
+        (Era::Main | Era::Between | Era::Seed, None) => OrchestratorType::Batch,
+    }
+}
+
+/// What the files don't say of how their jobs arrive, or say and KFLTK didn't do.
+pub(super) fn note(stream: &StreamConfig, arrival: &Node, era: Era, has_cluster: bool, problems: &mut Vec<Problem>) {
+    let mut note = |span: Option<Span>, message: String, hint: &str| problems.push(Problem::new(Severity::Note, span, message).hint(hint));
+    let lambda = arrival.item(0).and_then(|job| job.get("lambda")).map(|node| node.span);
+    match stream.orchestrator {
+        OrchestratorType::Simulated if era == Era::Seed => {
+            let duration = stream.duration.map(|duration| format!(" ({duration})")).unwrap_or_default();
+            let message = format!(
+                "jobs arrive for `duration`{duration}, with gaps whose mean is `lambda` in seconds: so did KFLTK's loop in August 2021, which a later \
+                 commit ended after one job"
+            );
+            note(lambda, message, "for each job once: `--set stream.orchestrator=batch`");
+        }
+        OrchestratorType::Batch if era == Era::Seed && !has_cluster && lambda.is_some() => {
+            let message = "each job arrives once, since no file says for how long they arrive".to_owned();
+            note(lambda, message, "give the cluster file beside this one: its `duration`, with gaps of `lambda` seconds");
+        }
+        OrchestratorType::Batch if !stream.parallel => {
+            if let Some(first) = first_priorities(arrival) {
+                let message =
+                    "jobs of this batch run one after another in the order of the priorities that they draw; KFLTK's batch passed none on";
+                note(Some(first), message.to_owned(), "for the order of the file: `--set stream.policy=fifo`");
+            }
+        }
+        OrchestratorType::Batch | OrchestratorType::Simulated | OrchestratorType::Trace => {}
+    }
+}
+
+/// Where the first priorities are, if not all jobs get the same.
+fn first_priorities(arrival: &Node) -> Option<Span> {
+    let (mut first, mut values) = (None, Vec::new());
+    find_priorities(arrival, &mut first, &mut values);
+    first.filter(|_| values.iter().any(|value| *value != values[0]))
+}
+
+fn find_priorities<'a>(node: &'a Node, first: &mut Option<Span>, values: &mut Vec<&'a Value>) {
+    match &node.value {
+        Value::Map(entries) => {
+            for entry in entries {
+                match &entry.node.value {
+                    Value::List(several) if entry.key == "priorities" && !several.is_empty() => {
+                        first.get_or_insert(entry.key_span);
+                        values.extend(several.iter().filter_map(|one| one.get("priority")).map(|priority| &priority.value));
+                    }
+                    _ => find_priorities(&entry.node, first, values),
+                }
+            }
+        }
+        Value::List(items) => items.iter().for_each(|item| find_priorities(item, first, values)),
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) => {}
+    }
+}
