@@ -38,7 +38,7 @@ fn seeds(experiment: &Experiment) -> Vec<u64> {
 
 /// Files that belong together, and what is said of them.
 const CASES: [(&[&str], &[&str]); 12] = [
-    (&["third-era.json"], &["a federated job trains with the settings of its file here; KFLTK used batches of 16 for all"]),
+    (&["third-era.json"], &["a federated job trains with the settings of its file here; KFLTK used batches of 16 of this data set"]),
     (&["third-era-distributed.json"], &["no trainer of KFLTK used it"]),
     (&["x_experimentConfiguration.json"], &[]),
     (&["seed-two-jobs.json"], &["each job arrives once, since no file says for how long they arrive", "with gaps of `lambda` seconds"]),
@@ -246,7 +246,7 @@ fn what_is_said_of_many_places_is_said_once_with_their_number() {
     // Errors too, where nothing else is at stake.
     file.text = file.text.replace("\"FashionMNISTCNN\"", "\"AlexNet\"");
     let report = parse(&[file], &[]).expect_err("no AlexNet");
-    assert_eq!(report.problems.iter().filter(|problem| problem.message.contains("AlexNet")).count(), 1);
+    assert_eq!(report.problems.iter().filter(|problem| problem.message.contains("`ALEXNET` isn't a known `network`")).count(), 1);
 }
 
 #[test]

@@ -137,7 +137,7 @@ fn lambda_is_the_mean_gap_in_minutes_and_in_seconds_of_the_seed_era() {
 fn it_is_said_that_federated_settings_count() {
     let said = |path: &str| parse(&[source(path)], &[]).unwrap_or_else(|report| panic!("{report}")).warnings.render(false);
     let example = said("configs/federated_tasks/example_arrival_config.json");
-    let words = "KFLTK used learning rate 0.01 and momentum 0.1, and batches of 16 for all";
+    let words = "KFLTK used learning rate 0.01 and momentum 0.1 for all, and batches of 16 of this data set";
     assert!(example.contains("a federated job trains with the settings of its file here") && example.contains(words), "{example}");
     assert!(!said("configs/distributed_tasks/example_arrival_config.json").contains("a federated job"));
 }

@@ -385,7 +385,7 @@ mod tests {
             assert_eq!(problem.span.map(|span| span.start), Some(at), "{text}: {}", problem.message);
         };
         check("a.json", "{\n \"a\": [1, 2\n}", "not valid JSON: expected `,` or `]`", 14);
-        check("a.JSON", "{\"ä\": \"open", "not valid JSON: EOF while parsing a string", 12);
+        check("a.JSON", "{\"ä\": \"open", "not valid JSON: EOF while parsing a string", 11);
         check("a.yaml", "a: [1, 2", "not valid YAML", 8);
         check("a.json", "{\"a\": 1}}", "not valid JSON: trailing characters", 8);
     }

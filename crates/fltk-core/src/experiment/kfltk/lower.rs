@@ -216,15 +216,15 @@ pub(super) fn note_settings(train: &TrainConfig, dataset: DatasetName, span: Opt
     let sgd = OptimizerConfig::SGD { learning_rate: 0.01, momentum: 0.1, weight_decay: 0.0, nesterov: false };
     let mut there = Vec::new();
     if train.optimizer != sgd {
-        there.push("learning rate 0.01 and momentum 0.1");
+        there.push("learning rate 0.01 and momentum 0.1 for all");
     }
     if train.batch_size != 16 && matches!(dataset, DatasetName::Mnist | DatasetName::FashionMnist) {
-        there.push("batches of 16");
+        there.push("batches of 16 of this data set");
     }
     if there.is_empty() {
         return;
     }
-    let message = format!("a federated job trains with the settings of its file here; KFLTK used {} for all", there.join(", and "));
+    let message = format!("a federated job trains with the settings of its file here; KFLTK used {}", there.join(", and "));
     let hint = "results differ from KFLTK's; for the same training, write those numbers";
     problems.push(Problem::new(Severity::Note, span, message).hint(hint));
 }
