@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use fltk::{
     exit::{Exit, OrExit as _, failure},
     inputs::make_paths_absolute,
+    output,
     split::split,
 };
 use fltk_core::experiment::{self, DatasetConfig, Experiment, Setting};
@@ -149,10 +150,10 @@ impl<'a> Group<'a> {
     fn take_over(&mut self, run: &RunFolder) -> anyhow::Result<()> {
         let begun = run.experiment().or_exit(Exit::Records)?;
         if begun != self.experiment.clone().begun_now() && self.context.talk != Talk::Quiet {
-            anstream::eprintln!(
-                "note: `{}` was begun when partitions had no `version`: it goes on with version 1\nhint: `fltk run --id` with another name begins anew, with the newest",
+            output::talk(format_args!(
+                "note: `{}` was begun when partitions had no `version`: it goes on with version 1\nhint: another `--id` begins anew, with the newest",
                 run.name()
-            );
+            ));
         }
         self.experiment = begun;
         Ok(())
