@@ -4,7 +4,7 @@ use std::{ffi::OsString, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{bench, checkout::Checkout, delegate, demo, generate, setup, test, tidy};
+use crate::{advisories, bench, checkout::Checkout, delegate, demo, generate, setup, test, tidy};
 
 /// The project's own commands. Start with `cargo xtask demo`.
 #[derive(Parser)]
@@ -28,6 +28,8 @@ enum Command {
     Test(test::Arguments),
     /// Check the rules that a compiler doesn't: who depends on whom, what may appear where.
     Tidy,
+    /// Ask for known faults of the libraries that we use: with `cargo deny`, of the internet.
+    Advisories,
     /// Write the generated files again: schemas of experiments and of the charts' values.
     Gen {
         /// Only say whether they are up to date.
@@ -78,6 +80,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo => demo::run(&checkout)?,
         Command::Test(arguments) => return test::run(&checkout, &arguments),
         Command::Tidy => tidy::run(&checkout)?,
+        Command::Advisories => advisories::run(&checkout)?,
         Command::Gen { check } => generate::run(&checkout, check)?,
         Command::Bench(bench) => return bench::run(&checkout, &bench),
         Command::Charts(Delegated { arguments }) => return delegate::run(&checkout, "charts", &arguments),

@@ -3,6 +3,7 @@
 //! Whoever sees the project for the first time waits for this package to compile, so it holds what everybody needs: set-up, the demo, and the list of
 //! checks. What takes long to compile is in `dev/checks`, which uses this package as a library; `delegate` leads there.
 
+mod advisories;
 pub mod bench;
 pub mod checkout;
 mod cli;

@@ -2,6 +2,7 @@
 
 pub mod debian;
 pub mod libtorch;
+pub mod programs;
 pub mod python;
 mod wheel;
 

@@ -8,7 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
+
+use crate::setup::programs;
 
 /// For a build from nothing: torch-sys alone takes 3 minutes on two idle cores, everything in both profiles about 15.
 pub const BUILD_LIMIT: Duration = Duration::from_secs(45 * 60);
@@ -91,7 +93,13 @@ pub fn wait(child: &mut Child, command: &Command, limit: Duration) -> anyhow::Re
 
 /// Starts `command`.
 pub fn start(command: &mut Command) -> anyhow::Result<Child> {
-    command.spawn().with_context(|| format!("can't start `{}`", show(command)))
+    command.spawn().map_err(|error| {
+        let place = format!("can't start `{}`", show(command));
+        match programs::missing(command.get_program(), &error) {
+            Some(missing) => anyhow!("{place}: {missing}"),
+            None => anyhow::Error::new(error).context(place),
+        }
+    })
 }
 
 fn check(command: &Command, status: ExitStatus) -> anyhow::Result<()> {

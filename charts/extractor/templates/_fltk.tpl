@@ -35,10 +35,21 @@ app.kubernetes.io/version: {{ $.Chart.AppVersion | quote }}
 helm.sh/chart: {{ $.Chart.Name }}-{{ $.Chart.Version }}
 {{- end }}
 
-{{/* An image of the provider: (list $ "name:tag"). */}}
+{{/*
+An image of the provider: (list $ "name:tag"). No registry has ours, so there is no default: neither for the name, nor for the registry, without which
+nodes would ask a public one.
+*/}}
 {{- define "fltk.image" -}}
 {{- $ := index . 0 -}}
-{{- join "/" (compact (list ($.Values.provider.domain | trimSuffix "/") ($.Values.provider.projectName | trimAll "/") (index . 1))) -}}
+{{- if not (index . 1) -}}
+{{- fail "provider.imageName is missing: which image pods run\nhint: no registry has one; `cargo xtask image` builds it, and provider.domain, .projectName and .imageName say where it is (docs/images.md)" -}}
+{{- end -}}
+{{- $image := join "/" (compact (list ($.Values.provider.domain | trimSuffix "/") ($.Values.provider.projectName | trimAll "/") (index . 1))) -}}
+{{- $first := splitList "/" $image | first -}}
+{{- if not (and (contains "/" $image) (or (eq $first "localhost") (contains "." $first) (contains ":" $first))) -}}
+{{- fail (printf "provider.domain is missing: nodes would look for the image %s in a public registry, which hasn't ours\nhint: the registry that you pushed it to; `localhost` where it is given to nodes by hand" $image) -}}
+{{- end -}}
+{{- $image -}}
 {{- end }}
 
 {{/* The image of jobs. */}}
@@ -51,9 +62,46 @@ helm.sh/chart: {{ $.Chart.Name }}-{{ $.Chart.Version }}
 {{- include "fltk.image" (list . (.Values.provider.orchestratorImageName | default .Values.provider.imageName)) -}}
 {{- end }}
 
+{{/* The image of TensorBoard: beside the one of jobs, with its tag, unless it is named. */}}
+{{- define "fltk.tensorboardImage" -}}
+{{- $of := .Values.provider.imageName -}}
+{{- $name := .Values.provider.tensorboardImageName -}}
+{{- if and $of (not $name) -}}
+{{- if contains "@" $of -}}
+{{- fail "provider.tensorboardImageName is missing: provider.imageName is a digest, which no other image has\nhint: or extractor.tensorboard.enabled=false" -}}
+{{- end -}}
+{{- $parts := splitList "/" $of -}}
+{{- $tag := regexFind ":[^:]*$" (last $parts) -}}
+{{- $name = append (initial $parts) (print "fltk-tensorboard" $tag) | join "/" -}}
+{{- end -}}
+{{- include "fltk.image" (list . $name) -}}
+{{- end }}
+
+{{/* When images are pulled, by its name of today or by those of 2021; empty for Kubernetes' own default. */}}
+{{- define "fltk.whenPulled" -}}
+{{- $orchestrator := ternary ((.Values.orchestrator).pullPolicy) "" (eq .Chart.Name "orchestrator") -}}
+{{- .Values.fltk.pullPolicy | default .Values.provider.imagePullPolicy | default $orchestrator -}}
+{{- end }}
+
+{{/* Values that KFLTK's users have and nothing reads: a line of the notes, or nothing. */}}
+{{- define "fltk.notRead" -}}
+{{- $of := get .Values .Chart.Name -}}
+{{- $all := dict "image" .Values.image "fltk.config" .Values.fltk.config -}}
+{{- range $name := list "dataset" "configurationFile" "experimentFile" "provided" -}}
+{{- $value := get $of $name -}}
+{{- if kindIs "map" $value -}}{{- $value = values $value | compact -}}{{- end -}}
+{{- $_ := set $all (printf "%s.%s" $.Chart.Name $name) $value -}}
+{{- end -}}
+{{- $given := list -}}
+{{- range $name, $value := $all -}}{{- if $value -}}{{- $given = append $given $name -}}{{- end -}}{{- end -}}
+{{- with $given -}}
+Given, and not read, here as in KFLTK's charts: {{ join ", " . }}.
+{{- end -}}
+{{- end }}
+
 {{/* When images are pulled, and with which secrets: lines of a container and of a pod. */}}
 {{- define "fltk.pullPolicy" -}}
-{{- with .Values.fltk.pullPolicy }}
+{{- with include "fltk.whenPulled" . }}
 imagePullPolicy: {{ . }}
 {{- end }}
 {{- end }}

@@ -6,20 +6,22 @@
 {{/* The files that `fltk cluster` reads, by name: YAML. */}}
 {{- define "orchestrator.files" -}}
 {{- $own := .Values.orchestrator -}}
+{{- $experimentFile := base $own.runtime.experimentFile -}}
+{{- $configurationFile := base $own.runtime.configurationFile -}}
 {{- $files := dict -}}
 {{- range $name, $text := $own.files -}}{{- $_ := set $files $name $text -}}{{- end -}}
 {{- $experiment := include "orchestrator.text" $own.experiment -}}
 {{- if not (trim $experiment) -}}
-{{- fail "orchestrator.experiment is missing: what is to be run\nhint: --set-file orchestrator.experiment=FILE" -}}
+{{- fail (printf "orchestrator.experiment is missing: what is to be run\nhint: --set-file orchestrator.experiment=%s" ($own.experimentFile | default "FILE")) -}}
 {{- end -}}
-{{- $inputs := dict $own.runtime.experimentFile $experiment "kubernetes.yaml" (include "orchestrator.kubernetes" .) -}}
+{{- $inputs := dict $experimentFile $experiment "kubernetes.yaml" (include "orchestrator.kubernetes" .) -}}
 {{- with include "orchestrator.text" $own.configuration -}}
-{{- if hasKey $inputs $own.runtime.configurationFile -}}
-{{- fail (printf "two files are called %s\nhint: orchestrator.runtime.configurationFile" $own.runtime.configurationFile) -}}
+{{- if hasKey $inputs $configurationFile -}}
+{{- fail (printf "two files are called %s\nhint: orchestrator.runtime.configurationFile" $configurationFile) -}}
 {{- end -}}
-{{- $_ := set $inputs $own.runtime.configurationFile . -}}
+{{- $_ := set $inputs $configurationFile . -}}
 {{- end -}}
-{{- if eq $own.runtime.experimentFile "kubernetes.yaml" -}}
+{{- if eq $experimentFile "kubernetes.yaml" -}}
 {{- fail "orchestrator.runtime.experimentFile can't be kubernetes.yaml, which is the chart's own" -}}
 {{- end -}}
 {{- range $name, $text := $inputs -}}
@@ -38,13 +40,13 @@
 {{- define "orchestrator.kubernetes" -}}
 {{- $block := include "orchestrator.block" . | fromYaml -}}
 {{- $derived := dict
-  "image" (include "fltk.jobImage" .)
   "log_claim" .Values.storage.claims.log
   "log_path" (include "fltk.path" (list . .Values.fltk.logDir))
 -}}
+{{- if not (hasKey $block "image") -}}{{- $_ := set $derived "image" (include "fltk.jobImage" .) -}}{{- end -}}
 {{- with include "fltk.dataClaim" . -}}{{- $_ := set $derived "data_claim" . -}}{{- end -}}
 {{- $_ := set $derived "data_path" (include "fltk.path" (list . .Values.fltk.dataDir)) -}}
-{{- with .Values.fltk.pullPolicy -}}{{- $_ := set $derived "image_pull_policy" . -}}{{- end -}}
+{{- with include "fltk.whenPulled" . -}}{{- $_ := set $derived "image_pull_policy" . -}}{{- end -}}
 {{- with .Values.provider.pullSecrets -}}{{- $_ := set $derived "image_pull_secrets" . -}}{{- end -}}
 {{- range $key, $value := $block -}}{{- $_ := set $derived $key $value -}}{{- end -}}
 {{- $labels := dict "app.kubernetes.io/instance" .Release.Name -}}

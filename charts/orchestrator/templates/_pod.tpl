@@ -31,9 +31,9 @@ spec:
       args:
         - cluster
         {{- if include "orchestrator.text" .Values.orchestrator.configuration }}
-        - {{ $config }}/{{ .Values.orchestrator.runtime.configurationFile }}
+        - {{ $config }}/{{ base .Values.orchestrator.runtime.configurationFile }}
         {{- end }}
-        - {{ $config }}/{{ .Values.orchestrator.runtime.experimentFile }}
+        - {{ $config }}/{{ base .Values.orchestrator.runtime.experimentFile }}
         - {{ $config }}/kubernetes.yaml
         - --id={{ include "orchestrator.id" . }}
         - --namespace={{ .Release.Namespace }}

@@ -7,6 +7,7 @@ mod group;
 mod host;
 mod job;
 mod launch;
+mod master;
 mod place;
 mod progress;
 mod provenance;

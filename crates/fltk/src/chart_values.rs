@@ -46,6 +46,8 @@ struct ExtractorValues {
     /// The orchestrator's, from a file for both charts. Not read here.
     #[serde(default)]
     orchestrator: Map<String, Json>,
+    /// KFLTK's of 2021. Not read.
+    image: Json,
     /// Of helm, where the chart is a part of another.
     #[serde(default)]
     global: Map<String, Json>,
@@ -66,6 +68,8 @@ struct OrchestratorValues {
     extractor: Map<String, Json>,
     /// The orchestrator.
     orchestrator: Orchestrator,
+    /// KFLTK's of 2021. Not read.
+    image: Json,
     /// Of helm, where the chart is a part of another.
     #[serde(default)]
     global: Map<String, Json>,

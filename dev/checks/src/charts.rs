@@ -114,32 +114,42 @@ pub fn test_with(checkout: &Checkout, program: &Path) -> anyhow::Result<String> 
 struct Charts<'a> {
     checkout: &'a Checkout,
     helm: Helm,
+    /// Of another major version: it must understand, refuse and render the same.
+    other: Helm,
     sets: Vec<ValueSet>,
 }
 
 impl<'a> Charts<'a> {
     fn new(checkout: &'a Checkout) -> anyhow::Result<Self> {
-        let helm = Helm::new(&checkout.root, cluster::helm(checkout)?)?;
-        Ok(Self { checkout, helm, sets: sets::all(&checkout.root)? })
+        let of = |version| Helm::new(&checkout.root, cluster::helm(checkout, version)?);
+        let (helm, other) = (of(cluster::Helm::Three)?, of(cluster::Helm::Four)?);
+        Ok(Self { checkout, helm, other, sets: sets::all(&checkout.root)? })
     }
 
     fn lint(&self) -> anyhow::Result<()> {
         sets::shared_templates(&self.checkout.root)?;
         for set in &self.sets {
             self.helm.lint(set)?;
+            self.other.lint(set)?;
         }
-        println!("charts: linted with {} sets of values", self.sets.len());
+        println!("charts: linted with {} sets of values, by both helms", self.sets.len());
         Ok(())
     }
 
     fn render(&self, bless: bool) -> anyhow::Result<()> {
         let mut wrong = golden::leftovers(&self.checkout.root, &self.sets)?;
         for set in &self.sets {
-            wrong.extend(golden::compare(&self.checkout.root, set, &self.helm.set(set)?, bless)?);
+            let rendered = self.helm.set(set)?;
+            wrong.extend(golden::compare(&self.checkout.root, set, &rendered, bless)?);
+            let other = self.other.set(set)?;
+            if (&rendered.text, &rendered.notes) != (&other.text, &other.notes) {
+                let difference = golden::difference(&rendered.text, &other.text);
+                wrong.push(format!("{set}: helm 4 renders something else than helm 3: {difference}"));
+            }
         }
         verdict(&wrong)?;
         println!(
-            "charts: {} sets of values render {}",
+            "charts: {} sets of values render {}, by both helms",
             self.sets.len(),
             if bless { "what is now committed" } else { "what was committed" }
         );
@@ -166,7 +176,9 @@ impl<'a> Charts<'a> {
         wrong.extend(names::check(&self.helm, &self.sets)?);
         wrong.extend(upgrades::check(&self.helm)?);
         wrong.extend(kfltk::check(&self.helm)?);
-        wrong.extend(refusals::check(&self.helm)?);
+        for helm in [&self.helm, &self.other] {
+            wrong.extend(refusals::check(helm)?);
+        }
         verdict(&wrong)?;
         let versions = apis.iter().map(|api| api.version).collect::<Vec<_>>().join(", ");
         let others = if skipped.is_empty() { String::new() } else { format!("; no schema of {skipped:?}") };

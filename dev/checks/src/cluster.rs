@@ -46,7 +46,7 @@ pub use self::{
     audit::Right,
     for_tests::{TestCluster, can_run},
     host::is_go_there,
-    tools::copy as copy_folder,
+    tools::{Helm, Kubernetes, copy as copy_folder},
 };
 
 /// The network namespace, the control group and the pods' network, which the whole machine sees: one cluster a machine.
@@ -71,6 +71,9 @@ pub enum ClusterCommand {
         /// Leave out Kubeflow's operators and JobSet.
         #[arg(long)]
         bare: bool,
+        /// Which Kubernetes. The tests' own is the newest.
+        #[arg(long, value_enum, default_value = "1.37", value_name = "VERSION")]
+        kubernetes: Kubernetes,
     },
     /// Stop it and remove everything of it but the built parts; also after a crash.
     Down,
@@ -130,7 +133,9 @@ pub fn run(checkout: &Checkout, command: &ClusterCommand) -> anyhow::Result<()> 
     let state = folder.join("state");
     let lock = || lock::take(Path::new(LOCK), "starting, stopping or changing the cluster");
     match command {
-        ClusterCommand::Up { nodes, bare } => start(checkout, &Equipment { nodes: *nodes, bare: *bare, for_tests: false }),
+        ClusterCommand::Up { nodes, bare, kubernetes } => {
+            start(checkout, &Equipment { nodes: *nodes, bare: *bare, for_tests: false, kubernetes: *kubernetes })
+        }
         ClusterCommand::Down => {
             let _lock = lock()?;
             down::run(&state)
@@ -141,7 +146,7 @@ pub fn run(checkout: &Checkout, command: &ClusterCommand) -> anyhow::Result<()> 
         }
         ClusterCommand::Status => {
             let _lock = lock()?;
-            status(&Cluster { bin: tools::ensure(checkout, &folder, &[Part::Kubernetes])?, state })
+            status(&Cluster { bin: tools::ensure(checkout, &folder, kubernetes(&state), &[Part::Kubernetes])?, state })
         }
         ClusterCommand::Load { kind, program } => {
             let cluster = running(checkout, &folder)?;
@@ -164,7 +169,8 @@ fn start(checkout: &Checkout, equipment: &Equipment) -> anyhow::Result<()> {
     let _lock = lock::take(Path::new(LOCK), "starting, stopping or changing the cluster")?;
     let folder = folder(checkout)?;
     host::prepare().map_err(anyhow::Error::msg)?;
-    let cluster = Cluster { bin: tools::ensure(checkout, &folder, &parts(equipment.nodes, equipment.bare))?, state: folder.join("state") };
+    let bin = tools::ensure(checkout, &folder, equipment.kubernetes, &parts(equipment.nodes, equipment.bare))?;
+    let cluster = Cluster { bin, state: folder.join("state") };
     if down::is_alive(&cluster.state) {
         bail!("the cluster runs already, or a part of it\nhint: `cargo xtask cluster down` stops it");
     }
@@ -183,12 +189,13 @@ fn start(checkout: &Checkout, equipment: &Equipment) -> anyhow::Result<()> {
 
 /// Builds all that a cluster may consist of, where it isn't there.
 pub fn build(checkout: &Checkout) -> anyhow::Result<()> {
-    tools::ensure(checkout, &folder(checkout)?, &[Part::Kubernetes, Part::Operators, Part::Kwok, Part::Helm]).map(drop)
+    let all = [Part::Kubernetes, Part::Operators, Part::Kwok, Part::Helm];
+    tools::ensure(checkout, &folder(checkout)?, Kubernetes::default(), &all).map(drop)
 }
 
-/// Helm, of the version that goes with the cluster.
-pub fn helm(checkout: &Checkout) -> anyhow::Result<PathBuf> {
-    Ok(tools::ensure(checkout, &folder(checkout)?, &[Part::Helm])?.join("helm"))
+/// A program of Helm's.
+pub fn helm(checkout: &Checkout, helm: Helm) -> anyhow::Result<PathBuf> {
+    Ok(tools::ensure(checkout, &folder(checkout)?, Kubernetes::default(), &[Part::Helm])?.join(helm.program()))
 }
 
 /// Works with the cluster that runs, or else with one that is there only for that.
@@ -196,7 +203,7 @@ pub fn with<T>(checkout: &Checkout, work: impl FnOnce(&Cluster) -> anyhow::Resul
     let folder = folder(checkout)?;
     let runs_already = down::is_alive(&folder.join("state"));
     if !runs_already {
-        run(checkout, &ClusterCommand::Up { nodes: 0, bare: false })?;
+        run(checkout, &ClusterCommand::Up { nodes: 0, bare: false, kubernetes: Kubernetes::default() })?;
     }
     let outcome = running(checkout, &folder).and_then(|cluster| work(&cluster));
     if !runs_already {
@@ -218,7 +225,12 @@ fn running(checkout: &Checkout, folder: &Path) -> anyhow::Result<Cluster> {
     if !down::is_alive(&state) {
         bail!("the cluster doesn't run\nhint: `cargo xtask cluster up` starts it");
     }
-    Ok(Cluster { bin: tools::ensure(checkout, folder, &[Part::Kubernetes])?, state })
+    Ok(Cluster { bin: tools::ensure(checkout, folder, kubernetes(&state), &[Part::Kubernetes])?, state })
+}
+
+/// Which Kubernetes the cluster in `state` was begun with.
+fn kubernetes(state: &Path) -> Kubernetes {
+    Equipment::begun(state).map(|equipment| equipment.kubernetes).unwrap_or_default()
 }
 
 fn up(checkout: &Checkout, cluster: &Cluster, nodes: u32, bare: bool) -> anyhow::Result<()> {
@@ -229,7 +241,7 @@ fn up(checkout: &Checkout, cluster: &Cluster, nodes: u32, bare: bool) -> anyhow:
     let mut started = daemons::start(cluster)?;
     images::basic(cluster)?;
     if !bare {
-        addons::install(cluster, &checkout.root)?;
+        addons::install(cluster, &checkout.root, &mut started)?;
     }
     if nodes > 0 {
         kwok::start(cluster, &mut started, nodes)?;

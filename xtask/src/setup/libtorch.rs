@@ -76,7 +76,7 @@ fn find_or_get(checkout: &Checkout) -> anyhow::Result<Libtorch> {
             }
         }
     }
-    download(&own)?;
+    download(checkout, &own)?;
     found(&own, "unpacked from PyTorch's wheel")
 }
 
@@ -142,7 +142,7 @@ fn link_to(cache: &Path, packages: &Path) -> anyhow::Result<PathBuf> {
 }
 
 /// Gets PyTorch's wheel through pip and unpacks what is needed of it.
-fn download(folder: &Path) -> anyhow::Result<()> {
+fn download(checkout: &Checkout, folder: &Path) -> anyhow::Result<()> {
     python::with_pip()?;
     eprintln!("libtorch {VERSION} is not here yet: getting it from PyTorch's wheel (about 540 MB)");
     let wheels = beside(folder, ".wheels");
@@ -151,9 +151,8 @@ fn download(folder: &Path) -> anyhow::Result<()> {
     let mut pip = Command::new("python3");
     pip.args(["-m", "pip", "download", "--disable-pip-version-check", "--no-cache-dir", "--no-deps", "--only-binary=:all:"]);
     // Any Python's wheel will do, whatever the version here: nothing in it that is used depends on Python.
-    pip.args(["--python-version", "3.12", "--dest"]).arg(&wheels).arg(format!("torch=={VERSION}"));
-    // libtorch_cpu.so of these wheels is built with CUDA's profiler, so it wants its two small libraries, GPU or not.
-    pip.args(["nvidia-cuda-runtime==13.*", "nvidia-cuda-cupti==13.*"]);
+    pip.args(["--python-version", "3.12", "--dest"]).arg(&wheels);
+    pip.args(python::HASHED).arg(checkout.root.join(python::LIBTORCH));
     sh::run(&mut pip, sh::INSTALL_LIMIT).context("can't download PyTorch\nhint: set LIBTORCH to a libtorch of your own")?;
     replace(folder, |fresh| wheel::unpack(&wheels, fresh))?;
     remove(&wheels)

@@ -17,8 +17,13 @@ const STAMP: &str = "fltk-complete";
 
 /// The packages of the image of TensorBoard, in the checkout.
 pub const TENSORBOARD: &str = "python/tensorboard.txt";
+/// The wheels that libtorch is taken out of, in the checkout.
+pub const LIBTORCH: &str = "python/libtorch.txt";
 
-const HINT: &str = "hint: install Python 3.10 or later with pip and venv (Debian: `apt-get install python3-pip python3-venv`)";
+/// Options of pip before a file of packages: it takes only what has one of the digests there.
+pub const HASHED: [&str; 2] = ["--require-hashes", "--requirement"];
+
+const HINT: &str = "hint: install Python 3.11 or later with pip and venv (Debian: `apt-get install python3-pip python3-venv`)";
 
 /// `Err` unless `python3 -m pip` works.
 pub fn with_pip() -> anyhow::Result<()> {
@@ -52,8 +57,8 @@ pub fn ensure(checkout: &Checkout) -> anyhow::Result<PathBuf> {
         make(&folder)?;
     }
     let mut pip = Command::new(&program);
-    pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--no-cache-dir", "--quiet", "-r"]);
-    pip.arg(requirements(checkout)).stdin(Stdio::null());
+    pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--no-cache-dir", "--quiet", "--only-binary=:all:"]);
+    pip.args(HASHED).arg(requirements(checkout)).stdin(Stdio::null());
     sh::run(&mut pip, sh::INSTALL_LIMIT)?;
     fs::write(folder.join(STAMP), "")?;
     Ok(program)
@@ -89,10 +94,48 @@ fn folder(checkout: &Checkout) -> anyhow::Result<Option<PathBuf>> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    const FILES: [&str; 3] = [
+        include_str!("../../../python/requirements.txt"),
+        include_str!("../../../python/tensorboard.txt"),
+        include_str!("../../../python/libtorch.txt"),
+    ];
+
+    /// The packages of a file, each with its version and the digests of its wheels.
+    fn pins(text: &str) -> BTreeMap<&str, (&str, Vec<&str>)> {
+        let mut found: BTreeMap<&str, (&str, Vec<&str>)> = BTreeMap::new();
+        let mut last = "";
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            let line = line.trim_end_matches(['\\', ' ']);
+            if let Some(digest) = line.strip_prefix("    --hash=sha256:") {
+                assert!(digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()), "{line}");
+                found.get_mut(last).unwrap().1.push(digest);
+            } else {
+                let (name, version) = line.split_once("==").unwrap_or_else(|| panic!("`{line}` is no exact version"));
+                found.insert(name, (version, Vec::new()));
+                last = name;
+            }
+        }
+        found
+    }
+
     #[test]
-    fn the_image_has_the_tensorboard_of_the_tests() {
-        let pin = |text: &'static str| text.lines().find(|line| line.starts_with("tensorboard=="));
-        let tests = pin(include_str!("../../../python/requirements.txt"));
-        assert!(tests.is_some() && tests == pin(include_str!("../../../python/tensorboard.txt")));
+    fn every_wheel_has_a_digest() {
+        for pins in FILES.map(pins) {
+            for (name, (_, digests)) in &pins {
+                assert!(!digests.is_empty(), "`{name}` has no digest");
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_package_has_the_same_version_everywhere() {
+        let [tests, image, libtorch] = FILES.map(pins);
+        assert!(image.contains_key("tensorboard") && libtorch["torch"].0 == super::super::libtorch::VERSION);
+        for (name, (version, digests)) in image.iter().chain(&libtorch) {
+            let (of_tests, others) = &tests[name];
+            assert!(of_tests == version && digests.iter().all(|digest| others.contains(digest)), "{name}");
+        }
     }
 }

@@ -9,6 +9,7 @@
 mod config_map;
 mod legal;
 mod names;
+mod network_policy;
 mod pod;
 mod pytorch_job;
 mod train_job;
@@ -60,6 +61,12 @@ impl RunContext {
             Backend::TrainJob => train_job::manifest(self, spec, attempt),
         };
         Manifests { job, config_maps: config_map::manifests(self, spec) }
+    }
+
+    /// Lets only pods of `spec` connect to each other; made by nobody but whoever applies it.
+    #[must_use]
+    pub fn network_policy(&self, spec: &JobSpec) -> Json {
+        network_policy::manifest(self, spec)
     }
 
     /// Whether pods of `spec` read in `config_map`, which may be of another version, what they are to train.

@@ -25,6 +25,7 @@ pub fn run(cli: &Cli, args: &ClientArgs, termination: &Termination) -> anyhow::R
     let network = Network {
         socket_ifname: env::var("GLOO_SOCKET_IFNAME").ok(),
         listener: if launcher.is_some() && place.rank == 0 { Some(run::inherited_listener()?) } else { None },
+        in_pod: env::var_os("KUBERNETES_SERVICE_HOST").is_some(),
     };
     let files: Vec<PathBuf> = args.file.iter().cloned().collect();
     let context = Context {

@@ -11,10 +11,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fltk::exit::{Exit, OrExit as _, failure};
-use torch_dist::{Checks, GlooDevice, GroupOptions, ProcessGroup, TcpStore, TcpStoreOptions};
+use fltk::{
+    exit::{Exit, OrExit as _, failure},
+    output,
+};
+use torch_dist::{Checks, Error, GlooDevice, GroupOptions, ProcessGroup, TcpStore, TcpStoreOptions};
 
-use super::Stopped;
+use super::{
+    Stopped,
+    master::{self, Listening},
+};
 
 /// How often a name that doesn't resolve yet is looked up again: a pod's name appears within seconds of the pod.
 const LOOKUP_EVERY: Duration = Duration::from_millis(500);
@@ -45,6 +51,8 @@ pub struct Network {
     pub socket_ifname: Option<String>,
     /// Holds the port of the store, which rank 0 serves, if somebody listened for it.
     pub listener: Option<TcpListener>,
+    /// Whether this process is in a pod of Kubernetes.
+    pub in_pod: bool,
 }
 
 impl Place {
@@ -126,7 +134,11 @@ impl Place {
 
     fn meet(&self, timeout: Duration, network: Network) -> anyhow::Result<ProcessGroup> {
         let options = TcpStoreOptions { is_server: self.rank == 0, num_workers: self.size, timeout };
-        let store = match network.listener {
+        let listener = match network.listener {
+            None if self.rank == 0 => self.listen(network.in_pod)?,
+            listener => listener,
+        };
+        let store = match listener {
             Some(listener) => TcpStore::on(listener, &options),
             None => TcpStore::new(&self.host, self.port, &options),
         };
@@ -140,6 +152,20 @@ impl Place {
         };
         let options = GroupOptions { timeout, device, checks: Checks::EveryCall };
         ProcessGroup::gloo(&store, self.rank, self.size, &options).or_exit(Exit::Ranks)
+    }
+
+    /// Listens for the others at rank 0's address; `None`, after a warning, where that has to be all of this machine's.
+    fn listen(&self, in_pod: bool) -> anyhow::Result<Option<TcpListener>> {
+        let addresses = (self.host.as_str(), self.port).to_socket_addrs().map(Vec::from_iter);
+        let addresses = addresses.map_err(|error| failure(Exit::Ranks, format!("`{}` has no address: {error}", self.host)))?;
+        match master::listen(&self.host, &addresses, in_pod) {
+            Ok(Listening::At(listener)) => Ok(Some(listener)),
+            Ok(Listening::Everywhere(why)) => {
+                output::talk(format_args!("warning: {why}"));
+                Ok(None)
+            }
+            Err(error) => Err(Error::Listen { port: self.port, message: error.to_string() }).or_exit(Exit::Ranks),
+        }
     }
 
     /// A pod's name may appear after the pods that look for it.

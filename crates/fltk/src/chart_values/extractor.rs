@@ -9,6 +9,7 @@ use k8s_openapi::api::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
 use super::shared::{Amount, ObjectName, Port};
 
@@ -24,6 +25,8 @@ pub struct Extractor {
     output: Volume,
     /// The claim of data sets.
     data: Data,
+    /// KFLTK's of 2021. Not read.
+    dataset: Json,
     /// `fltk serve`.
     serve: Serve,
     /// TensorBoard.

@@ -37,6 +37,13 @@ pub struct Orchestrator {
     runtime: Runtime,
     /// KFLTK's names of files that its chart brings. Not read.
     provided: Provided,
+    /// KFLTK's of 2021: a file within its image. Not read.
+    configuration_file: String,
+    /// KFLTK's of 2021: a file within its image. Not read.
+    experiment_file: String,
+    /// KFLTK's name of 2021 for `fltk.pullPolicy`.
+    #[schemars(extend("enum" = ["", "Always", "IfNotPresent", "Never"]))]
+    pull_policy: String,
     /// When a job may start, in place of what the experiment says.
     admission: Option<AdmissionConfig>,
     /// More options of `fltk cluster`.
@@ -91,14 +98,19 @@ enum Kind {
 #[schemars(extend("maxLength" = 253, "pattern" = "^[A-Za-z0-9_-][A-Za-z0-9._-]*$"))]
 struct FileName(String);
 
+/// A path, of which the last part is the name of a file: KFLTK's users have written such.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[schemars(extend("maxLength" = 253, "pattern" = "^([A-Za-z0-9._-]*/)*[A-Za-z0-9_-][A-Za-z0-9._-]*$"))]
+struct FilePath(String);
+
 /// What files are called in the pod.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Runtime {
     /// KFLTK's cluster JSON.
-    configuration_file: FileName,
+    configuration_file: FilePath,
     /// The experiment.
-    experiment_file: FileName,
+    experiment_file: FilePath,
 }
 
 /// KFLTK's names of files that its chart brings, which were never there. Known, so that its values work as they are.

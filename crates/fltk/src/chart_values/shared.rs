@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
 /// Folders in pods, and when images are pulled.
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -21,6 +22,8 @@ pub struct Fltk {
     /// When images are pulled; empty for Kubernetes' own default.
     #[schemars(extend("enum" = ["", "Always", "IfNotPresent", "Never"]))]
     pull_policy: String,
+    /// KFLTK's of 2021. Not read.
+    config: Json,
 }
 
 /// Where images are: `domain/projectName/name`, where an empty part is left out.
@@ -34,13 +37,15 @@ pub struct Provider {
     /// Name and tag of what trains: the image of jobs.
     image_name: ImageName,
     /// Name and tag of what trains nothing; `imageName` when empty.
-    #[schemars(regex(pattern = "^[^ ]*$"))]
-    orchestrator_image_name: String,
-    /// Name and tag of an image with TensorBoard.
+    orchestrator_image_name: ImageName,
+    /// Name and tag of an image with TensorBoard; `fltk-tensorboard` with the tag of `imageName` when empty.
     #[serde(default)]
     tensorboard_image_name: ImageName,
     /// Names of secrets to pull images with.
     pull_secrets: Vec<String>,
+    /// KFLTK's name of 2021 for `fltk.pullPolicy`.
+    #[schemars(extend("enum" = ["", "Always", "IfNotPresent", "Never"]))]
+    image_pull_policy: String,
 }
 
 /// Volumes that pods share.
@@ -120,7 +125,7 @@ struct FolderName(String);
 
 /// Name and tag of an image.
 #[derive(Default, Serialize, Deserialize, JsonSchema)]
-#[schemars(extend("pattern" = "^[^ ]+$"))]
+#[schemars(extend("pattern" = "^[^ ]*$"))]
 struct ImageName(String);
 
 /// Name of a claim.

@@ -59,7 +59,7 @@ fn folder(root: &Path, chart: &str) -> PathBuf {
 }
 
 /// The first line that differs.
-fn difference(committed: &str, rendered: &str) -> String {
+pub fn difference(committed: &str, rendered: &str) -> String {
     let mut lines = (1..).zip(committed.lines().map(Some).chain(std::iter::repeat(None)).zip(rendered.lines().map(Some).chain([None])));
     let differs = lines.find(|(_, (committed, rendered))| committed != rendered);
     let Some((line, (committed, rendered))) = differs else { return "it has more lines than what is rendered".to_owned() };

@@ -27,7 +27,7 @@ const NOTES_FILE: &str = "zz-notes.yaml";
 
 /// What a chart renders.
 pub struct Rendered {
-    /// As helm prints it, without the notes.
+    /// As helm prints it, without the notes, and without the empty lines that helm 4 has between objects.
     pub text: String,
     /// The same, read.
     pub objects: Vec<Object>,
@@ -83,8 +83,9 @@ impl Helm {
         let [notes] = is_notes.as_slice() else { bail!("charts/{chart} renders no notes") };
         let notes = objects::read(notes)?.into_iter().next().context("no notes")?;
         let notes = objects::text(&notes.json["notes"]).trim_end();
-        let text = objects.concat();
-        Ok(Rendered { objects: objects::read(&text)?, notes: format!("{notes}\n"), text })
+        let read = objects::read(&objects.concat())?;
+        let text = objects.into_iter().map(|document| format!("{}\n", document.trim_end_matches('\n'))).collect();
+        Ok(Rendered { objects: read, notes: format!("{notes}\n"), text })
     }
 
     /// What helm says of values that it refuses.

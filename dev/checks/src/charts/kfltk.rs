@@ -25,13 +25,60 @@ const VALUES: &[&str] = &[
     r"orchestrator.configuration=\{\},orchestrator.experiment=\{ trainTasks: [] \}",
 ];
 
+/// Values of 2021: keys of templates of that time, and such as nothing ever read.
+const VALUES_OF_2021: &[&str] = &[
+    "--set",
+    "fltk.config=cloud_experiment.yaml,image.tag=latest",
+    "--set",
+    "provider.domain=gcr.io,provider.projectName=my-project,provider.imageName=fltk:latest,provider.imagePullPolicy=Never",
+    "--set",
+    "extractor.dataset.size=5Gi",
+    "--set",
+    "orchestrator.configurationFile=./configs/c.json,orchestrator.experimentFile=./configs/e.json",
+    "--set",
+    "orchestrator.runtime.configurationFile=configs/c.json,orchestrator.runtime.experimentFile=./configs/e.json",
+];
+/// What KFLTK had in its image, which is a file here.
+const EXPERIMENT: [&str; 2] = ["--set-string", r"orchestrator.configuration=\{\},orchestrator.experiment=\{ trainTasks: [] \}"];
+
 /// What isn't right.
 pub fn check(helm: &Helm) -> anyhow::Result<Vec<String>> {
+    let mut found = of_2021(helm)?;
     let extractor = helm.render("extractor", RELEASE, NAMESPACE, VALUES)?;
     let orchestrator = helm.render("orchestrator", RELEASE, NAMESPACE, VALUES)?;
     let mut checks = of_extractor(&extractor);
     checks.extend(of_orchestrator(&orchestrator));
-    Ok(checks.into_iter().filter(|(_, holds)| !holds).map(|(rule, _)| format!("KFLTK's values: not so: {rule}")).collect())
+    found.extend(checks.into_iter().filter(|(_, holds)| !holds).map(|(rule, _)| format!("KFLTK's values: not so: {rule}")));
+    Ok(found)
+}
+
+fn of_2021(helm: &Helm) -> anyhow::Result<Vec<String>> {
+    let extractor = helm.render("extractor", RELEASE, NAMESPACE, VALUES_OF_2021)?;
+    let orchestrator = helm.render("orchestrator", RELEASE, NAMESPACE, &[VALUES_OF_2021, &EXPERIMENT].concat())?;
+    let by_its_own_name = [VALUES_OF_2021, &EXPERIMENT, &["--set", "provider.imagePullPolicy=,orchestrator.pullPolicy=Always"]].concat();
+    let by_its_own_name = helm.render("orchestrator", RELEASE, NAMESPACE, &by_its_own_name)?;
+    let is_pulled =
+        |rendered: &Rendered, when: &str| list(&pod(rendered)["containers"]).iter().all(|container| container["imagePullPolicy"] == when);
+    let command = pod(&orchestrator)["containers"][0]["args"].to_string();
+    let without_experiment = helm.refusal("orchestrator", VALUES_OF_2021)?;
+    let checks = [
+        ("provider.imagePullPolicy says when images are pulled", is_pulled(&extractor, "Never") && is_pulled(&orchestrator, "Never")),
+        ("orchestrator.pullPolicy does so of its own", is_pulled(&by_its_own_name, "Always")),
+        (
+            "files whose names are paths are called by their last parts",
+            command.contains("config/c.json") && command.contains("config/e.json"),
+        ),
+        ("the image's file is asked for by its name", without_experiment.contains("--set-file orchestrator.experiment=./configs/e.json")),
+        (
+            "the extractor's notes say what isn't read",
+            extractor.notes.contains("Given, and not read, here as in KFLTK's charts: extractor.dataset, fltk.config, image."),
+        ),
+        (
+            "the orchestrator's notes say what isn't read",
+            orchestrator.notes.contains(": fltk.config, image, orchestrator.configurationFile, orchestrator.experimentFile."),
+        ),
+    ];
+    Ok(checks.into_iter().filter(|(_, holds)| !holds).map(|(rule, _)| format!("KFLTK's values of 2021: not so: {rule}")).collect())
 }
 
 fn of_extractor(rendered: &Rendered) -> Vec<(&'static str, bool)> {

@@ -1,8 +1,11 @@
 //! What objects refer to is there: pods by selectors, volumes, accounts, roles, services and their ports.
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use super::objects::{Object, Pod, list, mentions, selects, text};
+
+/// The label of pods of a stream's jobs.
+const RUN: &str = "fltk.node/run";
 
 /// What is referred to and isn't there. What the set's own `values` name is somebody else's.
 pub fn check(objects: &[Object], values: &str) -> Vec<String> {
@@ -69,6 +72,9 @@ impl References<'_> {
 
     fn network_policy(&self, spec: &Json, find: &mut dyn FnMut(String)) {
         let selector = &spec["podSelector"]["matchLabels"];
+        if let Some(run) = selector[RUN].as_str() {
+            return self.policy_of_jobs(run, spec, find);
+        }
         let Some(pod) = self.selected(selector) else { return find(format!("it selects no pods: {selector}")) };
         let ports: Vec<&str> =
             list(&spec["ingress"]).iter().flat_map(|rule| list(&rule["ports"])).map(|port| text(&port["port"])).collect();
@@ -77,6 +83,18 @@ impl References<'_> {
         }
         if let Some(closed) = pod.ports().iter().find(|port| !ports.contains(port)) {
             find(format!("nobody may connect to the port `{closed}` of its pods"));
+        }
+    }
+
+    /// Jobs come later: their pods have the stream's name for a label, and connect to each other at any port.
+    fn policy_of_jobs(&self, run: &str, spec: &Json, find: &mut dyn FnMut(String)) {
+        let option = format!("--id={run}");
+        let begins = |container: &Json| list(&container["args"]).iter().any(|argument| text(argument) == option);
+        if !self.pods.iter().any(|pod| pod.containers().any(begins)) {
+            find(format!("no stream is called `{run}`"));
+        }
+        if list(&spec["ingress"]) != [json!({ "from": [{ "podSelector": &spec["podSelector"] }] })] {
+            find(format!("not exactly the pods that it's for may connect to them: {}", spec["ingress"]));
         }
     }
 

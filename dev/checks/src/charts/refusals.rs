@@ -4,6 +4,35 @@ use super::helm::Helm;
 
 const FILE: &str = r"orchestrator.experiment=\{ name: a\, tasks: [] \}";
 
+/// Where the image is: what is refused is something else.
+const IMAGE: [&str; 2] = ["--set", "provider.domain=localhost,provider.imageName=fltk:1"];
+
+/// As [`REFUSALS`], of images. Values that say nothing name nobody's registry.
+const IMAGES: [(&str, &[&str], &[&str]); 6] = [
+    ("extractor", &[], &["provider.imageName is missing", "cargo xtask image"]),
+    ("orchestrator", &["--set-string", FILE], &["provider.imageName is missing", "cargo xtask image"]),
+    (
+        "extractor",
+        &["--set", "provider.imageName=fltk:1"],
+        &["provider.domain is missing", "image fltk:1 in a public registry", "`localhost`"],
+    ),
+    (
+        "orchestrator",
+        &["--set-string", FILE, "--set", "provider.projectName=me,provider.imageName=fltk:1"],
+        &["provider.domain is missing", "image me/fltk:1 in a public registry"],
+    ),
+    (
+        "orchestrator",
+        &["--set-string", FILE, "--set", "provider.domain=localhost,provider.orchestratorImageName=a:1"],
+        &["provider.imageName is missing"],
+    ),
+    (
+        "extractor",
+        &["--set", "provider.domain=registry.example,provider.imageName=fltk@sha256:0"],
+        &["provider.tensorboardImageName is missing", "extractor.tensorboard.enabled=false"],
+    ),
+];
+
 /// A chart, values, and words of what helm says of them.
 const REFUSALS: [(&str, &[&str], &[&str]); 27] = [
     ("orchestrator", &[], &["orchestrator.experiment is missing", "--set-file orchestrator.experiment=FILE"]),
@@ -78,8 +107,10 @@ const REFUSALS: [(&str, &[&str], &[&str]); 27] = [
 /// What isn't refused, or not in those words.
 pub fn check(helm: &Helm) -> anyhow::Result<Vec<String>> {
     let mut found = Vec::new();
-    for (chart, arguments, words) in REFUSALS {
-        match helm.refusal(chart, arguments) {
+    let others = REFUSALS.into_iter().map(|(chart, arguments, words)| (chart, [&IMAGE[..], arguments].concat(), words));
+    let images = IMAGES.into_iter().map(|(chart, arguments, words)| (chart, arguments.to_vec(), words));
+    for (chart, arguments, words) in others.chain(images) {
+        match helm.refusal(chart, &arguments) {
             Ok(said) => {
                 if let Some(missing) = words.iter().find(|word| !said.contains(**word)) {
                     found.push(format!("charts/{chart} with {arguments:?}: helm doesn't say `{missing}`: {said}"));
@@ -91,7 +122,7 @@ pub fn check(helm: &Helm) -> anyhow::Result<Vec<String>> {
     let long = format!("orchestrator.files.a={}", "x".repeat(100_000));
     // A command line has room for so much only in parts.
     let many: Vec<String> = (0..11).flat_map(|n| ["--set-string".to_owned(), long.replacen(".a=", &format!(".a{n}="), 1)]).collect();
-    let arguments: Vec<&str> = ["--set-string", FILE].into_iter().chain(many.iter().map(String::as_str)).collect();
+    let arguments: Vec<&str> = IMAGE.into_iter().chain(["--set-string", FILE]).chain(many.iter().map(String::as_str)).collect();
     match helm.refusal("orchestrator", &arguments) {
         Ok(said) if said.contains("more than the 1000000 that fit a ConfigMap") => {}
         Ok(said) => found.push(format!("charts/orchestrator with large files: helm says {said}")),

@@ -10,11 +10,13 @@ use anyhow::{Context as _, bail};
 use super::{CHARTS, read};
 
 /// Values that are files' texts, as `--set-file` has them: of a set of a chart, the value and the file.
-const SET_FILES: [(&str, &str, &str, &str); 6] = [
+const SET_FILES: [(&str, &str, &str, &str); 8] = [
     ("orchestrator", "admission", "orchestrator.configuration", "configs/example_cloud_experiment.json"),
     ("orchestrator", "admission", "orchestrator.experiment", "configs/tasks/example_arrival_config.json"),
     ("orchestrator", "kfltk", "orchestrator.configuration", "configs/example_cloud_experiment.json"),
     ("orchestrator", "kfltk", "orchestrator.experiment", "configs/tasks/example_arrival_config.json"),
+    ("orchestrator", "seed", "orchestrator.configuration", "configs/example_cloud_experiment.json"),
+    ("orchestrator", "seed", "orchestrator.experiment", "configs/tasks/example_arrival_config.json"),
     ("orchestrator", "trace", "orchestrator.experiment", "examples/trace.yaml"),
     ("orchestrator", "trace", r"orchestrator.files.trace\.csv", "examples/trace.csv"),
 ];

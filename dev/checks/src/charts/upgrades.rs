@@ -7,7 +7,8 @@ use super::{
     objects::text,
 };
 
-const EXPERIMENT: [&str; 2] = ["--set-string", r"orchestrator.experiment=\{ name: a\, tasks: [] \}"];
+const EXPERIMENT: [&str; 4] = ["--set", IMAGE, "--set-string", r"orchestrator.experiment=\{ name: a\, tasks: [] \}"];
+const IMAGE: &str = "provider.domain=localhost,provider.imageName=fltk:1";
 
 /// What of an orchestrator's release may change.
 const PARTS: [&str; 4] = ["stream", "job", "files", "account"];
@@ -43,7 +44,8 @@ pub fn check(helm: &Helm) -> anyhow::Result<Vec<String>> {
         }
     }
     let data_job = |sets: &str| -> anyhow::Result<Vec<String>> {
-        let rendered = helm.render("extractor", RELEASE, NAMESPACE, &["--set", &format!("extractor.data.sets={{{sets}}}")])?;
+        let rendered =
+            helm.render("extractor", RELEASE, NAMESPACE, &["--set", IMAGE, "--set", &format!("extractor.data.sets={{{sets}}}")])?;
         Ok(rendered.objects.iter().filter(|object| object.kind() == "Job").map(super::objects::Object::describe).collect())
     };
     if data_job("mnist")?.is_empty() || data_job("mnist")? != data_job("mnist")? || data_job("mnist")? == data_job("mnist,cifar10")? {

@@ -2,26 +2,31 @@
 
 use std::{fs, path::Path, process::Stdio, time::Duration};
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 
 use super::{
     Cluster, NODE,
     images::{self, copy_program},
-    inside, tools,
+    inside,
+    started::Started,
+    tools,
 };
 use crate::{page, sh};
 
-/// For a deployment to be ready.
-const ROLLOUT_LIMIT: Duration = Duration::from_secs(240);
+/// For the guide's commands, which wait for a deployment.
+const PAGE_LIMIT: Duration = Duration::from_secs(240);
+
+/// Where they are.
+const NAMESPACES: [&str; 3] = ["kubeflow", "jobset-system", "kubeflow-system"];
 
 /// What the guide says of them.
 const PAGE: &str = include_str!("../../../../docs/guide/operators.md");
 
 /// Installs all three, and waits until they are ready.
-pub fn install(cluster: &Cluster, checkout: &Path) -> anyhow::Result<()> {
+pub fn install(cluster: &Cluster, checkout: &Path, started: &mut Started) -> anyhow::Result<()> {
     let work = tempfile::tempdir()?;
     training_operator(cluster, work.path())?;
-    as_the_guide_says(cluster, checkout)?;
+    as_the_guide_says(cluster, checkout, started)?;
     for (program, tag) in [("jobset", "v0.12.0"), ("trainer", "v2.3.0")] {
         let root = work.path().join(program);
         fs::create_dir(&root)?;
@@ -38,12 +43,33 @@ pub fn install(cluster: &Cluster, checkout: &Path) -> anyhow::Result<()> {
     fs::write(&list, text.lines().filter(|line| !line.contains("third-party/jobset")).fold(String::new(), |all, line| all + line + "\n"))?;
     let trainer = kustomize(cluster, &overlay.join("overlays/manager"))?;
     cluster.apply(&with_image(&trainer, "/trainer-controller-manager", "localhost/trainer:v2.3.0")?)?;
-    for namespace in ["kubeflow", "jobset-system", "kubeflow-system"] {
-        let mut rollout = cluster.kubectl();
-        rollout.args(["--namespace", namespace, "rollout", "status", "deployment", "--timeout=200s"]);
-        sh::run(&mut rollout, ROLLOUT_LIMIT)?;
+    // Not by `rollout status`, which waits on when a program of the cluster has ended.
+    started.wait("an operator", || NAMESPACES.iter().all(|namespace| are_ready(cluster, namespace))).with_context(|| last_words(cluster))
+}
+
+/// Whether every deployment of `namespace` has all of its pods.
+fn are_ready(cluster: &Cluster, namespace: &str) -> bool {
+    let mut list = cluster.kubectl();
+    let template = r#"jsonpath={range .items[*]}{.spec.replicas} {.status.availableReplicas}{"\n"}{end}"#;
+    list.args(["--namespace", namespace, "get", "deployments", "--output", template]).stderr(Stdio::null());
+    let Ok(text) = sh::quiet_output(&mut list, Duration::from_secs(10)) else { return false };
+    !text.is_empty() && text.lines().all(|line| line.split_once(' ').is_some_and(|(wanted, available)| wanted == available))
+}
+
+/// What each operator said last.
+fn last_words(cluster: &Cluster) -> String {
+    let ask = |namespace: &str, arguments: &[&str]| {
+        let mut command = cluster.kubectl();
+        command.args(["--namespace", namespace, "--request-timeout=2s"]).args(arguments).stderr(Stdio::null());
+        sh::quiet_output(&mut command, Duration::from_secs(10)).unwrap_or_default()
+    };
+    let mut said = String::new();
+    for namespace in NAMESPACES {
+        for name in ask(namespace, &["get", "deployments", "--output", "name"]).lines() {
+            said += &format!("\n{name}: {}", ask(namespace, &["logs", name, "--tail=1"]).trim());
+        }
     }
-    Ok(())
+    format!("the operators don't come; they said last:{said}")
 }
 
 fn training_operator(cluster: &Cluster, work: &Path) -> anyhow::Result<()> {
@@ -64,14 +90,14 @@ fn training_operator(cluster: &Cluster, work: &Path) -> anyhow::Result<()> {
 
 /// Does what the guide tells a reader to do with the training operator, by its very text: without that a restricted namespace admits no pod of more than
 /// one rank.
-fn as_the_guide_says(cluster: &Cluster, checkout: &Path) -> anyhow::Result<()> {
+fn as_the_guide_says(cluster: &Cluster, checkout: &Path, started: &mut Started) -> anyhow::Result<()> {
     let blocks = page::blocks(PAGE)?;
     ensure!(!blocks.is_empty(), "the guide's page about operators has nothing to run");
     let path = std::env::var("PATH").unwrap_or_default();
     let mut bash = inside("bash");
     bash.args(["-c", &page::script("operators.md", &blocks)]).current_dir(checkout);
     bash.env("KUBECONFIG", cluster.kubeconfig()).env("PATH", format!("{}:{path}", cluster.bin.display())).stdout(Stdio::null());
-    sh::run(&mut bash, ROLLOUT_LIMIT)
+    started.run(&mut bash, PAGE_LIMIT).with_context(|| last_words(cluster))
 }
 
 /// `manifests` with the image whose name holds `part` replaced; it is never pulled.

@@ -71,6 +71,7 @@ oom_score = 0
     conf_dir = "{STATE}/cni"
 "#;
 
+// Machines may have control groups of version 1 alone: newer kubelets refuse these unless they are told to.
 const KUBELET: &str = r#"apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 authentication: {anonymous: {enabled: false}, webhook: {enabled: false}, x509: {clientCAFile: {STATE}/pki/ca.crt}}
@@ -81,6 +82,7 @@ cgroupDriver: cgroupfs
 cgroupRoot: /{GROUP}
 podLogsDir: {STATE}/pod-logs
 failSwapOn: false
+failCgroupV1: false
 oomScoreAdj: 0
 makeIPTablesUtilChains: false
 enforceNodeAllocatable: []

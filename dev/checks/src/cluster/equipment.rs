@@ -6,6 +6,8 @@ use std::{fs, path::Path};
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
+use super::tools::Kubernetes;
+
 const BEGUN: &str = "begun.json";
 const COMPLETE: &str = "complete.json";
 
@@ -18,6 +20,9 @@ pub struct Equipment {
     pub bare: bool,
     /// Whether tests started it, and stop it when they are over.
     pub for_tests: bool,
+    /// Which Kubernetes it is.
+    #[serde(default)]
+    pub kubernetes: Kubernetes,
 }
 
 impl Equipment {
@@ -61,7 +66,7 @@ mod tests {
     fn what_was_interrupted_is_begun_and_not_complete() {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("state");
-        let equipment = Equipment { nodes: 50, bare: false, for_tests: true };
+        let equipment = Equipment { nodes: 50, bare: false, for_tests: true, kubernetes: Kubernetes::Oldest };
         assert_eq!((Equipment::begun(&state), Equipment::complete(&state)), (None, None));
         equipment.begin(&state).unwrap();
         assert_eq!((Equipment::begun(&state), Equipment::complete(&state)), (Some(equipment.clone()), None));

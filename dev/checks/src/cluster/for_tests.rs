@@ -16,7 +16,9 @@ use super::{
     audit::{self, Right, Used},
     folder, host, inside,
     keys::ADMIN_TOKEN,
-    kwok, running, start, volumes,
+    kwok, running, start,
+    tools::Kubernetes,
+    volumes,
 };
 use crate::{checkout::Checkout, lock, sh};
 
@@ -62,7 +64,7 @@ impl TestCluster {
                 ),
             }
         }
-        start(checkout, &Equipment { nodes, bare: false, for_tests: true })?;
+        start(checkout, &Equipment { nodes, bare: false, for_tests: true, kubernetes: Kubernetes::default() })?;
         Self::of_parts(checkout)
     }
 

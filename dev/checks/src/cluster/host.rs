@@ -9,7 +9,7 @@ use super::{ADDRESS, NAMESPACE, inside};
 use crate::{setup::debian, sh};
 
 /// Debian packages, and a program of each that tells whether it is there.
-const PACKAGES: [(&str, &str); 8] = [
+const PACKAGES: [(&str, &str); 10] = [
     ("containerd", "/usr/bin/containerd"),
     ("runc", "/usr/sbin/runc"),
     ("containernetworking-plugins", "/usr/lib/cni/bridge"),
@@ -18,6 +18,9 @@ const PACKAGES: [(&str, &str); 8] = [
     ("buildah", "/usr/bin/buildah"),
     ("busybox-static", "/bin/busybox"),
     ("openssl", "/usr/bin/openssl"),
+    // Its C library can be linked into a program as a whole.
+    ("libc6-dev", "/usr/include/stdio.h"),
+    ("procps", "/usr/bin/pgrep"),
 ];
 
 /// Installs what is missing. `Err` says why the cluster can't run here.

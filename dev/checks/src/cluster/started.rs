@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail, ensure};
 
 use crate::sh;
 
@@ -56,6 +56,33 @@ impl Started {
             }
             thread::sleep(POLL);
         }
+    }
+
+    /// Runs `command`, which waits for the programs' work. Fails with the end of its log as soon as one of them has ended.
+    pub fn run(&mut self, command: &mut Command, limit: Duration) -> anyhow::Result<()> {
+        eprintln!("$ {}", sh::show(command));
+        let mut child = sh::start(command)?;
+        let deadline = Instant::now() + limit;
+        let status = loop {
+            if let Some(status) = child.try_wait()? {
+                break status;
+            }
+            let problem = match self.check() {
+                Ok(()) if Instant::now() < deadline => None,
+                Ok(()) => Some(anyhow!("`{}` was stopped: it ran longer than {} s", sh::show(command), limit.as_secs())),
+                Err(error) => Some(error),
+            };
+            if let Some(problem) = problem {
+                child.kill()?;
+                child.wait()?;
+                return Err(problem);
+            }
+            thread::sleep(POLL);
+        };
+        // It may have failed by one that ended.
+        self.check()?;
+        ensure!(status.success(), "`{}` failed: {status}", sh::show(command));
+        Ok(())
     }
 
     /// Fails if one of the programs has ended.
@@ -108,6 +135,22 @@ mod tests {
         assert!(begin.elapsed() < READY_LIMIT / 2);
         assert!(error.starts_with("etcd has ended: exit status: 3; its log"), "{error}");
         assert!(error.ends_with("ends:\nline 4\nline 5\nline 6\nline 7\nno space left"), "{error}");
+    }
+
+    #[test]
+    fn what_waits_in_a_command_ends_with_a_program_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut started = Started::default();
+        started.start("kubelet", &mut shell("echo no cgroups; exit 1"), &folder.path().join("kubelet.log")).unwrap();
+        let begin = Instant::now();
+        let error = started.run(Command::new("sleep").arg("600"), READY_LIMIT).unwrap_err().to_string();
+        assert!(begin.elapsed() < READY_LIMIT / 2);
+        assert!(error.starts_with("kubelet has ended: exit status: 1") && error.ends_with("ends:\nno cgroups"), "{error}");
+        let mut none = Started::default();
+        none.run(&mut shell("exit 0"), READY_LIMIT).unwrap();
+        assert!(none.run(&mut shell("exit 3"), READY_LIMIT).unwrap_err().to_string().contains("exit status: 3"));
+        let error = none.run(Command::new("sleep").arg("600"), Duration::ZERO).unwrap_err().to_string();
+        assert!(error.contains("longer than 0 s"), "{error}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod go;
 mod progress;
+mod version;
 
 use std::{
     fs,
@@ -12,6 +13,7 @@ use anyhow::Context as _;
 use sha2::{Digest as _, Sha256};
 
 use self::progress::Progress;
+pub use self::version::Kubernetes;
 use crate::{checkout::Checkout, lock};
 
 /// What a cluster may consist of; what isn't asked for isn't built.
@@ -23,28 +25,46 @@ pub enum Part {
     Operators,
     /// Nodes in name only.
     Kwok,
-    /// What installs charts.
+    /// What installs charts: both of its major versions.
     Helm,
+}
+
+/// Which of its major versions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Helm {
+    Three,
+    Four,
+}
+
+impl Helm {
+    /// What its program is called among those that are built.
+    pub const fn program(self) -> &'static str {
+        match self {
+            Self::Three => "helm",
+            Self::Four => "helm-4",
+        }
+    }
 }
 
 struct Program {
     part: Part,
-    /// Folder of `cluster/tools`.
+    /// Folder of `cluster/tools`; [`KUBERNETES`] stands for the one of a version.
     module: &'static str,
     /// Import path.
     package: &'static str,
     name: &'static str,
 }
 
-const PROGRAMS: [Program; 7] = [
-    Program { part: Part::Kubernetes, module: "kubernetes", package: "cluster/kubernetes/kubernetes", name: "kubernetes" },
-    Program { part: Part::Kubernetes, module: "kubernetes", package: "cluster/kubernetes/coredns", name: "coredns" },
-    Program {
-        part: Part::Operators,
-        module: "kubernetes",
-        package: "github.com/kubeflow/training-operator/cmd/training-operator.v1",
-        name: "training-operator",
-    },
+impl Program {
+    /// What Go calls what it builds.
+    fn built(&self) -> &'static str {
+        self.package.rsplit('/').next().unwrap_or(self.package)
+    }
+}
+
+const PROGRAMS: [Program; 8] = [
+    Program { part: Part::Kubernetes, module: KUBERNETES, package: "cluster/kubernetes/kubernetes", name: "kubernetes" },
+    Program { part: Part::Kubernetes, module: KUBERNETES, package: "cluster/kubernetes/coredns", name: "coredns" },
     Program {
         part: Part::Operators,
         module: "trainer",
@@ -52,16 +72,26 @@ const PROGRAMS: [Program; 7] = [
         name: "trainer",
     },
     Program { part: Part::Operators, module: "trainer", package: "sigs.k8s.io/jobset", name: "jobset" },
-    Program { part: Part::Helm, module: "trainer", package: "helm.sh/helm/v3/cmd/helm", name: "helm" },
+    Program { part: Part::Helm, module: "helm", package: "helm.sh/helm/v3/cmd/helm", name: Helm::Three.program() },
+    Program { part: Part::Helm, module: "helm", package: "helm.sh/helm/v4/cmd/helm", name: Helm::Four.program() },
+    Program {
+        part: Part::Operators,
+        module: "operator",
+        package: "github.com/kubeflow/training-operator/cmd/training-operator.v1",
+        name: "training-operator",
+    },
     Program { part: Part::Kwok, module: "kwok", package: "sigs.k8s.io/kwok/cmd/kwok", name: "kwok" },
 ];
+
+/// The module of Kubernetes itself, of which there is a folder for each version.
+const KUBERNETES: &str = "kubernetes";
 
 /// Names by which the program `kubernetes` is called, and is each of these.
 const NAMES: [&str; 7] = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubectl", "kubelet"];
 
 /// Folders of manifests: whose they are, tools module, Go module, folder within it, name.
 const MANIFESTS: [(Part, &str, &str, &str, &str); 4] = [
-    (Part::Operators, "kubernetes", "github.com/kubeflow/training-operator", "manifests", "operator-manifests"),
+    (Part::Operators, "operator", "github.com/kubeflow/training-operator", "manifests", "operator-manifests"),
     (Part::Operators, "trainer", "github.com/kubeflow/trainer/v2", "manifests", "trainer-manifests"),
     (Part::Operators, "trainer", "sigs.k8s.io/jobset", "config", "jobset-config"),
     (Part::Kwok, "kwok", "sigs.k8s.io/kwok", "kustomize/stage", "kwok-stages"),
@@ -71,9 +101,9 @@ const MANIFESTS: [(Part, &str, &str, &str, &str); 4] = [
 const UNFINISHED: &str = ".unfinished-";
 
 /// The folder of built programs, with those of `parts`; what isn't there is built.
-pub fn ensure(checkout: &Checkout, cache: &Path, parts: &[Part]) -> anyhow::Result<PathBuf> {
+pub fn ensure(checkout: &Checkout, cache: &Path, kubernetes: Kubernetes, parts: &[Part]) -> anyhow::Result<PathBuf> {
     let tools = checkout.root.join("cluster/tools");
-    let folder = folder(cache, &tools)?;
+    let folder = folder(cache, &tools, kubernetes)?;
     fs::create_dir_all(&folder)?;
     if is_there(&folder, parts) {
         return Ok(folder);
@@ -85,21 +115,20 @@ pub fn ensure(checkout: &Checkout, cache: &Path, parts: &[Part]) -> anyhow::Resu
     let missing = PROGRAMS.iter().filter(|program| parts.contains(&program.part) && !folder.join(program.name).exists());
     let missing: Vec<&Program> = missing.collect();
     let mut progress = Progress::default();
-    let mut modules = Vec::new();
-    for together in missing.chunk_by(|left, right| left.module == right.module) {
-        let module = tools.join(together[0].module);
+    let mut builds = Vec::new();
+    for together in missing.chunk_by(|left, right| left.module == right.module && left.built() != right.built()) {
+        let module = tools.join(kubernetes.folder_of(together[0].module));
         let packages: Vec<&str> = together.iter().map(|program| program.package).collect();
         eprintln!("getting the sources of {}", names(together));
         progress.expect(&go::dependencies(&module, &packages)?);
-        modules.push((module, packages, together));
+        builds.push((module, packages, together));
     }
-    for (module, packages, together) in modules {
+    for (module, packages, together) in builds {
         eprintln!("building {}", names(together));
-        go::build(&module, &packages, new.path(), |line| progress.see(line))?;
+        go::build(&module, &packages, new.path(), kubernetes, |line| progress.see(line))?;
         progress.finish_module();
-        for Program { package, name, .. } in together {
-            let built = package.rsplit('/').next().unwrap_or(package);
-            fs::rename(new.path().join(built), folder.join(name))?;
+        for program in together {
+            fs::rename(new.path().join(program.built()), folder.join(program.name))?;
         }
     }
     for name in NAMES.iter().filter(|name| parts.contains(&Part::Kubernetes) && fs::symlink_metadata(folder.join(name)).is_err()) {
@@ -136,10 +165,13 @@ fn names(programs: &[&Program]) -> String {
     programs.iter().map(|program| program.name).collect::<Vec<_>>().join(", ")
 }
 
-/// Where the programs of the modules in `tools` are. Its name holds what they depend on.
-fn folder(cache: &Path, tools: &Path) -> anyhow::Result<PathBuf> {
+/// Where the programs of the modules in `tools` are. Its name holds what they depend on, and no other Kubernetes.
+fn folder(cache: &Path, tools: &Path, kubernetes: Kubernetes) -> anyhow::Result<PathBuf> {
     let mut hash = Sha256::new();
-    hash_files(tools, &mut hash)?;
+    let mut modules: Vec<&str> = PROGRAMS.iter().map(|program| kubernetes.folder_of(program.module)).collect();
+    modules.sort_unstable();
+    modules.dedup();
+    modules.into_iter().try_for_each(|module| hash_files(&tools.join(module), &mut hash))?;
     Ok(cache.join(format!("bin-{}", &hex::encode(hash.finalize())[..12])))
 }
 
@@ -188,21 +220,33 @@ mod tests {
     #[test]
     fn every_module_has_its_programs() {
         let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../cluster/tools");
-        for Program { module, package, .. } in &PROGRAMS {
-            let text = fs::read_to_string(tools.join(module).join("go.mod")).unwrap();
-            assert!(text.lines().any(|line| line.trim().trim_start_matches("tool ") == *package), "{module} {package}");
+        for kubernetes in Kubernetes::ALL {
+            for Program { module, package, .. } in &PROGRAMS {
+                let folder = kubernetes.folder_of(module);
+                let text = fs::read_to_string(tools.join(folder).join("go.mod")).unwrap();
+                assert!(text.lines().any(|line| line.trim().trim_start_matches("tool ") == *package), "{folder} {package}");
+            }
         }
     }
 
     #[test]
-    fn the_folder_depends_on_every_file() {
+    fn the_folder_depends_on_every_file_of_its_version_and_on_no_other() {
         let tools = tempfile::tempdir().unwrap();
-        fs::create_dir(tools.path().join("a")).unwrap();
-        let mut folders = Vec::new();
-        for text in ["1", "2"] {
-            fs::write(tools.path().join("a/main.go"), text).unwrap();
-            folders.push(folder(Path::new("/cache"), tools.path()).unwrap());
+        for kubernetes in Kubernetes::ALL {
+            for Program { module, .. } in &PROGRAMS {
+                let folder = kubernetes.folder_of(module);
+                fs::create_dir_all(tools.path().join(folder).join("a")).unwrap();
+                fs::write(tools.path().join(folder).join("go.mod"), folder).unwrap();
+            }
         }
-        assert_ne!(folders[0], folders[1]);
+        let change = |module: &str, text: &str| fs::write(tools.path().join(module).join("a/main.go"), text).unwrap();
+        let folders = || Kubernetes::ALL.map(|kubernetes| folder(Path::new("/cache"), tools.path(), kubernetes).unwrap());
+        let before = folders();
+        assert_ne!(before[0], before[1]);
+        change("kwok", "1");
+        let after = folders();
+        assert!(after[0] != before[0] && after[1] != before[1]);
+        change(Kubernetes::ALL[1].folder_of(KUBERNETES), "1");
+        assert!(folders()[0] == after[0] && folders()[1] != after[1]);
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context as _;
 use tempfile::TempDir;
 
-use crate::{setup::debian, sh};
+use crate::{setup::programs, sh};
 
 /// A store of images that lives as long as the value.
 pub struct Buildah {
@@ -28,9 +28,7 @@ pub struct Registry<'a> {
 impl Buildah {
     /// An empty store in the folder `work`: it takes as much as the images that are built.
     pub fn new(work: &Path) -> anyhow::Result<Self> {
-        if !sh::is_there("buildah") {
-            debian::install(&["buildah"]).map_err(anyhow::Error::msg).context("images are built with buildah")?;
-        }
+        programs::ensure(&["buildah"]).context("images are built with buildah")?;
         std::fs::create_dir_all(work).with_context(|| format!("can't make `{}`", work.display()))?;
         Ok(Self { store: tempfile::Builder::new().prefix("store").tempdir_in(work)? })
     }

@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context as _;
 
 use super::context::set_mode;
-use crate::{setup::debian, sh};
+use crate::{setup::programs, sh};
 
 /// Where sources would be on a system that has them.
 const SOURCES: &[u8] = b"/usr/src";
@@ -18,11 +18,7 @@ const SOURCES: &[u8] = b"/usr/src";
 /// Copies `program` to `to` without line numbers and names of functions, nine tenths of a release build: panics say their place all the same. Also makes it need the
 /// libraries `needed`, as the linker would have if it didn't drop those that no function is used of, and forget the folders `paths`.
 pub fn copy(program: &Path, to: &Path, needed: &[&str], paths: &[PathBuf]) -> anyhow::Result<()> {
-    for (tool, package) in [("strip", "binutils"), ("patchelf", "patchelf")] {
-        if !sh::is_there(tool) {
-            debian::install(&[package]).map_err(anyhow::Error::msg)?;
-        }
-    }
+    programs::ensure(&["strip", "patchelf"])?;
     sh::quiet_output(Command::new("strip").args(["--strip-all", "-o"]).arg(to).arg(program), sh::LOOKUP_LIMIT)?;
     let patch = |arguments: &[&str]| sh::quiet_output(Command::new("patchelf").args(arguments).arg(to), sh::LOOKUP_LIMIT).map(drop);
     if !search_path(program)?.is_empty() {
@@ -55,6 +51,7 @@ fn forget(mut bytes: Vec<u8>, paths: &[PathBuf]) -> Vec<u8> {
 
 /// The folders of this machine in which `program` looks for its libraries first (RPATH).
 pub fn search_path(program: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    programs::ensure(&["patchelf"])?;
     let path = sh::quiet_output(Command::new("patchelf").arg("--print-rpath").arg(program), sh::LOOKUP_LIMIT)
         .with_context(|| format!("`{}` is not a program", program.display()))?;
     Ok(path.trim().split(':').filter(|folder| !folder.is_empty()).map(PathBuf::from).collect())

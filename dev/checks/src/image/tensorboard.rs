@@ -100,7 +100,7 @@ fn packages(checkout: &Checkout, context: &Context, version: &str) -> anyhow::Re
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-cache-dir", "--no-deps", "--no-compile"]);
     pip.args(["--only-binary=:all:", "--implementation", "cp", "--python-version", version.trim_start_matches("python"), "--target"]);
     pip.arg(&folder)
-        .arg("--requirement")
+        .args(python::HASHED)
         .arg(checkout.root.join(python::TENSORBOARD))
         .stdin(Stdio::null())
         .env("PIP_ROOT_USER_ACTION", "ignore");

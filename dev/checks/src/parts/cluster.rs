@@ -22,7 +22,7 @@ use self::{
 use super::{fltk, images};
 use crate::{
     checkout::Checkout,
-    cluster::{self, TestCluster},
+    cluster::{self, Helm, TestCluster},
     outcome::Outcome,
     setup::debian,
 };
@@ -63,7 +63,9 @@ pub fn run(checkout: &Checkout, name: &str) -> anyhow::Result<Outcome> {
         "priorities on a tainted node" => pushed_out::run(&streams),
         "a gang on a tainted node" => pushed_out::gang(&streams),
         _ => {
-            let workplace = Workplace::new(checkout, &cluster, name)?;
+            // Installing, upgrading and uninstalling is tried with the newer, all else with the older.
+            let helm = if name == "both charts twice in a namespace" { Helm::Four } else { Helm::Three };
+            let workplace = Workplace::new(checkout, &cluster, name, helm)?;
             match name {
                 "the guide" => deployment::guide::run(&cluster, &workplace).map(|()| Outcome::passed()),
                 "both charts twice in a namespace" => deployment::side_by_side::run(&cluster, &workplace),

@@ -87,6 +87,44 @@ fn train_jobs_are_as_written() {
 }
 
 #[test]
+fn a_policy_is_for_every_pod_of_its_job_and_lets_in_no_other() {
+    /// Labels of all templates of pods in `object`.
+    fn labels_of_pods(object: &Json, found: &mut Vec<Json>) {
+        match object {
+            Json::Object(fields) => {
+                if fields.get("spec").is_some_and(|spec| spec.get("containers").is_some()) {
+                    found.push(fields["metadata"]["labels"].clone());
+                }
+                fields.values().for_each(|field| labels_of_pods(field, found));
+            }
+            Json::Array(items) => items.iter().for_each(|item| labels_of_pods(item, found)),
+            _ => {}
+        }
+    }
+    for kubernetes in ["kubernetes: {}", "kubernetes: { backend: trainjob }"] {
+        let context = context(kubernetes);
+        let specs = jobs(&context.experiment, &context.run, 0, &[]).unwrap();
+        let selects = |of: &JobSpec, labels: &Json| {
+            let policy = context.network_policy(of);
+            serde_json::from_value::<k8s_openapi::api::networking::v1::NetworkPolicy>(policy.clone()).unwrap();
+            let selector = &policy["spec"]["podSelector"];
+            // At any port: ranks connect to each other at ports that they choose.
+            assert_eq!(policy["spec"]["ingress"], serde_json::json!([{ "from": [{ "podSelector": selector }] }]));
+            selector["matchLabels"].as_object().unwrap().iter().all(|(name, value)| labels[name] == *value)
+        };
+        for spec in &specs {
+            let mut pods = Vec::new();
+            labels_of_pods(&context.manifests(&context.with_requests(spec.clone()), 1).job, &mut pods);
+            assert!(!pods.is_empty());
+            for labels in &pods {
+                let by: Vec<bool> = specs.iter().map(|other| selects(other, labels) == (other.id == spec.id)).collect();
+                assert!(by.iter().all(|right| *right), "{kubernetes} {labels}");
+            }
+        }
+    }
+}
+
+#[test]
 fn one_rank_has_no_workers() {
     let manifests = yaml(&context("kubernetes: {}"), "alone");
     assert!(manifests.contains("\"Master\"") && !manifests.contains("\"Worker\""));

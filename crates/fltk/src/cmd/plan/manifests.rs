@@ -36,7 +36,8 @@ pub fn write<'a>(folder: &Path, context: &RunContext, jobs: impl Iterator<Item =
             ));
         }
         let Manifests { job, config_maps } = context.manifests(&context.with_requests(spec.clone()), 1);
-        let objects: Vec<Json> = std::iter::once(job).chain(config_maps).collect();
+        // The policy before the pods that it is for.
+        let objects: Vec<Json> = std::iter::once(context.network_policy(spec)).chain([job]).chain(config_maps).collect();
         output::write_file(&folder.join(format!("{}.yaml", job_name(&spec.id))), documents(&objects)?.as_bytes())?;
     }
     Ok(count)

@@ -5,10 +5,8 @@ use std::{
     process::{Command, Stdio},
 };
 
+use super::Kubernetes;
 use crate::sh;
-
-/// What Kubernetes calls itself: without it the API server is v0.0.0-master, and clients stumble.
-const VERSION: &str = "v1.34.4";
 
 /// A package as often as it has to be compiled: by its path, module and version.
 const IDENTITY: &str = "{{.ImportPath}} {{with .Module}}{{.Path}} {{.Version}}{{with .Replace}} {{.Path}} {{.Version}}{{end}}{{end}}";
@@ -20,12 +18,15 @@ pub fn dependencies(module: &Path, packages: &[&str]) -> anyhow::Result<Vec<Stri
     Ok(sh::quiet_output(&mut list, sh::INSTALL_LIMIT)?.lines().map(str::to_owned).collect())
 }
 
-/// Builds programs into `folder`, each under the last part of its path. `see` is told of every line that Go says, with the path of each package that
+/// Builds programs into `folder`, each under the last part of its path. Kubernetes' are told their version: without it the API server is v0.0.0-master, and
+/// clients stumble. `see` is told of every line that Go says, with the path of each package that
 /// it compiles.
-pub fn build(module: &Path, packages: &[&str], folder: &Path, see: impl FnMut(&str)) -> anyhow::Result<()> {
+pub fn build(module: &Path, packages: &[&str], folder: &Path, kubernetes: Kubernetes, see: impl FnMut(&str)) -> anyhow::Result<()> {
     let base = "k8s.io/component-base/version";
+    let version = kubernetes.version();
+    let minor = version.split('.').nth(1).unwrap_or_default();
     let linker = format!(
-        "-s -w -X {base}.gitVersion={VERSION} -X {base}.gitMajor=1 -X {base}.gitMinor=34 -X k8s.io/client-go/pkg/version.gitVersion={VERSION}"
+        "-s -w -X {base}.gitVersion={version} -X {base}.gitMajor=1 -X {base}.gitMinor={minor} -X k8s.io/client-go/pkg/version.gitVersion={version}"
     );
     let mut build = go(module);
     // Nobody debugs them, and without that the compiler is a tenth faster.

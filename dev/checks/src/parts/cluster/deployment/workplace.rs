@@ -12,7 +12,7 @@ use anyhow::Context as _;
 
 use crate::{
     checkout::Checkout,
-    cluster::{self, TestCluster},
+    cluster::{self, Helm, TestCluster},
     sh,
 };
 
@@ -31,8 +31,8 @@ pub struct Workplace<'a> {
 }
 
 impl<'a> Workplace<'a> {
-    /// A new one for the part `name`.
-    pub fn new(checkout: &Checkout, cluster: &'a TestCluster, name: &str) -> anyhow::Result<Self> {
+    /// A new one for the part `name`, which installs charts with `helm`.
+    pub fn new(checkout: &Checkout, cluster: &'a TestCluster, name: &str, helm: Helm) -> anyhow::Result<Self> {
         let folder = checkout.target.join("xtask-test-workplaces").join(name.replace([' ', ','], "-"));
         if folder.exists() {
             fs::remove_dir_all(&folder).with_context(|| format!("can't empty `{}`", folder.display()))?;
@@ -50,8 +50,12 @@ impl<'a> Workplace<'a> {
             symlink(checkout.target.join("release").join(name), here.with_file_name(name))?;
         }
         let (tools, socket) = cluster.programs();
-        let inside =
-            [("kubectl", tools.join("kubectl")), ("helm", cluster::helm(checkout)?), ("fltk", here), ("curl", "/usr/bin/curl".into())];
+        let inside = [
+            ("kubectl", tools.join("kubectl")),
+            ("helm", cluster::helm(checkout, helm)?),
+            ("fltk", here),
+            ("curl", "/usr/bin/curl".into()),
+        ];
         for (name, path) in inside {
             let enter = sh::show(&cluster.reach(&path));
             program(&folder.join(INSIDE).join(name), &format!("exec {enter} \"$@\""))?;

@@ -1,0 +1,84 @@
+//! Where rank 0 listens for the others: at the address by which they know it, if that is this machine's. Ranks ask nobody who they are, so whoever
+//! reaches the port takes part: nobody else's interface should have it.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr, TcpListener},
+};
+
+/// Names that mean this machine, to each its own.
+const LOOPBACK: &str = "localhost";
+
+/// Where the store of rank 0 is served.
+#[derive(Debug)]
+pub enum Listening {
+    /// At one address of this machine.
+    At(TcpListener),
+    /// Wherever it's asked, and why.
+    Everywhere(String),
+}
+
+/// Listens as `host` says, which resolves to `addresses`.
+///
+/// A loopback address is only what the name says itself: in `/etc/hosts` a machine's own name is often one, and others reach the machine by another. In a pod
+/// it isn't either: older training operators give `localhost` to rank 0 alone, and its Service to the others.
+///
+/// # Errors
+/// If an address is this machine's, and can't be listened at.
+pub fn listen(host: &str, addresses: &[SocketAddr], in_pod: bool) -> io::Result<Listening> {
+    let is_meant = !in_pod && (host == LOOPBACK || host.parse().is_ok_and(|address: IpAddr| address.is_loopback()));
+    for address in addresses.iter().filter(|address| is_meant || !address.ip().is_loopback()) {
+        match TcpListener::bind(address) {
+            Ok(listener) => return Ok(Listening::At(listener)),
+            Err(error) if matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied) => return Err(error),
+            // Of another machine, or of a network that isn't up.
+            Err(_) => {}
+        }
+    }
+    Ok(Listening::Everywhere(format!(
+        "rank 0 listens at all addresses of this machine: the others know it as `{host}`, which is none of them\nhint: ranks ask nobody who they are; name an \
+         address of this machine, or see that only they reach the port"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    fn at(host: &str, addresses: &[Ipv4Addr], in_pod: bool) -> Option<IpAddr> {
+        let addresses: Vec<SocketAddr> = addresses.iter().map(|address| (*address, 0).into()).collect();
+        match listen(host, &addresses, in_pod).unwrap() {
+            Listening::At(listener) => Some(listener.local_addr().unwrap().ip()),
+            Listening::Everywhere(why) => {
+                assert!(why.contains(&format!("`{host}`")), "{why}");
+                None
+            }
+        }
+    }
+
+    #[test]
+    fn the_address_that_is_named_is_listened_at_and_no_other() {
+        let (here, loopback) = (Ipv4Addr::LOCALHOST, Some(Ipv4Addr::LOCALHOST.into()));
+        assert_eq!(at("127.0.0.1", &[here], false), loopback);
+        assert_eq!(at("localhost", &[here], false), loopback);
+        // Kept for documentation: no machine has it.
+        let elsewhere = Ipv4Addr::new(192, 0, 2, 1);
+        assert_eq!(at("192.0.2.1", &[elsewhere], false), None);
+        assert_eq!(at("localhost", &[elsewhere, here], false), loopback);
+    }
+
+    #[test]
+    fn others_reach_a_machine_whose_own_name_is_a_loopback_address_to_itself() {
+        assert_eq!(at("host-a", &[Ipv4Addr::new(127, 0, 1, 1)], false), None);
+        assert_eq!(at("localhost", &[Ipv4Addr::LOCALHOST], true), None);
+    }
+
+    #[test]
+    fn a_port_that_is_taken_is_an_error() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        assert_eq!(listen("127.0.0.1", &[address], false).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    }
+}

@@ -1,0 +1,127 @@
+//! Programs of others that ours start, by name. One that is missing is installed before its first use where this is Debian and we are root, or else named, with the package
+//! that has it.
+
+use std::{ffi::OsStr, io, path::Path};
+
+use anyhow::{Context as _, bail};
+
+use super::debian;
+
+/// All of them, each with the Debian package that has it. A test compares them with what is started.
+const PACKAGES: [(&str, &str); 26] = [
+    ("apt-get", "apt"),
+    ("bash", "bash"),
+    ("buildah", "buildah"),
+    ("cargo", "cargo"),
+    ("cc", "gcc"),
+    ("ctr", "containerd"),
+    ("curl", "curl"),
+    ("dpkg-query", "dpkg"),
+    ("git", "git"),
+    ("go", "golang"),
+    ("id", "coreutils"),
+    ("ip", "iproute2"),
+    ("kill", "procps"),
+    ("ldd", "libc-bin"),
+    ("nsenter", "util-linux"),
+    ("openssl", "openssl"),
+    ("patchelf", "patchelf"),
+    ("pgrep", "procps"),
+    ("podman", "podman"),
+    ("podman-compose", "podman-compose"),
+    ("python3", "python3"),
+    ("setsid", "util-linux"),
+    ("sh", "dash"),
+    ("strip", "binutils"),
+    ("sysctl", "procps"),
+    ("umount", "mount"),
+];
+
+/// Sees to it that `programs` can be started: what is missing is installed, if that can be done.
+///
+/// # Errors
+/// Names the first that is still missing, and why.
+pub fn ensure(programs: &[&str]) -> anyhow::Result<()> {
+    for program in programs.iter().filter(|program| !is_on_path(program)) {
+        let package = package_of(program).with_context(|| format!("there is no program `{program}`"))?;
+        debian::install(&[package]).map_err(anyhow::Error::msg).with_context(|| format!("there is no program `{program}`"))?;
+        if !is_on_path(program) {
+            bail!(
+                "there is no program `{program}` in the folders of PATH, though the Debian package `{package}`, which has it, is installed"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// What to say of a program that wasn't started because of `error`: which it is, and where it would be from. `None` where it was for another reason.
+pub fn missing(program: &OsStr, error: &io::Error) -> Option<String> {
+    let name = program.to_str().filter(|name| error.kind() == io::ErrorKind::NotFound && !name.contains('/') && !is_on_path(name))?;
+    let hint = package_of(name).map_or_else(String::new, |package| format!("\nhint: on Debian the package `{package}` has it"));
+    Some(format!("there is no program `{name}` in the folders of PATH{hint}"))
+}
+
+fn package_of(program: &str) -> Option<&'static str> {
+    PACKAGES.iter().find(|(known, _)| *known == program).map(|(_, package)| *package)
+}
+
+fn is_on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| is_program(&folder.join(program)))
+}
+
+fn is_program(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, fs};
+
+    use super::*;
+
+    /// Names of programs in the text of a source file: what is started by its name alone.
+    fn started(text: &str) -> impl Iterator<Item = &str> {
+        let begins = ["Command::new(\"", "inside(\"", "sh::is_there(\""];
+        begins.into_iter().flat_map(move |begin| text.split(begin).skip(1)).filter_map(|rest| rest.split('"').next())
+    }
+
+    fn walk(folder: &Path, found: &mut BTreeSet<String>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                // Tests are the last thing in a file.
+                let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+                found.extend(started(text).filter(|name| !name.contains(['/', ' '])).map(str::to_owned));
+            }
+        }
+    }
+
+    #[test]
+    fn every_program_that_is_started_is_known() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let mut found = BTreeSet::new();
+        walk(&root.join("xtask/src"), &mut found);
+        walk(&root.join("dev/checks/src"), &mut found);
+        assert!(found.contains("patchelf") && found.contains("nsenter"), "{found:?}");
+        // Of cargo's own: it is installed by it.
+        let unknown: Vec<&String> = found.iter().filter(|name| package_of(name).is_none() && *name != "cargo-deny").collect();
+        assert!(unknown.is_empty(), "{unknown:?} are started, and not in PACKAGES");
+    }
+
+    #[test]
+    fn a_program_that_is_missing_is_named() {
+        let not_found = io::Error::from(io::ErrorKind::NotFound);
+        let said = missing(OsStr::new("no-such-program-anywhere"), &not_found).unwrap();
+        assert_eq!(said, "there is no program `no-such-program-anywhere` in the folders of PATH");
+        assert_eq!(missing(OsStr::new("sh"), &not_found), None, "something else wasn't found, such as the folder to work in");
+        assert_eq!(missing(OsStr::new("/no/such/program"), &not_found), None);
+        let error = ensure(&["no-such-program-anywhere"]).unwrap_err().to_string();
+        assert!(error.contains("`no-such-program-anywhere`"), "{error}");
+        ensure(&["sh"]).unwrap();
+    }
+}
