@@ -66,7 +66,7 @@ fn validate_takes_values_in_place_of_a_files() {
     fs::write(at.join("tiny.yaml"), TINY_FEDERATED).unwrap();
     assert_eq!(json(at, &["validate", "tiny.yaml", "--set", "tasks.0.federated.rounds=2", "--output", "json"])[0]["valid"], true);
     let said = refusal(at, &["validate", "tiny.yaml", "--set", "tasks.0.federated.rounds=0"], 3);
-    assert!(said.contains("--set:1:27") && said.contains("at least 1"), "{said}");
+    assert!(said.contains("--set:1:26") && said.contains("at least 1"), "{said}");
     // Also a value of the cluster file beside an arrival file, and not of a cluster file alone.
     let configs = repository().join("configs");
     let (cluster, arrival) = (configs.join("example_cloud_experiment.json"), configs.join("federated_tasks/example_arrival_config.json"));
