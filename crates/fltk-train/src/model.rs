@@ -16,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 use tch::Tensor;
 use torch_dist::ProcessGroup;
 
+pub use self::torchscript::module_sha256;
 use crate::{
     TrainError,
     layers::{Mode, Pass},

@@ -1,11 +1,15 @@
 //! TorchScript modules from a file, trained in place of a net of ours.
 //!
+//! A module is a program: it's looked through before it's loaded ([`archive`]), which keeps out what reads or writes files by its name. That is a fence against
+//! accidents and simple mischief, not a sandbox.
+//!
 //! Only modules whose whole state is parameters: tch can't reach a module's buffers, so a state dict without them would silently lose
 //! batch norm's running statistics. Such a module is refused.
 
+mod archive;
+mod source;
+
 use std::{
-    fs::File,
-    io::Read as _,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -13,10 +17,8 @@ use std::{
 use fltk_core::model_state::{TensorRole, TensorSpec};
 use tch::{CModule, Kind, TchError, Tensor};
 
+pub use self::archive::module_sha256;
 use crate::{TrainError, layers::Pass, nets::Net, tensors};
-
-/// Largest source file within an archive that is read, in bytes: TorchScript sources are some kilobytes.
-const SOURCE_SIZE_MAX: u64 = 16 << 20;
 
 #[derive(Debug)]
 struct ScriptNet {
@@ -47,7 +49,7 @@ pub(super) struct Script {
 /// The module in the file at `path`.
 pub(super) fn load(path: &Path) -> Result<Script, TrainError> {
     let wrong = |reason: String| TrainError::TorchScript { path: path.to_owned(), reason };
-    let buffers = buffers_of_archive(path).map_err(wrong)?;
+    let archive::Checked { archive, buffers } = archive::read(path).and_then(|bytes| archive::check(&bytes)).map_err(wrong)?;
     if !buffers.is_empty() {
         return Err(wrong(format!(
             "it has buffers ({}), which can't be saved or averaged\nhint: use group or layer norm, or batch norm with `track_running_stats=False`",
@@ -56,7 +58,7 @@ pub(super) fn load(path: &Path) -> Result<Script, TrainError> {
     }
     // The graph executor rewrites a graph after it has seen some calls, and rounding may change with it.
     tch::jit::f_set_graph_executor_optimize(false).map_err(|error| wrong(TrainError::from(error).to_string()))?;
-    let module = CModule::load(path).map_err(|error| wrong(TrainError::from(error).to_string()))?;
+    let module = CModule::load_data(&mut archive.as_slice()).map_err(|error| wrong(TrainError::from(error).to_string()))?;
     let named = module.named_parameters().map_err(|error| wrong(TrainError::from(error).to_string()))?;
     if named.is_empty() {
         return Err(wrong("it has no parameters".to_owned()));
@@ -81,27 +83,4 @@ pub(super) fn load(path: &Path) -> Result<Script, TrainError> {
         parameters.push(tensor);
     }
     Ok(Script { net: Arc::new(ScriptNet { module: Mutex::new(module) }), layout, parameters })
-}
-
-/// Names of the buffers that the classes of a TorchScript archive declare, read from their sources (`__buffers__ = ["running_mean", ]`).
-fn buffers_of_archive(path: &Path) -> Result<Vec<String>, String> {
-    let file = File::open(path).map_err(|error| error.to_string())?;
-    let mut archive = zip::ZipArchive::new(file).map_err(|error| format!("not a TorchScript archive: {error}"))?;
-    let mut buffers = vec![];
-    for index in 0..archive.len() {
-        let entry = archive.by_index(index).map_err(|error| error.to_string())?;
-        let is_source = entry.name().is_ok_and(|name| name.contains("/code/") && name.ends_with(".py"));
-        if !is_source {
-            continue;
-        }
-        let mut source = String::new();
-        entry.take(SOURCE_SIZE_MAX).read_to_string(&mut source).map_err(|error| error.to_string())?;
-        let declared = source.lines().filter_map(|line| line.trim().strip_prefix("__buffers__ = ["));
-        buffers
-            .extend(declared.flat_map(|names| names.trim_end_matches(']').split(',')).map(|name| name.trim().trim_matches('"').to_owned()));
-    }
-    buffers.retain(|name| !name.is_empty());
-    buffers.sort();
-    buffers.dedup();
-    Ok(buffers)
 }

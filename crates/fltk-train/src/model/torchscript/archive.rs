@@ -1,0 +1,164 @@
+//! The file of a TorchScript module, looked through before libtorch sees any of it: a module is a program, and loading it may run parts of it already.
+//!
+//! What libtorch is given is a new archive, made of the entries that were checked: so there is no other way to read it.
+
+use std::{
+    fs::File,
+    io::{Cursor, Read as _, Write as _},
+    path::Path,
+};
+
+use sha2::{Digest as _, Sha256};
+use zip::{CompressionMethod, ZipArchive, ZipWriter, write::SimpleFileOptions};
+
+use super::source;
+use crate::TrainError;
+
+/// Largest file of a module, and most bytes of what is in it, unpacked: 250 million parameters.
+const MODULE_BYTES_MAX: u64 = 1 << 30;
+/// Most entries of an archive: two for each class and one for each tensor, of thousands of layers.
+const ENTRIES_MAX: usize = 100_000;
+/// Longest source of a class within an archive, in bytes: TorchScript sources are some kilobytes.
+const SOURCE_BYTES_MAX: usize = 16 << 20;
+
+/// A module's archive that holds nothing but a net.
+pub(super) struct Checked {
+    /// For libtorch.
+    pub archive: Vec<u8>,
+    /// Names of the buffers that its classes declare.
+    pub buffers: Vec<String>,
+}
+
+/// SHA-256 of the file of a TorchScript module, lower-case hex.
+///
+/// # Errors
+/// If it isn't a plain file of a bounded size, or can't be read.
+pub fn module_sha256(path: &Path) -> Result<String, TrainError> {
+    Ok(hex::encode(Sha256::digest(read(path).map_err(|reason| TrainError::TorchScript { path: path.to_owned(), reason })?)))
+}
+
+/// The bytes of the file at `path`, if it's a plain one.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, String> {
+    // Before it is opened: a pipe that nobody writes to would hold us there.
+    let metadata = path.metadata().map_err(|error| error.to_string())?;
+    if !metadata.is_file() {
+        return Err("it is not a plain file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    file.take(MODULE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > MODULE_BYTES_MAX {
+        return Err(format!("it has more bytes than a module may have ({MODULE_BYTES_MAX})"));
+    }
+    Ok(bytes)
+}
+
+/// Checks every entry of the archive in `bytes`: its checksum, and that its sources do only what a net has use for.
+pub(super) fn check(bytes: &[u8]) -> Result<Checked, String> {
+    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| format!("not a TorchScript archive: {error}"))?;
+    if archive.len() > ENTRIES_MAX {
+        return Err(format!("it has {} entries, more than {ENTRIES_MAX}", archive.len()));
+    }
+    let mut checked = ZipWriter::new(Cursor::new(Vec::new()));
+    // As PyTorch writes them: tensors are not compressed, and begin at multiples of 64 bytes.
+    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).with_alignment(64);
+    let mut buffers = Vec::new();
+    let mut left = MODULE_BYTES_MAX;
+    for index in 0..archive.len() {
+        let entry = archive.by_index(index).map_err(|error| error.to_string())?;
+        let name = entry.name().map_err(|error| error.to_string())?.into_owned();
+        let damaged = |reason: &dyn std::fmt::Display| format!("`{}` in it: {reason}", name.escape_debug());
+        let mut content = Vec::new();
+        // To its end: only there its checksum is compared.
+        entry.take(left + 1).read_to_end(&mut content).map_err(|error| damaged(&error))?;
+        left = left
+            .checked_sub(content.len() as u64)
+            .ok_or_else(|| format!("it unpacks to more bytes than a module may have ({MODULE_BYTES_MAX})"))?;
+        if name.ends_with("/model.json") {
+            return Err("it is of a format that PyTorch has given up\nhint: save it again with a PyTorch of today".to_owned());
+        }
+        if name.ends_with(".py") {
+            let text = std::str::from_utf8(&content).ok().filter(|text| text.len() <= SOURCE_BYTES_MAX);
+            let text = text.ok_or_else(|| damaged(&"no text, or too long"))?;
+            source::check(text).map_err(|reason| damaged(&reason))?;
+            buffers.extend(source::buffers(text));
+        } else if name.ends_with(".pkl") && content.windows(FOREIGN_CLASSES.len()).any(|window| window == FOREIGN_CLASSES) {
+            return Err(damaged(&"it has an object of a class of libtorch, which a net has no use for"));
+        }
+        checked.start_file(name, options).map_err(|error| error.to_string())?;
+        checked.write_all(&content).map_err(|error| error.to_string())?;
+    }
+    buffers.sort();
+    buffers.dedup();
+    let archive = checked.finish().map_err(|error| error.to_string())?.into_inner();
+    Ok(Checked { archive, buffers })
+}
+
+/// Where libtorch's own classes are: streams, events, packed weights, profilers.
+const FOREIGN_CLASSES: &[u8] = b"torch.classes";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A module that `python/make_torchscript.py` made.
+    const PLAIN: &[u8] = include_bytes!("../../../../fltk-torch/tests/data/plain.pt");
+
+    /// The module with every source changed by `change`, and every pickle with `more` at its end.
+    fn changed(change: impl Fn(&str) -> String, more: &[u8]) -> Vec<u8> {
+        let mut archive = ZipArchive::new(Cursor::new(PLAIN)).unwrap();
+        let mut changed = ZipWriter::new(Cursor::new(Vec::new()));
+        for index in 0..archive.len() {
+            let mut entry = archive.by_index(index).unwrap();
+            let name = entry.name().unwrap().into_owned();
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content).unwrap();
+            if name.ends_with(".py") {
+                content = change(std::str::from_utf8(&content).unwrap()).into_bytes();
+            } else if name.ends_with(".pkl") {
+                content.extend_from_slice(more);
+            }
+            changed.start_file(name, SimpleFileOptions::default()).unwrap();
+            changed.write_all(&content).unwrap();
+        }
+        changed.finish().unwrap().into_inner()
+    }
+
+    #[track_caller]
+    fn refused(bytes: &[u8], words: &str) {
+        let error = check(bytes).err().expect("refused");
+        assert!(error.contains(words), "{error}");
+    }
+
+    #[test]
+    fn what_is_loaded_is_what_was_checked() {
+        let checked = check(PLAIN).unwrap();
+        assert_eq!(checked.buffers, Vec::<String>::new());
+        assert_eq!(check(&checked.archive).unwrap().archive, checked.archive);
+        assert!(check(&changed(str::to_owned, b"")).is_ok());
+    }
+
+    #[test]
+    fn programs_that_are_no_nets_are_refused() {
+        let with = |line: &str| changed(|source| source.replacen("    return ", &format!("    {line}\n    return "), 1), b"");
+        refused(&with("_0 = torch.save(x, \"/tmp/a\")"), "it uses `save`");
+        refused(&with("_0 = torch.from_file(\"/etc/passwd\", False, 9)"), "it uses `from_file`");
+        refused(&with("print(\"a\")"), "it uses `print`");
+        refused(&changed(str::to_owned, b"c__torch__.torch.classes.cuda\nEvent\n"), "a class of libtorch");
+        refused(b"PK", "not a TorchScript archive");
+    }
+
+    #[test]
+    fn damaged_entries_are_refused() {
+        // Weights are stored as they are: a bit of the largest piece is one of theirs.
+        let mut bytes = PLAIN.to_vec();
+        let mut archive = ZipArchive::new(Cursor::new(PLAIN)).unwrap();
+        let starts = (0..archive.len()).map(|index| {
+            let entry = archive.by_index(index).unwrap();
+            (entry.size(), entry.data_start().unwrap())
+        });
+        let (size, start) = starts.max().unwrap();
+        bytes[usize::try_from(start + size / 2).unwrap()] ^= 1;
+        refused(&bytes, "checksum");
+    }
+}

@@ -1,0 +1,185 @@
+//! The sources in a TorchScript archive, word by word: which of libtorch's operations they name.
+//!
+//! Sources can be written by hand, so it doesn't matter how a word is used: `f = torch.save` is as good as a call. Not a parser: what libtorch doesn't
+//! understand it refuses by itself.
+
+/// Attributes and functions that read or write files, print, or call other processes. A net has no use for any of them.
+const REFUSED: &[&str] = &["from_file", "save", "_print", "Print", "PythonOp", "rpc_async", "rpc_sync", "rpc_remote"];
+/// The same, as a word anywhere.
+const REFUSED_ANYWHERE: &[&str] = &["print"];
+/// Collections of operations beside PyTorch's usual ones (`ops.prim.NumToTensor`) that nets use.
+const NAMESPACES: &[&str] = &["aten", "prim"];
+
+/// A piece of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Token<'a> {
+    /// A name or a keyword.
+    Word(&'a str),
+    /// A text, between its quotes.
+    Text(&'a str),
+    /// Anything else that isn't white space.
+    Sign(char),
+}
+
+/// Refuses a source that names what a net has no use for.
+pub(super) fn check(source: &str) -> Result<(), String> {
+    let tokens = tokens(source)?;
+    let refused = |what: &str| {
+        Err(format!("it uses `{what}`, which a net has no use for\nhint: a module is a program; this one may read or write files"))
+    };
+    for (at, token) in tokens.iter().enumerate() {
+        let before = at.checked_sub(1).map(|at| tokens[at]);
+        let after = tokens.get(at + 1).copied();
+        let Token::Word(word) = *token else { continue };
+        let is_attribute = before == Some(Token::Sign('.'));
+        let is_used = is_attribute || after == Some(Token::Sign('('));
+        if REFUSED_ANYWHERE.contains(&word) || (is_used && REFUSED.contains(&word)) {
+            return refused(word);
+        }
+        if word == "getattr" {
+            check_getattr(&tokens[at + 1..])?;
+        }
+        if word == "ops" && !is_attribute {
+            match (after, tokens.get(at + 2)) {
+                (Some(Token::Sign('.')), Some(Token::Word(namespace))) if NAMESPACES.contains(namespace) => {}
+                (Some(Token::Sign('.')), Some(Token::Word(namespace))) => return refused(&format!("ops.{namespace}")),
+                _ => return refused("ops"),
+            }
+        }
+        let follows = tokens.get(at + 2);
+        if word == "torch" && after == Some(Token::Sign('.')) && follows == Some(&Token::Word("classes")) {
+            return refused("torch.classes");
+        }
+    }
+    Ok(())
+}
+
+/// That the attribute which `getattr` is asked for, given what follows it, is one plain text that isn't refused.
+fn check_getattr(tokens: &[Token<'_>]) -> Result<(), String> {
+    let mut depth = 0;
+    let mut end = None;
+    for (at, token) in tokens.iter().enumerate() {
+        match token {
+            Token::Sign('(') => depth += 1,
+            Token::Sign(')') => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            end = Some(at);
+            break;
+        }
+    }
+    match end.and_then(|end| tokens.get(end.checked_sub(2)?..end)) {
+        Some([Token::Sign(','), Token::Text(name)])
+            if !name.contains('\\') && !REFUSED.contains(name) && !REFUSED_ANYWHERE.contains(name) =>
+        {
+            Ok(())
+        }
+        _ => Err("it uses `getattr` with a name that is none, or that a net has no use for".to_owned()),
+    }
+}
+
+/// Names of the buffers that the classes of a source declare (`__buffers__ = ["running_mean", ]`).
+pub(super) fn buffers(source: &str) -> Vec<String> {
+    let declared = source.lines().filter_map(|line| line.trim().strip_prefix("__buffers__ = ["));
+    let names = declared.flat_map(|names| names.trim_end_matches(']').split(','));
+    names.map(|name| name.trim().trim_matches('"').to_owned()).filter(|name| !name.is_empty()).collect()
+}
+
+fn tokens(source: &str) -> Result<Vec<Token<'_>>, String> {
+    let mut tokens = Vec::new();
+    let mut rest = source;
+    while let Some(c) = rest.chars().next() {
+        let is_part = |c: char| c.is_alphanumeric() || c == '_';
+        let length = match c {
+            '#' => rest.find('\n').unwrap_or(rest.len()),
+            '"' | '\'' => {
+                let quote = &rest[..1];
+                // Three quotes in a row begin a text that may have line ends; they are never printed by PyTorch.
+                if rest.starts_with(&quote.repeat(3)) {
+                    return Err("it has a text of several lines".to_owned());
+                }
+                let length = text_length(rest, c).ok_or("a text in it has no end")?;
+                tokens.push(Token::Text(&rest[1..length - 1]));
+                length
+            }
+            c if is_part(c) => {
+                let length = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+                tokens.push(Token::Word(&rest[..length]));
+                length
+            }
+            // It would take a line's end out of the source, which nobody prints.
+            '\\' => return Err("it has a backslash outside of a text".to_owned()),
+            c => {
+                if !c.is_whitespace() {
+                    tokens.push(Token::Sign(c));
+                }
+                c.len_utf8()
+            }
+        };
+        rest = &rest[length..];
+    }
+    Ok(tokens)
+}
+
+/// Bytes of the text that `rest` begins with, its quotes among them.
+fn text_length(rest: &str, quote: char) -> Option<usize> {
+    let mut is_escaped = false;
+    for (at, c) in rest.char_indices().skip(1) {
+        match c {
+            _ if is_escaped => is_escaped = false,
+            '\\' => is_escaped = true,
+            '\n' => return None,
+            c if c == quote => return Some(at + 1),
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nets_say_is_taken() {
+        for source in [
+            "class Sequential(Module):\n  __parameters__ = []\n  __annotations__[\"0\"] = __torch__.torch.nn.modules.flatten.Flatten\n",
+            "    _0 = getattr(self, \"0\")\n    return torch.linear(input, weight, bias)\n",
+            "    _1 = ops.prim.NumToTensor(torch.size(x, 0))\n    torch.warn(\"print it to a file: save\", 2)\n",
+            "    save = torch.add(x, 1) # torch.save\n    saved = self.ops.x\n",
+            "    ops.prim.RaiseException(\"it's \\\"print\\\"\")\n",
+        ] {
+            assert_eq!(check(source), Ok(()), "{source}");
+        }
+        assert_eq!(buffers("  __buffers__ = [\"a\", \"b\", ]\n  __buffers__ = []\n"), ["a", "b"]);
+    }
+
+    #[test]
+    fn what_they_have_no_use_for_is_refused() {
+        for (source, word) in [
+            ("_0 = torch.save(x, \"a\")", "save"),
+            ("f = torch . save", "save"),
+            ("f = torch.\\\nsave", "backslash"),
+            ("x.save(\"a\")", "save"),
+            ("torch.from_file(\"a\", True, 4)", "from_file"),
+            ("print(\"a\")", "print"),
+            ("p = print", "print"),
+            ("ops.aten._print(\"a\")", "_print"),
+            ("ops.c10d.barrier()", "ops.c10d"),
+            ("o = ops", "ops"),
+            ("x : __torch__.torch.classes.cuda.Event", "torch.classes"),
+            ("getattr(torch, \"save\")(x, \"a\")", "getattr"),
+            ("getattr(torch, \"sa\" \"ve\")", "getattr"),
+            ("getattr(torch, \"\\x73ave\")", "getattr"),
+            ("getattr(torch, f(\"a\"))", "getattr"),
+            ("g = getattr", "getattr"),
+            ("x = \"a\\\" # \"; torch.save(x, \"a\")", "save"),
+            ("x = \"\"\"a", "several lines"),
+            ("x = \"a", "no end"),
+        ] {
+            let error = check(source).expect_err(source);
+            assert!(error.contains(word), "{source}: {error}");
+        }
+    }
+}
