@@ -56,6 +56,6 @@ pub struct TrainSummary {
     pub num_samples: u64,
     /// Optimizer steps taken.
     pub num_steps: u64,
-    /// Mean loss per sample over all of them (not per batch, not the last window).
-    pub loss: f64,
+    /// Mean loss per sample over all of them (not per batch, not the last window); absent where there was none.
+    pub loss: Option<f64>,
 }

@@ -98,8 +98,11 @@ impl Dummy {
             *running_mean += 0.1 * (target.iter().sum::<f32>() - *running_mean);
             *counter += 1;
         }
-        let train =
-            TrainSummary { num_samples: samples * u64::from(steps), num_steps: u64::from(steps), loss: loss / f64::from(steps.max(1)) };
+        let train = TrainSummary {
+            num_samples: samples * u64::from(steps),
+            num_steps: u64::from(steps),
+            loss: (steps > 0).then(|| loss / f64::from(steps)),
+        };
         Ok(ClientUpdate::answer(order, state, train, f64::from(steps)))
     }
 

@@ -133,7 +133,7 @@ fn training_pauses_when_too_much_is_unrecorded() {
 }
 
 fn dummy_summary() -> TrainSummary {
-    TrainSummary { num_samples: 3, num_steps: 1, loss: 0.5 }
+    TrainSummary { num_samples: 3, num_steps: 1, loss: Some(0.5) }
 }
 
 /// The machine in each of its phases.
@@ -300,8 +300,8 @@ fn every_message_in_every_phase() {
         of_state(&|state| state.floats[17] = f32::INFINITY),
         &bad("element 0 of `running_mean` is inf; hint: training diverged, a lower learning rate may help"),
     );
-    check("training", broken(&|update| update.train.loss = f64::NAN), &bad("its loss is NaN"));
-    check("training", broken(&|update| update.train.loss = 1e300), &bad(&format!("its loss is {}", 1e300)));
+    check("training", broken(&|update| update.train.loss = Some(f64::NAN)), &bad("its loss is NaN"));
+    check("training", broken(&|update| update.train.loss = Some(1e300)), &bad(&format!("its loss is {}", 1e300)));
     check("training", broken(&|update| update.train.num_samples = u64::MAX), &bad("its number of samples is 18446744073709552000"));
     check("training", broken(&|update| update.train.num_steps = 1 << 60), &bad("its number of steps is 1152921504606847000"));
     check("training", broken(&|update| update.seconds = -1.0), &bad("its time in seconds is -1"));
@@ -426,14 +426,14 @@ fn a_rounds_summary_is_weighted_by_samples() {
         for train in of_round {
             num_samples += train.num_samples;
             num_steps += train.num_steps;
-            loss += train.loss * train.num_samples as f64;
+            loss += train.loss.unwrap_or(0.0) * train.num_samples as f64;
         }
         let Some(train) = round.train else {
             assert_eq!((round.round, num_samples), (Round(0), 0));
             continue;
         };
         assert_eq!((train.num_samples, train.num_steps), (num_samples, num_steps));
-        assert!((train.loss - loss / num_samples as f64).abs() < 1e-12);
+        assert!((train.loss.unwrap() - loss / num_samples as f64).abs() < 1e-12);
     }
 }
 

@@ -175,13 +175,13 @@ impl CheckpointStore {
         Ok(Checkpoint { at, files })
     }
 
-    /// The newest checkpoint that is whole.
+    /// The newest checkpoint that is whole, of those whose place `is_known`.
     ///
     /// # Errors
     /// If the checkpoints can't be listed.
-    pub fn latest(&self) -> Result<Latest, CheckpointError> {
+    pub fn latest(&self, is_known: impl Fn(Milestone) -> bool) -> Result<Latest, CheckpointError> {
         let mut latest = Latest::default();
-        for at in self.milestones()?.into_iter().rev() {
+        for at in self.milestones()?.into_iter().rev().filter(|at| is_known(*at)) {
             match self.load(at) {
                 Ok(checkpoint) => {
                     latest.checkpoint = Some(checkpoint);

@@ -120,7 +120,7 @@ fn rows(run: &RunRef) -> impl Iterator<Item = ExportRow> {
         trained_items: row.train.map(|train| train.num_samples),
         train_steps: row.train.map(|train| train.num_steps),
         learning_rate: row.learning_rate,
-        train_loss: row.train.map(|train| train.loss),
+        train_loss: row.train.and_then(|train| train.loss),
         test_loss: row.test.as_ref().map(|test| test.loss),
         test_accuracy: row.test.as_ref().map(|test| test.accuracy),
         train_seconds: row.train.map(|_| row.train_seconds),

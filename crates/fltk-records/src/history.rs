@@ -73,7 +73,7 @@ impl Row {
                 step: epoch.0,
                 at,
                 clients: Vec::new(),
-                train: Some(*train),
+                train: Some(measured(*train)),
                 learning_rate: *learning_rate,
                 test: Some(test.clone()),
                 train_seconds: *train_seconds,
@@ -85,7 +85,7 @@ impl Row {
                 step: round.0,
                 at,
                 clients: clients.clone(),
-                train: *train,
+                train: train.map(measured),
                 learning_rate: *learning_rate,
                 test: test.clone(),
                 train_seconds: *train_seconds,
@@ -138,6 +138,9 @@ pub enum End {
         at: Timestamp,
         /// Why, one line.
         reason: String,
+        /// Whether it would end so again: [`RunEvent::Failed`].
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        for_good: bool,
     },
 }
 
@@ -149,7 +152,7 @@ impl End {
             RunEvent::Finished { parameters_sha256, seconds } => {
                 Some(Self::Finished { at, parameters_sha256: printable(parameters_sha256), seconds: *seconds })
             }
-            RunEvent::Failed { reason } => Some(Self::Failed { at, reason: printable(reason) }),
+            RunEvent::Failed { reason, for_good } => Some(Self::Failed { at, reason: printable(reason), for_good: *for_good }),
             _ => None,
         }
     }
@@ -347,7 +350,7 @@ impl History {
                 None => Change::Noted,
             },
             RunEvent::ClientTrained { round, client, train, seconds } => {
-                self.clients.insert((*round, *client), ClientRow { at, train: *train, seconds: *seconds });
+                self.clients.insert((*round, *client), ClientRow { at, train: measured(*train), seconds: *seconds });
                 Change::Noted
             }
             RunEvent::CheckpointSaved { at, parameters_sha256 } => {
@@ -381,6 +384,11 @@ impl History {
         self.rows.insert(step, row);
         if is_last { Change::RowAdded(step) } else { Change::Rewritten }
     }
+}
+
+/// Journals of before have a loss of 0 where there was nothing to have one of.
+fn measured(train: TrainSummary) -> TrainSummary {
+    TrainSummary { loss: train.loss.filter(|_| train.num_samples > 0), ..train }
 }
 
 #[cfg(test)]

@@ -40,5 +40,7 @@ pub mod tensorboard;
 
 pub use archive::{ArchiveError, Record, RecordKind};
 pub use files::{FileError, read_in};
-pub use run_folder::{Host, Hyperparameter, Hyperparameters, RunDescription, RunError, RunFolder, RunLock, RunRecorder, RunRef};
+pub use run_folder::{
+    CHANGES_NOTHING, Host, Hyperparameter, Hyperparameters, RunDescription, RunError, RunFolder, RunLock, RunRecorder, RunRef,
+};
 pub use stream_folder::{StreamDescription, StreamFolder, StreamTexts};

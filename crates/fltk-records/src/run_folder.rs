@@ -14,7 +14,7 @@ use fltk_core::experiment::{self, Experiment, SourceFile};
 use jiff::Timestamp;
 
 pub use self::{
-    description::{Host, Hyperparameter, Hyperparameters, RunDescription},
+    description::{CHANGES_NOTHING, Host, Hyperparameter, Hyperparameters, RunDescription},
     error::RunError,
     lock::RunLock,
     recorder::RunRecorder,

@@ -33,6 +33,7 @@ pub fn description(seed: u64) -> RunDescription {
         replication: 0,
         group: "ab12".into(),
         group_name: None,
+        network_sha256: None,
         job_index: 0,
         num_jobs: 1,
         provenance: BTreeMap::from([("mnist/train".into(), "sha256:00".into())]),
@@ -50,7 +51,7 @@ pub fn round(round: u32, accuracy: f64) -> RunEvent {
     RunEvent::RoundEnded {
         round: Round(round),
         clients: vec![ClientId(0), ClientId(2)],
-        train: (round > 0).then_some(TrainSummary { num_samples: 20, num_steps: 2, loss: 0.1 * f64::from(round) }),
+        train: (round > 0).then_some(TrainSummary { num_samples: 20, num_steps: 2, loss: Some(0.1 * f64::from(round)) }),
         learning_rate: 0.01,
         test: Some(Evaluation { num_samples: 4, loss: 1.0 - accuracy, accuracy, confusion: Some(vec![vec![2, 0], vec![1, 1]]) }),
         train_seconds: 0.5,

@@ -77,7 +77,7 @@ impl RunSummary {
         let (train_seconds, test_seconds) = history.seconds();
         let (ended_at, parameters_sha256, failure) = match history.end() {
             Some(End::Finished { at, parameters_sha256, .. }) => (Some(*at), Some(parameters_sha256.clone()), None),
-            Some(End::Failed { at, reason }) => (Some(*at), None, Some(reason.clone())),
+            Some(End::Failed { at, reason, .. }) => (Some(*at), None, Some(reason.clone())),
             None => (None, None, None),
         };
         Self {

@@ -86,7 +86,7 @@ fn round(round: u32, accuracy: f64) -> RunEvent {
     RunEvent::RoundEnded {
         round: Round(round),
         clients: Vec::new(),
-        train: Some(TrainSummary { num_samples: 6, num_steps: 1, loss: 0.75 }),
+        train: Some(TrainSummary { num_samples: 6, num_steps: 1, loss: Some(0.75) }),
         learning_rate: 0.125,
         test: Some(Evaluation { num_samples: 4, loss: 1.5, accuracy, confusion: None }),
         train_seconds: 2.5,
@@ -108,6 +108,7 @@ fn new_run(root: &Path) -> RunFolder {
         replication: 0,
         group: "00".into(),
         group_name: None,
+        network_sha256: None,
         job_index: 0,
         num_jobs: 1,
         provenance: BTreeMap::new(),
@@ -121,7 +122,7 @@ fn new_run(root: &Path) -> RunFolder {
 /// Records `events` as a process of its own, which ends then.
 fn record(run: &RunFolder, seconds: i64, events: &[RunEvent]) {
     let (mut recorder, _) = RunRecorder::open(run.clone(), "a test").unwrap();
-    if matches!(events.last(), Some(RunEvent::Failed { reason }) if reason == "a rank is lost") {
+    if matches!(events.last(), Some(RunEvent::Failed { reason, .. }) if reason == "a rank is lost") {
         recorder.expect_another_start();
     }
     events.iter().for_each(|event| recorder.record(event, at(seconds)).unwrap());
@@ -151,7 +152,7 @@ fn a_run_that_is_taken_up_again() {
     // Killed, and on from the checkpoint after round 1, with other values; within the second in which it was begun.
     record(&run, 0, &[started(1), round(2, 0.75)]);
     // What follows round 2 is void. A loader that looks at steps only knows once round 3 is there.
-    record(&run, 0, &[started(2), round(3, 0.875), RunEvent::Failed { reason: "a rank is lost".into() }]);
+    record(&run, 0, &[started(2), round(3, 0.875), RunEvent::Failed { reason: "a rank is lost".into(), for_good: false }]);
     show("taken up twice within a second", &[(0, 0.125), (1, 0.25), (2, 0.75), (3, 0.875)]);
     // The clock is put back by an hour.
     record(&run, -3600, &[started(3), round(4, 0.9375), RunEvent::Finished { parameters_sha256: "00".into(), seconds: 9.0 }]);

@@ -27,7 +27,7 @@ fn round(round: u32, accuracy: f64) -> RunEvent {
     RunEvent::RoundEnded {
         round: Round(round),
         clients: vec![ClientId(1), ClientId(3), ClientId(4)],
-        train: (round > 0).then_some(TrainSummary { num_samples: 600, num_steps: 19, loss: 0.75 }),
+        train: (round > 0).then_some(TrainSummary { num_samples: 600, num_steps: 19, loss: Some(0.75) }),
         learning_rate: 0.125,
         test: Some(Evaluation { num_samples: 100, loss: 1.5, accuracy, confusion: None }),
         train_seconds: 2.5,
@@ -50,6 +50,7 @@ fn record(root: &Path, seed: u64, accuracies: &[f64], end: RunEvent) -> String {
         replication: 0,
         group: "00".into(),
         group_name: None,
+        network_sha256: None,
         job_index: 0,
         num_jobs: 1,
         provenance: BTreeMap::new(),
@@ -93,7 +94,7 @@ fn tensorboard_reads_scalars_and_hparams() {
     let root = tempfile::tempdir().unwrap();
     let finished = RunEvent::Finished { parameters_sha256: "00".into(), seconds: 9.0 };
     let first = record(root.path(), 1, &[0.125, 0.5, 0.75], finished);
-    let second = record(root.path(), 2, &[0.125, 0.25], RunEvent::Failed { reason: "no space left".into() });
+    let second = record(root.path(), 2, &[0.125, 0.25], RunEvent::Failed { reason: "no space left".into(), for_good: false });
     let Some(seen) = tensorboard(root.path()) else { return };
 
     let time = |seconds: i64| json!((STARTED_AT + seconds) as f64);

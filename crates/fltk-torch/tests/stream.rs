@@ -374,3 +374,52 @@ fn others(at: &Path, but: Pid) -> Vec<Pid> {
     let here = pids.filter(|pid| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == at));
     here.filter_map(Pid::from_raw).filter(|pid| *pid != but).collect()
 }
+
+#[test]
+fn a_clock_that_was_set_back_holds_up_no_arrival() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    fs::write(at.join("arrivals.csv"), "time,class\n0,a\n3,a\n").unwrap();
+    let stream =
+        "  orchestrator: trace\n  trace: arrivals.csv\n  duration: 60s\n  policy: fifo\n  admission: { type: max_concurrent, jobs: 1 }\n";
+    fs::write(at.join("clock.yaml"), experiment(&[federated("a", 1)], stream)).unwrap();
+    let mut running = Running::start(at, &["run", "clock.yaml", "--id", "clock"]);
+    let path = at.join("runs/clock");
+    running.wait_for("the first job to be over", || {
+        fs::read_to_string(path.join("journal.jsonl")).is_ok_and(|journal| journal.contains("it trained to its end"))
+    });
+    let pid = Pid::from_raw(i32::try_from(running.child().id()).unwrap()).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    assert_eq!(running.end().status.code(), Some(130));
+    // What is an hour later than the clock says is what a clock that was set back an hour makes of it.
+    let mut description: Json = serde_json::from_slice(&fs::read(path.join("stream.json")).unwrap()).unwrap();
+    let began: jiff::Timestamp = description["started_at"].as_str().unwrap().parse().unwrap();
+    description["started_at"] = (began + jiff::SignedDuration::from_hours(1)).to_string().into();
+    fs::write(path.join("stream.json"), description.to_string()).unwrap();
+    let output = run(at, &["run", "--resume", "clock", "--output", "json"]);
+    assert!(said(&output).contains("s behind the stream's journal"), "{}", said(&output));
+    let jobs = succeeded(&output);
+    assert_eq!(jobs.len(), 2);
+    for job in &jobs {
+        assert!(seconds(job, "ended") > seconds(job, "first_pod") && seconds(job, "first_pod") - seconds(job, "arrived") < 600.0, "{job}");
+        assert!((seconds(job, "first_pod")..=seconds(job, "ended")).contains(&seconds(job, "first_step")), "{job}");
+    }
+}
+
+#[test]
+fn of_a_stream_and_its_copy_only_one_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    fs::write(at.join("batch.yaml"), experiment(&[federated("a", 1)], "  orchestrator: batch\n")).unwrap();
+    succeeded(&run(at, &["run", "batch.yaml", "--id", "one", "--output", "json"]));
+    let copied = std::process::Command::new("cp").args(["-r", "runs/one", "runs/two"]).current_dir(at).status().unwrap();
+    assert!(copied.success());
+    for args in [&["run", "--resume", "two"][..], &["run", "--resume", "runs/two/"], &["run", "batch.yaml", "--id", "two"]] {
+        let output = run(at, args);
+        assert_eq!(output.status.code(), Some(6), "{}", said(&output));
+        assert!(said(&output).contains("runs/two") && said(&output).contains("one"), "{}", said(&output));
+    }
+    // Moved, it's the same stream, and there is one of it.
+    fs::remove_dir_all(at.join("runs/one")).unwrap();
+    succeeded(&run(at, &["run", "--resume", "two", "--output", "json"]));
+}

@@ -59,7 +59,7 @@ pub(crate) struct Total {
 impl Total {
     #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
     pub fn summary(&self) -> TrainSummary {
-        let loss = if self.samples == 0 { 0.0 } else { self.loss / self.samples as f64 };
+        let loss = (self.samples > 0).then(|| self.loss / self.samples as f64);
         TrainSummary { num_samples: self.samples, num_steps: self.steps, loss }
     }
 

@@ -140,9 +140,15 @@ pub struct RunArgs {
     /// Go on with an interrupted run, from its last checkpoint, and with the rest of its group; or with a stream.
     #[arg(long, value_name = "RUN")]
     pub resume: Option<PathBuf>,
-    /// With `--resume` or `--id`: try again what failed, from its last checkpoint.
+    /// With `--resume` or `--id`: try again what has failed for good, as a run that diverged, from its last checkpoint.
     #[arg(long, alias = "failed")]
     pub retry_failed: bool,
+    /// End with the first run that fails; without it the others are run first.
+    #[arg(long)]
+    pub fail_fast: bool,
+    /// Take a TorchScript module that lies within a folder of records, as one that was got from elsewhere. A module is a program.
+    #[arg(long)]
+    pub trust_module: bool,
     /// The folder that runs' folders are made in.
     #[arg(long, value_name = "DIR", env = "FLTK_RUNS", default_value = "runs")]
     pub runs: PathBuf,

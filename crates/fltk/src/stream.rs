@@ -1,6 +1,7 @@
 //! Streams of jobs: from files or from a stream's folder to what is to be run, on this machine or on Kubernetes.
 
 mod begin;
+mod clock;
 mod here;
 mod job_files;
 #[cfg(feature = "cluster")]
@@ -19,6 +20,7 @@ use jiff::Timestamp;
 pub use self::begin::check_name;
 pub use self::begin::{new_name, planned_name};
 pub use self::{
+    clock::Clock,
     here::{End, Here, work},
     job_files::JobFiles,
 };

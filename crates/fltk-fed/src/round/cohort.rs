@@ -108,8 +108,11 @@ impl Cohort {
                 return number(what, as_f64(count));
             }
         }
-        if !loss.is_finite() || loss.abs() > f64::from(f32::MAX) {
-            return number("loss", loss);
+        match loss {
+            Some(loss) if !loss.is_finite() || loss.abs() > f64::from(f32::MAX) => return number("loss", loss),
+            // Its samples would weigh in the mean as if they had none.
+            None if num_samples > 0 => return number("loss", f64::NAN),
+            _ => {}
         }
         if !update.seconds.is_finite() || update.seconds < 0.0 {
             return number("time in seconds", update.seconds);
@@ -131,7 +134,7 @@ impl Cohort {
             self.aggregator.fold(&state, samples_of(&setup.samples, client), normalizer);
             self.num_samples = self.num_samples.saturating_add(train.num_samples);
             self.num_steps = self.num_steps.saturating_add(train.num_steps);
-            self.loss_sum += train.loss * as_f64(train.num_samples);
+            self.loss_sum += train.loss.unwrap_or(0.0) * as_f64(train.num_samples);
             self.num_folded += 1;
             records.push(ClientRecord { round, client, train, seconds });
         }
@@ -140,7 +143,7 @@ impl Cohort {
 
     /// The members, the next global model, and what they did together.
     pub(super) fn finish(self) -> (Vec<ClientId>, ModelState, TrainSummary) {
-        let loss = if self.num_samples == 0 { 0.0 } else { self.loss_sum / as_f64(self.num_samples) };
+        let loss = (self.num_samples > 0).then(|| self.loss_sum / as_f64(self.num_samples));
         let train = TrainSummary { num_samples: self.num_samples, num_steps: self.num_steps, loss };
         (self.members, self.aggregator.finish(), train)
     }

@@ -9,7 +9,7 @@ fn started(from: u32) -> RunEvent {
 fn epoch(epoch: u32, accuracy: f64) -> RunEvent {
     RunEvent::EpochEnded {
         epoch: Epoch(epoch),
-        train: TrainSummary { num_samples: 10, num_steps: 1, loss: 1.0 },
+        train: TrainSummary { num_samples: 10, num_steps: 1, loss: Some(1.0) },
         learning_rate: 0.1,
         test: Evaluation { num_samples: 5, loss: 1.0, accuracy, confusion: None },
         train_seconds: 2.0,
@@ -102,6 +102,14 @@ fn what_can_not_follow_is_refused() {
 
 #[test]
 fn a_reason_from_a_file_can_not_move_the_cursor() {
-    let history = fold(&[started(0), RunEvent::Failed { reason: "a\x1b[2Jb\nc".into() }]).unwrap();
+    let history = fold(&[started(0), RunEvent::Failed { reason: "a\x1b[2Jb\nc".into(), for_good: false }]).unwrap();
     assert!(matches!(history.end(), Some(End::Failed { reason, .. }) if reason == "a [2Jb c"));
+}
+
+#[test]
+fn journals_of_before_have_no_loss_where_nobody_trained() {
+    let train = TrainSummary { num_samples: 0, num_steps: 0, loss: Some(0.0) };
+    let client = RunEvent::ClientTrained { round: Round(1), client: ClientId(3), train, seconds: 0.1 };
+    let history = fold(&[started(0), client]).unwrap();
+    assert_eq!(history.clients()[&(Round(1), ClientId(3))].train.loss, None);
 }

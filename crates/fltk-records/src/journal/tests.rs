@@ -25,7 +25,7 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 fn sample() -> Vec<RunEvent> {
-    let train = TrainSummary { num_samples: 10, num_steps: 2, loss: 0.1 + 0.2 };
+    let train = TrainSummary { num_samples: 10, num_steps: 2, loss: Some(0.1 + 0.2) };
     let test = Evaluation { num_samples: 4, loss: f64::NAN, accuracy: 0.5, confusion: Some(vec![vec![1, 1], vec![1, 1]]) };
     vec![
         RunEvent::Started { from: Milestone::START, version: "0.1.0".into() },
@@ -50,7 +50,7 @@ fn sample() -> Vec<RunEvent> {
         },
         RunEvent::CheckpointSaved { at: 1.into(), parameters_sha256: "00ff".into() },
         RunEvent::CheckpointSaved { at: Milestone { completed: 1, steps: 5 }, parameters_sha256: "00ff".into() },
-        RunEvent::Failed { reason: "no \"space\"\nleft \u{1f4a5}".into() },
+        RunEvent::Failed { reason: "no \"space\"\nleft \u{1f4a5}".into(), for_good: false },
         RunEvent::Finished { parameters_sha256: "00ff".into(), seconds: 1e-9 },
     ]
 }
@@ -195,11 +195,11 @@ fn what_could_not_be_read_back_is_not_written() {
     let (_folder, path) = written(&sample());
     let (mut journal, _) = Journal::open_append(&path).unwrap();
     let before = std::fs::read(&path).unwrap();
-    let error = journal.append(&RunEvent::Failed { reason: "x".repeat(LINE_BYTES_MAX) }, at(0)).unwrap_err();
+    let error = journal.append(&RunEvent::Failed { reason: "x".repeat(LINE_BYTES_MAX), for_good: false }, at(0)).unwrap_err();
     assert!(matches!(error, JournalError::Full { .. }), "{error}");
     assert_eq!(std::fs::read(&path).unwrap(), before);
     // It was refused before anything was written: the journal is as good as before.
-    journal.append(&RunEvent::Failed { reason: "full".into() }, at(0)).unwrap();
+    journal.append(&RunEvent::Failed { reason: "full".into(), for_good: false }, at(0)).unwrap();
 }
 
 proptest! {
@@ -207,11 +207,11 @@ proptest! {
     fn any_numbers_and_texts_come_back(
         loss in any::<f64>(), accuracy in any::<f64>(), seconds in any::<f64>(), samples in any::<u64>(), text in ".*", nanos in any::<i32>(),
     ) {
-        let train = TrainSummary { num_samples: samples, num_steps: samples, loss };
+        let train = TrainSummary { num_samples: samples, num_steps: samples, loss: Some(loss) };
         let test = Evaluation { num_samples: samples, loss, accuracy, confusion: None };
         let events = [
             RunEvent::EpochEnded { epoch: Epoch(1), train, learning_rate: loss, test, train_seconds: seconds, test_seconds: seconds, parallel: None },
-            RunEvent::Failed { reason: text },
+            RunEvent::Failed { reason: text, for_good: false },
         ];
         for event in events {
             let time = Timestamp::from_nanosecond(i128::from(nanos) * 1_000_000_007).unwrap();

@@ -86,6 +86,8 @@ enum RunEventWire {
     },
     Failed {
         reason: String,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        for_good: bool,
     },
 }
 
@@ -94,8 +96,8 @@ enum RunEventWire {
 struct TrainSummaryWire {
     num_samples: u64,
     num_steps: u64,
-    #[serde(with = "number")]
-    loss: f64,
+    #[serde(with = "optional_number")]
+    loss: Option<f64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -154,6 +156,23 @@ mod optional_test {
 
     pub fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Evaluation>, D::Error> {
         Ok(Option::<Owned>::deserialize(deserializer)?.map(|owned| owned.0))
+    }
+}
+
+mod optional_number {
+    use super::*;
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(transparent)]
+    struct Number(#[serde(with = "number")] f64);
+
+    #[expect(clippy::ref_option, reason = "serde's form")]
+    pub fn serialize<S: serde::Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+        value.map(Number).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+        Ok(Option::<Number>::deserialize(deserializer)?.map(|Number(value)| value))
     }
 }
 

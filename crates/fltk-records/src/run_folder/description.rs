@@ -1,6 +1,9 @@
 //! `run.json`: what was run, and on which machine.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use fltk_core::{experiment::Task, seed::Seed};
 use jiff::Timestamp;
@@ -17,6 +20,11 @@ const ENTRIES_MAX: usize = 1000;
 /// Settings that came after the first folders were written, by path, with what was done before as JSON: `("federated.min_updates", "1")`. Folders of before
 /// don't have them. A test reads what was recorded then, and fails for one that is missing here.
 const LATER: &[(&str, &str)] = &[("federated.partition.version", "1")];
+
+/// Settings that change no result, so that a run may go on with others: places, which are compared by what lies there, and what becomes of a run that is
+/// lost. A test changes all of them and compares digests.
+pub const CHANGES_NOTHING: &[&str] =
+    &["dataset.path", "network.torchscript", "distributed.restarts", "distributed.timeout", "distributed.checkpoint_every_steps"];
 
 /// What was run, and on which machine. Written once, when the folder is made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,6 +52,9 @@ pub struct RunDescription {
     pub num_jobs: u32,
     /// Digests and sources of the data sets: by name of the file or set.
     pub provenance: BTreeMap<String, String>,
+    /// SHA-256 of the TorchScript module's file, lower-case hex; absent where the net is one of ours, and from folders of before it was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_sha256: Option<String>,
     /// The task's settings, flat.
     pub hyperparameters: Hyperparameters,
     /// The machine. Same bits are promised for the same kind of CPU and the same libtorch only.
@@ -112,6 +123,12 @@ impl Hyperparameters {
     }
 
     pub(super) fn key_without(&self, later: &[(&str, &str)]) -> String {
+        let settings = self.without_defaults(later);
+        serde_json::to_string(&settings).expect("texts, numbers and switches have a JSON form")
+    }
+
+    /// All but those `later` ones that have their default.
+    fn without_defaults(&self, later: &[(&str, &str)]) -> Self {
         let mut settings = self.clone();
         for (name, default) in later {
             let is_default = |value: &Hyperparameter| serde_json::from_str(default).is_ok_and(|default: Hyperparameter| default == *value);
@@ -119,7 +136,23 @@ impl Hyperparameters {
                 settings.0.remove(*name);
             }
         }
-        serde_json::to_string(&settings).expect("texts, numbers and switches have a JSON form")
+        settings
+    }
+
+    /// The first setting, by name, whose value can change results and is another in `other`, with both values as they are shown; one that came later is no
+    /// difference where it has its default.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> Option<(String, String, String)> {
+        let (own, other) = (self.without_defaults(LATER), other.without_defaults(LATER));
+        let names: BTreeSet<&String> = own.0.keys().chain(other.0.keys()).collect();
+        let shown = |settings: &Self, name: &str| match settings.0.get(name) {
+            None => "none".to_owned(),
+            Some(Hyperparameter::Bool(value)) => value.to_string(),
+            Some(Hyperparameter::Number(value)) => value.to_string(),
+            Some(Hyperparameter::Text(value)) => files::printable(value),
+        };
+        let differs = |name: &&&String| !CHANGES_NOTHING.contains(&name.as_str()) && own.0.get(**name) != other.0.get(**name);
+        names.iter().find(differs).map(|name| (files::printable(name), shown(&own, name), shown(&other, name)))
     }
 
     /// The text under `name`; empty if there is none.
@@ -225,7 +258,12 @@ impl RunDescription {
 
     fn texts(&self) -> impl Iterator<Item = &str> {
         let Host { cpu, cores: _, os, libtorch } = &self.host;
-        let plain = [&self.fltk_version, cpu, os].into_iter().chain(libtorch).chain(&self.group_name).map(String::as_str);
+        let plain = [&self.fltk_version, cpu, os]
+            .into_iter()
+            .chain(libtorch)
+            .chain(&self.group_name)
+            .chain(&self.network_sha256)
+            .map(String::as_str);
         let provenance = self.provenance.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]);
         let settings = self.hyperparameters.0.iter().flat_map(|(name, value)| {
             let text = if let Hyperparameter::Text(text) = value { Some(text.as_str()) } else { None };

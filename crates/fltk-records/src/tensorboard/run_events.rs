@@ -30,12 +30,8 @@ pub(super) fn row(row: &Row) -> Event {
         scalars.extend([("accuracy/test", *accuracy), ("loss/test", *loss), ("time/test_seconds", *test_seconds)]);
     }
     if let Some(TrainSummary { num_samples, loss, .. }) = train {
-        scalars.extend([
-            ("loss/train", *loss),
-            ("learning_rate", *learning_rate),
-            ("time/train_seconds", *train_seconds),
-            ("samples/train", count(*num_samples)),
-        ]);
+        scalars.extend(loss.map(|loss| ("loss/train", loss)));
+        scalars.extend([("learning_rate", *learning_rate), ("time/train_seconds", *train_seconds), ("samples/train", count(*num_samples))]);
         if *unit == Unit::Round {
             scalars.push(("clients/selected", count(clients.len() as u64)));
         }

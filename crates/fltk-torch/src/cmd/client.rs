@@ -10,7 +10,7 @@ use fltk::{
 };
 use fltk_core::experiment::Experiment;
 
-use crate::run::{self, Context, Network, Place, Source, Talk};
+use crate::run::{self, Context, Failures, Network, Place, Source, Talk};
 
 /// Trains as the rank that the environment says; rank 0 prints the result.
 ///
@@ -34,6 +34,9 @@ pub fn run(cli: &Cli, args: &ClientArgs, termination: &Termination) -> anyhow::R
         workers: args.workers.or_else(|| available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN),
         talk: Talk::of(cli),
         stop: stop::on_signal()?,
+        failures: Failures::default(),
+        // Who starts a rank by hand names the module, and `fltk run` has looked at it before it starts ranks.
+        trust_module: true,
         termination,
     };
     let source = match &args.run {

@@ -11,7 +11,7 @@ use fltk::{
 use fltk_core::experiment::Experiment;
 use serde::Serialize;
 
-use crate::run::{self, Context, RunResult, Talk};
+use crate::run::{self, Context, Failures, RunResult, Talk};
 
 /// Runs every job of `experiment`.
 ///
@@ -43,6 +43,8 @@ fn with_context(
         workers: args.workers.or_else(|| available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN),
         talk: Talk::of(cli),
         stop: stop::on_signal()?,
+        failures: Failures { fail_fast: args.fail_fast, retry: args.retry_failed },
+        trust_module: args.trust_module,
         termination,
     })
 }

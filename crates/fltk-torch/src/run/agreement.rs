@@ -3,8 +3,7 @@
 
 use std::path::Path;
 
-use anyhow::Context as _;
-use fltk::exit::{Exit, failure};
+use fltk::exit::{Exit, OrExit as _, failure};
 use fltk_core::experiment::{self, Experiment, NetworkConfig};
 use fltk_data::{Dataset, digest::samples_digest};
 use fltk_train::ranks::gather_bytes;
@@ -50,8 +49,7 @@ fn digests_of(job: &Job, dataset: &Dataset, base: &Path) -> anyhow::Result<[[u8;
     let mut task = job.task.clone();
     task.dataset.path = None;
     if let NetworkConfig::TorchScript { torchscript } = &mut task.network {
-        let module = std::fs::read(base.join(&*torchscript)).with_context(|| format!("can't read `{torchscript}`"))?;
-        *torchscript = hex::encode(Sha256::digest(module));
+        *torchscript = fltk_train::module_sha256(&base.join(&*torchscript)).or_exit(Exit::Experiment)?;
     }
     // The text of one version, which is compared first: by itself it would be no way to tell what is the same.
     let alone = Experiment { name: "job".to_owned(), seeds: vec![job.seed], tasks: vec![task], stream: None };

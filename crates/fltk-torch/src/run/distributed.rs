@@ -11,7 +11,6 @@ use fltk_core::{
     milestone::Milestone,
 };
 use fltk_data::{BatchPlan, Dataset, EpochKey, Remainder, Sharding, batches};
-use fltk_records::checkpoint::Checkpoint;
 use fltk_train::{
     EpochOptions, Model, Optimizer, RankOptions, Ranks, Targets, TrainError,
     checkpoint::{self, Position},
@@ -21,7 +20,7 @@ use fltk_train::{
 };
 use torch_dist::ProcessGroup;
 
-use super::{Context, Stopped, check_position, job::Job, recorder::Recorder, seconds_of};
+use super::{Context, Resumed, Stopped, check_position, job::Job, recorder::Recorder, seconds_of};
 
 /// What a rank trains, and with whom.
 #[derive(Clone, Copy)]
@@ -43,26 +42,29 @@ impl Training<'_> {
     ///
     /// # Errors
     /// If training diverges, the records can't be written, a rank is lost, or the process was asked to stop ([`Stopped`]).
-    pub fn run(self, resumed: Option<&Checkpoint>, recorder: Option<&mut Recorder>) -> anyhow::Result<String> {
+    pub fn run(self, resumed: Option<&Resumed>, recorder: Option<&mut Recorder>) -> anyhow::Result<String> {
         // Ranks are asked to stop one after another, and those that stop first are lost to the others, wherever these are: that is no failure.
         self.train(resumed, recorder).map_err(|error| if self.is_stopping() { Stopped.into() } else { error })
     }
 
-    fn train(self, resumed: Option<&Checkpoint>, recorder: Option<&mut Recorder>) -> anyhow::Result<String> {
+    fn train(self, resumed: Option<&Resumed>, recorder: Option<&mut Recorder>) -> anyhow::Result<String> {
         fltk_train::init(self.job.task.threads as usize);
         let mut model = Model::new(&self.job.task.network, self.context.base, Targets::of(self.dataset), self.job.seed)?;
         let mut optimizer = Optimizer::new(&self.job.task.train.optimizer, &model)?;
-        let files = resumed.map(|resumed| &resumed.files);
+        let files = resumed.map(|resumed| &resumed.checkpoint.files);
         let files = match self.group {
             Some(group) => share_files(group, files)?,
             None => files.cloned(),
         };
         let position = files.map(|files| checkpoint::restore(&files, &mut model, Some(&mut optimizer))).transpose()?;
+        if let Some(resumed) = resumed {
+            resumed.check(&model.state()?)?;
+        }
         let sharding = sharding(&self.job.task, self.config);
         let sizes = sharding.step_sizes(self.dataset.train.len());
         if let Some(position) = &position {
             let end = Milestone { completed: self.config.epochs - 1, steps: u32::try_from(sizes.len()).unwrap_or(u32::MAX) };
-            check_position(position, self.job, resumed.map(|resumed| resumed.at), end)?;
+            check_position(position, self.job, resumed.map(|resumed| resumed.checkpoint.at), end)?;
         }
         let (completed, mut part) = position.map_or((0, None), |position| (position.completed, position.part));
         let ranks = match self.group {

@@ -1,6 +1,9 @@
 //! A federated task in this process: joins the round state machine, the local trainers and the records.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use fltk::{output, split::split};
 use fltk_core::{
@@ -18,7 +21,6 @@ use fltk_fed::{
     strategy::proximal_mu,
     transport::in_process::{self, ClientTrainer, Evaluator},
 };
-use fltk_records::checkpoint::Checkpoint;
 use fltk_train::{
     LocalOrder, LocalTrainer, Model, Targets,
     checkpoint::{self, Position},
@@ -26,7 +28,7 @@ use fltk_train::{
     schedule::{LearningRate, learning_rate},
 };
 
-use super::{Context, Stopped, check_position, job::Job, recorder::Recorder};
+use super::{Context, Resumed, SettingsAtFault, Stopped, check_position, is_of_settings, job::Job, recorder::Recorder};
 
 /// Runs the rounds of `job` from `resumed` on and returns the digest of the final parameters.
 ///
@@ -37,7 +39,7 @@ pub fn run(
     job: &Job,
     config: &FederatedConfig,
     dataset: &Arc<Dataset>,
-    resumed: Option<&Checkpoint>,
+    resumed: Option<&Resumed>,
     recorder: &mut Recorder,
 ) -> anyhow::Result<String> {
     fltk_train::init(1);
@@ -45,8 +47,9 @@ pub fn run(
     let mut model = new_model()?;
     let completed = match resumed {
         Some(resumed) => {
-            let position = checkpoint::restore(&resumed.files, &mut model, None)?;
-            check_position(&position, job, Some(resumed.at), Milestone { completed: config.rounds - 1, steps: 0 })?;
+            let position = checkpoint::restore(&resumed.checkpoint.files, &mut model, None)?;
+            resumed.check(&model.state()?)?;
+            check_position(&position, job, Some(resumed.checkpoint.at), Milestone { completed: config.rounds - 1, steps: 0 })?;
             position.completed
         }
         None => 0,
@@ -59,10 +62,11 @@ pub fn run(
 
     // TorchScript modules draw from libtorch's one generator: side by side they would disturb each other.
     let workers = if model.is_torchscript() { std::num::NonZeroUsize::MIN } else { context.workers };
+    let settings_at_fault = AtomicBool::new(false);
     let make_trainer = |_worker: usize| -> Result<Box<dyn ClientTrainer + '_>, BoxError> {
         fltk_train::init(1);
         let trainer = LocalTrainer::new(new_model()?, Arc::clone(dataset), job.task.train.clone(), job.task.loss);
-        Ok(Box::new(Clients { trainer, job, config, parts: &parts, context }))
+        Ok(Box::new(Clients { trainer, job, config, parts: &parts, context, settings_at_fault: &settings_at_fault }))
     };
     let test = TestSet { model, job, dataset, workers: context.workers.get() };
     let outcome = in_process::run(federation, workers, &make_trainer, Box::new(test), &context.stop, &mut |record| {
@@ -71,6 +75,7 @@ pub fn run(
     match outcome {
         Ok(state) => Ok(parameters_sha256(&state)),
         Err(in_process::RunError::Stopped { .. }) => Err(Stopped.into()),
+        Err(error) if settings_at_fault.load(Ordering::Relaxed) => Err(SettingsAtFault(error.into()).into()),
         Err(error) => Err(error.into()),
     }
 }
@@ -133,12 +138,14 @@ struct Clients<'a> {
     config: &'a FederatedConfig,
     parts: &'a [Vec<u32>],
     context: &'a Context<'a>,
+    /// Raised by a client that fails for that reason: what comes back of it is text.
+    settings_at_fault: &'a AtomicBool,
 }
 
 impl ClientTrainer for Clients<'_> {
     fn train(&mut self, order: &TrainOrder) -> Result<ClientUpdate, BoxError> {
         let samples = self.parts.get(order.client.0 as usize).map_or(&[][..], Vec::as_slice);
-        let update = self.trainer.train(&LocalOrder {
+        let trained = self.trainer.train(&LocalOrder {
             state: &order.state,
             samples,
             seed: self.job.seed,
@@ -148,6 +155,9 @@ impl ClientTrainer for Clients<'_> {
             learning_rate: rate(self.job, self.config, order.round).value,
             mu: proximal_mu(&self.config.strategy),
             stop: &self.context.stop,
+        });
+        let update = trained.inspect_err(|error| {
+            self.settings_at_fault.fetch_or(is_of_settings(error), Ordering::Relaxed);
         })?;
         self.context.termination.stepped();
         Ok(ClientUpdate::answer(order, update.state, update.summary, update.normalizer))

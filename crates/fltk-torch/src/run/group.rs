@@ -1,7 +1,7 @@
 //! All jobs of one invocation: a group. Its runs name the group in `run.json`, so that resuming one of them can go on with the others.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering},
     thread,
@@ -17,7 +17,11 @@ use fltk::{
 };
 use fltk_core::experiment::{self, DatasetConfig, Experiment, Setting};
 use fltk_data::Dataset;
-use fltk_records::{Hyperparameters, RunDescription, RunFolder, history::Status, named};
+use fltk_records::{
+    Hyperparameters, RunDescription, RunFolder,
+    history::{End, Status},
+    named,
+};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
@@ -26,14 +30,14 @@ use super::{
     host::host,
     job::{Job, job_hex, jobs},
     launch,
-    provenance::provenance,
+    provenance::{self, provenance},
 };
 
 /// Runs every job of `experiment`, each in a new folder below `runs`, and calls `done` with each result. With a `name` that was used before for the same
 /// experiment, it goes on where that left off.
 ///
 /// # Errors
-/// The first job that fails ends the group; those before it stay as they are.
+/// If a job fails; the others are run all the same, unless the first failure is to end the group.
 pub fn start(
     context: &Context<'_>,
     experiment: Experiment,
@@ -42,7 +46,7 @@ pub fn start(
     done: &mut dyn FnMut(RunResult) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let mut group = Group::new(context, experiment, runs.to_path_buf(), name)?;
-    let begun = group.all_begun_before()?;
+    let begun = one_each(group.all_begun_before()?, None)?;
     wait_for_others(context, &begun);
     group.run(begun, done)
 }
@@ -69,9 +73,75 @@ pub fn resume(
     runs: &Path,
     done: &mut dyn FnMut(RunResult) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let (group, _) = Group::of_run(context, named, runs)?;
-    let begun = group.all_begun()?;
+    let (group, folder) = Group::of_run(context, named, runs)?;
+    let begun = group.all_begun(folder)?;
     group.run(begun, done)
+}
+
+/// A run that failed, now or before.
+struct FailedRun {
+    title: String,
+    path: PathBuf,
+    /// One line.
+    reason: String,
+    error: anyhow::Error,
+}
+
+/// What `failures` of `num_jobs` runs come to.
+fn verdict(mut failures: Vec<FailedRun>, num_jobs: usize) -> anyhow::Result<()> {
+    const HINT: &str = "hint: `--retry-failed` with `--resume` or the same `--id` tries again what has failed for good";
+    let Some(first) = failures.first() else { return Ok(()) };
+    // One that lost ranks goes on when it's begun again.
+    let exit = if failures.iter().all(|failed| fltk::exit::code(&failed.error) == Exit::Ranks) { Exit::Ranks } else { Exit::Run };
+    let resume = format!("fltk run --resume {}", first.path.display());
+    if num_jobs == 1 {
+        let FailedRun { error, .. } = failures.remove(0);
+        return Err(if exit == Exit::Ranks {
+            error
+        } else {
+            failure(exit, format!("{error:#}\nhint: `{resume} --retry-failed` tries again"))
+        });
+    }
+    let lines = failures.iter().map(|failed| format!("  {}: {}\n    run: {}\n", failed.title, failed.reason, failed.path.display()));
+    let list: String = lines.collect();
+    Err(failure(exit, format!("{} of {num_jobs} runs failed\n{list}{HINT}", failures.len())))
+}
+
+/// Of the folders of a group those that its jobs go on in: `named` for its job, and for each other the only one there is; where there are several, the one
+/// that has still the name it was begun under, since the others are copies of it.
+fn one_each(found: Vec<RunFolder>, named: Option<RunFolder>) -> anyhow::Result<BTreeMap<usize, RunFolder>> {
+    let mut each: BTreeMap<usize, Vec<RunFolder>> = BTreeMap::new();
+    for folder in found {
+        // Where it really lies: a link to a folder is no second one.
+        let path =
+            folder.path().canonicalize().with_context(|| format!("can't find `{}`", folder.path().display())).or_exit(Exit::Records)?;
+        let folder = RunFolder::open(path).or_exit(Exit::Records)?;
+        let of_job = each.entry(folder.description().job_index as usize).or_default();
+        if of_job.iter().all(|known| known.path() != folder.path()) {
+            of_job.push(folder);
+        }
+    }
+    let named_index = named.as_ref().map(|named| named.description().job_index as usize);
+    each.extend(named_index.zip(named.map(|named| vec![named])));
+    let choose = |(index, mut folders): (usize, Vec<RunFolder>)| {
+        if folders.len() > 1 {
+            let (originals, copies): (Vec<_>, Vec<_>) = folders.into_iter().partition(has_first_name);
+            if originals.len() != 1 {
+                let paths = originals.iter().chain(&copies).map(|folder| format!("`{}`", folder.path().display())).collect::<Vec<_>>();
+                let message = format!("{} are all the run of job {index} of the group\nhint: move all but one elsewhere", paths.join(", "));
+                return Err(failure(Exit::Records, message));
+            }
+            folders = originals;
+        }
+        Ok(folders.pop().map(|folder| (index, folder)))
+    };
+    each.into_iter().filter_map(|job| choose(job).transpose()).collect()
+}
+
+/// Whether the run's folder has the name that it was made under.
+fn has_first_name(folder: &RunFolder) -> bool {
+    let RunDescription { experiment, started_at, group, job_index, task, seed, .. } = folder.description();
+    folder.name() == format!("{experiment}-{}-{}", started_at.strftime("%Y%m%d-%H%M%S"), job_hex(group, *job_index as usize, task, *seed))
 }
 
 /// The jobs of an experiment that belong together.
@@ -121,29 +191,23 @@ impl<'a> Group<'a> {
         Ok((Self { context, runs, id, name, experiment }, folder))
     }
 
-    /// The folders that the group's jobs have, by job.
-    fn all_begun(&self) -> anyhow::Result<BTreeMap<usize, RunFolder>> {
-        let mut begun = BTreeMap::new();
-        for path in RunFolder::list(&self.runs).or_exit(Exit::Records)? {
-            // Damaged folders of other groups are none of our business.
-            if let Ok(other) = RunFolder::open(path)
-                && other.description().group == self.id
-            {
-                begun.insert(other.description().job_index as usize, other);
-            }
-        }
-        Ok(begun)
+    /// The folders that the group's jobs have, by job: `named` for its own, whatever others there are.
+    fn all_begun(&self, named: RunFolder) -> anyhow::Result<BTreeMap<usize, RunFolder>> {
+        let paths = RunFolder::list(&self.runs).or_exit(Exit::Records)?;
+        // Damaged folders of other groups are none of our business.
+        let all = paths.into_iter().filter_map(|path| RunFolder::open(path).ok());
+        one_each(all.filter(|run| run.description().group == self.id).collect(), Some(named))
     }
 
     /// The folders that its jobs have if it was begun before under its name; then it's that group from now on, by whatever version that was begun.
-    fn all_begun_before(&mut self) -> anyhow::Result<BTreeMap<usize, RunFolder>> {
-        let Some(name) = &self.name else { return Ok(BTreeMap::new()) };
+    fn all_begun_before(&mut self) -> anyhow::Result<Vec<RunFolder>> {
+        let Some(name) = &self.name else { return Ok(Vec::new()) };
         let runs = named::runs(&self.runs, name, &self.experiment).or_exit(Exit::Records)?;
         if let Some(run) = runs.first() {
             self.id.clone_from(&run.description().group);
             self.take_over(run)?;
         }
-        Ok(runs.into_iter().map(|run| (run.description().job_index as usize, run)).collect())
+        Ok(runs)
     }
 
     /// What our experiment leaves open is what it was when `run` of its group was begun.
@@ -164,40 +228,73 @@ impl<'a> Group<'a> {
     /// # Errors
     /// If the folder of runs can't be listed, or nobody knows whether what was begun under that name is the same.
     pub fn begun(&mut self, job: &Job) -> anyhow::Result<Option<RunFolder>> {
-        Ok(self.all_begun_before()?.remove(&job.index))
+        Ok(one_each(self.all_begun_before()?, None)?.remove(&job.index))
     }
 
-    /// Runs the jobs in order; `begun` has the folders of those that have one.
+    /// Runs the jobs in order; `begun` has the folders of those that have one. One that fails is told of, and the others are run.
     fn run(&self, mut begun: BTreeMap<usize, RunFolder>, done: &mut dyn FnMut(RunResult) -> anyhow::Result<()>) -> anyhow::Result<()> {
         let jobs = jobs(&self.experiment);
-        let mut finished = BTreeSet::new();
+        let mut ended = BTreeMap::new();
         for (&index, folder) in &begun {
-            if folder.clone().read().or_exit(Exit::Records)?.status == Status::Finished {
-                finished.insert(index);
-            }
+            let end = folder.clone().read().or_exit(Exit::Records)?.history.end().cloned();
+            ended.extend(end.filter(|end| self.is_passed_over(end)).map(|end| (index, end)));
         }
         // Before the first folder is made: what is impossible for a later job is refused now, not after hours.
         let mut datasets = Datasets::new();
-        for job in jobs.iter().filter(|job| !finished.contains(&job.index)) {
+        for job in jobs.iter().filter(|job| !ended.contains_key(&job.index)) {
+            begun.get(&job.index).map_or(Ok(()), |folder| provenance::check_settings(folder, job))?;
+            provenance::check_network(self.context, begun.get(&job.index), job)?;
             check_fits(job, &*self.dataset(&mut datasets, &job.task.dataset)?)?;
         }
+        let mut failures = Vec::new();
         for job in &jobs {
-            let folder = match begun.remove(&job.index) {
-                Some(folder) if finished.contains(&job.index) => {
+            let folder = begun.remove(&job.index);
+            let folder = match (ended.remove(&job.index), folder) {
+                (Some(End::Finished { .. }), Some(folder)) => {
                     self.context.termination.has_folder(&folder);
                     folder
                 }
-                begun => {
+                (Some(End::Failed { reason, .. }), Some(folder)) => {
+                    let path = folder.path().to_owned();
+                    let error = failure(Exit::Run, format!("it failed before: {reason}\nrun: {}", path.display()));
+                    failures.push(FailedRun { title: job.title(), path, reason, error });
+                    continue;
+                }
+                (_, folder) => {
                     let dataset = self.dataset(&mut datasets, &job.task.dataset)?;
-                    let folder = begun.map_or_else(|| self.new_folder(job, jobs.len(), &dataset), Ok)?;
+                    let folder = folder.map_or_else(|| self.new_folder(job, jobs.len(), &dataset), Ok)?;
                     let path = folder.path().to_path_buf();
                     self.context.termination.has_folder(&folder);
-                    self.execute(job, &dataset, folder).map_err(|error| self.explain(error, &path))?
+                    match self.execute(job, &dataset, folder) {
+                        Ok(folder) => folder,
+                        Err(error) => {
+                            let reason = format!("{error:#}").lines().next().unwrap_or_default().to_owned();
+                            let error = self.explain(error, &path);
+                            // Others would meet the same interruption, full disk or missing file.
+                            let goes_on = matches!(fltk::exit::code(&error), Exit::Run | Exit::Ranks) && !self.context.failures.fail_fast;
+                            if !goes_on {
+                                return Err(error);
+                            }
+                            if jobs.len() > 1 {
+                                output::error(&error);
+                            }
+                            failures.push(FailedRun { title: job.title(), path, reason, error });
+                            continue;
+                        }
+                    }
                 }
             };
             done(RunResult::read(folder)?)?;
         }
-        Ok(())
+        verdict(failures, jobs.len())
+    }
+
+    /// Whether a run that ended so is left as it is.
+    fn is_passed_over(&self, end: &End) -> bool {
+        match end {
+            End::Finished { .. } => true,
+            End::Failed { for_good, .. } => *for_good && !self.context.failures.retry,
+        }
     }
 
     /// In this process, or in one for each rank.
@@ -260,13 +357,37 @@ impl<'a> Group<'a> {
             job_index: index(job.index)?,
             num_jobs: index(num_jobs)?,
             provenance: provenance(dataset),
+            network_sha256: provenance::network_sha256(self.context.base, job)?,
             hyperparameters: Hyperparameters::of(&job.task),
             host: host(),
             started_at: now,
         };
         let yaml = experiment::to_yaml(&self.experiment);
-        RunFolder::create(&self.runs, &self.experiment.name, now, &job_hex(&self.id, job), &yaml, &description).or_exit(Exit::Records)
+        RunFolder::create(
+            &self.runs,
+            &self.experiment.name,
+            now,
+            &job_hex(&self.id, job.index, &job.task.name, job.seed),
+            &yaml,
+            &description,
+        )
+        .or_exit(Exit::Records)
     }
+}
+
+/// With `drop_last`, a client with less than one batch trains no step; refused where that goes for all of them.
+fn check_some_train(job: &Job, parts: &[Vec<u32>]) -> anyhow::Result<()> {
+    let batch_size = job.task.train.batch_size;
+    let num_idle = parts.iter().filter(|part| part.len() < batch_size as usize).count();
+    if !job.task.train.drop_last || num_idle < parts.len() {
+        return Ok(());
+    }
+    let largest = parts.iter().map(Vec::len).max().unwrap_or(0);
+    let message = format!(
+        "task `{}`: no client can take a step: the largest has {largest} samples, fewer than a batch of {batch_size}, and `drop_last` leaves them out\nhint: use a smaller `batch_size`, fewer `clients`, or `drop_last: false`",
+        job.task.name
+    );
+    Err(failure(Exit::Experiment, message))
 }
 
 /// Refuses what `job` can't do with its data.
@@ -275,7 +396,7 @@ impl<'a> Group<'a> {
 /// If its clients or ranks would go without.
 pub fn check_fits(job: &Job, dataset: &Dataset) -> anyhow::Result<()> {
     match &job.task.setting {
-        Setting::Federated(config) => split(dataset, config, job.seed).map(drop),
+        Setting::Federated(config) => check_some_train(job, &split(dataset, config, job.seed)?),
         Setting::Distributed(config) => {
             let samples = dataset.train.len();
             let sharding = distributed::sharding(&job.task, config);

@@ -21,6 +21,14 @@ pub struct Job {
     pub seed: Seed,
 }
 
+impl Job {
+    /// What a person calls it.
+    #[must_use]
+    pub fn title(&self) -> String {
+        format!("{}, seed {}", self.task.name, self.seed.0)
+    }
+}
+
 /// All jobs of `experiment`: replication by replication, the tasks in the order of the file.
 #[must_use]
 pub fn jobs(experiment: &Experiment) -> Vec<Job> {
@@ -35,7 +43,7 @@ pub fn jobs(experiment: &Experiment) -> Vec<Job> {
 
 /// Identifies a job within the runs folder: eight hex digits of a digest over the group and the job's position.
 #[must_use]
-pub fn job_hex(group: &str, job: &Job) -> String {
-    let digest = Sha256::digest(format!("{group}/{}/{}/{}", job.index, job.task.name, job.seed.0));
+pub fn job_hex(group: &str, index: usize, task: &str, seed: Seed) -> String {
+    let digest = Sha256::digest(format!("{group}/{index}/{task}/{}", seed.0));
     hex::encode(&digest[..4])
 }

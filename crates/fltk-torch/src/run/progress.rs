@@ -61,15 +61,16 @@ impl Progress {
         match event {
             RunEvent::ClientTrained { round, client, train, seconds } if self.talk == Talk::Verbose => {
                 self.line(&format!(
-                    "  round {round}, client {client}: loss {:.4}, {} samples, {seconds:.2} s",
-                    train.loss, train.num_samples
+                    "  round {round}, client {client}: {}, {} samples, {seconds:.2} s",
+                    train.loss.map_or_else(|| "no step".to_owned(), |loss| format!("loss {loss:.4}")),
+                    train.num_samples
                 ));
             }
             RunEvent::RoundEnded { round, train, test, train_seconds, .. } => {
-                self.step(round.0, train.as_ref().map(|train| train.loss), test.as_ref(), *train_seconds);
+                self.step(round.0, train.as_ref().and_then(|train| train.loss), test.as_ref(), *train_seconds);
             }
             RunEvent::EpochEnded { epoch, train, test, train_seconds, .. } => {
-                self.step(epoch.0, Some(train.loss), Some(test), *train_seconds);
+                self.step(epoch.0, train.loss, Some(test), *train_seconds);
             }
             RunEvent::CheckpointSaved { at, .. } if at.steps > 0 && self.talk == Talk::Verbose => {
                 self.line(&format!("  checkpoint after {}", at.text(self.unit)));

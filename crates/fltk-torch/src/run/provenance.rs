@@ -1,15 +1,16 @@
-//! Where a run's data came from: written when its folder is made, compared when it is taken up again.
+//! Where a run's data, settings and net came from: written when its folder is made, compared when it is taken up again.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use fltk::{
-    exit::{Exit, failure},
+    exit::{Exit, OrExit as _, failure},
     output,
 };
+use fltk_core::experiment::NetworkConfig;
 use fltk_data::Dataset;
-use fltk_records::RunDescription;
+use fltk_records::{Hyperparameters, RunDescription, RunFolder};
 
-use super::host::host;
+use super::{Context, host::host, job::Job};
 
 /// The digest of every file of `dataset`, and under `source` where they lay.
 #[must_use]
@@ -50,4 +51,71 @@ pub fn check(begun: &RunDescription, dataset: &Dataset) -> anyhow::Result<()> {
         ));
     }
     Ok(())
+}
+
+/// That the settings of `job`, which the folder's experiment says, are those that the run began with: all but those that change no result.
+///
+/// # Errors
+/// If one is another.
+pub fn check_settings(folder: &RunFolder, job: &Job) -> anyhow::Result<()> {
+    let begun = folder.description();
+    let refuse = |name: &str, then: &str, now: &str| {
+        let (task, path) = (&begun.task, folder.path().display());
+        let message = format!(
+            "`{path}`: the run of task `{task}` began with `{name}` {then}, and its `experiment.yaml` now says {now}\nhint: put the old value back; or run the changed experiment anew, as a run of its own"
+        );
+        Err(failure(Exit::Records, message))
+    };
+    if begun.task != job.task.name {
+        return refuse("name", &begun.task, &job.task.name);
+    }
+    if begun.seed != job.seed {
+        return refuse("seeds", &begun.seed.0.to_string(), &job.seed.0.to_string());
+    }
+    match begun.hyperparameters.difference(&Hyperparameters::of(&job.task)) {
+        Some((name, then, now)) => refuse(&name, &then, &now),
+        None => Ok(()),
+    }
+}
+
+/// Digest of the file of the job's TorchScript module; `None` where its net is one of ours. Its path is relative to `base`.
+///
+/// # Errors
+/// If it isn't a plain file of a bounded size, or can't be read.
+pub fn network_sha256(base: &Path, job: &Job) -> anyhow::Result<Option<String>> {
+    let NetworkConfig::TorchScript { torchscript } = &job.task.network else { return Ok(None) };
+    Ok(Some(fltk_train::module_sha256(&base.join(torchscript)).or_exit(Exit::Experiment)?))
+}
+
+/// That the TorchScript module of `job`, if it is one, may be loaded: it doesn't lie within a folder of records, unless that is trusted, and it's the one that
+/// the run in `folder` began with.
+///
+/// # Errors
+/// If it may not.
+pub fn check_network(context: &Context<'_>, folder: Option<&RunFolder>, job: &Job) -> anyhow::Result<()> {
+    let NetworkConfig::TorchScript { torchscript } = &job.task.network else { return Ok(()) };
+    let path = context.base.join(torchscript);
+    if !context.trust_module && lies_in_records(&path) {
+        let message = format!(
+            "the TorchScript module `{torchscript}` lies within a folder of records, and may have come from elsewhere with it\nhint: a module is a program that runs as you: `--trust-module` takes it all the same"
+        );
+        return Err(failure(Exit::Experiment, message));
+    }
+    let is = network_sha256(context.base, job)?;
+    match folder.and_then(|folder| folder.description().network_sha256.as_ref()) {
+        Some(begun) if Some(begun) != is.as_ref() => {
+            let message = format!(
+                "the TorchScript module `{torchscript}` has SHA-256 {}, and the run began with {begun}\nhint: put that one back, or run the experiment again",
+                is.unwrap_or_default()
+            );
+            Err(failure(Exit::Records, message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a folder that `path` leads through, links followed, is a run's or a stream's.
+fn lies_in_records(path: &Path) -> bool {
+    let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    real.ancestors().skip(1).any(|folder| ["run.json", "stream.json"].iter().any(|name| folder.join(name).symlink_metadata().is_ok()))
 }

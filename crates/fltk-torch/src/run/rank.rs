@@ -25,6 +25,7 @@ use super::{
     group::{Group, check_fits},
     job::{Job, jobs},
     place::{Network, Place},
+    provenance,
 };
 
 /// How long rank 0, which serves the store, waits for the others to have left.
@@ -87,6 +88,7 @@ fn open<'a>(context: &'a Context<'a>, source: Source) -> anyhow::Result<(Group<'
             let index = folder.description().job_index as usize;
             let job =
                 jobs(&group.experiment).into_iter().nth(index).context("the run's job isn't in its experiment").or_exit(Exit::Records)?;
+            provenance::check_settings(&folder, &job)?;
             Ok((group, job, Begun { folder: Some(folder), is_launched: true }))
         }
         Source::Task { experiment, task, runs, id } => {

@@ -15,6 +15,17 @@ use jiff::Timestamp;
 
 use super::progress::Progress;
 
+/// What is to be expected of a run that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prospect {
+    /// That it is soon begun again: another rank was lost.
+    Restart,
+    /// That it would fail so again from its checkpoint: its settings are to blame, not the machine or who else was at work on it.
+    Same,
+    /// Nobody knows.
+    Unknown,
+}
+
 /// Writes a run's journal, and shows it.
 pub struct Recorder {
     records: RunRecorder,
@@ -86,14 +97,13 @@ impl Recorder {
         Ok(self.records.folder().clone())
     }
 
-    /// Records that the run gave up; `is_setback` says that it is likely to be begun again. What can't be recorded any more is not reported again: `reason`
-    /// is about to be.
-    pub fn fail(mut self, reason: &str, is_setback: bool) {
-        if is_setback {
+    /// Records that the run gave up. What can't be recorded any more is not reported again: `reason` is about to be.
+    pub fn fail(mut self, reason: &str, prospect: Prospect) {
+        if prospect == Prospect::Restart {
             self.records.expect_another_start();
         }
         // One line, so that it fits a table.
         let reason = reason.lines().next().unwrap_or_default().to_owned();
-        let _ = self.record(RunEvent::Failed { reason });
+        let _ = self.record(RunEvent::Failed { reason, for_good: prospect == Prospect::Same });
     }
 }

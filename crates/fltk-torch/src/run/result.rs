@@ -48,7 +48,7 @@ pub struct Step {
     pub accuracy: Option<f64>,
     /// Mean test loss per prediction; likewise.
     pub loss: Option<f64>,
-    /// Mean training loss per sample in this step; absent for step 0.
+    /// Mean training loss per sample in this step; absent for step 0, and where nobody took a step.
     pub train_loss: Option<f64>,
     /// Wall clock of training in this step alone.
     pub seconds: f64,
@@ -74,7 +74,7 @@ impl RunResult {
                 step: row.step,
                 accuracy: row.test.as_ref().map(|test| test.accuracy),
                 loss: row.test.as_ref().map(|test| test.loss),
-                train_loss: row.train.map(|train| train.loss),
+                train_loss: row.train.and_then(|train| train.loss),
                 seconds: row.train_seconds,
                 test_seconds: row.test_seconds,
             })

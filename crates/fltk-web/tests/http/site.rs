@@ -141,7 +141,7 @@ fn round(round: u32) -> RunEvent {
     RunEvent::RoundEnded {
         round: Round(round),
         clients: vec![ClientId(1), ClientId(3)],
-        train: (round > 0).then_some(TrainSummary { num_samples: 600, num_steps: 19, loss: 0.75 }),
+        train: (round > 0).then_some(TrainSummary { num_samples: 600, num_steps: 19, loss: Some(0.75) }),
         learning_rate: 0.125,
         test: Some(Evaluation { num_samples: 100, loss: 1.5, accuracy: 0.5, confusion: None }),
         train_seconds: 2.5,
@@ -160,6 +160,7 @@ pub fn begin(root: &Path, seed: u64, rounds: u32) -> RunRecorder {
         replication: 0,
         group: "00".into(),
         group_name: None,
+        network_sha256: None,
         job_index: 0,
         num_jobs: 1,
         provenance: BTreeMap::new(),

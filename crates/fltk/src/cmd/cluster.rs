@@ -26,7 +26,6 @@ use fltk_cluster::{
     },
 };
 use fltk_records::StreamFolder;
-use jiff::Timestamp;
 use tokio::{net::TcpListener, runtime::Runtime};
 
 use self::{
@@ -38,7 +37,7 @@ use crate::{
     cli::{Cli, ClusterArgs},
     exit::{Exit, OrExit as _, failure},
     jobs, output,
-    stream::{Begun, kubernetes::read},
+    stream::{Begun, Clock, kubernetes::read},
 };
 
 /// Runs a stream, takes one up, or removes what one made.
@@ -87,6 +86,7 @@ async fn work(
     begun: Begun,
     mut stop: Pin<&mut impl Future<Output = ()>>,
 ) -> anyhow::Result<()> {
+    begun.check_is_alone()?;
     let lock = lock::take(cli, args, &begun.folder, stop.as_mut()).await?;
     let (journal, replay) = begun.folder.journal::<StreamEvent>().or_exit(Exit::Records)?;
     let context = Arc::new(begun.context()?.clone());
@@ -118,7 +118,9 @@ async fn work(
             () = &mut stop => None,
         };
         let began = begun.folder.description().started_at;
-        let edge = Edge { client, context: Arc::clone(&context), metrics, is_ready, began, clock: Arc::new(Timestamp::now) };
+        let clock = Clock::start(began, orchestrator.now());
+        clock.warning().iter().for_each(output::talk);
+        let edge = Edge { client, context: Arc::clone(&context), metrics, is_ready, began, clock: Arc::new(move || clock.now()) };
         match shared {
             Some(()) => edge.run(&mut orchestrator, &mut Observed::new(cli), &mut stop).await.or_exit(Exit::Records)?,
             None => End::Stopped,

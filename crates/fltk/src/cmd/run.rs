@@ -60,6 +60,7 @@ fn here(args: &RunArgs, engine: Engine) -> anyhow::Result<Here> {
     Ok(Here {
         data: inputs::locations(&LocationArgs { data: args.data.clone() }).cache,
         workers: args.workers.or_else(|| available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN),
+        trust_module: args.trust_module,
         stop: stop::on_signal()?,
         engine,
     })

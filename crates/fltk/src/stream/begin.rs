@@ -88,12 +88,45 @@ impl Begun {
             return Ok(None);
         }
         let begun = Self::open(StreamFolder::open(path).or_exit(Exit::Records)?)?;
+        if begun.name() != name {
+            let message = format!(
+                "`{}` is the folder of the stream `{}`, under another name\nhint: `{}` goes on with it",
+                begun.folder.path().display(),
+                begun.name(),
+                begun.resume_command()
+            );
+            return Err(failure(Exit::Records, message));
+        }
         if is_same(&begun)? {
             return Ok(Some(begun));
         }
         let message =
             format!("the stream `{name}` was begun with other files\nhint: choose another `--id`, or `{}`", begun.resume_command());
         Err(failure(Exit::Records, message))
+    }
+
+    /// That no other folder beside it is this stream's: of a copy and what it was copied of, only one may be gone on with, since both have the same jobs.
+    ///
+    /// # Errors
+    /// If there is another.
+    pub fn check_is_alone(&self) -> anyhow::Result<()> {
+        let here = self.folder.path();
+        let real = |path: &Path| path.canonicalize().or_exit(Exit::Records);
+        let own = real(here)?;
+        // By the name that it was made under; a copy has another.
+        let root = own.parent().unwrap_or(Path::new("/"));
+        let original = root.join(self.name());
+        match StreamFolder::open(&original) {
+            Ok(other) if other.description().run == self.name() && real(&original)? != own => {
+                let message = format!(
+                    "`{}` is a copy of the stream in `{}`, whose jobs it would go on with\nhint: name that one, or move it elsewhere",
+                    own.display(),
+                    original.display()
+                );
+                Err(failure(Exit::Records, message))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether the same jobs arrive in it as `inputs` say.

@@ -46,6 +46,8 @@ pub struct Here {
     pub data: Option<PathBuf>,
     /// Workers of a job that doesn't say how many cores it asks for, and the most of any other.
     pub workers: NonZeroUsize,
+    /// Whether a TorchScript module may lie within a folder of records.
+    pub trust_module: bool,
     /// Raised when the process is asked to stop.
     pub stop: Arc<AtomicBool>,
     /// Who computes in the jobs' processes.
@@ -61,11 +63,17 @@ pub enum End {
     Stopped,
 }
 
-/// Works until every job of `begun` is over, or the process was asked to stop.
+/// Works until every job of `begun` is over, or the process was asked to stop. `clock` never goes backwards: [`Clock`](super::Clock).
 ///
 /// # Errors
 /// If the journal can't be written.
-pub fn work(here: &Here, begun: &Begun, orchestrator: &mut Orchestrator<'_>, follow: Follow) -> anyhow::Result<End> {
+pub fn work(
+    here: &Here,
+    begun: &Begun,
+    orchestrator: &mut Orchestrator<'_>,
+    follow: Follow,
+    clock: &dyn Fn() -> Timestamp,
+) -> anyhow::Result<End> {
     let files = JobFiles::of(&begun.folder);
     fs::create_dir_all(files.path()).with_context(|| format!("can't make `{}`", files.path().display())).or_exit(Exit::Records)?;
     let start = Start {
@@ -74,6 +82,7 @@ pub fn work(here: &Here, begun: &Begun, orchestrator: &mut Orchestrator<'_>, fol
         files: &files,
         data: here.data.as_deref(),
         workers: here.workers,
+        trust_module: here.trust_module,
     };
     let mut work = Work {
         start,
@@ -81,6 +90,7 @@ pub fn work(here: &Here, begun: &Begun, orchestrator: &mut Orchestrator<'_>, fol
         follow,
         node: machine::node(),
         began: begun.folder.description().started_at,
+        clock,
         processes: BTreeMap::new(),
         pending: Vec::new(),
         is_stopping: false,
@@ -110,6 +120,8 @@ struct Work<'a, 'o> {
     node: Node,
     /// When the stream began.
     began: Timestamp,
+    /// What time it is in the stream.
+    clock: &'a dyn Fn() -> Timestamp,
     processes: BTreeMap<JobId, Process>,
     /// Events that aren't journaled yet.
     pending: Vec<Event>,
@@ -139,7 +151,7 @@ impl Work<'_, '_> {
         }
         while !self.pending.is_empty() {
             let events = std::mem::take(&mut self.pending);
-            let actions = self.orchestrator.take(self.now(), events, Timestamp::now()).or_exit(Exit::Records)?;
+            let actions = self.orchestrator.take(self.now(), events, (self.clock)()).or_exit(Exit::Records)?;
             actions.into_iter().for_each(|action| self.act(action));
             // This machine doesn't grow.
             let hopeless = self.orchestrator.planner().hopeless();
@@ -183,7 +195,7 @@ impl Work<'_, '_> {
         for (job, attempt, ended) in ended.collect::<Vec<_>>() {
             self.processes.remove(&job);
             if let Some(at) = self.start.files.read_report(&job).and_then(|report| report.first_step_ms) {
-                self.pending.push(Event::FirstStep { job: job.clone(), at: since(self.began, i64::try_from(at).unwrap_or(i64::MAX)) });
+                self.pending.push(Event::FirstStep { job: job.clone(), at: self.at_wall_clock(at) });
             }
             self.pending.push(match ended {
                 Ended::Succeeded => Event::ended(job, Outcome::Succeeded, "it trained to its end"),
@@ -195,7 +207,14 @@ impl Work<'_, '_> {
     }
 
     fn now(&self) -> Duration {
-        since(self.began, Timestamp::now().as_millisecond())
+        since(self.began, (self.clock)().as_millisecond())
+    }
+
+    /// When in the stream it was when the wall clock said `wall_ms`, in milliseconds since the Unix epoch: as long ago as that clock says now, and not in the
+    /// future, should it have been set since.
+    fn at_wall_clock(&self, wall_ms: u64) -> Duration {
+        let ago = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0).saturating_sub(wall_ms);
+        Duration::from_millis(self.now().as_millis().saturating_sub(ago))
     }
 
     /// How long nothing needs to be done.

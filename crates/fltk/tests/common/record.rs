@@ -23,6 +23,7 @@ pub fn record(root: &Path, seed: u64) -> String {
         replication: 0,
         group: "00".into(),
         group_name: None,
+        network_sha256: None,
         job_index: 0,
         num_jobs: 1,
         provenance: BTreeMap::new(),
@@ -35,7 +36,7 @@ pub fn record(root: &Path, seed: u64) -> String {
     let (mut recorder, _) = RunRecorder::open(folder, "a test").unwrap();
     let epoch = |epoch: u32| RunEvent::EpochEnded {
         epoch: Epoch(epoch),
-        train: TrainSummary { num_samples: 600, num_steps: 19, loss: 0.75 },
+        train: TrainSummary { num_samples: 600, num_steps: 19, loss: Some(0.75) },
         learning_rate: 0.125,
         test: Evaluation { num_samples: 100, loss: 1.5, accuracy: 0.5, confusion: None },
         train_seconds: 1.0,

@@ -10,7 +10,7 @@ use crate::{
     exit::{Exit, OrExit as _, failure},
     follow::Follow,
     inputs, jobs, output,
-    stream::{self, Begun, End, Here, Inputs, Place, work},
+    stream::{self, Begun, Clock, End, Here, Inputs, Place, work},
 };
 
 /// Runs the stream of `experiment`; goes on with one of the same name.
@@ -57,6 +57,7 @@ pub fn resume(cli: &Cli, args: &RunArgs, here: &Here, folder: StreamFolder) -> a
 }
 
 fn go_on(cli: &Cli, here: &Here, begun: &Begun, retry_failed: bool) -> anyhow::Result<()> {
+    begun.check_is_alone()?;
     let who = format!("`fltk run`, process {}", std::process::id());
     let _lock = begun.folder.lock(&who).or_exit(Exit::Records)?;
     let (journal, replay) = begun.folder.journal::<StreamEvent>().or_exit(Exit::Records)?;
@@ -71,7 +72,9 @@ fn go_on(cli: &Cli, here: &Here, begun: &Begun, retry_failed: bool) -> anyhow::R
     if !cli.quiet {
         output::talk(format_args!("stream {} on this machine; folder {}", begun.name(), begun.folder.path().display()));
     }
-    let end = work(here, begun, &mut orchestrator, Follow::new(cli.quiet))?;
+    let clock = Clock::start(begun.folder.description().started_at, orchestrator.now());
+    clock.warning().iter().for_each(output::talk);
+    let end = work(here, begun, &mut orchestrator, Follow::new(cli.quiet), &|| clock.now())?;
     let rows = jobs::rows(&orchestrator, &begun.folder);
     jobs::keep(&rows, &begun.folder)?;
     jobs::print(cli, &rows)?;

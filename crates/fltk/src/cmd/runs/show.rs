@@ -54,7 +54,7 @@ fn steps(report: &RunReport) -> String {
             row.step.to_string(),
             number(row.test.as_ref().map(|test| test.accuracy)),
             number(row.test.as_ref().map(|test| test.loss)),
-            number(row.train.map(|train| train.loss)),
+            number(row.train.and_then(|train| train.loss)),
             row.learning_rate.to_string(),
             format!("{:.2}", row.train_seconds),
             format!("{:.2}", row.test_seconds),

@@ -37,6 +37,8 @@ pub struct Start<'a> {
     pub data: Option<&'a Path>,
     /// Workers of a job that doesn't say how many cores it asks for, and the most of any other.
     pub workers: NonZeroUsize,
+    /// Whether a TorchScript module may lie within a folder of records.
+    pub trust_module: bool,
 }
 
 /// A job's process. Killed when this value goes.
@@ -76,7 +78,11 @@ impl Start<'_> {
         if let Some(data) = self.data {
             command.arg("--data").arg(data);
         }
-        command.args(["--workers", &self.workers_of(spec).to_string()]);
+        // What has failed before isn't passed over: whether a job is tried again is decided here.
+        command.args(["--workers", &self.workers_of(spec).to_string(), "--retry-failed"]);
+        if self.trust_module {
+            command.arg("--trust-module");
+        }
         command.env(TERMINATION_LOG, self.files.report(&spec.id)).stdin(Stdio::null()).stderr(said);
         let child = child::start(&mut command).context("can't start a process")?;
         Ok(Process { child, attempt, log, log_from, deadline: None })

@@ -1,0 +1,98 @@
+//! What time it is in a stream, whatever becomes of the machine's wall clock.
+//!
+//! A process reads the wall clock once, when it takes the stream up; from there its time is monotonic. So a clock that is set, by hand or by a time server,
+//! changes nothing while the process works. Between two processes only the wall clock knows how much time has passed; where it says that the journal lies in
+//! the future, none has.
+//!
+//! Monotonic time is Linux's `CLOCK_MONOTONIC`: it doesn't count while the machine is suspended. A laptop's sleep is no time of a stream that is at work.
+
+use std::time;
+
+use fltk_core::experiment::Duration;
+use jiff::{SignedDuration, Timestamp};
+
+/// How far behind the journal the wall clock may be without a word: less than clocks of machines differ by that time servers keep.
+const UNSAID: time::Duration = time::Duration::from_secs(1);
+
+/// The time of a stream.
+pub struct Clock<F = fn() -> time::Duration> {
+    /// What time it was when the process took up the stream.
+    anchor: Timestamp,
+    /// How far the wall clock was behind the journal then.
+    behind: time::Duration,
+    /// Monotonic time since then.
+    since: F,
+}
+
+impl Clock<Box<dyn Fn() -> time::Duration + Send + Sync>> {
+    /// Of the stream that began at `began` and whose journal goes to `known` after that.
+    #[must_use]
+    pub fn start(began: Timestamp, known: Duration) -> Self {
+        let start = time::Instant::now();
+        Self::at(began, known, Timestamp::now(), Box::new(move || start.elapsed()))
+    }
+}
+
+impl<F: Fn() -> time::Duration> Clock<F> {
+    /// The same, taken up when the wall clock says `wall`; `since` is the monotonic time since then.
+    pub fn at(began: Timestamp, known: Duration, wall: Timestamp, since: F) -> Self {
+        let known =
+            began.checked_add(SignedDuration::from_millis(i64::try_from(known.as_millis()).unwrap_or(i64::MAX))).unwrap_or(Timestamp::MAX);
+        let behind = time::Duration::try_from(known.duration_since(wall)).unwrap_or_default();
+        Self { anchor: wall.max(known), behind, since }
+    }
+
+    /// What time it is.
+    pub fn now(&self) -> Timestamp {
+        let since = SignedDuration::try_from((self.since)()).unwrap_or(SignedDuration::MAX);
+        self.anchor.checked_add(since).unwrap_or(Timestamp::MAX)
+    }
+
+    /// What to say of a journal that lies in the future.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        (self.behind > UNSAID).then(|| {
+            format!(
+                "warning: the clock is {} s behind the stream's journal: it was set back, or another machine wrote that; the stream goes on as if no time had passed",
+                self.behind.as_secs()
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::Cell, rc::Rc};
+
+    use super::*;
+
+    const HOUR: i64 = 3600;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_700_000_000 + seconds).unwrap()
+    }
+
+    #[test]
+    fn a_process_counts_from_where_it_took_the_stream_up() {
+        let passed = Rc::new(Cell::new(time::Duration::ZERO));
+        let since = Rc::clone(&passed);
+        // The wall clock is read once: however it steps later isn't seen.
+        let clock = Clock::at(at(0), Duration::from_millis(2000), at(10), move || since.get());
+        assert_eq!((clock.now(), clock.warning()), (at(10), None));
+        passed.set(time::Duration::from_secs(7));
+        assert_eq!(clock.now(), at(17));
+    }
+
+    #[test]
+    fn between_processes_the_wall_clock_counts_but_never_backwards() {
+        let taken_up = |wall: i64| Clock::at(at(0), Duration::from_millis(60_000), at(wall), || time::Duration::from_secs(1));
+        let later = taken_up(HOUR);
+        assert_eq!((later.now(), later.warning()), (at(HOUR + 1), None));
+        let earlier = taken_up(60 - HOUR);
+        assert_eq!(earlier.now(), at(61));
+        assert!(earlier.warning().unwrap().contains("the clock is 3600 s behind the stream's journal"));
+        // So is one that was set back to before the stream began; and what clocks always differ by isn't told.
+        assert_eq!(taken_up(-HOUR).now(), at(61));
+        assert_eq!(Clock::at(at(0), Duration::from_millis(500), at(0), || time::Duration::ZERO).warning(), None);
+    }
+}
