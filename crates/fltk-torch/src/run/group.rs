@@ -1,7 +1,7 @@
 //! All jobs of one invocation: a group. Its runs name the group in `run.json`, so that resuming one of them can go on with the others.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering},
     thread,
@@ -111,14 +111,14 @@ fn verdict(mut failures: Vec<FailedRun>, num_jobs: usize) -> anyhow::Result<()> 
 /// that has still the name it was begun under, since the others are copies of it.
 fn one_each(found: Vec<RunFolder>, named: Option<RunFolder>) -> anyhow::Result<BTreeMap<usize, RunFolder>> {
     let mut each: BTreeMap<usize, Vec<RunFolder>> = BTreeMap::new();
-    for folder in found {
-        // Where it really lies: a link to a folder is no second one.
-        let path =
+    let mut real_paths = BTreeSet::new();
+    // Links last: one to a folder that is there is no second one.
+    let (links, folders): (Vec<_>, Vec<_>) = found.into_iter().partition(|folder| folder.path().is_symlink());
+    for folder in folders.into_iter().chain(links) {
+        let real =
             folder.path().canonicalize().with_context(|| format!("can't find `{}`", folder.path().display())).or_exit(Exit::Records)?;
-        let folder = RunFolder::open(path).or_exit(Exit::Records)?;
-        let of_job = each.entry(folder.description().job_index as usize).or_default();
-        if of_job.iter().all(|known| known.path() != folder.path()) {
-            of_job.push(folder);
+        if real_paths.insert(real) {
+            each.entry(folder.description().job_index as usize).or_default().push(folder);
         }
     }
     let named_index = named.as_ref().map(|named| named.description().job_index as usize);
