@@ -52,7 +52,7 @@ const CASES: [(&[&str], &[&str]); 12] = [
     (&["x_seed.json", "extra_cluster.json"], &["`scaling_config` isn't a key of `cluster file`: KFLTK ignored it", "stream.admission"]),
     (&["lenet_name.json"], &["`MNISTLeNet5` is read as `LeNet5`"]),
     (&["batch-priorities.json", "cluster-batch-serial.json"], &["in the order of the priorities that they draw", "stream.policy=fifo"]),
-    (&["flat-federated.yaml"], &["a federated job trains with the settings of its file here"]),
+    (&["flat-federated.yaml"], &["a federated job trains with the settings of its file here", "the sampler's seed has no effect"]),
 ];
 
 #[test]

@@ -302,6 +302,10 @@ fn note_what_is_not_here(file: &FlatFile, root: &Node, problems: &mut Vec<Proble
     if let (Some(true), Some(node)) = (file.cuda, root.get("cuda")) {
         problems.push(Problem::new(Severity::Warning, Some(node.span), lower::CUDA));
     }
+    if let Some(seed) = root.get("data_sampler_args").and_then(|args| args.item(1)) {
+        let message = "the sampler's seed has no effect: fltk derives the partition from the experiment's seeds";
+        problems.push(Problem::new(Severity::Note, Some(seed.span), message));
+    }
     if let Some(entry) = root.entry("rng_seed") {
         let message = "`rng_seed` is the seed of the run here; KFLTK never used it";
         problems.push(Problem::new(Severity::Note, Some(entry.key_span), message));
