@@ -12,7 +12,7 @@ const PACKAGES: [(&str, &str); 26] = [
     ("apt-get", "apt"),
     ("bash", "bash"),
     ("buildah", "buildah"),
-    ("cargo", "cargo"),
+    ("cargo", "rustup"),
     ("cc", "gcc"),
     ("ctr", "containerd"),
     ("curl", "curl"),

@@ -2,6 +2,7 @@
 
 pub mod compose;
 pub mod data_sets;
+mod fresh;
 pub mod guide;
 pub mod side_by_side;
 pub mod takeover;

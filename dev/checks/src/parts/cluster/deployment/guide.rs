@@ -5,7 +5,7 @@ use std::{fs, time::Duration};
 
 use anyhow::{Context as _, ensure};
 
-use super::workplace::Workplace;
+use super::{fresh, workplace::Workplace};
 use crate::{
     cluster::{NODE, TestCluster},
     page::{self, Block},
@@ -44,7 +44,8 @@ pub fn run(cluster: &TestCluster, workplace: &Workplace<'_>) -> anyhow::Result<(
     let script = script.replace(NODES_FOLDER, volume.to_str().context("a folder whose name is not UTF-8")?);
     // Whoever runs this is root.
     workplace.program("sudo", "exec \"$@\"")?;
-    workplace.bash(&format!("NODE={NODE}\n{script}"), LIMIT)
+    let page = fs::read_to_string(workplace.folder().join(FOLDER).join(MAIN))?;
+    workplace.bash_with(&fresh::packages(&page), &format!("NODE={NODE}\n{script}"), LIMIT)
 }
 
 /// The blocks of a page, and the line of [`END`].

@@ -10,6 +10,8 @@ use std::{
 
 use anyhow::Context as _;
 
+use super::fresh;
+
 use crate::{
     checkout::Checkout,
     cluster::{self, Helm, TestCluster},
@@ -110,12 +112,23 @@ impl<'a> Workplace<'a> {
         self.run(HERE, script, limit)
     }
 
+    /// As [`Workplace::bash`], with no other programs than a reader has who installed `packages` on a fresh Debian, and `kubectl`, `helm`, `cargo` and `fltk`.
+    pub fn bash_with(&self, packages: &[&str], script: &str, limit: Duration) -> anyhow::Result<()> {
+        let fresh = self.folder.join("bin/fresh");
+        fs::create_dir_all(&fresh)?;
+        fresh::fill(&fresh, packages)?;
+        self.run_in(INSIDE, &fresh.display().to_string(), script, limit)
+    }
+
     fn run(&self, programs: &str, script: &str, limit: Duration) -> anyhow::Result<()> {
+        self.run_in(programs, &std::env::var("PATH").unwrap_or_default(), script, limit)
+    }
+
+    fn run_in(&self, programs: &str, path: &str, script: &str, limit: Duration) -> anyhow::Result<()> {
         let file = self.folder.join("bin/script");
         fs::write(&file, script)?;
-        let path = std::env::var("PATH").unwrap_or_default();
         let (ours, common) = (self.folder.join(programs), self.folder.join("bin"));
-        let mut bash = Command::new("bash");
+        let mut bash = Command::new("/bin/bash");
         bash.arg(&file).current_dir(&self.folder).env("PATH", format!("{}:{}:{path}", ours.display(), common.display()));
         bash.env("KUBECONFIG", self.cluster.kubeconfig());
         // What is built is in `target`, as a reader's; cargo itself is told where that is.
