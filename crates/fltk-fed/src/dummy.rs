@@ -16,8 +16,8 @@ use rand::RngExt;
 
 use crate::{
     BoxError,
+    client::{ClientTrainer, Evaluator},
     round::{ClientUpdate, TrainOrder},
-    transport::in_process::{ClientTrainer, Evaluator},
 };
 
 /// The clients' targets and how they train.

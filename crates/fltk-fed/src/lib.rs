@@ -55,6 +55,8 @@
 //!
 //! Not for: training (`fltk-train`), files (`fltk-records`). A net's state is [`fltk_core::model_state::ModelState`], plain numbers.
 
+pub mod client;
+pub mod drive;
 pub mod dummy;
 pub mod round;
 pub mod selection;

@@ -20,9 +20,11 @@ use fltk_core::{
 };
 use fltk_fed::{
     BoxError,
+    client::{ClientTrainer, Evaluator, MakeTrainer},
+    drive::RunError,
     dummy::Dummy,
     round::{ClientUpdate, Federation, Record, TrainOrder},
-    transport::in_process::{ClientTrainer, Evaluator, MakeTrainer, RunError, run},
+    transport::in_process::run,
 };
 
 use support::{bits, by_kind, config, dummy, federation, final_state, run_in_order};
@@ -51,6 +53,7 @@ fn run_all(federation: Federation, num_workers: usize, make: &MakeTrainer<'_>, e
                 (round.train_seconds, round.test_seconds) = (0.0, 0.0);
             }
             Record::Checkpoint { .. } | Record::Finished { .. } => {}
+            Record::Refused { reason, .. } => panic!("{reason}"),
         }
     }
     records
@@ -218,7 +221,7 @@ fn whatever_happens_to_a_client_is_an_error_that_names_it() {
             }
             Ok(update)
         }),
-        "the update of client `VICTIM` in round `3` can't be used: element 1 of `weight` is NaN; hint: training diverged, a lower learning rate may help",
+        "client `VICTIM` failed in round `3`: its update can't be used: element 1 of `weight` is NaN; hint: training diverged, a lower learning rate may help",
     );
     check(
         ending(|dummy, order| {
@@ -228,7 +231,7 @@ fn whatever_happens_to_a_client_is_an_error_that_names_it() {
             }
             Ok(update)
         }),
-        "client `99` is unknown: there are 12, counted from 0",
+        "client `VICTIM` failed in round `3`: its trainer answered for client `99` in round `3`",
     );
 }
 

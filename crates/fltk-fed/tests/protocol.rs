@@ -40,6 +40,7 @@ fn sketch(actions: &[Action]) -> String {
             Action::Record(Record::RoundEnded(record)) => format!("R{}", record.round),
             Action::Record(Record::Checkpoint { round, .. }) => format!("C{round}"),
             Action::Record(Record::Finished { .. }) => "F".to_owned(),
+            Action::Record(Record::Refused { .. }) => panic!("the machine refuses by an error"),
             Action::Fail(_) => "X".to_owned(),
         })
         .collect();
@@ -464,6 +465,7 @@ fn after_round(records: &[Record], last: Round) -> Vec<Record> {
         Record::ClientTrained(client) => client.round > last,
         Record::RoundEnded(record) => record.round > last,
         Record::Checkpoint { round, .. } => *round > last,
+        Record::Refused { .. } => panic!("the machine refuses by an error"),
         Record::Finished { .. } => true,
     };
     records.iter().filter(is_after).cloned().collect()

@@ -96,6 +96,19 @@ pub enum ProtocolError {
     },
 }
 
+impl ProtocolError {
+    /// What is wrong with the content of an answer, in a sentence that names its client and round already; otherwise the whole error.
+    #[must_use]
+    pub fn complaint(&self) -> String {
+        match self {
+            Self::State { source, .. } => format!("its update can't be used: {source}"),
+            Self::Number { what, value, .. } => format!("its update can't be used: the {what} is {value}"),
+            Self::EvaluationNumber { what, value, .. } => format!("its {what} is {value}"),
+            other => other.to_string(),
+        }
+    }
+}
+
 /// Why a run failed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Failure {

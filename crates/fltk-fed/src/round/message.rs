@@ -8,7 +8,7 @@ use fltk_core::{
     model_state::ModelState,
 };
 
-use super::Failure;
+use super::{Failure, ProtocolError};
 
 /// A moment, as time since an origin that the caller chose. It ends up in records only and never decides anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -135,6 +135,13 @@ pub enum Record {
         round: Round,
         /// The global model after it.
         state: Arc<ModelState>,
+    },
+    /// An answer was refused; it changed nothing. The machine itself never says so: the loop that drives it does, and nothing about results depends on it.
+    Refused {
+        /// Why.
+        reason: ProtocolError,
+        /// Answers refused since this process began the run, this one included.
+        num_refused: u64,
     },
     /// The last round was trained, evaluated and recorded. Nothing follows.
     Finished {

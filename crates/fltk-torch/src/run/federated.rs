@@ -17,9 +17,11 @@ use fltk_core::{
 use fltk_data::{BatchPlan, Dataset, batches};
 use fltk_fed::{
     BoxError,
+    client::{ClientTrainer, Evaluator},
+    drive::RunError,
     round::{ClientUpdate, Federation, Record, Setup, TrainOrder},
     strategy::proximal_mu,
-    transport::in_process::{self, ClientTrainer, Evaluator},
+    transport::in_process,
 };
 use fltk_train::{
     LocalOrder, LocalTrainer, Model, Targets,
@@ -74,7 +76,7 @@ pub fn run(
     });
     match outcome {
         Ok(state) => Ok(parameters_sha256(&state)),
-        Err(in_process::RunError::Stopped { .. }) => Err(Stopped.into()),
+        Err(RunError::Stopped { .. }) => Err(Stopped.into()),
         Err(error) if settings_at_fault.load(Ordering::Relaxed) => Err(SettingsAtFault(error.into()).into()),
         Err(error) => Err(error.into()),
     }
@@ -127,7 +129,8 @@ fn observe(record: &Record, job: &Job, config: &FederatedConfig, recorder: &mut 
             let position = Position { completed: round.0, seed: job.seed, learning_rate: rate(job, config, *round).value, part: None };
             recorder.checkpoint(round.0.into(), &checkpoint::save(state, None, &position)?, parameters_sha256(state))
         }
-        Record::Finished { .. } => Ok(()),
+        // In this process what was refused is the failure of its client, which ends the run with the reason.
+        Record::Refused { .. } | Record::Finished { .. } => Ok(()),
     }
 }
 

@@ -12,9 +12,9 @@ use std::{
     time::Instant,
 };
 
-use super::{Evaluator, MakeTrainer};
 use crate::{
     BoxError,
+    client::{Evaluator, MakeTrainer},
     round::{EvaluationOrder, Event, TrainOrder},
 };
 
@@ -50,9 +50,13 @@ pub(super) fn work(
     {
         let began = Instant::now();
         let event = match caught(|| trainer.train(&order)) {
-            Ok(mut update) => {
+            Ok(mut update) if (update.round, update.client) == (order.round, order.client) => {
                 update.seconds = began.elapsed().as_secs_f64();
                 Event::ClientTrained(update)
+            }
+            Ok(update) => {
+                let reason = format!("its trainer answered for client `{}` in round `{}`", update.client, update.round);
+                Event::ClientFailed { round: order.round, client: order.client, reason }
             }
             Err(reason) => Event::ClientFailed { round: order.round, client: order.client, reason },
         };
