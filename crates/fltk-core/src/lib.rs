@@ -5,11 +5,13 @@
 //! other crate may depend on this one.
 
 pub mod arrivals;
+pub mod client_terms;
 pub mod event;
 pub mod experiment;
 pub mod ids;
 pub mod metrics;
 pub mod milestone;
 pub mod model_state;
+pub mod schedule;
 pub mod seed;
 pub mod termination;

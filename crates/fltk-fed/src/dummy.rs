@@ -23,8 +23,6 @@ use crate::{
 /// The clients' targets and how they train.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dummy {
-    /// Step size of gradient descent.
-    pub learning_rate: f32,
     /// Samples of each client.
     pub samples: Vec<u64>,
     /// Local steps of each client.
@@ -36,7 +34,7 @@ pub struct Dummy {
 impl Dummy {
     /// Clients with samples and targets drawn from `seed`, as many as there are `steps`, in `num_weights` dimensions.
     #[must_use]
-    pub fn new(seed: Seed, num_weights: usize, steps: Vec<u32>, learning_rate: f32) -> Self {
+    pub fn new(seed: Seed, num_weights: usize, steps: Vec<u32>) -> Self {
         let draw = |client: usize| {
             let mut stream = seed.stream(Purpose::Partition, &[client as u64]);
             let samples = stream.random_range(1..1000);
@@ -44,7 +42,7 @@ impl Dummy {
             (samples, target)
         };
         let (samples, targets) = (0..steps.len()).map(draw).unzip();
-        Self { learning_rate, samples, steps, targets }
+        Self { samples, steps, targets }
     }
 
     /// Weights of 0, a buffer (the mean of what was seen) and a counter (of steps).
@@ -74,11 +72,12 @@ impl Dummy {
         (0..num_weights).map(mean).collect()
     }
 
-    /// The local steps of the client that `order` names.
+    /// The local steps of the client that `order` names, at the order's learning rate.
     ///
     /// # Errors
     ///
     /// A client or a state that isn't of this model.
+    #[expect(clippy::cast_possible_truncation, reason = "the nearest f32 is what is computed with")]
     pub fn answer(&self, order: &TrainOrder) -> Result<ClientUpdate, BoxError> {
         let place = order.client.0 as usize;
         let (Some(target), Some(&steps), Some(&samples)) = (self.targets.get(place), self.steps.get(place), self.samples.get(place)) else {
@@ -88,12 +87,13 @@ impl Dummy {
         let (Some((running_mean, weights)), [counter]) = (state.floats.split_last_mut(), &mut state.counters[..]) else {
             return Err("the state is not of this model".into());
         };
+        let learning_rate = order.terms.learning_rate as f32;
         let mut loss = 0.0;
         for _ in 0..steps {
             for (weight, &target) in weights.iter_mut().zip(target) {
                 let gap = *weight - target;
                 loss += 0.5 * f64::from(gap) * f64::from(gap);
-                *weight -= self.learning_rate * gap;
+                *weight -= learning_rate * gap;
             }
             *running_mean += 0.1 * (target.iter().sum::<f32>() - *running_mean);
             *counter += 1;

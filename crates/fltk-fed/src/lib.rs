@@ -16,7 +16,7 @@
 //! ```
 //! use std::{num::NonZeroUsize, sync::{Arc, atomic::AtomicBool}};
 //!
-//! use fltk_core::{experiment::{FederatedConfig, PartitionConfig, SelectionConfig, StrategyConfig}, seed::Seed};
+//! use fltk_core::{experiment::{FederatedConfig, PartitionConfig, SelectionConfig, StrategyConfig}, schedule::LearningRates, seed::Seed};
 //! use fltk_fed::{dummy::Dummy, round::{Federation, Record, Setup}, transport::in_process};
 //!
 //! let config = FederatedConfig {
@@ -29,9 +29,10 @@
 //!     strategy: StrategyConfig::FedAvg {},
 //!     evaluate_every: 1,
 //! };
-//! // 20 clients with 3 local steps each, 8 weights, learning rate 0.1.
-//! let dummy = Dummy::new(Seed(42), 8, vec![3; 20], 0.1);
-//! let setup = Setup::new(config, Seed(42), dummy.samples.clone(), 5)?;
+//! // 20 clients with 3 local steps each, 8 weights.
+//! let dummy = Dummy::new(Seed(42), 8, vec![3; 20]);
+//! let rates = LearningRates { initial: 0.1, scheduler: None };
+//! let setup = Setup::new(config, rates, Seed(42), dummy.samples.clone(), 5)?;
 //! let federation = Federation::new(setup, Arc::new(dummy.initial()))?;
 //! let mut losses = Vec::new();
 //! let state = in_process::run(

@@ -136,8 +136,15 @@ impl Federation {
         let Phase::Ready { state } = std::mem::replace(&mut self.phase, Phase::Over) else { return Vec::new() };
         let mut actions = Vec::new();
         if self.current.0 == 0 {
-            let record =
-                RoundRecord { round: self.current, clients: Vec::new(), train: None, test: None, train_seconds: 0.0, test_seconds: 0.0 };
+            let record = RoundRecord {
+                round: self.current,
+                clients: Vec::new(),
+                train: None,
+                learning_rate: self.setup.learning_rate(self.current),
+                test: None,
+                train_seconds: 0.0,
+                test_seconds: 0.0,
+            };
             self.reports.push(record, true, None);
             actions.push(Action::Evaluate(EvaluationOrder { round: self.current, state: Arc::clone(&state) }));
         }
@@ -173,7 +180,8 @@ impl Federation {
         let state = Arc::new(state);
         let evaluate = self.setup.evaluation_is_due(round);
         let checkpoint = self.setup.checkpoint_is_due(round).then(|| Arc::clone(&state));
-        let record = RoundRecord { round, clients, train: Some(train), test: None, train_seconds, test_seconds: 0.0 };
+        let learning_rate = self.setup.learning_rate(round);
+        let record = RoundRecord { round, clients, train: Some(train), learning_rate, test: None, train_seconds, test_seconds: 0.0 };
         self.reports.push(record, evaluate, checkpoint);
         let mut actions = Vec::new();
         self.go_on(now, Arc::clone(&state), &mut actions);

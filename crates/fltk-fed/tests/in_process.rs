@@ -329,7 +329,7 @@ fn a_run_stopped_anywhere_is_resumed_to_the_same_bits() {
         let mut checkpoint = (Round(0), Arc::new(dummy.initial()));
         let mut observer = |record: &Record| {
             match record {
-                Record::Checkpoint { round, state } => checkpoint = (*round, Arc::clone(state)),
+                Record::Checkpoint { round, state, .. } => checkpoint = (*round, Arc::clone(state)),
                 Record::RoundEnded(record) if record.round == Round(stop_after) => stop.store(true, Ordering::Relaxed),
                 _ => {}
             }

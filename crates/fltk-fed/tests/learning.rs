@@ -2,14 +2,20 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use fltk_core::{
     experiment::{FederatedConfig, StrategyConfig},
     model_state::ModelState,
+    schedule::LearningRates,
     seed::Seed,
 };
-use fltk_fed::{dummy::Dummy, round::Record};
+use fltk_fed::{
+    dummy::Dummy,
+    round::{Federation, Record, Setup},
+};
 
-use support::{config, federation, final_state, run_in_order};
+use support::{SEED, config, federation, final_state, run_in_order};
 
 /// Largest distance of a weight from the optimum.
 fn gap(dummy: &Dummy, state: &ModelState) -> f64 {
@@ -22,7 +28,7 @@ fn everybody(strategy: StrategyConfig, rounds: u32) -> FederatedConfig {
 
 #[test]
 fn fedavg_finds_the_optimum_and_every_round_is_better() {
-    let dummy = Dummy::new(Seed(1), 17, vec![3; 12], 0.1);
+    let dummy = Dummy::new(Seed(1), 17, vec![3; 12]);
     let records = run_in_order(federation(&everybody(StrategyConfig::FedAvg {}, 60), &dummy), &dummy);
     assert!(gap(&dummy, final_state(&records)) < 1e-6);
     let losses: Vec<f64> = records
@@ -39,8 +45,13 @@ fn fedavg_finds_the_optimum_and_every_round_is_better() {
 #[test]
 fn fednova_is_consistent_where_fedavg_is_not() {
     let steps = (0..12).map(|client| 1 + 4 * (client % 6)).collect();
-    let dummy = Dummy::new(Seed(2), 17, steps, 0.001);
-    let final_gap = |strategy| gap(&dummy, final_state(&run_in_order(federation(&everybody(strategy, 3000), &dummy), &dummy)));
+    let dummy = Dummy::new(Seed(2), 17, steps);
+    let final_gap = |strategy| {
+        let setup =
+            Setup::new(everybody(strategy, 3000), LearningRates { initial: 0.001, scheduler: None }, SEED, dummy.samples.clone(), 3);
+        let federation = Federation::new(setup.expect("the settings are possible"), Arc::new(dummy.initial()));
+        gap(&dummy, final_state(&run_in_order(federation.expect("the dummy's state is sound"), &dummy)))
+    };
     let (nova, average) = (final_gap(StrategyConfig::FedNova {}), final_gap(StrategyConfig::FedAvg {}));
     assert!(average > 0.1, "{average}");
     assert!(nova < average / 20.0, "{nova} and {average}");
@@ -50,7 +61,7 @@ fn fednova_is_consistent_where_fedavg_is_not() {
 #[test]
 fn counters_take_the_largest() {
     for strategy in [StrategyConfig::FedAvg {}, StrategyConfig::FedNova {}] {
-        let dummy = Dummy::new(Seed(3), 5, vec![1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 40], 0.1);
+        let dummy = Dummy::new(Seed(3), 5, vec![1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 40]);
         let records = run_in_order(federation(&everybody(strategy, 6), &dummy), &dummy);
         assert_eq!(final_state(&records).counters, [6 * 40]);
     }

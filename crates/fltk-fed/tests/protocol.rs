@@ -19,7 +19,7 @@ use fltk_fed::{
 };
 use proptest::prelude::*;
 
-use support::{NOW, SEED, answer, bits, by_kind, config, dummy, federation, final_state, run_in_order, setup};
+use support::{NOW, RATES, SEED, answer, bits, by_kind, config, dummy, federation, final_state, order, run_in_order, setup};
 
 fn start(federation: &mut Federation) -> Vec<Action> {
     federation.step(NOW, Event::Started).expect("it has not been started")
@@ -102,12 +102,7 @@ fn training_pauses_when_evaluations_fall_behind() {
     }
     // The models of rounds 0 to 3 wait.
     assert_eq!(num_trained, MODELS_HELD_MAX - 1);
-    let late = ClientUpdate::answer(
-        &TrainOrder { round: Round(3), client: ClientId(0), state: Arc::new(dummy.initial()) },
-        dummy.initial(),
-        dummy_summary(),
-        1.0,
-    );
+    let late = ClientUpdate::answer(&order(&dummy, Round(3), ClientId(0)), dummy.initial(), dummy_summary(), 1.0);
     let refused = federation.step(NOW, Event::ClientTrained(late)).expect_err("round 3 is complete").to_string();
     assert_eq!(refused, "a message for round `3` came too late: it is complete, and round `3` was the last to begin");
     assert_eq!(sketch(&federation.step(NOW, evaluated(1)).expect("it is awaited")), "T4");
@@ -119,7 +114,7 @@ fn training_pauses_when_too_much_is_unrecorded() {
     let mut config = config();
     (config.rounds, config.evaluate_every) = (1000, 1000);
     let dummy = dummy(12);
-    let setup = Setup::new(config, SEED, dummy.samples.clone(), 1000).expect("the settings are possible");
+    let setup = Setup::new(config, RATES, SEED, dummy.samples.clone(), 1000).expect("the settings are possible");
     let mut federation = Federation::new(setup, Arc::new(dummy.initial())).expect("the dummy's state is sound");
     let mut actions = start(&mut federation);
     let mut num_trained = 0;
@@ -193,7 +188,7 @@ fn every_message_in_every_phase() {
     let doubled = dummy.clients().find(|client| answered(&training, &dummy, *client)).expect("one has answered");
 
     let update = |round: u32, client: ClientId| {
-        let order = TrainOrder { round: Round(round), client, state: Arc::new(dummy.initial()) };
+        let order = order(&dummy, Round(round), client);
         ClientUpdate::answer(&order, dummy.initial(), dummy_summary(), 1.0)
     };
     let trained = |round, client| Event::ClientTrained(update(round, client));
@@ -321,7 +316,7 @@ fn every_message_in_every_phase() {
 
 /// Whether the machine refuses another answer of this client in round 2 because it has one.
 fn answered(machine: &Federation, dummy: &Dummy, client: ClientId) -> bool {
-    let order = TrainOrder { round: Round(2), client, state: Arc::new(dummy.initial()) };
+    let order = order(&dummy, Round(2), client);
     let update = ClientUpdate::answer(&order, dummy.initial(), dummy_summary(), 1.0);
     matches!(machine.clone().step(NOW, Event::ClientTrained(update)), Err(ProtocolError::Duplicate { .. }))
 }
@@ -445,11 +440,11 @@ fn a_resumed_run_ends_with_the_same_bits() {
         let mut config = config();
         (config.strategy, config.evaluate_every) = (strategy, 2);
         let dummy = dummy(12);
-        let every_round = Setup::new(config.clone(), SEED, dummy.samples.clone(), 1).expect("the settings are possible");
+        let every_round = Setup::new(config.clone(), RATES, SEED, dummy.samples.clone(), 1).expect("the settings are possible");
         let whole = run_in_order(Federation::new(every_round.clone(), Arc::new(dummy.initial())).expect("it is sound"), &dummy);
         let mut num_resumed = 0;
         for (place, record) in whole.iter().enumerate() {
-            let Record::Checkpoint { round, state } = record else { continue };
+            let Record::Checkpoint { round, state, .. } = record else { continue };
             let resumed = run_in_order(Federation::resume(every_round.clone(), *round, Arc::clone(state)).expect("it is sound"), &dummy);
             assert_eq!(bits(final_state(&resumed)), bits(final_state(&whole)));
             assert_eq!(resumed, after_round(&whole, *round), "resumed after round {round}, record {place}");

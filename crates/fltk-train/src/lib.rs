@@ -25,7 +25,6 @@ pub mod optimizer;
 pub mod parity;
 pub mod ranks;
 mod registry;
-pub mod schedule;
 mod state_file;
 mod tensors;
 pub mod train;

@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use fltk_core::{
+    client_terms::{ClientTerms, LocalWork},
     experiment::{LossName, OptimizerConfig, TrainConfig},
     ids::{ClientId, Round},
     metrics::TrainSummary,
@@ -42,12 +43,8 @@ pub struct LocalOrder<'a> {
     pub client: ClientId,
     /// The round.
     pub round: Round,
-    /// Local epochs.
-    pub epochs: u32,
-    /// Step size of the whole round.
-    pub learning_rate: f64,
-    /// Strength of FedProx's proximal term; 0 for none.
-    pub mu: f64,
+    /// What the round asks: step size, how long, the proximal term.
+    pub terms: &'a ClientTerms,
     /// Raised when nobody wants the update any more.
     pub stop: &'a AtomicBool,
 }
@@ -77,23 +74,34 @@ impl LocalTrainer {
     pub fn train(&mut self, order: &LocalOrder<'_>) -> Result<LocalUpdate, TrainError> {
         self.model.set_state(order.state)?;
         let mut optimizer = Optimizer::new(&self.config.optimizer, &self.model)?;
-        optimizer.set_learning_rate(order.learning_rate);
-        let proximal = (order.mu != 0.0).then(|| Proximal::at(&self.model, order.mu)).transpose()?;
+        let ClientTerms { learning_rate, work, proximal_mu, .. } = *order.terms;
+        optimizer.set_learning_rate(learning_rate);
+        let proximal = (proximal_mu != 0.0).then(|| Proximal::at(&self.model, proximal_mu)).transpose()?;
         let mut total = Total::default();
-        for epoch in 0..order.epochs {
+        for epoch in 0.. {
+            let steps_left = match work {
+                LocalWork::Epochs(epochs) if epoch < u64::from(epochs) => usize::MAX,
+                LocalWork::Steps(steps) if total.steps() < steps => usize::try_from(steps - total.steps()).unwrap_or(usize::MAX),
+                LocalWork::Epochs(_) | LocalWork::Steps(_) => break,
+            };
+            let steps_before = total.steps();
             let (client, round) = (u64::from(order.client.0), u64::from(order.round.0));
-            let key = EpochKey { seed: order.seed, client, round, epoch: u64::from(epoch) };
+            let key = EpochKey { seed: order.seed, client, round, epoch };
             let (input, batch_size) = (self.model.image_input(), self.config.batch_size as usize);
             let plan = BatchPlan::train(&self.dataset, Some(order.samples), key, input, batch_size, self.config.drop_last)
                 .map_err(|error| TrainError::Batch(error.to_string()))?;
             let options = EpochOptions { loss: self.loss, key };
-            let until_stopped = batches(plan).take_while(|_| !order.stop.load(Ordering::Relaxed));
+            let until_stopped = batches(plan).take(steps_left).take_while(|_| !order.stop.load(Ordering::Relaxed));
             run_epoch(&mut self.model, &mut optimizer, until_stopped, options, proximal.as_ref(), &mut total)?;
             if order.stop.load(Ordering::Relaxed) {
                 return Err(TrainError::Stopped);
             }
+            // With less than a batch of samples and `drop_last` no pass has a step.
+            if total.steps() == steps_before {
+                break;
+            }
         }
-        let normalizer = normalizer(&self.config.optimizer, order.learning_rate, order.mu, total.steps());
+        let normalizer = normalizer(&self.config.optimizer, learning_rate, proximal_mu, total.steps());
         Ok(LocalUpdate { state: self.model.state()?, summary: total.summary(), normalizer })
     }
 }

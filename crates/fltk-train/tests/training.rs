@@ -9,6 +9,7 @@ use std::{
 };
 
 use fltk_core::{
+    client_terms::{ClientTerms, LocalWork},
     experiment::{DatasetConfig, DatasetName, LossName, NetName, NetworkConfig, OptimizerConfig, TrainConfig},
     ids::{ClientId, Round},
     seed::Seed,
@@ -128,6 +129,16 @@ fn train_client(trainer: &mut LocalTrainer, client: u32, mu: f64) -> LocalUpdate
 }
 
 fn try_client(trainer: &mut LocalTrainer, client: u32, mu: f64, stop: &AtomicBool) -> Result<LocalUpdate, TrainError> {
+    try_work(trainer, client, LocalWork::Epochs(2), mu, stop)
+}
+
+fn try_work(
+    trainer: &mut LocalTrainer,
+    client: u32,
+    work: LocalWork,
+    proximal_mu: f64,
+    stop: &AtomicBool,
+) -> Result<LocalUpdate, TrainError> {
     let state = model(NetName::FashionMNISTCNN).state().unwrap();
     let samples: Vec<u32> = (client * 50..client * 50 + 40).collect();
     let order = LocalOrder {
@@ -136,12 +147,31 @@ fn try_client(trainer: &mut LocalTrainer, client: u32, mu: f64, stop: &AtomicBoo
         seed: Seed(5),
         client: ClientId(client),
         round: Round(1),
-        epochs: 2,
-        learning_rate: 0.05,
-        mu,
+        terms: &ClientTerms { learning_rate: 0.05, work, proximal_mu, arrays: Vec::new() },
         stop,
     };
     trainer.train(&order)
+}
+
+/// 40 samples in batches of 16 are 3 steps an epoch.
+#[test]
+fn work_by_steps_ends_where_they_do() {
+    let mut trainer = trainer(&mini());
+    let mut work = |work| try_work(&mut trainer, 1, work, 0.0, &AtomicBool::new(false)).unwrap();
+    let (steps, epochs) = (work(LocalWork::Steps(6)), work(LocalWork::Epochs(2)));
+    assert_eq!(steps, epochs);
+    let summaries = [0, 1, 4].map(|steps| work(LocalWork::Steps(steps)).summary);
+    assert_eq!(summaries.map(|summary| (summary.num_steps, summary.num_samples)), [(0, 0), (1, 16), (4, 56)]);
+    // The fourth step is the first of another pass.
+    assert_ne!(work(LocalWork::Steps(4)).state, work(LocalWork::Epochs(1)).state);
+}
+
+#[test]
+fn with_no_full_batch_work_by_steps_ends_too() {
+    let config = TrainConfig { batch_size: 64, test_batch_size: 100, drop_last: true, optimizer: SGD, scheduler: None };
+    let mut trainer = LocalTrainer::new(model(NetName::FashionMNISTCNN), mini(), config, LossName::CrossEntropyLoss);
+    let update = try_work(&mut trainer, 0, LocalWork::Steps(5), 0.0, &AtomicBool::new(false)).unwrap();
+    assert_eq!(update.summary.num_steps, 0);
 }
 
 #[test]

@@ -3,10 +3,12 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use fltk_core::{
+    client_terms::ClientTerms,
     experiment::StrategyConfig,
     ids::{ClientId, Round},
     metrics::TrainSummary,
     model_state::ModelState,
+    seed::Seed,
 };
 
 use super::{ClientRecord, ClientUpdate, ProtocolError, Setup, Timestamp, TrainOrder, samples_of};
@@ -19,7 +21,9 @@ const COUNT_MAX: u64 = 1 << 53;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Cohort {
     round: Round,
+    seed: Seed,
     global: Arc<ModelState>,
+    terms: Arc<ClientTerms>,
     began: Timestamp,
     /// Ascending.
     members: Vec<ClientId>,
@@ -43,7 +47,9 @@ impl Cohort {
         let aggregator = Aggregator::new(&setup.config.strategy, Arc::clone(&global), total_samples);
         Self {
             round,
+            seed: setup.seed,
             global,
+            terms: Arc::new(setup.terms(round)),
             began: now,
             members,
             num_folded: 0,
@@ -68,7 +74,13 @@ impl Cohort {
     }
 
     pub(super) fn orders(&self) -> impl Iterator<Item = TrainOrder> {
-        self.members.iter().map(|&client| TrainOrder { round: self.round, client, state: Arc::clone(&self.global) })
+        self.members.iter().map(|&client| TrainOrder {
+            round: self.round,
+            client,
+            seed: self.seed,
+            state: Arc::clone(&self.global),
+            terms: Arc::clone(&self.terms),
+        })
     }
 
     /// Members without an answer, ascending.

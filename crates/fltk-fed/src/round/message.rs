@@ -3,9 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use fltk_core::{
+    client_terms::ClientTerms,
     ids::{ClientId, Round},
     metrics::{Evaluation, TrainSummary},
     model_state::ModelState,
+    schedule::LearningRate,
+    seed::Seed,
 };
 
 use super::{Failure, ProtocolError};
@@ -22,15 +25,20 @@ impl Timestamp {
     }
 }
 
-/// An order to one client: train on your samples, starting from this state.
+/// An order to one client: train on your samples, starting from this state. It says all that there is to know; beside it a trainer has the experiment's
+/// net, data and optimizer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainOrder {
     /// The round.
     pub round: Round,
     /// The client.
     pub client: ClientId,
+    /// The root seed, which all that a client draws is derived from, by client and round.
+    pub seed: Seed,
     /// The global model to start from; one value shared by the whole cohort.
     pub state: Arc<ModelState>,
+    /// What the round asks of each of its clients; one value shared by the whole cohort.
+    pub terms: Arc<ClientTerms>,
 }
 
 /// An order to evaluate a global model over the whole test set.
@@ -135,6 +143,8 @@ pub enum Record {
         round: Round,
         /// The global model after it.
         state: Arc<ModelState>,
+        /// Step size of the round.
+        learning_rate: f64,
     },
     /// An answer was refused; it changed nothing. The machine itself never says so: the loop that drives it does, and nothing about results depends on it.
     Refused {
@@ -172,6 +182,8 @@ pub struct RoundRecord {
     pub clients: Vec<ClientId>,
     /// Sums over the clients and their mean loss weighted by the samples trained on; absent for round 0.
     pub train: Option<TrainSummary>,
+    /// Step size of its clients.
+    pub learning_rate: LearningRate,
     /// Of the global model over the whole test set; absent where `evaluate_every` skips it.
     pub test: Option<Evaluation>,
     /// From the moment the orders went out to the last answer.

@@ -72,9 +72,9 @@ impl Reports {
     pub(super) fn take_complete(&mut self) -> Vec<Record> {
         let mut records = Vec::new();
         while let Some(report) = self.queue.pop_front_if(|report| !report.awaits_evaluation) {
-            let round = report.record.round;
+            let (round, learning_rate) = (report.record.round, report.record.learning_rate.value);
             records.push(Record::RoundEnded(report.record));
-            records.extend(report.checkpoint.map(|state| Record::Checkpoint { round, state }));
+            records.extend(report.checkpoint.map(|state| Record::Checkpoint { round, state, learning_rate }));
         }
         records
     }

@@ -1,12 +1,14 @@
 //! What a federation is set up with, checked once.
 
 use fltk_core::{
+    client_terms::{ClientTerms, LocalWork},
     experiment::FederatedConfig,
     ids::{ClientId, Round},
+    schedule::{LearningRate, LearningRates},
     seed::Seed,
 };
 
-use crate::state_check::StateError;
+use crate::{state_check::StateError, strategy::proximal_mu};
 
 /// Above this, a number of samples is no longer exact as an f64 weight.
 const SAMPLES_MAX: u64 = 1 << 53;
@@ -62,7 +64,9 @@ pub enum SetupError {
 pub struct Setup {
     /// Rounds, cohorts and strategy.
     pub(super) config: FederatedConfig,
-    /// Decides which clients are selected.
+    /// Step sizes of the clients, by round.
+    pub(super) rates: LearningRates,
+    /// Decides which clients are selected, and all that they draw.
     pub(super) seed: Seed,
     /// A checkpoint is due every so many rounds.
     pub(super) checkpoint_every: u32,
@@ -79,7 +83,13 @@ impl Setup {
     /// # Errors
     ///
     /// The first setting that can't be.
-    pub fn new(config: FederatedConfig, seed: Seed, client_samples: Vec<u64>, checkpoint_every: u32) -> Result<Self, SetupError> {
+    pub fn new(
+        config: FederatedConfig,
+        rates: LearningRates,
+        seed: Seed,
+        client_samples: Vec<u64>,
+        checkpoint_every: u32,
+    ) -> Result<Self, SetupError> {
         let counts = [
             ("clients", config.clients),
             ("clients_per_round", config.clients_per_round),
@@ -106,13 +116,30 @@ impl Setup {
                 clients: config.clients,
             });
         }
-        Ok(Self { config, seed, checkpoint_every, samples: client_samples, eligible })
+        Ok(Self { config, rates, seed, checkpoint_every, samples: client_samples, eligible })
     }
 
     /// Clients in a round.
     #[must_use]
     pub fn clients_per_round(&self) -> u32 {
         self.config.clients_per_round
+    }
+
+    /// Step size of `round`.
+    #[must_use]
+    pub fn learning_rate(&self, round: Round) -> LearningRate {
+        self.rates.of_round(round, self.config.epochs_per_round)
+    }
+
+    /// What `round` asks of each of its clients.
+    #[must_use]
+    pub fn terms(&self, round: Round) -> ClientTerms {
+        ClientTerms {
+            learning_rate: self.learning_rate(round).value,
+            work: LocalWork::Epochs(self.config.epochs_per_round),
+            proximal_mu: proximal_mu(&self.config.strategy),
+            arrays: Vec::new(),
+        }
     }
 
     /// Whether `round`'s global model is evaluated: the initial one, every `evaluate_every`-th, and the last.
@@ -134,6 +161,8 @@ mod tests {
 
     use super::*;
 
+    const RATES: LearningRates = LearningRates { initial: 0.1, scheduler: None };
+
     fn config() -> FederatedConfig {
         FederatedConfig {
             clients: 4,
@@ -153,7 +182,7 @@ mod tests {
             let (mut config, mut samples, mut checkpoint_every) = (config(), vec![5, 0, 7, 1], 2);
             change(&mut config, &mut samples, &mut checkpoint_every);
             let found =
-                Setup::new(config, Seed(1), samples, checkpoint_every).map_or_else(|error| error.to_string(), |_| "fine".to_owned());
+                Setup::new(config, RATES, Seed(1), samples, checkpoint_every).map_or_else(|error| error.to_string(), |_| "fine".to_owned());
             assert_eq!(found, expected);
         };
         check(&|_, _, _| (), "fine");
@@ -173,7 +202,7 @@ mod tests {
 
     #[test]
     fn evaluations_and_checkpoints_are_periodic_and_the_last_always_is() {
-        let setup = Setup::new(config(), Seed(1), vec![1; 4], 2).expect("it is possible");
+        let setup = Setup::new(config(), RATES, Seed(1), vec![1; 4], 2).expect("it is possible");
         let due = |is_due: &dyn Fn(Round) -> bool| (0..=7).filter(|&round| is_due(Round(round))).collect::<Vec<_>>();
         assert_eq!(due(&|round| setup.evaluation_is_due(round)), [0, 3, 6, 7]);
         assert_eq!(due(&|round| setup.checkpoint_is_due(round)), [2, 4, 6, 7]);

@@ -6,15 +6,20 @@ use std::{sync::Arc, time::Duration};
 
 use fltk_core::{
     experiment::{FederatedConfig, PartitionConfig, SelectionConfig, StrategyConfig},
+    ids::{ClientId, Round},
     model_state::ModelState,
+    schedule::LearningRates,
     seed::Seed,
 };
 use fltk_fed::{
     dummy::Dummy,
-    round::{Action, Event, Federation, Record, Setup, Timestamp},
+    round::{Action, Event, Federation, Record, Setup, Timestamp, TrainOrder},
 };
 
 pub const SEED: Seed = Seed(42);
+
+/// A learning rate that no f32 holds exactly.
+pub const RATES: LearningRates = LearningRates { initial: 0.1, scheduler: None };
 
 /// 12 clients, 5 a round, 6 rounds, evaluated every second, checkpointed every third.
 pub fn config() -> FederatedConfig {
@@ -30,17 +35,23 @@ pub fn config() -> FederatedConfig {
     }
 }
 
-/// Clients with 1 to 5 local steps each and a learning rate that no f32 holds exactly.
+/// Clients with 1 to 5 local steps each.
 pub fn dummy(clients: u32) -> Dummy {
-    Dummy::new(SEED, 17, (0..clients).map(|client| 1 + client % 5).collect(), 0.1)
+    Dummy::new(SEED, 17, (0..clients).map(|client| 1 + client % 5).collect())
 }
 
 pub fn setup(config: &FederatedConfig, dummy: &Dummy) -> Setup {
-    Setup::new(config.clone(), SEED, dummy.samples.clone(), 3).expect("the settings are possible")
+    Setup::new(config.clone(), RATES, SEED, dummy.samples.clone(), 3).expect("the settings are possible")
 }
 
 pub fn federation(config: &FederatedConfig, dummy: &Dummy) -> Federation {
     Federation::new(setup(config, dummy), Arc::new(dummy.initial())).expect("the dummy's state is sound")
+}
+
+/// An order that the federation never gave.
+pub fn order(dummy: &Dummy, round: Round, client: ClientId) -> TrainOrder {
+    let terms = Arc::new(setup(&config(), dummy).terms(round));
+    TrainOrder { round, client, seed: SEED, state: Arc::new(dummy.initial()), terms }
 }
 
 /// A clock that stands still.

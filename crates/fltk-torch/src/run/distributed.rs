@@ -9,6 +9,7 @@ use fltk_core::{
     experiment::{DistributedConfig, GradientCompression, Task},
     ids::Epoch,
     milestone::Milestone,
+    schedule::{LearningRate, LearningRates},
 };
 use fltk_data::{BatchPlan, Dataset, EpochKey, Remainder, Sharding, batches};
 use fltk_train::{
@@ -16,7 +17,6 @@ use fltk_train::{
     checkpoint::{self, Position},
     evaluate, parameters_sha256,
     ranks::{EpochPart, EpochSoFar, share_files},
-    schedule::{LearningRate, learning_rate},
 };
 use torch_dist::ProcessGroup;
 
@@ -103,7 +103,7 @@ impl Rank<'_> {
     fn epoch(&mut self, epoch: u32, part: Option<&EpochPart>) -> anyhow::Result<()> {
         let Training { job, config, .. } = self.training;
         let train = &job.task.train;
-        let rate = learning_rate(train.scheduler.as_ref(), train.optimizer.learning_rate(), u64::from(epoch - 1));
+        let rate = LearningRates::of(train).after(u64::from(epoch - 1));
         self.optimizer.set_learning_rate(rate.value);
         if let Some(recorder) = &mut self.recorder {
             recorder.warn_of_held_rate(rate);

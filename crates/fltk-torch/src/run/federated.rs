@@ -7,12 +7,8 @@ use std::sync::{
 
 use fltk::{output, split::split};
 use fltk_core::{
-    event::RunEvent,
-    experiment::{FederatedConfig, ScheduleUnit},
-    ids::Round,
-    metrics::Evaluation,
-    milestone::Milestone,
-    model_state::ModelState,
+    event::RunEvent, experiment::FederatedConfig, ids::Round, metrics::Evaluation, milestone::Milestone, model_state::ModelState,
+    schedule::LearningRates,
 };
 use fltk_data::{BatchPlan, Dataset, batches};
 use fltk_fed::{
@@ -20,14 +16,12 @@ use fltk_fed::{
     client::{ClientTrainer, Evaluator},
     drive::RunError,
     round::{ClientUpdate, Federation, Record, Setup, TrainOrder},
-    strategy::proximal_mu,
     transport::in_process,
 };
 use fltk_train::{
     LocalOrder, LocalTrainer, Model, Targets,
     checkpoint::{self, Position},
     evaluate, parameters_sha256,
-    schedule::{LearningRate, learning_rate},
 };
 
 use super::{Context, Resumed, SettingsAtFault, Stopped, check_position, is_of_settings, job::Job, recorder::Recorder};
@@ -59,7 +53,7 @@ pub fn run(
     let parts = split(dataset, config, job.seed)?;
     warn_of_idle_clients(job, &parts);
     let num_samples = parts.iter().map(|part| part.len() as u64).collect();
-    let setup = Setup::new(config.clone(), job.seed, num_samples, job.task.checkpoint_every)?;
+    let setup = Setup::new(config.clone(), LearningRates::of(&job.task.train), job.seed, num_samples, job.task.checkpoint_every)?;
     let federation = Federation::resume(setup, Round(completed), Arc::new(model.state()?))?;
 
     // TorchScript modules draw from libtorch's one generator: side by side they would disturb each other.
@@ -68,11 +62,11 @@ pub fn run(
     let make_trainer = |_worker: usize| -> Result<Box<dyn ClientTrainer + '_>, BoxError> {
         fltk_train::init(1);
         let trainer = LocalTrainer::new(new_model()?, Arc::clone(dataset), job.task.train.clone(), job.task.loss);
-        Ok(Box::new(Clients { trainer, job, config, parts: &parts, context, settings_at_fault: &settings_at_fault }))
+        Ok(Box::new(Clients { trainer, parts: &parts, context, settings_at_fault: &settings_at_fault }))
     };
     let test = TestSet { model, job, dataset, workers: context.workers.get() };
     let outcome = in_process::run(federation, workers, &make_trainer, Box::new(test), &context.stop, &mut |record| {
-        observe(record, job, config, recorder).map_err(Into::into)
+        observe(record, job, recorder).map_err(Into::into)
     });
     match outcome {
         Ok(state) => Ok(parameters_sha256(&state)),
@@ -94,17 +88,7 @@ fn warn_of_idle_clients(job: &Job, parts: &[Vec<u32>]) {
     }
 }
 
-/// Step size of `round`.
-fn rate(job: &Job, config: &FederatedConfig, round: Round) -> LearningRate {
-    let before = u64::from(round.0.saturating_sub(1));
-    let units = match job.task.train.scheduler.map(|scheduler| scheduler.unit) {
-        Some(ScheduleUnit::Epoch) => before * u64::from(config.epochs_per_round),
-        Some(ScheduleUnit::Round) | None => before,
-    };
-    learning_rate(job.task.train.scheduler.as_ref(), job.task.train.optimizer.learning_rate(), units)
-}
-
-fn observe(record: &Record, job: &Job, config: &FederatedConfig, recorder: &mut Recorder) -> anyhow::Result<()> {
+fn observe(record: &Record, job: &Job, recorder: &mut Recorder) -> anyhow::Result<()> {
     match record {
         Record::ClientTrained(client) => recorder.record(RunEvent::ClientTrained {
             round: client.round,
@@ -113,20 +97,19 @@ fn observe(record: &Record, job: &Job, config: &FederatedConfig, recorder: &mut 
             seconds: client.seconds,
         }),
         Record::RoundEnded(round) => {
-            let rate = rate(job, config, round.round);
-            recorder.warn_of_held_rate(rate);
+            recorder.warn_of_held_rate(round.learning_rate);
             recorder.record(RunEvent::RoundEnded {
                 round: round.round,
                 clients: round.clients.clone(),
                 train: round.train,
-                learning_rate: rate.value,
+                learning_rate: round.learning_rate.value,
                 test: round.test.clone(),
                 train_seconds: round.train_seconds,
                 test_seconds: round.test_seconds,
             })
         }
-        Record::Checkpoint { round, state } => {
-            let position = Position { completed: round.0, seed: job.seed, learning_rate: rate(job, config, *round).value, part: None };
+        Record::Checkpoint { round, state, learning_rate } => {
+            let position = Position { completed: round.0, seed: job.seed, learning_rate: *learning_rate, part: None };
             recorder.checkpoint(round.0.into(), &checkpoint::save(state, None, &position)?, parameters_sha256(state))
         }
         // In this process what was refused is the failure of its client, which ends the run with the reason.
@@ -137,8 +120,6 @@ fn observe(record: &Record, job: &Job, config: &FederatedConfig, recorder: &mut 
 /// Trains whichever client it is told to.
 struct Clients<'a> {
     trainer: LocalTrainer,
-    job: &'a Job,
-    config: &'a FederatedConfig,
     parts: &'a [Vec<u32>],
     context: &'a Context<'a>,
     /// Raised by a client that fails for that reason: what comes back of it is text.
@@ -151,12 +132,10 @@ impl ClientTrainer for Clients<'_> {
         let trained = self.trainer.train(&LocalOrder {
             state: &order.state,
             samples,
-            seed: self.job.seed,
+            seed: order.seed,
             client: order.client,
             round: order.round,
-            epochs: self.config.epochs_per_round,
-            learning_rate: rate(self.job, self.config, order.round).value,
-            mu: proximal_mu(&self.config.strategy),
+            terms: &order.terms,
             stop: &self.context.stop,
         });
         let update = trained.inspect_err(|error| {

@@ -4,13 +4,12 @@ use fltk::{
     exit::{Exit, OrExit as _},
     output,
 };
-use fltk_core::{event::RunEvent, milestone::Milestone};
+use fltk_core::{event::RunEvent, milestone::Milestone, schedule::LearningRate};
 use fltk_records::{
     RunFolder, RunRecorder,
     checkpoint::{Files, KEPT},
     history::Unit,
 };
-use fltk_train::schedule::LearningRate;
 use jiff::Timestamp;
 
 use super::progress::Progress;

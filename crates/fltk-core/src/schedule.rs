@@ -1,6 +1,43 @@
-//! `MinCapableStepLR`: the learning rate as a pure function of how many units have passed.
+//! The learning rate as a pure function of how many epochs or rounds have passed: `MinCapableStepLR`.
 
-use fltk_core::experiment::SchedulerConfig;
+use crate::{
+    experiment::{ScheduleUnit, SchedulerConfig, TrainConfig},
+    ids::Round,
+};
+
+/// The learning rates of a training: what it begins with, and how it falls.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LearningRates {
+    /// The step size to begin with.
+    pub initial: f64,
+    /// How it falls; `None` where it stays.
+    pub scheduler: Option<SchedulerConfig>,
+}
+
+impl LearningRates {
+    /// The learning rates that `train` asks for.
+    #[must_use]
+    pub fn of(train: &TrainConfig) -> Self {
+        Self { initial: train.optimizer.learning_rate(), scheduler: train.scheduler }
+    }
+
+    /// The learning rate after `units` complete epochs or rounds, whichever the schedule counts.
+    #[must_use]
+    pub fn after(&self, units: u64) -> LearningRate {
+        learning_rate(self.scheduler.as_ref(), self.initial, units)
+    }
+
+    /// The learning rate of a federated `round`, counted from 1, whose clients train `epochs_per_round` epochs each. A schedule that counts epochs
+    /// counts those of every round before, whether or not a client took part.
+    #[must_use]
+    pub fn of_round(&self, round: Round, epochs_per_round: u32) -> LearningRate {
+        let before = u64::from(round.0.saturating_sub(1));
+        self.after(match self.scheduler.map(|scheduler| scheduler.unit) {
+            Some(ScheduleUnit::Epoch) => before * u64::from(epochs_per_round),
+            Some(ScheduleUnit::Round) | None => before,
+        })
+    }
+}
 
 /// A learning rate, and whether the schedule's floor holds it there.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,7 +71,7 @@ pub fn learning_rate(schedule: Option<&SchedulerConfig>, initial: f64, units: u6
 
 #[cfg(test)]
 mod tests {
-    use fltk_core::experiment::ScheduleUnit;
+    use crate::experiment::ScheduleUnit;
     use proptest::prelude::*;
 
     use super::*;
@@ -53,6 +90,16 @@ mod tests {
         assert_eq!(learning_rate(None, 0.1, 1000).value, 0.1);
         // Exactly the minimum is allowed.
         assert_eq!(learning_rate(Some(&schedule(1, 0.5, 0.25)), 1.0, 2), LearningRate { value: 0.25, held_by_minimum: false });
+    }
+
+    #[test]
+    fn a_round_counts_what_its_schedule_counts() {
+        let rates = |unit| LearningRates { initial: 0.8, scheduler: Some(SchedulerConfig { unit, ..schedule(2, 0.5, 0.01) }) };
+        let of_rounds = |rates: LearningRates| (0..6).map(|round| rates.of_round(Round(round), 3).value).collect::<Vec<_>>();
+        // Rounds 0 and 1 begin with the initial rate. By epochs there are 0, 3, 6, 9, 12 before rounds 1 to 5, so 0, 1, 3, 4, 6 reductions.
+        assert_eq!(of_rounds(rates(ScheduleUnit::Epoch)), [0.8, 0.8, 0.4, 0.1, 0.05, 0.0125]);
+        assert_eq!(of_rounds(rates(ScheduleUnit::Round)), [0.8, 0.8, 0.8, 0.4, 0.4, 0.2]);
+        assert_eq!(of_rounds(LearningRates { initial: 0.8, scheduler: None }), [0.8; 6]);
     }
 
     proptest! {
