@@ -1,5 +1,7 @@
 //! What a federated round asks of its clients: the terms that a federation sets and a trainer keeps.
 
+use std::collections::BTreeMap;
+
 use crate::model_state::TensorSpec;
 
 /// What a round asks of each of its clients beside the model to start from. Whoever trains needs to compute none of it.
@@ -13,7 +15,16 @@ pub struct ClientTerms {
     pub proximal_mu: f64,
     /// What else a strategy sends, such as control variates.
     pub arrays: Vec<NamedArray>,
+    /// Names of what it wants back beside the model, such as [`NORMALIZER`].
+    pub extras: Vec<String>,
 }
+
+/// The extra that `FedNova` asks for: `a_i`, the L1 norm of the weights that local steps have in the client's change (Wang et al. 2020,
+/// arXiv:2007.07481, section 4); the number of steps for plain SGD.
+pub const NORMALIZER: &str = "normalizer";
+
+/// Scalars that a client sends back beside its model, by name.
+pub type Extras = BTreeMap<String, f64>;
 
 /// How long a client trains in one round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,4 +14,5 @@ pub mod milestone;
 pub mod model_state;
 pub mod schedule;
 pub mod seed;
+pub mod server_state;
 pub mod termination;

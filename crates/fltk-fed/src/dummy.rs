@@ -76,7 +76,7 @@ impl Dummy {
     ///
     /// # Errors
     ///
-    /// A client or a state that isn't of this model.
+    /// A client or a state that isn't of this model. What is asked for beside the model is its number of steps.
     #[expect(clippy::cast_possible_truncation, reason = "the nearest f32 is what is computed with")]
     pub fn answer(&self, order: &TrainOrder) -> Result<ClientUpdate, BoxError> {
         let place = order.client.0 as usize;
@@ -103,7 +103,8 @@ impl Dummy {
             num_steps: u64::from(steps),
             loss: (steps > 0).then(|| loss / f64::from(steps)),
         };
-        Ok(ClientUpdate::answer(order, state, train, f64::from(steps)))
+        let extras = order.terms.extras.iter().map(|name| (name.clone(), f64::from(steps))).collect();
+        Ok(ClientUpdate::answer(order, state, train, extras))
     }
 
     /// The global objective as the loss; an accuracy that rises as it falls.

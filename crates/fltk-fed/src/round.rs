@@ -27,6 +27,7 @@ use fltk_core::{
     ids::{ClientId, Round},
     metrics::Evaluation,
     model_state::ModelState,
+    server_state::ServerState,
 };
 
 use self::{cohort::Cohort, reports::Reports};
@@ -48,6 +49,8 @@ pub const ROUNDS_UNRECORDED_MAX: usize = 64;
 pub struct Federation {
     setup: Setup,
     phase: Phase,
+    /// What the strategy remembers after the last round that is aggregated.
+    server: Arc<ServerState>,
     /// The last round begun.
     current: Round,
     reports: Reports,
@@ -74,21 +77,21 @@ impl Federation {
     ///
     /// A model that doesn't fit its own layout or holds infinite numbers.
     pub fn new(setup: Setup, initial: Arc<ModelState>) -> Result<Self, SetupError> {
-        Self::resume(setup, Round(0), initial)
+        Self::resume(setup, Round(0), initial, ServerState::default())
     }
 
-    /// A run that goes on after `round` with the global model after it: a checkpoint. It ends with the same bits as one that was never interrupted.
+    /// A run that goes on after `round` with the global model after it and what the strategy remembered: a checkpoint. It ends with the same bits as one that was never interrupted.
     /// After round 0 it is a run from the start, after the last round one that finishes at once.
     ///
     /// # Errors
     ///
     /// A round past the end; a model that doesn't fit its own layout or holds infinite numbers.
-    pub fn resume(setup: Setup, round: Round, state: Arc<ModelState>) -> Result<Self, SetupError> {
+    pub fn resume(setup: Setup, round: Round, state: Arc<ModelState>, server: ServerState) -> Result<Self, SetupError> {
         if round.0 > setup.config.rounds {
             return Err(SetupError::PastEnd { round, rounds: setup.config.rounds });
         }
         check_state(&state)?;
-        Ok(Self { setup, phase: Phase::Ready { state }, current: round, reports: Reports::default() })
+        Ok(Self { setup, phase: Phase::Ready { state }, server: Arc::new(server), current: round, reports: Reports::default() })
     }
 
     /// What the run was set up with.
@@ -175,11 +178,12 @@ impl Federation {
     fn aggregate(&mut self, now: Timestamp) -> Result<Vec<Action>, Failure> {
         let Phase::Training(cohort) = std::mem::replace(&mut self.phase, Phase::Over) else { return Ok(Vec::new()) };
         let (round, global, train_seconds) = (self.current, Arc::clone(cohort.global()), cohort.seconds(now));
-        let (clients, state, train) = cohort.finish();
+        let server = Arc::make_mut(&mut self.server);
+        let (clients, state, train) = cohort.finish(server).map_err(|source| Failure::Remembered { round, source })?;
         check_like(&global, &state).map_err(|source| Failure::Aggregate { round, source })?;
         let state = Arc::new(state);
         let evaluate = self.setup.evaluation_is_due(round);
-        let checkpoint = self.setup.checkpoint_is_due(round).then(|| Arc::clone(&state));
+        let checkpoint = self.setup.checkpoint_is_due(round).then(|| (Arc::clone(&state), Arc::clone(&self.server)));
         let learning_rate = self.setup.learning_rate(round);
         let record = RoundRecord { round, clients, train: Some(train), learning_rate, test: None, train_seconds, test_seconds: 0.0 };
         self.reports.push(record, evaluate, checkpoint);
@@ -218,7 +222,7 @@ impl Federation {
             return;
         }
         self.current = Round(self.current.0 + 1);
-        let cohort = Cohort::select(&self.setup, self.current, state, now);
+        let cohort = Cohort::select(&self.setup, self.current, state, &self.server, now);
         actions.extend(cohort.orders().map(Action::Train));
         self.phase = Phase::Training(Box::new(cohort));
     }

@@ -326,10 +326,10 @@ fn a_run_stopped_anywhere_is_resumed_to_the_same_bits() {
     let whole = run_in_order(federation(&config, &dummy), &dummy);
     for stop_after in 0..6 {
         let stop = AtomicBool::new(false);
-        let mut checkpoint = (Round(0), Arc::new(dummy.initial()));
+        let mut checkpoint = (Round(0), Arc::new(dummy.initial()), Arc::default());
         let mut observer = |record: &Record| {
             match record {
-                Record::Checkpoint { round, state, .. } => checkpoint = (*round, Arc::clone(state)),
+                Record::Checkpoint { round, state, server, .. } => checkpoint = (*round, Arc::clone(state), Arc::clone(server)),
                 Record::RoundEnded(record) if record.round == Round(stop_after) => stop.store(true, Ordering::Relaxed),
                 _ => {}
             }
@@ -340,8 +340,9 @@ fn a_run_stopped_anywhere_is_resumed_to_the_same_bits() {
             Ok(_) | Err(RunError::Stopped { .. }) => {}
             Err(other) => panic!("{other}"),
         }
-        let (round, state) = checkpoint;
-        let resumed = Federation::resume(support::setup(&config, &dummy), round, state).expect("a checkpoint is sound");
+        let (round, state, server) = checkpoint;
+        let resumed =
+            Federation::resume(support::setup(&config, &dummy), round, state, server.as_ref().clone()).expect("a checkpoint is sound");
         let records = run_all(resumed, 2, &|_| Ok(Box::new(&dummy)), Box::new(&dummy));
         assert_eq!(bits(final_state(&records)), bits(final_state(&whole)), "stopped after round {stop_after}");
     }

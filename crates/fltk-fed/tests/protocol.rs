@@ -5,10 +5,12 @@ mod support;
 use std::{collections::BTreeMap, sync::Arc};
 
 use fltk_core::{
+    client_terms::{Extras, NORMALIZER},
     experiment::{FederatedConfig, StrategyConfig},
     ids::{ClientId, Round},
     metrics::{Evaluation, TrainSummary},
     model_state::ModelState,
+    server_state::ServerState,
 };
 use fltk_fed::{
     dummy::Dummy,
@@ -102,7 +104,7 @@ fn training_pauses_when_evaluations_fall_behind() {
     }
     // The models of rounds 0 to 3 wait.
     assert_eq!(num_trained, MODELS_HELD_MAX - 1);
-    let late = ClientUpdate::answer(&order(&dummy, Round(3), ClientId(0)), dummy.initial(), dummy_summary(), 1.0);
+    let late = ClientUpdate::answer(&order(&dummy, Round(3), ClientId(0)), dummy.initial(), dummy_summary(), Extras::new());
     let refused = federation.step(NOW, Event::ClientTrained(late)).expect_err("round 3 is complete").to_string();
     assert_eq!(refused, "a message for round `3` came too late: it is complete, and round `3` was the last to begin");
     assert_eq!(sketch(&federation.step(NOW, evaluated(1)).expect("it is awaited")), "T4");
@@ -189,7 +191,7 @@ fn every_message_in_every_phase() {
 
     let update = |round: u32, client: ClientId| {
         let order = order(&dummy, Round(round), client);
-        ClientUpdate::answer(&order, dummy.initial(), dummy_summary(), 1.0)
+        ClientUpdate::answer(&order, dummy.initial(), dummy_summary(), Extras::new())
     };
     let trained = |round, client| Event::ClientTrained(update(round, client));
     let failed = |round: u32, client| Event::ClientFailed { round: Round(round), client, reason: "out of memory".to_owned() };
@@ -303,7 +305,7 @@ fn every_message_in_every_phase() {
     check("training", broken(&|update| update.seconds = -1.0), &bad("its time in seconds is -1"));
     check("training", broken(&|update| update.seconds = f64::INFINITY), &bad("its time in seconds is inf"));
     // FedAvg doesn't look at it.
-    check("training", broken(&|update| update.normalizer = f64::NAN), "c2");
+    check("training", broken(&|update| update.extras = Extras::from([(NORMALIZER.to_owned(), f64::NAN)])), "c2");
 
     let bad = |problem: &str| format!("the evaluation of round `1` can't be used: its {problem}");
     check("training", unusable(&|_, _| ()), "");
@@ -317,7 +319,7 @@ fn every_message_in_every_phase() {
 /// Whether the machine refuses another answer of this client in round 2 because it has one.
 fn answered(machine: &Federation, dummy: &Dummy, client: ClientId) -> bool {
     let order = order(&dummy, Round(2), client);
-    let update = ClientUpdate::answer(&order, dummy.initial(), dummy_summary(), 1.0);
+    let update = ClientUpdate::answer(&order, dummy.initial(), dummy_summary(), Extras::new());
     matches!(machine.clone().step(NOW, Event::ClientTrained(update)), Err(ProtocolError::Duplicate { .. }))
 }
 
@@ -353,7 +355,7 @@ fn fednova_needs_a_normalizer_and_a_finite_result() {
         let mut federation = federation(&config, &dummy);
         let order = orders(&start(&mut federation)).remove(0);
         let mut update = dummy.answer(&order).expect("the order is for the dummy");
-        update.normalizer = normalizer;
+        update.extras = Extras::from([(NORMALIZER.to_owned(), normalizer)]);
         update.train.num_steps = num_steps;
         update.state.floats[3] = value;
         let found = match federation.step(NOW, Event::ClientTrained(update)) {
@@ -383,7 +385,8 @@ fn a_run_starts_from_a_sound_model_within_its_rounds() {
     broken.floats[0] = f32::NAN;
     let refused = Federation::new(setup(&config, &dummy), Arc::new(broken)).expect_err("it is not finite");
     assert!(matches!(refused, SetupError::State(_)), "{refused}");
-    let refused = Federation::resume(setup(&config, &dummy), Round(7), Arc::new(dummy.initial())).expect_err("there are 6 rounds");
+    let refused = Federation::resume(setup(&config, &dummy), Round(7), Arc::new(dummy.initial()), ServerState::default())
+        .expect_err("there are 6 rounds");
     assert_eq!(refused.to_string(), "the run can't go on after round `7`: it has 6 rounds");
 }
 
@@ -444,8 +447,11 @@ fn a_resumed_run_ends_with_the_same_bits() {
         let whole = run_in_order(Federation::new(every_round.clone(), Arc::new(dummy.initial())).expect("it is sound"), &dummy);
         let mut num_resumed = 0;
         for (place, record) in whole.iter().enumerate() {
-            let Record::Checkpoint { round, state, .. } = record else { continue };
-            let resumed = run_in_order(Federation::resume(every_round.clone(), *round, Arc::clone(state)).expect("it is sound"), &dummy);
+            let Record::Checkpoint { round, state, server, .. } = record else { continue };
+            let resumed = run_in_order(
+                Federation::resume(every_round.clone(), *round, Arc::clone(state), server.as_ref().clone()).expect("it is sound"),
+                &dummy,
+            );
             assert_eq!(bits(final_state(&resumed)), bits(final_state(&whole)));
             assert_eq!(resumed, after_round(&whole, *round), "resumed after round {round}, record {place}");
             num_resumed += 1;
@@ -544,7 +550,7 @@ proptest! {
             let (round, client) = (Round(round), ClientId(client));
             let mut state = dummy.initial();
             state.floats[0] = value;
-            let update = ClientUpdate { round, client, state, train: dummy_summary(), normalizer: f64::from(value), seconds: f64::from(value.abs()) };
+            let update = ClientUpdate { round, client, state, train: dummy_summary(), extras: Extras::from([(NORMALIZER.to_owned(), f64::from(value))]), seconds: f64::from(value.abs()) };
             let event = match kind {
                 0 => Event::Started,
                 1..=3 => Event::ClientTrained(update),

@@ -5,15 +5,17 @@
 
 use std::collections::BTreeMap;
 
-use fltk_core::{milestone::Milestone, model_state::ModelState, seed::Seed};
+use fltk_core::{milestone::Milestone, model_state::ModelState, seed::Seed, server_state::ServerState};
 use serde::{Deserialize, Serialize};
 
-use crate::{Model, Optimizer, TrainError, ranks::EpochPart, state_file};
+use crate::{Model, Optimizer, TrainError, ranks::EpochPart, state_file, strategy_file};
 
 /// The model: a safetensors file with PyTorch's names.
 pub const MODEL_FILE: &str = "model.safetensors";
 /// The optimizer's memory; absent in a federated task, whose clients start afresh each round.
 pub const OPTIMIZER_FILE: &str = "optimizer.safetensors";
+/// What a federated strategy remembers; absent where that is nothing.
+pub const STRATEGY_FILE: &str = "strategy.safetensors";
 /// The [`Position`], as JSON.
 pub const POSITION_FILE: &str = "position.json";
 
@@ -52,6 +54,26 @@ pub fn save(state: &ModelState, optimizer: Option<&Optimizer>, position: &Positi
     let position = serde_json::to_vec_pretty(position).map_err(|error| TrainError::State(error.to_string()))?;
     files.insert(POSITION_FILE.to_owned(), position);
     Ok(files)
+}
+
+/// The files of a federated checkpoint, by name: the global model, and what the strategy remembers.
+///
+/// # Errors
+/// As [`save`].
+pub fn save_federated(state: &ModelState, server: &ServerState, position: &Position) -> Result<BTreeMap<String, Vec<u8>>, TrainError> {
+    let mut files = save(state, None, position)?;
+    if !server.is_empty() {
+        files.insert(STRATEGY_FILE.to_owned(), strategy_file::to_safetensors(server)?);
+    }
+    Ok(files)
+}
+
+/// What the strategy remembered when [`save_federated`] was called.
+///
+/// # Errors
+/// If the file is damaged.
+pub fn remembered(files: &BTreeMap<String, Vec<u8>>) -> Result<ServerState, TrainError> {
+    files.get(STRATEGY_FILE).map_or_else(|| Ok(ServerState::default()), |bytes| strategy_file::from_safetensors(STRATEGY_FILE, bytes))
 }
 
 /// Puts `model` (and `optimizer`, where the training has one) back to where [`save`] was called, and says where that is.

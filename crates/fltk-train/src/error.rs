@@ -35,6 +35,12 @@ pub enum TrainError {
     /// A batch does not fit the net, or contradicts itself.
     #[error("a batch does not fit: {0}")]
     Batch(String),
+    /// A strategy asks for something that this trainer doesn't know.
+    #[error("the strategy asks for `{name}`, which is unknown here")]
+    Extra {
+        /// What it asks for.
+        name: String,
+    },
     /// A state is not one of this net.
     #[error("the state does not fit the net: {0}")]
     State(String),

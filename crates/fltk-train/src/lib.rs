@@ -26,6 +26,7 @@ pub mod parity;
 pub mod ranks;
 mod registry;
 mod state_file;
+mod strategy_file;
 mod tensors;
 pub mod train;
 

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use fltk_core::{
-    client_terms::{ClientTerms, LocalWork},
+    client_terms::{ClientTerms, Extras, LocalWork, NORMALIZER},
     experiment::{LossName, OptimizerConfig, TrainConfig},
     ids::{ClientId, Round},
     metrics::TrainSummary,
@@ -56,8 +56,8 @@ pub struct LocalUpdate {
     pub state: ModelState,
     /// Over all local epochs.
     pub summary: TrainSummary,
-    /// FedNova's `|a_i|`, the L1 norm of the weights that its steps have in its change.
-    pub normalizer: f64,
+    /// What the terms ask for beside the model.
+    pub extras: Extras,
 }
 
 impl LocalTrainer {
@@ -75,6 +75,9 @@ impl LocalTrainer {
         self.model.set_state(order.state)?;
         let mut optimizer = Optimizer::new(&self.config.optimizer, &self.model)?;
         let ClientTerms { learning_rate, work, proximal_mu, .. } = *order.terms;
+        if let Some(name) = order.terms.extras.iter().find(|name| *name != NORMALIZER) {
+            return Err(TrainError::Extra { name: name.clone() });
+        }
         optimizer.set_learning_rate(learning_rate);
         let proximal = (proximal_mu != 0.0).then(|| Proximal::at(&self.model, proximal_mu)).transpose()?;
         let mut total = Total::default();
@@ -101,8 +104,9 @@ impl LocalTrainer {
                 break;
             }
         }
-        let normalizer = normalizer(&self.config.optimizer, learning_rate, proximal_mu, total.steps());
-        Ok(LocalUpdate { state: self.model.state()?, summary: total.summary(), normalizer })
+        let extra = |name: &String| (name.clone(), normalizer(&self.config.optimizer, learning_rate, proximal_mu, total.steps()));
+        let extras = order.terms.extras.iter().map(extra).collect();
+        Ok(LocalUpdate { state: self.model.state()?, summary: total.summary(), extras })
     }
 }
 

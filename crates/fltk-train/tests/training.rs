@@ -9,7 +9,7 @@ use std::{
 };
 
 use fltk_core::{
-    client_terms::{ClientTerms, LocalWork},
+    client_terms::{ClientTerms, LocalWork, NORMALIZER},
     experiment::{DatasetConfig, DatasetName, LossName, NetName, NetworkConfig, OptimizerConfig, TrainConfig},
     ids::{ClientId, Round},
     seed::Seed,
@@ -147,7 +147,7 @@ fn try_work(
         seed: Seed(5),
         client: ClientId(client),
         round: Round(1),
-        terms: &ClientTerms { learning_rate: 0.05, work, proximal_mu, arrays: Vec::new() },
+        terms: &ClientTerms { learning_rate: 0.05, work, proximal_mu, arrays: Vec::new(), extras: vec![NORMALIZER.to_owned()] },
         stop,
     };
     trainer.train(&order)
@@ -196,7 +196,8 @@ fn clients_in_parallel_give_the_bits_of_clients_in_sequence() {
     assert_eq!(sequence, parallel);
     let summary = sequence[0].summary;
     assert_eq!((summary.num_samples, summary.num_steps), (80, 6));
-    assert!(sequence[0].normalizer > 6.0, "momentum carries steps on: {}", sequence[0].normalizer);
+    let normalizer = sequence[0].extras[NORMALIZER];
+    assert!(normalizer > 6.0, "momentum carries steps on: {normalizer}");
 }
 
 #[test]

@@ -4,15 +4,19 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use fltk_core::{
     client_terms::ClientTerms,
-    experiment::StrategyConfig,
     ids::{ClientId, Round},
     metrics::TrainSummary,
     model_state::ModelState,
     seed::Seed,
+    server_state::{ServerState, WrongLength},
 };
 
 use super::{ClientRecord, ClientUpdate, ProtocolError, Setup, Timestamp, TrainOrder, samples_of};
-use crate::{selection, state_check::check_like, strategy::Aggregator};
+use crate::{
+    selection,
+    state_check::check_like,
+    strategy::{Aggregator, Update},
+};
 
 /// Above this, counts in a client's summary are nonsense; below, sums of losses weighted with them can't overflow.
 const COUNT_MAX: u64 = 1 << 53;
@@ -40,16 +44,16 @@ pub(super) struct Cohort {
 
 impl Cohort {
     /// Selects the clients of `round`, which start from `global`.
-    pub(super) fn select(setup: &Setup, round: Round, global: Arc<ModelState>, now: Timestamp) -> Self {
+    pub(super) fn select(setup: &Setup, round: Round, global: Arc<ModelState>, server: &ServerState, now: Timestamp) -> Self {
         let amount = setup.config.clients_per_round as usize;
         let members = selection::select(&setup.config.selection, setup.seed, round, &setup.eligible, amount);
         let total_samples = members.iter().map(|&client| samples_of(&setup.samples, client)).sum();
-        let aggregator = Aggregator::new(&setup.config.strategy, Arc::clone(&global), total_samples);
+        let aggregator = Aggregator::new(setup.strategy, &setup.config.strategy, round, Arc::clone(&global), total_samples);
         Self {
             round,
             seed: setup.seed,
             global,
-            terms: Arc::new(setup.terms(round)),
+            terms: Arc::new(setup.terms(round, server)),
             began: now,
             members,
             num_folded: 0,
@@ -129,9 +133,11 @@ impl Cohort {
         if !update.seconds.is_finite() || update.seconds < 0.0 {
             return number("time in seconds", update.seconds);
         }
-        let is_normalizer = update.normalizer.is_finite() && update.normalizer >= 0.0 && (update.normalizer > 0.0) == (num_steps > 0);
-        if setup.config.strategy == (StrategyConfig::FedNova {}) && !is_normalizer {
-            return number("normalizer", update.normalizer);
+        for extra in setup.strategy.extras {
+            let value = update.extras.get(extra.name).copied().unwrap_or(f64::NAN);
+            if !value.is_finite() || !(extra.is_possible)(value, num_steps) {
+                return number(extra.name, value);
+            }
         }
         check_like(&self.global, &update.state).map_err(|source| ProtocolError::State { round, client, source })
     }
@@ -142,8 +148,9 @@ impl Cohort {
             self.early.insert(place, update);
         }
         let mut records = Vec::new();
-        while let Some(ClientUpdate { round, client, state, train, normalizer, seconds }) = self.early.remove(&self.num_folded) {
-            self.aggregator.fold(&state, samples_of(&setup.samples, client), normalizer);
+        while let Some(ClientUpdate { round, client, state, train, extras, seconds }) = self.early.remove(&self.num_folded) {
+            let samples = samples_of(&setup.samples, client);
+            self.aggregator.take(Update { client, state, samples, steps: train.num_steps, extras });
             self.num_samples = self.num_samples.saturating_add(train.num_samples);
             self.num_steps = self.num_steps.saturating_add(train.num_steps);
             self.loss_sum += train.loss.unwrap_or(0.0) * as_f64(train.num_samples);
@@ -153,11 +160,11 @@ impl Cohort {
         records
     }
 
-    /// The members, the next global model, and what they did together.
-    pub(super) fn finish(self) -> (Vec<ClientId>, ModelState, TrainSummary) {
+    /// The members, the next global model, and what they did together. Changes what the strategy remembers.
+    pub(super) fn finish(self, server: &mut ServerState) -> Result<(Vec<ClientId>, ModelState, TrainSummary), WrongLength> {
         let loss = (self.num_samples > 0).then(|| self.loss_sum / as_f64(self.num_samples));
         let train = TrainSummary { num_samples: self.num_samples, num_steps: self.num_steps, loss };
-        (self.members, self.aggregator.finish(), train)
+        Ok((self.members, self.aggregator.finish(server)?, train))
     }
 }
 

@@ -1,6 +1,9 @@
 //! Why a message is refused, and why a run fails.
 
-use fltk_core::ids::{ClientId, Round};
+use fltk_core::{
+    ids::{ClientId, Round},
+    server_state::WrongLength,
+};
 
 use crate::state_check::StateError;
 
@@ -139,6 +142,14 @@ pub enum Failure {
         num_selected: usize,
         /// Those without an answer, ascending.
         missing: Vec<ClientId>,
+    },
+    /// What the strategy remembers doesn't fit the model.
+    #[error("round `{round}` can't be aggregated: {source}")]
+    Remembered {
+        /// The round.
+        round: Round,
+        /// What doesn't fit.
+        source: WrongLength,
     },
     /// The aggregate of usable updates is not usable.
     #[error("the aggregate of round `{round}` can't be used: {source}")]

@@ -3,12 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use fltk_core::{
-    client_terms::ClientTerms,
+    client_terms::{ClientTerms, Extras},
     ids::{ClientId, Round},
     metrics::{Evaluation, TrainSummary},
     model_state::ModelState,
     schedule::LearningRate,
     seed::Seed,
+    server_state::ServerState,
 };
 
 use super::{Failure, ProtocolError};
@@ -61,9 +62,8 @@ pub struct ClientUpdate {
     pub state: ModelState,
     /// Over its local epochs; the loss is 0 where there was no step.
     pub train: TrainSummary,
-    /// `FedNova`'s `a_i`, the L1 norm of the weights that local steps have in the client's change (Wang et al. 2020, section 4);
-    /// the number of steps for plain SGD. Read by `FedNova` only.
-    pub normalizer: f64,
+    /// What the order's terms ask for beside the model.
+    pub extras: Extras,
     /// Wall clock of local training, in seconds. A transport that measures it itself overwrites it.
     pub seconds: f64,
 }
@@ -71,8 +71,8 @@ pub struct ClientUpdate {
 impl ClientUpdate {
     /// The answer to `order`, with no time measured yet.
     #[must_use]
-    pub fn answer(order: &TrainOrder, state: ModelState, train: TrainSummary, normalizer: f64) -> Self {
-        Self { round: order.round, client: order.client, state, train, normalizer, seconds: 0.0 }
+    pub fn answer(order: &TrainOrder, state: ModelState, train: TrainSummary, extras: Extras) -> Self {
+        Self { round: order.round, client: order.client, state, train, extras, seconds: 0.0 }
     }
 }
 
@@ -143,6 +143,8 @@ pub enum Record {
         round: Round,
         /// The global model after it.
         state: Arc<ModelState>,
+        /// What the strategy remembers after it.
+        server: Arc<ServerState>,
         /// Step size of the round.
         learning_rate: f64,
     },

@@ -2,9 +2,12 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use fltk_core::{ids::Round, metrics::Evaluation, model_state::ModelState};
+use fltk_core::{ids::Round, metrics::Evaluation, model_state::ModelState, server_state::ServerState};
 
 use super::{ProtocolError, Record, RoundRecord};
+
+/// A global model, and what the strategy remembers with it.
+pub(super) type ToCheckpoint = (Arc<ModelState>, Arc<ServerState>);
 
 /// Rounds to be recorded, ascending.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,12 +20,12 @@ struct Report {
     record: RoundRecord,
     /// Whether its evaluation has yet to come.
     awaits_evaluation: bool,
-    /// The model to checkpoint after the record.
-    checkpoint: Option<Arc<ModelState>>,
+    /// What to checkpoint after the record.
+    checkpoint: Option<ToCheckpoint>,
 }
 
 impl Reports {
-    pub(super) fn push(&mut self, record: RoundRecord, awaits_evaluation: bool, checkpoint: Option<Arc<ModelState>>) {
+    pub(super) fn push(&mut self, record: RoundRecord, awaits_evaluation: bool, checkpoint: Option<ToCheckpoint>) {
         self.queue.push_back(Report { record, awaits_evaluation, checkpoint });
     }
 
@@ -74,7 +77,7 @@ impl Reports {
         while let Some(report) = self.queue.pop_front_if(|report| !report.awaits_evaluation) {
             let (round, learning_rate) = (report.record.round, report.record.learning_rate.value);
             records.push(Record::RoundEnded(report.record));
-            records.extend(report.checkpoint.map(|state| Record::Checkpoint { round, state, learning_rate }));
+            records.extend(report.checkpoint.map(|(state, server)| Record::Checkpoint { round, state, server, learning_rate }));
         }
         records
     }

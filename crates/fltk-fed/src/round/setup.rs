@@ -6,9 +6,13 @@ use fltk_core::{
     ids::{ClientId, Round},
     schedule::{LearningRate, LearningRates},
     seed::Seed,
+    server_state::ServerState,
 };
 
-use crate::{state_check::StateError, strategy::proximal_mu};
+use crate::{
+    state_check::StateError,
+    strategy::{self, Spec},
+};
 
 /// Above this, a number of samples is no longer exact as an f64 weight.
 const SAMPLES_MAX: u64 = 1 << 53;
@@ -64,6 +68,8 @@ pub enum SetupError {
 pub struct Setup {
     /// Rounds, cohorts and strategy.
     pub(super) config: FederatedConfig,
+    /// The strategy that `config` names.
+    pub(super) strategy: &'static Spec,
     /// Step sizes of the clients, by round.
     pub(super) rates: LearningRates,
     /// Decides which clients are selected, and all that they draw.
@@ -116,7 +122,7 @@ impl Setup {
                 clients: config.clients,
             });
         }
-        Ok(Self { config, rates, seed, checkpoint_every, samples: client_samples, eligible })
+        Ok(Self { strategy: strategy::of(&config.strategy), config, rates, seed, checkpoint_every, samples: client_samples, eligible })
     }
 
     /// Clients in a round.
@@ -131,15 +137,24 @@ impl Setup {
         self.rates.of_round(round, self.config.epochs_per_round)
     }
 
-    /// What `round` asks of each of its clients.
+    /// The same, with a strategy that isn't in the catalogue.
     #[must_use]
-    pub fn terms(&self, round: Round) -> ClientTerms {
-        ClientTerms {
+    pub fn using(self, strategy: &'static Spec) -> Self {
+        Self { strategy, ..self }
+    }
+
+    /// What `round` asks of each of its clients, where the strategy remembers `server`.
+    #[must_use]
+    pub fn terms(&self, round: Round, server: &ServerState) -> ClientTerms {
+        let mut terms = ClientTerms {
             learning_rate: self.learning_rate(round).value,
             work: LocalWork::Epochs(self.config.epochs_per_round),
-            proximal_mu: proximal_mu(&self.config.strategy),
+            proximal_mu: 0.0,
             arrays: Vec::new(),
-        }
+            extras: self.strategy.extras.iter().map(|extra| extra.name.to_owned()).collect(),
+        };
+        (self.strategy.set_terms)(&self.config.strategy, server, &mut terms);
+        terms
     }
 
     /// Whether `round`'s global model is evaluated: the initial one, every `evaluate_every`-th, and the last.

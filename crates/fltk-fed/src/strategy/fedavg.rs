@@ -3,58 +3,53 @@
 
 use std::sync::Arc;
 
-use fltk_core::model_state::{ModelState, TensorSpec};
+use fltk_core::{
+    model_state::ModelState,
+    server_state::{ServerState, WrongLength},
+};
 
-use super::{round_to_f32, take_larger, weight};
+use super::{Gathered, Gathering, Spec, Update, round_to_f32};
 
 /// The mean of the clients' models, weighted by the samples they hold.
 ///
 /// `n_k w_k` is exact in f64 up to `n_k = 2^29`; the sum is divided by `n` once and rounded to f32 once. So equal models give that model
 /// back to the bit, and every element lies between the clients' smallest and largest.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FedAvg {
-    layout: Arc<Vec<TensorSpec>>,
-    /// `sum_k n_k w_k` so far. It starts from -0, the one number that changes no summand: +0 would turn -0 into +0.
-    sums: Vec<f64>,
-    counters: Vec<i64>,
-    total: f64,
+pub static SPEC: Spec = Spec {
+    name: "FedAvg",
+    paper: "McMahan et al., Communication-Efficient Learning of Deep Networks from Decentralized Data, 2017, arXiv:1602.05629",
+    extras: &[],
+    set_terms: |_, _, _| (),
+    begin: Gathered::sums,
+    take,
+    finish,
+};
+
+/// Adds `n_k w_k`.
+pub(super) fn take(_: &Gathering<'_>, sums: &mut Gathered, update: Update) {
+    let weight = update.weight();
+    for (sum, &value) in sums.floats.iter_mut().zip(&update.state.floats) {
+        *sum += weight * f64::from(value);
+    }
+    sums.take_counters(&update.state);
 }
 
-impl FedAvg {
-    /// Empty sums for clients that hold `total_samples` samples together.
-    #[must_use]
-    pub fn new(global: &ModelState, total_samples: u64) -> Self {
-        Self {
-            layout: Arc::clone(&global.layout),
-            sums: vec![-0.0; global.floats.len()],
-            counters: vec![i64::MIN; global.counters.len()],
-            total: weight(total_samples),
-        }
-    }
-
-    /// Adds the model of a client that holds `samples` samples.
-    pub fn fold(&mut self, state: &ModelState, samples: u64) {
-        let weight = weight(samples);
-        for (sum, &value) in self.sums.iter_mut().zip(&state.floats) {
-            *sum += weight * f64::from(value);
-        }
-        take_larger(&mut self.counters, &state.counters);
-    }
-
-    /// The mean.
-    #[must_use]
-    pub fn finish(self) -> ModelState {
-        let floats = self.sums.iter().map(|sum| round_to_f32(sum / self.total)).collect();
-        ModelState { layout: self.layout, floats, counters: self.counters }
-    }
+/// Divides by `n`.
+pub(super) fn finish(round: &Gathering<'_>, sums: Gathered, _: &mut ServerState) -> Result<ModelState, WrongLength> {
+    let floats = sums.floats.iter().map(|sum| round_to_f32(sum / round.total)).collect();
+    Ok(ModelState { layout: Arc::clone(&round.global.layout), floats, counters: sums.counters })
 }
 
 #[cfg(test)]
 mod tests {
-    use fltk_core::model_state::TensorRole;
+    use fltk_core::{
+        client_terms::Extras,
+        experiment::StrategyConfig,
+        model_state::{TensorRole, TensorSpec},
+    };
     use proptest::prelude::*;
 
     use super::*;
+    use crate::strategy::spec::combine;
 
     fn state(floats: &[f32], counter: i64) -> ModelState {
         let spec = |name: &str, shape: Vec<usize>, role| TensorSpec { name: name.to_owned(), shape, role };
@@ -64,11 +59,8 @@ mod tests {
     }
 
     fn average(clients: &[(u64, ModelState)]) -> ModelState {
-        let mut sums = FedAvg::new(&clients[0].1, clients.iter().map(|(samples, _)| samples).sum());
-        for (samples, state) in clients {
-            sums.fold(state, *samples);
-        }
-        sums.finish()
+        let updates = clients.iter().map(|(samples, state)| (*samples, Extras::new(), state.clone()));
+        combine(&SPEC, &StrategyConfig::FedAvg {}, &clients[0].1, updates.collect(), &mut ServerState::default())
     }
 
     fn bits(state: &ModelState) -> Vec<u32> {

@@ -1,11 +1,18 @@
 //! FedNova: Wang et al., Tackling the Objective Inconsistency Problem in Heterogeneous Federated Optimization, 2020,
 //! arXiv:2007.07481, equation 8 and section 4.
 
-use std::{ops::Range, sync::Arc};
+use std::sync::Arc;
 
-use fltk_core::model_state::{ModelState, TensorRole};
+use fltk_core::{
+    client_terms::NORMALIZER,
+    model_state::{ModelState, TensorRole},
+    server_state::{ServerState, WrongLength},
+};
 
-use super::{float_spans, round_to_f32, take_larger, weight};
+use super::{Extra, Gathered, Gathering, Spec, Update, round_to_f32};
+
+/// `sum_i p_i a_i`.
+const EFFECTIVE_STEPS: &str = "effective_steps";
 
 /// Normalized averaging of the clients' changes:
 ///
@@ -16,81 +23,64 @@ use super::{float_spans, round_to_f32, take_larger, weight};
 /// ```
 ///
 /// A client that took no step has `a_i = 0` and no `d_i`: it adds nothing to either sum. Buffers aren't made of gradient steps; they are averaged
-/// as under [`FedAvg`](super::FedAvg).
-#[derive(Clone, Debug, PartialEq)]
-pub struct FedNova {
-    global: Arc<ModelState>,
-    spans: Vec<(TensorRole, Range<usize>)>,
-    /// So far: `sum_i p_i d_i` at the places of parameters, `sum_i n_i w_i` at those of buffers.
-    sums: Vec<f64>,
-    /// `sum_i p_i a_i` so far.
-    effective_steps: f64,
-    counters: Vec<i64>,
-    total: f64,
+/// as under [`FedAvg`](super::fedavg).
+pub static SPEC: Spec = Spec {
+    name: "FedNova",
+    paper: "Wang et al., Tackling the Objective Inconsistency Problem in Heterogeneous Federated Optimization, 2020, arXiv:2007.07481",
+    extras: &[Extra { name: NORMALIZER, is_possible: |value, num_steps| value >= 0.0 && (value > 0.0) == (num_steps > 0) }],
+    set_terms: |_, _, _| (),
+    begin: Gathered::sums,
+    take,
+    finish,
+};
+
+/// Adds `p_i d_i` at the places of parameters, `n_i w_i` at those of buffers, and `p_i a_i`.
+fn take(round: &Gathering<'_>, gathered: &mut Gathered, update: Update) {
+    let (weight, normalizer) = (update.weight(), update.extra(NORMALIZER));
+    let share = weight / round.total;
+    gathered.add(EFFECTIVE_STEPS, share * normalizer);
+    for (role, span) in round.spans {
+        let sums = gathered.floats[span.clone()].iter_mut();
+        let values = round.global.floats[span.clone()].iter().zip(&update.state.floats[span.clone()]);
+        match role {
+            TensorRole::Parameter if normalizer > 0.0 => {
+                for (sum, (&global, &client)) in sums.zip(values) {
+                    *sum += share * ((f64::from(global) - f64::from(client)) / normalizer);
+                }
+            }
+            TensorRole::Buffer => {
+                for (sum, (_, &client)) in sums.zip(values) {
+                    *sum += weight * f64::from(client);
+                }
+            }
+            TensorRole::Parameter | TensorRole::Counter => {}
+        }
+    }
+    gathered.take_counters(&update.state);
 }
 
-impl FedNova {
-    /// Empty sums for a round that starts from `global` and whose clients hold `total_samples` samples together.
-    #[must_use]
-    pub fn new(global: Arc<ModelState>, total_samples: u64) -> Self {
-        Self {
-            spans: float_spans(&global),
-            sums: vec![-0.0; global.floats.len()],
-            effective_steps: 0.0,
-            counters: vec![i64::MIN; global.counters.len()],
-            total: weight(total_samples),
-            global,
+/// Extreme normalizers can make elements infinite.
+fn finish(round: &Gathering<'_>, gathered: Gathered, _: &mut ServerState) -> Result<ModelState, WrongLength> {
+    let effective_steps = gathered.scalar(EFFECTIVE_STEPS);
+    let mut floats = round.global.floats.clone();
+    for (role, span) in round.spans {
+        for (value, sum) in floats[span.clone()].iter_mut().zip(&gathered.floats[span.clone()]) {
+            *value = round_to_f32(match role {
+                TensorRole::Parameter => f64::from(*value) - effective_steps * sum,
+                TensorRole::Buffer | TensorRole::Counter => sum / round.total,
+            });
         }
     }
-
-    /// Adds the model of a client that holds `samples` samples and whose steps have the norm `normalizer`, the `a_i` above.
-    pub fn fold(&mut self, state: &ModelState, samples: u64, normalizer: f64) {
-        let weight = weight(samples);
-        let share = weight / self.total;
-        self.effective_steps += share * normalizer;
-        for (role, span) in &self.spans {
-            let sums = self.sums[span.clone()].iter_mut();
-            let values = self.global.floats[span.clone()].iter().zip(&state.floats[span.clone()]);
-            match role {
-                TensorRole::Parameter if normalizer > 0.0 => {
-                    for (sum, (&global, &client)) in sums.zip(values) {
-                        *sum += share * ((f64::from(global) - f64::from(client)) / normalizer);
-                    }
-                }
-                TensorRole::Buffer => {
-                    for (sum, (_, &client)) in sums.zip(values) {
-                        *sum += weight * f64::from(client);
-                    }
-                }
-                TensorRole::Parameter | TensorRole::Counter => {}
-            }
-        }
-        take_larger(&mut self.counters, &state.counters);
-    }
-
-    /// The next global model. Extreme normalizers can make elements infinite.
-    #[must_use]
-    pub fn finish(self) -> ModelState {
-        let mut floats = self.global.floats.clone();
-        for (role, span) in self.spans {
-            for (value, sum) in floats[span.clone()].iter_mut().zip(&self.sums[span]) {
-                *value = round_to_f32(match role {
-                    TensorRole::Parameter => f64::from(*value) - self.effective_steps * sum,
-                    TensorRole::Buffer | TensorRole::Counter => sum / self.total,
-                });
-            }
-        }
-        ModelState { layout: Arc::clone(&self.global.layout), floats, counters: self.counters }
-    }
+    Ok(ModelState { layout: Arc::clone(&round.global.layout), floats, counters: gathered.counters })
 }
 
 #[cfg(test)]
 mod tests {
-    use fltk_core::model_state::TensorSpec;
+    use fltk_core::{client_terms::Extras, experiment::StrategyConfig, model_state::TensorSpec};
     use proptest::prelude::*;
 
     use super::*;
-    use crate::strategy::FedAvg;
+    use crate::strategy::{fedavg, float_spans, spec::combine};
 
     /// Two parameters around a buffer.
     fn state(floats: [f32; 3], counter: i64) -> ModelState {
@@ -105,11 +95,9 @@ mod tests {
     }
 
     fn nova(global: &ModelState, clients: &[(u64, f64, ModelState)]) -> ModelState {
-        let mut sums = FedNova::new(Arc::new(global.clone()), clients.iter().map(|(samples, _, _)| samples).sum());
-        for (samples, normalizer, state) in clients {
-            sums.fold(state, *samples, *normalizer);
-        }
-        sums.finish()
+        let extras = |normalizer| Extras::from([(NORMALIZER.to_owned(), normalizer)]);
+        let updates = clients.iter().map(|(samples, normalizer, state)| (*samples, extras(*normalizer), state.clone()));
+        combine(&SPEC, &StrategyConfig::FedNova {}, global, updates.collect(), &mut ServerState::default())
     }
 
     #[test]
@@ -150,13 +138,10 @@ mod tests {
             normalizer in 0.1..1e4_f64,
         ) {
             let global = state(global, 0);
-            let total = clients.iter().map(|(samples, _)| samples).sum();
-            let mut mean = FedAvg::new(&global, total);
-            for (samples, floats) in &clients {
-                mean.fold(&state(*floats, 0), *samples);
-            }
+            let updates = clients.iter().map(|(samples, floats)| (*samples, Extras::new(), state(*floats, 0))).collect();
+            let expected = combine(&fedavg::SPEC, &StrategyConfig::FedAvg {}, &global, updates, &mut ServerState::default());
             let clients: Vec<_> = clients.iter().map(|(samples, floats)| (*samples, normalizer, state(*floats, 0))).collect();
-            let (found, expected) = (nova(&global, &clients), mean.finish());
+            let found = nova(&global, &clients);
             for (found, expected) in found.floats.iter().zip(&expected.floats) {
                 // One rounding apart at most: in f64 both are good to 1e-14.
                 prop_assert!((f64::from(*found) - f64::from(*expected)).abs() <= f64::from(expected.abs()) * f64::from(f32::EPSILON) + 1e-12);

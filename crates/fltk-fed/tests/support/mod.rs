@@ -10,6 +10,7 @@ use fltk_core::{
     model_state::ModelState,
     schedule::LearningRates,
     seed::Seed,
+    server_state::ServerState,
 };
 use fltk_fed::{
     dummy::Dummy,
@@ -50,7 +51,7 @@ pub fn federation(config: &FederatedConfig, dummy: &Dummy) -> Federation {
 
 /// An order that the federation never gave.
 pub fn order(dummy: &Dummy, round: Round, client: ClientId) -> TrainOrder {
-    let terms = Arc::new(setup(&config(), dummy).terms(round));
+    let terms = Arc::new(setup(&config(), dummy).terms(round, &ServerState::default()));
     TrainOrder { round, client, seed: SEED, state: Arc::new(dummy.initial()), terms }
 }
 

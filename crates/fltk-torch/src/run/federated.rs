@@ -8,7 +8,7 @@ use std::sync::{
 use fltk::{output, split::split};
 use fltk_core::{
     event::RunEvent, experiment::FederatedConfig, ids::Round, metrics::Evaluation, milestone::Milestone, model_state::ModelState,
-    schedule::LearningRates,
+    schedule::LearningRates, server_state::ServerState,
 };
 use fltk_data::{BatchPlan, Dataset, batches};
 use fltk_fed::{
@@ -41,20 +41,20 @@ pub fn run(
     fltk_train::init(1);
     let new_model = || Model::new(&job.task.network, context.base, Targets::of(dataset), job.seed);
     let mut model = new_model()?;
-    let completed = match resumed {
+    let (completed, remembered) = match resumed {
         Some(resumed) => {
             let position = checkpoint::restore(&resumed.checkpoint.files, &mut model, None)?;
             resumed.check(&model.state()?)?;
             check_position(&position, job, Some(resumed.checkpoint.at), Milestone { completed: config.rounds - 1, steps: 0 })?;
-            position.completed
+            (position.completed, checkpoint::remembered(&resumed.checkpoint.files)?)
         }
-        None => 0,
+        None => (0, ServerState::default()),
     };
     let parts = split(dataset, config, job.seed)?;
     warn_of_idle_clients(job, &parts);
     let num_samples = parts.iter().map(|part| part.len() as u64).collect();
     let setup = Setup::new(config.clone(), LearningRates::of(&job.task.train), job.seed, num_samples, job.task.checkpoint_every)?;
-    let federation = Federation::resume(setup, Round(completed), Arc::new(model.state()?))?;
+    let federation = Federation::resume(setup, Round(completed), Arc::new(model.state()?), remembered)?;
 
     // TorchScript modules draw from libtorch's one generator: side by side they would disturb each other.
     let workers = if model.is_torchscript() { std::num::NonZeroUsize::MIN } else { context.workers };
@@ -108,9 +108,9 @@ fn observe(record: &Record, job: &Job, recorder: &mut Recorder) -> anyhow::Resul
                 test_seconds: round.test_seconds,
             })
         }
-        Record::Checkpoint { round, state, learning_rate } => {
+        Record::Checkpoint { round, state, server, learning_rate } => {
             let position = Position { completed: round.0, seed: job.seed, learning_rate: *learning_rate, part: None };
-            recorder.checkpoint(round.0.into(), &checkpoint::save(state, None, &position)?, parameters_sha256(state))
+            recorder.checkpoint(round.0.into(), &checkpoint::save_federated(state, server, &position)?, parameters_sha256(state))
         }
         // In this process what was refused is the failure of its client, which ends the run with the reason.
         Record::Refused { .. } | Record::Finished { .. } => Ok(()),
@@ -142,7 +142,7 @@ impl ClientTrainer for Clients<'_> {
             self.settings_at_fault.fetch_or(is_of_settings(error), Ordering::Relaxed);
         })?;
         self.context.termination.stepped();
-        Ok(ClientUpdate::answer(order, update.state, update.summary, update.normalizer))
+        Ok(ClientUpdate::answer(order, update.state, update.summary, update.extras))
     }
 }
 

@@ -1,0 +1,114 @@
+//! A strategy that isn't in the catalogue: what it asks of clients reaches them, and what it remembers survives a crash to the bit.
+
+mod support;
+
+use std::sync::Arc;
+
+use fltk_core::{
+    client_terms::LocalWork,
+    experiment::FederatedConfig,
+    model_state::ModelState,
+    server_state::{ServerState, WrongLength},
+};
+use fltk_fed::{
+    round::{Action, Event, Federation, Record},
+    strategy::{Extra, Gathered, Gathering, Spec, Update},
+};
+
+use support::{NOW, answer, bits, config, dummy, final_state, run_in_order, setup};
+
+/// Momentum on the server, on the plain mean of the clients' changes; asks for steps of half the size, and for the number of steps. Keeps all
+/// updates until the round is complete.
+static MOMENTUM: Spec = Spec {
+    name: "Momentum",
+    paper: "none: a test",
+    extras: &[Extra { name: "num_steps", is_possible: |value, num_steps| value == num_steps as f64 }],
+    set_terms: |_, server, terms| {
+        terms.learning_rate *= 0.5;
+        terms.work = LocalWork::Steps(1 + server.scalars.get("rounds").map_or(0, |&rounds| rounds as u64));
+    },
+    begin: Gathered::updates,
+    take: Gathered::keep,
+    finish: |round: &Gathering<'_>, gathered: Gathered, server: &mut ServerState| -> Result<ModelState, WrongLength> {
+        *server.scalars.entry("rounds".to_owned()).or_default() += 1.0;
+        let velocity = server.array("velocity", round.global.floats.len())?;
+        let updates: &[Update] = &gathered.updates;
+        assert!(updates.windows(2).all(|pair| pair[0].client < pair[1].client), "in the order of clients");
+        let mut state = ModelState::clone(round.global);
+        for (place, (value, velocity)) in state.floats.iter_mut().zip(velocity).enumerate() {
+            let change: f64 = updates.iter().map(|update| f64::from(update.state.floats[place]) - f64::from(*value)).sum();
+            *velocity = 0.9 * *velocity + change / updates.len() as f64;
+            *value = (f64::from(*value) + *velocity) as f32;
+        }
+        state.counters = updates.iter().map(|update| update.state.counters.clone()).max().unwrap_or_default();
+        Ok(state)
+    },
+};
+
+fn config_of_it() -> FederatedConfig {
+    FederatedConfig { rounds: 8, ..config() }
+}
+
+#[test]
+fn what_it_remembers_survives_a_crash_to_the_bit() {
+    let (config, dummy) = (config_of_it(), dummy(12));
+    let setup = || fltk_fed::round::Setup::new(config.clone(), support::RATES, support::SEED, dummy.samples.clone(), 1);
+    let setup = || setup().expect("the settings are possible").using(&MOMENTUM);
+    let whole = run_in_order(Federation::new(setup(), Arc::new(dummy.initial())).expect("it is sound"), &dummy);
+    let mut num_resumed = 0;
+    for record in &whole {
+        let Record::Checkpoint { round, state, server, .. } = record else { continue };
+        assert_eq!(server.scalars["rounds"], f64::from(round.0));
+        let resume = |server| Federation::resume(setup(), *round, Arc::clone(state), server).expect("it is sound");
+        let resumed = run_in_order(resume(server.as_ref().clone()), &dummy);
+        assert_eq!(bits(final_state(&resumed)), bits(final_state(&whole)));
+        // It does matter: without it the run ends elsewhere, unless nothing is left to train.
+        let forgetful = run_in_order(resume(ServerState::default()), &dummy);
+        assert_eq!(bits(final_state(&forgetful)) == bits(final_state(&whole)), round.0 == config.rounds);
+        num_resumed += 1;
+    }
+    assert_eq!(num_resumed, 8);
+}
+
+#[test]
+fn what_it_asks_for_reaches_clients_and_is_checked() {
+    let (config, dummy) = (config_of_it(), dummy(12));
+    let mut federation =
+        Federation::new(setup(&config, &dummy).using(&MOMENTUM), Arc::new(dummy.initial())).expect("the dummy's state is sound");
+    let actions = federation.step(NOW, Event::Started).expect("it has not been started");
+    let mut asked = Vec::new();
+    let mut todo = actions;
+    while asked.len() < 10 {
+        let Action::Train(order) = todo.remove(0) else { continue };
+        asked.push((order.round.0, order.terms.learning_rate, order.terms.work, order.terms.extras.clone()));
+        let mut event = answer(&dummy, &Action::Train(order)).expect("it is for the dummy");
+        if let Event::ClientTrained(update) = &mut event {
+            let honest = update.extras.insert("num_steps".to_owned(), 0.5).expect("it was asked for");
+            let text = federation.step(NOW, Event::ClientTrained(update.clone())).expect_err("half a step is none").to_string();
+            assert!(text.ends_with("can't be used: its num_steps is 0.5"), "{text}");
+            update.extras.insert("num_steps".to_owned(), honest);
+        }
+        todo.extend(federation.step(NOW, event).expect("it is awaited"));
+    }
+    let expected = |round| (round, 0.05, LocalWork::Steps(u64::from(round)), vec!["num_steps".to_owned()]);
+    assert_eq!(asked, [vec![expected(1); 5], vec![expected(2); 5]].concat());
+}
+
+#[test]
+fn what_is_remembered_of_another_model_fails_the_round() {
+    let (config, dummy) = (config_of_it(), dummy(12));
+    let mut server = ServerState::default();
+    server.arrays.insert("velocity".to_owned(), vec![0.0; 3]);
+    let setup = setup(&config, &dummy).using(&MOMENTUM);
+    let mut federation = Federation::resume(setup, fltk_core::ids::Round(0), Arc::new(dummy.initial()), server).expect("it is sound");
+    let mut todo = federation.step(NOW, Event::Started).expect("it has not been started");
+    let failure = loop {
+        match todo.remove(0) {
+            Action::Fail(failure) => break failure.to_string(),
+            action => {
+                todo.extend(answer(&dummy, &action).map(|event| federation.step(NOW, event).expect("it is awaited")).unwrap_or_default())
+            }
+        }
+    };
+    assert_eq!(failure, "round `1` can't be aggregated: the strategy's array `velocity` has 3 elements, the model needs 18");
+}
