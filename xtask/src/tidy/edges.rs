@@ -57,7 +57,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("clap", &["fltk", "xtask", "checks"]),
     ("anyhow", &["fltk", "fltk-torch", "xtask", "checks"]),
     ("indicatif", &["fltk", "fltk-torch"]),
-    ("zip", &["fltk-train", "xtask"]),
+    ("zip", &["fltk-data", "fltk-train", "xtask"]),
     ("cargo_metadata", &["xtask"]),
 ];
 
