@@ -14,6 +14,7 @@ mod carry;
 mod digests;
 mod pack;
 mod unpack;
+mod verify;
 mod walk;
 
 use std::{
@@ -24,7 +25,7 @@ use std::{
 pub use self::{
     digests::{FileDigest, Hashing, digests, hash},
     pack::pack,
-    unpack::{Unpacked, unpack},
+    unpack::{Staged, Unpacked, stage, unpack},
 };
 use crate::{FileError, RunError, files, folder};
 

@@ -2,6 +2,7 @@
 
 use std::{
     cell::Cell,
+    collections::BTreeMap,
     fs::{self, File},
     io::{self, Read, Write as _},
     path::{Path, PathBuf},
@@ -9,10 +10,16 @@ use std::{
 };
 
 use rustix::fs::OFlags;
+use sha2::{Digest as _, Sha256};
 use tar::{Archive, EntryType};
 use tempfile::TempDir;
 
-use super::{ArchiveError, DEPTH_MAX, ENTRIES_MAX, Record, carry::carry, check_name, is_name};
+use super::{
+    ArchiveError, DEPTH_MAX, ENTRIES_MAX, FileDigest, Record,
+    carry::carry,
+    check_name, is_name,
+    verify::{self, Seen},
+};
 use crate::{
     files::{self, TEMPORARY_PREFIX},
     run_folder::{JOURNAL, lock},
@@ -36,6 +43,16 @@ pub enum Unpacked {
     Replaced,
 }
 
+/// An archive that is unpacked under a temporary name, and goes unless it's put in its place.
+#[derive(Debug)]
+pub struct Staged<'a> {
+    new: TempDir,
+    into: &'a Path,
+    record: &'a Record,
+    /// What is in it.
+    seen: Vec<Seen>,
+}
+
 /// Unpacks `archive` as the folder of `record` in `into`, which is made if it isn't there. An older copy, whose journal the new one begins with, is
 /// replaced: what it has and the archive hasn't is kept, but for what is made from the journal, and checkpoints that newer ones supersede. Nothing else is
 /// replaced. After an error nothing has changed, or the error says where what was there is.
@@ -44,33 +61,69 @@ pub enum Unpacked {
 /// If the archive breaks off, holds something else than the plain files and folders of that record, or another folder is in its place, or one that
 /// somebody writes.
 pub fn unpack(archive: impl Read, into: &Path, record: &Record) -> Result<Unpacked, ArchiveError> {
+    stage(archive, into, record, &[])?.put_in_place()
+}
+
+/// The first half of that: unpacks and hashes. `known` is what is said to be in it, for [`Staged::check`].
+///
+/// # Errors
+/// As of [`unpack`].
+pub fn stage<'a>(archive: impl Read, into: &'a Path, record: &'a Record, known: &[FileDigest]) -> Result<Staged<'a>, ArchiveError> {
     let Record { kind, name } = record;
     check_name(name)?;
     fs::create_dir_all(into).map_err(ArchiveError::file("create", into))?;
     let new = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempdir_in(into).map_err(ArchiveError::file("create a folder in", into))?;
-    let mut unpacking = Unpacking { name, folder: new.path(), folders: vec![new.path().to_owned()], entries: 0, bytes: 0 };
+    let known = known.iter().map(|file| (file.path.as_str(), file)).collect();
+    let mut unpacking =
+        Unpacking { name, known, folder: new.path(), folders: vec![new.path().to_owned()], seen: Vec::new(), entries: 0, bytes: 0 };
     unpacking.all(archive)?;
     // Names in folders last, the innermost first.
     unpacking.folders.iter().rev().try_for_each(|folder| files::sync_folder(folder))?;
+    let seen = unpacking.seen;
     for needed in [kind.description(), JOURNAL] {
         if !new.path().join(needed).is_file() {
             return Err(ArchiveError::Entry { name: name.clone(), entry: needed.to_owned(), problem: "or rather has not" });
         }
     }
-    let path = into.join(name);
-    match fs::symlink_metadata(&path) {
-        Ok(there) => {
-            replace(new, &path, into, there.is_dir())?;
-            Ok(Unpacked::Replaced)
+    Ok(Staged { new, into, record, seen })
+}
+
+impl Staged<'_> {
+    /// Whether what came is what is there, by the digests that were given before it came ([`stage`]'s) and after.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Entry`] for the first file that isn't. Where a record is written meanwhile it may be another file: then it's to be got again.
+    pub fn check(&self, before: &[FileDigest], after: &[FileDigest]) -> Result<(), ArchiveError> {
+        match verify::first_other(&self.seen, before, after) {
+            None => Ok(()),
+            Some(path) => {
+                let problem = "which is not what there is by the digests of where it comes from";
+                Err(ArchiveError::Entry { name: self.record.name.clone(), entry: files::printable(path), problem })
+            }
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            // A folder with something in it is never replaced: one that came meanwhile stays.
-            fs::rename(new.path(), &path).map_err(ArchiveError::file("rename to", &path))?;
-            let _renamed_not_removed = new.keep();
-            files::sync_folder(into)?;
-            Ok(Unpacked::New)
+    }
+
+    /// The second half of [`unpack`]: puts it in its place.
+    ///
+    /// # Errors
+    /// As of [`unpack`].
+    pub fn put_in_place(self) -> Result<Unpacked, ArchiveError> {
+        let Self { new, into, record, seen: _ } = self;
+        let path = into.join(&record.name);
+        match fs::symlink_metadata(&path) {
+            Ok(there) => {
+                replace(new, &path, into, there.is_dir())?;
+                Ok(Unpacked::Replaced)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // A folder with something in it is never replaced: one that came meanwhile stays.
+                fs::rename(new.path(), &path).map_err(ArchiveError::file("rename to", &path))?;
+                let _renamed_not_removed = new.keep();
+                files::sync_folder(into)?;
+                Ok(Unpacked::New)
+            }
+            Err(error) => Err(ArchiveError::file("read", &path)(error)),
         }
-        Err(error) => Err(ArchiveError::file("read", &path)(error)),
     }
 }
 
@@ -89,6 +142,9 @@ fn replace(new: TempDir, path: &Path, into: &Path, is_folder: bool) -> Result<()
 
 struct Unpacking<'a> {
     name: &'a str,
+    /// What is said to be in it, by path.
+    known: BTreeMap<&'a str, &'a FileDigest>,
+    seen: Vec<Seen>,
     folder: &'a Path,
     folders: Vec<PathBuf>,
     entries: usize,
@@ -135,7 +191,11 @@ impl Unpacking<'_> {
                 self.folders.push(path);
                 Ok(())
             }
-            EntryType::Regular => write(self.name, entry, size, &path),
+            EntryType::Regular => {
+                let known_bytes = self.known.get(text.as_str()).map(|file| file.bytes);
+                self.seen.push(write(self.name, entry, size, &path, text, known_bytes)?);
+                Ok(())
+            }
             _ => Err(refuse("which is neither a plain file nor a folder")),
         }
     }
@@ -152,22 +212,39 @@ impl Unpacking<'_> {
     }
 }
 
-fn write(name: &str, entry: &mut impl Read, size: u64, path: &Path) -> Result<(), ArchiveError> {
+/// Writes and hashes the file `text` of the archive; its first `known_bytes` also by themselves.
+fn write(
+    name: &str,
+    entry: &mut impl Read,
+    size: u64,
+    path: &Path,
+    text: String,
+    known_bytes: Option<u64>,
+) -> Result<Seen, ArchiveError> {
     // No link can be in the way: none is ever made, and a second file of one name is refused.
     let mut file = File::create_new(path).map_err(ArchiveError::file("create", path))?;
+    let (mut digest, mut done) = (Sha256::new(), 0);
+    let mut beginning = (known_bytes == Some(0)).then(|| hex::encode(digest.clone().finalize()));
     let mut piece = vec![0; PIECE];
-    let mut left = size;
-    while left > 0 {
-        let read = match entry.read(&mut piece) {
+    while done < size {
+        // A piece ends where the beginning that is known does.
+        let until = known_bytes.filter(|known| done < *known).unwrap_or(size).min(size);
+        let most = usize::try_from(until - done).unwrap_or(PIECE).min(PIECE);
+        let read = match entry.read(&mut piece[..most]) {
             Ok(0) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a file in it is cut")),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             read => read,
         }
         .map_err(ArchiveError::broken(name))?;
         file.write_all(&piece[..read]).map_err(ArchiveError::file("write", path))?;
-        left = left.saturating_sub(read as u64);
+        digest.update(&piece[..read]);
+        done += read as u64;
+        if known_bytes == Some(done) {
+            beginning = Some(hex::encode(digest.clone().finalize()));
+        }
     }
-    file.sync_all().map_err(ArchiveError::file("sync", path))
+    file.sync_all().map_err(ArchiveError::file("sync", path))?;
+    Ok(Seen { file: FileDigest { path: text, bytes: size, sha256: hex::encode(digest.finalize()) }, beginning })
 }
 
 /// Counts what is read through it.

@@ -16,7 +16,7 @@ use rustix::{
 };
 
 use super::{ArchiveError, DEPTH_MAX, ENTRIES_MAX, is_name};
-use crate::{FileError, run_folder};
+use crate::{FileError, index, run_folder};
 
 /// What is met. Paths begin with the folder's name.
 pub(super) enum Node<'a> {
@@ -31,7 +31,7 @@ pub(super) type Visit<'a> = dyn FnMut(&str, Node<'_>) -> Result<(), ArchiveError
 
 const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// Visits the folder `name` in `root`. Left out are: links and whatever else is neither file nor folder, hidden names, the lock, names that an archive
+/// Visits the folder `name` in `root`. Left out are: links and whatever else is neither file nor folder, hidden names, the lock, indexes of earlier versions, names that an archive
 /// can't hold, and what is gone when its turn comes.
 ///
 /// # Errors
@@ -123,7 +123,7 @@ impl Walk<'_, '_> {
 
 /// The name, if it can be in an archive. Hidden ones are unfinished, or a file system's own.
 fn kept(path: &str, name: &CStr) -> Option<String> {
-    let name = name.to_str().ok().filter(|name| is_name(name))?;
+    let name = name.to_str().ok().filter(|name| is_name(name) && !index::was_one(name))?;
     tar::Header::new_ustar().set_path(format!("{path}/{name}")).is_ok().then(|| name.to_owned())
 }
 

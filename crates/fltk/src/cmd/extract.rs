@@ -27,6 +27,9 @@ use crate::{
     output,
 };
 
+/// How often a record is got whose files aren't those that the server says: a run that goes on replaces files, but seldom.
+const ATTEMPTS: u32 = 3;
+
 /// What became of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -106,22 +109,37 @@ fn extract(client: &Arc<Client>, record: &Record, into: &Path, stop: &Arc<Atomic
 }
 
 fn get(client: &Arc<Client>, record: &Record, into: &Path, stop: &Arc<AtomicBool>, progress: &mut Progress) -> anyhow::Result<State> {
+    let listed = || {
+        let asked = (Arc::clone(client), record.clone());
+        interrupt::answer(stop, move || asked.0.files(&asked.1))
+    };
+    let mut before = listed()?;
     // A name from elsewhere: checked before it's part of a path here.
     if Record::find(into, record.kind, &record.name).is_ok() {
-        let asked = (Arc::clone(client), record.clone());
-        let there = interrupt::answer(stop, move || asked.0.files(&asked.1))?;
         let here = digests(into, &record.name, stop)?;
         // There may be more here: that is kept.
-        if there.iter().all(|file| here.get(&file.path) == Some(file)) {
+        if before.iter().all(|file| here.get(&file.path) == Some(file)) {
             return Ok(State::Same);
         }
     }
-    let asked = (Arc::clone(client), record.clone());
-    let body = interrupt::answer(stop, move || asked.0.archive(&asked.1))?;
-    Ok(match archive::unpack(progress.watch(interrupt::body(body, Arc::clone(stop))), into, record)? {
-        Unpacked::New => State::New,
-        Unpacked::Replaced => State::Replaced,
-    })
+    let mut attempt = 1;
+    loop {
+        let asked = (Arc::clone(client), record.clone());
+        let body = interrupt::answer(stop, move || asked.0.archive(&asked.1))?;
+        let staged = archive::stage(progress.watch(interrupt::body(body, Arc::clone(stop))), into, record, &before)?;
+        let after = listed()?;
+        match staged.check(&before, &after) {
+            // Where it's written meanwhile, a file may have been replaced while it came.
+            Err(_) if attempt < ATTEMPTS => (attempt, before) = (attempt + 1, after),
+            checked => {
+                checked?;
+                return Ok(match staged.put_in_place()? {
+                    Unpacked::New => State::New,
+                    Unpacked::Replaced => State::Replaced,
+                });
+            }
+        }
+    }
 }
 
 /// What is here, by its path; an error once `stop` is raised.
