@@ -1,16 +1,19 @@
-//! `runs/index.sqlite`: what `runs list` would otherwise read from thousands of folders.
+//! The index of a folder of runs: what `runs list` would otherwise read from thousands of folders.
 //!
-//! It is a cache and never the truth: every listing first brings it up to date with the folders. One that is damaged or of another
-//! version is remade; where it can't be written, or another program's database or a link is in its place, the listing is made
-//! without it.
+//! It is a cache of the user's own and never the truth: every listing first brings it up to date with the folders. So it doesn't lie among the records, which
+//! may come from elsewhere, but where the caller says, under a name that the folder's path gives. One that is damaged, of another version, or has anything
+//! in it that this module doesn't write is remade; where it can't be written, or another program's database or a link is in its place, the listing is made
+//! without it. An `index.sqlite` among the records is of the first version: nobody reads it.
 
 use std::{
     fs,
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     time::{Duration, UNIX_EPOCH},
 };
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, TransactionBehavior, named_params, params};
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     RunError, RunFolder,
@@ -20,11 +23,18 @@ use crate::{
 };
 
 /// Changes whenever the tables or [`RunSummary`] do.
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 /// Tells our index from other programs' databases, which are never touched: `fltk` in ASCII.
 const APPLICATION_ID: i64 = 0x666c_746b;
 /// How long to wait for another process that brings the index up to date.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Indexes that are kept; of more, those go that were not used for the longest time. Each is a few kilobytes, or megabytes for thousands of runs.
+const INDEXES_MAX: usize = 64;
+/// Steps of SQLite's machine between two looks at how many there were.
+const STEPS: i32 = 1000;
+/// Looks, for each run and for an index that has none: ten times what they take. An index that makes more work of it is damaged.
+const LOOKS_PER_RUN: usize = 10;
+const LOOKS: usize = 10_000;
 
 const SCHEMA: &str = "
     CREATE TABLE runs (
@@ -39,7 +49,8 @@ const SCHEMA: &str = "
         accuracy REAL,
         train_seconds REAL NOT NULL,
         started_at TEXT NOT NULL,
-        summary TEXT NOT NULL
+        summary TEXT NOT NULL,
+        sha256 TEXT NOT NULL
     ) STRICT;
 ";
 
@@ -75,39 +86,81 @@ pub struct Listing {
     pub skipped: Vec<(PathBuf, RunError)>,
 }
 
-/// The runs in `root` that match `filter`; none if `root` isn't there.
+/// The runs in `root` that match `filter`; none if `root` isn't there. The folder `indexes` is made if it isn't there; without one nothing is kept.
 ///
 /// # Errors
 /// If `root` can't be listed.
-pub fn list(root: &Path, filter: &Filter, sort: Sort) -> Result<Listing, RunError> {
-    list_of(root, &RunFolder::list(root)?, filter, sort)
+pub fn list(root: &Path, indexes: Option<&Path>, filter: &Filter, sort: Sort) -> Result<Listing, RunError> {
+    list_of(root, &RunFolder::list(root)?, indexes, filter, sort)
 }
 
 /// The same of these folders in `root` alone: nothing is looked at in others.
 ///
 /// # Errors
 /// If `root` can't be listed.
-pub fn list_of(root: &Path, folders: &[PathBuf], filter: &Filter, sort: Sort) -> Result<Listing, RunError> {
+pub fn list_of(root: &Path, folders: &[PathBuf], indexes: Option<&Path>, filter: &Filter, sort: Sort) -> Result<Listing, RunError> {
     if folders.is_empty() {
         return Ok(Listing::default());
     }
-    // SQLite refuses links anywhere in the path; those to the root are the user's own.
-    let file = root.canonicalize().map_err(FileError::io("list", root))?.join("index.sqlite");
-    let in_file = || open(&file).and_then(|index| list_with(index, folders, filter, sort));
-    let mut attempt = in_file();
-    if attempt.as_ref().is_err_and(is_damage) {
-        remove(&file)?;
-        attempt = in_file();
-    }
-    let without_file = || Connection::open_in_memory().and_then(|index| list_with(index, folders, filter, sort));
-    attempt.or_else(|_| without_file()).map_err(|error| FileError::io("index", root)(std::io::Error::other(error)).into())
+    let file = indexes.map(|indexes| file(root, indexes)).transpose()?;
+    let in_file = || {
+        let file = file.as_ref().ok_or(Problem::Unusable)?;
+        let list = || list_with(open(file)?, folders, filter, sort);
+        match list() {
+            Err(Problem::Damaged) => {
+                remove(file)?;
+                list()
+            }
+            listed => listed,
+        }
+    };
+    let without_file = || list_with(Connection::open_in_memory()?, folders, filter, sort);
+    in_file().or_else(|_| without_file()).map_err(|problem| FileError::io("index", root)(std::io::Error::other(problem)).into())
 }
 
-fn remove(file: &Path) -> Result<(), FileError> {
+/// Whether a file of this name is an index that the first version kept among records, or one that SQLite had beside it.
+pub(crate) fn was_one(name: &str) -> bool {
+    name.strip_prefix("index.sqlite").is_some_and(|rest| matches!(rest, "" | "-journal" | "-wal" | "-shm"))
+}
+
+/// Where the index of `root` is.
+fn file(root: &Path, indexes: &Path) -> Result<PathBuf, FileError> {
+    let root = root.canonicalize().map_err(FileError::io("list", root))?;
+    let digest = Sha256::digest(root.as_os_str().as_encoded_bytes());
+    Ok(indexes.join(format!("{}.sqlite", hex::encode(&digest[..16]))))
+}
+
+/// Why an index is of no use.
+#[derive(Debug, thiserror::Error)]
+enum Problem {
+    /// It isn't as this version writes it.
+    #[error("it is damaged")]
+    Damaged,
+    /// It can't be opened or made, or is none of ours.
+    #[error("it can't be used")]
+    Unusable,
+    /// SQLite refuses.
+    #[error(transparent)]
+    Sql(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Problem {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::Error::{FromSqlConversionFailure, InvalidColumnType, SqlInputError};
+        // Our statements are right, so one that is refused met tables of another making.
+        let is_damage = matches!(error, SqlInputError { .. } | FromSqlConversionFailure(..) | InvalidColumnType(..))
+            || matches!(
+                error.sqlite_error_code(),
+                Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt | ErrorCode::OperationInterrupted | ErrorCode::Unknown)
+            );
+        if is_damage { Self::Damaged } else { Self::Sql(error) }
+    }
+}
+
+fn remove(file: &Path) -> Result<(), Problem> {
     for suffix in ["", "-journal"] {
-        let path = beside(file, suffix);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(FileError::io("remove", &path)(error)),
+        match fs::remove_file(beside(file, suffix)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Problem::Unusable),
             _ => {}
         }
     }
@@ -121,42 +174,64 @@ fn beside(file: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(path)
 }
 
-fn is_damage(error: &rusqlite::Error) -> bool {
-    use rusqlite::Error::{FromSqlConversionFailure, InvalidColumnType, SqlInputError};
-    // Our statements are right, so one that is refused met tables of another making.
-    matches!(error, SqlInputError { .. } | FromSqlConversionFailure(..) | InvalidColumnType(..))
-        || matches!(error.sqlite_error_code(), Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt | ErrorCode::Unknown))
-}
-
-fn open(file: &Path) -> rusqlite::Result<Connection> {
+fn open(file: &Path) -> Result<Connection, Problem> {
+    let unusable = |_| Problem::Unusable;
+    let indexes = file.parent().ok_or(Problem::Unusable)?;
+    // Names and accuracies of runs are their owner's.
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(indexes).map_err(unusable)?;
+    // SQLite refuses links anywhere in the path; those to the folder are the user's own.
+    let file = indexes.canonicalize().map_err(unusable)?.join(file.file_name().ok_or(Problem::Unusable)?);
     // SQLite would wait for a pipe, in place of its own files too.
     for suffix in ["", "-journal", "-wal"] {
-        match files::require_plain(&beside(file, suffix)) {
-            Err(error) if !error.is_not_found() => return Err(rusqlite::Error::InvalidPath(file.to_owned())),
+        match files::require_plain(&beside(&file, suffix)) {
+            Err(error) if !error.is_not_found() => return Err(Problem::Unusable),
+            Err(_) if suffix.is_empty() => make_room(indexes),
             _ => {}
         }
     }
-    let index = Connection::open_with_flags(file, OpenFlags::default() | OpenFlags::SQLITE_OPEN_NOFOLLOW)?;
+    let index = Connection::open_with_flags(&file, OpenFlags::default() | OpenFlags::SQLITE_OPEN_NOFOLLOW)?;
     index.busy_timeout(BUSY_TIMEOUT)?;
-    // It may come from elsewhere, and it may be lost: neither trusted nor synced.
+    // It may be damaged, and it may be lost: neither trusted nor synced.
     index.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA synchronous = OFF;")?;
     Ok(index)
 }
 
-fn list_with(mut index: Connection, folders: &[PathBuf], filter: &Filter, sort: Sort) -> rusqlite::Result<Listing> {
+/// Removes what was not used for the longest time, so that there is room for one more. What can't be removed stays.
+fn make_room(indexes: &Path) {
+    let used = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).unwrap_or(UNIX_EPOCH);
+    let is_one = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "sqlite");
+    let entries = fs::read_dir(indexes).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    let mut all: Vec<_> = entries.filter(is_one).map(|path| (used(&path), path)).collect();
+    all.sort();
+    let too_many = (all.len() + 1).saturating_sub(INDEXES_MAX);
+    for (_, path) in &all[..too_many] {
+        let _ = remove(path);
+    }
+}
+
+fn list_with(mut index: Connection, folders: &[PathBuf], filter: &Filter, sort: Sort) -> Result<Listing, Problem> {
+    let mut looks_left = LOOKS + folders.len() * LOOKS_PER_RUN;
+    index.progress_handler(
+        STEPS,
+        Some(move || {
+            looks_left = looks_left.saturating_sub(1);
+            looks_left == 0
+        }),
+    )?;
     let change = index.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let application: i64 = change.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    let num_tables: i64 = change.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    let is_new = application == 0 && num_tables == 0;
+    let schema = schema_of(&change)?;
+    let is_new = application == 0 && schema.is_empty();
     if application != APPLICATION_ID && !is_new {
-        return Err(rusqlite::Error::InvalidPath("another program's database".into()));
+        return Err(Problem::Unusable);
     }
     let version: i64 = change.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if is_new || version != SCHEMA_VERSION {
-        change.execute_batch("DROP TABLE IF EXISTS runs;")?;
+    if is_new {
         change.execute_batch(SCHEMA)?;
         change.pragma_update(None, "application_id", APPLICATION_ID)?;
         change.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    } else if version != SCHEMA_VERSION || schema != our_schema()? {
+        return Err(Problem::Damaged);
     }
     let skipped = refresh(&change, folders)?;
     let runs = select(&change, folders, filter, sort)?;
@@ -164,8 +239,24 @@ fn list_with(mut index: Connection, folders: &[PathBuf], filter: &Filter, sort: 
     Ok(Listing { runs, skipped })
 }
 
+/// Everything that a database has: kind, name, table and statement.
+type Schema = Vec<(String, String, String, Option<String>)>;
+
+fn schema_of(index: &Connection) -> rusqlite::Result<Schema> {
+    let mut statement = index.prepare("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+    rows.collect()
+}
+
+/// That of one that is new.
+fn our_schema() -> rusqlite::Result<Schema> {
+    let index = Connection::open_in_memory()?;
+    index.execute_batch(SCHEMA)?;
+    schema_of(&index)
+}
+
 /// Reads the folders whose journal or description changed, and forgets those that are gone.
-fn refresh(index: &Connection, folders: &[PathBuf]) -> rusqlite::Result<Vec<(PathBuf, RunError)>> {
+fn refresh(index: &Connection, folders: &[PathBuf]) -> Result<Vec<(PathBuf, RunError)>, Problem> {
     let mut skipped = Vec::new();
     index.execute_batch("CREATE TEMP TABLE present (name TEXT PRIMARY KEY) STRICT;")?;
     for path in folders {
@@ -232,25 +323,36 @@ fn is_current(index: &Connection, folder: &Path, stamp: Stamp) -> rusqlite::Resu
 
 fn insert(index: &Connection, name: &str, stamp: Stamp, summary: &RunSummary) -> rusqlite::Result<()> {
     let json = serde_json::to_string(summary).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
-    index.prepare_cached("INSERT OR REPLACE INTO runs VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")?.execute(params![
-        name,
-        stamp.journal.0,
-        stamp.journal.1,
-        stamp.description.0,
-        stamp.description.1,
-        summary.experiment,
-        summary.task,
-        summary.status.name(),
-        summary.accuracy,
-        summary.train_seconds,
-        // As text that sorts by time: always nine digits of a second.
-        format!("{:.9}", summary.started_at),
-        json,
-    ])?;
+    let sha256 = row_digest(name, summary, &json);
+    index.prepare_cached("INSERT OR REPLACE INTO runs VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")?.execute(
+        params![
+            name,
+            stamp.journal.0,
+            stamp.journal.1,
+            stamp.description.0,
+            stamp.description.1,
+            summary.experiment,
+            summary.task,
+            summary.status.name(),
+            summary.accuracy,
+            summary.train_seconds,
+            // As text that sorts by time: always nine digits of a second.
+            format!("{:.9}", summary.started_at),
+            json,
+            sha256,
+        ],
+    )?;
     Ok(())
 }
 
+/// What tells a row that was damaged. Columns beside the summary are of the summary, so its text stands for them.
+fn row_digest(name: &str, summary: &RunSummary, json: &str) -> String {
+    let status = summary.status.name();
+    hex::encode(Sha256::digest(format!("{name}\n{status}\n{json}")))
+}
+
 fn select(index: &Connection, folders: &[PathBuf], filter: &Filter, sort: Sort) -> rusqlite::Result<Vec<RunSummary>> {
+    let invalid = |error: &'static str| rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, error.into());
     let order = match sort {
         Sort::Newest => "started_at DESC, name DESC",
         Sort::Name => "experiment, task, started_at, name",
@@ -259,7 +361,7 @@ fn select(index: &Connection, folders: &[PathBuf], filter: &Filter, sort: Sort) 
     };
     let root = folders.first().and_then(|folder| folder.parent()).unwrap_or(Path::new(""));
     let mut statement = index.prepare(&format!(
-        "SELECT name, summary FROM runs WHERE (:experiment IS NULL OR experiment = :experiment) AND (:task IS NULL OR task = :task) \
+        "SELECT name, summary, status, experiment, task, accuracy, train_seconds, started_at, sha256 FROM runs WHERE (:experiment IS NULL OR experiment = :experiment) AND (:task IS NULL OR task = :task) \
          AND (:status IS NULL OR status = :status) ORDER BY {order}"
     ))?;
     let values = named_params! {
@@ -267,10 +369,16 @@ fn select(index: &Connection, folders: &[PathBuf], filter: &Filter, sort: Sort) 
     };
     let rows = statement.query_map(values, |row| {
         let (name, json): (String, String) = (row.get(0)?, row.get(1)?);
-        let invalid = |error| rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, error);
-        let mut summary: RunSummary = serde_json::from_str(&json).map_err(|error| invalid(error.into()))?;
-        if !summary.is_printable() {
-            return Err(invalid("control characters".into()));
+        let mut summary: RunSummary = serde_json::from_str(&json).map_err(|_| invalid("no summary"))?;
+        let columns: (String, String, String, Option<f64>, f64, String) =
+            (row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?, row.get(7)?);
+        let RunSummary { status, experiment, task, accuracy, train_seconds, started_at, .. } = summary.clone();
+        let started_at = format!("{started_at:.9}");
+        if columns != (status.name().to_owned(), experiment, task, accuracy, train_seconds, started_at)
+            || row.get::<_, String>(8)? != row_digest(&name, &summary, &json)
+            || !summary.is_printable()
+        {
+            return Err(invalid("another row than was written"));
         }
         // The folder of runs may have been moved, and the name is the folder's, whatever the index says.
         summary.run = files::printable(&name);

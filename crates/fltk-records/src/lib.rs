@@ -2,7 +2,6 @@
 //!
 //! ```text
 //! runs/
-//!   index.sqlite                       derived from the folders; remade at will        index
 //!   quickstart-20260102-030405-1a2b/   made in one piece: there, or not                RunFolder
 //!     experiment.yaml  run.json        what was asked, and on which machine            RunDescription
 //!     journal.jsonl                    the truth: append-only, synced, checksummed     journal, history
@@ -14,7 +13,7 @@
 //! One path: [`RunRecorder`] appends an event to the [`journal`], folds it into the [`history`], and carries it over to the derived
 //! files. After a kill at any point the journal is replayed and the derived files are made again from it.
 //!
-//! An [`archive`] takes such a folder to another machine.
+//! The [`index`] of a folder of runs is a cache, and lies elsewhere. An [`archive`] takes such a folder to another machine.
 //!
 //! Not for: training, clocks (every time is an argument), printing. What [`summary`], [`compare`] and [`export`] return is ready for
 //! a table or for JSON.

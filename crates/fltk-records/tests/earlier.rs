@@ -94,10 +94,9 @@ fn every_folder_is_read() {
         let comparison = compare(&runs);
         assert_eq!(comparison.runs.len(), runs.len());
         assert!(comparison.groups.iter().all(|group| group.runs.len() == 1 && group.repeated.is_empty()));
-        // Somewhere else, as the index is written beside them.
         let elsewhere = tempfile::tempdir().unwrap();
         let copied = copy(elsewhere.path(), "solo-");
-        let listed = index::list(elsewhere.path(), &index::Filter::default(), index::Sort::default()).unwrap();
+        let listed = index::list(elsewhere.path(), None, &index::Filter::default(), index::Sort::default()).unwrap();
         assert_eq!((listed.runs.len(), listed.skipped.len()), (1, 0));
         assert_eq!(listed.runs[0].run, copied.name());
         for path in StreamFolder::list(&root).unwrap() {

@@ -15,7 +15,7 @@
 //! | `.../{run or stream}/archive` | the folder as a tar archive |
 //! | `.../{run or stream}/files` | sizes and digests of what is in it |
 //!
-//! Not for: writing anything (but the index of runs, which is a cache, where the folder can be written), metrics of an orchestrator, TLS (a proxy's work).
+//! Not for: writing anything (but the index of runs, a cache that lies elsewhere), metrics of an orchestrator, TLS (a proxy's work).
 
 pub mod client;
 pub mod server;

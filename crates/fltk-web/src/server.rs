@@ -63,6 +63,8 @@ pub struct Site {
     pub runs: PathBuf,
     /// The folder of streams: another, or the same.
     pub streams: PathBuf,
+    /// Where an index of the runs may be kept; without one every request for all reads all journals.
+    pub indexes: Option<PathBuf>,
     /// What all paths begin with, but for those of probes.
     pub prefix: Prefix,
     /// Reads the jobs of a stream.

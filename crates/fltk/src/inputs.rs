@@ -163,6 +163,12 @@ pub fn locations(args: &LocationArgs) -> Locations {
     Locations { cache, local: Vec::new() }
 }
 
+/// Where the indexes of folders of runs are kept; nowhere if there is no home folder.
+#[must_use]
+pub fn indexes() -> Option<PathBuf> {
+    cache_folder().map(|cache| cache.join("index"))
+}
+
 fn cache_folder() -> Option<PathBuf> {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache"))).map(|cache| cache.join("fltk"))

@@ -231,3 +231,46 @@ fn accept(listener: &TcpListener) -> std::net::TcpStream {
     }
     stream
 }
+
+/// The answer to a request's `head`, as it came but for `name: exp`, which is another text in an archive.
+fn altered(server: &str, head: &str) -> Vec<u8> {
+    let mut stream = std::net::TcpStream::connect(server).unwrap();
+    let path = head.split(' ').nth(1).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let (from, to) = (b"\"exp", b"\"exq");
+    let places: Vec<usize> = (0..answer.len() - from.len()).filter(|at| answer[*at..].starts_with(from)).collect();
+    assert_eq!(path.ends_with("/archive"), !places.is_empty(), "{path}");
+    places.into_iter().filter(|_| path.ends_with("/archive")).for_each(|at| answer[at..at + to.len()].copy_from_slice(to));
+    answer
+}
+
+#[test]
+fn what_was_changed_on_its_way_is_not_taken() {
+    let home = tempfile::tempdir().unwrap();
+    record(&home.path().join("runs"), 1);
+    let server = serve(home.path(), &[]);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let between = format!("http://{}", listener.local_addr().unwrap());
+    let to = server.url.trim_start_matches("http://").to_owned();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                head.push(byte[0]);
+            }
+            // A client that has enough hangs up.
+            let _ = stream.write_all(&altered(&to, &String::from_utf8(head).unwrap()));
+        }
+    });
+    let output = run(home.path(), &["extract", "--into", "copies", "--from", &between]);
+    assert_eq!(output.status.code(), Some(6), "{}", said(&output));
+    assert!(said(&output).contains("run.json`, which is not what there is by the digests"), "{}", said(&output));
+    assert_eq!(fs::read_dir(home.path().join("copies")).unwrap().count(), 0);
+    let output = run(home.path(), &["extract", "--into", "copies", "--from", &server.url]);
+    assert!(output.status.success(), "{}", said(&output));
+}

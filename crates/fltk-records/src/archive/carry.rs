@@ -24,6 +24,7 @@ use crate::{
     derived,
     files::{self, TEMPORARY_PREFIX},
     history::Unit,
+    index,
     run_folder::{CHECKPOINTS, LOCK},
     stream_folder, tensorboard,
 };
@@ -38,6 +39,7 @@ pub(super) fn carry(old: &Path, new: &Path) -> Result<(), ArchiveError> {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let is_top = path.parent() == Some(old);
         name.starts_with(TEMPORARY_PREFIX)
+            || index::was_one(name)
             || is_top && (name == LOCK || derived::is_derived(name) || stream_folder::derived::is_derived(name))
             || outdated.contains(path)
     };

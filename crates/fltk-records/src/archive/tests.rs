@@ -202,6 +202,9 @@ fn what_only_the_older_copy_has_is_kept() {
     fs::write(copy.join("notes.txt"), "mine").unwrap();
     symlink("/elsewhere", copy.join("link")).unwrap();
     fs::write(copy.join(".new-left"), "x").unwrap();
+    // An index of the first version, here and there.
+    fs::write(copy.join("index.sqlite"), "x").unwrap();
+    fs::write(origin.join("index.sqlite-journal"), "x").unwrap();
     // Files that are made again, and checkpoints that were deleted there for want of space.
     fs::write(copy.join("metrics.csv"), "old").unwrap();
     fs::write(copy.join("events.out.tfevents.0000000001.fltk"), "old").unwrap();
@@ -216,6 +219,7 @@ fn what_only_the_older_copy_has_is_kept() {
         assert!(
             !copy.join("events.out.tfevents.0000000001.fltk").exists() && !copy.join(".new-left").exists() && !copy.join("lock").exists()
         );
+        assert!(!names(&copy).iter().any(|name| name.starts_with("index.sqlite")), "{again}");
         assert_eq!(names(into.path()), [name.as_str()], "nothing is left beside it");
     }
 }
@@ -310,4 +314,50 @@ fn hashing_tells_of_large_files_and_ends_when_told_to() {
         Err(io::ErrorKind::BrokenPipe.into())
     });
     assert!(matches!(ended, Err(ArchiveError::Broken { .. })) && told == 1);
+}
+
+#[test]
+fn event_files_that_became_longer_are_the_same_files() {
+    use std::os::unix::fs::MetadataExt as _;
+    let (root, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let name = run(root.path());
+    let (origin, copy) = (root.path().join(&name), into.path().join(&name));
+    unpack(&packed(root.path(), &name)[..], into.path(), &record(&name)).unwrap();
+    let events = |folder: &Path| {
+        let name = names(folder).into_iter().find(|name| name.starts_with("events.out.tfevents.")).unwrap();
+        folder.join(name)
+    };
+    let inode = |folder: &Path| fs::metadata(events(folder)).unwrap().ino();
+    let before = inode(&copy);
+    let mut file = fs::OpenOptions::new().append(true).open(events(&origin)).unwrap();
+    file.write_all(b"more").unwrap();
+    unpack(&packed(root.path(), &name)[..], into.path(), &record(&name)).unwrap();
+    assert_eq!(fs::read(events(&copy)).unwrap(), fs::read(events(&origin)).unwrap());
+    assert_eq!(inode(&copy), before);
+    // Another one is another file.
+    fs::write(events(&origin), "other").unwrap();
+    unpack(&packed(root.path(), &name)[..], into.path(), &record(&name)).unwrap();
+    assert_eq!(fs::read(events(&copy)).unwrap(), b"other");
+    assert_ne!(inode(&copy), before);
+    assert_eq!(digests(into.path(), &name).unwrap(), digests(root.path(), &name).unwrap());
+}
+
+#[test]
+fn what_comes_is_compared_with_what_is_there() {
+    let (root, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let name = run(root.path());
+    let (there, archive) = (digests(root.path(), &name).unwrap(), packed(root.path(), &name));
+    let record = record(&name);
+    let check = |archive: &[u8]| stage(archive, into.path(), &record, &there).unwrap().check(&there, &there);
+    check(&archive).unwrap();
+    // Each file in its turn, at its first byte.
+    for file in there.iter().filter(|file| file.bytes > 0) {
+        let content = fs::read(root.path().join(&file.path)).unwrap();
+        let at = archive.windows(content.len()).position(|window| window == content).unwrap();
+        let mut other = archive.clone();
+        other[at] ^= 1;
+        let error = check(&other).unwrap_err().to_string();
+        assert!(error.contains(&format!("has `{}`, which is not what there is", file.path)), "{error}");
+    }
+    assert!(names(into.path()).is_empty(), "nothing is left");
 }

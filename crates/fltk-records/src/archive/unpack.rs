@@ -213,14 +213,7 @@ impl Unpacking<'_> {
 }
 
 /// Writes and hashes the file `text` of the archive; its first `known_bytes` also by themselves.
-fn write(
-    name: &str,
-    entry: &mut impl Read,
-    size: u64,
-    path: &Path,
-    text: String,
-    known_bytes: Option<u64>,
-) -> Result<Seen, ArchiveError> {
+fn write(name: &str, entry: &mut impl Read, size: u64, path: &Path, text: String, known_bytes: Option<u64>) -> Result<Seen, ArchiveError> {
     // No link can be in the way: none is ever made, and a second file of one name is refused.
     let mut file = File::create_new(path).map_err(ArchiveError::file("create", path))?;
     let (mut digest, mut done) = (Sha256::new(), 0);

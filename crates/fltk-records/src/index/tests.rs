@@ -8,8 +8,17 @@ fn seeds(listing: &Listing) -> Vec<u64> {
     listing.runs.iter().map(|run| run.seed).collect()
 }
 
+/// Where the index of `root` is in these tests: hidden, so that it's no run.
+fn indexes(root: &Path) -> PathBuf {
+    root.join(".indexes")
+}
+
+fn file_of(root: &Path) -> PathBuf {
+    file(root, &indexes(root)).unwrap()
+}
+
 fn all(root: &Path) -> Listing {
-    list(root, &Filter::default(), Sort::Name).unwrap()
+    list(root, Some(&indexes(root)), &Filter::default(), Sort::Name).unwrap()
 }
 
 #[test]
@@ -61,7 +70,9 @@ fn filters_and_order() {
         recorded(root, seed, &[started(0), round(1, accuracy), finished()][..if seed == 3 { 2 } else { 3 }]);
     }
     folder(root, 4);
-    let check = |filter: Filter, sort: Sort, expected: &[u64]| assert_eq!(seeds(&list(root, &filter, sort).unwrap()), expected);
+    let check = |filter: Filter, sort: Sort, expected: &[u64]| {
+        assert_eq!(seeds(&list(root, Some(&indexes(root)), &filter, sort).unwrap()), expected)
+    };
     check(Filter::default(), Sort::Newest, &[4, 3, 2, 1]);
     check(Filter::default(), Sort::Accuracy, &[2, 3, 1, 4]);
     check(Filter { status: Some(Status::Finished), ..Filter::default() }, Sort::Name, &[1, 2]);
@@ -75,8 +86,8 @@ fn filters_and_order() {
 fn a_damaged_or_foreign_index_is_remade() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path();
-    recorded(root, 1, &[started(0)]);
-    let file = root.join("index.sqlite");
+    recorded(root, 1, &[started(0), round(1, 0.5), finished()]);
+    let file = file_of(root);
     let expected = all(root).runs;
     let check = |what: &str| {
         assert_eq!(all(root).runs, expected, "{what}");
@@ -93,6 +104,27 @@ fn a_damaged_or_foreign_index_is_remade() {
     check("another version");
     edit("DROP TABLE runs; CREATE TABLE runs (name TEXT);");
     check("other tables");
+    // Views in the place of tables, triggers, and what takes for ever.
+    edit("CREATE TABLE more (a);");
+    check("one more table");
+    edit("CREATE TRIGGER t AFTER INSERT ON runs BEGIN UPDATE runs SET task = 'x'; END;");
+    check("a trigger");
+    edit(
+        "ALTER TABLE runs RENAME TO kept; CREATE VIEW runs AS WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) \
+         SELECT kept.* FROM kept, n;",
+    );
+    check("a view without an end");
+    edit(
+        "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 200000) INSERT INTO runs \
+          SELECT 'r' || x, 0, 0, 0, 0, '', '', 'finished', NULL, 0.0, '', '{}', '' FROM n;",
+    );
+    check("more rows than there are runs");
+    edit("UPDATE runs SET summary = replace(summary, '0.5', '0.9');");
+    check("another accuracy in the summary");
+    edit("UPDATE runs SET accuracy = 0.9;");
+    check("another accuracy beside it");
+    edit("UPDATE runs SET status = 'failed';");
+    check("another status");
     edit("UPDATE runs SET summary = '{}';");
     check("other rows");
     edit("UPDATE runs SET summary = replace(summary, 'LeNet5', '\\u001b[2J');");
@@ -106,15 +138,48 @@ fn where_it_can_not_be_written_the_listing_is_made_without() {
     let root = tempfile::tempdir().unwrap();
     recorded(root.path(), 1, &[started(0)]);
     // A folder in its place: no user, not even root, can write a file there.
-    fs::create_dir(root.path().join("index.sqlite")).unwrap();
+    fs::create_dir_all(file_of(root.path())).unwrap();
     assert_eq!(seeds(&all(root.path())), [1]);
+    // A file in place of the folder, and nowhere at all.
+    let file = root.path().join("file");
+    fs::write(&file, "").unwrap();
+    for indexes in [Some(&*file), None] {
+        assert_eq!(seeds(&list(root.path(), indexes, &Filter::default(), Sort::Name).unwrap()), [1]);
+    }
+}
+
+#[test]
+fn one_among_the_records_is_ignored() {
+    let root = tempfile::tempdir().unwrap();
+    recorded(root.path(), 1, &[started(0)]);
+    let among = root.path().join("index.sqlite");
+    fs::write(&among, "from elsewhere").unwrap();
+    assert_eq!(seeds(&all(root.path())), [1]);
+    assert_eq!(fs::read_to_string(&among).unwrap(), "from elsewhere");
+    assert!(file_of(root.path()).is_file());
+}
+
+#[test]
+fn of_many_the_last_used_are_kept() {
+    let root = tempfile::tempdir().unwrap();
+    let indexes = root.path().join("indexes");
+    fs::create_dir(&indexes).unwrap();
+    for number in 0..INDEXES_MAX + 5 {
+        fs::write(indexes.join(format!("{number:03}.sqlite")), "").unwrap();
+    }
+    let runs = root.path().join("runs");
+    recorded(&runs, 1, &[started(0)]);
+    assert_eq!(seeds(&list(&runs, Some(&indexes), &Filter::default(), Sort::Name).unwrap()), [1]);
+    assert_eq!(files::names_in(&indexes, 1000).unwrap().len(), INDEXES_MAX);
+    assert!(file(&runs, &indexes).unwrap().is_file());
 }
 
 #[test]
 fn another_programs_database_is_left_as_it_is() {
     let root = tempfile::tempdir().unwrap();
     recorded(root.path(), 1, &[started(0)]);
-    let file = root.path().join("index.sqlite");
+    let file = file_of(root.path());
+    fs::create_dir(indexes(root.path())).unwrap();
     Connection::open(&file).unwrap().execute_batch("CREATE TABLE runs (precious TEXT);").unwrap();
     let before = fs::read(&file).unwrap();
     assert_eq!(seeds(&all(root.path())), [1]);
@@ -127,14 +192,15 @@ fn a_link_in_its_place_is_not_followed() {
     let runs = root.path().join("runs");
     recorded(&runs, 1, &[started(0)]);
     let elsewhere = root.path().join("elsewhere");
-    std::os::unix::fs::symlink(&elsewhere, runs.join("index.sqlite")).unwrap();
+    fs::create_dir(indexes(&runs)).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, file_of(&runs)).unwrap();
     assert_eq!(seeds(&all(&runs)), [1]);
     assert!(!elsewhere.exists());
     // A link to the folder of runs is the user's own: the index works there.
-    fs::remove_file(runs.join("index.sqlite")).unwrap();
+    fs::remove_file(file_of(&runs)).unwrap();
     std::os::unix::fs::symlink(&runs, root.path().join("link")).unwrap();
     assert_eq!(seeds(&all(&root.path().join("link"))), [1]);
-    assert!(runs.join("index.sqlite").is_file());
+    assert!(file_of(&runs).is_file());
 }
 
 #[test]
@@ -164,14 +230,15 @@ fn a_run_whose_description_is_no_plain_file_is_skipped_with_its_reason() {
 #[test]
 fn pipes_in_place_of_its_files_are_not_waited_for() {
     use rustix::fs::{CWD, Mode, mkfifoat};
-    for file in ["index.sqlite", "index.sqlite-journal", "index.sqlite-wal"] {
+    for suffix in ["", "-journal", "-wal"] {
         let root = tempfile::tempdir().unwrap();
         recorded(root.path(), 1, &[started(0)]);
         // One that is there, so that SQLite looks for what is beside it.
         assert_eq!(seeds(&all(root.path())), [1]);
-        let _ = fs::remove_file(root.path().join(file));
-        mkfifoat(CWD, root.path().join(file), Mode::RUSR | Mode::WUSR).unwrap();
-        assert_eq!(seeds(&all(root.path())), [1], "{file}");
+        let file = beside(&file_of(root.path()), suffix);
+        let _ = fs::remove_file(&file);
+        mkfifoat(CWD, &file, Mode::RUSR | Mode::WUSR).unwrap();
+        assert_eq!(seeds(&all(root.path())), [1], "{suffix}");
     }
 }
 
@@ -179,7 +246,7 @@ fn pipes_in_place_of_its_files_are_not_waited_for() {
 fn only_the_folders_that_are_asked_for_are_looked_into() {
     let root = tempfile::tempdir().unwrap();
     let (first, second) = (recorded(root.path(), 1, &[started(0)]), recorded(root.path(), 2, &[started(0)]));
-    let of = |folders: &[PathBuf]| list_of(root.path(), folders, &Filter::default(), Sort::Name).unwrap();
+    let of = |folders: &[PathBuf]| list_of(root.path(), folders, Some(&indexes(root.path())), &Filter::default(), Sort::Name).unwrap();
     assert_eq!(seeds(&of(&[second.path().to_owned()])), [2]);
     assert!(of(&[]).runs.is_empty());
     assert_eq!(seeds(&of(&[first.path().to_owned(), second.path().to_owned()])), [1, 2]);

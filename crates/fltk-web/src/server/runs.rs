@@ -23,7 +23,7 @@ pub async fn list(State(shared): State<Shared>) -> Result<Response, ApiError> {
 /// The runs, and those that are damaged. Folders that are elsewhere aren't looked into.
 pub fn listing(site: &Site) -> Result<Listing, ApiError> {
     let folders = site.folders(RecordKind::Run)?;
-    Ok(index::list_of(&site.runs, &folders, &Filter::default(), Sort::Newest)?)
+    Ok(index::list_of(&site.runs, &folders, site.indexes.as_deref(), &Filter::default(), Sort::Newest)?)
 }
 
 /// Everything about one run.

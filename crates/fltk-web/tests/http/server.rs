@@ -50,7 +50,7 @@ fn runs_and_streams_are_what_the_commands_print() {
     let (first, second) = (run(&served.root, 1), run(&served.root, 2));
     stream(&served.root, "s-1", "job-1");
     let pretty = |value: &dyn erased::Pretty| value.pretty();
-    let listing = index::list(&served.root, &Filter::default(), Sort::Newest).unwrap();
+    let listing = index::list(&served.root, None, &Filter::default(), Sort::Newest).unwrap();
     let (code, head, body) = served.get("/api/v1/runs");
     assert_eq!((code, body), (200, pretty(&listing.runs)));
     assert!(head.contains("content-type: application/json") && head.contains("x-content-type-options: nosniff"), "{head}");
@@ -187,7 +187,7 @@ fn nothing_outside_of_the_folder_is_reached() {
     }
     assert_eq!(chunks(&served.get("/api/v1/export").2).lines().count(), 1);
     // They weren't even looked into: the index would have the run.
-    assert!(!served.root.join("index.sqlite").exists());
+    assert!(!served.root.parent().unwrap().join("indexes").exists() && !served.root.join("index.sqlite").exists());
 }
 
 #[test]

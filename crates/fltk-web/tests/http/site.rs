@@ -75,7 +75,8 @@ impl Served {
         let (stop, stopped) = oneshot::channel();
         let token = token.map(|token| Token::parse(token).unwrap());
         let hosts = hosts.iter().map(|host| host.parse().unwrap()).collect();
-        let site = Site { runs: root.clone(), streams, prefix: prefix.parse().unwrap(), jobs: Arc::new(jobs), token, hosts };
+        let indexes = Some(folder.path().join("indexes"));
+        let site = Site { runs: root.clone(), streams, indexes, prefix: prefix.parse().unwrap(), jobs: Arc::new(jobs), token, hosts };
         let server = runtime.spawn(serve(listener, site, async {
             let _ = stopped.await;
         }));

@@ -14,7 +14,7 @@ use crate::{
     cli::{Cli, ServeArgs},
     cmd::elsewhere::token_to_ask_for,
     exit::{Exit, failure},
-    jobs, output,
+    inputs, jobs, output,
 };
 
 /// Serves until the process is asked to stop, which is a good end.
@@ -37,7 +37,7 @@ pub fn run(cli: &Cli, args: &ServeArgs) -> anyhow::Result<()> {
         };
         let listener = TcpListener::bind(args.listen).await.with_context(|| format!("can't listen at {}", args.listen))?;
         let (runs, streams, prefix) = (runs.to_owned(), streams.to_owned(), args.path_prefix.clone());
-        let site = Site { runs, streams, prefix, jobs: jobs_of(), token, hosts: args.hosts.clone() };
+        let site = Site { runs, streams, indexes: inputs::indexes(), prefix, jobs: jobs_of(), token, hosts: args.hosts.clone() };
         if !cli.quiet {
             greet(&site, listener.local_addr()?);
         }

@@ -9,7 +9,7 @@ use super::number;
 use crate::{
     cli::{Cli, ListArgs, Output, RunOrder, RunStatus},
     exit::{Exit, OrExit as _},
-    output,
+    inputs, output,
 };
 
 /// Prints the runs that `args` asks for.
@@ -19,7 +19,7 @@ use crate::{
 pub fn run(cli: &Cli, args: &ListArgs) -> anyhow::Result<()> {
     let root = &args.runs.runs;
     let filter = Filter { experiment: args.experiment.clone(), task: args.task.clone(), status: args.status.map(status) };
-    let listing = index::list(root, &filter, sort(args.sort)).or_exit(Exit::Records)?;
+    let listing = index::list(root, inputs::indexes().as_deref(), &filter, sort(args.sort)).or_exit(Exit::Records)?;
     for (path, problem) in &listing.skipped {
         output::talk(format_args!("warning: `{}` is skipped: {problem}", path.display()));
     }
