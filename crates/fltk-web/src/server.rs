@@ -8,6 +8,7 @@ mod host;
 mod pipe;
 mod prefix;
 mod runs;
+mod seats;
 mod streams;
 
 use std::{
@@ -33,15 +34,15 @@ use tokio::{
     time::timeout,
 };
 
-use self::{answer::ApiError, connections::Limits, prefix::PROBES};
+use self::{answer::ApiError, connections::Limits, prefix::PROBES, seats::SEATS_PER_PEER_MAX};
 pub use self::{
     host::{HostName, HostNameError},
     prefix::{Prefix, PrefixError},
 };
 use crate::Token;
 
-/// Requests that read files at once: each has a thread, and in memory at most one run's history (or a list of all that there is) and two megabytes that
-/// wait to be sent.
+/// Requests that read files at once: each has a thread, and in memory at most one run's history (or a list of all that there is). Those that wait for a slow
+/// client aren't among them: they have that, and half a megabyte that waits to be sent.
 const READERS_MAX: usize = 16;
 /// How long a request waits for one of them to be done.
 const READER_WAIT: Duration = Duration::from_secs(20);
@@ -95,7 +96,9 @@ struct Shared {
 pub async fn serve(listener: TcpListener, site: Site, stop: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
     let is_private = site.token.is_none() && listener.local_addr()?.ip().is_loopback();
     let knows_its_names = is_private || !site.hosts.is_empty();
-    let limits = Limits { head: HEAD_LIMIT, stall: STALL_LIMIT, stop: STOP_GRACE };
+    let is_behind_a_proxy = !site.prefix.is_root() || !site.hosts.is_empty();
+    let per_peer = (!is_behind_a_proxy).then_some(SEATS_PER_PEER_MAX);
+    let limits = Limits { head: HEAD_LIMIT, stall: STALL_LIMIT, stop: STOP_GRACE, per_peer };
     connections::serve(listener, router(site, knows_its_names), limits, stop).await;
     Ok(())
 }

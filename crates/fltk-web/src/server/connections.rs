@@ -1,15 +1,26 @@
-//! Connections: how many there are, how long they may be silent, and how they end.
+//! Connections: who may be there, how long they may be silent, and how they end.
 
 use std::{
+    convert::Infallible,
     io,
+    net::IpAddr,
     pin::{Pin, pin},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use axum::Router;
-use hyper::server::conn::http1;
+use axum::{
+    Router,
+    body::{Body, Bytes, HttpBody},
+    http::{HeaderValue, Request, Response, StatusCode, header},
+    response::IntoResponse as _,
+};
+use hyper::{
+    body::{Frame, Incoming, SizeHint},
+    server::conn::http1,
+    service::{Service as _, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
@@ -18,16 +29,22 @@ use hyper_util::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::Notify,
     time::{Sleep, sleep, timeout},
 };
 
-/// Connections at once; others wait until one ends. Many times those that read files: most of them are idle, or of probes.
-const CONNECTIONS_MAX: usize = 256;
+use super::{
+    answer::ApiError,
+    prefix::PROBES,
+    seats::{Admission, SeatId, Seats, State},
+};
+
 /// After an error of the socket, such as that no file can be opened any more.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+/// How often one who found all seats taken looks again: somebody may have stopped taking what was asked for.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// How long a connection may keep us waiting.
+/// How long a connection may keep us waiting, and how many may be of one address.
 #[derive(Clone, Copy)]
 pub struct Limits {
     /// For the head of a request, also for the next one to begin.
@@ -36,44 +53,164 @@ pub struct Limits {
     pub stall: Duration,
     /// For what is being sent when the server was asked to stop.
     pub stop: Duration,
+    /// Connections of one address; none where a proxy is before the server, which has all of them.
+    pub per_peer: Option<usize>,
 }
 
 /// Serves `router` on `listener` until `stop` is done: then what is being sent goes on for a while, and nothing new is taken.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: impl Future<Output = ()>) {
-    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let room = Arc::new(Room { seats: Mutex::new(Seats::new(limits.per_peer)), calls: Mutex::default() });
     let graceful = GracefulShutdown::new();
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(limits.head);
     let mut stop = pin!(stop);
     loop {
         let next = async {
-            let permit = Arc::clone(&permits).acquire_owned().await;
-            (permit, accept(&listener).await)
+            let (stream, peer) = accept(&listener).await;
+            (stream, Chair::wait_for(&room, peer).await)
         };
-        let (permit, stream) = tokio::select! {
+        let (stream, chair) = tokio::select! {
             next = next => next,
             () = &mut stop => break,
         };
-        let stream = TokioIo::new(Patient { stream, limit: limits.stall, stalled: None });
-        let connection = graceful.watch(http.serve_connection(stream, TowerToHyperService::new(router.clone())));
+        let Some(chair) = chair else { continue };
+        let (chair, leave) = (Arc::new(chair.0), chair.1);
+        let stream = TokioIo::new(Patient { stream, limit: limits.stall, stalled: None, chair: Arc::clone(&chair) });
+        let router = TowerToHyperService::new(router.clone());
+        let answer = service_fn(move |request: Request<Incoming>| {
+            let busy = Busy::new(&chair);
+            let may_ask = !chair.is_spare || PROBES.contains(&request.uri().path());
+            let answer = may_ask.then(|| router.call(request));
+            async move {
+                let response = match answer {
+                    Some(answer) => answer.await?,
+                    None => too_many(),
+                };
+                Ok::<_, Infallible>(response.map(|body| Watched { body, _busy: busy }))
+            }
+        });
+        let connection = graceful.watch(http.serve_connection(stream, answer));
         tokio::spawn(async move {
-            let _permit = permit;
-            // Whoever breaks it knows.
-            let _ = connection.await;
+            tokio::select! {
+                // Whoever breaks it knows.
+                _ = connection => {}
+                () = leave.notified() => {}
+            }
         });
     }
     drop(listener);
     let _ = timeout(limits.stop, graceful.shutdown()).await;
 }
 
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listener: &TcpListener) -> (TcpStream, IpAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return stream,
+            Ok((stream, peer)) => return (stream, peer.ip().to_canonical()),
             // Of one who left before.
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {}
             Err(_) => sleep(ACCEPT_PAUSE).await,
         }
+    }
+}
+
+fn too_many() -> Response<Body> {
+    let mut response = ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too many are connected: try again later").into_response();
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// The seats, and how those who sit there are told to leave.
+struct Room {
+    seats: Mutex<Seats>,
+    calls: Mutex<Vec<(SeatId, Arc<Notify>)>>,
+}
+
+impl Room {
+    fn seats(&self) -> MutexGuard<'_, Seats> {
+        // Nothing panics while it's held.
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn calls(&self) -> MutexGuard<'_, Vec<(SeatId, Arc<Notify>)>> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A seat that is taken; it's free again when this goes.
+struct Chair {
+    room: Arc<Room>,
+    id: SeatId,
+    is_spare: bool,
+}
+
+impl Chair {
+    /// The next seat for one of `peer`, and what tells it to leave; `None` if it may have none.
+    async fn wait_for(room: &Arc<Room>, peer: IpAddr) -> Option<(Self, Arc<Notify>)> {
+        loop {
+            let (admission, left) = room.seats().admit(peer, Instant::now());
+            if let Some(left) = left {
+                room.calls().iter().filter(|(id, _)| *id == left).for_each(|(_, call)| call.notify_one());
+            }
+            let (id, is_spare) = match admission {
+                Admission::Seat(id) => (id, false),
+                Admission::Spare(id) => (id, true),
+                Admission::Refused => return None,
+                Admission::Full => {
+                    sleep(LOOK_EVERY).await;
+                    continue;
+                }
+            };
+            let call = Arc::new(Notify::new());
+            room.calls().push((id, Arc::clone(&call)));
+            return Some((Self { room: Arc::clone(room), id, is_spare }, call));
+        }
+    }
+}
+
+impl Drop for Chair {
+    fn drop(&mut self) {
+        self.room.seats().leave(self.id);
+        self.room.calls().retain(|(id, _)| *id != self.id);
+    }
+}
+
+/// A request is being answered, for as long as this is there.
+struct Busy(Arc<Chair>);
+
+impl Busy {
+    fn new(chair: &Arc<Chair>) -> Self {
+        chair.room.seats().set(chair.id, State::Answered);
+        Self(Arc::clone(chair))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.room.seats().set(self.0.id, State::Asking(Instant::now()));
+    }
+}
+
+/// The body of an answer.
+struct Watched {
+    body: Body,
+    /// Goes with the body, when all of it was taken.
+    _busy: Busy,
+}
+
+impl HttpBody for Watched {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -83,6 +220,7 @@ struct Patient {
     limit: Duration,
     /// Since it takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
+    chair: Arc<Chair>,
 }
 
 impl Patient {
@@ -92,13 +230,22 @@ impl Patient {
         write: impl FnOnce(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         if let Poll::Ready(written) = write(Pin::new(&mut self.stream), context) {
-            self.stalled = None;
+            if self.stalled.take().is_some() {
+                self.takes(true);
+            }
             return Poll::Ready(written);
+        }
+        if self.stalled.is_none() {
+            self.takes(false);
         }
         let limit = self.limit;
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(limit)));
         ready!(stalled.as_mut().poll(context));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    fn takes(&self, takes: bool) {
+        self.chair.room.seats().takes(self.chair.id, takes, Instant::now());
     }
 }
 
@@ -132,6 +279,8 @@ impl AsyncWrite for Patient {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use axum::routing::get;
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -140,7 +289,10 @@ mod tests {
         time::Instant,
     };
 
-    use super::*;
+    use super::{
+        super::seats::{SEATS_MAX, SPARE_MAX},
+        *,
+    };
 
     /// Short enough for a test, and long enough for what is sent at once.
     const SHORT: Duration = Duration::from_millis(300);
@@ -151,15 +303,21 @@ mod tests {
 
     /// A server of `/` and `/large`, and a connection to it.
     async fn connected() -> (TcpStream, oneshot::Sender<()>, JoinHandle<()>) {
+        let (address, stop, server) = served(SHORT).await;
+        (TcpStream::connect(address).await.unwrap(), stop, server)
+    }
+
+    /// A server that waits for `head`.
+    async fn served(head: Duration) -> (SocketAddr, oneshot::Sender<()>, JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = Router::new().route("/", get(|| async { "hello" })).route("/large", get(|| async { vec![0_u8; LARGE] }));
         let (stop, stopped) = oneshot::channel();
-        let limits = Limits { head: SHORT, stall: SHORT, stop: LIMIT };
+        let limits = Limits { head, stall: head, stop: LIMIT, per_peer: None };
         let server = tokio::spawn(serve(listener, router, limits, async {
             let _ = stopped.await;
         }));
-        (TcpStream::connect(address).await.unwrap(), stop, server)
+        (address, stop, server)
     }
 
     /// What comes until the other side hangs up.
@@ -195,5 +353,37 @@ mod tests {
         timeout(LIMIT, server).await.unwrap().unwrap();
         assert!(began.elapsed() < LIMIT / 2);
         assert!(rest(&mut stream).await.len() < LARGE);
+    }
+
+    /// What is answered to `GET /`.
+    async fn get(address: SocketAddr) -> Vec<u8> {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
+        rest(&mut stream).await
+    }
+
+    /// As many connections as there are seats of all kinds, which say this.
+    async fn crowd(address: SocketAddr, says: &[u8]) -> Vec<TcpStream> {
+        let mut crowd = Vec::new();
+        for _ in 0..SEATS_MAX + SPARE_MAX {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            // One may have given way to another already.
+            let _ = stream.write_all(says).await;
+            crowd.push(stream);
+        }
+        crowd
+    }
+
+    #[tokio::test]
+    async fn a_crowd_that_says_nothing_or_takes_nothing_keeps_nobody_out() {
+        for says in [&b""[..], b"GET / HTTP/1.1\r\n", b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n"] {
+            // Nobody is hung up on for being silent.
+            let (address, _stop, _) = served(10 * LIMIT).await;
+            let _crowd = crowd(address, says).await;
+            let began = Instant::now();
+            while !get(address).await.ends_with(b"hello") {
+                assert!(began.elapsed() < LIMIT, "{says:?}");
+            }
+        }
     }
 }

@@ -19,41 +19,62 @@ use std::{
 use axum::body::{Body, Bytes};
 use futures::stream::poll_fn;
 use tokio::{
-    sync::mpsc::{Sender, channel, error::TrySendError},
+    runtime::Handle,
+    sync::{
+        OwnedSemaphorePermit, Semaphore,
+        mpsc::{Sender, channel, error::TrySendError},
+    },
     task::spawn_blocking,
+    time::timeout,
 };
 
 use super::{ApiError, STALL_LIMIT, Shared, Site};
 
 /// Bytes of a piece.
 const PIECE: usize = 64 << 10;
-/// Pieces that wait to be sent: two megabytes.
-const PIECES_MAX: usize = 32;
-/// How often a full queue is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(2);
+/// Pieces that wait to be sent: half a megabyte, for each of 256 connections at most.
+const PIECES_MAX: usize = 8;
+/// How soon a full queue is looked at again, the first time and after many.
+const LOOK_FIRST: Duration = Duration::from_millis(2);
+const LOOK_LAST: Duration = Duration::from_millis(32);
 /// A client that takes less than this in the mean counts as gone: a line of 64 kbit/s.
 const BYTES_PER_SECOND_MIN: u32 = 8 << 10;
 
 impl Shared {
     /// A body that `work` writes, on a thread of its own. If it fails the connection breaks off, so that the client knows that something is missing.
     pub async fn stream(&self, work: impl FnOnce(&Site, &mut dyn Write) -> io::Result<()> + Send + 'static) -> Result<Body, ApiError> {
-        let permit = self.permit().await?;
+        let turn = Turn { readers: Arc::clone(&self.readers), permit: Some(self.permit().await?), runtime: Handle::current() };
         let site = Arc::clone(&self.site);
-        Ok(body(STALL_LIMIT, move |out| {
-            let _permit = permit;
-            work(&site, out)
-        }))
+        Ok(body(STALL_LIMIT, Some(turn), move |out| work(&site, out)))
+    }
+}
+
+/// The right to read files: given back while a client takes nothing, so that slow ones keep no others waiting.
+struct Turn {
+    readers: Arc<Semaphore>,
+    permit: Option<OwnedSemaphorePermit>,
+    runtime: Handle,
+}
+
+impl Turn {
+    /// Takes it up again, in its turn.
+    fn resume(&mut self, limit: Duration) -> io::Result<()> {
+        if self.permit.is_none() {
+            let next = timeout(limit, Arc::clone(&self.readers).acquire_owned());
+            self.permit = self.runtime.block_on(next).ok().and_then(Result::ok);
+        }
+        if self.permit.is_some() { Ok(()) } else { Err(io::ErrorKind::TimedOut.into()) }
     }
 }
 
 /// A body that `work` writes, which gives up on a client that takes nothing for `stall_limit`. Unless all was written, it ends with an error, whatever
 /// became of `work`.
-fn body(stall_limit: Duration, work: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static) -> Body {
+fn body(stall_limit: Duration, turn: Option<Turn>, work: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static) -> Body {
     let (send, mut pieces) = channel(PIECES_MAX);
     let whole = Arc::new(AtomicBool::new(false));
     let is_whole = Arc::clone(&whole);
     spawn_blocking(move || {
-        let mut pipe = Pipe { send, piece: Vec::with_capacity(PIECE), stall_limit, patience: stall_limit };
+        let mut pipe = Pipe { send, piece: Vec::with_capacity(PIECE), stall_limit, patience: stall_limit, turn };
         // Nobody is told why not: a client can't be.
         let done = work(&mut pipe).and_then(|()| pipe.flush());
         whole.store(done.is_ok(), Ordering::Release);
@@ -73,11 +94,13 @@ struct Pipe {
     stall_limit: Duration,
     /// How long a full queue is waited for yet: every byte that is taken adds to it, up to the limit.
     patience: Duration,
+    turn: Option<Turn>,
 }
 
 impl Pipe {
     fn put(&mut self, mut piece: Bytes) -> io::Result<()> {
         let earned = Duration::from_secs(piece.len() as u64) / BYTES_PER_SECOND_MIN;
+        let mut look_after = LOOK_FIRST;
         loop {
             piece = match self.send.try_send(piece) {
                 Ok(()) => break,
@@ -85,11 +108,15 @@ impl Pipe {
                 Err(TrySendError::Full(_)) if self.patience.is_zero() => return Err(io::ErrorKind::TimedOut.into()),
                 Err(TrySendError::Full(piece)) => piece,
             };
-            thread::sleep(LOOK_EVERY);
-            self.patience = self.patience.saturating_sub(LOOK_EVERY);
+            if let Some(turn) = &mut self.turn {
+                turn.permit = None;
+            }
+            thread::sleep(look_after);
+            self.patience = self.patience.saturating_sub(look_after);
+            look_after = LOOK_LAST.min(look_after * 2);
         }
         self.patience = self.stall_limit.min(self.patience + earned);
-        Ok(())
+        self.turn.as_mut().map_or(Ok(()), |turn| turn.resume(self.stall_limit))
     }
 }
 
@@ -136,24 +163,24 @@ mod tests {
 
     #[tokio::test]
     async fn only_what_is_whole_ends_well() {
-        assert_eq!(read(body(LIMIT, |out| out.write_all(&[0; 3 * PIECE + 1]))).await, (3 * PIECE + 1, true));
-        assert_eq!(read(body(LIMIT, |_| Ok(()))).await, (0, true));
+        assert_eq!(read(body(LIMIT, None, |out| out.write_all(&[0; 3 * PIECE + 1]))).await, (3 * PIECE + 1, true));
+        assert_eq!(read(body(LIMIT, None, |_| Ok(()))).await, (0, true));
         let fails = |out: &mut dyn Write| {
             out.write_all(&[0; 2 * PIECE])?;
             Err(io::ErrorKind::Other.into())
         };
-        assert_eq!(read(body(LIMIT, fails)).await, (2 * PIECE, false));
+        assert_eq!(read(body(LIMIT, None, fails)).await, (2 * PIECE, false));
         let panics = |out: &mut dyn Write| {
             out.write_all(&[0; 2 * PIECE]).unwrap();
             panic!("a bug")
         };
-        assert_eq!(read(body(LIMIT, panics)).await, (2 * PIECE, false));
+        assert_eq!(read(body(LIMIT, None, panics)).await, (2 * PIECE, false));
     }
 
     #[tokio::test]
     async fn who_stalls_and_goes_on_later_gets_no_end() {
         let (send, gave_up) = mpsc::channel();
-        let body = body(SHORT, move |out| {
+        let body = body(SHORT, None, move |out| {
             let written = out.write_all(&vec![0; 100 * PIECE]);
             send.send(written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::TimedOut)).unwrap();
             written
@@ -165,7 +192,7 @@ mod tests {
     #[test]
     fn who_takes_little_now_and_then_is_not_waited_for_for_ever() {
         let (send, mut pieces) = channel(1);
-        let mut pipe = Pipe { send, piece: Vec::new(), stall_limit: SHORT, patience: SHORT };
+        let mut pipe = Pipe { send, piece: Vec::new(), stall_limit: SHORT, patience: SHORT, turn: None };
         pipe.put(Bytes::from_static(b"x")).unwrap();
         // One is taken each time that nearly all patience is gone.
         let slow = thread::spawn(move || {
@@ -183,7 +210,7 @@ mod tests {
     #[tokio::test]
     async fn who_left_ends_the_work() {
         let (send, ended) = mpsc::channel();
-        drop(body(LIMIT, move |out| {
+        drop(body(LIMIT, None, move |out| {
             let written = out.write_all(&vec![0; 100 * PIECE]);
             send.send(written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe)).unwrap();
             written

@@ -424,3 +424,25 @@ fn digests_are_sent_as_they_are_made() {
     );
     assert_eq!(served.get("/api/v1/runs/none/files").0, 404);
 }
+
+#[test]
+fn who_takes_nothing_keeps_nobody_waiting() {
+    let served = Served::new(None);
+    let name = run(&served.root, 1);
+    // More than sockets hold; sparse.
+    fs::File::create(served.root.join(&name).join("large")).unwrap().set_len(64 << 20).unwrap();
+    let ask = |_| {
+        let mut stream = TcpStream::connect(served.address).unwrap();
+        write!(stream, "GET /api/v1/runs/{name}/archive HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        // It has begun.
+        stream.read_exact(&mut [0; 64]).unwrap();
+        stream
+    };
+    // Twice as many as may read files at once.
+    let slow: Vec<TcpStream> = (0..32).map(ask).collect();
+    let began = Instant::now();
+    assert_eq!(served.get("/api/v1/runs").0, 200);
+    assert_eq!(served.get("/readyz").0, 200);
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    drop(slow);
+}

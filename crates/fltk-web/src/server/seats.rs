@@ -1,0 +1,226 @@
+//! Who may be connected at once, and who gives way: plain data, of which [`connections`](super::connections) makes sockets.
+//!
+//! ```text
+//! 256 seats ── all taken? ── the oldest that hasn't sent a whole request gives way
+//!                        └── else who has taken nothing of an answer for a while
+//!                        └── else a spare seat, where only probes are answered
+//! ```
+
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    time::{Duration, Instant},
+};
+
+/// Connections at once. Many times those that read files: most of them are idle, or of probes.
+pub const SEATS_MAX: usize = 256;
+/// Seats beside those, for probes: a server that is busy is well.
+pub const SPARE_MAX: usize = 16;
+/// Seats of one address, where addresses tell clients apart.
+pub const SEATS_PER_PEER_MAX: usize = 64;
+/// Who has taken nothing of an answer for this long gives way to who asks. A client that is only slow takes something within it.
+const STALLED_MIN: Duration = Duration::from_secs(1);
+
+/// Which connection: counted from 0.
+pub type SeatId = u64;
+
+/// What a connection is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It hasn't sent a whole request, since then.
+    Asking(Instant),
+    /// It's being answered.
+    Answered,
+    /// It takes nothing of its answer, since then.
+    Stalled(Instant),
+}
+
+#[derive(Debug)]
+struct Seat {
+    peer: IpAddr,
+    is_spare: bool,
+    state: State,
+}
+
+/// Whether one more may come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It has a seat.
+    Seat(SeatId),
+    /// It has a spare one: only probes are answered.
+    Spare(SeatId),
+    /// Its address has too many.
+    Refused,
+    /// Not before another leaves.
+    Full,
+}
+
+/// The seats that are taken.
+#[derive(Debug)]
+pub struct Seats {
+    taken: BTreeMap<SeatId, Seat>,
+    next: SeatId,
+    per_peer_max: Option<usize>,
+}
+
+impl Seats {
+    /// None is taken yet. `per_peer_max` is the most that one address may have.
+    pub fn new(per_peer_max: Option<usize>) -> Self {
+        Self { taken: BTreeMap::new(), next: 0, per_peer_max }
+    }
+
+    /// Lets one more of `peer` come, if that can be; also returns who gives way to it, and has no seat any more.
+    pub fn admit(&mut self, peer: IpAddr, now: Instant) -> (Admission, Option<SeatId>) {
+        let is_usual = |seat: &Seat| !seat.is_spare;
+        let is_of_peer = |seat: &Seat| !seat.is_spare && seat.peer == peer;
+        let mut left = None;
+        // Whoever is on this machine may be a proxy.
+        if let Some(max) = self.per_peer_max.filter(|_| !peer.is_loopback())
+            && self.count(is_of_peer) >= max
+        {
+            left = self.give_way(is_of_peer, now);
+            if left.is_none() {
+                return (Admission::Refused, None);
+            }
+        }
+        if self.count(is_usual) >= SEATS_MAX {
+            left = self.give_way(is_usual, now);
+        }
+        if self.count(is_usual) < SEATS_MAX {
+            return (Admission::Seat(self.take(peer, false, now)), left);
+        }
+        if self.count(|seat| seat.is_spare) >= SPARE_MAX {
+            left = self.give_way(|seat| seat.is_spare, now);
+            if left.is_none() {
+                return (Admission::Full, None);
+            }
+        }
+        (Admission::Spare(self.take(peer, true, now)), left)
+    }
+
+    /// One is at something else now.
+    pub fn set(&mut self, id: SeatId, state: State) {
+        if let Some(seat) = self.taken.get_mut(&id) {
+            seat.state = state;
+        }
+    }
+
+    /// One takes bytes of an answer, or has stopped taking any.
+    pub fn takes(&mut self, id: SeatId, takes: bool, now: Instant) {
+        if let Some(seat) = self.taken.get_mut(&id) {
+            seat.state = match (seat.state, takes) {
+                (State::Answered, false) => State::Stalled(now),
+                (State::Stalled(_), true) => State::Answered,
+                (state, _) => state,
+            };
+        }
+    }
+
+    /// One has left.
+    pub fn leave(&mut self, id: SeatId) {
+        self.taken.remove(&id);
+    }
+
+    fn take(&mut self, peer: IpAddr, is_spare: bool, now: Instant) -> SeatId {
+        let id = self.next;
+        self.next += 1;
+        self.taken.insert(id, Seat { peer, is_spare, state: State::Asking(now) });
+        id
+    }
+
+    fn count(&self, which: impl Fn(&Seat) -> bool) -> usize {
+        self.taken.values().filter(|seat| which(seat)).count()
+    }
+
+    /// Takes the seat of who has been asking for longest, else of who has taken nothing for longest.
+    fn give_way(&mut self, which: impl Fn(&Seat) -> bool, now: Instant) -> Option<SeatId> {
+        let rank = |state| match state {
+            State::Asking(since) => Some((0, since)),
+            State::Stalled(since) if now.saturating_duration_since(since) >= STALLED_MIN => Some((1, since)),
+            State::Stalled(_) | State::Answered => None,
+        };
+        let all = self.taken.iter().filter(|(_, seat)| which(seat)).filter_map(|(id, seat)| Some((rank(seat.state)?, *id)));
+        let (_, id) = all.min()?;
+        self.taken.remove(&id);
+        Some(id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn peer(number: u8) -> IpAddr {
+        [10, 0, 0, number].into()
+    }
+
+    #[test]
+    fn the_oldest_that_asks_gives_way_and_then_who_takes_nothing() {
+        let began = Instant::now();
+        let mut seats = Seats::new(None);
+        for id in 0..SEATS_MAX as u64 {
+            assert_eq!(seats.admit(peer(1), began), (Admission::Seat(id), None));
+            seats.set(id, State::Answered);
+        }
+        let mut next = SEATS_MAX as u64;
+        let mut admitted = |seats: &mut Seats, now, admission: fn(SeatId) -> Admission, left| {
+            assert_eq!(seats.admit(peer(2), now), (admission(next), left));
+            next += 1;
+            next - 1
+        };
+        // All are answered: there are spare ones, of which the oldest gives way.
+        let first = admitted(&mut seats, began, Admission::Spare, None);
+        for _ in 1..SPARE_MAX {
+            admitted(&mut seats, began + SECOND, Admission::Spare, None);
+        }
+        admitted(&mut seats, began + SECOND, Admission::Spare, Some(first));
+        // One asks again, later than those; it's no spare one.
+        seats.set(7, State::Asking(began + 3 * SECOND));
+        let last = admitted(&mut seats, began + 3 * SECOND, Admission::Seat, Some(7));
+        seats.set(last, State::Answered);
+        // Two take nothing, but one not for long.
+        seats.takes(3, false, began + 4 * SECOND);
+        seats.takes(2, false, began + 5 * SECOND);
+        seats.takes(3, true, began + 5 * SECOND);
+        seats.takes(3, false, began + 6 * SECOND);
+        let last = admitted(&mut seats, began + 6 * SECOND, Admission::Seat, Some(2));
+        // Who asks goes before them.
+        admitted(&mut seats, began + 9 * SECOND, Admission::Seat, Some(last));
+    }
+
+    #[test]
+    fn no_more_than_the_spare_ones_where_all_are_answered() {
+        let now = Instant::now();
+        let mut seats = Seats::new(None);
+        let mut answer = |expected: fn(SeatId) -> Admission| {
+            let (admission, _) = seats.admit(peer(1), now);
+            let (Admission::Seat(id) | Admission::Spare(id)) = admission else { panic!("{admission:?}") };
+            assert_eq!(admission, expected(id));
+            seats.set(id, State::Answered);
+        };
+        (0..SEATS_MAX).for_each(|_| answer(Admission::Seat));
+        (0..SPARE_MAX).for_each(|_| answer(Admission::Spare));
+        assert_eq!(seats.admit(peer(1), now), (Admission::Full, None));
+        seats.leave(0);
+        assert!(matches!(seats.admit(peer(1), now).0, Admission::Seat(_)));
+    }
+
+    #[test]
+    fn an_address_has_its_share_unless_it_is_of_this_machine() {
+        let now = Instant::now();
+        let mut seats = Seats::new(Some(2));
+        let mut admit = |peer: IpAddr| seats.admit(peer, now);
+        assert_eq!(admit(peer(1)), (Admission::Seat(0), None));
+        assert_eq!(admit(peer(1)), (Admission::Seat(1), None));
+        assert_eq!(admit(peer(1)), (Admission::Seat(2), Some(0)), "its own oldest gives way");
+        assert_eq!(admit(peer(2)), (Admission::Seat(3), None));
+        for id in 4..10 {
+            assert_eq!(admit([127, 0, 0, 1].into()), (Admission::Seat(id), None));
+        }
+        seats.set(1, State::Answered);
+        seats.set(2, State::Answered);
+        assert_eq!(seats.admit(peer(1), now), (Admission::Refused, None));
+    }
+}
