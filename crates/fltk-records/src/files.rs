@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use fltk_core::terminal;
 use rustix::{
     fs::{CWD, Mode, OFlags, RenameFlags, openat, renameat_with},
     io::Errno,
@@ -248,9 +249,9 @@ pub(crate) fn is_printable(text: &str) -> bool {
     text.len() <= TEXT_BYTES_MAX && !text.chars().any(char::is_control)
 }
 
-/// Text from a file for a terminal or a table: control characters, which could move a cursor, become spaces; at most 500 characters.
+/// Text from a file for a table: one line of at most 500 characters.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars().take(500).map(|c| if c.is_control() { ' ' } else { c }).collect()
+    terminal::one_line(text, 500)
 }
 
 #[cfg(test)]

@@ -125,6 +125,17 @@ fn ranks_of(launcher: u32) -> Vec<(u32, Pid)> {
     processes.filter_map(rank).collect()
 }
 
+/// How many event files the one run in `at` has, and how many ends are told in them.
+fn event_files(at: &Path) -> (usize, usize) {
+    let run =
+        fs::read_dir(at.join("runs")).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.join("run.json").exists()).unwrap();
+    let paths = fs::read_dir(run).unwrap().map(|entry| entry.unwrap().path());
+    let files: Vec<Vec<u8>> =
+        paths.filter(|path| path.to_str().unwrap().contains("events.out.tfevents.")).map(|path| fs::read(path).unwrap()).collect();
+    let end = b"_hparams_/session_end_info";
+    (files.len(), files.iter().map(|bytes| bytes.windows(end.len()).filter(|window| window == end).count()).sum())
+}
+
 fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
@@ -175,7 +186,8 @@ fn a_killed_rank_is_begun_again_and_the_bits_are_the_same() {
         let running = Running::start(3, 1, 3);
         kill_process(running.rank(rank), Signal::KILL).unwrap();
         let launcher = running.pid();
-        let (output, _folder) = running.end();
+        let (output, folder) = running.end();
+        assert_eq!(event_files(folder.path()), (2, 1), "one file for each start, and of the lost rank no end");
         let said = said(&output);
         assert!(said.contains("ended with signal: 9") && said.contains("restart 1 of 1"), "{said}");
         assert!(said.contains("going on after epoch"), "from a checkpoint, not anew: {said}");
@@ -210,7 +222,9 @@ fn without_restarts_the_others_say_who_is_lost_and_the_run_can_be_resumed() {
     assert_eq!(output.status.code(), Some(7), "{said}");
     assert!(said.contains("not heard of since: rank 1") && said.contains("rank 1 ended with signal: 9"), "{said}");
     assert!(ranks_of(launcher).is_empty());
+    assert_eq!(event_files(folder.path()), (1, 1), "it has failed");
     assert_eq!(resume(folder.path()), expected);
+    assert_eq!(event_files(folder.path()), (2, 1), "it has not");
 }
 
 #[test]

@@ -88,7 +88,7 @@ impl ReadExperiment {
     #[must_use]
     pub fn told(self) -> Experiment {
         if !self.warnings.is_empty() {
-            output::talk(self.warnings.render(output::color_stderr()));
+            output::report(&self.warnings);
         }
         self.experiment
     }

@@ -49,7 +49,7 @@ fn run(engine: Engine) -> anyhow::Result<()> {
     if let Engine::Here(_) = engine {
         hand_over::check()?;
     }
-    let cli = cli::Cli::parse();
+    let cli = cli::Cli::try_parse().unwrap_or_else(|error| output::usage(&error));
     // Whoever speaks TLS here does so with the same provider.
     #[cfg(feature = "cluster")]
     let _ = rustls::crypto::ring::default_provider().install_default();

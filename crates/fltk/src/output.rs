@@ -1,8 +1,11 @@
 //! How results, talk and errors are printed: data on standard output, talk on standard error.
+//!
+//! Everything that this program says goes through here (tidy sees to that), so that no text of others, such as a path, a trace or an error of libtorch, reaches
+//! a terminal as anything but text ([`terminal`]).
 
 use std::{
     fmt, fs,
-    io::{self, Write as _},
+    io::{self, IsTerminal as _, Write as _},
     os::unix::fs::PermissionsExt as _,
     path::Path,
 };
@@ -10,6 +13,7 @@ use std::{
 use anstream::AutoStream;
 use anyhow::Context as _;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use fltk_core::{experiment::Report, terminal};
 use serde::Serialize;
 
 /// Whether standard error takes colors: a terminal, and `NO_COLOR` is not set.
@@ -21,17 +25,42 @@ pub fn color_stderr() -> bool {
 /// Says something on standard error, in a line of its own. What can't be written there, as on a full disk or to a pipe that nobody reads, is dropped: nothing
 /// that anybody waits for ends because of talk.
 pub fn talk(said: impl fmt::Display) {
-    let _ = writeln!(anstream::stderr().lock(), "{said}");
+    say(&terminal::plain(&said.to_string()));
+}
+
+/// The same of what is said about files, with colors where standard error takes them.
+pub fn report(report: &Report) {
+    say(&terminal::colored(&report.render(color_stderr())));
+}
+
+fn say(text: &str) {
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
 }
 
 /// Prints `error` and its causes on standard error.
 pub fn error(error: &anyhow::Error) {
-    let text = format!("{error:#}");
-    if text.starts_with("error") || text.starts_with("\u{1b}") {
-        talk(text);
-    } else {
-        talk(format_args!("error: {text}"));
+    say(&shown(&format!("{error:#}")));
+}
+
+/// An error as it's printed. What begins with a color is a [`Report`].
+fn shown(text: &str) -> String {
+    if text.starts_with('\u{1b}') {
+        return terminal::colored(text).into_owned();
     }
+    let prefix = if text.starts_with("error") { "" } else { "error: " };
+    format!("{prefix}{}", terminal::plain(text))
+}
+
+/// Prints what is wrong with the command line, or the help that was asked for, and ends the process.
+pub fn usage(error: &clap::Error) -> ! {
+    if error.use_stderr() {
+        let (text, colored) = (error.render().to_string(), error.render().ansi().to_string());
+        let text = if color_stderr() { terminal::colored(&colored) } else { terminal::plain(&text) };
+        // Without its line break: it gets one.
+        say(text.trim_end());
+        std::process::exit(error.exit_code());
+    }
+    error.exit()
 }
 
 /// Prints one JSON document on standard output.
@@ -39,23 +68,63 @@ pub fn error(error: &anyhow::Error) {
 /// # Errors
 /// If standard output is closed, or takes no more.
 pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, value)?;
-    writeln!(out)?;
-    Ok(())
+    write_line(&terminal::json(&serde_json::to_string_pretty(value)?))
 }
 
-/// Prints text on standard output.
+/// Prints text for people on standard output.
 ///
 /// # Errors
 /// If standard output is closed, or takes no more.
 pub fn text(text: &str) -> anyhow::Result<()> {
+    write_line(&terminal::plain(text))
+}
+
+/// Prints text for programs on standard output: as it is, unless that is a terminal.
+///
+/// # Errors
+/// If standard output is closed, or takes no more.
+pub fn data(text: &str) -> anyhow::Result<()> {
+    if io::stdout().is_terminal() { self::text(text) } else { write_line(text) }
+}
+
+fn write_line(text: &str) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     if !text.ends_with('\n') {
         out.write_all(b"\n")?;
     }
     Ok(())
+}
+
+/// Standard output, for [data](data) that is written bit by bit.
+#[must_use]
+pub fn stream() -> Box<dyn io::Write> {
+    let out = io::stdout().lock();
+    if out.is_terminal() { Box::new(Plain { out, cut: Vec::new() }) } else { Box::new(out) }
+}
+
+/// Passes text on to a terminal.
+struct Plain<W> {
+    out: W,
+    /// The first bytes of a character whose others come next.
+    cut: Vec<u8>,
+}
+
+impl<W: io::Write> io::Write for Plain<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.cut.extend_from_slice(bytes);
+        let whole = match std::str::from_utf8(&self.cut) {
+            Err(error) if error.error_len().is_none() => error.valid_up_to(),
+            _ => self.cut.len(),
+        };
+        let text: Vec<u8> = self.cut.drain(..whole).collect();
+        self.out.write_all(terminal::plain(&String::from_utf8_lossy(&text)).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
 }
 
 /// Writes a file that a person asked for: under a temporary name, synced, renamed.
@@ -104,6 +173,29 @@ pub fn thousands(number: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
+    use super::{Plain, shown};
+
+    #[test]
+    fn an_error_of_whatever_kind_is_text() {
+        let hostile = "a\u{1b}[2J\u{9b}31m\r\u{7}\u{202e}b";
+        let plain = "a\\u{1b}[2J\\u{9b}31m\\u{d}\\u{7}\\u{202e}b";
+        let error = anyhow::Error::from(std::io::Error::other(hostile)).context(hostile.to_owned());
+        assert_eq!(shown(&format!("{error:#}")), format!("error: {plain}: {plain}"));
+        assert_eq!(shown("\u{1b}[1merror\u{1b}[0m: a\u{1b}[2J"), "\u{1b}[1merror\u{1b}[0m: a\\u{1b}[2J");
+    }
+
+    #[test]
+    fn a_character_that_comes_in_two_pieces_is_one() {
+        let mut plain = Plain { out: Vec::new(), cut: Vec::new() };
+        for byte in "é,\u{9b}\u{202e}日\n".as_bytes() {
+            plain.write_all(&[*byte]).unwrap();
+        }
+        plain.write_all(b"\xff\n").unwrap();
+        assert_eq!(String::from_utf8(plain.out).unwrap(), "é,\\u{9b}\\u{202e}日\n\u{fffd}\n");
+    }
+
     #[test]
     fn thousands() {
         for (number, expected) in [(0, "0"), (999, "999"), (1000, "1,000"), (11_173_962, "11,173,962")] {

@@ -45,6 +45,12 @@ const CONFINED: &[Confined] = &[
         why: "these panic where nothing can be written, as on a full disk: `output::talk` drops what it can't say, `output::text` fails",
     },
     Confined {
+        words: &["io::stdout", "anstream::stdout", "anstream::stderr"],
+        within: is_ours,
+        allowed: &[("crates/fltk/src/output.rs", "the one place where the programs say anything")],
+        why: "what is said is mostly somebody else's text, which must reach a terminal as text: `output` sees to that",
+    },
+    Confined {
         words: &["env::var*", "env::set_var", "env::args*"],
         within: is_inner,
         allowed: &[(
@@ -66,6 +72,7 @@ const CLOCKS: &[(&str, &str)] = &[
     ("crates/fltk-cluster/src/kubernetes/", "the edge: requests, watches and waiting for pods have time-outs"),
     ("crates/fltk-data/src/fetch/", "downloads and waiting for another process have time-outs"),
     ("crates/fltk-fed/src/transport/", "the edge that tells the state machine what time it is"),
+    ("crates/fltk-web/src/server/connections.rs", "the edge that tells the seats what time it is"),
     ("crates/torch-dist/src/group/roll_call.rs", "waiting for the signs of life of other ranks has an end"),
 ];
 

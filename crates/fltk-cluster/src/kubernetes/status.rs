@@ -1,6 +1,9 @@
 //! From objects of the API to what was seen: conditions of jobs, phases and last words of pods.
 
-use fltk_core::termination::{EXIT_LOST_RANK, TerminationReport};
+use fltk_core::{
+    terminal,
+    termination::{EXIT_LOST_RANK, TerminationReport},
+};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod};
 use kube::core::DynamicObject;
@@ -127,7 +130,7 @@ pub(super) fn problem(ended: &ContainerStateTerminated, report: Option<&Terminat
 
 /// Without control characters, and not too long.
 pub(super) fn plain(text: &str) -> String {
-    text.trim().chars().take(WORDS_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect()
+    terminal::one_line(text.trim(), WORDS_CHARS_MAX)
 }
 
 /// Why a pod doesn't run: what the scheduler says, or the kubelet of its container.

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::source::{SourceFile, Span};
+use crate::terminal::plain;
 
 /// Most problems that a report draws; a file with more is not an experiment file.
 const PROBLEMS_SHOWN_MAX: usize = 50;
@@ -165,7 +166,8 @@ impl Report {
             }
             for source in sources {
                 let file = &self.sources[source];
-                let mut snippet = Snippet::source(file.text.as_str()).path(file.name.as_str());
+                // The renderer makes plain what it's given, but for paths.
+                let mut snippet = Snippet::source(file.text.as_str()).path(plain(&file.name).into_owned());
                 if source == span.source {
                     snippet = snippet.annotation(AnnotationKind::Primary.span(first_line(&file.text, span)));
                 }

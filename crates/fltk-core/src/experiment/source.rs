@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::terminal::is_plain;
+
 /// A file as the caller read it: this crate reads none itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceFile {
@@ -75,8 +77,9 @@ const QUOTE_CHARS_MAX: usize = 60;
 
 /// `text` in backticks, on one line, shortened, without control characters: fit for a message.
 pub(crate) fn quote(text: &str) -> String {
+    let is_shown = |c: char| !c.is_control() && is_plain(c);
     let mut shown: String =
-        text.chars().take(QUOTE_CHARS_MAX).flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect();
+        text.chars().take(QUOTE_CHARS_MAX).flat_map(|c| if is_shown(c) { vec![c] } else { c.escape_default().collect() }).collect();
     if text.chars().nth(QUOTE_CHARS_MAX).is_some() {
         shown.push('…');
     }

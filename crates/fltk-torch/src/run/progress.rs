@@ -3,7 +3,7 @@
 use std::io::IsTerminal as _;
 
 use fltk::{cli::Cli, output};
-use fltk_core::{event::RunEvent, metrics::Evaluation, milestone::Milestone};
+use fltk_core::{event::RunEvent, metrics::Evaluation, milestone::Milestone, terminal};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// How much is said.
@@ -45,7 +45,7 @@ impl Progress {
             let bar = ProgressBar::new(u64::from(steps)).with_position(u64::from(from.completed));
             let style = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} {msg} [{elapsed}, {eta} left]");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-            bar.set_prefix(title.to_owned());
+            bar.set_prefix(terminal::plain(title).into_owned());
             bar.enable_steady_tick(std::time::Duration::from_millis(250));
             bar
         });
@@ -99,7 +99,7 @@ impl Progress {
     fn line(&self, text: &str) {
         match (&self.bar, self.talk) {
             (_, Talk::Quiet) => {}
-            (Some(bar), _) => bar.println(text),
+            (Some(bar), _) => bar.println(terminal::plain(text)),
             (None, _) => output::talk(text),
         }
     }

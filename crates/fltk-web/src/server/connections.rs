@@ -311,7 +311,8 @@ mod tests {
     async fn served(head: Duration) -> (SocketAddr, oneshot::Sender<()>, JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = Router::new().route("/", get(|| async { "hello" })).route("/large", get(|| async { vec![0_u8; LARGE] }));
+        let large = Bytes::from(vec![0_u8; LARGE]);
+        let router = Router::new().route("/", get(|| async { "hello" })).route("/large", get(move || async move { large }));
         let (stop, stopped) = oneshot::channel();
         let limits = Limits { head, stall: head, stop: LIMIT, per_peer: None };
         let server = tokio::spawn(serve(listener, router, limits, async {
@@ -356,7 +357,7 @@ mod tests {
     }
 
     /// What is answered to `GET /`.
-    async fn get(address: SocketAddr) -> Vec<u8> {
+    async fn answered(address: SocketAddr) -> Vec<u8> {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
         rest(&mut stream).await
@@ -381,7 +382,7 @@ mod tests {
             let (address, _stop, _) = served(10 * LIMIT).await;
             let _crowd = crowd(address, says).await;
             let began = Instant::now();
-            while !get(address).await.ends_with(b"hello") {
+            while !answered(address).await.ends_with(b"hello") {
                 assert!(began.elapsed() < LIMIT, "{says:?}");
             }
         }

@@ -60,7 +60,7 @@ impl Turn {
     /// Takes it up again, in its turn.
     fn resume(&mut self, limit: Duration) -> io::Result<()> {
         if self.permit.is_none() {
-            let next = timeout(limit, Arc::clone(&self.readers).acquire_owned());
+            let next = async { timeout(limit, Arc::clone(&self.readers).acquire_owned()).await };
             self.permit = self.runtime.block_on(next).ok().and_then(Result::ok);
         }
         if self.permit.is_some() { Ok(()) } else { Err(io::ErrorKind::TimedOut.into()) }

@@ -12,5 +12,5 @@ pub fn run(shell: clap_complete::Shell) -> anyhow::Result<()> {
     // Into memory first: a panic is what an error of writing would be otherwise.
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "fltk", &mut script);
-    output::text(&String::from_utf8_lossy(&script))
+    output::data(&String::from_utf8_lossy(&script))
 }

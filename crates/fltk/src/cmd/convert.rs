@@ -11,5 +11,5 @@ use crate::{cli::ConvertArgs, inputs, output};
 pub fn run(args: &ConvertArgs) -> anyhow::Result<()> {
     let args = &args.experiment;
     let experiment = inputs::read_experiment(&args.files, &args.overrides, args.seed)?;
-    output::text(&experiment::to_yaml(&experiment))
+    output::data(&experiment::to_yaml(&experiment))
 }

@@ -49,7 +49,8 @@ pub fn run(cli: &Cli, args: &ValidateArgs) -> anyhow::Result<()> {
         };
         if cli.output == Output::Text {
             if !report.is_empty() {
-                output::talk(format_args!("{}\n", report.render(output::color_stderr())));
+                output::report(&report);
+                output::talk("");
             }
             output::text(&format!("{}: {}", source.name, if valid { "valid" } else { "refused" }))?;
         }

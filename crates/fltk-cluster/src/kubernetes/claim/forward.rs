@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use fltk_core::terminal;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use tokio::{
@@ -134,7 +135,7 @@ fn verdict(answer: &[u8]) -> Result<(), String> {
     if text.is_empty() {
         return Err("nothing listens in it".to_owned());
     }
-    let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let plain = terminal::one_line(&text, text.len());
     Err(format!("it answers `{}`", plain.split_once("    ").map_or(plain.as_str(), |(_, body)| body).trim()))
 }
 

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use fltk_core::terminal;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{cli::Cli, output};
@@ -37,7 +38,7 @@ impl Progress {
             let style = ProgressStyle::with_template("{spinner} {prefix} {msg} {bytes} {bytes_per_sec}");
             let bar = ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
             bar.set_prefix(format!("{}/{}", self.begun, self.wanted));
-            bar.set_message(name.to_owned());
+            bar.set_message(terminal::plain(name).into_owned());
             bar.enable_steady_tick(DRAW_EVERY);
             self.bar = Some(bar);
         }

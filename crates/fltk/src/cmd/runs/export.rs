@@ -1,9 +1,6 @@
 //! `fltk runs export [RUN...]`.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 #[cfg(feature = "web")]
 use std::{
     io::{Read as _, Write as _},
@@ -36,7 +33,7 @@ const PIECE: usize = 64 << 10;
 /// # Errors
 /// If a named run's folder is missing or damaged, or standard output is closed.
 pub fn run(format: ExportFormat, root: &Path, named: &[PathBuf]) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
+    let mut out = output::stream();
     if named.is_empty() {
         let paths = RunFolder::list(root).or_exit(Exit::Records)?;
         let sound = paths.iter().filter_map(|path| open_sound(root, path)).map(Ok);
@@ -66,7 +63,7 @@ pub fn from(cli: &Cli, format: ExportFormat, from: &str, through: &ThroughArgs, 
             output::talk(format_args!("warning: {} damaged runs are skipped: {}", export.num_skipped, export.skipped.join(", ")));
         }
         let mut body = interrupt::body(export.body, Arc::clone(stop));
-        let mut out = io::stdout().lock();
+        let mut out = output::stream();
         let mut piece = vec![0; PIECE];
         loop {
             match body.read(&mut piece) {

@@ -18,7 +18,7 @@ pub fn run(cli: &Cli, root: &Path, stream: Option<&PathBuf>, format: JobsFormat)
     let Some(named) = stream else { return list(cli, root) };
     let rows = jobs::read(StreamFolder::find(root, named).or_exit(Exit::Records)?)?;
     match (cli.output, format) {
-        (Output::Text, JobsFormat::Csv) => output::text(&jobs::csv(&rows)),
+        (Output::Text, JobsFormat::Csv) => output::data(&jobs::csv(&rows)),
         (Output::Json, _) | (Output::Text, JobsFormat::Table) => jobs::print(cli, &rows),
     }
 }

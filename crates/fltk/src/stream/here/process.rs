@@ -12,7 +12,10 @@ use std::{
 
 use anyhow::Context as _;
 use fltk_cluster::{JobSpec, plan::Blame};
-use fltk_core::experiment::{self, Experiment};
+use fltk_core::{
+    experiment::{self, Experiment},
+    terminal,
+};
 
 use crate::{child, exit::Exit, output, stream::JobFiles, termination::TERMINATION_LOG};
 
@@ -173,7 +176,7 @@ fn reason(status: ExitStatus, said: &str) -> String {
     let from = lines.iter().position(|line| line.starts_with("error")).unwrap_or(lines.len().saturating_sub(TAIL_LINES));
     let words = lines[from..].join(" ");
     let words = words.strip_prefix("error: ").unwrap_or(&words);
-    let plain: String = words.chars().take(REASON_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let plain = terminal::one_line(words, REASON_CHARS_MAX);
     if plain.is_empty() { how } else { format!("{how}: {plain}") }
 }
 

@@ -1,0 +1,121 @@
+//! Text from elsewhere on a terminal: traces, paths, names, errors of others. It is data there, and moves no cursor, changes no title, and turns no line round.
+//!
+//! Whoever writes to a terminal uses [`plain`], also for texts of his own: what is in them is often somebody else's.
+
+use std::{borrow::Cow, fmt::Write as _};
+
+/// Whether a terminal shows `c` as itself: no control character but the end of a line and a tab, and none of the marks that turn the direction of what
+/// follows (Unicode's `Bidi_Control`), with which a line says something else than it seems to.
+#[must_use]
+pub fn is_plain(c: char) -> bool {
+    let is_control = c.is_control() && !matches!(c, '\n' | '\t');
+    let is_mark = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    !is_control && !is_mark
+}
+
+/// `text` as a terminal may get it: what isn't [plain](is_plain) is written as in Rust, `\u{1b}`.
+#[must_use]
+pub fn plain(text: &str) -> Cow<'_, str> {
+    escaped(text, |_| 0)
+}
+
+/// The same of a text that has colors: sequences that set them (SGR, ECMA-48 8.3.117) stay. Only for what a renderer of ours made, which has put texts of
+/// others into it as plain ones.
+#[must_use]
+pub fn colored(text: &str) -> Cow<'_, str> {
+    escaped(text, sgr)
+}
+
+/// Length in bytes of the sequence that sets colors at the beginning of `text`; 0 if there is none.
+fn sgr(text: &str) -> usize {
+    let Some(rest) = text.strip_prefix("\u{1b}[") else { return 0 };
+    let numbers = rest.bytes().take_while(|c| c.is_ascii_digit() || *c == b';').count();
+    if rest.as_bytes().get(numbers) == Some(&b'm') { "\u{1b}[m".len() + numbers } else { 0 }
+}
+
+fn escaped(text: &str, stays: fn(&str) -> usize) -> Cow<'_, str> {
+    if text.chars().all(is_plain) {
+        return Cow::Borrowed(text);
+    }
+    let (mut out, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(c) = rest.chars().next() {
+        let length = match stays(rest) {
+            0 if is_plain(c) => {
+                out.push(c);
+                c.len_utf8()
+            }
+            0 => {
+                // Into memory.
+                let _ = write!(out, "{}", c.escape_unicode());
+                c.len_utf8()
+            }
+            length => {
+                out.push_str(&rest[..length]);
+                length
+            }
+        };
+        rest = &rest[length..];
+    }
+    Cow::Owned(out)
+}
+
+/// At most `chars_max` characters of `text` as one line of a table: what isn't [plain](is_plain), ends a line or is a tab becomes a space.
+#[must_use]
+pub fn one_line(text: &str, chars_max: usize) -> String {
+    text.chars().take(chars_max).map(|c| if c.is_control() || !is_plain(c) { ' ' } else { c }).collect()
+}
+
+/// JSON with what isn't [plain](is_plain) written as JSON has it, `\u001b`: the same value. Such characters are in texts alone.
+#[must_use]
+pub fn json(text: &str) -> Cow<'_, str> {
+    if text.chars().all(is_plain) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_plain(c) {
+            out.push(c);
+        } else {
+            // All of them are below 2^16.
+            let _ = write!(out, "\\u{:04x}", u32::from(c));
+        }
+    }
+    Cow::Owned(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_text_is_seen() {
+        let check = |text: &str, expected: &str| assert_eq!(plain(text), expected);
+        check("a\tb\nc é 日本 שלום 🙂", "a\tb\nc é 日本 שלום 🙂");
+        check("\u{1b}[2J\u{1b}]0;title\u{7}", "\\u{1b}[2J\\u{1b}]0;title\\u{7}");
+        check("a\rb\u{8}\u{7f}\u{9b}31m", "a\\u{d}b\\u{8}\\u{7f}\\u{9b}31m");
+        check("user\u{202e}nimda\u{2069}\u{200f}\u{61c}", "user\\u{202e}nimda\\u{2069}\\u{200f}\\u{61c}");
+    }
+
+    #[test]
+    fn a_line_is_one() {
+        assert_eq!(one_line("a\tb\nc\u{1b}\u{202e}é", 100), "a b c  é");
+        assert_eq!(one_line("abc", 2), "ab");
+    }
+
+    #[test]
+    fn only_colors_stay() {
+        let check = |text: &str, expected: &str| assert_eq!(colored(text), expected);
+        check("\u{1b}[1m\u{1b}[38;5;9merror\u{1b}[0m: a\u{1b}[m", "\u{1b}[1m\u{1b}[38;5;9merror\u{1b}[0m: a\u{1b}[m");
+        check("\u{1b}[2J\u{1b}[?25l\u{1b}[1", "\\u{1b}[2J\\u{1b}[?25l\\u{1b}[1");
+        check("\u{1b}[1m\u{202e}", "\u{1b}[1m\\u{202e}");
+    }
+
+    #[test]
+    fn json_stays_what_it_is() {
+        let value = serde_json::json!({ "a\u{9b}": "\u{202e}\u{7f}\n\u{1b}é" });
+        let text = serde_json::to_string(&value).unwrap();
+        let shown = json(&text);
+        assert!(shown.chars().all(is_plain) && shown.contains("\\u202e\\u007f"), "{shown}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
+    }
+}
