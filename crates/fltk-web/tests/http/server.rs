@@ -7,7 +7,7 @@ use std::{
     os::unix::fs::symlink,
     path::Path,
     process::Command,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use fltk_records::{
