@@ -106,7 +106,7 @@ fn folders_of_runs_from_elsewhere() {
     let root = home.join("runs");
     let name = record(&root, 1);
     let (mut recorder, _) = RunRecorder::open(RunFolder::open(root.join(&name)).unwrap(), "a test").unwrap();
-    recorder.record(&RunEvent::Failed { reason: HOSTILE.to_owned() }, Timestamp::UNIX_EPOCH).unwrap();
+    recorder.record(&RunEvent::Failed { reason: HOSTILE.to_owned(), for_good: false }, Timestamp::UNIX_EPOCH).unwrap();
     drop(recorder);
     fs::rename(root.join(&name), root.join(HOSTILE)).unwrap();
     let damaged = record(&root, 2);
