@@ -19,6 +19,7 @@ pub enum Kubernetes {
 
 impl Kubernetes {
     /// All.
+    #[cfg(test)]
     pub const ALL: [Self; 2] = [Self::Newest, Self::Oldest];
 
     /// What it calls itself; the module in its folder has the same.
