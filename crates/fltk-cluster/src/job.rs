@@ -106,7 +106,12 @@ pub fn jobs(experiment: &Experiment, run: &str, replication: usize, trace: &[Tra
     Ok(arrivals(experiment, replication, trace)?.into_iter().map(spec).collect())
 }
 
-/// A federated job trains all of its clients in one pod.
+/// How many pods a job of `task` has. A federated one trains all of its clients in one.
+#[must_use]
+pub fn num_pods(task: &Task) -> u32 {
+    1 + task.setting.num_workers()
+}
+
 fn pods(task: &Task) -> Vec<Pod> {
     let amounts = |pod: &PodResources| Amounts::none().with("cpu", pod.cores.nanos()).with("memory", pod.memory.nanos());
     let (master, worker) = match &task.resources {

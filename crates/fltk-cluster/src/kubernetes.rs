@@ -13,6 +13,7 @@ pub mod manifest;
 pub mod metrics;
 pub mod nodes;
 pub mod preflight;
+mod problems;
 pub mod retry;
 pub mod serve;
 pub mod status;

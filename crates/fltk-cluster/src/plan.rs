@@ -32,7 +32,7 @@ use self::{
     queue::{Queue, Seen},
 };
 pub use self::{
-    event::{Action, Event},
+    event::{Action, Event, LastWords},
     explain::Wait,
     record::{Blame, JobRecord, Outcome},
     settings::Settings,
@@ -332,8 +332,8 @@ impl Planner {
                 self.change(index, State::Waiting);
                 true
             }
-            (Event::Ended { outcome, reason, blame, left, .. }, _) => {
-                job.record.ended(now, outcome, reason, blame);
+            (Event::Ended { outcome, reason, blame, left, words, .. }, _) => {
+                job.record.ended(now, outcome, reason, blame, words);
                 if let (Outcome::Succeeded, Some(seconds)) = (outcome, job.record.run_seconds()) {
                     let (sum, count) = self.run_times.entry(job.spec.class.clone()).or_insert((0.0, 0));
                     (*sum, *count) = (*sum + seconds, *count + 1);

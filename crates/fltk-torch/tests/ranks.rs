@@ -284,6 +284,7 @@ fn clients_find_each_other_and_go_on_when_started_again() {
     second.wait().unwrap();
     let (output, folder) = running.end();
     assert_eq!(output.status.code(), Some(7), "{}", said(&output));
+    assert!(!said(&output).contains("--resume"), "who started it starts it again: {}", said(&output));
     let at = folder.path();
     let start = |rank: &str, port: u16| {
         let mut command: Command = fltk(at);
@@ -303,7 +304,88 @@ fn clients_find_each_other_and_go_on_when_started_again() {
     let (again, second) = (again.wait_with_output().unwrap(), second.wait_with_output().unwrap());
     assert!(second.status.success(), "{}", said(&second));
     assert_eq!(again.stdout, first.stdout, "{}", said(&again));
+    // Also by itself: the others of a job that is done don't come back.
+    let (again, second) = (start("0", free()), start("1", free()));
+    let (again, second) = (again.wait_with_output().unwrap(), second.wait_with_output().unwrap());
+    assert!(second.status.success() && second.stdout.is_empty(), "{}", said(&second));
+    assert_eq!(again.stdout, first.stdout, "{}", said(&again));
     assert_eq!(json(at, &["runs", "list", "--output", "json"]).as_array().unwrap().len(), 1, "one run, taken up");
+}
+
+/// Ranks as pods: each is begun again as soon as it ends badly, at the same name and port.
+struct Pods {
+    folder: tempfile::TempDir,
+    port: u16,
+    ranks: Vec<Child>,
+    /// Of all of them.
+    num_restarts: usize,
+    outputs: Vec<Option<Output>>,
+}
+
+impl Drop for Pods {
+    fn drop(&mut self) {
+        for child in &mut self.ranks {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+impl Pods {
+    fn start(size: u32) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("ddp.yaml"), experiment(size, 0)).unwrap();
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut pods = Self { folder, port, ranks: Vec::new(), num_restarts: 0, outputs: (0..size).map(|_| None).collect() };
+        pods.ranks = (0..size).map(|rank| pods.rank(rank as usize)).collect();
+        pods
+    }
+
+    fn rank(&self, rank: usize) -> Child {
+        let mut command: Command = fltk(self.folder.path());
+        command.args(["client", "ddp.yaml", "0", "--id", "job-1", "--output", "json"]);
+        command.envs([("RANK", rank.to_string()), ("WORLD_SIZE", self.outputs.len().to_string()), ("MASTER_PORT", self.port.to_string())]);
+        command.env("MASTER_ADDR", "localhost").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// Begins again what has ended badly, until `holds`.
+    fn until(&mut self, holds: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + LIMIT;
+        while !holds(self) {
+            let over: Vec<bool> = self.outputs.iter().map(Option::is_some).collect();
+            assert!(Instant::now() < deadline, "too long, after {} restarts; these are over: {over:?}", self.num_restarts);
+            for rank in 0..self.ranks.len() {
+                let Some(status) = self.ranks[rank].try_wait().unwrap().filter(|_| self.outputs[rank].is_none()) else { continue };
+                if status.success() {
+                    let ended = std::mem::replace(&mut self.ranks[rank], Command::new("true").spawn().unwrap());
+                    self.outputs[rank] = Some(ended.wait_with_output().unwrap());
+                } else {
+                    self.num_restarts += 1;
+                    self.ranks[rank] = self.rank(rank);
+                }
+            }
+            thread::sleep(POLL);
+        }
+    }
+
+    fn num_lines(&self) -> usize {
+        let runs = fs::read_dir(self.folder.path().join("runs")).into_iter().flatten();
+        runs.flatten().filter_map(|run| fs::read_to_string(run.path().join("journal.jsonl")).ok()).map(|text| text.lines().count()).sum()
+    }
+}
+
+/// What `backoff_limit` of a cluster counts: whoever is lost, each rank begins again once. The lost one is back before the others have noticed.
+#[test]
+fn a_lost_rank_costs_one_restart_of_each() {
+    let expected = undisturbed(3);
+    for lost in [0, 2] {
+        let mut pods = Pods::start(3);
+        pods.until(|pods| pods.num_lines() >= 3);
+        pods.ranks[lost].kill().unwrap();
+        pods.until(|pods| pods.outputs.iter().all(Option::is_some));
+        assert_eq!(pods.num_restarts, 3, "rank {lost} was lost");
+        assert_eq!(digest(pods.outputs[0].as_ref().unwrap()), expected);
+    }
 }
 
 /// Everything of a run's steps that has to be the same bits.

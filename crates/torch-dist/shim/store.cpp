@@ -37,6 +37,11 @@ char* td_store_tcp(const char* host, uint16_t port, int32_t listener, bool is_se
   });
 }
 
+// The limit of whatever c10d itself asks the store for, such as a group's addresses.
+char* td_store_set_timeout(TdStore* store, int64_t timeout_ms) {
+  return guard([&] { store->store->setTimeout(milliseconds(timeout_ms)); });
+}
+
 char* td_store_prefix(const TdStore* store, const char* prefix, TdStore** prefixed) {
   return guard([&] { *prefixed = new TdStore{c10::make_intrusive<c10d::PrefixStore>(prefix, store->store)}; });
 }

@@ -39,6 +39,15 @@ pub enum Error {
         /// What libtorch said.
         message: String,
     },
+    /// This rank has joined at this store before. If that one has ended, the others are about to lose it, and rank 0 serves another store when it begins
+    /// again: [`TcpStore::is_gone_within`](crate::TcpStore::is_gone_within) waits for the end of this one.
+    #[error(
+        "a rank {rank} has joined at this store before\nhint: does another process have this rank? if the one before has ended, rank 0 has to begin again too"
+    )]
+    JoinedBefore {
+        /// This rank.
+        rank: u32,
+    },
     /// Not all ranks joined the group, or they can't connect to each other.
     #[error(
         "rank {rank} of {size} can't join the group: {message}{}\nhint: ranks connect to each other directly: see that each can reach the others' addresses (GLOO_SOCKET_IFNAME or NCCL_SOCKET_IFNAME chooses an interface), and over NCCL that each has a GPU of its own",

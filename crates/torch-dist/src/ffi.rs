@@ -46,6 +46,7 @@ unsafe extern "C" {
         store: *mut *mut RawStore,
         bound: *mut u16,
     ) -> *mut c_char;
+    pub fn td_store_set_timeout(store: *mut RawStore, timeout_ms: i64) -> *mut c_char;
     pub fn td_store_prefix(store: *const RawStore, prefix: *const c_char, prefixed: *mut *mut RawStore) -> *mut c_char;
     pub fn td_store_set(store: *mut RawStore, key: *const c_char, value: *const u8, size: usize) -> *mut c_char;
     pub fn td_store_get(

@@ -109,8 +109,8 @@ impl ProcessGroup {
     /// Joins the group of `size` ranks that meet at `store`, as `rank`. Returns when all are connected.
     ///
     /// # Errors
-    /// [`Error::Join`] if they don't come in time or can't reach each other; [`Error::Argument`] if this rank joined at this store before: a new
-    /// group needs a new [prefix](TcpStore::prefix).
+    /// [`Error::Join`] if they don't come in time or can't reach each other; [`Error::JoinedBefore`] if this rank joined at this store before: a new
+    /// group needs a new [prefix](TcpStore::prefix), or the next store.
     pub fn gloo(store: &Arc<TcpStore>, rank: u32, size: u32, options: &GroupOptions) -> Result<Self, Error> {
         let (kind, names) = options.device.parts();
         let (texts, _) = c_strings(&names)?;
@@ -138,7 +138,7 @@ impl ProcessGroup {
             return Err(Error::Argument(format!("there is no rank {rank} in a group of {size}: ranks begin at 0")));
         }
         if store.add(&present(rank), 1)? > 1 {
-            return Err(Error::Argument(format!("a rank {rank} has joined at this store before: use a new prefix of it, or another rank")));
+            return Err(Error::JoinedBefore { rank });
         }
         // Connecting takes its addresses from the store.
         let made = bounded(timeout * 2, move || {

@@ -120,6 +120,25 @@ impl TcpStore {
         Ok(Self { raw: Arc::new(Owned(raw)), port: self.port, timeout: self.timeout, lost: Arc::clone(&self.lost) })
     }
 
+    /// Changes the limit of [`Self::get`] and of what groups ask for.
+    ///
+    /// # Errors
+    /// None that is known of.
+    pub fn set_timeout(&mut self, timeout: Duration) -> Result<(), Error> {
+        // SAFETY: the store is alive.
+        check(unsafe { ffi::td_store_set_timeout(self.raw.get(), millis(timeout)) }).map_err(Error::Torch)?;
+        self.timeout = timeout;
+        Ok(())
+    }
+
+    /// Waits until nobody serves the store any more, or rank 0 doesn't answer. `false` if somebody still does after `limit`.
+    #[must_use]
+    pub fn is_gone_within(&self, limit: Duration) -> bool {
+        /// Nobody sets it.
+        const NEVER: &str = "torch_dist/never";
+        !matches!(self.wait(&[NEVER], limit), Ok(()) | Err(Error::StoreTimeout { .. }))
+    }
+
     /// Sets `key`. It is sent without waiting for an answer, so that rank 0 is gone may show only in a later call.
     ///
     /// # Errors

@@ -130,7 +130,21 @@ fn a_rank_that_never_comes_is_named() {
     assert!(matches!(&error, Error::Join { rank: 0, size: 2, missing, .. } if missing == &[1]), "{error}");
     assert!(matches!(ProcessGroup::gloo(&server, 2, 2, &checked()), Err(Error::Argument(_))));
     let again = ProcessGroup::gloo(&server, 0, 2, &checked()).unwrap_err();
-    assert!(matches!(&again, Error::Argument(text) if text.contains("before")), "{again}");
+    assert_eq!(again, Error::JoinedBefore { rank: 0 });
+}
+
+#[test]
+fn the_end_of_a_store_is_noticed_at_once() {
+    let server = store(0, true).unwrap();
+    let mut client = store(server.port(), false).unwrap();
+    client.set_timeout(TIMEOUT / 2).unwrap();
+    assert!(!client.is_gone_within(Duration::from_millis(100)));
+    client.set("key", b"it still serves").unwrap();
+    let began = Instant::now();
+    let waiting = thread::spawn(move || client.is_gone_within(TIMEOUT));
+    drop(server);
+    assert!(waiting.join().unwrap());
+    assert!(began.elapsed() < TIMEOUT / 2);
 }
 
 #[test]

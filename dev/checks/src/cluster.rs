@@ -39,7 +39,7 @@ use self::{equipment::Equipment, tools::Part};
 use crate::{
     checkout::Checkout,
     image::{self, Kind},
-    lock, sh,
+    lock, parts, sh,
 };
 
 pub use self::{
@@ -87,6 +87,12 @@ pub enum ClusterCommand {
         /// This program, in place of a release build of this checkout.
         #[arg(long, value_name = "PATH")]
         program: Option<PathBuf>,
+    },
+    /// Test on the cluster that runs, with the image that `load` gave it and the release build of `fltk`, what takes too long for every day.
+    Test {
+        /// Jobs that lose ranks: each of three, deleted, killed and drained, once and three times, in both kinds of jobs; with a table (about 20 minutes).
+        #[arg(long, required = true)]
+        losses: bool,
     },
     /// Make a namespace, if it isn't there, with a volume that all its pods can write to: the claim `fl-log-claim`.
     Claim {
@@ -155,6 +161,7 @@ pub fn run(checkout: &Checkout, command: &ClusterCommand) -> anyhow::Result<()> 
             let _lock = lock()?;
             load::run(checkout, &cluster, *kind, program.as_deref())
         }
+        ClusterCommand::Test { losses: _ } => parts::test_losses(checkout),
         ClusterCommand::Claim { namespace } => {
             let _lock = lock()?;
             let volume = volumes::claim(&running(checkout, &folder)?, namespace)?;

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 
+pub use self::cluster::test_losses;
 use crate::{charts, checkout::Checkout, outcome::Outcome};
 
 /// Does the part `name`.

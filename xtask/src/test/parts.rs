@@ -510,6 +510,17 @@ pub const PARTS: &[Part] = &[
         seconds: 40,
     },
     Part {
+        name: "lost ranks",
+        proves: "that a job of three ranks loses its master once, or a worker three times, and ends as an undisturbed one, as PyTorchJob and as TrainJob",
+        stage: Stage::Cluster,
+        // Its pods ask for nothing, and wait for the kubelet most of the time.
+        after: &[Passed("a real Kubernetes"), Passed("the guide")],
+        work: Work::Checks,
+        load: Load::cores(1),
+        touched: by(&["fltk-cluster", "torch-dist", "fltk", "fltk-torch"], &[]),
+        seconds: 75,
+    },
+    Part {
         name: "ranks as containers",
         proves: "that docs/compose.md's ranks train as containers of one machine, by its very text",
         stage: Stage::Cluster,
@@ -532,6 +543,7 @@ pub const PARTS: &[Part] = &[
             Over("KFLTK's files in real pods, TrainJobs"),
             Over("priorities on a tainted node"),
             Over("a gang on a tainted node"),
+            Over("lost ranks"),
             Over("both charts twice in a namespace"),
             Over("data sets through a proxy"),
             Over("an orchestrator in its pod, PyTorchJobs"),

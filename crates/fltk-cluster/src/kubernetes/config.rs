@@ -136,7 +136,7 @@ pub struct RoleResources {
 #[schemars(rename = "run_policy")]
 #[serde(deny_unknown_fields)]
 pub struct RunPolicy {
-    /// Which of its pods are removed when it ends; of a `TrainJob` always those that run.
+    /// Which of its pods are removed when it ends; of a `TrainJob` always those that run, and after a deadline or the limit all.
     pub clean_pod_policy: CleanPodPolicy,
     /// How long it stays once it has ended; for ever when left out. Of a `TrainJob` it's the pods, with their logs, that go; the object itself stays.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -144,7 +144,7 @@ pub struct RunPolicy {
     /// How long it may run; as long as it takes when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub active_deadline: Option<Duration>,
-    /// How often its pods are started again before it has failed.
+    /// How many losses of a rank it survives. The object's own limit, of restarts of all pods together, follows from it.
     #[schemars(range(min = 0, max = 1000))]
     pub backoff_limit: i32,
     /// Who acts on the job in place of its operator; the operator itself when left out.

@@ -4,15 +4,18 @@
 //! |---|---|---|
 //! | `PyTorchJob` or `TrainJob` | `trainjob-<job>` | annotated with the attempt, so that a start is done once, and when it is made with the stream's begin, so that none is taken for another's |
 //! | `ConfigMap`, one a role | `<role>-<job>-<replication>` | the job's experiment; owned by the job, and gone with it |
-//! | `TrainingRuntime`, one a run, for `TrainJob`s | `fltk-<digest of run>` | what all pods of the run get |
+//! | `TrainingRuntime`s, for `TrainJob`s | `fltk-<digest of run>-<pods>` | what all pods of the run get, one for each number of pods that its jobs have |
 
 mod config_map;
 mod legal;
+mod limit;
 mod names;
 mod network_policy;
 mod pod;
 mod pytorch_job;
 mod train_job;
+
+use std::collections::BTreeSet;
 
 use fltk_core::experiment::{Experiment, NetworkConfig};
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -26,7 +29,7 @@ pub const CONTAINERS: [&str; 2] = [pytorch_job::CONTAINER, train_job::NODE];
 
 pub use self::names::{ANNOTATION_ATTEMPT, ANNOTATION_BEGAN, JOB_LABEL, RUN_LABEL, job_name, run_selector, runtime_name};
 use super::config::{Backend, CleanPodPolicy, KubernetesConfig};
-use crate::{Amounts, JobSpec, Role};
+use crate::{Amounts, JobSpec, Role, job::num_pods};
 
 /// What all jobs of a run have in common.
 #[derive(Clone, Debug)]
@@ -75,10 +78,14 @@ impl RunContext {
         config_map::experiment(config_map).is_some_and(|experiment| experiment == spec.experiment(&self.experiment).begun_now())
     }
 
-    /// What all pods of the run get, where its jobs are `TrainJob`s.
+    /// What all pods of the run get, where its jobs are `TrainJob`s: how often they may begin again depends on how many pods a job has.
     #[must_use]
-    pub fn runtime(&self) -> Option<Json> {
-        (self.config.backend == Backend::TrainJob).then(|| train_job::runtime(self))
+    pub fn runtimes(&self) -> Vec<Json> {
+        if self.config.backend == Backend::PyTorchJob {
+            return Vec::new();
+        }
+        let nums: BTreeSet<u32> = self.experiment.tasks.iter().map(num_pods).collect();
+        nums.into_iter().map(|num_pods| train_job::runtime(self, num_pods)).collect()
     }
 
     /// `spec` with everything that its pods ask for on Kubernetes: extended resources; and all pods of a `TrainJob`, which can't differ, as much of each

@@ -96,9 +96,9 @@ fn list(missing: &[String]) -> String {
 pub async fn check(client: &Client, context: &RunContext, samples: &[JobSpec], needs_nodes: bool) -> Result<(), PreflightError> {
     operator(client, context.config.backend).await?;
     rights(client, context, needs_nodes).await?;
-    if context.runtime().is_some() {
+    if context.config.backend == Backend::TrainJob {
         // A job is taken only where its runtime is: jobs are checked when that was made.
-        return runtime(client, context, true).await.map_err(|error| refused(error, context, samples.first()));
+        return runtimes(client, context, true).await.map_err(|error| refused(error, context, samples.first()));
     }
     dry_runs(client, context, samples).await
 }
@@ -120,19 +120,21 @@ pub async fn is_new(client: &Client, context: &RunContext) -> Result<(), Preflig
 /// # Errors
 /// As of [`check`].
 pub async fn share(client: &Client, context: &RunContext, samples: &[JobSpec]) -> Result<(), PreflightError> {
-    if context.runtime().is_none() {
+    if context.config.backend == Backend::PyTorchJob {
         return Ok(());
     }
-    runtime(client, context, false).await.map_err(|error| refused(error, context, samples.first()))?;
+    runtimes(client, context, false).await.map_err(|error| refused(error, context, samples.first()))?;
     dry_runs(client, context, samples).await
 }
 
-async fn runtime(client: &Client, context: &RunContext, dry_run: bool) -> Result<(), Error> {
-    let Some(runtime) = context.runtime() else { return Ok(()) };
+async fn runtimes(client: &Client, context: &RunContext, dry_run: bool) -> Result<(), Error> {
     let runtimes: Api<DynamicObject> = Api::namespaced_with(client.clone(), &context.namespace, &api::runtime_resource());
-    let name = super::manifest::runtime_name(&context.run);
     let parameters = PatchParams { dry_run, ..PatchParams::apply(FIELD_MANAGER).force().validation_strict() };
-    retried(async || runtimes.patch(&name, &parameters, &Patch::Apply(&runtime)).await).await.map(drop)
+    for runtime in context.runtimes() {
+        let name = runtime["metadata"]["name"].as_str().unwrap_or_default();
+        retried(async || runtimes.patch(name, &parameters, &Patch::Apply(&runtime)).await).await?;
+    }
+    Ok(())
 }
 
 async fn dry_runs(client: &Client, context: &RunContext, samples: &[JobSpec]) -> Result<(), PreflightError> {

@@ -4,15 +4,16 @@ use fltk_core::{
     terminal,
     termination::{EXIT_LOST_RANK, TerminationReport},
 };
-use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
 use kube::core::DynamicObject;
 use serde_json::Value as Json;
 
 use super::{
     config::Backend,
     manifest::{ANNOTATION_ATTEMPT, CONTAINERS, JOB_LABEL},
-    view::{Problem, SeenJob, SeenPod},
+    problems::{Cause, Problem},
+    view::{SeenJob, SeenPod},
 };
 use crate::{JobId, plan::Outcome};
 
@@ -65,9 +66,8 @@ pub fn pod(pod: &Pod) -> Option<SeenPod> {
     // The first is the program's: others are injected.
     let containers = status.and_then(|status| status.container_statuses.as_ref());
     let container = containers.and_then(|all| all.iter().find(|container| CONTAINERS.contains(&container.name.as_str())));
-    let ended = container.and_then(terminated);
-    let report = ended.and_then(|ended| report(ended.message.as_deref()?));
-    let failed = ended.filter(|ended| ended.exit_code != 0);
+    let ends: Vec<_> = container.into_iter().flat_map(ends).map(|ended| (ended, report(ended))).collect();
+    let failed = ends.iter().filter(|(ended, _)| ended.exit_code != 0);
     Some(SeenPod {
         name: pod.metadata.name.clone()?,
         uid: pod.metadata.uid.clone().unwrap_or_default(),
@@ -76,8 +76,11 @@ pub fn pod(pod: &Pod) -> Option<SeenPod> {
         node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).filter(|node| !node.is_empty()),
         has_run: phase != "Pending",
         is_over: matches!(phase, "Succeeded" | "Failed"),
-        first_step_ms: report.as_ref().and_then(|report| report.first_step_ms),
-        problem: evicted(pod).or_else(|| Some(problem(failed?, report.as_ref()))),
+        first_step_ms: ends.iter().find_map(|(_, report)| report.as_ref()?.first_step_ms),
+        problems: match evicted(pod) {
+            Some(evicted) => vec![evicted],
+            None => failed.map(|(ended, report)| problem(ended, report.as_ref(), asked_to_go(pod))).collect(),
+        },
         waits: (phase == "Pending").then(|| waits(pod, container)).flatten(),
     })
 }
@@ -92,16 +95,20 @@ fn index(labels: &std::collections::BTreeMap<String, String>) -> Option<u32> {
     }
 }
 
-/// How the container ended, or ended before it was started again.
-fn terminated(container: &ContainerStatus) -> Option<&ContainerStateTerminated> {
-    let of = |state: &'_ Option<ContainerState>| state.as_ref().is_some_and(|state| state.terminated.is_some());
-    let state = if of(&container.state) { &container.state } else { &container.last_state };
-    state.as_ref()?.terminated.as_ref()
+/// How the container ended, and how it ended before it was started again, the latter first.
+fn ends(container: &ContainerStatus) -> impl Iterator<Item = &ContainerStateTerminated> {
+    [&container.last_state, &container.state].into_iter().filter_map(|state| state.as_ref()?.terminated.as_ref())
 }
 
 /// What our program left, if it's that.
-fn report(message: &str) -> Option<TerminationReport> {
-    serde_json::from_str(message).ok()
+fn report(ended: &ContainerStateTerminated) -> Option<TerminationReport> {
+    serde_json::from_str(ended.message.as_deref()?).ok()
+}
+
+/// When somebody asked the pod to go, in whole seconds. Kubernetes notes when its time is over.
+fn asked_to_go(pod: &Pod) -> Option<Timestamp> {
+    let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or(0);
+    pod.metadata.deletion_timestamp.as_ref()?.0.checked_sub(SignedDuration::from_secs(grace)).ok()
 }
 
 /// Longest words of a pod that are kept, in characters.
@@ -111,10 +118,11 @@ const WORDS_CHARS_MAX: usize = 1000;
 pub(super) fn evicted(pod: &Pod) -> Option<Problem> {
     let status = pod.status.as_ref().filter(|status| status.phase.as_deref() == Some("Failed"))?;
     let message = status.message.as_deref().map(|message| format!(": {}", plain(message))).unwrap_or_default();
-    Some(Problem { words: format!("{}{message}", status.reason.as_deref()?), lost_another: false })
+    Some(Problem { words: format!("{}{message}", status.reason.as_deref()?), cause: Cause::Own, at: None })
 }
 
-pub(super) fn problem(ended: &ContainerStateTerminated, report: Option<&TerminationReport>) -> Problem {
+/// How the container of a pod that was `asked_to_go` failed, if it was.
+pub(super) fn problem(ended: &ContainerStateTerminated, report: Option<&TerminationReport>, asked_to_go: Option<Timestamp>) -> Problem {
     let said = match report {
         Some(report) => report.error.clone(),
         None => ended.message.clone().filter(|message| !message.trim().is_empty()),
@@ -123,10 +131,26 @@ pub(super) fn problem(ended: &ContainerStateTerminated, report: Option<&Terminat
     let words = match ended.reason.as_deref() {
         Some("OOMKilled") => format!("out of memory: it was killed at its limit; ask for more `memory` in the task's `resources`{said}"),
         Some(reason) if reason != "Error" => format!("exit code {}, {reason}{said}", ended.exit_code),
+        _ if ended.exit_code == KILLED => format!("killed, exit code {KILLED}{said}"),
         _ => format!("exit code {}{said}", ended.exit_code),
     };
-    Problem { words, lost_another: ended.exit_code == i32::from(EXIT_LOST_RANK) }
+    let at = ended.finished_at.as_ref().map(|time| time.0);
+    // Within that second only who says so was asked before.
+    let says_so = [INTERRUPTED, TERMINATED].contains(&ended.exit_code);
+    let was_asked = at.zip(asked_to_go).is_some_and(|(at, asked)| at > asked || (at == asked && says_so));
+    let cause = match ended.exit_code {
+        _ if was_asked => Cause::AskedToGo,
+        code if code == i32::from(EXIT_LOST_RANK) => Cause::LostAnother,
+        _ => Cause::Own,
+    };
+    Problem { words, cause, at }
 }
+
+/// What the kernel makes of SIGKILL, and of SIGTERM where a program doesn't heed it.
+const KILLED: i32 = 128 + 9;
+const TERMINATED: i32 = 128 + 15;
+/// Our program, when it was asked to stop.
+const INTERRUPTED: i32 = 130;
 
 /// Without control characters, and not too long.
 pub(super) fn plain(text: &str) -> String {

@@ -11,9 +11,10 @@ use std::{
 
 use tokio::time::Instant;
 
+use super::problems::{Problem, Problems};
 use crate::{
     Event, JobId, Orchestrator,
-    plan::{Outcome, State},
+    plan::{Blame, Outcome, State},
 };
 
 /// How long an end waits for its pods' ends.
@@ -63,19 +64,10 @@ pub struct SeenPod {
     pub is_over: bool,
     /// Since when the program trains, in milliseconds since the Unix epoch.
     pub first_step_ms: Option<u64>,
-    /// Why it failed, in its own words or the kubelet's.
-    pub problem: Option<Problem>,
+    /// Why it failed, now and the time before, in its own words or the kubelet's.
+    pub problems: Vec<Problem>,
     /// Why it doesn't run.
     pub waits: Option<String>,
-}
-
-/// Why a pod failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// For a person.
-    pub words: String,
-    /// Whether it only lost another pod of its job, which then is to blame.
-    pub lost_another: bool,
 }
 
 /// Why a job that was started doesn't run, or not all of it.
@@ -157,7 +149,7 @@ struct Known {
     /// Whether any pod was seen: the job's object may be seen before them.
     had_pods: bool,
     /// Of pods that are there or gone: why they failed.
-    problems: BTreeMap<u32, Problem>,
+    problems: Problems,
     /// Since when its start that it's at is there.
     since: Option<Instant>,
     /// Since when its end is held back.
@@ -196,7 +188,7 @@ impl View {
         let known = self.jobs.entry(job.id.clone()).or_default();
         if known.job.as_ref().is_some_and(|before| before.attempt != job.attempt) {
             // What stopped an earlier start is none of this one's problems.
-            known.problems.clear();
+            known.problems = Problems::default();
             known.since = None;
         }
         known.job = Some(job);
@@ -205,9 +197,7 @@ impl View {
     /// The pod is as it now is.
     pub fn has_pod(&mut self, pod: SeenPod) {
         let known = self.jobs.entry(pod.job.clone()).or_default();
-        if let Some(problem) = &pod.problem {
-            known.problems.insert(pod.index, problem.clone());
-        }
+        pod.problems.iter().for_each(|problem| known.problems.add(pod.index, problem.clone()));
         known.had_pods = true;
         known.pods.insert(pod.name.clone(), pod);
     }
@@ -253,11 +243,8 @@ impl View {
         let known = self.jobs.entry(id.clone()).or_default();
         self.ending.remove(id);
         // An end that was held back is the truer one.
-        let (outcome, reason) = match known.job.take().and_then(|job| job.end) {
-            Some((outcome, words)) => (outcome, self::reason(outcome, &words, &known.problems)),
-            None => (Outcome::Deleted, reason.to_owned()),
-        };
-        (!std::mem::replace(&mut known.told.ended, true)).then(|| Event::ended(id.clone(), outcome, reason))
+        let end = known.job.take().and_then(|job| job.end).unwrap_or_else(|| (Outcome::Deleted, reason.to_owned()));
+        (!std::mem::replace(&mut known.told.ended, true)).then(|| ended(id, end, &known.problems))
     }
 
     /// What of `id` the planner wasn't told yet, at the instant `now`. Of a start whose objects aren't all made (`is_made`) nothing is told but its end: a
@@ -316,12 +303,11 @@ impl View {
         if is_asked && is_suspended && all_over {
             news.push(Event::Suspended { job: id.clone(), attempt: job.attempt });
         }
-        if let Some((outcome, words)) = &job.end {
+        if let Some(end) = &job.end {
             if ends {
                 told.ended = true;
                 self.ending.remove(id);
-                let reason = reason(*outcome, words, &known.problems);
-                news.push(Event::ended(id.clone(), *outcome, reason));
+                news.push(ended(id, end.clone(), &known.problems));
             } else {
                 self.ending.insert(id.clone());
             }
@@ -330,7 +316,7 @@ impl View {
             // Thousands of them are kept.
             known.pods.clear();
             known.stale.clear();
-            known.problems.clear();
+            known.problems = Problems::default();
         }
         news
     }
@@ -390,11 +376,14 @@ impl View {
     }
 }
 
-/// The operator's words, or rather what its pods said, which is what a person can act on.
-fn reason(outcome: Outcome, words: &str, problems: &BTreeMap<u32, Problem>) -> String {
+/// The end of a job, in its operator's words; of one that failed, what of its pods failed first, which is what a person can act on.
+fn ended(id: &JobId, (outcome, words): (Outcome, String), problems: &Problems) -> Event {
     if outcome == Outcome::Succeeded {
-        return words.to_owned();
+        return Event::ended(id.clone(), outcome, words);
     }
-    let blamed = problems.iter().find(|(_, problem)| !problem.lost_another).or_else(|| problems.iter().next());
-    blamed.map_or_else(|| words.to_owned(), |(index, problem)| format!("pod {index}: {}", problem.words))
+    let reason = match problems.first().filter(|_| outcome == Outcome::Failed) {
+        Some((rank, problem)) => format!("rank {rank}: {} ({words})", problem.words),
+        None => words,
+    };
+    Event::Ended { job: id.clone(), outcome, reason, blame: Blame::Job, left: BTreeMap::new(), words: problems.last_words() }
 }

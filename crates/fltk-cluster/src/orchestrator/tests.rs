@@ -5,7 +5,7 @@ use fltk_core::{
 use fltk_records::{StreamDescription, StreamFolder, StreamTexts};
 
 use super::*;
-use crate::plan::{Outcome, State};
+use crate::plan::{LastWords, State};
 
 fn stream() -> Stream {
     let text = "
@@ -45,6 +45,22 @@ fn work(orchestrator: &mut Orchestrator<'_>, started: &mut Vec<(JobId, u32)>, mu
             asked.extend(orchestrator.take(now, vec![event], Timestamp::UNIX_EPOCH).unwrap());
         }
     }
+}
+
+#[test]
+fn last_words_are_read_as_they_were_written() {
+    let words = vec![LastWords { pod: 12, words: "killed".to_owned() }];
+    let event = Event::Ended {
+        job: JobId("a".to_owned()),
+        outcome: Outcome::Failed,
+        reason: "b".to_owned(),
+        blame: Blame::Job,
+        left: BTreeMap::new(),
+        words,
+    };
+    let event = StreamEvent { now: Duration::from_millis(1), event };
+    let line = serde_json::to_vec(&event).unwrap();
+    assert_eq!(StreamEvent::from_wire(&line).unwrap(), event);
 }
 
 #[test]
@@ -110,8 +126,14 @@ fn what_failed_is_tried_again_one_replication_after_another() {
         entries.push(event.clone());
         orchestrator.take(Duration::from_millis(0), vec![event], Timestamp::UNIX_EPOCH).unwrap()
     };
-    let ended =
-        |job: &JobId, outcome, blame| Event::Ended { job: job.clone(), outcome, reason: String::new(), blame, left: BTreeMap::new() };
+    let ended = |job: &JobId, outcome, blame| Event::Ended {
+        job: job.clone(),
+        outcome,
+        reason: String::new(),
+        blame,
+        left: BTreeMap::new(),
+        words: Vec::new(),
+    };
     // Of the first replication both fail, the machine at fault for one; the second is at hand.
     let mut failed = Vec::new();
     for blame in [Blame::Job, Blame::Machine] {

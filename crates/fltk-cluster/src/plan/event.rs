@@ -8,6 +8,15 @@ use serde::{Deserialize, Serialize};
 use super::{Blame, Outcome, capacity::Node};
 use crate::{Amounts, JobId};
 
+/// What a pod said last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastWords {
+    /// The pod's position among the job's pods, which is its rank.
+    pub pod: u32,
+    /// Its words, or the kubelet's about it.
+    pub words: String,
+}
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -81,6 +90,9 @@ pub enum Event {
         /// What pods of it that aren't over still request, by node: others', as far as the next [`Event::Nodes`].
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         left: BTreeMap<String, Amounts>,
+        /// What its pods said last, if it didn't succeed: they may be gone, and their logs with them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        words: Vec<LastWords>,
     },
     /// A job that failed is tried again, from its last checkpoint.
     Retried {
@@ -93,7 +105,7 @@ impl Event {
     /// The end of a job, as far as its edge knows without a look at what its pods leave.
     #[must_use]
     pub fn ended(job: JobId, outcome: Outcome, reason: impl Into<String>) -> Self {
-        Self::Ended { job, outcome, reason: reason.into(), blame: Blame::Job, left: BTreeMap::new() }
+        Self::Ended { job, outcome, reason: reason.into(), blame: Blame::Job, left: BTreeMap::new(), words: Vec::new() }
     }
 
     /// The job that it is about, if it's about one.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use fltk_core::experiment::Duration;
 use serde::{Deserialize, Serialize};
 
+use super::LastWords;
 use crate::{JobId, JobSpec};
 
 /// How a job ended.
@@ -64,6 +65,9 @@ pub struct JobRecord {
     pub reason: Option<String>,
     /// What is at fault if it failed.
     pub blame: Blame,
+    /// What its pods said last, if it didn't succeed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub words: Vec<LastWords>,
     /// Where its pods ran.
     pub nodes: BTreeSet<String>,
     /// How often it was suspended: pushed out, or held by somebody else while it ran.
@@ -91,6 +95,7 @@ impl JobRecord {
             outcome: None,
             reason: None,
             blame: Blame::Job,
+            words: Vec::new(),
             nodes: BTreeSet::new(),
             suspensions: 0,
             ran: 0,
@@ -156,15 +161,16 @@ impl JobRecord {
         self.is_hold_counted = false;
     }
 
-    pub(super) fn ended(&mut self, now: Duration, outcome: Outcome, reason: String, blame: Blame) {
+    pub(super) fn ended(&mut self, now: Duration, outcome: Outcome, reason: String, blame: Blame, words: Vec<LastWords>) {
         self.stops(now);
-        self.blame = blame;
+        (self.blame, self.words) = (blame, words);
         (self.ended, self.outcome, self.reason) = (Some(now), Some(outcome), Some(reason));
     }
 
     /// Its end wasn't the last word.
     pub(super) fn retried(&mut self) {
         (self.ended, self.outcome, self.reason, self.blame) = (None, None, None, Blame::Job);
+        self.words.clear();
     }
 
     /// Since when it runs, this time; `None` while it doesn't.

@@ -142,7 +142,8 @@ fn a_gang_starts_when_all_of_it_fits() {
 fn pods_that_outlive_their_job_keep_their_room() {
     let specs = vec![spec(0, 0, "a", 0, 1, 2), spec(1, 0, "a", 0, 1, 2)];
     let left = |cores| BTreeMap::from([("a".to_owned(), Amounts::none().with("cpu", cores * NANOS).with("pods", NANOS))]);
-    let ends = |left| Event::Ended { job: id("j0"), outcome: Outcome::Deleted, reason: String::new(), blame: Blame::Job, left };
+    let ends =
+        |left| Event::Ended { job: id("j0"), outcome: Outcome::Deleted, reason: String::new(), blame: Blame::Job, left, words: Vec::new() };
     let nodes = |used| Event::Nodes { nodes: vec![node("a", 4, used, None)] };
     let begun = || {
         let mut planner = Planner::new(settings(PolicyName::Fifo, AdmissionConfig::Capacity {}), specs.clone(), BTreeMap::new());

@@ -47,10 +47,11 @@ async fn remove(cluster: &Cluster) -> Removed {
 #[tokio::test(start_paused = true)]
 async fn all_of_a_run_is_removed() {
     // Those of its jobs, whoever removes them, and one that nobody owns.
-    for (backend, runtimes, config_maps) in [("pytorchjob", 0, 4), ("trainjob", 1, 3)] {
+    for (backend, runtimes, config_maps) in [("pytorchjob", 0, 4), ("trainjob", 2, 3)] {
         let cluster = at_work(&format!("backend: {backend}")).await;
-        let has_runtime = cluster.scenario.get("trainingruntimes", NAMESPACE, &runtime_name(&cluster.context.run)).is_some();
-        assert_eq!(has_runtime, runtimes == 1);
+        let has_runtime =
+            |num_pods| cluster.scenario.get("trainingruntimes", NAMESPACE, &runtime_name(&cluster.context.run, num_pods)).is_some();
+        assert_eq!([has_runtime(1), has_runtime(2)], [runtimes == 2; 2]);
         assert_eq!(remove(&cluster).await, Removed { skipped: Vec::new(), jobs: 2, config_maps, runtimes, pods_left: 0 });
         for kind in ["pytorchjobs", "trainjobs", "configmaps", "trainingruntimes"] {
             assert_eq!(cluster.scenario.names(kind, Some(NAMESPACE)), ["another", "foreign"], "{kind}");

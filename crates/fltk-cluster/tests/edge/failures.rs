@@ -1,10 +1,16 @@
 //! Jobs that fail, and what a person is told about it.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use fltk_cluster::{
     kubernetes::{look::waits, preflight::share},
-    plan::Outcome,
+    plan::{JobRecord, Outcome},
 };
 use fltk_core::termination::TerminationReport;
 use tokio::time::sleep;
@@ -24,7 +30,10 @@ async fn check(kubernetes: &str, master: Fate, worker: Fate, expected: &str) {
     cluster.scenario.operator(move |run| if run.role == "master" { master.clone() } else { worker.clone() });
     let told = cluster.run(async |_| {}).await;
     let record = told.record("pair");
-    assert_eq!((record.outcome, record.reason.as_deref()), (Some(Outcome::Failed), Some(expected)));
+    assert_eq!(record.outcome, Some(Outcome::Failed));
+    let (reason, expected) =
+        (record.reason.unwrap(), format!("rank {expected} (PyTorchJob {} is failed because 1 ", cluster.object("pair")));
+    assert!(reason.starts_with(&expected) && reason.ends_with(" replica(s) failed.)"), "{reason}\n{expected}");
 }
 
 const NEVER: &str = "restart_policy: Never";
@@ -32,24 +41,95 @@ const NEVER: &str = "restart_policy: Never";
 #[tokio::test(start_paused = true)]
 async fn a_pod_that_failed_says_why() {
     let oom = "out of memory: it was killed at its limit; ask for more `memory` in the task's `resources`";
-    check(NEVER, Fate::ends(End::OutOfMemory), Fate::runs_on(), &format!("pod 0: {oom}")).await;
-    check(NEVER, Fate::runs_on(), Fate::ends(End::OutOfMemory), &format!("pod 1: {oom}")).await;
-    check(NEVER, report(3, "no data at `/d`\nhint: fetch it"), Fate::runs_on(), "pod 0: exit code 3: no data at `/d` hint: fetch it").await;
-    check(NEVER, Fate::fails(1, "Traceback"), Fate::runs_on(), "pod 0: exit code 1: Traceback").await;
-    check(NEVER, Fate::ends(End::Evicted), Fate::runs_on(), "pod 0: Evicted: The node was low on resource: memory.").await;
+    check(NEVER, Fate::ends(End::OutOfMemory), Fate::runs_on(), &format!("0: {oom}")).await;
+    check(NEVER, Fate::runs_on(), Fate::ends(End::OutOfMemory), &format!("1: {oom}")).await;
+    check(NEVER, report(3, "no data at `/d`\nhint: fetch it"), Fate::runs_on(), "0: exit code 3: no data at `/d` hint: fetch it").await;
+    check(NEVER, Fate::fails(1, "Traceback"), Fate::runs_on(), "0: exit code 1: Traceback").await;
+    check(NEVER, Fate::fails(137, ""), Fate::runs_on(), "0: killed, exit code 137").await;
+    check(NEVER, Fate::ends(End::Evicted), Fate::runs_on(), "0: Evicted: The node was low on resource: memory.").await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_only_lost_another_is_not_blamed() {
-    check(NEVER, report(7, "rank 1 is lost"), report(5, "no disk"), "pod 1: exit code 5: no disk").await;
-    check(NEVER, report(77, "its own"), report(5, "no disk"), "pod 0: exit code 77: its own").await;
-    check(NEVER, report(7, "rank 1 is lost"), Fate::runs_on(), "pod 0: exit code 7: rank 1 is lost").await;
+    let check = async |master: Fate, worker: Fate, expected: &str| {
+        let cluster = Cluster::new(&[task("pair", 2, "")], PARALLEL, NEVER);
+        cluster.scenario.operator(move |run| if run.role == "master" { master.clone() } else { worker.clone() });
+        let reason = cluster.run(async |_| {}).await.record("pair").reason.unwrap();
+        assert!(reason.starts_with(expected), "{reason}");
+    };
+    check(report(7, "rank 1 is lost"), report(5, "no disk"), "rank 1: exit code 5: no disk (").await;
+    check(report(77, "its own"), report(5, "no disk"), "rank 0: exit code 77: its own (").await;
+    check(report(7, "rank 1 is lost"), Fate::runs_on(), "rank 0: exit code 7: rank 1 is lost (").await;
+}
+
+/// How often each rank of a job of three that may lose two ran, and how the job ended: in the first `num_losses` runs rank 2 is killed, and the others lose
+/// it, unless they are asked to go before.
+async fn lose(backend: &str, num_losses: u32) -> (u32, JobRecord) {
+    let config = format!("backend: {backend}, run_policy: {{ backoff_limit: 2 }}");
+    let cluster = Cluster::new(&[task("trio", 3, "")], PARALLEL, &config);
+    share(&cluster.scenario.client(), &cluster.context, &cluster.specs()).await.unwrap();
+    let num_runs = Arc::new(AtomicU32::new(0));
+    let most = Arc::clone(&num_runs);
+    cluster.scenario.operator(move |run| {
+        most.fetch_max(run.attempt + 1, Ordering::Relaxed);
+        let is_lost = if run.role == "node" { run.index == 2 } else { run.role == "worker" && run.index == 1 };
+        match (run.attempt < num_losses, is_lost) {
+            (false, _) => Fate::succeeds(""),
+            (true, true) => Fate::fails(137, ""),
+            (true, false) => report(7, "the connection to another rank broke"),
+        }
+    });
+    let told = cluster.run(async |_| {}).await;
+    (num_runs.load(Ordering::Relaxed), told.record("trio"))
 }
 
 #[tokio::test(start_paused = true)]
-async fn restarts_have_a_limit() {
-    let limit = "run_policy: { backoff_limit: 1 }";
-    check(limit, report(4, "not finite"), Fate::runs_on(), "pod 0: exit code 4: not finite").await;
+async fn so_many_losses_pass_and_a_job_that_dies_each_time_fails_at_the_next() {
+    for (backend, words) in [("pytorchjob", "it has reached the specified backoff limit"), ("trainjob", "due to one or more job failures")]
+    {
+        let (num_runs, record) = lose(backend, 2).await;
+        assert_eq!((num_runs, record.outcome), (3, Some(Outcome::Succeeded)), "{backend}: {:?}", record.reason);
+        assert!(record.words.is_empty());
+        let (num_runs, record) = lose(backend, u32::MAX).await;
+        assert_eq!((num_runs, record.outcome), (4, Some(Outcome::Failed)), "{backend}: the third loss is one too many");
+        let reason = record.reason.unwrap();
+        assert!(reason.starts_with("rank 2: killed, exit code 137 (") && reason.contains(words), "{reason}");
+        // Its pods are gone; what they said is not.
+        let words: Vec<_> = record.words.iter().map(|said| (said.pod, said.words.as_str())).collect();
+        let lost = "exit code 7: the connection to another rank broke";
+        assert_eq!(words, [(0, lost), (1, lost), (2, "killed, exit code 137")]);
+    }
+}
+
+/// A pod that is deleted takes its restarts with it. The training operator doesn't count it; Kubernetes' jobs count such pods apart, up to the same limit.
+#[tokio::test(start_paused = true)]
+async fn a_deleted_pod_is_no_restart() {
+    for (backend, pods, num_deleted, outcome) in [
+        ("pytorchjob", "worker-0", 20, Outcome::Succeeded),
+        ("trainjob", "node-0-1-", 4, Outcome::Succeeded),
+        ("trainjob", "node-0-1-", 5, Outcome::Failed),
+    ] {
+        let config = format!("backend: {backend}, run_policy: {{ backoff_limit: 1 }}");
+        let cluster = Cluster::new(&[task("trio", 3, "")], PARALLEL, &config);
+        share(&cluster.scenario.client(), &cluster.context, &cluster.specs()).await.unwrap();
+        let is_enough = Arc::new(AtomicBool::new(false));
+        let enough = Arc::clone(&is_enough);
+        cluster.scenario.operator(move |_| if enough.load(Ordering::Relaxed) { Fate::succeeds("") } else { Fate::succeeds("").after(300) });
+        let told = cluster
+            .run(async |told| {
+                told.until("trio", "running").await;
+                for _ in 0..num_deleted {
+                    sleep(Duration::from_secs(1)).await;
+                    let names = cluster.scenario.names("pods", Some(NAMESPACE));
+                    let pod = names.iter().find(|name| name.contains(pods)).unwrap();
+                    cluster.scenario.delete_by_hand("pods", NAMESPACE, pod);
+                }
+                is_enough.store(true, Ordering::Relaxed);
+            })
+            .await;
+        let record = told.record("trio");
+        assert_eq!(record.outcome, Some(outcome), "{backend}, {num_deleted} times: {:?}", record.reason);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,8 +13,8 @@ use crate::{
 
 const BACKEND: &str = "backend: trainjob";
 
-/// The runtime is made, by however many processes.
-async fn make_runtime(cluster: &Cluster) {
+/// The runtimes are made, by however many processes.
+async fn make_runtimes(cluster: &Cluster, nums_pods: &[u32]) {
     for _ in 0..2 {
         check(&cluster.scenario.client(), &cluster.context, &cluster.specs(), false).await.unwrap();
         assert!(cluster.scenario.creates("trainjobs").is_empty());
@@ -23,14 +23,15 @@ async fn make_runtime(cluster: &Cluster) {
     for _ in 0..2 {
         share(&cluster.scenario.client(), &cluster.context, &cluster.specs()).await.unwrap();
     }
-    assert_eq!(cluster.scenario.creates("trainingruntimes"), [runtime_name(&cluster.context.run)]);
+    let expected: Vec<String> = nums_pods.iter().map(|num_pods| runtime_name(&cluster.context.run, *num_pods)).collect();
+    assert_eq!(cluster.scenario.creates("trainingruntimes"), expected);
     assert!(cluster.scenario.creates("trainjobs").is_empty() && cluster.scenario.names("configmaps", None).is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn train_jobs_run() {
     let cluster = Cluster::new(&[task("pair", 2, ""), task("alone", 1, "")], PARALLEL, BACKEND);
-    make_runtime(&cluster).await;
+    make_runtimes(&cluster, &[1, 2]).await;
     let told = cluster.run(async |_| {}).await;
     told.assert_all_succeeded();
     cluster.assert_made_once("trainjobs");
@@ -42,7 +43,7 @@ async fn train_jobs_run() {
 #[tokio::test(start_paused = true)]
 async fn a_train_job_is_suspended_for_another_and_resumed() {
     let cluster = preemption::cluster(BACKEND);
-    make_runtime(&cluster).await;
+    make_runtimes(&cluster, &[1, 2]).await;
     let told = cluster.run(async |_| {}).await;
     told.assert_all_succeeded();
     cluster.assert_made_once("trainjobs");

@@ -310,12 +310,21 @@ impl<'a> Group<'a> {
 
     /// What a person should know of an error of the run in `path`.
     pub fn explain(&self, error: anyhow::Error, path: &Path) -> anyhow::Error {
-        let hint = format!("hint: `fltk run --resume {}` goes on from its last checkpoint", path.display());
+        let hint = format!("\nhint: `fltk run --resume {}` goes on from its last checkpoint", path.display());
+        Self::explained(error, path, &hint)
+    }
+
+    /// The same for who starts it again by its name, and may not even reach `path`, such as a cluster.
+    pub fn explain_briefly(error: anyhow::Error, path: &Path) -> anyhow::Error {
+        Self::explained(error, path, "")
+    }
+
+    fn explained(error: anyhow::Error, path: &Path, hint: &str) -> anyhow::Error {
         if error.is::<Stopped>() {
-            return failure(Exit::Interrupted, format!("interrupted\n{hint}"));
+            return failure(Exit::Interrupted, format!("interrupted{hint}"));
         }
         if fltk::exit::code(&error) == Exit::Ranks {
-            return failure(Exit::Ranks, format!("{error:#}\n{hint}"));
+            return failure(Exit::Ranks, format!("{error:#}{hint}"));
         }
         if fltk::exit::code(&error) == Exit::General {
             failure(Exit::Run, format!("the run failed: {error:#}\nrun: {}", path.display()))

@@ -25,6 +25,12 @@ use super::{
 /// How often a name that doesn't resolve yet is looked up again: a pod's name appears within seconds of the pod.
 const LOOKUP_EVERY: Duration = Duration::from_millis(500);
 
+/// How long one try to reach rank 0's store may take. Its name may lead elsewhere by the next one: a pod that is made again has another address.
+const TRY: Duration = Duration::from_secs(10);
+
+/// How long until the next try, while rank 0 isn't there: it takes seconds to begin again.
+const TRY_EVERY: Duration = Duration::from_millis(250);
+
 /// How often it is looked whether to stop while the others are waited for.
 const STOP_EVERY: Duration = Duration::from_millis(50);
 
@@ -107,7 +113,7 @@ impl Place {
     }
 
     /// Joins the group; `None` for one who is alone. Waits at most `timeout` for the master's name to resolve, as long for the others, and as long
-    /// until all are connected.
+    /// until all are connected. One that comes back after it was lost waits for the master to serve another store: the others are about to begin again.
     ///
     /// # Errors
     /// If they don't come, or the process was asked to stop.
@@ -133,16 +139,6 @@ impl Place {
     }
 
     fn meet(&self, timeout: Duration, network: Network) -> anyhow::Result<ProcessGroup> {
-        let options = TcpStoreOptions { is_server: self.rank == 0, num_workers: self.size, timeout };
-        let listener = match network.listener {
-            None if self.rank == 0 => self.listen(network.in_pod)?,
-            listener => listener,
-        };
-        let store = match listener {
-            Some(listener) => TcpStore::on(listener, &options),
-            None => TcpStore::new(&self.host, self.port, &options),
-        };
-        let store = Arc::new(store.or_exit(Exit::Ranks)?);
         let device = match GlooDevice::from_gloo_socket_ifname(network.socket_ifname.as_deref()).or_exit(Exit::General)? {
             // Where all ranks are on this machine its name may resolve to an address that is down.
             GlooDevice::HostName if ["127.0.0.1", "::1", "localhost"].contains(&self.host.as_str()) => {
@@ -151,7 +147,59 @@ impl Place {
             device => device,
         };
         let options = GroupOptions { timeout, device, checks: Checks::EveryCall };
-        ProcessGroup::gloo(&store, self.rank, self.size, &options).or_exit(Exit::Ranks)
+        if self.rank > 0 {
+            return self.find(&options).or_exit(Exit::Ranks);
+        }
+        let store = TcpStoreOptions { is_server: true, num_workers: self.size, timeout };
+        let listener = match network.listener {
+            None => self.listen(network.in_pod)?,
+            listener => listener,
+        };
+        let store = match listener {
+            Some(listener) => TcpStore::on(listener, &store),
+            None => TcpStore::new(&self.host, self.port, &store),
+        };
+        ProcessGroup::gloo(&Arc::new(store.or_exit(Exit::Ranks)?), self.rank, self.size, &options).or_exit(Exit::Ranks)
+    }
+
+    /// Joins at rank 0's store, or at the one that it serves when it begins again, if this one goes: one where this rank has joined before is of ranks that
+    /// are about to notice its loss, and to end.
+    fn find(&self, options: &GroupOptions) -> Result<ProcessGroup, Error> {
+        let deadline = Instant::now() + options.timeout;
+        let left = || deadline.saturating_duration_since(Instant::now());
+        loop {
+            let error = match self.reach(options.timeout, left().min(TRY)) {
+                Ok(store) => match ProcessGroup::gloo(&store, self.rank, self.size, options) {
+                    Err(error @ Error::JoinedBefore { .. }) => {
+                        output::talk(format_args!("rank {} was lost to the others: it waits for rank 0 to begin again", self.rank));
+                        if !gone(&store, left()) {
+                            return Err(error);
+                        }
+                        error
+                    }
+                    Err(error @ Error::Join { .. }) if !gone(&store, Duration::ZERO) => return Err(error),
+                    Err(error) => error,
+                    joined => return joined,
+                },
+                Err(error) => error,
+            };
+            let may_pass = matches!(
+                error,
+                Error::Connect { .. } | Error::Store { .. } | Error::StoreTimeout { .. } | Error::JoinedBefore { .. } | Error::Join { .. }
+            );
+            if !may_pass || left().is_zero() {
+                return Err(error);
+            }
+            thread::sleep(TRY_EVERY.min(left()));
+        }
+    }
+
+    /// Rank 0's store, if it's reached within `limit`; what is asked of it then may take `timeout`.
+    fn reach(&self, timeout: Duration, limit: Duration) -> Result<Arc<TcpStore>, Error> {
+        let options = TcpStoreOptions { is_server: false, num_workers: self.size, timeout: limit };
+        let mut store = TcpStore::new(&self.host, self.port, &options)?;
+        store.set_timeout(timeout)?;
+        Ok(Arc::new(store))
     }
 
     /// Listens for the others at rank 0's address; `None`, after a warning, where that has to be all of this machine's.
@@ -190,6 +238,22 @@ impl Place {
                 return Err(failure(Exit::Ranks, message));
             }
             thread::sleep(LOOKUP_EVERY);
+        }
+    }
+}
+
+/// Whether `store` goes within `limit`. Asked again and again: a machine that is gone is noticed only by an answer that doesn't come.
+fn gone(store: &TcpStore, limit: Duration) -> bool {
+    /// For one question.
+    const ASK: Duration = Duration::from_secs(2);
+    let deadline = Instant::now() + limit;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if store.is_gone_within(left.min(ASK)) {
+            return true;
+        }
+        if left.is_zero() {
+            return false;
         }
     }
 }
@@ -241,5 +305,47 @@ mod tests {
         refused(&[("RANK", "0"), ("WORLD_SIZE", "2")], "MASTER_ADDR is not set");
         refused(&[("RANK", "0"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "m"), ("MASTER_PORT", "99999")], "no port");
         refused(&[("PET_NNODES", "2"), ("PET_NODE_RANK", "0"), ("PET_NPROC_PER_NODE", "2")], "numProcPerNode");
+    }
+
+    /// A place among two ranks whose rank 0 serves at `port`.
+    fn rank_1(port: u16) -> Place {
+        Place { rank: 1, size: 2, host: "127.0.0.1".to_owned(), port }
+    }
+
+    fn old_store() -> TcpStore {
+        let store = TcpStore::new("127.0.0.1", 0, &TcpStoreOptions { is_server: true, num_workers: 0, timeout: TIMEOUT }).unwrap();
+        // As one that has joined leaves it.
+        store.add("torch_dist/present/1", 1).unwrap();
+        store
+    }
+
+    const TIMEOUT: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn a_rank_that_comes_back_waits_for_the_next_store() {
+        let old = old_store();
+        let port = old.port();
+        let stop = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let back = scope.spawn(|| rank_1(port).join(TIMEOUT, Network::default(), &stop));
+            let began = Instant::now();
+            while old.add("torch_dist/present/1", 0).unwrap() < 2 {
+                assert!(began.elapsed() < TIMEOUT, "it never came");
+                thread::sleep(STOP_EVERY);
+            }
+            assert!(!back.is_finished());
+            drop(old);
+            let rank_0 = Place { rank: 0, ..rank_1(port) };
+            let _first = rank_0.join(TIMEOUT, Network::default(), &stop).unwrap().unwrap();
+            assert_eq!(back.join().unwrap().unwrap().unwrap().rank(), 1);
+        });
+    }
+
+    #[test]
+    fn a_rank_that_another_process_has_does_not_wait_for_ever() {
+        let old = old_store();
+        let error = rank_1(old.port()).join(Duration::from_millis(300), Network::default(), &AtomicBool::new(false)).unwrap_err();
+        assert!(error.to_string().contains("a rank 1 has joined at this store before"), "{error}");
+        assert_eq!(fltk::exit::code(&error), Exit::Ranks);
     }
 }

@@ -57,11 +57,25 @@ pub fn client(context: &Context<'_>, source: Source, place: &Place, network: Net
     check_size(place, &job)?;
     let dataset = group.dataset(&mut super::Datasets::new(), &job.task.dataset)?;
     check_fits(&job, &dataset)?;
+    let finished = match begun.launcher {
+        Launcher::Named => finished(&mut group, &job),
+        Launcher::Run | Launcher::Person => None,
+    };
+    if finished.is_some() && place.rank > 0 {
+        return Ok(None);
+    }
     let joined = match &job.task.setting {
         Setting::Federated(_) => None,
         Setting::Distributed(config) => {
             let timeout = Duration::from_millis(config.timeout.as_millis());
-            place.join(timeout, network, &context.stop).map_err(|error| or_stopped(error, context))?
+            let timeout = if finished.is_some() { timeout.min(LINGER) } else { timeout };
+            match (place.join(timeout, network, &context.stop).map_err(|error| or_stopped(error, context)), finished) {
+                (Err(error), Some(folder)) if code(&error) == Exit::Ranks => {
+                    context.termination.has_folder(&folder);
+                    return RunResult::read(folder).map(Some);
+                }
+                (joined, _) => joined?,
+            }
         }
     };
     let trained = train(&mut group, &job, &dataset, joined.as_ref(), begun).map_err(|error| name_lost_ranks(or_stopped(error, context)));
@@ -77,8 +91,19 @@ pub fn client(context: &Context<'_>, source: Source, place: &Place, network: Net
 struct Begun {
     /// The run's folder, if there is one yet; rank 0 alone uses it.
     folder: Option<RunFolder>,
-    /// Whether `fltk run` started the ranks, and says what to do about errors.
-    is_launched: bool,
+    /// Who says what to do about errors.
+    launcher: Launcher,
+}
+
+/// Who started this rank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Launcher {
+    /// `fltk run`, which says itself what to do.
+    Run,
+    /// Somebody who starts it again under the same name, such as a cluster.
+    Named,
+    /// A person.
+    Person,
 }
 
 fn open<'a>(context: &'a Context<'a>, source: Source) -> anyhow::Result<(Group<'a>, Job, Begun)> {
@@ -89,14 +114,22 @@ fn open<'a>(context: &'a Context<'a>, source: Source) -> anyhow::Result<(Group<'
             let job =
                 jobs(&group.experiment).into_iter().nth(index).context("the run's job isn't in its experiment").or_exit(Exit::Records)?;
             provenance::check_settings(&folder, &job)?;
-            Ok((group, job, Begun { folder: Some(folder), is_launched: true }))
+            Ok((group, job, Begun { folder: Some(folder), launcher: Launcher::Run }))
         }
         Source::Task { experiment, task, runs, id } => {
             let group = Group::new(context, only(*experiment, task.as_deref())?, runs, id.as_deref())?;
             let job = jobs(&group.experiment).into_iter().next().context("an experiment without jobs")?;
-            Ok((group, job, Begun { folder: None, is_launched: false }))
+            let launcher = if id.is_some() { Launcher::Named } else { Launcher::Person };
+            Ok((group, job, Begun { folder: None, launcher }))
         }
     }
+}
+
+/// The folder of the job's run, if that was begun under its name and has finished: a rank that is started again once all is done may find nobody to join.
+/// The others are waited for only as long as one who looks for rank 0, because it can't see the folder, needs to be told.
+fn finished(group: &mut Group<'_>, job: &Job) -> Option<RunFolder> {
+    let folder = group.begun(job).ok()??;
+    folder.clone().read().is_ok_and(|run| run.status == Status::Finished).then_some(folder)
 }
 
 /// Trains, once all ranks are known to mean the same. Rank 0 records, and returns the folder.
@@ -137,7 +170,11 @@ fn train(
     context.termination.has_folder(&folder);
     let path = folder.path().to_path_buf();
     let trained = execute(context, job, dataset, folder, joined).map(Some);
-    if begun.is_launched { trained } else { trained.map_err(|error| group.explain(name_lost_ranks(error), &path)) }
+    trained.map_err(|error| match begun.launcher {
+        Launcher::Run => error,
+        Launcher::Named => Group::explain_briefly(name_lost_ranks(error), &path),
+        Launcher::Person => group.explain(name_lost_ranks(error), &path),
+    })
 }
 
 /// An error of training, with the rank that it befell.

@@ -118,7 +118,8 @@ fn words(args: &ExplainArgs, begun: &Begun, orchestrator: &Orchestrator<'_>, job
         State::Ended => {
             let after = record.response_seconds().map(|seconds| format!(" after {seconds:.1} s")).unwrap_or_default();
             let reason = record.reason.as_deref().unwrap_or("no reason was given");
-            format!("It ended{after}: {reason}")
+            let words = record.words.iter().map(|said| format!("\nrank {} said last: {}", said.pod, said.words));
+            format!("It ended{after}: {reason}{}", words.collect::<String>())
         }
         State::Running => {
             let on = record.nodes.iter().cloned().collect::<Vec<_>>().join(", ");

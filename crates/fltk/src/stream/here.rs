@@ -226,7 +226,7 @@ impl Work<'_, '_> {
 }
 
 fn failed(job: JobId, reason: String, blame: Blame) -> Event {
-    Event::Ended { job, outcome: Outcome::Failed, reason, blame, left: BTreeMap::new() }
+    Event::Ended { job, outcome: Outcome::Failed, reason, blame, left: BTreeMap::new(), words: Vec::new() }
 }
 
 /// How long after `began` it was `at_ms`, in milliseconds since the Unix epoch.

@@ -168,6 +168,13 @@ impl TestCluster {
         Ok(text.lines().filter_map(|line| line.split_once(' ')).map(|(name, uid)| (name.to_owned(), uid.to_owned())).collect())
     }
 
+    /// What `kubectl` prints with `arguments`.
+    pub fn kubectl(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let mut command = self.cluster.kubectl();
+        command.args(arguments);
+        sh::quiet_output(&mut command, KUBECTL_LIMIT)
+    }
+
     /// Deletes an object by hand.
     pub fn delete(&self, namespace: &str, kind: &str, name: &str) -> anyhow::Result<()> {
         let mut command = self.cluster.kubectl();

@@ -4,6 +4,7 @@
 
 mod deployment;
 mod kfltk_files;
+mod losses;
 mod made_once;
 mod many_jobs;
 mod pushed_out;
@@ -62,6 +63,7 @@ pub fn run(checkout: &Checkout, name: &str) -> anyhow::Result<Outcome> {
         "KFLTK's files in real pods, TrainJobs" => kfltk_files::run(&streams, "trainjob"),
         "priorities on a tainted node" => pushed_out::run(&streams),
         "a gang on a tainted node" => pushed_out::gang(&streams),
+        "lost ranks" => losses::few(&streams),
         _ => {
             // Installing, upgrading and uninstalling is tried with the newer, all else with the older.
             let helm = if name == "both charts twice in a namespace" { Helm::Four } else { Helm::Three };
@@ -84,6 +86,15 @@ pub fn run(checkout: &Checkout, name: &str) -> anyhow::Result<Outcome> {
     // What failed stays, to be looked at.
     streams.clear().context("what the part left can't be removed")?;
     Ok(outcome)
+}
+
+/// The whole table of lost ranks, on the cluster that runs and with the image that it was given.
+pub fn test_losses(checkout: &Checkout) -> anyhow::Result<()> {
+    let cluster = TestCluster::of_parts(checkout)?;
+    let folder = checkout.target.join("xtask-test-streams").join("losses");
+    let streams = Streams { cluster: &cluster, program: &fltk(checkout), folder: &folder };
+    streams.clear()?;
+    losses::all(&streams)
 }
 
 /// What any part here needs of Debian's: installed at once, which takes a fraction of one after the other.

@@ -153,7 +153,7 @@ pub fn stand(pod: &Pod) -> Stand {
     let state = container.and_then(|container| container.state.as_ref());
     let phase = status.and_then(|status| status.phase.as_deref()).unwrap_or("Pending");
     if let Some(ended) = state.and_then(|state| state.terminated.as_ref()) {
-        return Stand::Over(status::problem(ended, None).words, Some(ended.exit_code));
+        return Stand::Over(status::problem(ended, None, None).words, Some(ended.exit_code));
     }
     if matches!(phase, "Failed" | "Succeeded") {
         let words = status::evicted(pod).map(|problem| problem.words);

@@ -26,10 +26,10 @@ pub fn job_name(id: &JobId) -> String {
     format!("trainjob-{id}")
 }
 
-/// The name of what all pods of `run` get.
+/// The name of what all pods of jobs of `run` get that have `num_pods` pods.
 #[must_use]
-pub fn runtime_name(run: &str) -> String {
-    format!("fltk-{}", hex::encode(&Sha256::digest(run)[..8]))
+pub fn runtime_name(run: &str, num_pods: u32) -> String {
+    format!("fltk-{}-{num_pods}", hex::encode(&Sha256::digest(run)[..8]))
 }
 
 /// What selects the objects of `run`.

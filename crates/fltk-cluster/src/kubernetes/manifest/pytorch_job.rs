@@ -4,12 +4,13 @@ use serde_json::{Map, Value as Json, json};
 
 use super::{
     RunContext,
+    limit::object_limit,
     names::{ANNOTATION_ATTEMPT, annotations, config_map_name, job_name, labels},
     pod,
 };
 use crate::{
     JobSpec, Pod, Role,
-    kubernetes::config::{RunPolicy, SchedulingPolicy},
+    kubernetes::config::{KubernetesConfig, SchedulingPolicy},
 };
 
 /// The operator knows the container by this name.
@@ -28,7 +29,7 @@ pub fn manifest(context: &RunContext, spec: &JobSpec, attempt: u32) -> Json {
             "labels": labels(context, spec),
             "annotations": annotations,
         },
-        "spec": { "runPolicy": run_policy(&context.config.run_policy), "pytorchReplicaSpecs": replicas },
+        "spec": { "runPolicy": run_policy(&context.config, spec.num_pods()), "pytorchReplicaSpecs": replicas },
     })
 }
 
@@ -53,10 +54,11 @@ fn replica(context: &RunContext, spec: &JobSpec, pods: &Pod) -> Json {
     })
 }
 
-fn run_policy(policy: &RunPolicy) -> Json {
+fn run_policy(config: &KubernetesConfig, num_pods: u32) -> Json {
+    let policy = &config.run_policy;
     let mut fields = Map::new();
     fields.insert("cleanPodPolicy".to_owned(), json!(policy.clean_pod_policy));
-    fields.insert("backoffLimit".to_owned(), json!(policy.backoff_limit));
+    fields.insert("backoffLimit".to_owned(), json!(object_limit(config, num_pods)));
     fields.insert("suspend".to_owned(), json!(false));
     let seconds = [("ttlSecondsAfterFinished", policy.ttl), ("activeDeadlineSeconds", policy.active_deadline)];
     for (name, duration) in seconds.into_iter().filter_map(|(name, duration)| Some((name, duration?))) {

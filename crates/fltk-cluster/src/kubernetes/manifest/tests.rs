@@ -63,7 +63,7 @@ fn yaml(context: &RunContext, task: &str) -> String {
     let specs = jobs(&context.experiment, &context.run, 0, &[]).unwrap();
     let spec = specs.into_iter().find(|spec| spec.class == task).unwrap();
     let Manifests { job, config_maps } = context.manifests(&context.with_requests(spec), 1);
-    let all = context.runtime().into_iter().chain([job]).chain(config_maps);
+    let all = context.runtimes().into_iter().chain([job]).chain(config_maps);
     serde_json::to_string_pretty(&all.collect::<Vec<_>>()).unwrap()
 }
 

@@ -1,11 +1,12 @@
-//! `trainer.kubeflow.org/v1alpha1` `TrainJob`, run by Kubeflow Trainer v2 and JobSet, with a `TrainingRuntime` of ours for each run.
+//! `trainer.kubeflow.org/v1alpha1` `TrainJob`, run by Kubeflow Trainer v2 and JobSet, with `TrainingRuntime`s of ours for each run.
 //!
-//! The runtime has what all pods of the run get; a job adds its arguments, its resources, its labels and its experiment.
+//! A runtime has what all pods of the run get; a job adds its arguments, its resources, its labels and its experiment.
 
 use serde_json::{Value as Json, json};
 
 use super::{
     RunContext,
+    limit::object_limit,
     names::{ANNOTATION_ATTEMPT, annotations, config_map_name, job_name, labels, run_labels, runtime_name},
     pod,
     pytorch_job::whole_seconds,
@@ -24,7 +25,7 @@ pub fn manifest(context: &RunContext, spec: &JobSpec, attempt: u32) -> Json {
     let requests = spec.pods.first().map(|pod| pod::resources(&pod.requests)).unwrap_or_default();
     let nodes = spec.num_pods();
     let mut fields = json!({
-        "runtimeRef": { "apiGroup": "trainer.kubeflow.org", "kind": "TrainingRuntime", "name": runtime_name(&context.run) },
+        "runtimeRef": { "apiGroup": "trainer.kubeflow.org", "kind": "TrainingRuntime", "name": runtime_name(&context.run, nodes) },
         "suspend": false,
         "trainer": {
             "args": pod::arguments(context, spec),
@@ -62,7 +63,8 @@ pub fn manifest(context: &RunContext, spec: &JobSpec, attempt: u32) -> Json {
     })
 }
 
-pub fn runtime(context: &RunContext) -> Json {
+/// Of jobs of `num_pods` pods.
+pub fn runtime(context: &RunContext, num_pods: u32) -> Json {
     let policy = &context.config.run_policy;
     let mut labels = run_labels(context);
     labels.insert("trainer.kubeflow.org/framework".to_owned(), "torch".to_owned());
@@ -71,7 +73,7 @@ pub fn runtime(context: &RunContext) -> Json {
         "template": {
             "metadata": { "labels": { "trainer.kubeflow.org/trainjob-ancestor-step": "trainer" } },
             "spec": {
-                "backoffLimit": policy.backoff_limit,
+                "backoffLimit": object_limit(&context.config, num_pods),
                 "template": { "metadata": { "labels": run_labels(context) }, "spec": pod::spec(context, NODE) },
             },
         },
@@ -82,7 +84,7 @@ pub fn runtime(context: &RunContext) -> Json {
     json!({
         "apiVersion": "trainer.kubeflow.org/v1alpha1",
         "kind": "TrainingRuntime",
-        "metadata": { "name": runtime_name(&context.run), "namespace": context.namespace, "labels": labels },
+        "metadata": { "name": runtime_name(&context.run, num_pods), "namespace": context.namespace, "labels": labels },
         "spec": { "mlPolicy": { "numNodes": 1, "torch": {} }, "template": { "spec": jobs } },
     })
 }

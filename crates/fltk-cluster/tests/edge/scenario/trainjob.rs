@@ -84,7 +84,11 @@ impl TrainJobs {
             pods.iter().any(|(_, pod)| is(pod) && jobs::number(pod, "batch.kubernetes.io/job-completion-index") == index)
         };
         let mut found = Counts::default();
-        if num_failed > plan.backoff_limit {
+        let restarts =
+            pods.iter().filter(|(_, pod)| ["Running", "Pending"].contains(&phase(pod)) && pod["spec"]["restartPolicy"] == "OnFailure");
+        let containers = restarts.flat_map(|(_, pod)| pod["status"]["containerStatuses"].as_array()).flatten();
+        let num_restarts: u64 = containers.filter_map(|container| container["restartCount"].as_u64()).sum();
+        if num_failed > plan.backoff_limit || num_restarts > 0 && num_restarts >= plan.backoff_limit {
             let name = format!("{}-node-0", job["metadata"]["name"].as_str().unwrap_or_default());
             let message = format!("jobset failed due to one or more job failures (first failed job: {name})");
             set(status, "Failed", "True", "FailedJobs", &message, now);

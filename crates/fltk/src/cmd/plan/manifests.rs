@@ -23,8 +23,9 @@ const JOBS_MAX: usize = 10_000;
 /// If a file can't be written, or there are too many.
 pub fn write<'a>(folder: &Path, context: &RunContext, jobs: impl Iterator<Item = &'a JobSpec>) -> anyhow::Result<usize> {
     fs::create_dir_all(folder).with_context(|| format!("can't make `{}`", folder.display()))?;
-    if let Some(runtime) = context.runtime() {
-        output::write_file(&folder.join("runtime.yaml"), documents(&[runtime])?.as_bytes())?;
+    let runtimes = context.runtimes();
+    if !runtimes.is_empty() {
+        output::write_file(&folder.join("runtime.yaml"), documents(&runtimes)?.as_bytes())?;
     }
     let mut count = 0;
     for spec in jobs {

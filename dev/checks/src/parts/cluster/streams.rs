@@ -122,6 +122,17 @@ impl Running {
     }
 }
 
+impl Running {
+    /// Waits until it has ended, also with jobs that failed.
+    pub fn over(mut self) -> anyhow::Result<()> {
+        /// A job of the stream failed.
+        const FAILED: i32 = 5;
+        let status = sh::wait(&mut self.0, &Command::new("fltk cluster"), STREAM_LIMIT)?;
+        ensure!(status.success() || status.code() == Some(FAILED), "the orchestrator ended with {status}");
+        Ok(())
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         // An error means that it has ended.
