@@ -8,8 +8,18 @@ use serde::{Deserialize, Serialize};
 /// Bytes that a report takes at most: fewer than the 4096 that the kubelet copies.
 pub const REPORT_BYTES_MAX: usize = 4095;
 
+/// The exit code of a process whose data is missing, damaged or can't be fetched.
+pub const EXIT_DATA: u8 = 4;
+/// The exit code of a process that can't read or write its records.
+pub const EXIT_RECORDS: u8 = 6;
 /// The exit code of a process that lost another rank, which then is to blame.
 pub const EXIT_LOST_RANK: u8 = 7;
+
+/// Whether a process that ended with `code` says that it could not read, write or reach what it needs: another try may go well, elsewhere or later.
+#[must_use]
+pub fn is_of_machine(code: i32) -> bool {
+    [EXIT_DATA, EXIT_RECORDS, EXIT_LOST_RANK].iter().any(|exit| i32::from(*exit) == code)
+}
 
 /// How a process that trains ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use fltk_core::termination::EXIT_LOST_RANK;
+use fltk_core::termination::{EXIT_DATA, EXIT_LOST_RANK, EXIT_RECORDS};
 
 /// What kind of failure ends the program. The numbers are part of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,11 +12,11 @@ pub enum Exit {
     /// An experiment file is wrong.
     Experiment = 3,
     /// Data is missing, damaged or can't be fetched.
-    Data = 4,
+    Data = EXIT_DATA as isize,
     /// A run, or a job of a stream, failed.
     Run = 5,
     /// A run's folder is missing, damaged or in use.
-    Records = 6,
+    Records = EXIT_RECORDS as isize,
     /// Another rank of a distributed run was lost, or never came.
     Ranks = EXIT_LOST_RANK as isize,
     /// The cluster doesn't answer, or lacks what a stream needs.

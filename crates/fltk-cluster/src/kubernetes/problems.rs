@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 
-use crate::plan::LastWords;
+use crate::plan::{Blame, LastWords};
 
 /// Failures that are of one loss: ranks notice within seconds that another is lost, and the kubelet starts a container that fails again and again no sooner
 /// than after ten.
@@ -21,6 +21,8 @@ pub struct Problem {
     pub words: String,
     /// Who is to blame.
     pub cause: Cause,
+    /// What is at fault.
+    pub blame: Blame,
     /// When its container ended, in whole seconds, if it says so.
     pub at: Option<Timestamp>,
 }
@@ -82,7 +84,10 @@ mod tests {
     fn first(problems: &[(u32, Cause, i64, &str)]) -> (String, Vec<String>) {
         let mut known = Problems::default();
         for (index, cause, second, words) in problems {
-            known.add(*index, Problem { words: (*words).to_owned(), cause: *cause, at: Timestamp::from_second(*second).ok() });
+            known.add(
+                *index,
+                Problem { words: (*words).to_owned(), cause: *cause, blame: Blame::Job, at: Timestamp::from_second(*second).ok() },
+            );
         }
         let first = known.first().map(|(index, problem)| format!("{index} {}", problem.words)).unwrap_or_default();
         (first, known.last_words().into_iter().map(|said| format!("{} {}", said.pod, said.words)).collect())

@@ -2,7 +2,7 @@
 
 use fltk_core::{
     terminal,
-    termination::{EXIT_LOST_RANK, TerminationReport},
+    termination::{EXIT_LOST_RANK, TerminationReport, is_of_machine},
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
@@ -15,7 +15,10 @@ use super::{
     problems::{Cause, Problem},
     view::{SeenJob, SeenPod},
 };
-use crate::{JobId, plan::Outcome};
+use crate::{
+    JobId,
+    plan::{Blame, Outcome},
+};
 
 /// What `object` shows of its job; `None` if it isn't one of ours.
 #[must_use]
@@ -118,7 +121,7 @@ const WORDS_CHARS_MAX: usize = 1000;
 pub(super) fn evicted(pod: &Pod) -> Option<Problem> {
     let status = pod.status.as_ref().filter(|status| status.phase.as_deref() == Some("Failed"))?;
     let message = status.message.as_deref().map(|message| format!(": {}", plain(message))).unwrap_or_default();
-    Some(Problem { words: format!("{}{message}", status.reason.as_deref()?), cause: Cause::Own, at: None })
+    Some(Problem { words: format!("{}{message}", status.reason.as_deref()?), cause: Cause::Own, blame: Blame::Machine, at: None })
 }
 
 /// How the container of a pod that was `asked_to_go` failed, if it was.
@@ -143,7 +146,7 @@ pub(super) fn problem(ended: &ContainerStateTerminated, report: Option<&Terminat
         code if code == i32::from(EXIT_LOST_RANK) => Cause::LostAnother,
         _ => Cause::Own,
     };
-    Problem { words, cause, at }
+    Problem { words, cause, blame: blame(ended), at }
 }
 
 /// What the kernel makes of SIGKILL, and of SIGTERM where a program doesn't heed it.
@@ -151,6 +154,16 @@ const KILLED: i32 = 128 + 9;
 const TERMINATED: i32 = 128 + 15;
 /// Our program, when it was asked to stop.
 const INTERRUPTED: i32 = 130;
+
+/// What is at fault: the machine for containers that something killed, but not at their own limit, and for programs that say that they could not read, write
+/// or reach what they need.
+fn blame(ended: &ContainerStateTerminated) -> Blame {
+    if (ended.exit_code == KILLED || is_of_machine(ended.exit_code)) && ended.reason.as_deref() != Some("OOMKilled") {
+        Blame::Machine
+    } else {
+        Blame::Job
+    }
+}
 
 /// Without control characters, and not too long.
 pub(super) fn plain(text: &str) -> String {
@@ -167,4 +180,24 @@ pub(super) fn waits(pod: &Pod, container: Option<&ContainerStatus>) -> Option<St
     let waiting = container?.state.as_ref()?.waiting.as_ref()?;
     let message = waiting.message.as_deref().map(|message| format!(": {}", plain(message))).unwrap_or_default();
     Some(format!("{}{message}", waiting.reason.as_deref().unwrap_or("its container waits")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machine_is_at_fault_for_what_another_try_may_mend() {
+        let check = |exit_code: i32, reason: &str, expected: Blame| {
+            let ended = ContainerStateTerminated { exit_code, reason: Some(reason.to_owned()), ..ContainerStateTerminated::default() };
+            assert_eq!(blame(&ended), expected, "{exit_code} {reason}");
+        };
+        check(137, "Error", Blame::Machine);
+        check(137, "OOMKilled", Blame::Job);
+        check(4, "Error", Blame::Machine);
+        check(6, "Error", Blame::Machine);
+        check(7, "Error", Blame::Machine);
+        check(1, "Error", Blame::Job);
+        check(5, "Error", Blame::Job);
+    }
 }

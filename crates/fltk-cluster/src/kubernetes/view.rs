@@ -381,9 +381,9 @@ fn ended(id: &JobId, (outcome, words): (Outcome, String), problems: &Problems) -
     if outcome == Outcome::Succeeded {
         return Event::ended(id.clone(), outcome, words);
     }
-    let reason = match problems.first().filter(|_| outcome == Outcome::Failed) {
-        Some((rank, problem)) => format!("rank {rank}: {} ({words})", problem.words),
-        None => words,
+    let (reason, blame) = match problems.first().filter(|_| outcome == Outcome::Failed) {
+        Some((rank, problem)) => (format!("rank {rank}: {} ({words})", problem.words), problem.blame),
+        None => (words, Blame::Job),
     };
-    Event::Ended { job: id.clone(), outcome, reason, blame: Blame::Job, left: BTreeMap::new(), words: problems.last_words() }
+    Event::Ended { job: id.clone(), outcome, reason, blame, left: BTreeMap::new(), words: problems.last_words() }
 }

@@ -32,7 +32,6 @@ pub enum Blame {
 }
 
 impl Blame {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
     pub(super) fn is_job(&self) -> bool {
         *self == Self::Job
     }

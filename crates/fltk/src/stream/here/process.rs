@@ -15,6 +15,7 @@ use fltk_cluster::{JobSpec, plan::Blame};
 use fltk_core::{
     experiment::{self, Experiment},
     terminal,
+    termination::is_of_machine,
 };
 
 use crate::{child, exit::Exit, output, stream::JobFiles, termination::TERMINATION_LOG};
@@ -164,7 +165,7 @@ impl Drop for Process {
 fn blame(status: ExitStatus) -> Blame {
     match status.code() {
         None => Blame::Machine,
-        Some(code) if [Exit::Data, Exit::Records, Exit::Ranks].iter().any(|exit| *exit as i32 == code) => Blame::Machine,
+        Some(code) if is_of_machine(code) => Blame::Machine,
         Some(_) => Blame::Job,
     }
 }
