@@ -96,7 +96,7 @@ fn write_line(text: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Standard output, for [data](data) that is written bit by bit.
+/// Standard output, for [data] that is written bit by bit.
 #[must_use]
 pub fn stream() -> Box<dyn io::Write> {
     let out = io::stdout().lock();

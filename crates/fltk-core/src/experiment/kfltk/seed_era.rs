@@ -91,7 +91,7 @@ enum NetworkName {
     #[serde(rename = "FASHIONMNISTRESNET")]
     FashionMNISTResNet,
     #[serde(rename = "MNISTCNN")]
-    MNISTCNN,
+    MnistCNN,
     #[serde(rename = "LENET5")]
     LeNet5,
 }
@@ -197,7 +197,7 @@ fn read_class(node: &Node, name: String, problems: &mut Vec<Problem>) -> Option<
         NetworkName::Cifar10ResNet => NetName::Cifar10ResNet,
         NetworkName::FashionMNISTCNN => NetName::FashionMNISTCNN,
         NetworkName::FashionMNISTResNet => NetName::FashionMNISTResNet,
-        NetworkName::MNISTCNN => NetName::MNISTCNN,
+        NetworkName::MnistCNN => NetName::MNISTCNN,
         NetworkName::LeNet5 => NetName::LeNet5,
     };
     let dataset = match class.network_configuration.dataset {
