@@ -318,7 +318,7 @@ fn every_message_in_every_phase() {
 
 /// Whether the machine refuses another answer of this client in round 2 because it has one.
 fn answered(machine: &Federation, dummy: &Dummy, client: ClientId) -> bool {
-    let order = order(&dummy, Round(2), client);
+    let order = order(dummy, Round(2), client);
     let update = ClientUpdate::answer(&order, dummy.initial(), dummy_summary(), Extras::new());
     matches!(machine.clone().step(NOW, Event::ClientTrained(update)), Err(ProtocolError::Duplicate { .. }))
 }

@@ -210,10 +210,10 @@ impl View {
     }
 
     fn remove_pod(&mut self, job: &JobId, name: &str) {
-        if let Some(known) = self.jobs.get_mut(job) {
-            if let Some(pod) = known.pods.remove(name) {
-                known.stale.remove(&pod.uid);
-            }
+        if let Some(known) = self.jobs.get_mut(job)
+            && let Some(pod) = known.pods.remove(name)
+        {
+            known.stale.remove(&pod.uid);
         }
     }
 
