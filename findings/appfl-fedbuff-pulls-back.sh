@@ -22,7 +22,7 @@ trap 'rm -rf "$work"' EXIT
     packaging==26.4
 "$work/venv/bin/pip" install --quiet --no-deps appfl==1.12.0 opacus==1.6.0
 cd "$work"
-"$work/venv/bin/python" -W ignore - <<'PYTHON'
+"$work/venv/bin/python" -W ignore - <<'PYTHON' | tee "$work/output"
 import sys
 from importlib.metadata import version
 
@@ -59,3 +59,16 @@ if not (close(before, 0.5) and close(after, 0.25) and close(steps[10], 1) and cl
     sys.exit("CHANGED: the models are others")
 print("As described: half of A's contribution is gone, and the step goes by the number of clients.")
 PYTHON
+
+# Output seen. It is the one above, or the behavior has changed:
+if ! diff - "$work/output" <<'SEEN'
+appfl 1.12.0 torch 2.13.0
+after A's update 0.5; after B sent back what it had received: 0.25 (paper: 0.5)
+10 clients, K = 10, each of the ten moves by 1: step 1.0000 (paper: 1)
+100 clients, K = 10, each of the ten moves by 1: step 0.1000 (paper: 1)
+As described: half of A's contribution is gone, and the step goes by the number of clients.
+SEEN
+then
+    echo "CHANGED: the output is no longer the one that was seen" >&2
+    exit 1
+fi

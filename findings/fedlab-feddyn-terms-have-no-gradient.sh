@@ -19,7 +19,7 @@ trap 'rm -rf "$work"' EXIT
 "$work/venv/bin/pip" install --quiet torch==2.13.0 numpy==2.4.6 pandas==3.1.1 scikit-learn==1.9.1 pynvml==13.0.1 \
     munch==4.0.0 tqdm==4.70.1
 "$work/venv/bin/pip" install --quiet --no-deps fedlab==1.3.0 torchvision==0.28.0 pillow==13.0.0
-"$work/venv/bin/python" -W ignore - <<'PYTHON'
+"$work/venv/bin/python" -W ignore - <<'PYTHON' | tee "$work/output"
 import sys
 from importlib.metadata import version
 
@@ -96,3 +96,20 @@ if not same or abs(server(2) - 1.5) > 1e-5 or abs(server(10) - 1.9) > 1e-5:
     sys.exit("CHANGED: alpha has an effect on the client, or the server's model is another")
 print("As described: alpha changes no bit of the client's models, and the server moves although no client did.")
 PYTHON
+
+# Output seen. It is the one above, or the behavior has changed:
+if ! diff - "$work/output" <<'SEEN'
+fedlab 1.3.0 torch 2.13.0
+distance that a client goes in its first and second round:
+ alpha   FedLab            paper
+   0.0   0.0804, 0.0751    0.0804, 0.0751
+   0.1   0.0804, 0.0751    0.0796, 0.0728
+   1.0   0.0804, 0.0751    0.0727, 0.0555
+  10.0   0.0804, 0.0751    0.0328, 0.0037
+server, all clients send back the model 1: with 2 clients 1.5 and with 10 1.9000000953674316 (paper: 1)
+As described: alpha changes no bit of the client's models, and the server moves although no client did.
+SEEN
+then
+    echo "CHANGED: the output is no longer the one that was seen" >&2
+    exit 1
+fi

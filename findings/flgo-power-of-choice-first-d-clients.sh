@@ -19,7 +19,7 @@ trap 'rm -rf "$work"' EXIT
     requests==2.34.2 matplotlib==3.11.2 tqdm==4.70.1 pyyaml==6.0.4
 "$work/venv/bin/pip" install --quiet --no-deps flgo==0.4.4
 cd "$work"
-"$work/venv/bin/python" -W ignore - <<'PYTHON'
+"$work/venv/bin/python" -W ignore - <<'PYTHON' | tee "$work/output"
 import io
 import sys
 from collections import Counter
@@ -57,10 +57,25 @@ print("flgo", version("flgo"))
 same = True
 for candidates in (5, 10, 30):
     counts = chosen(candidates)
-    print(f"d = {candidates}: {len(counts)} of 30 clients trained; times chosen, by client:", dict(sorted(counts.items())))
+    trained = len(counts) if candidates < 30 else "more than 15" if len(counts) > 15 else "15 or fewer"
+    print(f"d = {candidates}: {trained} of 30 clients trained, none with a number of {candidates} or more: {max(counts) < candidates}")
     same &= max(counts) < candidates
     same &= candidates < 30 or len(counts) > 15
 if not same:
     sys.exit("CHANGED: clients that aren't among the first d are chosen")
 print("As described: no client from d on is ever chosen.")
 PYTHON
+
+# Output seen. It is the one above, or the behavior has changed:
+if ! diff - "$work/output" <<'SEEN'
+Task task has been successfully generated.
+flgo 0.4.4
+d = 5: 5 of 30 clients trained, none with a number of 5 or more: True
+d = 10: 10 of 30 clients trained, none with a number of 10 or more: True
+d = 30: more than 15 of 30 clients trained, none with a number of 30 or more: True
+As described: no client from d on is ever chosen.
+SEEN
+then
+    echo "CHANGED: the output is no longer the one that was seen" >&2
+    exit 1
+fi

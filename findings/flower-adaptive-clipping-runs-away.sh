@@ -23,7 +23,7 @@ trap 'rm -rf "$work"' EXIT
 "${PYTHON:-python3}" -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet flwr==1.42.0 numpy==2.4.6
 export FLWR_TELEMETRY_ENABLED=0
-"$work/venv/bin/python" - <<'PYTHON'
+"$work/venv/bin/python" - <<'PYTHON' | tee "$work/output"
 import logging
 import math
 import sys
@@ -119,3 +119,45 @@ if not same:
     sys.exit("CHANGED: the clipping norm no longer moves away from the updates' norms")
 print("As described: the clipping norm moves away from the updates' norms.")
 PYTHON
+
+# Output seen. It is the one above, or the behavior has changed:
+if ! diff - "$work/output" <<'SEEN'
+flwr 1.42.0
+clipping on the server, C starts at 0.1, all updates have norm 1:
+  round  0: paper's C   0.1000, Flower's C   0.1000, distance from the first model 0.0000
+  round  1: paper's C   0.1105, Flower's C   0.0905, distance from the first model 0.1000
+  round  2: paper's C   0.1221, Flower's C   0.0819, distance from the first model 0.1905
+  round  3: paper's C   0.1350, Flower's C   0.0741, distance from the first model 0.2724
+  round 10: paper's C   0.2718, Flower's C   0.0368, distance from the first model 0.6643
+  round 20: paper's C   0.7389, Flower's C   0.0135, distance from the first model 0.9086
+  round 30: paper's C   1.1023, Flower's C   0.0050, distance from the first model 0.9985
+clipping on the server, C starts at 10.0, all updates have norm 1:
+  round  0: paper's C  10.0000, Flower's C  10.0000, distance from the first model 0.0000
+  round  1: paper's C   9.0484, Flower's C  11.0517, distance from the first model 1.0000
+  round  2: paper's C   8.1873, Flower's C  12.2140, distance from the first model 2.0000
+  round  3: paper's C   7.4082, Flower's C  13.4986, distance from the first model 3.0000
+  round 10: paper's C   3.6788, Flower's C  27.1828, distance from the first model 10.0000
+  round 20: paper's C   1.3534, Flower's C  73.8906, distance from the first model 20.0000
+  round 30: paper's C   0.9072, Flower's C 200.8554, distance from the first model 30.0000
+clipping on the client, C starts at 0.1, all updates have norm 1:
+  round  0: paper's C   0.1000, Flower's C   0.1000, distance from the first model 0.0000
+  round  1: paper's C   0.1105, Flower's C   0.0905, distance from the first model 0.1000
+  round  2: paper's C   0.1221, Flower's C   0.0819, distance from the first model 0.1905
+  round  3: paper's C   0.1350, Flower's C   0.0741, distance from the first model 0.2724
+  round 10: paper's C   0.2718, Flower's C   0.0368, distance from the first model 0.6643
+  round 20: paper's C   0.7389, Flower's C   0.0135, distance from the first model 0.9086
+  round 30: paper's C   1.1023, Flower's C   0.0050, distance from the first model 0.9985
+clipping on the client, C starts at 10.0, all updates have norm 1:
+  round  0: paper's C  10.0000, Flower's C  10.0000, distance from the first model 0.0000
+  round  1: paper's C   9.0484, Flower's C  11.0517, distance from the first model 1.0000
+  round  2: paper's C   8.1873, Flower's C  12.2140, distance from the first model 2.0000
+  round  3: paper's C   7.4082, Flower's C  13.4986, distance from the first model 3.0000
+  round 10: paper's C   3.6788, Flower's C  27.1828, distance from the first model 10.0000
+  round 20: paper's C   1.3534, Flower's C  73.8906, distance from the first model 20.0000
+  round 30: paper's C   0.9072, Flower's C 200.8554, distance from the first model 30.0000
+As described: the clipping norm moves away from the updates' norms.
+SEEN
+then
+    echo "CHANGED: the output is no longer the one that was seen" >&2
+    exit 1
+fi

@@ -23,7 +23,7 @@ trap 'rm -rf "$work"' EXIT
 "${PYTHON:-python3}" -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet flwr==1.42.0 numpy==2.4.6
 export FLWR_TELEMETRY_ENABLED=0
-"$work/venv/bin/python" - <<'PYTHON'
+"$work/venv/bin/python" - <<'PYTHON' | tee "$work/output"
 import logging
 import sys
 from importlib.metadata import version
@@ -107,3 +107,27 @@ if not same or np.allclose(adam, paper_adam) or np.allclose(adam, kingma):
     sys.exit("CHANGED: the steps aren't those described")
 print("As described: v starts at 0, FedAdam corrects with round + 1, and FedYogi doesn't correct.")
 PYTHON
+
+# Output seen. It is the one above, or the behavior has changed:
+if ! diff - "$work/output" <<'SEEN'
+flwr 1.42.0
+steps in units of eta, for updates of 0.01 in each round:
+round  FedAdam: paper  Flower  (as Kingma and Ba's from v = 0)   FedYogi: paper  Flower
+    1          0.4148  0.3712                             0.5000           0.4142  0.5000
+    2          0.6977  0.5012                             0.5852           0.6954  0.7870
+    3          0.9079  0.5744                             0.6328           0.9033  0.9919
+    4          1.0701  0.6228                             0.6650           1.0627  1.1463
+    5          1.1977  0.6579                             0.6888           1.1872  1.2655
+    6          1.2992  0.6847                             0.7075           1.2852  1.3583
+    7          1.3804  0.7060                             0.7227           1.3627  1.4310
+    8          1.4452  0.7234                             0.7354           1.4238  1.4876
+    9          1.4969  0.7380                             0.7462           1.4717  1.5314
+   10          1.5379  0.7504                             0.7556           1.5089  1.5648
+FedAdam / paper, rounds 2 to 10: 0.49 to 0.72
+FedYogi / paper, rounds 2 to 10: 1.04 to 1.13
+As described: v starts at 0, FedAdam corrects with round + 1, and FedYogi doesn't correct.
+SEEN
+then
+    echo "CHANGED: the output is no longer the one that was seen" >&2
+    exit 1
+fi

@@ -16,7 +16,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "${PYTHON:-python3}" -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet flwr-datasets==0.6.1 datasets==4.8.5 numpy==2.4.6
-"$work/venv/bin/python" - <<'PYTHON'
+"$work/venv/bin/python" - <<'PYTHON' | tee "$work/output"
 import sys
 from collections import Counter
 from importlib.metadata import version
@@ -44,3 +44,18 @@ if "sampled randomly" not in documented or iid != [{label: 100} for label in ran
     sys.exit("CHANGED: the documentation or the partitions aren't those described")
 print("As described: each of the 10 partitions has a single class.")
 PYTHON
+
+# Output seen. It is the one above, or the behavior has changed:
+if ! diff - "$work/output" <<'SEEN'
+flwr-datasets 0.6.1
+documented: Partitioner creates each partition sampled randomly from the dataset.
+samples of each class in the first three partitions:
+  IidPartitioner {0: 100}, DirichletPartitioner with alpha 1e6 {0: 10, 1: 9, 2: 10, 3: 9, 4: 10, 5: 10, 6: 10, 7: 10, 8: 9, 9: 9}
+  IidPartitioner {1: 100}, DirichletPartitioner with alpha 1e6 {0: 10, 1: 11, 2: 9, 3: 10, 4: 10, 5: 10, 6: 10, 7: 10, 8: 10, 9: 11}
+  IidPartitioner {2: 100}, DirichletPartitioner with alpha 1e6 {0: 9, 1: 9, 2: 10, 3: 10, 4: 10, 5: 10, 6: 10, 7: 10, 8: 11, 9: 10}
+As described: each of the 10 partitions has a single class.
+SEEN
+then
+    echo "CHANGED: the output is no longer the one that was seen" >&2
+    exit 1
+fi

@@ -19,7 +19,7 @@ trap 'rm -rf "$work"' EXIT
 "${PYTHON:-python3}" -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet flwr==1.42.0 numpy==2.4.6
 export FLWR_TELEMETRY_ENABLED=0
-"$work/venv/bin/python" - <<'PYTHON'
+"$work/venv/bin/python" - <<'PYTHON' | tee "$work/output"
 import logging
 import sys
 from importlib.metadata import version
@@ -105,3 +105,21 @@ if not same:
     sys.exit("CHANGED: the running variances aren't those described")
 print("As described: every client sends a positive variance, and the server makes a negative one of them.")
 PYTHON
+
+# Output seen. It is the one above, or the behavior has changed:
+if ! diff - "$work/output" <<'SEEN'
+flwr 1.42.0
+FedAvg: global running_var after rounds 0, 1, 2, 3, 10, 20, 40: 1.0000, 0.0500, 0.0500, 0.0500, 0.0500, 0.0500, 0.0500
+  never negative
+FedAvgM, momentum .9: global running_var after rounds 0, 1, 2, 3, 10, 20, 40: 1.0000, 0.0500, -0.8050, -0.7195, 0.2164, -0.3260, 0.1695
+  negative after rounds [2, 3, 7, 8, 9, 13, 14, 15, 19, 20, 21, 25, 26, 27, 31, 32, 37, 38]
+FedAdam, defaults: global running_var after rounds 0, 1, 2, 3, 10, 20, 40: 1.0000, 0.9265, 0.8418, 0.7524, 0.1388, -0.2270, 0.1545
+  negative after rounds [12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29]
+what the clients sent back was between 0.0500 and 0.0500
+1 / sqrt(running_var + 1e-5) after round 20 of FedAdam: nan
+As described: every client sends a positive variance, and the server makes a negative one of them.
+SEEN
+then
+    echo "CHANGED: the output is no longer the one that was seen" >&2
+    exit 1
+fi

@@ -19,7 +19,7 @@ trap 'rm -rf "$work"' EXIT
 "$work/venv/bin/pip" install --quiet --no-deps fluke-fl==0.8.1 torchvision==0.28.0 pillow==13.0.0 \
     torchmetrics==1.9.0 lightning-utilities==0.15.3
 cd "$work"
-"$work/venv/bin/python" -W ignore - <<'PYTHON'
+"$work/venv/bin/python" -W ignore - <<'PYTHON' | tee "$work/output"
 import copy
 import io
 import sys
@@ -70,3 +70,18 @@ if not untouched or not late or torch.equal(fedavg[1], fedavg[0]):
     sys.exit("CHANGED: the first round of FedAvgM counts now")
 print("As described: FedAvgM's model after round 1 is the first model, and after round 2 it is FedAvg's of round 1.")
 PYTHON
+
+# Output seen. It is the one above, or the behavior has changed:
+if ! diff - "$work/output" <<'SEEN'
+fluke-fl 0.8.1 torch 2.13.0
+distance of the global weights from the first ones:
+  round 0: FedAvg 0.0000, FedAvgM 0.0000
+  round 1: FedAvg 0.2944, FedAvgM 0.0000
+  round 2: FedAvg 0.4791, FedAvgM 0.2944
+  round 3: FedAvg 0.5886, FedAvgM 0.7440
+As described: FedAvgM's model after round 1 is the first model, and after round 2 it is FedAvg's of round 1.
+SEEN
+then
+    echo "CHANGED: the output is no longer the one that was seen" >&2
+    exit 1
+fi

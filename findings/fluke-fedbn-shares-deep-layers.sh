@@ -19,7 +19,7 @@ trap 'rm -rf "$work"' EXIT
 "$work/venv/bin/pip" install --quiet --no-deps fluke-fl==0.8.1 torchvision==0.28.0 pillow==13.0.0 \
     torchmetrics==1.9.0 lightning-utilities==0.15.3
 cd "$work"
-"$work/venv/bin/python" -W ignore - <<'PYTHON'
+"$work/venv/bin/python" -W ignore - <<'PYTHON' | tee "$work/output"
 import copy
 import io
 import sys
@@ -74,3 +74,14 @@ if len(norms) != 20 or kept != ["resnet.bn1"] or len(overwritten) != 19:
     sys.exit("CHANGED: other batch norm layers are kept")
 print("As described: 1 of 20 batch norm layers stays local.")
 PYTHON
+
+# Output seen. It is the one above, or the behavior has changed:
+if ! diff - "$work/output" <<'SEEN'
+fluke-fl 0.8.1 torch 2.13.0
+batch norm layers: 20; kept by the client: ['resnet.bn1']; overwritten by the server's: 19, from resnet.layer1.0.bn1 to resnet.layer4.1.bn2
+As described: 1 of 20 batch norm layers stays local.
+SEEN
+then
+    echo "CHANGED: the output is no longer the one that was seen" >&2
+    exit 1
+fi

@@ -22,7 +22,7 @@ trap 'rm -rf "$work"' EXIT
 "$work/venv/bin/pip" install --quiet --no-deps fluke-fl==0.8.1 torchvision==0.28.0 pillow==13.0.0 \
     torchmetrics==1.9.0 lightning-utilities==0.15.3
 cd "$work"
-"$work/venv/bin/python" -W ignore - <<'PYTHON'
+"$work/venv/bin/python" -W ignore - <<'PYTHON' | tee "$work/output"
 import copy
 import io
 import math
@@ -81,3 +81,22 @@ if not same:
     sys.exit("CHANGED: the weights' sum is another")
 print("As described: with 10 and 30 steps, the model is multiplied by 1.25 in each round, though no client changes it.")
 PYTHON
+
+# Output seen. It is the one above, or the behavior has changed:
+if ! diff - "$work/output" <<'SEEN'
+fluke-fl 0.8.1 torch 2.13.0
+norm of the global weights / at first, after 1, 2 and 10 rounds:
+  rate 0.0, clients of [160, 160] examples, FedAVG: 1.0000, 1.0000, 1.0000
+  rate 0.0, clients of [160, 160] examples, FedNova: 1.0000, 1.0000, 1.0000
+  rate 0.0, clients of [80, 240] examples, FedAVG: 1.0000, 1.0000, 1.0000
+  rate 0.0, clients of [80, 240] examples, FedNova: 1.2500, 1.5625, 9.3132
+  rate 0.01, clients of [160, 160] examples, FedAVG: 0.9533, 0.9116, 0.7175
+  rate 0.01, clients of [160, 160] examples, FedNova: 0.9533, 0.9116, 0.7175
+  rate 0.01, clients of [80, 240] examples, FedAVG: 0.9309, 0.8709, 0.6347
+  rate 0.01, clients of [80, 240] examples, FedNova: 1.1804, 1.4015, 6.6530
+As described: with 10 and 30 steps, the model is multiplied by 1.25 in each round, though no client changes it.
+SEEN
+then
+    echo "CHANGED: the output is no longer the one that was seen" >&2
+    exit 1
+fi

@@ -21,7 +21,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "${PYTHON:-python3}" -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet tensorboard==2.21.0 tensorboard-data-server==0.7.2 tensorboardX==2.6.5 numpy==2.4.6
-"$work/venv/bin/python" -W ignore - "$work/logs" <<'PYTHON'
+"$work/venv/bin/python" -W ignore - "$work/logs" <<'PYTHON' | tee "$work/output"
 import json
 import os
 import sys
@@ -67,3 +67,19 @@ else:
 sys.stdout.flush()
 os._exit(0 if counts == {"false": [13, 13, 8], "true": [8, 8, 8]} else 1)
 PYTHON
+
+# Output seen. It is the one above, or the behavior has changed:
+if ! diff - "$work/output" <<'SEEN'
+tensorboard 2.21.0 tensorboard-data-server 0.7.2
+no purge_step, --load_fast=false: 13 points, steps [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 5, 6, 7]
+no purge_step, --load_fast=true: 8 points, steps [0, 1, 2, 3, 4, 5, 6, 7]
+purge_step on resuming, --load_fast=false: 13 points, steps [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 5, 6, 7]
+purge_step on resuming, --load_fast=true: 8 points, steps [0, 1, 2, 3, 4, 5, 6, 7]
+purge_step in both writers, --load_fast=false: 8 points, steps [0, 1, 2, 3, 4, 5, 6, 7]
+purge_step in both writers, --load_fast=true: 8 points, steps [0, 1, 2, 3, 4, 5, 6, 7]
+As described: the older loader purges only if the first writer had a purge_step, the fast one always.
+SEEN
+then
+    echo "CHANGED: the output is no longer the one that was seen" >&2
+    exit 1
+fi

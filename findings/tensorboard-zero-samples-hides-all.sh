@@ -16,7 +16,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 "${PYTHON:-python3}" -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet tensorboard==2.21.0 tensorboard-data-server==0.7.2 tensorboardX==2.6.5 numpy==2.4.6
-"$work/venv/bin/python" -W ignore - "$work/logs" <<'PYTHON'
+"$work/venv/bin/python" -W ignore - "$work/logs" <<'PYTHON' | tee "$work/output"
 import inspect
 import json
 import os
@@ -72,3 +72,22 @@ else:
 sys.stdout.flush()
 os._exit(0 if same else 1)
 PYTHON
+
+# Output seen. It is the one above, or the behavior has changed:
+if ! diff - "$work/output" <<'SEEN'
+tensorboard 2.21.0 tensorboard-data-server 0.7.2
+documented for the older loader: If the size is 0, all events are stored
+--load_fast=false, scalars=(default): 1000 points in Scalars, 1000 in Time Series
+--load_fast=false, scalars=0: 0 points in Scalars, 0 in Time Series
+--load_fast=false, scalars=2000: 2000 points in Scalars, 2000 in Time Series
+--load_fast=false, scalars=10000: 3000 points in Scalars, 3000 in Time Series
+--load_fast=true, scalars=(default): 1000 points in Scalars, 1000 in Time Series
+--load_fast=true, scalars=0: 0 points in Scalars, 0 in Time Series
+--load_fast=true, scalars=2000: 2000 points in Scalars, 2000 in Time Series
+--load_fast=true, scalars=10000: 3000 points in Scalars, 3000 in Time Series
+As described: with scalars=0, no point of 3000 is shown.
+SEEN
+then
+    echo "CHANGED: the output is no longer the one that was seen" >&2
+    exit 1
+fi
