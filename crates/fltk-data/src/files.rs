@@ -24,6 +24,8 @@ use crate::{
 const FILE_MAX: u64 = 256 << 20;
 /// Nor is any archive, unpacked (CIFAR: 184 MB). It bounds what a hostile archive's own tables, such as a long name, can take.
 const ARCHIVE_MAX: u64 = 256 << 20;
+/// Nor has any zip archive more entries: those of our data sets have ten.
+const ZIP_ENTRIES_MAX: usize = 100_000;
 /// A tar archive is made of blocks of so many bytes.
 const TAR_BLOCK: u64 = 512;
 
@@ -259,7 +261,12 @@ fn read_zip<'a>(path: &Path, wanted: &[&'a str]) -> Result<(Members<'a>, String)
         return Err(FormatError::TooLarge { limit: ARCHIVE_MAX }.into());
     }
     let mut hashing = Hashing { inner: file.try_clone()?, hash: Sha256::new() };
-    io::copy(&mut hashing, &mut io::sink())?;
+    // Before the archive is opened, which reads the headers of all entries into memory.
+    let mut headers = EntryHeaders::default();
+    io::copy(&mut hashing, &mut headers)?;
+    if headers.count > ZIP_ENTRIES_MAX {
+        return Err(FormatError::Damaged(format!("it has {} entries, more than {ZIP_ENTRIES_MAX}", headers.count)).into());
+    }
     let bad = |error: zip::result::ZipError| ReadError::from(FormatError::Damaged(error.to_string()));
     file.rewind()?;
     let mut archive = zip::ZipArchive::new(file).map_err(bad)?;
@@ -285,6 +292,28 @@ fn read_zip<'a>(path: &Path, wanted: &[&'a str]) -> Result<(Members<'a>, String)
         }
     }
     Ok((found, hex::encode(hashing.hash.finalize())))
+}
+
+/// Counts what may be headers of entries in a zip archive's central directory. The same four bytes elsewhere in it are rare.
+#[derive(Default)]
+struct EntryHeaders {
+    count: usize,
+    /// The last four bytes, the newest last.
+    last: [u8; 4],
+}
+
+impl io::Write for EntryHeaders {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for byte in bytes {
+            self.last = [self.last[1], self.last[2], self.last[3], *byte];
+            self.count += usize::from(self.last == *b"PK\x01\x02");
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Reads to the end, allocating only as bytes arrive, and refuses more than `limit` bytes.

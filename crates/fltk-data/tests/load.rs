@@ -270,6 +270,7 @@ fn a_zip_is_read() {
     };
     check(&bytes[..bytes.len() / 2], "damaged");
     check(b"", "damaged");
+    check(&b"PK\x01\x02".repeat(100_001), "it has 100001 entries");
     check(&zip(&members[..4], zip::CompressionMethod::Stored), "does not hold data set `mnist`");
     let twice = [&members[..], &[("c/train-labels-idx1-ubyte", read("train-labels-idx1-ubyte"))]].concat();
     check(&zip(&twice, zip::CompressionMethod::Stored), "holds it twice");

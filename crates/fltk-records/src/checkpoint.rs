@@ -201,13 +201,14 @@ impl CheckpointStore {
         Ok(self.milestones()?.into_iter().filter_map(|at| self.look_at(at)).collect())
     }
 
-    /// Removes all but the `keep` newest (at least one). Damaged ones don't count, and those older than the oldest that is kept go too.
+    /// Removes all but the `keep` newest (at least one) of those whose place `is_known`. Damaged ones and others don't count, and those older than the
+    /// oldest that is kept go too.
     ///
     /// # Errors
     /// If one can't be removed.
-    pub fn prune(&self, keep: usize) -> Result<(), CheckpointError> {
+    pub fn prune(&self, keep: usize, is_known: impl Fn(Milestone) -> bool) -> Result<(), CheckpointError> {
         files::sweep(&self.folder)?;
-        let whole = self.list()?;
+        let whole: Vec<Listed> = self.list()?.into_iter().filter(|listed| is_known(listed.at)).collect();
         let Some(oldest_kept) = whole.get(whole.len().saturating_sub(keep.max(1))) else { return Ok(()) };
         for at in self.milestones()?.into_iter().filter(|at| *at < oldest_kept.at) {
             drop(self.move_away(&self.path(at))?);

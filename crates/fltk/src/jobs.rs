@@ -95,10 +95,14 @@ pub fn verdict(rows: &[JobRow], folder: &StreamFolder) -> anyhow::Result<()> {
         }
         failed => {
             let path = folder.path().display();
-            let message = format!(
-                "{failed} of {} jobs didn't succeed\nhint: `fltk explain JOB --stream {path}` says why; `--resume {path} --retry-failed` tries them again",
-                rows.len()
-            );
+            // Those that were removed or never ended can't be tried again.
+            let retry = if rows.iter().any(|row| row.state == "failed") {
+                format!("; `--resume {path} --retry-failed` tries those again that failed")
+            } else {
+                String::new()
+            };
+            let message =
+                format!("{failed} of {} jobs didn't succeed\nhint: `fltk explain JOB --stream {path}` says why{retry}", rows.len());
             Err(failure(Exit::Run, message))
         }
     }

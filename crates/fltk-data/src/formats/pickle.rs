@@ -3,7 +3,7 @@
 //! Python 2, are known here as what they make, and any other is refused by name, as is any other instruction.
 //!
 //! Objects lie in one list, and refer to each other by their place in it; so what refers to itself does no harm. Each instruction makes at most one, of which
-//! there are so many at most, and bytes stay where they are in the file.
+//! there are so many at most, and bytes stay where they are in the file; those that are another way in it are together no more than it has.
 
 use std::{collections::HashMap, ops::Range};
 
@@ -11,6 +11,8 @@ use crate::error::FormatError;
 
 /// Most objects, five times those of CIFAR-100's training file: 60 MB or so.
 const OBJECTS_MAX: usize = 1 << 20;
+/// Most references to objects: each instruction makes at most one, and a list, a tuple or a dict holds only such as were made. 32 MB.
+const REFERENCES_MAX: usize = 4 * OBJECTS_MAX;
 /// Longest text that a key, a name of a type or the like may have.
 const NAME_BYTES_MAX: usize = 1 << 10;
 
@@ -58,7 +60,16 @@ impl<'a> Pickle<'a> {
     /// # Errors
     /// [`FormatError::Pickle`], with the offset, where they are cut off or have an instruction or a name that plain data doesn't need.
     pub fn read(bytes: &'a [u8]) -> Result<Self, FormatError> {
-        let mut machine = Machine { bytes, at: 0, objects: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() };
+        let mut machine = Machine {
+            bytes,
+            at: 0,
+            objects: Vec::new(),
+            stack: Vec::new(),
+            num_references: 0,
+            marks: Vec::new(),
+            memo: HashMap::new(),
+            latin1_left: bytes.len(),
+        };
         loop {
             let at = machine.at;
             match machine.step() {
@@ -119,9 +130,13 @@ struct Machine<'a> {
     at: usize,
     objects: Vec<Object>,
     stack: Vec<Id>,
+    /// Those that were ever on the stack.
+    num_references: usize,
     /// Heights of the stack.
     marks: Vec<usize>,
     memo: HashMap<u32, Id>,
+    /// Bytes that may still be made of texts: a file that is what it seems makes fewer of them than it has.
+    latin1_left: usize,
 }
 
 const CUT_OFF: &str = "it ends in the middle of an instruction";
@@ -277,7 +292,9 @@ impl<'a> Machine<'a> {
             (Global::Encode, [text, encoding]) if raw(&self.objects[*encoding], self.bytes) == Some(b"latin1") => {
                 let text = raw(&self.objects[*text], self.bytes).and_then(|bytes| std::str::from_utf8(bytes).ok());
                 let bytes = text.and_then(|text| text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect::<Option<Vec<u8>>>());
-                Object::Latin1(bytes.ok_or("it has a text that is no bytes")?)
+                let bytes = bytes.ok_or("it has a text that is no bytes")?;
+                self.latin1_left = self.latin1_left.checked_sub(bytes.len()).ok_or("it makes more bytes of texts than it has")?;
+                Object::Latin1(bytes)
             }
             _ => return Err(format!("it calls {global:?} otherwise than numpy and Python do")),
         };
@@ -328,9 +345,10 @@ impl<'a> Machine<'a> {
     }
 
     fn push_id(&mut self, id: Id) -> Result<(), String> {
-        if self.stack.len() >= OBJECTS_MAX {
+        if self.stack.len() >= OBJECTS_MAX || self.num_references >= REFERENCES_MAX {
             return Err(too_many());
         }
+        self.num_references += 1;
         self.stack.push(id);
         Ok(())
     }
@@ -496,6 +514,15 @@ mod tests {
         assert!(refused(&vec![b'N'; OBJECTS_MAX + 2]).contains("more than 1048576 objects"));
         let gets: Vec<u8> = b"]q\x00".iter().copied().chain(b"h\x00".repeat(OBJECTS_MAX + 1)).collect();
         assert!(refused(&gets).contains("more than 1048576 objects"));
+        // A list that is emptied into another over and over.
+        let fills: Vec<u8> = b"]q\x00".iter().copied().chain(b"(h\x00h\x00h\x00h\x00e".repeat(OBJECTS_MAX)).collect();
+        assert!(refused(&fills).contains("more than 1048576 objects"));
+        // One text that is made bytes of again and again.
+        let encode = [b"(c_codecs\nencode\nq\x00X\x64\x00\x00\x00".as_slice(), &[b'a'; 100], b"q\x01U\x06latin1q\x02"].concat();
+        let texts: Vec<u8> = encode.iter().copied().chain(b"h\x00h\x01h\x02\x86R".repeat(100)).chain(*b"t.").collect();
+        assert!(refused(&texts).contains("more bytes of texts than it has"));
+        let once: Vec<u8> = encode.iter().copied().chain(*b"h\x00h\x01h\x02\x86Rt.").collect();
+        Pickle::read(&once).expect("plain");
         assert!(refused(b"T\xff\xff\xff\xffx.").contains("ends in the middle"));
         assert!(refused(b"\x8e\xff\xff\xff\xff\xff\xff\xff\xffx.").contains("ends in the middle"));
         // A list within itself.

@@ -146,7 +146,7 @@ fn folders_that_are_none_of_ours_are_left_alone() {
         fs::create_dir(store.folder.join(name)).unwrap();
     }
     assert_eq!(numbers(&store), [5]);
-    store.prune(1).unwrap();
+    store.prune(1, |_| true).unwrap();
     assert_eq!(files::names_in(&store.folder, 100).unwrap().len(), 10);
 }
 
@@ -159,12 +159,23 @@ fn pruning_keeps_the_newest_whole_ones() {
     // A damaged one must not push out the last that can be used.
     fs::remove_file(store.path(6.into()).join("state.json")).unwrap();
     fs::create_dir(store.folder.join(".new-left")).unwrap();
-    store.prune(2).unwrap();
+    store.prune(2, |_| true).unwrap();
     assert_eq!(numbers(&store), [4, 5, 6]);
-    store.prune(0).unwrap();
+    store.prune(0, |_| true).unwrap();
     assert_eq!(numbers(&store), [5, 6]);
     assert_eq!(latest(&store), (Some((5, files(5))), 1));
     assert_eq!(files::names_in(&store.folder, 10).unwrap(), ["round-000005", "round-000006"]);
+}
+
+#[test]
+fn pruning_does_not_count_what_the_journal_does_not_know() {
+    let (_folder, store) = store();
+    for at in [1, 2, 3, 98, 99] {
+        store.save(at.into(), &files(at as u8)).unwrap();
+    }
+    // Two of another run, or of what a journal that was put back doesn't know: they push out none of ours.
+    store.prune(2, |at| at.completed < 98).unwrap();
+    assert_eq!(numbers(&store), [2, 3, 98, 99]);
 }
 
 #[test]
@@ -178,7 +189,7 @@ fn those_within_an_epoch_lie_between_those_at_its_ends() {
     }
     assert_eq!(store.milestones().unwrap(), order);
     assert!(store.path(order[0]).ends_with("epoch-000000-step-000250") && store.path(order[3]).ends_with("epoch-000001-step-1000000"));
-    store.prune(3).unwrap();
+    store.prune(3, |_| true).unwrap();
     assert_eq!(store.milestones().unwrap(), order[2..]);
     assert_eq!(store.load(order[2]).unwrap(), Checkpoint { at: order[2], files: files(2) });
 }

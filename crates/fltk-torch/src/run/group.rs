@@ -239,10 +239,13 @@ impl<'a> Group<'a> {
             let end = folder.clone().read().or_exit(Exit::Records)?.history.end().cloned();
             ended.extend(end.filter(|end| self.is_passed_over(end)).map(|end| (index, end)));
         }
+        // Of those that are over too: what is still to be run goes by the experiment that is named, and belongs to what they ran.
+        for (folder, job) in jobs.iter().filter_map(|job| begun.get(&job.index).map(|folder| (folder, job))) {
+            provenance::check_settings(folder, job)?;
+        }
         // Before the first folder is made: what is impossible for a later job is refused now, not after hours.
         let mut datasets = Datasets::new();
         for job in jobs.iter().filter(|job| !ended.contains_key(&job.index)) {
-            begun.get(&job.index).map_or(Ok(()), |folder| provenance::check_settings(folder, job))?;
             provenance::check_network(self.context, begun.get(&job.index), job)?;
             check_fits(job, &*self.dataset(&mut datasets, &job.task.dataset)?)?;
         }

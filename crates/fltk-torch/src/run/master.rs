@@ -35,9 +35,14 @@ pub fn listen(host: &str, addresses: &[SocketAddr], in_pod: bool) -> io::Result<
             Err(_) => {}
         }
     }
+    let why = if !addresses.is_empty() && addresses.iter().all(|address| address.ip().is_loopback()) {
+        "which is a loopback address here, so they reach it by another"
+    } else {
+        "which is none of them"
+    };
     Ok(Listening::Everywhere(format!(
-        "rank 0 listens at all addresses of this machine: the others know it as `{host}`, which is none of them\nhint: ranks ask nobody who they are; name an \
-         address of this machine, or see that only they reach the port"
+        "rank 0 listens at all addresses of this machine: the others know it as `{host}`, {why}\nhint: ranks ask nobody who they are; name an address of this \
+         machine, or see that only they reach the port"
     )))
 }
 
@@ -72,6 +77,8 @@ mod tests {
     #[test]
     fn others_reach_a_machine_whose_own_name_is_a_loopback_address_to_itself() {
         assert_eq!(at("host-a", &[Ipv4Addr::new(127, 0, 1, 1)], false), None);
+        let listening = listen("host-a", &[(Ipv4Addr::new(127, 0, 1, 1), 0).into()], false).unwrap();
+        assert!(matches!(listening, Listening::Everywhere(why) if why.contains("a loopback address here")));
         assert_eq!(at("localhost", &[Ipv4Addr::LOCALHOST], true), None);
     }
 

@@ -1,5 +1,7 @@
 //! The record of one run, and what a person sees of it: one place where the clock is read.
 
+use std::time::Instant;
+
 use fltk::{
     exit::{Exit, OrExit as _},
     output,
@@ -32,7 +34,8 @@ pub struct Recorder {
     unit: Unit,
     /// Clients' records that wait for the end of their round, so that a round costs one sync.
     pending: Vec<RunEvent>,
-    started_at: Timestamp,
+    /// For how long it took: the clock on the wall may be set meanwhile.
+    began: Instant,
     /// Whether the learning rate's minimum was spoken of: once is enough.
     warned_of_held_rate: bool,
 }
@@ -46,7 +49,7 @@ impl Recorder {
         let started_at = Timestamp::now();
         let event = RunEvent::Started { from, version: env!("CARGO_PKG_VERSION").to_owned() };
         records.record(&event, started_at).or_exit(Exit::Records)?;
-        Ok(Self { records, progress, unit, pending: Vec::new(), started_at, warned_of_held_rate: false })
+        Ok(Self { records, progress, unit, pending: Vec::new(), began: Instant::now(), warned_of_held_rate: false })
     }
 
     /// Records `event`; when this returns it is on disk, but for a client's, which wait for the next other event.
@@ -83,7 +86,8 @@ impl Recorder {
         let checkpoints = self.records.folder().checkpoints(self.unit);
         checkpoints.save(at, files).or_exit(Exit::Records)?;
         self.record(RunEvent::CheckpointSaved { at, parameters_sha256 })?;
-        checkpoints.prune(KEPT).or_exit(Exit::Records)
+        let known = self.records.history().checkpoints();
+        checkpoints.prune(KEPT, |at| known.contains_key(&at)).or_exit(Exit::Records)
     }
 
     /// Records that the run went through, and lets its folder go.
@@ -91,7 +95,7 @@ impl Recorder {
     /// # Errors
     /// If the journal can't be written.
     pub fn finish(mut self, parameters_sha256: String) -> anyhow::Result<RunFolder> {
-        let seconds = (Timestamp::now() - self.started_at).total(jiff::Unit::Second).unwrap_or(0.0);
+        let seconds = self.began.elapsed().as_secs_f64();
         self.record(RunEvent::Finished { parameters_sha256, seconds })?;
         Ok(self.records.folder().clone())
     }

@@ -18,6 +18,8 @@ use crate::TrainError;
 const MODULE_BYTES_MAX: u64 = 1 << 30;
 /// Most entries of an archive: two for each class and one for each tensor, of thousands of layers.
 const ENTRIES_MAX: usize = 100_000;
+/// What each entry of a zip archive's central directory begins with.
+const ENTRY_HEADER: &[u8] = b"PK\x01\x02";
 /// Longest source of a class within an archive, in bytes: TorchScript sources are some kilobytes.
 const SOURCE_BYTES_MAX: usize = 16 << 20;
 
@@ -55,10 +57,12 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, String> {
 
 /// Checks every entry of the archive in `bytes`: its checksum, and that its sources do only what a net has use for.
 pub(super) fn check(bytes: &[u8]) -> Result<Checked, String> {
-    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| format!("not a TorchScript archive: {error}"))?;
-    if archive.len() > ENTRIES_MAX {
-        return Err(format!("it has {} entries, more than {ENTRIES_MAX}", archive.len()));
+    // Before the archive is opened, which reads the headers of all entries into memory. The same four bytes elsewhere in it are rare.
+    let num_headers = bytes.windows(ENTRY_HEADER.len()).filter(|window| *window == ENTRY_HEADER).count();
+    if num_headers > ENTRIES_MAX {
+        return Err(format!("it has {num_headers} entries, more than {ENTRIES_MAX}"));
     }
+    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| format!("not a TorchScript archive: {error}"))?;
     let mut checked = ZipWriter::new(Cursor::new(Vec::new()));
     // As PyTorch writes them: tensors are not compressed, and begin at multiples of 64 bytes.
     let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).with_alignment(64);
@@ -146,6 +150,12 @@ mod tests {
         refused(&with("print(\"a\")"), "it uses `print`");
         refused(&changed(str::to_owned, b"c__torch__.torch.classes.cuda\nEvent\n"), "a class of libtorch");
         refused(b"PK", "not a TorchScript archive");
+    }
+
+    #[test]
+    fn more_entries_than_any_net_has_are_refused_unread() {
+        let error = check(&ENTRY_HEADER.repeat(ENTRIES_MAX + 1)).err().unwrap();
+        assert_eq!(error, "it has 100001 entries, more than 100000");
     }
 
     #[test]
