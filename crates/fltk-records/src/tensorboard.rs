@@ -9,8 +9,8 @@
 //!
 //! **A file for each start.** TensorBoard keeps open what it reads and goes on to files that come later, in the order of their names; one that is replaced under
 //! its name it never sees. So a run that is taken up again goes on in a new file, and so does a stream whose jobs are others than before. Each file
-//! begins with [`opening`]: from which step on what was shown before is void. What is in them is a function of the journal alone ([`run_files`]); where one
-//! is there already and only lacks its end, that is appended ([`complete`]).
+//! begins with `opening`: from which step on what was shown before is void. What is in them is a function of the journal alone (`run_files`); where one
+//! is there already and only lacks its end, that is appended (`complete`).
 //!
 //! **One end.** TensorBoard believes the first end of a session that it meets. So an end that a later start follows isn't in any file.
 
