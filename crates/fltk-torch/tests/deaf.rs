@@ -6,23 +6,12 @@
 mod common;
 
 use std::{
-    fs::{self, File},
+    fs,
     path::Path,
     process::{ExitStatus, Stdio},
 };
 
-use common::{fltk, json};
-
-fn full() -> Stdio {
-    File::options().write(true).open("/dev/full").unwrap().into()
-}
-
-/// A pipe that nobody reads.
-fn closed() -> Stdio {
-    let (read, write) = std::io::pipe().unwrap();
-    drop(read);
-    write.into()
-}
+use common::{closed, fltk, full, json};
 
 fn status(folder: &Path, args: &[&str], stdout: Stdio, stderr: Stdio) -> ExitStatus {
     fltk(folder).args(args).stdout(stdout).stderr(stderr).status().unwrap()

@@ -135,15 +135,16 @@ pub struct RunArgs {
     #[arg(long, conflicts_with = "resume")]
     pub seed: Option<u64>,
     /// Names what is run: begun again with the same name and the same file, it goes on where it was.
-    #[arg(long, value_name = "NAME", conflicts_with = "resume")]
+    #[arg(long, value_name = "NAME", conflicts_with = "resume", group = "begun_before")]
     pub id: Option<String>,
     /// Go on with an interrupted run, from its last checkpoint, and with the rest of its group; or with a stream.
-    #[arg(long, value_name = "RUN")]
+    #[arg(long, value_name = "RUN", group = "begun_before")]
     pub resume: Option<PathBuf>,
-    /// With `--resume` or `--id`: try again what has failed for good, as a run that diverged, from its last checkpoint.
-    #[arg(long, alias = "failed")]
+    /// With `--resume` or `--id`: try again from their last checkpoints the runs that have failed for good, such as one that diverged; of a stream, all
+    /// jobs that failed.
+    #[arg(long, alias = "failed", requires = "begun_before")]
     pub retry_failed: bool,
-    /// End with the first run that fails; without it the others are run first.
+    /// End with the first run that fails; without it the others are run first. A stream has no such end.
     #[arg(long)]
     pub fail_fast: bool,
     /// Take a TorchScript module that lies within a folder of records, as one that was got from elsewhere. A module is a program.

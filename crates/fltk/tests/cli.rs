@@ -185,6 +185,32 @@ fn plans_have_names_that_an_api_server_takes() {
 }
 
 #[test]
+fn a_cluster_file_may_leave_to_the_arrival_file_what_that_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let cases = repository().join("crates/fltk-core/tests/cases/kfltk");
+    let mut cluster: serde_json::Value = serde_json::from_slice(&fs::read(cases.join("cluster-batch-serial.json")).unwrap()).unwrap();
+    cluster["execution_config"].as_object_mut().unwrap().remove("reproducibility");
+    fs::write(at.join("cluster.json"), cluster.to_string()).unwrap();
+    let with_seeds = cases.join("x_experimentConfiguration.json");
+    let checked = json(at, &["validate", with_seeds.to_str().unwrap(), "cluster.json", "--output", "json"]);
+    assert!(checked.as_array().unwrap().iter().all(|file| file["valid"] == true), "{checked}");
+    // Alone, or beside one that doesn't say them, they are missing.
+    assert!(refusal(at, &["validate", "cluster.json"], 3).contains("seeds"));
+    let without = cases.join("batch-priorities.json");
+    assert!(refusal(at, &["validate", without.to_str().unwrap(), "cluster.json"], 3).contains("seeds"));
+}
+
+#[test]
+fn options_that_would_do_nothing_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let stream = repository().join("examples/stream.yaml");
+    let stream = stream.to_str().unwrap();
+    assert!(refusal(folder.path(), &["run", stream, "--fail-fast"], 3).contains("`--fail-fast` is for runs"));
+    assert!(refusal(folder.path(), &["run", stream, "--retry-failed"], 2).contains("--resume"));
+}
+
+#[test]
 fn validate_goes_on_after_what_is_no_file() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();

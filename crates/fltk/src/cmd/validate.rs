@@ -26,7 +26,8 @@ struct Checked {
 pub fn run(cli: &Cli, args: &ValidateArgs) -> anyhow::Result<()> {
     let overrides = args.overrides.iter().map(|text| text.parse::<Override>()).collect::<Result<Vec<_>, _>>().or_exit(Exit::Experiment)?;
     let sources: Vec<_> = args.files.iter().map(|path| (path, inputs::read_source(path))).collect();
-    let cluster = sources.iter().filter_map(|(_, read)| read.as_ref().ok()).find(|source| file_kind(source) == FileKind::Cluster);
+    let of_kind = |kind| sources.iter().filter_map(|(_, read)| read.as_ref().ok()).find(|source| file_kind(source) == kind);
+    let (cluster, arrival) = (of_kind(FileKind::Cluster), of_kind(FileKind::Arrival));
     let is_experiment = |source: &SourceFile| matches!(file_kind(source), FileKind::Experiment | FileKind::Arrival);
     if !overrides.is_empty() && !sources.iter().any(|(_, read)| read.as_ref().is_ok_and(is_experiment)) {
         let message =
@@ -42,7 +43,10 @@ pub fn run(cli: &Cli, args: &ValidateArgs) -> anyhow::Result<()> {
                 continue;
             }
         };
-        let outcome = check(source, cluster, &overrides);
+        let outcome = match file_kind(source) {
+            FileKind::Cluster => check_cluster(source, arrival, &overrides),
+            _ => check(source, cluster, &overrides),
+        };
         let (valid, report) = match outcome {
             Ok(warnings) => (true, warnings),
             Err(report) => (false, report),
@@ -71,8 +75,19 @@ fn unreadable(cli: &Cli, path: &Path, error: &anyhow::Error) -> anyhow::Result<C
         output::error(error);
         output::text(&format!("{file}: refused"))?;
     }
-    let problems = json!([{ "severity": "error", "message": format!("{error:#}"), "at": null, "labels": [], "hint": null }]);
+    let problems = json!([{ "severity": "error", "message": format!("{error:#}"), "at": null, "labels": [], "hint": null, "also": [] }]);
     Ok(Checked { file, valid: false, problems })
+}
+
+/// The same of a cluster file: what it lacks where it is alone, such as seeds, an arrival file beside it may say.
+fn check_cluster(source: &SourceFile, arrival: Option<&SourceFile>, overrides: &[Override]) -> Result<Report, Report> {
+    let alone = experiment::parse_cluster(source).map(|parsed| parsed.warnings);
+    let (Some(arrival), Err(mut report)) = (arrival, alone.clone()) else { return alone };
+    let together = experiment::parse(&[arrival.clone(), source.clone()], overrides).map_or_else(|report| report, |parsed| parsed.warnings);
+    report
+        .problems
+        .retain(|problem| problem.severity != Severity::Error || together.problems.iter().any(|other| other.message == problem.message));
+    if report.has_errors() { Err(report) } else { Ok(report) }
 }
 
 /// Warnings, or what is wrong.
@@ -81,14 +96,11 @@ fn check(source: &SourceFile, cluster: Option<&SourceFile>, overrides: &[Overrid
     if file_kind(source) == FileKind::Kubernetes {
         return fltk_cluster::kubernetes::config::KubernetesConfig::parse(source).map(|(_, warnings)| warnings);
     }
-    if file_kind(source) == FileKind::Cluster {
-        return experiment::parse_cluster(source).map(|parsed| parsed.warnings);
-    }
     let Some(cluster) = cluster.filter(|_| file_kind(source) == FileKind::Arrival) else {
         return experiment::parse(std::slice::from_ref(source), overrides).map(|parsed| parsed.warnings);
     };
     // What the cluster file is warned of for itself is said at that file.
-    let said = check(cluster, None, &[]).unwrap_or_else(|report| report).problems;
+    let said = check_cluster(cluster, None, &[]).unwrap_or_else(|report| report).problems;
     let without_said = |mut report: Report| {
         report.problems.retain(|problem| {
             let of_cluster = problem.severity != Severity::Error && problem.span.is_some_and(|span| span.source == 1);

@@ -2,9 +2,9 @@
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
 use std::{
-    fs,
+    fs::{self, File},
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 /// The program of the package whose tests these are.
@@ -35,6 +35,18 @@ pub fn program(program: &Path, folder: &Path) -> Command {
     }
     command.current_dir(folder).env("NO_COLOR", "1").env("XDG_CACHE_HOME", folder.join("cache"));
     command
+}
+
+/// Where nothing can be written, as on a full disk.
+pub fn full() -> Stdio {
+    File::options().write(true).open("/dev/full").unwrap().into()
+}
+
+/// A pipe that nobody reads.
+pub fn closed() -> Stdio {
+    let (read, write) = std::io::pipe().unwrap();
+    drop(read);
+    write.into()
 }
 
 /// Runs the program with `args` in `folder`.

@@ -18,6 +18,7 @@ use crate::{
 /// # Errors
 /// If it has no end within reason, its folder can't be written, or a job failed.
 pub fn start(cli: &Cli, args: &RunArgs, here: &Here, mut experiment: Experiment) -> anyhow::Result<()> {
+    check_options(args)?;
     let base = inputs::base_folder(&args.files);
     // So that it can be resumed from anywhere; the trace is copied.
     inputs::make_paths_absolute(&mut experiment, &base)?;
@@ -42,6 +43,7 @@ pub fn start(cli: &Cli, args: &RunArgs, here: &Here, mut experiment: Experiment)
 /// # Errors
 /// If it isn't one of this machine, another process works on it, or a job failed.
 pub fn resume(cli: &Cli, args: &RunArgs, here: &Here, folder: StreamFolder) -> anyhow::Result<()> {
+    check_options(args)?;
     // Where it really lies: the runs of its jobs lie beside it.
     let path = folder.path().canonicalize().or_exit(Exit::Records)?;
     let begun = Begun::open(StreamFolder::open(path).or_exit(Exit::Records)?)?;
@@ -54,6 +56,15 @@ pub fn resume(cli: &Cli, args: &RunArgs, here: &Here, folder: StreamFolder) -> a
             Err(failure(Exit::Records, message))
         }
     }
+}
+
+/// Refuses an option that a stream doesn't heed: its jobs arrive whatever became of others.
+fn check_options(args: &RunArgs) -> anyhow::Result<()> {
+    if args.fail_fast {
+        let message = "`--fail-fast` is for runs: a stream's jobs arrive whatever became of others\nhint: leave it out".to_owned();
+        return Err(failure(Exit::Experiment, message));
+    }
+    Ok(())
 }
 
 fn go_on(cli: &Cli, here: &Here, begun: &Begun, retry_failed: bool) -> anyhow::Result<()> {
