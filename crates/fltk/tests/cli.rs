@@ -190,7 +190,7 @@ fn a_cluster_file_may_leave_to_the_arrival_file_what_that_says() {
     let at = folder.path();
     let cases = repository().join("crates/fltk-core/tests/cases/kfltk");
     let mut cluster: serde_json::Value = serde_json::from_slice(&fs::read(cases.join("cluster-batch-serial.json")).unwrap()).unwrap();
-    cluster["execution_config"].as_object_mut().unwrap().remove("reproducibility");
+    cluster["execution_config"]["reproducibility"] = serde_json::json!({});
     fs::write(at.join("cluster.json"), cluster.to_string()).unwrap();
     let with_seeds = cases.join("x_experimentConfiguration.json");
     let checked = json(at, &["validate", with_seeds.to_str().unwrap(), "cluster.json", "--output", "json"]);
