@@ -163,16 +163,18 @@ impl Place {
     }
 
     /// Joins at rank 0's store, or at the one that it serves when it begins again, if this one goes: one where this rank has joined before is of ranks that
-    /// are about to notice its loss, and to end.
+    /// are about to notice its loss, and to end. They may need a whole time-out for that, so whoever waits for it has one more to meet them in.
     fn find(&self, options: &GroupOptions) -> Result<ProcessGroup, Error> {
-        let deadline = Instant::now() + options.timeout;
-        let left = || deadline.saturating_duration_since(Instant::now());
+        let began = Instant::now();
+        let mut limit = options.timeout;
         loop {
+            let left = || limit.saturating_sub(began.elapsed());
             let error = match self.reach(options.timeout, left().min(TRY)) {
                 Ok(store) => match ProcessGroup::gloo(&store, self.rank, self.size, options) {
                     Err(error @ Error::JoinedBefore { .. }) => {
                         output::talk(format_args!("rank {} was lost to the others: it waits for rank 0 to begin again", self.rank));
-                        if !gone(&store, left()) {
+                        limit = options.timeout * 2;
+                        if !gone(&store, limit.saturating_sub(began.elapsed())) {
                             return Err(error);
                         }
                         error
@@ -187,10 +189,11 @@ impl Place {
                 error,
                 Error::Connect { .. } | Error::Store { .. } | Error::StoreTimeout { .. } | Error::JoinedBefore { .. } | Error::Join { .. }
             );
-            if !may_pass || left().is_zero() {
+            let left = limit.saturating_sub(began.elapsed());
+            if !may_pass || left.is_zero() {
                 return Err(error);
             }
-            thread::sleep(TRY_EVERY.min(left()));
+            thread::sleep(TRY_EVERY.min(left));
         }
     }
 

@@ -159,7 +159,7 @@ fn run(streams: &Streams<'_>, name: &str, backend: &'static str, cases: &[Case])
     let config = streams.write(&format!("{name}-config.yaml"), &config)?;
     let task = |case: &Case| {
         format!(
-            "  - {{ name: {case}, kind: distributed, network: FashionMNISTCNN, dataset: fashion-mnist-mini, train: {{ batch_size: 16 }}, distributed: {{ epochs: 6, data_parallelism: {RANKS} }} }}\n"
+            "  - {{ name: {case}, kind: distributed, network: FashionMNISTCNN, dataset: fashion-mnist-mini, train: {{ batch_size: 16 }}, distributed: {{ epochs: 6, data_parallelism: {RANKS}, timeout: 60s }} }}\n"
         )
     };
     let experiment = format!("name: losses\ntasks:\n{}stream: {{ orchestrator: batch }}\n", cases.iter().map(task).collect::<String>());
