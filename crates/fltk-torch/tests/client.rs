@@ -61,12 +61,14 @@ fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis().try_into().unwrap()
 }
 
-/// Waits until a file of that kind is in the one run's folder, while `child` is at work.
-fn wait_for(at: &Path, child: &mut Child, file: &str) {
+/// Waits until the one run's journal tells of an event of that kind, while `child` is at work.
+fn wait_for(at: &Path, child: &mut Child, event: &str) {
     let deadline = Instant::now() + LIMIT;
-    let is_there = || fs::read_dir(at.join("runs")).is_ok_and(|mut runs| runs.any(|run| run.unwrap().path().join(file).exists()));
+    let event = format!(r#""event":"{event}""#);
+    let tells = |run: &Path| fs::read_to_string(run.join("journal.jsonl")).is_ok_and(|journal| journal.contains(&event));
+    let is_there = || fs::read_dir(at.join("runs")).is_ok_and(|mut runs| runs.any(|run| tells(&run.unwrap().path())));
     while !is_there() {
-        assert!(Instant::now() < deadline, "too long: no {file}");
+        assert!(Instant::now() < deadline, "too long: no {event}");
         let ended = child.try_wait().unwrap();
         assert!(ended.is_none(), "it has ended: {ended:?}");
         thread::sleep(POLL);
@@ -82,7 +84,7 @@ fn a_federated_task_goes_on_when_started_again_and_ends_as_with_fltk_run() {
     let args = ["fed.yaml", "0", "--id", "job-1"];
 
     let mut killed = client(at, 0, 1, &args).spawn().unwrap();
-    wait_for(at, &mut killed, "checkpoints/round-000002");
+    wait_for(at, &mut killed, "checkpoint_saved");
     killed.kill().unwrap();
     assert_eq!(killed.wait().unwrap().code(), None, "it was killed at work");
     assert!(!log(at, 0).exists(), "who is killed reports nothing");
@@ -111,7 +113,7 @@ fn a_federated_task_stops_at_the_next_step() {
     // Its first clients would take hours.
     fs::write(at.join("fed.yaml"), TINY_FEDERATED.replace("epochs_per_round: 1", "epochs_per_round: 100000")).unwrap();
     let mut child = client(at, 0, 1, &["fed.yaml"]).spawn().unwrap();
-    wait_for(at, &mut child, "journal.jsonl");
+    wait_for(at, &mut child, "started");
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{}", said(&output));

@@ -16,8 +16,10 @@ use std::{
 use common::{fltk, json};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Until which something has to happen that takes a second or two.
-const LIMIT: Duration = Duration::from_secs(60);
+/// Until which something has to happen that takes seconds, however busy the machine is.
+const LIMIT: Duration = Duration::from_secs(180);
+/// Of the groups that are made here: what is noticed before wasn't noticed by it.
+const TIMEOUT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(10);
 
 fn experiment(ranks: u32, restarts: u32) -> String {
@@ -217,7 +219,7 @@ fn without_restarts_the_others_say_who_is_lost_and_the_run_can_be_resumed() {
     let (began, launcher) = (Instant::now(), running.pid());
     kill_process(running.rank(1), Signal::KILL).unwrap();
     let (output, folder) = running.end();
-    assert!(began.elapsed() < LIMIT / 2, "bounded, long before the time-out");
+    assert!(began.elapsed() < TIMEOUT, "bounded, before the time-out");
     let said = said(&output);
     assert_eq!(output.status.code(), Some(7), "{said}");
     assert!(said.contains("not heard of since: rank 1") && said.contains("rank 1 ended with signal: 9"), "{said}");

@@ -1,3 +1,4 @@
+#include "gloo.hpp"
 #include "shim.hpp"
 
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>

@@ -5,7 +5,7 @@ mod nccl;
 mod roll_call;
 mod tensors;
 
-use std::{cell::Cell, ffi::c_char, ptr, sync::Arc, time::Duration};
+use std::{cell::Cell, ffi::c_char, ptr, sync::Arc, thread, time::Duration};
 
 use tch::{Device, Tensor};
 
@@ -85,6 +85,13 @@ struct Made(*mut RawGroup);
 
 // SAFETY: as for `ProcessGroup`.
 unsafe impl Send for Made {}
+
+impl Made {
+    fn free(self) {
+        // SAFETY: the pointer is ours and not used again; reducers and graphs share what they need of it.
+        unsafe { ffi::td_group_free(self.0) };
+    }
+}
 
 /// One rank's membership in a group. Every rank has to call the same collectives in the same order.
 ///
@@ -429,8 +436,13 @@ impl ProcessGroup {
 
 impl Drop for ProcessGroup {
     fn drop(&mut self) {
-        // SAFETY: the pointer is ours and not used again; reducers and graphs share what they need of it.
-        unsafe { ffi::td_group_free(self.raw) };
+        let group = Made(self.raw);
+        if self.closed.get() {
+            // Freeing waits for all collectives: one that a failure has left behind ends with its time-out.
+            thread::spawn(move || group.free());
+        } else {
+            group.free();
+        }
     }
 }
 

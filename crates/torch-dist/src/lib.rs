@@ -20,7 +20,8 @@
 //! group, under a new [prefix](TcpStore::prefix) of the store or on a new store.
 //!
 //! **Time-outs.** Joining, every collective and every call to the store end within their time-out and some seconds. A call that libtorch itself would not
-//! let end, to a rank 0 that is frozen or whose machine vanished, leaves a thread behind.
+//! let end, to a rank 0 that is frozen or whose machine vanished, leaves a thread behind. A rank whose connection breaks is noticed within two seconds by
+//! all-reduces, broadcasts and all-gathers; by a send or a receive that is under way only with the time-out, since gloo doesn't tell them.
 //!
 //! **GPUs.** The feature `nccl` adds groups over NCCL. Its tests passed on one GPU, which two ranks shared, with libtorch 2.11; **nobody has run it on
 //! several GPUs, or with the libtorch that everything else is tested with** (`docs/distributed.md`).

@@ -266,6 +266,28 @@ fn a_rank_that_hangs_runs_into_the_time_out() {
     assert_eq!((*cause, missing.as_slice()), (Cause::Timeout, &[1][..]));
 }
 
+/// Gloo itself tells nothing to who is in the middle of a message: its ranks would wait for their time-out.
+#[test]
+fn a_rank_that_is_lost_in_the_middle_of_a_message_is_noticed_soon() {
+    const LONG: i64 = 1 << 26;
+    let seconds = ranks(2, &options(Checks::Off, TIMEOUT), |group| {
+        let mut tensor = full(1.0, LONG);
+        group.barrier().unwrap();
+        if group.rank() == 1 {
+            // It gives up while rank 0 still sends.
+            group.set_timeout(Duration::from_millis(5)).unwrap();
+        }
+        let began = Instant::now();
+        let error = group.broadcast(&mut tensor, 0).unwrap_err();
+        let Error::Collective { cause, missing, .. } = &error else { panic!("{error}") };
+        let expected = if group.rank() == 0 { Cause::LostPeer } else { Cause::Timeout };
+        assert_eq!((*cause, missing.as_slice()), (expected, &[][..]), "{error}");
+        drop(group);
+        began.elapsed()
+    });
+    assert!(seconds.iter().all(|seconds| *seconds < TIMEOUT / 2), "{seconds:?}");
+}
+
 /// A net of two layers, its parameters begun differently on every rank.
 fn parameters(rank: u32, hidden: i64) -> Vec<(String, Tensor)> {
     tch::no_grad(|| {
