@@ -14,6 +14,7 @@ mod provenance;
 mod rank;
 mod recorder;
 mod result;
+mod resumed;
 
 use std::{
     collections::BTreeMap,
@@ -24,14 +25,13 @@ use std::{
 };
 
 use fltk::{
-    exit::{Exit, OrExit as _, failure},
-    output,
+    exit::{Exit, OrExit as _},
     termination::Termination,
 };
-use fltk_core::{experiment::Setting, milestone::Milestone, model_state::ModelState};
+use fltk_core::{experiment::Setting, milestone::Milestone};
 use fltk_data::{Dataset, Locations};
-use fltk_records::{RunFolder, RunRecorder, checkpoint::Checkpoint, history::Unit};
-use fltk_train::{TrainError, checkpoint::Position, parameters_sha256};
+use fltk_records::{RunFolder, RunRecorder, history::Unit};
+use fltk_train::TrainError;
 use torch_dist::ProcessGroup;
 
 use self::{
@@ -39,6 +39,7 @@ use self::{
     job::Job,
     progress::Progress,
     recorder::{Prospect, Recorder},
+    resumed::Resumed,
 };
 pub use self::{
     group::{resume, start},
@@ -89,7 +90,7 @@ type Datasets = BTreeMap<String, Arc<Dataset>>;
 /// Runs `job` in `folder`, new or interrupted, to its end; a distributed one as rank 0 of `group`, or alone.
 ///
 /// # Errors
-/// If the run fails or is interrupted; its folder says so too.
+/// If the run fails or is interrupted; its folder says so too. If it can't go on as what it began as, its folder is as it was.
 fn execute(
     context: &Context<'_>,
     job: &Job,
@@ -105,7 +106,8 @@ fn execute(
         Setting::Distributed(config) => (Unit::Epoch, config.epochs),
     };
     let (records, _torn) = RunRecorder::open(folder, &fltk::host::who()).or_exit(Exit::Records)?;
-    let resumed = latest_checkpoint(&records, unit)?;
+    let resumed = Resumed::latest(&records, unit)?;
+    resumed.as_ref().map_or(Ok(()), |resumed| resumed.check(context, job, dataset))?;
     let from = resumed.as_ref().map_or(Milestone::START, |resumed| resumed.checkpoint.at);
     let title = job.title();
     let progress = Progress::new(context.talk, &title, unit.name(), steps, from);
@@ -122,29 +124,6 @@ fn execute(
             recorder.fail(&format!("{error:#}"), prospect(&error));
             Err(error)
         }
-    }
-}
-
-/// A checkpoint to go on from.
-struct Resumed {
-    checkpoint: Checkpoint,
-    /// What the journal says of the model's parameters and buffers in it.
-    parameters_sha256: String,
-}
-
-impl Resumed {
-    /// That what was loaded of it is what the journal says was saved: its manifest alone would fit another run's as well.
-    fn check(&self, loaded: &ModelState) -> anyhow::Result<()> {
-        let loaded = parameters_sha256(loaded);
-        if loaded == self.parameters_sha256 {
-            return Ok(());
-        }
-        let message = format!(
-            "the parameters of the checkpoint after {} have SHA-256 {loaded}, and the journal says {}\nhint: put back the run's own checkpoint, or remove this one: the run goes on from the one before",
-            self.checkpoint.at.text("round or epoch"),
-            self.parameters_sha256
-        );
-        Err(failure(Exit::Records, message))
     }
 }
 
@@ -169,39 +148,6 @@ fn prospect(error: &anyhow::Error) -> Prospect {
     } else {
         Prospect::Unknown
     }
-}
-
-/// The checkpoint to go on from: the newest that is whole, of those that the journal knows. One that it doesn't was saved just before the process ended, or
-/// came from elsewhere.
-fn latest_checkpoint(records: &RunRecorder, unit: Unit) -> anyhow::Result<Option<Resumed>> {
-    let known = records.history().checkpoints();
-    let latest = records.folder().checkpoints(unit).latest(|at| known.contains_key(&at)).or_exit(Exit::Records)?;
-    for problem in &latest.skipped {
-        output::talk(format_args!("warning: a checkpoint is skipped: {problem}"));
-    }
-    Ok(latest.checkpoint.and_then(|checkpoint| {
-        let parameters_sha256 = known.get(&checkpoint.at)?.clone();
-        Some(Resumed { checkpoint, parameters_sha256 })
-    }))
-}
-
-/// That a checkpoint's own position is where it lies (`at`, where that is known), of this job, and not beyond the job's end: in an epoch at most before its
-/// last step, as `end` has it for the last one.
-fn check_position(position: &Position, job: &Job, at: Option<Milestone>, end: Milestone) -> anyhow::Result<()> {
-    let is = position.milestone();
-    let fits = at.is_none_or(|at| at == is)
-        && position.seed == job.seed
-        && is <= Milestone::from(end.completed + 1)
-        && (position.part.is_none() || (1..end.steps).contains(&is.steps));
-    if fits {
-        return Ok(());
-    }
-    let message = format!(
-        "the checkpoint is of seed {}, after {}: not of this run, or not of this place",
-        position.seed.0,
-        is.text("round or epoch")
-    );
-    Err(failure(Exit::Records, message))
 }
 
 /// The result of `work` and the wall clock it took, in seconds.

@@ -168,6 +168,32 @@ fn settings_that_change_nothing_may_be_others() {
     assert_eq!(resumed(at, run.to_str().unwrap())["parameters_sha256"], digest);
 }
 
+/// By whoever records, alone, with other ranks, or with clients.
+#[test]
+fn a_checkpoint_of_another_run_leaves_the_journal_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let ranks = TWO_EPOCHS.replace("epochs: 2", "epochs: 2, data_parallelism: 2");
+    let rounds = TWO_EPOCHS.replace("kind: distributed", "kind: federated");
+    let rounds = rounds.replace("distributed: { epochs: 2 }", "federated: { clients: 2, clients_per_round: 2, rounds: 2 }");
+    for (experiment, first) in [(TWO_EPOCHS, "epoch-000001"), (&ranks, "epoch-000001"), (&rounds, "round-000001")] {
+        let (other, _) = trained(at, &experiment.replace("0.05", "0.06"), &[]);
+        let (of_other_net, _) = trained(at, &experiment.replace("LeNet5", "FashionMNISTCNN"), &[]);
+        let (run, digest) = trained(at, experiment, &[]);
+        interrupt(&run);
+        let (checkpoint, own, before) = (run.join("checkpoints").join(first), at.join("own"), journal(&run));
+        fs::rename(&checkpoint, &own).unwrap();
+        for (from, words) in [(&other, ["have SHA-256", "the journal says"]), (&of_other_net, ["can't go on", "model.safetensors"])] {
+            copy(&from.join("checkpoints").join(first), &checkpoint);
+            refused(at, &["run", "--resume", run.to_str().unwrap()], 6, &words);
+            assert_eq!(journal(&run), before, "{experiment}");
+            fs::remove_dir_all(&checkpoint).unwrap();
+        }
+        fs::rename(&own, &checkpoint).unwrap();
+        assert_eq!(resumed(at, run.to_str().unwrap())["parameters_sha256"], digest, "{experiment}");
+    }
+}
+
 #[test]
 fn checkpoints_and_modules_of_others_are_refused() {
     let folder = tempfile::tempdir().unwrap();

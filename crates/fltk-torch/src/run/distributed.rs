@@ -20,7 +20,7 @@ use fltk_train::{
 };
 use torch_dist::ProcessGroup;
 
-use super::{Context, Resumed, Stopped, check_position, job::Job, recorder::Recorder, seconds_of};
+use super::{Context, Stopped, job::Job, recorder::Recorder, resumed::Resumed, seconds_of};
 
 /// What a rank trains, and with whom.
 #[derive(Clone, Copy)]
@@ -38,7 +38,7 @@ pub struct Training<'a> {
 }
 
 impl Training<'_> {
-    /// Trains from rank 0's checkpoint on and returns the digest of the final parameters, the same on all ranks.
+    /// Trains from rank 0's checkpoint on, which that has checked, and returns the digest of the final parameters, the same on all ranks.
     ///
     /// # Errors
     /// If training diverges, the records can't be written, a rank is lost, or the process was asked to stop ([`Stopped`]).
@@ -57,15 +57,8 @@ impl Training<'_> {
             None => files.cloned(),
         };
         let position = files.map(|files| checkpoint::restore(&files, &mut model, Some(&mut optimizer))).transpose()?;
-        if let Some(resumed) = resumed {
-            resumed.check(&model.state()?)?;
-        }
         let sharding = sharding(&self.job.task, self.config);
         let sizes = sharding.step_sizes(self.dataset.train.len());
-        if let Some(position) = &position {
-            let end = Milestone { completed: self.config.epochs - 1, steps: u32::try_from(sizes.len()).unwrap_or(u32::MAX) };
-            check_position(position, self.job, resumed.map(|resumed| resumed.checkpoint.at), end)?;
-        }
         let (completed, mut part) = position.map_or((0, None), |position| (position.completed, position.part));
         let ranks = match self.group {
             Some(group) => {

@@ -7,8 +7,8 @@ use std::sync::{
 
 use fltk::{output, split::split};
 use fltk_core::{
-    event::RunEvent, experiment::FederatedConfig, ids::Round, metrics::Evaluation, milestone::Milestone, model_state::ModelState,
-    schedule::LearningRates, server_state::ServerState,
+    event::RunEvent, experiment::FederatedConfig, ids::Round, metrics::Evaluation, model_state::ModelState, schedule::LearningRates,
+    server_state::ServerState,
 };
 use fltk_data::{BatchPlan, Dataset, batches};
 use fltk_fed::{
@@ -24,9 +24,9 @@ use fltk_train::{
     evaluate, parameters_sha256,
 };
 
-use super::{Context, Resumed, SettingsAtFault, Stopped, check_position, is_of_settings, job::Job, recorder::Recorder};
+use super::{Context, SettingsAtFault, Stopped, is_of_settings, job::Job, recorder::Recorder, resumed::Resumed};
 
-/// Runs the rounds of `job` from `resumed` on and returns the digest of the final parameters.
+/// Runs the rounds of `job` from `resumed` on, which is [checked](Resumed::check), and returns the digest of the final parameters.
 ///
 /// # Errors
 /// If a client or an evaluation fails, the records can't be written, or the process was asked to stop ([`Stopped`]).
@@ -44,8 +44,6 @@ pub fn run(
     let (completed, remembered) = match resumed {
         Some(resumed) => {
             let position = checkpoint::restore(&resumed.checkpoint.files, &mut model, None)?;
-            resumed.check(&model.state()?)?;
-            check_position(&position, job, Some(resumed.checkpoint.at), Milestone { completed: config.rounds - 1, steps: 0 })?;
             (position.completed, checkpoint::remembered(&resumed.checkpoint.files)?)
         }
         None => (0, ServerState::default()),

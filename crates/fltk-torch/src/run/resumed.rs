@@ -1,0 +1,92 @@
+//! The checkpoint that an interrupted run goes on from: the newest that is whole, looked at before anything of the new start is written.
+
+use fltk::{
+    exit::{Exit, OrExit as _, failure},
+    output,
+};
+use fltk_core::{experiment::Setting, milestone::Milestone};
+use fltk_data::Dataset;
+use fltk_records::{RunRecorder, checkpoint::Checkpoint, history::Unit};
+use fltk_train::{
+    Model, Optimizer, Targets,
+    checkpoint::{self, Position},
+    parameters_sha256,
+};
+
+use super::{Context, distributed::sharding, job::Job};
+
+/// A checkpoint to go on from.
+pub struct Resumed {
+    /// Its files, and where it was taken.
+    pub checkpoint: Checkpoint,
+    /// What the journal says of the model's parameters and buffers in it.
+    parameters_sha256: String,
+}
+
+impl Resumed {
+    /// The newest that is whole, of those that the journal knows. One that it doesn't was saved just before the process ended, or came from elsewhere.
+    ///
+    /// # Errors
+    /// If checkpoints can't be listed.
+    pub fn latest(records: &RunRecorder, unit: Unit) -> anyhow::Result<Option<Self>> {
+        let known = records.history().checkpoints();
+        let latest = records.folder().checkpoints(unit).latest(|at| known.contains_key(&at)).or_exit(Exit::Records)?;
+        for problem in &latest.skipped {
+            output::talk(format_args!("warning: a checkpoint is skipped: {problem}"));
+        }
+        Ok(latest.checkpoint.and_then(|checkpoint| {
+            let parameters_sha256 = known.get(&checkpoint.at)?.clone();
+            Some(Self { checkpoint, parameters_sha256 })
+        }))
+    }
+
+    /// That it is what `job` saved: it fits the net and the optimizer, its parameters are those that the journal knows, and it is of this place. Its manifest
+    /// alone would fit another run's as well.
+    ///
+    /// It is loaded for that, and again by each rank that trains: so it is refused before anybody goes on from it, and before the journal says so.
+    ///
+    /// # Errors
+    /// If it isn't, or the net can't be built.
+    pub fn check(&self, context: &Context<'_>, job: &Job, dataset: &Dataset) -> anyhow::Result<()> {
+        fltk_train::init(1);
+        let mut model = Model::new(&job.task.network, context.base, Targets::of(dataset), job.seed)?;
+        let mut optimizer = match &job.task.setting {
+            Setting::Federated(_) => None,
+            Setting::Distributed(_) => Some(Optimizer::new(&job.task.train.optimizer, &model)?),
+        };
+        let files = &self.checkpoint.files;
+        let position = checkpoint::restore(files, &mut model, optimizer.as_mut()).map_err(|error| self.refusal(format!(": {error}")))?;
+        checkpoint::remembered(files).map_err(|error| self.refusal(format!(": {error}")))?;
+        let loaded = parameters_sha256(&model.state()?);
+        if loaded != self.parameters_sha256 {
+            let known = &self.parameters_sha256;
+            return Err(self.refusal(format!(": its parameters have SHA-256 {loaded}, and the journal says {known}")));
+        }
+        if self.is_of_this_place(&position, job, dataset) {
+            return Ok(());
+        }
+        let (seed, place) = (position.seed.0, position.milestone().text("round or epoch"));
+        Err(self.refusal(format!(", which is of seed {seed}, after {place}: not of this run, or not of this place")))
+    }
+
+    /// Whether its own position is where it lies, of `job`, and not beyond the job's end: in an epoch at most before its last step.
+    fn is_of_this_place(&self, position: &Position, job: &Job, dataset: &Dataset) -> bool {
+        let (num_units, num_steps) = match &job.task.setting {
+            Setting::Federated(config) => (config.rounds, 0),
+            Setting::Distributed(config) => (config.epochs, sharding(&job.task, config).step_sizes(dataset.train.len()).len()),
+        };
+        let is = position.milestone();
+        is == self.checkpoint.at
+            && position.seed == job.seed
+            && is <= Milestone::from(num_units)
+            && (position.part.is_none() || (1..num_steps).contains(&(is.steps as usize)))
+    }
+
+    fn refusal(&self, why: String) -> anyhow::Error {
+        let message = format!(
+            "the run can't go on from the checkpoint after {}{why}\nhint: put back the run's own checkpoint, or remove this one: the run goes on from the one before",
+            self.checkpoint.at.text("round or epoch")
+        );
+        failure(Exit::Records, message)
+    }
+}
