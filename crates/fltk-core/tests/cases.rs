@@ -79,6 +79,38 @@ fn every_case_is_read_and_its_report_says_what_is_worth_knowing() {
 }
 
 #[test]
+fn a_batch_whose_jobs_run_by_priority_is_told_of_it() {
+    let task = |priorities: &str| {
+        let mut file: serde_json::Value = serde_json::from_str(&source("kfltk/batch-priorities.json").text).expect("JSON");
+        let mut task = file["trainTasks"][0].take();
+        task["jobClassParameters"][0]["priorities"] = serde_json::from_str(priorities).expect("JSON");
+        task
+    };
+    let check = |priorities: &[&str], is_told: bool| {
+        let tasks: Vec<_> = priorities.iter().map(|priorities| task(priorities)).collect();
+        let text = serde_json::json!({ "trainTasks": tasks }).to_string();
+        let files = [SourceFile { name: "arrival.json".to_owned(), text }, source("kfltk/cluster-batch-serial.json")];
+        let said = parse(&files, &[]).unwrap_or_else(|report| panic!("{report}")).warnings.render(false);
+        assert_eq!(
+            said.contains("in the order of the priorities that they draw, 0 where a job gives none"),
+            is_told,
+            "{priorities:?}\n{said}"
+        );
+    };
+    let (one, zero) = (r#"[{ "priority": 1, "probability": 1 }]"#, r#"[{ "priority": 0, "probability": 1 }]"#);
+    let (never_one, either) = (
+        r#"[{ "priority": 0, "probability": 1 }, { "priority": 1, "probability": 0 }]"#,
+        r#"[{ "priority": 0, "probability": 1 }, { "priority": 1, "probability": 1 }]"#,
+    );
+    for told in [[one, "null"], ["[]", one], [one, zero], [either, either]] {
+        check(&told, true);
+    }
+    for untold in [&[one, one][..], &[zero, "null"], &["null", "[]"], &[never_one, zero], &[either]] {
+        check(untold, false);
+    }
+}
+
+#[test]
 fn every_experiment_of_our_own_among_the_cases_is_read_and_written_back() {
     let names = files("runs");
     assert!(!names.is_empty());

@@ -162,7 +162,7 @@ fn read_checked(
         image: settings.as_ref().and_then(|settings| settings.image.clone()),
         groups,
     };
-    stream::note(&stream, &arrival, era, cluster_node.is_some(), problems);
+    stream::note(&stream, &tasks, &arrival, era, cluster_node.is_some(), problems);
     let experiment = Experiment { name, seeds, tasks, stream: Some(stream) };
     check_both(&experiment, arrival, era, cluster_node, &spans, problems);
     Some(experiment)

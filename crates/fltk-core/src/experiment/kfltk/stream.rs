@@ -1,8 +1,10 @@
 //! How the jobs of KFLTK's files arrive.
 
+use std::collections::BTreeSet;
+
 use super::{
     super::{
-        OrchestratorType, StreamConfig,
+        OrchestratorType, StreamConfig, Task,
         report::{Problem, Severity},
         source::Span,
         tree::{Node, Value},
@@ -28,7 +30,7 @@ pub(super) fn orchestrator(era: Era, settings: Option<&Cluster>, cluster: Option
 }
 
 /// What the files don't say of how their jobs arrive, or say and KFLTK didn't do.
-pub(super) fn note(stream: &StreamConfig, arrival: &Node, era: Era, has_cluster: bool, problems: &mut Vec<Problem>) {
+pub(super) fn note(stream: &StreamConfig, tasks: &[Task], arrival: &Node, era: Era, has_cluster: bool, problems: &mut Vec<Problem>) {
     let mut note = |span: Option<Span>, message: String, hint: &str| problems.push(Problem::new(Severity::Note, span, message).hint(hint));
     let lambda = arrival.item(0).and_then(|job| job.get("lambda")).map(|node| node.span);
     match stream.orchestrator {
@@ -45,37 +47,33 @@ pub(super) fn note(stream: &StreamConfig, arrival: &Node, era: Era, has_cluster:
             note(lambda, message, "give the cluster file beside this one: its `duration`, with gaps of `lambda` seconds");
         }
         OrchestratorType::Batch if !stream.parallel => {
-            if let Some(first) = first_priorities(arrival) {
-                let message =
-                    "jobs of this batch run one after another in the order of the priorities that they draw; KFLTK's batch passed none on";
-                note(Some(first), message.to_owned(), "for the order of the file: `--set stream.policy=fifo`");
+            if may_differ(tasks) {
+                let message = "jobs of this batch run one after another in the order of the priorities that they draw, 0 where a job gives none; KFLTK's \
+                               batch passed none on";
+                note(first_priorities(arrival), message.to_owned(), "for the order of the file: `--set stream.policy=fifo`");
             }
         }
         OrchestratorType::Batch | OrchestratorType::Simulated | OrchestratorType::Trace => {}
     }
 }
 
-/// Where the first priorities are, if not all jobs get the same.
-fn first_priorities(arrival: &Node) -> Option<Span> {
-    let (mut first, mut values) = (None, Vec::new());
-    find_priorities(arrival, &mut first, &mut values);
-    first.filter(|_| values.iter().any(|value| *value != values[0]))
+/// Whether two jobs of one batch may have different priorities; one that gives none has 0, like every other that gives none.
+fn may_differ(tasks: &[Task]) -> bool {
+    let drawn = |task: &Task| -> BTreeSet<i32> {
+        let possible = task.priorities.iter().filter(|priority| priority.probability > 0.0);
+        if task.priorities.is_empty() { [0].into() } else { possible.map(|priority| priority.priority).collect() }
+    };
+    tasks.len() > 1 && tasks.iter().flat_map(drawn).collect::<BTreeSet<_>>().len() > 1
 }
 
-fn find_priorities<'a>(node: &'a Node, first: &mut Option<Span>, values: &mut Vec<&'a Value>) {
+/// Where the first priorities are.
+fn first_priorities(node: &Node) -> Option<Span> {
     match &node.value {
-        Value::Map(entries) => {
-            for entry in entries {
-                match &entry.node.value {
-                    Value::List(several) if entry.key == "priorities" && !several.is_empty() => {
-                        first.get_or_insert(entry.key_span);
-                        values.extend(several.iter().filter_map(|one| one.get("priority")).map(|priority| &priority.value));
-                    }
-                    _ => find_priorities(&entry.node, first, values),
-                }
-            }
-        }
-        Value::List(items) => items.iter().for_each(|item| find_priorities(item, first, values)),
-        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) => {}
+        Value::Map(entries) => entries.iter().find_map(|entry| match &entry.node.value {
+            Value::List(several) if entry.key == "priorities" && !several.is_empty() => Some(entry.key_span),
+            _ => first_priorities(&entry.node),
+        }),
+        Value::List(items) => items.iter().find_map(first_priorities),
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Text(_) => None,
     }
 }
