@@ -423,3 +423,43 @@ fn of_a_stream_and_its_copy_only_one_goes_on() {
     fs::remove_dir_all(at.join("runs/one")).unwrap();
     succeeded(&run(at, &["run", "--resume", "two", "--output", "json"]));
 }
+
+#[test]
+fn a_stream_goes_on_with_the_files_that_it_was_begun_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    fs::write(at.join("arrivals.csv"), "time,class\n0,a\n").unwrap();
+    let text = experiment(&[federated("a", 1)], "  orchestrator: trace\n  trace: arrivals.csv\n");
+    fs::write(at.join("trace.yaml"), text).unwrap();
+    let begun = ["run", "trace.yaml", "--id", "one", "--output", "json"];
+    let resumed = ["run", "--resume", "one", "--output", "json"];
+    succeeded(&run(at, &begun));
+    let stream = at.join("runs/one");
+    let change = |file: &str, from: &str, to: &str| {
+        let text = fs::read_to_string(stream.join(file)).unwrap();
+        assert!(text.contains(from), "{text}");
+        fs::write(stream.join(file), text.replacen(from, to, 1)).unwrap();
+    };
+    for (file, from, to) in [("experiment.yaml", "rounds: 1", "rounds: 2"), ("trace.txt", "0,a\n", "0,a\n0,a\n")] {
+        change(file, from, to);
+        let journal = fs::read(stream.join("journal.jsonl")).unwrap();
+        for args in [&begun[..], &resumed] {
+            let output = run(at, args);
+            assert_eq!(output.status.code(), Some(6), "{args:?}: {}", said(&output));
+            for words in [&format!("one/{file}` is not as it was when the stream was begun"), "hint: put it back"] {
+                assert!(said(&output).contains(words), "{args:?}: {}", said(&output));
+            }
+        }
+        assert_eq!(fs::read(stream.join("journal.jsonl")).unwrap(), journal);
+        change(file, to, from);
+        assert_eq!(succeeded(&run(at, &resumed)).len(), 1);
+    }
+    // Begun by an earlier version, which recorded no digests: the same settings in other words.
+    let mut description: Json = serde_json::from_slice(&fs::read(stream.join("stream.json")).unwrap()).unwrap();
+    assert_eq!(description.as_object_mut().unwrap().remove("files_sha256").unwrap().as_object().unwrap().len(), 2);
+    fs::write(stream.join("stream.json"), description.to_string()).unwrap();
+    change("experiment.yaml", "rounds: 1", "rounds: 1 # one");
+    for args in [&begun[..], &resumed] {
+        assert_eq!(succeeded(&run(at, args)).len(), 1);
+    }
+}

@@ -80,7 +80,16 @@ pub struct Begun {
 }
 
 impl Begun {
-    /// The stream of a folder.
+    /// The stream of a folder, to go on with it: its jobs are those that were begun.
+    ///
+    /// # Errors
+    /// If it's damaged, or has other files than those that it was begun with.
+    pub fn resume(folder: StreamFolder) -> anyhow::Result<Self> {
+        folder.check_texts().or_exit(Exit::Records)?;
+        Self::open(folder)
+    }
+
+    /// The stream of a folder, to look at it or to remove what it made.
     ///
     /// # Errors
     /// If it's damaged.

@@ -96,6 +96,19 @@ pub enum RunError {
         /// What is wrong with it.
         report: Box<Report>,
     },
+    /// A text of a stream isn't the one that it was begun with.
+    #[error(
+        "`{}` is not as it was when the stream was begun: it was begun with {begun}, now it has {now}\nhint: put it back as it was, or begin another stream",
+        path.display()
+    )]
+    OtherText {
+        /// The file.
+        path: PathBuf,
+        /// Its SHA-256 when the stream was begun, or that there was none.
+        begun: String,
+        /// The same now.
+        now: String,
+    },
     /// Another process is writing it.
     #[error("`{}` is being written by {holder}\nhint: wait until that has ended", path.display())]
     Locked {

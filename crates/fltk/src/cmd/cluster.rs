@@ -53,7 +53,7 @@ pub fn run(cli: &Cli, args: &ClusterArgs) -> anyhow::Result<()> {
         // From the beginning: as process 1 of a container, a signal that isn't waited for would be ignored.
         let mut stop = pin!(self::connect::stopped()?);
         if let Some(named) = &args.resume {
-            let begun = Begun::open(StreamFolder::find(&args.runs, named).or_exit(Exit::Records)?)?;
+            let begun = Begun::resume(StreamFolder::find(&args.runs, named).or_exit(Exit::Records)?)?;
             return work(cli, args, connect(&args.target).await?.client, begun, stop).await;
         }
         // Files first: what is wrong with them needs no cluster to be said.

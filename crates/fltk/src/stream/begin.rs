@@ -80,14 +80,14 @@ impl Begun {
     /// texts may be of another, which wrote fewer settings.
     ///
     /// # Errors
-    /// If `name` can't name a stream, or it's another.
+    /// If `name` can't name a stream, it's another, or it can't be [resumed](Self::resume).
     pub fn named(root: &Path, name: &str, is_same: impl FnOnce(&Self) -> anyhow::Result<bool>) -> anyhow::Result<Option<Self>> {
         check_name(name)?;
         let path = root.join(name);
         if !path.exists() {
             return Ok(None);
         }
-        let begun = Self::open(StreamFolder::open(path).or_exit(Exit::Records)?)?;
+        let begun = Self::resume(StreamFolder::open(path).or_exit(Exit::Records)?)?;
         if begun.name() != name {
             let message = format!(
                 "`{}` is the folder of the stream `{}`, under another name\nhint: `{}` goes on with it",

@@ -46,7 +46,7 @@ pub fn resume(cli: &Cli, args: &RunArgs, here: &Here, folder: StreamFolder) -> a
     check_options(args)?;
     // Where it really lies: the runs of its jobs lie beside it.
     let path = folder.path().canonicalize().or_exit(Exit::Records)?;
-    let begun = Begun::open(StreamFolder::open(path).or_exit(Exit::Records)?)?;
+    let begun = Begun::resume(StreamFolder::open(path).or_exit(Exit::Records)?)?;
     match begun.place {
         Place::Here => go_on(cli, here, &begun, args.retry_failed),
         #[cfg(feature = "cluster")]
