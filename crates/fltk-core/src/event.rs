@@ -83,8 +83,8 @@ pub enum RunEvent {
     Failed {
         /// Why, for a person.
         reason: String,
-        /// Whether it would end so again, begun from its checkpoint with the same settings: its training diverged, or its net doesn't fit. False where that
-        /// isn't known.
+        /// Whether it would fail in the same way if it were begun again from its checkpoint with the same settings: its training diverged, or its net doesn't
+        /// fit. False where that isn't known.
         for_good: bool,
     },
 }

@@ -66,7 +66,7 @@ fn every_case_is_read_and_its_report_says_what_is_worth_knowing() {
         }
         let written = SourceFile { name: "written.yaml".into(), text: to_yaml(&experiment) };
         let again = parse(&[written], &[]).unwrap_or_else(|report| panic!("{names:?}: {report}"));
-        assert_eq!(again.experiment, experiment.begun_now(), "{names:?}");
+        assert_eq!(again.experiment, experiment.with_newest_defaults(), "{names:?}");
         // A page at most, however many jobs there are.
         assert!(said.lines().count() < 90, "{names:?}: {} lines\n{said}", said.lines().count());
         used.extend(names);
@@ -124,7 +124,7 @@ fn every_experiment_of_our_own_among_the_cases_is_read_and_written_back() {
         // What is wrong with some of them is seen when they are run, not when they are read.
         let parsed = parse(&[file], &[]).unwrap_or_else(|report| panic!("{name}: {report}"));
         let written = SourceFile { name: name.clone(), text: to_yaml(&parsed.experiment) };
-        assert_eq!(parse(&[written], &[]).expect("what we write").experiment, parsed.experiment.begun_now());
+        assert_eq!(parse(&[written], &[]).expect("what we write").experiment, parsed.experiment.with_newest_defaults());
     }
 }
 

@@ -32,7 +32,7 @@ fn check_round_trip(experiment: &Experiment) {
     let text = to_yaml(experiment);
     let parsed =
         parse(&[SourceFile { name: "written.yaml".into(), text: text.clone() }], &[]).unwrap_or_else(|report| panic!("{report}\n{text}"));
-    assert_eq!(parsed.experiment, experiment.clone().begun_now(), "{text}");
+    assert_eq!(parsed.experiment, experiment.clone().with_newest_defaults(), "{text}");
     assert!(parsed.warnings.is_empty(), "{}", parsed.warnings);
 }
 

@@ -386,7 +386,7 @@ impl History {
     }
 }
 
-/// Journals of before have a loss of 0 where there was nothing to have one of.
+/// Journals of earlier versions have a loss of 0 where there was nothing to have one of.
 fn measured(train: TrainSummary) -> TrainSummary {
     TrainSummary { loss: train.loss.filter(|_| train.num_samples > 0), ..train }
 }

@@ -1,14 +1,14 @@
 //! Runs that were begun by a name (`--id`), and are gone on with by it: which of those in a folder they are.
 //!
 //! A group of runs is the same as one that is to be begun when both have the same name and the same [`Experiment`]. Experiments are compared as values, as
-//! this version reads them, never as texts: a setting that a later version adds is in a file of before what was done before, so that both are still the same.
+//! this version reads them, never as texts: a setting that a later version adds means in an earlier file what was done then, so that both are still the same.
 //!
 //! ```text
 //! run.json          group_name: the name; group: the id that all runs of the group share
 //! experiment.yaml   what was begun, parsed and compared
 //! ```
 //!
-//! Folders of before `group_name` was recorded say their name by their id, which is a digest over the name and `experiment.yaml` as it lies there.
+//! Folders from before `group_name` was recorded say their name by their id, which is a digest over the name and `experiment.yaml` as it lies there.
 
 use std::path::Path;
 
@@ -68,10 +68,10 @@ fn group_of(runs: &[RunFolder], name: &str, experiment: &Experiment) -> Result<O
     Ok(None)
 }
 
-/// Whether `run` is one of `experiment`, which may leave open what a version of before did too.
+/// Whether `run` is one of `experiment`, which may leave open what an earlier version did too.
 fn is_of(run: &RunFolder, experiment: &Experiment) -> Result<bool, RunError> {
     let written = run.written_experiment()?;
-    Ok(experiment.clone().begun_as(&written) == written.recorded())
+    Ok(experiment.clone().with_defaults_of(&written) == written.with_earliest_defaults())
 }
 
 /// Whether `run` was begun as `name`.

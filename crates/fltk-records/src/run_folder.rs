@@ -169,10 +169,10 @@ impl RunFolder {
     /// # Errors
     /// If the file can't be read, or says what this version doesn't know.
     pub fn experiment(&self) -> Result<Experiment, RunError> {
-        self.written_experiment().map(Experiment::recorded)
+        self.written_experiment().map(Experiment::with_earliest_defaults)
     }
 
-    /// The same as it is written: what a version of before left open still is.
+    /// The same as it is written: what an earlier version left open still is.
     ///
     /// # Errors
     /// As [`experiment`](Self::experiment).

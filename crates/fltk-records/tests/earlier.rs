@@ -30,7 +30,7 @@ fn experiment(text: &str) -> Experiment {
 
 /// As one of fltk's own records.
 fn recorded(text: &str) -> Experiment {
-    experiment(text).recorded()
+    experiment(text).with_earliest_defaults()
 }
 
 fn names(runs: &[RunFolder]) -> Vec<String> {
@@ -113,7 +113,7 @@ fn runs_are_found_by_their_name_and_file() {
         let experiment = experiment(&text(file));
         let found = named::runs(&root, name, &experiment).unwrap();
         assert_eq!(found.len(), num_runs, "{name}");
-        assert!(found.iter().all(|run| run.experiment().unwrap() == experiment.clone().recorded()), "{name}");
+        assert!(found.iter().all(|run| run.experiment().unwrap() == experiment.clone().with_earliest_defaults()), "{name}");
         // Neither one of another name, nor the same with another experiment.
         assert_eq!(find(&root, "other", &experiment), [""; 0]);
         let mut other = experiment.clone();

@@ -138,13 +138,14 @@ fn is_of_settings(error: &TrainError) -> bool {
     matches!(error, Diverged { .. } | Classes { .. } | InputKind { .. } | Batch(_))
 }
 
+/// What is to be expected of the run that failed with `error`.
 fn prospect(error: &anyhow::Error) -> Prospect {
-    let is_same =
+    let blames_settings =
         |cause: &(dyn std::error::Error + 'static)| cause.is::<SettingsAtFault>() || cause.downcast_ref().is_some_and(is_of_settings);
     if rank::is_loss(error) {
         Prospect::Restart
-    } else if error.chain().any(is_same) {
-        Prospect::Same
+    } else if error.chain().any(blames_settings) {
+        Prospect::SameFailure
     } else {
         Prospect::Unknown
     }

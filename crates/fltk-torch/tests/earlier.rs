@@ -119,7 +119,7 @@ fn a_partition_of_before_stays_what_it_was() {
     let (first, newest) = (begin("old", &set(1)), begin("new", &[]));
     assert_ne!(parameters(&first), parameters(&newest));
     assert_eq!(begin("new", &set(2)), newest, "what is left out is the newest");
-    // As versions of before wrote the first.
+    // As earlier versions wrote the first.
     let run = at.join("runs").join(name(&first));
     let written = fs::read_to_string(run.join("experiment.yaml")).unwrap();
     let without = |text: &str| text.lines().filter(|line| !line.contains("version: 1")).map(|line| format!("{line}\n")).collect::<String>();
@@ -151,7 +151,7 @@ fn a_partition_of_before_stays_what_it_was() {
     let groups = |runs: [&str; 2]| json(at, &["runs", "compare", runs[0], runs[1], "--output", "json"])["groups"].as_array().unwrap().len();
     assert_eq!((groups([&run_name, &other]), groups([&run_name, &name(&newest)])), (1, 2));
     assert_eq!(parameters(&begin("before", &set(2))), parameters(&newest), "another experiment, since the file says so");
-    // The file run anew, and by the pod of an orchestrator of before, whose file says no version.
+    // The file run anew, and by the pod of an earlier orchestrator, whose file says no version.
     assert_eq!(parameters(&json(at, &["run", "p.yaml", "--output", "json"])), parameters(&newest));
     let mounted = "opt/federation-lab/experiments/experiment.yaml";
     fs::create_dir_all(at.join(mounted).parent().unwrap()).unwrap();

@@ -56,7 +56,7 @@ impl Inputs {
     /// If its trace is none.
     pub fn stream(&self, run: &str) -> anyhow::Result<Stream> {
         let trace = self.trace.as_ref().map_or_else(|| Ok(Vec::new()), inputs::parse_trace)?;
-        Ok(Stream { experiment: self.experiment.clone().begun_now(), trace, run: run.to_owned() })
+        Ok(Stream { experiment: self.experiment.clone().with_newest_defaults(), trace, run: run.to_owned() })
     }
 }
 

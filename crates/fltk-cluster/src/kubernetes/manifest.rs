@@ -75,7 +75,7 @@ impl RunContext {
     /// Whether pods of `spec` read in `config_map`, which may be of another version, what they are to train.
     #[must_use]
     pub fn is_said_by(&self, config_map: &ConfigMap, spec: &JobSpec) -> bool {
-        config_map::experiment(config_map).is_some_and(|experiment| experiment == spec.experiment(&self.experiment).begun_now())
+        config_map::experiment(config_map).is_some_and(|experiment| experiment == spec.experiment(&self.experiment).with_newest_defaults())
     }
 
     /// What all pods of the run get, where its jobs are `TrainJob`s: how often they may begin again depends on how many pods a job has.

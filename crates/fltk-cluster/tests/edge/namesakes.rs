@@ -78,7 +78,7 @@ fn config_map(spec: &JobSpec, text: &str) -> serde_json::Value {
 async fn a_config_map_of_another_version_that_says_the_same_is_given_to_pods() {
     let cluster = Cluster::new(&[task("a", 1, "")], PARALLEL, "");
     let spec = cluster.specs().remove(0);
-    // Without what has a default: a version of before those settings would have written it so.
+    // Without what has a default: a version without those settings would have written it so.
     let text = format!("name: edge\nseeds: [{}]\ntasks:\n  - {}\n", spec.arrival.seed.0, task("a", 1, ""));
     let map = config_map(&spec, &text);
     cluster.scenario.create_by_hand("configmaps", NAMESPACE, map.clone());
@@ -95,7 +95,7 @@ async fn a_config_map_of_another_version_that_says_the_same_is_given_to_pods() {
     assert!(told.troubles().is_empty(), "{:?}", told.troubles());
 }
 
-/// Whoever goes on with a stream of before reads in its folder that its partitions are of version 1; so mean the config maps that were made then.
+/// Whoever goes on with an earlier version's stream reads in its folder that its partitions are of version 1; so mean the config maps that were made then.
 #[test]
 fn a_config_map_of_before_partitions_had_versions_says_the_first() {
     let federated = |version: &str| {

@@ -1,34 +1,35 @@
-//! What a file may leave open because its default has changed, and what that means: the newest in a file of a person; in what fltk itself has written, and
-//! writes out ever since, the only thing that there was. So one and the same text means something else by who wrote it, and a text alone doesn't say.
+//! What a file may leave open, and what that means: a setting whose default has changed has the newest in a person's file, and the earliest in a file of
+//! fltk's own, which leaves it out only if it was written before there was a choice. So the same text means different things by who wrote it.
 //!
 //! ```text
-//! a person's file ── parse ──> Experiment ── begun_now ──> what is begun, and written
-//! what was written ── parse ──> Experiment ── recorded ──> what was begun
+//! a person's file ── parse ──> Experiment ── with_newest_defaults ────> what is begun, and written out
+//! fltk's records  ── parse ──> Experiment ── with_earliest_defaults ──> what was begun
 //! ```
 //!
-//! A name that was used before may be that of something begun then: [`Experiment::begun_as`].
+//! A person's file may also name something that an earlier version began: [`Experiment::with_defaults_of`].
 
 use super::{Experiment, PartitionConfig, PartitionVersion, Setting, Task};
 
 impl Experiment {
-    /// With what it leaves open as whoever begins it now has it: the newest.
+    /// The same with the newest default for each setting that it leaves open: what a person begins.
     #[must_use]
-    pub fn begun_now(mut self) -> Self {
-        self.tasks = self.tasks.into_iter().map(Task::begun_now).collect();
+    pub fn with_newest_defaults(mut self) -> Self {
+        self.tasks = self.tasks.into_iter().map(Task::with_newest_defaults).collect();
         self
     }
 
-    /// With what it leaves open as it was when fltk wrote it: in what fltk writes now, nothing is left open.
+    /// The same with the earliest default for each setting that it leaves open: what fltk's records mean. What this version writes leaves nothing open.
     #[must_use]
-    pub fn recorded(self) -> Self {
+    pub fn with_earliest_defaults(self) -> Self {
         self.with(PartitionVersion::One)
     }
 
-    /// With what it leaves open as in `written`, which is one of fltk's records as they are parsed: if that is of before, as it was then; else the newest.
+    /// The same with the defaults of `written`, one of fltk's records as it is parsed: the earliest if an earlier version wrote it, which left settings open,
+    /// and otherwise the newest.
     #[must_use]
-    pub fn begun_as(self, written: &Self) -> Self {
-        let is_of_before = written.tasks.iter().filter_map(Task::partition).any(|partition| partition.version() == Some(None));
-        if is_of_before { self.recorded() } else { self.begun_now() }
+    pub fn with_defaults_of(self, written: &Self) -> Self {
+        let leaves_open = written.tasks.iter().filter_map(Task::partition).any(|partition| partition.version() == Some(None));
+        if leaves_open { self.with_earliest_defaults() } else { self.with_newest_defaults() }
     }
 
     fn with(mut self, version: PartitionVersion) -> Self {
@@ -38,9 +39,9 @@ impl Experiment {
 }
 
 impl Task {
-    /// With what it leaves open as whoever begins it now has it: the newest.
+    /// The same with the newest default for each setting that it leaves open.
     #[must_use]
-    pub fn begun_now(self) -> Self {
+    pub fn with_newest_defaults(self) -> Self {
         self.with(PartitionVersion::NEWEST)
     }
 
@@ -85,15 +86,19 @@ mod tests {
         ] {
             let [open, first, second] =
                 ["", ", version: 1", ", version: 2"].map(|version| experiment(&format!("{{ {partition}{version} }}")));
-            assert_eq!((open.clone().begun_now(), open.clone().recorded()), (second.clone(), first.clone()));
+            assert_eq!((open.clone().with_newest_defaults(), open.clone().with_earliest_defaults()), (second.clone(), first.clone()));
             for said in [&first, &second] {
-                assert_eq!((&said.clone().begun_now(), &said.clone().recorded()), (said, said));
+                assert_eq!((&said.clone().with_newest_defaults(), &said.clone().with_earliest_defaults()), (said, said));
             }
             // As written now, nothing is left open.
             assert!(to_yaml(&open).contains("version: 2") && to_yaml(&first).contains("version: 1"));
             // By the same name: a person's file, what was written, whether it's the same.
             let check = |file: &Experiment, written: &Experiment, is_same: bool| {
-                assert_eq!(file.clone().begun_as(written) == written.clone().recorded(), is_same, "{file:?} {written:?}");
+                assert_eq!(
+                    file.clone().with_defaults_of(written) == written.clone().with_earliest_defaults(),
+                    is_same,
+                    "{file:?} {written:?}"
+                );
             };
             for (file, same) in [(&open, [true, false, true]), (&first, [true, true, false]), (&second, [false, false, true])] {
                 for (written, is_same) in [&open, &first, &second].into_iter().zip(same) {
@@ -102,7 +107,7 @@ mod tests {
             }
         }
         let none = experiment("{ type: uniform }");
-        assert!(none.clone().begun_now() == none && none.clone().recorded() == none);
+        assert!(none.clone().with_newest_defaults() == none && none.clone().with_earliest_defaults() == none);
         let wrong = |version: &str| {
             super::super::parse_partition(&format!("{{ type: dirichlet, alpha: 1, version: {version} }}")).unwrap_err().render(false)
         };

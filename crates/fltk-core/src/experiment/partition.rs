@@ -22,10 +22,9 @@ pub enum PartitionConfig {
         /// Classes per client.
         #[schemars(range(min = 1))]
         limit: u32,
-        /// How fractions of samples are rounded: `2` carries them over from class to class, `1` rounds each class on its own. In a person's file `2` where
-        /// it's left out; in what fltk wrote before there was a choice, `1`.
+        /// How fractions of samples are rounded: [`PartitionVersion`].
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        #[schemars(with = "Option<u8>", range(min = 1, max = 2))]
+        #[schemars(with = "Option<u8>", range(min = 1, max = 2), description = VERSION)]
         version: Option<PartitionVersion>,
     },
     /// KFLTK's `limit labels flex`: `floor(classes / clients)` classes per client, exclusively; samples of left-over classes are dealt
@@ -36,10 +35,9 @@ pub enum PartitionConfig {
         /// Classes per client.
         #[schemars(range(min = 1))]
         n: u32,
-        /// How fractions of samples are rounded: `2` carries them over from class to class, `1` rounds each class on its own. In a person's file `2` where
-        /// it's left out; in what fltk wrote before there was a choice, `1`.
+        /// How fractions of samples are rounded: [`PartitionVersion`].
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        #[schemars(with = "Option<u8>", range(min = 1, max = 2))]
+        #[schemars(with = "Option<u8>", range(min = 1, max = 2), description = VERSION)]
         version: Option<PartitionVersion>,
     },
     /// For each class, proportions over clients drawn from `Dir(alpha, ..., alpha)` (Yurochkin et al. 2019, arXiv:1905.12022). Complete.
@@ -50,10 +48,9 @@ pub enum PartitionConfig {
         /// Draw again until every client has at least this many samples.
         #[serde(default = "default_min_samples")]
         min_samples: u32,
-        /// How fractions of samples are rounded: `2` carries them over from class to class, `1` rounds each class on its own. In a person's file `2` where
-        /// it's left out; in what fltk wrote before there was a choice, `1`.
+        /// How fractions of samples are rounded: [`PartitionVersion`].
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        #[schemars(with = "Option<u8>", range(min = 1, max = 2))]
+        #[schemars(with = "Option<u8>", range(min = 1, max = 2), description = VERSION)]
         version: Option<PartitionVersion>,
     },
     /// Sort by label, cut into `clients * shards_per_client` shards, deal them out (McMahan et al. 2017, arXiv:1602.05629). Complete.
@@ -68,10 +65,9 @@ pub enum PartitionConfig {
         /// Classes per client.
         #[schemars(range(min = 1))]
         classes_per_client: u32,
-        /// How fractions of samples are rounded: `2` carries them over from class to class, `1` rounds each class on its own. In a person's file `2` where
-        /// it's left out; in what fltk wrote before there was a choice, `1`.
+        /// How fractions of samples are rounded: [`PartitionVersion`].
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        #[schemars(with = "Option<u8>", range(min = 1, max = 2))]
+        #[schemars(with = "Option<u8>", range(min = 1, max = 2), description = VERSION)]
         version: Option<PartitionVersion>,
     },
     /// IID parts whose sizes follow `skew`. Complete.
@@ -83,7 +79,12 @@ pub enum PartitionConfig {
     NaturalId {},
 }
 
-/// How a partition that gives clients fractions of classes makes whole samples of them.
+/// What the schema says of a partition's `version`, wherever there is one.
+const VERSION: &str = "How fractions of samples are rounded: `2` carries them over from class to class, `1` rounds each class on its own. In a person's file \
+                       `2` where it's left out; in what fltk wrote before there was a choice, `1`.";
+
+/// How a partition that gives clients fractions of classes makes whole samples of them. What a file means that leaves it out depends on who wrote it:
+/// [`Experiment::with_defaults_of`](super::Experiment::with_defaults_of).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "u8", into = "u8")]
 pub enum PartitionVersion {
@@ -94,7 +95,7 @@ pub enum PartitionVersion {
 }
 
 impl PartitionVersion {
-    /// What is begun now, where nobody says otherwise.
+    /// What a person's file means that says none.
     pub const NEWEST: Self = Self::Two;
 }
 
@@ -120,7 +121,7 @@ impl From<PartitionVersion> for u8 {
 }
 
 impl PartitionConfig {
-    /// Which version it says that it is, where there are several; `Some(None)` where it leaves that open.
+    /// Its `version`, if it is one of those that have versions; `Some(None)` where it says none.
     #[must_use]
     pub fn version(&self) -> Option<Option<PartitionVersion>> {
         match self {

@@ -17,8 +17,8 @@ const FORMAT: u64 = 1;
 /// Most hyper-parameters, and most data sets.
 const ENTRIES_MAX: usize = 1000;
 
-/// Settings that came after the first folders were written, by path, with what was done before as JSON: `("federated.min_updates", "1")`. Folders of before
-/// don't have them. A test reads what was recorded then, and fails for one that is missing here.
+/// Settings that came after the first folders were written, by path, with what was done before as JSON: `("federated.min_updates", "1")`. Earlier
+/// folders don't have them. A test reads what was recorded then, and fails for one that is missing here.
 const LATER: &[(&str, &str)] = &[("federated.partition.version", "1")];
 
 /// Settings that change no result, so that a run may go on with others: places, which are compared by what lies there, and what becomes of a run that is
@@ -43,7 +43,7 @@ pub struct RunDescription {
     pub replication: u32,
     /// Lower-case hex, the same for all runs of one invocation.
     pub group: String,
-    /// What the group was begun as, with `--id`; absent where that was not given, and from folders of before it was recorded.
+    /// What the group was begun as, with `--id`; absent where that was not given, and in folders from before it was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group_name: Option<String>,
     /// This job's index in the group, counted from 0.
@@ -52,7 +52,7 @@ pub struct RunDescription {
     pub num_jobs: u32,
     /// Digests and sources of the data sets: by name of the file or set.
     pub provenance: BTreeMap<String, String>,
-    /// SHA-256 of the TorchScript module's file, lower-case hex; absent where the net is one of ours, and from folders of before it was recorded.
+    /// SHA-256 of the TorchScript module's file, lower-case hex; absent where the net is one of ours, and in folders from before it was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network_sha256: Option<String>,
     /// The task's settings, flat.
@@ -98,7 +98,7 @@ impl Hyperparameters {
     #[must_use]
     pub fn of(task: &Task) -> Self {
         // A task is plain data of strings, numbers and maps: it always has a JSON value.
-        Self::of_json(&serde_json::to_value(task.clone().begun_now()).unwrap_or_default())
+        Self::of_json(&serde_json::to_value(task.clone().with_newest_defaults()).unwrap_or_default())
     }
 
     pub(super) fn of_json(task: &serde_json::Value) -> Self {

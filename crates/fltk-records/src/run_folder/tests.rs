@@ -249,7 +249,8 @@ fn what_earlier_versions_recorded_is_no_other_settings_than_now() {
     let text = |path: &Path| std::fs::read_to_string(path).unwrap();
     let recorded: std::collections::BTreeMap<String, Hyperparameters> =
         serde_json::from_str(&text(&data.join("files/settings.json"))).unwrap();
-    let experiment = parse(data.join("files/settings.yaml"), text(&data.join("files/settings.yaml")), "0.1.0").unwrap().recorded();
+    let experiment =
+        parse(data.join("files/settings.yaml"), text(&data.join("files/settings.yaml")), "0.1.0").unwrap().with_earliest_defaults();
     assert_eq!(recorded.len(), experiment.tasks.len());
     for task in &experiment.tasks {
         assert_eq!(Hyperparameters::of(task).key(), recorded[&task.name].key(), "{}", task.name);

@@ -58,11 +58,11 @@ pub fn run(cli: &Cli, args: &ClientArgs, termination: &Termination) -> anyhow::R
 /// Where an orchestrator's pods have their experiment, as it was in KFLTK.
 const ORCHESTRATED: &str = "federation-lab/experiments/experiment.yaml";
 
-/// What is trained. An orchestrator's file may be one of before, whatever image its pods have; a person's pods may be told of a file for the report too, but
+/// What is trained. An orchestrator's file may be an earlier version's, whatever image its pods have; a person's pods may be told of a file for the report too, but
 /// have their experiment elsewhere.
 fn experiment(args: &ClientArgs, files: &[PathBuf]) -> anyhow::Result<Experiment> {
     let experiment = inputs::read_experiment(files, &args.overrides, args.seed)?;
     let is_reported = env::var_os(TERMINATION_LOG).is_some_and(|path| !path.is_empty());
     let is_orchestrated = is_reported && files.iter().any(|file| file.ends_with(ORCHESTRATED));
-    Ok(if is_orchestrated { experiment.recorded() } else { experiment })
+    Ok(if is_orchestrated { experiment.with_earliest_defaults() } else { experiment })
 }

@@ -213,7 +213,7 @@ impl<'a> Group<'a> {
     /// What our experiment leaves open is what it was when `run` of its group was begun.
     fn take_over(&mut self, run: &RunFolder) -> anyhow::Result<()> {
         let begun = run.experiment().or_exit(Exit::Records)?;
-        if begun != self.experiment.clone().begun_now() && self.context.talk != Talk::Quiet {
+        if begun != self.experiment.clone().with_newest_defaults() && self.context.talk != Talk::Quiet {
             output::talk(format_args!(
                 "note: `{}` was begun when partitions had no `version`: it goes on with version 1\nhint: another `--id` begins anew, with the newest",
                 run.name()

@@ -16,13 +16,13 @@ use jiff::Timestamp;
 
 use super::progress::Progress;
 
-/// What is to be expected of a run that failed.
+/// What is to be expected of a run that failed, if it is begun again from its checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prospect {
-    /// That it is soon begun again: another rank was lost.
+    /// It goes on, and is soon begun again: another rank was lost.
     Restart,
-    /// That it would fail so again from its checkpoint: its settings are to blame, not the machine or who else was at work on it.
-    Same,
+    /// The same failure: its settings are to blame, not the machine or another process.
+    SameFailure,
     /// Nobody knows.
     Unknown,
 }
@@ -107,6 +107,6 @@ impl Recorder {
         }
         // One line, so that it fits a table.
         let reason = reason.lines().next().unwrap_or_default().to_owned();
-        let _ = self.record(RunEvent::Failed { reason, for_good: prospect == Prospect::Same });
+        let _ = self.record(RunEvent::Failed { reason, for_good: prospect == Prospect::SameFailure });
     }
 }

@@ -135,7 +135,7 @@ impl Begun {
     /// If these have a trace that is none, or its own file can't be read.
     pub fn is_of(&self, inputs: &Inputs) -> anyhow::Result<bool> {
         let written = self.folder.written_experiment().or_exit(Exit::Records)?;
-        let experiment = inputs.experiment.clone().begun_as(&written);
+        let experiment = inputs.experiment.clone().with_defaults_of(&written);
         Ok(self.stream.is_same_as(&Inputs { experiment, ..inputs.clone() }.stream(self.name())?))
     }
 }

@@ -31,5 +31,5 @@ pub fn manifests(context: &RunContext, spec: &JobSpec) -> Vec<Json> {
 pub fn experiment(config_map: &ConfigMap) -> Option<Experiment> {
     let text = config_map.data.as_ref()?.get(EXPERIMENT_FILE)?.clone();
     let source = SourceFile { name: EXPERIMENT_FILE.to_owned(), text };
-    parse(&[source], &[]).ok().map(|parsed| parsed.experiment.recorded())
+    parse(&[source], &[]).ok().map(|parsed| parsed.experiment.with_earliest_defaults())
 }

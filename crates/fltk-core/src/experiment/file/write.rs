@@ -9,7 +9,7 @@ use super::{
 /// The experiment as YAML, as it's begun now: every setting, defaults included. Reading it again gives the same experiment.
 #[must_use]
 pub fn to_yaml(experiment: &Experiment) -> String {
-    to_yaml_as_is(&experiment.clone().begun_now())
+    to_yaml_as_is(&experiment.clone().with_newest_defaults())
 }
 
 /// The same, but what it leaves open stays so.

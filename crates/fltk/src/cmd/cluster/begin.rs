@@ -127,7 +127,7 @@ mod tests {
     fn a_stream_is_not_taken_up_in_another_namespace_than_asked_for() {
         let check = |name: &str, is_named, begun: &str| Namespace { name: name.to_owned(), is_named }.check("s", begun);
         check("a", true, "a").unwrap();
-        // The kubeconfig's, which says nothing of where a stream of before was.
+        // The kubeconfig's, which says nothing of where an earlier stream was.
         check("a", false, "b").unwrap();
         let message = check("a", true, "b").unwrap_err().to_string();
         assert!(message.contains("begun in namespace `b`") && message.contains("--namespace b"), "{message}");

@@ -22,7 +22,7 @@ struct Row {
 /// Prints every data set.
 ///
 /// # Errors
-/// If there is no cache folder, or standard output is closed.
+/// If standard output is closed.
 pub fn run(cli: &Cli, locations: &LocationArgs) -> anyhow::Result<()> {
     let locations = inputs::locations(locations);
     let rows: Vec<Row> = sources::ALL
