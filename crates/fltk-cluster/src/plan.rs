@@ -8,7 +8,8 @@
 //!                         └ admitted when the policy and admission say so
 //! ```
 //!
-//! A job with a place that somebody else suspends is *held* (`Held`) until that is taken back (`Released`): it keeps its place, and doesn't run.
+//! A job with a place that somebody else suspends is *held* (`Held`) until that is taken back (`Released`): it keeps its place, isn't pushed out,
+//! and doesn't run.
 //!
 //! What an edge was asked to do and hasn't confirmed is [`Planner::outstanding`]; asking again must be harmless. So a planner that was rebuilt from a
 //! journal of its events loses nothing and does nothing twice.
@@ -307,7 +308,8 @@ impl Planner {
             (Event::Released { .. }, State::Held) => {
                 job.record.released();
                 self.change(index, State::Starting);
-                false
+                // Its place may be wanted by a job that may push it out now.
+                true
             }
             (Event::PodRunning { .. }, State::Held) => false,
             (Event::PodRunning { pod, node, .. }, state) if state.is_active() => {
@@ -326,7 +328,8 @@ impl Planner {
                 job.record.first_step.get_or_insert(at);
                 false
             }
-            (Event::Suspended { .. }, State::Suspending { .. }) => {
+            // A held job is asked to go only by the journals of earlier versions.
+            (Event::Suspended { .. }, State::Suspending { .. } | State::Held) => {
                 job.record.suspended(now);
                 self.release(index);
                 self.change(index, State::Waiting);

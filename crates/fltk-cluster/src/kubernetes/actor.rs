@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::OwnerReference};
+use k8s_openapi::{
+    api::core::v1::ConfigMap,
+    apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, OwnerReference},
+};
 use kube::{
     Api, Error, ResourceExt as _,
     api::{Patch, PatchParams, PostParams},
     core::DynamicObject,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{
     sync::{Semaphore, mpsc::UnboundedSender},
     time::{Instant, sleep},
@@ -197,9 +200,11 @@ impl Actor {
         if attempt_of(&job).is_some_and(|there| there >= attempt) {
             return Ok(job);
         }
+        // A hold of somebody else outlasts the suspension that was asked for: whoever made it takes it back.
+        let spec = if self.is_held(&job) { json!({}) } else { self.suspend_spec(false) };
         let patch = json!({
             "metadata": { "resourceVersion": job.resource_version(), "annotations": { ANNOTATION_ATTEMPT: attempt.to_string() } },
-            "spec": self.suspend_spec(false),
+            "spec": spec,
         });
         Ok(self.timed("patch", self.jobs.patch(&name, &patch_parameters(), &Patch::Merge(&patch))).await?)
     }
@@ -246,7 +251,20 @@ impl Actor {
         }
     }
 
-    fn suspend_spec(&self, suspend: bool) -> serde_json::Value {
+    /// Whether somebody else suspended it. The API server keeps who set a field last; to set it to what it is already doesn't count.
+    fn is_held(&self, job: &DynamicObject) -> bool {
+        let (field, owned) = match self.context.config.backend {
+            Backend::PyTorchJob => ("/spec/runPolicy/suspend", "/f:spec/f:runPolicy/f:suspend"),
+            Backend::TrainJob => ("/spec/suspend", "/f:spec/f:suspend"),
+        };
+        let is_owner = |entry: &&ManagedFieldsEntry| entry.fields_v1.as_ref().is_some_and(|fields| fields.0.pointer(owned).is_some());
+        let owners: Vec<_> = job.managed_fields().iter().filter(is_owner).map(|entry| entry.manager.as_deref()).collect();
+        let is_suspended = job.data.pointer(field) == Some(&Value::Bool(true));
+        // Where nobody is known to have set it, it was us.
+        is_suspended && !owners.is_empty() && !owners.contains(&Some(FIELD_MANAGER))
+    }
+
+    fn suspend_spec(&self, suspend: bool) -> Value {
         match self.context.config.backend {
             Backend::PyTorchJob => json!({ "runPolicy": { "suspend": suspend } }),
             Backend::TrainJob => json!({ "suspend": suspend }),

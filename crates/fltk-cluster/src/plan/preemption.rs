@@ -1,6 +1,8 @@
 //! Who is pushed out for a job of higher priority that finds no place: as few as make room, of the lowest priority first, of equals the one that
 //! has run the shortest, which loses least.
 //!
+//! A job that somebody else holds stays: it isn't the stream's to suspend, since who suspends it decides when it goes on.
+//!
 //! Only under the policy by priority: under another, who was pushed out could be the next to start, and be pushed out again, for ever. For the same
 //! reason nobody is let past a job that waits for others to go.
 
@@ -41,7 +43,8 @@ impl Planner {
         // One whose object may not exist yet can't be suspended; it will be there in a moment.
         let may_go = |active: &usize| {
             let job = &self.jobs[*active];
-            !going.contains(active) && job.state != State::Admitted && job.spec.arrival.priority > priority
+            let may_be_suspended = matches!(job.state, State::Starting | State::Running);
+            may_be_suspended && !going.contains(active) && job.spec.arrival.priority > priority
         };
         let mut lower: Vec<usize> = self.active.iter().copied().filter(may_go).collect();
         // Of equals the one that runs the shortest; one without a pod yet before all.

@@ -16,7 +16,8 @@ pub enum State {
     Starting,
     /// A pod runs.
     Running,
-    /// Somebody else suspended it, such as Kueue: it has its place, no pods, and goes on when that is taken back.
+    /// Somebody else suspended it, such as Kueue: it has its place, which nobody takes from it, no pods, and goes on
+    /// when that is taken back.
     Held,
     /// Its suspension was asked for.
     Suspending {

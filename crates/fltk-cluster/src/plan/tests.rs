@@ -449,3 +449,33 @@ fn a_job_that_is_held_does_not_run_and_keeps_its_place() {
     let record = &planner.job(&id("j0")).unwrap().record;
     assert_eq!((record.run_seconds(), record.service_seconds(), record.suspensions), (Some(40.0), Some(90.0), 1));
 }
+
+#[test]
+fn a_job_that_is_held_is_not_pushed_out() {
+    let mut urgent = spec(2, 100, "urgent", 0, 0, 1);
+    urgent.arrival.preempts = true;
+    let specs = vec![spec(0, 0, "a", 5, 0, 1), spec(1, 0, "a", 4, 0, 1), urgent];
+    let two = || Planner::new(settings(PolicyName::Priority, AdmissionConfig::MaxConcurrent { jobs: 2 }), specs.clone(), BTreeMap::new());
+    let hold = |planner: &mut Planner, name| planner.step(at(60), Event::Held { job: id(name), attempt: 1, at: None });
+    let suspend = |name| [Action::Suspend { job: id(name), attempt: 1, for_job: id("j2") }];
+    let mut planner = two();
+    planner.step(at(0), Event::Tick);
+    running(&mut planner, 1, "j0");
+    running(&mut planner, 1, "j1");
+    // Of lower priority, but not ours to suspend.
+    hold(&mut planner, "j0");
+    assert_eq!(planner.step(at(100), Event::Tick), suspend("j1"));
+
+    let mut planner = two();
+    planner.step(at(0), Event::Tick);
+    running(&mut planner, 1, "j0");
+    running(&mut planner, 1, "j1");
+    hold(&mut planner, "j0");
+    hold(&mut planner, "j1");
+    assert_eq!(planner.step(at(100), Event::Tick), []);
+    assert!(waits_at(&planner, 100, "j2").starts_with("2 jobs run, and no more may"));
+    assert_eq!(planner.step(at(120), Event::Released { job: id("j1"), attempt: 1 }), suspend("j1"), "as soon as it may");
+    // In the journal of an earlier version a held job may have been.
+    assert_eq!(planner.step(at(130), Event::Suspended { job: id("j0"), attempt: 1 }), [Action::Start { job: id("j2"), attempt: 1 }]);
+    assert_eq!(planner.job(&id("j0")).unwrap().state, State::Waiting);
+}

@@ -1,6 +1,6 @@
 //! A job of higher priority wants the place of another.
 
-use std::{future::poll_fn, task::Poll, time::Duration};
+use std::{cell::Cell, future::poll_fn, task::Poll, time::Duration};
 
 use fltk_cluster::kubernetes::{End, api::jobs, config::Backend, preflight::share};
 use kube::api::{Patch, PatchParams};
@@ -11,6 +11,8 @@ use crate::{
     harness::{Cluster, NAMESPACE, Told, task},
     scenario::Fate,
 };
+
+const BACKENDS: [&str; 2] = ["pytorchjob", "trainjob"];
 
 /// One place. `low` runs on until it's pushed out, and is done when it's resumed; `urgent` comes after five seconds, and takes one.
 pub fn cluster(kubernetes: &str) -> Cluster {
@@ -96,17 +98,91 @@ async fn answers_to_patches_are_lost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_somebody_suspended_before_is_suspended_enough() {
-    let cluster = cluster("");
-    let told = cluster
-        .run(async |told| {
-            told.until("low", "running").await;
-            suspend_by_hand(&cluster, "pytorchjob", "low", true).await;
-            told.until("low", "held").await;
-        })
-        .await;
-    told.assert_all_succeeded();
-    assert_eq!(told.record("low").suspensions, 1);
+async fn one_that_somebody_holds_is_pushed_out_only_when_that_is_taken_back() {
+    for backend in BACKENDS {
+        let cluster = cluster(&format!("backend: {backend}"));
+        share(&cluster.scenario.client(), &cluster.context, &cluster.specs()).await.unwrap();
+        let low = cluster.object("low");
+        cluster.scenario.operator(move |run| match (run.job == low, run.attempt) {
+            (true, 0) => Fate::runs_on(),
+            _ => Fate::succeeds("").after(10),
+        });
+        let is_through = Cell::new(false);
+        let told = cluster
+            .run(async |told| {
+                told.until("low", "running").await;
+                suspend_by_hand(&cluster, backend, "low", true).await;
+                told.until("low", "held").await;
+                sleep(Duration::from_secs(20)).await;
+                assert_eq!((told.states()["low"], told.states()["urgent"]), ("held", "waiting"), "{backend}");
+                assert_eq!(num_patches(&cluster, "low"), 1, "{backend}: by hand");
+                suspend_by_hand(&cluster, backend, "low", false).await;
+                told.until("urgent", "running").await;
+                assert_eq!(told.states()["low"], "waiting", "{backend}");
+                is_through.set(true);
+            })
+            .await;
+        assert!(is_through.get(), "{backend}: the stream ended before it was held");
+        told.assert_all_succeeded();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hold_that_is_older_than_the_suspension_is_not_lifted_with_it() {
+    for backend in BACKENDS {
+        let cluster = cluster(&format!("backend: {backend}"));
+        share(&cluster.scenario.client(), &cluster.context, &cluster.specs()).await.unwrap();
+        let is_suspended = || {
+            let object = cluster.scenario.get(&format!("{backend}s"), NAMESPACE, &cluster.object("low")).unwrap();
+            object["spec"]["suspend"] == true || object["spec"]["runPolicy"]["suspend"] == true
+        };
+        let is_through = Cell::new(false);
+        let told = cluster
+            .run(async |told| {
+                told.until("low", "running").await;
+                // Its operator hasn't said so yet when its place is wanted.
+                cluster.scenario.operators_away(true);
+                suspend_by_hand(&cluster, backend, "low", true).await;
+                told.until("low", "suspending").await;
+                sleep(Duration::from_secs(1)).await;
+                cluster.scenario.operators_away(false);
+                told.until("urgent", "succeeded").await;
+                told.until("low", "held").await;
+                sleep(Duration::from_secs(20)).await;
+                assert_eq!((told.states()["low"], is_suspended()), ("held", true), "{backend}");
+                suspend_by_hand(&cluster, backend, "low", false).await;
+                is_through.set(true);
+            })
+            .await;
+        assert!(is_through.get(), "{backend}: the stream ended before it was held");
+        told.assert_all_succeeded();
+        assert_eq!(told.record("low").suspensions, 1, "{backend}");
+        cluster.assert_made_once(&format!("{backend}s"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hold_in_place_of_a_suspension_that_was_taken_back_is_not_lifted_with_it() {
+    for backend in BACKENDS {
+        let cluster = cluster(&format!("backend: {backend}"));
+        share(&cluster.scenario.client(), &cluster.context, &cluster.specs()).await.unwrap();
+        let is_through = Cell::new(false);
+        let told = cluster
+            .run(async |told| {
+                told.until("urgent", "running").await;
+                for suspend in [false, true] {
+                    suspend_by_hand(&cluster, backend, "low", suspend).await;
+                }
+                told.until("low", "held").await;
+                sleep(Duration::from_secs(20)).await;
+                assert_eq!((told.states()["low"], told.states()["urgent"]), ("held", "succeeded"), "{backend}");
+                suspend_by_hand(&cluster, backend, "low", false).await;
+                is_through.set(true);
+            })
+            .await;
+        assert!(is_through.get(), "{backend}: the stream ended before it was held");
+        told.assert_all_succeeded();
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -138,7 +214,7 @@ async fn a_suspended_job_that_is_deleted_is_over() {
 
 #[tokio::test(start_paused = true)]
 async fn a_suspension_is_done_when_the_pods_are_gone_whoever_looks() {
-    for backend in ["pytorchjob", "trainjob"] {
+    for backend in BACKENDS {
         let cluster = cluster(&format!("backend: {backend}"));
         share(&cluster.scenario.client(), &cluster.context, &cluster.specs()).await.unwrap();
         let (plural, low) = (format!("{backend}s"), cluster.object("low"));

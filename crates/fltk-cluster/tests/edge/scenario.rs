@@ -9,7 +9,7 @@
 //! Nothing in it happens by itself: time is tokio's, and pods and jobs go on only in [`Scenario::tick`]. What it answers was compared
 //! with Kubernetes 1.34, the training operator 1.9.3 and the trainer 2.3.
 //!
-//! Not for: what only a real server knows. There are no schemas and no defaults; a server-side apply is a merge that knows no owners
+//! Not for: what only a real server knows. There are no schemas and no defaults; a server-side apply is a merge that heeds no owners
 //! of fields; lists in patches are replaced whole; resources of nodes aren't counted; the operators write no events but of pods that they can't make.
 
 mod admission;
@@ -22,6 +22,7 @@ mod in_flight;
 mod jobs;
 mod kinds;
 mod kubelet;
+mod owners;
 mod pytorchjob;
 mod script;
 mod selector;

@@ -10,6 +10,7 @@ use super::{
     asked::{Asked, Target},
     deletion, discovery,
     kinds::Kind,
+    owners,
     selector::Selector,
     store::{Key, Part},
     watch::{Watch, Wish},
@@ -63,25 +64,28 @@ pub fn answer(world: &mut World, asked: &Asked) -> Answer {
 fn create(world: &mut World, asked: &Asked, target: &Target) -> Answer {
     let Target { kind, namespace, .. } = target;
     let namespace = namespace.as_deref().unwrap_or_default();
-    let object = create_object(world, kind, namespace, asked.body.clone(), asked.is_dry())?;
+    let object = create_object(world, asked, kind, namespace, asked.body.clone())?;
     Ok(answer::object(201, &object))
 }
 
 /// Adds an object, unless it isn't admitted, and notes the attempt.
-fn create_object(world: &mut World, kind: &'static Kind, namespace: &str, object: Value, is_dry: bool) -> Result<Value, Failure> {
+fn create_object(world: &mut World, asked: &Asked, kind: &'static Kind, namespace: &str, mut object: Value) -> Result<Value, Failure> {
     admission::check(&world.store, &world.faults, kind, namespace, &object, admission::Operation::Create)?;
     let asked_name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-    let result = world.store.create(kind, namespace, object, is_dry);
-    if !is_dry {
+    owners::note(kind, &Value::Null, &mut object, asked.parameter("fieldManager"));
+    let result = world.store.create(kind, namespace, object, asked.is_dry());
+    if !asked.is_dry() {
         let name = result.as_ref().map_or(asked_name, |object| object["metadata"]["name"].as_str().unwrap_or_default().to_owned());
         world.creates.push((kind, name));
     }
     result
 }
 
-fn update(world: &mut World, asked: &Asked, kind: &'static Kind, key: &Key, part: Part, new: Value) -> Answer {
+fn update(world: &mut World, asked: &Asked, kind: &'static Kind, key: &Key, part: Part, mut new: Value) -> Answer {
     if part == Part::Object {
         admission::check(&world.store, &world.faults, kind, &key.namespace, &new, admission::Operation::Update)?;
+        let old = world.store.get(key).unwrap_or(&Value::Null);
+        owners::note(kind, old, &mut new, asked.parameter("fieldManager"));
     }
     Ok(answer::object(200, &world.store.update(kind, key, new, part, asked.is_dry())?))
 }
@@ -108,7 +112,7 @@ fn patch(world: &mut World, asked: &Asked, target: &Target, key: &Key, part: Par
         None if is_apply && part == Part::Object => {
             let mut object = json!({});
             merge(&mut object, &asked.body);
-            Ok(answer::object(201, &create_object(world, kind, &key.namespace, object, asked.is_dry())?))
+            Ok(answer::object(201, &create_object(world, asked, kind, &key.namespace, object)?))
         }
         None => Err(Failure::not_found(kind, &key.name)),
     }

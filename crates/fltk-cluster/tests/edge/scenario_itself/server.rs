@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
-use k8s_openapi::api::{authorization::v1::SelfSubjectAccessReview, core::v1::ConfigMap};
+use k8s_openapi::{
+    api::{authorization::v1::SelfSubjectAccessReview, core::v1::ConfigMap},
+    apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry,
+};
 use kube::{
     Api, Client, Error, ResourceExt as _,
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams},
@@ -66,6 +69,25 @@ async fn objects_are_created_once_and_read_by_all_clients() {
         (calls[0].method.as_str(), calls[0].path.as_str(), calls[0].code),
         ("POST", "/api/v1/namespaces/default/configmaps", Some(201))
     );
+}
+
+#[tokio::test]
+async fn a_field_is_of_whoever_changed_it_last() {
+    let scenario = Scenario::new();
+    let jobs = pytorch_jobs(&scenario.client());
+    let set = async |manager: &str, suspend: bool| {
+        let parameters = PatchParams { field_manager: Some(manager.to_owned()), ..PatchParams::default() };
+        let patch = json!({ "spec": { "runPolicy": { "suspend": suspend } } });
+        let job = jobs.patch("a", &parameters, &Patch::Merge(&patch)).await.unwrap();
+        let fields = |entry: &ManagedFieldsEntry| entry.fields_v1.as_ref().unwrap().0.pointer("/f:spec/f:runPolicy/f:suspend").cloned();
+        let owners = job.managed_fields().iter().filter(|entry| fields(entry).is_some());
+        owners.map(|entry| entry.manager.clone().unwrap()).collect::<Vec<_>>()
+    };
+    jobs.create(&PostParams::default(), &pytorch_job("a", json!({ "suspend": false }))).await.unwrap();
+    assert_eq!(set("b", false).await, ["unknown"], "it was so before");
+    assert_eq!(set("b", true).await, ["b"]);
+    assert_eq!(set("c", true).await, ["b"]);
+    assert_eq!(set("c", false).await, ["c"]);
 }
 
 #[tokio::test(start_paused = true)]
