@@ -301,7 +301,7 @@ impl Planner {
             }
             (Event::Held { at, .. }, State::Admitted | State::Starting | State::Running) => {
                 job.record.created.get_or_insert(now);
-                job.record.held(at.unwrap_or(now).min(now));
+                job.record.held(at.unwrap_or(now), now);
                 self.change(index, State::Held);
                 false
             }
@@ -325,7 +325,7 @@ impl Planner {
                 has_moved
             }
             (Event::FirstStep { at, .. }, _) => {
-                job.record.first_step.get_or_insert(at);
+                job.record.first_step(at, now);
                 false
             }
             // A held job is asked to go only by the journals of earlier versions.

@@ -50,7 +50,7 @@ pub enum Event {
     FirstStep {
         /// The job.
         job: JobId,
-        /// When, which may have been noticed only later.
+        /// When, by a wall clock, which may have been noticed only later. What lies before the job's start or after now is taken as that.
         at: Duration,
     },
     /// Somebody else suspended the job.
@@ -59,7 +59,8 @@ pub enum Event {
         job: JobId,
         /// Which of its starts this is of.
         attempt: u32,
-        /// When, which may have been noticed only later; now, where that isn't known.
+        /// When, by a wall clock, which may have been noticed only later; now, where that isn't known. What lies before the job's start or after now is taken
+        /// as that.
         at: Option<Duration>,
     },
     /// The job isn't suspended by somebody else any more.

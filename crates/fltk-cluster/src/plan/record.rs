@@ -149,11 +149,23 @@ impl JobRecord {
         self.stops(now);
     }
 
-    /// By somebody else, at the time `at`. One that hasn't run yet loses nothing by it.
-    pub(super) fn held(&mut self, at: Duration) {
+    /// At the time `at` by a wall clock, which is known at the time `now`.
+    pub(super) fn first_step(&mut self, at: Duration, now: Duration) {
+        let at = self.within(at, now);
+        self.first_step.get_or_insert(at);
+    }
+
+    /// By somebody else, at the time `at` by a wall clock, which is known at the time `now`. One that hasn't run yet loses nothing by it.
+    pub(super) fn held(&mut self, at: Duration, now: Duration) {
         self.is_hold_counted = self.runs_since.is_some();
         self.suspensions += u32::from(self.is_hold_counted);
-        self.stops(at);
+        self.stops(self.within(at, now));
+    }
+
+    /// The time `at` of a wall clock, which may have been set since, or be another machine's: not before the job was let start, and not after `now`. Not from
+    /// when its object was there: that may have been seen only later.
+    fn within(&self, at: Duration, now: Duration) -> Duration {
+        at.max(self.admitted.or(self.arrived).unwrap_or(at)).min(now)
     }
 
     pub(super) fn released(&mut self) {

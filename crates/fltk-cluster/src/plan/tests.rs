@@ -479,3 +479,20 @@ fn a_job_that_is_held_is_not_pushed_out() {
     assert_eq!(planner.step(at(130), Event::Suspended { job: id("j0"), attempt: 1 }), [Action::Start { job: id("j2"), attempt: 1 }]);
     assert_eq!(planner.job(&id("j0")).unwrap().state, State::Waiting);
 }
+
+#[test]
+fn what_wall_clocks_say_lies_between_the_start_of_a_job_and_now() {
+    let check = |said: u64, expected: u64| {
+        let mut planner =
+            Planner::new(settings(PolicyName::Fifo, AdmissionConfig::Unlimited {}), vec![spec(0, 10, "a", 0, 0, 1)], BTreeMap::new());
+        planner.step(at(10), Event::Tick);
+        running(&mut planner, 15, "j0");
+        planner.step(at(20), Event::FirstStep { job: id("j0"), at: at(said) });
+        assert_eq!(planner.job(&id("j0")).unwrap().record.first_step, Some(at(expected)), "{said}");
+    };
+    check(17, 17);
+    // Of a job whose object is seen only now it's known that it could start.
+    check(12, 12);
+    check(3, 10);
+    check(3600, 20);
+}

@@ -210,8 +210,8 @@ impl Work<'_, '_> {
         since(self.began, (self.clock)().as_millisecond())
     }
 
-    /// When in the stream it was when the wall clock said `wall_ms`, in milliseconds since the Unix epoch: as long ago as that clock says now, and not in the
-    /// future, should it have been set since.
+    /// When in the stream it was when the wall clock said `wall_ms`, in milliseconds since the Unix epoch: as long ago as that clock says now. Should it
+    /// have been set since, that can be before the job began, which the planner knows better.
     fn at_wall_clock(&self, wall_ms: u64) -> Duration {
         let ago = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0).saturating_sub(wall_ms);
         Duration::from_millis(self.now().as_millis().saturating_sub(ago))
