@@ -18,7 +18,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-# Seconds that something may take to be shown. TensorBoard looks once a second.
+# The time, in seconds, after which something must be shown. TensorBoard looks for new data once a second.
 LIMIT = 60
 
 

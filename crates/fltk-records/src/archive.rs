@@ -5,10 +5,10 @@
 //!                                                 └──> digests: are two copies the same?
 //! ```
 //!
-//! Packing may be done while the folder is written: what is made from the journal, and checkpoints, are read before it, so a copy is what a kill would
-//! have left. Unpacking trusts nobody.
+//! A folder can be packed while it is being written: checkpoints and derived files are read before the journal, so a copy is in the same
+//! state as a folder whose writer was killed. Unpacking trusts nothing in the archive.
 //!
-//! Not for: archives of others, permissions, owners, links.
+//! Not for: archives made by other programs, permissions, owners, links.
 
 mod carry;
 mod digests;
@@ -29,25 +29,26 @@ pub use self::{
 };
 use crate::{FileError, RunError, files, folder};
 
-/// Longest name, in bytes: what a tar archive holds of the last step of a path. Names that are made here are shorter.
+/// The longest name, in bytes: the limit of a tar archive for the last component of a path. The names that fltk makes are shorter.
 const NAME_BYTES_MAX: usize = 100;
-/// Files and folders of one record: a stream of a million jobs has three files for each on one machine, which this isn't for.
+/// The limit on files and folders of one record. A stream of a million jobs, with three files per job on one machine, exceeds it: archives
+/// aren't meant for that.
 const ENTRIES_MAX: usize = 1_000_000;
-/// Folders within folders: ours have two.
+/// The limit on nested folders: our own records nest two deep.
 const DEPTH_MAX: usize = 16;
 
-/// What a folder of records is.
+/// The kind of a folder of records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RecordKind {
-    /// Of a run.
+    /// The folder of a run.
     Run,
-    /// Of a stream.
+    /// The folder of a stream.
     Stream,
 }
 
 impl RecordKind {
-    /// `run` or `stream`.
+    /// Returns `run` or `stream`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -56,7 +57,7 @@ impl RecordKind {
         }
     }
 
-    /// The file that only a folder of this kind has.
+    /// Returns the file that only a folder of this kind has.
     fn description(self) -> &'static str {
         match self {
             Self::Run => crate::run_folder::DESCRIPTION,
@@ -65,34 +66,35 @@ impl RecordKind {
     }
 }
 
-/// A folder of records, by name. Damaged ones are there too.
+/// A folder of records, by name. Damaged folders are included.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Record {
-    /// What it is.
+    /// The kind of the folder.
     pub kind: RecordKind,
     /// The folder's name.
     pub name: String,
 }
 
 impl Record {
-    /// All of this kind in `root`, by name. Links to folders are left out: what they lead to is not in `root`. So are names that an archive can't have.
+    /// Lists all folders of this kind in `root`, sorted by name. Links to folders are left out, because what they point to is not in
+    /// `root`, and so are names that an archive can't store.
     ///
     /// # Errors
     /// If `root` can't be listed.
     pub fn list(root: &Path, kind: RecordKind) -> Result<Vec<Self>, RunError> {
-        // Nothing is looked at in a folder that is a link, and what can't be packed isn't shown.
+        // Nothing inside a folder that is a link is read, and what can't be packed isn't listed.
         let names = folder::names(root)?.into_iter().filter(|name| is_name(name) && is_folder(&root.join(name)));
         let ours = names.filter(|name| files::is_there(&root.join(name).join(kind.description())));
         Ok(ours.map(|name| Self { kind, name }).collect())
     }
 
-    /// Whether its name is one of a folder, and can be shown: one that was read may come from elsewhere.
+    /// Returns true if the name is a valid folder name and can be displayed: a record that was deserialized may come from another machine.
     #[must_use]
     pub fn is_sound(&self) -> bool {
         is_name(&self.name)
     }
 
-    /// The folder that is called so in `root`.
+    /// Returns the folder of that name in `root`.
     ///
     /// # Errors
     /// If the name could lead out of `root`, or there is no such folder.
@@ -114,7 +116,7 @@ fn is_folder(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir())
 }
 
-/// Whether `name` is one step down a path, which stays one, and can be shown.
+/// Returns true if `name` is a single path component, not hidden, and printable.
 fn is_name(name: &str) -> bool {
     (1..=NAME_BYTES_MAX).contains(&name.len()) && !name.starts_with('.') && !name.contains(['/', '\\']) && files::is_printable(name)
 }
@@ -123,42 +125,42 @@ fn check_name(name: &str) -> Result<(), RunError> {
     if is_name(name) { Ok(()) } else { Err(RunError::FolderName { name: files::printable(name) }) }
 }
 
-/// A folder can't be packed, or an archive unpacked.
+/// A folder can't be packed, or an archive can't be unpacked.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     /// A file can't be read or written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The folder isn't what it should be, or is in use.
+    /// The folder isn't a valid folder of records, or is in use.
     #[error(transparent)]
     Folder(#[from] RunError),
-    /// What the archive goes to, or comes from, failed; or it's no archive.
+    /// The archive could not be read or written, or isn't an archive.
     #[error("the archive of `{name}` breaks off")]
     Broken {
         /// The folder's name.
         name: String,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// It holds something that [`pack`] doesn't put there.
+    /// The archive holds something that [`pack`] doesn't write.
     #[error("the archive of `{name}` has `{entry}`, {problem}: it is not unpacked")]
     Entry {
         /// The folder's name.
         name: String,
-        /// Which.
+        /// The entry.
         entry: String,
-        /// What is wrong with it.
+        /// The problem with it.
         problem: &'static str,
     },
-    /// There is more in a folder than is looked at.
+    /// The folder exceeds a limit.
     #[error("`{name}` has {problem}")]
     TooMuch {
         /// The folder's name.
         name: String,
-        /// What.
+        /// The limit that is exceeded, in words.
         problem: &'static str,
     },
-    /// A folder is in the place that isn't an older copy of it.
+    /// The destination already has a folder that isn't an older copy of this one.
     #[error("`{}` is there and has other records\nhint: move it away, or unpack into another folder", path.display())]
     Another {
         /// That folder.
@@ -171,7 +173,7 @@ impl ArchiveError {
         move |source| Self::Broken { name: name.to_owned(), source }
     }
 
-    /// For errors of the operating system on a file of ours.
+    /// For `map_err`: an error of the operating system on one of our own files.
     fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let error = FileError::io(action, path);
         move |source| error(source).into()

@@ -1,11 +1,12 @@
-//! Checkpoints: folders that are there complete or not at all, verified when they are read.
+//! Checkpoints: folders that exist either completely or not at all, and are verified when they are read.
 //!
-//! `checkpoints/round-000020/` (or `epoch-000020/`; `epoch-000020-step-000500/` within the epoch after it) holds the files that training gave, and `manifest.json` with the size and SHA-256 of each.
-//! It is written as `.new-...`, every file synced, then renamed, then its parent synced. So after a kill a checkpoint is whole or
-//! not listed; one that was damaged since fails its digests, and the one before is used.
+//! `checkpoints/round-000020/` (or `epoch-000020/`; `epoch-000020-step-000500/` within the epoch after it) holds the files that training
+//! supplied, and `manifest.json` with the size and SHA-256 of each. It is written as `.new-...`, every file is synced, then it is renamed,
+//! then its parent is synced. So after a kill a checkpoint is either complete or not listed. One that was damaged later fails its digests,
+//! and the previous one is used.
 //!
-//! What the files mean is not decided here. `parameters_sha256` of the journal's events is the digest that training computes over names,
-//! shapes and little-endian values in state-dict order; it tells whether two runs agree, independent of file formats.
+//! This module doesn't interpret the files. `parameters_sha256` in the journal's events is the digest that training computes over names,
+//! shapes and little-endian values in state-dict order; it shows whether two runs agree, independent of file formats.
 
 mod manifest;
 
@@ -24,20 +25,20 @@ use crate::{
     history::Unit,
 };
 
-/// Most files of a checkpoint.
+/// The limit on files of a checkpoint.
 const FILES_MAX: usize = 4096;
-/// Most bytes of all files of a checkpoint, which are held in memory: ten times the largest net of the catalog with Adam's moments.
+/// The limit on bytes of all files of a checkpoint, which are held in memory: ten times the largest net of the catalog with Adam's moments.
 const BYTES_MAX: u64 = 8 << 30;
-/// Most bytes of `manifest.json`.
+/// The largest `manifest.json`, in bytes.
 const MANIFEST_BYTES_MAX: u64 = 2 << 20;
-/// Most names that are looked at in the folder of checkpoints.
+/// The limit on names that are read in the folder of checkpoints.
 const CHECKPOINTS_MAX: usize = 100_000;
 
-/// Whole checkpoints that a run keeps: the one to go on from, and one before it in case that is damaged.
+/// The number of complete checkpoints that a run keeps: the one to resume from, and one before it in case that is damaged.
 pub const KEPT: usize = 2;
 
 const MANIFEST: &str = "manifest.json";
-/// What a checkpoint is called on its way out.
+/// The name of a checkpoint while it is being removed.
 const OLD: &str = "old";
 
 /// The files of one checkpoint, by name.
@@ -57,20 +58,20 @@ pub enum CheckpointError {
         /// The name.
         name: String,
     },
-    /// More than a checkpoint may hold.
+    /// The files exceed the limits of a checkpoint.
     #[error("a checkpoint of {num_files} files with {num_bytes} bytes is too large: it may have {FILES_MAX} files with {BYTES_MAX} bytes")]
     TooLarge {
-        /// Its files.
+        /// The number of files.
         num_files: usize,
-        /// Their size together, in bytes.
+        /// Their total size, in bytes.
         num_bytes: u64,
     },
-    /// It is not what was written.
+    /// The content is not what was written.
     #[error("checkpoint `{}` is damaged: {problem}", path.display())]
     Damaged {
-        /// Its folder.
+        /// The checkpoint's folder.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem with it.
         problem: String,
     },
 }
@@ -78,33 +79,33 @@ pub enum CheckpointError {
 /// A checkpoint that was read and verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
-    /// Where it was taken.
+    /// The milestone at which it was taken.
     pub at: Milestone,
     /// Its files.
     pub files: Files,
 }
 
-/// The newest whole checkpoint, and what had to be passed over to get to it.
+/// The newest complete checkpoint, and the damaged ones that were skipped to find it.
 #[derive(Debug, Default)]
 pub struct Latest {
-    /// `None` if there is no whole one.
+    /// The checkpoint; `None` if there is no complete one.
     pub checkpoint: Option<Checkpoint>,
-    /// Damaged newer ones, for a warning; the newest first.
+    /// The damaged newer ones, for a warning; the newest first.
     pub skipped: Vec<CheckpointError>,
 }
 
-/// A checkpoint as listed: its content has not been verified.
+/// A checkpoint in a listing: its content has not been verified.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Listed {
-    /// Where it was taken.
+    /// The milestone at which it was taken.
     pub at: Milestone,
     /// Its folder.
     pub path: PathBuf,
-    /// Size of its files, in bytes.
+    /// The size of its files, in bytes.
     pub num_bytes: u64,
 }
 
-/// The checkpoints of one run. Whoever saves or prunes holds the run's [lock](crate::RunFolder::lock).
+/// The checkpoints of one run. A caller that saves or prunes must hold the run's [lock](crate::RunFolder::lock).
 #[derive(Clone, Debug)]
 pub struct CheckpointStore {
     folder: PathBuf,
@@ -112,17 +113,17 @@ pub struct CheckpointStore {
 }
 
 impl CheckpointStore {
-    /// The checkpoints in `folder`, each taken after a round or an epoch as `unit` says.
+    /// Creates the store of the checkpoints in `folder`, each taken after a round or an epoch according to `unit`.
     #[must_use]
     pub fn new(folder: PathBuf, unit: Unit) -> Self {
         Self { folder, unit }
     }
 
-    /// Saves `files` as the checkpoint at `at`; when this returns, it is on disk. One that is there already is
-    /// replaced, unless it is the same.
+    /// Saves `files` as the checkpoint at `at`; it is on disk when this returns. An existing checkpoint is replaced, unless it is
+    /// identical.
     ///
     /// # Errors
-    /// If a name isn't allowed, it is too large, or it can't be written. Then no checkpoint changed.
+    /// If a name isn't allowed, the files are too large, or the checkpoint can't be written. No checkpoint has changed then.
     pub fn save(&self, at: Milestone, files: &Files) -> Result<(), CheckpointError> {
         let num_bytes = files.values().map(|bytes| bytes.len() as u64).sum();
         if files.len() > FILES_MAX || num_bytes > BYTES_MAX {
@@ -147,7 +148,7 @@ impl CheckpointStore {
         }
         files::write_new(&new.path().join(MANIFEST), &manifest.to_json())?;
         files::sync_folder(new.path())?;
-        // A folder can't be renamed over another with something in it.
+        // A folder can't be renamed over a non-empty one.
         if files::is_there(&path) {
             let old = files::put_in_place_of(new, &path)?;
             return Ok(files::sync_then_remove(&self.folder, old)?);
@@ -160,7 +161,7 @@ impl CheckpointStore {
     /// Reads and verifies the checkpoint at `at`.
     ///
     /// # Errors
-    /// If it isn't there, can't be read, or isn't what was written.
+    /// If it doesn't exist, can't be read, or isn't what was written.
     pub fn load(&self, at: Milestone) -> Result<Checkpoint, CheckpointError> {
         let manifest = self.read_manifest(at)?;
         let path = self.path(at);
@@ -175,7 +176,7 @@ impl CheckpointStore {
         Ok(Checkpoint { at, files })
     }
 
-    /// The newest checkpoint that is whole, of those whose place `is_known`.
+    /// Returns the newest complete checkpoint, among those whose milestone `is_known`.
     ///
     /// # Errors
     /// If the checkpoints can't be listed.
@@ -193,7 +194,7 @@ impl CheckpointStore {
         Ok(latest)
     }
 
-    /// The checkpoints with an intact manifest and files of the right sizes, the oldest first.
+    /// Lists the checkpoints with an intact manifest and files of the right sizes, the oldest first.
     ///
     /// # Errors
     /// If they can't be listed.
@@ -201,8 +202,8 @@ impl CheckpointStore {
         Ok(self.milestones()?.into_iter().filter_map(|at| self.look_at(at)).collect())
     }
 
-    /// Removes all but the `keep` newest (at least one) of those whose place `is_known`. Damaged ones and others don't count, and those older than the
-    /// oldest that is kept go too.
+    /// Removes all but the `keep` newest (at least one) of those whose milestone `is_known`. Damaged and unknown ones don't count; all that
+    /// are older than the oldest one kept are removed too.
     ///
     /// # Errors
     /// If one can't be removed.
@@ -216,7 +217,7 @@ impl CheckpointStore {
         Ok(files::sync_folder(&self.folder)?)
     }
 
-    /// Those here that pruning to `keep` would have removed, were the whole ones of `newer` here. Their names.
+    /// Returns the names of the checkpoints here that pruning to `keep` would have removed if the complete ones of `newer` were here.
     pub(crate) fn outdated(&self, newer: &Self, keep: usize) -> Result<Vec<String>, CheckpointError> {
         let whole = newer.list()?;
         let Some(oldest_kept) = whole.len().checked_sub(keep.max(1)).and_then(|at| whole.get(at)) else { return Ok(Vec::new()) };
@@ -224,7 +225,7 @@ impl CheckpointStore {
         Ok(outdated.filter_map(|at| Some(self.path(at).file_name()?.to_str()?.to_owned())).collect())
     }
 
-    /// Where the checkpoint at `at` is, or would be.
+    /// Returns the path that the checkpoint at `at` has, or would have.
     #[must_use]
     pub fn path(&self, at: Milestone) -> PathBuf {
         let Milestone { completed, steps } = at;
@@ -232,9 +233,9 @@ impl CheckpointStore {
         self.folder.join(if steps == 0 { whole } else { format!("{whole}-step-{steps:06}") })
     }
 
-    /// The milestones that have a folder, ascending; nothing is known of their content.
+    /// Returns the milestones that have a folder, ascending; their content isn't checked.
     fn milestones(&self) -> Result<Vec<Milestone>, FileError> {
-        // A link would lead to another's checkpoints.
+        // A link would lead to another run's checkpoints.
         let listed = files::require_folder(&self.folder).and_then(|()| files::names_in(&self.folder, CHECKPOINTS_MAX));
         let names = match listed {
             Err(error) if error.is_not_found() => return Ok(Vec::new()),
@@ -244,7 +245,7 @@ impl CheckpointStore {
             let name_at = name.strip_prefix(self.unit.name())?.strip_prefix('-')?;
             let (completed, steps) = name_at.split_once("-step-").unwrap_or((name_at, "0"));
             let at = Milestone { completed: completed.parse().ok()?, steps: steps.parse().ok()? };
-            // Exactly as we write it: no sign, no other number of zeros.
+            // The name must be exactly as we write it: no sign, and the same number of zeros.
             (self.path(at).file_name()? == name).then_some(at)
         };
         let mut milestones: Vec<Milestone> = names.iter().filter_map(|name| milestone(name)).collect();
@@ -283,7 +284,7 @@ impl CheckpointStore {
     }
 }
 
-/// Whether a checkpoint may have a file of this name.
+/// Returns true if a checkpoint may have a file of this name.
 fn is_allowed(name: &str) -> bool {
     let allowed = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-' | b'_');
     (1..=100).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(allowed) && name != MANIFEST

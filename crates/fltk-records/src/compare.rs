@@ -1,4 +1,4 @@
-//! Runs side by side: rounds or epochs aligned, and mean and deviation over the seeds of the same task.
+//! Compares runs: aligns their rounds or epochs, and computes mean and deviation over the seeds of the same task.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,12 +10,12 @@ use crate::{
     summary::{RunSummary, finite},
 };
 
-/// Several runs side by side.
+/// Several runs, compared.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Comparison {
     /// The runs, in the order they were given.
     pub runs: Vec<RunSummary>,
-    /// Runs of one experiment, task and settings, which differ in their seeds; in the order of their first run.
+    /// Runs of the same experiment, task and settings, which differ only in their seeds; in the order of their first run.
     pub groups: Vec<Group>,
     /// Every round or epoch that any of the runs evaluated, ascending.
     pub steps: Vec<AlignedStep>,
@@ -30,42 +30,42 @@ pub struct Group {
     pub task: String,
     /// The runs that count, as indices into [`Comparison::runs`].
     pub runs: Vec<usize>,
-    /// Runs that don't, likewise: a later run of the same seed takes their place.
+    /// The runs that don't count, because a later run of the same seed replaces them; indices as above.
     pub repeated: Vec<usize>,
-    /// Test accuracy at the end, over the finished runs that count.
+    /// Final test accuracy, over the finished runs that count.
     pub accuracy: Option<MeanStd>,
-    /// Test loss at the end, likewise.
+    /// Final test loss, over the same runs.
     pub loss: Option<MeanStd>,
-    /// Seconds of training, likewise.
+    /// Seconds of training, over the same runs.
     pub train_seconds: Option<MeanStd>,
 }
 
 /// One round or epoch of all runs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AlignedStep {
-    /// What the steps are.
+    /// The unit of the steps.
     pub unit: Unit,
-    /// Which.
+    /// The round or epoch.
     pub step: u32,
-    /// Test accuracy of each of [`Comparison::runs`].
+    /// Test accuracy, for each of [`Comparison::runs`].
     pub accuracy: Vec<Option<f64>>,
-    /// Over the runs that count in each of [`Comparison::groups`], finished or not.
+    /// Test accuracy over the runs that count, finished or not, for each of [`Comparison::groups`].
     pub groups: Vec<Option<MeanStd>>,
 }
 
-/// A mean and how far the numbers are from it.
+/// A mean and the spread around it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct MeanStd {
-    /// Numbers it is made of; at least 1.
+    /// The number of values; at least 1.
     pub count: usize,
-    /// Their mean.
+    /// The mean of the values.
     pub mean: f64,
-    /// Their sample standard deviation (over `count - 1`); absent for a single number.
+    /// The sample standard deviation (over `count - 1`); absent for a single value.
     pub std: Option<f64>,
 }
 
 impl MeanStd {
-    /// Of these numbers; `None` if there are none.
+    /// Computes mean and deviation of these numbers; `None` if there are none.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52 numbers")]
     pub fn of(numbers: &[f64]) -> Option<Self> {
@@ -79,7 +79,7 @@ impl MeanStd {
     }
 }
 
-/// Puts runs side by side.
+/// Compares runs.
 #[must_use]
 pub fn compare(runs: &[RunRef]) -> Comparison {
     let summaries: Vec<_> = runs.iter().map(RunSummary::of).collect();
@@ -100,7 +100,7 @@ fn accuracy(run: &RunRef, unit: Unit, step: u32) -> Option<f64> {
 }
 
 fn group(runs: &[RunRef], summaries: &[RunSummary]) -> Vec<Group> {
-    // Per group, the last started run of each seed.
+    // Per group, the most recently started run of each seed.
     let mut by_key: BTreeMap<(&str, &str, String), Vec<usize>> = BTreeMap::new();
     for (index, run) in runs.iter().enumerate() {
         let description = run.folder.description();
@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(steps, [(1, vec![Some(0.4), Some(0.6), Some(0.8)]), (2, vec![Some(0.5), Some(0.7), None])]);
         assert_eq!(comparison.steps[0].groups[0].unwrap().count, 3);
 
-        // The same run twice is no second sample.
+        // The same run given twice doesn't count as two samples.
         let comparison = compare(&[runs[0].clone(), runs[0].clone()]);
         assert_eq!((comparison.groups[0].runs.clone(), comparison.groups[0].repeated.clone()), (vec![1], vec![0]));
         assert_eq!(comparison.groups[0].accuracy.unwrap().std, None);

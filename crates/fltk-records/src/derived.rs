@@ -1,7 +1,7 @@
-//! The files that are functions of a run's description and journal: `metrics.csv` and the TensorBoard event files.
+//! The derived files, functions of a run's description and journal: `metrics.csv` and the TensorBoard event files.
 //!
-//! [`Derived::rebuild`] makes all of them from nothing; [`Derived::add_row`] and [`Derived::end`] then write exactly the bytes that a rebuild
-//! with that row or end would have written more. They are not synced on every row: after a crash they are made again.
+//! [`Derived::rebuild`] writes all of them from scratch; [`Derived::add_row`] and [`Derived::end`] then append exactly the bytes that a
+//! rebuild with that row or end would add. They are not synced after every row: after a crash they are rebuilt.
 
 use std::{
     fs::File,
@@ -20,12 +20,12 @@ use crate::{
 
 const METRICS: &str = "metrics.csv";
 
-/// Whether the file of this name in a run's folder is one of them.
+/// Returns true if a file of this name in a run's folder is a derived file.
 pub(crate) fn is_derived(name: &str) -> bool {
     name == METRICS || tensorboard::is_ours(name)
 }
 
-/// Those of them that are written, open for appending.
+/// The derived files of a run, open for appending.
 #[derive(Debug)]
 pub(crate) struct Derived {
     csv: File,

@@ -1,4 +1,4 @@
-//! Every round or epoch of runs as one flat table, for a notebook.
+//! Every round or epoch of several runs as one flat table, for notebooks.
 
 use std::io::{self, Write};
 
@@ -35,7 +35,7 @@ pub const COLUMNS: [&str; 21] = [
 /// One round or epoch of one run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ExportRow {
-    /// Name of the run's folder.
+    /// The name of the run's folder.
     pub run: String,
     /// The experiment's name.
     pub experiment: String,
@@ -51,47 +51,47 @@ pub struct ExportRow {
     pub seed: u64,
     /// The seed's index in the experiment.
     pub replication: u32,
-    /// Where the run stands.
+    /// The status of the run.
     pub status: &'static str,
-    /// When this row was recorded.
+    /// The time at which this row was recorded.
     pub timestamp: Timestamp,
-    /// What the steps are.
+    /// The unit of the steps.
     pub unit: Unit,
-    /// Which.
+    /// The round or epoch.
     pub step: u32,
-    /// Clients that took part; absent for epochs.
+    /// The number of clients that took part; absent for epochs.
     pub num_selected_clients: Option<usize>,
-    /// Samples trained on.
+    /// The number of samples trained on.
     pub trained_items: Option<u64>,
-    /// Optimizer steps.
+    /// The number of optimizer steps.
     pub train_steps: Option<u64>,
-    /// Learning rate.
+    /// The learning rate.
     pub learning_rate: f64,
-    /// Mean per sample.
+    /// The training loss, mean per sample.
     pub train_loss: Option<f64>,
-    /// Mean per prediction.
+    /// The test loss, mean per prediction.
     pub test_loss: Option<f64>,
-    /// `0..=1`.
+    /// The test accuracy, `0..=1`.
     pub test_accuracy: Option<f64>,
-    /// Of this step alone; absent where nothing was trained.
+    /// Seconds of training in this step alone; absent if nothing was trained.
     pub train_seconds: Option<f64>,
-    /// Of this step alone; absent where it was not evaluated.
+    /// Seconds of evaluation in this step alone; absent if it was not evaluated.
     pub test_seconds: Option<f64>,
 }
 
-/// What the table is written as.
+/// The format of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// A header and the rows (RFC 4180). Numbers that are not finite are `NaN`, `inf`, `-inf`; absent ones empty.
+    /// A header and the rows (RFC 4180). Numbers that are not finite are `NaN`, `inf`, `-inf`; absent ones are empty.
     Csv,
-    /// An array of objects. Numbers that are not finite, and absent ones, are `null`.
+    /// An array of objects. Numbers that are not finite or are absent are `null`.
     Json,
 }
 
-/// Writes the rows of all runs, run after run, each read when it's its turn.
+/// Writes the rows of all runs, one run after another; each run is read only when its turn comes.
 ///
 /// # Errors
-/// If `out` can't be written, or the first of `runs` that is one.
+/// If `out` can't be written, or the first error that `runs` yields.
 pub fn write(format: Format, runs: impl Iterator<Item = io::Result<RunRef>>, out: &mut dyn Write) -> io::Result<()> {
     match format {
         Format::Csv => write_csv(runs, out),

@@ -1,4 +1,4 @@
-//! Reading within limits and through no links, and writing so that a file is either the old one or the new one.
+//! Reads files within limits and without following links, and writes them so that a file is either the old one or the new one.
 
 use std::{
     fs::{self, File, Metadata},
@@ -17,81 +17,82 @@ use tempfile::TempDir;
 /// A file could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// The operating system refused.
+    /// The operating system returned an error.
     #[error("can't {action} `{}`", path.display())]
     Io {
-        /// What was tried: `read`, `write`, ...
+        /// The action that was tried: `read`, `write`, ...
         action: &'static str,
-        /// On which file or folder.
+        /// The file or folder.
         path: PathBuf,
-        /// Why it failed.
+        /// The cause.
         source: io::Error,
     },
-    /// It is larger than anything fltk writes.
+    /// The file is larger than anything fltk writes.
     #[error("`{}` has more than {bytes_max} bytes, the most that is read", path.display())]
     TooLarge {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// The limit, in bytes.
         bytes_max: u64,
     },
-    /// A link, a folder or a device where a plain file should be.
+    /// A plain file was expected, but the path is a link, a folder or a device.
     #[error("`{}` is not a plain file", path.display())]
     NotAFile {
-        /// Which.
+        /// The path.
         path: PathBuf,
     },
-    /// A link or something else where a folder should be.
+    /// A folder was expected, but the path is a link or something else.
     #[error("`{}` is not a folder", path.display())]
     NotAFolder {
-        /// Which.
+        /// The path.
         path: PathBuf,
     },
 }
 
 impl FileError {
-    /// For `map_err`: what was tried, and where.
+    /// For `map_err`: the action that was tried, and the path.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { action, path: path.to_owned(), source }
     }
 
-    /// Whether it is about a file that isn't there.
+    /// Returns true if the error is about a file that doesn't exist.
     pub(crate) fn is_not_found(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 }
 
-/// Refuses what is not a plain file: run folders come from elsewhere, and a link or a pipe in one would lead out of it or block. For who looks at it
-/// only: what is read is opened by [`open`], since it may be another by then.
+/// Refuses anything but a plain file: run folders may come from another machine, and a link or a pipe in one would lead out of it or block.
+/// Only for inspecting a path: to read a file use [`open`], because the file may have been replaced by then.
 pub(crate) fn require_plain(path: &Path) -> Result<Metadata, FileError> {
     let metadata = fs::symlink_metadata(path).map_err(FileError::io("read", path))?;
     if metadata.is_file() { Ok(metadata) } else { Err(FileError::NotAFile { path: path.to_owned() }) }
 }
 
-/// Refuses what is not a folder, such as a link to one.
+/// Refuses anything but a folder, including a link to a folder.
 pub(crate) fn require_folder(path: &Path) -> Result<(), FileError> {
     let metadata = fs::symlink_metadata(path).map_err(FileError::io("read", path))?;
     if metadata.is_dir() { Ok(()) } else { Err(FileError::NotAFolder { path: path.to_owned() }) }
 }
 
-/// Whether something is at `path`, if only a link that leads nowhere.
+/// Returns true if something is at `path`, even if it is a dangling link.
 pub(crate) fn is_there(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }
 
-/// Opens the plain file at `path`. Nothing else is ever opened, whatever comes into its place meanwhile: a link isn't followed, a pipe not waited for.
+/// Opens the plain file at `path`. Nothing else is ever opened, even if the file is replaced meanwhile: links aren't followed, and pipes
+/// aren't waited for.
 pub(crate) fn open(path: &Path, access: OFlags) -> Result<(File, Metadata), FileError> {
     open_at(CWD, path, path, access)
 }
 
-/// The same of `name` in an open folder; `path` is for errors.
+/// Like [`open`], for `name` in an open folder; `path` is for errors.
 fn open_at(folder: impl AsFd, name: &Path, path: &Path, access: OFlags) -> Result<(File, Metadata), FileError> {
     let not_a_file = || FileError::NotAFile { path: path.to_owned() };
     let action = if access == OFlags::RDONLY { "read" } else { "open" };
     let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = match openat(folder, name, flags, Mode::from_raw_mode(FILE_MODE)) {
         Ok(file) => File::from(file),
-        // A link; a socket or a pipe; a folder, for writing.
+        // The path is a link; a socket or a pipe; or a folder, opened for writing.
         Err(Errno::LOOP | Errno::NXIO | Errno::ISDIR) => return Err(not_a_file()),
         Err(errno) => return Err(FileError::io(action, path)(errno.into())),
     };
@@ -99,18 +100,18 @@ fn open_at(folder: impl AsFd, name: &Path, path: &Path, access: OFlags) -> Resul
     if metadata.is_file() { Ok((file, metadata)) } else { Err(not_a_file()) }
 }
 
-/// Most bytes of memory that are set aside on a file's word.
+/// The most memory, in bytes, that is reserved based on a file's claimed size.
 const CAPACITY_BYTES_MAX: u64 = 16 << 20;
 
-/// The content of the plain file at `path`, if it has at most `bytes_max` bytes.
+/// Returns the content of the plain file at `path`, if it has at most `bytes_max` bytes.
 pub(crate) fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, FileError> {
     read_open(open(path, OFlags::RDONLY)?, path, bytes_max)
 }
 
-/// The content of the plain file `name` in `folder`, if it has at most `bytes_max` bytes. Neither may be a link.
+/// Returns the content of the plain file `name` in `folder`, if it has at most `bytes_max` bytes. Neither may be a link.
 ///
 /// # Errors
-/// If one isn't what it should be, or it can't be read.
+/// If the file or the folder isn't of the expected type, or the file can't be read.
 pub fn read_in(folder: &Path, name: &str, bytes_max: u64) -> Result<Vec<u8>, FileError> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let opened = match openat(CWD, folder, flags, Mode::empty()) {
@@ -128,22 +129,22 @@ fn read_open((file, metadata): (File, Metadata), path: &Path, bytes_max: u64) ->
     if size > bytes_max {
         return Err(too_large());
     }
-    // A sparse file claims any size: beyond this, room is made for what is read only.
+    // A sparse file can claim any size: beyond this, memory is allocated only for bytes that are read.
     let mut bytes = Vec::with_capacity(usize::try_from(size.min(CAPACITY_BYTES_MAX)).unwrap_or(0));
-    // It may have grown since: the limit holds while reading too.
+    // The file may have grown since, so the limit also applies while reading.
     file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes).map_err(FileError::io("read", path))?;
     if bytes.len() as u64 > bytes_max { Err(too_large()) } else { Ok(bytes) }
 }
 
-/// Writes a new file at `path`, which must not exist, and syncs it. Its folder is not synced: several files share that.
+/// Writes a new file at `path`, which must not exist, and syncs it. Its folder is not synced: the caller does that once for several files.
 pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     let mut file = File::create_new(path).map_err(FileError::io("create", path))?;
     file.write_all(bytes).map_err(FileError::io("write", path))?;
     file.sync_all().map_err(FileError::io("sync", path))
 }
 
-/// Puts a file with this content at `path`: temporary file, sync, rename, sync of the folder. What stood there before is replaced in
-/// one step. Returns the new file, open for appending.
+/// Puts a file with this content at `path`: temporary file, sync, rename, sync of the folder. An existing file is replaced atomically.
+/// Returns the new file, open for appending.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<File, FileError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new()
@@ -158,23 +159,24 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<File, FileError> {
     Ok(file)
 }
 
-/// Names that begin with this are unfinished and never looked at.
+/// Names that begin with this are unfinished and always ignored.
 pub(crate) const TEMPORARY_PREFIX: &str = ".new-";
-/// In a folder that begins so is what stood where something else is put, until that is there.
+/// A folder with this prefix holds what is being replaced, until the replacement is in place.
 const ASIDE_PREFIX: &str = ".old-";
 
-/// Puts the folder `new`, which is beside `path`, in the place of what is at `path`. That is removed once what is returned is dropped. After an error
-/// nothing has changed, or the error says where what was there is.
+/// Exchanges the folder `new`, which is in the same folder as `path`, with what is at `path`. The old content is removed once the returned
+/// folder is dropped. After an error nothing has changed, or the error says where the old content is.
 pub(crate) fn put_in_place_of(new: TempDir, path: &Path) -> Result<TempDir, FileError> {
     match renameat_with(CWD, new.path(), CWD, path, RenameFlags::EXCHANGE) {
         Ok(()) => Ok(new),
-        // Not every file system can.
+        // Not every file system supports an exchange.
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => put_in_place_in_two_steps(new, path),
         Err(errno) => Err(FileError::io("rename to", path)(errno.into())),
     }
 }
 
-/// Makes the names in `folder` durable, and removes `old`, which [`put_in_place_of`] returned; not before, so that one of the two is always there.
+/// Makes the names in `folder` durable, then removes `old`, which [`put_in_place_of`] returned; in this order, so that one of the two
+/// always exists.
 pub(crate) fn sync_then_remove(folder: &Path, old: TempDir) -> Result<(), FileError> {
     let synced = sync_folder(folder);
     if synced.is_err() {
@@ -183,7 +185,7 @@ pub(crate) fn sync_then_remove(folder: &Path, old: TempDir) -> Result<(), FileEr
     synced
 }
 
-/// The same, with nothing at `path` for a moment.
+/// Like [`put_in_place_of`], but for a moment nothing is at `path`.
 fn put_in_place_in_two_steps(new: TempDir, path: &Path) -> Result<TempDir, FileError> {
     let (folder, name) = (path.parent().unwrap_or(Path::new(".")), path.file_name().unwrap_or_default());
     let old = tempfile::Builder::new().prefix(ASIDE_PREFIX).tempdir_in(folder).map_err(FileError::io("create a folder in", folder))?;
@@ -200,9 +202,9 @@ fn put_in_place_in_two_steps(new: TempDir, path: &Path) -> Result<TempDir, FileE
     Err(FileError::io("rename to", path)(error))
 }
 
-/// Removes what an interrupted writer left in `folder`. Only for its one writer.
+/// Removes what an interrupted writer left in `folder`. Only the single writer may call it.
 pub(crate) fn sweep(folder: &Path) -> Result<(), FileError> {
-    /// More names than a run's folder or its checkpoints ever have.
+    /// More names than the folder of a run or of its checkpoints ever has.
     const NAMES_MAX: usize = 1_000_000;
     let names = match names_in(folder, NAMES_MAX) {
         Err(error) if error.is_not_found() => return Ok(()),
@@ -222,7 +224,8 @@ pub(crate) fn sync_folder(folder: &Path) -> Result<(), FileError> {
     File::open(folder).and_then(|file| file.sync_all()).map_err(FileError::io("sync", folder))
 }
 
-/// A new file's permissions before the umask: temporary files are private to their owner, a run's records are as the umask says.
+/// A new file's permissions before the umask: temporary files are private to their owner, whereas records get the permissions that the
+/// umask allows.
 const FILE_MODE: u32 = 0o666;
 
 fn file_permissions() -> fs::Permissions {
@@ -230,7 +233,7 @@ fn file_permissions() -> fs::Permissions {
     fs::Permissions::from_mode(FILE_MODE)
 }
 
-/// The names in `folder`, sorted; those that aren't UTF-8 are none of ours. At most `num_max` are looked at.
+/// The names in `folder`, sorted; names that aren't UTF-8 aren't ours and are left out. At most `num_max` entries are read.
 pub(crate) fn names_in(folder: &Path, num_max: usize) -> Result<Vec<String>, FileError> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).map_err(FileError::io("list", folder))?.take(num_max) {
@@ -241,15 +244,15 @@ pub(crate) fn names_in(folder: &Path, num_max: usize) -> Result<Vec<String>, Fil
     Ok(names)
 }
 
-/// Longest text of a description or a summary, in bytes.
+/// The longest text in a description or a summary, in bytes.
 pub(crate) const TEXT_BYTES_MAX: usize = 4096;
 
-/// Whether a text from elsewhere can be shown as it is: no control characters, not too long.
+/// Returns true if a text from elsewhere can be displayed as it is: no control characters, and not too long.
 pub(crate) fn is_printable(text: &str) -> bool {
     text.len() <= TEXT_BYTES_MAX && !text.chars().any(char::is_control)
 }
 
-/// Text from a file for a table: one line of at most 500 characters.
+/// Text from a file, made fit for a table: one line of at most 500 characters.
 pub(crate) fn printable(text: &str) -> String {
     terminal::one_line(text, 500)
 }
@@ -305,7 +308,7 @@ mod tests {
             fs::create_dir(&path).unwrap();
             fs::write(path.join("old"), "").unwrap();
             let new = || tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempdir_in(folder.path()).unwrap();
-            // It can't be put there.
+            // The replacement can't be put in place.
             let gone = new();
             fs::remove_dir(gone.path()).unwrap();
             put(gone, &path).unwrap_err();
@@ -319,7 +322,7 @@ mod tests {
             assert_eq!((names_in(folder.path(), 10).unwrap().len(), names_in(&path, 10).unwrap()), (2, vec!["new".to_owned()]));
             drop(old);
             assert_eq!(names_in(folder.path(), 10).unwrap(), ["a"]);
-            // What a kill leaves is swept by the one writer.
+            // The single writer sweeps what a kill leaves behind.
             fs::create_dir(folder.path().join(format!("{ASIDE_PREFIX}1"))).unwrap();
             sweep(folder.path()).unwrap();
             assert_eq!(names_in(folder.path(), 10).unwrap(), ["a"]);

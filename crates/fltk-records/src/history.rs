@@ -1,7 +1,7 @@
-//! The journal folded: what is known about a run after its last event.
+//! The journal, folded: the state of a run after its last event.
 //!
-//! A run that is taken up again goes on from its last checkpoint and does the rounds after it once more: a
-//! [`RunEvent::Started`] with `from: k` voids whatever was recorded of later rounds or epochs, and of an end.
+//! A run that is resumed continues from its last checkpoint and repeats the rounds after it: a [`RunEvent::Started`] with `from: k` voids
+//! whatever was recorded of later rounds or epochs, and any end.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{files::printable, journal::Entry};
 
-/// What a run's steps are.
+/// The unit of a run's steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
@@ -27,7 +27,7 @@ pub enum Unit {
 }
 
 impl Unit {
-    /// `round` or `epoch`.
+    /// Returns `round` or `epoch`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -40,31 +40,31 @@ impl Unit {
 /// One round or epoch, as last recorded.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Row {
-    /// Which kind of step.
+    /// The unit of the step.
     pub unit: Unit,
-    /// Counted from 1; 0 is the initial model.
+    /// The number of the round or epoch, counted from 1; 0 is the initial model.
     pub step: u32,
-    /// When it was recorded.
+    /// The time at which it was recorded.
     pub at: Timestamp,
     /// Clients that took part, ascending; empty for epochs.
     pub clients: Vec<ClientId>,
-    /// Of training in this step alone; absent for step 0.
+    /// The training in this step alone; absent for step 0.
     pub train: Option<TrainSummary>,
-    /// Learning rate used in this step.
+    /// The learning rate used in this step.
     pub learning_rate: f64,
-    /// After this step, over the whole test set; absent where it was not evaluated.
+    /// The evaluation after this step, over the whole test set; absent if the step was not evaluated.
     pub test: Option<Evaluation>,
     /// Seconds of training in this step alone.
     pub train_seconds: f64,
-    /// Seconds of evaluating after this step.
+    /// Seconds of evaluation after this step.
     pub test_seconds: f64,
-    /// What being several ranks cost; absent for one, and for federated rounds.
+    /// The cost of running on several ranks; absent for a single rank, and for federated rounds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parallel: Option<ParallelSummary>,
 }
 
 impl Row {
-    /// The row that `entry` records, if it records one.
+    /// Returns the row that `entry` records, if it records one.
     pub(crate) fn of(entry: &Entry) -> Option<Self> {
         let at = entry.at;
         Some(match &entry.event {
@@ -100,9 +100,9 @@ impl Row {
 /// One client's share of a round, as last recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct ClientRow {
-    /// When it was recorded.
+    /// The time at which it was recorded.
     pub at: Timestamp,
-    /// Over its local epochs.
+    /// The training over the client's local epochs.
     pub train: TrainSummary,
     /// Seconds of local training.
     pub seconds: f64,
@@ -111,41 +111,41 @@ pub struct ClientRow {
 /// A start, or a resumption.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Start {
-    /// When.
+    /// The time of the start.
     pub at: Timestamp,
-    /// The checkpoint that it went on from; 0 for a fresh start.
+    /// The checkpoint from which the run resumed; 0 for a fresh start.
     pub from: Milestone,
-    /// `fltk` version.
+    /// The version of `fltk`.
     pub version: String,
 }
 
-/// How a run ended.
+/// The end of a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "end", rename_all = "snake_case")]
 pub enum End {
-    /// It went through.
+    /// The run finished.
     Finished {
-        /// When.
+        /// The time of the end.
         at: Timestamp,
         /// SHA-256 of the final parameters, lower-case hex.
         parameters_sha256: String,
-        /// Wall clock since the last start, in seconds.
+        /// Wall-clock time since the last start, in seconds.
         seconds: f64,
     },
-    /// It gave up.
+    /// The run failed.
     Failed {
-        /// When.
+        /// The time of the end.
         at: Timestamp,
-        /// Why, one line.
+        /// The reason, in one line.
         reason: String,
-        /// Whether it would end so again: [`RunEvent::Failed`].
+        /// True if the run would fail the same way again: see [`RunEvent::Failed`].
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         for_good: bool,
     },
 }
 
 impl End {
-    /// The end that `entry` records, if it records one.
+    /// Returns the end that `entry` records, if it records one.
     pub(crate) fn of(entry: &Entry) -> Option<Self> {
         let at = entry.at;
         match &entry.event {
@@ -158,22 +158,22 @@ impl End {
     }
 }
 
-/// Where a run stands.
+/// The status of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// A process is writing it.
+    /// A process is writing the run.
     Running,
-    /// It went through.
+    /// The run finished.
     Finished,
-    /// It gave up.
+    /// The run failed.
     Failed,
-    /// It has no end and no process: it was killed, and can be resumed.
+    /// The run has no end and no process: it was killed, and can be resumed.
     Interrupted,
 }
 
 impl Status {
-    /// Lower case, as in tables and JSON.
+    /// Returns the name in lower case, as in tables and JSON.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -189,26 +189,26 @@ impl Status {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("event {seq} can't be recorded here: {problem}")]
 pub struct OrderError {
-    /// Its number in the journal, counted from 0.
+    /// The number of the event in the journal, counted from 0.
     pub seq: u64,
-    /// Why not.
+    /// The reason why it can't follow.
     pub problem: &'static str,
 }
 
-/// What an event changed, for those who keep something derived from a history.
+/// The effect of an event, for code that keeps something derived from a history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// What was derived before may be void: derive it again.
+    /// Anything derived before may be void: derive it again.
     Rewritten,
-    /// This step's row is new, and the last.
+    /// The row of this step is new, and is now the last row.
     RowAdded(u32),
     /// The run ended.
     Ended,
-    /// Nothing that a row or an end shows.
+    /// No row and no end changed.
     Noted,
 }
 
-/// What is known about a run: a fold over its journal.
+/// The state of a run: a fold over its journal.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
     starts: Vec<Start>,
@@ -232,49 +232,49 @@ impl History {
         Ok(history)
     }
 
-    /// Every start, the first first.
+    /// Returns every start, in order.
     #[must_use]
     pub fn starts(&self) -> &[Start] {
         &self.starts
     }
 
-    /// What the steps are; `None` before the first.
+    /// Returns the unit of the steps; `None` before the first step.
     #[must_use]
     pub fn unit(&self) -> Option<Unit> {
         let of_clients = (!self.clients.is_empty()).then_some(Unit::Round);
         self.rows.values().next().map(|row| row.unit).or(of_clients)
     }
 
-    /// The rounds or epochs, ascending.
+    /// Returns the rounds or epochs, ascending.
     pub fn rows(&self) -> impl DoubleEndedIterator<Item = &Row> {
         self.rows.values()
     }
 
-    /// One round or epoch.
+    /// Returns one round or epoch.
     #[must_use]
     pub fn row(&self, step: u32) -> Option<&Row> {
         self.rows.get(&step)
     }
 
-    /// What clients did, by round and client.
+    /// Returns the clients' training, by round and client.
     #[must_use]
     pub fn clients(&self) -> &BTreeMap<(Round, ClientId), ClientRow> {
         &self.clients
     }
 
-    /// SHA-256 of the parameters of each recorded checkpoint. The files may be gone since.
+    /// Returns the SHA-256 of the parameters of each recorded checkpoint. The files may have been removed since.
     #[must_use]
     pub fn checkpoints(&self) -> &BTreeMap<Milestone, String> {
         &self.checkpoints
     }
 
-    /// How it ended, if it did.
+    /// Returns the end of the run, if it ended.
     #[must_use]
     pub fn end(&self) -> Option<&End> {
         self.end.as_ref()
     }
 
-    /// Where it stands, given whether a process holds the [lock](crate::RunFolder::is_locked).
+    /// Returns the status of the run, given whether a process holds the [lock](crate::RunFolder::is_locked).
     #[must_use]
     pub fn status(&self, locked: bool) -> Status {
         match (&self.end, locked) {
@@ -285,19 +285,19 @@ impl History {
         }
     }
 
-    /// The last row that was evaluated.
+    /// Returns the last row that was evaluated.
     #[must_use]
     pub fn last_evaluated(&self) -> Option<(&Row, &Evaluation)> {
         self.rows.values().rev().find_map(|row| Some((row, row.test.as_ref()?)))
     }
 
-    /// Seconds of training and of evaluation, summed over the rows; what was done and then lost to an interruption is not in it.
+    /// Returns seconds of training and of evaluation, summed over the rows; work that was lost to an interruption is not included.
     #[must_use]
     pub fn seconds(&self) -> (f64, f64) {
         self.rows.values().fold((0.0, 0.0), |(train, test), row| (train + row.train_seconds, test + row.test_seconds))
     }
 
-    /// Whether `events` could be recorded next.
+    /// Checks that `events` could be recorded next.
     ///
     /// # Errors
     /// If one of them can't follow.
@@ -331,10 +331,10 @@ impl History {
         Ok(())
     }
 
-    /// Takes in the next event.
+    /// Adds the next event.
     ///
     /// # Errors
-    /// If it can't follow the ones before; then nothing changed.
+    /// If it can't follow the events before it; nothing has changed then.
     pub fn apply(&mut self, entry: &Entry) -> Result<Change, OrderError> {
         self.check(std::slice::from_ref(&entry.event))?;
         self.num_events += 1;
@@ -367,7 +367,7 @@ impl History {
     fn void_after(&mut self, from: Milestone) {
         self.end = None;
         if from == Milestone::START {
-            // A fresh start evaluates the initial model again too.
+            // A fresh start also evaluates the initial model again.
             self.rows.clear();
             self.clients.clear();
             self.checkpoints.clear();
@@ -386,7 +386,7 @@ impl History {
     }
 }
 
-/// Journals of earlier versions have a loss of 0 where there was nothing to have one of.
+/// Journals of earlier versions have a loss of 0 if no samples were trained.
 fn measured(train: TrainSummary) -> TrainSummary {
     TrainSummary { loss: train.loss.filter(|_| train.num_samples > 0), ..train }
 }

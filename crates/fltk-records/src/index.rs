@@ -1,9 +1,10 @@
-//! The index of a folder of runs: what `runs list` would otherwise read from thousands of folders.
+//! The index of a folder of runs: a cache of what `runs list` would otherwise read from thousands of folders.
 //!
-//! It is a cache of the user's own and never the truth: every listing first brings it up to date with the folders. So it doesn't lie among the records, which
-//! may come from elsewhere, but where the caller says, under a name that the folder's path gives. One that is damaged, of another version, or has anything
-//! in it that this module doesn't write is remade; where it can't be written, or another program's database or a link is in its place, the listing is made
-//! without it. An `index.sqlite` among the records is of the first version: nobody reads it.
+//! The index is a private cache of the user and never the source of truth: every listing first brings it up to date with the folders. It
+//! isn't stored among the records, which may come from another machine, but in a folder that the caller chooses, under a name derived from
+//! the path of the folder of runs. An index that is damaged, has another version, or holds anything that this module doesn't write is
+//! rebuilt. If it can't be written, or if another program's database or a link is in its place, runs are listed without an index. An
+//! `index.sqlite` among the records was written by the first version, and is ignored.
 
 use std::{
     fs,
@@ -22,17 +23,19 @@ use crate::{
     summary::RunSummary,
 };
 
-/// Changes whenever the tables or [`RunSummary`] do.
+/// The version of the schema: it changes whenever the tables or [`RunSummary`] change.
 const SCHEMA_VERSION: i64 = 3;
-/// Tells our index from other programs' databases, which are never touched: `fltk` in ASCII.
+/// Distinguishes our index from other programs' databases, which are never touched: `fltk` in ASCII.
 const APPLICATION_ID: i64 = 0x666c_746b;
-/// How long to wait for another process that brings the index up to date.
+/// The time to wait for another process that is updating the index.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Indexes that are kept; of more, those go that were not used for the longest time. Each is a few kilobytes, or megabytes for thousands of runs.
+/// The number of indexes that are kept; beyond it, the least recently used are removed. An index has a few kilobytes, or megabytes for
+/// thousands of runs.
 const INDEXES_MAX: usize = 64;
-/// Steps of SQLite's machine between two looks at how many there were.
+/// The number of SQLite virtual machine steps between two calls of the progress handler.
 const STEPS: i32 = 1000;
-/// Looks, for each run and for an index that has none: ten times what they take. An index that makes more work of it is damaged.
+/// The limits on calls of the progress handler, per run and for an empty index: ten times what is normally needed. An index that takes more
+/// is damaged.
 const LOOKS_PER_RUN: usize = 10;
 const LOOKS: usize = 10_000;
 
@@ -54,7 +57,7 @@ const SCHEMA: &str = "
     ) STRICT;
 ";
 
-/// Which runs to list: all fields that are given must match exactly.
+/// The runs to list: every field that is given must match exactly.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is the field of RunSummary with that name")]
 pub struct Filter {
@@ -63,13 +66,13 @@ pub struct Filter {
     pub status: Option<Status>,
 }
 
-/// In which order to list runs.
+/// The order in which runs are listed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sort {
-    /// The last started first.
+    /// The most recently started first.
     #[default]
     Newest,
-    /// By experiment, task, and start.
+    /// Sorted by experiment, task, and start time.
     Name,
     /// The highest last test accuracy first; runs without one last.
     Accuracy,
@@ -77,7 +80,7 @@ pub enum Sort {
     TrainSeconds,
 }
 
-/// What a listing found.
+/// The result of a listing.
 #[derive(Debug, Default)]
 pub struct Listing {
     /// The runs that match.
@@ -86,7 +89,8 @@ pub struct Listing {
     pub skipped: Vec<(PathBuf, RunError)>,
 }
 
-/// The runs in `root` that match `filter`; none if `root` isn't there. The folder `indexes` is made if it isn't there; without one nothing is kept.
+/// Lists the runs in `root` that match `filter`; none if `root` doesn't exist. The folder `indexes` is created if it doesn't exist; if it
+/// is `None`, no index is kept.
 ///
 /// # Errors
 /// If `root` can't be listed.
@@ -94,7 +98,7 @@ pub fn list(root: &Path, indexes: Option<&Path>, filter: &Filter, sort: Sort) ->
     list_of(root, &RunFolder::list(root)?, indexes, filter, sort)
 }
 
-/// The same of these folders in `root` alone: nothing is looked at in others.
+/// Like [`list`], for these folders in `root` only: no others are read.
 ///
 /// # Errors
 /// If `root` can't be listed.
@@ -118,28 +122,28 @@ pub fn list_of(root: &Path, folders: &[PathBuf], indexes: Option<&Path>, filter:
     in_file().or_else(|_| without_file()).map_err(|problem| FileError::io("index", root)(std::io::Error::other(problem)).into())
 }
 
-/// Whether a file of this name is an index that the first version kept among records, or one that SQLite had beside it.
+/// Returns true if a file of this name is an index that the first version kept among the records, or one of SQLite's files next to it.
 pub(crate) fn was_one(name: &str) -> bool {
     name.strip_prefix("index.sqlite").is_some_and(|rest| matches!(rest, "" | "-journal" | "-wal" | "-shm"))
 }
 
-/// Where the index of `root` is.
+/// Returns the path of the index of `root`.
 fn file(root: &Path, indexes: &Path) -> Result<PathBuf, FileError> {
     let root = root.canonicalize().map_err(FileError::io("list", root))?;
     let digest = Sha256::digest(root.as_os_str().as_encoded_bytes());
     Ok(indexes.join(format!("{}.sqlite", hex::encode(&digest[..16]))))
 }
 
-/// Why an index is of no use.
+/// The reason why an index can't be used.
 #[derive(Debug, thiserror::Error)]
 enum Problem {
-    /// It isn't as this version writes it.
+    /// The index isn't what this version writes.
     #[error("it is damaged")]
     Damaged,
-    /// It can't be opened or made, or is none of ours.
+    /// The index can't be opened or created, or isn't one of ours.
     #[error("it can't be used")]
     Unusable,
-    /// SQLite refuses.
+    /// SQLite returned an error.
     #[error(transparent)]
     Sql(rusqlite::Error),
 }
@@ -147,7 +151,7 @@ enum Problem {
 impl From<rusqlite::Error> for Problem {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::Error::{FromSqlConversionFailure, InvalidColumnType, SqlInputError};
-        // Our statements are right, so one that is refused met tables of another making.
+        // Our statements are valid, so if SQLite rejects one, the tables aren't ours.
         let is_damage = matches!(error, SqlInputError { .. } | FromSqlConversionFailure(..) | InvalidColumnType(..))
             || matches!(
                 error.sqlite_error_code(),
@@ -167,7 +171,7 @@ fn remove(file: &Path) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The file itself, or one that SQLite has beside it.
+/// Returns the path of the file itself (no suffix), or of one of SQLite's files next to it.
 fn beside(file: &Path, suffix: &str) -> PathBuf {
     let mut path = file.as_os_str().to_owned();
     path.push(suffix);
@@ -177,11 +181,11 @@ fn beside(file: &Path, suffix: &str) -> PathBuf {
 fn open(file: &Path) -> Result<Connection, Problem> {
     let unusable = |_| Problem::Unusable;
     let indexes = file.parent().ok_or(Problem::Unusable)?;
-    // Names and accuracies of runs are their owner's.
+    // The names and accuracies of runs are private to their owner.
     fs::DirBuilder::new().recursive(true).mode(0o700).create(indexes).map_err(unusable)?;
-    // SQLite refuses links anywhere in the path; those to the folder are the user's own.
+    // SQLite refuses links anywhere in the path; links in the path of the folder are the user's own, so they are resolved.
     let file = indexes.canonicalize().map_err(unusable)?.join(file.file_name().ok_or(Problem::Unusable)?);
-    // SQLite would wait for a pipe, in place of its own files too.
+    // SQLite would block on a pipe, also in the place of its own side files.
     for suffix in ["", "-journal", "-wal"] {
         match files::require_plain(&beside(&file, suffix)) {
             Err(error) if !error.is_not_found() => return Err(Problem::Unusable),
@@ -191,12 +195,12 @@ fn open(file: &Path) -> Result<Connection, Problem> {
     }
     let index = Connection::open_with_flags(&file, OpenFlags::default() | OpenFlags::SQLITE_OPEN_NOFOLLOW)?;
     index.busy_timeout(BUSY_TIMEOUT)?;
-    // It may be damaged, and it may be lost: neither trusted nor synced.
+    // The index may be damaged and may be lost, so it is neither trusted nor synced.
     index.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA synchronous = OFF;")?;
     Ok(index)
 }
 
-/// Removes what was not used for the longest time, so that there is room for one more. What can't be removed stays.
+/// Removes the least recently used indexes, so that there is room for one more. Files that can't be removed stay.
 fn make_room(indexes: &Path) {
     let used = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).unwrap_or(UNIX_EPOCH);
     let is_one = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "sqlite");
@@ -239,7 +243,7 @@ fn list_with(mut index: Connection, folders: &[PathBuf], filter: &Filter, sort: 
     Ok(Listing { runs, skipped })
 }
 
-/// Everything that a database has: kind, name, table and statement.
+/// Everything that a database defines: type, name, table and SQL statement.
 type Schema = Vec<(String, String, String, Option<String>)>;
 
 fn schema_of(index: &Connection) -> rusqlite::Result<Schema> {
@@ -248,14 +252,14 @@ fn schema_of(index: &Connection) -> rusqlite::Result<Schema> {
     rows.collect()
 }
 
-/// That of one that is new.
+/// The schema of a new index.
 fn our_schema() -> rusqlite::Result<Schema> {
     let index = Connection::open_in_memory()?;
     index.execute_batch(SCHEMA)?;
     schema_of(&index)
 }
 
-/// Reads the folders whose journal or description changed, and forgets those that are gone.
+/// Reads the folders whose journal or description changed, and removes from the index those that no longer exist.
 fn refresh(index: &Connection, folders: &[PathBuf]) -> Result<Vec<(PathBuf, RunError)>, Problem> {
     let mut skipped = Vec::new();
     index.execute_batch("CREATE TEMP TABLE present (name TEXT PRIMARY KEY) STRICT;")?;
@@ -282,7 +286,7 @@ fn refresh(index: &Connection, folders: &[PathBuf]) -> Result<Vec<(PathBuf, RunE
     Ok(skipped)
 }
 
-/// Sizes in bytes and times of change in nanoseconds of the journal and of `run.json`.
+/// The sizes in bytes and modification times in nanoseconds of the journal and of `run.json`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp {
     journal: (i64, i64),
@@ -301,7 +305,7 @@ impl Stamp {
     }
 }
 
-/// Whether the index has what the folder has. A run without an end also depends on whether it is being written.
+/// Returns true if the index is up to date with the folder. The status of a run without an end also depends on whether it is being written.
 fn is_current(index: &Connection, folder: &Path, stamp: Stamp) -> rusqlite::Result<bool> {
     let known: Option<(Stamp, String)> = index
         .prepare_cached(
@@ -336,7 +340,7 @@ fn insert(index: &Connection, name: &str, stamp: Stamp, summary: &RunSummary) ->
             summary.status.name(),
             summary.accuracy,
             summary.train_seconds,
-            // As text that sorts by time: always nine digits of a second.
+            // Text that sorts by time: always nine decimals of a second.
             format!("{:.9}", summary.started_at),
             json,
             sha256,
@@ -345,7 +349,7 @@ fn insert(index: &Connection, name: &str, stamp: Stamp, summary: &RunSummary) ->
     Ok(())
 }
 
-/// What tells a row that was damaged. Columns beside the summary are of the summary, so its text stands for them.
+/// The digest that detects a damaged row. The other columns repeat fields of the summary, so the summary's text covers them.
 fn row_digest(name: &str, summary: &RunSummary, json: &str) -> String {
     let status = summary.status.name();
     hex::encode(Sha256::digest(format!("{name}\n{status}\n{json}")))
@@ -380,7 +384,7 @@ fn select(index: &Connection, folders: &[PathBuf], filter: &Filter, sort: Sort) 
         {
             return Err(invalid("another row than was written"));
         }
-        // The folder of runs may have been moved, and the name is the folder's, whatever the index says.
+        // The folder of runs may have been moved, and the folder's name counts, whatever the index says.
         summary.run = files::printable(&name);
         summary.path = root.join(name);
         Ok(summary)

@@ -1,11 +1,11 @@
-//! The journal: the append-only, synced, checksummed truth about a run, or about a stream of jobs.
+//! The journal: the append-only, synced, checksummed source of truth about a run, or about a stream of jobs.
 //!
-//! One JSON object a line: `{"crc":"0fb6d8c8","seq":0,"time":"2026-01-02T03:04:05.123Z","event":"started",...}`. `crc` is the CRC-32C of
-//! the bytes of the line after it (from `"seq"` to the closing brace), `seq` counts from 0 without gaps, the rest is the event.
-//! An event is recorded when [`Journal::append`] has returned: the line and its newline are on disk. A last line without a newline is
-//! an append that was interrupted; it is cut off when the journal is taken up again. Any other damage is an error with its line.
+//! Each line is one JSON object: `{"crc":"0fb6d8c8","seq":0,"time":"2026-01-02T03:04:05.123Z","event":"started",...}`. `crc` is the CRC-32C
+//! of the bytes of the line after it (from `"seq"` to the closing brace), `seq` counts from 0 without gaps, and the rest is the event. An
+//! event is recorded when [`Journal::append`] has returned: the line and its newline are on disk. A last line without a newline is an
+//! interrupted append; it is cut off when the journal is opened for appending. Any other damage is an error that names its line.
 //!
-//! The checksum finds accidents. It does not protect from a person who wants to change the records.
+//! The checksum detects accidental damage. It gives no protection against a person who wants to change the records.
 
 mod line;
 mod wire;
@@ -25,54 +25,54 @@ use serde::Serialize;
 use self::line::LineProblem;
 use crate::files::{self, FileError};
 
-/// Longest line, in bytes: the clients of a round of a million, or a confusion matrix of 1000 classes.
+/// The longest line, in bytes: the clients of a round of a million, or a confusion matrix of 1000 classes.
 const LINE_BYTES_MAX: usize = 16 << 20;
-/// Largest journal, in bytes, so that one from elsewhere can't fill the memory: some two million client records.
+/// The largest journal, in bytes, so that one from elsewhere can't fill the memory: about two million client records.
 const JOURNAL_BYTES_MAX: u64 = 512 << 20;
 
-/// What a journal holds: events that are objects in JSON, with their kind as `"event"`.
+/// The type of events in a journal: objects in JSON, with their kind as `"event"`.
 pub trait JournalEvent: Clone {
-    /// Every kind that this version knows.
+    /// The kinds that this version knows.
     const KINDS: &[&str];
 
-    /// As it stands in the journal.
+    /// Returns the event as it is written in the journal.
     fn to_wire(&self) -> impl Serialize;
 
-    /// The event on a line, whose object has `crc`, `seq` and `time` beside the event's own fields.
+    /// Parses the event of a line, whose object has `crc`, `seq` and `time` in addition to the event's own fields.
     ///
     /// # Errors
-    /// If it's none.
+    /// If the line isn't a valid event.
     fn from_wire(line: &[u8]) -> Result<Self, serde_json::Error>;
 }
 
 /// One recorded event.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry<E = RunEvent> {
-    /// Its number, counted from 0.
+    /// The number of the event, counted from 0.
     pub seq: u64,
-    /// When it was recorded.
+    /// The time at which it was recorded.
     pub at: Timestamp,
-    /// What happened.
+    /// The event.
     pub event: E,
 }
 
 /// An append that was interrupted: bytes after the last newline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Torn {
-    /// Its line, counted from 1.
+    /// The number of the line, counted from 1.
     pub line: u64,
-    /// Where it begins in the file, in bytes.
+    /// The offset in the file at which it begins, in bytes.
     pub offset: u64,
     /// Its length, in bytes.
     pub num_bytes: u64,
 }
 
-/// What a journal holds.
+/// The content of a journal.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Replay<E = RunEvent> {
     /// The recorded events, in order.
     pub entries: Vec<Entry<E>>,
-    /// What an interrupted append left behind, if anything.
+    /// The remains of an interrupted append, if any.
     pub torn: Option<Torn>,
 }
 
@@ -82,27 +82,27 @@ pub enum JournalError {
     /// The file can't be read or written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// A line is not what was written there.
+    /// A line differs from what was written.
     #[error("`{}`, line {line}: damaged: {problem}\nhint: restore the file from a copy, or run the experiment again", path.display())]
     Damaged {
         /// The journal.
         path: PathBuf,
-        /// Counted from 1.
+        /// The number of the line, counted from 1.
         line: u64,
-        /// What is wrong with it.
+        /// The problem with it.
         problem: String,
     },
-    /// An event that this version doesn't know.
+    /// An event is of a kind that this version doesn't know.
     #[error("`{}`, line {line}: unknown event `{event}`\nhint: it was written by a newer version of fltk; read it with that one", path.display())]
     UnknownEvent {
         /// The journal.
         path: PathBuf,
-        /// Counted from 1.
+        /// The number of the line, counted from 1.
         line: u64,
-        /// Its kind.
+        /// The kind of the event.
         event: String,
     },
-    /// An event or the whole journal would be larger than what is read back.
+    /// The event or the whole journal would exceed the limits for reading it back.
     #[error("an event of {num_bytes} bytes is too much for `{}`: a line holds {LINE_BYTES_MAX} bytes, a journal {JOURNAL_BYTES_MAX}", path.display())]
     Full {
         /// The journal.
@@ -110,7 +110,7 @@ pub enum JournalError {
         /// Length of the refused line, in bytes.
         num_bytes: u64,
     },
-    /// An earlier append failed, so what is on disk is not known.
+    /// An earlier append failed, so the content on disk is unknown.
     #[error("`{}` can't be appended to after a failed append\nhint: open the run again", path.display())]
     FailedBefore {
         /// The journal.
@@ -118,33 +118,33 @@ pub enum JournalError {
     },
 }
 
-/// A journal that is open for appending. There must be one writer: see [`RunFolder::lock`](crate::RunFolder::lock).
+/// A journal that is open for appending. Only one process may write it: see [`RunFolder::lock`](crate::RunFolder::lock).
 #[derive(Debug)]
 pub struct Journal<E = RunEvent> {
     path: PathBuf,
     file: File,
     next_seq: u64,
     num_bytes: u64,
-    /// Whether an append failed: then part of a line may be on disk, and another line after it would be damage.
+    /// True if an append failed: part of a line may be on disk, and another line after it would be damage.
     failed: bool,
     of: PhantomData<fn() -> E>,
 }
 
 impl<E: JournalEvent> Journal<E> {
-    /// Makes an empty journal at `path`, durably.
+    /// Creates an empty journal at `path`, durably.
     ///
     /// # Errors
-    /// If there is a file already, or it can't be written.
+    /// If the file already exists, or it can't be written.
     pub fn create(path: &Path) -> Result<Self, JournalError> {
         files::write_new(path, b"")?;
         files::sync_folder(path.parent().unwrap_or(Path::new(".")))?;
         Ok(Self { path: path.to_owned(), file: open_for_append(path)?, next_seq: 0, num_bytes: 0, failed: false, of: PhantomData })
     }
 
-    /// Takes up the journal at `path`: reads it, cuts off a torn last line, and goes on behind it.
+    /// Opens the journal at `path` for appending: reads it, and cuts off a torn last line.
     ///
     /// # Errors
-    /// As of [`replay`], and if it can't be written.
+    /// Those of [`replay`], and if the journal can't be written.
     pub fn open_append(path: &Path) -> Result<(Self, Replay<E>), JournalError> {
         let replay = replay(path)?;
         let file = open_for_append(path)?;
@@ -157,19 +157,20 @@ impl<E: JournalEvent> Journal<E> {
         Ok((Self { path: path.to_owned(), file, next_seq: replay.entries.len() as u64, num_bytes, failed: false, of: PhantomData }, replay))
     }
 
-    /// Records one event; when this returns it is on disk. Returns the entry as a replay would.
+    /// Records one event; it is on disk when this returns. Returns the entry as a replay would.
     ///
     /// # Errors
-    /// If it can't be written. The journal then refuses further events; after opening it again, the event is there or it is not.
+    /// If the event can't be written. The journal then refuses further events; once it is opened again, the event is either there or not.
     pub fn append(&mut self, event: &E, at: Timestamp) -> Result<Entry<E>, JournalError> {
         let mut entries = self.append_all(std::slice::from_ref(event), at)?;
         entries.pop().ok_or_else(|| JournalError::FailedBefore { path: self.path.clone() })
     }
 
-    /// Records events in order with one write and one sync, which is what costs. After a kill, the first few of them may be there.
+    /// Records events in order with one write and one sync, since syncs are the main cost. After a kill, only the first few of them may be
+    /// there.
     ///
     /// # Errors
-    /// As of [`append`](Self::append).
+    /// Those of [`append`](Self::append).
     pub fn append_all(&mut self, events: &[E], at: Timestamp) -> Result<Vec<Entry<E>>, JournalError> {
         let entries = self.write_all(events, at)?;
         self.failed = true;
@@ -178,7 +179,7 @@ impl<E: JournalEvent> Journal<E> {
         Ok(entries)
     }
 
-    /// Appends the lines of `events`, not yet synced.
+    /// Appends the lines of `events` without syncing.
     fn write_all(&mut self, events: &[E], at: Timestamp) -> Result<Vec<Entry<E>>, JournalError> {
         if self.failed {
             return Err(JournalError::FailedBefore { path: self.path.clone() });
@@ -210,15 +211,15 @@ fn open_for_append(path: &Path) -> Result<File, FileError> {
     Ok(files::open(path, OFlags::WRONLY | OFlags::APPEND)?.0)
 }
 
-/// Reads the journal at `path`. It changes nothing: a torn last line is reported and left where it is.
+/// Reads the journal at `path` and changes nothing: a torn last line is reported and left in place.
 ///
 /// # Errors
-/// If it can't be read, is too large, or any line but a torn last one is damaged or of a newer version.
+/// If the journal can't be read or is too large, or if any line except a torn last one is damaged or was written by a newer version.
 pub fn replay<E: JournalEvent>(path: &Path) -> Result<Replay<E>, JournalError> {
     decode(&files::read(path, JOURNAL_BYTES_MAX)?, path)
 }
 
-/// The events in `bytes`; `path` is for errors.
+/// Decodes the events in `bytes`; `path` is for errors.
 fn decode<E: JournalEvent>(bytes: &[u8], path: &Path) -> Result<Replay<E>, JournalError> {
     let mut replay = Replay { entries: Vec::new(), torn: None };
     let mut offset = 0;

@@ -1,22 +1,22 @@
-//! What a run leaves behind, and how it is read again.
+//! The records that a run leaves behind, and how they are read again.
 //!
 //! ```text
 //! runs/
-//!   quickstart-20260102-030405-1a2b/   made in one piece: there, or not                RunFolder
-//!     experiment.yaml  run.json        what was asked, and on which machine            RunDescription
+//!   quickstart-20260102-030405-1a2b/   created atomically                              RunFolder
+//!     experiment.yaml  run.json        the task and its settings, and the machine      RunDescription
 //!     journal.jsonl                    the truth: append-only, synced, checksummed     journal, history
 //!     metrics.csv  events.out.*        derived from the journal                        metrics_csv, tensorboard
-//!     checkpoints/round-000020/        made in one piece, verified when read           checkpoint
-//!     lock                             held by the one writer
+//!     checkpoints/round-000020/        created atomically, verified when read          checkpoint
+//!     lock                             held by the single writer
 //! ```
 //!
-//! One path: [`RunRecorder`] appends an event to the [`journal`], folds it into the [`history`], and carries it over to the derived
-//! files. After a kill at any point the journal is replayed and the derived files are made again from it.
+//! Data flows one way: [`RunRecorder`] appends an event to the [`journal`], folds it into the [`history`], and updates the derived files.
+//! After a kill at any point the journal is replayed and the derived files are rebuilt from it.
 //!
-//! The [`index`] of a folder of runs is a cache, and lies elsewhere. An [`archive`] takes such a folder to another machine.
+//! The [`index`] of a folder of runs is a cache, stored elsewhere. An [`archive`] moves such a folder to another machine.
 //!
-//! Not for: training, clocks (every time is an argument), printing. What [`summary`], [`compare`] and [`export`] return is ready for
-//! a table or for JSON.
+//! Not for: training, clocks (every time is an argument), printing. The results of [`summary`], [`compare`] and [`export`] are ready to be
+//! shown as a table or as JSON.
 
 pub mod archive;
 pub mod checkpoint;

@@ -1,11 +1,12 @@
 //! `metrics.csv`: one line per round or epoch, for spreadsheets and notebooks.
 //!
-//! RFC 4180: comma, double quotes where needed, CR LF, a header first. Numbers are the shortest decimals that read back to the same
-//! bits; a loss that is not finite is `NaN`, `inf` or `-inf`; what wasn't measured is empty. `confusion_matrix` is JSON, rows are the true classes.
+//! The format is RFC 4180: comma, double quotes where needed, CR LF, a header first. Numbers are the shortest decimals that read back to
+//! the same bits; a loss that is not finite is `NaN`, `inf` or `-inf`; values that weren't measured are empty. `confusion_matrix` is JSON;
+//! its rows are the true classes.
 
 use crate::history::{Row, Unit};
 
-/// The columns, in order. `timestamp` is when this row was recorded; seconds are of this step alone.
+/// The columns, in order. `timestamp` is the time at which this row was recorded; seconds are of this step alone.
 pub const COLUMNS: [&str; 19] = [
     "timestamp",
     "unit",
@@ -28,7 +29,7 @@ pub const COLUMNS: [&str; 19] = [
     "sent_bytes",
 ];
 
-/// The header and a line for each row.
+/// Returns the header and a line for each row.
 #[must_use]
 pub fn table<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Vec<u8> {
     let mut bytes = record(COLUMNS.map(str::to_owned));
@@ -38,7 +39,7 @@ pub fn table<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Vec<u8> {
     bytes
 }
 
-/// The line for one row.
+/// Returns the line for one row.
 #[must_use]
 pub fn row(row: &Row) -> Vec<u8> {
     let train = row.train.as_ref();
@@ -70,7 +71,7 @@ fn optional(value: Option<impl ToString>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 
-/// The shortest decimal that reads back to the same bits, with an exponent where that is shorter.
+/// Formats a number as the shortest decimal that reads back to the same bits, with an exponent if that is shorter.
 pub(crate) fn number(value: f64) -> String {
     format!("{value:?}")
 }

@@ -1,14 +1,16 @@
-//! Runs that were begun by a name (`--id`), and are gone on with by it: which of those in a folder they are.
+//! Runs that are started by a name (`--id`), and resumed by it: finds those in a folder that belong to a name.
 //!
-//! A group of runs is the same as one that is to be begun when both have the same name and the same [`Experiment`]. Experiments are compared as values, as
-//! this version reads them, never as texts: a setting that a later version adds means in an earlier file what was done then, so that both are still the same.
+//! A group of runs in the folder is the one to be started if both have the same name and the same [`Experiment`]. Experiments are compared
+//! as values, as this version parses them, never as text: a setting that a later version adds is read from an older file as what was done
+//! then, so both are still the same.
 //!
 //! ```text
 //! run.json          group_name: the name; group: the id that all runs of the group share
-//! experiment.yaml   what was begun, parsed and compared
+//! experiment.yaml   the experiment that was started, parsed and compared
 //! ```
 //!
-//! Folders from before `group_name` was recorded say their name by their id, which is a digest over the name and `experiment.yaml` as it lies there.
+//! Folders from before `group_name` was recorded reveal their name by their id, which is a digest over the name and the text of
+//! `experiment.yaml`.
 
 use std::path::Path;
 
@@ -17,11 +19,11 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{RunDescription, RunError, RunFolder};
 
-/// Bytes of a digest that make an id.
+/// The number of bytes of a digest that form an id.
 const ID_BYTES: usize = 8;
 
-/// The id of a new group that is begun as `name`, lower-case hex: the same for all processes that begin it in the same moment. Whether a group is there
-/// already is for [`runs`] to say: another version may give another id.
+/// Returns the id of a new group that is started as `name`, in lower-case hex: the same for all processes that start it at the same moment.
+/// To find out whether the group already exists use [`runs`]: another version may compute another id.
 #[must_use]
 pub fn new_id(name: &str, experiment: &Experiment) -> String {
     id_of(name, &experiment::to_yaml(experiment))
@@ -31,18 +33,20 @@ fn id_of(name: &str, yaml: &str) -> String {
     hex::encode(&Sha256::digest(format!("named/{name}/{yaml}"))[..ID_BYTES])
 }
 
-/// The runs in `root` of the group that was begun as `name` with `experiment`, whatever version did so, sorted by the names of their folders; none if there
-/// is no such group. Where there are several, as of two versions that began it in the same moment, the last begun.
+/// Returns the runs in `root` of the group that was started as `name` with `experiment`, by any version, sorted by the names of their
+/// folders; none if there is no such group. If there are several groups, because two versions started it at the same moment, the one
+/// started last is returned.
 ///
-/// Damaged folders are left out: they may be anybody's.
+/// Damaged folders are left out: it can't be known whose they are.
 ///
 /// # Errors
-/// If `root` can't be listed; or if a run of that name can't be read, as one of a later version, so that nobody knows whether it's the same.
+/// If `root` can't be listed; or if a run of that name can't be read, for example because a later version wrote it, so that it is unknown
+/// whether it is the same.
 pub fn runs(root: &Path, name: &str, experiment: &Experiment) -> Result<Vec<RunFolder>, RunError> {
     let mut runs = Vec::new();
     for path in RunFolder::list(root)? {
         match RunFolder::open(path) {
-            // By what `run.json` says most are out: there may be thousands.
+            // `run.json` rules out most runs without reading more: there may be thousands.
             Ok(run) if may_be_of(run.description(), experiment) => runs.push(run),
             Err(error) if matches!(&error, RunError::Newer { group_name: Some(recorded), .. } if recorded == name) => return Err(error),
             Ok(_) | Err(_) => {}
@@ -53,10 +57,10 @@ pub fn runs(root: &Path, name: &str, experiment: &Experiment) -> Result<Vec<RunF
     Ok(runs)
 }
 
-/// The id of the group among `runs`, if it's there.
+/// Returns the id of the group among `runs`, if it is there.
 fn group_of(runs: &[RunFolder], name: &str, experiment: &Experiment) -> Result<Option<String>, RunError> {
     let id = new_id(name, experiment);
-    // To the last letter the same: there's nothing to read.
+    // The text is the same to the last byte, so the experiment needn't be read.
     if runs.iter().any(|run| run.description().group == id) {
         return Ok(Some(id));
     }
@@ -68,13 +72,14 @@ fn group_of(runs: &[RunFolder], name: &str, experiment: &Experiment) -> Result<O
     Ok(None)
 }
 
-/// Whether `run` is one of `experiment`, which may leave open what an earlier version did too.
+/// Returns true if `run` belongs to `experiment`. Settings that `experiment` leaves open may be those that an earlier version left open
+/// too.
 fn is_of(run: &RunFolder, experiment: &Experiment) -> Result<bool, RunError> {
     let written = run.written_experiment()?;
     Ok(experiment.clone().with_defaults_of(&written) == written.with_earliest_defaults())
 }
 
-/// Whether `run` was begun as `name`.
+/// Returns true if `run` was started as `name`.
 fn is_named(run: &RunFolder, name: &str) -> bool {
     let RunDescription { group, group_name, .. } = run.description();
     match group_name {
@@ -83,7 +88,7 @@ fn is_named(run: &RunFolder, name: &str) -> bool {
     }
 }
 
-/// Whether `run` can be one of the jobs of `experiment`: a run of the same experiment is.
+/// Returns true if `run` can be one of the jobs of `experiment`, which holds for every run of the same experiment.
 fn may_be_of(run: &RunDescription, experiment: &Experiment) -> bool {
     run.experiment == experiment.name
         && run.num_jobs as usize == experiment.seeds.len() * experiment.tasks.len()

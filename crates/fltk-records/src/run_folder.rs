@@ -1,4 +1,4 @@
-//! A run's folder: made in one piece, opened with suspicion.
+//! A run's folder: created atomically, and validated when it is opened.
 
 mod description;
 mod error;
@@ -28,11 +28,11 @@ use crate::{
     journal::{self, Journal, Replay},
 };
 
-/// Most bytes of `experiment.yaml`: some thousand tasks.
+/// The largest `experiment.yaml`, in bytes: several thousand tasks.
 const EXPERIMENT_BYTES_MAX: u64 = 16 << 20;
-/// Most bytes of `run.json`.
+/// The largest `run.json`, in bytes.
 const DESCRIPTION_BYTES_MAX: u64 = 1 << 20;
-/// Longest name of an experiment or a task, so that folder names and Kubernetes labels hold them.
+/// The longest name of an experiment or a task, so that it fits into folder names and Kubernetes labels.
 const NAME_LENGTH_MAX: usize = 63;
 
 const EXPERIMENT: &str = "experiment.yaml";
@@ -41,32 +41,33 @@ pub(crate) const JOURNAL: &str = "journal.jsonl";
 pub(crate) const LOCK: &str = "lock";
 pub(crate) const CHECKPOINTS: &str = "checkpoints";
 
-/// A run's folder and what `run.json` says about it.
+/// A run's folder and the content of its `run.json`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunFolder {
     path: PathBuf,
     description: RunDescription,
 }
 
-/// A run's folder together with what its journal holds.
+/// A run's folder and the content of its journal.
 #[derive(Clone, Debug)]
 pub struct RunRef {
     /// The folder.
     pub folder: RunFolder,
-    /// Its journal, folded.
+    /// The run's journal, folded.
     pub history: History,
-    /// Where it stands.
+    /// The status of the run.
     pub status: Status,
 }
 
 impl RunFolder {
-    /// Makes the folder `<name>-<yyyymmdd-hhmmss>-<id_hex>` in `root` (UTC; `root` is made if it isn't there), with `experiment.yaml`, `run.json`,
-    /// an empty journal and no checkpoints. It is filled under a temporary name and renamed: a folder that exists is complete.
+    /// Creates the folder `<name>-<yyyymmdd-hhmmss>-<id_hex>` in `root` (UTC; `root` is created if it doesn't exist), with
+    /// `experiment.yaml`, `run.json`, an empty journal and no checkpoints. The folder is filled under a temporary name and renamed, so a
+    /// folder that exists is complete.
     ///
-    /// `name` has letters, digits, `-` and `_`; `id_hex` is lower-case hex, which must tell apart runs begun in the same second.
+    /// `name` has letters, digits, `-` and `_`; `id_hex` is lower-case hex, and must distinguish runs started in the same second.
     ///
     /// # Errors
-    /// If a name isn't allowed, there is such a folder, or it can't be written.
+    /// If a name isn't allowed, the folder already exists, or it can't be written.
     pub fn create(
         root: &Path,
         name: &str,
@@ -81,7 +82,7 @@ impl RunFolder {
         }
         run.check().map_err(|problem| RunError::Description { path: root.join(DESCRIPTION), problem })?;
         let run_json = run.to_json();
-        // What could not be read back is not written.
+        // Anything too large to be read back is not written.
         for (file, bytes, bytes_max) in
             [(DESCRIPTION, run_json.len(), DESCRIPTION_BYTES_MAX), (EXPERIMENT, experiment_yaml.len(), EXPERIMENT_BYTES_MAX)]
         {
@@ -104,7 +105,7 @@ impl RunFolder {
     /// Opens the run's folder at `path`.
     ///
     /// # Errors
-    /// If it is not a run's folder, or its `run.json` is damaged, too large, or of a newer version.
+    /// If it is not a run's folder, or its `run.json` is damaged, too large, or from a newer version.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, RunError> {
         let path = path.into();
         for missing in [DESCRIPTION, JOURNAL, EXPERIMENT] {
@@ -117,15 +118,16 @@ impl RunFolder {
         Ok(Self { path, description })
     }
 
-    /// Opens what a person named: the path of a folder, or the name of one in `root`.
+    /// Opens the folder that a person named: the path of a folder, or the name of a folder in `root`.
     ///
     /// # Errors
-    /// As of [`open`](Self::open).
+    /// Those of [`open`](Self::open).
     pub fn find(root: &Path, named: &Path) -> Result<Self, RunError> {
         Self::open(folder::find(root, named, DESCRIPTION))
     }
 
-    /// The folders of runs in `root`, sorted by name; none if `root` isn't there. Damaged ones are among them: opening says what is wrong.
+    /// Lists the folders of runs in `root`, sorted by name; none if `root` doesn't exist. Damaged folders are included: opening one reports
+    /// the problem.
     ///
     /// # Errors
     /// If `root` can't be listed.
@@ -133,13 +135,13 @@ impl RunFolder {
         folder::list(root, DESCRIPTION)
     }
 
-    /// Where it is.
+    /// Returns the path of the folder.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The folder's own name, such as `quickstart-20260102-030405-1a2b3c4d`.
+    /// Returns the folder's own name, such as `quickstart-20260102-030405-1a2b3c4d`.
     #[must_use]
     pub fn name(&self) -> String {
         let canonical = || self.path.canonicalize().ok()?.file_name().map(|name| name.to_string_lossy().into_owned());
@@ -147,16 +149,16 @@ impl RunFolder {
         files::printable(&name.unwrap_or_default())
     }
 
-    /// What `run.json` says.
+    /// Returns the content of `run.json`.
     #[must_use]
     pub fn description(&self) -> &RunDescription {
         &self.description
     }
 
-    /// The resolved experiment, as YAML.
+    /// Returns the resolved experiment, as YAML.
     ///
     /// # Errors
-    /// If the file can't be read, is too large, or not UTF-8.
+    /// If the file can't be read, is too large, or isn't UTF-8.
     pub fn experiment_yaml(&self) -> Result<String, RunError> {
         let path = self.path.join(EXPERIMENT);
         let bytes = files::read(&path, EXPERIMENT_BYTES_MAX)?;
@@ -164,44 +166,45 @@ impl RunFolder {
         Ok(String::from_utf8(bytes).map_err(|error| FileError::io("read", &path)(invalid(error)))?)
     }
 
-    /// The experiment that was begun, as this version reads it: settings that came later are what was done before.
+    /// Returns the experiment that was started, as this version reads it: settings that were added later have the value that matches the
+    /// behavior of that time.
     ///
     /// # Errors
-    /// If the file can't be read, or says what this version doesn't know.
+    /// If the file can't be read, or holds something that this version doesn't know.
     pub fn experiment(&self) -> Result<Experiment, RunError> {
         self.written_experiment().map(Experiment::with_earliest_defaults)
     }
 
-    /// The same as it is written: what an earlier version left open still is.
+    /// Like [`experiment`](Self::experiment), but settings that the file leaves open, because an earlier version wrote it, stay open.
     ///
     /// # Errors
-    /// As [`experiment`](Self::experiment).
+    /// Those of [`experiment`](Self::experiment).
     pub fn written_experiment(&self) -> Result<Experiment, RunError> {
         parse(self.path.join(EXPERIMENT), self.experiment_yaml()?, &self.description.fltk_version)
     }
 
-    /// Where the journal is.
+    /// Returns the path of the journal.
     #[must_use]
     pub fn journal_path(&self) -> PathBuf {
         self.path.join(JOURNAL)
     }
 
-    /// The run's checkpoints, taken after rounds or epochs as `unit` says.
+    /// Returns the run's checkpoints, taken after rounds or epochs according to `unit`.
     #[must_use]
     pub fn checkpoints(&self, unit: Unit) -> CheckpointStore {
         CheckpointStore::new(self.path.join(CHECKPOINTS), unit)
     }
 
-    /// Becomes the one writer, until the lock is dropped or the process ends, however it ends. `who` is for the others: which process, on
-    /// which machine.
+    /// Makes the caller the single writer, until the lock is dropped or the process ends in any way. `who` is shown to other processes:
+    /// which process holds the lock, on which machine.
     ///
     /// # Errors
-    /// [`RunError::Locked`] if there is a writer; or if the lock file can't be written.
+    /// [`RunError::Locked`] if there is another writer; or if the lock file can't be written.
     pub fn lock(&self, who: &str) -> Result<RunLock, RunError> {
         lock::take(&self.path, who)
     }
 
-    /// Whether there is a writer now. False where that can't be found out.
+    /// Returns true if there is a writer now; false if that can't be determined.
     #[must_use]
     pub fn is_locked(&self) -> bool {
         lock::is_taken(&self.path)
@@ -226,7 +229,7 @@ impl RunFolder {
         Ok(RunRef { folder: self, history, status })
     }
 
-    /// Makes again what is derived from the journal. `who` is as of [`lock`](Self::lock).
+    /// Rebuilds the derived files from the journal. `who` is the same as for [`lock`](Self::lock).
     ///
     /// # Errors
     /// If there is a writer, the journal is damaged, or a file can't be written.
@@ -247,7 +250,7 @@ impl RunFolder {
     }
 }
 
-/// The experiment in `text`, the content of `path`, which fltk `version` wrote.
+/// Parses the experiment in `text`, the content of `path`, which fltk `version` wrote.
 pub(crate) fn parse(path: PathBuf, text: String, version: &str) -> Result<Experiment, RunError> {
     let source = SourceFile { name: path.display().to_string(), text };
     match experiment::parse(&[source], &[]) {
@@ -256,12 +259,12 @@ pub(crate) fn parse(path: PathBuf, text: String, version: &str) -> Result<Experi
     }
 }
 
-/// Whether the run's folder at `path` has a writer now.
+/// Returns true if the run's folder at `path` has a writer now.
 pub(crate) fn is_locked(path: &Path) -> bool {
     lock::is_taken(path)
 }
 
-/// Names become parts of paths, tables and Kubernetes objects.
+/// Checks a name, because names become parts of paths, tables and Kubernetes objects.
 pub(crate) fn check_name(what: &'static str, name: &str) -> Result<(), RunError> {
     let allowed = |c: u8| c.is_ascii_alphanumeric() || c == b'-' || c == b'_';
     if (1..=NAME_LENGTH_MAX).contains(&name.len()) && name.bytes().all(allowed) {

@@ -67,12 +67,12 @@ pub fn finished() -> RunEvent {
     RunEvent::Finished { parameters_sha256: "f".repeat(64), seconds: 3.5 }
 }
 
-/// A new run in `root`; its id is its seed.
+/// Creates a new run in `root`; its id is its seed.
 pub fn folder(root: &Path, seed: u64) -> RunFolder {
     RunFolder::create(root, "exp", at(0), &format!("{seed:08x}"), "name: exp\n", &description(seed)).unwrap()
 }
 
-/// A new run in `root` with these events, a second apart.
+/// Creates a new run in `root` with these events, one second apart.
 pub fn recorded(root: &Path, seed: u64, events: &[RunEvent]) -> RunFolder {
     let folder = folder(root, seed);
     let (mut recorder, torn) = RunRecorder::open(folder.clone(), "a test").unwrap();

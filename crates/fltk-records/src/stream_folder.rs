@@ -1,14 +1,14 @@
-//! The folder of a stream of jobs: what is to be run, and the orchestrator's journal.
+//! The folder of a stream of jobs: the experiment that is to be run, and the orchestrator's journal.
 //!
 //! ```text
 //! <name>/
-//!   stream.json       what it is, since when, and the digests of the next three
+//!   stream.json       the stream's name, when it started, and the digests of the next three
 //!   experiment.yaml   the experiment, every default written out
-//!   cluster.json      where its jobs run, as far as that is said
-//!   trace.txt         the arrivals as they were written, CSV or JSON, where they come from a trace
-//!   journal.jsonl     what happened, in order
-//!   lock              held by the one orchestrator
-//!   jobs.csv, jobs.sqlite, events.out.tfevents.*    made of the journal, for other programs
+//!   cluster.json      the settings of the cluster, if its jobs run on one
+//!   trace.txt         the arrivals as they were written, CSV or JSON, if they come from a trace
+//!   journal.jsonl     the events, in order
+//!   lock              held by the single orchestrator
+//!   jobs.csv, jobs.sqlite, events.out.tfevents.*    derived from the journal, for other programs
 //! ```
 
 pub mod derived;
@@ -37,71 +37,72 @@ const CLUSTER: &str = "cluster.json";
 const TRACE: &str = "trace.txt";
 const JOURNAL: &str = "journal.jsonl";
 
-/// Largest text of such a folder, in bytes: a trace of a million arrivals.
+/// The largest text in such a folder, in bytes: a trace of a million arrivals.
 const TEXT_BYTES_MAX: u64 = 256 << 20;
 
-/// What a stream is.
+/// The identity of a stream, as recorded in `stream.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamDescription {
-    /// The version that began it.
+    /// The version of fltk that started it.
     pub fltk_version: String,
-    /// Names it: its folder, and its objects in a cluster.
+    /// The name of the stream: that of its folder, and of its objects in a cluster.
     pub run: String,
     /// The experiment's name.
     pub experiment: String,
-    /// When it began; times in its journal count from here.
+    /// The time at which it started; times in its journal count from here.
     pub started_at: Timestamp,
 }
 
-/// What `stream.json` holds.
+/// The content of `stream.json`.
 #[derive(Serialize, Deserialize)]
 struct Recorded {
     #[serde(flatten)]
     description: StreamDescription,
-    /// As of [`StreamTexts::digests`]; empty where an earlier version, which recorded none, began the stream.
+    /// The result of [`StreamTexts::digests`]; empty if an earlier version, which recorded no digests, started the stream.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     files_sha256: BTreeMap<String, String>,
 }
 
-/// The texts of a stream.
+/// The texts that define a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StreamTexts {
-    /// The experiment, YAML.
+    /// The experiment, as YAML.
     pub experiment: String,
-    /// Where its jobs run, JSON.
+    /// The settings of the cluster on which its jobs run, as JSON; absent if they run on this machine.
     pub cluster: Option<String>,
-    /// The arrivals of its trace, CSV or JSON.
+    /// The arrivals of its trace, as CSV or JSON.
     pub trace: Option<String>,
 }
 
 impl StreamTexts {
-    /// Those that there are, by the name of their file.
+    /// Returns the texts that exist, by the name of their file.
     fn by_file(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let optional =
             [(CLUSTER, &self.cluster), (TRACE, &self.trace)].into_iter().filter_map(|(name, text)| Some((name, text.as_deref()?)));
         [(EXPERIMENT, self.experiment.as_str())].into_iter().chain(optional)
     }
 
-    /// The SHA-256 of each, lower-case hex, by the name of its file.
+    /// Returns the SHA-256 of each text, lower-case hex, by the name of its file.
     fn digests(&self) -> BTreeMap<String, String> {
         self.by_file().map(|(name, text)| (name.to_owned(), hex::encode(Sha256::digest(text)))).collect()
     }
 }
 
-/// A stream's folder that is there.
+/// An existing folder of a stream.
 #[derive(Clone, Debug)]
 pub struct StreamFolder {
     path: PathBuf,
     description: StreamDescription,
-    /// As of [`Recorded`].
+    /// The field of the same name of [`Recorded`].
     files_sha256: BTreeMap<String, String>,
 }
 
 impl StreamFolder {
-    /// Makes the folder of `description.run` in `root`. It is filled under a temporary name and renamed: a folder that exists is complete.
+    /// Creates the folder of `description.run` in `root`. The folder is filled under a temporary name and renamed, so a folder that exists
+    /// is complete.
     ///
     /// # Errors
-    /// If the name isn't allowed, there is such a folder, or it can't be written.
+    /// If the name isn't allowed, the folder already exists, or it can't be written.
     pub fn create<E: JournalEvent>(root: &Path, description: &StreamDescription, texts: &StreamTexts) -> Result<Self, RunError> {
         check_name("the name of a stream", &description.run)?;
         let path = root.join(&description.run);
@@ -120,7 +121,7 @@ impl StreamFolder {
     /// Opens the stream's folder at `path`.
     ///
     /// # Errors
-    /// If it is none, or damaged.
+    /// If it isn't a stream's folder, or is damaged.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, RunError> {
         let path = path.into();
         for missing in [DESCRIPTION, JOURNAL, EXPERIMENT] {
@@ -136,15 +137,15 @@ impl StreamFolder {
         Ok(Self { path, description, files_sha256 })
     }
 
-    /// Opens what a person named: the path of a folder, or the name of one in `root`.
+    /// Opens the folder that a person named: the path of a folder, or the name of a folder in `root`.
     ///
     /// # Errors
-    /// As of [`open`](Self::open).
+    /// Those of [`open`](Self::open).
     pub fn find(root: &Path, named: &Path) -> Result<Self, RunError> {
         Self::open(folder::find(root, named, DESCRIPTION))
     }
 
-    /// The folders of streams in `root`, sorted by name.
+    /// Lists the folders of streams in `root`, sorted by name.
     ///
     /// # Errors
     /// If `root` can't be listed.
@@ -152,19 +153,19 @@ impl StreamFolder {
         folder::list(root, DESCRIPTION)
     }
 
-    /// Where it is.
+    /// Returns the path of the folder.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What it is.
+    /// Returns the identity of the stream, as recorded in `stream.json`.
     #[must_use]
     pub fn description(&self) -> &StreamDescription {
         &self.description
     }
 
-    /// What is to be run.
+    /// Reads the texts that define the stream.
     ///
     /// # Errors
     /// If a file can't be read.
@@ -173,10 +174,10 @@ impl StreamFolder {
         Ok(StreamTexts { experiment: self.text(EXPERIMENT)?, cluster: optional(CLUSTER)?, trace: optional(TRACE)? })
     }
 
-    /// That its texts are those that it was begun with. An earlier version recorded no digests: then nobody knows.
+    /// Checks that its texts are those that it was started with. Earlier versions recorded no digests: then nothing is checked.
     ///
     /// # Errors
-    /// If one is another, is gone or wasn't there then, or can't be read.
+    /// If a text has changed, was removed or added, or can't be read.
     pub fn check_texts(&self) -> Result<(), RunError> {
         if self.files_sha256.is_empty() {
             return Ok(());
@@ -195,48 +196,49 @@ impl StreamFolder {
         text.map_err(|_| RunError::Description { path, problem: "it is not UTF-8".to_owned() })
     }
 
-    /// The experiment that was begun, as this version reads it: settings that came later are what was done before.
+    /// Returns the experiment that was started, as this version reads it: settings that were added later have the value that matches the
+    /// behavior of that time.
     ///
     /// # Errors
-    /// If the file can't be read, or says what this version doesn't know.
+    /// If the file can't be read, or holds something that this version doesn't know.
     pub fn experiment(&self) -> Result<Experiment, RunError> {
         self.written_experiment().map(Experiment::with_earliest_defaults)
     }
 
-    /// The same as it is written: what an earlier version left open still is.
+    /// Like [`experiment`](Self::experiment), but settings that the file leaves open, because an earlier version wrote it, stay open.
     ///
     /// # Errors
-    /// As [`experiment`](Self::experiment).
+    /// Those of [`experiment`](Self::experiment).
     pub fn written_experiment(&self) -> Result<Experiment, RunError> {
         run_folder::parse(self.path.join(EXPERIMENT), self.text(EXPERIMENT)?, &self.description.fltk_version)
     }
 
-    /// The right to write it. `who` is what others are told.
+    /// Acquires the right to write the stream. `who` is shown to other processes.
     ///
     /// # Errors
-    /// If another has it.
+    /// If another process has it.
     pub fn lock(&self, who: &str) -> Result<RunLock, RunError> {
         run_folder::lock::take(&self.path, who)
     }
 
-    /// Whether an orchestrator is at work on it.
+    /// Returns true if an orchestrator is running the stream.
     #[must_use]
     pub fn is_taken(&self) -> bool {
         run_folder::lock::is_taken(&self.path)
     }
 
-    /// Its journal, for appending, and what is in it. Needs the lock.
+    /// Opens its journal for appending, and returns its content. The caller must hold the lock.
     ///
     /// # Errors
-    /// If it's damaged.
+    /// If the journal is damaged.
     pub fn journal<E: JournalEvent>(&self) -> Result<(Journal<E>, Replay<E>), JournalError> {
         Journal::open_append(&self.path.join(JOURNAL))
     }
 
-    /// What its journal holds.
+    /// Returns the content of its journal.
     ///
     /// # Errors
-    /// If it's damaged.
+    /// If the journal is damaged.
     pub fn replay<E: JournalEvent>(&self) -> Result<Replay<E>, JournalError> {
         replay(&self.path.join(JOURNAL))
     }
@@ -279,7 +281,7 @@ mod tests {
         check(TRACE, Some("c"), &["begun with SHA-256 3e23e816", "now it has SHA-256 2e7d2c03"]);
         check(TRACE, None, &["begun with SHA-256 3e23e816", "now it has nothing"]);
         check(CLUSTER, Some("c"), &["begun with nothing", "now it has SHA-256 2e7d2c03"]);
-        // As an earlier version wrote it.
+        // The file as an earlier version wrote it.
         fs::write(path.join(DESCRIPTION), serde_json::to_vec(&description).unwrap()).unwrap();
         fs::write(path.join(EXPERIMENT), "c").unwrap();
         open().check_texts().unwrap();

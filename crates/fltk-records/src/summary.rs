@@ -1,4 +1,4 @@
-//! What `runs list` and `runs show` say about a run.
+//! The summary of a run that `runs list` shows, and the report that `runs show` shows.
 
 use std::path::PathBuf;
 
@@ -13,12 +13,12 @@ use crate::{
     history::{End, Row, Start, Status, Unit},
 };
 
-/// One run in one line. Measures are absent where nothing was measured, or what was is not finite.
+/// One run in one line. Measurements are absent if nothing was measured or the value is not finite.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunSummary {
-    /// Name of its folder.
+    /// The name of the run's folder.
     pub run: String,
-    /// Its folder.
+    /// The run's folder.
     pub path: PathBuf,
     /// The experiment's name.
     pub experiment: String,
@@ -32,15 +32,15 @@ pub struct RunSummary {
     pub dataset: String,
     /// The root seed.
     pub seed: u64,
-    /// Lower-case hex, the same for all runs of one invocation.
+    /// The id of the run's group, in lower-case hex: the same for all runs of one invocation.
     pub group: String,
-    /// Where it stands.
+    /// The status of the run.
     pub status: Status,
-    /// What its steps are; absent before the first.
+    /// The unit of its steps; absent before the first.
     pub unit: Option<Unit>,
     /// The last round or epoch that is recorded.
     pub step: Option<u32>,
-    /// Rounds or epochs that it is to have.
+    /// The number of rounds or epochs planned.
     pub num_steps: Option<u32>,
     /// Test accuracy of the last evaluation, `0..=1`.
     pub accuracy: Option<f64>,
@@ -48,26 +48,26 @@ pub struct RunSummary {
     pub loss: Option<f64>,
     /// The best test accuracy of any round or epoch.
     pub best_accuracy: Option<f64>,
-    /// The first round or epoch that had it.
+    /// The first round or epoch with that accuracy.
     pub best_step: Option<u32>,
     /// Seconds of training, summed over rounds or epochs.
     pub train_seconds: f64,
-    /// Seconds of evaluation, likewise.
+    /// Seconds of evaluation, summed over rounds or epochs.
     pub test_seconds: f64,
-    /// When it was begun first.
+    /// The time at which the run first started.
     pub started_at: Timestamp,
-    /// When it ended.
+    /// The time at which it ended.
     pub ended_at: Option<Timestamp>,
-    /// How often it was taken up again.
+    /// The number of times it was resumed.
     pub num_resumptions: u32,
     /// SHA-256 of the final parameters, if it finished.
     pub parameters_sha256: Option<String>,
-    /// Why it failed, if it did.
+    /// The reason why it failed, if it did.
     pub failure: Option<String>,
 }
 
 impl RunSummary {
-    /// Of this run.
+    /// Summarizes `run`.
     #[must_use]
     pub fn of(run: &RunRef) -> Self {
         let RunRef { folder, history, status } = run;
@@ -110,7 +110,7 @@ impl RunSummary {
 }
 
 impl RunSummary {
-    /// Whether its texts can be shown as they are: one that was read back may come from elsewhere.
+    /// Returns true if its texts can be displayed as they are: a summary that was deserialized may come from another machine.
     pub(crate) fn is_printable(&self) -> bool {
         let Self { run, experiment, task, kind, network, dataset, group, parameters_sha256, failure, .. } = self;
         let given = [run, experiment, task, kind, network, dataset, group];
@@ -122,7 +122,7 @@ pub(crate) fn finite(number: f64) -> Option<f64> {
     number.is_finite().then_some(number)
 }
 
-/// The net as a person calls it.
+/// Returns the name of the net for display.
 pub(crate) fn network(settings: &Hyperparameters) -> String {
     let name = [settings.text("network"), settings.text("network.torchscript")].into_iter().find(|name| !name.is_empty());
     let is_lstm = || settings.0.keys().any(|key| key.starts_with("network.lstm."));
@@ -142,35 +142,35 @@ fn best<'a>(rows: impl Iterator<Item = &'a Row>) -> Option<(u32, f64)> {
 /// One class of the test set, in the last evaluation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ClassRow {
-    /// Index of the class.
+    /// The index of the class.
     pub class: usize,
-    /// Samples of it in the test set.
+    /// The number of its samples in the test set.
     pub num_samples: u64,
-    /// Of those predicted as it, the fraction that is; absent if none was.
+    /// The fraction of the samples predicted as this class that belong to it; absent if there are none.
     pub precision: Option<f64>,
-    /// Of its samples, the fraction predicted as it; absent if there are none.
+    /// The fraction of this class's samples that are predicted as it; absent if there are none.
     pub recall: Option<f64>,
 }
 
-/// Everything about one run.
+/// The full report of one run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RunReport {
-    /// In one line.
+    /// The run in one line.
     pub summary: RunSummary,
-    /// What was run, and where.
+    /// The task and its settings, and the machine.
     pub description: RunDescription,
     /// Starts and resumptions.
     pub starts: Vec<Start>,
     /// Rounds or epochs, ascending.
     pub rows: Vec<Row>,
-    /// Per class, of the last evaluation; empty where there is no confusion matrix.
+    /// The rows per class, of the last evaluation; empty if there is no confusion matrix.
     pub classes: Vec<ClassRow>,
-    /// Its checkpoints on disk, the oldest first.
+    /// The run's checkpoints on disk, the oldest first.
     pub checkpoints: Vec<Listed>,
 }
 
 impl RunReport {
-    /// Of this run.
+    /// Builds the report of `run`.
     ///
     /// # Errors
     /// If its checkpoints can't be listed.

@@ -1,4 +1,4 @@
-//! What earlier versions wrote is read, and recognized by the name that it was begun with: `tests/data`.
+//! Folders that earlier versions wrote are read, and found by the name that they were started with: `tests/data`.
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use std::{
@@ -12,7 +12,7 @@ use serde_json::{Value as Json, json};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
-/// Every version whose folders are there.
+/// Every version that has folders in `tests/data`.
 const VERSIONS: [&str; 1] = ["0.1.0"];
 
 fn data(version: &str) -> PathBuf {
@@ -28,7 +28,7 @@ fn experiment(text: &str) -> Experiment {
     parse(&[source], &[]).unwrap_or_else(|report| panic!("{report}")).experiment
 }
 
-/// As one of fltk's own records.
+/// Parses an experiment like one of fltk's own records.
 fn recorded(text: &str) -> Experiment {
     experiment(text).with_earliest_defaults()
 }
@@ -37,7 +37,7 @@ fn names(runs: &[RunFolder]) -> Vec<String> {
     runs.iter().map(RunFolder::name).collect()
 }
 
-/// A folder of runs with a copy of the run of `data` whose name begins so.
+/// A folder of runs with a copy of the run of `data` whose name has this prefix.
 fn copy_of(begins_with: &str) -> (TempDir, RunFolder) {
     let root = tempfile::tempdir().unwrap();
     let run = copy(root.path(), begins_with);
@@ -55,7 +55,7 @@ fn copy(root: &Path, begins_with: &str) -> RunFolder {
     RunFolder::open(to).unwrap()
 }
 
-/// Changes fields of its `run.json`; null takes one away.
+/// Changes fields of its `run.json`; null removes a field.
 fn describe(run: &RunFolder, fields: Json) {
     let path = run.path().join("run.json");
     let mut json: Json = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
@@ -66,7 +66,7 @@ fn describe(run: &RunFolder, fields: Json) {
     fs::write(&path, serde_json::to_vec(&json).unwrap()).unwrap();
 }
 
-/// As the version that wrote `yaml` names a group that is begun as `name`.
+/// Computes the id that the version that wrote `yaml` gives to a group started as `name`.
 fn id_of(name: &str, yaml: &str) -> String {
     hex::encode(&Sha256::digest(format!("named/{name}/{yaml}"))[..8])
 }
@@ -114,7 +114,7 @@ fn runs_are_found_by_their_name_and_file() {
         let found = named::runs(&root, name, &experiment).unwrap();
         assert_eq!(found.len(), num_runs, "{name}");
         assert!(found.iter().all(|run| run.experiment().unwrap() == experiment.clone().with_earliest_defaults()), "{name}");
-        // Neither one of another name, nor the same with another experiment.
+        // Neither another name nor another experiment finds it.
         assert_eq!(find(&root, "other", &experiment), [""; 0]);
         let mut other = experiment.clone();
         other.tasks[0].checkpoint_every += 1;
@@ -138,19 +138,19 @@ fn defaults_that_are_left_out_or_written_out_make_no_difference() {
         assert_eq!(find(root.path(), "grid-1", &other), [""; 0]);
         assert_eq!(find(root.path(), "grid-2", &same), [""; 0]);
     };
-    // As versions would have written it that lack settings of this one: by the digest, then by the name.
+    // Written by versions that lack some of today's settings: the group is found by its digest, then by its name.
     for yaml in [&minimal, &minimal.replace("name: grid", "# Once.\nname: \"grid\""), &resolved, &format!("{resolved}\n# Twice.\n")] {
         check(&id_of("grid-1", yaml), yaml, None);
         check("0123456789abcdef", yaml, Some("grid-1"));
     }
-    // A default that the file says.
+    // The file states a default explicitly.
     let said = minimal.replacen("kind: federated", "kind: federated\n    threads: 1\n    loss: CrossEntropyLoss", 1);
     assert_eq!(experiment(&said), same);
 }
 
 #[test]
 fn settings_of_a_file_mean_what_they_meant() {
-    // The one as it was written, the other as 0.1.0 read it: every setting that there was then.
+    // One file is as a user wrote it, the other as 0.1.0 resolved it, with every setting of that version.
     assert_eq!(experiment(&text("settings.yaml")), experiment(&text("settings-resolved.yaml")));
     for run in RunFolder::list(&data("0.1.0").join("runs")).unwrap() {
         let run = RunFolder::open(run).unwrap();
@@ -170,7 +170,8 @@ fn a_group_that_two_versions_worked_on_is_one() {
     let second =
         RunFolder::list(&data("0.1.0").join("runs")).unwrap().into_iter().filter(|path| path.to_str().unwrap().contains("/grid-")).nth(1);
     let second = copy(root.path(), second.unwrap().file_name().unwrap().to_str().unwrap());
-    // The second job was begun by a version with other words, which took the group over and recorded its name; or a person had it go on with `--resume`.
+    // The second job was started by a version with a different `experiment.yaml`, which took over the group and recorded its name; or a
+    // person resumed it with `--resume`.
     for group_name in [json!("grid-1"), Json::Null] {
         fs::write(second.path().join("experiment.yaml"), text("grid.yaml")).unwrap();
         describe(&second, json!({ "group_name": group_name }));
@@ -193,14 +194,14 @@ fn what_nobody_can_read_is_in_the_way_of_its_own_name_alone() {
         assert!([&run.name(), "gravity", "fltk 7.0.0 wrote it"].iter().all(|words| said.contains(words)), "{said}");
         assert_eq!(find(root.path(), "solo-2", &experiment), [""; 0]);
     }
-    // A file that isn't there any more is as bad.
+    // A file that isn't valid UTF-8 is also an error.
     describe(&run, json!({ "group_name": "solo-1" }));
     fs::write(run.path().join("experiment.yaml"), [0xff]).unwrap();
     named::runs(root.path(), "solo-1", &experiment).unwrap_err();
-    // Of a format to come the name is all that is known.
+    // In a file of a future format only the name is known.
     fs::write(run.path().join("run.json"), r#"{ "format": 2, "group_name": "solo-1" }"#).unwrap();
     assert!(matches!(named::runs(root.path(), "solo-1", &experiment), Err(RunError::Newer { .. })));
-    // Whose it is that's damaged itself can't be told.
+    // If `run.json` itself is damaged, it can't be known whose run it is.
     for damaged in ["{", r#"{ "format": 2, "group_name": "solo-2" }"#, r#"{ "format": 2 }"#] {
         fs::write(run.path().join("run.json"), damaged).unwrap();
         assert_eq!(find(root.path(), "solo-1", &experiment), [""; 0]);
@@ -222,7 +223,7 @@ fn of_the_same_name_each_experiment_has_its_group() {
     let first = copy(root.path(), "solo-");
     assert_eq!(find(root.path(), "solo-1", &experiment(&yaml)), [first.name()]);
     assert_eq!(find(root.path(), "solo-1", &experiment(&other_yaml)), [second.name()]);
-    // Begun by two versions in the same moment: all agree on the later one.
+    // Started by two versions at the same moment: both agree on the later one.
     fs::write(path.join("experiment.yaml"), text("solo.yaml")).unwrap();
     describe(&second, json!({ "group": "0123456789abcdef" }));
     describe(&first, json!({ "group": "fedcba9876543210", "group_name": "solo-1" }));

@@ -1,6 +1,7 @@
-//! A TensorBoard that runs already shows what is recorded later: runs that are taken up again, streams, and copies. The real process, with both of its loaders.
+//! Tests that a running TensorBoard shows what is recorded later: runs that are resumed, streams, and copies. The tests use the real
+//! process, with both of its loaders.
 //!
-//! Runs the Python that `FLTK_PYTHON` names, which has TensorBoard; `cargo xtask test` sets it.
+//! They run the Python that `FLTK_PYTHON` names, which has TensorBoard; `cargo xtask test` sets it.
 
 #![expect(clippy::unwrap_used, reason = "helpers of a test")]
 
@@ -33,7 +34,7 @@ fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(STARTED_AT + seconds).unwrap()
 }
 
-/// A TensorBoard over a folder.
+/// A TensorBoard that shows a folder.
 struct TensorBoard {
     child: Child,
     ask: Option<ChildStdin>,
@@ -41,7 +42,7 @@ struct TensorBoard {
 }
 
 impl TensorBoard {
-    /// `None` where there is none and that is allowed.
+    /// Starts one; `None` if there is no TensorBoard and that is allowed.
     fn start(folder: &Path, fast: bool) -> Option<Self> {
         let Some(python) = std::env::var_os("FLTK_PYTHON") else {
             assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "FLTK_PYTHON is not set, and with CI=true this test may not be skipped");
@@ -63,7 +64,7 @@ impl TensorBoard {
         serde_json::from_str(&line).unwrap()
     }
 
-    /// Waits until it shows these steps of `tag`, and no others.
+    /// Waits until it shows exactly these steps of `tag`.
     fn shows(&mut self, what: &str, run: &str, tag: &str, points: &[(u32, f64)]) {
         let shown = self.answer(&json!([[run, tag, points]]).to_string());
         assert_eq!(shown[format!("{run}/{tag}")], json!(points), "{what}");
@@ -76,7 +77,7 @@ impl TensorBoard {
 
 impl Drop for TensorBoard {
     fn drop(&mut self) {
-        // The end of its input ends it, and TensorBoard with it.
+        // Closing its input ends the script, and TensorBoard with it.
         drop(self.ask.take());
         let _ = self.child.wait();
     }
@@ -119,7 +120,7 @@ fn new_run(root: &Path) -> RunFolder {
     RunFolder::create(root, "exp", at(0), "01", "", &description).unwrap()
 }
 
-/// Records `events` as a process of its own, which ends then.
+/// Records `events` like a separate process that then ends.
 fn record(run: &RunFolder, seconds: i64, events: &[RunEvent]) {
     let (mut recorder, _) = RunRecorder::open(run.clone(), "a test").unwrap();
     if matches!(events.last(), Some(RunEvent::Failed { reason, .. }) if reason == "a rank is lost") {
@@ -149,12 +150,12 @@ fn a_run_that_is_taken_up_again() {
         boards.iter_mut().for_each(|board| board.shows(what, &name, ACCURACY, points));
     };
     show("begun", &[(0, 0.125), (1, 0.25), (2, 0.5), (3, 0.625)]);
-    // Killed, and on from the checkpoint after round 1, with other values; within the second in which it was begun.
+    // Killed, and resumed from the checkpoint after round 1, with other values; within the second in which it was started.
     record(&run, 0, &[started(1), round(2, 0.75)]);
-    // What follows round 2 is void. A loader that looks at steps only knows once round 3 is there.
+    // Everything after round 2 is void. A loader that only looks at steps notices this once round 3 is there.
     record(&run, 0, &[started(2), round(3, 0.875), RunEvent::Failed { reason: "a rank is lost".into(), for_good: false }]);
     show("taken up twice within a second", &[(0, 0.125), (1, 0.25), (2, 0.75), (3, 0.875)]);
-    // The clock is put back by an hour.
+    // The clock is set back by an hour.
     record(&run, -3600, &[started(3), round(4, 0.9375), RunEvent::Finished { parameters_sha256: "00".into(), seconds: 9.0 }]);
     show("finished", &[(0, 0.125), (1, 0.25), (2, 0.75), (3, 0.875), (4, 0.9375)]);
     for board in &mut boards {
@@ -167,7 +168,7 @@ fn a_run_that_is_taken_up_again() {
 
 #[test]
 fn a_run_of_the_first_version_that_is_taken_up_again() {
-    // Its one event file has no beginning of a session, which the slow loader would take the next for.
+    // Its only event file contains no session start, so the slow loader would take the next one for the beginning of the run.
     let of_before = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/0.1.0/runs/grid-20261128-005016-662329c6");
     let root = tempfile::tempdir().unwrap();
     let folder = root.path().join("grid-20261128-005016-662329c6");
@@ -188,7 +189,7 @@ fn a_run_of_the_first_version_that_is_taken_up_again() {
     boards.iter_mut().for_each(|board| board.shows("taken up again", &name, ACCURACY, &after));
 }
 
-/// The accuracies in its journal, as TensorBoard's numbers have them.
+/// Returns the accuracies in its journal, rounded to TensorBoard's `float32`.
 fn points(run: &RunFolder) -> Vec<(u32, f64)> {
     let history = run.clone().read().unwrap().history;
     history.rows().filter_map(|row| Some((row.step, f64::from(row.test.as_ref()?.accuracy as f32)))).collect()
@@ -246,7 +247,7 @@ fn a_stream_whose_jobs_end_later() {
     show("begun", &[(1, 1.0), (2, 2.0)]);
     write(&[1.0, 2.0, 4.0]);
     show("one more", &[(1, 1.0), (2, 2.0), (3, 4.0)]);
-    // One that was tried again ends last.
+    // A job that is retried ends last.
     write(&[1.0, 8.0, 4.0]);
     show("one again", &[(1, 1.0), (2, 4.0), (3, 8.0)]);
     write(&[1.0, 8.0, 4.0, 16.0]);

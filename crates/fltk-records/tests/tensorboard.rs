@@ -1,6 +1,6 @@
-//! The real TensorBoard reads our event files: scalars, and the sessions of the HParams tab.
+//! Tests that the real TensorBoard reads our event files: scalars, and the sessions of the HParams tab.
 //!
-//! Runs the Python that `FLTK_PYTHON` names, which has TensorBoard; `cargo xtask test` sets it.
+//! The test runs the Python that `FLTK_PYTHON` names, which has TensorBoard; `cargo xtask test` sets it.
 
 #![expect(clippy::unwrap_used, reason = "helpers of a test")]
 
@@ -66,7 +66,7 @@ fn record(root: &Path, seed: u64, accuracies: &[f64], end: RunEvent) -> String {
         recorder.record(event, at(time)).unwrap();
     };
     record(&RunEvent::Started { from: Milestone::START, version: "0.1.0".into() });
-    // A first attempt that is voided: TensorBoard must not see its round.
+    // A first attempt is voided: TensorBoard must not see its round.
     record(&round(1, 0.0625));
     record(&RunEvent::Started { from: Milestone::START, version: "0.1.0".into() });
     for (step, accuracy) in (0..).zip(accuracies) {
@@ -76,7 +76,7 @@ fn record(root: &Path, seed: u64, accuracies: &[f64], end: RunEvent) -> String {
     folder.name()
 }
 
-/// What TensorBoard sees in `root`; `None` where there is no TensorBoard and that is allowed.
+/// Returns what TensorBoard sees in `root`; `None` if there is no TensorBoard and that is allowed.
 fn tensorboard(root: &Path) -> Option<Value> {
     let Some(python) = std::env::var_os("FLTK_PYTHON") else {
         assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "FLTK_PYTHON is not set, and with CI=true this test may not be skipped");
@@ -122,7 +122,8 @@ fn tensorboard_reads_scalars_and_hparams() {
     assert_eq!(groups[0]["metrics"]["accuracy/test"], json!(0.5), "the mean over the seeds");
 }
 
-/// The fields of `value` in the order of `like`: maps keep their order, and compare by it or not as features of other crates decide.
+/// Returns the fields of `value` in the order of `like`: whether maps keep their order, and compare by it, depends on features that other
+/// crates enable.
 fn sorted_like(value: &Value, like: &serde_json::Map<String, Value>) -> Value {
     let fields = value.as_object().unwrap();
     assert_eq!(fields.len(), like.len(), "{like:?}");

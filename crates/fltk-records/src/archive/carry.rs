@@ -1,14 +1,14 @@
-//! What an older copy has and the new one hasn't goes on: a copy may have notes in it, or the only checkpoints that are left.
+//! Carries over what an older copy has and the new one lacks: the older copy may contain notes, or the only checkpoints that are left.
 //!
 //! ```text
 //! older copy: journal (10 lines)  metrics.csv  checkpoints/5, 6, 9  notes.txt
 //! new copy:   journal (20 lines)  metrics.csv  checkpoints/9, 10
-//! together:   the new copy, and of the older one notes.txt
+//! together:   the new copy, and notes.txt of the older one
 //! ```
 //!
-//! Files that are in both are as in the new one; TensorBoard's, of which the older copy has the beginning, are the older copy's with the rest at their end,
-//! since it may have them open. Left out is what the writer itself would have removed: checkpoints before those that are kept; and what is
-//! made from the journal.
+//! Files that are in both are taken from the new copy. TensorBoard's event files, of which the older copy has the beginning, remain the
+//! older copy's files with the rest appended, since TensorBoard may have them open. Anything that the writer itself would have removed is
+//! left out, namely checkpoints older than those that are kept; and so are derived files.
 
 use std::{
     collections::BTreeSet,
@@ -29,10 +29,11 @@ use crate::{
     stream_folder, tensorboard,
 };
 
-/// Adds to the folder `new` what only `old` has. `old` stays as it is, but for more in its event files: files are linked, or copied where that can't be.
+/// Adds to the folder `new` what only `old` has. `old` isn't changed, except that its event files grow: files are hard-linked, or copied if
+/// linking fails.
 ///
 /// # Errors
-/// [`ArchiveError::Another`] if a folder in one is something else in the other; or if a file can't be linked or copied.
+/// [`ArchiveError::Another`] if a folder in one copy is something else in the other; or if a file can't be linked or copied.
 pub(super) fn carry(old: &Path, new: &Path) -> Result<(), ArchiveError> {
     let outdated = outdated(old, new)?;
     let is_left = |path: &Path| {
@@ -47,7 +48,7 @@ pub(super) fn carry(old: &Path, new: &Path) -> Result<(), ArchiveError> {
     Ok(tensorboard::keep_open(old, new)?)
 }
 
-/// Checkpoints in `old` that would have been removed when those in `new` were saved.
+/// Returns the checkpoints in `old` that would have been removed when those in `new` were saved.
 fn outdated(old: &Path, new: &Path) -> Result<BTreeSet<PathBuf>, ArchiveError> {
     let folder = old.join(CHECKPOINTS);
     let mut outdated = BTreeSet::new();
@@ -61,7 +62,7 @@ fn outdated(old: &Path, new: &Path) -> Result<BTreeSet<PathBuf>, ArchiveError> {
 
 struct Carry<'a> {
     old: &'a Path,
-    /// Whether something is not carried over.
+    /// Returns true if the path is not carried over.
     is_left: &'a dyn Fn(&Path) -> bool,
     entries: usize,
 }
@@ -101,7 +102,7 @@ impl Carry<'_> {
     }
 }
 
-/// A second name for a file, or a link itself; where the file system has none, a copy.
+/// Makes a hard link to a file, or to a link itself; or a copy if the file system has no hard links.
 fn link(from: &Path, to: &Path) -> Result<(), FileError> {
     let Err(problem) = fs::hard_link(from, to) else { return Ok(()) };
     if files::require_plain(from).is_err() {

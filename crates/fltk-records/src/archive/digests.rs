@@ -1,4 +1,4 @@
-//! What the files of a record hold, in short: for comparing copies.
+//! Digests of the files of a record, for comparing copies.
 
 use std::{
     io::{self, Read},
@@ -13,32 +13,32 @@ use super::{
     walk::{Exact, Node, walk},
 };
 
-/// Bytes that are read at once.
+/// The number of bytes that are read at once.
 const PIECE: usize = 64 << 10;
-/// Bytes between two times that it's told that it goes on: seconds, on a slow volume.
+/// The number of bytes between two progress reports: seconds, on a slow volume.
 const TELL_EVERY: u64 = 16 << 20;
 
 /// One file of a record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileDigest {
-    /// Where it is, beginning with the record's name.
+    /// The path, beginning with the record's name.
     pub path: String,
-    /// Its size.
+    /// The size, in bytes.
     pub bytes: u64,
-    /// SHA-256 of its content, lower-case hex.
+    /// SHA-256 of the content, lower-case hex.
     pub sha256: String,
 }
 
-/// How far [`hash`] is.
+/// The progress of [`hash`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hashing {
-    /// It's within a file, some megabytes further.
+    /// Some more megabytes of a file were read.
     Within,
     /// A file is done.
     Done(FileDigest),
 }
 
-/// All files of the folder `name` in `root` that [`pack`](super::pack) would pack, in that order.
+/// Returns the digests of all files of the folder `name` in `root` that [`pack`](super::pack) would pack, in that order.
 ///
 /// # Errors
 /// If a file can't be read, or became shorter.
@@ -53,10 +53,11 @@ pub fn digests(root: &Path, name: &str) -> Result<Vec<FileDigest>, ArchiveError>
     Ok(all)
 }
 
-/// The same, one after another. `tell` is told of each, and now and then within them; it ends it with an error.
+/// Like [`digests`], but reports each digest to `tell` when it is done, and the progress within large files now and then. An error from
+/// `tell` stops it.
 ///
 /// # Errors
-/// If a file can't be read, or became shorter; or [`ArchiveError::Broken`] with that of `tell`.
+/// If a file can't be read, or became shorter; or [`ArchiveError::Broken`] with the error of `tell`.
 pub fn hash(root: &Path, name: &str, tell: &mut dyn FnMut(Hashing) -> io::Result<()>) -> Result<(), ArchiveError> {
     let broken = ArchiveError::broken(name);
     let mut untold = 0;

@@ -1,4 +1,4 @@
-//! A folder of records as a tar archive.
+//! Packs a folder of records as a tar archive.
 
 use std::{io::Write, path::Path, time::UNIX_EPOCH};
 
@@ -9,7 +9,7 @@ use super::{
     walk::{Exact, Node, walk},
 };
 
-/// Writes the folder `name` in `root` as a tar archive (POSIX ustar). It may grow meanwhile.
+/// Writes the folder `name` in `root` as a tar archive (POSIX ustar). The folder may grow meanwhile.
 ///
 /// # Errors
 /// If a file can't be read or became shorter, or `out` can't be written.

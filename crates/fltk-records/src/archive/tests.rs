@@ -11,7 +11,7 @@ fn record(name: &str) -> Record {
     Record { kind: RecordKind::Run, name: name.to_owned() }
 }
 
-/// A run with a checkpoint in `root`; its name.
+/// Creates a run with a checkpoint in `root`, and returns its name.
 fn run(root: &Path) -> String {
     let folder = recorded(root, 1, &[started(0), round(0, 0.1), round(1, 0.7), saved(1), finished()]);
     folder.checkpoints(Unit::Round).save(1.into(), &[("model".to_owned(), vec![7; 3000])].into()).unwrap();
@@ -24,12 +24,12 @@ fn packed(root: &Path, name: &str) -> Vec<u8> {
     bytes
 }
 
-/// An archive of entries: type, path, content.
+/// Builds an archive of entries: type, path, content.
 fn archive(entries: &[(u8, &str, &[u8])]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     for (kind, path, content) in entries {
         let mut header = tar::Header::new_ustar();
-        // As it is: the library's own setters refuse what is tested here.
+        // The name is written directly: the library's own setters refuse what is tested here.
         header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
         header.as_old_mut().linkname[..11].copy_from_slice(b"/etc/passwd");
         header.set_entry_type(tar::EntryType::new(*kind));
@@ -54,7 +54,7 @@ fn a_run_comes_out_as_it_went_in_but_for_its_lock() {
     assert_eq!(after.checkpoints(Unit::Round).list().unwrap().len(), 1);
     assert!(!into.join(&name).join("lock").exists());
     assert_eq!(Record::list(&into, RecordKind::Run).unwrap(), [record(&name)]);
-    // The copy is like any run.
+    // The copy can be used like any run.
     assert!(after.lock("a test").is_ok());
 }
 
@@ -74,7 +74,7 @@ fn what_is_no_plain_file_of_the_folder_is_left_out_and_the_journal_is_last() {
     assert!(paths[0].starts_with(&format!("{name}/checkpoints/")), "{paths:?}");
     let bytes = packed(root.path(), &name);
     assert!(!bytes.windows(6).any(|window| window == b"secret"));
-    // A link to a folder is none of the folders.
+    // A link to a folder doesn't count as a folder.
     symlink(&folder, root.path().join("elsewhere")).unwrap();
     assert!(pack(root.path(), "elsewhere", &mut Vec::new()).is_err());
     assert_eq!(Record::list(root.path(), RecordKind::Run).unwrap(), [record(&name)]);
@@ -123,12 +123,12 @@ fn hostile_archives_write_nothing_anywhere() {
         assert!(files::names_in(&into, 10).unwrap().is_empty(), "{what}: {error}");
         assert_eq!(files::names_in(root.path(), 10).unwrap(), ["into"], "{what}");
     }
-    // Nor what isn't a record.
+    // Nor is anything that isn't a record unpacked.
     let error = unpack(&archive(&[(b'5', "r", b""), (b'0', "r/x", b"")])[..], &into, &record("r")).unwrap_err();
     assert!(error.to_string().contains("run.json"), "{error}");
     assert!(unpack(&b"no archive at all, but long enough to be a header of one: 512 bytes".repeat(10)[..], &into, &record("r")).is_err());
     assert!(files::names_in(&into, 10).unwrap().is_empty());
-    // The good one would have been taken.
+    // The valid archive is accepted.
     unpack(&archive(good)[..], &into, &record("r")).unwrap();
 }
 
@@ -157,7 +157,7 @@ fn an_older_copy_is_replaced_and_nothing_else() {
     let name = run(root.path());
     let (journal, copy) = (root.path().join(&name).join("journal.jsonl"), into.path().join(&name));
     let whole = fs::read(&journal).unwrap();
-    // Taken while the last line was written.
+    // The copy is packed while the last line is being written.
     fs::write(&journal, &whole[..whole.len() / 2]).unwrap();
     unpack(&packed(root.path(), &name)[..], into.path(), &record(&name)).unwrap();
     fs::write(&journal, &whole).unwrap();
@@ -169,7 +169,7 @@ fn an_older_copy_is_replaced_and_nothing_else() {
     assert_eq!(fs::read(copy.join("journal.jsonl")).unwrap(), whole);
     assert_eq!(files::names_in(into.path(), 10).unwrap(), [name.as_str()], "nothing is left beside it");
 
-    // It went on here.
+    // The copy itself was continued.
     let longer = [&whole[..], b"more\n"].concat();
     fs::write(copy.join("journal.jsonl"), &longer).unwrap();
     assert!(matches!(unpack(&bytes[..], into.path(), &record(&name)), Err(ArchiveError::Another { path }) if path == copy));
@@ -179,7 +179,7 @@ fn an_older_copy_is_replaced_and_nothing_else() {
     assert!(matches!(unpack(&bytes[..], into.path(), &record(&name)), Err(ArchiveError::Another { .. })));
 }
 
-/// A checkpoint of these rounds in a run's folder.
+/// Saves checkpoints of these rounds in a run's folder.
 fn save(folder: &Path, rounds: &[u32]) {
     let store = RunFolder::open(folder).unwrap().checkpoints(Unit::Round);
     rounds.iter().for_each(|at| store.save((*at).into(), &[("model".to_owned(), vec![9; 100])].into()).unwrap());
@@ -196,16 +196,16 @@ fn what_only_the_older_copy_has_is_kept() {
     let (origin, copy) = (root.path().join(&name), into.path().join(&name));
     save(&origin, &[2]);
     unpack(&packed(root.path(), &name)[..], into.path(), &record(&name)).unwrap();
-    // Notes of somebody, of all kinds; and what a kill left.
+    // A user's notes, of all kinds; and leftovers of a killed process.
     fs::create_dir(copy.join("notes")).unwrap();
     fs::write(copy.join("notes/.hidden"), "mine").unwrap();
     fs::write(copy.join("notes.txt"), "mine").unwrap();
     symlink("/elsewhere", copy.join("link")).unwrap();
     fs::write(copy.join(".new-left"), "x").unwrap();
-    // An index of the first version, here and there.
+    // An index of the first version, in both folders.
     fs::write(copy.join("index.sqlite"), "x").unwrap();
     fs::write(origin.join("index.sqlite-journal"), "x").unwrap();
-    // Files that are made again, and checkpoints that were deleted there for want of space.
+    // Derived files, and checkpoints that were deleted at the origin to save space.
     fs::write(copy.join("metrics.csv"), "old").unwrap();
     fs::write(copy.join("events.out.tfevents.0000000001.fltk"), "old").unwrap();
     fs::remove_dir_all(origin.join("checkpoints")).unwrap();
@@ -244,7 +244,7 @@ fn checkpoints_that_newer_ones_supersede_go_as_they_do_where_the_run_is() {
     };
     check(&[1, 2], &[7, 8], &[7, 8]);
     check(&[1, 2], &[2, 3], &[2, 3]);
-    // Somebody deleted some there: none is lost here.
+    // Some were deleted at the origin: none is lost in the copy.
     check(&[1, 2], &[], &[1, 2]);
     check(&[1, 2], &[2], &[1, 2]);
     check(&[1, 2], &[3], &[1, 2, 3]);
@@ -334,7 +334,7 @@ fn event_files_that_became_longer_are_the_same_files() {
     unpack(&packed(root.path(), &name)[..], into.path(), &record(&name)).unwrap();
     assert_eq!(fs::read(events(&copy)).unwrap(), fs::read(events(&origin)).unwrap());
     assert_eq!(inode(&copy), before);
-    // Another one is another file.
+    // A file with other content is a different file.
     fs::write(events(&origin), "other").unwrap();
     unpack(&packed(root.path(), &name)[..], into.path(), &record(&name)).unwrap();
     assert_eq!(fs::read(events(&copy)).unwrap(), b"other");
@@ -350,7 +350,7 @@ fn what_comes_is_compared_with_what_is_there() {
     let record = record(&name);
     let check = |archive: &[u8]| stage(archive, into.path(), &record, &there).unwrap().check(&there, &there);
     check(&archive).unwrap();
-    // Each file in its turn, at its first byte.
+    // Each file in turn, at its first byte.
     for file in there.iter().filter(|file| file.bytes > 0) {
         let content = fs::read(root.path().join(&file.path)).unwrap();
         let at = archive.windows(content.len()).position(|window| window == content).unwrap();

@@ -1,4 +1,4 @@
-//! A tar archive as a folder of records: under a temporary name first, in its place when it's whole.
+//! Unpacks a tar archive as a folder of records: under a temporary name first, and put in place when it is complete.
 
 use std::{
     cell::Cell,
@@ -25,49 +25,49 @@ use crate::{
     run_folder::{JOURNAL, lock},
 };
 
-/// Most bytes of one archive: more than any record has; before that the disk is full, and what was unpacked goes.
+/// The limit on the bytes of one archive: more than any record has. If the disk is full before that, what was unpacked is removed.
 const BYTES_MAX: u64 = 1 << 40;
-/// Bytes of zeros that end an archive.
+/// The number of bytes of zeros that end an archive.
 const END_BYTES: u64 = 1024;
-/// Zeros that may follow: archives are filled up to blocks of this size by some programs.
+/// The limit on zeros after the end: some programs pad archives to blocks of this size.
 const PADDING_BYTES_MAX: u64 = 10_240;
-/// Bytes that are compared at once.
+/// The number of bytes that are read at once.
 const PIECE: usize = 64 << 10;
 
-/// What came of an archive.
+/// The outcome of unpacking an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unpacked {
     /// The folder is new.
     New,
-    /// It took the place of an older copy, with what only that had.
+    /// The folder replaced an older copy, and kept what only that had.
     Replaced,
 }
 
-/// An archive that is unpacked under a temporary name, and goes unless it's put in its place.
+/// An archive that is unpacked under a temporary name, and is removed unless it is put in place.
 #[derive(Debug)]
 pub struct Staged<'a> {
     new: TempDir,
     into: &'a Path,
     record: &'a Record,
-    /// What is in it.
+    /// The files in it.
     seen: Vec<Seen>,
 }
 
-/// Unpacks `archive` as the folder of `record` in `into`, which is made if it isn't there. An older copy, whose journal the new one begins with, is
-/// replaced: what it has and the archive hasn't is kept, but for what is made from the journal, and checkpoints that newer ones supersede. Nothing else is
-/// replaced. After an error nothing has changed, or the error says where what was there is.
+/// Unpacks `archive` as the folder of `record` in `into`, which is created if it doesn't exist. An older copy, whose journal is a prefix of
+/// the new one, is replaced: files that it has and the archive lacks are kept, except derived files and checkpoints superseded by newer
+/// ones. Nothing else is replaced. After an error nothing has changed, or the error says where the old content is.
 ///
 /// # Errors
-/// If the archive breaks off, holds something else than the plain files and folders of that record, or another folder is in its place, or one that
-/// somebody writes.
+/// If the archive breaks off, or holds anything other than the plain files and folders of that record; or if another folder is in its
+/// place, or a folder that another process is writing.
 pub fn unpack(archive: impl Read, into: &Path, record: &Record) -> Result<Unpacked, ArchiveError> {
     stage(archive, into, record, &[])?.put_in_place()
 }
 
-/// The first half of that: unpacks and hashes. `known` is what is said to be in it, for [`Staged::check`].
+/// The first half of [`unpack`]: unpacks and hashes. `known` lists the files that the archive is said to contain, for [`Staged::check`].
 ///
 /// # Errors
-/// As of [`unpack`].
+/// Those of [`unpack`].
 pub fn stage<'a>(archive: impl Read, into: &'a Path, record: &'a Record, known: &[FileDigest]) -> Result<Staged<'a>, ArchiveError> {
     let Record { kind, name } = record;
     check_name(name)?;
@@ -77,7 +77,7 @@ pub fn stage<'a>(archive: impl Read, into: &'a Path, record: &'a Record, known: 
     let mut unpacking =
         Unpacking { name, known, folder: new.path(), folders: vec![new.path().to_owned()], seen: Vec::new(), entries: 0, bytes: 0 };
     unpacking.all(archive)?;
-    // Names in folders last, the innermost first.
+    // The names in folders are synced last, the innermost folder first.
     unpacking.folders.iter().rev().try_for_each(|folder| files::sync_folder(folder))?;
     let seen = unpacking.seen;
     for needed in [kind.description(), JOURNAL] {
@@ -89,10 +89,12 @@ pub fn stage<'a>(archive: impl Read, into: &'a Path, record: &'a Record, known: 
 }
 
 impl Staged<'_> {
-    /// Whether what came is what is there, by the digests that were given before it came ([`stage`]'s) and after.
+    /// Checks that the unpacked files match the original folder, by the digests that were computed before the archive was sent (those given
+    /// to [`stage`]) and after.
     ///
     /// # Errors
-    /// [`ArchiveError::Entry`] for the first file that isn't. Where a record is written meanwhile it may be another file: then it's to be got again.
+    /// [`ArchiveError::Entry`] for the first file that doesn't match. If a record is being written meanwhile, a file may legitimately
+    /// differ: then the archive should be fetched again.
     pub fn check(&self, before: &[FileDigest], after: &[FileDigest]) -> Result<(), ArchiveError> {
         match verify::first_other(&self.seen, before, after) {
             None => Ok(()),
@@ -103,10 +105,10 @@ impl Staged<'_> {
         }
     }
 
-    /// The second half of [`unpack`]: puts it in its place.
+    /// The second half of [`unpack`]: puts the folder in its place.
     ///
     /// # Errors
-    /// As of [`unpack`].
+    /// Those of [`unpack`].
     pub fn put_in_place(self) -> Result<Unpacked, ArchiveError> {
         let Self { new, into, record, seen: _ } = self;
         let path = into.join(&record.name);
@@ -116,7 +118,7 @@ impl Staged<'_> {
                 Ok(Unpacked::Replaced)
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                // A folder with something in it is never replaced: one that came meanwhile stays.
+                // A non-empty folder is never replaced: one that was created meanwhile stays.
                 fs::rename(new.path(), &path).map_err(ArchiveError::file("rename to", &path))?;
                 let _renamed_not_removed = new.keep();
                 files::sync_folder(into)?;
@@ -127,11 +129,11 @@ impl Staged<'_> {
     }
 }
 
-/// Puts `new` in the place of the older copy at `path`.
+/// Replaces the older copy at `path` by `new`.
 fn replace(new: TempDir, path: &Path, into: &Path, is_folder: bool) -> Result<(), ArchiveError> {
     let check = || if is_folder && is_older(path, new.path())? { Ok(()) } else { Err(ArchiveError::Another { path: path.to_owned() }) };
-    // Before it's locked, since another folder is left as it is; and again, since it may have gone on until then. It stays locked until it's removed:
-    // nobody goes on with a run in a folder that is about to go.
+    // The check comes before the lock, since any other folder must be left untouched; and again after it, since the copy may have changed
+    // until then. The lock is held until the copy is removed: nobody resumes a run in a folder that is about to be removed.
     check()?;
     let _lock = lock::take(path, "`fltk extract`")?;
     check()?;
@@ -142,7 +144,7 @@ fn replace(new: TempDir, path: &Path, into: &Path, is_folder: bool) -> Result<()
 
 struct Unpacking<'a> {
     name: &'a str,
-    /// What is said to be in it, by path.
+    /// The files that it is said to contain, by path.
     known: BTreeMap<&'a str, &'a FileDigest>,
     seen: Vec<Seen>,
     folder: &'a Path,
@@ -157,14 +159,14 @@ impl Unpacking<'_> {
         let position = Rc::new(Cell::new(0));
         let mut archive = Archive::new(Counted { inner: archive, position: Rc::clone(&position) });
         let mut end = 0;
-        // Raw: extensions, such as those for long names, aren't read into memory on an archive's word, but refused.
+        // Raw: extensions, such as those for long names, are refused instead of being read into memory at a size that the archive claims.
         for entry in archive.entries().map_err(&broken)?.raw(true) {
             let mut entry = entry.map_err(&broken)?;
             let size = entry.header().entry_size().map_err(&broken)?;
             end = entry.raw_file_position() + size.div_ceil(512) * 512;
             self.entry(&mut entry, size)?;
         }
-        // What ends at the end of an entry may be cut there.
+        // An archive that is cut off at the end of an entry would otherwise go unnoticed.
         let mut rest = archive.into_inner();
         let seen = position.get().saturating_sub(end);
         let zeros = zeros(&mut rest).map_err(&broken)?;
@@ -200,7 +202,7 @@ impl Unpacking<'_> {
         }
     }
 
-    /// Where an entry goes: in the folder, by plain steps down.
+    /// Returns the path of an entry: within the folder, by plain path components only.
     fn place(&self, text: &str) -> Option<PathBuf> {
         let mut steps = text.strip_suffix('/').unwrap_or(text).split('/');
         if steps.next() != Some(self.name) {
@@ -212,15 +214,15 @@ impl Unpacking<'_> {
     }
 }
 
-/// Writes and hashes the file `text` of the archive; its first `known_bytes` also by themselves.
+/// Writes and hashes the file `text` of the archive; its first `known_bytes` are also hashed separately.
 fn write(name: &str, entry: &mut impl Read, size: u64, path: &Path, text: String, known_bytes: Option<u64>) -> Result<Seen, ArchiveError> {
-    // No link can be in the way: none is ever made, and a second file of one name is refused.
+    // No link can be in the way: none is ever created, and a second file of the same name is refused.
     let mut file = File::create_new(path).map_err(ArchiveError::file("create", path))?;
     let (mut digest, mut done) = (Sha256::new(), 0);
     let mut beginning = (known_bytes == Some(0)).then(|| hex::encode(digest.clone().finalize()));
     let mut piece = vec![0; PIECE];
     while done < size {
-        // A piece ends where the beginning that is known does.
+        // A piece ends at the end of the known beginning.
         let until = known_bytes.filter(|known| done < *known).unwrap_or(size).min(size);
         let most = usize::try_from(until - done).unwrap_or(PIECE).min(PIECE);
         let read = match entry.read(&mut piece[..most]) {
@@ -240,7 +242,7 @@ fn write(name: &str, entry: &mut impl Read, size: u64, path: &Path, text: String
     Ok(Seen { file: FileDigest { path: text, bytes: size, sha256: hex::encode(digest.finalize()) }, beginning })
 }
 
-/// Counts what is read through it.
+/// A reader that counts the bytes read through it.
 struct Counted<R> {
     inner: R,
     position: Rc<Cell<u64>>,
@@ -254,7 +256,7 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
-/// Reads to the end, through zeros only; how many.
+/// Reads to the end, accepting only zeros; returns how many there were.
 fn zeros(rest: &mut impl Read) -> io::Result<u64> {
     let mut all = Vec::new();
     rest.take(PADDING_BYTES_MAX + 1).read_to_end(&mut all)?;
@@ -264,7 +266,7 @@ fn zeros(rest: &mut impl Read) -> io::Result<u64> {
     Ok(all.len() as u64)
 }
 
-/// Whether the journal in `new` begins with what is in the one in `old`, but for a torn last line.
+/// Returns true if the journal in `new` begins with that in `old`, ignoring a torn last line.
 fn is_older(old: &Path, new: &Path) -> Result<bool, ArchiveError> {
     let (old, new) = (old.join(JOURNAL), new.join(JOURNAL));
     let Ok((mut old_file, _)) = files::open(&old, OFlags::RDONLY) else { return Ok(false) };

@@ -1,4 +1,4 @@
-//! Whether an archive holds what is where it comes from, which may be written meanwhile.
+//! Checks that an archive matches the folder that it was made from, which may be written meanwhile.
 //!
 //! ```text
 //! digests before ── archive ── digests after
@@ -8,16 +8,16 @@ use std::collections::BTreeMap;
 
 use super::FileDigest;
 
-/// A file that came.
+/// A file that was unpacked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Seen {
     pub(super) file: FileDigest,
-    /// SHA-256 of as many bytes as the digests before say that it has; `None` where it has fewer, or they don't know it.
+    /// SHA-256 of its first bytes, as many as the earlier digests say that the file has; `None` if it has fewer, or they don't list it.
     pub(super) beginning: Option<String>,
 }
 
-/// The path of the first file that is neither as it was before, perhaps with more at its end, nor as it is after; or that is missing and was there before and
-/// after.
+/// Returns the path of the first file that matches neither its earlier digest (bytes may have been appended) nor its later one; or of the
+/// first that is missing although it was there both before and after.
 pub(super) fn first_other<'a>(seen: &'a [Seen], before: &'a [FileDigest], after: &[FileDigest]) -> Option<&'a str> {
     let by_path = |files: &'a [FileDigest]| files.iter().map(|file| (file.path.as_str(), file)).collect::<BTreeMap<_, _>>();
     let was = by_path(before);
@@ -40,7 +40,7 @@ mod tests {
         FileDigest { path: path.to_owned(), bytes: content.len() as u64, sha256: content.to_owned() }
     }
 
-    /// What came, and how it begins: digests are contents here.
+    /// A file that was unpacked, and its beginning: contents stand for digests here.
     fn seen(path: &str, content: &str, known_bytes: Option<usize>) -> Seen {
         let beginning = known_bytes.and_then(|bytes| content.get(..bytes)).map(str::to_owned);
         Seen { file: file(path, content), beginning }
@@ -55,7 +55,7 @@ mod tests {
         };
         check(Some("ab"), Some("ab"), Some("ab"), true);
         check(Some("ax"), Some("ab"), Some("ab"), false);
-        // It goes on meanwhile, is replaced, is new, and goes.
+        // Meanwhile the file grows, is replaced, is created, or is removed.
         check(Some("abc"), Some("ab"), Some("abcd"), true);
         check(Some("xbc"), Some("ab"), Some("abcd"), false);
         check(Some("xy"), Some("ab"), Some("xy"), true);
@@ -66,7 +66,7 @@ mod tests {
         check(None, Some("ab"), None, true);
         check(None, Some("ab"), Some("ab"), false);
         check(None, None, Some("ab"), true);
-        // Cut.
+        // The file was cut.
         check(Some("a"), Some("ab"), Some("ab"), false);
         check(Some(""), Some("ab"), Some("ab"), false);
         check(Some(""), Some(""), Some(""), true);

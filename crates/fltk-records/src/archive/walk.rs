@@ -1,6 +1,7 @@
-//! The plain files and folders of a folder, in the order in which a copy is taken of it.
+//! Visits the plain files and folders of a folder, in the order in which they are copied.
 //!
-//! Every step is taken from the open folder above it, without following links: whoever may write there can't lead the walk out of it, at any moment.
+//! Every step starts from the open folder above it, without following links: another process that can write there can't lead the walk out
+//! of the folder at any moment.
 
 use std::{
     ffi::CStr,
@@ -18,24 +19,24 @@ use rustix::{
 use super::{ArchiveError, DEPTH_MAX, ENTRIES_MAX, is_name};
 use crate::{FileError, index, run_folder};
 
-/// What is met. Paths begin with the folder's name.
+/// A file or folder that is visited. Paths begin with the folder's name.
 pub(super) enum Node<'a> {
-    /// A folder; what is in it comes next.
+    /// A folder; its contents come next.
     Folder,
-    /// A plain file, open, and as it was then.
+    /// A plain file, open, and its metadata at that time.
     File(&'a File, &'a Metadata),
 }
 
-/// Who is told.
+/// The callback for each node.
 pub(super) type Visit<'a> = dyn FnMut(&str, Node<'_>) -> Result<(), ArchiveError> + 'a;
 
 const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// Visits the folder `name` in `root`. Left out are: links and whatever else is neither file nor folder, hidden names, the lock, indexes of earlier versions, names that an archive
-/// can't hold, and what is gone when its turn comes.
+/// Visits the folder `name` in `root`. It skips links and everything else that is neither a file nor a folder, hidden names, the lock,
+/// indexes of earlier versions, names that an archive can't store, and anything that has been removed by the time its turn comes.
 ///
 /// # Errors
-/// If something can't be read, or there is too much; or those of `visit`.
+/// If something can't be read, or a limit is exceeded; or the errors of `visit`.
 pub(super) fn walk(root: &Path, name: &str, visit: &mut Visit<'_>) -> Result<(), ArchiveError> {
     let unreadable = |errno: Errno| ArchiveError::from(FileError::io("read", &root.join(name))(errno.into()));
     let outer = openat(CWD, root, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(unreadable)?;
@@ -58,13 +59,13 @@ impl Walk<'_, '_> {
         }
         (self.visit)(path, Node::Folder)?;
         let (folders, files) = self.list(folder, path)?;
-        // Newest checkpoints first, since the oldest are removed first.
+        // The newest checkpoints come first, since the oldest are removed first.
         for name in folders.iter().rev() {
             if let Some(inner) = self.open(folder, path, name, FLAGS | OFlags::DIRECTORY)? {
                 self.folder(&inner, &format!("{path}/{name}"), depth + 1)?;
             }
         }
-        // What is made from the journal before it: then nothing is newer than the journal of the copy.
+        // Derived files come before the journal, so that nothing is newer than the journal in the copy.
         let (journal, others): (Vec<_>, Vec<_>) = files.into_iter().partition(|name| name == run_folder::JOURNAL);
         for name in others.into_iter().chain(journal) {
             self.file(folder, path, &name, depth)?;
@@ -76,7 +77,7 @@ impl Walk<'_, '_> {
         if depth == 1 && name == run_folder::LOCK {
             return Ok(());
         }
-        // A pipe in place of the file would hold us without `NONBLOCK`.
+        // Without `NONBLOCK`, a pipe in place of the file would block.
         let Some(file) = self.open(folder, path, name, FLAGS | OFlags::NONBLOCK)? else { return Ok(()) };
         let file = File::from(file);
         let path = format!("{path}/{name}");
@@ -84,7 +85,7 @@ impl Walk<'_, '_> {
         if metadata.is_file() { (self.visit)(&path, Node::File(&file, &metadata)) } else { Ok(()) }
     }
 
-    /// `None` if it's gone, or something else by now.
+    /// Opens an entry; `None` if it has been removed, or is of another type by now.
     fn open(&self, folder: &OwnedFd, path: &str, name: &str, flags: OFlags) -> Result<Option<OwnedFd>, ArchiveError> {
         match openat(folder, name, flags, Mode::empty()) {
             Ok(open) => Ok(Some(open)),
@@ -93,7 +94,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// The names of folders and of files, sorted.
+    /// Returns the names of folders and of files, sorted.
     fn list(&mut self, folder: &OwnedFd, path: &str) -> Result<(Vec<String>, Vec<String>), ArchiveError> {
         let (mut folders, mut files) = (Vec::new(), Vec::new());
         let unreadable = |errno: Errno| ArchiveError::from(FileError::io("list", &self.root.join(path))(errno.into()));
@@ -121,13 +122,13 @@ impl Walk<'_, '_> {
     }
 }
 
-/// The name, if it can be in an archive. Hidden ones are unfinished, or a file system's own.
+/// Returns the name if an archive can store it. Hidden names are unfinished, or belong to the file system.
 fn kept(path: &str, name: &CStr) -> Option<String> {
     let name = name.to_str().ok().filter(|name| is_name(name) && !index::was_one(name))?;
     tar::Header::new_ustar().set_path(format!("{path}/{name}")).is_ok().then(|| name.to_owned())
 }
 
-/// Some file systems don't say what an entry is.
+/// Returns the type of an entry: some file systems don't report it in the listing.
 fn kind(folder: BorrowedFd<'_>, name: &CStr, said: FileType) -> Result<FileType, Errno> {
     if said != FileType::Unknown {
         return Ok(said);
@@ -139,7 +140,7 @@ fn kind(folder: BorrowedFd<'_>, name: &CStr, said: FileType) -> Result<FileType,
     }
 }
 
-/// Reads exactly as many bytes as a file had: one that grows is cut there, one that shrank is an error.
+/// A reader of exactly as many bytes as a file had: a file that grows is cut there, and one that shrank is an error.
 pub(super) struct Exact<R> {
     inner: R,
     left: u64,

@@ -1,4 +1,4 @@
-//! `manifest.json` of a checkpoint: what is in it, with digests.
+//! The `manifest.json` of a checkpoint: its files, with digests.
 
 use std::collections::BTreeMap;
 
@@ -9,20 +9,20 @@ use sha2::{Digest as _, Sha256};
 use super::{BYTES_MAX, FILES_MAX, Files, is_allowed};
 use crate::history::Unit;
 
-/// Format of the manifest. A reader refuses others.
+/// The format of the manifest. A reader refuses any other.
 const FORMAT: u64 = 1;
 
-/// Size and digest of one file.
+/// The size and digest of one file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileDigest {
-    /// Its size, in bytes.
+    /// The size of the file, in bytes.
     pub num_bytes: u64,
-    /// Its SHA-256, lower-case hex.
+    /// The SHA-256 of the file, lower-case hex.
     pub sha256: String,
 }
 
 impl FileDigest {
-    /// Of these bytes.
+    /// Computes size and digest of these bytes.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self { num_bytes: bytes.len() as u64, sha256: hex::encode(Sha256::digest(bytes)) }
@@ -55,12 +55,12 @@ impl Manifest {
             .map_err(|error| format!("its manifest can't be read: {}", crate::files::printable(&error.to_string())))
     }
 
-    /// Size of all files, in bytes.
+    /// Returns the size of all files, in bytes.
     pub(super) fn num_bytes(&self) -> u64 {
         self.files.values().fold(0, |sum, file| sum.saturating_add(file.num_bytes))
     }
 
-    /// Whether it can be the manifest of the checkpoint at `at`.
+    /// Checks that it can be the manifest of the checkpoint at `at`.
     pub(super) fn check(&self, unit: Unit, at: Milestone) -> Result<(), String> {
         if self.format != FORMAT {
             return Err(format!("its manifest has format {}, not {FORMAT}", self.format));

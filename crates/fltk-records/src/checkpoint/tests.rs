@@ -58,7 +58,7 @@ fn saving_again_replaces_a_different_or_damaged_one_only() {
 
 #[test]
 fn interrupted_at_any_step_the_one_before_is_used() {
-    // What a kill leaves: the temporary folder with the first k files, the last of them half written.
+    // A kill leaves the temporary folder with the first k files, the last of them half written.
     let content = files(2);
     let manifest = Manifest::of(Unit::Round, 2.into(), &content).to_json();
     let all: Vec<(&str, &[u8])> =
@@ -156,7 +156,7 @@ fn pruning_keeps_the_newest_whole_ones() {
     for at in 1..=6 {
         store.save(at.into(), &files(at as u8)).unwrap();
     }
-    // A damaged one must not push out the last that can be used.
+    // A damaged checkpoint must not cause the last usable one to be removed.
     fs::remove_file(store.path(6.into()).join("state.json")).unwrap();
     fs::create_dir(store.folder.join(".new-left")).unwrap();
     store.prune(2, |_| true).unwrap();
@@ -173,7 +173,7 @@ fn pruning_does_not_count_what_the_journal_does_not_know() {
     for at in [1, 2, 3, 98, 99] {
         store.save(at.into(), &files(at as u8)).unwrap();
     }
-    // Two of another run, or of what a journal that was put back doesn't know: they push out none of ours.
+    // Two checkpoints are of another run, or unknown because an older journal was restored: they must not cause ours to be removed.
     store.prune(2, |at| at.completed < 98).unwrap();
     assert_eq!(numbers(&store), [2, 3, 98, 99]);
 }

@@ -60,7 +60,7 @@ fn a_resumption_voids_what_came_after_its_checkpoint() {
     let history = fold(&[&before[..], &[started(0), epoch(1, 0.5)]].concat()).unwrap();
     assert_eq!(accuracies(&history), [(1, 0.5)]);
 
-    // From within the third epoch: what is known of the two before it stays.
+    // Resumed within the third epoch: the two epochs before it stay.
     let within = Milestone { completed: 2, steps: 7 };
     let saved_within = RunEvent::CheckpointSaved { at: within, parameters_sha256: "07".into() };
     let resumed = RunEvent::Started { from: within, version: "0".into() };
@@ -68,7 +68,7 @@ fn a_resumption_voids_what_came_after_its_checkpoint() {
     let history = fold(&events).unwrap();
     assert_eq!(accuracies(&history), [(1, 0.1), (2, 0.2)]);
     assert_eq!(history.checkpoints().keys().copied().collect::<Vec<_>>(), [2.into(), within]);
-    // From within the first epoch: there is nothing before it, but its checkpoint.
+    // Resumed within the first epoch: nothing comes before it except its checkpoint.
     let within = Milestone { completed: 0, steps: 7 };
     let saved_within = RunEvent::CheckpointSaved { at: within, parameters_sha256: "07".into() };
     let resumed = RunEvent::Started { from: within, version: "0".into() };
@@ -91,7 +91,7 @@ fn what_can_not_follow_is_refused() {
     let check = |events: &[RunEvent], seq: u64, problem: &str| {
         let error = fold(events).unwrap_err();
         assert_eq!((error.seq, error.problem), (seq, problem));
-        // A group is refused as a whole, with the number of the one that can't follow.
+        // A group of events is refused as a whole, with the number of the event that can't follow.
         assert_eq!(History::default().check(events), Err(error));
     };
     check(&[epoch(1, 0.0)], 0, "the run has not started");

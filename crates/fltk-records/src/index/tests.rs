@@ -8,7 +8,7 @@ fn seeds(listing: &Listing) -> Vec<u64> {
     listing.runs.iter().map(|run| run.seed).collect()
 }
 
-/// Where the index of `root` is in these tests: hidden, so that it's no run.
+/// The folder of the index of `root` in these tests: hidden, so that it isn't listed as a run.
 fn indexes(root: &Path) -> PathBuf {
     root.join(".indexes")
 }
@@ -104,7 +104,7 @@ fn a_damaged_or_foreign_index_is_remade() {
     check("another version");
     edit("DROP TABLE runs; CREATE TABLE runs (name TEXT);");
     check("other tables");
-    // Views in the place of tables, triggers, and what takes for ever.
+    // Views in the place of tables, triggers, and queries that never end.
     edit("CREATE TABLE more (a);");
     check("one more table");
     edit("CREATE TRIGGER t AFTER INSERT ON runs BEGIN UPDATE runs SET task = 'x'; END;");
@@ -137,10 +137,10 @@ fn a_damaged_or_foreign_index_is_remade() {
 fn where_it_can_not_be_written_the_listing_is_made_without() {
     let root = tempfile::tempdir().unwrap();
     recorded(root.path(), 1, &[started(0)]);
-    // A folder in its place: no user, not even root, can write a file there.
+    // A folder is in the place of the index: no user, not even root, can write a file there.
     fs::create_dir_all(file_of(root.path())).unwrap();
     assert_eq!(seeds(&all(root.path())), [1]);
-    // A file in place of the folder, and nowhere at all.
+    // A file is in the place of the folder of indexes, or there is no such folder.
     let file = root.path().join("file");
     fs::write(&file, "").unwrap();
     for indexes in [Some(&*file), None] {
@@ -196,7 +196,7 @@ fn a_link_in_its_place_is_not_followed() {
     std::os::unix::fs::symlink(&elsewhere, file_of(&runs)).unwrap();
     assert_eq!(seeds(&all(&runs)), [1]);
     assert!(!elsewhere.exists());
-    // A link to the folder of runs is the user's own: the index works there.
+    // A link to the folder of runs is the user's own, so the index works there.
     fs::remove_file(file_of(&runs)).unwrap();
     std::os::unix::fs::symlink(&runs, root.path().join("link")).unwrap();
     assert_eq!(seeds(&all(&root.path().join("link"))), [1]);
@@ -220,7 +220,7 @@ fn a_run_whose_description_is_no_plain_file_is_skipped_with_its_reason() {
     let run = recorded(root.path(), 1, &[started(0)]);
     let path = run.path().join("run.json");
     fs::remove_file(&path).unwrap();
-    // A socket stands for whatever a file may be besides: reading it would block or fail.
+    // A socket represents every other file type: reading it would block or fail.
     let _socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
     let listing = all(root.path());
     assert!(listing.runs.is_empty());
@@ -233,7 +233,7 @@ fn pipes_in_place_of_its_files_are_not_waited_for() {
     for suffix in ["", "-journal", "-wal"] {
         let root = tempfile::tempdir().unwrap();
         recorded(root.path(), 1, &[started(0)]);
-        // One that is there, so that SQLite looks for what is beside it.
+        // The index must exist, so that SQLite looks for its side files.
         assert_eq!(seeds(&all(root.path())), [1]);
         let file = beside(&file_of(root.path()), suffix);
         let _ = fs::remove_file(&file);

@@ -1,4 +1,4 @@
-//! One line of the journal: to bytes and back.
+//! Encoding and decoding of one line of the journal.
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -7,26 +7,26 @@ use super::{Entry, JournalEvent};
 
 const CRC_OPENING: &[u8] = b"{\"crc\":\"";
 const CRC_CLOSING: &[u8] = b"\",";
-/// Where the checksummed rest of a line begins: after `{"crc":"xxxxxxxx",`.
+/// The offset at which the checksummed rest of a line begins: after `{"crc":"xxxxxxxx",`.
 const BODY_AT: usize = CRC_OPENING.len() + 8 + CRC_CLOSING.len();
 
-/// Why a line is not one that we wrote.
+/// The reason why a line is not one that we wrote.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum LineProblem {
-    /// In words.
+    /// The line is damaged; the problem in words.
     Damaged(String),
-    /// Intact, of a kind that this version doesn't know.
+    /// The line is intact, but its event is of a kind that this version doesn't know.
     UnknownEvent(String),
 }
 
-/// The line for `entry`, with its newline.
+/// Encodes the line of an entry, with its newline.
 pub(super) fn encode<E: JournalEvent>(seq: u64, at: Timestamp, event: &E) -> Result<Vec<u8>, serde_json::Error> {
     let event = serde_json::to_string(&event.to_wire())?;
     let body = format!("\"seq\":{seq},\"time\":\"{at}\",{}", event.trim_start_matches('{'));
     Ok(format!("{{\"crc\":\"{:08x}\",{body}\n", crc32c::crc32c(body.as_bytes())).into_bytes())
 }
 
-/// The entry on `line` (without its newline), which must be number `seq`.
+/// Decodes the entry on `line` (without its newline), which must be number `seq`.
 pub(super) fn decode<E: JournalEvent>(line: &[u8], seq: u64) -> Result<Entry<E>, LineProblem> {
     #[derive(Deserialize)]
     struct Head {
@@ -52,7 +52,7 @@ pub(super) fn decode<E: JournalEvent>(line: &[u8], seq: u64) -> Result<Entry<E>,
     Ok(Entry { seq, at: head.time, event })
 }
 
-/// The checksummed rest of a line, and the checksum in front of it.
+/// Splits a line into its checksummed rest and the checksum in front of it.
 fn split(line: &[u8]) -> Option<(&[u8], u32)> {
     let digits = line.strip_prefix(CRC_OPENING)?.get(..8)?;
     if line.get(BODY_AT - CRC_CLOSING.len()..BODY_AT)? != CRC_CLOSING {

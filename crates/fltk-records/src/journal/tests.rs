@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Journals of runs.
+/// [`super::replay`] for the journals of runs.
 fn replay(path: &Path) -> Result<Replay, JournalError> {
     super::replay(path)
 }
@@ -65,7 +65,7 @@ fn written(events: &[RunEvent]) -> (tempfile::TempDir, PathBuf) {
     (folder, path)
 }
 
-/// NaN is not equal to itself, its text is.
+/// NaN is not equal to itself, but its text is.
 fn text(entries: &[Entry]) -> Vec<String> {
     entries.iter().map(|entry| format!("{entry:?}")).collect()
 }
@@ -112,7 +112,7 @@ fn cut_at_every_byte_it_gives_a_prefix_and_can_go_on() {
         assert_eq!(text(&cut.entries), whole[..num_lines], "cut at {length}");
         assert_eq!(cut.torn.is_some(), length > 0 && bytes[length - 1] != b'\n', "cut at {length}");
 
-        // Taking it up costs some syncs: at the ends of lines, and at some bytes between.
+        // Opening for appending costs several syncs, so it is tried only at the ends of lines and at some bytes between.
         if length % 64 != 0 && cut.torn.is_some_and(|torn| torn.num_bytes > 1) {
             continue;
         }
@@ -136,7 +136,7 @@ fn every_flipped_bit_is_noticed() {
             flipped[position] ^= 1 << bit;
             match decode(&flipped, &path) {
                 Err(JournalError::Damaged { .. }) => {}
-                // The last newline: the line looks as if its append had been interrupted.
+                // The last newline was hit: the line looks like an interrupted append.
                 Ok(Replay { torn: Some(_), .. }) => assert_eq!(position, bytes.len() - 1),
                 other => panic!("byte {position}, bit {bit}: {other:?}"),
             }
@@ -198,7 +198,7 @@ fn what_could_not_be_read_back_is_not_written() {
     let error = journal.append(&RunEvent::Failed { reason: "x".repeat(LINE_BYTES_MAX), for_good: false }, at(0)).unwrap_err();
     assert!(matches!(error, JournalError::Full { .. }), "{error}");
     assert_eq!(std::fs::read(&path).unwrap(), before);
-    // It was refused before anything was written: the journal is as good as before.
+    // The event was refused before anything was written, so the journal can still be appended to.
     journal.append(&RunEvent::Failed { reason: "full".into(), for_good: false }, at(0)).unwrap();
 }
 

@@ -1,6 +1,6 @@
-//! How an event stands in the journal: a mirror of core's types, checked against them by the compiler.
+//! The journal's form of an event: a mirror of core's types, checked against them by the compiler.
 //!
-//! It differs from a plain derive where JSON and hostile files need it: numbers that are not finite (a diverged loss) are the strings
+//! The form differs from a plain derive where JSON and hostile files need it: numbers that are not finite (a diverged loss) are the strings
 //! `"NaN"`, `"Infinity"`, `"-Infinity"`, since JSON has no number for them; and a confusion matrix must be square.
 
 use fltk_core::{
@@ -112,7 +112,7 @@ struct EvaluationWire {
     confusion: Option<Vec<Vec<u64>>>,
 }
 
-/// Precision and recall index rows and columns alike.
+/// Checks that the matrix is square: precision and recall use the same index for rows and columns.
 fn square<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Vec<u64>>>, D::Error> {
     let matrix = Option::<Vec<Vec<u64>>>::deserialize(deserializer)?;
     if let Some(rows) = &matrix

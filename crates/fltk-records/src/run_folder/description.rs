@@ -1,4 +1,4 @@
-//! `run.json`: what was run, and on which machine.
+//! `run.json`: the task and its settings, and the machine that ran it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,24 +12,25 @@ use serde::{Deserialize, Serialize};
 use super::{RunError, check_name};
 use crate::files::{self, TEXT_BYTES_MAX};
 
-/// Format of `run.json`. A reader refuses higher ones; fields that it doesn't know are ignored.
+/// The format of `run.json`. A reader refuses higher ones, and ignores fields that it doesn't know.
 const FORMAT: u64 = 1;
-/// Most hyper-parameters, and most data sets.
+/// The limit on hyper-parameters, and on data sets.
 const ENTRIES_MAX: usize = 1000;
 
-/// Settings that came after the first folders were written, by path, with what was done before as JSON: `("federated.min_updates", "1")`. Earlier
-/// folders don't have them. A test reads what was recorded then, and fails for one that is missing here.
+/// Settings that were added after the first folders were written, by path, with the JSON value that matches the earlier behavior:
+/// `("federated.min_updates", "1")`. Folders of earlier versions don't have them. A test reads what was recorded then, and fails if a
+/// setting is missing here.
 const LATER: &[(&str, &str)] = &[("federated.partition.version", "1")];
 
-/// Settings that change no result, so that a run may go on with others: places, which are compared by what lies there, and what becomes of a run that is
-/// lost. A test changes all of them and compares digests.
+/// Settings that change no result, so that a run may be resumed with other values: paths, where the content is compared instead, and
+/// settings for recovery from failures. A test changes all of them and compares digests.
 pub const CHANGES_NOTHING: &[&str] =
     &["dataset.path", "network.torchscript", "distributed.restarts", "distributed.timeout", "distributed.checkpoint_every_steps"];
 
-/// What was run, and on which machine. Written once, when the folder is made.
+/// The task and its settings, and the machine that ran it. It is written once, when the folder is created.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunDescription {
-    /// Version of `fltk` that made the folder.
+    /// The version of `fltk` that created the folder.
     pub fltk_version: String,
     /// The experiment's name.
     pub experiment: String,
@@ -41,38 +42,39 @@ pub struct RunDescription {
     pub seed: Seed,
     /// The seed's index in the experiment, counted from 0.
     pub replication: u32,
-    /// Lower-case hex, the same for all runs of one invocation.
+    /// The id of the run's group, in lower-case hex: the same for all runs of one invocation.
     pub group: String,
-    /// What the group was begun as, with `--id`; absent where that was not given, and in folders from before it was recorded.
+    /// The name that the group was started with (`--id`); absent if none was given, and in folders from before it was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group_name: Option<String>,
     /// This job's index in the group, counted from 0.
     pub job_index: u32,
-    /// Jobs in the group.
+    /// The number of jobs in the group.
     pub num_jobs: u32,
-    /// Digests and sources of the data sets: by name of the file or set.
+    /// Digests and sources of the data sets, by name of the file or set.
     pub provenance: BTreeMap<String, String>,
-    /// SHA-256 of the TorchScript module's file, lower-case hex; absent where the net is one of ours, and in folders from before it was recorded.
+    /// SHA-256 of the TorchScript module's file, lower-case hex; absent if the net is one of ours, and in folders from before it was
+    /// recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network_sha256: Option<String>,
     /// The task's settings, flat.
     pub hyperparameters: Hyperparameters,
-    /// The machine. Same bits are promised for the same kind of CPU and the same libtorch only.
+    /// The machine. Results are bit-identical only on the same kind of CPU with the same libtorch.
     pub host: Host,
-    /// When the run was begun first.
+    /// The time at which the run first started.
     pub started_at: Timestamp,
 }
 
 /// A machine that a run was computed on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {
-    /// Model of the CPU, as the operating system names it.
+    /// The model of the CPU, as the operating system names it.
     pub cpu: String,
-    /// Cores that the program could use.
+    /// The number of cores that the program could use.
     pub cores: u32,
-    /// Operating system and version.
+    /// The operating system and its version.
     pub os: String,
-    /// Version of libtorch; absent where nothing was computed with it.
+    /// The version of libtorch; absent if nothing was computed with it.
     pub libtorch: Option<String>,
 }
 
@@ -94,7 +96,7 @@ pub enum Hyperparameter {
 }
 
 impl Hyperparameters {
-    /// What `task` says that can change results: its net, data set, loss, training and setting.
+    /// Collects the settings of `task` that can change results: its net, data set, loss, training and setting.
     #[must_use]
     pub fn of(task: &Task) -> Self {
         // A task is plain data of strings, numbers and maps: it always has a JSON value.
@@ -106,7 +108,7 @@ impl Hyperparameters {
         for name in ["network", "dataset", "loss", "train", "train_other_role", "threads"] {
             flatten(name, &task[name], &mut flat);
         }
-        // `setting: {kind: federated, ...}` stands as `federated: {...}` in the file.
+        // `setting: {kind: federated, ...}` is written as `federated: {...}` in the file.
         if let Some(kind) = task["setting"]["kind"].as_str() {
             flatten(kind, &task["setting"], &mut flat);
             if let Some(of_setting) = flat.remove(&format!("{kind}.kind")) {
@@ -116,8 +118,8 @@ impl Hyperparameters {
         Self(flat)
     }
 
-    /// What is the same for runs with the same settings, whatever versions recorded them: a setting that came later is no difference where it is what
-    /// was done before.
+    /// Returns a key that is the same for runs with the same settings, whatever versions recorded them: a setting that was added later
+    /// makes no difference if its value matches the earlier behavior.
     pub(crate) fn key(&self) -> String {
         self.key_without(LATER)
     }
@@ -127,7 +129,7 @@ impl Hyperparameters {
         serde_json::to_string(&settings).expect("texts, numbers and switches have a JSON form")
     }
 
-    /// All but those `later` ones that have their default.
+    /// Returns all settings except those of `later` that have their default value.
     fn without_defaults(&self, later: &[(&str, &str)]) -> Self {
         let mut settings = self.clone();
         for (name, default) in later {
@@ -139,8 +141,8 @@ impl Hyperparameters {
         settings
     }
 
-    /// The first setting, by name, whose value can change results and is another in `other`, with both values as they are shown; one that came later is no
-    /// difference where it has its default.
+    /// Returns the first setting, by name, that can change results and has another value in `other`, with both values as they are
+    /// displayed; a setting that was added later makes no difference if it has its default value.
     #[must_use]
     pub fn difference(&self, other: &Self) -> Option<(String, String, String)> {
         let (own, other) = (self.without_defaults(LATER), other.without_defaults(LATER));
@@ -155,7 +157,7 @@ impl Hyperparameters {
         names.iter().find(differs).map(|name| (files::printable(name), shown(&own, name), shown(&other, name)))
     }
 
-    /// The text under `name`; empty if there is none.
+    /// Returns the text under `name`; empty if there is none.
     #[must_use]
     pub fn text(&self, name: &str) -> &str {
         match self.0.get(name) {
@@ -164,7 +166,7 @@ impl Hyperparameters {
         }
     }
 
-    /// Rounds or epochs that the task asks for.
+    /// Returns the number of rounds or epochs that the task asks for.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` takes what is out of range to the nearest end")]
     pub fn num_steps(&self) -> Option<u32> {
@@ -202,7 +204,7 @@ fn flatten(name: &str, value: &serde_json::Value, flat: &mut BTreeMap<String, Hy
 }
 
 impl RunDescription {
-    /// The content of `run.json`.
+    /// Returns the content of `run.json`.
     pub(super) fn to_json(&self) -> Vec<u8> {
         #[derive(Serialize)]
         struct File<'a> {
@@ -216,7 +218,7 @@ impl RunDescription {
         json
     }
 
-    /// Reads the content of `run.json`; `path` is for errors.
+    /// Parses the content of `run.json`; `path` is for errors.
     pub(super) fn from_json(bytes: &[u8], path: &Path) -> Result<Self, RunError> {
         #[derive(Deserialize)]
         struct Format {
@@ -233,7 +235,7 @@ impl RunDescription {
         Ok(run)
     }
 
-    /// Whether it can be shown in a table and become part of a path.
+    /// Checks that it can be displayed in a table and be part of a path.
     pub(super) fn check(&self) -> Result<(), String> {
         check_name("the name of an experiment", &self.experiment).map_err(|error| error.to_string())?;
         check_name("the name of a task", &self.task).map_err(|error| error.to_string())?;

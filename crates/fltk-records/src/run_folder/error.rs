@@ -1,4 +1,4 @@
-//! What can go wrong with a run's folder.
+//! The errors of a run's folder.
 
 use std::path::PathBuf;
 
@@ -16,38 +16,38 @@ pub enum RunError {
     /// Its journal can't be read or written.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// Its journal holds events in an order that can't be.
+    /// The events in its journal are in an impossible order.
     #[error("`{}`", path.display())]
     Order {
         /// The journal.
         path: PathBuf,
-        /// Which, and why.
+        /// The event, and the problem with it.
         source: OrderError,
     },
     /// One of its checkpoints can't be read or written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// A name that could lead out of the runs folder, or that no other part of fltk would take.
+    /// A name could lead out of the runs folder, or isn't accepted by some other part of fltk.
     #[error("`{name}` can't be {what}: letters, digits, `-` and `_` are allowed, 1 to {NAME_LENGTH_MAX} of them")]
     Name {
-        /// Which kind of name.
+        /// The kind of the name.
         what: &'static str,
         /// The name.
         name: String,
     },
-    /// A name that isn't one of a folder within another.
+    /// A name can't be that of a folder within another.
     #[error("`{name}` can't be the name of a folder of records: one step down a path, not hidden, of at most 100 bytes")]
     FolderName {
         /// The name.
         name: String,
     },
-    /// There is such a folder already.
+    /// The folder already exists.
     #[error("`{}` exists", path.display())]
     Exists {
         /// The folder.
         path: PathBuf,
     },
-    /// It isn't a folder that [`RunFolder::create`](super::RunFolder::create) made.
+    /// The folder wasn't made by [`RunFolder::create`](super::RunFolder::create).
     #[error("`{}` is not a run's folder: there is no `{missing}` in it\nhint: `fltk runs list` shows the runs there are", path.display())]
     NotARun {
         /// The folder.
@@ -55,7 +55,7 @@ pub enum RunError {
         /// The file that is missing.
         missing: &'static str,
     },
-    /// It isn't the folder of a stream.
+    /// The folder isn't that of a stream.
     #[error("`{}` is not a stream's folder: there is no `{missing}` in it\nhint: `fltk runs jobs` without a name lists the streams there are", path.display())]
     NotAStream {
         /// The folder.
@@ -63,12 +63,12 @@ pub enum RunError {
         /// The file that is missing.
         missing: &'static str,
     },
-    /// Its `run.json` is not one that we wrote, or would not be read back.
+    /// Its `run.json` or `stream.json` is not one that we wrote, or could not be read back.
     #[error("`{}` does not describe a run or a stream: {problem}", path.display())]
     Description {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem with it.
         problem: String,
     },
     /// Its `run.json` has the format of a newer version.
@@ -78,12 +78,12 @@ pub enum RunError {
         path: PathBuf,
         /// Its format.
         format: u64,
-        /// The newest that we know.
+        /// The newest format that this version knows.
         format_max: u64,
-        /// What its group was begun as, as far as that can be told.
+        /// The name that its group was started with, if it can be determined.
         group_name: Option<String>,
     },
-    /// Its experiment is not one that this version can read.
+    /// Its experiment can't be read by this version.
     #[error(
         "`{}` is no experiment that this version of fltk can read\n{report}\nhint: fltk {version} wrote it: go on with that, or with a later one",
         path.display()
@@ -93,10 +93,10 @@ pub enum RunError {
         path: PathBuf,
         /// The version that wrote it.
         version: String,
-        /// What is wrong with it.
+        /// The problems with it.
         report: Box<Report>,
     },
-    /// A text of a stream isn't the one that it was begun with.
+    /// A text of a stream has changed since the stream was started.
     #[error(
         "`{}` is not as it was when the stream was begun: it was begun with {begun}, now it has {now}\nhint: put it back as it was, or begin another stream",
         path.display()
@@ -104,17 +104,17 @@ pub enum RunError {
     OtherText {
         /// The file.
         path: PathBuf,
-        /// Its SHA-256 when the stream was begun, or that there was none.
+        /// The SHA-256 of the file when the stream was started, or that there was no such file.
         begun: String,
-        /// The same now.
+        /// The SHA-256 of the file now, or that there is none.
         now: String,
     },
-    /// Another process is writing it.
+    /// Another process is writing the run.
     #[error("`{}` is being written by {holder}\nhint: wait until that has ended", path.display())]
     Locked {
         /// The run's folder.
         path: PathBuf,
-        /// Who, as the other one put it.
+        /// The other process, as it described itself.
         holder: String,
     },
 }

@@ -1,4 +1,4 @@
-//! One writer per run: a lock on the file `lock`, which the operating system gives back when the process ends.
+//! A single writer per run: a lock on the file `lock`, which the operating system releases when the process ends.
 
 use std::{
     fs::{File, Metadata, TryLockError},
@@ -13,11 +13,11 @@ use rustix::fs::OFlags;
 use super::{LOCK, RunError};
 use crate::files::{self, FileError};
 
-/// Readers take the lock for an instant to see whether there is a writer; a writer looks again this many times, this far apart.
+/// Readers take the lock for an instant to see whether there is a writer, so a writer tries this many times, at this interval.
 const ATTEMPTS: u32 = 20;
 const ATTEMPT_GAP: Duration = Duration::from_millis(5);
 
-/// The right to write a run's folder. Dropping it gives it back.
+/// The right to write a run's folder. Dropping it releases the lock.
 #[derive(Debug)]
 #[must_use = "the lock is given back when this is dropped"]
 pub struct RunLock {
@@ -28,7 +28,8 @@ pub(crate) fn take(folder: &Path, who: &str) -> Result<RunLock, RunError> {
     let path = folder.join(LOCK);
     let mut holder = String::new();
     for attempt in 1..=ATTEMPTS {
-        // Not truncated on opening: it may be another's, with a name in it. Opened again each time: the folder may be another by now.
+        // The file isn't truncated on opening: it may be another process's, with its name in it. It is opened again each time: the folder
+        // may have been replaced.
         let (mut file, metadata) = files::open(&path, OFlags::RDWR | OFlags::CREATE)?;
         match file.try_lock() {
             Ok(()) if is_at(&path, &metadata) => {
@@ -50,7 +51,7 @@ pub(crate) fn take(folder: &Path, who: &str) -> Result<RunLock, RunError> {
     Err(RunError::Locked { path: folder.to_owned(), holder })
 }
 
-/// Whether the file that was opened is still the one at `path`: who had the lock before may have put another folder in the place of this one.
+/// Returns true if the opened file is still the one at `path`: the previous holder of the lock may have replaced the folder.
 fn is_at(path: &Path, opened: &Metadata) -> bool {
     path.symlink_metadata().is_ok_and(|there| (there.dev(), there.ino()) == (opened.dev(), opened.ino()))
 }

@@ -1,4 +1,4 @@
-//! The one writer of a run: journal first, then what is derived from it.
+//! The single writer of a run: it writes the journal first, then the derived files.
 
 use fltk_core::event::RunEvent;
 use jiff::Timestamp;
@@ -17,16 +17,16 @@ pub struct RunRecorder {
     _lock: RunLock,
     journal: Journal,
     history: History,
-    /// Made with the first event, which rewrites it anyway.
+    /// Opened with the first event, which rebuilds the derived files anyway.
     derived: Option<Derived>,
-    /// Whether another start is likely to follow a failure.
+    /// True if another start is likely to follow a failure.
     may_go_on: bool,
 }
 
 impl RunRecorder {
-    /// Takes up the journal of `folder`, new or old. Also returns what an interrupted append had left, which is cut off.
+    /// Opens the journal of `folder`, new or old, for appending. Also returns the remains of an interrupted append, which are cut off.
     ///
-    /// The first event to record is [`RunEvent::Started`]; the derived files are made again with it.
+    /// The first event to record is [`RunEvent::Started`]; it rebuilds the derived files.
     ///
     /// # Errors
     /// If there is another writer, or the journal is damaged or can't be written.
@@ -37,26 +37,26 @@ impl RunRecorder {
         Ok((Self { folder, _lock: lock, journal, history, derived: None, may_go_on: false }, replay.torn))
     }
 
-    /// Records one event. When this returns, it is on disk.
+    /// Records one event. It is on disk when this returns.
     ///
     /// # Errors
-    /// If the event can't follow the ones before (then nothing was written), or it can't be written.
+    /// If the event can't follow the events before it (nothing is written then), or it can't be written.
     pub fn record(&mut self, event: &RunEvent, at: Timestamp) -> Result<(), RunError> {
         self.record_all(std::slice::from_ref(event), at)
     }
 
-    /// Records events in order, with one write and one sync: the clients of a round, for example.
+    /// Records events in order, with one write and one sync, for example for the clients of a round.
     ///
     /// # Errors
-    /// As of [`record`](Self::record).
+    /// Those of [`record`](Self::record).
     pub fn record_all(&mut self, events: &[RunEvent], at: Timestamp) -> Result<(), RunError> {
         self.history.check(events).map_err(|source| self.folder.order_error(source))?;
         let entries = self.journal.append_all(events, at)?;
         self.take_in(&entries)
     }
 
-    /// From now on another start is likely to follow a failure, such as that of a lost rank. TensorBoard, which would say for ever that the run has failed,
-    /// is not told of one: [`RunFolder::derive`] does that if no start follows.
+    /// Declares that from now on another start is likely to follow a failure, such as the loss of a rank. Such a failure isn't written to
+    /// the TensorBoard files, since TensorBoard would show the run as failed forever: [`RunFolder::derive`] writes it if no start follows.
     pub fn expect_another_start(&mut self) {
         self.may_go_on = true;
     }
@@ -67,7 +67,7 @@ impl RunRecorder {
         &self.folder
     }
 
-    /// What is known about the run so far.
+    /// Returns the state of the run so far.
     #[must_use]
     pub fn history(&self) -> &History {
         &self.history
@@ -84,7 +84,7 @@ impl RunRecorder {
     fn carry_over(&mut self, change: Change) -> Result<(), RunError> {
         match (&mut self.derived, change) {
             (None, _) | (_, Change::Rewritten) => {
-                // As it's on disk: what was voided is in files that TensorBoard has read.
+                // The journal on disk is used, because events that were voided are in files that TensorBoard has read.
                 let entries = self.folder.replay()?.entries;
                 self.derived = Some(Derived::rebuild(&self.folder.path, &self.folder.description, &self.history, &entries)?);
             }

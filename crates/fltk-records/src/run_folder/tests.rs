@@ -75,7 +75,7 @@ fn a_description_from_elsewhere_is_checked() {
     assert!(matches!(RunFolder::open(made.path()), Err(RunError::File(FileError::TooLarge { .. }))));
     std::fs::remove_file(&path).unwrap();
     assert!(matches!(RunFolder::open(made.path()), Err(RunError::NotARun { missing: "run.json", .. })));
-    // Fields of a later version of the same format are none of our business.
+    // Fields of a later version of the same format are ignored.
     std::fs::write(&path, text.replacen('{', "{\"color\": \"red\",", 1)).unwrap();
     assert_eq!(RunFolder::open(made.path()).unwrap(), made);
 }
@@ -118,7 +118,7 @@ fn killed_at_many_points_and_resumed_it_ends_the_same() {
     let expected = recorded(root.path(), 1, &whole);
     let rows = |run: &RunFolder| -> Vec<_> {
         let history = run.clone().read().unwrap().history;
-        // Up to times: a round that is done again is recorded later.
+        // Times are left out: a round that is repeated is recorded later.
         history.rows().map(|row| (row.step, row.clients.clone(), row.train, row.test.clone())).collect()
     };
     let journal = std::fs::read(expected.journal_path()).unwrap();
@@ -128,7 +128,7 @@ fn killed_at_many_points_and_resumed_it_ends_the_same() {
         std::fs::write(run.path().join(".new-half"), "left by the kill").unwrap();
         std::fs::write(run.path().join("metrics.csv"), "half a li").unwrap();
         let (mut recorder, _) = RunRecorder::open(run.clone(), "a test").unwrap();
-        // As the program does: on from the checkpoint if there is one, else from the beginning.
+        // Like the program: resume from the checkpoint if there is one, otherwise start from the beginning.
         let from = recorder.history().checkpoints().last_key_value().map_or(0, |(at, _)| at.completed);
         let mut again = vec![started(from)];
         again.extend(if from == 1 { &whole[4..] } else { &whole[1..] }.iter().cloned());
@@ -204,12 +204,12 @@ fn a_lock_is_of_the_folder_that_is_there() {
     let run = recorded(root.path(), 1, &[]);
     let lock = run.path().join("lock");
     let held = run.lock("the first").unwrap();
-    // Another folder, or file, took its place.
+    // Another folder, or file, replaced it.
     fs::remove_file(&lock).unwrap();
     let other = run.lock("the second").unwrap();
     assert!(matches!(run.lock("a third"), Err(RunError::Locked { holder, .. }) if holder == "the second"));
     drop((held, other));
-    // Neither links nor pipes are locked, or waited for.
+    // Links and pipes are neither locked nor waited for.
     fs::remove_file(&lock).unwrap();
     rustix::fs::mkfifoat(rustix::fs::CWD, &lock, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
     assert!(run.lock("a test").is_err() && !run.is_locked());
@@ -237,12 +237,12 @@ fn settings_that_came_later_are_no_difference_while_they_have_their_default() {
     check(&[("b", Hyperparameter::Number(3.0))], false);
     check(&[("c", text("some"))], false);
     check(&[("d", Hyperparameter::Bool(true))], false);
-    // What was there before counts, whatever it is.
+    // A setting that existed before counts, whatever its value is.
     check(&[("e", Hyperparameter::Number(2.0))], false);
 }
 
-/// A setting that is new in what is recorded of a task has to be in `LATER`, with its default: else runs of before and of after it are no replications of
-/// one another.
+/// A setting that is new in what is recorded of a task has to be in `LATER`, with its default: otherwise runs from before and after it
+/// would not count as replications of one another.
 #[test]
 fn what_earlier_versions_recorded_is_no_other_settings_than_now() {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/0.1.0");

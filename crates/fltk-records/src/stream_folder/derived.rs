@@ -1,7 +1,7 @@
-//! What is made of a stream's journal for other programs: `jobs.csv`, `jobs.sqlite` with one table, and TensorBoard events.
+//! The files that are derived from a stream's journal for other programs: `jobs.csv`, `jobs.sqlite` with one table, and TensorBoard events.
 //!
-//! In TensorBoard a step is a job, in the order in which they ended: `jobs/queue_seconds`, `jobs/service_seconds`, `jobs/response_seconds`, and each of
-//! them by class, such as `jobs_small/queue_seconds`. All of them can be made again at any time.
+//! In TensorBoard a step is a job, in the order in which they ended: `jobs/queue_seconds`, `jobs/service_seconds`, `jobs/response_seconds`,
+//! and each of them by class, such as `jobs_small/queue_seconds`. All of these files can be rebuilt at any time.
 
 use rusqlite::{Connection, OpenFlags, params_from_iter, types::Value};
 use serde::Serialize;
@@ -16,12 +16,12 @@ use crate::{
 const CSV: &str = "jobs.csv";
 const SQLITE: &str = "jobs.sqlite";
 
-/// Whether the file of this name in a stream's folder is made from the journal.
+/// Returns true if a file of this name in a stream's folder is derived from the journal.
 pub(crate) fn is_derived(name: &str) -> bool {
     [CSV, SQLITE].contains(&name) || tensorboard::is_ours(name)
 }
 
-/// A job of a stream with all that was recorded of it. Times are in seconds since its replication began.
+/// A job of a stream with everything that was recorded of it. Times are in seconds since its replication began.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[expect(missing_docs, reason = "each is a column of that name")]
 pub struct JobRow {
@@ -31,7 +31,7 @@ pub struct JobRow {
     pub priority: i32,
     pub seed: u64,
     pub state: &'static str,
-    /// When its replication began, in seconds since the stream did.
+    /// The start of its replication, in seconds since the stream started.
     pub began: f64,
     pub arrived: Option<f64>,
     pub admitted: Option<f64>,
@@ -45,16 +45,16 @@ pub struct JobRow {
     pub run_seconds: Option<f64>,
     pub suspensions: u32,
     pub pods: u32,
-    /// What its pods ask for together.
+    /// The total resource requests of its pods.
     pub resources: String,
     pub nodes: Vec<String>,
     pub reason: Option<String>,
-    /// The folder of its run, where that's known.
+    /// The folder of its run, if it is known.
     pub run: Option<String>,
 }
 
 impl JobRow {
-    /// Columns by name, in their order.
+    /// Returns the columns by name, in order.
     fn columns(&self) -> Map<String, Json> {
         match serde_json::to_value(self) {
             Ok(Json::Object(columns)) => columns,
@@ -72,19 +72,19 @@ const TABLE: &str = "
     ) STRICT;
 ";
 
-/// The rows as comma-separated values, with a header. Nodes are separated by spaces.
+/// Returns the rows as comma-separated values, with a header. Nodes are separated by spaces.
 #[must_use]
 pub fn csv(rows: &[JobRow]) -> Vec<u8> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let header = JobRow::default().columns();
-    // Into memory, with as many fields in every record.
+    // Writing into memory, with the same number of fields in every record, can't fail.
     let mut write = |fields: Vec<String>| writer.write_record(fields).expect("records of one length can be written");
     write(header.keys().cloned().collect());
     rows.iter().for_each(|row| write(row.columns().values().map(text).collect()));
     writer.into_inner().unwrap_or_default()
 }
 
-/// A value as text; nothing where there is none.
+/// Returns a value as text; empty if it is null.
 fn text(value: &Json) -> String {
     match value {
         Json::Null => String::new(),
@@ -94,21 +94,21 @@ fn text(value: &Json) -> String {
     }
 }
 
-/// A value as SQLite holds it.
+/// Returns a value as SQLite stores it.
 fn sql(value: &Json) -> Value {
     match value {
         Json::Null => Value::Null,
         Json::Number(number) => match (number.as_i64(), number.is_f64()) {
             (Some(whole), _) => whole.into(),
             (None, true) => number.as_f64().into(),
-            // A seed above what SQLite holds.
+            // A seed above the largest integer of SQLite.
             (None, false) => number.to_string().into(),
         },
         value => text(value).into(),
     }
 }
 
-/// Writes all three files of `folder`. For who has its lock.
+/// Writes all three files of `folder`. The caller must hold its lock.
 ///
 /// # Errors
 /// If a file can't be written.
@@ -139,7 +139,7 @@ fn events(folder: &StreamFolder, rows: &[JobRow]) -> Steps {
     steps
 }
 
-/// The database's bytes.
+/// Returns the bytes of the database.
 fn database(rows: &[JobRow]) -> rusqlite::Result<Vec<u8>> {
     let mut database = Connection::open_in_memory_with_flags(OpenFlags::default())?;
     database.execute_batch(TABLE)?;

@@ -1,4 +1,4 @@
-//! The streams in a folder, each in one line.
+//! The listing of the streams in a folder, each in one line.
 
 use std::path::{Path, PathBuf};
 
@@ -10,17 +10,17 @@ use crate::{RunError, StreamFolder, files};
 /// A stream in one line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamSummary {
-    /// Its folder's name.
+    /// The name of the stream's folder.
     pub stream: String,
     /// The experiment's name.
     pub experiment: String,
-    /// When it began.
+    /// The time at which it started.
     pub started_at: Timestamp,
-    /// Whether an orchestrator is at work on it.
+    /// True if an orchestrator is running the stream.
     pub is_orchestrated: bool,
 }
 
-/// What a listing found.
+/// The result of a listing.
 #[derive(Debug, Default)]
 pub struct StreamListing {
     /// The streams, by name.
@@ -30,7 +30,7 @@ pub struct StreamListing {
 }
 
 impl StreamListing {
-    /// Of the folder `root`; empty if it isn't there.
+    /// Lists the streams in the folder `root`; empty if it doesn't exist.
     ///
     /// # Errors
     /// If `root` can't be listed.
@@ -38,14 +38,14 @@ impl StreamListing {
         Ok(Self::of_folders(StreamFolder::list(root)?))
     }
 
-    /// Of these folders.
+    /// Lists the streams in these folders.
     #[must_use]
     pub fn of_folders(folders: Vec<PathBuf>) -> Self {
         let mut listing = Self::default();
         for path in folders {
             match StreamFolder::open(&path) {
                 Ok(folder) => listing.streams.push(StreamSummary {
-                    // The stream is found by it, whatever a copy's description says.
+                    // The stream is found by the folder's name, whatever a copy's description says.
                     stream: files::printable(&path.file_name().unwrap_or_default().to_string_lossy()),
                     experiment: folder.description().experiment.clone(),
                     started_at: folder.description().started_at,

@@ -1,7 +1,7 @@
-//! The few messages of TensorBoard that an event file of ours has, with their field numbers.
+//! The TensorBoard messages that our event files use, with their field numbers.
 //!
-//! From `event.proto`, `summary.proto`, `tensor.proto`, `tensor_shape.proto` (package `tensorboard`), `plugins/hparams/plugin_data.proto`
-//! and `google/protobuf/struct.proto`.
+//! They are taken from `event.proto`, `summary.proto`, `tensor.proto`, `tensor_shape.proto` (package `tensorboard`),
+//! `plugins/hparams/plugin_data.proto` and `google/protobuf/struct.proto`.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! A run's description, rows and end as TensorBoard events.
+//! Converts a run's description, rows and end to TensorBoard events.
 
 use fltk_core::metrics::{Evaluation, TrainSummary};
 use jiff::Timestamp;
@@ -14,7 +14,7 @@ use crate::{
     history::{End, Row, Unit},
 };
 
-/// The beginning of the session.
+/// Returns the start of the session.
 pub(super) fn session_start(run: &RunDescription) -> Event {
     let wall_time = seconds(run.started_at);
     let hparams = run.hyperparameters.0.iter().map(|(name, value)| (name.clone(), HParam { kind: Some(kind(value)) })).collect();
@@ -22,7 +22,7 @@ pub(super) fn session_start(run: &RunDescription) -> Event {
     hparams_event(wall_time, "_hparams_/session_start_info", HParams::SessionStart(start))
 }
 
-/// All scalars of one round or epoch.
+/// Returns all scalars of one round or epoch.
 pub(super) fn row(row: &Row) -> Event {
     let Row { unit, step, at, clients, train, learning_rate, test, train_seconds, test_seconds, parallel } = row;
     let mut scalars = Vec::new();
@@ -50,7 +50,7 @@ pub(super) fn row(row: &Row) -> Event {
     Event { wall_time: seconds(*at), step: i64::from(*step), what: Some(What::Summary(Summary { value })) }
 }
 
-/// The end of the session.
+/// Returns the end of the session.
 pub(super) fn end(end: &End) -> Event {
     let (at, status) = match end {
         End::Finished { at, .. } => (*at, SessionStatus::Success),
@@ -60,7 +60,7 @@ pub(super) fn end(end: &End) -> Event {
     hparams_event(seconds(at), "_hparams_/session_end_info", HParams::SessionEnd(info))
 }
 
-/// The same for runs that differ in nothing but their seed.
+/// Returns a name that is the same for all runs that differ only in their seed.
 fn group_name(run: &RunDescription) -> String {
     let digest = Sha256::digest(run.hyperparameters.key());
     format!("{}/{} {}", run.experiment, run.task, hex::encode(&digest[..4]))

@@ -9,14 +9,14 @@ use crate::{
     journal::Entry,
 };
 
-/// Names and contents, the first first. A name has the second in which its start was recorded, or the next one that no file before it has: two starts within
-/// a second, or a clock that was put back, are no reason for names that sort otherwise.
+/// Returns names and contents, in order. A file's name has the second in which its start was recorded, or the next second after that of the
+/// previous file: so the names sort in order even if two starts are within a second, or if a clock was set back.
 pub(super) fn run_files(run: &RunDescription, entries: &[Entry]) -> Vec<(String, Vec<u8>)> {
     let mut all: Vec<(i64, Vec<Event>)> = Vec::new();
     let mut end = None;
     for entry in entries {
         if let RunEvent::Started { from, .. } = &entry.event {
-            // Of what goes on again, no end is told.
+            // The end of a run that is resumed isn't written.
             end = None;
             let seconds = match all.last() {
                 None => run.started_at.as_second(),
@@ -37,7 +37,7 @@ pub(super) fn run_files(run: &RunDescription, entries: &[Entry]) -> Vec<(String,
     all.into_iter().map(|(seconds, events)| (file_name(seconds), encoded(&events))).collect()
 }
 
-/// The first step that is recorded after a start from there: a fresh one evaluates the initial model again too.
+/// Returns the first step that is recorded after a start from `from`: a fresh start also evaluates the initial model again.
 fn first_step(from: Milestone) -> i64 {
     if from == Milestone::START { 0 } else { i64::from(from.completed) + 1 }
 }

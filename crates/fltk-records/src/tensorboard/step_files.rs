@@ -1,6 +1,7 @@
-//! Event files of steps that are counted from 1 and known anew each time: those of a stream's jobs, in the order in which they ended.
+//! Event files for steps that are counted from 1 and recomputed each time: those of a stream's jobs, in the order in which they ended.
 //!
-//! Mostly there are more of them than before, which are appended. Where earlier ones are others than before, a new file voids those from there on.
+//! Usually there are only additional steps, which are appended. If earlier steps have changed, a new file voids all steps from the first
+//! change on.
 
 use std::path::Path;
 
@@ -11,41 +12,41 @@ use super::{
 };
 use crate::files::{self, FileError};
 
-/// Largest event files that are read, in bytes together: those of some million jobs. Larger ones are made anew.
+/// The largest event files that are read, in bytes in total: those of several million jobs. Larger ones are rewritten.
 const BYTES_MAX: u64 = 1 << 30;
 
-/// Scalars of steps.
+/// Scalars by step.
 #[derive(Debug)]
 pub(crate) struct Steps {
-    /// When the first of them may have begun, in seconds since 1970.
+    /// The earliest possible start of the first step, in seconds since 1970.
     began: f64,
-    /// Step 1 first.
+    /// The event of each step, beginning with step 1.
     events: Vec<proto::Event>,
 }
 
-/// What TensorBoard shows of the files that are there.
+/// The steps that TensorBoard shows for the existing files.
 struct Shown {
-    /// Step 1 first.
+    /// The event of each step, beginning with step 1.
     steps: Vec<Vec<u8>>,
-    /// The last file, and what is in it.
+    /// The name and content of the last file.
     last: Option<(String, Vec<u8>)>,
-    /// Whether every file is one that this module writes, whole.
+    /// True if every file is complete and was written by this module.
     is_sound: bool,
 }
 
 impl Steps {
-    /// None yet.
+    /// Creates an empty list of steps.
     pub(crate) fn new(began: f64) -> Self {
         Self { began, events: Vec::new() }
     }
 
-    /// The next step: when it was, in seconds since 1970, and its scalars by tag.
+    /// Adds the next step: its time, in seconds since 1970, and its scalars by tag.
     pub(crate) fn add(&mut self, wall_time: f64, values: impl Iterator<Item = (String, f64)>) {
         let step = self.events.len() as i64 + 1;
         self.events.push(run_events::scalars(wall_time, step, values));
     }
 
-    /// Brings the event files in `folder` to where TensorBoard, also one that reads them already, shows these steps and no others.
+    /// Updates the event files in `folder` so that TensorBoard, even one that is already reading them, shows exactly these steps.
     ///
     /// # Errors
     /// If a file can't be read or written.
@@ -96,7 +97,7 @@ impl Shown {
         Ok(shown)
     }
 
-    /// `None` if it isn't a whole file of this module.
+    /// Adds the content of a file; `None` if it isn't a complete file of this module.
     fn take_in(&mut self, bytes: &[u8]) -> Option<()> {
         let (records, rest) = unframe(bytes);
         if !rest.is_empty() {
@@ -152,7 +153,7 @@ mod tests {
             assert_eq!((names(folder), shown(folder)), (vec![first.clone()], values.len()));
         }
         assert_eq!(fs::metadata(folder.join(&first)).unwrap().ino(), inode, "it is the same file");
-        // Another second one, and then fewer.
+        // The second step changes, and then there are fewer steps.
         steps(&[1.0, 5.0]).write(folder).unwrap();
         assert_eq!((names(folder), shown(folder)), (vec![first.clone(), file_name(1001)], 2));
         steps(&[1.0]).write(folder).unwrap();
