@@ -1,4 +1,4 @@
-//! The client: asks a server of records, and trusts nothing that it says.
+//! The client: sends requests to a server of records, and trusts nothing in its responses.
 
 use std::{io::Read, sync::LazyLock, time::Duration};
 
@@ -14,93 +14,95 @@ use ureq::{
 
 use crate::{SKIPPED_COUNT, SKIPPED_NAMES, Token};
 
-/// For a name to be resolved, and again for a connection to be made.
+/// The time limit for resolving a name, and again for connecting.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-/// Until an answer begins: the server may have to read every journal first.
+/// The time limit for a response to begin: the server may have to read every journal first.
 const ANSWER_LIMIT: Duration = Duration::from_secs(600);
-/// Without a byte within an answer.
+/// The time limit between two bytes of a response.
 const STALL_LIMIT: Duration = Duration::from_secs(60);
-/// Proxies redirect, once or twice. Neither tokens nor passwords are sent along, and nothing goes from `https://` to `http://`.
+/// The limit on redirects: proxies redirect once or twice. Neither tokens nor passwords are sent to the new address, and `https://` is
+/// never redirected to `http://`.
 const REDIRECTS_MAX: u32 = 3;
-/// Largest JSON that is read, in bytes: a million names, or digests of a million files.
+/// The largest JSON that is read, in bytes: a million names, or digests of a million files.
 const JSON_BYTES_MAX: u64 = 256 << 20;
-/// Longest error of a server that is shown, in bytes.
+/// The longest error message of a server that is read, in bytes.
 const ERROR_BYTES_MAX: u64 = 64 << 10;
 
-/// What stays as it is in a path or a query.
+/// The characters that aren't percent-encoded in a path or a query, in addition to letters and digits.
 static PLAIN: LazyLock<AsciiSet> = LazyLock::new(|| NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.'));
 
 /// A server of records.
 pub struct Client {
     agent: Agent,
-    /// Without a slash at its end; perhaps with a user and a password, which are never shown.
+    /// The address without a trailing slash; it may contain a user and a password, which are never displayed.
     base: String,
     shown: String,
-    /// Its scheme, host and port, for telling whether another has answered.
+    /// The scheme, host and port, to detect that another server has responded.
     origin: String,
     token: Option<Token>,
 }
 
-/// A server can't be asked, or says no.
+/// A request to a server fails, or the server refuses it.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// Not the address of a server.
+    /// The address isn't that of a server.
     #[error("`{address}` is no address of a server: {problem}\nhint: such as `http://localhost:8080`, where `fltk serve` listens")]
     Address {
-        /// What was given, without secrets.
+        /// The address that was given, without secrets.
         address: String,
-        /// What is wrong with it.
+        /// The problem with it.
         problem: &'static str,
     },
-    /// No certificates to trust.
+    /// No certificates are available to trust.
     #[error(transparent)]
     Trust(#[from] TrustError),
-    /// No answer.
+    /// The server doesn't respond.
     #[error("`{url}` can't be read: {problem}")]
     Network {
-        /// What was asked for.
+        /// The URL of the request.
         url: String,
-        /// Why not.
+        /// The cause.
         problem: String,
     },
-    /// The server refuses.
+    /// The server refuses the request.
     #[error("`{url}` answers {status}: {message}{hint}")]
     Refused {
-        /// What was asked for.
+        /// The URL of the request.
         url: String,
-        /// HTTP's.
+        /// The HTTP status.
         status: u16,
-        /// In the server's words.
+        /// The message, in the server's words.
         message: String,
-        /// What to do about it.
+        /// A hint for the user.
         hint: String,
     },
-    /// An answer that no server of records gives.
+    /// The response isn't one of a server of records.
     #[error("`{url}` answers with something else than records: {problem}\nhint: is it `fltk serve`?")]
     Answer {
-        /// What was asked for.
+        /// The URL of the request.
         url: String,
-        /// What it is.
+        /// The problem with it.
         problem: String,
     },
 }
 
-/// An export as it comes.
+/// An export that is being received.
 pub struct Export {
-    /// Runs that the server left out because they are damaged.
+    /// The number of runs that the server left out because they are damaged.
     pub num_skipped: u64,
-    /// Names of them; not of all if there are many.
+    /// The names of these runs; only some of them if there are many.
     pub skipped: Vec<String>,
     /// The table.
     pub body: Box<dyn Read + Send>,
 }
 
 impl Client {
-    /// Of the server at `address`: `http://` or `https://`, a host, perhaps user and password, a port and a path.
+    /// Creates a client of the server at `address`: `http://` or `https://`, a host, and optionally user and password, a port and a path.
     ///
     /// # Errors
-    /// If it's no such address, or it has a user and there is a token too: a request shows one of both; or if the environment applies and leads to nobody to
-    /// trust ([`fltk_http::config`]), also for `http://`, which may send on to `https://`.
+    /// If the address isn't valid, or has a user although there is also a token, since a request can carry only one of them; or if the
+    /// environment applies but provides no certificates to trust ([`fltk_http::config`]), even for `http://`, which may redirect to
+    /// `https://`.
     pub fn new(address: &str, token: Option<Token>, environment: Environment) -> Result<Self, ClientError> {
         let base = address.trim_end_matches('/');
         let (scheme, rest) = base.split_once("://").unwrap_or(("", base));
@@ -134,10 +136,10 @@ impl Client {
         Ok(Self { agent: config.build().new_agent(), base: base.to_owned(), shown, origin, token })
     }
 
-    /// Every run and stream by name.
+    /// Lists every run and stream by name.
     ///
     /// # Errors
-    /// If the server can't be asked, or says no.
+    /// If the request fails, or the server refuses it.
     pub fn records(&self) -> Result<Vec<Record>, ClientError> {
         let path = "/api/v1/records";
         let records: Vec<Record> = self.json(path)?;
@@ -149,26 +151,26 @@ impl Client {
         }
     }
 
-    /// What is in the folder of `record`.
+    /// Lists the files in the folder of `record`.
     ///
     /// # Errors
-    /// If the server can't be asked, or says no.
+    /// If the request fails, or the server refuses it.
     pub fn files(&self, record: &Record) -> Result<Vec<FileDigest>, ClientError> {
         self.json(&path(record, "files"))
     }
 
-    /// The folder of `record` as a tar archive, for [`unpack`](fltk_records::archive::unpack).
+    /// Fetches the folder of `record` as a tar archive, for [`unpack`](fltk_records::archive::unpack).
     ///
     /// # Errors
-    /// If the server can't be asked, or says no.
+    /// If the request fails, or the server refuses it.
     pub fn archive(&self, record: &Record) -> Result<impl Read + Send + use<>, ClientError> {
         Ok(self.get(&path(record, "archive"))?.into_body().into_reader())
     }
 
-    /// The table of the runs of these names; of all where there are none.
+    /// Fetches the table of the named runs; of all runs if no names are given.
     ///
     /// # Errors
-    /// If the server can't be asked, or says no.
+    /// If the request fails, or the server refuses it.
     pub fn export(&self, format: Format, runs: &[String]) -> Result<Export, ClientError> {
         let format = match format {
             Format::Csv => "csv",
@@ -210,7 +212,7 @@ impl Client {
         let status = response.status();
         let answered = origin(response.get_uri());
         let mut body = Vec::new();
-        // Words are better than none, if they come.
+        // The message is optional: errors while reading it are ignored.
         let _ = response.into_body().into_reader().take(ERROR_BYTES_MAX).read_to_end(&mut body);
         let said = serde_json::from_slice(&body).ok().map(|Words { error }| error);
         let message = said.unwrap_or_else(|| status.canonical_reason().unwrap_or("no reason").to_owned());
@@ -238,7 +240,7 @@ fn path(record: &Record, what: &str) -> String {
     format!("/api/v1/{kind}/{}/{what}", encoded(&record.name))
 }
 
-/// Scheme, host and port.
+/// Returns scheme, host and port.
 fn origin(uri: &Uri) -> String {
     let (scheme, host) = (uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default());
     let usual = if scheme == "https" { 443 } else { 80 };
@@ -250,9 +252,9 @@ fn encoded(text: &str) -> String {
     utf8_percent_encode(text, &PLAIN).to_string()
 }
 
-/// Text of a server for a terminal: no control characters but line breaks before a hint, not too long.
+/// Makes a server's text safe for a terminal: no control characters except line breaks before a hint, and limited in length.
 fn printable(text: &str) -> String {
-    /// Two lines on a wide terminal, and a hint.
+    /// The limit in characters: two lines on a wide terminal, and a hint.
     const CHARS_MAX: usize = 1000;
     let plain = |c: char| if c.is_control() && c != '\n' { ' ' } else { c };
     text.chars().take(CHARS_MAX).map(plain).collect()

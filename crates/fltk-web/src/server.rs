@@ -1,4 +1,4 @@
-//! The server: routes, who may ask, and how it ends.
+//! The server: routes, authorization, and shutdown.
 
 mod answer;
 mod archive;
@@ -41,55 +41,59 @@ pub use self::{
 };
 use crate::Token;
 
-/// Requests that read files at once: each has a thread, and in memory at most one run's history (or a list of all that there is). Those that wait for a slow
-/// client aren't among them: they have that, and half a megabyte that waits to be sent.
+/// The limit on requests that read files at the same time: each has a thread, and holds in memory at most one run's history (or a list of
+/// all records). Requests that wait for a slow client aren't counted: each of those holds the same, plus half a megabyte that waits to be
+/// sent.
 const READERS_MAX: usize = 16;
-/// How long a request waits for one of them to be done.
+/// The time that a request waits for a permit to read files.
 const READER_WAIT: Duration = Duration::from_secs(20);
-/// For a folder to be listed when a probe asks: it gives up after five seconds.
+/// The time limit for listing the folders for a probe: the probe gives up after five seconds.
 const READY_LIMIT: Duration = Duration::from_secs(4);
-/// How long a client may take nothing of what it asked for, before it counts as gone.
+/// The time after which a client that reads nothing of its response is considered gone.
 const STALL_LIMIT: Duration = Duration::from_secs(60);
-/// For the head of a request to come, and for the next one to begin.
+/// The time limit for the head of a request, and for the next request to begin.
 const HEAD_LIMIT: Duration = Duration::from_secs(30);
-/// How long what is being sent may go on after the server was asked to stop. Kubernetes kills after half a minute.
+/// The time that ongoing responses may still take after the server was asked to stop. Kubernetes kills it after half a minute.
 const STOP_GRACE: Duration = Duration::from_secs(10);
 
-/// Reads the jobs of a stream, with an error for a person: who knows streams passes it in.
+/// Reads the jobs of a stream, or returns an error message for a person. The caller supplies it, since only the program knows what a
+/// stream's jobs are.
 pub type JobsOf = Arc<dyn Fn(StreamFolder) -> Result<Vec<JobRow>, String> + Send + Sync>;
 
-/// What is served.
+/// The folders that are served, and how.
 pub struct Site {
     /// The folder of runs.
     pub runs: PathBuf,
-    /// The folder of streams: another, or the same.
+    /// The folder of streams: another one, or the same.
     pub streams: PathBuf,
-    /// Where an index of the runs may be kept; without one every request for all reads all journals.
+    /// The folder in which an index of the runs may be kept; without one every request for all runs reads all journals.
     pub indexes: Option<PathBuf>,
-    /// What all paths begin with, but for those of probes.
+    /// The prefix of all paths except those of probes.
     pub prefix: Prefix,
     /// Reads the jobs of a stream.
     pub jobs: JobsOf,
-    /// What clients must show; anybody may read where there is none.
+    /// The token that clients must present; anybody may read if there is none.
     pub token: Option<Token>,
-    /// The only names that it is asked by, beside addresses and `localhost`. Where there are none, [`serve`] says when that's looked at.
+    /// The only host names that requests may use, in addition to addresses and `localhost`. If there are none, [`serve`] describes when
+    /// host names are checked.
     pub hosts: Vec<HostName>,
 }
 
-/// What the handlers share.
+/// The state that the handlers share.
 #[derive(Clone)]
 struct Shared {
     site: Arc<Site>,
     /// Permits to read files.
     readers: Arc<Semaphore>,
-    /// The permit to answer a probe: it waits for none of those, and there are no more threads than one where a volume is silent.
+    /// The permit to answer a probe: probes don't wait for readers, and block no more than one thread if a volume doesn't respond.
     probe: Arc<Semaphore>,
-    /// Whether pages of other sites must be kept away, which a browser that reaches us shows: they reach us under names of their own.
+    /// True if pages of other sites must be kept out. A browser reveals them: they reach the server under their own host names.
     knows_its_names: bool,
 }
 
-/// Serves `site` on `listener` until `stop` is done: then what is being sent has a few seconds, and nothing new is taken. With `hosts`, and without a token
-/// on an address of this machine alone, only requests are answered that ask by one of them, by an address or as `localhost`.
+/// Serves `site` on `listener` until `stop` is done: then ongoing responses have a few more seconds, and no new requests are accepted. If
+/// there are `hosts`, or if there is no token and `listener` is on a loopback address, a request is answered only if its host name is one
+/// of `hosts`, an address, or `localhost`.
 ///
 /// # Errors
 /// If the socket fails.
@@ -126,13 +130,13 @@ fn router(site: Site, knows_its_names: bool) -> Router {
     let api = api
         .fallback(|| async { ApiError::new(StatusCode::NOT_FOUND, "there is nothing at this path") })
         .method_not_allowed_fallback(|| async { ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "only GET: nothing is written here") })
-        // What is said of a path, and that there is none, only to those who may ask.
+        // Only authorized clients learn about a path, or that there is none.
         .layer(from_fn_with_state(shared.clone(), authorize));
     let [healthy, is_ready] = PROBES;
     Router::new().route(healthy, get(|| async { "ok" })).route(is_ready, get(ready)).merge(api).layer(from_fn(harden)).with_state(shared)
 }
 
-/// What there is to read, for who came without a path.
+/// Lists the available paths, for a request without a path.
 async fn contents(State(shared): State<Shared>) -> Response {
     let prefix = &shared.site.prefix;
     let paths = ["records", "runs", "export", "streams"].map(|name| (name, format!("{prefix}/api/v1/{name}")));
@@ -170,7 +174,7 @@ async fn authorize(State(shared): State<Shared>, request: Request, next: Next) -
     next.run(request).await
 }
 
-/// What browsers are told: take an answer for what it says it is, and keep none.
+/// Sets headers that tell browsers to accept the declared content type, and to cache nothing.
 async fn harden(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
@@ -180,13 +184,13 @@ async fn harden(request: Request, next: Next) -> Response {
 }
 
 impl Shared {
-    /// What `work` makes of the site, on a thread that may wait for files.
+    /// Runs `work` on the site, on a thread that may block on files.
     async fn read<T: Send + 'static>(&self, work: impl FnOnce(&Site) -> Result<T, ApiError> + Send + 'static) -> Result<T, ApiError> {
         let permit = self.permit().await?;
         self.on_thread(permit, work).await
     }
 
-    /// The same, holding a permit until it's done.
+    /// Like [`read`](Self::read), but holds the given permit until `work` is done.
     async fn on_thread<T: Send + 'static>(
         &self,
         permit: impl Send + 'static,
@@ -209,7 +213,7 @@ impl Shared {
 }
 
 impl Site {
-    /// The folder that has folders of this kind.
+    /// Returns the folder that contains the folders of this kind.
     fn root(&self, kind: RecordKind) -> &Path {
         match kind {
             RecordKind::Run => &self.runs,
@@ -217,17 +221,17 @@ impl Site {
         }
     }
 
-    /// What there is of this kind.
+    /// Lists the records of this kind.
     fn records(&self, kind: RecordKind) -> Result<Vec<Record>, ApiError> {
         Ok(Record::list(self.root(kind), kind)?)
     }
 
-    /// Where each of these is.
+    /// Returns the paths of all folders of this kind.
     fn folders(&self, kind: RecordKind) -> Result<Vec<PathBuf>, ApiError> {
         Ok(self.records(kind)?.into_iter().map(|record| self.root(kind).join(record.name)).collect())
     }
 
-    /// The folder of a run or a stream, by a name from a request.
+    /// Returns the folder of a run or a stream, given a name from a request.
     fn find(&self, kind: RecordKind, name: &str) -> Result<PathBuf, ApiError> {
         Ok(Record::find(self.root(kind), kind, name)?)
     }

@@ -1,16 +1,16 @@
-//! What a client must show: a secret, as a bearer token (RFC 6750).
+//! The secret that a client must present, as a bearer token (RFC 6750).
 
 use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-/// Shorter ones can be guessed.
+/// The shortest token: shorter ones can be guessed.
 const CHARS_MIN: usize = 16;
-/// Longer ones don't fit into a header that every proxy takes.
+/// The longest token: longer ones don't fit into a header that every proxy accepts.
 const CHARS_MAX: usize = 4096;
 
-/// A secret that both sides know.
+/// A secret shared by client and server.
 #[derive(Clone)]
 pub struct Token(String);
 
@@ -20,32 +20,33 @@ pub struct Token(String);
 pub struct TokenError;
 
 impl Token {
-    /// The token in `text`, such as a file's: white space around it is none of it.
+    /// Parses the token in `text`, such as a file's content: white space around it is ignored.
     ///
     /// # Errors
-    /// If it's too short to be a secret, or can't stand in a header.
+    /// If it's too short to be a secret, or can't be used in a header.
     pub fn parse(text: &str) -> Result<Self, TokenError> {
         let token = text.trim();
         let fits = |c: u8| c.is_ascii_alphanumeric() || b"-._~+/=".contains(&c);
         if (CHARS_MIN..=CHARS_MAX).contains(&token.len()) && token.bytes().all(fits) { Ok(Self(token.to_owned())) } else { Err(TokenError) }
     }
 
-    /// The value of the header `Authorization`.
+    /// Returns the value of the header `Authorization`.
     pub(crate) fn header(&self) -> String {
         format!("Bearer {}", self.0)
     }
 
-    /// Whether `header`, the value of `Authorization`, shows it. How long that takes says nothing of where they differ.
+    /// Returns true if `header`, the value of `Authorization`, presents this token. The time that this takes doesn't reveal where they
+    /// differ.
     pub(crate) fn is_shown(&self, header: &[u8]) -> bool {
         let Some((scheme, shown)) = header.split_at_checked("Bearer ".len()) else { return false };
-        // Of one length, whatever is shown.
+        // Digests have the same length, whatever is presented.
         let digest = |text: &[u8]| -> [u8; 32] { Sha256::digest(text).into() };
         let is_equal = bool::from(digest(shown.trim_ascii()).ct_eq(&digest(self.0.as_bytes())));
         scheme.eq_ignore_ascii_case(b"Bearer ") && is_equal
     }
 }
 
-/// It's a secret.
+/// The output doesn't reveal the secret.
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token")

@@ -1,4 +1,4 @@
-//! Answers that are JSON, and what errors are over HTTP.
+//! JSON responses, and how errors are represented over HTTP.
 
 use axum::{
     extract::{Path, rejection::PathRejection},
@@ -9,7 +9,7 @@ use fltk_records::{ArchiveError, FileError, RunError, checkpoint::CheckpointErro
 use serde::Serialize;
 use serde_json::json;
 
-/// An error that a request is answered with: `{"error": ...}`.
+/// An error response: `{"error": ...}`.
 #[derive(Debug)]
 pub struct ApiError {
     status: StatusCode,
@@ -21,7 +21,7 @@ impl ApiError {
         Self { status, message: message.into() }
     }
 
-    /// Of a request that says something impossible.
+    /// Creates the error of an invalid request.
     pub fn bad(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message)
     }
@@ -40,7 +40,7 @@ impl From<RunError> for ApiError {
         let status = match &error {
             RunError::NotARun { .. } | RunError::NotAStream { .. } => StatusCode::NOT_FOUND,
             RunError::FolderName { .. } => StatusCode::BAD_REQUEST,
-            // The request is right: what is on disk isn't.
+            // The request is valid: the data on disk isn't.
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self::new(status, words(&error))
@@ -65,13 +65,13 @@ impl From<ArchiveError> for ApiError {
     }
 }
 
-/// An error and its causes in one line.
+/// Formats an error and its causes in one line.
 pub fn words(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
-/// `value` as `--output json` prints it.
+/// Returns `value` in the form that `--output json` prints.
 pub fn pretty(value: &impl Serialize) -> Response {
     match serde_json::to_vec_pretty(value) {
         Ok(mut body) => {
@@ -82,19 +82,19 @@ pub fn pretty(value: &impl Serialize) -> Response {
     }
 }
 
-/// Headers of a table or an archive that a browser saves as `file`.
+/// Returns the headers of a table or an archive that a browser saves as `file`.
 pub fn attachment(content_type: &'static str, file: &str) -> [(HeaderName, String); 2] {
-    // Names of folders have no control characters; quotes would end it.
+    // Names of folders have no control characters; quotes would end the file name.
     let file: String = file.chars().map(|c| if c.is_ascii() && c != '"' && c != '\\' { c } else { '_' }).collect();
     [(header::CONTENT_TYPE, content_type.to_owned()), (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{file}\""))]
 }
 
-/// The name in a request's path.
+/// Returns the name in a request's path.
 pub fn name(path: Result<Path<String>, PathRejection>) -> Result<String, ApiError> {
     path.map(|Path(name)| name).map_err(|rejection| ApiError::bad(rejection.body_text()))
 }
 
-/// What follows the `?` of a request: only keys of `known`.
+/// Parses the query of a request, whose keys must all be among `known`.
 pub fn parameters(query: Option<&str>, known: &[&str]) -> Result<Vec<(String, String)>, ApiError> {
     let pairs: Vec<(String, String)> = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect();
     match pairs.iter().find(|(key, _)| !known.contains(&key.as_str())) {
@@ -103,7 +103,7 @@ pub fn parameters(query: Option<&str>, known: &[&str]) -> Result<Vec<(String, St
     }
 }
 
-/// Which of `known` the one parameter `key` names; the first where there is none.
+/// Returns the one of `known` that the parameter `key` names; the first one if it isn't given.
 pub fn choice<'a>(pairs: &[(String, String)], key: &str, known: &[&'a str]) -> Result<&'a str, ApiError> {
     let mut given = pairs.iter().filter(|(other, _)| other == key).map(|(_, value)| value.as_str());
     match (given.next(), given.next()) {

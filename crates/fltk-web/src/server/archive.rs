@@ -1,4 +1,4 @@
-//! Whole folders: which there are, what is in one, and one as a tar archive.
+//! Whole folders: the list of them, the files in one, and one as a tar archive.
 
 use std::io::{self, Write};
 
@@ -19,7 +19,7 @@ use super::{
 
 type Name = Result<Path<String>, PathRejection>;
 
-/// Every run and stream by name, also damaged ones.
+/// Lists every run and stream by name, including damaged ones.
 pub async fn records(State(shared): State<Shared>) -> Result<Response, ApiError> {
     let list = |site: &Site| {
         let mut records = site.records(RecordKind::Run)?;
@@ -29,22 +29,22 @@ pub async fn records(State(shared): State<Shared>) -> Result<Response, ApiError>
     shared.read(list).await
 }
 
-/// A run's folder.
+/// Sends a run's folder.
 pub async fn run(State(shared): State<Shared>, path: Name) -> Result<Response, ApiError> {
     pack(shared, RecordKind::Run, name(path)?).await
 }
 
-/// A stream's folder.
+/// Sends a stream's folder.
 pub async fn stream(State(shared): State<Shared>, path: Name) -> Result<Response, ApiError> {
     pack(shared, RecordKind::Stream, name(path)?).await
 }
 
-/// What is in a run's folder.
+/// Lists the files in a run's folder.
 pub async fn run_files(State(shared): State<Shared>, path: Name) -> Result<Response, ApiError> {
     files(shared, RecordKind::Run, name(path)?).await
 }
 
-/// What is in a stream's folder.
+/// Lists the files in a stream's folder.
 pub async fn stream_files(State(shared): State<Shared>, path: Name) -> Result<Response, ApiError> {
     files(shared, RecordKind::Stream, name(path)?).await
 }
@@ -68,11 +68,11 @@ async fn files(shared: Shared, kind: RecordKind, name: String) -> Result<Respons
                 out.write_all(std::mem::replace(&mut before, ",\n").as_bytes())?;
                 Ok(serde_json::to_writer(&mut *out, &file)?)
             }
-            // Space, so that whoever waits sees that it goes on; and one who left is noticed.
+            // The space shows a waiting client that there is progress, and detects a client that has left.
             Hashing::Within => out.write_all(b" ").and_then(|()| out.flush()),
         });
         written.map_err(|error| io::Error::other(words(&error)))?;
-        // There is always a journal.
+        // There is at least one file: the journal.
         out.write_all(b"\n]\n")
     };
     Ok(([(header::CONTENT_TYPE, "application/json")], shared.stream(write).await?).into_response())

@@ -1,4 +1,4 @@
-//! Connections: who may be there, how long they may be silent, and how they end.
+//! Connections: which are admitted, how long they may be silent, and how they end.
 
 use std::{
     convert::Infallible,
@@ -39,25 +39,25 @@ use super::{
     seats::{Admission, SeatId, Seats, State},
 };
 
-/// After an error of the socket, such as that no file can be opened any more.
+/// The pause after an error of the socket, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
-/// How often one who found all seats taken looks again: somebody may have stopped taking what was asked for.
+/// The interval at which a connection that found all seats taken tries again: another one may have stalled by then.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// How long a connection may keep us waiting, and how many may be of one address.
+/// The time limits of a connection, and the limit on connections per address.
 #[derive(Clone, Copy)]
 pub struct Limits {
-    /// For the head of a request, also for the next one to begin.
+    /// For the head of a request, and for the next request to begin.
     pub head: Duration,
-    /// Without a byte of an answer being taken.
+    /// Without a byte of a response being read.
     pub stall: Duration,
-    /// For what is being sent when the server was asked to stop.
+    /// For ongoing responses after the server was asked to stop.
     pub stop: Duration,
-    /// Connections of one address; none where a proxy is before the server, which has all of them.
+    /// The limit on connections from one address; `None` behind a proxy, from which all connections come.
     pub per_peer: Option<usize>,
 }
 
-/// Serves `router` on `listener` until `stop` is done: then what is being sent goes on for a while, and nothing new is taken.
+/// Serves `router` on `listener` until `stop` is done: then ongoing responses may continue for a while, and no new requests are accepted.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: impl Future<Output = ()>) {
     let room = Arc::new(Room { seats: Mutex::new(Seats::new(limits.per_peer)), calls: Mutex::default() });
     let graceful = GracefulShutdown::new();
@@ -92,7 +92,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
         let connection = graceful.watch(http.serve_connection(stream, answer));
         tokio::spawn(async move {
             tokio::select! {
-                // Whoever breaks it knows.
+                // The side that breaks the connection knows the cause.
                 _ = connection => {}
                 () = leave.notified() => {}
             }
@@ -106,7 +106,7 @@ async fn accept(listener: &TcpListener) -> (TcpStream, IpAddr) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => return (stream, peer.ip().to_canonical()),
-            // Of one who left before.
+            // A client left before it was accepted.
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {}
             Err(_) => sleep(ACCEPT_PAUSE).await,
         }
@@ -119,7 +119,7 @@ fn too_many() -> Response<Body> {
     response
 }
 
-/// The seats, and how those who sit there are told to leave.
+/// The seats, and how connections that hold one are told to leave.
 struct Room {
     seats: Mutex<Seats>,
     calls: Mutex<Vec<(SeatId, Arc<Notify>)>>,
@@ -127,7 +127,7 @@ struct Room {
 
 impl Room {
     fn seats(&self) -> MutexGuard<'_, Seats> {
-        // Nothing panics while it's held.
+        // Nothing panics while the lock is held.
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -136,7 +136,7 @@ impl Room {
     }
 }
 
-/// A seat that is taken; it's free again when this goes.
+/// A seat that is taken; dropping it frees the seat.
 struct Chair {
     room: Arc<Room>,
     id: SeatId,
@@ -144,7 +144,8 @@ struct Chair {
 }
 
 impl Chair {
-    /// The next seat for one of `peer`, and what tells it to leave; `None` if it may have none.
+    /// Waits for a seat for a connection from `peer`. Returns the seat, and the notification that tells it to leave; `None` if it may have
+    /// no seat.
     async fn wait_for(room: &Arc<Room>, peer: IpAddr) -> Option<(Self, Arc<Notify>)> {
         loop {
             let (admission, left) = room.seats().admit(peer, Instant::now());
@@ -174,7 +175,7 @@ impl Drop for Chair {
     }
 }
 
-/// A request is being answered, for as long as this is there.
+/// Marks that a request is being answered, for as long as this exists.
 struct Busy(Arc<Chair>);
 
 impl Busy {
@@ -190,10 +191,10 @@ impl Drop for Busy {
     }
 }
 
-/// The body of an answer.
+/// The body of a response.
 struct Watched {
     body: Body,
-    /// Goes with the body, when all of it was taken.
+    /// Dropped with the body, when all of it was read.
     _busy: Busy,
 }
 
@@ -214,11 +215,11 @@ impl HttpBody for Watched {
     }
 }
 
-/// A socket that breaks when its other side takes nothing for too long.
+/// A socket that fails when the other side reads nothing for too long.
 struct Patient {
     stream: TcpStream,
     limit: Duration,
-    /// Since it takes nothing.
+    /// The timer that started when the other side stopped reading.
     stalled: Option<Pin<Box<Sleep>>>,
     chair: Arc<Chair>,
 }
@@ -294,20 +295,20 @@ mod tests {
         *,
     };
 
-    /// Short enough for a test, and long enough for what is sent at once.
+    /// Short enough for a test, and long enough for anything that is sent at once.
     const SHORT: Duration = Duration::from_millis(300);
-    /// For what has to end.
+    /// The time limit for anything that has to end.
     const LIMIT: Duration = Duration::from_secs(30);
-    /// More than sockets hold.
+    /// More than socket buffers hold.
     const LARGE: usize = 64 << 20;
 
-    /// A server of `/` and `/large`, and a connection to it.
+    /// Starts a server of `/` and `/large`, and connects to it.
     async fn connected() -> (TcpStream, oneshot::Sender<()>, JoinHandle<()>) {
         let (address, stop, server) = served(SHORT).await;
         (TcpStream::connect(address).await.unwrap(), stop, server)
     }
 
-    /// A server that waits for `head`.
+    /// Starts a server that waits for `head`.
     async fn served(head: Duration) -> (SocketAddr, oneshot::Sender<()>, JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -321,10 +322,10 @@ mod tests {
         (address, stop, server)
     }
 
-    /// What comes until the other side hangs up.
+    /// Reads until the other side closes the connection.
     async fn rest(stream: &mut TcpStream) -> Vec<u8> {
         let mut rest = Vec::new();
-        // A reset is an end too.
+        // A reset also ends it.
         let _ = timeout(LIMIT, stream.read_to_end(&mut rest)).await.expect("it hangs up");
         rest
     }
@@ -336,7 +337,7 @@ mod tests {
             stream.write_all(said).await.unwrap();
             rest(&mut stream).await;
         }
-        // And who asks no second time.
+        // The same holds for a client that sends no second request.
         let (mut stream, _stop, _) = connected().await;
         stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
         assert!(rest(&mut stream).await.ends_with(b"hello"));
@@ -348,7 +349,7 @@ mod tests {
         stream.write_all(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
         stream.read_exact(&mut [0; 64]).await.unwrap();
         sleep(SHORT).await;
-        // The server ends although nobody reads, before it would give up on those that are left.
+        // The server ends although nobody reads, before it would give up on the remaining connections.
         stop.send(()).unwrap();
         let began = Instant::now();
         timeout(LIMIT, server).await.unwrap().unwrap();
@@ -356,19 +357,19 @@ mod tests {
         assert!(rest(&mut stream).await.len() < LARGE);
     }
 
-    /// What is answered to `GET /`.
+    /// Returns the response to `GET /`.
     async fn answered(address: SocketAddr) -> Vec<u8> {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
         rest(&mut stream).await
     }
 
-    /// As many connections as there are seats of all kinds, which say this.
+    /// Opens as many connections as there are seats of all kinds, each of which sends `says`.
     async fn crowd(address: SocketAddr, says: &[u8]) -> Vec<TcpStream> {
         let mut crowd = Vec::new();
         for _ in 0..SEATS_MAX + SPARE_MAX {
             let mut stream = TcpStream::connect(address).await.unwrap();
-            // One may have given way to another already.
+            // The connection may have been closed to admit another.
             let _ = stream.write_all(says).await;
             crowd.push(stream);
         }
@@ -378,7 +379,7 @@ mod tests {
     #[tokio::test]
     async fn a_crowd_that_says_nothing_or_takes_nothing_keeps_nobody_out() {
         for says in [&b""[..], b"GET / HTTP/1.1\r\n", b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n"] {
-            // Nobody is hung up on for being silent.
+            // No connection is closed for being silent.
             let (address, _stop, _) = served(10 * LIMIT).await;
             let _crowd = crowd(address, says).await;
             let began = Instant::now();

@@ -1,4 +1,4 @@
-//! `/api/v1/export`: every round or epoch of runs as one table, sent while it's read.
+//! `/api/v1/export`: every round or epoch of runs as one table, sent while it is read.
 
 use std::{io, path::PathBuf};
 
@@ -18,15 +18,15 @@ use super::{
 };
 use crate::{SKIPPED_COUNT, SKIPPED_NAMES, SKIPPED_NAMES_MAX};
 
-/// Runs that one request may name: each is read twice.
+/// The limit on runs that one request may name: each is read twice.
 const NAMED_MAX: usize = 1000;
 
-/// The table of the runs that are named; of all sound ones where none is, with headers that tell of the others.
+/// Sends the table of the named runs; or of all intact runs if none is named, with headers that report the others.
 pub async fn export(State(shared): State<Shared>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
     let pairs = parameters(query.as_deref(), &["format", "run"])?;
     let format = choice(&pairs, "format", &["csv", "json"])?;
     let mut named = Vec::new();
-    // Each once, in the order in which they are named.
+    // Each run once, in the order in which they are named.
     for (_, name) in pairs.into_iter().filter(|(key, _)| key == "run") {
         if !named.contains(&name) {
             named.push(name);
@@ -48,10 +48,11 @@ pub async fn export(State(shared): State<Shared>, RawQuery(query): RawQuery) -> 
     Ok((headers, told, body).into_response())
 }
 
-/// The folders to export, and the names of those that are left out.
+/// Returns the folders to export, and the names of those that are left out.
 fn choose(site: &Site, named: &[String]) -> Result<(Vec<PathBuf>, Vec<String>), ApiError> {
     if !named.is_empty() {
-        // Each is read before the first is sent, so that a damaged one is an error; and again in its turn, since all at once are too much to keep.
+        // Each run is read before the first is sent, so that a damaged one is an error; and again in its turn, since all at once would take
+        // too much memory.
         let sound = |name: &String| {
             let path = site.find(RecordKind::Run, name)?;
             read(path.clone())?;
@@ -61,7 +62,7 @@ fn choose(site: &Site, named: &[String]) -> Result<(Vec<PathBuf>, Vec<String>), 
     }
     let listing = listing(site)?;
     let mut paths: Vec<PathBuf> = listing.runs.into_iter().map(|run| run.path).collect();
-    // As in the folder.
+    // The same order as in the folder.
     paths.sort_unstable();
     let name = |(path, _): (PathBuf, _)| path.file_name().map(|name| name.to_string_lossy().into_owned());
     Ok((paths, listing.skipped.into_iter().filter_map(name).collect()))

@@ -1,16 +1,16 @@
-//! By which name a server is asked.
+//! Checks the host name that a request uses.
 //!
-//! A page of another site can make a browser ask a server on its own machine, if the site's name leads there; the page may read the answer then. But the
-//! request says that name.
+//! A page of another site can make a browser send requests to a server on the browser's own machine, if the site's name resolves to it (DNS
+//! rebinding); the page may then read the response. But the request contains that name.
 
 use std::{net::IpAddr, str::FromStr};
 
 use axum::{extract::Request, http::header};
 
-/// Longest name that DNS has, in bytes.
+/// The longest name in DNS, in bytes.
 const NAME_BYTES_MAX: usize = 253;
 
-/// A name that a server may be asked by: in lower case, without a port and without the dot at the end.
+/// A host name that requests may use: in lower case, without a port and without a trailing dot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostName(String);
 
@@ -30,13 +30,13 @@ impl FromStr for HostName {
     }
 }
 
-/// Whether it's asked by an address, as `localhost`, or by one of `names`; or by one who says nothing of it, which no browser does.
+/// Returns true if the request uses an address, `localhost`, or one of `names`; or no host at all, which no browser does.
 pub fn is_known(request: &Request, names: &[HostName]) -> bool {
     let said = request.headers().get_all(header::HOST).iter().map(|value| value.to_str().unwrap_or_default());
     said.chain(request.uri().authority().map(|authority| authority.as_str())).all(|host| is_one_of(host, names))
 }
 
-/// The same of what a head says, perhaps with a port. An address is no name that a site could lead elsewhere.
+/// Like [`is_known`], for the value of a header, which may have a port. An address can't be made to resolve elsewhere, unlike a name.
 fn is_one_of(host: &str, names: &[HostName]) -> bool {
     let name = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((address, _)) => address,

@@ -1,4 +1,4 @@
-//! Bodies that are written while they are sent.
+//! Response bodies that are written while they are sent.
 //!
 //! ```text
 //! thread: Write ── pieces, a bounded queue ──> body ──> socket
@@ -30,18 +30,19 @@ use tokio::{
 
 use super::{ApiError, STALL_LIMIT, Shared, Site};
 
-/// Bytes of a piece.
+/// The size of a piece, in bytes.
 const PIECE: usize = 64 << 10;
-/// Pieces that wait to be sent: half a megabyte, for each of 256 connections at most.
+/// The limit on pieces that wait to be sent: half a megabyte, for each of at most 256 connections.
 const PIECES_MAX: usize = 8;
-/// How soon a full queue is looked at again, the first time and after many.
+/// The first and the longest interval at which a full queue is tried again.
 const LOOK_FIRST: Duration = Duration::from_millis(2);
 const LOOK_LAST: Duration = Duration::from_millis(32);
-/// A client that takes less than this in the mean counts as gone: a line of 64 kbit/s.
+/// The lowest average rate, in bytes per second: a slower client is considered gone. A line of 64 kbit/s has this rate.
 const BYTES_PER_SECOND_MIN: u32 = 8 << 10;
 
 impl Shared {
-    /// A body that `work` writes, on a thread of its own. If it fails the connection breaks off, so that the client knows that something is missing.
+    /// Returns a body that `work` writes, on a separate thread. If it fails, the connection is broken off, so that the client knows that
+    /// something is missing.
     pub async fn stream(&self, work: impl FnOnce(&Site, &mut dyn Write) -> io::Result<()> + Send + 'static) -> Result<Body, ApiError> {
         let turn = Turn { readers: Arc::clone(&self.readers), permit: Some(self.permit().await?), runtime: Handle::current() };
         let site = Arc::clone(&self.site);
@@ -49,7 +50,7 @@ impl Shared {
     }
 }
 
-/// The right to read files: given back while a client takes nothing, so that slow ones keep no others waiting.
+/// The right to read files: returned while a client reads nothing, so that slow clients don't block others.
 struct Turn {
     readers: Arc<Semaphore>,
     permit: Option<OwnedSemaphorePermit>,
@@ -57,7 +58,7 @@ struct Turn {
 }
 
 impl Turn {
-    /// Takes it up again, in its turn.
+    /// Waits in turn to get the right back.
     fn resume(&mut self, limit: Duration) -> io::Result<()> {
         if self.permit.is_none() {
             let next = async { timeout(limit, Arc::clone(&self.readers).acquire_owned()).await };
@@ -67,15 +68,15 @@ impl Turn {
     }
 }
 
-/// A body that `work` writes, which gives up on a client that takes nothing for `stall_limit`. Unless all was written, it ends with an error, whatever
-/// became of `work`.
+/// Returns a body that `work` writes, which gives up on a client that reads nothing for `stall_limit`. Unless all of it was written, the
+/// body ends with an error, whatever the result of `work`.
 fn body(stall_limit: Duration, turn: Option<Turn>, work: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static) -> Body {
     let (send, mut pieces) = channel(PIECES_MAX);
     let whole = Arc::new(AtomicBool::new(false));
     let is_whole = Arc::clone(&whole);
     spawn_blocking(move || {
         let mut pipe = Pipe { send, piece: Vec::with_capacity(PIECE), stall_limit, patience: stall_limit, turn };
-        // Nobody is told why not: a client can't be.
+        // The error isn't reported: the client can't be told.
         let done = work(&mut pipe).and_then(|()| pipe.flush());
         whole.store(done.is_ok(), Ordering::Release);
     });
@@ -92,7 +93,7 @@ struct Pipe {
     send: Sender<Bytes>,
     piece: Vec<u8>,
     stall_limit: Duration,
-    /// How long a full queue is waited for yet: every byte that is taken adds to it, up to the limit.
+    /// The remaining time to wait on a full queue: every byte that is read adds to it, up to the limit.
     patience: Duration,
     turn: Option<Turn>,
 }
@@ -150,7 +151,7 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(30);
     const SHORT: Duration = Duration::from_millis(50);
 
-    /// The bytes that come, and whether they come to their end.
+    /// Returns the number of bytes received, and true if the body ended without an error.
     async fn read(body: Body) -> (usize, bool) {
         let mut stream = body.into_data_stream();
         let mut bytes = 0;
@@ -194,7 +195,7 @@ mod tests {
         let (send, mut pieces) = channel(1);
         let mut pipe = Pipe { send, piece: Vec::new(), stall_limit: SHORT, patience: SHORT, turn: None };
         pipe.put(Bytes::from_static(b"x")).unwrap();
-        // One is taken each time that nearly all patience is gone.
+        // A piece is read each time that nearly all patience is used up.
         let slow = thread::spawn(move || {
             while let Some(piece) = pieces.blocking_recv() {
                 drop(piece);

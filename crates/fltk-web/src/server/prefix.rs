@@ -1,11 +1,11 @@
-//! A path that a server's paths begin with, where a proxy has others beside it.
+//! The prefix of a server's paths, for a proxy that also serves other paths.
 
 use std::{fmt, str::FromStr};
 
-/// What probes ask for, whatever the prefix.
+/// The paths of probes, which have no prefix.
 pub const PROBES: [&str; 2] = ["/healthz", "/readyz"];
 
-/// `/a/b`, or nothing at all.
+/// A path such as `/a/b`, or the empty prefix.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Prefix(String);
 
@@ -15,7 +15,7 @@ pub struct Prefix(String);
 pub struct PrefixError;
 
 impl Prefix {
-    /// Whether it's nothing.
+    /// Returns true if the prefix is empty.
     #[must_use]
     pub fn is_root(&self) -> bool {
         self.0.is_empty()
@@ -25,7 +25,7 @@ impl Prefix {
 impl FromStr for Prefix {
     type Err = PrefixError;
 
-    /// A `/` at the end is none of it.
+    /// A trailing `/` is ignored.
     fn from_str(text: &str) -> Result<Self, PrefixError> {
         let path = text.strip_suffix('/').unwrap_or(text);
         let fits = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);

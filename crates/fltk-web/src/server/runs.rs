@@ -1,4 +1,4 @@
-//! `/api/v1/runs` and one of them.
+//! `/api/v1/runs` and a single run.
 
 use axum::{
     extract::{Path, State, rejection::PathRejection},
@@ -15,18 +15,18 @@ use super::{
     answer::{ApiError, name, pretty},
 };
 
-/// Every run in one line, the newest first; damaged ones are left out.
+/// Sends every run in one line, the newest first; damaged ones are left out.
 pub async fn list(State(shared): State<Shared>) -> Result<Response, ApiError> {
     shared.read(|site| Ok(pretty(&listing(site)?.runs))).await
 }
 
-/// The runs, and those that are damaged. Folders that are elsewhere aren't looked into.
+/// Lists the runs, and those that are damaged. Folders that are links are not read.
 pub fn listing(site: &Site) -> Result<Listing, ApiError> {
     let folders = site.folders(RecordKind::Run)?;
     Ok(index::list_of(&site.runs, &folders, site.indexes.as_deref(), &Filter::default(), Sort::Newest)?)
 }
 
-/// Everything about one run.
+/// Sends the full report of one run.
 pub async fn show(State(shared): State<Shared>, path: Result<Path<String>, PathRejection>) -> Result<Response, ApiError> {
     let name = name(path)?;
     let show = move |site: &Site| {

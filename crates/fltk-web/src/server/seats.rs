@@ -1,9 +1,9 @@
-//! Who may be connected at once, and who gives way: plain data, of which [`connections`](super::connections) makes sockets.
+//! Decides which connections are admitted, and which give way: plain data, which [`connections`](super::connections) applies to sockets.
 //!
 //! ```text
 //! 256 seats ── all taken? ── the oldest that hasn't sent a whole request gives way
-//!                        └── else who has taken nothing of an answer for a while
-//!                        └── else a spare seat, where only probes are answered
+//!                      └── else the one that has read nothing of its response for a while
+//!                      └── else a spare seat, where only probes are answered
 //! ```
 
 use std::{
@@ -12,26 +12,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Connections at once. Many times those that read files: most of them are idle, or of probes.
+/// The limit on concurrent connections. It is many times the limit on readers: most connections are idle, or are probes.
 pub const SEATS_MAX: usize = 256;
-/// Seats beside those, for probes: a server that is busy is well.
+/// The number of additional seats for probes: a busy server is still healthy.
 pub const SPARE_MAX: usize = 16;
-/// Seats of one address, where addresses tell clients apart.
+/// The limit on seats of one address, where addresses distinguish clients.
 pub const SEATS_PER_PEER_MAX: usize = 64;
-/// Who has taken nothing of an answer for this long gives way to who asks. A client that is only slow takes something within it.
+/// A connection that has read nothing of its response for this long gives way to a new one. A client that is merely slow reads something
+/// within this time.
 const STALLED_MIN: Duration = Duration::from_secs(1);
 
-/// Which connection: counted from 0.
+/// The number of a connection, counted from 0.
 pub type SeatId = u64;
 
-/// What a connection is at.
+/// The state of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// It hasn't sent a whole request, since then.
+    /// The connection hasn't sent a whole request, since this time.
     Asking(Instant),
-    /// It's being answered.
+    /// The connection's request is being answered.
     Answered,
-    /// It takes nothing of its answer, since then.
+    /// The connection reads nothing of its response, since this time.
     Stalled(Instant),
 }
 
@@ -42,16 +43,16 @@ struct Seat {
     state: State,
 }
 
-/// Whether one more may come.
+/// The decision on a new connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// It has a seat.
+    /// The connection has a seat.
     Seat(SeatId),
-    /// It has a spare one: only probes are answered.
+    /// The connection has a spare seat: only probes are answered.
     Spare(SeatId),
-    /// Its address has too many.
+    /// The connection is refused: its address has too many.
     Refused,
-    /// Not before another leaves.
+    /// The connection must wait until another leaves.
     Full,
 }
 
@@ -64,17 +65,17 @@ pub struct Seats {
 }
 
 impl Seats {
-    /// None is taken yet. `per_peer_max` is the most that one address may have.
+    /// Creates an empty set of seats. `per_peer_max` is the limit for one address.
     pub fn new(per_peer_max: Option<usize>) -> Self {
         Self { taken: BTreeMap::new(), next: 0, per_peer_max }
     }
 
-    /// Lets one more of `peer` come, if that can be; also returns who gives way to it, and has no seat any more.
+    /// Admits a connection from `peer`, if possible; also returns the connection that gives way to it and has lost its seat.
     pub fn admit(&mut self, peer: IpAddr, now: Instant) -> (Admission, Option<SeatId>) {
         let is_usual = |seat: &Seat| !seat.is_spare;
         let is_of_peer = |seat: &Seat| !seat.is_spare && seat.peer == peer;
         let mut left = None;
-        // Whoever is on this machine may be a proxy.
+        // A peer on this machine may be a proxy.
         if let Some(max) = self.per_peer_max.filter(|_| !peer.is_loopback())
             && self.count(is_of_peer) >= max
         {
@@ -98,14 +99,14 @@ impl Seats {
         (Admission::Spare(self.take(peer, true, now)), left)
     }
 
-    /// One is at something else now.
+    /// Sets the state of a connection.
     pub fn set(&mut self, id: SeatId, state: State) {
         if let Some(seat) = self.taken.get_mut(&id) {
             seat.state = state;
         }
     }
 
-    /// One takes bytes of an answer, or has stopped taking any.
+    /// Records that a connection reads its response, or has stopped reading.
     pub fn takes(&mut self, id: SeatId, takes: bool, now: Instant) {
         if let Some(seat) = self.taken.get_mut(&id) {
             seat.state = match (seat.state, takes) {
@@ -116,7 +117,7 @@ impl Seats {
         }
     }
 
-    /// One has left.
+    /// Removes a connection that has left.
     pub fn leave(&mut self, id: SeatId) {
         self.taken.remove(&id);
     }
@@ -132,7 +133,7 @@ impl Seats {
         self.taken.values().filter(|seat| which(seat)).count()
     }
 
-    /// Takes the seat of who has been asking for longest, else of who has taken nothing for longest.
+    /// Takes the seat of the connection that has been asking for longest, else of the one that has been stalled for longest.
     fn give_way(&mut self, which: impl Fn(&Seat) -> bool, now: Instant) -> Option<SeatId> {
         let rank = |state| match state {
             State::Asking(since) => Some((0, since)),
@@ -170,23 +171,23 @@ mod tests {
             next += 1;
             next - 1
         };
-        // All are answered: there are spare ones, of which the oldest gives way.
+        // All are being answered: there are spare seats, of which the oldest gives way.
         let first = admitted(&mut seats, began, Admission::Spare, None);
         for _ in 1..SPARE_MAX {
             admitted(&mut seats, began + SECOND, Admission::Spare, None);
         }
         admitted(&mut seats, began + SECOND, Admission::Spare, Some(first));
-        // One asks again, later than those; it's no spare one.
+        // One connection asks again, later than those; its seat isn't a spare one.
         seats.set(7, State::Asking(began + 3 * SECOND));
         let last = admitted(&mut seats, began + 3 * SECOND, Admission::Seat, Some(7));
         seats.set(last, State::Answered);
-        // Two take nothing, but one not for long.
+        // Two connections read nothing, but one not for long.
         seats.takes(3, false, began + 4 * SECOND);
         seats.takes(2, false, began + 5 * SECOND);
         seats.takes(3, true, began + 5 * SECOND);
         seats.takes(3, false, began + 6 * SECOND);
         let last = admitted(&mut seats, began + 6 * SECOND, Admission::Seat, Some(2));
-        // Who asks goes before them.
+        // A connection that is asking gives way before those that are stalled.
         admitted(&mut seats, began + 9 * SECOND, Admission::Seat, Some(last));
     }
 

@@ -1,4 +1,4 @@
-//! `/api/v1/streams` and the jobs of one.
+//! `/api/v1/streams` and the jobs of a stream.
 
 use axum::{
     extract::{Path, RawQuery, State, rejection::PathRejection},
@@ -15,12 +15,12 @@ use super::{
     answer::{ApiError, attachment, choice, name, parameters, pretty},
 };
 
-/// Every stream in one line; damaged ones are left out.
+/// Sends every stream in one line; damaged ones are left out.
 pub async fn list(State(shared): State<Shared>) -> Result<Response, ApiError> {
     shared.read(|site| Ok(pretty(&StreamListing::of_folders(site.folders(RecordKind::Stream)?).streams))).await
 }
 
-/// The jobs of a stream.
+/// Sends the jobs of a stream.
 pub async fn jobs(
     State(shared): State<Shared>,
     path: Result<Path<String>, PathRejection>,

@@ -1,4 +1,4 @@
-//! The client against the server.
+//! Tests of the client against the server.
 
 use std::{fs, io::Read as _};
 
@@ -102,7 +102,7 @@ fn addresses() {
         let error = client(wrong).err().unwrap_or_else(|| panic!("{wrong}")).to_string();
         assert!(!error.contains("secret"), "{error}");
     }
-    // Only one of both can be shown.
+    // Only one of them can be sent.
     let token = || Some(Token::parse("0123456789abcdef").unwrap());
     assert!(Client::new("http://example.com", token(), Environment::Ignored).is_ok());
     let secret = "joe:secret";

@@ -1,4 +1,4 @@
-//! The client against servers that lie, break off, or talk nonsense.
+//! Tests of the client against servers that lie, break off, or send nonsense.
 
 use std::{
     fs,
@@ -19,7 +19,7 @@ use fltk_web::{
 
 use crate::site::{packed, run};
 
-/// A server that answers the first request with these bytes and hangs up. What it was asked comes back.
+/// Starts a server that answers the first request with these bytes and closes the connection. The thread returns the head of the request.
 fn once(answer: Vec<u8>) -> (SocketAddr, thread::JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -31,7 +31,7 @@ fn once(answer: Vec<u8>) -> (SocketAddr, thread::JoinHandle<String>) {
             stream.read_exact(&mut byte).unwrap();
             head.push(byte[0]);
         }
-        // A client that has enough hangs up.
+        // A client that has read enough closes the connection.
         let _ = stream.write_all(&answer);
         String::from_utf8(head).unwrap()
     });
@@ -118,7 +118,7 @@ fn user_and_password_are_sent_as_they_should_be_and_not_to_others() {
     let secret = "joe:secret";
     let client = Client::new(&format!("http://{secret}@{address}"), None, Environment::Ignored).unwrap();
     assert!(client.records().unwrap().is_empty());
-    // Of `joe:secret`.
+    // The Base64 of `joe:secret`.
     assert!(server.join().unwrap().to_lowercase().contains("authorization: basic am9lonnly3jlda=="));
     assert!(!other_server.join().unwrap().to_lowercase().contains("authorization"));
 }

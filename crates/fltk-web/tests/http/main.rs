@@ -1,4 +1,4 @@
-//! The server against real folders, the client against the server, and the client against servers that lie.
+//! Tests of the server against real folders, of the client against the server, and of the client against servers that lie.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 

@@ -1,4 +1,4 @@
-//! What the server answers.
+//! Tests of the server's responses.
 
 use std::{
     fs,
@@ -28,7 +28,7 @@ fn json(text: &str) -> Json {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
-/// The body of an answer that is sent in chunks.
+/// Decodes the body of a chunked response.
 fn chunks(body: &str) -> String {
     let (mut text, mut rest) = (String::new(), body);
     loop {
@@ -71,7 +71,7 @@ fn streams_may_have_a_folder_of_their_own() {
     let beside = served.root.parent().unwrap().join("streams");
     let run = run(&served.root, 1);
     stream(&beside, "s-1", "job-1");
-    // Each is looked for in its own folder only.
+    // Each kind is found in its own folder only.
     stream(&served.root, "s-2", "job-2");
     self::run(&beside, 2);
     let names: Vec<_> = json(&served.get("/api/v1/records").2).as_array().unwrap().iter().map(|record| record["name"].clone()).collect();
@@ -105,7 +105,7 @@ fn paths_may_begin_with_a_prefix() {
     assert_eq!(json(&Served::new(None).get("/").2)["runs"], "/api/v1/runs");
 }
 
-/// As `--output json` prints.
+/// Formats values like `--output json`.
 mod erased {
     pub trait Pretty {
         fn pretty(&self) -> String;
@@ -132,7 +132,7 @@ fn an_export_is_what_the_command_prints_and_names_what_it_skips() {
         let (code, head, body) = served.get(&format!("/api/v1/export?format={name}"));
         assert_eq!((code, chunks(&body)), (200, table(&[&first, &second])));
         assert!(head.contains("fltk-skipped: 1") && head.contains(&format!("fltk-skipped-runs: {bad}")), "{head}");
-        // In the order that they are named in.
+        // In the order in which they are named.
         let (_, head, body) = served.get(&format!("/api/v1/export?format={name}&run={second}&run={first}"));
         assert_eq!(chunks(&body), table(&[&second, &first]));
         assert!(head.contains("fltk-skipped: 0"), "{head}");
@@ -178,7 +178,7 @@ fn nothing_outside_of_the_folder_is_reached() {
     for path in ["/../secret", "/api/v1/../../secret", "/api/v1/runs/../../../secret", "//secret"] {
         assert_eq!(served.get(path).0, 404, "{path}");
     }
-    // Folders that are links are none of this folder's.
+    // Folders that are links don't belong to this folder.
     for path in ["/api/v1/runs/link", "/api/v1/runs/link/archive", "/api/v1/streams/outer/jobs", "/api/v1/streams/outer/archive"] {
         assert_eq!(served.get(path).0, 404, "{path}");
     }
@@ -186,7 +186,7 @@ fn nothing_outside_of_the_folder_is_reached() {
         assert_eq!(served.get(path).2, "[]\n", "{path}");
     }
     assert_eq!(chunks(&served.get("/api/v1/export").2).lines().count(), 1);
-    // They weren't even looked into: the index would have the run.
+    // They weren't even read: the index would have the run.
     assert!(!served.root.parent().unwrap().join("indexes").exists() && !served.root.join("index.sqlite").exists());
 }
 
@@ -196,7 +196,7 @@ fn links_and_pipes_within_a_folder_are_damage() {
     let outside = served.root.parent().unwrap().join("outside");
     fs::create_dir(&outside).unwrap();
     let pipe = |path: &Path| assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
-    // A checkpoint that is elsewhere.
+    // A checkpoint that is stored elsewhere.
     let name = run(&served.root, 1);
     let checkpoints = served.root.join(&name).join("checkpoints");
     RunFolder::open(served.root.join(&name)).unwrap().checkpoints(Unit::Round).save(1.into(), &Files::new()).unwrap();
@@ -214,7 +214,7 @@ fn links_and_pipes_within_a_folder_are_damage() {
     symlink(&outside, &checkpoints).unwrap();
     assert!(!listed(500));
     fs::remove_file(&checkpoints).unwrap();
-    // Files that are elsewhere, or never come.
+    // Files that are stored elsewhere, or pipes that never deliver anything.
     for (file, is_pipe) in [("run.json", false), ("run.json", true), ("journal.jsonl", false), ("journal.jsonl", true)] {
         let path = served.root.join(&name).join(file);
         fs::rename(&path, outside.join(file)).unwrap();
@@ -241,7 +241,7 @@ fn streams_are_called_as_their_folders_are() {
     fs::rename(served.root.join("nightly"), served.root.join("nightly-old")).unwrap();
     stream(&served.root, "nightly", "job");
     let outside = served.root.parent().unwrap();
-    // A link whose description says the name of one that is here.
+    // A link whose description has the name of a stream in this folder.
     stream(outside, "nightly", "job");
     symlink(outside.join("nightly"), served.root.join("link")).unwrap();
     let names: Vec<_> = json(&served.get("/api/v1/streams").2).as_array().unwrap().iter().map(|one| one["stream"].clone()).collect();
@@ -263,7 +263,7 @@ fn probes_wait_for_nobody_who_reads() {
     let served = Served::new(None);
     let run = run(&served.root, 1);
     fs::File::create(served.root.join(&run).join("large")).unwrap().set_len(64 << 20).unwrap();
-    // As many as may read at once.
+    // As many readers as are allowed at the same time.
     let readers = (0..16).map(|_| {
         let mut reader = TcpStream::connect(served.address).unwrap();
         write!(reader, "GET /api/v1/runs/{run}/archive HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
@@ -374,7 +374,7 @@ fn it_is_ready_while_the_folder_can_be_listed() {
 fn it_stops_when_asked_to_and_what_is_being_sent_goes_on_until_then() {
     let served = Served::new(None);
     let run = run(&served.root, 1);
-    // More than sockets and queues hold, so that it waits for its reader.
+    // More than sockets and queues hold, so that the server waits for the client to read.
     let file = fs::File::create(served.root.join(&run).join("large")).unwrap();
     file.set_len(64 << 20).unwrap();
     let mut reader = TcpStream::connect(served.address).unwrap();
@@ -400,7 +400,7 @@ fn who_reads_nothing_does_not_keep_it_from_stopping() {
     let began = Instant::now();
     served.runtime.block_on(async { timeout(LIMIT, served.server).await }).expect("it ends").unwrap().unwrap();
     assert!(began.elapsed() < LIMIT);
-    // And the thread that wrote it ends too: the runtime waits for it.
+    // The thread that wrote it ends too: the runtime waits for it.
     drop(served.runtime);
 }
 
@@ -412,7 +412,7 @@ fn digests_are_sent_as_they_are_made() {
     let path = format!("/api/v1/runs/{run}/files");
     let text = String::from_utf8(served.bytes(&path)).unwrap();
     assert_eq!(serde_json::from_str::<Vec<FileDigest>>(&text).unwrap(), digests(&served.root, &run).unwrap());
-    // The first piece ends within the large one.
+    // The first piece ends within the large file.
     let (_, head, body) = served.get(&path);
     let first = usize::from_str_radix(body.lines().next().unwrap(), 16).unwrap();
     assert!(
@@ -429,16 +429,16 @@ fn digests_are_sent_as_they_are_made() {
 fn who_takes_nothing_keeps_nobody_waiting() {
     let served = Served::new(None);
     let name = run(&served.root, 1);
-    // More than sockets hold; sparse.
+    // More than sockets hold; a sparse file.
     fs::File::create(served.root.join(&name).join("large")).unwrap().set_len(64 << 20).unwrap();
     let ask = |_| {
         let mut stream = TcpStream::connect(served.address).unwrap();
         write!(stream, "GET /api/v1/runs/{name}/archive HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-        // It has begun.
+        // The response has begun.
         stream.read_exact(&mut [0; 64]).unwrap();
         stream
     };
-    // Twice as many as may read files at once.
+    // Twice as many as may read files at the same time.
     let slow: Vec<TcpStream> = (0..32).map(ask).collect();
     let began = Instant::now();
     assert_eq!(served.get("/api/v1/runs").0, 200);

@@ -1,4 +1,4 @@
-//! A server of a folder of its own, in this process.
+//! A server of its own folder, in this process.
 
 use std::{
     collections::BTreeMap,
@@ -28,10 +28,10 @@ use fltk_web::{
 use jiff::Timestamp;
 use tokio::{net::TcpListener, runtime::Runtime, sync::oneshot, task::JoinHandle};
 
-/// For a server that has to end.
+/// The time limit for a server that has to end.
 pub const LIMIT: Duration = Duration::from_secs(30);
 
-/// A server and its folder, which goes with it.
+/// A server and its folder, which is removed with it.
 pub struct Served {
     pub root: PathBuf,
     pub address: SocketAddr,
@@ -42,22 +42,22 @@ pub struct Served {
 }
 
 impl Served {
-    /// Serves a folder in a folder, with a secret beside it.
+    /// Serves a folder inside a temporary folder, with a secret next to it.
     pub fn new(token: Option<&str>) -> Self {
         Self::start("runs", "/", token, "127.0.0.1:0", &[])
     }
 
-    /// The same, with another folder for streams beside that of the runs.
+    /// Like [`Served::new`], with a separate folder for streams next to that of the runs.
     pub fn with_streams_in(name: &str) -> Self {
         Self::start(name, "/", None, "127.0.0.1:0", &[])
     }
 
-    /// The same as [`Served::new`], below a prefix.
+    /// Like [`Served::new`], below a prefix.
     pub fn below(prefix: &str) -> Self {
         Self::start("runs", prefix, None, "127.0.0.1:0", &[])
     }
 
-    /// The same as [`Served::new`] without a token, on every address of this machine, by the names `hosts`.
+    /// Like [`Served::new`] without a token, on every address of this machine, with the host names `hosts`.
     pub fn everywhere(hosts: &[&str]) -> Self {
         Self::start("runs", "/", None, "0.0.0.0:0", hosts)
     }
@@ -83,12 +83,12 @@ impl Served {
         Self { root, address, runtime, server, stop, _folder: folder }
     }
 
-    /// The code, the head and the body of the answer to `GET path`, whatever `path` is.
+    /// Returns the code, the head and the body of the response to `GET path`, whatever `path` is.
     pub fn get(&self, path: &str) -> (u16, String, String) {
         self.ask("GET", path, "")
     }
 
-    /// The same of any method, with more lines in the head.
+    /// Like [`get`](Self::get), for any method, with additional lines in the head.
     pub fn ask(&self, method: &str, path: &str, lines: &str) -> (u16, String, String) {
         let mut stream = TcpStream::connect(self.address).unwrap();
         let host = if lines.contains("Host: ") { "" } else { "Host: localhost\r\n" };
@@ -100,7 +100,7 @@ impl Served {
         (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_owned(), body.to_owned())
     }
 
-    /// What is sent in chunks, as bytes.
+    /// Returns a chunked response as bytes.
     pub fn bytes(&self, path: &str) -> Vec<u8> {
         let mut stream = TcpStream::connect(self.address).unwrap();
         write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
@@ -125,7 +125,7 @@ impl Served {
     }
 }
 
-/// As somebody who knows streams would: what its experiment says is its one job, or that it's damaged.
+/// Stands in for the program: the text of the experiment is the name of the stream's only job, or says that the stream is damaged.
 fn jobs(folder: StreamFolder) -> Result<Vec<JobRow>, String> {
     let text = folder.texts().map_err(|error| error.to_string())?.experiment;
     if text == "damaged" {
@@ -150,7 +150,7 @@ fn round(round: u32) -> RunEvent {
     }
 }
 
-/// A run that is at work, with these rounds so far.
+/// Starts a run, and records these rounds.
 pub fn begin(root: &Path, seed: u64, rounds: u32) -> RunRecorder {
     let description = RunDescription {
         fltk_version: "0.1.0".into(),
@@ -176,12 +176,12 @@ pub fn begin(root: &Path, seed: u64, rounds: u32) -> RunRecorder {
     recorder
 }
 
-/// One more round.
+/// Records one more round.
 pub fn go_on(recorder: &mut RunRecorder, step: u32) {
     recorder.record(&round(step), at(2)).unwrap();
 }
 
-/// A run of three rounds that is over; its name.
+/// Creates a finished run of three rounds, and returns its name.
 pub fn run(root: &Path, seed: u64) -> String {
     let mut recorder = begin(root, seed, 3);
     recorder.record(&RunEvent::Finished { parameters_sha256: "f".repeat(64), seconds: 3.5 }, at(3)).unwrap();
@@ -192,7 +192,7 @@ pub fn name(seed: u64) -> String {
     format!("exp-20260102-030405-{seed:08x}")
 }
 
-/// A stream.
+/// Creates a stream.
 pub fn stream(root: &Path, name: &str, experiment: &str) {
     let description = StreamDescription {
         fltk_version: "0".to_owned(),
@@ -204,14 +204,14 @@ pub fn stream(root: &Path, name: &str, experiment: &str) {
     StreamFolder::create::<RunEvent>(root, &description, &texts).unwrap();
 }
 
-/// Makes a run's journal one that can't be read.
+/// Makes a run's journal unreadable.
 pub fn damage(root: &Path, name: &str) {
     let path = root.join(name).join("journal.jsonl");
     let text = fs::read_to_string(&path).unwrap();
     fs::write(path, text.replacen("round_ended", "round_xnded", 1)).unwrap();
 }
 
-/// The archive of a run.
+/// Returns the archive of a run.
 pub fn packed(root: &Path, name: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     archive::pack(root, name, &mut bytes).unwrap();
