@@ -1,4 +1,4 @@
-//! How `fltk` asks servers over HTTP, whatever it asks for: whose certificates it trusts, and through which proxy it goes.
+//! The HTTP configuration of all clients in `fltk`: the certificates that they trust, and the proxy that they use.
 
 mod trust;
 
@@ -6,22 +6,24 @@ use ureq::{Agent, config::ConfigBuilder, tls::TlsConfig, typestate::AgentScope};
 
 pub use trust::TrustError;
 
-/// Whether the environment says through which proxy requests go, and whose certificates are trusted.
+/// Determines whether environment variables choose the proxy and the trusted certificates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Environment {
-    /// `ALL_PROXY`, `HTTPS_PROXY` and `HTTP_PROXY`, the first of them for all addresses but those of `NO_PROXY`; `SSL_CERT_FILE` and `SSL_CERT_DIR`.
+    /// The environment applies: `ALL_PROXY`, `HTTPS_PROXY` and `HTTP_PROXY`, of which the first one that is set is used for all addresses
+    /// except those of `NO_PROXY`; `SSL_CERT_FILE` and `SSL_CERT_DIR`.
     Applies,
-    /// No proxy, and no other certificates than those of Mozilla's list: for servers of this machine.
+    /// The environment is ignored: no proxy, and only the certificates of Mozilla's list; for servers on this machine.
     Ignored,
 }
 
-/// What all clients have in common; limits of time are theirs. A status is no error: what it means, they know.
+/// Returns the configuration that all clients share; each client adds its own time limits. An HTTP status is not an error: clients
+/// interpret it themselves.
 ///
-/// Trusted is whoever this machine's store of certificates trusts. `SSL_CERT_FILE` and `SSL_CERT_DIR` name others in place of all of it. Without a store,
-/// as in a bare container, it is Mozilla's list, which is in the program.
+/// The trusted certificates are those in this machine's certificate store. `SSL_CERT_FILE` and `SSL_CERT_DIR` replace all of them. Without
+/// a store, as in a bare container, Mozilla's list is used, which is built into the program.
 ///
 /// # Errors
-/// If these variables lead to no certificate, or the store can't be read.
+/// If these variables provide no certificate, or the store can't be read.
 pub fn config(environment: Environment) -> Result<ConfigBuilder<AgentScope>, TrustError> {
     let config = Agent::config_builder().http_status_as_error(false).user_agent(concat!("fltk/", env!("CARGO_PKG_VERSION")));
     Ok(match environment {
@@ -30,11 +32,11 @@ pub fn config(environment: Environment) -> Result<ConfigBuilder<AgentScope>, Tru
     })
 }
 
-/// Why a request got no answer, with what can be done about it.
+/// Describes why a request got no response, with what can be done about it.
 #[must_use]
 pub fn problem(error: &ureq::Error) -> String {
     let problem = error.to_string();
-    // rustls names it so; ureq passes on its words alone.
+    // This is rustls's name for the error; ureq passes on only its text.
     let hint = if problem.contains("UnknownIssuer") {
         "; no authority that is trusted has signed the server's certificate (trusted are this machine's, or those that SSL_CERT_FILE or SSL_CERT_DIR name)"
     } else {

@@ -1,4 +1,4 @@
-//! Whose signatures on a server's certificate count.
+//! The root certificates that are trusted to sign a server's certificate.
 
 use std::{
     env,
@@ -11,28 +11,28 @@ use ureq::tls::{Certificate, RootCerts};
 const FILE: &str = "SSL_CERT_FILE";
 const FOLDERS: &str = "SSL_CERT_DIR";
 
-/// There is nobody to trust.
+/// No certificates are available to trust.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
-    /// A variable leads to no certificate.
+    /// A variable provides no certificate.
     #[error("{variable} is `{}`, where no certificate is{problem}\nhint: it names certificates in PEM format; unset it to trust whom this machine trusts", place.display())]
     Named {
         /// The variable.
         variable: &'static str,
-        /// What it names.
+        /// The path that it names.
         place: PathBuf,
-        /// What was found there, after `: `; or nothing.
+        /// The problem found there, after `: `; or empty.
         problem: String,
     },
-    /// This machine's store is there, and none of it can be read.
+    /// This machine's certificate store exists, but none of it can be read.
     #[error("this machine's certificates can't be read: {problem}\nhint: {FILE} can name a file of certificates to trust")]
     Machine {
-        /// Why not.
+        /// The cause.
         problem: String,
     },
 }
 
-/// Of the environment, of this machine, or of the program, in this order.
+/// Returns the certificates of the environment, of this machine, or of the program, in this order.
 pub fn from_environment() -> Result<RootCerts, TrustError> {
     let (file, folders) = (env::var_os(FILE), env::var_os(FOLDERS));
     if file.is_none() && folders.is_none() {
@@ -44,7 +44,7 @@ pub fn from_environment() -> Result<RootCerts, TrustError> {
 
 fn of_machine(found: &CertificateResult) -> Result<RootCerts, TrustError> {
     match found.errors.first() {
-        // Of many, one that can't be read does no harm: whom it stands for isn't trusted.
+        // One unreadable certificate among many does no harm: it just isn't trusted.
         _ if !found.certs.is_empty() => Ok(roots(&found.certs)),
         Some(error) => Err(TrustError::Machine { problem: error.to_string() }),
         None => Ok(RootCerts::WebPki),
@@ -62,7 +62,7 @@ fn named(file: Option<&Path>, folders: Option<&[PathBuf]>) -> Result<RootCerts, 
     }
     for folder in folders.unwrap_or_default() {
         let found = load_certs_from_paths(None, Some(folder));
-        // Beside a file it may be missing: some installations always name both.
+        // Next to a file it may be missing: some installations always set both variables.
         if found.certs.is_empty() && file.is_none() {
             return Err(nothing_at(FOLDERS, folder, &found));
         }
@@ -117,7 +117,7 @@ mod tests {
         fs::write(&empty, "no certificate").unwrap();
         fs::create_dir(&good).unwrap();
         certificate(&good.join("one.pem"));
-        // Also what is set to nothing.
+        // This includes a variable that is set to the empty string.
         for path in [missing.as_path(), &empty, Path::new("")] {
             let begins = format!("SSL_CERT_FILE is `{}`, where no certificate is", path.display());
             for folders in [None, Some(std::slice::from_ref(&good))] {
