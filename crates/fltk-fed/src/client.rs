@@ -1,4 +1,4 @@
-//! What a federation asks of whoever computes: trainers of clients, and evaluators of global models. Transports carry orders to them.
+//! The interfaces for computation: trainers of clients, and evaluators of global models. Transports carry orders to them.
 
 use fltk_core::{ids::Round, metrics::Evaluation, model_state::ModelState};
 
@@ -9,12 +9,12 @@ use crate::{
 
 /// Trains clients, one after another.
 pub trait ClientTrainer: Send {
-    /// Trains the client that `order` names, from the order's state, on one compute thread. The answer must be a function of the
-    /// order alone (and of what the trainer was made with): never of the orders before it. Its `seconds` are measured for it.
+    /// Trains the client that `order` names, from the order's state, on one compute thread. The answer must be a function of the order
+    /// alone (and of the values that the trainer was created with), never of earlier orders. The caller measures its `seconds`.
     ///
     /// # Errors
     ///
-    /// Whatever keeps the client from answering. It fails the run.
+    /// Anything that keeps the client from answering. An error fails the run.
     fn train(&mut self, order: &TrainOrder) -> Result<ClientUpdate, BoxError>;
 }
 
@@ -24,9 +24,9 @@ pub trait Evaluator: Send {
     ///
     /// # Errors
     ///
-    /// Whatever keeps the model from being evaluated. It fails the run.
+    /// Anything that keeps the model from being evaluated. An error fails the run.
     fn evaluate(&mut self, round: Round, state: &ModelState) -> Result<Evaluation, BoxError>;
 }
 
-/// Makes the trainer of the worker with this index, from 0, on that worker's thread.
+/// Creates the trainer of the worker with this index, from 0, on that worker's thread.
 pub type MakeTrainer<'a> = dyn Fn(usize) -> Result<Box<dyn ClientTrainer + 'a>, BoxError> + Sync + 'a;

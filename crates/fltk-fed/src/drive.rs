@@ -1,6 +1,6 @@
-//! The loop that drives the round machine: it tells the machine what happened, carries out what the machine says, and hands records on.
+//! The loop that drives the state machine: it passes events to the machine, carries out the machine's actions, and passes on records.
 //!
-//! How orders reach clients and answers come back is a [`Transport`]. The wall clock is read here, for records only.
+//! A [`Transport`] carries orders to clients and answers back. The wall clock is read here, for records only.
 
 use std::{sync::Arc, time::Instant};
 
@@ -20,29 +20,29 @@ pub trait Transport {
     ///
     /// # Errors
     ///
-    /// Nobody is left who could carry it out.
+    /// If no worker is left that could carry it out.
     fn train(&mut self, order: TrainOrder) -> Result<(), TransportError>;
 
     /// Sends an order to an evaluator.
     ///
     /// # Errors
     ///
-    /// Nobody is left who could carry it out.
+    /// If no evaluator is left that could carry it out.
     fn evaluate(&mut self, order: EvaluationOrder) -> Result<(), TransportError>;
 
     /// Waits for the next answer.
     ///
     /// # Errors
     ///
-    /// The run was stopped, or nobody is left who could answer.
+    /// If the run was stopped, or nobody is left who could answer.
     fn receive(&mut self) -> Result<Event, TransportError>;
 
-    /// The event that follows from the refusal of an answer, if one does. Where whoever gave the answer won't give another, such as a trainer on a
-    /// thread of this process, it has failed; over a network the answer that was asked for may still come.
+    /// Returns the event that follows from the refusal of an answer, if there is one. If no other answer will come, as from a trainer on a
+    /// thread of this process, the client or the evaluation has failed; over a network the requested answer may still arrive.
     fn refused(&mut self, answer: Answer, reason: &ProtocolError) -> Option<Event>;
 }
 
-/// What an event answers.
+/// The order that an event answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// An order to train.
@@ -60,7 +60,7 @@ pub enum Answer {
 }
 
 impl Answer {
-    /// The order that `event` answers; `None` for events that answer none.
+    /// Returns the order that `event` answers; `None` for events that answer none.
     #[must_use]
     pub fn of(event: &Event) -> Option<Self> {
         match event {
@@ -72,44 +72,44 @@ impl Answer {
     }
 }
 
-/// Why no further order or answer can be carried.
+/// The reason why no further order or answer can be carried.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
     /// The run was asked to stop.
     #[error("stopped")]
     Stopped,
-    /// Every worker ended though work was left.
+    /// Every worker ended while work was left.
     #[error("the workers ended before the run did")]
     Abandoned,
 }
 
-/// Why a run ended early.
+/// The reason why a run ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The run was asked to stop.
     #[error("stopped; the last round recorded is {}", last_recorded.map_or_else(|| "none".to_owned(), |round| format!("`{round}`")))]
     Stopped {
-        /// The last round that the observer was told of.
+        /// The last round that was passed to the observer.
         last_recorded: Option<Round>,
     },
     /// A client, an evaluation or an aggregate failed.
     #[error(transparent)]
     Failed(#[from] Failure),
-    /// The machine was driven in a way that it doesn't allow.
+    /// The machine was driven in an invalid way.
     #[error(transparent)]
     Protocol(#[from] ProtocolError),
-    /// A worker could not make its trainer.
+    /// A worker could not create its trainer.
     #[error("worker {worker} could not start: {reason}")]
     Worker {
-        /// Its index, from 0.
+        /// The index of the worker, from 0.
         worker: usize,
-        /// What it said.
+        /// The reason.
         reason: String,
     },
-    /// A thread could not be had.
+    /// A thread could not be started.
     #[error("could not start a thread: {0}")]
     Thread(#[source] std::io::Error),
-    /// Every worker ended though work was left.
+    /// Every worker ended while work was left.
     #[error("the workers ended before the run did")]
     Abandoned,
     /// The observer failed, so records can't be written.
@@ -117,16 +117,18 @@ pub enum RunError {
     Observer(#[source] BoxError),
 }
 
-/// Told of every record, in order.
+/// A callback that receives every record, in order.
 pub type Observer<'a> = dyn FnMut(&Record) -> Result<(), BoxError> + 'a;
 
-/// Drives `federation` to its end over `transport`, and returns the final global model. `observer` is called with every record, in order, while clients go on working.
+/// Drives `federation` to its end over `transport`, and returns the final global model. `observer` is called with every record, in order,
+/// while clients continue to work.
 ///
-/// An answer that the machine refuses (late, doubled, malformed) changes nothing: it is told to the observer as [`Record::Refused`], and the run goes on.
+/// An answer that the machine refuses (late, duplicate, malformed) changes nothing: the observer receives it as [`Record::Refused`], and
+/// the run continues.
 ///
 /// # Errors
 ///
-/// A client, an evaluation or the observer failed, or the transport ended.
+/// If a client, an evaluation or the observer failed, or the transport ended.
 pub fn drive(federation: Federation, transport: &mut dyn Transport, observer: &mut Observer<'_>) -> Result<Arc<ModelState>, RunError> {
     let mut driver = Driver { federation, transport, observer, origin: Instant::now(), last_recorded: None, num_refused: 0 };
     let mut event = Event::Started;
@@ -144,13 +146,13 @@ struct Driver<'a, 'b> {
     observer: &'a mut Observer<'b>,
     /// The origin of timestamps.
     origin: Instant,
-    /// For the error that says how far the run got.
+    /// The last recorded round, for the error that says how far the run got.
     last_recorded: Option<Round>,
     num_refused: u64,
 }
 
 impl Driver<'_, '_> {
-    /// Tells the machine what happened and does what it says; gives the final model when that was the end.
+    /// Passes an event to the machine and carries out its actions; returns the final model if that was the end.
     fn take_in(&mut self, event: Event) -> Result<Option<Arc<ModelState>>, RunError> {
         let answer = Answer::of(&event);
         let (reason, answer) = match (self.step(event), answer) {
@@ -161,7 +163,7 @@ impl Driver<'_, '_> {
         let follows = self.transport.refused(answer, &reason);
         self.refused(reason)?;
         let Some(event) = follows else { return Ok(None) };
-        // Once: what follows from a refusal and is refused itself has no consequence.
+        // This happens once: if the event that follows from a refusal is refused itself, nothing follows from that.
         match self.step(event) {
             Ok(actions) => self.carry_out(actions),
             Err(reason) => self.refused(reason).map(|()| None),

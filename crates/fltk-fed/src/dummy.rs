@@ -1,5 +1,5 @@
-//! A model that needs no tensors: every client pulls the weights towards a target of its own. It is an ordinary workload of which
-//! everything is known in closed form, for trying out the protocol.
+//! A model that needs no tensors: every client pulls the weights towards its own target. It is an ordinary workload with a known
+//! closed-form solution, for testing the protocol.
 //!
 //! Client `k` minimizes `F_k(w) = 1/2 |w - c_k|^2` by gradient descent, `w <- w - lr (w - c_k)`. The global objective, weighted by samples,
 //! has its [minimum](Dummy::optimum) at the weighted mean of the targets.
@@ -20,19 +20,19 @@ use crate::{
     round::{ClientUpdate, TrainOrder},
 };
 
-/// The clients' targets and how they train.
+/// The clients' targets and their amounts of work.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dummy {
-    /// Samples of each client.
+    /// The number of samples of each client.
     pub samples: Vec<u64>,
-    /// Local steps of each client.
+    /// The number of local steps of each client.
     pub steps: Vec<u32>,
-    /// `c_k`, one a client.
+    /// The targets `c_k`, one per client.
     targets: Vec<Vec<f32>>,
 }
 
 impl Dummy {
-    /// Clients with samples and targets drawn from `seed`, as many as there are `steps`, in `num_weights` dimensions.
+    /// Creates as many clients as there are `steps`, with samples and targets drawn from `seed`, in `num_weights` dimensions.
     #[must_use]
     pub fn new(seed: Seed, num_weights: usize, steps: Vec<u32>) -> Self {
         let draw = |client: usize| {
@@ -45,7 +45,7 @@ impl Dummy {
         Self { samples, steps, targets }
     }
 
-    /// Weights of 0, a buffer (the mean of what was seen) and a counter (of steps).
+    /// Returns the initial model: weights of 0, a buffer (a running mean) and a counter (of steps).
     #[must_use]
     pub fn initial(&self) -> ModelState {
         let num_weights = self.targets.first().map_or(0, Vec::len);
@@ -58,7 +58,7 @@ impl Dummy {
         ModelState { layout: Arc::new(layout), floats: vec![0.0; num_weights + 1], counters: vec![0] }
     }
 
-    /// Where the global objective is smallest.
+    /// Returns the weights that minimize the global objective.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "samples are fewer than 1000 a client")]
     pub fn optimum(&self) -> Vec<f64> {
@@ -72,11 +72,12 @@ impl Dummy {
         (0..num_weights).map(mean).collect()
     }
 
-    /// The local steps of the client that `order` names, at the order's learning rate.
+    /// Performs the local steps of the client that `order` names, at the order's learning rate. Every extra that the order asks for is
+    /// answered with the number of steps.
     ///
     /// # Errors
     ///
-    /// A client or a state that isn't of this model. What is asked for beside the model is its number of steps.
+    /// If the client doesn't exist, or the state isn't of this model.
     #[expect(clippy::cast_possible_truncation, reason = "the nearest f32 is what is computed with")]
     pub fn answer(&self, order: &TrainOrder) -> Result<ClientUpdate, BoxError> {
         let place = order.client.0 as usize;
@@ -107,7 +108,7 @@ impl Dummy {
         Ok(ClientUpdate::answer(order, state, train, extras))
     }
 
-    /// The global objective as the loss; an accuracy that rises as it falls.
+    /// Evaluates `state`: the loss is the global objective, and the accuracy rises as the loss falls.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "samples are fewer than 1000 a client")]
     pub fn score(&self, state: &ModelState) -> Evaluation {
@@ -120,7 +121,7 @@ impl Dummy {
         Evaluation { num_samples: total, loss, accuracy: 1.0 / (1.0 + loss), confusion: None }
     }
 
-    /// The clients, `0..num_clients`.
+    /// Returns the clients, `0..num_clients`.
     pub fn clients(&self) -> impl Iterator<Item = ClientId> {
         (0_u32..).zip(&self.targets).map(|(client, _)| ClientId(client))
     }

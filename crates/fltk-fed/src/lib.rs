@@ -8,10 +8,10 @@
 //!            events                              answers
 //! ```
 //!
-//! [`round`], [`strategy`] and [`selection`] are values and functions of values: time and randomness are arguments. Only
-//! [`transport`] knows threads and clocks.
+//! [`round`], [`strategy`] and [`selection`] consist of values and pure functions: time and randomness are arguments. Only [`transport`]
+//! uses threads, and only [`drive`] and [`transport`] read clocks.
 //!
-//! A whole run, over a model that needs no tensors:
+//! A complete run, with a model that needs no tensors:
 //!
 //! ```
 //! use std::{num::NonZeroUsize, sync::{Arc, atomic::AtomicBool}};

@@ -9,11 +9,11 @@
 //!                          +--- a client or an evaluation fails, a deadline passes ---> Over
 //! ```
 //!
-//! A round trains while earlier ones are still being evaluated; records come out in round order all the same. Updates may arrive in any
-//! order; they are folded in client order, so the result has the same bits whatever the order.
+//! A round trains while earlier ones are still being evaluated; records are nevertheless emitted in round order. Updates may arrive in any
+//! order; they are folded in client order, so the result is bit-identical for every order.
 //!
-//! **Caveats.** All selected clients have to answer: there is no partial participation. An update that arrives before its
-//! predecessors in client order is kept until it can be folded, so memory is that of one cohort at worst.
+//! **Caveats.** All selected clients have to answer: there is no partial participation. An update that arrives before its predecessors in
+//! client order is kept until it can be folded, so in the worst case the updates of a whole cohort are in memory.
 
 mod cohort;
 mod error;
@@ -37,11 +37,12 @@ pub use error::{Failure, ProtocolError};
 pub use message::{Action, ClientRecord, ClientUpdate, EvaluationOrder, Event, Record, RoundRecord, Timestamp, TrainOrder};
 pub use setup::{Setup, SetupError};
 
-/// Global models that may wait for their evaluation or checkpoint before training pauses. With two, one is evaluated while another waits;
-/// two more let training run ahead of an evaluation that takes longer than a round.
+/// The number of global models that may wait for their evaluation or checkpoint before training pauses. With two, one is evaluated while
+/// another waits; two more let training run ahead of an evaluation that takes longer than a round.
 pub const MODELS_HELD_MAX: usize = 4;
 
-/// Rounds that may wait to be recorded before training pauses. They are what a crash loses beyond the last checkpoint.
+/// The number of rounds that may wait to be recorded before training pauses. A crash loses these in addition to the rounds since the last
+/// checkpoint.
 pub const ROUNDS_UNRECORDED_MAX: usize = 64;
 
 /// A federated run.
@@ -49,43 +50,44 @@ pub const ROUNDS_UNRECORDED_MAX: usize = 64;
 pub struct Federation {
     setup: Setup,
     phase: Phase,
-    /// What the strategy remembers after the last round that is aggregated.
+    /// The strategy's state after the last round that was aggregated.
     server: Arc<ServerState>,
-    /// The last round begun.
+    /// The last round that began.
     current: Round,
     reports: Reports,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 enum Phase {
-    /// Not started; the model is that after `current`.
+    /// Not started; `state` is the model after round `current`.
     Ready { state: Arc<ModelState> },
     /// Clients of round `current` are training.
     Training(Box<Cohort>),
-    /// Round `current` is aggregated; the next one waits until more is recorded.
+    /// Round `current` is aggregated; the next one waits until more rounds are recorded.
     Held { state: Arc<ModelState> },
-    /// Every round is aggregated; evaluations are awaited.
+    /// Every round is aggregated; some evaluations are still awaited.
     Draining { state: Arc<ModelState> },
     /// Finished or failed.
     Over,
 }
 
 impl Federation {
-    /// A run from the start, with the initial global model.
+    /// Creates a run that starts from the initial global model.
     ///
     /// # Errors
     ///
-    /// A model that doesn't fit its own layout or holds infinite numbers.
+    /// If the model doesn't fit its own layout, or holds numbers that aren't finite.
     pub fn new(setup: Setup, initial: Arc<ModelState>) -> Result<Self, SetupError> {
         Self::resume(setup, Round(0), initial, ServerState::default())
     }
 
-    /// A run that goes on after `round` with the global model after it and what the strategy remembered: a checkpoint. It ends with the same bits as one that was never interrupted.
-    /// After round 0 it is a run from the start, after the last round one that finishes at once.
+    /// Creates a run that resumes from a checkpoint: it continues after `round` with the global model and the strategy's state after that
+    /// round. Its final model is bit-identical to that of an uninterrupted run. After round 0 it is a run from the start; after the last
+    /// round it finishes at once.
     ///
     /// # Errors
     ///
-    /// A round past the end; a model that doesn't fit its own layout or holds infinite numbers.
+    /// If the round is past the end, or the model doesn't fit its own layout or holds numbers that aren't finite.
     pub fn resume(setup: Setup, round: Round, state: Arc<ModelState>, server: ServerState) -> Result<Self, SetupError> {
         if round.0 > setup.config.rounds {
             return Err(SetupError::PastEnd { round, rounds: setup.config.rounds });
@@ -94,17 +96,18 @@ impl Federation {
         Ok(Self { setup, phase: Phase::Ready { state }, server: Arc::new(server), current: round, reports: Reports::default() })
     }
 
-    /// What the run was set up with.
+    /// Returns the settings of the run.
     #[must_use]
     pub fn setup(&self) -> &Setup {
         &self.setup
     }
 
-    /// Takes in what happened at `now` and says what to do, in order.
+    /// Processes an event that happened at `now`, and returns the actions to carry out, in order.
     ///
     /// # Errors
     ///
-    /// A message that is late, early, doubled, from a client that wasn't asked, or whose content can't be used. The machine is as it was before.
+    /// If the message is late, early or a duplicate, is from a client that wasn't asked, or has unusable content. The machine is then
+    /// unchanged.
     pub fn step(&mut self, now: Timestamp, event: Event) -> Result<Vec<Action>, ProtocolError> {
         match (&self.phase, &event) {
             (Phase::Over, _) => return Err(ProtocolError::Over),
@@ -208,7 +211,7 @@ impl Federation {
         Ok(actions)
     }
 
-    /// After round `current`, which left `state`: begins the next round, pauses, or begins to drain.
+    /// Continues after round `current`, which produced `state`: begins the next round, pauses, or begins to drain.
     fn go_on(&mut self, now: Timestamp, state: Arc<ModelState>, actions: &mut Vec<Action>) {
         if self.current.0 >= self.setup.config.rounds {
             self.phase = Phase::Draining { state };
@@ -227,7 +230,7 @@ impl Federation {
         self.phase = Phase::Training(Box::new(cohort));
     }
 
-    /// Records what is complete, in round order, and the end where it is reached.
+    /// Records the rounds that are complete, in round order, and the end once it is reached.
     fn record(&mut self, actions: &mut Vec<Action>) {
         actions.extend(self.reports.take_complete().into_iter().map(Action::Record));
         if let Phase::Draining { state } = &self.phase
@@ -244,7 +247,7 @@ impl Federation {
         vec![Action::Fail(failure)]
     }
 
-    /// The cohort that trains in `round`.
+    /// Returns the cohort that trains in `round`.
     fn cohort(&self, round: Round) -> Result<&Cohort, ProtocolError> {
         match &self.phase {
             Phase::Training(cohort) if round == self.current => Ok(cohort),
@@ -254,7 +257,7 @@ impl Federation {
     }
 }
 
-/// What a client holds, of what all hold.
+/// Returns the number of samples that a client holds.
 fn samples_of(samples: &[u64], client: ClientId) -> u64 {
     samples.get(client.0 as usize).copied().unwrap_or(0)
 }

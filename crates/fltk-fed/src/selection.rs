@@ -1,4 +1,4 @@
-//! Which clients take part in a round.
+//! Selects the clients that take part in a round.
 
 use fltk_core::{
     experiment::SelectionConfig,
@@ -6,8 +6,8 @@ use fltk_core::{
     seed::{Purpose, Seed},
 };
 
-/// The cohort of `round`: `amount` of the `eligible` clients, ascending. A function of its arguments alone, so a resumed run selects what
-/// the uninterrupted one would have. All of them where there are no more than `amount`.
+/// Returns the cohort of `round`: `amount` of the `eligible` clients, ascending; all of them if there are no more than `amount`. The result
+/// depends only on the arguments, so a resumed run selects the same clients as an uninterrupted one.
 #[must_use]
 pub fn select(config: &SelectionConfig, seed: Seed, round: Round, eligible: &[ClientId], amount: usize) -> Vec<ClientId> {
     match config {
@@ -15,7 +15,7 @@ pub fn select(config: &SelectionConfig, seed: Seed, round: Round, eligible: &[Cl
     }
 }
 
-/// Uniformly at random, without replacement.
+/// Selects uniformly at random, without replacement.
 fn random(seed: Seed, round: Round, eligible: &[ClientId], amount: usize) -> Vec<ClientId> {
     let mut stream = seed.stream(Purpose::Selection, &[u64::from(round.0)]);
     let chosen = rand::seq::index::sample(&mut stream, eligible.len(), amount.min(eligible.len()));
@@ -41,7 +41,7 @@ mod tests {
             let found: Vec<u32> = select(&RANDOM, Seed(seed), Round(round), &eligible, 5).iter().map(|client| client.0).collect();
             assert_eq!(found, expected, "seed {seed}, round {round}");
         };
-        // Taken from this code: these draws decide recorded results, so a new version of `rand` must not change them unnoticed.
+        // Recorded from this code: these draws decide recorded results, so a new version of `rand` must not change them unnoticed.
         check(42, 1, [360, 580, 675, 813, 826]);
         check(42, 2, [90, 95, 238, 603, 886]);
         check(43, 1, [6, 421, 423, 661, 948]);
@@ -56,7 +56,7 @@ mod tests {
                 counts[client.0 as usize] += 1;
             }
         }
-        // Binomial(4000, 1/4): mean 1000, standard deviation 27; six of them are allowed.
+        // Binomial(4000, 1/4): mean 1000, standard deviation 27; deviations up to six times that are allowed.
         assert!(counts.iter().all(|count| (836..=1164).contains(count)), "{counts:?}");
     }
 

@@ -1,19 +1,19 @@
-//! Checks of model states that come from elsewhere.
+//! Checks of model states that come from clients or files.
 
 use std::collections::BTreeSet;
 
 use fltk_core::model_state::{ModelState, TensorRole, TensorSpec};
 
-/// What is wrong with a model state.
+/// The problem with a model state.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum StateError {
-    /// Two tensors have one name.
+    /// Two tensors have the same name.
     #[error("tensor `{name}` is there twice")]
     RepeatedName {
         /// The name.
         name: String,
     },
-    /// A product of sizes is beyond what a machine can count.
+    /// The product of a tensor's sizes overflows.
     #[error("tensor `{name}` of shape {shape:?} is too large")]
     TooLarge {
         /// The tensor.
@@ -21,32 +21,32 @@ pub enum StateError {
         /// Its shape.
         shape: Vec<usize>,
     },
-    /// It has more or fewer tensors than the model.
+    /// The state has more or fewer tensors than the model.
     #[error("it has {found} tensors, the model has {expected}")]
     NumTensors {
-        /// Of the model.
+        /// The number of the model's tensors.
         expected: usize,
-        /// Of the state.
+        /// The number of the state's tensors.
         found: usize,
     },
-    /// A tensor isn't the model's tensor in that place.
+    /// A tensor differs from the model's tensor at that position.
     #[error("its tensor {index} is {found}, the model's is {expected}")]
     Tensor {
-        /// Position in the layout, from 0.
+        /// The position in the layout, from 0.
         index: usize,
-        /// Of the model.
+        /// The model's tensor.
         expected: String,
-        /// Of the state.
+        /// The state's tensor.
         found: String,
     },
-    /// The elements don't fill the layout.
+    /// The number of elements doesn't match the layout.
     #[error("it has {found} {what}, its layout needs {expected}")]
     NumElements {
-        /// Floats or counters.
+        /// The kind of the elements: floats or counters.
         what: &'static str,
-        /// By the layout.
+        /// The number according to the layout.
         expected: usize,
-        /// In the state.
+        /// The number in the state.
         found: usize,
     },
     /// An element is infinite or not a number.
@@ -54,7 +54,7 @@ pub enum StateError {
     NotFinite {
         /// The tensor.
         tensor: String,
-        /// Position in it, row-major, from 0.
+        /// The position in the tensor, row-major, from 0.
         element: usize,
         /// The value.
         value: f32,
@@ -65,7 +65,7 @@ pub enum StateError {
 ///
 /// # Errors
 ///
-/// What is wrong with it.
+/// The first problem found.
 pub fn check_state(state: &ModelState) -> Result<(), StateError> {
     let mut names = BTreeSet::new();
     let (mut num_floats, mut num_counters) = (0_usize, 0_usize);
@@ -87,11 +87,11 @@ pub fn check_state(state: &ModelState) -> Result<(), StateError> {
     check_finite(state)
 }
 
-/// Checks that `state` can take the place of `model`, which [`check_state`] accepts: the same layout, filled, all finite.
+/// Checks that `state` can replace `model`, which [`check_state`] accepts: the same layout, filled, all finite.
 ///
 /// # Errors
 ///
-/// What is wrong with it.
+/// The first problem found.
 pub fn check_like(model: &ModelState, state: &ModelState) -> Result<(), StateError> {
     if state.layout != model.layout {
         let (expected, found) = (model.layout.len(), state.layout.len());

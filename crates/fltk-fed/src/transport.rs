@@ -1,3 +1,3 @@
-//! The edges: what carries orders to clients and answers back, reads the clock, and tells the state machine.
+//! The transports, which are the edge: they carry orders to clients and answers back, and feed events to the state machine.
 
 pub mod in_process;

@@ -1,4 +1,4 @@
-//! The loop over a transport that isn't to be relied on: late, doubled and malformed answers are refused, counted, and change no bit.
+//! Tests of the loop over an unreliable transport: late, duplicate and malformed answers are refused, counted, and change no bit.
 
 mod support;
 
@@ -13,12 +13,12 @@ use fltk_fed::{
 
 use support::{answer, bits, config, dummy, federation, final_state, run_in_order};
 
-/// Answers every order, after whatever `disturb` makes of the answer has arrived.
+/// A transport that answers every order, after delivering the events that `disturb` makes of the answer.
 struct Unreliable<'a> {
     dummy: &'a Dummy,
     answers: VecDeque<Event>,
     disturb: &'a dyn Fn(&Event) -> Vec<Event>,
-    /// Whether a refusal is a failure of whoever answered.
+    /// True if a refusal is a failure of the client or the evaluation.
     answers_once: bool,
 }
 
@@ -51,7 +51,7 @@ impl Transport for Unreliable<'_> {
     }
 }
 
-/// The outcome of a run over the transport, and what was recorded.
+/// Returns the outcome of a run over the transport, and the records.
 fn run(disturb: &dyn Fn(&Event) -> Vec<Event>, answers_once: bool) -> (Result<(), RunError>, Vec<Record>) {
     let (config, dummy) = (config(), dummy(12));
     let mut transport = Unreliable { dummy: &dummy, answers: VecDeque::new(), disturb, answers_once };
@@ -94,7 +94,7 @@ fn answers_that_are_refused_change_no_bit() {
     // 6 rounds of 5 clients, two bad answers each, and one for each of the evaluations of rounds 0, 2, 4 and 6.
     assert_eq!(refusals, (1..=64).collect::<Vec<_>>());
 
-    // Doubled: the second of each is refused, but for what comes after the end.
+    // Duplicates: the second of each is refused, except for those after the end.
     let (outcome, records) = run(&|event| vec![event.clone()], false);
     outcome.expect("the run finishes");
     assert_eq!(bits(final_state(&records)), bits(final_state(&whole)));
@@ -111,7 +111,7 @@ fn where_nobody_answers_twice_a_refusal_is_a_failure() {
     let (outcome, _) = run(&|event| broken(event).into_iter().collect(), true);
     let text = outcome.expect_err("a client can't answer").to_string();
     assert!(text.contains("failed in round `1`: its update can't be used: element 0 of `weight` is inf"), "{text}");
-    // What follows from a stranger's answer is refused as well, once, and that is all.
+    // An unknown client's answer is refused, and so is the failure that follows from the refusal, once; nothing else happens.
     let (outcome, records) = run(&|event| by_a_stranger(event).into_iter().collect(), true);
     outcome.expect("the run finishes");
     assert_eq!(records.iter().filter(|record| matches!(record, Record::Refused { .. })).count(), 60);

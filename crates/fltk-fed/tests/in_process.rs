@@ -1,4 +1,4 @@
-//! Threads at the edge: any number of workers gives the same run, and whatever goes wrong in one comes back as an error.
+//! Tests of the threads: any number of workers gives the same run, and anything that goes wrong in a thread is returned as an error.
 
 mod support;
 
@@ -33,7 +33,7 @@ fn workers(count: usize) -> NonZeroUsize {
     NonZeroUsize::new(count).expect("it is above 0")
 }
 
-/// The records of a whole run, without the measured seconds.
+/// Returns the records of a whole run, without the measured seconds.
 fn run_all(federation: Federation, num_workers: usize, make: &MakeTrainer<'_>, evaluator: Box<dyn Evaluator + '_>) -> Vec<Record> {
     let mut records = Vec::new();
     let mut observer = |record: &Record| {
@@ -73,10 +73,10 @@ fn results_do_not_depend_on_the_number_of_workers() {
     }
 }
 
-/// Longer than any machine needs: what a test waits for comes, or the test fails instead of hanging.
+/// Longer than any machine needs: either the awaited event comes, or the test fails instead of hanging.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Waits while `is_early` says so, then does `act` on what it waited for and tells the others.
+/// Waits while `is_early` is true, then calls `act` on the value and notifies the other threads.
 fn wait_while<T>(
     (value, changed): &(Mutex<T>, Condvar),
     is_early: impl FnMut(&mut T) -> bool,
@@ -88,11 +88,12 @@ fn wait_while<T>(
     if waited.timed_out() { Err("what this test waits for did not come".into()) } else { Ok(()) }
 }
 
-/// Clients of a round wait for each other, then end in descending order: about the reverse of the order in which they are summed.
+/// A trainer whose clients of a round wait for each other, then finish in descending order: roughly the reverse of the order in which they
+/// are summed.
 struct Reversed<'a> {
     dummy: &'a Dummy,
     cohort: usize,
-    /// The clients that are there, and whether they have begun to leave.
+    /// The clients that are present, and true if they have begun to leave.
     training: &'a (Mutex<(BTreeSet<ClientId>, bool)>, Condvar),
 }
 
@@ -131,7 +132,7 @@ fn results_do_not_depend_on_the_order_of_arrival() {
     assert_eq!(by_kind(&found), by_kind(&expected));
 }
 
-/// Evaluates round 0 only once a client of round 2 trains.
+/// An evaluator that evaluates round 0 only once a client of round 2 trains.
 struct Late<'a> {
     dummy: &'a Dummy,
     round_2: &'a (Mutex<bool>, Condvar),
@@ -151,7 +152,7 @@ impl ClientTrainer for Late<'_> {
     }
 }
 
-/// Would time out if the next round waited for an evaluation.
+/// This would time out if the next round waited for an evaluation.
 #[test]
 fn evaluation_runs_beside_training() {
     let (config, dummy) = (config(), dummy(12));
@@ -161,7 +162,7 @@ fn evaluation_runs_beside_training() {
     assert_eq!(bits(final_state(&found)), bits(final_state(&run_in_order(federation(&config, &dummy), &dummy))));
 }
 
-/// A trainer from a function.
+/// A trainer made from a function.
 struct Trainer<F>(F);
 
 impl<F: FnMut(&TrainOrder) -> Result<ClientUpdate, BoxError> + Send> ClientTrainer for Trainer<F> {
@@ -170,7 +171,7 @@ impl<F: FnMut(&TrainOrder) -> Result<ClientUpdate, BoxError> + Send> ClientTrain
     }
 }
 
-/// An evaluator from a function.
+/// An evaluator made from a function.
 struct Scorer<F>(F);
 
 impl<F: FnMut(Round) -> Result<Evaluation, BoxError> + Send> Evaluator for Scorer<F> {
@@ -183,7 +184,7 @@ impl<F: FnMut(Round) -> Result<Evaluation, BoxError> + Send> Evaluator for Score
 #[error("the batch can't be read")]
 struct Unread(#[source] std::io::Error);
 
-/// How a run ends whose trainers do `train`, with 3 workers.
+/// Returns the error that ends a run whose trainers call `train`, with 3 workers.
 fn ending(train: impl Fn(&Dummy, &TrainOrder) -> Result<ClientUpdate, BoxError> + Sync + Send) -> String {
     let (config, dummy) = (config(), dummy(12));
     let train = &train;
@@ -285,7 +286,7 @@ fn a_panicking_observer_does_not_leave_threads_behind() {
         })
         .map(drop)
     });
-    // To get here at all, every thread has ended: the scope waits for them.
+    // Every thread has ended by now: the scope waits for them.
     assert!(caught.is_err());
 }
 
@@ -298,7 +299,7 @@ fn a_raised_flag_stops_the_run() {
     let make = |_| -> Result<Box<dyn ClientTrainer + '_>, BoxError> {
         Ok(Box::new(Trainer(|order: &TrainOrder| {
             num_trained.fetch_add(1, Ordering::Relaxed);
-            // A trainer that sees the flag gives up; that isn't taken for a failure.
+            // A trainer that sees the flag gives up, which isn't counted as a failure.
             if stop.load(Ordering::Relaxed) { Err("interrupted".into()) } else { dummy.answer(order) }
         })))
     };
@@ -313,7 +314,7 @@ fn a_raised_flag_stops_the_run() {
         other => panic!("{other:?}"),
     }
 
-    // Raised before the start: nobody trains.
+    // The flag is raised before the start: nobody trains.
     num_trained.store(0, Ordering::Relaxed);
     let ended = run(federation(&config, &dummy), workers(2), &make, Box::new(&dummy), &stop, &mut |_| Ok(()));
     assert_eq!(ended.expect_err("it is stopped").to_string(), "stopped; the last round recorded is none");
@@ -335,7 +336,7 @@ fn a_run_stopped_anywhere_is_resumed_to_the_same_bits() {
             }
             Ok(())
         };
-        // The flag is seen late where everything has happened by then.
+        // The flag may be noticed only after everything has happened.
         match run(federation(&config, &dummy), workers(3), &|_| Ok(Box::new(&dummy)), Box::new(&dummy), &stop, &mut observer) {
             Ok(_) | Err(RunError::Stopped { .. }) => {}
             Err(other) => panic!("{other}"),

@@ -1,4 +1,4 @@
-//! Whether the strategies learn what they should, on a problem whose answer is known.
+//! Tests that the strategies learn what they should, on a problem with a known solution.
 
 mod support;
 
@@ -17,7 +17,7 @@ use fltk_fed::{
 
 use support::{SEED, config, federation, final_state, run_in_order};
 
-/// Largest distance of a weight from the optimum.
+/// Returns the largest distance of a weight from the optimum.
 fn gap(dummy: &Dummy, state: &ModelState) -> f64 {
     dummy.optimum().iter().zip(&state.floats).map(|(best, &weight)| (best - f64::from(weight)).abs()).fold(0.0, f64::max)
 }
@@ -36,12 +36,12 @@ fn fedavg_finds_the_optimum_and_every_round_is_better() {
         .filter_map(|record| if let Record::RoundEnded(round) = record { round.test.as_ref().map(|test| test.loss) } else { None })
         .collect();
     assert_eq!(losses.len(), 61);
-    // In the end f32 can't tell rounds apart.
+    // In the end the rounds differ by less than f32 can represent.
     assert!(losses.windows(2).all(|pair| pair[1] < pair[0] + 1e-9), "{losses:?}");
 }
 
-/// Wang et al. 2020, theorem 1: with unequal numbers of local steps, `FedAvg` converges to the optimum of another objective, which weighs
-/// clients by their steps. `FedNova` doesn't.
+/// Wang et al. 2020, theorem 1: with unequal numbers of local steps, `FedAvg` converges to the optimum of a different objective, which
+/// weights clients by their steps. `FedNova` doesn't.
 #[test]
 fn fednova_is_consistent_where_fedavg_is_not() {
     let steps = (0..12).map(|client| 1 + 4 * (client % 6)).collect();
@@ -57,7 +57,8 @@ fn fednova_is_consistent_where_fedavg_is_not() {
     assert!(nova < average / 20.0, "{nova} and {average}");
 }
 
-/// The averages of the dummy's buffer and counter: the buffer's is within its clients' range, the counter is the busiest client's.
+/// Checks the averages of the dummy's buffer and counter: the buffer's is within its clients' range, the counter is that of the client with
+/// the most steps.
 #[test]
 fn counters_take_the_largest() {
     for strategy in [StrategyConfig::FedAvg {}, StrategyConfig::FedNova {}] {

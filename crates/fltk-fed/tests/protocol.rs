@@ -1,4 +1,4 @@
-//! The state machine under good, bad and disordered messages.
+//! Tests of the state machine with valid, invalid and reordered messages.
 
 mod support;
 
@@ -31,7 +31,8 @@ fn orders(actions: &[Action]) -> Vec<TrainOrder> {
     actions.iter().filter_map(|action| if let Action::Train(order) = action { Some(order.clone()) } else { None }).collect()
 }
 
-/// One letter an action, `T` with the round: `T1` train, `E` evaluate, `c` client record, `R` round record, `C` checkpoint, `F` finished, `X` fail.
+/// Formats actions, one letter each, `T` with the round: `T1` train, `E` evaluate, `c` client record, `R` round record, `C` checkpoint, `F`
+/// finished, `X` fail.
 fn sketch(actions: &[Action]) -> String {
     let mut parts: Vec<String> = actions
         .iter()
@@ -50,7 +51,7 @@ fn sketch(actions: &[Action]) -> String {
     parts.join(" ")
 }
 
-/// Trains the whole cohort of `orders` and gives the actions that followed.
+/// Trains the whole cohort of `orders`, and returns the actions that followed.
 fn train(federation: &mut Federation, dummy: &Dummy, orders: &[TrainOrder]) -> Vec<Action> {
     let mut step = |order| federation.step(NOW, Event::ClientTrained(dummy.answer(order).expect("the order is for the dummy")));
     orders.iter().flat_map(|order| step(order).expect("the update is awaited")).collect()
@@ -71,7 +72,7 @@ fn a_round_follows_another_while_the_first_is_evaluated() {
     let actions = start(&mut federation);
     assert_eq!(sketch(&actions), "E0 T1");
     let actions = train(&mut federation, &dummy, &orders(&actions));
-    // Round 1 isn't evaluated, but its record waits for round 0's.
+    // Round 1 isn't evaluated, but its record waits for that of round 0.
     assert_eq!(sketch(&actions), "c1 T2 c1");
     let actions = train(&mut federation, &dummy, &orders(&actions));
     assert_eq!(sketch(&actions), "c2 T3 E2 c2");
@@ -85,7 +86,7 @@ fn a_round_follows_another_while_the_first_is_evaluated() {
     assert_eq!(sketch(&actions), "c5 T6 c5");
     let actions = train(&mut federation, &dummy, &orders(&actions));
     assert_eq!(sketch(&actions), "c6 E6 c6");
-    // Out of order: the last is ready, but records wait for round 4's.
+    // Out of order: the last round is ready, but records wait for round 4.
     assert_eq!(sketch(&federation.step(NOW, evaluated(6)).expect("it is awaited")), "");
     assert_eq!(sketch(&federation.step(NOW, evaluated(4)).expect("it is awaited")), "R4 R5 R6 C6 F");
 }
@@ -102,7 +103,7 @@ fn training_pauses_when_evaluations_fall_behind() {
         actions = train(&mut federation, &dummy, &orders(&actions));
         num_trained += 1;
     }
-    // The models of rounds 0 to 3 wait.
+    // The models of rounds 0 to 3 are waiting.
     assert_eq!(num_trained, MODELS_HELD_MAX - 1);
     let late = ClientUpdate::answer(&order(&dummy, Round(3), ClientId(0)), dummy.initial(), dummy_summary(), Extras::new());
     let refused = federation.step(NOW, Event::ClientTrained(late)).expect_err("round 3 is complete").to_string();
@@ -134,7 +135,7 @@ fn dummy_summary() -> TrainSummary {
     TrainSummary { num_samples: 3, num_steps: 1, loss: Some(0.5) }
 }
 
-/// The machine in each of its phases.
+/// Returns the machine in the given phase.
 fn in_phase(phase: &str, dummy: &Dummy) -> Federation {
     let mut config = config();
     config.evaluate_every = 1;
@@ -153,7 +154,7 @@ fn in_phase(phase: &str, dummy: &Dummy) -> Federation {
     };
     match phase {
         "ready" => {}
-        // Round 2, one of whose clients has answered; rounds 0 and 1 await their evaluation.
+        // In round 2 one client has answered; rounds 0 and 1 await their evaluation.
         "training" => {
             let actions = until(&mut federation, 1, false);
             train(&mut federation, dummy, &orders(&actions)[2..3]);
@@ -174,7 +175,7 @@ fn in_phase(phase: &str, dummy: &Dummy) -> Federation {
     federation
 }
 
-/// Every kind of message in every phase: what it is answered with, or refused with; refused messages change nothing.
+/// Sends every kind of message in every phase, and checks the answer or the refusal; refused messages change nothing.
 #[test]
 fn every_message_in_every_phase() {
     let dummy = dummy(12);
@@ -269,7 +270,7 @@ fn every_message_in_every_phase() {
     check("draining", evaluated(6), "R6 C6 F");
     check("draining", evaluated(5), "no evaluation of round `5` is awaited");
 
-    // Who answers.
+    // Checks of the client that answers.
     check("training", trained(2, awaited), "c2");
     check("training", failed(2, awaited), "X");
     check("training", Event::DeadlinePassed { round: Round(2) }, "X");
@@ -282,7 +283,7 @@ fn every_message_in_every_phase() {
     check("training", trained(2, doubled), &format!("client `{doubled}` has answered in round `2` already"));
     check("training", failed(2, doubled), &format!("client `{doubled}` has answered in round `2` already"));
 
-    // What is answered.
+    // Checks of the content of the answer.
     let bad = |problem: &str| format!("the update of client `{awaited}` in round `2` can't be used: {problem}");
     let of_state = |change: &dyn Fn(&mut ModelState)| broken(&|update| change(&mut update.state));
     check("training", of_state(&|state| state.layout = Arc::new(Vec::new())), &bad("it has 0 tensors, the model has 3"));
@@ -304,7 +305,7 @@ fn every_message_in_every_phase() {
     check("training", broken(&|update| update.train.num_steps = 1 << 60), &bad("its number of steps is 1152921504606847000"));
     check("training", broken(&|update| update.seconds = -1.0), &bad("its time in seconds is -1"));
     check("training", broken(&|update| update.seconds = f64::INFINITY), &bad("its time in seconds is inf"));
-    // FedAvg doesn't look at it.
+    // FedAvg ignores extras.
     check("training", broken(&|update| update.extras = Extras::from([(NORMALIZER.to_owned(), f64::NAN)])), "c2");
 
     let bad = |problem: &str| format!("the evaluation of round `1` can't be used: its {problem}");
@@ -316,7 +317,7 @@ fn every_message_in_every_phase() {
     check("training", unusable(&|_, seconds| *seconds = -0.5), &bad("time in seconds is -0.5"));
 }
 
-/// Whether the machine refuses another answer of this client in round 2 because it has one.
+/// Returns true if the machine refuses another answer of this client in round 2 because it already has one.
 fn answered(machine: &Federation, dummy: &Dummy, client: ClientId) -> bool {
     let order = order(dummy, Round(2), client);
     let update = ClientUpdate::answer(&order, dummy.initial(), dummy_summary(), Extras::new());
@@ -390,7 +391,7 @@ fn a_run_starts_from_a_sound_model_within_its_rounds() {
     assert_eq!(refused.to_string(), "the run can't go on after round `7`: it has 6 rounds");
 }
 
-/// A round's global model is the mean of its clients' models, weighted by what they hold, of the cohort alone.
+/// Checks that a round's global model is the mean of its clients' models, weighted by their samples, of the cohort alone.
 #[test]
 fn a_round_is_the_weighted_mean_of_its_cohort() {
     let (config, dummy) = (config(), dummy(12));
@@ -409,7 +410,7 @@ fn a_round_is_the_weighted_mean_of_its_cohort() {
     assert_eq!(Some(second[0].state.counters[0]), models.iter().map(|(_, model)| model.counters[0]).max());
 }
 
-/// The training summary of a round is that of all its samples.
+/// Checks that the training summary of a round covers all its samples.
 #[test]
 fn a_rounds_summary_is_weighted_by_samples() {
     let (config, dummy) = (config(), dummy(12));
@@ -436,7 +437,7 @@ fn a_rounds_summary_is_weighted_by_samples() {
     }
 }
 
-/// Every round's global model, resumed from: the same records and the same bits as the uninterrupted run.
+/// Resumes from every round's global model: the records and bits are the same as those of the uninterrupted run.
 #[test]
 fn a_resumed_run_ends_with_the_same_bits() {
     for strategy in [StrategyConfig::FedAvg {}, StrategyConfig::FedProx { mu: 0.1 }, StrategyConfig::FedNova {}] {
@@ -460,7 +461,7 @@ fn a_resumed_run_ends_with_the_same_bits() {
     }
 }
 
-/// What an uninterrupted run recorded of the rounds after `last`.
+/// Returns the records of an uninterrupted run for the rounds after `last`.
 fn after_round(records: &[Record], last: Round) -> Vec<Record> {
     let is_after = |record: &&Record| match record {
         Record::ClientTrained(client) => client.round > last,
@@ -472,7 +473,7 @@ fn after_round(records: &[Record], last: Round) -> Vec<Record> {
     records.iter().filter(is_after).cloned().collect()
 }
 
-/// Plays a run with answers in the order that `choices` says, bad messages in between, and checks what must hold at every step.
+/// Plays a run with answers in an order decided by `choices`, with bad messages in between, and checks the invariants at every step.
 fn run_disordered(config: &FederatedConfig, dummy: &Dummy, choices: &[u32]) -> Vec<Record> {
     let mut machine = federation(config, dummy);
     let mut outstanding: Vec<Action> = Vec::new();
@@ -503,7 +504,7 @@ fn run_disordered(config: &FederatedConfig, dummy: &Dummy, choices: &[u32]) -> V
             assert!(outstanding.is_empty(), "finished with work left: {outstanding:?}");
             break;
         }
-        // Everything seen before is refused, and leaves no trace.
+        // Everything sent before is refused, and changes nothing.
         let before = machine.clone();
         let replayed = past[next_choice(past.len())].clone();
         machine.step(NOW, replayed).expect_err("it was taken before");
@@ -540,7 +541,7 @@ proptest! {
         prop_assert_eq!(by_kind(&disordered), by_kind(&in_order));
     }
 
-    /// Anything at all, in any order: no panic, and nothing is ever finished early.
+    /// Any messages in any order: no panic, and nothing finishes early.
     #[test]
     fn nonsense_never_panics(messages in prop::collection::vec((0..7_u8, 0..8_u32, 0..14_u32, any::<f32>()), 0..80)) {
         let (config, dummy) = (config(), dummy(12));

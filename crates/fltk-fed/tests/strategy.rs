@@ -1,4 +1,4 @@
-//! A strategy that isn't in the catalogue: what it asks of clients reaches them, and what it remembers survives a crash to the bit.
+//! Tests of a strategy that isn't in the catalogue: its terms reach the clients, and its state survives a crash to the bit.
 
 mod support;
 
@@ -17,8 +17,8 @@ use fltk_fed::{
 
 use support::{NOW, answer, bits, config, dummy, final_state, run_in_order, setup};
 
-/// Momentum on the server, on the plain mean of the clients' changes; asks for steps of half the size, and for the number of steps. Keeps all
-/// updates until the round is complete.
+/// Momentum on the server, on the plain mean of the clients' changes. It asks for half the learning rate, for one more local step in every
+/// round, and for the number of steps in return. It keeps all updates until the round is complete.
 static MOMENTUM: Spec = Spec {
     name: "Momentum",
     paper: "none: a test",
@@ -62,7 +62,7 @@ fn what_it_remembers_survives_a_crash_to_the_bit() {
         let resume = |server| Federation::resume(setup(), *round, Arc::clone(state), server).expect("it is sound");
         let resumed = run_in_order(resume(server.as_ref().clone()), &dummy);
         assert_eq!(bits(final_state(&resumed)), bits(final_state(&whole)));
-        // It does matter: without it the run ends elsewhere, unless nothing is left to train.
+        // The state matters: without it the run ends differently, unless nothing is left to train.
         let forgetful = run_in_order(resume(ServerState::default()), &dummy);
         assert_eq!(bits(final_state(&forgetful)) == bits(final_state(&whole)), round.0 == config.rounds);
         num_resumed += 1;

@@ -1,4 +1,4 @@
-//! One round in training: who was asked, who answered, and the sums so far.
+//! One round in training: the selected clients, the answers received, and the sums so far.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -18,7 +18,7 @@ use crate::{
     strategy::{Aggregator, Update},
 };
 
-/// Above this, counts in a client's summary are nonsense; below, sums of losses weighted with them can't overflow.
+/// The limit on counts in a client's summary: larger ones are invalid; below it, sums of losses weighted by them can't overflow.
 const COUNT_MAX: u64 = 1 << 53;
 
 /// The clients of one round.
@@ -29,14 +29,14 @@ pub(super) struct Cohort {
     global: Arc<ModelState>,
     terms: Arc<ClientTerms>,
     began: Timestamp,
-    /// Ascending.
+    /// The selected clients, ascending.
     members: Vec<ClientId>,
-    /// Members before this place are folded.
+    /// The number of members, in order, whose updates are folded.
     num_folded: usize,
-    /// Updates that came before an earlier member's, by place. The only models of clients that are kept.
+    /// Updates that arrived before an earlier member's, by position. These are the only client models that are kept.
     early: BTreeMap<usize, ClientUpdate>,
     aggregator: Aggregator,
-    /// Over the folded: samples, steps, and the sum of losses weighted by samples.
+    /// Sums over the folded updates: samples, steps, and losses weighted by samples.
     num_samples: u64,
     num_steps: u64,
     loss_sum: f64,
@@ -87,7 +87,7 @@ impl Cohort {
         })
     }
 
-    /// Members without an answer, ascending.
+    /// Returns the members without an answer, ascending.
     pub(super) fn missing(&self) -> Vec<ClientId> {
         (self.num_folded..)
             .zip(&self.members[self.num_folded..])
@@ -100,7 +100,7 @@ impl Cohort {
         self.num_folded == self.members.len()
     }
 
-    /// Checks that an answer of `client` is awaited, and gives its place among the members.
+    /// Checks that an answer of `client` is awaited, and returns its position among the members.
     pub(super) fn awaited_place(&self, client: ClientId, num_clients: usize) -> Result<usize, ProtocolError> {
         if client.0 as usize >= num_clients {
             return Err(ProtocolError::UnknownClient { client, num_clients });
@@ -126,7 +126,7 @@ impl Cohort {
         }
         match loss {
             Some(loss) if !loss.is_finite() || loss.abs() > f64::from(f32::MAX) => return number("loss", loss),
-            // Its samples would weigh in the mean as if they had none.
+            // Without a loss, its samples would count in the mean with a loss of 0.
             None if num_samples > 0 => return number("loss", f64::NAN),
             _ => {}
         }
@@ -142,7 +142,7 @@ impl Cohort {
         check_like(&self.global, &update.state).map_err(|source| ProtocolError::State { round, client, source })
     }
 
-    /// Takes in an update that [`Self::check`] accepts, and folds what can be folded in client order.
+    /// Adds an update that [`Self::check`] accepts, and folds the updates that are next in client order.
     pub(super) fn fold(&mut self, update: ClientUpdate, setup: &Setup) -> Vec<ClientRecord> {
         if let Ok(place) = self.members.binary_search(&update.client) {
             self.early.insert(place, update);
@@ -160,7 +160,7 @@ impl Cohort {
         records
     }
 
-    /// The members, the next global model, and what they did together. Changes what the strategy remembers.
+    /// Returns the members, the next global model, and the summary of their training. Updates the strategy's state.
     pub(super) fn finish(self, server: &mut ServerState) -> Result<(Vec<ClientId>, ModelState, TrainSummary), WrongLength> {
         let loss = (self.num_samples > 0).then(|| self.loss_sum / as_f64(self.num_samples));
         let train = TrainSummary { num_samples: self.num_samples, num_steps: self.num_steps, loss };

@@ -1,4 +1,4 @@
-//! Why a message is refused, and why a run fails.
+//! The reasons why a message is refused, and why a run fails.
 
 use fltk_core::{
     ids::{ClientId, Round},
@@ -7,43 +7,43 @@ use fltk_core::{
 
 use crate::state_check::StateError;
 
-/// A message that doesn't belong. It changed nothing: the caller may drop it and go on, or give up.
+/// A message that isn't valid in the current state. It changed nothing: the caller may ignore it and continue, or give up.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ProtocolError {
-    /// Something came before [`Event::Started`](super::Event::Started).
+    /// A message came before [`Event::Started`](super::Event::Started).
     #[error("the federation has not been started")]
     NotStarted,
-    /// It was started twice.
+    /// The federation was started twice.
     #[error("the federation has been started already")]
     AlreadyStarted,
     /// The run finished or failed.
     #[error("the federation is over")]
     Over,
-    /// A message for a round that is complete: it came too late.
+    /// The message is for a round that is complete: it came too late.
     #[error("a message for round `{round}` came too late: it is complete, and round `{current}` was the last to begin")]
     PastRound {
-        /// Of the message.
+        /// The round of the message.
         round: Round,
-        /// The last one begun.
+        /// The last round that began.
         current: Round,
     },
-    /// A message for a round that hasn't begun.
+    /// The message is for a round that hasn't begun.
     #[error("a message for round `{round}` came too early: round `{current}` was the last to begin")]
     FutureRound {
-        /// Of the message.
+        /// The round of the message.
         round: Round,
-        /// The last one begun.
+        /// The last round that began.
         current: Round,
     },
-    /// There is no such client.
+    /// The client doesn't exist.
     #[error("client `{client}` is unknown: there are {num_clients}, counted from 0")]
     UnknownClient {
-        /// Of the message.
+        /// The client of the message.
         client: ClientId,
-        /// How many there are.
+        /// The number of clients.
         num_clients: usize,
     },
-    /// The client has no part in this round.
+    /// The client was not selected for this round.
     #[error("client `{client}` was not selected for round `{round}`")]
     NotSelected {
         /// The round.
@@ -51,7 +51,7 @@ pub enum ProtocolError {
         /// The client.
         client: ClientId,
     },
-    /// The client answered before. The first answer counts.
+    /// The client has already answered. The first answer counts.
     #[error("client `{client}` has answered in round `{round}` already")]
     Duplicate {
         /// The round.
@@ -59,48 +59,49 @@ pub enum ProtocolError {
         /// The client.
         client: ClientId,
     },
-    /// The update's state isn't one of this model.
+    /// The update's state doesn't match the model.
     #[error("the update of client `{client}` in round `{round}` can't be used: {source}")]
     State {
         /// The round.
         round: Round,
         /// The client.
         client: ClientId,
-        /// What is wrong with it.
+        /// The problem with it.
         source: StateError,
     },
-    /// A number beside the state makes no sense.
+    /// A number that comes with the state is invalid.
     #[error("the update of client `{client}` in round `{round}` can't be used: its {what} is {value}")]
     Number {
         /// The round.
         round: Round,
         /// The client.
         client: ClientId,
-        /// Which number.
+        /// The name of the number.
         what: &'static str,
-        /// Its value.
+        /// The value of the number.
         value: f64,
     },
-    /// An evaluation that nobody asked for, or that came before.
+    /// The evaluation was not requested, or arrived before.
     #[error("no evaluation of round `{round}` is awaited")]
     NoEvaluationDue {
-        /// Of the message.
+        /// The round of the message.
         round: Round,
     },
-    /// A number of an evaluation makes no sense.
+    /// A number of an evaluation is invalid.
     #[error("the evaluation of round `{round}` can't be used: its {what} is {value}")]
     EvaluationNumber {
         /// The round.
         round: Round,
-        /// Which number.
+        /// The name of the number.
         what: &'static str,
-        /// Its value.
+        /// The value of the number.
         value: f64,
     },
 }
 
 impl ProtocolError {
-    /// What is wrong with the content of an answer, in a sentence that names its client and round already; otherwise the whole error.
+    /// Returns the problem with the content of an answer, for a sentence that already names its client and round; for other errors, the
+    /// whole error.
     #[must_use]
     pub fn complaint(&self) -> String {
         match self {
@@ -112,7 +113,7 @@ impl ProtocolError {
     }
 }
 
-/// Why a run failed.
+/// The reason why a run failed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Failure {
     /// A selected client can't answer, and a round needs all of its clients.
@@ -122,7 +123,7 @@ pub enum Failure {
         round: Round,
         /// The client.
         client: ClientId,
-        /// What it said.
+        /// The client's reason.
         reason: String,
     },
     /// A global model can't be evaluated.
@@ -130,7 +131,7 @@ pub enum Failure {
     Evaluation {
         /// The round.
         round: Round,
-        /// What the evaluator said.
+        /// The evaluator's reason.
         reason: String,
     },
     /// The deadline of a round passed.
@@ -138,17 +139,17 @@ pub enum Failure {
     Deadline {
         /// The round.
         round: Round,
-        /// Size of the cohort.
+        /// The size of the cohort.
         num_selected: usize,
-        /// Those without an answer, ascending.
+        /// The clients that did not answer, ascending.
         missing: Vec<ClientId>,
     },
-    /// What the strategy remembers doesn't fit the model.
+    /// The strategy's state doesn't fit the model.
     #[error("round `{round}` can't be aggregated: {source}")]
     Remembered {
         /// The round.
         round: Round,
-        /// What doesn't fit.
+        /// The mismatch.
         source: WrongLength,
     },
     /// The aggregate of usable updates is not usable.
@@ -156,7 +157,7 @@ pub enum Failure {
     Aggregate {
         /// The round.
         round: Round,
-        /// What is wrong with it.
+        /// The problem with it.
         source: StateError,
     },
 }

@@ -1,4 +1,4 @@
-//! What goes into the state machine and what comes out of it.
+//! The inputs and outputs of the state machine.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,38 +14,38 @@ use fltk_core::{
 
 use super::{Failure, ProtocolError};
 
-/// A moment, as time since an origin that the caller chose. It ends up in records only and never decides anything.
+/// A point in time, relative to an origin that the caller chose. It is used in records only and decides nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(pub Duration);
 
 impl Timestamp {
-    /// Seconds from `earlier` to this; 0 where the caller's clock went backwards.
+    /// Returns the seconds from `earlier` to this; 0 if the caller's clock went backwards.
     #[must_use]
     pub fn seconds_since(self, earlier: Self) -> f64 {
         self.0.saturating_sub(earlier.0).as_secs_f64()
     }
 }
 
-/// An order to one client: train on your samples, starting from this state. It says all that there is to know; beside it a trainer has the experiment's
-/// net, data and optimizer.
+/// An order to one client: train on your samples, starting from this state. It is complete: in addition to it, a trainer needs only the
+/// experiment's net, data and optimizer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainOrder {
     /// The round.
     pub round: Round,
     /// The client.
     pub client: ClientId,
-    /// The root seed, which all that a client draws is derived from, by client and round.
+    /// The root seed, from which everything that a client draws is derived, by client and round.
     pub seed: Seed,
-    /// The global model to start from; one value shared by the whole cohort.
+    /// The global model to start from, shared by the whole cohort.
     pub state: Arc<ModelState>,
-    /// What the round asks of each of its clients; one value shared by the whole cohort.
+    /// The terms of the round for each of its clients, shared by the whole cohort.
     pub terms: Arc<ClientTerms>,
 }
 
 /// An order to evaluate a global model over the whole test set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EvaluationOrder {
-    /// The round whose result it is; 0 for the initial model.
+    /// The round that produced the model; 0 for the initial model.
     pub round: Round,
     /// The global model.
     pub state: Arc<ModelState>,
@@ -60,26 +60,26 @@ pub struct ClientUpdate {
     pub client: ClientId,
     /// The client's model after its local epochs, in the layout of the order's state.
     pub state: ModelState,
-    /// Over its local epochs; the loss is 0 where there was no step.
+    /// The training over the client's local epochs; its loss is absent if no step was taken.
     pub train: TrainSummary,
-    /// What the order's terms ask for beside the model.
+    /// The extras that the order's terms ask for, in addition to the model.
     pub extras: Extras,
-    /// Wall clock of local training, in seconds. A transport that measures it itself overwrites it.
+    /// The wall-clock time of local training, in seconds. A transport that measures it itself overwrites it.
     pub seconds: f64,
 }
 
 impl ClientUpdate {
-    /// The answer to `order`, with no time measured yet.
+    /// Creates the answer to `order`, with no time measured yet.
     #[must_use]
     pub fn answer(order: &TrainOrder, state: ModelState, train: TrainSummary, extras: Extras) -> Self {
         Self { round: order.round, client: order.client, state, train, extras, seconds: 0.0 }
     }
 }
 
-/// Something that happened, told to [`Federation::step`](super::Federation::step).
+/// An event, passed to [`Federation::step`](super::Federation::step).
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// The caller is ready to carry out actions. First, and once.
+    /// The caller is ready to carry out actions. This must be the first event, and comes only once.
     Started,
     /// A client answered.
     ClientTrained(ClientUpdate),
@@ -89,7 +89,7 @@ pub enum Event {
         round: Round,
         /// The client.
         client: ClientId,
-        /// Why, for a person.
+        /// The reason, for a person.
         reason: String,
     },
     /// A global model was evaluated.
@@ -98,61 +98,62 @@ pub enum Event {
         round: Round,
         /// The result.
         evaluation: Evaluation,
-        /// Wall clock of the evaluation.
+        /// The wall-clock time of the evaluation, in seconds.
         seconds: f64,
     },
     /// A global model can't be evaluated.
     EvaluationFailed {
         /// The round of the order.
         round: Round,
-        /// Why, for a person.
+        /// The reason, for a person.
         reason: String,
     },
-    /// The time that the caller gave the clients of a round is over.
+    /// The caller's time limit for the clients of a round has passed.
     DeadlinePassed {
-        /// The round. One that is complete already is refused like any other late message, so a caller needn't cancel timers.
+        /// The round. If it is already complete, the event is refused like any other late message, so a caller needn't cancel timers.
         round: Round,
     },
 }
 
-/// Something for the caller to do, in the order given.
+/// An action for the caller, to be carried out in the order given.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// Have a client train; answer with [`Event::ClientTrained`] or [`Event::ClientFailed`].
+    /// Have a client train; the answer is [`Event::ClientTrained`] or [`Event::ClientFailed`].
     Train(TrainOrder),
-    /// Have a model evaluated; answer with [`Event::Evaluated`] or [`Event::EvaluationFailed`].
+    /// Have a model evaluated; the answer is [`Event::Evaluated`] or [`Event::EvaluationFailed`].
     Evaluate(EvaluationOrder),
-    /// Write something down.
+    /// Write a record.
     Record(Record),
     /// Stop: the run failed. Nothing follows.
     Fail(Failure),
 }
 
-/// Something to be written down. Apart from the measured seconds, the sequence of records of a run depends on its setup alone, except
-/// that records of clients and those of rounds are in order each for themselves, not between each other.
+/// A record to be written. Apart from the measured seconds, the records of a run depend on its setup alone. Records of clients and records
+/// of rounds are each in a fixed order, but how the two interleave isn't fixed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
-    /// A client's update was taken into its round. Ascending by client within a round.
+    /// A client's update was added to its round. Ascending by client within a round.
     ClientTrained(ClientRecord),
-    /// A round is aggregated and, where due, evaluated. Ascending by round, from 0.
+    /// A round is aggregated and, if due, evaluated. Ascending by round, from 0.
     RoundEnded(RoundRecord),
-    /// A checkpoint is due. It comes after the [`Record::RoundEnded`] of its round, so that whatever a run resumed from a checkpoint doesn't do
-    /// again has been recorded.
+    /// A checkpoint is due. It comes after the [`Record::RoundEnded`] of its round, so that everything that a run resumed from the
+    /// checkpoint doesn't repeat has been recorded.
     Checkpoint {
         /// The round after which it is taken.
         round: Round,
         /// The global model after it.
         state: Arc<ModelState>,
-        /// What the strategy remembers after it.
+        /// The strategy's state after it.
         server: Arc<ServerState>,
-        /// Step size of the round.
+        /// The learning rate of the round.
         learning_rate: f64,
     },
-    /// An answer was refused; it changed nothing. The machine itself never says so: the loop that drives it does, and nothing about results depends on it.
+    /// An answer was refused; it changed nothing. The machine itself never emits this record: the loop that drives it does, and no result
+    /// depends on it.
     Refused {
-        /// Why.
+        /// The reason.
         reason: ProtocolError,
-        /// Answers refused since this process began the run, this one included.
+        /// The number of answers refused since this process started the run, including this one.
         num_refused: u64,
     },
     /// The last round was trained, evaluated and recorded. Nothing follows.
@@ -169,27 +170,27 @@ pub struct ClientRecord {
     pub round: Round,
     /// The client.
     pub client: ClientId,
-    /// Over its local epochs.
+    /// The training over the client's local epochs.
     pub train: TrainSummary,
-    /// Of local training.
+    /// Seconds of local training.
     pub seconds: f64,
 }
 
 /// One round.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RoundRecord {
-    /// Counted from 1; 0 is the evaluation of the initial model.
+    /// The round, counted from 1; 0 is the evaluation of the initial model.
     pub round: Round,
     /// The clients that took part, ascending.
     pub clients: Vec<ClientId>,
-    /// Sums over the clients and their mean loss weighted by the samples trained on; absent for round 0.
+    /// The sums over the clients, and their mean loss weighted by the samples trained on; absent for round 0.
     pub train: Option<TrainSummary>,
-    /// Step size of its clients.
+    /// The learning rate of its clients.
     pub learning_rate: LearningRate,
-    /// Of the global model over the whole test set; absent where `evaluate_every` skips it.
+    /// The evaluation of the global model over the whole test set; absent if `evaluate_every` skips it.
     pub test: Option<Evaluation>,
-    /// From the moment the orders went out to the last answer.
+    /// Seconds from sending the orders to the last answer.
     pub train_seconds: f64,
-    /// Of the evaluation; 0 where there was none.
+    /// Seconds of the evaluation; 0 if there was none.
     pub test_seconds: f64,
 }

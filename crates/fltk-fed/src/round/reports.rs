@@ -1,4 +1,4 @@
-//! Rounds that are trained but not recorded yet: evaluations may come late, records come in order.
+//! Rounds that are trained but not recorded yet: evaluations may arrive late, but records are emitted in order.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -6,7 +6,7 @@ use fltk_core::{ids::Round, metrics::Evaluation, model_state::ModelState, server
 
 use super::{ProtocolError, Record, RoundRecord};
 
-/// A global model, and what the strategy remembers with it.
+/// A global model, and the strategy's state after the same round.
 pub(super) type ToCheckpoint = (Arc<ModelState>, Arc<ServerState>);
 
 /// Rounds to be recorded, ascending.
@@ -18,9 +18,9 @@ pub(super) struct Reports {
 #[derive(Clone, Debug, PartialEq)]
 struct Report {
     record: RoundRecord,
-    /// Whether its evaluation has yet to come.
+    /// True if the evaluation of the round is still awaited.
     awaits_evaluation: bool,
-    /// What to checkpoint after the record.
+    /// The checkpoint that is due after the record.
     checkpoint: Option<ToCheckpoint>,
 }
 
@@ -37,7 +37,7 @@ impl Reports {
         self.queue.is_empty()
     }
 
-    /// Global models that are kept alive by what is still to be done with them.
+    /// Returns the number of global models that are still held for an evaluation or a checkpoint.
     pub(super) fn num_models_held(&self) -> usize {
         self.queue.iter().filter(|report| report.awaits_evaluation || report.checkpoint.is_some()).count()
     }
@@ -48,7 +48,7 @@ impl Reports {
         if is_due { Ok(()) } else { Err(ProtocolError::NoEvaluationDue { round }) }
     }
 
-    /// Takes in an evaluation.
+    /// Adds an evaluation.
     pub(super) fn evaluated(&mut self, round: Round, evaluation: Evaluation, seconds: f64) -> Result<(), ProtocolError> {
         let due = self.queue.iter_mut().find(|report| report.record.round == round && report.awaits_evaluation);
         let report = due.ok_or(ProtocolError::NoEvaluationDue { round })?;
@@ -71,7 +71,7 @@ impl Reports {
         Ok(())
     }
 
-    /// Takes out the rounds that can be recorded: those before the first that awaits its evaluation.
+    /// Removes and returns the rounds that can be recorded: those before the first that awaits its evaluation.
     pub(super) fn take_complete(&mut self) -> Vec<Record> {
         let mut records = Vec::new();
         while let Some(report) = self.queue.pop_front_if(|report| !report.awaits_evaluation) {

@@ -1,4 +1,4 @@
-//! What a federation is set up with, checked once.
+//! The settings of a federation, checked once.
 
 use fltk_core::{
     client_terms::{ClientTerms, LocalWork},
@@ -14,10 +14,10 @@ use crate::{
     strategy::{self, Spec},
 };
 
-/// Above this, a number of samples is no longer exact as an f64 weight.
+/// The limit on samples: larger numbers are not exact as an f64 weight.
 const SAMPLES_MAX: u64 = 1 << 53;
 
-/// Why a federation can't be set up.
+/// The reason why a federation can't be set up.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum SetupError {
     /// A number that has to be at least 1 is 0.
@@ -26,12 +26,12 @@ pub enum SetupError {
         /// The setting.
         field: &'static str,
     },
-    /// The partition isn't one for this many clients.
+    /// The partition has a different number of parts than there are clients.
     #[error("there are {clients} clients, but the partition has {parts} parts")]
     Parts {
-        /// By the configuration.
+        /// The number according to the configuration.
         clients: u32,
-        /// In the partition.
+        /// The number of parts of the partition.
         parts: usize,
     },
     /// A round needs more clients than hold samples.
@@ -40,25 +40,25 @@ pub enum SetupError {
          hint: lower `clients_per_round` or use a less uneven partition"
     )]
     TooFewClients {
-        /// By the configuration.
+        /// The number according to the configuration.
         clients_per_round: u32,
-        /// Clients that have at least one sample.
+        /// The number of clients that hold at least one sample.
         with_samples: usize,
-        /// All clients.
+        /// The number of all clients.
         clients: u32,
     },
-    /// The clients hold more samples than weights can tell apart.
+    /// The clients hold more samples than a weight can represent exactly.
     #[error("the clients hold more than {SAMPLES_MAX} samples")]
     TooManySamples,
-    /// A run can't go on after its end.
+    /// A run can't be resumed after its end.
     #[error("the run can't go on after round `{round}`: it has {rounds} rounds")]
     PastEnd {
-        /// Round to go on after.
+        /// The round to resume after.
         round: Round,
-        /// By the configuration.
+        /// The number of rounds according to the configuration.
         rounds: u32,
     },
-    /// The model to start from is no model.
+    /// The model to start from is invalid.
     #[error("the model to start from can't be used: {0}")]
     State(#[from] StateError),
 }
@@ -70,25 +70,25 @@ pub struct Setup {
     pub(super) config: FederatedConfig,
     /// The strategy that `config` names.
     pub(super) strategy: &'static Spec,
-    /// Step sizes of the clients, by round.
+    /// The learning rates of the clients, by round.
     pub(super) rates: LearningRates,
-    /// Decides which clients are selected, and all that they draw.
+    /// The root seed, which decides the selection of clients and everything that they draw.
     pub(super) seed: Seed,
-    /// A checkpoint is due every so many rounds.
+    /// The number of rounds between checkpoints.
     pub(super) checkpoint_every: u32,
-    /// Samples that each client holds. They are the weights of the average: what a client says about itself never is.
+    /// The number of samples that each client holds. These are the weights of the average, never numbers that a client reports.
     pub(super) samples: Vec<u64>,
     /// The clients with samples, ascending.
     pub(super) eligible: Vec<ClientId>,
 }
 
 impl Setup {
-    /// Checks and joins the settings of a run. `client_samples[c]` is the number of samples that client `c` holds;
-    /// a client without any is never selected. A checkpoint is due every `checkpoint_every` rounds and after the last.
+    /// Checks and combines the settings of a run. `client_samples[c]` is the number of samples that client `c` holds; a client without
+    /// samples is never selected. A checkpoint is due every `checkpoint_every` rounds and after the last.
     ///
     /// # Errors
     ///
-    /// The first setting that can't be.
+    /// The first setting that isn't valid.
     pub fn new(
         config: FederatedConfig,
         rates: LearningRates,
@@ -125,25 +125,25 @@ impl Setup {
         Ok(Self { strategy: strategy::of(&config.strategy), config, rates, seed, checkpoint_every, samples: client_samples, eligible })
     }
 
-    /// Clients in a round.
+    /// Returns the number of clients in a round.
     #[must_use]
     pub fn clients_per_round(&self) -> u32 {
         self.config.clients_per_round
     }
 
-    /// Step size of `round`.
+    /// Returns the learning rate of `round`.
     #[must_use]
     pub fn learning_rate(&self, round: Round) -> LearningRate {
         self.rates.of_round(round, self.config.epochs_per_round)
     }
 
-    /// The same, with a strategy that isn't in the catalogue.
+    /// Returns the same setup with a strategy that isn't in the catalogue.
     #[must_use]
     pub fn using(self, strategy: &'static Spec) -> Self {
         Self { strategy, ..self }
     }
 
-    /// What `round` asks of each of its clients, where the strategy remembers `server`.
+    /// Returns the terms of `round` for each of its clients, given the strategy's state `server`.
     #[must_use]
     pub fn terms(&self, round: Round, server: &ServerState) -> ClientTerms {
         let mut terms = ClientTerms {
@@ -157,13 +157,14 @@ impl Setup {
         terms
     }
 
-    /// Whether `round`'s global model is evaluated: the initial one, every `evaluate_every`-th, and the last.
+    /// Returns true if `round`'s global model is evaluated: the initial one, every `evaluate_every`-th, and the last.
     #[must_use]
     pub fn evaluation_is_due(&self, round: Round) -> bool {
         round.0.is_multiple_of(self.config.evaluate_every) || round.0 == self.config.rounds
     }
 
-    /// Whether a checkpoint is taken after `round`: every `checkpoint_every`-th, and the last; the initial model can be made again.
+    /// Returns true if a checkpoint is taken after `round`: every `checkpoint_every`-th, and the last. The initial model is never saved,
+    /// since it can be rebuilt.
     #[must_use]
     pub fn checkpoint_is_due(&self, round: Round) -> bool {
         round.0 > 0 && (round.0.is_multiple_of(self.checkpoint_every) || round.0 == self.config.rounds)

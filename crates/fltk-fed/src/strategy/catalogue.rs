@@ -1,4 +1,4 @@
-//! All strategies.
+//! The catalogue of strategies.
 
 use fltk_core::experiment::StrategyConfig;
 
@@ -7,7 +7,7 @@ use super::{Spec, fedavg, fednova, fedprox};
 /// Every strategy, by name.
 pub const CATALOGUE: &[&Spec] = &[&fedavg::SPEC, &fednova::SPEC, &fedprox::SPEC];
 
-/// The strategy that `config` names.
+/// Returns the strategy that `config` names.
 #[must_use]
 pub fn of(config: &StrategyConfig) -> &'static Spec {
     match config {

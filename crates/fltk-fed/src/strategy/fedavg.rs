@@ -12,8 +12,8 @@ use super::{Gathered, Gathering, Spec, Update, round_to_f32};
 
 /// The mean of the clients' models, weighted by the samples they hold.
 ///
-/// `n_k w_k` is exact in f64 up to `n_k = 2^29`; the sum is divided by `n` once and rounded to f32 once. So equal models give that model
-/// back to the bit, and every element lies between the clients' smallest and largest.
+/// `n_k w_k` is exact in f64 up to `n_k = 2^29`; the sum is divided by `n` once and rounded to f32 once. So averaging equal models returns
+/// the same bits, and every element lies between the clients' smallest and largest.
 pub static SPEC: Spec = Spec {
     name: "FedAvg",
     paper: "McMahan et al., Communication-Efficient Learning of Deep Networks from Decentralized Data, 2017, arXiv:1602.05629",
@@ -69,7 +69,8 @@ mod tests {
 
     #[test]
     fn golden() {
-        // By hand: (1*1 + 3*5) / 4 = 4; (1*-2 + 3*2) / 4 = 1; (0.5 + 3*0.25) / 4 = 0.3125. The reference system would have said 4, 1, 0.25.
+        // Computed by hand: (1*1 + 3*5) / 4 = 4; (1*-2 + 3*2) / 4 = 1; (0.5 + 3*0.25) / 4 = 0.3125.
+        // The reference system would give 4, 1, 0.25.
         let found = average(&[(1, state(&[1.0, -2.0, 0.5], 7)), (3, state(&[5.0, 2.0, 0.25], 3))]);
         assert_eq!(found, state(&[4.0, 1.0, 0.3125], 7));
     }
@@ -88,7 +89,7 @@ mod tests {
         check((1, 1), (next, next.next_up()), next.next_up());
         check((2, 1), (one, next), one);
         check((1, 2), (one, next), next);
-        // f32 sums would overflow, and f32 sums would lose the small one.
+        // Sums in f32 would overflow, and would lose the small value.
         check((1, 1), (f32::MAX, f32::MAX), f32::MAX);
         check((1, 1), (f32::MAX, -f32::MAX), 0.0);
         check((1, 1), (16_777_216.0, 2.0), 8_388_609.0);
@@ -125,7 +126,7 @@ mod tests {
             prop_assert_eq!(Some(found.counters[0]), clients.iter().map(|(_, state)| state.counters[0]).max());
         }
 
-        /// Multiples of 2^-10 keep every sum exact, so the result can be held against integer arithmetic, and order doesn't matter.
+        /// Multiples of 2^-10 keep every sum exact, so the result can be compared with integer arithmetic, and order doesn't matter.
         #[test]
         fn exact_sums_are_rounded_once(clients in prop::collection::vec((1..1000_u64, -1_000_000..1_000_000_i32), 1..30).prop_shuffle()) {
             let total: u64 = clients.iter().map(|(samples, _)| samples).sum();

@@ -11,7 +11,7 @@ use fltk_core::{
 
 use super::{Extra, Gathered, Gathering, Spec, Update, round_to_f32};
 
-/// `sum_i p_i a_i`.
+/// The name of the sum `sum_i p_i a_i`.
 const EFFECTIVE_STEPS: &str = "effective_steps";
 
 /// Normalized averaging of the clients' changes:
@@ -22,8 +22,8 @@ const EFFECTIVE_STEPS: &str = "effective_steps";
 /// w' = w - tau * sum_i p_i d_i
 /// ```
 ///
-/// A client that took no step has `a_i = 0` and no `d_i`: it adds nothing to either sum. Buffers aren't made of gradient steps; they are averaged
-/// as under [`FedAvg`](super::fedavg).
+/// A client that took no step has `a_i = 0` and no `d_i`: it adds nothing to either sum. Buffers don't result from gradient steps, so they
+/// are averaged as in [`FedAvg`](super::fedavg).
 pub static SPEC: Spec = Spec {
     name: "FedNova",
     paper: "Wang et al., Tackling the Objective Inconsistency Problem in Heterogeneous Federated Optimization, 2020, arXiv:2007.07481",
@@ -34,7 +34,7 @@ pub static SPEC: Spec = Spec {
     finish,
 };
 
-/// Adds `p_i d_i` at the places of parameters, `n_i w_i` at those of buffers, and `p_i a_i`.
+/// Adds `p_i d_i` for parameters, `n_i w_i` for buffers, and `p_i a_i`.
 fn take(round: &Gathering<'_>, gathered: &mut Gathered, update: Update) {
     let (weight, normalizer) = (update.weight(), update.extra(NORMALIZER));
     let share = weight / round.total;
@@ -59,7 +59,7 @@ fn take(round: &Gathering<'_>, gathered: &mut Gathered, update: Update) {
     gathered.take_counters(&update.state);
 }
 
-/// Extreme normalizers can make elements infinite.
+/// Computes the next model. Extreme normalizers can make elements infinite.
 fn finish(round: &Gathering<'_>, gathered: Gathered, _: &mut ServerState) -> Result<ModelState, WrongLength> {
     let effective_steps = gathered.scalar(EFFECTIVE_STEPS);
     let mut floats = round.global.floats.clone();
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
     use crate::strategy::{fedavg, float_spans, spec::combine};
 
-    /// Two parameters around a buffer.
+    /// A model with two parameters and a buffer between them.
     fn state(floats: [f32; 3], counter: i64) -> ModelState {
         let spec = |name: &str, shape: Vec<usize>, role| TensorSpec { name: name.to_owned(), shape, role };
         let layout = vec![
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn golden() {
-        // By hand, p = (1/4, 3/4), a = (2, 8): tau = 6.5.
+        // Computed by hand, p = (1/4, 3/4), a = (2, 8): tau = 6.5.
         // weight: d = ((10 - 6)/2, (10 - 2)/8) = (2, 1); 10 - 6.5 * (0.5 + 0.75) = 1.875.
         // bias:   d = ((0 - 1)/2, (0 + 4)/8) = (-0.5, 0.5); 0 - 6.5 * (-0.125 + 0.375) = -1.625.
         // running_mean: 0.25 * 4 + 0.75 * 8 = 7.
@@ -115,7 +115,7 @@ mod tests {
         // p = (1/2, 1/2), a = (0, 4): tau = 2, sum p d = 1/2 * (8 - 4)/4 = 1/2; 8 - 2 * 1/2 = 7.
         let found = nova(&state([8.0, 0.0, 8.0], 0), &[(5, 0.0, state([8.0, 2.0, 8.0], 0)), (5, 4.0, state([4.0, 4.0, 4.0], 4))]);
         assert_eq!(found, state([7.0, 3.0, 7.0], 4));
-        // Nobody took a step: the model stays.
+        // No client took a step: the model is unchanged.
         let global = state([0.1, 0.0, -0.3], 0);
         assert_eq!(nova(&global, &[(5, 0.0, global.clone())]), global);
     }
@@ -143,7 +143,7 @@ mod tests {
             let clients: Vec<_> = clients.iter().map(|(samples, floats)| (*samples, normalizer, state(*floats, 0))).collect();
             let found = nova(&global, &clients);
             for (found, expected) in found.floats.iter().zip(&expected.floats) {
-                // One rounding apart at most: in f64 both are good to 1e-14.
+                // They differ by at most one rounding: in f64 both are accurate to 1e-14.
                 prop_assert!((f64::from(*found) - f64::from(*expected)).abs() <= f64::from(expected.abs()) * f64::from(f32::EPSILON) + 1e-12);
             }
         }
@@ -153,7 +153,7 @@ mod tests {
             clients in prop::collection::vec((1..10_000_u64, 1..100_u32, prop::array::uniform3(-10.0..10.0_f32)), 1..20),
         ) {
             let global = state([1.0, 2.0, 3.0], 0);
-            // A power of two scales without rounding: same bits.
+            // A power of two scales without rounding, so the bits are the same.
             let scaled = |scale: f64| -> Vec<_> { clients.iter().map(|(samples, steps, floats)| (*samples, f64::from(*steps) * scale, state(*floats, 0))).collect() };
             prop_assert_eq!(nova(&global, &scaled(1.0)), nova(&global, &scaled(4.0)));
         }

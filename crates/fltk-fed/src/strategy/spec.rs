@@ -1,4 +1,4 @@
-//! What a strategy is: plain data and functions of values.
+//! The definition of a strategy: plain data and pure functions.
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
@@ -12,109 +12,110 @@ use fltk_core::{
 
 use super::{float_spans, weight};
 
-/// A strategy: what it asks of clients, what it wants back, and how updates become the next global model. One file each, beside this one.
+/// A strategy: its terms for clients, the extras that it wants back, and how updates become the next global model. Each has its own file in
+/// this folder.
 #[derive(Debug)]
 pub struct Spec {
-    /// Its name in experiment files.
+    /// The name in experiment files.
     pub name: &'static str,
-    /// Where it was published.
+    /// The publication.
     pub paper: &'static str,
-    /// What it wants back from each client beside the model.
+    /// The scalars that it wants back from each client, in addition to the model.
     pub extras: &'static [Extra],
-    /// Sets what it asks of the clients of a round, in terms that are those of plain local training until then.
+    /// Sets the terms for the clients of a round; initially they are those of plain local training.
     pub set_terms: fn(&StrategyConfig, &ServerState, &mut ClientTerms),
-    /// What is gathered before the first update: [`Gathered::sums`] or [`Gathered::updates`].
+    /// Creates the state before the first update: [`Gathered::sums`] or [`Gathered::updates`].
     pub begin: fn(&Gathering<'_>) -> Gathered,
-    /// Takes in the next client's update, in the order of clients: adds it to sums, so that memory is that of a few models whatever the size of the
-    /// cohort, or keeps it ([`Gathered::keep`]) for what needs to see all of them beside each other, such as medians.
+    /// Takes the next client's update, in client order. It either adds the update to sums, so that memory is that of a few models for any
+    /// size of the cohort; or keeps it ([`Gathered::keep`]), for strategies that need all updates at once, such as medians.
     pub take: fn(&Gathering<'_>, &mut Gathered, Update),
-    /// The next global model. Its elements may be infinite where updates are extreme: it is checked afterwards. May change what is remembered on
-    /// the server.
+    /// Returns the next global model. Its elements may be infinite if updates are extreme: it is checked afterwards. May change the
+    /// strategy's state on the server.
     pub finish: fn(&Gathering<'_>, Gathered, &mut ServerState) -> Result<ModelState, WrongLength>,
 }
 
 impl PartialEq for Spec {
-    /// Names are unique in a catalogue.
+    /// Compares names, which are unique in a catalogue.
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
     }
 }
 
-/// A scalar that a client sends back beside its model.
+/// A scalar that a client sends back in addition to its model.
 #[derive(Debug)]
 pub struct Extra {
-    /// Its name.
+    /// The name of the scalar.
     pub name: &'static str,
-    /// True if `value` is possible for a client that took this many steps. Only finite values are put to it.
+    /// True if `value` is possible for a client that took this many steps. It is called with finite values only.
     pub is_possible: fn(value: f64, num_steps: u64) -> bool,
 }
 
-/// What is known of a round while its updates are combined.
+/// The context of a round while its updates are combined.
 #[derive(Clone, Copy, Debug)]
 pub struct Gathering<'a> {
     /// The strategy's settings.
     pub config: &'a StrategyConfig,
     /// The round.
     pub round: Round,
-    /// The model that clients started from.
+    /// The model from which the clients started.
     pub global: &'a Arc<ModelState>,
-    /// The runs of [`ModelState::floats`] that are parameters and those that are buffers, in order.
+    /// The contiguous ranges of [`ModelState::floats`] that are parameters or buffers, in order.
     pub spans: &'a [(TensorRole, Range<usize>)],
-    /// Samples that the cohort holds together, as a weight.
+    /// The total number of samples of the cohort, as a weight.
     pub total: f64,
 }
 
-/// One client's update as a strategy sees it.
+/// One client's update, as passed to a strategy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Update {
     /// The client.
     pub client: ClientId,
-    /// Its model, in the layout of the global one.
+    /// The client's model, in the layout of the global one.
     pub state: ModelState,
-    /// Samples that it holds, by the partition: not what it says about itself.
+    /// The number of samples that it holds according to the partition, not as reported by the client.
     pub samples: u64,
-    /// Optimizer steps that it took.
+    /// The number of optimizer steps that it took.
     pub steps: u64,
-    /// What was asked for beside the model.
+    /// The extras that the strategy asked for, in addition to the model.
     pub extras: Extras,
 }
 
 impl Update {
-    /// Its samples as a weight. Exact.
+    /// Returns its number of samples as a weight. This is exact.
     #[must_use]
     pub fn weight(&self) -> f64 {
         weight(self.samples)
     }
 
-    /// The extra of this name; 0 where none was asked for.
+    /// Returns the extra of this name; 0 if none was asked for.
     #[must_use]
     pub fn extra(&self, name: &str) -> f64 {
         self.extras.get(name).copied().unwrap_or(0.0)
     }
 }
 
-/// What was gathered of a round so far.
+/// The intermediate state of a round's aggregation.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Gathered {
-    /// Sums for each float of the model; empty where updates are kept.
+    /// The sums for each float of the model; empty if updates are kept.
     pub floats: Vec<f64>,
-    /// The largest of each counter; empty where updates are kept.
+    /// The maximum of each counter; empty if updates are kept.
     pub counters: Vec<i64>,
     /// Other sums, by name; absent until something is added.
     pub scalars: BTreeMap<&'static str, f64>,
-    /// Updates that are kept, in the order of clients.
+    /// The updates that are kept, in client order.
     pub updates: Vec<Update>,
 }
 
 impl Gathered {
-    /// Sums of nothing. Those of floats start from -0, the one number that changes no summand: +0 would turn -0 into +0.
+    /// Creates empty sums. Those of floats start from -0, the only number that changes no summand: +0 would turn -0 into +0.
     #[must_use]
     pub fn sums(round: &Gathering<'_>) -> Self {
         let (floats, counters) = (vec![-0.0; round.global.floats.len()], vec![i64::MIN; round.global.counters.len()]);
         Self { floats, counters, ..Self::default() }
     }
 
-    /// No update yet.
+    /// Creates an empty list of updates.
     #[must_use]
     pub fn updates(_: &Gathering<'_>) -> Self {
         Self::default()
@@ -130,13 +131,13 @@ impl Gathered {
         *self.scalars.entry(name).or_insert(0.0) += value;
     }
 
-    /// The scalar of this name; 0 where nothing was added.
+    /// Returns the scalar of this name; 0 if nothing was added.
     #[must_use]
     pub fn scalar(&self, name: &str) -> f64 {
         self.scalars.get(name).copied().unwrap_or(0.0)
     }
 
-    /// Takes in a client's counters: the largest counts.
+    /// Takes a client's counters into account: the maximum counts.
     pub fn take_counters(&mut self, state: &ModelState) {
         for (counter, &other) in self.counters.iter_mut().zip(&state.counters) {
             *counter = (*counter).max(other);
@@ -144,7 +145,7 @@ impl Gathered {
     }
 }
 
-/// The updates of one round as they come in.
+/// The aggregation of one round's updates as they arrive.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Aggregator {
     strategy: &'static Spec,
@@ -157,7 +158,7 @@ pub struct Aggregator {
 }
 
 impl Aggregator {
-    /// Nothing yet, for a round that starts from `global` and whose clients hold `total_samples` samples together.
+    /// Creates the aggregator of a round that starts from `global` and whose clients hold `total_samples` samples in total.
     #[must_use]
     pub fn new(strategy: &'static Spec, config: &StrategyConfig, round: Round, global: Arc<ModelState>, total_samples: u64) -> Self {
         let (spans, total) = (float_spans(&global), weight(total_samples));
@@ -165,23 +166,24 @@ impl Aggregator {
         Self { strategy, config: config.clone(), round, global, spans, total, gathered }
     }
 
-    /// Takes in the next client's update, in the order of clients.
+    /// Takes the next client's update, in client order.
     pub fn take(&mut self, update: Update) {
         let Self { strategy, config, round, global, spans, total, gathered } = self;
         (strategy.take)(&Gathering { config, round: *round, global, spans, total: *total }, gathered, update);
     }
 
-    /// The next global model.
+    /// Returns the next global model.
     ///
     /// # Errors
-    /// If what the strategy remembers is of another model.
+    /// If the strategy's state is that of another model.
     pub fn finish(self, server: &mut ServerState) -> Result<ModelState, WrongLength> {
         let Self { strategy, config, round, global, spans, total, gathered } = self;
         (strategy.finish)(&Gathering { config: &config, round, global: &global, spans: &spans, total }, gathered, server)
     }
 }
 
-/// The next global model of a round from `global` whose clients, from 0 on, hold so many samples and answer with these extras and models.
+/// Computes the next global model of a round that starts from `global`, given each client's number of samples, extras and model, for
+/// clients from 0 on.
 #[cfg(test)]
 pub(super) fn combine(
     strategy: &'static Spec,

@@ -1,4 +1,4 @@
-//! Federated learning in one process: clients on plain threads, evaluation on a thread of its own beside them.
+//! Federated learning in one process: clients on plain threads, and evaluation on a separate thread.
 //!
 //! ```text
 //!                 orders (bounded)             answers (bounded)
@@ -9,8 +9,8 @@
 //!
 //! Results don't depend on the number of workers, nor on which worker trains which client.
 //!
-//! **Caveats.** Stopping is cooperative: threads finish the client or the evaluation that they are at. A trainer that wants to stop sooner
-//! looks at the same flag and returns an error.
+//! **Caveats.** Stopping is cooperative: threads finish their current client or evaluation. A trainer that should stop sooner must check
+//! the same flag and return an error.
 
 mod threads;
 
@@ -34,16 +34,16 @@ use crate::{
     round::{EvaluationOrder, Event, Federation, MODELS_HELD_MAX, ProtocolError, TrainOrder},
 };
 
-/// How long a raised stop flag may go unseen: short for a person, long for a processor.
+/// The longest time that a raised stop flag may go unnoticed: short for a person, long for a processor.
 const STOP_CHECK_MS: u64 = 20;
 
-/// Runs `federation` to its end on `workers` threads (no more than a round has clients) and one for the evaluator, and returns the
-/// final global model. `observer` is called on this thread with every record, in order, while the others go on working.
-/// Raising `stop` ends the run early.
+/// Runs `federation` to its end on `workers` threads (at most as many as a round has clients) and one for the evaluator, and returns the
+/// final global model. `observer` is called on this thread with every record, in order, while the other threads continue to work. Raising
+/// `stop` ends the run early.
 ///
 /// # Errors
 ///
-/// A client, an evaluation or the observer failed or panicked (a client is named), or `stop` was raised. Every thread has ended by then.
+/// If a client, an evaluation or the observer failed or panicked (a client is named), or `stop` was raised. Every thread has ended by then.
 pub fn run(
     federation: Federation,
     workers: NonZeroUsize,
@@ -54,16 +54,16 @@ pub fn run(
 ) -> Result<Arc<ModelState>, RunError> {
     let cohort = federation.setup().clients_per_round() as usize;
     let workers = workers.get().min(cohort);
-    // The machine has no more orders out than these, so sending one never waits.
+    // The machine never has more orders outstanding than these, so sending one never blocks.
     let (to_workers, orders) = sync_channel(cohort);
     let (to_evaluator, evaluations) = sync_channel(MODELS_HELD_MAX);
-    // One answer a thread: a worker needn't wait for this thread before it takes its next order.
+    // One answer per thread: a worker needn't wait for this thread before it takes its next order.
     let (to_conductor, answers) = sync_channel(workers + 1);
     let (is_ready, ready) = sync_channel(workers);
     let orders = Mutex::new(orders);
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
-        // Dropped on every way out, panics included: threads then take no further order, and the scope can end.
+        // Dropped on every exit, including panics: threads then take no further order, and the scope can end.
         let mut threads = Threads { over: RaiseOnDrop(&over), to_workers, to_evaluator, answers, stop };
         for worker in 0..workers {
             let (orders, over, is_ready, answers) = (&orders, &over, is_ready.clone(), to_conductor.clone());
@@ -80,7 +80,7 @@ fn spawn<'scope>(scope: &'scope Scope<'scope, '_>, name: String, body: impl FnOn
     thread::Builder::new().name(name).spawn_scoped(scope, body).map(drop).map_err(RunError::Thread)
 }
 
-/// Raises its flag when it goes.
+/// Raises its flag when it is dropped.
 struct RaiseOnDrop<'a>(&'a AtomicBool);
 
 impl Drop for RaiseOnDrop<'_> {
@@ -89,7 +89,7 @@ impl Drop for RaiseOnDrop<'_> {
     }
 }
 
-/// Waits until every worker has its trainer. Work begins only then, so that whether a run succeeds doesn't hang on which worker is quicker.
+/// Waits until every worker has its trainer. Work begins only then, so that the success of a run doesn't depend on which worker is faster.
 fn await_workers(workers: usize, ready: &Receiver<Ready>, stop: &AtomicBool) -> Result<(), RunError> {
     for _ in 0..workers {
         match receive(ready, stop) {
@@ -101,11 +101,11 @@ fn await_workers(workers: usize, ready: &Receiver<Ready>, stop: &AtomicBool) -> 
     Ok(())
 }
 
-/// The next message, unless the stop flag is raised.
+/// Waits for the next message, unless the stop flag is raised.
 fn receive<T>(channel: &Receiver<T>, stop: &AtomicBool) -> Result<T, TransportError> {
     loop {
         let message = channel.recv_timeout(Duration::from_millis(STOP_CHECK_MS));
-        // Before the message is looked at: a trainer that saw the flag too may have failed because of it.
+        // This comes before the message is handled: a trainer that also saw the flag may have failed because of it.
         if stop.load(Ordering::Relaxed) {
             return Err(TransportError::Stopped);
         }
@@ -117,10 +117,10 @@ fn receive<T>(channel: &Receiver<T>, stop: &AtomicBool) -> Result<T, TransportEr
     }
 }
 
-/// The calling thread's side.
+/// The calling thread's side of the channels.
 struct Threads<'a> {
-    /// The threads' sign that nobody waits for them any more. First of the fields, so that it is raised before the channels close: orders that
-    /// are still in them are left alone.
+    /// The signal to the threads that nobody waits for them any more. It is the first field, so that it is raised before the channels
+    /// close: threads then ignore the orders that are still in them.
     #[expect(dead_code, reason = "it acts when it is dropped")]
     over: RaiseOnDrop<'a>,
     to_workers: SyncSender<TrainOrder>,
@@ -142,7 +142,7 @@ impl Transport for Threads<'_> {
         receive(&self.answers, self.stop)
     }
 
-    /// A trainer answers each order once, so an answer that can't be used is a failure of its client.
+    /// A trainer answers each order exactly once, so an unusable answer is a failure of its client.
     fn refused(&mut self, answer: Answer, reason: &ProtocolError) -> Option<Event> {
         let reason = reason.complaint();
         Some(match answer {

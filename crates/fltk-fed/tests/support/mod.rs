@@ -1,4 +1,4 @@
-//! What the protocol tests share: a small federation over the dummy model.
+//! The setup that the protocol tests share: a small federation over the dummy model.
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 
@@ -19,10 +19,10 @@ use fltk_fed::{
 
 pub const SEED: Seed = Seed(42);
 
-/// A learning rate that no f32 holds exactly.
+/// A learning rate that f32 can't represent exactly.
 pub const RATES: LearningRates = LearningRates { initial: 0.1, scheduler: None };
 
-/// 12 clients, 5 a round, 6 rounds, evaluated every second, checkpointed every third.
+/// 12 clients, 5 per round, 6 rounds, evaluated every second round, checkpoint every third.
 pub fn config() -> FederatedConfig {
     FederatedConfig {
         clients: 12,
@@ -36,7 +36,7 @@ pub fn config() -> FederatedConfig {
     }
 }
 
-/// Clients with 1 to 5 local steps each.
+/// Creates clients with 1 to 5 local steps each.
 pub fn dummy(clients: u32) -> Dummy {
     Dummy::new(SEED, 17, (0..clients).map(|client| 1 + client % 5).collect())
 }
@@ -49,7 +49,7 @@ pub fn federation(config: &FederatedConfig, dummy: &Dummy) -> Federation {
     Federation::new(setup(config, dummy), Arc::new(dummy.initial())).expect("the dummy's state is sound")
 }
 
-/// An order that the federation never gave.
+/// Creates an order that the federation never gave.
 pub fn order(dummy: &Dummy, round: Round, client: ClientId) -> TrainOrder {
     let terms = Arc::new(setup(&config(), dummy).terms(round, &ServerState::default()));
     TrainOrder { round, client, seed: SEED, state: Arc::new(dummy.initial()), terms }
@@ -58,7 +58,7 @@ pub fn order(dummy: &Dummy, round: Round, client: ClientId) -> TrainOrder {
 /// A clock that stands still.
 pub const NOW: Timestamp = Timestamp(Duration::ZERO);
 
-/// The answer to an order; `None` for actions that ask for none.
+/// Returns the answer to an order; `None` for actions that ask for none.
 pub fn answer(dummy: &Dummy, action: &Action) -> Option<Event> {
     match action {
         Action::Train(order) => Some(Event::ClientTrained(dummy.answer(order).expect("the order is for the dummy"))),
@@ -67,7 +67,7 @@ pub fn answer(dummy: &Dummy, action: &Action) -> Option<Event> {
     }
 }
 
-/// Answers every order at once, in the order in which they came, and gives everything recorded.
+/// Answers every order at once, in the order in which they came, and returns everything recorded.
 pub fn run_in_order(mut federation: Federation, dummy: &Dummy) -> Vec<Record> {
     let mut records = Vec::new();
     let mut events = std::collections::VecDeque::from([Event::Started]);
@@ -84,7 +84,7 @@ pub fn run_in_order(mut federation: Federation, dummy: &Dummy) -> Vec<Record> {
     records
 }
 
-/// The final model of a run that finished.
+/// Returns the final model of a finished run.
 pub fn final_state(records: &[Record]) -> &ModelState {
     match records.last() {
         Some(Record::Finished { state }) => state,
@@ -96,7 +96,7 @@ pub fn bits(state: &ModelState) -> (Vec<u32>, Vec<i64>) {
     (state.floats.iter().map(|value| value.to_bits()).collect(), state.counters.clone())
 }
 
-/// Client records and round records, each by themselves: how the two interleave depends on when answers come.
+/// Splits records into client records and round records: how the two interleave depends on when answers arrive.
 pub fn by_kind(records: &[Record]) -> (Vec<Record>, Vec<Record>) {
     records.iter().cloned().partition(|record| matches!(record, Record::ClientTrained(_)))
 }

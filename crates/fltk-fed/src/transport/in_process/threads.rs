@@ -1,4 +1,4 @@
-//! The bodies of the threads. Whatever happens to them, the conductor hears of it: errors and panics come back as events.
+//! The bodies of the threads. They report everything to the conductor: errors and panics are returned as events.
 
 use std::{
     any::Any,
@@ -18,18 +18,19 @@ use crate::{
     round::{EvaluationOrder, Event, TrainOrder},
 };
 
-/// A worker has its trainer, or can't have one.
+/// The message of a worker that has its trainer, or failed to create it.
 pub(super) type Ready = Result<(), Refusal>;
 
-/// A worker that can't work.
+/// The error of a worker that can't start.
 pub(super) struct Refusal {
-    /// Its index, from 0.
+    /// The index of the worker, from 0.
     pub(super) worker: usize,
-    /// Why, for a person.
+    /// The reason, for a person.
     pub(super) reason: String,
 }
 
-/// Trains clients until the orders end or the run is over. A conductor that is gone needs no message, so failing to send one is an end like any other.
+/// Trains clients until there are no more orders or the run is over. If sending to the conductor fails, it has ended, so the worker ends
+/// too.
 pub(super) fn work(
     worker: usize,
     make_trainer: &MakeTrainer<'_>,
@@ -60,7 +61,7 @@ pub(super) fn work(
             }
             Err(reason) => Event::ClientFailed { round: order.round, client: order.client, reason },
         };
-        // The global model's memory goes as soon as nobody needs it.
+        // This frees the global model's memory as soon as nobody needs it.
         drop(order);
         if answers.send(event).is_err() {
             return;
@@ -68,12 +69,13 @@ pub(super) fn work(
     }
 }
 
-/// Whoever holds the lock waits for the next order; the others wait for the lock. Nothing can panic meanwhile, so poison means nothing.
+/// Returns the next order. The worker that holds the lock waits for an order; the others wait for the lock. Nothing can panic meanwhile, so
+/// poisoning is ignored.
 fn next_order(orders: &Mutex<Receiver<TrainOrder>>) -> Option<TrainOrder> {
     orders.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
 }
 
-/// Evaluates global models until the orders end or the run is over.
+/// Evaluates global models until there are no more orders or the run is over.
 pub(super) fn evaluate(
     mut evaluator: Box<dyn Evaluator + '_>,
     orders: &Receiver<EvaluationOrder>,
@@ -95,8 +97,8 @@ pub(super) fn evaluate(
     }
 }
 
-/// The result of `body`, its error with all causes or its panic as text. What `body` left half-done after a panic is never used again:
-/// every failure ends the run.
+/// Returns the result of `body`; its error with all causes, or its panic, as text. State that `body` left half-done after a panic is never
+/// used again: every failure ends the run.
 fn caught<T>(body: impl FnOnce() -> Result<T, BoxError>) -> Result<T, String> {
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(result) => result.map_err(|error| with_causes(error.as_ref())),
@@ -109,7 +111,7 @@ fn with_causes(error: &(dyn Error + 'static)) -> String {
     let mut cause = error.source();
     while let Some(error) = cause {
         let own = error.to_string();
-        // Many errors print their cause themselves.
+        // Many errors already include their cause in their text.
         if !text.contains(&own) {
             text.push_str(": ");
             text.push_str(&own);
