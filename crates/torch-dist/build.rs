@@ -1,4 +1,4 @@
-//! Compiles the C++ shim against libtorch's headers, and makes this package's tests and examples find libtorch when they run.
+//! Compiles the C++ shim against libtorch's headers, and makes this package's tests and examples find libtorch at run time.
 
 use std::{
     env,
@@ -21,12 +21,12 @@ fn main() {
         .flag_if_supported("-Wno-restrict")
         .define("USE_DISTRIBUTED", None)
         .define("USE_C10D_GLOO", None)
-        // gloo's own headers are not shipped with libtorch: declarations that stand in for them.
+        // libtorch ships without gloo's own headers: these declarations stand in for them.
         .include("shim")
-        // As system headers, so that only our own code is warned about.
+        // These are included as system headers, so that warnings are limited to our own code.
         .flag(format!("-isystem{}", folder.join("include").display()))
         .flag(format!("-isystem{}", folder.join("include/torch/csrc/api/include").display()))
-        // It calls libtorch and does nothing else: more would take longer to compile and be no quicker.
+        // The shim only calls libtorch: a higher level would take longer to compile and make nothing faster.
         .opt_level(1)
         .file("shim/all.cpp");
     if env::var_os("CARGO_FEATURE_NCCL").is_some() {
@@ -38,7 +38,7 @@ fn main() {
             }
         }
     }
-    // Clippy links nothing. With NCCL it is the only check there is without a GPU.
+    // Clippy links nothing. With NCCL, it is the only check that works without a GPU.
     let is_clippy = env::var_os("RUSTC_WORKSPACE_WRAPPER").is_some_and(|wrapper| wrapper.to_string_lossy().contains("clippy"));
     if !is_clippy || env::var_os("CARGO_FEATURE_NCCL").is_some() {
         shim.compile("torch_dist_shim");
@@ -53,7 +53,7 @@ fn add_nccl(shim: &mut cc::Build, includes: &[PathBuf], libtorch: &Path) {
         shim.flag(format!("-isystem{}", folder.display()));
     }
     shim.define("USE_C10D_NCCL", None).file("shim/nccl.cpp");
-    // A libtorch without CUDA is enough to check that it compiles.
+    // A libtorch without CUDA is enough to check that the code compiles.
     if libtorch.join("lib/libtorch_cuda.so").exists() {
         println!("cargo::rustc-link-arg=-Wl,--no-as-needed");
         println!("cargo::rustc-link-lib=torch_cuda");
@@ -61,7 +61,7 @@ fn add_nccl(shim: &mut cc::Build, includes: &[PathBuf], libtorch: &Path) {
     }
 }
 
-/// The folders of `cuda_runtime.h` and `nccl.h`.
+/// The folders that contain `cuda_runtime.h` and `nccl.h`.
 fn cuda_includes() -> Result<Vec<PathBuf>, String> {
     const ROOTS: [&str; 3] = ["NCCL_HOME", "CUDA_HOME", "CUDA_PATH"];
     for name in ROOTS {

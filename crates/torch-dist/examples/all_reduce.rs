@@ -10,7 +10,7 @@ use tch::{Device, Kind, Tensor};
 use torch_dist::{Checks, GlooDevice, GroupOptions, ProcessGroup, ReduceOp, TcpStore, TcpStoreOptions};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// Bytes, and how often: some seconds each.
+/// The number of bytes and the number of repetitions. Each size takes a few seconds.
 const ALL_REDUCE: [(i64, usize); 3] = [(1_000_000, 500), (10_000_000, 100), (100_000_000, 20)];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -1,12 +1,13 @@
-//! Ranks that train one model together. Begin each in a terminal of its own:
+//! Ranks that train one model together. Start each in its own terminal:
 //!
 //! ```text
 //! cargo run --example ddp -- 0 2 127.0.0.1 29500
 //! cargo run --example ddp -- 1 2 127.0.0.1 29500
 //! ```
 //!
-//! Each prints the loss of its own samples, and at the end the same digest of the parameters. A rank in Python can take the place of either:
-//! see `python/ddp_rank.py` beside this workspace.
+//! Each rank prints the loss on its own samples, and at the end all print the same digest of the parameters. A rank in Python can replace
+//! either:
+//! see `python/ddp_rank.py` next to this workspace.
 
 use std::{env, sync::Arc, time::Duration};
 
@@ -22,19 +23,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (rank, size, port): (u32, u32, u16) = (rank.parse()?, size.parse()?, port.parse()?);
     tch::set_num_threads(1);
 
-    // Rank 0 serves the store; all meet there.
+    // Rank 0 serves the store, and all ranks meet there.
     let store = TcpStore::new(host, port, &TcpStoreOptions { is_server: rank == 0, num_workers: size, timeout: TIMEOUT })?;
     let device = GlooDevice::from_gloo_socket_ifname(env::var("GLOO_SOCKET_IFNAME").ok().as_deref())?;
-    // Unchecked calls, so that ranks of Python can take part.
+    // Calls are not checked, so that ranks in Python can take part.
     let group = ProcessGroup::gloo(&Arc::new(store), rank, size, &GroupOptions { timeout: TIMEOUT, device, checks: Checks::Off })?;
 
-    // Names, order and shapes of PyTorch's nn.Linear(8, 2); the reducer gives all ranks the values of rank 0.
+    // These are the names, order and shapes of PyTorch's nn.Linear(8, 2). The reducer gives all ranks the values of rank 0.
     tch::manual_seed(i64::from(rank));
     let parameter = |shape: &[i64]| (Tensor::randn(shape, (Kind::Float, Device::Cpu)) * 0.1).set_requires_grad(true);
     let parameters = [("weight".to_owned(), parameter(&[2, 8])), ("bias".to_owned(), parameter(&[2]))];
     let reducer = Reducer::new(&group, &parameters, &ReducerOptions::default())?;
 
-    // Samples of this rank alone.
+    // These samples belong to this rank alone.
     let inputs = Tensor::randn([64, 8], (Kind::Float, Device::Cpu));
     let targets = inputs.sum_dim_intlist(-1, false, Kind::Float).gt(0.0).to_kind(Kind::Int64);
     for step in 1..=30 {

@@ -1,4 +1,4 @@
-// Every part of the shim but NCCL's as one unit: most of the time goes into reading libtorch's headers, here once in place of four times.
+// Every part of the shim except NCCL's, as one unit: most of the time is spent reading libtorch's headers, here once instead of four times.
 #include "error.cpp"
 #include "group.cpp"
 #include "reducer.cpp"

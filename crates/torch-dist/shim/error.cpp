@@ -1,6 +1,6 @@
 #include "shim.hpp"
 
-// What is said when there is no memory to say it with.
+// The error text for when there is no memory to copy another one.
 static char no_memory[] = "out of memory";
 
 char* td_copy(const char* text) noexcept {

@@ -48,7 +48,7 @@ TdGroup* td_group_of(const TdGroupStores& stores, c10::intrusive_ptr<c10d::Backe
 
 extern "C" {
 
-// `device_kind`: 0 PyTorch's default, 1 the interfaces named in `devices`, 2 the host name or address `devices[0]`.
+// `device_kind`: 0 is PyTorch's default, 1 the interfaces named in `devices`, 2 the host name or address in `devices[0]`.
 char* td_group_gloo(const TdStore* store, int32_t rank, int32_t size, int64_t timeout_ms, int32_t device_kind, const char* const* devices,
                     size_t num_devices, TdGroup** group) {
   return guard([&] {
@@ -61,7 +61,7 @@ char* td_group_gloo(const TdStore* store, int32_t rank, int32_t size, int64_t ti
     } else {
       options->devices.push_back(c10d::ProcessGroupGloo::createDefaultDevice());
     }
-    // As Python has it: two threads for each device.
+    // Python also uses two threads for each device.
     options->threads = static_cast<int>(options->devices.size()) * 2;
     for (int32_t i = 0; i < size; i++) options->global_ranks_in_group.push_back(i);
     options->group_name = "0";

@@ -17,11 +17,12 @@ struct TdReducer {
 
 namespace {
 
-// The bytes that PyTorch lets pass in one go when it copies parameters and buffers from rank 0.
+// The bytes that PyTorch sends at once when it copies parameters and buffers from rank 0.
 constexpr size_t BROADCAST_BYTES = size_t(250) << 20;
 
-// A sum over ranks that gradients flow through: the gradient of a sum is the sum of the gradients. The graph shares the group, so that a
-// backward pass finds it however long it lives.
+// A sum over ranks that gradients flow through: the gradient of a sum is the sum of the gradients. The graph shares ownership of the group,
+// so
+// that a backward pass finds the group however long the graph lives.
 class AllReduceSum : public torch::autograd::Function<AllReduceSum> {
  public:
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& input, c10::intrusive_ptr<c10d::Backend> backend) {
@@ -63,13 +64,13 @@ char* td_reducer_new(TdGroup* group, at::Tensor* const* tensors, size_t num_tens
       parameters.push_back(*tensors[i]);
       names_by_index[i] = names[i];
     }
-    // From here on the same collectives in the same order as the constructor of Python's DistributedDataParallel.
+    // From here on, this makes the same collectives in the same order as the constructor of Python's DistributedDataParallel.
     c10d::verify_params_across_processes(group->group, parameters, std::nullopt);
     std::vector<at::Tensor> detached;
     for (const auto& parameter : parameters) detached.push_back(parameter.detach());
     c10d::broadcast_coalesced(group->group, detached, BROADCAST_BYTES, 0);
-    // Before the first backward pass everything is one bucket; after it buckets are rebuilt in the order in which gradients became ready.
-    // With unused parameters they never are, so they are cut at once.
+    // Before the first backward pass, everything is one bucket; after it, buckets are rebuilt in the order in which gradients became ready.
+    // With unused parameters, buckets are never rebuilt, so they are cut at once.
     std::vector<bool> sparse(num_tensors, false);
     std::vector<size_t> limits{std::numeric_limits<int64_t>::max()};
     if (find_unused_parameters) limits = {size_t(first_bucket_bytes), size_t(bucket_bytes)};
@@ -104,7 +105,7 @@ char* td_reducer_before_backward(TdReducer* reducer, at::Tensor* const* outputs,
   });
 }
 
-// Nanoseconds of the last step: forward, backward, communication, and how much of communication went beside backward.
+// Nanoseconds of the last step: forward, backward, communication, and the part of communication that overlapped backward.
 char* td_reducer_times(TdReducer* reducer, int64_t* times) {
   return guard([&] {
     reducer->logger->set_runtime_stats_and_log();

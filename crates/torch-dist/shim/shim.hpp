@@ -1,6 +1,7 @@
-// What the parts of the shim share: errors that stop at the border, and the handles that Rust holds.
+// Shared by the parts of the shim: the handling of errors at the border, and the handles that Rust holds.
 //
-// Every function that Rust calls is wrapped in `guard`: no exception leaves it. It returns the error's text (to be freed with
+// Every function that Rust calls is wrapped in `guard`, so that no exception leaves it. Such a function returns the error's text (to be
+// freed with
 // td_string_free) or null, and gives results through pointers.
 #pragma once
 
@@ -20,9 +21,9 @@ struct TdStore {
 };
 
 struct TdGroup {
-  // Gloo or NCCL.
+  // The backend, gloo or NCCL.
   c10::intrusive_ptr<c10d::Backend> backend;
-  // What the reducer wants: the group with its backend for tensors on its device.
+  // The form that the reducer needs: the group with its backend for tensors on its device.
   c10::intrusive_ptr<c10d::ProcessGroup> group;
   // The GPU, or -1 for the CPU.
   int32_t device = -1;
@@ -35,7 +36,7 @@ struct TdGroupStores {
   TdGroupStores(const TdStore* store, const char* device);
 };
 
-// The group around a backend.
+// Wraps a backend in a group.
 TdGroup* td_group_of(const TdGroupStores& stores, c10::intrusive_ptr<c10d::Backend> backend, c10::DeviceType device_type,
                      c10d::ProcessGroup::BackendType backend_type, int32_t device);
 

@@ -9,7 +9,8 @@ using std::chrono::milliseconds;
 
 namespace {
 
-// Python does this on import: c10d then heeds TORCH_CPP_LOG_LEVEL. Where that isn't set it is silent: what it says, with call stacks, errors say too.
+// Python does this on import, and c10d then heeds TORCH_CPP_LOG_LEVEL. Where that isn't set, c10d is silent: errors already say what it logs, with
+// call stacks.
 void start_logging() {
   c10::initLogging();
   if (std::getenv("TORCH_CPP_LOG_LEVEL") == nullptr) FLAGS_caffe2_log_level = c10::GLOG_FATAL;
@@ -19,7 +20,7 @@ void start_logging() {
 
 extern "C" {
 
-// `listener`: a bound socket to serve at, which is taken over; -1: listen at `port`.
+// `listener`: a bound socket to serve on, which the store takes over; -1 to listen at `port`.
 char* td_store_tcp(const char* host, uint16_t port, int32_t listener, bool is_server, uint64_t num_workers, int64_t timeout_ms, TdStore** store,
                    uint16_t* bound) {
   return guard([&] {
@@ -37,7 +38,7 @@ char* td_store_tcp(const char* host, uint16_t port, int32_t listener, bool is_se
   });
 }
 
-// The limit of whatever c10d itself asks the store for, such as a group's addresses.
+// The limit for everything that c10d itself asks the store for, such as a group's addresses.
 char* td_store_set_timeout(TdStore* store, int64_t timeout_ms) {
   return guard([&] { store->store->setTimeout(milliseconds(timeout_ms)); });
 }
@@ -50,7 +51,7 @@ char* td_store_set(TdStore* store, const char* key, const uint8_t* value, size_t
   return guard([&] { store->store->set(key, std::vector<uint8_t>(value, value + size)); });
 }
 
-// Waits for the key first. `*value` is to be freed with td_string_free.
+// Waits for the key first. `*value` must be freed with td_string_free.
 char* td_store_get(TdStore* store, const char* key, int64_t timeout_ms, char** value, size_t* size) {
   return guard([&] {
     store->store->wait({key}, milliseconds(timeout_ms));

@@ -1,24 +1,24 @@
-//! Which network interface gloo uses.
+//! The choice of the network interface for gloo.
 
 use crate::Error;
 
-/// Where a rank listens for the others.
+/// The place where a rank listens for the others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum GlooDevice {
-    /// The address that this machine's host name resolves to; the loopback address where it doesn't resolve. As PyTorch's.
+    /// The address that this machine's host name resolves to, or the loopback address if it doesn't resolve. This is PyTorch's default.
     #[default]
     HostName,
-    /// These interfaces, such as `eth0`. More than one are used in turn.
+    /// These interfaces, such as `eth0`. Several are used in turn.
     Interfaces(Vec<String>),
-    /// The interface of this address, or of the address of this host name.
+    /// The interface with this address, or with the address of this host name.
     Address(String),
 }
 
 impl GlooDevice {
-    /// The choice that PyTorch makes for this value of `GLOO_SOCKET_IFNAME` (a list of interfaces with commas between).
+    /// Returns the choice that PyTorch makes for this value of `GLOO_SOCKET_IFNAME` (a comma-separated list of interfaces).
     ///
     /// # Errors
-    /// If an interface of the list has no name.
+    /// If an interface in the list has no name.
     pub fn from_gloo_socket_ifname(value: Option<&str>) -> Result<Self, Error> {
         let Some(value) = value.filter(|value| !value.is_empty()) else { return Ok(Self::HostName) };
         let names: Vec<String> = value.split(',').map(str::to_owned).collect();
@@ -28,7 +28,7 @@ impl GlooDevice {
         Ok(Self::Interfaces(names))
     }
 
-    /// The shim's code for the kind, and its names.
+    /// Returns the shim's code for the kind, and the names.
     pub(crate) fn parts(&self) -> (i32, Vec<&str>) {
         match self {
             Self::HostName => (0, Vec::new()),

@@ -1,8 +1,8 @@
-//! What can go wrong, by what a caller could do about it.
+//! The errors of this crate, divided by what a caller could do about them.
 
 use std::fmt;
 
-/// Why a call failed. Texts of libtorch are in `message`.
+/// The reason why a call failed. Texts from libtorch are in `message`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The store can't be served at this port.
@@ -10,7 +10,7 @@ pub enum Error {
     Listen {
         /// The port.
         port: u16,
-        /// What libtorch said.
+        /// The text from libtorch.
         message: String,
     },
     /// The store can't be reached, or not all ranks came in time.
@@ -20,27 +20,28 @@ pub enum Error {
         host: String,
         /// The port.
         port: u16,
-        /// What libtorch said.
+        /// The text from libtorch.
         message: String,
     },
-    /// Keys that nobody has set in time.
+    /// Nobody set these keys in time.
     #[error("waited {timeout_ms} ms in vain for the store's `{keys}`")]
     StoreTimeout {
         /// The keys, comma-separated.
         keys: String,
-        /// How long.
+        /// The time waited, in milliseconds.
         timeout_ms: u128,
     },
-    /// The store failed: the connection to rank 0 is lost, most likely.
+    /// The store failed, most likely because the connection to rank 0 is lost.
     #[error("the store failed at {operation}: {message}\nhint: the store lives in rank 0: has it ended?")]
     Store {
-        /// What was asked of it.
+        /// The operation that failed.
         operation: String,
-        /// What libtorch said.
+        /// The text from libtorch.
         message: String,
     },
-    /// This rank has joined at this store before. If that one has ended, the others are about to lose it, and rank 0 serves another store when it begins
-    /// again: [`TcpStore::is_gone_within`](crate::TcpStore::is_gone_within) waits for the end of this one.
+    /// A process with this rank has joined at this store before. If it has ended, the other ranks will lose it soon, and rank 0 serves another store
+    /// when it
+    /// starts again: [`TcpStore::is_gone_within`](crate::TcpStore::is_gone_within) waits for the end of this one.
     #[error(
         "a rank {rank} has joined at this store before\nhint: does another process have this rank? if the one before has ended, rank 0 has to begin again too"
     )]
@@ -48,7 +49,7 @@ pub enum Error {
         /// This rank.
         rank: u32,
     },
-    /// Not all ranks joined the group, or they can't connect to each other.
+    /// Not all ranks joined the group, or some can't connect to each other.
     #[error(
         "rank {rank} of {size} can't join the group: {message}{}\nhint: ranks connect to each other directly: see that each can reach the others' addresses (GLOO_SOCKET_IFNAME or NCCL_SOCKET_IFNAME chooses an interface), and over NCCL that each has a GPU of its own",
         named(missing, "not seen so far")
@@ -56,11 +57,11 @@ pub enum Error {
     Join {
         /// This rank.
         rank: u32,
-        /// Ranks of the group.
+        /// The number of ranks in the group.
         size: u32,
-        /// Ranks that this crate didn't see join; Python's ranks are not seen.
+        /// The ranks that this crate didn't see join. It never sees ranks in Python.
         missing: Vec<u32>,
-        /// What libtorch said.
+        /// The text from libtorch.
         message: String,
     },
     /// A collective, a reduction of gradients, a send or a receive failed. The group is closed.
@@ -68,28 +69,29 @@ pub enum Error {
     Collective {
         /// This rank.
         rank: u32,
-        /// What was called.
+        /// The call that failed.
         operation: String,
         /// The kind of failure.
         cause: Cause,
-        /// Ranks that didn't notice the failure within three seconds: lost ones; also ranks that compute for longer before they next
-        /// communicate, and Python's.
+        /// The ranks that didn't report the failure within three seconds: lost ones, but also ranks that compute for longer before they
+        /// next
+        /// communicate, and ranks in Python.
         missing: Vec<u32>,
-        /// What libtorch said.
+        /// The text from libtorch.
         message: String,
     },
-    /// Ranks called different things, or gave tensors that differ. Found before anything was sent, so the group goes on.
+    /// Ranks made different calls, or gave tensors that differ. This was found before anything was sent, so the group stays usable.
     #[error(
         "ranks disagree: rank {rank} called {here}, rank {other_rank} called {there}\nhint: every rank has to call the same collectives in the same order, on tensors of one shape and type"
     )]
     Mismatch {
         /// This rank.
         rank: u32,
-        /// What it called.
+        /// The call of this rank.
         here: String,
-        /// A rank that differs.
+        /// A rank whose call differs.
         other_rank: u32,
-        /// What that one called.
+        /// The call of that rank.
         there: String,
     },
     /// The parameters of the ranks' models differ in number or shape.
@@ -97,21 +99,21 @@ pub enum Error {
     Parameters {
         /// This rank.
         rank: u32,
-        /// What libtorch said; it names the ranks.
+        /// The text from libtorch, which names the ranks.
         message: String,
     },
-    /// Parameters got no gradient in the last step, so its reduction never ended. The group is closed.
+    /// Some parameters got no gradient in the last step, so its reduction never ended. The group is closed.
     #[error("rank {rank}: the loss of the last step doesn't depend on `{}`\nhint: leave such parameters out, or look for them in each step (`find_unused_parameters`)", names.join("`, `"))]
     UnusedParameters {
         /// This rank.
         rank: u32,
-        /// The parameters.
+        /// The names of the parameters.
         names: Vec<String>,
     },
     /// The group was closed by an earlier error.
     #[error("the group is closed since an earlier failure\nhint: a group can't be repaired: make a new one")]
     Closed,
-    /// An argument that can't be.
+    /// An argument is invalid.
     #[error("{0}")]
     Argument(String),
     /// A computation failed.
@@ -119,14 +121,14 @@ pub enum Error {
     Torch(String),
 }
 
-/// What made a collective fail.
+/// The cause of a failed collective.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// Somebody didn't answer within the group's time-out.
+    /// A rank didn't answer within the group's time-out.
     Timeout,
     /// A connection to another rank broke: that rank has ended, or the network failed.
     LostPeer,
-    /// Anything else; the message says what.
+    /// Any other cause; the message says which.
     Other,
 }
 
@@ -141,7 +143,7 @@ impl fmt::Display for Cause {
 }
 
 impl Cause {
-    /// By the words of gloo, NCCL and c10d, which throw one type for all.
+    /// Tells the cause from the text: gloo, NCCL and c10d throw one type for all.
     pub(crate) fn of(message: &str) -> Self {
         const TIMEOUT: [&str; 4] = ["Timed out", "timed out", "timeout", "Timeout"];
         const LOST: [&str; 8] = [
@@ -164,7 +166,7 @@ impl Cause {
     }
 }
 
-/// `; WHAT: rank 1`, `; WHAT: ranks 1, 3`, or nothing.
+/// Returns `; WHAT: rank 1`, `; WHAT: ranks 1, 3`, or nothing.
 fn named(ranks: &[u32], what: &str) -> String {
     let list = ranks.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
     match ranks {

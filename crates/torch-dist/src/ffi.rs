@@ -1,6 +1,6 @@
-//! The border to C++ (`shim/`): raw functions, and the few ways in which values cross it.
+//! The border to C++ (`shim/`): the raw functions, and the few ways in which values cross it.
 //!
-//! Every function of the shim catches every exception and returns its text, or null.
+//! Every function of the shim catches all exceptions and returns the exception's text, or null.
 
 use std::ffi::{CStr, CString, c_char};
 
@@ -26,7 +26,7 @@ pub struct RawReducer {
     _private: [u8; 0],
 }
 
-/// A tensor of C++: what `tch` holds a pointer to.
+/// A C++ tensor, to which `tch` holds a pointer.
 #[repr(C)]
 pub struct RawTensor {
     _private: [u8; 0],
@@ -124,18 +124,18 @@ unsafe extern "C" {
     pub fn td_reducer_free(reducer: *mut RawReducer);
 }
 
-/// What a function of the shim returned: `Err` holds the text of the exception that it caught, its first paragraph.
+/// Turns the return value of a shim function into a result. `Err` holds the first paragraph of the text of the exception that it caught.
 pub fn check(answer: *mut c_char) -> Result<(), String> {
     if answer.is_null() {
         return Ok(());
     }
-    // SAFETY: a text that the shim returns ends with a zero and is ours until it is freed, which is done once, right here.
+    // SAFETY: a text that the shim returns ends with a zero byte and is ours until it is freed, which is done once, right here.
     let text = unsafe { CStr::from_ptr(answer) }.to_string_lossy().into_owned();
     unsafe { td_string_free(answer) };
     Err(plain(&text).to_owned())
 }
 
-/// A C++ error without its call stack, the place in libtorch's source, and gloo's general advice.
+/// Strips a C++ error of its call stack, of the place in libtorch's source, and of gloo's general advice.
 fn plain(text: &str) -> &str {
     let text = text.split("\nException raised from").next().unwrap_or_default();
     let text = text.split(" This is typically caused by a remote worker").next().unwrap_or_default().trim();
@@ -145,10 +145,10 @@ fn plain(text: &str) -> &str {
     }
 }
 
-/// Bytes that the shim allocated, copied and freed.
+/// Copies bytes that the shim allocated, and frees them.
 ///
 /// # Safety
-/// `value` must point to `size` bytes that `td_store_get` gave, and must not be used after.
+/// `value` must point to `size` bytes that `td_store_get` returned, and must not be used afterwards.
 pub unsafe fn take_bytes(value: *mut c_char, size: usize) -> Vec<u8> {
     // SAFETY: by this function's contract.
     let bytes = unsafe { std::slice::from_raw_parts(value.cast::<u8>(), size) }.to_vec();
@@ -156,24 +156,24 @@ pub unsafe fn take_bytes(value: *mut c_char, size: usize) -> Vec<u8> {
     bytes
 }
 
-/// A text for C++.
+/// Returns a text for C++.
 pub fn c_string(text: &str) -> Result<CString, Error> {
     CString::new(text).map_err(|_| Error::Argument(format!("`{}` holds a zero byte", text.escape_debug())))
 }
 
-/// Texts for C++: the texts, and the pointers to them that are valid while the texts live.
+/// Returns texts for C++ and pointers to them, which are valid while the texts live.
 pub fn c_strings(texts: &[&str]) -> Result<(Vec<CString>, Vec<*const c_char>), Error> {
     let texts = texts.iter().map(|text| c_string(text)).collect::<Result<Vec<_>, _>>()?;
     let pointers = texts.iter().map(|text| text.as_ptr()).collect();
     Ok((texts, pointers))
 }
 
-/// The C++ tensor inside `tensor`; valid while `tensor` lives.
+/// Returns the C++ tensor inside `tensor`, which is valid while `tensor` lives.
 pub fn raw(tensor: &Tensor) -> *mut RawTensor {
     tensor.as_ptr().cast_mut().cast()
 }
 
-/// The C++ tensors inside `tensors`; valid while they live.
+/// Returns the C++ tensors inside `tensors`, which are valid while those live.
 pub fn raws<'a>(tensors: impl IntoIterator<Item = &'a Tensor>) -> Vec<*mut RawTensor> {
     tensors.into_iter().map(raw).collect()
 }

@@ -26,38 +26,39 @@ use crate::{
     store::millis,
 };
 
-/// Settings of a group. All ranks give the same.
+/// Settings of a group. They must be the same on all ranks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupOptions {
-    /// Limit of joining, and of each message of a collective. PyTorch's default is 30 minutes, for gloo; here it has to be chosen.
+    /// The time limit for joining, and for each message of a collective. PyTorch's default for gloo is 30 minutes; here it must be chosen.
     pub timeout: Duration,
     /// The network interface.
     pub device: GlooDevice,
-    /// Whether calls are compared over ranks.
+    /// The choice of whether ranks compare their calls.
     pub checks: Checks,
 }
 
-/// Whether ranks compare what they call before they do it.
+/// The choice of whether ranks compare their calls before they run them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Checks {
-    /// Before a collective, shapes and types are compared over all ranks; differing ones are an [`Error::Mismatch`] on every rank. Costs
-    /// one small all-gather a call. All ranks have to do it, so ranks of Python can't take part.
+    /// Before a collective, shapes and types are compared over all ranks; a difference is an [`Error::Mismatch`] on every rank. The cost is
+    /// one small all-gather per call. All ranks must take part in it, so ranks in Python can't join the group.
     EveryCall,
-    /// Nothing is compared. **A tensor that differs in size on another rank aborts the process**: for ranks of Python, and for loops whose
-    /// shapes are known to agree.
+    /// Nothing is compared. **A tensor that differs in size on another rank aborts the process**. This is for groups with ranks in Python,
+    /// and for loops
+    /// whose shapes are known to agree.
     Off,
 }
 
-/// How tensors become one.
+/// The operation that combines the tensors of all ranks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReduceOp {
     /// The sum.
     Sum,
     /// The mean: the sum divided by the number of ranks. Floating-point tensors only.
     Avg,
-    /// The least.
+    /// The minimum.
     Min,
-    /// The greatest.
+    /// The maximum.
     Max,
 }
 
@@ -88,14 +89,14 @@ unsafe impl Send for Made {}
 
 impl Made {
     fn free(self) {
-        // SAFETY: the pointer is ours and not used again; reducers and graphs share what they need of it.
+        // SAFETY: the pointer is ours and not used again; reducers and graphs share ownership of the parts that they need.
         unsafe { ffi::td_group_free(self.0) };
     }
 }
 
-/// One rank's membership in a group. Every rank has to call the same collectives in the same order.
+/// One rank's membership in a group. Every rank must call the same collectives in the same order.
 ///
-/// It can move to another thread, but not be shared: the order of calls is part of the protocol.
+/// The membership can move to another thread, but can't be shared: the order of calls is part of the protocol.
 #[derive(Debug)]
 pub struct ProcessGroup {
     raw: *mut RawGroup,
@@ -103,9 +104,9 @@ pub struct ProcessGroup {
     rank: u32,
     size: u32,
     checks: Checks,
-    /// Where its tensors are.
+    /// The device of the group's tensors.
     device: Device,
-    /// Set by the first failure. The connections are closed then, so that no other rank waits for this one.
+    /// True after the first failure. The connections are closed then, so that no other rank waits for this one.
     closed: Cell<bool>,
 }
 
@@ -116,21 +117,22 @@ impl ProcessGroup {
     /// Joins the group of `size` ranks that meet at `store`, as `rank`. Returns when all are connected.
     ///
     /// # Errors
-    /// [`Error::Join`] if they don't come in time or can't reach each other; [`Error::JoinedBefore`] if this rank joined at this store before: a new
-    /// group needs a new [prefix](TcpStore::prefix), or the next store.
+    /// [`Error::Join`] if some ranks don't come in time or can't reach each other; [`Error::JoinedBefore`] if this rank has joined at this store
+    /// before: a new
+    /// group needs a new [prefix](TcpStore::prefix), or a new store.
     pub fn gloo(store: &Arc<TcpStore>, rank: u32, size: u32, options: &GroupOptions) -> Result<Self, Error> {
         let (kind, names) = options.device.parts();
         let (texts, _) = c_strings(&names)?;
         let (timeout, raw_store) = (millis(options.timeout), store.raw());
         let make = move |rank, size, raw| {
             let names: Vec<*const c_char> = texts.iter().map(|text| text.as_ptr()).collect();
-            // SAFETY: the store lives through the call and is shared by the group; `texts` keeps what the pointers point to.
+            // SAFETY: the store lives through the call and is shared by the group; `texts` keeps alive what the pointers point to.
             unsafe { ffi::td_group_gloo(raw_store.get(), rank, size, timeout, kind, names.as_ptr(), names.len(), raw) }
         };
         Self::join(store, (rank, size), (options.timeout, options.checks), Device::Cpu, make)
     }
 
-    /// Makes a group with `make`, which is given rank, size, and where to put the group.
+    /// Makes a group with `make`, whose arguments are the rank, the size, and where to put the group.
     fn join(
         store: &Arc<TcpStore>,
         (rank, size): (u32, u32),
@@ -147,7 +149,7 @@ impl ProcessGroup {
         if store.add(&present(rank), 1)? > 1 {
             return Err(Error::JoinedBefore { rank });
         }
-        // Connecting takes its addresses from the store.
+        // Connecting reads the ranks' addresses from the store.
         let made = bounded(timeout * 2, move || {
             let mut raw = ptr::null_mut();
             ffi::check(make(c_rank, c_size, &raw mut raw)).map(|()| Made(raw))
@@ -165,19 +167,19 @@ impl ProcessGroup {
         self.rank
     }
 
-    /// Where the group's tensors are.
+    /// The device of the group's tensors.
     #[must_use]
     pub fn device(&self) -> Device {
         self.device
     }
 
-    /// Ranks of the group.
+    /// The number of ranks in the group.
     #[must_use]
     pub fn size(&self) -> u32 {
         self.size
     }
 
-    /// Whether an earlier failure closed the group.
+    /// True if an earlier failure closed the group.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.closed.get()
@@ -189,7 +191,7 @@ impl ProcessGroup {
         &self.store
     }
 
-    /// Changes the limit of each later collective.
+    /// Changes the time limit of all later collectives.
     ///
     /// # Errors
     /// [`Error::Closed`] after a failure.
@@ -199,10 +201,10 @@ impl ProcessGroup {
         ffi::check(unsafe { ffi::td_group_set_timeout(self.raw, millis(timeout)) }).map_err(Error::Torch)
     }
 
-    /// Reduces `tensor` over all ranks, in place, to the same bits on every rank.
+    /// Reduces `tensor` over all ranks, in place. The result has the same bits on every rank.
     ///
     /// # Errors
-    /// [`Error::Mismatch`], [`Error::Collective`] or [`Error::Closed`]; [`Error::Argument`] for a tensor that isn't a dense one on the group's device.
+    /// [`Error::Mismatch`], [`Error::Collective`] or [`Error::Closed`]; [`Error::Argument`] if the tensor isn't a dense one on the group's device.
     pub fn all_reduce(&self, tensor: &mut Tensor, op: ReduceOp) -> Result<(), Error> {
         let operation = format!("all_reduce({})", op.name());
         self.prepare(&operation, &[tensor], op)?;
@@ -223,7 +225,7 @@ impl ProcessGroup {
         self.done(&operation, unsafe { ffi::td_group_broadcast(self.raw, raw(tensor), root) })
     }
 
-    /// Gives every rank the `tensors` of rank `root`, in place, packed into few messages. They may be strided.
+    /// Gives every rank the `tensors` of rank `root`, in place, packed into few messages. The tensors may be strided.
     ///
     /// # Errors
     /// As [`Self::all_reduce`].
@@ -238,7 +240,7 @@ impl ProcessGroup {
         self.done("broadcast_coalesced", answer)
     }
 
-    /// Every rank's `tensor`, in the order of ranks. All have one shape.
+    /// Returns every rank's `tensor`, in the order of ranks. All must have one shape.
     ///
     /// # Errors
     /// As [`Self::all_reduce`].
@@ -249,7 +251,7 @@ impl ProcessGroup {
         Ok(outputs)
     }
 
-    /// Reduces `tensors` (one for each rank, all of one shape) over all ranks, and returns what is this rank's.
+    /// Reduces `tensors` (one for each rank, all of one shape) over all ranks, and returns this rank's part.
     ///
     /// # Errors
     /// As [`Self::all_reduce`].
@@ -268,8 +270,9 @@ impl ProcessGroup {
         Ok(output)
     }
 
-    /// Sends `tensor` to rank `to`, which has to [receive](Self::recv) one of the same shape and type under the same `tag`. Not compared: **another
-    /// size aborts the receiver**.
+    /// Sends `tensor` to rank `to`, which must [receive](Self::recv) one of the same shape and type under the same `tag`. The two are not compared:
+    /// **a
+    /// different size aborts the receiver**.
     ///
     /// # Errors
     /// As [`Self::all_reduce`].
@@ -281,7 +284,7 @@ impl ProcessGroup {
         self.done(&format!("send to rank {to}"), unsafe { ffi::td_group_send(self.raw, raw(tensor), to, tag) })
     }
 
-    /// Receives into `tensor` what rank `from` sends under `tag`.
+    /// Receives into `tensor` the tensor that rank `from` sends under `tag`.
     ///
     /// # Errors
     /// As [`Self::all_reduce`].
@@ -293,7 +296,7 @@ impl ProcessGroup {
         self.done(&format!("recv from rank {from}"), unsafe { ffi::td_group_recv(self.raw, raw(tensor), from, tag) })
     }
 
-    /// Waits until all ranks are here.
+    /// Waits until all ranks have made this call.
     ///
     /// # Errors
     /// As [`Self::all_reduce`].
@@ -303,9 +306,11 @@ impl ProcessGroup {
         self.done("barrier", unsafe { ffi::td_group_barrier(self.raw) })
     }
 
-    /// The sum of every rank's `tensor`, through which gradients flow: the gradient of a rank's tensor is the sum of the gradients of all
-    /// ranks' results. For statistics over all ranks, such as those of a synchronized batch norm. Not compared, forward or backward: **another
-    /// size on another rank aborts the process**.
+    /// Returns the sum of every rank's `tensor`, through which gradients flow: the gradient of a rank's tensor is the sum of the gradients of
+    /// all
+    /// ranks' results. It serves statistics over all ranks, such as those of a synchronized batch norm. The tensors are not compared, forward
+    /// or backward: **a
+    /// different size on another rank aborts the process**.
     ///
     /// A failure of the backward pass comes from [`Self::backward`].
     ///
@@ -315,13 +320,14 @@ impl ProcessGroup {
         self.open()?;
         dense(tensor, self.device)?;
         let mut output = ptr::null_mut();
-        // SAFETY: group and tensor live through the call; the graph that it leaves shares the group.
+        // SAFETY: group and tensor live through the call; the graph that it leaves behind shares ownership of the group.
         self.done("all_reduce(sum)", unsafe { ffi::td_all_reduce_sum_autograd(self.raw, raw(tensor), &raw mut output) })?;
-        // SAFETY: the call went through, so it made a tensor, which nobody else has.
+        // SAFETY: the call succeeded, so it made a tensor, which nobody else owns.
         Ok(unsafe { ffi::own(output) })
     }
 
-    /// The backward pass of a graph with [sums over ranks](Self::all_reduce_sum_with_grad): as `Tensor::backward`, but a failure is an error.
+    /// Runs the backward pass of a graph with [sums over ranks](Self::all_reduce_sum_with_grad). Unlike `Tensor::backward`, this returns a
+    /// failure as an error.
     ///
     /// # Errors
     /// As [`Self::all_reduce`].
@@ -332,14 +338,14 @@ impl ProcessGroup {
         self.done("backward", unsafe { ffi::td_backward(raw(loss)) })
     }
 
-    /// Leaves in good order: waits for all ranks, and in rank 0, which serves the store, until the others have left or `linger` is over. Ranks of
-    /// Python don't say that they leave.
+    /// Leaves in good order: waits for all ranks and, on rank 0, which serves the store, until the others have left or `linger` is over. Ranks in
+    /// Python don't report that they leave.
     ///
     /// # Errors
     /// As [`Self::all_reduce`].
     pub fn leave(self, linger: Duration) -> Result<(), Error> {
         self.open()?;
-        // Not compared: ranks of Python end with a plain barrier too.
+        // This isn't compared, since ranks in Python also end with a plain barrier.
         // SAFETY: the group is alive.
         self.done("barrier", unsafe { ffi::td_group_barrier(self.raw) })?;
         if self.rank == 0 {
@@ -349,13 +355,13 @@ impl ProcessGroup {
                 Err(error) => Err(error),
             }
         } else {
-            // Rank 0 may be gone already, having lingered long enough.
+            // Rank 0 may be gone already, if it has lingered long enough.
             let _ = self.store.set(&left(self.rank), b"");
             Ok(())
         }
     }
 
-    /// For reducers, which share the group.
+    /// The raw group, for reducers, which share it.
     pub(crate) fn raw(&self) -> *mut RawGroup {
         self.raw
     }
@@ -364,13 +370,13 @@ impl ProcessGroup {
         if self.closed.get() { Err(Error::Closed) } else { Ok(()) }
     }
 
-    /// Turns an answer into a result. A failure closes the group and asks who else is still there.
+    /// Turns a return value of the shim into a result. A failure closes the group and finds out which ranks are still there.
     pub(crate) fn done(&self, operation: &str, answer: *mut c_char) -> Result<(), Error> {
         let Err(message) = ffi::check(answer) else { return Ok(()) };
         self.closed.set(true);
-        // Before the others can notice: they ask for it.
+        // This comes before the others can notice the failure, since they ask for this key.
         let is_store_there = self.store.set(&failed(self.rank), b"").is_ok();
-        // SAFETY: the group is alive. What it answers changes nothing: the group is given up.
+        // SAFETY: the group is alive. The answer changes nothing: the group is given up.
         let _ = ffi::check(unsafe { ffi::td_group_hang_up(self.raw) });
         let (cause, operation) = (Cause::of(&message), operation.to_owned());
         let missing = match (cause, is_store_there) {
@@ -381,7 +387,7 @@ impl ProcessGroup {
         Err(Error::Collective { rank: self.rank, operation, cause, missing, message })
     }
 
-    /// What precedes every collective: tensors are such that the group can read them, and alike on all ranks.
+    /// Does the checks before every collective: the group can read the tensors, and they are alike on all ranks.
     fn prepare(&self, operation: &str, tensors: &[&Tensor], op: ReduceOp) -> Result<(), Error> {
         self.open()?;
         for tensor in tensors {
@@ -393,7 +399,7 @@ impl ProcessGroup {
         self.compare(&check::describe(operation, tensors))
     }
 
-    /// Compares what is about to be called over all ranks, if they do that.
+    /// Compares the coming call over all ranks, if the group does that.
     pub(crate) fn compare(&self, here: &str) -> Result<(), Error> {
         match self.checks {
             Checks::Off => Ok(()),
@@ -412,7 +418,7 @@ impl ProcessGroup {
         self.done(operation, unsafe { ffi::td_group_all_gather(self.raw, outputs.as_ptr(), outputs.len(), raw(tensor)) })
     }
 
-    /// Gloo has no mean: divides the sum.
+    /// Divides the sum for a mean, which gloo doesn't have.
     fn average(&self, tensor: &mut Tensor, op: ReduceOp) -> Result<(), Error> {
         if op == ReduceOp::Avg {
             let _guard = tch::no_grad_guard();
@@ -438,7 +444,7 @@ impl Drop for ProcessGroup {
     fn drop(&mut self) {
         let group = Made(self.raw);
         if self.closed.get() {
-            // Freeing waits for all collectives: one that a failure has left behind ends with its time-out.
+            // Freeing waits for all collectives: one that a failure left behind ends with its time-out.
             thread::spawn(move || group.free());
         } else {
             group.free();

@@ -1,6 +1,6 @@
-//! PyTorch Distributed for Rust: a Rust process becomes a rank of a process group, beside other Rust ranks or Python's.
+//! PyTorch Distributed for Rust: a Rust process becomes a rank of a process group, together with other Rust ranks or Python ranks.
 //!
-//! These are safe types over libtorch's own `c10d`: the same [store](TcpStore), the same [gloo collectives](ProcessGroup), the same
+//! These are safe types over libtorch's own `c10d`: the same [store](TcpStore), the same [gloo collectives](ProcessGroup) and the same
 //! [gradient reducer](Reducer) that Python's `torch.distributed` and `DistributedDataParallel` use, laid out under the same keys. A rank
 //! written in Python joins with a plain `torch.distributed.init_process_group("gloo", init_method="tcp://HOST:PORT")`.
 //!
@@ -12,21 +12,23 @@
 //!             Reducer                          averages gradients, bucket by bucket, while backward still runs
 //! ```
 //!
-//! A pair of ranks that trains one model is in `examples/ddp.rs`.
+//! The example `examples/ddp.rs` is a pair of ranks that trains one model.
 //!
-//! **Errors, not aborts.** C++ exceptions become [`Error`]s. Tensors that differ in size over ranks make gloo abort the process, so they are
-//! [compared before](Checks) each collective; not compared, and said so where they stand, are sends and receives, sums with gradients, and a
-//! reducer's gradients, whose parameters were compared when it was made. After a failed collective a group is closed: gloo can't repair one. Make a new
+//! **Errors, not aborts.** C++ exceptions become [`Error`]s. Tensors that differ in size between ranks make gloo abort the process, so they are
+//! [compared before](Checks) each collective. Sends and receives, sums with gradients, and a reducer's gradients are not compared, as their docs say; a
+//! reducer's parameters are compared when it is made. After a failed collective, a group is closed: gloo can't repair one. Make a new
 //! group, under a new [prefix](TcpStore::prefix) of the store or on a new store.
 //!
-//! **Time-outs.** Joining, every collective and every call to the store end within their time-out and some seconds. A call that libtorch itself would not
-//! let end, to a rank 0 that is frozen or whose machine vanished, leaves a thread behind. A rank whose connection breaks is noticed within two seconds by
-//! all-reduces, broadcasts and all-gathers; by a send or a receive that is under way only with the time-out, since gloo doesn't tell them.
+//! **Time-outs.** Joining, every collective and every call to the store end some seconds after their time-out at the latest. A call that libtorch itself
+//! would
+//! not let end, to a rank 0 that is frozen or whose machine vanished, leaves a thread behind. All-reduces, broadcasts and all-gathers notice within two
+//! seconds
+//! that a rank's connection broke; a send or a receive that is under way notices only at the time-out, since gloo doesn't report it.
 //!
 //! **GPUs.** The feature `nccl` adds groups over NCCL. Its tests passed on one GPU, which two ranks shared, with libtorch 2.11; **nobody has run it on
 //! several GPUs, or with the libtorch that everything else is tested with** (`docs/distributed.md`).
 //!
-//! **Not here:** starting processes, reading `RANK` and its kin from the environment.
+//! **Not here:** starting processes, and reading `RANK` and similar variables from the environment.
 
 mod bounded;
 mod check;

@@ -1,4 +1,4 @@
-//! Data-parallel training: gradients become their mean over all ranks while backward still computes earlier ones.
+//! Data-parallel training: each gradient becomes its mean over all ranks while the backward pass still computes other gradients.
 
 use std::{cell::Cell, collections::BTreeMap, marker::PhantomData, ptr};
 
@@ -11,17 +11,17 @@ use crate::{
     group::{dense, differentiable},
 };
 
-/// Settings of a reducer, with the defaults of `DistributedDataParallel`. All ranks give the same.
+/// Settings of a reducer, with the defaults of `DistributedDataParallel`. They must be the same on all ranks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReducerOptions {
-    /// Bytes of gradients that travel together.
+    /// The bytes of gradients that are sent together.
     pub bucket_bytes: u32,
-    /// Bytes of the first bucket, small so that communication begins early.
+    /// The bytes of the first bucket, which is small so that communication starts early.
     pub first_bucket_bytes: u32,
-    /// Whether each step looks for parameters that the outputs don't depend on. Without it, a parameter without a gradient is an error in the
+    /// True if each step looks for parameters that the outputs don't depend on. Otherwise, a parameter without a gradient is an error in the
     /// next step.
     pub find_unused_parameters: bool,
-    /// What gradients are on the wire.
+    /// The form in which gradients are sent.
     pub compression: Compression,
 }
 
@@ -32,30 +32,30 @@ impl Default for ReducerOptions {
     }
 }
 
-/// What gradients are on the wire.
+/// The form in which gradients are sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Compression {
-    /// As they are.
+    /// Unchanged.
     #[default]
     None,
     /// Half precision (PyTorch's `fp16_compress_hook`): half the bytes, and gradients are rounded before they are summed.
     Fp16,
 }
 
-/// Where the time of a step went. Nanoseconds.
+/// The time that the parts of a step took, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StepTimes {
-    /// From before forward to before backward.
+    /// The time from before forward to before backward.
     pub forward: u64,
-    /// Computing gradients.
+    /// The time for computing gradients.
     pub backward: u64,
-    /// From the first bucket's departure to the last one's arrival.
+    /// The time from the start of the first bucket's transfer to the end of the last one's.
     pub communication: u64,
-    /// How much of `communication` went beside `backward`.
+    /// The part of `communication` that overlapped `backward`.
     pub overlap: u64,
 }
 
-/// `c10d::Reducer`: what `DistributedDataParallel` is made of. Per step:
+/// The `c10d::Reducer` that `DistributedDataParallel` is built on. The calls of a step are:
 ///
 /// ```text
 /// before_forward()   forward   before_backward(outputs)   backward(loss)   (gradients are means now)   optimizer
@@ -72,19 +72,19 @@ pub struct Reducer<'a> {
     raw: *mut RawReducer,
     group: &'a ProcessGroup,
     names: Vec<String>,
-    /// Whether the next backward pass reduces.
+    /// True if the next backward pass reduces.
     armed: Cell<bool>,
-    /// The autograd nodes of the parameters point to the reducer: it is used on one thread.
+    /// The autograd nodes of the parameters point to the reducer, which is therefore used on one thread.
     _not_send: PhantomData<*const ()>,
 }
 
 impl<'a> Reducer<'a> {
-    /// Compares the parameters over all ranks, gives all of them rank 0's values, and hooks into their gradients.
+    /// Compares the parameters over all ranks, gives all ranks the values of rank 0, and hooks into the gradients.
     ///
     /// `parameters`: names and tensors that require gradients, in the order of PyTorch's `Module.parameters()`, the same on every rank.
     ///
     /// # Errors
-    /// [`Error::Parameters`] if the ranks' parameters differ, else as [`ProcessGroup::all_reduce`].
+    /// [`Error::Parameters`] if the ranks' parameters differ; otherwise as [`ProcessGroup::all_reduce`].
     pub fn new(group: &'a ProcessGroup, parameters: &[(String, Tensor)], options: &ReducerOptions) -> Result<Self, Error> {
         group.open()?;
         let leaf = |tensor: &Tensor| tensor.requires_grad() && tensor.device() == group.device() && tensor.is_leaf();
@@ -94,7 +94,7 @@ impl<'a> Reducer<'a> {
         let mut names_by_memory = BTreeMap::new();
         for (name, tensor) in parameters {
             dense(tensor, group.device())?;
-            // An empty one has no memory to share.
+            // An empty tensor has no memory to share.
             if let Some(other) = names_by_memory.insert(tensor.data_ptr() as usize, name).filter(|_| tensor.numel() > 0) {
                 return Err(Error::Argument(format!(
                     "parameters `{other}` and `{name}` are one tensor: give it once, as `Module.parameters()` does"
@@ -113,7 +113,8 @@ impl<'a> Reducer<'a> {
             Compression::Fp16 => 1,
         };
         let mut raw = ptr::null_mut();
-        // SAFETY: group, tensors and names live through the call; the reducer shares the group's and the tensors' C++ objects.
+        // SAFETY: group, tensors and names live through the call; the reducer shares ownership of the C++ objects of the group and the
+        // tensors.
         let answer = unsafe {
             ffi::td_reducer_new(
                 group.raw(),
@@ -139,10 +140,10 @@ impl<'a> Reducer<'a> {
         }
     }
 
-    /// To be called before the forward pass of a step whose gradients are to be reduced.
+    /// Prepares the forward pass of a step whose gradients are to be reduced; call it before that pass.
     ///
     /// # Errors
-    /// [`Error::UnusedParameters`] when the last step left parameters without a gradient, else [`Error::Collective`].
+    /// [`Error::UnusedParameters`] if the last step left parameters without a gradient; otherwise [`Error::Collective`].
     pub fn before_forward(&self) -> Result<(), Error> {
         self.group.open()?;
         // SAFETY: the reducer is alive.
@@ -156,8 +157,9 @@ impl<'a> Reducer<'a> {
         })
     }
 
-    /// To be called between forward and backward of such a step. `outputs` of the forward pass are used to find unused parameters, where that is
-    /// asked for.
+    /// Prepares the backward pass of such a step; call it between forward and backward. The `outputs` of the forward pass are used to find
+    /// unused
+    /// parameters, if the options ask for that.
     ///
     /// # Errors
     /// As [`Self::before_forward`].
@@ -170,12 +172,12 @@ impl<'a> Reducer<'a> {
         Ok(())
     }
 
-    /// The backward pass: gradients of `loss` are added to those of the parameters, and reduced if this step is one of those. Errors of
+    /// Runs the backward pass: gradients of `loss` are added to those of the parameters, and reduced if this step reduces. Errors of
     /// communication come from here.
     ///
     /// # Errors
-    /// [`Error::Collective`]; [`Error::Argument`] if `loss` isn't one number with a gradient. A step that isn't reduced fails by itself, with
-    /// [`Error::Torch`].
+    /// [`Error::Collective`]; [`Error::Argument`] if `loss` isn't one number with a gradient; [`Error::Torch`] if the pass fails in a step
+    /// that doesn't reduce.
     pub fn backward(&self, loss: &Tensor) -> Result<(), Error> {
         self.group.open()?;
         differentiable(loss)?;
@@ -184,7 +186,7 @@ impl<'a> Reducer<'a> {
         if self.armed.replace(false) { self.group.done("reduction of gradients", answer) } else { ffi::check(answer).map_err(Error::Torch) }
     }
 
-    /// Where the time of the last step went; `None` before the first.
+    /// Returns the times of the last step; `None` before the first.
     ///
     /// # Errors
     /// [`Error::Torch`].
@@ -204,14 +206,14 @@ impl Drop for Reducer<'_> {
     }
 }
 
-/// The indices in c10d's complaint about parameters without a gradient.
+/// Returns the indices in c10d's error about parameters without a gradient.
 fn unused(message: &str) -> impl Iterator<Item = usize> {
     const LIST: &str = "Parameter indices which did not receive grad for rank ";
     let list = message.split_once(LIST).and_then(|(_, rest)| rest.split_once(": ")).map_or("", |(_, list)| list);
     list.lines().next().unwrap_or_default().split_whitespace().map_while(|index| index.parse().ok())
 }
 
-/// Whether c10d complains that the ranks' parameters differ; its other complaints are local.
+/// True if c10d reports that the ranks' parameters differ; its other errors are local.
 fn is_of_models(message: &str) -> bool {
     message.contains("same model across all ranks") || message.contains("appears not to match")
 }

@@ -1,4 +1,4 @@
-//! The store: a small map in rank 0 that all ranks read and write, over TCP.
+//! The store: a small map on rank 0 that all ranks read and write over TCP.
 
 use std::{
     net::TcpListener,
@@ -18,31 +18,32 @@ use crate::{
     ffi::{self, RawStore, c_string, c_strings, check, take_bytes},
 };
 
-/// How to serve or reach a store.
+/// The options for serving or reaching a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TcpStoreOptions {
-    /// Whether this process serves the store. Exactly one does: rank 0.
+    /// True if this process serves the store. Exactly one process does: rank 0.
     pub is_server: bool,
-    /// Ranks that come, counting this one; serving then waits until all are here. 0: don't wait.
+    /// The number of ranks, including this one, that the server waits for. 0 means that it doesn't wait.
     pub num_workers: u32,
-    /// Limit of connecting, of waiting for the others, and of [`TcpStore::get`].
+    /// The time limit for connecting, for waiting for the others, and for [`TcpStore::get`].
     pub timeout: Duration,
 }
 
-/// A client of `c10d::TCPStore`, and in rank 0 its server too. Keys are texts, values bytes.
+/// A client of `c10d::TCPStore`, and on rank 0 also its server. Keys are texts, and values are bytes.
 ///
-/// The server ends with the last store, group or autograd graph of rank 0 that uses it: rank 0 keeps one until the others are done, see
+/// The server ends with the last store, group or autograd graph of rank 0 that uses it, so rank 0 must keep one until the others are done:
+/// see
 /// [`ProcessGroup::leave`](crate::ProcessGroup::leave).
 #[derive(Debug)]
 pub struct TcpStore {
     raw: Arc<Owned>,
     port: u16,
     timeout: Duration,
-    /// Set once a call was given up: the thread that it was left on may hold c10d's lock for good.
+    /// True once a call was given up: its thread, which was left behind, may hold c10d's lock forever.
     lost: Arc<AtomicBool>,
 }
 
-/// The C++ store, freed when nobody uses it any more.
+/// The C++ store, which is freed when nobody uses it any more.
 #[derive(Debug)]
 pub(crate) struct Owned(*mut RawStore);
 
@@ -52,25 +53,25 @@ unsafe impl Send for Owned {}
 unsafe impl Sync for Owned {}
 
 impl Owned {
-    /// Valid as long as this is.
+    /// Returns the pointer, which is valid as long as `self` lives.
     pub(crate) fn get(&self) -> *mut RawStore {
         self.0
     }
 }
 
 impl TcpStore {
-    /// Serves or reaches the store at `host:port`. A served port of 0 takes a free one, see [`Self::port`].
+    /// Serves or reaches the store at `host:port`. A server with port 0 gets a free port, see [`Self::port`].
     ///
     /// # Errors
-    /// [`Error::Listen`] or [`Error::Connect`], the latter also when not all workers came in time.
+    /// [`Error::Listen`] or [`Error::Connect`]; the latter also if not all workers came in time.
     pub fn new(host: &str, port: u16, options: &TcpStoreOptions) -> Result<Self, Error> {
         Self::make(host, port, -1, options)
     }
 
-    /// Serves the store at a port that `listener` holds already, so that nobody else can take it in between.
+    /// Serves the store at a port that `listener` already holds, so that nobody else can take it in between.
     ///
     /// # Errors
-    /// As [`Self::new`]; [`Error::Argument`] unless [`is_server`](TcpStoreOptions::is_server).
+    /// As [`Self::new`]; [`Error::Argument`] unless [`is_server`](TcpStoreOptions::is_server) is true.
     pub fn on(listener: TcpListener, options: &TcpStoreOptions) -> Result<Self, Error> {
         if !options.is_server {
             return Err(Error::Argument("only the store's server has a listener".to_owned()));
@@ -80,14 +81,14 @@ impl TcpStore {
             ip if ip.is_unspecified() => "localhost".to_owned(),
             ip => ip.to_string(),
         };
-        // The store closes it.
+        // The store closes the socket.
         Self::make(&host, address.port(), listener.into_raw_fd(), options)
     }
 
     fn make(host: &str, port: u16, listener: i32, options: &TcpStoreOptions) -> Result<Self, Error> {
         let c_host = c_string(host)?;
         let (is_server, workers, timeout) = (options.is_server, u64::from(options.num_workers), millis(options.timeout));
-        // It waits for the server, then for the others.
+        // This waits for the server, then for the other workers.
         let made = bounded(options.timeout * 2, move || {
             let (mut raw, mut bound) = (ptr::null_mut(), 0);
             // SAFETY: the text lives through the call; results go to locals; the listener, if one is given, is ours to give away.
@@ -108,10 +109,10 @@ impl TcpStore {
         self.port
     }
 
-    /// The same store, seen through keys that begin with `prefix/` (`c10d::PrefixStore`).
+    /// Returns the same store, seen through keys that begin with `prefix/` (`c10d::PrefixStore`).
     ///
     /// # Errors
-    /// If `prefix` holds a zero byte.
+    /// If `prefix` contains a zero byte.
     pub fn prefix(&self, prefix: &str) -> Result<Self, Error> {
         let mut raw = ptr::null_mut();
         let prefix = c_string(prefix)?;
@@ -120,10 +121,10 @@ impl TcpStore {
         Ok(Self { raw: Arc::new(Owned(raw)), port: self.port, timeout: self.timeout, lost: Arc::clone(&self.lost) })
     }
 
-    /// Changes the limit of [`Self::get`] and of what groups ask for.
+    /// Changes the time limit of [`Self::get`] and of the requests that groups make.
     ///
     /// # Errors
-    /// None that is known of.
+    /// No error is known to occur.
     pub fn set_timeout(&mut self, timeout: Duration) -> Result<(), Error> {
         // SAFETY: the store is alive.
         check(unsafe { ffi::td_store_set_timeout(self.raw.get(), millis(timeout)) }).map_err(Error::Torch)?;
@@ -131,15 +132,15 @@ impl TcpStore {
         Ok(())
     }
 
-    /// Waits until nobody serves the store any more, or rank 0 doesn't answer. `false` if somebody still does after `limit`.
+    /// Waits until nobody serves the store any more, or rank 0 doesn't answer. Returns `false` if the store is still served after `limit`.
     #[must_use]
     pub fn is_gone_within(&self, limit: Duration) -> bool {
-        /// Nobody sets it.
+        /// A key that nobody sets.
         const NEVER: &str = "torch_dist/never";
         !matches!(self.wait(&[NEVER], limit), Ok(()) | Err(Error::StoreTimeout { .. }))
     }
 
-    /// Sets `key`. It is sent without waiting for an answer, so that rank 0 is gone may show only in a later call.
+    /// Sets `key`. The call doesn't wait for an answer, so the loss of rank 0 may show only in a later call.
     ///
     /// # Errors
     /// [`Error::Store`] when rank 0 is gone.
@@ -151,23 +152,23 @@ impl TcpStore {
         })
     }
 
-    /// The value of `key`, once somebody has set it.
+    /// Returns the value of `key`, once somebody has set it.
     ///
     /// # Errors
-    /// [`Error::StoreTimeout`] when nobody does in time, [`Error::Store`] when rank 0 is gone.
+    /// [`Error::StoreTimeout`] if nobody sets it in time, [`Error::Store`] if rank 0 is gone.
     pub fn get(&self, key: &str) -> Result<Vec<u8>, Error> {
         let (c_key, timeout) = (c_string(key)?, millis(self.timeout));
         let answer = self.call(&format!("get `{key}`"), self.timeout, move |raw| {
             let (mut value, mut size) = (ptr::null_mut(), 0);
             // SAFETY: the key lives through the call; results go to locals.
             check(unsafe { ffi::td_store_get(raw, c_key.as_ptr(), timeout, &raw mut value, &raw mut size) })?;
-            // SAFETY: the call went through, so it gave `size` bytes, which nobody else has.
+            // SAFETY: the call succeeded, so it gave `size` bytes, which nobody else owns.
             Ok(unsafe { take_bytes(value, size) })
         });
         answer.map_err(|error| waited(error, &[key], self.timeout))
     }
 
-    /// Waits until all `keys` are set, at most `timeout`.
+    /// Waits until all `keys` are set, for at most `timeout`.
     ///
     /// # Errors
     /// As [`Self::get`].
@@ -177,13 +178,13 @@ impl TcpStore {
         let answer = self.call(&format!("wait for `{}`", keys.join(", ")), timeout, move |raw| {
             let keys: Vec<&str> = owned.iter().map(String::as_str).collect();
             let (_texts, pointers) = c_strings(&keys).map_err(|error| error.to_string())?;
-            // SAFETY: `_texts` keeps what the pointers point to.
+            // SAFETY: `_texts` keeps alive what the pointers point to.
             check(unsafe { ffi::td_store_wait(raw, pointers.as_ptr(), pointers.len(), limit) })
         });
         answer.map_err(|error| waited(error, keys, timeout))
     }
 
-    /// Whether all `keys` are set now.
+    /// Returns true if all `keys` are set now.
     ///
     /// # Errors
     /// [`Error::Store`] when rank 0 is gone.
@@ -193,16 +194,16 @@ impl TcpStore {
             let keys: Vec<&str> = owned.iter().map(String::as_str).collect();
             let (_texts, pointers) = c_strings(&keys).map_err(|error| error.to_string())?;
             let mut present = false;
-            // SAFETY: `_texts` keeps what the pointers point to; the result goes to a local.
+            // SAFETY: `_texts` keeps alive what the pointers point to; the result goes to a local.
             check(unsafe { ffi::td_store_check(raw, pointers.as_ptr(), pointers.len(), &raw mut present) })?;
             Ok(present)
         })
     }
 
-    /// Adds `amount` to the number at `key`, which begins at 0, and returns the sum. Atomic over all ranks.
+    /// Adds `amount` to the number at `key`, which starts at 0, and returns the sum. This is atomic over all ranks.
     ///
     /// # Errors
-    /// [`Error::Store`] when rank 0 is gone, or the key holds no number.
+    /// [`Error::Store`] when rank 0 is gone, or the value isn't a number.
     pub fn add(&self, key: &str, amount: i64) -> Result<i64, Error> {
         let c_key = c_string(key)?;
         self.call(&format!("add to `{key}`"), self.timeout, move |raw| {
@@ -213,7 +214,7 @@ impl TcpStore {
         })
     }
 
-    /// Removes `key` and says whether it was there.
+    /// Removes `key`, and returns true if it was there.
     ///
     /// # Errors
     /// [`Error::Store`] when rank 0 is gone.
@@ -227,12 +228,12 @@ impl TcpStore {
         })
     }
 
-    /// For groups, which share the store.
+    /// The raw store, for groups, which share it.
     pub(crate) fn raw(&self) -> Arc<Owned> {
         Arc::clone(&self.raw)
     }
 
-    /// Calls c10d, which reads rank 0's answers without a limit of its own: a rank 0 that is frozen, or whose machine is gone, would hold us for ever.
+    /// Calls c10d with a time limit. c10d reads rank 0's answers without one: a frozen or vanished rank 0 would block the call forever.
     fn call<T: Send + 'static>(
         &self,
         operation: &str,
@@ -254,7 +255,7 @@ impl TcpStore {
     }
 }
 
-/// A wait that ran out is an error of its own.
+/// Turns a wait that timed out into an error of its own.
 fn waited(error: Error, keys: &[&str], timeout: Duration) -> Error {
     match error {
         Error::Store { message, .. } if Cause::of(&message) == Cause::Timeout => {
@@ -271,9 +272,9 @@ impl Drop for Owned {
     }
 }
 
-/// Whole milliseconds, at least one: to libtorch 0 means without limit.
+/// Whole milliseconds, at least one: libtorch takes 0 as no limit.
 pub(crate) fn millis(timeout: Duration) -> i64 {
-    /// About 115 days: more than any wait, and far from where C++ clocks overflow.
+    /// About 115 days: longer than any wait, and far below the range where C++ clocks overflow.
     const MILLIS_MAX: i64 = 10_000_000_000;
     i64::try_from(timeout.as_millis()).unwrap_or(MILLIS_MAX).clamp(1, MILLIS_MAX)
 }

@@ -1,4 +1,4 @@
-//! Groups over NCCL: an error where there is no such GPU, and collectives, reducers and lost ranks where there is one.
+//! Tests of groups over NCCL: the error without a suitable GPU, and collectives, reducers and lost ranks with one.
 //!
 //! One GPU is enough: NCCL takes two processes that name different hosts (`NCCL_HOSTID`) for two machines, and connects them by sockets.
 
@@ -19,19 +19,19 @@ use torch_dist::{
     Cause, Checks, Compression, Error, NcclOptions, ProcessGroup, ReduceOp, Reducer, ReducerOptions, TcpStore, TcpStoreOptions,
 };
 
-/// The same for all groups of a process: libtorch reads a part of it once.
+/// One time-out for all groups of a process, since libtorch reads a part of it once.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// For two processes that load CUDA's libraries, and what they do.
+/// The time limit for two processes that load CUDA's libraries and do their work.
 const PROCESSES_LIMIT: Duration = Duration::from_secs(60);
 
 const GPU: Device = Device::Cuda(0);
 
-/// What makes a process of this file a rank of two.
+/// The variable that makes a process of this file one of two ranks.
 const RANK: &str = "TORCH_DIST_TEST_RANK";
 const PORT: &str = "TORCH_DIST_TEST_PORT";
 
-/// The GPU, for one test at a time; `None`, and a word about it, if there is none.
+/// The GPU, for one test at a time; `None`, with a message, if there is none.
 #[expect(clippy::explicit_write, reason = "of a test that passes, nobody sees what `eprintln` says")]
 fn gpu() -> Option<MutexGuard<'static, ()>> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -56,8 +56,9 @@ fn alone(checks: Checks) -> ProcessGroup {
     ProcessGroup::nccl(&store(0, true), 0, 1, &options(checks)).unwrap()
 }
 
-/// Runs `rank` in two processes that share the GPU: in copies of the test `name`, which end here. The test itself waits until both have ended, and
-/// returns how.
+/// Runs `rank` in two processes that share the GPU. The processes are copies of the test `name`, and end here. The test itself waits until both
+/// have ended, and
+/// returns their exit statuses.
 fn two_processes(name: &str, checks: Checks, rank: fn(&ProcessGroup)) -> Option<[ExitStatus; 2]> {
     if let Ok(number) = env::var(RANK) {
         let port = env::var(PORT).unwrap().parse().unwrap();
@@ -77,7 +78,7 @@ fn two_processes(name: &str, checks: Checks, rank: fn(&ProcessGroup)) -> Option<
     Some(statuses.map(|status| status.unwrap_or_else(|| panic!("a rank of {name} hangs"))))
 }
 
-/// How `child` ended; kills it if it doesn't until `end`.
+/// Returns how `child` ended; kills it if it is still running at `end`.
 fn wait(child: &mut Child, end: Instant) -> Option<ExitStatus> {
     while Instant::now() < end {
         if let Some(status) = child.try_wait().unwrap() {
@@ -109,7 +110,7 @@ fn assert_close(left: &[f32], right: &[f32], tolerance: f32) {
     assert!(left.len() == right.len() && largest < tolerance, "largest difference {largest}");
 }
 
-/// A net of two layers on the GPU, its parameters begun differently on every rank.
+/// A net of two layers on the GPU, with different initial parameters on every rank.
 fn parameters(rank: u32) -> Vec<(String, Tensor)> {
     tch::no_grad(|| {
         let make = |name: &str, shape: &[i64]| {
@@ -120,7 +121,7 @@ fn parameters(rank: u32) -> Vec<(String, Tensor)> {
     })
 }
 
-/// The loss of samples `from..from + count`.
+/// The loss on samples `from..from + count`.
 fn loss(parameters: &[(String, Tensor)], from: i64, count: i64) -> Tensor {
     let [a, a_bias, b, b_bias] = [0, 1, 2, 3].map(|index| &parameters[index].1);
     let inputs = (Tensor::arange_start(from * 4, (from + count) * 4, (Kind::Float, GPU)) * 0.7).sin().view([count, 4]);
@@ -138,7 +139,7 @@ fn descend(parameters: &[(String, Tensor)]) {
     });
 }
 
-/// The parameters after 20 steps without a group, each with the samples of two ranks.
+/// The parameters after 20 steps without a group, each on the samples of two ranks.
 fn trained_alone() -> Vec<f32> {
     let parameters = parameters(0);
     for step in 0..20 {
@@ -148,7 +149,7 @@ fn trained_alone() -> Vec<f32> {
     parameters.iter().flat_map(|(_, tensor)| floats(tensor)).collect()
 }
 
-/// The parameters after 20 steps, each with this rank's part of ten samples.
+/// The parameters after 20 steps, each on this rank's part of ten samples.
 fn trained(group: &ProcessGroup, options: &ReducerOptions) -> Vec<f32> {
     let parameters = parameters(group.rank());
     let reducer = Reducer::new(group, &parameters, options).unwrap();
@@ -249,7 +250,7 @@ fn a_rank_that_never_comes_is_named() {
         assert!(matches!(&error, Error::Join { missing, .. } if *missing == [other]), "{error}");
         assert!(took < TIMEOUT * 2, "{took:?}: {error}");
     }
-    // The process is as good as before.
+    // The process still works as before.
     alone(Checks::EveryCall).barrier().unwrap();
 }
 
@@ -313,7 +314,7 @@ fn two_ranks_do_what_the_collectives_names_say() {
         group.backward(&((&sum * &sum).sum(Kind::Float) * (0.5 * (1.0 + rank)))).unwrap();
         assert_eq!((floats(&sum), floats(&input.grad())), (vec![3.0; 3], vec![9.0; 3]));
 
-        // Tensors and calls that differ are an error on both, and the group goes on.
+        // Tensors and calls that differ are an error on both ranks, and the group stays usable.
         let mut tensor = full(0.0, 2 + i64::from(group.rank()));
         let different = [
             group.all_reduce(&mut tensor, ReduceOp::Sum),
@@ -338,7 +339,7 @@ fn two_ranks_train_like_one_with_both_batches() {
     }));
 }
 
-/// A collective that fails since the other rank is lost or hangs.
+/// Runs a collective that must fail because the other rank is lost or hangs.
 fn fails(group: &ProcessGroup, cause: Cause) {
     let began = Instant::now();
     let error = group.all_reduce(&mut full(1.0, 1000), ReduceOp::Sum).unwrap_err();
@@ -353,7 +354,7 @@ fn a_lost_rank_is_named_by_the_other() {
     let statuses = two_processes("a_lost_rank_is_named_by_the_other", Checks::Off, |group| {
         group.barrier().unwrap();
         if group.rank() == 1 {
-            // As if it were killed: nothing is closed but by the system.
+            // This acts like a kill: only the system closes the connections.
             process::abort();
         }
         fails(group, Cause::LostPeer);
@@ -368,7 +369,7 @@ fn a_rank_that_hangs_runs_into_the_time_out() {
     assert_both_passed(two_processes("a_rank_that_hangs_runs_into_the_time_out", Checks::Off, |group| {
         group.barrier().unwrap();
         if group.rank() == 1 {
-            // Alive, but doesn't take part, until the other has given up.
+            // This rank is alive, but doesn't take part until the other has given up.
             group.store().wait(&["given up"], TIMEOUT * 3).unwrap();
             return;
         }

@@ -1,4 +1,4 @@
-//! Ranks on threads of this process, each with a store client and a group of its own: the same TCP connections as between processes.
+//! Ranks on threads of this process, each with its own store client and group: the TCP connections are the same as between processes.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
@@ -23,7 +23,7 @@ fn options(checks: Checks, timeout: Duration) -> GroupOptions {
     GroupOptions { timeout, device: GlooDevice::Address("127.0.0.1".into()), checks }
 }
 
-/// Runs `rank` on `size` ranks and returns what they return, in order. Rank 0 serves the store and keeps it until all are done.
+/// Runs `rank` on `size` ranks and returns their results, in order. Rank 0 serves the store and keeps it until all are done.
 fn ranks<R: Send + 'static>(size: u32, options: &GroupOptions, rank: impl Fn(ProcessGroup) -> R + Send + Sync + 'static) -> Vec<R> {
     let server = Arc::new(store(0, true).unwrap());
     let port = server.port();
@@ -79,7 +79,7 @@ fn a_store_keeps_counts_and_waits() {
     let (value, client) = waiting.join().unwrap().unwrap();
     assert_eq!(value, b"1");
     drop(server);
-    // `set` is sent without waiting for an answer; `add` waits for one.
+    // `set` doesn't wait for an answer; `add` does.
     assert!(matches!(client.add("count", 1), Err(Error::Store { .. })));
 }
 
@@ -98,7 +98,7 @@ fn a_store_can_be_served_at_a_socket_that_is_held_already() {
 
 #[test]
 fn a_server_that_never_answers_holds_nobody() {
-    // The system takes the connection, and nobody reads from it: as a rank 0 that is frozen.
+    // The system accepts the connection, and nobody reads from it, as with a frozen rank 0.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();
     let options = TcpStoreOptions { is_server: false, num_workers: 0, timeout: Duration::from_millis(500) };
@@ -117,7 +117,7 @@ fn a_taken_port_and_a_missing_server_are_errors() {
     let options = TcpStoreOptions { is_server: false, num_workers: 0, timeout: Duration::from_millis(500) };
     let error = TcpStore::new("127.0.0.1", free, &options).unwrap_err();
     assert!(matches!(&error, Error::Connect { port, .. } if *port == free), "{error}");
-    // Two were expected, one came.
+    // Two workers were expected, and one came.
     let options = TcpStoreOptions { is_server: true, num_workers: 2, timeout: Duration::from_millis(500) };
     let error = TcpStore::new("127.0.0.1", 0, &options).unwrap_err();
     assert!(matches!(&error, Error::Connect { .. }), "{error}");
@@ -214,10 +214,10 @@ fn tensors_that_differ_are_an_error_on_every_rank_and_no_abort() {
     let errors = ranks(2, &checked(), |group| {
         let mut tensor = full(0.0, 2 + i64::from(group.rank()));
         let error = group.all_reduce(&mut tensor, ReduceOp::Sum).unwrap_err();
-        // Different calls, too.
+        // Different calls are a mismatch too.
         let other = if group.rank() == 0 { group.barrier() } else { group.broadcast(&mut tensor, 0) }.unwrap_err();
         assert!(matches!(other, Error::Mismatch { .. }), "{other}");
-        // Nothing was sent, so the group is as good as new.
+        // Nothing was sent, so the group still works as before.
         group.barrier().unwrap();
         error
     });
@@ -232,7 +232,7 @@ fn a_lost_rank_is_named_by_the_others_and_the_group_is_closed() {
         let mut tensor = full(1.0, 1000);
         group.all_reduce(&mut tensor, ReduceOp::Sum).unwrap();
         if group.rank() == 1 {
-            // Ends without a word: its connections close.
+            // This rank ends without reporting it, and its connections close.
             return None;
         }
         let error = group.all_reduce(&mut tensor, ReduceOp::Sum).unwrap_err();
@@ -254,7 +254,7 @@ fn a_rank_that_hangs_runs_into_the_time_out() {
     let release = std::sync::Mutex::new(Some(release));
     let errors = ranks(2, &options(Checks::Off, Duration::from_millis(700)), move |group| {
         if group.rank() == 1 {
-            // Alive, but doesn't take part, until the other has given up.
+            // This rank is alive, but doesn't take part until the other has given up.
             let _ = released.lock().unwrap().recv();
             return None;
         }
@@ -266,7 +266,7 @@ fn a_rank_that_hangs_runs_into_the_time_out() {
     assert_eq!((*cause, missing.as_slice()), (Cause::Timeout, &[1][..]));
 }
 
-/// Gloo itself tells nothing to who is in the middle of a message: its ranks would wait for their time-out.
+/// Gloo itself reports nothing to a rank that is in the middle of a message: such ranks would wait for their time-out.
 #[test]
 fn a_rank_that_is_lost_in_the_middle_of_a_message_is_noticed_soon() {
     const LONG: i64 = 1 << 26;
@@ -274,7 +274,7 @@ fn a_rank_that_is_lost_in_the_middle_of_a_message_is_noticed_soon() {
         let mut tensor = full(1.0, LONG);
         group.barrier().unwrap();
         if group.rank() == 1 {
-            // It gives up while rank 0 still sends.
+            // This rank gives up while rank 0 still sends.
             group.set_timeout(Duration::from_millis(5)).unwrap();
         }
         let began = Instant::now();
@@ -288,7 +288,7 @@ fn a_rank_that_is_lost_in_the_middle_of_a_message_is_noticed_soon() {
     assert!(seconds.iter().all(|seconds| *seconds < TIMEOUT / 2), "{seconds:?}");
 }
 
-/// A net of two layers, its parameters begun differently on every rank.
+/// A net of two layers, with different initial parameters on every rank.
 fn parameters(rank: u32, hidden: i64) -> Vec<(String, Tensor)> {
     tch::no_grad(|| {
         let make = |name: &str, shape: &[i64]| {
@@ -305,7 +305,7 @@ fn loss(parameters: &[(String, Tensor)], inputs: &Tensor, targets: &Tensor) -> T
     inputs.linear(a, Some(a_bias)).tanh().linear(b, Some(b_bias)).cross_entropy_for_logits(targets)
 }
 
-/// Samples `from..from + count`, the same ones wherever they are asked for.
+/// Samples `from..from + count`, which are the same on every call.
 fn samples(from: i64, count: i64) -> (Tensor, Tensor) {
     let numbers = Tensor::arange_start(from * 4, (from + count) * 4, (Kind::Float, Device::Cpu));
     ((numbers * 0.7).sin().view([count, 4]), Tensor::arange_start(from, from + count, (Kind::Int64, Device::Cpu)).remainder(3))
@@ -353,7 +353,7 @@ fn two_ranks_train_like_one_with_both_batches() {
         }
         parameters.iter().flat_map(|(_, tensor)| floats(&tensor.detach())).collect::<Vec<f32>>()
     };
-    // Buckets of one parameter each, and one of all.
+    // This tests buckets of one parameter each, and one bucket of all.
     let mut uncompressed = Vec::new();
     for bucket_bytes in [1, 25 << 20] {
         let options = ReducerOptions { bucket_bytes, first_bucket_bytes: bucket_bytes, ..ReducerOptions::default() };
@@ -430,14 +430,14 @@ fn models_that_differ_are_refused_before_training() {
         Reducer::new(&group, &parameters, &ReducerOptions::default()).map(|_| ()).unwrap_err()
     });
     assert!(errors.iter().all(|error| matches!(error, Error::Mismatch { .. })), "{errors:?}");
-    // As far as a rank of Python could notice: c10d's own comparison.
+    // A rank in Python could notice this much: it is c10d's own comparison.
     let errors = ranks(2, &options(Checks::Off, TIMEOUT), |group| {
         let mut parameters = parameters(0, 8);
         parameters.truncate(4 - group.rank() as usize);
         Reducer::new(&group, &parameters, &ReducerOptions::default()).map(|_| ()).unwrap_err()
     });
     assert!(errors.iter().all(|error| matches!(error, Error::Parameters { .. })), "{errors:?}");
-    // Types, numbers of dimensions and settings, which c10d doesn't compare.
+    // c10d doesn't compare types, numbers of dimensions and settings.
     let errors = ranks(2, &checked(), |group| {
         let kind = if group.rank() == 0 { Kind::Float } else { Kind::Double };
         let parameter = [("a".to_owned(), Tensor::zeros([3], (kind, Device::Cpu)).set_requires_grad(true))];

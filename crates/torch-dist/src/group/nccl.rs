@@ -1,4 +1,5 @@
-//! Groups over NCCL. **Tested on one GPU alone**, with an older libtorch than the rest: `docs/distributed.md` says with which, and what wasn't tried.
+//! Groups over NCCL. **They were tested on one GPU alone**, with an older libtorch than the rest: `docs/distributed.md` says with which, and what
+//! wasn't tried.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,25 +8,26 @@ use tch::Device;
 use super::{Checks, ProcessGroup};
 use crate::{Error, TcpStore, ffi, store::millis};
 
-/// Settings of a group over NCCL. All ranks give the same, but for the device.
+/// Settings of a group over NCCL. They must be the same on all ranks, except for the device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NcclOptions {
-    /// Limit of joining and of each collective.
+    /// The time limit for joining and for each collective.
     pub timeout: Duration,
-    /// The GPU of this rank, from 0. Ranks of one host take different ones.
+    /// The GPU of this rank, from 0. Ranks on one host use different ones.
     pub device: usize,
-    /// Whether calls are compared over ranks.
+    /// The choice of whether ranks compare their calls.
     pub checks: Checks,
 }
 
 impl ProcessGroup {
     /// Joins the group of `size` ranks that meet at `store`, as `rank`, with a GPU each. Returns when all are connected.
     ///
-    /// Calls wait for their results, so that failures are errors of the call that they hit, and none waits without end. For that this sets
-    /// `TORCH_NCCL_BLOCKING_WAIT`, `TORCH_NCCL_USE_COMM_NONBLOCKING` and `TORCH_NCCL_NONBLOCKING_TIMEOUT` unless the environment does: call it before
-    /// other threads read the environment. The last is read once, so the time-out of a process's first group limits connecting in later ones too.
+    /// Calls wait for their results, so that a failure is an error of the call that it hit, and no call waits forever. To get this, the function sets
+    /// `TORCH_NCCL_BLOCKING_WAIT`, `TORCH_NCCL_USE_COMM_NONBLOCKING` and `TORCH_NCCL_NONBLOCKING_TIMEOUT` unless the environment already does: call it before
+    /// other threads read the environment. The last variable is read once, so the time-out of a process's first group also limits connecting in later groups.
     ///
-    /// The GPU becomes the calling thread's current one. Tags of sends and receives are not heeded. A rank of Python that sends or receives has to give `init_process_group` its `device_id`.
+    /// The GPU becomes the calling thread's current one. Tags of sends and receives are ignored. A rank in Python that sends or receives must give
+    /// `init_process_group` its `device_id`.
     ///
     /// # Errors
     /// As [`ProcessGroup::gloo`]; [`Error::Join`] also if there is no such GPU, or if another rank of this host has it.

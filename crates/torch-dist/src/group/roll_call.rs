@@ -1,14 +1,15 @@
-//! Who is lost: ranks that notice a failure say so in the store, and those that don't within a few seconds are missing.
+//! The search for lost ranks: ranks that notice a failure report it in the store, and those that don't within a few seconds are missing.
 
 use std::time::{Duration, Instant};
 
 use crate::{Error, TcpStore};
 
-/// How long the ranks that notice a failure wait for the others to notice it too, before they call them missing.
+/// The time that the ranks that notice a failure give the others to notice it too, before they report them missing.
 const ROLL_CALL: Duration = Duration::from_secs(3);
 
-/// The ranks that don't say within [`ROLL_CALL`] that they noticed a failure. Without the store that is rank 0, which serves it, unless it
-/// noticed before it ended; it waits longer than the others for that.
+/// Returns the ranks that don't report a failure within [`ROLL_CALL`]. If the store is gone, that is rank 0, which serves it, unless rank 0
+/// reported the
+/// failure before it ended. To make that likely, rank 0 waits longer than the others.
 pub fn roll_call(store: &TcpStore, own: u32, size: u32) -> Vec<u32> {
     let end = Instant::now() + if own == 0 { ROLL_CALL + ROLL_CALL / 3 } else { ROLL_CALL };
     let (mut missing, mut saw_first) = (Vec::new(), own == 0);
@@ -17,7 +18,7 @@ pub fn roll_call(store: &TcpStore, own: u32, size: u32) -> Vec<u32> {
         let left = end.saturating_duration_since(Instant::now());
         let seen = match store.wait(&[&key], left) {
             Ok(()) => Ok(true),
-            // The time may have gone to the ranks before this one.
+            // The time may have been spent on the ranks before this one.
             Err(Error::StoreTimeout { .. }) => store.check(&[&key]),
             Err(error) => Err(error),
         };
@@ -31,17 +32,17 @@ pub fn roll_call(store: &TcpStore, own: u32, size: u32) -> Vec<u32> {
     missing
 }
 
-/// Set by a rank that is about to join.
+/// The key that a rank sets before it joins.
 pub fn present(rank: u32) -> String {
     format!("torch_dist/present/{rank}")
 }
 
-/// Set by a rank that noticed a failure.
+/// The key that a rank sets when it notices a failure.
 pub fn failed(rank: u32) -> String {
     format!("torch_dist/failed/{rank}")
 }
 
-/// Set by a rank that left in good order.
+/// The key that a rank sets when it leaves in good order.
 pub fn left(rank: u32) -> String {
     format!("torch_dist/left/{rank}")
 }

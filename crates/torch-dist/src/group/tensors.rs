@@ -1,10 +1,10 @@
-//! Which tensors a group takes.
+//! The requirements on tensors that a group takes.
 
 use tch::{Device, Kind, Tensor};
 
 use crate::Error;
 
-/// Memory is read as it lies: strided views would be taken for something else.
+/// Requires contiguous memory: memory is read as it lies, so a strided view would be misread.
 pub fn contiguous(tensor: &Tensor, device: Device) -> Result<(), Error> {
     dense(tensor, device)?;
     if tensor.is_contiguous() {
@@ -14,7 +14,7 @@ pub fn contiguous(tensor: &Tensor, device: Device) -> Result<(), Error> {
     }
 }
 
-/// A loss that backward can begin from.
+/// Requires a loss that a backward pass can start from.
 pub fn differentiable(loss: &Tensor) -> Result<(), Error> {
     if loss.defined() && loss.numel() == 1 && loss.requires_grad() {
         Ok(())
@@ -23,7 +23,7 @@ pub fn differentiable(loss: &Tensor) -> Result<(), Error> {
     }
 }
 
-/// What a group on `device` can send at all.
+/// Requires a tensor that a group on `device` can send.
 pub fn dense(tensor: &Tensor, device: Device) -> Result<(), Error> {
     if !tensor.defined() {
         return Err(Error::Argument("the tensor is undefined".to_owned()));
