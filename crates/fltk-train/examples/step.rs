@@ -1,6 +1,6 @@
 //! Times one training step (forward, cross-entropy, backward, SGD with momentum) on made-up data, and prints one line of JSON.
 //!
-//! `step NET BATCH THREADS [STEPS]`. `python/bench_step.py` is the same for PyTorch.
+//! Usage: `step NET BATCH THREADS [STEPS]`. `python/bench_step.py` does the same for PyTorch.
 
 use std::time::Instant;
 
@@ -11,11 +11,11 @@ use fltk_core::{
 use fltk_data::{Batch, Inputs};
 use fltk_train::{Model, Optimizer, Targets, TrainError, nets, train};
 
-/// Vocabulary and length of a language model's sequences.
+/// The vocabulary and sequence length for language models.
 const VOCABULARY: usize = 10_000;
 const SEQUENCE: usize = 20;
 
-/// Steps before the clock counts: caches fill and the allocator's heap grows.
+/// The number of steps before timing starts: caches fill and the allocator's heap grows.
 const WARM_UP_STEPS: usize = 10;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -53,7 +53,7 @@ fn time_steps(name: NetName, batch: &Batch, steps: usize) -> Result<Vec<f64>, Tr
     (0..steps).map(step).collect()
 }
 
-/// Pixels between -1 and 1, and targets in turn.
+/// A batch with pixels between -1 and 1, and with targets that cycle through the classes.
 fn made_up_batch(name: NetName, size: usize) -> Result<Batch, TrainError> {
     let value = |index: usize| (index * 7919 % 2003) as f32 / 1001.0 - 1.0;
     Ok(match nets::describe(name, Some(VOCABULARY))?.input {

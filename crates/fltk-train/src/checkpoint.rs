@@ -1,6 +1,7 @@
-//! Everything that training needs to go on with the same bits, as the contents of files. Writing them safely is the caller's part.
+//! The contents of a checkpoint's files: everything needed to resume training with the same bits. Writing the files safely is the caller's
+//! task.
 //!
-//! Random state is not among them and need not be: every stream is derived from the root seed by purpose and position, so the seed and the
+//! Random state is not included and need not be: every stream is derived from the root seed by purpose and position, so the seed and the
 //! position are the random state.
 
 use std::collections::BTreeMap;
@@ -10,42 +11,42 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Model, Optimizer, TrainError, ranks::EpochPart, state_file, strategy_file};
 
-/// The model: a safetensors file with PyTorch's names.
+/// The model, as a safetensors file with PyTorch's names.
 pub const MODEL_FILE: &str = "model.safetensors";
-/// The optimizer's memory; absent in a federated task, whose clients start afresh each round.
+/// The optimizer's state. The file is absent in a federated task, whose clients start with a fresh optimizer each round.
 pub const OPTIMIZER_FILE: &str = "optimizer.safetensors";
-/// What a federated strategy remembers; absent where that is nothing.
+/// The state of a federated strategy. The file is absent if there is none.
 pub const STRATEGY_FILE: &str = "strategy.safetensors";
 /// The [`Position`], as JSON.
 pub const POSITION_FILE: &str = "position.json";
 
-/// Where in a training a checkpoint was taken. Schedule and random streams follow from it.
+/// The point in a training at which a checkpoint was taken. Schedules and random streams follow from it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Position {
-    /// Epochs, or federated rounds, that are complete.
+    /// The number of complete epochs or federated rounds.
     pub completed: u32,
-    /// The root seed, which all random streams are derived from.
+    /// The root seed, from which all random streams are derived.
     pub seed: Seed,
-    /// Learning rate of the last step; a check, since the schedule says it too.
+    /// The learning rate of the last step. It serves as a check, since the schedule gives it too.
     pub learning_rate: f64,
-    /// The epoch that is under way, if one is.
+    /// The epoch that is in progress, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part: Option<EpochPart>,
 }
 
 impl Position {
-    /// The place that it is.
+    /// Returns the milestone of this position.
     #[must_use]
     pub fn milestone(&self) -> Milestone {
         Milestone { completed: self.completed, steps: self.part.as_ref().map_or(0, |part| part.steps) }
     }
 }
 
-/// The files of a checkpoint, by name.
+/// Returns the files of a checkpoint, by name.
 ///
 /// # Errors
-/// If a state contradicts its layout or libtorch fails.
+/// If a state contradicts its layout, or libtorch fails.
 pub fn save(state: &ModelState, optimizer: Option<&Optimizer>, position: &Position) -> Result<BTreeMap<String, Vec<u8>>, TrainError> {
     let mut files = BTreeMap::from([(MODEL_FILE.to_owned(), state_file::state_to_safetensors(state)?)]);
     if let Some(optimizer) = optimizer {
@@ -56,7 +57,7 @@ pub fn save(state: &ModelState, optimizer: Option<&Optimizer>, position: &Positi
     Ok(files)
 }
 
-/// The files of a federated checkpoint, by name: the global model, and what the strategy remembers.
+/// Returns the files of a federated checkpoint, by name: the global model and the strategy's state.
 ///
 /// # Errors
 /// As [`save`].
@@ -68,7 +69,7 @@ pub fn save_federated(state: &ModelState, server: &ServerState, position: &Posit
     Ok(files)
 }
 
-/// What the strategy remembered when [`save_federated`] was called.
+/// Returns the strategy's state at the time of [`save_federated`].
 ///
 /// # Errors
 /// If the file is damaged.
@@ -76,10 +77,10 @@ pub fn remembered(files: &BTreeMap<String, Vec<u8>>) -> Result<ServerState, Trai
     files.get(STRATEGY_FILE).map_or_else(|| Ok(ServerState::default()), |bytes| strategy_file::from_safetensors(STRATEGY_FILE, bytes))
 }
 
-/// Puts `model` (and `optimizer`, where the training has one) back to where [`save`] was called, and says where that is.
+/// Restores `model` (and `optimizer`, if the training has one) to the state in which [`save`] was called, and returns the position.
 ///
 /// # Errors
-/// If a file is missing, damaged, or of another net or optimizer. The model may then be changed already.
+/// If a file is missing, damaged, or belongs to another net or optimizer. The model may already be changed then.
 pub fn restore(files: &BTreeMap<String, Vec<u8>>, model: &mut Model, optimizer: Option<&mut Optimizer>) -> Result<Position, TrainError> {
     let file = |name: &str| {
         files.get(name).ok_or_else(|| TrainError::File { file: name.to_owned(), reason: "the checkpoint has no such file".to_owned() })

@@ -1,28 +1,28 @@
-//! What can go wrong in training.
+//! The errors of training.
 
 use std::path::PathBuf;
 
 use fltk_core::experiment::NetName;
 
-/// Why something could not be computed, loaded or saved.
+/// The reason why something could not be computed, loaded or saved.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
-    /// libtorch refused; usually shapes or indices that don't fit.
+    /// libtorch reported an error, usually because shapes or indices don't fit.
     #[error("libtorch: {0}")]
     Torch(String),
-    /// The net's outputs are not the data set's classes.
+    /// The number of the net's outputs differs from the data set's number of classes.
     #[error(
         "net `{net:?}` tells {net_classes} classes apart, the data set has {data_classes}\nhint: choose a net made for the data set, see `fltk nets list`"
     )]
     Classes {
         /// The net.
         net: NetName,
-        /// Its outputs.
+        /// The number of its outputs.
         net_classes: usize,
-        /// Classes of the data set.
+        /// The number of classes in the data set.
         data_classes: usize,
     },
-    /// An image net on text, or a language model on images.
+    /// An image net was given text, or a language model was given images.
     #[error("net `{net}` reads {net_reads}, the data set has {data_has}")]
     InputKind {
         /// The net.
@@ -35,55 +35,55 @@ pub enum TrainError {
     /// A batch does not fit the net, or contradicts itself.
     #[error("a batch does not fit: {0}")]
     Batch(String),
-    /// A strategy asks for something that this trainer doesn't know.
+    /// A strategy asks for an extra value that this trainer can't compute.
     #[error("the strategy asks for `{name}`, which is unknown here")]
     Extra {
-        /// What it asks for.
+        /// The name of the extra value.
         name: String,
     },
-    /// A state is not one of this net.
+    /// A state does not belong to this net.
     #[error("the state does not fit the net: {0}")]
     State(String),
-    /// A file's bytes are not what they should be.
+    /// The bytes of a file are not as expected.
     #[error("`{file}` is damaged or of another kind: {reason}")]
     File {
-        /// Which file.
+        /// The name of the file.
         file: String,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
-    /// Settings that no optimizer or net can have.
+    /// The settings are invalid for every optimizer or net.
     #[error("{0}")]
     Settings(String),
-    /// A TorchScript module that can't be loaded or trained.
+    /// A TorchScript module can't be loaded or trained.
     #[error("TorchScript module `{}`: {reason}", path.display())]
     TorchScript {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
-    /// Whoever wanted the result doesn't any more.
+    /// The caller no longer wants the result.
     #[error("asked to stop")]
     Stopped,
-    /// The loss is not a number any more.
+    /// The loss is no longer a finite number.
     #[error("the loss became {loss} at step {step} of the epoch\nhint: lower the learning rate")]
     Diverged {
-        /// Optimizer step within the epoch, from 1.
+        /// The optimizer step within the epoch, from 1.
         step: u64,
-        /// NaN or infinite.
+        /// The loss: NaN or infinite.
         loss: f64,
     },
     /// The ranks of a data-parallel training lost each other, or disagree.
     #[error(transparent)]
     Ranks(#[from] torch_dist::Error),
-    /// A thread of an evaluation panicked; a bug.
+    /// A thread of an evaluation panicked, which is a bug.
     #[error("a thread of the evaluation panicked")]
     WorkerPanicked,
 }
 
 impl TrainError {
-    /// Names the step of the epoch, from 1, where the loss was found not to be finite.
+    /// Sets the step of the epoch, from 1, in which the loss was found not to be finite.
     pub(crate) fn at_step(self, step: u64) -> Self {
         match self {
             Self::Diverged { loss, .. } => Self::Diverged { step, loss },
@@ -93,7 +93,7 @@ impl TrainError {
 }
 
 impl From<tch::TchError> for TrainError {
-    /// Keeps the message and leaves out libtorch's C++ stack trace.
+    /// Keeps the message and drops libtorch's C++ stack trace.
     fn from(error: tch::TchError) -> Self {
         let text = error.to_string();
         let end = text.find("\nException raised from").unwrap_or(text.len());

@@ -11,26 +11,28 @@ use tch::{Kind, Reduction, Tensor};
 
 use crate::{Model, TrainError, losses, tensors};
 
-/// Classes up to which a confusion matrix is kept: 100 for CIFAR-100, with room; a language model's would be megabytes of nothing.
+/// The largest number of classes for which a confusion matrix is kept: enough for CIFAR-100. A language model's matrix would be useless
+/// megabytes.
 const CONFUSION_CLASSES_MAX: usize = 256;
 
-/// What one batch contributes.
+/// The contribution of one batch.
 struct BatchResult {
     index: usize,
-    /// Sum over predictions.
+    /// The sum of the loss over predictions.
     loss: f64,
     right: u64,
-    /// Of images: `true class * classes + predicted class` of each.
+    /// For images, the cell of each one: `true class * classes + predicted class`.
     cells: Vec<usize>,
     predictions: u64,
-    /// Columns of the confusion matrix; 0 for none.
+    /// The number of columns of the confusion matrix; 0 for none.
     classes: usize,
 }
 
 /// Evaluates `model` on every batch with `workers` threads (0 counts as 1) of one intra-op thread each.
 ///
-/// A batch is computed by one thread, and sums are taken in the order of batches; so the result does not depend on `workers`. Buffers and
-/// counters stay as they are. No batches: zero samples, loss 0, accuracy 0.
+/// Each batch is computed by one thread, and sums are taken in the order of batches, so the result does not depend on `workers`. Buffers
+/// and
+/// counters stay unchanged. Without batches, the result is zero samples, loss 0 and accuracy 0.
 ///
 /// # Errors
 /// If a batch doesn't fit the net.
@@ -42,7 +44,7 @@ pub fn evaluate(
 ) -> Result<Evaluation, TrainError> {
     let queue = Mutex::new(batches.enumerate());
     let work = |model: Model| {
-        // The number of intra-op threads belongs to the thread.
+        // The number of intra-op threads is a setting of the thread.
         crate::init(1);
         let mut results = vec![];
         loop {
@@ -59,7 +61,7 @@ pub fn evaluate(
                 scope.spawn(move || work(model))
             })
             .collect();
-        // All are joined, then the first error is reported.
+        // All threads are joined before the first error is reported.
         let joined: Vec<_> = handles.into_iter().map(|handle| handle.join().unwrap_or(Err(TrainError::WorkerPanicked))).collect();
         joined.into_iter().collect::<Result<Vec<_>, TrainError>>()
     })?;

@@ -1,4 +1,4 @@
-//! Layers: each registers its parameters when it is built, and finds them in the [`Pass`] when it runs.
+//! The layers: each registers its parameters when it is built, and finds them in the [`Pass`] when it runs.
 
 mod batch_norm;
 mod conv;
@@ -20,19 +20,19 @@ pub(crate) use lstm::Lstm;
 
 /// One forward pass through a net.
 pub(crate) struct Pass<'a> {
-    /// Parameters and buffers, by [`Slot`].
+    /// The parameters and buffers, by [`Slot`].
     pub tensors: &'a [Tensor],
     pub mode: Mode<'a>,
 }
 
-/// Training or evaluation: what differs between the two.
+/// The mode, training or evaluation, with what only that mode needs.
 pub(crate) enum Mode<'a> {
     Train {
-        /// Draws dropout masks; `None` switches dropout off.
+        /// The random stream for dropout masks; `None` switches dropout off.
         dropout: Option<&'a mut ChaCha8Rng>,
-        /// `num_batches_tracked` of batch norms, by [`CounterSlot`].
+        /// The `num_batches_tracked` of batch norms, by [`CounterSlot`].
         counters: &'a mut [i64],
-        /// Ranks whose batches batch norms take together; `None`: this batch alone.
+        /// The ranks over whose batches batch norms compute their statistics together; `None` means this batch alone.
         sync: Option<&'a ProcessGroup>,
     },
     Evaluate,
@@ -54,12 +54,12 @@ impl Pass<'_> {
     }
 }
 
-/// In place: no layer here needs its output to compute its gradient where this follows it.
+/// Works in place: no layer that a ReLU follows here needs its own output to compute its gradient.
 pub(crate) fn relu(mut x: Tensor) -> Result<Tensor, TchError> {
     x.f_relu_()
 }
 
-/// Pooling over `size` by `size` windows, which do not overlap.
+/// Pools over `size` by `size` windows, which do not overlap.
 pub(crate) fn max_pool(x: &Tensor, size: i64) -> Result<Tensor, TchError> {
     max_pool_strided(x, size, size, 0)
 }
@@ -68,15 +68,16 @@ pub(crate) fn max_pool_strided(x: &Tensor, size: i64, stride: i64, padding: i64)
     x.f_max_pool2d([size, size], [stride, stride], [padding, padding], [1, 1], false)
 }
 
-/// `max_pool(relu(x))`, as `relu(max_pool(x))`: the same bits forward and backward for a quarter of the work.
+/// Computes `max_pool(relu(x))` as `relu(max_pool(x))`: the same bits, forward and backward, for a quarter of the work.
 ///
-/// The maximum commutes with a monotone function. Backward, a window whose maximum is above 0 sends its gradient to that element either
-/// way; a window without one sends none either way.
+/// The maximum commutes with a monotone function. In the backward pass, a window whose maximum is above 0 sends its gradient to that
+/// element either
+/// way; any other window sends none either way.
 pub(crate) fn relu_then_max_pool(x: &Tensor, size: i64) -> Result<Tensor, TchError> {
     relu(max_pool(x, size)?)
 }
 
-/// `[B, ...]` to `[B, features]`, features in PyTorch's order (channels first).
+/// Reshapes `[B, ...]` to `[B, features]`, with features in PyTorch's order (channels first).
 pub(crate) fn flatten(x: &Tensor) -> Result<Tensor, TchError> {
     x.f_flatten(1, -1)
 }

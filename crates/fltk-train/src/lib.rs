@@ -6,11 +6,12 @@
 //!                  └──> evaluate(model, workers)           ──> Evaluation
 //! ```
 //!
-//! Everything random comes from streams of the root seed, named by purpose, client, round, epoch and step: never from libtorch's own
+//! Everything random comes from streams of the root seed, named by purpose, client, round, epoch and step, and never from libtorch's own
 //! generator, which all threads share. (TorchScript modules are the exception, see [`Model::is_torchscript`].)
 //!
-//! Not for: reading data sets (fltk-data), averaging models (fltk-fed), writing files (fltk-records). Tensors do not leave this crate:
-//! its callers see batches, states and numbers.
+//! This crate doesn't read data sets (fltk-data does), average models (fltk-fed does) or write files (fltk-records does). Tensors do not
+//! leave this
+//! crate: its callers see batches, states and numbers.
 
 mod alloc;
 pub mod checkpoint;
@@ -42,9 +43,10 @@ pub use train::{EpochOptions, train_epoch};
 
 /// Prepares this process and the calling thread for computing with `threads` intra-op threads (0 counts as 1).
 ///
-/// Call it before the first tensor, and again at the start of every thread that computes: the number of OpenMP threads belongs to the
-/// calling thread. With one thread results do not depend on what other threads do; with more, sums are taken in another order and
-/// the last bits of results change. Idempotent.
+/// Call it before the first tensor is made, and again at the start of every thread that computes: the number of OpenMP threads is a setting
+/// of the
+/// calling thread. With one thread, results do not depend on other threads; with more, sums are taken in another order and
+/// the last bits of results change. The function is idempotent.
 pub fn init(threads: usize) {
     alloc::keep_large_blocks();
     tch::set_num_threads(i32::try_from(threads.max(1)).unwrap_or(i32::MAX));

@@ -1,4 +1,4 @@
-//! One federated client's work in one round: its own samples, a fresh optimizer, a few local epochs.
+//! One federated client's work in one round: a few local epochs on its own samples with a fresh optimizer.
 
 use std::sync::{
     Arc,
@@ -21,7 +21,8 @@ use crate::{
     train::{Total, run_epoch},
 };
 
-/// Trains clients one after another. One per thread; each client starts from the state it is given, so one trainer serves all.
+/// A trainer that trains clients one after another. Each thread has one; each client starts from the state that it is given, so one trainer
+/// serves all.
 #[derive(Debug)]
 pub struct LocalTrainer {
     model: Model,
@@ -30,7 +31,7 @@ pub struct LocalTrainer {
     loss: LossName,
 }
 
-/// What one client is to do in one round.
+/// The order for one client in one round.
 #[derive(Clone, Copy, Debug)]
 pub struct LocalOrder<'a> {
     /// The global model.
@@ -43,34 +44,35 @@ pub struct LocalOrder<'a> {
     pub client: ClientId,
     /// The round.
     pub round: Round,
-    /// What the round asks: step size, how long, the proximal term.
+    /// The terms of the round: the learning rate, the amount of work, the proximal term.
     pub terms: &'a ClientTerms,
-    /// Raised when nobody wants the update any more.
+    /// True once nobody wants the update any more.
     pub stop: &'a AtomicBool,
 }
 
-/// What came of it.
+/// The result of an order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LocalUpdate {
     /// The client's model.
     pub state: ModelState,
-    /// Over all local epochs.
+    /// The summary over all local epochs.
     pub summary: TrainSummary,
-    /// What the terms ask for beside the model.
+    /// The extra values that the terms ask for in addition to the model.
     pub extras: Extras,
 }
 
 impl LocalTrainer {
-    /// A trainer with `model` as its workbench; the model's own numbers are never used.
+    /// Returns a trainer that works with `model`, whose own numbers are never used.
     #[must_use]
     pub fn new(model: Model, dataset: Arc<Dataset>, config: TrainConfig, loss: LossName) -> Self {
         Self { model, dataset, config, loss }
     }
 
-    /// Trains one client. Deterministic in `order` alone when the thread was prepared by [`init(1)`](crate::init).
+    /// Trains one client. The result depends on `order` alone if the thread was prepared by [`init(1)`](crate::init).
     ///
     /// # Errors
-    /// If the state or the data don't fit the net, training diverged, or it was asked to stop ([`TrainError::Stopped`]), which it does at the next step.
+    /// If the state or the data don't fit the net, if training diverged, or if it was asked to stop ([`TrainError::Stopped`]), which it does at the next
+    /// step.
     pub fn train(&mut self, order: &LocalOrder<'_>) -> Result<LocalUpdate, TrainError> {
         self.model.set_state(order.state)?;
         let mut optimizer = Optimizer::new(&self.config.optimizer, &self.model)?;
@@ -99,7 +101,7 @@ impl LocalTrainer {
             if order.stop.load(Ordering::Relaxed) {
                 return Err(TrainError::Stopped);
             }
-            // With less than a batch of samples and `drop_last` no pass has a step.
+            // With less than one batch of samples and `drop_last`, a pass has no steps.
             if total.steps() == steps_before {
                 break;
             }
@@ -110,11 +112,14 @@ impl LocalTrainer {
     }
 }
 
-/// FedNova's `|a_i|_1` (Wang et al. 2020, arXiv:2007.07481, section 3): how far `steps` gradients of one move the model, in learning rates.
+/// Returns FedNova's `|a_i|_1` (Wang et al. 2020, arXiv:2007.07481, section 3): how far `steps` gradients of one move the model, in learning
+/// rates.
 ///
-/// Plain SGD: the number of steps. With momentum `rho`, each gradient goes on in later steps: `(tau - rho(1 - rho^tau)/(1 - rho))/(1 - rho)`.
-/// A proximal term pulls back: `(1 - (1 - lr*mu)^tau)/(lr*mu)`. Computed by the recurrence that covers all of these together, and Nesterov's.
-/// For Adam and AdamW, whose steps are normalized already, the paper has no formula: the number of steps.
+/// With plain SGD, that is the number of steps. With momentum `rho`, each gradient continues to act in later steps: `(tau - rho(1 -
+/// rho^tau)/(1 - rho))/(1 - rho)`.
+/// A proximal term pulls back: `(1 - (1 - lr*mu)^tau)/(lr*mu)`. The value is computed by the recurrence that covers all of these together,
+/// and Nesterov's too.
+/// For Adam and AdamW, whose steps are already normalized, the paper has no formula; the function returns the number of steps.
 #[must_use]
 pub fn normalizer(optimizer: &OptimizerConfig, learning_rate: f64, mu: f64, steps: u64) -> f64 {
     let (momentum, nesterov) = match *optimizer {

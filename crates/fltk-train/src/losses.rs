@@ -3,10 +3,10 @@
 use fltk_core::experiment::LossName;
 use tch::{Kind, Reduction, TchError, Tensor};
 
-/// PyTorch's default: no class is left out.
+/// PyTorch's default, with which no class is ignored.
 const IGNORE_INDEX: i64 = -100;
 
-/// The loss of logits `[N, C]` against class indices `[N]`: a scalar mean, or `[N]` values with [`Reduction::None`].
+/// Returns the loss of logits `[N, C]` against class indices `[N]`: a scalar mean, or `[N]` values with [`Reduction::None`].
 pub(crate) fn loss(name: LossName, logits: &Tensor, targets: &Tensor, reduction: Reduction) -> Result<Tensor, TchError> {
     match name {
         LossName::CrossEntropyLoss => logits.f_cross_entropy_loss(targets, None::<Tensor>, reduction, IGNORE_INDEX, 0.0),
@@ -15,7 +15,7 @@ pub(crate) fn loss(name: LossName, logits: &Tensor, targets: &Tensor, reduction:
     }
 }
 
-/// `sum over j != y of max(0, 1 - x_y + x_j), over C`. Composed, since tch lacks the function.
+/// Computes the `sum over j != y of max(0, 1 - x_y + x_j), over C` from simpler operations, since tch lacks the function.
 fn multi_margin(logits: &Tensor, targets: &Tensor, reduction: Reduction) -> Result<Tensor, TchError> {
     let (index, classes) = (targets.f_unsqueeze(1)?, *logits.size().last().unwrap_or(&1));
     let margins = logits.f_sub(&logits.f_gather(1, &index, false)?)?.f_add_scalar(1.0)?.f_relu()?;
@@ -29,7 +29,7 @@ fn multi_margin(logits: &Tensor, targets: &Tensor, reduction: Reduction) -> Resu
     }
 }
 
-/// Logits `[B, C]` or `[B, T, C]` as rows `[N, C]`.
+/// Returns logits `[B, C]` or `[B, T, C]` as rows `[N, C]`.
 pub(crate) fn rows(logits: &Tensor) -> Result<Tensor, TchError> {
     let classes = *logits.size().last().unwrap_or(&1);
     logits.f_reshape([-1, classes])
@@ -56,7 +56,7 @@ mod tests {
         let expected = [cross_entropy([1.0, 2.0, 0.5], 1), cross_entropy([-1.0, 0.0, 3.0], 0)];
         check(LossName::CrossEntropyLoss, expected);
         check(LossName::NLLLoss, expected);
-        // sum over j != y of max(0, 1 - x_y + x_j), over C.
+        // The formula is: sum over j != y of max(0, 1 - x_y + x_j), over C.
         check(LossName::MultiMarginLoss, [0.0, (2.0 + 5.0) / 3.0]);
     }
 }

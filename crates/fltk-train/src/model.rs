@@ -1,4 +1,4 @@
-//! A net with its numbers.
+//! A net with its parameters, buffers and counters.
 
 mod torchscript;
 
@@ -25,17 +25,17 @@ use crate::{
     tensors::{self, MemoryFormat},
 };
 
-/// What a net is to tell apart.
+/// The outputs that a net must distinguish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Targets {
-    /// Images of so many classes.
+    /// The number of classes of images.
     Classes(usize),
-    /// The next token, of a vocabulary of so many.
+    /// The number of tokens in the vocabulary, one of which is predicted as the next.
     Vocabulary(usize),
 }
 
 impl Targets {
-    /// Those of a data set: its classes are the classes of images or the vocabulary of a text.
+    /// Returns the targets for a data set: its classes are those of images, or the vocabulary of a text.
     #[must_use]
     pub fn of(dataset: &Dataset) -> Self {
         match dataset.train {
@@ -45,14 +45,14 @@ impl Targets {
     }
 }
 
-/// A net, its parameters, buffers and counters. States are row-major, as in PyTorch's files, whatever its memory format.
+/// A net, its parameters, buffers and counters. States are row-major, as in PyTorch's files, whatever the net's memory format.
 #[derive(Debug)]
 pub struct Model {
     net: Arc<dyn Net>,
     layout: Arc<Vec<TensorSpec>>,
-    /// Parameters and buffers, in the layout's order.
+    /// The parameters and buffers, in the layout's order.
     tensors: Vec<Tensor>,
-    /// Which of `tensors` are parameters.
+    /// The indices of the parameters in `tensors`.
     trainable: Vec<usize>,
     counters: Vec<i64>,
     input: Option<[usize; 3]>,
@@ -61,8 +61,9 @@ pub struct Model {
 }
 
 impl Model {
-    /// A net with initial weights by `Purpose::Init` of `seed`, in PyTorch's default distributions; a TorchScript module (its path is
-    /// relative to `base`) keeps the weights of its file.
+    /// Makes a net with initial weights from `Purpose::Init` of `seed`, in PyTorch's default distributions. A TorchScript module (its path
+    /// is
+    /// relative to `base`) keeps the weights in its file.
     ///
     /// # Errors
     /// If the net and `targets` don't fit each other, sizes are impossible, or a TorchScript file can't be loaded.
@@ -120,35 +121,36 @@ impl Model {
         Self { net, layout: Arc::new(layout), tensors, trainable, counters, input, format, torchscript }
     }
 
-    /// Names, shapes and roles of the state, in PyTorch's order.
+    /// The names, shapes and roles of the state's tensors, in PyTorch's order.
     #[must_use]
     pub fn state_layout(&self) -> Arc<Vec<TensorSpec>> {
         self.layout.clone()
     }
 
-    /// Whether this is a TorchScript module. Such modules draw dropout from libtorch's own generator, which is one for the process: for
-    /// reproducible results train them one at a time, never in parallel threads.
+    /// True if this is a TorchScript module. Such modules draw dropout masks from libtorch's own generator, which the whole process shares:
+    /// for
+    /// reproducible results, train them one at a time, never in parallel threads.
     #[must_use]
     pub fn is_torchscript(&self) -> bool {
         self.torchscript
     }
 
-    /// The order of its 4-d tensors in memory.
+    /// The memory format of the 4-d tensors.
     #[must_use]
     pub fn memory_format(&self) -> MemoryFormat {
         self.format
     }
 
-    /// The image shape `[C, H, W]` the net wants; `None` where it takes what comes.
+    /// The image shape `[C, H, W]` that the net needs; `None` if it takes any input.
     #[must_use]
     pub fn image_input(&self) -> Option<[usize; 3]> {
         self.input
     }
 
-    /// A copy of the numbers.
+    /// Returns a copy of the state.
     ///
     /// # Errors
-    /// If libtorch fails, for lack of memory.
+    /// If libtorch fails, because memory is short.
     pub fn state(&self) -> Result<ModelState, TrainError> {
         let total = self.float_specs().map(TensorSpec::num_elements).sum();
         let mut floats = vec![0.0; total];
@@ -161,10 +163,10 @@ impl Model {
         Ok(ModelState { layout: self.layout.clone(), floats, counters: self.counters.clone() })
     }
 
-    /// Overwrites the numbers.
+    /// Overwrites the state.
     ///
     /// # Errors
-    /// If the state is of another net, or contradicts its own layout.
+    /// If the state belongs to another net, or contradicts its own layout.
     pub fn set_state(&mut self, state: &ModelState) -> Result<(), TrainError> {
         if !Arc::ptr_eq(&state.layout, &self.layout) {
             check_layout(&self.layout, &state.layout)?;
@@ -185,7 +187,7 @@ impl Model {
         Ok(())
     }
 
-    /// A second handle on the same numbers, for another thread to evaluate with while nobody trains.
+    /// Returns a second handle on the same tensors, with which another thread can evaluate while nobody trains.
     pub(crate) fn share(&self) -> Self {
         Self {
             net: self.net.clone(),
@@ -199,22 +201,22 @@ impl Model {
         }
     }
 
-    /// Parameters in the layout's order.
+    /// The parameters in the layout's order.
     pub(crate) fn parameters(&self) -> impl ExactSizeIterator<Item = &Tensor> {
         self.trainable.iter().map(|&index| &self.tensors[index])
     }
 
-    /// Buffers (statistics of batch norms) in the layout's order.
+    /// The buffers (statistics of batch norms) in the layout's order.
     pub(crate) fn buffers(&self) -> impl Iterator<Item = &Tensor> {
         self.tensors.iter().enumerate().filter(|(index, _)| self.trainable.binary_search(index).is_err()).map(|(_, tensor)| tensor)
     }
 
-    /// Counters in the layout's order.
+    /// The counters in the layout's order.
     pub(crate) fn counters_mut(&mut self) -> &mut [i64] {
         &mut self.counters
     }
 
-    /// Names and shapes of [`parameters`](Self::parameters).
+    /// The names and shapes of [`parameters`](Self::parameters).
     pub(crate) fn parameter_specs(&self) -> impl Iterator<Item = &TensorSpec> {
         self.layout.iter().filter(|spec| spec.role == TensorRole::Parameter)
     }
@@ -223,8 +225,9 @@ impl Model {
         self.layout.iter().filter(|spec| spec.role != TensorRole::Counter)
     }
 
-    /// Logits in training mode. `dropout` draws the masks; `None` switches dropout off (not that of a TorchScript module). Batch norms take the
-    /// batches of all ranks of `sync` together.
+    /// Computes logits in training mode. `dropout` draws the masks; `None` switches dropout off (except in a TorchScript module). Batch norms
+    /// compute their
+    /// statistics over the batches of all ranks of `sync` together.
     pub(crate) fn forward_training(
         &mut self,
         x: Tensor,
@@ -236,7 +239,7 @@ impl Model {
         Ok(self.net.forward(x, &mut pass)?)
     }
 
-    /// Logits in evaluation mode.
+    /// Computes logits in evaluation mode.
     pub(crate) fn forward_evaluation(&self, x: Tensor) -> Result<Tensor, TrainError> {
         self.check_input(&x)?;
         Ok(self.net.forward(x, &mut Pass { tensors: &self.tensors, mode: Mode::Evaluate })?)
@@ -255,7 +258,7 @@ impl Model {
     }
 }
 
-/// Draws in the layout's order and row-major within a tensor, whatever the memory format: the same seed gives the same weights for good.
+/// Draws in the layout's order, row-major within a tensor, whatever the memory format: the same seed always gives the same weights.
 fn initial_tensors(registry: &Registry, seed: Seed, format: MemoryFormat) -> Result<Vec<Tensor>, TrainError> {
     let mut stream = seed.stream(Purpose::Init, &[]);
     let floats = registry.layout.iter().filter(|spec| spec.role != TensorRole::Counter);
@@ -271,13 +274,13 @@ fn initial_tensors(registry: &Registry, seed: Seed, format: MemoryFormat) -> Res
     floats.zip(&registry.inits).map(initialize).collect()
 }
 
-/// On `-1..1`, from 24 bits.
+/// Draws a number in `-1..1` from 24 bits.
 #[expect(clippy::cast_precision_loss, reason = "24 bits fit an f32 exactly")]
 fn uniform(stream: &mut ChaCha8Rng) -> f32 {
     (stream.next_u32() >> 8) as f32 * (2.0 / 16_777_216.0) - 1.0
 }
 
-/// That `given` is the same state as `ours`; the error names the first difference.
+/// Checks that `given` is the same layout as `ours`; the error names the first difference.
 pub(crate) fn check_layout(ours: &[TensorSpec], given: &[TensorSpec]) -> Result<(), TrainError> {
     if let Some((ours, given)) = ours.iter().zip(given).find(|(ours, given)| ours != given) {
         return Err(TrainError::State(format!(
@@ -288,11 +291,13 @@ pub(crate) fn check_layout(ours: &[TensorSpec], given: &[TensorSpec]) -> Result<
     if ours.len() == given.len() { Ok(()) } else { Err(TrainError::State(format!("{} tensors, the net has {}", given.len(), ours.len()))) }
 }
 
-/// SHA-256 of a state, lower-case hex.
+/// Returns the SHA-256 of a state, in lower-case hex.
 ///
-/// The bytes hashed: the label `fltk-state-1` and a zero byte; then for every tensor in the layout's order its name in UTF-8 and a zero
-/// byte, the number of its dimensions and each dimension as little-endian u64, and its elements row-major as little-endian f32 (counters:
-/// i64). Not hashed: roles, which follow from the net.
+/// These bytes are hashed: the label `fltk-state-1` and a zero byte; then, for every tensor in the layout's order, its name in UTF-8 and a
+/// zero
+/// byte, the number of its dimensions and each dimension as little-endian u64, and its elements, row-major, as little-endian f32 (for
+/// counters:
+/// i64). Roles are not hashed, since they follow from the net.
 #[must_use]
 pub fn parameters_sha256(state: &ModelState) -> String {
     let mut hash = Sha256::new();
@@ -376,7 +381,7 @@ mod tests {
             parameters_sha256(&ModelState { layout: Arc::new(specs), floats: floats.to_vec(), counters: vec![] })
         };
         let base = digest(vec![spec("a", &[2])], [1.0, 2.0]);
-        // Golden, computed apart: sha256(b"fltk-state-1\0a\0" + <QQ>(1, 2) + <ff>(1.0, 2.0)).
+        // This golden value was computed separately: sha256(b"fltk-state-1\0a\0" + <QQ>(1, 2) + <ff>(1.0, 2.0)).
         assert_eq!(base, "2547bdd6560f932486b88a6f153f591cc7724968a6f76c82fbacd69714ea83b4");
         assert_ne!(base, digest(vec![spec("b", &[2])], [1.0, 2.0]));
         assert_ne!(base, digest(vec![spec("a", &[1, 2])], [1.0, 2.0]));

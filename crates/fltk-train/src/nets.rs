@@ -1,7 +1,7 @@
 //! The catalogue of nets. A net is one file under `nets/` that describes itself in a `NetSpec`. Adding one
-//! touches that file, its `mod` and its line of the catalogue here, and its name in fltk-core.
+//! touches that file, its `mod` and its line in the catalogue here, and its name in fltk-core.
 //!
-//! Each gives logits: a softmax in front of cross-entropy would be a second one.
+//! Each net returns logits: a softmax before the cross-entropy would be a second one.
 
 mod cifar100_vgg;
 mod cifar10_cnn;
@@ -27,10 +27,10 @@ use crate::{
     registry::{Registry, Scope},
 };
 
-/// Words of a `RedditLSTM` where no data set says otherwise: those of the reference's example.
+/// The vocabulary size of a `RedditLSTM` if no data set gives one: that of the reference's example.
 pub const DEFAULT_VOCABULARY: usize = 50_000;
 
-/// Every net.
+/// All nets.
 const CATALOGUE: [&NetSpec; 9] = [
     &cifar10_cnn::SPEC,
     &resnet18::CIFAR10,
@@ -43,24 +43,24 @@ const CATALOGUE: [&NetSpec; 9] = [
     &reddit_lstm::SPEC,
 ];
 
-/// A net's computation, apart from its numbers.
+/// The computation of a net, without its numbers.
 pub(crate) trait Net: Send + Sync + fmt::Debug {
-    /// Logits: `[B, classes]` of images `[B, C, H, W]`, `[B, T, vocabulary]` of tokens `[B, T]`.
+    /// Returns logits: `[B, classes]` for images `[B, C, H, W]`, `[B, T, vocabulary]` for tokens `[B, T]`.
     fn forward(&self, x: Tensor, pass: &mut Pass<'_>) -> Result<Tensor, TchError>;
 }
 
-/// What a net reads and tells apart.
+/// The input of a net, and the outputs that it distinguishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum InputShape {
     /// Images.
     Images {
-        /// `[C, H, W]`.
+        /// The shape `[C, H, W]`.
         shape: [usize; 3],
-        /// Outputs.
+        /// The number of outputs.
         classes: usize,
     },
-    /// Token ids; as many outputs as there are words in the vocabulary.
+    /// Token ids; there are as many outputs as words in the vocabulary.
     Tokens,
 }
 
@@ -73,35 +73,35 @@ pub(crate) struct NetSpec {
     pub build: fn(&mut Scope<'_>, &Sizes) -> Box<dyn Net>,
 }
 
-/// What only language models ask for.
+/// The settings that only language models need.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Sizes {
     pub vocabulary: usize,
     pub lstm: LstmConfig,
 }
 
-/// A net as a table: what `fltk nets show` prints.
+/// A net as a table, as printed by `fltk nets show`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Description {
     /// The net.
     pub name: NetName,
     /// Its topology in one line.
     pub summary: &'static str,
-    /// What it reads.
+    /// The input of the net.
     pub input: InputShape,
-    /// Elements that the optimizer trains.
+    /// The number of elements that the optimizer trains.
     pub trainable: usize,
-    /// Every parameter, buffer and counter, with PyTorch's names in PyTorch's order.
+    /// All parameters, buffers and counters, with PyTorch's names in PyTorch's order.
     pub tensors: Vec<TensorSpec>,
 }
 
-/// All nets, in the catalogue's order.
+/// Returns the names of all nets, in the catalogue's order.
 #[must_use]
 pub fn names() -> Vec<NetName> {
     CATALOGUE.iter().map(|spec| spec.name).collect()
 }
 
-/// Describes a net; language models with `vocabulary` words ([`DEFAULT_VOCABULARY`] if `None`) and the default sizes.
+/// Describes a net. Language models get `vocabulary` words ([`DEFAULT_VOCABULARY`] if `None`) and the default sizes.
 ///
 /// # Errors
 /// If the sizes are impossible.
@@ -114,7 +114,8 @@ pub fn describe(name: NetName, vocabulary: Option<usize>) -> Result<Description,
     Ok(Description { name, summary: spec.summary, input: spec.input, trainable, tensors })
 }
 
-/// The image shape `[C, H, W]` that a net wants, for the input pipeline to pad to; `None` where it takes what comes (text, TorchScript).
+/// Returns the image shape `[C, H, W]` that a net needs, to which the input pipeline pads; `None` if the net takes any input (text,
+/// TorchScript).
 #[must_use]
 pub fn image_input(network: &NetworkConfig) -> Option<[usize; 3]> {
     let NetworkConfig::Named(name) = network else { return None };

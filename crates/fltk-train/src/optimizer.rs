@@ -1,7 +1,7 @@
 //! SGD, Adam and AdamW, with PyTorch's formulas in PyTorch's order of operations.
 //!
-//! Updates run over blocks that stay in the cache from one operation to the next. `addcmul` with a tensor of one number stands for PyTorch's
-//! `add(..., alpha=...)`, which tch has no argument for: the same fused multiply-add, and so the same bits.
+//! Updates run over blocks that stay in the cache from one operation to the next. `addcmul` with a tensor of one number replaces PyTorch's
+//! `add(..., alpha=...)`, for which tch has no argument: it is the same fused multiply-add, and so gives the same bits.
 
 mod adam;
 mod sgd;
@@ -15,17 +15,18 @@ use crate::{
     tensors::{self, MemoryFormat},
 };
 
-/// Elements updated at once: with three or four arrays in use, 2 MiB at most, so the second operation on a block finds it in the cache.
+/// The number of elements updated at once: with three or four arrays in use, that is at most 2 MiB, so the second operation on a block
+/// finds it in the cache.
 const BLOCK: i64 = 1 << 17;
 
-/// A local optimizer and its memory of past gradients. Made for one model; a federated client makes a fresh one each round.
+/// A local optimizer and its state. It is made for one model; a federated client makes a fresh one each round.
 #[derive(Debug)]
 pub struct Optimizer {
     config: OptimizerConfig,
     learning_rate: f64,
-    /// Steps taken.
+    /// The number of steps taken.
     steps: u64,
-    /// The model's: the order of elements in the flat tensors.
+    /// The model's memory format: the order of elements in the flat tensors.
     format: MemoryFormat,
     parameters: Vec<Slot>,
 }
@@ -36,23 +37,23 @@ struct Slot {
     name: String,
     shape: Vec<usize>,
     weights: Tensor,
-    /// SGD: the momentum buffer, if it has momentum. Adam and AdamW: first and second moment.
+    /// For SGD, the momentum buffer, if it has momentum. For Adam and AdamW, the first and second moment.
     moments: Vec<Tensor>,
 }
 
 /// The proximal term `mu/2 * |w - w0|^2` of FedProx (Li et al. 2020, arXiv:1812.06127, equation 2).
 ///
-/// Its pull `-lr * mu * (w - w0)` is added beside the optimizer's own step, like decoupled weight decay, and never enters momentum or Adam's
-/// moments: there it would go on pulling from where the weights no longer are.
+/// Its pull `-lr * mu * (w - w0)` is added to the optimizer's own step, like decoupled weight decay, and never enters momentum or Adam's
+/// moments: there, it would continue to pull from where the weights no longer are.
 #[derive(Debug)]
 pub(crate) struct Proximal {
     pub mu: f64,
-    /// `w0` of each parameter, flat in the model's memory format.
+    /// The `w0` of each parameter, flat, in the model's memory format.
     anchors: Vec<Tensor>,
 }
 
 impl Proximal {
-    /// Anchored at the model's present parameters.
+    /// Makes a term that is anchored at the model's current parameters.
     pub fn at(model: &Model, mu: f64) -> Result<Self, TrainError> {
         let anchors = model
             .parameters()
@@ -63,10 +64,10 @@ impl Proximal {
 }
 
 impl Optimizer {
-    /// A fresh optimizer for `model`'s parameters.
+    /// Makes a fresh optimizer for `model`'s parameters.
     ///
     /// # Errors
-    /// If a setting is impossible: not finite, negative, a beta outside `0..1`, Nesterov without momentum.
+    /// If a setting is invalid: not finite, negative, a beta outside `0..1`, or Nesterov without momentum.
     pub fn new(config: &OptimizerConfig, model: &Model) -> Result<Self, TrainError> {
         check(config)?;
         let format = model.memory_format();
@@ -83,25 +84,26 @@ impl Optimizer {
         Ok(Self { config: config.clone(), learning_rate: config.learning_rate(), steps: 0, format, parameters })
     }
 
-    /// The step size of the next step.
+    /// The learning rate of the next step.
     #[must_use]
     pub fn learning_rate(&self) -> f64 {
         self.learning_rate
     }
 
-    /// Sets the step size of the next steps.
+    /// Sets the learning rate of the next steps.
     pub fn set_learning_rate(&mut self, learning_rate: f64) {
         self.learning_rate = learning_rate;
     }
 
-    /// Steps taken.
+    /// The number of steps taken.
     #[must_use]
     pub fn steps(&self) -> u64 {
         self.steps
     }
 
-    /// Updates the parameters by `gradients`, one each in the layout's order. A parameter with an undefined gradient took no part in the
-    /// loss and stays.
+    /// Updates the parameters by `gradients`, one for each in the layout's order. A parameter with an undefined gradient played no part in
+    /// the
+    /// loss and stays unchanged.
     pub(crate) fn step(&mut self, gradients: &[Tensor], proximal: Option<&Proximal>) -> Result<(), TrainError> {
         self.steps += 1;
         let update = Update::new(&self.config, self.learning_rate, self.steps)?;
@@ -115,7 +117,7 @@ impl Optimizer {
             let elements = gradient.size()[0];
             for start in (0..elements).step_by(usize::try_from(BLOCK).unwrap_or(usize::MAX)) {
                 let length = BLOCK.min(elements - start);
-                // Most tensors are one block, which needs no views.
+                // Most tensors are a single block, which needs no views.
                 let part = |t: &Tensor| if length == elements { Ok(t.shallow_clone()) } else { t.f_narrow(0, start, length) };
                 let mut weights = part(&slot.weights)?;
                 let gradient = part(&gradient)?;
@@ -131,7 +133,7 @@ impl Optimizer {
     }
 }
 
-/// The numbers of one step, the same for every block.
+/// The scalars of one step, which are the same for every block.
 enum Update {
     Sgd(sgd::SgdUpdate),
     Adam(adam::AdamUpdate),
@@ -162,7 +164,7 @@ impl Update {
     }
 }
 
-/// A tensor of one number. As an operand it takes the place of PyTorch's `alpha` and `value` arguments, which tch lacks.
+/// Returns a tensor of one number. As an operand, it replaces PyTorch's `alpha` and `value` arguments, which tch lacks.
 fn scalar(value: f64) -> Result<Tensor, TrainError> {
     Ok(Tensor::f_full([1], value, (Kind::Float, tch::Device::Cpu))?)
 }
@@ -204,8 +206,9 @@ mod tests {
     use super::*;
     use crate::Targets;
 
-    /// By hand, with every gradient 1, `lr` 0.1, momentum 0.9, `mu` 0.5: velocities 1, 1.9, 2.71; the weights have strayed by 0, -0.1, -0.285
-    /// before the three steps. With the pull in the momentum, the third would end at -0.53725.
+    /// By hand, with every gradient 1, `lr` 0.1, momentum 0.9 and `mu` 0.5: the velocities are 1, 1.9 and 2.71, and the weights have moved by
+    /// 0, -0.1 and
+    /// -0.285 before the three steps. With the pull in the momentum, the third step would end at -0.53725.
     #[test]
     fn the_proximal_term_stays_out_of_the_momentum() {
         let model = Model::new(&NetworkConfig::Named(NetName::LeNet5), Path::new(""), Targets::Classes(10), Seed(1)).unwrap();

@@ -1,6 +1,6 @@
-//! A few training steps on given weights and batches, to be compared with PyTorch: what `fltk parity` does.
+//! The comparison with PyTorch of a few training steps on given weights and batches, as run by `fltk parity`.
 //!
-//! Training mode, dropout off, cross-entropy; the caller has called [`init(1)`](crate::init). See `docs/parity.md`.
+//! The steps use training mode, with dropout off, and cross-entropy; the caller must have called [`init(1)`](crate::init). See `docs/parity.md`.
 
 use std::collections::BTreeMap;
 
@@ -21,28 +21,29 @@ use crate::{
     train,
 };
 
-/// Steps of one comparison at most: beyond, rounding has the say.
+/// The largest number of steps in one comparison: with more, rounding dominates.
 pub const STEPS_MAX: u32 = 10_000;
 
-/// Largest unpacked batch that is read, in elements (1 GiB of f32).
+/// The largest unpacked batch, in elements (1 GiB of f32).
 const BATCH_ELEMENTS_MAX: usize = 256 << 20;
 
-/// What is compared.
+/// The inputs of a comparison.
 #[derive(Clone, Copy, Debug)]
 pub struct Comparison<'a> {
     /// The net.
     pub net: NetName,
-    /// A safetensors file with the initial weights. Of `RedditLSTM` it also says the sizes.
+    /// A safetensors file with the initial weights. For `RedditLSTM`, it also determines the sizes.
     pub weights: &'a [u8],
     /// A safetensors file with `x` and `y`: f32 `[B, C, H, W]` and i64 `[B]`, or for `RedditLSTM` i64 `[B, T]` and `[B, T]`; or a stack of
-    /// such batches with one more dimension in front, taken in turn.
+    /// such batches with one more leading dimension, which are used in turn.
     pub batch: &'a [u8],
-    /// Optimizer steps.
+    /// The number of optimizer steps.
     pub steps: u32,
     /// The optimizer.
     pub optimizer: &'a OptimizerConfig,
-    /// [`MemoryFormat::Contiguous`] computes with the kernels that a plain PyTorch script gets, so that differences are not mere rounding;
-    /// [`MemoryFormat::ChannelsLast`] with those of our training.
+    /// [`MemoryFormat::Contiguous`] computes with the kernels that a plain PyTorch script uses, so that any difference is more than mere
+    /// rounding;
+    /// [`MemoryFormat::ChannelsLast`] computes with the kernels of our training.
     pub memory_format: MemoryFormat,
 }
 
@@ -87,12 +88,12 @@ fn load_model(comparison: &Comparison<'_>) -> Result<Model, TrainError> {
     Ok(model)
 }
 
-/// Sizes of an LSTM as its tensors show them. Dropout is off here, so its rate doesn't matter.
+/// Returns the sizes of an LSTM that its tensors imply. Dropout is off here, so its rate doesn't matter.
 fn lstm_sizes(file: &SafeTensors<'_>) -> Option<(LstmConfig, Targets)> {
     let shape = |name: &str| file.tensor(name).ok().map(|view| view.shape().to_vec());
     let [vocabulary, embedding] = shape("encoder.weight")?.try_into().ok()?;
     let [gates, hidden] = shape("rnn.weight_hh_l0")?.try_into().ok()?;
-    // Sizes that the file has no elements for would make a model of any size.
+    // Without this check, sizes that the file has no elements for could make a model of any size.
     let decoder_fits = shape("decoder.weight").is_none_or(|decoder| decoder == [vocabulary, hidden]);
     if vocabulary == 0 || embedding == 0 || hidden == 0 || Some(gates) != hidden.checked_mul(4) || !decoder_fits {
         return None;
@@ -112,7 +113,7 @@ fn read_batches(bytes: &[u8]) -> Result<Vec<Batch>, TrainError> {
     if y.dtype() != Dtype::I64 {
         return Err(wrong(FILE, &format!("`y` is {:?}, not I64", y.dtype())));
     }
-    // One batch has as many dimensions as a net reads; one more is a stack.
+    // A single batch has as many dimensions as the net reads; a stack has one more.
     let single = match x.dtype() {
         Dtype::F32 => 4,
         Dtype::I64 => 2,
@@ -124,7 +125,7 @@ fn read_batches(bytes: &[u8]) -> Result<Vec<Batch>, TrainError> {
         return Err(wrong(FILE, &format!("`x` has the shape {:?}", x.shape())));
     }
     let num_targets = if single == 4 { shape[1] } else { shape[1] * shape[2] };
-    // Of images one target each, of tokens one a token: the same leading dimensions as `x`.
+    // There is one target for each image, or one for each token: the shape is the leading dimensions of `x`.
     let y_shape = &x.shape()[..x.shape().len() - if single == 4 { 3 } else { 0 }];
     if y.shape() != y_shape {
         return Err(wrong(FILE, &format!("`x` has the shape {:?}, `y` {:?}", x.shape(), y.shape())));
@@ -147,7 +148,7 @@ fn to_nhwc(nchw: &[f32], [b, c, h, w]: [usize; 4]) -> Vec<f32> {
     (0..b * pixels).flat_map(pixel).collect()
 }
 
-/// A file of batches that [`run`] reads: what the tests and scripts write.
+/// Returns a file of batches that [`run`] can read, as used by tests and scripts.
 ///
 /// # Errors
 /// If lengths and shapes contradict each other.
@@ -156,7 +157,7 @@ pub fn write_images(x: &[f32], x_shape: &[usize], y: &[i64], y_shape: &[usize]) 
     write(Dtype::F32, &x, x_shape, y, y_shape)
 }
 
-/// As [`write_images`], for token ids.
+/// Does the same as [`write_images`] for token ids.
 ///
 /// # Errors
 /// If lengths and shapes contradict each other.

@@ -1,9 +1,10 @@
-//! Data-parallel training: this process as one rank of several, or alone. Either way the same calls, in the same order.
+//! Data-parallel training: this process is one rank of several, or the only one. The calls and their order are the same either way.
 //!
-//! Every rank holds the whole model and trains on its own part of each step's samples; gradients become their mean over all samples of the
+//! Every rank holds the whole model and trains on its own part of each step's samples. Gradients become their mean over all samples of the
 //! step, so all ranks take the same optimizer step and stay equal, bit for bit.
 //!
-//! Batch norm statistics are each rank's own while an epoch goes on (unless they are synchronized), and rank 0's are everybody's after it, before
+//! During an epoch, batch norm statistics are each rank's own (unless they are synchronized). After it, all ranks take rank 0's statistics,
+//! before
 //! anything is evaluated or saved.
 
 mod epoch;
@@ -19,16 +20,16 @@ pub use self::{
 };
 use crate::{Model, TrainError, tensors};
 
-/// Settings of a training on several ranks; all give the same.
+/// Settings of a training on several ranks. They must be the same on all ranks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RankOptions {
-    /// Whether batch norms take the batches of all ranks together.
+    /// True if batch norms compute their statistics over the batches of all ranks together.
     pub sync_batch_norm: bool,
-    /// Whether gradients are in half precision on the wire.
+    /// True if gradients are sent in half precision.
     pub fp16_gradients: bool,
 }
 
-/// The ranks of a training, as one of them sees them.
+/// The ranks of a training, as seen by one of them.
 #[derive(Debug)]
 pub struct Ranks<'g>(Option<Together<'g>>);
 
@@ -37,18 +38,18 @@ struct Together<'g> {
     group: &'g ProcessGroup,
     reducer: Reducer<'g>,
     options: RankOptions,
-    /// Bytes of gradients that a step reduces, as they are on the wire.
+    /// The bytes of gradients that a step reduces, in the form in which they are sent.
     gradient_bytes: u64,
 }
 
 impl<'g> Ranks<'g> {
-    /// The only rank.
+    /// Returns the only rank of a training.
     #[must_use]
     pub fn alone() -> Self {
         Self(None)
     }
 
-    /// One of the ranks of `group`. Gives all of them rank 0's parameters, buffers and counters.
+    /// Joins `group` as one of its ranks. Gives all ranks the parameters, buffers and counters of rank 0.
     ///
     /// # Errors
     /// If the ranks' models differ, or a rank is lost.
@@ -75,7 +76,7 @@ impl<'g> Ranks<'g> {
         self.0.as_ref().map_or(0, |together| together.group.rank())
     }
 
-    /// Gives all ranks rank 0's buffers and counters.
+    /// Gives all ranks the buffers and counters of rank 0.
     ///
     /// # Errors
     /// If a rank is lost.
@@ -94,7 +95,7 @@ impl<'g> Ranks<'g> {
         Ok(())
     }
 
-    /// The evaluation over the whole test set, from each rank's over its part.
+    /// Returns the evaluation over the whole test set, from each rank's evaluation over its part.
     ///
     /// # Errors
     /// If a rank is lost.
@@ -108,7 +109,7 @@ impl<'g> Ranks<'g> {
         sums.f_copy_data(&mut values, 3)?;
         let mean = |sum: f64| if values[0] > 0.0 { sum / values[0] } else { 0.0 };
         let confusion = share::sum_matrices(group, own.confusion)?;
-        // A number of right answers, which is whole, though it came as a fraction of one.
+        // This is the number of correct predictions: a whole number, though it was transferred as a fraction.
         let right = values[2].round();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a sum of counts")]
         Ok(Evaluation { num_samples: values[0] as u64, loss: mean(values[1]), accuracy: mean(right), confusion })
@@ -116,9 +117,11 @@ impl<'g> Ranks<'g> {
 }
 
 impl Together<'_> {
-    /// One step with gradients of zero. A reducer cuts its buckets anew after its first step, and where a bucket ends decides in which order
-    /// three or more ranks' gradients are summed; so the first real step must find the final buckets, in a training that goes on from a checkpoint
-    /// as in one that doesn't.
+    /// Runs one step with gradients of zero. A reducer rebuilds its buckets after its first step, and the ends of buckets determine the order in
+    /// which
+    /// the gradients of three or more ranks are summed. So the first real step must find the final buckets, in a training that resumes from a
+    /// checkpoint
+    /// as well as in one that doesn't.
     fn settle_buckets(&self, model: &Model) -> Result<(), TrainError> {
         self.reducer.before_forward()?;
         let nothing = nothing(model)?;
@@ -128,17 +131,17 @@ impl Together<'_> {
     }
 }
 
-/// A loss that every parameter takes part in with a gradient of zero.
+/// Returns a loss that depends on every parameter with a gradient of zero.
 fn nothing(model: &Model) -> Result<Tensor, TrainError> {
     let mut sum = Tensor::f_zeros([], (Kind::Float, Device::Cpu))?;
     for parameter in model.parameters() {
-        // `0 * x`, also where x is infinite.
+        // This is an empty sum, so that it is 0 even if a parameter is infinite.
         sum = sum.f_add(&tensors::flat(parameter, model.memory_format())?.f_narrow(0, 0, 0)?.f_sum(Kind::Float)?)?;
     }
     Ok(sum)
 }
 
-/// In place: gradients are views into the reducer's buckets.
+/// Works in place, since gradients are views into the reducer's buckets.
 fn zero_gradients(model: &Model) -> Result<(), TrainError> {
     let _no_grad = tch::no_grad_guard();
     for parameter in model.parameters() {

@@ -1,20 +1,20 @@
-//! The parameters of a net: their PyTorch names in PyTorch's order, shapes and initial values. No tensors yet.
+//! The parameters of a net: their PyTorch names in PyTorch's order, their shapes and initial values. There are no tensors yet.
 
 use std::fmt::Display;
 
 use fltk_core::model_state::{TensorRole, TensorSpec};
 
-/// How a tensor starts.
+/// The initial values of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Init {
-    /// Uniform on `-bound..bound`.
+    /// Uniform in `-bound..bound`.
     Uniform { bound: f32 },
-    /// All elements the same.
+    /// The same value for all elements.
     Constant(f32),
 }
 
 impl Init {
-    /// PyTorch's default for convolutions and linear layers: Kaiming-uniform with `a = sqrt(5)`, which is
+    /// Returns PyTorch's default for convolutions and linear layers: Kaiming-uniform with `a = sqrt(5)`, which is
     /// `U(-1/sqrt(fan_in), 1/sqrt(fan_in))`, for weight and bias alike.
     pub fn fan_in(fan_in: usize) -> Self {
         #[expect(
@@ -26,19 +26,19 @@ impl Init {
     }
 }
 
-/// Where a parameter or buffer of f32 is: its index among the net's float tensors.
+/// The place of a parameter or buffer of f32: its index among the net's float tensors.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slot(pub usize);
 
-/// Where a counter is: its index among the net's counters.
+/// The place of a counter: its index among the net's counters.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CounterSlot(pub usize);
 
-/// What a net registers while it is built. Order is the order of registration.
+/// The tensors that a net registers while it is built, in the order of registration.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     pub layout: Vec<TensorSpec>,
-    /// Of the float tensors, by [`Slot`].
+    /// The initial values of the float tensors, by [`Slot`].
     pub inits: Vec<Init>,
     num_counters: usize,
 }
@@ -49,7 +49,7 @@ impl Registry {
     }
 }
 
-/// A place in the tree of modules; `conv1` in `layer1.0` registers `layer1.0.conv1.weight`.
+/// A place in the tree of modules: `conv1` in `layer1.0` registers `layer1.0.conv1.weight`.
 #[derive(Debug)]
 pub(crate) struct Scope<'a> {
     registry: &'a mut Registry,

@@ -7,7 +7,7 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use crate::TrainError;
 
-/// The file's bytes.
+/// Returns the bytes of the file.
 ///
 /// # Errors
 /// If the state contradicts its own layout.
@@ -15,10 +15,10 @@ pub fn state_to_safetensors(state: &ModelState) -> Result<Vec<u8>, TrainError> {
     encode(&state.layout, &state.floats, &state.counters)
 }
 
-/// The state in `bytes`, which must hold exactly the tensors of `layout`. `file` is what errors call it.
+/// Returns the state in `bytes`, which must contain exactly the tensors of `layout`. Errors call the file `file`.
 ///
 /// # Errors
-/// If the bytes are no safetensors file, or a tensor is missing, unknown, or of another shape or type.
+/// If the bytes are no safetensors file, or a tensor is missing, unknown, or has another shape or type.
 pub fn state_from_safetensors(file: &str, bytes: &[u8], layout: &Arc<Vec<TensorSpec>>) -> Result<ModelState, TrainError> {
     let (floats, counters) = decode(file, bytes, layout)?;
     Ok(ModelState { layout: layout.clone(), floats, counters })
@@ -66,12 +66,12 @@ pub(crate) fn decode(file: &str, bytes: &[u8], layout: &[TensorSpec]) -> Result<
     Ok((floats, counters))
 }
 
-/// Little-endian elements of a tensor's data.
+/// Returns the little-endian elements of a tensor's data.
 pub(crate) fn f32s(data: &[u8]) -> impl Iterator<Item = f32> {
     data.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes))
 }
 
-/// Little-endian elements of a tensor's data.
+/// Returns the little-endian elements of a tensor's data.
 pub(crate) fn i64s(data: &[u8]) -> impl Iterator<Item = i64> {
     data.as_chunks().0.iter().map(|bytes| i64::from_le_bytes(*bytes))
 }

@@ -1,4 +1,4 @@
-//! What a federated strategy remembers as a safetensors file: f64, arrays with one dimension, scalars with none.
+//! The state of a federated strategy as a safetensors file: f64, arrays with one dimension, scalars with none.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,10 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use crate::TrainError;
 
-/// The file's bytes.
+/// Returns the bytes of the file.
 ///
 /// # Errors
-/// If an array and a scalar have one name, or the file would be too large.
+/// If an array and a scalar have the same name, or the file would be too large.
 pub fn to_safetensors(server: &ServerState) -> Result<Vec<u8>, TrainError> {
     let failed = |reason: String| TrainError::State(reason);
     if let Some(name) = server.scalars.keys().find(|name| server.arrays.contains_key(*name)) {
@@ -27,7 +27,7 @@ pub fn to_safetensors(server: &ServerState) -> Result<Vec<u8>, TrainError> {
     safetensors::serialize(views, None).map_err(|error| failed(error.to_string()))
 }
 
-/// What `bytes` hold. `file` is what errors call it.
+/// Returns the state in `bytes`. Errors call the file `file`.
 ///
 /// # Errors
 /// If the bytes are no safetensors file, or a tensor isn't f64 or has more than one dimension.

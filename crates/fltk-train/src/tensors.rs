@@ -1,4 +1,4 @@
-//! Between plain numbers and libtorch's tensors: memory formats, batches, flat views.
+//! Conversions between plain numbers and libtorch's tensors: memory formats, batches, flat views.
 //!
 //! tch has no argument for a memory format, hence the permutations here.
 
@@ -7,17 +7,17 @@ use tch::{Kind, Tensor};
 
 use crate::TrainError;
 
-/// The order that the elements of 4-d tensors have in memory. Their shape is `[N, C, H, W]` either way.
+/// The order of the elements of 4-d tensors in memory. Their shape is `[N, C, H, W]` either way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MemoryFormat {
-    /// N, H, W, C: the faster one for convolutions, which training uses.
+    /// N, H, W, C: faster for convolutions, and used for training.
     #[default]
     ChannelsLast,
-    /// N, C, H, W: PyTorch's default. libtorch then takes the very kernels that a plain PyTorch script gets.
+    /// N, C, H, W: PyTorch's default. libtorch then uses the same kernels as for a plain PyTorch script.
     Contiguous,
 }
 
-/// Shape as libtorch wants it.
+/// Returns the shape in libtorch's type.
 pub(crate) fn dims(shape: &[usize]) -> Result<Vec<i64>, TrainError> {
     shape
         .iter()
@@ -26,17 +26,19 @@ pub(crate) fn dims(shape: &[usize]) -> Result<Vec<i64>, TrainError> {
         .map_err(|_| TrainError::Batch(format!("shape {shape:?} is too large")))
 }
 
-/// An f32 tensor of `shape` and zeros.
+/// Returns an f32 tensor of `shape`, filled with zeros.
 pub(crate) fn zeros(shape: &[usize], format: MemoryFormat) -> Result<Tensor, TrainError> {
     let flat = Tensor::f_zeros([dims(&[shape.iter().product()])?[0]], (Kind::Float, tch::Device::Cpu))?;
     Ok(match (shape, format) {
-        // Strides are set by hand, since with one channel or a 1x1 kernel both formats look alike to libtorch and the slow one wins.
+        // Strides are set by hand: with one channel or a 1x1 kernel, libtorch can't tell the two formats apart and would choose the slow
+        // one.
         (&[n, c, h, w], MemoryFormat::ChannelsLast) => flat.f_as_strided(dims(&[n, c, h, w])?, dims(&[c * h * w, 1, w * c, c])?, None)?,
         _ => flat.f_view(dims(shape)?.as_slice())?,
     })
 }
 
-/// The elements of `tensor` in the order of `format`. A view for tensors that [`zeros`] made in it; a copy where a gradient came in
+/// Returns the elements of `tensor` in the order of `format`: a view if [`zeros`] made the tensor in that format; a copy if a gradient came
+/// in
 /// another format.
 pub(crate) fn flat(tensor: &Tensor, format: MemoryFormat) -> Result<Tensor, TrainError> {
     let flat = [-1];
@@ -46,7 +48,7 @@ pub(crate) fn flat(tensor: &Tensor, format: MemoryFormat) -> Result<Tensor, Trai
     })
 }
 
-/// A flat tensor in the order of `format`, seen with `shape`: a view.
+/// Returns a view of a flat tensor, whose elements are in the order of `format`, with `shape`.
 pub(crate) fn shaped(flat: &Tensor, shape: &[usize], format: MemoryFormat) -> Result<Tensor, TrainError> {
     Ok(match (shape, format) {
         (&[n, c, h, w], MemoryFormat::ChannelsLast) => flat.f_view(dims(&[n, h, w, c])?.as_slice())?.f_permute([0, 3, 1, 2])?,
@@ -65,7 +67,7 @@ pub(crate) fn write_row_major(tensor: &Tensor, values: &[f32]) -> Result<(), Tra
     Ok(tensor.f_detach()?.f_copy_(&source)?)
 }
 
-/// Inputs and targets of a batch as tensors: images `[B, C, H, W]` in `format`, or token ids `[B, T]`.
+/// Returns the inputs and targets of a batch as tensors: images `[B, C, H, W]` in `format`, or token ids `[B, T]`.
 ///
 /// # Errors
 /// If lengths and shape contradict each other, the batch is empty, or a target is negative.
@@ -86,7 +88,7 @@ pub(crate) fn batch_tensors(batch: &Batch, format: MemoryFormat) -> Result<(Tens
         let (size, targets) = (batch.size, batch.targets.len());
         return Err(TrainError::Batch(format!("size {size}, inputs of {rows} rows and {elements} elements, {targets} targets")));
     }
-    // libtorch finds indices that are too large, but takes some negative ones for "ignore".
+    // libtorch detects indices that are too large, but takes some negative ones for "ignore".
     if let Some(target) = batch.targets.iter().find(|target| **target < 0) {
         return Err(TrainError::Batch(format!("target {target} is negative")));
     }
@@ -95,7 +97,7 @@ pub(crate) fn batch_tensors(batch: &Batch, format: MemoryFormat) -> Result<(Tens
             let last = shaped(&Tensor::f_from_slice(nhwc)?, &[*b, *c, *h, *w], MemoryFormat::ChannelsLast)?;
             match format {
                 MemoryFormat::ChannelsLast => last,
-                // By way of a flat tensor, so that the strides are the plain ones also with a single channel.
+                // The detour through a flat tensor ensures plain strides even with a single channel.
                 MemoryFormat::Contiguous => shaped(&flat(&last, format)?, &[*b, *c, *h, *w], format)?,
             }
         }

@@ -8,19 +8,19 @@ use tch::{Reduction, Tensor};
 
 use crate::{Model, Optimizer, TrainError, losses, optimizer::Proximal, tensors};
 
-/// What is the same for every batch of an epoch.
+/// The options that are the same for every batch of an epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EpochOptions {
     /// The loss.
     pub loss: LossName,
-    /// Names the epoch's dropout masks.
+    /// The key of the epoch's dropout masks.
     pub key: EpochKey,
 }
 
 /// Trains on every batch once, in training mode. The summary's loss is the mean over samples of the loss before each step.
 ///
 /// # Errors
-/// If a batch doesn't fit the net, or the loss is not finite any more; the model is then left as it was before that step.
+/// If a batch doesn't fit the net, or the loss is no longer finite; the model is then left as it was before that step.
 pub fn train_epoch(
     model: &mut Model,
     optimizer: &mut Optimizer,
@@ -32,7 +32,7 @@ pub fn train_epoch(
     Ok(total.summary())
 }
 
-/// One optimizer step on one batch: the unit that benchmarks time. Returns the loss before the step.
+/// Takes one optimizer step on one batch, which is the unit that benchmarks time. Returns the loss before the step.
 ///
 /// # Errors
 /// As [`train_epoch`].
@@ -52,7 +52,7 @@ pub fn train_batch(
 pub(crate) struct Total {
     pub samples: u64,
     pub steps: u64,
-    /// Sum over samples.
+    /// The sum of the loss over samples.
     pub loss: f64,
 }
 
@@ -67,7 +67,7 @@ impl Total {
         self.steps
     }
 
-    /// Takes in a step on a batch of `size` samples with this mean loss.
+    /// Adds a step on a batch of `size` samples with this mean loss.
     #[expect(clippy::cast_precision_loss, reason = "a batch size is far below 2^52")]
     pub fn add(&mut self, size: usize, loss: f64) {
         self.loss += loss * size as f64;
@@ -76,8 +76,8 @@ impl Total {
     }
 }
 
-/// What is random in a step, counted from 0 within the epoch, of a client or rank: the stream of its dropout masks. A TorchScript module draws from
-/// libtorch's own generator instead, which is seeded.
+/// Returns the random stream for the dropout masks of a step (counted from 0 within the epoch) of a client or rank. A TorchScript module draws from
+/// libtorch's own generator instead, which this function seeds.
 pub(crate) fn draws(model: &Model, key: EpochKey, who: u64, step: u64) -> ChaCha8Rng {
     let indices = [who, key.round, key.epoch, step];
     if model.is_torchscript() {
@@ -103,7 +103,7 @@ pub(crate) fn run_epoch(
     Ok(())
 }
 
-/// Forward, backward, update. Gradients are asked for directly and never accumulated, so there is nothing to zero.
+/// Runs forward, backward and update. Gradients are requested directly and never accumulated, so there is nothing to zero.
 pub(crate) fn step(
     model: &mut Model,
     optimizer: &mut Optimizer,

@@ -1,4 +1,5 @@
-//! Losses of five steps, as PyTorch 2.13 computed them: `python/parity.py --golden` makes the files, and weights and batches are made by
+//! Compares the losses of five steps with those of PyTorch 2.13. `python/parity.py --golden` makes the files; weights and batches are made
+//! by
 //! the same rule here.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
@@ -21,7 +22,7 @@ const STEPS: usize = 5;
 const SEED: u64 = 1;
 const SEQUENCE: usize = 12;
 
-/// Largest relative difference between our loss and PyTorch's.
+/// The largest accepted relative difference between our loss and PyTorch's.
 const TOLERANCE: f64 = 1e-4;
 
 #[derive(Deserialize)]
@@ -49,7 +50,7 @@ struct GoldenRun {
     losses: Vec<f64>,
 }
 
-/// SplitMix64 of (seed, number of the tensor, index of the element).
+/// The SplitMix64 hash of (seed, number of the tensor, index of the element).
 fn hash(tensor: u64, index: usize) -> u64 {
     let mut z = (index as u64 + (tensor << 40) + (SEED << 56) + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -57,12 +58,13 @@ fn hash(tensor: u64, index: usize) -> u64 {
     z ^ (z >> 31)
 }
 
-/// On `-1..1`, from 24 bits.
+/// A number in `-1..1`, from 24 bits.
 fn noise(tensor: u64, index: usize) -> f64 {
     (hash(tensor, index) >> 40) as f64 / f64::from(1 << 23) - 1.0
 }
 
-/// Matrices uniform within 1/sqrt(fan-in), batch norm's weights near 1, biases small, running statistics as at the start.
+/// Weights for the comparison: matrices uniform within 1/sqrt(fan-in), batch norm's weights near 1, small biases, initial running
+/// statistics.
 fn golden_weights(model: &Model) -> ModelState {
     let mut state = model.state().unwrap();
     state.floats.clear();
@@ -115,7 +117,7 @@ fn check(file: &str) {
     let model = Model::new(&network, Path::new(""), targets, Seed(0)).unwrap();
     let weights = state_to_safetensors(&golden_weights(&model)).unwrap();
     let batch = golden_batches(input, golden.batch, golden.lstm.map_or(0, |lstm| lstm.vocabulary));
-    // PyTorch's own memory format, and the one that training uses.
+    // These are PyTorch's default memory format, and the one used for training.
     let formats = [MemoryFormat::Contiguous, MemoryFormat::ChannelsLast];
     for (GoldenRun { optimizer, losses }, memory_format) in golden.runs.iter().flat_map(|run| formats.map(|format| (run, format))) {
         let steps = STEPS as u32;

@@ -1,4 +1,4 @@
-//! Data-parallel training on threads of this process: as one process with all ranks' samples, and the same bits on every rank.
+//! Data-parallel training on threads of this process gives the results of one process with all samples, and the same bits on every rank.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
@@ -31,7 +31,7 @@ fn mini(samples: usize) -> Arc<Dataset> {
     Arc::new(dataset)
 }
 
-/// What a rank ends with.
+/// The final state and results of a rank.
 #[derive(Debug)]
 struct Trained {
     state: ModelState,
@@ -39,7 +39,7 @@ struct Trained {
     test: Evaluation,
 }
 
-/// One epoch on as many ranks as there are batch sizes: for a sum of 32, 20 steps and 7 samples that fill no step.
+/// Trains one epoch on as many ranks as there are batch sizes: with a sum of 32, that is 20 steps, and 7 samples that don't fill a step.
 fn train(net: NetName, batch_sizes: &[usize], remainder: Remainder, options: RankOptions) -> Vec<Trained> {
     train_on(647, net, batch_sizes, remainder, options)
 }
@@ -57,7 +57,7 @@ fn train_on(samples: usize, net: NetName, batch_sizes: &[usize], remainder: Rema
                 let device = GlooDevice::Address("127.0.0.1".into());
                 let options_of_group = GroupOptions { timeout: TIMEOUT, device, checks: Checks::EveryCall };
                 let group = ProcessGroup::gloo(&store, rank as u32, size as u32, &options_of_group).unwrap();
-                // Begun differently, to see that rank 0's weights win.
+                // The initial weights differ, which shows that rank 0's weights win.
                 train_rank(&mini(samples), net, rank, &group, &sharding, options)
             })
         })
@@ -95,7 +95,7 @@ fn train_rank(
     Trained { state: model.state().unwrap(), summary, test }
 }
 
-/// Trains on the ranks, and alone with the sum of their batches; compares.
+/// Trains on the ranks, and alone with the sum of their batches, and compares the results.
 fn check(net: NetName, batch_sizes: &[usize], remainder: Remainder, options: RankOptions, tolerance: f32) {
     check_on(647, net, batch_sizes, remainder, options, tolerance);
 }
@@ -125,7 +125,7 @@ fn check_on(samples: usize, net: NetName, batch_sizes: &[usize], remainder: Rema
 fn ranks_train_as_one_process_with_their_samples() {
     let none = RankOptions::default();
     check(NetName::LeNet5, &[16, 16], Remainder::Share, none, 2e-5);
-    // Another batch on each.
+    // The batch sizes may differ between ranks.
     check(NetName::LeNet5, &[24, 4, 4], Remainder::Share, none, 2e-5);
     // Two samples are left for the last step: rank 0 and another have none.
     let sharding = Sharding { batch_sizes: vec![8; 4], remainder: Remainder::Share };
@@ -134,7 +134,8 @@ fn ranks_train_as_one_process_with_their_samples() {
     check(NetName::LeNet5, &[8, 8, 8, 8], Remainder::Drop, none, 2e-5);
 }
 
-/// How far training on two ranks ends from where it ends alone, as a fraction of the way that it went: `|together - alone| / |alone - start|`.
+/// Returns the distance between the results of training on two ranks and alone, relative to the length of the training: `|together - alone| /
+/// |alone - start|`.
 fn distance(samples: usize, options: RankOptions) -> f64 {
     let net = NetName::FashionMNISTCNN;
     let together = &train_on(samples, net, &[20, 12], Remainder::Drop, options)[0];
@@ -147,8 +148,9 @@ fn distance(samples: usize, options: RankOptions) -> f64 {
     norm(&together.state, &alone.state) / norm(&alone.state, &start.state)
 }
 
-/// Not element by element: of two values that are equal but for rounding a max pooling picks another one, and batch norms make that grow from step
-/// to step (libtorch's own, which sums channels-last batches in single precision, as much as ours).
+/// Elements are not compared one by one: when two values are equal except for rounding, a max pooling may pick a different one, and batch norms
+/// amplify
+/// that from step to step (libtorch's own, which sums channels-last batches in single precision, as much as ours).
 #[test]
 fn synchronized_batch_norms_are_those_of_one_process() {
     let sync = RankOptions { sync_batch_norm: true, ..RankOptions::default() };

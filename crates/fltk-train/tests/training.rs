@@ -1,4 +1,4 @@
-//! The training loop as its callers use it: the same bits each time, in parallel or not, resumed or not.
+//! The training loop as its callers use it gives the same bits each time, in parallel or not, resumed or not.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
@@ -34,7 +34,7 @@ fn model(name: NetName) -> Model {
     Model::new(&NetworkConfig::Named(name), Path::new(""), Targets::Classes(10), Seed(3)).unwrap()
 }
 
-/// Bright squares whose place is their class: a net learns them in a few steps.
+/// A batch of images with bright squares whose place is their class: a net learns them in a few steps.
 fn batch(size: usize) -> Batch {
     let mut nhwc = vec![0.0; size * 28 * 28];
     for sample in 0..size {
@@ -153,7 +153,7 @@ fn try_work(
     trainer.train(&order)
 }
 
-/// 40 samples in batches of 16 are 3 steps an epoch.
+/// 40 samples in batches of 16 make 3 steps per epoch.
 #[test]
 fn work_by_steps_ends_where_they_do() {
     let mut trainer = trainer(&mini());

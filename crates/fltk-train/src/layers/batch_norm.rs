@@ -6,7 +6,7 @@ use torch_dist::ProcessGroup;
 use super::{Mode, Pass};
 use crate::registry::{CounterSlot, Init, Scope, Slot};
 
-/// PyTorch's default, as every net here uses: weight of the newest batch in the running statistics.
+/// PyTorch's default, which every net here uses: the weight of the newest batch in the running statistics.
 const MOMENTUM: f64 = 0.1;
 
 /// PyTorch's default, added to the variance.
@@ -38,10 +38,12 @@ impl BatchNorm2d {
         }
     }
 
-    /// In training mode normalizes by the batch's own mean and variance and updates the running ones, else by the running ones.
+    /// Normalizes, in training mode, by the batch's own mean and variance and updates the running ones; otherwise normalizes by the running
+    /// ones.
     ///
-    /// A batch with a single value per channel (one image, 1x1 pixels) has no variance: PyTorch raises. Here such a batch is normalized
-    /// by the running statistics and leaves them as they are, so that a last batch of one sample does not end a run.
+    /// A batch with a single value per channel (one image, 1x1 pixels) has no variance, and PyTorch raises an error. Here, such a batch is
+    /// normalized
+    /// by the running statistics and leaves them unchanged, so that a last batch of one sample does not end a run.
     pub fn forward(&self, x: &Tensor, pass: &mut Pass<'_>) -> Result<Tensor, TchError> {
         let values_per_channel: i64 = x.size().iter().enumerate().filter(|(dim, _)| *dim != 1).map(|(_, size)| size).product();
         let together = matches!(pass.mode, Mode::Train { sync: Some(_), .. });
@@ -56,8 +58,9 @@ impl BatchNorm2d {
         x.f_batch_norm(weight, bias, mean, var, training, MOMENTUM, self.eps, false)
     }
 
-    /// As `torch.nn.SyncBatchNorm`: mean and variance are those of all ranks' batches together, and so are their gradients. The variance is that
-    /// of the distances from the common mean, in a second sum over the ranks, so nothing cancels.
+    /// Works as `torch.nn.SyncBatchNorm`: mean and variance are those of all ranks' batches together, and so are their gradients. The variance
+    /// is
+    /// computed from the distances to the common mean, in a second sum over the ranks, which avoids cancellation.
     fn forward_together(&self, x: &Tensor, pass: &Pass<'_>, group: &ProcessGroup) -> Result<Tensor, TchError> {
         let failed = |error: torch_dist::Error| TchError::Torch(error.to_string());
         let channels = *x.size().get(1).unwrap_or(&1);
@@ -65,7 +68,7 @@ impl BatchNorm2d {
         let mut along: Vec<i64> = vec![1; x.dim()];
         along[1] = channels;
         let sum = |values: &Tensor| values.f_sum_dim_intlist(others.as_slice(), false, Kind::Float);
-        // A rank's values per channel travel beside its sums: batches may differ in size.
+        // The number of a rank's values per channel is sent along with its sums, since batches may differ in size.
         #[expect(clippy::cast_precision_loss, reason = "sums of f32 are no more precise")]
         let count = Tensor::f_full([1], (x.numel() as i64 / channels.max(1)) as f64, (Kind::Float, x.device()))?;
         let sums = group.all_reduce_sum_with_grad(&Tensor::f_cat(&[&sum(x)?, &count], 0)?).map_err(failed)?;

@@ -5,7 +5,7 @@ use tch::{TchError, Tensor};
 use super::Pass;
 use crate::registry::{Init, Scope, Slot};
 
-/// Square kernels only; that is all the nets here need.
+/// The settings of a convolution. Kernels are square, which is all that the nets here need.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ConvConfig {
     pub kernel: usize,
@@ -15,7 +15,7 @@ pub(crate) struct ConvConfig {
 }
 
 impl ConvConfig {
-    /// Stride 1, no padding, with bias: PyTorch's defaults.
+    /// Returns PyTorch's defaults: stride 1, no padding, with bias.
     pub const fn new(kernel: usize) -> Self {
         Self { kernel, stride: 1, padding: 0, bias: true }
     }

@@ -1,4 +1,4 @@
-//! Dropout with masks from our own random stream: libtorch's generator is one for all threads, so its draws depend on who comes first.
+//! Dropout with masks from our own random stream: all threads share libtorch's generator, so its draws depend on the order of the threads.
 
 use rand::Rng as _;
 use rand_chacha::ChaCha8Rng;
@@ -6,13 +6,13 @@ use tch::{TchError, Tensor};
 
 use super::{Mode, Pass};
 
-/// In training mode sets each element to 0 with probability `p` and multiplies the others by `1/(1-p)`.
+/// Sets, in training mode, each element to 0 with probability `p`, and multiplies the others by `1/(1-p)`.
 pub(crate) fn dropout(x: Tensor, p: f64, pass: &mut Pass<'_>) -> Result<Tensor, TchError> {
     let shape = x.size();
     masked(x, &shape, p, pass)
 }
 
-/// `torch.nn.Dropout2d`: [`dropout`] of whole channels of `[B, C, H, W]`.
+/// Applies `torch.nn.Dropout2d`: [`dropout`] of whole channels of `[B, C, H, W]`.
 pub(crate) fn dropout_channels(x: Tensor, p: f64, pass: &mut Pass<'_>) -> Result<Tensor, TchError> {
     let size = x.size();
     masked(x, &[size[0], size[1], 1, 1], p, pass)
@@ -27,7 +27,7 @@ fn masked(x: Tensor, mask_shape: &[i64], p: f64, pass: &mut Pass<'_>) -> Result<
     x.f_mul(&Tensor::f_from_slice(&draw_mask(elements, p, stream))?.f_view(mask_shape)?)
 }
 
-/// Each element 0 with probability `p`, else `1/(1-p)`.
+/// Draws a mask whose elements are 0 with probability `p`, and `1/(1-p)` otherwise.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "p is a probability, so the threshold is within u64")]
 fn draw_mask(elements: usize, p: f64, stream: &mut ChaCha8Rng) -> Vec<f32> {
     let threshold = (p.min(1.0) * 2.0_f64.powi(32)) as u64;

@@ -21,7 +21,7 @@ impl Linear {
         Self { weight: scope.parameter("weight", &[outputs, inputs], weight), bias: scope.parameter("bias", &[outputs], bias) }
     }
 
-    /// Shares the weight of an embedding, so registers a bias alone.
+    /// Makes a layer that shares the weight of an embedding, and so registers only a bias.
     pub fn tied(mut scope: Scope<'_>, embedding: &Embedding, outputs: usize, bias: Init) -> Self {
         Self { weight: embedding.weight, bias: scope.parameter("bias", &[outputs], bias) }
     }
@@ -41,7 +41,7 @@ impl Embedding {
         Self { weight: scope.parameter("weight", &[vocabulary, width], init) }
     }
 
-    /// Ids `[B, T]` to vectors `[B, T, width]`.
+    /// Maps ids `[B, T]` to vectors `[B, T, width]`.
     pub fn forward(&self, ids: &Tensor, pass: &Pass<'_>) -> Result<Tensor, TchError> {
         Tensor::f_embedding(pass.tensor(self.weight), ids, -1, false, false)
     }

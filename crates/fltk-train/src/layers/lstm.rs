@@ -7,10 +7,10 @@ use crate::registry::{Init, Scope, Slot};
 
 #[derive(Debug)]
 pub(crate) struct Lstm {
-    /// Per layer `weight_ih`, `weight_hh`, `bias_ih`, `bias_hh`.
+    /// The `weight_ih`, `weight_hh`, `bias_ih` and `bias_hh` of each layer.
     layers: Vec<[Slot; 4]>,
     hidden: i64,
-    /// Between layers.
+    /// The dropout rate between layers.
     dropout: f64,
 }
 
@@ -31,7 +31,7 @@ impl Lstm {
         Self { layers, hidden: i64::try_from(hidden).unwrap_or(i64::MAX), dropout }
     }
 
-    /// `[B, T, inputs]` to `[B, T, hidden]`, from a zero state. Layer by layer, so that the dropout between them is ours.
+    /// Maps `[B, T, inputs]` to `[B, T, hidden]`, from a zero state. It runs layer by layer, so that the dropout in between is our own.
     pub fn forward(&self, x: &Tensor, pass: &mut Pass<'_>) -> Result<Tensor, TchError> {
         let mut x = x.shallow_clone();
         for (index, slots) in self.layers.iter().enumerate() {

@@ -1,10 +1,10 @@
-//! TorchScript modules from a file, trained in place of a net of ours.
+//! TorchScript modules from a file, trained instead of one of our nets.
 //!
-//! A module is a program: it's looked through before it's loaded ([`archive`]), which keeps out what reads or writes files by its name. That is a fence against
-//! accidents and simple mischief, not a sandbox.
+//! A module is a program. It is examined before it is loaded ([`archive`]), which keeps out operations known to read or write files, by name. This protects
+//! against accidents and simple mischief, but is not a sandbox.
 //!
-//! Only modules whose whole state is parameters: tch can't reach a module's buffers, so a state dict without them would silently lose
-//! batch norm's running statistics. Such a module is refused.
+//! Only modules whose whole state is parameters are accepted: tch can't reach a module's buffers, so a state dict without them would silently lose
+//! batch norm's running statistics. A module with buffers is refused.
 
 mod archive;
 mod source;
@@ -22,7 +22,7 @@ use crate::{TrainError, layers::Pass, nets::Net, tensors};
 
 #[derive(Debug)]
 struct ScriptNet {
-    /// Its mode is a field of the module, so a pass needs it alone.
+    /// The module, behind a lock: its mode is a field of the module, so a pass needs exclusive access.
     module: Mutex<CModule>,
 }
 
@@ -42,11 +42,11 @@ impl Net for ScriptNet {
 pub(super) struct Script {
     pub net: Arc<dyn Net>,
     pub layout: Vec<TensorSpec>,
-    /// In the layout's order; the module shares them.
+    /// The parameters in the layout's order, shared with the module.
     pub parameters: Vec<Tensor>,
 }
 
-/// The module in the file at `path`.
+/// Loads the module from the file at `path`.
 pub(super) fn load(path: &Path) -> Result<Script, TrainError> {
     let wrong = |reason: String| TrainError::TorchScript { path: path.to_owned(), reason };
     let archive::Checked { archive, buffers } = archive::read(path).and_then(|bytes| archive::check(&bytes)).map_err(wrong)?;
@@ -56,7 +56,7 @@ pub(super) fn load(path: &Path) -> Result<Script, TrainError> {
             buffers.join(", ")
         )));
     }
-    // The graph executor rewrites a graph after it has seen some calls, and rounding may change with it.
+    // The graph executor rewrites a graph after some calls, which may change the rounding.
     tch::jit::f_set_graph_executor_optimize(false).map_err(|error| wrong(TrainError::from(error).to_string()))?;
     let module = CModule::load_data(&mut archive.as_slice()).map_err(|error| wrong(TrainError::from(error).to_string()))?;
     let named = module.named_parameters().map_err(|error| wrong(TrainError::from(error).to_string()))?;
@@ -75,7 +75,7 @@ pub(super) fn load(path: &Path) -> Result<Script, TrainError> {
         }
         let shape = tensor.size().iter().map(|&size| usize::try_from(size)).collect::<Result<Vec<_>, _>>();
         let shape = shape.map_err(|_| wrong(format!("parameter `{name}` has a negative size")))?;
-        // The same numbers in our memory format, still shared with the module.
+        // The parameter gets the same numbers in our memory format, still shared with the module.
         let formatted = tensors::zeros(&shape, tensors::MemoryFormat::ChannelsLast)?;
         formatted.shallow_clone().f_copy_(&tensor.f_detach()?)?;
         tensor.f_set_data(&formatted)?;

@@ -1,6 +1,6 @@
 //! Cifar100VGG: VGG-16 with batch norm (Simonyan and Zisserman 2014, arXiv:1409.1556, configuration D).
 //!
-//! Every instance has its own layers; in the reference all instances of a process share them.
+//! Every instance has its own layers; in the reference, all instances in a process share them.
 
 use fltk_core::experiment::NetName;
 use tch::{TchError, Tensor};
@@ -18,7 +18,7 @@ pub(super) const SPEC: NetSpec = NetSpec {
     build: |scope, _| Box::new(Vgg16::new(scope, 100)),
 };
 
-/// Widths of the convolutions; each group ends in a pooling.
+/// The widths of the convolutions; each group ends with a pooling.
 const GROUPS: [&[usize]; 5] = [&[64, 64], &[128, 128], &[256, 256, 256], &[512, 512, 512], &[512, 512, 512]];
 
 const DROPOUT: f64 = 0.5;
@@ -31,7 +31,7 @@ struct Vgg16 {
 
 impl Vgg16 {
     fn new(scope: &mut Scope<'_>, classes: usize) -> Self {
-        // Positions in PyTorch's `Sequential`: convolution, batch norm, ReLU; one more for a pooling.
+        // These are positions in PyTorch's `Sequential`: convolution, batch norm, ReLU, and one more for a pooling.
         let mut position = 0;
         let mut inputs = 3;
         let groups = GROUPS.map(|widths| {

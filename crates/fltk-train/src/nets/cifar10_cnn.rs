@@ -1,7 +1,7 @@
 //! Cifar10CNN: three stages of two 3x3 convolutions, each with ReLU and then batch norm, and two linear layers.
 //!
-//! Two defects of the reference are not here: its softmax before the cross-entropy, and the missing activation between its linear
-//! layers, without which the two are one linear map. Parameters are the same.
+//! Two defects of the reference are fixed here: its softmax before the cross-entropy, and the missing activation between its linear
+//! layers, without which the two are one linear map. The parameters are the same.
 
 use fltk_core::experiment::NetName;
 use tch::{TchError, Tensor};
@@ -21,7 +21,7 @@ pub(super) const SPEC: NetSpec = NetSpec {
 
 #[derive(Debug)]
 struct Cifar10Cnn {
-    /// Six; a pooling follows every second.
+    /// The six convolutions; a pooling follows every second one.
     convs: Vec<(Conv2d, BatchNorm2d)>,
     fc1: Linear,
     fc2: Linear,

@@ -1,7 +1,8 @@
 //! FashionMNISTResNet: a pre-activation ResNet-18 (He et al. 2016, arXiv:1603.05027) with a 7x7 stem and biases in its convolutions.
 //!
-//! Its last maps are 1x1, so a batch of one image gives batch norm a single value per channel. PyTorch raises there; what happens here
-//! is said at `BatchNorm2d::forward`.
+//! Its last feature maps are 1x1, so a batch of one image gives batch norm a single value per channel. PyTorch raises an error there; the
+//! behavior here
+//! is described at `BatchNorm2d::forward`.
 
 use fltk_core::experiment::NetName;
 use tch::{TchError, Tensor};
@@ -19,7 +20,7 @@ pub(super) const SPEC: NetSpec = NetSpec {
     build: |scope, _| Box::new(FashionMnistResNet::new(scope)),
 };
 
-/// Of the blocks' batch norms; the stem has PyTorch's default.
+/// The epsilon of the blocks' batch norms; the stem uses PyTorch's default.
 const EPS: f64 = 1e-3;
 
 #[derive(Debug)]
@@ -64,7 +65,7 @@ struct PreActivationBlock {
     conv1: Conv2d,
     bn2: BatchNorm2d,
     conv2: Conv2d,
-    /// A 1x1 convolution of the raw input where the shape changes, else the identity.
+    /// A 1x1 convolution of the raw input where the shape changes, otherwise the identity.
     shortcut: Option<Conv2d>,
 }
 

@@ -1,5 +1,5 @@
 //! LeNet5 (LeCun et al. 1998, "Gradient-based learning applied to document recognition"), in its usual modern form: ReLU and max-pooling,
-//! full connections between the convolutions. Reads 1x32x32; the input pipeline pads 28x28 images by 2.
+//! full connections between the convolutions. The net reads 1x32x32; the input pipeline pads 28x28 images by 2.
 
 use fltk_core::experiment::NetName;
 use tch::{TchError, Tensor};

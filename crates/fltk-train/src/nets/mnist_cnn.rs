@@ -1,5 +1,5 @@
-//! MNISTCNN: two 5x5 convolutions and two linear layers, with dropout. Logits; the reference ends in a log-softmax, which
-//! cross-entropy makes no difference of.
+//! MNISTCNN: two 5x5 convolutions and two linear layers, with dropout. The net returns logits; the reference ends in a log-softmax, which
+//! makes no difference to cross-entropy.
 
 use fltk_core::experiment::NetName;
 use tch::{TchError, Tensor};

@@ -1,6 +1,6 @@
 //! RedditLSTM: a word model. Embedding, dropout, LSTM, dropout, linear decoder at every position.
 //!
-//! A tied decoder uses the embedding's weight and so has only a bias of its own, in the state dict too (PyTorch's usual
+//! A tied decoder uses the embedding's weight, so it has only a bias of its own, also in the state dict (PyTorch's usual
 //! `decoder.weight = encoder.weight` lists the same tensor twice).
 
 use fltk_core::experiment::NetName;
@@ -19,7 +19,7 @@ pub(super) const SPEC: NetSpec = NetSpec {
     build: |scope, sizes| Box::new(RedditLstm::new(scope, sizes)),
 };
 
-/// Of embedding and decoder.
+/// The initial values of embedding and decoder.
 const INIT: Init = Init::Uniform { bound: 0.1 };
 
 #[derive(Debug)]

@@ -64,7 +64,7 @@ struct BasicBlock {
     bn1: BatchNorm2d,
     conv2: Conv2d,
     bn2: BatchNorm2d,
-    /// A 1x1 convolution where the shape changes, else the identity.
+    /// A 1x1 convolution where the shape changes, otherwise the identity.
     shortcut: Option<(Conv2d, BatchNorm2d)>,
 }
 

@@ -5,12 +5,12 @@ use tch::Tensor;
 use super::scalar;
 use crate::TrainError;
 
-/// Where weight decay goes.
+/// The place where weight decay is applied.
 #[derive(Clone, Copy)]
 pub(super) enum Decay {
-    /// Into the gradient (Adam).
+    /// Added to the gradient (Adam).
     Coupled(f64),
-    /// Into the weights (AdamW).
+    /// Applied to the weights (AdamW).
     Decoupled(f64),
 }
 
@@ -20,9 +20,9 @@ pub(super) struct AdamUpdate {
     eps: f64,
     decay_into_gradient: Option<Tensor>,
     shrink_weights: Option<f64>,
-    /// `-lr / (1 - beta1^t)`
+    /// The value of `-lr / (1 - beta1^t)`.
     minus_step_size: f64,
-    /// `sqrt(1 - beta2^t)`
+    /// The value of `sqrt(1 - beta2^t)`.
     bias_correction2_sqrt: f64,
 }
 

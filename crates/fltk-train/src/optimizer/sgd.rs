@@ -28,7 +28,8 @@ impl SgdUpdate {
             gradient = gradient.f_addcmul(weights, decay)?;
         }
         if let (Some(momentum), [velocity]) = (&self.momentum, moments) {
-            // The first step's velocity is the gradient, as in PyTorch: it starts at 0. Two operations, because PyTorch rounds the product.
+            // As in PyTorch, the first step's velocity is the gradient: it starts at 0. These are two operations because PyTorch rounds the
+            // product.
             let _ = velocity.f_mul_(momentum)?;
             let _ = velocity.f_add_(&gradient)?;
             gradient = if self.nesterov { gradient.f_addcmul(velocity, momentum)? } else { velocity.shallow_clone() };

@@ -1,4 +1,5 @@
-//! An optimizer's memory as a safetensors file: `momentum_buffer.NAME`, or `exp_avg.NAME` and `exp_avg_sq.NAME`, per parameter with the
+//! The optimizer's state as a safetensors file: `momentum_buffer.NAME`, or `exp_avg.NAME` and `exp_avg_sq.NAME`, for each parameter, with
+//! the
 //! parameter's shape, row-major; and `step`, an i64.
 
 use fltk_core::{
@@ -15,10 +16,10 @@ use crate::{
 const FILE: &str = "optimizer.safetensors";
 
 impl Optimizer {
-    /// Everything it needs to go on, but its configuration and learning rate.
+    /// Returns everything needed to resume, except the configuration and the learning rate.
     ///
     /// # Errors
-    /// If libtorch fails, for lack of memory.
+    /// If libtorch fails, because memory is short.
     pub fn to_safetensors(&self) -> Result<Vec<u8>, TrainError> {
         let layout = self.state_layout();
         let mut floats = vec![];
@@ -30,10 +31,10 @@ impl Optimizer {
         state_file::encode(&layout, &floats, &[i64::try_from(self.steps).unwrap_or(i64::MAX)])
     }
 
-    /// Takes up the memory that [`to_safetensors`](Self::to_safetensors) wrote.
+    /// Loads the state that [`to_safetensors`](Self::to_safetensors) returned.
     ///
     /// # Errors
-    /// If the bytes are not such a file, or of an optimizer of another kind or model.
+    /// If the bytes are not such a file, or belong to an optimizer of another kind or model.
     pub fn load_safetensors(&mut self, bytes: &[u8]) -> Result<(), TrainError> {
         let (floats, counters) = state_file::decode(FILE, bytes, &self.state_layout())?;
         let steps = counters.first().and_then(|&steps| u64::try_from(steps).ok());
@@ -67,7 +68,7 @@ impl Optimizer {
     }
 }
 
-/// A moment, which is flat in `format`, as a view with the parameter's shape.
+/// Returns a moment, which is flat in `format`, as a view with the parameter's shape.
 fn row_major_view(slot: &Slot, index: usize, format: MemoryFormat) -> Result<tch::Tensor, TrainError> {
     tensors::shaped(&slot.moments[index], &slot.shape, format)
 }

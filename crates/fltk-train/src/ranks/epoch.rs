@@ -1,4 +1,4 @@
-//! One epoch, step by step: alone or together with the other ranks, and with pauses where checkpoints are taken.
+//! One epoch, step by step: alone or together with other ranks, with pauses where checkpoints are taken.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::{
     train::{self, Total, draws},
 };
 
-/// What an epoch has come to until now, on one rank.
+/// The progress of an epoch so far, on one rank.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EpochSoFar {
     own: Total,
@@ -25,19 +25,19 @@ pub struct EpochSoFar {
     waiting: Duration,
 }
 
-/// An epoch that a checkpoint was taken within: what there is to know of it beside the model.
+/// An epoch in progress at the time of a checkpoint: its state in addition to the model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EpochPart {
-    /// Steps taken, by every rank.
+    /// The number of steps taken by every rank.
     pub steps: u32,
-    /// What these came to, by rank.
+    /// The results of these steps, by rank.
     pub ranks: Vec<RankPart>,
-    /// Wall clock of rank 0's steps.
+    /// The wall-clock time of rank 0's steps.
     pub train_seconds: f64,
-    /// [`ParallelSummary::communication_seconds`] of the steps.
+    /// The [`ParallelSummary::communication_seconds`] of the steps.
     pub communication_seconds: f64,
-    /// [`ParallelSummary::waiting_seconds`] of the steps.
+    /// The [`ParallelSummary::waiting_seconds`] of the steps.
     pub waiting_seconds: f64,
 }
 
@@ -45,37 +45,37 @@ pub struct EpochPart {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RankPart {
-    /// Samples trained on.
+    /// The number of samples trained on.
     pub num_samples: u64,
-    /// The sum of their losses; not the mean, so that what follows is added to the same bits.
+    /// The sum of their losses. This is not the mean, so that later losses are added to the same bits.
     pub loss: f64,
 }
 
 impl EpochSoFar {
-    /// Steps taken.
+    /// The number of steps taken.
     #[must_use]
     pub fn steps(&self) -> u32 {
         u32::try_from(self.own.steps).unwrap_or(u32::MAX)
     }
 
-    /// Wall clock of the steps, in seconds, as far as it was [added](Self::add_seconds).
+    /// The wall-clock time of the steps, in seconds, as far as it was [added](Self::add_seconds).
     #[must_use]
     pub fn seconds(&self) -> f64 {
         self.seconds
     }
 
-    /// Takes in the wall clock of some steps.
+    /// Adds the wall-clock time of some steps.
     pub fn add_seconds(&mut self, seconds: f64) {
         self.seconds += seconds;
     }
 }
 
 impl Ranks<'_> {
-    /// Trains on the next steps of an epoch, as many as `sizes` has: for each the samples of every rank
-    /// ([`fltk_data::Sharding::step_sizes`]). A rank without any in a step needs no batch for it.
+    /// Trains on the next steps of an epoch, as many as `sizes` has: each element gives the number of samples of every rank in that step
+    /// ([`fltk_data::Sharding::step_sizes`]). A rank without samples in a step needs no batch for it.
     ///
     /// # Errors
-    /// If a batch is missing or doesn't fit, the loss is not finite any more, or a rank is lost.
+    /// If a batch is missing or doesn't fit, the loss is no longer finite, or a rank is lost.
     pub fn train_steps(
         &self,
         model: &mut Model,
@@ -91,10 +91,10 @@ impl Ranks<'_> {
             let size = sizes.get(rank as usize).copied().unwrap_or(0);
             let batch = if size == 0 { None } else { batches.next() };
             if batch.as_ref().map_or(0, |batch| batch.size) != size {
-                // Not an error of the data: whoever gives the batches has stopped giving them.
+                // The data is not at fault: the source of batches has stopped giving them.
                 return Err(TrainError::Batch(format!("step {number} of rank {rank} has no batch of {size} samples")));
             }
-            // A rank's own masks: ranks are to dropout what clients are.
+            // Each rank has its own masks: in the random stream, a rank takes the place of a client.
             let mut dropout = draws(model, options.key, u64::from(rank), epoch.own.steps);
             let loss = match (&self.0, &batch) {
                 (Some(together), batch) => {
@@ -116,7 +116,7 @@ impl Ranks<'_> {
         Ok(())
     }
 
-    /// What the epoch came to, over all ranks: the loss is the mean over all samples. The second part is absent for one rank.
+    /// Returns the results of the epoch over all ranks: the loss is the mean over all samples. The second part is absent for a single rank.
     ///
     /// # Errors
     /// If a rank is lost.
@@ -135,13 +135,13 @@ impl Ranks<'_> {
             ranks: group.size(),
             communication_seconds: communication.as_secs_f64(),
             waiting_seconds: waiting.as_secs_f64(),
-            // What a ring all-reduce sends from each rank.
+            // A ring all-reduce sends this much from each rank.
             sent_bytes: own.steps * (2 * (ranks - 1) * gradient_bytes / ranks),
         };
         Ok((all.summary(), Some(parallel)))
     }
 
-    /// What a checkpoint within the epoch has to keep of it; all ranks call this.
+    /// Returns the part of the epoch's state that a checkpoint must keep; all ranks call this.
     ///
     /// # Errors
     /// If a rank is lost.
@@ -170,10 +170,10 @@ impl Ranks<'_> {
         })
     }
 
-    /// The epoch that [`Self::part`] was called in, to go on with on this rank.
+    /// Returns the epoch in which [`Self::part`] was called, to resume it on this rank.
     ///
     /// # Errors
-    /// If it is of another number of ranks, or its numbers can't be.
+    /// If it has another number of ranks, or invalid numbers.
     pub fn take_up(&self, part: &EpochPart) -> Result<EpochSoFar, TrainError> {
         let wrong = |reason: String| TrainError::State(format!("the checkpoint's epoch can't be taken up: {reason}"));
         let size = self.0.as_ref().map_or(1, |together| together.group.size());
@@ -211,7 +211,7 @@ impl Together<'_> {
                 let (inputs, targets) = batch_tensors(batch, model.memory_format())?;
                 let sync = self.options.sync_batch_norm.then_some(self.group);
                 let logits = model.forward_training(inputs, Some(dropout), sync).map_err(|error| match error {
-                    // Of a synchronized batch norm, whose errors pass through libtorch's type.
+                    // This comes from a synchronized batch norm, whose errors pass through libtorch's type.
                     TrainError::Torch(text) if self.group.is_closed() => TrainError::Ranks(torch_dist::Error::Torch(text)),
                     other => other,
                 })?;
@@ -221,7 +221,7 @@ impl Together<'_> {
                 if !value.is_finite() {
                     return Err(TrainError::Diverged { step: optimizer.steps() + 1, loss: value });
                 }
-                // The reducer divides by the number of ranks; weighted so, the result is the mean over samples.
+                // The reducer divides by the number of ranks; with this weight, the result is the mean over samples.
                 (if weight == 1.0 { loss } else { loss.f_mul_scalar(weight)? }, value)
             }
         };
@@ -234,7 +234,7 @@ impl Together<'_> {
     }
 }
 
-/// How much a rank's mean loss over its `size` samples weighs beside the other ranks', 1 when all have as many.
+/// Returns the weight of a rank's mean loss over its `size` samples, relative to the other ranks; 1 if all have equally many.
 #[expect(clippy::cast_precision_loss, reason = "batch sizes are far below 2^52")]
 fn weight(size: usize, sizes: &[usize]) -> f64 {
     let total: usize = sizes.iter().sum();

@@ -1,4 +1,4 @@
-//! What ranks give each other beside gradients: files, and counts that are summed.
+//! The exchange between ranks of everything but gradients: files, and counts that are summed.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,8 @@ use torch_dist::{ProcessGroup, ReduceOp};
 
 use crate::TrainError;
 
-/// Gives all ranks of `group` the files that rank 0 has, such as those of a checkpoint; none if it has none. Other ranks' `files` don't matter.
+/// Gives all ranks of `group` the files of rank 0, such as those of a checkpoint, or none if rank 0 has none. The other ranks' `files` are
+/// ignored.
 ///
 /// # Errors
 /// If a rank is lost.
@@ -28,16 +29,16 @@ pub fn share_files(
     Ok(Some(shared))
 }
 
-/// Every rank's bytes, in the order of ranks; all have as many.
+/// Returns every rank's bytes, in the order of ranks. All must have the same length.
 ///
 /// # Errors
-/// If they haven't, or a rank is lost.
+/// If the lengths differ, or a rank is lost.
 pub fn gather_bytes(group: &ProcessGroup, own: &[u8]) -> Result<Vec<Vec<u8>>, TrainError> {
     let all = group.all_gather(&Tensor::f_from_slice(own)?)?;
     all.iter().map(|bytes| Ok(Vec::<u8>::try_from(bytes)?)).collect()
 }
 
-/// Rank 0's bytes.
+/// Returns the bytes of rank 0.
 fn share_bytes(group: &ProcessGroup, own: Vec<u8>) -> Result<Vec<u8>, TrainError> {
     let mut length = Tensor::f_from_slice(&[i64::try_from(own.len()).unwrap_or(i64::MAX)])?;
     group.broadcast(&mut length, 0)?;
@@ -50,7 +51,7 @@ fn share_bytes(group: &ProcessGroup, own: Vec<u8>) -> Result<Vec<u8>, TrainError
     Ok(Vec::<u8>::try_from(&bytes)?)
 }
 
-/// A rank without test samples has no matrix, and still has to take part.
+/// Sums the matrices of all ranks. A rank without test samples has no matrix, and still has to take part.
 pub(super) fn sum_matrices(group: &ProcessGroup, own: Option<Vec<Vec<u64>>>) -> Result<Option<Vec<Vec<u64>>>, TrainError> {
     let mut classes = Tensor::f_from_slice(&[own.as_ref().map_or(0, |matrix| matrix.len() as i64)])?;
     group.all_reduce(&mut classes, ReduceOp::Max)?;

@@ -1,6 +1,6 @@
-//! The file of a TorchScript module, looked through before libtorch sees any of it: a module is a program, and loading it may run parts of it already.
+//! The file of a TorchScript module, examined before libtorch sees any of it: a module is a program, and loading it may already run parts of it.
 //!
-//! What libtorch is given is a new archive, made of the entries that were checked: so there is no other way to read it.
+//! libtorch gets a new archive that consists of the checked entries, so libtorch can't read the file in a way that this check didn't.
 
 use std::{
     fs::File,
@@ -14,34 +14,34 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter, write::SimpleFileOptions};
 use super::source;
 use crate::TrainError;
 
-/// Largest file of a module, and most bytes of what is in it, unpacked: 250 million parameters.
+/// The largest file of a module, and the limit on its unpacked bytes: 250 million parameters.
 const MODULE_BYTES_MAX: u64 = 1 << 30;
-/// Most entries of an archive: two for each class and one for each tensor, of thousands of layers.
+/// The largest number of entries in an archive: two for each class and one for each tensor, of thousands of layers.
 const ENTRIES_MAX: usize = 100_000;
-/// What each entry of a zip archive's central directory begins with.
+/// The bytes at the start of each entry in a zip archive's central directory.
 const ENTRY_HEADER: &[u8] = b"PK\x01\x02";
-/// Longest source of a class within an archive, in bytes: TorchScript sources are some kilobytes.
+/// The longest source of a class in an archive, in bytes: TorchScript sources take some kilobytes.
 const SOURCE_BYTES_MAX: usize = 16 << 20;
 
-/// A module's archive that holds nothing but a net.
+/// The archive of a module, found to contain nothing but a net.
 pub(super) struct Checked {
-    /// For libtorch.
+    /// The archive to give to libtorch.
     pub archive: Vec<u8>,
-    /// Names of the buffers that its classes declare.
+    /// The names of the buffers that the module's classes declare.
     pub buffers: Vec<String>,
 }
 
-/// SHA-256 of the file of a TorchScript module, lower-case hex.
+/// Returns the SHA-256 of the file of a TorchScript module, in lower-case hex.
 ///
 /// # Errors
-/// If it isn't a plain file of a bounded size, or can't be read.
+/// If it isn't a regular file of a bounded size, or can't be read.
 pub fn module_sha256(path: &Path) -> Result<String, TrainError> {
     Ok(hex::encode(Sha256::digest(read(path).map_err(|reason| TrainError::TorchScript { path: path.to_owned(), reason })?)))
 }
 
-/// The bytes of the file at `path`, if it's a plain one.
+/// Reads the file at `path`, if it is a regular file.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, String> {
-    // Before it is opened: a pipe that nobody writes to would hold us there.
+    // This comes before the file is opened: opening a pipe that nobody writes to would block.
     let metadata = path.metadata().map_err(|error| error.to_string())?;
     if !metadata.is_file() {
         return Err("it is not a plain file".to_owned());
@@ -55,16 +55,17 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// Checks every entry of the archive in `bytes`: its checksum, and that its sources do only what a net has use for.
+/// Checks every entry of the archive in `bytes`: its checksum, and that the sources use only what a net needs.
 pub(super) fn check(bytes: &[u8]) -> Result<Checked, String> {
-    // Before the archive is opened, which reads the headers of all entries into memory. The same four bytes elsewhere in it are rare.
+    // This comes before the archive is opened, which reads the headers of all entries into memory. The same four bytes are rare elsewhere
+    // in an archive.
     let num_headers = bytes.windows(ENTRY_HEADER.len()).filter(|window| *window == ENTRY_HEADER).count();
     if num_headers > ENTRIES_MAX {
         return Err(format!("it has {num_headers} entries, more than {ENTRIES_MAX}"));
     }
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| format!("not a TorchScript archive: {error}"))?;
     let mut checked = ZipWriter::new(Cursor::new(Vec::new()));
-    // As PyTorch writes them: tensors are not compressed, and begin at multiples of 64 bytes.
+    // PyTorch writes archives like this: tensors are not compressed, and start at multiples of 64 bytes.
     let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored).with_alignment(64);
     let mut buffers = Vec::new();
     let mut left = MODULE_BYTES_MAX;
@@ -73,7 +74,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<Checked, String> {
         let name = entry.name().map_err(|error| error.to_string())?.into_owned();
         let damaged = |reason: &dyn std::fmt::Display| format!("`{}` in it: {reason}", name.escape_debug());
         let mut content = Vec::new();
-        // To its end: only there its checksum is compared.
+        // Each entry is read to its end, since the checksum is compared only there.
         entry.take(left + 1).read_to_end(&mut content).map_err(|error| damaged(&error))?;
         left = left
             .checked_sub(content.len() as u64)
@@ -98,17 +99,17 @@ pub(super) fn check(bytes: &[u8]) -> Result<Checked, String> {
     Ok(Checked { archive, buffers })
 }
 
-/// Where libtorch's own classes are: streams, events, packed weights, profilers.
+/// The module of libtorch's own classes: streams, events, packed weights, profilers.
 const FOREIGN_CLASSES: &[u8] = b"torch.classes";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// A module that `python/make_torchscript.py` made.
+    /// A module made by `python/make_torchscript.py`.
     const PLAIN: &[u8] = include_bytes!("../../../../fltk-torch/tests/data/plain.pt");
 
-    /// The module with every source changed by `change`, and every pickle with `more` at its end.
+    /// The module with every source changed by `change`, and with `more` appended to every pickle.
     fn changed(change: impl Fn(&str) -> String, more: &[u8]) -> Vec<u8> {
         let mut archive = ZipArchive::new(Cursor::new(PLAIN)).unwrap();
         let mut changed = ZipWriter::new(Cursor::new(Vec::new()));
@@ -160,7 +161,7 @@ mod tests {
 
     #[test]
     fn damaged_entries_are_refused() {
-        // Weights are stored as they are: a bit of the largest piece is one of theirs.
+        // Weights are stored uncompressed: the flipped bit of the largest entry belongs to a weight.
         let mut bytes = PLAIN.to_vec();
         let mut archive = ZipArchive::new(Cursor::new(PLAIN)).unwrap();
         let starts = (0..archive.len()).map(|index| {

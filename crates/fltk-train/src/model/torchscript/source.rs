@@ -1,27 +1,27 @@
-//! The sources in a TorchScript archive, word by word: which of libtorch's operations they name.
+//! The sources in a TorchScript archive, read word by word to find which of libtorch's operations they name.
 //!
-//! Sources can be written by hand, so it doesn't matter how a word is used: `f = torch.save` is as good as a call. Not a parser: what libtorch doesn't
-//! understand it refuses by itself.
+//! Sources can be written by hand, so it doesn't matter how a word is used: `f = torch.save` counts as a call. This is not a parser: libtorch
+//! itself refuses sources that it doesn't understand.
 
-/// Attributes and functions that read or write files, print, or call other processes. A net has no use for any of them.
+/// Attributes and functions that read or write files, print, or call other processes. A net needs none of them.
 const REFUSED: &[&str] = &["from_file", "save", "_print", "Print", "PythonOp", "rpc_async", "rpc_sync", "rpc_remote"];
-/// The same, as a word anywhere.
+/// Words that are refused anywhere, for the same reason.
 const REFUSED_ANYWHERE: &[&str] = &["print"];
-/// Collections of operations beside PyTorch's usual ones (`ops.prim.NumToTensor`) that nets use.
+/// The namespaces of operations that nets use in addition to PyTorch's usual ones (`ops.prim.NumToTensor`).
 const NAMESPACES: &[&str] = &["aten", "prim"];
 
-/// A piece of a source.
+/// A token of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Token<'a> {
     /// A name or a keyword.
     Word(&'a str),
-    /// A text, between its quotes.
+    /// A string, without its quotes.
     Text(&'a str),
-    /// Anything else that isn't white space.
+    /// Any other character that isn't white space.
     Sign(char),
 }
 
-/// Refuses a source that names what a net has no use for.
+/// Refuses a source that names something that a net doesn't need.
 pub(super) fn check(source: &str) -> Result<(), String> {
     let tokens = tokens(source)?;
     let refused = |what: &str| {
@@ -54,7 +54,7 @@ pub(super) fn check(source: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// That the attribute which `getattr` is asked for, given what follows it, is one plain text that isn't refused.
+/// Checks that the attribute given to `getattr`, by the tokens that follow it, is one plain string that isn't refused.
 fn check_getattr(tokens: &[Token<'_>]) -> Result<(), String> {
     let mut depth = 0;
     let mut end = None;
@@ -79,7 +79,7 @@ fn check_getattr(tokens: &[Token<'_>]) -> Result<(), String> {
     }
 }
 
-/// Names of the buffers that the classes of a source declare (`__buffers__ = ["running_mean", ]`).
+/// Returns the names of the buffers that the classes of a source declare (`__buffers__ = ["running_mean", ]`).
 pub(super) fn buffers(source: &str) -> Vec<String> {
     let declared = source.lines().filter_map(|line| line.trim().strip_prefix("__buffers__ = ["));
     let names = declared.flat_map(|names| names.trim_end_matches(']').split(','));
@@ -95,7 +95,7 @@ fn tokens(source: &str) -> Result<Vec<Token<'_>>, String> {
             '#' => rest.find('\n').unwrap_or(rest.len()),
             '"' | '\'' => {
                 let quote = &rest[..1];
-                // Three quotes in a row begin a text that may have line ends; they are never printed by PyTorch.
+                // Three quotes in a row begin a string that may contain line ends; PyTorch never prints them.
                 if rest.starts_with(&quote.repeat(3)) {
                     return Err("it has a text of several lines".to_owned());
                 }
@@ -108,7 +108,7 @@ fn tokens(source: &str) -> Result<Vec<Token<'_>>, String> {
                 tokens.push(Token::Word(&rest[..length]));
                 length
             }
-            // It would take a line's end out of the source, which nobody prints.
+            // A backslash would remove a line end from the source, and PyTorch never prints one.
             '\\' => return Err("it has a backslash outside of a text".to_owned()),
             c => {
                 if !c.is_whitespace() {
@@ -122,7 +122,7 @@ fn tokens(source: &str) -> Result<Vec<Token<'_>>, String> {
     Ok(tokens)
 }
 
-/// Bytes of the text that `rest` begins with, its quotes among them.
+/// Returns the bytes of the string that `rest` begins with, including its quotes.
 fn text_length(rest: &str, quote: char) -> Option<usize> {
     let mut is_escaped = false;
     for (at, c) in rest.char_indices().skip(1) {
