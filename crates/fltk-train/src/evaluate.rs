@@ -31,8 +31,7 @@ struct BatchResult {
 /// Evaluates `model` on every batch with `workers` threads (0 counts as 1) of one intra-op thread each.
 ///
 /// Each batch is computed by one thread, and sums are taken in the order of batches, so the result does not depend on `workers`. Buffers
-/// and
-/// counters stay unchanged. Without batches, the result is zero samples, loss 0 and accuracy 0.
+/// and counters stay unchanged. Without batches, the result is zero samples, loss 0 and accuracy 0.
 ///
 /// # Errors
 /// If a batch doesn't fit the net.

@@ -71,8 +71,7 @@ pub(crate) fn max_pool_strided(x: &Tensor, size: i64, stride: i64, padding: i64)
 /// Computes `max_pool(relu(x))` as `relu(max_pool(x))`: the same bits, forward and backward, for a quarter of the work.
 ///
 /// The maximum commutes with a monotone function. In the backward pass, a window whose maximum is above 0 sends its gradient to that
-/// element either
-/// way; any other window sends none either way.
+/// element either way; any other window sends none either way.
 pub(crate) fn relu_then_max_pool(x: &Tensor, size: i64) -> Result<Tensor, TchError> {
     relu(max_pool(x, size)?)
 }

@@ -10,8 +10,7 @@
 //! generator, which all threads share. (TorchScript modules are the exception, see [`Model::is_torchscript`].)
 //!
 //! This crate doesn't read data sets (fltk-data does), average models (fltk-fed does) or write files (fltk-records does). Tensors do not
-//! leave this
-//! crate: its callers see batches, states and numbers.
+//! leave this crate: its callers see batches, states and numbers.
 
 mod alloc;
 pub mod checkpoint;
@@ -44,9 +43,8 @@ pub use train::{EpochOptions, train_epoch};
 /// Prepares this process and the calling thread for computing with `threads` intra-op threads (0 counts as 1).
 ///
 /// Call it before the first tensor is made, and again at the start of every thread that computes: the number of OpenMP threads is a setting
-/// of the
-/// calling thread. With one thread, results do not depend on other threads; with more, sums are taken in another order and
-/// the last bits of results change. The function is idempotent.
+/// of the calling thread. With one thread, results do not depend on other threads; with more, sums are taken in another order and the last
+/// bits of results change. The function is idempotent.
 pub fn init(threads: usize) {
     alloc::keep_large_blocks();
     tch::set_num_threads(i32::try_from(threads.max(1)).unwrap_or(i32::MAX));

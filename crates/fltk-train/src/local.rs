@@ -115,11 +115,10 @@ impl LocalTrainer {
 /// Returns FedNova's `|a_i|_1` (Wang et al. 2020, arXiv:2007.07481, section 3): how far `steps` gradients of one move the model, in learning
 /// rates.
 ///
-/// With plain SGD, that is the number of steps. With momentum `rho`, each gradient continues to act in later steps: `(tau - rho(1 -
-/// rho^tau)/(1 - rho))/(1 - rho)`.
-/// A proximal term pulls back: `(1 - (1 - lr*mu)^tau)/(lr*mu)`. The value is computed by the recurrence that covers all of these together,
-/// and Nesterov's too.
-/// For Adam and AdamW, whose steps are already normalized, the paper has no formula; the function returns the number of steps.
+/// With plain SGD, that is the number of steps. With momentum `rho`, each gradient continues to act in later steps:
+/// `(tau - rho(1 - rho^tau)/(1 - rho))/(1 - rho)`. A proximal term pulls back: `(1 - (1 - lr*mu)^tau)/(lr*mu)`. The value is computed by
+/// the recurrence that covers all of these together, and Nesterov's too. For Adam and AdamW, whose steps are already normalized, the paper
+/// has no formula; the function returns the number of steps.
 #[must_use]
 pub fn normalizer(optimizer: &OptimizerConfig, learning_rate: f64, mu: f64, steps: u64) -> f64 {
     let (momentum, nesterov) = match *optimizer {

@@ -62,8 +62,7 @@ pub struct Model {
 
 impl Model {
     /// Makes a net with initial weights from `Purpose::Init` of `seed`, in PyTorch's default distributions. A TorchScript module (its path
-    /// is
-    /// relative to `base`) keeps the weights in its file.
+    /// is relative to `base`) keeps the weights in its file.
     ///
     /// # Errors
     /// If the net and `targets` don't fit each other, sizes are impossible, or a TorchScript file can't be loaded.
@@ -128,8 +127,7 @@ impl Model {
     }
 
     /// True if this is a TorchScript module. Such modules draw dropout masks from libtorch's own generator, which the whole process shares:
-    /// for
-    /// reproducible results, train them one at a time, never in parallel threads.
+    /// for reproducible results, train them one at a time, never in parallel threads.
     #[must_use]
     pub fn is_torchscript(&self) -> bool {
         self.torchscript
@@ -226,8 +224,7 @@ impl Model {
     }
 
     /// Computes logits in training mode. `dropout` draws the masks; `None` switches dropout off (except in a TorchScript module). Batch norms
-    /// compute their
-    /// statistics over the batches of all ranks of `sync` together.
+    /// compute their statistics over the batches of all ranks of `sync` together.
     pub(crate) fn forward_training(
         &mut self,
         x: Tensor,
@@ -294,10 +291,8 @@ pub(crate) fn check_layout(ours: &[TensorSpec], given: &[TensorSpec]) -> Result<
 /// Returns the SHA-256 of a state, in lower-case hex.
 ///
 /// These bytes are hashed: the label `fltk-state-1` and a zero byte; then, for every tensor in the layout's order, its name in UTF-8 and a
-/// zero
-/// byte, the number of its dimensions and each dimension as little-endian u64, and its elements, row-major, as little-endian f32 (for
-/// counters:
-/// i64). Roles are not hashed, since they follow from the net.
+/// zero byte, the number of its dimensions and each dimension as little-endian u64, and its elements, row-major, as little-endian f32 (for
+/// counters: i64). Roles are not hashed, since they follow from the net.
 #[must_use]
 pub fn parameters_sha256(state: &ModelState) -> String {
     let mut hash = Sha256::new();

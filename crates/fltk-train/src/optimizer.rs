@@ -102,8 +102,7 @@ impl Optimizer {
     }
 
     /// Updates the parameters by `gradients`, one for each in the layout's order. A parameter with an undefined gradient played no part in
-    /// the
-    /// loss and stays unchanged.
+    /// the loss and stays unchanged.
     pub(crate) fn step(&mut self, gradients: &[Tensor], proximal: Option<&Proximal>) -> Result<(), TrainError> {
         self.steps += 1;
         let update = Update::new(&self.config, self.learning_rate, self.steps)?;
@@ -207,8 +206,7 @@ mod tests {
     use crate::Targets;
 
     /// By hand, with every gradient 1, `lr` 0.1, momentum 0.9 and `mu` 0.5: the velocities are 1, 1.9 and 2.71, and the weights have moved by
-    /// 0, -0.1 and
-    /// -0.285 before the three steps. With the pull in the momentum, the third step would end at -0.53725.
+    /// 0, -0.1 and -0.285 before the three steps. With the pull in the momentum, the third step would end at -0.53725.
     #[test]
     fn the_proximal_term_stays_out_of_the_momentum() {
         let model = Model::new(&NetworkConfig::Named(NetName::LeNet5), Path::new(""), Targets::Classes(10), Seed(1)).unwrap();

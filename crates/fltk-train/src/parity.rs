@@ -42,8 +42,7 @@ pub struct Comparison<'a> {
     /// The optimizer.
     pub optimizer: &'a OptimizerConfig,
     /// [`MemoryFormat::Contiguous`] computes with the kernels that a plain PyTorch script uses, so that any difference is more than mere
-    /// rounding;
-    /// [`MemoryFormat::ChannelsLast`] computes with the kernels of our training.
+    /// rounding; [`MemoryFormat::ChannelsLast`] computes with the kernels of our training.
     pub memory_format: MemoryFormat,
 }
 

@@ -4,8 +4,7 @@
 //! step, so all ranks take the same optimizer step and stay equal, bit for bit.
 //!
 //! During an epoch, batch norm statistics are each rank's own (unless they are synchronized). After it, all ranks take rank 0's statistics,
-//! before
-//! anything is evaluated or saved.
+//! before anything is evaluated or saved.
 
 mod epoch;
 mod share;
@@ -118,10 +117,8 @@ impl<'g> Ranks<'g> {
 
 impl Together<'_> {
     /// Runs one step with gradients of zero. A reducer rebuilds its buckets after its first step, and the ends of buckets determine the order in
-    /// which
-    /// the gradients of three or more ranks are summed. So the first real step must find the final buckets, in a training that resumes from a
-    /// checkpoint
-    /// as well as in one that doesn't.
+    /// which the gradients of three or more ranks are summed. So the first real step must find the final buckets, in a training that resumes
+    /// from a checkpoint as well as in one that doesn't.
     fn settle_buckets(&self, model: &Model) -> Result<(), TrainError> {
         self.reducer.before_forward()?;
         let nothing = nothing(model)?;

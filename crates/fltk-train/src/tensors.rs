@@ -38,8 +38,7 @@ pub(crate) fn zeros(shape: &[usize], format: MemoryFormat) -> Result<Tensor, Tra
 }
 
 /// Returns the elements of `tensor` in the order of `format`: a view if [`zeros`] made the tensor in that format; a copy if a gradient came
-/// in
-/// another format.
+/// in another format.
 pub(crate) fn flat(tensor: &Tensor, format: MemoryFormat) -> Result<Tensor, TrainError> {
     let flat = [-1];
     Ok(match (tensor.dim(), format) {

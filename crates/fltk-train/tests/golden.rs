@@ -1,6 +1,5 @@
 //! Compares the losses of five steps with those of PyTorch 2.13. `python/parity.py --golden` makes the files; weights and batches are made
-//! by
-//! the same rule here.
+//! by the same rule here.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 

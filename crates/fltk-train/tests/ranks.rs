@@ -149,8 +149,7 @@ fn distance(samples: usize, options: RankOptions) -> f64 {
 }
 
 /// Elements are not compared one by one: when two values are equal except for rounding, a max pooling may pick a different one, and batch norms
-/// amplify
-/// that from step to step (libtorch's own, which sums channels-last batches in single precision, as much as ours).
+/// amplify that from step to step (libtorch's own, which sums channels-last batches in single precision, as much as ours).
 #[test]
 fn synchronized_batch_norms_are_those_of_one_process() {
     let sync = RankOptions { sync_batch_norm: true, ..RankOptions::default() };

@@ -6,8 +6,7 @@
 //! ```
 //!
 //! Each rank prints the loss on its own samples, and at the end all print the same digest of the parameters. A rank in Python can replace
-//! either:
-//! see `python/ddp_rank.py` next to this workspace.
+//! either: see `python/ddp_rank.py` next to this workspace.
 
 use std::{env, sync::Arc, time::Duration};
 

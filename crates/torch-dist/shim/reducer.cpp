@@ -21,8 +21,7 @@ namespace {
 constexpr size_t BROADCAST_BYTES = size_t(250) << 20;
 
 // A sum over ranks that gradients flow through: the gradient of a sum is the sum of the gradients. The graph shares ownership of the group,
-// so
-// that a backward pass finds the group however long the graph lives.
+// so that a backward pass finds the group however long the graph lives.
 class AllReduceSum : public torch::autograd::Function<AllReduceSum> {
  public:
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& input, c10::intrusive_ptr<c10d::Backend> backend) {

@@ -1,8 +1,7 @@
 // Shared by the parts of the shim: the handling of errors at the border, and the handles that Rust holds.
 //
 // Every function that Rust calls is wrapped in `guard`, so that no exception leaves it. Such a function returns the error's text (to be
-// freed with
-// td_string_free) or null, and gives results through pointers.
+// freed with td_string_free) or null, and gives results through pointers.
 #pragma once
 
 #include <torch/csrc/distributed/c10d/ProcessGroup.hpp>

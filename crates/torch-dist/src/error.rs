@@ -40,8 +40,7 @@ pub enum Error {
         message: String,
     },
     /// A process with this rank has joined at this store before. If it has ended, the other ranks will lose it soon, and rank 0 serves another store
-    /// when it
-    /// starts again: [`TcpStore::is_gone_within`](crate::TcpStore::is_gone_within) waits for the end of this one.
+    /// when it starts again: [`TcpStore::is_gone_within`](crate::TcpStore::is_gone_within) waits for the end of this one.
     #[error(
         "a rank {rank} has joined at this store before\nhint: does another process have this rank? if the one before has ended, rank 0 has to begin again too"
     )]
@@ -74,8 +73,7 @@ pub enum Error {
         /// The kind of failure.
         cause: Cause,
         /// The ranks that didn't report the failure within three seconds: lost ones, but also ranks that compute for longer before they
-        /// next
-        /// communicate, and ranks in Python.
+        /// next communicate, and ranks in Python.
         missing: Vec<u32>,
         /// The text from libtorch.
         message: String,

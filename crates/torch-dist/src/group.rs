@@ -44,8 +44,7 @@ pub enum Checks {
     /// one small all-gather per call. All ranks must take part in it, so ranks in Python can't join the group.
     EveryCall,
     /// Nothing is compared. **A tensor that differs in size on another rank aborts the process**. This is for groups with ranks in Python,
-    /// and for loops
-    /// whose shapes are known to agree.
+    /// and for loops whose shapes are known to agree.
     Off,
 }
 
@@ -118,8 +117,7 @@ impl ProcessGroup {
     ///
     /// # Errors
     /// [`Error::Join`] if some ranks don't come in time or can't reach each other; [`Error::JoinedBefore`] if this rank has joined at this store
-    /// before: a new
-    /// group needs a new [prefix](TcpStore::prefix), or a new store.
+    /// before: a new group needs a new [prefix](TcpStore::prefix), or a new store.
     pub fn gloo(store: &Arc<TcpStore>, rank: u32, size: u32, options: &GroupOptions) -> Result<Self, Error> {
         let (kind, names) = options.device.parts();
         let (texts, _) = c_strings(&names)?;
@@ -271,8 +269,7 @@ impl ProcessGroup {
     }
 
     /// Sends `tensor` to rank `to`, which must [receive](Self::recv) one of the same shape and type under the same `tag`. The two are not compared:
-    /// **a
-    /// different size aborts the receiver**.
+    /// **a different size aborts the receiver**.
     ///
     /// # Errors
     /// As [`Self::all_reduce`].
@@ -307,10 +304,8 @@ impl ProcessGroup {
     }
 
     /// Returns the sum of every rank's `tensor`, through which gradients flow: the gradient of a rank's tensor is the sum of the gradients of
-    /// all
-    /// ranks' results. It serves statistics over all ranks, such as those of a synchronized batch norm. The tensors are not compared, forward
-    /// or backward: **a
-    /// different size on another rank aborts the process**.
+    /// all ranks' results. It serves statistics over all ranks, such as those of a synchronized batch norm. The tensors are not compared,
+    /// forward or backward: **a different size on another rank aborts the process**.
     ///
     /// A failure of the backward pass comes from [`Self::backward`].
     ///

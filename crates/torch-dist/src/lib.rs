@@ -20,10 +20,8 @@
 //! group, under a new [prefix](TcpStore::prefix) of the store or on a new store.
 //!
 //! **Time-outs.** Joining, every collective and every call to the store end some seconds after their time-out at the latest. A call that libtorch itself
-//! would
-//! not let end, to a rank 0 that is frozen or whose machine vanished, leaves a thread behind. All-reduces, broadcasts and all-gathers notice within two
-//! seconds
-//! that a rank's connection broke; a send or a receive that is under way notices only at the time-out, since gloo doesn't report it.
+//! would not let end, to a rank 0 that is frozen or whose machine vanished, leaves a thread behind. All-reduces, broadcasts and all-gathers notice
+//! within two seconds that a rank's connection broke; a send or a receive that is under way notices only at the time-out, since gloo doesn't report it.
 //!
 //! **GPUs.** The feature `nccl` adds groups over NCCL. Its tests passed on one GPU, which two ranks shared, with libtorch 2.11; **nobody has run it on
 //! several GPUs, or with the libtorch that everything else is tested with** (`docs/distributed.md`).

@@ -158,8 +158,7 @@ impl<'a> Reducer<'a> {
     }
 
     /// Prepares the backward pass of such a step; call it between forward and backward. The `outputs` of the forward pass are used to find
-    /// unused
-    /// parameters, if the options ask for that.
+    /// unused parameters, if the options ask for that.
     ///
     /// # Errors
     /// As [`Self::before_forward`].

@@ -32,8 +32,7 @@ pub struct TcpStoreOptions {
 /// A client of `c10d::TCPStore`, and on rank 0 also its server. Keys are texts, and values are bytes.
 ///
 /// The server ends with the last store, group or autograd graph of rank 0 that uses it, so rank 0 must keep one until the others are done:
-/// see
-/// [`ProcessGroup::leave`](crate::ProcessGroup::leave).
+/// see [`ProcessGroup::leave`](crate::ProcessGroup::leave).
 #[derive(Debug)]
 pub struct TcpStore {
     raw: Arc<Owned>,

@@ -57,8 +57,7 @@ fn alone(checks: Checks) -> ProcessGroup {
 }
 
 /// Runs `rank` in two processes that share the GPU. The processes are copies of the test `name`, and end here. The test itself waits until both
-/// have ended, and
-/// returns their exit statuses.
+/// have ended, and returns their exit statuses.
 fn two_processes(name: &str, checks: Checks, rank: fn(&ProcessGroup)) -> Option<[ExitStatus; 2]> {
     if let Ok(number) = env::var(RANK) {
         let port = env::var(PORT).unwrap().parse().unwrap();

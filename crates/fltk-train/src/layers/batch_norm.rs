@@ -42,8 +42,7 @@ impl BatchNorm2d {
     /// ones.
     ///
     /// A batch with a single value per channel (one image, 1x1 pixels) has no variance, and PyTorch raises an error. Here, such a batch is
-    /// normalized
-    /// by the running statistics and leaves them unchanged, so that a last batch of one sample does not end a run.
+    /// normalized by the running statistics and leaves them unchanged, so that a last batch of one sample does not end a run.
     pub fn forward(&self, x: &Tensor, pass: &mut Pass<'_>) -> Result<Tensor, TchError> {
         let values_per_channel: i64 = x.size().iter().enumerate().filter(|(dim, _)| *dim != 1).map(|(_, size)| size).product();
         let together = matches!(pass.mode, Mode::Train { sync: Some(_), .. });
@@ -59,8 +58,7 @@ impl BatchNorm2d {
     }
 
     /// Works as `torch.nn.SyncBatchNorm`: mean and variance are those of all ranks' batches together, and so are their gradients. The variance
-    /// is
-    /// computed from the distances to the common mean, in a second sum over the ranks, which avoids cancellation.
+    /// is computed from the distances to the common mean, in a second sum over the ranks, which avoids cancellation.
     fn forward_together(&self, x: &Tensor, pass: &Pass<'_>, group: &ProcessGroup) -> Result<Tensor, TchError> {
         let failed = |error: torch_dist::Error| TchError::Torch(error.to_string());
         let channels = *x.size().get(1).unwrap_or(&1);

@@ -1,8 +1,7 @@
 //! FashionMNISTResNet: a pre-activation ResNet-18 (He et al. 2016, arXiv:1603.05027) with a 7x7 stem and biases in its convolutions.
 //!
 //! Its last feature maps are 1x1, so a batch of one image gives batch norm a single value per channel. PyTorch raises an error there; the
-//! behavior here
-//! is described at `BatchNorm2d::forward`.
+//! behavior here is described at `BatchNorm2d::forward`.
 
 use fltk_core::experiment::NetName;
 use tch::{TchError, Tensor};

@@ -1,6 +1,5 @@
 //! The optimizer's state as a safetensors file: `momentum_buffer.NAME`, or `exp_avg.NAME` and `exp_avg_sq.NAME`, for each parameter, with
-//! the
-//! parameter's shape, row-major; and `step`, an i64.
+//! the parameter's shape, row-major; and `step`, an i64.
 
 use fltk_core::{
     experiment::OptimizerConfig,

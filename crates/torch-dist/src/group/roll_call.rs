@@ -8,8 +8,7 @@ use crate::{Error, TcpStore};
 const ROLL_CALL: Duration = Duration::from_secs(3);
 
 /// Returns the ranks that don't report a failure within [`ROLL_CALL`]. If the store is gone, that is rank 0, which serves it, unless rank 0
-/// reported the
-/// failure before it ended. To make that likely, rank 0 waits longer than the others.
+/// reported the failure before it ended. To make that likely, rank 0 waits longer than the others.
 pub fn roll_call(store: &TcpStore, own: u32, size: u32) -> Vec<u32> {
     let end = Instant::now() + if own == 0 { ROLL_CALL + ROLL_CALL / 3 } else { ROLL_CALL };
     let (mut missing, mut saw_first) = (Vec::new(), own == 0);
