@@ -1,6 +1,7 @@
-//! How many images a second the input pipeline makes: `cargo run --release -p fltk-data --example throughput`.
+//! Measures how many images per second the input pipeline makes: `cargo run --release -p fltk-data --example throughput`.
 //!
-//! Each line is one epoch over synthetic images in batches of 64, shuffled as in training: by one thread inline, and as a consumer sees it.
+//! Each line is one epoch over synthetic images in batches of 64, shuffled as in training: first by one thread inline, then as a consumer
+//! sees it.
 
 use std::{sync::Arc, time::Instant};
 
@@ -38,7 +39,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Processor time of the main thread so far, which other programs on the machine don't take part of. Linux only.
+/// The processor time of the main thread so far, which other programs on the machine don't affect. Linux only.
 fn cpu_seconds() -> Option<f64> {
     let stat = std::fs::read_to_string("/proc/self/schedstat").ok()?;
     stat.split_whitespace().next()?.parse::<f64>().ok().map(|nanoseconds| nanoseconds / 1e9)

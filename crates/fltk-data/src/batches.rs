@@ -1,11 +1,11 @@
-//! The input pipeline: from a split, an order and a transform to [`Batch`]es, the same ones whatever the number of threads.
+//! The input pipeline: it turns a split, an order and a transform into [`Batch`]es, which are the same whatever the number of threads.
 //!
 //! ```text
 //! indices ── order (shuffle by seed, client, round, epoch) ── chunks of batch_size ── transform ──> Batch
 //! ```
 //!
-//! A large epoch is prepared ahead by one background thread behind a short bounded queue; a small one is prepared inline, because many
-//! clients train at once and their threads are already as many as the cores.
+//! A large epoch is prepared ahead by one background thread with a short bounded queue. A small epoch is prepared inline, because many
+//! clients train at once and their threads already occupy all cores.
 
 use std::{
     panic::resume_unwind,
@@ -25,52 +25,52 @@ use crate::{
     transform::{Transform, TransformError},
 };
 
-/// Batches that wait ready: enough to bridge a slow one, little memory.
+/// The number of batches that wait ready: enough to bridge a slow one, with little memory.
 const QUEUED_BATCHES: usize = 4;
 
-/// Elements of an epoch from which on a thread of its own pays: about 5 ms of work, against 0.1 ms to start a thread.
+/// The number of elements of an epoch from which a separate thread pays: about 5 ms of work, against 0.1 ms to start a thread.
 const THREAD_FROM_ELEMENTS: usize = 8 << 20;
 
-/// One step's worth of samples.
+/// The samples of one step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
-    /// What the net reads.
+    /// The input of the net.
     pub inputs: Inputs,
-    /// Class of each image (`B` of them), or next token at each position (`B*T`, row-major).
+    /// The class of each image (`B` of them), or the next token at each position (`B*T`, row-major).
     pub targets: Vec<i64>,
-    /// Samples in the batch, `B`.
+    /// The number of samples in the batch, `B`.
     pub size: usize,
 }
 
-/// What a net reads.
+/// The input of a net.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Inputs {
     /// Images, channels last.
     Images {
-        /// `B*H*W*C` floats, NHWC.
+        /// The `B*H*W*C` floats, NHWC.
         nhwc: Vec<f32>,
-        /// `[B, H, W, C]`.
+        /// The shape `[B, H, W, C]`.
         shape: [usize; 4],
     },
     /// Token ids.
     Tokens {
-        /// `B*T` ids, row-major.
+        /// The `B*T` ids, row-major.
         ids: Vec<i64>,
-        /// `[B, T]`.
+        /// The shape `[B, T]`.
         shape: [usize; 2],
     },
 }
 
-/// Which part of a data set.
+/// A part of a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// [`Dataset::train`].
+    /// The part [`Dataset::train`].
     Train,
-    /// [`Dataset::test`].
+    /// The part [`Dataset::test`].
     Test,
 }
 
-/// Names one pass over some samples, and so its random draws: root seed, client, round, epoch (each 0 where it doesn't apply).
+/// The key of one pass over some samples, and so of its random draws: root seed, client, round, epoch (each 0 where it doesn't apply).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EpochKey {
     /// The root seed.
@@ -83,42 +83,43 @@ pub struct EpochKey {
     pub epoch: u64,
 }
 
-/// In which order samples come.
+/// The order of samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// As the indices are given.
+    /// The order of the given indices.
     AsGiven,
-    /// Permuted by `Purpose::Shuffle` of the plan's [`EpochKey`].
+    /// A permutation by `Purpose::Shuffle` of the plan's [`EpochKey`].
     Shuffled,
 }
 
-/// What [`batches`] shall make.
+/// The plan of the batches that [`batches`] makes.
 #[derive(Clone, Debug)]
 pub struct BatchPlan {
-    /// The data.
+    /// The data set.
     pub dataset: Arc<Dataset>,
-    /// Which part of it.
+    /// The part of the data set.
     pub part: Part,
-    /// Samples of the part, by index; `None`: all. An index that the part lacks is left out.
+    /// The indices of samples in the part; `None` means all. An index that is not in the part is skipped.
     pub indices: Option<Vec<u32>>,
-    /// Their order.
+    /// The order of the samples.
     pub order: Order,
-    /// Names the random draws of the order and of augmentation.
+    /// The key of the random draws for the order and for augmentation.
     pub key: EpochKey,
-    /// What is done to images; `None`: normalization alone. Not used for text.
+    /// The transform of images; `None` means only normalization. It is not used for text.
     pub transform: Option<Transform>,
-    /// Samples of a batch; 0 counts as 1.
+    /// The number of samples per batch; 0 counts as 1.
     pub batch_size: usize,
-    /// Whether a last, smaller batch is left out. Of fewer samples than a batch, such as a small client's, there is then no batch at all.
+    /// True if a last, smaller batch is dropped. With fewer samples than one batch, such as those of a small client, there is then no batch
+    /// at all.
     pub drop_last: bool,
 }
 
 impl BatchPlan {
-    /// One shuffled, augmented epoch over `indices` of the training set (`None`: all), for a net whose input is `input` (`[C, H, W]`;
-    /// `None`: as the images are).
+    /// Plans one shuffled, augmented epoch over `indices` of the training set (`None`: all), for a net whose input is `input` (`[C, H, W]`;
+    /// `None`: the shape of the images).
     ///
     /// # Errors
-    /// Where the images can't be made to fit `input`.
+    /// If the images can't be made to fit `input`.
     pub fn train(
         dataset: &Arc<Dataset>,
         indices: Option<&[u32]>,
@@ -132,10 +133,11 @@ impl BatchPlan {
         Ok(Self { dataset: dataset.clone(), part: Part::Train, indices, order: Order::Shuffled, key, transform, batch_size, drop_last })
     }
 
-    /// The part of `rank` in one shuffled, augmented epoch over the whole training set, from step `first_step` on, counted from 0.
+    /// Plans the part of `rank` in one shuffled, augmented epoch over the whole training set, starting at step `first_step`, counted from
+    /// 0.
     ///
     /// # Errors
-    /// Where the images can't be made to fit `input`.
+    /// If the images can't be made to fit `input`.
     pub fn train_shard(
         dataset: &Arc<Dataset>,
         sharding: &Sharding,
@@ -145,16 +147,17 @@ impl BatchPlan {
         input: Option<[usize; 3]>,
     ) -> Result<Self, TransformError> {
         let mut indices = sharding.indices(rank, dataset.train.len(), key);
-        // Only the last step may have fewer.
+        // Only the last step may have fewer samples.
         indices.drain(..indices.len().min(first_step.saturating_mul(sharding.batch_sizes[rank].max(1))));
         let whole = Self::train(dataset, Some(&indices), key, input, sharding.batch_sizes[rank], false)?;
         Ok(Self { order: Order::AsGiven, ..whole })
     }
 
-    /// The part of `rank` of `num_ranks` of the test set, in order, never augmented. With more ranks than samples some have none.
+    /// Plans the part of `rank` out of `num_ranks` of the test set, in order, never augmented. With more ranks than samples, some ranks
+    /// have none.
     ///
     /// # Errors
-    /// Where the images can't be made to fit `input`.
+    /// If the images can't be made to fit `input`.
     pub fn test_shard(
         dataset: &Arc<Dataset>,
         (rank, num_ranks): (usize, usize),
@@ -167,10 +170,10 @@ impl BatchPlan {
         Ok(Self { indices: Some(own), ..Self::test(dataset, input, batch_size)? })
     }
 
-    /// The whole test set in its own order, never augmented.
+    /// Plans the whole test set in its own order, never augmented.
     ///
     /// # Errors
-    /// Where the images can't be made to fit `input`.
+    /// If the images can't be made to fit `input`.
     pub fn test(dataset: &Arc<Dataset>, input: Option<[usize; 3]>, batch_size: usize) -> Result<Self, TransformError> {
         let transform = dataset.image_shape().map(|shape| Transform::test(dataset.name, shape, input)).transpose()?;
         let key = EpochKey { seed: Seed(0), client: 0, round: 0, epoch: 0 };
@@ -179,7 +182,7 @@ impl BatchPlan {
     }
 }
 
-/// `0..len` in the order of the epoch that `key` names; `len` is below 2^32.
+/// Returns `0..len` in the order of the epoch with the key `key`; `len` is below 2^32.
 pub(crate) fn permutation(len: usize, key: EpochKey) -> Vec<u32> {
     let mut order = (0..len as u32).collect::<Vec<_>>();
     shuffle(&mut order, key);
@@ -190,14 +193,15 @@ fn shuffle(order: &mut [u32], EpochKey { seed, client, round, epoch }: EpochKey)
     order.shuffle(&mut seed.stream(Purpose::Shuffle, &[client, round, epoch]));
 }
 
-/// The batches of `plan`, in order. No samples, no batches.
+/// Returns the batches of `plan`, in order. Without samples, there are no batches.
 #[must_use]
 pub fn batches(plan: BatchPlan) -> Batches {
     let producer = Producer::new(plan);
     if producer.num_elements() < THREAD_FROM_ELEMENTS { Batches::inline(producer) } else { Batches::ahead(producer) }
 }
 
-/// Iterator over batches, see [`batches`]. Give a batch that is done with back by [`recycle`](Self::recycle), and its memory is used again.
+/// An iterator over batches, see [`batches`]. To reuse the memory of a batch that is no longer needed, give it back with
+/// [`recycle`](Self::recycle).
 #[derive(Debug)]
 pub struct Batches {
     remaining: usize,
@@ -210,7 +214,7 @@ enum Feed {
         producer: Box<Producer>,
         spare: Option<Batch>,
     },
-    /// The queue is dropped, and so closed, before the thread is joined: see `Drop`.
+    /// The queue is dropped, and thus closed, before the thread is joined: see `Drop`.
     Ahead {
         queue: Option<Receiver<Batch>>,
         spares: Sender<Batch>,
@@ -231,11 +235,11 @@ impl Batches {
         Self { remaining, feed: Feed::Ahead { queue: Some(queue), spares, thread: Some(thread) } }
     }
 
-    /// Takes back a batch so that the next one can use its memory.
+    /// Takes back a batch, so that a later one can use its memory.
     pub fn recycle(&mut self, batch: Batch) {
         match &mut self.feed {
             Feed::Inline { spare, .. } => *spare = Some(batch),
-            // The thread may be done already; then the batch is simply freed.
+            // The thread may already be done; the batch is then simply freed.
             Feed::Ahead { spares, .. } => drop(spares.send(batch)),
         }
     }
@@ -250,7 +254,7 @@ impl Iterator for Batches {
             Feed::Ahead { queue, thread, .. } => match queue.as_ref()?.recv() {
                 Ok(batch) => Some(batch),
                 Err(_) => {
-                    // The thread is done. Had it panicked, ending here would make the epoch a shorter one.
+                    // The thread is done. If it panicked, stopping here without an error would silently shorten the epoch.
                     if let Some(Err(panic)) = thread.take().map(JoinHandle::join) {
                         resume_unwind(panic);
                     }
@@ -288,7 +292,7 @@ fn produce(mut producer: Producer, ready: &SyncSender<Batch>, returned: &Receive
     }
 }
 
-/// Makes the batches, one after another.
+/// The maker of the batches, one after another.
 #[derive(Debug)]
 struct Producer {
     plan: BatchPlan,
@@ -338,7 +342,7 @@ impl Producer {
         targets.clear();
         let inputs = match split(&self.plan) {
             Split::Images(set) => {
-                // Both splits of a data set are of the same kind, so its images have a shape and so a transform.
+                // Both splits of a data set are of the same kind, so its images have a shape and hence a transform.
                 let transform = self.transform.as_ref()?;
                 images(set, transform, &self.plan.key, chunk, inputs, &mut targets)
             }
@@ -395,7 +399,7 @@ mod tests {
         shard::Remainder,
     };
 
-    /// `count` images of 3x32x32 whose first pixel is their index, labelled by their index.
+    /// Returns `count` images of 3x32x32 whose first pixel and label are their index.
     fn images_of(count: usize) -> Split {
         let pixels = (0..count).flat_map(|index| [index as u8; 3072]).collect();
         Split::Images(ImageSet { pixels, labels: (0..count as u16).collect(), shape: [3, 32, 32] })
@@ -446,7 +450,7 @@ mod tests {
         let inline: Vec<Batch> = Batches::inline(Producer::new(plan.clone())).collect();
         let ahead: Vec<Batch> = Batches::ahead(Producer::new(plan.clone())).collect();
         assert_eq!(inline, ahead);
-        // Used memory comes back, whatever was in it, and the batches are the same.
+        // Memory is reused, whatever was in it, and the batches are the same.
         for mut recycling in [Batches::inline(Producer::new(plan.clone())), Batches::ahead(Producer::new(plan.clone()))] {
             assert_eq!(recycling.len(), 13);
             for expected in &inline {
@@ -456,7 +460,7 @@ mod tests {
             }
             assert_eq!((recycling.next(), recycling.len()), (None, 0));
         }
-        // One that is dropped half way ends its thread.
+        // Dropping the iterator half way ends its thread.
         let mut dropped = Batches::ahead(Producer::new(plan));
         assert!(dropped.next().is_some());
         drop(dropped);

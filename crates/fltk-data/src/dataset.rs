@@ -1,4 +1,4 @@
-//! What a loaded data set is: two splits of plain arrays, the names of its classes, and where its bytes came from.
+//! A loaded data set: two splits of plain arrays, the names of its classes, and the origin of its bytes.
 
 use std::{borrow::Cow, fmt, path::PathBuf};
 
@@ -16,25 +16,25 @@ use crate::{
 /// Images and their classes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ImageSet {
-    /// `N*C*H*W` bytes, NCHW, `0..=255`.
+    /// The `N*C*H*W` bytes, NCHW, in `0..=255`.
     pub pixels: Vec<u8>,
-    /// Class of each of the `N` images, below the number of class names.
+    /// The class of each of the `N` images, below the number of class names.
     pub labels: Vec<u16>,
-    /// `[C, H, W]` of one image.
+    /// The shape `[C, H, W]` of one image.
     pub shape: [usize; 3],
 }
 
 impl ImageSet {
-    /// Bytes of one image, `C*H*W`.
+    /// The bytes of one image, `C*H*W`.
     #[must_use]
     pub fn image_len(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// The pixels of image `index`, CHW.
+    /// Returns the pixels of image `index`, CHW.
     ///
     /// # Panics
-    /// Where `index` is not below the number of labels.
+    /// If `index` is not below the number of labels.
     #[must_use]
     pub fn image(&self, index: usize) -> &[u8] {
         let len = self.image_len();
@@ -42,7 +42,7 @@ impl ImageSet {
     }
 }
 
-/// Without the pixels: there are millions.
+/// Leaves out the pixels: there are millions.
 impl fmt::Debug for ImageSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ImageSet").field("num_images", &self.labels.len()).field("shape", &self.shape).finish_non_exhaustive()
@@ -52,18 +52,18 @@ impl fmt::Debug for ImageSet {
 /// A text as vocabulary ids, cut into samples of `window` inputs and `window` targets (each the input's next token).
 #[derive(Clone, PartialEq, Eq)]
 pub struct TextSet {
-    /// The split's text as vocabulary ids, one client's text after another's.
+    /// The split's text as vocabulary ids, one client's text after another.
     pub tokens: Vec<u16>,
-    /// First token of each sample. Sample `i` reads `tokens[starts[i]..][..window]` and predicts the same shifted by one; a sample never
-    /// crosses from one client's text into another's.
+    /// The first token of each sample. Sample `i` reads `tokens[starts[i]..][..window]` and predicts the same shifted by one; a sample
+    /// never crosses from one client's text into another's.
     pub starts: Vec<u32>,
-    /// Inputs of one sample, `T`.
+    /// The number of inputs of one sample, `T`.
     pub window: usize,
-    /// Natural client (speaker, author) of each sample; the same id means the same client in both splits. Below 65,536.
+    /// The natural client (speaker, author) of each sample; the same id means the same client in both splits. Ids are below 65,536.
     pub clients: Vec<u32>,
 }
 
-/// Without the tokens: there are millions.
+/// Leaves out the tokens: there are millions.
 impl fmt::Debug for TextSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (tokens, samples) = (self.tokens.len(), self.starts.len());
@@ -75,17 +75,17 @@ impl fmt::Debug for TextSet {
     }
 }
 
-/// The training or the test part of a data set.
+/// The training part or the test part of a data set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Split {
-    /// Labelled images.
+    /// Labeled images.
     Images(ImageSet),
     /// Text for next-token prediction.
     Text(TextSet),
 }
 
 impl Split {
-    /// Number of samples.
+    /// The number of samples.
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
@@ -94,23 +94,24 @@ impl Split {
         }
     }
 
-    /// Whether there is no sample.
+    /// True if there are no samples.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// What partitioners divide by: the class of each image; of a text, which has no classes, the natural client of each sample.
+    /// Returns the labels that partitioners divide by: the class of each image; for a text, which has no classes, the natural client of
+    /// each sample.
     #[must_use]
     pub fn labels(&self) -> Cow<'_, [u16]> {
         match self {
             Self::Images(set) => Cow::Borrowed(&set.labels),
-            // The reader refuses texts of more than 65,536 clients, so nothing is lost here.
+            // The reader refuses texts with more than 65,536 clients, so nothing is lost here.
             Self::Text(set) => set.clients.iter().map(|&client| u16::try_from(client).unwrap_or(u16::MAX)).collect(),
         }
     }
 
-    /// The natural client of each sample, where the data set has such.
+    /// Returns the natural client of each sample, if the data set has natural clients.
     #[must_use]
     pub fn natural_clients(&self) -> Option<&[u32]> {
         match self {
@@ -123,26 +124,27 @@ impl Split {
 /// A data set in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dataset {
-    /// Which.
+    /// The name.
     pub name: DatasetName,
-    /// Name of each class. Of a text: the vocabulary, one character each, so that its length is the number of logits either way.
+    /// The name of each class. For a text, this is the vocabulary, one character each, so that the length is the number of logits either
+    /// way.
     pub class_names: Vec<String>,
-    /// What is trained on.
+    /// The training split.
     pub train: Split,
-    /// What is evaluated on, never augmented.
+    /// The test split, which is never augmented.
     pub test: Split,
-    /// Where the bytes came from.
+    /// The origin of the bytes.
     pub provenance: Provenance,
 }
 
 impl Dataset {
-    /// Number of logits a net needs: classes, or the size of the vocabulary.
+    /// The number of logits that a net needs: the number of classes, or the size of the vocabulary.
     #[must_use]
     pub fn num_classes(&self) -> usize {
         self.class_names.len()
     }
 
-    /// Number of distinct values that [`Split::labels`] of the training set may take: classes, or natural clients of a text.
+    /// The number of distinct values that [`Split::labels`] of the training set may have: classes, or natural clients of a text.
     #[must_use]
     pub fn num_labels(&self) -> usize {
         match &self.train {
@@ -151,7 +153,7 @@ impl Dataset {
         }
     }
 
-    /// A name for each value that [`Split::labels`] may take: the classes' names, or `client 0` and so on for a text.
+    /// Returns a name for each value that [`Split::labels`] may have: the names of the classes, or `client 0` and so on for a text.
     #[must_use]
     pub fn label_names(&self) -> Vec<String> {
         match &self.train {
@@ -160,7 +162,7 @@ impl Dataset {
         }
     }
 
-    /// `[C, H, W]` of the images; `None` for a text.
+    /// Returns the shape `[C, H, W]` of the images; `None` for a text.
     #[must_use]
     pub fn image_shape(&self) -> Option<[usize; 3]> {
         match &self.train {
@@ -169,32 +171,32 @@ impl Dataset {
         }
     }
 
-    /// Divides the training set over `clients`: for each client the ascending indices of its samples.
+    /// Divides the training set over `clients`. Returns the ascending indices of each client's samples.
     ///
     /// # Errors
-    /// What [`partition`] refuses.
+    /// The errors of [`partition`].
     pub fn partition_train(&self, clients: u32, config: &PartitionConfig, seed: Seed) -> Result<Vec<Vec<u32>>, PartitionError> {
         partition(&self.train.labels(), self.num_labels(), self.train.natural_clients(), clients, config, seed)
     }
 
-    /// [`labels_digest`] of the training set's labels: partitions with equal digests are comparable index by index.
+    /// Returns [`labels_digest`] of the training set's labels: partitions with equal digests are comparable index by index.
     #[must_use]
     pub fn labels_digest(&self) -> String {
         labels_digest(&self.train.labels())
     }
 }
 
-/// Where a data set's bytes came from, for the records of a run.
+/// The origin of a data set's bytes, for the records of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Provenance {
     /// The place.
     pub origin: Origin,
-    /// Every file that was read, with its digest.
+    /// All files that were read, with their digests.
     pub files: Vec<FileDigest>,
 }
 
 impl Provenance {
-    /// Whether every file has a digest that is known to be the published data set's.
+    /// True if every file has a digest that is known to be the published data set's.
     #[must_use]
     pub fn is_official(&self) -> bool {
         self.files.iter().all(|file| file.official)
@@ -211,25 +213,25 @@ impl fmt::Display for Provenance {
     }
 }
 
-/// The place a data set was read from.
+/// The place from which a data set was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", content = "path", rename_all = "snake_case")]
 pub enum Origin {
     /// The program itself.
     Embedded,
-    /// Files of a folder.
+    /// The files of a folder.
     Folder(PathBuf),
-    /// One archive.
+    /// A single archive.
     Archive(PathBuf),
 }
 
-/// One file that was read.
+/// A file that was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FileDigest {
-    /// Its name, without folders.
+    /// The name, without folders.
     pub name: String,
-    /// SHA-256 of the file as it lies there (compressed, where it is), lower-case hex.
+    /// The SHA-256 of the file as stored (compressed, if it is), in lower-case hex.
     pub sha256: String,
-    /// Whether the digest is known to be that of the published file, or of the same content compressed anew.
+    /// True if the digest is known to be that of the published file, or of the same content compressed again.
     pub official: bool,
 }

@@ -1,12 +1,12 @@
-//! Digests that tell whether two programs speak of the same data.
+//! Digests that show whether two programs use the same data.
 
 use sha2::{Digest, Sha256};
 
 use crate::dataset::{Dataset, Split};
 
-/// SHA-256, lower-case hex, over `labels`: each label as one little-endian `u16`, in data-set order, nothing else.
+/// Returns the SHA-256, in lower-case hex, of `labels`: each label as one little-endian `u16`, in data-set order, nothing else.
 ///
-/// In Python: `hashlib.sha256(numpy.asarray(labels, "<u2").tobytes()).hexdigest()`.
+/// In Python, this is `hashlib.sha256(numpy.asarray(labels, "<u2").tobytes()).hexdigest()`.
 #[must_use]
 pub fn labels_digest(labels: &[u16]) -> String {
     let mut hash = Sha256::new();
@@ -16,13 +16,14 @@ pub fn labels_digest(labels: &[u16]) -> String {
     hex::encode(hash.finalize())
 }
 
-/// SHA-256 of `bytes`, lower-case hex.
+/// Returns the SHA-256 of `bytes`, in lower-case hex.
 #[must_use]
 pub fn sha256_hex(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
-/// SHA-256 over all samples of `dataset`, in order: the same for two copies of it, however their files are packed.
+/// Returns the SHA-256 of all samples of `dataset`, in order: it is the same for two copies of the data set, however their files are
+/// packed.
 #[must_use]
 pub fn samples_digest(dataset: &Dataset) -> [u8; 32] {
     let mut hash = Sha256::new();

@@ -1,5 +1,5 @@
 //! The data set that is part of the program, so that a first run needs no download: 4,000/1,000 images of Fashion-MNIST, class-balanced.
-//! `assets/make_mini.py` makes it; `assets/LICENSE` is its license (MIT).
+//! The script `assets/make_mini.py` makes it; `assets/LICENSE` is its license (MIT).
 
 use std::path::PathBuf;
 
@@ -24,7 +24,7 @@ const FILES: [(&str, &[u8]); 4] = [
 /// Unpacks the embedded subset of Fashion-MNIST.
 ///
 /// # Errors
-/// None, unless the program file itself is damaged.
+/// Never, unless the program file itself is damaged.
 pub(crate) fn fashion_mnist_mini() -> Result<Dataset, DataError> {
     let name = DatasetName::FashionMnistMini;
     let source = source(name);

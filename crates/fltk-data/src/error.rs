@@ -1,19 +1,19 @@
-//! What can go wrong when a data set is found and read.
+//! The errors of finding and reading a data set.
 
 use std::{io, path::PathBuf};
 
-/// Why a data set could not be loaded.
+/// The reason why a data set could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
-    /// In none of the known places.
+    /// The data set is in none of the known places.
     #[error("data set `{name}` not found in {}\nhint: run `fltk data fetch {name}`", list(.searched))]
     Missing {
         /// The data set.
         name: &'static str,
-        /// Where it was looked for.
+        /// The places that were searched.
         searched: Vec<PathBuf>,
     },
-    /// In none of the known places, and there may be a cache that nobody knows of.
+    /// The data set is in none of the known places, and no cache folder is known.
     #[error(
         "data set `{name}` is not part of the program, and there is no cache folder: neither XDG_CACHE_HOME nor HOME is set\nhint: say where data sets are with `--data DIR`, or with `path` in the experiment"
     )]
@@ -21,7 +21,7 @@ pub enum DataError {
         /// The data set.
         name: &'static str,
     },
-    /// There is nothing where the user said.
+    /// The path that the user gave doesn't exist.
     #[error("`{}`, where data set `{name}` should be, is not there", path.display())]
     Absent {
         /// The data set.
@@ -29,117 +29,117 @@ pub enum DataError {
         /// The folder or archive.
         path: PathBuf,
     },
-    /// The folder or archive that the user named does not hold the data set.
+    /// The folder or archive that the user gave does not contain the data set.
     #[error("`{}` does not hold data set `{name}`\nhint: it needs {expected}{}", path.display(), sentence(.unread))]
     NotHere {
         /// The data set.
         name: &'static str,
         /// The folder or archive.
         path: PathBuf,
-        /// The files that make it up.
+        /// The files that the data set consists of.
         expected: String,
-        /// What is there that may be it, but isn't read, and what to do.
+        /// A file that may be the data set but can't be read as it is, and what to do about it.
         unread: Option<String>,
     },
-    /// The place holds another data set, known by its digests.
+    /// The place contains another data set, recognized by its digests.
     #[error("`{}` holds data set `{other}`, not `{name}`\nhint: set the data set's name to `{other}`, or its path to where `{name}` lies", path.display())]
     OtherDataset {
         /// The data set asked for.
         name: &'static str,
         /// The folder or archive.
         path: PathBuf,
-        /// The data set found.
+        /// The data set that was found.
         other: &'static str,
     },
-    /// The operating system refused.
+    /// The operating system reported an error.
     #[error("cannot read `{}`", path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
-    /// The file is there but is not what it should be.
+    /// The file exists but has invalid content.
     #[error("`{}` is not usable: {problem}\nhint: if it came from the network, remove it and run `fltk data fetch {name}`", path.display())]
     Format {
         /// The data set.
         name: &'static str,
-        /// The file, or the archive and the file within.
+        /// The file, or the archive and the file in it.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem with the content.
         problem: FormatError,
     },
 }
 
-/// What is wrong with the bytes of a file.
+/// The problem with the bytes of a file.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FormatError {
-    /// Not this kind of file.
+    /// The file is not of this kind.
     #[error("it starts with {found:#010x} where {what} has {expected:#010x}")]
     Magic {
-        /// What was expected.
+        /// The expected kind.
         what: &'static str,
-        /// The four bytes found, big-endian.
+        /// The four bytes that were found, big-endian.
         found: u32,
-        /// The four bytes expected.
+        /// The four bytes that were expected.
         expected: u32,
     },
-    /// Images of another size.
+    /// The images have another size.
     #[error("its images are {found_height}x{found_width} where {height}x{width} is expected")]
     ImageSize {
-        /// Rows found.
+        /// The number of rows found.
         found_height: u32,
-        /// Columns found.
+        /// The number of columns found.
         found_width: u32,
-        /// Rows expected.
+        /// The number of rows expected.
         height: u32,
-        /// Columns expected.
+        /// The number of columns expected.
         width: u32,
     },
-    /// Fewer bytes than it promises.
+    /// The file has fewer bytes than its header says.
     #[error("it is truncated: {found} bytes where {expected} are expected")]
     Truncated {
-        /// Bytes present.
+        /// The number of bytes present.
         found: u64,
-        /// Bytes promised.
+        /// The number of bytes expected.
         expected: u64,
     },
-    /// More bytes than it promises.
+    /// The file has more bytes than its header says.
     #[error("{extra} bytes follow the end of its data")]
     Trailing {
-        /// Bytes too many.
+        /// The number of extra bytes.
         extra: u64,
     },
-    /// Not a whole number of records.
+    /// The file is not a whole number of records.
     #[error("its {found} bytes are not a whole number of records of {record} bytes")]
     Records {
-        /// Bytes present.
+        /// The number of bytes present.
         found: u64,
-        /// Bytes of one record.
+        /// The bytes of one record.
         record: u64,
     },
-    /// No samples.
+    /// There are no samples.
     #[error("it holds no samples")]
     Empty,
-    /// A label that no class has.
+    /// A label is not that of any class.
     #[error("sample {index} has label {label}, but there are {num_classes} classes")]
     Label {
         /// The sample.
         index: usize,
         /// Its label.
         label: u16,
-        /// Labels are below this.
+        /// The number of classes; labels are below it.
         num_classes: usize,
     },
-    /// Images and labels don't belong together.
+    /// The numbers of images and labels differ.
     #[error("it has {labels} labels for {images} images")]
     Count {
-        /// Number of labels.
+        /// The number of labels.
         labels: usize,
-        /// Number of images.
+        /// The number of images.
         images: usize,
     },
-    /// Larger, packed or unpacked, than any copy of this data set can be.
+    /// The file is larger, packed or unpacked, than any copy of this data set can be.
     #[error("it is larger than {limit} bytes, more than this file can rightly have")]
     TooLarge {
         /// The limit.
@@ -148,40 +148,40 @@ pub enum FormatError {
     /// The compressed data or the archive is damaged.
     #[error("its compression or archive format is damaged: {0}")]
     Damaged(String),
-    /// The archive holds the same file twice.
+    /// The archive contains the same file twice.
     #[error("the archive holds it twice")]
     Twice,
-    /// A pickle that is cut off, or more than plain data.
+    /// The pickle is cut off, or contains more than plain data.
     #[error("it is a pickle that can't be read: byte {at}: {problem}")]
     Pickle {
-        /// Where.
+        /// The offset, in bytes.
         at: usize,
-        /// What is wrong.
+        /// The problem.
         problem: String,
     },
-    /// A pickle that isn't a batch of images.
+    /// The pickle isn't a batch of images.
     #[error("it is a pickle without `{key}`, {what}")]
     Pickled {
-        /// The key of the outermost dict.
+        /// The key in the outermost dict.
         key: &'static str,
-        /// What it should have there.
+        /// The value that it should have.
         what: &'static str,
     },
-    /// A text that is not UTF-8.
+    /// The text is not UTF-8.
     #[error("byte {at} is not valid UTF-8")]
     Utf8 {
-        /// Offset.
+        /// The offset, in bytes.
         at: usize,
     },
-    /// A text with more distinct characters than a vocabulary may have.
+    /// The text has more distinct characters than a vocabulary may have.
     #[error("it has {found} distinct characters, more than {limit}")]
     Vocabulary {
-        /// Distinct characters.
+        /// The number of distinct characters.
         found: usize,
         /// The limit.
         limit: usize,
     },
-    /// A text with more speakers than can be told apart.
+    /// The text has more speakers than labels can distinguish.
     #[error("it has more than {limit} speakers")]
     Speakers {
         /// The limit.

@@ -1,4 +1,4 @@
-//! Getting the published files into the cache: resumable, atomic, safe when several processes fetch at once.
+//! Downloads of the published files into the cache: resumable, atomic, and safe when several processes fetch at once.
 //!
 //! ```text
 //! lock CACHE/NAME/.lock ── for each file: there and right? done
@@ -6,8 +6,8 @@
 //!                                               size and SHA-256 right? sync, rename to FILE      wrong? remove FILE.part
 //! ```
 //!
-//! A file under its own name is always whole and right. What an interruption leaves is `FILE.part`, which the next attempt goes on from; a part
-//! that turns out wrong is removed.
+//! A file under its own name is always complete and correct. An interruption leaves `FILE.part`, which the next attempt resumes; a partial file
+//! that turns out to be wrong is removed.
 
 mod download;
 mod lock;
@@ -27,29 +27,29 @@ use crate::{
     sources::{SourceFile, source},
 };
 
-/// How long to wait for what, and how often to try.
+/// The time limits of a fetch, and the number of attempts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FetchOptions {
-    /// For a name to be resolved, and again for a connection to be made.
+    /// The limit for resolving a name, and again for making a connection.
     pub connect_timeout: Duration,
-    /// Without a byte from the server, before the attempt is given up.
+    /// The limit for waiting without a byte from the server, after which the attempt fails.
     pub stall_timeout: Duration,
-    /// For the whole body of one attempt, however steadily it drips.
+    /// The limit for the whole body of one attempt, even if bytes keep arriving.
     pub body_timeout: Duration,
-    /// Passes over all mirrors.
+    /// The number of passes over all mirrors.
     pub attempts: u32,
-    /// Pause after the first pass; doubles with each.
+    /// The pause after the first pass; it doubles with each pass.
     pub backoff: Duration,
-    /// No pause is longer, even if a server's `Retry-After` asks for more.
+    /// The longest pause, even if a server's `Retry-After` asks for more.
     pub backoff_max: Duration,
-    /// For another process that fetches the same data set.
+    /// The limit for waiting for another process that fetches the same data set.
     pub lock_timeout: Duration,
-    /// Whether that says through which proxy, and whose certificates are trusted.
+    /// The setting that says whether the environment determines the proxy and the trusted certificates.
     pub environment: Environment,
 }
 
 impl Default for FetchOptions {
-    /// For the open internet: patient with slow links (a body may take an hour), not with dead ones (30 s).
+    /// Returns limits for the open internet: patient with slow links (a body may take an hour), but not with dead ones (30 s).
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(10),
@@ -64,95 +64,95 @@ impl Default for FetchOptions {
     }
 }
 
-/// What happens during a fetch.
+/// The progress of a fetch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress<'a> {
-    /// Another process holds the lock; we wait.
+    /// Another process holds the lock, and this one waits.
     Waiting,
-    /// The file is in the cache already, and right.
+    /// The file is already in the cache, and correct.
     AlreadyThere {
-        /// Its name.
+        /// The name of the file.
         file: &'a str,
     },
     /// A transfer begins.
     Started {
         /// The file.
         file: &'a str,
-        /// From where.
+        /// The URL.
         url: &'a str,
-        /// Its size in bytes.
+        /// The size of the file, in bytes.
         bytes: u64,
-        /// Bytes that an earlier attempt got already.
+        /// The number of bytes that an earlier attempt has already fetched.
         offset: u64,
     },
-    /// Bytes came in.
+    /// Bytes arrived.
     Received {
         /// The file.
         file: &'a str,
-        /// Bytes so far, earlier attempts included.
+        /// The number of bytes so far, including earlier attempts.
         received: u64,
-        /// Its size in bytes.
+        /// The size of the file, in bytes.
         bytes: u64,
     },
-    /// An attempt failed; there may be others.
+    /// An attempt failed; others may follow.
     Failed {
         /// The file.
         file: &'a str,
-        /// From where.
+        /// The URL.
         url: &'a str,
-        /// Why.
+        /// The reason.
         problem: &'a str,
     },
-    /// The file is in the cache, and right.
+    /// The file is in the cache, and correct.
     Done {
-        /// Its name.
+        /// The name of the file.
         file: &'a str,
     },
 }
 
-/// Why a data set could not be fetched.
+/// The reason why a data set could not be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// The operating system refused.
+    /// The operating system reported an error.
     #[error("cannot read or write `{}`", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
-    /// Nobody knows where to.
+    /// No cache folder is known.
     #[error("neither XDG_CACHE_HOME nor HOME is set\nhint: say where data sets go with `--data DIR`")]
     NoCache,
-    /// Another process holds the lock for too long.
+    /// Another process held the lock for too long.
     #[error("another process has been fetching into `{}` for {} s\nhint: wait for it, or stop it", folder.display(), waited.as_secs())]
     Locked {
         /// The data set's folder.
         folder: PathBuf,
-        /// How long we waited.
+        /// The time waited.
         waited: Duration,
     },
-    /// No certificates to trust.
+    /// There are no trusted certificates.
     #[error(transparent)]
     Trust(#[from] TrustError),
-    /// No mirror gave the file.
+    /// No mirror provided the file.
     #[error("cannot fetch `{file}`:{}\nhint: check the connection, or put the file into `{}` by other means", list(.failures), folder.display())]
     Unavailable {
         /// The file.
         file: String,
-        /// Where it belongs.
+        /// The folder where it belongs.
         folder: PathBuf,
         /// The last failure of each mirror.
         failures: Vec<Failure>,
     },
 }
 
-/// Why one mirror did not give a file.
+/// The reason why one mirror did not provide a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// The mirror.
     pub url: String,
-    /// Why.
+    /// The reason.
     pub problem: String,
 }
 
@@ -160,23 +160,23 @@ fn list(failures: &[Failure]) -> String {
     failures.iter().map(|failure| format!("\n  {}: {}", failure.url, failure.problem)).collect()
 }
 
-/// How a file in the cache compares with the table of sources.
+/// The state of a file in the cache, compared with the table of sources.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FileState {
-    /// Not there.
+    /// The file is not there.
     Missing,
-    /// As published.
+    /// The file is as published.
     Good,
-    /// Something else.
+    /// The file differs from the published one.
     Wrong {
-        /// Its SHA-256, lower-case hex.
+        /// The SHA-256 of the file, in lower-case hex.
         sha256: String,
-        /// Its size in bytes.
+        /// The size of the file, in bytes.
         bytes: u64,
     },
 }
 
-/// Fetches the files of a data set that the cache lacks, with [`FetchOptions::default`]. Does nothing for what is embedded.
+/// Fetches the files of a data set that the cache lacks, with [`FetchOptions::default`]. Does nothing for an embedded data set.
 ///
 /// # Errors
 /// See [`FetchError`].
@@ -189,10 +189,10 @@ pub fn fetch(name: DatasetName, locations: &Locations, progress: &mut dyn FnMut(
     fetch_files(&source.files, &folder, &FetchOptions::default(), progress)
 }
 
-/// Fetches those of `files` that `folder` lacks or has wrong.
+/// Fetches those of `files` that are missing or wrong in `folder`.
 ///
 /// # Errors
-/// See [`FetchError`]. Files that came before the error are kept.
+/// See [`FetchError`]. Files that were fetched before the error are kept.
 pub fn fetch_files(
     files: &[SourceFile],
     folder: &Path,
@@ -206,7 +206,7 @@ pub fn fetch_files(
     let _lock = lock::acquire(folder, options.lock_timeout, progress)?;
     let mut agent = None;
     for file in files {
-        // Whoever held the lock before may have fetched it.
+        // The process that held the lock before may have fetched the file.
         if state(file, folder)? == FileState::Good {
             progress(Progress::AlreadyThere { file: &file.name });
             continue;
@@ -221,10 +221,10 @@ pub fn fetch_files(
     Ok(())
 }
 
-/// Compares the cache's files of a data set with the table: each file's name and state. Changes nothing.
+/// Compares the cache's files of a data set with the table, and returns each file's name and state. Changes nothing.
 ///
 /// # Errors
-/// [`FetchError::Io`] where a file is there but can't be read.
+/// [`FetchError::Io`] if a file exists but can't be read.
 pub fn verify(name: DatasetName, locations: &Locations) -> Result<Vec<(String, FileState)>, FetchError> {
     let source = source(name);
     let folder = locations.cache_of(&source);
@@ -242,7 +242,7 @@ fn state(file: &SourceFile, folder: &Path) -> Result<FileState, FetchError> {
     }
 }
 
-/// SHA-256 and size of a file, read in pieces.
+/// Returns the SHA-256 and size of a file, which is read in pieces.
 fn digest(path: &Path) -> io::Result<(String, u64)> {
     let mut hash = HashWriter(Sha256::new());
     let bytes = io::copy(&mut fs::File::open(path)?, &mut hash)?;

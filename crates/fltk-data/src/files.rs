@@ -1,4 +1,4 @@
-//! Finding the files of a data set in a folder or an archive, and reading them within limits.
+//! The search for the files of a data set in a folder or an archive, and reading them within limits.
 
 use std::{
     collections::BTreeMap,
@@ -20,22 +20,23 @@ use crate::{
     sources::{ALL, Layout, Source, is_official, source},
 };
 
-/// No file of these data sets, packed or unpacked, is larger (CIFAR-100's training file: 154 MB). It bounds what a decompression bomb can take.
+/// The largest file of these data sets, packed or unpacked (CIFAR-100's training file has 154 MB). This limits the effect of a decompression
+/// bomb.
 const FILE_MAX: u64 = 256 << 20;
-/// Nor is any archive, unpacked (CIFAR: 184 MB). It bounds what a hostile archive's own tables, such as a long name, can take.
+/// The largest archive, unpacked (CIFAR has 184 MB). This limits the effect of a hostile archive's own tables, such as a long name.
 const ARCHIVE_MAX: u64 = 256 << 20;
-/// Nor has any zip archive more entries: those of our data sets have ten.
+/// The largest number of entries in a zip archive: those of our data sets have ten.
 const ZIP_ENTRIES_MAX: usize = 100_000;
-/// A tar archive is made of blocks of so many bytes.
+/// The size of the blocks of a tar archive, in bytes.
 const TAR_BLOCK: u64 = 512;
 
-/// Most entries of a folder that are looked through for what isn't read.
+/// The largest number of entries of a folder that are searched for files that can't be read as they are.
 const ENTRIES_MAX: usize = 1000;
 
-/// Where the files lie.
+/// The place where the files are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// Paths of the parts, in the order of [`Format::parts`](crate::sources::Format::parts), what they are, and their folder.
+    /// The paths of the parts, in the order of [`Format::parts`](crate::sources::Format::parts), their layout, and their folder.
     Folder { folder: PathBuf, parts: Vec<PathBuf>, layout: Layout },
     /// A `.tar`, `.tar.gz`, `.tgz` or `.zip`.
     Archive(PathBuf),
@@ -48,8 +49,8 @@ pub(crate) struct Contents {
     pub origin: Origin,
 }
 
-/// Looks for the data set at `path`: the archive or text itself, or a folder that holds the files, or the published archive, or has
-/// them in a sub-folder that common tools make. `None` where it is not there.
+/// Looks for the data set at `path`: the archive or text itself, or a folder that contains the files or the published archive, or that has
+/// them in a sub-folder that common tools make. Returns `None` if it is not there.
 pub(crate) fn find(source: &Source, path: &Path) -> Option<Found> {
     if path.is_file() {
         let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
@@ -79,7 +80,7 @@ fn is_archive(path: &Path) -> bool {
     ends_with(path, &[".tar", ".tar.gz", ".tgz", ".zip"])
 }
 
-/// Whether it's packed in a way that isn't read.
+/// True if the file is packed in a format that can't be read.
 fn is_packed(path: &Path) -> bool {
     ends_with(path, &[".xz", ".txz", ".bz2", ".tbz2", ".zst", ".lzma", ".7z", ".rar"])
 }
@@ -89,7 +90,7 @@ fn ends_with(path: &Path, endings: &[&str]) -> bool {
     endings.iter().any(|ending| name.ends_with(ending))
 }
 
-/// What is at `path` that may be the data set, but isn't read, and what to do about it.
+/// Describes a file at `path` that may be the data set but can't be read as it is, and says what to do about it.
 fn unread(source: &Source, path: &Path) -> Option<String> {
     if path.is_file() {
         return is_packed(path)
@@ -114,7 +115,7 @@ fn unread(source: &Source, path: &Path) -> Option<String> {
     found.iter().find_map(dotted).or_else(|| found.iter().find_map(packed))
 }
 
-/// Reads every part of what was found. Refuses the published files of another data set: MNIST and Fashion-MNIST have the same names and sizes.
+/// Reads every part that was found. Refuses the published files of another data set: MNIST and Fashion-MNIST have the same names and sizes.
 pub(crate) fn read(name: DatasetName, this: &Source, found: &Found) -> Result<Contents, DataError> {
     let contents = match found {
         Found::Folder { folder, parts, layout } => read_folder(name, this, folder, parts, layout),
@@ -129,7 +130,7 @@ pub(crate) fn read(name: DatasetName, this: &Source, found: &Found) -> Result<Co
     Ok(contents)
 }
 
-/// Reads the parts at once, one thread each: there are at most six, and the large ones are unpacked on several cores.
+/// Reads the parts at the same time, with one thread each: there are at most six, and the large ones are unpacked on several cores.
 fn read_folder(name: DatasetName, source: &Source, folder: &Path, parts: &[PathBuf], layout: &Layout) -> Result<Contents, DataError> {
     let read = thread::scope(|scope| {
         let readers: Vec<_> = parts.iter().map(|path| scope.spawn(|| read_part(source, path, layout))).collect();
@@ -156,7 +157,7 @@ fn read_file(path: &Path) -> Result<Vec<u8>, ReadError> {
     read_limited(File::open(path)?, FILE_MAX)
 }
 
-/// What is in the file of a part, in the form that the data set's format has.
+/// Returns the content of a part's file, in the form of the data set's format.
 fn content(bytes: Vec<u8>, layout: &Layout) -> Result<Vec<u8>, FormatError> {
     let bytes = unpack(bytes)?;
     match layout.pickled {
@@ -167,7 +168,7 @@ fn content(bytes: Vec<u8>, layout: &Layout) -> Result<Vec<u8>, FormatError> {
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// Unpacks `bytes` where they are gzip: one member after another (RFC 1952, 2.2), the last of which must end where they do.
+/// Unpacks `bytes` if they are gzip: one member after another (RFC 1952, 2.2), the last of which must end where the bytes end.
 pub(crate) fn unpack(bytes: Vec<u8>) -> Result<Vec<u8>, FormatError> {
     if !bytes.starts_with(&GZIP) {
         return Ok(bytes);
@@ -188,7 +189,7 @@ pub(crate) fn unpack(bytes: Vec<u8>) -> Result<Vec<u8>, FormatError> {
     }
 }
 
-/// Streams the archive once: its digest, and the parts found in it by their file names, in whatever folder.
+/// Streams the archive once. Returns its digest and the parts found in it by their file names, in any folder.
 fn read_archive(name: DatasetName, source: &Source, path: &Path) -> Result<Contents, DataError> {
     let layouts = source.format.layouts();
     let wanted: Vec<&str> = layouts.iter().flat_map(|layout| layout.parts.iter().copied()).collect();
@@ -221,13 +222,13 @@ fn read_members<'a>(path: &Path, wanted: &[&'a str]) -> Result<(Members<'a>, Str
         let unpacked: Box<dyn Read + '_> = if start == GZIP { Box::new(MultiGzDecoder::new(raw)) } else { Box::new(raw) };
         let mut archive = tar::Archive::new(unpacked.take(ARCHIVE_MAX + 1));
         let found = pick_members(&mut archive, wanted);
-        // Whatever the cut at the limit looked like.
+        // This check comes first, whatever error the cut at the limit caused.
         if archive.into_inner().limit() == 0 {
             return Err(FormatError::TooLarge { limit: ARCHIVE_MAX }.into());
         }
         found?
     };
-    // What follows the archive's end is part of the file, and so of its digest.
+    // The bytes after the archive's end are part of the file, and so of its digest.
     io::copy(&mut file, &mut io::sink())?;
     Ok((found, hex::encode(file.hash.finalize())))
 }
@@ -254,14 +255,14 @@ fn pick_members<'a>(archive: &mut tar::Archive<impl Read>, wanted: &[&'a str]) -
     Ok(found)
 }
 
-/// The same of a zip: its digest, and the parts found in it by their file names, in whatever folder.
+/// Does the same for a zip: returns its digest and the parts found in it by their file names, in any folder.
 fn read_zip<'a>(path: &Path, wanted: &[&'a str]) -> Result<(Members<'a>, String), ReadError> {
     let mut file = File::open(path)?;
     if file.metadata()?.len() > ARCHIVE_MAX {
         return Err(FormatError::TooLarge { limit: ARCHIVE_MAX }.into());
     }
     let mut hashing = Hashing { inner: file.try_clone()?, hash: Sha256::new() };
-    // Before the archive is opened, which reads the headers of all entries into memory.
+    // This comes before the archive is opened, which reads the headers of all entries into memory.
     let mut headers = EntryHeaders::default();
     io::copy(&mut hashing, &mut headers)?;
     if headers.count > ZIP_ENTRIES_MAX {
@@ -273,7 +274,7 @@ fn read_zip<'a>(path: &Path, wanted: &[&'a str]) -> Result<(Members<'a>, String)
     let (mut found, mut left) = (Members::new(), ARCHIVE_MAX);
     for index in 0..archive.len() {
         let part = {
-            // As it's written: what is packed in a way that isn't known is no trouble before it's wanted.
+            // The entry is opened without unpacking: an unknown packing method matters only for an entry that is wanted.
             let entry = archive.by_index_raw(index).map_err(bad)?;
             let name = entry.name().map_err(bad)?;
             let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
@@ -294,11 +295,11 @@ fn read_zip<'a>(path: &Path, wanted: &[&'a str]) -> Result<(Members<'a>, String)
     Ok((found, hex::encode(hashing.hash.finalize())))
 }
 
-/// Counts what may be headers of entries in a zip archive's central directory. The same four bytes elsewhere in it are rare.
+/// A counter of possible headers of entries in a zip archive's central directory. The same four bytes are rare elsewhere in an archive.
 #[derive(Default)]
 struct EntryHeaders {
     count: usize,
-    /// The last four bytes, the newest last.
+    /// The last four bytes, with the newest last.
     last: [u8; 4],
 }
 
@@ -316,14 +317,14 @@ impl io::Write for EntryHeaders {
     }
 }
 
-/// Reads to the end, allocating only as bytes arrive, and refuses more than `limit` bytes.
+/// Reads to the end, allocating only as bytes arrive. More than `limit` bytes are an error.
 fn read_limited(reader: impl Read, limit: u64) -> Result<Vec<u8>, ReadError> {
     let mut bytes = Vec::new();
     reader.take(limit + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit { Err(FormatError::TooLarge { limit }.into()) } else { Ok(bytes) }
 }
 
-/// Hashes what passes through.
+/// A file whose bytes are hashed as they are read.
 struct Hashing {
     inner: File,
     hash: Sha256,
@@ -337,7 +338,7 @@ impl Read for Hashing {
     }
 }
 
-/// Either side of [`DataError`], before its path is known.
+/// The two kinds of [`DataError`], before the path is known.
 #[derive(Debug, thiserror::Error)]
 enum ReadError {
     #[error(transparent)]

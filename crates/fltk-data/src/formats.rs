@@ -1,4 +1,4 @@
-//! The file formats, as functions from bytes to arrays. Every byte is checked; nothing here touches a file.
+//! The file formats, as functions from bytes to arrays. They check every byte; nothing here touches a file.
 
 pub mod cifar;
 pub mod cifar_python;

@@ -1,4 +1,4 @@
-//! How unlike each other the clients of a partition are: sizes, label entropy, distance from the global label distribution.
+//! Measures of how different the clients of a partition are: sizes, label entropy, distance from the global label distribution.
 
 mod picture;
 
@@ -6,57 +6,57 @@ pub use picture::svg;
 
 use serde::Serialize;
 
-/// One client's part.
+/// The measures of one client's part.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ClientStats {
     /// The client, `0..clients`.
     pub client: usize,
-    /// Its samples.
+    /// The number of its samples.
     pub size: u64,
-    /// Samples of each class.
+    /// The number of samples of each class.
     pub histogram: Vec<u64>,
-    /// Number of classes that it has at least one sample of.
+    /// The number of classes of which it has at least one sample.
     pub num_classes: usize,
-    /// Shannon entropy of its labels in **bits**: 0 for one class, `log2(classes)` for all alike. `None` without samples.
+    /// The Shannon entropy of its labels in **bits**: 0 for one class, `log2(classes)` for equally many of all. `None` without samples.
     pub entropy_bits: Option<f64>,
-    /// Total variation distance between its label distribution and the global one, `1/2 * sum |p - q|`, in `0..=1`. It is the earth mover's
-    /// distance where every two classes are 1 apart. `None` without samples.
+    /// The total variation distance between its label distribution and the global one, `1/2 * sum |p - q|`, in `0..=1`. This is the earth
+    /// mover's distance if every two classes are 1 apart. `None` without samples.
     pub total_variation: Option<f64>,
-    /// The L1 distance, `sum |p - q|`, in `0..=2`: what Zhao et al. (2018, arXiv:1806.00582) call EMD. `None` without samples.
+    /// The L1 distance, `sum |p - q|`, in `0..=2`, which Zhao et al. (2018, arXiv:1806.00582) call EMD. `None` without samples.
     pub l1: Option<f64>,
 }
 
-/// Mean, least and greatest over clients (over those with samples, where the figure needs samples).
+/// The mean, minimum and maximum over clients (over those with samples, if the measure needs samples).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Summary {
-    /// Arithmetic mean, every client alike.
+    /// The arithmetic mean, with equal weight for every client.
     pub mean: f64,
-    /// Least.
+    /// The minimum.
     pub min: f64,
-    /// Greatest.
+    /// The maximum.
     pub max: f64,
 }
 
-/// A partition, measured.
+/// The measures of a partition.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Heterogeneity {
-    /// Samples of each class in the whole training set.
+    /// The number of samples of each class in the whole training set.
     pub global: Vec<u64>,
-    /// Entropy of the whole training set's labels, in bits.
+    /// The entropy of the whole training set's labels, in bits.
     pub global_entropy_bits: f64,
-    /// Samples that no client has.
+    /// The number of samples that no client has.
     pub unassigned: u64,
-    /// Each client.
+    /// The measures of each client.
     pub clients: Vec<ClientStats>,
-    /// Of `size`.
+    /// The summary of `size`.
     pub size: Summary,
-    /// Of `num_classes`.
+    /// The summary of `num_classes`.
     pub num_classes: Summary,
-    /// Of `entropy_bits`.
+    /// The summary of `entropy_bits`.
     pub entropy_bits: Summary,
-    /// Of `total_variation`.
+    /// The summary of `total_variation`.
     pub total_variation: Summary,
-    /// Of `l1`.
+    /// The summary of `l1`.
     pub l1: Summary,
 }
 
@@ -105,7 +105,7 @@ fn histogram(labels: impl Iterator<Item = u16>, num_classes: usize) -> Vec<u64> 
     counts
 }
 
-/// `None` where the counts are all 0.
+/// Returns the distribution; `None` if all counts are 0.
 fn distribution(counts: &[u64]) -> Option<impl Iterator<Item = f64>> {
     let total: u64 = counts.iter().sum();
     (total > 0).then(|| counts.iter().map(move |&count| count as f64 / total as f64))
@@ -120,7 +120,7 @@ fn l1(counts: &[u64], global: &[u64]) -> Option<f64> {
     Some(distribution(counts)?.zip(distribution(global)?).map(|(p, q)| (p - q).abs()).sum())
 }
 
-/// All 0 where there is nothing to summarize.
+/// Summarizes the values; all fields are 0 if there are none.
 fn summarize(values: impl Iterator<Item = f64>) -> Summary {
     let values: Vec<f64> = values.collect();
     if values.is_empty() {

@@ -1,4 +1,4 @@
-//! Data sets as plain arrays: where they come from, how they are read, transformed, batched, and divided over clients.
+//! Data sets as plain arrays: their sources, and how they are read, transformed, batched, and divided over clients.
 //!
 //! ```text
 //! sources ── fetch ──> cache ─┐
@@ -6,8 +6,8 @@
 //! embedded subset ────────────┘                  └─ partition ──> sample indices of every client ── heterogeneity
 //! ```
 //!
-//! Not for: tensors (a [`Batch`] is a `Vec<f32>` or `Vec<i64>` with a shape), environment variables or default folders (the
-//! caller passes [`Locations`]). Only [`fetch`] touches the network, and [`load()`] never does.
+//! This crate has no tensors (a [`Batch`] is a `Vec<f32>` or `Vec<i64>` with a shape), and reads no environment variables or default
+//! folders (the caller passes [`Locations`]). Only [`fetch`] touches the network, and [`load()`] never does.
 
 pub mod batches;
 pub mod dataset;

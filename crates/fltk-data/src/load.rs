@@ -1,4 +1,4 @@
-//! Loading a data set from where it lies. Never from the network: that is [`fetch`](crate::fetch), on request.
+//! Loading a data set from local storage. This never uses the network: downloads are made by [`fetch`](crate::fetch), on request.
 
 use std::path::{Path, PathBuf};
 
@@ -13,24 +13,25 @@ use crate::{
     sources::{Format, Source, source},
 };
 
-/// Where data sets are looked for.
+/// The places where data sets are searched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Locations {
-    /// Where [`fetch`](crate::fetch::fetch) puts files: `CACHE/NAME/FILE`. `None` where nobody knows: then it's asked for by what needs it.
+    /// The folder into which [`fetch`](crate::fetch::fetch) puts files: `CACHE/NAME/FILE`. `None` if it is unknown, which is an error only
+    /// if it is needed.
     pub cache: Option<PathBuf>,
-    /// More folders, each tried as `FOLDER/NAME` and with the sub-folders that common tools make; for data sets whose files have names of their
-    /// own (all but MNIST and Fashion-MNIST) also as it is.
+    /// More folders. Each is tried as `FOLDER/NAME` and with the sub-folders that common tools make; for data sets whose file names are unique
+    /// (all but MNIST and Fashion-MNIST), the folder itself is tried too.
     pub local: Vec<PathBuf>,
 }
 
 impl Locations {
-    /// The cache's folder of one data set.
+    /// Returns the cache's folder of one data set.
     #[must_use]
     pub fn cache_of(&self, source: &Source) -> Option<PathBuf> {
         self.cache.as_ref().map(|cache| cache.join(source.name))
     }
 
-    /// Every place where `source` is looked for, in order.
+    /// Returns every place where `source` is searched, in order.
     fn candidates(&self, source: &Source) -> Vec<PathBuf> {
         let mut places: Vec<PathBuf> = self.cache_of(source).into_iter().collect();
         for folder in &self.local {
@@ -45,14 +46,14 @@ impl Locations {
     }
 }
 
-/// Loads a data set: from `config.path` (relative to `base`, the experiment file's folder) where it is given, else the first found of
-/// the cache, the local folders and the system's own. An embedded data set needs none of them.
+/// Loads a data set: from `config.path` (relative to `base`, the experiment file's folder) if it is given, otherwise from the first place that has it among the
+/// cache, the local folders and the system's own. An embedded data set needs none of them.
 ///
-/// A copy whose digests are not the published ones loads all the same, if it is sound; its [`Provenance`] says so.
+/// A copy whose digests are not the published ones is loaded too, if it is valid; its [`Provenance`] says so.
 ///
 /// # Errors
-/// [`DataError::Missing`] or [`DataError::NoCache`] where it lies nowhere, [`DataError::Absent`] and [`DataError::NotHere`] where `config.path` is missing or lacks it, [`DataError::Format`] where a file
-/// is truncated, too large or otherwise not what it should be, [`DataError::OtherDataset`] where it is another data set.
+/// [`DataError::Missing`] or [`DataError::NoCache`] if the data set is nowhere, [`DataError::Absent`] and [`DataError::NotHere`] if `config.path` is missing or
+/// lacks it, [`DataError::Format`] if a file is truncated, too large or otherwise invalid, [`DataError::OtherDataset`] if it is another data set.
 pub fn load(config: &DatasetConfig, base: &Path, locations: &Locations) -> Result<Dataset, DataError> {
     let source = source(config.name);
     let found = match &config.path {
@@ -72,7 +73,8 @@ pub fn load(config: &DatasetConfig, base: &Path, locations: &Locations) -> Resul
     dataset(config.name, &source, contents)
 }
 
-/// Where [`load`] would take a data set from without a `config.path`; `None` where it would have to be fetched first. Reads no file.
+/// Returns the place from which [`load`] would take a data set without a `config.path`; `None` if it would have to be fetched first. Reads
+/// no file.
 #[must_use]
 pub fn locate(name: DatasetName, locations: &Locations) -> Option<Origin> {
     if name == DatasetName::FashionMnistMini {
@@ -84,10 +86,11 @@ pub fn locate(name: DatasetName, locations: &Locations) -> Option<Origin> {
     })
 }
 
-/// Where [`load`] would take a data set from without a `config.path`, with the digest of every file there; `None` where it lies nowhere.
+/// Returns the place from which [`load`] would take a data set without a `config.path`, with the digest of every file there; `None` if it
+/// is nowhere.
 ///
 /// # Errors
-/// As [`load`], where a file can't be read or is another data set's. What a sound copy's arrays would be is not checked.
+/// As [`load`], if a file can't be read or belongs to another data set. The content of a readable copy is not checked further.
 pub fn inspect(name: DatasetName, locations: &Locations) -> Result<Option<Provenance>, DataError> {
     if name == DatasetName::FashionMnistMini {
         return Ok(Some(Provenance { origin: Origin::Embedded, files: Vec::new() }));
@@ -108,7 +111,7 @@ fn find_anywhere(source: &Source, locations: &Locations) -> Result<Found, DataEr
     found.ok_or(missing)
 }
 
-/// Makes arrays of the parts' bytes.
+/// Turns the parts' bytes into arrays.
 pub(crate) fn dataset(name: DatasetName, source: &Source, contents: Contents) -> Result<Dataset, DataError> {
     let Contents { parts, digests, origin } = contents;
     let provenance = Provenance { origin, files: digests };

@@ -1,9 +1,9 @@
-//! Dividing a training set over federated clients: pure functions of (labels, clients, parameters, seed).
+//! Partitions of a training set over federated clients: pure functions of (labels, clients, parameters, seed).
 //!
-//! KFLTK's partitioners keep its rules, with its faults mended: sample 0 is not lost, left-over samples reach someone, and nothing
-//! depends on a global generator. Where KFLTK takes a class's samples in file order, they are shuffled first here, because files are not always
-//! in random order (MNIST's is partly by writer). All draws come from one stream, `seed.stream(Purpose::Partition, &[])`, but the order of clients that are
-//! equally far behind, which is `seed.stream(Purpose::Partition, &[1])`'s.
+//! KFLTK's partitioners keep its rules, with its defects fixed: sample 0 is not lost, left-over samples are assigned, and nothing depends on a global
+//! generator. KFLTK takes a class's samples in file order; here they are shuffled first, because files are not always in random order (MNIST's is partly by
+//! writer). All draws come from one stream, `seed.stream(Purpose::Partition, &[])`, except the order of clients that are equally far behind, which comes
+//! from `seed.stream(Purpose::Partition, &[1])`.
 
 mod by_label;
 mod carry;
@@ -20,146 +20,146 @@ use rand_chacha::ChaCha8Rng;
 
 use self::carry::Carry;
 
-/// Most clients of a partition: more than any study has, and few enough that buffers of their size are small.
+/// The largest number of clients of a partition: more than any study has, and few enough that buffers of this size are small.
 pub const CLIENTS_MAX: u32 = 1_000_000;
 
-/// Why a training set can't be divided as asked.
+/// The reason why a training set can't be divided as requested.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum PartitionError {
-    /// Nobody to divide over.
+    /// There are no clients.
     #[error("a partition needs at least 1 client")]
     NoClients,
-    /// More clients than are sensible.
+    /// There are more clients than is sensible.
     #[error("{clients} clients are more than a partition may have ({CLIENTS_MAX})")]
     TooManyClients {
-        /// Clients asked for.
+        /// The number of clients requested.
         clients: u32,
     },
-    /// More samples than indices can count.
+    /// There are more samples than indices can count.
     #[error("{samples} samples are more than a partition can number (2^32 - 1)")]
     TooManySamples {
-        /// Samples.
+        /// The number of samples.
         samples: usize,
     },
-    /// A label that no class has.
+    /// A label is not that of any class.
     #[error("sample {index} has label {label}, but there are {num_classes} classes")]
     Label {
         /// The sample.
         index: usize,
         /// Its label.
         label: u16,
-        /// Labels are below this.
+        /// The number of classes; labels are below it.
         num_classes: usize,
     },
-    /// Someone would go without.
+    /// Some part would get too few samples.
     #[error("{samples} samples can't give {parts} parts at least {each} each\nhint: use fewer clients{also}")]
     TooFewSamples {
-        /// Samples to divide.
+        /// The number of samples to divide.
         samples: usize,
-        /// Parts to make.
+        /// The number of parts to make.
         parts: u64,
-        /// Samples each part must have.
+        /// The number of samples that each part must have.
         each: u32,
-        /// What else may help, beginning with a comma; else empty.
+        /// Another hint, beginning with a comma; otherwise empty.
         also: &'static str,
     },
-    /// A class can't give each of its holders a sample.
+    /// A class has fewer samples than clients that should hold it.
     #[error(
         "class {class} has {samples} samples for {holders} clients that should hold it\nhint: use fewer clients, or fewer classes a client"
     )]
     ClassTooSmall {
         /// The class.
         class: usize,
-        /// Its samples.
+        /// The number of its samples.
         samples: usize,
-        /// Clients that should hold it.
+        /// The number of clients that should hold it.
         holders: usize,
     },
-    /// The rule needs whole groups of clients.
+    /// The partition needs a multiple of the number of classes as the number of clients.
     #[error("`{partition}` needs the number of clients to be a multiple of the {num_classes} classes, not {clients}\nhint: use {}", multiples(*clients, *num_classes))]
     NotMultiple {
         /// The partition's name.
         partition: &'static str,
-        /// Clients asked for.
+        /// The number of clients requested.
         clients: u32,
-        /// Classes of the data set.
+        /// The number of classes in the data set.
         num_classes: usize,
     },
-    /// The rule gives every client classes of its own.
+    /// The partition gives every client classes of its own, and there are too few classes.
     #[error("`limit_labels_flex` gives every client classes of its own, so it needs at most {num_classes} clients, not {clients}")]
     MoreClientsThanClasses {
-        /// Clients asked for.
+        /// The number of clients requested.
         clients: u32,
-        /// Classes of the data set.
+        /// The number of classes in the data set.
         num_classes: usize,
     },
-    /// Not that many different classes.
+    /// There are not that many different classes.
     #[error("`{partition}` asks for {asked} classes a client; it must be in 1..={num_classes}")]
     ClassesPerClient {
         /// The partition's name.
         partition: &'static str,
-        /// Classes asked for.
+        /// The number of classes requested.
         asked: u32,
-        /// Classes of the data set.
+        /// The number of classes in the data set.
         num_classes: usize,
     },
-    /// A parameter outside its range.
+    /// A parameter is outside its range.
     #[error("`{name}` is {value}; it must be {range}")]
     Parameter {
         /// The parameter.
         name: &'static str,
         /// Its value.
         value: f64,
-        /// What is allowed.
+        /// The allowed range.
         range: &'static str,
     },
-    /// No draw gave every client enough.
+    /// No draw gave every client enough samples.
     #[error(
         "no draw out of {draws} gave each of {clients} clients {min_samples} samples\nhint: use a larger alpha, fewer clients, or a smaller min_samples (0 allows clients without samples)"
     )]
     NoLuck {
-        /// Draws made.
+        /// The number of draws made.
         draws: u32,
-        /// Clients asked for.
+        /// The number of clients requested.
         clients: u32,
-        /// Samples that each should have.
+        /// The number of samples that each client should have.
         min_samples: u32,
     },
     /// The data set has no natural clients.
     #[error("`natural_id` needs a data set with clients of its own, such as `shakespeare`")]
     NoNaturalClients,
-    /// As many natural ids as samples are needed.
+    /// The number of natural ids differs from the number of samples.
     #[error("there are {ids} natural clients' ids for {samples} samples")]
     NaturalIds {
-        /// Ids given.
+        /// The number of ids given.
         ids: usize,
-        /// Samples.
+        /// The number of samples.
         samples: usize,
     },
-    /// Fewer natural clients than asked for.
+    /// There are fewer natural clients than clients requested.
     #[error("{clients} clients are asked for, but the data set has {natural} of its own\nhint: use at most {natural} clients")]
     TooFewNaturalClients {
-        /// Clients asked for.
+        /// The number of clients requested.
         clients: u32,
-        /// Natural clients.
+        /// The number of natural clients.
         natural: usize,
     },
 }
 
-/// The multiples of `num_classes` next to `clients`, as a hint.
+/// Returns the multiples of `num_classes` closest to `clients`, as a hint.
 fn multiples(clients: u32, num_classes: usize) -> String {
     let below = clients as usize / num_classes * num_classes;
     let above = below + num_classes;
     if below == 0 { format!("{above} clients") } else { format!("{below} or {above} clients") }
 }
 
-/// Divides samples `0..labels.len()` over `clients`: for each client the ascending indices of its samples, no sample twice.
+/// Divides samples `0..labels.len()` over `clients`. Returns the ascending indices of each client's samples; no sample appears twice.
 ///
-/// `labels` are below `num_classes`; `natural` holds each sample's natural client, where the data set has such. Which partitions
-/// hand out every sample is said at [`PartitionConfig`].
+/// `labels` are below `num_classes`; `natural` holds each sample's natural client, if the data set has natural clients. The docs of
+/// [`PartitionConfig`] say which partitions assign every sample.
 ///
 /// # Errors
-/// Where the parameters, the number of clients and the data set don't go together.
+/// If the parameters, the number of clients and the data set don't fit each other.
 pub fn partition(
     labels: &[u16],
     num_classes: usize,
@@ -170,7 +170,7 @@ pub fn partition(
 ) -> Result<Vec<Vec<u32>>, PartitionError> {
     check(labels, num_classes, clients)?;
     let rng = &mut seed.stream(Purpose::Partition, &[]);
-    // Where nobody has said which version, as it's begun now.
+    // Without a version in the configuration, the newest one applies.
     let carry = match config.version().flatten().unwrap_or(PartitionVersion::NEWEST) {
         PartitionVersion::One => None,
         PartitionVersion::Two => Some(Carry::new(clients as usize, &mut seed.stream(Purpose::Partition, &[1]))),
@@ -213,7 +213,7 @@ fn check(labels: &[u16], num_classes: usize, clients: u32) -> Result<(), Partiti
     }
 }
 
-/// The samples of each class, ascending.
+/// Returns the samples of each class, ascending.
 fn by_class(labels: &[u16], num_classes: usize) -> Vec<Vec<u32>> {
     let mut classes = vec![Vec::new(); num_classes];
     for (index, &label) in (0..).zip(labels) {
@@ -222,7 +222,7 @@ fn by_class(labels: &[u16], num_classes: usize) -> Vec<Vec<u32>> {
     classes
 }
 
-/// The samples of each class, shuffled.
+/// Returns the samples of each class, shuffled.
 fn by_class_shuffled(labels: &[u16], num_classes: usize, rng: &mut ChaCha8Rng) -> Vec<Vec<u32>> {
     let mut classes = by_class(labels, num_classes);
     for class in &mut classes {
@@ -231,13 +231,13 @@ fn by_class_shuffled(labels: &[u16], num_classes: usize, rng: &mut ChaCha8Rng) -
     classes
 }
 
-/// Chunk `position` of `parts` nearly equal consecutive chunks of `samples`: their lengths differ by at most 1.
+/// Returns chunk `position` out of `parts` nearly equal consecutive chunks of `samples`: their lengths differ by at most 1.
 fn chunk(samples: &[u32], position: usize, parts: usize) -> &[u32] {
     let cut = |position: usize| (samples.len() as u128 * position as u128 / parts as u128) as usize;
     &samples[cut(position)..cut(position + 1)]
 }
 
-/// Deals `samples` round-robin, beginning with client 0.
+/// Deals `samples` round-robin, starting with client 0.
 fn deal(samples: impl IntoIterator<Item = u32>, parts: &mut [Vec<u32>]) {
     let clients = parts.len();
     for (position, sample) in samples.into_iter().enumerate() {
@@ -245,8 +245,8 @@ fn deal(samples: impl IntoIterator<Item = u32>, parts: &mut [Vec<u32>]) {
     }
 }
 
-/// Gives each class's samples, in nearly equal chunks, to the clients that hold it; `held[client]` lists classes. With `carry`, which of them get one more
-/// follows from what they got of other classes; without, from their place among the holders.
+/// Gives each class's samples, in nearly equal chunks, to the clients that hold it; `held[client]` lists classes. With `carry`, the clients that get one
+/// sample more are those furthest behind from other classes; without it, their position among the holders decides.
 fn split_among_holders(classes: &[Vec<u32>], held: &[Vec<usize>], mut carry: Option<Carry>) -> Result<Vec<Vec<u32>>, PartitionError> {
     let mut holders = vec![Vec::new(); classes.len()];
     for (client, held) in held.iter().enumerate() {

@@ -1,43 +1,44 @@
-//! Which samples each rank of a data-parallel training takes, epoch by epoch: a pure function, so that every rank knows all ranks' shares.
+//! The samples of each rank of a data-parallel training, epoch by epoch. They are a pure function, so every rank knows all ranks' shares.
 //!
 //! ```text
 //! permutation of the epoch:  | step 1: rank 0, rank 1, ... | step 2: rank 0, rank 1, ... | ... | last step: what is left |
 //! ```
 //!
-//! As PyTorch's `DistributedSampler`: one permutation per (seed, epoch) that all ranks share, each taking its own part. The samples of a step
-//! are those that one process with a batch of the sum of all ranks' batch sizes would take, so both compute the same mean gradient.
+//! As in PyTorch's `DistributedSampler`, all ranks share one permutation per (seed, epoch), and each takes its own part. The samples of a
+//! step are those that a single process would take with the sum of all ranks' batch sizes as its batch size, so both compute the same mean
+//! gradient.
 
 use crate::batches::{EpochKey, permutation};
 
-/// What becomes of an epoch's last step when the samples that are left don't fill it.
+/// The treatment of an epoch's last step if the remaining samples don't fill it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remainder {
     /// They are shared in proportion to the batch sizes; a rank may get none. Every sample is used once.
     Share,
-    /// They are filled up with samples from the beginning of the epoch until they can be shared in exact proportion.
+    /// They are padded with samples from the beginning of the epoch until they can be shared in exact proportion.
     Pad,
-    /// They are left out.
+    /// They are dropped.
     Drop,
 }
 
 /// The shares of all ranks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sharding {
-    /// Samples of a full step, by rank; 0 counts as 1. Never empty.
+    /// The number of samples of a full step, by rank; 0 counts as 1. Never empty.
     pub batch_sizes: Vec<usize>,
-    /// What becomes of the last step.
+    /// The treatment of the last step.
     pub remainder: Remainder,
 }
 
 impl Sharding {
-    /// Steps of an epoch over `num_samples`, the same on every rank.
+    /// The number of steps of an epoch over `num_samples`, which is the same on every rank.
     #[must_use]
     pub fn num_steps(&self, num_samples: usize) -> usize {
         let total = self.total();
         if self.remainder == Remainder::Drop { num_samples / total } else { num_samples.div_ceil(total) }
     }
 
-    /// For each step the number of samples of every rank.
+    /// Returns, for each step, the number of samples of every rank.
     #[must_use]
     pub fn step_sizes(&self, num_samples: usize) -> Vec<Vec<usize>> {
         (0..self.num_steps(num_samples))
@@ -45,7 +46,7 @@ impl Sharding {
             .collect()
     }
 
-    /// The samples of `rank` in the epoch that `key` names, step after step: as many a step as [`Self::step_sizes`] says.
+    /// Returns the samples of `rank` in the epoch with the key `key`, step after step: as many per step as [`Self::step_sizes`] says.
     #[must_use]
     pub fn indices(&self, rank: usize, num_samples: usize, key: EpochKey) -> Vec<u32> {
         let order = permutation(num_samples, key);
@@ -53,7 +54,7 @@ impl Sharding {
         for step in 0..self.num_steps(num_samples) {
             let ends = self.ends(step, num_samples);
             let start = step * self.total();
-            // Beyond the end it goes on from the beginning: only padding gets there.
+            // Beyond the end, the order restarts at the beginning; only padding gets there.
             indices.extend((start + ends[rank]..start + ends[rank + 1]).map(|place| order[place % num_samples]));
         }
         indices
@@ -67,14 +68,14 @@ impl Sharding {
         self.sizes().sum()
     }
 
-    /// Where each rank's part of a step begins, counted from the step's first sample, and where the last one's ends.
+    /// Returns where each rank's part of a step begins, counted from the step's first sample, and where the last part ends.
     fn ends(&self, step: usize, num_samples: usize) -> Vec<usize> {
         let total = self.total();
         let left = num_samples - step * total;
         let samples = match self.remainder {
             _ if left >= total => total,
             Remainder::Pad => {
-                // The least number that every rank's share of is whole.
+                // This is the smallest number of samples that all ranks can share in whole numbers.
                 let unit = total / self.sizes().fold(0, gcd);
                 left.div_ceil(unit) * unit
             }

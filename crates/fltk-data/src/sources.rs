@@ -1,13 +1,14 @@
-//! The table of data sets: their files, sizes and SHA-256, and where the files can be had.
+//! The table of data sets: their files, sizes and SHA-256 digests, and the URLs of the files.
 //!
-//! Digests of MNIST, CIFAR-10 and CIFAR-100 files are the ones that data loaders of several independent projects publish for the
-//! authors' files; those of Fashion-MNIST likewise, and its content was compared with the Debian package's; that of `shakespeare` was computed.
+//! The digests of the MNIST, CIFAR-10 and CIFAR-100 files are the ones that data loaders of several independent projects publish for the
+//! authors' files. The same holds for Fashion-MNIST, whose content was also compared with the Debian package's; the digest of `shakespeare` was
+//! computed.
 
 use fltk_core::experiment::DatasetName;
 
 use crate::formats::cifar;
 
-/// Every data set.
+/// All data sets.
 pub const ALL: [DatasetName; 6] = [
     DatasetName::Mnist,
     DatasetName::FashionMnist,
@@ -17,61 +18,61 @@ pub const ALL: [DatasetName; 6] = [
     DatasetName::Shakespeare,
 ];
 
-/// What is known about one data set.
+/// The description of one data set.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// Its name in experiment files and on the command line, and its folder in the cache.
+    /// The name in experiment files and on the command line, and of the folder in the cache.
     pub name: &'static str,
-    /// For people.
+    /// The title for people.
     pub title: &'static str,
-    /// What its authors allow.
+    /// The license of its authors.
     pub license: &'static str,
-    /// Who made it.
+    /// The authors and the publication.
     pub reference: &'static str,
-    /// Files that `fetch` puts into the cache; none for what is embedded.
+    /// The files that `fetch` puts into the cache; none for an embedded data set.
     pub files: Vec<SourceFile>,
-    /// Folders inside a given one where common tools put its files.
+    /// The sub-folders of a given folder where common tools put the files.
     pub subfolders: &'static [&'static str],
-    /// Folders where an operating system's package puts it.
+    /// The folders where an operating system's package puts the files.
     pub system_folders: &'static [&'static str],
-    /// Names of its classes; empty for a text, whose vocabulary is read from it.
+    /// The names of the classes; empty for a text, whose vocabulary is read from the text.
     pub class_names: Vec<String>,
-    /// How its files are read.
+    /// The format of the files.
     pub format: Format,
-    /// Archives of the same data in its other form, which are read where they lie but never fetched: name and SHA-256.
+    /// Archives of the same data in another form, which are read where they are but never fetched: name and SHA-256.
     pub other_archives: &'static [(&'static str, &'static str)],
 }
 
-/// One file to fetch.
+/// A file to fetch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceFile {
-    /// Its name in the cache.
+    /// The name in the cache.
     pub name: String,
-    /// Its size in bytes.
+    /// The size in bytes.
     pub bytes: u64,
-    /// Its SHA-256, lower-case hex.
+    /// The SHA-256, in lower-case hex.
     pub sha256: String,
-    /// Where it can be had, in the order in which they are tried.
+    /// The URLs of the file, in the order in which they are tried.
     pub urls: Vec<String>,
 }
 
-/// How the files of a data set are read.
+/// The format of a data set's files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Four IDX files, plain or gzip, of square images.
     Idx {
-        /// Pixels of a side.
+        /// The number of pixels per side.
         side: u32,
     },
     /// Binary CIFAR files.
     Cifar {
-        /// Labels before an image.
+        /// The labels before an image.
         labels: cifar::Labels,
-        /// Training files, in order.
+        /// The training files, in order.
         train: &'static [&'static str],
-        /// Test file.
+        /// The test file.
         test: &'static str,
-        /// The same files of the Python version, training before test.
+        /// The same files in the Python version, training before test.
         pickled: &'static [&'static str],
     },
     /// One text file of plays.
@@ -79,7 +80,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// Names of the files that make up the data set, without `.gz`, training before test.
+    /// Returns the names of the files that make up the data set, without `.gz`, training before test.
     #[must_use]
     pub fn parts(self) -> Vec<&'static str> {
         match self {
@@ -89,7 +90,7 @@ impl Format {
         }
     }
 
-    /// As which files the data set may lie somewhere, the first form first.
+    /// Returns the possible layouts of the data set's files, the preferred one first.
     #[must_use]
     pub(crate) fn layouts(self) -> Vec<Layout> {
         let plain = Layout { parts: self.parts(), pickled: None };
@@ -100,12 +101,12 @@ impl Format {
     }
 }
 
-/// Files that make up a data set.
+/// The files that make up a data set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
-    /// Their names, in the order of [`Format::parts`].
+    /// The names of the files, in the order of [`Format::parts`].
     pub parts: Vec<&'static str>,
-    /// The labels in them, where they are the pickles of CIFAR's Python version.
+    /// The labels in the files, if these are the pickles of CIFAR's Python version.
     pub pickled: Option<cifar::Labels>,
 }
 
@@ -114,7 +115,7 @@ const TEXT_PART: &str = "tinyshakespeare.txt";
 
 const CIFAR10_TRAIN: &[&str] = &["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"];
 
-/// What is known about `name`.
+/// Returns the description of `name`.
 #[must_use]
 pub fn source(name: DatasetName) -> Source {
     match name {
@@ -242,13 +243,14 @@ pub fn source(name: DatasetName) -> Source {
     }
 }
 
-/// The data set of that name in experiment files, if there is one.
+/// Returns the data set with that name in experiment files, if there is one.
 #[must_use]
 pub fn by_name(name: &str) -> Option<DatasetName> {
     ALL.into_iter().find(|&known| source(known).name == name)
 }
 
-/// Whether `sha256` is the digest of a file of the published data set `name`: as published, or with the same content unpacked or packed anew.
+/// True if `sha256` is the digest of a file of the published data set `name`: as published, or with the same content unpacked or packed
+/// again.
 #[must_use]
 pub fn is_official(name: DatasetName, sha256: &str) -> bool {
     let same_content: &[&str] = match name {
@@ -271,7 +273,7 @@ const MNIST_UNPACKED: [&str; 4] = [
     "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 ];
 
-/// Unpacked, and then as the Debian package `dataset-fashion-mnist` packs them.
+/// The digests of the unpacked files, and then of the files as the Debian package `dataset-fashion-mnist` packs them.
 const FASHION_MNIST_UNPACKED: [&str; 8] = [
     "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
     "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",

@@ -1,6 +1,6 @@
-//! What happens to an image between the data set and the net: augmentation, padding, normalization, all in one pass into NHWC floats.
+//! The steps between an image of the data set and the net: augmentation, padding and normalization, all in one pass into NHWC floats.
 //!
-//! One rule for all settings (data-parallel and federated), by data set:
+//! The same rule applies in all settings (data-parallel and federated), by data set:
 //!
 //! | data set | training | always |
 //! |---|---|---|
@@ -9,7 +9,7 @@
 //! | CIFAR-10 | flip (probability 1/2), then a 32x32 crop out of the image padded by 4 | ImageNet's mean (.485, .456, .406) and deviation (.229, .224, .225) |
 //! | CIFAR-100 | the same | mean (.507, .487, .441), deviation (.267, .256, .276) |
 //!
-//! Test sets are never augmented. Padding, of a crop or up to a larger input (LeNet-5 takes 32x32), is with black pixels *before*
+//! Test sets are never augmented. Padding, for a crop or up to a larger input (LeNet-5 takes 32x32), uses black pixels *before*
 //! normalization, as torchvision's `RandomCrop` and `Pad` on images do. The arithmetic is PyTorch's, in f32: `ToTensor` divides by 255,
 //! `Normalize` subtracts and divides.
 
@@ -21,18 +21,18 @@ use rand::Rng;
 
 use crate::batches::EpochKey;
 
-/// Pixels that a random crop may move an image in each direction.
+/// The number of pixels by which a random crop may move an image in each direction.
 const CROP_PADDING: usize = 4;
 
-/// Why a data set's images can't be made to fit a net's input.
+/// The reason why a data set's images can't be made to fit a net's input.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransformError {
-    /// Another number of channels, smaller, or not centrable.
+    /// The input has another number of channels, is smaller, or the image can't be centered in it.
     #[error(
         "images of {from:?} (channels, height, width) can't be padded to the net's input {to:?}\nhint: choose a net made for this data set"
     )]
     Shape {
-        /// The data set's images, `[C, H, W]`.
+        /// The shape of the data set's images, `[C, H, W]`.
         from: [usize; 3],
         /// The net's input, `[C, H, W]`.
         to: [usize; 3],
@@ -45,22 +45,22 @@ pub struct Transform {
     from: [usize; 3],
     padding: [usize; 2],
     augment: bool,
-    /// For each channel, what each of the 256 pixel values becomes. A table, because it gives PyTorch's bits (divide, subtract,
-    /// divide) at the price of a load.
+    /// For each channel, the result for each of the 256 pixel values. This is a table because it gives PyTorch's bits (divide, subtract,
+    /// divide) at the cost of a load.
     table: Vec<[f32; 256]>,
 }
 
 impl Transform {
-    /// The training transform of `name` for images of shape `from`, padded to `to` (`None`: as they are). Shapes are `[C, H, W]`.
+    /// Returns the training transform of `name` for images of shape `from`, padded to `to` (`None`: no padding). Shapes are `[C, H, W]`.
     ///
     /// # Errors
-    /// Where `to` has other channels than `from`, is smaller, or larger by an odd number of pixels.
+    /// If `to` has another number of channels than `from`, is smaller, or is larger by an odd number of pixels.
     pub fn train(name: DatasetName, from: [usize; 3], to: Option<[usize; 3]>) -> Result<Self, TransformError> {
         let augment = matches!(name, DatasetName::Cifar10 | DatasetName::Cifar100);
         Ok(Self { augment, ..Self::test(name, from, to)? })
     }
 
-    /// The test transform: the training transform without augmentation.
+    /// Returns the test transform: the training transform without augmentation.
     ///
     /// # Errors
     /// As [`Transform::train`].
@@ -73,21 +73,21 @@ impl Transform {
         Ok(Self { padding: [vertical, horizontal], ..Self::plain(name, from) })
     }
 
-    /// Normalization alone, for images of shape `from`.
+    /// Returns only the normalization, for images of shape `from`.
     #[must_use]
     pub fn plain(name: DatasetName, from: [usize; 3]) -> Self {
         let table = (0..from[0]).map(|channel| normalization_table(name, channel)).collect();
         Self { from, padding: [0, 0], augment: false, table }
     }
 
-    /// `[H, W, C]` of what comes out.
+    /// The shape `[H, W, C]` of the output.
     #[must_use]
     pub fn output_shape(&self) -> [usize; 3] {
         let [channels, height, width] = self.from;
         [height + 2 * self.padding[0], width + 2 * self.padding[1], channels]
     }
 
-    /// Whether draws are made; without, the result depends on the image alone.
+    /// True if the transform makes random draws; otherwise, the result depends on the image alone.
     #[must_use]
     pub fn is_augmenting(&self) -> bool {
         self.augment
@@ -97,7 +97,7 @@ impl Transform {
     /// they don't depend on batches, their order or threads.
     ///
     /// # Panics
-    /// Where `image` or `output` don't have the lengths of the transform's shapes.
+    /// If `image` or `output` don't have the lengths of the transform's shapes.
     pub fn apply(&self, image: &[u8], output: &mut [f32], key: &EpochKey, sample: u32) {
         let placement = if self.augment { Placement::draw(key, sample) } else { Placement::CENTERED };
         let [height, width, channels] = self.output_shape();
@@ -111,12 +111,12 @@ impl Transform {
         }
     }
 
-    /// Copies row by row what the shifted, flipped image covers, and black where it doesn't.
+    /// Copies, row by row, the shifted and flipped image where it covers the output, and black elsewhere.
     fn place(&self, image: &[u8], output: &mut [f32], placement: &Placement) {
         let [channels, height, width] = self.from;
         let [_, output_width, _] = self.output_shape();
         let black: Vec<f32> = self.table.iter().map(|table| table[0]).collect();
-        // Column `x` of the output shows column `x - left` of the image, and so for rows.
+        // Column `x` of the output shows column `x - left` of the image; the same holds for rows.
         let (top, left) = (signed(self.padding[0]) - placement.down, signed(self.padding[1]) - placement.right);
         let first = left.clamp(0, signed(output_width)).unsigned_abs();
         let last = (left + signed(width)).clamp(0, signed(output_width)).unsigned_abs();
@@ -140,7 +140,7 @@ impl Transform {
     }
 }
 
-/// Fills `output`, pixel by pixel, with what the channels' pixels become by their tables. Ends with `output`.
+/// Fills `output`, pixel by pixel, with the channels' pixels mapped through their tables. Ends with `output`.
 fn interleave<'a>(output: &mut [f32], tables: &[[f32; 256]], mut channels: impl Iterator<Item = impl Iterator<Item = &'a u8>>) {
     match tables {
         [table] => {
@@ -155,7 +155,7 @@ fn interleave<'a>(output: &mut [f32], tables: &[[f32; 256]], mut channels: impl 
                 value.copy_from_slice(&[red[usize::from(r)], green[usize::from(g)], blue[usize::from(b)]]);
             }
         }
-        // No data set has another number of channels; right, if not fast.
+        // No data set has another number of channels; this is correct, though not fast.
         _ => {
             for (position, (table, channel)) in tables.iter().zip(channels).enumerate() {
                 for (value, &pixel) in output.iter_mut().skip(position).step_by(tables.len()).zip(channel) {
@@ -166,12 +166,12 @@ fn interleave<'a>(output: &mut [f32], tables: &[[f32; 256]], mut channels: impl 
     }
 }
 
-/// Where a crop lies and whether the image is mirrored first.
+/// The position of a crop, and whether the image is mirrored first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Placement {
-    /// Pixels that the crop lies below the image's top; negative: above.
+    /// The number of pixels by which the crop is below the image's top; negative: above.
     down: isize,
-    /// Pixels that the crop lies right of the image's left side; negative: left of it.
+    /// The number of pixels by which the crop is right of the image's left side; negative: left of it.
     right: isize,
     flip: bool,
 }
@@ -179,7 +179,7 @@ struct Placement {
 impl Placement {
     const CENTERED: Self = Self { down: 0, right: 0, flip: false };
 
-    /// One draw of 64 bits: 1 for the flip and 21 for each offset in `0..=8` (whose probabilities so differ by less than 2^-20).
+    /// Makes one draw of 64 bits: 1 for the flip and 21 for each offset in `0..=8` (whose probabilities thus differ by less than 2^-20).
     fn draw(key: &EpochKey, sample: u32) -> Self {
         let EpochKey { seed, client, round, epoch } = *key;
         let bits = Seed::stream(seed, Purpose::Augment, &[client, round, epoch, u64::from(sample)]).next_u64();
@@ -191,7 +191,7 @@ impl Placement {
     }
 }
 
-/// Image sides are far below `isize::MAX`.
+/// Converts a side of an image, which is far below `isize::MAX`.
 fn signed(length: usize) -> isize {
     length.cast_signed()
 }
@@ -209,7 +209,7 @@ fn normalization_table(name: DatasetName, channel: usize) -> [f32; 256] {
         DatasetName::Cifar100 => (&[0.507, 0.487, 0.441], &[0.267, 0.256, 0.276]),
         DatasetName::FashionMnist | DatasetName::FashionMnistMini | DatasetName::Shakespeare => (&[0.0], &[1.0]),
     };
-    // A local copy has the data set's own number of channels, which its reader checked.
+    // A local copy has the data set's own number of channels, which the reader checked.
     let (mean, deviation) = (mean[channel % mean.len()], deviation[channel % deviation.len()]);
     std::array::from_fn(|pixel| (pixel as f32 / 255.0 - mean) / deviation)
 }
@@ -230,7 +230,7 @@ mod tests {
         output
     }
 
-    /// Pixel by pixel: mirror, look up in the padded image, divide, subtract, divide.
+    /// The reference, pixel by pixel: mirror, look up in the padded image, divide, subtract, divide.
     fn reference(image: &[u8], side: usize, placement: Placement, mean: &[f32], deviation: &[f32]) -> Vec<f32> {
         let mut output = Vec::new();
         for y in 0..signed(side) {
@@ -262,7 +262,7 @@ mod tests {
                 assert_eq!(apply(&train, &image, 1, sample), expected, "{placement:?}");
             }
         }
-        // 2000 draws of 162 placements: 12 each are expected, so every one is seen, and none 40 times.
+        // These are 2000 draws of 162 placements: 12 of each are expected, so every one is seen, and none 40 times.
         assert_eq!(seen.len(), 9 * 9 * 2);
         assert!(seen.values().all(|&count| count < 40) && seen.keys().all(|&(down, right, _)| down.abs() <= 4 && right.abs() <= 4));
     }
@@ -292,7 +292,7 @@ mod tests {
         let image: Vec<u8> = (0..784).map(|index| (index % 256) as u8).collect();
         let mnist = Transform::train(DatasetName::Mnist, [1, 28, 28], None).expect("no padding");
         assert_eq!(apply(&mnist, &image, 0, 0), reference(&image, 28, Placement::CENTERED, &[0.1307], &[0.3081]));
-        // What PyTorch gives for 0 and 255: (0 - 0.1307) / 0.3081 and (1 - 0.1307) / 0.3081.
+        // PyTorch gives these values for 0 and 255: (0 - 0.1307) / 0.3081 and (1 - 0.1307) / 0.3081.
         assert_eq!((apply(&mnist, &image, 0, 0)[0], apply(&mnist, &image, 0, 0)[255]), (-0.424_212_96, 2.821_486_7));
         let fashion = Transform::train(DatasetName::FashionMnist, [1, 28, 28], None).expect("no padding");
         assert_eq!(apply(&fashion, &image, 0, 0)[..256], std::array::from_fn::<f32, 256, _>(|pixel| pixel as f32 / 255.0));

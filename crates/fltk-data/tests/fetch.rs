@@ -1,4 +1,4 @@
-//! Fetching, against a real HTTP server in this process that behaves well, stalls, truncates and lies.
+//! Fetches from a real HTTP server in this process that behaves well, stalls, truncates and lies.
 
 mod server;
 
@@ -15,7 +15,7 @@ use fltk_http::Environment;
 use server::{Answer, Server};
 use tempfile::TempDir;
 
-/// Long enough to span several reads and pieces.
+/// Content that is long enough to span several reads and pieces.
 fn content() -> Vec<u8> {
     (0..300_000u32).flat_map(|index| (index.wrapping_mul(2_654_435_761) >> 7).to_le_bytes()).collect()
 }
@@ -47,7 +47,7 @@ fn fetch(urls: &[&str], folder: &Path) -> Result<(), FetchError> {
     fetch_files(&[file(urls)], folder, &options(), &mut |_| {})
 }
 
-/// Every file of the folder, except the lock, which is empty and stays.
+/// The names of all files in the folder, except the lock, which is empty and stays.
 fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> =
         fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
@@ -56,7 +56,8 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// One server giving `answers` in turn (then the last one for ever); the fetch must succeed. Returns the `Range` headers that it saw.
+/// Fetches from a server that gives `answers` in turn (then repeats the last one); the fetch must succeed. Returns the `Range` headers that
+/// the server saw.
 fn succeeds(answers: Vec<Answer>) -> Vec<Option<String>> {
     let (server, folder) = (Server::start(content(), answers), TempDir::new().expect("a folder"));
     fetch(&[&server.url()], folder.path()).expect("fetched in the end");
@@ -65,7 +66,7 @@ fn succeeds(answers: Vec<Answer>) -> Vec<Option<String>> {
     server.ranges()
 }
 
-/// The fetch must fail, name `expected`, and leave nothing behind but `left`.
+/// Fetches likewise; the fetch must fail, name `expected`, and leave nothing behind but `left`.
 fn fails(answers: Vec<Answer>, expected: &str, left: &[&str]) -> usize {
     let (server, folder) = (Server::start(content(), answers), TempDir::new().expect("a folder"));
     let error = fetch(&[&server.url()], folder.path()).expect_err(expected).to_string();
@@ -98,7 +99,7 @@ fn what_is_there_and_right_is_not_fetched_again() {
 fn a_cut_transfer_is_resumed() {
     let ranges = succeeds(vec![Answer::CutAfter(100_000), Answer::CutAfter(100_000), Answer::Whole]);
     assert_eq!(ranges, [None, Some("bytes=100000-".into()), Some("bytes=200000-".into())]);
-    // Without a length, the end of the connection is the end of the body; we know better.
+    // Without a length, the end of the connection is the end of the body, but we know the right length.
     assert_eq!(succeeds(vec![Answer::CutWithoutLength(70_000), Answer::Whole]), [None, Some("bytes=70000-".into())]);
 }
 
@@ -119,7 +120,7 @@ fn a_server_that_ignores_ranges_begins_anew() {
 fn a_server_that_resumes_elsewhere_is_not_believed() {
     let ranges = succeeds(vec![Answer::CutAfter(100_000), Answer::WrongRange, Answer::Whole]);
     assert_eq!(ranges, [None, Some("bytes=100000-".into()), None]);
-    // It says the right range and sends other bytes: only the checksum tells, and the next attempt starts over.
+    // The server announces the right range and sends other bytes: only the checksum shows it, and the next attempt starts over.
     let ranges = succeeds(vec![Answer::CutAfter(100_000), Answer::Lie, Answer::Whole]);
     assert_eq!(ranges, [None, Some("bytes=100000-".into()), None]);
     let ranges = succeeds(vec![Answer::CutAfter(100_000), Answer::Status(416, None), Answer::Whole]);
@@ -133,7 +134,7 @@ fn an_interrupted_process_is_taken_up_by_the_next() {
     fetch(&[&server.url()], folder.path()).expect("fetched");
     assert_eq!(server.ranges(), [Some("bytes=600000-".into())]);
     assert_eq!(names(folder.path()), ["data.gz"]);
-    // What it left is not trusted: garbage of the right length, or more than the whole file.
+    // The part file of an earlier attempt is not trusted: garbage of the right length, or more than the whole file.
     for garbage in [vec![7; content().len()], vec![7; content().len() + 1], vec![7; 1000]] {
         let folder = TempDir::new().expect("a folder");
         fs::write(folder.path().join("data.gz.part"), garbage).expect("written");
@@ -162,7 +163,7 @@ fn lasting_troubles_are_not() {
 fn attempts_are_bounded() {
     assert_eq!(fails(vec![Answer::Status(500, None)], "500 Internal Server Error", &[]), 3);
     assert_eq!(fails(vec![Answer::StallBeforeHeaders], "timeout", &[]), 3);
-    // What did arrive is kept for the next time, under a name that no reader takes for the file.
+    // The bytes that arrived are kept for the next time, under a name that no reader takes for the file.
     assert_eq!(fails(vec![Answer::StallAfter(100)], "timeout", &["data.gz.part"]), 3);
     assert_eq!(fails(vec![Answer::CutWithoutLength(100)], "it ends after 300 of 1200000 bytes", &["data.gz.part"]), 3);
 }
@@ -214,7 +215,7 @@ fn a_held_lock_is_waited_for_but_not_for_ever() {
     let impatient = FetchOptions { lock_timeout: Duration::from_millis(20), ..options() };
     let error = fetch_files(&[file(&[&server.url()])], folder.path(), &impatient, &mut |_| {}).expect_err("locked");
     assert!(matches!(error, FetchError::Locked { .. }), "{error}");
-    // Let go as soon as the other is seen to wait.
+    // The lock is released as soon as the other process is seen to wait.
     let mut lock = Some(lock);
     let mut release = |progress: Progress<'_>| {
         if progress == Progress::Waiting {
@@ -252,7 +253,7 @@ fn the_cache_is_verified_against_the_table() {
     fs::write(folder.path().join("shakespeare/tinyshakespeare.txt"), b"First Citizen:").expect("written");
     let wrong = FileState::Wrong { sha256: sha256_hex(b"First Citizen:"), bytes: 14 };
     assert_eq!(states(), [("tinyshakespeare.txt".to_owned(), wrong)]);
-    // What is embedded has nothing to fetch and nothing to verify.
+    // An embedded data set has nothing to fetch and nothing to verify.
     assert_eq!(verify(DatasetName::FashionMnistMini, &locations).expect("nothing"), []);
     fltk_data::fetch::fetch(DatasetName::FashionMnistMini, &locations, &mut |_| panic!("no transfer")).expect("nothing to do");
 }

@@ -1,4 +1,5 @@
-//! Finding and reading data sets: the embedded one, small ones that the test writes, damaged ones, and the real ones where they are installed.
+//! Tests of finding and reading data sets: the embedded one, small ones that the test writes, damaged ones, and the real ones where they are
+//! installed.
 
 use std::{
     fs,
@@ -21,7 +22,7 @@ fn idx(magic: u32, sizes: &[u32], body: &[u8]) -> Vec<u8> {
     [magic].iter().chain(sizes).flat_map(|word| word.to_be_bytes()).chain(body.iter().copied()).collect()
 }
 
-/// A sound MNIST of 3 training images and 1 test image.
+/// Writes a valid MNIST of 3 training images and 1 test image.
 fn write_mnist(folder: &Path) {
     fs::create_dir_all(folder).expect("made");
     let write = |name: &str, bytes: Vec<u8>| fs::write(folder.join(name), bytes).expect("written");
@@ -60,7 +61,7 @@ fn the_embedded_subset_is_balanced_and_needs_nothing() {
     assert_eq!(data.provenance.origin, Origin::Embedded);
     // Fashion-MNIST begins with an ankle boot.
     assert_eq!(data.class_names[usize::from(labels(&data.train)[0])], "Ankle boot");
-    // As numpy has it: sha256 over the labels as "<u2".
+    // This is the value from numpy: sha256 over the labels as "<u2".
     assert_eq!(data.labels_digest(), "03354aff655117cd64d2bf26a895f8ce41cabc0958ecb1467d76cd6842835e45");
 }
 
@@ -76,7 +77,7 @@ fn idx_files_are_found_wherever_they_lie() {
     assert!(own.provenance.to_string().contains("a local copy"), "{}", own.provenance);
     assert_eq!(load_from(DatasetName::Mnist, base, "torchvision").expect("read").train, own.train);
     let config = DatasetConfig { name: DatasetName::Mnist, path: None };
-    // Files of these names lying about may be Fashion-MNIST's: only a folder that says `mnist` is believed.
+    // Loose files with these names may be Fashion-MNIST's: only a folder called `mnist` is trusted.
     let unlabelled = Locations { cache: Some(base.join("cache")), local: vec![base.join("own")] };
     assert!(matches!(load(&config, base, &unlabelled), Err(DataError::Missing { .. })));
     let locations = Locations { cache: Some(base.join("cache")), local: vec![base.join("own"), base.join("torchvision")] };
@@ -108,7 +109,7 @@ fn cifar_is_read_from_folders_and_archives() {
     let names = ["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin", "test_batch.bin"];
     let inner = base.join("cifar/cifar-10-batches-bin");
     fs::create_dir_all(&inner).expect("made");
-    // In the archive the order is another one, and there is more than is needed.
+    // The archive has another order, and contains more than is needed.
     let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
     for (label, name) in (0..6).zip(names).rev() {
         fs::write(inner.join(name), cifar_record(&[label])).expect("written");
@@ -121,7 +122,7 @@ fn cifar_is_read_from_folders_and_archives() {
     assert_eq!((labels(&unpacked.train), labels(&unpacked.test)), (vec![0, 1, 2, 3, 4], vec![5]));
     assert_eq!(unpacked.image_shape(), Some([3, 32, 32]));
     for path in ["cifar-10-binary.tar.gz", "."] {
-        // `.` has both the archive and, in another folder, nothing else.
+        // The folder `.` contains the archive; the unpacked files below it are in a folder that isn't searched.
         let packed = load_from(DatasetName::Cifar10, base, path).expect("read");
         assert_eq!((&packed.train, &packed.test), (&unpacked.train, &unpacked.test));
         assert!(matches!(packed.provenance.origin, Origin::Archive(_)));
@@ -135,7 +136,7 @@ fn cifar_is_read_from_folders_and_archives() {
     assert!(matches!(error, DataError::Format { problem: FormatError::Damaged(_), .. }), "{error}");
 }
 
-/// What Python 2 made of a batch of CIFAR, as its published files are: a dict with an array of bytes, pickled with protocol 2.
+/// A batch of CIFAR as Python 2 pickled it, like the published files: a dict with an array of bytes, pickled with protocol 2.
 fn pickled(labels: &[(&str, &[u8])], pixels: &[u8]) -> Vec<u8> {
     let mut bytes = b"\x80\x02}q\x01(U\x0bbatch_labelq\x02U\x07batch 1q\x03".to_vec();
     for (key, labels) in labels {
@@ -157,7 +158,7 @@ fn pickled(labels: &[(&str, &[u8])], pixels: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// What torchvision leaves, unpacked and packed.
+/// This reads the files that torchvision leaves, unpacked and packed.
 #[test]
 fn the_python_version_of_cifar_is_read() {
     let folder = TempDir::new().expect("a folder");
@@ -185,7 +186,7 @@ fn the_python_version_of_cifar_is_read() {
     fs::write(hundred.join("test"), pickled(&[("coarse_labels", &[0]), ("fine_labels", &[7])], &[8; 3072])).expect("written");
     let data = load_from(DatasetName::Cifar100, base, "hundred").expect("read");
     assert_eq!((labels(&data.train), labels(&data.test)), (vec![98, 0], vec![7]));
-    // Whatever is wrong with one of them is said of it.
+    // Any error in one of the files names that file.
     let check = |bytes: &[u8], expected: &[&str]| {
         fs::write(inner.join("data_batch_3"), bytes).expect("written");
         let error = load_from(DatasetName::Cifar10, base, "torchvision").expect_err("wrong").to_string();
@@ -217,10 +218,10 @@ fn gzip_may_have_several_members() {
     refused([members.clone(), vec![0x1f, 0x8b]].concat(), "damaged");
     refused(members[..members.len() - 1].to_vec(), "damaged");
     refused([gzip(&images), gzip(b"more")].concat(), "4 bytes follow");
-    // So much is too much in many members too.
+    // Too many bytes are also too many when they are spread over several members.
     let large = gzip(&vec![0; 100 << 20]);
     refused([large.clone(), large.clone(), large].concat(), "larger than 268435456 bytes");
-    // An archive in members is one.
+    // An archive in several members is still one archive.
     let mut archive = tar::Builder::new(Vec::new());
     for (name, record) in [("train.bin", cifar_record(&[4, 98])), ("test.bin", cifar_record(&[0, 7]))] {
         let mut header = tar::Header::new_gnu();
@@ -399,7 +400,7 @@ fn damaged_files_are_refused_by_name() {
     check("train-labels-idx1-ubyte", &idx(0x801, &[3], &[7, 8, 10]), "sample 2 has label 10");
     check("train-labels-idx1-ubyte", &idx(0x801, &[2], &[7, 8]), "2 labels for 3 images");
     check("t10k-images-idx3-ubyte", &idx(0x803, &[1, 32, 32], &[0; 1024]), "images are 32x32 where 28x28");
-    // A bomb: 300 MB of zeros in 300 kB.
+    // This is a bomb: 300 MB of zeros in 300 kB.
     check("train-images-idx3-ubyte.gz", &gzip(&vec![0; 300 << 20]), "larger than 268435456 bytes");
 }
 

@@ -12,7 +12,7 @@ use fltk_data::{
 };
 use proptest::prelude::*;
 
-/// `per_class` samples of each class, classes in turn.
+/// Labels of `per_class` samples of each class, with classes in turn.
 fn balanced(num_classes: usize, per_class: usize) -> Vec<u16> {
     (0..num_classes * per_class).map(|index| (index % num_classes) as u16).collect()
 }
@@ -55,7 +55,7 @@ fn pathological(classes_per_client: u32) -> PartitionConfig {
     PartitionConfig::Pathological { classes_per_client, version: None }
 }
 
-/// The same of another version.
+/// Returns the same configuration with another version.
 fn of_version(config: &PartitionConfig, version: PartitionVersion) -> PartitionConfig {
     let mut config = config.clone();
     match &mut config {
@@ -87,7 +87,7 @@ fn configs() -> impl Strategy<Value = PartitionConfig> {
     ]
 }
 
-/// Those that may leave samples out, by their documentation.
+/// True if the partition may leave samples out, according to its docs.
 fn may_be_incomplete(config: &PartitionConfig) -> bool {
     matches!(config, PartitionConfig::Pathological { .. } | PartitionConfig::NaturalId {})
 }
@@ -128,7 +128,7 @@ proptest! {
         for part in &parts {
             prop_assert_eq!(classes_of(part, &labels).len(), limit as usize);
         }
-        // Each of `limit` classes is cut into equal chunks, up to one sample.
+        // Each of `limit` classes is cut into chunks that are equal up to one sample.
         prop_assert!(sizes.iter().max().expect("clients") - sizes.iter().min().expect("clients") <= limit as usize);
     }
 
@@ -170,7 +170,7 @@ proptest! {
         let labels = balanced(10, 50);
         let parts = divide(&labels, 10, clients, &PartitionConfig::Shard { shards_per_client }, seed).expect("possible");
         let shard = 500usize.div_ceil((clients * shards_per_client) as usize);
-        // A shard of at most `shard` samples meets at most so many classes of 50.
+        // A shard of at most `shard` samples overlaps at most this many classes of 50.
         let classes_max = shards_per_client as usize * (shard.saturating_sub(2) / 50 + 2);
         prop_assert!(parts.iter().all(|part| classes_of(part, &labels).len() <= classes_max));
         let (least, most) = (parts.iter().map(Vec::len).min(), parts.iter().map(Vec::len).max());
@@ -194,7 +194,7 @@ proptest! {
         let sum: f64 = weights.iter().sum();
         for (part, weight) in parts.iter().zip(weights) {
             prop_assert!(!part.is_empty());
-            // Rounding moves 1; clients that rounding left empty take at most one each from the largest.
+            // Rounding moves 1; clients left empty by rounding take at most one each from the largest.
             prop_assert!((part.len() as f64 - total as f64 * weight / sum).abs() <= k + 1.0);
         }
     }
@@ -206,7 +206,7 @@ fn uniform_parts_are_equal_and_hold_sample_0() {
     let parts = divide(&labels, 10, 7, &PartitionConfig::Uniform {}, 1).expect("possible");
     assert!(parts.iter().all(|part| part.len() == 144 || part.len() == 145));
     assert!(parts.iter().any(|part| part.contains(&0)), "KFLTK loses sample 0");
-    // 144 samples of 10 classes: about 14 each, 5 standard deviations are 18.
+    // There are 144 samples of 10 classes: about 14 each, and 5 standard deviations are 18.
     assert!(parts.iter().all(|part| classes_of(part, &labels).len() == 10));
 }
 
@@ -225,7 +225,7 @@ fn q_sampler_keeps_a_fraction_q_in_its_own_group() {
     }
 }
 
-/// What is nearly equal for each class is equal over all of them: no client is always among those who get one more.
+/// Chunks that are nearly equal for each class add up to equal sizes over all classes: no client is always among those that get one more.
 #[test]
 fn fractions_of_classes_come_out_even() {
     let sizes = |per_class, clients, config: &PartitionConfig| {
@@ -233,19 +233,19 @@ fn fractions_of_classes_come_out_even() {
         let (least, most) = (parts.iter().map(Vec::len).min(), parts.iter().map(Vec::len).max());
         (least.expect("clients"), most.expect("clients"))
     };
-    // Class by class alone, 200 of 300 clients would get 10 samples, and 100 of them 20.
+    // If each class were rounded on its own, 200 of 300 clients would get 10 samples, and 100 of them 20.
     for config in [dirichlet(1e6, 1), limit_labels(10), n_labels(10), pathological(10)] {
         assert_eq!(sizes(400, 300, &config), (13, 14), "{config:?}");
         assert_eq!(sizes(400, 300, &of_version(&config, PartitionVersion::One)), (10, 20), "{config:?}");
         for clients in [10, 30, 70, 110, 130, 290, 310, 390, 400] {
             let even = 4000 / clients as usize;
             let (least, most) = sizes(400, clients, &config);
-            // Of few clients each has so many samples that the draws themselves differ by some.
+            // With few clients, each has so many samples that the draws themselves differ slightly.
             let drawn = usize::from(matches!(config, PartitionConfig::Dirichlet { .. }) && clients < 100) * 2;
             assert!(least + drawn >= even && most <= even + 1 + drawn, "{clients} clients, {config:?}: {least} to {most}");
         }
     }
-    // More clients than a class has samples, where each class on its own left some without any.
+    // There are more clients than samples of a class; rounding each class on its own left some clients without samples.
     assert_eq!(sizes(400, 500, &dirichlet(1e6, 1)), (8, 8));
     assert_eq!(sizes(400, 4000, &dirichlet(1e6, 1)), (1, 1));
     let refused = divide(&balanced(10, 400), 10, 500, &of_version(&dirichlet(1e6, 1), PartitionVersion::One), 42);
@@ -262,7 +262,7 @@ fn dirichlet_runs_from_one_class_to_uniform() {
             assert!((95..=105).contains(&count), "{count} of a class where 100 are expected");
         }
     }
-    // At 0.05 a class goes almost whole to one client: the largest shares of the classes are 90 % on average.
+    // At 0.05, a class goes almost entirely to one client: the largest shares of the classes are 90 % on average.
     let skewed = divide(0.05);
     let largest =
         |class| skewed.iter().map(|part| part.iter().filter(|&&index| labels[index as usize] == class).count()).max().unwrap_or(0);
@@ -313,7 +313,7 @@ fn impossible_combinations_are_refused() {
     assert_eq!(bad_label, Err(PartitionError::Label { index: 1, label: 9, num_classes: 9 }));
 }
 
-/// Partitions are part of what is published: they must not change unseen.
+/// Partitions are part of published results: they must not change unnoticed.
 #[test]
 fn partitions_are_pinned() {
     let labels = balanced(4, 6);

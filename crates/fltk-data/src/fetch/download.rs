@@ -1,4 +1,4 @@
-//! One file over HTTP: mirrors, attempts, resumption, and the checks that make a lie or a cut harmless.
+//! The download of one file over HTTP: mirrors, attempts, resumption, and the checks that make wrong or truncated answers harmless.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -17,15 +17,15 @@ use ureq::{
 use super::{Failure, FetchError, FetchOptions, Progress, digest};
 use crate::sources::SourceFile;
 
-/// Bytes between two reports of progress.
+/// The number of bytes between two reports of progress.
 const PIECE: usize = 64 << 10;
-/// Mirrors redirect to their storage, once or twice.
+/// The largest number of redirects: mirrors redirect to their storage, once or twice.
 const REDIRECTS_MAX: u32 = 5;
 
 pub(super) fn agent(options: &FetchOptions) -> Result<Agent, TrustError> {
     let config = fltk_http::config(options.environment)?
         .max_redirects(REDIRECTS_MAX)
-        // A `.gz` file that the server packs or unpacks on its way would have another size and digest.
+        // If the server packed or unpacked a `.gz` file on the way, its size and digest would differ.
         .accept_encoding("identity")
         .timeout_resolve(Some(options.connect_timeout))
         .timeout_connect(Some(options.connect_timeout))
@@ -36,10 +36,10 @@ pub(super) fn agent(options: &FetchOptions) -> Result<Agent, TrustError> {
     Ok(config.build().new_agent())
 }
 
-/// Why one attempt failed.
+/// The reason why one attempt failed.
 #[derive(Debug, thiserror::Error)]
 enum Problem {
-    /// Ours, not the mirror's: fatal.
+    /// This is our problem, not the mirror's, and fatal.
     #[error("cannot write `{}`: {source}", path.display())]
     Disk { path: PathBuf, source: io::Error },
     #[error("{0}")]
@@ -57,7 +57,7 @@ enum Problem {
 }
 
 impl Problem {
-    /// Whether the same mirror may do better next time.
+    /// True if the same mirror may succeed next time.
     fn is_passing(&self) -> bool {
         match self {
             Self::Network(_) | Self::Truncated { .. } | Self::Range(_) => true,
@@ -65,7 +65,7 @@ impl Problem {
                 status.is_server_error()
                     || matches!(*status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT | StatusCode::RANGE_NOT_SATISFIABLE)
             }
-            // Of a resumed file, the wrong half may have been the one that was there before.
+            // In a resumed file, the wrong part may be the one that was there before.
             Self::Checksum { resumed, .. } => *resumed,
             Self::Disk { .. } | Self::Size { .. } => false,
         }
@@ -110,7 +110,7 @@ pub(super) fn download(
     Err(FetchError::Unavailable { file: file.name.clone(), folder: folder.to_path_buf(), failures })
 }
 
-/// One attempt at one mirror. What has arrived when it fails stays in the part file, unless it is known to be wrong.
+/// Makes one attempt at one mirror. If it fails, the bytes that arrived stay in the part file, unless they are known to be wrong.
 fn attempt(agent: &Agent, file: &SourceFile, folder: &Path, url: &str, progress: &mut dyn FnMut(Progress<'_>)) -> Result<(), Problem> {
     let mut part = Part::open(folder.join(format!("{}.part", file.name)), file.bytes)?;
     let resumed = part.len > 0;
@@ -128,7 +128,7 @@ fn attempt(agent: &Agent, file: &SourceFile, folder: &Path, url: &str, progress:
     }
 }
 
-/// Appends to `part` what it lacks.
+/// Appends the missing bytes to `part`.
 fn transfer(agent: &Agent, file: &SourceFile, url: &str, part: &mut Part, progress: &mut dyn FnMut(Progress<'_>)) -> Result<(), Problem> {
     let mut request = agent.get(url);
     if part.len > 0 {
@@ -165,7 +165,8 @@ fn receive(body: Body, file: &SourceFile, part: &mut Part, progress: &mut dyn Fn
     }
 }
 
-/// Where in the file the response's body begins, given that we have `have` bytes. A server may ignore our `Range` and begin anew.
+/// Returns the position in the file at which the response's body begins, given that we have `have` bytes. A server may ignore our `Range`
+/// and start over.
 fn offset(response: &Response<Body>, have: u64, total: u64) -> Result<u64, Problem> {
     let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
     match response.status() {
@@ -183,7 +184,7 @@ fn offset(response: &Response<Body>, have: u64, total: u64) -> Result<u64, Probl
     }
 }
 
-/// The file that is being fetched, under its provisional name.
+/// The file that is being fetched, under its temporary name.
 struct Part {
     path: PathBuf,
     file: File,
@@ -191,7 +192,7 @@ struct Part {
 }
 
 impl Part {
-    /// Opens what an earlier attempt left; more than the whole file can only be wrong, and is thrown away.
+    /// Opens the file that an earlier attempt left. If it is longer than the whole file, it can only be wrong and is discarded.
     fn open(path: PathBuf, bytes_max: u64) -> Result<Self, Problem> {
         let open = || {
             let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path)?;
@@ -226,12 +227,12 @@ impl Part {
         if found == file.sha256 { Ok(()) } else { Err(Problem::Checksum { found, expected: file.sha256.clone(), resumed }) }
     }
 
-    /// Gives the file its name, once it is safely on disk.
+    /// Gives the file its final name, once its content is safely on disk.
     fn rename_to(self, path: &Path) -> Result<(), Problem> {
         let rename = || {
             self.file.sync_all()?;
             fs::rename(&self.path, path)?;
-            // The name too: a directory is synced by opening it.
+            // The name must be on disk too: a directory is synced by opening it.
             path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
         };
         rename().map_err(disk(path))

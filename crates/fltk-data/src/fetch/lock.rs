@@ -1,4 +1,5 @@
-//! One fetcher at a time in a folder, across processes. The operating system drops the lock with its holder, so a killed process leaves none.
+//! The lock that lets one process at a time fetch into a folder. The operating system releases the lock with its holder, so a killed process
+//! leaves none.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
@@ -9,10 +10,10 @@ use std::{
 
 use super::{FetchError, Progress};
 
-/// How often a held lock is tried again: seldom enough to cost nothing, often enough to go unnoticed beside a download.
+/// The interval between attempts to take a held lock: long enough to cost nothing, short enough to go unnoticed next to a download.
 const POLL: Duration = Duration::from_millis(50);
 
-/// Takes the folder's lock, waiting at most `timeout` for whoever holds it. It is held as long as the file returned is open.
+/// Takes the folder's lock, waiting at most `timeout` for the current holder. The lock is held as long as the returned file is open.
 pub(super) fn acquire(folder: &Path, timeout: Duration, progress: &mut dyn FnMut(Progress<'_>)) -> Result<File, FetchError> {
     let path = folder.join(".lock");
     let io = |source| FetchError::Io { path: path.clone(), source };

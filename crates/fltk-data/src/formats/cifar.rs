@@ -4,15 +4,15 @@
 use super::check_labels;
 use crate::{dataset::ImageSet, error::FormatError};
 
-/// Bytes of one image.
+/// The bytes of one image.
 const IMAGE: usize = 3 * 32 * 32;
 
-/// Which labels precede an image.
+/// The labels that precede an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Labels {
-    /// CIFAR-10: the class.
+    /// The class, for CIFAR-10.
     One,
-    /// CIFAR-100: the super-class (20 of them, checked, not kept), then the class.
+    /// The super-class (one of 20, which is checked but not kept), then the class, for CIFAR-100.
     CoarseAndFine,
 }
 
@@ -28,7 +28,7 @@ impl Labels {
 /// Joins the files of a split, in order, into one set of `3 x 32 x 32` images.
 ///
 /// # Errors
-/// The index in `files` of the offending file, and what is wrong: not whole records, a label without a class, no samples.
+/// The index in `files` of the wrong file, and the problem: not whole records, a label without a class, no samples.
 pub fn image_set(files: Vec<Vec<u8>>, labels: Labels, num_classes: usize) -> Result<ImageSet, (usize, FormatError)> {
     let record = labels.bytes() + IMAGE;
     let num_images = files.iter().map(|file| file.len() / record).sum::<usize>();

@@ -3,13 +3,13 @@
 use super::{cifar::Labels, pickle::Pickle};
 use crate::error::FormatError;
 
-/// Bytes of one image.
+/// The bytes of one image.
 const IMAGE: usize = 3 * 32 * 32;
 
-/// A batch in the form of the binary version, which [`cifar`](super::cifar) reads.
+/// Returns a batch in the form of the binary version, which [`cifar`](super::cifar) reads.
 ///
 /// # Errors
-/// Where it's no such dict, or has more than data in it.
+/// If the bytes are not such a dict, or contain more than data.
 pub fn records(bytes: &[u8], labels: Labels) -> Result<Vec<u8>, FormatError> {
     let pickle = Pickle::read(bytes)?;
     let list = |key: &'static str| {

@@ -3,16 +3,16 @@
 use super::check_labels;
 use crate::{dataset::ImageSet, error::FormatError};
 
-/// Unsigned bytes (`0x08`) in three dimensions.
+/// The magic number of unsigned bytes (`0x08`) in three dimensions.
 const IMAGES_MAGIC: u32 = 0x0000_0803;
-/// Unsigned bytes in one dimension.
+/// The magic number of unsigned bytes in one dimension.
 const LABELS_MAGIC: u32 = 0x0000_0801;
 
 /// Joins the two (unpacked) IDX files of a split into a set of `1 x side x side` images.
 ///
 /// # Errors
-/// The offending file (0: images, 1: labels), and what is wrong: it is not exactly what its header says, images have another size, the
-/// numbers of images and labels differ, a label has no class, or there is no sample.
+/// The wrong file (0: images, 1: labels), and the problem: it is not exactly what its header says, images have another size, the numbers of
+/// images and labels differ, a label has no class, or there is no sample.
 pub fn image_set(images: Vec<u8>, labels: &[u8], side: u32, num_classes: usize) -> Result<ImageSet, (usize, FormatError)> {
     let pixels = read_images(images, side).map_err(|problem| (0, problem))?;
     let labels = read_labels(labels).map_err(|problem| (1, problem))?;
@@ -27,7 +27,7 @@ pub fn image_set(images: Vec<u8>, labels: &[u8], side: u32, num_classes: usize) 
     Ok(ImageSet { pixels, labels, shape: [1, side as usize, side as usize] })
 }
 
-/// The pixels of an IDX image file whose images are `side x side`. Takes the file's bytes and gives them back without their header.
+/// Returns the pixels of an IDX image file whose images are `side x side`. Takes the file's bytes and gives them back without their header.
 fn read_images(mut bytes: Vec<u8>, side: u32) -> Result<Vec<u8>, FormatError> {
     let [count, height, width] = header(&bytes, IMAGES_MAGIC, "an IDX image file")?;
     if (height, width) != (side, side) {
@@ -61,8 +61,8 @@ fn header<const N: usize>(bytes: &[u8], magic: u32, what: &'static str) -> Resul
     Ok(sizes)
 }
 
-/// `header` bytes and then `body` bytes, no more and no less. The body of three 32-bit sizes fits 96 bits, but the sizes are checked
-/// before: a side is at most 32, so nothing overflows.
+/// Checks that there are `header` bytes and then `body` bytes, no more and no less. The body of three 32-bit sizes fits 96 bits, but the
+/// sizes are checked before this: a side is at most 32, so nothing overflows.
 fn check_len(found: usize, header: u64, body: u64) -> Result<(), FormatError> {
     let (found, expected) = (found as u64, header.saturating_add(body));
     if found < expected {

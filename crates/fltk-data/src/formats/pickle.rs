@@ -1,25 +1,26 @@
-//! Python's pickles, as far as plain data needs them: `None`, numbers, texts, bytes, lists, tuples, dicts, and numpy's arrays. Nothing is run: a pickle is a
-//! program that may call any function of Python; of those that it names, the three that make an array, and the one by which Python 3 writes bytes for
-//! Python 2, are known here as what they make, and any other is refused by name, as is any other instruction.
+//! Python's pickles, as far as plain data needs them: `None`, numbers, texts, bytes, lists, tuples, dicts, and numpy's arrays. Nothing is run. A pickle is a
+//! program that may call any Python function. This reader knows four such functions, and makes their results itself: the three that make an array, and the
+//! one by which Python 3 writes bytes for Python 2. Any other function is refused by name, as is any other instruction.
 //!
-//! Objects lie in one list, and refer to each other by their place in it; so what refers to itself does no harm. Each instruction makes at most one, of which
-//! there are so many at most, and bytes stay where they are in the file; those that are another way in it are together no more than it has.
+//! Objects are in one list, and refer to each other by their index in it, so an object that refers to itself does no harm. Each instruction makes at most one
+//! object, and the number of objects is limited. Bytes stay where they are in the file; those that need decoding take in total no more than the file's size.
 
 use std::{collections::HashMap, ops::Range};
 
 use crate::error::FormatError;
 
-/// Most objects, five times those of CIFAR-100's training file: 60 MB or so.
+/// The largest number of objects, five times those of CIFAR-100's training file: about 60 MB.
 const OBJECTS_MAX: usize = 1 << 20;
-/// Most references to objects: each instruction makes at most one, and a list, a tuple or a dict holds only such as were made. 32 MB.
+/// The largest number of references to objects: each instruction makes at most one, and a list, tuple or dict contains only references that
+/// were made. 32 MB.
 const REFERENCES_MAX: usize = 4 * OBJECTS_MAX;
-/// Longest text that a key, a name of a type or the like may have.
+/// The longest text of a key, a type name or the like, in bytes.
 const NAME_BYTES_MAX: usize = 1 << 10;
 
-/// A place in the list of objects.
+/// An index in the list of objects.
 pub type Id = usize;
 
-/// What was read.
+/// A pickle that was read.
 #[derive(Debug)]
 pub struct Pickle<'a> {
     bytes: &'a [u8],
@@ -33,16 +34,16 @@ enum Object {
     Bool(bool),
     Int(i64),
     Float,
-    /// Bytes or, as Python 2 knows no difference, a text.
+    /// Bytes or, since Python 2 makes no difference, a text.
     Bytes(Range<usize>),
-    /// Bytes that are another way in the file.
+    /// Bytes that are stored in another form in the file.
     Latin1(Vec<u8>),
     List(Vec<Id>),
     Tuple(Vec<Id>),
     Dict(Vec<(Id, Id)>),
     Global(Global),
     Dtype(Id),
-    /// Of what state it was given: shape, type, whether by columns, and bytes.
+    /// The state that an array was given: shape, type, whether it is by columns, and bytes.
     Array(Option<Id>),
 }
 
@@ -58,7 +59,7 @@ impl<'a> Pickle<'a> {
     /// Reads `bytes`.
     ///
     /// # Errors
-    /// [`FormatError::Pickle`], with the offset, where they are cut off or have an instruction or a name that plain data doesn't need.
+    /// [`FormatError::Pickle`], with the offset, if the bytes are cut off or contain an instruction or a name that plain data doesn't need.
     pub fn read(bytes: &'a [u8]) -> Result<Self, FormatError> {
         let mut machine = Machine {
             bytes,
@@ -80,14 +81,14 @@ impl<'a> Pickle<'a> {
         }
     }
 
-    /// The value of the outermost dict under `key`.
+    /// Returns the value under `key` in the outermost dict.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Id> {
         let Object::Dict(entries) = &self.objects[self.root] else { return None };
         entries.iter().rev().find(|(name, _)| self.raw(*name) == Some(key.as_bytes())).map(|(_, value)| *value)
     }
 
-    /// A list of whole numbers.
+    /// Returns a list of integers.
     #[must_use]
     pub fn ints(&self, id: Id) -> Option<Vec<i64>> {
         let Object::List(items) = &self.objects[id] else { return None };
@@ -95,7 +96,7 @@ impl<'a> Pickle<'a> {
         items.iter().map(int).collect()
     }
 
-    /// An array of unsigned bytes by rows: its shape, and its bytes, which are as many as that says.
+    /// Returns an array of unsigned bytes by rows: its shape, and as many bytes as the shape says.
     #[must_use]
     pub fn byte_array(&self, id: Id) -> Option<(Vec<usize>, &[u8])> {
         let Object::Array(Some(state)) = self.objects[id] else { return None };
@@ -124,25 +125,25 @@ fn raw<'a>(object: &'a Object, bytes: &'a [u8]) -> Option<&'a [u8]> {
     }
 }
 
-/// Python's pickle machine, without what it can call.
+/// Python's pickle machine, without the functions that it can call.
 struct Machine<'a> {
     bytes: &'a [u8],
     at: usize,
     objects: Vec<Object>,
     stack: Vec<Id>,
-    /// Those that were ever on the stack.
+    /// The number of references that were ever put on the stack.
     num_references: usize,
-    /// Heights of the stack.
+    /// The heights of the stack at the marks.
     marks: Vec<usize>,
     memo: HashMap<u32, Id>,
-    /// Bytes that may still be made of texts: a file that is what it seems makes fewer of them than it has.
+    /// The number of bytes that may still be decoded from texts: an honest file decodes fewer bytes than it has.
     latin1_left: usize,
 }
 
 const CUT_OFF: &str = "it ends in the middle of an instruction";
 
 impl<'a> Machine<'a> {
-    /// One instruction; the result once that is the last.
+    /// Runs one instruction. Returns the result if that was the last one.
     fn step(&mut self) -> Result<Option<Id>, String> {
         let opcode = self.byte()?;
         match opcode {
@@ -176,7 +177,7 @@ impl<'a> Machine<'a> {
                 let value = self.number(4)?;
                 self.push(Object::Int(i64::from(value as u32 as i32)))?;
             }
-            // LONG1: two's complement of up to eight bytes here.
+            // LONG1: here, a two's complement of up to eight bytes.
             0x8a => {
                 let len = usize::from(self.byte()?);
                 let range = self.take(len)?;
@@ -279,7 +280,7 @@ impl<'a> Machine<'a> {
         self.push(Object::Global(global))
     }
 
-    /// What a known function makes of its arguments.
+    /// Replaces a known function and its arguments by the result.
     fn call(&mut self) -> Result<(), String> {
         let called = self.pop_last(2)?;
         let (Object::Global(global), Object::Tuple(arguments)) = (&self.objects[called[0]], &self.objects[called[1]]) else {
@@ -288,7 +289,7 @@ impl<'a> Machine<'a> {
         let made = match (global, arguments.as_slice()) {
             (Global::Reconstruct, [class, ..]) if matches!(self.objects[*class], Object::Global(Global::Ndarray)) => Object::Array(None),
             (Global::Dtype, [name, ..]) => Object::Dtype(*name),
-            // How Python 3 writes bytes for Python 2: as the text of the same characters.
+            // Python 3 writes bytes for Python 2 like this: as the text of the same characters.
             (Global::Encode, [text, encoding]) if raw(&self.objects[*encoding], self.bytes) == Some(b"latin1") => {
                 let text = raw(&self.objects[*text], self.bytes).and_then(|bytes| std::str::from_utf8(bytes).ok());
                 let bytes = text.and_then(|text| text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect::<Option<Vec<u8>>>());
@@ -307,7 +308,7 @@ impl<'a> Machine<'a> {
         let Some(&built) = self.stack.last() else { return Err("it builds nothing".to_owned()) };
         match &mut self.objects[built] {
             Object::Array(of) => *of = Some(state),
-            // The order of bytes and the like, which unsigned bytes have none of.
+            // This is the byte order and the like, which doesn't matter for unsigned bytes.
             Object::Dtype(_) => {}
             _ => return Err("it gives a state to what is no array; it was not obeyed".to_owned()),
         }
@@ -357,7 +358,7 @@ impl<'a> Machine<'a> {
         self.push(Object::Int(i64::try_from(value).unwrap_or(i64::MAX)))
     }
 
-    /// Of texts and bytes whose length is a number of `width` bytes.
+    /// Pushes a text or bytes whose length is a number of `width` bytes.
     fn bytes_of(&mut self, width: usize) -> Result<(), String> {
         let len = usize::try_from(self.number(width)?).map_err(|_| CUT_OFF)?;
         let range = self.take(len)?;
@@ -368,7 +369,7 @@ impl<'a> Machine<'a> {
         self.pop_last(1).map(|ids| ids[0])
     }
 
-    /// The last `num` of the stack, but none from before a mark.
+    /// Pops the last `num` entries of the stack, but none from before a mark.
     fn pop_last(&mut self, num: usize) -> Result<Vec<Id>, String> {
         let floor = self.marks.last().copied().unwrap_or(0);
         match self.stack.len().checked_sub(num) {
@@ -387,7 +388,7 @@ impl<'a> Machine<'a> {
         Ok(self.bytes[range.start])
     }
 
-    /// Little-endian.
+    /// Reads a little-endian number.
     fn number(&mut self, width: usize) -> Result<u64, String> {
         let range = self.take(width)?;
         Ok(self.bytes[range].iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte)))
@@ -421,7 +422,7 @@ fn too_many() -> String {
     format!("it has more than {OBJECTS_MAX} objects")
 }
 
-/// As Python's `pickletools` calls it.
+/// Returns the name that Python's `pickletools` uses.
 fn name_of(opcode: u8) -> String {
     let name = match opcode {
         b'P' => "PERSID",
@@ -462,7 +463,7 @@ mod tests {
         Pickle::read(bytes).expect_err("refused").to_string()
     }
 
-    /// `{'labels': [3, 300, -1], 'data': numpy.array([[1, 2], [3, 4]], 'u1')}` as Python 2 wrote it.
+    /// The pickle of `{'labels': [3, 300, -1], 'data': numpy.array([[1, 2], [3, 4]], 'u1')}` as Python 2 wrote it.
     const PYTHON_2: &[u8] = b"\x80\x02}q\x01(U\x06labelsq\x02]q\x03(K\x03M\x2c\x01J\xff\xff\xff\xffeU\x04dataq\x04cnumpy.core.multiarray\n_reconstruct\nq\x05cnumpy\nndarray\nq\x06K\x00\x85q\x07U\x01b\x87q\x08Rq\x09(K\x01K\x02K\x02\x86q\x0acnumpy\ndtype\nq\x0bU\x02u1q\x0cK\x00K\x01\x87q\x0dRq\x0e(K\x03U\x01|q\x0fNNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tq\x10b\x89U\x04\x01\x02\x03\x04tq\x11bu.";
 
     #[test]
@@ -514,10 +515,10 @@ mod tests {
         assert!(refused(&vec![b'N'; OBJECTS_MAX + 2]).contains("more than 1048576 objects"));
         let gets: Vec<u8> = b"]q\x00".iter().copied().chain(b"h\x00".repeat(OBJECTS_MAX + 1)).collect();
         assert!(refused(&gets).contains("more than 1048576 objects"));
-        // A list that is emptied into another over and over.
+        // A list is extended by references to itself again and again.
         let fills: Vec<u8> = b"]q\x00".iter().copied().chain(b"(h\x00h\x00h\x00h\x00e".repeat(OBJECTS_MAX)).collect();
         assert!(refused(&fills).contains("more than 1048576 objects"));
-        // One text that is made bytes of again and again.
+        // One text is turned into bytes again and again.
         let encode = [b"(c_codecs\nencode\nq\x00X\x64\x00\x00\x00".as_slice(), &[b'a'; 100], b"q\x01U\x06latin1q\x02"].concat();
         let texts: Vec<u8> = encode.iter().copied().chain(b"h\x00h\x01h\x02\x86R".repeat(100)).chain(*b"t.").collect();
         assert!(refused(&texts).contains("more bytes of texts than it has"));
@@ -525,7 +526,7 @@ mod tests {
         Pickle::read(&once).expect("plain");
         assert!(refused(b"T\xff\xff\xff\xffx.").contains("ends in the middle"));
         assert!(refused(b"\x8e\xff\xff\xff\xff\xff\xff\xff\xffx.").contains("ends in the middle"));
-        // A list within itself.
+        // This list contains itself.
         Pickle::read(b"]q\x00h\x00a.").expect("plain, if odd");
     }
 }

@@ -1,4 +1,4 @@
-//! Plays as character-level text: speakers are natural clients, as in LEAF's Shakespeare (Caldas et al. 2018, arXiv:1812.01097).
+//! Plays as character-level text. Speakers are the natural clients, as in LEAF's Shakespeare (Caldas et al. 2018, arXiv:1812.01097).
 //!
 //! ```text
 //! First Citizen:                        <- a speaker: a line that ends with ':' at the start or after an empty line
@@ -7,38 +7,38 @@
 //!
 //! - The **vocabulary** is the sorted set of characters of the whole file.
 //! - A speaker's **text** is the concatenation of its speeches (each with its final empty line), without the names; text before the first
-//!   speaker is left out. Speakers are counted by their names' first appearance.
-//! - **Split**: the first 9/10 of each speaker's characters train, the rest tests.
-//! - **Samples**: windows of 80 characters that follow one another without overlap; the target at each position is the next character, so a
-//!   window takes 81 characters and the last one serves as the next window's first input. What is left at the end of a speaker's part is unused.
+//!   speaker is left out. Speakers are numbered by the first appearance of their names.
+//! - **Split**: the first 9/10 of each speaker's characters are for training, the rest is for testing.
+//! - **Samples**: consecutive windows of 80 characters without overlap. The target at each position is the next character, so a window takes 81
+//!   characters, and the last one is also the first input of the next window. The remainder at the end of a speaker's part is unused.
 //! - **Natural clients** are the speakers with at least one training sample, renumbered without gaps in order of appearance.
 
 use std::collections::BTreeMap;
 
 use crate::{dataset::TextSet, error::FormatError};
 
-/// Characters of one sample's input.
+/// The number of characters of one sample's input.
 pub const WINDOW: usize = 80;
-/// A vocabulary above this is no character-level English text; it would make the embedding absurd.
+/// The largest vocabulary: a larger one is not character-level English text, and would make the embedding absurdly large.
 const VOCABULARY_MAX: usize = 1024;
-/// So that natural clients fit a `u16` label.
+/// The largest number of speakers, so that natural clients fit a `u16` label.
 const SPEAKERS_MAX: usize = 1 << 16;
 
-/// A text read: its vocabulary and its two splits.
+/// A text that was read: its vocabulary and its two splits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Play {
-    /// One character each, in the order of their ids.
+    /// The characters, one each, in the order of their ids.
     pub vocabulary: Vec<String>,
     /// The first 9/10 of each speaker's text.
     pub train: TextSet,
-    /// The rest.
+    /// The rest of each speaker's text.
     pub test: TextSet,
 }
 
 /// Reads the text of plays.
 ///
 /// # Errors
-/// Where the bytes are not UTF-8, have too many characters or speakers, or make no training or no test sample.
+/// If the bytes are not UTF-8, have too many characters or speakers, or give no training or no test sample.
 pub fn read(bytes: &[u8]) -> Result<Play, FormatError> {
     let text = str::from_utf8(bytes).map_err(|error| FormatError::Utf8 { at: error.valid_up_to() })?;
     let ids = vocabulary(text)?;
@@ -64,7 +64,7 @@ fn empty() -> TextSet {
     TextSet { tokens: Vec::new(), starts: Vec::new(), window: WINDOW, clients: Vec::new() }
 }
 
-/// Id of each character, ascending by code point.
+/// Returns the id of each character, ascending by code point.
 fn vocabulary(text: &str) -> Result<BTreeMap<char, u16>, FormatError> {
     let mut ids: BTreeMap<char, u16> = text.chars().map(|character| (character, 0)).collect();
     if ids.len() > VOCABULARY_MAX {
@@ -76,7 +76,7 @@ fn vocabulary(text: &str) -> Result<BTreeMap<char, u16>, FormatError> {
     Ok(ids)
 }
 
-/// The text of each speaker, in order of first appearance.
+/// Returns the text of each speaker, in order of first appearance.
 fn speakers(text: &str) -> Result<Vec<String>, FormatError> {
     let mut places: BTreeMap<&str, usize> = BTreeMap::new();
     let mut texts: Vec<String> = Vec::new();
@@ -103,7 +103,7 @@ fn speakers(text: &str) -> Result<Vec<String>, FormatError> {
     if texts.len() > SPEAKERS_MAX { Err(FormatError::Speakers { limit: SPEAKERS_MAX }) } else { Ok(texts) }
 }
 
-/// Appends one client's part and its windows. The file's limit of size keeps positions far below 2^32.
+/// Appends one client's part and its windows. The limit on the file's size keeps positions far below 2^32.
 fn append(set: &mut TextSet, tokens: &[u16], client: u32) {
     let offset = set.tokens.len();
     let windows = tokens.len().saturating_sub(1) / WINDOW;
@@ -123,7 +123,7 @@ mod tests {
         let long = "abcdefghi\n".repeat(100);
         let text = format!("Prologue, left out.\n\nA:\n{long}\nShort:\nno window\n\nB:\n{long}\nA:\n{long}");
         let play = read(text.as_bytes()).expect("a good text");
-        // A has 2001 characters (its first speech ends with the empty line), B has 1001.
+        // A has 2001 characters (its first speech ends with the empty line); B has 1001.
         assert_eq!(play.train.tokens.len(), 1800 + 900);
         assert_eq!(play.train.starts.len(), 1799 / 80 + 899 / 80);
         assert_eq!(play.test.starts.len(), 200 / 80 + 100 / 80);

@@ -1,14 +1,15 @@
-//! A picture of a partition: one stacked bar a client, its classes in colors. Plain SVG, readable on light and on dark backgrounds.
+//! A picture of a partition: one stacked bar per client, with its classes in colors. The format is plain SVG, readable on light and dark
+//! backgrounds.
 
 use std::fmt::Write;
 
 use super::Heterogeneity;
 
-/// More bars than this can't be told apart; the picture then shows as many clients, evenly spaced, and says so.
+/// The largest number of bars: more can't be distinguished. The picture then shows this many clients, evenly spaced, and says so.
 const BARS_MAX: usize = 200;
-/// Longer titles would run out of the picture; the whole of it is in the document's `<title>`.
+/// The longest title: a longer one would run out of the picture; the full title is in the document's `<title>`.
 const TITLE_MAX: usize = 100;
-/// More classes than this get no legend of their own.
+/// The largest number of classes for which there is a legend.
 const LEGEND_MAX: usize = 20;
 
 const LEFT: f64 = 70.0;
@@ -59,14 +60,14 @@ fn subtitle(measured: &Heterogeneity) -> String {
     )
 }
 
-/// Indices of the clients that get a bar.
+/// Returns the indices of the clients that get a bar.
 fn shown(measured: &Heterogeneity) -> impl Iterator<Item = usize> {
     let all = measured.clients.len();
     let bars = all.min(BARS_MAX);
     (0..bars).map(move |bar| bar * all / bars)
 }
 
-/// The least of 1, 2, 5, 10, 20, 50, ... that is a fifth of `max` or more.
+/// Returns the smallest of 1, 2, 5, 10, 20, 50, ... that is at least a fifth of `max`.
 fn tick(max: f64) -> f64 {
     let mut step = 1.0;
     for factor in [2.0, 2.5, 2.0].into_iter().cycle() {
@@ -133,7 +134,7 @@ fn bars(out: &mut String, measured: &Heterogeneity, class_names: &[String]) {
 fn draw_legend(out: &mut String, num_classes: usize, class_names: &[String]) {
     let x = LEFT + PLOT_WIDTH + 20.0;
     for class in 0..num_classes {
-        // From the bottom up, as the bars are stacked.
+        // The order is from the bottom up, as in the bars.
         let y = TOP + 16.0 * (num_classes - 1 - class) as f64;
         let _ = writeln!(out, r#"<rect x="{x}" y="{y}" width="11" height="11" rx="2" fill="{}"/>"#, color(class, num_classes));
         let _ = writeln!(out, r#"<text x="{}" y="{}">{}</text>"#, x + 17.0, y + 10.0, escape(class_name(class_names, class)));
@@ -144,7 +145,8 @@ fn class_name(names: &[String], class: usize) -> &str {
     names.get(class).map_or("?", String::as_str)
 }
 
-/// Ten colors of even lightness that are told apart on white and on black (Tableau 10); beyond ten, hues around the circle.
+/// Returns one of ten colors of even lightness that can be distinguished on white and on black (Tableau 10); for more than ten classes,
+/// hues around the circle.
 fn color(class: usize, num_classes: usize) -> String {
     const TEN: [&str; 10] = ["#4e79a7", "#f28e2b", "#e15759", "#76b7b2", "#59a14f", "#edc948", "#b07aa1", "#ff9da7", "#9c755f", "#8a8a8a"];
     match TEN.get(class) {
@@ -157,7 +159,7 @@ fn shorten(title: &str) -> String {
     if title.chars().count() <= TITLE_MAX { title.to_owned() } else { title.chars().take(TITLE_MAX - 1).chain(['…']).collect() }
 }
 
-/// Titles and class names may hold anything, also what XML reserves or forbids.
+/// Escapes titles and class names, which may contain anything, including characters that XML reserves or forbids.
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {

@@ -10,8 +10,8 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{Carry, PartitionError, by_class, by_class_shuffled, check_classes_per_client, check_multiple, chunk, split_among_holders};
 
-/// KFLTK's `q sampler`: a sample of class `m` goes to the clients of group `m` (those with `client mod classes = m`) with probability `q`, else
-/// to another group, all alike. Within a group samples are dealt round-robin.
+/// KFLTK's `q sampler`: a sample of class `m` goes to the clients of group `m` (those with `client mod classes = m`) with probability `q`,
+/// otherwise to one of the other groups, which are equally likely. Within a group, samples are dealt round-robin.
 pub(super) fn q_sampler(
     labels: &[u16],
     num_classes: usize,
@@ -36,12 +36,13 @@ pub(super) fn q_sampler(
     Ok(parts)
 }
 
-/// Uniformly one of `0..num_classes` except `class`.
+/// Draws one of `0..num_classes` except `class`, uniformly.
 fn other(class: usize, num_classes: usize, rng: &mut ChaCha8Rng) -> usize {
     (class + rng.random_range(1..num_classes)) % num_classes
 }
 
-/// Sorted by label (and shuffled within a label), cut into equal shards, dealt out at random (McMahan et al. 2017, arXiv:1602.05629).
+/// Sorts the samples by label (shuffled within a label), cuts them into equal shards, and deals these out at random (McMahan et al. 2017,
+/// arXiv:1602.05629).
 pub(super) fn shard(
     labels: &[u16],
     num_classes: usize,
@@ -57,7 +58,7 @@ pub(super) fn shard(
         return Err(PartitionError::TooFewSamples { samples: labels.len(), parts: shards, each: 1, also: ", or fewer shards a client" });
     }
     let sorted = by_class_shuffled(labels, num_classes, rng).concat();
-    // Not more than the number of samples, so it fits.
+    // The number is at most the number of samples, so it fits.
     let shards = shards as usize;
     let mut order: Vec<usize> = (0..shards).collect();
     order.shuffle(rng);
@@ -65,7 +66,8 @@ pub(super) fn shard(
     Ok(order.chunks(shards_per_client as usize).map(part).collect())
 }
 
-/// Every client draws `classes_per_client` classes; each class is split nearly equally over its holders. A class that nobody drew is left out.
+/// Lets every client draw `classes_per_client` classes; each class is split nearly equally over its holders. A class that no client drew is
+/// left out.
 pub(super) fn pathological(
     labels: &[u16],
     num_classes: usize,
@@ -81,7 +83,7 @@ pub(super) fn pathological(
     split_among_holders(&classes, &held, carry)
 }
 
-/// Natural clients in ascending order of their ids: all, or `clients` of them drawn at random.
+/// Assigns the natural clients in ascending order of their ids: all of them, or `clients` of them drawn at random.
 pub(super) fn natural_id(
     samples: usize,
     natural: Option<&[u32]>,

@@ -1,32 +1,34 @@
-//! Whole samples of fractions, class after class, so that over all classes everybody has what it should, up to one sample or so.
+//! The rounding of fractional shares to whole samples, class after class: over all classes, every client gets its share, up to about one
+//! sample.
 
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-/// Fractions are counted in so many parts of a sample: exactly, so that what is equal stays equal whatever the order in which it was added up.
+/// The number of parts of a sample in which fractions are counted. The count is exact, so equal sums stay equal whatever the order of their
+/// terms.
 const PARTS: f64 = 4_294_967_296.0;
 
-/// What each client still has to get from the classes so far, or has got too much.
+/// The fractions that each client is still owed from the classes so far, or has received too much.
 #[derive(Clone, Debug)]
 pub(super) struct Carry {
-    /// In [`PARTS`] of a sample, below 0 where it got more.
+    /// The amount that each client is owed, in [`PARTS`] of a sample; below 0 if it got too much.
     behind: Vec<i64>,
-    /// Of those equally far behind, the lower goes first.
+    /// The order among clients that are equally far behind: the lower rank goes first.
     rank: Vec<usize>,
 }
 
 impl Carry {
-    /// Nobody is behind; `rng` decides who goes first among equals.
+    /// Starts with all clients even; `rng` decides the order among equals.
     pub(super) fn new(clients: usize, rng: &mut ChaCha8Rng) -> Self {
         let mut rank: Vec<usize> = (0..clients).collect();
         rank.shuffle(rng);
-        // Who holds what is left over, where there is one, comes last.
+        // The holder of the left-over samples, if there is one, comes last.
         rank.push(clients);
         Self { behind: vec![0; clients + 1], rank }
     }
 
-    /// How many of a class's `len` samples go to each of `shares`, clients with their parts of the whole: so many whole ones as their share has, and the
-    /// rest one each to those furthest behind. All of them are handed out.
+    /// Returns how many of a class's `len` samples go to each of `shares`, which are clients with their fractions of the class: the whole samples of
+    /// each share, and the rest, one each, to the clients furthest behind. All samples are assigned.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,

@@ -1,15 +1,15 @@
-//! Dirichlet label skew by class (Yurochkin et al. 2019, arXiv:1905.12022), as KFLTK, FedLab and Flower have it.
+//! Dirichlet label skew by class (Yurochkin et al. 2019, arXiv:1905.12022), as in KFLTK, FedLab and Flower.
 
 use rand_chacha::ChaCha8Rng;
 use rand_distr::multi::{Dirichlet, MultiDistribution};
 
 use super::{Carry, PartitionError, by_class_shuffled};
 
-/// Draws of the whole partition before we give up: a chance of 1 % a draw is then missed once in 20,000 times, and the largest settings in use
-/// (1000 clients, 100 classes) take some seconds to fail.
+/// The number of draws of the whole partition before we give up: with a chance of 1 % per draw, this fails once in 20,000 times, and the
+/// largest settings in use (1000 clients, 100 classes) take some seconds to fail.
 const DRAWS_MAX: u32 = 1000;
 
-/// Outside of these, proportions are all alike or all zeros and ones to the last bit.
+/// The range of alpha: outside of it, proportions are all equal, or all zeros and ones, to the last bit.
 const ALPHA_RANGE: std::ops::RangeInclusive<f64> = 1e-3..=1e6;
 
 pub(super) fn dirichlet(
@@ -33,7 +33,7 @@ pub(super) fn dirichlet(
         return Ok(vec![classes.concat()]);
     }
     for _ in 0..DRAWS_MAX {
-        // What an earlier draw left to carry isn't this one's.
+        // Each draw starts afresh: the carry of an earlier draw doesn't count.
         let mut carry = carry.clone();
         let mut cut = |class: &Vec<u32>| {
             let proportions = proportions(clients, alpha, rng)?;
@@ -54,7 +54,8 @@ pub(super) fn dirichlet(
     Err(PartitionError::NoLuck { draws: DRAWS_MAX, clients, min_samples })
 }
 
-/// Where a class of `len` samples is cut: client `k` gets `cuts[k]..cuts[k + 1]`. So that the fractions of all classes come out even.
+/// Returns the places where a class of `len` samples is cut: client `k` gets `cuts[k]..cuts[k + 1]`. The carry evens out the fractions over
+/// all classes.
 fn carried_cut_points(len: usize, proportions: &[f64], carry: &mut Carry) -> Vec<usize> {
     let shares: Vec<(usize, f64)> = proportions.iter().copied().enumerate().collect();
     let mut cuts = vec![0];
@@ -65,8 +66,8 @@ fn carried_cut_points(len: usize, proportions: &[f64], carry: &mut Carry) -> Vec
     cuts
 }
 
-/// The same, each class on its own: cumulative proportions are rounded, not the proportions themselves, so no client collects what rounding leaves over.
-/// (But where proportions are nearly equal, the same clients get more of every class.)
+/// Returns the same for each class on its own: the cumulative proportions are rounded, not the proportions themselves, so no client collects all the
+/// rounding errors. (But if proportions are nearly equal, the same clients get more of every class.)
 fn cut_points(len: usize, proportions: &[f64]) -> Vec<usize> {
     let mut sum = 0.0;
     let mut cuts = vec![0];
@@ -79,7 +80,7 @@ fn cut_points(len: usize, proportions: &[f64]) -> Vec<usize> {
     cuts
 }
 
-/// One draw of `Dir(alpha, ..., alpha)` over `clients >= 2`.
+/// Makes one draw of `Dir(alpha, ..., alpha)` over `clients >= 2`.
 fn proportions(clients: u32, alpha: f64, rng: &mut ChaCha8Rng) -> Result<Vec<f64>, PartitionError> {
     let distribution = Dirichlet::new(&vec![alpha; clients as usize]).map_err(|_| PartitionError::Parameter {
         name: "alpha",
@@ -97,7 +98,8 @@ mod tests {
 
     use super::*;
 
-    /// Every published partition hangs on these draws: an update of `rand_distr` or `rand_chacha` that changes them must not pass unseen.
+    /// Every published partition depends on these draws: an update of `rand_distr` or `rand_chacha` that changes them must not go
+    /// unnoticed.
     #[test]
     fn draws_are_pinned() {
         let draw = |alpha| proportions(4, alpha, &mut Seed(42).stream(Purpose::Partition, &[])).expect("valid parameters");
@@ -108,7 +110,7 @@ mod tests {
             0.351_729_620_024_367_03, 3.884_454_869_505_731_4e-13, 2.714_880_737_751_121_6e-15, 0.648_270_379_975_241_7,
             0.233_778_105_285_235_88, 0.275_644_874_718_024_8, 0.253_232_123_040_021_2, 0.237_344_896_956_718_1,
         ];
-        // Not to the last bit: `exp` and `ln` differ between platforms.
+        // The comparison allows for the last bits: `exp` and `ln` differ between platforms.
         let is_close = found.iter().zip(expected).all(|(found, expected): (&f64, f64)| (found - expected).abs() < 1e-12);
         assert!(is_close && found.len() == 12, "{found:?}");
     }

@@ -1,11 +1,11 @@
-//! KFLTK's partitions by a number of classes a client.
+//! KFLTK's partitions with a given number of classes per client.
 
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
 use super::{Carry, PartitionError, by_class_shuffled, check_classes_per_client, check_multiple, chunk, deal, split_among_holders};
 
-/// Every client holds exactly `limit` classes; each class is split nearly equally over its holders.
+/// Gives every client exactly `limit` classes; each class is split nearly equally over its holders.
 pub(super) fn limit_labels(
     labels: &[u16],
     num_classes: usize,
@@ -23,9 +23,10 @@ pub(super) fn limit_labels(
 
 /// Gives every client `limit` different classes, every class to `limit * clients / num_classes` clients.
 ///
-/// A random class that is still to be handed out goes to a random client that has room and lacks it. Where every client with room has
-/// it already, a full client takes it and hands one that the other lacks down. Such an exchange always exists: someone lacks the
-/// class (it is handed out to fewer clients than there are), and a full client holds more classes than one with room, so one that it lacks.
+/// A random class that is still to be assigned goes to a random client that has room and lacks it. If every client with room already has
+/// it, a full client takes it and passes on a class that the other lacks. Such an exchange always exists: some client lacks the class (it
+/// is assigned to fewer clients than there are), and a full client holds more classes than one with room, so it holds one that the other
+/// lacks.
 fn assign(num_classes: usize, clients: usize, limit: usize, rng: &mut ChaCha8Rng) -> Vec<Vec<usize>> {
     let mut held: Vec<Vec<usize>> = vec![Vec::new(); clients];
     let copies = limit * clients / num_classes;
@@ -50,7 +51,8 @@ fn assign(num_classes: usize, clients: usize, limit: usize, rng: &mut ChaCha8Rng
     held
 }
 
-/// Every client gets `floor(classes / clients)` classes of its own, out of one permutation; samples of the classes left over are dealt round-robin.
+/// Gives every client `floor(classes / clients)` classes of its own, out of one permutation; samples of the classes left over are dealt
+/// round-robin.
 pub(super) fn flex(labels: &[u16], num_classes: usize, clients: u32, rng: &mut ChaCha8Rng) -> Result<Vec<Vec<u32>>, PartitionError> {
     if clients as usize > num_classes {
         return Err(PartitionError::MoreClientsThanClasses { clients, num_classes });
@@ -66,9 +68,9 @@ pub(super) fn flex(labels: &[u16], num_classes: usize, clients: u32, rng: &mut C
     Ok(parts)
 }
 
-/// Clients in order take `n` classes each from the end of the list `0, 1, ..., L-1` repeated `ceil(n * clients / L)` times. A class is cut
-/// into as many chunks as the list has copies of it; chunks that no client claims are split evenly over all, so that a client may end with
-/// more than `n` classes unless `n * clients` is a multiple of the number of classes.
+/// Gives clients, in order, `n` classes each from the end of the list `0, 1, ..., L-1` repeated `ceil(n * clients / L)` times. A class is
+/// cut into as many chunks as the list has copies of it; chunks that no client takes are split evenly over all clients, so that a client
+/// may end with more than `n` classes unless `n * clients` is a multiple of the number of classes.
 pub(super) fn n_labels(
     labels: &[u16],
     num_classes: usize,
@@ -84,7 +86,7 @@ pub(super) fn n_labels(
     if let Some(class) = classes.iter().position(|samples| samples.len() < copies) {
         return Err(PartitionError::ClassTooSmall { class, samples: classes[class].len(), holders: copies });
     }
-    // From the end of the list. The last holds what no client claims: at most one copy of a class.
+    // Classes are taken from the end of the list. The last holder gets the classes that no client takes: at most one copy of each.
     classes.reverse();
     let mut held = vec![Vec::new(); clients + 1];
     for position in 0..copies * num_classes {

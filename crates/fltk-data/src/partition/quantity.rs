@@ -1,4 +1,4 @@
-//! IID parts, equal in size or not.
+//! IID parts of equal or different sizes.
 
 use fltk_core::experiment::QuantitySkew;
 use rand::seq::SliceRandom;
@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{PartitionError, deal};
 
-/// The last client of [`QuantitySkew::Exponential`] has this many times the samples of the first.
+/// The ratio between the sizes of the last and the first client of [`QuantitySkew::Exponential`].
 const EXPONENTIAL_RATIO: f64 = 10.0;
 
 fn permutation(samples: usize, rng: &mut ChaCha8Rng) -> Vec<u32> {
@@ -33,7 +33,7 @@ pub(super) fn uniform(samples: usize, clients: u32, rng: &mut ChaCha8Rng) -> Res
 pub(super) fn skewed(samples: usize, clients: u32, skew: QuantitySkew, rng: &mut ChaCha8Rng) -> Result<Vec<Vec<u32>>, PartitionError> {
     check_one_each(samples, clients)?;
     if let QuantitySkew::PowerLaw { exponent } = skew {
-        // Above 100 the second client's share is below 2^-100: beyond any data set, and towards an overflow.
+        // Above 100, the second client's share is below 2^-100, which is less than a sample of any data set and close to an overflow.
         if !(exponent > 0.0 && exponent <= 100.0) {
             return Err(PartitionError::Parameter { name: "exponent", value: exponent, range: "above 0 and at most 100" });
         }
@@ -60,8 +60,8 @@ fn weight(skew: QuantitySkew, client: u32, clients: u32) -> f64 {
     }
 }
 
-/// Divides `total` in proportion to `weights` by largest remainders (ties: the lower index), then gives every part that got nothing one
-/// from the largest. Needs `total >= weights.len()`.
+/// Divides `total` in proportion to `weights` by largest remainders (ties: the lower index), then gives each empty part one from the
+/// largest part. This needs `total >= weights.len()`.
 fn apportion(total: usize, weights: &[f64]) -> Vec<usize> {
     let sum: f64 = weights.iter().sum();
     let quotas: Vec<f64> = weights.iter().map(|weight| total as f64 * weight / sum).collect();
@@ -72,7 +72,7 @@ fn apportion(total: usize, weights: &[f64]) -> Vec<usize> {
     for &part in by_remainder.iter().cycle().take(missing) {
         sizes[part] += 1;
     }
-    // Rounding of the quotas themselves can hand out one too many; the largest part gives it back.
+    // Rounding of the quotas themselves can assign one too many; the largest part gives it back.
     while sizes.iter().sum::<usize>() > total {
         take_from_largest(&mut sizes);
     }

@@ -1,4 +1,4 @@
-//! A small HTTP/1.1 server that answers as it is told, well or badly. One connection, one request.
+//! A small HTTP/1.1 server that gives prescribed answers, good or bad. Each connection serves one request.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -10,38 +10,38 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-/// What the server does with one request.
+/// The server's answer to one request.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    /// What was asked for, ranges included.
+    /// The requested content, with ranges.
     Whole,
-    /// The whole content with status 200, even if a range was asked for.
+    /// The whole content with status 200, even if a range was requested.
     WholeIgnoringRange,
     /// The whole content, ended by closing the connection.
     WithoutLength,
-    /// As `Whole`, but the connection closes after so many bytes of the body.
+    /// As `Whole`, but the connection closes after this many bytes of the body.
     CutAfter(usize),
     /// The same without a `Content-Length`, so that the cut looks like an end.
     CutWithoutLength(usize),
-    /// As `Whole`, but nothing comes after so many bytes of the body, until the client hangs up.
+    /// As `Whole`, but nothing comes after this many bytes of the body until the client hangs up.
     StallAfter(usize),
-    /// Nothing comes at all, until the client hangs up.
+    /// Nothing at all until the client hangs up.
     StallBeforeHeaders,
     /// As `Whole`, with other bytes.
     Lie,
-    /// One byte too many, and says so.
+    /// One byte too many, announced in the length.
     Longer,
-    /// One byte too many, and doesn't.
+    /// One byte too many, without a length.
     LongerWithoutLength,
-    /// One byte too few, and says so.
+    /// One byte too few, announced in the length.
     Shorter,
-    /// A range that begins one byte later than asked.
+    /// A range that starts one byte later than requested.
     WrongRange,
     /// A status without content, and a `Retry-After` in seconds.
     Status(u16, Option<u64>),
-    /// To another place.
+    /// A redirect to another place.
     Redirect(String),
-    /// To the same place.
+    /// A redirect to the same place.
     RedirectToSelf,
 }
 
@@ -53,7 +53,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves `content` on a free port: the first request gets the first of `answers`, and so on; the last answer is for all further ones.
+    /// Serves `content` on a free port: the first request gets the first of `answers`, and so on; all further requests get the last one.
     pub fn start(content: Vec<u8>, answers: Vec<Answer>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
@@ -72,7 +72,7 @@ impl Server {
                     seen.push(range.clone());
                     answers[(seen.len() - 1).min(answers.len() - 1)].clone()
                 };
-                // A client that hangs up early is part of the game.
+                // A client that hangs up early is expected here.
                 let _ = respond(stream, &content, &answer, range.as_deref(), address);
             }
         });
@@ -105,7 +105,7 @@ pub fn unused_url() -> String {
     format!("http://{}/data.gz", listener.local_addr().expect("an address"))
 }
 
-/// The request's `Range` header; no request, `None`.
+/// Returns the request's `Range` header; `None` if there is no request.
 fn read_request(stream: &TcpStream) -> Option<Option<String>> {
     let mut range = None;
     for (number, line) in BufReader::new(stream).lines().enumerate() {
