@@ -1,5 +1,5 @@
-//! `cargo xtask advisories`: which libraries in `Cargo.lock` have known faults, or are kept by nobody, by the database of RustSec. Not a check of `test`: the answer changes with
-//! the day, without a change of ours, and it is asked of the internet.
+//! `cargo xtask advisories`: lists the libraries in `Cargo.lock` that have known defects or are unmaintained, according to the RustSec database. This is not a
+//! check of `test`: the answer changes from day to day without a change of ours, and needs the internet.
 
 use std::process::{Command, Stdio};
 
@@ -7,7 +7,7 @@ use anyhow::bail;
 
 use crate::{checkout::Checkout, sh};
 
-/// Asks `cargo deny`, which gets the database.
+/// Runs `cargo deny`, which downloads the database.
 pub fn run(checkout: &Checkout) -> anyhow::Result<()> {
     if !sh::is_there("cargo-deny") {
         bail!("there is no `cargo-deny`\nhint: `cargo install --locked cargo-deny`");

@@ -1,4 +1,4 @@
-//! Benchmarks: programs that measure us and the peer in one run on one machine and print ratios. They are no tests.
+//! Benchmarks: programs that measure us and the peer in one run on one machine and print ratios. They are not tests.
 
 mod cifar10;
 mod ddp;
@@ -44,7 +44,7 @@ pub enum Bench {
     },
 }
 
-/// What standard output holds.
+/// The format of standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Output {
     /// For people.
@@ -67,7 +67,7 @@ pub fn run(checkout: &Checkout, bench: &Bench) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The median of `values`, the mean of the middle two if they are even in number; NaN of none.
+/// Returns the median of `values`, or the mean of the middle two if their number is even; NaN if there are none.
 #[must_use]
 pub fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);

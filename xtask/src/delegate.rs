@@ -1,4 +1,4 @@
-//! Commands of the package `checks`: compiled when they are asked for, since they need libraries that compile for minutes.
+//! Commands of the package `checks`, which is compiled on demand, since it needs libraries that take minutes to compile.
 
 use std::{
     ffi::OsStr,
@@ -8,15 +8,15 @@ use std::{
 
 use crate::{checkout::Checkout, sh};
 
-/// The program.
+/// The name of the program.
 const CHECKS: &str = "checks";
 
-/// Where cargo puts the program.
+/// Returns the path where cargo puts the program.
 pub fn program(checkout: &Checkout) -> PathBuf {
     checkout.target.join("release").join(CHECKS)
 }
 
-/// Builds the program if need be, has it do `command` with `arguments`, and ends as it does.
+/// Builds the program if necessary, runs `command` with `arguments` in it, and ends with its exit status.
 ///
 /// # Errors
 /// If it can't be built or started.

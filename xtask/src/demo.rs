@@ -10,19 +10,20 @@ use std::{
 
 use crate::{checkout::Checkout, setup::libtorch, sh};
 
-/// The demo's experiment, relative to the root: federated, on real data that the program carries with it.
+/// The demo's experiment, relative to the root: federated, on real data that is embedded in the program.
 pub const EXPERIMENT: &str = "examples/quickstart.yaml";
 
-/// Ten times what the demo takes on a slow machine.
+/// The time limit: ten times the demo's duration on a slow machine.
 const LIMIT: Duration = Duration::from_secs(20 * 60);
 
-/// Features of both programs that the demo has no use for are left out: they take minutes to compile. Plain `cargo build --release` adds them.
+/// Features of both programs that the demo doesn't use are left out, since they take minutes to compile. Plain `cargo build --release`
+/// includes them.
 const BUILD: [&str; 6] = ["--release", "--package", "fltk", "--package", "fltk-torch", "--no-default-features"];
 
-/// Sets up, builds, runs, and says what to try next.
+/// Sets up, builds, runs, and suggests what to try next.
 ///
 /// # Errors
-/// If one of it fails.
+/// If one of these steps fails.
 pub fn run(checkout: &Checkout) -> anyhow::Result<()> {
     step(1, "libtorch: where it isn't on this machine, a download of 540 MB");
     let libtorch = libtorch::ensure(checkout)?;
@@ -53,7 +54,7 @@ fn step(number: usize, what: &str) {
     eprintln!("[{number}/3] {what}");
 }
 
-/// The folders in `runs`; none if it isn't there yet.
+/// Returns the folders in `runs`; none if it doesn't exist yet.
 fn folders(runs: &Path) -> BTreeSet<PathBuf> {
     let entries = fs::read_dir(runs).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()

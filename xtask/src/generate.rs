@@ -1,4 +1,4 @@
-//! `cargo xtask gen`: files that are made from the code and committed, so that a change of them is seen in review.
+//! `cargo xtask gen`: files that are generated from the code and committed, so that reviews show how they change.
 
 use std::{
     fs, io,
@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 
 use crate::{checkout::Checkout, sh};
 
-/// JSON Schemas, relative to the root, and what the program is asked for to print each.
+/// The JSON Schemas, relative to the root, and the arguments that make the program print each.
 const SCHEMAS: [(&str, &[&str]); 3] = [
     ("docs/experiment.schema.json", &["schema"]),
     ("charts/extractor/values.schema.json", &["schema", "--values", "extractor"]),
@@ -23,10 +23,10 @@ pub fn run(checkout: &Checkout, only_check: bool) -> anyhow::Result<()> {
     update(checkout, &program, only_check)
 }
 
-/// As [`run`] with `--check`, by a program that is already built.
+/// Does the same as [`run`] with `--check`, using a program that is already built.
 ///
 /// # Errors
-/// If one isn't what the program prints.
+/// If a file differs from the program's output.
 pub fn check(checkout: &Checkout, fltk: &Path) -> anyhow::Result<()> {
     update(checkout, fltk, true)
 }

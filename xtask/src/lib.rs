@@ -1,7 +1,7 @@
 //! The project's own commands: everything that a checkout needs beyond `cargo build`.
 //!
-//! Whoever sees the project for the first time waits for this package to compile, so it holds what everybody needs: set-up, the demo, and the list of
-//! checks. What takes long to compile is in `dev/checks`, which uses this package as a library; `delegate` leads there.
+//! Newcomers wait for this package to compile, so it contains only what everybody needs: set-up, the demo, and the list of checks. Code that takes
+//! long to compile is in `dev/checks`, which uses this package as a library; `delegate` starts it.
 
 mod advisories;
 pub mod bench;

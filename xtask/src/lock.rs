@@ -1,4 +1,4 @@
-//! One at a time: a lock file that several processes take turns at. The system releases it when its holder ends, however it ends.
+//! A lock file that several processes take in turn. The system releases the lock when its holder ends, in whatever way.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -9,13 +9,13 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
-/// Longer than the longest thing that is done under a lock, a whole `cargo xtask test` from nothing.
+/// The longest wait: longer than the longest work under a lock, a whole `cargo xtask test` from scratch.
 const WAIT_MAX: Duration = Duration::from_secs(2 * 3600);
 
-/// How often a lock that another process holds is tried.
+/// The interval between attempts to take a lock that another process holds.
 const POLL: Duration = Duration::from_millis(200);
 
-/// Takes the lock `path`, which is held until the returned file is dropped. `purpose` is for the message while waiting.
+/// Takes the lock `path`, which is held until the returned file is dropped. `purpose` appears in the message while waiting.
 pub fn take(path: &Path, purpose: &str) -> anyhow::Result<File> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).with_context(|| format!("can't make `{}`", folder.display()))?;

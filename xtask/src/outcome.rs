@@ -1,31 +1,31 @@
-//! How a part that didn't fail ended: told by the part's process in a file, since its output is for people.
+//! The outcome of a part that didn't fail. The part's process writes it to a file, since its output is for people.
 
 use std::{fs, path::Path};
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
-/// The variable that names the file.
+/// The variable that contains the path of the file.
 pub const VARIABLE: &str = "XTASK_OUTCOME";
 
-/// How a part ended, if not by an error.
+/// The outcome of a part that didn't end with an error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// All is well; a figure or a word about it, may be empty.
+    /// The part passed; the text is a figure or remark about it, and may be empty.
     Passed(String),
-    /// It could not be run here, for this reason.
+    /// The part could not be run here, for this reason.
     Skipped(String),
 }
 
 impl Outcome {
-    /// Passed, without a word.
+    /// Returns a pass without a remark.
     #[must_use]
     pub fn passed() -> Self {
         Self::Passed(String::new())
     }
 
-    /// Tells it to whoever started this process as a part; a person that did reads it.
+    /// Reports the outcome: prints it for people, and writes it to the file that [`VARIABLE`] names, if it is set.
     ///
     /// # Errors
     /// If the file can't be written.
@@ -40,10 +40,10 @@ impl Outcome {
         }
     }
 
-    /// What a part told in the file `path`: that it passed, if nothing.
+    /// Reads the outcome that a part wrote to the file `path`: a pass, if it wrote nothing.
     ///
     /// # Errors
-    /// If something else is in the file.
+    /// If the file contains something else.
     pub fn told(path: &Path) -> anyhow::Result<Self> {
         match fs::read_to_string(path) {
             Ok(text) => serde_json::from_str(&text).with_context(|| format!("`{}` tells no outcome", path.display())),

@@ -1,4 +1,4 @@
-//! What `fltk run --output json` prints for one run, as far as it is used here.
+//! The output of `fltk run --output json` for one run, as far as it is used here.
 
 use anyhow::Context as _;
 use serde::Deserialize;
@@ -6,14 +6,14 @@ use serde::Deserialize;
 /// The result of a run.
 #[derive(Debug, PartialEq, Deserialize)]
 pub struct RunResult {
-    /// After the last step, over the whole test set, `0..=1`.
+    /// The accuracy after the last step, over the whole test set, in `0..=1`.
     pub accuracy: f64,
-    /// SHA-256 of the final parameters and buffers.
+    /// The SHA-256 of the final parameters and buffers.
     pub parameters_sha256: String,
 }
 
 impl RunResult {
-    /// The result of the only run in `text`.
+    /// Returns the result of the only run in `text`.
     pub fn parse(text: &str) -> anyhow::Result<Self> {
         let result: Self =
             serde_json::from_str(text).context("`fltk run --output json` printed something else than the result of one run")?;

@@ -1,4 +1,4 @@
-//! Getting what a checkout needs and cargo can't get: libtorch, Python packages, Debian packages.
+//! The set-up of things that a checkout needs and cargo can't install: libtorch, Python packages, Debian packages.
 
 pub mod debian;
 pub mod libtorch;
@@ -8,7 +8,7 @@ mod wheel;
 
 use crate::checkout::Checkout;
 
-/// `cargo xtask setup`.
+/// Runs `cargo xtask setup`.
 pub fn all(checkout: &Checkout, with_python: bool) -> anyhow::Result<()> {
     if with_python {
         let program = python::ensure(checkout)?;

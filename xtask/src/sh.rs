@@ -1,4 +1,4 @@
-//! Running programs: what is run is shown, every wait has a bound, a failure names the whole command.
+//! Running programs: the command is shown, every wait has a limit, and an error contains the whole command.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
@@ -12,35 +12,35 @@ use anyhow::{Context as _, anyhow, bail};
 
 use crate::setup::programs;
 
-/// For a build from nothing: torch-sys alone takes 3 minutes on two idle cores, everything in both profiles about 15.
+/// The limit for a build from scratch: torch-sys alone takes 3 minutes on two idle cores, everything in both profiles about 15.
 pub const BUILD_LIMIT: Duration = Duration::from_secs(45 * 60);
 
-/// For a download or an installation: the largest is PyTorch with its CUDA libraries, 2.5 GB.
+/// The limit for a download or an installation: the largest is PyTorch with its CUDA libraries, 2.5 GB.
 pub const INSTALL_LIMIT: Duration = Duration::from_secs(40 * 60);
 
-/// For programs that only look something up.
+/// The limit for programs that only look something up.
 pub const LOOKUP_LIMIT: Duration = Duration::from_secs(60);
 
-/// How often a running program is looked at; far below anything that is measured by it.
+/// The interval at which a running program is polled; far below any duration that is measured with it.
 const POLL: Duration = Duration::from_millis(50);
 
-/// Lines that a program has written and nobody has looked at; it waits when there are more.
+/// The largest number of unread lines from a program; the program waits if there are more.
 const LINES_MAX: usize = 1000;
 
-/// Runs `command` with its output on ours. `Err` if it can't start, fails or takes longer than `limit`.
+/// Runs `command` with its output on ours. Returns `Err` if it can't start, fails or takes longer than `limit`.
 pub fn run(command: &mut Command, limit: Duration) -> anyhow::Result<()> {
     eprintln!("$ {}", show(command));
     let mut child = start(command)?;
     check(command, wait(&mut child, command, limit)?)
 }
 
-/// As [`run`], but returns standard output in place of showing it.
+/// Does the same as [`run`], but returns standard output instead of showing it.
 pub fn output(command: &mut Command, limit: Duration) -> anyhow::Result<String> {
     eprintln!("$ {}", show(command));
     quiet_output(command.stderr(Stdio::inherit()), limit)
 }
 
-/// Standard output of `command`, which is not shown. Standard error goes where the command says, by default to ours.
+/// Returns the standard output of `command` without showing anything. Standard error goes where the command says, by default to ours.
 pub fn quiet_output(command: &mut Command, limit: Duration) -> anyhow::Result<String> {
     let mut child = start(command.stdout(Stdio::piped()))?;
     let mut pipe = child.stdout.take().context("standard output is not a pipe")?;
@@ -54,7 +54,7 @@ pub fn quiet_output(command: &mut Command, limit: Duration) -> anyhow::Result<St
     String::from_utf8(text?).with_context(|| format!("the output of `{}` is not UTF-8", show(command)))
 }
 
-/// Runs `command` and hands over every line of its standard error, as it comes.
+/// Runs `command` and passes on every line of its standard error as it arrives.
 pub fn each_line(command: &mut Command, limit: Duration, mut each: impl FnMut(&str)) -> anyhow::Result<()> {
     eprintln!("$ {}", show(command));
     let deadline = Instant::now() + limit;
@@ -68,14 +68,14 @@ pub fn each_line(command: &mut Command, limit: Duration, mut each: impl FnMut(&s
     check(command, wait(&mut child, command, deadline.saturating_duration_since(Instant::now()))?)
 }
 
-/// Whether `program --version` can be run.
+/// True if `program --version` can be run.
 pub fn is_there(program: impl AsRef<std::ffi::OsStr>) -> bool {
     let mut command = Command::new(program);
     command.arg("--version").stdin(Stdio::null()).stderr(Stdio::null());
     quiet_output(&mut command, LOOKUP_LIMIT).is_ok()
 }
 
-/// Waits for `child`, which `command` started; kills it after `limit`.
+/// Waits for `child`, which `command` started, and kills it after `limit`.
 pub fn wait(child: &mut Child, command: &Command, limit: Duration) -> anyhow::Result<ExitStatus> {
     let deadline = Instant::now() + limit;
     loop {
@@ -109,7 +109,7 @@ fn check(command: &Command, status: ExitStatus) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The command as one would type it.
+/// Returns the command as one would type it.
 pub fn show(command: &Command) -> String {
     let word = |text: &std::ffi::OsStr| {
         let text = text.to_string_lossy();

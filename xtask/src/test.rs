@@ -1,11 +1,11 @@
-//! `cargo xtask test`: sets up, runs every check there is, and closes with one line. CI runs exactly this.
+//! `cargo xtask test`: sets up, runs every check, and ends with one line. CI runs exactly this.
 //!
 //! ```text
 //! parts ──changed──> those to run ──schedule──> which beside which ──runner──> processes, each with a log ──> report, history
 //! ```
 //!
-//! Parts don't stop each other: all that can be known is known after one run. A part that can't be run here (no root to install a package, say) is
-//! skipped and named; in CI that is a failure.
+//! A failed part doesn't stop the others, so that one run finds as much as possible. A part that can't be run here (without root to install a
+//! package, say) is skipped and named; in CI that is a failure.
 
 mod changed;
 mod compile;
@@ -65,15 +65,15 @@ pub struct Arguments {
     pub table: bool,
 }
 
-/// Whether the environment says that this is CI.
+/// True if the environment says that this is CI.
 fn is_ci() -> bool {
     std::env::var_os("CI").is_some_and(|value| value == "true")
 }
 
-/// Does what is asked.
+/// Runs the command with `arguments`.
 ///
 /// # Errors
-/// If a part that is named isn't there, or what is around the parts fails.
+/// If a named part doesn't exist, or something around the parts fails.
 pub fn run(checkout: &Checkout, arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if arguments.times {
         print!("{}", History::read(checkout)?.table());
@@ -90,10 +90,10 @@ pub fn run(checkout: &Checkout, arguments: &Arguments) -> anyhow::Result<ExitCod
         return Ok(ExitCode::SUCCESS);
     }
     let _lock = lock::take(&checkout.target.join("xtask-test.lock"), "testing in the same target folder")?;
-    // There is one cluster a machine, whatever the checkout.
+    // There is one cluster per machine, shared by all checkouts.
     let cluster_lock = checkout.cache.join("xtask-test-cluster.lock");
     let _cluster_lock = arguments.cluster.then(|| lock::take(&cluster_lock, "testing with this machine's cluster")).transpose()?;
-    // Only now: whoever had the lock may have changed both.
+    // This comes after the lock, since its previous holder may have changed both.
     let (history, parts) = (History::read(checkout)?, chosen(checkout, arguments)?);
     let ci = is_ci();
     let cores = available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX));
@@ -102,7 +102,7 @@ pub fn run(checkout: &Checkout, arguments: &Arguments) -> anyhow::Result<ExitCod
     Ok(if report.is_good(ci) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The parts that are asked for, and those that they need, in the order of the list.
+/// Returns the requested parts and those that they need, in the order of the list.
 fn chosen(checkout: &Checkout, arguments: &Arguments) -> anyhow::Result<Vec<&'static Part>> {
     let of_stage = || PARTS.iter().filter(|part| part.stage.is_of(arguments.cluster));
     let mut names: BTreeSet<&str> = if let Some(since) = &arguments.changed {
@@ -125,7 +125,7 @@ fn chosen(checkout: &Checkout, arguments: &Arguments) -> anyhow::Result<Vec<&'st
         }
         of_stage().filter(|part| arguments.only.iter().any(|name| name == part.name)).map(|part| part.name).collect()
     };
-    // What they need, and what that needs; and what cleans up after them.
+    // This adds the parts that they need, directly or indirectly, and the part that cleans up after them.
     for part in PARTS.iter().rev() {
         if names.contains(part.name) {
             names.extend(part.after.iter().filter_map(|after| after.is_brought().then_some(after.name())));

@@ -1,4 +1,4 @@
-//! `cargo xtask tidy`: the rules of this project that a compiler doesn't check. ARCHITECTURE.md says what they are for.
+//! `cargo xtask tidy`: the rules of this project that a compiler doesn't check. ARCHITECTURE.md explains them.
 
 mod code;
 mod dependencies;
@@ -17,14 +17,14 @@ use anyhow::{Context as _, bail};
 
 use crate::{checkout::Checkout, sh};
 
-/// A rule that is broken somewhere.
+/// A violation of a rule.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Finding {
-    /// Relative to the root.
+    /// The file, relative to the root.
     pub file: String,
-    /// Counted from 1; 0 for the file as a whole.
+    /// The line, counted from 1; 0 for the file as a whole.
     pub line: usize,
-    /// What is wrong and why it matters.
+    /// The violation, and why it matters.
     pub problem: String,
 }
 
@@ -37,13 +37,13 @@ impl fmt::Display for Finding {
 /// A text file of the checkout.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// Relative to the root, with `/`.
+    /// The path, relative to the root, with `/`.
     pub path: String,
-    /// Its text.
+    /// The text.
     pub text: String,
 }
 
-/// Checks all rules; `Err` if one is broken.
+/// Checks all rules; returns `Err` if one is violated.
 pub fn run(checkout: &Checkout) -> anyhow::Result<()> {
     let sources = read(&checkout.root)?;
     let metadata = checkout.metadata()?;
@@ -67,10 +67,10 @@ pub fn run(checkout: &Checkout) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Larger files are data.
+/// The largest size of a source file in bytes; larger files are data.
 const SOURCE_SIZE_MAX: u64 = 1 << 20;
 
-/// Every text file that git knows or would take.
+/// Reads every text file that git tracks or would add.
 fn read(root: &Path) -> anyhow::Result<Vec<Source>> {
     let mut git = Command::new("git");
     git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).current_dir(root).stdin(Stdio::null());
@@ -78,12 +78,12 @@ fn read(root: &Path) -> anyhow::Result<Vec<Source>> {
     let mut sources = Vec::new();
     for path in listing.split_terminator('\0') {
         let file = root.join(path);
-        // Removed but not yet committed, or a link.
+        // The file is removed but that is not yet committed, or it is a link.
         let Ok(metadata) = fs::symlink_metadata(&file) else { continue };
         if !metadata.is_file() || metadata.len() > SOURCE_SIZE_MAX {
             continue;
         }
-        // What isn't UTF-8 is data too.
+        // A file that isn't UTF-8 is data too.
         if let Ok(text) = String::from_utf8(fs::read(&file)?) {
             sources.push(Source { path: path.to_owned(), text });
         }

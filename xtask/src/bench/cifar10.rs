@@ -14,10 +14,10 @@ use crate::{checkout::Checkout, result::RunResult, setup::libtorch, sh};
 
 const EXPERIMENT: &str = "examples/cifar10-central.yaml";
 
-/// Below it something is wrong: the net reaches 0.75 and more.
+/// The accuracy below which something is wrong: the net reaches 0.75 and more.
 const GOAL: f64 = 0.70;
 
-/// Ten epochs take ten minutes on two cores.
+/// The time limit: ten epochs take ten minutes on two cores.
 const LIMIT: Duration = Duration::from_secs(3 * 3600);
 
 /// Trains on the CIFAR-10 in `data` and prints the accuracy.
@@ -25,7 +25,7 @@ pub fn run(checkout: &Checkout, data: &Path, output: Output) -> anyhow::Result<(
     let data = data.canonicalize().with_context(|| format!("there is no `{}`", data.display()))?;
     let libtorch = libtorch::ensure(checkout)?;
     let program = checkout.build(&libtorch, &["--release"])?;
-    // JSON is YAML, and quotes whatever is in the path.
+    // JSON is YAML, and quotes any characters in the path.
     let dataset = json!({ "name": "cifar10", "path": data.to_str().context("the path of the data is not UTF-8")? });
     let mut fltk = Command::new(program);
     fltk.args(["run", EXPERIMENT, "--set"]).arg(format!("tasks.0.dataset={dataset}")).args(["--output", "json"]);

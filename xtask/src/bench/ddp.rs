@@ -1,4 +1,4 @@
-//! `cargo xtask bench ddp`: an epoch of data-parallel training on two ranks, and all-reduce, next to PyTorch's.
+//! `cargo xtask bench ddp`: one epoch of data-parallel training on two ranks, and all-reduce, compared with PyTorch.
 
 use std::{
     collections::BTreeMap,
@@ -19,23 +19,23 @@ use crate::{
     sh,
 };
 
-/// For one measurement.
+/// The time limit of one measurement.
 const LIMIT: Duration = Duration::from_secs(10 * 60);
 const RANKS: u32 = 2;
 
-/// PyTorch's ways of training, and our highest ratio to each.
+/// The variants of training with PyTorch, and our highest allowed ratio to each.
 const PEERS: [(&str, f64); 3] = [("loader", 0.50), ("memory", 0.65), ("tuned", 1.00)];
-/// Our highest ratio of an all-reduce's time.
+/// The highest allowed ratio of our all-reduce time to PyTorch's.
 const ALL_REDUCE_GOAL: f64 = 1.05;
 
-/// What one rank prints.
+/// The output of one rank.
 #[derive(Deserialize)]
 struct Measurement {
     epoch_seconds: Option<f64>,
     all_reduce_ms: Option<BTreeMap<String, f64>>,
 }
 
-/// What `fltk run` prints, as far as it's used here.
+/// The output of `fltk run`, as far as it is used here.
 #[derive(Deserialize)]
 struct Run {
     steps: Vec<Step>,
@@ -58,7 +58,7 @@ struct Line {
     met: bool,
 }
 
-/// Measures one after the other and again, so that whatever else the machine does meets all of them.
+/// Measures the variants in turn, repeatedly, so that other load on the machine affects all of them.
 pub fn run(checkout: &Checkout, repeats: u32, output: Output) -> anyhow::Result<()> {
     debian::fashion_mnist().map_err(|reason| anyhow!(reason))?;
     let libtorch = libtorch::ensure(checkout)?;
@@ -107,7 +107,7 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// Seconds of the faster of two epochs.
+    /// Returns the seconds of the faster of two epochs.
     fn epoch(&self) -> anyhow::Result<f64> {
         let runs = tempfile::tempdir()?;
         let mut fltk = Command::new(&self.fltk);
@@ -137,7 +137,7 @@ impl Bench<'_> {
     }
 }
 
-/// Runs all ranks and returns what rank 0 measured.
+/// Runs all ranks and returns the measurement of rank 0.
 fn group(command: impl Fn(&str, &str) -> Command) -> anyhow::Result<Measurement> {
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port().to_string();
     let ranks: Vec<_> = (0..RANKS)

@@ -1,4 +1,4 @@
-//! `cargo xtask bench step`: how long one training step takes, next to PyTorch's.
+//! `cargo xtask bench step`: the time of one training step, compared with PyTorch.
 
 use std::{
     path::{Path, PathBuf},
@@ -16,20 +16,20 @@ use crate::{
     sh,
 };
 
-/// Threads of every engine: the machine that the goals are for has two cores.
+/// The number of threads of every engine: the goals are for a machine with two cores.
 const THREADS: u32 = 2;
 
-/// For one measurement of one net by one engine.
+/// The time limit of one measurement of one net by one engine.
 const LIMIT: Duration = Duration::from_secs(10 * 60);
 
 struct Work {
     net: &'static str,
     batch: u32,
-    /// Steps that are timed in one measurement: some seconds of them.
+    /// The number of steps in one measurement, which take some seconds.
     steps: u32,
-    /// Highest ratio to PyTorch as it is.
+    /// The highest allowed ratio to unmodified PyTorch.
     of_eager: f64,
-    /// Highest ratio to PyTorch in channels-last with a flat SGD, where there is a goal.
+    /// The highest allowed ratio to PyTorch in channels-last with a flat SGD, if there is a goal.
     of_tuned: Option<f64>,
 }
 
@@ -39,7 +39,7 @@ const WORK: [Work; 3] = [
     Work { net: "Cifar10ResNet", batch: 32, steps: 15, of_eager: 0.95, of_tuned: None },
 ];
 
-/// What both programs print.
+/// The output of both programs.
 #[derive(Deserialize)]
 struct Measurement {
     median_ms: f64,
@@ -61,7 +61,7 @@ struct Line {
     met: bool,
 }
 
-/// Measures, engine after engine and again, so that whatever else the machine does meets all of them.
+/// Measures the engines in turn, repeatedly, so that other load on the machine affects all of them.
 pub fn run(checkout: &Checkout, repeats: u32, output: Output) -> anyhow::Result<()> {
     let engines = Engines {
         python: python::ensure(checkout)?,
@@ -103,7 +103,7 @@ impl Engines<'_> {
     }
 }
 
-/// Both programs take the same: net, batch, threads, steps.
+/// Returns the arguments, which are the same for both programs: net, batch, threads, steps.
 fn arguments(work: &Work) -> [String; 4] {
     [work.net.to_owned(), work.batch.to_string(), THREADS.to_string(), work.steps.to_string()]
 }

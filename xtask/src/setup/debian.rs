@@ -1,4 +1,4 @@
-//! Debian packages, where this is Debian and we may install: Fashion-MNIST in full, for the acceptance runs.
+//! Debian packages, if this is Debian and we may install: the full Fashion-MNIST, for the acceptance runs.
 
 use std::{
     path::Path,
@@ -7,13 +7,13 @@ use std::{
 
 use crate::sh;
 
-/// Where the package `dataset-fashion-mnist` puts its files; `fltk` looks there by itself.
+/// The folder where the package `dataset-fashion-mnist` puts its files; `fltk` looks there by itself.
 pub const FASHION_MNIST: &str = "/usr/share/datasets/fashion-mnist";
-/// Its files.
+/// The files of that package.
 pub const FASHION_MNIST_FILES: [&str; 4] =
     ["train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz", "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"];
 
-/// Makes sure that the full Fashion-MNIST is on this machine. `Err` says why it can't be.
+/// Makes sure that the full Fashion-MNIST is on this machine. `Err` says why that is impossible.
 pub fn fashion_mnist() -> Result<(), String> {
     let missing = || FASHION_MNIST_FILES.iter().find(|file| !Path::new(FASHION_MNIST).join(file).exists());
     if missing().is_none() {
@@ -23,7 +23,7 @@ pub fn fashion_mnist() -> Result<(), String> {
     missing().map_or(Ok(()), |file| Err(format!("the package has no `{FASHION_MNIST}/{file}`")))
 }
 
-/// Installs those of `packages` that are missing. `Err` says why it can't be done: no apt, not root, or what apt says.
+/// Installs those of `packages` that are missing. `Err` says why that is impossible: no apt, not root, or an error of apt.
 pub fn install(packages: &[&str]) -> Result<(), String> {
     let packages: Vec<&str> = packages.iter().copied().filter(|package| !is_installed(package)).collect();
     if packages.is_empty() {
@@ -40,7 +40,7 @@ pub fn install(packages: &[&str]) -> Result<(), String> {
     }
     let apt = |arguments: &[&str]| {
         let mut command = Command::new("apt-get");
-        // Another apt may be at work: dpkg's lock is waited for.
+        // Another apt may be running, so this waits for dpkg's lock.
         command
             .args(["-o", "DPkg::Lock::Timeout=600"])
             .args(arguments)
@@ -50,7 +50,8 @@ pub fn install(packages: &[&str]) -> Result<(), String> {
         sh::run(&mut command, sh::INSTALL_LIMIT)
     };
     let install = [&["install", "--yes", "--no-install-recommends"], &packages[..]].concat();
-    // Lists may be fresh, or there may be no network but a package in apt's cache: ask for new lists only if it fails without.
+    // Lists may be fresh, or there may be no network but a package in apt's cache, so lists are updated only if the installation fails
+    // without.
     apt(&install).or_else(|_| apt(&["update"]).and_then(|()| apt(&install))).map_err(|error| format!("{error:#}"))
 }
 
@@ -60,7 +61,7 @@ fn is_installed(package: &str) -> bool {
     sh::quiet_output(&mut query, sh::LOOKUP_LIMIT).is_ok_and(|status| status == "installed")
 }
 
-/// Whether this is root.
+/// True if this process runs as root.
 pub fn is_root() -> bool {
     let id = sh::quiet_output(Command::new("id").arg("-u"), sh::LOOKUP_LIMIT);
     id.is_ok_and(|id| id.trim() == "0")

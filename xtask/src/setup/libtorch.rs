@@ -1,7 +1,7 @@
-//! libtorch: the user's, an installed Python's, or the one in PyTorch's wheel, in this order.
+//! The libtorch for this checkout: the user's, an installed Python's, or the one in PyTorch's wheel, in this order.
 //!
-//! Only the CPU part is taken. A Python package's own folder can't be used as it is: next to `libtorch_cuda.so`, `torch-sys` would
-//! link that too, and with it gigabytes of CUDA. So a folder of our own holds links to, or copies of, the few libraries needed:
+//! Only the CPU part is used. A Python package's own folder can't be used directly: if it contains `libtorch_cuda.so`, `torch-sys` would
+//! link that too, and with it gigabytes of CUDA. So a folder of our own contains links to, or copies of, the few libraries needed:
 //!
 //! ```text
 //! <cache>/libtorch-2.13.0/  build-version  include/  lib/{libtorch_cpu,libc10,libgomp,libcudart,libcupti,...}.so*
@@ -23,20 +23,20 @@ use crate::{checkout::Checkout, lock, sh};
 /// The version that `tch` 0.26 is generated for; it accepts no other.
 pub const VERSION: &str = "2.13.0";
 
-/// The file that says a libtorch's version.
+/// The file that contains the version of a libtorch.
 pub const BUILD_VERSION: &str = "build-version";
 
-/// A libtorch that is complete and of the right version.
+/// A complete libtorch of the right version.
 pub struct Libtorch {
-    /// Its folder, without links.
+    /// The folder, with links resolved.
     pub folder: PathBuf,
-    /// Where it is from, for a person.
+    /// The origin, for a person.
     pub origin: String,
-    /// Whether the user named it by `LIBTORCH`.
+    /// True if the user named the folder with `LIBTORCH`.
     pub named_by_user: bool,
 }
 
-/// Finds or gets libtorch and points the checkout's `.libtorch` at it. Safe when several processes do it at once.
+/// Finds or downloads libtorch and points the checkout's `.libtorch` at it. Several processes can safely do this at once.
 pub fn ensure(checkout: &Checkout) -> anyhow::Result<Libtorch> {
     if !cfg!(target_os = "linux") && named_by_user(checkout).is_none() {
         bail!("libtorch can be set up on Linux only\nhint: get libtorch {VERSION} yourself and set LIBTORCH to its folder");
@@ -66,7 +66,7 @@ fn find_or_get(checkout: &Checkout) -> anyhow::Result<Libtorch> {
     if defect(&own).is_none() {
         return found(&own, "unpacked before");
     }
-    // The tests' environment has a whole PyTorch: where it was made first, a second download would be a waste.
+    // The tests' environment has a whole PyTorch: if it was made first, a second download would be a waste.
     let candidates = std::iter::once(PathBuf::from("python3")).chain(python::existing(checkout)?);
     for python in candidates {
         if let Some(packages) = installed_torch(&python) {
@@ -80,19 +80,19 @@ fn find_or_get(checkout: &Checkout) -> anyhow::Result<Libtorch> {
     found(&own, "unpacked from PyTorch's wheel")
 }
 
-/// The folder that the user's LIBTORCH names; cargo sets it to the checkout's own link otherwise.
+/// Returns the folder in the user's LIBTORCH, if the user set it; otherwise, cargo sets the variable to the checkout's own link.
 fn named_by_user(checkout: &Checkout) -> Option<PathBuf> {
     let folder = std::env::var_os("LIBTORCH").filter(|value| !value.is_empty()).map(PathBuf::from)?;
     (folder != checkout.libtorch_link()).then_some(folder)
 }
 
-/// What is wrong with `folder` as a libtorch; `None` if nothing is.
+/// Returns the reason why `folder` is not a usable libtorch; `None` if it is usable.
 fn defect(folder: &Path) -> Option<String> {
     let version = match fs::read_to_string(folder.join(BUILD_VERSION)) {
         Ok(version) => version.trim().to_owned(),
         Err(error) => return Some(format!("can't read its `build-version`: {error}")),
     };
-    // Official archives append how it was built: `2.13.0+cpu`.
+    // Official archives append the kind of build: `2.13.0+cpu`.
     if version.split('+').next() != Some(VERSION) {
         return Some(format!("its version is `{version}`, not {VERSION}"));
     }
@@ -101,7 +101,7 @@ fn defect(folder: &Path) -> Option<String> {
     Some(format!("it has no `{missing}`"))
 }
 
-/// Libraries that `folder`'s libtorch would not find when a program starts.
+/// Returns the libraries that `folder`'s libtorch would not find when a program starts.
 fn unresolved(folder: &Path) -> anyhow::Result<Vec<String>> {
     if !sh::is_there("ldd") {
         return Ok(Vec::new());
@@ -112,7 +112,7 @@ fn unresolved(folder: &Path) -> anyhow::Result<Vec<String>> {
     Ok(listing.lines().filter_map(|line| line.trim().split_once(" => not found")).map(|(name, _)| name.to_owned()).collect())
 }
 
-/// The folder of packages that holds `python`'s torch, if that is of the right version.
+/// Returns the folder of packages that contains `python`'s torch, if that has the right version.
 pub fn installed_torch(python: &Path) -> Option<PathBuf> {
     const SCRIPT: &str = "
 import importlib.metadata as m
@@ -126,7 +126,7 @@ print(d.locate_file(''))";
     (version.trim() == VERSION).then(|| PathBuf::from(packages.trim()))
 }
 
-/// Makes a folder of links into `packages`, the folder that holds an installed torch.
+/// Makes a folder of links into `packages`, the folder that contains an installed torch.
 fn link_to(cache: &Path, packages: &Path) -> anyhow::Result<PathBuf> {
     let digest = hex::encode(Sha256::digest(packages.as_os_str().as_encoded_bytes()));
     let folder = cache.join(format!("libtorch-{VERSION}-of-{}", &digest[..12]));
@@ -141,7 +141,7 @@ fn link_to(cache: &Path, packages: &Path) -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
-/// Gets PyTorch's wheel through pip and unpacks what is needed of it.
+/// Downloads PyTorch's wheel through pip and unpacks the needed parts.
 fn download(checkout: &Checkout, folder: &Path) -> anyhow::Result<()> {
     python::with_pip()?;
     eprintln!("libtorch {VERSION} is not here yet: getting it from PyTorch's wheel (about 540 MB)");
@@ -150,7 +150,7 @@ fn download(checkout: &Checkout, folder: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(&wheels)?;
     let mut pip = Command::new("python3");
     pip.args(["-m", "pip", "download", "--disable-pip-version-check", "--no-cache-dir", "--no-deps", "--only-binary=:all:"]);
-    // Any Python's wheel will do, whatever the version here: nothing in it that is used depends on Python.
+    // A wheel for any Python version works: nothing that is used from it depends on Python.
     pip.args(["--python-version", "3.12", "--dest"]).arg(&wheels);
     pip.args(python::HASHED).arg(checkout.root.join(python::LIBTORCH));
     sh::run(&mut pip, sh::INSTALL_LIMIT).context("can't download PyTorch\nhint: set LIBTORCH to a libtorch of your own")?;
@@ -158,14 +158,14 @@ fn download(checkout: &Checkout, folder: &Path) -> anyhow::Result<()> {
     remove(&wheels)
 }
 
-/// Makes `folder` by `fill`, checks it, and moves it into place only when it is complete.
+/// Makes `folder` with `fill`, checks it, and moves it into place only when it is complete.
 fn replace(folder: &Path, fill: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let fresh = beside(folder, ".partial");
-    // Left by a process that was killed; nobody else is at it, we hold the lock.
+    // A killed process may have left this folder; nobody else uses it, since we hold the lock.
     remove(&fresh)?;
     fs::create_dir_all(fresh.join("lib"))?;
     fill(&fresh)?;
-    // `-ltorch` is asked for by torch-sys; the real one would need libtorch_cuda.so.
+    // torch-sys asks for `-ltorch`; the real library would need libtorch_cuda.so.
     fs::write(fresh.join("lib/libtorch.so"), "INPUT(-ltorch_cpu)\n")?;
     fs::write(fresh.join(BUILD_VERSION), format!("{VERSION}\n"))?;
     if let Some(problem) = defect(&fresh) {
@@ -179,7 +179,7 @@ fn replace(folder: &Path, fill: impl FnOnce(&Path) -> anyhow::Result<()>) -> any
     fs::rename(&fresh, folder).with_context(|| format!("can't move libtorch to `{}`", folder.display()))
 }
 
-/// Points `link` at `folder`, at once for everybody who looks.
+/// Points `link` at `folder`, atomically for everybody who looks.
 fn point(link: &Path, folder: &Path) -> anyhow::Result<()> {
     if link.canonicalize().is_ok_and(|current| current == folder) {
         return Ok(());
@@ -191,7 +191,7 @@ fn point(link: &Path, folder: &Path) -> anyhow::Result<()> {
         bail!("`{}` is a folder, not the link that it should be\nhint: remove it", link.display());
     }
     fs::rename(&new, link).with_context(|| format!("can't make the link `{}`", link.display()))?;
-    // Build scripts watch this file's time: one that is older than the last build would go unnoticed.
+    // Build scripts watch this file's time: a time before the last build would go unnoticed.
     let version = folder.join(BUILD_VERSION);
     if let Ok(file) = fs::File::options().append(true).open(version) {
         file.set_modified(std::time::SystemTime::now())?;
@@ -199,14 +199,14 @@ fn point(link: &Path, folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The path with `suffix` appended: on the same file system, so that it can be renamed into place.
+/// Returns the path with `suffix` appended, which is on the same file system, so that it can be renamed into place.
 fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
 }
 
-/// Removes a file, link or folder if it is there.
+/// Removes a file, link or folder if it exists.
 fn remove(path: &Path) -> anyhow::Result<()> {
     let removed = if path.is_dir() && !path.is_symlink() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     match removed {
@@ -215,7 +215,7 @@ fn remove(path: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// `Err` unless there is a C++ compiler, which torch-sys needs.
+/// Returns `Err` unless there is a C++ compiler, which torch-sys needs.
 fn compiler() -> anyhow::Result<()> {
     let compiler = std::env::var_os("CXX").filter(|value| !value.is_empty()).unwrap_or_else(|| "c++".into());
     if !sh::is_there(&compiler) {
@@ -274,7 +274,7 @@ mod tests {
         let fill = |fresh: &Path| {
             assert!(!fresh.join("half").exists());
             libtorch(fresh, VERSION);
-            // A library that every `ldd` accepts stands in for the real one.
+            // A program that every `ldd` accepts stands in for the real library.
             fs::copy("/proc/self/exe", fresh.join("lib/libtorch_cpu.so"))?;
             Ok(())
         };

@@ -1,5 +1,5 @@
-//! Programs of others that ours start, by name. One that is missing is installed before its first use where this is Debian and we are root, or else named, with the package
-//! that has it.
+//! Programs of others that ours start, by name. On Debian as root, a missing program is installed before its first use; otherwise, an error names it and the
+//! package that contains it.
 
 use std::{ffi::OsStr, io, path::Path};
 
@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 
 use super::debian;
 
-/// All of them, each with the Debian package that has it. A test compares them with what is started.
+/// All programs, each with the Debian package that contains it. A test compares the list with the programs that are started.
 const PACKAGES: [(&str, &str); 26] = [
     ("apt-get", "apt"),
     ("bash", "bash"),
@@ -37,10 +37,10 @@ const PACKAGES: [(&str, &str); 26] = [
     ("umount", "mount"),
 ];
 
-/// Sees to it that `programs` can be started: what is missing is installed, if that can be done.
+/// Makes sure that `programs` can be started: missing ones are installed, if possible.
 ///
 /// # Errors
-/// Names the first that is still missing, and why.
+/// The first program that is still missing, and why.
 pub fn ensure(programs: &[&str]) -> anyhow::Result<()> {
     for program in programs.iter().filter(|program| !is_on_path(program)) {
         let package = package_of(program).with_context(|| format!("there is no program `{program}`"))?;
@@ -54,7 +54,7 @@ pub fn ensure(programs: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What to say of a program that wasn't started because of `error`: which it is, and where it would be from. `None` where it was for another reason.
+/// Describes a program that wasn't started because of `error`: its name, and the package to install. Returns `None` if the error has another cause.
 pub fn missing(program: &OsStr, error: &io::Error) -> Option<String> {
     let name = program.to_str().filter(|name| error.kind() == io::ErrorKind::NotFound && !name.contains('/') && !is_on_path(name))?;
     let hint = package_of(name).map_or_else(String::new, |package| format!("\nhint: on Debian the package `{package}` has it"));
@@ -81,7 +81,7 @@ mod tests {
 
     use super::*;
 
-    /// Names of programs in the text of a source file: what is started by its name alone.
+    /// Returns the names of programs in the text of a source file that are started by their name alone.
     fn started(text: &str) -> impl Iterator<Item = &str> {
         let begins = ["Command::new(\"", "inside(\"", "sh::is_there(\""];
         begins.into_iter().flat_map(move |begin| text.split(begin).skip(1)).filter_map(|rest| rest.split('"').next())
@@ -94,7 +94,7 @@ mod tests {
                 walk(&path, found);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let text = fs::read_to_string(&path).unwrap();
-                // Tests are the last thing in a file.
+                // Tests are the last item in a file.
                 let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
                 found.extend(started(text).filter(|name| !name.contains(['/', ' '])).map(str::to_owned));
             }
@@ -108,7 +108,7 @@ mod tests {
         walk(&root.join("xtask/src"), &mut found);
         walk(&root.join("dev/checks/src"), &mut found);
         assert!(found.contains("patchelf") && found.contains("nsenter"), "{found:?}");
-        // Of cargo's own: it is installed by it.
+        // cargo installs its own subcommand.
         let unknown: Vec<&String> = found.iter().filter(|name| package_of(name).is_none() && *name != "cargo-deny").collect();
         assert!(unknown.is_empty(), "{unknown:?} are started, and not in PACKAGES");
     }

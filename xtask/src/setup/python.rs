@@ -1,4 +1,4 @@
-//! Python: pip for PyTorch's wheel, and the environment of the tests: PyTorch as the peer, TensorBoard as the reader.
+//! Python: pip for PyTorch's wheel, and the environment for the tests, with PyTorch as the peer and TensorBoard as the reader.
 
 use std::{
     fs,
@@ -12,20 +12,20 @@ use sha2::{Digest as _, Sha256};
 use super::debian;
 use crate::{checkout::Checkout, lock, sh};
 
-/// In an environment, there once everything is installed.
+/// The file in an environment that exists once everything is installed.
 const STAMP: &str = "fltk-complete";
 
-/// The packages of the image of TensorBoard, in the checkout.
+/// The list of packages for the TensorBoard image, in the checkout.
 pub const TENSORBOARD: &str = "python/tensorboard.txt";
-/// The wheels that libtorch is taken out of, in the checkout.
+/// The list of wheels from which libtorch is taken, in the checkout.
 pub const LIBTORCH: &str = "python/libtorch.txt";
 
-/// Options of pip before a file of packages: it takes only what has one of the digests there.
+/// The options of pip before a file of packages: pip accepts only packages with one of the digests in the file.
 pub const HASHED: [&str; 2] = ["--require-hashes", "--requirement"];
 
 const HINT: &str = "hint: install Python 3.11 or later with pip and venv (Debian: `apt-get install python3-pip python3-venv`)";
 
-/// `Err` unless `python3 -m pip` works.
+/// Returns `Err` unless `python3 -m pip` works.
 pub fn with_pip() -> anyhow::Result<()> {
     if !sh::is_there("python3") {
         bail!("there is no `python3`\n{HINT}");
@@ -38,9 +38,9 @@ pub fn with_pip() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The `python` of an environment with everything in `python/requirements.txt`; made in the cache if it isn't there.
+/// Returns the `python` of an environment with everything in `python/requirements.txt`, which is made in the cache if it isn't there.
 ///
-/// An environment's scripts hold its path, so it can't be made elsewhere and moved: a file that is written last says that it is complete.
+/// An environment's scripts contain its path, so it can't be made elsewhere and moved. A file that is written last marks it as complete.
 pub fn ensure(checkout: &Checkout) -> anyhow::Result<PathBuf> {
     let folder = folder(checkout)?.with_context(|| format!("there is no `python3`\n{HINT}"))?;
     let program = folder.join("bin/python");
@@ -64,7 +64,7 @@ pub fn ensure(checkout: &Checkout) -> anyhow::Result<PathBuf> {
     Ok(program)
 }
 
-/// The environment's `python`, if [`ensure`] has made it before.
+/// Returns the environment's `python`, if [`ensure`] has made it before.
 pub fn existing(checkout: &Checkout) -> anyhow::Result<Option<PathBuf>> {
     Ok(folder(checkout)?.filter(|folder| is_complete(folder)).map(|folder| folder.join("bin/python")))
 }
@@ -81,7 +81,8 @@ fn requirements(checkout: &Checkout) -> PathBuf {
     checkout.root.join("python/requirements.txt")
 }
 
-/// Its name holds what it depends on: the requirements and the Python that it is for. `None` without a `python3`.
+/// Returns the environment's folder, whose name contains a digest of what it depends on: the requirements and the Python version. `None`
+/// without a `python3`.
 fn folder(checkout: &Checkout) -> anyhow::Result<Option<PathBuf>> {
     let path = requirements(checkout);
     let wanted = fs::read(&path).with_context(|| format!("can't read `{}`", path.display()))?;
@@ -102,7 +103,7 @@ mod tests {
         include_str!("../../../python/libtorch.txt"),
     ];
 
-    /// The packages of a file, each with its version and the digests of its wheels.
+    /// Returns the packages in a file, each with its version and the digests of its wheels.
     fn pins(text: &str) -> BTreeMap<&str, (&str, Vec<&str>)> {
         let mut found: BTreeMap<&str, (&str, Vec<&str>)> = BTreeMap::new();
         let mut last = "";

@@ -1,4 +1,4 @@
-//! What of PyTorch's wheels is needed, and taking it out of them or of an installed copy.
+//! The needed parts of PyTorch's wheels, and taking them out of the wheels or of an installed copy.
 
 use std::{
     fs,
@@ -8,10 +8,10 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
-/// Bytes that unpacking may write: several times what the wheels hold (0.5 GB), so that a damaged archive can't fill the disk.
+/// The limit on unpacked bytes: several times the content of the wheels (0.5 GB), so that a damaged archive can't fill the disk.
 const UNPACKED_MAX: u64 = 4 << 30;
 
-/// Takes headers and needed libraries out of every wheel in `wheels`, into `folder`.
+/// Unpacks the headers and needed libraries of every wheel in `wheels` into `folder`.
 pub fn unpack(wheels: &Path, folder: &Path) -> anyhow::Result<()> {
     let mut left = UNPACKED_MAX;
     for entry in fs::read_dir(wheels)? {
@@ -29,14 +29,14 @@ fn unpack_one(wheel: &Path, folder: &Path, left: &mut u64) -> anyhow::Result<()>
         let Some(place) = place else { continue };
         let path = folder.join(place);
         fs::create_dir_all(path.parent().context("a file without a folder")?)?;
-        // One byte more than allowed tells too much from just enough.
+        // One byte more than allowed distinguishes too much from just enough.
         let written = io::copy(&mut (&mut file).take(*left + 1), &mut fs::File::create(&path)?)?;
         *left = left.checked_sub(written).with_context(|| format!("it holds more than {UNPACKED_MAX} bytes"))?;
     }
     Ok(())
 }
 
-/// Where the file `name` of a wheel goes; `None` if it isn't needed.
+/// Returns the destination of the file `name` in a wheel; `None` if it isn't needed.
 fn place(name: &str) -> Option<PathBuf> {
     let path = Path::new(name);
     if !path.components().all(|part| matches!(part, Component::Normal(_))) {
@@ -48,10 +48,10 @@ fn place(name: &str) -> Option<PathBuf> {
     is_needed(path).then(|| Path::new("lib").join(path.file_name().unwrap_or_default()))
 }
 
-/// Whether `path`, relative to the folder of packages, is a library that libtorch's CPU part needs.
+/// True if `path`, relative to the folder of packages, is a library that libtorch's CPU part needs.
 ///
-/// All of `torch/lib` but what is for GPUs or for Python: on aarch64 that includes BLAS and Arm's kernels. Of CUDA, the two that the
-/// profiler wants. `torch.libs` is where CPU-only wheels keep what they bundle.
+/// That is everything in `torch/lib` except the parts for GPUs or for Python: on aarch64, this includes BLAS and Arm's kernels. From CUDA,
+/// it is the two libraries that the profiler needs. CPU-only wheels keep their bundled libraries in `torch.libs`.
 fn is_needed(path: &Path) -> bool {
     let (Some(folder), Some(name)) = (path.parent().and_then(Path::to_str), path.file_name().and_then(|name| name.to_str())) else {
         return false;
@@ -69,7 +69,7 @@ fn is_needed(path: &Path) -> bool {
     }
 }
 
-/// The needed libraries of a torch installed in `packages`.
+/// Returns the needed libraries of a torch installed in `packages`.
 pub fn libraries_in(packages: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut folders = vec![packages.join("torch/lib"), packages.join("torch.libs")];
     if let Ok(vendors) = fs::read_dir(packages.join("nvidia")) {
@@ -103,7 +103,7 @@ mod tests {
     fn places_what_is_needed_and_nothing_else() {
         let check = |name: &str, expected: Option<&str>| assert_eq!(place(name), expected.map(PathBuf::from), "{name}");
         check("torch/include/ATen/ATen.h", Some("include/ATen/ATen.h"));
-        // The x86-64 wheel.
+        // These are from the x86-64 wheel.
         check("torch/lib/libtorch_cpu.so", Some("lib/libtorch_cpu.so"));
         check("torch/lib/libc10.so", Some("lib/libc10.so"));
         check("torch/lib/libgomp.so.1", Some("lib/libgomp.so.1"));
@@ -116,12 +116,12 @@ mod tests {
         check("nvidia/cu13/lib/libcudart.so.13", Some("lib/libcudart.so.13"));
         check("nvidia/cu13/lib/libcupti.so.13", Some("lib/libcupti.so.13"));
         check("nvidia/cu13/lib/libnvperf_host.so", None);
-        // The aarch64 wheel.
+        // These are from the aarch64 wheel.
         check("torch/lib/libarm_compute_graph.so", Some("lib/libarm_compute_graph.so"));
         check("torch/lib/libnvpl_blas_lp64_gomp.so.0", Some("lib/libnvpl_blas_lp64_gomp.so.0"));
-        // A CPU-only wheel.
+        // This is from a CPU-only wheel.
         check("torch.libs/libopenblas-1a2b3c.so.0", Some("lib/libopenblas-1a2b3c.so.0"));
-        // Hostile.
+        // These are hostile.
         check("torch/include/../../../etc/passwd", None);
         check("/torch/lib/libc10.so", None);
         check("", None);

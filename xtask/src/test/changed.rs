@@ -1,4 +1,5 @@
-//! What a change can break: the packages whose files it touches, those that are compiled with them, and what parts say of other files.
+//! The parts that a change can break: by the packages whose files it touches, the packages compiled with them, and the parts' own lists of
+//! other files.
 
 use std::{
     collections::BTreeSet,
@@ -11,19 +12,19 @@ use cargo_metadata::Metadata;
 use super::part::{Part, Stage, Touched, Work};
 use crate::{checkout::Checkout, sh};
 
-/// Files that have a say in how everything is compiled.
+/// Files that affect how everything is compiled.
 const EVERYTHING: [&str; 4] = ["Cargo.toml", "Cargo.lock", ".cargo/", "rust-toolchain"];
 
-/// Where a clone's branch usually comes from.
+/// The branch from which a clone's branch usually starts.
 const UPSTREAM: &str = "origin/main";
 
 /// A package of the workspace, as far as changes are concerned.
 #[derive(Debug)]
 struct Package {
     name: String,
-    /// Relative to the root, with a slash at its end.
+    /// The folder, relative to the root, with a trailing slash.
     folder: String,
-    /// Names of packages of the workspace that it is compiled with, for tests too.
+    /// The names of workspace packages that it is compiled with, including for tests.
     needs: Vec<String>,
 }
 
@@ -31,17 +32,18 @@ struct Package {
 #[derive(Debug)]
 pub struct Change {
     since: String,
-    /// Relative to the root.
+    /// The changed files, relative to the root.
     files: Vec<String>,
-    /// Packages that it reaches.
+    /// The packages that the change affects.
     packages: BTreeSet<String>,
 }
 
 impl Change {
-    /// What the commits since `since`, and the work tree, have changed; since the one that [`UPSTREAM`] has in common where it's empty.
+    /// Returns the changes in the commits since `since` and in the work tree. If `since` is empty, the start is the common ancestor with
+    /// [`UPSTREAM`].
     ///
     /// # Errors
-    /// If git doesn't know it.
+    /// If git doesn't know the commit.
     pub fn since(checkout: &Checkout, since: &str) -> anyhow::Result<Self> {
         let git = |arguments: &[&str]| {
             let mut git = Command::new("git");
@@ -56,12 +58,12 @@ impl Change {
             }
             git(&["merge-base", "HEAD", UPSTREAM])?
         } else {
-            // Whatever else git may take it for, a path or an option.
+            // These options prevent git from taking the text for a path or an option.
             git(&["rev-parse", "--verify", "--end-of-options", &format!("{since}^{{commit}}")])
                 .with_context(|| format!("`--changed {since}`: git knows no such commit"))?
         };
         let since = commit.trim().to_owned();
-        // What was renamed is gone from one place and new in another.
+        // A renamed file is gone from one place and new in another.
         let mut listed =
             git(&["diff", "--name-only", "--no-renames", "-z", &since, "--"]).context("`--changed` asks git what has changed")?;
         listed += &git(&["ls-files", "--others", "--exclude-standard", "-z"])?;
@@ -86,7 +88,7 @@ impl Change {
         }
     }
 
-    /// Whether it can break `part`.
+    /// True if the change can break `part`.
     #[must_use]
     pub fn can_break(&self, part: &Part) -> bool {
         let own = match part.work {
@@ -112,7 +114,7 @@ impl Change {
         }
     }
 
-    /// In a few words.
+    /// Describes the change in a few words.
     #[must_use]
     pub fn describe(&self) -> String {
         let packages: Vec<&str> = self.packages.iter().map(String::as_str).collect();
@@ -217,7 +219,7 @@ mod tests {
         let checkout = Checkout::find().unwrap();
         let change = Change::since(&checkout, "HEAD").unwrap();
         assert!(change.describe().contains("files changed since "));
-        // A path and an option, which git would take for itself.
+        // These are a path and an option, which git itself would accept.
         for no_commit in ["no-such-commit", "xtask", "--output=f"] {
             let error = Change::since(&checkout, no_commit).unwrap_err();
             assert!(error.to_string().contains("git knows no such commit"), "{error:#}");

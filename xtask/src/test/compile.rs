@@ -1,5 +1,5 @@
-//! Compiling all programs, tests and examples at once, and running the tests of one package out of that: cargo itself would choose other features for
-//! one package than for all, and compile half of the dependencies again.
+//! Compiling all programs, tests and examples at once, and running the tests of one package from that. For a single package, cargo itself would
+//! choose other features than for all, and compile half of the dependencies again.
 
 use std::{
     fs,
@@ -18,14 +18,14 @@ use crate::{
     sh,
 };
 
-/// For all tests of a package.
+/// The time limit for all tests of a package.
 const TESTS_LIMIT: std::time::Duration = std::time::Duration::from_secs(40 * 60);
 
-/// Compiled tests.
+/// An executable that contains tests.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Executable {
     package: String,
-    /// The target within it: its library, a program, or a file of tests.
+    /// The target in the package: its library, a program, or a file of tests.
     target: String,
     path: PathBuf,
 }
@@ -34,7 +34,7 @@ fn list(checkout: &Checkout) -> PathBuf {
     checkout.target.join("xtask-test-executables.json")
 }
 
-/// Compiles everything of the workspace, and notes where its tests are.
+/// Compiles everything in the workspace, and records where its tests are.
 ///
 /// # Errors
 /// If something doesn't compile.
@@ -45,7 +45,8 @@ pub fn all(checkout: &Checkout) -> anyhow::Result<Outcome> {
     for message in Message::parse_stream(sh::output(&mut cargo, sh::BUILD_LIMIT)?.as_bytes()) {
         let Message::CompilerArtifact(artifact) = message? else { continue };
         let Some(path) = artifact.executable.filter(|_| artifact.profile.test) else { continue };
-        // Of the form `path+file:///...#name@0.1.0`, or `...#0.1.0` where the folder has the name: the manifest says it plainly.
+        // The package ID has the form `path+file:///...#name@0.1.0`, or `...#0.1.0` if the folder has the name, so the manifest's path is
+        // easier to use.
         let package =
             artifact.manifest_path.parent().context("a manifest without a folder")?.file_name().context("a package without a name")?;
         executables.push(Executable { package: package.to_owned(), target: artifact.target.name.clone(), path: path.into() });
@@ -56,7 +57,7 @@ pub fn all(checkout: &Checkout) -> anyhow::Result<Outcome> {
     Ok(Outcome::Passed(format!("{num} programs of tests")))
 }
 
-/// Runs the compiled tests of `package`, all of them, whatever fails.
+/// Runs all compiled tests of `package`, even if some fail.
 ///
 /// # Errors
 /// If one fails, or none were compiled.
@@ -74,7 +75,7 @@ pub fn run_tests(checkout: &Checkout, package: &str) -> anyhow::Result<Outcome> 
     for executable in &ours {
         eprintln!("--- {}", executable.target);
         let mut command = Command::new(&executable.path);
-        // As cargo does.
+        // cargo does the same.
         command.current_dir(folder).env("CARGO_MANIFEST_DIR", folder).env("CARGO_PKG_NAME", package).stdin(Stdio::null());
         command.env("CARGO_PKG_VERSION", found.version.to_string()).env("CARGO_PKG_VERSION_MAJOR", found.version.major.to_string());
         command.arg("--quiet");
@@ -93,11 +94,11 @@ pub fn run_tests(checkout: &Checkout, package: &str) -> anyhow::Result<Outcome> 
     Ok(Outcome::passed())
 }
 
-/// Removes what was built from another checkout in a shared target folder, but not what was built from its dependencies: this one can use only those,
-/// and the folder would grow by the rest with every checkout.
+/// Removes our packages' build outputs from another checkout in a shared target folder, but keeps those of their dependencies: this checkout can use
+/// only the latter, and the folder would grow by the former with every checkout.
 ///
 /// # Errors
-/// If cargo can't.
+/// If cargo fails.
 pub fn forget_others(checkout: &Checkout) -> anyhow::Result<()> {
     if !checkout.target_is_shared() {
         return Ok(());
@@ -110,7 +111,7 @@ pub fn forget_others(checkout: &Checkout) -> anyhow::Result<()> {
             let mut cargo = checkout.cargo_without_libtorch();
             cargo.args(["clean", "--quiet", "--profile", "release"]).stdin(Stdio::null());
             for package in checkout.metadata_of_ours()?.workspace_packages() {
-                // This program runs, and cargo has just compiled it.
+                // This program is running, and cargo has just compiled it.
                 if package.name != "xtask" {
                     cargo.args(["--package", package.name.as_str()]);
                 }

@@ -1,4 +1,4 @@
-//! How long parts took in the last runs: what is left of a run is guessed by it, and `--times` shows it.
+//! The durations of parts in the last runs, which are used to estimate the remaining time, and are shown by `--times`.
 
 use std::{
     collections::BTreeMap,
@@ -14,29 +14,29 @@ use serde::{Deserialize, Serialize};
 use super::{Part, Work};
 use crate::checkout::Checkout;
 
-/// Runs that are kept.
+/// The number of runs that are kept.
 const RUNS_MAX: usize = 10;
 
 /// One run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Run {
-    /// When it began, in seconds of Unix.
+    /// The start, in Unix seconds.
     pub began: u64,
-    /// Of all of it.
+    /// The duration of the whole run, in seconds.
     pub seconds: f64,
-    /// Whether it was `--cluster`.
+    /// True if the run was with `--cluster`.
     pub cluster: bool,
-    /// Seconds of each part that passed.
+    /// The seconds of each part that passed.
     pub parts: BTreeMap<String, f64>,
-    /// Parts that failed.
+    /// The parts that failed.
     #[serde(rename = "others")]
     pub failed: Vec<String>,
-    /// Parts that were skipped.
+    /// The parts that were skipped.
     #[serde(default)]
     pub skipped: Vec<String>,
 }
 
-/// The last runs, the oldest first.
+/// The last runs, with the oldest first.
 #[derive(Default)]
 pub struct History {
     path: PathBuf,
@@ -44,10 +44,10 @@ pub struct History {
 }
 
 impl History {
-    /// What was kept in the target folder.
+    /// Reads the history in the target folder.
     ///
     /// # Errors
-    /// If there is a file that can't be read. One that is damaged is begun anew, since nothing hangs on it.
+    /// If there is a file that can't be read. A damaged file is replaced by an empty history, since nothing depends on it.
     pub fn read(checkout: &Checkout) -> anyhow::Result<Self> {
         let path = checkout.target.join("xtask-test-times.json");
         let runs = match fs::read_to_string(&path) {
@@ -58,10 +58,10 @@ impl History {
         Ok(Self { path, runs })
     }
 
-    /// Keeps `run`, and of the others the last.
+    /// Adds `run`, and keeps only the last runs.
     ///
     /// # Errors
-    /// If it can't be written.
+    /// If the file can't be written.
     pub fn add(&self, run: Run) -> anyhow::Result<()> {
         let mut runs = self.runs.clone();
         runs.push(run);
@@ -71,13 +71,14 @@ impl History {
         fs::rename(&new, &self.path).with_context(|| format!("can't write `{}`", self.path.display()))
     }
 
-    /// Seconds that `part` takes: as measured here, else what the list says.
+    /// Returns the expected seconds of `part`: as measured here, otherwise as given in the list.
     #[must_use]
     pub fn expected(&self, part: &Part) -> f64 {
         self.measured(part).unwrap_or(f64::from(part.seconds))
     }
 
-    /// The median of the last three times that the part passed here. Of what compiles, the last time that it had something to do.
+    /// Returns the median of the part's last three passes here. For a part that compiles, this is the last time that it had something to
+    /// do.
     #[must_use]
     pub fn measured(&self, part: &Part) -> Option<f64> {
         let mut last: Vec<f64> = self.runs.iter().rev().filter_map(|run| run.parts.get(part.name).copied()).collect();
@@ -87,11 +88,11 @@ impl History {
         }
         last.truncate(3);
         last.sort_by(f64::total_cmp);
-        // Of two the shorter: the first one here has built and fetched things.
+        // With two values, the shorter is used: the first run here has built and downloaded things.
         last.get(last.len().saturating_sub(1) / 2).copied()
     }
 
-    /// A row for each part, a column for each run.
+    /// Returns a table with a row for each part and a column for each run.
     #[must_use]
     pub fn table(&self) -> String {
         if self.runs.is_empty() {

@@ -1,4 +1,4 @@
-//! Parts that this package does itself: what the others need, and rules that need nothing.
+//! Parts that this package runs itself: those that the others need, and rules that need nothing.
 
 use std::{
     fs,
@@ -16,10 +16,10 @@ use crate::{
     sh, tidy,
 };
 
-/// Does the part `name`, and tells how it ended.
+/// Runs the part `name`, and reports its outcome.
 ///
 /// # Errors
-/// If it fails, or isn't one of these.
+/// If it fails, or isn't one of these parts.
 pub fn run(checkout: &Checkout, name: &str) -> anyhow::Result<()> {
     let part = PARTS.iter().find(|part| part.name == name).with_context(|| format!("there is no part `{name}`"))?;
     let outcome = match part.work {
@@ -51,7 +51,7 @@ fn own(checkout: &Checkout, name: &str) -> anyhow::Result<Outcome> {
     })
 }
 
-/// Compiles against the headers of CUDA and NCCL among PyTorch's packages. Running it takes a GPU.
+/// Compiles against the headers of CUDA and NCCL among PyTorch's packages. Running the result takes a GPU.
 fn nccl(checkout: &Checkout) -> anyhow::Result<Outcome> {
     let python = python::existing(checkout)?.context("there are no Python packages")?;
     let mut find = Command::new(python);

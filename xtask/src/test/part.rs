@@ -1,39 +1,39 @@
-//! A check, as plain data: what it proves, what has to be there first, what it does, and what it needs of the machine.
+//! A check, as plain data: what it proves, what must come before it, what it does, and what it needs of the machine.
 
 /// One of the checks of `cargo xtask test`.
 #[derive(Debug)]
 pub struct Part {
-    /// As reports, the table of proofs and `--only` call it.
+    /// The name used by reports, by the table of proofs and by `--only`.
     pub name: &'static str,
-    /// What only it proves: a row of the table in CONTRIBUTING.md.
+    /// The property that only this part proves: a row of the table in CONTRIBUTING.md.
     pub proves: &'static str,
-    /// Which command runs it.
+    /// The command that runs it.
     pub stage: Stage,
-    /// What comes before it.
+    /// The parts that come before it.
     pub after: &'static [After],
-    /// What is done.
+    /// The work that it does.
     pub work: Work,
-    /// What it takes of the machine.
+    /// The resources of the machine that it needs.
     pub load: Load,
-    /// Which changes can break it.
+    /// The changes that can break it.
     pub touched: Touched,
-    /// Seconds that it takes on two idle cores, where nothing but the checkout is new. Only until it has been measured here.
+    /// The seconds that it takes on two idle cores, if nothing but the checkout is new. Used only until it has been measured here.
     pub seconds: u32,
 }
 
-/// Which command runs a part.
+/// The command that runs a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// `cargo xtask test`.
     Checks,
     /// `cargo xtask test --cluster`.
     Cluster,
-    /// Both.
+    /// Both commands.
     Both,
 }
 
 impl Stage {
-    /// Whether `--cluster`, or the lack of it, runs the part.
+    /// True if the command with `--cluster`, or without it, runs the part.
     #[must_use]
     pub fn is_of(self, cluster: bool) -> bool {
         match self {
@@ -44,25 +44,25 @@ impl Stage {
     }
 }
 
-/// What comes before a part.
+/// The condition for a part that comes before another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum After {
-    /// The part must have passed, or this one is skipped.
+    /// The part must have passed; otherwise this one is skipped.
     Passed(&'static str),
-    /// The part must be over, however it ended.
+    /// The part must be over, whatever its outcome.
     Over(&'static str),
-    /// The part must be over, however it ended; and where this one is chosen by itself, that one is run too.
+    /// The part must be over, whatever its outcome; if this one is chosen by itself, that one is run too.
     Wanted(&'static str),
 }
 
 impl After {
-    /// Whether a part that is chosen by itself brings that one with it.
+    /// True if a part that is chosen by itself brings that one along.
     #[must_use]
     pub fn is_brought(self) -> bool {
         !matches!(self, Self::Over(_))
     }
 
-    /// The part that it is about.
+    /// The name of the earlier part.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -71,7 +71,7 @@ impl After {
     }
 }
 
-/// What a part does. Each is a process of its own, with its output in a file.
+/// The work of a part. Each part is a separate process, with its output in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
     /// Cargo with these arguments, with libtorch.
@@ -82,59 +82,59 @@ pub enum Work {
     Tests(&'static str),
     /// A function of this program ([`super::own_part`]).
     Own,
-    /// A part of the program `checks`, of the same name.
+    /// A part of the program `checks` with the same name.
     Checks,
 }
 
-/// What a part takes of the machine while it runs.
+/// The resources of the machine that a part needs while it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Load {
-    /// Processors that it keeps busy; 0 for what mostly waits. More than there are means all.
+    /// The number of processors that it keeps busy; 0 if it mostly waits. More than there are means all.
     pub cores: u32,
-    /// What no two parts may use at once.
+    /// The resources that no two parts may use at once.
     pub uses: &'static [Resource],
 }
 
-/// Something that there is one of.
+/// A resource of which there is only one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resource {
     /// Cargo's lock on the target folder.
     Cargo,
     /// apt's and dpkg's locks.
     Apt,
-    /// The cores of the cluster's real node, which some parts count on to the last.
+    /// The cores of the cluster's real node, whose exact number some parts rely on.
     Node,
-    /// Everybody's quiet: nothing else runs, since the part stops something that others need, or is disturbed by any load.
+    /// A quiet machine: nothing else runs, since the part stops something that others need, or is disturbed by any load.
     Quiet,
 }
 
 impl Load {
-    /// Of so many processors.
+    /// Returns a load of this many processors.
     #[must_use]
     pub const fn cores(cores: u32) -> Self {
         Self { cores, uses: &[] }
     }
 
-    /// Also of something that there is one of.
+    /// Adds resources of which there is only one.
     #[must_use]
     pub const fn using(self, uses: &'static [Resource]) -> Self {
         Self { cores: self.cores, uses }
     }
 }
 
-/// Which changes can break a part, beside what follows from its other fields: a change of the package whose tests it runs, of `checks` where that does
-/// it, of the list of Python's packages where it comes after their installation, and of the cluster's programs where it is of that stage.
+/// The changes that can break a part, in addition to what follows from its other fields: a change of the package whose tests it runs; of `checks`, if
+/// that runs it; of the list of Python packages, if it comes after their installation; and of the cluster's programs, if it belongs to that stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Touched {
-    /// Any.
+    /// Any change.
     Always,
-    /// Of a package, or of one that it is compiled with; and of files whose path begins with one of these.
+    /// A change of one of these packages, or of one that they are compiled with, or of a file whose path begins with one of these.
     By {
-        /// Names of packages of the workspace.
+        /// The names of workspace packages.
         packages: &'static [&'static str],
-        /// Beginnings of paths, relative to the root.
+        /// Prefixes of paths, relative to the root.
         files: &'static [&'static str],
     },
-    /// None: a part that others need, and that runs where one of those does.
+    /// No change: a part that others need, and that runs if one of those does.
     Never,
 }

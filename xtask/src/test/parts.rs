@@ -1,4 +1,5 @@
-//! The checks there are. The table of proofs in CONTRIBUTING.md is made from this list; what each does is in the crates' tests, here, or in `dev/checks`.
+//! The list of checks. The table of proofs in CONTRIBUTING.md is made from this list; the checks themselves are in the crates' tests, here, or in
+//! `dev/checks`.
 
 use super::part::{
     After::{self, Over, Passed, Wanted},
@@ -10,10 +11,10 @@ use super::part::{
 /// All processors.
 const ALL: u32 = u32::MAX;
 
-/// The program and what it is made of.
+/// The packages of the programs.
 const PROGRAM: &[&str] = &["fltk", "fltk-torch"];
 
-/// Before parts that count on the real node's exact cores: whatever else has pods there is over.
+/// The condition for parts that rely on the exact number of the real node's cores: all other parts with pods there are over.
 const NODE_TO_ITSELF: &[After] = &[
     Passed("a real Kubernetes"),
     Passed("the guide"),
@@ -23,14 +24,14 @@ const NODE_TO_ITSELF: &[After] = &[
     Over("an orchestrator in its pod, TrainJobs"),
 ];
 
-/// What training that isn't federated is made of, beside the programs' own code.
+/// The packages for training that isn't federated, in addition to the programs' own code.
 const TRAINS_ALONE: &[&str] = &["fltk-train", "fltk-records"];
 
 const fn by(packages: &'static [&'static str], files: &'static [&'static str]) -> Touched {
     Touched::By { packages, files }
 }
 
-/// The compiled tests of a package.
+/// Returns the part for the compiled tests of a package.
 const fn tests(
     package: &'static str,
     name: &'static str,
@@ -39,16 +40,16 @@ const fn tests(
     load: Load,
     seconds: u32,
 ) -> Part {
-    // The peers that some of them compare with.
+    // These are the peers that some tests compare with.
     const AFTER: &[After] = &[Passed("compile"), Wanted("Python packages")];
-    // A package's own change, and that of whatever it is compiled with, is found by its name.
+    // A change of the package itself, or of a package that it is compiled with, is found by the name.
     let touched = Touched::By { packages: &[], files };
     Part { name, proves, stage: Stage::Checks, after: AFTER, work: Work::Tests(package), load, touched, seconds }
 }
 
-/// In an order in which each may run after those before it.
+/// The parts, in an order in which each may run after those before it.
 pub const PARTS: &[Part] = &[
-    // What the others need.
+    // The first parts are those that the others need.
     Part {
         name: "libtorch",
         proves: "that set-up finds or gets libtorch",
@@ -79,7 +80,7 @@ pub const PARTS: &[Part] = &[
         touched: Touched::Never,
         seconds: 1,
     },
-    // What can be said without running anything.
+    // These checks run no program of ours.
     Part {
         name: "format",
         proves: "that the code is formatted as rustfmt.toml says",
@@ -160,7 +161,7 @@ pub const PARTS: &[Part] = &[
         touched: by(&["torch-dist"], &["xtask/src/test/own.rs"]),
         seconds: 60,
     },
-    // Tests of packages.
+    // These are the tests of packages.
     tests(
         "fltk-core",
         "tests of fltk-core",
@@ -264,7 +265,7 @@ pub const PARTS: &[Part] = &[
         touched: by(&["fltk-train"], &["crates/fltk-torch/src/cmd/parity", "python/nets.py", "python/parity.py"]),
         seconds: 120,
     },
-    // Charts.
+    // These are the checks of the charts.
     Part {
         name: "Helm charts",
         proves: "that both charts render what was committed, fit the API of five versions of Kubernetes, and keep our own rules",
@@ -285,7 +286,7 @@ pub const PARTS: &[Part] = &[
         touched: by(&["checks", "fltk"], &["charts/", "configs/", "docs/experiment.schema.json", "examples/"]),
         seconds: 10,
     },
-    // Whole runs.
+    // These are whole runs.
     Part {
         name: "quickstart",
         proves: "that the demo's experiment learns real images (accuracy above 0.75), to the same bits with one worker, and with two when killed and resumed",
@@ -326,7 +327,7 @@ pub const PARTS: &[Part] = &[
         touched: by(TRAINS_ALONE, &["crates/fltk/src/", "crates/fltk-torch/src/", "examples/fashion-ddp.yaml"]),
         seconds: 90,
     },
-    // With a cluster.
+    // These parts need a cluster.
     Part {
         name: "Debian packages",
         proves: "that what containers and the cluster need of Debian can be installed",
@@ -341,7 +342,7 @@ pub const PARTS: &[Part] = &[
         name: "Kubernetes, built",
         proves: "that Kubernetes, Kubeflow's operators, kwok and Helm can be built from the Go module proxy",
         stage: Stage::Cluster,
-        // Which installs some itself.
+        // That part installs some packages itself.
         after: &[Passed("compile"), Wanted("Debian packages")],
         work: Work::Checks,
         load: Load::cores(ALL),
@@ -472,7 +473,7 @@ pub const PARTS: &[Part] = &[
         name: "an orchestrator in its pod, TrainJobs",
         proves: "the same with TrainJobs, whose rights are others",
         stage: Stage::Cluster,
-        // A node that is added for the one would have room for the other's jobs.
+        // A node that is added for one part would have room for the other part's jobs.
         after: &[Passed("a real Kubernetes"), Passed("the guide"), Over("an orchestrator in its pod, PyTorchJobs")],
         work: Work::Checks,
         load: Load::cores(0),
@@ -513,7 +514,7 @@ pub const PARTS: &[Part] = &[
         name: "lost ranks",
         proves: "that a job of three ranks loses its master once, or a worker three times, and ends as an undisturbed one, as PyTorchJob and as TrainJob",
         stage: Stage::Cluster,
-        // Its pods ask for nothing, and wait for the kubelet most of the time.
+        // The part's pods request no resources, and mostly wait for the kubelet.
         after: &[Passed("a real Kubernetes"), Passed("the guide")],
         work: Work::Checks,
         load: Load::cores(1),
@@ -575,7 +576,7 @@ mod tests {
         }
     }
 
-    /// A part by itself never runs what was compiled of another state of the checkout.
+    /// A part that is chosen by itself never runs programs compiled from another state of the checkout.
     #[test]
     fn what_runs_the_programs_needs_them_compiled() {
         for part in PARTS.iter().filter(|part| matches!(part.work, Work::Checks | Work::Tests(_)) && part.name != "stopping Kubernetes") {

@@ -1,15 +1,15 @@
-//! What became of each part, and the closing table and line.
+//! The outcome of each part, and the closing table and line.
 
 use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
-/// How a part ended.
+/// The outcome of a part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
-    /// Well; a figure or a word about it, may be empty.
+    /// The part passed; the text is a figure or remark about it, and may be empty.
     Passed(String),
-    /// For this reason.
+    /// The part failed, for this reason.
     Failed(String),
-    /// It could not be run here, for this reason.
+    /// The part could not be run here, for this reason.
     Skipped(String),
 }
 
@@ -19,19 +19,19 @@ struct Row {
     took: Duration,
 }
 
-/// The parts that are over, in the order of the list.
+/// The finished parts, in the order of the list.
 #[derive(Default)]
 pub struct Report {
     rows: Vec<Row>,
 }
 
 impl Report {
-    /// Adds what became of a part.
+    /// Adds the outcome of a part.
     pub fn add(&mut self, name: &'static str, end: End, took: Duration) {
         self.rows.push(Row { name, end, took });
     }
 
-    /// Whether all is well; where `skips_fail`, a skipped part is not.
+    /// True if no part failed and, with `skips_fail`, none was skipped.
     #[must_use]
     pub fn is_good(&self, skips_fail: bool) -> bool {
         self.rows.iter().all(|row| match row.end {
@@ -41,20 +41,20 @@ impl Report {
         })
     }
 
-    /// Seconds of the parts that passed.
+    /// Returns the seconds of the parts that passed.
     #[must_use]
     pub fn times(&self) -> BTreeMap<String, f64> {
         let passed = self.rows.iter().filter(|row| matches!(row.end, End::Passed(_)));
         passed.map(|row| (row.name.to_owned(), row.took.as_secs_f64())).collect()
     }
 
-    /// Names of the parts that ended as `is` says.
+    /// Returns the names of the parts whose outcome satisfies `is`.
     #[must_use]
     pub fn names(&self, is: impl Fn(&End) -> bool) -> Vec<String> {
         self.rows.iter().filter(|row| is(&row.end)).map(|row| row.name.to_owned()).collect()
     }
 
-    /// The closing table, what failed, what was skipped and why, and the closing line.
+    /// Returns the closing table, the failures, the skipped parts with reasons, and the closing line.
     #[must_use]
     pub fn render(&self) -> String {
         let width = self.rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);

@@ -1,4 +1,5 @@
-//! Runs parts as processes, as many at once as the schedule says, and tells what runs, how long it takes, and how much is left.
+//! The runner of parts as processes, as many at once as the schedule allows. It reports what is running, how long it takes, and how much is
+//! left.
 
 use std::{
     collections::BTreeMap,
@@ -34,26 +35,26 @@ use crate::{
     sh,
 };
 
-/// For any part: several times what the longest takes on a slow machine.
+/// The time limit of any part: several times the duration of the longest on a slow machine.
 const LIMIT: Duration = Duration::from_secs(80 * 60);
 
-/// How often processes are looked at.
+/// The interval at which processes are polled.
 const POLL: Duration = Duration::from_millis(100);
 
-/// Longest silence: a person who sees nothing for longer thinks that nothing happens.
+/// The longest silence: after a longer one, a person would think that nothing happens.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 
-/// For what a part has started to end by itself.
+/// The time for the processes of a part to end by themselves.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Lines that are shown of the log of a part that failed.
+/// The number of lines shown from the log of a failed part.
 const TAIL: usize = 60;
 
-/// A part that runs.
+/// A running part.
 struct Running {
     at: usize,
     child: Child,
-    /// For its name in errors.
+    /// The command, for its name in errors.
     command: Command,
     began: Instant,
     log: PathBuf,
@@ -63,7 +64,7 @@ struct Running {
 /// Runs `parts` on `cores` processors, and keeps their times.
 ///
 /// # Errors
-/// If logs can't be written, or processes not be started or waited for. What fails in a part is in the report.
+/// If logs can't be written, or processes can't be started or waited for. Failures of parts are in the report.
 pub fn run(checkout: &Checkout, parts: &[&'static Part], cores: u32, history: &History) -> anyhow::Result<Report> {
     compile::forget_others(checkout)?;
     let folder = checkout.target.join("xtask-test-logs");
@@ -87,7 +88,7 @@ pub fn run(checkout: &Checkout, parts: &[&'static Part], cores: u32, history: &H
     let left = work.left();
     work.say(&format!("{} parts, about {left}; logs in {}", parts.len(), work.folder.display()));
     let outcome = work.work();
-    // Whatever came of it, what a part has started ends with it; but for the cluster, which one part starts and others use.
+    // In any case, the processes of a part end with it; the exception is the cluster, which one part starts and others use.
     for running in &mut work.running {
         kill(&mut running.child);
     }
@@ -109,7 +110,7 @@ pub fn run(checkout: &Checkout, parts: &[&'static Part], cores: u32, history: &H
 
 struct Runner<'a> {
     checkout: &'a Checkout,
-    /// This program, where it was when it began: cargo may put another there meanwhile.
+    /// The path of this program when it started: cargo may put another one there meanwhile.
     own: PathBuf,
     parts: &'a [&'static Part],
     schedule: Schedule<'a>,
@@ -187,11 +188,11 @@ impl Runner<'_> {
         Ok(())
     }
 
-    /// What does `part`.
+    /// Returns the command of `part`.
     fn command(&self, part: &Part) -> anyhow::Result<Command> {
         let mut command = match part.work {
             Work::Cargo(arguments) => {
-                // Where it waits for nothing, this is no time to wait for a download.
+                // A part that comes after no other must not wait for a download.
                 let mut cargo = if part.after.is_empty() {
                     self.checkout.cargo_without_libtorch()
                 } else {
@@ -211,7 +212,7 @@ impl Runner<'_> {
                 checks
             }
         };
-        // A group of its own, to be killed with all that it has started.
+        // The part gets its own process group, which is killed with all processes that it started.
         command.process_group(0);
         command.current_dir(&self.checkout.root).env("RUSTDOCFLAGS", "-D warnings").env("CARGO_TERM_COLOR", "never");
         match python::existing(self.checkout)? {
@@ -221,7 +222,7 @@ impl Runner<'_> {
         Ok(command)
     }
 
-    /// Looks at what runs. Whether something ended.
+    /// Polls the running parts. Returns true if one ended.
     fn look(&mut self) -> anyhow::Result<bool> {
         let mut index = 0;
         let mut something = false;
@@ -274,7 +275,7 @@ impl Runner<'_> {
         self.say(&format!("{name}: {word} in {}{how}{left}", duration(took.as_secs_f64())));
     }
 
-    /// A line about all of it, with the time since the beginning.
+    /// Prints a line about the whole run, with the time since its start.
     fn say(&self, text: &str) {
         let gone = self.began.elapsed().as_secs();
         eprintln!("[{:3}:{:02}] {text}", gone / 60, gone % 60);
@@ -293,7 +294,7 @@ impl Runner<'_> {
     }
 }
 
-/// Ends a part and all that it has started: asks, and after a while doesn't.
+/// Ends a part and all processes that it started: first with a request, then by force.
 fn kill(child: &mut Child) {
     let group = Pid::from_child(child);
     let _ = kill_process_group(group, Signal::TERM);
@@ -305,7 +306,7 @@ fn kill(child: &mut Child) {
     let _ = child.wait();
 }
 
-/// Seconds as a person says them: exact enough to add up, below ten minutes.
+/// Returns seconds in words: exact enough to add up, below ten minutes.
 fn duration(seconds: f64) -> String {
     let whole = seconds.ceil();
     if whole < 90.0 {
@@ -317,9 +318,9 @@ fn duration(seconds: f64) -> String {
     }
 }
 
-/// The last `lines` lines of a file that may be long.
+/// Returns the last `lines` lines of a file that may be long.
 fn tail(path: &Path, lines: usize) -> String {
-    /// Enough for so many lines of compilers.
+    /// Enough for this many lines from compilers.
     const BYTES: u64 = 1 << 16;
     let read = || -> std::io::Result<String> {
         let mut file = File::open(path)?;
@@ -364,7 +365,7 @@ mod tests {
         };
         kill(&mut child);
         let state = || fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        // It may be dead and not yet reaped by whoever adopts it.
+        // The process may be dead but not yet reaped by its new parent.
         while !state().is_empty() && !state().contains(") Z ") {
             assert!(Instant::now() < deadline);
             thread::sleep(POLL);

@@ -1,35 +1,35 @@
-//! Which parts run beside which: a pure function of what is over and what runs. A simulation of the same says how long all of it will take.
+//! The schedule of parts: a pure function of the finished and running parts. A simulation of it estimates how long all parts will take.
 
 use std::collections::BTreeMap;
 
 use super::part::{After, Part, Resource};
 
-/// How a part ended, as far as others depend on it.
+/// The outcome of a part, as far as others depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// Well.
+    /// The part passed.
     Passed,
-    /// Badly, or not at all.
+    /// The part failed, or was not run.
     NotPassed,
 }
 
-/// What became of each part so far, by its position in the list.
+/// The state of each part so far, by its position in the list.
 #[derive(Clone, Debug, Default)]
 pub struct State {
-    /// Those that run.
+    /// The running parts.
     pub running: Vec<usize>,
-    /// Those that are over.
+    /// The finished parts.
     pub over: BTreeMap<usize, End>,
 }
 
-/// What to do next.
+/// The next action.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Start it.
+    /// Start the part.
     Start(usize),
-    /// It can't run, since a part that it needs has not passed.
+    /// Skip the part, since one that it needs has not passed.
     Skip(usize, &'static str),
-    /// Nothing before a part ends; with none running, all is over.
+    /// Start nothing before a part ends; if none is running, all are over.
     Wait,
 }
 
@@ -37,17 +37,17 @@ pub enum Next {
 pub struct Schedule<'a> {
     parts: &'a [&'a Part],
     cores: u32,
-    /// Seconds from the beginning of each part to the end of all that come after it, at best.
+    /// For each part, the least possible seconds from its start to the end of all that come after it.
     ahead: Vec<f64>,
     seconds: Vec<f64>,
 }
 
 impl<'a> Schedule<'a> {
-    /// `parts` on `cores` processors, if each takes `seconds`.
+    /// Makes a schedule for `parts` on `cores` processors, if each part takes `seconds`.
     #[must_use]
     pub fn new(parts: &'a [&'a Part], cores: u32, seconds: Vec<f64>) -> Self {
         let mut ahead = seconds.clone();
-        // The list is in an order in which all may run one after another, which a test keeps true.
+        // The list is in an order in which all parts may run one after another; a test ensures this.
         for at in (0..parts.len()).rev() {
             let later = (at + 1..parts.len()).filter(|&later| parts[later].after.iter().any(|after| after.name() == parts[at].name));
             ahead[at] = seconds[at] + later.map(|later| ahead[later]).fold(0.0, f64::max);
@@ -55,13 +55,13 @@ impl<'a> Schedule<'a> {
         Self { parts, cores, ahead, seconds }
     }
 
-    /// Seconds that the part at `at` is expected to take.
+    /// Returns the expected seconds of the part at `at`.
     #[must_use]
     pub fn seconds_of(&self, at: usize) -> f64 {
         self.seconds[at]
     }
 
-    /// What to do in `state`. Of the parts that could start, the one with the longest way ahead of it.
+    /// Returns the next action in `state`. Among the parts that could start, it takes the one with the most time ahead of it.
     #[must_use]
     pub fn next(&self, state: &State) -> Next {
         let mut best: Option<usize> = None;
@@ -86,7 +86,7 @@ impl<'a> Schedule<'a> {
     fn is_ready(&self, at: usize, state: &State) -> Readiness {
         let mut readiness = Readiness::Ready;
         for after in self.parts[at].after {
-            // What isn't on the list was there before.
+            // A part that isn't on the list was run before.
             let Some(needed) = self.parts.iter().position(|part| part.name == after.name()) else { continue };
             match (state.over.get(&needed), after) {
                 (None, _) => readiness = Readiness::Waits,
@@ -108,7 +108,8 @@ impl<'a> Schedule<'a> {
         load(at).uses.iter().all(is_free) && busy + load(at).cores.min(self.cores) <= self.cores
     }
 
-    /// Seconds until all is over, if from now on every part takes its time; `gone` says how long each of those that run has been at it.
+    /// Returns the seconds until all is over, if from now on every part takes its expected time; `gone` gives the seconds that each running
+    /// part has already taken.
     #[must_use]
     pub fn left(&self, state: &State, gone: &dyn Fn(usize) -> f64) -> f64 {
         let mut state = state.clone();
@@ -136,7 +137,7 @@ impl<'a> Schedule<'a> {
 enum Readiness {
     Ready,
     Waits,
-    /// Since this part has not passed.
+    /// The part can never run, since this one has not passed.
     Never(&'static str),
 }
 
@@ -190,7 +191,7 @@ mod tests {
             "the one that begins later needs both cores"
         );
         assert_eq!(left, 30.0);
-        // All cores of a machine with one are one.
+        // On a machine with one core, all cores are one.
         assert_eq!(order(&[&TWO], 1, &[]).1, 10.0);
     }
 
@@ -216,7 +217,7 @@ mod tests {
         let schedule = Schedule::new(&parts, 2, vec![10.0, 5.0]);
         let state = State { running: vec![0], over: BTreeMap::new() };
         assert_eq!(schedule.left(&state, &|_| 4.0), 11.0);
-        // Longer than it should: nobody knows how much more.
+        // The part takes longer than expected, and the rest is unknown.
         assert_eq!(schedule.left(&state, &|_| 40.0), 5.0);
     }
 }

@@ -1,4 +1,4 @@
-//! The table of proofs in CONTRIBUTING.md: what each part proves, and how long it takes.
+//! The table of proofs in CONTRIBUTING.md: the property that each part proves, and its duration.
 
 use std::{fmt::Write as _, fs};
 
@@ -8,14 +8,14 @@ use super::{PARTS, history::History, part::Stage};
 use crate::checkout::Checkout;
 
 const FILE: &str = "CONTRIBUTING.md";
-/// What the table stands between.
+/// The lines before and after the table.
 const BEGIN: &str = "<!-- Written by `cargo xtask test --table`. -->\n";
 const END: &str = "<!-- End of the table. -->\n";
 
 /// Writes the table again, with the seconds of the last runs here.
 ///
 /// # Errors
-/// If the page has no place for it, or can't be written.
+/// If the page has no place for the table, or can't be written.
 pub fn write(checkout: &Checkout, history: &History) -> anyhow::Result<()> {
     let path = checkout.root.join(FILE);
     let page = fs::read_to_string(&path).with_context(|| format!("can't read `{FILE}`"))?;
@@ -36,7 +36,7 @@ pub fn write(checkout: &Checkout, history: &History) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What is before, in and after the table.
+/// Returns the page before, in and after the table.
 fn divided(page: &str) -> anyhow::Result<(&str, &str, &str)> {
     let (before, rest) = page.split_once(BEGIN).with_context(|| format!("`{FILE}` has no line `{}`", BEGIN.trim()))?;
     let (table, after) = rest.split_once(END).with_context(|| format!("`{FILE}` has no line `{}`", END.trim()))?;

@@ -1,6 +1,6 @@
-//! Rust source as the rules see it: comments and literals blanked, tests cut off. Enough of a lexer for that, and no more.
+//! Rust source as the rules see it: comments and literals are blanked, and tests are cut off. This is just enough of a lexer for that.
 
-/// The code of `text`: every character of a comment or of a string or character literal becomes a space; line breaks stay.
+/// Returns the code in `text`: every character of a comment, string or character literal becomes a space; line breaks stay.
 pub fn without_comments_and_literals(text: &str) -> String {
     let chars: Vec<char> = text.chars().collect();
     let mut out = String::with_capacity(text.len());
@@ -25,13 +25,13 @@ pub fn without_comments_and_literals(text: &str) -> String {
     out
 }
 
-/// `code` up to its unit tests, which by convention are the last thing in a file.
+/// Returns `code` up to its unit tests, which by convention are the last item in a file.
 pub fn without_tests(code: &str) -> &str {
     let mut from = 0;
     while let Some(found) = code[from..].find("#[cfg(test)]") {
         let begin = from + found;
         let rest = code[begin + "#[cfg(test)]".len()..].trim_start();
-        // `mod tests;` is elsewhere, and what follows it here is not a test.
+        // With `mod tests;`, the tests are in another file, and the code after it is not a test.
         if rest.starts_with("mod ") && rest.find(['{', ';']).is_some_and(|end| rest[end..].starts_with('{')) {
             return &code[..begin];
         }
@@ -48,7 +48,7 @@ fn line_end(chars: &[char], at: usize) -> usize {
     chars[at..].iter().position(|&c| c == '\n').map_or(chars.len(), |length| at + length)
 }
 
-/// Block comments nest.
+/// Returns the end of a block comment, which may be nested.
 fn comment_end(chars: &[char], at: usize) -> usize {
     let (mut depth, mut end) = (0, at);
     while end < chars.len() {
@@ -72,7 +72,7 @@ fn string_end(chars: &[char], at: usize) -> usize {
     (end + 1).min(chars.len())
 }
 
-/// `at` itself where there is none: `r#type` is a name.
+/// Returns the end of a raw string, or `at` itself if there is none: `r#type` is a name.
 fn raw_string_end(chars: &[char], at: usize) -> usize {
     let hashes = chars[at + 1..].iter().take_while(|&&c| c == '#').count();
     let open = at + 1 + hashes;
@@ -83,7 +83,7 @@ fn raw_string_end(chars: &[char], at: usize) -> usize {
     (open + 1..chars.len()).find(|&from| closes(from)).map_or(chars.len(), |close| close + 1 + hashes)
 }
 
-/// `at` itself where there is none: `'a` is a lifetime.
+/// Returns the end of a character literal, or `at` itself if there is none: `'a` is a lifetime.
 fn char_end(chars: &[char], at: usize) -> usize {
     match (chars.get(at + 1), chars.get(at + 2)) {
         (Some('\\'), _) => (at + 3..chars.len()).find(|&close| chars[close] == '\'').map_or(chars.len(), |close| close + 1),

@@ -1,4 +1,4 @@
-//! Every dependency earns a line in `docs/dependencies.md`, and is used.
+//! The rule that every dependency has a line in `docs/dependencies.md`, and is used.
 
 use anyhow::Context as _;
 
@@ -7,7 +7,7 @@ use super::{Finding, Source};
 const MANIFEST: &str = "Cargo.toml";
 const DOCUMENT: &str = "docs/dependencies.md";
 
-/// Compares the workspace's dependencies with the document and with what packages use.
+/// Compares the workspace's dependencies with the document and with the packages' use of them.
 pub fn check(sources: &[Source], findings: &mut Vec<Finding>) -> anyhow::Result<()> {
     let text = |path: &str| {
         let source = sources.iter().find(|source| source.path == path);
@@ -33,7 +33,7 @@ pub fn check(sources: &[Source], findings: &mut Vec<Finding>) -> anyhow::Result<
     Ok(())
 }
 
-/// Names in `[workspace.dependencies]` that are not our own packages, with their lines.
+/// Returns the names in `[workspace.dependencies]` that are not our own packages, with their lines.
 fn declared(manifest: &str) -> Vec<(usize, &str)> {
     let lines = manifest.lines().enumerate().skip_while(|(_, line)| line.trim() != "[workspace.dependencies]").skip(1);
     let entries = lines.take_while(|(_, line)| !line.starts_with('[')).filter(|(_, line)| !line.contains("path = "));
@@ -46,7 +46,7 @@ fn name(line: &str) -> Option<&str> {
     (!name.is_empty() && !name.starts_with('#')).then_some(name)
 }
 
-/// Names that rows of the tables in `document` begin with, with their lines.
+/// Returns the names at the start of rows in the tables of `document`, with their lines.
 fn documented(document: &str) -> Vec<(usize, &str)> {
     let rows = document.lines().enumerate().filter_map(|(index, line)| {
         let (name, _) = line.strip_prefix("| `")?.split_once('`')?;
@@ -55,7 +55,7 @@ fn documented(document: &str) -> Vec<(usize, &str)> {
     rows.collect()
 }
 
-/// Whether `line` of a package's manifest takes the dependency `name` from the workspace.
+/// True if `line` of a package's manifest takes the dependency `name` from the workspace.
 fn uses(line: &str, name: &str) -> bool {
     line.strip_prefix(name).is_some_and(|rest| rest.starts_with(".workspace") || rest.trim_start().starts_with('='))
 }

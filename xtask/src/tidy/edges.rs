@@ -1,4 +1,4 @@
-//! Who may depend on whom: between our packages, and from them on what is heavy.
+//! The allowed dependencies between our packages, and from them on heavy libraries.
 
 use std::collections::BTreeSet;
 
@@ -7,18 +7,18 @@ use cargo_metadata::{DependencyKind, Metadata, PackageId};
 
 use super::{Finding, Source};
 
-/// A package of ours and what its manifest names.
+/// A package of ours and the names in its manifest.
 #[derive(Debug)]
 pub struct Package {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its manifest, relative to the root.
+    /// The path of its manifest, relative to the root.
     pub manifest: String,
-    /// Names of its dependencies, for building or for tests.
+    /// The names of its dependencies, including those for building and for tests.
     pub dependencies: Vec<String>,
 }
 
-/// Which of our packages each may depend on. One that isn't here may depend on none.
+/// The packages of ours on which each may depend. A package that isn't listed may depend on none.
 const EDGES: &[(&str, &[&str])] = &[
     ("fltk", &["features", "fltk-cluster", "fltk-core", "fltk-data", "fltk-records", "fltk-web"]),
     ("fltk-torch", &["features", "fltk", "fltk-core", "fltk-data", "fltk-fed", "fltk-records", "fltk-train", "torch-dist"]),
@@ -32,7 +32,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("xtask", &["features"]),
 ];
 
-/// Libraries that are heavy, or that a decision hangs on, and the packages that may name each.
+/// Libraries that are heavy, or that a design decision depends on, and the packages that may name each.
 const OWNERS: &[(&str, &[&str])] = &[
     ("tch", &["fltk-train", "torch-dist"]),
     ("safetensors", &["fltk-train"]),
@@ -61,7 +61,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("cargo_metadata", &["xtask"]),
 ];
 
-/// What a package may not even reach, over however many steps, and what it is.
+/// The libraries that a package may not reach, even indirectly, and a description of the package.
 const NOT_REACHED: &[(&str, &[&str], &str)] = &[
     (
         "fltk-core",
@@ -89,7 +89,7 @@ const NOT_REACHED: &[(&str, &[&str], &str)] = &[
     ("fltk", &["tch", "torch-sys", "torch-dist"], "the program without libtorch"),
 ];
 
-/// Our packages.
+/// Returns our packages.
 pub fn packages(metadata: &Metadata) -> Vec<Package> {
     let relative = |path: &cargo_metadata::camino::Utf8Path| path.strip_prefix(&metadata.workspace_root).unwrap_or(path).to_string();
     let package = |package: &cargo_metadata::Package| Package {
@@ -100,7 +100,7 @@ pub fn packages(metadata: &Metadata) -> Vec<Package> {
     metadata.workspace_packages().into_iter().map(package).collect()
 }
 
-/// Checks what manifests name.
+/// Checks the names in manifests.
 pub fn check(packages: &[Package], sources: &[Source], findings: &mut Vec<Finding>) {
     let ours: BTreeSet<&str> = packages.iter().map(|package| package.name.as_str()).collect();
     for package in packages.iter() {
@@ -122,7 +122,7 @@ pub fn check(packages: &[Package], sources: &[Source], findings: &mut Vec<Findin
     }
 }
 
-/// The line of `manifest` that names `dependency`; 0 if it isn't found.
+/// Returns the line of `manifest` that names `dependency`; 0 if it isn't found.
 fn line_of(sources: &[Source], manifest: &str, dependency: &str) -> usize {
     let lines = sources.iter().find(|source| source.path == manifest).map(|source| source.text.lines());
     let at = lines
@@ -130,7 +130,7 @@ fn line_of(sources: &[Source], manifest: &str, dependency: &str) -> usize {
     at.map_or(0, |index| index + 1)
 }
 
-/// Checks that nothing of [`NOT_REACHED`] is reached.
+/// Checks that no package reaches the libraries in [`NOT_REACHED`].
 pub fn check_reached(metadata: &Metadata, findings: &mut Vec<Finding>) -> anyhow::Result<()> {
     for (package, absent, is) in NOT_REACHED {
         for name in reached(metadata, package)?.iter().filter(|name| absent.contains(&name.as_str())) {
@@ -141,7 +141,7 @@ pub fn check_reached(metadata: &Metadata, findings: &mut Vec<Finding>) -> anyhow
     Ok(())
 }
 
-/// The names of all packages that our package `name` is made of.
+/// Returns the names of all packages that our package `name` depends on, directly or indirectly.
 fn reached(metadata: &Metadata, name: &str) -> anyhow::Result<BTreeSet<String>> {
     let root = metadata.workspace_packages().into_iter().find(|package| package.name == name);
     let root = root.with_context(|| format!("there is no package `{name}`"))?;

@@ -1,8 +1,8 @@
-//! The machines that the project names: all of them are on one list, each with a reason.
+//! The hosts that the project names: all of them are on one list, each with a reason.
 
 use super::{Finding, Source};
 
-/// Hosts that addresses in the checkout may have.
+/// The hosts that addresses in the checkout may have.
 const HOSTS: &[(&str, &str)] = &[
     ("arxiv.org", "papers"),
     ("doi.org", "papers"),
@@ -34,7 +34,7 @@ const HOSTS: &[(&str, &str)] = &[
 
 /// Checks every address in `source`.
 pub fn check(source: &Source, findings: &mut Vec<Finding>) {
-    // Cargo's own file: it holds the registry's address for every package.
+    // This is cargo's own file, which contains the registry's address for every package.
     if source.path == "Cargo.lock" {
         return;
     }
@@ -48,7 +48,7 @@ pub fn check(source: &Source, findings: &mut Vec<Finding>) {
     }
 }
 
-/// The hosts of the addresses in `line`. One that is put in when the program runs (`{}`) is none.
+/// Returns the hosts of the addresses in `line`. A placeholder that is filled in when the program runs (`{}`) doesn't count.
 fn hosts(line: &str) -> Vec<&str> {
     let mut found = Vec::new();
     for scheme in ["http://", "https://"] {

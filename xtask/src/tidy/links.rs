@@ -1,4 +1,4 @@
-//! Links between the project's own documents lead somewhere.
+//! The rule that links between the project's own documents lead somewhere.
 
 use std::collections::BTreeSet;
 
@@ -22,14 +22,14 @@ pub fn check(sources: &[Source], findings: &mut Vec<Finding>) {
     }
 }
 
-/// What links in `line` point to, without those to other hosts or within the page.
+/// Returns the targets of links in `line`, without those to other hosts or within the page.
 fn targets(line: &str) -> Vec<&str> {
     let links = line.match_indices("](").filter_map(|(at, open)| line[at + open.len()..].split_once(')'));
     let targets = links.map(|(target, _)| target.split('#').next().unwrap_or_default());
     targets.filter(|target| !target.is_empty() && !target.contains("://") && !target.starts_with("mailto:")).collect()
 }
 
-/// `target`, as the file `from` names it, relative to the root.
+/// Returns `target`, as given in the file `from`, relative to the root.
 fn resolve(from: &str, target: &str) -> String {
     let mut parts: Vec<&str> = from.split('/').collect();
     parts.pop();

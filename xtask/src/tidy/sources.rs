@@ -2,18 +2,18 @@
 
 use super::{Finding, Source, code};
 
-/// Lines that no file may have more of: beyond it, it holds more than one idea.
+/// The largest number of lines in a file: a longer one contains more than one idea.
 const LINES_MAX: usize = 700;
 
-/// What may stand only where the named edges are, in code that isn't a test.
+/// Names that may appear only at the named edges, in code that isn't a test.
 struct Confined {
     /// Paths in the code, matched as whole words at both ends (a trailing `*` matches any continuation).
     words: &'static [&'static str],
-    /// Files or folders where they are looked for.
+    /// True for the files or folders in which the names are searched.
     within: fn(&str) -> bool,
-    /// Where they may stand after all, and why.
+    /// The places where they may appear anyway, and why.
     allowed: &'static [(&'static str, &'static str)],
-    /// What to do instead.
+    /// The reason, and what to use instead.
     why: &'static str,
 }
 
@@ -67,7 +67,7 @@ const CONFINED: &[Confined] = &[
     },
 ];
 
-/// Inner crates' files that read a clock.
+/// The files of inner crates that read a clock.
 const CLOCKS: &[(&str, &str)] = &[
     ("crates/fltk-cluster/src/kubernetes/", "the edge: requests, watches and waiting for pods have time-outs"),
     ("crates/fltk-data/src/fetch/", "downloads and waiting for another process have time-outs"),
@@ -77,18 +77,18 @@ const CLOCKS: &[(&str, &str)] = &[
     ("crates/torch-dist/src/group/roll_call.rs", "waiting for the signs of life of other ranks has an end"),
 ];
 
-/// Library code: crates but those of the two programs.
+/// True for library code: all crates except those of the two programs.
 fn is_inner(path: &str) -> bool {
     let is_program = ["crates/fltk/", "crates/fltk-torch/"].iter().any(|program| path.starts_with(program));
     path.starts_with("crates/") && path.contains("/src/") && !is_program && !is_test(path)
 }
 
-/// Code of the two programs and their libraries.
+/// True for code of the two programs and their libraries.
 fn is_ours(path: &str) -> bool {
     path.starts_with("crates/") && path.contains("/src/") && !is_test(path)
 }
 
-/// A module of tests in a file of its own.
+/// True for a module of tests in a separate file.
 fn is_test(path: &str) -> bool {
     path.ends_with("/tests.rs") || path.contains("/tests/")
 }
@@ -135,7 +135,7 @@ pub fn check(source: &Source, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Lines, counted from 1, of `code` with `word` as a whole word; a `*` at its end matches any continuation.
+/// Returns the lines, counted from 1, of `code` with `word` as a whole word; a `*` at its end matches any continuation.
 fn lines_with(code: &str, word: &str) -> Vec<usize> {
     let (word, open_end) = word.strip_suffix('*').map_or((word, false), |word| (word, true));
     let is_part = |c: char| c.is_alphanumeric() || c == '_';
@@ -150,9 +150,9 @@ fn lines_with(code: &str, word: &str) -> Vec<usize> {
     code.lines().enumerate().filter(|(_, line)| has_word(line)).map(|(index, _)| index + 1).collect()
 }
 
-/// The first path of somebody's machine in `text`, with its line.
+/// Returns the first path in `text` that belongs to somebody's machine, with its line.
 fn machine_path(text: &str) -> Option<(usize, &'static str)> {
-    // In pieces, or this file would be the first to be found.
+    // The paths are in pieces, otherwise this file would be the first to be found.
     const PATHS: [&str; 4] = [concat!("/ho", "me/"), concat!("/ro", "ot/"), concat!("/Us", "ers/"), concat!("/wo", "rk/")];
     let starts = |line: &str, path: &str| {
         line.match_indices(path).any(|(at, _)| !line[..at].ends_with(|c: char| c.is_alphanumeric() || "_-.)}>*".contains(c)))
@@ -163,7 +163,7 @@ fn machine_path(text: &str) -> Option<(usize, &'static str)> {
     })
 }
 
-/// Marks of unfinished work in `text`, with their lines.
+/// Returns marks of unfinished work in `text`, with their lines.
 fn unfinished(text: &str) -> Vec<(usize, &'static str)> {
     const MARKS: [&str; 3] = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X")];
     let marks = MARKS.into_iter().flat_map(|mark| lines_with(text, mark).into_iter().map(move |line| (line, mark)));
