@@ -1,4 +1,4 @@
-//! Benchmarks that need a cluster. The others are xtask's.
+//! Benchmarks that need a cluster. The others are in xtask.
 
 mod orchestrator;
 
@@ -21,7 +21,7 @@ pub struct Arguments {
     pub output: Output,
 }
 
-/// Measures.
+/// Runs the benchmark.
 pub fn run(checkout: &Checkout, arguments: &Arguments) -> anyhow::Result<()> {
     orchestrator::run(checkout, arguments.jobs, arguments.repeats, arguments.output)
 }

@@ -1,5 +1,5 @@
-//! `cargo xtask charts`: the Helm charts are linted, rendered with several sets of values, compared with what was committed, and checked: against the
-//! schemas of each Kubernetes that is supported, and by rules that no schema has. No cluster is needed.
+//! `cargo xtask charts`: the Helm charts are linted, rendered with several sets of values, compared with the committed output, and checked: against
+//! the schemas of each supported Kubernetes version, and by rules that no schema expresses. No cluster is needed.
 //!
 //! ```text
 //! charts/<chart>/ci/<set>-values.yaml ──helm──> objects and notes ──┬── charts/<chart>/ci/golden/<set>.{yaml,txt}
@@ -67,7 +67,7 @@ pub enum ChartsCommand {
     },
 }
 
-/// Does what is asked.
+/// Runs `command`, or all commands except `package`.
 pub fn run(checkout: &Checkout, command: Option<&ChartsCommand>) -> anyhow::Result<()> {
     can_run().map_err(anyhow::Error::msg)?;
     let charts = Charts::new(checkout)?;
@@ -93,12 +93,12 @@ pub fn run(checkout: &Checkout, command: Option<&ChartsCommand>) -> anyhow::Resu
     }
 }
 
-/// Why charts can't be rendered on this machine, if they can't.
+/// Returns `Err` with the reason if charts can't be rendered on this machine.
 pub fn can_run() -> Result<(), String> {
     if cluster::is_go_there() { Ok(()) } else { Err("there is no Go to build helm with; hint: install Go 1.26 or later".to_owned()) }
 }
 
-/// All of it, in few words.
+/// Runs all checks, and returns a short summary.
 pub fn test(checkout: &Checkout) -> anyhow::Result<String> {
     let charts = Charts::new(checkout)?;
     charts.lint()?;
@@ -106,7 +106,7 @@ pub fn test(checkout: &Checkout) -> anyhow::Result<String> {
     charts.check(&swagger::ensure(checkout)?)
 }
 
-/// What the charts give the program is what `program` takes.
+/// Checks that `program` accepts what the charts give it.
 pub fn test_with(checkout: &Checkout, program: &Path) -> anyhow::Result<String> {
     Charts::new(checkout)?.with_program(program)
 }
@@ -114,7 +114,7 @@ pub fn test_with(checkout: &Checkout, program: &Path) -> anyhow::Result<String> 
 struct Charts<'a> {
     checkout: &'a Checkout,
     helm: Helm,
-    /// Of another major version: it must understand, refuse and render the same.
+    /// A Helm of another major version, which must understand, refuse and render the same.
     other: Helm,
     sets: Vec<ValueSet>,
 }
@@ -199,7 +199,7 @@ impl<'a> Charts<'a> {
         Ok(format!("{num} command lines that the program takes"))
     }
 
-    /// What no schema says.
+    /// Checks the rules that no schema expresses.
     fn rules(&self, set: &ValueSet, rendered: &Rendered) -> anyhow::Result<Vec<String>> {
         let values = set.text()?;
         let mut wrong = references::check(&rendered.objects, &values);
@@ -217,7 +217,7 @@ fn verdict(wrong: &[String]) -> anyhow::Result<()> {
     if wrong.is_empty() { Ok(()) } else { bail!("{} problem{} of the charts", wrong.len(), if wrong.len() == 1 { "" } else { "s" }) }
 }
 
-/// Reads a file with its name in what goes wrong.
+/// Reads a file; errors contain its name.
 fn read(path: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("can't read `{}`", path.display()))
 }

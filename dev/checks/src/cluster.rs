@@ -6,8 +6,8 @@
 //! <cache>/cluster/state/   keys, configurations, logs, etcd's data      │ started in a network namespace of their own
 //! ```
 //!
-//! Nothing of it is reachable from outside of the namespace. `down` finds what belongs to the cluster by a variable in its environment and by its
-//! control groups, so that it also cleans up after a crash.
+//! Nothing in it can be reached from outside the namespace. `down` finds what belongs to the cluster by a variable in the environment of
+//! processes and by the cluster's control groups, so it also cleans up after a crash.
 
 mod addons;
 mod audit;
@@ -49,15 +49,16 @@ pub use self::{
     tools::{Helm, Kubernetes, copy as copy_folder},
 };
 
-/// The network namespace, the control group and the pods' network, which the whole machine sees: one cluster a machine.
+/// The name of the network namespace, the control group and the pods' network, which are visible on the whole machine: there is one cluster
+/// per machine.
 const NAMESPACE: &str = "fltk-k8s";
-/// Held while it is started or stopped, whichever checkout does.
+/// The lock that is held while the cluster is started or stopped, from any checkout.
 const LOCK: &str = "/run/lock/fltk-k8s.lock";
-/// Names the state folder of the cluster that there is: another checkout's is left alone.
+/// The file with the path of the existing cluster's state folder, so that another checkout's cluster is left alone.
 const OWNER: &str = "/run/fltk-k8s.owner";
-/// The node's address, and the API server's and the name server's.
+/// The address of the node, the API server and the name server.
 const ADDRESS: &str = "10.89.0.1";
-/// The real node.
+/// The name of the real node.
 pub const NODE: &str = "n0";
 
 /// What can be done with the cluster.
@@ -104,19 +105,19 @@ pub enum ClusterCommand {
 
 /// A cluster's folders.
 pub struct Cluster {
-    /// Built programs and manifests.
+    /// The folder of built programs and manifests.
     bin: PathBuf,
-    /// Keys, configurations, data and logs of the one that runs.
+    /// The folder with keys, configurations, data and logs of the running cluster.
     state: PathBuf,
 }
 
 impl Cluster {
-    /// The administrator's.
+    /// Returns the path of the administrator's kubeconfig.
     pub fn kubeconfig(&self) -> PathBuf {
         self.state.join("admin.kubeconfig")
     }
 
-    /// `kubectl`, as the administrator, inside of the namespace.
+    /// Returns a `kubectl` command as the administrator, inside the network namespace.
     pub fn kubectl(&self) -> std::process::Command {
         let mut command = inside(self.bin.join("kubectl"));
         command.arg("--kubeconfig").arg(self.kubeconfig());
@@ -133,7 +134,7 @@ impl Cluster {
     }
 }
 
-/// Does what is asked.
+/// Runs `command`.
 pub fn run(checkout: &Checkout, command: &ClusterCommand) -> anyhow::Result<()> {
     let folder = folder(checkout)?;
     let state = folder.join("state");
@@ -157,7 +158,7 @@ pub fn run(checkout: &Checkout, command: &ClusterCommand) -> anyhow::Result<()> 
         ClusterCommand::Load { kind, program } => {
             let cluster = running(checkout, &folder)?;
             let program = image::program(checkout, *kind, program.as_deref())?;
-            // Not before: to build may take minutes.
+            // The lock is taken only here, since building may take minutes.
             let _lock = lock()?;
             load::run(checkout, &cluster, *kind, program.as_deref())
         }
@@ -171,7 +172,7 @@ pub fn run(checkout: &Checkout, command: &ClusterCommand) -> anyhow::Result<()> 
     }
 }
 
-/// Starts one where there is none.
+/// Starts a cluster if there is none.
 fn start(checkout: &Checkout, equipment: &Equipment) -> anyhow::Result<()> {
     let _lock = lock::take(Path::new(LOCK), "starting, stopping or changing the cluster")?;
     let folder = folder(checkout)?;
@@ -181,7 +182,7 @@ fn start(checkout: &Checkout, equipment: &Equipment) -> anyhow::Result<()> {
     if down::is_alive(&cluster.state) {
         bail!("the cluster runs already, or a part of it\nhint: `cargo xtask cluster down` stops it");
     }
-    // What a crash left.
+    // This removes the remains of a crash.
     down::run(&cluster.state)?;
     fs::write(OWNER, text(&cluster.state)?).with_context(|| format!("can't write `{OWNER}`"))?;
     equipment.begin(&cluster.state)?;
@@ -194,18 +195,18 @@ fn start(checkout: &Checkout, equipment: &Equipment) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Builds all that a cluster may consist of, where it isn't there.
+/// Builds everything that a cluster may consist of, if it isn't there.
 pub fn build(checkout: &Checkout) -> anyhow::Result<()> {
     let all = [Part::Kubernetes, Part::Operators, Part::Kwok, Part::Helm];
     tools::ensure(checkout, &folder(checkout)?, Kubernetes::default(), &all).map(drop)
 }
 
-/// A program of Helm's.
+/// Returns the program of a Helm version.
 pub fn helm(checkout: &Checkout, helm: Helm) -> anyhow::Result<PathBuf> {
     Ok(tools::ensure(checkout, &folder(checkout)?, Kubernetes::default(), &[Part::Helm])?.join(helm.program()))
 }
 
-/// Works with the cluster that runs, or else with one that is there only for that.
+/// Works with the running cluster, or else with one that exists only for this work.
 pub fn with<T>(checkout: &Checkout, work: impl FnOnce(&Cluster) -> anyhow::Result<T>) -> anyhow::Result<T> {
     let folder = folder(checkout)?;
     let runs_already = down::is_alive(&folder.join("state"));
@@ -222,11 +223,11 @@ pub fn with<T>(checkout: &Checkout, work: impl FnOnce(&Cluster) -> anyhow::Resul
 fn folder(checkout: &Checkout) -> anyhow::Result<PathBuf> {
     let folder = checkout.cache.join("cluster");
     fs::create_dir_all(&folder).with_context(|| format!("can't make `{}`", folder.display()))?;
-    // As mounts have it: without links.
+    // Mounts use the path without links.
     Ok(folder.canonicalize()?)
 }
 
-/// The cluster, if it runs.
+/// Returns the cluster, if it runs.
 fn running(checkout: &Checkout, folder: &Path) -> anyhow::Result<Cluster> {
     let state = folder.join("state");
     if !down::is_alive(&state) {
@@ -235,7 +236,7 @@ fn running(checkout: &Checkout, folder: &Path) -> anyhow::Result<Cluster> {
     Ok(Cluster { bin: tools::ensure(checkout, folder, kubernetes(&state), &[Part::Kubernetes])?, state })
 }
 
-/// Which Kubernetes the cluster in `state` was begun with.
+/// Returns the Kubernetes version with which the cluster in `state` was started.
 fn kubernetes(state: &Path) -> Kubernetes {
     Equipment::begun(state).map(|equipment| equipment.kubernetes).unwrap_or_default()
 }
@@ -256,7 +257,7 @@ fn up(checkout: &Checkout, cluster: &Cluster, nodes: u32, bare: bool) -> anyhow:
     started.check()
 }
 
-/// What has to be built for it.
+/// Returns the parts that must be built for the cluster.
 fn parts(nodes: u32, bare: bool) -> Vec<Part> {
     let optional = [(Part::Operators, !bare), (Part::Kwok, nodes > 0)];
     let wanted = optional.into_iter().filter(|(_, is_wanted)| *is_wanted).map(|(part, _)| part);
@@ -272,7 +273,8 @@ fn status(cluster: &Cluster) -> anyhow::Result<()> {
     sh::run(cluster.kubectl().args(["get", "pods", "--all-namespaces"]), sh::LOOKUP_LIMIT)
 }
 
-/// `program`, run inside of the cluster's network namespace. Not `ip netns exec`, which hides `/sys/fs/cgroup`.
+/// Returns a command that runs `program` inside the cluster's network namespace. It doesn't use `ip netns exec`, which hides
+/// `/sys/fs/cgroup`.
 pub fn inside(program: impl AsRef<std::ffi::OsStr>) -> std::process::Command {
     let mut command = std::process::Command::new("nsenter");
     command.arg(format!("--net=/run/netns/{NAMESPACE}")).arg(program).stdin(Stdio::null());
@@ -283,7 +285,7 @@ fn inside_text() -> String {
     format!("nsenter --net=/run/netns/{NAMESPACE}")
 }
 
-/// The text of a path that goes into configuration files.
+/// Returns the text of a path for configuration files.
 fn text(path: &Path) -> anyhow::Result<&str> {
     let Some(text) = path.to_str().filter(|text| !text.contains(['"', '\\', '\n', ' '])) else {
         bail!("the cache folder `{}` can't be named in configuration files\nhint: set XDG_CACHE_HOME to another", path.display());

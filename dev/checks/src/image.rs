@@ -1,4 +1,5 @@
-//! Images of our program, and of TensorBoard: nothing but what they need, the same bytes for the same contents. Where they go is not decided here.
+//! Images of our program, and of TensorBoard: they contain only what they need, and the same contents give the same bytes. Where images are pushed
+//! is not decided here.
 //!
 //! ```text
 //! program ──ldd──> libraries ──> context/  system/ data/ home/ program/ ──Dockerfile, buildah──> KIND.tar (docker-archive), KIND.cdx.json (SBOM)
@@ -36,22 +37,22 @@ pub use self::{
 };
 use crate::{checkout::Checkout, setup::libtorch};
 
-/// Who runs the program, and who owns what it writes: the number that distroless images gave to `nonroot`. The Dockerfile has it too.
+/// The user who runs the program and owns what it writes: the number that distroless images use for `nonroot`. The Dockerfile has it too.
 pub const USER: u32 = 65532;
 
-/// Where an image says what it is made of.
+/// The path of the SBOM in an image.
 const SBOM: &str = "/usr/share/doc/fltk/sbom.cdx.json";
 
-/// What an image is made of, beside what every one of its kind has.
+/// The inputs of an image, in addition to what every image of its kind has.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Inputs<'a> {
-    /// This `fltk`, in place of a release build of this checkout; where the image trains, with the `fltk-torch` beside it.
+    /// This `fltk`, instead of a release build of this checkout; if the image trains, with the `fltk-torch` next to it.
     pub program: Option<&'a Path>,
     /// A folder with data sets.
     pub data: Option<&'a Path>,
 }
 
-/// Does what is asked on the command line.
+/// Runs the command with its arguments.
 pub fn run(checkout: &Checkout, arguments: &Arguments) -> anyhow::Result<()> {
     arguments.check()?;
     for &kind in &arguments.kinds {
@@ -67,7 +68,7 @@ pub fn run(checkout: &Checkout, arguments: &Arguments) -> anyhow::Result<()> {
         let buildah = Buildah::new(work.path())?;
         buildah.build(context.folder(), kind.target(), name)?;
         let file = arguments.archive.clone().unwrap_or_else(|| images(checkout).join(kind.target()).with_extension("tar"));
-        // Nobody finds half of it in its place.
+        // This way, nobody finds an incomplete archive in its place.
         let partial = work.path().join("archive.tar");
         buildah.write(name, &partial)?;
         let contents = archive::read(&partial)?;
@@ -82,7 +83,7 @@ pub fn run(checkout: &Checkout, arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Builds an image into the new file `archive`. What came out.
+/// Builds an image into the new file `archive`. Returns its contents.
 pub fn build(checkout: &Checkout, kind: Kind, inputs: Inputs<'_>, archive: &Path) -> anyhow::Result<Contents> {
     let work = work_folder(checkout)?;
     let context = stage(checkout, kind, inputs, work.path())?;
@@ -92,7 +93,8 @@ pub fn build(checkout: &Checkout, kind: Kind, inputs: Inputs<'_>, archive: &Path
     archive::read(archive)
 }
 
-/// `fltk` for `kind`, with `fltk-torch` beside it where the image trains: `given`, or what is built of this checkout; `None` if the image has none.
+/// Returns the `fltk` for `kind`, with `fltk-torch` next to it if the image trains: `given`, or a build of this checkout; `None` if the image
+/// doesn't contain it.
 pub fn program(checkout: &Checkout, kind: Kind, given: Option<&Path>) -> anyhow::Result<Option<PathBuf>> {
     if kind.package().is_none() {
         return Ok(None);
@@ -103,7 +105,7 @@ pub fn program(checkout: &Checkout, kind: Kind, given: Option<&Path>) -> anyhow:
         ensure!(!kind.trains() || torch.is_file(), "there is no file `{}`\nhint: what trains is beside `fltk`", torch.display());
         return Ok(Some(given.to_path_buf()));
     }
-    // With all packages at once, as people build them, `fltk` is the same for all images. Who has set up no libtorch can build it by itself.
+    // With all packages at once, as people build them, `fltk` is the same in all images. Without libtorch, it can be built alone.
     let built = if kind.trains() || checkout.libtorch_link().exists() {
         checkout.build(&libtorch::ensure(checkout)?, &["--release"])
     } else {
@@ -112,7 +114,7 @@ pub fn program(checkout: &Checkout, kind: Kind, given: Option<&Path>) -> anyhow:
     built.map(Some)
 }
 
-/// Makes the new folder `folder` a context for the Dockerfile, at once or not at all.
+/// Makes the new folder `folder` a context for the Dockerfile, atomically.
 fn stage_in(checkout: &Checkout, kind: Kind, inputs: Inputs<'_>, folder: &Path) -> anyhow::Result<()> {
     if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) || folder.is_file() {
         bail!("`{}` is there already\nhint: name a new folder", folder.display());
@@ -127,7 +129,7 @@ fn stage_in(checkout: &Checkout, kind: Kind, inputs: Inputs<'_>, folder: &Path) 
     fs::rename(context.folder(), folder).with_context(|| format!("can't make `{}`", folder.display()))
 }
 
-/// Fills a folder in `work` with what the Dockerfile makes an image of.
+/// Fills a folder in `work` with the files from which the Dockerfile makes an image.
 pub fn stage(checkout: &Checkout, kind: Kind, inputs: Inputs<'_>, work: &Path) -> anyhow::Result<Context> {
     let dockerfile = checkout.root.join("Dockerfile");
     let dockerfile = fs::read_to_string(&dockerfile).with_context(|| format!("can't read `{}`", dockerfile.display()))?;
@@ -155,7 +157,7 @@ pub fn stage(checkout: &Checkout, kind: Kind, inputs: Inputs<'_>, work: &Path) -
     Ok(context)
 }
 
-/// Moves a file into its place. It may lie on another file system.
+/// Moves a file into its place, which may be on another file system.
 fn move_to(from: &Path, to: &Path) -> anyhow::Result<()> {
     let folder = to.parent().context("a file without a folder")?;
     let place = || format!("can't write `{}`", to.display());
@@ -177,7 +179,7 @@ fn images(checkout: &Checkout) -> PathBuf {
     checkout.target.join("images")
 }
 
-/// Beside the images, since it takes several times as much as they do, and `/tmp` may be memory.
+/// Makes a work folder next to the images, since it takes several times their size, and `/tmp` may be in memory.
 fn work_folder(checkout: &Checkout) -> anyhow::Result<tempfile::TempDir> {
     let folder = images(checkout);
     fs::create_dir_all(&folder).with_context(|| format!("can't make `{}`", folder.display()))?;

@@ -1,5 +1,5 @@
-//! What only the project itself uses and what takes long to compile. `cargo xtask` is its command line: it builds this program when it's asked for something
-//! that is here, and passes on the arguments.
+//! The commands that only the project itself uses and that take long to compile. `cargo xtask` is their command line: it builds this program on demand for a
+//! command that is here, and passes on the arguments.
 
 mod bench;
 mod charts;
@@ -11,7 +11,7 @@ mod parts;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-// As modules of this program: most files use them.
+// These are imported as modules of this program, since most files use them.
 use xtask::{checkout, demo, lock, outcome, result, setup, sh};
 
 use crate::checkout::Checkout;

@@ -1,4 +1,4 @@
-//! What can be run of a page of the documentation: its blocks that say `test`, as one script, and the files that it tells to write.
+//! The parts of a documentation page that can be run: its blocks marked `test`, as one script, and the files that it says to write.
 //!
 //! ~~~text
 //! ```yaml file=values.yaml     is written to `values.yaml`
@@ -13,7 +13,7 @@ use anyhow::{Context as _, bail, ensure};
 /// A block of a page.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Block {
-    /// Line of its first line, from 1.
+    /// The number of its first line, from 1.
     pub line: usize,
     pub kind: Kind,
     pub text: String,
@@ -23,11 +23,11 @@ pub struct Block {
 pub enum Kind {
     /// Commands to run.
     Run,
-    /// Contents of a file, by its name.
+    /// The content of a file, with its name.
     File(String),
 }
 
-/// Those of `page` that say what to do with them, in order.
+/// Returns the blocks of `page` that say what to do with them, in order.
 pub fn blocks(page: &str) -> anyhow::Result<Vec<Block>> {
     let mut found = Vec::new();
     let mut lines = page.lines().enumerate();
@@ -49,7 +49,7 @@ pub fn blocks(page: &str) -> anyhow::Result<Vec<Block>> {
     Ok(found)
 }
 
-/// What the words behind a fence say.
+/// Parses the words after a fence.
 fn kind(info: &str) -> anyhow::Result<Option<Kind>> {
     let mut words = info.split_whitespace();
     let language = words.next().unwrap_or_default();
@@ -66,7 +66,7 @@ fn kind(info: &str) -> anyhow::Result<Option<Kind>> {
     }
 }
 
-/// All of `blocks` of the page `name` as one script of bash. It says which block it is at, and ends at the first command that fails.
+/// Returns all `blocks` of the page `name` as one bash script, which reports its current block and ends at the first command that fails.
 pub fn script(name: &str, blocks: &[Block]) -> String {
     let mut script = String::from("set -euo pipefail\n");
     for Block { line, kind, text } in blocks {

@@ -1,4 +1,5 @@
-//! What the checks of `cargo xtask test` do that need the libraries of this package. What there is, and in which order, is on xtask's list.
+//! The work of those checks in `cargo xtask test` that need the libraries of this package. The list of checks, and their order, are in
+//! xtask.
 
 mod acceptance;
 mod cluster;
@@ -13,10 +14,10 @@ use anyhow::bail;
 pub use self::cluster::test_losses;
 use crate::{charts, checkout::Checkout, outcome::Outcome};
 
-/// Does the part `name`.
+/// Runs the part `name`.
 ///
 /// # Errors
-/// If it fails, or isn't one of these.
+/// If it fails, or isn't one of these parts.
 pub fn run(checkout: &Checkout, name: &str) -> anyhow::Result<Outcome> {
     match name {
         "a Rust and a Python rank in one group" => ranks::run(checkout),
@@ -40,7 +41,7 @@ pub fn run(checkout: &Checkout, name: &str) -> anyhow::Result<Outcome> {
     }
 }
 
-/// The program under test, as `cargo xtask test` has built it.
+/// Returns the program under test, as built by `cargo xtask test`.
 fn fltk(checkout: &Checkout) -> PathBuf {
     checkout.target.join("release/fltk")
 }
@@ -53,7 +54,7 @@ fn is_listed(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// That the sources name each: to run them is what `cargo xtask test` does.
+    /// This checks only that the sources name each part: running them is the task of `cargo xtask test`.
     #[test]
     fn every_part_that_is_listed_is_known() {
         let source = [include_str!("parts.rs"), include_str!("parts/cluster.rs")].concat();

@@ -1,4 +1,4 @@
-//! The program as xtask starts it.
+//! The program as started by xtask.
 
 use std::process::Command;
 

@@ -1,4 +1,5 @@
-//! `cargo xtask bench orchestrator`: how fast the jobs of a large stream are made on a real API server, next to what that takes at most.
+//! `cargo xtask bench orchestrator`: the rate at which the jobs of a large stream are created on a real API server, compared with the most
+//! that the server can take.
 //!
 //! ```text
 //! inputs ──┬── fltk cluster ──> jobs/s, peak memory ──┐
@@ -6,7 +7,8 @@
 //!                               of the same objects ──┘
 //! ```
 //!
-//! No job is run: all are left to a manager that isn't there, so the training operator doesn't act on them. Its webhook still checks each, as ever.
+//! No job runs: all are assigned to a manager that doesn't exist, so the training operator doesn't act on them. Its webhook still validates each,
+//! as usual.
 
 mod ceiling;
 mod inputs;
@@ -25,20 +27,20 @@ use crate::{
     image::{self, Kind},
 };
 
-/// Our lowest ratio to what the API server takes.
+/// The lowest allowed ratio of our rate to the API server's limit.
 const RATIO_GOAL: f64 = 0.7;
-/// Our largest peak of resident memory, in 10^6 bytes.
+/// The highest allowed peak of our resident memory, in 10^6 bytes.
 const PEAK_MB_GOAL: f64 = 200.0;
 
-/// Names the stream.
+/// The name of the stream.
 const RUN: &str = "bench";
-/// What cargo builds the program of the ceiling by.
+/// The arguments with which cargo builds the program that measures the ceiling.
 const CREATES: &[&str] = &["--release", "--package", "fltk-cluster", "--features", "kubernetes", "--example", "creates"];
-/// Requests under way at once with which the ceiling is looked for, each with one part of the jobs.
+/// The numbers of concurrent requests that are tried to find the ceiling, each with a part of the jobs.
 const CONCURRENCIES: [u32; 4] = [4, 8, 16, 32];
 const PROBE_PARTS: u32 = 10;
 
-/// The result: medians, but the largest memory.
+/// The result: medians, except for memory, which is the maximum.
 #[derive(Serialize)]
 struct Line {
     jobs: u32,
@@ -52,7 +54,7 @@ struct Line {
     met: bool,
 }
 
-/// Finds the best concurrency of bare creates; then measures one after the other and again, so that whatever else the machine does meets both.
+/// Finds the best concurrency of bare creates, then measures both in turn, repeatedly, so that other load on the machine affects both.
 pub fn run(checkout: &Checkout, jobs: u32, repeats: u32, output: Output) -> anyhow::Result<()> {
     let program = image::program(checkout, Kind::Orchestrator, None)?.context("the orchestrator's image has no program")?;
     let creates = checkout.build_without_libtorch(CREATES)?;
@@ -105,7 +107,7 @@ fn table(line: &Line) -> String {
     let met = |met| if met { "met" } else { "NOT MET" };
     let Line { jobs, fltk_jobs_per_second, ceiling_jobs_per_second, ceiling_concurrency, ratio, ratio_goal, peak_mb, peak_mb_goal, .. } =
         line;
-    // Ours makes the same requests and more: it can't be quicker by itself.
+    // Our program makes the same requests and more, so it can't be faster by itself.
     let noise = if *ratio > 1.0 {
         "above 1: another number of requests at once would have been better for so many jobs; or the machine had other work, then measure again\n"
     } else {

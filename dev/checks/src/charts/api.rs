@@ -1,4 +1,5 @@
-//! Objects against the API of one version of Kubernetes, strictly: as the API server does with `--validate=strict`, and before it.
+//! Strict validation of objects against the API of one Kubernetes version, as the API server does with `--validate=strict`, but without a
+//! server.
 
 use std::collections::BTreeMap;
 
@@ -8,18 +9,18 @@ use serde_json::{Map, Value as Json, json};
 
 use super::objects::{Object, text};
 
-/// What a kind of Prometheus' operator must be like, as far as we use it.
+/// The schema of a ServiceMonitor, a kind of the Prometheus operator, as far as we use it.
 const SERVICE_MONITOR: &str = include_str!("servicemonitor.schema.json");
 
-/// The API of one version.
+/// The API of one Kubernetes version.
 pub struct Api {
-    /// Which.
+    /// The version.
     pub version: &'static str,
-    /// By apiVersion and kind.
+    /// The validators, by apiVersion and kind.
     kinds: BTreeMap<(String, String), Validator>,
 }
 
-/// Kinds of our charts: to compile all of Kubernetes' would take long.
+/// The kinds in our charts: compiling all of Kubernetes' kinds would take long.
 const KINDS: [(&str, &str); 15] = [
     ("v1", "ConfigMap"),
     ("v1", "PersistentVolume"),
@@ -39,7 +40,7 @@ const KINDS: [(&str, &str); 15] = [
 ];
 
 impl Api {
-    /// That which `swagger` describes.
+    /// Returns the API that `swagger` describes.
     pub fn of(version: &'static str, swagger: &Json) -> anyhow::Result<Self> {
         let definitions = strict(swagger["definitions"].as_object().context("an API without definitions")?);
         let mut kinds = BTreeMap::new();
@@ -55,7 +56,7 @@ impl Api {
         Ok(Self { version, kinds })
     }
 
-    /// What is wrong with `object`; `None` if its kind is none that is known here.
+    /// Returns the problems of `object`; `None` if its kind is unknown here.
     pub fn check(&self, object: &Object) -> anyhow::Result<Option<Vec<String>>> {
         let kind = (text(&object.json["apiVersion"]).to_owned(), object.kind().to_owned());
         let Some(validator) = self.kinds.get(&kind) else { return Ok(None) };
@@ -66,7 +67,7 @@ impl Api {
 }
 
 impl Api {
-    /// What this check itself overlooks: a field that is misspelled, deep in the first object that has pods.
+    /// Checks this check itself: returns a problem if it overlooks a misspelled field, deep in the first object that has pods.
     pub fn overlooks(&self, objects: &[Object]) -> anyhow::Result<Option<String>> {
         let Some(mut object) = objects.iter().find(|object| object.pod().is_some()).cloned() else { return Ok(None) };
         let container = &mut object.json["spec"]["template"]["spec"]["containers"][0];
@@ -81,7 +82,7 @@ fn validator(schema: &Json) -> anyhow::Result<Validator> {
     options.build(schema).map_err(|error| anyhow!("a schema that is none: {error}"))
 }
 
-/// No fields that aren't described; and what may be a number or a text, which OpenAPI 2 can't say.
+/// Forbids fields that aren't described, and allows both numbers and strings where Kubernetes does, which OpenAPI 2 can't express.
 fn strict(definitions: &Map<String, Json>) -> Map<String, Json> {
     let mut definitions = definitions.clone();
     for definition in definitions.values_mut().filter_map(Json::as_object_mut) {
@@ -95,14 +96,14 @@ fn strict(definitions: &Map<String, Json>) -> Map<String, Json> {
     definitions
 }
 
-/// The name of the definition of a kind.
+/// Returns the name of the definition of a kind.
 fn definition_of<'a>(definitions: &'a Map<String, Json>, api_version: &str, kind: &str) -> Option<&'a str> {
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
     let is = json!([{ "group": group, "kind": kind, "version": version }]);
     definitions.iter().find(|(_, definition)| definition["x-kubernetes-group-version-kind"] == is).map(|(name, _)| name.as_str())
 }
 
-/// Adds the definition `name` and all that it refers to.
+/// Adds the definition `name` and all definitions that it refers to.
 fn gather(definitions: &Map<String, Json>, name: &str, needed: &mut Map<String, Json>) -> anyhow::Result<()> {
     if needed.contains_key(name) {
         return Ok(());
@@ -129,7 +130,7 @@ fn references<'a>(schema: &'a Json, found: &mut Vec<&'a str>) {
 mod tests {
     use super::*;
 
-    /// An API in little: of every kind one that has a name and, of a service, ports.
+    /// A small API: each kind has a name, and a service also has ports.
     fn api() -> Api {
         let mut definitions = json!({
             "meta": { "type": "object", "properties": { "name": { "type": "string" }, "labels": { "type": "object", "additionalProperties": { "type": "string" } } } },

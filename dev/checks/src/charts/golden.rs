@@ -1,4 +1,4 @@
-//! What the charts render is committed, so that a change of it is seen in review.
+//! The charts' output is committed, so that reviews show how it changes.
 
 use std::{
     fs, io,
@@ -9,7 +9,7 @@ use anyhow::Context as _;
 
 use super::{CHARTS, helm::Rendered, sets::ValueSet};
 
-/// What differs; nothing after `bless`, which writes it.
+/// Returns the differences; none with `bless`, which writes the output instead.
 pub fn compare(root: &Path, set: &ValueSet, rendered: &Rendered, bless: bool) -> anyhow::Result<Vec<String>> {
     let mut wrong = Vec::new();
     for (extension, text) in [("yaml", &rendered.text), ("txt", &rendered.notes)] {
@@ -33,7 +33,7 @@ pub fn compare(root: &Path, set: &ValueSet, rendered: &Rendered, bless: bool) ->
     Ok(wrong)
 }
 
-/// Files of sets that aren't there any more.
+/// Returns the files of sets that no longer exist.
 pub fn leftovers(root: &Path, sets: &[ValueSet]) -> anyhow::Result<Vec<String>> {
     let mut wrong = Vec::new();
     for chart in CHARTS {
@@ -58,7 +58,7 @@ fn folder(root: &Path, chart: &str) -> PathBuf {
     root.join("charts").join(chart).join("ci/golden")
 }
 
-/// The first line that differs.
+/// Returns the first line that differs.
 pub fn difference(committed: &str, rendered: &str) -> String {
     let mut lines = (1..).zip(committed.lines().map(Some).chain(std::iter::repeat(None)).zip(rendered.lines().map(Some).chain([None])));
     let differs = lines.find(|(_, (committed, rendered))| committed != rendered);

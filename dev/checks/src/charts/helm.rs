@@ -1,4 +1,4 @@
-//! Helm, at work on copies of the charts: their notes are made a part of what is rendered, which helm itself shows only beside a cluster.
+//! Helm, run on copies of the charts. The copies render the notes as an object, since helm itself shows notes only with a cluster.
 
 use std::{
     fs,
@@ -12,30 +12,30 @@ use tempfile::TempDir;
 use super::{CHARTS, objects, objects::Object, sets::ValueSet};
 use crate::{cluster, sh};
 
-/// What helm tells charts that they are rendered for.
+/// The Kubernetes version for which helm renders the charts.
 const KUBERNETES: &str = "1.34.0";
-/// The release and the namespace of what is committed.
+/// The release of the committed output.
 pub const RELEASE: &str = "demo";
-/// Its namespace.
+/// The namespace of the committed output.
 pub const NAMESPACE: &str = "fltk-test";
 
-/// Renders the notes as an object of a kind that nothing else has.
+/// The template that renders the notes as an object of a kind that nothing else has.
 const NOTES_TEMPLATE: &str = "kind: Notes\nnotes: {{ tpl (.Files.Get \"notes.txt\") . | toJson }}\n";
-/// What helm writes before it.
+/// The line that helm writes before each object.
 const NOTES_SOURCE: &str = "# Source: ";
 const NOTES_FILE: &str = "zz-notes.yaml";
 
-/// What a chart renders.
+/// The output of a chart.
 pub struct Rendered {
-    /// As helm prints it, without the notes, and without the empty lines that helm 4 has between objects.
+    /// The text that helm prints, without the notes, and without the empty lines that helm 4 puts between objects.
     pub text: String,
-    /// The same, read.
+    /// The same, parsed.
     pub objects: Vec<Object>,
-    /// What helm tells who installs it.
+    /// The notes that helm shows after an installation.
     pub notes: String,
 }
 
-/// The program, and the copies.
+/// The program and the copies of the charts.
 pub struct Helm {
     program: PathBuf,
     charts: PathBuf,
@@ -43,7 +43,7 @@ pub struct Helm {
 }
 
 impl Helm {
-    /// With the charts of the checkout `root`.
+    /// Copies the charts of the checkout `root`.
     pub fn new(root: &Path, program: PathBuf) -> anyhow::Result<Self> {
         let (charts, copies) = (root.join("charts"), tempfile::tempdir()?);
         for chart in CHARTS {
@@ -56,19 +56,19 @@ impl Helm {
         Ok(Self { program, charts, copies })
     }
 
-    /// `helm lint`, where a warning is a failure.
+    /// Runs `helm lint`; a warning is a failure.
     pub fn lint(&self, set: &ValueSet) -> anyhow::Result<()> {
         let mut command = self.command(&["lint", "--strict", "--quiet", "--kube-version", KUBERNETES]);
         command.arg(self.charts.join(set.chart)).args(set.arguments());
         sh::quiet_output(&mut command, sh::LOOKUP_LIMIT).map(drop).with_context(|| format!("{set} isn't well formed"))
     }
 
-    /// What `set` renders.
+    /// Renders `set`.
     pub fn set(&self, set: &ValueSet) -> anyhow::Result<Rendered> {
         self.render(set.chart, RELEASE, NAMESPACE, &set.arguments()).with_context(|| format!("{set} can't be rendered"))
     }
 
-    /// What `chart` renders as `release` in `namespace`, with helm's `arguments`.
+    /// Renders `chart` as `release` in `namespace`, with helm's `arguments`.
     pub fn render<T: AsRef<std::ffi::OsStr>>(
         &self,
         chart: &str,
@@ -78,7 +78,7 @@ impl Helm {
     ) -> anyhow::Result<Rendered> {
         let text = sh::quiet_output(&mut self.template(chart, release, namespace, arguments), sh::LOOKUP_LIMIT)?;
         let source = format!("{NOTES_SOURCE}{chart}/templates/{NOTES_FILE}\n");
-        // Hooks come after it.
+        // Hooks come after the notes.
         let (is_notes, objects): (Vec<&str>, Vec<&str>) = documents(&text).partition(|document| document.contains(&source));
         let [notes] = is_notes.as_slice() else { bail!("charts/{chart} renders no notes") };
         let notes = objects::read(notes)?.into_iter().next().context("no notes")?;
@@ -88,7 +88,7 @@ impl Helm {
         Ok(Rendered { objects: read, notes: format!("{notes}\n"), text })
     }
 
-    /// What helm says of values that it refuses.
+    /// Returns helm's message for values that it refuses.
     pub fn refusal<T: AsRef<std::ffi::OsStr>>(&self, chart: &str, arguments: &[T]) -> anyhow::Result<String> {
         let output = self.template(chart, RELEASE, NAMESPACE, arguments).output().context("can't run helm")?;
         if output.status.success() {
@@ -110,7 +110,7 @@ impl Helm {
         command
     }
 
-    /// Nothing of this machine's own settings, and no cluster.
+    /// Returns a helm command without this machine's own settings, and without a cluster.
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command.args(arguments).stdin(Stdio::null()).env("KUBECONFIG", "/dev/null");
@@ -121,7 +121,7 @@ impl Helm {
     }
 }
 
-/// The documents in what helm prints, each with the line that begins it.
+/// Returns the documents in helm's output, each with its first line.
 fn documents(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {

@@ -1,9 +1,9 @@
-//! Jobs leave what tells why they failed: the pod, with its log. Kubernetes removes a pod that begins again in its place (`OnFailure`) once its Job has
-//! failed.
+//! The rule that failed Jobs keep the evidence: the pod, with its log. With `OnFailure`, the pod is restarted in place, and Kubernetes removes it once
+//! its Job has failed.
 
 use super::objects::{Object, text};
 
-/// Jobs whose log would be gone.
+/// Returns the Jobs whose log would be lost.
 pub fn check(objects: &[Object]) -> Vec<String> {
     let jobs = objects.iter().filter(|object| object.kind() == "Job");
     let begins_again = |job: &&Object| job.pod().is_none_or(|pod| text(&pod.spec()["restartPolicy"]) != "Never");

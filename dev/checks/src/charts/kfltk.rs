@@ -1,4 +1,4 @@
-//! KFLTK's own values work as they are, and what was wrong with its charts is right here.
+//! The rule that KFLTK's own values work unchanged, and that the defects of its charts are fixed here.
 
 use serde_json::{Value as Json, json};
 
@@ -7,7 +7,7 @@ use super::{
     objects::{Object, list, text},
 };
 
-/// KFLTK's `fltk-values.yaml`, and what it sets of each chart.
+/// KFLTK's `fltk-values.yaml`, and the values that it sets for each chart.
 const VALUES: &[&str] = &[
     "--set",
     "fltk.outputDir=output,fltk.configDir=config,fltk.workDir=/opt/federation-lab",
@@ -25,7 +25,7 @@ const VALUES: &[&str] = &[
     r"orchestrator.configuration=\{\},orchestrator.experiment=\{ trainTasks: [] \}",
 ];
 
-/// Values of 2021: keys of templates of that time, and such as nothing ever read.
+/// Values from 2021: keys of the templates of that time, including some that nothing ever read.
 const VALUES_OF_2021: &[&str] = &[
     "--set",
     "fltk.config=cloud_experiment.yaml,image.tag=latest",
@@ -38,10 +38,10 @@ const VALUES_OF_2021: &[&str] = &[
     "--set",
     "orchestrator.runtime.configurationFile=configs/c.json,orchestrator.runtime.experimentFile=./configs/e.json",
 ];
-/// What KFLTK had in its image, which is a file here.
+/// The files that KFLTK had in its image, which are values here.
 const EXPERIMENT: [&str; 2] = ["--set-string", r"orchestrator.configuration=\{\},orchestrator.experiment=\{ trainTasks: [] \}"];
 
-/// What isn't right.
+/// Returns the violations.
 pub fn check(helm: &Helm) -> anyhow::Result<Vec<String>> {
     let mut found = of_2021(helm)?;
     let extractor = helm.render("extractor", RELEASE, NAMESPACE, VALUES)?;
@@ -138,7 +138,7 @@ fn named<'a>(rendered: &'a Rendered, kind: &str, name: &str) -> &'a Json {
     object.map_or(&Json::Null, |object| &object.json)
 }
 
-/// The pods of the chart's one workload.
+/// Returns the pod template of the chart's only workload.
 fn pod(rendered: &Rendered) -> &Json {
     rendered.objects.iter().find_map(Object::pod).map_or(&Json::Null, |pod| pod.spec())
 }

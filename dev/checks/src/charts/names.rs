@@ -1,4 +1,4 @@
-//! Names: that they are names, whatever the release is called, and that no two releases have one in common.
+//! The rules for names: they are valid whatever the release is called, and no two releases have one in common.
 
 use std::collections::BTreeSet;
 
@@ -11,22 +11,22 @@ use super::{
     sets::ValueSet,
 };
 
-/// Longest name, by what it names: pods and labels have parts of most.
+/// The longest allowed name: most names become parts of pod names and labels.
 const LENGTH_MAX: usize = 63;
-/// Of what is of the whole cluster, the namespace is a part.
+/// The longest allowed name of a cluster-wide object, which contains the namespace.
 const LENGTH_IN_CLUSTER_MAX: usize = 253;
 
-/// Claims that releases in a namespace have in common, on purpose.
+/// Claims that releases in a namespace share on purpose.
 const SHARED: [&str; 3] =
     ["PersistentVolumeClaim/fl-data-claim", "PersistentVolumeClaim/fl-log-claim", "PersistentVolumeClaim/fl-server-claim"];
 
-/// The longest name that helm gives a release, one that begins with a digit, and two that differ in a dot alone.
+/// The longest name that helm allows for a release, one that begins with a digit, and two that differ only in a dot.
 const RELEASES: [&str; 4] = ["release-with-the-longest-name-that-helm-lets-it-have1", "1st", "a.b", "a-b"];
 
-/// A namespace that YAML without quotes takes for a number.
+/// A namespace that YAML reads as a number unless it is quoted.
 const NUMBER: &str = "2025";
 
-/// Where objects in [`NUMBER`] name their namespace by something else.
+/// Returns the objects in [`NUMBER`] whose namespace isn't the string.
 fn of_number(objects: &[Object]) -> Vec<String> {
     let is_wrong = |value: &Json| !value.is_null() && value != NUMBER;
     let subjects = |object: &Object| object.json["subjects"].as_array().cloned().unwrap_or_default();
@@ -36,7 +36,7 @@ fn of_number(objects: &[Object]) -> Vec<String> {
     objects.iter().filter(is_object_wrong).map(|object| format!("{}: its namespace is no text", object.describe())).collect()
 }
 
-/// What is wrong with the names of one set of values.
+/// Returns the problems with the names of one set of values.
 pub fn of_one(objects: &[Object]) -> Vec<String> {
     let mut found = Vec::new();
     let mut seen = BTreeSet::new();
@@ -70,12 +70,12 @@ pub fn of_one(objects: &[Object]) -> Vec<String> {
     found
 }
 
-/// What two releases of any set of values have in common.
+/// Returns the names that two releases of any set of values have in common.
 pub fn check(helm: &Helm, sets: &[ValueSet]) -> anyhow::Result<Vec<String>> {
     let mut found = Vec::new();
     for set in sets {
         let (mut arguments, values) = (set.arguments(), set.text()?);
-        // Whoever gives releases one name gets what they ask for.
+        // This clears an explicit name: releases that are given the same one do clash, as the user asked for.
         arguments.extend(["--set".to_owned(), format!("{}.name=", set.chart)]);
         let names = |release: &str, namespace: &str, only_cluster: bool| -> anyhow::Result<BTreeSet<String>> {
             let objects = helm.render(set.chart, release, namespace, &arguments)?.objects;
@@ -104,7 +104,7 @@ pub fn check(helm: &Helm, sets: &[ValueSet]) -> anyhow::Result<Vec<String>> {
     Ok(found)
 }
 
-/// A claim that releases of a namespace have in common, as by default or by what `values` call it, or its volume.
+/// True for a claim that releases in a namespace share, by default or because `values` name it, and for its volume.
 fn is_shared(name: &str, values: &str) -> bool {
     let volume = |claim: &str| format!("PersistentVolume/fltk.{NAMESPACE}.{}", claim.rsplit('/').next().unwrap_or_default());
     let is_chosen = name.strip_prefix("PersistentVolumeClaim/").is_some_and(|claim| mentions(values, claim));

@@ -1,8 +1,8 @@
-//! What helm tells who installs a chart is true: what it names as kubectl does is there.
+//! The rule that the notes shown after an installation are true: every object that they name in kubectl's way exists.
 
 use super::objects::{Object, mentions, text};
 
-/// How kubectl names kinds.
+/// The kinds by their names in kubectl.
 const KINDS: [(&str, &str); 6] = [
     ("job", "Job"),
     ("deployment", "Deployment"),
@@ -12,7 +12,7 @@ const KINDS: [(&str, &str); 6] = [
     ("configmap", "ConfigMap"),
 ];
 
-/// What the notes name that isn't there; or that they name nothing.
+/// Returns the objects that the notes name but that don't exist, and other problems of the notes.
 pub fn check(notes: &str, objects: &[Object], values: &str) -> Vec<String> {
     let mut found = Vec::new();
     let claims: Vec<&str> = objects
@@ -25,7 +25,7 @@ pub fn check(notes: &str, objects: &[Object], values: &str) -> Vec<String> {
         let Some((short, name)) = word.trim_end_matches(['.', ':']).split_once('/') else { continue };
         let Some((_, kind)) = KINDS.iter().find(|(known, _)| *known == short) else { continue };
         let is_here = objects.iter().any(|object| object.kind() == *kind && object.name() == name);
-        // The claims of the orchestrator are the extractor's. Those of jobs are in what pods get.
+        // The claims of the orchestrator belong to the extractor. The claims of jobs are in the configuration of pods.
         let is_elsewhere = *kind == "PersistentVolumeClaim" && (claims.contains(&name) || name == "fl-log-claim");
         if !is_here && !is_elsewhere && !mentions(values, name) {
             found.push(format!("the notes name {short}/{name}, which isn't there"));
@@ -34,7 +34,7 @@ pub fn check(notes: &str, objects: &[Object], values: &str) -> Vec<String> {
     if notes.trim().is_empty() {
         found.push("the notes say nothing".to_owned());
     }
-    // Placeholders that were left, and values that weren't there.
+    // These are placeholders that were left, and values that didn't exist.
     for wrong in ["<no value>", "%!", "<nil>", "{{"] {
         if notes.contains(wrong) {
             found.push(format!("the notes have `{wrong}`"));

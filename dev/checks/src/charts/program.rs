@@ -1,4 +1,5 @@
-//! The program takes what the charts give it: each of its containers' command lines, and the files of each orchestrator.
+//! The rule that the program accepts what the charts give it: the command line of each of its containers, and the files of each
+//! orchestrator.
 
 use std::{
     fs,
@@ -15,13 +16,13 @@ use super::{
 };
 use crate::sh;
 
-/// Begins the sub-command that reads files.
+/// The sub-command that reads files.
 const ORCHESTRATOR: &str = "cluster";
 
-/// What `program` says to each container.
+/// Returns the program's verdict on each container.
 pub fn check(program: &Path, rendered: &Rendered) -> Vec<anyhow::Result<()>> {
     let pods = rendered.objects.iter().filter_map(Object::pod);
-    // What runs another program than the image's own says which.
+    // A container that runs another program than the image's own has a `command`.
     let containers =
         pods.flat_map(|pod| pod.containers().filter(|container| container["command"].is_null()).map(move |container| (pod, container)));
     containers.map(|(pod, container)| one(program, rendered, &pod, container)).collect()
@@ -36,14 +37,14 @@ fn one(program: &Path, rendered: &Rendered, pod: &Pod<'_>, container: &Json) -> 
     Ok(())
 }
 
-/// Options and their values are read before help is printed.
+/// Checks a command line: options and their values are read before help is printed.
 fn command_line(program: &Path, arguments: &[&str]) -> anyhow::Result<()> {
     let mut fltk = Command::new(program);
     fltk.args(arguments).arg("--help").stdin(Stdio::null());
     sh::quiet_output(&mut fltk, sh::LOOKUP_LIMIT).map(drop)
 }
 
-/// Plans the stream of the files that the pod mounts.
+/// Plans the stream in the files that the pod mounts.
 fn files(program: &Path, rendered: &Rendered, pod: &Pod<'_>, arguments: &[&str]) -> anyhow::Result<()> {
     let names: Vec<&str> =
         arguments[1..].iter().filter(|word| !word.starts_with("--")).filter_map(|path| path.rsplit('/').next()).collect();

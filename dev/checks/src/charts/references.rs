@@ -1,13 +1,13 @@
-//! What objects refer to is there: pods by selectors, volumes, accounts, roles, services and their ports.
+//! The rule that everything that objects refer to exists: pods by selectors, volumes, accounts, roles, services and their ports.
 
 use serde_json::{Value as Json, json};
 
 use super::objects::{Object, Pod, list, mentions, selects, text};
 
-/// The label of pods of a stream's jobs.
+/// The label on pods of a stream's jobs.
 const RUN: &str = "fltk.node/run";
 
-/// What is referred to and isn't there. What the set's own `values` name is somebody else's.
+/// Returns the references to things that don't exist. Names in the set's own `values` belong to somebody else.
 pub fn check(objects: &[Object], values: &str) -> Vec<String> {
     let mut found = Vec::new();
     let all = References { objects, values, pods: objects.iter().filter_map(Object::pod).collect() };
@@ -86,7 +86,8 @@ impl References<'_> {
         }
     }
 
-    /// Jobs come later: their pods have the stream's name for a label, and connect to each other at any port.
+    /// Checks a policy for jobs, which are created later: their pods have the stream's name as a label, and connect to each other at any
+    /// port.
     fn policy_of_jobs(&self, run: &str, spec: &Json, find: &mut dyn FnMut(String)) {
         let option = format!("--id={run}");
         let begins = |container: &Json| list(&container["args"]).iter().any(|argument| text(argument) == option);
@@ -156,7 +157,7 @@ impl References<'_> {
                     find(format!("there is no {kind} `{refers_to}`"));
                 }
             }
-            // Claims may be the extractor's.
+            // Claims may belong to the extractor.
             let claim = text(&volume["persistentVolumeClaim"]["claimName"]);
             let is_shared = ["fl-log-claim", "fl-server-claim", "fl-data-claim"].contains(&claim);
             if volume["persistentVolumeClaim"].is_object() && !is_shared && !self.is_there("PersistentVolumeClaim", claim) {

@@ -1,13 +1,13 @@
-//! Values that are wrong are refused before anything is made, in words that say what to do.
+//! The rule that invalid values are refused before anything is created, with a message that says what to do.
 
 use super::helm::Helm;
 
 const FILE: &str = r"orchestrator.experiment=\{ name: a\, tasks: [] \}";
 
-/// Where the image is: what is refused is something else.
+/// The location of the image, so that something else is refused.
 const IMAGE: [&str; 2] = ["--set", "provider.domain=localhost,provider.imageName=fltk:1"];
 
-/// As [`REFUSALS`], of images. Values that say nothing name nobody's registry.
+/// Like [`REFUSALS`], for images. Empty values must not select anybody's registry.
 const IMAGES: [(&str, &[&str], &[&str]); 6] = [
     ("extractor", &[], &["provider.imageName is missing", "cargo xtask image"]),
     ("orchestrator", &["--set-string", FILE], &["provider.imageName is missing", "cargo xtask image"]),
@@ -33,7 +33,7 @@ const IMAGES: [(&str, &[&str], &[&str]); 6] = [
     ),
 ];
 
-/// A chart, values, and words of what helm says of them.
+/// Charts, values, and words that helm's message must contain.
 const REFUSALS: [(&str, &[&str], &[&str]); 27] = [
     ("orchestrator", &[], &["orchestrator.experiment is missing", "--set-file orchestrator.experiment=FILE"]),
     ("orchestrator", &["--set", "orchestrator.experiment="], &["orchestrator.experiment is missing"]),
@@ -104,7 +104,7 @@ const REFUSALS: [(&str, &[&str], &[&str]); 27] = [
     ),
 ];
 
-/// What isn't refused, or not in those words.
+/// Returns the values that aren't refused, or not in those words.
 pub fn check(helm: &Helm) -> anyhow::Result<Vec<String>> {
     let mut found = Vec::new();
     let others = REFUSALS.into_iter().map(|(chart, arguments, words)| (chart, [&IMAGE[..], arguments].concat(), words));
@@ -120,7 +120,7 @@ pub fn check(helm: &Helm) -> anyhow::Result<Vec<String>> {
         }
     }
     let long = format!("orchestrator.files.a={}", "x".repeat(100_000));
-    // A command line has room for so much only in parts.
+    // A single argument of a command line can't be this long, so the text is given in parts.
     let many: Vec<String> = (0..11).flat_map(|n| ["--set-string".to_owned(), long.replacen(".a=", &format!(".a{n}="), 1)]).collect();
     let arguments: Vec<&str> = IMAGE.into_iter().chain(["--set-string", FILE]).chain(many.iter().map(String::as_str)).collect();
     match helm.refusal("orchestrator", &arguments) {

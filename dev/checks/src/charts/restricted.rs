@@ -1,17 +1,18 @@
-//! Pods pass the *restricted* pod security standard, and what we ask of our own beyond it: a root that can't be written to, and limits.
+//! The rule that pods pass the *restricted* pod security standard, and our own requirements beyond it: a read-only root file system, and
+//! limits.
 
 use serde_json::Value as Json;
 
 use super::objects::{Object, Pod, list, text};
 
-/// The one component that has to be root, and says so: it makes folders of the node writable.
+/// The only component that has to run as root, and says so: it makes folders on the node writable.
 const ROOT: &str = "prepare";
 const COMPONENT: &str = "app.kubernetes.io/component";
 
-/// Kinds of volumes that restricted pods may have.
+/// The kinds of volumes that restricted pods may have.
 const VOLUMES: [&str; 8] = ["configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"];
 
-/// What isn't so.
+/// Returns the violations.
 pub fn check(objects: &[Object]) -> Vec<String> {
     let mut found = Vec::new();
     for pod in objects.iter().filter_map(Object::pod) {
@@ -26,7 +27,7 @@ pub fn check(objects: &[Object]) -> Vec<String> {
     found
 }
 
-/// Whoever it runs as.
+/// Checks the rules for all pods, whatever user they run as.
 fn all(pod: &Pod<'_>, find: &mut dyn FnMut(String)) {
     let spec = pod.spec();
     for field in ["hostNetwork", "hostPID", "hostIPC"] {
@@ -91,7 +92,7 @@ fn restricted(pod: &Pod<'_>, find: &mut dyn FnMut(String)) {
     }
 }
 
-/// What needs to be root keeps one of its powers.
+/// Checks a pod that needs to be root: it keeps a single capability.
 fn root(pod: &Pod<'_>, find: &mut dyn FnMut(String)) {
     for container in pod.containers() {
         if list(&container["securityContext"]["capabilities"]["add"]) != [Json::from("CHOWN")] {

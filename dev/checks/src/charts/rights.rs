@@ -1,8 +1,9 @@
-//! Rights are named one by one. That they are those that the program uses, and no more, is a test of the program (`crates/fltk-cluster/tests/edge`).
+//! The rule that rights are named one by one. A test of the program (`crates/fltk-cluster/tests/edge`) shows that they are exactly those that the
+//! program uses.
 
 use super::objects::{Object, list, text};
 
-/// Roles that give more than they name, or the right to give rights.
+/// Returns the roles that give more than they name, or the right to give rights.
 pub fn check(objects: &[Object]) -> Vec<String> {
     let mut found = Vec::new();
     for object in objects {

@@ -1,4 +1,4 @@
-//! Sets of values that the charts are rendered with: `charts/<chart>/ci/<set>-values.yaml`.
+//! The sets of values with which the charts are rendered: `charts/<chart>/ci/<set>-values.yaml`.
 
 use std::{
     fmt, fs,
@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 
 use super::{CHARTS, read};
 
-/// Values that are files' texts, as `--set-file` has them: of a set of a chart, the value and the file.
+/// Values that are the contents of files, as for `--set-file`: the chart, the set, the value and the file.
 const SET_FILES: [(&str, &str, &str, &str); 8] = [
     ("orchestrator", "admission", "orchestrator.configuration", "configs/example_cloud_experiment.json"),
     ("orchestrator", "admission", "orchestrator.experiment", "configs/tasks/example_arrival_config.json"),
@@ -24,9 +24,9 @@ const SET_FILES: [(&str, &str, &str, &str); 8] = [
 /// A set of values of a chart.
 #[derive(Clone, Debug)]
 pub struct ValueSet {
-    /// Of which chart.
+    /// The chart.
     pub chart: &'static str,
-    /// Its name.
+    /// The name.
     pub name: String,
     file: PathBuf,
     root: PathBuf,
@@ -39,7 +39,7 @@ impl fmt::Display for ValueSet {
 }
 
 impl ValueSet {
-    /// What is given to helm.
+    /// Returns the arguments for helm.
     pub fn arguments(&self) -> Vec<String> {
         let mut arguments = vec!["--values".to_owned(), self.file.display().to_string()];
         for (chart, name, value, file) in SET_FILES {
@@ -50,13 +50,13 @@ impl ValueSet {
         arguments
     }
 
-    /// The file with what its objects may refer to that is somebody else's.
+    /// Returns the text of the file, which names the objects of others that the set's objects may refer to.
     pub fn text(&self) -> anyhow::Result<String> {
         read(&self.file)
     }
 }
 
-/// All sets, sorted.
+/// Returns all sets, sorted.
 pub fn all(root: &Path) -> anyhow::Result<Vec<ValueSet>> {
     let mut sets = Vec::new();
     for chart in CHARTS {
@@ -79,7 +79,7 @@ pub fn all(root: &Path) -> anyhow::Result<Vec<ValueSet>> {
     Ok(sets)
 }
 
-/// The templates that both charts have are the same.
+/// Checks that the templates that both charts have are the same.
 pub fn shared_templates(root: &Path) -> anyhow::Result<()> {
     let texts = CHARTS.map(|chart| read(&root.join("charts").join(chart).join("templates/_fltk.tpl")));
     let [first, second] = texts;

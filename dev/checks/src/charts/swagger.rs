@@ -1,4 +1,4 @@
-//! The API of each Kubernetes that is supported, as its own source has it: got through Go's module proxy once, and kept in the cache.
+//! The API of each supported Kubernetes version, from its own source: fetched once through the Go module proxy, and kept in the cache.
 
 use std::{
     fs, io,
@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use super::api::Api;
 use crate::{checkout::Checkout, sh};
 
-/// Versions, and the SHA-256 of each one's API.
+/// The versions, with the SHA-256 of each one's API.
 const VERSIONS: [(&str, &str); 5] = [
     ("v1.33.13", "2af5abf98554af1599e516f31f7f1698085e6faa12b816401f569c097b9f7ef6"),
     ("v1.34.4", "d3b0cdc2fda15c753206d25ab459dc7c12df64e2fd652b6809687471ea751c37"),
@@ -23,7 +23,7 @@ const VERSIONS: [(&str, &str); 5] = [
 ];
 
 const MODULE: &str = "k8s.io/kubernetes";
-/// The API within the module.
+/// The path of the API in the module.
 const FILE: &str = "api/openapi-spec/swagger.json";
 
 #[derive(Deserialize)]
@@ -32,7 +32,7 @@ struct Downloaded {
     dir: String,
 }
 
-/// The APIs; got if they aren't there.
+/// Returns the APIs, which are fetched if they aren't in the cache.
 pub fn ensure(checkout: &Checkout) -> anyhow::Result<Vec<Api>> {
     let folder = checkout.cache.join("kubernetes-api");
     fs::create_dir_all(&folder).with_context(|| format!("can't make `{}`", folder.display()))?;
@@ -53,7 +53,7 @@ fn is(bytes: &[u8], digest: &str) -> bool {
     hex::encode(Sha256::digest(bytes)) == digest
 }
 
-/// Gets the module into a cache of its own, which goes at once: its quarter of a gigabyte is of no more use.
+/// Fetches the module into a temporary cache, which is removed at once: a quarter of a gigabyte is not needed any more.
 fn get(folder: &Path, path: &Path, version: &str, digest: &str) -> anyhow::Result<Vec<u8>> {
     let work = tempfile::tempdir_in(folder)?;
     let mut go = Command::new("go");

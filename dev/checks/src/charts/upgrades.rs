@@ -1,4 +1,5 @@
-//! `helm upgrade` always works: what can't be changed has another name when it's another. And a stream goes on exactly when it's the same.
+//! The rule that `helm upgrade` always works: an object that can't be changed gets a new name when its content changes. And a stream
+//! continues exactly if it is the same.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +11,10 @@ use super::{
 const EXPERIMENT: [&str; 4] = ["--set", IMAGE, "--set-string", r"orchestrator.experiment=\{ name: a\, tasks: [] \}"];
 const IMAGE: &str = "provider.domain=localhost,provider.imageName=fltk:1";
 
-/// What of an orchestrator's release may change.
+/// The parts of an orchestrator's release that may change.
 const PARTS: [&str; 4] = ["stream", "job", "files", "account"];
 
-/// Other values of the orchestrator, and which parts are others by them.
+/// Changed values of the orchestrator, and the parts that must change with them.
 const CHANGES: [(&[&str], &[&str]); 9] = [
     (&[], &[]),
     (&["--set", "orchestrator.backoffLimit=3"], &["job"]),
@@ -26,7 +27,7 @@ const CHANGES: [(&[&str], &[&str]); 9] = [
     (&["--set", "orchestrator.extraArgs={--seed=1}"], &["stream", "job"]),
 ];
 
-/// What isn't so.
+/// Returns the violations.
 pub fn check(helm: &Helm) -> anyhow::Result<Vec<String>> {
     let mut found = Vec::new();
     let orchestrator = |more: &[&str]| -> anyhow::Result<BTreeMap<&'static str, String>> {

@@ -13,13 +13,13 @@ use super::{
 };
 use crate::{page, sh};
 
-/// For the guide's commands, which wait for a deployment.
+/// The time limit of the guide's commands, which wait for a deployment.
 const PAGE_LIMIT: Duration = Duration::from_secs(240);
 
-/// Where they are.
+/// The namespaces of the operators.
 const NAMESPACES: [&str; 3] = ["kubeflow", "jobset-system", "kubeflow-system"];
 
-/// What the guide says of them.
+/// The guide's page about the operators.
 const PAGE: &str = include_str!("../../../../docs/guide/operators.md");
 
 /// Installs all three, and waits until they are ready.
@@ -35,7 +35,7 @@ pub fn install(cluster: &Cluster, checkout: &Path, started: &mut Started) -> any
     }
     let jobset = kustomize(cluster, &cluster.bin.join("jobset-config/default"))?;
     cluster.apply(&with_image(&jobset, "/jobset:", "localhost/jobset:v0.12.0")?)?;
-    // Its own copy of JobSet comes from a registry.
+    // The overlay's own copy of JobSet would come from a registry.
     let overlay = work.path().join("trainer-manifests");
     tools::copy(&cluster.bin.join("trainer-manifests"), &overlay)?;
     let list = overlay.join("overlays/manager/kustomization.yaml");
@@ -43,11 +43,11 @@ pub fn install(cluster: &Cluster, checkout: &Path, started: &mut Started) -> any
     fs::write(&list, text.lines().filter(|line| !line.contains("third-party/jobset")).fold(String::new(), |all, line| all + line + "\n"))?;
     let trainer = kustomize(cluster, &overlay.join("overlays/manager"))?;
     cluster.apply(&with_image(&trainer, "/trainer-controller-manager", "localhost/trainer:v2.3.0")?)?;
-    // Not by `rollout status`, which waits on when a program of the cluster has ended.
+    // This doesn't use `rollout status`, which keeps waiting when a program of the cluster has ended.
     started.wait("an operator", || NAMESPACES.iter().all(|namespace| are_ready(cluster, namespace))).with_context(|| last_words(cluster))
 }
 
-/// Whether every deployment of `namespace` has all of its pods.
+/// True if every deployment in `namespace` has all of its pods.
 fn are_ready(cluster: &Cluster, namespace: &str) -> bool {
     let mut list = cluster.kubectl();
     let template = r#"jsonpath={range .items[*]}{.spec.replicas} {.status.availableReplicas}{"\n"}{end}"#;
@@ -56,7 +56,7 @@ fn are_ready(cluster: &Cluster, namespace: &str) -> bool {
     !text.is_empty() && text.lines().all(|line| line.split_once(' ').is_some_and(|(wanted, available)| wanted == available))
 }
 
-/// What each operator said last.
+/// Returns the last log lines of each operator.
 fn last_words(cluster: &Cluster) -> String {
     let ask = |namespace: &str, arguments: &[&str]| {
         let mut command = cluster.kubectl();
@@ -81,15 +81,15 @@ fn training_operator(cluster: &Cluster, work: &Path) -> anyhow::Result<()> {
     let manifests = kustomize(cluster, &cluster.bin.join("operator-manifests/overlays/standalone"))?;
     let arguments = "[--pytorch-init-container-image=localhost/busybox:1, --enable-scheme=pytorchjob, --kube-api-qps=500, --kube-api-burst=1000, --controller-threads=8]";
     let pinned = with_image(&manifests, "/training-operator", &format!("{IMAGE}\n        args: {arguments}"))?;
-    // Whatever taints the node gets, and however many nodes there are in name only.
+    // The operator must run whatever taints the node gets, and however many kwok nodes there are.
     let account = "      serviceAccountName: training-operator";
     ensure!(pinned.contains(account), "the training operator's manifest has changed");
     let pinned = pinned.replace(account, &format!("      nodeName: {NODE}\n      tolerations: [{{operator: Exists}}]\n{account}"));
     cluster.apply(&pinned)
 }
 
-/// Does what the guide tells a reader to do with the training operator, by its very text: without that a restricted namespace admits no pod of more than
-/// one rank.
+/// Follows the guide's instructions for the training operator, using their very text: without them, a restricted namespace admits no pods of jobs with
+/// more than one rank.
 fn as_the_guide_says(cluster: &Cluster, checkout: &Path, started: &mut Started) -> anyhow::Result<()> {
     let blocks = page::blocks(PAGE)?;
     ensure!(!blocks.is_empty(), "the guide's page about operators has nothing to run");
@@ -100,11 +100,11 @@ fn as_the_guide_says(cluster: &Cluster, checkout: &Path, started: &mut Started) 
     started.run(&mut bash, PAGE_LIMIT).with_context(|| last_words(cluster))
 }
 
-/// `manifests` with the image whose name holds `part` replaced; it is never pulled.
+/// Returns `manifests` with the image whose name contains `part` replaced; the new image is never pulled.
 fn with_image(manifests: &str, part: &str, image: &str) -> anyhow::Result<String> {
     let mut replaced = 0;
     let mut text = String::new();
-    // Where it has no value it is the name of a field in a schema.
+    // Without a value, this is the name of a field in a schema.
     let is_policy = |line: &str| line.trim_start().strip_prefix("imagePullPolicy:").is_some_and(|value| !value.trim().is_empty());
     for line in manifests.lines().filter(|line| !is_policy(line)) {
         match line.split_once("image:") {

@@ -1,4 +1,5 @@
-//! What the API server's audit log says: which rights a service account has used, of those that it has; and what was made how often.
+//! The API server's audit log: the rights that a service account has used, compared with those that it has, and how often each object was
+//! created.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,12 +12,12 @@ use serde::Deserialize;
 use super::Cluster;
 use crate::sh;
 
-/// One right, in the namespace or in the whole cluster: the two aren't told from each other.
+/// A right, in the namespace or in the whole cluster: the two are not distinguished.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Right {
-    /// Empty for Kubernetes' core.
+    /// The API group, empty for the Kubernetes core.
     pub group: String,
-    /// With `/` and the subresource, if it is about one.
+    /// The resource, with `/` and the subresource, if there is one.
     pub resource: String,
     pub verb: String,
 }
@@ -28,12 +29,12 @@ impl fmt::Display for Right {
     }
 }
 
-/// What an account did.
+/// The actions of an account.
 #[derive(Debug, Default)]
 pub struct Used {
-    /// Rights that it made use of.
+    /// The rights that it used.
     pub allowed: BTreeSet<Right>,
-    /// What it was refused.
+    /// The rights that it was refused.
     pub refused: BTreeSet<Right>,
 }
 
@@ -73,18 +74,18 @@ struct ResponseStatus {
 const CREATED: u16 = 201;
 const FORBIDDEN: u16 = 403;
 
-/// What `account` of `namespace` did since the cluster was started.
+/// Returns the actions of `account` in `namespace` since the cluster was started.
 pub fn used(cluster: &Cluster, namespace: &str, account: &str) -> anyhow::Result<Used> {
     used_in(&read(cluster)?, &format!("system:serviceaccount:{namespace}:{account}"))
 }
 
-/// How long the log is, in bytes; without a line that is being written.
+/// Returns the length of the log in bytes, without an incomplete last line.
 pub fn len(cluster: &Cluster) -> anyhow::Result<usize> {
     Ok(read(cluster)?.rfind('\n').map_or(0, |last| last + 1))
 }
 
-/// The jobs that somebody tried to make in `namespace` since the log was `since` bytes long, of the kind whose plural is `resource`: how often each was made.
-/// One whose maker was killed before the answer may have been made too.
+/// Returns the jobs that somebody tried to create in `namespace` after the first `since` bytes of the log, of the kind with the plural `resource`: how often
+/// each was created. A job whose creator was killed before the answer may have been created too.
 pub fn made(cluster: &Cluster, namespace: &str, resource: &str, since: usize) -> anyhow::Result<BTreeMap<String, usize>> {
     let log = read(cluster)?;
     made_in(log.get(since..).context("the audit log is another")?, namespace, resource)
@@ -96,7 +97,7 @@ fn read(cluster: &Cluster) -> anyhow::Result<String> {
 }
 
 fn events(log: &str) -> impl Iterator<Item = anyhow::Result<Event>> {
-    // The last line may be one that is being written.
+    // The last line may be incomplete.
     let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
     whole.lines().map(|line| serde_json::from_str(line).with_context(|| format!("the audit log has `{line}`")))
 }
@@ -116,7 +117,7 @@ fn made_in(log: &str, namespace: &str, resource: &str) -> anyhow::Result<BTreeMa
 }
 
 fn used_in(log: &str, username: &str) -> anyhow::Result<Used> {
-    /// What everybody may ask about themselves.
+    /// The API groups in which every account may ask about itself.
     const OF_EVERYBODY: [&str; 2] = ["authorization.k8s.io", "authentication.k8s.io"];
     let mut used = Used::default();
     for event in events(log) {
@@ -131,7 +132,7 @@ fn used_in(log: &str, username: &str) -> anyhow::Result<Used> {
         let right = Right { group: object.api_group, resource, verb: event.verb };
         let code = event.response_status.map_or(0, |status| status.code);
         if code == CREATED && right.verb == "patch" {
-            // Applied where there was nothing, which asks for both rights and is logged as the one.
+            // This is an apply that created the object. It needs both rights, and is logged as a patch.
             used.allowed.insert(Right { verb: "create".to_owned(), ..right.clone() });
         }
         if code == FORBIDDEN { &mut used.refused } else { &mut used.allowed }.insert(right);
@@ -180,7 +181,7 @@ struct Rule {
     verbs: Vec<String>,
 }
 
-/// What `account` of `namespace` was given by bindings of the namespace and of the cluster.
+/// Returns the rights that bindings in the namespace and in the cluster give to `account` in `namespace`.
 pub fn granted(cluster: &Cluster, namespace: &str, account: &str) -> anyhow::Result<BTreeSet<Right>> {
     let get = |arguments: &[&str]| {
         let mut command = cluster.kubectl();

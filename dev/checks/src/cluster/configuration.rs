@@ -1,4 +1,4 @@
-//! The files that the cluster's programs read.
+//! The configuration files of the cluster's programs.
 
 use std::{fs, path::Path};
 
@@ -8,7 +8,7 @@ use super::{
     text,
 };
 
-/// Writes all of them below `state`.
+/// Writes all files below `state`.
 pub fn write(state: &Path) -> anyhow::Result<()> {
     for folder in ["pki", "log", "cni"] {
         fs::create_dir_all(state.join(folder))?;
@@ -47,7 +47,7 @@ const CNI: &str = r#"{"cniVersion": "0.4.0", "name": "{GROUP}", "plugins": [
   {"type": "portmap", "capabilities": {"portMappings": true}}]}
 "#;
 
-// Not every machine lets a container's OOM score be lowered.
+// Not every machine allows lowering the OOM score of a container.
 const CONTAINERD: &str = r#"version = 2
 root = "{STATE}/containerd/root"
 state = "{STATE}/containerd/state"
@@ -71,7 +71,7 @@ oom_score = 0
     conf_dir = "{STATE}/cni"
 "#;
 
-// Machines may have control groups of version 1 alone: newer kubelets refuse these unless they are told to.
+// Some machines have only control groups of version 1: newer kubelets refuse these unless they are told to accept them.
 const KUBELET: &str = r#"apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 authentication: {anonymous: {enabled: false}, webhook: {enabled: false}, x509: {clientCAFile: {STATE}/pki/ca.crt}}
@@ -107,7 +107,8 @@ conntrack: {maxPerCore: 0, min: 0}
 hostnameOverride: {NODE}
 "#;
 
-// Which rights programs use, to compare with those that they were given; and how often each job was made. The operators' would fill the log.
+// The log shows the rights that programs use, to compare with those that they have, and how often each job was created. The operators'
+// requests would fill it.
 const AUDIT: &str = r#"apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived, ResponseStarted]

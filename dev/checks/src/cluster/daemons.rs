@@ -1,4 +1,4 @@
-//! The cluster's programs: started, and waited for.
+//! Starting the cluster's programs, and waiting for them.
 
 use std::{
     fs,
@@ -10,20 +10,20 @@ use std::{
 use super::{ADDRESS, Cluster, NODE, inside, started::Started, text};
 use crate::sh;
 
-/// The variable by which `down` knows the cluster's programs.
+/// The variable by which `down` recognizes the cluster's programs.
 pub const MARK: &str = "FLTK_CLUSTER";
 
-/// Settings of the whole machine that the kubelet changes, to be put back.
+/// Settings of the whole machine that the kubelet changes, and that must be restored.
 pub const SYSCTLS: [&str; 3] = ["vm.overcommit_memory", "kernel.panic", "kernel.panic_on_oops"];
 
-/// Whether the API server answers.
+/// True if the API server answers.
 pub fn is_ready(cluster: &Cluster) -> bool {
     let mut command = cluster.kubectl();
     command.args(["--request-timeout=2s", "get", "--raw=/readyz"]).stderr(Stdio::null());
     sh::quiet_output(&mut command, Duration::from_secs(10)).is_ok_and(|text| text.trim() == "ok")
 }
 
-/// Starts all of them, and waits until the node is ready.
+/// Starts all programs, and waits until the node is ready.
 pub fn start(cluster: &Cluster) -> anyhow::Result<Started> {
     let state = text(&cluster.state)?;
     let pki = format!("{state}/pki");
@@ -44,7 +44,7 @@ pub fn start(cluster: &Cluster) -> anyhow::Result<Started> {
             "--listen-client-urls=http://127.0.0.1:2379".into(),
             "--advertise-client-urls=http://127.0.0.1:2379".into(),
             "--listen-peer-urls=http://127.0.0.1:2380".into(),
-            // It is thrown away when it is stopped.
+            // The data is thrown away when the cluster is stopped.
             "--unsafe-no-fsync".into(),
         ],
     )?;
@@ -122,7 +122,7 @@ pub fn start(cluster: &Cluster) -> anyhow::Result<Started> {
     Ok(started)
 }
 
-/// In a session of its own, so that Ctrl-C of what started it doesn't reach it; its output goes to a log.
+/// Starts a program in a separate session, so that Ctrl-C at the caller doesn't reach it; its output goes to a log.
 pub fn start_one(cluster: &Cluster, started: &mut Started, name: &str, program: &Path, arguments: &[String]) -> anyhow::Result<()> {
     let mut command = inside("setsid");
     command.arg(program).args(arguments).env(MARK, &cluster.state).current_dir(&cluster.state);

@@ -13,18 +13,18 @@ use anyhow::{Context as _, bail};
 use super::{NAMESPACE, OWNER, daemons::MARK, groups};
 use crate::sh;
 
-/// For programs to end by themselves before they are killed.
+/// The time for programs to end by themselves before they are killed.
 const GRACE: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(100);
 
-/// Whether a process of the cluster in `state` lives.
+/// True if a process of the cluster in `state` is alive.
 pub fn is_alive(state: &Path) -> bool {
     !marked(state, |_| true).is_empty()
 }
 
-/// Stops all, then removes mounts, control groups, the namespace and `state`. Does nothing where there is nothing.
+/// Stops all processes, then removes mounts, control groups, the namespace and `state`. Does nothing if there is no cluster.
 ///
-/// Nothing of anybody else is touched: processes are known by their environment and by a control group of our own.
+/// Nothing that belongs to others is touched: processes are recognized by their environment and by our own control group.
 pub fn run(state: &Path) -> anyhow::Result<()> {
     if let Ok(owner) = fs::read_to_string(OWNER)
         && Path::new(owner.trim()) != state
@@ -35,7 +35,7 @@ pub fn run(state: &Path) -> anyhow::Result<()> {
             owner.trim()
         );
     }
-    // Without the kubelet nobody starts again what is stopped.
+    // Without the kubelet, nothing restarts the stopped containers.
     stop(&marked(state, |name| name != "containerd" && name != "etcd" && !name.starts_with("containerd-shim")));
     stop(&groups::processes());
     stop(&marked(state, |_| true));
@@ -53,7 +53,7 @@ pub fn run(state: &Path) -> anyhow::Result<()> {
     cached
         .filter(|entry| entry.file_name().to_string_lossy().starts_with(&format!("{NAMESPACE}-")))
         .for_each(|entry| drop(fs::remove_file(entry.path())));
-    // Else what is mounted there would be deleted.
+    // Otherwise, the mounted files would be deleted.
     if let Some(mount) = mounts_below(state)?.first() {
         bail!("`{mount}` can't be unmounted, so `{}` stays\nhint: unmount it, then `cargo xtask cluster down` again", state.display());
     }
@@ -65,7 +65,7 @@ pub fn run(state: &Path) -> anyhow::Result<()> {
     nothing_left(state)
 }
 
-/// That neither processes nor control groups nor the namespace are left. What was killed takes a moment to be gone.
+/// Checks that no processes, control groups or namespace are left. Killed processes take a moment to disappear.
 fn nothing_left(state: &Path) -> anyhow::Result<()> {
     let deadline = Instant::now() + GRACE;
     loop {
@@ -89,7 +89,7 @@ fn nothing_left(state: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// Processes of the cluster that starts in `state`, by their environment; those whose program's name `takes` takes.
+/// Returns the processes of the cluster that started in `state`, recognized by their environment, whose program's name `takes` accepts.
 fn marked(state: &Path, takes: impl Fn(&str) -> bool) -> Vec<i32> {
     let mark = format!("{MARK}={}", state.display());
     let is_marked = |pid: &i32| {
@@ -102,20 +102,20 @@ fn marked(state: &Path, takes: impl Fn(&str) -> bool) -> Vec<i32> {
     all.filter(|pid| *pid != own).filter(is_marked).collect()
 }
 
-/// Mount points below `state`, the innermost first.
+/// Returns the mount points below `state`, the innermost first.
 fn mounts_below(state: &Path) -> anyhow::Result<Vec<String>> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").context("can't read the mounts")?;
     let prefix = format!("{}/", state.display());
-    // The fifth field; spaces in it are written as `\040`, and the state folder has none.
+    // This is the fifth field; spaces in it are written as `\040`, and the state folder has none.
     let mut below: Vec<String> =
         mounts.lines().filter_map(|line| line.split(' ').nth(4)).filter(|path| path.starts_with(&prefix)).map(str::to_owned).collect();
     below.sort_by(|left, right| right.cmp(left));
     Ok(below)
 }
 
-/// Asks them to end, then makes those that haven't.
+/// Asks processes to end, then kills those that haven't.
 fn stop(pids: &[i32]) {
-    // With the time of its start: a number may be given again.
+    // The start time is included because a process ID may be reused.
     let mut alive: Vec<(i32, String)> = pids.iter().filter_map(|pid| Some((*pid, started(*pid)?))).collect();
     let signal = |name: &str, alive: &[(i32, String)]| {
         let mut kill = Command::new("kill");
@@ -136,15 +136,15 @@ fn stop(pids: &[i32]) {
     }
 }
 
-/// When the process started, in the kernel's clock; `None` if it is gone.
+/// Returns the start time of the process, in the kernel's clock; `None` if it is gone.
 fn started(pid: i32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // After the name, which may hold anything: the state, then 18 fields more.
+    // After the name, which may contain any characters, come the state and 18 more fields.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     if fields.first() == Some(&"Z") { None } else { fields.get(19).map(|start| (*start).to_owned()) }
 }
 
-/// Its failure means that there was nothing to do, or shows in what is left.
+/// Runs a command whose failure means that there was nothing to do, or shows in what is left.
 fn quietly(command: &mut Command) {
     let _ = sh::quiet_output(command.stdin(Stdio::null()).stderr(Stdio::null()), sh::LOOKUP_LIMIT);
 }

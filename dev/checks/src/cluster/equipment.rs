@@ -1,5 +1,5 @@
-//! What a cluster was started with, kept in its state: written down before it starts, and again when all of it runs. One that was interrupted in between is
-//! known by that, and not taken for whole.
+//! The equipment with which a cluster was started, kept in its state folder: written before the start, and again when everything runs. A cluster whose
+//! start was interrupted is recognized by the missing second file, and not taken for complete.
 
 use std::{fs, path::Path};
 
@@ -11,38 +11,38 @@ use super::tools::Kubernetes;
 const BEGUN: &str = "begun.json";
 const COMPLETE: &str = "complete.json";
 
-/// What a cluster has beside Kubernetes.
+/// The parts of a cluster in addition to Kubernetes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Equipment {
-    /// Nodes in name only.
+    /// The number of kwok nodes, which exist in name only.
     pub nodes: u32,
-    /// Whether Kubeflow's operators and JobSet were left out.
+    /// True if Kubeflow's operators and JobSet were left out.
     pub bare: bool,
-    /// Whether tests started it, and stop it when they are over.
+    /// True if tests started the cluster, and stop it when they are over.
     pub for_tests: bool,
-    /// Which Kubernetes it is.
+    /// The Kubernetes version.
     #[serde(default)]
     pub kubernetes: Kubernetes,
 }
 
 impl Equipment {
-    /// Notes that a cluster with it is about to start in `state`.
+    /// Records that a cluster with this equipment is about to start in `state`.
     pub fn begin(&self, state: &Path) -> anyhow::Result<()> {
         fs::create_dir_all(state).with_context(|| format!("can't make `{}`", state.display()))?;
         self.write(state, BEGUN)
     }
 
-    /// Notes that all of it runs.
+    /// Records that everything runs.
     pub fn end(&self, state: &Path) -> anyhow::Result<()> {
         self.write(state, COMPLETE)
     }
 
-    /// Of the cluster that was begun in `state`; `None` if none was.
+    /// Returns the equipment of the cluster whose start began in `state`; `None` if there is none.
     pub fn begun(state: &Path) -> Option<Self> {
         Self::read(state, BEGUN)
     }
 
-    /// Of the cluster in `state` that was started to its end; `None` if none was.
+    /// Returns the equipment of the cluster in `state` whose start was completed; `None` if there is none.
     pub fn complete(state: &Path) -> Option<Self> {
         Self::read(state, COMPLETE)
     }
@@ -52,7 +52,7 @@ impl Equipment {
         fs::write(&path, serde_json::to_string(self)?).with_context(|| format!("can't write `{}`", path.display()))
     }
 
-    /// A file that a kill cut off is none.
+    /// Reads a file; one that a kill truncated counts as missing.
     fn read(state: &Path, name: &str) -> Option<Self> {
         serde_json::from_str(&fs::read_to_string(state.join(name)).ok()?).ok()
     }

@@ -1,4 +1,4 @@
-//! The cluster as tests use it: started if it doesn't run, reached, changed and put back.
+//! The cluster as tests use it: they start it if it isn't running, reach it, change it and restore it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,13 +22,13 @@ use super::{
 };
 use crate::{checkout::Checkout, lock, sh};
 
-/// For the API server and the operators to take something in.
+/// The time limit for the API server and the operators to act on a change.
 const KUBECTL_LIMIT: Duration = Duration::from_secs(120);
 
-/// How keys of our own taints begin.
+/// The prefix of the keys of our own taints.
 const OWN_KEYS: &str = "fltk.";
 
-/// Why the cluster can't run on this machine, if it can't.
+/// Returns `Err` if the cluster can't run on this machine.
 ///
 /// # Errors
 /// The reason.
@@ -36,22 +36,23 @@ pub fn can_run() -> Result<(), String> {
     host::prepare()
 }
 
-/// A cluster that runs.
+/// A running cluster.
 pub struct TestCluster {
     cluster: Cluster,
     checkout: Checkout,
 }
 
 impl TestCluster {
-    /// The one that runs, or a new one, with `nodes` nodes in name only. One that an interrupted test has left half started is started anew.
+    /// Returns the running cluster, or starts a new one, with `nodes` kwok nodes. A cluster that an interrupted test left half started is
+    /// restarted.
     ///
     /// # Errors
-    /// Also if somebody's own lacks what tests need.
+    /// Also if a cluster that somebody else started lacks what tests need.
     pub fn up(checkout: &Checkout, nodes: u32) -> anyhow::Result<Self> {
         if let Ok(running) = Self::of_parts(checkout) {
             let state = &running.cluster.state;
             match Equipment::complete(state) {
-                // Without nodes of its own nothing of kwok runs.
+                // Without initial kwok nodes, none of kwok's programs run.
                 Some(Equipment { nodes: 1.., bare: false, .. }) => {
                     kwok::add_nodes(&running.cluster, nodes)?;
                     running.untaint(NODE)?;
@@ -68,12 +69,12 @@ impl TestCluster {
         Self::of_parts(checkout)
     }
 
-    /// The one that runs.
+    /// Returns the running cluster.
     pub fn of_parts(checkout: &Checkout) -> anyhow::Result<Self> {
         Ok(Self { cluster: running(checkout, &folder(checkout)?)?, checkout: checkout.clone() })
     }
 
-    /// Stops it, if it was started for the tests. Whether it was.
+    /// Stops the cluster, if it was started for the tests. Returns true if it was.
     pub fn down(checkout: &Checkout) -> anyhow::Result<bool> {
         let state = folder(checkout)?.join("state");
         if !Equipment::begun(&state).is_some_and(|begun| begun.for_tests) {
@@ -83,30 +84,30 @@ impl TestCluster {
         super::down::run(&state).map(|()| true)
     }
 
-    /// The checkout.
+    /// The root folder of the checkout.
     pub fn root(&self) -> &Path {
         &self.checkout.root
     }
 
-    /// `program`, where the API server is reached, as the administrator.
+    /// Returns a command for `program`, as the administrator, inside the network where the API server can be reached.
     pub fn reach(&self, program: &Path) -> Command {
         let mut command = inside(program);
         command.env("KUBECONFIG", self.cluster.kubeconfig());
         command
     }
 
-    /// Of the real node, and of what listens beside the API server; pods reach it.
+    /// The address of the real node, and of programs that listen next to the API server; pods can reach it.
     pub fn address(&self) -> &'static str {
         ADDRESS
     }
 
-    /// The namespace anew, with a volume that its pods share; the volume's folder here.
+    /// Creates the namespace anew, with a volume that its pods share. Returns the volume's folder on this machine.
     pub fn claim(&self, namespace: &str) -> anyhow::Result<PathBuf> {
         self.forget(namespace)?;
         volumes::claim(&self.cluster, namespace)
     }
 
-    /// An empty folder of this machine for volumes, which goes with the cluster.
+    /// Makes an empty folder for volumes on this machine, which is removed with the cluster.
     pub fn volume(&self, name: &str) -> anyhow::Result<PathBuf> {
         let folder = self.cluster.state.join("volumes").join(name);
         if folder.exists() {
@@ -118,7 +119,7 @@ impl TestCluster {
         Ok(folder)
     }
 
-    /// Removes the namespace, if it's there of tests before, with its volumes.
+    /// Removes the namespace with its volumes, if earlier tests left it.
     pub fn forget(&self, name: &str) -> anyhow::Result<()> {
         let mut delete = self.cluster.kubectl();
         delete.args(["delete", "namespace", name, "--ignore-not-found", "--timeout=110s"]).stdout(Stdio::null());
@@ -134,7 +135,7 @@ impl TestCluster {
         Ok(())
     }
 
-    /// The namespace anew, with the service account that pods of it have, which a controller makes a moment later.
+    /// Creates the namespace anew, with the service account for its pods, which a controller creates a moment later.
     pub fn namespace(&self, name: &str) -> anyhow::Result<()> {
         self.forget(name)?;
         self.cluster.apply(&format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: '{name}'}}\n"))?;
@@ -143,7 +144,7 @@ impl TestCluster {
         sh::run(&mut command, KUBECTL_LIMIT)
     }
 
-    /// Lets only pods into `namespace` that the restricted pod security standard allows.
+    /// Makes `namespace` admit only pods that the restricted pod security standard allows.
     pub fn restrict(&self, namespace: &str) -> anyhow::Result<()> {
         let mut command = self.cluster.kubectl();
         command
@@ -152,14 +153,14 @@ impl TestCluster {
         sh::run(&mut command, KUBECTL_LIMIT)
     }
 
-    /// Names of what is there.
+    /// Returns the names of existing objects.
     pub fn names(&self, namespace: &str, kinds: &str, selector: &str) -> anyhow::Result<Vec<String>> {
         let mut command = self.cluster.kubectl();
         command.args(["--namespace", namespace, "get", kinds, "--selector", selector, "--output", "name", "--ignore-not-found"]);
         Ok(sh::quiet_output(&mut command, KUBECTL_LIMIT)?.lines().map(str::to_owned).collect())
     }
 
-    /// Names of what is there, with what tells an object from another of the same name.
+    /// Returns the names and UIDs of existing objects; the UID distinguishes an object from a later one of the same name.
     pub fn uids(&self, namespace: &str, kind: &str) -> anyhow::Result<BTreeMap<String, String>> {
         let mut command = self.cluster.kubectl();
         let template = r#"jsonpath={range .items[*]}{.metadata.name} {.metadata.uid}{"\n"}{end}"#;
@@ -168,14 +169,14 @@ impl TestCluster {
         Ok(text.lines().filter_map(|line| line.split_once(' ')).map(|(name, uid)| (name.to_owned(), uid.to_owned())).collect())
     }
 
-    /// What `kubectl` prints with `arguments`.
+    /// Returns the output of `kubectl` with `arguments`.
     pub fn kubectl(&self, arguments: &[&str]) -> anyhow::Result<String> {
         let mut command = self.cluster.kubectl();
         command.args(arguments);
         sh::quiet_output(&mut command, KUBECTL_LIMIT)
     }
 
-    /// Deletes an object by hand.
+    /// Deletes an object, as a person would.
     pub fn delete(&self, namespace: &str, kind: &str, name: &str) -> anyhow::Result<()> {
         let mut command = self.cluster.kubectl();
         command.args(["--namespace", namespace, "delete", kind, name, "--ignore-not-found"]).stdout(Stdio::null());
@@ -190,7 +191,7 @@ impl TestCluster {
         Ok(Taint { cluster: &self.cluster, node: node.to_owned(), taint: taint.to_owned() })
     }
 
-    /// Removes taints of ours, which a test that was killed has left.
+    /// Removes our taints that a killed test has left.
     fn untaint(&self, node: &str) -> anyhow::Result<()> {
         let mut list = self.cluster.kubectl();
         list.args(["get", "node", node, "--output", "jsonpath={range .spec.taints[*]}{.key} {end}"]);
@@ -202,19 +203,19 @@ impl TestCluster {
         Ok(())
     }
 
-    /// Adds a node in name only, of `cores`, for as long as the value lives.
+    /// Adds a kwok node with `cores`, for as long as the value lives.
     pub fn node(&self, name: &str, cores: u32) -> anyhow::Result<AddedNode<'_>> {
         self.cluster.apply(&kwok::node(name, cores))?;
         Ok(AddedNode { cluster: &self.cluster, name: name.to_owned() })
     }
 
-    /// Freezes the API server for a while, as a network that is cut does.
+    /// Freezes the API server for a while, which has the effect of a network partition.
     pub fn freeze_api_server(&self, pause: Duration) -> anyhow::Result<()> {
         let mut find = Command::new("pgrep");
         find.arg("--full").arg(self.cluster.bin.join("kube-apiserver"));
         let found = sh::quiet_output(&mut find, sh::LOOKUP_LIMIT)?;
         let pid = found.lines().next().context("no API server runs")?;
-        // A process of its own thaws it, also if this one is interrupted.
+        // A separate process thaws it, even if this one is interrupted.
         let mut thaw = Command::new("sh");
         thaw.args(["-c", "sleep \"$1\"; kill -CONT \"$2\"", "thaw", &pause.as_secs().to_string(), pid]).process_group(0);
         let mut thawing = sh::start(&mut thaw)?;
@@ -224,37 +225,37 @@ impl TestCluster {
         Ok(())
     }
 
-    /// The administrator's.
+    /// Returns the path of the administrator's kubeconfig.
     pub fn kubeconfig(&self) -> PathBuf {
         self.cluster.kubeconfig()
     }
 
-    /// The folder of the cluster's programs, and the socket of its containerd.
+    /// Returns the folder of the cluster's programs, and the socket of its containerd.
     pub fn programs(&self) -> (&Path, PathBuf) {
         (&self.cluster.bin, self.cluster.state.join("containerd.sock"))
     }
 
-    /// How long the audit log is now.
+    /// Returns the current length of the audit log, in bytes.
     pub fn audit_len(&self) -> anyhow::Result<usize> {
         audit::len(&self.cluster)
     }
 
-    /// How often each job of `namespace` was made since the audit log was `since` long ([`audit::made`]).
+    /// Returns how often each job in `namespace` was created since the audit log had `since` bytes ([`audit::made`]).
     pub fn made(&self, namespace: &str, resource: &str, since: usize) -> anyhow::Result<BTreeMap<String, usize>> {
         audit::made(&self.cluster, namespace, resource, since)
     }
 
-    /// What a service account did.
+    /// Returns the actions of a service account.
     pub fn used(&self, namespace: &str, account: &str) -> anyhow::Result<Used> {
         audit::used(&self.cluster, namespace, account)
     }
 
-    /// What a service account may do.
+    /// Returns the rights of a service account.
     pub fn granted(&self, namespace: &str, account: &str) -> anyhow::Result<BTreeSet<Right>> {
         audit::granted(&self.cluster, namespace, account)
     }
 
-    /// A kubeconfig for a service account.
+    /// Returns a kubeconfig for a service account.
     pub fn kubeconfig_of(&self, namespace: &str, account: &str) -> anyhow::Result<String> {
         let mut command = self.cluster.kubectl();
         command.args(["--namespace", namespace, "create", "token", account]);
@@ -264,7 +265,7 @@ impl TestCluster {
     }
 }
 
-/// A taint that goes with this value.
+/// A taint that is removed when this value is dropped.
 pub struct Taint<'a> {
     cluster: &'a Cluster,
     node: String,
@@ -279,7 +280,7 @@ impl Drop for Taint<'_> {
     }
 }
 
-/// A node that goes with this value.
+/// A node that is removed when this value is dropped.
 pub struct AddedNode<'a> {
     cluster: &'a Cluster,
     name: String,

@@ -1,4 +1,4 @@
-//! The control group that all pods of the cluster are in: of our own, so that no other kubelet's pods are taken for ours.
+//! The control group of all pods in the cluster. It has its own name, so that pods of another kubelet are not taken for ours.
 
 use std::{
     fs,
@@ -11,12 +11,12 @@ use super::NAMESPACE;
 
 const ROOT: &str = "/sys/fs/cgroup";
 
-/// Makes it, in every hierarchy of version 1, or in the one of version 2.
+/// Creates the group, in every hierarchy of version 1, or in the one of version 2.
 pub fn make() -> anyhow::Result<()> {
     for top in tops() {
         let group = top.join(NAMESPACE);
         fs::create_dir_all(&group).with_context(|| format!("can't make the control group `{}`", group.display()))?;
-        // In version 1 a new group has no processors until it is given some.
+        // In version 1, a new group has no processors until some are assigned.
         for file in ["cpuset.cpus", "cpuset.mems"] {
             let (all, own) = (top.join(file), group.join(file));
             if all.exists() && own.exists() && fs::read_to_string(&own)?.trim().is_empty() {
@@ -27,7 +27,7 @@ pub fn make() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Processes in it.
+/// Returns the processes in the group.
 pub fn processes() -> Vec<i32> {
     let mut pids = Vec::new();
     for group in all() {
@@ -39,7 +39,7 @@ pub fn processes() -> Vec<i32> {
     pids
 }
 
-/// Removes it. What is in use stays.
+/// Removes the group. Groups in use stay.
 pub fn remove() {
     all().into_iter().for_each(|group| drop(fs::remove_dir(group)));
 }
@@ -53,7 +53,7 @@ fn tops() -> Vec<PathBuf> {
     entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect()
 }
 
-/// The groups and those within, the innermost first.
+/// Returns the groups and their subgroups, the innermost first.
 pub fn all() -> Vec<PathBuf> {
     fn walk(group: PathBuf, found: &mut Vec<PathBuf>) {
         let entries = fs::read_dir(&group).into_iter().flatten().filter_map(Result::ok);

@@ -1,4 +1,4 @@
-//! What the cluster needs of this machine: root, some Debian packages, and a network namespace.
+//! The requirements of the cluster on this machine: root, some Debian packages, and a network namespace.
 
 use std::{
     path::Path,
@@ -8,7 +8,7 @@ use std::{
 use super::{ADDRESS, NAMESPACE, inside};
 use crate::{setup::debian, sh};
 
-/// Debian packages, and a program of each that tells whether it is there.
+/// Debian packages, each with a file that shows whether it is installed.
 const PACKAGES: [(&str, &str); 10] = [
     ("containerd", "/usr/bin/containerd"),
     ("runc", "/usr/sbin/runc"),
@@ -18,7 +18,7 @@ const PACKAGES: [(&str, &str); 10] = [
     ("buildah", "/usr/bin/buildah"),
     ("busybox-static", "/bin/busybox"),
     ("openssl", "/usr/bin/openssl"),
-    // Its C library can be linked into a program as a whole.
+    // This package's C library can be linked statically.
     ("libc6-dev", "/usr/include/stdio.h"),
     ("procps", "/usr/bin/pgrep"),
 ];
@@ -35,7 +35,8 @@ pub fn prepare() -> Result<(), String> {
     if missing.is_empty() { Ok(()) } else { debian::install(&missing) }
 }
 
-/// A bridge with the node's address, and a default route, which leads nowhere but makes cluster addresses reachable from the node itself.
+/// Makes a bridge with the node's address, and a default route, which leads nowhere but makes cluster addresses reachable from the node
+/// itself.
 pub fn make_namespace() -> anyhow::Result<()> {
     const BRIDGE: &str = "k8sbr0";
     sh::run(Command::new("ip").args(["netns", "add", NAMESPACE]), sh::LOOKUP_LIMIT)?;
@@ -48,7 +49,7 @@ pub fn make_namespace() -> anyhow::Result<()> {
     sh::run(inside("sysctl").args(["-qw", "net.ipv4.ip_forward=1"]), sh::LOOKUP_LIMIT)
 }
 
-/// Whether Go can be run. `go --version` is no command.
+/// True if Go can be run. (`go --version` is not a command.)
 pub fn is_go_there() -> bool {
     sh::quiet_output(Command::new("go").arg("version").stdin(Stdio::null()), sh::LOOKUP_LIMIT).is_ok()
 }

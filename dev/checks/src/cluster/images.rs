@@ -1,4 +1,4 @@
-//! Images of the cluster: imported into its containerd, without a registry.
+//! The cluster's images, which are imported into its containerd without a registry.
 
 use std::{
     fs,
@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use super::{Cluster, inside};
 use crate::{image::Buildah, sh};
 
-/// The sandbox that every pod needs, and a shell for tests.
+/// Imports the sandbox image that every pod needs, and a shell for tests.
 pub fn basic(cluster: &Cluster) -> anyhow::Result<()> {
     let work = tempfile::tempdir()?;
     let pause = work.path().join("pause");
@@ -32,7 +32,7 @@ pub fn basic(cluster: &Cluster) -> anyhow::Result<()> {
     import(cluster, "localhost/busybox:1", &busybox, "/bin/sh", "0")
 }
 
-/// Makes the image `name` of the folder `root`, which runs `entrypoint` as `user`, and gives it to the cluster's containerd.
+/// Makes the image `name` from the folder `root`, which runs `entrypoint` as `user`, and imports it into the cluster's containerd.
 pub fn import(cluster: &Cluster, name: &str, root: &Path, entrypoint: &str, user: &str) -> anyhow::Result<()> {
     let work = tempfile::tempdir()?;
     let archive = work.path().join("image.tar");
@@ -42,8 +42,8 @@ pub fn import(cluster: &Cluster, name: &str, root: &Path, entrypoint: &str, user
     import_archive(cluster, name, &archive)
 }
 
-/// Gives the image `name` in `archive` to the cluster's containerd. Frees what the name stood for before: nobody could name it any more, and its
-/// files would lie there until the cluster is stopped. Containers that run from it stay as they are.
+/// Imports the image `name` from `archive` into the cluster's containerd. Removes the previous image of that name: it would have no name any
+/// more, and its files would stay until the cluster is stopped. Containers that run from it are unaffected.
 pub fn import_archive(cluster: &Cluster, name: &str, archive: &Path) -> anyhow::Result<()> {
     let ctr = |arguments: &[&str]| {
         let mut ctr = inside("ctr");
@@ -57,7 +57,7 @@ pub fn import_archive(cluster: &Cluster, name: &str, archive: &Path) -> anyhow::
     let listed = list()?;
     if let Some(old) = before.filter(|old| digest_of(&listed).as_ref() != Some(old)) {
         let same: Vec<&str> = listed.iter().filter(|(_, digest)| *digest == old).map(|(name, _)| name.as_str()).collect();
-        // A name that somebody gave it keeps it.
+        // An image that somebody gave another name keeps that name.
         if !same.is_empty() && same.iter().all(|name| name.starts_with("sha256:")) {
             ctr(&[&["remove"], &same[..]].concat())?;
         }
@@ -65,19 +65,19 @@ pub fn import_archive(cluster: &Cluster, name: &str, archive: &Path) -> anyhow::
     Ok(())
 }
 
-/// The first and the third column of what `ctr images list` prints below its heading.
+/// Returns the first and third columns of the output of `ctr images list`, without the heading.
 fn names_and_digests(listing: &str) -> Vec<(String, String)> {
     let columns = listing.lines().skip(1).map(|line| line.split_whitespace());
     columns.filter_map(|mut columns| Some((columns.next()?.to_owned(), columns.nth(1)?.to_owned()))).collect()
 }
 
-/// A copy that can be run.
+/// Makes a copy that can be executed.
 pub fn copy_program(from: &Path, to: &Path) -> anyhow::Result<()> {
     fs::copy(from, to).with_context(|| format!("can't copy `{}`", from.display()))?;
     Ok(fs::set_permissions(to, fs::Permissions::from_mode(0o755))?)
 }
 
-/// Waits for ever, and reaps what is orphaned in its pod.
+/// The program of the sandbox: it waits forever, and reaps orphaned processes in its pod.
 const PAUSE: &str = r"#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-//! The cluster's keys and certificates, for as long as it runs.
+//! The keys and certificates of the cluster, which last as long as it runs.
 
 use std::{
     fs,
@@ -9,12 +9,13 @@ use std::{
 use super::{ADDRESS, NODE};
 use crate::sh;
 
-/// Of the administrator, for `system:masters`.
+/// The token of the administrator, for `system:masters`.
 pub const ADMIN_TOKEN: &str = "admintoken";
-/// Of the node.
+/// The token of the node.
 pub const NODE_TOKEN: &str = "nodetoken";
 
-/// A certificate authority, certificates of the API server and of its calls to the kubelet, the key of service accounts, and tokens.
+/// Makes a certificate authority, the certificates of the API server and of its calls to the kubelet, the key of service accounts, and
+/// tokens.
 pub fn make(folder: &Path) -> anyhow::Result<()> {
     const KEY: [&str; 5] = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
     fs::create_dir_all(folder)?;

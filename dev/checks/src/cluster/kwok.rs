@@ -1,4 +1,4 @@
-//! Nodes in name only: pods that land on them are said to run, and to end after a while.
+//! Nodes in name only (kwok): pods on them are reported as running, and as ended after a while.
 
 use std::{fs, process::Stdio, time::Duration};
 
@@ -7,10 +7,11 @@ use anyhow::{Context as _, ensure};
 use super::{Cluster, daemons, started::Started, text};
 use crate::sh;
 
-/// How long a pod of a PyTorchJob, or of a TrainJob's Job, is said to run, in milliseconds.
+/// The time for which a pod of a PyTorchJob, or of a TrainJob's Job, is reported as running, in milliseconds.
 const RUN_MILLIS: u32 = 2000;
 
-/// Starts kwok and makes `nodes` nodes, tainted so that only pods that tolerate `kwok.x-k8s.io/node` land there. Waits until they are ready.
+/// Starts kwok and creates `nodes` nodes, tainted so that only pods that tolerate `kwok.x-k8s.io/node` land there. Waits until they are
+/// ready.
 pub fn start(cluster: &Cluster, started: &mut Started, nodes: u32) -> anyhow::Result<()> {
     let stages = cluster.bin.join("kwok-stages");
     let read = |path: &str| fs::read_to_string(stages.join(path)).with_context(|| format!("kwok has no `{path}`"));
@@ -34,7 +35,7 @@ pub fn start(cluster: &Cluster, started: &mut Started, nodes: u32) -> anyhow::Re
     started.wait("kwok's nodes", || num_ready(cluster).is_ok_and(|ready| ready >= nodes as usize))
 }
 
-/// How many of its nodes are ready.
+/// Returns the number of kwok nodes that are ready.
 fn num_ready(cluster: &Cluster) -> anyhow::Result<usize> {
     let mut list = cluster.kubectl();
     let template = "jsonpath={range .items[*]}{.status.conditions[?(@.type=='Ready')].status}{' '}{end}";
@@ -43,7 +44,7 @@ fn num_ready(cluster: &Cluster) -> anyhow::Result<usize> {
     Ok(text.split_whitespace().filter(|status| *status == "True").count())
 }
 
-/// Makes the nodes that aren't there yet; kwok runs.
+/// Creates the nodes that don't exist yet; kwok must be running.
 pub fn add_nodes(cluster: &Cluster, nodes: u32) -> anyhow::Result<()> {
     let nodes: Vec<String> = (0..nodes).map(|number| node(&format!("kwok-{number}"), CORES)).collect();
     let manifest = cluster.state.join("kwok-nodes.yaml");
@@ -51,12 +52,12 @@ pub fn add_nodes(cluster: &Cluster, nodes: u32) -> anyhow::Result<()> {
     sh::run(cluster.kubectl().args(["apply", "--server-side", "--filename"]).arg(&manifest).stdout(Stdio::null()), sh::INSTALL_LIMIT)
 }
 
-/// One of `cores`.
+/// Returns a node with `cores`.
 pub fn node(name: &str, cores: u32) -> String {
     NODE.replace("{NAME}", name).replace("{CORES}", &cores.to_string())
 }
 
-/// kwok's stage that ends pods of Jobs, for those of PyTorchJobs too, and after a while.
+/// Returns kwok's stage that completes pods of Jobs, extended to PyTorchJobs and with a delay.
 fn of_training(stage: &str) -> anyhow::Result<String> {
     const OWNER: &str = "      - 'Job'\n";
     ensure!(stage.contains("name: pod-complete") && stage.contains(OWNER), "kwok's stage has changed");
@@ -65,7 +66,7 @@ fn of_training(stage: &str) -> anyhow::Result<String> {
     Ok(ours.replacen("  next:", &delayed, 1))
 }
 
-/// Of each of the cluster's nodes in name only.
+/// The cores of each kwok node.
 const CORES: u32 = 32;
 
 const NODE: &str = "apiVersion: v1

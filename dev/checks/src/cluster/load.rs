@@ -1,4 +1,4 @@
-//! `cargo xtask cluster load`: one of our images, built and given to the cluster that runs.
+//! `cargo xtask cluster load`: builds one of our images and imports it into the running cluster.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::{
     image::{self, Inputs, Kind},
 };
 
-/// Makes the image, of `program` if it is one of our program, and imports it. Pods use it with `imagePullPolicy: Never`.
+/// Builds the image, with `program` if it contains our program, and imports it. Pods use it with `imagePullPolicy: Never`.
 pub fn run(checkout: &Checkout, cluster: &Cluster, kind: Kind, program: Option<&Path>) -> anyhow::Result<()> {
     let work = tempfile::tempdir_in(&checkout.target)?;
     let archive = work.path().join("image.tar");

@@ -1,4 +1,4 @@
-//! Programs that run on when we end: started with a log, and watched for as long as something of them is waited for.
+//! Programs that keep running after this one ends: they are started with a log, and watched while this program waits for them.
 
 use std::{
     fs::{self, File},
@@ -13,16 +13,16 @@ use anyhow::{Context as _, anyhow, bail, ensure};
 
 use crate::sh;
 
-/// For a program's work to show: seconds on an idle machine.
+/// The time limit for a program to become ready: seconds on an idle machine.
 const READY_LIMIT: Duration = Duration::from_secs(180);
 const POLL: Duration = Duration::from_millis(250);
 
-/// Of the log of a program that has ended: its reason, and little else.
+/// The number of lines shown from the log of a program that has ended: its reason, and little else.
 const LAST_LINES: usize = 5;
-/// Longer than these lines, however long each of them is.
+/// The bytes read from the end of a log: more than these lines, however long each is.
 const LOG_END_BYTES: u64 = 16 << 10;
 
-/// What was started.
+/// The programs that were started.
 #[derive(Default)]
 pub struct Started(Vec<Daemon>);
 
@@ -33,7 +33,7 @@ struct Daemon {
 }
 
 impl Started {
-    /// Starts `command` with its output in the file `log`. It must become the program itself: what it starts isn't watched.
+    /// Starts `command` with its output in the file `log`. The command must become the program itself: its child processes aren't watched.
     pub fn start(&mut self, name: &str, command: &mut Command, log: &Path) -> anyhow::Result<()> {
         let file = File::create(log).with_context(|| format!("can't write `{}`", log.display()))?;
         let child = sh::start(command.stdout(file.try_clone()?).stderr(file))?;
@@ -41,11 +41,12 @@ impl Started {
         Ok(())
     }
 
-    /// Waits until `holds`. Fails with the end of its log as soon as one of the programs has ended, or else after a time.
+    /// Waits until `holds` returns true. Fails with the end of a program's log as soon as that program has ended, otherwise after a time
+    /// limit.
     pub fn wait(&mut self, what: &str, holds: impl Fn() -> bool) -> anyhow::Result<()> {
         let deadline = Instant::now() + READY_LIMIT;
         loop {
-            // First: what holds may be of a program that ended since.
+            // This comes first: the condition may hold because of a program that has ended since.
             let holds = holds();
             self.check()?;
             if holds {
@@ -58,7 +59,7 @@ impl Started {
         }
     }
 
-    /// Runs `command`, which waits for the programs' work. Fails with the end of its log as soon as one of them has ended.
+    /// Runs `command`, which waits for the programs. Fails with the end of a program's log as soon as that program has ended.
     pub fn run(&mut self, command: &mut Command, limit: Duration) -> anyhow::Result<()> {
         eprintln!("$ {}", sh::show(command));
         let mut child = sh::start(command)?;
@@ -79,7 +80,7 @@ impl Started {
             }
             thread::sleep(POLL);
         };
-        // It may have failed by one that ended.
+        // The command may have failed because a program ended.
         self.check()?;
         ensure!(status.success(), "`{}` failed: {status}", sh::show(command));
         Ok(())

@@ -1,4 +1,5 @@
-//! The cluster's programs, built from the Go module proxy. Each folder of `cluster/tools` is a Go module: it says which versions go together.
+//! The cluster's programs, built from the Go module proxy. Each folder in `cluster/tools` is a Go module, which pins versions that fit each
+//! other.
 
 mod go;
 mod progress;
@@ -16,20 +17,20 @@ use self::progress::Progress;
 pub use self::version::Kubernetes;
 use crate::{checkout::Checkout, lock};
 
-/// What a cluster may consist of; what isn't asked for isn't built.
+/// A part that a cluster may have; only the requested parts are built.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// Its own programs, and the name server.
+    /// The programs of Kubernetes, and the name server.
     Kubernetes,
-    /// Kubeflow's, and JobSet.
+    /// Kubeflow's operators, and JobSet.
     Operators,
-    /// Nodes in name only.
+    /// The programs for nodes in name only.
     Kwok,
-    /// What installs charts: both of its major versions.
+    /// Helm, which installs charts, in both major versions.
     Helm,
 }
 
-/// Which of its major versions.
+/// A major version of Helm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Helm {
     Three,
@@ -37,7 +38,7 @@ pub enum Helm {
 }
 
 impl Helm {
-    /// What its program is called among those that are built.
+    /// Returns the name of the program among the built ones.
     pub const fn program(self) -> &'static str {
         match self {
             Self::Three => "helm",
@@ -48,15 +49,15 @@ impl Helm {
 
 struct Program {
     part: Part,
-    /// Folder of `cluster/tools`; [`KUBERNETES`] stands for the one of a version.
+    /// The folder in `cluster/tools`; [`KUBERNETES`] stands for the folder of a version.
     module: &'static str,
-    /// Import path.
+    /// The import path.
     package: &'static str,
     name: &'static str,
 }
 
 impl Program {
-    /// What Go calls what it builds.
+    /// Returns Go's name for the built program.
     fn built(&self) -> &'static str {
         self.package.rsplit('/').next().unwrap_or(self.package)
     }
@@ -83,13 +84,13 @@ const PROGRAMS: [Program; 8] = [
     Program { part: Part::Kwok, module: "kwok", package: "sigs.k8s.io/kwok/cmd/kwok", name: "kwok" },
 ];
 
-/// The module of Kubernetes itself, of which there is a folder for each version.
+/// The module of Kubernetes itself, which has a folder for each version.
 const KUBERNETES: &str = "kubernetes";
 
-/// Names by which the program `kubernetes` is called, and is each of these.
+/// The names of the program `kubernetes`, which acts as each of these.
 const NAMES: [&str; 7] = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubectl", "kubelet"];
 
-/// Folders of manifests: whose they are, tools module, Go module, folder within it, name.
+/// The folders of manifests: part, tools module, Go module, folder in it, name.
 const MANIFESTS: [(Part, &str, &str, &str, &str); 4] = [
     (Part::Operators, "operator", "github.com/kubeflow/training-operator", "manifests", "operator-manifests"),
     (Part::Operators, "trainer", "github.com/kubeflow/trainer/v2", "manifests", "trainer-manifests"),
@@ -97,10 +98,10 @@ const MANIFESTS: [(Part, &str, &str, &str, &str); 4] = [
     (Part::Kwok, "kwok", "sigs.k8s.io/kwok", "kustomize/stage", "kwok-stages"),
 ];
 
-/// How names of folders begin in which something is built.
+/// The prefix of folders in which a build is in progress.
 const UNFINISHED: &str = ".unfinished-";
 
-/// The folder of built programs, with those of `parts`; what isn't there is built.
+/// Returns the folder of built programs, including those of `parts`; missing ones are built.
 pub fn ensure(checkout: &Checkout, cache: &Path, kubernetes: Kubernetes, parts: &[Part]) -> anyhow::Result<PathBuf> {
     let tools = checkout.root.join("cluster/tools");
     let folder = folder(cache, &tools, kubernetes)?;
@@ -110,7 +111,7 @@ pub fn ensure(checkout: &Checkout, cache: &Path, kubernetes: Kubernetes, parts: 
     }
     let _lock = lock::take(&cache.join("build.lock"), "building the cluster's programs")?;
     remove_unfinished(&folder)?;
-    // Renamed when it is whole, here and below: a build may be interrupted.
+    // The folder is renamed when it is complete, here and below, since a build may be interrupted.
     let new = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(&folder)?;
     let missing = PROGRAMS.iter().filter(|program| parts.contains(&program.part) && !folder.join(program.name).exists());
     let missing: Vec<&Program> = missing.collect();
@@ -150,7 +151,7 @@ fn is_there(folder: &Path, parts: &[Part]) -> bool {
     names.chain(programs).chain(manifests).all(|name| folder.join(name).exists())
 }
 
-/// Removes what a build that was killed has left; nobody else is at it, the lock is held.
+/// Removes the remains of a killed build; nobody else uses them, since the lock is held.
 fn remove_unfinished(folder: &Path) -> anyhow::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -165,7 +166,8 @@ fn names(programs: &[&Program]) -> String {
     programs.iter().map(|program| program.name).collect::<Vec<_>>().join(", ")
 }
 
-/// Where the programs of the modules in `tools` are. Its name holds what they depend on, and no other Kubernetes.
+/// Returns the folder for the programs of the modules in `tools`. Its name contains a digest of these modules, with only the given
+/// version of Kubernetes.
 fn folder(cache: &Path, tools: &Path, kubernetes: Kubernetes) -> anyhow::Result<PathBuf> {
     let mut hash = Sha256::new();
     let mut modules: Vec<&str> = PROGRAMS.iter().map(|program| kubernetes.folder_of(program.module)).collect();
@@ -189,7 +191,7 @@ fn hash_files(folder: &Path, hash: &mut Sha256) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A copy of a folder that can be written to; in the module cache it can't.
+/// Makes a writable copy of a folder; in the module cache, folders are read-only.
 pub fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from).with_context(|| format!("can't list `{}`", from.display()))? {

@@ -1,7 +1,7 @@
-//! A volume that all pods of a namespace share, for tests: where trained jobs log to. On a real cluster an administrator gives one.
+//! A volume that all pods in a namespace share, for tests: trained jobs log there. On a real cluster, an administrator provides one.
 //!
-//! It is a folder of this machine: what pods wrote can be read there. It isn't tied to the real node, so that pods which claim it may also land on
-//! nodes in name only.
+//! The volume is a folder of this machine, where the files that pods wrote can be read. It isn't tied to the real node, so that pods that claim it
+//! may also land on kwok nodes.
 
 use std::{
     fs,
@@ -15,13 +15,13 @@ use anyhow::Context as _;
 use super::{Cluster, text};
 use crate::{image, sh};
 
-/// The claim's name, in every namespace.
+/// The name of the claim, in every namespace.
 pub const CLAIM: &str = "fl-log-claim";
 
-/// Length of a name in Kubernetes that is also a label of DNS.
+/// The largest length of a Kubernetes name that is also a DNS label.
 const LABEL_MAX: usize = 63;
 
-/// Reads a namespace's name, which is also a folder's here.
+/// Parses the name of a namespace, which is also the name of a folder here.
 pub fn namespace(name: &str) -> Result<String, String> {
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let is_label =
@@ -29,8 +29,8 @@ pub fn namespace(name: &str) -> Result<String, String> {
     if is_label { Ok(name.to_owned()) } else { Err("a namespace is of lower-case letters, digits and `-` between".to_owned()) }
 }
 
-/// Makes `namespace`, if it isn't there, and in it [`CLAIM`], which pods may mount to write as our image's user. Returns the volume's folder, which
-/// is empty if the claim is new, and is removed with the cluster.
+/// Creates `namespace`, if it doesn't exist, and in it [`CLAIM`], which pods may mount to write as our image's user. Returns the volume's folder,
+/// which is empty if the claim is new, and is removed with the cluster.
 pub fn claim(cluster: &Cluster, namespace: &str) -> anyhow::Result<PathBuf> {
     let folder = cluster.state.join("volumes").join(namespace);
     let volume = format!("fl-log-{namespace}");
@@ -39,7 +39,7 @@ pub fn claim(cluster: &Cluster, namespace: &str) -> anyhow::Result<PathBuf> {
     if sh::quiet_output(&mut phase, sh::LOOKUP_LIMIT)? == "Bound" {
         return Ok(folder);
     }
-    // Of a namespace that was deleted: a volume is bound once.
+    // The volume may be left from a deleted namespace, and a volume can be bound only once.
     let mut delete = cluster.kubectl();
     delete.args(["delete", "persistentvolume", &volume, "--ignore-not-found", "--timeout=30s"]).stdout(Stdio::null());
     sh::run(&mut delete, sh::LOOKUP_LIMIT)?;
@@ -52,13 +52,13 @@ pub fn claim(cluster: &Cluster, namespace: &str) -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
-/// Makes `folder`, empty, as the volume of pods of our image's user.
+/// Makes `folder` an empty volume for pods that run as our image's user.
 pub fn folder(folder: &Path) -> anyhow::Result<()> {
     if folder.exists() {
         fs::remove_dir_all(folder).with_context(|| format!("can't empty `{}`", folder.display()))?;
     }
     fs::create_dir_all(folder)?;
-    // Kubernetes changes no owner in such a volume, whatever `fsGroup` a pod has.
+    // Kubernetes doesn't change the owner of such a volume, whatever `fsGroup` a pod has.
     chown(folder, Some(image::USER), Some(image::USER))?;
     fs::set_permissions(folder, fs::Permissions::from_mode(0o770))?;
     Ok(())

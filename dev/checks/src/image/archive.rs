@@ -1,4 +1,4 @@
-//! Reading an archive of an image (docker-archive) back: what came out, as those who load it see it.
+//! Reading an image archive (docker-archive) back, to see the result as it is when loaded.
 
 use std::{
     collections::BTreeMap,
@@ -13,15 +13,15 @@ use serde::{Deserialize, Serialize};
 
 use super::context::Layer;
 
-/// Of the list at an archive's top, which names a handful of layers.
+/// The largest list at an archive's top level, in bytes; it names a handful of layers.
 const MANIFEST_BYTES_MAX: u64 = 1 << 20;
 
-/// What an archive holds.
+/// The contents of an archive.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contents {
-    /// The digest of the image's configuration, which names all layers: the same contents have the same.
+    /// The digest of the image's configuration, which names all layers: the same contents have the same digest.
     pub digest: String,
-    /// Digest and bytes of each layer, uncompressed.
+    /// The digest and size in bytes of each layer, uncompressed.
     pub layers: Vec<(String, u64)>,
 }
 
@@ -33,12 +33,12 @@ struct Manifest {
 }
 
 impl Contents {
-    /// Bytes of all layers.
+    /// Returns the total bytes of all layers.
     pub fn size(&self) -> u64 {
         self.layers.iter().map(|(_, size)| size).sum()
     }
 
-    /// For a person.
+    /// Describes the contents for a person.
     pub fn describe(&self, name: &str) -> String {
         let mut text = format!("{name}  {:.1} MB  sha256:{}\n", self.size() as f64 / 1e6, self.digest);
         for (index, (digest, size)) in self.layers.iter().enumerate() {

@@ -49,7 +49,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// What clap doesn't check.
+    /// Checks what clap doesn't.
     pub fn check(&self) -> anyhow::Result<()> {
         let one = [("--name", self.name.is_some()), ("--archive", self.archive.is_some()), ("--stage", self.stage.is_some())];
         for (option, given) in one.into_iter().chain([("--program", self.program.is_some()), ("--push", self.push.is_some())]) {
@@ -64,7 +64,7 @@ impl Arguments {
         Ok(())
     }
 
-    /// Where to push to.
+    /// Returns the registry to push to.
     pub fn registry(&self) -> Option<Registry<'_>> {
         Some(Registry { to: self.push.as_deref()?, authfile: self.authfile.as_deref(), tls_verify: self.tls_verify })
     }

@@ -1,4 +1,4 @@
-//! Building by buildah: no daemon, and a store of our own that is gone afterwards.
+//! Builds with buildah: without a daemon, and with a temporary store.
 
 use std::{
     path::Path,
@@ -15,34 +15,34 @@ pub struct Buildah {
     store: TempDir,
 }
 
-/// Where an image is pushed to, and how.
+/// The destination of a push, and its options.
 pub struct Registry<'a> {
-    /// `REGISTRY/NAME:TAG`.
+    /// The destination `REGISTRY/NAME:TAG`.
     pub to: &'a str,
-    /// The file with the credentials, if not buildah's own.
+    /// The file with the credentials, if it is not buildah's own.
     pub authfile: Option<&'a Path>,
-    /// Whether the registry's certificate is checked; without that also HTTP is tried.
+    /// True if the registry's certificate is checked; otherwise HTTP is tried too.
     pub tls_verify: bool,
 }
 
 impl Buildah {
-    /// An empty store in the folder `work`: it takes as much as the images that are built.
+    /// Makes an empty store in the folder `work`, which takes as much space as the images that are built.
     pub fn new(work: &Path) -> anyhow::Result<Self> {
         programs::ensure(&["buildah"]).context("images are built with buildah")?;
         std::fs::create_dir_all(work).with_context(|| format!("can't make `{}`", work.display()))?;
         Ok(Self { store: tempfile::Builder::new().prefix("store").tempdir_in(work)? })
     }
 
-    /// Builds the stage `target` of the Dockerfile in `context`, a layer for each step, and calls it `name`.
+    /// Builds the stage `target` of the Dockerfile in `context`, with a layer for each step, and calls it `name`.
     pub fn build(&self, context: &Path, target: &str, name: &str) -> anyhow::Result<()> {
         let mut command = self.command("build");
-        // At the same time whenever it is made, and without the version of buildah: else the same contents would be another image.
+        // The time stamp is constant, and buildah's version is left out: otherwise the same contents would give another image.
         command.args(["--quiet", "--layers", "--timestamp", "0", "--identity-label=false", "--target", target, "--tag", name]);
         command.arg("--file").arg(context.join("Dockerfile")).arg(context);
         sh::quiet_output(&mut command, sh::INSTALL_LIMIT).map(drop)
     }
 
-    /// Makes the image `name` of what is in the folder `root`, in one layer, which runs `entrypoint` as `user`.
+    /// Makes the image `name` from the folder `root`, in one layer. The image runs `entrypoint` as `user`.
     pub fn of_root(&self, root: &Path, name: &str, entrypoint: &str, user: &str) -> anyhow::Result<()> {
         let run = |command: &mut Command| sh::quiet_output(command, sh::INSTALL_LIMIT);
         let container = run(self.command("from").arg("scratch"))?;
@@ -53,13 +53,13 @@ impl Buildah {
         run(self.command("commit").args(["--quiet", "--timestamp", "0", container, name])).map(drop)
     }
 
-    /// Writes the image `name` to the new file `archive`, as `docker load` and `ctr images import` take it.
+    /// Writes the image `name` to the new file `archive`, in the format of `docker load` and `ctr images import`.
     pub fn write(&self, name: &str, archive: &Path) -> anyhow::Result<()> {
         let to = format!("docker-archive:{}:{name}", archive.display());
         sh::quiet_output(self.command("push").args(["--quiet", name, &to]), sh::INSTALL_LIMIT).map(drop)
     }
 
-    /// Pushes the image `name` to `registry`, and returns the digest that it has there.
+    /// Pushes the image `name` to `registry`, and returns its digest there.
     pub fn push(&self, name: &str, registry: &Registry<'_>) -> anyhow::Result<String> {
         let digest = self.store.path().join("digest");
         let mut command = self.command("push");
@@ -72,7 +72,7 @@ impl Buildah {
         Ok(std::fs::read_to_string(&digest).context("buildah has written no digest")?.trim().to_owned())
     }
 
-    /// buildah chooses how it stores: overlays where the system has them, else copies. The images are the same.
+    /// Returns a buildah command. buildah chooses its storage: overlays if the system has them, otherwise copies. The images are the same.
     fn command(&self, verb: &str) -> Command {
         let mut command = Command::new("buildah");
         command.arg("--root").arg(self.store.path().join("root")).arg("--runroot").arg(self.store.path().join("run"));
@@ -89,7 +89,8 @@ mod tests {
         setup::debian::is_root,
     };
 
-    /// Ten milliseconds of files, but all that the Dockerfile does: a difference of times, rights or order would show.
+    /// These files take ten milliseconds, but cover everything that the Dockerfile does: a difference in times, permissions or order would
+    /// show.
     #[test]
     fn the_same_files_give_the_same_image_whenever_it_is_built() {
         if !is_root() || !sh::is_there("buildah") {
@@ -123,7 +124,7 @@ mod tests {
         assert!(other.digest != first.digest && other.layers[..3] == first.layers[..3], "only the program is another");
     }
 
-    /// What is not root's in a layer of an archive.
+    /// Returns the entries in a layer of an archive that don't belong to root.
     fn owners_of_home(file: &Path, layer: &str) -> Vec<(String, u64)> {
         let mut outer = tar::Archive::new(std::fs::File::open(file).unwrap());
         let name = format!("{layer}.tar");

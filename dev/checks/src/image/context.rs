@@ -1,4 +1,4 @@
-//! The folder that the Dockerfile is built from: one folder a layer, below which files lie as they do in the image.
+//! The folder from which the Dockerfile builds: it has one folder per layer, in which files have the same paths as in the image.
 
 use std::{
     fs,
@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail};
 
 const DOCKERFILE: &str = "Dockerfile";
 
-/// Where the Dockerfile puts [`Layer::Home`].
+/// The place of [`Layer::Home`] in the image.
 const HOME: &str = "/var/lib/fltk";
 
 /// A layer of an image, in the order of the Dockerfile.
@@ -21,17 +21,17 @@ pub enum Layer {
     System,
     /// Data sets.
     Data,
-    /// What the image's user may write to.
+    /// The files that the image's user may write to.
     Home,
     /// The program.
     Program,
 }
 
 impl Layer {
-    /// All of them.
+    /// All layers.
     pub const ALL: [Self; 4] = [Self::System, Self::Data, Self::Home, Self::Program];
 
-    /// Its folder in the context.
+    /// Returns the layer's folder in the context.
     pub fn folder(self) -> &'static str {
         match self {
             Self::System => "system",
@@ -48,7 +48,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// An empty one in the empty folder `folder`, with `dockerfile`, the text of the Dockerfile.
+    /// Makes an empty context in the empty folder `folder`, with `dockerfile`, the text of the Dockerfile.
     pub fn new(folder: &Path, dockerfile: &str) -> anyhow::Result<Self> {
         for layer in Layer::ALL {
             let folder = folder.join(layer.folder());
@@ -57,54 +57,54 @@ impl Context {
         }
         fs::write(folder.join(DOCKERFILE), dockerfile)?;
         let context = Self { folder: folder.to_path_buf() };
-        // Folders that the Dockerfile's COPY makes for the user's would be the user's too.
+        // If COPY in the Dockerfile created the folders above the user's, they would belong to the user too.
         context.make_folder(Layer::System, HOME, 0o755)?;
         Ok(context)
     }
 
-    /// Its folder.
+    /// The folder of the context.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Where `path` of the image is in this folder, if it is of `layer`.
+    /// Returns the place in this folder of the image's `path`, if it belongs to `layer`.
     pub fn at(&self, layer: Layer, path: impl AsRef<Path>) -> PathBuf {
         let path = path.as_ref();
         self.root(layer).join(path.strip_prefix("/").unwrap_or(path))
     }
 
-    /// The folder that stands for the root of the image, in `layer`.
+    /// Returns the folder that stands for the root of the image, in `layer`.
     pub fn root(&self, layer: Layer) -> PathBuf {
         self.folder.join(layer.folder())
     }
 
-    /// A new file with `text`.
+    /// Writes a new file with `text`.
     pub fn write(&self, layer: Layer, path: impl AsRef<Path>, text: &[u8]) -> anyhow::Result<()> {
         let to = self.place(layer, path)?;
         fs::write(&to, text)?;
         set_mode(&to, 0o644)
     }
 
-    /// A copy of what `from` is or leads to.
+    /// Copies the file `from`, following links.
     pub fn copy(&self, layer: Layer, from: &Path, path: impl AsRef<Path>, mode: u32) -> anyhow::Result<()> {
         let to = self.place(layer, path)?;
         fs::copy(from, &to).with_context(|| format!("can't copy `{}` to `{}`", from.display(), to.display()))?;
         set_mode(&to, mode)
     }
 
-    /// A link that says `target`.
+    /// Makes a link to `target`.
     pub fn link(&self, layer: Layer, target: &Path, path: impl AsRef<Path>) -> anyhow::Result<()> {
         Ok(symlink(target, self.place(layer, path)?)?)
     }
 
-    /// An empty folder.
+    /// Makes an empty folder.
     pub fn make_folder(&self, layer: Layer, path: impl AsRef<Path>, mode: u32) -> anyhow::Result<()> {
         let to = self.place(layer, path)?;
         fs::create_dir(&to)?;
         set_mode(&to, mode)
     }
 
-    /// Where the new `path` goes, below folders which everybody may enter, whatever this process's umask is.
+    /// Returns the place of the new `path`, in folders that everybody may enter, whatever this process's umask is.
     pub fn place(&self, layer: Layer, path: impl AsRef<Path>) -> anyhow::Result<PathBuf> {
         let to = self.at(layer, path);
         let folder = to.parent().context("a file without a folder")?;
@@ -114,7 +114,7 @@ impl Context {
         Ok(to)
     }
 
-    /// Gives everything the same time: else the same contents, staged again, would be another image.
+    /// Gives all files the same time: otherwise, staging the same contents again would give another image.
     pub fn settle(&self) -> anyhow::Result<()> {
         let mut folders = vec![self.folder.clone()];
         while let Some(folder) = folders.pop() {
@@ -132,12 +132,12 @@ impl Context {
         Ok(())
     }
 
-    /// Bytes of all files.
+    /// Returns the total bytes of all files.
     pub fn size(&self) -> anyhow::Result<u64> {
         self.files()?.iter().map(|(layer, path)| Ok(fs::metadata(self.at(*layer, path))?.len())).sum()
     }
 
-    /// Every file that is not a link, as the image has it, in the order of layers and paths.
+    /// Returns every file that is not a link, by its path in the image, in the order of layers and paths.
     pub fn files(&self) -> anyhow::Result<Vec<(Layer, PathBuf)>> {
         let mut found = Vec::new();
         for layer in Layer::ALL {
@@ -149,16 +149,16 @@ impl Context {
     }
 }
 
-/// What to do about links among files.
+/// The treatment of links among files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Links {
-    /// They are not files.
+    /// Links are skipped.
     LeaveOut,
-    /// Nobody may expect that they are followed.
+    /// Links are an error, so that nobody expects that they are followed.
     Refuse,
 }
 
-/// The files in `folder` and its folders, relative to it, in order.
+/// Returns the files in `folder` and its subfolders, relative to it, in order.
 pub fn files_below(folder: &Path, links: Links) -> anyhow::Result<Vec<PathBuf>> {
     let (mut folders, mut files) = (vec![folder.to_path_buf()], Vec::new());
     while let Some(next) = folders.pop() {
@@ -179,7 +179,7 @@ pub fn files_below(folder: &Path, links: Links) -> anyhow::Result<Vec<PathBuf>> 
     Ok(files)
 }
 
-/// Lets everybody read what is in `folder`, and run what can be run, whatever the umask was when it was written.
+/// Lets everybody read the files in `folder`, and run the executable ones, whatever the umask was when they were written.
 pub fn share(folder: &Path) -> anyhow::Result<()> {
     set_mode(folder, 0o755)?;
     for entry in fs::read_dir(folder)? {
@@ -195,7 +195,7 @@ pub fn share(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Sets the rights of `path`.
+/// Sets the permissions of `path`.
 pub fn set_mode(path: &Path, mode: u32) -> anyhow::Result<()> {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).with_context(|| format!("can't set the rights of `{}`", path.display()))
 }

@@ -1,5 +1,5 @@
-//! libtorch's CUDA part and NVIDIA's libraries, from the PyTorch of the tests' environment. **Nobody has run the image on a GPU.** What is
-//! tested is that the program starts with them, and goes on without a GPU.
+//! libtorch's CUDA part and NVIDIA's libraries, from the PyTorch in the tests' environment. **Nobody has run the image on a GPU.** The
+//! tests show that the program starts with them, and works without a GPU.
 
 use std::{
     fs,
@@ -13,22 +13,22 @@ use crate::{
     setup::{libtorch, python},
 };
 
-/// What registers CUDA with libtorch when it is loaded. The program names no function of it, so linkers leave it out.
+/// The library that registers CUDA with libtorch when it is loaded. The program calls none of its functions, so linkers leave it out.
 pub const NEEDED: [&str; 1] = ["libtorch_cuda.so"];
 
-/// Beginnings of the names of libraries that others load when they are first needed, so that no list of theirs has them: linear algebra, compiling
-/// kernels, and the parts of cuDNN.
+/// The prefixes of libraries that others load on first use, so that no list of linked libraries contains them: linear algebra, compiling kernels,
+/// and the parts of cuDNN.
 pub const LOADED_LATER: [&str; 4] = ["libtorch_cuda_linalg.so", "libcaffe2_nvrtc.so", "libnvrtc-builtins.so.", "libcudnn_"];
 
-/// Where the libraries are.
+/// The places of the libraries.
 pub struct Cuda {
-    /// Folders that hold them.
+    /// The folders that contain them.
     pub folders: Vec<PathBuf>,
-    /// Those that nothing is linked with.
+    /// The libraries that nothing is linked with.
     pub loaded_later: Vec<PathBuf>,
 }
 
-/// Finds them; installs PyTorch in the cache, if it isn't there.
+/// Finds the libraries; installs PyTorch in the cache, if it isn't there.
 pub fn find(checkout: &Checkout) -> anyhow::Result<Cuda> {
     let python = python::ensure(checkout)?;
     let packages =

@@ -7,10 +7,10 @@ use anyhow::ensure;
 use super::context::{Context, Layer, Links, files_below};
 use crate::setup::debian;
 
-/// Where `FLTK_DATA` of the Dockerfile leads.
+/// The folder in `FLTK_DATA` of the Dockerfile.
 const DATA: &str = "/var/lib/fltk/data";
 
-/// Fashion-MNIST, where the program looks for it by itself, as on Debian.
+/// Adds Fashion-MNIST where the program looks for it by itself, as on Debian.
 pub fn fashion_mnist(context: &Context) -> anyhow::Result<()> {
     debian::fashion_mnist().map_err(anyhow::Error::msg)?;
     for name in debian::FASHION_MNIST_FILES {
@@ -20,17 +20,17 @@ pub fn fashion_mnist(context: &Context) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What is in `folder`, as `fltk data fetch --data` fills it.
+/// Adds the files in `folder`, as filled by `fltk data fetch --data`.
 pub fn folder(context: &Context, folder: &Path) -> anyhow::Result<()> {
     let hint = "hint: `fltk data fetch NAME --data DIR` fills one";
     ensure!(folder.is_dir(), "there is no folder `{}`\n{hint}", folder.display());
     let mut files = files_below(folder, Links::Refuse)?;
-    // `fltk data fetch` takes turns by it.
+    // This is the lock of `fltk data fetch`.
     files.retain(|file| file.file_name().is_none_or(|name| name != ".lock"));
     ensure!(!files.is_empty(), "there are no files in `{}`\n{hint}", folder.display());
     for file in &files {
         let from = folder.join(file);
-        // A file that is still being loaded, of a fetch that was interrupted.
+        // This is a partial file of an interrupted fetch.
         ensure!(
             file.extension().is_none_or(|extension| extension != "part"),
             "`{}` is half there\nhint: run `fltk data fetch` again",

@@ -1,4 +1,4 @@
-//! What is installed in a folder of Python packages, by the metadata that wheels bring.
+//! The packages installed in a folder of Python packages, according to the metadata in wheels.
 
 use std::{
     fs,
@@ -10,24 +10,24 @@ use anyhow::{Context as _, ensure};
 /// An installed package.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Distribution {
-    /// Its name, as PyPI writes it.
+    /// The name, as PyPI writes it.
     pub name: String,
-    /// Its version.
+    /// The version.
     pub version: String,
-    /// Its license, in the words of its authors.
+    /// The license, in the words of the authors.
     pub license: Option<String>,
-    /// Its files, relative to the folder of packages.
+    /// The files, relative to the folder of packages.
     pub files: Vec<PathBuf>,
     /// The folder with its metadata.
     pub folder: PathBuf,
 }
 
-/// Whether packages are installed in `folder`.
+/// True if packages are installed in `folder`.
 pub fn is_packages(folder: &Path) -> bool {
     metadata_folders(folder).is_ok_and(|folders| !folders.is_empty())
 }
 
-/// The packages in `folder`, in the order of their names.
+/// Returns the packages in `folder`, sorted by name.
 pub fn distributions(folder: &Path) -> anyhow::Result<Vec<Distribution>> {
     metadata_folders(folder)?.iter().map(|folder| distribution(folder)).collect()
 }

@@ -1,4 +1,4 @@
-//! Which images there are, and what tells one from another.
+//! The kinds of images, and the differences between them.
 
 use clap::ValueEnum;
 
@@ -16,7 +16,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The image's name with its tag, unless it is given another. No registry has it.
+    /// Returns the default name of the image, with its tag. No registry has it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Training => "localhost/fltk:dev",
@@ -26,7 +26,7 @@ impl Kind {
         }
     }
 
-    /// Its stage in the Dockerfile; also as it is written on the command line and in names of files.
+    /// Returns the stage in the Dockerfile, which is also the name on the command line and in file names.
     pub fn target(self) -> &'static str {
         match self {
             Self::Training => "training",
@@ -36,7 +36,7 @@ impl Kind {
         }
     }
 
-    /// Whether it has the program that is linked with libtorch, and so data sets are of use to it.
+    /// True if the image contains the program that is linked with libtorch, and can therefore use data sets.
     pub fn trains(self) -> bool {
         match self {
             Self::Training | Self::Cuda => true,
@@ -44,7 +44,7 @@ impl Kind {
         }
     }
 
-    /// The package that its programs are compiled from, with all that this depends on; `None` where they are not ours.
+    /// Returns the package from which its programs are compiled, with all its dependencies; `None` if the programs are not ours.
     pub fn package(self) -> Option<&'static str> {
         match self {
             Self::Training | Self::Cuda => Some("fltk-torch"),
@@ -53,7 +53,7 @@ impl Kind {
         }
     }
 
-    /// Bytes that its files may have together, where that is promised.
+    /// Returns the limit on the total bytes of its files, if there is one.
     pub fn size_max(self) -> Option<u64> {
         match self {
             Self::Orchestrator => Some(40_000_000),

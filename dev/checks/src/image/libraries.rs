@@ -1,4 +1,4 @@
-//! The shared libraries that a program starts with, as the dynamic loader finds them on this machine.
+//! The shared libraries with which a program starts, as the dynamic loader finds them on this machine.
 
 use std::{
     path::{Path, PathBuf},
@@ -9,19 +9,19 @@ use anyhow::{Context as _, bail};
 
 use crate::sh;
 
-/// Of NVIDIA's driver: of the machine that has a GPU, and put into containers there.
+/// A library of NVIDIA's driver, which belongs to the machine with the GPU and is put into containers there.
 pub const DRIVER: &str = "libcuda.so.1";
 
-/// What a program is linked with.
+/// The libraries that a program is linked with.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Linked {
-    /// The dynamic loader, where the program asks for it; `None` if it needs none.
+    /// The dynamic loader that the program asks for; `None` if it needs none.
     pub loader: Option<PathBuf>,
-    /// All libraries, those of libraries included: the name by which each is asked for, and its file.
+    /// All libraries, including those of libraries: the name by which each is requested, and its file.
     pub libraries: Vec<(String, PathBuf)>,
 }
 
-/// Asks the loader what `program`, or a library, is linked with, if it looks in `folders` first. `Err` if something isn't found.
+/// Asks the loader which libraries `program`, or a library, is linked with, if it looks in `folders` first. `Err` if something isn't found.
 pub fn of(program: &Path, folders: &[PathBuf]) -> anyhow::Result<Linked> {
     let path = std::env::join_paths(folders).context("a folder of libraries whose name has a colon")?;
     let listing = sh::quiet_output(Command::new("ldd").arg(program).env("LD_LIBRARY_PATH", path), sh::LOOKUP_LIMIT)?;
@@ -31,14 +31,14 @@ pub fn of(program: &Path, folders: &[PathBuf]) -> anyhow::Result<Linked> {
 fn parse(listing: &str) -> anyhow::Result<Linked> {
     let mut linked = Linked::default();
     for line in listing.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        // The address at which it was loaded.
+        // The rest of the line is the address at which the library was loaded.
         let entry = line.rsplit_once(" (0x").map_or(line, |(entry, _)| entry);
         match entry.split_once(" => ") {
             Some((DRIVER, "not found")) => {}
             Some((name, "not found")) => bail!("`{name}` is not found"),
             Some((name, path)) if !name.contains('/') => linked.libraries.push((name.to_owned(), path.into())),
             None if is_loader(entry) => linked.loader = Some(entry.into()),
-            // A part of the kernel.
+            // This is a part of the kernel.
             None if entry.starts_with("linux-vdso") || entry == "statically linked" => {}
             _ => bail!("ldd says `{line}`"),
         }

@@ -1,4 +1,4 @@
-//! Our program as an image has it: without what only a debugger reads, and without the way to libtorch on this machine.
+//! Our program in the form for an image: without debug information, and without the path to libtorch on this machine.
 
 use std::{
     fs,
@@ -12,11 +12,11 @@ use anyhow::Context as _;
 use super::context::set_mode;
 use crate::{setup::programs, sh};
 
-/// Where sources would be on a system that has them.
+/// The folder for sources on a system that has them.
 const SOURCES: &[u8] = b"/usr/src";
 
-/// Copies `program` to `to` without line numbers and names of functions, nine tenths of a release build: panics say their place all the same. Also makes it need the
-/// libraries `needed`, as the linker would have if it didn't drop those that no function is used of, and forget the folders `paths`.
+/// Copies `program` to `to` without line numbers and function names, which are nine tenths of a release build: panics still report their location. The copy
+/// also requires the libraries `needed`, which the linker dropped because none of their functions is called, and no longer contains the folders `paths`.
 pub fn copy(program: &Path, to: &Path, needed: &[&str], paths: &[PathBuf]) -> anyhow::Result<()> {
     programs::ensure(&["strip", "patchelf"])?;
     sh::quiet_output(Command::new("strip").args(["--strip-all", "-o"]).arg(to).arg(program), sh::LOOKUP_LIMIT)?;
@@ -30,12 +30,12 @@ pub fn copy(program: &Path, to: &Path, needed: &[&str], paths: &[PathBuf]) -> an
     set_mode(to, 0o755)
 }
 
-/// Replaces every one of `paths` in `bytes`. Compilers put names of source files into a program, for the messages of panics and of libtorch's checks; to
-/// give them other names, every dependency would have to be compiled a second time. What replaces them is as long as they are, so nothing moves, and is
-/// the same path wherever it was: `/usr/src` and slashes.
+/// Replaces all `paths` in `bytes`. Compilers put the names of source files into a program, for the messages of panics and of libtorch's checks; giving
+/// them other names would require compiling every dependency a second time. The replacement has the same length, so nothing moves, and is the same text
+/// on every machine: `/usr/src` and slashes.
 fn forget(mut bytes: Vec<u8>, paths: &[PathBuf]) -> Vec<u8> {
     let mut paths: Vec<&[u8]> = paths.iter().map(|path| path.as_os_str().as_bytes()).filter(|path| path.len() > SOURCES.len()).collect();
-    // A folder before the one that holds it.
+    // A folder comes before the one that contains it.
     paths.sort_by_key(|path| std::cmp::Reverse(path.len()));
     for path in paths {
         let mut replacement = SOURCES.to_vec();
@@ -49,7 +49,7 @@ fn forget(mut bytes: Vec<u8>, paths: &[PathBuf]) -> Vec<u8> {
     bytes
 }
 
-/// The folders of this machine in which `program` looks for its libraries first (RPATH).
+/// Returns the folders of this machine in which `program` looks for its libraries first (RPATH).
 pub fn search_path(program: &Path) -> anyhow::Result<Vec<PathBuf>> {
     programs::ensure(&["patchelf"])?;
     let path = sh::quiet_output(Command::new("patchelf").arg("--print-rpath").arg(program), sh::LOOKUP_LIMIT)
@@ -73,7 +73,7 @@ mod tests {
         check("", "");
     }
 
-    /// The one property of a copy that no other test sees: this test's own program is full of such paths.
+    /// This is the one property of a copy that no other test checks: this test's own program is full of such paths.
     #[test]
     fn a_copy_has_no_path_of_this_machine_and_runs() {
         let folder = tempfile::tempdir().unwrap();

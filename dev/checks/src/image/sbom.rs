@@ -1,5 +1,5 @@
-//! What an image is made of, in CycloneDX's form: crates, shared libraries, packages, data. The same image has the same document, without a time and
-//! without a random serial number.
+//! The components of an image, in CycloneDX format: crates, shared libraries, packages, data. The same image has the same document, without a time
+//! and without a random serial number.
 
 mod crates;
 mod origin;
@@ -31,10 +31,11 @@ use crate::checkout::Checkout;
 
 const SPECIFICATION: SpecVersion = SpecVersion::V1_5;
 
-/// Libraries of half a gigabyte are read by pieces.
+/// The size of the pieces in which files are read: some libraries have half a gigabyte.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// The document of what is in `context`; `sources` says of which files of this machine files of the image are copies.
+/// Returns the document for the files in `context`; `sources` maps files of the image to the files of this machine that they were copied
+/// from.
 pub fn of(checkout: &Checkout, context: &Context, kind: Kind, sources: &[(PathBuf, PathBuf)]) -> anyhow::Result<Vec<u8>> {
     let (mut components, mut dependencies) = (Vec::new(), Vec::new());
     let mut subject = Component::new(Classification::Container, kind.target(), env!("CARGO_PKG_VERSION"), Some("image".to_owned()));
@@ -85,11 +86,11 @@ pub fn of(checkout: &Checkout, context: &Context, kind: Kind, sources: &[(PathBu
     document(subject, components, dependencies)
 }
 
-/// The text of a document, which is checked against the specification.
+/// Returns the text of a document, which is checked against the specification.
 fn document(subject: Component, components: Vec<Component>, dependencies: Vec<Dependency>) -> anyhow::Result<Vec<u8>> {
     let bom = Bom {
         version: 1,
-        // Random and from the clock if it isn't left out.
+        // Unless it is left out, this would be random and depend on the clock.
         serial_number: None,
         metadata: Some(Metadata { component: Some(subject), ..Metadata::default() }),
         components: Some(Components(components)),
@@ -108,7 +109,7 @@ fn document(subject: Component, components: Vec<Component>, dependencies: Vec<De
     Ok(text)
 }
 
-/// A file of the image by its path, with its digest.
+/// Returns a file of the image, with its path and digest.
 fn file(context: &Context, layer: Layer, path: &Path, classification: Classification) -> anyhow::Result<Component> {
     let from = context.at(layer, path);
     let mut open = std::fs::File::open(&from).with_context(|| format!("can't open `{}`", from.display()))?;
@@ -128,7 +129,7 @@ fn file(context: &Context, layer: Layer, path: &Path, classification: Classifica
     Ok(component)
 }
 
-/// Says of `component` where it is from.
+/// Adds the origin to `component`.
 fn describe(component: &mut Component, origin: Origin) {
     let version = match &origin {
         Origin::Debian { version, .. } | Origin::Wheel { version, .. } | Origin::Libtorch { version } => Some(version.as_str()),
@@ -142,7 +143,7 @@ fn sha256(hex: &str) -> Hashes {
     Hashes(vec![Hash { alg: HashAlgorithm::SHA_256, content: HashValue(hex.to_owned()) }])
 }
 
-/// As an expression of SPDX if it is one.
+/// Returns an SPDX expression if the text is one.
 fn licenses(text: &str) -> Option<Licenses> {
     let text = text.trim();
     let choice = match SpdxExpression::parse_lax(text.to_owned()) {

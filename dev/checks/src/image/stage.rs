@@ -1,4 +1,4 @@
-//! What the images of our program have in them.
+//! The contents of the images of our program.
 
 use std::path::{Path, PathBuf};
 
@@ -11,28 +11,29 @@ use super::{
 };
 use crate::{checkout::Checkout, setup::debian};
 
-/// The program.
+/// The path of the program.
 pub const PROGRAM: &str = "/usr/local/bin/fltk";
-/// The program that it becomes where libtorch is needed: beside it, by this name.
+/// The path of the program that `fltk` becomes where libtorch is needed: next to it, with this name.
 pub const TORCH: &str = "/usr/local/bin/fltk-torch";
-/// The folder of their libraries, by `LD_LIBRARY_PATH` in the Dockerfile.
+/// The folder of their libraries, which `LD_LIBRARY_PATH` in the Dockerfile names.
 pub const LIBRARIES: &str = "/usr/local/lib/fltk";
 
 const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-/// The home is the one folder that the user may always write to.
+/// The home is the only folder that the user may always write to.
 const PASSWD: &str = "root:x:0:0:root:/:/sbin/nologin\nfltk:x:65532:65532:fltk:/tmp:/sbin/nologin\n";
 const GROUP: &str = "root:x:0:\nfltk:x:65532:\n";
 
-/// A pod's own name is in `/etc/hosts` alone, and without this file older C libraries ask only the name server.
+/// A pod's own name is only in `/etc/hosts`, and without this file, older C libraries ask only the name server.
 const NAMES: &str = "passwd: files\ngroup: files\nhosts: files dns\n";
 
-/// The program with libtorch that belongs to `fltk`.
+/// Returns the program with libtorch that belongs to `fltk`.
 pub fn torch_beside(fltk: &Path) -> PathBuf {
     fltk.with_file_name("fltk-torch")
 }
 
-/// Fills `context` with `fltk`, where the image trains `fltk-torch`, which is beside it, and all that they need. Returns where each library of it is from on this machine.
+/// Fills `context` with `fltk`, with the `fltk-torch` next to it if the image trains, and with everything that they need. Returns the origin of each library on
+/// this machine.
 pub fn fltk(
     checkout: &Checkout,
     context: &Context,
@@ -87,7 +88,7 @@ pub fn fltk(
     Ok(sources)
 }
 
-/// What every image has: a user, its folders, and whom to trust.
+/// Adds what every image has: a user, its folders, and the trusted certificates.
 pub fn base(context: &Context) -> anyhow::Result<()> {
     context.write(Layer::System, "/etc/passwd", PASSWD.as_bytes())?;
     context.write(Layer::System, "/etc/group", GROUP.as_bytes())?;

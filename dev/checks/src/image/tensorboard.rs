@@ -1,4 +1,4 @@
-//! TensorBoard itself as an image: Debian's Python without the rest of Debian, and the wheels that `python/tensorboard.txt` pins.
+//! The image of TensorBoard: Debian's Python without the rest of Debian, and the wheels that `python/tensorboard.txt` pins.
 
 use std::{
     fs,
@@ -20,13 +20,13 @@ use crate::{
     sh,
 };
 
-/// Debian's own, whatever other Python a machine has.
+/// The path of Debian's own Python, whatever other Python a machine has.
 const PYTHON: &str = "/usr/bin/python3";
 
-/// Where the packages are, by `PYTHONPATH` in the Dockerfile.
+/// The folder of the packages, which `PYTHONPATH` in the Dockerfile names.
 pub const PACKAGES: &str = "/usr/local/lib/tensorboard";
 
-/// The program by its own name: what the Extractor's chart runs, and what any other image with TensorBoard has.
+/// The path of the program under its own name, which the Extractor's chart runs, and which other images with TensorBoard also have.
 const PROGRAM: &str = "/usr/local/bin/tensorboard";
 const SCRIPT: &str = "#!/usr/bin/python3
 import sys
@@ -34,10 +34,10 @@ from tensorboard.main import run_main
 sys.exit(run_main())
 ";
 
-/// Parts of Python that a server has no use for.
+/// The parts of Python that a server doesn't need.
 const LEFT_OUT: [&str; 6] = ["ensurepip", "idlelib", "lib2to3", "pydoc_data", "test", "turtledemo"];
 
-/// Fills `context`. Returns where each library of it is from on this machine.
+/// Fills `context`. Returns the origin of each library on this machine.
 pub fn stage(checkout: &Checkout, context: &Context) -> anyhow::Result<Vec<(PathBuf, PathBuf)>> {
     base(context)?;
     let interpreter = interpreter()?;
@@ -58,14 +58,14 @@ pub fn stage(checkout: &Checkout, context: &Context) -> anyhow::Result<Vec<(Path
     Ok(sources)
 }
 
-/// The packages of Debian that are in the image, beside libraries.
+/// Returns the Debian packages that are in the image, in addition to libraries.
 pub fn debian_packages() -> anyhow::Result<[String; 3]> {
     let interpreter = interpreter()?;
     let version = interpreter.file_name().and_then(|name| name.to_str()).context("a Python without a name")?;
     Ok([format!("{version}-minimal"), format!("lib{version}-minimal"), format!("lib{version}-stdlib")])
 }
 
-/// `/usr/bin/python3.11`, say.
+/// Returns the path of the interpreter, such as `/usr/bin/python3.11`.
 fn interpreter() -> anyhow::Result<PathBuf> {
     if !Path::new(PYTHON).exists() {
         debian::install(&["python3"]).map_err(anyhow::Error::msg)?;
@@ -82,7 +82,7 @@ fn interpreter_files(context: &Context, interpreter: &Path, version: &str) -> an
         Ok(inner) => !LEFT_OUT.iter().any(|part| inner.starts_with(part)),
         Err(_) => path == interpreter || path.starts_with("/usr/share/doc") && path.ends_with("copyright"),
     };
-    // What is a link leads to a file of `/etc`, which is copied in its place.
+    // Links point to files in `/etc`, which are copied in their place.
     for file in files.lines().map(Path::new).filter(|path| is_wanted(path) && path.is_file()) {
         if !context.at(Layer::System, file).exists() {
             context.copy(Layer::System, file, file, if file == interpreter { 0o755 } else { 0o644 })?;
@@ -92,7 +92,7 @@ fn interpreter_files(context: &Context, interpreter: &Path, version: &str) -> an
     context.link(Layer::System, Path::new(version), PYTHON)
 }
 
-/// Wheels only: nothing of a package runs here. Not compiled, since compiled files hold times.
+/// Installs only wheels: no code of a package runs here. They aren't compiled, since compiled files contain times.
 fn packages(checkout: &Checkout, context: &Context, version: &str) -> anyhow::Result<()> {
     python::with_pip()?;
     let folder = context.place(Layer::Program, PACKAGES)?;
@@ -105,7 +105,7 @@ fn packages(checkout: &Checkout, context: &Context, version: &str) -> anyhow::Re
         .stdin(Stdio::null())
         .env("PIP_ROOT_USER_ACTION", "ignore");
     sh::run(&mut pip, sh::INSTALL_LIMIT)?;
-    // Scripts that name this machine's Python, and what pip writes about them and itself.
+    // These are scripts that name this machine's Python, and pip's records about them and itself.
     fs::remove_dir_all(folder.join("bin"))?;
     for distribution in distributions(&folder)? {
         let record = distribution.folder.join("RECORD");
@@ -116,7 +116,7 @@ fn packages(checkout: &Checkout, context: &Context, version: &str) -> anyhow::Re
     super::context::share(&folder)
 }
 
-/// Copies what `program` is linked with, and the image doesn't have yet.
+/// Copies the libraries that `program` is linked with and that the image doesn't have yet.
 fn linked(context: &Context, program: &Path, sources: &mut Vec<(PathBuf, PathBuf)>) -> anyhow::Result<()> {
     let linked = libraries::of(program, &[])?;
     let own = |path: &Path| path.starts_with(context.folder());

@@ -1,4 +1,4 @@
-//! Runs of the program that must end well: accuracies on real data, and the same bits whatever the workers, killed or not.
+//! Runs of the program that must succeed: accuracies on real data, and the same bits for any number of workers, with or without a kill.
 
 use std::{
     fs,
@@ -13,16 +13,16 @@ use anyhow::{Context as _, anyhow, bail, ensure};
 use super::fltk;
 use crate::{checkout::Checkout, demo, outcome::Outcome, result::RunResult, sh};
 
-/// For one run: the longest takes two minutes on two idle cores.
+/// The time limit of one run: the longest takes two minutes on two idle cores.
 const RUN_LIMIT: Duration = Duration::from_secs(20 * 60);
 
-/// How often the journal of a run that is to be killed is looked at.
+/// The interval at which the journal of a run is read before the run is killed.
 const POLL: Duration = Duration::from_millis(20);
 
-/// The example that is compared with itself in one process.
+/// The example that is compared with its own run in one process.
 const DDP: &str = "examples/fashion-ddp.yaml";
 
-/// Does the part `name`.
+/// Runs the part `name`.
 pub fn run(checkout: &Checkout, name: &str) -> anyhow::Result<Outcome> {
     let program = fltk(checkout);
     let runs = Runs { checkout, program: &program, folder: checkout.target.join("xtask-test-runs").join(name.replace(' ', "-")) };
@@ -34,12 +34,13 @@ pub fn run(checkout: &Checkout, name: &str) -> anyhow::Result<Outcome> {
         "accuracy of four ranks" => four_ranks(&runs),
         _ => bail!("`{name}` is no run"),
     }?;
-    // What failed stays, to be looked at; what is fine is not worth the space.
+    // The folders of a failed part stay for inspection; those of a passed part are not worth the space.
     runs.clear()?;
     Ok(outcome)
 }
 
-/// One worker; and two, killed and resumed. That two workers without a kill give the same too is in the tests of fltk-torch.
+/// Compares a run with one worker and a run with two workers that is killed and resumed. A test of fltk-torch shows the same for two
+/// workers without a kill.
 fn quickstart(runs: &Runs<'_>) -> anyhow::Result<Outcome> {
     let one = runs.run(demo::EXPERIMENT, "one-worker", &["--workers", "1"])?;
     ensure!(one.accuracy > 0.75, "the accuracy is only {:.4}", one.accuracy);
@@ -54,8 +55,8 @@ fn quickstart(runs: &Runs<'_>) -> anyhow::Result<Outcome> {
     Ok(Outcome::Passed(format!("accuracy {:.4}, SHA-256 {digest}...", one.accuracy)))
 }
 
-/// Four ranks end about where one process does: with synchronized batch norm the steps differ in nothing but rounding. Both at once, since ranks on one
-/// machine mostly wait for each other; with larger batches than the example's, since they do so at every step.
+/// Checks that four ranks end about where one process does: with synchronized batch norm, the steps differ only in rounding. Both run at once, since
+/// ranks on one machine mostly wait for each other; the batches are larger than the example's, since the ranks wait at every step.
 fn four_ranks(runs: &Runs<'_>) -> anyhow::Result<Outcome> {
     let ranks = ["--set", "tasks.0.train.batch_size=64", "--set", "tasks.0.train.optimizer.learning_rate=0.05"];
     let alone = ["--set", "tasks.0.train.batch_size=256", "--set", "tasks.0.train.optimizer.learning_rate=0.05"];
@@ -80,7 +81,7 @@ fn above(result: &RunResult, least: f64) -> anyhow::Result<Outcome> {
 struct Runs<'a> {
     checkout: &'a Checkout,
     program: &'a Path,
-    /// Where the runs' folders go.
+    /// The parent folder of the runs.
     folder: PathBuf,
 }
 
@@ -110,7 +111,7 @@ impl Runs<'_> {
         eprintln!("$ {}", sh::show(&fltk));
         let mut child = sh::start(fltk.stdout(Stdio::null()))?;
         let seen = self.wait_for_checkpoints(&mut child, name);
-        // Whatever came of the waiting, the process must not outlive it.
+        // In any case, the process must not outlive the wait.
         child.kill()?;
         child.wait()?;
         let run = seen?;
@@ -119,7 +120,7 @@ impl Runs<'_> {
         RunResult::parse(&sh::output(&mut self.fltk(&[&["--resume", run], arguments].concat(), name), RUN_LIMIT)?)
     }
 
-    /// The folder of the run, once its journal tells of two checkpoints.
+    /// Returns the folder of the run, once its journal has two checkpoints.
     fn wait_for_checkpoints(&self, child: &mut Child, name: &str) -> anyhow::Result<PathBuf> {
         let deadline = Instant::now() + RUN_LIMIT;
         loop {

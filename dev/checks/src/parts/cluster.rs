@@ -1,6 +1,6 @@
-//! The orchestrator against a real Kubernetes: real API server, scheduler, operators; real pods that train, and thousands in name only.
+//! The orchestrator on a real Kubernetes: a real API server, scheduler and operators; real pods that train, and thousands on kwok nodes.
 //!
-//! The cluster is started by one part, used by all others, each a process of its own, and stopped by the last.
+//! One part starts the cluster, all others use it, each in a separate process, and the last one stops it.
 
 mod deployment;
 mod kfltk_files;
@@ -28,10 +28,10 @@ use crate::{
     setup::debian,
 };
 
-/// Nodes in name only.
+/// The number of kwok nodes.
 const NODES: u32 = 50;
 
-/// Does the part `name`.
+/// Runs the part `name`.
 pub fn run(checkout: &Checkout, name: &str) -> anyhow::Result<Outcome> {
     match name {
         "Debian packages" => return Ok(debian::install(PACKAGES).map_or_else(Outcome::Skipped, |()| Outcome::passed())),
@@ -65,7 +65,7 @@ pub fn run(checkout: &Checkout, name: &str) -> anyhow::Result<Outcome> {
         "a gang on a tainted node" => pushed_out::gang(&streams),
         "lost ranks" => losses::few(&streams),
         _ => {
-            // Installing, upgrading and uninstalling is tried with the newer, all else with the older.
+            // Installing, upgrading and uninstalling is tested with the newer version, everything else with the older one.
             let helm = if name == "both charts twice in a namespace" { Helm::Four } else { Helm::Three };
             let workplace = Workplace::new(checkout, &cluster, name, helm)?;
             match name {
@@ -83,12 +83,12 @@ pub fn run(checkout: &Checkout, name: &str) -> anyhow::Result<Outcome> {
             }
         }
     }?;
-    // What failed stays, to be looked at.
+    // The files of a failed part stay for inspection.
     streams.clear().context("what the part left can't be removed")?;
     Ok(outcome)
 }
 
-/// The whole table of lost ranks, on the cluster that runs and with the image that it was given.
+/// Tests the whole table of lost ranks, on the running cluster and with the image that was loaded into it.
 pub fn test_losses(checkout: &Checkout) -> anyhow::Result<()> {
     let cluster = TestCluster::of_parts(checkout)?;
     let folder = checkout.target.join("xtask-test-streams").join("losses");
@@ -97,7 +97,7 @@ pub fn test_losses(checkout: &Checkout) -> anyhow::Result<()> {
     losses::all(&streams)
 }
 
-/// What any part here needs of Debian's: installed at once, which takes a fraction of one after the other.
+/// The Debian packages that any part here needs: installing all at once takes a fraction of the time of one after the other.
 const PACKAGES: &[&str] = &[
     "aardvark-dns",
     "binutils",

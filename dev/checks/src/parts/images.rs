@@ -1,4 +1,4 @@
-//! The images: the same inputs give the same digests, and what is in them runs as it would in a cluster.
+//! The images: the same inputs give the same digests, and their programs run as they would in a cluster.
 
 mod cuda;
 mod podman;
@@ -19,7 +19,7 @@ use crate::{
     setup::debian,
 };
 
-/// Does the part `name`.
+/// Runs the part `name`.
 pub fn run(checkout: &Checkout, name: &str) -> anyhow::Result<Outcome> {
     if !debian::is_root() {
         return Ok(Outcome::Skipped("images are built and run as root".to_owned()));
@@ -40,7 +40,7 @@ fn training(checkout: &Checkout) -> anyhow::Result<Outcome> {
     let work = tempfile::tempdir_in(&checkout.target)?;
     let (contents, podman) = built(checkout, Kind::Training, work.path())?;
     says_its_name(&podman)?;
-    // All of Fashion-MNIST, which is read and compared with its digests.
+    // This reads all of Fashion-MNIST, and compares it with its digests.
     podman.run(&["data", "verify", "fashion-mnist"])?;
     Ok(Outcome::Passed(described(&contents)))
 }
@@ -60,7 +60,7 @@ fn tensorboard(checkout: &Checkout) -> anyhow::Result<Outcome> {
     Ok(Outcome::Passed(format!("{}, TensorBoard {}", described(&contents), version.trim())))
 }
 
-/// Builds an image in `work`, loads it, and keeps what it is, to be compared with the one that the guide builds ([`again`]).
+/// Builds an image in `work`, loads it, and records its contents, to be compared with those of the image that the guide builds ([`again`]).
 fn built(checkout: &Checkout, kind: Kind, work: &Path) -> anyhow::Result<(Contents, Podman)> {
     let archive = work.join("image.tar");
     let program = fltk(checkout);
@@ -71,7 +71,7 @@ fn built(checkout: &Checkout, kind: Kind, work: &Path) -> anyhow::Result<(Conten
     Ok((contents, Podman::load(work, kind, &archive)?))
 }
 
-/// That the guide, which builds images by what it tells a reader to type, came to the same ones.
+/// Checks that the guide, which builds images with the commands that it tells a reader to type, made the same images.
 pub fn again(checkout: &Checkout) -> anyhow::Result<Outcome> {
     let mut same = Vec::new();
     for kind in [Kind::Training, Kind::Orchestrator, Kind::Tensorboard] {

@@ -1,4 +1,4 @@
-//! One process group of a rank in Rust (`torch-dist`'s example) and one in plain PyTorch: both must end with the same parameters.
+//! One process group of a rank in Rust (the example of `torch-dist`) and one in plain PyTorch: both must end with the same parameters.
 
 use std::{
     net::TcpListener,
@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail, ensure};
 
 use crate::{checkout::Checkout, outcome::Outcome, setup::python, sh};
 
-/// For one pair of ranks: they train for a second, and Python takes some to begin.
+/// The time limit for one pair of ranks: they train for a second, and Python takes some seconds to start.
 const PAIR_LIMIT: Duration = Duration::from_secs(120);
 
 /// Trains two ranks in Rust, then one in each language, both ways round.
@@ -28,9 +28,9 @@ pub fn run(checkout: &Checkout) -> anyhow::Result<Outcome> {
     Ok(Outcome::Passed(format!("parameters {}", digests.join(", "))))
 }
 
-/// Runs the two ranks of a group and returns the beginning of the digest that both end with.
+/// Runs the two ranks of a group and returns the start of the digest with which both end.
 fn pair(mut commands: [Command; 2]) -> anyhow::Result<String> {
-    // Freed before rank 0 takes it. Should another program take it in between, rank 0 says so.
+    // The port is freed before rank 0 takes it. If another program takes it in between, rank 0 reports that.
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     for (rank, command) in commands.iter_mut().enumerate() {
         command.args([&rank.to_string(), "2", "127.0.0.1", &port.to_string()]).env("GLOO_SOCKET_IFNAME", "lo").stdin(Stdio::null());

@@ -1,4 +1,4 @@
-//! What the API server takes at most: bare creates of the same objects.
+//! The most that the API server can take: bare creates of the same objects.
 
 use std::{path::Path, time::Duration};
 
@@ -11,18 +11,18 @@ use crate::{
     sh,
 };
 
-/// For 100,000 jobs.
+/// The time limit for 100,000 jobs.
 const LIMIT: Duration = Duration::from_secs(3600);
 
-/// Bare creates.
+/// The measurement of bare creates.
 pub struct Ceiling<'a> {
     /// The example `creates` of `fltk-cluster`.
     pub program: &'a Path,
-    /// Where.
+    /// The cluster.
     pub cluster: &'a Cluster,
 }
 
-/// What the program prints.
+/// The output of the program.
 #[derive(Deserialize)]
 struct Measurement {
     jobs: u32,
@@ -30,7 +30,7 @@ struct Measurement {
 }
 
 impl Ceiling<'_> {
-    /// Jobs made a second, from the first to the last.
+    /// Returns the jobs created per second, from the first to the last.
     pub fn jobs_per_second(&self, inputs: &Inputs, concurrency: u32) -> anyhow::Result<f64> {
         let mut command = cluster::inside(self.program);
         command.arg(self.cluster.kubeconfig()).args([NAMESPACE, RUN, &concurrency.to_string()]);

@@ -1,4 +1,5 @@
-//! The stream that is measured: the mix of classes of Kueue's own benchmark, 70 % small, 20 % medium and 10 % large jobs, all there at once.
+//! The stream that is measured: the mix of job classes from Kueue's own benchmark, 70 % small, 20 % medium and 10 % large jobs, which all
+//! arrive at once.
 
 use std::{fmt::Write as _, fs, path::PathBuf};
 
@@ -31,7 +32,7 @@ stream:
   admission: { type: unlimited }
 ";
 
-/// The operator leaves jobs with another manager alone, whether or not there is one. The image isn't pulled.
+/// The operator ignores jobs with another manager, whether or not that exists. The image isn't pulled.
 const KUBERNETES: &str = "\
 kubernetes:
   image: localhost/fltk:dev
@@ -39,18 +40,18 @@ kubernetes:
   run_policy: { managed_by: kueue.x-k8s.io/multikueue }
 ";
 
-/// Ten arrivals with the shares of the classes; every part of the stream has them.
+/// Ten arrivals with the shares of the classes; every part of the stream has the same shares.
 const CLASSES: [&str; 10] = ["small", "small", "medium", "small", "small", "large", "small", "medium", "small", "small"];
 
-/// The files, removed when it's dropped.
+/// The input files, which are removed when the value is dropped.
 pub struct Inputs {
     folder: TempDir,
-    /// How many arrive.
+    /// The number of jobs that arrive.
     pub jobs: u32,
 }
 
 impl Inputs {
-    /// Of a stream with as many `jobs`.
+    /// Writes the files for a stream with this many `jobs`.
     pub fn write(jobs: u32) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let inputs = Self { folder, jobs };
@@ -70,7 +71,7 @@ impl Inputs {
         self.folder.path().join("trace.csv")
     }
 
-    /// What pods get.
+    /// The configuration of the pods.
     pub fn kubernetes(&self) -> PathBuf {
         self.folder.path().join("kubernetes.yaml")
     }
@@ -79,7 +80,7 @@ impl Inputs {
 fn trace(jobs: u32) -> String {
     let mut text = "time,class\n".to_owned();
     for class in CLASSES.iter().cycle().take(jobs as usize) {
-        // A text takes all that memory holds.
+        // Writing to a string can't fail.
         let _ = writeln!(text, "0,{class}");
     }
     text

@@ -1,4 +1,4 @@
-//! `fltk cluster` itself, from the outside: until its journal says that every job was made.
+//! `fltk cluster` itself, measured from the outside: it runs until its journal says that every job was created.
 
 use std::{
     fs::{self, File},
@@ -18,37 +18,37 @@ use crate::{
     sh,
 };
 
-/// For 100,000 jobs to be made.
+/// The time limit for creating 100,000 jobs.
 const LIMIT: Duration = Duration::from_secs(3600);
-/// How often its journal is looked at.
+/// The interval at which the journal is read.
 const POLL: Duration = Duration::from_millis(200);
-/// For it to stop once it's asked to.
+/// The time limit for the program to stop after it is asked to.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 
 /// Our program.
 pub struct Ours<'a> {
-    /// The one that trains nothing.
+    /// The program that does no training.
     pub program: &'a Path,
-    /// Where.
+    /// The cluster.
     pub cluster: &'a Cluster,
 }
 
-/// What was measured.
+/// The results of the measurement.
 pub struct Measurement {
-    /// From the first job that it saw to be there to the last.
+    /// The rate from the first job that the program saw in the cluster to the last.
     pub jobs_per_second: f64,
-    /// Its largest resident memory, in 10^6 bytes.
+    /// The largest resident memory, in 10^6 bytes.
     pub peak_mb: f64,
 }
 
-/// A row of what it prints, as far as it's used here.
+/// A row of the program's output, as far as it is used here.
 #[derive(Deserialize)]
 struct Row {
     created: Option<f64>,
 }
 
 impl Ours<'_> {
-    /// Runs the stream until all of its jobs were made.
+    /// Runs the stream until all of its jobs were created.
     pub fn measure(&self, inputs: &Inputs) -> anyhow::Result<Measurement> {
         let work = tempfile::tempdir()?;
         let (rows, words) = (work.path().join("rows.json"), work.path().join("words"));
@@ -69,7 +69,7 @@ impl Ours<'_> {
     }
 }
 
-/// Until its journal has the creation of as many `jobs`.
+/// Waits until the journal has the creation of this many `jobs`.
 fn wait(child: &mut Child, journal: &Path, jobs: u32) -> anyhow::Result<()> {
     let deadline = Instant::now() + LIMIT;
     let (mut lines, mut created) = (None, 0);
@@ -85,7 +85,7 @@ fn wait(child: &mut Child, journal: &Path, jobs: u32) -> anyhow::Result<()> {
         }
         let Some(lines) = &mut lines else { continue };
         while lines.read_line(&mut text)? > 0 {
-            // A line that isn't whole yet is gone on with.
+            // An incomplete line is continued later.
             if text.ends_with('\n') {
                 created += u32::from(text.contains(r#""event":"created""#));
                 text.clear();
@@ -102,7 +102,7 @@ fn peak_mb(pid: u32) -> anyhow::Result<f64> {
     Ok(kib * 1024.0 / 1e6)
 }
 
-/// As a person would, so that it prints its jobs.
+/// Stops the program as a person would, so that it prints its jobs.
 fn stop(child: &mut Child, command: &Command) -> anyhow::Result<()> {
     if child.try_wait()?.is_none() {
         sh::quiet_output(Command::new("kill").arg(child.id().to_string()).stdin(Stdio::null()), sh::LOOKUP_LIMIT)?;

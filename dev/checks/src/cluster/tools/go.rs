@@ -1,4 +1,4 @@
-//! What the `go` command is asked for.
+//! Calls of the `go` command.
 
 use std::{
     path::{Path, PathBuf},
@@ -8,19 +8,19 @@ use std::{
 use super::Kubernetes;
 use crate::sh;
 
-/// A package as often as it has to be compiled: by its path, module and version.
+/// The identity of a package for compilation: its path, module and version.
 const IDENTITY: &str = "{{.ImportPath}} {{with .Module}}{{.Path}} {{.Version}}{{with .Replace}} {{.Path}} {{.Version}}{{end}}{{end}}";
 
-/// All that `packages` of `module` are compiled from, a line each that begins with the package's path. Gets the sources.
+/// Returns everything from which `packages` of `module` are compiled, one line each, beginning with the package's path. Downloads the
+/// sources.
 pub fn dependencies(module: &Path, packages: &[&str]) -> anyhow::Result<Vec<String>> {
     let mut list = go(module);
     list.args(["list", "-deps", "-f", IDENTITY]).args(packages);
     Ok(sh::quiet_output(&mut list, sh::INSTALL_LIMIT)?.lines().map(str::to_owned).collect())
 }
 
-/// Builds programs into `folder`, each under the last part of its path. Kubernetes' are told their version: without it the API server is v0.0.0-master, and
-/// clients stumble. `see` is told of every line that Go says, with the path of each package that
-/// it compiles.
+/// Builds programs into `folder`, each named after the last part of its path. Kubernetes' programs are given their version: without it, the API server
+/// reports v0.0.0-master, which confuses clients. `see` gets every line of Go's output, including the path of each package that it compiles.
 pub fn build(module: &Path, packages: &[&str], folder: &Path, kubernetes: Kubernetes, see: impl FnMut(&str)) -> anyhow::Result<()> {
     let base = "k8s.io/component-base/version";
     let version = kubernetes.version();
@@ -29,14 +29,14 @@ pub fn build(module: &Path, packages: &[&str], folder: &Path, kubernetes: Kubern
         "-s -w -X {base}.gitVersion={version} -X {base}.gitMajor=1 -X {base}.gitMinor={minor} -X k8s.io/client-go/pkg/version.gitVersion={version}"
     );
     let mut build = go(module);
-    // Nobody debugs them, and without that the compiler is a tenth faster.
+    // Nobody debugs these programs, and without debug information the compiler is a tenth faster.
     build.args(["build", "-v", "-trimpath", "-gcflags=all=-dwarf=false", "-ldflags", &linker, "-o"]).arg(folder).args(packages);
-    // Of the compiler itself: a sixth of its time is collecting garbage, if it may not use more memory.
+    // This is for the compiler itself: it spends a sixth of its time on garbage collection if it may not use more memory.
     build.env("GOGC", "400");
     sh::each_line(&mut build, sh::BUILD_LIMIT, see)
 }
 
-/// Where the sources of `dependency` are.
+/// Returns the folder of the sources of `dependency`.
 pub fn folder(module: &Path, dependency: &str) -> anyhow::Result<PathBuf> {
     let mut list = go(module);
     list.args(["list", "-m", "-f", "{{.Dir}}", dependency]);

@@ -1,4 +1,4 @@
-//! How far a build with Go is, for whoever waits for it: a line that changes on a terminal, a line now and then in a log.
+//! The progress of a build with Go, for the person who waits: a changing line on a terminal, an occasional line in a log.
 
 use std::{
     collections::BTreeSet,
@@ -6,20 +6,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Between two lines: often enough to be seen moving, seldom enough for a log.
+/// The time between two lines: short enough to show movement, long enough for a log.
 const PAUSE_ON_TERMINAL: Duration = Duration::from_millis(500);
 const PAUSE_IN_LOG: Duration = Duration::from_secs(15);
 
-/// Before that much is done, the time that is left can't be told from it.
+/// The percentage below which the remaining time can't be estimated.
 const PERCENT_MIN: usize = 5;
 
-/// A build of one module after the other.
+/// A build of one module after another.
 pub struct Progress {
-    /// Of all modules, one for each time that it is compiled: modules share what they have in the same version.
+    /// The packages of all modules, one for each time that it is compiled: modules share packages of the same version.
     packages: BTreeSet<String>,
-    /// The paths of these, by which Go names them.
+    /// The paths of these packages, by which Go names them.
     paths: BTreeSet<String>,
-    /// How many packages there are up to the end of each module that isn't built yet, the first of them first.
+    /// The number of packages up to the end of each module that isn't built yet, starting with the next one.
     ends: std::collections::VecDeque<usize>,
     done: usize,
     begin: Instant,
@@ -42,7 +42,7 @@ impl Default for Progress {
 }
 
 impl Progress {
-    /// Adds a module, to be built after those before: its packages, each with what tells its versions apart after its path.
+    /// Adds a module, to be built after the earlier ones: its packages, each as its path followed by text that distinguishes its versions.
     pub fn expect(&mut self, packages: &[String]) {
         self.packages.extend(packages.iter().cloned());
         self.paths.extend(packages.iter().filter_map(|package| package.split(' ').next()).map(str::to_owned));
@@ -50,7 +50,7 @@ impl Progress {
         self.begin = Instant::now();
     }
 
-    /// Takes in a line that Go says; shows it unless it is about a package.
+    /// Processes a line of Go's output; shows it unless it names a package.
     pub fn see(&mut self, line: &str) {
         if !self.paths.contains(line) {
             self.clear();
@@ -64,7 +64,7 @@ impl Progress {
         }
     }
 
-    /// A module is built: what Go didn't compile of it, it had.
+    /// Records that a module is built: packages that Go didn't compile were in its cache.
     pub fn finish_module(&mut self) {
         self.done = self.ends.pop_front().unwrap_or(self.done);
         self.say();
@@ -85,7 +85,7 @@ impl Progress {
         }
     }
 
-    /// Without what was said last, if that can be taken back.
+    /// Clears the last output, if the terminal allows that.
     fn clear(&self) {
         if self.is_terminal {
             eprint!("\r\x1b[K");
@@ -100,7 +100,7 @@ impl Progress {
 }
 
 fn text(done: usize, all: usize, elapsed: Duration) -> String {
-    // Go may compile a package once more than we know.
+    // Go may compile one package more than we know.
     let done = done.min(all);
     let percent = (100 * done).checked_div(all).unwrap_or(100);
     let left = if done == all || percent < PERCENT_MIN {
@@ -136,7 +136,7 @@ mod tests {
         progress.expect(&module(&["fmt ", "a/b a v1", "a/c a v1"]));
         progress.expect(&module(&["fmt ", "a/b a v2", "a/c a v1"]));
         assert_eq!(progress.packages.len(), 4);
-        // What Go has already it doesn't name.
+        // Go doesn't name packages that are already in its cache.
         ["a/b", "go: a warning"].iter().for_each(|line| progress.see(line));
         assert_eq!(progress.done, 1);
         progress.finish_module();

@@ -1,9 +1,9 @@
-//! Which Kubernetes: the newest that runs on the machines of the tests, and the oldest that is tried.
+//! The Kubernetes versions: the newest that runs on the machines of the tests, and the oldest that is tested.
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-/// A Kubernetes that can be built. Each has a folder of `cluster/tools`.
+/// A Kubernetes version that can be built. Each has a folder in `cluster/tools`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 pub enum Kubernetes {
     /// The one of the tests.
@@ -18,11 +18,11 @@ pub enum Kubernetes {
 }
 
 impl Kubernetes {
-    /// All.
+    /// All versions.
     #[cfg(test)]
     pub const ALL: [Self; 2] = [Self::Newest, Self::Oldest];
 
-    /// What it calls itself; the module in its folder has the same.
+    /// Returns the version string, which is also that of the module in its folder.
     pub const fn version(self) -> &'static str {
         match self {
             Self::Newest => "v1.37.2",
@@ -30,7 +30,7 @@ impl Kubernetes {
         }
     }
 
-    /// The folder of `cluster/tools` of the module `module`: that of Kubernetes is by version.
+    /// Returns the folder in `cluster/tools` of the module `module`: for Kubernetes, it depends on the version.
     pub fn folder_of(self, module: &'static str) -> &'static str {
         match (module, self) {
             (super::KUBERNETES, Self::Newest) => "kubernetes-1.37",

@@ -1,4 +1,4 @@
-//! The crates that are compiled into a program, by what cargo says of exactly its features.
+//! The crates that are compiled into a program, according to cargo, for exactly its features.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,18 +13,18 @@ use cyclonedx_bom::prelude::{Component, Purl};
 use super::{licenses, sha256};
 use crate::{checkout::Checkout, sh};
 
-/// Crates and who depends on whom.
+/// The crates and their dependencies on each other.
 pub struct Crates {
-    /// The program's own, by its reference.
+    /// The program's own crate, by its reference.
     pub root: String,
-    /// All of them, in order.
+    /// All crates, in order.
     pub components: Vec<Component>,
-    /// Their dependencies.
+    /// The dependencies of the crates.
     pub dependencies: Vec<Dependency>,
 }
 
-/// What the package `package` of this checkout is compiled from. Procedural macros and build scripts run on the machine that
-/// compiles, and are not in it.
+/// Returns the crates from which the package `package` of this checkout is compiled. Procedural macros and build scripts run on the machine
+/// that compiles, and are not included.
 pub fn of(checkout: &Checkout, package: &str) -> anyhow::Result<Crates> {
     let mut cargo = checkout.cargo_without_libtorch();
     cargo.args(["tree", "--locked", "--package", package, "--edges", "normal,no-proc-macro", "--prefix", "depth", "--format", " {p}"]);
@@ -62,11 +62,11 @@ struct Tree {
     edges: BTreeMap<String, BTreeSet<String>>,
 }
 
-/// A package of ours without code: it chooses features of libraries, and names some that the program doesn't use.
+/// A package of ours without code: it selects features of libraries, some of which the program doesn't use.
 const ONLY_FEATURES: &str = "features@";
 
 impl Tree {
-    /// Without those whose reference `is_left_out`, and what is reached only over them.
+    /// Returns the tree without the packages for which `is_left_out` is true, and without those reached only through them.
     fn without(mut self, is_left_out: &dyn Fn(&str) -> bool) -> Self {
         let mut reached = BTreeSet::from([self.root.clone()]);
         let mut new = vec![self.root.clone()];
@@ -87,7 +87,7 @@ fn reference(name: &str, version: &str) -> String {
     format!("{name}@{version}")
 }
 
-/// Of lines such as `1 anstream v1.0.0`, with the depth first; what was there before may end in `(*)`.
+/// Parses lines such as `1 anstream v1.0.0`, with the depth first; a package that appeared before may end in `(*)`.
 fn parse(listing: &str) -> anyhow::Result<Tree> {
     let mut edges: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut path: Vec<String> = Vec::new();

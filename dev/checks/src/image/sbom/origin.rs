@@ -1,4 +1,4 @@
-//! Where a file of this machine is from: a Debian package, or a wheel of Python's.
+//! The origin of a file of this machine: a Debian package, or a Python wheel.
 
 use std::{
     collections::BTreeMap,
@@ -14,47 +14,47 @@ use crate::{
     sh,
 };
 
-/// Where something is from.
+/// The origin of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// A package of Debian, or of a system that is made like it.
+    /// A package of Debian, or of a system derived from it.
     Debian {
-        /// Its name.
+        /// The name.
         package: String,
-        /// Its version.
+        /// The version.
         version: String,
-        /// Of which machines it is.
+        /// The architecture.
         architecture: String,
-        /// Of which system.
+        /// The system.
         system: System,
     },
-    /// A wheel of PyPI.
+    /// A wheel from PyPI.
     Wheel {
-        /// Its name.
+        /// The name.
         name: String,
-        /// Its version.
+        /// The version.
         version: String,
     },
-    /// A libtorch that somebody got for themselves.
+    /// A libtorch that the user downloaded.
     Libtorch {
-        /// Its version.
+        /// The version.
         version: String,
     },
-    /// Nobody knows.
+    /// Unknown.
     Unknown,
 }
 
-/// A system of packages.
+/// A system with packages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct System {
-    /// As it names itself: `debian`, `ubuntu`.
+    /// The name that it gives itself: `debian`, `ubuntu`.
     pub id: String,
-    /// Its release, such as `12`; empty for one that has none.
+    /// The release, such as `12`; empty if it has none.
     pub release: String,
 }
 
 impl System {
-    /// What `text`, an `os-release`, says of it.
+    /// Reads the system from `text`, the content of an `os-release` file.
     fn of(text: &str) -> Self {
         let value = |key: &str| {
             text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).map(|value| value.trim_matches('"').to_owned())
@@ -62,14 +62,14 @@ impl System {
         Self { id: value("ID").unwrap_or_else(|| "debian".to_owned()), release: value("VERSION_ID").unwrap_or_default() }
     }
 
-    /// This machine's.
+    /// Returns the system of this machine.
     fn here() -> Self {
         Self::of(&std::fs::read_to_string("/etc/os-release").unwrap_or_default())
     }
 }
 
 impl Origin {
-    /// Its package URL.
+    /// Returns the package URL.
     pub fn purl(&self) -> Option<String> {
         match self {
             Self::Debian { package, version, architecture, system: System { id, release } } => {
@@ -83,27 +83,27 @@ impl Origin {
     }
 }
 
-/// A project's name as PyPI compares them, and package URLs have them: `typing_extensions` is `typing-extensions`.
+/// Returns a project's name in the form that PyPI compares and package URLs use: `typing_extensions` is `typing-extensions`.
 fn normal(name: &str) -> String {
     let words: Vec<&str> = name.split(['-', '_', '.']).filter(|word| !word.is_empty()).collect();
     words.join("-").to_lowercase()
 }
 
-/// Plus signs are the one thing in names and versions of packages that a package URL can't have as it is.
+/// Escapes plus signs, the only character in names and versions of packages that a package URL can't contain.
 fn escaped(text: &str) -> String {
     text.replace('+', "%2B")
 }
 
-/// Remembers what was asked before.
+/// A cache of earlier answers.
 #[derive(Default)]
 pub struct Origins {
-    /// By the folder of Python packages: the file, relative to it, and whose it is.
+    /// For each folder of Python packages, the files, relative to it, with their origins.
     wheels: BTreeMap<PathBuf, BTreeMap<PathBuf, Origin>>,
     packages: BTreeMap<String, Origin>,
 }
 
 impl Origins {
-    /// Where `file` is from.
+    /// Returns the origin of `file`.
     pub fn of(&mut self, file: &Path) -> anyhow::Result<Origin> {
         let real = file.canonicalize().unwrap_or_else(|_| file.to_path_buf());
         if let Some(origin) = self.of_wheel(&real)? {
@@ -122,7 +122,7 @@ impl Origins {
         Ok(Origin::Unknown)
     }
 
-    /// An installed package of Debian.
+    /// Returns the origin of an installed Debian package.
     pub fn package(&mut self, package: &str) -> anyhow::Result<Origin> {
         if let Some(known) = self.packages.get(package) {
             return Ok(known.clone());
@@ -138,7 +138,7 @@ impl Origins {
                 let mut next = || words.next().with_context(|| format!("dpkg says `{answer}` of `{package}`"));
                 Origin::Debian { package: next()?, version: next()?, architecture: next()?, system: System::here() }
             }
-            // Another system.
+            // This is another system.
             Err(_) => Origin::Unknown,
         };
         self.packages.insert(package.to_owned(), origin.clone());
@@ -163,18 +163,18 @@ impl Origins {
     }
 }
 
-/// The same file by its other name, where `/lib` is a link to `/usr/lib`.
+/// Returns the other path of the same file, if `/lib` is a link to `/usr/lib`.
 fn merged(path: &Path) -> PathBuf {
     path.strip_prefix("/usr")
         .map_or_else(|_| Path::new("/usr").join(path.strip_prefix("/").unwrap_or(path)), |rest| Path::new("/").join(rest))
 }
 
-/// The package that brought `path`.
+/// Returns the package that installed `path`.
 fn package_of(path: &Path) -> Option<String> {
     let mut command = Command::new("dpkg-query");
     command.arg("--search").arg(path).stdin(Stdio::null()).stderr(Stdio::null());
     let answer = sh::quiet_output(&mut command, sh::LOOKUP_LIMIT).ok()?;
-    // `libc6:amd64: /lib/x86_64-linux-gnu/libc.so.6`; of several packages the first.
+    // The format is `libc6:amd64: /lib/x86_64-linux-gnu/libc.so.6`; of several packages, the first is taken.
     let (packages, _) = answer.lines().find(|line| !line.starts_with("diversion by "))?.split_once(": ")?;
     Some(packages.split(", ").next()?.to_owned())
 }

@@ -1,4 +1,4 @@
-//! What a person with a cluster does: the guide as it is written, charts beside each other, an orchestrator whose pod is killed.
+//! The steps of a person with a cluster: the guide as it is written, charts installed side by side, an orchestrator whose pod is killed.
 
 pub mod compose;
 pub mod data_sets;

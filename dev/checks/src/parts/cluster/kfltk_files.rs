@@ -1,4 +1,4 @@
-//! The shipped KFLTK files through `fltk cluster`: federated jobs of one pod and data-parallel jobs of two, trained in real pods, in a namespace that
+//! The shipped KFLTK files with `fltk cluster`: federated jobs of one pod and data-parallel jobs of two, trained in real pods, in a namespace that
 //! admits only what the restricted pod security standard allows.
 
 use std::{fs, path::Path};
@@ -8,7 +8,7 @@ use anyhow::{Context as _, ensure};
 use super::streams::{Streams, all_succeeded};
 use crate::{cluster::NODE, outcome::Outcome};
 
-/// Runs the stream with jobs of `backend`, and looks at what it left on the volume.
+/// Runs the stream with jobs of `backend`, and checks what it left on the volume.
 pub fn run(streams: &Streams<'_>, backend: &str) -> anyhow::Result<Outcome> {
     let namespace = format!("kfltk-{backend}");
     let volume = streams.cluster.claim(&namespace)?;
@@ -28,7 +28,7 @@ pub fn run(streams: &Streams<'_>, backend: &str) -> anyhow::Result<Outcome> {
     for job in &jobs {
         let first_step = job.first_step.with_context(|| format!("job {} has no first step", job.job))?;
         let (first_pod, ended) = (job.first_pod.unwrap_or(f64::MAX), job.ended.unwrap_or(0.0));
-        // Pods' clocks are the node's.
+        // The pods' clock is the node's.
         ensure!((first_pod - 1.0..=ended).contains(&first_step), "the first step isn't between first pod and end: {job:?}");
         ensure!(job.nodes == [NODE], "a job ran at {:?}", job.nodes);
     }
@@ -41,7 +41,7 @@ pub fn run(streams: &Streams<'_>, backend: &str) -> anyhow::Result<Outcome> {
     Ok(Outcome::Passed(format!("{} jobs, {runs} runs on the volume", jobs.len())))
 }
 
-/// Runs that the volume has, each with a journal that ended well and TensorBoard's events.
+/// Returns the number of runs on the volume, each with a journal that ended well and with TensorBoard events.
 fn records(volume: &Path) -> anyhow::Result<usize> {
     let mut count = 0;
     for entry in fs::read_dir(volume).with_context(|| format!("can't list `{}`", volume.display()))? {

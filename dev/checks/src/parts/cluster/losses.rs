@@ -1,7 +1,7 @@
-//! A data-parallel job loses a rank on a real cluster, and goes on: deleted, killed, or drained off its node, once or as often as it may, in either kind of
-//! job. Each ends with the bits of one that nobody disturbed.
+//! Data-parallel jobs on a real cluster that lose a rank and continue: it is deleted, killed, or drained off its node, once or as often as allowed, in
+//! either kind of job. Each job ends with the same bits as an undisturbed one.
 //!
-//! All jobs of a stream run side by side: most of their time they wait, since the kubelet starts again what fails repeatedly after 10 s, then 20.
+//! All jobs of a stream run side by side: they mostly wait, since the kubelet restarts a repeatedly failing container after 10 s, then 20.
 
 use std::{
     collections::BTreeMap,
@@ -23,28 +23,28 @@ use crate::{
     sh,
 };
 
-/// Ranks of each job.
+/// The number of ranks in each job.
 const RANKS: u32 = 3;
-/// Losses that `backoff_limit` allows, by default.
+/// The number of losses that `backoff_limit` allows by default.
 const LOSSES_MAX: u32 = 3;
-/// For what a rank was begun again for to have happened, with 10, 20 and 40 s that the kubelet waits between.
+/// The time limit for a restarted rank to make progress, with 10, 20 and 40 s that the kubelet waits in between.
 const LIMIT: Duration = Duration::from_secs(300);
 const POLL: Duration = Duration::from_millis(300);
-/// Jobs at once in the full table: each has three processes that want two cores and some hundred MB.
+/// The number of concurrent jobs in the full table: each has three processes that need two cores and some hundred MB.
 const AT_ONCE: usize = 6;
 
-/// What happens to a rank.
+/// The way in which a rank is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum How {
     /// Its pod is deleted.
     Deleted,
     /// Its process is killed.
     Killed,
-    /// Its node is cordoned, and its pod evicted. As there is no other node, that takes pods again once the pod is gone.
+    /// Its node is cordoned, and its pod evicted. Since there is no other node, this one takes pods again once the pod is gone.
     Drained,
 }
 
-/// A job, and what it loses.
+/// A job, and the loss that it suffers.
 #[derive(Clone, Copy, Debug)]
 struct Case {
     rank: u32,
@@ -63,18 +63,18 @@ impl fmt::Display for Case {
 
 const UNDISTURBED: Case = Case { rank: 0, how: How::Deleted, times: 0 };
 
-/// What became of it.
+/// The result of a case.
 struct Lost {
     backend: &'static str,
     case: Case,
     job: Job,
-    /// Restarts of containers that its pods say, and its operator adds up.
+    /// The restarts of containers, as reported by its pods and added up by its operator.
     restarts: u64,
-    /// Of the parameters, where it has finished.
+    /// The digest of the parameters, if it has finished.
     digest: Option<String>,
 }
 
-/// The least that shows it: the master once, a worker as often as may be, as both kinds of jobs.
+/// Tests the minimum: the master once, and a worker as often as allowed, in both kinds of jobs.
 pub fn few(streams: &Streams<'_>) -> anyhow::Result<Outcome> {
     let cases = [UNDISTURBED, Case { rank: 0, how: How::Deleted, times: 1 }, Case { rank: 2, how: How::Killed, times: LOSSES_MAX }];
     // One undisturbed job is enough.
@@ -90,7 +90,7 @@ pub fn few(streams: &Streams<'_>) -> anyhow::Result<Outcome> {
     Ok(Outcome::Passed(format!("{} jobs lost {} ranks", lost.len() - 1, lost.iter().map(|lost| lost.case.times).sum::<u32>())))
 }
 
-/// All of them, and one that loses more than it may; with a table.
+/// Tests all cases, and one that loses more ranks than allowed; prints a table.
 pub fn all(streams: &Streams<'_>) -> anyhow::Result<()> {
     let mut cases = vec![UNDISTURBED];
     for how in [How::Deleted, How::Killed, How::Drained] {
@@ -128,7 +128,7 @@ impl Lost {
     }
 }
 
-/// That each ended as it should.
+/// Checks that each job ended as it should.
 fn check(lost: &[Lost]) -> anyhow::Result<()> {
     let expected =
         lost.iter().find(|lost| lost.case.times == 0).and_then(|lost| lost.digest.clone()).context("the undisturbed job has no digest")?;
@@ -148,10 +148,10 @@ fn check(lost: &[Lost]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs a stream of a job for each of `cases`, and does to each what its case says.
+/// Runs a stream with a job for each of `cases`, and causes the losses of each case.
 fn run(streams: &Streams<'_>, name: &str, backend: &'static str, cases: &[Case]) -> anyhow::Result<Vec<Lost>> {
     let volume = streams.cluster.claim(name)?;
-    // So that the restarts of all of them can be counted. `TrainJob`s keep those that ended as it is.
+    // This allows counting the restarts of all pods. `TrainJob`s keep their completed pods anyway.
     let policy = if backend == "pytorchjob" { ", run_policy: { clean_pod_policy: None }" } else { "" };
     let config = format!(
         "kubernetes: {{ namespace: {name}, image: 'localhost/fltk:dev', image_pull_policy: Never, backend: {backend}, node_selector: {{ kubernetes.io/hostname: {NODE} }}{policy} }}\n"
@@ -203,19 +203,19 @@ fn run(streams: &Streams<'_>, name: &str, backend: &'static str, cases: &[Case])
     Ok(lost)
 }
 
-/// A job whose ranks are lost.
+/// A job that loses ranks.
 struct Victim<'a> {
     cluster: &'a TestCluster,
     namespace: &'a str,
     backend: &'a str,
     job: &'a str,
     volume: &'a Path,
-    /// Held while the node takes no pods.
+    /// The lock that is held while the node takes no pods.
     draining: &'a Mutex<()>,
 }
 
 impl Victim<'_> {
-    /// Loses a rank each time that an epoch more is done.
+    /// Loses a rank each time that another epoch is complete.
     fn loses(&self, case: &Case) -> anyhow::Result<()> {
         for time in 1..=case.times {
             self.wait("an epoch after its last start", || {
@@ -250,7 +250,7 @@ impl Victim<'_> {
         self.cluster.kubectl(&[&["--namespace", self.namespace][..], arguments].concat())
     }
 
-    /// The folder of its run, once it's there.
+    /// Returns the folder of its run, once it exists.
     fn folder(&self) -> anyhow::Result<Option<PathBuf>> {
         let is_its =
             |path: &PathBuf| fs::read_to_string(path.join("run.json")).is_ok_and(|text| text.contains(&format!("trainjob-{}\"", self.job)));
@@ -283,7 +283,7 @@ impl Victim<'_> {
         Ok(pods.iter().flat_map(statuses).flatten().filter_map(|status| status["restartCount"].as_u64()).sum())
     }
 
-    /// The pod that is `rank`, and isn't on its way out.
+    /// Returns the pod of `rank` that isn't being deleted.
     fn pod(&self, rank: u32) -> anyhow::Result<Pod> {
         let pods = self.pods()?;
         let label = |pod: &Json, name: &str| pod["metadata"]["labels"][name].as_str().map(str::to_owned);
@@ -298,7 +298,7 @@ impl Victim<'_> {
         Ok(Pod { name: text("name")?, uid: text("uid")? })
     }
 
-    /// Kills the process of `rank`, which this machine sees: what the kernel does to who takes too much memory.
+    /// Kills the process of `rank`, which is visible on this machine. The kernel does the same to a process that takes too much memory.
     fn kill(&self, rank: u32) -> anyhow::Result<()> {
         let variable = if self.backend == "pytorchjob" { format!("RANK={rank}") } else { format!("PET_NODE_RANK={rank}") };
         let has = |path: PathBuf, word: &dyn Fn(&str) -> bool| {
@@ -314,7 +314,7 @@ impl Victim<'_> {
         sh::run(Command::new("kill").args(["-KILL", pid]), sh::LOOKUP_LIMIT)
     }
 
-    /// As `kubectl drain` does, but for this pod alone: the node has others.
+    /// Does the same as `kubectl drain`, but only for this pod: the node has others.
     fn drain(&self, rank: u32) -> anyhow::Result<()> {
         let _alone = self.draining.lock().map_err(|_| anyhow::anyhow!("another case panicked"))?;
         let pod = self.pod(rank)?;

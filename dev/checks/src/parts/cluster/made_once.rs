@@ -1,6 +1,6 @@
-//! That no job of a namespace was made twice, by two witnesses: its objects as they are seen from time to time, of which none may become another of the
-//! same name; and the API server's audit log, which also knows what came and went between two looks. One whose maker was killed before it had its answer
-//! may be without one in the log; that one is seen.
+//! The check that no job in a namespace was created twice. It has two sources: the objects as they are seen from time to time, none of which may be
+//! replaced by another of the same name; and the API server's audit log, which also has objects that came and went between two looks. The log may lack
+//! the creation of a job whose creator was killed before it had its answer; such a job is seen among the objects.
 
 use std::collections::BTreeMap;
 
@@ -8,24 +8,24 @@ use anyhow::ensure;
 
 use crate::cluster::TestCluster;
 
-/// What was seen so far.
+/// The observations so far.
 pub struct MadeOnce<'a> {
     cluster: &'a TestCluster,
     namespace: &'a str,
-    /// Their kind's plural.
+    /// The plural of the jobs' kind.
     resource: &'a str,
-    /// How long the audit log was at the beginning.
+    /// The length of the audit log at the beginning.
     since: usize,
     uids: BTreeMap<String, String>,
 }
 
 impl<'a> MadeOnce<'a> {
-    /// Begins to look, before any job is made.
+    /// Starts the observation, before any job is created.
     pub fn new(cluster: &'a TestCluster, namespace: &'a str, resource: &'a str) -> anyhow::Result<Self> {
         Ok(Self { cluster, namespace, resource, since: cluster.audit_len()?, uids: BTreeMap::new() })
     }
 
-    /// Looks at what is there; how many there are.
+    /// Looks at the existing objects, and returns their number.
     pub fn look(&mut self) -> anyhow::Result<usize> {
         let there = self.cluster.uids(self.namespace, self.resource)?;
         for (name, uid) in &there {
@@ -35,7 +35,8 @@ impl<'a> MadeOnce<'a> {
         Ok(there.len())
     }
 
-    /// Looks for the last time: that each of `num` jobs was to be made, and none was made twice, whatever became of them. How many are there.
+    /// Looks for the last time: checks that there were attempts to create `num` jobs, and that none was created twice. Returns the number of
+    /// existing objects.
     pub fn end(mut self, num: usize) -> anyhow::Result<usize> {
         let there = self.look()?;
         let made = self.cluster.made(self.namespace, self.resource, self.since)?;

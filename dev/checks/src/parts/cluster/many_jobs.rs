@@ -1,5 +1,5 @@
-//! 500 jobs of three classes and priorities through the real operator on 50 nodes in name only, while the orchestrator is killed, somebody deletes a job,
-//! and the API server freezes. That a kill at any record and any request does no harm is shown by the tests of the edge, in memory.
+//! 500 jobs of three classes and priorities with the real operator on 50 kwok nodes, while the orchestrator is killed, somebody deletes a job, and the
+//! API server freezes. The tests of the edge show, in memory, that a kill at any record and any request does no harm.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::{outcome::Outcome, sh};
 const JOBS: usize = 500;
 const STREAM: &str = "many";
 
-/// As long as clients' connections bear it without an answer.
+/// The freeze, as long as clients' connections survive without an answer.
 const FREEZE: Duration = Duration::from_secs(15);
 
 const CONFIG: &str = "kubernetes:
@@ -40,7 +40,7 @@ stream:
   groups: [{ name: all, tasks: [small, medium, large], gaps: { type: exponential, mean: 30ms } }]
 ";
 
-/// Runs it, and looks at every job.
+/// Runs the stream, and checks every job.
 pub fn run(streams: &Streams<'_>) -> anyhow::Result<Outcome> {
     streams.cluster.namespace("many")?;
     let config = streams.write("many-config.yaml", CONFIG)?;
@@ -54,15 +54,15 @@ pub fn run(streams: &Streams<'_>) -> anyhow::Result<Outcome> {
     let jobs = streams.wait(STREAM, &mut running, "enough ended jobs", |jobs| ended(jobs) >= JOBS / 4)?;
     made_once.look()?;
     drop(running);
-    // While nobody looks.
+    // The job is deleted while no orchestrator runs.
     let deleted = jobs.iter().rev().find(|job| job.state == "running").context("no job runs")?.job.clone();
     streams.cluster.delete("many", "pytorchjob", &format!("trainjob-{deleted}"))?;
     running = streams.start(&arguments)?;
     streams.wait(STREAM, &mut running, "more ended jobs", |jobs| ended(jobs) >= JOBS / 2)?;
     streams.cluster.freeze_api_server(FREEZE)?;
-    // It ends with 5 if a job didn't succeed, as the deleted one may not have.
+    // The exit code is 5 if a job didn't succeed, which may be true of the deleted one.
     let is_over = |jobs: &[Job]| jobs.len() == JOBS && jobs.iter().all(|job| job.ended.is_some());
-    // It may end between two looks.
+    // The program may end between two looks.
     let jobs = streams.wait(STREAM, &mut running, "the end", is_over).or_else(|_| streams.jobs(STREAM))?;
     drop(running);
     let there = made_once.end(JOBS)?;
@@ -71,7 +71,8 @@ pub fn run(streams: &Streams<'_>) -> anyhow::Result<Outcome> {
     check(&jobs, &deleted)
 }
 
-/// That what ran is what `fltk plan` says of the same files, to the millisecond; `fltk run`'s streams are compared with it too.
+/// Checks that the stream ran as `fltk plan` says for the same files, to the millisecond. Streams of `fltk run` are compared with the plan
+/// too.
 fn as_planned(streams: &Streams<'_>, files: &[&str], jobs: &[Job]) -> anyhow::Result<()> {
     let text = sh::quiet_output(streams.fltk().arg("plan").args(files).args(["--output", "json"]), sh::LOOKUP_LIMIT)?;
     let plan: serde_json::Value = serde_json::from_str(&text).context("`fltk plan` printed no JSON")?;
@@ -86,7 +87,7 @@ fn as_planned(streams: &Streams<'_>, files: &[&str], jobs: &[Job]) -> anyhow::Re
     Ok(())
 }
 
-/// Of an amount of time as plans have it.
+/// Parses a duration in the format of plans.
 fn seconds(text: &str) -> Option<f64> {
     let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
     let factor = match unit {

@@ -1,5 +1,5 @@
-//! On a tainted node that real pods train on: a job is pushed out for one of higher priority and goes on from its checkpoint; a gang waits until all of
-//! it fits.
+//! A tainted node on which real pods train: a job is preempted by one of higher priority and resumes from its checkpoint; a gang waits until all of it
+//! fits.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use anyhow::{Context as _, ensure};
 use super::streams::{Job, Streams, all_succeeded};
 use crate::{cluster::NODE, outcome::Outcome};
 
-/// KFLTK's: nodes for experiments only.
+/// KFLTK's taint, which reserves nodes for experiments.
 const TAINT: &str = "fltk.node=normal:NoSchedule";
 
 fn config(streams: &Streams<'_>, namespace: &str) -> anyhow::Result<String> {
@@ -42,7 +42,7 @@ stream:
   groups: [{ name: urgent, tasks: [high], preempt: true }]
 ";
 
-/// A low one trains, a high one arrives: the node has room for one.
+/// A low-priority job trains, and a high-priority one arrives: the node has room for one.
 pub fn run(streams: &Streams<'_>) -> anyhow::Result<Outcome> {
     const NAME: &str = "priorities";
     let volume = streams.cluster.claim(NAME)?;
@@ -89,7 +89,7 @@ stream:
   admission: { type: capacity }
 ";
 
-/// One pod of three would fit: none is made until all do.
+/// One pod of three would fit: none is created until all of them fit.
 pub fn gang(streams: &Streams<'_>) -> anyhow::Result<Outcome> {
     const NAME: &str = "gang";
     streams.cluster.claim(NAME)?;

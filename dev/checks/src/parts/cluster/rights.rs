@@ -1,4 +1,4 @@
-//! Who has no rights is told which, and nothing is made.
+//! A user without rights is told which ones are missing, and nothing is created.
 
 use std::process::Stdio;
 
@@ -7,10 +7,10 @@ use anyhow::{Context as _, ensure};
 use super::streams::Streams;
 use crate::outcome::Outcome;
 
-/// The exit code of a cluster that lacks what a stream needs.
+/// The exit code for a cluster that lacks what a stream needs.
 const CLUSTER_LACKS: i32 = 8;
 
-/// As a service account that may do nothing.
+/// Runs a stream as a service account without rights.
 pub fn run(streams: &Streams<'_>) -> anyhow::Result<Outcome> {
     const NAME: &str = "no-rights";
     streams.cluster.namespace(NAME)?;

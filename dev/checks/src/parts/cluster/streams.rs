@@ -1,4 +1,4 @@
-//! Runs streams with the program under test, and reads what became of their jobs.
+//! Runs of streams with the program under test, and the results of their jobs.
 
 use std::{
     fs,
@@ -13,19 +13,19 @@ use serde::Deserialize;
 
 use crate::{cluster::TestCluster, sh};
 
-/// For one stream.
+/// The time limit of one stream.
 const STREAM_LIMIT: Duration = Duration::from_secs(12 * 60);
-/// How often a stream that is waited for is looked at.
+/// The interval at which a stream is polled.
 const POLL: Duration = Duration::from_millis(300);
 
-/// What scenarios work with.
+/// The context of scenarios.
 pub struct Streams<'a> {
     pub cluster: &'a TestCluster,
     pub program: &'a Path,
     pub folder: &'a Path,
 }
 
-/// A job as `fltk runs jobs --output json` has it.
+/// A job as in the output of `fltk runs jobs --output json`.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Job {
     pub job: String,
@@ -44,7 +44,7 @@ pub struct Job {
 }
 
 impl Streams<'_> {
-    /// Forgets what was run before.
+    /// Removes the runs of earlier tests.
     pub fn clear(&self) -> anyhow::Result<()> {
         if self.folder.exists() {
             fs::remove_dir_all(self.folder).with_context(|| format!("can't empty `{}`", self.folder.display()))?;
@@ -52,51 +52,51 @@ impl Streams<'_> {
         Ok(fs::create_dir_all(self.folder)?)
     }
 
-    /// A file of a scenario.
+    /// Writes a file of a scenario.
     pub fn write(&self, name: &str, text: &str) -> anyhow::Result<PathBuf> {
         let path = self.folder.join(name);
         fs::write(&path, text)?;
         Ok(path)
     }
 
-    /// The program, where the API server is reached; streams' folders go into ours.
+    /// Returns a command for the program, inside the network where the API server can be reached; streams' folders are placed in ours.
     pub fn fltk(&self) -> Command {
         let mut command = self.cluster.reach(self.program);
         command.env("FLTK_RUNS", self.folder);
         command
     }
 
-    /// `fltk cluster` with `arguments`, to its end.
+    /// Runs `fltk cluster` with `arguments` to its end.
     pub fn run(&self, arguments: &[&str]) -> anyhow::Result<()> {
         sh::run(self.fltk().arg("cluster").args(arguments).stdout(Stdio::null()), STREAM_LIMIT)
     }
 
-    /// `fltk cluster` with `arguments`, as a process that is killed when it's dropped.
+    /// Starts `fltk cluster` with `arguments`, as a process that is killed when the value is dropped.
     pub fn start(&self, arguments: &[&str]) -> anyhow::Result<Running> {
         let mut command = self.fltk();
         command.args(["--quiet", "cluster"]).args(arguments).stdout(Stdio::null());
         Ok(Running(sh::start(&mut command)?))
     }
 
-    /// What became of the jobs of `stream` so far.
+    /// Returns the state of the jobs of `stream` so far.
     pub fn jobs(&self, stream: &str) -> anyhow::Result<Vec<Job>> {
         let mut command = self.fltk();
         command.args(["runs", "jobs", stream, "--output", "json"]);
         serde_json::from_str(&sh::quiet_output(&mut command, sh::LOOKUP_LIMIT)?).context("`fltk runs jobs` printed no list of jobs")
     }
 
-    /// What `fltk explain` says of `job`.
+    /// Returns the output of `fltk explain` for `job`.
     pub fn explain(&self, stream: &str, job: &str) -> anyhow::Result<String> {
         let mut command = self.fltk();
         command.args(["explain", job, "--stream", stream]);
         sh::quiet_output(&mut command, sh::LOOKUP_LIMIT)
     }
 
-    /// Waits until `is_so` of the jobs of `stream`, which `running` works on.
+    /// Waits until `is_so` holds for the jobs of `stream`, which `running` works on.
     pub fn wait(&self, stream: &str, running: &mut Running, what: &str, is_so: impl Fn(&[Job]) -> bool) -> anyhow::Result<Vec<Job>> {
         let deadline = Instant::now() + STREAM_LIMIT;
         loop {
-            // Its folder is not there at once.
+            // The stream's folder doesn't exist at once.
             let jobs = if self.folder.join(stream).exists() { self.jobs(stream)? } else { Vec::new() };
             if is_so(&jobs) {
                 return Ok(jobs);
@@ -110,11 +110,11 @@ impl Streams<'_> {
     }
 }
 
-/// An orchestrator at work. Dropping it is `kill -9`.
+/// A running orchestrator. Dropping it is like `kill -9`.
 pub struct Running(Child);
 
 impl Running {
-    /// Waits until it has ended, and well.
+    /// Waits until it has ended successfully.
     pub fn end(mut self) -> anyhow::Result<()> {
         let status = sh::wait(&mut self.0, &Command::new("fltk cluster"), STREAM_LIMIT)?;
         ensure!(status.success(), "the orchestrator ended with {status}");
@@ -123,9 +123,9 @@ impl Running {
 }
 
 impl Running {
-    /// Waits until it has ended, also with jobs that failed.
+    /// Waits until it has ended, possibly with failed jobs.
     pub fn over(mut self) -> anyhow::Result<()> {
-        /// A job of the stream failed.
+        /// The exit code if a job of the stream failed.
         const FAILED: i32 = 5;
         let status = sh::wait(&mut self.0, &Command::new("fltk cluster"), STREAM_LIMIT)?;
         ensure!(status.success() || status.code() == Some(FAILED), "the orchestrator ended with {status}");
@@ -141,7 +141,7 @@ impl Drop for Running {
     }
 }
 
-/// That all of `jobs` succeeded, at times that can be.
+/// Checks that all `jobs` succeeded, at plausible times.
 pub fn all_succeeded(jobs: &[Job]) -> anyhow::Result<()> {
     for job in jobs {
         ensure!(job.state == "succeeded", "job {} of `{}` is {}: {:?}", job.job, job.class, job.state, job.reason);

@@ -1,5 +1,5 @@
-//! The image `cuda` on a machine without a GPU: all of its libraries are found, and the program trains with them to the same bits as without. Whether it
-//! can do anything on a GPU is not tested.
+//! The image `cuda` on a machine without a GPU: all of its libraries are found, and the program trains with them to the same bits as without. The test
+//! doesn't show whether the image works on a GPU.
 
 use std::{
     fs,
@@ -20,14 +20,14 @@ use crate::{
     sh,
 };
 
-/// For one round, which takes two seconds.
+/// The time limit of one round, which takes two seconds.
 const RUN_LIMIT: Duration = Duration::from_secs(5 * 60);
 
-/// One round of what the demo runs.
+/// The arguments for one round of the demo.
 const ONE_ROUND: [&str; 5] = ["--quiet", "--set", "tasks.0.federated.rounds=1", "--output", "json"];
 
-/// The image is built but for its libraries, which are mounted where they would be. As a layer, 3.5 GB would be copied into buildah's store, which takes it
-/// two minutes on two busy cores, the archive and podman's store, and show nothing that the layers of the other images don't.
+/// Builds the image without its libraries, which are mounted in their place. As a layer, 3.5 GB would be copied into buildah's store, the archive and
+/// podman's store, which takes buildah two minutes on two busy cores, and would show nothing that the layers of the other images don't.
 pub fn run(checkout: &Checkout, program: &Path) -> anyhow::Result<Outcome> {
     let work = tempfile::tempdir_in(&checkout.target)?;
     let data = work.path().join("data");
@@ -56,7 +56,7 @@ pub fn run(checkout: &Checkout, program: &Path) -> anyhow::Result<Outcome> {
     Ok(Outcome::Passed(format!("{:.0} MB, {} libraries; untested on a GPU", size as f64 / 1e6, libraries.names.len())))
 }
 
-/// What is mounted at [`LIBRARIES`].
+/// The libraries that are mounted at [`LIBRARIES`].
 struct Libraries<'a> {
     podman: &'a Podman,
     volume: String,
@@ -68,13 +68,13 @@ impl Libraries<'_> {
         self.podman.run_with(&[&["--volume", &self.volume], options].concat(), arguments)
     }
 
-    /// Asks the loader of the image, which lists what it would load in place of starting the program (ld.so(8)).
+    /// Asks the loader of the image, which lists what it would load instead of starting the program (ld.so(8)).
     fn are_found(&self) -> anyhow::Result<()> {
         const LIST: [&str; 4] = ["--entrypoint", TORCH, "--env", "LD_TRACE_LOADED_OBJECTS=1"];
         let needed = self.run(&LIST, &[])?;
         let cuda = format!("libtorch_cuda.so => {LIBRARIES}/libtorch_cuda.so ");
         ensure!(needed.contains(&cuda), "the program starts without CUDA's part of libtorch:\n{needed}");
-        // Those that are loaded later, too, with what they need.
+        // This includes the libraries that are loaded later, with their dependencies.
         for beginning in LOADED_LATER {
             ensure!(self.names.iter().any(|name| name.starts_with(beginning)), "there is no `{beginning}*`");
         }
@@ -98,7 +98,7 @@ fn names(folder: &Path) -> anyhow::Result<Vec<String>> {
     Ok(names)
 }
 
-/// What a loader's list has beside files in [`LIBRARIES`], the loader itself and what a machine with a GPU brings.
+/// Returns the entries in a loader's list other than files in [`LIBRARIES`], the loader itself and libraries of a machine with a GPU.
 fn not_of_the_image(listing: &str) -> Vec<&str> {
     let is_of_the_image = |line: &str| {
         let file = line.rsplit(" => ").next().unwrap_or(line);

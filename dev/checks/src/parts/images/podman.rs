@@ -1,4 +1,4 @@
-//! Running an image by podman, as a cluster would.
+//! Running an image with podman, as a cluster would.
 
 use std::{
     path::{Path, PathBuf},
@@ -12,14 +12,14 @@ use crate::{
     sh,
 };
 
-/// A store of podman's with one image.
+/// A store of podman with one image.
 pub struct Podman {
     store: PathBuf,
     kind: Kind,
 }
 
 impl Podman {
-    /// The image of `kind` in `archive`, in a store in the folder `work`. `Err` unless it is to run as our user.
+    /// Loads the image of `kind` from `archive` into a store in the folder `work`. `Err` unless the image runs as our user.
     pub fn load(work: &Path, kind: Kind, archive: &Path) -> anyhow::Result<Self> {
         let podman = Self { store: work.join("podman"), kind };
         sh::quiet_output(podman.command().args(["load", "--quiet", "--input"]).arg(archive), sh::INSTALL_LIMIT)?;
@@ -30,16 +30,17 @@ impl Podman {
         Ok(podman)
     }
 
-    /// What the image's program says.
+    /// Returns the output of the image's program.
     pub fn run(&self, arguments: &[&str]) -> anyhow::Result<String> {
         self.run_with(&[], arguments)
     }
 
-    /// As [`Podman::run`], with more `options` of `podman run`. As restricted as a pod: no network, no capability, and nothing to write to but `/tmp`.
+    /// Does the same as [`Podman::run`], with more `options` of `podman run`. The container is as restricted as a pod: it has no network and no
+    /// capabilities, and can write only to `/tmp`.
     pub fn run_with(&self, options: &[&str], arguments: &[&str]) -> anyhow::Result<String> {
         let mut command = self.command();
         command.args(["run", "--rm", "--network", "none", "--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges"]);
-        // Limits that any machine lets a container have.
+        // These are limits that any machine allows for a container.
         command.args(["--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096"]);
         command.args(options).arg(self.kind.name()).args(arguments);
         sh::quiet_output(&mut command, sh::INSTALL_LIMIT).with_context(|| format!("the image `{}` doesn't run", self.kind.name()))

@@ -1,4 +1,4 @@
-//! `docs/compose.md`: ranks as containers of this machine, by podman where the page says docker.
+//! The page `docs/compose.md`: ranks as containers on this machine, with podman instead of docker.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -8,13 +8,14 @@ use super::workplace::Workplace;
 use crate::{outcome::Outcome, page, setup::debian};
 
 const PAGE: &str = "docs/compose.md";
-/// It loads an image of half a gigabyte and trains Fashion-MNIST twice over.
+/// The time limit: the page loads an image of half a gigabyte and trains on Fashion-MNIST twice.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 
-/// Limits that any machine lets a container have.
+/// Limits that any machine allows for a container.
 const LIMITS: &str = "[containers]\ndefault_ulimits = [\"nofile=4096:4096\", \"nproc=4096:4096\"]\n";
 
-/// `docker compose` is podman-compose, any other `docker` is podman; what they store is of this test only.
+/// The replacement of docker: `docker compose` is podman-compose, and any other `docker` is podman; their storage belongs to this test
+/// only.
 const DOCKER: &str = r#"export CONTAINERS_CONF='<<CONF>>' CONTAINERS_STORAGE_CONF='<<STORAGE>>'
 if [ "$1" = compose ]; then
     shift
@@ -22,7 +23,7 @@ if [ "$1" = compose ]; then
 fi
 exec podman "$@""#;
 
-/// Does what the page says.
+/// Follows the page.
 pub fn run(workplace: &Workplace<'_>) -> anyhow::Result<Outcome> {
     if let Err(reason) = debian::install(&["podman", "podman-compose", "netavark", "aardvark-dns"]) {
         return Ok(Outcome::Skipped(reason));
@@ -40,7 +41,7 @@ pub fn run(workplace: &Workplace<'_>) -> anyhow::Result<Outcome> {
     ensure!(!blocks.is_empty(), "`{PAGE}` has nothing to run");
     let outcome = workplace.bash_outside(&page::script(PAGE, &blocks), LIMIT);
     if outcome.is_err() {
-        // What it didn't come to.
+        // This cleans up if the page's own commands were not reached.
         let _ = workplace.bash_outside("docker logs fltk-rank0 >&2; docker compose --file compose.yaml down --volumes", LIMIT);
     }
     outcome?;

@@ -1,5 +1,5 @@
-//! Data sets as the Extractor fetches them: Fashion-MNIST, as it was published, through a proxy that looks into what is encrypted, onto a claim whose
-//! folder a job made writable first; then a job of the orchestrator trains with it.
+//! Data sets fetched by the Extractor: Fashion-MNIST, as it was published, through a proxy that decrypts the traffic, onto a claim whose folder a job
+//! made writable first; then a job of the orchestrator trains with it.
 
 use std::{
     fs,
@@ -20,10 +20,11 @@ use crate::{
 const NAMESPACE: &str = "data-sets";
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 
-/// Answers for the web.
+/// The server that answers for the web.
 const WEB: &str = include_str!("web.py");
 
-/// When its authors packed the training and the test files, in seconds of Unix: all that is left out of Debian's package but the names.
+/// The Unix times at which the authors packed the training and the test files: apart from the names, this is all that Debian's package
+/// leaves out.
 const PACKED: [u32; 2] = [1_504_176_606, 1_504_176_627];
 
 const VALUES: &str = "fltk: { pullPolicy: Never }
@@ -47,7 +48,7 @@ tasks:
 stream: { orchestrator: batch }
 ";
 
-/// The web's key and certificate, whose authority the job is told to trust; and what the charts are for.
+/// The script, which makes the web server's key and certificate, whose authority the job is told to trust, and uses the charts.
 const SCRIPT: &str = r#"set -euo pipefail
 helm() { command helm --namespace data-sets "$@"; }
 kubectl() { command kubectl --namespace data-sets "$@"; }
@@ -82,7 +83,7 @@ RUN=$(fltk runs list --runs "$FOLDER/log" --output json | sed --quiet 's/.*"run"
 fltk runs show "$RUN" --runs "$FOLDER/log" --output json > fetched.json
 "#;
 
-/// Does it, and looks at what was asked of the web, and at what the run says of its data.
+/// Runs the script, and checks the requests to the web server and what the run reports about its data.
 pub fn run(cluster: &TestCluster, workplace: &Workplace<'_>) -> anyhow::Result<Outcome> {
     let began = Instant::now();
     cluster.namespace(NAMESPACE)?;
@@ -101,7 +102,7 @@ pub fn run(cluster: &TestCluster, workplace: &Workplace<'_>) -> anyhow::Result<O
     workplace.bash(&format!("FOLDER='{volume}'\nNODE_ADDRESS={address}\n{SCRIPT}"), LIMIT)?;
     let log = workplace.read("web.log")?;
     let asked: Vec<&str> = log.lines().filter(|line| line.starts_with("GET ")).collect();
-    // One after the other, and the rest of the one that broke off.
+    // The files were requested one after the other, and then the rest of the one that was interrupted.
     ensure!(asked.len() == 5 && asked.iter().filter(|line| line.contains(" bytes=")).count() == 1, "the web was asked for {asked:?}");
     let run = workplace.read("fetched.json")?;
     let digest = "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84";
@@ -109,11 +110,12 @@ pub fn run(cluster: &TestCluster, workplace: &Workplace<'_>) -> anyhow::Result<O
     Ok(Outcome::Passed(format!("5 requests, 1 of them for the rest of a file; {} s", began.elapsed().as_secs())))
 }
 
-/// A file as its authors packed it: Debian's has another head, and what follows is the same. Its digest is compared by the program, which fetches it.
+/// Returns a file as its authors packed it: Debian's file has another header, and the rest is the same. The program that fetches it compares its
+/// digest.
 fn as_published(name: &str) -> anyhow::Result<Vec<u8>> {
     let path = Path::new(FASHION_MNIST).join(name);
     let debian = fs::read(&path).with_context(|| format!("can't read `{}`", path.display()))?;
-    // RFC 1952, section 2.3: here without a name.
+    // The header is defined in RFC 1952, section 2.3; here it has no name.
     ensure!(debian.starts_with(&[0x1f, 0x8b, 8, 0]) && debian.len() > 10, "`{}` was packed otherwise", path.display());
     let packed = PACKED[usize::from(name.starts_with("t10k"))];
     let mut file = vec![0x1f, 0x8b, 8, 8];

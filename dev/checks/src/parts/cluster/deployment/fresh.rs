@@ -1,5 +1,5 @@
-//! The programs of a fresh Debian on which a reader has installed what a page names, and no others: those of essential packages, and of the packages that the page
-//! installs with all that these depend on. What a page uses without saying so isn't found by its commands.
+//! The programs of a fresh Debian on which a reader has installed only what a page names: those of essential packages, and of the packages that the page
+//! installs with all their dependencies. If a page uses a program without saying so, its commands don't find it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,21 +13,21 @@ use anyhow::{Context as _, ensure};
 
 use crate::{setup::debian, sh};
 
-/// How a page installs packages.
+/// The start of a line in which a page installs packages.
 const INSTALLS: &str = "sudo apt-get install --yes ";
 
-/// Where programs are.
+/// The folders of programs.
 const FOLDERS: [&str; 4] = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"];
-/// Links of programs that several packages have: `cc`, `awk`.
+/// The folder of links to programs that several packages have: `cc`, `awk`.
 const ALTERNATIVES: &str = "/etc/alternatives";
 
-/// The packages that `page` installs.
+/// Returns the packages that `page` installs.
 pub fn packages(page: &str) -> Vec<&str> {
     let installs = page.lines().filter_map(|line| line.strip_prefix(INSTALLS)?.split('#').next());
     installs.flat_map(str::split_whitespace).collect()
 }
 
-/// Fills `folder` with links to the programs. Installs what is missing of `packages`.
+/// Fills `folder` with links to the programs. Installs those of `packages` that are missing.
 pub fn fill(folder: &Path, packages: &[&str]) -> anyhow::Result<()> {
     ensure!(!packages.is_empty(), "the page installs nothing");
     debian::install(packages).map_err(anyhow::Error::msg)?;
@@ -61,7 +61,8 @@ fn link(folder: &Path, program: &Path) -> anyhow::Result<()> {
     symlink(program, &to).with_context(|| format!("can't make `{}`", to.display()))
 }
 
-/// Those of `listing` that are essential, or named, with all that they depend on: of several that would do the first that is installed.
+/// Returns the packages in `listing` that are essential or named, with all their dependencies: among alternatives, the first that is
+/// installed.
 fn closure<'a>(listing: &'a str, named: &[&'a str]) -> anyhow::Result<BTreeSet<&'a str>> {
     let mut depends: BTreeMap<&str, &str> = BTreeMap::new();
     let mut provided: BTreeMap<&str, &str> = BTreeMap::new();
@@ -87,7 +88,7 @@ fn closure<'a>(listing: &'a str, named: &[&'a str]) -> anyhow::Result<BTreeSet<&
     Ok(found)
 }
 
-/// Without a version, and an architecture.
+/// Returns the name without a version and an architecture.
 fn first_word(name: &str) -> &str {
     name.split_whitespace().next().unwrap_or_default().split(':').next().unwrap_or_default()
 }

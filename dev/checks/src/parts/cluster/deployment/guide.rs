@@ -1,5 +1,5 @@
-//! `docs/guide/`, from a cluster to results, as it is written: its pages in the order in which a reader needs them. What it says about operators is done
-//! where the cluster gets them.
+//! The guide `docs/guide/`, from a cluster to results, run as it is written, with its pages in the order in which a reader needs them. Its instructions
+//! for operators are run where the cluster gets them.
 
 use std::{fs, time::Duration};
 
@@ -12,19 +12,20 @@ use crate::{
 };
 
 const FOLDER: &str = "docs/guide";
-/// The page that leads through all of it, and where it is left for the one about what goes wrong: everything is there, and over.
+/// The main page, and the heading before which it is left for the page about troubleshooting: everything is installed then, and the jobs
+/// are over.
 const MAIN: &str = "README.md";
 const END: &str = "## Cleaning up";
 
-/// Which the pages make.
+/// The namespace that the pages create.
 const NAMESPACE: &str = "test";
-/// They build images, and train four jobs.
+/// The time limit: the pages build images, and train four jobs.
 const LIMIT: Duration = Duration::from_secs(40 * 60);
 
-/// The node's folder of the pages. In the test it is one that goes with the cluster.
+/// The folder on the node in the pages. The test replaces it by one that is removed with the cluster.
 const NODES_FOLDER: &str = "/srv/fltk";
 
-/// Does what the pages say.
+/// Follows the pages.
 pub fn run(cluster: &TestCluster, workplace: &Workplace<'_>) -> anyhow::Result<()> {
     cluster.forget(NAMESPACE)?;
     let (main, end) = read(workplace, MAIN)?;
@@ -42,13 +43,13 @@ pub fn run(cluster: &TestCluster, workplace: &Workplace<'_>) -> anyhow::Result<(
     }
     let volume = workplace.volume("guide")?;
     let script = script.replace(NODES_FOLDER, volume.to_str().context("a folder whose name is not UTF-8")?);
-    // Whoever runs this is root.
+    // This test runs as root.
     workplace.program("sudo", "exec \"$@\"")?;
     let page = fs::read_to_string(workplace.folder().join(FOLDER).join(MAIN))?;
     workplace.bash_with(&fresh::packages(&page), &format!("NODE={NODE}\n{script}"), LIMIT)
 }
 
-/// The blocks of a page, and the line of [`END`].
+/// Returns the blocks of a page, and the line of [`END`].
 fn read(workplace: &Workplace<'_>, name: &str) -> anyhow::Result<(Vec<Block>, Option<usize>)> {
     let path = workplace.folder().join(FOLDER).join(name);
     let text = fs::read_to_string(&path).with_context(|| format!("can't read `{}`", path.display()))?;

@@ -1,4 +1,4 @@
-//! Both charts twice in one namespace: installed, used, upgraded, uninstalled, and neither is in the other's way.
+//! Both charts twice in one namespace: installed, used, upgraded and uninstalled without interfering with each other.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::{cluster::TestCluster, outcome::Outcome};
 const NAMESPACE: &str = "charts";
 const LIMIT: Duration = Duration::from_secs(12 * 60);
 
-/// The jobs run on nodes in name only.
+/// The values; the jobs run on kwok nodes.
 const VALUES: &str = "fltk: { pullPolicy: Never }
 provider: { domain: localhost, projectName: '', imageName: 'none:1', orchestratorImageName: 'fltk-orchestrator:dev', tensorboardImageName: 'fltk-tensorboard:dev' }
 storage: { hostPath: <<FOLDER>> }
@@ -23,7 +23,7 @@ orchestrator:
     node_selector: { type: kwok }
 ";
 
-/// Of so many jobs at once.
+/// The experiment, with this many jobs at once.
 const EXPERIMENT: &str = "name: side-by-side
 tasks:
   - { name: a, kind: distributed, network: LeNet5, dataset: fashion-mnist, distributed: { epochs: 1 } }
@@ -31,7 +31,7 @@ tasks:
 stream: { orchestrator: batch }
 ";
 
-/// What is done. `one` is a Job, `two` a Deployment.
+/// The script. `one` is a Job, `two` a Deployment.
 const SCRIPT: &str = r#"set -euo pipefail
 helm() { command helm --namespace charts "$@"; }
 kubectl() { command kubectl --namespace charts "$@"; }
@@ -73,10 +73,10 @@ kubectl get all,configmaps,roles,rolebindings,serviceaccounts --selector app.kub
 kubectl get persistentvolumeclaims --output name >> left
 "#;
 
-/// Does it, and looks at what was left in between and at the end.
+/// Runs the script, and checks what is left in between and at the end.
 pub fn run(cluster: &TestCluster, workplace: &Workplace<'_>) -> anyhow::Result<Outcome> {
     cluster.namespace(NAMESPACE)?;
-    // Only now that nobody of a test before writes there.
+    // This comes after the namespace is gone, so that no pods of an earlier test write there.
     let volume = workplace.volume(NAMESPACE)?;
     cluster.restrict(NAMESPACE)?;
     workplace.write("side.yaml", &VALUES.replace("<<FOLDER>>", volume.to_str().context("a folder whose name is not UTF-8")?))?;

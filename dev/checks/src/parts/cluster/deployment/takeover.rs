@@ -1,6 +1,6 @@
-//! An orchestrator in its pod, under its own rights, whose pod is deleted: the next one takes up, nothing is done twice, nothing is lost.
+//! An orchestrator in its pod, with its own rights, whose pod is deleted: the next pod takes over, nothing is done twice, and nothing is lost.
 //!
-//! Its jobs run on nodes in name only, so that there are many of them. At the end the rights that it used are compared with those that the chart gives.
+//! Its jobs run on kwok nodes, so that there can be many. At the end, the rights that it used are compared with those that the chart gives.
 
 use std::{
     collections::BTreeSet,
@@ -20,13 +20,13 @@ use crate::{
     sh,
 };
 
-/// What is run, and how.
+/// The parameters of the test.
 pub struct Takeover {
-    /// `pytorchjob` or `trainjob`.
+    /// The backend, `pytorchjob` or `trainjob`.
     pub backend: &'static str,
-    /// More than those of [`BEFORE`].
+    /// The number of jobs, more than those of [`BEFORE`].
     pub jobs: usize,
-    /// Whether the orchestrator's pod is deleted without the chance to end by itself.
+    /// True if the orchestrator's pod is deleted without a chance to end by itself.
     pub force: bool,
 }
 
@@ -64,24 +64,24 @@ stream:
   groups: [{ name: urgent, tasks: [urgent], preempt: true }]
 ";
 
-/// Before any pod is deleted: two jobs whose pods are larger than every node, and urgent ones that push the same of them out, one after the other.
-/// The orchestrator then tells the same of one job twice, which takes a right of its own: an event that is told again is patched.
+/// The arrivals before any pod is deleted: two jobs whose pods are larger than every node, and urgent ones that preempt the same large job, one
+/// after the other. The orchestrator then emits the same event for one job twice, which needs a separate right: a repeated event is patched.
 const BEFORE: [(f64, &str); 4] = [(0.0, "large"), (0.0, "large"), (5.0, "urgent"), (35.0, "urgent")];
-/// When the first after them arrives, in seconds.
+/// The arrival time of the first job after them, in seconds.
 const AFTER: f64 = 40.0;
 
-/// Of the node that then comes for the large ones, as an autoscaler adds it.
+/// The cores of the node that is then added for the large jobs, as an autoscaler would do.
 const LARGE_CORES: u32 = 64;
 
-/// Runs it, and deletes the pod.
+/// Runs the stream, and deletes the pod.
 pub fn run(cluster: &TestCluster, workplace: &Workplace<'_>, takeover: &Takeover) -> anyhow::Result<Outcome> {
     let Takeover { backend, jobs: num_jobs, force } = *takeover;
     let (namespace, kind) = (format!("takeover-{backend}"), format!("{backend}s"));
     cluster.namespace(&namespace)?;
-    // Only now that nobody of a test before writes there.
+    // This comes after the namespace is gone, so that no pods of an earlier test write there.
     let volume = workplace.volume(&namespace)?;
     cluster.restrict(&namespace)?;
-    // Of a test that was killed: the large jobs would not wait.
+    // A killed test may have left this node, and the large jobs would not wait.
     let large = format!("large-for-{namespace}");
     cluster.delete("default", "node", &large)?;
     let folder = volume.to_str().context("a folder whose name is not UTF-8")?;
@@ -126,7 +126,7 @@ helm install orchestrator charts/orchestrator --namespace {namespace} --values t
     )))
 }
 
-/// Two plain jobs at a time, which an urgent one finds no place beside; and what comes before them.
+/// Returns the trace: the arrivals of [`BEFORE`], then plain jobs, two at a time, which leave no room for an urgent one.
 fn trace(jobs: usize) -> String {
     let after = (BEFORE.len()..jobs).map(|number| {
         let class = if number % 3 == 2 { "urgent" } else { "plain" };
@@ -145,7 +145,7 @@ struct Records<'a> {
 }
 
 impl Records<'_> {
-    /// What became of the stream's jobs so far, by its journal on the volume.
+    /// Returns the state of the stream's jobs so far, from its journal on the volume.
     fn jobs(&self) -> anyhow::Result<Vec<Job>> {
         let mut entries = std::fs::read_dir(self.folder)?;
         let Some(stream) = entries.find_map(|entry| entry.ok().filter(|entry| entry.path().join("journal.jsonl").exists())) else {
@@ -185,7 +185,7 @@ fn check(jobs: &[Job], expected: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// That the orchestrator used all rights that it has, and tried nothing else. How many they are.
+/// Checks that the orchestrator used all of its rights, and tried nothing else. Returns the number of rights.
 fn rights(cluster: &TestCluster, namespace: &str) -> anyhow::Result<usize> {
     const ACCOUNT: &str = "orchestrator";
     let (used, granted) = (cluster.used(namespace, ACCOUNT)?, cluster.granted(namespace, ACCOUNT)?);
