@@ -10,7 +10,7 @@ use clap::{Subcommand, ValueEnum};
 
 use crate::{checkout::Checkout, cli::Delegated, delegate};
 
-/// What can be measured.
+/// The benchmarks.
 #[derive(Subcommand)]
 pub enum Bench {
     /// One training step of several nets: ours, PyTorch's, and PyTorch's tuned by hand.

@@ -53,7 +53,7 @@ enum Command {
     },
 }
 
-/// What another program understands, `--help` included.
+/// The arguments of another program, including `--help`.
 #[derive(Args)]
 #[command(disable_help_flag = true)]
 pub struct Delegated {

@@ -40,7 +40,7 @@ Examples:
   cargo xtask test --list
   cargo xtask test --times";
 
-/// What is asked of `cargo xtask test`.
+/// The options of `cargo xtask test`.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {

@@ -42,7 +42,7 @@ use crate::{checkout::Checkout, cluster};
 /// The charts, in `charts/`.
 const CHARTS: [&str; 2] = ["extractor", "orchestrator"];
 
-/// What can be done with the charts; all but `package` when left out.
+/// The commands for the charts; without one, all except `package` are run.
 #[derive(Subcommand)]
 pub enum ChartsCommand {
     /// `helm lint` with every set of values, in `charts/*/ci`.

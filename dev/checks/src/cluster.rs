@@ -61,7 +61,7 @@ const ADDRESS: &str = "10.89.0.1";
 /// The name of the real node.
 pub const NODE: &str = "n0";
 
-/// What can be done with the cluster.
+/// The commands for the cluster.
 #[derive(Subcommand)]
 pub enum ClusterCommand {
     /// Build what it needs once (12 to 14 minutes of one processor), start it (seconds), and install Kubeflow's operators (2 minutes).

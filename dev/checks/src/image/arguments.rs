@@ -15,7 +15,7 @@ const EXAMPLES: &str = "Examples:
 
 `cuda` has not been run on a GPU, and fltk trains on the CPU. docs/images.md has more.";
 
-/// What is asked for.
+/// The options of `cargo xtask image`.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
