@@ -1,53 +1,53 @@
-//! Amounts of resources by name, as Kubernetes counts them.
+//! Resource amounts by name, as Kubernetes counts them.
 
 use std::{collections::BTreeMap, fmt};
 
 use fltk_core::experiment::Quantity;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// Parts of one core or byte.
+/// Billionths in one core or byte.
 const NANOS: i128 = 1_000_000_000;
 
-/// The most of anything, in billionths. Sums stop there, so that what is written can be read.
+/// The largest amount, in billionths. Sums saturate there, so that what is written can be read back.
 const NANOS_MAX: i128 = Quantity::NANOS_MAX;
 
-/// Amounts of `cpu` (cores), `memory` (bytes), `nvidia.com/gpu` and whatever else a node has, in billionths. What isn't named is zero.
+/// Amounts of `cpu` (cores), `memory` (bytes), `nvidia.com/gpu` and any other resource of a node, in billionths. A resource without an entry is zero.
 ///
-/// In JSON they are Kubernetes quantities: a number couldn't hold the bytes of a large node in billionths.
+/// In JSON the amounts are Kubernetes quantities: a number couldn't hold the bytes of a large node in billionths.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Amounts(BTreeMap<String, i128>);
 
 impl Amounts {
-    /// Nothing of anything.
+    /// The empty set of amounts.
     #[must_use]
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// The same, and `nanos` billionths of `name`.
+    /// The same amounts, with `name` set to `nanos` billionths.
     #[must_use]
     pub fn with(mut self, name: &str, nanos: i128) -> Self {
         self.0.insert(name.to_owned(), nanos.clamp(-NANOS_MAX, NANOS_MAX));
         self
     }
 
-    /// Billionths of `name`.
+    /// The amount of `name`, in billionths.
     #[must_use]
     pub fn get(&self, name: &str) -> i128 {
         self.0.get(name).copied().unwrap_or(0)
     }
 
-    /// What is named, and how much of it.
+    /// Each resource's name and its amount in billionths.
     pub fn iter(&self) -> impl Iterator<Item = (&str, i128)> {
         self.0.iter().map(|(name, nanos)| (name.as_str(), *nanos))
     }
 
-    /// What is named, as the shortest quantity that is exactly it.
+    /// Each resource's name and its amount as the shortest exact quantity.
     pub fn quantities(&self) -> impl Iterator<Item = (&str, String)> {
         self.iter().map(|(name, nanos)| (name, exact(nanos)))
     }
 
-    /// As much of each as the larger of the two.
+    /// The larger of the two amounts of each resource.
     #[must_use]
     pub fn max(mut self, other: &Self) -> Self {
         for (name, nanos) in &other.0 {
@@ -65,7 +65,7 @@ impl Amounts {
         }
     }
 
-    /// Takes `other` away; what is not there becomes a debt.
+    /// Subtracts `other`; amounts may become negative.
     pub fn subtract(&mut self, other: &Self) {
         for (name, nanos) in &other.0 {
             let rest = self.0.entry(name.clone()).or_insert(0);
@@ -73,13 +73,13 @@ impl Amounts {
         }
     }
 
-    /// The names of what `asked` has more of than these, ascending; none where it fits.
+    /// The names of the resources of which `asked` wants more than there is here, ascending; empty if it fits.
     #[must_use]
     pub fn lacks<'a>(&self, asked: &'a Self) -> Vec<&'a str> {
         asked.0.iter().filter(|(name, nanos)| **nanos > self.get(name)).map(|(name, _)| name.as_str()).collect()
     }
 
-    /// The largest share that `asked` takes of any of these, `0..`; infinite where it asks for what isn't there.
+    /// The largest fraction of any of these amounts that `asked` takes, `0..`; infinite if it asks for a resource that isn't here.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a share")]
     pub fn share(&self, asked: &Self) -> f64 {
@@ -105,7 +105,7 @@ impl<'de> Deserialize<'de> for Amounts {
     }
 }
 
-/// The shortest quantity that is exactly it.
+/// The shortest quantity that is exactly this amount.
 fn exact(nanos: i128) -> String {
     const SUFFIXES: [(&str, i128); 4] = [("", NANOS), ("m", 1_000_000), ("u", 1000), ("n", 1)];
     let (suffix, factor) = SUFFIXES.into_iter().find(|(_, factor)| nanos % factor == 0).unwrap_or(("n", 1));
@@ -123,7 +123,7 @@ impl fmt::Display for Amounts {
     }
 }
 
-/// As people write it: whole units, bytes with a binary suffix where they are round, cores in thousandths.
+/// The amount in human-readable form: whole units, bytes with a binary suffix where they are round, cores in thousandths.
 fn text(name: &str, nanos: i128) -> String {
     const SUFFIXES: [(&str, i128); 4] = [("Ti", 1 << 40), ("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10)];
     if nanos % NANOS != 0 {

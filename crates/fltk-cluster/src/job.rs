@@ -1,4 +1,4 @@
-//! A job of a stream: an arrival together with the pods that it asks for.
+//! A job of a stream: an arrival together with the pods that it requests.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::Amounts;
 
-/// Names a job: sixteen hex digits, the same whenever the same stream is planned again.
+/// The name of a job: sixteen hex digits, the same whenever the same stream is planned again.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct JobId(pub String);
@@ -23,7 +23,7 @@ impl fmt::Display for JobId {
 }
 
 impl JobId {
-    /// Of an arrival of replication `replication` in the run `run`.
+    /// The name of the job of `arrival` in replication `replication` of the run `run`.
     #[must_use]
     pub fn of(run: &str, replication: usize, arrival: &Arrival) -> Self {
         let digest = Sha256::digest(format!("{run}/{replication}/{}/{}", arrival.group, arrival.position));
@@ -31,7 +31,7 @@ impl JobId {
     }
 }
 
-/// What a pod is in its job.
+/// The role of a pod in its job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Role {
     /// Rank 0, or the federator.
@@ -40,52 +40,52 @@ pub enum Role {
     Worker,
 }
 
-/// Pods of one role.
+/// The pods of one role.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pod {
     /// The role.
     pub role: Role,
-    /// How many there are.
+    /// The number of pods.
     pub count: u32,
-    /// What each asks for.
+    /// The resources that each pod requests.
     pub requests: Amounts,
 }
 
-/// A job as it is planned.
+/// A job, as it is planned.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct JobSpec {
     /// Its name.
     pub id: JobId,
-    /// Position of its seed in the experiment.
+    /// The position of its seed in the experiment.
     pub replication: usize,
-    /// When it arrives, of which task, with which priority and seed.
+    /// The arrival: its time, task, priority and seed.
     pub arrival: Arrival,
     /// The name of its task.
     pub class: String,
-    /// What it asks for; a job starts when all of it fits.
+    /// The pods of the job; the job starts when all of them fit.
     pub pods: Vec<Pod>,
 }
 
 impl JobSpec {
-    /// Every pod by itself: role, and what it asks for.
+    /// Each pod separately: its role and its requests.
     pub fn each_pod(&self) -> impl Iterator<Item = (Role, &Amounts)> {
         self.pods.iter().flat_map(|pod| (0..pod.count).map(|_| (pod.role, &pod.requests)))
     }
 
-    /// The experiment of this job alone: its task of `all`, with its seed.
+    /// The experiment of this job alone: its task from `all`, with its seed.
     #[must_use]
     pub fn experiment(&self, all: &Experiment) -> Experiment {
         let tasks = all.tasks.get(self.arrival.task).cloned().into_iter().collect();
         Experiment { name: all.name.clone(), seeds: vec![self.arrival.seed], tasks, stream: None }
     }
 
-    /// How many pods it has.
+    /// The number of pods.
     #[must_use]
     pub fn num_pods(&self) -> u32 {
         self.pods.iter().map(|pod| pod.count).sum()
     }
 
-    /// What all pods ask for together.
+    /// The sum of the requests of all pods.
     #[must_use]
     pub fn requests(&self) -> Amounts {
         let mut sum = Amounts::none();
@@ -94,7 +94,7 @@ impl JobSpec {
     }
 }
 
-/// The jobs of one replication, in the order in which they arrive. `run` is what their names are derived from.
+/// The jobs of one replication, in order of arrival. Their names are derived from `run`.
 ///
 /// # Errors
 /// [`ArrivalsError`].
@@ -106,7 +106,7 @@ pub fn jobs(experiment: &Experiment, run: &str, replication: usize, trace: &[Tra
     Ok(arrivals(experiment, replication, trace)?.into_iter().map(spec).collect())
 }
 
-/// How many pods a job of `task` has. A federated one trains all of its clients in one.
+/// The number of pods of a job of `task`. A federated job trains all of its clients in one pod.
 #[must_use]
 pub fn num_pods(task: &Task) -> u32 {
     1 + task.setting.num_workers()

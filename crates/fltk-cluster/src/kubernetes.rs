@@ -1,4 +1,4 @@
-//! The edge that talks to Kubernetes: what jobs are there, how they are made, watched, suspended and removed.
+//! The Kubernetes edge: finds jobs, and creates, watches, suspends and removes them.
 
 mod actor;
 pub mod api;

@@ -1,16 +1,16 @@
-//! The orchestrator: which job of a stream runs when.
+//! The orchestrator: decides which job of a stream runs when.
 //!
 //! ```text
-//! Experiment ── arrivals ──> JobSpec ──> Planner: (state, now, event) -> actions ──> an edge does them, and tells what came of it
+//! Experiment ── arrivals ──> JobSpec ──> Planner: (state, now, event) -> actions ──> an edge carries them out, and reports the results
 //!                                           │
 //!                             Orchestrator: replications, journal
 //! ```
 //!
-//! The planner is a value. It reads no clock and talks to nobody: its inputs are events with their time, so that a journal of them rebuilds it.
+//! The planner is a value. It reads no clock and does no I/O: its inputs are events with their time, so that a journal of them rebuilds it.
 //!
-//! Edges are [`kubernetes`] and, in the program, this machine.
+//! The edges are [`kubernetes`] and, in the program, the local machine.
 //!
-//! Not for: training, records of runs, experiment files.
+//! This crate is not for training, records of runs, or experiment files.
 
 pub mod amounts;
 pub mod job;

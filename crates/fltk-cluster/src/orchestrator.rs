@@ -1,14 +1,14 @@
-//! A stream at work: its replications one after another, each by a planner, and the journal that a new process takes it up from.
+//! The orchestrator of a stream: it runs the replications one after another, each with its planner, and keeps the journal from which a new process resumes.
 //!
 //! ```text
-//! edge ── what happened ──> journal, synced ──> planner ──> what is to be done ──> edge
+//! edge ── events ──> journal, synced ──> planner ──> actions ──> edge
 //! ```
 //!
-//! Jobs of a replication that is over may be tried again: once the one at hand is over too, the orchestrator goes back to it, so that no two are at work at
-//! once.
+//! Jobs of a replication that is over may be tried again: once the current replication is over too, the orchestrator goes back to the earlier one, so
+//! that no two replications run at once.
 //!
-//! An event counts once it's in the journal. Reading the journal again gives the same planner; what that waits for is asked for again, and edges do
-//! nothing twice. So an orchestrator may be killed at any moment.
+//! An event counts once it's in the journal. Reading the journal again gives the same planner; its outstanding actions are requested again, and edges
+//! do nothing twice. So an orchestrator may be killed at any moment.
 
 use std::collections::BTreeMap;
 
@@ -25,12 +25,12 @@ use crate::{
     plan::{Blame, Job, JobRecord, Outcome, Wait},
 };
 
-/// What the orchestrator's journal holds.
+/// An event in the orchestrator's journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StreamEvent {
-    /// Since the stream began.
+    /// The time since the stream began.
     pub now: Duration,
-    /// What happened.
+    /// The event itself.
     #[serde(flatten)]
     pub event: Event,
 }
@@ -47,19 +47,19 @@ impl JournalEvent for StreamEvent {
     }
 }
 
-/// What a stream is: everything that its jobs follow from.
+/// The definition of a stream: everything that determines its jobs.
 #[derive(Clone, Debug)]
 pub struct Stream {
     /// The experiment.
     pub experiment: Experiment,
     /// The arrivals of its trace; empty without one.
     pub trace: Vec<TraceEntry>,
-    /// Names the run; the names of its jobs are derived from it.
+    /// The name of the run; the names of its jobs are derived from it.
     pub run: String,
 }
 
 impl Stream {
-    /// Whether the same jobs arrive in both, wherever their traces were written, and in whatever form.
+    /// True if the same jobs arrive in both streams, wherever their traces are stored, and in whatever form.
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
         let arrival = |TraceEntry { at, class, priority, place: _ }: &TraceEntry| (*at, class.clone(), *priority);
@@ -75,40 +75,40 @@ impl Stream {
             && self.trace.iter().map(arrival).eq(other.trace.iter().map(arrival))
     }
 
-    /// The jobs of one replication, with what they ask for at the edge that `adapt` is of.
+    /// The jobs of one replication, with the requests that they have on the edge whose adaptation is `adapt`.
     fn jobs(&self, replication: usize, adapt: &dyn Fn(JobSpec) -> JobSpec) -> Result<Vec<JobSpec>, ArrivalsError> {
         Ok(jobs(&self.experiment, &self.run, replication, &self.trace)?.into_iter().map(adapt).collect())
     }
 }
 
-/// A stream at work.
+/// A running stream.
 pub struct Orchestrator<'a> {
     stream: Stream,
     adapt: Box<dyn Fn(JobSpec) -> JobSpec + Send + Sync + 'a>,
     journal: Option<Journal<StreamEvent>>,
-    /// The one at hand.
+    /// The current replication.
     replication: usize,
-    /// When each replication that has begun did, since the stream began.
+    /// The time when each replication that has begun did so, since the stream began.
     began: Vec<Duration>,
-    /// Of each replication that has begun.
+    /// The planners of the replications that have begun.
     planners: Vec<Planner>,
-    /// Jobs that are tried again, by replication: of those that are over.
+    /// The jobs to try again, by replication, of the replications that are over.
     again: BTreeMap<usize, Vec<JobId>>,
     now: Duration,
 }
 
 impl<'a> Orchestrator<'a> {
-    /// Takes up `stream` where `entries`, the journal so far, leave it; empty for a new one. Without a `journal` nothing is kept.
+    /// Resumes `stream` after `entries`, the journal so far; they are empty for a new stream. Without a `journal`, nothing is recorded.
     ///
     /// # Errors
-    /// If the stream has no end within reason, in any replication.
+    /// If the arrivals of a replication can't be computed: the stream wouldn't end within reason, or its trace names an unknown task.
     pub fn new(
         stream: Stream,
         adapt: impl Fn(JobSpec) -> JobSpec + Send + Sync + 'a,
         journal: Option<Journal<StreamEvent>>,
         entries: &[Entry<StreamEvent>],
     ) -> Result<Self, ArrivalsError> {
-        // What is impossible for a later replication is refused now, not after hours.
+        // A later replication that is impossible is refused now, not after hours.
         for replication in 1..stream.experiment.seeds.len() {
             stream.jobs(replication, &|spec| spec)?;
         }
@@ -117,7 +117,7 @@ impl<'a> Orchestrator<'a> {
         let zero = Duration::from_millis(0);
         let (planners, began, again) = (vec![planner], vec![zero], BTreeMap::new());
         let mut taken_up = Self { stream, adapt: Box::new(adapt), journal, replication: 0, began, planners, again, now: zero };
-        // Nothing happens in a replication without jobs that could end it. What is asked for then is outstanding.
+        // A replication without jobs gets no event that could end it. The actions returned here remain outstanding.
         drop(taken_up.pass_over(zero));
         for Entry { event: StreamEvent { now, event }, .. } in entries {
             taken_up.step(*now, event.clone());
@@ -125,12 +125,12 @@ impl<'a> Orchestrator<'a> {
         Ok(taken_up)
     }
 
-    /// Takes in what happened at `now`, since the stream began: journals it, and says what is to be done.
+    /// Takes in the events that happened at `now`, counted from the start of the stream: journals them, and returns the actions to carry out.
     ///
     /// # Errors
-    /// If the journal can't be written: then nothing has happened.
+    /// If the journal can't be written; the events then don't count.
     pub fn take(&mut self, now: Duration, events: Vec<Event>, at: Timestamp) -> Result<Vec<Action>, JournalError> {
-        // Clocks are set back; a journal isn't.
+        // A clock can be set back, but the times in a journal never decrease.
         let now = now.max(self.now);
         if let Some(journal) = &mut self.journal {
             let entries: Vec<StreamEvent> = events.iter().map(|event| StreamEvent { now, event: event.clone() }).collect();
@@ -159,7 +159,7 @@ impl<'a> Orchestrator<'a> {
         actions
     }
 
-    /// While the replication at hand is over, goes back to one with jobs that are tried again, or on to the next that has jobs.
+    /// While the current replication is over, goes back to one with jobs to try again, or on to the next that has jobs.
     fn pass_over(&mut self, now: Duration) -> Vec<Action> {
         let mut actions = Vec::new();
         while self.planner().is_finished() {
@@ -190,79 +190,79 @@ impl<'a> Orchestrator<'a> {
         Duration::from_millis(now.as_millis().saturating_sub(self.began(self.replication).as_millis()))
     }
 
-    /// When `replication` began, since the stream did.
+    /// The time when `replication` began, since the stream began.
     #[must_use]
     pub fn began(&self, replication: usize) -> Duration {
         self.began.get(replication).copied().unwrap_or(self.now)
     }
 
-    /// When a tick is due: the next arrival, since the stream began.
+    /// The time when a tick is due: the next arrival, since the stream began.
     #[must_use]
     pub fn next_arrival(&self) -> Option<Duration> {
         let since = self.planner().next_arrival()?;
         Some(Duration::from_millis(self.began(self.replication).as_millis().saturating_add(since.as_millis())))
     }
 
-    /// Whether every job of every replication is over.
+    /// True if every job of every replication is over.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.planner().is_finished() && self.again.is_empty() && self.planners.len() >= self.stream.experiment.seeds.len()
     }
 
-    /// What was asked for and isn't confirmed.
+    /// The actions that were requested and aren't confirmed.
     #[must_use]
     pub fn outstanding(&self) -> Vec<Action> {
         self.planner().outstanding()
     }
 
-    /// What of that is about `id`.
+    /// The outstanding action for the job `id`, if there is one.
     #[must_use]
     pub fn outstanding_of(&self, id: &JobId) -> Option<Action> {
         self.planner().job(id)?.outstanding()
     }
 
-    /// The planner of the replication at hand.
+    /// The planner of the current replication.
     #[must_use]
     pub fn planner(&self) -> &Planner {
         &self.planners[self.replication]
     }
 
-    /// A job of the replication at hand.
+    /// The job named `id` of the current replication, if there is one.
     #[must_use]
     pub fn job(&self, id: &JobId) -> Option<&Job> {
         self.planner().job(id)
     }
 
-    /// Every job so far: of the replications before, and of the one at hand.
+    /// Every job so far, of the earlier replications and the current one.
     pub fn all_jobs(&self) -> impl Iterator<Item = &Job> {
         self.planners.iter().flat_map(Planner::jobs)
     }
 
-    /// What was recorded of every job so far.
+    /// The record of every job so far.
     pub fn records(&self) -> impl Iterator<Item = &JobRecord> {
         self.all_jobs().map(|job| &job.record)
     }
 
-    /// Jobs that failed and are to be tried again by [`Event::Retried`]: those that the machine is at fault for, or `all`.
+    /// The failed jobs that [`Event::Retried`] should try again: those whose failure is the machine's fault, or every failed job if `all`.
     #[must_use]
     pub fn to_retry(&self, all: bool) -> Vec<JobId> {
         let is_failed = |record: &&JobRecord| record.outcome == Some(Outcome::Failed) && (all || record.blame == Blame::Machine);
         self.records().filter(is_failed).map(|record| record.job.clone()).collect()
     }
 
-    /// What a waiting job waits for, at `now` since the stream began.
+    /// The reason why the job `id` waits, at `now` since the stream began; `None` if it isn't waiting.
     #[must_use]
     pub fn explain(&self, id: &JobId, now: Duration) -> Option<Wait> {
         self.planner().explain(id, self.since_began(now.max(self.now)))
     }
 
-    /// Which replication is at work, from 0, and how many there are.
+    /// The current replication, from 0, and the number of replications.
     #[must_use]
     pub fn replication(&self) -> (usize, usize) {
         (self.replication, self.stream.experiment.seeds.len())
     }
 
-    /// When the last event was, since the stream began.
+    /// The time of the last event, since the stream began.
     #[must_use]
     pub fn now(&self) -> Duration {
         self.now

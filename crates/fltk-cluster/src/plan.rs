@@ -1,18 +1,18 @@
-//! The planner: a value that is told what happens, with the time of it, and answers with what is to be done.
+//! The planner: a value that takes events with their time and returns the actions to carry out.
 //!
 //! ```text
 //!           Event::Tick                Created            PodRunning        Ended
 //! pending ───────────> waiting ──────> starting ────────> running ────────> ended
 //!          it arrives     │  ▲  Action::Start   │             │
-//!                         │  └──── Suspended ◄── suspending ◄─┘ Action::Suspend: its place is wanted by a job that may push it out
-//!                         └ admitted when the policy and admission say so
+//!                         │  └──── Suspended ◄── suspending ◄─┘ Action::Suspend: a job that may preempt it wants its place
+//!                         └ admitted when the policy and the admission rule allow it
 //! ```
 //!
-//! A job with a place that somebody else suspends is *held* (`Held`) until that is taken back (`Released`): it keeps its place, isn't pushed out,
-//! and doesn't run.
+//! A job with a place that somebody else suspends is *held* (`Held`) until the suspension is lifted (`Released`): it keeps its place, isn't
+//! preempted, and doesn't run.
 //!
-//! What an edge was asked to do and hasn't confirmed is [`Planner::outstanding`]; asking again must be harmless. So a planner that was rebuilt from a
-//! journal of its events loses nothing and does nothing twice.
+//! Actions that an edge was asked for and hasn't confirmed are [`Planner::outstanding`]; asking again must be harmless. So a planner that was rebuilt
+//! from a journal of its events loses nothing and does nothing twice.
 
 pub mod capacity;
 mod event;
@@ -41,49 +41,49 @@ pub use self::{
 };
 use crate::{JobId, JobSpec};
 
-/// A job and what is known of it.
+/// A job and what the planner knows about it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Job {
-    /// What it is.
+    /// The job's arrival and pods.
     pub spec: JobSpec,
-    /// Where it is.
+    /// The job's current state.
     pub state: State,
-    /// When what happened to it.
+    /// The times and results recorded for the job.
     pub record: JobRecord,
-    /// How often its start was asked for.
+    /// The number of times that its start was requested.
     attempt: u32,
-    /// The first of its starts since it was tried again, or at all: its objects are made anew then.
+    /// The number of the first start of its current try (see [`Event::Retried`]): the job's objects are created anew at that start.
     tried_from: u32,
-    /// Which nodes its pods take, once it is admitted by capacity, corrected by where they run.
+    /// The nodes of its pods, set when capacity admission admits the job and corrected by where the pods run.
     placement: Placement,
 }
 
 impl Job {
-    /// Its state in a word: one of [`STATE_NAMES`].
+    /// The name of its state: one of [`STATE_NAMES`].
     #[must_use]
     pub fn state_name(&self) -> &'static str {
         self.state.name(self.record.outcome)
     }
 
-    /// How often its start was asked for: the number of the latest.
+    /// The number of times that its start was requested, which is the number of its latest start.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.attempt
     }
 
-    /// Whether its objects are to be made, rather than let go on.
+    /// True if its objects are to be created instead of resumed.
     #[must_use]
     pub fn is_anew(&self) -> bool {
         self.attempt <= self.tried_from
     }
 
-    /// Whether the objects of its present try were made.
+    /// True if the objects of its current try were created.
     #[must_use]
     pub fn is_there(&self) -> bool {
         self.attempt > self.tried_from || (self.attempt == self.tried_from && self.state != State::Admitted)
     }
 
-    /// What was asked for and isn't confirmed.
+    /// The action that was requested for this job and isn't confirmed, if there is one.
     #[must_use]
     pub fn outstanding(&self) -> Option<Action> {
         let (job, attempt) = (self.spec.id.clone(), self.attempt);
@@ -101,26 +101,26 @@ pub struct Planner {
     settings: Settings,
     jobs: Vec<Job>,
     by_id: BTreeMap<JobId, usize>,
-    /// Those that wait, those that are active, and how many are over.
+    /// The waiting jobs, the active jobs, and the number of jobs that are over.
     waiting: Queue,
     active: BTreeSet<usize>,
     num_ended: usize,
-    /// Jobs before this one have arrived.
+    /// Jobs before this index have arrived.
     num_arrived: usize,
-    /// Why those wait that were looked at last; the others are behind `head`.
+    /// The reasons why the jobs that were considered last wait; the other waiting jobs are behind `head`.
     waits: BTreeMap<usize, Wait>,
     head: Option<usize>,
     nodes: Option<Nodes>,
-    /// What they have left, active jobs taken away.
+    /// The nodes' capacity left after the active jobs' requests.
     free: Option<Nodes>,
-    /// Active jobs by class.
+    /// The number of active jobs by class.
     active_by_class: BTreeMap<String, u32>,
-    /// Seconds that jobs of a class ran, and how many did.
+    /// By class: the total seconds that its jobs ran, and the number of those jobs.
     run_times: BTreeMap<String, (f64, u32)>,
 }
 
 impl Planner {
-    /// For `specs` in the order in which they arrive. `run_times` has the mean run time of classes in seconds, as far as it's known from earlier.
+    /// Creates a planner for `specs`, in order of arrival. `run_times` has the mean run time of classes in seconds, as far as it's known from earlier.
     #[must_use]
     pub fn new(settings: Settings, specs: Vec<JobSpec>, run_times: BTreeMap<String, f64>) -> Self {
         let by_id = specs.iter().enumerate().map(|(index, spec)| (spec.id.clone(), index)).collect();
@@ -150,7 +150,7 @@ impl Planner {
         }
     }
 
-    /// The planner of the next replication's `specs`: it knows the nodes and the run times that this one knows.
+    /// Creates the planner of the next replication's `specs`, which starts with this one's nodes and run times.
     #[must_use]
     pub fn successor(&self, specs: Vec<JobSpec>) -> Self {
         let run_times = self.run_times.keys().filter_map(|class| Some((class.clone(), self.run_time(class)?))).collect();
@@ -159,66 +159,66 @@ impl Planner {
         next
     }
 
-    /// Takes over what `other` knows of the nodes.
+    /// Copies from `other` what it knows about the nodes.
     pub fn knows_nodes_of(&mut self, other: &Self) {
         self.nodes.clone_from(&other.nodes);
         self.count_free();
     }
 
-    /// Every job, in the order in which they arrive.
+    /// Every job, in order of arrival.
     #[must_use]
     pub fn jobs(&self) -> &[Job] {
         &self.jobs
     }
 
-    /// One job.
+    /// The job named `id`, if there is one.
     #[must_use]
     pub fn job(&self, id: &JobId) -> Option<&Job> {
         self.by_id.get(id).map(|index| &self.jobs[*index])
     }
 
-    /// Whether every job is over.
+    /// True if every job is over.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.num_ended == self.jobs.len()
     }
 
-    /// When the next job arrives: a tick is due then.
+    /// The time when the next job arrives: a tick is due then.
     #[must_use]
     pub fn next_arrival(&self) -> Option<Duration> {
         self.jobs.get(self.num_arrived).map(|job| job.spec.arrival.at)
     }
 
-    /// What was asked for and isn't confirmed.
+    /// The actions that were requested and aren't confirmed.
     #[must_use]
     pub fn outstanding(&self) -> Vec<Action> {
         self.active.iter().filter_map(|index| self.jobs[*index].outstanding()).collect()
     }
 
-    /// How it's planned.
+    /// The planner's settings.
     #[must_use]
     pub fn settings(&self) -> Settings {
         self.settings
     }
 
-    /// Jobs that have their place.
+    /// The jobs that have a place.
     pub fn active(&self) -> impl Iterator<Item = &Job> {
         self.active.iter().map(|index| &self.jobs[*index])
     }
 
-    /// Whether a job has arrived, or was suspended, and waits for its place.
+    /// True if a job has arrived, or was suspended, and waits for a place.
     #[must_use]
     pub fn is_anybody_waiting(&self) -> bool {
         !self.waiting.is_empty()
     }
 
-    /// Waiting jobs for whose pods no place is found even on empty nodes, with the reason; also those that aren't next.
+    /// The waiting jobs whose pods find no place even on empty nodes, each with the reason; not only the job that is next.
     #[must_use]
     pub fn hopeless(&self) -> Vec<(JobId, String)> {
         let mut hopeless = Vec::new();
         for class in self.waiting.classes() {
             let mut jobs = class.peekable();
-            // All jobs of a class ask for the same.
+            // All jobs of a class request the same resources.
             if let Some(never) = jobs.peek().and_then(|first| self.never(*first)) {
                 let reason = never.to_string();
                 hopeless.extend(jobs.map(|index| (self.jobs[index].spec.id.clone(), reason.clone())));
@@ -227,7 +227,7 @@ impl Planner {
         hopeless
     }
 
-    /// That the job at `index` fits nowhere even on empty nodes, if so.
+    /// The reason why the job at `index` fits nowhere even on empty nodes; `None` if it fits.
     fn never(&self, index: usize) -> Option<Wait> {
         if self.settings.admission != (AdmissionConfig::Capacity {}) {
             return None;
@@ -236,12 +236,12 @@ impl Planner {
         Some(Wait::Never { misfit })
     }
 
-    /// Takes in what happened at `now`, since the stream began, and says what is to be done. Events that say nothing new, or of jobs that aren't known,
-    /// change nothing: edges may repeat themselves.
+    /// Takes in an event that happened at `now`, counted from the start of the replication, and returns the actions to carry out. Events that say
+    /// nothing new, or name unknown jobs, change nothing: edges may repeat themselves.
     pub fn step(&mut self, now: Duration, event: Event) -> Vec<Action> {
         let mut has_changed = self.take_in(now, event);
         while let Some(job) = self.jobs.get_mut(self.num_arrived).filter(|job| job.spec.arrival.at <= now) {
-            // One may have ended before it arrived: deleted by somebody who knew its name.
+            // A job may have ended before it arrived, if somebody who knew its name deleted it.
             if job.state == State::Pending {
                 job.record.arrived = Some(job.spec.arrival.at);
                 self.change(self.num_arrived, State::Waiting);
@@ -252,7 +252,7 @@ impl Planner {
         if has_changed { self.schedule(now) } else { Vec::new() }
     }
 
-    /// Whether a job may now be able to start that wasn't.
+    /// Takes in the event; returns true if a job may now be able to start that wasn't able to before.
     fn take_in(&mut self, now: Duration, event: Event) -> bool {
         let id = match &event {
             Event::Tick => return false,
@@ -285,7 +285,7 @@ impl Planner {
                 true
             }
             (_, State::Ended) => false,
-            // Of an earlier start: its edge repeats itself.
+            // The event belongs to an earlier start: its edge repeats itself.
             (
                 Event::Created { attempt, .. }
                 | Event::PodRunning { attempt, .. }
@@ -308,7 +308,7 @@ impl Planner {
             (Event::Released { .. }, State::Held) => {
                 job.record.released();
                 self.change(index, State::Starting);
-                // Its place may be wanted by a job that may push it out now.
+                // A job that may now preempt it may want its place.
                 true
             }
             (Event::PodRunning { .. }, State::Held) => false,
@@ -328,7 +328,7 @@ impl Planner {
                 job.record.first_step(at, now);
                 false
             }
-            // A held job is asked to go only by the journals of earlier versions.
+            // Only the journals of earlier versions suspend a held job.
             (Event::Suspended { .. }, State::Suspending { .. } | State::Held) => {
                 job.record.suspended(now);
                 self.release(index);
@@ -360,7 +360,7 @@ impl Planner {
         }
     }
 
-    /// Gives back what the job was promised.
+    /// Gives back the capacity that the job was promised.
     fn release(&mut self, index: usize) {
         let job = &mut self.jobs[index];
         if let Some(free) = &mut self.free {
@@ -392,13 +392,13 @@ impl Planner {
         job.state = state;
     }
 
-    /// Admits what may start, in the order of the policy.
+    /// Admits the jobs that may start, in the order of the policy.
     fn schedule(&mut self, now: Duration) -> Vec<Action> {
         let mut actions = Vec::new();
         self.waits.clear();
         self.head = None;
         let mut seen = Seen::default();
-        // The next one anew each time: an admission changes the shares of classes.
+        // The first job is determined anew each time, since an admission changes the shares of classes.
         while let Some(index) = policy::first(self.settings.policy, self, &seen) {
             match self.admit(index) {
                 Ok(placement) => {
@@ -416,9 +416,9 @@ impl Planner {
                     seen.add(index, &self.jobs[index].spec);
                     let wait = self.push_out(index, wait, &mut actions);
                     let is_last = match &wait {
-                        // Who could never start holds up nobody.
+                        // A job that can never start holds up no other job.
                         Wait::Never { .. } => false,
-                        // There is no place for anybody, or the one that is made has an owner.
+                        // There is no place for any job, or the place that is being freed belongs to this job.
                         Wait::Concurrency { .. } | Wait::NoNodes | Wait::Preempting { .. } => true,
                         _ => !self.settings.backfill,
                     };
@@ -435,7 +435,7 @@ impl Planner {
         actions
     }
 
-    /// Where the pods of a waiting job would go, or what it waits for.
+    /// The placement of a waiting job's pods, or what the job waits for.
     fn admit(&self, index: usize) -> Result<Placement, Wait> {
         match self.settings.admission {
             AdmissionConfig::Unlimited {} => Ok(Placement::default()),

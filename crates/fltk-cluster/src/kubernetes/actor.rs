@@ -1,4 +1,4 @@
-//! Does what the planner asks for: makes jobs, lets them go on, suspends them. Each is harmless to do again.
+//! Carries out the planner's actions: creates jobs, resumes them, suspends them. Each action is harmless to repeat.
 
 use std::sync::Arc;
 
@@ -26,39 +26,39 @@ use super::{
 };
 use crate::{Action, JobId, JobSpec};
 
-/// What came of an action, beyond what watches show.
+/// The result of an action, beyond what watches show.
 #[derive(Debug)]
 pub enum Report {
-    /// It's done.
+    /// The action was carried out.
     Done {
-        /// What was asked for.
+        /// The action.
         action: Action,
-        /// The job's object, to which events can be attached.
+        /// The UID of the job's object, to which events can be attached.
         uid: Option<String>,
-        /// It was done by then.
+        /// A time by which the action was carried out.
         at: Instant,
     },
-    /// The job can't be made: its objects are wrong.
+    /// The job can't be created: its objects are invalid.
     Refused {
-        /// What was asked for.
+        /// The action.
         action: Action,
-        /// Why, for a person.
+        /// The reason, for a person to read.
         reason: String,
     },
     /// A request failed, and is tried again.
     Trouble {
-        /// The job that waits for it.
+        /// The job that waits for the request.
         job: JobId,
-        /// Why, for a person.
+        /// The reason, for a person to read.
         reason: String,
     },
 }
 
-/// Talks to the API server for a run. Cheap to clone.
+/// A client of the API server for one run. It is cheap to clone.
 #[derive(Clone)]
 pub struct Actor {
     context: Arc<RunContext>,
-    /// Of the stream, as its jobs have it.
+    /// The time when the stream began, in the form in which its jobs carry it.
     began: Arc<str>,
     jobs: Api<DynamicObject>,
     config_maps: Api<ConfigMap>,
@@ -67,7 +67,7 @@ pub struct Actor {
     reports: UnboundedSender<Report>,
 }
 
-/// Why an action wasn't done.
+/// The reason why an action wasn't carried out.
 enum Stop {
     Api(Error),
     Refused(String),
@@ -80,7 +80,7 @@ impl From<Error> for Stop {
 }
 
 impl Actor {
-    /// For the stream of `edge`. What becomes of actions goes to `reports`.
+    /// Creates an actor for the stream of `edge`. The results of actions go to `reports`.
     pub fn new(edge: &Edge, reports: UnboundedSender<Report>) -> Self {
         let Edge { client, context, .. } = edge;
         Self {
@@ -94,28 +94,28 @@ impl Actor {
         }
     }
 
-    /// Does `action` of the job `spec`; until it's done, refused, or the task is dropped. Whether a start makes the job's objects (`is_anew`), or lets the
-    /// suspended ones go on.
+    /// Carries out `action` for the job `spec`; returns when it's done or refused, unless the task is dropped first. If `is_anew`, a start creates
+    /// the job's objects; otherwise it resumes the suspended ones.
     pub async fn act(self, action: Action, spec: Arc<JobSpec>, is_anew: bool) {
         let mut waits = Waits::new();
         loop {
             let outcome = {
-                // Not held while waiting: others may have more luck.
+                // The permit isn't held while waiting, so that other actions can proceed.
                 let Ok(_permit) = self.permits.acquire().await else { return };
-                // Its requests' state is there only while they are under way: thousands of jobs may wait for a permit.
+                // The future of the requests is allocated only while they are under way: thousands of jobs may wait for a permit.
                 Box::pin(self.try_once(&action, &spec, is_anew)).await
             };
             let report = match outcome {
                 Ok(uid) => Report::Done { action, uid, at: Instant::now() },
                 Err(Stop::Refused(reason)) => Report::Refused { action, reason },
-                // A suspension that is refused is no end of the job: it runs.
+                // A refused suspension doesn't end the job: it keeps running.
                 Err(Stop::Api(error)) if failure(&error) == Failure::Wrong && matches!(action, Action::Start { .. }) => {
                     Report::Refused { action, reason: format!("the API server refuses it: {}", words(&error)) }
                 }
                 Err(Stop::Api(error)) => {
                     self.metrics.retried();
                     if failure(&error) != Failure::Changed {
-                        // Nobody listens any more only when all ends.
+                        // The receiver is gone only when the whole edge ends.
                         let _ = self.reports.send(Report::Trouble { job: spec.id.clone(), reason: words(&error) });
                     }
                     sleep(waits.after(&error)).await;
@@ -134,7 +134,7 @@ impl Actor {
         }
     }
 
-    /// Makes the job's objects, or lets its suspended one go on. `None` if that isn't there any more.
+    /// Creates the job's objects, or resumes its suspended one. Returns `None` if that one no longer exists.
     async fn start(&self, spec: &JobSpec, attempt: u32, is_anew: bool) -> Result<Option<String>, Stop> {
         let manifests = self.context.manifests(spec, attempt);
         let mut object: DynamicObject = serde_json::from_value(manifests.job).map_err(|error| Stop::Api(Error::SerdeError(error)))?;
@@ -149,7 +149,7 @@ impl Actor {
         } else {
             match self.take_up(spec, attempt).await {
                 Ok(job) => job,
-                // Its watch tells.
+                // The watch reports the missing object.
                 Err(Stop::Api(error)) if failure(&error) == Failure::Missing => return Ok(None),
                 Err(stop) => return Err(stop),
             }
@@ -172,7 +172,7 @@ impl Actor {
             };
             if let Err(error) = made {
                 if failure(&error) == Failure::Wrong {
-                    // Its pods would wait for ever, and take room.
+                    // Without the config map its pods would wait for ever, and take up capacity.
                     self.suspend(spec, attempt).await?;
                 }
                 return Err(error.into());
@@ -181,7 +181,7 @@ impl Actor {
         Ok(Some(uid))
     }
 
-    /// The job that is there already: made before a kill, or suspended.
+    /// Fetches the job object that exists already, created before a kill or suspended, and resumes it.
     async fn take_up(&self, spec: &JobSpec, attempt: u32) -> Result<DynamicObject, Stop> {
         let name = job_name(&spec.id);
         let job = self.timed("get", self.jobs.get(&name)).await?;
@@ -200,7 +200,7 @@ impl Actor {
         if attempt_of(&job).is_some_and(|there| there >= attempt) {
             return Ok(job);
         }
-        // A hold of somebody else outlasts the suspension that was asked for: whoever made it takes it back.
+        // A hold by somebody else outlasts the suspension that the planner requested: only whoever made the hold lifts it.
         let spec = if self.is_held(&job) { json!({}) } else { self.suspend_spec(false) };
         let patch = json!({
             "metadata": { "resourceVersion": job.resource_version(), "annotations": { ANNOTATION_ATTEMPT: attempt.to_string() } },
@@ -209,8 +209,8 @@ impl Actor {
         Ok(self.timed("patch", self.jobs.patch(&name, &patch_parameters(), &Patch::Merge(&patch))).await?)
     }
 
-    /// Makes a config map that is there already belong to the job as it now is: the job may have been deleted and made again. It can't be changed, so one
-    /// that says something else is refused. Of another version of ours it may say the same in other words: with fewer settings, as these came later.
+    /// Makes the current job object the owner of an existing config map: the job may have been deleted and created again. A config map is immutable,
+    /// so one with other contents is refused. One from another version of fltk may say the same with fewer settings, if some were added later.
     async fn own(&self, config_map: &ConfigMap, spec: &JobSpec) -> Result<(), Error> {
         let name = config_map.name_any();
         let mut patch = json!({ "metadata": { "ownerReferences": config_map.metadata.owner_references }, "data": config_map.data });
@@ -221,7 +221,7 @@ impl Actor {
         if let Some(patch) = patch.as_object_mut() {
             patch.remove("data");
         }
-        // By a change that isn't made it is looked at without the right to read all config maps.
+        // A dry-run patch returns the config map without the right to read all config maps.
         let look = PatchParams { dry_run: true, ..patch_parameters() };
         let there = self.timed("patch", self.config_maps.patch(&name, &look, &Patch::Merge(&patch))).await?;
         if !self.context.is_said_by(&there, spec) {
@@ -235,14 +235,14 @@ impl Actor {
         let name = job_name(&spec.id);
         let job = match self.timed("get", self.jobs.get(&name)).await {
             Ok(job) => job,
-            // Its watch tells.
+            // The watch reports the missing object.
             Err(error) if failure(&error) == Failure::Missing => return Ok(()),
             Err(error) => return Err(error.into()),
         };
         if attempt_of(&job) != Some(attempt) {
             return Ok(());
         }
-        // Not a later start, if this comes late.
+        // The resource version keeps a late request from suspending a later start.
         let patch = json!({ "metadata": { "resourceVersion": job.resource_version() }, "spec": self.suspend_spec(true) });
         match self.timed("patch", self.jobs.patch(&name, &patch_parameters(), &Patch::Merge(&patch))).await {
             Ok(_) => Ok(()),
@@ -251,7 +251,7 @@ impl Actor {
         }
     }
 
-    /// Whether somebody else suspended it. The API server keeps who set a field last; to set it to what it is already doesn't count.
+    /// True if somebody else suspended the job. The API server records who last set a field; setting a field to the value that it has doesn't count.
     fn is_held(&self, job: &DynamicObject) -> bool {
         let (field, owned) = match self.context.config.backend {
             Backend::PyTorchJob => ("/spec/runPolicy/suspend", "/f:spec/f:runPolicy/f:suspend"),
@@ -260,7 +260,7 @@ impl Actor {
         let is_owner = |entry: &&ManagedFieldsEntry| entry.fields_v1.as_ref().is_some_and(|fields| fields.0.pointer(owned).is_some());
         let owners: Vec<_> = job.managed_fields().iter().filter(is_owner).map(|entry| entry.manager.as_deref()).collect();
         let is_suspended = job.data.pointer(field) == Some(&Value::Bool(true));
-        // Where nobody is known to have set it, it was us.
+        // If no owner of the field is recorded, we set it.
         is_suspended && !owners.is_empty() && !owners.contains(&Some(FIELD_MANAGER))
     }
 

@@ -1,4 +1,4 @@
-//! Requests to the API server: which errors pass, which don't, and how long to wait for those that do.
+//! Requests to the API server: which errors are transient, which aren't, and how long to wait before the next try.
 
 use std::time::Duration;
 
@@ -10,20 +10,20 @@ use kube::{
 
 use super::config::Backend;
 
-/// Between the first two tries of a request, and at most between any two.
+/// The wait after the first try of a request, and the longest wait between any two tries.
 const WAIT_MIN: Duration = Duration::from_millis(200);
 const WAIT_MAX: Duration = Duration::from_secs(10);
 
-/// How long an answer may take, which may be the work of slow web hooks: these have half that.
+/// The time limit for an answer. It includes slow webhooks, which get half of it.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
-/// Who made a field what it is.
+/// The field manager that the API server records for our changes.
 pub const FIELD_MANAGER: &str = "fltk";
 
 /// The answer to `request`, or an error if there is none in time.
 ///
 /// # Errors
-/// Those of the request.
+/// The errors of the request, or an error after the time limit.
 pub async fn in_time<T>(request: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     tokio::time::timeout(ANSWER_LIMIT, request).await.unwrap_or_else(|_| {
         let words = format!("the API server gave no answer within {} s", ANSWER_LIMIT.as_secs());
@@ -31,22 +31,22 @@ pub async fn in_time<T>(request: impl Future<Output = Result<T, Error>>) -> Resu
     })
 }
 
-/// What an error of a request means.
+/// The meaning of a request's error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// It passes: the server is away, busy or rolling; or a quota, a right or an operator is missing that somebody may add.
+    /// The error is transient: the server is away, busy or being updated; or a quota, a right or an operator is missing that somebody may add.
     Passes,
-    /// There is such an object.
+    /// The object exists already.
     Exists,
-    /// There is no such object.
+    /// The object doesn't exist.
     Missing,
-    /// Somebody changed it meanwhile: it's to be looked at again.
+    /// Somebody changed the object in the meantime: it has to be read again.
     Changed,
-    /// The object is wrong, and will be the next time.
+    /// The object is invalid, and will be the next time.
     Wrong,
 }
 
-/// What `error` means.
+/// The meaning of `error`.
 #[must_use]
 pub fn failure(error: &Error) -> Failure {
     let Error::Api(status) = error else { return Failure::Passes };
@@ -54,21 +54,21 @@ pub fn failure(error: &Error) -> Failure {
         (409, "AlreadyExists") => Failure::Exists,
         (409, "Conflict") => Failure::Changed,
         (404, _) if is_missing_object(error) => Failure::Missing,
-        // An admission webhook's refusal is a 403 too; a missing right and an exceeded quota may be mended.
+        // An admission webhook's refusal is a 403 too; a missing right or an exceeded quota may be fixed.
         (403, _) if status.message.contains("denied the request") => Failure::Wrong,
         (400 | 413 | 422, _) => Failure::Wrong,
         _ => Failure::Passes,
     }
 }
 
-/// Whether an object isn't there, and not its kind or its namespace.
+/// True if the error says that the object itself doesn't exist, as opposed to its kind or its namespace.
 fn is_missing_object(error: &Error) -> bool {
     let Error::Api(status) = error else { return false };
     let has_name = status.details.as_ref().is_some_and(|details| !details.name.is_empty());
     status.code == 404 && has_name && !status.message.starts_with("namespaces ")
 }
 
-/// The error in one line, for a person.
+/// The error in one line, for a person to read.
 #[must_use]
 pub fn words(error: &Error) -> String {
     match error {
@@ -77,7 +77,7 @@ pub fn words(error: &Error) -> String {
     }
 }
 
-/// An error and its causes in one line; what one of them says already isn't said again.
+/// An error and its causes in one line, without repeated texts.
 #[must_use]
 pub fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
@@ -86,18 +86,18 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
         .fold(error.to_string(), |text, cause| if text.contains(&cause) { text } else { format!("{text}: {cause}") })
 }
 
-/// Times between the tries of one request: each twice as long as the one before, unless the server says how long.
+/// The waits between the tries of one request: each is twice as long as the one before, unless the server sets the time.
 #[derive(Debug)]
 pub struct Waits(Duration);
 
 impl Waits {
-    /// Before the first try.
+    /// Creates the waits of a request that wasn't tried yet.
     #[must_use]
     pub fn new() -> Self {
         Self(WAIT_MIN)
     }
 
-    /// How long to wait after `error`.
+    /// The time to wait after `error`.
     pub fn after(&mut self, error: &Error) -> Duration {
         let said = match error {
             Error::Api(status) => status.details.as_ref().map(|details| u64::from(details.retry_after_seconds)).filter(|said| *said > 0),
@@ -115,7 +115,7 @@ impl Default for Waits {
     }
 }
 
-/// The kind of object that a job is.
+/// The resource of a job object.
 #[must_use]
 pub fn job_resource(backend: Backend) -> ApiResource {
     match backend {
@@ -126,19 +126,19 @@ pub fn job_resource(backend: Backend) -> ApiResource {
     }
 }
 
-/// The kind of what `TrainJob`s share.
+/// The resource of the runtime that `TrainJob`s share.
 #[must_use]
 pub fn runtime_resource() -> ApiResource {
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("trainer.kubeflow.org", "v1alpha1", "TrainingRuntime"), "trainingruntimes")
 }
 
-/// Jobs of a namespace.
+/// The API for the jobs of a namespace.
 #[must_use]
 pub fn jobs(client: &Client, namespace: &str, backend: Backend) -> Api<DynamicObject> {
     Api::namespaced_with(client.clone(), namespace, &job_resource(backend))
 }
 
-/// Config maps of a namespace.
+/// The API for the config maps of a namespace.
 #[must_use]
 pub fn config_maps(client: &Client, namespace: &str) -> Api<ConfigMap> {
     Api::namespaced(client.clone(), namespace)

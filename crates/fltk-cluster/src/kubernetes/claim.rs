@@ -1,11 +1,11 @@
-//! What is on a claim's volume, read from afar: by a pod that serves it, for as long as it's needed.
+//! Remote reading of a claim's volume: a pod serves the volume for as long as it's needed.
 //!
 //! ```text
 //! this process ── 127.0.0.1 ── forward ── API server, kubelet ── pod's own 127.0.0.1: `fltk serve` ── claim, read-only
 //! ```
 //!
-//! The pod listens to itself alone, and wants a token that only this process knows. It's removed in the end; where this process is killed, its deadline
-//! ends it.
+//! The pod listens on its loopback interface alone, and requires a token that only this process knows. The pod is removed at the end; if this process
+//! is killed, the pod's deadline ends it.
 
 mod forward;
 mod image;
@@ -34,32 +34,32 @@ use self::{
 pub use self::{image::image_of_jobs, pod::Reader};
 use super::api::{Failure, Waits, failure, in_time, words};
 
-/// How long the pod has to run: an image may have to be pulled, a volume to be attached.
+/// The time limit until the pod runs: an image may have to be pulled, a volume to be attached.
 const RUN_LIMIT: Duration = Duration::from_secs(300);
-/// How long it may show no change before the cluster's warnings are looked at.
+/// The time without a change of the pod after which the cluster's warnings are read.
 const QUIET_LIMIT: Duration = Duration::from_secs(10);
-/// How long the server in it has to answer then.
+/// The time limit for the pod's server to answer after that.
 const ANSWER_LIMIT: Duration = Duration::from_secs(20);
 const ANSWER_EVERY: Duration = Duration::from_millis(300);
-/// How long it's tried to remove the pod, while somebody who pressed Ctrl-C waits.
+/// The time limit for removing the pod; somebody who pressed Ctrl-C may be waiting.
 const REMOVE_LIMIT: Duration = Duration::from_secs(20);
-/// What our program, or another version of it, ends with when it doesn't know what it's told to do.
+/// The exit code of our program, in any version, for a command line that it doesn't understand.
 const EXIT_USAGE: i32 = 2;
 
-/// Why a claim can't be read.
+/// The reason why a claim can't be read.
 #[derive(Debug, ThisError)]
 pub enum ClaimError {
-    /// There is no such claim.
+    /// The claim doesn't exist.
     #[error(
         "there is no claim `{claim}` in namespace `{namespace}`\nhint: `kubectl get persistentvolumeclaims --namespace {namespace}` lists those there are"
     )]
     NoClaim {
         /// The claim.
         claim: String,
-        /// Where it was looked for.
+        /// The namespace that was searched.
         namespace: String,
     },
-    /// The API server doesn't answer, or doesn't take the pod.
+    /// The API server doesn't answer, or doesn't accept the pod.
     #[error(
         "a pod that reads claim `{claim}` can't be made in namespace `{namespace}`: {problem}\nhint: it needs the rights to get, watch, create and delete \
          pods, and to get and create pods/portforward"
@@ -67,39 +67,39 @@ pub enum ClaimError {
     Refused {
         /// The claim.
         claim: String,
-        /// Where.
+        /// The namespace.
         namespace: String,
-        /// In the server's words.
+        /// The problem, in the server's words.
         problem: String,
     },
-    /// It doesn't run in time.
+    /// The pod doesn't run in time.
     #[error("pod `{pod}`, which reads claim `{claim}`, doesn't run: {reason}")]
     NotRunning {
         /// The claim.
         claim: String,
         /// The pod.
         pod: String,
-        /// What it waits for.
+        /// The reason why it doesn't run.
         reason: String,
     },
-    /// It ended, or was removed by somebody.
+    /// The pod ended, or somebody removed it.
     #[error("pod `{pod}`, which reads claim `{claim}`, ended: {reason}{}", if *exit_code == Some(EXIT_USAGE) { "\nhint: its image must be of a version of fltk with `fltk serve`" } else { "" })]
     Ended {
         /// The claim.
         claim: String,
         /// The pod.
         pod: String,
-        /// How.
+        /// The reason for its end.
         reason: String,
-        /// What its program ended with, if that's known.
+        /// The exit code of its program, if that's known.
         exit_code: Option<i32>,
     },
-    /// It runs, but no port of it can be reached.
+    /// The pod runs, but its port can't be reached.
     #[error("pod `{pod}` can't be reached: {problem}\nhint: forwarding a port needs the rights to get and create pods/portforward")]
     Unreachable {
         /// The pod.
         pod: String,
-        /// Why.
+        /// The reason why it can't be reached.
         problem: String,
     },
     /// The process was asked to stop.
@@ -119,11 +119,11 @@ pub struct Opened {
     listening: JoinHandle<()>,
 }
 
-/// Makes the pod, and waits until what it serves can be read here. `tell` is told what it waits for. If that fails, or `stop` is done, the pod is removed
-/// again.
+/// Creates the pod, and waits until its server can be reached from here. While waiting, `tell` gets the reasons. If opening fails, or `stop`
+/// completes first, the pod is removed again.
 ///
 /// # Errors
-/// If the pod can't be made, doesn't run, or can't be reached.
+/// If the pod can't be created, doesn't run, or can't be reached.
 pub async fn open(
     client: &Client,
     namespace: &str,
@@ -142,7 +142,7 @@ pub async fn open(
             Err(error) if failure(&error) == Failure::Missing => {
                 return Err(ClaimError::NoClaim { claim: claim(), namespace: namespace.to_owned() });
             }
-            // Who may make pods need not be allowed to look at claims.
+            // A user who may create pods may lack the right to read claims.
             Err(Error::Api(status)) if status.code == 403 => {}
             Err(error) => return Err(refused(words(&error))),
             Ok(_) => {}
@@ -164,7 +164,7 @@ pub async fn open(
         () = stop => Err(ClaimError::Stopped { pod: name.clone() }),
     };
     if opened.is_err() && is_asked_for.get() {
-        // The answer to its making may have been lost: it's removed whatever was said.
+        // The answer to the create request may have been lost, so the pod is removed whatever the error was.
         if let Err(error) = remove(&pods, &name).await {
             tell(&left(&name, &error));
         }
@@ -173,13 +173,13 @@ pub async fn open(
 }
 
 impl Opened {
-    /// Where it can be read.
+    /// The local address where the claim can be read.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The last thing that went wrong on the way to the pod; not what went wrong here.
+    /// The last error on the way to the pod; local errors don't count.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         self.forward.problem()
@@ -188,7 +188,7 @@ impl Opened {
     /// Removes the pod.
     ///
     /// # Errors
-    /// If it may still be there, in words.
+    /// If the pod may still exist; the error says so in words.
     pub async fn close(self) -> Result<(), String> {
         self.listening.abort();
         remove(&self.pods, &self.name).await.map_err(|error| left(&self.name, &error))
@@ -237,7 +237,7 @@ async fn wait(pods: &Api<Pod>, events: &Api<Event>, name: &str, reader: &Reader,
                     Stand::Waits(reason) => reason,
                 }
             }
-            // A watch may begin before what was made is seen.
+            // A watch may begin before the created pod is visible to it.
             Ok(Some(Ok(None))) if was_there => {
                 return Err(ClaimError::Ended { claim, pod, reason: "somebody removed it".to_owned(), exit_code: None });
             }
@@ -250,7 +250,7 @@ async fn wait(pods: &Api<Pod>, events: &Api<Event>, name: &str, reader: &Reader,
                 sleep(ANSWER_EVERY).await;
                 continue;
             }
-            // A volume that can't be mounted is told of nowhere else.
+            // Only a warning event reports a volume that can't be mounted.
             Err(_) => match last_warning(events, name).await {
                 Some(warning) => warning,
                 None => continue,
@@ -263,7 +263,7 @@ async fn wait(pods: &Api<Pod>, events: &Api<Event>, name: &str, reader: &Reader,
     }
 }
 
-/// What the cluster's own last warning about the pod says; `None` if there is none, or it may not be read.
+/// The cluster's last warning event about the pod; `None` if there is none, or if we may not read events.
 async fn last_warning(events: &Api<Event>, pod: &str) -> Option<String> {
     let about = ListParams::default().fields(&format!("involvedObject.kind=Pod,involvedObject.name={pod},type=Warning"));
     let warnings = in_time(events.list(&about)).await.ok()?.items;

@@ -1,4 +1,4 @@
-//! What pods get on Kubernetes: a file with a `kubernetes` block.
+//! The settings of objects and pods on Kubernetes: a file with a `kubernetes` block.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -187,15 +187,15 @@ pub struct SchedulingPolicy {
 }
 
 impl KubernetesConfig {
-    /// What `file` says, every default filled in; with warnings.
+    /// Parses `file`, with every default filled in; also returns warnings.
     ///
     /// # Errors
-    /// Everything that is wrong with it.
+    /// If anything is wrong with the file; the report has all of it.
     pub fn parse(file: &SourceFile) -> Result<(Self, Report), Report> {
         FORMAT.parse(file).map(|(file, warnings)| (file.kubernetes, warnings))
     }
 
-    /// The defaults, with the namespace and the image of `stream` where it has any.
+    /// The defaults, with the namespace and the image of `stream` if it has them.
     #[must_use]
     pub fn of_stream(stream: Option<&StreamConfig>) -> Self {
         let defaults = SourceFile { name: "defaults".to_owned(), text: "kubernetes: {}".to_owned() };
@@ -203,7 +203,7 @@ impl KubernetesConfig {
         config.or_of(stream)
     }
 
-    /// With the namespace and the image of `stream` where this has none.
+    /// This config with the namespace and the image of `stream` where it has none.
     #[must_use]
     pub fn or_of(mut self, stream: Option<&StreamConfig>) -> Self {
         self.namespace = self.namespace.or_else(|| stream?.namespace.clone());

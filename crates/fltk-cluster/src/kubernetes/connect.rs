@@ -1,4 +1,4 @@
-//! How the API server is reached: by a kubeconfig, or from within a pod by its service account.
+//! The connection to the API server: through a kubeconfig, or from within a pod through its service account.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -10,36 +10,36 @@ use thiserror::Error;
 
 use super::api::with_causes;
 
-/// How long an answer, or the next line of a watch, may take: the server sends one at least every minute.
+/// The time limit for an answer, or for the next line of a watch: the server sends one at least every minute.
 const READ_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// Which API server is meant.
+/// The choice of an API server.
 #[derive(Clone, Debug, Default)]
 pub struct Address {
     /// The kubeconfig; `KUBECONFIG`, `~/.kube/config` or the pod's own service account when `None`.
     pub kubeconfig: Option<PathBuf>,
-    /// A context of it; the current one when `None`.
+    /// A context of the kubeconfig; the current one when `None`.
     pub context: Option<String>,
 }
 
-/// No API server is known.
+/// The error when no API server is configured.
 #[derive(Debug, Error)]
 #[error("no cluster is known: {0}\nhint: `--kubeconfig FILE`, the variable KUBECONFIG, or run it in a pod with a service account")]
 pub struct ConnectError(String);
 
-/// A way to an API server, and the namespace that it stands for.
+/// A client of an API server, with its namespace.
 #[derive(Clone)]
 pub struct Target {
-    /// Talks to it.
+    /// The client.
     pub client: Client,
-    /// The context's, or the pod's.
+    /// The namespace of the context, or of the pod.
     pub namespace: String,
 }
 
-/// Finds the API server. Nothing is sent yet.
+/// Finds the API server, without sending anything yet.
 ///
 /// # Errors
-/// If none is known, or what says so is wrong.
+/// If none is configured, or the configuration is invalid.
 pub async fn connect(address: &Address) -> Result<Target, ConnectError> {
     let unknown = |error: &dyn std::error::Error| ConnectError(with_causes(error));
     let options = KubeConfigOptions { context: address.context.clone(), ..KubeConfigOptions::default() };
@@ -52,7 +52,7 @@ pub async fn connect(address: &Address) -> Result<Target, ConnectError> {
         None => Config::infer().await.map_err(|error| unknown(&error))?,
     };
     config.read_timeout = Some(READ_TIMEOUT);
-    // Ours know what passes, and count.
+    // Our own retries know which errors are transient, and are counted.
     config.default_retry = false;
     let namespace = config.default_namespace.clone();
     let client = Client::try_from(config).map_err(|error| unknown(&error))?;

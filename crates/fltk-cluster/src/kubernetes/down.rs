@@ -1,4 +1,4 @@
-//! Removes what a run made, and nothing else: what has its label, of the kinds that we make.
+//! Removal of the objects of a run, and nothing else: objects with its label, of the kinds that we create.
 
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::{
@@ -11,28 +11,28 @@ use tokio::time::{Duration, Instant, sleep};
 
 use super::{api, config::Backend, manifest::run_selector};
 
-/// How long removed objects may take to be gone: containers have half a minute to end.
+/// The time limit for removed objects to be gone: containers have half a minute to end.
 const GONE_LIMIT: Duration = Duration::from_secs(90);
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// Objects that are removed by one request: a second or two.
+/// The number of objects that one request removes, which takes a second or two.
 const PAGE_SIZE: u32 = 500;
 
-/// What was removed.
+/// The result of a removal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Removed {
-    /// `PyTorchJob`s and `TrainJob`s.
+    /// The number of removed `PyTorchJob`s and `TrainJob`s.
     pub jobs: usize,
-    /// Config maps: those that were there, whether we or their jobs' end took them.
+    /// The number of config maps that existed, whether we removed them or the cluster did with their jobs.
     pub config_maps: usize,
-    /// `TrainingRuntime`s.
+    /// The number of removed `TrainingRuntime`s.
     pub runtimes: usize,
-    /// What may not be listed, and was skipped: in the server's words.
+    /// The kinds that were skipped since we may not list them, in the server's words.
     pub skipped: Vec<String>,
-    /// Pods that were still there when we stopped waiting.
+    /// The number of pods that still existed when we stopped waiting.
     pub pods_left: usize,
 }
 
-/// Removes everything of `run` in `namespace`, and waits until it's gone.
+/// Removes all objects of `run` in `namespace`, and waits until they are gone.
 ///
 /// # Errors
 /// If the API server refuses.
@@ -40,7 +40,8 @@ pub async fn down(client: &Client, namespace: &str, run: &str) -> Result<Removed
     let selected = ListParams::default().labels(&run_selector(run));
     let mut removed = Removed::default();
     let config_maps: Api<ConfigMap> = api::config_maps(client, namespace);
-    // Before their jobs go, with which the cluster removes them in its own time. What may not be listed is said below.
+    // Config maps are counted before their jobs are removed, since the cluster removes them with the jobs in its own time. Kinds that may not be
+    // listed are reported below.
     removed.config_maps = each_page(&config_maps, &selected, &mut Vec::new(), async |_| Ok(())).await?;
     for backend in [Backend::PyTorchJob, Backend::TrainJob] {
         removed.jobs += remove(client, &api::jobs(client, namespace, backend), &selected, &mut removed.skipped).await?;
@@ -59,7 +60,7 @@ pub async fn down(client: &Client, namespace: &str, run: &str) -> Result<Removed
     }
 }
 
-/// Removes what is selected, page by page: all at once may take the API server longer than it gives a request. How many that were.
+/// Removes the selected objects page by page, since removing all at once may exceed the API server's request time limit. Returns their number.
 async fn remove<K>(client: &Client, api: &Api<K>, selected: &ListParams, skipped: &mut Vec<String>) -> Result<usize, Error>
 where
     K: Resource + Clone + std::fmt::Debug + DeserializeOwned,
@@ -67,8 +68,8 @@ where
     each_page(api, selected, skipped, async |page| remove_page(client, api, page).await).await
 }
 
-/// Lists what is selected, page by page, and does `act` with each that isn't empty. How many objects that were. A kind that the cluster doesn't know has
-/// nothing.
+/// Lists the selected objects page by page, and calls `act` for each page that isn't empty. Returns the number of objects, which is 0 for a kind that
+/// the cluster doesn't know.
 async fn each_page<K>(
     api: &Api<K>,
     selected: &ListParams,
@@ -94,12 +95,12 @@ where
                 next
             }
             Err(Error::Api(status)) if status.code == 404 => None,
-            // Who runs jobs of one kind may have no rights for the other.
+            // A user who runs jobs of one kind may have no rights for the other.
             Err(Error::Api(status)) if status.code == 403 && count == 0 => {
                 skipped.push(status.message.clone());
                 None
             }
-            // Where it was is too long ago: goes on from there as all now is.
+            // The continue token has expired: the listing goes on at the same place in the current state.
             Err(Error::Api(status)) if status.code == 410 => status.metadata.and_then(|metadata| metadata.continue_),
             Err(error) => return Err(error),
         };
@@ -115,10 +116,10 @@ where
     K: Resource + Clone + std::fmt::Debug + DeserializeOwned,
 {
     let mut request = Request::new(api.resource_url()).delete_collection(&DeleteParams::background(), page).map_err(Error::BuildRequest)?;
-    // Those that kube leaves out. A token is of base64's letters for URLs.
+    // kube leaves out these parameters. A token consists of letters of URL-safe base64.
     let token = page.continue_token.as_ref().map(|token| format!("&continue={token}")).unwrap_or_default();
     let uri = format!("{}&limit={PAGE_SIZE}{token}", request.uri());
     *request.uri_mut() = uri.parse().map_err(|_| Error::BuildRequest(RequestError::Validation(format!("`{uri}` is no address"))))?;
-    // It tells what is removed, or only that it is.
+    // The server answers with the list of removed objects, or with a status alone.
     client.request_status::<ObjectList<PartialObjectMeta<K>>>(request).await.map(drop)
 }

@@ -1,14 +1,14 @@
-//! The loop between the API server and the orchestrator: what watches show becomes events, what is asked for becomes requests.
+//! The loop between the API server and the orchestrator: watches become events, actions become requests.
 //!
 //! ```text
 //! watches ──> view ──> news ──> Orchestrator::take ──> actions ──> actors ──> API server ──> watches
 //! ```
 //!
-//! Only what a watch shows counts as having happened. So a request whose answer was lost does no harm, and a new process needs nothing of the old one
-//! but its journal.
+//! Only what a watch shows counts as having happened. So a request whose answer was lost does no harm, and a new process needs nothing from the old
+//! one but its journal.
 //!
-//! Pods are watched once: those of the run, or all where jobs are admitted by what nodes have. So what a job's pods do, and what they take up, is never at
-//! odds.
+//! Pods are watched once: only those of the run, or all pods if jobs are admitted by the nodes' capacity. So a job's pod states and their resource
+//! use are always consistent.
 
 mod nodes;
 
@@ -48,66 +48,66 @@ use crate::{
     plan::{Job, Outcome, State},
 };
 
-/// Messages of watches that wait to be looked at; a watch that is faster waits.
+/// The capacity of the queue of watch messages; a watch that is faster has to wait.
 const QUEUE: usize = 4096;
-/// Messages that are looked at before what they mean is journaled.
+/// The maximum number of messages that are processed before their events are journaled.
 const BATCH: usize = 1024;
-/// How often ends that are held back, nodes and metrics are looked at.
+/// The interval at which ends that are held back, nodes and metrics are checked.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
-/// How long a job with a place may not run before that is said: images are large. As long as pods may take to end.
+/// How long a job with a place may not run before that is reported: images are large. The same limit holds for pods to end.
 const STUCK: Duration = Duration::from_secs(60);
-/// How long a suspension that was asked for may not come about before that is said: an operator does it within a second.
+/// How long a requested suspension may take before that is reported: an operator carries it out within a second.
 const STAYS: Duration = Duration::from_secs(5);
 
-/// What the edge works with.
+/// The inputs of the edge.
 pub struct Edge {
-    /// The API server.
+    /// The client of the API server.
     pub client: Client,
-    /// What jobs have in common.
+    /// The common settings of the jobs.
     pub context: Arc<RunContext>,
-    /// What is measured.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// Raised once everything was listed.
+    /// True once everything was listed.
     pub is_ready: Arc<AtomicBool>,
-    /// When the stream began, which tells it from another of the same name.
+    /// The time when the stream began, which distinguishes it from another stream of the same name.
     pub began: Timestamp,
-    /// What time it is.
+    /// The clock.
     pub clock: Clock,
 }
 
-/// Tells what time it is.
+/// A clock: returns the current time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// Who is told how it goes.
+/// An observer of the loop's progress.
 pub trait Observer {
-    /// It stands so: told when something happened, and every second. What a job that was started waits for, `view` knows.
+    /// Called when something happened, and every second. The `view` knows what a job that was started waits for.
     fn changed(&mut self, orchestrator: &Orchestrator<'_>, view: &View);
-    /// Something is in the way, and tried again.
+    /// Called for an error that is tried again.
     fn trouble(&mut self, text: &str);
-    /// A job that has its place hasn't begun to run for long, or not all of it, or isn't suspended as was asked for; told once for each time that is so.
+    /// Called when a job with a place doesn't run for long, or not all of it, or isn't suspended as requested; once per such time.
     fn stuck(&mut self, job: &JobId, why: &dyn Display);
 }
 
-/// How the loop ended.
+/// The way in which the loop ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// Every job is over.
     Finished,
-    /// It was asked to stop; what runs goes on.
+    /// The loop was asked to stop; running jobs continue.
     Stopped,
 }
 
-/// What watches send.
+/// A message of a watch.
 enum Message {
     Job(Seen<SeenJob>),
     Pod(Seen<SeenPod>),
     Node(Seen<Box<ApiNode>>),
-    /// One of the run or of somebody else.
+    /// A pod of the run or of somebody else.
     AnyPod(Seen<Box<ApiPod>>),
 }
 
 impl Edge {
-    /// Works until every job is over, or `stop` is done.
+    /// Runs the loop until every job is over, or `stop` completes.
     ///
     /// # Errors
     /// If the journal can't be written.
@@ -117,7 +117,7 @@ impl Edge {
         observer: &mut dyn Observer,
         stop: impl Future<Output = ()>,
     ) -> Result<End, JournalError> {
-        // As many as there are actors, which are as many as jobs at most; each waits between two reports.
+        // The queue holds at most one report per actor, and there is at most one actor per job; each actor waits between two reports.
         let (send_reports, reports) = unbounded_channel();
         let actor = Actor::new(&self, send_reports);
         let mut tasks = JoinSet::new();
@@ -164,7 +164,7 @@ impl Edge {
     }
 }
 
-/// Whether jobs are admitted by what nodes have.
+/// True if jobs are admitted by the nodes' capacity.
 #[must_use]
 pub fn needs_nodes(orchestrator: &Orchestrator<'_>) -> bool {
     matches!(orchestrator.planner().settings().admission, AdmissionConfig::Capacity {})
@@ -181,29 +181,29 @@ struct Work<'a, 'o> {
     jobs: Listing<JobId>,
     pods: Listing<String>,
     nodes: Nodes,
-    /// Jobs that were there when the list began that is being read.
+    /// The jobs that existed when the current list began.
     before_listing: BTreeSet<JobId>,
-    /// Jobs that an actor is at work for: at what.
+    /// The jobs for which an actor is working, with its action.
     busy: BTreeMap<JobId, (Action, AbortHandle)>,
-    /// What was done last for a job, by when.
+    /// The last action that was carried out for a job, with a time by which it was.
     done: BTreeMap<JobId, (Action, Instant)>,
-    /// Events that aren't journaled yet.
+    /// The events that aren't journaled yet.
     pending: Vec<Event>,
-    /// Jobs for which no place is found even on empty nodes, and since when.
+    /// The jobs that find no place even on empty nodes, each with the time when that was first seen.
     hopeless: BTreeMap<JobId, Instant>,
-    /// Jobs with a place that aren't as they were asked to be.
+    /// The jobs with a place that aren't in the requested state.
     stuck: BTreeMap<JobId, Said>,
 }
 
-/// Since when a job isn't as it was asked to be, and whether that was said.
+/// The time when a job was first seen not to be in the requested state, and whether that was reported.
 struct Said {
     since: Instant,
     is_said: bool,
-    /// Whether it was asked to be suspended.
+    /// True if its suspension was requested.
     is_leaving: bool,
 }
 
-/// Why a job with a place isn't as it was asked to be.
+/// The reason why a job with a place isn't in the requested state.
 enum Stuck {
     Start(NotRunning),
     Suspension(NotSuspended),
@@ -250,7 +250,8 @@ impl Work<'_, '_> {
         tokio::pin!(stop);
         let mut batch = Vec::new();
         loop {
-            // In order, so that a run can be repeated. Messages, of which there may be always more, come last; the others can't keep them waiting.
+            // The branches are polled in order, so that a run is reproducible. Messages may arrive without end, so they come last; the other branches
+            // can't starve them.
             tokio::select! {
                 biased;
                 () = &mut stop => return Ok(End::Stopped),
@@ -261,13 +262,13 @@ impl Work<'_, '_> {
                     }
                 }
                 () = sleep(self.until_tick()) => {
-                    // Who arrives is planned with the nodes as they are.
+                    // The arriving job is planned with the current nodes.
                     self.tell_nodes();
                     self.pending.push(Event::Tick);
                 }
                 _ = housekeeping.tick() => self.keep_house(),
                 count = messages.recv_many(&mut batch, BATCH) => {
-                    // Watches end only with us.
+                    // The watches end only with this loop.
                     if count == 0 {
                         return Ok(End::Stopped);
                     }
@@ -276,7 +277,7 @@ impl Work<'_, '_> {
             }
             self.take()?;
             while let Some(ended) = self.tasks.try_join_next() {
-                // Without its watches the loop would wait for ever.
+                // A panic in a task is passed on: without its watches the loop would wait for ever.
                 if let Err(error) = ended
                     && let Ok(panic) = error.try_into_panic()
                 {
@@ -295,9 +296,9 @@ impl Work<'_, '_> {
         self.jobs.is_ready() && self.pods.is_ready() && nodes
     }
 
-    /// How long until the next arrival; nothing arrives before what is there was seen.
+    /// The time until the next arrival; no job arrives before the existing objects were listed.
     fn until_tick(&self) -> Duration {
-        /// Longer than any test's patience, and no more than a timer takes.
+        /// A time longer than any test runs, and short enough for a timer.
         const FOR_EVER: Duration = Duration::from_secs(86_400);
         if !self.is_ready() {
             return FOR_EVER;
@@ -311,7 +312,7 @@ impl Work<'_, '_> {
         fltk_core::experiment::Duration::from_millis(u64::try_from(elapsed).unwrap_or(0))
     }
 
-    /// Journals what is pending, and does what follows from it.
+    /// Journals the pending events, and carries out the actions that follow.
     fn take(&mut self) -> Result<(), JournalError> {
         if self.pending.is_empty() || !self.is_ready() {
             return Ok(());
@@ -327,8 +328,8 @@ impl Work<'_, '_> {
         Ok(())
     }
 
-    /// Begins `action`, unless that is under way or an object was made already. What was asked for before of the same job isn't wanted any more: actors
-    /// do no harm where they are stopped, as each request of theirs is one that a later one finds done or changed.
+    /// Begins `action`, unless it is under way or is a start that was carried out already. An earlier action for the same job is no longer wanted:
+    /// its actor can be aborted safely, since a later request finds each of its requests done or changed.
     fn act(&mut self, action: Action) {
         let id = action.job().clone();
         let Some(job) = self.orchestrator.job(&id) else { return };
@@ -347,7 +348,7 @@ impl Work<'_, '_> {
         self.done.get(action.job()).is_some_and(|(done, _)| done == action)
     }
 
-    /// Nothing more is to be done for a job that is over: one that is deleted while its start is tried again would be made again.
+    /// Drops all work for a job that is over: a job that is deleted while its start is retried would be created again.
     fn forget(&mut self, id: &JobId) {
         if let Some((_, task)) = self.busy.remove(id) {
             task.abort();
@@ -358,7 +359,7 @@ impl Work<'_, '_> {
     fn hear(&mut self, report: Report) {
         match report {
             Report::Done { action, uid, at } => {
-                // One that was stopped may have been done just before.
+                // An action that was aborted may have completed just before.
                 if self.busy.get(action.job()).is_none_or(|(busy, _)| *busy != action) {
                     return;
                 }
@@ -368,11 +369,11 @@ impl Work<'_, '_> {
                 if let (Some(uid), Some(job)) = (uid, self.orchestrator.job(action.job())) {
                     self.events.publish(&action, job, uid);
                 }
-                // Its watch may have shown it before.
+                // Its watch may have shown the object before.
                 self.tell(action.job());
             }
             Report::Refused { action, reason } => {
-                // Not of one that was stopped.
+                // A refusal of an aborted action doesn't count.
                 if self.busy.get(action.job()).is_some_and(|(busy, _)| *busy == action) {
                     self.pending.push(Event::ended(action.job().clone(), Outcome::Failed, reason));
                 }
@@ -392,7 +393,7 @@ impl Work<'_, '_> {
             Message::AnyPod(seen) => {
                 let context = &self.edge.context;
                 let ours = seen.of(|pod| job_of(pod, context).and_then(|_| status::pod(pod)));
-                // Before it's told what became of it: whose room it takes follows from that.
+                // The pod's requests are recorded before its job's news, since the news decides whether they count as the job's.
                 let saw = self.nodes.see_pod(seen, context);
                 self.saw(saw);
                 if let Some(ours) = ours {
@@ -406,7 +407,7 @@ impl Work<'_, '_> {
         match seen {
             Seen::Listing(at) => {
                 self.jobs.begin();
-                // One that was just made may not have been seen.
+                // An object that was just created may be missing from the list.
                 let made = self.done.iter().filter(|(_, (action, done))| matches!(action, Action::Start { .. }) && *done < at);
                 self.before_listing = self.view.unfinished();
                 self.before_listing.extend(made.map(|(id, _)| id.clone()));
@@ -440,11 +441,11 @@ impl Work<'_, '_> {
         }
     }
 
-    /// Jobs whose object the journal says to be there.
+    /// The jobs whose object exists according to the journal.
     fn confirmed(&self) -> Vec<JobId> {
         let is_there = |job: &&Job| match job.state {
             State::Starting | State::Running | State::Held | State::Suspending { .. } => true,
-            // Suspended, or to be resumed.
+            // Such a job is suspended, or about to be resumed.
             State::Waiting | State::Admitted => job.record.suspensions > 0 && job.is_there(),
             State::Pending | State::Ended => false,
         };
@@ -452,7 +453,7 @@ impl Work<'_, '_> {
     }
 
     fn lose(&mut self, id: &JobId, reason: &str) {
-        // One that ended is over, whoever removes it.
+        // A job that ended is over, whoever removes its object.
         if self.orchestrator.job(id).is_some_and(|job| job.state != State::Ended) {
             self.pending.extend(self.view.lost_job(id, reason));
         }
@@ -488,11 +489,11 @@ impl Work<'_, '_> {
     }
 
     fn tell(&mut self, id: &JobId) {
-        // Before pods were listed, a job seems to have none: its suspension would be done while they are on their way out.
+        // Before pods were listed, a job seems to have none: its suspension would seem complete while its pods are still terminating.
         if !self.pods.is_ready() {
             return;
         }
-        // All objects of a start are there once the journal, or the actor of this process, says so.
+        // All objects of a start exist once the journal, or the actor of this process, says so.
         let start = self.orchestrator.outstanding_of(id).filter(|action| matches!(action, Action::Start { .. }));
         let is_made = start.is_none_or(|start| self.has_done(&start));
         self.pending.extend(self.view.news(id, self.orchestrator, is_made, Instant::now()));
@@ -506,7 +507,7 @@ impl Work<'_, '_> {
         }
     }
 
-    /// Everything was listed, perhaps again: what was asked for and isn't there is asked for again.
+    /// Called when everything was listed, perhaps again: requests the outstanding actions again.
     fn when_ready(&mut self) {
         if needs_nodes(self.orchestrator) && !self.nodes.are_known() {
             self.tell_nodes();
@@ -520,7 +521,7 @@ impl Work<'_, '_> {
         }
     }
 
-    /// Before all else that isn't taken in yet: what follows from that is planned with the nodes as they are.
+    /// Puts the nodes before all other pending events, so that these are planned with the current nodes.
     fn tell_nodes(&mut self) {
         if let Some(nodes) = self.nodes.report(&self.edge.context.config, self.orchestrator) {
             self.pending.retain(|event| !matches!(event, Event::Nodes { .. }));
@@ -532,7 +533,7 @@ impl Work<'_, '_> {
         for id in self.view.held_back() {
             self.tell(&id);
         }
-        // Pods of others come and go all the time: it's journaled only while that matters to somebody.
+        // Other pods come and go all the time, so the nodes are journaled only while a job waits for a place.
         if self.orchestrator.planner().is_anybody_waiting() {
             self.tell_nodes();
         }
@@ -546,7 +547,7 @@ impl Work<'_, '_> {
 
     fn say_who_is_stuck(&mut self) {
         let now = Instant::now();
-        // A suspension that an actor is at work for isn't asked for yet.
+        // A suspension for which an actor is still working hasn't been requested yet.
         let is_yet = |job: &&Job| matches!(job.state, State::Suspending { .. }) && self.busy.contains_key(&job.spec.id);
         let asked = self.orchestrator.planner().active().filter(|job| !is_yet(job));
         let stuck: BTreeMap<JobId, Stuck> = asked.filter_map(|job| Some((job.spec.id.clone(), Stuck::of(job, &self.view, now)?))).collect();
@@ -561,7 +562,7 @@ impl Work<'_, '_> {
         }
     }
 
-    /// Ends jobs for which no place was found for too long, so that a stream with such a job ends too.
+    /// Ends the jobs that found no place for too long, so that a stream with such a job ends too.
     fn give_up_hope(&mut self) {
         let patience = Duration::from_millis(self.edge.context.config.unschedulable_timeout.as_millis());
         let now = Instant::now();

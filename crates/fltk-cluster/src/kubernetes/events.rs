@@ -1,6 +1,6 @@
-//! Kubernetes Events on jobs, for `kubectl describe`: what the orchestrator did to one, and why.
+//! Kubernetes Events on jobs, for `kubectl describe`: the orchestrator's actions on a job, and the reasons.
 //!
-//! They are a courtesy: few at a time, none that would say nothing, and none is tried again.
+//! Events are best effort: few at a time, none without information, and none is retried.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,14 +17,14 @@ use super::{
 };
 use crate::{Action, plan::Job};
 
-/// Requests for events under way at once.
+/// The maximum number of concurrent event requests.
 const CONCURRENCY: usize = 4;
-/// For one request.
+/// The time limit of one request.
 const LIMIT: Duration = Duration::from_secs(10);
-/// A job that waited less than this wasn't kept waiting, in seconds.
+/// The shortest wait, in seconds, that is worth reporting.
 const WAIT_MIN: f64 = 1.0;
 
-/// Publishes events.
+/// The publisher of events.
 pub struct Publisher {
     recorder: Recorder,
     permits: Arc<Semaphore>,
@@ -34,7 +34,7 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// For the jobs of `context`.
+    /// Creates the publisher for the jobs of `context`.
     pub fn new(client: &Client, context: &RunContext) -> Self {
         let resource = job_resource(context.config.backend);
         let reporter = Reporter { controller: "fltk.node/orchestrator".to_owned(), instance: Some(context.run.clone()) };
@@ -47,7 +47,7 @@ impl Publisher {
         }
     }
 
-    /// Says that `action` was done to `job`, whose object has `uid`.
+    /// Publishes that `action` was carried out for `job`, whose object has the UID `uid`.
     pub fn publish(&self, action: &Action, job: &Job, uid: String) {
         let Some((reason, note)) = words(action, job) else { return };
         let reference = ObjectReference {
@@ -60,7 +60,7 @@ impl Publisher {
         };
         let event =
             Event { type_: EventType::Normal, reason: reason.to_owned(), note: Some(note), action: reason.to_owned(), secondary: None };
-        // A courtesy: not while as many as may be are under way.
+        // Events are best effort: this one is dropped while the maximum number is under way.
         let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else { return };
         let recorder = self.recorder.clone();
         tokio::spawn(async move {

@@ -14,8 +14,8 @@ use super::{
 };
 use crate::JobSpec;
 
-/// Why not all pods of the job run, at the time `now`; `None` if they do, or if nothing can be said. Of one that was asked to be suspended (`is_leaving`),
-/// why it isn't.
+/// The reason why not all pods of the job run at the time `now`; `None` if they do run, or if nothing is known. If the job's suspension was requested
+/// (`is_leaving`), the reason why it isn't suspended yet.
 pub async fn waits(client: &Client, context: &RunContext, spec: &JobSpec, is_leaving: bool, now: Timestamp) -> Option<String> {
     let (backend, id) = (context.config.backend, &spec.id);
     let job = api::jobs(client, &context.namespace, backend).get_opt(&job_name(id)).await.ok()?;
@@ -36,8 +36,8 @@ pub async fn waits(client: &Client, context: &RunContext, spec: &JobSpec, is_lea
     Some(waits.to_string())
 }
 
-/// What whoever makes the pods of the job's object `name` was told last: the training operator says it of that object, and others of those that they made
-/// of it, which are called as it is with something after.
+/// The last warning about creating pods for the job object `name`: the training operator reports it on that object, other controllers on the objects
+/// that they created for it, whose names start with its name and a hyphen.
 async fn not_made(client: &Client, context: &RunContext, name: &str) -> Option<String> {
     let events: Api<Event> = Api::namespaced(client.clone(), &context.namespace);
     let warnings = events.list(&ListParams::default().fields("type=Warning")).await.ok()?;

@@ -1,10 +1,10 @@
-//! The objects of a job, as values: nothing here talks to anybody.
+//! The objects of a job, as values: nothing here does I/O.
 //!
 //! | object | name | |
 //! |---|---|---|
-//! | `PyTorchJob` or `TrainJob` | `trainjob-<job>` | annotated with the attempt, so that a start is done once, and when it is made with the stream's begin, so that none is taken for another's |
-//! | `ConfigMap`, one a role | `<role>-<job>-<replication>` | the job's experiment; owned by the job, and gone with it |
-//! | `TrainingRuntime`s, for `TrainJob`s | `fltk-<digest of run>-<pods>` | what all pods of the run get, one for each number of pods that its jobs have |
+//! | `PyTorchJob` or `TrainJob` | `trainjob-<job>` | annotated with the attempt, so that a start is carried out once, and at creation with its stream's start time, which tells streams apart |
+//! | `ConfigMap`, one per role | `<role>-<job>-<replication>` | the job's experiment; owned by the job, and gone with it |
+//! | `TrainingRuntime`s, for `TrainJob`s | `fltk-<digest of run>-<pods>` | the common settings of the run's pods, one per number of pods of a job |
 
 mod config_map;
 mod legal;
@@ -21,28 +21,28 @@ use fltk_core::experiment::{Experiment, NetworkConfig};
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::Value as Json;
 
-/// Gives a job into one of Kueue's queues.
+/// The label that puts a job into one of Kueue's queues.
 const QUEUE_LABEL: &str = "kueue.x-k8s.io/queue-name";
 
-/// What our program's container is called: in pods of a `PyTorchJob`, and of a `TrainJob`.
+/// The name of our program's container: in pods of a `PyTorchJob`, and of a `TrainJob`.
 pub const CONTAINERS: [&str; 2] = [pytorch_job::CONTAINER, train_job::NODE];
 
 pub use self::names::{ANNOTATION_ATTEMPT, ANNOTATION_BEGAN, JOB_LABEL, RUN_LABEL, job_name, run_selector, runtime_name};
 use super::config::{Backend, CleanPodPolicy, KubernetesConfig};
 use crate::{Amounts, JobSpec, Role, job::num_pods};
 
-/// What all jobs of a run have in common.
+/// The common settings of all jobs of a run.
 #[derive(Clone, Debug)]
 pub struct RunContext {
-    /// Names the run within its namespace.
+    /// The run's name, unique within its namespace.
     pub run: String,
-    /// Where its objects are.
+    /// The namespace of its objects.
     pub namespace: String,
-    /// What its pods run.
+    /// The image of its pods.
     pub image: String,
-    /// What else they get.
+    /// The other settings of its pods.
     pub config: KubernetesConfig,
-    /// What is trained.
+    /// The experiment that the run trains.
     pub experiment: Experiment,
 }
 
@@ -51,7 +51,7 @@ pub struct RunContext {
 pub struct Manifests {
     /// The `PyTorchJob` or `TrainJob`.
     pub job: Json,
-    /// What its pods read.
+    /// The config maps that its pods read.
     pub config_maps: Vec<Json>,
 }
 
@@ -66,19 +66,20 @@ impl RunContext {
         Manifests { job, config_maps: config_map::manifests(self, spec) }
     }
 
-    /// Lets only pods of `spec` connect to each other; made by nobody but whoever applies it.
+    /// The policy that lets only pods of `spec` connect to each other; the orchestrator doesn't create it.
     #[must_use]
     pub fn network_policy(&self, spec: &JobSpec) -> Json {
         network_policy::manifest(self, spec)
     }
 
-    /// Whether pods of `spec` read in `config_map`, which may be of another version, what they are to train.
+    /// True if the experiment in `config_map`, which may be from another version, is the one that pods of `spec` should train.
     #[must_use]
     pub fn is_said_by(&self, config_map: &ConfigMap, spec: &JobSpec) -> bool {
         config_map::experiment(config_map).is_some_and(|experiment| experiment == spec.experiment(&self.experiment).with_newest_defaults())
     }
 
-    /// What all pods of the run get, where its jobs are `TrainJob`s: how often they may begin again depends on how many pods a job has.
+    /// The runtimes with the common settings of the run's pods, if its jobs are `TrainJob`s. There is one per number of pods, since the restart limit
+    /// depends on it.
     #[must_use]
     pub fn runtimes(&self) -> Vec<Json> {
         if self.config.backend == Backend::PyTorchJob {
@@ -88,8 +89,8 @@ impl RunContext {
         nums.into_iter().map(|num_pods| train_job::runtime(self, num_pods)).collect()
     }
 
-    /// `spec` with everything that its pods ask for on Kubernetes: extended resources; and all pods of a `TrainJob`, which can't differ, as much of each
-    /// as any of them.
+    /// `spec` with all requests of its pods on Kubernetes, including extended resources. All pods of a `TrainJob` must be equal, so each requests the
+    /// maximum over all of them.
     #[must_use]
     pub fn with_requests(&self, mut spec: JobSpec) -> JobSpec {
         for pod in &mut spec.pods {
@@ -108,7 +109,7 @@ impl RunContext {
         spec
     }
 
-    /// What of the run can't work on Kubernetes, and what to do about it; each a sentence.
+    /// The parts of the run that can't work on Kubernetes, with advice; each is a sentence.
     #[must_use]
     pub fn refusals(&self) -> Vec<String> {
         let mut refusals = Vec::new();
@@ -130,7 +131,7 @@ impl RunContext {
         refusals
     }
 
-    /// Two who decide who is suspended undo what the other does.
+    /// Refuses preemption together with Kueue: each would undo the suspensions of the other.
     fn queue_refusal(&self) -> Option<String> {
         let queue = self.config.labels.get(QUEUE_LABEL)?;
         let group = self.experiment.stream.as_ref()?.groups.iter().find(|group| group.preempt)?;
@@ -141,7 +142,7 @@ impl RunContext {
         ))
     }
 
-    /// What the run policy asks for, and no `TrainJob` can do.
+    /// Refuses the settings of the run policy that a `TrainJob` can't have.
     fn policy_refusals(&self) -> Vec<String> {
         let policy = &self.config.run_policy;
         let mut refusals = Vec::new();
@@ -152,7 +153,7 @@ impl RunContext {
             refusals.push("`scheduling_policy` is the training operator's: leave it out, or use `backend: pytorchjob`".to_owned());
         }
         let asked = match policy.clean_pod_policy {
-            // What JobSet does.
+            // JobSet does this by itself.
             CleanPodPolicy::Running => return refusals,
             CleanPodPolicy::None => "None",
             CleanPodPolicy::All => "All",

@@ -1,4 +1,4 @@
-//! What Prometheus is told.
+//! The metrics for Prometheus.
 
 use std::{sync::Mutex, time::Duration};
 
@@ -31,7 +31,7 @@ pub struct Metrics {
     registry: Registry,
     jobs: Family<StateLabel, Gauge>,
     arrivals: Counter,
-    /// Arrivals counted so far, and jobs whose queue time was.
+    /// The number of arrivals counted so far, and the jobs whose times were observed already.
     counted: Mutex<Counted>,
     queue_seconds: Histogram,
     response_seconds: Histogram,
@@ -48,7 +48,7 @@ struct Counted {
 }
 
 impl Metrics {
-    /// All at zero.
+    /// Creates the metrics, all at zero.
     #[must_use]
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("fltk");
@@ -71,23 +71,23 @@ impl Metrics {
         Self { registry, jobs, arrivals, counted, queue_seconds, response_seconds, api_seconds, api_retries, watch_errors }
     }
 
-    /// A request took `elapsed`.
+    /// Records a request that took `elapsed`.
     pub fn requested(&self, verb: &'static str, elapsed: Duration, is_ok: bool) {
         let outcome = if is_ok { "ok" } else { "error" };
         self.api_seconds.get_or_create(&VerbLabel { verb, outcome }).observe(elapsed.as_secs_f64());
     }
 
-    /// A request is tried again.
+    /// Records that a request is tried again.
     pub fn retried(&self) {
         self.api_retries.inc();
     }
 
-    /// A watch failed.
+    /// Records that a watch failed.
     pub fn watch_failed(&self) {
         self.watch_errors.inc();
     }
 
-    /// The stream stands so.
+    /// Updates the metrics to the state of the stream.
     pub fn stands(&self, orchestrator: &Orchestrator<'_>) {
         let mut states = std::collections::BTreeMap::from(STATE_NAMES.map(|state| (state, 0i64)));
         let mut counted = self.counted.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -115,10 +115,10 @@ impl Metrics {
         }
     }
 
-    /// All of them in OpenMetrics' text format.
+    /// All metrics in the OpenMetrics text format.
     ///
     /// # Errors
-    /// If a text can't be written to memory.
+    /// If formatting in memory fails.
     pub fn text(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;

@@ -1,4 +1,4 @@
-//! Nodes as the planner sees them: what they have, what others use, and whether our pods may go there.
+//! The nodes as the planner sees them: their resources, their use by other pods, and whether our pods may run there.
 
 mod requests;
 
@@ -16,41 +16,41 @@ use crate::{
 
 type ApiQuantities = BTreeMap<String, k8s_openapi::apimachinery::pkg::api::resource::Quantity>;
 
-/// Nodes, and pods by namespace and name: what takes up room is added up per node.
+/// The nodes, and the pods by namespace and name, whose requests are added up per node.
 #[derive(Debug, Default)]
 pub struct NodesView {
     nodes: BTreeMap<String, ApiNode>,
     pods: BTreeMap<(String, String), Taken>,
 }
 
-/// What a pod takes up.
+/// The resources that a pod occupies.
 #[derive(Debug)]
 struct Taken {
     node: String,
     requests: Amounts,
-    /// The job of the run that it is of, if it's of one.
+    /// The job of the run that the pod belongs to, if any.
     job: Option<JobId>,
 }
 
 impl NodesView {
-    /// `node` is as it now is.
+    /// Records the current state of `node`.
     pub fn has_node(&mut self, node: ApiNode) {
         if let Some(name) = node.metadata.name.clone() {
             self.nodes.insert(name, node);
         }
     }
 
-    /// There is no such node any more.
+    /// Removes a node that no longer exists.
     pub fn lost_node(&mut self, name: &str) {
         self.nodes.remove(name);
     }
 
-    /// Only these are there.
+    /// Removes all nodes except these.
     pub fn keep_nodes(&mut self, names: &BTreeSet<String>) {
         self.nodes.retain(|name, _| names.contains(name));
     }
 
-    /// A pod, of `job` if it is of one of the run, is as it now is.
+    /// Records the current state of a pod; `job` is the job of the run that it belongs to, if any.
     pub fn has_pod(&mut self, key: (String, String), pod: &Pod, job: Option<JobId>) {
         match node_of(pod) {
             Some(node) => self.pods.insert(key, Taken { node, requests: requests(pod), job }),
@@ -58,17 +58,17 @@ impl NodesView {
         };
     }
 
-    /// There is no such pod any more.
+    /// Removes a pod that no longer exists.
     pub fn lost_pod(&mut self, key: &(String, String)) {
         self.pods.remove(key);
     }
 
-    /// Only these are there.
+    /// Removes all pods except these.
     pub fn keep_pods(&mut self, keys: &BTreeSet<(String, String)>) {
         self.pods.retain(|key, _| keys.contains(key));
     }
 
-    /// All nodes for pods of `config`. Pods of a job that is active don't count: it was promised their room.
+    /// All nodes, as seen by pods of `config`. Pods of an active job don't count as used: their capacity was promised to the job.
     #[must_use]
     pub fn nodes(&self, config: &KubernetesConfig, is_active: &dyn Fn(&JobId) -> bool) -> Vec<Node> {
         let mut used: BTreeMap<&str, Amounts> = BTreeMap::new();
@@ -84,7 +84,7 @@ impl NodesView {
         self.nodes.iter().map(node).collect()
     }
 
-    /// What pods of `job` take up, by node.
+    /// The requests of the pods of `job`, by node.
     #[must_use]
     pub fn taken_by(&self, job: &JobId) -> BTreeMap<String, Amounts> {
         let mut taken_by: BTreeMap<String, Amounts> = BTreeMap::new();
@@ -95,20 +95,20 @@ impl NodesView {
     }
 }
 
-/// Billionths; what is no quantity counts as nothing.
+/// The quantities in billionths; a value that isn't a valid quantity is left out.
 fn amounts(quantities: &ApiQuantities) -> Amounts {
     let parsed = quantities.iter().filter_map(|(name, quantity)| Some((name, quantity.0.parse::<Quantity>().ok()?)));
     parsed.fold(Amounts::none(), |amounts, (name, quantity)| amounts.with(name, quantity.nanos()))
 }
 
-/// The node that a pod takes up room on; `None` for one that has none yet, or is over. One that is on its way out still does.
+/// The node whose resources a pod occupies; `None` if it has no node yet, or is over. A terminating pod still occupies them.
 fn node_of(pod: &Pod) -> Option<String> {
     let node = pod.spec.as_ref()?.node_name.clone()?;
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     (!matches!(phase, Some("Succeeded" | "Failed"))).then_some(node)
 }
 
-/// Why no pod of `config` may go to `node`, if so.
+/// The reason why no pod of `config` may run on `node`, if there is one.
 fn closed(node: &ApiNode, config: &KubernetesConfig) -> Option<Closed> {
     let spec = node.spec.as_ref();
     let closed = |reason: String, lasts| Some(Closed { reason, lasts });
@@ -116,7 +116,7 @@ fn closed(node: &ApiNode, config: &KubernetesConfig) -> Option<Closed> {
     let untolerated = taints
         .filter(|taint| taint.effect != "PreferNoSchedule" && !config.tolerations.iter().any(|toleration| tolerates(toleration, taint)))
         .collect::<Vec<_>>();
-    // Those of Kubernetes itself say how the node is at the moment.
+    // The taints of Kubernetes itself describe the node's momentary condition.
     let passes = |taint: &&Taint| taint.key.starts_with("node.kubernetes.io/");
     if let Some(taint) = untolerated.iter().copied().find(|taint| !passes(taint)) {
         let value = taint.value.as_ref().filter(|value| !value.is_empty()).map(|value| format!("={value}")).unwrap_or_default();
@@ -146,7 +146,7 @@ fn closed(node: &ApiNode, config: &KubernetesConfig) -> Option<Closed> {
     untolerated.first().and_then(|taint| closed(format!("untolerated taint {}", taint.key), false))
 }
 
-/// As the scheduler decides it.
+/// True if `toleration` tolerates `taint`, by the scheduler's rules.
 fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
     let same_effect = toleration.effect.as_ref().is_none_or(|effect| effect.is_empty() || *effect == taint.effect);
     let key = toleration.key.as_deref().unwrap_or_default();
@@ -158,7 +158,7 @@ fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
     same_effect && same_key && same_value
 }
 
-/// Whether all of a term's expressions hold for the node; an empty term holds for none.
+/// True if all of a term's expressions hold for the node; an empty term holds for none.
 fn matches(node: &ApiNode, term: &NodeSelectorTerm) -> bool {
     let empty = BTreeMap::new();
     let labels = node.metadata.labels.as_ref().unwrap_or(&empty);

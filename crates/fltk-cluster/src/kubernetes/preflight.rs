@@ -1,6 +1,6 @@
-//! What must be so before a stream is begun: the API server answers, the operator is installed, the rights are there, the objects are accepted.
+//! Checks before a stream begins: the API server answers, the operator is installed, the rights exist, the objects are accepted.
 //!
-//! What is missing is said at once, all of it, each with what to do.
+//! Problems are reported before anything starts, with all missing rights together, and each error says what to do.
 
 use std::fmt;
 
@@ -22,33 +22,33 @@ use super::{
 };
 use crate::{JobId, JobSpec};
 
-/// Tries of one request that the API server refuses or doesn't take: half a minute in all, more where it takes long to say so.
+/// The number of tries of a request that the API server refuses or doesn't accept: half a minute in all, more if the server is slow to answer.
 const TRIES: u32 = 8;
 
-/// Why a stream can't be begun.
+/// The reason why a stream can't begin.
 #[derive(Debug, ThisError)]
 pub enum PreflightError {
-    /// The API server doesn't answer, or not with what was asked for.
+    /// The API server doesn't answer, or its answer is not as expected.
     #[error("the API server doesn't answer: {0}\nhint: does `kubectl version` with the same kubeconfig and context?")]
     Away(String),
-    /// The cluster doesn't know the kind of object that jobs are.
+    /// The cluster doesn't know the kind of job objects.
     #[error(
         "the cluster knows no {kind} ({group}/{version}): its operator isn't installed\nhint: {hint}, or use the other `backend` of the `kubernetes` block"
     )]
     NoOperator {
-        /// The kind.
+        /// The kind of the job objects.
         kind: String,
-        /// Its group.
+        /// The kind's group.
         group: String,
-        /// Its version.
+        /// The kind's version.
         version: String,
-        /// What to install.
+        /// Advice on what to install.
         hint: &'static str,
     },
-    /// There is no such namespace.
+    /// The namespace doesn't exist.
     #[error("there is no namespace `{0}`\nhint: `kubectl create namespace {0}`, or name another one")]
     NoNamespace(String),
-    /// Rights are missing.
+    /// Some rights are missing.
     #[error(
         "rights are missing in namespace `{namespace}`:\n{}\nhint: a Role, or a ClusterRole for all namespaces, with these rules, bound to whom the orchestrator runs as",
         list(missing)
@@ -56,19 +56,19 @@ pub enum PreflightError {
     Forbidden {
         /// The namespace.
         namespace: String,
-        /// What can't be done.
+        /// The missing rights.
         missing: Vec<String>,
     },
-    /// A new stream would take the jobs of another for its own.
+    /// A new stream would take another stream's jobs for its own.
     #[error(
         "namespace `{namespace}` has jobs of another stream that is called `{run}` too, such as `{job}`\nhint: choose another `--id`; or, if that one isn't wanted any more, remove its jobs first: `fltk cluster --down {run} --namespace {namespace}`"
     )]
     Taken {
-        /// What both are called.
+        /// The name that both streams have.
         run: String,
-        /// Where.
+        /// The namespace.
         namespace: String,
-        /// A job of the other.
+        /// A job of the other stream.
         job: String,
     },
     /// The API server refuses the objects.
@@ -78,7 +78,7 @@ pub enum PreflightError {
         job: String,
         /// The task.
         class: String,
-        /// What is wrong, in the server's words.
+        /// The problem, in the server's words.
         problem: String,
     },
 }
@@ -87,7 +87,7 @@ fn list(missing: &[String]) -> String {
     missing.iter().map(|right| format!("  {right}")).collect::<Vec<_>>().join("\n")
 }
 
-/// Checks all that can be checked before anything is made.
+/// Checks all that can be checked before anything is created.
 ///
 /// `samples` is one job of each task.
 ///
@@ -97,16 +97,16 @@ pub async fn check(client: &Client, context: &RunContext, samples: &[JobSpec], n
     operator(client, context.config.backend).await?;
     rights(client, context, needs_nodes).await?;
     if context.config.backend == Backend::TrainJob {
-        // A job is taken only where its runtime is: jobs are checked when that was made.
+        // The API server accepts a job only once its runtime exists, so jobs are checked after the runtime is created.
         return runtimes(client, context, true).await.map_err(|error| refused(error, context, samples.first()));
     }
     dry_runs(client, context, samples).await
 }
 
-/// Checks that no jobs are there of a run that is called as this new one: their ends would be taken for those of its own.
+/// Checks that no jobs exist of another run with this new run's name: their ends would be taken for those of its own jobs.
 ///
 /// # Errors
-/// If there are some, or the API server doesn't say.
+/// If there are some, or the API server doesn't answer.
 pub async fn is_new(client: &Client, context: &RunContext) -> Result<(), PreflightError> {
     let jobs = api::jobs(client, &context.namespace, context.config.backend);
     let one = ListParams::default().labels(&run_selector(&context.run)).limit(1);
@@ -115,10 +115,10 @@ pub async fn is_new(client: &Client, context: &RunContext) -> Result<(), Preflig
     Err(PreflightError::Taken { run: context.run.clone(), namespace: context.namespace.clone(), job: job.name_any() })
 }
 
-/// Makes what all jobs of the run share, if anything; then they can be checked too.
+/// Creates the objects that all jobs of the run share, if there are any; after that the jobs can be checked too.
 ///
 /// # Errors
-/// As of [`check`].
+/// The errors of [`check`].
 pub async fn share(client: &Client, context: &RunContext, samples: &[JobSpec]) -> Result<(), PreflightError> {
     if context.config.backend == Backend::PyTorchJob {
         return Ok(());
@@ -144,7 +144,7 @@ async fn dry_runs(client: &Client, context: &RunContext, samples: &[JobSpec]) ->
     Ok(())
 }
 
-/// Tries again what may pass.
+/// Repeats a request whose error is transient.
 async fn retried<T>(request: impl AsyncFn() -> Result<T, Error>) -> Result<T, Error> {
     let mut waits = Waits::new();
     let mut tries = 1;
@@ -159,7 +159,7 @@ async fn retried<T>(request: impl AsyncFn() -> Result<T, Error>) -> Result<T, Er
     }
 }
 
-/// The server is away, busy or rolling; a missing right isn't waited for before anything has begun.
+/// True if the server is away, busy or being updated. Before anything has begun, a missing right isn't waited for.
 fn may_pass_soon(error: &Error) -> bool {
     match error {
         Error::Api(status) => status.code == 429 || status.code >= 500,
@@ -188,12 +188,12 @@ async fn operator(client: &Client, backend: Backend) -> Result<(), PreflightErro
     Err(PreflightError::NoOperator { kind: resource.kind, group: resource.group, version: resource.version, hint })
 }
 
-/// Something that the orchestrator does.
+/// The right to something that the orchestrator does.
 struct Right {
     verb: &'static str,
     group: String,
     resource: String,
-    /// Whether it's about one namespace.
+    /// True if the right is limited to one namespace.
     is_namespaced: bool,
 }
 
@@ -206,7 +206,7 @@ impl fmt::Display for Right {
     }
 }
 
-/// All that it does.
+/// All rights that the orchestrator needs.
 fn all_rights(context: &RunContext, needs_nodes: bool) -> Vec<Right> {
     let right = |group: &str, resource: &str, is_namespaced| {
         let (group, resource) = (group.to_owned(), resource.to_owned());
@@ -221,7 +221,7 @@ fn all_rights(context: &RunContext, needs_nodes: bool) -> Vec<Right> {
     if needs_nodes {
         rights.extend(["list", "watch"].map(right("", "nodes", false)));
     }
-    // The run's own, or all, where they are counted.
+    // Only the run's own pods are watched, or all pods if nodes are needed for capacity.
     rights.extend(["list", "watch"].map(right("", "pods", !needs_nodes)));
     rights
 }
@@ -251,8 +251,8 @@ async fn rights(client: &Client, context: &RunContext, needs_nodes: bool) -> Res
     if missing.is_empty() { Ok(()) } else { Err(PreflightError::Forbidden { namespace: context.namespace.clone(), missing }) }
 }
 
-/// Lets the API server and its webhooks check a job's objects down to the last field, without making them; under a name that no job has, as those of
-/// a stream that is taken up again may be there.
+/// Lets the API server and its webhooks check a job's objects down to the last field, without creating them. The check uses a name that no job has,
+/// since the objects of a resumed stream may exist.
 async fn dry_run(client: &Client, context: &RunContext, spec: &JobSpec) -> Result<(), Error> {
     let spec = JobSpec { id: JobId("0".repeat(spec.id.0.len())), ..spec.clone() };
     let Manifests { job, config_maps } = context.manifests(&spec, 1);

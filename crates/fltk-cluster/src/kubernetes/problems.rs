@@ -1,4 +1,4 @@
-//! Why pods of a job failed, as it was seen, and which of them was the first: the others fail because they lose that one, or because they are told to go.
+//! The failures seen on a job's pods, and which pod failed first: the others fail because they lose that one, or because they are asked to terminate.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -6,53 +6,52 @@ use jiff::Timestamp;
 
 use crate::plan::{Blame, LastWords};
 
-/// Failures that are of one loss: ranks notice within seconds that another is lost, and the kubelet starts a container that fails again and again no sooner
-/// than after ten.
+/// The largest time between failures that count as one loss: ranks notice within seconds that another is lost, and the kubelet restarts a container
+/// that keeps failing after ten seconds at the earliest.
 const ONE_LOSS: Duration = Duration::from_secs(10);
 
-/// Pods whose last words are kept with a job's end, and how many characters of each: thousands of jobs may fail.
+/// The number of pods whose last words are kept with a job's end, and the maximum length of each in characters: thousands of jobs may fail.
 const PODS_MAX: usize = 64;
 const WORDS_CHARS_MAX: usize = 200;
 
-/// Why a pod failed.
+/// The failure of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// For a person.
+    /// The description, for a person to read.
     pub words: String,
-    /// Who is to blame.
+    /// The origin of the failure within the job.
     pub cause: Cause,
-    /// What is at fault.
+    /// The cause of the failure: the job or the machine.
     pub blame: Blame,
-    /// When its container ended, in whole seconds, if it says so.
+    /// The time when its container ended, in whole seconds, if that is known.
     pub at: Option<Timestamp>,
 }
 
-/// Who is to blame for a pod's failure.
+/// The origin of a pod's failure within its job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {
     /// The pod itself.
     Own,
     /// Another pod of its job, which it lost.
     LostAnother,
-    /// Whoever asked it to go: the operator, as a rule, once the job had failed.
+    /// A request to terminate the pod: the operator makes it, as a rule, once the job has failed.
     AskedToGo,
 }
 
-/// What is known of a job's pods.
+/// The failures of a job's pods.
 #[derive(Clone, Debug, Default)]
 pub struct Problems {
-    /// The last of each pod for each cause.
+    /// The last failure of each pod for each cause.
     last: BTreeMap<(Cause, u32), Problem>,
 }
 
 impl Problems {
-    /// The pod at `index` failed so. It may have been said before.
+    /// Records that the pod at `index` failed. The same failure may be recorded again.
     pub fn add(&mut self, index: u32, problem: Problem) {
         self.last.insert((problem.cause, index), problem);
     }
 
-    /// What failed first when the job was lost for the last time, and the pod's index. What pods say after they were asked to go counts only if nothing else
-    /// is known.
+    /// The first failure of the job's last loss, and the pod's index. Failures after a request to terminate count only if there are no others.
     pub fn first(&self) -> Option<(u32, &Problem)> {
         [Cause::Own, Cause::LostAnother, Cause::AskedToGo].into_iter().find_map(|cause| {
             let of_cause = || self.last.iter().filter(move |((of, _), _)| *of == cause).map(|((_, index), problem)| (*index, problem));
@@ -63,7 +62,7 @@ impl Problems {
         })
     }
 
-    /// What each pod said last.
+    /// The last words of each pod.
     pub fn last_words(&self) -> Vec<LastWords> {
         let mut last: BTreeMap<u32, &Problem> = BTreeMap::new();
         for ((cause, index), problem) in &self.last {
@@ -106,9 +105,9 @@ mod tests {
         check(&[&[killed, lost][..], &asked].concat(), "2 killed", &["0 lost 2", "1 stopped", "2 killed"]);
         check(&[&[lost][..], &asked].concat(), "0 lost 2", &["0 lost 2", "1 stopped", "2 stopped"]);
         check(&asked, "0 stopped", &["0 stopped", "1 stopped", "2 stopped"]);
-        // All fail by themselves, one after the other; an earlier loss is another.
+        // All pods fail by themselves, one after another; a much earlier failure belongs to another loss.
         check(&[(0, Own, 101, "b"), (1, Own, 100, "a"), (2, Own, 50, "before")], "1 a", &["0 b", "1 a", "2 before"]);
-        // The same pod, again: the later counts.
+        // The same pod fails again: the later failure counts.
         check(&[(1, Own, 10, "before"), (1, Own, 100, "again"), (1, LostAnother, 50, "lost")], "1 again", &["1 again"]);
         check(&[(1, Own, 10, "before"), (1, LostAnother, 50, "lost")], "1 before", &["1 lost"]);
     }

@@ -1,4 +1,4 @@
-//! Jobs that failed are tried again: an object that has failed can't go on, so it's removed, and made anew by whoever plans the stream.
+//! Retries of failed jobs: a failed object can't resume, so it's removed here, and the planner of the stream creates it anew.
 
 use jiff::Timestamp;
 use kube::{
@@ -13,14 +13,15 @@ use super::{
 };
 use crate::JobId;
 
-/// How long removed objects may take to be gone, with their pods: containers have half a minute to end.
+/// The time limit for removed objects and their pods to be gone: containers have half a minute to end.
 const GONE_LIMIT: Duration = Duration::from_secs(90);
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Removes the objects of `jobs`, of the stream with `context` that began at `began`, and waits until they are gone. Objects of others with their names stay.
+/// Removes the objects of `jobs` and waits until they are gone. The jobs belong to the stream of `context` that began at `began`; objects of others
+/// with the same names stay.
 ///
 /// # Errors
-/// If the API server refuses, or some are still there.
+/// If the API server refuses, or some objects still exist at the time limit.
 pub async fn clear(client: &Client, context: &RunContext, began: Timestamp, jobs: &[JobId]) -> Result<(), Error> {
     let all = api::jobs(client, &context.namespace, context.config.backend);
     let began = format!("{began:.3}");
@@ -33,7 +34,7 @@ pub async fn clear(client: &Client, context: &RunContext, began: Timestamp, jobs
             continue;
         }
         let parameters = DeleteParams {
-            // So that it's gone after its pods.
+            // Foreground deletion removes the object after its pods.
             propagation_policy: Some(PropagationPolicy::Foreground),
             preconditions: Some(Preconditions { uid: there.metadata.uid.clone(), resource_version: None }),
             ..DeleteParams::default()

@@ -24,19 +24,19 @@ use tokio::{net::TcpListener, sync::Semaphore, time::sleep};
 
 use super::metrics::Metrics;
 
-/// Connections at once; others wait until one ends. There are a kubelet and a Prometheus or two.
+/// The maximum number of concurrent connections; more wait until one ends. The clients are a kubelet and one or two Prometheus servers.
 const CONNECTIONS_MAX: usize = 64;
-/// For the head of a request to come, and for the next one to begin: Prometheus asks each minute, on a new connection then.
+/// The time limit for a request's head to arrive, and for the next request to begin. Prometheus scrapes each minute, and so opens a new connection each time.
 const HEAD_LIMIT: Duration = Duration::from_secs(30);
-/// After an error of the socket.
+/// The pause after an error of the socket.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
-/// What is served.
+/// The state behind the served routes.
 #[derive(Clone)]
 pub struct Served {
     /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// Raised once jobs, pods and, where they matter, nodes were listed.
+    /// True once jobs, pods and, if capacity needs them, nodes were listed.
     pub is_ready: Arc<AtomicBool>,
 }
 
@@ -59,7 +59,7 @@ pub async fn serve(listener: TcpListener, served: Served) {
         let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
         tokio::spawn(async move {
             let _permit = permit;
-            // Whoever breaks it knows.
+            // The peer that breaks a connection knows about it, so the error is dropped.
             let _ = connection.await;
         });
     }

@@ -1,4 +1,4 @@
-//! From objects of the API to what was seen: conditions of jobs, phases and last words of pods.
+//! The conversion of API objects to what the edge needs: conditions of jobs, phases and last words of pods.
 
 use fltk_core::{
     terminal,
@@ -20,7 +20,7 @@ use crate::{
     plan::{Blame, Outcome},
 };
 
-/// What `object` shows of its job; `None` if it isn't one of ours.
+/// The state of the job that `object` represents; `None` if it isn't one of ours.
 #[must_use]
 pub fn job(object: &DynamicObject, backend: Backend) -> Option<SeenJob> {
     let id = JobId(object.metadata.labels.as_ref()?.get(JOB_LABEL)?.clone());
@@ -48,7 +48,7 @@ pub fn job(object: &DynamicObject, backend: Backend) -> Option<SeenJob> {
     })
 }
 
-/// Since when a condition is as it is, in milliseconds since the Unix epoch.
+/// The time of a condition's last transition, in milliseconds since the Unix epoch.
 fn since_ms(condition: &Json) -> Option<u64> {
     let since: Timestamp = condition["lastTransitionTime"].as_str()?.parse().ok()?;
     u64::try_from(since.as_millisecond()).ok()
@@ -60,13 +60,13 @@ fn text(condition: &Json) -> String {
     words("message").or_else(|| words("reason")).unwrap_or("its operator gave no reason").to_owned()
 }
 
-/// What `pod` shows; `None` if it isn't one of ours.
+/// The state of `pod`; `None` if it isn't one of ours.
 #[must_use]
 pub fn pod(pod: &Pod) -> Option<SeenPod> {
     let labels = pod.metadata.labels.as_ref()?;
     let status = pod.status.as_ref();
     let phase = status.and_then(|status| status.phase.as_deref()).unwrap_or("Pending");
-    // The first is the program's: others are injected.
+    // Only the program's own container counts: others are injected.
     let containers = status.and_then(|status| status.container_statuses.as_ref());
     let container = containers.and_then(|all| all.iter().find(|container| CONTAINERS.contains(&container.name.as_str())));
     let ends: Vec<_> = container.into_iter().flat_map(ends).map(|ended| (ended, report(ended))).collect();
@@ -88,7 +88,7 @@ pub fn pod(pod: &Pod) -> Option<SeenPod> {
     })
 }
 
-/// The pod's position: the master, or the first node, is 0.
+/// The pod's position: 0 for the master or the first node.
 fn index(labels: &std::collections::BTreeMap<String, String>) -> Option<u32> {
     let number = |key: &str| labels.get(key)?.parse::<u32>().ok();
     match labels.get("training.kubeflow.org/replica-type").map(String::as_str) {
@@ -98,33 +98,33 @@ fn index(labels: &std::collections::BTreeMap<String, String>) -> Option<u32> {
     }
 }
 
-/// How the container ended, and how it ended before it was started again, the latter first.
+/// The end of the container's previous run and of its current one, in this order, as far as they ended.
 fn ends(container: &ContainerStatus) -> impl Iterator<Item = &ContainerStateTerminated> {
     [&container.last_state, &container.state].into_iter().filter_map(|state| state.as_ref()?.terminated.as_ref())
 }
 
-/// What our program left, if it's that.
+/// The termination report of our program, if the message is one.
 fn report(ended: &ContainerStateTerminated) -> Option<TerminationReport> {
     serde_json::from_str(ended.message.as_deref()?).ok()
 }
 
-/// When somebody asked the pod to go, in whole seconds. Kubernetes notes when its time is over.
+/// The time when somebody requested the pod's deletion, in whole seconds. Kubernetes records the time when the grace period ends.
 fn asked_to_go(pod: &Pod) -> Option<Timestamp> {
     let grace = pod.metadata.deletion_grace_period_seconds.unwrap_or(0);
     pod.metadata.deletion_timestamp.as_ref()?.0.checked_sub(SignedDuration::from_secs(grace)).ok()
 }
 
-/// Longest words of a pod that are kept, in characters.
+/// The maximum length of a pod's last words, in characters.
 const WORDS_CHARS_MAX: usize = 1000;
 
-/// Why the pod as a whole failed, if its node got rid of it.
+/// The reason why the pod as a whole failed, if its node evicted it.
 pub(super) fn evicted(pod: &Pod) -> Option<Problem> {
     let status = pod.status.as_ref().filter(|status| status.phase.as_deref() == Some("Failed"))?;
     let message = status.message.as_deref().map(|message| format!(": {}", plain(message))).unwrap_or_default();
     Some(Problem { words: format!("{}{message}", status.reason.as_deref()?), cause: Cause::Own, blame: Blame::Machine, at: None })
 }
 
-/// How the container of a pod that was `asked_to_go` failed, if it was.
+/// The failure of a container that ended; `asked_to_go` is the time when its pod was asked to terminate, if it was.
 pub(super) fn problem(ended: &ContainerStateTerminated, report: Option<&TerminationReport>, asked_to_go: Option<Timestamp>) -> Problem {
     let said = match report {
         Some(report) => report.error.clone(),
@@ -138,7 +138,7 @@ pub(super) fn problem(ended: &ContainerStateTerminated, report: Option<&Terminat
         _ => format!("exit code {}{said}", ended.exit_code),
     };
     let at = ended.finished_at.as_ref().map(|time| time.0);
-    // Within that second only who says so was asked before.
+    // In the second of the request itself, only exit codes that say so count as asked to go.
     let says_so = [INTERRUPTED, TERMINATED].contains(&ended.exit_code);
     let was_asked = at.zip(asked_to_go).is_some_and(|(at, asked)| at > asked || (at == asked && says_so));
     let cause = match ended.exit_code {
@@ -149,14 +149,14 @@ pub(super) fn problem(ended: &ContainerStateTerminated, report: Option<&Terminat
     Problem { words, cause, blame: blame(ended), at }
 }
 
-/// What the kernel makes of SIGKILL, and of SIGTERM where a program doesn't heed it.
+/// The exit codes of SIGKILL, and of SIGTERM if a program doesn't handle it.
 const KILLED: i32 = 128 + 9;
 const TERMINATED: i32 = 128 + 15;
-/// Our program, when it was asked to stop.
+/// The exit code of our program when it was asked to stop.
 const INTERRUPTED: i32 = 130;
 
-/// What is at fault: the machine for containers that something killed, but not at their own limit, and for programs that say that they could not read, write
-/// or reach what they need.
+/// The cause of the failure: the machine, for containers that were killed for another reason than their own limit, and for programs whose exit code
+/// says that they could not read, write or reach what they need.
 fn blame(ended: &ContainerStateTerminated) -> Blame {
     if (ended.exit_code == KILLED || is_of_machine(ended.exit_code)) && ended.reason.as_deref() != Some("OOMKilled") {
         Blame::Machine
@@ -165,12 +165,12 @@ fn blame(ended: &ContainerStateTerminated) -> Blame {
     }
 }
 
-/// Without control characters, and not too long.
+/// The text in one line, without control characters, cut to the maximum length.
 pub(super) fn plain(text: &str) -> String {
     terminal::one_line(text.trim(), WORDS_CHARS_MAX)
 }
 
-/// Why a pod doesn't run: what the scheduler says, or the kubelet of its container.
+/// The reason why a pod doesn't run, from the scheduler or from the kubelet about its container.
 pub(super) fn waits(pod: &Pod, container: Option<&ContainerStatus>) -> Option<String> {
     let conditions = pod.status.as_ref()?.conditions.as_ref();
     let scheduled = conditions.and_then(|all| all.iter().find(|condition| condition.type_ == "PodScheduled"));

@@ -1,7 +1,7 @@
-//! What the API server shows of a run's jobs and their pods, and what of it is news for the planner.
+//! The view of a run's jobs and pods that the API server shows, and the part of it that is new to the planner.
 //!
-//! Watches repeat themselves, and each has its own pace: what a job's pods left behind may be seen after the job's end. So an end is held back until the
-//! pods' ends were seen too, or a moment has passed.
+//! Watches repeat themselves and aren't synchronized: the failures of a job's pods may be seen after the job's end. So an end is held back until the
+//! pods' ends were seen too, or a short time has passed.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,31 +17,31 @@ use crate::{
     plan::{Blame, Outcome, State},
 };
 
-/// How long an end waits for its pods' ends.
+/// How long an end is held back for the ends of its pods.
 const PODS_GRACE: Duration = Duration::from_secs(2);
-/// How long an operator may take to say something of a new job before that is worth a word.
+/// How long an operator may take to set the first condition of a new job before that is reported.
 const OPERATOR_GRACE: Duration = Duration::from_secs(5);
-/// How long it may take to make a job's pods before that is.
+/// How long the creation of a job's pods may take before that is reported.
 const MAKING_GRACE: Duration = Duration::from_secs(10);
 
-/// A job's object, as far as it matters.
+/// The relevant parts of a job's object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeenJob {
     /// The job.
     pub id: JobId,
-    /// The object's own, to attach events to.
+    /// The object's UID, to which events are attached.
     pub uid: String,
-    /// Which of its starts it's at.
+    /// The number of the start in its annotation.
     pub attempt: u32,
-    /// Whether it's to have no pods.
+    /// True if its spec says suspended.
     pub suspend: bool,
-    /// Whether its operator says that it has none.
+    /// True if its operator reports it suspended.
     pub is_suspended: bool,
-    /// Since when it says so, in milliseconds since the Unix epoch.
+    /// The start of the reported suspension, in milliseconds since the Unix epoch.
     pub suspended_ms: Option<u64>,
-    /// Whether its operator has said anything.
+    /// True if its operator has reported anything.
     pub is_taken_up: bool,
-    /// How it ended, and why, in its operator's words.
+    /// Its outcome and the reason, in its operator's words.
     pub end: Option<(Outcome, String)>,
 }
 
@@ -50,49 +50,49 @@ pub struct SeenJob {
 pub struct SeenPod {
     /// The pod's name.
     pub name: String,
-    /// Which of those that had the name.
+    /// The pod's UID, which tells it from other pods of the same name.
     pub uid: String,
     /// Its job.
     pub job: JobId,
     /// Its position in the job.
     pub index: u32,
-    /// Where it is.
+    /// The node on which it was scheduled.
     pub node: Option<String>,
-    /// Whether its containers have run.
+    /// True if its containers have run.
     pub has_run: bool,
-    /// Whether they are over.
+    /// True if its containers are over.
     pub is_over: bool,
-    /// Since when the program trains, in milliseconds since the Unix epoch.
+    /// The time of the first training step, in milliseconds since the Unix epoch.
     pub first_step_ms: Option<u64>,
-    /// Why it failed, now and the time before, in its own words or the kubelet's.
+    /// The failures of its current and its previous run, in its own words or the kubelet's.
     pub problems: Vec<Problem>,
-    /// Why it doesn't run.
+    /// The reason why it doesn't run.
     pub waits: Option<String>,
 }
 
-/// Why a job that was started doesn't run, or not all of it.
+/// The reason why a job that was started doesn't run, or not all of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotRunning {
-    /// Somebody else suspended it.
+    /// Somebody else suspended the job.
     Held,
-    /// Its operator says nothing of it.
+    /// No operator has reported anything about the job.
     NoOperator,
-    /// Pods are there that can't run.
+    /// Some pods exist but can't run.
     Pods {
-        /// How many.
+        /// The number of such pods.
         waiting: usize,
-        /// Of how many.
+        /// The number of pods of the job.
         num_pods: u32,
-        /// What the first of them waits for.
+        /// The reason why the first of them waits.
         why: String,
     },
-    /// Pods can't be made.
+    /// Some pods can't be created.
     NotMade {
-        /// How many.
+        /// The number of such pods.
         missing: u32,
-        /// Of how many.
+        /// The number of pods of the job.
         num_pods: u32,
-        /// What their operator was told, where that is known.
+        /// The error that their operator got, if that is known.
         why: Option<String>,
     },
 }
@@ -115,14 +115,14 @@ impl fmt::Display for NotRunning {
     }
 }
 
-/// Why a job that was asked to be suspended isn't.
+/// The reason why a job whose suspension was requested isn't suspended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotSuspended {
-    /// Its object isn't.
+    /// The spec of its object doesn't say suspended.
     Undone,
-    /// Its operator hasn't done it.
+    /// Its operator hasn't carried out the suspension.
     NoOperator,
-    /// Pods are still there.
+    /// Some pods still exist; this is their number.
     Pods(usize),
 }
 
@@ -142,22 +142,22 @@ impl fmt::Display for NotSuspended {
 #[derive(Debug, Default)]
 struct Known {
     job: Option<SeenJob>,
-    /// By name.
+    /// The pods by name.
     pods: BTreeMap<String, SeenPod>,
-    /// Uids of those that ran when it was suspended: they are on their way out.
+    /// The UIDs of pods that had run when it was suspended: they are terminating.
     stale: BTreeSet<String>,
-    /// Whether any pod was seen: the job's object may be seen before them.
+    /// True if any pod was seen: the job's object may be seen before its pods.
     had_pods: bool,
-    /// Of pods that are there or gone: why they failed.
+    /// The failures of its pods, including pods that no longer exist.
     problems: Problems,
-    /// Since when its start that it's at is there.
+    /// The time when its current start was first seen.
     since: Option<Instant>,
-    /// Since when its end is held back.
+    /// The time when its end was first held back.
     ending: Option<Instant>,
     told: Told,
 }
 
-/// What the planner was told by this process.
+/// The events that this process has passed to the planner.
 #[derive(Debug, Default)]
 struct Told {
     created: Option<u32>,
@@ -166,35 +166,35 @@ struct Told {
     ended: bool,
 }
 
-/// All of a run's jobs that were seen.
+/// All jobs of a run that were seen.
 #[derive(Debug)]
 pub struct View {
     jobs: BTreeMap<JobId, Known>,
-    /// Those whose end is held back.
+    /// The jobs whose end is held back.
     ending: BTreeSet<JobId>,
-    /// When the stream began, in milliseconds since the Unix epoch.
+    /// The time when the stream began, in milliseconds since the Unix epoch.
     began_ms: u64,
 }
 
 impl View {
-    /// Nothing was seen yet of a stream that began at `began_ms`, in milliseconds since the Unix epoch.
+    /// Creates an empty view of a stream that began at `began_ms`, in milliseconds since the Unix epoch.
     #[must_use]
     pub fn new(began_ms: u64) -> Self {
         Self { jobs: BTreeMap::new(), ending: BTreeSet::new(), began_ms }
     }
 
-    /// The job's object is as it now is.
+    /// Records the current state of the job's object.
     pub fn has_job(&mut self, job: SeenJob) {
         let known = self.jobs.entry(job.id.clone()).or_default();
         if known.job.as_ref().is_some_and(|before| before.attempt != job.attempt) {
-            // What stopped an earlier start is none of this one's problems.
+            // The failures of an earlier start don't count for this one.
             known.problems = Problems::default();
             known.since = None;
         }
         known.job = Some(job);
     }
 
-    /// The pod is as it now is.
+    /// Records the current state of the pod.
     pub fn has_pod(&mut self, pod: SeenPod) {
         let known = self.jobs.entry(pod.job.clone()).or_default();
         pod.problems.iter().for_each(|problem| known.problems.add(pod.index, problem.clone()));
@@ -202,7 +202,7 @@ impl View {
         known.pods.insert(pod.name.clone(), pod);
     }
 
-    /// There is no such pod any more; it was last as `pod`.
+    /// Removes a pod that no longer exists; `pod` is its last state.
     pub fn lost_pod(&mut self, pod: SeenPod) {
         let (job, name) = (pod.job.clone(), pod.name.clone());
         self.has_pod(pod);
@@ -217,7 +217,7 @@ impl View {
         }
     }
 
-    /// Only these pods are there, of all jobs. Returns the jobs that lost some.
+    /// Removes all pods of all jobs except these. Returns the jobs that lost pods.
     pub fn keep_pods(&mut self, names: &BTreeSet<String>) -> Vec<JobId> {
         let mut changed = Vec::new();
         for (id, known) in &mut self.jobs {
@@ -232,23 +232,23 @@ impl View {
         changed
     }
 
-    /// The jobs that were seen and have no end.
+    /// The jobs that were seen and whose end wasn't passed on.
     pub fn unfinished(&self) -> BTreeSet<JobId> {
         let unfinished = self.jobs.iter().filter(|(_, known)| known.job.is_some() && !known.told.ended);
         unfinished.map(|(id, _)| id.clone()).collect()
     }
 
-    /// The job's object is gone; the event that says so, if that is news.
+    /// Records that the job's object is gone; returns the event that says so, if it is new.
     pub fn lost_job(&mut self, id: &JobId, reason: &str) -> Option<Event> {
         let known = self.jobs.entry(id.clone()).or_default();
         self.ending.remove(id);
-        // An end that was held back is the truer one.
+        // An end that was held back takes precedence.
         let end = known.job.take().and_then(|job| job.end).unwrap_or_else(|| (Outcome::Deleted, reason.to_owned()));
         (!std::mem::replace(&mut known.told.ended, true)).then(|| ended(id, end, &known.problems))
     }
 
-    /// What of `id` the planner wasn't told yet, at the instant `now`. Of a start whose objects aren't all made (`is_made`) nothing is told but its end: a
-    /// new process would not make the others.
+    /// The events of `id` that are new to the planner, at the instant `now`. If not all objects of its start were created (`is_made`), only its end
+    /// is reported: a new process would not create the missing ones.
     pub fn news(&mut self, id: &JobId, orchestrator: &Orchestrator<'_>, is_made: bool, now: Instant) -> Vec<Event> {
         let Some(planned) = orchestrator.job(id) else { return Vec::new() };
         let Some(known) = self.jobs.get_mut(id) else { return Vec::new() };
@@ -285,7 +285,7 @@ impl View {
             told.created = Some(job.attempt);
             news.push(Event::Created { job: id.clone(), attempt: job.attempt });
         }
-        // After a suspension, one that is over may be left of the start before.
+        // After a suspension, pods that are over may be left from the previous start.
         let stale = &known.stale;
         let may_be_new = |pod: &&SeenPod| pod.has_run && (planned.is_anew() || !pod.is_over) && !stale.contains(&pod.uid);
         for pod in known.pods.values().filter(|pod| is_made && !is_suspended && may_be_new(pod)) {
@@ -313,7 +313,7 @@ impl View {
             }
         }
         if told.ended {
-            // Thousands of them are kept.
+            // Thousands of jobs are kept, so their details are dropped.
             known.pods.clear();
             known.stale.clear();
             known.problems = Problems::default();
@@ -321,26 +321,26 @@ impl View {
         news
     }
 
-    /// Jobs whose end is held back: [`news`](Self::news) is to be asked again.
+    /// The jobs whose end is held back: [`news`](Self::news) has to be called again.
     #[must_use]
     pub fn held_back(&self) -> Vec<JobId> {
         self.ending.iter().cloned().collect()
     }
 
-    /// The uid of the job's object.
+    /// The UID of the job's object.
     #[must_use]
     pub fn uid(&self, id: &JobId) -> Option<&str> {
         Some(self.jobs.get(id)?.job.as_ref()?.uid.as_str())
     }
 
-    /// Why of the job `id`, which was started and is to have `num_pods` pods, not all run, at the instant `now`; `None` if they do.
+    /// The reason why not all pods run of the job `id`, which was started and should have `num_pods` pods, at the instant `now`; `None` if they do run.
     #[must_use]
     pub fn waits(&self, id: &JobId, num_pods: u32, now: Instant) -> Option<NotRunning> {
         let age = self.jobs.get(id)?.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
         self.waits_at_age(id, num_pods, age)
     }
 
-    /// The same of a job whose object was made `age` ago.
+    /// The same as [`waits`](Self::waits) for a job whose object was created `age` ago.
     #[must_use]
     pub fn waits_at_age(&self, id: &JobId, num_pods: u32, age: Duration) -> Option<NotRunning> {
         let known = self.jobs.get(id)?;
@@ -361,7 +361,7 @@ impl View {
 }
 
 impl View {
-    /// Why the job `id`, whose suspension was asked for, isn't suspended yet; `None` if it is, or isn't there.
+    /// The reason why the job `id`, whose suspension was requested, isn't suspended yet; `None` if it is suspended or doesn't exist.
     #[must_use]
     pub fn stays(&self, id: &JobId) -> Option<NotSuspended> {
         let known = self.jobs.get(id)?;
@@ -376,7 +376,7 @@ impl View {
     }
 }
 
-/// The end of a job, in its operator's words; of one that failed, what of its pods failed first, which is what a person can act on.
+/// The end of a job, in its operator's words; for a failed job, the failure of the pod that failed first, which a person can act on.
 fn ended(id: &JobId, (outcome, words): (Outcome, String), problems: &Problems) -> Event {
     if outcome == Outcome::Succeeded {
         return Event::ended(id.clone(), outcome, words);

@@ -1,4 +1,4 @@
-//! Watches of the API server: each lists, then follows, goes on after errors where it was, and lists again where that is too long ago.
+//! Watches of the API server: each lists, then follows changes. After an error it resumes where it was, or lists again if that is too long ago.
 
 use std::{collections::BTreeSet, fmt::Debug, sync::Arc, time::Duration};
 
@@ -16,32 +16,32 @@ use tokio::{sync::mpsc::Sender, time::Instant};
 
 use super::{api, metrics::Metrics};
 
-/// Between two tries, first and at most.
+/// The wait after the first error, and the longest wait between two tries.
 const WAIT_MIN: Duration = Duration::from_millis(500);
 const WAIT_MAX: Duration = Duration::from_secs(8);
-/// After this long without an error the next one is the first again.
+/// After this long without an error, the next wait is the shortest again.
 const WAIT_FORGOTTEN: Duration = Duration::from_secs(30);
 
-/// Objects that are read at once.
+/// The number of objects per page of a list.
 const PAGE_SIZE: u32 = 500;
 
-/// What a watch saw.
+/// An event of a watch.
 #[derive(Debug)]
 pub enum Seen<T> {
-    /// It lists anew, what is there at this instant or later.
+    /// A new list begins; it shows the state at this instant or later.
     Listing(Instant),
-    /// An object is as it now is; whether it was listed.
+    /// The current state of an object; true if it comes from a list.
     There(T, bool),
-    /// An object is gone; it was last like this.
+    /// An object was deleted; this is its last state.
     Gone(T),
-    /// All objects there are were listed.
+    /// The list is complete.
     Listed,
-    /// It failed, and is begun again.
+    /// The watch failed, and is restarted.
     Trouble(String),
 }
 
 impl<T> Seen<T> {
-    /// The same of what `of` makes of an object; `None` of one that it makes nothing of.
+    /// The same event with the object mapped by `of`; `None` if `of` returns `None` for it.
     pub fn of<U>(&self, of: impl FnOnce(&T) -> Option<U>) -> Option<Seen<U>> {
         Some(match self {
             Self::Listing(at) => Seen::Listing(*at),
@@ -53,7 +53,7 @@ impl<T> Seen<T> {
     }
 }
 
-/// Follows `api`'s objects that `labels` select, and sends `seen` of each to `to`, made into what the receiver takes; until that is gone.
+/// Watches the objects of `api` that `labels` select, maps each by `seen`, and sends the events, wrapped by `wrap`, to `to` until the receiver is gone.
 pub async fn follow<K, T, M>(
     api: Api<K>,
     labels: Option<String>,
@@ -104,7 +104,7 @@ fn words(error: &watcher::Error) -> String {
     }
 }
 
-/// Each wait twice as long as the one before. What counts as fine for the stream doesn't end that: it says that a list begins before it has tried.
+/// A backoff that doubles each wait. The stream's resets are ignored: it resets when a list begins, before the list has succeeded.
 #[derive(Default)]
 struct Doubling {
     last: Option<(Duration, Instant)>,
@@ -126,7 +126,7 @@ impl Backoff for Doubling {
     fn reset(&mut self) {}
 }
 
-/// What is there while a list is being read, and what was before.
+/// The names read so far while a list is being read, and whether a list was read before.
 #[derive(Debug)]
 pub struct Listing<N> {
     listed: Option<BTreeSet<N>>,
@@ -140,25 +140,25 @@ impl<N> Default for Listing<N> {
 }
 
 impl<N: Ord> Listing<N> {
-    /// A list begins.
+    /// Starts a list.
     pub fn begin(&mut self) {
         self.listed = Some(BTreeSet::new());
     }
 
-    /// It has this one.
+    /// Records that the list has `name`.
     pub fn has(&mut self, name: N) {
         if let Some(listed) = &mut self.listed {
             listed.insert(name);
         }
     }
 
-    /// It's read: what is in it, and whether it's the first.
+    /// Ends the list: returns its names, and true if it's the first list.
     pub fn end(&mut self) -> (BTreeSet<N>, bool) {
         let is_first = !std::mem::replace(&mut self.was_listed, true);
         (self.listed.take().unwrap_or_default(), is_first)
     }
 
-    /// Whether a list was read.
+    /// True if a list was read.
     pub fn is_ready(&self) -> bool {
         self.was_listed
     }

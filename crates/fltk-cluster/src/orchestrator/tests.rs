@@ -20,10 +20,10 @@ stream: { admission: { type: max_concurrent, jobs: 1 } }
     Stream { experiment: parse(&[file], &[]).unwrap().experiment, trace: Vec::new(), run: "s-1".to_owned() }
 }
 
-/// Ends whatever is started, one event a millisecond, until `stop` events were journaled or all is done; returns what was started.
+/// Ends every job that is started, one event per millisecond, until `stop` events were journaled or all is done. Returns the jobs that were started.
 fn work(orchestrator: &mut Orchestrator<'_>, started: &mut Vec<(JobId, u32)>, mut stop: u32) {
     let mut asked = orchestrator.outstanding();
-    // The world says again what it has.
+    // The world reports again the jobs that exist.
     let there = orchestrator.planner().jobs().iter().filter(|job| job.state == State::Starting);
     asked.extend(there.map(|job| Action::Start { job: job.spec.id.clone(), attempt: 1 }));
     if asked.is_empty() {
@@ -70,7 +70,7 @@ fn a_kill_at_any_record_loses_nothing_and_starts_nothing_twice() {
     work(&mut orchestrator, &mut whole, u32::MAX);
     assert!(orchestrator.is_finished());
     assert_eq!((whole.len(), orchestrator.replication()), (4, (1, 2)));
-    // Not the times: the world takes some to say again what it has.
+    // The times aren't compared: the world takes time to report again the jobs that exist.
     let all_of =
         |orchestrator: &Orchestrator<'_>| orchestrator.records().map(|record| (record.job.clone(), record.outcome)).collect::<Vec<_>>();
     let expected = all_of(&orchestrator);
@@ -134,7 +134,7 @@ fn what_failed_is_tried_again_one_replication_after_another() {
         left: BTreeMap::new(),
         words: Vec::new(),
     };
-    // Of the first replication both fail, the machine at fault for one; the second is at hand.
+    // Both jobs of the first replication fail, one of them by the machine's fault; the second replication is current.
     let mut failed = Vec::new();
     for blame in [Blame::Job, Blame::Machine] {
         let job = asked.pop().unwrap().job().clone();
@@ -152,7 +152,7 @@ fn what_failed_is_tried_again_one_replication_after_another() {
         let job = asked.pop().unwrap().job().clone();
         asked = step(&mut orchestrator, &mut entries, ended(&job, Outcome::Succeeded, Blame::Job));
     }
-    // Then the first one again, one by one as before, and no more than that.
+    // Then the first replication's jobs run again, one by one as before, and nothing more.
     assert_eq!((orchestrator.is_finished(), orchestrator.replication()), (false, (0, 2)));
     for _ in 0..2 {
         let Some(Action::Start { job, attempt: 2 }) = asked.pop() else { panic!("a second start: {asked:?}") };
@@ -161,7 +161,7 @@ fn what_failed_is_tried_again_one_replication_after_another() {
     }
     assert!(orchestrator.is_finished() && orchestrator.records().all(|record| record.outcome == Some(Outcome::Succeeded)));
     assert_eq!(orchestrator.to_retry(true), [] as [JobId; 0]);
-    // Read again it's the same.
+    // The journal, read again, gives the same state.
     let root = tempfile::tempdir().unwrap();
     let description = StreamDescription {
         fltk_version: "0".to_owned(),

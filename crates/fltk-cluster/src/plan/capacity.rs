@@ -1,8 +1,9 @@
-//! Whether a gang fits: all pods of a job on what the nodes have left.
+//! Capacity: whether a gang, all pods of a job, fits on what the nodes have left.
 //!
-//! Allocatable, less what others request, less what the stream's own active jobs were promised, on nodes that are ready and whose taints the pods
-//! tolerate. Pods that outlive their job are others'. The largest pod goes first, each to the first node in the order of names that has room; if that
-//! leads nowhere, each to the node that it leaves the least on. So a place that there is may be missed, in rare cases, but none is found that there isn't.
+//! The remaining capacity of a node is its allocatable resources, less the requests of other pods, less the promises to the stream's own active jobs.
+//! Only nodes count that are ready and whose taints the pods tolerate. Pods that outlive their job count as other pods. The largest pod is placed
+//! first, each pod on the first node by name that has room; if that leaves a pod without a place, each pod goes to the node that it leaves the least
+//! on. So in rare cases a placement that exists is missed, but every placement that is found is valid.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,25 +12,25 @@ use serde::{Deserialize, Serialize};
 use super::Job;
 use crate::{Amounts, JobSpec};
 
-/// A node as the planner sees it.
+/// A node, as the planner sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
-    /// Its name.
+    /// The node's name.
     pub name: String,
-    /// What pods may request in all, `pods` among it.
+    /// The total that pods may request, including the number of `pods`.
     pub allocatable: Amounts,
-    /// What pods request that aren't of an active job of the stream.
+    /// The requests of pods that don't belong to an active job of the stream.
     pub used: Amounts,
-    /// Why no pod of the stream may go there, if so.
+    /// The reason why no pod of the stream may run there, if there is one.
     pub closed: Option<Closed>,
 }
 
-/// Why a node takes no pod.
+/// The reason why a node takes no pod.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Closed {
-    /// In words: `untolerated taint gpu`, `not ready`.
+    /// The reason in words: `untolerated taint gpu`, `not ready`.
     pub reason: String,
-    /// Whether that lasts, as a taint or a missing label does; a node that is cordoned or not ready may come back.
+    /// True if that lasts, as a taint or a missing label does; a node that is cordoned or not ready may come back.
     pub lasts: bool,
 }
 
@@ -44,7 +45,7 @@ struct Free {
     closed: Option<Closed>,
 }
 
-/// Which node each pod of a job goes to, in the order of [`JobSpec::each_pod`]; empty where nobody looked.
+/// The node of each pod of a job, in the order of [`JobSpec::each_pod`]; empty if no capacity check placed the pods.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Placement(Vec<String>);
 
@@ -55,7 +56,7 @@ impl Placement {
         self.0.get(pod).map(String::as_str)
     }
 
-    /// Pod `pod` went to `node`; returns whether that is elsewhere than thought.
+    /// Records that pod `pod` runs on `node`; returns true if the placement had another node.
     pub fn correct(&mut self, pod: usize, node: String) -> bool {
         match self.0.get_mut(pod) {
             Some(place) if *place != node => {
@@ -67,14 +68,14 @@ impl Placement {
     }
 }
 
-/// Why a gang doesn't fit.
+/// The reason why a gang doesn't fit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Misfit {
-    /// Pods without a place, when as many as possible have one.
+    /// The number of pods without a place when as many as possible have one.
     pub unfit: u32,
-    /// Pods of the job.
+    /// The number of pods of the job.
     pub pods: u32,
-    /// What is in the way of the first of them, with the number of nodes; the most frequent first.
+    /// The obstacles for the first pod without a place, each with its number of nodes; the most frequent comes first.
     pub because: Vec<(String, u32)>,
 }
 
@@ -88,14 +89,14 @@ impl Nodes {
         Self(nodes.into_iter().map(free).collect())
     }
 
-    /// What is left when `jobs` have what they were promised.
+    /// The capacity that is left after the promises to `jobs`.
     pub fn without<'a>(&self, jobs: impl Iterator<Item = &'a Job>) -> Self {
         let mut left = self.clone();
         jobs.for_each(|job| left.take(&job.placement, &job.spec));
         left
     }
 
-    /// As they would be if nobody's pods were there, and all that may come back had.
+    /// The nodes as they would be without any pods and with all nodes back that may come back.
     pub fn empty(&self) -> Self {
         let empty = |(name, node): (&String, &Free)| {
             let closed = node.closed.clone().filter(|closed| closed.lasts);
@@ -104,7 +105,7 @@ impl Nodes {
         Self(self.0.iter().map(empty).collect())
     }
 
-    /// Promises `placement` to `spec`.
+    /// Reserves `placement` for `spec`.
     pub fn take(&mut self, placement: &Placement, spec: &JobSpec) {
         for (node, (_, requests)) in placement.0.iter().zip(spec.each_pod()) {
             if let Some(free) = self.0.get_mut(node) {
@@ -113,7 +114,7 @@ impl Nodes {
         }
     }
 
-    /// Takes that back.
+    /// Reverts [`take`](Self::take).
     pub fn give(&mut self, placement: &Placement, spec: &JobSpec) {
         for (node, (_, requests)) in placement.0.iter().zip(spec.each_pod()) {
             if let Some(free) = self.0.get_mut(node) {
@@ -122,7 +123,7 @@ impl Nodes {
         }
     }
 
-    /// Others hold that much more of each.
+    /// Records that other pods hold this much more of each node.
     pub fn occupy(&mut self, left: &BTreeMap<String, Amounts>) {
         for (node, requests) in left {
             if let Some(free) = self.0.get_mut(node) {
@@ -131,7 +132,7 @@ impl Nodes {
         }
     }
 
-    /// Places for all pods of `spec`.
+    /// Finds places for all pods of `spec`.
     pub fn place(&self, spec: &JobSpec) -> Result<Placement, Misfit> {
         let first = |left: &Self, pod: &Amounts| left.open(pod).next().cloned();
         let tightest = |left: &Self, pod: &Amounts| {
@@ -141,7 +142,7 @@ impl Nodes {
         self.place_by(spec, &first).or_else(|misfit| self.place_by(spec, &tightest).map_err(|_| misfit))
     }
 
-    /// Nodes that `pod` fits on.
+    /// The nodes on which `pod` fits.
     fn open<'a>(&'a self, pod: &'a Amounts) -> impl Iterator<Item = &'a String> {
         self.0.iter().filter(|(_, node)| node.closed.is_none() && node.free.lacks(pod).is_empty()).map(|(name, _)| name)
     }
@@ -186,7 +187,7 @@ impl Nodes {
     }
 }
 
-/// A pod takes one of a node's places for pods.
+/// The requests of a pod, including one of the node's `pods`.
 fn with_place(requests: &Amounts) -> Amounts {
     const ONE: i128 = 1_000_000_000;
     requests.clone().with("pods", ONE)

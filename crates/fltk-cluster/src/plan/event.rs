@@ -1,4 +1,4 @@
-//! What the planner is told, and what it answers.
+//! The planner's input, events, and its output, actions.
 
 use std::collections::BTreeMap;
 
@@ -8,90 +8,90 @@ use serde::{Deserialize, Serialize};
 use super::{Blame, Outcome, capacity::Node};
 use crate::{Amounts, JobId};
 
-/// What a pod said last.
+/// The last words of a pod.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastWords {
     /// The pod's position among the job's pods, which is its rank.
     pub pod: u32,
-    /// Its words, or the kubelet's about it.
+    /// The pod's own words, or the kubelet's about the pod.
     pub words: String,
 }
 
-/// What happened.
+/// An event that the planner takes in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
-    /// Time went by.
+    /// Time has passed.
     Tick,
-    /// What nodes there are, and what others than the stream's active jobs use of them.
+    /// The nodes, and their use by pods other than those of the stream's active jobs.
     Nodes {
-        /// All of them.
+        /// All nodes.
         nodes: Vec<Node>,
     },
     /// The job's object exists, and isn't suspended.
     Created {
         /// The job.
         job: JobId,
-        /// Which of its starts this is of.
+        /// The number of the start that this event belongs to.
         attempt: u32,
     },
     /// A pod of the job runs.
     PodRunning {
         /// The job.
         job: JobId,
-        /// Which of its starts this is of.
+        /// The number of the start that this event belongs to.
         attempt: u32,
         /// The pod's position among the job's pods.
         pod: u32,
-        /// Where.
+        /// The name of the pod's node.
         node: String,
     },
     /// The job took its first training step.
     FirstStep {
         /// The job.
         job: JobId,
-        /// When, by a wall clock, which may have been noticed only later. What lies before the job's start or after now is taken as that.
+        /// The time of the step by a wall clock; it may have been noticed only later. A time before the job's start or after now is moved to that bound.
         at: Duration,
     },
     /// Somebody else suspended the job.
     Held {
         /// The job.
         job: JobId,
-        /// Which of its starts this is of.
+        /// The number of the start that this event belongs to.
         attempt: u32,
-        /// When, by a wall clock, which may have been noticed only later; now, where that isn't known. What lies before the job's start or after now is taken
-        /// as that.
+        /// The time by a wall clock, which may have been noticed only later; `None` if it isn't known, which counts as now. A time before the job's
+        /// start or after now is moved to that bound.
         at: Option<Duration>,
     },
-    /// The job isn't suspended by somebody else any more.
+    /// The job is no longer suspended by somebody else.
     Released {
         /// The job.
         job: JobId,
-        /// Which of its starts this is of.
+        /// The number of the start that this event belongs to.
         attempt: u32,
     },
-    /// The job's pods are gone, its object is suspended, as was asked for.
+    /// The job's pods are gone and its object is suspended, as requested.
     Suspended {
         /// The job.
         job: JobId,
-        /// Which of its starts this is of.
+        /// The number of the start that this event belongs to.
         attempt: u32,
     },
     /// The job is over.
     Ended {
         /// The job.
         job: JobId,
-        /// How.
+        /// The job's outcome.
         outcome: Outcome,
-        /// Why, for a person.
+        /// The reason, for a person to read.
         reason: String,
-        /// What is at fault if it failed.
+        /// The cause of the failure, if the job failed.
         #[serde(default, skip_serializing_if = "Blame::is_job")]
         blame: Blame,
-        /// What pods of it that aren't over still request, by node: others', as far as the next [`Event::Nodes`].
+        /// The requests, by node, of its pods that aren't over yet. Until the next [`Event::Nodes`] they count as requests of other pods.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         left: BTreeMap<String, Amounts>,
-        /// What its pods said last, if it didn't succeed: they may be gone, and their logs with them.
+        /// The last words of its pods, if it didn't succeed: the pods may be gone, and their logs with them.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         words: Vec<LastWords>,
     },
@@ -103,13 +103,13 @@ pub enum Event {
 }
 
 impl Event {
-    /// The end of a job, as far as its edge knows without a look at what its pods leave.
+    /// Creates the event for the end of a job, without what its pods leave behind.
     #[must_use]
     pub fn ended(job: JobId, outcome: Outcome, reason: impl Into<String>) -> Self {
         Self::Ended { job, outcome, reason: reason.into(), blame: Blame::Job, left: BTreeMap::new(), words: Vec::new() }
     }
 
-    /// The job that it is about, if it's about one.
+    /// The job that the event is about, if there is one.
     #[must_use]
     pub fn job(&self) -> Option<&JobId> {
         match self {
@@ -126,30 +126,30 @@ impl Event {
     }
 }
 
-/// What is to be done.
+/// An action for an edge to carry out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum Action {
-    /// Make the job's objects, or let its suspended one go on; whichever there is.
+    /// Create the job's objects, or resume it if it is suspended.
     Start {
         /// The job.
         job: JobId,
-        /// Which of its starts this is, from 1. It comes back in the events that follow from it, so that those of an earlier one are known.
+        /// The number of this start, from 1. The events that follow from it carry this number, so that events of an earlier start can be told apart.
         attempt: u32,
     },
     /// Suspend the job.
     Suspend {
         /// The job.
         job: JobId,
-        /// Which of its starts is to end.
+        /// The number of the start to end.
         attempt: u32,
-        /// Who wants its place.
+        /// The job that wants its place.
         for_job: JobId,
     },
 }
 
 impl Action {
-    /// The job that it is about.
+    /// The job that the action is about.
     #[must_use]
     pub fn job(&self) -> &JobId {
         match self {

@@ -1,4 +1,4 @@
-//! What a job waits for, in words that a person can act on.
+//! The reasons why a job waits, in words that a person can act on.
 
 use std::fmt;
 
@@ -8,48 +8,48 @@ use serde::Serialize;
 use super::{Job, Planner, State, capacity::Misfit};
 use crate::{Action, JobId};
 
-/// When a place becomes free, most likely.
+/// The most likely time when a place becomes free.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Frees {
-    /// Seconds from now, by the recorded run times of its class; `None` where there are none.
+    /// Seconds from now, by the recorded run times of the class of `job`; `None` if there are none.
     pub seconds: Option<f64>,
-    /// When this job ends.
+    /// The job whose end frees the place.
     pub job: JobId,
 }
 
-/// What a job waits for.
+/// The reason why a job waits.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "wait", rename_all = "snake_case")]
 pub enum Wait {
-    /// As many jobs run as may.
+    /// The maximum number of jobs is running.
     Concurrency {
-        /// How many.
+        /// The maximum number of jobs.
         max: u32,
-        /// Who ends first.
+        /// The job that is expected to end first.
         frees: Option<Frees>,
     },
-    /// Its pods don't fit.
+    /// The job's pods don't fit.
     Capacity {
-        /// Why not.
+        /// The reason why they don't fit.
         misfit: Misfit,
-        /// With whose end they do.
+        /// The job whose end makes room for them.
         frees: Option<Frees>,
     },
-    /// No place was found for its pods even on empty nodes.
+    /// The job's pods found no place even on empty nodes.
     Never {
-        /// Why not.
+        /// The reason why they don't fit.
         misfit: Misfit,
     },
     /// The nodes aren't known yet.
     NoNodes,
-    /// Others are being pushed out for it.
+    /// Other jobs are being preempted for it.
     Preempting {
-        /// These.
+        /// The jobs that are being preempted.
         victims: Vec<JobId>,
     },
-    /// Another goes first.
+    /// Another job goes first.
     Behind {
-        /// That one.
+        /// The job that goes first.
         job: JobId,
     },
 }
@@ -97,7 +97,7 @@ impl fmt::Display for Wait {
 }
 
 impl Planner {
-    /// What the waiting job `id` waits for at `now`; `None` if it doesn't.
+    /// The reason why the job `id` waits at `now`; `None` if it isn't waiting.
     #[must_use]
     pub fn explain(&self, id: &JobId, now: Duration) -> Option<Wait> {
         let index = *self.by_id.get(id)?;
@@ -105,7 +105,7 @@ impl Planner {
             return None;
         }
         let behind = || self.never(index).or_else(|| self.head.map(|head| Wait::Behind { job: self.jobs[head].spec.id.clone() }));
-        // When a place becomes free is worth finding out only for whoever asks.
+        // When a place becomes free is computed only on request.
         Some(match self.waits.get(&index).cloned().or_else(behind)? {
             Wait::Concurrency { max, .. } => Wait::Concurrency { max, frees: self.first_to_end(now) },
             Wait::Capacity { misfit, .. } => Wait::Capacity { misfit, frees: self.frees_for(index, now) },
@@ -113,7 +113,7 @@ impl Planner {
         })
     }
 
-    /// Active jobs, the one that is expected to end first, first; with the seconds until then.
+    /// The active jobs by their expected end, the earliest first, each with the seconds until then.
     pub(super) fn ends(&self, now: Duration) -> Vec<(usize, Option<f64>)> {
         #[expect(clippy::cast_precision_loss, reason = "durations are below 2^53 ms")]
         let left = |index: usize| {
@@ -130,7 +130,7 @@ impl Planner {
         self.ends(now).first().map(|(index, seconds)| Frees { seconds: *seconds, job: self.jobs[*index].spec.id.clone() })
     }
 
-    /// With whose end the job at `index` would fit, if jobs end as their classes did before.
+    /// The job whose end would make the job at `index` fit, if jobs run as long as their classes did before.
     pub(super) fn frees_for(&self, index: usize, now: Duration) -> Option<Frees> {
         let nodes = self.nodes.as_ref()?;
         let ends = self.ends(now);
@@ -142,7 +142,7 @@ impl Planner {
         })
     }
 
-    /// Records that `victim` has to go for `for_job`.
+    /// Records that `victim` is preempted by `for_job`.
     pub(super) fn suspend(&mut self, victim: usize, for_job: &JobId, actions: &mut Vec<Action>) {
         let Job { spec, attempt, .. } = &self.jobs[victim];
         actions.push(Action::Suspend { job: spec.id.clone(), attempt: *attempt, for_job: for_job.clone() });

@@ -1,4 +1,4 @@
-//! Which of the waiting jobs goes first. One policy a file; of equals, the job that arrived first goes first.
+//! The policies that decide which waiting job goes first, one in each file. Among equal jobs, the one that arrived first goes first.
 
 mod fair_share;
 mod fifo;
@@ -11,11 +11,11 @@ use super::{Planner, queue::Seen};
 
 /// An order of waiting jobs.
 trait Policy {
-    /// The job that goes first among those that weren't seen in this round.
+    /// The first job in this policy's order among those that weren't seen in this scheduling round.
     fn first(&self, planner: &Planner, seen: &Seen) -> Option<usize>;
 }
 
-/// The policies by name.
+/// The policy with this name.
 fn of(name: PolicyName) -> &'static dyn Policy {
     match name {
         PolicyName::Fifo => &fifo::Fifo,
@@ -25,12 +25,12 @@ fn of(name: PolicyName) -> &'static dyn Policy {
     }
 }
 
-/// The waiting job that goes first.
+/// The waiting job that goes first under the policy `name`.
 pub(super) fn first(name: PolicyName, planner: &Planner, seen: &Seen) -> Option<usize> {
     of(name).first(planner, seen)
 }
 
-/// Of each class's first arrival the one whose class has the smallest `rank`.
+/// The first job to arrive of the class with the smallest `rank`.
 fn first_by_class(planner: &Planner, seen: &Seen, rank: impl Fn(&str) -> f64) -> Option<usize> {
     let ranked = planner.waiting.first_arrivals(seen).map(|(class, index)| (rank(class), index));
     ranked.min_by(|left, right| left.0.total_cmp(&right.0).then(left.1.cmp(&right.1))).map(|(_, index)| index)

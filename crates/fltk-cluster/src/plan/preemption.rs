@@ -1,17 +1,17 @@
-//! Who is pushed out for a job of higher priority that finds no place: as few as make room, of the lowest priority first, of equals the one that
-//! has run the shortest, which loses least.
+//! Preemption: the jobs that are suspended for a job of higher priority that finds no place. As few jobs as make room are preempted, the lowest
+//! priority first; among equals, the one that has run for the shortest time, which loses least.
 //!
-//! A job that somebody else holds stays: it isn't the stream's to suspend, since who suspends it decides when it goes on.
+//! A job that somebody else holds stays: the stream can't suspend it, since whoever suspended it decides when it resumes.
 //!
-//! Only under the policy by priority: under another, who was pushed out could be the next to start, and be pushed out again, for ever. For the same
-//! reason nobody is let past a job that waits for others to go.
+//! Jobs are preempted only under the policy by priority: under another policy, a preempted job could be the next to start, and be preempted again,
+//! for ever. For the same reason no job may pass one that waits for its victims to go.
 
 use fltk_core::experiment::{AdmissionConfig, Duration, PolicyName};
 
 use super::{Action, Job, Planner, State, Wait};
 
 impl Planner {
-    /// Pushes out what must go for the job at `index` that waits for `wait`, if it may; says what it waits for then.
+    /// Preempts what must go for the job at `index`, which waits for `wait`, if it may preempt; returns the job's new reason to wait.
     pub(super) fn push_out(&mut self, index: usize, wait: Wait, actions: &mut Vec<Action>) -> Wait {
         let may = self.settings.policy == PolicyName::Priority && self.jobs[index].spec.arrival.preempts;
         if !may || !matches!(wait, Wait::Concurrency { .. } | Wait::Capacity { .. }) {
@@ -20,7 +20,7 @@ impl Planner {
         let going: Vec<usize> =
             self.active.iter().copied().filter(|active| matches!(self.jobs[*active].state, State::Suspending { .. })).collect();
         let victims = if self.fits_without(index, &going) {
-            // It has pushed out enough already.
+            // This job has preempted enough already.
             Vec::new()
         } else {
             let victims = self.victims(index, &going);
@@ -37,17 +37,17 @@ impl Planner {
         Wait::Preempting { victims: names }
     }
 
-    /// None if even all of them wouldn't make room.
+    /// The jobs to preempt for the job at `index`; none if even all candidates wouldn't make room.
     fn victims(&self, index: usize, going: &[usize]) -> Vec<usize> {
         let priority = self.jobs[index].spec.arrival.priority;
-        // One whose object may not exist yet can't be suspended; it will be there in a moment.
+        // A job whose object may not exist yet can't be suspended; its object will exist in a moment.
         let may_go = |active: &usize| {
             let job = &self.jobs[*active];
             let may_be_suspended = matches!(job.state, State::Starting | State::Running);
             may_be_suspended && !going.contains(active) && job.spec.arrival.priority > priority
         };
         let mut lower: Vec<usize> = self.active.iter().copied().filter(may_go).collect();
-        // Of equals the one that runs the shortest; one without a pod yet before all.
+        // Among equals, the job that has run for the shortest time comes first, and one without a pod before all others.
         let started = |index: usize| (self.jobs[index].record.runs_since().map_or(u64::MAX, Duration::as_millis), index);
         lower.sort_by(|left, right| {
             let (left_job, right_job) = (&self.jobs[*left].spec.arrival, &self.jobs[*right].spec.arrival);
@@ -56,7 +56,7 @@ impl Planner {
         let fits = |victims: &[usize]| self.fits_without(index, &[going, victims].concat());
         let Some(enough) = (1..=lower.len()).find(|count| fits(&lower[..*count])) else { return Vec::new() };
         let mut victims = lower[..enough].to_vec();
-        // One that was taken before the one that made room may not be needed any more; the most valuable is spared first.
+        // A victim that was chosen before the one that made room may not be needed any more; the job with the highest priority is spared first.
         for spared in (0..victims.len()).rev() {
             let mut fewer = victims.clone();
             fewer.remove(spared);
@@ -67,7 +67,7 @@ impl Planner {
         victims
     }
 
-    /// Whether the job at `index` could start if these active jobs weren't.
+    /// True if the job at `index` could start without the active jobs in `gone`.
     fn fits_without(&self, index: usize, gone: &[usize]) -> bool {
         let left: Vec<&Job> = self.active.iter().filter(|active| !gone.contains(active)).map(|active| &self.jobs[*active]).collect();
         match self.settings.admission {

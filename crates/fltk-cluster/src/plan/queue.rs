@@ -1,4 +1,4 @@
-//! The jobs that wait, so that the first of them is found without looking at all: by class, and within it in the order in which a class's jobs go.
+//! The waiting jobs by class, each class in its order, so that the first job is found without looking at all of them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,10 +7,10 @@ use std::{
 
 use crate::JobSpec;
 
-/// Within a class: priority, then arrival.
+/// The order within a class: priority, then arrival.
 type Key = (i32, usize);
 
-/// Jobs that wait.
+/// The waiting jobs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Queue(BTreeMap<String, Lane>);
 
@@ -20,7 +20,7 @@ struct Lane {
     by_priority: BTreeSet<Key>,
 }
 
-/// Those that were looked at in this round, by how far each class is.
+/// The jobs that were considered in this scheduling round, by how far each class got.
 #[derive(Debug, Default)]
 pub struct Seen {
     by_arrival: BTreeMap<String, usize>,
@@ -45,7 +45,7 @@ impl Queue {
         self.0.values().all(|lane| lane.by_arrival.is_empty())
     }
 
-    /// Each class's jobs.
+    /// The waiting jobs of each class.
     pub fn classes(&self) -> impl Iterator<Item = impl Iterator<Item = usize>> {
         self.0.values().map(|lane| lane.by_arrival.iter().copied())
     }
@@ -54,7 +54,7 @@ impl Queue {
         self.0.get(&spec.class).is_some_and(|lane| lane.by_arrival.contains(&index))
     }
 
-    /// Of each class the job that arrived first among those that weren't seen.
+    /// The first job to arrive of each class among those that weren't seen.
     pub fn first_arrivals<'a>(&'a self, seen: &'a Seen) -> impl Iterator<Item = (&'a str, usize)> {
         self.0.iter().filter_map(|(class, lane)| {
             let after = seen.by_arrival.get(class).map_or(Bound::Unbounded, |last| Bound::Excluded(*last));
@@ -62,7 +62,7 @@ impl Queue {
         })
     }
 
-    /// Of each class the job with the smallest priority number among those that weren't seen, and that number.
+    /// The smallest key (priority, index) of each class among the jobs that weren't seen.
     pub fn first_priorities<'a>(&'a self, seen: &'a Seen) -> impl Iterator<Item = Key> {
         self.0.iter().filter_map(|(class, lane)| {
             let after = seen.by_priority.get(class).map_or(Bound::Unbounded, |last| Bound::Excluded(*last));
@@ -72,7 +72,7 @@ impl Queue {
 }
 
 impl Seen {
-    /// A job is seen after those that go before it in its class.
+    /// Marks a job as seen, and with it all jobs that go before it in its class.
     pub fn add(&mut self, index: usize, spec: &JobSpec) {
         self.by_arrival.insert(spec.class.clone(), index);
         self.by_priority.insert(spec.class.clone(), (spec.arrival.priority, index));

@@ -1,4 +1,4 @@
-//! What is recorded of a job: when it arrived, was admitted, created, ran and ended, where, and how.
+//! The record of a job: when it arrived, was admitted, was created, ran and ended, where it ran, and how it ended.
 
 use std::collections::BTreeSet;
 
@@ -12,22 +12,22 @@ use crate::{JobId, JobSpec};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// It trained to its end.
+    /// The job trained to its end.
     Succeeded,
-    /// It didn't, or could not be made.
+    /// The job didn't train to its end, or could not be created.
     Failed,
-    /// Somebody deleted it.
+    /// Somebody deleted the job.
     Deleted,
 }
 
-/// What is at fault when a job failed.
+/// The cause of a job's failure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Blame {
     /// The job itself, as far as is known: it would fail again.
     #[default]
     Job,
-    /// Where it ran: a full disk, a process that was killed, a node that was lost. Another try may go well.
+    /// The machine it ran on: a full disk, a process that was killed, a node that was lost. Another try may succeed.
     Machine,
 }
 
@@ -37,45 +37,45 @@ impl Blame {
     }
 }
 
-/// The times of a job, since its replication began.
+/// The times and results of a job. Times count from the start of its replication.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JobRecord {
     /// The job.
     pub job: JobId,
-    /// Its task.
+    /// The name of its task.
     pub class: String,
-    /// Smaller goes first.
+    /// The priority; the smaller number goes first.
     pub priority: i32,
-    /// When it arrived.
+    /// The time when it arrived.
     pub arrived: Option<Duration>,
-    /// When it was let start, the first time.
+    /// The time when it was first admitted.
     pub admitted: Option<Duration>,
-    /// When its object was there.
+    /// The time when its object was first seen.
     pub created: Option<Duration>,
-    /// When its first pod ran.
+    /// The time when its first pod ran.
     pub first_pod: Option<Duration>,
-    /// When it took its first training step.
+    /// The time when it took its first training step.
     pub first_step: Option<Duration>,
-    /// When it ended.
+    /// The time when it ended.
     pub ended: Option<Duration>,
-    /// How it ended.
+    /// The outcome, once it ended.
     pub outcome: Option<Outcome>,
-    /// Why, for a person.
+    /// The reason for its end, for a person to read.
     pub reason: Option<String>,
-    /// What is at fault if it failed.
+    /// The cause of the failure, if it failed.
     pub blame: Blame,
-    /// What its pods said last, if it didn't succeed.
+    /// The last words of its pods, if it didn't succeed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub words: Vec<LastWords>,
-    /// Where its pods ran.
+    /// The names of the nodes on which its pods ran.
     pub nodes: BTreeSet<String>,
-    /// How often it was suspended: pushed out, or held by somebody else while it ran.
+    /// The number of suspensions: it was preempted, or held by somebody else while it ran.
     pub suspensions: u32,
-    /// Milliseconds that it ran until it was last suspended.
+    /// Milliseconds that it ran until its last suspension.
     ran: u64,
-    /// Since when it runs, this time.
+    /// The start of the current period in which it runs; `None` while it doesn't run.
     runs_since: Option<Duration>,
-    /// Whether it is held, and that counts as a suspension.
+    /// True if it is held and the hold was counted as a suspension.
     is_hold_counted: bool,
 }
 
@@ -109,7 +109,7 @@ impl JobRecord {
         self.first_pod.or(self.ended).zip(self.arrived).map(|(end, start)| seconds(start, end))
     }
 
-    /// Seconds from its arrival until it was let start, the first time.
+    /// Seconds from its arrival to its first admission.
     #[must_use]
     pub fn admission_seconds(&self) -> Option<f64> {
         self.admitted.zip(self.arrived).map(|(end, start)| seconds(start, end))
@@ -127,7 +127,7 @@ impl JobRecord {
         self.ended.zip(self.arrived).map(|(end, start)| seconds(start, end))
     }
 
-    /// Seconds that it ran, without those that it was suspended for; `None` before its first pod ran.
+    /// Seconds that it ran, without the time while it was suspended; `None` before its first pod ran.
     #[must_use]
     pub fn run_seconds(&self) -> Option<f64> {
         self.first_pod.map(|_| Duration::from_millis(self.ran)).map(|ran| seconds(Duration::from_millis(0), ran))
@@ -143,27 +143,28 @@ impl JobRecord {
         self.nodes.insert(node.to_owned());
     }
 
-    /// As was asked for; if it was held before, that is the same suspension.
+    /// Records a suspension that the planner requested; if the job was held before, that is the same suspension.
     pub(super) fn suspended(&mut self, now: Duration) {
         self.suspensions += u32::from(!std::mem::take(&mut self.is_hold_counted));
         self.stops(now);
     }
 
-    /// At the time `at` by a wall clock, which is known at the time `now`.
+    /// Records the first training step at the time `at` by a wall clock, which is known at the time `now`.
     pub(super) fn first_step(&mut self, at: Duration, now: Duration) {
         let at = self.within(at, now);
         self.first_step.get_or_insert(at);
     }
 
-    /// By somebody else, at the time `at` by a wall clock, which is known at the time `now`. One that hasn't run yet loses nothing by it.
+    /// Records that somebody else suspended it at the time `at` by a wall clock, which is known at the time `now`. The hold counts as a suspension
+    /// only if the job was running.
     pub(super) fn held(&mut self, at: Duration, now: Duration) {
         self.is_hold_counted = self.runs_since.is_some();
         self.suspensions += u32::from(self.is_hold_counted);
         self.stops(self.within(at, now));
     }
 
-    /// The time `at` of a wall clock, which may have been set since, or be another machine's: not before the job was let start, and not after `now`. Not from
-    /// when its object was there: that may have been seen only later.
+    /// The time `at` of a wall clock, which may have been set since or be another machine's, limited to between the job's admission and `now`. The
+    /// lower bound isn't the creation of its object, since that may have been noticed only later.
     fn within(&self, at: Duration, now: Duration) -> Duration {
         at.max(self.admitted.or(self.arrived).unwrap_or(at)).min(now)
     }
@@ -178,13 +179,13 @@ impl JobRecord {
         (self.ended, self.outcome, self.reason) = (Some(now), Some(outcome), Some(reason));
     }
 
-    /// Its end wasn't the last word.
+    /// Clears the end of the job, since the job is tried again.
     pub(super) fn retried(&mut self) {
         (self.ended, self.outcome, self.reason, self.blame) = (None, None, None, Blame::Job);
         self.words.clear();
     }
 
-    /// Since when it runs, this time; `None` while it doesn't.
+    /// The start of the current period in which it runs; `None` while it doesn't run.
     pub(super) fn runs_since(&self) -> Option<Duration> {
         self.runs_since
     }

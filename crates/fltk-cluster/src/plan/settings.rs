@@ -1,21 +1,21 @@
-//! How a stream is planned.
+//! The settings of a stream's planner.
 
 use fltk_core::experiment::{AdmissionConfig, OrchestratorType, PolicyName, StreamConfig};
 use serde::{Deserialize, Serialize};
 
-/// How a stream is planned.
+/// The settings of a stream's planner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
-    /// Which of the waiting jobs goes first.
+    /// The order of the waiting jobs.
     pub policy: PolicyName,
-    /// When it may start.
+    /// The rule for when a job may start.
     pub admission: AdmissionConfig,
-    /// Whether a job that fits may start before one that is ahead of it and doesn't.
+    /// True if a job that fits may start before an earlier one that doesn't fit.
     pub backfill: bool,
 }
 
 impl Settings {
-    /// Those of `stream`. Jobs of a batch that isn't parallel run one after another.
+    /// The settings of `stream`. Jobs of a batch that isn't parallel run one after another.
     #[must_use]
     pub fn of(stream: Option<&StreamConfig>) -> Self {
         let Some(stream) = stream else {

@@ -1,45 +1,45 @@
-//! Where a job is, and the word for it.
+//! The state of a job, and its name.
 
 use super::Outcome;
 use crate::JobId;
 
-/// Where a job is.
+/// The state of a job.
 #[derive(Clone, Debug, PartialEq)]
 pub enum State {
-    /// It arrives later.
+    /// The job will arrive later.
     Pending,
-    /// It has arrived, or was suspended, and waits: [`Planner::explain`](super::Planner::explain) says what for.
+    /// The job has arrived, or was suspended, and waits: [`Planner::explain`](super::Planner::explain) gives the reason.
     Waiting,
-    /// Its start was asked for.
+    /// The job's start was requested.
     Admitted,
-    /// Its object exists.
+    /// The job's object exists.
     Starting,
-    /// A pod runs.
+    /// A pod of the job runs.
     Running,
-    /// Somebody else suspended it, such as Kueue: it has its place, which nobody takes from it, no pods, and goes on
-    /// when that is taken back.
+    /// Somebody else, such as Kueue, suspended the job: it keeps its place, which no other job takes, it has no pods, and it resumes when the
+    /// suspension is lifted.
     Held,
-    /// Its suspension was asked for.
+    /// The job's suspension was requested.
     Suspending {
-        /// Who wants its place.
+        /// The job that wants its place.
         for_job: JobId,
     },
-    /// It is over.
+    /// The job is over.
     Ended,
 }
 
-/// Every word of [`Job::state_name`](super::Job::state_name), in the order in which a job comes through them.
+/// Every result of [`Job::state_name`](super::Job::state_name), in the order in which a job passes through them.
 pub const STATE_NAMES: [&str; 10] =
     ["to come", "waiting", "admitted", "starting", "running", "held", "suspending", "succeeded", "failed", "deleted"];
 
 impl State {
-    /// Whether it takes a place: of the jobs that may run at once, and on nodes.
+    /// True if the job takes a place: it counts toward the limit of concurrent jobs and toward the nodes' capacity.
     #[must_use]
     pub fn is_active(&self) -> bool {
         matches!(self, Self::Admitted | Self::Starting | Self::Running | Self::Held | Self::Suspending { .. })
     }
 
-    /// In a word, with the outcome of a job that is over.
+    /// The state's name, given the outcome of a job that is over.
     pub(super) fn name(&self, outcome: Option<Outcome>) -> &'static str {
         match (self, outcome) {
             (Self::Pending, _) => "to come",

@@ -120,14 +120,14 @@ fn a_gang_starts_when_all_of_it_fits() {
     let nodes = vec![node("a", 4, 0, None), node("b", 4, 2, None), node("c", 64, 0, Some("untolerated taint gpu"))];
     assert_eq!(started(&planner.step(at(0), Event::Nodes { nodes: nodes.clone() })), ["j0"]);
     running(&mut planner, 1, "j0");
-    // 1 core is left on a, 2 on b; j1 wants 3 pods with 2 each.
+    // 1 core is left on a, 2 on b; j1 wants 3 pods with 2 cores each.
     assert_eq!(started(&planner.step(at(61), Event::Nodes { nodes: nodes.clone() })), [""; 0]);
     assert_eq!(
         waits(&planner, "j1"),
         "2 of 3 pods unschedulable: insufficient cpu (2 nodes), untolerated taint gpu (1 node); frees in about 40 s when job j0 ends"
     );
     assert_eq!(waits(&planner, "j2"), "job j1 goes first, and waits too");
-    // Once everything ran, the one that can never start says so, and holds up nobody.
+    // Once every other job ran, the one that can never start says so, and holds up no job.
     assert_eq!(started(&planner.step(at(100), ended("j0"))), ["j1"]);
     assert_eq!(started(&planner.step(at(101), ended("j1"))), ["j2"]);
     let never = waits(&planner, "j3");
@@ -190,7 +190,7 @@ fn a_job_that_may_pushes_out_as_few_as_make_room() {
     for name in ["j0", "j1", "j2"] {
         running(&mut planner, 1, name);
     }
-    // It wants 4 of 6; the lowest priority has 3, the next 2: both have to go.
+    // The new job wants 4 of 6 cores; the job of lowest priority has 3, the next 2: both have to go.
     let actions = planner.step(at(10), Event::Tick);
     let suspended: Vec<_> = actions.iter().map(|action| format!("{action:?}")).collect();
     assert_eq!(suspended.len(), 2, "{suspended:?}");
@@ -208,7 +208,7 @@ fn a_job_that_may_pushes_out_as_few_as_make_room() {
     assert_eq!(started(&planner.step(at(20), ended("j3"))), ["j2", "j1"], "they go on in order of priority");
     let record = &planner.job(&id("j1")).unwrap().record;
     assert_eq!((record.suspensions, record.first_pod, record.run_seconds()), (1, Some(at(1)), Some(10.0)));
-    // Nobody of equal or higher priority is pushed out.
+    // No job of equal or higher priority is preempted.
     let mut equal = spec(1, 1, "a", 5, 0, 1);
     equal.arrival.preempts = true;
     let one = settings(PolicyName::Priority, AdmissionConfig::MaxConcurrent { jobs: 1 });
@@ -242,11 +242,11 @@ fn events_that_say_nothing_new_change_nothing() {
     }
 }
 
-/// A cluster that does what it's asked a moment later, as it pleases.
+/// A simulated cluster that carries out each request later, in arbitrary order.
 struct World {
     planner: Planner,
     log: Vec<(Duration, Event)>,
-    /// What it will tell.
+    /// The events that it will report.
     told: Vec<Event>,
     starts: BTreeMap<JobId, u32>,
 }
@@ -258,7 +258,7 @@ impl World {
             match action {
                 Action::Start { job, attempt } => {
                     *self.starts.entry(job.clone()).or_default() += 1;
-                    // A scheduler that finds room where the planner did.
+                    // A scheduler finds room where the planner did.
                     let node = self.planner.job(&job).unwrap().placement.node_of(0).unwrap_or("a").to_owned();
                     self.told.extend([
                         Event::Created { job: job.clone(), attempt },
@@ -290,7 +290,7 @@ fn policies() -> impl Strategy<Value = PolicyName> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Every job ends once, no limit is passed, and a planner made anew from the events knows the same.
+    /// Checks that every job ends once, no limit is exceeded, and a planner rebuilt from the events is equal.
     #[test]
     fn every_job_runs_once_within_the_limits(
         jobs in prop::collection::vec((0..50u64, 0..3usize, 0..3i32, 0..3u32, 1..3i128, any::<bool>()), 1..25),
@@ -314,13 +314,13 @@ proptest! {
             if world.planner.is_finished() {
                 break;
             }
-            // Some event that is due, or time goes by.
+            // The next step is some event that is due, or the passing of time.
             let choice = usize::from(choices.next().unwrap());
             if world.told.is_empty() || choice % 4 == 0 {
                 now += 1;
                 world.step(at(now), Event::Tick);
             } else {
-                // The first of a job's own: Created before Ended.
+                // The job's own events stay in order: Created before Ended.
                 let event = world.told[choice % world.told.len()].clone();
                 let name = |event: &Event| match event {
                     Event::Created { job, .. } | Event::PodRunning { job, .. } | Event::Suspended { job, .. } | Event::Ended { job, .. } => job.clone(),
@@ -329,7 +329,7 @@ proptest! {
                 let first = world.told.iter().position(|other| name(other) == name(&event)).unwrap();
                 let event = world.told.remove(first);
                 world.step(at(now), event);
-                // What was said before may be said again, whatever happened since.
+                // An earlier event may be repeated at any time.
                 if choice % 3 == 0 && let Some((_, old)) = world.log.get(choice % world.log.len()).cloned() {
                     world.step(at(now), old);
                 }
@@ -352,7 +352,7 @@ proptest! {
             let replay = choice % 16 == 1;
             if replay {
                 for (now, event) in &world.log {
-                    // As it comes back from a journal.
+                    // The event makes a round trip through JSON, as in a journal.
                     let json = serde_json::to_string(event).unwrap();
                     again.step(*now, serde_json::from_str(&json).unwrap());
                 }
@@ -368,7 +368,7 @@ proptest! {
 
 #[test]
 fn a_burst_of_thousands_is_planned_step_by_step() {
-    // Not timed: with steps whose cost grew with the square of the jobs this would not end within a test's patience.
+    // The test isn't timed: if the cost of a step grew with the square of the number of jobs, it would take too long to finish.
     for (policy, admission) in [
         (PolicyName::FairShare, AdmissionConfig::Unlimited {}),
         (PolicyName::Priority, AdmissionConfig::MaxConcurrent { jobs: 100 }),
@@ -390,7 +390,7 @@ fn a_burst_of_thousands_is_planned_step_by_step() {
 
 #[test]
 fn what_a_first_fit_misses_may_fit_tighter() {
-    // Largest first to the first node: 3 on a, then 2 on b, and the last 2 find nothing.
+    // Largest pod first, to the first node: 3 on a, then 2 on b, and the last 2 find no place.
     let mut tight = spec(0, 0, "a", 0, 2, 2);
     tight.pods[0].requests = Amounts::none().with("cpu", 3 * NANOS);
     let mut planner = Planner::new(settings(PolicyName::Fifo, AdmissionConfig::Capacity {}), vec![tight], BTreeMap::new());
@@ -417,7 +417,7 @@ fn of_equals_the_one_that_loses_least_is_pushed_out() {
     running(&mut planner, 1, "j0");
     planner.step(at(50), Event::Tick);
     planner.step(at(51), Event::Created { job: id("j1"), attempt: 1 });
-    // j1 has no pod yet, j0 has run for 99 seconds.
+    // j1 has no pod yet; j0 has run for 99 seconds.
     let actions = planner.step(at(100), Event::Tick);
     assert_eq!(actions, [Action::Suspend { job: id("j1"), attempt: 1, for_job: id("j2") }]);
 }
@@ -432,11 +432,11 @@ fn a_job_that_is_held_does_not_run_and_keeps_its_place() {
         let Job { state, record, .. } = planner.job(&id("j0")).unwrap();
         (state.clone(), record.suspensions)
     };
-    // Before any pod runs nothing is lost.
+    // A hold before any pod runs loses nothing.
     assert_eq!(held(&mut planner, 1, 1), (State::Held, 0));
     planner.step(at(2), Event::Released { job: id("j0"), attempt: 1 });
     running(&mut planner, 10, "j0");
-    // Noticed only later.
+    // This hold was noticed only later.
     assert_eq!(held(&mut planner, 30, 20), (State::Held, 1));
     assert_eq!(held(&mut planner, 31, 20), (State::Held, 1), "nothing new");
     planner.step(at(32), Event::PodRunning { job: id("j0"), attempt: 1, pod: 0, node: "a".into() });
@@ -462,7 +462,7 @@ fn a_job_that_is_held_is_not_pushed_out() {
     planner.step(at(0), Event::Tick);
     running(&mut planner, 1, "j0");
     running(&mut planner, 1, "j1");
-    // Of lower priority, but not ours to suspend.
+    // The held job has lower priority, but the stream can't suspend it.
     hold(&mut planner, "j0");
     assert_eq!(planner.step(at(100), Event::Tick), suspend("j1"));
 
@@ -475,7 +475,7 @@ fn a_job_that_is_held_is_not_pushed_out() {
     assert_eq!(planner.step(at(100), Event::Tick), []);
     assert!(waits_at(&planner, 100, "j2").starts_with("2 jobs run, and no more may"));
     assert_eq!(planner.step(at(120), Event::Released { job: id("j1"), attempt: 1 }), suspend("j1"), "as soon as it may");
-    // In the journal of an earlier version a held job may have been.
+    // The journal of an earlier version may have suspended a held job.
     assert_eq!(planner.step(at(130), Event::Suspended { job: id("j0"), attempt: 1 }), [Action::Start { job: id("j2"), attempt: 1 }]);
     assert_eq!(planner.job(&id("j0")).unwrap().state, State::Waiting);
 }
@@ -491,7 +491,7 @@ fn what_wall_clocks_say_lies_between_the_start_of_a_job_and_now() {
         assert_eq!(planner.job(&id("j0")).unwrap().record.first_step, Some(at(expected)), "{said}");
     };
     check(17, 17);
-    // Of a job whose object is seen only now it's known that it could start.
+    // The object of this job is seen only now, but the job was able to start earlier.
     check(12, 12);
     check(3, 10);
     check(3600, 20);

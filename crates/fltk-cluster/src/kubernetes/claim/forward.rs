@@ -17,18 +17,18 @@ use tokio::{
 
 use super::{super::api::words, pod::PORT};
 
-/// Connections at once: there is one client, which asks one thing after another.
+/// The maximum number of concurrent connections: there is one client, which makes one request after another.
 const CONNECTIONS_MAX: usize = 8;
-/// For a connection to come about, and for an answer to a probe.
+/// The time limit for a connection, and for an answer to a probe.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-/// After an error of the local socket.
+/// The pause after an error of the local socket.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Bytes that are passed on at once.
+/// The size of the copy buffer, in bytes.
 const PIECE: usize = 64 << 10;
-/// Bytes of an answer to a probe that are looked at.
+/// The maximum number of bytes read from an answer to a probe.
 const ANSWER_BYTES: usize = 1024;
 
-/// The way to a pod.
+/// A port forward to a pod.
 #[derive(Clone)]
 pub struct Forward {
     pods: Api<Pod>,
@@ -41,7 +41,7 @@ impl Forward {
         Self { pods, name, problem: Arc::default() }
     }
 
-    /// The last thing that went wrong, but for what did here.
+    /// The last error on the way to the pod; local errors don't count.
     pub fn problem(&self) -> Option<String> {
         self.problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -69,7 +69,7 @@ impl Forward {
         relay(local, self.connect().await?).await
     }
 
-    /// A connection of its own: one that breaks takes no other with it.
+    /// Opens a separate connection, so that one that breaks takes no other with it.
     async fn connect(&self) -> Result<impl AsyncRead + AsyncWrite + Unpin + use<>, String> {
         let ports = [PORT];
         let connecting = self.pods.portforward(&self.name, &ports);
@@ -80,7 +80,7 @@ impl Forward {
         ports.take_stream(PORT).ok_or_else(|| "the API server forwards another port".to_owned())
     }
 
-    /// Whether the server in the pod answers.
+    /// Checks that the server in the pod answers.
     pub async fn probe(&self) -> Result<(), String> {
         let asking = async {
             let mut remote = self.connect().await?;
@@ -94,7 +94,8 @@ impl Forward {
     }
 }
 
-/// Passes on what comes from either side, until both have ended. Only an error of the remote one is one: who is here hangs up as he likes, and knows why.
+/// Copies data in both directions until both sides have ended. Only an error of the remote side counts: the local side may hang up at any time, and
+/// knows why.
 async fn relay(mut local: impl AsyncRead + AsyncWrite + Unpin, remote: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), String> {
     let ((mut from_local, mut to_local), (mut from_remote, mut to_remote)) = (split(&mut local), split(remote));
     let sent = copy(&mut from_local, &mut to_remote);
@@ -109,13 +110,13 @@ async fn relay(mut local: impl AsyncRead + AsyncWrite + Unpin, remote: impl Asyn
     }
 }
 
-/// Which side of a copy broke.
+/// The side of a copy that broke.
 enum Broken {
     From(std::io::Error),
     To(std::io::Error),
 }
 
-/// Copies to the end, and says so.
+/// Copies until the end of the input, then shuts the output down.
 async fn copy(from: &mut (impl AsyncRead + Unpin), to: &mut (impl AsyncWrite + Unpin)) -> Result<(), Broken> {
     let mut piece = vec![0; PIECE];
     loop {
@@ -126,7 +127,7 @@ async fn copy(from: &mut (impl AsyncRead + Unpin), to: &mut (impl AsyncWrite + U
     }
 }
 
-/// What an answer to a probe says.
+/// Interprets an answer to a probe.
 fn verdict(answer: &[u8]) -> Result<(), String> {
     let text = String::from_utf8_lossy(answer);
     if text.starts_with("HTTP/1.1 200 ") {
@@ -160,11 +161,11 @@ mod tests {
         };
         assert_eq!(tokio::join!(relay(local, remote), talk), (Ok(()), (32, b"answer".to_vec())));
 
-        // Who asked hangs up, such as for want of space.
+        // The local client hangs up, for example because its disk is full.
         let ((here, local), (remote, mut there)) = (duplex(16), duplex(16));
         drop(here);
         let write = async {
-            // More than is taken before it's noticed.
+            // The data is more than fits in buffers before the hang-up is noticed.
             let _ = there.write_all(&[0; 1000]).await;
         };
         assert_eq!(tokio::join!(relay(local, remote), write).0, Ok(()));

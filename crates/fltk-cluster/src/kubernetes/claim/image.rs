@@ -1,4 +1,4 @@
-//! Which image the jobs of a namespace have.
+//! The image of the jobs of a namespace.
 
 use std::fmt::Debug;
 
@@ -13,12 +13,12 @@ use super::super::{
     manifest::{CONTAINERS, RUN_LABEL},
 };
 
-/// Names of one list, and lists that are asked for of one kind: more jobs than a namespace holds at once.
+/// The names per list request, and the number of list requests per kind: together more jobs than a namespace holds at once.
 const LIST_MAX: u32 = 500;
 const LISTS_MAX: usize = 40;
 
-/// The image of the newest job of ours in `namespace`: of its pods, or of its object, or of what `TrainJob`s share. `None` if there is none, or it may not
-/// be seen.
+/// The image of our newest job in `namespace`, taken from its pods, its object, or the runtime that `TrainJob`s share. `None` if there is none, or if
+/// we may not see it.
 ///
 /// # Errors
 /// If the API server doesn't answer.
@@ -35,21 +35,21 @@ pub async fn image_of_jobs(client: &Client, namespace: &str) -> Result<Option<St
     Ok(newest.map(|(_, image)| image))
 }
 
-/// The image of the newest object of ours, and when that was made.
+/// The image of our newest object, with the object's creation time.
 async fn image_of_newest<K>(api: &Api<K>) -> Result<Option<(Option<Time>, String)>, Error>
 where
     K: Resource + Clone + Debug + Serialize + DeserializeOwned,
 {
     let Some((made_at, name)) = newest(api).await? else { return Ok(None) };
-    // By a list too: who may list may not get.
+    // The object is also read by a list: a user who may list may lack the right to get.
     let named = ListParams::default().fields(&format!("metadata.name={name}"));
     let object = in_time(api.list(&named)).await?.items.into_iter().next();
-    // It may be gone by now.
+    // The object may be gone by now.
     let json = object.and_then(|object| serde_json::to_value(object).ok());
     Ok(json.and_then(|json| Some((made_at, image(&json)?))))
 }
 
-/// The name of the newest object of ours, and when it was made; `None` if there is none, if the cluster has no such kind, or it may not be seen.
+/// The name and creation time of our newest object; `None` if there is none, if the cluster has no such kind, or if we may not list it.
 async fn newest<K>(api: &Api<K>) -> Result<Option<(Option<Time>, String)>, Error>
 where
     K: Resource + Clone + Debug + DeserializeOwned,
@@ -71,7 +71,7 @@ where
     Ok(newest)
 }
 
-/// The image of our container, wherever in `json` its pods are described.
+/// The image of our container, wherever in `json` its pods are specified.
 fn image(json: &Json) -> Option<String> {
     match json {
         Json::Array(items) => items.iter().find_map(image),

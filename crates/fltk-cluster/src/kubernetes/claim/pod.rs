@@ -1,4 +1,4 @@
-//! The pod that serves a claim, and how one stands. Nothing here talks to anybody.
+//! The pod that serves a claim, and the state of one. Nothing here does I/O.
 
 use std::collections::BTreeMap;
 
@@ -13,16 +13,16 @@ use sha2::{Digest as _, Sha256};
 
 use super::super::{config::KubernetesConfig, status};
 
-/// Of the server, in the pod's own network.
+/// The port of the server in the pod's own network.
 pub const PORT: u16 = 8080;
-/// How long the pod lives at most, in seconds, however much there is to read: it's removed long before, unless who made it was killed.
+/// The pod's maximum lifetime in seconds, however much there is to read. The pod is removed long before, unless its creator was killed.
 const DEADLINE_SECONDS: i64 = 3600;
-/// Where the claim is mounted.
+/// The mount path of the claim.
 const PATH: &str = "/runs";
 const CONTAINER: &str = "fltk";
 const VOLUME: &str = "runs";
 
-/// What is read, and by what.
+/// A claim to read, and the pod's settings.
 #[derive(Clone, Debug)]
 pub struct Reader {
     /// The claim.
@@ -31,20 +31,20 @@ pub struct Reader {
     pub folder: String,
     /// An image with our program as its entry point.
     pub image: String,
-    /// What the server wants to be shown. A secret, so it makes the pod's name unique too.
+    /// The token that the server requires. It is secret and random, so the pod's name is derived from it.
     pub token: String,
-    /// What pods get: where they may run, as whom, and what the image is pulled with.
+    /// The settings of pods: where they may run, as which user, and with which image pull secrets.
     pub config: KubernetesConfig,
 }
 
 impl Reader {
-    /// The pod's name. Whoever knows it doesn't know the token.
+    /// The pod's name. It doesn't reveal the token.
     #[must_use]
     pub fn name(&self) -> String {
         format!("fltk-reader-{}", &hex::encode(Sha256::digest(&self.token))[..10])
     }
 
-    /// The pod: in the restricted standard, with no right of its own, and nothing that it could write.
+    /// The pod: it complies with the restricted standard, has no rights of its own, and can't write to the volume.
     #[must_use]
     pub fn pod(&self) -> Pod {
         let config = &self.config;
@@ -102,7 +102,7 @@ impl Reader {
                 ..ResourceRequirements::default()
             }),
             security_context: Some(self.config.container_security_context.clone()),
-            // Of a program that ended, its last words.
+            // If the program fails, the last lines of its log become the termination message.
             termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
             volume_mounts: Some(vec![VolumeMount {
                 name: VOLUME.to_owned(),
@@ -115,7 +115,7 @@ impl Reader {
     }
 }
 
-/// As jobs are, but that nothing on the volume is changed: a `fsGroup` would be made the owner of what is there.
+/// The security context of jobs, changed so that nothing on the volume changes: an `fsGroup` would become the group of the files there.
 fn reading(mut context: PodSecurityContext) -> PodSecurityContext {
     context.fs_group_change_policy = None;
     if let Some(group) = context.fs_group.take() {
@@ -127,26 +127,26 @@ fn reading(mut context: PodSecurityContext) -> PodSecurityContext {
     context
 }
 
-/// How the pod stands.
+/// The state of the pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stand {
-    /// A node takes it up, and prepares its container.
+    /// A node is preparing its container.
     Begins,
     /// Its container doesn't run, for this reason.
     Waits(String),
-    /// Nor will it.
+    /// Its container doesn't run and never will, for this reason.
     Hopeless(String),
     /// Its container runs.
     Runs,
-    /// It ended so, and its program with this code, if that's known.
+    /// The pod ended for this reason; its program exited with this code, if that's known.
     Over(String, Option<i32>),
 }
 
-/// Reasons of a kubelet that no time mends.
+/// The kubelet's waiting reasons that never resolve by themselves.
 const HOPELESS: [&str; 5] =
     ["InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError", "CreateContainerError", "RunContainerError"];
 
-/// How `pod` stands.
+/// The state of `pod`.
 pub fn stand(pod: &Pod) -> Stand {
     let status = pod.status.as_ref();
     let container = status.and_then(|status| status.container_statuses.as_ref()?.iter().find(|container| container.name == CONTAINER));

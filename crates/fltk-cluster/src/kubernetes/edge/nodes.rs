@@ -1,6 +1,7 @@
-//! Nodes, for admission by capacity: what watches of them and of all pods show, reported when it's news.
+//! The nodes, for admission by capacity: collects what the watches of nodes and of all pods show, and reports changes.
 //!
-//! A job's own pods count only while it isn't active: before, its promise does. So a job that ends gives back no more than its pods have.
+//! A job's own pods count only while it isn't active; while it is active, its promised capacity counts instead. So the end of a job frees no more
+//! than what its pods have released.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -16,10 +17,10 @@ use super::super::{
 };
 use crate::{Amounts, Event, JobId, Orchestrator, plan::capacity::Node};
 
-/// Between two reports of what others use: each has all nodes, and pods of others come and go all the time.
+/// The interval between two reports of a change in use alone: each report has all nodes, and other pods come and go all the time.
 const REPORT_EVERY: Duration = Duration::from_secs(10);
 
-/// What was seen of nodes, and what of it was reported.
+/// The nodes and pods seen so far, and the nodes that were last reported.
 #[derive(Default)]
 pub struct Nodes {
     view: NodesView,
@@ -29,18 +30,18 @@ pub struct Nodes {
     reported: Option<(Vec<Node>, Instant)>,
 }
 
-/// What a message of a watch comes to.
+/// The outcome of a watch message.
 pub enum Saw {
-    /// Something may have changed.
+    /// The nodes or pods may have changed.
     Change,
-    /// All there is was listed.
+    /// A list is complete.
     Listed,
     /// The watch failed.
     Trouble(String),
 }
 
 impl Nodes {
-    /// A message of the watch of nodes.
+    /// Takes in a message of the watch of nodes.
     pub fn see_node(&mut self, seen: Seen<Box<ApiNode>>) -> Saw {
         self.has_changed = true;
         match seen {
@@ -62,7 +63,7 @@ impl Nodes {
         Saw::Change
     }
 
-    /// A message of the watch of pods, for the run of `context`.
+    /// Takes in a message of the watch of pods, for the run of `context`.
     pub fn see_pod(&mut self, seen: Seen<Box<ApiPod>>, context: &RunContext) -> Saw {
         let key = |pod: &ApiPod| (pod.namespace().unwrap_or_default(), pod.name_any());
         self.has_changed = true;
@@ -80,18 +81,18 @@ impl Nodes {
                 self.view.keep_pods(&listed);
                 return Saw::Listed;
             }
-            // Whoever sees the run's own in it says so.
+            // The code that sees the run's own pods reports the error.
             Seen::Trouble(_) => {}
         }
         Saw::Change
     }
 
-    /// Whether they were reported.
+    /// True if the nodes were reported.
     pub fn are_known(&self) -> bool {
         self.reported.is_some()
     }
 
-    /// Nodes as they are for pods of `config`, if that's news, and all were listed.
+    /// The event with all nodes, as seen by pods of `config`, if they have changed and everything was listed.
     pub fn report(&mut self, config: &KubernetesConfig, orchestrator: &Orchestrator<'_>) -> Option<Event> {
         if !(self.has_changed && self.nodes.is_ready() && self.pods.is_ready()) {
             return None;
@@ -111,12 +112,12 @@ impl Nodes {
         Some(Event::Nodes { nodes })
     }
 
-    /// Has `events`, which are about to be taken in, say what pods of jobs that end leave behind. Then that is as good as reported.
+    /// Adds to each end of a job in `events`, which are about to be taken in, the requests that its pods leave behind. These then count as reported.
     pub fn tell_what_is_left(&mut self, events: &mut [Event], orchestrator: &Orchestrator<'_>) {
         let mut told: BTreeSet<JobId> = BTreeSet::new();
         for event in events {
             let Event::Ended { job, left, .. } = event else { continue };
-            // Of one that isn't active what its pods take up was reported; and a job ends once.
+            // If the job isn't active, its pods' requests were reported already; and a job ends only once.
             if !is_active(job, orchestrator) || !told.insert(job.clone()) {
                 continue;
             }
@@ -128,19 +129,19 @@ impl Nodes {
     }
 }
 
-/// The job of the run of `context` that a pod is of, if it's of one.
+/// The job of the run of `context` that a pod belongs to, if any.
 pub fn job_of(pod: &ApiPod, context: &RunContext) -> Option<JobId> {
     let labels = pod.labels();
     let is_ours = pod.namespace().as_deref() == Some(&context.namespace) && labels.get(RUN_LABEL) == Some(&context.run);
     labels.get(JOB_LABEL).filter(|_| is_ours).cloned().map(JobId)
 }
 
-/// Whether a job has a promise. Those of earlier replications are over.
+/// True if the job was promised capacity. Jobs of earlier replications are over.
 fn is_active(id: &JobId, orchestrator: &Orchestrator<'_>) -> bool {
     orchestrator.job(id).is_some_and(|job| job.state.is_active())
 }
 
-/// Whether the same nodes are there, and as open as they were.
+/// True if the nodes are the same and differ only in their use.
 fn differ_in_use_alone(before: &[Node], now: &[Node]) -> bool {
     let same =
         |(before, now): (&Node, &Node)| (&before.name, &before.allocatable, &before.closed) == (&now.name, &now.allocatable, &now.closed);

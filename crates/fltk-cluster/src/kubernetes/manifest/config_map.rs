@@ -1,4 +1,4 @@
-//! What pods read: the job's experiment.
+//! The config maps that pods read: they contain the job's experiment.
 
 use fltk_core::experiment::{Experiment, SourceFile, parse, to_yaml};
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{JobSpec, Role, kubernetes::config::Backend};
 
-/// One a role, as in KFLTK; all pods of a `TrainJob` have the first.
+/// The config maps, one per role as in KFLTK; all pods of a `TrainJob` read the first.
 pub fn manifests(context: &RunContext, spec: &JobSpec) -> Vec<Json> {
     let experiment = to_yaml(&spec.experiment(&context.experiment));
     let roles = spec.pods.iter().map(|pod| pod.role).filter(|role| *role == Role::Master || context.config.backend == Backend::PyTorchJob);
@@ -27,7 +27,7 @@ pub fn manifests(context: &RunContext, spec: &JobSpec) -> Vec<Json> {
     roles.map(manifest).collect()
 }
 
-/// The experiment in one of them, as this version reads it: settings that came later are what was done before.
+/// The experiment in a config map, as this version reads it: newer settings get the values that match the earlier behavior.
 pub fn experiment(config_map: &ConfigMap) -> Option<Experiment> {
     let text = config_map.data.as_ref()?.get(EXPERIMENT_FILE)?.clone();
     let source = SourceFile { name: EXPERIMENT_FILE.to_owned(), text };

@@ -1,15 +1,15 @@
-//! What of a run no API server takes, by the rules of `k8s.io/apimachinery/pkg/util/validation`: labels, annotations, names.
+//! The values of a run that every API server refuses, by the rules of `k8s.io/apimachinery/pkg/util/validation`: labels, annotations, names.
 //!
-//! Not for: whether what is named is there.
+//! This module doesn't check whether the named objects exist.
 
 use super::{RUN_LABEL, RunContext};
 
-/// Longest name of a label or its value, and of a namespace.
+/// The maximum length of a label's name or value, and of a namespace.
 const LABEL_CHARS_MAX: usize = 63;
-/// Longest name of any other object, and of what comes before the `/` of a label's name.
+/// The maximum length of any other object's name, and of the part before the `/` of a label's name.
 const SUBDOMAIN_CHARS_MAX: usize = 253;
 
-/// Each as a sentence.
+/// The reasons to refuse the run, each a sentence.
 pub fn refusals(context: &RunContext) -> Vec<String> {
     let config = &context.config;
     let mut refusals = Vec::new();
@@ -30,7 +30,7 @@ pub fn refusals(context: &RunContext) -> Vec<String> {
             check(value.is_empty() || is_label_value(value), &format!("`{key}` of `{what}`"), value, VALUE);
         }
     }
-    // Their keys may have capitals before the `/`.
+    // Annotation keys may have capitals before the `/`.
     config.annotations.keys().for_each(|key| check(is_key(&key.to_lowercase()), "a key of `annotations`", key, KEY));
     for resources in [&config.resources.master, &config.resources.worker] {
         resources.keys().for_each(|name| check(is_key(name), "a name in `resources`", name, KEY));
@@ -52,13 +52,13 @@ pub fn refusals(context: &RunContext) -> Vec<String> {
     refusals
 }
 
-/// Not empty.
+/// True if the text is a label value and isn't empty.
 fn is_label_value(text: &str) -> bool {
     let is_inner = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.');
     text.len() <= LABEL_CHARS_MAX && has_edges(text, |c| c.is_ascii_alphanumeric()) && text.bytes().all(is_inner)
 }
 
-/// Of a label, an annotation or a resource.
+/// True if the text is a key of a label, an annotation or a resource.
 fn is_key(text: &str) -> bool {
     match text.split_once('/') {
         Some((domain, name)) => is_subdomain(domain) && is_label_value(name),
@@ -77,7 +77,7 @@ fn is_subdomain(text: &str) -> bool {
     text.len() <= SUBDOMAIN_CHARS_MAX && text.split('.').all(is_part)
 }
 
-/// Whether the first and the last byte are such; no text has none.
+/// True if `is_edge` holds for the first and the last byte; false for an empty text.
 fn has_edges(text: &str, is_edge: impl Fn(u8) -> bool) -> bool {
     [text.bytes().next(), text.bytes().last()].into_iter().all(|c| c.is_some_and(&is_edge))
 }

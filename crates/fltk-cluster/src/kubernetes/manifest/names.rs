@@ -1,4 +1,4 @@
-//! Names, labels and annotations.
+//! The names, labels and annotations of objects.
 
 use std::collections::BTreeMap;
 
@@ -7,13 +7,13 @@ use sha2::{Digest as _, Sha256};
 use super::RunContext;
 use crate::{JobId, JobSpec, Role};
 
-/// Whose object it is: of which run.
+/// The label with the run of an object.
 pub const RUN_LABEL: &str = "fltk.node/run";
-/// And of which job.
+/// The label with the job of an object.
 pub const JOB_LABEL: &str = "fltk.node/job";
-/// Which of its starts a job is at.
+/// The annotation with the number of a job's start.
 pub const ANNOTATION_ATTEMPT: &str = "fltk.node/attempt";
-/// When its stream began, which tells that from another of the same name.
+/// The annotation with the start time of the stream, which distinguishes it from another stream of the same name.
 pub const ANNOTATION_BEGAN: &str = "fltk.node/began";
 const ANNOTATION_CLASS: &str = "fltk.node/class";
 const ANNOTATION_REPLICATION: &str = "fltk.node/replication";
@@ -26,13 +26,13 @@ pub fn job_name(id: &JobId) -> String {
     format!("trainjob-{id}")
 }
 
-/// The name of what all pods of jobs of `run` get that have `num_pods` pods.
+/// The name of the runtime with the common settings of pods, for jobs of `run` that have `num_pods` pods.
 #[must_use]
 pub fn runtime_name(run: &str, num_pods: u32) -> String {
     format!("fltk-{}-{num_pods}", hex::encode(&Sha256::digest(run)[..8]))
 }
 
-/// What selects the objects of `run`.
+/// The label selector for the objects of `run`.
 #[must_use]
 pub fn run_selector(run: &str) -> String {
     format!("{RUN_LABEL}={run}")
@@ -49,7 +49,7 @@ pub fn role_name(role: Role) -> &'static str {
     }
 }
 
-/// Labels of every object of the run.
+/// The labels of every object of the run.
 pub fn run_labels(context: &RunContext) -> BTreeMap<String, String> {
     let ours = [("app.kubernetes.io/name", "fltk"), ("app.kubernetes.io/managed-by", "fltk"), (RUN_LABEL, context.run.as_str())];
     let mut labels = context.config.labels.clone();
@@ -57,14 +57,14 @@ pub fn run_labels(context: &RunContext) -> BTreeMap<String, String> {
     labels
 }
 
-/// Labels of every object of the job.
+/// The labels of every object of the job.
 pub fn labels(context: &RunContext, spec: &JobSpec) -> BTreeMap<String, String> {
     let mut labels = run_labels(context);
     labels.insert(JOB_LABEL.to_owned(), spec.id.to_string());
     labels
 }
 
-/// Annotations of the job and its pods. What a job is called may be no label.
+/// The annotations of the job and its pods. They hold the task's name and labels, which may not be valid as Kubernetes labels.
 pub fn annotations(context: &RunContext, spec: &JobSpec) -> BTreeMap<String, String> {
     let mut annotations = context.config.annotations.clone();
     annotations.insert(ANNOTATION_CLASS.to_owned(), spec.class.clone());

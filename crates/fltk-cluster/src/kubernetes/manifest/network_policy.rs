@@ -1,4 +1,5 @@
-//! Who may connect to the pods of a job: its own, and nobody else. Ranks ask nobody who they are, and connect to each other at any port.
+//! The policy for connections to the pods of a job: only its own pods may connect. Ranks don't authenticate their peers, and connect to each other at
+//! any port.
 
 use serde_json::{Value as Json, json};
 
@@ -8,7 +9,8 @@ use super::{
 };
 use crate::JobSpec;
 
-/// The policy of one job. It isn't made by the orchestrator, which would need rights for it: it's for whoever applies what `fltk plan --manifests` writes.
+/// The policy of one job. The orchestrator doesn't create it, since it would need rights for that: it's for users who apply the output of
+/// `fltk plan --manifests`.
 pub fn manifest(context: &RunContext, spec: &JobSpec) -> Json {
     let pods = json!({ "matchLabels": { RUN_LABEL: context.run, JOB_LABEL: spec.id.to_string() } });
     json!({

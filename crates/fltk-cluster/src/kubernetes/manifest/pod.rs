@@ -13,13 +13,13 @@ use k8s_openapi::{
 use super::{RunContext, names::job_name};
 use crate::{Amounts, JobSpec, kubernetes::config::RestartPolicy};
 
-/// The experiment within its folder.
+/// The name of the experiment file within its folder.
 pub const EXPERIMENT_FILE: &str = "experiment.yaml";
-/// Where KFLTK has it.
+/// The folder of the experiment, as in KFLTK.
 const EXPERIMENT_PATH: &str = "/opt/federation-lab/experiments";
-/// The root file system is read-only.
+/// The writable folder: the root file system is read-only.
 const TMP_PATH: &str = "/tmp";
-/// What a container leaves there becomes a part of its pod's status.
+/// A container's termination log: its contents become part of the pod's status.
 const TERMINATION_LOG: &str = "/dev/termination-log";
 
 const EXPERIMENT_VOLUME: &str = "fltk-experiment";
@@ -27,14 +27,14 @@ const LOG_VOLUME: &str = "fltk-log";
 const DATA_VOLUME: &str = "fltk-data";
 const TMP_VOLUME: &str = "fltk-tmp";
 
-/// What all pods of the run get; the container is called `name`.
+/// The common pod spec of the run, with a container called `name`.
 pub fn spec(context: &RunContext, name: &str) -> PodSpec {
     let config = &context.config;
     PodSpec {
         affinity: config.affinity.clone(),
         automount_service_account_token: Some(false),
         containers: vec![container(context, name)],
-        // A variable for each of a stream's thousand services would be handed to every pod.
+        // Otherwise every pod would get variables for each of a stream's thousand services.
         enable_service_links: Some(false),
         image_pull_secrets: some(config.image_pull_secrets.iter().map(|name| LocalObjectReference { name: name.clone() }).collect()),
         node_selector: Some(config.node_selector.clone()).filter(|labels| !labels.is_empty()),
@@ -49,7 +49,7 @@ pub fn spec(context: &RunContext, name: &str) -> PodSpec {
     }
 }
 
-/// As pods and the training operator call it.
+/// The restart policy, in the words of pods and the training operator.
 pub fn restart_policy(policy: RestartPolicy) -> &'static str {
     match policy {
         RestartPolicy::Never => "Never",
@@ -67,21 +67,21 @@ fn container(context: &RunContext, name: &str) -> Container {
         env: Some(environment(context)),
         security_context: Some(config.container_security_context.clone()),
         termination_message_path: Some(TERMINATION_LOG.to_owned()),
-        // Of a program that had no time to say anything, its last words.
+        // If the program had no time to write a message, the last lines of its log are used.
         termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
         volume_mounts: Some(mounts(context)),
         ..Container::default()
     }
 }
 
-/// What the program is told. Its image's entry point is the program itself.
+/// The arguments of the program, which is the entry point of the image.
 pub fn arguments(context: &RunContext, spec: &JobSpec) -> Vec<String> {
     let id = format!("{}-{}", context.run, job_name(&spec.id));
     let words = ["client", &format!("{EXPERIMENT_PATH}/{EXPERIMENT_FILE}"), "0", "--id", &id, "--runs", &context.config.log_path];
     words.map(str::to_owned).to_vec()
 }
 
-/// Requests, which are the limits too.
+/// The resource requirements, with limits equal to the requests.
 pub fn resources(requests: &Amounts) -> ResourceRequirements {
     let amounts: BTreeMap<String, Quantity> = requests.quantities().map(|(name, text)| (name.to_owned(), Quantity(text))).collect();
     let amounts = Some(amounts).filter(|amounts| !amounts.is_empty());
@@ -93,7 +93,7 @@ fn environment(context: &RunContext) -> Vec<EnvVar> {
     let mut ours = vec![
         variable("FLTK_TERMINATION_LOG", TERMINATION_LOG),
         variable("HOME", TMP_PATH),
-        // Threads that spin while they wait eat the time of the other pods.
+        // Threads that spin while they wait take CPU time from other pods.
         variable("OMP_WAIT_POLICY", "passive"),
     ];
     if context.config.data_claim.is_some() {
@@ -125,7 +125,7 @@ fn mounts(context: &RunContext) -> Vec<VolumeMount> {
     ours.into_iter().chain(data).chain(config.volume_mounts.iter().cloned()).collect()
 }
 
-/// The volume of the experiment, and where it's mounted.
+/// The volume of the experiment, and its mount.
 pub fn experiment_volume(config_map: String) -> (Volume, VolumeMount) {
     let source = ConfigMapVolumeSource { name: config_map, ..ConfigMapVolumeSource::default() };
     let volume = Volume { name: EXPERIMENT_VOLUME.to_owned(), config_map: Some(source), ..Volume::default() };

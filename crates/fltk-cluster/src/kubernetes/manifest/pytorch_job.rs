@@ -13,7 +13,7 @@ use crate::{
     kubernetes::config::{KubernetesConfig, SchedulingPolicy},
 };
 
-/// The operator knows the container by this name.
+/// The name by which the operator finds the container.
 pub const CONTAINER: &str = "pytorch";
 
 pub fn manifest(context: &RunContext, spec: &JobSpec, attempt: u32) -> Json {
@@ -42,10 +42,10 @@ fn replica(context: &RunContext, spec: &JobSpec, pods: &Pod) -> Json {
         container.resources = Some(pod::resources(&pods.requests));
         container.volume_mounts.get_or_insert_default().push(mount.clone());
     }
-    // The operator's own, for all pods of a role.
+    // The operator has its own restart policy for all pods of a role.
     pod.restart_policy = None;
     let mut labels = labels(context, spec);
-    // KFLTK's, for who selects by it.
+    // KFLTK's label, for users who select by it.
     labels.insert("app".to_owned(), "fltk-worker".to_owned());
     json!({
         "replicas": if pods.role == Role::Master { 1 } else { pods.count },
@@ -83,7 +83,7 @@ fn scheduling_policy(policy: &SchedulingPolicy) -> Json {
     fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }
 
-/// Up, so that nothing becomes no time at all.
+/// The duration in seconds, rounded up, so that no duration becomes zero.
 pub fn whole_seconds(duration: fltk_core::experiment::Duration) -> u64 {
     duration.as_millis().div_ceil(1000)
 }

@@ -1,4 +1,4 @@
-//! Golden manifests, and properties of names.
+//! Tests of manifests against golden files, and of properties of names.
 
 use fltk_core::experiment::{SourceFile, parse};
 
@@ -88,7 +88,7 @@ fn train_jobs_are_as_written() {
 
 #[test]
 fn a_policy_is_for_every_pod_of_its_job_and_lets_in_no_other() {
-    /// Labels of all templates of pods in `object`.
+    /// The labels of all pod templates in `object`.
     fn labels_of_pods(object: &Json, found: &mut Vec<Json>) {
         match object {
             Json::Object(fields) => {
@@ -108,7 +108,7 @@ fn a_policy_is_for_every_pod_of_its_job_and_lets_in_no_other() {
             let policy = context.network_policy(of);
             serde_json::from_value::<k8s_openapi::api::networking::v1::NetworkPolicy>(policy.clone()).unwrap();
             let selector = &policy["spec"]["podSelector"];
-            // At any port: ranks connect to each other at ports that they choose.
+            // All ports are open: ranks connect to each other at ports that they choose.
             assert_eq!(policy["spec"]["ingress"], serde_json::json!([{ "from": [{ "podSelector": selector }] }]));
             selector["matchLabels"].as_object().unwrap().iter().all(|(name, value)| labels[name] == *value)
         };

@@ -1,6 +1,6 @@
-//! `trainer.kubeflow.org/v1alpha1` `TrainJob`, run by Kubeflow Trainer v2 and JobSet, with `TrainingRuntime`s of ours for each run.
+//! `trainer.kubeflow.org/v1alpha1` `TrainJob`, run by Kubeflow Trainer v2 and JobSet, with our own `TrainingRuntime`s for each run.
 //!
-//! A runtime has what all pods of the run get; a job adds its arguments, its resources, its labels and its experiment.
+//! A runtime has the common settings of the run's pods; a job adds its arguments, resources, labels and experiment.
 
 use serde_json::{Value as Json, json};
 
@@ -13,9 +13,9 @@ use super::{
 };
 use crate::{JobSpec, Role};
 
-/// The trainer knows the replicated job and its container by this name.
+/// The name by which the trainer finds the replicated job and its container.
 pub const NODE: &str = "node";
-/// Who patches the runtime.
+/// The manager of the runtime patch.
 const MANAGER: &str = "fltk.node/orchestrator";
 
 pub fn manifest(context: &RunContext, spec: &JobSpec, attempt: u32) -> Json {
@@ -63,7 +63,7 @@ pub fn manifest(context: &RunContext, spec: &JobSpec, attempt: u32) -> Json {
     })
 }
 
-/// Of jobs of `num_pods` pods.
+/// The runtime of jobs with `num_pods` pods.
 pub fn runtime(context: &RunContext, num_pods: u32) -> Json {
     let policy = &context.config.run_policy;
     let mut labels = run_labels(context);

@@ -1,4 +1,4 @@
-//! What a pod requests of its node, as the scheduler counts it: `PodRequests` of `k8s.io/component-helpers`, as Kubernetes 1.34 asks it.
+//! The requests of a pod, as the scheduler counts them: `PodRequests` of `k8s.io/component-helpers`, as Kubernetes 1.34 calls it.
 
 use std::collections::BTreeMap;
 
@@ -7,14 +7,13 @@ use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod};
 use super::{ApiQuantities, amounts};
 use crate::Amounts;
 
-/// What `pod` requests, and its place among the node's pods.
+/// The requests of `pod`, including one of the node's `pods`.
 ///
-/// An init container that goes on (`restartPolicy: Always`) is there beside all that come after it. So the most that is needed at once is what goes on
-/// beside the containers, or what goes on by then beside an init container. Of what the pod as a whole requests, that holds instead. Its overhead
-/// comes on top.
+/// An init container that keeps running (`restartPolicy: Always`) runs alongside all containers that start after it. So the pod needs the larger of
+/// two amounts: that of the containers with all such init containers, and that of any other init container with the ones that are running by then. A
+/// request of the pod as a whole replaces this amount for its resource. The pod's overhead is added.
 ///
-/// **Caveats**: what nodes took in of a pod as a whole that was resized (on by default since Kubernetes 1.36), and devices that are claimed, aren't
-/// counted: the API of 1.33 knows neither.
+/// **Caveats**: resizes of pod-level resources (on by default since Kubernetes 1.36) and claimed devices aren't counted: the API of 1.33 knows neither.
 pub fn requests(pod: &Pod) -> Amounts {
     const ONE: i128 = 1_000_000_000;
     let Some(spec) = &pod.spec else { return Amounts::none() };
@@ -29,7 +28,7 @@ pub fn requests(pod: &Pod) -> Amounts {
             going_on.add(&requests);
             most = most.max(&going_on);
         } else {
-            // It is over before anybody could resize it.
+            // This init container ends before it could be resized.
             let mut beside = requested(container);
             beside.add(&going_on);
             most = most.max(&beside);
@@ -44,7 +43,7 @@ pub fn requests(pod: &Pod) -> Amounts {
     requests.with("pods", ONE)
 }
 
-/// What a pod as a whole may request; other names there count for nothing.
+/// True if a pod as a whole may request the resource; the scheduler ignores pod-level requests of others.
 fn is_for_whole_pods(name: &str) -> bool {
     matches!(name, "cpu" | "memory") || name.starts_with("hugepages-")
 }
@@ -57,11 +56,11 @@ fn of(quantities: Option<&ApiQuantities>) -> Amounts {
     quantities.map(amounts).unwrap_or_default()
 }
 
-/// How far the node has come with what its containers are to request from now on: pods are resized where they are.
+/// The state of in-place resizes: how far the node has applied the new requests of the pod's containers.
 struct Resized<'a> {
-    /// By name of the container.
+    /// The status of each container by name.
     statuses: BTreeMap<&'a str, &'a ContainerStatus>,
-    /// Whether the node can't do it.
+    /// True if the node can't apply the resize.
     is_infeasible: bool,
 }
 
@@ -76,7 +75,7 @@ impl<'a> Resized<'a> {
         Self { statuses, is_infeasible: pending.is_some_and(|condition| condition.reason.as_deref() == Some("Infeasible")) }
     }
 
-    /// What `container` has, was given or is to have, whichever is the most.
+    /// The maximum of what `container` has, was allocated and requests; without the last if the node can't apply the resize.
     fn requests(&self, container: &Container) -> Amounts {
         let asked = requested(container);
         let Some((status, resources)) =

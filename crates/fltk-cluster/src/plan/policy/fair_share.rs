@@ -1,8 +1,8 @@
-//! A fair share for each class: the one with the fewest jobs running goes first.
+//! A fair share for each class: the class with the fewest active jobs goes first.
 
 use super::{Planner, Policy, Seen, first_by_class};
 
-/// By the number of active jobs of the class.
+/// The policy that orders classes by their number of active jobs.
 pub struct FairShare;
 
 impl Policy for FairShare {

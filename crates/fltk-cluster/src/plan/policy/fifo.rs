@@ -2,7 +2,7 @@
 
 use super::{Planner, Policy, Seen};
 
-/// All jobs are equal.
+/// The policy that treats all jobs as equal.
 pub struct Fifo;
 
 impl Policy for Fifo {

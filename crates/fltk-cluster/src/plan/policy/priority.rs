@@ -1,8 +1,8 @@
-//! By priority, as KFLTK counts it: the smaller number goes first.
+//! Priority order, with numbers as in KFLTK: the smaller number goes first.
 
 use super::{Planner, Policy, Seen};
 
-/// By the number that the job drew.
+/// The policy that orders jobs by the priority that they drew.
 pub struct Priority;
 
 impl Policy for Priority {

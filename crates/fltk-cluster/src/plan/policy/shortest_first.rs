@@ -1,8 +1,8 @@
-//! The shortest job first, by how long jobs of its class ran until now.
+//! The shortest job first, by how long jobs of its class have run so far.
 
 use super::{Planner, Policy, Seen, first_by_class};
 
-/// By the mean of recorded run times. A class without any goes first: then it has one.
+/// The policy that orders classes by their mean recorded run time. A class without one goes first, and so gets one.
 pub struct ShortestFirst;
 
 impl Policy for ShortestFirst {
