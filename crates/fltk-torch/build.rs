@@ -1,4 +1,4 @@
-//! Makes the program find libtorch when it runs.
+//! Build script that lets the program find libtorch at run time.
 
 #[path = "../fltk-train/build.rs"]
 mod libtorch;

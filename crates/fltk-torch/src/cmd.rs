@@ -1,4 +1,4 @@
-//! The commands that need libtorch; the rest of the command line is the library's.
+//! The commands that need libtorch; the rest of the command line is in the library `fltk`.
 
 mod client;
 mod nets;
@@ -8,10 +8,10 @@ mod run;
 use fltk::Computation;
 use fltk::cli::Cli;
 
-/// Does `computation`.
+/// Runs `computation`.
 ///
 /// # Errors
-/// Whatever it ends in.
+/// If the command fails.
 pub fn compute(cli: &Cli, computation: Computation<'_>) -> anyhow::Result<()> {
     match computation {
         Computation::Run { args, experiment, termination } => run::run(cli, args, experiment.told(), termination),

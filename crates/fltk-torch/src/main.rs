@@ -1,4 +1,4 @@
-//! The program `fltk-torch`: all of `fltk`, with libtorch. `fltk` becomes it for the commands that compute; by itself it does the others too.
+//! The program `fltk-torch`: all of `fltk`, with libtorch. `fltk` execs it for the commands that compute; started directly, it runs all other commands too.
 
 mod cmd;
 mod run;

@@ -1,4 +1,4 @@
-//! Running jobs on this machine: each leaves a folder, and an interrupted one goes on from its last checkpoint.
+//! Execution of jobs on this machine: each job has a folder, and an interrupted job resumes from its last checkpoint.
 
 mod agreement;
 mod distributed;
@@ -50,47 +50,47 @@ pub use self::{
     result::RunResult,
 };
 
-/// What all jobs of an invocation share.
+/// The state that all jobs of an invocation share.
 pub struct Context<'a> {
-    /// Where paths in the experiment are relative to.
+    /// The folder to which paths in the experiment are relative.
     pub base: &'a Path,
-    /// Where data sets are.
+    /// The locations of data sets.
     pub locations: &'a Locations,
-    /// Clients trained, or test batches evaluated, at once.
+    /// The number of clients trained, or test batches evaluated, in parallel.
     pub workers: NonZeroUsize,
-    /// How much is said.
+    /// The amount of output.
     pub talk: Talk,
-    /// Raised when the process is asked to stop.
+    /// True once the process is asked to stop.
     pub stop: Arc<AtomicBool>,
-    /// What becomes of others when one fails, and of what failed before.
+    /// The handling of failures, new and earlier ones.
     pub failures: Failures,
-    /// Whether a TorchScript module may lie within a folder of records.
+    /// True if a TorchScript module may be within a folder of records.
     pub trust_module: bool,
-    /// Notes what there will be to report of this process.
+    /// The collector of the termination report of this process.
     pub termination: &'a Termination,
 }
 
-/// What becomes of the other runs of a group when one fails, and of what failed before.
+/// The effect of a failure on the other runs of a group, and the handling of earlier failures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Failures {
-    /// The first failure ends the group.
+    /// True if the first failure ends the group.
     pub fail_fast: bool,
-    /// What has failed for good is tried again.
+    /// True if runs that have failed for good are tried again.
     pub retry: bool,
 }
 
-/// The process was asked to stop.
+/// The error when the process was asked to stop.
 #[derive(Debug, thiserror::Error)]
 #[error("interrupted")]
 pub struct Stopped;
 
-/// Data sets of an invocation, so that jobs on the same one read it once.
+/// The data sets of an invocation, so that jobs with the same data set read it once.
 type Datasets = BTreeMap<String, Arc<Dataset>>;
 
-/// Runs `job` in `folder`, new or interrupted, to its end; a distributed one as rank 0 of `group`, or alone.
+/// Runs `job` in `folder`, new or interrupted, to its end; a distributed job runs as rank 0 of `group`, or alone.
 ///
 /// # Errors
-/// If the run fails or is interrupted; its folder says so too. If it can't go on as what it began as, its folder is as it was.
+/// If the run fails or is interrupted; its folder records that too. If the run can't resume with the settings that it began with, its folder is unchanged.
 fn execute(
     context: &Context<'_>,
     job: &Job,
@@ -118,7 +118,7 @@ fn execute(
     };
     match outcome {
         Ok(parameters_sha256) => recorder.finish(parameters_sha256),
-        // An interrupted run has no end: it can be taken up again.
+        // An interrupted run has no end, so it can be resumed.
         Err(error) if error.is::<Stopped>() => Err(error),
         Err(error) => {
             recorder.fail(&format!("{error:#}"), prospect(&error));
@@ -127,18 +127,18 @@ fn execute(
     }
 }
 
-/// A failure that its settings are to blame for, where the error itself can't say so.
+/// A failure caused by the settings, for errors that can't say so themselves.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 struct SettingsAtFault(anyhow::Error);
 
-/// Whether the settings are to blame for `error`.
+/// True if the settings are the cause of `error`.
 fn is_of_settings(error: &TrainError) -> bool {
     use TrainError::{Batch, Classes, Diverged, InputKind};
     matches!(error, Diverged { .. } | Classes { .. } | InputKind { .. } | Batch(_))
 }
 
-/// What is to be expected of the run that failed with `error`.
+/// The prospect of the run that failed with `error`.
 fn prospect(error: &anyhow::Error) -> Prospect {
     let blames_settings =
         |cause: &(dyn std::error::Error + 'static)| cause.is::<SettingsAtFault>() || cause.downcast_ref().is_some_and(is_of_settings);
@@ -151,7 +151,7 @@ fn prospect(error: &anyhow::Error) -> Prospect {
     }
 }
 
-/// The result of `work` and the wall clock it took, in seconds.
+/// The result of `work` and its wall-clock time in seconds.
 fn seconds_of<T>(work: impl FnOnce() -> T) -> (T, f64) {
     let start = Instant::now();
     let result = work();

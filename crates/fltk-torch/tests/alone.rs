@@ -1,4 +1,4 @@
-//! `fltk-torch` is the whole program: it needs no `fltk` beside it, and it is no other build's.
+//! Tests that `fltk-torch` is the whole program: it needs no `fltk` in its folder, and refuses the command line of another build.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
@@ -27,7 +27,7 @@ fn it_does_everything_without_the_other_program() {
 #[test]
 fn the_command_line_of_another_build_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    // Also one that it wouldn't understand.
+    // A command line that this program wouldn't understand is refused in the same way.
     for args in [&["nets", "list"][..], &["run", "--unknown"]] {
         let output = fltk(folder.path()).args(args).env("FLTK_INTERFACE", "0.0.1-01234567").output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();

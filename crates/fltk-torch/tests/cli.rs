@@ -1,4 +1,4 @@
-//! The program as a user or a script meets it where it computes: outputs, errors, exit codes.
+//! Tests of the commands that compute, as a user or a script sees them: outputs, errors, exit codes.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, fs};
 
 use common::{TINY_CENTRAL, TINY_FEDERATED, fltk, json, repository, run};
 
-/// Runs the program, which has to fail with `code`, and returns what it says.
+/// Runs the program, which has to fail with `code`, and returns its error output.
 fn refusal(folder: &std::path::Path, args: &[&str], code: i32) -> String {
     let output = run(folder, args);
     let said = String::from_utf8(output.stderr).unwrap();
@@ -57,7 +57,7 @@ fn a_split_is_what_the_run_trains_on() {
         clients.values().flat_map(|samples| samples.as_array().unwrap().iter().map(|index| index.as_u64().unwrap())).collect();
     assert_eq!(all.len(), 4000);
     assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), 4000, "every sample belongs to one client");
-    // The journal of a run says how many samples each client trained on.
+    // The journal of a run records the number of samples that each client trained on.
     let result = json(at, &["run", "tiny.yaml", "--seed", "3", "--output", "json"]);
     let journal = fs::read_to_string(at.join(result["run"].as_str().unwrap()).join("journal.jsonl")).unwrap();
     let mut trained = 0;
@@ -87,7 +87,7 @@ fn a_run_ends_with_one_object_and_records_that_agree_with_it() {
     let shown = json(at, &["runs", "show", run_folder, "--output", "json"]);
     assert_eq!(shown["summary"]["parameters_sha256"], result["parameters_sha256"]);
     assert_eq!(shown["classes"].as_array().unwrap().len(), 10);
-    // Schedule: halved every two epochs.
+    // The schedule halves the rate every two epochs.
     let rates: Vec<f64> = shown["rows"].as_array().unwrap().iter().map(|row| row["learning_rate"].as_f64().unwrap()).collect();
     assert_eq!(rates, [0.001, 0.001, 0.0005, 0.0005]);
     let listed = json(at, &["runs", "list", "--output", "json"]);
@@ -106,7 +106,7 @@ fn a_run_ends_with_one_object_and_records_that_agree_with_it() {
 fn lists_and_exports_go_on_past_a_damaged_run_and_old_checkpoints_go() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
-    // Batches of 64 are more than most of 40 clients have.
+    // A batch of 64 is larger than the data of most of 40 clients.
     let file =
         TINY_FEDERATED.replace("batch_size: 32,", "batch_size: 64, drop_last: true,").replace("checkpoint_every: 2", "checkpoint_every: 1");
     fs::write(at.join("tiny.yaml"), file).unwrap();
@@ -142,7 +142,7 @@ fn lists_and_exports_go_on_past_a_damaged_run_and_old_checkpoints_go() {
     assert_eq!(json(at, &["runs", "list", "--status", "failed", "--output", "json"]).as_array().unwrap().len(), 0);
 }
 
-/// The name of the one run in `runs/`.
+/// The name of the single run in `runs/`.
 fn only_run(at: &std::path::Path) -> String {
     let listed = json(at, &["runs", "list", "--output", "json"]);
     assert_eq!(listed.as_array().unwrap().len(), 1);
@@ -161,7 +161,7 @@ fn several_tasks_and_seeds_make_a_run_each_and_compare_over_seeds() {
     let runs = result["runs"].as_array().unwrap();
     assert_eq!(runs.len(), 4);
     let named: Vec<&str> = runs.iter().map(|run| run["run"].as_str().unwrap()).collect();
-    // Same task, same seed, same bits; the second task differs from the first in its name alone.
+    // The same task with the same seed gives the same bits; the second task differs from the first in its name alone.
     assert_eq!(runs[0]["parameters_sha256"], runs[1]["parameters_sha256"]);
     assert_ne!(runs[0]["parameters_sha256"], runs[2]["parameters_sha256"]);
     let compared = json(at, &["runs", "compare", named[0], named[1], named[2], named[3], "--output", "json"]);
@@ -226,7 +226,7 @@ fn a_run_is_not_resumed_on_other_data_and_is_found_through_a_link() {
     let result = json(at, &["run", "local.yaml", "--output", "json"]);
     let run_folder = at.join(result["run"].as_str().unwrap());
 
-    // Cut the journal's end off: the run is then an interrupted one.
+    // Without the end of its journal, the run counts as interrupted.
     let journal = fs::read_to_string(run_folder.join("journal.jsonl")).unwrap();
     let lines: Vec<&str> = journal.lines().collect();
     fs::write(run_folder.join("journal.jsonl"), lines[..lines.len() - 1].join("\n") + "\n").unwrap();
@@ -238,7 +238,7 @@ fn a_run_is_not_resumed_on_other_data_and_is_found_through_a_link() {
     fs::write(run_folder.join("journal.jsonl"), lines[..lines.len() - 1].join("\n") + "\n").unwrap();
     let labels = fs::read_dir(at.join("data")).unwrap().map(|entry| entry.unwrap().path());
     let labels = labels.into_iter().find(|path| path.to_string_lossy().contains("train-labels")).unwrap();
-    // The same labels, packed as another file: other bytes, so another digest.
+    // The same labels are packed differently: the file has other bytes, so another digest.
     let status = std::process::Command::new("sh")
         .arg("-c")
         .arg(format!("gunzip -c {0} | gzip -1 > {0}.new && mv {0}.new {0}", labels.display()))

@@ -1,4 +1,4 @@
-//! `fltk client` as a pod runs it: a federated task as a whole, and the report that each process leaves.
+//! Tests of `fltk client` as a pod runs it: a federated task as a whole, and the termination report of each process.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
@@ -19,11 +19,11 @@ use common::{TINY_CENTRAL, TINY_FEDERATED, fltk, json};
 use fltk_core::termination::{REPORT_BYTES_MAX, TerminationReport};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Until which something has to happen that takes a second or two.
+/// The time limit for something that takes a second or two.
 const LIMIT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(5);
 
-/// A rank of `size`, which leaves its report in `at`.
+/// Rank `rank` of `size`, which writes its report in `at`.
 fn client(at: &Path, rank: u32, size: u32, args: &[&str]) -> Command {
     let mut command = fltk(at);
     command.arg("client").args(args).args(["--output", "json"]).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -36,7 +36,7 @@ fn log(at: &Path, rank: u32) -> std::path::PathBuf {
     at.join(format!("termination-{rank}"))
 }
 
-/// Takes the report that the rank left.
+/// Reads and removes the report of the rank.
 fn report(at: &Path, rank: u32) -> TerminationReport {
     let text = fs::read_to_string(log(at, rank)).unwrap();
     fs::remove_file(log(at, rank)).unwrap();
@@ -61,7 +61,7 @@ fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis().try_into().unwrap()
 }
 
-/// Waits until the one run's journal tells of an event of that kind, while `child` is at work.
+/// Waits until the single run's journal has an event of that kind, while `child` is running.
 fn wait_for(at: &Path, child: &mut Child, event: &str) {
     let deadline = Instant::now() + LIMIT;
     let event = format!(r#""event":"{event}""#);
@@ -99,7 +99,7 @@ fn a_federated_task_goes_on_when_started_again_and_ends_as_with_fltk_run() {
     assert_eq!((error, exit), (None, 0));
     assert_eq!(run, run_name(&found));
 
-    // Again, though all is done: the same result, without a step.
+    // The program runs again after the end: it prints the same result, without a training step.
     let again = client(at, 0, 1, &args).output().unwrap();
     assert_eq!(again.stdout, output.stdout, "{}", said(&again));
     assert_eq!(report(at, 0), TerminationReport { run, ..TerminationReport::default() });
@@ -110,7 +110,7 @@ fn a_federated_task_goes_on_when_started_again_and_ends_as_with_fltk_run() {
 fn a_federated_task_stops_at_the_next_step() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
-    // Its first clients would take hours.
+    // The training of its first clients would take hours.
     fs::write(at.join("fed.yaml"), TINY_FEDERATED.replace("epochs_per_round: 1", "epochs_per_round: 100000")).unwrap();
     let mut child = client(at, 0, 1, &["fed.yaml"]).spawn().unwrap();
     wait_for(at, &mut child, "started");
@@ -137,7 +137,7 @@ fn every_rank_reports() {
         assert!((began_ms..=now_ms()).contains(&first_step_ms.unwrap()), "{first_step_ms:?}");
         assert_eq!((error, exit, run), (None, 0, name));
     }
-    // The ranks of `fltk run` are its own: one file would be all of theirs.
+    // The ranks of `fltk run` don't write its termination log: they would all write the same file.
     let launched = fltk(at).args(["run", "ddp.yaml", "--output", "json"]).env("FLTK_TERMINATION_LOG", log(at, 0)).output().unwrap();
     result(&launched);
     assert!(!log(at, 0).exists());
@@ -150,7 +150,7 @@ fn what_went_wrong_is_reported_as_far_as_it_fits() {
     fs::write(at.join("fed.yaml"), TINY_FEDERATED).unwrap();
     fs::write(at.join("central.yaml"), TINY_CENTRAL).unwrap();
     let check = |args: &[&str], size: u32, exit: u8, words: &str, has_run: bool| {
-        // As the kubelet has it: there is a file, which stays the same one.
+        // With the kubelet, the file exists already, and must stay the same inode.
         fs::write(log(at, 0), "x".repeat(2 * REPORT_BYTES_MAX)).unwrap();
         let inode = fs::metadata(log(at, 0)).unwrap().ino();
         let output = client(at, 0, size, args).output().unwrap();

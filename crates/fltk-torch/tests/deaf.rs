@@ -1,4 +1,4 @@
-//! Programs whose output nobody takes: a full disk, a pipe that is closed. What is only said is dropped; results that can't be printed are an error.
+//! Tests with unwritable output: a full disk, a closed pipe. Messages are dropped; results that can't be printed are an error.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
@@ -21,20 +21,20 @@ fn status(folder: &Path, args: &[&str], stdout: Stdio, stderr: Stdio) -> ExitSta
 fn a_run_goes_on_when_nobody_listens() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
-    // Two tasks, with something to warn of.
+    // There are two tasks, which cause a warning.
     let task = "{ kind: federated, network: LeNet5, dataset: fashion-mnist-mini, train: { batch_size: 16, drop_last: true },\
         federated: { clients: 300, clients_per_round: 2, rounds: 1, partition: { type: dirichlet, alpha: 0.5 } } }";
     fs::write(at.join("two.yaml"), format!("name: two\ntasks:\n  - {task}\n  - {task}\n")).unwrap();
     let run = |runs: &str, more: &[&str], stdout: Stdio, stderr: Stdio| {
         let args = [&["run", "two.yaml", "--verbose", "--runs", runs], more].concat();
         let code = status(at, &args, stdout, stderr).code();
-        // Both runs are done, and kept, whatever could be said.
+        // Both runs finish and are recorded, whatever could be printed.
         assert_eq!(json(at, &["runs", "list", "--runs", runs, "--status", "finished", "--output", "json"]).as_array().unwrap().len(), 2);
         code
     };
     assert_eq!(run("a", &[], Stdio::null(), full()), Some(0));
     assert_eq!(run("b", &[], full(), closed()), Some(1));
     assert_eq!(run("c", &["--output", "json"], closed(), full()), Some(141));
-    // Nobody can be told of an error either.
+    // Standard error is unwritable too, so only the exit code reports the error.
     assert_eq!(status(at, &["run", "none.yaml"], full(), full()).code(), Some(3));
 }

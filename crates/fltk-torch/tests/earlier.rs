@@ -1,4 +1,4 @@
-//! What earlier versions began under a name is gone on with by that name and the file that it was begun with.
+//! Tests that runs that earlier versions began under a name resume by that name and with the same file.
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 #[path = "../../fltk/tests/common/mod.rs"]
@@ -27,7 +27,7 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Names in the folder of runs that begin so.
+/// The names in the folder of runs that start with `begin`.
 fn runs(at: &Path, begin: &str) -> BTreeSet<String> {
     let names = fs::read_dir(at.join("runs")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names.filter(|name| name.starts_with(begin)).collect()
@@ -50,7 +50,7 @@ fn what_had_finished_is_found_and_not_run_again() {
         let result = json(at, &["run", file, "--id", id, "--output", "json"]);
         assert!(before.contains(&name(&result)), "{result}");
         assert_eq!(runs(at, ""), before);
-        // So does what began it write it, by whatever version: only a rank on its own is asked here.
+        // `fltk client` finds the run too, whatever version began it; this is tested for the single-process task only.
         if file == "solo.yaml" {
             let client = fltk(at).args(["client", file, "0", "--id", id, "--output", "json"]).output().unwrap();
             assert!(client.status.success(), "{}", said(&client));
@@ -58,13 +58,13 @@ fn what_had_finished_is_found_and_not_run_again() {
         }
         assert_eq!(runs(at, ""), before);
     }
-    // The same name with another experiment is another group, which is found in its turn.
+    // The same name with another experiment is another group, which is then found by the same command.
     let other = ["run", "solo.yaml", "--id", "solo-1", "--set", "tasks.0.federated.rounds=1", "--output", "json"];
     let first = json(at, &other);
     assert_eq!(runs(at, "solo-").len(), 2);
     assert_eq!(json(at, &other), first);
     assert_eq!(description(at, &name(&first))["group_name"], "solo-1");
-    // Of a version that knew fewer settings, and had its name recorded.
+    // The file is rewritten as by a version that had fewer settings but recorded the group's name.
     let experiment = fs::read_to_string(at.join("solo.yaml")).unwrap().replace("rounds: 2", "rounds: 1");
     fs::write(at.join("runs").join(name(&first)).join("experiment.yaml"), experiment).unwrap();
     assert_eq!(json(at, &other), first);
@@ -88,11 +88,11 @@ fn a_group_that_was_interrupted_goes_on_by_its_name_or_by_a_run() {
         assert_eq!(runs(at, "grid-").len(), 4);
         let groups: BTreeSet<String> = results.iter().map(|run| description(at, run)["group"].to_string()).collect();
         assert_eq!(groups.len(), 1, "{groups:?}");
-        // Its partition is what it was, also in the runs that are begun only now.
+        // The partition keeps its version, also in the runs that begin only now.
         let version = |run: &String| description(at, run)["hyperparameters"]["federated.partition.version"].as_f64();
         assert_eq!(results.iter().map(version).collect::<Vec<_>>(), [None, None, None, Some(1.0)]);
         assert!(fs::read_to_string(at.join("runs").join(&results[3]).join("experiment.yaml")).unwrap().contains("version: 1"));
-        // All of it is one thing from now on, however it was gone on with.
+        // From now on all runs are one group, whichever command resumed it.
         assert_eq!(json(at, &["run", "grid.yaml", "--id", "grid-1", "--output", "json"])["runs"].as_array().unwrap().len(), 4);
         assert_eq!(runs(at, "grid-").len(), 4);
         let compared =
@@ -103,7 +103,8 @@ fn a_group_that_was_interrupted_goes_on_by_its_name_or_by_a_run() {
     }
 }
 
-/// Partitions had no `version` then, and rounded each class on its own. A file without one means the newest now; what was begun then goes on as it was.
+/// Partitions had no `version` in earlier versions, and rounded each class on its own. A new run without a `version` has the newest; a run from then
+/// keeps the old one.
 #[test]
 fn a_partition_of_before_stays_what_it_was() {
     let folder = tempfile::tempdir().unwrap();
@@ -119,12 +120,12 @@ fn a_partition_of_before_stays_what_it_was() {
     let (first, newest) = (begin("old", &set(1)), begin("new", &[]));
     assert_ne!(parameters(&first), parameters(&newest));
     assert_eq!(begin("new", &set(2)), newest, "what is left out is the newest");
-    // As earlier versions wrote the first.
+    // The files are rewritten as earlier versions wrote the first run.
     let run = at.join("runs").join(name(&first));
     let written = fs::read_to_string(run.join("experiment.yaml")).unwrap();
     let without = |text: &str| text.lines().filter(|line| !line.contains("version: 1")).map(|line| format!("{line}\n")).collect::<String>();
     assert_ne!(without(&written), written);
-    // Written by this version it's another experiment than the file's.
+    // As this version wrote it, the experiment differs from the file's.
     assert_eq!(parameters(&begin("old", &[])), parameters(&newest));
     fs::write(run.join("experiment.yaml"), without(&written)).unwrap();
     let mut description: Json = serde_json::from_slice(&fs::read(run.join("run.json")).unwrap()).unwrap();
@@ -135,7 +136,7 @@ fn a_partition_of_before_stays_what_it_was() {
     assert_eq!(begin("before", &[]), first);
     assert_eq!(begin("before", &set(1)), first);
     assert_eq!(runs(at, "").len(), num_runs, "nothing was begun");
-    // Interrupted before its first round: it's gone on with as it was begun, by its folder, by its name, or by an orchestrator's pod.
+    // Interrupted before its first round, the run resumes with its old partition: by its folder, by its name, or in an orchestrator's pod.
     let journal = fs::read_to_string(run.join("journal.jsonl")).unwrap();
     let interrupted = || {
         fs::write(run.join("journal.jsonl"), journal.lines().take(1).map(|line| format!("{line}\n")).collect::<String>()).unwrap();
@@ -146,12 +147,12 @@ fn a_partition_of_before_stays_what_it_was() {
         interrupted();
         assert_eq!(parameters(&json(at, &[args, &["--output", "json"]].concat())), parameters(&first), "{args:?}");
     }
-    // Seeds of one task are replications, whatever recorded them; the newest is another setting.
+    // Runs of one task with several seeds are replications, whatever version recorded them; the newest partition is another setting.
     let other = name(&begin("seven", &[&set(1)[..], &["--seed".to_owned(), "7".to_owned()]].concat()));
     let groups = |runs: [&str; 2]| json(at, &["runs", "compare", runs[0], runs[1], "--output", "json"])["groups"].as_array().unwrap().len();
     assert_eq!((groups([&run_name, &other]), groups([&run_name, &name(&newest)])), (1, 2));
     assert_eq!(parameters(&begin("before", &set(2))), parameters(&newest), "another experiment, since the file says so");
-    // The file run anew, and by the pod of an earlier orchestrator, whose file says no version.
+    // The file is run anew, and in the pod of an earlier orchestrator, whose file has no version.
     assert_eq!(parameters(&json(at, &["run", "p.yaml", "--output", "json"])), parameters(&newest));
     let mounted = "opt/federation-lab/experiments/experiment.yaml";
     fs::create_dir_all(at.join(mounted).parent().unwrap()).unwrap();
@@ -168,7 +169,7 @@ fn a_stream_goes_on_by_its_name() {
     let folder = folder();
     let at = folder.path();
     let before = runs(at, "stream-");
-    // As a version would have written it that has fewer settings.
+    // The file is written as by a version that has fewer settings.
     let stream: PathBuf = at.join("runs/stream-1");
     fs::copy(at.join("stream.yaml"), stream.join("experiment.yaml")).unwrap();
     let args = ["run", "stream.yaml", "--id", "stream-1", "--output", "json"];
@@ -178,7 +179,7 @@ fn a_stream_goes_on_by_its_name() {
     let other = run(at, &[&args[..], &["--seed", "7"]].concat());
     assert_eq!(other.status.code(), Some(6), "{}", said(&other));
     assert!(said(&other).contains("was begun with other files"), "{}", said(&other));
-    // Other arrivals are another stream; the same in another form are not.
+    // The same arrivals in another form are the same stream; other arrivals are another stream.
     fs::write(at.join("arrivals.csv"), "time,class,priority\n0s,first,1\n500ms,second,1\n").unwrap();
     assert_eq!(json(at, &args).as_array().unwrap().len(), 2);
     fs::write(at.join("arrivals.csv"), "time,class,priority\n0,first,1\n1,second,1\n").unwrap();
@@ -193,7 +194,7 @@ fn a_run_of_the_name_that_says_what_this_version_does_not_know_is_in_the_way() {
     let file = at.join("runs").join(name(&result)).join("experiment.yaml");
     let later = fs::read_to_string(&file).unwrap().replacen("threads: 1", "threads: 1\n  gravity: 9.81", 1);
     fs::write(&file, later).unwrap();
-    // As by a later version, whose group has another id.
+    // The run looks like one of a later version, whose group has another ID.
     let file = at.join("runs").join(name(&result)).join("run.json");
     let mut json = description(at, &name(&result));
     json["group"] = "0123456789abcdef".into();
@@ -203,6 +204,6 @@ fn a_run_of_the_name_that_says_what_this_version_does_not_know_is_in_the_way() {
     assert_eq!(output.status.code(), Some(6), "{}", said(&output));
     assert!(said(&output).contains(&name(&result)) && said(&output).contains("gravity"), "{}", said(&output));
     assert_eq!(runs(at, ""), before, "nothing is begun");
-    // Another name has nothing to do with it.
+    // A run with another name isn't affected.
     assert!(run(at, &["run", "solo.yaml", "--id", "solo-1"]).status.success());
 }

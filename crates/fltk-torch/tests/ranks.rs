@@ -1,4 +1,4 @@
-//! Distributed tasks on several ranks, each a process: what becomes of them when a rank, the launcher or nobody is killed.
+//! Tests of distributed tasks on several ranks, each a process: what happens when a rank, the launcher or no process is killed.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
@@ -16,9 +16,9 @@ use std::{
 use common::{fltk, json};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Until which something has to happen that takes seconds, however busy the machine is.
+/// The time limit for something that takes seconds, however busy the machine is.
 const LIMIT: Duration = Duration::from_secs(180);
-/// Of the groups that are made here: what is noticed before wasn't noticed by it.
+/// The time-out of the groups in these tests: a loss that is noticed sooner wasn't noticed by it.
 const TIMEOUT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(10);
 
@@ -35,7 +35,7 @@ tasks:
     )
 }
 
-/// A launcher, or rank 0, and the folder that it works in. Killed when it goes.
+/// A launcher, or rank 0, with its working folder. It is killed when this value is dropped.
 struct Running {
     folder: Option<tempfile::TempDir>,
     child: Option<Child>,
@@ -51,7 +51,7 @@ impl Drop for Running {
 }
 
 impl Running {
-    /// Begins a run in a folder of its own, and waits until its journal has `lines` lines.
+    /// Starts a run in its own folder, and waits until its journal has `lines` lines.
     fn start(ranks: u32, restarts: u32, lines: usize) -> Self {
         let mut running = Self::start_with(&experiment(ranks, restarts));
         running.wait_for_lines(lines);
@@ -113,7 +113,7 @@ impl Running {
     }
 }
 
-/// The ranks that the process `launcher` started, by what the kernel says.
+/// The ranks that the process `launcher` started, according to the kernel.
 fn ranks_of(launcher: u32) -> Vec<(u32, Pid)> {
     let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
     let rank = |pid: i32| {
@@ -127,7 +127,7 @@ fn ranks_of(launcher: u32) -> Vec<(u32, Pid)> {
     processes.filter_map(rank).collect()
 }
 
-/// How many event files the one run in `at` has, and how many ends are told in them.
+/// The number of event files of the single run in `at`, and the number of ends recorded in them.
 fn event_files(at: &Path) -> (usize, usize) {
     let run =
         fs::read_dir(at.join("runs")).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.join("run.json").exists()).unwrap();
@@ -159,7 +159,7 @@ fn ranks_end_as_one_process_does_and_report_what_they_cost() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     fs::write(at.join("ddp.yaml"), experiment(2, 0)).unwrap();
-    // Small steps, so that rounding doesn't grow.
+    // The steps are small, so that rounding differences don't grow.
     let sets = ["--set", "tasks.0.network=LeNet5", "--set", "tasks.0.train.optimizer.learning_rate=0.003"];
     let two = json(at, &[&["run", "ddp.yaml", "--output", "json"], &sets[..]].concat());
     let alone = [&["run", "ddp.yaml", "--output", "json", "--set", "tasks.0.train.batch_size=32"], &sets[..]].concat();
@@ -168,21 +168,21 @@ fn ranks_end_as_one_process_does_and_report_what_they_cost() {
     assert!((accuracy(&two) - accuracy(&alone)).abs() < 0.05, "{two} {alone}");
     for step in 0..4 {
         let loss = |result: &serde_json::Value| result["steps"][step]["train_loss"].as_f64().unwrap();
-        // Rounding grows from step to step, on some processors faster than on others.
+        // Rounding differences grow from step to step, on some processors faster than on others.
         let tolerance = if step == 0 { 1e-5 } else { 0.02 };
         assert!((loss(&two) - loss(&alone)).abs() < tolerance, "{two} {alone}");
     }
     let shown = json(at, &["runs", "show", two["run"].as_str().unwrap(), "--output", "json"]);
     let parallel = &shown["rows"][0]["parallel"];
     assert_eq!(parallel["ranks"], 2);
-    // 61,706 gradients of 4 bytes, 125 steps; of 2 ranks each sends as much as there is.
+    // There are 61,706 gradients of 4 bytes, and 125 steps; each of 2 ranks sends as much as there is.
     assert_eq!(parallel["sent_bytes"], 61_706 * 4 * 125);
     assert!(parallel["waiting_seconds"].as_f64().unwrap() <= parallel["communication_seconds"].as_f64().unwrap());
 }
 
 #[test]
 fn a_killed_rank_is_begun_again_and_the_bits_are_the_same() {
-    // Three ranks: the order of a sum of three depends on more than who takes part.
+    // With three ranks, a sum depends on the order of its terms, not only on which ranks take part.
     let expected = undisturbed(3);
     for rank in [2, 0] {
         let running = Running::start(3, 1, 3);
@@ -200,7 +200,7 @@ fn a_killed_rank_is_begun_again_and_the_bits_are_the_same() {
 
 #[test]
 fn a_rank_lost_within_synchronized_batch_norms_is_begun_again_too() {
-    // They sum over ranks in the forward pass as well, where a lost rank is met first.
+    // Synchronized batch norms also sum over ranks in the forward pass, which meets a lost rank first.
     let synchronized = experiment(2, 1).replace("timeout: 60s", "sync_batch_norm: true, timeout: 60s");
     let (output, _folder) = Running::start_with(&synchronized).end();
     let expected = digest(&output);
@@ -264,7 +264,7 @@ fn resume(at: &Path) -> String {
     json(at, &["run", "--resume", run, "--output", "json"])["parameters_sha256"].as_str().unwrap().to_owned()
 }
 
-/// Ranks as Kubeflow Trainer v2 starts them, and again with the same name once one is gone.
+/// Tests ranks as Kubeflow Trainer v2 starts them; they are started again with the same name once one is gone.
 #[test]
 fn clients_find_each_other_and_go_on_when_started_again() {
     let folder = tempfile::tempdir().unwrap();
@@ -300,13 +300,13 @@ fn clients_find_each_other_and_go_on_when_started_again() {
     assert!(second.status.success() && second.stdout.is_empty(), "{}", said(&second));
     assert!(said(&first).contains("going on after epoch"), "{}", said(&first));
     assert_eq!(digest(&first), undisturbed(2));
-    // Again, though all is done: the same result, at once.
+    // The ranks are started again after the end: they return the same result at once.
     let port = free();
     let (again, second) = (start("0", port), start("1", port));
     let (again, second) = (again.wait_with_output().unwrap(), second.wait_with_output().unwrap());
     assert!(second.status.success(), "{}", said(&second));
     assert_eq!(again.stdout, first.stdout, "{}", said(&again));
-    // Also by itself: the others of a job that is done don't come back.
+    // Each rank is also started by itself: the others of a finished job don't come back.
     let (again, second) = (start("0", free()), start("1", free()));
     let (again, second) = (again.wait_with_output().unwrap(), second.wait_with_output().unwrap());
     assert!(second.status.success() && second.stdout.is_empty(), "{}", said(&second));
@@ -314,12 +314,12 @@ fn clients_find_each_other_and_go_on_when_started_again() {
     assert_eq!(json(at, &["runs", "list", "--output", "json"]).as_array().unwrap().len(), 1, "one run, taken up");
 }
 
-/// Ranks as pods: each is begun again as soon as it ends badly, at the same name and port.
+/// Ranks as pods: each restarts as soon as it fails, with the same name and port.
 struct Pods {
     folder: tempfile::TempDir,
     port: u16,
     ranks: Vec<Child>,
-    /// Of all of them.
+    /// The number of restarts of all ranks.
     num_restarts: usize,
     outputs: Vec<Option<Output>>,
 }
@@ -350,7 +350,7 @@ impl Pods {
         command.env("MASTER_ADDR", "localhost").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
-    /// Begins again what has ended badly, until `holds`.
+    /// Restarts the ranks that failed, until `holds` returns true.
     fn until(&mut self, holds: impl Fn(&Self) -> bool) {
         let deadline = Instant::now() + LIMIT;
         while !holds(self) {
@@ -376,7 +376,8 @@ impl Pods {
     }
 }
 
-/// What `backoff_limit` of a cluster counts: whoever is lost, each rank begins again once. The lost one is back before the others have noticed.
+/// Tests the number that a cluster's `backoff_limit` counts: whichever rank is lost, each rank restarts once. The lost rank is back before the others
+/// have noticed.
 #[test]
 fn a_lost_rank_costs_one_restart_of_each() {
     let expected = undisturbed(3);
@@ -390,7 +391,7 @@ fn a_lost_rank_costs_one_restart_of_each() {
     }
 }
 
-/// Everything of a run's steps that has to be the same bits.
+/// The values of a run's steps that have to be bit-identical.
 fn steps(result: &serde_json::Value) -> Vec<[serde_json::Value; 4]> {
     let step = |step: &serde_json::Value| ["step", "accuracy", "loss", "train_loss"].map(|name| step[name].clone());
     result["steps"].as_array().unwrap().iter().map(step).collect()
@@ -398,7 +399,7 @@ fn steps(result: &serde_json::Value) -> Vec<[serde_json::Value; 4]> {
 
 #[test]
 fn from_within_an_epoch_it_goes_on_to_the_same_bits() {
-    // A net with dropout: masks are random too.
+    // The net has dropout, so masks are random too.
     for (ranks, killed) in [(1, None), (2, Some(1)), (3, None)] {
         let plain = experiment(ranks, 1).replace("FashionMNISTCNN", "MNISTCNN").replace("epochs: 4", "epochs: 2");
         let (output, _folder) = Running::start_with(&plain).end();
@@ -479,10 +480,10 @@ fn what_can_not_be_is_said_before_anything_starts() {
     refused(&["client", "ddp.yaml", "2"], &[], 3, "there is no task `2`");
     let two = [("RANK", "0"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "127.0.0.1")];
     refused(&["client", "fed.yaml"], &two, 3, "is federated, and has one process; the environment says 2\nhint: ");
-    // A rank's own fault is not tried again, however many restarts there are.
+    // A rank's own fault is not retried, however many restarts are allowed.
     let wild = ["run", "ddp.yaml", "--set", "tasks.0.train.optimizer.learning_rate=1.0e+30", "--set", "tasks.0.distributed.restarts=3"];
     refused(&[&wild[..], &["--runs", "wild"]].concat(), &[], 5, "lower the learning rate");
-    // One task of two, trained alone.
+    // One of two tasks is trained alone.
     let first = experiment(1, 0).replace("epochs: 4", "epochs: 1");
     let (_, second) = first.split_once("tasks:\n").unwrap();
     let two = format!("{first}{}", second.replace("- kind", "- name: second\n    kind"));

@@ -1,4 +1,4 @@
-//! Same file, same seed: same bits, whatever the number of workers and however often the run is killed.
+//! Tests that the same file and seed give the same bits, whatever the number of workers and however often the run is killed.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
@@ -61,7 +61,7 @@ fn run_folder(runs: &Path) -> Option<std::path::PathBuf> {
     folders.into_iter().next()
 }
 
-/// Complete lines in the journal of the run; `None` before it has a folder.
+/// The number of complete lines in the journal of the run; `None` before it has a folder.
 fn journal_lines(runs: &Path) -> Option<usize> {
     let journal = fs::read(run_folder(runs)?.join("journal.jsonl")).ok()?;
     Some(journal.iter().filter(|byte| **byte == b'\n').count())
@@ -73,7 +73,7 @@ fn a_federated_run_that_is_killed_and_resumed_ends_with_the_same_bits() {
     fs::write(folder.path().join("tiny.yaml"), TINY_FEDERATED).unwrap();
     let expected = digest(folder.path(), &["run", "tiny.yaml", "--output", "json"]);
     let mut total_kills = 0;
-    // A round is four clients, its end and perhaps a checkpoint: these fall before, within and behind rounds.
+    // A round writes four clients, its end and perhaps a checkpoint: these kills happen before, within and after rounds.
     for kill_at_lines in [vec![0], vec![1, 3, 9], vec![4, 14, 20, 26], vec![8, 12, 16], vec![22], vec![31]] {
         let _ = fs::remove_dir_all(folder.path().join("killed"));
         let (found, kills) = digest_after_kills(folder.path(), "tiny.yaml", &kill_at_lines);

@@ -1,4 +1,4 @@
-//! Runs that are taken up again, or not: whose folder is named, with the settings, the net and the checkpoint that it had.
+//! Tests of resuming runs: of the run in the named folder, and only with the settings, the net and the checkpoint that it had.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
@@ -53,7 +53,7 @@ fn journal(run: &Path) -> String {
     fs::read_to_string(run.join("journal.jsonl")).unwrap()
 }
 
-/// Leaves of the run's journal what was there when it had saved its first checkpoint, as if it had been killed then.
+/// Cuts the run's journal after its first saved checkpoint, as if the run had been killed then.
 fn interrupt(run: &Path) {
     let journal = journal(run);
     let end = journal.find("\"checkpoint_saved\"").unwrap();
@@ -86,17 +86,17 @@ fn the_folder_that_is_named_goes_on_and_no_other() {
         assert_eq!(journal(&copied), of_copy, "{named}");
         interrupt(&original);
     }
-    // The copy, when that is named.
+    // The copy resumes when the copy is named.
     let of_original = journal(&original);
     assert_eq!(resumed(at, "copy")["parameters_sha256"], digest);
     assert!(journal(&copied).len() > of_copy.len());
     assert_eq!(journal(&original), of_original);
-    // By the name that it was begun as it's the one that has its name still; of two that haven't, neither.
+    // By its `--id`, the run is the folder that still has its original name; if neither of two folders has it, both are refused.
     assert!(json(at, &["run", "two.yaml", "--id", "a", "--output", "json"])["run"].as_str().unwrap().ends_with(name));
     fs::rename(&original, at.join("runs/moved")).unwrap();
     fs::remove_file(at.join("runs/zlink")).unwrap();
     refused(at, &["run", "two.yaml", "--id", "a"], 6, &["runs/copy", "runs/moved"]);
-    // A second job of the same group, of which nobody can say which folder is meant.
+    // For a second job of the same group, it can't be determined which of two folders is meant.
     let (first, _) = trained(at, &TWO_EPOCHS.replace("tasks:", "seeds: [1, 2]\ntasks:"), &["--id", "b", "--runs", "pair"]);
     let paths = fs::read_dir(at.join("pair")).unwrap().map(|entry| entry.unwrap().path());
     let second = paths.into_iter().find(|path| path.join("run.json").exists() && *path != first).unwrap();
@@ -128,7 +128,7 @@ fn settings_that_change_results_are_those_that_the_run_began_with() {
         assert_ne!(changed, begun, "{old}");
         fs::write(&file, changed).unwrap();
         refused(at, &resume, 6, &words);
-        // The rank that a launcher starts looks too.
+        // A rank that a launcher starts checks it too.
         refused(at, &["client", "--run", run.to_str().unwrap()], 6, &words);
     }
     assert_eq!(journal(&run), before);
@@ -168,7 +168,7 @@ fn settings_that_change_nothing_may_be_others() {
     assert_eq!(resumed(at, run.to_str().unwrap())["parameters_sha256"], digest);
 }
 
-/// By whoever records, alone, with other ranks, or with clients.
+/// The recording process checks that: alone, with other ranks, and with clients.
 #[test]
 fn a_checkpoint_of_another_run_leaves_the_journal_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
@@ -211,11 +211,11 @@ fn checkpoints_and_modules_of_others_are_refused() {
     refused(at, &resume, 6, &["have SHA-256", "the journal says"]);
     fs::remove_dir_all(run.join(first)).unwrap();
     fs::rename(at.join("own"), run.join(first)).unwrap();
-    // The module is another: here by bytes that nobody reads.
+    // The module has another digest, due to extra bytes that have no effect.
     let bytes = fs::read(&module).unwrap();
     fs::write(&module, [b"x".as_slice(), &bytes].concat()).unwrap();
     refused(at, &resume, 6, &["net.pt` has SHA-256", "the run began with"]);
-    // From within the folder of the run, where whoever gave that away put it.
+    // The module is within the folder of the run, where the person who gave the folder away may have put it.
     fs::write(run.join("net.pt"), &bytes).unwrap();
     fs::remove_file(&module).unwrap();
     symlink(run.join("net.pt"), &module).unwrap();

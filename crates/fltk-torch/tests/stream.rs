@@ -1,4 +1,4 @@
-//! `fltk run` of an experiment with a `stream`: its jobs are processes of this machine, planned as on a cluster.
+//! Tests of `fltk run` for an experiment with a `stream`: its jobs are processes of this machine, planned as on a cluster.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
@@ -17,11 +17,11 @@ use common::{fltk, json, run};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value as Json;
 
-/// Until which something has to happen that takes some seconds.
+/// The time limit for something that takes some seconds.
 const LIMIT: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(10);
 
-/// A federated task, a checkpoint each round.
+/// A federated task with a checkpoint each round.
 fn federated(name: &str, rounds: u32) -> String {
     format!(
         "  - name: {name}
@@ -60,7 +60,7 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// The rows of a stream all of whose jobs succeeded.
+/// The rows of a stream in which every job succeeded.
 fn succeeded(output: &Output) -> Vec<Json> {
     assert!(output.status.success(), "{}", said(output));
     let rows = rows(output);
@@ -76,13 +76,13 @@ fn seconds(row: &Json, what: &str) -> f64 {
     row[what].as_f64().unwrap_or_else(|| panic!("no {what}: {row}"))
 }
 
-/// The digest of the job's model: of a run that has finished, `--resume` says it and does nothing.
+/// The digest of the job's model: for a finished run, `--resume` prints it and does nothing else.
 fn digest(at: &Path, row: &Json) -> String {
     let result = json(at, &["run", "--resume", row["run"].as_str().unwrap(), "--output", "json"]);
     result["parameters_sha256"].as_str().unwrap().to_owned()
 }
 
-/// The folder of the one stream in `at`.
+/// The folder of the single stream in `at`.
 fn stream_folder(at: &Path) -> PathBuf {
     let entries = fs::read_dir(at.join("runs")).unwrap().map(|entry| entry.unwrap().path());
     entries.filter(|path| path.join("stream.json").exists()).last().unwrap()
@@ -92,7 +92,7 @@ fn job_file(at: &Path, row: &Json, kind: &str) -> PathBuf {
     stream_folder(at).join("jobs").join(format!("{}.{kind}", row["job"].as_str().unwrap()))
 }
 
-/// `fltk run` that is killed when it goes.
+/// A running `fltk run`, which is killed when this value is dropped.
 struct Running(Option<Child>);
 
 impl Running {
@@ -130,7 +130,7 @@ impl Drop for Running {
     }
 }
 
-/// Processes that work in `at`, by what the kernel says.
+/// The number of processes whose working directory is `at`, according to the kernel.
 fn processes(at: &Path) -> usize {
     let at = at.canonicalize().unwrap();
     let entries = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
@@ -191,7 +191,7 @@ fn a_simulated_stream_is_the_one_that_was_planned() {
     let plan = json(at, &["plan", "stream.yaml", "--output", "json"]);
     let planned = plan["replications"][0]["jobs"].as_array().unwrap();
     assert_eq!(planned.len(), 5);
-    // Names of jobs are derived from that of the stream; a plan has the experiment's.
+    // The names of jobs are derived from that of the stream; in a plan, that is the experiment's name.
     let jobs = succeeded(&run(at, &["run", "stream.yaml", "--id", "tiny", "--output", "json"]));
     let ids = |jobs: &[Json], id: &str| jobs.iter().map(|job| job[id].as_str().unwrap().to_owned()).collect::<Vec<_>>();
     assert_eq!(ids(&jobs, "job"), ids(planned, "id"));
@@ -207,13 +207,13 @@ fn a_simulated_stream_is_the_one_that_was_planned() {
         let beside = jobs.iter().filter(|other| seconds(other, "first_pod") <= start && start < seconds(other, "ended"));
         assert!(beside.count() <= 2, "{jobs:?}");
     }
-    // Begun again with the same name: everything is done already.
+    // Started again with the same name, everything is done already.
     let again = run(at, &["run", "stream.yaml", "--id", "tiny", "--output", "json"]);
     assert_eq!(succeeded(&again), jobs);
     let other = run(at, &["run", "stream.yaml", "--id", "tiny", "--seed", "7"]);
     assert_eq!(other.status.code(), Some(6), "{}", said(&other));
     assert!(said(&other).contains("was begun with other files"), "{}", said(&other));
-    // Its records are those of any stream.
+    // Its records are like those of any stream.
     assert_eq!(json(at, &["runs", "jobs", "tiny", "--output", "json"]).as_array().unwrap(), &jobs);
     assert_eq!(json(at, &["runs", "jobs", "--output", "json"])[0]["stream"], "tiny");
     assert_eq!(json(at, &["runs", "list", "--output", "json"]).as_array().unwrap().len(), 5);
@@ -237,7 +237,7 @@ fn a_job_that_is_pushed_out_goes_on_and_ends_as_if_it_had_not_been() {
     assert!(seconds(high, "ended") < seconds(low, "ended") && seconds(low, "first_pod") < seconds(high, "first_pod"), "{jobs:?}");
     assert!(seconds(low, "run_seconds") < seconds(low, "service_seconds"), "{low}");
     let log = fs::read_to_string(job_file(at, low, "log")).unwrap();
-    // On a machine that is busy it may have come to nothing before.
+    // On a busy machine, the job may have been suspended before it wrote anything.
     if let Some((before, after)) = log.split_once("interrupted") {
         assert!(after.contains("low, seed") && before.contains("round   1/100") == after.contains("going on after round"), "{log}");
     }
@@ -360,14 +360,14 @@ fn what_the_machine_is_at_fault_for_is_tried_again() {
     let alone = json(at, &["run", file.to_str().unwrap(), "--runs", "other", "--output", "json"]);
     assert_eq!(alone["parameters_sha256"], digest(at, row(&jobs, "killed")));
 
-    // What would fail again is tried only if that is asked for.
+    // A job that would fail again is retried only on request.
     let asked = run(at, &["run", "--resume", "tiny-1", "--retry-failed"]);
     assert!(said(&asked).contains("1 jobs that failed are tried again"), "{}", said(&asked));
     let unasked = run(at, &["run", "--resume", "tiny-1"]);
     assert!(!said(&unasked).contains("tried again:") && unasked.status.code() == Some(5), "{}", said(&unasked));
 }
 
-/// Processes that work in `at` but for one.
+/// The processes whose working directory is `at`, except `but`.
 fn others(at: &Path, but: Pid) -> Vec<Pid> {
     let at = at.canonicalize().unwrap();
     let pids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
@@ -391,7 +391,7 @@ fn a_clock_that_was_set_back_holds_up_no_arrival() {
     let pid = Pid::from_raw(i32::try_from(running.child().id()).unwrap()).unwrap();
     kill_process(pid, Signal::TERM).unwrap();
     assert_eq!(running.end().status.code(), Some(130));
-    // What is an hour later than the clock says is what a clock that was set back an hour makes of it.
+    // A start time that is an hour later has the same effect as a clock that was set back an hour.
     let mut description: Json = serde_json::from_slice(&fs::read(path.join("stream.json")).unwrap()).unwrap();
     let began: jiff::Timestamp = description["started_at"].as_str().unwrap().parse().unwrap();
     description["started_at"] = (began + jiff::SignedDuration::from_hours(1)).to_string().into();
@@ -419,7 +419,7 @@ fn of_a_stream_and_its_copy_only_one_goes_on() {
         assert_eq!(output.status.code(), Some(6), "{}", said(&output));
         assert!(said(&output).contains("runs/two") && said(&output).contains("one"), "{}", said(&output));
     }
-    // Moved, it's the same stream, and there is one of it.
+    // Without the original, the moved stream is the only one, and resumes.
     fs::remove_dir_all(at.join("runs/one")).unwrap();
     succeeded(&run(at, &["run", "--resume", "two", "--output", "json"]));
 }
@@ -454,7 +454,7 @@ fn a_stream_goes_on_with_the_files_that_it_was_begun_with() {
         change(file, to, from);
         assert_eq!(succeeded(&run(at, &resumed)).len(), 1);
     }
-    // Begun by an earlier version, which recorded no digests: the same settings in other words.
+    // The stream looks as if an earlier version began it, which recorded no digests: the settings are the same in other words.
     let mut description: Json = serde_json::from_slice(&fs::read(stream.join("stream.json")).unwrap()).unwrap();
     assert_eq!(description.as_object_mut().unwrap().remove("files_sha256").unwrap().as_object().unwrap().len(), 2);
     fs::write(stream.join("stream.json"), description.to_string()).unwrap();

@@ -1,4 +1,4 @@
-//! Groups of runs of which one fails, and rounds in which nobody trains.
+//! Tests of groups in which one run fails, and of rounds in which no client trains.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
@@ -22,7 +22,7 @@ tasks:
     matrix: { factors: { train.optimizer.learning_rate: [0.01, 1e6, 0.1] } }
 ";
 
-/// How many runs of `folder` have which status, and how often all of them were begun.
+/// The number of runs in `folder` by status, and the total number of their starts.
 fn standing(at: &Path, runs: &str) -> (BTreeMap<String, usize>, usize) {
     let listed = json(at, &["runs", "list", "--runs", runs, "--output", "json"]);
     let mut counts = BTreeMap::new();
@@ -55,7 +55,7 @@ fn the_other_runs_of_a_sweep_run_when_one_diverges() {
         "{said}"
     );
     assert_eq!(standing(at, "runs"), (counts([("failed", 2), ("finished", 4)]), 6));
-    // What has failed for good is passed over, however the group is gone on with.
+    // A run that failed for good is skipped, whichever command resumes the group.
     let listed = json(at, &["runs", "list", "--output", "json"]);
     let one = listed.as_array().unwrap().iter().find(|run| run["status"] == "failed").unwrap()["run"].as_str().unwrap();
     for again in [&sweep[..], &["run", "--resume", one]] {
@@ -70,7 +70,7 @@ fn the_other_runs_of_a_sweep_run_when_one_diverges() {
     assert_eq!(standing(at, "runs"), (counts([("failed", 2), ("finished", 4)]), 10));
     assert_eq!(fltk(&["run", "sweep.yaml", "--runs", "fast", "--fail-fast"]).0, Some(5));
     assert_eq!(standing(at, "fast").0, counts([("failed", 1), ("finished", 1)]));
-    // One that is alone, and federated.
+    // A single federated run fails in the same way.
     let alone = "name: wild\ntasks:\n  - { kind: federated, network: LeNet5, dataset: fashion-mnist-mini, \
         train: { optimizer: { type: SGD, learning_rate: 1e30 } }, federated: { clients: 40, clients_per_round: 2, rounds: 2 } }\n";
     fs::write(at.join("alone.yaml"), alone).unwrap();
@@ -92,14 +92,14 @@ fn a_round_in_which_nobody_trains_has_no_loss() {
         );
         fs::write(at.join("idle.yaml"), format!("name: nobody-trains\ntasks:\n  - {task}\n")).unwrap();
     };
-    // Nobody could ever: refused before anything is begun.
+    // No client could ever train: the run is refused before anything begins.
     experiment(1024, 20, "");
     let output = run(at, &["run", "idle.yaml"]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{said}");
     assert!(said.contains("no client can take a step") && said.contains("a batch of 1024") && said.contains("hint:"), "{said}");
     assert!(!at.join("runs").exists());
-    // Some could, but aren't chosen.
+    // Some clients could train, but aren't selected.
     experiment(500, 40, ", partition: { type: dirichlet, alpha: 0.1 }");
     let split = json(at, &["data", "split", "idle.yaml", "--output", "json"]);
     let sizes: Vec<usize> = split[0]["clients"].as_object().unwrap().values().map(|samples| samples.as_array().unwrap().len()).collect();
@@ -121,6 +121,6 @@ fn a_round_in_which_nobody_trains_has_no_loss() {
         let has = |tag: &[u8]| bytes.windows(tag.len()).any(|window| window == tag);
         assert!(has(b"loss/test") && !has(b"loss/train"));
     }
-    // It's read again.
+    // The run can be read again.
     assert!(String::from_utf8(common::run(at, &["runs", "show", run.to_str().unwrap()]).stdout).unwrap().contains(" - "));
 }

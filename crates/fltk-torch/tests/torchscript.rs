@@ -1,4 +1,4 @@
-//! TorchScript modules in place of a net of ours: `python/make_torchscript.py` made the files.
+//! Tests of TorchScript modules instead of a built-in net: `python/make_torchscript.py` made the files.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 

@@ -12,7 +12,7 @@ use fltk_core::experiment::Experiment;
 
 use crate::run::{self, Context, Failures, Network, Place, Source, Talk};
 
-/// Trains as the rank that the environment says; rank 0 prints the result.
+/// Trains as the rank that the environment variables give; rank 0 prints the result.
 ///
 /// # Errors
 /// If the task or the environment is wrong, data is missing, another rank is lost, or the run fails.
@@ -35,7 +35,7 @@ pub fn run(cli: &Cli, args: &ClientArgs, termination: &Termination) -> anyhow::R
         talk: Talk::of(cli),
         stop: stop::on_signal()?,
         failures: Failures::default(),
-        // Who starts a rank by hand names the module, and `fltk run` has looked at it before it starts ranks.
+        // A person who starts a rank by hand names the module, and `fltk run` has checked it before it starts ranks.
         trust_module: true,
         termination,
     };
@@ -55,11 +55,11 @@ pub fn run(cli: &Cli, args: &ClientArgs, termination: &Termination) -> anyhow::R
     }
 }
 
-/// Where an orchestrator's pods have their experiment, as it was in KFLTK.
+/// The path of the experiment file in an orchestrator's pods, as in KFLTK.
 const ORCHESTRATED: &str = "federation-lab/experiments/experiment.yaml";
 
-/// What is trained. An orchestrator's file may be an earlier version's, whatever image its pods have; a person's pods may be told of a file for the report too, but
-/// have their experiment elsewhere.
+/// Reads the experiment. An orchestrator's file may be from an earlier version, whatever the version of its pods' image, so it gets the earliest
+/// defaults. A person's own pods may have a termination log too, but have their experiment at another path.
 fn experiment(args: &ClientArgs, files: &[PathBuf]) -> anyhow::Result<Experiment> {
     let experiment = inputs::read_experiment(files, &args.overrides, args.seed)?;
     let is_reported = env::var_os(TERMINATION_LOG).is_some_and(|path| !path.is_empty());

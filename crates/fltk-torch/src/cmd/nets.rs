@@ -1,4 +1,4 @@
-//! `fltk nets list|show|init`: the catalogue.
+//! `fltk nets list|show|init`: the catalog of nets.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ use fltk_train::{
 };
 use serde::Serialize;
 
-/// Does what `command` says.
+/// Runs `command`.
 ///
 /// # Errors
 /// If there is no such net, or the weights can't be written.
@@ -31,7 +31,7 @@ pub fn run(cli: &Cli, command: &NetsCommand) -> anyhow::Result<()> {
     }
 }
 
-/// The net that a person calls `name`.
+/// The net named `name` on the command line.
 pub fn find(name: &str) -> anyhow::Result<NetName> {
     let known = nets::names();
     let text = |net: &NetName| format!("{net:?}");

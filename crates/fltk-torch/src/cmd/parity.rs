@@ -17,7 +17,7 @@ use fltk_train::{
 
 use super::nets::find;
 
-/// Largest file of tensors that is read, in bytes: ten times the largest net's weights.
+/// The maximum size of a file of tensors, in bytes: ten times the largest net's weights.
 const TENSORS_SIZE_MAX: u64 = 2 << 30;
 
 /// Prints the loss before each step.

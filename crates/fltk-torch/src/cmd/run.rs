@@ -23,7 +23,7 @@ pub fn run(cli: &Cli, args: &RunArgs, experiment: Experiment, termination: &Term
     })
 }
 
-/// Goes on with the run `resumed`, and with the rest of its group.
+/// Resumes the run `resumed`, and the rest of its group.
 ///
 /// # Errors
 /// If its folder is damaged or in use, data is missing, or a run fails.
@@ -49,26 +49,26 @@ fn with_context(
     })
 }
 
-/// Prints each result that `work` comes to, or all of them as one document.
+/// Prints each result of `work`, or all of them as one JSON document.
 fn print_each(cli: &Cli, work: impl FnOnce(&mut dyn FnMut(RunResult) -> anyhow::Result<()>) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let mut results = Vec::new();
     let mut printed = Ok(());
     let outcome = work(&mut |result: RunResult| {
-        // What can't be printed is in the records, and no reason to leave other runs undone.
+        // A result that can't be printed is in the records, so the other runs go on.
         if cli.output == Output::Text && printed.is_ok() {
             printed = output::text(&format!("\n{}", result.to_table()));
         }
         results.push(result);
         Ok(())
     });
-    // What finished before a failure is not lost.
+    // The results from before a failure are printed too.
     if cli.output == Output::Json && (outcome.is_ok() || !results.is_empty()) {
         printed = print_json(&results);
     }
     outcome.and(printed.context("can't print the results"))
 }
 
-/// One run: its object. Several: an object that lists them.
+/// Prints a single run as its object, and several runs as an object that lists them.
 fn print_json(results: &[RunResult]) -> anyhow::Result<()> {
     #[derive(Serialize)]
     struct Several<'a> {

@@ -1,5 +1,5 @@
-//! What all ranks of a job have in common, compared once they have met: ranks of several hosts read files of their own, and with another batch size or
-//! other data on one of them the mean of the gradients would be wrong, or a collective abort.
+//! The comparison of what all ranks must have in common, once they have met: ranks on several hosts read their own files. If one rank had another
+//! batch size or other data, the mean of the gradients would be wrong, or a collective would abort.
 
 use std::path::Path;
 
@@ -14,17 +14,17 @@ use super::job::Job;
 
 const DIGEST_BYTES: usize = 32;
 
-/// Names, hints and exit codes of what is compared, in the order of [`digests_of`].
+/// The names, hints and exit codes of the compared items, in the order of [`digests_of`].
 const COMPARED: [(&str, &str, Exit); 3] = [
     ("version of fltk", "run the same program on every host", Exit::Experiment),
     ("task or seed", "start every rank with the same experiment file and the same settings", Exit::Experiment),
     ("data set", "give every host the same files: see `fltk data show`", Exit::Data),
 ];
 
-/// Refuses, on every rank, when this rank's job isn't that of all others. Where files lie doesn't matter, what is in them does.
+/// Fails on every rank if the ranks' jobs differ. The paths of files don't count, their contents do.
 ///
 /// # Errors
-/// If ranks differ, one is lost, or the file of a network can't be read.
+/// If ranks differ, a rank is lost, or the file of a network can't be read.
 pub fn check(group: &ProcessGroup, job: &Job, dataset: &Dataset, base: &Path) -> anyhow::Result<()> {
     let own = digests_of(job, dataset, base)?;
     let all = gather_bytes(group, &own.concat())?;
@@ -37,7 +37,7 @@ pub fn check(group: &ProcessGroup, job: &Job, dataset: &Dataset, base: &Path) ->
     }
 }
 
-/// What rank 0 says, on every rank.
+/// Broadcasts the value of rank 0: returns it on every rank.
 ///
 /// # Errors
 /// If a rank is lost.
@@ -51,13 +51,13 @@ fn digests_of(job: &Job, dataset: &Dataset, base: &Path) -> anyhow::Result<[[u8;
     if let NetworkConfig::TorchScript { torchscript } = &mut task.network {
         *torchscript = fltk_train::module_sha256(&base.join(&*torchscript)).or_exit(Exit::Experiment)?;
     }
-    // The text of one version, which is compared first: by itself it would be no way to tell what is the same.
+    // The YAML text is comparable only within one version, so the version is compared first.
     let alone = Experiment { name: "job".to_owned(), seeds: vec![job.seed], tasks: vec![task], stream: None };
     let digest = |text: &str| Sha256::digest(text).into();
     Ok([digest(env!("CARGO_PKG_VERSION")), digest(&experiment::to_yaml(&alone)), samples_digest(dataset)])
 }
 
-/// The first rank that differs from rank 0, and in what.
+/// The first rank that differs from rank 0, and the index of the first item that differs.
 fn difference(all: &[Vec<u8>]) -> Option<(usize, usize)> {
     let (first, others) = all.split_first()?;
     (1..).zip(others).find_map(|(rank, other)| {

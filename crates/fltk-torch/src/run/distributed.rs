@@ -1,6 +1,6 @@
-//! A distributed task as one of its ranks sees it, or alone: epochs one after another, each evaluated, recorded and checkpointed.
+//! A distributed task on one of its ranks, or alone: epochs one after another, each evaluated, recorded and checkpointed.
 //!
-//! All ranks do the same; rank 0 has the recorder.
+//! All ranks run the same steps; only rank 0 has the recorder.
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -22,28 +22,28 @@ use torch_dist::ProcessGroup;
 
 use super::{Context, Stopped, job::Job, recorder::Recorder, resumed::Resumed, seconds_of};
 
-/// What a rank trains, and with whom.
+/// The inputs of a rank's training.
 #[derive(Clone, Copy)]
 pub struct Training<'a> {
-    /// What all jobs share.
+    /// The state that all jobs share.
     pub context: &'a Context<'a>,
     /// The job.
     pub job: &'a Job,
-    /// Its settings.
+    /// The job's distributed settings.
     pub config: &'a DistributedConfig,
-    /// Its data.
+    /// The job's data set.
     pub dataset: &'a Arc<Dataset>,
-    /// All ranks; `None` for one who is alone.
+    /// The group of all ranks; `None` for a single process.
     pub group: Option<&'a ProcessGroup>,
 }
 
 impl Training<'_> {
-    /// Trains from rank 0's checkpoint on, which that has checked, and returns the digest of the final parameters, the same on all ranks.
+    /// Trains from rank 0's checkpoint, which rank 0 has checked, and returns the digest of the final parameters, which is the same on all ranks.
     ///
     /// # Errors
     /// If training diverges, the records can't be written, a rank is lost, or the process was asked to stop ([`Stopped`]).
     pub fn run(self, resumed: Option<&Resumed>, recorder: Option<&mut Recorder>) -> anyhow::Result<String> {
-        // Ranks are asked to stop one after another, and those that stop first are lost to the others, wherever these are: that is no failure.
+        // Ranks are asked to stop one after another, and a rank that stops first is lost to the others, wherever they are: that is no failure.
         self.train(resumed, recorder).map_err(|error| if self.is_stopping() { Stopped.into() } else { error })
     }
 
@@ -79,20 +79,20 @@ impl Training<'_> {
     }
 }
 
-/// One rank at work.
+/// One rank during training.
 struct Rank<'a> {
     training: Training<'a>,
     ranks: Ranks<'a>,
     model: Model,
     optimizer: Optimizer,
     sharding: Sharding,
-    /// For each step of an epoch the samples of every rank.
+    /// The number of samples of every rank, for each step of an epoch.
     sizes: Vec<Vec<usize>>,
     recorder: Option<&'a mut Recorder>,
 }
 
 impl Rank<'_> {
-    /// Trains one epoch, or what is left of it after `part`; evaluates, records.
+    /// Trains one epoch, or the rest of it after `part`; then evaluates and records.
     fn epoch(&mut self, epoch: u32, part: Option<&EpochPart>) -> anyhow::Result<()> {
         let Training { job, config, .. } = self.training;
         let train = &job.task.train;
@@ -106,7 +106,7 @@ impl Rank<'_> {
         self.ranks.share_buffers(&mut self.model)?;
         let (test, test_seconds) = seconds_of(|| self.evaluate());
         let test = test?;
-        // The next step would notice; without one, a model that is no model any more would end as a success.
+        // A next step would notice the divergence; without one, a diverged model would end as a success.
         if !test.loss.is_finite() {
             return Err(TrainError::Diverged { step: summary.num_steps, loss: test.loss }.into());
         }
@@ -121,21 +121,22 @@ impl Rank<'_> {
                 parallel,
             })?;
         }
-        // Counted within each epoch: where steps are counted, its end is a checkpoint too.
+        // Steps are counted within each epoch, so with step checkpoints the end of an epoch is always a checkpoint.
         if epoch.is_multiple_of(job.task.checkpoint_every) || epoch == config.epochs || config.checkpoint_every_steps.is_some() {
             self.checkpoint(epoch.into(), rate, None)?;
         }
         Ok(())
     }
 
-    /// The steps of an epoch, with checkpoints between where they are asked for.
+    /// Trains the steps of an epoch, with checkpoints in between if they are configured.
     fn train(&mut self, epoch: u32, rate: LearningRate, part: Option<&EpochPart>) -> anyhow::Result<EpochSoFar> {
         let Training { context, job, config, dataset, .. } = self.training;
         let mut so_far = part.map(|part| self.ranks.take_up(part)).transpose()?.unwrap_or_default();
         let key = EpochKey { seed: job.seed, client: 0, round: 0, epoch: u64::from(epoch) };
         let rank = self.ranks.rank() as usize;
         let plan = BatchPlan::train_shard(dataset, &self.sharding, rank, key, so_far.steps() as usize, self.model.image_input())?;
-        // Checked at every batch, so that Ctrl-C doesn't wait for the end of an epoch; what follows the last checkpoint is then done again.
+        // The stop flag is checked at every batch, so that Ctrl-C doesn't wait for the end of an epoch; the steps after the last checkpoint are then
+        // repeated on resume.
         let mut until_stopped = batches(plan).take_while(|_| !context.stop.load(Ordering::Relaxed));
         let options = EpochOptions { loss: job.task.loss, key };
         loop {
@@ -171,7 +172,7 @@ impl Rank<'_> {
         Ok(self.ranks.sum(own)?)
     }
 
-    /// Saves where training is, on the rank that records.
+    /// Saves a checkpoint, on the rank that records.
     fn checkpoint(&mut self, at: Milestone, rate: LearningRate, part: Option<EpochPart>) -> anyhow::Result<()> {
         let Some(recorder) = &mut self.recorder else { return Ok(()) };
         let state = self.model.state()?;
@@ -180,7 +181,7 @@ impl Rank<'_> {
     }
 }
 
-/// Who takes how many samples of a step.
+/// The division of each step's samples among the ranks.
 #[must_use]
 pub fn sharding(task: &Task, config: &DistributedConfig) -> Sharding {
     let first = task.train.batch_size as usize;

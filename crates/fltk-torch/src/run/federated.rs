@@ -1,4 +1,4 @@
-//! A federated task in this process: joins the round state machine, the local trainers and the records.
+//! A federated task in this process: connects the round state machine, the local trainers and the records.
 
 use std::sync::{
     Arc,
@@ -26,7 +26,7 @@ use fltk_train::{
 
 use super::{Context, SettingsAtFault, Stopped, is_of_settings, job::Job, recorder::Recorder, resumed::Resumed};
 
-/// Runs the rounds of `job` from `resumed` on, which is [checked](Resumed::check), and returns the digest of the final parameters.
+/// Runs the rounds of `job` from `resumed`, which was [checked](Resumed::check), and returns the digest of the final parameters.
 ///
 /// # Errors
 /// If a client or an evaluation fails, the records can't be written, or the process was asked to stop ([`Stopped`]).
@@ -54,7 +54,7 @@ pub fn run(
     let setup = Setup::new(config.clone(), LearningRates::of(&job.task.train), job.seed, num_samples, job.task.checkpoint_every)?;
     let federation = Federation::resume(setup, Round(completed), Arc::new(model.state()?), remembered)?;
 
-    // TorchScript modules draw from libtorch's one generator: side by side they would disturb each other.
+    // TorchScript modules use libtorch's single random generator: in parallel they would disturb each other.
     let workers = if model.is_torchscript() { std::num::NonZeroUsize::MIN } else { context.workers };
     let settings_at_fault = AtomicBool::new(false);
     let make_trainer = |_worker: usize| -> Result<Box<dyn ClientTrainer + '_>, BoxError> {
@@ -74,7 +74,7 @@ pub fn run(
     }
 }
 
-/// With `drop_last`, a client with less than one batch trains no step.
+/// Warns of clients that train no step, since `drop_last` drops their only batch.
 fn warn_of_idle_clients(job: &Job, parts: &[Vec<u32>]) {
     let batch_size = job.task.train.batch_size;
     let num_idle = parts.iter().filter(|part| part.len() < batch_size as usize).count();
@@ -110,17 +110,17 @@ fn observe(record: &Record, job: &Job, recorder: &mut Recorder) -> anyhow::Resul
             let position = Position { completed: round.0, seed: job.seed, learning_rate: *learning_rate, part: None };
             recorder.checkpoint(round.0.into(), &checkpoint::save_federated(state, server, &position)?, parameters_sha256(state))
         }
-        // In this process what was refused is the failure of its client, which ends the run with the reason.
+        // In one process, a refused answer makes its client fail, which ends the run with the reason.
         Record::Refused { .. } | Record::Finished { .. } => Ok(()),
     }
 }
 
-/// Trains whichever client it is told to.
+/// Trains the client of each order.
 struct Clients<'a> {
     trainer: LocalTrainer,
     parts: &'a [Vec<u32>],
     context: &'a Context<'a>,
-    /// Raised by a client that fails for that reason: what comes back of it is text.
+    /// Set by a client whose settings caused its failure: the error itself arrives as text.
     settings_at_fault: &'a AtomicBool,
 }
 

@@ -1,4 +1,4 @@
-//! All jobs of one invocation: a group. Its runs name the group in `run.json`, so that resuming one of them can go on with the others.
+//! The group of all jobs of one invocation. Its runs name the group in `run.json`, so that resuming one of them can resume the others.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -33,11 +33,11 @@ use super::{
     provenance::{self, provenance},
 };
 
-/// Runs every job of `experiment`, each in a new folder below `runs`, and calls `done` with each result. With a `name` that was used before for the same
-/// experiment, it goes on where that left off.
+/// Runs every job of `experiment`, each in a new folder below `runs`, and calls `done` with each result. If `name` was used before for the same
+/// experiment, that group resumes.
 ///
 /// # Errors
-/// If a job fails; the others are run all the same, unless the first failure is to end the group.
+/// If a job fails; the others run all the same, unless the first failure ends the group.
 pub fn start(
     context: &Context<'_>,
     experiment: Experiment,
@@ -51,9 +51,9 @@ pub fn start(
     group.run(begun, done)
 }
 
-/// Waits until nobody writes the runs in `begun`: whoever did may just have been killed, and be about to end.
+/// Waits until no process writes the runs in `begun`: their process may just have been killed, and be about to end.
 fn wait_for_others(context: &Context<'_>, begun: &BTreeMap<usize, RunFolder>) {
-    /// Longer than a killed process takes to give back what it had.
+    /// A time longer than a killed process takes to release its resources.
     const LIMIT: Duration = Duration::from_secs(10);
     const POLL: Duration = Duration::from_millis(50);
     let deadline = Instant::now() + LIMIT;
@@ -63,10 +63,10 @@ fn wait_for_others(context: &Context<'_>, begun: &BTreeMap<usize, RunFolder>) {
     }
 }
 
-/// Goes on with the run `named`, and with the other jobs of its group that haven't finished.
+/// Resumes the run `named`, and the other jobs of its group that haven't finished.
 ///
 /// # Errors
-/// As [`start`]; also if the folder is damaged or in use.
+/// The errors of [`start`]; also if the folder is damaged or in use.
 pub fn resume(
     context: &Context<'_>,
     named: &Path,
@@ -78,20 +78,20 @@ pub fn resume(
     group.run(begun, done)
 }
 
-/// A run that failed, now or before.
+/// A run that failed, now or earlier.
 struct FailedRun {
     title: String,
     path: PathBuf,
-    /// One line.
+    /// The first line of the error.
     reason: String,
     error: anyhow::Error,
 }
 
-/// What `failures` of `num_jobs` runs come to.
+/// The result of a group in which `failures` of `num_jobs` runs failed.
 fn verdict(mut failures: Vec<FailedRun>, num_jobs: usize) -> anyhow::Result<()> {
     const HINT: &str = "hint: `--retry-failed` with `--resume` or the same `--id` tries again what has failed for good";
     let Some(first) = failures.first() else { return Ok(()) };
-    // One that lost ranks goes on when it's begun again.
+    // A run that lost ranks resumes when it is started again.
     let exit = if failures.iter().all(|failed| fltk::exit::code(&failed.error) == Exit::Ranks) { Exit::Ranks } else { Exit::Run };
     let resume = format!("fltk run --resume {}", first.path.display());
     if num_jobs == 1 {
@@ -107,12 +107,12 @@ fn verdict(mut failures: Vec<FailedRun>, num_jobs: usize) -> anyhow::Result<()> 
     Err(failure(exit, format!("{} of {num_jobs} runs failed\n{list}{HINT}", failures.len())))
 }
 
-/// Of the folders of a group those that its jobs go on in: `named` for its job, and for each other the only one there is; where there are several, the one
-/// that has still the name it was begun under, since the others are copies of it.
+/// Chooses one folder for each job from the folders of a group: `named` for its job, and for each other job the only one there is. If there are
+/// several, the original is the one that still has the name it was created with; the others are copies of it.
 fn one_each(found: Vec<RunFolder>, named: Option<RunFolder>) -> anyhow::Result<BTreeMap<usize, RunFolder>> {
     let mut each: BTreeMap<usize, Vec<RunFolder>> = BTreeMap::new();
     let mut real_paths = BTreeSet::new();
-    // Links last: one to a folder that is there is no second one.
+    // Links come last: a link to a folder in the list isn't a second folder.
     let (links, folders): (Vec<_>, Vec<_>) = found.into_iter().partition(|folder| folder.path().is_symlink());
     for folder in folders.into_iter().chain(links) {
         let real =
@@ -138,7 +138,7 @@ fn one_each(found: Vec<RunFolder>, named: Option<RunFolder>) -> anyhow::Result<B
     each.into_iter().filter_map(|job| choose(job).transpose()).collect()
 }
 
-/// Whether the run's folder has the name that it was made under.
+/// True if the run's folder has the name that it was created with.
 fn has_first_name(folder: &RunFolder) -> bool {
     let RunDescription { experiment, started_at, group, job_index, task, seed, .. } = folder.description();
     folder.name() == format!("{experiment}-{}-{}", started_at.strftime("%Y%m%d-%H%M%S"), job_hex(group, *job_index as usize, task, *seed))
@@ -146,20 +146,20 @@ fn has_first_name(folder: &RunFolder) -> bool {
 
 /// The jobs of an experiment that belong together.
 pub struct Group<'a> {
-    /// What all of them share.
+    /// The state that all jobs share.
     pub context: &'a Context<'a>,
-    /// Where its runs' folders are.
+    /// The folder that contains the runs' folders.
     runs: PathBuf,
-    /// Lower-case hex.
+    /// The group's ID in lower-case hex.
     id: String,
-    /// What it was begun as, where it was given a name.
+    /// The name under which it was begun, if it has one.
     name: Option<String>,
-    /// Paths in it are absolute.
+    /// The experiment, with absolute paths.
     pub experiment: Experiment,
 }
 
 impl<'a> Group<'a> {
-    /// A new group. One that was begun before as `name` it becomes when that is looked for: [`begun`](Self::begun).
+    /// Creates a new group. If it was begun earlier as `name`, it becomes that group once its folders are searched: [`begun`](Self::begun).
     ///
     /// # Errors
     /// If a path isn't UTF-8.
@@ -181,7 +181,7 @@ impl<'a> Group<'a> {
     /// # Errors
     /// If the folder is missing or damaged.
     pub fn of_run(context: &'a Context<'a>, named: &Path, runs: &Path) -> anyhow::Result<(Self, RunFolder)> {
-        // Where it really lies: it may have been named as `.` or through a link, and the rest of its group lies beside it.
+        // The real path is used: the folder may have been named as `.` or through a link, and the rest of its group is in the same parent folder.
         let found = RunFolder::find(runs, named).or_exit(Exit::Records)?;
         let path = found.path().canonicalize().with_context(|| format!("can't find `{}`", named.display())).or_exit(Exit::Records)?;
         let folder = RunFolder::open(path).or_exit(Exit::Records)?;
@@ -191,15 +191,15 @@ impl<'a> Group<'a> {
         Ok((Self { context, runs, id, name, experiment }, folder))
     }
 
-    /// The folders that the group's jobs have, by job: `named` for its own, whatever others there are.
+    /// The existing folders of the group's jobs, by job: `named` for its own job, even if there are others.
     fn all_begun(&self, named: RunFolder) -> anyhow::Result<BTreeMap<usize, RunFolder>> {
         let paths = RunFolder::list(&self.runs).or_exit(Exit::Records)?;
-        // Damaged folders of other groups are none of our business.
+        // Damaged folders of other groups don't matter here.
         let all = paths.into_iter().filter_map(|path| RunFolder::open(path).ok());
         one_each(all.filter(|run| run.description().group == self.id).collect(), Some(named))
     }
 
-    /// The folders that its jobs have if it was begun before under its name; then it's that group from now on, by whatever version that was begun.
+    /// The folders of its jobs if it was begun earlier under its name; the group then takes that group's ID and experiment, whatever version began it.
     fn all_begun_before(&mut self) -> anyhow::Result<Vec<RunFolder>> {
         let Some(name) = &self.name else { return Ok(Vec::new()) };
         let runs = named::runs(&self.runs, name, &self.experiment).or_exit(Exit::Records)?;
@@ -210,7 +210,7 @@ impl<'a> Group<'a> {
         Ok(runs)
     }
 
-    /// What our experiment leaves open is what it was when `run` of its group was begun.
+    /// Takes over the settings of `run`, an earlier run of the group, that this experiment leaves open.
     fn take_over(&mut self, run: &RunFolder) -> anyhow::Result<()> {
         let begun = run.experiment().or_exit(Exit::Records)?;
         if begun != self.experiment.clone().with_newest_defaults() && self.context.talk != Talk::Quiet {
@@ -223,15 +223,15 @@ impl<'a> Group<'a> {
         Ok(())
     }
 
-    /// The folder of `job`, if it was begun before under the group's name; then it's that group from now on.
+    /// The folder of `job`, if it was begun earlier under the group's name; the group then becomes that earlier group.
     ///
     /// # Errors
-    /// If the folder of runs can't be listed, or nobody knows whether what was begun under that name is the same.
+    /// If the folder of runs can't be listed, or it can't be determined whether the earlier experiment of that name is the same.
     pub fn begun(&mut self, job: &Job) -> anyhow::Result<Option<RunFolder>> {
         Ok(one_each(self.all_begun_before()?, None)?.remove(&job.index))
     }
 
-    /// Runs the jobs in order; `begun` has the folders of those that have one. One that fails is told of, and the others are run.
+    /// Runs the jobs in order; `begun` has the folders of the jobs that have one. A failed job is reported, and the others run.
     fn run(&self, mut begun: BTreeMap<usize, RunFolder>, done: &mut dyn FnMut(RunResult) -> anyhow::Result<()>) -> anyhow::Result<()> {
         let jobs = jobs(&self.experiment);
         let mut ended = BTreeMap::new();
@@ -239,11 +239,11 @@ impl<'a> Group<'a> {
             let end = folder.clone().read().or_exit(Exit::Records)?.history.end().cloned();
             ended.extend(end.filter(|end| self.is_passed_over(end)).map(|end| (index, end)));
         }
-        // Of those that are over too: what is still to be run goes by the experiment that is named, and belongs to what they ran.
+        // Runs that are over are checked too: the remaining jobs use the current experiment, which must match what the finished ones ran.
         for (folder, job) in jobs.iter().filter_map(|job| begun.get(&job.index).map(|folder| (folder, job))) {
             provenance::check_settings(folder, job)?;
         }
-        // Before the first folder is made: what is impossible for a later job is refused now, not after hours.
+        // The checks precede the first folder: a later job that is impossible is refused now, not after hours.
         let mut datasets = Datasets::new();
         for job in jobs.iter().filter(|job| !ended.contains_key(&job.index)) {
             provenance::check_network(self.context, begun.get(&job.index), job)?;
@@ -273,7 +273,7 @@ impl<'a> Group<'a> {
                         Err(error) => {
                             let reason = format!("{error:#}").lines().next().unwrap_or_default().to_owned();
                             let error = self.explain(error, &path);
-                            // Others would meet the same interruption, full disk or missing file.
+                            // The other jobs would meet the same interruption, full disk or missing file.
                             let goes_on = matches!(fltk::exit::code(&error), Exit::Run | Exit::Ranks) && !self.context.failures.fail_fast;
                             if !goes_on {
                                 return Err(error);
@@ -292,7 +292,7 @@ impl<'a> Group<'a> {
         verdict(failures, jobs.len())
     }
 
-    /// Whether a run that ended so is left as it is.
+    /// True if a run with this end isn't run again.
     fn is_passed_over(&self, end: &End) -> bool {
         match end {
             End::Finished { .. } => true,
@@ -300,7 +300,7 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// In this process, or in one for each rank.
+    /// Runs the job in this process, or in one process per rank.
     fn execute(&self, job: &Job, dataset: &Arc<Dataset>, folder: RunFolder) -> anyhow::Result<RunFolder> {
         match &job.task.setting {
             Setting::Distributed(config) if config.data_parallelism > 1 => {
@@ -311,13 +311,13 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// What a person should know of an error of the run in `path`.
+    /// An error of the run in `path`, with a hint on how to resume it.
     pub fn explain(&self, error: anyhow::Error, path: &Path) -> anyhow::Error {
         let hint = format!("\nhint: `fltk run --resume {}` goes on from its last checkpoint", path.display());
         Self::explained(error, path, &hint)
     }
 
-    /// The same for who starts it again by its name, and may not even reach `path`, such as a cluster.
+    /// The same without the hint, for a launcher that starts the run again by its name and may not be able to read `path`, such as a cluster.
     pub fn explain_briefly(error: anyhow::Error, path: &Path) -> anyhow::Error {
         Self::explained(error, path, "")
     }
@@ -336,10 +336,10 @@ impl<'a> Group<'a> {
         }
     }
 
-    /// The data set of `config`, read once.
+    /// The data set of `config`, which is read only once.
     ///
     /// # Errors
-    /// If it's missing or damaged.
+    /// If the data set is missing or damaged.
     pub fn dataset(&self, datasets: &mut Datasets, config: &DatasetConfig) -> anyhow::Result<Arc<Dataset>> {
         let key = format!("{:?} {:?}", config.name, config.path);
         if let Some(dataset) = datasets.get(&key) {
@@ -350,10 +350,10 @@ impl<'a> Group<'a> {
         Ok(dataset)
     }
 
-    /// A folder for the run of `job`, of `num_jobs` in the group.
+    /// Creates the folder for the run of `job`, one of `num_jobs` in the group.
     ///
     /// # Errors
-    /// If it can't be made.
+    /// If the folder can't be created.
     pub fn new_folder(&self, job: &Job, num_jobs: usize, dataset: &Dataset) -> anyhow::Result<RunFolder> {
         let index = |index: usize| u32::try_from(index).context("there are more jobs than an experiment may have");
         let now = Timestamp::now();
@@ -387,7 +387,7 @@ impl<'a> Group<'a> {
     }
 }
 
-/// With `drop_last`, a client with less than one batch trains no step; refused where that goes for all of them.
+/// Refuses a task in which no client trains a step, since `drop_last` drops the only batch of each.
 fn check_some_train(job: &Job, parts: &[Vec<u32>]) -> anyhow::Result<()> {
     let batch_size = job.task.train.batch_size;
     let num_idle = parts.iter().filter(|part| part.len() < batch_size as usize).count();
@@ -402,10 +402,10 @@ fn check_some_train(job: &Job, parts: &[Vec<u32>]) -> anyhow::Result<()> {
     Err(failure(Exit::Experiment, message))
 }
 
-/// Refuses what `job` can't do with its data.
+/// Refuses a job that can't train with its data.
 ///
 /// # Errors
-/// If its clients or ranks would go without.
+/// If none of its clients or ranks could take a step, or a rank would have no samples for a synchronized batch norm.
 pub fn check_fits(job: &Job, dataset: &Dataset) -> anyhow::Result<()> {
     match &job.task.setting {
         Setting::Federated(config) => check_some_train(job, &split(dataset, config, job.seed)?),

@@ -1,11 +1,11 @@
-//! The machine, for the records: same bits are promised on the same kind of CPU only.
+//! The description of the machine, for the records: bit-identical results are promised only on the same kind of CPU.
 
 use fltk_records::Host;
 
-/// The build refuses any other, see `build.rs`.
+/// The version of libtorch; the build refuses any other, see `build.rs`.
 const LIBTORCH_VERSION: &str = "2.13.0";
 
-/// What is known about this machine.
+/// The properties of this machine.
 #[must_use]
 pub fn host() -> Host {
     Host {

@@ -6,30 +6,30 @@ use fltk_core::{
 };
 use sha2::{Digest as _, Sha256};
 
-/// One task with one seed: what becomes one run.
+/// A task with a seed; each job becomes one run.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// Position among the experiment's jobs.
+    /// The position among the experiment's jobs.
     pub index: usize,
-    /// Position of the task in the experiment.
+    /// The position of the task in the experiment.
     pub task_index: usize,
     /// The task.
     pub task: Task,
-    /// Position of the seed in the experiment.
+    /// The position of the seed in the experiment.
     pub replication: usize,
     /// The seed.
     pub seed: Seed,
 }
 
 impl Job {
-    /// What a person calls it.
+    /// The job's title for people.
     #[must_use]
     pub fn title(&self) -> String {
         format!("{}, seed {}", self.task.name, self.seed.0)
     }
 }
 
-/// All jobs of `experiment`: replication by replication, the tasks in the order of the file.
+/// All jobs of `experiment`, replication by replication, with the tasks in the order of the file.
 #[must_use]
 pub fn jobs(experiment: &Experiment) -> Vec<Job> {
     let mut jobs = Vec::with_capacity(experiment.seeds.len() * experiment.tasks.len());
@@ -41,7 +41,7 @@ pub fn jobs(experiment: &Experiment) -> Vec<Job> {
     jobs
 }
 
-/// Identifies a job within the runs folder: eight hex digits of a digest over the group and the job's position.
+/// The ID of a job within the runs folder: eight hex digits of a digest of the group, the job's position, task and seed.
 #[must_use]
 pub fn job_hex(group: &str, index: usize, task: &str, seed: Seed) -> String {
     let digest = Sha256::digest(format!("{group}/{index}/{task}/{}", seed.0));

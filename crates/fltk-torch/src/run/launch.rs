@@ -1,4 +1,4 @@
-//! The ranks of a distributed job as processes of this machine: begun, watched, begun again after a failure, and never left behind.
+//! The ranks of a distributed job as processes of this machine: they are started, watched, restarted after a failure, and never left behind.
 
 use std::{
     env,
@@ -26,10 +26,10 @@ use tempfile::NamedTempFile;
 
 use super::{Context, Stopped, Talk};
 
-/// How often the ranks are looked at; a failure is noticed that soon.
+/// The interval at which the ranks are checked; a failure is noticed that soon.
 const POLL: Duration = Duration::from_millis(50);
 
-/// How long ranks have to end by themselves once one has failed or all were asked to stop: they notice within seconds, and say why.
+/// The time for ranks to end by themselves once one has failed or all were asked to stop: they notice within seconds, and report the reason.
 const GRACE: Duration = Duration::from_secs(15);
 
 /// Runs the ranks of the run in `folder` to their end.
@@ -48,12 +48,12 @@ pub fn run(context: &Context<'_>, config: &DistributedConfig, folder: &Path) -> 
             Outcome::Stopped => return Err(Stopped.into()),
             Outcome::Failed(failed) => failed,
         };
-        // A rank may be lost after all was done.
+        // A rank may be lost after the run has finished.
         if RunFolder::open(folder).and_then(RunFolder::read).is_ok_and(|run| run.status == Status::Finished) {
             return Ok(());
         }
         if restarts >= config.restarts || !failed.may_pass() {
-            // Rank 0, which lost another, left the end to us. What can't be derived now is with the next start.
+            // Rank 0, which lost another rank, left the final derivation to this process. If that fails, the next start derives the files.
             let _ = RunFolder::open(folder).and_then(|run| run.derive(&fltk::host::who()));
             return Err(failed.into_error(folder));
         }
@@ -66,7 +66,7 @@ pub fn run(context: &Context<'_>, config: &DistributedConfig, folder: &Path) -> 
     }
 }
 
-/// The rank that ended badly by itself, not because it lost another.
+/// The rank whose failure is the cause, as opposed to ranks that only lost it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Failed {
     rank: u32,
@@ -74,15 +74,15 @@ struct Failed {
 }
 
 impl Failed {
-    /// The one to blame of this and a later one.
+    /// The failure to blame, of this one and a later one.
     fn or(self, later: Self) -> Self {
         let is_loss = |failed: Self| failed.status.code() == Some(Exit::Ranks as i32);
         if is_loss(self) && !is_loss(later) { later } else { self }
     }
 
-    /// Whether it may go better another time: a rank was killed, panicked or lost another. What it found wrong itself stays wrong.
+    /// True if another try may succeed: a rank was killed, panicked or lost another. A problem that the rank itself reported would recur.
     fn may_pass(self) -> bool {
-        /// Rust's exit code of a panic.
+        /// Rust's exit code for a panic.
         const PANIC: i32 = 101;
         self.status.code().is_none_or(|code| code == Exit::Ranks as i32 || code == PANIC)
     }
@@ -91,7 +91,7 @@ impl Failed {
         format!("rank {} ended with {}", self.rank, self.status)
     }
 
-    /// What the rank said is on standard error already.
+    /// The error of the run; the rank has printed its own message to standard error already.
     fn into_error(self, folder: &Path) -> anyhow::Error {
         let exit = match self.status.code() {
             Some(code) if code == Exit::Data as i32 => Exit::Data,
@@ -110,17 +110,17 @@ enum Outcome {
     Failed(Failed),
 }
 
-/// Processes that are killed when this value goes.
+/// The rank processes, which are killed when this value is dropped.
 struct Ranks {
     children: Vec<Child>,
-    /// What rank 0 says of its end.
+    /// The file with rank 0's termination report.
     report: NamedTempFile,
 }
 
 impl Ranks {
     fn start(context: &Context<'_>, config: &DistributedConfig, folder: &Path) -> anyhow::Result<Self> {
         let program = env::current_exe().context("can't find this program's own file")?;
-        // Rank 0 is given the socket, so that nobody else can take its port.
+        // Rank 0 inherits the socket, so that no other process can take its port.
         let listener = TcpListener::bind("127.0.0.1:0").context("no free port")?;
         let port = listener.local_addr().context("no free port")?.port();
         let mut listener = Some(listener);
@@ -139,7 +139,7 @@ impl Ranks {
             }
             let place = [("RANK", rank.to_string()), ("WORLD_SIZE", num_ranks.to_string()), ("MASTER_PORT", port.to_string())];
             command.envs(place).env("MASTER_ADDR", "127.0.0.1");
-            // That of this process is one file, and not theirs.
+            // The termination log of this process is a single file, so the ranks must not write to it.
             match rank {
                 0 => command.env(TERMINATION_LOG, ranks.report.path()),
                 _ => command.env_remove(TERMINATION_LOG),
@@ -150,7 +150,7 @@ impl Ranks {
         Ok(ranks)
     }
 
-    /// Waits for all; once one fails, or the launcher is asked to stop, the others get [`GRACE`].
+    /// Waits for all ranks; once one ends, or the launcher is asked to stop, the others get [`GRACE`].
     fn wait(&mut self, context: &Context<'_>) -> anyhow::Result<Outcome> {
         let (mut failed, mut is_stopping): (Option<Failed>, bool) = (None, false);
         let mut deadline: Option<Instant> = None;
@@ -161,7 +161,7 @@ impl Ranks {
                     num_running += 1;
                     continue;
                 };
-                // Also after one that went well: all have left each other by then.
+                // The deadline also starts after a rank that succeeded: all ranks have left each other by then.
                 deadline.get_or_insert_with(|| Instant::now() + GRACE);
                 if !status.success() {
                     let later = Failed { rank, status };
@@ -171,7 +171,7 @@ impl Ranks {
             let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
             if num_running == 0 || is_late {
                 return Ok(match failed {
-                    // What was stopped is not blamed for how it ended.
+                    // A rank that was asked to stop isn't blamed for its exit status.
                     _ if is_stopping && (failed.is_some() || is_late) => Outcome::Stopped,
                     Some(failed) => Outcome::Failed(failed),
                     None => Outcome::Finished,
@@ -186,7 +186,7 @@ impl Ranks {
         }
     }
 
-    /// Notes when rank 0 had done its first step, as it reported on ending.
+    /// Records when rank 0 completed its first step, as it reported when it ended.
     fn note_first_step(&self, termination: &Termination) {
         let report = fs::read_to_string(self.report.path()).ok().and_then(|text| serde_json::from_str::<TerminationReport>(&text).ok());
         if let Some(at_ms) = report.and_then(|report| report.first_step_ms) {
@@ -198,20 +198,20 @@ impl Ranks {
 impl Drop for Ranks {
     fn drop(&mut self) {
         for child in &mut self.children {
-            // An error means that it has ended.
+            // An error means that the process has ended.
             let _ = child.kill();
             let _ = child.wait();
         }
     }
 }
 
-/// The socket that the launcher gave rank 0 as its standard input, to serve the store at.
+/// The listening socket for the store, which the launcher gave to rank 0 as its standard input.
 ///
 /// # Errors
-/// If it can't be taken.
+/// If the socket can't be duplicated.
 pub fn inherited_listener() -> anyhow::Result<TcpListener> {
     let socket = io::stdin().as_fd().try_clone_to_owned().context("the launcher gave no socket")?;
-    // Else the port would stay open for as long as this process lives.
+    // Otherwise the port would stay open for as long as this process lives.
     rustix::stdio::dup2_stdin(File::open("/dev/null")?).context("can't close standard input")?;
     Ok(TcpListener::from(socket))
 }

@@ -1,37 +1,37 @@
-//! Where rank 0 listens for the others: at the address by which they know it, if that is this machine's. Ranks ask nobody who they are, so whoever
-//! reaches the port takes part: nobody else's interface should have it.
+//! The address at which rank 0 listens for the others: the address by which they know it, if it belongs to this machine. Ranks don't authenticate
+//! their peers, so anybody who reaches the port can take part: it should not be open on other interfaces.
 
 use std::{
     io,
     net::{IpAddr, SocketAddr, TcpListener},
 };
 
-/// Names that mean this machine, to each its own.
+/// The name by which every machine means itself.
 const LOOPBACK: &str = "localhost";
 
-/// Where the store of rank 0 is served.
+/// The addresses at which rank 0's store is served.
 #[derive(Debug)]
 pub enum Listening {
-    /// At one address of this machine.
+    /// One address of this machine.
     At(TcpListener),
-    /// Wherever it's asked, and why.
+    /// All addresses of this machine, with the reason.
     Everywhere(String),
 }
 
-/// Listens as `host` says, which resolves to `addresses`.
+/// Listens at the address of `host`, which resolves to `addresses`.
 ///
-/// A loopback address is only what the name says itself: in `/etc/hosts` a machine's own name is often one, and others reach the machine by another. In a pod
-/// it isn't either: older training operators give `localhost` to rank 0 alone, and its Service to the others.
+/// A loopback address counts only if the name itself is one: `/etc/hosts` often maps a machine's own name to a loopback address, while others reach
+/// the machine by another. In a pod it doesn't count either: older training operators give `localhost` to rank 0 alone, and its Service to the others.
 ///
 /// # Errors
-/// If an address is this machine's, and can't be listened at.
+/// If an address belongs to this machine but can't be listened at.
 pub fn listen(host: &str, addresses: &[SocketAddr], in_pod: bool) -> io::Result<Listening> {
     let is_meant = !in_pod && (host == LOOPBACK || host.parse().is_ok_and(|address: IpAddr| address.is_loopback()));
     for address in addresses.iter().filter(|address| is_meant || !address.ip().is_loopback()) {
         match TcpListener::bind(address) {
             Ok(listener) => return Ok(Listening::At(listener)),
             Err(error) if matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied) => return Err(error),
-            // Of another machine, or of a network that isn't up.
+            // The address belongs to another machine, or to a network that isn't up.
             Err(_) => {}
         }
     }
@@ -68,7 +68,7 @@ mod tests {
         let (here, loopback) = (Ipv4Addr::LOCALHOST, Some(Ipv4Addr::LOCALHOST.into()));
         assert_eq!(at("127.0.0.1", &[here], false), loopback);
         assert_eq!(at("localhost", &[here], false), loopback);
-        // Kept for documentation: no machine has it.
+        // The address is reserved for documentation: no machine has it.
         let elsewhere = Ipv4Addr::new(192, 0, 2, 1);
         assert_eq!(at("192.0.2.1", &[elsewhere], false), None);
         assert_eq!(at("localhost", &[elsewhere, here], false), loopback);

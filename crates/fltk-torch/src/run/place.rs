@@ -1,4 +1,4 @@
-//! Which rank of which group this process is, as its launcher says in the environment: Kubeflow's operator, torchrun, Kubeflow Trainer v2, or `fltk run`.
+//! The place of this process in its group, as its launcher sets it in the environment: Kubeflow's operator, torchrun, Kubeflow Trainer v2, or `fltk run`.
 
 use std::{
     net::{TcpListener, ToSocketAddrs as _},
@@ -22,52 +22,52 @@ use super::{
     master::{self, Listening},
 };
 
-/// How often a name that doesn't resolve yet is looked up again: a pod's name appears within seconds of the pod.
+/// The interval of lookups of a name that doesn't resolve yet: a pod's name appears within seconds of the pod.
 const LOOKUP_EVERY: Duration = Duration::from_millis(500);
 
-/// How long one try to reach rank 0's store may take. Its name may lead elsewhere by the next one: a pod that is made again has another address.
+/// The time limit of one try to reach rank 0's store. Its name may resolve differently at the next try: a pod that is created again has another address.
 const TRY: Duration = Duration::from_secs(10);
 
-/// How long until the next try, while rank 0 isn't there: it takes seconds to begin again.
+/// The wait until the next try while rank 0 isn't there: it takes seconds to restart.
 const TRY_EVERY: Duration = Duration::from_millis(250);
 
-/// How often it is looked whether to stop while the others are waited for.
+/// The interval at which the stop flag is checked while waiting for the others.
 const STOP_EVERY: Duration = Duration::from_millis(50);
 
-/// Port of the master where only the master itself is named: PyTorch's default.
+/// The port of the master if only its host is given: PyTorch's default.
 const MASTER_PORT: &str = "29500";
 
 /// A process's place among the ranks of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// From 0.
+    /// The rank, from 0.
     pub rank: u32,
-    /// Ranks of the job.
+    /// The number of ranks of the job.
     pub size: u32,
-    /// Host of rank 0.
+    /// The host of rank 0.
     pub host: String,
-    /// Port of rank 0.
+    /// The port of rank 0.
     pub port: u16,
 }
 
-/// How a rank reaches the others.
+/// The network settings with which a rank reaches the others.
 #[derive(Debug, Default)]
 pub struct Network {
     /// The interfaces to use, as `GLOO_SOCKET_IFNAME` names them.
     pub socket_ifname: Option<String>,
-    /// Holds the port of the store, which rank 0 serves, if somebody listened for it.
+    /// A listener on the store's port, which rank 0 serves, if the launcher opened one.
     pub listener: Option<TcpListener>,
-    /// Whether this process is in a pod of Kubernetes.
+    /// True if this process is in a pod of Kubernetes.
     pub in_pod: bool,
 }
 
 impl Place {
-    /// The place that the variables say which `get` reads; alone when they say nothing. `RANK`, `WORLD_SIZE`, `MASTER_ADDR` and `MASTER_PORT` come
-    /// first; else `PET_NNODES`, `PET_NODE_RANK`, `PET_NPROC_PER_NODE`, `PET_MASTER_ADDR` and `PET_MASTER_PORT`, which is all that Kubeflow Trainer
-    /// v2 sets.
+    /// Reads the place from the variables that `get` returns; without them, the process is alone. `RANK`, `WORLD_SIZE`, `MASTER_ADDR` and
+    /// `MASTER_PORT` take precedence; otherwise `PET_NNODES`, `PET_NODE_RANK`, `PET_NPROC_PER_NODE`, `PET_MASTER_ADDR` and `PET_MASTER_PORT` are
+    /// read, which are all that Kubeflow Trainer v2 sets.
     ///
     /// # Errors
-    /// If a variable is missing beside others, or isn't what it should be.
+    /// If some variables are set but others are missing, or a value is invalid.
     pub fn read(get: impl Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
         let get = |name: &str| get(name).filter(|value| !value.is_empty());
         let place = if get("WORLD_SIZE").is_some() || get("RANK").is_some() {
@@ -112,17 +112,18 @@ impl Place {
         Ok(Self { rank, size, host, port: port_number })
     }
 
-    /// Joins the group; `None` for one who is alone. Waits at most `timeout` for the master's name to resolve, as long for the others, and as long
-    /// until all are connected. One that comes back after it was lost waits for the master to serve another store: the others are about to begin again.
+    /// Joins the group; returns `None` for a process that is alone. Waits at most `timeout` for the master's name to resolve, as long again for the
+    /// others, and as long until all are connected. A rank that comes back after it was lost waits until the master serves another store: the others
+    /// are about to restart.
     ///
     /// # Errors
-    /// If they don't come, or the process was asked to stop.
+    /// If the others don't come, or the process was asked to stop.
     pub fn join(&self, timeout: Duration, network: Network, stop: &AtomicBool) -> anyhow::Result<Option<ProcessGroup>> {
         if self.size == 1 {
             return Ok(None);
         }
         self.wait_for_name(timeout, stop)?;
-        // On a thread, which is left behind when this one is asked to stop: libtorch's waiting has an end, but can't be interrupted.
+        // The group is joined on a thread, which is left behind if this one is asked to stop: libtorch's waiting has a time limit, but can't be interrupted.
         let (send, joined) = channel();
         let place = self.clone();
         thread::spawn(move || send.send(place.meet(timeout, network)));
@@ -140,7 +141,7 @@ impl Place {
 
     fn meet(&self, timeout: Duration, network: Network) -> anyhow::Result<ProcessGroup> {
         let device = match GlooDevice::from_gloo_socket_ifname(network.socket_ifname.as_deref()).or_exit(Exit::General)? {
-            // Where all ranks are on this machine its name may resolve to an address that is down.
+            // If all ranks are on this machine, its host name may still resolve to an address that is down.
             GlooDevice::HostName if ["127.0.0.1", "::1", "localhost"].contains(&self.host.as_str()) => {
                 GlooDevice::Address(self.host.clone())
             }
@@ -162,8 +163,9 @@ impl Place {
         ProcessGroup::gloo(&Arc::new(store.or_exit(Exit::Ranks)?), self.rank, self.size, &options).or_exit(Exit::Ranks)
     }
 
-    /// Joins at rank 0's store, or at the one that it serves when it begins again, if this one goes: one where this rank has joined before is of ranks that
-    /// are about to notice its loss, and to end. They may need a whole time-out for that, so whoever waits for it has one more to meet them in.
+    /// Joins at rank 0's store, or at the next one that rank 0 serves after a restart, if this store goes away. A store at which this rank has joined
+    /// before belongs to ranks that are about to notice its loss, and to end. They may need a whole time-out for that, so this rank then gets one
+    /// more time-out to meet them.
     fn find(&self, options: &GroupOptions) -> Result<ProcessGroup, Error> {
         let began = Instant::now();
         let mut limit = options.timeout;
@@ -197,7 +199,7 @@ impl Place {
         }
     }
 
-    /// Rank 0's store, if it's reached within `limit`; what is asked of it then may take `timeout`.
+    /// Connects to rank 0's store within `limit`; later requests to it may take `timeout`.
     fn reach(&self, timeout: Duration, limit: Duration) -> Result<Arc<TcpStore>, Error> {
         let options = TcpStoreOptions { is_server: false, num_workers: self.size, timeout: limit };
         let mut store = TcpStore::new(&self.host, self.port, &options)?;
@@ -205,7 +207,7 @@ impl Place {
         Ok(Arc::new(store))
     }
 
-    /// Listens for the others at rank 0's address; `None`, after a warning, where that has to be all of this machine's.
+    /// Listens for the others at rank 0's address; returns `None`, after a warning, if all addresses of this machine are needed.
     fn listen(&self, in_pod: bool) -> anyhow::Result<Option<TcpListener>> {
         let addresses = (self.host.as_str(), self.port).to_socket_addrs().map(Vec::from_iter);
         let addresses = addresses.map_err(|error| failure(Exit::Ranks, format!("`{}` has no address: {error}", self.host)))?;
@@ -219,7 +221,7 @@ impl Place {
         }
     }
 
-    /// A pod's name may appear after the pods that look for it.
+    /// Waits until the master's name resolves: a pod's name may appear after the pods that look for it.
     fn wait_for_name(&self, timeout: Duration, stop: &AtomicBool) -> anyhow::Result<()> {
         let deadline = Instant::now() + timeout;
         loop {
@@ -245,9 +247,9 @@ impl Place {
     }
 }
 
-/// Whether `store` goes within `limit`. Asked again and again: a machine that is gone is noticed only by an answer that doesn't come.
+/// True if `store` goes away within `limit`. The check is repeated: a machine that is gone is noticed only by a missing answer.
 fn gone(store: &TcpStore, limit: Duration) -> bool {
-    /// For one question.
+    /// The time limit for one check.
     const ASK: Duration = Duration::from_secs(2);
     let deadline = Instant::now() + limit;
     loop {
@@ -317,7 +319,7 @@ mod tests {
 
     fn old_store() -> TcpStore {
         let store = TcpStore::new("127.0.0.1", 0, &TcpStoreOptions { is_server: true, num_workers: 0, timeout: TIMEOUT }).unwrap();
-        // As one that has joined leaves it.
+        // The store looks as if a rank had joined already.
         store.add("torch_dist/present/1", 1).unwrap();
         store
     }

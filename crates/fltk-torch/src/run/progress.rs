@@ -1,4 +1,4 @@
-//! What a person sees while a run goes on: a bar on a terminal, a line per round or epoch elsewhere, nothing when quiet.
+//! The output during a run: a bar on a terminal, a line per round or epoch elsewhere, nothing when quiet.
 
 use std::io::IsTerminal as _;
 
@@ -6,19 +6,19 @@ use fltk::{cli::Cli, output};
 use fltk_core::{event::RunEvent, metrics::Evaluation, milestone::Milestone, terminal};
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// How much is said.
+/// The amount of output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Talk {
-    /// Nothing.
+    /// No output.
     Quiet,
     /// Rounds and epochs.
     Normal,
-    /// Every client as well.
+    /// Rounds, epochs and every client.
     Verbose,
 }
 
 impl Talk {
-    /// As the command line says.
+    /// The amount of output that the command line asks for.
     #[must_use]
     pub fn of(cli: &Cli) -> Self {
         match (cli.quiet, cli.verbose) {
@@ -38,7 +38,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Of a run of `steps` rounds or epochs (`unit`) that goes on from `from`.
+    /// Creates the output for a run of `steps` rounds or epochs (`unit`) that starts at `from`.
     #[must_use]
     pub fn new(talk: Talk, title: &str, unit: &'static str, steps: u32, from: Milestone) -> Self {
         let bar = (talk != Talk::Quiet && std::io::stderr().is_terminal()).then(|| {
@@ -56,7 +56,7 @@ impl Progress {
         Self { talk, unit, steps, bar }
     }
 
-    /// Shows what was just recorded.
+    /// Shows the event that was just recorded.
     pub fn show(&self, event: &RunEvent) {
         match event {
             RunEvent::ClientTrained { round, client, train, seconds } if self.talk == Talk::Verbose => {

@@ -1,4 +1,4 @@
-//! Where a run's data, settings and net came from: written when its folder is made, compared when it is taken up again.
+//! The provenance of a run's data, settings and net: recorded when its folder is created, compared when the run resumes.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -12,19 +12,19 @@ use fltk_records::{Hyperparameters, RunDescription, RunFolder};
 
 use super::{Context, host::host, job::Job};
 
-/// The digest of every file of `dataset`, and under `source` where they lay.
+/// The digest of every file of `dataset`, and its source under `source`.
 #[must_use]
 pub fn provenance(dataset: &Dataset) -> BTreeMap<String, String> {
     digests(dataset).into_iter().chain([("source".to_owned(), dataset.provenance.to_string())]).collect()
 }
 
-/// The digest of every file of `dataset`, wherever they lay.
+/// The digest of every file of `dataset`, independent of their location.
 #[must_use]
 pub fn digests(dataset: &Dataset) -> BTreeMap<String, String> {
     dataset.provenance.files.iter().map(|file| (file.name.clone(), format!("sha256:{}", file.sha256))).collect()
 }
 
-/// That `dataset` is the one the run began with. Another program or machine, where the same bits are not promised, is worth a warning.
+/// Checks that `dataset` is the one that the run began with. Warns of another program or machine, for which bit-identical results aren't promised.
 ///
 /// # Errors
 /// If a file's digest differs.
@@ -53,10 +53,10 @@ pub fn check(begun: &RunDescription, dataset: &Dataset) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// That the settings of `job`, which the folder's experiment says, are those that the run began with: all but those that change no result.
+/// Checks that the settings of `job`, which come from the folder's experiment, are those that the run began with, except those that change no result.
 ///
 /// # Errors
-/// If one is another.
+/// If a setting differs.
 pub fn check_settings(folder: &RunFolder, job: &Job) -> anyhow::Result<()> {
     let begun = folder.description();
     let refuse = |name: &str, then: &str, now: &str| {
@@ -78,20 +78,20 @@ pub fn check_settings(folder: &RunFolder, job: &Job) -> anyhow::Result<()> {
     }
 }
 
-/// Digest of the file of the job's TorchScript module; `None` where its net is one of ours. Its path is relative to `base`.
+/// The digest of the file of the job's TorchScript module; `None` if its net is one of ours. Its path is relative to `base`.
 ///
 /// # Errors
-/// If it isn't a plain file of a bounded size, or can't be read.
+/// If the file isn't a plain file of a bounded size, or can't be read.
 pub fn network_sha256(base: &Path, job: &Job) -> anyhow::Result<Option<String>> {
     let NetworkConfig::TorchScript { torchscript } = &job.task.network else { return Ok(None) };
     Ok(Some(fltk_train::module_sha256(&base.join(torchscript)).or_exit(Exit::Experiment)?))
 }
 
-/// That the TorchScript module of `job`, if it is one, may be loaded: it doesn't lie within a folder of records, unless that is trusted, and it's the one that
-/// the run in `folder` began with.
+/// Checks that the TorchScript module of `job`, if it has one, may be loaded: it isn't within a folder of records, unless that is trusted, and it's
+/// the one that the run in `folder` began with.
 ///
 /// # Errors
-/// If it may not.
+/// If the module may not be loaded.
 pub fn check_network(context: &Context<'_>, folder: Option<&RunFolder>, job: &Job) -> anyhow::Result<()> {
     let NetworkConfig::TorchScript { torchscript } = &job.task.network else { return Ok(()) };
     let path = context.base.join(torchscript);
@@ -114,7 +114,7 @@ pub fn check_network(context: &Context<'_>, folder: Option<&RunFolder>, job: &Jo
     }
 }
 
-/// Whether a folder that `path` leads through, links followed, is a run's or a stream's.
+/// True if an ancestor folder of `path`, with links resolved, belongs to a run or a stream.
 fn lies_in_records(path: &Path) -> bool {
     let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     real.ancestors().skip(1).any(|folder| ["run.json", "stream.json"].iter().any(|name| folder.join(name).symlink_metadata().is_ok()))

@@ -1,6 +1,6 @@
-//! One rank of a distributed job: this process, by what its launcher says in the environment. Rank 0 records.
+//! One rank of a distributed job: this process, in the place that its launcher sets in the environment. Rank 0 records.
 //!
-//! A federated job is one process, with all of its clients, and otherwise the same.
+//! A federated job is a single process with all of its clients, and otherwise the same.
 
 use std::{
     path::{Path, PathBuf},
@@ -28,12 +28,12 @@ use super::{
     provenance,
 };
 
-/// How long rank 0, which serves the store, waits for the others to have left.
+/// The time that rank 0, which serves the store, waits for the others to leave.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// Where a rank's job comes from.
+/// The source of a rank's job.
 pub enum Source {
-    /// The folder of a run that was begun, or made by `fltk run` for its ranks.
+    /// The folder of an existing run, which may have been created by `fltk run` for its ranks.
     Folder(PathBuf),
     /// A task of an experiment with its first seed, recorded below a folder.
     Task {
@@ -41,14 +41,14 @@ pub enum Source {
         experiment: Box<Experiment>,
         /// The task's name or its position from 0; the only one when `None`.
         task: Option<String>,
-        /// Where the run's folder goes.
+        /// The folder in which the run's folder is created.
         runs: PathBuf,
-        /// Names the job: ranks that are started again with it go on with the run that they began.
+        /// The name of the job: ranks that are restarted with the same name resume their run.
         id: Option<String>,
     },
 }
 
-/// Trains as one rank, or a federated task as a whole. Rank 0 returns the run's result; of a run that had finished before, the one it ended with.
+/// Trains as one rank, or runs a federated task as a whole. Rank 0 returns the run's result; for a run that had finished earlier, its recorded result.
 ///
 /// # Errors
 /// If the job can't be run, another rank is lost, or the process was asked to stop.
@@ -80,27 +80,27 @@ pub fn client(context: &Context<'_>, source: Source, place: &Place, network: Net
     };
     let trained = train(&mut group, &job, &dataset, joined.as_ref(), begun).map_err(|error| name_lost_ranks(or_stopped(error, context)));
     let folder = trained.map_err(|error| named(error, place))?;
-    // What was to be done is done, and recorded: a rank that is lost now is lost to nobody.
+    // The work is done and recorded: a rank that is lost now harms no other.
     if let Some(Err(error)) = joined.map(|joined| joined.leave(LINGER)) {
         output::talk(format_args!("warning: {error}"));
     }
     folder.map(RunResult::read).transpose()
 }
 
-/// What a rank begins with.
+/// The state in which a rank begins.
 struct Begun {
-    /// The run's folder, if there is one yet; rank 0 alone uses it.
+    /// The run's folder, if it exists yet; only rank 0 uses it.
     folder: Option<RunFolder>,
-    /// Who says what to do about errors.
+    /// The launcher, which decides what errors should advise.
     launcher: Launcher,
 }
 
-/// Who started this rank.
+/// The launcher of this rank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Launcher {
-    /// `fltk run`, which says itself what to do.
+    /// `fltk run`, which gives its own advice.
     Run,
-    /// Somebody who starts it again under the same name, such as a cluster.
+    /// A launcher that starts the rank again under the same name, such as a cluster.
     Named,
     /// A person.
     Person,
@@ -125,14 +125,14 @@ fn open<'a>(context: &'a Context<'a>, source: Source) -> anyhow::Result<(Group<'
     }
 }
 
-/// The folder of the job's run, if that was begun under its name and has finished: a rank that is started again once all is done may find nobody to join.
-/// The others are waited for only as long as one who looks for rank 0, because it can't see the folder, needs to be told.
+/// The folder of the job's run, if it was begun under its name and has finished. A rank that is restarted after the end may find no rank to join.
+/// Rank 0 waits for the others only briefly, so that a rank that can't see the folder, and looks for rank 0, learns of the end.
 fn finished(group: &mut Group<'_>, job: &Job) -> Option<RunFolder> {
     let folder = group.begun(job).ok()??;
     folder.clone().read().is_ok_and(|run| run.status == Status::Finished).then_some(folder)
 }
 
-/// Trains, once all ranks are known to mean the same. Rank 0 records, and returns the folder.
+/// Trains, once all ranks are known to have the same job. Rank 0 records, and returns the folder.
 fn train(
     group: &mut Group<'_>,
     job: &Job,
@@ -150,7 +150,7 @@ fn train(
         Some(folder) => Some(folder),
         None => group.begun(job)?,
     };
-    // What the experiment left open is what it was when it was begun.
+    // Settings that the experiment leaves open have the values with which the run was begun.
     let begun_before = folder.as_ref().and_then(|_| jobs(&group.experiment).into_iter().nth(job.index));
     let job = begun_before.as_ref().unwrap_or(job);
     let is_finished = match &folder {
@@ -177,7 +177,7 @@ fn train(
     })
 }
 
-/// An error of training, with the rank that it befell.
+/// An error of training, prefixed with the rank on which it occurred.
 fn named(error: anyhow::Error, place: &Place) -> anyhow::Error {
     let exit = match code(&error) {
         Exit::General => Exit::Run,
@@ -188,13 +188,13 @@ fn named(error: anyhow::Error, place: &Place) -> anyhow::Error {
     failure(exit, if is_named { text } else { format!("rank {}: {text}", place.rank) })
 }
 
-/// Once a rank is asked to stop, whatever it ends with is that: others that stopped before it are lost to it.
+/// Once a rank is asked to stop, every error counts as the interruption: ranks that stopped earlier are lost to it.
 fn or_stopped(error: anyhow::Error, context: &Context<'_>) -> anyhow::Error {
     let stopped = error.is::<Stopped>() || context.stop.load(Ordering::Relaxed);
     if stopped && code(&error) != Exit::Interrupted { failure(Exit::Interrupted, "interrupted") } else { error }
 }
 
-/// The experiment with nothing but the task of that name or position, and the first seed: a rank trains one job, and so does who resumes it.
+/// The experiment reduced to the task of that name or position, and to the first seed: a rank trains one job, and so does a person who resumes it.
 fn only(mut experiment: Experiment, task: Option<&str>) -> anyhow::Result<Experiment> {
     let names = || experiment.tasks.iter().map(|task| format!("`{}`", task.name)).collect::<Vec<_>>().join(", ");
     let index = match task {
@@ -207,12 +207,12 @@ fn only(mut experiment: Experiment, task: Option<&str>) -> anyhow::Result<Experi
     };
     experiment.tasks = vec![experiment.tasks.swap_remove(index)];
     experiment.seeds.truncate(1);
-    // It may name the other tasks.
+    // The stream may name the other tasks.
     experiment.stream = None;
     Ok(experiment)
 }
 
-/// That there are as many processes as the job has.
+/// Checks that there are as many processes as the job has.
 fn check_size(place: &Place, job: &Job) -> anyhow::Result<()> {
     let (name, size) = (&job.task.name, place.size);
     let message = match &job.task.setting {
@@ -228,12 +228,12 @@ fn check_size(place: &Place, job: &Job) -> anyhow::Result<()> {
     Err(failure(Exit::Experiment, message))
 }
 
-/// Gives errors of communication an exit code of their own, so that a launcher can tell who failed from who lost them.
+/// Gives communication errors their own exit code, so that a launcher can distinguish a failed rank from ranks that lost it.
 fn name_lost_ranks(error: anyhow::Error) -> anyhow::Error {
     if is_loss(&error) { failure(Exit::Ranks, format!("{error:#}")) } else { error }
 }
 
-/// Whether it is one of communication: another rank is lost.
+/// True if `error` is a communication error: another rank is lost.
 pub fn is_loss(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         matches!(cause.downcast_ref(), Some(fltk_train::TrainError::Ranks(_))) || cause.downcast_ref::<torch_dist::Error>().is_some()

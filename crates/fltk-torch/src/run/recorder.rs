@@ -1,4 +1,4 @@
-//! The record of one run, and what a person sees of it: one place where the clock is read.
+//! The recorder of one run, with its progress output: the only place where the clock is read.
 
 use std::time::Instant;
 
@@ -16,32 +16,32 @@ use jiff::Timestamp;
 
 use super::progress::Progress;
 
-/// What is to be expected of a run that failed, if it is begun again from its checkpoint.
+/// The expected outcome if a failed run restarts from its checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prospect {
-    /// It goes on, and is soon begun again: another rank was lost.
+    /// The run resumes, and restarts soon: another rank was lost.
     Restart,
-    /// The same failure: its settings are to blame, not the machine or another process.
+    /// The run fails again: its settings are the cause, not the machine or another process.
     SameFailure,
-    /// Nobody knows.
+    /// The outcome isn't known.
     Unknown,
 }
 
-/// Writes a run's journal, and shows it.
+/// Writes a run's journal, and shows its progress.
 pub struct Recorder {
     records: RunRecorder,
     progress: Progress,
     unit: Unit,
-    /// Clients' records that wait for the end of their round, so that a round costs one sync.
+    /// The events of clients that wait for the end of their round, so that a round costs one sync.
     pending: Vec<RunEvent>,
-    /// For how long it took: the clock on the wall may be set meanwhile.
+    /// The start, for measuring the duration: the wall clock may be set in the meantime.
     began: Instant,
-    /// Whether the learning rate's minimum was spoken of: once is enough.
+    /// True if the warning about the learning rate's minimum was given: once is enough.
     warned_of_held_rate: bool,
 }
 
 impl Recorder {
-    /// Takes up `records` at `from`, and notes that in the journal.
+    /// Starts to record at `from`, and notes that in the journal.
     ///
     /// # Errors
     /// If the journal can't be written.
@@ -52,7 +52,7 @@ impl Recorder {
         Ok(Self { records, progress, unit, pending: Vec::new(), began: Instant::now(), warned_of_held_rate: false })
     }
 
-    /// Records `event`; when this returns it is on disk, but for a client's, which wait for the next other event.
+    /// Records `event`; when this returns, the event is on disk, except a client's, which waits for the next event of another kind.
     ///
     /// # Errors
     /// If the journal can't be written.
@@ -67,7 +67,7 @@ impl Recorder {
         self.records.record_all(&events, Timestamp::now()).or_exit(Exit::Records)
     }
 
-    /// Warns, once, that the schedule would put the learning rate below its minimum and so leaves it.
+    /// Warns, once, that the learning rate isn't reduced further, since the schedule would put it below its minimum.
     pub fn warn_of_held_rate(&mut self, rate: LearningRate) {
         if rate.held_by_minimum && !self.warned_of_held_rate {
             self.warned_of_held_rate = true;
@@ -78,10 +78,10 @@ impl Recorder {
         }
     }
 
-    /// Saves a checkpoint taken at `at`, records it, and removes those before the newest [`KEPT`].
+    /// Saves a checkpoint taken at `at`, records it, and removes all but the newest [`KEPT`].
     ///
     /// # Errors
-    /// If it can't be written, or an old one can't be removed.
+    /// If the checkpoint can't be written, or an old one can't be removed.
     pub fn checkpoint(&mut self, at: Milestone, files: &Files, parameters_sha256: String) -> anyhow::Result<()> {
         let checkpoints = self.records.folder().checkpoints(self.unit);
         checkpoints.save(at, files).or_exit(Exit::Records)?;
@@ -90,7 +90,7 @@ impl Recorder {
         checkpoints.prune(KEPT, |at| known.contains_key(&at)).or_exit(Exit::Records)
     }
 
-    /// Records that the run went through, and lets its folder go.
+    /// Records that the run finished, and returns its folder.
     ///
     /// # Errors
     /// If the journal can't be written.
@@ -100,12 +100,12 @@ impl Recorder {
         Ok(self.records.folder().clone())
     }
 
-    /// Records that the run gave up. What can't be recorded any more is not reported again: `reason` is about to be.
+    /// Records that the run failed. An error in recording isn't reported, since `reason` is about to be.
     pub fn fail(mut self, reason: &str, prospect: Prospect) {
         if prospect == Prospect::Restart {
             self.records.expect_another_start();
         }
-        // One line, so that it fits a table.
+        // One line fits a table.
         let reason = reason.lines().next().unwrap_or_default().to_owned();
         let _ = self.record(RunEvent::Failed { reason, for_good: prospect == Prospect::SameFailure });
     }

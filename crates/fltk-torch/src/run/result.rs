@@ -1,4 +1,4 @@
-//! What `fltk run` ends with: one object per run, made from its records alone.
+//! The results that `fltk run` prints: one object per run, made from its records alone.
 
 use std::path::PathBuf;
 
@@ -25,7 +25,7 @@ pub struct RunResult {
     pub kind: String,
     /// The root seed.
     pub seed: u64,
-    /// What the steps are: `round` or `epoch`.
+    /// The unit of the steps: `round` or `epoch`.
     pub unit: Unit,
     /// Every round or epoch, ascending; 0 is the initial model.
     pub steps: Vec<Step>,
@@ -35,32 +35,32 @@ pub struct RunResult {
     pub loss: Option<f64>,
     /// Wall clock of the run since it last started, in seconds.
     pub seconds: f64,
-    /// SHA-256 of the final parameters and buffers; `docs/parity.md` says over which bytes.
+    /// SHA-256 of the final parameters and buffers; `docs/parity.md` specifies the bytes.
     pub parameters_sha256: String,
 }
 
-/// One round or epoch.
+/// A round or epoch.
 #[derive(Debug, Serialize)]
 pub struct Step {
-    /// Counted from 1; 0 is the initial model.
+    /// The step, counted from 1; 0 is the initial model.
     pub step: u32,
-    /// Test accuracy, `0..=1`; absent where the step was not evaluated.
+    /// Test accuracy, `0..=1`; absent if the step was not evaluated.
     pub accuracy: Option<f64>,
-    /// Mean test loss per prediction; likewise.
+    /// Mean test loss per prediction; absent likewise.
     pub loss: Option<f64>,
-    /// Mean training loss per sample in this step; absent for step 0, and where nobody took a step.
+    /// Mean training loss per sample in this step; absent for step 0, and if no client took a step.
     pub train_loss: Option<f64>,
-    /// Wall clock of training in this step alone.
+    /// Wall-clock time of training in this step alone, in seconds.
     pub seconds: f64,
-    /// Wall clock of evaluating after this step; in a federated run it may overlap the next round's training.
+    /// Wall-clock time of the evaluation after this step, in seconds; in a federated run it may overlap the next round's training.
     pub test_seconds: f64,
 }
 
 impl RunResult {
-    /// Of the finished run in `folder`.
+    /// Reads the result of the finished run in `folder`.
     ///
     /// # Errors
-    /// If its records can't be read, or it isn't finished.
+    /// If its records can't be read, or it hasn't finished.
     pub fn read(folder: RunFolder) -> anyhow::Result<Self> {
         let run = folder.read().or_exit(Exit::Records)?;
         let Some(End::Finished { parameters_sha256, seconds, .. }) = run.history.end() else {
@@ -94,7 +94,7 @@ impl RunResult {
         })
     }
 
-    /// The table that a person reads.
+    /// The table for people to read.
     #[must_use]
     pub fn to_table(&self) -> String {
         let mut table = output::table(&[self.unit.name(), "accuracy", "loss", "train loss", "train s", "test s"], &[0, 1, 2, 3, 4, 5]);

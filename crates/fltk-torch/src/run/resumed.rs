@@ -1,4 +1,4 @@
-//! The checkpoint that an interrupted run goes on from: the newest that is whole, looked at before anything of the new start is written.
+//! The checkpoint from which an interrupted run resumes: the newest intact one, checked before the new start writes anything.
 
 use fltk::{
     exit::{Exit, OrExit as _, failure},
@@ -15,16 +15,17 @@ use fltk_train::{
 
 use super::{Context, distributed::sharding, job::Job};
 
-/// A checkpoint to go on from.
+/// A checkpoint to resume from.
 pub struct Resumed {
-    /// Its files, and where it was taken.
+    /// The checkpoint's files and position.
     pub checkpoint: Checkpoint,
-    /// What the journal says of the model's parameters and buffers in it.
+    /// The digest of the model's parameters and buffers in it, according to the journal.
     parameters_sha256: String,
 }
 
 impl Resumed {
-    /// The newest that is whole, of those that the journal knows. One that it doesn't was saved just before the process ended, or came from elsewhere.
+    /// The newest intact checkpoint among those that the journal knows. One that it doesn't know was saved just before the process ended, or came
+    /// from elsewhere.
     ///
     /// # Errors
     /// If checkpoints can't be listed.
@@ -40,13 +41,14 @@ impl Resumed {
         }))
     }
 
-    /// That it is what `job` saved: it fits the net and the optimizer, its parameters are those that the journal knows, and it is of this place. Its manifest
-    /// alone would fit another run's as well.
+    /// Checks that `job` saved this checkpoint: it fits the net and the optimizer, its parameters are those that the journal knows, and its position
+    /// is the one it is stored under. Its manifest alone would also fit another run's checkpoint.
     ///
-    /// It is loaded for that, and again by each rank that trains: so it is refused before anybody goes on from it, and before the journal says so.
+    /// The checkpoint is loaded for the check, and again by each rank that trains: so a wrong one is refused before any rank resumes from it, and
+    /// before the journal records the start.
     ///
     /// # Errors
-    /// If it isn't, or the net can't be built.
+    /// If the checkpoint is a wrong one, or the net can't be built.
     pub fn check(&self, context: &Context<'_>, job: &Job, dataset: &Dataset) -> anyhow::Result<()> {
         fltk_train::init(1);
         let mut model = Model::new(&job.task.network, context.base, Targets::of(dataset), job.seed)?;
@@ -69,7 +71,8 @@ impl Resumed {
         Err(self.refusal(format!(", which is of seed {seed}, after {place}: not of this run, or not of this place")))
     }
 
-    /// Whether its own position is where it lies, of `job`, and not beyond the job's end: in an epoch at most before its last step.
+    /// True if the checkpoint's own position is the one it is stored under, has the seed of `job`, and isn't beyond the job's end: within an epoch,
+    /// at most before its last step.
     fn is_of_this_place(&self, position: &Position, job: &Job, dataset: &Dataset) -> bool {
         let (num_units, num_steps) = match &job.task.setting {
             Setting::Federated(config) => (config.rounds, 0),
