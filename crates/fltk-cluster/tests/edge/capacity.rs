@@ -1,4 +1,4 @@
-//! Jobs that are admitted by what nodes have.
+//! Jobs that are admitted by the free capacity of the nodes.
 
 use std::time::Duration;
 
@@ -22,12 +22,12 @@ use crate::{
 const RESOURCES: &str = "resources: { master: { cores: 2, memory: 1Gi }, worker: { cores: 2, memory: 1Gi } }";
 const PATIENCE: &str = "unschedulable_timeout: 30s";
 
-/// Of jobs with 2 cores a pod, on the node that there is, with 4.
+/// A cluster whose jobs have 2 cores per pod, with a single node of 4 cores.
 fn cluster(tasks: &[(&str, u32)]) -> Cluster {
     cluster_with(tasks, "backend: pytorchjob")
 }
 
-/// The same with more in the `kubernetes` block.
+/// The same cluster with further settings in the `kubernetes` block.
 fn cluster_with(tasks: &[(&str, u32)], kubernetes: &str) -> Cluster {
     let tasks: Vec<String> = tasks.iter().map(|(name, ranks)| task(name, *ranks, RESOURCES)).collect();
     let cluster =
@@ -41,7 +41,7 @@ async fn patch_node(cluster: &Cluster, spec: Value) {
     nodes.patch("node-0", &PatchParams::default(), &Patch::Merge(json!({ "spec": spec }))).await.unwrap();
 }
 
-/// A pod of somebody else on the node.
+/// Places a pod of another owner on the node.
 fn place_other(cluster: &Cluster, namespace: &str, labels: &Value, cpu: &str) {
     let container = json!({ "name": "c", "image": "x", "resources": { "requests": { "cpu": cpu } } });
     let pod = json!({ "metadata": { "name": "other", "labels": labels }, "spec": { "nodeName": "node-0", "containers": [container] } });
@@ -98,7 +98,7 @@ async fn a_job_that_fits_nowhere_is_given_up_behind_one_that_waits_too() {
 #[tokio::test(start_paused = true)]
 async fn pods_of_others_take_their_room() {
     let ours = json!({ "fltk.node/run": "edge-1" });
-    // As of an earlier replication, which the planner doesn't know any more.
+    // The labels of a job of an earlier replication, which the planner no longer knows.
     let earlier = json!({ "fltk.node/run": "edge-1", "fltk.node/job": "earlier" });
     for (namespace, labels) in [("kube-system", json!({})), (NAMESPACE, json!({})), (NAMESPACE, ours), (NAMESPACE, earlier)] {
         let cluster = cluster(&[("one", 1)]);
@@ -151,17 +151,17 @@ async fn a_worker_that_outlives_its_job_keeps_its_room() {
     assert!(ended < 6_000 && (30_000..42_000).contains(&admitted), "{ended} {admitted}");
 }
 
-/// When another process takes the stream up.
+/// The moment at which another process takes over the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum TakenUp {
     Never,
-    /// The job is deleted while no process looks.
+    /// The job is deleted while no process is watching.
     Before,
-    /// The first process has seen it deleted.
+    /// The first process has seen the deletion.
     After,
 }
 
-/// Deletes the first job, whose pods don't stop at once; the next one wants its place.
+/// Deletes the first job, whose pods don't stop at once, while the next job waits for its place.
 async fn pods_on_their_way_out(backend: &str, taken_up: TakenUp) {
     let cluster = cluster_with(&[("first", 2), ("next", 2)], &format!("backend: {backend}"));
     share(&cluster.scenario.client(), &cluster.context, &cluster.specs()).await.unwrap();

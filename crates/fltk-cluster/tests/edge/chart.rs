@@ -1,6 +1,6 @@
-//! The roles of `charts/orchestrator` against what is really asked of the API server: every right is used, and nothing is done without one.
+//! The roles of `charts/orchestrator` compared with the requests sent to the API server: every right is used, and no request lacks one.
 //!
-//! The roles are those of what the chart renders, which is committed; `cargo xtask charts` compares it with the chart.
+//! The roles are read from the rendered chart, which is committed; `cargo xtask charts` compares the rendered files with the chart.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -15,10 +15,10 @@ use crate::{
     scenario::{Call, Fate},
 };
 
-/// `verb plural.group`, and whether in all namespaces.
+/// `verb plural.group`, and true if the right applies to all namespaces.
 type Right = (String, bool);
 
-/// What the role `name` of `kind` gives, as rendered with the set of values `set`.
+/// Returns the rights that the role `name` of `kind` grants, as rendered with the set of values `set`.
 fn has(set: &str, kind: &str, name: &str) -> BTreeSet<Right> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../charts/orchestrator/ci/golden").join(format!("{set}.yaml"));
     let objects: Vec<Value> = serde_saphyr::from_multiple(&fs::read_to_string(path).unwrap()).unwrap();
@@ -40,16 +40,16 @@ fn right(verb: &str, group: &str, plural: &str) -> String {
     if group.is_empty() { format!("{verb} {plural}") } else { format!("{verb} {plural}.{group}") }
 }
 
-/// What it takes to do `calls`.
+/// Returns the rights that `calls` need.
 fn used(calls: &[Call]) -> BTreeSet<Right> {
     let mut rights: BTreeSet<Right> = calls.iter().filter_map(right_of).collect();
-    // What is applied and isn't there yet is created.
+    // Applying an object that doesn't exist yet creates it.
     let applied = calls.iter().filter(|call| call.method == "PATCH" && call.code == Some(201)).filter_map(right_of);
     rights.extend(applied.map(|(right, in_all)| (right.replacen("patch", "create", 1), in_all)));
     rights
 }
 
-/// None, where everybody may: what the API is like, and what oneself may do.
+/// Returns the right that `call` needs. It is `None` for requests that everybody may make: discovery, and reviews of one's own access.
 fn right_of(call: &Call) -> Option<Right> {
     let mut segments = call.path.trim_matches('/').split('/');
     let group = if segments.next()? == "api" { "" } else { segments.next()? };
@@ -79,13 +79,13 @@ fn right_of(call: &Call) -> Option<Right> {
 /// How jobs are admitted, which decides where the orchestrator looks at pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Admission {
-    /// One at a time.
+    /// A fixed number of jobs: one at a time.
     Counted,
-    /// By what nodes have left, which takes rights for the whole cluster.
+    /// By the free capacity of the nodes, which takes rights for the whole cluster.
     Capacity,
 }
 
-/// All that becomes of jobs: made, pushed out twice (the second time an event is added to the first), let go on; and before it all checks.
+/// Runs all checks, and then jobs through their whole life: creation, two preemptions (the second adds an event to the first), resumption.
 async fn at_work(backend: &str, admission: Admission) -> Cluster {
     let admitted = match admission {
         Admission::Counted => "{ type: max_concurrent, jobs: 1 }",
@@ -96,7 +96,7 @@ async fn at_work(backend: &str, admission: Admission) -> Cluster {
          groups: [{{ name: urgent, tasks: [urgent], preempt: true }}]"
     );
     let trace = "0,low,1\n5,urgent,0\n60,urgent,0\n";
-    // The pair takes all of the node.
+    // The job `low` takes the whole node.
     let cores = "resources: { master: { cores: 2, memory: 1Gi }, worker: { cores: 2, memory: 1Gi } }";
     let cluster = Cluster::with_trace(&[task("low", 2, cores), task("urgent", 1, cores)], &stream, &format!("backend: {backend}"), trace);
     let low = cluster.object("low");
@@ -109,7 +109,7 @@ async fn at_work(backend: &str, admission: Admission) -> Cluster {
     cluster
 }
 
-/// What the orchestrator may do by what is rendered with `set`, with admission by capacity in the whole cluster too.
+/// Returns the rights that the orchestrator has when rendered with `set`, including its cluster role for admission by capacity.
 fn has_in_all(set: &str) -> BTreeSet<Right> {
     let mut rights = has(set, "Role", "demo-orchestrator");
     rights.extend(has(set, "ClusterRole", "fltk:fltk-test:demo-orchestrator"));
@@ -148,7 +148,7 @@ async fn every_right_of_the_removal_is_used_and_no_other() {
     for backend in ["pytorchjob", "trainjob"] {
         let cluster = at_work(backend, Admission::Counted).await;
         let before = cluster.scenario.requests().len();
-        // Not owned: its job was gone when it came.
+        // This config map has no owner: its job was gone when it was created.
         let orphan = serde_json::json!({ "metadata": { "name": "orphan", "labels": { "fltk.node/run": cluster.context.run } } });
         cluster.scenario.create_by_hand("configmaps", NAMESPACE, orphan);
         let client = cluster.scenario.client();

@@ -1,4 +1,4 @@
-//! A claim that is read by a pod: what is said when that can't be, and that the pod goes in every case.
+//! A claim that is read through a pod: the error if that is impossible, and the removal of the pod in every case.
 
 use std::{cell::RefCell, time::Duration};
 
@@ -35,7 +35,7 @@ fn scenario() -> Scenario {
     scenario
 }
 
-/// Opens the claim, while the pod comes to stand so; the error, and what was told.
+/// Opens the claim while its pod gets the status `status`. Returns the error and the messages.
 async fn refused(scenario: &Scenario, status: Json) -> (ClaimError, Vec<String>) {
     let (client, told) = (scenario.client(), RefCell::new(Vec::new()));
     let reader = reader();
@@ -78,7 +78,7 @@ async fn a_claim_that_is_not_there() {
 async fn a_pod_that_is_refused_or_may_not_be_made() {
     let scenario = scenario();
     scenario.refuse("pods", &reader().name(), 403);
-    // Who may make pods may be none who may look at claims.
+    // A user who may create pods may lack the right to look at claims.
     scenario.forbid("get", "persistentvolumeclaims");
     let error = open(&scenario.client(), NAMESPACE, &reader(), &mut |_| {}, std::future::pending()).await.err().unwrap();
     assert!(matches!(error, ClaimError::Refused { .. }) && error.to_string().contains("denied the request"), "{error}");
@@ -118,7 +118,7 @@ async fn a_program_that_does_not_serve() {
 
 #[tokio::test(start_paused = true)]
 async fn a_pod_that_can_not_be_reached() {
-    // The cluster in memory forwards no ports, as one whose user may not.
+    // The in-memory cluster forwards no ports, like a cluster whose user has no right to.
     let scenario = scenario();
     let (error, _) = refused(&scenario, container(json!({ "running": {} }))).await;
     assert!(matches!(error, ClaimError::Unreachable { .. }), "{error}");
@@ -132,7 +132,7 @@ async fn who_is_stopped_leaves_nothing() {
     let error = open(&scenario.client(), NAMESPACE, &reader(), &mut |_| {}, stop).await.err().unwrap();
     assert!(matches!(error, ClaimError::Stopped { .. }), "{error}");
     assert_removed(&scenario);
-    // Nor if the API server is busy just then.
+    // The pod is also removed if the API server is busy at that moment.
     let busy = async {
         sleep(Duration::from_secs(3)).await;
         scenario.fail_next(3, 503, None);
@@ -142,7 +142,7 @@ async fn who_is_stopped_leaves_nothing() {
     assert!(matches!(error, ClaimError::Stopped { .. }), "{error}");
     scenario.tick(1);
     assert!(scenario.names("pods", None).is_empty());
-    // Nor if the answer to the pod's making was lost.
+    // The pod is also removed if the answer to its creation was lost.
     scenario.lose_answers(1);
     scenario.forbid("get", "persistentvolumeclaims");
     let error = open(&scenario.client(), NAMESPACE, &reader(), &mut |_| {}, std::future::pending()).await.err().unwrap();

@@ -1,4 +1,4 @@
-//! Watches that end, and jobs that somebody deletes.
+//! Watches that end, and jobs that are deleted by hand.
 
 use std::time::Duration;
 
@@ -163,7 +163,7 @@ async fn one_that_has_succeeded_stays_so() {
         .await;
     told.assert_all_succeeded();
 
-    // One that ended and went at once, as with a short `ttl`: its last state says how it ended.
+    // A job that ended and was removed at once, as with a short `ttl`: its last state says how it ended.
     let cluster = Cluster::new(&[task("a", 1, "")], PARALLEL, "");
     let told = cluster
         .run(async |told| {

@@ -1,4 +1,4 @@
-//! What a run made is removed, and nothing else.
+//! Removal of the objects that a run created, and of nothing else.
 
 use fltk_cluster::kubernetes::{
     End,
@@ -13,7 +13,7 @@ use crate::{
     scenario::{Fate, KUBEFLOW, TRAINER},
 };
 
-/// A run with two jobs that run, beside objects of others.
+/// A run with two running jobs, next to objects of other owners.
 async fn at_work(kubernetes: &str) -> Cluster {
     let cluster = Cluster::new(&[task("pair", 2, ""), task("alone", 1, "")], PARALLEL, kubernetes);
     cluster.scenario.operator(|_| Fate::runs_on());
@@ -23,7 +23,7 @@ async fn at_work(kubernetes: &str) -> Cluster {
             cluster.scenario.create_by_hand(kind, NAMESPACE, object);
         }
     }
-    // Not owned: its job was gone when it came.
+    // This config map has no owner: its job was gone when it was created.
     let orphan = json!({ "metadata": { "name": "orphan", "labels": { "fltk.node/run": cluster.context.run } } });
     cluster.scenario.create_by_hand("configmaps", NAMESPACE, orphan);
     share(&cluster.scenario.client(), &cluster.context, &cluster.specs()).await.unwrap();
@@ -46,7 +46,7 @@ async fn remove(cluster: &Cluster) -> Removed {
 
 #[tokio::test(start_paused = true)]
 async fn all_of_a_run_is_removed() {
-    // Those of its jobs, whoever removes them, and one that nobody owns.
+    // The config maps of its jobs, whether `down` or the garbage collector removes them, and one without an owner.
     for (backend, runtimes, config_maps) in [("pytorchjob", 0, 4), ("trainjob", 2, 3)] {
         let cluster = at_work(&format!("backend: {backend}")).await;
         let has_runtime =
@@ -61,7 +61,7 @@ async fn all_of_a_run_is_removed() {
     }
 }
 
-/// More than one page of config maps of the run, and one of somebody else's between them.
+/// Creates more than one page of config maps of the run, with one of another owner between them.
 fn many_maps(cluster: &Cluster, count: usize) {
     for number in 0..count {
         let run = if number == count / 2 { "edge-2" } else { &cluster.context.run };
@@ -82,7 +82,7 @@ async fn many_are_removed_page_by_page() {
     assert_eq!(queries.iter().filter(|query| query.contains("continue=")).count(), 2, "{queries:?}");
 }
 
-/// Of requests so far that removed config maps.
+/// Returns the queries of the requests so far that removed config maps.
 fn page_queries(cluster: &Cluster) -> Vec<String> {
     let requests = cluster.scenario.requests().into_iter();
     requests.filter(|call| call.method == "DELETE" && call.path.ends_with("/configmaps")).map(|call| call.query).collect()

@@ -1,4 +1,4 @@
-//! Jobs that fail, and what a person is told about it.
+//! Jobs that fail, and the messages that users get about them.
 
 use std::{
     sync::{
@@ -62,8 +62,8 @@ async fn who_only_lost_another_is_not_blamed() {
     check(report(7, "rank 1 is lost"), Fate::runs_on(), "rank 0: exit code 7: rank 1 is lost (").await;
 }
 
-/// How often each rank of a job of three that may lose two ran, and how the job ended: in the first `num_losses` runs rank 2 is killed, and the others lose
-/// it, unless they are asked to go before.
+/// Returns how often each rank of a job with three ranks and a backoff limit of 2 ran, and how the job ended. In the first `num_losses` runs rank 2 is
+/// killed, and the other ranks lose their connection to it unless they are asked to stop first.
 async fn lose(backend: &str, num_losses: u32) -> (u32, JobRecord) {
     let config = format!("backend: {backend}, run_policy: {{ backoff_limit: 2 }}");
     let cluster = Cluster::new(&[task("trio", 3, "")], PARALLEL, &config);
@@ -94,14 +94,15 @@ async fn so_many_losses_pass_and_a_job_that_dies_each_time_fails_at_the_next() {
         assert_eq!((num_runs, record.outcome), (4, Some(Outcome::Failed)), "{backend}: the third loss is one too many");
         let reason = record.reason.unwrap();
         assert!(reason.starts_with("rank 2: killed, exit code 137 (") && reason.contains(words), "{reason}");
-        // Its pods are gone; what they said is not.
+        // Its pods are gone, but their messages are kept.
         let words: Vec<_> = record.words.iter().map(|said| (said.pod, said.words.as_str())).collect();
         let lost = "exit code 7: the connection to another rank broke";
         assert_eq!(words, [(0, lost), (1, lost), (2, "killed, exit code 137")]);
     }
 }
 
-/// A pod that is deleted takes its restarts with it. The training operator doesn't count it; Kubernetes' jobs count such pods apart, up to the same limit.
+/// A deleted pod takes its restart count with it. The training operator doesn't count the deletion; Kubernetes' jobs count such pods separately, up to the
+/// same limit.
 #[tokio::test(start_paused = true)]
 async fn a_deleted_pod_is_no_restart() {
     for (backend, pods, num_deleted, outcome) in [

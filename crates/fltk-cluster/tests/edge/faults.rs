@@ -1,4 +1,4 @@
-//! An API server, web hooks and operators that aren't there for a while, or refuse.
+//! API servers, web hooks and operators that are unavailable for a while, or refuse requests.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A stream in a cluster: what is to be run, what a person was told, and processes of the orchestrator that come and go.
+//! A stream in a cluster: the jobs to run, the messages that a user got, and orchestrator processes that start and stop.
 
 use std::{
     cell::{Cell, RefCell},
@@ -34,27 +34,27 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::scenario::Scenario;
 
 pub const NAMESPACE: &str = "default";
-/// Of the cluster's own work.
+/// The interval of the cluster's own work.
 pub const TICK: Duration = Duration::from_millis(100);
-/// No stream of these tests takes longer, by the tests' clock.
+/// The limit on the time of a stream, by the tests' clock. No stream of these tests takes longer.
 const LIMIT: Duration = Duration::from_secs(3600);
 
-/// A task whose jobs have `ranks` pods; `more` is added to it.
+/// Returns a task whose jobs have `ranks` pods; `more` is added to it.
 pub fn task(name: &str, ranks: u32, more: &str) -> String {
     let net = "network: FashionMNISTCNN, dataset: fashion-mnist";
     format!("{{ name: {name}, kind: distributed, {net}, distributed: {{ epochs: 1, data_parallelism: {ranks} }}, {more} }}")
 }
 
-/// A batch whose jobs run beside each other.
+/// The settings of a batch whose jobs run in parallel.
 pub const PARALLEL: &str = "parallel: true";
 
-/// What is to be run, and where.
+/// A stream to run, and the cluster to run it in.
 pub struct Cluster {
     pub scenario: Scenario,
     pub context: Arc<RunContext>,
     pub metrics: Arc<Metrics>,
     pub is_ready: Arc<AtomicBool>,
-    /// Whether nodes and operators stand still.
+    /// True if nodes and operators do nothing.
     pub is_still: Cell<bool>,
     stream: Stream,
     folder: StreamFolder,
@@ -64,17 +64,17 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Of `tasks` in a stream with the settings `stream`, and a `kubernetes` block.
+    /// A cluster with `tasks` in a stream with the settings `stream`, and the `kubernetes` block `kubernetes`.
     pub fn new(tasks: &[String], stream: &str, kubernetes: &str) -> Self {
         Self::with_trace(tasks, stream, kubernetes, "")
     }
 
-    /// The same with the arrivals of `trace`, `time,class,priority` each.
+    /// The same with the arrivals of `trace`, one `time,class,priority` per line.
     pub fn with_trace(tasks: &[String], stream: &str, kubernetes: &str, trace: &str) -> Self {
         Self::of(&[1], tasks, stream, kubernetes, trace)
     }
 
-    /// A replication for each of `seeds`.
+    /// A stream with one replication for each of `seeds`.
     pub fn with_seeds(seeds: &[u64], tasks: &[String], stream: &str) -> Self {
         Self::of(seeds, tasks, stream, "", "")
     }
@@ -91,14 +91,14 @@ impl Cluster {
         Self::begin(Scenario::new(), stream, config)
     }
 
-    /// The same stream begun anew, with another folder, in the same cluster.
+    /// The same stream started again with another folder, in the same cluster.
     pub fn begun_elsewhere(&self) -> Self {
         Self::begin(self.scenario.clone(), self.stream.clone(), self.context.config.clone())
     }
 
     fn begin(scenario: Scenario, stream: Stream, config: KubernetesConfig) -> Self {
         let (began, start, run) = (scenario.now(), Instant::now(), stream.run.clone());
-        // Journals are synced some thousand times here: in memory, where a machine has such a folder.
+        // Journals are synced several thousand times here, so they are kept in memory where the machine has such a folder.
         let memory = Path::new("/dev/shm");
         let root = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
         let description =
@@ -120,7 +120,7 @@ impl Cluster {
         }
     }
 
-    /// What time it is.
+    /// The current time.
     pub fn now(&self) -> Timestamp {
         self.began + SignedDuration::try_from(self.start.elapsed()).unwrap()
     }
@@ -130,20 +130,20 @@ impl Cluster {
         self.specs_of(0)
     }
 
-    /// Those of another.
+    /// The jobs of replication `replication`.
     pub fn specs_of(&self, replication: usize) -> Vec<JobSpec> {
         let specs = jobs(&self.stream.experiment, &self.stream.run, replication, &self.stream.trace).unwrap();
         specs.into_iter().map(|spec| self.context.with_requests(spec)).collect()
     }
 
-    /// The object of the job that is called `name`: by its class, and its position in it if that isn't the first.
+    /// The name of the object of job `name`, which is the job's class, plus its position in the class if it isn't the first.
     pub fn object(&self, name: &str) -> String {
         let specs = self.specs();
         let named = names(specs.iter().map(|spec| (&spec.id, spec.class.as_str()))).into_iter().find(|(_, other)| other == name);
         job_name(&named.unwrap_or_else(|| panic!("there is a job {name}")).0)
     }
 
-    /// Runs the stream to its end in one process, while `script` does what it does.
+    /// Runs the stream to its end in one process, concurrently with `script`.
     pub async fn run(&self, script: impl AsyncFnOnce(&Told)) -> Told {
         let told = Told::default();
         let script = async {
@@ -158,7 +158,7 @@ impl Cluster {
         told
     }
 
-    /// A process that is killed when `kill` is done, unless the stream is over before.
+    /// Runs a process that is killed when `kill` completes, unless the stream ends first.
     pub async fn process(&self, client: Client, told: &Told, kill: impl Future<Output = ()>) -> End {
         let (journal, replay) = self.folder.journal::<StreamEvent>().unwrap();
         let context = Arc::clone(&self.context);
@@ -184,7 +184,7 @@ impl Cluster {
         end
     }
 
-    /// Lets the cluster work, for ever.
+    /// Runs the cluster forever.
     pub async fn tick_on(&self) {
         loop {
             sleep(TICK).await;
@@ -194,18 +194,18 @@ impl Cluster {
         }
     }
 
-    /// When the stream began.
+    /// The time when the stream started.
     pub fn began(&self) -> Timestamp {
         self.began
     }
 
-    /// Jobs that failed and are to be tried again, by the journal.
+    /// Failed jobs to retry, according to the journal.
     pub fn to_retry(&self, all: bool) -> Vec<JobId> {
         let (_, replay) = self.folder.journal::<StreamEvent>().unwrap();
         Orchestrator::new(self.stream.clone(), |spec| spec, None, &replay.entries).unwrap().to_retry(all)
     }
 
-    /// Journals that `jobs` are.
+    /// Records in the journal that `jobs` are retried.
     pub fn retry(&self, jobs: &[JobId]) {
         let (journal, replay) = self.folder.journal::<StreamEvent>().unwrap();
         let mut orchestrator = Orchestrator::new(self.stream.clone(), |spec| spec, Some(journal), &replay.entries).unwrap();
@@ -213,12 +213,12 @@ impl Cluster {
         orchestrator.take(orchestrator.now(), events, self.now()).unwrap();
     }
 
-    /// How many events were journaled.
+    /// The number of events in the journal.
     pub fn num_records(&self) -> usize {
         fs::read_to_string(self.journal_path()).unwrap().lines().count()
     }
 
-    /// What a power cut leaves of an append: the journal's first `num` records.
+    /// Cuts the journal to its first `num` records, as a power cut during an append leaves it.
     pub fn cut_journal(&self, num: usize) {
         let text = fs::read_to_string(self.journal_path()).unwrap();
         let kept: String = text.split_inclusive('\n').take(num).collect();
@@ -229,14 +229,14 @@ impl Cluster {
         self.folder.path().join("journal.jsonl")
     }
 
-    /// How many objects were made, by the answers to requests for it.
+    /// The number of objects created, according to the answers to creation requests.
     pub fn num_made(&self, plural: &str) -> usize {
         let path = format!("/namespaces/{NAMESPACE}/{plural}");
         let calls = self.scenario.requests();
         calls.iter().filter(|call| call.method == "POST" && call.path.ends_with(&path) && call.code == Some(201)).count()
     }
 
-    /// That each of the jobs was made once and no more.
+    /// Asserts that each job was created exactly once.
     pub fn assert_made_once(&self, plural: &str) {
         let mut made = self.scenario.creates(plural);
         made.sort();
@@ -246,7 +246,7 @@ impl Cluster {
     }
 }
 
-/// Jobs by what they are called.
+/// Pairs each job with its name.
 fn names<'a>(jobs: impl Iterator<Item = (&'a JobId, &'a str)>) -> Vec<(JobId, String)> {
     let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
     let name = |(id, class): (&JobId, &'a str)| {
@@ -257,7 +257,7 @@ fn names<'a>(jobs: impl Iterator<Item = (&'a JobId, &'a str)>) -> Vec<(JobId, St
     jobs.map(name).collect()
 }
 
-/// What a person was told. Clones are the same one.
+/// The messages that a user got. Clones share the same state.
 #[derive(Clone, Default)]
 pub struct Told(Rc<RefCell<Inner>>);
 
@@ -265,7 +265,7 @@ pub struct Told(Rc<RefCell<Inner>>);
 struct Inner {
     records: BTreeMap<String, JobRecord>,
     states: BTreeMap<String, &'static str>,
-    /// What a job waited for, each once.
+    /// The reasons each job waited for, each listed once.
     waits: BTreeMap<String, Vec<String>>,
     troubles: Vec<String>,
     stuck: Vec<String>,
@@ -280,7 +280,7 @@ impl Told {
         self.0.borrow().states.clone()
     }
 
-    /// How each job ended.
+    /// Returns the outcome of each job.
     pub fn outcomes(&self) -> BTreeMap<String, Option<Outcome>> {
         self.0.borrow().records.iter().map(|(name, record)| (name.clone(), record.outcome)).collect()
     }
@@ -290,7 +290,7 @@ impl Told {
         assert!(!outcomes.is_empty() && outcomes.values().all(|outcome| *outcome == Some(Outcome::Succeeded)), "{outcomes:?}");
     }
 
-    /// What job `name` waited for, in order.
+    /// Returns the reasons job `name` waited for, in order.
     pub fn waits(&self, name: &str) -> Vec<String> {
         self.0.borrow().waits.get(name).cloned().unwrap_or_default()
     }
@@ -299,7 +299,7 @@ impl Told {
         self.0.borrow().troubles.clone()
     }
 
-    /// Jobs that didn't run for long, with why.
+    /// Returns the jobs that didn't run for long, with the reason.
     pub fn stuck(&self) -> Vec<String> {
         self.0.borrow().stuck.clone()
     }
@@ -308,12 +308,12 @@ impl Told {
         (self.0.borrow().waits.clone(), self.troubles())
     }
 
-    /// NotRunning until job `name` is `state`.
+    /// Waits until job `name` is `state`.
     pub async fn until(&self, name: &str, state: &str) {
         self.until_any(&format!("{name} is {state}"), || self.0.borrow().states.get(name) == Some(&state)).await;
     }
 
-    /// NotRunning until job `name` was said to wait for something with `words` in it.
+    /// Waits until job `name` is reported as waiting with a reason that contains `words`.
     pub async fn until_waits(&self, name: &str, words: &str) {
         self.until_any(words, || self.waits(name).iter().any(|said| said.contains(words))).await;
     }

@@ -1,4 +1,4 @@
-//! Jobs that somebody else suspends, as Kueue does.
+//! Jobs that another controller suspends, as Kueue does.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use crate::{
 };
 
 const BACKENDS: [&str; 2] = ["pytorchjob", "trainjob"];
-/// How long jobs are held here.
+/// The time for which jobs are held here.
 const HELD: Duration = Duration::from_secs(77);
 
-/// One job of two pods that runs on until it's suspended, and for a second after it is let go on.
+/// A cluster with one job of two pods, which runs until it's suspended, and for another second after it is resumed.
 async fn cluster(backend: &str) -> Cluster {
     let cluster = Cluster::new(&[task("pair", 2, "")], PARALLEL, &format!("backend: {backend}"));
     share(&cluster.scenario.client(), &cluster.context, &cluster.specs()).await.unwrap();
@@ -24,7 +24,7 @@ async fn cluster(backend: &str) -> Cluster {
     cluster
 }
 
-/// Somebody sets whether job `name` is to be suspended.
+/// Sets whether job `name` is suspended, as another controller would.
 async fn set(cluster: &Cluster, backend: &str, name: &str, suspend: bool) {
     preemption::suspend_by_hand(cluster, backend, name, suspend).await;
 }
@@ -33,7 +33,7 @@ fn object(cluster: &Cluster, backend: &str, name: &str) -> Value {
     cluster.scenario.get(&format!("{backend}s"), NAMESPACE, &cluster.object(name)).unwrap()
 }
 
-/// That `pair`, which was held once for about [`HELD`] while it ran, has that in its record, and its time in no run time.
+/// Asserts that the record of `pair` has one suspension, of about [`HELD`], and excludes it from the run time.
 fn assert_held_once(told: &Told) {
     told.assert_all_succeeded();
     let record = told.record("pair");
@@ -78,7 +78,7 @@ async fn it_is_held_whoever_looks() {
             sleep(Duration::from_secs(5)).await;
         };
         assert_eq!(cluster.process(client(), &first, killed).await, End::Stopped);
-        // Nobody looks when it's suspended, and for a while after.
+        // No orchestrator is running when the job is suspended, nor for a while after.
         set(&cluster, backend, "pair", true).await;
         let while_nobody_looks = async {
             sleep(HELD / 2).await;
@@ -93,7 +93,7 @@ async fn it_is_held_whoever_looks() {
             sleep(HELD / 2).await;
         };
         assert_eq!(cluster.process(client(), &second, killed).await, End::Stopped);
-        // Nor when that is taken back.
+        // No orchestrator is running when the suspension is lifted either.
         set(&cluster, backend, "pair", false).await;
         let told = cluster.run(async |_| {}).await;
         assert_held_once(&told);

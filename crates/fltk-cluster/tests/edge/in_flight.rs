@@ -1,4 +1,4 @@
-//! Requests under way at once are bounded, however much there is to do: the API server is everybody's.
+//! The bound on concurrent requests, however much there is to do: the API server is shared.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -10,16 +10,16 @@ use crate::{
     scenario::Call,
 };
 
-/// Long enough that requests which may be under way at once are.
+/// The latency of an answer, long enough for requests that may be in flight together to be so.
 const LATENCY: Duration = Duration::from_millis(20);
 
-/// That arrive at the same instant.
+/// The number of jobs that arrive at the same instant.
 const NUM_JOBS: usize = 300;
 
-/// Of events: `CONCURRENCY` in `events.rs`.
+/// The number of event requests in flight at once: `CONCURRENCY` in `events.rs`.
 const EVENTS_AT_ONCE: usize = 4;
 
-/// What is asked for a job: its objects, made, looked at and changed. Not watches.
+/// True if `call` creates, reads or changes the objects of a job. Lists, watches and events don't count.
 fn is_of_a_job(call: &Call) -> bool {
     let is_list = call.method == "GET" && ["/pytorchjobs", "/pods"].iter().any(|plural| call.path.ends_with(plural));
     !is_list && !is_event(call)

@@ -1,4 +1,4 @@
-//! Processes that are killed: another takes the stream up from the journal, loses nothing and does nothing twice.
+//! Processes that are killed: another process resumes the stream from the journal, loses nothing and does nothing twice.
 
 use std::{future::poll_fn, task::Poll, time::Duration};
 
@@ -14,13 +14,13 @@ use crate::{
 /// When the process is killed.
 #[derive(Clone, Copy, Debug)]
 enum Kill {
-    /// When so many events are journaled, and nothing was done about the last of them.
+    /// After this many events were journaled, before anything was done about the last of them.
     AfterRecords(usize),
-    /// When so many requests were answered.
+    /// After this many requests were answered.
     AfterRequests(usize),
 }
 
-/// Two processes in a row. The cluster goes on for `gap` between them.
+/// Runs two processes, one after the other. The cluster continues for `gap` between them.
 async fn kill(cluster: &Cluster, kill: Kill, gap: Duration) -> Told {
     let first = Told::default();
     match kill {
@@ -44,7 +44,7 @@ async fn kill(cluster: &Cluster, kill: Kill, gap: Duration) -> Told {
     second
 }
 
-/// Every way to be killed in a stream that makes as many records and requests as `whole`.
+/// Every point at which to kill a process, in a stream with as many records and requests as `whole`.
 fn kills(whole: &Cluster) -> Vec<Kill> {
     let (records, requests) = (whole.num_records(), whole.scenario.requests().len());
     assert!(records > 5 && requests > 5, "{records} {requests}");
@@ -53,7 +53,7 @@ fn kills(whole: &Cluster) -> Vec<Kill> {
 
 const GAPS: [Duration; 2] = [Duration::ZERO, Duration::from_secs(1)];
 
-/// That no job lacks what its pods read.
+/// Asserts that every job has the config maps that its pods read.
 fn assert_config_maps(cluster: &Cluster, when: &str) {
     for spec in cluster.specs() {
         let job = cluster.scenario.get("pytorchjobs", NAMESPACE, &cluster.object(&spec.class)).unwrap();
@@ -84,7 +84,7 @@ async fn a_batch_survives_a_kill_at_any_moment() {
             let told = kill(&cluster, way, gap).await;
             told.assert_all_succeeded();
             assert_eq!(cluster.num_made("pytorchjobs"), 2, "{way:?}");
-            // One that is over needs none any more: pods of this cluster run without.
+            // A finished job no longer needs its config map, since pods of this cluster run without one.
             if gap.is_zero() {
                 assert_config_maps(&cluster, &format!("{way:?}"));
             }
@@ -108,7 +108,7 @@ async fn a_preemption_survives_a_kill_at_any_moment() {
             let told = kill(&cluster, way, gap).await;
             told.assert_all_succeeded();
             assert_eq!(cluster.num_made("pytorchjobs"), 2, "{way:?}");
-            // Where nobody asked for it in time, the urgent job waits for nobody.
+            // If no process asked for a preemption in time, the urgent job has nothing to wait for.
             assert!(told.record("low").suspensions <= 1, "{way:?}");
         }
     }

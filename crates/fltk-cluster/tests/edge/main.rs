@@ -1,4 +1,4 @@
-//! The edge at work: the real loop, orchestrator and journal against a cluster in memory.
+//! The Kubernetes edge at work: the real loop, orchestrator and journal against an in-memory cluster.
 #![cfg(feature = "kubernetes")]
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 

@@ -1,4 +1,4 @@
-//! Two streams that are called the same, in one namespace: neither takes the other's jobs for its own.
+//! Two streams with the same name in one namespace: neither mistakes the other's jobs for its own.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ async fn a_new_stream_is_refused_where_one_of_its_name_has_jobs() {
             "{message}"
         );
         assert!(message.contains("fltk cluster --down edge-1 --namespace default"), "{message}");
-        // One of another name isn't in its way.
+        // A stream with another name doesn't conflict with it.
         let mut context = (*second.context).clone();
         context.run = "edge-2".to_owned();
         is_new(&second.scenario.client(), &context).await.unwrap();
@@ -45,7 +45,7 @@ async fn a_new_stream_is_refused_where_one_of_its_name_has_jobs() {
 async fn jobs_of_a_namesake_are_neither_adopted_nor_touched() {
     for backend in ["pytorchjob", "trainjob"] {
         let first = first(backend).await;
-        // Both were begun in the same moment, before either had a job.
+        // Both streams started at the same moment, before either had a job.
         sleep(Duration::from_secs(1)).await;
         let second = first.begun_elsewhere();
         let told = Told::default();
@@ -67,7 +67,7 @@ async fn jobs_of_a_namesake_are_neither_adopted_nor_touched() {
     }
 }
 
-/// A config map of job `spec` that is there before it, and says `text`.
+/// A config map of job `spec` that exists before the job and contains `text`.
 fn config_map(spec: &JobSpec, text: &str) -> serde_json::Value {
     let labels = json!({ "fltk.node/run": "edge-1", "fltk.node/job": spec.id.to_string() });
     let metadata = json!({ "name": format!("master-{}-0", spec.id), "labels": labels });
@@ -78,7 +78,7 @@ fn config_map(spec: &JobSpec, text: &str) -> serde_json::Value {
 async fn a_config_map_of_another_version_that_says_the_same_is_given_to_pods() {
     let cluster = Cluster::new(&[task("a", 1, "")], PARALLEL, "");
     let spec = cluster.specs().remove(0);
-    // Without what has a default: a version without those settings would have written it so.
+    // The text leaves out the settings with defaults, as a version without those settings would have written it.
     let text = format!("name: edge\nseeds: [{}]\ntasks:\n  - {}\n", spec.arrival.seed.0, task("a", 1, ""));
     let map = config_map(&spec, &text);
     cluster.scenario.create_by_hand("configmaps", NAMESPACE, map.clone());
@@ -95,7 +95,7 @@ async fn a_config_map_of_another_version_that_says_the_same_is_given_to_pods() {
     assert!(told.troubles().is_empty(), "{:?}", told.troubles());
 }
 
-/// Whoever goes on with an earlier version's stream reads in its folder that its partitions are of version 1; so mean the config maps that were made then.
+/// A stream resumed from an earlier version has partitions of version 1, which its folder says; config maps that were created then mean the same.
 #[test]
 fn a_config_map_of_before_partitions_had_versions_says_the_first() {
     let federated = |version: &str| {

@@ -1,4 +1,4 @@
-//! A job of higher priority wants the place of another.
+//! Preemption: a job of higher priority needs the slot of another job.
 
 use std::{cell::Cell, future::poll_fn, task::Poll, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::{
 
 const BACKENDS: [&str; 2] = ["pytorchjob", "trainjob"];
 
-/// One place. `low` runs on until it's pushed out, and is done when it's resumed; `urgent` comes after five seconds, and takes one.
+/// A cluster with one slot. `low` runs until it's preempted, and ends when resumed; `urgent` arrives after five seconds and takes one.
 pub fn cluster(kubernetes: &str) -> Cluster {
     let stream = "orchestrator: trace, trace: trace.csv, policy: priority, admission: { type: max_concurrent, jobs: 1 }, \
                   groups: [{ name: urgent, tasks: [urgent], preempt: true }]";
@@ -30,7 +30,7 @@ pub fn cluster(kubernetes: &str) -> Cluster {
     cluster
 }
 
-/// Somebody sets whether job `name` is to be suspended.
+/// Sets whether job `name` is suspended, as a user would.
 pub async fn suspend_by_hand(cluster: &Cluster, backend: &str, name: &str, suspend: bool) {
     let (backend, spec) = match backend {
         "trainjob" => (Backend::TrainJob, json!({ "suspend": suspend })),
@@ -40,7 +40,7 @@ pub async fn suspend_by_hand(cluster: &Cluster, backend: &str, name: &str, suspe
     all.patch(&cluster.object(name), &PatchParams::default(), &patch).await.unwrap();
 }
 
-/// Requests that changed the object of job `name`.
+/// The number of requests that changed the object of job `name`.
 fn num_patches(cluster: &Cluster, name: &str) -> usize {
     let object = cluster.object(name);
     cluster.scenario.requests().iter().filter(|call| call.method == "PATCH" && call.path.ends_with(&object)).count()
@@ -140,7 +140,7 @@ async fn a_hold_that_is_older_than_the_suspension_is_not_lifted_with_it() {
         let told = cluster
             .run(async |told| {
                 told.until("low", "running").await;
-                // Its operator hasn't said so yet when its place is wanted.
+                // The operator hasn't reported the suspension yet when the slot is needed.
                 cluster.scenario.operators_away(true);
                 suspend_by_hand(&cluster, backend, "low", true).await;
                 told.until("low", "suspending").await;
@@ -197,7 +197,7 @@ async fn a_suspended_job_that_is_deleted_is_over() {
     assert_eq!(told.states()["low"], "deleted");
     assert_eq!(told.record("low").reason.unwrap(), "its object was deleted by somebody");
 
-    // While it waits, and when it was just let go on.
+    // The job is deleted while it waits, and when it was just resumed.
     for (low, urgent) in [("waiting", "running"), ("admitted", "succeeded")] {
         let unwatched = cluster("");
         let first = Told::default();
@@ -222,7 +222,7 @@ async fn a_suspension_is_done_when_the_pods_are_gone_whoever_looks() {
         let kill = async {
             first.until("low", "suspending").await;
             cluster.is_still.set(true);
-            // What was asked for has been done.
+            // The requests have been carried out.
             sleep(Duration::from_secs(1)).await;
         };
         assert_eq!(cluster.process(cluster.scenario.client(), &first, kill).await, End::Stopped);

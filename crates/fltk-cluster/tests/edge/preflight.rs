@@ -1,4 +1,4 @@
-//! What is said before a stream is begun that couldn't run.
+//! The checks before a stream starts, and the errors for a stream that couldn't run.
 
 use std::sync::Arc;
 
@@ -22,10 +22,10 @@ async fn nothing_is_missing_and_nothing_is_made() {
     let cluster = cluster("");
     check(&cluster.scenario.client(), &cluster.context, &cluster.specs(), true).await.unwrap();
     assert!(cluster.scenario.names("pytorchjobs", None).is_empty() && cluster.scenario.names("configmaps", None).is_empty());
-    // One that is taken up again finds its own objects.
+    // A resumed stream finds its own objects.
     cluster.run(async |_| {}).await.assert_all_succeeded();
     check(&cluster.scenario.client(), &cluster.context, &cluster.specs(), true).await.unwrap();
-    // What passes is waited for.
+    // Transient errors are waited out.
     cluster.scenario.fail_next(3, 503, None);
     check(&cluster.scenario.client(), &cluster.context, &cluster.specs(), true).await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! Jobs that failed and are tried again.
+//! Failed jobs that are retried.
 
 use fltk_cluster::{
     JobId,
@@ -25,11 +25,11 @@ async fn a_job_that_failed_is_made_anew() {
         cluster.scenario.operator(move |run| if run.job == wrong { Fate::fails(1, "no number") } else { Fate::fails(6, "no space") });
         let told = cluster.run(async |_| {}).await;
         assert_eq!((told.states()["pair"], told.states()["wrong"]), ("failed", "failed"), "{backend}");
-        // The machine is at fault for one, which is tried again unasked; all are where that's asked for.
+        // One job failed because of its machine, and is retried by default; both are retried on request.
         let jobs = cluster.to_retry(false);
         assert_eq!(jobs, [told.record("pair").job], "{backend}");
         assert_eq!(cluster.to_retry(true), [told.record("pair").job, told.record("wrong").job], "{backend}");
-        // Of another stream nothing is removed.
+        // Nothing is removed for another stream.
         let elsewhere = cluster.began() - jiff::SignedDuration::from_secs(1);
         let client = cluster.scenario.client();
         clear(&client, &cluster.context, elsewhere, &jobs).await.unwrap();
@@ -41,7 +41,7 @@ async fn a_job_that_failed_is_made_anew() {
         assert_eq!(cluster.scenario.names(&plural, Some(NAMESPACE)), [cluster.object("wrong")]);
         cluster.retry(&jobs);
         cluster.scenario.operator(|_| Fate::succeeds("").after(10));
-        // Killed once on the way.
+        // The process is killed once on the way.
         let first = Told::default();
         let killed = first.until("pair", "running");
         assert_eq!(cluster.process(cluster.scenario.client(), &first, killed).await, End::Stopped);

@@ -1,4 +1,4 @@
-//! Streams in which nothing goes wrong.
+//! Streams without faults.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -109,7 +109,7 @@ async fn a_replication_without_arrivals_is_passed_over() {
         (0..seeds.len()).map(|replication| cluster.specs_of(replication).len()).collect::<Vec<_>>()
     };
     let (empty, full): (Vec<u64>, Vec<u64>) = (1..20).partition(|seed| num_arrivals(&[*seed])[0] == 0);
-    // Also the last one, and none at all.
+    // The last replication may be empty too, as may all of them.
     for seeds in [vec![empty[0], full[0]], vec![empty[0], empty[1], full[0], empty[2]], vec![full[0], empty[0]], vec![empty[0], empty[1]]] {
         let cluster = begin(&seeds);
         let expected: usize = num_arrivals(&seeds).iter().sum();

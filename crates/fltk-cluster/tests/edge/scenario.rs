@@ -1,4 +1,4 @@
-//! A cluster in memory: an API server, Kubeflow's operators, and nodes that run pods as a test's script says.
+//! An in-memory cluster: an API server, Kubeflow's operators, and nodes that run pods as a test's script says.
 //!
 //! ```text
 //!   kube::Client ──> server ──> store ──> watches        test ── faults, by hand ──> all of it
@@ -6,11 +6,12 @@
 //!            tick: nodes run pods, operators reconcile jobs
 //! ```
 //!
-//! Nothing in it happens by itself: time is tokio's, and pods and jobs go on only in [`Scenario::tick`]. What it answers was compared
-//! with Kubernetes 1.34, the training operator 1.9.3 and the trainer 2.3.
+//! Nothing in it happens by itself: time is tokio's, and pods and jobs advance only in [`Scenario::tick`]. Its answers were compared with Kubernetes
+//! 1.34, the training operator 1.9.3 and the trainer 2.3.
 //!
-//! Not for: what only a real server knows. There are no schemas and no defaults; a server-side apply is a merge that heeds no owners
-//! of fields; lists in patches are replaced whole; resources of nodes aren't counted; the operators write no events but of pods that they can't make.
+//! The scenario doesn't model what only a real server knows. There are no schemas and no defaults; a server-side apply is a merge that ignores field
+//! owners; lists in patches are replaced whole; resources of nodes aren't counted; the only events that the operators write are about pods that they
+//! can't create.
 
 mod admission;
 mod answer;
@@ -63,38 +64,38 @@ pub use self::{
     script::{End, Fate, Run, Start},
 };
 
-/// The cluster. Clones are the same one.
+/// The cluster. Clones share the same state.
 #[derive(Clone)]
 pub struct Scenario {
     world: Arc<Mutex<World>>,
 }
 
-/// A request as it was made.
+/// A request as it was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     pub method: String,
     pub path: String,
     pub query: String,
-    /// What it was answered with; `None` if the connection broke before an answer.
+    /// The code of the answer; `None` if the connection broke before an answer.
     pub code: Option<u16>,
 }
 
-/// All there is.
+/// The whole state of the cluster.
 struct World {
     store: Store,
     faults: Faults,
     calls: Vec<Call>,
-    /// What became of calls, in order.
+    /// The starts and ends of calls, in order.
     steps: Vec<Step>,
-    /// How long each answer takes.
+    /// The time that each answer takes.
     latency: Duration,
-    /// Attempts that came as far as to storage, with those that found the name taken.
+    /// Attempts to create objects that got as far as storage, including those that found the name taken.
     creates: Vec<(&'static Kind, String)>,
     kubelet: Kubelet,
     train_jobs: TrainJobs,
 }
 
-/// Making and watching it.
+/// Construction and observation.
 impl Scenario {
     /// A cluster with the namespaces `default` and `kube-system`, a node, and both operators. Pods succeed after a tick.
     pub fn new() -> Self {
@@ -113,12 +114,12 @@ impl Scenario {
         self.world.lock().expect("whoever held it didn't panic")
     }
 
-    /// A client of its API server. Needs a runtime of tokio.
+    /// A client of its API server. It needs a tokio runtime.
     pub fn client(&self) -> kube::Client {
         self.dying_client(usize::MAX).0
     }
 
-    /// A client whose process is killed when it has the answer to `num_requests` requests: it makes no more, and says that it is dead.
+    /// A client whose process is killed when it has the answer to `num_requests` requests: it sends no more, and notifies that it is dead.
     pub fn dying_client(&self, num_requests: usize) -> (kube::Client, Arc<Notify>) {
         let (scenario, num_made, dead) = (self.clone(), Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
         let told = Arc::clone(&dead);
@@ -146,7 +147,7 @@ impl Scenario {
         (kube::Client::new(service, "default"), told)
     }
 
-    /// What time it is in the cluster: tokio's clock, counted from the beginning of 2026.
+    /// The time in the cluster: tokio's clock, counted from the beginning of 2026.
     pub fn now(&self) -> Timestamp {
         self.world().store.now()
     }
@@ -156,37 +157,37 @@ impl Scenario {
         self.world().calls.clone()
     }
 
-    /// How many of the requests that `which` selects were being answered at once, at most. More than one only where answers take time.
+    /// The peak number of concurrent requests among those that `which` selects. It is more than one only where answers take time.
     pub fn peak(&self, which: impl Fn(&Call) -> bool) -> usize {
         let world = self.world();
         in_flight::peak(&world.calls, &world.steps, which)
     }
 
-    /// Names of objects that somebody tried to create, in order: those that exist already are there as often as it was tried. Without
-    /// attempts that didn't get as far, such as those that failed for another reason, and without dry runs.
+    /// Names of objects in creation attempts, in order: a name that exists already is listed once per attempt. Attempts that failed earlier
+    /// for another reason, and dry runs, are left out.
     pub fn creates(&self, kind: &str) -> Vec<String> {
         let kind = named(kind);
         self.world().creates.iter().filter(|(other, _)| *other == kind).map(|(_, name)| name.clone()).collect()
     }
 
-    /// An object, if it is there. The namespace is empty for what is in none.
+    /// Returns an object, if it exists. The namespace is empty for objects without one.
     pub fn get(&self, kind: &str, namespace: &str, name: &str) -> Option<Value> {
         self.world().store.get(&Key::new(named(kind), namespace, name)).cloned()
     }
 
-    /// Names of the objects of a kind in a namespace, or in all.
+    /// Names of the objects of a kind in a namespace, or in all namespaces.
     pub fn names(&self, kind: &str, namespace: Option<&str>) -> Vec<String> {
         self.world().store.keys(named(kind), namespace).into_iter().map(|key| key.name).collect()
     }
 
-    /// How many streams of changes are open.
+    /// The number of open watches.
     pub fn num_watches(&self) -> usize {
         let world = self.world();
         world.store.watches.iter().filter(|watch| watch.is_read()).count()
     }
 }
 
-/// What somebody else does in the cluster.
+/// Actions of others in the cluster.
 impl Scenario {
     /// Adds a node that takes pods.
     pub fn node(&self, name: &str, cpu: &str, memory: &str) {
@@ -197,33 +198,32 @@ impl Scenario {
         self.set_status_by_hand("nodes", "", name, json!({ "capacity": resources, "allocatable": resources, "conditions": [ready] }));
     }
 
-    /// Creates an object past all rules.
+    /// Creates an object without any checks.
     pub fn create_by_hand(&self, kind: &str, namespace: &str, object: Value) {
         self.world().store.create(named(kind), namespace, object, false).expect("the test creates it once");
     }
 
-    /// Sets the status of an object that is there.
+    /// Sets the status of an object that exists.
     pub fn set_status_by_hand(&self, kind: &str, namespace: &str, name: &str, status: Value) {
         let kind = named(kind);
         self.world().store.set_status(kind, &Key::new(kind, namespace, name), status);
     }
 
-    /// Deletes an object that is there, as `kubectl delete` does. What has to stop first is gone after the next tick.
+    /// Deletes an object that exists, as `kubectl delete` does. An object that has to stop first is gone after the next tick.
     pub fn delete_by_hand(&self, kind: &str, namespace: &str, name: &str) {
         let kind = named(kind);
         let options = deletion::Options::default();
         self.world().store.delete(kind, &Key::new(kind, namespace, name), &options).expect("the test deletes what is there");
     }
 
-    /// Decides how runs that begin from now on go.
+    /// Sets the script for runs that begin from now on.
     pub fn operator(&self, script: impl Fn(&Run) -> Fate + Send + 'static) {
         self.world().kubelet.script = Box::new(script);
     }
 
-    /// Lets the nodes and then the operators do what there is to do, `n` times.
+    /// Lets the nodes and then the operators do their pending work, `n` times.
     ///
-    /// A job that is new gets its pods in the first tick; they run in the second; with the script that is there at first, they and the
-    /// job succeed in the third.
+    /// A new job gets its pods in the first tick; they run in the second; with the initial script, they and the job succeed in the third.
     pub fn tick(&self, n: usize) {
         for _ in 0..n {
             let mut world = self.world();
@@ -234,7 +234,7 @@ impl Scenario {
         }
     }
 
-    /// Lets the operators do what there is to do, while the nodes do nothing.
+    /// Lets the operators do their pending work, while the nodes do nothing.
     pub fn reconcile(&self) {
         let mut world = self.world();
         let World { store, faults, train_jobs, .. } = &mut *world;
@@ -249,7 +249,7 @@ impl Scenario {
         }
     }
 
-    /// Tells all who asked for it how far the history is.
+    /// Sends a bookmark with the current version to all watches that asked for bookmarks.
     pub fn bookmark(&self) {
         let mut world = self.world();
         let version = world.store.version();
@@ -257,7 +257,7 @@ impl Scenario {
     }
 }
 
-/// What goes wrong.
+/// Faults.
 impl Scenario {
     /// The next `n` requests are refused with 429, 500, 503 or 504, and with the header `Retry-After` if there are seconds for it.
     pub fn fail_next(&self, n: usize, code: u16, retry_after: Option<u32>) {
@@ -265,17 +265,17 @@ impl Scenario {
         self.world().faults.mishaps.extend(std::iter::repeat_n(mishap, n));
     }
 
-    /// The next `n` requests are done, but the connection breaks before the answer.
+    /// The next `n` requests are carried out, but the connection breaks before the answer.
     pub fn lose_answers(&self, n: usize) {
         self.world().faults.mishaps.extend(std::iter::repeat_n(Mishap::AnswerLost, n));
     }
 
-    /// From now on each answer takes this long, after what was asked for was done. A watch begins as late.
+    /// From now on each answer takes this long, after the request was carried out. A watch starts with the same delay.
     pub fn answers_take(&self, latency: Duration) {
         self.world().latency = latency;
     }
 
-    /// While it is away, no connection to the API server comes about. Open streams break off. Pods and operators go on.
+    /// While the API server is away, connections to it fail. Open watches break off. Pods and operators continue.
     pub fn away(&self, away: bool) {
         let mut world = self.world();
         world.faults.away = away;
@@ -284,7 +284,7 @@ impl Scenario {
         }
     }
 
-    /// The history until now is gone: open streams end with 410, and none can begin from a version before.
+    /// The history until now is lost: open watches end with 410, and none can start from an earlier version.
     pub fn expire_watches(&self) {
         let mut world = self.world();
         let seen = world.store.version();
@@ -293,12 +293,12 @@ impl Scenario {
         world.store.watches.drain(..).for_each(|watch| watch.end(&failure));
     }
 
-    /// Open streams just end.
+    /// Open watches end without an error.
     pub fn cut_watches(&self) {
         self.world().store.watches.clear();
     }
 
-    /// Operators can make no pods while there is a reason, as where a quota is exceeded.
+    /// Operators can create no pods while there is a reason `why`, as when a quota is exceeded.
     pub fn refuse_pods(&self, why: Option<&str>) {
         self.world().store.pods_refused = why.map(str::to_owned);
     }
@@ -308,12 +308,12 @@ impl Scenario {
         self.world().faults.refuse(named(kind), name, code);
     }
 
-    /// Nobody may do this any more. `verb` is one of access rules, such as `create` or `deletecollection`.
+    /// Forbids everybody to do this from now on. `verb` is a verb of access rules, such as `create` or `deletecollection`.
     pub fn forbid(&self, verb: &str, kind: &str) {
         self.world().faults.forbid(verb, named(kind));
     }
 
-    /// Takes [`Scenario::forbid`] back.
+    /// Reverts [`Scenario::forbid`].
     pub fn allow(&self, verb: &str, kind: &str) {
         self.world().faults.allow(verb, named(kind));
     }
@@ -327,17 +327,17 @@ impl Scenario {
         world.faults.uninstall(group);
     }
 
-    /// Takes [`Scenario::uninstall`] back, but for the objects.
+    /// Reverts [`Scenario::uninstall`], except for the objects.
     pub fn install(&self, group: &str) {
         self.world().faults.install(group);
     }
 
-    /// While they are down, jobs can be neither created nor changed.
+    /// While the web hooks are down, jobs can be neither created nor changed.
     pub fn webhook_down(&self, down: bool) {
         self.world().faults.webhook_down = down;
     }
 
-    /// While they are away, jobs don't follow their pods.
+    /// While the operators are away, jobs don't follow their pods.
     pub fn operators_away(&self, away: bool) {
         self.world().faults.operators_away = away;
     }
@@ -351,7 +351,7 @@ impl World {
             _ if self.faults.away => Err(io::Error::new(io::ErrorKind::ConnectionRefused, "connection refused")),
             Some(Mishap::Refused { code, retry_after }) => Ok(Failure::ailing(code, retry_after).into_response()),
             Some(Mishap::AnswerLost) => {
-                // Done, whatever came of it.
+                // The request is carried out, whatever its result.
                 let _ = server::answer(self, asked);
                 Err(io::Error::new(io::ErrorKind::ConnectionReset, "connection reset by peer"))
             }

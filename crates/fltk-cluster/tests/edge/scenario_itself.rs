@@ -1,4 +1,4 @@
-//! The scenario that other tests rely on, seen through a real client: what it answers is what a cluster answered.
+//! Tests of the scenario that other tests rely on, through a real client: its answers are those of a real cluster.
 
 mod operators;
 mod server;

@@ -1,4 +1,4 @@
-//! What is served over HTTP.
+//! The status of a stream, served over HTTP.
 
 use std::{
     io::{Read as _, Write as _},
@@ -17,7 +17,7 @@ use tokio::{
 
 use crate::harness::{Cluster, PARALLEL, task};
 
-/// Serves `cluster`; the port.
+/// Serves `cluster` and returns the port.
 async fn served(cluster: &Cluster) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -25,7 +25,7 @@ async fn served(cluster: &Cluster) -> u16 {
     port
 }
 
-/// The code and the whole answer. From another thread, so that the tests' clock stands still meanwhile.
+/// Returns the code and the whole answer. The request is made on another thread, so that the tests' clock stands still meanwhile.
 async fn get(port: u16, path: &'static str) -> (u16, String) {
     let request = move || {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();

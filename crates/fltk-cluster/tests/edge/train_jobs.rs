@@ -13,7 +13,7 @@ use crate::{
 
 const BACKEND: &str = "backend: trainjob";
 
-/// The runtimes are made, by however many processes.
+/// Asserts that the runtimes are created, whatever the number of processes.
 async fn make_runtimes(cluster: &Cluster, nums_pods: &[u32]) {
     for _ in 0..2 {
         check(&cluster.scenario.client(), &cluster.context, &cluster.specs(), false).await.unwrap();

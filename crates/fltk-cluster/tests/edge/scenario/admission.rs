@@ -1,4 +1,4 @@
-//! Who says no before an object is stored: the namespace, and the web hooks of the operators.
+//! Checks that refuse an object before it is stored: the namespace, and the web hooks of the operators.
 
 use serde_json::Value;
 
@@ -9,14 +9,14 @@ use super::{
     store::{Key, Store},
 };
 
-/// What the object is sent for.
+/// The operation that the object is sent for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     Create,
     Update,
 }
 
-/// Checks what comes before storage. Of the web hooks' rules only those that an object of the right form can break.
+/// Runs the checks before storage. Only those rules of the web hooks are included that an object of the right form can break.
 pub fn check(
     store: &Store,
     faults: &Faults,
@@ -93,7 +93,7 @@ fn train_job_problem(store: &Store, namespace: &str, job: &Value) -> Option<Stri
     (!is_there).then(|| format!("spec.runtimeRef: Invalid value: {runtime}: {missing}: {advice}"))
 }
 
-/// Whether `name` can be that of a service.
+/// True if `name` is valid as the name of a service.
 fn is_dns_label(name: &str) -> bool {
     let is_inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     name.len() <= 63 && name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(is_inner) && !name.ends_with('-')

@@ -1,4 +1,4 @@
-//! What the API server answers: objects, and `Status` objects with the codes and reasons of the real one.
+//! Answers of the API server: objects, and `Status` objects with the codes and reasons of the real server.
 
 use axum::body::Body;
 use http::{Response, StatusCode, header};
@@ -12,13 +12,13 @@ pub struct Failure {
     pub code: u16,
     reason: &'static str,
     message: String,
-    /// The kind and the name that it is about.
+    /// The kind and the name of the object that was refused.
     about: Option<(&'static Kind, String)>,
-    /// In seconds, as the header `Retry-After`.
+    /// The seconds in the header `Retry-After`.
     retry_after: Option<u32>,
-    /// From where a list that is too old goes on as all is now.
+    /// The token with which an expired list continues at the current version.
     goes_on: Option<String>,
-    /// Some handlers of the real server answer in plain text and not with a `Status`.
+    /// True for a plain text answer instead of a `Status`, as some handlers of the real server give.
     plain: bool,
 }
 
@@ -55,7 +55,7 @@ impl Failure {
         Self::new(403, "Forbidden", message).about(kind, name)
     }
 
-    /// No such path.
+    /// The path doesn't exist.
     pub fn no_such_page() -> Self {
         Self { plain: true, ..Self::new(404, "", "404 page not found\n") }
     }
@@ -65,17 +65,17 @@ impl Failure {
         Self::new(410, "Expired", format!("too old resource version: {version} ({oldest})"))
     }
 
-    /// The history at which a list began is gone: its rest is to be had as all is now.
+    /// The history at which a list began is gone: its rest is available only at the current version.
     pub fn expired_page(token: &str) -> Self {
         let message = "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue \
                        parameter, or use the continue token in this response to retrieve the remainder of the results.";
         Self { goes_on: Some(token.to_owned()), ..Self::new(410, "Expired", message) }
     }
 
-    /// What an overloaded or ailing server answers with `code`.
+    /// The answer of an overloaded or failing server with `code`.
     pub fn ailing(code: u16, retry_after: Option<u32>) -> Self {
         let failure = match code {
-            // Priority and fairness.
+            // The answer of API priority and fairness.
             429 => Self { plain: true, ..Self::new(429, "", "Too many requests, please try again later.\n") },
             500 => Self::new(500, "InternalError", "Internal error occurred: etcdserver: request timed out"),
             503 => Self::new(503, "ServiceUnavailable", "the server is currently unable to handle the request"),
@@ -85,7 +85,7 @@ impl Failure {
         Self { retry_after, ..failure }
     }
 
-    /// As a `Status` object.
+    /// The refusal as a `Status` object.
     pub fn status(&self) -> Value {
         let Self { code, reason, message, .. } = self;
         let mut details = self.about.as_ref().map_or_else(|| json!({}), |(kind, name)| details(kind, name));
@@ -116,7 +116,7 @@ pub fn object(code: u16, object: &Value) -> Response<Body> {
     respond(code, JSON, Body::from(object.to_string()))
 }
 
-/// An answer with `body`, which may go on for long.
+/// An answer with `body`, which may be a long stream.
 pub fn respond(code: u16, content_type: &'static str, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(code).expect("the scenario's codes are ones of HTTP");
@@ -124,7 +124,7 @@ pub fn respond(code: u16, content_type: &'static str, body: Body) -> Response<Bo
     response
 }
 
-/// What a deletion answers once the object is gone.
+/// The answer to a deletion once the object is gone.
 pub fn deleted(kind: &Kind, name: &str, uid: &Value) -> Value {
     let mut details = details(kind, name);
     details["uid"] = uid.clone();

@@ -1,4 +1,4 @@
-//! A request as the scenario understands it.
+//! A parsed request to the API server.
 
 use std::collections::BTreeMap;
 
@@ -13,23 +13,23 @@ use super::kinds::{KINDS, Kind};
 pub struct Asked {
     pub method: Method,
     pub path: String,
-    /// As it was sent.
+    /// The query string as it was sent.
     pub query: String,
     pub content_type: String,
-    /// Whether of each object of a list only its metadata is wanted.
+    /// True if a list should contain only the metadata of its objects.
     pub wants_metadata: bool,
-    /// `null` if there is none.
+    /// The body; `null` if there is none.
     pub body: Value,
     parameters: BTreeMap<String, String>,
 }
 
-/// The object or the collection that a path is about.
+/// The object or the collection that a path refers to.
 #[derive(Clone, Debug)]
 pub struct Target {
     pub kind: &'static Kind,
-    /// `None` for a collection in all namespaces, and for what is in none.
+    /// The namespace; `None` for a collection in all namespaces, and for objects without a namespace.
     pub namespace: Option<String>,
-    /// `None` for a collection.
+    /// The name; `None` for a collection.
     pub name: Option<String>,
     pub subresource: Option<String>,
 }
@@ -52,7 +52,7 @@ impl Asked {
         })
     }
 
-    /// A query parameter; empty if it isn't there.
+    /// A query parameter; empty if it is missing.
     pub fn parameter(&self, name: &str) -> &str {
         self.parameters.get(name).map_or("", String::as_str)
     }
@@ -61,7 +61,7 @@ impl Asked {
         self.parameter("dryRun") == "All"
     }
 
-    /// What its path is about, if it is about objects that the scenario has.
+    /// Returns the target of its path, if that refers to objects that the scenario serves.
     pub fn target(&self) -> Option<Target> {
         let mut segments = self.path.trim_matches('/').split('/').map(decode).collect::<Vec<_>>().into_iter();
         let (group, version) = match segments.next()?.as_str() {
@@ -70,7 +70,7 @@ impl Asked {
             _ => return None,
         };
         let mut rest: Vec<String> = segments.collect();
-        // `namespaces/x/pods` is about pods, `namespaces/x` and `namespaces/x/status` about the namespace itself.
+        // `namespaces/x/pods` refers to pods, `namespaces/x` and `namespaces/x/status` to the namespace itself.
         let is_within = rest.len() > 2 && rest[0] == "namespaces" && rest[2] != "status";
         let namespace = is_within.then(|| rest.drain(..2).nth(1)).flatten();
         let mut rest = rest.into_iter();
@@ -79,7 +79,7 @@ impl Asked {
         Some(Target { kind, namespace, name: rest.next(), subresource: rest.next() })
     }
 
-    /// What a rule of access calls it.
+    /// The verb of the request in access rules.
     pub fn verb(&self, target: &Target) -> &'static str {
         let is_watch = ["true", "1"].contains(&self.parameter("watch"));
         match (self.method.as_str(), &target.name) {
@@ -105,7 +105,7 @@ fn parameters(query: &str) -> BTreeMap<String, String> {
     decoded.collect()
 }
 
-/// Resolves `%20` and its like.
+/// Decodes percent-encoding such as `%20`.
 fn decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

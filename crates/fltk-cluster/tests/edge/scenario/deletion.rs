@@ -1,4 +1,4 @@
-//! How objects go: finalizers, grace, and what they own going with them. What the garbage collector does, without its delay.
+//! Deletion of objects: finalizers, grace periods, and deletion of owned objects as by the garbage collector, but without its delay.
 
 use k8s_openapi::jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -9,15 +9,15 @@ use super::{
     store::{Key, Store, has_finalizers, remove},
 };
 
-/// What becomes of the objects that name the deleted one as their owner.
+/// The treatment of the objects that name the deleted one as their owner.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Propagation {
-    /// They go after it.
+    /// They are deleted after the object.
     #[default]
     Background,
-    /// It waits until they are gone.
+    /// The deleted object remains until they are gone.
     Foreground,
-    /// They stay.
+    /// They remain.
     Orphan,
 }
 
@@ -25,7 +25,7 @@ pub enum Propagation {
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     pub propagation: Propagation,
-    /// For pods; theirs if none is given.
+    /// The grace period of pods, in seconds; `None` for the pod's own.
     pub grace_seconds: Option<u64>,
     uid: Option<String>,
     resource_version: Option<String>,
@@ -49,14 +49,14 @@ impl Options {
     }
 }
 
-/// Waits on the owner of objects that are deleted in the foreground.
+/// The finalizer of owners that are deleted in the foreground.
 const FOREGROUND: &str = "foregroundDeletion";
 
-/// What Kubernetes gives pods that ask for nothing else.
+/// The grace period in seconds that Kubernetes gives pods without a setting of their own.
 const GRACE_SECONDS: u64 = 30;
 
 impl Store {
-    /// Deletes an object. Returns it as it is after that, and whether it is gone: it may have to wait.
+    /// Deletes an object. Returns it as it is afterwards, and true if it is gone: it may have to wait.
     pub fn delete(&mut self, kind: &'static Kind, key: &Key, options: &Options) -> Result<(Value, bool), Failure> {
         let Some(object) = self.get(key).cloned() else { return Err(Failure::not_found(kind, &key.name)) };
         for (field, expected) in [("uid", &options.uid), ("resourceVersion", &options.resource_version)] {
@@ -81,7 +81,7 @@ impl Store {
         }
         if grace_seconds == 0 && !has_finalizers(&after) {
             if kind.plural == "pods" {
-                // Of pods it is told that they are to go even if they go at once.
+                // Watches see a pod marked for deletion even if it is removed at once.
                 self.mark(&mut after, 0);
                 self.commit(key.clone(), Some(after));
             }
@@ -98,7 +98,7 @@ impl Store {
         Ok(self.get(key).cloned().map_or((object, true), |object| (object, false)))
     }
 
-    /// Removes an object without further ado, as when its pod has stopped, and in the end what it owns.
+    /// Removes an object immediately, as when its pod has stopped, and then the objects that it owns.
     pub fn remove(&mut self, key: &Key) {
         let Some(object) = self.get(key).cloned() else { return };
         self.commit(key.clone(), None);
@@ -111,7 +111,7 @@ impl Store {
         self.release_owners(&object);
     }
 
-    /// Those that name `owner` as an owner of theirs.
+    /// Objects that name `owner` as one of their owners.
     fn dependents(&self, owner: &Value) -> Vec<Key> {
         let uid = &owner["metadata"]["uid"];
         self.all().filter(|(_, object)| owners(object).any(|owner| owner == uid)).map(|(key, _)| key.clone()).collect()
@@ -119,7 +119,7 @@ impl Store {
 
     fn delete_all(&mut self, keys: &[Key]) {
         for key in keys {
-            // It may have gone with another of them.
+            // It may have been removed together with another of them.
             if self.get(key).is_some() {
                 let kind = super::kinds::KINDS.iter().find(|kind| key.is_of(kind, None)).expect("it was stored");
                 self.delete(kind, key, &Options::default()).expect("it is there, and nothing is asked of it");
@@ -135,7 +135,7 @@ impl Store {
         self.commit(key.clone(), Some(object));
     }
 
-    /// Says in `object` that it is to go.
+    /// Marks `object` for deletion.
     fn mark(&self, object: &mut Value, grace_seconds: u64) {
         let grace = SignedDuration::from_secs(i64::try_from(grace_seconds).expect("tests are short"));
         let metadata = &mut object["metadata"];
@@ -146,7 +146,7 @@ impl Store {
         }
     }
 
-    /// Lets those go that waited for `gone` and now wait for nobody.
+    /// Releases the owners that waited for `gone` and now have nothing left to wait for.
     fn release_owners(&mut self, gone: &Value) {
         let waits = |object: &Value| object["metadata"]["finalizers"].as_array().is_some_and(|all| all.contains(&FOREGROUND.into()));
         let owns = |object: &Value| owners(gone).any(|owner| *owner == object["metadata"]["uid"]);
@@ -180,7 +180,7 @@ fn add_finalizer(object: &mut Value) {
     }
 }
 
-/// Only a pod that a kubelet has is given time to stop.
+/// The grace period in seconds. Only a pod that a kubelet runs is given time to stop.
 fn grace_seconds(kind: &'static Kind, object: &Value, options: &Options) -> u64 {
     let is_over = ["Succeeded", "Failed"].contains(&object["status"]["phase"].as_str().unwrap_or_default());
     if kind.plural != "pods" || is_over || !object["spec"]["nodeName"].is_string() {

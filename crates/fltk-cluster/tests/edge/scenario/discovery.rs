@@ -1,4 +1,4 @@
-//! What the API server says about itself.
+//! Discovery: the API server's description of itself.
 
 use serde_json::{Value, json};
 

@@ -1,34 +1,34 @@
-//! What can be wrong with the cluster, and for how long.
+//! Faults of the cluster, and their duration.
 
 use std::collections::{BTreeSet, VecDeque};
 
 use super::kinds::Kind;
 
-/// What becomes of the next request.
+/// The fault of the next request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mishap {
-    /// It isn't done, and the answer says so.
+    /// The request isn't carried out, and the answer says so.
     Refused { code: u16, retry_after: Option<u32> },
-    /// It is done, and the connection breaks before the answer.
+    /// The request is carried out, and the connection breaks before the answer.
     AnswerLost,
 }
 
-/// What is wrong. The default is nothing.
+/// The faults in effect. By default there are none.
 #[derive(Debug, Default)]
 pub struct Faults {
-    /// Nobody answers.
+    /// True if the API server is unreachable.
     pub away: bool,
-    /// The web hooks of the operators can't be reached, so that their kinds can't be created or updated.
+    /// True if the web hooks of the operators can't be reached, so that objects of their kinds can't be created or updated.
     pub webhook_down: bool,
-    /// The operators do nothing. Pods go on.
+    /// True if the operators do nothing. Pods continue.
     pub operators_away: bool,
-    /// For the next requests, in order.
+    /// The faults of the next requests, in order.
     pub mishaps: VecDeque<Mishap>,
-    /// Kinds and names of objects that are wrong, whatever is in them, and the code that says so.
+    /// Kinds and names of objects that are refused whatever their contents, with the code.
     refused: Vec<(&'static Kind, String, u16)>,
-    /// Verbs and qualified plurals.
+    /// Forbidden verbs with qualified plurals.
     forbidden: BTreeSet<(String, String)>,
-    /// Groups whose definitions aren't there.
+    /// Groups whose definitions are missing.
     uninstalled: BTreeSet<String>,
 }
 
@@ -37,7 +37,7 @@ impl Faults {
         self.refused.push((kind, name.to_owned(), code));
     }
 
-    /// The code that the creation of this object is refused with.
+    /// The code with which the creation of this object is refused.
     pub fn refuses(&self, kind: &Kind, name: &str) -> Option<u16> {
         self.refused.iter().find(|(other, refused, _)| *other == kind && refused == name).map(|(_, _, code)| *code)
     }

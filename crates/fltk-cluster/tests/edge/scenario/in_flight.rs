@@ -1,23 +1,23 @@
-//! Which requests were being answered at the same time.
+//! Requests that were in flight at the same time.
 
 use super::{Call, Scenario};
 
-/// A step in the life of the request of this number.
+/// A step in the life of the request with this number.
 #[derive(Clone, Copy, Debug)]
 pub enum Step {
     Begun(usize),
-    /// It was answered, or nobody waits for that any more.
+    /// The request was answered, or its client no longer waits.
     Over(usize),
 }
 
-/// A request that is being answered, until this is dropped.
+/// A request in flight, until this value is dropped.
 pub struct InFlight {
     scenario: Scenario,
     number: usize,
 }
 
 impl InFlight {
-    /// The request of this number, which has just been made.
+    /// Records that the request with this number was sent.
     pub fn begin(scenario: &Scenario, number: usize) -> Self {
         scenario.world().steps.push(Step::Begun(number));
         Self { scenario: scenario.clone(), number }
@@ -30,7 +30,7 @@ impl Drop for InFlight {
     }
 }
 
-/// How many of the requests that `which` selects were under way at once, at most.
+/// The peak number of concurrent requests among those that `which` selects.
 pub fn peak(calls: &[Call], steps: &[Step], which: impl Fn(&Call) -> bool) -> usize {
     let (mut now, mut peak) = (0_usize, 0);
     for step in steps {

@@ -1,4 +1,4 @@
-//! What the operators of both kinds of jobs have in common: conditions, and the pods of a job.
+//! The common part of both operators: conditions, and the pods of a job.
 
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ pub fn is_true(status: &Value, name: &str) -> bool {
     condition(status, name).is_some_and(|condition| condition["status"] == "True")
 }
 
-/// Puts `new` in the place of the condition of its type, or at the end. Leaves one that says the same.
+/// Replaces the condition of the same type by `new`, or appends it. An equal condition is left as it is.
 pub fn set_in_place(status: &mut Value, new: Value) {
     let all = conditions(status);
     match all.iter_mut().find(|old| old["type"] == new["type"]) {
@@ -32,7 +32,7 @@ pub fn conditions(status: &mut Value) -> &mut Vec<Value> {
     status["conditions"].as_array_mut().expect("it was just made one")
 }
 
-/// The pods that a job controls, those on their way out included.
+/// The pods that a job controls, including those being deleted.
 pub fn pods(store: &Store, job: &Value) -> Vec<(Key, Value)> {
     let is_owned = |pod: &Value| {
         let owners = pod["metadata"]["ownerReferences"].as_array();
@@ -44,7 +44,7 @@ pub fn pods(store: &Store, job: &Value) -> Vec<(Key, Value)> {
     pods.filter(|(_, pod)| is_owned(pod)).collect()
 }
 
-/// Makes a pod of a job.
+/// Creates a pod of a job.
 pub fn create_pod(store: &mut Store, kind: &'static Kind, job: &Value, mut metadata: Value, template: &Value, labels: &[(&str, String)]) {
     metadata["labels"] = template["metadata"]["labels"].clone();
     metadata["annotations"] = template["metadata"]["annotations"].clone();
@@ -82,7 +82,7 @@ pub fn is_going(pod: &Value) -> bool {
     pod["metadata"]["deletionTimestamp"].is_string()
 }
 
-/// A label that is a number.
+/// The numeric value of a label.
 pub fn number(pod: &Value, label: &str) -> u64 {
     pod["metadata"]["labels"][label].as_str().and_then(|text| text.parse().ok()).unwrap_or_default()
 }

@@ -1,15 +1,15 @@
 //! The kinds that the scenario serves, one line each.
 
-/// A kind of object, and where the API server has it.
+/// A kind of object, and its place in the API.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Kind {
-    /// Empty for the core group.
+    /// The API group; empty for the core group.
     pub group: &'static str,
     pub version: &'static str,
     pub plural: &'static str,
     pub kind: &'static str,
     pub namespaced: bool,
-    /// Whether `/status` is an endpoint of its own, so that no other endpoint changes the status.
+    /// True if `/status` is an endpoint of its own, so that no other endpoint changes the status.
     pub has_status: bool,
 }
 
@@ -36,28 +36,28 @@ pub static KINDS: &[Kind] = &[
 ];
 
 impl Kind {
-    /// As in `apiVersion`.
+    /// The value of `apiVersion`.
     pub fn api_version(&self) -> String {
         if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
     }
 
-    /// As messages of the API server name it, such as `pytorchjobs.kubeflow.org`.
+    /// The name in messages of the API server, such as `pytorchjobs.kubeflow.org`.
     pub fn qualified(&self) -> String {
         if self.group.is_empty() { self.plural.to_owned() } else { format!("{}.{}", self.plural, self.group) }
     }
 
-    /// Whether it came with a custom resource definition.
+    /// True if the kind comes from a custom resource definition.
     pub fn is_custom(&self) -> bool {
         [KUBEFLOW, TRAINER].contains(&self.group)
     }
 
-    /// Whether its objects count changes of their specification.
+    /// True if its objects have a generation, which counts changes of their specification.
     pub fn has_generation(&self) -> bool {
         self.is_custom() || self.plural == "pods"
     }
 }
 
-/// The kind that a test names, as `pods` or as `events.events.k8s.io`.
+/// The kind that a test names, such as `pods` or `events.events.k8s.io`.
 pub fn named(name: &str) -> &'static Kind {
     let by = |matches: fn(&Kind, &str) -> bool| KINDS.iter().find(|kind| matches(kind, name));
     let kind = by(|kind, name| kind.qualified() == name).or_else(|| by(|kind, name| kind.plural == name));

@@ -1,4 +1,4 @@
-//! The scheduler and the kubelets: pods get nodes, run and end, a step each tick.
+//! The scheduler and the kubelets: pods are bound to nodes, run and end, one step per tick.
 
 use std::collections::BTreeMap;
 
@@ -10,20 +10,20 @@ use super::{
     store::{Key, Store},
 };
 
-/// What the nodes know of the pods.
+/// The state of pods on the nodes.
 pub struct Kubelet {
     pub script: Script,
-    /// By uid.
+    /// Plans by the pod's uid.
     pods: BTreeMap<String, Plan>,
-    /// Runs of a namespace, job, role and index.
+    /// The number of runs by namespace, job, role and index.
     runs: BTreeMap<(String, String, String, u32), u32>,
-    /// Nodes take turns.
+    /// The number of pods bound so far: nodes take turns.
     num_bound: usize,
 }
 
 struct Plan {
     fate: Fate,
-    /// Ticks in the phase that it is in.
+    /// The number of ticks in the current phase.
     ticks: u32,
 }
 
@@ -32,7 +32,7 @@ impl Kubelet {
         Self { script: Box::new(|_| Fate::succeeds("")), pods: BTreeMap::new(), runs: BTreeMap::new(), num_bound: 0 }
     }
 
-    /// One tick in the life of every pod.
+    /// Advances every pod by one tick.
     pub fn step(&mut self, store: &mut Store) {
         let kind = named("pods");
         for key in store.keys(kind, None) {
@@ -94,7 +94,7 @@ impl Kubelet {
     }
 
     fn running(&mut self, store: &mut Store, kind: &'static Kind, key: &Key, pod: &Value) {
-        // A test may have made it run itself, and then ends it itself.
+        // A test may have set the pod running itself, and then has to end it.
         let Some(plan) = self.pods.get_mut(uid(pod)) else { return };
         plan.ticks += 1;
         if plan.fate.runs.is_none_or(|ticks| plan.ticks < ticks) {
@@ -154,7 +154,7 @@ fn uid(object: &Value) -> &str {
     object["metadata"]["uid"].as_str().expect("whatever is stored has one")
 }
 
-/// Names of the nodes that take pods.
+/// Names of the nodes that accept pods.
 fn nodes(store: &Store) -> Vec<String> {
     let nodes = store.keys(named("nodes"), None).into_iter();
     nodes.filter(|key| store.get(key).is_some_and(|node| node["spec"]["unschedulable"] != true)).map(|key| key.name).collect()

@@ -1,6 +1,6 @@
-//! Who set which field of a job's `spec` last, as `metadata.managedFields` says it.
+//! Ownership of the fields of a job's `spec`: the last manager to set each field, as in `metadata.managedFields`.
 //!
-//! Not for: objects of other kinds, fields outside of `spec`, entries of lists, and owners by server-side apply.
+//! Objects of other kinds, fields outside `spec`, entries of lists, and owners by server-side apply are not modeled.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 
 use super::kinds::Kind;
 
-/// Whom the server names where a request doesn't say who makes it.
+/// The manager's name where a request doesn't state one.
 const UNKNOWN: &str = "unknown";
 
-/// The path of a field that holds no others.
+/// The path of a leaf field.
 type Path = Vec<String>;
 
-/// Notes in `new` that `manager` made it of `old`, which is `null` for a new object. Who sets a field to what it is already doesn't get it.
+/// Records in `new` that `manager` made it from `old`, which is `null` for a new object. Setting a field to its old value keeps its owner.
 pub fn note(kind: &Kind, old: &Value, new: &mut Value, manager: &str) {
     if !kind.is_custom() {
         return;

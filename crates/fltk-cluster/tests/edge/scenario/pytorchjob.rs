@@ -1,9 +1,9 @@
 //! Kubeflow's training operator, version 1.9.3, as far as a PyTorchJob sees it.
 //!
-//! Follows `pkg/controller.v1/common/job.go`, `common/pod.go` and `pytorch/pytorchjob_controller.go` there, traps included: a job
-//! with `restartPolicy: Never` that is resumed while pods of it are still on their way out fails.
+//! The code follows `pkg/controller.v1/common/job.go`, `common/pod.go` and `pytorch/pytorchjob_controller.go` there, including their traps:
+//! a job with `restartPolicy: Never` fails if it is resumed while pods of it are still being deleted.
 //!
-//! Not here: services, environment variables and init containers of pods, elastic jobs, gang scheduling.
+//! Services, environment variables and init containers of pods, elastic jobs and gang scheduling are not modeled.
 
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -15,13 +15,13 @@ use super::{
     store::{Key, Store},
 };
 
-/// The order in which this scenario looks at roles. The real operator's is random.
+/// The order in which this scenario looks at roles. The real operator's order is random.
 const ROLES: [&str; 2] = ["Master", "Worker"];
 
-/// A job reacts to its own changes; it is at rest after fewer.
+/// The limit on rounds of reconciliation. A job reacts to its own changes, and settles in fewer rounds.
 const ROUNDS_MAX: usize = 10;
 
-/// Brings all jobs forward until they are at rest.
+/// Reconciles all jobs until they settle.
 pub fn reconcile(store: &mut Store) {
     let kind = named("pytorchjobs");
     for key in store.keys(kind, None) {
@@ -90,7 +90,7 @@ fn reconcile_job(store: &mut Store, kind: &'static Kind, key: &Key) {
     store.set_status(kind, key, status);
 }
 
-/// The roles that a job has.
+/// The roles of a job.
 fn roles(job: &Value) -> impl Iterator<Item = &'static str> {
     ROLES.into_iter().filter(|role| job["spec"]["pytorchReplicaSpecs"][*role].is_object())
 }
@@ -103,7 +103,7 @@ fn restart_policy<'a>(job: &'a Value, role: &str) -> &'a str {
     job["spec"]["pytorchReplicaSpecs"][role]["restartPolicy"].as_str().unwrap_or("OnFailure")
 }
 
-/// Makes missing pods of a role, restarts failed ones, and counts them.
+/// Creates missing pods of a role, restarts failed ones, and counts them.
 fn reconcile_pods(
     store: &mut Store,
     kind: &'static Kind,
@@ -178,7 +178,7 @@ fn restart(store: &mut Store, status: &mut Value, job: &Value, role: &str, key: 
     set_message(status, "Restarting", "True", "Restarting", message, now);
 }
 
-/// Concludes from the counts of pods how the job is.
+/// Derives the job's conditions from the counts of pods.
 fn conclude(job: &Value, status: &mut Value, now: Timestamp) {
     if !status["startTime"].is_string() {
         status["startTime"] = now.to_string().into();
@@ -214,7 +214,7 @@ fn conclude(job: &Value, status: &mut Value, now: Timestamp) {
     }
 }
 
-/// Why the job has to fail, if it is past one of its limits.
+/// The reason for which the job has to fail, if it is past one of its limits.
 fn limit_passed(job: &Value, status: &Value, pods: &[(Key, Value)], now: Timestamp) -> Option<&'static str> {
     let policy = &job["spec"]["runPolicy"];
     if let Some(limit) = policy["backoffLimit"].as_u64() {
@@ -246,7 +246,7 @@ fn clean_up(store: &mut Store, job: &Value, pods: &[(Key, Value)]) {
     jobs::delete_pods(store, &doomed);
 }
 
-/// Deletes a finished job whose time is over.
+/// Deletes a finished job whose TTL has expired.
 fn expire(store: &mut Store, kind: &'static Kind, key: &Key, job: &Value) {
     let ttl = job["spec"]["runPolicy"]["ttlSecondsAfterFinished"].as_i64();
     let completed = job["status"]["completionTime"].as_str().and_then(|text| text.parse::<Timestamp>().ok());
@@ -271,7 +271,7 @@ fn set(status: &mut Value, name: &str, value: &str, reason: &str, what: &str, jo
     set_message(status, name, value, reason, format!("PyTorchJob {job} {what}"), now);
 }
 
-/// `setCondition` of the operator: nothing after a failure, nothing that says the same again, and the latest at the end.
+/// The operator's `setCondition`: a failure is final, an equal condition isn't repeated, and the latest comes last.
 fn set_message(status: &mut Value, name: &str, value: &str, reason: &str, message: String, now: Timestamp) {
     let reason = format!("PyTorchJob{reason}");
     let old = condition(status, name).cloned();

@@ -1,14 +1,14 @@
-//! What a test decides: how pods go.
+//! A test's script, which decides how pods run and end.
 
 /// A container that is about to run.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// The job's name; that of the pod if it is of none.
+    /// The name of the job, or of the pod if it belongs to no job.
     pub job: String,
     /// `master`, `worker` or `node`.
     pub role: String,
     pub index: u32,
-    /// How often the same role and index of the job has run before.
+    /// The number of earlier runs with the same job, role and index.
     pub attempt: u32,
 }
 
@@ -19,32 +19,32 @@ pub type Script = Box<dyn Fn(&Run) -> Fate + Send>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fate {
     pub starts: Start,
-    /// `None` to go on until somebody stops it.
+    /// The number of ticks that it runs; `None` to run until it is stopped.
     pub runs: Option<u32>,
     pub ends: End,
 }
 
-/// How a pod gets to run.
+/// How a pod starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Start {
-    /// Ticks with its node before it runs. With 0, it runs in the tick after its creation.
+    /// The number of ticks on its node before it runs. With 0, it runs in the tick after its creation.
     After(u32),
-    /// No node will have it.
+    /// No node accepts the pod.
     Unschedulable,
-    /// Its image can't be had.
+    /// Its image can't be pulled.
     NoImage,
 }
 
 /// How a run ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
-    /// With exit code 0. The termination message may be empty.
+    /// The exit code is 0. The termination message may be empty.
     Succeeded { message: String },
-    /// With another.
+    /// The exit code is not 0.
     Failed { exit_code: i32, message: String },
-    /// Killed for its memory.
+    /// The container is killed for lack of memory.
     OutOfMemory,
-    /// Its node had to get rid of the pod.
+    /// Its node evicts the pod.
     Evicted,
 }
 
@@ -59,12 +59,12 @@ impl Fate {
         Self::ends(End::Failed { exit_code, message: message.to_owned() })
     }
 
-    /// Runs for a tick, and then this.
+    /// Runs for a tick, and then ends with `ends`.
     pub fn ends(ends: End) -> Self {
         Self { starts: Start::After(0), runs: Some(1), ends }
     }
 
-    /// Runs until somebody stops it.
+    /// Runs until it is stopped.
     pub fn runs_on() -> Self {
         Self { runs: None, ..Self::succeeds("") }
     }
@@ -74,7 +74,7 @@ impl Fate {
         Self { starts, ..Self::succeeds("") }
     }
 
-    /// The same with `ticks` of running.
+    /// The same, but with `ticks` of running.
     pub fn after(self, ticks: u32) -> Self {
         Self { runs: Some(ticks), ..self }
     }

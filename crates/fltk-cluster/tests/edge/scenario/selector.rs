@@ -1,14 +1,14 @@
-//! Which objects a list or a watch is about: selectors of labels and of fields.
+//! Selection of the objects of a list or a watch, by labels and by fields.
 
 use serde_json::Value;
 
 use super::answer::Failure;
 
-/// All of its requirements have to hold. The default holds for every object.
+/// A selector, all of whose requirements have to hold. The default selects every object.
 #[derive(Clone, Debug, Default)]
 pub struct Selector {
     labels: Vec<(String, Requirement)>,
-    /// JSON pointers and the text there.
+    /// JSON pointers with the text to compare, and true for equality.
     fields: Vec<(&'static str, String, bool)>,
 }
 
@@ -20,7 +20,7 @@ enum Requirement {
     Absent,
 }
 
-/// Fields that can be selected by, and where they are.
+/// The selectable fields, with their JSON pointers.
 const FIELDS: &[(&str, &str)] = &[
     ("metadata.name", "/metadata/name"),
     ("metadata.namespace", "/metadata/namespace"),
@@ -53,7 +53,7 @@ impl Selector {
     }
 }
 
-/// The terms of `text`: commas within parentheses don't separate.
+/// The terms of `text`. Commas within parentheses don't separate terms.
 fn split(text: &str) -> Vec<&str> {
     let mut depth = 0;
     let terms = text.split(|c| {

@@ -1,4 +1,4 @@
-//! The API server: which request does what to the objects.
+//! The API server: the effect of each request on the objects.
 
 use axum::body::Body;
 use http::Response;
@@ -18,7 +18,7 @@ use super::{
 
 type Answer = Result<Response<Body>, Failure>;
 
-/// Does what a request asks for.
+/// Carries out a request.
 pub fn answer(world: &mut World, asked: &Asked) -> Answer {
     if let Some(object) = discovery::answer(&asked.path, &world.faults) {
         return Ok(answer::object(200, &object));
@@ -53,7 +53,7 @@ pub fn answer(world: &mut World, asked: &Asked) -> Answer {
             let options = deletion::Options::parse(&asked.body, asked.is_dry());
             let uid = world.store.get(&key).map(|object| object["metadata"]["uid"].clone()).unwrap_or_default();
             let (object, is_gone) = world.store.delete(kind, &key, &options)?;
-            // The server tells about pods as they were, about all others that they are gone.
+            // The server answers with the last state of a deleted pod, but for other kinds with a `Status`.
             let is_told = is_gone && kind.plural != "pods";
             Ok(answer::object(200, &if is_told { answer::deleted(kind, &key.name, &uid) } else { object }))
         }
@@ -68,7 +68,7 @@ fn create(world: &mut World, asked: &Asked, target: &Target) -> Answer {
     Ok(answer::object(201, &object))
 }
 
-/// Adds an object, unless it isn't admitted, and notes the attempt.
+/// Adds an object, unless admission refuses it, and records the attempt.
 fn create_object(world: &mut World, asked: &Asked, kind: &'static Kind, namespace: &str, mut object: Value) -> Result<Value, Failure> {
     admission::check(&world.store, &world.faults, kind, namespace, &object, admission::Operation::Create)?;
     let asked_name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
@@ -90,7 +90,7 @@ fn update(world: &mut World, asked: &Asked, kind: &'static Kind, key: &Key, part
     Ok(answer::object(200, &world.store.update(kind, key, new, part, asked.is_dry())?))
 }
 
-/// Patches as RFC 7396 says. A server-side apply does the same here, and adds the object if it isn't there.
+/// Patches as RFC 7396 says. A server-side apply does the same here, and adds the object if it doesn't exist.
 fn patch(world: &mut World, asked: &Asked, target: &Target, key: &Key, part: Part) -> Answer {
     let kind = target.kind;
     let is_apply = match asked.content_type.as_str() {
@@ -104,7 +104,7 @@ fn patch(world: &mut World, asked: &Asked, target: &Target, key: &Key, part: Par
     }
     match world.store.get(key).cloned() {
         Some(mut object) => {
-            // The version in an object is no condition unless the patch names it.
+            // The version in an object is a precondition only if the patch names it.
             object["metadata"]["resourceVersion"] = Value::Null;
             merge(&mut object, &asked.body);
             update(world, asked, kind, key, part, object)
@@ -139,14 +139,14 @@ fn selector(asked: &Asked) -> Result<Selector, Failure> {
     Selector::parse(asked.parameter("labelSelector"), asked.parameter("fieldSelector"))
 }
 
-/// A part of a list.
+/// A page of a list.
 struct Page {
     items: Vec<(Key, Value)>,
-    /// Of the list: its version, and where the next page begins.
+    /// The list's metadata: its version, and the token of the next page.
     metadata: Value,
 }
 
-/// The page that a request is about. The token of the next is the version that all pages show, and the last object before it.
+/// The page that a request asks for. The token of the next page is the version shared by all pages, and the last object of this one.
 fn page(world: &World, asked: &Asked, target: &Target) -> Result<Page, Failure> {
     let store = &world.store;
     let bad = || Failure::new(400, "BadRequest", "invalid continue token");
@@ -158,7 +158,7 @@ fn page(world: &World, asked: &Asked, target: &Target) -> Result<Page, Failure> 
             let (namespace, name) = key.split_once('_').ok_or_else(bad)?;
             let after = Key::new(target.kind, namespace, name);
             match version.parse().map_err(|_| bad())? {
-                // The rest, as all is now.
+                // The rest of the list, at the current version.
                 0 => (store.version(), Some(after)),
                 version if version < store.horizon() => return Err(Failure::expired_page(&format!("0-{key}"))),
                 version => (version, Some(after)),
@@ -194,7 +194,7 @@ fn list(world: &World, asked: &Asked, target: &Target) -> Answer {
     Ok(answer::object(200, &collection(target.kind, metadata, items.collect())))
 }
 
-/// A list. Objects of built-in kinds don't repeat in it what they are.
+/// A list. Objects of built-in kinds omit their kind and version in it.
 fn collection(kind: &Kind, metadata: Value, mut items: Vec<Value>) -> Value {
     if !kind.is_custom() {
         items.iter_mut().for_each(|item| super::store::remove(item, &["apiVersion", "kind"]));
@@ -215,13 +215,13 @@ fn watch(world: &mut World, asked: &Asked, target: &Target) -> Answer {
     Ok(answer::respond(200, "application/json", Watch::open(&mut world.store, wish)))
 }
 
-/// Removes what a list with the same parameters would show.
+/// Removes the objects that a list with the same parameters would contain.
 fn delete_collection(world: &mut World, asked: &Asked, target: &Target) -> Answer {
     let options = deletion::Options::parse(&asked.body, asked.is_dry());
     let Page { items, metadata } = page(world, asked, target)?;
     let store = &mut world.store;
     for (key, _) in &items {
-        // It may have gone with another of them, or since the version that the pages show.
+        // It may have been removed together with another of them, or since the version that the pages show.
         if store.get(key).is_some() {
             store.delete(target.kind, key, &options)?;
         }

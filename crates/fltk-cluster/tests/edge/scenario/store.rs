@@ -1,4 +1,4 @@
-//! The objects, and every change of them in order. What etcd and the API server's storage are.
+//! The objects, and every change of them in order: the counterpart of etcd and the API server's storage.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -8,12 +8,12 @@ use tokio::time::Instant;
 
 use super::{answer::Failure, kinds::Kind, selector::Selector, watch::Watch};
 
-/// Where an object is.
+/// The key of an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
     pub group: &'static str,
     pub plural: &'static str,
-    /// Empty for what is in none.
+    /// The namespace; empty for objects without one.
     pub namespace: String,
     pub name: String,
 }
@@ -35,36 +35,36 @@ pub struct Change {
     pub version: u64,
     pub key: Key,
     pub before: Option<Value>,
-    /// `None` once it is gone.
+    /// The object after the change; `None` once it is deleted.
     pub after: Option<Value>,
 }
 
-/// Which part of an object a request is about.
+/// The part of an object that a request addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// All but the status.
+    /// Everything except the status.
     Object,
     /// The status only.
     Status,
 }
 
-/// The history that is kept, as the real server's cache of watches is bounded. Far more than a test makes.
+/// The length of the history kept, bounded like the watch cache of the real server. A test makes far fewer changes.
 const HISTORY_MAX: usize = 10_000;
 
-/// When a scenario begins. Fixed, so that nothing in a test depends on the day it runs.
+/// The time at which a scenario begins. It is fixed, so that no test depends on the day it runs.
 const BEGINNING: &str = "2026-01-01T00:00:00Z";
 
 pub struct Store {
     objects: BTreeMap<Key, Value>,
-    /// Of the latest change.
+    /// The version of the latest change.
     version: u64,
-    /// Watches can't begin before it.
+    /// The oldest version from which watches can start.
     horizon: u64,
     history: VecDeque<Change>,
     pub watches: Vec<Watch>,
-    /// Why operators can make no pods.
+    /// The reason for which operators can't create pods.
     pub pods_refused: Option<String>,
-    /// Counts uids and generated names.
+    /// The counter for uids and generated names.
     num_names: u64,
     began: Instant,
 }
@@ -98,9 +98,9 @@ impl Store {
         self.horizon
     }
 
-    /// Forgets how things became as they are.
+    /// Drops the history of changes.
     pub fn forget_history(&mut self) {
-        // Whoever has seen the latest change has to list again as well.
+        // A client that has seen the latest change has to list again as well.
         self.version += 1;
         self.horizon = self.version;
         self.history.clear();
@@ -122,7 +122,7 @@ impl Store {
         self.objects.iter()
     }
 
-    /// What was there at `version`, in order of keys.
+    /// The objects that existed at `version`, in order of keys.
     pub fn list(&self, kind: &'static Kind, namespace: Option<&str>, selector: &Selector, version: u64) -> Vec<(Key, Value)> {
         let of_kind = self.objects.iter().filter(|(key, _)| key.is_of(kind, namespace));
         let mut objects: BTreeMap<Key, Value> = of_kind.map(|(key, object)| (key.clone(), object.clone())).collect();
@@ -135,7 +135,7 @@ impl Store {
         objects.into_iter().filter(|(_, object)| selector.matches(object)).collect()
     }
 
-    /// A name that nothing has: `base` and five characters, the same in every run.
+    /// An unused name: `base` and five characters, the same in every run.
     pub fn generate_name(&mut self, base: &str) -> String {
         const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
         self.num_names += 1;
@@ -149,7 +149,7 @@ impl Store {
         base.chars().chain(suffix.take(5)).collect()
     }
 
-    /// Adds an object. `is_dry` checks and changes nothing.
+    /// Adds an object. With `is_dry`, it only checks and changes nothing.
     pub fn create(&mut self, kind: &'static Kind, namespace: &str, mut object: Value, is_dry: bool) -> Result<Value, Failure> {
         let metadata = &object["metadata"];
         let name = match (metadata["name"].as_str().unwrap_or_default(), metadata["generateName"].as_str().unwrap_or_default()) {
@@ -190,7 +190,7 @@ impl Store {
         Ok(object)
     }
 
-    /// Replaces `part` of an object. `is_dry` checks and changes nothing.
+    /// Replaces `part` of an object. With `is_dry`, it only checks and changes nothing.
     pub fn update(&mut self, kind: &'static Kind, key: &Key, mut new: Value, part: Part, is_dry: bool) -> Result<Value, Failure> {
         let Some(old) = self.objects.get(key).cloned() else { return Err(Failure::not_found(kind, &key.name)) };
         for field in ["resourceVersion", "uid"] {
@@ -240,14 +240,14 @@ impl Store {
         Ok(stored)
     }
 
-    /// Sets the status of an object that is there, as its controller does.
+    /// Sets the status of an existing object, as its controller does.
     pub fn set_status(&mut self, kind: &'static Kind, key: &Key, status: Value) -> bool {
         let before = self.version;
         self.update(kind, key, json!({ "status": status }), Part::Status, false).expect("its controller has just seen it");
         self.version != before
     }
 
-    /// Makes a change, and tells it to everyone who watches. Returns the object with its new version.
+    /// Makes a change, and sends it to every watch. Returns the object with its new version.
     pub fn commit(&mut self, key: Key, mut after: Option<Value>) -> Option<Value> {
         self.version += 1;
         let version = self.version;
@@ -274,14 +274,14 @@ pub fn has_finalizers(object: &Value) -> bool {
     object["metadata"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty())
 }
 
-/// Removes fields that may not be there.
+/// Removes fields, which may be missing.
 pub fn remove(object: &mut Value, fields: &[&str]) {
     if let Some(object) = object.as_object_mut() {
         object.retain(|field, _| !fields.contains(&field.as_str()));
     }
 }
 
-/// Makes `field` what it is in `old`.
+/// Sets `field` to its value in `old`.
 fn keep(new: &mut Value, old: &Value, field: &str) {
     match old.get(field) {
         Some(value) => new[field] = value.clone(),

@@ -1,9 +1,10 @@
 //! Kubeflow's trainer, version 2, with JobSet and the controller of jobs behind it, as far as a TrainJob sees it.
 //!
-//! Follows `pkg/controller/trainjob_controller.go` and `pkg/runtime/framework/plugins/jobset` of the trainer. Between a TrainJob and
-//! its pods there are a JobSet and a Job in a real cluster; here pods are owned by the TrainJob itself.
+//! The code follows `pkg/controller/trainjob_controller.go` and `pkg/runtime/framework/plugins/jobset` of the trainer. In a real cluster there are a
+//! JobSet and a Job between a TrainJob and its pods; here the TrainJob itself owns the pods.
 //!
-//! Not here: initializers, environment variables of plugins, restarts of a whole JobSet; of runtime patches only labels and annotations of pods are.
+//! Initializers, environment variables of plugins and restarts of a whole JobSet are not modeled; runtime patches are limited to labels and
+//! annotations of pods.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,13 +17,13 @@ use super::{
     store::{Key, Store},
 };
 
-/// What Kubernetes gives jobs that ask for nothing else.
+/// The backoff limit that Kubernetes gives jobs without a setting of their own.
 const BACKOFF_LIMIT: u64 = 6;
 
-/// What the controller knows beyond what is stored.
+/// The controller's state in addition to the stored objects.
 #[derive(Default)]
 pub struct TrainJobs {
-    /// By the job's uid.
+    /// Tracked pods by the job's uid.
     tracked: BTreeMap<String, Tracked>,
 }
 
@@ -30,11 +31,11 @@ pub struct TrainJobs {
 #[derive(Default)]
 struct Tracked {
     unfinished: BTreeSet<String>,
-    /// Pods that somebody else deleted before they finished: failures.
+    /// The number of pods that were deleted by others before they finished, which count as failures.
     num_lost: u64,
 }
 
-/// What a job makes of its runtime.
+/// A job combined with its runtime.
 struct Plan {
     template: Value,
     num_nodes: u64,
@@ -42,7 +43,7 @@ struct Plan {
 }
 
 impl TrainJobs {
-    /// Brings all jobs forward by what there is to do now.
+    /// Reconciles all jobs once.
     pub fn reconcile(&mut self, store: &mut Store) {
         let kind = named("trainjobs");
         for key in store.keys(kind, None) {
@@ -112,7 +113,7 @@ impl TrainJobs {
     }
 }
 
-/// What `job` runs as; `None` if its runtime is gone or has no trainer.
+/// The plan of `job`; `None` if its runtime is gone or has no trainer.
 fn plan(store: &Store, job: &Value) -> Option<Plan> {
     let reference = &job["spec"]["runtimeRef"];
     let kind = if reference["kind"] == "TrainingRuntime" { named("trainingruntimes") } else { named("clustertrainingruntimes") };
@@ -173,7 +174,7 @@ fn is_finished(pod: &Value) -> bool {
     ["Succeeded", "Failed"].contains(&phase(pod))
 }
 
-/// Counted from the job's creation, or from when it was last resumed.
+/// True if the job is past its deadline, counted from its creation or from when it was last resumed.
 fn past_deadline(job: &Value, status: &Value, now: Timestamp) -> bool {
     let resumed = condition(status, "Suspended").map(|condition| &condition["lastTransitionTime"]);
     let started = resumed.unwrap_or(&job["metadata"]["creationTimestamp"]).as_str().and_then(|text| text.parse::<Timestamp>().ok());
@@ -181,7 +182,7 @@ fn past_deadline(job: &Value, status: &Value, now: Timestamp) -> bool {
     deadline.zip(started).is_some_and(|(deadline, started)| now.as_second() > started.as_second() + deadline)
 }
 
-/// What holds for the one Job of the JobSet.
+/// The counts of the JobSet's only Job.
 #[derive(Default)]
 struct Counts {
     active: bool,

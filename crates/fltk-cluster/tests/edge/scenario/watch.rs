@@ -1,4 +1,4 @@
-//! Streams of changes to those who watch.
+//! Streams of changes to watching clients.
 
 use std::{io, time::Duration};
 
@@ -14,35 +14,35 @@ use super::{
     store::{Change, Store},
 };
 
-/// Changes that may wait for a slow reader. The real server as well hangs up on one that is too slow.
+/// The limit on changes queued for a slow reader. The real server also disconnects a reader that is too slow.
 const WAITING_MAX: usize = 10_000;
 
-/// One open stream.
+/// An open watch.
 pub struct Watch {
     kind: &'static Kind,
     namespace: Option<String>,
     selector: Selector,
-    /// Whether the reader asked for bookmarks.
+    /// True if the reader asked for bookmarks.
     takes_bookmarks: bool,
     lines: mpsc::Sender<io::Result<Bytes>>,
 }
 
-/// What a reader asks for.
+/// The parameters of a watch.
 pub struct Wish {
     pub kind: &'static Kind,
     pub namespace: Option<String>,
     pub selector: Selector,
     pub takes_bookmarks: bool,
-    /// `None` or 0 for what is there, and then changes; otherwise the changes after it.
+    /// `None` or 0 for the existing objects and then changes; otherwise the changes after this version.
     pub version: Option<u64>,
-    /// Whether a bookmark ends the list of what is there.
+    /// True if a bookmark ends the list of existing objects.
     pub marks_initial_end: bool,
-    /// In seconds. The server ends the stream by then.
+    /// The time-out in seconds, after which the server ends the stream.
     pub timeout: Option<u64>,
 }
 
 impl Watch {
-    /// Begins to tell about changes. The body is the lines.
+    /// Starts a watch. The body consists of its lines.
     pub fn open(store: &mut Store, wish: Wish) -> Body {
         let (lines, receiver) = mpsc::channel(WAITING_MAX);
         let Wish { kind, namespace, selector, takes_bookmarks, version, marks_initial_end, timeout } = wish;
@@ -74,7 +74,7 @@ impl Watch {
         }
     }
 
-    /// Whether there is still a reader.
+    /// True if there is still a reader.
     pub fn is_read(&self) -> bool {
         !self.lines.is_closed()
     }
@@ -83,7 +83,7 @@ impl Watch {
         self.kind.group == group
     }
 
-    /// Tells about a change if it concerns the reader. `false` if there is none any more.
+    /// Sends a change if it concerns the reader. Returns `false` if there is no reader any more.
     pub fn tell(&mut self, change: &Change) -> bool {
         if !change.key.is_of(self.kind, self.namespace.as_deref()) {
             return self.is_read();
@@ -94,7 +94,7 @@ impl Watch {
             (false, true) => self.send("ADDED", change.after.as_ref().expect("it was seen")),
             (true, true) => self.send("MODIFIED", change.after.as_ref().expect("it was seen")),
             (true, false) => {
-                // The object as it was, with the version of its deletion: a reader goes on from there.
+                // The object as it was, with the version of its deletion, from which a reader continues.
                 let mut object = change.before.clone().expect("it was seen");
                 object["metadata"]["resourceVersion"] = change.version.to_string().into();
                 self.send("DELETED", &object)
@@ -102,7 +102,7 @@ impl Watch {
         }
     }
 
-    /// Tells how far the history is, if the reader asked for it.
+    /// Sends a bookmark with the current version, if the reader asked for bookmarks.
     pub fn bookmark(&mut self, version: u64, annotations: Value) -> bool {
         if !self.takes_bookmarks {
             return self.is_read();
@@ -112,14 +112,14 @@ impl Watch {
         self.send("BOOKMARK", &object)
     }
 
-    /// Ends the stream with an error, as the server says it within one.
+    /// Ends the stream with an error event, as the server does within a stream.
     pub fn end(mut self, failure: &Failure) {
         self.send("ERROR", &failure.status());
     }
 
-    /// Ends the stream as a connection that broke.
+    /// Ends the stream like a broken connection.
     pub fn break_off(self) {
-        // A reader that is gone or too slow needs no more.
+        // A reader that is gone or too slow needs no message.
         let _: Result<(), _> = self.lines.try_send(Err(io::ErrorKind::ConnectionReset.into()));
     }
 

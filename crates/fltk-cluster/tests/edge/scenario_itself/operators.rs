@@ -16,7 +16,7 @@ fn train_jobs(client: &Client) -> Api<DynamicObject> {
     api(client, TRAINER, "v1alpha1", "TrainJob")
 }
 
-/// Its conditions as `Type=Status (Reason)`.
+/// The conditions of a job as `Type=Status (Reason)`.
 fn conditions(scenario: &Scenario, kind: &str, name: &str) -> Vec<String> {
     let job = scenario.get(kind, NAMESPACE, name).expect("it is there");
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -86,7 +86,7 @@ async fn a_pytorch_job_fails_with_its_pods() {
     check(json!({}), Fate::fails(3, "no data"), "Error", 2).await;
     check(json!({}), Fate::ends(End::OutOfMemory), "OOMKilled", 2).await;
     check(json!({ "cleanPodPolicy": "Running" }), Fate::fails(1, ""), "Error", 1).await;
-    // A limit takes all pods with it, and with them what they said.
+    // A job that reaches its limit loses all pods, and with them their messages.
     check(json!({ "backoffLimit": 0 }), Fate::fails(1, ""), "", 0).await;
 }
 
@@ -127,7 +127,7 @@ async fn a_pytorch_job_that_is_resumed_too_early_fails() {
     scenario.tick(2);
     jobs.patch("job", &PatchParams::default(), &suspend(true)).await.unwrap();
     scenario.tick(1);
-    // The operator is quicker than the pods.
+    // The operator is faster than the pods.
     jobs.patch("job", &PatchParams::default(), &suspend(false)).await.unwrap();
     scenario.reconcile();
     assert_eq!(conditions(&scenario, "pytorchjobs", "job").pop().unwrap(), "Failed=True (PyTorchJobFailed)");
@@ -168,7 +168,7 @@ async fn pods_go_with_their_job() {
     check(DeleteParams::foreground(), false, [2, 0]).await;
     check(DeleteParams::orphan(), true, [2, 2]).await;
 
-    // One that is deleted by hand is made anew, once it is gone.
+    // A pod that is deleted by hand is recreated once it is gone.
     let scenario = Scenario::new();
     pytorch_jobs(&scenario.client()).create(&PostParams::default(), &pytorch_job("job", json!({}))).await.unwrap();
     scenario.tick(1);

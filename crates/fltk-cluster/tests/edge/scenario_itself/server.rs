@@ -1,4 +1,4 @@
-//! The API server: objects, lists, streams and faults.
+//! The API server: objects, lists, watches and faults.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout};
 use super::{NAMESPACE, pytorch_job, pytorch_jobs, status_of};
 use crate::scenario::{KUBEFLOW, Scenario, TRAINER};
 
-/// Nothing here waits for longer.
+/// The limit on waiting. Nothing here waits longer.
 const LIMIT: Duration = Duration::from_secs(10);
 
 async fn soon<T>(future: impl Future<Output = T>) -> T {
@@ -103,7 +103,7 @@ async fn answers_that_take_time_are_under_way_at_once() {
     let start = Instant::now();
     three().await;
     assert_eq!((start.elapsed().as_secs(), scenario.peak(|_| true), scenario.peak(|call| call.method == "GET")), (1, 3, 0));
-    // Whoever gives up waits for no answer.
+    // A client that gives up waits for no answer.
     assert!(timeout(Duration::from_millis(1), create("d")).await.is_err());
     tokio::join!(create("e"), create("f"), create("g"));
     assert_eq!((scenario.peak(|_| true), scenario.get("configmaps", NAMESPACE, "d").is_some()), (3, true));
@@ -130,7 +130,7 @@ async fn patches_change_what_they_name() {
     stale.metadata.resource_version = None;
     assert_eq!(maps.replace("a", &PostParams::default(), &stale).await.unwrap().data, None);
 
-    // The status of what has one is changed on its own, and the specification is counted.
+    // The status of a kind with a status endpoint is changed on its own, and changes of the specification are counted.
     let jobs = pytorch_jobs(&scenario.client());
     jobs.create(&PostParams::default(), &pytorch_job("job", json!({ "suspend": true }))).await.unwrap();
     let both = json!({ "spec": { "runPolicy": { "suspend": false } }, "status": { "conditions": [] } });
@@ -166,7 +166,7 @@ async fn lists_select_and_come_in_pages_of_one_version() {
     scenario.expire_watches();
     let expired = status_of(maps.list(&ListParams::default().limit(3).continue_token(&token)).await);
     assert_eq!((expired.code, expired.reason.as_str()), (410, "Expired"));
-    // Its rest as all is now, where `d` is gone.
+    // The rest of the list at the current version, where `d` is gone.
     let token = expired.metadata.and_then(|metadata| metadata.continue_).unwrap();
     assert!(maps.list(&ListParams::default().limit(3).continue_token(&token)).await.unwrap().items.is_empty());
 
@@ -174,7 +174,7 @@ async fn lists_select_and_come_in_pages_of_one_version() {
     assert_eq!(scenario.names("configmaps", None), ["b", "c"]);
 }
 
-/// The next event, as text: which kind, and the object's name.
+/// The next event as text: its type, and the object's name.
 async fn next(events: &mut (impl Stream<Item = watcher::Result<Event<ConfigMap>>> + Unpin)) -> String {
     match soon(events.next()).await.expect("a watcher never ends") {
         Ok(event) => event.to_string(),
@@ -201,12 +201,12 @@ async fn a_watcher_sees_all_and_outlives_its_streams() {
     create("b", "1").await;
     assert_eq!(next(&mut events).await, "Apply(b)");
 
-    // What happens while nobody listens is told afterwards.
+    // Changes while no watch was open are delivered afterwards.
     scenario.cut_watches();
     scenario.delete_by_hand("configmaps", NAMESPACE, "a");
     assert_eq!(next(&mut events).await, "Delete(a)");
 
-    // What no longer fits is gone for this reader, and what begins to fit is there.
+    // An object that no longer matches is deleted for this reader, and one that begins to match is added.
     maps.patch("b", &PatchParams::default(), &Patch::Merge(json!({ "metadata": { "labels": { "x": "2" } } }))).await.unwrap();
     maps.patch("other", &PatchParams::default(), &Patch::Merge(json!({ "metadata": { "labels": { "x": "1" } } }))).await.unwrap();
     assert_eq!((next(&mut events).await, next(&mut events).await), ("Delete(b)".to_owned(), "Apply(other)".to_owned()));
@@ -224,7 +224,7 @@ async fn a_watcher_sees_all_and_outlives_its_streams() {
     scenario.delete_by_hand("configmaps", NAMESPACE, "c");
     assert_eq!(next(&mut events).await, "Delete(c)");
 
-    // A version that is gone while no stream was open is told at the next attempt.
+    // A version that expired while no stream was open is reported at the next attempt.
     scenario.cut_watches();
     scenario.expire_watches();
     assert_eq!(next(&mut events).await, "410 Expired");
