@@ -1,11 +1,12 @@
-//! The stream of an experiment: which jobs arrive, and when. A pure function of the experiment, the replication and, where there is one, the trace.
+//! The stream of an experiment: which jobs arrive, and when. It is a pure function of the experiment, the replication and, if there is one, the
+//! trace.
 //!
 //! ```text
-//! Experiment ── stream: batch | simulated | trace ──> Vec<Arrival>, in the order in which they arrive
+//! Experiment ── stream: batch | simulated | trace ──> Vec<Arrival>, in order of arrival
 //! ```
 //!
 //! Each arrival group is a process of its own: its gaps and its classes come from streams of the replication's seed that no other group draws from. So
-//! a group that is added, or reaches a limit, changes no other group's arrivals.
+//! adding a group, or a group that reaches a limit, doesn't change any other group's arrivals.
 
 mod trace;
 
@@ -20,54 +21,54 @@ use crate::{
     seed::{Purpose, Seed},
 };
 
-/// Most jobs of a replication. Longer streams are refused: what would be made of them is a mistake in a unit.
+/// The limit on jobs of a replication. A longer stream is refused, since it most likely comes from a wrong unit.
 pub const JOBS_MAX: usize = 1_000_000;
 
 /// A job that arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Arrival {
-    /// Its position among the replication's arrivals, from 0.
+    /// The position among the replication's arrivals, from 0.
     pub index: u32,
-    /// When, since the stream began.
+    /// The time since the stream began.
     pub at: Duration,
-    /// The position of its group, from 1; 0 for a batch or a trace.
+    /// The position of the group, from 1; 0 for a batch or a trace.
     pub group: u32,
-    /// Its position within that: with the group it names the job, whatever other groups do.
+    /// The position within the group. Group and position name the job, independently of other groups.
     pub position: u32,
-    /// Its task's position in the experiment.
+    /// The position of the task in the experiment.
     pub task: usize,
-    /// Smaller goes first; 0 where the task has no priorities.
+    /// The priority; smaller goes first. It is 0 where the task has no priorities.
     pub priority: i32,
-    /// Whether it may push out jobs of lower priority.
+    /// True if the job may preempt jobs of lower priority.
     pub preempts: bool,
-    /// The root seed of its training.
+    /// The root seed of the job's training.
     pub seed: Seed,
 }
 
-/// Why an experiment has no stream.
+/// The reason why an experiment has no stream.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ArrivalsError {
-    /// It wouldn't end within reason.
+    /// The stream has more than [`JOBS_MAX`] jobs in one replication.
     #[error(
         "the stream has more than {JOBS_MAX} jobs in one replication\nhint: see that gaps and duration have the units that you mean, or set `max_jobs`"
     )]
     TooMany,
-    /// The trace names what isn't there.
+    /// The trace names a task that doesn't exist.
     #[error("{place}: there is no task `{class}`\nhint: the classes of a trace are the names of tasks: {known}")]
     UnknownClass {
-        /// Where in the trace.
+        /// The place in the trace.
         place: String,
-        /// What it names.
+        /// The name in the trace.
         class: String,
-        /// The tasks.
+        /// The names of the tasks.
         known: String,
     },
 }
 
-/// The arrivals of replication `replication`. `trace` is used where the stream is by trace; an experiment without `stream` is a batch.
+/// Returns the arrivals of replication `replication`. `trace` is used for a stream by trace; an experiment without `stream` is a batch.
 ///
 /// A batch trains each task with the replication's own seed, as a run on one machine does. In a simulated stream or a trace, where a task arrives many
-/// times, each job has a seed of its own.
+/// times, each job has its own seed.
 ///
 /// # Errors
 /// [`ArrivalsError`].
@@ -99,9 +100,9 @@ pub fn arrivals(experiment: &Experiment, replication: usize, trace: &[TraceEntry
     Ok(arrivals.collect())
 }
 
-/// An arrival before it has its place among all.
+/// An arrival before its position among all arrivals is known.
 struct Draft {
-    /// Milliseconds.
+    /// The arrival time in milliseconds.
     at: u64,
     group: u32,
     position: u32,
@@ -123,15 +124,15 @@ fn simulated(experiment: &Experiment, stream: &StreamConfig, seed: Seed) -> Resu
         if drafts.len() > JOBS_MAX && stream.max_jobs.is_none() {
             return Err(ArrivalsError::TooMany);
         }
-        // Stable: of what arrives in the same millisecond, the earlier group's goes first.
+        // The sort is stable: among arrivals in the same millisecond, those of the earlier group go first.
         drafts.sort_by_key(|draft| draft.at);
-        // What comes after the last that counts is not kept until the end.
+        // Arrivals beyond the limit are dropped early.
         drafts.truncate(stream.max_jobs.map_or(usize::MAX, |max| max as usize));
     }
     Ok(drafts)
 }
 
-/// The arrivals of one group, in order.
+/// Returns the arrivals of one group, in order.
 fn process(
     experiment: &Experiment,
     stream: &StreamConfig,
@@ -143,7 +144,7 @@ fn process(
     let stream_of = |purpose| seed.stream(purpose, &[u64::from(index)]);
     let (mut gap_stream, mut class_stream) = (stream_of(Purpose::Gap), stream_of(Purpose::Class));
     let mut classes = Classes::of(experiment, group);
-    // No more of one group can be among the first `max_jobs` of all.
+    // The first `max_jobs` jobs include no more than this many of one group.
     let max = stream.max_jobs.map_or(JOBS_MAX + 1, |max| max as usize);
     let (mut drafts, mut at) = (Vec::new(), 0_u64);
     while drafts.len() < max {
@@ -158,7 +159,7 @@ fn process(
     if drafts.len() > JOBS_MAX { Err(ArrivalsError::TooMany) } else { Ok(drafts) }
 }
 
-/// In milliseconds.
+/// Returns a gap in milliseconds.
 #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "durations are below 2^53 ms")]
 fn draw_gap(gaps: Gaps, stream: &mut ChaCha8Rng) -> u64 {
     match gaps {
@@ -171,9 +172,9 @@ fn draw_gap(gaps: Gaps, stream: &mut ChaCha8Rng) -> u64 {
     }
 }
 
-/// The tasks of a group, and how often each is drawn.
+/// The tasks of a group, with the weights for drawing them.
 struct Classes {
-    /// Position of the task, weight, and jobs that may still arrive.
+    /// The position of each task, its weight, and the number of jobs that may still arrive.
     tasks: Vec<(usize, f64, u32)>,
 }
 
@@ -184,7 +185,7 @@ impl Classes {
         Self { tasks: tasks.filter(|(_, weight, _)| *weight > 0.0).collect() }
     }
 
-    /// `None` once every task has reached its limit.
+    /// Returns the position of the drawn task; `None` once every task has reached its limit.
     fn draw(&mut self, stream: &mut ChaCha8Rng) -> Option<usize> {
         let total: f64 = self.tasks.iter().map(|(_, weight, _)| weight).sum();
         let chosen = pick(self.tasks.iter().map(|(_, weight, _)| *weight), stream.random::<f64>() * total)?;
@@ -198,7 +199,7 @@ impl Classes {
     }
 }
 
-/// The first position at which the sum of weights exceeds `at`; the last one with a weight, should rounding leave none.
+/// Returns the first position at which the sum of weights exceeds `at`; if rounding leaves none, the last position with a weight.
 fn pick(weights: impl Iterator<Item = f64>, at: f64) -> Option<usize> {
     let (mut sum, mut last) = (0.0, None);
     for (position, weight) in weights.enumerate().filter(|(_, weight)| *weight > 0.0) {

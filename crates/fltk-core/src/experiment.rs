@@ -1,7 +1,7 @@
-//! What an experiment says: tasks, nets, data sets, hyper-parameters, as checked values.
+//! The contents of an experiment: tasks, nets, data sets and hyper-parameters, as checked values.
 //!
-//! These types are what the rest of fltk works with. They can't be wrong: files become these through `parse`, which refuses
-//! unknown keys, wrong types and impossible combinations, all at once and with their place in the file.
+//! The rest of fltk works with these types. They can't be wrong: `parse` turns files into them and refuses unknown keys, wrong types and
+//! impossible combinations, all at once and with their place in the file.
 
 mod catalogue;
 mod check;

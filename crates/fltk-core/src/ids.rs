@@ -1,4 +1,4 @@
-//! Newtypes for the numbers and names that must not be mixed up.
+//! Newtypes for numbers and names that must not be mixed up.
 
 use std::fmt;
 

@@ -1,8 +1,8 @@
-//! The nouns of fltk, as plain data: what an experiment file says, seeds and the random streams drawn from them,
-//! model states, metrics, the events of a run's journal, what a process says when it ends, and which text a terminal may get.
+//! The nouns of fltk, as plain data: the contents of an experiment file, seeds and the random streams drawn from them, model states,
+//! metrics, the events of a run's journal, the termination report of a process, and the text that is safe for a terminal.
 //!
-//! Not for: reading clocks or files, talking to networks, computing with tensors. Everything here is a value, and every
-//! other crate may depend on this one.
+//! This crate doesn't read clocks or files, talk to networks, or compute with tensors. Everything here is a value, and every other crate
+//! may depend on this one.
 
 pub mod arrivals;
 pub mod client_terms;

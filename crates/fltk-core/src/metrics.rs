@@ -1,29 +1,30 @@
-//! What is measured: losses, accuracy, the confusion matrix and what follows from it.
+//! Metrics: losses, accuracy, the confusion matrix and the values derived from it.
 
 use serde::{Deserialize, Serialize};
 
-/// Result of evaluating a net over a whole test set, in evaluation mode.
+/// The result of evaluating a net over a whole test set, in evaluation mode.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
-    /// Number of predictions: samples, or tokens of a language model.
+    /// The number of predictions: samples, or tokens of a language model.
     pub num_samples: u64,
-    /// Mean loss per prediction (not per batch).
+    /// The mean loss per prediction (not per batch).
     pub loss: f64,
-    /// Fraction of right predictions, `0..=1`.
+    /// The fraction of right predictions, `0..=1`.
     pub accuracy: f64,
-    /// `confusion[true][predicted]`: counts. Absent where there are too many classes to be worth a matrix (language models).
+    /// The counts `confusion[true][predicted]`. Absent if there are too many classes for a useful matrix (language models).
     pub confusion: Option<Vec<Vec<u64>>>,
 }
 
 impl Evaluation {
-    /// Per class: of those predicted as the class, the fraction that is (diagonal over column sum). `None` where nothing was predicted as it.
+    /// Returns, per class, the fraction of its predictions that are right (diagonal over column sum). `None` for a class never predicted.
     #[must_use]
     pub fn precision(&self) -> Option<Vec<Option<f64>>> {
         let matrix = self.confusion.as_ref()?;
         Some((0..matrix.len()).map(|c| ratio(matrix[c][c], matrix.iter().map(|row| row[c]).sum())).collect())
     }
 
-    /// Per class: of those of the class, the fraction predicted as it (diagonal over row sum). `None` where the test set has none.
+    /// Returns, per class, the fraction of its samples that are predicted as the class (diagonal over row sum). `None` for a class without
+    /// samples in the test set.
     #[must_use]
     pub fn recall(&self) -> Option<Vec<Option<f64>>> {
         let matrix = self.confusion.as_ref()?;
@@ -36,26 +37,27 @@ fn ratio(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
-/// What being several ranks cost in one epoch, as rank 0 measured it.
+/// The cost of data parallelism in one epoch, as rank 0 measured it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ParallelSummary {
-    /// Ranks of the training.
+    /// The number of ranks.
     pub ranks: u32,
-    /// From the departure of a step's first gradients to the arrival of its last, summed over steps. Part of it goes beside the backward pass.
+    /// The time from the departure of a step's first gradients to the arrival of its last, summed over steps. Part of it overlaps with the
+    /// backward pass.
     pub communication_seconds: f64,
-    /// The part of it that training waited for.
+    /// The part of it for which training waited.
     pub waiting_seconds: f64,
-    /// Gradients that the rank sent, in bytes: a ring all-reduce sends `2 (ranks - 1) / ranks` of them.
+    /// The gradients that the rank sent, in bytes: a ring all-reduce sends `2 (ranks - 1) / ranks` times their size.
     pub sent_bytes: u64,
 }
 
-/// Result of training over some samples: one epoch, or the local epochs of one client in one round.
+/// The result of training over some samples: one epoch, or the local epochs of one client in one round.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainSummary {
-    /// Samples trained on, counting each once per epoch.
+    /// The number of samples trained on, counting each once per epoch.
     pub num_samples: u64,
-    /// Optimizer steps taken.
+    /// The number of optimizer steps taken.
     pub num_steps: u64,
-    /// Mean loss per sample over all of them (not per batch, not the last window); absent where there was none.
+    /// The mean loss per sample over all of them (not per batch, not the last window); absent if there were none.
     pub loss: Option<f64>,
 }

@@ -1,24 +1,25 @@
-//! How far a run is: where its checkpoints are taken, and where it goes on from.
+//! The progress of a run: where its checkpoints are taken, and from where it resumes.
 
 use serde::{Deserialize, Serialize};
 
-/// A point of a run: after `completed` rounds or epochs, and after `steps` optimizer steps of the next epoch. Ordered as a run passes them.
+/// A point of a run: after `completed` rounds or epochs, and after `steps` optimizer steps of the next epoch. Milestones are ordered as a
+/// run passes them.
 ///
-/// In JSON the number `completed`, or an object of both where `steps` isn't 0.
+/// In JSON it is the number `completed`, or an object of both if `steps` isn't 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(from = "Wire", into = "Wire")]
 pub struct Milestone {
-    /// Whole rounds or epochs.
+    /// The number of whole rounds or epochs.
     pub completed: u32,
-    /// Optimizer steps of the next epoch; 0 between epochs, and in federated tasks always.
+    /// The number of optimizer steps of the next epoch; 0 between epochs, and always 0 in federated tasks.
     pub steps: u32,
 }
 
 impl Milestone {
-    /// The beginning.
+    /// The beginning of a run.
     pub const START: Self = Self { completed: 0, steps: 0 };
 
-    /// `epoch 3`, or `epoch 3, step 500 of the next`, where `unit` is `epoch`; `epoch 0` is the initial model.
+    /// Returns `epoch 3`, or `epoch 3, step 500 of the next`, if `unit` is `epoch`; `epoch 0` is the initial model.
     #[must_use]
     pub fn text(self, unit: &str) -> String {
         let Self { completed, steps } = self;

@@ -1,18 +1,18 @@
-//! A net's state as plain numbers, so that the federated code needs no tensors.
+//! The state of a net as plain numbers, so that the federated code needs no tensors.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-/// What one tensor of a state dict is.
+/// The role of one tensor of a state dict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TensorRole {
-    /// Trained by the optimizer; f32.
+    /// A tensor trained by the optimizer; f32.
     Parameter,
-    /// Kept by the net itself, such as batch norm's running statistics; f32. Averaged like a parameter.
+    /// A tensor kept by the net itself, such as batch norm's running statistics; f32. It is averaged like a parameter.
     Buffer,
-    /// An i64 count, such as `num_batches_tracked`. Never averaged.
+    /// An i64 count, such as `num_batches_tracked`. It is never averaged.
     Counter,
 }
 
@@ -21,14 +21,14 @@ pub enum TensorRole {
 pub struct TensorSpec {
     /// PyTorch's name, such as `layer1.0.conv1.weight`.
     pub name: String,
-    /// Sizes of its dimensions; empty for a scalar.
+    /// The sizes of its dimensions; empty for a scalar.
     pub shape: Vec<usize>,
-    /// What it is.
+    /// The role.
     pub role: TensorRole,
 }
 
 impl TensorSpec {
-    /// Number of elements.
+    /// Returns the number of elements.
     #[must_use]
     pub fn num_elements(&self) -> usize {
         self.shape.iter().product()
@@ -41,10 +41,10 @@ impl TensorSpec {
 /// `counters` holds the counters, likewise.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelState {
-    /// Names, shapes and roles, in PyTorch's state-dict order.
+    /// The names, shapes and roles, in PyTorch's state-dict order.
     pub layout: Arc<Vec<TensorSpec>>,
-    /// Elements of all parameters and buffers.
+    /// The elements of all parameters and buffers.
     pub floats: Vec<f32>,
-    /// Elements of all counters.
+    /// The elements of all counters.
     pub counters: Vec<i64>,
 }

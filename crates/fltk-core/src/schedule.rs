@@ -1,34 +1,34 @@
-//! The learning rate as a pure function of how many epochs or rounds have passed: `MinCapableStepLR`.
+//! The learning rate as a pure function of the number of epochs or rounds passed: `MinCapableStepLR`.
 
 use crate::{
     experiment::{ScheduleUnit, SchedulerConfig, TrainConfig},
     ids::Round,
 };
 
-/// The learning rates of a training: what it begins with, and how it falls.
+/// The learning rates of a training: the initial value, and the schedule.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LearningRates {
-    /// The step size to begin with.
+    /// The initial step size.
     pub initial: f64,
-    /// How it falls; `None` where it stays.
+    /// The schedule; `None` for a constant learning rate.
     pub scheduler: Option<SchedulerConfig>,
 }
 
 impl LearningRates {
-    /// The learning rates that `train` asks for.
+    /// The learning rates of `train`.
     #[must_use]
     pub fn of(train: &TrainConfig) -> Self {
         Self { initial: train.optimizer.learning_rate(), scheduler: train.scheduler }
     }
 
-    /// The learning rate after `units` complete epochs or rounds, whichever the schedule counts.
+    /// Returns the learning rate after `units` complete epochs or rounds, whichever the schedule counts.
     #[must_use]
     pub fn after(&self, units: u64) -> LearningRate {
         learning_rate(self.scheduler.as_ref(), self.initial, units)
     }
 
-    /// The learning rate of a federated `round`, counted from 1, whose clients train `epochs_per_round` epochs each. A schedule that counts epochs
-    /// counts those of every round before, whether or not a client took part.
+    /// Returns the learning rate of a federated `round`, counted from 1, whose clients train `epochs_per_round` epochs each. A schedule that
+    /// counts epochs counts those of every earlier round, whether or not a client took part.
     #[must_use]
     pub fn of_round(&self, round: Round, epochs_per_round: u32) -> LearningRate {
         let before = u64::from(round.0.saturating_sub(1));
@@ -39,17 +39,17 @@ impl LearningRates {
     }
 }
 
-/// A learning rate, and whether the schedule's floor holds it there.
+/// A learning rate, and whether the schedule's minimum holds it there.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LearningRate {
     /// The step size to train with.
     pub value: f64,
-    /// A reduction was due and left out, for it would have gone below the minimum. Worth a warning.
+    /// True if a reduction was due and left out, because it would have gone below the minimum. This is worth a warning.
     pub held_by_minimum: bool,
 }
 
-/// The learning rate after `units` complete epochs or rounds (whichever the schedule counts): `initial`, multiplied by `gamma` after every
-/// `step_size` units as long as that stays at or above the minimum.
+/// Returns the learning rate after `units` complete epochs or rounds (whichever the schedule counts): `initial`, multiplied by `gamma`
+/// after every `step_size` units as long as that stays at or above the minimum.
 #[must_use]
 pub fn learning_rate(schedule: Option<&SchedulerConfig>, initial: f64, units: u64) -> LearningRate {
     let mut rate = LearningRate { value: initial, held_by_minimum: false };
@@ -60,7 +60,7 @@ pub fn learning_rate(schedule: Option<&SchedulerConfig>, initial: f64, units: u6
         if reduced < *minimum_learning_rate {
             return LearningRate { held_by_minimum: true, ..rate };
         }
-        // A gamma of 1, or a rate at 0, changes nothing any more.
+        // If gamma is 1, or the rate is 0, further reductions change nothing.
         if reduced == rate.value {
             return rate;
         }
@@ -96,14 +96,14 @@ mod tests {
     fn a_round_counts_what_its_schedule_counts() {
         let rates = |unit| LearningRates { initial: 0.8, scheduler: Some(SchedulerConfig { unit, ..schedule(2, 0.5, 0.01) }) };
         let of_rounds = |rates: LearningRates| (0..6).map(|round| rates.of_round(Round(round), 3).value).collect::<Vec<_>>();
-        // Rounds 0 and 1 begin with the initial rate. By epochs there are 0, 3, 6, 9, 12 before rounds 1 to 5, so 0, 1, 3, 4, 6 reductions.
+        // Rounds 0 and 1 begin with the initial rate. There are 0, 3, 6, 9, 12 epochs before rounds 1 to 5, so 0, 1, 3, 4, 6 reductions.
         assert_eq!(of_rounds(rates(ScheduleUnit::Epoch)), [0.8, 0.8, 0.4, 0.1, 0.05, 0.0125]);
         assert_eq!(of_rounds(rates(ScheduleUnit::Round)), [0.8, 0.8, 0.8, 0.4, 0.4, 0.2]);
         assert_eq!(of_rounds(LearningRates { initial: 0.8, scheduler: None }), [0.8; 6]);
     }
 
     proptest! {
-        /// The pure function is the reference's counter, stepped `units` times.
+        /// The pure function equals the reference's counter, stepped `units` times.
         #[test]
         fn equals_stepping(step_size in 1_u32..20, gamma in 0.01_f64..0.999, minimum in 1e-6_f64..0.1, units in 0_u64..300) {
             let config = schedule(step_size, gamma, minimum);

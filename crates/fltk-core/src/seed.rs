@@ -1,7 +1,7 @@
 //! One root seed, and the random streams that every consumer derives from it.
 //!
-//! A stream is named by its *purpose* and *indices* (client, round, epoch), never by the order of calls. So a draw does not
-//! depend on how many threads run, which client comes first, or whether the run was interrupted.
+//! A stream is named by its *purpose* and *indices* (client, round, epoch), never by the order of calls. So a draw does not depend on the
+//! number of threads, on which client comes first, or on interruptions of the run.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -14,14 +14,14 @@ use sha2::{Digest, Sha256};
 #[serde(transparent)]
 pub struct Seed(pub u64);
 
-/// What a random stream is for. The name is part of the derivation: renaming a variant changes results.
+/// The purpose of a random stream. The name is part of the derivation: renaming a variant changes results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Initial weights. Index: none.
+    /// The initial weights. There is no index.
     Init,
-    /// How the training set is divided over clients. Index: none.
+    /// The division of the training set over clients. There is no index.
     Partition,
-    /// Which clients take part. Index: round.
+    /// The selection of clients. Index: round.
     Selection,
     /// The order of samples. Indices: client (or 0), round (or 0), epoch.
     Shuffle,
@@ -31,13 +31,13 @@ pub enum Purpose {
     Dropout,
     /// Gaps between arrivals. Index: arrival group.
     Gap,
-    /// Which task arrives. Index: arrival group.
+    /// The choice of the arriving task. Index: arrival group.
     Class,
-    /// The priority of a job. Indices: arrival group from 1 (or 0), position in it.
+    /// The priority of a job. Indices: arrival group from 1 (or 0), position in the group.
     Priority,
-    /// The root seed of a job of a simulated stream or a trace. Indices as of priorities.
+    /// The root seed of a job of a simulated stream or a trace. The indices are those of priorities.
     Job,
-    /// Seeds libtorch's own generator, for TorchScript modules. Indices as of dropout.
+    /// The seed of libtorch's own generator, for TorchScript modules. The indices are those of dropout.
     Torch,
 }
 
@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn streams_are_fixed_and_distinct() {
         let first = |seed, purpose, indices: &[u64]| Seed(seed).stream(purpose, indices).next_u64();
-        // Golden: these draws decide every result that was ever recorded.
+        // Golden values: these draws decide every result that was ever recorded.
         let golden = [
             (Purpose::Init, vec![], 3_645_707_246_292_565_061),
             (Purpose::Partition, vec![], 9_111_044_486_691_325_153),

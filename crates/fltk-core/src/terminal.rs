@@ -1,11 +1,12 @@
-//! Text from elsewhere on a terminal: traces, paths, names, errors of others. It is data there, and moves no cursor, changes no title, and turns no line round.
+//! Untrusted text on a terminal: traces, paths, names, errors of others. It is shown as data: it can't move the cursor, change the title or reverse the
+//! direction of a line.
 //!
-//! Whoever writes to a terminal uses [`plain`], also for texts of his own: what is in them is often somebody else's.
+//! Code that writes to a terminal passes all texts through [`plain`], including its own, since they often contain text from elsewhere.
 
 use std::{borrow::Cow, fmt::Write as _};
 
-/// Whether a terminal shows `c` as itself: no control character but the end of a line and a tab, and none of the marks that turn the direction of what
-/// follows (Unicode's `Bidi_Control`), with which a line says something else than it seems to.
+/// True if a terminal shows `c` as itself. Control characters other than the newline and the tab are not plain, nor are the marks that change the
+/// direction of the following text (Unicode's `Bidi_Control`), which can disguise what a line says.
 #[must_use]
 pub fn is_plain(c: char) -> bool {
     let is_control = c.is_control() && !matches!(c, '\n' | '\t');
@@ -13,20 +14,20 @@ pub fn is_plain(c: char) -> bool {
     !is_control && !is_mark
 }
 
-/// `text` as a terminal may get it: what isn't [plain](is_plain) is written as in Rust, `\u{1b}`.
+/// Returns `text` in a form that is safe for a terminal: characters that aren't [plain](is_plain) are escaped as in Rust, `\u{1b}`.
 #[must_use]
 pub fn plain(text: &str) -> Cow<'_, str> {
     escaped(text, |_| 0)
 }
 
-/// The same of a text that has colors: sequences that set them (SGR, ECMA-48 8.3.117) stay. Only for what a renderer of ours made, which has put texts of
-/// others into it as plain ones.
+/// The same for a text with colors: sequences that set colors (SGR, ECMA-48 8.3.117) are kept. It is only for the output of our own renderers, which have
+/// escaped all other texts in it.
 #[must_use]
 pub fn colored(text: &str) -> Cow<'_, str> {
     escaped(text, sgr)
 }
 
-/// Length in bytes of the sequence that sets colors at the beginning of `text`; 0 if there is none.
+/// Returns the length in bytes of the color sequence at the beginning of `text`; 0 if there is none.
 fn sgr(text: &str) -> usize {
     let Some(rest) = text.strip_prefix("\u{1b}[") else { return 0 };
     let numbers = rest.bytes().take_while(|c| c.is_ascii_digit() || *c == b';').count();
@@ -45,7 +46,7 @@ fn escaped(text: &str, stays: fn(&str) -> usize) -> Cow<'_, str> {
                 c.len_utf8()
             }
             0 => {
-                // Into memory.
+                // Writing to memory can't fail.
                 let _ = write!(out, "{}", c.escape_unicode());
                 c.len_utf8()
             }
@@ -59,13 +60,15 @@ fn escaped(text: &str, stays: fn(&str) -> usize) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// At most `chars_max` characters of `text` as one line of a table: what isn't [plain](is_plain), ends a line or is a tab becomes a space.
+/// Returns at most `chars_max` characters of `text` as one line of a table: newlines, tabs and characters that aren't [plain](is_plain)
+/// become spaces.
 #[must_use]
 pub fn one_line(text: &str, chars_max: usize) -> String {
     text.chars().take(chars_max).map(|c| if c.is_control() || !is_plain(c) { ' ' } else { c }).collect()
 }
 
-/// JSON with what isn't [plain](is_plain) written as JSON has it, `\u001b`: the same value. Such characters are in texts alone.
+/// Returns JSON in which characters that aren't [plain](is_plain) are escaped as in JSON, `\u001b`, with the same value. Such characters
+/// occur only in strings.
 #[must_use]
 pub fn json(text: &str) -> Cow<'_, str> {
     if text.chars().all(is_plain) {

@@ -1,48 +1,48 @@
-//! What a process that trains says of itself when it ends, for whoever started it: one small JSON object.
+//! The report that a training process leaves when it ends, for the process that started it: one small JSON object.
 //!
-//! In Kubernetes it is the container's termination message, which the kubelet copies into the pod's status. Not for: writing it, which the program
-//! does; and not the record of a run, which is its journal.
+//! In Kubernetes it is the container's termination message, which the kubelet copies into the pod's status. The program writes it, not this
+//! module. It isn't the record of a run, which is its journal.
 
 use serde::{Deserialize, Serialize};
 
-/// Bytes that a report takes at most: fewer than the 4096 that the kubelet copies.
+/// The limit on the bytes of a report: fewer than the 4096 that the kubelet copies.
 pub const REPORT_BYTES_MAX: usize = 4095;
 
 /// The exit code of a process whose data is missing, damaged or can't be fetched.
 pub const EXIT_DATA: u8 = 4;
 /// The exit code of a process that can't read or write its records.
 pub const EXIT_RECORDS: u8 = 6;
-/// The exit code of a process that lost another rank, which then is to blame.
+/// The exit code of a process that lost another rank, in which case the other rank is the cause.
 pub const EXIT_LOST_RANK: u8 = 7;
 
-/// Whether a process that ended with `code` says that it could not read, write or reach what it needs: another try may go well, elsewhere or later.
+/// True if `code` means that a process could not read, write or reach something that it needs: a retry may succeed, elsewhere or later.
 #[must_use]
 pub fn is_of_machine(code: i32) -> bool {
     [EXIT_DATA, EXIT_RECORDS, EXIT_LOST_RANK].iter().any(|exit| i32::from(*exit) == code)
 }
 
-/// How a process that trains ended.
+/// The report of how a training process ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TerminationReport {
-    /// When the process had done its first optimizer step, or for a federated task had trained its first client, in milliseconds since the Unix
-    /// epoch. Absent if it came to none.
+    /// The time at which the process had done its first optimizer step, or for a federated task had trained its first client, in milliseconds
+    /// since the Unix epoch. Absent if it got to none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_step_ms: Option<u64>,
-    /// The error with its causes; its end may be missing. Absent if all went well.
+    /// The error with its causes, possibly truncated. Absent if the process succeeded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// The exit code of the process.
     pub exit: u8,
-    /// The name of the run's folder. Absent if the process had none: it failed before, or isn't the one that records.
+    /// The name of the run's folder. Absent if the process had none: it failed earlier, or isn't the one that records.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
 }
 
 impl TerminationReport {
-    /// The report as JSON of at most [`REPORT_BYTES_MAX`] bytes; a longer error is cut after its last character that fits.
+    /// Returns the report as JSON of at most [`REPORT_BYTES_MAX`] bytes; a longer error is cut after the last character that fits.
     ///
     /// # Errors
-    /// None that plain data can have.
+    /// Never for plain data.
     pub fn to_json(&self) -> serde_json::Result<String> {
         let whole = serde_json::to_string(self)?;
         let mut excess = whole.len().saturating_sub(REPORT_BYTES_MAX);
@@ -56,7 +56,7 @@ impl TerminationReport {
     }
 }
 
-/// Bytes that `c` takes within a string of JSON, where some are escaped.
+/// Returns the number of bytes of `c` within a JSON string, where some characters are escaped.
 fn json_bytes(c: char) -> usize {
     serde_json::to_string(&c).map_or(0, |json| json.len() - "\"\"".len())
 }

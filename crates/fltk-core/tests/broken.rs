@@ -1,4 +1,4 @@
-//! What reports look like: each file in `tests/broken/` is refused, and its report is kept as a snapshot for people to read.
+//! Snapshots of reports: each file in `tests/broken/` is refused, and its report is kept as a snapshot for people to read.
 
 use std::{fs, path::Path};
 

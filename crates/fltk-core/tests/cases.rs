@@ -1,4 +1,5 @@
-//! Small files as people have them: each is read, comes back the same from our own format, and its report says what its writer needs to know.
+//! Small files as users have them: each is read, is the same after a round trip through our own format, and has a report that says what its
+//! author needs to know.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -36,7 +37,7 @@ fn seeds(experiment: &Experiment) -> Vec<u64> {
     experiment.seeds.iter().map(|seed| seed.0).collect()
 }
 
-/// Files that belong together, and what is said of them.
+/// Files that belong together, with the expected parts of their report.
 const CASES: [(&[&str], &[&str]); 12] = [
     (&["third-era.json"], &["a federated job trains with the settings of its file here; KFLTK used batches of 16 of this data set"]),
     (&["third-era-distributed.json"], &["no trainer of KFLTK used it"]),
@@ -67,7 +68,7 @@ fn every_case_is_read_and_its_report_says_what_is_worth_knowing() {
         let written = SourceFile { name: "written.yaml".into(), text: to_yaml(&experiment) };
         let again = parse(&[written], &[]).unwrap_or_else(|report| panic!("{names:?}: {report}"));
         assert_eq!(again.experiment, experiment.with_newest_defaults(), "{names:?}");
-        // A page at most, however many jobs there are.
+        // The report takes a page at most, however many jobs there are.
         assert!(said.lines().count() < 90, "{names:?}: {} lines\n{said}", said.lines().count());
         used.extend(names);
     }
@@ -121,7 +122,7 @@ fn every_experiment_of_our_own_among_the_cases_is_read_and_written_back() {
             continue;
         }
         assert_eq!(file_kind(&file), FileKind::Experiment);
-        // What is wrong with some of them is seen when they are run, not when they are read.
+        // Problems in some of them show when they are run, not when they are read.
         let parsed = parse(&[file], &[]).unwrap_or_else(|report| panic!("{name}: {report}"));
         let written = SourceFile { name: name.clone(), text: to_yaml(&parsed.experiment) };
         assert_eq!(parse(&[written], &[]).expect("what we write").experiment, parsed.experiment.with_newest_defaults());
@@ -145,7 +146,7 @@ fn files_of_may_2022_are_batches_with_their_own_seeds() {
     let (experiment, _) = read(&["third-era-distributed.json"]);
     assert_eq!(experiment.tasks[0].setting, Setting::Distributed(DistributedConfig::new(3, 2)));
     assert_eq!(seeds(&experiment), [1, 41, 42]);
-    // Its cluster file may be the seed era's, or say that arrivals are simulated: each job arrives once.
+    // The cluster file may be the seed era's, or say that arrivals are simulated: each job arrives once.
     for cluster in ["seed-cluster.json", "cluster-batch-serial.json"] {
         let (experiment, warnings) = read(&["third-era.json", cluster]);
         assert_eq!(experiment.stream.expect("present").orchestrator, OrchestratorType::Batch);
@@ -202,10 +203,10 @@ fn a_stream_of_the_seed_era_has_gaps_in_seconds() {
     let twenty = Gaps::Exponential { mean: "20s".parse().expect("a duration") };
     assert!(stream.groups.len() == 2 && stream.groups.iter().all(|group| group.gaps == Some(twenty)));
     let num_jobs = arrivals(&experiment, 0, &[]).expect("a stream").len();
-    // A Poisson number with mean 60: within four deviations.
+    // A Poisson number with mean 60, within four standard deviations.
     assert!((29..=91).contains(&num_jobs), "{num_jobs}");
     assert_eq!(warnings.render(false).matches("`lambda` in seconds").count(), 1);
-    // What the note offers.
+    // The override that the note suggests.
     let (experiment, _) = read_with(&["seed-two-jobs.json", "seed-cluster.json"], &["stream.orchestrator=batch"]);
     assert_eq!(arrivals(&experiment, 0, &[]).expect("a stream").len(), 2);
 }
@@ -271,7 +272,7 @@ fn what_is_said_of_many_places_is_said_once_with_their_number() {
     let places: Vec<usize> =
         json.as_array().expect("a list").iter().map(|problem| problem["also"].as_array().map_or(0, Vec::len)).collect();
     assert!(places.contains(&49), "programs get every place: {places:?}");
-    // Errors too, where nothing else is at stake.
+    // Errors are merged too, if they have no labels.
     file.text = file.text.replace("\"FashionMNISTCNN\"", "\"AlexNet\"");
     let report = parse(&[file], &[]).expect_err("no AlexNet");
     assert_eq!(report.problems.iter().filter(|problem| problem.message.contains("`ALEXNET` isn't a known `network`")).count(), 1);

@@ -1,4 +1,4 @@
-//! Every file in `examples/` and `configs/` is read, and comes back the same from our own format.
+//! Every file in `examples/` and `configs/` is read, and is the same after a round trip through our own format.
 
 use std::{
     fs,
@@ -27,7 +27,7 @@ fn experiment(paths: &[&str]) -> Experiment {
     }
 }
 
-/// Reads the experiment again from what it's written as.
+/// Checks that the written experiment reads back the same.
 fn check_round_trip(experiment: &Experiment) {
     let text = to_yaml(experiment);
     let parsed =
@@ -44,7 +44,7 @@ fn every_example_is_read_without_a_warning_and_written_back() {
     assert!(names.len() >= 6);
     for name in names {
         let name = name.to_string_lossy();
-        // That one is no experiment: what pods get.
+        // A file with settings for pods is not an experiment.
         if !name.ends_with(".yaml") || file_kind(&source(&format!("examples/{name}"))) == FileKind::Kubernetes {
             continue;
         }
@@ -116,7 +116,7 @@ fn seed_era_adam_is_the_sgd_that_it_was() {
     assert!(parsed.warnings.render(false).contains("`ADAM` was SGD"), "{}", parsed.warnings);
 }
 
-/// In the unit that the era's own code had.
+/// `lambda` has the unit of the era's own code.
 #[test]
 fn lambda_is_the_mean_gap_in_minutes_and_in_seconds_of_the_seed_era() {
     let check = |path: &str, millis: u64, said: Option<&str>| {

@@ -1,4 +1,4 @@
-//! What KFLTK's names mean here.
+//! The meaning of KFLTK's names here.
 
 use fltk_core::experiment::{
     AdmissionConfig, Experiment, LossName, OptimizerConfig, PartitionConfig, Setting, SourceFile, StrategyConfig, parse, parse_cluster,
@@ -13,7 +13,7 @@ fn file(text: String) -> SourceFile {
     SourceFile { name: "arrival.json".into(), text }
 }
 
-/// `text` with `from` replaced, which must be there.
+/// Returns `text` with `from` replaced; `from` must occur in it.
 fn changed(text: &str, from: &str, to: &str) -> String {
     assert!(text.contains(from), "{from}");
     text.replace(from, to)
@@ -27,7 +27,7 @@ fn read(text: String) -> Result<Experiment, String> {
 fn samplers_are_partitions() {
     let check = |sampler: &str, expected: Result<PartitionConfig, &str>| {
         let text = changed(FEDERATED, "\"type\": \"uniform\",\n              \"qValue\": 0.07,", sampler);
-        // A multiple of the classes, for the samplers that need it.
+        // The number of clients is a multiple of the classes, for the samplers that need it.
         let text = changed(&text, "\"dataParallelism\": 4", "\"dataParallelism\": 10");
         match (read(text), expected) {
             (Ok(experiment), Ok(expected)) => {
@@ -141,13 +141,13 @@ fn overrides_reach_the_experiment_that_the_files_become() {
         parse(&files, &sets).map(|parsed| parsed.experiment).map_err(|report| report.render(false))
     };
     let plain = apply(&[]).unwrap_or_else(|report| panic!("{report}"));
-    // In whatever order: what is of the files themselves comes first.
+    // The order doesn't matter: overrides of the files themselves are applied first.
     let sets = [r#"stream.admission={"type":"capacity"}"#, "seeds=[7]", "trainTasks.0.jobClassParameters.0.learningParameters.rounds=9"];
     let mut changed = apply(&sets).unwrap_or_else(|report| panic!("{report}"));
     assert!(to_yaml(&changed).contains("rounds: 9"));
     let stream = changed.stream.as_mut().expect("a stream");
     assert_eq!((stream.admission, changed.seeds[0].0), (AdmissionConfig::Capacity {}, 7));
-    // And nothing else is another.
+    // Nothing else differs.
     stream.admission = AdmissionConfig::Unlimited {};
     let again = apply(&[sets[2]]).unwrap_or_else(|report| panic!("{report}"));
     assert_eq!(Experiment { seeds: plain.seeds, ..changed }, again);

@@ -1,4 +1,4 @@
-//! Quantities against Kubernetes' own parser, and against the grammar by an arithmetic of their own.
+//! Quantities compared with Kubernetes' own parser, and with an independent arithmetic for the grammar.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
@@ -7,9 +7,9 @@ use std::cmp::Ordering;
 use fltk_core::experiment::{Quantity, QuantityError};
 use proptest::prelude::*;
 
-/// Texts, and what Kubernetes makes of them.
+/// Texts, with the results of Kubernetes' parser.
 const KUBERNETES: &str = include_str!("quantity/kubernetes.csv");
-/// What amounts with a binary suffix end at, in billionths.
+/// The cap on amounts with a binary suffix, in billionths.
 const BINARY_MAX: &str = "9223372036854775807000000000";
 
 fn parse(text: &str) -> Result<i128, QuantityError> {
@@ -28,7 +28,7 @@ fn values_are_those_of_kubernetes() {
                 assert!(matches!(found, Err(QuantityError::Number | QuantityError::Suffix(_))), "{text}: {found:?}");
                 errors += 1;
             }
-            // Not of the grammar.
+            // The text is not in the grammar.
             Ok(0) if !has_digit => {
                 assert_eq!(found, Err(QuantityError::Number), "{text}");
                 without_digits += 1;
@@ -37,7 +37,7 @@ fn values_are_those_of_kubernetes() {
                 assert_eq!(found, Ok(nanos), "{text}");
                 values += 1;
             }
-            // More than an amount of ours can be.
+            // The amount is beyond the range of our type.
             Err(_) => {
                 assert_eq!(found, Err(QuantityError::Range), "{text}");
                 too_large += 1;
@@ -64,7 +64,7 @@ fn other_texts_are_refused_with_what_is_wrong() {
     check(&"9".repeat(1000), QuantityError::Range);
 }
 
-/// Those of Kubernetes' parser wrap around at 32 bits.
+/// Exponents in Kubernetes' parser wrap around at 32 bits.
 #[test]
 fn exponents_have_any_size() {
     check_exponent("e2147483647", Err(QuantityError::Range));
@@ -79,7 +79,7 @@ fn check_exponent(exponent: &str, of_one: Result<i128, QuantityError>) {
     assert_eq!(parse(&format!("0.00{exponent}")), Ok(0), "{exponent}");
 }
 
-/// A natural number of any size, in digits of 2^32, the lowest first, without zeros at the top.
+/// A natural number of any size, in digits of base 2^32, the lowest first, without leading zeros.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Natural(Vec<u32>);
 
@@ -118,12 +118,12 @@ impl PartialOrd for Natural {
     }
 }
 
-/// A text of the grammar, in its parts.
+/// A text of the grammar, split into its parts.
 #[derive(Clone, Debug)]
 struct Written {
     sign: &'static str,
     whole: String,
-    /// With its dot.
+    /// The digits after the dot, possibly none; `None` without a dot.
     fraction: Option<String>,
     suffix: Suffix,
 }
@@ -146,7 +146,7 @@ impl Written {
         format!("{sign}{whole}{fraction}{suffix}")
     }
 
-    /// Its amount without the sign, in billionths: a number, to be divided by ten so often; and whether Kubernetes caps it.
+    /// Returns the absolute amount in billionths: a numerator, the number of times to divide it by ten, and true if Kubernetes caps it.
     fn nanos(&self) -> (Natural, u32, bool) {
         let fraction = self.fraction.as_deref().unwrap_or_default();
         let (powers_of_1024, exponent) = match &self.suffix {
@@ -193,7 +193,7 @@ fn written() -> impl Strategy<Value = Written> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4096))]
 
-    /// The amount is the smallest whole number of billionths that isn't less than what is written; or the cap; or refused as too much.
+    /// The amount is the smallest whole number of billionths that isn't less than the written one; or the cap; or refused as out of range.
     #[test]
     fn the_grammar_means_what_it_says(written in written()) {
         let text = written.text();

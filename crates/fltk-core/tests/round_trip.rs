@@ -1,4 +1,4 @@
-//! Whatever experiment there is, writing it and reading it again gives the same one.
+//! Property test: writing and reading any experiment gives the same experiment.
 
 use fltk_core::{
     experiment::{
@@ -11,7 +11,7 @@ use fltk_core::{
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
-/// Finite, above 0, from tiny to large, with all the digits a float has.
+/// Finite numbers above 0, from tiny to large, with all the digits of a float.
 fn positive() -> impl Strategy<Value = f64> {
     prop_oneof![1e-12..1e-3f64, 1e-3..1.0f64, 1.0..1e9f64]
 }
@@ -52,7 +52,7 @@ fn train() -> impl Strategy<Value = TrainConfig> {
     )
 }
 
-/// What is written leaves none open.
+/// A written experiment leaves no version open.
 fn version() -> impl Strategy<Value = Option<PartitionVersion>> {
     select(vec![Some(PartitionVersion::One), Some(PartitionVersion::Two)])
 }
@@ -115,7 +115,7 @@ fn setting() -> impl Strategy<Value = Setting> {
     ]
 }
 
-/// Paths as people have them: spaces, quotes, colons, and whatever YAML might take for something else.
+/// Paths as users have them: with spaces, quotes, colons, and text that YAML might misread.
 fn path() -> impl Strategy<Value = String> {
     prop_oneof![
         "[ -~]{0,20}[!-~]",
@@ -173,16 +173,16 @@ fn task() -> impl Strategy<Value = Task> {
             if let Setting::Federated(config) = &mut setting
                 && dataset == DatasetName::Cifar100
             {
-                // A multiple of the classes, for the partitions that need it.
+                // The number of clients is a multiple of the classes, for the partitions that need it.
                 config.clients *= 10;
             }
-            // TorchScript modules keep their batch norms to themselves.
+            // The batch norms of TorchScript modules can't be reached.
             if let Setting::Distributed(config) = &mut setting
                 && matches!(network, NetworkConfig::TorchScript { .. })
             {
                 config.sync_batch_norm = false;
             }
-            // Ranks of one net must step alike.
+            // All ranks of one net must take the same steps.
             let other = match &setting {
                 Setting::Distributed(_) => other.map(|other| TrainConfig { batch_size: other.batch_size, ..train.clone() }),
                 Setting::Federated(_) => other,
@@ -293,7 +293,7 @@ fn defaults_of_the_types_are_those_of_files() {
     assert_eq!(parsed.experiment.tasks[0].network, NetworkConfig::Lstm { lstm: LstmConfig::default() });
 }
 
-/// Numbers beyond what a type holds are refused, or read as what they are; a task never vanishes.
+/// Numbers beyond the range of a type are refused, or read with their value; a task never vanishes.
 #[test]
 fn enormous_numbers_make_no_task_vanish() {
     let task = |change: &str| {

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::experiment::{SourceFile, parse};
 
-/// Two tasks, the stream as given.
+/// An experiment with two tasks and the given stream.
 fn experiment(tasks: [&str; 2], stream: &str) -> Experiment {
     let task = |name: &str, more: &str| {
         format!("  - {{ name: {name}, kind: distributed, network: LeNet5, dataset: mnist, distributed: {{ epochs: 1 }}{more} }}\n")
@@ -61,7 +61,7 @@ fn draws_are_fixed() {
         "type: exponential, mean: 90s",
     );
     let got: Vec<_> = arrivals(&experiment, 0, &[]).unwrap().iter().map(|a| (a.at.as_millis(), a.task, a.priority, a.seed.0)).collect();
-    // Golden: what was planned once must be what is planned again.
+    // Golden values: a stream that was planned once must be planned the same way again.
     insta::assert_debug_snapshot!(got);
 }
 
@@ -215,7 +215,7 @@ fn a_fault_is_in_the_line_that_an_editor_shows() {
             assert!(error.starts_with(&format!("t:{line}: the time `x`")), "{text:?}: {error}");
         }
     }
-    // What is unknown is known later: the line goes with the entry.
+    // An unknown name is detected later, so each entry carries its line.
     let entries = read_trace("t", "time,class\r\n1,a\r\n\r\n2,b\r\n").unwrap();
     assert_eq!(entries.iter().map(|entry| entry.place.as_str()).collect::<Vec<_>>(), ["t:2", "t:4"]);
 }
@@ -226,7 +226,7 @@ fn what_tools_write_is_read() {
         read_trace("t", text).unwrap().into_iter().map(|entry| (entry.at.as_millis(), entry.class, entry.priority)).collect::<Vec<_>>()
     };
     let expected = [(0, "a".to_owned(), Some(1)), (1500, "b".to_owned(), None), (2000, "a".to_owned(), Some(-2))];
-    // A data frame's whole numbers are floats where some are missing; its index is a column without a name.
+    // A column of integers in a data frame becomes floats where some are missing; its index is a column without a name.
     assert_eq!(read(",time,class,priority\r\n0,0.0,a,1.0\r\n1,1.5,b,\r\n2,2.0,a,-2.0\r\n"), expected);
     let json =
         r#"[{"time":0.0,"class":"a","priority":1.0},{"time":1.5,"class":"b","priority":null},{"time":2.0,"class":"a","priority":-2}]"#;

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A time is a number of seconds since the stream began, or a duration with its unit; a class is a task's name; a priority may be left out. A whole number
-//! that is written as a float (`1.0`) is one: so tools write a column of whole numbers where some are missing. Other columns of a CSV file are passed over.
+//! may be written as a float (`1.0`), as tools do for a column of integers with missing values. Other columns of a CSV file are ignored.
 
 mod lines;
 
@@ -17,19 +17,19 @@ use self::lines::Lines;
 
 use crate::experiment::Duration;
 
-/// What a line of a CSV file that is a remark begins with.
+/// The first byte of a comment line in a CSV file.
 const COMMENT: u8 = b'#';
 
 /// One arrival of a trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceEntry {
-    /// When, since the stream began.
+    /// The time since the stream began.
     pub at: Duration,
     /// The task's name.
     pub class: String,
-    /// `None`: drawn from the task's priorities.
+    /// The priority; `None` to draw it from the task's priorities.
     pub priority: Option<i32>,
-    /// Where it was written, for errors: `trace.csv:3`.
+    /// The place in the file, for errors: `trace.csv:3`.
     pub place: String,
 }
 
@@ -37,13 +37,13 @@ pub struct TraceEntry {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {problem}\nhint: a trace is CSV with the columns time, class and priority, or a JSON list of objects with these keys")]
 pub struct TraceError {
-    /// File and, where it's about one, the line or entry.
+    /// The file and, if the error is about one, the line or entry.
     pub place: String,
-    /// What is wrong.
+    /// The problem.
     pub problem: String,
 }
 
-/// Seconds, or a duration.
+/// A time in seconds, or as a duration with its unit.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Time {
@@ -56,18 +56,18 @@ enum Time {
 struct JsonEntry {
     time: Time,
     class: String,
-    /// As a float, which holds every `i32` exactly.
+    /// The priority as a float, which holds every `i32` exactly.
     #[serde(default)]
     priority: Option<f64>,
 }
 
-/// The entries of the trace in `text`, in its order. It is JSON if it begins with `[` or `{`, else CSV; a byte order mark before that says nothing. `file`
-/// is what errors call it.
+/// Returns the entries of the trace in `text`, in their order. The text is JSON if it begins with `[` or `{`, otherwise CSV; a byte order mark before that
+/// is ignored. `file` is the name of the file in errors.
 ///
 /// # Errors
 /// [`TraceError`], with the line or entry.
 pub fn read_trace(file: &str, text: &str) -> Result<Vec<TraceEntry>, TraceError> {
-    // What an older version copied into a stream's folder may still have it.
+    // A trace that an older version copied into a stream's folder may still have a byte order mark.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.trim_start().starts_with(['[', '{']) { read_json(file, text) } else { read_csv(file, text) }
 }
@@ -97,7 +97,7 @@ fn read_csv(file: &str, text: &str) -> Result<Vec<TraceEntry>, TraceError> {
     let mut entries = Vec::new();
     for record in reader.records() {
         let record = record.map_err(|error| refuse(error.position().map_or(1, csv::Position::line), error.to_string()))?;
-        // A line of nothing but white space.
+        // A line of only white space.
         if record.len() == 1 && record[0].is_empty() && header.len() > 1 {
             continue;
         }
@@ -108,7 +108,7 @@ fn read_csv(file: &str, text: &str) -> Result<Vec<TraceEntry>, TraceError> {
     Ok(entries)
 }
 
-/// Where in a record of a CSV file what we read is.
+/// The positions of the columns that are read in a record of a CSV file.
 struct Columns {
     num: usize,
     time: usize,
@@ -150,7 +150,7 @@ impl Columns {
     }
 }
 
-/// The priority `number`, which is written as `text`.
+/// Returns the priority `number`, which is written as `text` in the file.
 #[expect(clippy::cast_possible_truncation, reason = "bounds are checked before")]
 fn priority(number: f64, text: &str) -> Result<i32, String> {
     let text = text.escape_debug();
@@ -169,7 +169,7 @@ fn quoted(header: &csv::StringRecord) -> String {
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounds are checked before")]
 fn time(time: &Time) -> Result<Duration, String> {
-    /// As durations have it: ten years of 365 days.
+    /// The longest duration: ten years of 365 days.
     const SECONDS_MAX: f64 = 10.0 * 365.0 * 86_400.0;
     match time {
         Time::Seconds(seconds) if (0.0..=SECONDS_MAX).contains(seconds) => Ok(Duration::from_millis((seconds * 1000.0).round() as u64)),

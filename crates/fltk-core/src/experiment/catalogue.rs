@@ -1,20 +1,20 @@
-//! What data sets hold and what nets take, as far as it decides whether they fit together.
+//! Properties of data sets and nets that decide whether they fit together.
 
 use super::{DatasetName, NetName};
 
-/// What a data set gives, or a net takes.
+/// The kind of samples that a data set has, or that a net takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SampleKind {
     /// Images with one label each.
     Images {
-        /// Channels.
+        /// The number of channels.
         channels: u32,
-        /// Width and height in pixels.
+        /// The width and height in pixels.
         pixels: u32,
-        /// Classes, numbered from 0.
+        /// The number of classes, which are numbered from 0.
         classes: u32,
     },
-    /// Text, of which the next token is predicted.
+    /// Text, in which the next token is predicted.
     Text,
 }
 
@@ -23,10 +23,10 @@ const CIFAR10: SampleKind = SampleKind::Images { channels: 3, pixels: 32, classe
 const CIFAR100: SampleKind = SampleKind::Images { channels: 3, pixels: 32, classes: 100 };
 
 impl DatasetName {
-    /// Every data set, in the order of their declaration.
+    /// Every data set, in the order of declaration.
     pub const ALL: [Self; 6] = [Self::Mnist, Self::FashionMnist, Self::FashionMnistMini, Self::Cifar10, Self::Cifar100, Self::Shakespeare];
 
-    /// What its samples are.
+    /// The kind of its samples.
     #[must_use]
     pub const fn sample_kind(self) -> SampleKind {
         match self {
@@ -37,7 +37,7 @@ impl DatasetName {
         }
     }
 
-    /// Number of class labels; `None` for text.
+    /// The number of class labels; `None` for text.
     #[must_use]
     pub const fn num_classes(self) -> Option<u32> {
         match self.sample_kind() {
@@ -46,7 +46,7 @@ impl DatasetName {
         }
     }
 
-    /// Samples of its training set; `None` for text, which is cut into windows when it's read.
+    /// The number of samples in its training set; `None` for text, which is cut into windows when it's read.
     #[must_use]
     pub const fn num_train(self) -> Option<u32> {
         match self {
@@ -57,7 +57,7 @@ impl DatasetName {
         }
     }
 
-    /// Whether its samples belong to speakers, authors or writers.
+    /// True if its samples belong to speakers, authors or writers.
     #[must_use]
     pub const fn has_natural_clients(self) -> bool {
         matches!(self, Self::Shakespeare)
@@ -65,7 +65,7 @@ impl DatasetName {
 }
 
 impl NetName {
-    /// Every net, in the order of their declaration.
+    /// Every net, in the order of declaration.
     pub const ALL: [Self; 9] = [
         Self::Cifar10CNN,
         Self::Cifar10ResNet,
@@ -78,7 +78,7 @@ impl NetName {
         Self::RedditLSTM,
     ];
 
-    /// The samples it's made for. LeNet-5 pads images of 28 pixels itself.
+    /// The kind of samples that it takes. LeNet-5 pads images of 28 pixels itself.
     #[must_use]
     pub const fn sample_kind(self) -> SampleKind {
         match self {

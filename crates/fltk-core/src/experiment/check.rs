@@ -1,4 +1,4 @@
-//! What no schema can say: settings that are each well formed and impossible together.
+//! Checks that no schema can express: settings that are valid alone and impossible together.
 
 mod partition;
 mod stream;
@@ -12,10 +12,10 @@ use super::{
     source::{Span, quote, quote_all},
 };
 
-/// Longest name: a Kubernetes label holds 63 characters.
+/// The limit on characters in a name: a Kubernetes label holds 63.
 const NAME_CHARS_MAX: usize = 63;
 
-/// What is wrong with a name that becomes part of folder and object names.
+/// Checks a name that becomes part of folder and object names.
 pub(crate) fn check_name(name: &str, what: &str, span: Span, problems: &mut Vec<Problem>) {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if name.is_empty() || name.len() > NAME_CHARS_MAX || !name.chars().all(fits) || name.starts_with('-') {
@@ -25,7 +25,7 @@ pub(crate) fn check_name(name: &str, what: &str, span: Span, problems: &mut Vec<
     }
 }
 
-/// Everything that is impossible within one task.
+/// Checks for impossible combinations within one task.
 pub(crate) fn check_task(task: &Task, places: &Places<'_>, problems: &mut Vec<Problem>) {
     check_name(&task.name, "a task", places.at("name").span, problems);
     check_network(&task.network, &task.dataset, places, problems);
@@ -136,7 +136,7 @@ fn check_priorities(task: &Task, places: &Places<'_>, problems: &mut Vec<Problem
     }
 }
 
-/// Who has workers says what they ask for, if it says what rank 0 does.
+/// Checks that a task with workers states the workers' resources if it states those of rank 0.
 fn check_resources(task: &Task, places: &Places<'_>, problems: &mut Vec<Problem>) {
     let num_workers = task.setting.num_workers();
     if num_workers > 0 && task.resources.as_ref().is_some_and(|resources| resources.worker.is_none()) {

@@ -1,4 +1,5 @@
-//! Configuration files of other crates, read as experiment files are: every problem at its place, with hints, and defaults from one documented page.
+//! Configuration files of other crates, which are read like experiment files: every problem has its place and hints, and defaults come from one
+//! documented page.
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -20,8 +21,8 @@ pub struct ConfigFormat<T> {
 }
 
 impl<T: JsonSchema + DeserializeOwned> ConfigFormat<T> {
-    /// `name` is what messages call such a file's outermost block; `defaults` is YAML: by block of the format, `root` for the outermost, the defaults
-    /// of its settings.
+    /// `name` is the outermost block's name in messages; `defaults` is YAML with the defaults of the settings of each block of the format, where
+    /// `root` is the outermost block.
     #[must_use]
     pub fn new(name: &'static str, defaults: &str) -> Self {
         let mut schema = schema::generate::<T>();
@@ -31,16 +32,16 @@ impl<T: JsonSchema + DeserializeOwned> ConfigFormat<T> {
         Self { schema, name, is: std::marker::PhantomData }
     }
 
-    /// The JSON Schema (draft 2020-12), with all defaults.
+    /// Returns the JSON Schema (draft 2020-12), with all defaults.
     #[must_use]
     pub fn json_schema(&self) -> &Json {
         &self.schema
     }
 
-    /// What `file` says, every default filled in; with warnings and notes.
+    /// Returns the contents of `file` with every default filled in, and with warnings and notes.
     ///
     /// # Errors
-    /// Everything that is wrong with it.
+    /// Every problem in the file.
     pub fn parse(&self, file: &SourceFile) -> Result<(T, Report), Report> {
         let mut problems = Vec::new();
         let value = match tree::read_file(file, 0, &mut problems) {
@@ -49,7 +50,7 @@ impl<T: JsonSchema + DeserializeOwned> ConfigFormat<T> {
                 match serde_json::from_value(node.to_json()) {
                     Ok(value) => Some(value),
                     Err(error) => {
-                        // What the schema can't say.
+                        // An error that the schema can't express.
                         if !problems.iter().any(|problem| problem.severity == Severity::Error) {
                             problems.push(Problem::error(node.span, format!("`{}` can't be read: {error}", self.name)));
                         }

@@ -6,14 +6,14 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use thiserror::Error;
 
-/// Units and their milliseconds, from the largest.
+/// The units and their milliseconds, from the largest.
 const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1000), ("ms", 1)];
-/// Longest duration, in milliseconds: ten years of 365 days.
+/// The longest duration, in milliseconds: ten years of 365 days.
 const MILLIS_MAX: u64 = 10 * 365 * 86_400_000;
-/// Most characters of a duration: more digits than any value in range needs.
+/// The limit on characters in a duration: more digits than any value in range needs.
 const CHARS_MAX: usize = 32;
 
-/// A length of time, to the millisecond. Written as a decimal number and a unit: `ms`, `s`, `min`, `h` or `d`.
+/// A length of time, to the millisecond. It is written as a decimal number and a unit: `ms`, `s`, `min`, `h` or `d`.
 ///
 /// ```
 /// use fltk_core::experiment::Duration;
@@ -25,34 +25,34 @@ pub struct Duration {
     millis: u64,
 }
 
-/// Why a text isn't a [`Duration`].
+/// The reason why a text isn't a [`Duration`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum DurationError {
-    /// It doesn't begin with a decimal number.
+    /// The text doesn't begin with a decimal number.
     #[error("a duration is a number and a unit, such as `60s` or `1.5min`")]
     Number,
-    /// Its unit is missing.
+    /// The unit is missing.
     #[error("the unit is missing: one of `ms`, `s`, `min`, `h`, `d`")]
     NoUnit,
-    /// Its unit isn't known.
+    /// The unit isn't known.
     #[error("`{0}` isn't a unit of time: one of `ms`, `s`, `min`, `h`, `d`")]
     Unit(String),
-    /// It isn't a whole number of milliseconds.
+    /// The duration isn't a whole number of milliseconds.
     #[error("a duration is a whole number of milliseconds")]
     Fraction,
-    /// It's too long.
+    /// The duration is too long.
     #[error("a duration is at most ten years")]
     Range,
 }
 
 impl Duration {
-    /// `millis` milliseconds; ten years where that is less, so that what is written can be read.
+    /// Returns the duration of `millis` milliseconds, capped at ten years, so that the written form can be read again.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
         Self { millis: if millis < MILLIS_MAX { millis } else { MILLIS_MAX } }
     }
 
-    /// Its milliseconds.
+    /// Returns its milliseconds.
     #[must_use]
     pub const fn as_millis(self) -> u64 {
         self.millis
@@ -77,7 +77,7 @@ impl FromStr for Duration {
             return Err(DurationError::NoUnit);
         }
         let (_, unit_millis) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(|| DurationError::Unit(unit.to_owned()))?;
-        // In steps of the last digit written: exact, where a float wouldn't be.
+        // The value is counted in steps of the last digit written: this is exact, unlike a float.
         let fraction = fraction.trim_end_matches('0');
         let steps: u128 = format!("{whole}{fraction}").parse().map_err(|_| DurationError::Range)?;
         let steps_per_unit = 10u128.checked_pow(u32::try_from(fraction.len()).unwrap_or(u32::MAX)).ok_or(DurationError::Fraction)?;

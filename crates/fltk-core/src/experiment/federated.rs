@@ -1,4 +1,4 @@
-//! What a federated task adds: clients, rounds, the partition, the strategy.
+//! The settings of a federated task: clients, rounds, the partition, the strategy.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

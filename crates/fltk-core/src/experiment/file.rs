@@ -1,4 +1,4 @@
-//! Our own format, as it is written: what serde reads, what the schema describes, and how it becomes an [`Experiment`].
+//! Our own format as it is written: the types that serde reads and the schema describes, and their conversion to an [`Experiment`].
 
 mod matrix;
 mod read;

@@ -4,23 +4,23 @@ use serde::de::DeserializeOwned;
 
 use super::{OptimizerConfig, PartitionConfig, Report, SourceFile, parse::or_unreadable, schema, shape, tree};
 
-/// The partition that `text` describes, YAML or JSON, as under `partition` in an experiment file.
+/// Returns the partition that `text` describes, in YAML or JSON, as under `partition` in an experiment file.
 ///
 /// # Errors
-/// Everything that is wrong with it.
+/// Every problem in the text.
 pub fn parse_partition(text: &str) -> Result<PartitionConfig, Report> {
     parse(text, "--partition", "partition")
 }
 
-/// The optimizer that `text` describes, YAML or JSON, as under `optimizer` in an experiment file.
+/// Returns the optimizer that `text` describes, in YAML or JSON, as under `optimizer` in an experiment file.
 ///
 /// # Errors
-/// Everything that is wrong with it.
+/// Every problem in the text.
 pub fn parse_optimizer(text: &str) -> Result<OptimizerConfig, Report> {
     parse(text, "--optimizer", "optimizer")
 }
 
-/// `flag` is what reports call the text, `definition` its block in the schema.
+/// Parses a block. `flag` is the name of the text in reports, `definition` its block in the schema.
 fn parse<T: DeserializeOwned>(text: &str, flag: &str, definition: &str) -> Result<T, Report> {
     let mut problems = Vec::new();
     let value = match tree::read(text, 0, &mut problems) {

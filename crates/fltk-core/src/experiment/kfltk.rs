@@ -1,9 +1,9 @@
 //! KFLTK's own files, read as they are: the cluster JSON, the arrival JSON, and both of the seed era (2021) and of the era between (May 2022);
 //! and the YAML of its federated learners.
 //!
-//! Nothing of what they say is lost: `to_yaml` writes the result in our format. Where KFLTK didn't do what a file says, fltk does, and where a
-//! name meant something else than it says (the seed era's `ADAM`), fltk does what was done; both with a word in the report. `lambda` is in the unit that
-//! the era's code had: minutes, in the seed era seconds.
+//! Nothing in them is lost: `to_yaml` writes the result in our format. Where KFLTK didn't do what a file says, fltk does what the file says; where a
+//! name was misleading (the seed era's `ADAM`), fltk does what KFLTK did. Both are reported. `lambda` has the unit of the era's code: minutes, or
+//! seconds in the seed era.
 
 mod arrival;
 mod between;
@@ -30,27 +30,27 @@ use super::{
 };
 use crate::seed::Seed;
 
-/// Seed of an arrival file without a cluster file: that of KFLTK's example.
+/// The seed of an arrival file without a cluster file: that of KFLTK's example.
 const SEED_DEFAULT: Seed = Seed(42);
-/// Name of an experiment whose files give none, as in KFLTK.
+/// The name of an experiment whose files give none, as in KFLTK.
 const NAME_DEFAULT: &str = "experiment";
 
 pub(crate) use between::is as is_between;
 pub(crate) use cluster::read as read_cluster;
 pub(crate) use flat::{is as is_flat, read as read_flat};
 
-/// The arrival file's layouts.
+/// The layouts of the arrival file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Era {
     /// 2023: `trainTasks`.
     Main,
-    /// May 2022: a bare list of one class each.
+    /// May 2022: a bare list, in which each job has a single class.
     Between,
     /// 2021: a bare list.
     Seed,
 }
 
-/// The experiment of an arrival file and, where there is one, a cluster file.
+/// Returns the experiment of an arrival file and, if there is one, a cluster file.
 pub(crate) fn read(mut arrival: Node, era: Era, cluster: Option<Node>, problems: &mut Vec<Problem>) -> Option<Experiment> {
     nets::rename(&mut arrival, &["network"], problems);
     match era {
@@ -60,7 +60,7 @@ pub(crate) fn read(mut arrival: Node, era: Era, cluster: Option<Node>, problems:
     }
     let seeds = arrival_seeds(&arrival, era, problems);
     let read_cluster = cluster.map(|mut node| (cluster::read(&mut node, !seeds.is_empty(), problems), node));
-    // What follows are checks of meaning, which have nothing to say about values that were refused.
+    // The checks below are about meaning, and skip values that were refused.
     let refused = refused(problems);
     let mut found = Vec::new();
     let experiment = read_checked(arrival, era, &seeds, read_cluster, &mut found);
@@ -68,7 +68,7 @@ pub(crate) fn read(mut arrival: Node, era: Era, cluster: Option<Node>, problems:
     experiment
 }
 
-/// The seeds that an arrival file says, with their places; most say none.
+/// Returns the seeds in an arrival file, with their places; most arrival files have none.
 fn arrival_seeds(arrival: &Node, era: Era, problems: &mut Vec<Problem>) -> Vec<Node> {
     match era {
         Era::Main => match arrival.get("experimentConfiguration").and_then(|section| section.get("randomSeed")) {
@@ -88,7 +88,7 @@ fn arrival_seeds(arrival: &Node, era: Era, problems: &mut Vec<Problem>) -> Vec<N
     }
 }
 
-/// `seeds` without those that are given again: a run with the same seed has the same results.
+/// Returns `seeds` without repetitions: a run with the same seed has the same results.
 fn without_repeats(seeds: &[Seed], places: &[Node], problems: &mut Vec<Problem>) -> Vec<Seed> {
     let mut kept: Vec<Seed> = Vec::new();
     for (index, seed) in seeds.iter().enumerate() {
@@ -143,7 +143,7 @@ fn read_checked(
     }
     let orchestrator = stream::orchestrator(era, settings.as_ref(), cluster_node.as_ref(), problems);
     if orchestrator == OrchestratorType::Batch {
-        // Nobody reads them then, so they can be anything.
+        // The gaps aren't used in a batch, so they may have any value.
         groups
             .iter_mut()
             .for_each(|group| group.gaps = group.gaps.filter(|gaps| !matches!(gaps, Gaps::Exponential { mean } if mean.as_millis() == 0)));
@@ -152,7 +152,7 @@ fn read_checked(
         orchestrator,
         parallel: settings.as_ref().is_none_or(|settings| settings.parallel),
         duration: settings.as_ref().and_then(|settings| settings.duration),
-        // All that have arrived are started, in order of priority.
+        // All jobs that have arrived are started, in order of priority.
         policy: PolicyName::Priority,
         admission: AdmissionConfig::Unlimited {},
         backfill: false,
@@ -168,7 +168,7 @@ fn read_checked(
     Some(experiment)
 }
 
-/// The arrival file's seeds, where it says any; else the cluster file's.
+/// Returns the arrival file's seeds, if it has any; otherwise the cluster file's.
 fn seeds_of(arrival: &[Node], settings: Option<&Cluster>, cluster: Option<&Node>, problems: &mut Vec<Problem>) -> Vec<Seed> {
     let reproducibility = cluster.and_then(|node| node.get("execution_config")?.get("reproducibility"));
     let of_arrival: Option<Vec<Seed>> = arrival.iter().map(|seed| serde_json::from_value(seed.to_json()).ok()).collect();
@@ -187,7 +187,7 @@ fn seeds_of(arrival: &[Node], settings: Option<&Cluster>, cluster: Option<&Node>
     settings.map_or_else(|| vec![SEED_DEFAULT], |settings| without_repeats(&settings.seeds, places, problems))
 }
 
-/// Checks the stream; its settings are in both files.
+/// Checks the stream, whose settings are in both files.
 fn check_both(experiment: &Experiment, arrival: Node, era: Era, cluster: Option<Node>, spans: &[Span], problems: &mut Vec<Problem>) {
     let whole = arrival.span;
     let entry = |key: &str, node: Node| Entry { key: key.to_owned(), key_span: node.span, node };
@@ -213,7 +213,7 @@ fn check_both(experiment: &Experiment, arrival: Node, era: Era, cluster: Option<
     check_stream(experiment, &Places { root: &root, whole, names: &names }, spans, problems);
 }
 
-/// `prefix` as a name, with `-` in place of what one can't have.
+/// Returns `prefix` as a name, with `-` instead of characters that a name can't have.
 fn experiment_name(prefix: &str, span: Option<Span>, problems: &mut Vec<Problem>) -> String {
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     let plain: String = prefix.chars().map(|c| if fits(c) { c } else { '-' }).take(63).collect();

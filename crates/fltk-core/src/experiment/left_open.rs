@@ -1,31 +1,33 @@
-//! What a file may leave open, and what that means: a setting whose default has changed has the newest in a person's file, and the earliest in a file of
-//! fltk's own, which leaves it out only if it was written before there was a choice. So the same text means different things by who wrote it.
+//! Settings that a file leaves open. If the default of a setting has changed, a user's file gets the newest one, and a record that fltk wrote gets the
+//! earliest, since it lacks the setting only if it was written before there was a choice. So the same text has a different meaning depending on who
+//! wrote it.
 //!
 //! ```text
-//! a person's file ── parse ──> Experiment ── with_newest_defaults ────> what is begun, and written out
-//! fltk's records  ── parse ──> Experiment ── with_earliest_defaults ──> what was begun
+//! user's file    ── parse ──> Experiment ── with_newest_defaults ────> experiment to start and write out
+//! fltk's records ── parse ──> Experiment ── with_earliest_defaults ──> experiment that was started
 //! ```
 //!
-//! A person's file may also name something that an earlier version began: [`Experiment::with_defaults_of`].
+//! A user's file may also refer to a run that an earlier version started: [`Experiment::with_defaults_of`].
 
 use super::{Experiment, PartitionConfig, PartitionVersion, Setting, Task};
 
 impl Experiment {
-    /// The same with the newest default for each setting that it leaves open: what a person begins.
+    /// Returns the experiment with the newest default for each setting that it leaves open: the experiment that a user starts.
     #[must_use]
     pub fn with_newest_defaults(mut self) -> Self {
         self.tasks = self.tasks.into_iter().map(Task::with_newest_defaults).collect();
         self
     }
 
-    /// The same with the earliest default for each setting that it leaves open: what fltk's records mean. What this version writes leaves nothing open.
+    /// Returns the experiment with the earliest default for each setting that it leaves open: the meaning of fltk's records. This version writes
+    /// records that leave nothing open.
     #[must_use]
     pub fn with_earliest_defaults(self) -> Self {
         self.with(PartitionVersion::One)
     }
 
-    /// The same with the defaults of `written`, one of fltk's records as it is parsed: the earliest if an earlier version wrote it, which left settings open,
-    /// and otherwise the newest.
+    /// Returns the experiment with the defaults of `written`, one of fltk's records as parsed: the earliest if an earlier version wrote it, which left
+    /// settings open, and otherwise the newest.
     #[must_use]
     pub fn with_defaults_of(self, written: &Self) -> Self {
         let leaves_open = written.tasks.iter().filter_map(Task::partition).any(|partition| partition.version() == Some(None));
@@ -39,7 +41,7 @@ impl Experiment {
 }
 
 impl Task {
-    /// The same with the newest default for each setting that it leaves open.
+    /// Returns the partition with the newest default for each setting that it leaves open.
     #[must_use]
     pub fn with_newest_defaults(self) -> Self {
         self.with(PartitionVersion::NEWEST)
@@ -90,9 +92,9 @@ mod tests {
             for said in [&first, &second] {
                 assert_eq!((&said.clone().with_newest_defaults(), &said.clone().with_earliest_defaults()), (said, said));
             }
-            // As written now, nothing is left open.
+            // The text written now leaves nothing open.
             assert!(to_yaml(&open).contains("version: 2") && to_yaml(&first).contains("version: 1"));
-            // By the same name: a person's file, what was written, whether it's the same.
+            // Compares a user's file with a written record of the same name: `is_same` is true if they are equal.
             let check = |file: &Experiment, written: &Experiment, is_same: bool| {
                 assert_eq!(
                     file.clone().with_defaults_of(written) == written.clone().with_earliest_defaults(),

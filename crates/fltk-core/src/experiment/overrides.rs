@@ -10,7 +10,7 @@ use super::{
     tree::{Entry, Node, Value, read},
 };
 
-/// A value in place of what a file says, such as `tasks.0.train.batch_size=64`. Indices of lists count from 0; the value is YAML.
+/// A value that replaces one in a file, such as `tasks.0.train.batch_size=64`. Indices of lists count from 0; the value is YAML.
 ///
 /// ```
 /// use fltk_core::experiment::Override;
@@ -26,10 +26,10 @@ pub struct Override {
     pub value: String,
 }
 
-/// Why a text isn't an [`Override`].
+/// The reason why a text isn't an [`Override`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum OverrideError {
-    /// There is no `=`.
+    /// The text has no `=`.
     #[error("`{0}` has no `=`\nhint: write it as `tasks.0.train.batch_size=64`")]
     NoEquals(String),
     /// The path has an empty part.
@@ -51,7 +51,7 @@ impl FromStr for Override {
 }
 
 impl Override {
-    /// The text whose spans its problems point into.
+    /// Returns the text that the spans of its problems point into.
     pub(crate) fn source_text(&self) -> String {
         format!("{}={}", self.path.join("."), self.value)
     }
@@ -59,7 +59,7 @@ impl Override {
     /// Puts the value into `root`. `source` is the number of [`Self::source_text`].
     ///
     /// # Errors
-    /// A path that leads through a scalar or past the end of a list; a value that isn't YAML.
+    /// If the path leads through a scalar or past the end of a list, or the value isn't YAML.
     pub(crate) fn apply(&self, root: &mut Node, source: usize, problems: &mut Vec<Problem>) -> Result<(), Box<Problem>> {
         let path_text = self.path.join(".");
         let offset = path_text.len() + 1;
@@ -67,7 +67,7 @@ impl Override {
         let mut value = if self.value.is_empty() {
             Node { span: path_span, value: Value::Null }
         } else {
-            // Spaces in place of the path, so that spans fit the source's text.
+            // Spaces replace the path, so that spans fit the source's text.
             let padded = format!("{}{}", " ".repeat(offset), self.value);
             read(&padded, source, problems)?
         };
@@ -78,10 +78,10 @@ impl Override {
     }
 }
 
-/// Puts `value` at `path` into `root`, making blocks on the way where there is nothing. `span` is where the path was written.
+/// Puts `value` at `path` into `root`, and creates missing blocks on the way. `span` is the place of the path.
 ///
 /// # Errors
-/// A path that leads through a scalar or past the end of a list.
+/// If the path leads through a scalar or past the end of a list.
 pub(crate) fn put(root: &mut Node, path: &[String], value: Node, span: Span) -> Result<(), Box<Problem>> {
     let mut at = root;
     for (depth, part) in path.iter().enumerate() {

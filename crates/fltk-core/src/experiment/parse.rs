@@ -1,4 +1,4 @@
-//! From files to a checked experiment, whatever their format.
+//! Conversion of files to a checked experiment, whatever their format.
 
 use super::{
     Experiment, Override, Report, SourceFile, file,
@@ -8,7 +8,7 @@ use super::{
     tree::{self, Node, Value},
 };
 
-/// What was read, and what is worth saying about it.
+/// A parsed experiment with warnings and notes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parsed {
     /// The experiment, checked and with every default filled in.
@@ -17,20 +17,20 @@ pub struct Parsed {
     pub warnings: Report,
 }
 
-/// A cluster file that was read, and what is worth saying about it.
+/// A parsed cluster file with warnings and notes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParsedCluster {
-    /// What the file says.
+    /// The contents of the file.
     pub cluster: Cluster,
     /// Warnings and notes; may be empty.
     pub warnings: Report,
 }
 
-/// The experiment that `files` describe, with `overrides` in place of what they say.
+/// Returns the experiment that `files` describe, with `overrides` replacing values in them.
 ///
-/// `files` is one file of our format or of KFLTK's federated learners, or an arrival file of KFLTK with or without its cluster file, in any order. Which it is shows in its keys.
-/// Every default of our format is in `defaults.yaml`, beside this module. An arrival file without a cluster file has the seed 42. An override of
-/// KFLTK's files may name a place in them, or in the experiment of our format that they become.
+/// `files` is one file of our format or of KFLTK's federated learners, or an arrival file of KFLTK with or without its cluster file, in any order. The format
+/// is recognized by the keys. Every default of our format is in `defaults.yaml`, next to this module. An arrival file without a cluster file has the seed 42.
+/// An override of KFLTK's files may name a place in them, or in the experiment of our format that they are converted to.
 ///
 /// ```
 /// use fltk_core::experiment::{SourceFile, parse};
@@ -52,7 +52,7 @@ pub struct ParsedCluster {
 /// ```
 ///
 /// # Errors
-/// Everything that is wrong with the files, together with warnings and notes.
+/// Every problem in the files, together with warnings and notes.
 pub fn parse(files: &[SourceFile], overrides: &[Override]) -> Result<Parsed, Report> {
     let (mut problems, mut sources) = (Vec::new(), files.to_vec());
     sources.extend(overrides.iter().map(|set| SourceFile { name: "--set".to_owned(), text: set.source_text() }));
@@ -64,10 +64,10 @@ pub fn parse(files: &[SourceFile], overrides: &[Override]) -> Result<Parsed, Rep
     }
 }
 
-/// A KFLTK cluster file alone, of either era.
+/// Parses a KFLTK cluster file alone, of either era.
 ///
 /// # Errors
-/// Everything that is wrong with it.
+/// Every problem in the file.
 pub fn parse_cluster(file: &SourceFile) -> Result<ParsedCluster, Report> {
     let mut problems = Vec::new();
     let cluster = match tree::read_file(file, 0, &mut problems) {
@@ -84,7 +84,7 @@ pub fn parse_cluster(file: &SourceFile) -> Result<ParsedCluster, Report> {
     }
 }
 
-/// A refusal always says why, even where a schema and a type should disagree.
+/// Ensures that a refusal has a reason, even if a schema and a type should disagree.
 pub(super) fn or_unreadable(mut report: Report) -> Report {
     if !report.has_errors() {
         report.problems.push(Problem::new(Severity::Error, None, "the file can't be read as an experiment"));
@@ -92,7 +92,7 @@ pub(super) fn or_unreadable(mut report: Report) -> Report {
     report
 }
 
-/// An experiment that other files became, with overrides, each with the number of its source, in place of what it says.
+/// Applies overrides, each with the number of its source, to an experiment that was converted from other files.
 fn replace(
     experiment: &Experiment,
     overrides: &[(usize, &Override)],
@@ -108,7 +108,7 @@ fn replace(
     file::read(root, problems)
 }
 
-/// What a file is, by its keys.
+/// The format of a file, judged by its keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Format {
     Ours,
@@ -133,7 +133,7 @@ fn read(files: &[SourceFile], overrides: &[Override], sources: &mut Vec<SourceFi
     if roots.len() < files.len() {
         return None;
     }
-    // By what the files themselves say: a value from the command line doesn't make another kind of file of them.
+    // Overrides are left out here: a value from the command line doesn't change the format of a file.
     let kinds: Vec<Format> = roots.iter().map(format_of).collect();
     let is_kfltk = kinds.iter().any(|kind| matches!(kind, Format::Arrival(_) | Format::Flat));
     let mut of_experiment = Vec::new();
@@ -143,7 +143,7 @@ fn read(files: &[SourceFile], overrides: &[Override], sources: &mut Vec<SourceFi
             of_experiment.push((source, set));
             continue;
         }
-        // Of several files, the one that knows the first key.
+        // With several files, the override applies to the one that has the first key.
         let position = roots.iter().position(|root| set.path.first().is_some_and(|key| root.get(key).is_some())).unwrap_or(0);
         let applied = roots.get_mut(position).map(|root| set.apply(root, source, problems));
         if let Some(Err(problem)) = applied {
@@ -184,20 +184,20 @@ fn read(files: &[SourceFile], overrides: &[Override], sources: &mut Vec<SourceFi
     }
 }
 
-/// What kind of file a source is, by its keys alone: nothing else is checked.
+/// The kind of a file, judged by its keys alone: nothing else is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileKind {
-    /// One of our format or KFLTK's YAML of a federated learner; also what can't be told.
+    /// A file in our format or KFLTK's YAML of a federated learner; also any file that can't be recognized.
     Experiment,
     /// A KFLTK arrival file, of either era.
     Arrival,
     /// A KFLTK cluster file.
     Cluster,
-    /// What pods get on Kubernetes: a file with a `kubernetes` block.
+    /// Settings for pods on Kubernetes: a file with a `kubernetes` block.
     Kubernetes,
 }
 
-/// What kind of file `file` is.
+/// Returns the kind of `file`.
 #[must_use]
 pub fn file_kind(file: &SourceFile) -> FileKind {
     match tree::read_file(file, 0, &mut Vec::new()).map(|root| format_of(&root)) {
@@ -220,7 +220,7 @@ fn format_of(root: &Node) -> Format {
     let has = |names: &[&str]| entries.iter().any(|entry| names.contains(&entry.key.as_str()));
     let nearly_has = |name: &str| entries.iter().any(|entry| closest(&entry.key, ["name", "tasks", "seeds", "stream", name]) == Some(name));
     if has(&["trainTasks"]) && !has(&["tasks"]) {
-        // Whatever keys it has beside them: KFLTK ignored what it didn't know.
+        // Other keys don't matter: KFLTK ignored unknown keys.
         Format::Arrival(Era::Main)
     } else if has(&["execution_config"]) && has(&["cluster"]) && !has(&["tasks"]) {
         Format::Cluster

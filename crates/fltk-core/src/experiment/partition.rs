@@ -1,4 +1,4 @@
-//! How a training set is divided over federated clients.
+//! Partitions of a training set over federated clients.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -79,23 +79,24 @@ pub enum PartitionConfig {
     NaturalId {},
 }
 
-/// What the schema says of a partition's `version`, wherever there is one.
+/// The schema's description of a partition's `version`.
 const VERSION: &str = "How fractions of samples are rounded: `2` carries them over from class to class, `1` rounds each class on its own. In a person's file \
                        `2` where it's left out; in what fltk wrote before there was a choice, `1`.";
 
-/// How a partition that gives clients fractions of classes makes whole samples of them. What a file means that leaves it out depends on who wrote it:
-/// [`Experiment::with_defaults_of`](super::Experiment::with_defaults_of).
+/// The way in which a partition that gives clients fractions of classes rounds them to whole samples. The meaning of a file that leaves it open
+/// depends on who wrote the file: [`Experiment::with_defaults_of`](super::Experiment::with_defaults_of).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "u8", into = "u8")]
 pub enum PartitionVersion {
-    /// Each class on its own, in the order of clients. Where a class has few samples for each of many clients, the same clients get more of every class.
+    /// Each class is rounded on its own, in the order of clients. If a class has few samples for each of many clients, the same clients get more of
+    /// every class.
     One,
-    /// What a client lacks of one class counts in the next, so that all together it has what it should, up to one sample or so.
+    /// The remainder of one class carries over to the next, so that each client's total is right, up to about one sample.
     Two,
 }
 
 impl PartitionVersion {
-    /// What a person's file means that says none.
+    /// The version of a user's file that states none.
     pub const NEWEST: Self = Self::Two;
 }
 
@@ -121,7 +122,7 @@ impl From<PartitionVersion> for u8 {
 }
 
 impl PartitionConfig {
-    /// Its `version`, if it is one of those that have versions; `Some(None)` where it says none.
+    /// Returns the `version` of a partition that has versions; `Some(None)` if it is left open.
     #[must_use]
     pub fn version(&self) -> Option<Option<PartitionVersion>> {
         match self {

@@ -1,25 +1,25 @@
-//! Where a setting was written, for checks that know it by our name only.
+//! Places of settings in a file, for checks that know only our names of them.
 
 use super::{
     source::Span,
     tree::{Node, Value},
 };
 
-/// The tree of a task, and how its settings are called there.
+/// The tree of a task, and the names of its settings in the file's format.
 pub(crate) struct Places<'a> {
     pub root: &'a Node,
-    /// Where the task as a whole is.
+    /// The place of the task as a whole.
     pub whole: Span,
-    /// Our dotted path to that of the file's format; paths that aren't listed are the same.
+    /// Pairs of our dotted path and that of the file's format; paths that aren't listed are the same.
     pub names: &'a [(&'a str, &'a str)],
 }
 
 /// A setting as the user wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// Its value; its key when that is a block; the innermost block around it when it was left out.
+    /// The place of its value; of its key if the value is a block; of the innermost enclosing block if the setting was left out.
     pub span: Span,
-    /// Its key.
+    /// The name of its key.
     pub name: String,
 }
 

@@ -6,19 +6,20 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use thiserror::Error;
 
-/// Parts of one: Kubernetes counts in billionths, too.
+/// Billionths per unit, the resolution that Kubernetes uses too.
 const NANOS_PER_UNIT: i128 = 1_000_000_000;
-/// What Kubernetes caps amounts with a binary suffix at, `2^63 - 1`, in billionths.
+/// The value at which Kubernetes caps amounts with a binary suffix, `2^63 - 1`, in billionths.
 const BINARY_NANOS_MAX: i128 = i64::MAX as i128 * NANOS_PER_UNIT;
 
 /// An amount of a resource: cores, or bytes of memory.
 ///
-/// Grammar (`k8s.io/apimachinery/pkg/api/resource`): a signed decimal number, then one of `Ki Mi Gi Ti Pi Ei`, `n u m k M G T P E`,
-/// or `e`/`E` and a signed exponent. Parts below a billionth are rounded up, away from zero; with a binary suffix it ends at `2^63 - 1`, so that
-/// `8Ei` is that. It keeps the text it was written as.
+/// The grammar (`k8s.io/apimachinery/pkg/api/resource`) is a signed decimal number, then one of `Ki Mi Gi Ti Pi Ei`, `n u m k M G T P E`, or
+/// `e`/`E` and a signed exponent. Parts below a billionth are rounded up, away from zero; amounts with a binary suffix are capped at `2^63 - 1`,
+/// so `8Ei` has that value. A quantity keeps its text as written.
 ///
-/// **Caveats**: three things are unlike Kubernetes' parser. What is beyond [`Self::NANOS_MAX`] is refused, where it knows no end. So is a text without
-/// a digit, such as `Ki`, which isn't of its grammar, but zero to it. And an exponent of more than 32 bits doesn't wrap around.
+/// **Caveats**: there are three differences to Kubernetes' parser. Amounts beyond [`Self::NANOS_MAX`] are refused, while it has no limit. A text
+/// without a digit, such as `Ki`, is refused too: it isn't in the grammar, but Kubernetes reads it as zero. And an exponent of more than 32 bits
+/// doesn't wrap around.
 ///
 /// ```
 /// use fltk_core::experiment::Quantity;
@@ -33,33 +34,33 @@ pub struct Quantity {
     nanos: i128,
 }
 
-/// Why a text isn't a [`Quantity`].
+/// The reason why a text isn't a [`Quantity`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum QuantityError {
-    /// No number at its beginning, or something strange in it.
+    /// The text doesn't begin with a number, or the number has an invalid character.
     #[error("a quantity begins with a decimal number")]
     Number,
-    /// The suffix isn't one of the grammar's.
+    /// The suffix isn't in the grammar.
     #[error("`{0}` isn't a unit: units are `n u m k M G T P E Ki Mi Gi Ti Pi Ei`, or an exponent such as `e3`")]
     Suffix(String),
-    /// Beyond [`Quantity::NANOS_MAX`] on either side.
+    /// The amount is beyond [`Quantity::NANOS_MAX`] on either side.
     #[error("a quantity is at most 2^127 - 1 billionths, about 1.7e29")]
     Range,
 }
 
-/// By what the number before a suffix is multiplied.
+/// The factor for the number before a suffix.
 enum Scale {
-    /// Ten to this.
+    /// A power of ten.
     Decimal { exponent: i32 },
-    /// This itself.
+    /// The factor itself.
     Binary { factor: i128 },
 }
 
 impl Quantity {
-    /// The largest amount, in billionths: what an integer of ours holds.
+    /// The largest amount, in billionths: the limit of the integer type.
     pub const NANOS_MAX: i128 = i128::MAX;
 
-    /// The amount in billionths of a core or byte, within [`Self::NANOS_MAX`] on either side.
+    /// Returns the amount in billionths of a core or byte, within [`Self::NANOS_MAX`] on either side.
     #[must_use]
     pub fn nanos(&self) -> i128 {
         self.nanos
@@ -82,7 +83,7 @@ impl FromStr for Quantity {
             return Err(QuantityError::Number);
         }
         let scale = scale(suffix)?;
-        // All digits as one whole number, of billionths where the exponent is 0.
+        // All digits as one whole number, which counts billionths where the exponent is 0.
         let digits = whole.bytes().chain(fraction.bytes()).skip_while(|digit| *digit == b'0');
         let digits: String = digits.map(char::from).collect();
         let places = 9i32.saturating_sub_unsigned(u32::try_from(fraction.len()).unwrap_or(u32::MAX));
@@ -119,7 +120,7 @@ fn scale(suffix: &str) -> Result<Scale, QuantityError> {
             let exponent = suffix.strip_prefix(['e', 'E']).ok_or_else(unknown)?;
             match exponent.parse::<i32>().map_err(|error| *error.kind()) {
                 Ok(exponent) => decimal(exponent),
-                // Anything but zero is far out of range, or rounded up, with these, too.
+                // With these too, any amount but zero is far out of range, or rounded up.
                 Err(IntErrorKind::PosOverflow) => decimal(i32::MAX),
                 Err(IntErrorKind::NegOverflow) => decimal(i32::MIN),
                 Err(_) => Err(unknown()),
@@ -128,7 +129,7 @@ fn scale(suffix: &str) -> Result<Scale, QuantityError> {
     }
 }
 
-/// `digits * factor * 10^exponent`, rounded up; `None` if that is more than fits.
+/// Returns `digits * factor * 10^exponent`, rounded up; `None` if the value doesn't fit.
 fn scaled(digits: &str, factor: i128, exponent: i32) -> Option<i128> {
     if digits.is_empty() {
         return Some(0);
@@ -137,7 +138,7 @@ fn scaled(digits: &str, factor: i128, exponent: i32) -> Option<i128> {
         let value = digits.parse::<i128>().ok()?.checked_mul(factor)?;
         return value.checked_mul(10i128.checked_pow(exponent.unsigned_abs())?);
     }
-    // Divide by cutting digits off, so that nothing overflows on the way: digits * factor in decimal, then the last `cut` digits go.
+    // The division can't overflow: it takes digits * factor in decimal, and drops the last `cut` digits.
     let product = multiplied(digits, factor);
     let cut = usize::try_from(exponent.unsigned_abs()).unwrap_or(usize::MAX).min(product.len());
     let (kept, lost) = product.split_at(product.len() - cut);
@@ -145,7 +146,7 @@ fn scaled(digits: &str, factor: i128, exponent: i32) -> Option<i128> {
     kept.checked_add(i128::from(lost.bytes().any(|digit| digit != b'0')))
 }
 
-/// `digits * factor` in decimal, of any length.
+/// Returns `digits * factor` in decimal, of any length.
 fn multiplied(digits: &str, factor: i128) -> String {
     let mut carry = 0i128;
     let mut reversed = Vec::new();

@@ -1,4 +1,4 @@
-//! What is wrong with a file: all of it at once, each problem with its place.
+//! Reports of the problems in a file: all of them at once, each with its place.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,48 +12,48 @@ use serde_json::json;
 use super::source::{SourceFile, Span};
 use crate::terminal::plain;
 
-/// Most problems that a report draws; a file with more is not an experiment file.
+/// The limit on problems that a report shows; a file with more is not an experiment file.
 const PROBLEMS_SHOWN_MAX: usize = 50;
-/// Most lines that are listed of what is true in many.
+/// The limit on line numbers listed for a repeated problem.
 const LINES_LISTED_MAX: usize = 8;
-/// Columns that a drawing may take where the terminal's width isn't known.
+/// The width of a drawing in columns if the terminal's width isn't known.
 const WIDTH_MAX: usize = 140;
 
-/// How bad a problem is.
+/// The severity of a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// The file is refused.
     Error,
-    /// The file is read, but probably doesn't do what its writer thinks.
+    /// The file is read, but probably doesn't do what its author intends.
     Warning,
-    /// Worth knowing: a key that never had an effect, or a difference to the reference system.
+    /// Useful information: a key that never had an effect, or a difference to the reference system.
     Note,
 }
 
 /// A remark on a second place that belongs to a problem.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Label {
-    /// Where.
+    /// The place.
     pub span: Span,
-    /// What is there.
+    /// The remark.
     pub text: String,
 }
 
-/// One thing that is wrong, with its place and, where there is one, the way out.
+/// One problem, with its place and, if there is one, a solution.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// How bad.
+    /// The severity.
     pub severity: Severity,
     /// One sentence, lowercase, without a period.
     pub message: String,
-    /// Where; absent when it's about no place of a source.
+    /// The place; absent if the problem has no place in a source.
     pub span: Option<Span>,
     /// Other places that belong to it.
     pub labels: Vec<Label>,
-    /// Further places of which the very same is true.
+    /// Further places with the very same problem.
     pub also: Vec<Span>,
-    /// What to do about it.
+    /// Advice on how to solve it.
     pub hint: Option<String>,
 }
 
@@ -71,7 +71,7 @@ impl Problem {
         self
     }
 
-    /// Whether it's about one of these places: of values that were refused already, and replaced to read on.
+    /// True if the problem is at one of these places, whose values were already refused and replaced in order to read on.
     pub(crate) fn touches(&self, refused: &BTreeSet<Span>) -> bool {
         let places = self.span.iter().chain(self.labels.iter().map(|label| &label.span));
         places.into_iter().any(|span| refused.contains(span))
@@ -88,7 +88,7 @@ pub(crate) fn refused(problems: &[Problem]) -> BTreeSet<Span> {
     problems.iter().filter(|problem| problem.severity == Severity::Error).filter_map(|problem| problem.span).collect()
 }
 
-/// One problem for all places of which the same is said, the first of them; each error that has labels stays, since they say what else is meant.
+/// Merges problems with the same message into the first of them. A problem with labels stays separate, since its labels say what else is meant.
 fn fold_repeats(problems: Vec<Problem>) -> Vec<Problem> {
     let mut folded: Vec<Problem> = Vec::new();
     let mut known: BTreeMap<_, usize> = BTreeMap::new();
@@ -109,12 +109,12 @@ fn fold_repeats(problems: Vec<Problem>) -> Vec<Problem> {
     folded
 }
 
-/// Problems together with the texts that they are in.
+/// Problems together with the source texts that they refer to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// The sources that spans point into: the files as given, then one per override.
     pub sources: Vec<SourceFile>,
-    /// In order of their place.
+    /// The problems, in order of their place.
     pub problems: Vec<Problem>,
 }
 
@@ -125,19 +125,19 @@ impl Report {
         Self { sources, problems: fold_repeats(problems) }
     }
 
-    /// Whether there is nothing to report.
+    /// True if there is nothing to report.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.problems.is_empty()
     }
 
-    /// Whether a problem is an error.
+    /// True if at least one problem is an error.
     #[must_use]
     pub fn has_errors(&self) -> bool {
         self.problems.iter().any(|problem| problem.severity == Severity::Error)
     }
 
-    /// The report for a terminal: each problem with file, line, column, the lines it's in, and a hint. Without a newline at the end.
+    /// Returns the report for a terminal: each problem with file, line, column, the lines it's in, and a hint. It has no final newline.
     #[must_use]
     pub fn render(&self, color: bool) -> String {
         let renderer = if color { Renderer::styled() } else { Renderer::plain() }.term_width(WIDTH_MAX);
@@ -166,7 +166,7 @@ impl Report {
             }
             for source in sources {
                 let file = &self.sources[source];
-                // The renderer makes plain what it's given, but for paths.
+                // The renderer escapes its input, except for paths.
                 let mut snippet = Snippet::source(file.text.as_str()).path(plain(&file.name).into_owned());
                 if source == span.source {
                     snippet = snippet.annotation(AnnotationKind::Primary.span(first_line(&file.text, span)));
@@ -187,7 +187,7 @@ impl Report {
         renderer.render(&[group])
     }
 
-    /// Where else the same is true, in words.
+    /// Returns the further places of a problem, in words.
     fn further(&self, places: &[Span]) -> String {
         let mut lines: Vec<usize> = places.iter().take(LINES_LISTED_MAX).map(|span| self.line_and_column(*span).0).collect();
         lines.dedup();
@@ -197,7 +197,8 @@ impl Report {
         format!("{times}: line{} {listed}{rest}", if lines.len() == 1 && rest.is_empty() { "" } else { "s" })
     }
 
-    /// The report for programs: a list of `{severity, message, at, labels, also, hint}` with places as `{file, line, column}`; lines and columns (in characters) count from 1.
+    /// Returns the report for programs: a list of `{severity, message, at, labels, also, hint}` with places as `{file, line, column}`; lines and columns (in
+    /// characters) count from 1.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
         let place = |span: Span| {
@@ -218,7 +219,7 @@ impl Report {
         problems.collect()
     }
 
-    /// Line and column of the beginning of `span`, counted from 1; columns in characters.
+    /// Returns line and column of the beginning of `span`, counted from 1; columns are in characters.
     #[must_use]
     pub fn line_and_column(&self, span: Span) -> (usize, usize) {
         let before = &self.sources[span.source].text[..span.start];
@@ -235,7 +236,7 @@ impl fmt::Display for Report {
 
 impl std::error::Error for Report {}
 
-/// The part of `span` on its first line: a caret under a whole block helps nobody.
+/// Returns the part of `span` on its first line: carets under a whole block aren't helpful.
 fn first_line(text: &str, span: Span) -> std::ops::Range<usize> {
     let piece = &text[span.start..span.end];
     let line = piece.split('\n').next().unwrap_or(piece).trim_end();

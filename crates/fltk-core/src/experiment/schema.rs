@@ -1,4 +1,4 @@
-//! JSON Schemas: the one description of each format, which checks files, fills in defaults and is published for editors.
+//! JSON Schemas: the single description of each format. It checks files, fills in defaults and is published for editors.
 
 use std::sync::LazyLock;
 
@@ -18,7 +18,7 @@ static EXPERIMENT: LazyLock<Json> = LazyLock::new(|| {
     schema
 });
 
-/// The JSON Schema (draft 2020-12) of our experiment files, with all defaults. Editors complete and check files with it.
+/// Returns the JSON Schema (draft 2020-12) of our experiment files, with all defaults. Editors complete and check files with it.
 #[must_use]
 pub fn json_schema() -> Json {
     EXPERIMENT.clone()
@@ -28,31 +28,31 @@ pub(crate) fn experiment() -> &'static Json {
     &EXPERIMENT
 }
 
-/// The default of `block.key` in our format.
+/// Returns the default of `block.key` in our format.
 pub(crate) fn default_of<T: serde::de::DeserializeOwned>(block: &str, key: &str) -> Option<T> {
     let default = EXPERIMENT.get("$defs")?.get(block)?.get("properties")?.get(key)?.get("default")?;
     serde_json::from_value(default.clone()).ok()
 }
 
-/// The schema of `T`; every object is closed.
+/// Returns the schema of `T`, in which every object is closed.
 pub(crate) fn generate<T: JsonSchema>() -> Json {
     let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>().to_value();
     close_objects(&mut schema);
     schema
 }
 
-/// The definition that `schema` refers to, or itself.
+/// Returns the definition that `schema` refers to, or `schema` itself.
 pub(crate) fn resolve<'a>(root: &'a Json, schema: &'a Json) -> &'a Json {
     let name = schema.get("$ref").and_then(Json::as_str).and_then(|reference| reference.strip_prefix("#/$defs/"));
     name.and_then(|name| root.get("$defs")?.get(name)).unwrap_or(schema)
 }
 
-/// The alternatives of a union.
+/// Returns the alternatives of a union.
 pub(crate) fn alternatives(schema: &Json) -> Option<&Vec<Json>> {
     schema.get("oneOf").or_else(|| schema.get("anyOf")).and_then(Json::as_array)
 }
 
-/// The property that tells the alternatives of a union of objects apart, such as `type`.
+/// Returns the property that distinguishes the alternatives of a union of objects, such as `type`.
 pub(crate) fn tag_of<'a>(root: &'a Json, alternatives: &'a [Json]) -> Option<&'a str> {
     let tag = |alternative: &'a Json| {
         let properties = resolve(root, alternative).get("properties")?.as_object()?;
@@ -75,8 +75,8 @@ fn close_objects(schema: &mut Json) {
     }
 }
 
-/// Writes the defaults of each block (`blocks[definition][key]`, or `blocks[definition][tag][key]` for a union) into the schema; those of the outermost
-/// block are called `root`.
+/// Writes the defaults of each block (`blocks[definition][key]`, or `blocks[definition][tag][key]` for a union) into the schema. `root` is the name of
+/// the outermost block in `blocks`.
 pub(crate) fn apply_defaults(schema: &mut Json, root: &str, blocks: &Json) {
     let Some(blocks) = blocks.as_object() else { return };
     for (name, values) in blocks {
@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn distributed_tasks_begin_with_the_documented_defaults() {
         let new = serde_json::to_value(super::super::DistributedConfig::new(3, 1)).expect("plain data");
-        // What a task may leave out has no default.
+        // Optional settings of a task have no default.
         let settings = new.as_object().expect("an object").iter().filter(|(key, value)| *key != "epochs" && !value.is_null());
         for (key, value) in settings {
             assert_eq!(default_of::<Json>("distributed", key).as_ref(), Some(value), "{key}");

@@ -1,4 +1,5 @@
-//! Checks a tree against a schema: keys, types, names, ranges and units. All problems, each at its place; defaults are filled in on the way.
+//! Checks of a tree against a schema: keys, types, names, ranges and units. All problems are found, each with its place, and defaults are
+//! filled in on the way.
 
 mod home;
 mod stand_in;
@@ -15,38 +16,39 @@ use super::{
     tree::{Entry, Node, Value},
 };
 
-/// Most problems for which hints are looked up; nobody reads more, and each takes a search of the whole schema.
+/// The limit on problems for which hints are looked up; nobody reads more, and each lookup searches the whole schema.
 const PROBLEMS_EXPLAINED_MAX: usize = 500;
-/// Most names that a hint lists.
+/// The limit on names in a hint.
 const NAMES_LISTED_MAX: usize = 24;
 
 /// How strictly a file is read.
 #[derive(Clone, Copy)]
 pub(crate) enum Reading<'a> {
-    /// Our formats: an unknown key is an error, and one that is a slip of a known key is read as that, so that what else is wrong shows too.
+    /// Our formats: an unknown key is an error, and a misspelled key is read as the key it resembles, to find further problems too.
     Strict,
-    /// Those of programs that ignored unknown keys and took numbers in quotes: an unknown key is left out with a warning.
+    /// Formats of programs that ignored unknown keys and took numbers in quotes: an unknown key is left out with a warning.
     Lenient {
-        /// What became of unknown keys there, to follow "`x` isn't a key of `y`: ".
+        /// The fate of unknown keys there, to follow "`x` isn't a key of `y`: ".
         why: &'a str,
-        /// Where what the key wants can be had.
+        /// A lookup of the equivalent of an unknown key.
         wish: Wish<'a>,
     },
 }
 
-/// A whole number that is written as a float, which is an integer to JSON Schema too. None beyond what a float holds exactly: there nobody knows which is meant.
+/// Returns a whole number that is written as a float, which JSON Schema also counts as an integer. It is `None` beyond the exact range of a float, where the
+/// intended number is unclear.
 #[expect(clippy::cast_possible_truncation, reason = "bounds are checked before")]
 fn whole(value: f64) -> Option<i128> {
     const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
     (value.fract() == 0.0 && value.abs() <= EXACT_MAX).then_some(value as i128)
 }
 
-/// Checks `node` against `schema`, a definition of `root` or `root` itself. `name` is what the node is called in messages.
+/// Checks `node` against `schema`, a definition of `root` or `root` itself. `name` is the name of the node in messages.
 pub(crate) fn check(root: &Json, schema: &Json, node: &mut Node, name: &str, problems: &mut Vec<Problem>) {
     check_as(Reading::Strict, root, schema, node, name, problems);
 }
 
-/// As [`check`], as strictly as `reading` says.
+/// The same as [`check`], with the strictness `reading`.
 pub(crate) fn check_as(reading: Reading<'_>, root: &Json, schema: &Json, node: &mut Node, name: &str, problems: &mut Vec<Problem>) {
     let mut checker = Checker { reading, root, problems, is_wrong: false, without_effect: Vec::new() };
     checker.visit(schema, node, name, None);
@@ -57,7 +59,7 @@ pub(crate) fn check_as(reading: Reading<'_>, root: &Json, schema: &Json, node: &
     problems.push(fold_repeats(keys).into_iter().fold(note, |note, label| note.label(label.span, label.text)));
 }
 
-/// One label for all places of the same key with the same reason: the first, with their number.
+/// Merges labels of the same key with the same reason into the first, with their number.
 fn fold_repeats(keys: Vec<(String, Label)>) -> Vec<Label> {
     let mut folded: Vec<(String, Label, usize)> = Vec::new();
     for (key, label) in keys {
@@ -70,21 +72,21 @@ fn fold_repeats(keys: Vec<(String, Label)>) -> Vec<Label> {
     folded.into_iter().map(|(_, label, count)| Label { text: text(label.text, count), span: label.span }).collect()
 }
 
-/// Where what an unknown key wants can be had.
+/// A lookup of the equivalent of an unknown key.
 type Wish<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 struct Checker<'a> {
     reading: Reading<'a>,
     root: &'a Json,
     problems: &'a mut Vec<Problem>,
-    /// Whether the node that is being visited was refused.
+    /// True if the node that is being visited was refused.
     is_wrong: bool,
-    /// Keys that are read and do nothing, with the reason.
+    /// Keys that are read and have no effect, with the reason.
     without_effect: Vec<(String, Label)>,
 }
 
 impl<'a> Checker<'a> {
-    /// Checks the node. A wrong value is replaced by a right one, so that what else is wrong shows too. `key_span`: the key whose value the node is.
+    /// Checks the node. A wrong value is replaced by a valid one, so that further problems are found too. `key_span` is the place of the node's key.
     fn visit(&mut self, schema: &'a Json, node: &mut Node, name: &str, key_span: Option<Span>) {
         self.is_wrong = false;
         self.visit_value(schema, node, name, key_span);
@@ -96,7 +98,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// Reports that the node at hand is wrong as a whole.
+    /// Reports that the current node is wrong as a whole.
     fn refuse(&mut self, problem: Problem) {
         self.problems.push(problem);
         self.is_wrong = true;
@@ -186,7 +188,7 @@ impl<'a> Checker<'a> {
         self.refuse(problem);
     }
 
-    /// `beside`: what may be written in place of one of the names.
+    /// Checks a name. `beside` describes what may be written instead of one of the names.
     fn check_name(&mut self, names: &[&str], beside: Option<&str>, node: &Node, name: &str) {
         let Value::Text(text) = &node.value else {
             let message = format!("`{name}` must be a name, not {}", node.describe());
@@ -244,7 +246,7 @@ impl<'a> Checker<'a> {
             self.refuse(Problem::error(node.span, format!("`{name}` must be a finite number, not {}", node.describe())));
             return;
         }
-        // What the type can hold, from below and above.
+        // The limits of the integer type.
         let format = match schema.get("format").and_then(Json::as_str) {
             Some("uint8") => Some((0, i128::from(u8::MAX))),
             Some("uint16") => Some((0, i128::from(u16::MAX))),
@@ -310,7 +312,7 @@ impl<'a> Checker<'a> {
         if let Some(tag) = tag_of(self.root, all) {
             return self.visit_tagged(all, tag, node, name, key_span);
         }
-        // A name, or one of some blocks that are told apart by their keys.
+        // The value is a name, or one of several blocks that are distinguished by their keys.
         let is_object = |choice: &&&Json| resolve(self.root, choice).get("properties").is_some();
         if !matches!(node.value, Value::Map(_))
             && let Some(choice) = choices.iter().find(|choice| !is_object(choice))
@@ -398,10 +400,10 @@ impl<'a> Checker<'a> {
         self.is_wrong = false;
     }
 
-    /// Leaves unknown keys out with a warning.
+    /// Leaves out unknown keys with a warning.
     fn leave_out(&mut self, properties: &'a Map<String, Json>, entries: &mut Vec<Entry>, name: &str, why: &str, wish: Wish<'_>) {
         for entry in entries.iter().filter(|entry| !properties.contains_key(&entry.key)) {
-            // Without its index, so that the same key of many jobs is said once.
+            // The index is dropped, so that the same key of many jobs is reported once.
             let block = name.split('[').next().unwrap_or(name);
             let written = quote(&entry.key);
             let problem = Problem::new(Severity::Warning, Some(entry.key_span), format!("{written} isn't a key of `{block}`: {why}"));
@@ -415,7 +417,7 @@ impl<'a> Checker<'a> {
         entries.retain(|entry| properties.contains_key(&entry.key));
     }
 
-    /// Reports unknown keys. One that is a slip of a known key is read as that.
+    /// Reports unknown keys. A misspelled key is read as the key it resembles.
     fn check_keys(&mut self, properties: &'a Map<String, Json>, entries: &mut Vec<Entry>, name: &str) {
         if let Reading::Lenient { why, wish } = self.reading {
             return self.leave_out(properties, entries, name, why, wish);
@@ -446,7 +448,7 @@ impl<'a> Checker<'a> {
         entries.retain(|entry| properties.contains_key(&entry.key));
     }
 
-    /// The first sentence of a setting's documentation. A period between backticks ends none.
+    /// Returns the first sentence of a setting's documentation. A period between backticks doesn't end it.
     fn explain(&self, schema: &Json) -> Option<String> {
         let text = schema.get("description").or_else(|| resolve(self.root, schema).get("description"))?.as_str()?;
         let paragraph = text.split("\n\n").next()?.replace('\n', " ");
@@ -457,7 +459,7 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// Takes what Python takes for one of `types`: numbers in quotes, 0 and 1 for booleans, numbers as texts.
+/// Converts values that Python accepts for one of `types`: numbers in quotes, 0 and 1 for booleans, numbers as texts.
 fn coerce(types: &[&str], node: &mut Node) {
     let is_any = |wanted: &[&str]| types.iter().any(|kind| wanted.contains(kind));
     let value = match &node.value {
@@ -472,10 +474,10 @@ fn coerce(types: &[&str], node: &mut Node) {
     };
 }
 
-/// Names that documentation begins sentences with.
+/// Names with which documentation sentences begin.
 const PROPER_NAMES: [&str; 4] = ["Kubernetes", "Kubernetes'", "Nesterov", "Adam's"];
 
-/// `sentence` to follow a colon: with a small first letter, unless its first word is a name or an abbreviation.
+/// Returns `sentence` for use after a colon: with a lower-case first letter, unless its first word is a name or an abbreviation.
 fn uncapitalized(sentence: &str) -> String {
     let word = sentence.split(' ').next().unwrap_or_default();
     let mut letters = sentence.chars();

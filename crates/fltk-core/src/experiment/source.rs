@@ -4,22 +4,22 @@ use serde::Serialize;
 
 use crate::terminal::is_plain;
 
-/// A file as the caller read it: this crate reads none itself.
+/// A file that the caller has read: this crate reads no files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceFile {
-    /// How reports call it; usually its path as the user wrote it.
+    /// The name of the file in reports, usually its path as the user wrote it.
     pub name: String,
-    /// Its whole text: YAML or JSON.
+    /// The whole text: YAML or JSON.
     pub text: String,
 }
 
 impl SourceFile {
-    /// The file `name` with the content `bytes`. A byte order mark of UTF-8 is left out: it says nothing.
+    /// The file `name` with the content `bytes`. A byte order mark of UTF-8 is dropped, since it has no meaning.
     ///
     /// # Errors
-    /// If they aren't UTF-8.
+    /// If the bytes aren't UTF-8.
     pub fn from_bytes(name: String, bytes: Vec<u8>) -> Result<Self, EncodingError> {
-        // Text in UTF-16 without a mark would pass for UTF-8 with a zero at every other byte.
+        // UTF-16 text without a mark would pass for UTF-8 with a zero at every other byte.
         match *bytes.as_slice() {
             [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => return Err(EncodingError::Other("UTF-32")),
             [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => return Err(EncodingError::Other("UTF-16")),
@@ -43,20 +43,20 @@ impl SourceFile {
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// Why bytes are no text.
+/// The reason why bytes aren't text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EncodingError {
-    /// Another encoding, known by its first bytes.
+    /// Another encoding, recognized by its first bytes.
     #[error("it is {0}, and only UTF-8 is read\nhint: save it as UTF-8")]
     Other(&'static str),
-    /// None that we know.
+    /// No known encoding.
     #[error("line {line}, column {column}: the byte {byte:#04x} is not UTF-8\nhint: save it as UTF-8")]
     NotUtf8 {
-        /// From 1.
+        /// The line, from 1.
         line: usize,
-        /// In characters, from 1.
+        /// The column in characters, from 1.
         column: usize,
-        /// The first that is no part of a character.
+        /// The first byte that is not part of a character.
         byte: u8,
     },
 }
@@ -64,18 +64,18 @@ pub enum EncodingError {
 /// A range of bytes of one source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Span {
-    /// Index of the source in its [`Report`](super::Report).
+    /// The index of the source in its [`Report`](super::Report).
     pub source: usize,
-    /// First byte.
+    /// The first byte.
     pub start: usize,
     /// One past the last byte.
     pub end: usize,
 }
 
-/// Longest piece of a user's text that a message repeats, in characters.
+/// The limit on characters of a user's text that a message repeats.
 const QUOTE_CHARS_MAX: usize = 60;
 
-/// `text` in backticks, on one line, shortened, without control characters: fit for a message.
+/// Returns `text` in backticks, on one line, shortened, without control characters: fit for a message.
 pub(crate) fn quote(text: &str) -> String {
     let is_shown = |c: char| !c.is_control() && is_plain(c);
     let mut shown: String =
@@ -86,14 +86,14 @@ pub(crate) fn quote(text: &str) -> String {
     format!("`{shown}`")
 }
 
-/// `` `a`, `b` `` for a list of names.
+/// Returns `` `a`, `b` `` for a list of names.
 pub(crate) fn quote_all<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     names.into_iter().map(quote).collect::<Vec<_>>().join(", ")
 }
 
-/// The name of `known` that `written` was probably meant to be.
+/// Returns the name in `known` that `written` was probably meant to be.
 pub(crate) fn closest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    /// Jaro-Winkler similarity from which two names count as a slip of each other.
+    /// The Jaro-Winkler similarity from which one name counts as a misspelling of another.
     const SIMILARITY_MIN: f64 = 0.84;
     let plain = |name: &str| name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
     let target = plain(written);

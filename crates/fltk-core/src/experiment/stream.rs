@@ -1,4 +1,4 @@
-//! How tasks become a stream of jobs, on a cluster or on one machine.
+//! The stream of jobs made from tasks, on a cluster or on one machine.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

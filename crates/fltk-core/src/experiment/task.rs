@@ -11,20 +11,20 @@ use crate::seed::Seed;
 /// A whole experiment: every task is run once per seed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Experiment {
-    /// Letters, digits, `-` and `_`; at most 63 characters: it becomes part of folder and object names.
+    /// The name: letters, digits, `-` and `_`; at most 63 characters, since it becomes part of folder and object names.
     pub name: String,
-    /// One replication each; never empty.
+    /// The root seeds, one per replication; never empty.
     pub seeds: Vec<Seed>,
-    /// Job classes; never empty; names are unique.
+    /// The job classes; never empty; names are unique.
     pub tasks: Vec<Task>,
-    /// How tasks become a stream of jobs on a cluster. Used by the orchestrator only.
+    /// The stream of jobs made from the tasks, on a cluster. Only the orchestrator uses it.
     pub stream: Option<StreamConfig>,
 }
 
-/// A job class: what one job of it trains, and how.
+/// A job class: the training that each of its jobs does.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Task {
-    /// Unique within the experiment, same alphabet as the experiment's name.
+    /// The name, unique within the experiment, with the same alphabet as the experiment's name.
     pub name: String,
     /// The net.
     pub network: NetworkConfig,
@@ -32,25 +32,25 @@ pub struct Task {
     pub dataset: DatasetConfig,
     /// The loss.
     pub loss: LossName,
-    /// Words of the writer about it; of a matrix, the values that make it this one, by the path of the setting.
+    /// The user's remarks on the task; for a task from a matrix, also the values of its factors, by the path of the setting.
     pub labels: BTreeMap<String, String>,
-    /// Hyper-parameters of (local) training: of the clients (Worker) in a federated task, of rank 0 (Master) in a distributed one.
+    /// The hyper-parameters of (local) training: of the clients (Worker) in a federated task, of rank 0 (Master) in a distributed one.
     pub train: TrainConfig,
-    /// Hyper-parameters of the other role where the file gives it its own: the federator, or ranks above 0. `None` means the same as `train`.
+    /// The hyper-parameters of the other role if it has its own: the federator, or ranks above 0. `None` means the same as `train`.
     pub train_other_role: Option<TrainConfig>,
-    /// Checkpoint every so many rounds or epochs; the last always is one. The newest two are kept.
+    /// The rounds or epochs from one checkpoint to the next; the last is always a checkpoint. The newest two are kept.
     pub checkpoint_every: u32,
-    /// Intra-op threads of libtorch for one rank or client. More than one changes the order of sums and so the last bits of results.
+    /// The intra-op threads of libtorch for one rank or client. More than one changes the order of sums and so the last bits of results.
     pub threads: u32,
-    /// Data-parallel or federated.
+    /// The settings of the task's kind: data-parallel or federated.
     pub setting: Setting,
-    /// What its pods ask for. Used by the orchestrator only.
+    /// The resources that its pods request. Only the orchestrator uses them.
     pub resources: Option<Resources>,
-    /// Jobs of it after which no more arrive, in each replication. Used by the orchestrator only.
+    /// The number of its jobs after which no more arrive, in each replication. Only the orchestrator uses it.
     pub max_jobs: Option<u32>,
-    /// How often it's drawn, relative to the other tasks of its arrival group. Used by the orchestrator only.
+    /// The weight with which it's drawn, relative to the other tasks of its arrival group. Only the orchestrator uses it.
     pub class_probability: Option<f64>,
-    /// Priorities that its jobs draw from; empty for none. Used by the orchestrator only.
+    /// The priorities that its jobs draw from; empty for none. Only the orchestrator uses them.
     pub priorities: Vec<Priority>,
 }
 
@@ -58,14 +58,14 @@ pub struct Task {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Setting {
-    /// Data-parallel training; alone when the parallelism is 1.
+    /// Data-parallel training; training on a single rank if the parallelism is 1.
     Distributed(DistributedConfig),
     /// Federated training.
     Federated(FederatedConfig),
 }
 
 impl Setting {
-    /// Pods beside the first. A federated job trains all of its clients in one.
+    /// The number of pods in addition to the first. A federated job trains all of its clients in one pod.
     #[must_use]
     pub fn num_workers(&self) -> u32 {
         match self {
@@ -104,7 +104,7 @@ pub struct DistributedConfig {
 }
 
 impl DistributedConfig {
-    /// `epochs` epochs on `data_parallelism` ranks, everything else as in the defaults.
+    /// Settings for `epochs` epochs on `data_parallelism` ranks, with defaults for everything else.
     #[must_use]
     pub fn new(epochs: u32, data_parallelism: u32) -> Self {
         let timeout = Duration::from_millis(300_000);
@@ -176,13 +176,13 @@ pub struct LstmConfig {
 impl Eq for LstmConfig {}
 
 impl Default for LstmConfig {
-    /// 200, 200, 2 layers, dropout 0.5, untied: the sizes of the reference system's example.
+    /// The sizes of the reference system's example: 200, 200, 2 layers, dropout 0.5, untied.
     fn default() -> Self {
         Self { embedding: 200, hidden: 200, layers: 2, dropout: 0.5, tied: false }
     }
 }
 
-/// What may be written in place of a net of the catalogue.
+/// The alternatives to a net of the catalogue.
 pub(super) const OWN_NET: &str =
     "or a net of your own, in fltk's own format: `network: { torchscript: net.pt }`, saved with `torch.jit.script(net).save(\"net.pt\")`";
 

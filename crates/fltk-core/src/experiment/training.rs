@@ -93,7 +93,7 @@ pub(super) fn default_adamw_decay() -> f64 {
 }
 
 impl OptimizerConfig {
-    /// The initial learning rate.
+    /// Returns the initial learning rate.
     #[must_use]
     pub fn learning_rate(&self) -> f64 {
         match self {

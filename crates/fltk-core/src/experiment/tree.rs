@@ -1,6 +1,7 @@
-//! YAML or JSON text as a tree of nodes that know their place.
+//! YAML or JSON text as a tree of nodes with their places.
 //!
-//! A small, safe part of YAML: one document, no tags, no anchors or aliases (so nothing can expand), no repeated keys, bounded in size and depth.
+//! The supported part of YAML is small and safe: one document, no tags, no anchors or aliases (so nothing can expand), no repeated keys, bounded
+//! in size and depth.
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span as YamlSpan};
 
@@ -9,24 +10,24 @@ use super::{
     source::{SourceFile, Span, quote},
 };
 
-/// Largest source in bytes: hundreds of times the largest experiment anybody wrote.
+/// The limit on the size of a source in bytes: hundreds of times the largest experiment in use.
 pub(crate) const SOURCE_BYTES_MAX: usize = 1 << 20;
-/// Deepest nesting; the deepest key of any format here is at depth 9.
+/// The limit on nesting; the deepest key of any format here is at depth 9.
 const DEPTH_MAX: usize = 32;
-/// Most nodes: bounds memory at some megabytes.
+/// The limit on nodes, which bounds memory at some megabytes.
 const NODES_MAX: usize = 100_000;
 
-/// Most keys of one block, ten times what any has: looking for slips compares each with each.
+/// The limit on keys of one block, ten times the largest block: looking for misspellings compares all pairs of keys.
 const KEYS_MAX: usize = 200;
 
-/// A value and where it was written.
+/// A value and its place.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Node {
     pub span: Span,
     pub value: Value,
 }
 
-/// What a node holds. Plain scalars follow YAML 1.2's core schema, which covers JSON.
+/// The value of a node. Plain scalars follow YAML 1.2's core schema, which covers JSON.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {
     Null,
@@ -72,8 +73,8 @@ impl Node {
         }
     }
 
-    /// The node as JSON, for serde. Floats that JSON can't hold become null; shapes refuse them before. Integers that it can't hold become floats,
-    /// which is right where any number may stand; where an integer must, shapes refuse them before.
+    /// Returns the node as JSON, for serde. Floats that JSON can't hold become null; `shape` refuses them earlier. Integers that it can't hold
+    /// become floats, which is right where any number is allowed; where an integer is required, `shape` refuses them earlier.
     #[expect(clippy::cast_precision_loss, reason = "only where an f64 is wanted")]
     pub(crate) fn to_json(&self) -> serde_json::Value {
         match &self.value {
@@ -87,7 +88,7 @@ impl Node {
         }
     }
 
-    /// `json` as if it was written at `span`.
+    /// Converts `json` to nodes whose place is `span`.
     pub(crate) fn from_json(json: &serde_json::Value, span: Span) -> Self {
         let value = match json {
             serde_json::Value::Null => Value::Null,
@@ -106,7 +107,7 @@ impl Node {
         Self { span, value }
     }
 
-    /// What a person would call it, with its text.
+    /// Returns a description for messages, with the text of the node.
     pub(crate) fn describe(&self) -> String {
         match &self.value {
             Value::Null => "nothing".to_owned(),
@@ -120,16 +121,16 @@ impl Node {
     }
 }
 
-/// What a null in the upper of two merged trees means.
+/// The meaning of a null in the upper of two merged trees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NullMeans {
-    /// That there is no such setting.
+    /// The setting is absent.
     Nothing,
-    /// That the lower one stays, as in KFLTK.
+    /// The lower value stays, as in KFLTK.
     Unchanged,
 }
 
-/// How `over` is laid over `base`: its leaves win, blocks merge key by key, and a block with another `type` replaces the whole block.
+/// Merges `over` into `base`: its leaves win, blocks merge key by key, and a block with another `type` replaces the whole block.
 pub(crate) fn merge(base: &Node, over: &Node, null: NullMeans) -> Node {
     if over.value == Value::Null && null == NullMeans::Unchanged {
         return base.clone();
@@ -149,10 +150,10 @@ pub(crate) fn merge(base: &Node, over: &Node, null: NullMeans) -> Node {
     Node { span: over.span, value: Value::Map(merged) }
 }
 
-/// The tree of `file`, source number `source`, as [`read`] has it. Of a file whose name ends in `.json` it's said why it isn't JSON.
+/// Returns the tree of `file`, which is source number `source`, like [`read`]. For a file named `.json`, the error says why it isn't JSON.
 ///
 /// # Errors
-/// As [`read`].
+/// The same as for [`read`].
 pub(crate) fn read_file(file: &SourceFile, source: usize, problems: &mut Vec<Problem>) -> Result<Node, Box<Problem>> {
     read(&file.text, source, problems).map_err(|problem| match as_json(file, source) {
         Some(better) if problem.message.starts_with(NOT_YAML) => Box::new(better),
@@ -160,11 +161,11 @@ pub(crate) fn read_file(file: &SourceFile, source: usize, problems: &mut Vec<Pro
     })
 }
 
-/// What keeps a file that is called JSON from being it.
+/// Returns the reason why a file that is named as JSON isn't valid JSON.
 fn as_json(file: &SourceFile, source: usize) -> Option<Problem> {
     let is_json = std::path::Path::new(&file.name).extension().is_some_and(|ending| ending.eq_ignore_ascii_case("json"));
     let error = serde_json::from_str::<serde::de::IgnoredAny>(&file.text).err().filter(|_| is_json)?;
-    // Both count from 1, columns in bytes; at the end of a text it's the last line's length.
+    // Line and column count from 1, columns in bytes; at the end of a text the column is the last line's length.
     let line_start: usize = file.text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
     let mut start = (line_start + error.column().saturating_sub(1)).min(file.text.len());
     while !file.text.is_char_boundary(start) {
@@ -177,10 +178,10 @@ fn as_json(file: &SourceFile, source: usize) -> Option<Problem> {
     Some(problem.hint("look at this line and the one above: a missing or trailing comma, an open bracket or quote"))
 }
 
-/// How the message begins where a text isn't YAML.
+/// The beginning of the message for a text that isn't YAML.
 const NOT_YAML: &str = "not valid YAML";
 
-/// The tree of `text`, source number `source`. Repeated keys go to `problems` and the first of them stays.
+/// Returns the tree of `text`, which is source number `source`. Repeated keys are added to `problems`, and the first of them is kept.
 ///
 /// # Errors
 /// The problem at which reading had to stop.
@@ -190,7 +191,7 @@ pub(crate) fn read(text: &str, source: usize, problems: &mut Vec<Problem>) -> Re
         let message = format!("the file has {} bytes, more than an experiment may have ({SOURCE_BYTES_MAX})", text.len());
         return Err(Box::new(Problem::error(whole, message)));
     }
-    // The parser counts characters, we count bytes.
+    // The parser counts characters, spans count bytes.
     let offsets: Vec<usize> = text.char_indices().map(|(offset, _)| offset).chain([text.len()]).collect();
     let place = |span: YamlSpan| {
         let at = |index: usize| offsets[index.min(offsets.len() - 1)];
@@ -308,7 +309,7 @@ impl Builder<'_> {
     }
 }
 
-/// A plain scalar by YAML 1.2's core schema, without octal and hexadecimal numbers.
+/// Reads a plain scalar by YAML 1.2's core schema, without octal and hexadecimal numbers.
 pub(crate) fn plain(text: &str) -> Value {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
@@ -319,7 +320,7 @@ pub(crate) fn plain(text: &str) -> Value {
         "-.inf" | "-.Inf" | "-.INF" => return Value::Float(f64::NEG_INFINITY),
         _ => {}
     }
-    // Rust also reads `inf`, `nan` and `infinity`, which are texts here.
+    // Rust also reads `inf`, `nan` and `infinity` as numbers, which are texts here.
     let numeric = text.bytes().all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b)) && text.bytes().any(|b| b.is_ascii_digit());
     if numeric && let Ok(value) = text.parse::<i128>() {
         return Value::Int(value);

@@ -1,22 +1,22 @@
-//! Which line of a CSV file a record begins in, as an editor numbers lines. (The reader of CSV knows where it went on reading: after `\r\n` and before
-//! blank lines and remarks that is an earlier line.)
+//! The line of a CSV file in which a record begins, as an editor numbers lines. (The CSV reader only knows where it resumed reading: after `\r\n`, and
+//! before blank lines and comments, that is an earlier line.)
 
-/// The lines of a text, gone through from its beginning.
+/// A cursor over the lines of a text, which only moves forward.
 pub struct Lines<'a> {
     text: &'a [u8],
     comment: u8,
     byte: usize,
-    /// From 1.
+    /// The current line, from 1.
     line: u64,
 }
 
 impl<'a> Lines<'a> {
-    /// Those of `text`, in which a line that begins with `comment` is a remark.
+    /// The lines of `text`, in which a line that begins with `comment` is a comment.
     pub fn of(text: &'a str, comment: u8) -> Self {
         Self { text: text.as_bytes(), comment, byte: 0, line: 1 }
     }
 
-    /// The line of the first record at `byte` or after it. No earlier byte can be asked for then.
+    /// Returns the line of the first record at or after `byte`. Later calls can't ask for an earlier byte.
     pub fn of_record_at(&mut self, byte: u64) -> u64 {
         let byte = usize::try_from(byte).unwrap_or(usize::MAX).min(self.text.len());
         while self.byte < byte {
@@ -42,7 +42,7 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// One byte on. A line ends with `\n`, `\r\n` or, as on very old machines, `\r`.
+    /// Moves forward by one byte. A line ends with `\n`, `\r\n` or, as on very old machines, `\r`.
     fn step(&mut self) {
         let is_end = match self.text[self.byte] {
             b'\n' => true,

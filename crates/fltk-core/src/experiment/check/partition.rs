@@ -1,4 +1,4 @@
-//! Partitions that a data set, or a number of clients, can't have.
+//! Checks for partitions that are impossible for a data set, or for a number of clients.
 
 use super::super::{
     DatasetName, FederatedConfig, PartitionConfig,

@@ -1,4 +1,4 @@
-//! Streams that could never run.
+//! Checks for streams that could never run.
 
 use std::collections::BTreeSet;
 
@@ -12,12 +12,12 @@ use super::{
     check_name,
 };
 
-/// Most characters of a namespace: a DNS label.
+/// The limit on characters in a namespace: it is a DNS label.
 const NAMESPACE_CHARS_MAX: usize = 63;
-/// Most characters of an image reference, which is a registry's host, a path and a tag.
+/// The limit on characters in an image reference, which is a registry's host, a path and a tag.
 const IMAGE_CHARS_MAX: usize = 512;
 
-/// `task_spans`: where each task of the experiment is, in order.
+/// Checks the stream. `task_spans` has the place of each task of the experiment, in order.
 pub(crate) fn check_stream(experiment: &Experiment, places: &Places<'_>, task_spans: &[Span], problems: &mut Vec<Problem>) {
     let Some(stream) = &experiment.stream else { return };
     check_names(stream, places, problems);
@@ -114,7 +114,7 @@ fn check_simulated(experiment: &Experiment, stream: &StreamConfig, places: &Plac
         let problem = Problem::error(orchestrator.span, "a simulated stream has no arrival groups: nothing would ever arrive");
         problems.push(problem.hint("add `groups`, or use `batch`"));
     }
-    // Where a group names a task that isn't there, the name is mistyped, and saying which task it leaves out would say it twice.
+    // If a group names an unknown task, the name is mistyped, and a warning about the task left out would be a repetition.
     let listed: BTreeSet<&str> = stream.groups.iter().flat_map(|group| &group.tasks).map(String::as_str).collect();
     let all_known = listed.iter().all(|name| experiment.tasks.iter().any(|task| task.name == *name));
     for (task, span) in experiment.tasks.iter().zip(task_spans) {

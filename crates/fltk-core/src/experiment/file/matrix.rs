@@ -1,5 +1,5 @@
-//! Sweeps: a task with a `matrix` becomes one task for each combination of its factors' values, before anything else is read. So a value that a
-//! combination can't have is refused where it stands in the matrix.
+//! Sweeps: a task with a `matrix` becomes one task for each combination of its factors' values, before anything else is read. So a value that
+//! is impossible in a combination is refused at its place in the matrix.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,9 +14,9 @@ use super::super::{
     tree::{Entry, Node, Value},
 };
 
-/// Most tasks that one matrix may become: as many as an experiment may have.
+/// The limit on tasks from one matrix: the limit on tasks of an experiment.
 const CELLS_MAX: usize = 1000;
-/// Longest name of a task.
+/// The limit on characters in the name of a task.
 const NAME_CHARS_MAX: usize = 63;
 
 /// Values to combine: one task for each combination.
@@ -32,14 +32,14 @@ pub(super) struct MatrixFile {
     fraction: Option<u32>,
 }
 
-/// A setting that is varied.
+/// A setting that varies.
 struct Factor<'a> {
     path: &'a str,
     span: Span,
     values: &'a [Node],
 }
 
-/// Replaces every task with a matrix by its cells; groups of the stream that name it name all of them.
+/// Replaces every task with a matrix by its cells. A group of the stream that names the task then names all cells.
 pub(super) fn expand(root: &mut Node, problems: &mut Vec<Problem>) {
     let Some(Entry { node: Node { value: Value::List(tasks), .. }, .. }) = entry_mut(root, "tasks") else { return };
     let mut cells_of: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -55,7 +55,7 @@ pub(super) fn expand(root: &mut Node, problems: &mut Vec<Problem>) {
                 }
                 let base = base_name(&plain);
                 if num_cells > CELLS_MAX {
-                    // Said already.
+                    // This was reported already.
                     continue;
                 }
                 let span = matrix.key_span;
@@ -78,7 +78,7 @@ pub(super) fn expand(root: &mut Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// The tasks of one matrix; the task itself if the matrix is wrong.
+/// Returns the tasks of one matrix; the task itself if the matrix is wrong.
 fn cells(task: &Node, base: &str, mut matrix: Entry, problems: &mut Vec<Problem>) -> Vec<Node> {
     let num_problems = problems.len();
     let root = schema::experiment();
@@ -107,7 +107,7 @@ fn cells(task: &Node, base: &str, mut matrix: Entry, problems: &mut Vec<Problem>
             }
         }
         let name = Node { span: matrix.key_span, value: Value::Text(name) };
-        // A task is a block: it has a matrix.
+        // This can't fail, since a task with a matrix is a block.
         let _ = put(&mut cell, &["name".to_owned()], name, matrix.key_span);
         cell
     };
@@ -152,14 +152,14 @@ fn factors<'a>(matrix: &'a Entry, fraction: usize, problems: &mut Vec<Problem>) 
     Some(factors)
 }
 
-/// Positions of values, the last factor's changing fastest.
+/// The positions of values in each combination, with the last factor's changing fastest.
 fn combinations(factors: &[Factor<'_>]) -> Vec<Vec<usize>> {
     factors.iter().fold(vec![Vec::new()], |shorter, factor| {
         shorter.iter().flat_map(|levels| (0..factor.values.len()).map(|level| [&levels[..], &[level]].concat())).collect()
     })
 }
 
-/// `base-batch_size16-learning_rate0_1`; `base-1` and so on where that is too long or not unique.
+/// The names of the cells, such as `base-batch_size16-learning_rate0_1`; `base-1` and so on if such a name would be too long or not unique.
 fn names(base: &str, factors: &[Factor<'_>], cells: &[Vec<usize>]) -> Vec<String> {
     let speaking = |levels: &Vec<usize>| {
         let part = |(factor, level): (&Factor<'_>, &usize)| {
@@ -178,7 +178,7 @@ fn names(base: &str, factors: &[Factor<'_>], cells: &[Vec<usize>]) -> Vec<String
     (1..=cells.len()).map(|number| format!("{base}-{number}")).collect()
 }
 
-/// The value as text; of a block or a list its number, from 1.
+/// The value as text; for a block or a list, its number from 1.
 fn text_of(value: &Node, level: usize) -> String {
     match &value.value {
         Value::Text(text) => text.clone(),
@@ -193,7 +193,7 @@ fn text_of(value: &Node, level: usize) -> String {
     }
 }
 
-/// The task's name, or what it would be called by.
+/// The task's name, or its default name.
 fn base_name(task: &Node) -> String {
     let text = |key: &str| match task.get(key) {
         Some(Node { value: Value::Text(text), .. }) => Some(text.as_str()),
@@ -280,7 +280,7 @@ mod tests {
         let three = "matrix: { factors: { train.batch_size: [1, 2], threads: [1, 2], train.test_batch_size: [5, 6] }, fraction: 2 }";
         let experiment = read(three, "").unwrap();
         let cells: Vec<_> = experiment.tasks.iter().map(|task| (task.train.batch_size, task.threads, task.train.test_batch_size)).collect();
-        // Every value of every factor comes as often, and so does every pair.
+        // Every value of every factor occurs equally often, and so does every pair.
         assert_eq!(cells, [(1, 1, 5), (1, 2, 6), (2, 1, 6), (2, 2, 5)]);
     }
 

@@ -1,4 +1,4 @@
-//! From a tree to a checked experiment.
+//! Conversion of a tree to a checked experiment.
 
 use std::collections::BTreeMap;
 
@@ -17,12 +17,12 @@ use super::{
     DatasetFile, ExperimentFile, Kind, TaskFile, matrix,
 };
 
-/// The experiment in `root`, as far as it can be made out. It's right when `problems` has no error at the end.
+/// Reads the experiment in `root` as far as possible. The result is valid if `problems` has no error at the end.
 pub(crate) fn read(mut root: Node, problems: &mut Vec<Problem>) -> Option<Experiment> {
     matrix::expand(&mut root, problems);
     let schema = schema::experiment();
     shape::check(schema, schema, &mut root, "experiment", problems);
-    // What follows are checks of meaning, which have nothing to say about values that were refused.
+    // The checks below are about meaning, and skip values that were refused.
     let refused = refused(problems);
     let mut found = Vec::new();
     let experiment = read_checked(&root, &mut found);
@@ -30,7 +30,7 @@ pub(crate) fn read(mut root: Node, problems: &mut Vec<Problem>) -> Option<Experi
     let num_items = root.get("tasks").map_or(0, |tasks| if let Value::List(items) = &tasks.value { items.len() } else { 0 });
     let is_short = experiment.as_ref().is_some_and(|experiment| experiment.tasks.len() != num_items);
     if is_short && !problems.iter().any(|problem| problem.severity == Severity::Error) {
-        // A task must never vanish without a word, even where a schema and a type should disagree.
+        // A task must never vanish without a message, even if a schema and a type should disagree.
         problems.push(Problem::error(head(&root), "a task can't be read"));
     }
     experiment
@@ -54,12 +54,12 @@ fn read_checked(root: &Node, problems: &mut Vec<Problem>) -> Option<Experiment> 
         check_name(name, "an experiment", *span, problems);
     }
     check_seeds(root, problems);
-    // Tasks are read one by one above, so that one broken task hides no problem of another.
+    // Tasks were read one by one above, so that a broken task doesn't hide problems of another.
     let mut json = root.to_json();
     json["tasks"] = Json::Array(Vec::new());
     let file: ExperimentFile = serde_json::from_value(json).ok()?;
     let experiment = Experiment { name: file.name, seeds: file.seeds, tasks, stream: file.stream };
-    // A group may name a task that couldn't be read: don't report it as unknown.
+    // A group may name a task that couldn't be read: it isn't reported as unknown.
     if root.get("tasks").is_some_and(|tasks| matches!(&tasks.value, Value::List(items) if items.len() == num_tasks)) {
         check_stream(&experiment, &places, &task_spans, problems);
     }
@@ -120,7 +120,7 @@ fn read_task(node: &Node, names: &mut BTreeMap<String, Span>, problems: &mut Vec
     Some(task)
 }
 
-/// The settings of the role that trains (of all ranks, the first), those of the other one where they differ, and the task with the former as its `train`.
+/// Returns the settings of the training role (for ranks, the first), those of the other role if they differ, and the task with the former as its `train`.
 fn resolve_roles(node: &Node, kind: Kind, problems: &mut Vec<Problem>) -> (Option<TrainConfig>, Option<TrainConfig>, Node) {
     let mut view = node.clone();
     let Some(base) = node.get("train") else { return (None, None, view) };
@@ -148,7 +148,7 @@ fn resolve_roles(node: &Node, kind: Kind, problems: &mut Vec<Problem>) -> (Optio
     (train, other_train, view)
 }
 
-/// `base` with `over` laid over it, checked.
+/// Returns `base` merged with `over`, which takes precedence, after a check.
 fn merged(base: &Node, over: Option<&Node>, problems: &mut Vec<Problem>) -> Option<Node> {
     let Some(over) = over else { return Some(base.clone()) };
     let mut node = merge(base, over, NullMeans::Nothing);
@@ -157,7 +157,7 @@ fn merged(base: &Node, over: Option<&Node>, problems: &mut Vec<Problem>) -> Opti
     Some(node)
 }
 
-/// Whether the task has the block of its kind, and not the other one.
+/// Checks that the task has the block of its kind, and not that of the other kind.
 fn check_blocks(node: &Node, problems: &mut Vec<Problem>) {
     let Some(Node { value: Value::Text(kind), span: kind_span }) = node.get("kind") else { return };
     let other = match kind.as_str() {
@@ -179,7 +179,7 @@ fn check_blocks(node: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Network and data set, with a number where that's taken.
+/// The default name of a task: network and data set, with a number if that name is taken.
 fn default_name(network: &NetworkConfig, dataset: &DatasetConfig, names: &BTreeMap<String, Span>) -> String {
     let network = match network {
         NetworkConfig::Named(net) => serde_name(net),

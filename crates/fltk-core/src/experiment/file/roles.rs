@@ -91,7 +91,7 @@ struct SchedulerOverride {
 }
 
 impl From<&TrainConfig> for TrainOverride {
-    /// Every setting, so that it doesn't depend on what it's laid over.
+    /// Returns an overlay with every setting, so that the result doesn't depend on the settings below it.
     fn from(train: &TrainConfig) -> Self {
         let optimizer = match train.optimizer.clone() {
             OptimizerConfig::SGD { learning_rate, momentum, weight_decay, nesterov } => OptimizerOverride {

@@ -1,4 +1,4 @@
-//! An experiment as text in our format, with every default written out.
+//! An experiment written in our format, with every default spelled out.
 
 use super::{
     super::{DatasetConfig, Experiment, Setting, Task},
@@ -6,13 +6,13 @@ use super::{
     roles::{RolesFile, TrainOverride},
 };
 
-/// The experiment as YAML, as it's begun now: every setting, defaults included. Reading it again gives the same experiment.
+/// Returns the experiment as YAML with every setting, and the newest defaults for those left open. Reading it gives the same experiment.
 #[must_use]
 pub fn to_yaml(experiment: &Experiment) -> String {
     to_yaml_as_is(&experiment.clone().with_newest_defaults())
 }
 
-/// The same, but what it leaves open stays so.
+/// The same, but settings that are left open stay open.
 pub(crate) fn to_yaml_as_is(experiment: &Experiment) -> String {
     let file = ExperimentFile {
         name: experiment.name.clone(),

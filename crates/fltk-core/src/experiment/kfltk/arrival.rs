@@ -25,7 +25,7 @@ struct ArrivalFile {
     #[expect(dead_code, reason = "read one by one")]
     #[schemars(length(min = 1, max = 1000))]
     train_tasks: Vec<JobDescription>,
-    /// Of two days of September 2022.
+    /// The section with seeds, in the arrival files of two days in September 2022.
     #[expect(dead_code, reason = "read from the tree")]
     experiment_configuration: Option<ExperimentSection>,
 }
@@ -183,7 +183,7 @@ pub(super) fn check_shape(root: &mut Node, problems: &mut Vec<Problem>) {
     lenient::check(&schema::generate::<ArrivalFile>(), root, "arrival file", lenient::IGNORED, problems);
 }
 
-/// The jobs of the file, as far as they can be made out.
+/// Reads the jobs of the file as far as possible.
 pub(super) fn read(root: &Node, problems: &mut Vec<Problem>) -> Option<Vec<Job>> {
     let Value::List(items) = &root.get("trainTasks")?.value else { return None };
     let jobs: Vec<Option<Job>> = items.iter().enumerate().map(|(index, node)| read_job(node, index, problems)).collect();

@@ -1,5 +1,5 @@
-//! The arrival JSON of May 2022 (tags v0.2.0 to v0.2.2), between the other two eras: a bare list, and in `jobClassParameters` one object with nearly
-//! what the main era has. It's turned into that, each value with its place.
+//! The arrival JSON of May 2022 (tags v0.2.0 to v0.2.2), between the other two eras: a bare list, with one object in `jobClassParameters` that has
+//! nearly the settings of the main era. It is converted to the main era's layout, and each value keeps its place.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -61,13 +61,13 @@ struct System {
     configurations: Configurations,
 }
 
-/// Where the settings of this era are.
+/// The paths of settings that differ in this era.
 const NAMES: [(&str, &str); 2] = [
     ("federated.clients", "experimentConfiguration.workerReplication.Worker"),
     ("distributed.data_parallelism", "systemParameters.dataParallelism"),
 ];
 
-/// Whether `root` is of this era, by its keys.
+/// True if `root` is of this era, judged by its keys.
 pub(crate) fn is(root: &Node) -> bool {
     let Value::List(jobs) = &root.value else { return false };
     let has_roles = |class: &Node| class.get("hyperParameters").is_some_and(|hyper| hyper.get("default").is_some());
@@ -88,14 +88,14 @@ pub(super) fn check_shape(root: &mut Node, problems: &mut Vec<Problem>) {
         }
     }
     let mut schema = schema::generate::<Vec<JobDescription>>();
-    // Read in this era, as the one place of a distributed job's epochs.
+    // This key has an effect in this era, as the only place for a distributed job's epochs.
     if let Some(epochs) = schema["$defs"]["Learning"]["properties"]["totalEpochs"].as_object_mut() {
         epochs.remove("x-no-effect");
     }
     lenient::check(&schema, root, "arrival file", lenient::IGNORED, problems);
 }
 
-/// The jobs of the file, as far as they can be made out. Each arrives once: KFLTK ran such files by `run_batch`.
+/// Reads the jobs of the file as far as possible. Each arrives once: KFLTK ran such files with `run_batch`.
 pub(super) fn read(root: &mut Node, problems: &mut Vec<Problem>) -> Option<Vec<Job>> {
     let Value::List(items) = &mut root.value else { return None };
     let jobs: Vec<Option<Job>> = items.iter_mut().enumerate().map(|(index, job)| read_job(job, index, problems)).collect();
@@ -115,7 +115,7 @@ fn read_job(job: &mut Node, index: usize, problems: &mut Vec<Problem>) -> Option
     Some(lower::job(index, tasks, None, None))
 }
 
-/// Puts ranks, clients and epochs where the main era has them.
+/// Moves ranks, clients and epochs to their places in the main era.
 fn make_main(class: &mut Node, kind: ExperimentType, problems: &mut Vec<Problem>) -> Option<()> {
     let workers = at(class, &["experimentConfiguration", "workerReplication", "Worker"]).filter(|node| node.value != Value::Null).cloned();
     let parallelism = at(class, &["systemParameters", "dataParallelism"]).filter(|node| node.value != Value::Null).cloned();
@@ -165,7 +165,7 @@ fn make_main(class: &mut Node, kind: ExperimentType, problems: &mut Vec<Problem>
     Some(())
 }
 
-/// Seeds of the jobs, by the order in which they are first given, with the place of each; and that of a job whose seeds are others.
+/// Returns the seeds of the jobs with their places, in the order of first appearance; and the place of the first list that differs.
 pub(super) fn seeds(root: &Node) -> (Vec<Node>, Option<Span>) {
     let Value::List(jobs) = &root.value else { return (Vec::new(), None) };
     let classes = jobs.iter().filter_map(|job| job.get("jobClassParameters")).flat_map(|classes| match &classes.value {
@@ -198,7 +198,7 @@ fn at<'a>(node: &'a Node, path: &[&str]) -> Option<&'a Node> {
     path.iter().try_fold(node, |node, key| node.get(key))
 }
 
-/// `value` as `block.key`, in place of what is there.
+/// Sets `block.key` to `value`, which replaces an existing value.
 fn put(node: &mut Node, block: &str, key: &str, value: Node) {
     let Some(Node { value: Value::Map(entries), .. }) = node.get_mut(block) else { return };
     entries.retain(|entry| entry.key != key);

@@ -17,24 +17,24 @@ use crate::seed::Seed;
 const NEVER_READ: &str = "KFLTK never read it";
 const RUN_FOLDER: &str = "fltk writes to the run's folder";
 
-/// What a cluster file says, as far as it has an effect.
+/// The contents of a cluster file, as far as they have an effect.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cluster {
-    /// When jobs arrive; absent in the seed era's files, which say nothing of it.
+    /// When jobs arrive; absent in the seed era's files, which don't say.
     pub orchestrator: Option<OrchestratorType>,
-    /// Whether jobs of a batch run beside each other.
+    /// True if jobs of a batch run in parallel.
     pub parallel: bool,
-    /// Kubernetes namespace of the jobs.
+    /// The Kubernetes namespace of the jobs.
     pub namespace: Option<String>,
-    /// Container image of the jobs.
+    /// The container image of the jobs.
     pub image: Option<String>,
-    /// How long jobs arrive.
+    /// The time during which jobs arrive.
     pub duration: Option<Duration>,
-    /// Name of the experiment, any text.
+    /// The name of the experiment, which may be any text.
     pub experiment_prefix: String,
-    /// One replication each; empty only where the arrival file says them.
+    /// The seeds, one per replication; empty only if the arrival file has them.
     pub seeds: Vec<Seed>,
-    /// Epochs from one checkpoint to the next; absent when models aren't to be saved.
+    /// The number of epochs from one checkpoint to the next; absent if models aren't saved.
     pub checkpoint_every: Option<u32>,
 }
 
@@ -138,7 +138,7 @@ struct Reproducibility {
     parallel_execution: Option<bool>,
 }
 
-/// The cluster file in `root`, as far as it can be made out. `arrival_has_seeds`: the arrival file beside it says them.
+/// Reads the cluster file in `root` as far as possible. `arrival_has_seeds` is true if the accompanying arrival file has the seeds.
 pub(crate) fn read(root: &mut Node, arrival_has_seeds: bool, problems: &mut Vec<Problem>) -> Option<Cluster> {
     lenient::check(&schema::generate::<ClusterFile>(), root, "cluster file", lenient::IGNORED, problems);
     let file: ClusterFile = serde_json::from_value(root.to_json()).ok()?;
@@ -162,7 +162,7 @@ pub(crate) fn read(root: &mut Node, arrival_has_seeds: bool, problems: &mut Vec<
     })
 }
 
-/// What each era requires; the schema covers both.
+/// Checks for the keys that each era requires, since the schema covers both.
 fn check_required(file: &ClusterFile, root: &Node, arrival_has_seeds: bool, problems: &mut Vec<Problem>) {
     let reproducibility = &file.execution_config.reproducibility;
     let place = |block: &str, key: &str| root.get(block).and_then(|block| block.entry(key)).map_or(root.span, |entry| entry.key_span);
@@ -177,7 +177,7 @@ fn check_required(file: &ClusterFile, root: &Node, arrival_has_seeds: bool, prob
     }
 }
 
-/// Where fltk does something else than the file says.
+/// Reports where fltk does something other than the file says.
 fn check_differences(file: &ClusterFile, root: &Node, problems: &mut Vec<Problem>) {
     let config = root.get("execution_config");
     if file.execution_config.cuda == Some(true)

@@ -1,5 +1,5 @@
-//! The YAML of a federated learner, which KFLTK's `single` and `remote` took and which its orchestrator rendered: flat, in snake case. Its ancestor's too,
-//! which has other names for some keys. It becomes an experiment of one federated task, without a stream.
+//! The YAML of a federated learner, which KFLTK's `single` and `remote` took and its orchestrator rendered: flat, in snake case. The format of KFLTK's
+//! ancestor, which has other names for some keys, is read too. A file becomes an experiment with one federated task, without a stream.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -123,7 +123,7 @@ struct FlatFile {
     data_path: Option<serde_json::Value>,
 }
 
-/// Names of the ancestor, and a slip of KFLTK's template.
+/// The ancestor's names, and a typo in KFLTK's template.
 const ALIASES: [(&str, &str); 8] = [
     ("total_epochs", "rounds"),
     ("epochs_per_cycle", "epochs"),
@@ -135,7 +135,7 @@ const ALIASES: [(&str, &str); 8] = [
     ("output_location", "output_path"),
 ];
 
-/// Keys that no other format has at the top; one of them, and a second of the format's keys, make a file one of these.
+/// Keys that no other format has at the top. A file has this format if it has one of them and a second key of the format.
 const TELLING: [&str; 8] =
     ["net_name", "dataset_name", "num_clients", "data_sampler", "clients_per_round", "total_epochs", "epochs_per_cycle", "sampler_args"];
 /// Further keys of the format.
@@ -155,17 +155,17 @@ const NAMES: [(&str, &str); 9] = [
     ("federated.partition.n", "data_sampler_args"),
 ];
 
-/// What became of keys that have no equal here.
+/// The message about keys that have no equal here.
 const NO_EQUAL: &str = "it has no equal here, and is left out";
 
-/// Whether `root` is such a file, by its keys.
+/// True if `root` is such a file, judged by its keys.
 pub(crate) fn is(root: &Node) -> bool {
     let count = |keys: &[&str]| keys.iter().filter(|key| root.get(key).is_some()).count();
     let telling = count(&TELLING);
     telling > 0 && telling + count(&COMMON) > 1
 }
 
-/// The experiment of such a file.
+/// Returns the experiment of such a file.
 pub(crate) fn read(mut root: Node, problems: &mut Vec<Problem>) -> Option<Experiment> {
     take_old_names(&mut root, problems);
     nets::rename(&mut root, &["net_name"], problems);
@@ -180,7 +180,7 @@ pub(crate) fn read(mut root: Node, problems: &mut Vec<Problem>) -> Option<Experi
     experiment
 }
 
-/// Gives old names the new ones.
+/// Renames old keys to the new ones.
 fn take_old_names(root: &mut Node, problems: &mut Vec<Problem>) {
     let amount = root.get("system").and_then(|system| system.get("clients")?.entry("amount")).cloned();
     let Value::Map(entries) = &mut root.value else { return };
@@ -204,7 +204,7 @@ fn read_checked(root: &Node, problems: &mut Vec<Problem>) -> Option<Experiment> 
     let file: FlatFile = serde_json::from_value(root.to_json()).ok()?;
     let at = |key: &str| root.get(key).map_or(lower::head(root), |node| node.span);
     let (network, dataset) = (file.net_name.unwrap_or(NetName::MNISTCNN), file.dataset_name.unwrap_or(DatasetName::Mnist));
-    // A class that KFLTK declared has no default, and the ancestor's is 1, with which nobody trained.
+    // KFLTK only declared the class, without a default, and the ancestor's default is 1, with which nobody trained.
     let batch_size = file.batch_size.or_else(|| default_of("train", "batch_size"))?;
     note_defaults(&file, batch_size, root, problems);
     note_what_is_not_here(&file, root, problems);
@@ -269,7 +269,7 @@ const ROUNDS_DEFAULT: u32 = 2;
 const LEARNING_RATE_DEFAULT: f64 = 0.01;
 const MOMENTUM_DEFAULT: f64 = 0.1;
 
-/// What the file leaves out and a reader should know.
+/// Notes the defaults of settings that the file leaves out.
 fn note_defaults(file: &FlatFile, batch_size: u32, root: &Node, problems: &mut Vec<Problem>) {
     let defaults = [
         ("net_name", "MNISTCNN".to_owned(), file.net_name.is_none()),
@@ -341,13 +341,13 @@ fn optimizer(file: &FlatFile, root: &Node, problems: &mut Vec<Problem>) -> (Opti
     (optimizer, lower::aggregate(file.aggregation, Some(strategy), span, problems))
 }
 
-/// The schedule; none where the file says nothing of it.
+/// Returns the schedule; `None` if the file has no setting of it.
 fn scheduler(file: &FlatFile, root: &Node, problems: &mut Vec<Problem>) -> Option<SchedulerConfig> {
     let given: Option<Span> =
         ["scheduler_step_size", "scheduler_gamma", "min_lr"].iter().find_map(|key| root.entry(key)).map(|entry| entry.key_span);
     let span = given?;
     problems.push(lower::schedule_steps(span));
-    // What is missing is as in the ancestor.
+    // Missing settings have the ancestor's defaults.
     Some(SchedulerConfig {
         step_size: file.scheduler_step_size.unwrap_or(50),
         gamma: file.scheduler_gamma.unwrap_or(0.5),

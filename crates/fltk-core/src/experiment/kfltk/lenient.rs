@@ -1,10 +1,10 @@
-//! How KFLTK read its files: what it didn't know it ignored, and numbers could be in quotes. So here, with a word on each unknown key.
+//! Lenient reading, as in KFLTK: unknown keys are ignored, with a warning for each, and numbers may be in quotes.
 
 use serde_json::Value as Json;
 
 use super::super::{report::Problem, schema, shape, shape::Reading, source::quote, tree::Node};
 
-/// Keys that forks added and users wished for, in small letters without separators, and where that can be had here.
+/// Keys that forks added and users wished for, in lower case without separators, with the equivalent here.
 const WISHES: [(&[&str], &str); 8] = [
     (
         &["weightdecay", "l2", "regularization"],
@@ -62,12 +62,12 @@ const WISHES: [(&[&str], &str); 8] = [
     ),
 ];
 
-/// Checks a file of KFLTK against its schema. `why` is what became of unknown keys.
+/// Checks a file of KFLTK against its schema. `why` says what happened to unknown keys.
 pub(super) fn check(schema: &Json, root: &mut Node, name: &str, why: &str, problems: &mut Vec<Problem>) {
     shape::check_as(Reading::Lenient { why, wish: &wish }, schema, schema, root, name, problems);
 }
 
-/// What became of keys that KFLTK didn't know.
+/// The message about keys that KFLTK didn't know.
 pub(super) const IGNORED: &str = "KFLTK ignored it, and so does fltk";
 
 fn wish(key: &str) -> Option<String> {

@@ -6,7 +6,7 @@ use super::super::{
     source::{Span, quote},
 };
 
-/// Every name, with the loss that it is here, or why it can't be one over (logits, class index).
+/// Every name, with the corresponding loss, or the reason why it can't be a loss over (logits, class index).
 pub(super) const LOSSES: [(&str, Result<LossName, &str>); 20] = [
     ("CrossEntropyLoss", Ok(LossName::CrossEntropyLoss)),
     ("NLLLoss", Ok(LossName::NLLLoss)),
@@ -34,7 +34,7 @@ const REGRESSION: &str = "it compares numbers with numbers, and targets are clas
 const BINARY: &str = "it needs a target of 0 or 1 for every logit, and targets are class indices";
 const PAIRS: &str = "it compares pairs or triplets of samples, and a batch has none";
 
-/// The loss of that name; no name means cross-entropy, as in KFLTK.
+/// Returns the loss of that name; no name means cross-entropy, as in KFLTK.
 pub(super) fn loss(name: Option<&str>, span: Span, problems: &mut Vec<Problem>) -> Option<LossName> {
     let Some(name) = name else { return Some(LossName::CrossEntropyLoss) };
     match LOSSES.iter().find(|(known, _)| *known == name)?.1 {

@@ -1,4 +1,4 @@
-//! From a job class of KFLTK to a task of ours.
+//! Conversion of a job class of KFLTK to a task of ours.
 
 use super::{
     super::{
@@ -15,7 +15,7 @@ use super::{
     losses, sampler, training,
 };
 
-/// A kind of job: its tasks, with the place of each, and how they arrive.
+/// A kind of job: its tasks, with the place of each, and their arrival group.
 pub(super) struct Job {
     pub group: ArrivalGroup,
     pub tasks: Vec<(Task, Span)>,
@@ -37,7 +37,7 @@ pub(super) const NAMES: [(&str, &str); 12] = [
     ("roles", "hyperParameters.configurations"),
 ];
 
-/// KFLTK's name of job `job`, with the number of its class.
+/// The name of a task: KFLTK's name of job `job`, with the number of its class.
 pub(super) fn task_name(job: usize, class: usize) -> String {
     format!("train_job_{job}_{class}")
 }
@@ -47,7 +47,7 @@ pub(super) fn job(index: usize, tasks: Vec<(Task, Span)>, mean_gap_seconds: Opti
     let group = ArrivalGroup {
         name: format!("train_job_{index}"),
         tasks: tasks.iter().map(|(task, _)| task.name.clone()).collect(),
-        // KFLTK drew whole minutes or seconds from a Poisson distribution; meant was a Poisson process with this mean gap.
+        // KFLTK drew whole minutes or seconds from a Poisson distribution; the intention was a Poisson process with this mean gap.
         gaps: mean_gap_seconds.map(|seconds| Gaps::Exponential { mean: Duration::from_millis((seconds * 1000.0).round() as u64) }),
         preempt: preempt.unwrap_or(false),
     };
@@ -62,7 +62,7 @@ pub(super) fn head(node: &Node) -> Span {
     }
 }
 
-/// The task of a job class, as far as it can be made out. `names` are those of [`NAMES`], as the file's era has them.
+/// Reads the task of a job class as far as possible. `names` corresponds to [`NAMES`] in the file's era.
 pub(super) fn read_class(
     node: &Node,
     kind: ExperimentType,
@@ -97,7 +97,7 @@ pub(super) fn read_class(
     if let (Some((train, _, _)), true) = (&trained, federated) {
         note_settings(train, class.network_configuration.dataset, primary.entry("optimizerConfig").map(|entry| entry.key_span), problems);
     }
-    // What was refused above goes on with a plain value, so that what else is wrong shows too.
+    // Values that were refused above are replaced by plain ones, so that further problems are found too.
     let (train, _, _) = trained?;
     let task = Task {
         name,
@@ -120,7 +120,7 @@ pub(super) fn read_class(
     Some(task)
 }
 
-/// The class with `primary` as its default hyper-parameters, so that places are those of what is used.
+/// Returns the class with `primary` as its default hyper-parameters, so that places refer to the settings in use.
 fn with_default(node: &Node, primary: Node) -> Node {
     let mut view = node.clone();
     if let Value::Map(entries) = &mut view.value
@@ -133,7 +133,7 @@ fn with_default(node: &Node, primary: Node) -> Node {
     view
 }
 
-/// Resources are picked whole: those of the role, else the default's. Where there are no workers, nobody needs to say what they ask for.
+/// Returns the resources, chosen as a whole: those of the role, otherwise the default's. Without workers, theirs may be left out.
 fn resources(system: &System, federated: bool, node: &Node, problems: &mut Vec<Problem>) -> Option<Resources> {
     let configurations = &system.configurations;
     let master = configurations.master.clone().or_else(|| configurations.default.clone());
@@ -186,7 +186,7 @@ fn federated_setting(class: &JobClass, strategy: Option<StrategyConfig>, node: &
     }))
 }
 
-/// The strategy that an optimizer and an aggregation, which is at `span`, are together.
+/// Combines the strategy from an optimizer with an aggregation, which is at `span`.
 pub(super) fn aggregate(
     aggregation: Option<Aggregation>,
     strategy: Option<StrategyConfig>,
@@ -202,16 +202,16 @@ pub(super) fn aggregate(
     StrategyConfig::FedAvg {}
 }
 
-/// What is said where a file wants a GPU.
+/// The message for a file that asks for a GPU.
 pub(super) const CUDA: &str = "`cuda` is asked for, and fltk computes on the CPU";
 
-/// That a federated job's schedule, which is at `span`, counts.
+/// Notes that a federated job's schedule, which is at `span`, has an effect.
 pub(super) fn schedule_steps(span: Span) -> Problem {
     let message = "the schedule counts a client's local epochs; KFLTK never stepped it in federated jobs";
     Problem::new(Severity::Note, Some(span), message).hint("remove it for what KFLTK did, or use `unit: round` in fltk's own format")
 }
 
-/// That a federated job trains as its file says, where KFLTK trained otherwise.
+/// Notes that a federated job trains with its file's settings, where KFLTK used others.
 pub(super) fn note_settings(train: &TrainConfig, dataset: DatasetName, span: Option<Span>, problems: &mut Vec<Problem>) {
     let sgd = OptimizerConfig::SGD { learning_rate: 0.01, momentum: 0.1, weight_decay: 0.0, nesterov: false };
     let mut there = Vec::new();
@@ -229,7 +229,7 @@ pub(super) fn note_settings(train: &TrainConfig, dataset: DatasetName, span: Opt
     problems.push(Problem::new(Severity::Note, span, message).hint(hint));
 }
 
-/// Where fltk does what the file says, and KFLTK didn't.
+/// Notes where fltk does what the file says, and KFLTK didn't.
 fn note_differences(class: &JobClass, kind: ExperimentType, hyper: &Node, node: &Node, problems: &mut Vec<Problem>) {
     let mut note = |severity, span: Option<Span>, message: &str, hint: &str| {
         problems.push(Problem::new(severity, span, message).hint(hint));

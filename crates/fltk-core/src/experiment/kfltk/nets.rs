@@ -1,4 +1,4 @@
-//! Names of nets that forks of KFLTK added, where one of ours is what they name.
+//! Names of nets that forks of KFLTK added and that match one of our nets.
 
 use super::super::{
     report::{Problem, Severity},
@@ -6,7 +6,7 @@ use super::super::{
     tree::{Node, Value},
 };
 
-/// Puts our name in place of a fork's, wherever one of `keys` is in `node`.
+/// Replaces a fork's name by ours, wherever one of `keys` is in `node`.
 pub(super) fn rename(node: &mut Node, keys: &[&str], problems: &mut Vec<Problem>) {
     match &mut node.value {
         Value::Map(entries) => {
@@ -31,7 +31,7 @@ pub(super) fn rename(node: &mut Node, keys: &[&str], problems: &mut Vec<Problem>
 
 const LENET5: &str = "LeNet5";
 
-/// `LeNet`, `LeNet-5`, `MNISTLeNet5`, `LENET5MNIST` and the like; not LeNets for other data or with other layers.
+/// True for `LeNet`, `LeNet-5`, `MNISTLeNet5`, `LENET5MNIST` and the like; false for LeNets for other data or with other layers.
 fn is_lenet5(name: &str) -> bool {
     let plain: String = name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
     let rest = plain.replacen("lenet", "", 1);

@@ -47,7 +47,7 @@ pub(super) enum SamplerName {
     Emd,
 }
 
-/// The partition of `sampler`, whose node is `node`; uniform without one, as in KFLTK.
+/// Returns the partition of `sampler`, whose node is `node`; uniform without a sampler, as in KFLTK.
 pub(super) fn partition(sampler: Option<&DataSampler>, node: Option<&Node>, problems: &mut Vec<Problem>) -> Option<PartitionConfig> {
     let (Some(sampler), Some(node)) = (sampler, node) else { return Some(PartitionConfig::Uniform {}) };
     let kind_span = node.get("type").map_or(node.span, |kind| kind.span);
@@ -55,7 +55,7 @@ pub(super) fn partition(sampler: Option<&DataSampler>, node: Option<&Node>, prob
     partition_of(sampler.kind, sampler.q_value, ("qValue", kind_span, span), problems)
 }
 
-/// The partition of the sampler `kind` with `value` as its parameter; `places` are the parameter's name and where both are written.
+/// Returns the partition of the sampler `kind` with `value` as its parameter; `places` has the parameter's name and the places of both.
 pub(super) fn partition_of(
     kind: SamplerName,
     value: Option<f64>,
@@ -90,7 +90,7 @@ pub(super) fn partition_of(
     })
 }
 
-/// The parameter as a number of labels per client.
+/// Returns the parameter as a number of labels per client.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number in range, as just checked")]
 fn labels(key: &str, kind: &str, value: Option<f64>, span: Span, problems: &mut Vec<Problem>) -> Option<u32> {
     /// KFLTK's default.

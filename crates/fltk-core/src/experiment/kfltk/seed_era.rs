@@ -20,7 +20,7 @@ use super::{
 
 /// The seed era's constant schedule.
 const SCHEDULER: SchedulerConfig = SchedulerConfig { step_size: 50, gamma: 0.5, minimum_learning_rate: 1e-10, unit: ScheduleUnit::Epoch };
-/// The momentum of what the seed era called `ADAM`, and of the SGD it was.
+/// The momentum of the seed era's `ADAM`, which was SGD.
 const MOMENTUM: f64 = 0.9;
 /// Keys whose values are names.
 const NAMES: [&str; 4] = ["network", "dataset", "lossFunction", "optimizer"];
@@ -162,7 +162,7 @@ pub(super) fn check_shape(root: &mut Node, problems: &mut Vec<Problem>) {
     lenient::check(&schema::generate::<Vec<JobDescription>>(), root, "arrival file", lenient::IGNORED, problems);
 }
 
-/// The jobs of the file, as far as they can be made out.
+/// Reads the jobs of the file as far as possible.
 pub(super) fn read(root: &Node, problems: &mut Vec<Problem>) -> Option<Vec<Job>> {
     let Value::List(items) = &root.value else { return None };
     if items.is_empty() {
@@ -182,7 +182,7 @@ fn read_job(node: &Node, index: usize, problems: &mut Vec<Problem>) -> Option<Jo
         tasks.push((read_class(class, lower::task_name(index, position), problems)?, lower::head(class)));
     }
     if let [(only, _)] = tasks.as_mut_slice() {
-        // There is nothing to draw.
+        // With a single class, the draw has only one outcome.
         only.class_probability.get_or_insert(1.0);
     }
     Some(lower::job(index, tasks, job.lambda, job.preempt_jobs))
@@ -244,7 +244,7 @@ fn read_class(node: &Node, name: String, problems: &mut Vec<Problem>) -> Option<
     Some(task)
 }
 
-/// Where names meant something else than they say.
+/// Warns where names were misleading.
 fn warn(class: &JobClass, node: &Node, problems: &mut Vec<Problem>) {
     let at = |block: &str, key: &str| node.get(block).and_then(|block| block.get(key)).map(|node| node.span);
     if matches!(class.hyper_parameters.optimizer, Some(Optimizer::Adam)) {
@@ -259,7 +259,7 @@ fn warn(class: &JobClass, node: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Names, whose case didn't matter, in capitals.
+/// Converts names, whose case didn't matter, to upper case.
 fn normalize(node: &mut Node) {
     match &mut node.value {
         Value::Map(entries) => {

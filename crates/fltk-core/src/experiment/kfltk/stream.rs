@@ -1,4 +1,4 @@
-//! How the jobs of KFLTK's files arrive.
+//! The arrivals of jobs in KFLTK's files.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use super::{
     Cluster, Era,
 };
 
-/// When jobs arrive: as the cluster file says; where it says nothing, as the era's own code did it.
+/// Returns when jobs arrive: as the cluster file says, or by default as the era's own code did.
 pub(super) fn orchestrator(era: Era, settings: Option<&Cluster>, cluster: Option<&Node>, problems: &mut Vec<Problem>) -> OrchestratorType {
     let said = settings.and_then(|settings| settings.orchestrator);
     let has_duration = settings.and_then(|settings| settings.duration).is_some_and(|duration| duration.as_millis() > 0);
@@ -29,7 +29,7 @@ pub(super) fn orchestrator(era: Era, settings: Option<&Cluster>, cluster: Option
     }
 }
 
-/// What the files don't say of how their jobs arrive, or say and KFLTK didn't do.
+/// Notes what the files leave open about the arrivals of jobs, or say and KFLTK didn't do.
 pub(super) fn note(stream: &StreamConfig, tasks: &[Task], arrival: &Node, era: Era, has_cluster: bool, problems: &mut Vec<Problem>) {
     let mut note = |span: Option<Span>, message: String, hint: &str| problems.push(Problem::new(Severity::Note, span, message).hint(hint));
     let lambda = arrival.item(0).and_then(|job| job.get("lambda")).map(|node| node.span);
@@ -57,7 +57,7 @@ pub(super) fn note(stream: &StreamConfig, tasks: &[Task], arrival: &Node, era: E
     }
 }
 
-/// Whether two jobs of one batch may have different priorities; one that gives none has 0, like every other that gives none.
+/// True if two jobs of one batch may have different priorities. A job without one has priority 0.
 fn may_differ(tasks: &[Task]) -> bool {
     let drawn = |task: &Task| -> BTreeSet<i32> {
         let possible = task.priorities.iter().filter(|priority| priority.probability > 0.0);
@@ -66,7 +66,7 @@ fn may_differ(tasks: &[Task]) -> bool {
     tasks.len() > 1 && tasks.iter().flat_map(drawn).collect::<BTreeSet<_>>().len() > 1
 }
 
-/// Where the first priorities are.
+/// Returns the place of the first priorities.
 fn first_priorities(node: &Node) -> Option<Span> {
     match &node.value {
         Value::Map(entries) => entries.iter().find_map(|entry| match &entry.node.value {

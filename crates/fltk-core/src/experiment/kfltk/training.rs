@@ -12,9 +12,9 @@ use super::super::{
     tree::Node,
 };
 
-/// Strength of FedProx's proximal term, a constant in KFLTK.
+/// The strength of FedProx's proximal term, a constant in KFLTK.
 pub(super) const FEDPROX_MU: f64 = 0.01;
-/// Momentum of FedProx and FedNova where a file gives none, a constant in KFLTK.
+/// The momentum of FedProx and FedNova where a file gives none, a constant in KFLTK.
 const FEDERATED_MOMENTUM: f64 = 0.9;
 
 /// Hyper-parameters of a role.
@@ -80,7 +80,7 @@ struct Scheduler {
     minimum_learning_rate: Option<f64>,
 }
 
-/// The training of a role whose merged block is `node`, and the strategy that its optimizer asks for.
+/// Returns the training of a role whose merged block is `node`, and the strategy that its optimizer implies.
 pub(super) fn train(
     node: &Node,
     whole: Span,
@@ -162,7 +162,7 @@ fn optimizer(
     Some((optimizer, strategy))
 }
 
-/// The schedule; `Some(None)` when there is none.
+/// Returns the schedule; `Some(None)` if there is none.
 fn scheduler(hyper: &Hyper, node: &Node, problems: &mut Vec<Problem>) -> Option<Option<SchedulerConfig>> {
     let (Some(config), Some(entry)) = (&hyper.scheduler_config, node.entry("schedulerConfig")) else { return Some(None) };
     let given = [config.scheduler_step_size.is_some(), config.scheduler_gamma.is_some(), config.minimum_learning_rate.is_some()];

@@ -1,13 +1,13 @@
-//! Where a misplaced key or name belongs.
+//! The right place of a misplaced key or name.
 
 use serde_json::Value as Json;
 
 use super::super::schema::{alternatives, resolve, tag_of};
 
-/// Deepest block that is searched.
+/// The depth of the deepest block that is searched.
 const DEPTH_MAX: usize = 8;
 
-/// Where in the format a key of this name is known.
+/// Returns the place in the format where a key of this name is valid.
 pub(crate) fn home_of(root: &Json, key: &str) -> Option<String> {
     let mut homes = Vec::new();
     find_homes(root, root, key, &mut Vec::new(), &mut homes);
@@ -15,7 +15,7 @@ pub(crate) fn home_of(root: &Json, key: &str) -> Option<String> {
     homes.into_iter().next()
 }
 
-/// The block that knows `text` as its type: `strategy` for `FedProx`.
+/// Returns the block that has `text` as a type, such as `strategy` for `FedProx`.
 pub(super) fn kind_of<'a>(root: &'a Json, text: &str) -> Option<&'a str> {
     let definitions = root.get("$defs")?.as_object()?;
     let knows = |definition: &'a Json| {

@@ -1,13 +1,13 @@
-//! Right values in place of wrong ones, so that reading goes on and finds what else is wrong.
+//! Valid values that replace wrong ones, so that reading continues and finds further problems.
 
 use serde_json::{Map, Value as Json};
 
 use super::super::schema::{alternatives, resolve};
 
-/// Deepest block that is made up.
+/// The depth of the deepest block that is filled in.
 const DEPTH_MAX: usize = 8;
 
-/// A right value for `schema`, the plainest there is.
+/// Returns the plainest valid value for `schema`.
 pub(super) fn stand_in(root: &Json, schema: &Json, depth: usize) -> Option<Json> {
     if depth > DEPTH_MAX {
         return None;
