@@ -1,8 +1,8 @@
-//! The values of our Helm charts as types, from which `charts/*/values.schema.json` are made. The program itself reads no such values: helm does, and
-//! refuses what isn't here.
+//! The values of our Helm charts as types, from which `charts/*/values.schema.json` are generated. The program itself reads no such values: Helm does,
+//! and rejects values that aren't listed here.
 //!
-//! What the program reads is described by its own schemas: an experiment that is written out in the values, and what pods get, are checked by helm as
-//! by `fltk validate`, but for what only code can say.
+//! The program's own inputs have schemas of their own: Helm checks an experiment that is written out in the values, and the pods' settings, as
+//! `fltk validate` does, except for rules that only code can express.
 
 mod extractor;
 mod orchestrator;
@@ -75,7 +75,7 @@ struct OrchestratorValues {
     global: Map<String, Json>,
 }
 
-/// The JSON Schema of the values of `chart`, in the dialect that every helm 3 knows.
+/// Returns the JSON Schema of the values of `chart`, in a draft that every Helm 3 supports.
 #[must_use]
 pub fn json_schema(chart: Chart) -> Json {
     match chart {

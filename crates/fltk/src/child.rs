@@ -1,4 +1,4 @@
-//! Processes that this one starts: none outlives it, and what a terminal sends reaches them through it alone.
+//! Child processes: none outlives this process, and a terminal's signals reach them only through it.
 
 use std::{
     io,
@@ -14,21 +14,22 @@ use crate::{
     hand_over::INTERFACE,
 };
 
-/// The variable that tells a process its launcher's, so that it ends with it.
+/// The environment variable with the process ID of the launcher, so that a child ends when its launcher does.
 pub const LAUNCHER: &str = "FLTK_LAUNCHER";
 
-/// Starts `command`, of this program, tied to this process. From the main thread: the kernel takes the end of the thread for that of the launcher.
+/// Starts `command`, of this program, tied to this process. Must be called on the main thread: the kernel treats the end of the calling thread as
+/// the end of the launcher.
 ///
 /// # Errors
 /// If it can't be started.
 pub fn start(command: &mut Command) -> io::Result<Child> {
     command.env(LAUNCHER, std::process::id().to_string());
-    // It was said to this process alone.
+    // The variable is meant for this process alone.
     command.env_remove(INTERFACE);
-    // Threads that spin while they wait eat the time of the other processes.
+    // Threads that spin while they wait take CPU time from the other processes.
     command.env("OMP_WAIT_POLICY", "passive");
     command.stdout(Stdio::null());
-    // Ctrl-C reaches the whole group of a terminal's processes; only the launcher passes it on.
+    // Ctrl-C reaches the terminal's whole foreground process group; only the launcher is to pass it on.
     command.process_group(0);
     command.spawn()
 }
@@ -36,22 +37,22 @@ pub fn start(command: &mut Command) -> io::Result<Child> {
 /// Asks `child` to stop.
 pub fn ask_to_stop(child: &Child) {
     if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-        // It may be gone already.
+        // The child may have ended already.
         let _ = kill_process(pid, Signal::TERM);
     }
 }
 
-/// Ties this process to its launcher, whose process `launcher` names: the kernel kills it when the launcher dies.
+/// Ties this process to its launcher, whose process ID is `launcher`: the kernel kills this process when the launcher dies.
 ///
 /// # Errors
-/// If the launcher is gone already, or isn't named by a number.
+/// If the launcher has ended already, or `launcher` isn't a process ID.
 pub fn end_with(launcher: &str) -> anyhow::Result<()> {
     let Some(launcher) = launcher.parse().ok().and_then(Pid::from_raw) else {
         return Err(failure(Exit::General, format!("{LAUNCHER} is `{launcher}`, which is no process")));
     };
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).context("can't be tied to the launcher")?;
-    // It may have died before that.
+    // The launcher may have died before the previous call.
     if rustix::process::getppid() != Some(launcher) {
         return Err(failure(Exit::Interrupted, "the launcher of this process is gone"));
     }

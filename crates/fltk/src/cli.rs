@@ -1,4 +1,4 @@
-//! The command line: what can be said, with help and examples. What is done about it is in `cmd`.
+//! The command line: arguments, help and examples. The commands themselves are in `cmd`.
 
 #[cfg(feature = "web")]
 mod records;
@@ -44,7 +44,7 @@ Exit codes:
   130  interrupted (Ctrl-C); `fltk run --resume RUN` goes on
   141  standard output was closed early, as by `| head`";
 
-/// What standard output holds.
+/// The format of standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Output {
     /// For people.
@@ -578,7 +578,7 @@ pub struct ListArgs {
     pub runs: RunsArgs,
 }
 
-/// Where a run stands.
+/// The status of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum RunStatus {
     /// A process is writing it.

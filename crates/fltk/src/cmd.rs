@@ -1,4 +1,4 @@
-//! One module a sub-command; each reads its inputs, calls a library, prints the result.
+//! One module for each subcommand; each reads its inputs, calls a library and prints the result.
 
 mod client;
 #[cfg(feature = "cluster")]
@@ -25,10 +25,10 @@ use crate::{
     engine::{Computation, Engine},
 };
 
-/// Does what the command line says; `engine` does what needs libtorch.
+/// Runs the command that the command line names; `engine` does the work that needs libtorch.
 ///
 /// # Errors
-/// Whatever the command's work ends in; `exit::code` tells the exit code.
+/// Any error of the command; `exit::code` returns its exit code.
 pub fn dispatch(cli: &Cli, engine: Engine) -> anyhow::Result<()> {
     match &cli.command {
         Command::Run(args) => run::run(cli, args, engine),

@@ -1,4 +1,4 @@
-//! Who does what needs libtorch: this process, or the program `fltk-torch`, which takes its place.
+//! The engine that runs commands that need libtorch: this process, or the program `fltk-torch`, which replaces it.
 
 use std::path::Path;
 
@@ -9,31 +9,31 @@ use crate::{
     termination::Termination,
 };
 
-/// A command that needs libtorch, with what was read for it so far.
+/// A command that needs libtorch, with the inputs that were read for it so far.
 pub enum Computation<'a> {
-    /// `fltk run FILE` of an experiment without a stream.
+    /// `fltk run FILE` for an experiment without a stream.
     Run {
-        /// What the command line says.
+        /// The command line's arguments.
         args: &'a RunArgs,
-        /// What the files say.
+        /// The experiment that the files describe.
         experiment: Box<ReadExperiment>,
-        /// Notes what there will be to report of this process.
+        /// Collects the facts for this process's termination report.
         termination: &'a Termination,
     },
-    /// `fltk run --resume RUN` of what isn't a stream.
+    /// `fltk run --resume RUN` for a run that isn't a stream.
     Resume {
-        /// What the command line says.
+        /// The command line's arguments.
         args: &'a RunArgs,
         /// The run's folder, or its name.
         run: &'a Path,
-        /// Notes what there will be to report of this process.
+        /// Collects the facts for this process's termination report.
         termination: &'a Termination,
     },
     /// `fltk client`.
     Client {
-        /// What the command line says.
+        /// The command line's arguments.
         args: &'a ClientArgs,
-        /// Notes what there will be to report of this process.
+        /// Collects the facts for this process's termination report.
         termination: &'a Termination,
     },
     /// `fltk nets`.
@@ -42,20 +42,20 @@ pub enum Computation<'a> {
     Parity(&'a ParityArgs),
 }
 
-/// Who computes.
+/// The process that computes.
 #[derive(Clone, Copy, Debug)]
 pub enum Engine {
-    /// This process, by this function: the program is `fltk-torch`.
+    /// This process computes, by calling this function: the program is `fltk-torch`.
     Here(fn(&Cli, Computation<'_>) -> anyhow::Result<()>),
-    /// `fltk-torch`, which lies beside this program: it gets the command line, and does all of it in this one's place.
+    /// The program `fltk-torch` in the same folder computes: it receives the command line and replaces this process.
     Beside,
 }
 
 impl Engine {
-    /// Does `computation`, or hands the command line over.
+    /// Runs `computation`, or hands the command line over.
     ///
     /// # Errors
-    /// If that fails.
+    /// If the computation or the handover fails.
     pub(crate) fn compute(self, cli: &Cli, computation: Computation<'_>) -> anyhow::Result<()> {
         match self {
             Self::Here(compute) => compute(cli, computation),
@@ -63,10 +63,10 @@ impl Engine {
         }
     }
 
-    /// Returns where this process computes; otherwise hands the command line over.
+    /// Returns if this process computes; otherwise hands the command line over.
     ///
     /// # Errors
-    /// If that fails.
+    /// If the handover fails.
     pub(crate) fn go_on(self) -> anyhow::Result<()> {
         match self {
             Self::Here(_) => Ok(()),
@@ -74,10 +74,10 @@ impl Engine {
         }
     }
 
-    /// That there is somebody who computes: asked before something is begun that will need it.
+    /// Checks that a program that computes is installed, before something is begun that will need it.
     ///
     /// # Errors
-    /// If there isn't.
+    /// If it isn't installed.
     pub(crate) fn check(self) -> anyhow::Result<()> {
         match self {
             Self::Here(_) => Ok(()),

@@ -4,7 +4,7 @@ use std::fmt;
 
 use fltk_core::termination::{EXIT_DATA, EXIT_LOST_RANK, EXIT_RECORDS};
 
-/// What kind of failure ends the program. The numbers are part of the interface.
+/// The kind of failure that ends the program. The numbers are part of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// An error that is none of the others.
@@ -25,7 +25,7 @@ pub enum Exit {
     Interrupted = 130,
 }
 
-/// What a shell makes of a program that SIGPIPE ended: whoever read the output has had enough, and there is nothing to say.
+/// The exit code that a shell reports for a program that was ended by SIGPIPE: the reader closed the output, and no message is printed.
 pub const OUTPUT_CLOSED: u8 = 141;
 
 /// An error together with the exit code it leads to.
@@ -49,7 +49,7 @@ impl std::error::Error for Coded {
 
 /// Gives an error its exit code.
 pub trait OrExit<T> {
-    /// The same error, which now ends the program with `exit`.
+    /// Attaches the exit code `exit` to the error.
     fn or_exit(self, exit: Exit) -> anyhow::Result<T>;
 }
 
@@ -59,17 +59,17 @@ impl<T, E: Into<anyhow::Error>> OrExit<T> for Result<T, E> {
     }
 }
 
-/// An error that ends the program with `exit`.
+/// Returns an error that ends the program with `exit`.
 pub fn failure(exit: Exit, message: impl fmt::Display + fmt::Debug + Send + Sync + 'static) -> anyhow::Error {
     anyhow::Error::new(Coded { exit, error: anyhow::Error::msg(message) })
 }
 
-/// The exit code that `error` leads to.
+/// Returns the exit code that `error` leads to.
 pub fn code(error: &anyhow::Error) -> Exit {
     error.downcast_ref::<Coded>().map_or(Exit::General, |coded| coded.exit)
 }
 
-/// The number that the program ends with because of `error`.
+/// Returns the program's numeric exit status for `error`.
 pub fn status(error: &anyhow::Error) -> u8 {
     let output_closed = error.chain().any(|cause| {
         let kind = match (cause.downcast_ref::<std::io::Error>(), cause.downcast_ref::<serde_json::Error>()) {

@@ -1,4 +1,4 @@
-//! What a person sees while a stream is at work: a line when something has changed, at most one a second.
+//! The progress that a user sees while a stream runs: a line when something has changed, at most one per second.
 
 use std::{
     collections::BTreeMap,
@@ -9,10 +9,10 @@ use fltk_cluster::{Orchestrator, plan::STATE_NAMES};
 
 use crate::{output, timeline::clock};
 
-/// Between two lines.
+/// The minimum time between two lines.
 const LINE_EVERY: Duration = Duration::from_secs(1);
 
-/// Says how a stream goes.
+/// Prints the progress of a stream.
 pub struct Follow {
     quiet: bool,
     said: String,
@@ -20,13 +20,13 @@ pub struct Follow {
 }
 
 impl Follow {
-    /// Nothing if `quiet`.
+    /// Creates a printer of progress, which prints nothing if `quiet`.
     #[must_use]
     pub fn new(quiet: bool) -> Self {
         Self { quiet, said: String::new(), said_at: None }
     }
 
-    /// Says how the jobs stand, if that's new.
+    /// Prints the number of jobs in each state, if that has changed.
     pub fn changed(&mut self, orchestrator: &Orchestrator<'_>) {
         let is_over = orchestrator.is_finished();
         if self.quiet || self.said_at.is_some_and(|at| at.elapsed() < LINE_EVERY && !is_over) {

@@ -1,5 +1,5 @@
-//! How `fltk` becomes `fltk-torch`: the same process goes on as the other program, with the same command line, environment and open files. So whoever
-//! started it, waits for it, signals it or reads its exit code has to do with one process.
+//! The handover from `fltk` to `fltk-torch`: the same process continues as the other program (`exec`), with the same command line, environment and open
+//! files. So a process that starts it, waits for it, signals it or reads its exit code deals with one process.
 //!
 //! ```text
 //! fltk run FILE ──reads and checks──> exec fltk-torch run FILE ──reads again──> trains
@@ -19,16 +19,16 @@ use crate::{
 /// The file name of the program that computes.
 const PROGRAM: &str = "fltk-torch";
 
-/// The variable by which a program that hands its command line over says which it is.
+/// The environment variable in which a program that hands its command line over names its own interface.
 pub const INTERFACE: &str = "FLTK_INTERFACE";
 
 /// The commands that are handed over.
 const COMMANDS: [&str; 4] = ["client", "nets", "parity", "run"];
 
-/// The program that computes: beside this one, where that really lies.
+/// Returns the path of the program that computes: in the folder of this one, with links resolved.
 ///
 /// # Errors
-/// If it isn't there.
+/// If there is no such file.
 pub fn program() -> anyhow::Result<PathBuf> {
     let own = env::current_exe().context("can't find this program's own file")?;
     let program = own.canonicalize().unwrap_or(own).with_file_name(PROGRAM);
@@ -42,7 +42,7 @@ pub fn program() -> anyhow::Result<PathBuf> {
     Err(failure(Exit::General, message))
 }
 
-/// Goes on as the program that computes. Returns only why that can't be.
+/// Replaces this process with the program that computes. Returns only on failure, with the reason.
 pub fn hand_over() -> anyhow::Error {
     let program = match program() {
         Ok(program) => program,
@@ -52,10 +52,10 @@ pub fn hand_over() -> anyhow::Error {
     anyhow::Error::new(error).context(format!("can't run `{}`", program.display()))
 }
 
-/// That whoever handed its command line over to this program, if anybody did, takes the same one. Builds that differ in something else aren't told apart.
+/// Checks that a program that handed its command line over to this one accepts the same command line. Other differences between builds aren't detected.
 ///
 /// # Errors
-/// If it isn't.
+/// If the interfaces differ.
 pub fn check() -> anyhow::Result<()> {
     let Some(theirs) = env::var_os(INTERFACE) else { return Ok(()) };
     let ours = interface();
@@ -69,7 +69,8 @@ pub fn check() -> anyhow::Result<()> {
     Err(failure(Exit::General, message))
 }
 
-/// What both programs have to agree on: the version, and a digest of the command lines that are handed over: names, values to choose from, and defaults.
+/// Returns the interface on which both programs must agree: the version, and a digest of the handed-over commands' arguments (names, possible values,
+/// defaults).
 fn interface() -> String {
     let mut cli = Cli::command();
     cli.build();
@@ -78,7 +79,7 @@ fn interface() -> String {
     format!("{}-{}", env!("CARGO_PKG_VERSION"), hex::encode(&Sha256::digest(said)[..4]))
 }
 
-/// Adds `command`'s arguments and commands to `said`.
+/// Appends the arguments and subcommands of `command` to `said`.
 fn say(command: &clap::Command, said: &mut String) {
     // Writing to a string can't fail.
     let _ = writeln!(said, "{}", command.get_name());

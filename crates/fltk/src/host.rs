@@ -1,12 +1,12 @@
-//! The machine, by its name.
+//! The machine's name.
 
-/// Who holds a run's lock, for another process that finds it taken.
+/// Returns a description of this process as the holder of a run's lock, for another process that finds it taken.
 #[must_use]
 pub fn who() -> String {
     format!("process {} on {}", std::process::id(), name().unwrap_or_else(|| "this machine".to_owned()))
 }
 
-/// The machine's name.
+/// Returns the machine's name, if it is known.
 #[must_use]
 pub fn name() -> Option<String> {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;

@@ -1,4 +1,4 @@
-//! What commands read: experiment files and the folders of data sets. The only place that looks at the environment.
+//! The inputs of commands: experiment files, and the folders of data sets and indexes, which depend on the environment.
 
 use std::{
     io::Read as _,
@@ -20,21 +20,21 @@ use crate::{
     output,
 };
 
-/// Largest experiment file that is read, in bytes, as the parser has it: tens of times the largest real one.
+/// The maximum size of an experiment file, in bytes, the same as the parser's: tens of times the largest real one.
 const FILE_SIZE_MAX: u64 = 1 << 20;
 
-/// Largest trace that is read, in bytes: a million arrivals.
+/// The maximum size of a trace, in bytes: a million arrivals.
 const TRACE_SIZE_MAX: u64 = 64 << 20;
 
-/// The text of the experiment file `path`.
+/// Reads the text of the experiment file `path`.
 ///
 /// # Errors
-/// If it is neither a file nor a pipe that the shell made, can't be read, is larger than `FILE_SIZE_MAX` or not UTF-8.
+/// If it is neither a file nor a pipe that the shell opened, can't be read, is larger than `FILE_SIZE_MAX` or isn't UTF-8.
 pub fn read_source(path: &Path) -> anyhow::Result<SourceFile> {
     read_text(path, FILE_SIZE_MAX)
 }
 
-/// The text of the trace that `experiment` replays, a path relative to `base`.
+/// Reads the text of the trace that `experiment` replays, whose path is relative to `base`; `None` if it replays none.
 ///
 /// # Errors
 /// If it can't be read.
@@ -43,17 +43,17 @@ pub fn read_trace_text(experiment: &Experiment, base: &Path) -> anyhow::Result<O
     read_text(&base.join(trace), TRACE_SIZE_MAX).map(Some)
 }
 
-/// The arrivals of a trace.
+/// Parses the arrivals of a trace.
 ///
 /// # Errors
-/// If it is none.
+/// If the text isn't a valid trace.
 pub fn parse_trace(source: &SourceFile) -> anyhow::Result<Vec<TraceEntry>> {
     arrivals::read_trace(&source.name, &source.text).or_exit(Exit::Experiment)
 }
 
 fn read_text(path: &Path, bytes_max: u64) -> anyhow::Result<SourceFile> {
     let read = || -> anyhow::Result<SourceFile> {
-        // Before it is opened: a named pipe that nobody writes to would hold us there. A shell's own pipes have a writer.
+        // Checked before it is opened: opening a named pipe without a writer would block. A shell's own pipes have a writer.
         let kind = std::fs::metadata(path)?.file_type();
         let is_pipe = kind.is_fifo() && ["/dev/stdin", "/dev/fd", "/proc/self/fd"].iter().any(|open| path.starts_with(open));
         anyhow::ensure!(kind.is_file() || is_pipe, "it is not a file");
@@ -65,26 +65,27 @@ fn read_text(path: &Path, bytes_max: u64) -> anyhow::Result<SourceFile> {
     read().with_context(|| format!("can't read `{}`", path.display())).or_exit(Exit::Experiment)
 }
 
-/// Whether `path` is a pipe: what is read from it is gone.
+/// Returns true if `path` is a pipe, which can be read only once.
 #[must_use]
 pub fn is_pipe(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo())
 }
 
-/// An experiment that is right, and what its files are warned of. Whoever goes on with it says that: another program may, which reads the files again.
+/// A valid experiment with the warnings about its files. The process that uses the experiment prints them: that may be another program, which reads the
+/// files again.
 pub struct ReadExperiment {
     experiment: Experiment,
     warnings: Report,
 }
 
 impl ReadExperiment {
-    /// Whether it is a stream of jobs.
+    /// Returns true if the experiment is a stream of jobs.
     #[must_use]
     pub fn has_stream(&self) -> bool {
         self.experiment.stream.is_some()
     }
 
-    /// The experiment; says what its files are warned of.
+    /// Prints the warnings, and returns the experiment.
     #[must_use]
     pub fn told(self) -> Experiment {
         if !self.warnings.is_empty() {
@@ -94,7 +95,7 @@ impl ReadExperiment {
     }
 }
 
-/// The experiment that `files` describe, with `overrides` (`a.b=c`) and `seed` in place of what they say.
+/// Returns the experiment that `files` describe, with `overrides` (`a.b=c`) and `seed` instead of the files' values. Prints warnings.
 ///
 /// # Errors
 /// If a file can't be read or is wrong; the error holds the whole report.
@@ -102,16 +103,16 @@ pub fn read_experiment(files: &[PathBuf], overrides: &[String], seed: Option<u64
     check_experiment(files, overrides, seed).map(ReadExperiment::told)
 }
 
-/// As [`read_experiment`], but nothing is said yet.
+/// Does the same as [`read_experiment`], but prints no warnings yet.
 ///
 /// # Errors
-/// As that.
+/// If a file can't be read or is wrong; the error holds the whole report.
 pub fn check_experiment(files: &[PathBuf], overrides: &[String], seed: Option<u64>) -> anyhow::Result<ReadExperiment> {
     let sources = files.iter().map(|path| read_source(path)).collect::<anyhow::Result<Vec<_>>>()?;
     check_sources(&sources, overrides, seed)
 }
 
-/// The experiment that `sources` describe, as [`read_experiment`] has it.
+/// Returns the experiment that `sources` describe, in the same way as [`read_experiment`].
 ///
 /// # Errors
 /// If a source is wrong; the error holds the whole report.
@@ -130,7 +131,7 @@ fn check_sources(sources: &[SourceFile], overrides: &[String], seed: Option<u64>
     Ok(ReadExperiment { experiment, warnings: parsed.warnings })
 }
 
-/// Makes the paths in `experiment`, which are relative to `base`, absolute: so that a run can be resumed from anywhere.
+/// Makes the paths in `experiment`, which are relative to `base`, absolute, so that a run can be resumed from anywhere.
 ///
 /// # Errors
 /// If a path isn't UTF-8.
@@ -150,20 +151,21 @@ pub fn make_paths_absolute(experiment: &mut Experiment, base: &Path) -> anyhow::
     Ok(())
 }
 
-/// The folder that paths in `files` are relative to.
+/// Returns the folder that paths in `files` are relative to.
 #[must_use]
 pub fn base_folder(files: &[PathBuf]) -> PathBuf {
     files.first().and_then(|path| path.parent()).map_or_else(PathBuf::new, Path::to_path_buf)
 }
 
-/// Where data sets are looked for. Without an argument and a home folder there is no cache, which is an error of what needs it alone.
+/// Returns the folders in which data sets are searched. Without an argument and a home folder there is no cache, which is an error only for commands
+/// that need one.
 #[must_use]
 pub fn locations(args: &LocationArgs) -> Locations {
     let cache = args.data.clone().or_else(|| cache_folder().map(|cache| cache.join("data")));
     Locations { cache, local: Vec::new() }
 }
 
-/// Where the indexes of folders of runs are kept; nowhere if there is no home folder.
+/// Returns the folder that holds the indexes of folders of runs; `None` if there is no home folder.
 #[must_use]
 pub fn indexes() -> Option<PathBuf> {
     cache_folder().map(|cache| cache.join("index"))

@@ -1,4 +1,4 @@
-//! The jobs of a stream as rows: a table, JSON, CSV.
+//! The jobs of a stream as rows of a table, JSON or CSV.
 
 use std::{fmt::Write as _, path::PathBuf};
 
@@ -17,7 +17,7 @@ use crate::{
     timeline::clock,
 };
 
-/// Every job of the stream in `folder` so far that has arrived; those of the replication at hand that haven't are left out.
+/// Returns a row for every job of the stream in `folder` that has arrived so far; jobs of the current replication that haven't arrived are left out.
 #[must_use]
 pub fn rows(orchestrator: &Orchestrator<'_>, folder: &StreamFolder) -> Vec<JobRow> {
     let files = JobFiles::of(folder);
@@ -26,7 +26,7 @@ pub fn rows(orchestrator: &Orchestrator<'_>, folder: &StreamFolder) -> Vec<JobRo
     orchestrator.all_jobs().filter(has_come).map(row).collect()
 }
 
-/// The same, read from the journal of the stream in `folder`, on which an orchestrator may be at work.
+/// Returns the same rows from the journal of the stream in `folder`, which an orchestrator may be running.
 ///
 /// # Errors
 /// If the folder is damaged.
@@ -70,7 +70,7 @@ fn seconds(at: Duration) -> f64 {
     at.as_millis() as f64 / 1000.0
 }
 
-/// Prints `rows` as the command line says.
+/// Prints `rows` in the command line's output format.
 ///
 /// # Errors
 /// If standard output is closed.
@@ -81,7 +81,7 @@ pub fn print(cli: &Cli, rows: &[JobRow]) -> anyhow::Result<()> {
     }
 }
 
-/// What the stream in `folder`, whose jobs are over, ends the program with.
+/// Returns the outcome of the stream in `folder`, whose jobs are over.
 ///
 /// # Errors
 /// If a job failed.
@@ -95,7 +95,7 @@ pub fn verdict(rows: &[JobRow], folder: &StreamFolder) -> anyhow::Result<()> {
         }
         failed => {
             let path = folder.path().display();
-            // Those that were removed or never ended can't be tried again.
+            // Only failed jobs can be retried, not those that were removed or never ended.
             let retry = if rows.iter().any(|row| row.state == "failed") {
                 format!("; `--resume {path} --retry-failed` tries those again that failed")
             } else {
@@ -108,7 +108,7 @@ pub fn verdict(rows: &[JobRow], folder: &StreamFolder) -> anyhow::Result<()> {
     }
 }
 
-/// For people.
+/// Returns `rows` as a table for people, with a summary.
 #[must_use]
 pub fn table(rows: &[JobRow]) -> String {
     let header = ["job", "task", "priority", "state", "arrived", "queue s", "service s", "response s", "nodes", "why"];
@@ -139,7 +139,7 @@ pub fn table(rows: &[JobRow]) -> String {
     text
 }
 
-/// Longest reason in a table, in characters; `explain` has all of it.
+/// The maximum length of a reason in a table, in characters; `explain` prints all of it.
 const WHY_CHARS_MAX: usize = 80;
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative, and far below 2^64")]
@@ -147,7 +147,7 @@ fn clock_of(seconds: f64) -> String {
     clock(Duration::from_millis((seconds * 1000.0) as u64))
 }
 
-/// `12 jobs: 10 succeeded, 1 failed, 1 running; queue 1.2 s, response 30.1 s in the mean`.
+/// Returns a summary such as `12 jobs: 10 succeeded, 1 failed, 1 running; queue 1.2 s, response 30.1 s in the mean`.
 #[must_use]
 pub fn summary(rows: &[JobRow]) -> String {
     if rows.is_empty() {
@@ -173,13 +173,13 @@ pub fn summary(rows: &[JobRow]) -> String {
     text
 }
 
-/// Comma-separated values with a header.
+/// Returns `rows` as comma-separated values with a header.
 #[must_use]
 pub fn csv(rows: &[JobRow]) -> String {
     String::from_utf8_lossy(&derived::csv(rows)).into_owned()
 }
 
-/// Writes `rows` beside the journal of `folder`, for other programs: CSV, SQLite and TensorBoard events. For who has its lock.
+/// Writes `rows` beside the journal of `folder`, for other programs: CSV, SQLite and TensorBoard events. The caller must hold the folder's lock.
 ///
 /// # Errors
 /// If a file can't be written.

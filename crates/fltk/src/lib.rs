@@ -1,7 +1,7 @@
-//! All of the program but what computes: the command line, commands, streams of jobs on this machine and on Kubernetes, output, exit codes.
+//! The whole program except for the computation: the command line, commands, streams of jobs on this machine and on Kubernetes, output, exit codes.
 //!
-//! Two programs are made of it. `fltk` has no libtorch, and hands commands that need it over to `fltk-torch`, which lies beside it; that one is the
-//! whole program, and does everything itself ([`Engine`]). Not for libtorch: this package knows of it by the other program's name alone.
+//! Two programs are built from it. `fltk` has no libtorch, and hands commands that need it over to `fltk-torch`, which lies beside it; `fltk-torch` is the
+//! whole program, and does everything itself ([`Engine`]). Nothing here uses libtorch: this package knows only the other program's name.
 
 #[cfg(feature = "cluster")]
 mod chart_values;
@@ -29,7 +29,7 @@ use clap::Parser as _;
 
 pub use self::engine::{Computation, Engine};
 
-/// Parses the command line, does what it says, computing with `engine`, and turns the result into an exit code.
+/// Parses the command line, runs its command, computing with `engine`, and converts the result to an exit code.
 #[must_use]
 pub fn main(engine: Engine) -> ExitCode {
     match run(engine) {
@@ -45,12 +45,12 @@ pub fn main(engine: Engine) -> ExitCode {
 }
 
 fn run(engine: Engine) -> anyhow::Result<()> {
-    // First: another build may not even understand the command line.
+    // This check comes first: another build may not even understand the command line.
     if let Engine::Here(_) = engine {
         hand_over::check()?;
     }
     let cli = cli::Cli::try_parse().unwrap_or_else(|error| output::usage(&error));
-    // Whoever speaks TLS here does so with the same provider.
+    // All uses of TLS in this process share one provider.
     #[cfg(feature = "cluster")]
     let _ = rustls::crypto::ring::default_provider().install_default();
     cmd::dispatch(&cli, engine)

@@ -1,4 +1,4 @@
-//! The program `fltk`: all but what computes, for which it becomes the program `fltk-torch`.
+//! The program `fltk`: everything except for the computation, for which it becomes the program `fltk-torch`.
 
 use std::process::ExitCode;
 

@@ -1,7 +1,7 @@
-//! How results, talk and errors are printed: data on standard output, talk on standard error.
+//! The printing of results, messages and errors: data goes to standard output, messages to standard error.
 //!
-//! Everything that this program says goes through here (tidy sees to that), so that no text of others, such as a path, a trace or an error of libtorch, reaches
-//! a terminal as anything but text ([`terminal`]).
+//! All output of this program goes through here (tidy checks that), so that foreign text, such as a path, a trace or an error of libtorch, can't
+//! reach a terminal as a control sequence ([`terminal`]).
 
 use std::{
     fmt, fs,
@@ -16,19 +16,19 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use fltk_core::{experiment::Report, terminal};
 use serde::Serialize;
 
-/// Whether standard error takes colors: a terminal, and `NO_COLOR` is not set.
+/// Returns true if standard error supports colors: it is a terminal, and `NO_COLOR` is not set.
 #[must_use]
 pub fn color_stderr() -> bool {
     !matches!(AutoStream::choice(&io::stderr()), anstream::ColorChoice::Never)
 }
 
-/// Says something on standard error, in a line of its own. What can't be written there, as on a full disk or to a pipe that nobody reads, is dropped: nothing
-/// that anybody waits for ends because of talk.
+/// Prints a message on standard error, on a line of its own. A message that can't be written, as on a full disk or to a pipe that nobody reads, is dropped:
+/// no work ends because of a message.
 pub fn talk(said: impl fmt::Display) {
     say(&terminal::plain(&said.to_string()));
 }
 
-/// The same of what is said about files, with colors where standard error takes them.
+/// Prints a report about files on standard error, with colors if standard error supports them.
 pub fn report(report: &Report) {
     say(&terminal::colored(&report.render(color_stderr())));
 }
@@ -42,7 +42,7 @@ pub fn error(error: &anyhow::Error) {
     say(&shown(&format!("{error:#}")));
 }
 
-/// An error as it's printed. What begins with a color is a [`Report`].
+/// Returns an error's text as it's printed. A text that begins with a color is a [`Report`].
 fn shown(text: &str) -> String {
     if text.starts_with('\u{1b}') {
         return terminal::colored(text).into_owned();
@@ -51,12 +51,12 @@ fn shown(text: &str) -> String {
     format!("{prefix}{}", terminal::plain(text))
 }
 
-/// Prints what is wrong with the command line, or the help that was asked for, and ends the process.
+/// Prints an error of the command line, or the requested help, and ends the process.
 pub fn usage(error: &clap::Error) -> ! {
     if error.use_stderr() {
         let (text, colored) = (error.render().to_string(), error.render().ansi().to_string());
         let text = if color_stderr() { terminal::colored(&colored) } else { terminal::plain(&text) };
-        // Without its line break: it gets one.
+        // The line break is trimmed, since `say` adds one.
         say(text.trim_end());
         std::process::exit(error.exit_code());
     }
@@ -66,7 +66,7 @@ pub fn usage(error: &clap::Error) -> ! {
 /// Prints one JSON document on standard output.
 ///
 /// # Errors
-/// If standard output is closed, or takes no more.
+/// If standard output is closed, or can't be written.
 pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
     write_line(&terminal::json(&serde_json::to_string_pretty(value)?))
 }
@@ -74,15 +74,15 @@ pub fn json(value: &impl Serialize) -> anyhow::Result<()> {
 /// Prints text for people on standard output.
 ///
 /// # Errors
-/// If standard output is closed, or takes no more.
+/// If standard output is closed, or can't be written.
 pub fn text(text: &str) -> anyhow::Result<()> {
     write_line(&terminal::plain(text))
 }
 
-/// Prints text for programs on standard output: as it is, unless that is a terminal.
+/// Prints text for programs on standard output: unchanged, unless standard output is a terminal.
 ///
 /// # Errors
-/// If standard output is closed, or takes no more.
+/// If standard output is closed, or can't be written.
 pub fn data(text: &str) -> anyhow::Result<()> {
     if io::stdout().is_terminal() { self::text(text) } else { write_line(text) }
 }
@@ -96,17 +96,17 @@ fn write_line(text: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Standard output, for [data] that is written bit by bit.
+/// Returns standard output, for [data] that is written piece by piece.
 #[must_use]
 pub fn stream() -> Box<dyn io::Write> {
     let out = io::stdout().lock();
     if out.is_terminal() { Box::new(Plain { out, cut: Vec::new() }) } else { Box::new(out) }
 }
 
-/// Passes text on to a terminal.
+/// A writer that passes plain text on to a terminal.
 struct Plain<W> {
     out: W,
-    /// The first bytes of a character whose others come next.
+    /// The first bytes of a character whose remaining bytes come with the next write.
     cut: Vec<u8>,
 }
 
@@ -127,14 +127,14 @@ impl<W: io::Write> io::Write for Plain<W> {
     }
 }
 
-/// Writes a file that a person asked for: under a temporary name, synced, renamed.
+/// Writes a file that the user asked for: under a temporary name, then synced and renamed.
 ///
 /// # Errors
-/// If it can't be written.
+/// If the file can't be written.
 pub fn write_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let write = || -> anyhow::Result<()> {
-        // As any new file, less what the umask takes.
+        // The mode of any new file, minus the umask.
         let mut file = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o666)).tempfile_in(folder)?;
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
@@ -144,7 +144,7 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     write().with_context(|| format!("can't write `{}`", path.display()))
 }
 
-/// A table with the given header; columns named in `numbers` (by index) are aligned to the right.
+/// Returns a table with the given header; the columns in `numbers` (by index) are aligned to the right.
 #[must_use]
 pub fn table(header: &[&str], numbers: &[usize]) -> Table {
     let mut table = Table::new();
@@ -157,7 +157,7 @@ pub fn table(header: &[&str], numbers: &[usize]) -> Table {
     table
 }
 
-/// A number with thousands separated by commas.
+/// Formats a number with thousands separated by commas.
 #[must_use]
 pub fn thousands(number: u64) -> String {
     let digits = number.to_string();

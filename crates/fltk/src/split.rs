@@ -1,11 +1,11 @@
-//! How a federated task divides its training set. `fltk run` and `fltk data split` share it, so what one prints is what the other trains on.
+//! The division of a federated task's training set. `fltk run` and `fltk data split` share it, so the printed split is the one that is trained on.
 
 use fltk_core::{experiment::FederatedConfig, seed::Seed};
 use fltk_data::Dataset;
 
 use crate::exit::{Exit, OrExit as _};
 
-/// For each client the ascending indices of its samples in the training set.
+/// Returns for each client the ascending indices of its samples in the training set.
 ///
 /// # Errors
 /// If the partition is impossible for this data set.

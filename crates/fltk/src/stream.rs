@@ -1,4 +1,4 @@
-//! Streams of jobs: from files or from a stream's folder to what is to be run, on this machine or on Kubernetes.
+//! Streams of jobs, read from files or from a stream's folder, to be run on this machine or on Kubernetes.
 
 mod begin;
 mod clock;
@@ -29,20 +29,20 @@ use crate::{
     inputs, output,
 };
 
-/// Jobs that are tried again and named: a line or two.
+/// The maximum number of retried jobs that are named, so that the message has a line or two.
 const RETRIED_SHOWN_MAX: usize = 10;
 
-/// What is trained, and when it arrives.
+/// An experiment, and the trace of its arrivals if it replays one.
 #[derive(Clone)]
 pub struct Inputs {
     /// The experiment.
     pub experiment: Experiment,
-    /// The text of its trace.
+    /// The text of its trace, if it replays one.
     pub trace: Option<SourceFile>,
 }
 
 impl Inputs {
-    /// `experiment` with its trace, whose path is relative to `base`.
+    /// Returns `experiment` with its trace, whose path is relative to `base`.
     ///
     /// # Errors
     /// If the trace can't be read.
@@ -50,21 +50,21 @@ impl Inputs {
         Ok(Self { trace: inputs::read_trace_text(&experiment, base)?, experiment })
     }
 
-    /// The stream as `run`, begun now.
+    /// Returns the stream with the name `run`, with the defaults of a stream that is begun now.
     ///
     /// # Errors
-    /// If its trace is none.
+    /// If its trace isn't valid.
     pub fn stream(&self, run: &str) -> anyhow::Result<Stream> {
         let trace = self.trace.as_ref().map_or_else(|| Ok(Vec::new()), inputs::parse_trace)?;
         Ok(Stream { experiment: self.experiment.clone().with_newest_defaults(), trace, run: run.to_owned() })
     }
 }
 
-/// Where a stream's jobs run.
+/// The place where a stream's jobs run.
 pub enum Place {
-    /// As processes of this machine.
+    /// The jobs run as processes of this machine.
     Here,
-    /// As pods, which have this in common.
+    /// The jobs run as pods, which share these settings.
     #[cfg(feature = "cluster")]
     Kubernetes(Box<RunContext>),
 }
@@ -73,26 +73,26 @@ pub enum Place {
 pub struct Begun {
     /// Its folder.
     pub folder: StreamFolder,
-    /// What its jobs follow from.
+    /// The experiment, trace and name that determine its jobs.
     pub stream: Stream,
-    /// Where these run.
+    /// The place where its jobs run.
     pub place: Place,
 }
 
 impl Begun {
-    /// The stream of a folder, to go on with it: its jobs are those that were begun.
+    /// Opens the stream of a folder in order to resume it, with the jobs that it was begun with.
     ///
     /// # Errors
-    /// If it's damaged, or has other files than those that it was begun with.
+    /// If the folder is damaged, or has other files than those that the stream was begun with.
     pub fn resume(folder: StreamFolder) -> anyhow::Result<Self> {
         folder.check_texts().or_exit(Exit::Records)?;
         Self::open(folder)
     }
 
-    /// The stream of a folder, to look at it or to remove what it made.
+    /// Opens the stream of a folder in order to inspect it or to remove its objects.
     ///
     /// # Errors
-    /// If it's damaged.
+    /// If the folder is damaged.
     pub fn open(folder: StreamFolder) -> anyhow::Result<Self> {
         let texts = folder.texts().or_exit(Exit::Records)?;
         let source = |name: &str, text: String| SourceFile { name: folder.path().join(name).display().to_string(), text };
@@ -112,17 +112,17 @@ impl Begun {
         Ok(Self { stream: inputs.stream(&run)?, place, folder })
     }
 
-    /// How long ago it began, at the time `now`.
+    /// Returns the time from the beginning of the stream until `now`.
     #[must_use]
     pub fn elapsed(&self, now: Timestamp) -> Duration {
         let millis = now.as_millisecond().saturating_sub(self.folder.description().started_at.as_millisecond());
         Duration::from_millis(u64::try_from(millis).unwrap_or(0))
     }
 
-    /// What the pods of its jobs have in common.
+    /// Returns the settings that the pods of its jobs share.
     ///
     /// # Errors
-    /// If its jobs are no pods.
+    /// If its jobs don't run as pods.
     #[cfg(feature = "cluster")]
     pub fn context(&self) -> anyhow::Result<&RunContext> {
         match &self.place {
@@ -135,21 +135,21 @@ impl Begun {
         }
     }
 
-    /// Its name.
+    /// Returns the stream's name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.stream.run
     }
 
-    /// The orchestrator as `entries` leave it, which keeps nothing: for looking at.
+    /// Returns the orchestrator in the state after `entries`, without a journal: for inspection only.
     ///
     /// # Errors
-    /// If the stream has no end within reason.
+    /// If the stream has more jobs than allowed.
     pub fn look(&self, entries: &[Entry<StreamEvent>]) -> anyhow::Result<Orchestrator<'_>> {
         Orchestrator::new(self.stream.clone(), |spec| self.adapt(spec), None, entries).or_exit(Exit::Experiment)
     }
 
-    /// Has `orchestrator` try `jobs` again that failed; says so unless `quiet`.
+    /// Has `orchestrator` retry the failed `jobs`, and prints a message unless `quiet`.
     ///
     /// # Errors
     /// If the journal can't be written.
@@ -159,7 +159,7 @@ impl Begun {
         }
         let now = Timestamp::now();
         let events = jobs.iter().map(|job| Event::Retried { job: job.clone() }).collect();
-        // What follows from it is outstanding.
+        // The actions that follow are dropped here: they stay outstanding in the orchestrator.
         drop(orchestrator.take(self.elapsed(now), events, now).or_exit(Exit::Records)?);
         if !quiet {
             let names = jobs.iter().take(RETRIED_SHOWN_MAX).map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -169,7 +169,7 @@ impl Begun {
         Ok(())
     }
 
-    /// `spec` with everything that it asks for where it runs.
+    /// Returns `spec` with all resource requests that it has in the place where it runs.
     fn adapt(&self, spec: JobSpec) -> JobSpec {
         match &self.place {
             Place::Here => spec,
@@ -178,7 +178,7 @@ impl Begun {
         }
     }
 
-    /// The command that goes on with it.
+    /// Returns the command that resumes the stream.
     #[must_use]
     pub fn resume_command(&self) -> String {
         let command = match &self.place {

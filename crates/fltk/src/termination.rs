@@ -1,6 +1,6 @@
-//! The report of how this process ended: noted on the way, written last, for whoever started it. What is in it: [`TerminationReport`].
+//! The report of how this process ended, for the process that started it: collected during the run and written last as a [`TerminationReport`].
 //!
-//! A process that is killed, or panics, leaves none.
+//! A process that is killed, or panics, writes no report.
 
 use std::{fs, path::Path, sync::OnceLock};
 
@@ -10,10 +10,10 @@ use jiff::Timestamp;
 
 use crate::{exit, output};
 
-/// The variable that names the file of the report: in Kubernetes the container's `terminationMessagePath`.
+/// The environment variable with the path of the report: in Kubernetes the container's `terminationMessagePath`.
 pub const TERMINATION_LOG: &str = "FLTK_TERMINATION_LOG";
 
-/// What the report will say beside how the process ended.
+/// The facts for the report, in addition to how the process ended.
 #[derive(Debug, Default)]
 pub struct Termination {
     first_step_ms: OnceLock<u64>,
@@ -21,22 +21,22 @@ pub struct Termination {
 }
 
 impl Termination {
-    /// A step was done, or a client trained; the first counts.
+    /// Records that a step was done, or a client trained; only the first call counts.
     pub fn stepped(&self) {
         self.first_step_ms.get_or_init(|| Timestamp::now().as_millisecond().try_into().unwrap_or(0));
     }
 
-    /// Another process, which this one started, had done its first step at `at_ms`, in milliseconds since the Unix epoch; the first counts.
+    /// Records that a child process did its first step at `at_ms`, in milliseconds since the Unix epoch; only the first call counts.
     pub fn stepped_at(&self, at_ms: u64) {
         self.first_step_ms.get_or_init(|| at_ms);
     }
 
-    /// The run has this folder, which this process records in.
+    /// Records the run's folder, to which this process writes.
     pub fn has_folder(&self, folder: &RunFolder) {
         self.run.get_or_init(|| folder.path().file_name().unwrap_or_default().to_string_lossy().into_owned());
     }
 
-    /// Writes the report of `outcome` to `path`; warns if that can't be done. In place: the file may be a mount, which can't be replaced.
+    /// Writes the report of `outcome` to `path`, and warns if that fails. The file is written in place: it may be a mount, which can't be replaced.
     pub fn write(&self, path: &Path, outcome: &anyhow::Result<()>) {
         let report = TerminationReport {
             first_step_ms: self.first_step_ms.get().copied(),

@@ -1,19 +1,19 @@
-//! Arrivals drawn on a line of text: one line for each class, one character for each stretch of time.
+//! Arrivals drawn as text: one line for each class, one character for each interval of time.
 
 use fltk_core::experiment::Duration;
 
-/// Characters of a line.
+/// The maximum number of characters of a line.
 const COLUMNS: u64 = 60;
 
-/// Seconds that a character may stand for.
+/// The lengths of the interval that a character can stand for, in seconds.
 const STRETCHES: [u64; 19] = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 28_800, 86_400, 604_800, 30 * 86_400];
 
-/// One line for each class, of `arrivals` (class and time) between 0 and the last; then an axis. A character is the number of arrivals in its
-/// stretch: `·` for none, `+` for more than nine.
+/// Draws one line for each class, with its `arrivals` (class and time) from 0 to the last, then an axis. A character is the number of arrivals in its
+/// interval: `·` for none, `+` for more than nine.
 #[must_use]
 pub fn draw(classes: &[&str], arrivals: &[(usize, Duration)]) -> String {
     let last = arrivals.iter().map(|(_, at)| at.as_millis()).max().unwrap_or(0);
-    // The shortest with which all fit, so that the axis can be read.
+    // The shortest of these intervals with which all arrivals fit, so that the axis is easy to read.
     let stretch =
         STRETCHES.into_iter().map(|seconds| seconds * 1000).find(|stretch| last / stretch < COLUMNS).unwrap_or(last / (COLUMNS - 1));
     let columns = usize::try_from(last / stretch + 1).unwrap_or(1);
@@ -40,7 +40,7 @@ pub fn draw(classes: &[&str], arrivals: &[(usize, Duration)]) -> String {
     text
 }
 
-/// `0:01:23.4`.
+/// Formats a time as `0:01:23.4`.
 #[must_use]
 pub fn clock(at: Duration) -> String {
     let tenths = at.as_millis() / 100;

@@ -1,4 +1,4 @@
-//! The program as a user or a script meets it: outputs, errors, exit codes.
+//! Tests of the program as a user or a script sees it: outputs, errors, exit codes.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
@@ -8,7 +8,7 @@ use std::fs;
 
 use common::{TINY_CENTRAL, TINY_FEDERATED, fltk, json, repository, run};
 
-/// Runs the program, which has to fail with `code`, and returns what it says.
+/// Runs the program, which must fail with `code`, and returns its messages.
 fn refusal(folder: &std::path::Path, args: &[&str], code: i32) -> String {
     let output = run(folder, args);
     let said = String::from_utf8(output.stderr).unwrap();
@@ -67,7 +67,7 @@ fn validate_takes_values_in_place_of_a_files() {
     assert_eq!(json(at, &["validate", "tiny.yaml", "--set", "tasks.0.federated.rounds=2", "--output", "json"])[0]["valid"], true);
     let said = refusal(at, &["validate", "tiny.yaml", "--set", "tasks.0.federated.rounds=0"], 3);
     assert!(said.contains("--set:1:26") && said.contains("at least 1"), "{said}");
-    // Also a value of the cluster file beside an arrival file, and not of a cluster file alone.
+    // `--set` also replaces a value of a cluster file that is given with an arrival file, but not of a cluster file alone.
     let configs = repository().join("configs");
     let (cluster, arrival) = (configs.join("example_cloud_experiment.json"), configs.join("federated_tasks/example_arrival_config.json"));
     let (cluster, arrival) = (cluster.to_str().unwrap(), arrival.to_str().unwrap());
@@ -137,7 +137,7 @@ fn a_plan_is_the_same_whenever_it_is_made() {
     assert!(endless.contains("more than 1000000 jobs"), "{endless}");
 }
 
-/// Also where no image is named, as long as a file says that the jobs are for Kubernetes.
+/// The refusals are also reported without an image, as long as a file has a `kubernetes` block.
 #[cfg(feature = "cluster")]
 #[test]
 fn a_plan_says_what_kubernetes_can_not_run() {
@@ -162,12 +162,12 @@ fn a_plan_says_what_kubernetes_can_not_run() {
         assert_eq!(plan["refusals"].as_array().unwrap(), &lines, "{plan}");
     }
     assert!(refusal(at, &["plan", "tiny.yaml", "unnamed.yaml", "--manifests", "made"], 3).contains("no container image is named"));
-    // On this machine, for which it is otherwise, all of that can be.
+    // A plan for this machine, without a `kubernetes` block, refuses none of that.
     let shown = String::from_utf8(run(at, &["plan", "tiny.yaml"]).stdout).unwrap();
     assert!(shown.contains("tiny-central") && !shown.contains("refused"), "{shown}");
 }
 
-/// A name that an experiment can have, and no label.
+/// The experiment's name is valid for an experiment, but not as a label value.
 #[cfg(feature = "cluster")]
 #[test]
 fn plans_have_names_that_an_api_server_takes() {
@@ -195,7 +195,7 @@ fn a_cluster_file_may_leave_to_the_arrival_file_what_that_says() {
     let with_seeds = cases.join("x_experimentConfiguration.json");
     let checked = json(at, &["validate", with_seeds.to_str().unwrap(), "cluster.json", "--output", "json"]);
     assert!(checked.as_array().unwrap().iter().all(|file| file["valid"] == true), "{checked}");
-    // Alone, or beside one that doesn't say them, they are missing.
+    // The seeds are missing if the cluster file is alone, or beside an arrival file without seeds.
     assert!(refusal(at, &["validate", "cluster.json"], 3).contains("seeds"));
     let without = cases.join("batch-priorities.json");
     assert!(refusal(at, &["validate", without.to_str().unwrap(), "cluster.json"], 3).contains("seeds"));
@@ -234,7 +234,7 @@ fn a_reader_that_has_had_enough_is_no_error() {
             .stderr(std::process::Stdio::piped())
             .spawn()
             .unwrap();
-        // Closed before the program gets to write, or in the middle of what fits no pipe: either way there may be nothing to say.
+        // The pipe is closed before the program writes, or while it writes: in both cases it must print no error.
         drop(child.stdout.take());
         let ended = child.wait_with_output().unwrap();
         assert!(matches!(ended.status.code(), Some(0 | 141)), "{ended:?}");
@@ -254,7 +254,7 @@ fn clients_beyond_reason_are_a_wrong_command_line() {
 #[test]
 fn fetching_goes_on_after_a_failure_and_lists_them_all() {
     let folder = tempfile::tempdir().unwrap();
-    // The cache can't be made where a file is.
+    // The cache can't be created, since there is a file at its path.
     fs::write(folder.path().join("cache"), "").unwrap();
     let output = run(folder.path(), &["data", "fetch", "mnist", "fashion-mnist-mini", "cifar10", "--data", "cache"]);
     let said = String::from_utf8(output.stderr).unwrap();

@@ -1,4 +1,4 @@
-//! Results that nobody takes, as on a full disk, are an error; what else is said is dropped.
+//! Tests of outputs that can't be written, as on a full disk: for results that is an error; messages are dropped.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 

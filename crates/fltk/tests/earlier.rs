@@ -1,4 +1,4 @@
-//! What earlier versions wrote, and the commands that read it; those that train are in the tests of fltk-torch.
+//! Tests of the commands that read files of earlier versions; those of commands that train are in the tests of fltk-torch.
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod common;
@@ -69,7 +69,7 @@ fn every_command_that_reads_streams_reads_them() {
         let explained = succeeds(at, &["explain", job["job"].as_str().unwrap(), "--stream", "stream-1"]);
         assert!(explained.contains("stream-1") && explained.contains("\nrun  "), "{explained}");
     }
-    // Its jobs' names still follow from it.
+    // The experiment still determines the same tasks.
     let planned = succeeds(at, &["plan", "stream.yaml", "--output", "json"]);
     assert!(planned.contains("first"), "{planned}");
 }
@@ -89,7 +89,7 @@ fn a_stream_that_says_what_this_version_does_not_know_is_named() {
     }
 }
 
-/// On Kubernetes; what is over needs no cluster, and there is none.
+/// Tests for a stream on Kubernetes. It is over and needs no cluster, and there is none.
 #[cfg(feature = "cluster")]
 mod cluster {
     use super::*;
@@ -133,12 +133,12 @@ users: [{ name: a, user: {} }]
             assert_eq!(output.status.code(), Some(6), "{more:?}: {}", said(&output));
             assert!(said(&output).contains("was begun"), "{}", said(&output));
         }
-        // As a version would have written it that has fewer settings: none of those that have defaults.
+        // The folder's files as a version with fewer settings would have written them: without settings that have defaults.
         let stream = at.join("runs/nightly");
         fs::copy(at.join("cluster.yaml"), stream.join("experiment.yaml")).unwrap();
         fs::copy(at.join("kubernetes.yaml"), stream.join("cluster.json")).unwrap();
         is_gone_on_with(at);
-        // And the files as they are written out.
+        // The same with the user's file written out in full.
         fs::write(at.join("cluster.yaml"), succeeds(at, &["convert", "cluster.yaml"])).unwrap();
         is_gone_on_with(at);
         let other = fs::read_to_string(at.join("kubernetes.yaml")).unwrap().replace("pool: fltk", "pool: other");

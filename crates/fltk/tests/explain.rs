@@ -1,4 +1,4 @@
-//! `fltk explain` of a job in every state, with a cluster that answers and with one that doesn't.
+//! Tests of `fltk explain` for a job in every state, with a cluster that answers and with one that doesn't.
 #![cfg(feature = "cluster")]
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
@@ -24,7 +24,7 @@ use fltk_records::{StreamDescription, StreamFolder, StreamTexts};
 use jiff::Timestamp;
 use serde_json::{Value as Json, json as value};
 
-/// One place. `low` comes first, `urgent` a second later may push it out, and `late` comes after an hour.
+/// An experiment whose stream runs one job at a time. `low` arrives first, `urgent` a second later may preempt it, and another `low` arrives after an hour.
 const EXPERIMENT: &str = "\
 name: s
 tasks:
@@ -44,7 +44,7 @@ fn read() -> Experiment {
     experiment::parse(&[source], &[]).unwrap_or_else(|report| panic!("{}", report.render(false))).experiment
 }
 
-/// A stream called `name` with these events, for Kubernetes if `is_cluster`; its jobs in the order in which they come.
+/// Creates a stream called `name` with these events, for Kubernetes if `is_cluster`; returns its jobs in the order of their arrival.
 fn stream(home: &Path, name: &str, is_cluster: bool, events: impl FnOnce(&[JobId]) -> Vec<(u64, Event)>) -> Vec<JobId> {
     let experiment = read();
     let mut config = KubernetesConfig::of_stream(experiment.stream.as_ref());
@@ -66,7 +66,7 @@ fn stream(home: &Path, name: &str, is_cluster: bool, events: impl FnOnce(&[JobId
     ids
 }
 
-/// What happened until `low` is in the state of that name; `None` of one that it can't be in here.
+/// Returns the events that bring `low` into `state`; `None` for a state that it can't be in here.
 fn until(state: &str, low: &JobId) -> Option<Vec<(u64, Event)>> {
     let (job, attempt) = (|| low.clone(), 1);
     let created = || (0, Event::Created { job: job(), attempt });
@@ -87,7 +87,7 @@ fn until(state: &str, low: &JobId) -> Option<Vec<(u64, Event)>> {
     })
 }
 
-/// An API server in which each job's object is there and suspended by nobody, and its one pod waits for its image.
+/// Starts an API server in which each job's object exists and isn't suspended, and its only pod waits for its image; returns its address.
 fn api_server() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -127,7 +127,7 @@ fn answer(path: &str) -> Json {
     })
 }
 
-/// What `explain` says of `job` of the stream `name`, with the API server at `address`.
+/// Returns the state and the text that `explain` prints for `job` of the stream `name`, with the API server at `address`.
 fn explain(home: &Path, name: &str, job: &JobId, address: &str) -> (String, String) {
     let config = format!(
         "apiVersion: v1\nkind: Config\ncurrent-context: a\nclusters: [{{ name: a, cluster: {{ server: 'http://{address}' }} }}]\n\
@@ -142,7 +142,7 @@ fn explain(home: &Path, name: &str, job: &JobId, address: &str) -> (String, Stri
 fn a_job_in_any_state_is_explained() {
     let home = tempfile::tempdir().unwrap();
     let (home, answers) = (home.path(), api_server());
-    // Nobody listens there any more.
+    // The listener is closed at once, so nothing listens at this address.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let mut seen = BTreeSet::new();
     for is_cluster in [false, true] {

@@ -1,5 +1,5 @@
-//! How `fltk` becomes `fltk-torch` for what needs libtorch. A stand-in takes that program's place, which notes how it was started: these tests are built
-//! without libtorch. The real two are run together by `cargo xtask demo`, and by the acceptance runs of `cargo xtask test`.
+//! Tests of the handover from `fltk` to `fltk-torch`. These tests are built without libtorch: a stand-in replaces `fltk-torch` and records how it was
+//! started. The two real programs are run together by `cargo xtask demo`, and by the acceptance runs of `cargo xtask test`.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
@@ -21,11 +21,11 @@ use common::{PROGRAM, TINY_CENTRAL, TINY_FEDERATED};
 use fltk_core::termination::TerminationReport;
 use serde_json::Value as Json;
 
-/// Until which something has to happen that takes no time.
+/// The time limit for something that should be immediate.
 const LIMIT: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(10);
 
-/// Commands that are handed over, each with something that it takes; beside these `run --resume`.
+/// The commands that are handed over, each with valid arguments; `run --resume` is handed over too.
 const HANDED_OVER: [&[&str]; 4] = [
     &["run", "tiny.yaml", "--seed", "7", "--output", "json"],
     &["client", "tiny.yaml", "0", "--id", "a b"],
@@ -33,15 +33,15 @@ const HANDED_OVER: [&[&str]; 4] = [
     &["parity", "LeNet5", "--weights", "w", "--batch", "b", "--optimizer", "{}"],
 ];
 
-/// The program in a folder of its own, and a folder to work in.
+/// A copy of the program in a folder of its own, and a folder to work in.
 struct Place {
     folder: tempfile::TempDir,
 }
 
 impl Place {
-    /// Without a program that computes.
+    /// Creates a place without a program that computes.
     fn new() -> Self {
-        // Beside the program, so that a link can take the place of a copy.
+        // The folder is on the same file system as the program, so that a hard link can replace a copy.
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let place = Self { folder };
         for folder in ["bin", "at"] {
@@ -52,8 +52,8 @@ impl Place {
         place
     }
 
-    /// With a stand-in, which runs `script`. It is the shell: a process that is started as `fltk run FILE` is by its name another program, and runs the
-    /// script `run` of the folder it is in.
+    /// Creates a place with a stand-in that runs `script`. The stand-in is the shell: when it is started as `fltk run FILE`, it runs the script `run` in its
+    /// working folder.
     fn with_stand_in(script: &str) -> Self {
         let place = Self::new();
         symlink("/bin/sh", place.bin("fltk-torch")).unwrap();
@@ -86,7 +86,7 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// An experiment whose stream has two jobs.
+/// Returns an experiment whose stream has two jobs.
 fn stream() -> String {
     format!("{TINY_CENTRAL}seeds: [1, 2]\nstream: {{ orchestrator: batch, parallel: false }}\n")
 }
@@ -98,7 +98,7 @@ fn the_other_program_takes_the_place_of_this_one() {
     fs::write(place.at().join("ninth"), "ninth").unwrap();
     let run = record::record(&place.at().join("runs"), 1);
     for args in HANDED_OVER.into_iter().chain([&["run", "--resume", &run][..]]) {
-        // A shell opens one more file than a `Command` can.
+        // The shell opens an additional file descriptor, which `Command` can't do.
         let mut shell = common::program(Path::new("/bin/sh"), &place.at());
         shell.args(["-c", "exec 9< ninth; exec \"$@\"", "-"]).arg(place.bin("fltk")).args(args).env("OURS", "kept");
         let mut child = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -202,16 +202,16 @@ fn where_the_other_program_is_missing_that_is_said() {
     for args in HANDED_OVER {
         check(&place.fltk(args).output().unwrap());
     }
-    // A stream isn't begun, since no job of it could be.
+    // A stream isn't begun, since none of its jobs could be started.
     fs::write(place.at().join("stream.yaml"), stream()).unwrap();
     check(&place.fltk(&["run", "stream.yaml", "--id", "batch"]).output().unwrap());
     assert!(!place.at().join("runs/batch").exists());
-    // A pod says it too.
+    // A pod reports it too.
     let log = place.at().join("termination-log");
     check(&place.fltk(&["client", "tiny.yaml"]).env("FLTK_TERMINATION_LOG", &log).output().unwrap());
     let report: TerminationReport = serde_json::from_slice(&fs::read(&log).unwrap()).unwrap();
     assert!(report.exit == 1 && report.error.unwrap().contains("fltk-torch"));
-    // What is wrong with a file, and everything else, needs no other program.
+    // Reporting errors in a file, and all other commands, need no other program.
     fs::write(place.at().join("typo.yaml"), TINY_FEDERATED.replace("rounds:", "round:")).unwrap();
     assert_eq!(place.fltk(&["run", "typo.yaml"]).output().unwrap().status.code(), Some(3));
     assert!(place.fltk(&["plan", "stream.yaml"]).output().unwrap().status.success());

@@ -1,4 +1,4 @@
-//! What a command that trains nothing costs: no libtorch, and little memory.
+//! Tests of the cost of a command that trains nothing: no libtorch, and little memory.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
@@ -18,7 +18,7 @@ use fltk_core::experiment::{self, SourceFile};
 use fltk_records::{StreamDescription, StreamFolder, StreamTexts};
 use jiff::Timestamp;
 
-/// The most memory that such a command may take, in MiB. With libtorch it was 116.
+/// The maximum memory that such a command may use, in MiB. With libtorch it was 116.
 const PEAK_MIB_MAX: u64 = 24;
 
 #[test]
@@ -50,7 +50,7 @@ fn commands_that_do_not_train_take_little_memory() {
     }
 }
 
-/// A stream of two jobs in `runs`, of which none has ended; the first.
+/// Creates a stream of two jobs in `runs`, none of which has ended; returns the first job.
 fn stream(home: &Path) -> JobId {
     let text = format!("{TINY_CENTRAL}seeds: [1, 2]\nstream: {{ orchestrator: batch, parallel: false }}\n");
     let source = SourceFile { name: "stream.yaml".to_owned(), text };
@@ -69,20 +69,20 @@ fn stream(home: &Path) -> JobId {
     jobs(&experiment, "batch", 0, &[]).unwrap()[0].id.clone()
 }
 
-/// The most memory that `command`, which has to succeed, had at once, in MiB rounded up: as the kernel counts it, looked up until it ends.
+/// Returns the peak memory of `command`, which must succeed, in MiB rounded up: as the kernel reports it, polled until the command ends.
 fn peak_mib(command: &mut Command) -> u64 {
-    // One may have ended before it was looked at, on a busy machine.
+    // On a busy machine, the command may end before it is polled once.
     let peak_kib = (0..50).map(|_| peak_kib(command)).find(|peak_kib| *peak_kib > 0);
     peak_kib.unwrap_or_else(|| panic!("{command:?} was never seen")).div_ceil(1024)
 }
 
-/// The same in KiB; 0 if it ended before it was looked at.
+/// Returns the peak memory in KiB; 0 if the command ended before it was polled.
 fn peak_kib(command: &mut Command) -> u64 {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let status_file = format!("/proc/{}/status", child.id());
     let mut peak_kib = 0;
     let status = loop {
-        // One that has ended has no memory.
+        // A process that has ended has no status file, or no memory in it.
         let status = fs::read_to_string(&status_file).unwrap_or_default();
         let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
         peak_kib = peak_kib.max(kib.unwrap_or(0));

@@ -1,4 +1,5 @@
-//! `fltk cluster` as pods have it: it lingers when its stream is over, waits for another that still works on it, and goes at once when asked to.
+//! Tests of `fltk cluster` as it runs in a pod: it lingers after its stream is over, waits for another orchestrator of the stream, and ends at once when
+//! asked to.
 #![cfg(feature = "cluster")]
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
@@ -33,7 +34,7 @@ tasks:
 stream: { parallel: true }
 ";
 
-/// A home with the experiment, and a way to the API server at `address`.
+/// Creates a home folder with the experiment, and a kubeconfig for the API server at `address`.
 fn home(address: &str) -> tempfile::TempDir {
     let home = tempfile::tempdir().unwrap();
     fs::write(home.path().join("experiment.yaml"), EXPERIMENT).unwrap();
@@ -45,7 +46,7 @@ fn home(address: &str) -> tempfile::TempDir {
     home
 }
 
-/// The folder of a stream of which every job is over, the last with `last`.
+/// Creates the folder of a stream whose jobs are all over, the last one with the outcome `last`.
 fn ended(home: &Path, last: Outcome) {
     let source = SourceFile { name: "experiment.yaml".to_owned(), text: EXPERIMENT.to_owned() };
     let experiment = experiment::parse(&[source], &[]).unwrap_or_else(|report| panic!("{}", report.render(false))).experiment;
@@ -111,7 +112,7 @@ fn said(output: &Output) -> String {
 #[test]
 fn a_stream_that_is_over_is_told_of_until_it_is_asked_to_stop() {
     for (last, exit) in [(Outcome::Succeeded, 0), (Outcome::Failed, 5)] {
-        // Nothing answers there: what is over needs no cluster.
+        // Nothing listens at this address: a stream that is over needs no cluster.
         let home = home("127.0.0.1:1");
         ended(home.path(), last);
         let mut command = cluster(home.path());
@@ -135,7 +136,7 @@ fn a_stream_that_is_over_is_told_of_until_it_is_asked_to_stop() {
         assert!(!folder.is_taken(), "who wants to remove its objects may");
         terminate(&child);
         assert_eq!(code(child), Some(exit));
-        // Without lingering it ends at once, with the same.
+        // Without `--linger` it ends at once, with the same exit code.
         let output = cluster(home.path()).args(["--id", NAME]).output().unwrap();
         assert_eq!(output.status.code(), Some(exit), "{}", said(&output));
     }
@@ -146,7 +147,7 @@ fn asked_to_stop_before_anything_was_begun_it_begins_nothing() {
     let api = TcpListener::bind("127.0.0.1:0").unwrap();
     let home = home(&api.local_addr().unwrap().to_string());
     let child = cluster(home.path()).args(["--id", NAME]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    // It asks, and gets no answer.
+    // The command connects, and gets no answer.
     let (_silent, _) = api.accept().unwrap();
     terminate(&child);
     assert_eq!(code(child), Some(130));

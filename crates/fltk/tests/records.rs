@@ -1,4 +1,4 @@
-//! `fltk serve`, `fltk extract` and `fltk runs export --from`, end to end.
+//! End-to-end tests of `fltk serve`, `fltk extract` and `fltk runs export --from`.
 #![cfg(feature = "web")]
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
@@ -23,7 +23,7 @@ use jiff::Timestamp;
 use record::record;
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Until which something has to happen that takes no time.
+/// The time limit for something that should be immediate.
 const LIMIT: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(10);
 
@@ -35,7 +35,7 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// The exit code, once it has ended.
+/// Waits for the process to end, and returns its exit code.
 fn code(mut child: Child) -> Option<i32> {
     let began = Instant::now();
     loop {
@@ -53,12 +53,12 @@ struct Server {
     _stderr: BufReader<ChildStderr>,
 }
 
-/// `fltk serve` of the runs in `folder`.
+/// Starts `fltk serve` for the runs in `folder`.
 fn serve(folder: &Path, args: &[&str]) -> Server {
     start(fltk(folder).args(["serve", "--listen", "127.0.0.1:0"]).args(args), "/api/v1/runs")
 }
 
-/// Starts `command`, and reads an address that it says, which ends so.
+/// Starts `command`, and reads the address that it prints, which ends with `end`.
 fn start(command: &mut Command, end: &str) -> Server {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
@@ -94,12 +94,12 @@ fn results_come_over_http_as_they_are_and_only_once() {
     let state = |name: &str, state: &str| (name.to_owned(), state.to_owned());
     assert_eq!(states(extract(&[&second])), [state(&second, "new")]);
     assert_eq!(states(extract(&[])), [state(&first, "new"), state(&second, "same")]);
-    // The copies are runs.
+    // The copies are valid runs.
     let listed = |root: &str| json(home.path(), &["runs", "list", "--sort", "name", "--output", "json", "--runs", root]);
     assert_eq!(listed("copies").as_array().unwrap().len(), 2);
     assert_eq!(listed("copies")[0]["run"], listed("runs")[0]["run"]);
 
-    // A run that goes on is got again, one that is another isn't.
+    // A run that has continued is fetched again; a copy with other records isn't replaced.
     let (mut recorder, _) = RunRecorder::open(RunFolder::open(root.join(&first)).unwrap(), "a test").unwrap();
     recorder.record(&RunEvent::Finished { parameters_sha256: "f".repeat(64), seconds: 3.5 }, Timestamp::UNIX_EPOCH).unwrap();
     drop(recorder);
@@ -134,11 +134,11 @@ fn what_only_the_copy_has_is_never_lost() {
         String::from_utf8(output.stdout).unwrap()
     };
     assert_eq!(extract(), "1 got, 0 replaced, 0 there already, 0 failed\n");
-    // A note here; and there checkpoints are deleted, to free space.
+    // The user adds a note to the copy, and deletes checkpoints of the original to free space.
     fs::write(copy.join("notes.txt"), "mine").unwrap();
     fs::remove_dir_all(origin.join("checkpoints/epoch-000001")).unwrap();
     assert_eq!(extract(), "0 got, 0 replaced, 1 there already, 0 failed\n");
-    // The run goes on.
+    // The run continues.
     let (mut recorder, _) = RunRecorder::open(RunFolder::open(&origin).unwrap(), "a test").unwrap();
     recorder.record(&RunEvent::Finished { parameters_sha256: "f".repeat(64), seconds: 3.5 }, Timestamp::UNIX_EPOCH).unwrap();
     drop(recorder);
@@ -165,7 +165,7 @@ fn a_token_is_wanted_where_there_is_one() {
     assert!(with.status.success(), "{}", said(&with));
     signal(&server.child, Signal::INT);
     assert_eq!(code(server.child), Some(0));
-    // An empty variable of a server is a mistake, which would let everybody in.
+    // An empty variable is an error for a server, since it would let everybody in.
     let output = fltk(home.path()).args(["serve", "--listen", "127.0.0.1:0"]).env("FLTK_TOKEN", "").output().unwrap();
     assert!(output.status.code() == Some(1) && said(&output).contains("FLTK_TOKEN is there, but empty"), "{}", said(&output));
     for (wrong, content) in [("short", "short"), ("none", "")] {
@@ -200,7 +200,7 @@ fn interrupted_it_leaves_nothing_behind() {
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    // It lists one run and what is in it, begins to send it, and falls silent.
+    // The server lists one run and its files, begins to send it, and then sends nothing more.
     let records = "[{\"kind\":\"run\",\"name\":\"r\"}]";
     let mut header = vec![0; 512];
     header[..2].copy_from_slice(b"r/");
@@ -221,7 +221,7 @@ fn interrupted_it_leaves_nothing_behind() {
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
 }
 
-/// The next connection, with the head of its request read.
+/// Accepts the next connection, and reads the head of its request.
 fn accept(listener: &TcpListener) -> std::net::TcpStream {
     accept_with_head(listener).0
 }
@@ -237,7 +237,7 @@ fn accept_with_head(listener: &TcpListener) -> (std::net::TcpStream, String) {
     (stream, String::from_utf8(head).unwrap())
 }
 
-/// The server's answer to `GET path`, where an archive has another name of the experiment.
+/// Returns the server's answer to `GET path`, in which an archive has a different name of the experiment.
 fn altered(server: &str, path: &str) -> Vec<u8> {
     let mut stream = std::net::TcpStream::connect(server).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
@@ -260,7 +260,7 @@ fn what_was_changed_on_its_way_is_not_taken() {
     thread::spawn(move || {
         loop {
             let (mut stream, head) = accept_with_head(&listener);
-            // A client that has enough hangs up.
+            // A client that rejects the answer closes the connection.
             let _ = stream.write_all(&altered(&to, head.split(' ').nth(1).unwrap()));
         }
     });

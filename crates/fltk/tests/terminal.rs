@@ -1,4 +1,4 @@
-//! Texts of others reach standard output and error as text, whichever command and whichever error.
+//! Tests that foreign text can't reach standard output or error as a control sequence, for any command and any error.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
@@ -14,10 +14,11 @@ use fltk_records::{RunFolder, RunRecorder};
 use jiff::Timestamp;
 use record::record;
 
-/// Clears the screen, in three ways; goes back to the beginning of the line; rings; and turns what follows round.
+/// A text with control sequences that clear the screen in two ways, set the window title and ring the bell, return to the beginning of the line, delete
+/// characters, and reverse the direction of text.
 const HOSTILE: &str = "x\u{1b}[2J\u{9b}2J\u{1b}]0;t\u{7}\r\u{8}\u{7f}\u{202e}\u{2066}y";
 
-/// What the command says, which must have that as text if it says it at all.
+/// Returns the command's output, which must contain only plain characters.
 fn says(home: &Path, args: &[&str]) -> String {
     let output = run(home, args);
     let mut said = String::new();
@@ -40,7 +41,7 @@ fn names_and_contents_of_files() {
     };
     let missing = home.join(HOSTILE).join("none").to_str().unwrap().to_owned();
     let set = format!("name={HOSTILE}");
-    // As YAML has it: eight digits.
+    // YAML's escape sequences have eight digits.
     let yaml_text = format!("\"{}\"", HOSTILE.chars().map(|c| format!("\\U{:08x}", u32::from(c))).collect::<String>());
     let files = [
         write(&format!("{HOSTILE}.yaml"), TINY_FEDERATED),
@@ -65,7 +66,7 @@ fn names_and_contents_of_files() {
             says(home, args);
         }
     }
-    // The first one would be trained.
+    // The first file is valid and would be trained, so it is skipped.
     for file in &files[1..] {
         says(home, &["run", file]);
         says(home, &["run", "--set", &set, file]);

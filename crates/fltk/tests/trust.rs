@@ -1,4 +1,5 @@
-//! Servers with a certificate: whose is trusted, and that nothing goes on without one. Over TLS, with a certificate authority of the test's own.
+//! Tests of servers with a certificate: which authorities are trusted, and that nothing is sent without encryption. They use TLS with a certificate
+//! authority of their own.
 #![cfg(feature = "web")]
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
@@ -23,7 +24,7 @@ use rustls::{
 
 const TABLE: &str = "run,round\na,1\n";
 
-/// The authority's certificate, in PEM, and a server's of `127.0.0.1`.
+/// The authority's certificate, in PEM, and the TLS configuration of a server at `127.0.0.1` with a certificate that it signed.
 struct Authority {
     certificate: String,
     server: Arc<ServerConfig>,
@@ -45,7 +46,7 @@ fn authority(name: &str) -> Authority {
     Authority { certificate: authority.pem(), server }
 }
 
-/// Gives every connection over TLS the answer; the port. A client that doesn't trust the server hangs up.
+/// Starts a TLS server that sends `answer` on every connection, and returns its port. A client that doesn't trust the server closes the connection.
 fn serve(config: Arc<ServerConfig>, answer: String) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -105,7 +106,7 @@ fn a_server_is_believed_whose_certificate_somebody_trusted_has_signed() {
         assert!(said.contains("UnknownIssuer") && said.contains("no authority that is trusted"), "{said}");
     }
 
-    // Also what is set to nothing: nobody is trusted in its place.
+    // The same holds for a variable that is set to nothing: no other authority is trusted instead.
     for missing in ["missing.pem", ""] {
         let nothing = export(folder.path(), port, Some(Path::new(missing)));
         assert!(!nothing.status.success());

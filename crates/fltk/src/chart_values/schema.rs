@@ -1,4 +1,4 @@
-//! From types to a schema for helm: of draft 7, the newest that every helm 3 knows, and no larger than it must be.
+//! The generation of a JSON Schema for Helm from types: in draft 7, the newest draft that every Helm 3 supports, and as small as possible.
 
 use fltk_cluster::kubernetes::config::KubernetesConfig;
 use fltk_core::experiment::{self, ConfigFormat};
@@ -6,10 +6,10 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json, json};
 
-/// Begins the names of Kubernetes' own types.
+/// The prefix of the names of Kubernetes' own types.
 const KUBERNETES_TYPES: &str = "io.k8s.";
 
-/// The schema of the values `T` of `chart`. Nothing is required: values.yaml has everything.
+/// Returns the schema of the values `T` of `chart`. No property is required: values.yaml has a default for each.
 pub fn of<T: JsonSchema + DeserializeOwned>(chart: &str) -> Json {
     let mut schema = ConfigFormat::<T>::new("values", "").json_schema().clone();
     each_object(&mut schema, &mut |name, object| {
@@ -23,13 +23,13 @@ pub fn of<T: JsonSchema + DeserializeOwned>(chart: &str) -> Json {
     schema
 }
 
-/// Puts the program's own schemas where the orchestrator's values have what the program reads.
+/// Inserts the program's own schemas for those of the orchestrator's values that the program reads.
 pub fn of_orchestrator(mut schema: Json) -> Json {
     let experiment = adopt(&mut schema, "experiment", experiment::json_schema());
     let kubernetes = adopt(&mut schema, "kubernetes", KubernetesConfig::json_schema()["properties"]["kubernetes"].clone());
     adopt_definitions(&mut schema, "kubernetes", &KubernetesConfig::json_schema()["$defs"]);
     let orchestrator = &mut schema["definitions"]["Orchestrator"]["properties"];
-    // KFLTK's are told by `trainTasks`; the program checks those itself, as it does all text.
+    // KFLTK's experiments are recognized by `trainTasks`; the program checks those itself, as it does all text.
     let is_ours = json!({ "type": "object", "not": { "required": ["trainTasks"] } });
     let mut put = |name: &str, when: Option<(Json, Json)>| {
         let description = orchestrator[name]["description"].clone();
@@ -45,7 +45,7 @@ pub fn of_orchestrator(mut schema: Json) -> Json {
     schema
 }
 
-/// Makes `theirs` a definition `name` of `schema`, with all that it refers to; a reference to it.
+/// Adds `theirs` to `schema` as the definition `name`, with everything that it refers to; returns a reference to it.
 fn adopt(schema: &mut Json, name: &str, mut theirs: Json) -> Json {
     if let Some(definitions) = theirs.as_object_mut().and_then(|object| object.remove("$defs")) {
         adopt_definitions(schema, name, &definitions);
@@ -59,7 +59,7 @@ fn adopt(schema: &mut Json, name: &str, mut theirs: Json) -> Json {
     json!({ "$ref": format!("#/definitions/{name}") })
 }
 
-/// Takes over `definitions`, which `of` begins the names of; but Kubernetes' own types are the same everywhere.
+/// Adds `definitions` to `schema` with `of` as a prefix of their names, except for Kubernetes' own types, which are the same everywhere.
 fn adopt_definitions(schema: &mut Json, of: &str, definitions: &Json) {
     for (name, definition) in definitions.as_object().into_iter().flatten() {
         let mut definition = cleaned(definition.clone());
@@ -75,7 +75,7 @@ fn adopted_name(of: &str, name: &str) -> String {
     if name.starts_with(KUBERNETES_TYPES) { name.to_owned() } else { format!("{of}.{name}") }
 }
 
-/// References within what was adopted, by its new names.
+/// Rewrites the references within an adopted schema to the definitions' new names.
 fn renamed(schema: &mut Json, of: &str) {
     each(schema, &mut |schema| {
         if let Some(Json::String(reference)) = schema.get_mut("$ref")
@@ -86,7 +86,7 @@ fn renamed(schema: &mut Json, of: &str) {
     });
 }
 
-/// In draft 7, without formats: ours are none of its own, and its `duration` is another than ours.
+/// Converts `schema` to draft 7 and removes formats: draft 7 doesn't define ours, and the standard `duration` differs from ours.
 fn cleaned(mut schema: Json) -> Json {
     each(&mut schema, &mut |object| {
         object.remove("format");
@@ -105,14 +105,14 @@ fn cleaned(mut schema: Json) -> Json {
     schema
 }
 
-/// Kubernetes' own words are in its own documentation, and would be two thirds of all.
+/// Removes the descriptions of a Kubernetes type: they are in Kubernetes' own documentation, and would be two thirds of the schema.
 fn describe_no_more(schema: &mut Json) {
     each(schema, &mut |object| {
         object.remove("description");
     });
 }
 
-/// Calls `change` with each definition's name and object; the schema's own is empty.
+/// Calls `change` with each definition's name and object; the name of the schema itself is empty.
 fn each_object(schema: &mut Json, change: &mut dyn FnMut(&str, &mut Map<String, Json>)) {
     let Some(root) = schema.as_object_mut() else { return };
     change("", root);
@@ -123,7 +123,7 @@ fn each_object(schema: &mut Json, change: &mut dyn FnMut(&str, &mut Map<String, 
     }
 }
 
-/// Calls `change` with every schema in `schema`, and with itself, inner ones last. What is a name of a property is no keyword.
+/// Calls `change` with `schema` itself and every schema in it, inner ones last. The name of a property is not taken for a keyword.
 fn each(schema: &mut Json, change: &mut dyn FnMut(&mut Map<String, Json>)) {
     let Some(object) = schema.as_object_mut() else { return };
     change(object);

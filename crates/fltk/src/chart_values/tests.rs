@@ -1,4 +1,4 @@
-//! The schemas against the charts' own values.
+//! Tests that compare the schemas with the charts' own values.
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
@@ -12,7 +12,7 @@ fn values(name: &str) -> Json {
     serde_saphyr::from_str(&fs::read_to_string(chart(name).join("values.yaml")).unwrap()).unwrap()
 }
 
-/// What `schema` says of each of its properties, resolved.
+/// Returns the name and the resolved schema of each property of `schema`.
 fn properties<'a>(root: &'a Json, schema: &'a Json) -> impl Iterator<Item = (&'a String, &'a Json)> {
     let schema = resolve(root, schema);
     schema.get("properties").and_then(Json::as_object).into_iter().flatten().map(|(name, schema)| (name, resolve(root, schema)))
@@ -23,7 +23,7 @@ fn resolve<'a>(root: &'a Json, schema: &'a Json) -> &'a Json {
     name.map_or(schema, |name| resolve(root, root["definitions"].get(name).unwrap_or_else(|| panic!("no definition `{name}`"))))
 }
 
-/// Settings of ours that `values` lack; what is of Kubernetes' types is left to whoever writes it.
+/// Collects into `found` our own settings that `values` lack. Settings of Kubernetes' types are left to the user.
 fn missing(root: &Json, schema: &Json, values: &Json, at: &str, found: &mut Vec<String>) {
     for (name, schema) in properties(root, schema) {
         let at = format!("{at}.{name}");
@@ -73,7 +73,7 @@ fn what_both_charts_read_has_the_same_defaults() {
     }
     let (extractor, orchestrator) = (values("extractor"), values("orchestrator"));
     compare(&extractor, &orchestrator, "");
-    // And the file for both says nothing else than they do.
+    // The file for both charts has no other defaults than the charts.
     let both: Json = serde_saphyr::from_str(&fs::read_to_string(chart("fltk-values.yaml")).unwrap()).unwrap();
     compare(&both, &extractor, "");
     compare(&both, &orchestrator, "");

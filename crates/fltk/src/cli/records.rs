@@ -1,4 +1,4 @@
-//! How records are served, and got from elsewhere: the arguments.
+//! The arguments of the commands that serve records, and that fetch them from elsewhere.
 
 use std::{net::SocketAddr, path::PathBuf};
 

@@ -1,4 +1,4 @@
-//! `fltk client FILE [TASK]`: one rank of a distributed task, or a federated task as a whole. What it does needs libtorch; what it ended with is
+//! `fltk client FILE [TASK]`: one rank of a distributed task, or a federated task as a whole. The training needs libtorch; its outcome is
 //! reported here.
 
 use std::{env, path::Path};
@@ -9,7 +9,7 @@ use crate::{
     termination::{TERMINATION_LOG, Termination},
 };
 
-/// Trains as the rank that the environment says. Reports how that ended where the environment names a file for it.
+/// Trains as the rank that the environment names. Writes a report of the outcome if the environment names a file for it.
 ///
 /// # Errors
 /// If the task or the environment is wrong, data is missing, another rank is lost, or the run fails.

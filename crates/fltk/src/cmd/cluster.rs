@@ -40,23 +40,23 @@ use crate::{
     stream::{Begun, Clock, kubernetes::read},
 };
 
-/// Runs a stream, takes one up, or removes what one made.
+/// Runs a stream, resumes one, or removes the objects that one created.
 ///
 /// # Errors
-/// If the files are wrong, the cluster doesn't take the jobs, or a job failed.
+/// If the files are wrong, the cluster rejects the jobs, or a job failed.
 pub fn run(cli: &Cli, args: &ClusterArgs) -> anyhow::Result<()> {
     let runtime = Runtime::new().context("can't start the runtime")?;
     runtime.block_on(async {
         if let Some(named) = &args.down {
             return down::run(cli, args, named).await;
         }
-        // From the beginning: as process 1 of a container, a signal that isn't waited for would be ignored.
+        // Installed first: for process 1 of a container, a signal without a handler would be ignored.
         let mut stop = pin!(self::connect::stopped()?);
         if let Some(named) = &args.resume {
             let begun = Begun::resume(StreamFolder::find(&args.runs, named).or_exit(Exit::Records)?)?;
             return work(cli, args, connect(&args.target).await?.client, begun, stop).await;
         }
-        // Files first: what is wrong with them needs no cluster to be said.
+        // The files are read first: errors in them can be reported without a cluster.
         let mut inputs = read(&args.files, &args.overrides, args.seed)?;
         inputs.config.image = args.image.clone().or(inputs.config.image);
         let target = connect(&args.target).await?;
@@ -107,7 +107,7 @@ async fn work(
         output::talk(format_args!("stream {} in namespace `{}`; folder {path}", context.run, context.namespace));
     }
     let end = if orchestrator.is_finished() {
-        // Begun again after its end: what is known is said again, and the cluster isn't asked.
+        // The command was repeated after the stream's end: the known results are reported again, without asking the cluster.
         metrics.stands(&orchestrator);
         is_ready.store(true, Ordering::Relaxed);
         End::Finished
@@ -138,7 +138,7 @@ async fn work(
     }
     let verdict = jobs::verdict(&rows, &begun.folder);
     if args.linger {
-        // Whoever wants to remove what the stream made may.
+        // From here on, `fltk cluster --down` may remove the stream's objects.
         drop(lock);
         if let Err(error) = &verdict {
             output::error(error);
@@ -151,7 +151,7 @@ async fn work(
     verdict
 }
 
-/// Has jobs that failed tried again, once their objects are gone: all of them if that was asked for, else those that the machine is at fault for.
+/// Retries failed jobs, once their objects are gone: all of them if the command line asks for that, otherwise those that failed because of the machine.
 async fn retry(cli: &Cli, args: &ClusterArgs, client: &Client, begun: &Begun, orchestrator: &mut Orchestrator<'_>) -> anyhow::Result<()> {
     let failed = orchestrator.to_retry(args.retry_failed);
     if failed.is_empty() {

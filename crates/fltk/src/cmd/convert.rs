@@ -1,4 +1,4 @@
-//! `fltk convert FILE...`: any file that we read, as one experiment file of ours.
+//! `fltk convert FILE...`: converts any supported files into one experiment file in our format.
 
 use fltk_core::experiment;
 

@@ -1,4 +1,4 @@
-//! `fltk data ...`: one module a sub-command.
+//! `fltk data ...`: one module for each subcommand.
 
 mod fetch;
 mod list;
@@ -17,10 +17,10 @@ use crate::{
 
 pub use fetch::fetch;
 
-/// Does what `command` says.
+/// Runs the subcommand `command`.
 ///
 /// # Errors
-/// Whatever the sub-command ends in.
+/// Any error of the subcommand.
 pub fn run(cli: &Cli, command: &DataCommand) -> anyhow::Result<()> {
     match command {
         DataCommand::List { locations } => list::run(cli, locations),
@@ -34,7 +34,7 @@ pub fn run(cli: &Cli, command: &DataCommand) -> anyhow::Result<()> {
     }
 }
 
-/// The data set that a person calls `name`.
+/// Returns the data set that the user calls `name`.
 fn dataset(name: &str) -> anyhow::Result<DatasetName> {
     sources::by_name(name)
         .with_context(|| {

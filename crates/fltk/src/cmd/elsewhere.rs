@@ -1,4 +1,4 @@
-//! Records that are elsewhere: at the address of a server, or on a claim of a cluster.
+//! Records that are elsewhere: on a server, or on a persistent volume claim of a cluster.
 
 #[cfg(feature = "cluster")]
 mod claim;
@@ -20,15 +20,15 @@ use crate::{
     stop,
 };
 
-/// Largest file with a token, in bytes.
+/// The maximum size of a token file, in bytes.
 const TOKEN_BYTES_MAX: u64 = 8192;
-/// The token itself.
+/// The environment variable with the token itself.
 const TOKEN_VARIABLE: &str = "FLTK_TOKEN";
 
-/// Does `work` with a client of what `from` names. `work` is to end soon when the flag that it gets is raised.
+/// Calls `work` with a client for the source that `from` names. `work` must return soon after the flag that it receives is raised.
 ///
 /// # Errors
-/// If there is no way to it; or those of `work`.
+/// If the source can't be reached, or `work` fails.
 pub fn through<T>(
     cli: &Cli,
     from: &str,
@@ -44,10 +44,11 @@ pub fn through<T>(
     work(&Arc::new(client), &stop::on_signal()?)
 }
 
-/// The token that a server of ours asks for: as [`token`], but that a variable which is there and empty is a mistake, and not an open door.
+/// Returns the token that our own server requires, as [`token`] does; but an environment variable that is set and empty is an error, since it would
+/// leave the server open.
 ///
 /// # Errors
-/// As of [`token`].
+/// If the variable is set and empty, and as for [`token`].
 pub fn token_to_ask_for(path: Option<&Path>) -> anyhow::Result<Option<Token>> {
     if path.is_none() && std::env::var_os(TOKEN_VARIABLE).is_some_and(|text| text.is_empty()) {
         let problem =
@@ -57,10 +58,10 @@ pub fn token_to_ask_for(path: Option<&Path>) -> anyhow::Result<Option<Token>> {
     token(path)
 }
 
-/// The token in the file at `path`, or in the environment.
+/// Returns the token in the file at `path`, or in the environment.
 ///
 /// # Errors
-/// If the file can't be read, or there is something else than a token.
+/// If the file can't be read, or the text isn't a token.
 pub fn token(path: Option<&Path>) -> anyhow::Result<Option<Token>> {
     let Some(path) = path else {
         let Some(text) = std::env::var_os(TOKEN_VARIABLE).filter(|text| !text.is_empty()) else { return Ok(None) };

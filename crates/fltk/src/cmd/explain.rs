@@ -1,4 +1,4 @@
-//! `fltk explain JOB`: why a job waits, what it does, or how it ended.
+//! `fltk explain JOB`: the reason why a job waits, its current activity, or how it ended.
 
 use fltk_cluster::{
     JobId, Orchestrator, StreamEvent,
@@ -25,10 +25,10 @@ struct Explained {
     text: String,
 }
 
-/// Says it in words.
+/// Prints the explanation of the job that `args` name.
 ///
 /// # Errors
-/// If there is no such job, or several.
+/// If no job matches, or several do.
 pub fn run(cli: &Cli, args: &ExplainArgs) -> anyhow::Result<()> {
     let (begun, id) = find(args)?;
     let replay = begun.folder.replay::<StreamEvent>().or_exit(Exit::Records)?;
@@ -52,7 +52,7 @@ pub fn run(cli: &Cli, args: &ExplainArgs) -> anyhow::Result<()> {
     }
 }
 
-/// The job whose name begins so, of the streams that are looked at.
+/// Returns the job whose name begins with the given text, and its stream.
 fn find(args: &ExplainArgs) -> anyhow::Result<(Begun, JobId)> {
     let folders = match &args.stream {
         Some(named) => vec![StreamFolder::find(&args.runs.runs, named).or_exit(Exit::Records)?],
@@ -66,7 +66,7 @@ fn find(args: &ExplainArgs) -> anyhow::Result<(Begun, JobId)> {
     for folder in folders {
         let (begun, ids) = match begins_with(folder, prefix) {
             Ok(looked_at) => looked_at,
-            // Another stream's damage is no reason not to look at the others.
+            // A damaged stream doesn't keep the others from being searched.
             Err(error) if args.stream.is_none() => {
                 output::talk(format_args!("warning: a stream is skipped: {error:#}"));
                 continue;
@@ -93,7 +93,7 @@ fn find(args: &ExplainArgs) -> anyhow::Result<(Begun, JobId)> {
     }
 }
 
-/// At most two jobs of the stream in `folder` whose names begin with `prefix`.
+/// Returns at most two jobs of the stream in `folder` whose names begin with `prefix`.
 fn begins_with(folder: StreamFolder, prefix: &str) -> anyhow::Result<(Begun, Vec<JobId>)> {
     let begun = Begun::open(folder)?;
     let replay = begun.folder.replay::<StreamEvent>().or_exit(Exit::Records)?;
@@ -139,7 +139,7 @@ fn words(args: &ExplainArgs, begun: &Begun, orchestrator: &Orchestrator<'_>, job
     }
 }
 
-/// What a job that isn't over may need.
+/// Returns a hint if the job isn't over and no orchestrator is running the stream; otherwise an empty text.
 fn hint(begun: &Begun, job: &Job) -> String {
     if job.state == State::Ended || begun.folder.is_taken() {
         return String::new();
@@ -147,7 +147,7 @@ fn hint(begun: &Begun, job: &Job) -> String {
     format!(" Nobody works on the stream: `{}` goes on with it.", begun.resume_command())
 }
 
-/// What the pods themselves wait for.
+/// Returns what the job's pods wait for, according to the cluster.
 #[cfg_attr(not(feature = "cluster"), expect(unused_variables, reason = "only pods can be asked"))]
 fn pods_wait(args: &ExplainArgs, begun: &Begun, job: &Job) -> Option<String> {
     match &begun.place {
@@ -157,7 +157,7 @@ fn pods_wait(args: &ExplainArgs, begun: &Begun, job: &Job) -> Option<String> {
     }
 }
 
-/// Where there is more to read.
+/// Returns the paths of the job's log and of its run, as far as they exist.
 fn files(begun: &Begun, job: &Job) -> String {
     let files = JobFiles::of(&begun.folder);
     let log = Some(files.log(&job.spec.id)).filter(|log| log.exists()).map(|log| format!("\nlog  {}", log.display()));

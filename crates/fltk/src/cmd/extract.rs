@@ -1,4 +1,4 @@
-//! `fltk extract`: whole folders of runs and streams, from elsewhere.
+//! `fltk extract`: copies whole folders of runs and streams from elsewhere.
 
 mod progress;
 
@@ -27,20 +27,20 @@ use crate::{
     output,
 };
 
-/// How often a record is got whose files aren't those that the server says: a run that goes on replaces files, but seldom.
+/// The maximum number of downloads of a record whose files differ from the server's list: a run in progress replaces files, but rarely.
 const ATTEMPTS: u32 = 3;
 
-/// What became of one.
+/// The outcome for one record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum State {
-    /// It's new here.
+    /// The record is new here.
     New,
-    /// It took the place of an older copy, with what only that had.
+    /// The record replaced an older copy; files that only the older copy had were kept.
     Replaced,
-    /// It was here already, perhaps with more.
+    /// The record was here already, perhaps with additional files.
     Same,
-    /// It couldn't be got.
+    /// The record couldn't be fetched.
     Failed,
 }
 
@@ -50,16 +50,16 @@ struct Extracted {
     name: String,
     path: PathBuf,
     state: State,
-    /// Bytes of its archive that came.
+    /// The number of bytes received of its archive.
     bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
 }
 
-/// Gets what is named, or all, and says what came of each. One that fails doesn't stop the others.
+/// Fetches the named records, or all, and reports the outcome of each. A failure doesn't stop the others.
 ///
 /// # Errors
-/// If there is no such record, or one couldn't be got.
+/// If a named record doesn't exist, or one couldn't be fetched.
 pub fn run(cli: &Cli, args: &ExtractArgs) -> anyhow::Result<()> {
     elsewhere::through(cli, &args.from, &args.through, |client, stop| {
         let asked = Arc::clone(client);
@@ -79,7 +79,7 @@ pub fn run(cli: &Cli, args: &ExtractArgs) -> anyhow::Result<()> {
     })
 }
 
-/// Those that are named, each once; all where none is.
+/// Returns the named records, each once; all records if none is named.
 fn chosen(all: Vec<Record>, named: &[String]) -> anyhow::Result<Vec<Record>> {
     if named.is_empty() {
         return Ok(all);
@@ -114,10 +114,10 @@ fn get(client: &Arc<Client>, record: &Record, into: &Path, stop: &Arc<AtomicBool
         interrupt::answer(stop, move || asked.0.files(&asked.1))
     };
     let mut before = listed()?;
-    // A name from elsewhere: checked before it's part of a path here.
+    // The name comes from elsewhere: `find` checks it before it becomes part of a path here.
     if Record::find(into, record.kind, &record.name).is_ok() {
         let here = digests(into, &record.name, stop)?;
-        // There may be more here: that is kept.
+        // Additional files here are kept.
         if before.iter().all(|file| here.get(&file.path) == Some(file)) {
             return Ok(State::Same);
         }
@@ -129,7 +129,7 @@ fn get(client: &Arc<Client>, record: &Record, into: &Path, stop: &Arc<AtomicBool
         let staged = archive::stage(progress.watch(interrupt::body(body, Arc::clone(stop))), into, record, &before)?;
         let after = listed()?;
         match staged.check(&before, &after) {
-            // Where it's written meanwhile, a file may have been replaced while it came.
+            // If the run is in progress, a file may have been replaced during the transfer.
             Err(_) if attempt < ATTEMPTS => (attempt, before) = (attempt + 1, after),
             checked => {
                 checked?;
@@ -142,7 +142,7 @@ fn get(client: &Arc<Client>, record: &Record, into: &Path, stop: &Arc<AtomicBool
     }
 }
 
-/// What is here, by its path; an error once `stop` is raised.
+/// Returns the digests of the local files, by path; fails once `stop` is raised.
 fn digests(into: &Path, name: &str, stop: &AtomicBool) -> anyhow::Result<BTreeMap<String, FileDigest>> {
     let mut here = BTreeMap::new();
     archive::hash(into, name, &mut |step| {

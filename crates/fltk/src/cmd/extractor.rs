@@ -9,13 +9,13 @@ use crate::{
     inputs, output,
 };
 
-/// The data sets that KFLTK's extractor downloads, whatever its cluster file says.
+/// The data sets that KFLTK's extractor downloads, whatever its cluster file contains.
 const KFLTK_DATASETS: [DatasetName; 4] = [DatasetName::Mnist, DatasetName::FashionMnist, DatasetName::Cifar10, DatasetName::Cifar100];
 
-/// Fetches what `args.config` needs: all of KFLTK's data sets for one of its cluster files, else those of the experiment's tasks.
+/// Fetches the data sets that `args.config` needs: all of KFLTK's for one of its cluster files, otherwise those of the experiment's tasks.
 ///
 /// # Errors
-/// If the file is wrong, or a data set can't be had.
+/// If the file is wrong, or a data set can't be fetched.
 pub fn run(cli: &Cli, args: &ExtractorArgs) -> anyhow::Result<()> {
     let source = inputs::read_source(&args.config)?;
     let names = if file_kind(&source) == FileKind::Cluster {

@@ -1,4 +1,4 @@
-//! `fltk plan FILE`: the stream of jobs, before anything runs.
+//! `fltk plan FILE`: prints the stream of jobs before anything runs.
 
 #[cfg(feature = "cluster")]
 mod manifests;
@@ -29,7 +29,7 @@ struct Plan<'a> {
     experiment: &'a str,
     policy: Settings,
     replications: Vec<Replication>,
-    /// What can't work on Kubernetes, and why.
+    /// The settings that Kubernetes can't run, each with the reason.
     refusals: Vec<String>,
 }
 
@@ -39,10 +39,10 @@ struct Replication {
     jobs: Vec<JobSpec>,
 }
 
-/// Prints the jobs of every replication: when they arrive, and what they ask for.
+/// Prints the jobs of every replication, with their arrival times and resource requests.
 ///
 /// # Errors
-/// If the experiment or its trace is wrong, or the stream has no end within reason.
+/// If the experiment or its trace is wrong, or the stream has more jobs than allowed.
 pub fn run(cli: &Cli, args: &PlanArgs) -> anyhow::Result<()> {
     let read = read(args)?;
     let experiment = &read.experiment;
@@ -71,14 +71,14 @@ pub fn run(cli: &Cli, args: &PlanArgs) -> anyhow::Result<()> {
     }
 }
 
-/// What files say.
+/// The contents of the files.
 struct Read {
     experiment: Experiment,
     trace: Vec<TraceEntry>,
-    /// What jobs have in common on Kubernetes; `None` where no file says that they are for it.
+    /// The settings that all jobs share on Kubernetes; `None` if no file has a `kubernetes` block or names an image.
     #[cfg(feature = "cluster")]
     context: Option<RunContext>,
-    /// The same as objects are made of it, or why none can be.
+    /// The context that objects are created from, or the reason why none can be created.
     #[cfg(feature = "cluster")]
     objects: anyhow::Result<RunContext>,
 }
@@ -89,7 +89,7 @@ fn read(args: &PlanArgs) -> anyhow::Result<Read> {
     let namespace = read.config.namespace.clone().unwrap_or_else(|| "default".to_owned());
     let Stream { experiment, trace, run } = read.inputs.stream(&planned_name(&read.inputs.experiment.name))?;
     let objects = read.context(&run, &namespace);
-    // What pods ask for and what can't work are the same with any image, and `fltk cluster --image` may yet name one.
+    // Requests and refusals don't depend on the image, and `fltk cluster --image` may still name one.
     let unnamed = || read.has_block.then(|| read.context_with(&run, &namespace, String::new()));
     let context = objects.as_ref().ok().cloned().or_else(unnamed);
     Ok(Read { context, objects, trace, experiment })

@@ -1,4 +1,4 @@
-//! `fltk run FILE`: an experiment on this machine: every task once per seed, or its stream of jobs.
+//! `fltk run FILE`: runs an experiment on this machine: every task once per seed, or its stream of jobs.
 
 mod stream;
 
@@ -16,7 +16,7 @@ use crate::{
     termination::{TERMINATION_LOG, Termination},
 };
 
-/// Runs the experiment, or goes on with a run or a stream. Reports how that ended where another process of ours started it and names a file for it.
+/// Runs the experiment, or resumes a run or a stream. If another process of ours started this one and names a file for it, writes a report of the outcome.
 ///
 /// # Errors
 /// If the experiment is wrong, data is missing, or a run fails.
@@ -44,7 +44,7 @@ fn begin(cli: &Cli, args: &RunArgs, engine: Engine, termination: &Termination) -
             Err(error) => Err(error).or_exit(Exit::Records),
         };
     }
-    // Nobody can read a pipe a second time.
+    // A pipe can't be read a second time, so the process that computes must be the one that reads it.
     if args.files.iter().any(|file| inputs::is_pipe(file)) {
         engine.go_on()?;
     }
@@ -55,7 +55,7 @@ fn begin(cli: &Cli, args: &RunArgs, engine: Engine, termination: &Termination) -
     engine.compute(cli, Computation::Run { args, experiment: Box::new(experiment), termination })
 }
 
-/// What a stream's jobs have in common.
+/// Returns the settings that all jobs of a stream share on this machine.
 fn here(args: &RunArgs, engine: Engine) -> anyhow::Result<Here> {
     Ok(Here {
         data: inputs::locations(&LocationArgs { data: args.data.clone() }).cache,

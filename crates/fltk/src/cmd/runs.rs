@@ -1,4 +1,4 @@
-//! `fltk runs ...`: one module a sub-command.
+//! `fltk runs ...`: one module for each subcommand.
 
 mod compare;
 mod export;
@@ -15,7 +15,7 @@ use crate::{
     exit::{Exit, OrExit as _},
 };
 
-/// Does what `command` says.
+/// Runs the subcommand `command`.
 ///
 /// # Errors
 /// If a run's folder is missing or damaged, or standard output is closed.
@@ -39,7 +39,7 @@ fn open_all(root: &Path, named: &[PathBuf]) -> anyhow::Result<Vec<RunRef>> {
     named.iter().map(|named| open(root, named)).collect()
 }
 
-/// A measure for a table.
+/// Formats a metric for a table.
 fn number(number: Option<f64>) -> String {
     number.map_or_else(|| "-".to_owned(), |number| format!("{number:.4}"))
 }

@@ -1,4 +1,4 @@
-//! `fltk serve`: the records of a folder over HTTP.
+//! `fltk serve`: serves the records of a folder over HTTP.
 
 use std::{net::SocketAddr, path::Path, sync::Arc};
 
@@ -17,17 +17,17 @@ use crate::{
     inputs, jobs, output,
 };
 
-/// Serves until the process is asked to stop, which is a good end.
+/// Serves until the process is asked to stop, which counts as success.
 ///
 /// # Errors
-/// If the folder isn't there, the token's file can't be read, or nothing can listen at the address.
+/// If a folder doesn't exist, the token's file can't be read, or the address can't be bound.
 pub fn run(cli: &Cli, args: &ServeArgs) -> anyhow::Result<()> {
     let runs = folder(&args.runs.runs, "--runs", "runs")?;
     let streams = args.streams.as_deref().map_or(Ok(runs), |streams| folder(streams, "--streams", "streams"))?;
     let token = token_to_ask_for(args.token_file.as_deref())?;
     let runtime = Runtime::new().context("can't start the runtime")?;
     let served = runtime.block_on(async {
-        // Before anybody can connect: as process 1 of a container, what isn't waited for would be ignored.
+        // Installed before anybody can connect: for process 1 of a container, a signal without a handler would be ignored.
         let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         let stop = async move {
             tokio::select! {
@@ -43,7 +43,7 @@ pub fn run(cli: &Cli, args: &ServeArgs) -> anyhow::Result<()> {
         }
         serve(listener, site, stop).await.context("the server failed")
     });
-    // What a thread still reads for nobody isn't waited for.
+    // Threads that still read for closed connections aren't waited for.
     runtime.shutdown_background();
     served
 }

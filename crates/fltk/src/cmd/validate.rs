@@ -1,4 +1,4 @@
-//! `fltk validate FILE...`: everything that is wrong with experiment files, at once.
+//! `fltk validate FILE...`: reports all errors of experiment files at once.
 
 use std::path::Path;
 
@@ -19,10 +19,10 @@ struct Checked {
     problems: Value,
 }
 
-/// Checks every file; a KFLTK arrival file together with the cluster file, where one is given.
+/// Checks every file; a KFLTK arrival file is checked together with the cluster file, if one is given.
 ///
 /// # Errors
-/// If a file can't be read or is wrong; the others are checked all the same.
+/// If a file can't be read or is wrong; the other files are still checked.
 pub fn run(cli: &Cli, args: &ValidateArgs) -> anyhow::Result<()> {
     let overrides = args.overrides.iter().map(|text| text.parse::<Override>()).collect::<Result<Vec<_>, _>>().or_exit(Exit::Experiment)?;
     let sources: Vec<_> = args.files.iter().map(|path| (path, inputs::read_source(path))).collect();
@@ -79,7 +79,7 @@ fn unreadable(cli: &Cli, path: &Path, error: &anyhow::Error) -> anyhow::Result<C
     Ok(Checked { file, valid: false, problems })
 }
 
-/// The same of a cluster file: what it lacks where it is alone, such as seeds, an arrival file beside it may say.
+/// Checks a cluster file: settings that it lacks, such as seeds, may come from an arrival file that is given with it.
 fn check_cluster(source: &SourceFile, arrival: Option<&SourceFile>, overrides: &[Override]) -> Result<Report, Report> {
     let alone = experiment::parse_cluster(source).map(|parsed| parsed.warnings);
     let (Some(arrival), Err(mut report)) = (arrival, alone.clone()) else { return alone };
@@ -90,7 +90,7 @@ fn check_cluster(source: &SourceFile, arrival: Option<&SourceFile>, overrides: &
     if report.has_errors() { Err(report) } else { Ok(report) }
 }
 
-/// Warnings, or what is wrong.
+/// Returns the warnings of a correct file, or the report of a wrong one.
 fn check(source: &SourceFile, cluster: Option<&SourceFile>, overrides: &[Override]) -> Result<Report, Report> {
     #[cfg(feature = "cluster")]
     if file_kind(source) == FileKind::Kubernetes {
@@ -99,7 +99,7 @@ fn check(source: &SourceFile, cluster: Option<&SourceFile>, overrides: &[Overrid
     let Some(cluster) = cluster.filter(|_| file_kind(source) == FileKind::Arrival) else {
         return experiment::parse(std::slice::from_ref(source), overrides).map(|parsed| parsed.warnings);
     };
-    // What the cluster file is warned of for itself is said at that file.
+    // Warnings about the cluster file itself are reported for that file.
     let said = check_cluster(cluster, None, &[]).unwrap_or_else(|report| report).problems;
     let without_said = |mut report: Report| {
         report.problems.retain(|problem| {

@@ -1,4 +1,4 @@
-//! Streams that are begun: their names, and their folders.
+//! The names and folders of new streams, and finding a stream that was begun before by its name.
 
 use std::path::Path;
 
@@ -11,18 +11,18 @@ use sha2::{Digest as _, Sha256};
 use super::{Begun, Inputs, Place};
 use crate::exit::{Exit, OrExit as _, failure};
 
-/// Longest name of a stream: it's the value of a label.
+/// The maximum length of a stream's name, which is the value of a label.
 const NAME_CHARS_MAX: usize = 63;
 
-/// What a stream of `experiment` is called in plans, and the begin of any other name of one: the experiment's name as a label can have it, without `-` and
-/// `_` at its ends.
+/// Returns the name of a stream of `experiment` in plans, which is also the prefix of a new stream's name: the experiment's name as a valid label value,
+/// without `-` and `_` at its ends.
 #[must_use]
 pub fn planned_name(experiment: &str) -> String {
     let name: String = experiment.trim_matches(['-', '_']).chars().take(NAME_CHARS_MAX).collect();
     if name.is_empty() { "stream".to_owned() } else { name }
 }
 
-/// A name for a new stream of `experiment`: its name, the time, and what makes it unique.
+/// Returns a name for a new stream of `experiment`: the experiment's name, the time, and a unique suffix.
 #[must_use]
 pub fn new_name(experiment: &str, now: Timestamp) -> String {
     let unique = hex::encode(&Sha256::digest(format!("{}/{}", now.as_nanosecond(), std::process::id()))[..2]);
@@ -31,10 +31,10 @@ pub fn new_name(experiment: &str, now: Timestamp) -> String {
     format!("{prefix}-{rest}")
 }
 
-/// Refuses what can't be a label's value.
+/// Checks that `name` is a valid label value.
 ///
 /// # Errors
-/// If `name` can't.
+/// If it isn't.
 pub fn check_name(name: &str) -> anyhow::Result<()> {
     let fits = |c: u8| c.is_ascii_alphanumeric() || c == b'-' || c == b'_';
     let edges = [name.bytes().next(), name.bytes().last()].into_iter().all(|c| c.is_some_and(|c| c.is_ascii_alphanumeric()));
@@ -49,7 +49,7 @@ pub fn check_name(name: &str) -> anyhow::Result<()> {
 }
 
 impl Inputs {
-    /// What its folder holds, on this machine.
+    /// Returns the texts that the stream's folder holds, for a stream on this machine.
     #[must_use]
     pub fn texts(&self) -> StreamTexts {
         StreamTexts {
@@ -61,10 +61,10 @@ impl Inputs {
 }
 
 impl Begun {
-    /// Makes the folder of `stream` in `root`, which holds `texts`.
+    /// Creates the folder of `stream` in `root`, with `texts` in it.
     ///
     /// # Errors
-    /// If it can't be made.
+    /// If the folder can't be created.
     pub fn create(root: &Path, stream: Stream, texts: &StreamTexts, place: Place, now: Timestamp) -> anyhow::Result<Self> {
         let description = StreamDescription {
             fltk_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -76,11 +76,11 @@ impl Begun {
         Ok(Self { folder, stream, place })
     }
 
-    /// The stream `name` in `root`, if there is one. `is_same` says whether it's the one that is to be begun, by what its files mean to this version: their
-    /// texts may be of another, which wrote fewer settings.
+    /// Returns the stream `name` in `root`, if there is one. `is_same` decides whether it's the stream that is to be begun, by the meaning of its files to
+    /// this version: their texts may come from an older version, which wrote fewer settings.
     ///
     /// # Errors
-    /// If `name` can't name a stream, it's another, or it can't be [resumed](Self::resume).
+    /// If `name` isn't a valid name, the stream is a different one, or it can't be [resumed](Self::resume).
     pub fn named(root: &Path, name: &str, is_same: impl FnOnce(&Self) -> anyhow::Result<bool>) -> anyhow::Result<Option<Self>> {
         check_name(name)?;
         let path = root.join(name);
@@ -105,15 +105,15 @@ impl Begun {
         Err(failure(Exit::Records, message))
     }
 
-    /// That no other folder beside it is this stream's: of a copy and what it was copied of, only one may be gone on with, since both have the same jobs.
+    /// Checks that this folder isn't a copy whose original lies beside it: only the original may be resumed, since both have the same jobs.
     ///
     /// # Errors
-    /// If there is another.
+    /// If the folder is such a copy.
     pub fn check_is_alone(&self) -> anyhow::Result<()> {
         let here = self.folder.path();
         let real = |path: &Path| path.canonicalize().or_exit(Exit::Records);
         let own = real(here)?;
-        // By the name that it was made under; a copy has another.
+        // The original has the name that the stream was created with; a copy has another one.
         let root = own.parent().unwrap_or(Path::new("/"));
         let original = root.join(self.name());
         match StreamFolder::open(&original) {
@@ -129,10 +129,10 @@ impl Begun {
         }
     }
 
-    /// Whether the same jobs arrive in it as `inputs` say.
+    /// Returns true if `inputs` describe the same jobs with the same arrivals as this stream.
     ///
     /// # Errors
-    /// If these have a trace that is none, or its own file can't be read.
+    /// If the trace of `inputs` isn't valid, or the stream's own experiment file can't be read.
     pub fn is_of(&self, inputs: &Inputs) -> anyhow::Result<bool> {
         let written = self.folder.written_experiment().or_exit(Exit::Records)?;
         let experiment = inputs.experiment.clone().with_defaults_of(&written);

@@ -1,31 +1,31 @@
-//! What time it is in a stream, whatever becomes of the machine's wall clock.
+//! The current time of a stream, independent of changes to the machine's wall clock.
 //!
-//! A process reads the wall clock once, when it takes the stream up; from there its time is monotonic. So a clock that is set, by hand or by a time server,
-//! changes nothing while the process works. Between two processes only the wall clock knows how much time has passed; where it says that the journal lies in
-//! the future, none has.
+//! A process reads the wall clock once, when it starts or resumes the stream; from then on its time is monotonic. So setting the clock, by hand or by a time
+//! server, has no effect while the process runs. Between two processes, only the wall clock measures the elapsed time; if it says that the journal lies in
+//! the future, the elapsed time counts as zero.
 //!
-//! Monotonic time is Linux's `CLOCK_MONOTONIC`: it doesn't count while the machine is suspended. A laptop's sleep is no time of a stream that is at work.
+//! Monotonic time is Linux's `CLOCK_MONOTONIC`, which stops while the machine is suspended. A laptop's sleep doesn't count for a running stream.
 
 use std::time;
 
 use fltk_core::experiment::Duration;
 use jiff::{SignedDuration, Timestamp};
 
-/// How far behind the journal the wall clock may be without a word: less than clocks of machines differ by that time servers keep.
+/// How far the wall clock may be behind the journal without a warning: clocks of machines that time servers synchronize differ by less.
 const UNSAID: time::Duration = time::Duration::from_secs(1);
 
-/// The time of a stream.
+/// The clock of a stream.
 pub struct Clock<F = fn() -> time::Duration> {
-    /// What time it was when the process took up the stream.
+    /// The stream's time when the process started or resumed it.
     anchor: Timestamp,
-    /// How far the wall clock was behind the journal then.
+    /// The time by which the wall clock was behind the journal then.
     behind: time::Duration,
-    /// Monotonic time since then.
+    /// The monotonic time since then.
     since: F,
 }
 
 impl Clock<Box<dyn Fn() -> time::Duration + Send + Sync>> {
-    /// Of the stream that began at `began` and whose journal goes to `known` after that.
+    /// Starts the clock of the stream that began at `began` and whose journal ends `known` after that.
     #[must_use]
     pub fn start(began: Timestamp, known: Duration) -> Self {
         let start = time::Instant::now();
@@ -34,7 +34,7 @@ impl Clock<Box<dyn Fn() -> time::Duration + Send + Sync>> {
 }
 
 impl<F: Fn() -> time::Duration> Clock<F> {
-    /// The same, taken up when the wall clock says `wall`; `since` is the monotonic time since then.
+    /// Creates the same clock for a process that starts or resumes the stream when the wall clock shows `wall`; `since` is the monotonic time since then.
     pub fn at(began: Timestamp, known: Duration, wall: Timestamp, since: F) -> Self {
         let known =
             began.checked_add(SignedDuration::from_millis(i64::try_from(known.as_millis()).unwrap_or(i64::MAX))).unwrap_or(Timestamp::MAX);
@@ -42,13 +42,13 @@ impl<F: Fn() -> time::Duration> Clock<F> {
         Self { anchor: wall.max(known), behind, since }
     }
 
-    /// What time it is.
+    /// Returns the current time.
     pub fn now(&self) -> Timestamp {
         let since = SignedDuration::try_from((self.since)()).unwrap_or(SignedDuration::MAX);
         self.anchor.checked_add(since).unwrap_or(Timestamp::MAX)
     }
 
-    /// What to say of a journal that lies in the future.
+    /// Returns the warning about a journal that lies in the future, if it does.
     #[must_use]
     pub fn warning(&self) -> Option<String> {
         (self.behind > UNSAID).then(|| {
@@ -76,7 +76,7 @@ mod tests {
     fn a_process_counts_from_where_it_took_the_stream_up() {
         let passed = Rc::new(Cell::new(time::Duration::ZERO));
         let since = Rc::clone(&passed);
-        // The wall clock is read once: however it steps later isn't seen.
+        // The wall clock is read only once, so later steps have no effect.
         let clock = Clock::at(at(0), Duration::from_millis(2000), at(10), move || since.get());
         assert_eq!((clock.now(), clock.warning()), (at(10), None));
         passed.set(time::Duration::from_secs(7));
@@ -91,7 +91,7 @@ mod tests {
         let earlier = taken_up(60 - HOUR);
         assert_eq!(earlier.now(), at(61));
         assert!(earlier.warning().unwrap().contains("the clock is 3600 s behind the stream's journal"));
-        // So is one that was set back to before the stream began; and what clocks always differ by isn't told.
+        // The same holds for a clock that was set back to before the stream began; and the usual difference between clocks causes no warning.
         assert_eq!(taken_up(-HOUR).now(), at(61));
         assert_eq!(Clock::at(at(0), Duration::from_millis(500), at(0), || time::Duration::ZERO).warning(), None);
     }

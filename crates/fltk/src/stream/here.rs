@@ -1,10 +1,10 @@
-//! The loop between this machine and the orchestrator: what becomes of processes are events, what is asked for are processes.
+//! The loop between this machine and the orchestrator: outcomes of processes become events, and actions start or stop processes.
 //!
 //! ```text
 //! processes ──> how they ended ──> Orchestrator::take ──> actions ──> start one, ask one to stop
 //! ```
 //!
-//! No process outlives this one. So what the journal says to run is started again by whoever takes the stream up, and goes on from its checkpoint.
+//! No process outlives this one. So the next process that resumes the stream restarts the jobs that run according to the journal, from their checkpoints.
 
 mod machine;
 mod process;
@@ -37,33 +37,33 @@ use crate::{
     stream::{Begun, JobFiles},
 };
 
-/// How often processes are looked at.
+/// How often processes are polled.
 const POLL: time::Duration = time::Duration::from_millis(50);
 
-/// What the jobs of a stream have in common here, and who ends them.
+/// The settings that all jobs of a stream share on this machine.
 pub struct Here {
-    /// Cache folder of data sets, where there is one.
+    /// The cache folder of data sets, if there is one.
     pub data: Option<PathBuf>,
-    /// Workers of a job that doesn't say how many cores it asks for, and the most of any other.
+    /// The number of workers of a job that requests no cores, and the maximum for any other.
     pub workers: NonZeroUsize,
-    /// Whether a TorchScript module may lie within a folder of records.
+    /// True if a TorchScript module may lie within a folder of records.
     pub trust_module: bool,
     /// Raised when the process is asked to stop.
     pub stop: Arc<AtomicBool>,
-    /// Who computes in the jobs' processes.
+    /// The engine that computes in the jobs' processes.
     pub engine: Engine,
 }
 
-/// How the loop ended.
+/// The reason why the loop ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// Every job is over.
     Finished,
-    /// It was asked to stop, and so were the jobs.
+    /// The process was asked to stop, and so were the jobs.
     Stopped,
 }
 
-/// Works until every job of `begun` is over, or the process was asked to stop. `clock` never goes backwards: [`Clock`](super::Clock).
+/// Runs until every job of `begun` is over, or the process is asked to stop. `clock` must never go backwards: [`Clock`](super::Clock).
 ///
 /// # Errors
 /// If the journal can't be written.
@@ -118,19 +118,19 @@ struct Work<'a, 'o> {
     follow: Follow,
     /// This machine.
     node: Node,
-    /// When the stream began.
+    /// The time when the stream began.
     began: Timestamp,
-    /// What time it is in the stream.
+    /// The current time of the stream.
     clock: &'a dyn Fn() -> Timestamp,
     processes: BTreeMap<JobId, Process>,
     /// Events that aren't journaled yet.
     pending: Vec<Event>,
-    /// Whether all processes were asked to stop. None is started any more; what should be is known to the journal.
+    /// True if all processes were asked to stop. No further process is started; the journal knows which jobs should run.
     is_stopping: bool,
 }
 
 impl Work<'_, '_> {
-    /// The processes of whoever worked on the stream before are gone: those that should run are started again.
+    /// Restarts the jobs that should be running: the processes of the previous orchestrator are gone.
     fn take_up(&mut self) {
         self.pending.push(Event::Nodes { nodes: vec![self.node.clone()] });
         let active = self.orchestrator.planner().jobs().iter().filter(|job| job.state.is_active());
@@ -143,7 +143,7 @@ impl Work<'_, '_> {
         }
     }
 
-    /// Sees what happened, and does what follows from it.
+    /// Collects events, and performs the actions that follow from them.
     fn turn(&mut self) -> anyhow::Result<()> {
         self.see_processes();
         if !self.is_stopping && self.orchestrator.next_arrival().is_some_and(|at| at <= self.now()) {
@@ -153,7 +153,7 @@ impl Work<'_, '_> {
             let events = std::mem::take(&mut self.pending);
             let actions = self.orchestrator.take(self.now(), events, (self.clock)()).or_exit(Exit::Records)?;
             actions.into_iter().for_each(|action| self.act(action));
-            // This machine doesn't grow.
+            // A job that doesn't fit this machine never will, so it fails.
             let hopeless = self.orchestrator.planner().hopeless();
             self.pending.extend(hopeless.into_iter().map(|(job, reason)| Event::ended(job, Outcome::Failed, reason)));
             self.follow.changed(self.orchestrator);
@@ -200,7 +200,7 @@ impl Work<'_, '_> {
             self.pending.push(match ended {
                 Ended::Succeeded => Event::ended(job, Outcome::Succeeded, "it trained to its end"),
                 Ended::Failed(reason, blame) => failed(job, reason, blame),
-                // Of one that wasn't to be suspended, but stopped with this process, it says nothing new.
+                // For a job that wasn't being suspended, but stopped together with this process, the event changes nothing.
                 Ended::Stopped => Event::Suspended { job, attempt },
             });
         }
@@ -210,14 +210,14 @@ impl Work<'_, '_> {
         since(self.began, (self.clock)().as_millisecond())
     }
 
-    /// When in the stream it was when the wall clock said `wall_ms`, in milliseconds since the Unix epoch: as long ago as that clock says now. Should it
-    /// have been set since, that can be before the job began, which the planner knows better.
+    /// Returns the stream's time when the wall clock showed `wall_ms`, in milliseconds since the Unix epoch: the time that has passed since then is measured
+    /// by the wall clock. If that clock was set in between, the result can be before the job began, which the planner corrects.
     fn at_wall_clock(&self, wall_ms: u64) -> Duration {
         let ago = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0).saturating_sub(wall_ms);
         Duration::from_millis(self.now().as_millis().saturating_sub(ago))
     }
 
-    /// How long nothing needs to be done.
+    /// Returns how long the loop may sleep.
     fn until_next(&self) -> time::Duration {
         let arrival = self.orchestrator.next_arrival().filter(|_| !self.is_stopping);
         let millis = arrival.map(|at| at.as_millis().saturating_sub(self.now().as_millis()));
@@ -229,7 +229,7 @@ fn failed(job: JobId, reason: String, blame: Blame) -> Event {
     Event::Ended { job, outcome: Outcome::Failed, reason, blame, left: BTreeMap::new(), words: Vec::new() }
 }
 
-/// How long after `began` it was `at_ms`, in milliseconds since the Unix epoch.
+/// Returns the time from `began` to `at_ms`, which is in milliseconds since the Unix epoch; zero if `at_ms` is earlier.
 fn since(began: Timestamp, at_ms: i64) -> Duration {
     Duration::from_millis(u64::try_from(at_ms.saturating_sub(began.as_millisecond())).unwrap_or(0))
 }

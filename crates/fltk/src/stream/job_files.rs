@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! <stream>/jobs/
-//!   <job>.yaml   its experiment: one task, one seed
-//!   <job>.log    what its processes said
-//!   <job>.json   how the last of them ended (`TerminationReport`)
+//!   <job>.yaml   the job's experiment: one task, one seed
+//!   <job>.log    the output of its processes
+//!   <job>.json   the report of how the last process ended (`TerminationReport`)
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -13,36 +13,36 @@ use fltk_cluster::JobId;
 use fltk_core::termination::{REPORT_BYTES_MAX, TerminationReport};
 use fltk_records::{StreamFolder, read_in};
 
-/// Where the files of a stream's jobs are.
+/// The paths of the files of a stream's jobs.
 pub struct JobFiles {
     jobs: PathBuf,
     runs: PathBuf,
 }
 
 impl JobFiles {
-    /// Of the stream in `folder`.
+    /// Returns the paths for the stream in `folder`.
     #[must_use]
     pub fn of(folder: &StreamFolder) -> Self {
         let path = folder.path();
-        // `.` has no parent by name.
+        // A path such as `.` has no parent in its text.
         let real = if path.file_name().is_some() { path.to_owned() } else { path.canonicalize().unwrap_or_else(|_| path.to_owned()) };
         let runs = real.parent().filter(|runs| *runs != Path::new("")).unwrap_or(Path::new("."));
         Self { jobs: path.join("jobs"), runs: runs.to_owned() }
     }
 
-    /// What its processes said.
+    /// Returns the path of the job's log, the output of its processes.
     #[must_use]
     pub fn log(&self, job: &JobId) -> PathBuf {
         self.jobs.join(format!("{job}.log"))
     }
 
-    /// How the last of them ended, if that's there and whole, and neither it nor the folder of jobs is a link.
+    /// Reads the report of how the job's last process ended, if it exists and is complete, and neither it nor the folder of jobs is a link.
     #[must_use]
     pub fn read_report(&self, job: &JobId) -> Option<TerminationReport> {
         serde_json::from_slice(&read_in(&self.jobs, &report_name(job), REPORT_BYTES_MAX as u64).ok()?).ok()
     }
 
-    /// The folder of the job's run, once a process of it has ended by itself.
+    /// Returns the folder of the job's run, once one of its processes has ended by itself.
     #[must_use]
     pub fn run(&self, job: &JobId) -> Option<PathBuf> {
         let name = self.read_report(job)?.run.filter(|name| !name.contains('/') && !name.starts_with('.'))?;
@@ -54,27 +54,27 @@ fn report_name(job: &JobId) -> String {
     format!("{job}.json")
 }
 
-/// For who starts the processes.
+/// The paths for the code that starts the processes.
 impl JobFiles {
-    /// The folder that they are in.
+    /// Returns the folder that the jobs' files are in.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.jobs
     }
 
-    /// The folder of runs: that which the stream's folder is in.
+    /// Returns the folder of runs, which is the parent of the stream's folder.
     #[must_use]
     pub fn runs(&self) -> &Path {
         &self.runs
     }
 
-    /// How the last of them ended.
+    /// Returns the path of the report of how the job's last process ended.
     #[must_use]
     pub fn report(&self, job: &JobId) -> PathBuf {
         self.jobs.join(report_name(job))
     }
 
-    /// The job's experiment.
+    /// Returns the path of the job's experiment file.
     #[must_use]
     pub fn experiment(&self, job: &JobId) -> PathBuf {
         self.jobs.join(format!("{job}.yaml"))
@@ -87,10 +87,10 @@ mod tests {
 
     use super::*;
 
-    /// Of what takes no time.
+    /// The time limit for something that should be immediate.
     const LIMIT: Duration = Duration::from_secs(30);
 
-    /// What is read of the report of job `a` in `jobs`, if it doesn't take for ever.
+    /// Returns true if the report of job `a` in `jobs` can be read; panics if reading doesn't end.
     fn read(jobs: &Path) -> bool {
         let files = JobFiles { jobs: jobs.to_owned(), runs: PathBuf::new() };
         let (send, receive) = channel();

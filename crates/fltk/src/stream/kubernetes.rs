@@ -1,4 +1,4 @@
-//! Streams of jobs for Kubernetes: what pods get, beside what is trained; and both from files or from a stream's folder.
+//! Streams of jobs for Kubernetes: the pods' settings in addition to the experiment, read from files or from a stream's folder.
 
 use std::path::PathBuf;
 
@@ -14,13 +14,13 @@ use crate::{
     inputs, output,
 };
 
-/// What files say: what is trained, when it arrives, what pods get.
+/// The contents of the files: the experiment, its arrivals, and the pods' settings.
 pub struct ClusterInputs {
-    /// What is trained, and when it arrives.
+    /// The experiment and its trace.
     pub inputs: Inputs,
-    /// What pods get, with the experiment's namespace and image where it has none of its own.
+    /// The pods' settings, with the experiment's namespace and image if they have none of their own.
     pub config: KubernetesConfig,
-    /// Whether a file has a `kubernetes` block; otherwise what pods get is all defaults.
+    /// True if a file has a `kubernetes` block; otherwise all other settings of pods are defaults.
     pub has_block: bool,
 }
 
@@ -51,10 +51,10 @@ pub fn read(files: &[PathBuf], overrides: &[String], seed: Option<u64>) -> anyho
     Ok(ClusterInputs { inputs, config, has_block })
 }
 
-/// What a file with a `kubernetes` block says. What is wrong with it ends the program with `exit`.
+/// Parses a file with a `kubernetes` block. Errors in it end the program with `exit`.
 ///
 /// # Errors
-/// If it's wrong.
+/// If the file is wrong.
 pub fn parse_config(source: &SourceFile, exit: Exit) -> anyhow::Result<KubernetesConfig> {
     let (config, warnings) = KubernetesConfig::parse(source).map_err(|report| failure(exit, report.render(output::color_stderr())))?;
     if !warnings.is_empty() {
@@ -64,7 +64,7 @@ pub fn parse_config(source: &SourceFile, exit: Exit) -> anyhow::Result<Kubernete
 }
 
 impl ClusterInputs {
-    /// What all jobs of the run `run` have in common, in `namespace`.
+    /// Returns the settings that all jobs of the run `run` in `namespace` share.
     ///
     /// # Errors
     /// If no image is named.
@@ -76,7 +76,7 @@ impl ClusterInputs {
         Ok(self.context_with(run, namespace, image))
     }
 
-    /// The same, whose pods run `image`.
+    /// Returns the same settings for pods that run `image`.
     #[must_use]
     pub fn context_with(&self, run: &str, namespace: &str, image: String) -> RunContext {
         RunContext {
@@ -88,16 +88,16 @@ impl ClusterInputs {
         }
     }
 
-    /// What the folder of a stream holds whose jobs have `context` in common.
+    /// Returns the texts for the folder of a stream whose jobs share `context`.
     ///
     /// # Errors
-    /// None that plain data can have.
+    /// If the settings can't be serialized, which doesn't happen for plain data.
     pub fn texts(&self, context: &RunContext) -> anyhow::Result<StreamTexts> {
         let cluster = format!("{}\n", serde_json::to_string_pretty(&json!({ "kubernetes": resolved(context) }))?);
         Ok(StreamTexts { cluster: Some(cluster), ..self.inputs.texts() })
     }
 
-    /// Whether pods of the stream whose jobs have `begun` in common get what these files say, in its namespace.
+    /// Returns true if the pods of the stream whose jobs share `begun` have the settings of these files, in that stream's namespace.
     ///
     /// # Errors
     /// If no image is named.
@@ -106,15 +106,15 @@ impl ClusterInputs {
     }
 }
 
-/// What pods get, with the namespace and the image that their stream has.
+/// Returns the pods' settings, with the namespace and the image of their stream.
 fn resolved(context: &RunContext) -> KubernetesConfig {
     KubernetesConfig { namespace: Some(context.namespace.clone()), image: Some(context.image.clone()), ..context.config.clone() }
 }
 
-/// What the jobs of the stream `run` have in common, of whose folder `cluster` is the `cluster.json`.
+/// Returns the settings that the jobs of the stream `run` share, from `cluster`, which is the `cluster.json` of its folder.
 ///
 /// # Errors
-/// If it's damaged.
+/// If `cluster` is damaged.
 pub fn context_of(run: &str, inputs: &Inputs, cluster: &SourceFile) -> anyhow::Result<RunContext> {
     let config = parse_config(cluster, Exit::Records)?;
     let namespace = config.namespace.clone().context("its `cluster.json` names no namespace").or_exit(Exit::Records)?;

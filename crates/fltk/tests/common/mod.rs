@@ -1,4 +1,4 @@
-//! Runs the built program in a folder of its own. The tests of `fltk-torch` share it: that is the same program, with libtorch.
+//! Support for running the built program in a folder of its own. The tests of `fltk-torch` share it: that is the same program, with libtorch.
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
 use std::{
@@ -7,23 +7,23 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-/// The program of the package whose tests these are.
+/// The path of the program of the package under test.
 pub const PROGRAM: &str = match (option_env!("CARGO_BIN_EXE_fltk"), option_env!("CARGO_BIN_EXE_fltk-torch")) {
     (Some(program), _) | (None, Some(program)) => program,
     (None, None) => panic!("cargo names no program"),
 };
 
-/// The repository's root.
+/// Returns the repository's root folder.
 pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the crate is two folders below the root").to_path_buf()
 }
 
-/// The program, to be run in `folder`, with nothing of the caller's environment that changes what it does.
+/// Returns a command that runs the program in `folder`, without any environment variables of the caller that change its behavior.
 pub fn fltk(folder: &Path) -> Command {
     program(Path::new(PROGRAM), folder)
 }
 
-/// `program` in place of it.
+/// Returns such a command for `program`.
 pub fn program(program: &Path, folder: &Path) -> Command {
     let mut command = Command::new(program);
     let ours = ["FLTK_RUNS", "FLTK_DATA", "FLTK_LAUNCHER", "FLTK_TERMINATION_LOG", "FLTK_INTERFACE"];
@@ -37,12 +37,12 @@ pub fn program(program: &Path, folder: &Path) -> Command {
     command
 }
 
-/// Where nothing can be written, as on a full disk.
+/// Returns an output to which nothing can be written, as on a full disk.
 pub fn full() -> Stdio {
     File::options().write(true).open("/dev/full").unwrap().into()
 }
 
-/// A pipe that nobody reads.
+/// Returns a pipe that nobody reads.
 pub fn closed() -> Stdio {
     let (read, write) = std::io::pipe().unwrap();
     drop(read);
@@ -54,7 +54,7 @@ pub fn run(folder: &Path, args: &[&str]) -> Output {
     fltk(folder).args(args).output().expect("the program starts")
 }
 
-/// Runs the program, which has to succeed, and parses its standard output.
+/// Runs the program, which must succeed, and parses its standard output.
 pub fn json(folder: &Path, args: &[&str]) -> serde_json::Value {
     let output = run(folder, args);
     assert!(output.status.success(), "fltk {args:?}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
@@ -94,7 +94,7 @@ tasks:
     distributed: { epochs: 4 }
 ";
 
-/// Lays what version `version` wrote into `folder`: `runs`, as a person has it, and beside it the files that it was begun with.
+/// Copies the files that version `version` wrote into `folder`: `runs` as the user has it, and beside it the files that the runs were begun with.
 pub fn earlier(version: &str, folder: &Path) {
     let data = repository().join("crates/fltk-records/tests/data").join(version);
     copy(&data.join("files"), folder);
@@ -104,7 +104,7 @@ pub fn earlier(version: &str, folder: &Path) {
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder can be made");
     if to.parent().is_some_and(|parent| parent.ends_with("runs")) && from.join("run.json").exists() {
-        // Git keeps none that is empty.
+        // Git doesn't keep empty folders.
         fs::create_dir_all(to.join("checkpoints")).expect("a folder can be made");
     }
     for entry in fs::read_dir(from).expect("the folder is there") {

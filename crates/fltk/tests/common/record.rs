@@ -1,4 +1,4 @@
-//! Records of runs that nobody trained.
+//! Records of runs for tests, created without training.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -12,7 +12,7 @@ use fltk_core::{
 use fltk_records::{Host, Hyperparameters, RunDescription, RunFolder, RunRecorder};
 use jiff::Timestamp;
 
-/// A run of two steps that is over; its name.
+/// Creates a run with two epochs, and returns its name.
 pub fn record(root: &Path, seed: u64) -> String {
     let description = RunDescription {
         fltk_version: "0.1.0".into(),

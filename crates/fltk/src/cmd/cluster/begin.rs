@@ -1,4 +1,4 @@
-//! What comes before a stream's first job: its folder, and whether the cluster will take what it makes.
+//! The steps before a stream's first job: creating its folder, and checking that the cluster will accept its objects.
 
 use std::collections::BTreeMap;
 
@@ -23,15 +23,15 @@ use crate::{
     stream::{self, Begun, Place, kubernetes::ClusterInputs},
 };
 
-/// Where the jobs are to be.
+/// The namespace of the jobs.
 pub struct Namespace {
     pub name: String,
-    /// Whether it was asked for; else it's the kubeconfig's.
+    /// True if the user named it; otherwise it's the kubeconfig's.
     pub is_named: bool,
 }
 
 impl Namespace {
-    /// Refuses a stream that was begun in another, where this one was asked for.
+    /// Refuses a stream that was begun in another namespace, if the user named this one.
     fn check(&self, stream: &str, begun: &str) -> anyhow::Result<()> {
         if !self.is_named || self.name == begun {
             return Ok(());
@@ -44,10 +44,10 @@ impl Namespace {
     }
 }
 
-/// A new stream's folder; or that of the one with the same name.
+/// Creates the folder of a new stream, or opens that of the stream with the same name.
 ///
 /// # Errors
-/// If the cluster doesn't take its jobs, or that one is of other files or another namespace.
+/// If the cluster rejects its jobs, or the stream with that name has other files or another namespace.
 pub async fn begin(args: &ClusterArgs, inputs: &ClusterInputs, namespace: &Namespace, client: &Client) -> anyhow::Result<Begun> {
     let now = Timestamp::now();
     let name = match &args.id {
@@ -64,7 +64,7 @@ pub async fn begin(args: &ClusterArgs, inputs: &ClusterInputs, namespace: &Names
         }
         None => stream::new_name(&inputs.inputs.experiment.name, now),
     };
-    // Before anything is written: what the cluster doesn't take isn't begun.
+    // The check comes before anything is written: a stream that the cluster rejects isn't begun.
     let (context, stream) = (inputs.context(&name, &namespace.name)?, inputs.inputs.stream(&name)?);
     check(client, &context, &stream).await?;
     let texts = inputs.texts(&context)?;
@@ -76,7 +76,7 @@ pub async fn begin(args: &ClusterArgs, inputs: &ClusterInputs, namespace: &Names
     }
 }
 
-/// Refuses what the cluster would, before anything is made.
+/// Refuses what the cluster would refuse, before anything is created.
 async fn check(client: &Client, context: &RunContext, stream: &fltk_cluster::Stream) -> anyhow::Result<()> {
     if let Some(refusal) = context.refusals().into_iter().reduce(|all, next| format!("{all}\n{next}")) {
         return Err(failure(Exit::Experiment, refusal));
@@ -87,7 +87,7 @@ async fn check(client: &Client, context: &RunContext, stream: &fltk_cluster::Str
     preflight::is_new(client, context).await.map_err(refused)
 }
 
-/// What the cluster refused, with the code that it ends with.
+/// Returns the preflight check's error with its exit code.
 pub fn refused(error: PreflightError) -> anyhow::Error {
     let exit = match error {
         PreflightError::Refused { .. } => Exit::Experiment,
@@ -97,7 +97,7 @@ pub fn refused(error: PreflightError) -> anyhow::Error {
     failure(exit, error)
 }
 
-/// One job of each task.
+/// Returns one job of each task.
 pub fn samples(experiment: &Experiment, orchestrator: &Orchestrator<'_>) -> Vec<JobSpec> {
     let mut samples: BTreeMap<usize, JobSpec> = BTreeMap::new();
     for job in orchestrator.planner().jobs() {
@@ -109,10 +109,10 @@ pub fn samples(experiment: &Experiment, orchestrator: &Orchestrator<'_>) -> Vec<
     samples.into_values().collect()
 }
 
-/// Says whether the cluster takes these jobs, and makes nothing.
+/// Checks whether the cluster accepts these jobs, and creates nothing.
 ///
 /// # Errors
-/// If it doesn't.
+/// If the cluster rejects them.
 pub async fn dry_run(client: &Client, inputs: &ClusterInputs, namespace: &str) -> anyhow::Result<()> {
     let name = stream::new_name(&inputs.inputs.experiment.name, Timestamp::now());
     check(client, &inputs.context(&name, namespace)?, &inputs.inputs.stream(&name)?).await?;
@@ -127,7 +127,7 @@ mod tests {
     fn a_stream_is_not_taken_up_in_another_namespace_than_asked_for() {
         let check = |name: &str, is_named, begun: &str| Namespace { name: name.to_owned(), is_named }.check("s", begun);
         check("a", true, "a").unwrap();
-        // The kubeconfig's, which says nothing of where an earlier stream was.
+        // The kubeconfig's namespace says nothing about the namespace of an earlier stream.
         check("a", false, "b").unwrap();
         let message = check("a", true, "b").unwrap_err().to_string();
         assert!(message.contains("begun in namespace `b`") && message.contains("--namespace b"), "{message}");

@@ -1,4 +1,4 @@
-//! To the API server that the command line means; and until when.
+//! The connection to the API server that the command line names, and the signals that end the work.
 
 use fltk_cluster::kubernetes::connect::{self, Address, Target};
 use tokio::signal::unix::{SignalKind, signal};
@@ -8,16 +8,16 @@ use crate::{
     exit::{Exit, OrExit as _},
 };
 
-/// The way to the API server.
+/// Returns a client for the API server, and the default namespace.
 ///
 /// # Errors
-/// If none is known.
+/// If no API server is configured.
 pub async fn connect(args: &TargetArgs) -> anyhow::Result<Target> {
     let address = Address { kubeconfig: args.kubeconfig.clone(), context: args.context.clone() };
     connect::connect(&address).await.or_exit(Exit::Cluster)
 }
 
-/// Done when the process is asked to stop.
+/// Returns a future that completes when the process is asked to stop.
 ///
 /// # Errors
 /// If signals can't be received.

@@ -1,4 +1,4 @@
-//! `fltk cluster --down STREAM`: what the stream made in the cluster goes, and nothing else. Its folder stays.
+//! `fltk cluster --down STREAM`: removes the objects that the stream created in the cluster, and nothing else. Its folder stays.
 
 use std::path::Path;
 
@@ -17,10 +17,10 @@ use crate::{
 /// Removes the objects of the stream `named`.
 ///
 /// # Errors
-/// If an orchestrator works on it, or the API server refuses.
+/// If an orchestrator is running the stream, or the API server refuses.
 pub async fn run(cli: &Cli, args: &ClusterArgs, named: &Path) -> anyhow::Result<()> {
     let target = connect(&args.target).await?;
-    // Its folder may be elsewhere: then its name and the namespace say what is meant.
+    // The stream's folder may be elsewhere: then its name and the namespace identify it.
     let begun = StreamFolder::find(&args.runs, named).ok().map(Begun::open).transpose()?;
     let (run, namespace) = match &begun {
         Some(begun) => (begun.name().to_owned(), begun.context()?.namespace.clone()),

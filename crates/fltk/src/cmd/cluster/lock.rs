@@ -1,4 +1,4 @@
-//! The right to work on a stream, which another orchestrator may have for a moment more: `helm upgrade` makes the new pod before it ends the old one.
+//! The lock of a stream, which another orchestrator may hold for a moment longer: `helm upgrade` creates the new pod before it ends the old one.
 
 use std::{pin::Pin, time::Duration};
 
@@ -11,13 +11,13 @@ use crate::{
     output,
 };
 
-/// How often it's looked whether the other has ended: what it holds up is the start of jobs that take minutes.
+/// How often the lock is tried: short compared with the jobs that wait for it, which take minutes.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Takes the lock of `folder`, waiting for another for as long as `args` say.
+/// Takes the lock of `folder`, waiting for another holder for as long as `args` allow.
 ///
 /// # Errors
-/// If another still has it then, or `stop` is done before.
+/// If another process still holds it then, or `stop` completes first.
 pub async fn take(
     cli: &Cli,
     args: &ClusterArgs,

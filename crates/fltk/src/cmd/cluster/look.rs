@@ -1,4 +1,4 @@
-//! What the cluster itself says of a job, beside what the orchestrator's journal does.
+//! The state of a job as the cluster itself reports it, in addition to the orchestrator's journal.
 
 use std::{future::Future, time::Duration};
 
@@ -12,10 +12,10 @@ use tokio::{runtime::Runtime, time::timeout};
 use super::connect;
 use crate::cli::TargetArgs;
 
-/// How long the cluster has to answer: what the journal says is known without it.
+/// How long the cluster has to answer: the journal's information is available without it.
 const LOOK_LIMIT: Duration = Duration::from_secs(5);
 
-/// What the pods of `job` wait for, or why it isn't suspended as was asked for; if the cluster answers, and that is so.
+/// Returns what the pods of `job` wait for, or why the job isn't suspended yet as requested; `None` if neither applies or the cluster doesn't answer.
 pub fn pods_wait(target: &TargetArgs, context: &RunContext, job: &Job) -> Option<String> {
     let look = async {
         let target = connect(target).await.ok()?;
@@ -25,9 +25,9 @@ pub fn pods_wait(target: &TargetArgs, context: &RunContext, job: &Job) -> Option
     answer(LOOK_LIMIT, look)
 }
 
-/// What `look` comes to, unless it takes longer than `limit`.
+/// Returns the result of `look`, or `None` if it takes longer than `limit`.
 fn answer<T>(limit: Duration, look: impl Future<Output = Option<T>>) -> Option<T> {
-    // A time-out is made within a runtime, or it panics.
+    // `timeout` must be called within a runtime, or it panics.
     Runtime::new().ok()?.block_on(async { timeout(limit, look).await }).ok()?
 }
 

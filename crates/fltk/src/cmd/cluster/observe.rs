@@ -1,4 +1,4 @@
-//! What a person sees while the edge is at work: how the jobs stand, and what is in the way.
+//! The progress that a user sees while a stream runs on Kubernetes: the states of the jobs, and problems.
 
 use std::{
     collections::BTreeMap,
@@ -13,19 +13,19 @@ use fltk_cluster::{
 
 use crate::{cli::Cli, follow::Follow, output};
 
-/// Between two of the same complaint.
+/// The minimum time between two warnings with the same text.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(30);
-/// Different complaints that are remembered.
+/// The maximum number of different warnings that are remembered.
 const COMPLAINTS_MAX: usize = 1000;
 
-/// Says how a stream goes.
+/// Prints the progress of a stream.
 pub struct Observed {
     follow: Follow,
     complaints: BTreeMap<String, Instant>,
 }
 
 impl Observed {
-    /// As much as the command line allows.
+    /// Creates an observer that prints as much as the command line allows.
     #[must_use]
     pub fn new(cli: &Cli) -> Self {
         Self { follow: Follow::new(cli.quiet), complaints: BTreeMap::new() }
@@ -61,7 +61,7 @@ impl Observer for Observed {
     }
 }
 
-/// Jobs share their troubles, and one of them is named: what is left of `job ID: ...` without that name.
+/// Returns the part of `job ID: ...` that is the same for all jobs with this problem: the text without the job's name.
 fn shared(text: &str) -> String {
     let Some((who, what)) = text.split_once(": ") else { return text.to_owned() };
     let name = who.strip_prefix("job ").unwrap_or_default();

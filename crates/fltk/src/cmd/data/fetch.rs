@@ -1,4 +1,4 @@
-//! `fltk data fetch NAME...`, and the fetching of `fltk extractor`.
+//! `fltk data fetch NAME...`, and the downloads of `fltk extractor`.
 
 use std::{io::IsTerminal as _, path::PathBuf};
 
@@ -20,10 +20,10 @@ struct Fetched {
     embedded: bool,
 }
 
-/// Fetches `names` into the cache, but for those that lie elsewhere on this machine as published. One that fails doesn't stop the others.
+/// Fetches `names` into the cache, except for those of which an official copy lies elsewhere on this machine. A failure doesn't stop the others.
 ///
 /// # Errors
-/// If a file can't be had, or the cache can't be written: all that failed.
+/// If a file can't be fetched, or the cache can't be written; the error lists every failure.
 pub fn fetch(cli: &Cli, names: &[DatasetName], locations: &LocationArgs) -> anyhow::Result<()> {
     let locations = inputs::locations(locations);
     let (mut fetched, mut failures) = (Vec::new(), Vec::new());
@@ -59,7 +59,7 @@ pub fn fetch(cli: &Cli, names: &[DatasetName], locations: &LocationArgs) -> anyh
     if failures.is_empty() { Ok(()) } else { Err(failure(Exit::Data, failures.join("\n"))) }
 }
 
-/// Where a published copy lies outside the cache, if there is one. The cache's own is left to the fetch, which checks and mends it.
+/// Returns the path of an official copy outside the cache, if there is one. A copy in the cache is left to the fetch, which checks and repairs it.
 fn elsewhere(name: DatasetName, locations: &Locations) -> Option<PathBuf> {
     let found = |origin: Origin| match origin {
         Origin::Folder(path) | Origin::Archive(path) => {
@@ -68,11 +68,11 @@ fn elsewhere(name: DatasetName, locations: &Locations) -> Option<PathBuf> {
         Origin::Embedded => None,
     };
     let path = locate(name, locations).and_then(found)?;
-    // A copy that can't be read is none.
+    // A copy that can't be read doesn't count.
     fltk_data::inspect(name, locations).ok().flatten().filter(|copy| copy.is_official()).map(|_| path)
 }
 
-/// Shows a fetch on standard error: a bar on a terminal, a line per file elsewhere.
+/// The progress of a fetch on standard error: a bar on a terminal, otherwise a line for each file.
 struct Talk {
     quiet: bool,
     bar: Option<ProgressBar>,

@@ -1,4 +1,4 @@
-//! `fltk data list`: what there is, and what is on this machine.
+//! `fltk data list`: the data sets that the program knows, and those on this machine.
 
 use fltk_data::{load::locate, sources};
 use serde::Serialize;
@@ -15,7 +15,7 @@ struct Row {
     license: &'static str,
     reference: &'static str,
     download_bytes: u64,
-    /// Where it lies; absent where it has to be fetched.
+    /// The location of the data set; `None` if it has to be fetched.
     origin: Option<fltk_data::Origin>,
 }
 

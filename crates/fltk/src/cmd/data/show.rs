@@ -1,4 +1,4 @@
-//! `fltk data show NAME`: sizes and class counts, and how heterogeneous a split over clients is.
+//! `fltk data show NAME`: sizes and class counts of a data set, and the heterogeneity of a split over clients.
 
 use std::path::Path;
 
@@ -33,10 +33,10 @@ struct Shown<'a> {
     partition: Option<Heterogeneity>,
 }
 
-/// Prints what the data set holds.
+/// Prints a summary of the data set.
 ///
 /// # Errors
-/// If it is missing or damaged, the partition is impossible, or the picture can't be written.
+/// If the data set is missing or damaged, the partition is impossible, or the picture can't be written.
 pub fn run(cli: &Cli, args: &DataShowArgs) -> anyhow::Result<()> {
     let locations = inputs::locations(&args.locations);
     let config = DatasetConfig { name: dataset(&args.name)?, path: args.path.clone() };

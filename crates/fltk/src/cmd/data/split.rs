@@ -1,4 +1,4 @@
-//! `fltk data split FILE`: which samples of the training set each client of each federated task gets, for each seed.
+//! `fltk data split FILE`: the samples of the training set that each client of each federated task gets, for each seed.
 
 use std::collections::BTreeMap;
 
@@ -16,9 +16,9 @@ use crate::{
 struct TaskSplit {
     task: String,
     seed: Seed,
-    /// SHA-256 over the training set's labels; `fltk_data::labels_digest` says how.
+    /// The SHA-256 digest of the training set's labels; `fltk_data::labels_digest` describes its input.
     labels_digest: String,
-    /// For each client the ascending indices of its samples.
+    /// The indices of each client's samples, ascending.
     clients: BTreeMap<u32, Vec<u32>>,
 }
 

@@ -1,4 +1,4 @@
-//! `fltk data verify`: the cache, or where else a data set is found, against the published digests.
+//! `fltk data verify`: compares data sets, in the cache or elsewhere on this machine, with the published digests.
 
 use fltk_data::{
     fetch::{FileState, verify},
@@ -21,10 +21,10 @@ struct Row {
     sha256: Option<String>,
 }
 
-/// Prints the state of every file of `names` (all data sets when empty).
+/// Prints the state of every file of the data sets `names` (of all data sets if empty).
 ///
 /// # Errors
-/// If a file is wrong, or one of a data set that was asked for is missing.
+/// If a file is wrong, or a file of a data set in `names` is missing.
 pub fn run(cli: &Cli, names: &[String], locations: &LocationArgs) -> anyhow::Result<()> {
     let locations = inputs::locations(locations);
     let asked = names.iter().map(|name| dataset(name)).collect::<anyhow::Result<Vec<_>>>()?;
@@ -32,7 +32,7 @@ pub fn run(cli: &Cli, names: &[String], locations: &LocationArgs) -> anyhow::Res
     let mut rows = Vec::new();
     for name in checked {
         let states = verify(name, &locations).or_exit(Exit::Data)?;
-        // What the cache has nothing of may lie elsewhere, or unpacked.
+        // A data set of which the cache has no file may lie elsewhere, or may be unpacked.
         if states.iter().all(|(_, state)| *state == FileState::Missing)
             && let Some(copy) = fltk_data::inspect(name, &locations).or_exit(Exit::Data)?
         {

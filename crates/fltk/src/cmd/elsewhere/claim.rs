@@ -1,4 +1,4 @@
-//! Records on a claim's volume, which a pod serves meanwhile.
+//! Records on the volume of a claim, served by a temporary pod.
 
 use std::{
     fs::File,
@@ -28,15 +28,15 @@ use crate::{
     stream::kubernetes::parse_config,
 };
 
-/// How often the flag is looked at that a signal raises.
+/// How often the flag that a signal raises is checked.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// Bytes of a token.
+/// The length of a token, in bytes before hex encoding.
 const SECRET_BYTES: usize = 32;
 
-/// Does `work` with a client of what is on the claim that `named` names, `CLAIM` or `CLAIM/DIR`. The pod is removed whatever comes of it.
+/// Calls `work` with a client for the records on the claim `named`, which is `CLAIM` or `CLAIM/DIR`. The pod is removed whatever the outcome.
 ///
 /// # Errors
-/// If the claim can't be read; or those of `work`.
+/// If the claim can't be read, or `work` fails.
 pub fn through<T>(
     cli: &Cli,
     named: &str,
@@ -48,7 +48,7 @@ pub fn through<T>(
         Some(path) => parse_config(&inputs::read_source(path)?, Exit::Experiment)?,
         None => KubernetesConfig::of_stream(None),
     };
-    // A signal ends what is done here; the pod goes, and then the program. A second one doesn't leave the pod behind.
+    // A signal ends the work; then the pod is removed, and the program ends. A second signal doesn't leave the pod behind.
     let stop = stop::on_every_signal()?;
     let secret = secret()?;
     let runtime = Runtime::new().context("can't start the runtime")?;
@@ -78,7 +78,7 @@ pub fn through<T>(
     }
 }
 
-/// The cluster with the namespace, and the image of the pod.
+/// Returns the cluster with the namespace, and the image of the pod.
 async fn find(config: &KubernetesConfig, args: &ThroughArgs) -> anyhow::Result<(Target, String)> {
     let Target { client, namespace } = cluster::connect(&args.target).await?;
     let namespace = args.target.namespace.clone().or_else(|| config.namespace.clone()).unwrap_or(namespace);
@@ -93,7 +93,7 @@ async fn find(config: &KubernetesConfig, args: &ThroughArgs) -> anyhow::Result<(
     Ok((Target { client, namespace }, image))
 }
 
-/// Removes the pod however this ends.
+/// An open connection to the pod; dropping it removes the pod.
 struct Open {
     runtime: Runtime,
     opened: Option<Opened>,
@@ -122,11 +122,11 @@ fn no_image(namespace: &str) -> anyhow::Error {
     failure(Exit::Cluster, message)
 }
 
-/// The claim and the folder on it.
+/// Returns the claim and the folder on it.
 fn parse(named: &str) -> anyhow::Result<(String, String)> {
     let (claim, folder) = named.split_once('/').unwrap_or((named, ""));
     let folder = folder.trim_matches('/');
-    // As Kubernetes has names of objects.
+    // The characters of a Kubernetes object's name.
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
     let is_name = (1..=253).contains(&claim.len()) && claim.chars().all(fits);
     let is_within = folder.is_empty() || folder.split('/').all(|step| !matches!(step, "" | "." | "..") && !step.contains('$'));
@@ -136,7 +136,7 @@ fn parse(named: &str) -> anyhow::Result<(String, String)> {
     Err(anyhow!("`pvc/{}` names no claim, or a folder outside of it\nhint: `pvc/CLAIM` or `pvc/CLAIM/DIR`", named.escape_debug()))
 }
 
-/// Something that nobody can guess.
+/// Returns a random token that nobody can guess.
 fn secret() -> anyhow::Result<String> {
     let mut bytes = [0; SECRET_BYTES];
     File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes)).context("the system gives no randomness")?;

@@ -1,6 +1,6 @@
-//! Waiting for a server, which ends when the process is asked to stop: however silent the server is.
+//! Waiting for a server in a way that ends when the process is asked to stop, even if the server sends nothing.
 //!
-//! Nobody can wake a thread that waits for a socket. So another thread waits, and is left behind in the end.
+//! A thread that is blocked on a socket can't be woken. So another thread blocks on it, and is abandoned after an interruption.
 
 use std::{
     io::{self, Read},
@@ -15,16 +15,16 @@ use std::{
 
 use crate::exit::{Exit, OrExit as _, failure};
 
-/// How often the flag is looked at that a signal raises.
+/// How often the flag that a signal raises is checked.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// Bytes of a piece, and pieces that wait: a megabyte.
+/// The size of a piece in bytes, and the maximum number of pieces in the queue: together 1 MiB.
 const PIECE: usize = 64 << 10;
 const PIECES_MAX: usize = 16;
 
-/// What `work` makes, unless `stop` is raised before.
+/// Returns the result of `work`, unless `stop` is raised first.
 ///
 /// # Errors
-/// Those of `work`; or that it was interrupted.
+/// If `work` fails or is interrupted.
 pub fn answer<T, E>(stop: &AtomicBool, work: impl FnOnce() -> Result<T, E> + Send + 'static) -> anyhow::Result<T>
 where
     T: Send + 'static,
@@ -39,7 +39,7 @@ where
     }
 }
 
-/// `body`, which ends with an error when `stop` is raised.
+/// Returns a reader of `body` that fails once `stop` is raised.
 pub fn body(mut body: impl Read + Send + 'static, stop: Arc<AtomicBool>) -> impl Read {
     let (send, pieces) = sync_channel(PIECES_MAX);
     thread::spawn(move || {
@@ -65,7 +65,7 @@ pub fn body(mut body: impl Read + Send + 'static, stop: Arc<AtomicBool>) -> impl
 struct Pieces {
     pieces: Receiver<io::Result<Vec<u8>>>,
     stop: Arc<AtomicBool>,
-    /// Whether the end came: an empty piece.
+    /// True once the end was received, which is an empty piece.
     is_over: bool,
     piece: Vec<u8>,
     taken: usize,
@@ -90,7 +90,7 @@ impl Read for Pieces {
     }
 }
 
-/// What comes next; an error once `stop` is raised; `None` when nothing will come.
+/// Returns the next item; an error once `stop` is raised; `None` if the sender is gone.
 fn next<T>(receive: &Receiver<T>, stop: &AtomicBool) -> Option<Result<T, ()>> {
     loop {
         if stop.load(Ordering::Relaxed) {
@@ -142,7 +142,7 @@ mod tests {
         assert_eq!(read.len(), PIECE);
     }
 
-    /// Silent for ever, once it has said that somebody waits for it.
+    /// Blocks forever, after signaling through `begun` that somebody waits for it.
     fn be_silent(begun: &Sender<()>) -> ! {
         begun.send(()).unwrap();
         loop {
@@ -150,7 +150,7 @@ mod tests {
         }
     }
 
-    /// A flag that is raised when somebody waits already.
+    /// Returns a flag that is raised once a message is sent on the returned channel, when somebody is already waiting.
     fn raised_later() -> (Arc<AtomicBool>, Sender<()>) {
         let (begun, begins) = channel();
         let stop = Arc::new(AtomicBool::new(false));

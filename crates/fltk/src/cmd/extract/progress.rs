@@ -1,4 +1,4 @@
-//! How far an extraction is: a bar on a terminal, a line for each record elsewhere.
+//! The progress of an extraction: a bar on a terminal, otherwise a line for each record.
 
 use std::{
     cell::Cell,
@@ -12,10 +12,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{cli::Cli, output};
 
-/// Between two pictures of the bar.
+/// The time between two redraws of the bar.
 const DRAW_EVERY: Duration = Duration::from_millis(100);
 
-/// Says how it goes.
+/// Prints the progress of an extraction.
 pub struct Progress {
     quiet: bool,
     wanted: usize,
@@ -25,12 +25,12 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Of `wanted` records.
+    /// Creates the progress of an extraction of `wanted` records.
     pub fn new(cli: &Cli, wanted: usize) -> Self {
         Self { quiet: cli.quiet, wanted, begun: 0, bytes: Rc::default(), bar: None }
     }
 
-    /// The next is begun.
+    /// Begins the next record.
     pub fn begin(&mut self, name: &str) {
         self.begun += 1;
         self.bytes.set(0);
@@ -44,7 +44,7 @@ impl Progress {
         }
     }
 
-    /// It's over, with these words.
+    /// Ends the record, with `words` as its outcome.
     pub fn end(&mut self, words: &str) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
@@ -54,12 +54,12 @@ impl Progress {
         }
     }
 
-    /// Bytes of the one at hand that came.
+    /// Returns the number of bytes received of the current record.
     pub fn bytes(&self) -> u64 {
         self.bytes.get()
     }
 
-    /// `inner`, of which every byte is counted.
+    /// Returns a reader of `inner` that counts its bytes.
     pub fn watch<R: Read>(&self, inner: R) -> impl Read + use<R> {
         Watched { inner, bytes: Rc::clone(&self.bytes), bar: self.bar.clone() }
     }

@@ -1,4 +1,4 @@
-//! `fltk plan --manifests DIR`: the Kubernetes objects of every job, for reading and for `kubectl apply --dry-run=server`.
+//! `fltk plan --manifests DIR`: writes the Kubernetes objects of every job, for reading and for `kubectl apply --dry-run=server`.
 
 use std::{fs, path::Path};
 
@@ -14,13 +14,13 @@ use crate::{
     output,
 };
 
-/// Jobs whose objects are written, at most: one file each.
+/// The maximum number of jobs whose objects are written, one file each.
 const JOBS_MAX: usize = 10_000;
 
-/// Writes one file a job into `folder`, and one with what they share, if there is any. Returns how many.
+/// Writes one file for each job into `folder`, and one with the runtimes that they share, if any. Returns the number of jobs.
 ///
 /// # Errors
-/// If a file can't be written, or there are too many.
+/// If a file can't be written, or there are too many jobs.
 pub fn write<'a>(folder: &Path, context: &RunContext, jobs: impl Iterator<Item = &'a JobSpec>) -> anyhow::Result<usize> {
     fs::create_dir_all(folder).with_context(|| format!("can't make `{}`", folder.display()))?;
     let runtimes = context.runtimes();
@@ -37,14 +37,14 @@ pub fn write<'a>(folder: &Path, context: &RunContext, jobs: impl Iterator<Item =
             ));
         }
         let Manifests { job, config_maps } = context.manifests(&context.with_requests(spec.clone()), 1);
-        // The policy before the pods that it is for.
+        // The network policy comes before the pods that it applies to.
         let objects: Vec<Json> = std::iter::once(context.network_policy(spec)).chain([job]).chain(config_maps).collect();
         output::write_file(&folder.join(format!("{}.yaml", job_name(&spec.id))), documents(&objects)?.as_bytes())?;
     }
     Ok(count)
 }
 
-/// Several documents of YAML.
+/// Returns `objects` as YAML documents in one text.
 fn documents(objects: &[Json]) -> anyhow::Result<String> {
     let text = |object| serde_saphyr::to_string(object).or_exit(Exit::General);
     Ok(objects.iter().map(text).collect::<anyhow::Result<Vec<_>>>()?.join("---\n"))

@@ -1,4 +1,4 @@
-//! `fltk run FILE` of an experiment with a `stream`: its jobs arrive, wait and run on this machine.
+//! `fltk run FILE` for an experiment with a `stream`: its jobs arrive, wait and run on this machine.
 
 use fltk_cluster::{Orchestrator, StreamEvent};
 use fltk_core::experiment::Experiment;
@@ -13,14 +13,14 @@ use crate::{
     stream::{self, Begun, Clock, End, Here, Inputs, Place, work},
 };
 
-/// Runs the stream of `experiment`; goes on with one of the same name.
+/// Runs the stream of `experiment`, or resumes one with the same name.
 ///
 /// # Errors
-/// If it has no end within reason, its folder can't be written, or a job failed.
+/// If it has more jobs than allowed, its folder can't be written, or a job failed.
 pub fn start(cli: &Cli, args: &RunArgs, here: &Here, mut experiment: Experiment) -> anyhow::Result<()> {
     check_options(args)?;
     let base = inputs::base_folder(&args.files);
-    // So that it can be resumed from anywhere; the trace is copied.
+    // Absolute paths let the stream be resumed from anywhere; the trace is copied.
     inputs::make_paths_absolute(&mut experiment, &base)?;
     let inputs = Inputs::of(experiment, &base)?;
     let (texts, now) = (inputs.texts(), Timestamp::now());
@@ -32,19 +32,19 @@ pub fn start(cli: &Cli, args: &RunArgs, here: &Here, mut experiment: Experiment)
         None => stream::new_name(&inputs.experiment.name, now),
     };
     let stream = inputs.stream(&name)?;
-    // What is impossible isn't begun.
+    // An impossible stream isn't begun.
     here.engine.check()?;
     Orchestrator::new(stream.clone(), |spec| spec, None, &[]).or_exit(Exit::Experiment)?;
     go_on(cli, here, &Begun::create(&args.runs, stream, &texts, Place::Here, now)?, false)
 }
 
-/// Goes on with the stream in `folder`.
+/// Resumes the stream in `folder`.
 ///
 /// # Errors
-/// If it isn't one of this machine, another process works on it, or a job failed.
+/// If it isn't a stream for one machine, another process is running it, or a job failed.
 pub fn resume(cli: &Cli, args: &RunArgs, here: &Here, folder: StreamFolder) -> anyhow::Result<()> {
     check_options(args)?;
-    // Where it really lies: the runs of its jobs lie beside it.
+    // Links are resolved: the runs of its jobs lie beside the real folder.
     let path = folder.path().canonicalize().or_exit(Exit::Records)?;
     let begun = Begun::resume(StreamFolder::open(path).or_exit(Exit::Records)?)?;
     match begun.place {
@@ -58,7 +58,7 @@ pub fn resume(cli: &Cli, args: &RunArgs, here: &Here, folder: StreamFolder) -> a
     }
 }
 
-/// Refuses an option that a stream doesn't heed: its jobs arrive whatever became of others.
+/// Refuses an option that has no effect on a stream: its jobs arrive whatever happened to others.
 fn check_options(args: &RunArgs) -> anyhow::Result<()> {
     if args.fail_fast {
         let message = "`--fail-fast` is for runs: a stream's jobs arrive whatever became of others\nhint: leave it out".to_owned();

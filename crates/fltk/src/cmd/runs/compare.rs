@@ -23,7 +23,7 @@ pub fn run(cli: &Cli, runs: &[RunRef]) -> anyhow::Result<()> {
     output::text(&format!("{}\n\n{}\n\n{}", runs_table(&comparison), groups_table(&comparison), steps_table(&comparison)))
 }
 
-/// The runs by letters, which head the columns of the other tables.
+/// Returns the letter of the run with this index, which heads its column in the other tables.
 fn letter(index: usize) -> String {
     u8::try_from(index).ok().filter(|index| *index < 26).map_or_else(|| format!("#{index}"), |index| char::from(b'A' + index).to_string())
 }
@@ -63,7 +63,7 @@ fn groups_table(comparison: &Comparison) -> String {
     format!("{table}{}", replaced(&comparison.groups))
 }
 
-/// A line for each run that doesn't count, so that a smaller number of seeds is no surprise.
+/// Returns a line for each run that doesn't count, to explain a smaller number of seeds.
 fn replaced(groups: &[Group]) -> String {
     let line = |&index: &usize| format!("\n{} is not counted: a later run of the same seed takes its place", letter(index));
     groups.iter().flat_map(|group| &group.repeated).map(line).collect()

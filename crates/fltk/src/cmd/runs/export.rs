@@ -24,11 +24,11 @@ use crate::{
     exit::failure,
 };
 
-/// Bytes that are passed on at once.
+/// The size of the copy buffer, in bytes.
 #[cfg(feature = "web")]
 const PIECE: usize = 64 << 10;
 
-/// Prints every round or epoch of `named` as one table; when empty, of all runs below `root`, where a damaged one is skipped with a warning.
+/// Prints every round or epoch of the runs `named` as one table; if empty, of all runs in `root`, skipping a damaged one with a warning.
 ///
 /// # Errors
 /// If a named run's folder is missing or damaged, or standard output is closed.
@@ -48,10 +48,10 @@ fn open_sound(root: &Path, path: &Path) -> Option<RunRef> {
     open(root, path).inspect_err(|problem| output::talk(format_args!("warning: `{}` is skipped: {problem:#}", path.display()))).ok()
 }
 
-/// The same of runs that are elsewhere.
+/// Prints the same table for runs that are elsewhere.
 ///
 /// # Errors
-/// If they can't be got, or standard output is closed.
+/// If they can't be fetched, or standard output is closed.
 #[cfg(feature = "web")]
 pub fn from(cli: &Cli, format: ExportFormat, from: &str, through: &ThroughArgs, named: &[PathBuf]) -> anyhow::Result<()> {
     let name = |path: &PathBuf| path.to_str().map(str::to_owned).context("a run elsewhere is named by its folder's name, which is text");
@@ -76,7 +76,7 @@ pub fn from(cli: &Cli, format: ExportFormat, from: &str, through: &ThroughArgs, 
     })
 }
 
-/// As the library calls it.
+/// Returns the library's value for `format`.
 pub fn format(format: ExportFormat) -> export::Format {
     match format {
         ExportFormat::Csv => export::Format::Csv,

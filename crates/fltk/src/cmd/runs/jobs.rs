@@ -1,4 +1,4 @@
-//! `fltk runs jobs [STREAM]`: what became of the jobs of a stream.
+//! `fltk runs jobs [STREAM]`: the states and results of the jobs of a stream.
 
 use std::path::{Path, PathBuf};
 

@@ -12,7 +12,7 @@ use crate::{
     inputs, output,
 };
 
-/// Prints the runs that `args` asks for.
+/// Prints the runs that `args` select.
 ///
 /// # Errors
 /// If the folder of runs can't be listed, or standard output is closed.

@@ -12,7 +12,7 @@ use crate::{
     output,
 };
 
-/// Prints everything about `run`.
+/// Prints the settings, steps and results of `run`.
 ///
 /// # Errors
 /// If its checkpoints can't be listed, or standard output is closed.

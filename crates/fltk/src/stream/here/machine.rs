@@ -1,4 +1,4 @@
-//! This machine as the planner sees it: one node.
+//! This machine as a node for the planner.
 
 use std::{fs, thread::available_parallelism};
 
@@ -6,16 +6,16 @@ use fltk_cluster::{Amounts, plan::capacity::Node};
 
 use crate::host;
 
-/// Processes that the node takes, whatever they ask for: more than any stream starts.
+/// The node's capacity of pods, which are processes here: more than any stream starts.
 const PODS: i128 = 1_000_000;
 
-/// A node with this machine's cores and memory, of which nobody else uses any.
+/// Returns a node with this machine's cores and memory, all of which is available to the stream.
 #[must_use]
 pub fn node() -> Node {
     const NANOS: i128 = 1_000_000_000;
     let cores = available_parallelism().map_or(1, |cores| cores.get() as i128);
     let amounts = Amounts::none().with("cpu", cores * NANOS).with("pods", PODS * NANOS);
-    // Where that isn't known, memory holds up nobody.
+    // If the memory isn't known, it limits no job.
     let memory_bytes = memory_bytes().unwrap_or(u64::MAX);
     Node {
         name: host::name().unwrap_or_else(|| "local".to_owned()),

@@ -1,4 +1,4 @@
-//! A job's process: `fltk run` of the job's own file, asked to stop, killed if it doesn't, and what it said when it failed.
+//! A job's process: starting `fltk run` for the job's own file, stopping it, killing it if it doesn't stop, and the reason of a failure.
 
 use std::{
     env,
@@ -20,57 +20,58 @@ use fltk_core::{
 
 use crate::{child, exit::Exit, output, stream::JobFiles, termination::TERMINATION_LOG};
 
-/// How long a process has to end once it was asked to: longer than it gives its own ranks. What it did since its last checkpoint is lost then.
+/// How long a process has to end once it was asked to: longer than it gives its own ranks. After that it is killed, and its work since the last
+/// checkpoint is lost.
 const GRACE: Duration = Duration::from_secs(30);
-/// Bytes at the end of a log in which the reason of a failure is looked for.
+/// The number of bytes at the end of a log that are searched for the reason of a failure.
 const TAIL_BYTES: u64 = 8192;
-/// Lines that are given as the reason where none says that it is an error.
+/// The number of last lines that are given as the reason if no line begins with `error`.
 const TAIL_LINES: usize = 5;
-/// Longest reason, in characters.
+/// The maximum length of a reason, in characters.
 const REASON_CHARS_MAX: usize = 1000;
 
-/// What all processes of a stream have in common.
+/// The settings that all processes of a stream share.
 pub struct Start<'a> {
     /// The stream's name.
     pub stream: &'a str,
-    /// What is trained.
+    /// The experiment that the jobs belong to.
     pub experiment: &'a Experiment,
-    /// Where the jobs' files are.
+    /// The paths of the jobs' files.
     pub files: &'a JobFiles,
-    /// Cache folder of data sets, where there is one.
+    /// The cache folder of data sets, if there is one.
     pub data: Option<&'a Path>,
-    /// Workers of a job that doesn't say how many cores it asks for, and the most of any other.
+    /// The number of workers of a job that requests no cores, and the maximum for any other.
     pub workers: NonZeroUsize,
-    /// Whether a TorchScript module may lie within a folder of records.
+    /// True if a TorchScript module may lie within a folder of records.
     pub trust_module: bool,
 }
 
-/// A job's process. Killed when this value goes.
+/// A job's process, which is killed when this value is dropped.
 pub struct Process {
     child: Child,
     attempt: u32,
     log: PathBuf,
-    /// Where in the log this process began.
+    /// The offset in the log at which this process's output begins, in bytes.
     log_from: u64,
-    /// Until when it has to end, once it was asked to.
+    /// The deadline for its end, once it was asked to stop.
     deadline: Option<Instant>,
 }
 
-/// How a process ended.
+/// The way a process ended.
 pub enum Ended {
-    /// It trained to its end.
+    /// The process completed its training.
     Succeeded,
-    /// As it was asked to: it goes on from its last checkpoint.
+    /// The process stopped as it was asked to; the job will resume from its last checkpoint.
     Stopped,
-    /// Otherwise: why, and what is at fault.
+    /// The process failed, with the reason and whether the machine or the job is to blame.
     Failed(String, Blame),
 }
 
 impl Start<'_> {
-    /// Starts the process of `spec`; one that was started before goes on from its last checkpoint.
+    /// Starts the process of `spec`; a job that was started before resumes from its last checkpoint.
     ///
     /// # Errors
-    /// If a file can't be written, or the process not started.
+    /// If a file can't be written, or the process can't be started.
     pub fn process(&self, spec: &JobSpec, attempt: u32) -> anyhow::Result<Process> {
         let (file, log) = (self.files.experiment(&spec.id), self.files.log(&spec.id));
         output::write_file(&file, experiment::to_yaml(&spec.experiment(self.experiment)).as_bytes())?;
@@ -82,7 +83,7 @@ impl Start<'_> {
         if let Some(data) = self.data {
             command.arg("--data").arg(data);
         }
-        // What has failed before isn't passed over: whether a job is tried again is decided here.
+        // A run that has failed before isn't skipped: the orchestrator decides whether a job is retried.
         command.args(["--workers", &self.workers_of(spec).to_string(), "--retry-failed"]);
         if self.trust_module {
             command.arg("--trust-module");
@@ -92,7 +93,7 @@ impl Start<'_> {
         Ok(Process { child, attempt, log, log_from, deadline: None })
     }
 
-    /// As many as the job asks for cores.
+    /// Returns the number of workers: the cores that the job requests, rounded up, within the limit.
     fn workers_of(&self, spec: &JobSpec) -> usize {
         let cores = spec.requests().get("cpu").saturating_add(999_999_999) / 1_000_000_000;
         match usize::try_from(cores) {
@@ -103,13 +104,13 @@ impl Start<'_> {
 }
 
 impl Process {
-    /// Which of the job's starts it is of.
+    /// Returns the attempt of the job that this process belongs to.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.attempt
     }
 
-    /// Asks it to stop, once.
+    /// Asks the process to stop, once.
     pub fn ask_to_stop(&mut self) {
         if self.deadline.is_none() {
             self.deadline = Some(Instant::now() + GRACE);
@@ -117,13 +118,13 @@ impl Process {
         }
     }
 
-    /// How it ended, if it has; kills it if it's late.
+    /// Returns how the process ended, if it has; kills it if its deadline has passed.
     pub fn ended(&mut self) -> Option<Ended> {
         let status = match self.child.try_wait() {
             Ok(Some(status)) => status,
             Ok(None) => {
                 if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                    // An error means that it has ended.
+                    // An error means that the process has already ended.
                     let _ = self.child.kill();
                 }
                 return None;
@@ -138,7 +139,7 @@ impl Process {
         })
     }
 
-    /// The end of what it said.
+    /// Returns the end of the process's output.
     fn tail(&self) -> String {
         let read = || -> std::io::Result<Vec<u8>> {
             let mut file = File::open(&self.log)?;
@@ -154,14 +155,14 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Errors mean that it has ended.
+        // Errors mean that the process has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// What is at fault: the machine for processes that somebody or something killed, as the kernel does where memory runs out, and for those that say that they
-/// could not read, write or reach what they need.
+/// Returns what is to blame: the machine if a signal killed the process, as the kernel does when memory runs out, or if its exit code says that it couldn't
+/// read, write or reach something; otherwise the job.
 fn blame(status: ExitStatus) -> Blame {
     match status.code() {
         None => Blame::Machine,
@@ -170,7 +171,7 @@ fn blame(status: ExitStatus) -> Blame {
     }
 }
 
-/// Why a process failed: its exit code, and its last words from the first that is an error on.
+/// Returns the reason why a process failed: its exit code, and its last lines of output, from the first that begins with `error`.
 fn reason(status: ExitStatus, said: &str) -> String {
     let how = status.code().map_or_else(|| format!("it was ended by {status}"), |code| format!("exit code {code}"));
     let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
