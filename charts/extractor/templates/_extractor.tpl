@@ -1,4 +1,4 @@
-{{/* The volumes that the claims are of, with their sizes. */}}
+{{/* The volumes behind the claims, with their sizes. */}}
 {{- define "extractor.volumes" -}}
 log: {{ .Values.extractor.logging.size | quote }}
 server: {{ .Values.extractor.output.size | quote }}
@@ -7,34 +7,34 @@ data: {{ .Values.extractor.data.size | quote }}
 {{- end }}
 {{- end }}
 
-{{/* No StorageClass of this name is there or needed: it keeps other claims from the volumes, and these claims from provisioners. */}}
+{{/* No StorageClass of this name exists or is needed: the name keeps other claims from binding to the volumes, and provisioners from serving these claims. */}}
 {{- define "extractor.hostPathClass" -}}
 fltk-host-path
 {{- end }}
 
-{{/* Volumes are of the whole cluster, claims of a namespace: (list $ "claim"). A namespace has no dot, so no two have the same. */}}
+{{/* A volume's name: (list $ "claim"). Volumes are cluster-scoped, claims namespaced. A namespace's name has no dot, so volume names are unique. */}}
 {{- define "extractor.volumeName" -}}
 {{- $ := index . 0 -}}
 fltk.{{ $.Release.Namespace }}.{{ index . 1 }}
 {{- end }}
 
-{{/* Whether there is anything to look at the records with. */}}
+{{/* True if a program that serves records is enabled. */}}
 {{- define "extractor.serves" -}}
 {{- if or .Values.extractor.serve.enabled .Values.extractor.tensorboard.enabled -}}yes{{- end -}}
 {{- end }}
 
-{{/* Before all paths of `fltk serve`, without the slash at the end. */}}
+{{/* The prefix of all paths of `fltk serve`, without the slash at the end. */}}
 {{- define "extractor.servePrefix" -}}
 {{- ternary .Values.extractor.ingress.paths.serve "" .Values.extractor.ingress.enabled | trimSuffix "/" -}}
 {{- end }}
 
-{{/* Before all of TensorBoard's pages, without the slash at the end. */}}
+{{/* The prefix of the paths of TensorBoard's pages, without the slash at the end. */}}
 {{- define "extractor.pathPrefix" -}}
 {{- $ingress := ternary .Values.extractor.ingress.paths.tensorboard "" .Values.extractor.ingress.enabled -}}
 {{- .Values.extractor.tensorboard.pathPrefix | default $ingress | trimSuffix "/" -}}
 {{- end }}
 
-{{/* Names by which `fltk serve` is asked where it wants no token: those of its Service, the Ingress's, and what the values say. */}}
+{{/* The host names that `fltk serve` accepts if it requires no token: its Service's, the Ingress's, and those of the values. */}}
 {{- define "extractor.hosts" -}}
 {{- $service := printf "%s.%s.svc" (include "fltk.fullname" .) .Release.Namespace -}}
 {{- $hosts := list (include "fltk.fullname" .) (trimSuffix ".svc" $service) $service (printf "%s.cluster.local" $service) -}}
@@ -42,7 +42,7 @@ fltk.{{ $.Release.Namespace }}.{{ index . 1 }}
 {{- concat $hosts .Values.extractor.serve.hosts | uniq | toJson -}}
 {{- end }}
 
-{{/* What of it asks nobody who they are; empty where all of it asks. */}}
+{{/* A description of the programs without authentication; empty if all have it. */}}
 {{- define "extractor.open" -}}
 {{- if .Values.extractor.tensorboard.enabled -}}
 TensorBoard, which asks nobody who they are,
@@ -51,7 +51,7 @@ all records
 {{- end -}}
 {{- end }}
 
-{{/* Refuses what would show records to everybody who asks. */}}
+{{/* Refuses values that would expose records to everybody. */}}
 {{- define "extractor.check" -}}
 {{- $ingress := .Values.extractor.ingress -}}
 {{- $service := .Values.extractor.service -}}

@@ -1,11 +1,11 @@
 {{/*
-What both charts share. The file is in each, the same to the byte: `cargo xtask charts lint` compares them.
+Definitions that both charts share. Each chart has a copy of this file, byte for byte the same: `cargo xtask charts lint` compares them.
 */}}
 
 {{/*
-Begins the names of all objects of the release: `<release>-<chart>`, or the release's name where that is the chart's. At most 43 characters, so that
-what is put behind fits 63. What can't be the name of a Service (dots, a digit first) or is too long gets a digest in place of that: two releases
-never share a name.
+The prefix of the names of all objects of the release: `<release>-<chart>`, or only the release's name if it is the same as the chart's. It has at most 43
+characters, so that names with a suffix fit in 63. A name that is invalid for a Service (dots, a leading digit) or too long is replaced by one with
+a digest, so two releases never share a name.
 */}}
 {{- define "fltk.fullname" -}}
 {{- $own := ternary .Release.Name (printf "%s-%s" .Release.Name .Chart.Name) (eq .Release.Name .Chart.Name) -}}
@@ -17,7 +17,7 @@ never share a name.
 {{- end -}}
 {{- end }}
 
-{{/* Selects the pods of a component: (list $ "component"). */}}
+{{/* The labels that select the pods of a component: (list $ "component"). */}}
 {{- define "fltk.selector" -}}
 {{- $ := index . 0 -}}
 app.kubernetes.io/name: fltk.{{ $.Chart.Name }}
@@ -25,7 +25,7 @@ app.kubernetes.io/instance: {{ $.Release.Name | quote }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 
-{{/* Labels of an object of a component: (list $ "component"). Not of pods: a newer chart alone would restart them. */}}
+{{/* The labels of an object of a component: (list $ "component"). Pods don't have them, since a new version of the chart would restart the pods. */}}
 {{- define "fltk.labels" -}}
 {{- $ := index . 0 -}}
 {{ include "fltk.selector" . }}
@@ -36,7 +36,7 @@ helm.sh/chart: {{ $.Chart.Name }}-{{ $.Chart.Version }}
 {{- end }}
 
 {{/*
-An image of the provider: (list $ "name:tag"). No registry has ours, so there is no default: neither for the name, nor for the registry, without which
+An image of the provider: (list $ "name:tag"). No registry has our images, so there is no default for the name, nor for the registry, without which
 nodes would ask a public one.
 */}}
 {{- define "fltk.image" -}}
@@ -57,12 +57,12 @@ nodes would ask a public one.
 {{- include "fltk.image" (list . .Values.provider.imageName) -}}
 {{- end }}
 
-{{/* The image of what trains nothing. */}}
+{{/* The image of programs that don't train. */}}
 {{- define "fltk.serverImage" -}}
 {{- include "fltk.image" (list . (.Values.provider.orchestratorImageName | default .Values.provider.imageName)) -}}
 {{- end }}
 
-{{/* The image of TensorBoard: beside the one of jobs, with its tag, unless it is named. */}}
+{{/* The image of TensorBoard: unless it is named, in the same place and with the same tag as the image of jobs. */}}
 {{- define "fltk.tensorboardImage" -}}
 {{- $of := .Values.provider.imageName -}}
 {{- $name := .Values.provider.tensorboardImageName -}}
@@ -77,13 +77,13 @@ nodes would ask a public one.
 {{- include "fltk.image" (list . $name) -}}
 {{- end }}
 
-{{/* When images are pulled, by its name of today or by those of 2021; empty for Kubernetes' own default. */}}
+{{/* The image pull policy, from its current value or from those of 2021; empty for Kubernetes' own default. */}}
 {{- define "fltk.whenPulled" -}}
 {{- $orchestrator := ternary ((.Values.orchestrator).pullPolicy) "" (eq .Chart.Name "orchestrator") -}}
 {{- .Values.fltk.pullPolicy | default .Values.provider.imagePullPolicy | default $orchestrator -}}
 {{- end }}
 
-{{/* Values that KFLTK's users have and nothing reads: a line of the notes, or nothing. */}}
+{{/* A line of the notes about values of KFLTK that are set and not read; empty if there are none. */}}
 {{- define "fltk.notRead" -}}
 {{- $of := get .Values .Chart.Name -}}
 {{- $all := dict "image" .Values.image "fltk.config" .Values.fltk.config -}}
@@ -99,7 +99,7 @@ Given, and not read, here as in KFLTK's charts: {{ join ", " . }}.
 {{- end -}}
 {{- end }}
 
-{{/* When images are pulled, and with which secrets: lines of a container and of a pod. */}}
+{{/* The image pull policy and the image pull secrets, as lines of a container and of a pod. */}}
 {{- define "fltk.pullPolicy" -}}
 {{- with include "fltk.whenPulled" . }}
 imagePullPolicy: {{ . }}
@@ -115,19 +115,19 @@ imagePullSecrets:
 {{- end }}
 {{- end }}
 
-{{/* A folder within the working folder: (list $ "name"). */}}
+{{/* The path of a folder within the working folder: (list $ "name"). */}}
 {{- define "fltk.path" -}}
 {{- $ := index . 0 -}}
 {{- printf "%s/%s" ($.Values.fltk.workDir | trimSuffix "/") (index . 1 | trimAll "/") -}}
 {{- end }}
 
-{{/* The claim of data sets; empty where none are asked for. */}}
+{{/* The claim of data sets; empty if no data sets are requested. */}}
 {{- define "fltk.dataClaim" -}}
 {{- if .Values.extractor.data.sets -}}{{- .Values.storage.claims.data -}}{{- end -}}
 {{- end }}
 
 {{/*
-Where pods may run, as their `nodeSelector`, `tolerations`, `affinity` and `priorityClassName`: of a block of values.
+The placement of pods from a block of values: `nodeSelector`, `tolerations`, `affinity` and `priorityClassName`.
 */}}
 {{- define "fltk.placement" -}}
 {{- with .nodeSelector }}

@@ -1,9 +1,9 @@
-{{/* A value that is a file's text, or a map: the text. JSON is YAML, and keeps numbers as they are. */}}
+{{/* The text of a value that is a file's text or a map. A map is written as JSON, which is valid YAML and keeps numbers unchanged. */}}
 {{- define "orchestrator.text" -}}
 {{- if kindIs "string" . -}}{{- . -}}{{- else if . -}}{{- toPrettyJson . -}}{{- end -}}
 {{- end }}
 
-{{/* The files that `fltk cluster` reads, by name: YAML. */}}
+{{/* The files that `fltk cluster` reads, as a YAML map from names to texts. */}}
 {{- define "orchestrator.files" -}}
 {{- $own := .Values.orchestrator -}}
 {{- $experimentFile := base $own.runtime.experimentFile -}}
@@ -36,7 +36,7 @@
 {{- toYaml $files -}}
 {{- end }}
 
-{{/* What pods get: what the values say, over what follows from others of them. */}}
+{{/* The pods' settings: those in the `kubernetes` value, which override those derived from other values. */}}
 {{- define "orchestrator.kubernetes" -}}
 {{- $block := include "orchestrator.block" . | fromYaml -}}
 {{- $derived := dict
@@ -58,7 +58,7 @@
 {{- toPrettyJson (dict "kubernetes" $derived) -}}
 {{- end }}
 
-{{/* The `kubernetes` block of the values. */}}
+{{/* The contents of the values' `kubernetes` block, as JSON. */}}
 {{- define "orchestrator.block" -}}
 {{- $given := .Values.orchestrator.kubernetes | default dict -}}
 {{- if kindIs "string" $given -}}
@@ -71,12 +71,12 @@
 {{- toJson $given -}}
 {{- end }}
 
-{{/* pytorchjob or trainjob. */}}
+{{/* The backend: pytorchjob or trainjob. */}}
 {{- define "orchestrator.backend" -}}
 {{- (include "orchestrator.block" . | fromYaml).backend | default "pytorchjob" -}}
 {{- end }}
 
-{{/* Whether it looks at nodes. KFLTK's files, lists among them, never ask for it; the values may. */}}
+{{/* True if the orchestrator watches nodes. KFLTK's files, some of which are lists, never ask for it; the values may. */}}
 {{- define "orchestrator.seesCluster" -}}
 {{- $rbac := .Values.orchestrator.rbac.cluster -}}
 {{- if eq $rbac "always" -}}yes
@@ -93,8 +93,8 @@
 {{- end }}
 
 {{/*
-The stream's name. Jobs' names follow from it, and its folder in the volume: begun again by the same name, a stream goes on. By the same name but of
-other files it would be refused, so all that it follows from is in the digest.
+The stream's name. It determines the names of jobs and of the folder on the volume, so a stream that is begun again with the same name resumes. A stream
+with the same name but other files would be refused, so everything that determines the stream is in the digest.
 */}}
 {{- define "orchestrator.id" -}}
 {{- if .Values.orchestrator.id -}}
@@ -105,7 +105,7 @@ other files it would be refused, so all that it follows from is in the digest.
 {{- end -}}
 {{- end }}
 
-{{/* Files can't change under a pod: another content is another object. */}}
+{{/* The name of the ConfigMap contains a digest of the files, so that they never change under a running pod. */}}
 {{- define "orchestrator.configMapName" -}}
 {{- include "fltk.fullname" . }}-{{ include "orchestrator.files" . | sha256sum | trunc 8 }}
 {{- end }}

@@ -100,7 +100,7 @@ spec:
       emptyDir: {}
 {{- end }}
 
-{{/* As of a Job. */}}
+{{/* The `spec` of the Job. */}}
 {{- define "orchestrator.jobSpec" -}}
 backoffLimit: {{ .Values.orchestrator.backoffLimit }}
 {{- if not (kindIs "invalid" .Values.orchestrator.ttlSecondsAfterFinished) }}
@@ -125,12 +125,12 @@ template:
   {{- include "orchestrator.pod" . | nindent 2 }}
 {{- end }}
 
-{{/* A job can't be changed, only replaced: its name has a digest of all that it is. */}}
+{{/* A Job is immutable and can only be replaced, so its name contains a digest of its whole specification. */}}
 {{- define "orchestrator.jobName" -}}
 {{- include "fltk.fullname" . }}-{{ include "orchestrator.jobSpec" . | sha256sum | trunc 8 }}
 {{- end }}
 
-{{/* What runs it, as kubectl names it. */}}
+{{/* The orchestrator's workload, in the form that kubectl accepts. */}}
 {{- define "orchestrator.workload" -}}
 {{- if eq .Values.orchestrator.kind "Job" -}}job/{{ include "orchestrator.jobName" . }}{{- else -}}deployment/{{ include "fltk.fullname" . }}{{- end -}}
 {{- end }}
