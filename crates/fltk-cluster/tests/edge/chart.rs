@@ -7,6 +7,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 use fltk_cluster::kubernetes::{
     down::down,
     preflight::{check, share},
+    retry::clear,
 };
 use serde_json::Value;
 
@@ -71,6 +72,7 @@ fn right_of(call: &Call) -> Option<Right> {
         ("POST", 1) => "create",
         ("PATCH", 2) => "patch",
         ("DELETE", 1) => "deletecollection",
+        ("DELETE", 2) => "delete",
         _ => panic!("{call:?}: a verb that no role of the chart has"),
     };
     Some((right(verb, group, rest[0]), in_all))
@@ -98,14 +100,28 @@ async fn at_work(backend: &str, admission: Admission) -> Cluster {
     let trace = "0,low,1\n5,urgent,0\n60,urgent,0\n";
     // The job `low` takes the whole node.
     let cores = "resources: { master: { cores: 2, memory: 1Gi }, worker: { cores: 2, memory: 1Gi } }";
-    let cluster = Cluster::with_trace(&[task("low", 2, cores), task("urgent", 1, cores)], &stream, &format!("backend: {backend}"), trace);
+    let settings = format!("backend: {backend}, restart_policy: Never, run_policy: {{ backoff_limit: 0 }}");
+    let cluster = Cluster::with_trace(&[task("low", 2, cores), task("urgent", 1, cores)], &stream, &settings, trace);
     let low = cluster.object("low");
-    cluster.scenario.operator(move |run| if run.job == low && run.attempt < 2 { Fate::runs_on() } else { Fate::succeeds("").after(10) });
+    cluster.scenario.operator(move |run| match (run.job == low, run.attempt) {
+        (true, ..2) => Fate::runs_on(),
+        (true, _) => Fate::fails(6, "no space"),
+        (false, _) => Fate::succeeds("").after(10),
+    });
     check(&cluster.scenario.client(), &cluster.context, &cluster.specs(), admission == Admission::Capacity).await.unwrap();
     share(&cluster.scenario.client(), &cluster.context, &cluster.specs()).await.unwrap();
     let told = cluster.run(async |_| {}).await;
-    told.assert_all_succeeded();
-    assert_eq!(told.record("low").suspensions, 2);
+    assert_eq!((told.states()["low"], told.record("low").suspensions), ("failed", 2));
+    let failed = cluster.to_retry(false);
+    assert_eq!(failed, [told.record("low").job]);
+    let client = cluster.scenario.client();
+    tokio::select! {
+        cleared = clear(&client, &cluster.context, cluster.began(), &failed) => cleared.unwrap(),
+        () = cluster.tick_on() => unreachable!("it never ends"),
+    }
+    cluster.retry(&failed);
+    cluster.scenario.operator(|_| Fate::succeeds("").after(10));
+    cluster.run(async |_| {}).await.assert_all_succeeded();
     cluster
 }
 

@@ -43,6 +43,8 @@ orchestrator:
     log_claim: null
     tolerations: [{ key: kwok.x-k8s.io/node, operator: Exists, effect: NoSchedule }]
     node_selector: { type: kwok }
+    restart_policy: Never
+    run_policy: { backoff_limit: 0 }
 ";
 
 const EXPERIMENT: &str = "name: takeover
@@ -50,6 +52,13 @@ tasks:
   - { name: plain, kind: distributed, network: LeNet5, dataset: fashion-mnist, distributed: { epochs: 1, data_parallelism: 2 }, priorities: [{ priority: 2, probability: 1 }] }
   - { name: urgent, kind: distributed, network: LeNet5, dataset: fashion-mnist, distributed: { epochs: 1 }, priorities: [{ priority: 0, probability: 1 }] }
   - name: large
+    kind: distributed
+    network: LeNet5
+    dataset: fashion-mnist
+    distributed: { epochs: 1 }
+    resources: { master: { cores: 40, memory: 1Gi }, worker: { cores: 1, memory: 1Gi } }
+    priorities: [{ priority: 2, probability: 1 }]
+  - name: evicted
     kind: distributed
     network: LeNet5
     dataset: fashion-mnist
@@ -66,7 +75,11 @@ stream:
 
 /// The arrivals before any pod is deleted: two jobs whose pods are larger than every node, and urgent ones that preempt the same large job, one
 /// after the other. The orchestrator then emits the same event for one job twice, which needs a separate right: a repeated event is patched.
-const BEFORE: [(f64, &str); 4] = [(0.0, "large"), (0.0, "large"), (5.0, "urgent"), (35.0, "urgent")];
+const BEFORE: [(f64, &str); 4] = [(0.0, "evicted"), (0.0, "large"), (5.0, "urgent"), (35.0, "urgent")];
+/// The class of the job whose pod is evicted.
+const EVICTED: &str = "evicted";
+/// The label by which a pod or an object names its job.
+const JOB_LABEL: &str = "fltk.node/job";
 /// The arrival time of the first job after them, in seconds.
 const AFTER: f64 = 40.0;
 
@@ -98,6 +111,7 @@ helm install orchestrator charts/orchestrator --namespace {namespace} --values t
     workplace.bash(&format!("set -e\n{install}\n"), LIMIT)?;
     let records = Records { workplace, folder: &volume.join("server") };
     records.wait("a job that is pushed out twice", |jobs| jobs.iter().any(|job| job.suspensions >= 2))?;
+    made_once.expect_anew(evict(cluster, workplace, &namespace, &kind, &records)?);
     let _large = cluster.node(&large, LARGE_CORES)?;
     let before = records.wait("enough ended jobs", |jobs| ended(jobs) >= num_jobs / 2)?;
     ensure!(ended(&before) < num_jobs, "the stream was over before its pod was deleted");
@@ -137,6 +151,25 @@ fn trace(jobs: usize) -> String {
         writeln!(trace, "{time:.1},{class}").expect("a String takes it");
     }
     trace
+}
+
+/// Makes the pod of the job [`EVICTED`] fail as a node that evicts it does, and waits until the job has failed. Returns the name
+/// of the job's object, which the next orchestrator removes, to make it anew: that takes the right to delete.
+fn evict(cluster: &TestCluster, workplace: &Workplace<'_>, namespace: &str, kind: &str, records: &Records<'_>) -> anyhow::Result<String> {
+    let is_evicted = |job: &&Job| job.class == EVICTED;
+    let jobs = records.jobs()?;
+    let job = &jobs.iter().find(is_evicted).context("no job to evict")?.job;
+    workplace.bash(
+        &format!(
+            "kubectl --namespace {namespace} patch \"$(kubectl --namespace {namespace} get pods --selector {JOB_LABEL}={job} --output name)\" \
+                     --subresource status --patch '{{\"status\": {{\"phase\": \"Failed\", \"reason\": \"Evicted\"}}}}'"
+        ),
+        LIMIT,
+    )?;
+    records.wait("the failure of an evicted job", |jobs| jobs.iter().find(is_evicted).is_some_and(|job| job.state == "failed"))?;
+    let objects = cluster.names(namespace, kind, &format!("{JOB_LABEL}={job}"))?;
+    let name = objects.first().and_then(|object| object.rsplit('/').next()).context("the evicted job has no object")?;
+    Ok(name.to_owned())
 }
 
 struct Records<'a> {
