@@ -328,7 +328,7 @@ impl Planner {
                 job.record.first_step(at, now);
                 false
             }
-            // Only the journals of earlier versions suspend a held job.
+            // Only in journals of earlier versions is a held job suspended.
             (Event::Suspended { .. }, State::Suspending { .. } | State::Held) => {
                 job.record.suspended(now);
                 self.release(index);

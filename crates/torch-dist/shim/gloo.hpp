@@ -1,8 +1,7 @@
 // ProcessGroupGloo as this crate needs it: called from several threads, able to hang up, and awake when a connection breaks.
 //
-// Gloo tells of a broken connection to whoever waits for a message that hasn't begun. Who waits for the rest of one that is under way, as for most of a
-// large tensor, learns nothing, and waits until the time-out. So what a collective is to give is a future of ours, which a thread fails once a
-// connection is found to be broken.
+// When a connection breaks, gloo fails the operations on it whose message hasn't begun. One whose message is under way, as most of a large tensor is,
+// waits until its time-out. So a collective returns a future of ours, and a thread of the group fails it once it finds a connection broken.
 #pragma once
 
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
@@ -10,11 +9,13 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 // Collectives that haven't ended. Shared with gloo's threads, which may outlive the group's owner.
@@ -140,10 +141,12 @@ class TdGloo : public c10d::ProcessGroupGloo {
   }
 
  private:
-  // How long a collective takes before connections are tried, and how often they are then.
+  // How long a collective takes before connections are tried, and how often they are then: at first, and at most. Each try leaves some hundred bytes in gloo
+  // on both sides, for as long as the connection lives; a job whose collectives always wait leaves a megabyte a day for each peer.
   static constexpr std::chrono::milliseconds PATIENCE{1000};
   static constexpr std::chrono::milliseconds TRY_EVERY{500};
-  // The tag of what is sent to try a connection, and never received.
+  static constexpr std::chrono::milliseconds TRY_EVERY_MAX{8000};
+  // The tag of the message that tries a connection, and is never received. `tag_code` in group.rs refuses it to users.
   static constexpr int TRY_TAG = 0x7fffffff;
 
   template <typename Body>
@@ -154,28 +157,40 @@ class TdGloo : public c10d::ProcessGroupGloo {
 
   Work watched(Work work) { return c10::make_intrusive<Outcome>(Pending::follow(pending_, *work->getFuture())); }
 
-  // Ends what waits for a broken connection. A message that is under way ends by itself soon after it breaks, if it's one of those that do: hence two tries.
+  // Fails the collectives that wait for a broken connection. Gloo itself ends most of them, soon after the connection breaks: hence two tries.
   void watch() {
     std::string broken;
+    std::chrono::milliseconds pause = TRY_EVERY;
     std::unique_lock<std::mutex> lock(over_mutex_);
-    while (!over_changed_.wait_for(lock, TRY_EVERY, [this] { return over_; })) {
+    while (!over_changed_.wait_for(lock, pause, [this] { return over_; })) {
       if (pending_->age() < PATIENCE) {
         broken.clear();
+        pause = TRY_EVERY;
         continue;
       }
       bool was_broken = !broken.empty();
       broken = try_connections();
-      if (was_broken && !broken.empty()) return pending_->fail(broken);
+      if (broken.empty()) {
+        pause = std::min(2 * pause, TRY_EVERY_MAX);
+      } else if (was_broken) {
+        // Futures call back, and a callback may end the group.
+        lock.unlock();
+        return pending_->fail(broken);
+      } else {
+        pause = TRY_EVERY;
+      }
     }
   }
 
-  // What is wrong with the first broken connection; empty if none is.
+  // Returns the error of the first broken connection; empty if none is broken. Only connections over the first of several interfaces are tried.
   std::string try_connections() {
     for (int rank = 0; rank < getSize(); rank++) {
       if (rank == getRank()) continue;
       try {
         Tensors tensors{nothing_};
         send(tensors, rank, TRY_TAG);
+      } catch (const c10::Error& error) {
+        return error.what_without_backtrace();
       } catch (const std::exception& error) {
         return error.what();
       }

@@ -72,7 +72,7 @@ pub enum Error {
         operation: String,
         /// The kind of failure.
         cause: Cause,
-        /// The ranks that didn't report the failure within three seconds: lost ones, but also ranks that compute for longer before they
+        /// The ranks that didn't report the failure within four seconds: lost ones, but also ranks that compute for longer before they
         /// next communicate, and ranks in Python.
         missing: Vec<u32>,
         /// The text from libtorch.

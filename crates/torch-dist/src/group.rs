@@ -202,11 +202,13 @@ impl ProcessGroup {
     /// Reduces `tensor` over all ranks, in place. The result has the same bits on every rank.
     ///
     /// # Errors
-    /// [`Error::Mismatch`], [`Error::Collective`] or [`Error::Closed`]; [`Error::Argument`] if the tensor isn't a dense one on the group's device.
+    /// [`Error::Mismatch`], [`Error::Collective`] or [`Error::Closed`]; [`Error::Argument`] if the tensor isn't a dense one on the group's device. After an
+    /// [`Error::Collective`] the content of the tensor is undefined.
     pub fn all_reduce(&self, tensor: &mut Tensor, op: ReduceOp) -> Result<(), Error> {
         let operation = format!("all_reduce({})", op.name());
         self.prepare(&operation, &[tensor], op)?;
-        // SAFETY: group and tensor live through the call, which returns when the backend is done with the tensor.
+        // SAFETY: group and tensor live through the call. It returns when the backend is done with the tensor, or has failed: work that is left behind then
+        // shares ownership of the tensor.
         self.done(&operation, unsafe { ffi::td_group_all_reduce(self.raw, raw(tensor), op.code()) })?;
         self.average(tensor, op)
     }
@@ -439,14 +441,17 @@ impl Drop for ProcessGroup {
     fn drop(&mut self) {
         let group = Made(self.raw);
         if self.closed.get() {
-            // Freeing waits for all collectives: one that a failure left behind ends with its time-out.
-            thread::spawn(move || group.free());
+            // Freeing waits for all collectives: one that a failure left behind ends with its time-out. Without a thread the group is leaked.
+            let _ = thread::Builder::new().spawn(move || group.free());
         } else {
             group.free();
         }
     }
 }
 
+/// The largest tag. The next one is the shim's own, for the messages that try connections.
+const TAG_MAX: i32 = i32::MAX - 1;
+
 fn tag_code(tag: u32) -> Result<i32, Error> {
-    i32::try_from(tag).map_err(|_| Error::Argument(format!("tag {tag} is above {}", i32::MAX)))
+    i32::try_from(tag).ok().filter(|tag| *tag <= TAG_MAX).ok_or_else(|| Error::Argument(format!("tag {tag} is above {TAG_MAX}")))
 }

@@ -21,7 +21,9 @@
 //!
 //! **Time-outs.** Joining, every collective and every call to the store end some seconds after their time-out at the latest. A call that libtorch itself
 //! would not let end, to a rank 0 that is frozen or whose machine vanished, leaves a thread behind. All-reduces, broadcasts and all-gathers notice
-//! within two seconds that a rank's connection broke; a send or a receive that is under way notices only at the time-out, since gloo doesn't report it.
+//! within two seconds that a rank's connection broke (within ten, if they have waited for long); a send or a receive whose message is under way notices
+//! only at the time-out, since gloo doesn't report it. A rank that goes without a [barrier](ProcessGroup::leave) while others are in a collective is lost
+//! to them. A group that failed may keep its store, and so the port, until its time-out.
 //!
 //! **GPUs.** The feature `nccl` adds groups over NCCL. Its tests passed on one GPU, which two ranks shared, with libtorch 2.11; **nobody has run it on
 //! several GPUs, or with the libtorch that everything else is tested with** (`docs/distributed.md`).

@@ -113,8 +113,8 @@ impl Place {
     }
 
     /// Joins the group; returns `None` for a process that is alone. Waits at most `timeout` for the master's name to resolve, as long again for the
-    /// others, and as long until all are connected. A rank that comes back after it was lost waits until the master serves another store: the others
-    /// are about to restart.
+    /// others, and as long until all are connected. A rank that comes back after it was lost waits, twice the `timeout` at most, until the master
+    /// serves another store: the others are about to restart.
     ///
     /// # Errors
     /// If the others don't come, or the process was asked to stop.
@@ -326,24 +326,36 @@ mod tests {
 
     const TIMEOUT: Duration = Duration::from_secs(30);
 
-    #[test]
-    fn a_rank_that_comes_back_waits_for_the_next_store() {
+    /// Lets rank 1 come to an old store with this time-out, and ends that store so long after it came.
+    fn comes_back(timeout: Duration, until_others_end: Duration) {
         let old = old_store();
         let port = old.port();
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {
-            let back = scope.spawn(|| rank_1(port).join(TIMEOUT, Network::default(), &stop));
+            let back = scope.spawn(|| rank_1(port).join(timeout, Network::default(), &stop));
             let began = Instant::now();
             while old.add("torch_dist/present/1", 0).unwrap() < 2 {
                 assert!(began.elapsed() < TIMEOUT, "it never came");
                 thread::sleep(STOP_EVERY);
             }
+            thread::sleep(until_others_end);
             assert!(!back.is_finished());
             drop(old);
             let rank_0 = Place { rank: 0, ..rank_1(port) };
             let _first = rank_0.join(TIMEOUT, Network::default(), &stop).unwrap().unwrap();
             assert_eq!(back.join().unwrap().unwrap().unwrap().rank(), 1);
         });
+    }
+
+    #[test]
+    fn a_rank_that_comes_back_waits_for_the_next_store() {
+        comes_back(TIMEOUT, Duration::ZERO);
+    }
+
+    #[test]
+    fn a_rank_that_comes_back_waits_longer_than_the_others_may_take_to_notice() {
+        let timeout = Duration::from_secs(4);
+        comes_back(timeout, timeout + Duration::from_secs(1));
     }
 
     #[test]

@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use crate::{Error, TcpStore};
 
-/// The time that the ranks that notice a failure give the others to notice it too, before they report them missing.
-const ROLL_CALL: Duration = Duration::from_secs(3);
+/// The time that the ranks that notice a failure give the others to notice it too, before they report them missing. In the middle
+/// of a message that takes two seconds (`PATIENCE` and `TRY_EVERY` in `shim/gloo.hpp`).
+const ROLL_CALL: Duration = Duration::from_secs(4);
 
 /// Returns the ranks that don't report a failure within [`ROLL_CALL`]. If the store is gone, that is rank 0, which serves it, unless rank 0
 /// reported the failure before it ended. To make that likely, rank 0 waits longer than the others.
