@@ -30,7 +30,7 @@ pub(crate) struct ExperimentFile {
     /// Root seeds: one replication of every task each.
     #[schemars(length(min = 1, max = 1000))]
     seeds: Vec<Seed>,
-    /// What is trained.
+    /// The tasks to train.
     #[schemars(length(min = 1, max = 1000))]
     tasks: Vec<TaskFile>,
     /// How tasks become a stream of jobs on a cluster. Used by the orchestrator only.
@@ -75,7 +75,7 @@ struct TaskFile {
     /// Intra-op threads of one rank or client.
     #[schemars(range(min = 1, max = 1024))]
     threads: u32,
-    /// What pods ask for. Used by the orchestrator only.
+    /// The resources that pods request. Used by the orchestrator only.
     #[serde(skip_serializing_if = "Option::is_none")]
     resources: Option<Resources>,
     /// Jobs of it after which no more arrive, in each replication. Used by the orchestrator only.

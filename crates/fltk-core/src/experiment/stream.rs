@@ -12,13 +12,13 @@ use super::{Duration, Quantity};
 pub struct StreamConfig {
     /// `batch`: every task arrives once, at the beginning. `simulated`: tasks of each group arrive at random. `trace`: as a file says.
     pub orchestrator: OrchestratorType,
-    /// Whether jobs of a batch run beside each other, or one after another.
+    /// True if jobs of a batch run in parallel, false if they run one after another.
     pub parallel: bool,
     /// Which of the waiting jobs goes first.
     pub policy: PolicyName,
     /// When a job may start.
     pub admission: AdmissionConfig,
-    /// Whether a job that fits may start before one that is ahead of it and doesn't.
+    /// True if a job that fits may start before one that is ahead of it and doesn't fit.
     pub backfill: bool,
     /// How long jobs arrive; required when `simulated`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,7 +77,7 @@ pub enum AdmissionConfig {
     Unlimited {},
     /// While fewer than so many run.
     MaxConcurrent {
-        /// How many.
+        /// The number of jobs.
         #[schemars(range(min = 1, max = 1_000_000))]
         jobs: u32,
     },
@@ -92,19 +92,19 @@ pub enum AdmissionConfig {
 pub enum Gaps {
     /// Exponential gaps, independent of each other: a Poisson process.
     Exponential {
-        /// Their mean.
+        /// The mean gap.
         mean: Duration,
     },
     /// All gaps are the same.
     Deterministic {
-        /// Its length.
+        /// The length of each gap.
         every: Duration,
     },
     /// Uniform between two bounds.
     Uniform {
-        /// The shortest.
+        /// The shortest gap.
         min: Duration,
-        /// The longest.
+        /// The longest gap.
         max: Duration,
     },
 }
@@ -122,7 +122,7 @@ pub struct ArrivalGroup {
     /// Gaps between its arrivals, and before the first; required when `simulated`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gaps: Option<Gaps>,
-    /// Whether its jobs may push out jobs of lower priority.
+    /// True if its jobs may preempt jobs of lower priority.
     pub preempt: bool,
 }
 
@@ -138,19 +138,19 @@ pub struct Priority {
     pub probability: f64,
 }
 
-/// What the pods of a job ask for; requests and limits are equal.
+/// The resources that the pods of a job request; requests and limits are equal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "resources")]
 #[serde(deny_unknown_fields)]
 pub struct Resources {
-    /// Of rank 0: the federator, or the first data-parallel rank.
+    /// The resources of rank 0: the federator, or the first data-parallel rank.
     pub master: PodResources,
-    /// Of every other rank; left out where there is none, as in a federated task.
+    /// The resources of every other rank; left out if there is none, as in a federated task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worker: Option<PodResources>,
 }
 
-/// What one pod asks for.
+/// The resources that one pod requests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "pod_resources")]
 #[serde(deny_unknown_fields)]

@@ -86,12 +86,12 @@ pub struct DistributedConfig {
     /// Number of ranks; 1 trains alone.
     #[schemars(range(min = 1, max = 10_000))]
     pub data_parallelism: u32,
-    /// Whether an epoch's last step is filled up with samples from its beginning, as `DistributedSampler` does, so that the ranks' batches are in
-    /// proportion. Without it each sample is used once, and a rank may have none in that step.
+    /// True if an epoch's last step is filled up with samples from its beginning, as `DistributedSampler` does, so that the ranks' batches are in
+    /// proportion. Otherwise each sample is used once, and a rank may have none in that step.
     pub pad_last: bool,
-    /// Whether batch norms use the statistics of all ranks' batches together.
+    /// True if batch norms use the statistics of all ranks' batches together.
     pub sync_batch_norm: bool,
-    /// What gradients are on the wire.
+    /// The compression of gradients on the wire.
     pub compression: GradientCompression,
     /// Optimizer steps of an epoch from one checkpoint to the next; then every end of an epoch is one too.
     #[schemars(range(min = 1, max = 1_000_000_000))]
@@ -122,7 +122,7 @@ impl DistributedConfig {
     }
 }
 
-/// What gradients are on the wire.
+/// The compression of gradients on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "gradient_compression")]
 #[serde(rename_all = "snake_case")]
@@ -169,7 +169,7 @@ pub struct LstmConfig {
     /// Dropout after the embedding, between layers and after the last.
     #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
     pub dropout: f64,
-    /// Whether the decoder shares the embedding's weight.
+    /// True if the decoder shares the embedding's weight.
     pub tied: bool,
 }
 

@@ -14,7 +14,7 @@ pub struct TrainConfig {
     /// Samples per forward pass of an evaluation. It changes speed and memory, not results.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub test_batch_size: u32,
-    /// Whether a last batch smaller than `batch_size` is left out.
+    /// True if a last batch smaller than `batch_size` is left out.
     pub drop_last: bool,
     /// The optimizer and its settings.
     pub optimizer: OptimizerConfig,
@@ -116,11 +116,11 @@ pub struct SchedulerConfig {
     /// The learning rate never falls below this.
     #[schemars(range(min = 0.0))]
     pub minimum_learning_rate: f64,
-    /// What is counted.
+    /// The unit that is counted.
     pub unit: ScheduleUnit,
 }
 
-/// What a schedule counts.
+/// The unit that a schedule counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(rename = "schedule_unit")]

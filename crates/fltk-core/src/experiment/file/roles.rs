@@ -29,7 +29,7 @@ pub(super) struct TrainOverride {
     /// Samples per forward pass of an evaluation.
     #[schemars(range(min = 1, max = 1_000_000))]
     test_batch_size: Option<u32>,
-    /// Whether a last batch smaller than `batch_size` is left out.
+    /// True if a last batch smaller than `batch_size` is left out.
     drop_last: Option<bool>,
     /// The optimizer; with another `type` it replaces the whole block.
     optimizer: Option<OptimizerOverride>,
@@ -86,7 +86,7 @@ struct SchedulerOverride {
     gamma: Option<f64>,
     /// The learning rate never falls below this.
     minimum_learning_rate: Option<f64>,
-    /// What is counted.
+    /// The unit that is counted.
     unit: Option<ScheduleUnit>,
 }
 

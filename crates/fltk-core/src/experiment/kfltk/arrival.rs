@@ -78,7 +78,7 @@ pub(super) enum ExperimentType {
     Distributed,
 }
 
-/// What one job trains, and how.
+/// The training of one job.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct JobClass {

@@ -25,13 +25,13 @@ struct JobDescription {
     #[expect(dead_code, reason = "read from the tree")]
     #[serde(rename = "type")]
     kind: ExperimentType,
-    /// What the job trains, and how.
+    /// The training of the job.
     #[expect(dead_code, reason = "read one by one")]
     #[schemars(length(min = 1, max = 1000))]
     job_class_parameters: Vec<JobClass>,
 }
 
-/// What one job trains, and how.
+/// The training of one job.
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "between_class")]
 #[serde(rename_all = "camelCase")]

@@ -47,7 +47,7 @@ enum Kind {
     Distributed,
 }
 
-/// What one job trains, and how.
+/// The training of one job.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct JobClass {
