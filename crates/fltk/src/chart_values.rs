@@ -35,20 +35,20 @@ pub enum Chart {
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ExtractorValues {
-    /// Folders in pods, and when images are pulled.
+    /// Folders in pods, and the image pull policy.
     fltk: Fltk,
-    /// Where images are.
+    /// The images.
     provider: Provider,
-    /// Volumes.
+    /// The volumes that pods share.
     storage: Storage,
     /// The extractor.
     extractor: Extractor,
-    /// The orchestrator's, from a file for both charts. Not read here.
+    /// The orchestrator's values, from a file for both charts. They are not read here.
     #[serde(default)]
     orchestrator: Map<String, Json>,
-    /// KFLTK's of 2021. Not read.
+    /// One of KFLTK's values of 2021. It is not read.
     image: Json,
-    /// Of helm, where the chart is a part of another.
+    /// Helm's global values, if the chart is a subchart.
     #[serde(default)]
     global: Map<String, Json>,
 }
@@ -57,20 +57,20 @@ struct ExtractorValues {
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct OrchestratorValues {
-    /// Folders in pods, and when images are pulled.
+    /// Folders in pods, and the image pull policy.
     fltk: Fltk,
-    /// Where images are.
+    /// The images.
     provider: Provider,
-    /// Volumes.
+    /// The volumes that pods share.
     storage: Storage,
-    /// The extractor's, from a file for both charts. Only the names of data sets are read here.
+    /// The extractor's values, from a file for both charts. Only the names of data sets are read here.
     #[serde(default)]
     extractor: Map<String, Json>,
     /// The orchestrator.
     orchestrator: Orchestrator,
-    /// KFLTK's of 2021. Not read.
+    /// One of KFLTK's values of 2021. It is not read.
     image: Json,
-    /// Of helm, where the chart is a part of another.
+    /// Helm's global values, if the chart is a subchart.
     #[serde(default)]
     global: Map<String, Json>,
 }

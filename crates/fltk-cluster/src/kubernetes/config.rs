@@ -16,162 +16,164 @@ static FORMAT: LazyLock<ConfigFormat<ConfigFile>> = LazyLock::new(|| ConfigForma
 #[schemars(title = "fltk on Kubernetes")]
 #[serde(deny_unknown_fields)]
 struct ConfigFile {
-    /// What pods get.
+    /// The settings of the objects and pods of jobs.
     kubernetes: KubernetesConfig,
 }
 
-/// What the objects and pods of jobs get on Kubernetes.
+/// The settings of the objects and pods of jobs on Kubernetes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "kubernetes")]
 #[serde(deny_unknown_fields)]
 pub struct KubernetesConfig {
-    /// Which object a job is: of the training operator (v1), or of Kubeflow Trainer (v2).
+    /// The kind of object that a job becomes: of the training operator (v1), or of Kubeflow Trainer (v2).
     pub backend: Backend,
-    /// Namespace of all objects; the experiment's, or that of the kubeconfig, when left out.
+    /// Namespace of all objects. If left out, it is the experiment's, or that of the kubeconfig's context, or of the pod.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// Container image of the pods; the experiment's when left out.
+    /// Container image of the pods; the experiment's if left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
-    /// When the image is pulled; Kubernetes' own default when left out.
+    /// Image pull policy; Kubernetes' own default if left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_pull_policy: Option<PullPolicy>,
-    /// Names of secrets to pull the image with.
+    /// Names of the image pull secrets.
     pub image_pull_secrets: Vec<String>,
-    /// Service account of the pods. They get no token of it.
+    /// Service account of the pods, which get no token for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_account: Option<String>,
-    /// Claim of the volume that runs are recorded on; `null` keeps nothing beyond a pod.
+    /// Claim of the volume on which runs are recorded. With `null`, records and checkpoints are lost with their pod.
     pub log_claim: Option<String>,
-    /// Where it is mounted.
+    /// Mount path of the volume of runs.
     pub log_path: String,
-    /// Claim of a volume with data sets; what the image has when left out.
+    /// Claim of a volume with data sets. If left out, pods have only the data in the image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_claim: Option<String>,
-    /// Where it is mounted.
+    /// Mount path of the volume of data sets.
     pub data_path: String,
     /// Taints that pods tolerate, as in a pod's `spec`.
     pub tolerations: Vec<Toleration>,
     /// Labels that nodes must have.
     pub node_selector: BTreeMap<String, String>,
-    /// Which nodes and neighbours pods want, as in a pod's `spec`.
+    /// Affinity of the pods, as in a pod's `spec`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub affinity: Option<Affinity>,
     /// Priority class of the pods, which must exist.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priority_class: Option<String>,
-    /// Scheduler of the pods; the cluster's own when left out.
+    /// Scheduler of the pods; the cluster's own if left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scheduler: Option<String>,
-    /// What pods ask for beside cores and memory, such as `nvidia.com/gpu: 1`.
+    /// Requests of the pods in addition to cores and memory, such as `nvidia.com/gpu: 1`.
     pub resources: RoleResources,
-    /// Environment of the container, as in a pod's `spec`.
+    /// Environment variables of the container, as in a pod's `spec`.
     pub env: Vec<EnvVar>,
-    /// More volumes, as in a pod's `spec`.
+    /// Additional volumes, as in a pod's `spec`.
     pub volumes: Vec<Volume>,
-    /// Where they are mounted, as in a container.
+    /// Mounts of these volumes, as in a container.
     pub volume_mounts: Vec<VolumeMount>,
-    /// Whether a container that failed is started again, and goes on from its checkpoint.
+    /// Restart policy of the container; when restarted, it resumes from its checkpoint.
     pub restart_policy: RestartPolicy,
-    /// How a job is run as a whole.
+    /// The policy for a job as a whole.
     pub run_policy: RunPolicy,
     /// Security context of the pods.
     pub security_context: PodSecurityContext,
     /// Security context of the container.
     pub container_security_context: SecurityContext,
-    /// Labels of jobs and pods, beside ours.
+    /// Labels of jobs and pods, in addition to fltk's own.
     pub labels: BTreeMap<String, String>,
-    /// Annotations of jobs and pods, beside ours.
+    /// Annotations of jobs and pods, in addition to fltk's own.
     pub annotations: BTreeMap<String, String>,
-    /// How long a job waits whose pods fit on no node, however empty, before it has failed: nodes may be added.
+    /// The time that a job whose pods fit on no node, even if empty, waits before it fails. Nodes may be added in that time.
     pub unschedulable_timeout: Duration,
-    /// Requests to the API server under way at once.
+    /// The maximum number of concurrent requests to the API server.
     #[schemars(range(min = 1, max = 1000))]
     pub concurrency: u32,
 }
 
-/// Which object a job is.
+/// The kind of object that a job becomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Backend {
-    /// `kubeflow.org/v1` `PyTorchJob`.
+    /// A `PyTorchJob` of `kubeflow.org/v1`.
     PyTorchJob,
-    /// `trainer.kubeflow.org/v1alpha1` `TrainJob`.
+    /// A `TrainJob` of `trainer.kubeflow.org/v1alpha1`.
     TrainJob,
 }
 
-/// When an image is pulled.
+/// Image pull policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum PullPolicy {
-    /// Each time a container starts.
+    /// The image is pulled each time a container starts.
     Always,
-    /// When the node hasn't it.
+    /// The image is pulled if the node doesn't have it.
     IfNotPresent,
-    /// Never: the node must have it.
+    /// The image is never pulled: the node must have it.
     Never,
 }
 
-/// When a container that ended is started again.
+/// Restart policy of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum RestartPolicy {
-    /// Never.
+    /// The container is never restarted.
     Never,
-    /// When it failed.
+    /// The container is restarted if it failed.
     OnFailure,
 }
 
-/// What pods ask for beside cores and memory, by role.
+/// Requests of pods in addition to cores and memory, by role.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "extended_resources")]
 #[serde(deny_unknown_fields)]
 pub struct RoleResources {
-    /// Of rank 0, or the federator.
+    /// The requests of rank 0, or of the federator.
     pub master: BTreeMap<String, Quantity>,
-    /// Of every other rank.
+    /// The requests of every other rank.
     pub worker: BTreeMap<String, Quantity>,
 }
 
-/// How a job is run as a whole.
+/// The policy for a job as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "run_policy")]
 #[serde(deny_unknown_fields)]
 pub struct RunPolicy {
-    /// Which of its pods are removed when it ends; of a `TrainJob` always those that run, and after a deadline or the limit all.
+    /// The pods that are removed when the job ends. A `TrainJob` accepts only `Running`; after a deadline or the limit, all pods are
+    /// removed.
     pub clean_pod_policy: CleanPodPolicy,
-    /// How long it stays once it has ended; for ever when left out. Of a `TrainJob` it's the pods, with their logs, that go; the object itself stays.
+    /// The time that the job is kept after its end; forever if left out. With a `TrainJob`, only the pods are removed, with their logs; the object
+    /// itself stays.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl: Option<Duration>,
-    /// How long it may run; as long as it takes when left out.
+    /// The time that the job may run; unlimited if left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub active_deadline: Option<Duration>,
-    /// How many losses of a rank it survives. The object's own limit, of restarts of all pods together, follows from it.
+    /// The number of rank losses that the job survives. The object's own limit, on restarts of all pods together, follows from it.
     #[schemars(range(min = 0, max = 1000))]
     pub backoff_limit: i32,
-    /// Who acts on the job in place of its operator; the operator itself when left out.
+    /// The controller that acts on the job instead of its operator; the operator itself if left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub managed_by: Option<String>,
-    /// For a scheduler that knows gangs.
+    /// The settings for a gang scheduler.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scheduling_policy: Option<SchedulingPolicy>,
 }
 
-/// Which pods are removed when their job ends.
+/// The pods that are removed when their job ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum CleanPodPolicy {
-    /// None.
+    /// No pod is removed.
     None,
-    /// Those that run.
+    /// The pods that still run are removed.
     Running,
-    /// All: their logs go with them.
+    /// All pods are removed, with their logs.
     All,
 }
 
-/// What the training operator tells a scheduler that knows gangs, such as Volcano's.
+/// The settings that the training operator passes to a gang scheduler, such as Volcano.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "scheduling_policy")]
 #[serde(deny_unknown_fields)]
 pub struct SchedulingPolicy {
-    /// Pods that must fit before any starts; all when left out.
+    /// The number of pods that must fit before any starts; all if left out.
     #[schemars(range(min = 1, max = 1_000_000))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_available: Option<i32>,
@@ -181,7 +183,7 @@ pub struct SchedulingPolicy {
     /// Priority class of the gang.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priority_class: Option<String>,
-    /// How long a gang may wait for its place.
+    /// The time that a gang may wait to be scheduled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule_timeout: Option<Duration>,
 }

@@ -10,10 +10,10 @@ use super::PartitionConfig;
 #[schemars(rename = "federated")]
 #[serde(deny_unknown_fields)]
 pub struct FederatedConfig {
-    /// Clients that the training set is divided over.
+    /// Number of clients among which the training set is divided.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub clients: u32,
-    /// Clients taking part in a round; at most `clients`.
+    /// Number of clients that take part in a round; at most `clients`.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub clients_per_round: u32,
     /// Rounds of local training and aggregation.
@@ -22,18 +22,18 @@ pub struct FederatedConfig {
     /// Local epochs of a client in one round.
     #[schemars(range(min = 1, max = 100_000))]
     pub epochs_per_round: u32,
-    /// How the training set is divided.
+    /// The partition of the training set over the clients.
     pub partition: PartitionConfig,
-    /// How clients are chosen.
+    /// The selection of the clients of each round.
     pub selection: SelectionConfig,
-    /// How updates become the next global model.
+    /// The strategy that turns client updates into the next global model.
     pub strategy: StrategyConfig,
-    /// Evaluate the global model every so many rounds; the last round always is.
+    /// Rounds from one evaluation of the global model to the next; the last round is always evaluated.
     #[schemars(range(min = 1))]
     pub evaluate_every: u32,
 }
 
-/// How the clients of a round are chosen.
+/// The selection of the clients of a round.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "selection")]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
@@ -42,12 +42,12 @@ pub enum SelectionConfig {
     Random {},
 }
 
-/// How client updates become the next global model.
+/// The strategy that turns client updates into the next global model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "strategy")]
 #[serde(tag = "type", deny_unknown_fields)]
 pub enum StrategyConfig {
-    /// Average weighted by samples (McMahan et al. 2017, arXiv:1602.05629).
+    /// An average weighted by samples (McMahan et al. 2017, arXiv:1602.05629).
     FedAvg {},
     /// FedAvg with a proximal term `mu/2 * |w - w_global|^2` at the clients (Li et al. 2020, arXiv:1812.06127).
     FedProx {

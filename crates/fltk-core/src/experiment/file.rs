@@ -25,15 +25,15 @@ use crate::seed::Seed;
 #[schemars(title = "fltk experiment")]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ExperimentFile {
-    /// Letters, digits, `-` and `_`; at most 63 characters.
+    /// The name of the experiment, of letters, digits, `-` and `_`; at most 63 characters.
     name: String,
-    /// Root seeds: one replication of every task each.
+    /// Root seeds. Every task has one replication for each.
     #[schemars(length(min = 1, max = 1000))]
     seeds: Vec<Seed>,
     /// The tasks to train.
     #[schemars(length(min = 1, max = 1000))]
     tasks: Vec<TaskFile>,
-    /// How tasks become a stream of jobs on a cluster. Used by the orchestrator only.
+    /// The stream of jobs that the tasks become on a cluster. Only the orchestrator uses it.
     #[serde(skip_serializing_if = "Option::is_none")]
     stream: Option<StreamConfig>,
 }
@@ -43,9 +43,9 @@ pub(crate) struct ExperimentFile {
 #[schemars(rename = "task")]
 #[serde(deny_unknown_fields)]
 struct TaskFile {
-    /// Unique within the experiment; made of network and data set when left out.
+    /// The name, unique within the experiment; by default it is made of network and data set.
     name: Option<String>,
-    /// `federated` or `distributed`.
+    /// The kind of the task, `federated` or `distributed`.
     kind: Kind,
     /// A network by name, `{ lstm: ... }` or `{ torchscript: path.pt }`.
     network: NetworkConfig,
@@ -53,10 +53,10 @@ struct TaskFile {
     dataset: DatasetFile,
     /// The loss.
     loss: LossName,
-    /// Values to combine; the task becomes one for each combination.
+    /// Values of settings to combine; the task becomes one task for each combination.
     #[serde(skip_serializing_if = "Option::is_none")]
     matrix: Option<MatrixFile>,
-    /// Words of yours about the task, kept with its records; a matrix adds the values of its factors.
+    /// Your own remarks on the task, kept with its records; a matrix adds the values of its factors.
     labels: BTreeMap<String, String>,
     /// Hyper-parameters of (local) training.
     train: TrainConfig,
@@ -69,24 +69,24 @@ struct TaskFile {
     /// Settings of a distributed task.
     #[serde(skip_serializing_if = "Option::is_none")]
     distributed: Option<DistributedConfig>,
-    /// Rounds or epochs from one checkpoint to the next, and one at the end. The newest two are kept.
+    /// Rounds or epochs from one checkpoint to the next; the last is always a checkpoint. The newest two are kept.
     #[schemars(range(min = 1))]
     checkpoint_every: u32,
     /// Intra-op threads of one rank or client.
     #[schemars(range(min = 1, max = 1024))]
     threads: u32,
-    /// The resources that pods request. Used by the orchestrator only.
+    /// The resources that pods request. Only the orchestrator uses them.
     #[serde(skip_serializing_if = "Option::is_none")]
     resources: Option<Resources>,
-    /// Jobs of it after which no more arrive, in each replication. Used by the orchestrator only.
+    /// The number of its jobs after which no more arrive, in each replication. Only the orchestrator uses it.
     #[schemars(range(min = 1, max = 1_000_000))]
     #[serde(skip_serializing_if = "Option::is_none")]
     max_jobs: Option<u32>,
-    /// How often it's drawn, relative to the other tasks of its arrival group. Used by the orchestrator only.
+    /// The weight with which it's drawn, relative to the other tasks of its arrival group. Only the orchestrator uses it.
     #[schemars(range(min = 0.0, max = 1_000_000.0))]
     #[serde(skip_serializing_if = "Option::is_none")]
     class_probability: Option<f64>,
-    /// Priorities that jobs draw from. Used by the orchestrator only.
+    /// The priorities that its jobs draw from. Only the orchestrator uses them.
     #[schemars(length(max = 100))]
     priorities: Vec<Priority>,
 }
@@ -96,19 +96,19 @@ struct TaskFile {
 #[schemars(rename = "kind")]
 #[serde(rename_all = "lowercase")]
 enum Kind {
-    /// Clients train on data of their own, a federator aggregates.
+    /// Federated training: clients train on their own data, and a federator aggregates.
     Federated,
-    /// Ranks train one net data-parallel; one rank trains alone.
+    /// Data-parallel training of one net on several ranks; one rank trains alone.
     Distributed,
 }
 
-/// A data set by name, or with a path of its own.
+/// A data set by name, or with its own path.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "dataset_choice")]
 #[serde(untagged)]
 enum DatasetFile {
-    /// By name.
+    /// The name of a data set.
     Name(DatasetName),
-    /// With a path.
+    /// A data set with a path.
     Full(DatasetConfig),
 }

@@ -3,85 +3,90 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A way to divide samples over clients. Every one is a pure function of (labels, number of clients, these parameters, seed).
+/// A way to divide samples among clients. Each is a pure function of (labels, number of clients, these parameters, seed).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "partition")]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum PartitionConfig {
-    /// Equal, independent and identically distributed parts: a permutation, dealt round-robin. Complete.
+    /// Equal, independent and identically distributed parts: a permutation, dealt round-robin. Every sample is used.
     Uniform {},
     /// KFLTK's `q sampler`: client `c` belongs to the group of class `c mod classes`; a sample of a class goes to its own group with
-    /// probability `q`, else to another group chosen uniformly. Needs clients to be a multiple of classes. Complete.
+    /// probability `q`, otherwise to another group chosen uniformly. The number of clients must be a multiple of the number of classes.
+    /// Every sample is used.
     QSampler {
-        /// In `0..=1`; `1/classes` is IID.
+        /// The probability that a sample goes to the group of its class, in `0..=1`; `1/classes` is IID.
         #[schemars(range(min = 0.0, max = 1.0))]
         q: f64,
     },
-    /// KFLTK's `limit labels`: every client holds exactly `limit` classes. Needs clients to be a multiple of classes. Complete.
+    /// KFLTK's `limit labels`: every client holds exactly `limit` classes. The number of clients must be a multiple of the number of
+    /// classes. Every sample is used.
     LimitLabels {
         /// Classes per client.
         #[schemars(range(min = 1))]
         limit: u32,
-        /// How fractions of samples are rounded: [`PartitionVersion`].
+        /// The rounding of fractions of samples: [`PartitionVersion`].
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[schemars(with = "Option<u8>", range(min = 1, max = 2), description = VERSION)]
         version: Option<PartitionVersion>,
     },
     /// KFLTK's `limit labels flex`: `floor(classes / clients)` classes per client, exclusively; samples of left-over classes are dealt
-    /// round-robin. Needs clients <= classes. Complete.
+    /// round-robin. There must be at most as many clients as classes. Every sample is used.
     LimitLabelsFlex {},
-    /// KFLTK's `n labels`: clients take `n` classes each from a repeated list of classes, in order. Complete.
+    /// KFLTK's `n labels`: clients take `n` classes each from a repeated list of classes, in order. Every sample is used.
     NLabels {
         /// Classes per client.
         #[schemars(range(min = 1))]
         n: u32,
-        /// How fractions of samples are rounded: [`PartitionVersion`].
+        /// The rounding of fractions of samples: [`PartitionVersion`].
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[schemars(with = "Option<u8>", range(min = 1, max = 2), description = VERSION)]
         version: Option<PartitionVersion>,
     },
-    /// For each class, proportions over clients drawn from `Dir(alpha, ..., alpha)` (Yurochkin et al. 2019, arXiv:1905.12022). Complete.
+    /// For each class, proportions over clients drawn from `Dir(alpha, ..., alpha)` (Yurochkin et al. 2019, arXiv:1905.12022). Every sample
+    /// is used.
     Dirichlet {
-        /// Concentration: small is heterogeneous.
+        /// The concentration; a small value makes clients heterogeneous.
         #[schemars(range(min = 0.001, max = 1_000_000.0))]
         alpha: f64,
-        /// Draw again until every client has at least this many samples.
+        /// The minimum number of samples per client; the partition is drawn again until every client has it.
         #[serde(default = "default_min_samples")]
         min_samples: u32,
-        /// How fractions of samples are rounded: [`PartitionVersion`].
+        /// The rounding of fractions of samples: [`PartitionVersion`].
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[schemars(with = "Option<u8>", range(min = 1, max = 2), description = VERSION)]
         version: Option<PartitionVersion>,
     },
-    /// Sort by label, cut into `clients * shards_per_client` shards, deal them out (McMahan et al. 2017, arXiv:1602.05629). Complete.
+    /// Samples sorted by label, cut into `clients * shards_per_client` shards and dealt out (McMahan et al. 2017, arXiv:1602.05629). Every
+    /// sample is used.
     Shard {
         /// Shards per client.
         #[schemars(range(min = 1, max = 10_000))]
         shards_per_client: u32,
     },
-    /// Every client holds exactly `classes_per_client` random classes, each class split equally over its holders (as in FedLab, Flower). Complete
-    /// as long as every class has a holder.
+    /// Exactly `classes_per_client` random classes for every client, with each class split equally over its holders (as in FedLab, Flower). Every
+    /// sample is used if every class has a holder.
     Pathological {
         /// Classes per client.
         #[schemars(range(min = 1))]
         classes_per_client: u32,
-        /// How fractions of samples are rounded: [`PartitionVersion`].
+        /// The rounding of fractions of samples: [`PartitionVersion`].
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[schemars(with = "Option<u8>", range(min = 1, max = 2), description = VERSION)]
         version: Option<PartitionVersion>,
     },
-    /// IID parts whose sizes follow `skew`. Complete.
+    /// IID parts whose sizes follow `skew`. Every sample is used.
     QuantitySkew {
-        /// The law of sizes.
+        /// The law of the parts' sizes.
         skew: QuantitySkew,
     },
-    /// The data set's own clients (speakers, authors, writers). Complete when `clients` equals their number, else the first `clients` by a seeded shuffle.
+    /// The data set's own clients (speakers, authors, writers). Every sample is used if `clients` equals their number; otherwise only the first `clients`
+    /// of a seeded shuffle take part.
     NaturalId {},
 }
 
 /// The schema's description of a partition's `version`.
-const VERSION: &str = "How fractions of samples are rounded: `2` carries them over from class to class, `1` rounds each class on its own. In a person's file \
-                       `2` where it's left out; in what fltk wrote before there was a choice, `1`.";
+const VERSION: &str = "The rounding of fractions of samples: `2` carries remainders over from class to class, `1` rounds each class on its own. If left out, it is \
+                       `2`; in records that fltk wrote before this setting existed, `1`.";
 
 /// The way in which a partition that gives clients fractions of classes rounds them to whole samples. The meaning of a file that leaves it open
 /// depends on who wrote the file: [`Experiment::with_defaults_of`](super::Experiment::with_defaults_of).
@@ -150,8 +155,8 @@ impl PartitionConfig {
     }
 }
 
-/// How many samples client `k` (0-based) gets, relative to the others. Sizes are rounded so that they sum to the data set; a client that rounding
-/// would leave without samples gets one, from the largest.
+/// The relative number of samples that client `k` (0-based) gets. Sizes are rounded so that they sum to the data set's size; a client that would
+/// have no samples after rounding gets one from the largest.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "quantity_skew")]
 #[serde(tag = "law", rename_all = "snake_case", deny_unknown_fields)]
@@ -165,7 +170,7 @@ pub enum QuantitySkew {
     Exponential {},
     /// Proportional to `(k + 1)^-exponent`.
     PowerLaw {
-        /// Above 0.
+        /// The exponent, above 0.
         #[schemars(range(max = 100.0), extend("exclusiveMinimum" = 0.0))]
         exponent: f64,
     },

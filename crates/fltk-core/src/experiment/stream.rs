@@ -5,87 +5,88 @@ use serde::{Deserialize, Serialize};
 
 use super::{Duration, Quantity};
 
-/// The stream: when jobs arrive, and where they run.
+/// The stream of jobs that the tasks become.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "stream")]
 #[serde(deny_unknown_fields)]
 pub struct StreamConfig {
-    /// `batch`: every task arrives once, at the beginning. `simulated`: tasks of each group arrive at random. `trace`: as a file says.
+    /// The source of arrivals. `batch`: every task arrives once, at the beginning. `simulated`: tasks of each group arrive at random.
+    /// `trace`: jobs arrive as a file says.
     pub orchestrator: OrchestratorType,
     /// True if jobs of a batch run in parallel, false if they run one after another.
     pub parallel: bool,
-    /// Which of the waiting jobs goes first.
+    /// The order in which waiting jobs start.
     pub policy: PolicyName,
-    /// When a job may start.
+    /// The rule by which jobs are admitted.
     pub admission: AdmissionConfig,
     /// True if a job that fits may start before one that is ahead of it and doesn't fit.
     pub backfill: bool,
-    /// How long jobs arrive; required when `simulated`.
+    /// The time during which jobs arrive; required when `simulated`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration: Option<Duration>,
     /// Path of the trace, relative to the experiment file; required when `trace`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
-    /// Jobs after which no more arrive, in each replication.
+    /// The number of jobs after which no more arrive, in each replication.
     #[schemars(range(min = 1, max = 1_000_000))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_jobs: Option<u32>,
-    /// Kubernetes namespace of the jobs; in a cluster the orchestrator's own wins.
+    /// Kubernetes namespace of the jobs; in a cluster, the orchestrator's own takes precedence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// Container image of the jobs; in a cluster the orchestrator's own wins.
+    /// Container image of the jobs; in a cluster, the orchestrator's own takes precedence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
-    /// Tasks that share an arrival process. A task in no group arrives in a batch only.
+    /// Groups of tasks with a common arrival process. A task in no group arrives only in a batch.
     #[schemars(length(max = 1000))]
     pub groups: Vec<ArrivalGroup>,
 }
 
-/// When jobs arrive.
+/// The source of arrivals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OrchestratorType {
-    /// All at the beginning.
+    /// All jobs arrive at the beginning.
     Batch,
-    /// At random, for a while.
+    /// Jobs arrive at random, for `duration`.
     Simulated,
-    /// When a trace says.
+    /// Jobs arrive at the times in a trace.
     Trace,
 }
 
-/// Which of the waiting jobs goes first. Of equals, the one that arrived first.
+/// The order in which waiting jobs start. Among equals, the job that arrived first starts first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "policy")]
 #[serde(rename_all = "snake_case")]
 pub enum PolicyName {
-    /// The one that arrived first.
+    /// The job that arrived first starts first.
     Fifo,
-    /// The one with the smallest priority number.
+    /// The job with the smallest priority number starts first.
     Priority,
-    /// The one whose class took the shortest, by the run times recorded so far; classes without any go first.
+    /// The job whose class has the shortest mean run time recorded so far starts first; classes without any precede all others.
     ShortestFirst,
-    /// The one whose class has the fewest jobs running.
+    /// The job whose class has the fewest jobs running starts first.
     FairShare,
 }
 
-/// When a job may start.
+/// The rule by which jobs are admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "admission")]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum AdmissionConfig {
-    /// As soon as it arrives.
+    /// A job is admitted as soon as it arrives.
     Unlimited {},
-    /// While fewer than so many run.
+    /// A job is admitted while fewer than `jobs` run.
     MaxConcurrent {
-        /// The number of jobs.
+        /// The maximum number of jobs that run at once.
         #[schemars(range(min = 1, max = 1_000_000))]
         jobs: u32,
     },
-    /// When all of its pods fit what the nodes have left.
+    /// A job is admitted when all of its pods fit the nodes' free capacity.
     Capacity {},
 }
 
-/// The law of the gaps between the arrivals of a group.
+/// The distribution of the gaps between the arrivals of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "gaps")]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
@@ -95,12 +96,12 @@ pub enum Gaps {
         /// The mean gap.
         mean: Duration,
     },
-    /// All gaps are the same.
+    /// Gaps of constant length.
     Deterministic {
         /// The length of each gap.
         every: Duration,
     },
-    /// Uniform between two bounds.
+    /// Gaps drawn uniformly between two bounds.
     Uniform {
         /// The shortest gap.
         min: Duration,
@@ -109,31 +110,31 @@ pub enum Gaps {
     },
 }
 
-/// Tasks of one arrival process: at each arrival one of them is drawn by its `class_probability`.
+/// A group of tasks with a common arrival process: at each arrival, one of them is drawn by its `class_probability`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "group")]
 #[serde(deny_unknown_fields)]
 pub struct ArrivalGroup {
-    /// Unique among groups, same alphabet as the experiment's name.
+    /// The name, unique among groups, with the same alphabet as the experiment's name.
     pub name: String,
-    /// Names of its tasks; a task is in one group at most.
+    /// Names of its tasks; a task may be in one group at most.
     #[schemars(length(min = 1, max = 1000))]
     pub tasks: Vec<String>,
-    /// Gaps between its arrivals, and before the first; required when `simulated`.
+    /// Gaps between its arrivals, and before the first one; required when `simulated`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gaps: Option<Gaps>,
     /// True if its jobs may preempt jobs of lower priority.
     pub preempt: bool,
 }
 
-/// A priority that a job may get, and how often it does.
+/// A priority that a job may draw, with its weight.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "priority")]
 #[serde(deny_unknown_fields)]
 pub struct Priority {
-    /// Smaller goes first.
+    /// The priority number; a smaller one goes first.
     pub priority: i32,
-    /// Relative weight.
+    /// The relative weight with which it is drawn.
     #[schemars(range(min = 0.0, max = 1_000_000.0))]
     pub probability: f64,
 }

@@ -93,13 +93,13 @@ pub struct DistributedConfig {
     pub sync_batch_norm: bool,
     /// The compression of gradients on the wire.
     pub compression: GradientCompression,
-    /// Optimizer steps of an epoch from one checkpoint to the next; then every end of an epoch is one too.
+    /// Optimizer steps of an epoch from one checkpoint to the next; the end of every epoch is then a checkpoint too.
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub checkpoint_every_steps: Option<u32>,
-    /// How often `fltk run` begins a failed group of ranks again, from its last checkpoint.
+    /// The number of times that `fltk run` restarts a failed group of ranks, from its last checkpoint.
     #[schemars(range(max = 1000))]
     pub restarts: u32,
-    /// How long a rank waits for the others: to come, and to answer. Then it gives up.
+    /// The time that a rank waits for the others, to join and to answer, before it gives up.
     pub timeout: Duration,
 }
 
@@ -127,9 +127,9 @@ impl DistributedConfig {
 #[schemars(rename = "gradient_compression")]
 #[serde(rename_all = "snake_case")]
 pub enum GradientCompression {
-    /// As they are.
+    /// No compression.
     None,
-    /// In half precision: half the bytes; they are rounded before they are summed.
+    /// Half precision: half the bytes; gradients are rounded before they are summed.
     Fp16,
 }
 
@@ -138,14 +138,14 @@ pub enum GradientCompression {
 #[schemars(rename = "network")]
 #[serde(untagged)]
 pub enum NetworkConfig {
-    /// One of the catalogue.
+    /// A net of the catalogue.
     Named(NetName),
-    /// A language model of the `RedditLSTM` family with settings of its own.
+    /// A language model of the `RedditLSTM` family with its own settings.
     Lstm {
-        /// Its settings.
+        /// The sizes of the model.
         lstm: LstmConfig,
     },
-    /// A TorchScript module from a file, trained in place of a net of ours.
+    /// A TorchScript module from a file, trained instead of a net of the catalogue.
     TorchScript {
         /// Path of the `.pt` file, relative to the experiment file.
         torchscript: String,
@@ -163,7 +163,7 @@ pub struct LstmConfig {
     /// Width of each LSTM layer; equal to `embedding` when `tied`.
     #[schemars(range(min = 1, max = 16_384))]
     pub hidden: u32,
-    /// LSTM layers.
+    /// Number of LSTM layers.
     #[schemars(range(min = 1, max = 64))]
     pub layers: u32,
     /// Dropout after the embedding, between layers and after the last.
@@ -202,14 +202,14 @@ pub enum NetName {
     RedditLSTM,
 }
 
-/// A data set and how it is read.
+/// A data set, and optionally the path from which it is read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "dataset")]
 #[serde(deny_unknown_fields)]
 pub struct DatasetConfig {
-    /// Which data set.
+    /// The name of the data set.
     pub name: DatasetName,
-    /// Use this folder or archive in place of the cache and the known sources.
+    /// A folder or archive to read instead of the cache and the known sources.
     pub path: Option<String>,
 }
 
@@ -218,16 +218,16 @@ pub struct DatasetConfig {
 #[serde(rename_all = "kebab-case")]
 #[schemars(rename = "dataset_name")]
 pub enum DatasetName {
-    /// MNIST, 60,000/10,000 of 1x28x28, 10 classes.
+    /// MNIST: 60,000 training and 10,000 test images of 1x28x28, 10 classes.
     Mnist,
-    /// Fashion-MNIST, 60,000/10,000 of 1x28x28, 10 classes.
+    /// Fashion-MNIST: 60,000 training and 10,000 test images of 1x28x28, 10 classes.
     FashionMnist,
-    /// 4,000/1,000 of Fashion-MNIST, embedded in the program.
+    /// A subset of Fashion-MNIST, embedded in the program: 4,000 training and 1,000 test images.
     FashionMnistMini,
-    /// CIFAR-10, 50,000/10,000 of 3x32x32, 10 classes.
+    /// CIFAR-10: 50,000 training and 10,000 test images of 3x32x32, 10 classes.
     Cifar10,
-    /// CIFAR-100, 50,000/10,000 of 3x32x32, 100 classes.
+    /// CIFAR-100: 50,000 training and 10,000 test images of 3x32x32, 100 classes.
     Cifar100,
-    /// Plays of Shakespeare by character; a speaker is a natural client.
+    /// Shakespeare's plays by character; each speaker is a natural client.
     Shakespeare,
 }

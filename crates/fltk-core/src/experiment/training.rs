@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Hyper-parameters of training, alone or at a client.
+/// Hyper-parameters of training: of a distributed task, or of a client's local training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "train")]
 #[serde(deny_unknown_fields)]
@@ -18,7 +18,7 @@ pub struct TrainConfig {
     pub drop_last: bool,
     /// The optimizer and its settings.
     pub optimizer: OptimizerConfig,
-    /// How the learning rate falls; constant when absent.
+    /// The schedule of the learning rate; the rate is constant if left out.
     pub scheduler: Option<SchedulerConfig>,
 }
 
@@ -40,7 +40,7 @@ pub enum OptimizerConfig {
         #[serde(default)]
         #[schemars(range(min = 0.0))]
         weight_decay: f64,
-        /// Nesterov momentum; needs `momentum` above 0.
+        /// True if Nesterov momentum is used, which needs `momentum` above 0.
         #[serde(default)]
         nesterov: bool,
     },
@@ -52,7 +52,7 @@ pub enum OptimizerConfig {
         /// Decay rates of the two moments.
         #[serde(default = "default_betas")]
         betas: [f64; 2],
-        /// Added to the denominator.
+        /// The term added to the denominator.
         #[serde(default = "default_eps")]
         #[schemars(extend("exclusiveMinimum" = 0.0))]
         eps: f64,
@@ -69,11 +69,11 @@ pub enum OptimizerConfig {
         /// Decay rates of the two moments.
         #[serde(default = "default_betas")]
         betas: [f64; 2],
-        /// Added to the denominator.
+        /// The term added to the denominator.
         #[serde(default = "default_eps")]
         #[schemars(extend("exclusiveMinimum" = 0.0))]
         eps: f64,
-        /// Decoupled decay, PyTorch's default 0.01.
+        /// Decoupled weight decay; PyTorch's default is 0.01.
         #[serde(default = "default_adamw_decay")]
         #[schemars(range(min = 0.0))]
         weight_decay: f64,
@@ -107,13 +107,13 @@ impl OptimizerConfig {
 #[schemars(rename = "scheduler")]
 #[serde(deny_unknown_fields)]
 pub struct SchedulerConfig {
-    /// Units between two reductions.
+    /// Units between two reductions of the learning rate.
     #[schemars(range(min = 1))]
     pub step_size: u32,
-    /// Factor of a reduction.
+    /// The factor by which each reduction multiplies the learning rate.
     #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0))]
     pub gamma: f64,
-    /// The learning rate never falls below this.
+    /// The lower bound of the learning rate.
     #[schemars(range(min = 0.0))]
     pub minimum_learning_rate: f64,
     /// The unit that is counted.
@@ -125,7 +125,8 @@ pub struct SchedulerConfig {
 #[serde(rename_all = "lowercase")]
 #[schemars(rename = "schedule_unit")]
 pub enum ScheduleUnit {
-    /// Epochs: of the training, or in a federated task of the client's local epochs, `round * epochs_per_round`, whether or not the client took part.
+    /// Epochs: those of the training, or in a federated task the client's local epochs, `round * epochs_per_round`, whether or not the client took
+    /// part.
     Epoch,
     /// Federated rounds.
     Round,

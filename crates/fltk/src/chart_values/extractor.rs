@@ -17,7 +17,7 @@ use super::shared::{Amount, ObjectName, Port};
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Extractor {
-    /// Name of its objects; `<release>-extractor` when empty.
+    /// The name of the extractor's objects; `<release>-extractor` if empty.
     name: ObjectName,
     /// The claim of runs.
     logging: Volume,
@@ -25,27 +25,27 @@ pub struct Extractor {
     output: Volume,
     /// The claim of data sets.
     data: Data,
-    /// KFLTK's of 2021. Not read.
+    /// One of KFLTK's values of 2021. It is not read.
     dataset: Json,
     /// `fltk serve`.
     serve: Serve,
     /// TensorBoard.
     tensorboard: Tensorboard,
-    /// How both are reached within the cluster.
+    /// The Service of both programs.
     service: Service,
-    /// How they are reached from outside.
+    /// The Ingresses of the programs, for access from outside of the cluster.
     ingress: Ingress,
-    /// Who may connect.
+    /// The peers that may connect.
     network_policy: NetworkPolicy,
     /// Annotations of pods.
     pod_annotations: BTreeMap<String, String>,
-    /// More labels of pods.
+    /// Additional labels of pods.
     pod_labels: BTreeMap<String, String>,
     /// Labels of nodes that pods may run on.
     node_selector: BTreeMap<String, String>,
     /// Taints that pods tolerate.
     tolerations: Vec<Toleration>,
-    /// Which nodes and neighbors pods want.
+    /// Affinity of pods.
     affinity: Affinity,
     /// Priority class of pods.
     priority_class_name: String,
@@ -59,7 +59,7 @@ pub struct Extractor {
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Volume {
-    /// What it asks for.
+    /// The size that the claim requests.
     size: Amount,
 }
 
@@ -67,18 +67,18 @@ struct Volume {
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Data {
-    /// What it asks for.
+    /// The size that the claim requests.
     size: Amount,
-    /// Data sets that are fetched onto it; there is no such claim when empty.
+    /// Data sets that a job fetches onto the claim; if empty, there is no such claim.
     sets: Vec<DatasetName>,
-    /// For one attempt of five, in seconds.
+    /// The deadline of one attempt, in seconds; there are five attempts.
     #[schemars(range(min = 1))]
     active_deadline_seconds: u32,
-    /// Variables of the job's environment, such as `HTTPS_PROXY`.
+    /// Environment variables of the job, such as `HTTPS_PROXY`.
     env: Vec<EnvVar>,
-    /// Whose certificates of web servers the job trusts, in place of the image's.
+    /// The certificate authorities that the job trusts, instead of the image's.
     certificates: Certificates,
-    /// What the job asks for.
+    /// Resources of the job's container.
     resources: ResourceRequirements,
 }
 
@@ -86,9 +86,9 @@ struct Data {
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Certificates {
-    /// The config map; none when empty.
+    /// The name of the config map; none if empty.
     config_map_name: String,
-    /// Its key.
+    /// The key of the certificates in the config map.
     #[schemars(extend("maxLength" = 253, "pattern" = "^[-._a-zA-Z0-9]+$"))]
     key: String,
 }
@@ -97,13 +97,13 @@ struct Certificates {
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Serve {
-    /// Whether it runs.
+    /// True if it runs.
     enabled: bool,
-    /// What requests must show.
+    /// The token that requests must have.
     token: Token,
-    /// More names that it may be asked by, where it wants no token.
+    /// Additional host names that requests may use if there is no token.
     hosts: Vec<HostName>,
-    /// What its container asks for.
+    /// Resources of its container.
     resources: ResourceRequirements,
 }
 
@@ -116,9 +116,9 @@ struct HostName(String);
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Token {
-    /// The secret; none when empty.
+    /// The name of the secret; no token is required if empty.
     secret_name: String,
-    /// Its key.
+    /// The key of the token in the secret.
     #[schemars(length(min = 1))]
     key: String,
 }
@@ -127,17 +127,17 @@ struct Token {
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Tensorboard {
-    /// Whether it runs.
+    /// True if it runs.
     enabled: bool,
-    /// The program.
+    /// The command that starts it.
     #[schemars(length(min = 1))]
     command: Vec<String>,
-    /// Before all its pages.
+    /// The prefix of the paths of all its pages.
     #[schemars(regex(pattern = "^(/.*)?$"))]
     path_prefix: String,
-    /// More options of it.
+    /// Additional options of it.
     extra_args: Vec<String>,
-    /// What its container asks for.
+    /// Resources of its container.
     resources: ResourceRequirements,
 }
 
@@ -145,26 +145,26 @@ struct Tensorboard {
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Service {
-    /// How far it reaches.
+    /// The type of the Service.
     r#type: ServiceType,
-    /// Whether everybody who reaches it from outside of the cluster may see everything.
+    /// True if everybody who can reach it from outside of the cluster may see everything.
     allow_anonymous: bool,
     /// Port of `fltk serve`.
     serve_port: Port,
     /// Port of TensorBoard.
     tensorboard_port: Port,
-    /// Annotations.
+    /// Annotations of the Service.
     annotations: BTreeMap<String, String>,
 }
 
-/// How far a service reaches.
+/// The type of a Service.
 #[derive(Serialize, Deserialize, JsonSchema)]
 enum ServiceType {
-    /// The cluster.
+    /// It can be reached only within the cluster.
     ClusterIP,
-    /// A port of every node.
+    /// It can be reached at a port of every node.
     NodePort,
-    /// What the cluster's provider has for it.
+    /// It can be reached through a load balancer of the cluster's provider.
     LoadBalancer,
 }
 
@@ -172,32 +172,32 @@ enum ServiceType {
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Ingress {
-    /// Whether there is one.
+    /// True if it is created.
     enabled: bool,
-    /// Its class; the cluster's default when empty.
+    /// The Ingress class; the cluster's default if empty.
     class_name: String,
-    /// The host.
+    /// The host name.
     host: String,
-    /// Where on that host.
+    /// The paths on that host.
     paths: Paths,
-    /// Its certificate.
+    /// The certificate.
     tls: Tls,
-    /// Annotations.
+    /// Annotations of the Ingress.
     annotations: BTreeMap<String, String>,
-    /// Annotations that make the controller ask who it is, where nobody else does.
+    /// Annotations that make the controller authenticate users of programs that don't do it themselves.
     auth: BTreeMap<String, String>,
-    /// Whether everybody who reaches the host may see everything.
+    /// True if everybody who can reach the host may see everything.
     allow_anonymous: bool,
 }
 
-/// Where on the host.
+/// The paths on the host.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Paths {
-    /// `fltk serve`.
+    /// The path of `fltk serve`.
     #[schemars(regex(pattern = "^(/|(/[A-Za-z0-9._~-]+)+/?)$"))]
     serve: String,
-    /// TensorBoard.
+    /// The path of TensorBoard.
     #[schemars(regex(pattern = "^(/|(/[A-Za-z0-9._~-]+)+/?)$"))]
     tensorboard: String,
 }
@@ -206,22 +206,22 @@ struct Paths {
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Tls {
-    /// The secret with it; no TLS when empty.
+    /// The name of the secret with the certificate; no TLS if empty.
     secret_name: String,
 }
 
-/// Who may connect.
+/// The peers that may connect.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct NetworkPolicy {
-    /// Whether that is limited.
+    /// True if connections are limited.
     enabled: bool,
-    /// To whom; pods of the same namespace when empty.
+    /// The peers that may connect; pods of the same namespace if empty.
     from: Vec<NetworkPolicyPeer>,
-    /// Where name servers listen.
+    /// Ports of the DNS servers.
     #[schemars(length(min = 1))]
     dns_ports: Vec<Port>,
-    /// Where web servers that data sets are on listen, or the proxy before them.
+    /// Ports of the web servers from which data sets are fetched, or of the proxy.
     #[schemars(length(min = 1))]
     fetch_ports: Vec<Port>,
 }

@@ -17,64 +17,64 @@ use super::shared::{Amount, ObjectName, Port};
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Orchestrator {
-    /// Name of its objects; `<release>-orchestrator` when empty.
+    /// The name of the orchestrator's objects; `<release>-orchestrator` if empty.
     name: ObjectName,
-    /// What it runs as.
+    /// The kind of object that it runs as.
     kind: Kind,
-    /// Cores that it gets.
+    /// Cores that its container requests; they are its limit too.
     cpu: Amount,
-    /// Memory that it gets.
+    /// Memory that its container requests; it is its limit too.
     memory: Amount,
-    /// What is run: a file's text (`--set-file`), or an experiment.
+    /// The experiment to run: a file's text (`--set-file`), or the experiment itself.
     experiment: Json,
     /// KFLTK's cluster JSON: a file's text (`--set-file`), or its contents.
     configuration: Json,
-    /// What pods get: a file's text (`--set-file`), or what is in its `kubernetes` block.
+    /// The pods' settings: a file's text (`--set-file`), or the contents of its `kubernetes` block.
     kubernetes: Json,
-    /// Files beside the experiment.
+    /// Further files in the experiment's folder, by name.
     files: BTreeMap<FileName, String>,
-    /// What files are called in the pod.
+    /// The names of the files in the pod.
     runtime: Runtime,
-    /// KFLTK's names of files that its chart brings. Not read.
+    /// KFLTK's names of files within its chart. They are not read.
     provided: Provided,
-    /// KFLTK's of 2021: a file within its image. Not read.
+    /// One of KFLTK's values of 2021, for a file within its image. It is not read.
     configuration_file: String,
-    /// KFLTK's of 2021: a file within its image. Not read.
+    /// One of KFLTK's values of 2021, for a file within its image. It is not read.
     experiment_file: String,
-    /// KFLTK's name of 2021 for `fltk.pullPolicy`.
+    /// KFLTK's name of 2021 for `fltk.pullPolicy`, which takes precedence.
     #[schemars(extend("enum" = ["", "Always", "IfNotPresent", "Never"]))]
     pull_policy: String,
-    /// When a job may start, in place of what the experiment says.
+    /// The rule by which jobs are admitted, instead of the experiment's.
     admission: Option<AdmissionConfig>,
-    /// More options of `fltk cluster`.
+    /// Additional options of `fltk cluster`.
     extra_args: Vec<String>,
-    /// Names the stream; the release and a digest when empty.
+    /// The name of the stream; the release and a digest if empty.
     #[schemars(regex(pattern = "^([A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?)?$"))]
     id: String,
-    /// How often a pod that failed is replaced.
+    /// The number of times that a failed pod is replaced.
     #[schemars(range(min = 0, max = 1000))]
     backoff_limit: u32,
-    /// When the Job is removed once it has ended, in seconds.
+    /// The time after which an ended Job is removed, in seconds; never if `null`.
     ttl_seconds_after_finished: Option<u32>,
-    /// Whether jobs go with the release.
+    /// True if `helm uninstall` also removes the stream's jobs.
     remove_jobs_on_uninstall: bool,
-    /// Whom it is to the API server.
+    /// The service account of its pod.
     service_account: ServiceAccount,
-    /// What it may do there.
+    /// The permissions of the service account.
     rbac: Rbac,
     /// Its metrics.
     metrics: Metrics,
-    /// Who may connect, and where it connects to.
+    /// The peers that may connect to it, and the ports to which it connects.
     network_policy: NetworkPolicy,
     /// Annotations of its pod.
     pod_annotations: BTreeMap<String, String>,
-    /// More labels of its pod.
+    /// Additional labels of its pod.
     pod_labels: BTreeMap<String, String>,
     /// Labels of nodes that it may run on.
     node_selector: BTreeMap<String, String>,
     /// Taints that it tolerates.
     tolerations: Vec<Toleration>,
-    /// Which nodes and neighbors it wants.
+    /// Affinity of its pod.
     affinity: Affinity,
     /// Its priority class.
     priority_class_name: String,
@@ -84,12 +84,12 @@ pub struct Orchestrator {
     security_context: SecurityContext,
 }
 
-/// What it runs as.
+/// The kind of object that the orchestrator runs as.
 #[derive(Serialize, Deserialize, JsonSchema)]
 enum Kind {
-    /// Ends with the stream.
+    /// A Job, which ends with the stream.
     Job,
-    /// Stays.
+    /// A Deployment, which serves metrics until it is uninstalled.
     Deployment,
 }
 
@@ -98,28 +98,28 @@ enum Kind {
 #[schemars(extend("maxLength" = 253, "pattern" = "^[A-Za-z0-9_-][A-Za-z0-9._-]*$"))]
 struct FileName(String);
 
-/// A path, of which the last part is the name of a file: KFLTK's users have written such.
+/// A path whose last part is the name of a file: KFLTK's users have written such paths.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("maxLength" = 253, "pattern" = "^([A-Za-z0-9._-]*/)*[A-Za-z0-9_-][A-Za-z0-9._-]*$"))]
 struct FilePath(String);
 
-/// What files are called in the pod.
+/// The names of the files in the pod.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Runtime {
-    /// KFLTK's cluster JSON.
+    /// The name of KFLTK's cluster JSON.
     configuration_file: FilePath,
-    /// The experiment.
+    /// The name of the experiment's file.
     experiment_file: FilePath,
 }
 
-/// KFLTK's names of files that its chart brings, which were never there. Known, so that its values work as they are.
+/// KFLTK's names of files within its chart, which never existed. They are accepted so that KFLTK's values work unchanged.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Provided {
-    /// Not read.
+    /// A file's name. It is not read.
     configuration_file: String,
-    /// Not read.
+    /// A file's name. It is not read.
     experiment_file: String,
 }
 
@@ -127,33 +127,33 @@ struct Provided {
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ServiceAccount {
-    /// Whether it's made.
+    /// True if it is created.
     create: bool,
-    /// Its name.
+    /// The name of the account.
     name: String,
-    /// Its annotations.
+    /// Annotations of the account.
     annotations: BTreeMap<String, String>,
 }
 
-/// Rights.
+/// The permissions of the orchestrator.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Rbac {
-    /// Whether they are made.
+    /// True if they are created.
     create: bool,
-    /// Whether it may see the nodes and pods of the whole cluster.
+    /// Permission to list the nodes and pods of the whole cluster.
     cluster: SeesCluster,
 }
 
-/// When it may see the nodes and pods of the whole cluster.
+/// Permission to list the nodes and pods of the whole cluster.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum SeesCluster {
-    /// If its admission is by capacity.
+    /// It is given if jobs are admitted by capacity.
     Auto,
-    /// Always.
+    /// It is always given.
     Always,
-    /// Never.
+    /// It is never given.
     Never,
 }
 
@@ -161,35 +161,35 @@ enum SeesCluster {
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Metrics {
-    /// For Prometheus' operator.
+    /// A ServiceMonitor for the Prometheus operator.
     service_monitor: ServiceMonitor,
 }
 
-/// For Prometheus' operator.
+/// A ServiceMonitor for the Prometheus operator.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ServiceMonitor {
-    /// Whether there is one.
+    /// True if it is created.
     enabled: bool,
-    /// How often metrics are read.
+    /// The time from one scrape of the metrics to the next.
     #[schemars(regex(pattern = "^([0-9]+(ms|s|m|h))+$"))]
     interval: String,
     /// Labels by which Prometheus finds it.
     labels: BTreeMap<String, String>,
 }
 
-/// Who may connect, and where it connects to.
+/// The peers that may connect to it, and the ports to which it connects.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct NetworkPolicy {
-    /// Whether that is limited.
+    /// True if connections are limited.
     enabled: bool,
-    /// Who may read metrics; pods of the same namespace when empty.
+    /// The peers that may read metrics; pods of the same namespace if empty.
     from: Vec<NetworkPolicyPeer>,
-    /// Where the API server listens.
+    /// Ports of the API server.
     #[schemars(length(min = 1))]
     api_server_ports: Vec<Port>,
-    /// Where name servers listen.
+    /// Ports of the DNS servers.
     #[schemars(length(min = 1))]
     dns_ports: Vec<Port>,
 }

@@ -4,29 +4,29 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-/// Folders in pods, and when images are pulled.
+/// Folders in pods, and the image pull policy.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Fltk {
-    /// Where pods see their folders.
+    /// The working folder in pods.
     #[schemars(regex(pattern = "^/[A-Za-z0-9._~@+=/-]+$"))]
     work_dir: String,
     /// Folder of runs, within `workDir`.
     log_dir: FolderName,
     /// Folder of streams' journals, within `workDir`.
     output_dir: FolderName,
-    /// Folder of what the orchestrator reads, within `workDir`.
+    /// Folder of the orchestrator's input files, within `workDir`.
     config_dir: FolderName,
     /// Folder of data sets, within `workDir`.
     data_dir: FolderName,
-    /// When images are pulled; empty for Kubernetes' own default.
+    /// The image pull policy; Kubernetes' own default if empty.
     #[schemars(extend("enum" = ["", "Always", "IfNotPresent", "Never"]))]
     pull_policy: String,
-    /// KFLTK's of 2021. Not read.
+    /// One of KFLTK's values of 2021. It is not read.
     config: Json,
 }
 
-/// Where images are: `domain/projectName/name`, where an empty part is left out.
+/// The images: each is `domain/projectName/name`, where an empty part is left out.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Provider {
@@ -34,40 +34,40 @@ pub struct Provider {
     domain: String,
     /// The project in it.
     project_name: String,
-    /// Name and tag of what trains: the image of jobs.
+    /// Name and tag of the image of jobs, which trains.
     image_name: ImageName,
-    /// Name and tag of what trains nothing; `imageName` when empty.
+    /// Name and tag of the image of programs that don't train; `imageName` if empty.
     orchestrator_image_name: ImageName,
-    /// Name and tag of an image with TensorBoard; `fltk-tensorboard` with the tag of `imageName` when empty.
+    /// Name and tag of an image with TensorBoard; `fltk-tensorboard` with the tag of `imageName` if empty.
     #[serde(default)]
     tensorboard_image_name: ImageName,
-    /// Names of secrets to pull images with.
+    /// Names of the image pull secrets.
     pull_secrets: Vec<String>,
-    /// KFLTK's name of 2021 for `fltk.pullPolicy`.
+    /// KFLTK's name of 2021 for `fltk.pullPolicy`, which takes precedence.
     #[schemars(extend("enum" = ["", "Always", "IfNotPresent", "Never"]))]
     image_pull_policy: String,
 }
 
-/// Volumes that pods share.
+/// The volumes that pods share.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Storage {
-    /// Whether the extractor makes the claims.
+    /// True if the extractor's chart creates the claims.
     create: bool,
-    /// Their names.
+    /// Names of the claims.
     claims: Claims,
-    /// Their storage class; the cluster's default when empty.
+    /// Storage class of the claims; the cluster's default if empty.
     class: String,
-    /// What the claims ask for.
+    /// Access mode of the claims.
     access_mode: AccessMode,
-    /// Whether they stay when the release goes.
+    /// True if `helm uninstall` keeps the claims.
     keep: bool,
-    /// A folder of the node, in place of a storage class.
+    /// A folder of the node, instead of a storage class.
     #[schemars(regex(pattern = "^(/[A-Za-z0-9._~@+=/-]+)?$"))]
     host_path: String,
-    /// The node that has it: the value of its label `kubernetes.io/hostname`.
+    /// The node that has the folder: the value of its label `kubernetes.io/hostname`.
     node: String,
-    /// A job that makes folders writable.
+    /// A job that makes the folders of `hostPath` writable.
     prepare: Prepare,
 }
 
@@ -75,31 +75,31 @@ pub struct Storage {
 #[derive(Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Claims {
-    /// Runs and checkpoints.
+    /// The claim of runs and checkpoints.
     log: ClaimName,
-    /// Streams' journals.
+    /// The claim of streams' journals.
     server: ClaimName,
-    /// Data sets.
+    /// The claim of data sets.
     data: ClaimName,
 }
 
-/// A job, as root, that makes the folders of `hostPath` writable.
+/// A job that runs as root and makes the folders of `hostPath` writable.
 #[derive(Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Prepare {
-    /// Whether there is one.
+    /// True if the job is created.
     enabled: bool,
     /// An image with `chown`.
     image: String,
 }
 
-/// Who may mount a volume.
+/// Access mode of a volume.
 #[derive(Default, Serialize, Deserialize, JsonSchema)]
 enum AccessMode {
-    /// All nodes.
+    /// Pods on all nodes may mount it.
     #[default]
     ReadWriteMany,
-    /// One node, with all of its pods.
+    /// Pods on one node may mount it.
     ReadWriteOnce,
 }
 
@@ -133,12 +133,12 @@ struct ImageName(String);
 #[schemars(extend("maxLength" = 63, "pattern" = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
 struct ClaimName(String);
 
-/// Begins the names of a chart's objects; the release's name and the chart's when empty.
+/// The prefix of the names of a chart's objects; the release's name and the chart's if empty.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("maxLength" = 43, "pattern" = "^([a-z]([-a-z0-9]*[a-z0-9])?)?$"))]
 pub struct ObjectName(String);
 
-/// An amount of memory, storage or cores as Kubernetes writes it: `500m`, `2Gi`, `1`.
+/// An amount of memory, storage or cores in Kubernetes' notation: `500m`, `2Gi`, `1`.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[schemars(extend("type" = ["string", "number"], "minimum" = 0, "pattern" = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"))]
 pub struct Amount(String);

@@ -19,14 +19,15 @@ const CELLS_MAX: usize = 1000;
 /// The limit on characters in the name of a task.
 const NAME_CHARS_MAX: usize = 63;
 
-/// Values to combine: one task for each combination.
+/// Values of settings to combine: the task becomes one task for each combination.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "matrix")]
 #[serde(deny_unknown_fields)]
 pub(super) struct MatrixFile {
     /// Settings of the task by their path, such as `train.batch_size`, with the values of each.
     factors: BTreeMap<String, Vec<serde_json::Value>>,
-    /// Take a regular fraction of the combinations: those whose values' positions, from 0, add up to a multiple of it. 2 halves two-valued factors.
+    /// The divisor of a regular fraction of the combinations: those are taken whose values' positions, from 0, add up to a multiple of it. With
+    /// two-valued factors, 2 takes half.
     #[schemars(range(min = 2, max = 1000))]
     #[serde(skip_serializing_if = "Option::is_none")]
     fraction: Option<u32>,

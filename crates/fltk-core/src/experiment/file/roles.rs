@@ -5,20 +5,20 @@ use serde::{Deserialize, Serialize};
 
 use super::super::{OptimizerConfig, ScheduleUnit, TrainConfig};
 
-/// Settings laid over `train` for one role.
+/// Settings of each role, merged over `train`.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "roles")]
 #[serde(deny_unknown_fields)]
 pub(super) struct RolesFile {
-    /// Rank 0, or the federator.
+    /// The settings of rank 0, or of the federator.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub master: Option<TrainOverride>,
-    /// Ranks above 0, or the clients.
+    /// The settings of ranks above 0, or of the clients.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worker: Option<TrainOverride>,
 }
 
-/// Any of the settings of `train`; those that are left out stay.
+/// Any of the settings of `train`; those that are left out keep the values there.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "role")]
 #[serde(deny_unknown_fields)]
@@ -33,7 +33,7 @@ pub(super) struct TrainOverride {
     drop_last: Option<bool>,
     /// The optimizer; with another `type` it replaces the whole block.
     optimizer: Option<OptimizerOverride>,
-    /// The schedule; `null` for none.
+    /// The schedule of the learning rate; `null` for none.
     scheduler: Option<SchedulerOverride>,
 }
 
@@ -53,13 +53,13 @@ struct OptimizerOverride {
     /// L2 penalty or decoupled decay.
     #[serde(skip_serializing_if = "Option::is_none")]
     weight_decay: Option<f64>,
-    /// Nesterov momentum.
+    /// True if Nesterov momentum is used.
     #[serde(skip_serializing_if = "Option::is_none")]
     nesterov: Option<bool>,
     /// Decay rates of the two moments.
     #[serde(skip_serializing_if = "Option::is_none")]
     betas: Option<[f64; 2]>,
-    /// Added to the denominator.
+    /// The term added to the denominator.
     #[serde(skip_serializing_if = "Option::is_none")]
     eps: Option<f64>,
 }
@@ -79,12 +79,12 @@ enum OptimizerKind {
 #[schemars(rename = "role_scheduler")]
 #[serde(deny_unknown_fields)]
 struct SchedulerOverride {
-    /// Units between two reductions.
+    /// Units between two reductions of the learning rate.
     #[schemars(range(min = 1))]
     step_size: Option<u32>,
-    /// Factor of a reduction.
+    /// The factor by which each reduction multiplies the learning rate.
     gamma: Option<f64>,
-    /// The learning rate never falls below this.
+    /// The lower bound of the learning rate.
     minimum_learning_rate: Option<f64>,
     /// The unit that is counted.
     unit: Option<ScheduleUnit>,

@@ -30,13 +30,13 @@ struct ArrivalFile {
     experiment_configuration: Option<ExperimentSection>,
 }
 
-/// Replications, where the arrival file says them.
+/// The replications, if the arrival file has them.
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "experiment_configuration")]
 #[serde(rename_all = "camelCase")]
 #[expect(dead_code, reason = "read from the tree")]
 pub(super) struct ExperimentSection {
-    /// Seeds: one run each.
+    /// Seeds, with one run for each.
     #[schemars(length(max = 1000))]
     random_seed: Option<Vec<Seed>>,
     /// Ranks of each role; clients are the workers.
@@ -91,7 +91,7 @@ pub(super) struct JobClass {
     hyper_parameters: HyperSection,
     /// Federated learning.
     pub learning_parameters: Option<Learning>,
-    /// How often the class is drawn, relative to the others.
+    /// The weight with which the class is drawn, relative to the others.
     #[schemars(range(min = 0.0, max = 1_000_000.0))]
     pub class_probability: Option<f64>,
     #[schemars(length(max = 100))]
@@ -119,7 +119,7 @@ pub(super) struct NetworkSection {
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct System {
-    /// Ranks of a distributed job; clients of a federated one.
+    /// Number of ranks of a distributed job, or of clients of a federated one.
     #[schemars(range(min = 1, max = 10_000))]
     pub data_parallelism: u32,
     /// Resources by role.

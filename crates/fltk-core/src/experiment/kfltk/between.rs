@@ -16,7 +16,7 @@ use super::{
     lower::{self, Job},
 };
 
-/// The file: a list of these.
+/// A job; the file is a list of these.
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "between_job")]
 #[serde(rename_all = "camelCase")]
@@ -54,7 +54,7 @@ struct JobClass {
 #[serde(rename_all = "camelCase")]
 #[expect(dead_code, reason = "read from the tree, once it's turned into the main era's")]
 struct System {
-    /// Ranks of a distributed job; `null` in a federated one.
+    /// Number of ranks of a distributed job; `null` in a federated one.
     #[schemars(range(min = 1, max = 10_000))]
     data_parallelism: Option<u32>,
     /// Resources by role.

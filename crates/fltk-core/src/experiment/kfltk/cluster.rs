@@ -43,7 +43,7 @@ pub struct Cluster {
 struct ClusterFile {
     /// The cluster and its orchestrator.
     cluster: ClusterSection,
-    /// How experiments are run.
+    /// The settings for running experiments.
     execution_config: Execution,
 }
 
@@ -87,14 +87,14 @@ struct Client {
 
 #[derive(Deserialize, JsonSchema)]
 struct Execution {
-    /// Seconds that jobs arrive; simulated only.
+    /// The time during which jobs arrive, in seconds; `simulated` only.
     #[schemars(range(min = 0, max = 315_360_000))]
     duration: Option<u32>,
     experiment_prefix: Option<String>,
     cuda: Option<bool>,
     tensorboard: Option<Tensorboard>,
     net: Option<Net>,
-    /// Seeds.
+    /// The seeds.
     reproducibility: Reproducibility,
 }
 

@@ -37,10 +37,10 @@ struct FlatFile {
     /// Local epochs in a round.
     #[schemars(range(min = 1, max = 100_000))]
     epochs: Option<u32>,
-    /// Clients that the training set is divided over.
+    /// Number of clients among which the training set is divided.
     #[schemars(range(min = 1, max = 10_000))]
     num_clients: Option<u32>,
-    /// Clients in a round.
+    /// Number of clients in a round.
     #[schemars(range(min = 1, max = 1_000_000))]
     clients_per_round: Option<u32>,
     /// Samples per step.
@@ -53,7 +53,7 @@ struct FlatFile {
     net_name: Option<NetName>,
     /// The data set.
     dataset_name: Option<DatasetName>,
-    /// How the training set is divided.
+    /// The partition of the training set.
     data_sampler: Option<SamplerName>,
     /// The sampler's parameter, and a seed.
     #[schemars(length(max = 16))]
@@ -73,16 +73,16 @@ struct FlatFile {
     /// Epochs between two reductions of the learning rate.
     #[schemars(range(min = 1))]
     scheduler_step_size: Option<u32>,
-    /// Factor of a reduction.
+    /// The factor by which each reduction multiplies the learning rate.
     #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0))]
     scheduler_gamma: Option<f64>,
-    /// The learning rate never falls below this.
+    /// The lower bound of the learning rate.
     #[schemars(range(min = 0.0))]
     min_lr: Option<f64>,
     rng_seed: Option<Seed>,
     experiment_prefix: Option<String>,
     cuda: Option<bool>,
-    /// How the ancestor chose and awaited clients.
+    /// The algorithm by which KFLTK's ancestor chose and awaited clients.
     algorithm_name: Option<String>,
     offload_stategy: Option<String>,
     #[schemars(extend("x-no-effect" = "fltk always shuffles"))]

@@ -10,14 +10,14 @@ use super::super::{
     tree::Node,
 };
 
-/// How a federated training set is divided.
+/// The partition of a federated training set.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct DataSampler {
     /// The sampler.
     #[serde(rename = "type")]
     kind: SamplerName,
-    /// The sampler's one parameter: `q`, labels per client, or alpha.
+    /// The only parameter of the sampler: `q`, labels per client, or alpha.
     q_value: Option<f64>,
     #[expect(dead_code, reason = "checked, never used")]
     #[schemars(extend("x-no-effect" = "fltk derives the partition from the experiment's seeds"))]

@@ -24,7 +24,7 @@ const SCHEDULER: SchedulerConfig = SchedulerConfig { step_size: 50, gamma: 0.5, 
 const MOMENTUM: f64 = 0.9;
 /// Keys whose values are names.
 const NAMES: [&str; 4] = ["network", "dataset", "lossFunction", "optimizer"];
-/// The file: a list of these.
+/// A job; the file is a list of these.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct JobDescription {
@@ -57,7 +57,7 @@ struct JobClass {
     system_parameters: System,
     /// Hyper-parameters.
     hyper_parameters: Hyper,
-    /// How often the class is drawn, relative to the others.
+    /// The weight with which the class is drawn, relative to the others.
     #[schemars(range(min = 0.0, max = 1_000_000.0))]
     class_probability: Option<f64>,
     #[schemars(length(max = 100))]
@@ -125,7 +125,7 @@ enum Optimizer {
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct System {
-    /// Ranks.
+    /// Number of ranks.
     #[schemars(range(min = 1, max = 10_000))]
     data_parallelism: u32,
     /// CPU cores of every pod.
@@ -153,7 +153,7 @@ struct Hyper {
     #[serde(rename = "learningrateDecay")]
     #[schemars(extend("x-no-effect" = "no trainer of KFLTK used it"))]
     learning_rate_decay: Option<f64>,
-    /// `ADAM`, which was SGD.
+    /// The optimizer; `ADAM` was SGD with momentum 0.9.
     optimizer: Option<Optimizer>,
 }
 

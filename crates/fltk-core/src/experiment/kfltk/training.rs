@@ -36,14 +36,14 @@ pub(super) struct Hyper {
     learning_rate_decay: Option<f64>,
     /// The optimizer.
     optimizer_config: Option<Optimizer>,
-    /// How the learning rate falls.
+    /// The schedule of the learning rate.
     scheduler_config: Option<Scheduler>,
 }
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Optimizer {
-    /// Its name.
+    /// The name of the optimizer.
     #[serde(rename = "type")]
     kind: Option<OptimizerName>,
     /// Step size.
@@ -69,13 +69,13 @@ pub(super) enum OptimizerName {
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Scheduler {
-    /// Epochs between two reductions.
+    /// Epochs between two reductions of the learning rate.
     #[schemars(range(min = 1))]
     scheduler_step_size: Option<u32>,
-    /// Factor of a reduction.
+    /// The factor by which each reduction multiplies the learning rate.
     #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0.0))]
     scheduler_gamma: Option<f64>,
-    /// The learning rate never falls below this.
+    /// The lower bound of the learning rate.
     #[schemars(range(min = 0.0))]
     minimum_learning_rate: Option<f64>,
 }
