@@ -33,7 +33,7 @@ pub(crate) struct ExperimentFile {
     /// The tasks to train.
     #[schemars(length(min = 1, max = 1000))]
     tasks: Vec<TaskFile>,
-    /// The stream of jobs that the tasks become on a cluster. Only the orchestrator uses it.
+    /// The stream of jobs that the tasks become. Only the orchestrator uses it.
     #[serde(skip_serializing_if = "Option::is_none")]
     stream: Option<StreamConfig>,
 }

@@ -79,14 +79,14 @@ pub enum PartitionConfig {
         /// The law of the parts' sizes.
         skew: QuantitySkew,
     },
-    /// The data set's own clients (speakers, authors, writers). Every sample is used if `clients` equals their number; otherwise only the first `clients`
-    /// of a seeded shuffle take part.
+    /// The data set's own clients (speakers, authors, writers). Every sample is used if `clients` equals their number; otherwise only the
+    /// samples of `clients` of them, drawn at random.
     NaturalId {},
 }
 
 /// The schema's description of a partition's `version`.
-const VERSION: &str = "The rounding of fractions of samples: `2` carries remainders over from class to class, `1` rounds each class on its own. If left out, it is \
-                       `2`; in records that fltk wrote before this setting existed, `1`.";
+const VERSION: &str = "The rounding of fractions of samples: `2` carries remainders over from class to class, `1` rounds each class on its \
+                       own. If left out, it is `2`; in records that fltk wrote before this setting existed, `1`.";
 
 /// The way in which a partition that gives clients fractions of classes rounds them to whole samples. The meaning of a file that leaves it open
 /// depends on who wrote the file: [`Experiment::with_defaults_of`](super::Experiment::with_defaults_of).

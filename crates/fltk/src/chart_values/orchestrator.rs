@@ -62,7 +62,7 @@ pub struct Orchestrator {
     service_account: ServiceAccount,
     /// The permissions of the service account.
     rbac: Rbac,
-    /// Its metrics.
+    /// Metrics of the orchestrator.
     metrics: Metrics,
     /// The peers that may connect to it, and the ports to which it connects.
     network_policy: NetworkPolicy,
@@ -76,7 +76,7 @@ pub struct Orchestrator {
     tolerations: Vec<Toleration>,
     /// Affinity of its pod.
     affinity: Affinity,
-    /// Its priority class.
+    /// Priority class of its pod.
     priority_class_name: String,
     /// Security context of its pod.
     pod_security_context: PodSecurityContext,
