@@ -13,32 +13,33 @@ use crate::{checkout::Checkout, cli::Delegated, delegate};
 /// The benchmarks.
 #[derive(Subcommand)]
 pub enum Bench {
-    /// One training step of several nets: ours, PyTorch's, and PyTorch's tuned by hand.
+    /// The time of one training step of several nets: with fltk, with PyTorch, and with hand-tuned PyTorch.
     Step {
-        /// Times that each program is run, in turn; the median is taken.
+        /// The number of times that each program is run, in turn; the median is reported.
         #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
         repeats: u32,
-        /// What standard output holds.
+        /// The format of standard output.
         #[arg(long, value_enum, default_value_t = Output::Text)]
         output: Output,
     },
-    /// An epoch on two ranks, and all-reduce: ours, and PyTorch's with a DataLoader, with tensors in memory, and tuned by hand.
+    /// The times of an epoch on two ranks and of all-reduce: with fltk, and with PyTorch using a DataLoader, using tensors in memory, and tuned by hand.
     Ddp {
-        /// Times that each program is run, in turn; the median is taken.
+        /// The number of times that each program is run, in turn; the median is reported.
         #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
         repeats: u32,
-        /// What standard output holds.
+        /// The format of standard output.
         #[arg(long, value_enum, default_value_t = Output::Text)]
         output: Output,
     },
-    /// A stream of many jobs on a real Kubernetes: how fast they are made, next to what the API server takes at most, and our memory.
+    /// A stream of many jobs on a real Kubernetes: the rate at which they are created, compared with the most that the API server can take, and the memory
+    /// of fltk.
     Orchestrator(Delegated),
-    /// Ten epochs of Cifar10CNN on CIFAR-10: the accuracy it reaches.
+    /// The accuracy that Cifar10CNN reaches on CIFAR-10 in ten epochs.
     Cifar10 {
-        /// The folder that holds `cifar-10-batches-bin`.
+        /// The folder that contains `cifar-10-batches-bin`.
         #[arg(long, value_name = "DIR")]
         data: PathBuf,
-        /// What standard output holds.
+        /// The format of standard output.
         #[arg(long, value_enum, default_value_t = Output::Text)]
         output: Output,
     },
@@ -47,7 +48,7 @@ pub enum Bench {
 /// The format of standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Output {
-    /// For people.
+    /// Text for people.
     Text,
     /// One JSON document.
     Json,

@@ -16,39 +16,39 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Find or get libtorch, so that plain `cargo build` works.
+    /// Find or download libtorch, so that plain `cargo build` works.
     Setup {
-        /// Also make the Python environment that tests and benchmarks compare with (about 5 GB).
+        /// Also create the Python environment with PyTorch, which tests and benchmarks compare with (about 5 GB).
         #[arg(long)]
         python: bool,
     },
-    /// Set up, build, and run a federated training on real data.
+    /// Set up, build, and train a federated model on real data.
     Demo,
-    /// Set up and run the checks: all that need no cluster, or those that do.
+    /// Set up and run the checks: all those that need no cluster, or those that do.
     Test(test::Arguments),
-    /// Check the rules that a compiler doesn't: who depends on whom, what may appear where.
+    /// Check the rules that the compiler doesn't: which crate may depend on which, and what may appear in which files.
     Tidy,
-    /// Ask for known faults of the libraries that we use: with `cargo deny`, of the internet.
+    /// List known defects of the libraries that we use; this needs `cargo deny` and the internet.
     Advisories,
-    /// Write the generated files again: schemas of experiments and of the charts' values.
+    /// Regenerate the generated files: the JSON Schemas of experiments and of the charts' values.
     Gen {
-        /// Only say whether they are up to date.
+        /// Only check whether they are up to date.
         #[arg(long)]
         check: bool,
     },
-    /// Measure, with the peer in the same run.
+    /// Run a benchmark, which measures the peer in the same run if there is one.
     #[command(subcommand)]
     Bench(bench::Bench),
-    /// Lint, render and check the Helm charts, with Go and without a cluster.
+    /// Lint, render and check the Helm charts; this needs Go, but no cluster.
     Charts(Delegated),
-    /// A real Kubernetes on this machine, for tests of the orchestrator: as root, with Go.
+    /// Start, stop and use a real Kubernetes on this machine, for tests of the orchestrator; this needs root and Go.
     Cluster(Delegated),
-    /// Build images: of the program, and of TensorBoard.
+    /// Build images of the program and of TensorBoard.
     Image(Delegated),
-    /// Do one check, in the process that `test` starts for it.
+    /// Run one check, in the process that `test` starts for it.
     #[command(hide = true)]
     Part {
-        /// Its name.
+        /// The name of the check.
         name: String,
     },
 }
@@ -57,7 +57,7 @@ enum Command {
 #[derive(Args)]
 #[command(disable_help_flag = true)]
 pub struct Delegated {
-    /// As they were given.
+    /// The arguments, unchanged.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub arguments: Vec<OsString>,
 }

@@ -33,9 +33,9 @@ use crate::{checkout::Checkout, lock};
 
 const EXAMPLES: &str = "\
 Examples:
-  cargo xtask test                              # all that need no cluster
-  cargo xtask test --cluster                    # images, a real Kubernetes, the guide: as root, with Go
-  cargo xtask test --changed                    # what the commits since `origin/main`, and what isn't committed, can break
+  cargo xtask test                              # all parts that need no cluster
+  cargo xtask test --cluster                    # images, a real Kubernetes, the guide; needs root and Go
+  cargo xtask test --changed                    # parts that commits since `origin/main` or uncommitted changes can break
   cargo xtask test --only clippy --only quickstart
   cargo xtask test --list
   cargo xtask test --times";
@@ -44,14 +44,14 @@ Examples:
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// Run the parts that need images or a real Kubernetes, in place of the others.
+    /// Run the parts that need images or a real Kubernetes, instead of the others.
     #[arg(long)]
     pub cluster: bool,
-    /// Run only what a change can break, by the crates' edges and the files that each part names: of the commits since this one, and of what isn't
-    /// committed yet.
+    /// Run only the parts that a change can break, according to the dependencies between crates and the files that each part names. The change consists
+    /// of the commits since this one and of what isn't committed yet.
     #[arg(long, value_name = "COMMIT", num_args = 0..=1, default_missing_value = "")]
     pub changed: Option<String>,
-    /// Run only this part, and what it needs. May be repeated.
+    /// Run only this part, and the parts that it needs. May be repeated.
     #[arg(long, value_name = "PART", conflicts_with = "changed")]
     pub only: Vec<String>,
     /// Print the parts, and run nothing.
@@ -60,7 +60,7 @@ pub struct Arguments {
     /// Print how long each part took in the last ten runs, and run nothing.
     #[arg(long, conflicts_with = "list")]
     pub times: bool,
-    /// Write the table of proofs in CONTRIBUTING.md again, with the seconds of the last runs, and run nothing.
+    /// Rewrite the table of proofs in CONTRIBUTING.md with the seconds of the last runs, and run nothing.
     #[arg(long, conflicts_with_all = ["list", "times"])]
     pub table: bool,
 }

@@ -17,13 +17,13 @@ use crate::chart_values::Chart;
 #[derive(Parser, Debug)]
 #[command(name = "fltk", version, propagate_version = true, after_help = EXIT_CODES)]
 pub struct Cli {
-    /// Less talk: only warnings and errors.
+    /// Print only warnings and errors.
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// More talk: every client of every round.
+    /// Also print every client of every round.
     #[arg(short, long, global = true, conflicts_with = "quiet")]
     pub verbose: bool,
-    /// What standard output holds.
+    /// The format of standard output.
     #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
     pub output: Output,
     #[command(subcommand)]
@@ -32,22 +32,22 @@ pub struct Cli {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  all went well
-  1  an error that is none of the below
+  0  success
+  1  an error that is not listed below
   2  the command line is wrong
   3  an experiment file is wrong
   4  data is missing, damaged or can't be fetched
   5  a run, or a job of a stream, failed
-  6  a run's folder is missing, damaged or in use, or can't be got from where it is
-  7  another rank of a distributed run was lost, or never came
-  8  the cluster doesn't answer, or lacks what a stream needs
-  130  interrupted (Ctrl-C); `fltk run --resume RUN` goes on
-  141  standard output was closed early, as by `| head`";
+  6  a run's folder is missing, damaged or in use, or can't be fetched from its source
+  7  another rank of a distributed run was lost, or never joined
+  8  the cluster doesn't respond, or lacks something that a stream needs
+  130  interrupted (Ctrl-C); `fltk run --resume RUN` resumes the run
+  141  standard output was closed early, for example by `| head`";
 
 /// The format of standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Output {
-    /// For people.
+    /// Text for people.
     Text,
     /// One JSON document.
     Json,
@@ -55,67 +55,67 @@ pub enum Output {
 
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// Run an experiment on this machine: every task once per seed, or its stream of jobs.
+    /// Run an experiment on this machine: every task once per seed, or its stream of jobs if it has one.
     Run(RunArgs),
-    /// Train as one rank of a distributed task, as the environment says (`RANK`, `WORLD_SIZE`, ...), or a federated task with all of its clients.
+    /// Train one rank of a distributed task, given by environment variables (`RANK`, `WORLD_SIZE`, ...), or a federated task with all of its clients.
     Client(ClientArgs),
-    /// Check experiment files: ours, or KFLTK's cluster and arrival JSON.
+    /// Check experiment files, or the cluster and arrival JSON files of KFLTK.
     Validate(ValidateArgs),
-    /// Run the stream of jobs that an experiment becomes on Kubernetes.
+    /// Run an experiment's stream of jobs on Kubernetes.
     #[cfg(feature = "cluster")]
     Cluster(ClusterArgs),
-    /// Say why a job of a stream waits, or how it ended.
+    /// Explain why a job of a stream is waiting, or how it ended.
     Explain(ExplainArgs),
-    /// Show the stream of jobs that an experiment becomes: when they arrive, what they ask for. Nothing is run.
+    /// Show an experiment's stream of jobs, without running it: when the jobs arrive, and which resources they request.
     Plan(PlanArgs),
-    /// Write KFLTK's files as one experiment file of ours.
+    /// Convert files of KFLTK to one experiment file of fltk.
     Convert(ConvertArgs),
     /// Print the JSON Schema of experiment files.
     Schema(SchemaArgs),
     /// Download the data sets that a configuration needs.
     Extractor(ExtractorArgs),
-    /// List, fetch, verify and look at data sets and their partitions.
+    /// List, fetch, verify and inspect data sets and their partitions.
     #[command(subcommand)]
     Data(DataCommand),
-    /// The catalog of nets.
+    /// List and show nets, and write their initial weights.
     #[command(subcommand)]
     Nets(NetsCommand),
-    /// Train a few steps on given weights and batches, to compare with PyTorch.
+    /// Train for a few steps from given weights on given batches, for a comparison with PyTorch.
     Parity(ParityArgs),
-    /// Look at the records of runs.
+    /// List, show, compare and export the records of runs and streams.
     #[command(subcommand)]
     Runs(RunsCommand),
     /// Serve the records of runs and streams over HTTP, read-only.
     #[cfg(feature = "web")]
     Serve(ServeArgs),
-    /// Get whole folders of runs and streams from a server, or from a volume of a cluster.
+    /// Copy whole folders of runs and streams from a server, or from a volume of a cluster.
     #[cfg(feature = "web")]
     Extract(ExtractArgs),
     /// Print a completion script for a shell.
     Completions {
-        /// Which shell.
+        /// The shell.
         shell: clap_complete::Shell,
     },
 }
 
-/// Where experiment files are, and what overrides them.
+/// The experiment files, and what overrides their values.
 #[derive(Args, Debug)]
 pub struct ExperimentArgs {
-    /// The experiment file (YAML or JSON); or KFLTK's cluster JSON and arrival JSON, in any order.
+    /// The experiment file (YAML or JSON), or the cluster and arrival JSON files of KFLTK, in any order.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Replace a value of the file: `--set tasks.0.train.batch_size=64`. May be repeated.
+    /// Replace a value in the file, as in `--set tasks.0.train.batch_size=64`. May be repeated.
     #[arg(long = "set", value_name = "PATH=VALUE")]
     pub overrides: Vec<String>,
-    /// Use this seed in place of the file's.
+    /// Use this seed instead of those in the file.
     #[arg(long)]
     pub seed: Option<u64>,
 }
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
-An experiment with a `stream` is run as that stream: its jobs arrive, wait, run beside each other and push each other out as they would on a cluster
-(docs/streams.md). Any other: every task once per seed, one after another.
+If an experiment has a `stream`, its jobs arrive, wait, run concurrently and preempt each other as they would on a cluster (docs/streams.md). Otherwise,
+every task is run once per seed, one run after another.
 
 Examples:
   fltk run examples/quickstart.yaml
@@ -125,80 +125,81 @@ Examples:
   fltk run examples/stream.yaml
   fltk run --resume runs/stream-20260101-120000-1a2b")]
 pub struct RunArgs {
-    /// The experiment file (YAML or JSON); or KFLTK's cluster JSON and arrival JSON, in any order.
+    /// The experiment file (YAML or JSON), or the cluster and arrival JSON files of KFLTK, in any order.
     #[arg(required_unless_present = "resume", conflicts_with_all = ["resume"], value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Replace a value of the file: `--set tasks.0.train.batch_size=64`. May be repeated.
+    /// Replace a value in the file, as in `--set tasks.0.train.batch_size=64`. May be repeated.
     #[arg(long = "set", value_name = "PATH=VALUE", conflicts_with = "resume")]
     pub overrides: Vec<String>,
-    /// Use this seed in place of the file's.
+    /// Use this seed instead of those in the file.
     #[arg(long, conflicts_with = "resume")]
     pub seed: Option<u64>,
-    /// Names what is run: begun again with the same name and the same file, it goes on where it was.
+    /// A name for the runs or the stream: if they are started again with the same name and the same file, they resume where they stopped.
     #[arg(long, value_name = "NAME", conflicts_with = "resume", group = "begun_before")]
     pub id: Option<String>,
-    /// Go on with an interrupted run, from its last checkpoint, and with the rest of its group; or with a stream.
+    /// Resume an interrupted run from its last checkpoint, and the rest of its group; or resume a stream.
     #[arg(long, value_name = "RUN", group = "begun_before")]
     pub resume: Option<PathBuf>,
-    /// With `--resume` or `--id`: try again from their last checkpoints the runs that have failed for good, such as one that diverged; of a stream, all
-    /// jobs that failed.
+    /// With `--resume` or `--id`: also retry runs that have failed permanently, for example by diverging, from their last checkpoints; in a stream, retry
+    /// all failed jobs.
     #[arg(long, alias = "failed", requires = "begun_before")]
     pub retry_failed: bool,
-    /// End with the first run that fails; without it the others are run first. A stream has no such end.
+    /// Stop at the first run that fails, instead of running the remaining ones too. This is not available for streams.
     #[arg(long)]
     pub fail_fast: bool,
-    /// Take a TorchScript module that lies within a folder of records, as one that was got from elsewhere. A module is a program.
+    /// Load a TorchScript module even if it is in a folder of records, which may have been copied from another machine. A module is a program.
     #[arg(long)]
     pub trust_module: bool,
-    /// The folder that runs' folders are made in.
+    /// The folder in which the runs' folders are created.
     #[arg(long, value_name = "DIR", env = "FLTK_RUNS", default_value = "runs")]
     pub runs: PathBuf,
-    /// Cache folder of data sets (default: `fltk/data` in the user's cache folder).
+    /// The cache folder of data sets (default: `fltk/data` in the user's cache folder).
     #[arg(long, value_name = "DIR", env = "FLTK_DATA")]
     pub data: Option<PathBuf>,
-    /// Clients trained at once in a federated task (default: one per core). It changes the time taken, not the results.
+    /// The number of clients trained concurrently in a federated task (default: one per core). It affects the time taken, not the results.
     #[arg(long, value_name = "N")]
     pub workers: Option<std::num::NonZeroUsize>,
 }
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Environment, as Kubeflow's training operator and torchrun set it:
+Environment variables, as set by Kubeflow's training operator and torchrun:
   RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT
-or, where these are missing, as Kubeflow Trainer v2 sets it:
+or, if these are missing, as set by Kubeflow Trainer v2:
   PET_NODE_RANK, PET_NNODES, PET_NPROC_PER_NODE, PET_MASTER_ADDR, PET_MASTER_PORT
-Without any of them the task is trained alone, as a federated one always is. GLOO_SOCKET_IFNAME chooses a network interface.
-FLTK_TERMINATION_LOG=FILE has how it ended written to FILE as JSON: in Kubernetes /dev/termination-log.
+Without any of them, the task is trained by this process alone, as a federated task always is. GLOO_SOCKET_IFNAME selects a network interface.
+If FLTK_TERMINATION_LOG=FILE is set, the outcome is written to FILE as JSON; in Kubernetes, FILE is /dev/termination-log.
 
 Examples:
   RANK=0 WORLD_SIZE=4 MASTER_ADDR=127.0.0.1 MASTER_PORT=29500 fltk client examples/fashion-ddp.yaml
   fltk client experiment.yaml 1 --id trainjob-1a2b3c4d --runs /logs")]
 pub struct ClientArgs {
-    /// The experiment file (YAML or JSON), or KFLTK's arrival JSON.
+    /// The experiment file (YAML or JSON), or an arrival JSON file of KFLTK.
     #[arg(required_unless_present = "run", value_name = "FILE")]
     pub file: Option<PathBuf>,
-    /// The task, by its name or its position from 0; may be left out where there is one.
+    /// The task's name, or its position counted from 0; it may be omitted if there is only one task.
     #[arg(value_name = "TASK")]
     pub task: Option<String>,
-    /// Replace a value of the file: `--set tasks.0.train.batch_size=64`. May be repeated.
+    /// Replace a value in the file, as in `--set tasks.0.train.batch_size=64`. May be repeated.
     #[arg(long = "set", value_name = "PATH=VALUE")]
     pub overrides: Vec<String>,
-    /// Use this seed in place of the file's first.
+    /// Use this seed instead of the file's first.
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Names the job: processes that are started again with the same name go on with the run that they began.
+    /// A name for the job: processes that are started again with the same name resume the run that they began.
     #[arg(long, value_name = "NAME")]
     pub id: Option<String>,
-    /// Take up this run's folder, in place of a file.
+    /// Train the run in this folder, instead of a task of a file.
     #[arg(long, value_name = "RUN", hide = true, conflicts_with_all = ["file", "overrides", "seed", "id"])]
     pub run: Option<PathBuf>,
-    /// The folder that rank 0 makes the run's folder in.
+    /// The folder in which rank 0 creates the run's folder.
     #[arg(long, value_name = "DIR", env = "FLTK_RUNS", default_value = "runs")]
     pub runs: PathBuf,
-    /// Cache folder of data sets (default: `fltk/data` in the user's cache folder).
+    /// The cache folder of data sets (default: `fltk/data` in the user's cache folder).
     #[arg(long, value_name = "DIR", env = "FLTK_DATA")]
     pub data: Option<PathBuf>,
-    /// Clients trained at once in a federated task, and threads of an evaluation (default: one per core). It changes the time taken, not the results.
+    /// The number of clients trained concurrently in a federated task, and of threads in an evaluation (default: one per core). It affects the time taken,
+    /// not the results.
     #[arg(long, value_name = "N")]
     pub workers: Option<std::num::NonZeroUsize>,
 }
@@ -210,10 +211,10 @@ Examples:
   fltk validate configs/example_cloud_experiment.json configs/federated_tasks/example_arrival_config.json
   fltk validate examples/quickstart.yaml --set tasks.0.federated.rounds=50")]
 pub struct ValidateArgs {
-    /// Files, each checked by itself; a KFLTK cluster file is also checked together with each arrival file.
+    /// The files, each of which is checked separately; a cluster file of KFLTK is also checked together with each arrival file.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Replace a value of each experiment, as the other commands do: `--set tasks.0.train.batch_size=64`. May be repeated.
+    /// Replace a value in each experiment, as in `--set tasks.0.train.batch_size=64`. May be repeated.
     #[arg(long = "set", value_name = "PATH=VALUE")]
     pub overrides: Vec<String>,
 }
@@ -228,27 +229,27 @@ Examples:
 pub struct PlanArgs {
     #[command(flatten)]
     pub experiment: ExperimentArgs,
-    /// Write the Kubernetes objects of every job into this folder, one file a job. What pods get is in a file with a `kubernetes` block, given beside
-    /// the experiment.
+    /// Write the Kubernetes objects of every job to this folder, one file per job. The settings of the pods come from a file with a `kubernetes` block,
+    /// given in addition to the experiment.
     #[cfg(feature = "cluster")]
     #[arg(long, value_name = "DIR")]
     pub manifests: Option<PathBuf>,
-    /// Jobs that are listed of each replication (JSON has all).
+    /// The maximum number of jobs listed for each replication (JSON contains all).
     #[arg(long, value_name = "N", default_value_t = 50)]
     pub rows: usize,
 }
 
-/// Where the API server is, and which namespace and image are meant.
+/// The API server, and the namespace.
 #[cfg(feature = "cluster")]
 #[derive(Args, Debug, Clone)]
 pub struct TargetArgs {
     /// The kubeconfig (default: KUBECONFIG, `~/.kube/config`, or the pod's own service account).
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
-    /// A context of it.
+    /// The context in the kubeconfig.
     #[arg(long, value_name = "NAME")]
     pub context: Option<String>,
-    /// Namespace of the jobs, in place of the files'.
+    /// The namespace, instead of the one in the files.
     #[arg(long, value_name = "NAME")]
     pub namespace: Option<String>,
 }
@@ -256,10 +257,10 @@ pub struct TargetArgs {
 #[cfg(feature = "cluster")]
 #[derive(Args, Debug)]
 #[command(after_help = "\
-The files are, in any order: an experiment of ours or KFLTK's cluster and arrival JSON; and, where pods should get something else than the defaults, a \
-file with a `kubernetes` block (`fltk schema --kubernetes`).
+The files are, in any order: an experiment file, or the cluster and arrival JSON files of KFLTK; and, if the pods need other settings than the defaults, \
+a file with a `kubernetes` block (`fltk schema --kubernetes`).
 
-A stream that was interrupted or killed goes on with `--resume`, or when it's begun again with the same `--id`: nothing is done twice.
+A stream that was interrupted or killed is resumed with `--resume`, or by starting it again with the same `--id`: nothing is done twice.
 
 Examples:
   fltk cluster examples/kubernetes.yaml examples/stream.yaml
@@ -269,43 +270,43 @@ Examples:
   fltk cluster --resume runs/stream-20260101-120000-1a2b
   fltk cluster --down stream-20260101-120000-1a2b")]
 pub struct ClusterArgs {
-    /// Experiment, and what pods get; see below.
+    /// The experiment, and the settings of the pods; see below.
     #[arg(required_unless_present_any = ["resume", "down"], conflicts_with_all = ["resume", "down"], value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Replace a value of the experiment: `--set stream.duration=10min`. May be repeated.
+    /// Replace a value in the experiment, as in `--set stream.duration=10min`. May be repeated.
     #[arg(long = "set", value_name = "PATH=VALUE", conflicts_with_all = ["resume", "down"])]
     pub overrides: Vec<String>,
-    /// Use this seed in place of the file's.
+    /// Use this seed instead of those in the file.
     #[arg(long, conflicts_with_all = ["resume", "down"])]
     pub seed: Option<u64>,
-    /// Names the stream; one of that name that was begun before goes on.
+    /// A name for the stream; if a stream of this name was begun before, it is resumed.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["resume", "down"])]
     pub id: Option<String>,
-    /// Go on with this stream: its folder, or its name within `--runs`.
+    /// Resume this stream, given by its folder or its name within `--runs`.
     #[arg(long, value_name = "STREAM", conflicts_with = "down")]
     pub resume: Option<PathBuf>,
-    /// With `--resume` or `--id`: remove the objects of jobs that failed, and try them again from their last checkpoints.
+    /// With `--resume` or `--id`: delete the objects of all failed jobs, and retry these jobs from their last checkpoints.
     #[arg(long, alias = "failed", conflicts_with_all = ["down", "dry_run"])]
     pub retry_failed: bool,
-    /// Remove from the cluster everything that this stream made there: its folder, or its name.
+    /// Delete everything that this stream, given by its folder or its name, created in the cluster.
     #[arg(long, value_name = "STREAM")]
     pub down: Option<PathBuf>,
-    /// Check everything against the API server, and make nothing.
+    /// Check everything against the API server, and create nothing.
     #[arg(long, conflicts_with_all = ["resume", "down"])]
     pub dry_run: bool,
-    /// Container image of the jobs, in place of the files'.
+    /// The container image of the jobs, instead of the one in the files.
     #[arg(long, conflicts_with_all = ["resume", "down"])]
     pub image: Option<String>,
-    /// Serve `/metrics`, `/healthz` and `/readyz` here.
+    /// Serve `/metrics`, `/healthz` and `/readyz` at this address.
     #[arg(long, value_name = "ADDRESS", value_parser = clap::value_parser!(std::net::SocketAddr))]
     pub listen: Option<std::net::SocketAddr>,
-    /// When every job is over, go on serving `--listen` until asked to stop: for a Deployment, which would start the stream again and again.
+    /// When every job has ended, keep serving `--listen` until SIGTERM or Ctrl-C: for a Deployment, which would otherwise restart this command forever.
     #[arg(long, requires = "listen", conflicts_with_all = ["down", "dry_run"])]
     pub linger: bool,
-    /// Where another orchestrator works on the stream, wait so long until it has ended, such as `2min`: for pods that take over from each other.
+    /// If another orchestrator is working on the stream, wait for it to end, at most this long, such as `2min`: for pods that replace each other.
     #[arg(long, value_name = "DURATION", conflicts_with_all = ["down", "dry_run"])]
     pub wait: Option<fltk_core::experiment::Duration>,
-    /// The folder that streams' folders are made in.
+    /// The folder in which the streams' folders are created.
     #[arg(long, value_name = "DIR", env = "FLTK_RUNS", default_value = "runs")]
     pub runs: PathBuf,
     #[command(flatten)]
@@ -318,9 +319,9 @@ Examples:
   fltk explain 1a2b3c4d5e6f7a8b
   fltk explain 1a2b --stream runs/stream-20260101-120000-1a2b")]
 pub struct ExplainArgs {
-    /// The job, or the beginning of its name.
+    /// The job's name, or the beginning of it.
     pub job: String,
-    /// The stream's folder, or its name (default: whichever has the job).
+    /// The stream's folder, or its name (default: the stream that has the job).
     #[arg(long, value_name = "STREAM")]
     pub stream: Option<PathBuf>,
     #[command(flatten)]
@@ -332,11 +333,11 @@ pub struct ExplainArgs {
 
 #[derive(Args, Debug)]
 pub struct SchemaArgs {
-    /// That of files with a `kubernetes` block.
+    /// Print the schema of files with a `kubernetes` block instead.
     #[cfg(feature = "cluster")]
     #[arg(long)]
     pub kubernetes: bool,
-    /// That of the values of a Helm chart of ours.
+    /// Print the schema of the values of this Helm chart instead.
     #[cfg(feature = "cluster")]
     #[arg(long, value_name = "CHART", conflicts_with = "kubernetes")]
     pub values: Option<Chart>,
@@ -353,49 +354,49 @@ pub struct ConvertArgs {
 
 #[derive(Args, Debug)]
 pub struct ExtractorArgs {
-    /// KFLTK's cluster JSON (all four of its data sets), or an experiment file (those that it uses).
+    /// The cluster JSON file of KFLTK (for all four of its data sets), or an experiment file (for the data sets that it uses).
     pub config: PathBuf,
     #[command(flatten)]
     pub locations: LocationArgs,
 }
 
-/// Where data sets are.
+/// The location of data sets.
 #[derive(Args, Debug, Clone)]
 pub struct LocationArgs {
-    /// Cache folder of data sets (default: `fltk/data` in the user's cache folder).
+    /// The cache folder of data sets (default: `fltk/data` in the user's cache folder).
     #[arg(long, value_name = "DIR", env = "FLTK_DATA")]
     pub data: Option<PathBuf>,
 }
 
 #[derive(Subcommand, Debug)]
 pub enum DataCommand {
-    /// What there is, and what is on this machine.
+    /// List the data sets, and which of them are on this machine.
     List {
         #[command(flatten)]
         locations: LocationArgs,
     },
-    /// Download data sets into the cache: resumable, verified.
+    /// Download data sets into the cache; interrupted downloads are resumed, and files are verified.
     Fetch {
-        /// Names as in `fltk data list`.
+        /// The names of data sets, as in `fltk data list`.
         #[arg(required = true)]
         names: Vec<String>,
         #[command(flatten)]
         locations: LocationArgs,
     },
-    /// Check what is on this machine against the published digests.
+    /// Check the data sets on this machine against the published digests.
     Verify {
-        /// Names; all when none is given.
+        /// The names of data sets (default: all).
         names: Vec<String>,
         #[command(flatten)]
         locations: LocationArgs,
     },
-    /// Sizes and class counts; with `--partition` how heterogeneous a split over clients is.
+    /// Show sizes and class counts and, with `--partition`, how heterogeneous a split over clients is.
     #[command(after_help = "\
 Examples:
   fltk data show fashion-mnist-mini
   fltk data show fashion-mnist-mini --partition '{type: dirichlet, alpha: 0.1}' --clients 10 --svg split.svg")]
     Show(DataShowArgs),
-    /// Print which samples of the training set each client of each federated task gets.
+    /// Print which training samples each client of each federated task gets.
     Split {
         #[command(flatten)]
         experiment: ExperimentArgs,
@@ -406,21 +407,21 @@ Examples:
 
 #[derive(Args, Debug)]
 pub struct DataShowArgs {
-    /// A name as in `fltk data list`.
+    /// The name of a data set, as in `fltk data list`.
     pub name: String,
-    /// Read this folder or archive instead.
+    /// Read this folder or archive instead of the cache.
     #[arg(long, value_name = "PATH")]
     pub path: Option<String>,
-    /// A partition as in an experiment file, YAML or JSON.
+    /// A partition as in an experiment file, in YAML or JSON.
     #[arg(long, value_name = "PARTITION")]
     pub partition: Option<String>,
-    /// Clients of the partition.
+    /// The number of clients.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=i64::from(CLIENTS_MAX)))]
     pub clients: u32,
-    /// Seed of the partition.
+    /// The seed of the partition.
     #[arg(long, default_value_t = 42)]
     pub seed: u64,
-    /// Also write a picture.
+    /// Also write a picture of the partition to this file.
     #[arg(long, value_name = "FILE", requires = "partition")]
     pub svg: Option<PathBuf>,
     #[command(flatten)]
@@ -429,16 +430,16 @@ pub struct DataShowArgs {
 
 #[derive(Subcommand, Debug)]
 pub enum NetsCommand {
-    /// All nets with input shape, classes and trainable parameters.
+    /// List all nets with input shape, classes and trainable parameters.
     List,
-    /// Every parameter and buffer of a net: name, shape, count.
+    /// Show every parameter and buffer of a net: name, shape, count.
     Show {
-        /// A name as in `fltk nets list`.
+        /// The name of a net, as in `fltk nets list`.
         name: String,
     },
     /// Write a net's initial weights as safetensors.
     Init {
-        /// A name as in `fltk nets list`.
+        /// The name of a net, as in `fltk nets list`.
         name: String,
         /// The seed.
         #[arg(long)]
@@ -456,30 +457,31 @@ Example:
   fltk parity FashionMNISTCNN --weights w.safetensors --batch b.safetensors --steps 5 \\
     --optimizer '{\"type\":\"SGD\",\"learning_rate\":0.05,\"momentum\":0.9}' --output json")]
 pub struct ParityArgs {
-    /// A name as in `fltk nets list`.
+    /// The name of a net, as in `fltk nets list`.
     pub net: String,
-    /// Initial weights: safetensors with PyTorch's names.
+    /// The initial weights: safetensors with PyTorch's names.
     #[arg(long, value_name = "FILE")]
     pub weights: PathBuf,
-    /// Safetensors with `x` (f32 `[B,C,H,W]`, or `[n,B,C,H,W]`: n batches taken in turn; token nets: i64 `[B,T]` or `[n,B,T]`) and `y` (i64 class indices).
+    /// The batches: safetensors with `x` (f32 `[B,C,H,W]`, or `[n,B,C,H,W]` for n batches used in turn; for token nets, i64 `[B,T]` or `[n,B,T]`) and `y`
+    /// (i64 class indices).
     #[arg(long, value_name = "FILE")]
     pub batch: PathBuf,
-    /// Optimizer steps.
+    /// The number of optimizer steps.
     #[arg(long, default_value_t = 5)]
     pub steps: u32,
-    /// An optimizer as in an experiment file, JSON or YAML.
+    /// An optimizer as in an experiment file, in JSON or YAML.
     #[arg(long, value_name = "OPTIMIZER")]
     pub optimizer: String,
-    /// `contiguous` computes with the kernels that a plain PyTorch script gets; `channels-last` with those of `fltk run`, which round
+    /// The memory format: `contiguous` uses the kernels that a plain PyTorch script uses; `channels-last` uses those of `fltk run`, which round
     /// differently.
     #[arg(long, value_enum, default_value_t = MemoryFormatArg::Contiguous)]
     pub memory_format: MemoryFormatArg,
-    /// Write the weights after the last step here.
+    /// Write the weights after the last step to this file.
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
 }
 
-/// Order of images and convolution weights in memory.
+/// The order of images and convolution weights in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum MemoryFormatArg {
     /// N, C, H, W.
@@ -488,40 +490,40 @@ pub enum MemoryFormatArg {
     ChannelsLast,
 }
 
-/// Which folder holds the runs.
+/// The location of records.
 #[derive(Args, Debug, Clone)]
 pub struct RunsArgs {
-    /// The folder that holds runs' folders.
+    /// The folder that contains the folders of runs and streams.
     #[arg(long, value_name = "DIR", env = "FLTK_RUNS", default_value = "runs")]
     pub runs: PathBuf,
 }
 
 #[derive(Subcommand, Debug)]
 pub enum RunsCommand {
-    /// The runs there are.
+    /// List the runs.
     List(ListArgs),
-    /// One run: settings, rounds or epochs, per-class results.
+    /// Show one run: settings, rounds or epochs, per-class results.
     Show {
-        /// A run's folder, or its name within the runs folder.
+        /// The run's folder, or its name within `--runs`.
         run: PathBuf,
         #[command(flatten)]
         runs: RunsArgs,
     },
-    /// Several runs side by side, and mean and deviation over seeds of the same task.
+    /// Compare several runs side by side, with the mean and standard deviation over the seeds of the same task.
     Compare {
-        /// Runs' folders or names.
+        /// The runs' folders or names.
         #[arg(required = true, num_args = 2..)]
         run: Vec<PathBuf>,
         #[command(flatten)]
         runs: RunsArgs,
     },
-    /// The jobs of a stream: when they arrived, waited, ran and ended, and why.
+    /// Show the jobs of a stream: when they arrived, waited, ran and ended, and the reason if they didn't succeed.
     #[command(after_help = "\
 Examples:
   fltk runs jobs
   fltk runs jobs stream-20260101-120000-1a2b --format csv > jobs.csv")]
     Jobs {
-        /// The stream's folder, or its name; the streams there are when left out.
+        /// The stream's folder, or its name; if it is omitted, the streams are listed.
         stream: Option<PathBuf>,
         /// The format.
         #[arg(long, value_enum, default_value_t = JobsFormat::Table)]
@@ -529,7 +531,7 @@ Examples:
         #[command(flatten)]
         runs: RunsArgs,
     },
-    /// Every round or epoch of runs as one table, for a notebook.
+    /// Print every round or epoch of runs as one table, for a notebook.
     #[cfg_attr(
         feature = "web",
         command(after_help = "\
@@ -540,14 +542,14 @@ Examples:
   fltk runs export --from pvc/fl-log-claim --namespace training > results.csv")
     )]
     Export {
-        /// Runs' folders or names; all when none is given.
+        /// The runs' folders or names (default: all).
         run: Vec<PathBuf>,
         /// The format.
         #[arg(long, value_enum, default_value_t = ExportFormat::Csv)]
         format: ExportFormat,
         #[command(flatten)]
         runs: RunsArgs,
-        /// Not the runs of a folder here, but those that are there: at the address of a `fltk serve`, or on a claim of a Kubernetes cluster.
+        /// Export runs from this source instead of a local folder: the address of a running `fltk serve`, or a claim in a Kubernetes cluster.
         #[cfg(feature = "web")]
         #[arg(long, value_name = records::FROM)]
         from: Option<String>,
@@ -562,16 +564,16 @@ Examples:
 Example:
   fltk runs list --experiment quickstart --status finished --sort accuracy")]
 pub struct ListArgs {
-    /// Only runs of this experiment.
+    /// List only runs of this experiment.
     #[arg(long, value_name = "NAME")]
     pub experiment: Option<String>,
-    /// Only runs of this task.
+    /// List only runs of this task.
     #[arg(long, value_name = "NAME")]
     pub task: Option<String>,
-    /// Only runs that stand so.
+    /// List only runs with this status.
     #[arg(long, value_enum)]
     pub status: Option<RunStatus>,
-    /// In which order.
+    /// The order.
     #[arg(long, value_enum, default_value_t = RunOrder::Newest)]
     pub sort: RunOrder,
     #[command(flatten)]
@@ -581,26 +583,26 @@ pub struct ListArgs {
 /// The status of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum RunStatus {
-    /// A process is writing it.
+    /// A process is writing the run.
     Running,
-    /// It went through.
+    /// The run finished.
     Finished,
-    /// It gave up.
+    /// The run failed.
     Failed,
-    /// It was stopped or killed, and can be resumed.
+    /// The run was stopped or killed, and can be resumed.
     Interrupted,
 }
 
 /// An order of `runs list`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum RunOrder {
-    /// The last started first.
+    /// The most recently started run first.
     Newest,
-    /// By experiment, task and start.
+    /// Sorted by experiment, task and start time.
     Name,
     /// The highest last test accuracy first.
     Accuracy,
-    /// The longest training first.
+    /// The longest training time first.
     TrainSeconds,
 }
 
@@ -613,11 +615,11 @@ pub enum ExportFormat {
     Json,
 }
 
-/// A format of `runs jobs`; JSON is `--output json`.
+/// A format of `runs jobs`; `--output json` prints JSON instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum JobsFormat {
-    /// For people.
+    /// A table for people.
     Table,
-    /// Comma-separated values with a header, times in seconds since a job's replication began.
+    /// Comma-separated values with a header; times are in seconds since the job's replication began.
     Csv,
 }

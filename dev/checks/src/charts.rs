@@ -45,23 +45,23 @@ const CHARTS: [&str; 2] = ["extractor", "orchestrator"];
 /// The commands for the charts; without one, all except `package` are run.
 #[derive(Subcommand)]
 pub enum ChartsCommand {
-    /// `helm lint` with every set of values, in `charts/*/ci`.
+    /// Run `helm lint` with every set of values in `charts/*/ci`.
     Lint,
-    /// Compare what they render with what was committed, in `charts/*/ci/golden`.
+    /// Compare the rendered charts with the committed output in `charts/*/ci/golden`.
     Render {
-        /// Write it in place of comparing.
+        /// Overwrite the committed output instead of comparing.
         #[arg(long)]
         bless: bool,
     },
-    /// Check what they render: schemas of Kubernetes (about 20 MB, got once by Go), and rules of our own.
+    /// Check the rendered charts against the schemas of Kubernetes (about 20 MB, downloaded once by Go) and by rules of our own.
     Check {
-        /// Also that this program takes what the charts give it.
+        /// Also check that this program accepts what the charts give it.
         #[arg(long, value_name = "PATH")]
         program: Option<PathBuf>,
     },
-    /// Make archives of them, as `helm push` takes them.
+    /// Package the charts as archives that `helm push` accepts.
     Package {
-        /// The folder to put them in (default: `charts` in the target folder).
+        /// The folder in which the archives are put (default: `charts` in the target folder).
         #[arg(long, value_name = "DIR")]
         to: Option<PathBuf>,
     },

@@ -64,38 +64,39 @@ pub const NODE: &str = "n0";
 /// The commands for the cluster.
 #[derive(Subcommand)]
 pub enum ClusterCommand {
-    /// Build what it needs once (12 to 14 minutes of one processor), start it (seconds), and install Kubeflow's operators (2 minutes).
+    /// Build what the cluster needs, once (12 to 14 minutes of one processor), start it (seconds), and install Kubeflow's operators (2 minutes).
     Up {
-        /// Nodes that exist in name only (kwok), beside the real one.
+        /// The number of simulated nodes (kwok), in addition to the real one.
         #[arg(long, default_value_t = 0, value_name = "N")]
         nodes: u32,
-        /// Leave out Kubeflow's operators and JobSet.
+        /// Don't install Kubeflow's operators and JobSet.
         #[arg(long)]
         bare: bool,
-        /// Which Kubernetes. The tests' own is the newest.
+        /// The version of Kubernetes. The tests use the newest by default.
         #[arg(long, value_enum, default_value = "1.37", value_name = "VERSION")]
         kubernetes: Kubernetes,
     },
-    /// Stop it and remove everything of it but the built parts; also after a crash.
+    /// Stop the cluster and remove everything that belongs to it except the built programs; this also works after a crash.
     Down,
-    /// Say whether it runs, and what is on it.
+    /// Print whether the cluster is running, and what is on it.
     Status,
-    /// Build one of our images, as `cargo xtask image` does, and give it to the cluster by the name that it has there.
+    /// Build one of our images, as `cargo xtask image` does, and import it into the cluster under its default name.
     Load {
-        /// Which image.
+        /// The image.
         #[arg(value_enum, default_value = "training")]
         kind: Kind,
-        /// This program, in place of a release build of this checkout.
+        /// Use this program instead of a release build of this checkout.
         #[arg(long, value_name = "PATH")]
         program: Option<PathBuf>,
     },
-    /// Test on the cluster that runs, with the image that `load` gave it and the release build of `fltk`, what takes too long for every day.
+    /// Run tests that take too long for every day, on the running cluster, with the image that `load` imported and the release build of `fltk`.
     Test {
-        /// Jobs that lose ranks: each of three, deleted, killed and drained, once and three times, in both kinds of jobs; with a table (about 20 minutes).
+        /// Test jobs that lose ranks: each of the three ranks is deleted, killed and drained, once and three times, in both kinds of jobs. Prints a table
+        /// (about 20 minutes).
         #[arg(long, required = true)]
         losses: bool,
     },
-    /// Make a namespace, if it isn't there, with a volume that all its pods can write to: the claim `fl-log-claim`.
+    /// Create a namespace, if it doesn't exist, with a volume that all its pods can write to: the claim `fl-log-claim`.
     Claim {
         /// The namespace.
         #[arg(value_parser = volumes::namespace)]

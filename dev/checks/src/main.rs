@@ -26,23 +26,23 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Lint, render and check the Helm charts, with Go and without a cluster.
+    /// Lint, render and check the Helm charts; this needs Go, but no cluster.
     Charts {
         #[command(subcommand)]
         command: Option<charts::ChartsCommand>,
     },
-    /// A real Kubernetes on this machine, for tests of the orchestrator: as root, with Go.
+    /// Start, stop and use a real Kubernetes on this machine, for tests of the orchestrator; this needs root and Go.
     #[command(subcommand)]
     Cluster(cluster::ClusterCommand),
-    /// Build images: of the program, and of TensorBoard.
+    /// Build images of the program and of TensorBoard.
     Image(image::Arguments),
-    /// Measure how fast the jobs of a large stream are made.
+    /// Measure how fast the jobs of a large stream are created.
     #[command(hide = true)]
     BenchOrchestrator(bench::Arguments),
-    /// Do one check, in the process that `cargo xtask test` starts for it.
+    /// Run one check, in the process that `cargo xtask test` starts for it.
     #[command(hide = true)]
     Part {
-        /// Its name.
+        /// The name of the check.
         name: String,
     },
 }

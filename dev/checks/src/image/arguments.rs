@@ -13,37 +13,37 @@ const EXAMPLES: &str = "Examples:
   cargo xtask image training --data data --name example.com/fltk:cifar --push example.com/fltk:cifar
   cargo xtask image training --stage context && docker build --target training --tag fltk context
 
-`cuda` has not been run on a GPU, and fltk trains on the CPU. docs/images.md has more.";
+The image `cuda` has not been run on a GPU, and fltk trains on the CPU. See docs/images.md for details.";
 
 /// The options of `cargo xtask image`.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// Which images.
+    /// The images to build.
     #[arg(value_enum, default_value = "training", value_name = "KIND")]
     pub kinds: Vec<Kind>,
-    /// The image's name, in place of the kind's own (`localhost/fltk:dev` and so on).
+    /// The name of the image, instead of its default (`localhost/fltk:dev` and so on).
     #[arg(long, value_name = "NAME:TAG")]
     pub name: Option<String>,
-    /// Where it is written, in place of `target/images/KIND.tar`; its SBOM is beside it, as `.cdx.json`.
+    /// The archive to write, instead of `target/images/KIND.tar`; the SBOM is written next to it, as `.cdx.json`.
     #[arg(long, value_name = "FILE.tar")]
     pub archive: Option<PathBuf>,
-    /// Build nothing: make this new folder, which `docker build` takes.
+    /// Don't build the image: create this new folder, from which `docker build` can build it.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["archive", "push"])]
     pub stage: Option<PathBuf>,
-    /// Put the data sets of this folder in, as `fltk data fetch --data DIR` fills it.
+    /// Add the data sets in this folder, which `fltk data fetch --data DIR` has filled.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// This `fltk`, in place of a release build of this checkout; where the image trains, with the `fltk-torch` beside it.
+    /// Use this `fltk` instead of a release build of this checkout; if the image trains, also the `fltk-torch` next to it.
     #[arg(long, value_name = "PATH")]
     pub program: Option<PathBuf>,
-    /// Push it to a registry too.
+    /// Also push the image to a registry, under this name.
     #[arg(long, value_name = "REGISTRY/NAME:TAG")]
     pub push: Option<String>,
-    /// The file with the registry's credentials, as `buildah login` or `docker login` writes it.
+    /// The file with the registry's credentials, as written by `buildah login` or `docker login`.
     #[arg(long, value_name = "FILE", requires = "push")]
     pub authfile: Option<PathBuf>,
-    /// Check the registry's certificate; `false` also tries HTTP.
+    /// Verify the registry's certificate; with `false`, HTTP is tried too.
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set, requires = "push")]
     pub tls_verify: bool,
 }

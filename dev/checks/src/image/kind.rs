@@ -5,13 +5,13 @@ use clap::ValueEnum;
 /// One of our images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
-    /// Both programs with libtorch for the CPU and Fashion-MNIST: what trains.
+    /// The image that trains: both programs, with libtorch for the CPU, and Fashion-MNIST.
     Training,
-    /// As `training`, with libtorch's CUDA part. Nobody has run it on a GPU, and the program trains on the CPU.
+    /// The same as `training`, with libtorch's CUDA part. Nobody has run it on a GPU, and the program trains on the CPU.
     Cuda,
-    /// `fltk` alone, without libtorch and without data: what tells a cluster to train. At most 40 MB.
+    /// The image that orchestrates jobs on a cluster: `fltk` alone, without libtorch and without data. At most 40 MB.
     Orchestrator,
-    /// TensorBoard itself, for the event files of runs.
+    /// TensorBoard, for the event files of runs.
     Tensorboard,
 }
 

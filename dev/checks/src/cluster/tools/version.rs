@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 /// A Kubernetes version that can be built. Each has a folder in `cluster/tools`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 pub enum Kubernetes {
-    /// The one of the tests.
+    /// The newest, which the tests use by default.
     #[default]
     #[value(name = "1.37")]
     #[serde(rename = "1.37")]
     Newest,
-    /// The oldest that is tried.
+    /// The oldest that is tested.
     #[value(name = "1.34")]
     #[serde(rename = "1.34")]
     Oldest,
