@@ -3,6 +3,7 @@
 mod code;
 mod dependencies;
 mod edges;
+mod english;
 mod hosts;
 mod links;
 mod sources;
@@ -56,6 +57,7 @@ pub fn run(checkout: &Checkout) -> anyhow::Result<()> {
     edges::check_reached(&metadata, &mut findings)?;
     dependencies::check(&sources, &mut findings)?;
     links::check(&sources, &mut findings);
+    english::check(&sources, &mut findings);
     findings.sort();
     for finding in &findings {
         println!("{finding}");
