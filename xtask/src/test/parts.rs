@@ -62,7 +62,7 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         name: "Python packages",
-        proves: "that the environment of PyTorch, the peer, and TensorBoard, the reader, can be made",
+        proves: "that the Python environment can be made, with PyTorch, for comparison, and TensorBoard, which reads our records",
         stage: Stage::Both,
         after: &[],
         work: Work::Own,
@@ -93,7 +93,7 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         name: "tidy",
-        proves: "the rules that no compiler knows: who depends on whom, where clocks and `unsafe` may be, links, hosts, documented dependencies",
+        proves: "the rules that no compiler checks: dependencies between crates, where clocks and `unsafe` may be, links, hosts, documented dependencies",
         stage: Stage::Checks,
         after: &[],
         work: Work::Own,
@@ -113,7 +113,7 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         name: "clippy",
-        proves: "that clippy and rustc warn of nothing, in tests and examples too",
+        proves: "that clippy and rustc give no warning, in tests and examples too",
         stage: Stage::Checks,
         after: &[Passed("compile")],
         work: Work::Cargo(&["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"]),
@@ -123,7 +123,7 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         name: "the program without its features",
-        proves: "that `fltk` compiles without Kubernetes and HTTP, and warns of nothing",
+        proves: "that `fltk` compiles without Kubernetes and HTTP, and without warnings",
         stage: Stage::Checks,
         after: &[Passed("compile")],
         work: Work::Cargo(&["clippy", "--release", "--package", "fltk", "--no-default-features", "--", "-D", "warnings"]),
@@ -133,7 +133,7 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         name: "documentation",
-        proves: "that rustdoc understands all comments, links among them",
+        proves: "that rustdoc accepts all comments, including their links",
         stage: Stage::Checks,
         after: &[Passed("compile")],
         work: Work::Cargo(&["doc", "--release", "--workspace", "--no-deps", "--quiet"]),
@@ -153,7 +153,7 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         name: "torch-dist with NCCL",
-        proves: "that groups over NCCL compile against its own headers; running them takes a GPU",
+        proves: "that groups over NCCL compile against its own headers; running them needs a GPU",
         stage: Stage::Checks,
         after: &[Passed("compile"), Passed("Python packages")],
         work: Work::Own,
@@ -165,7 +165,7 @@ pub const PARTS: &[Part] = &[
     tests(
         "fltk-core",
         "tests of fltk-core",
-        "what experiment files, KFLTK's among them, mean, and how their faults are shown; units, seeds, arrivals",
+        "the meaning of experiment files, including KFLTK's, and how their errors are shown; units, seeds, arrivals",
         &["examples/", "configs/", "docs/experiment.schema.json"],
         Load::cores(1),
         20,
@@ -173,7 +173,7 @@ pub const PARTS: &[Part] = &[
     tests(
         "fltk-data",
         "tests of fltk-data",
-        "readers, verified downloads that go on after a break, transforms, and every partitioner's properties",
+        "readers, verified downloads that resume after an interruption, transforms, and every partitioner's properties",
         &[],
         Load::cores(1),
         30,
@@ -181,16 +181,16 @@ pub const PARTS: &[Part] = &[
     tests(
         "fltk-fed",
         "tests of fltk-fed",
-        "the federated round as a protocol under any order and loss of messages, and strategies by numbers worked out by hand",
+        "the federated round as a protocol under any order and loss of messages, and strategies by hand-computed numbers",
         &[],
         Load::cores(1),
         30,
     ),
-    tests("fltk-http", "tests of fltk-http", "whom clients trust, over real TLS", &[], Load::cores(0), 5),
+    tests("fltk-http", "tests of fltk-http", "which certificates clients trust, over real TLS", &[], Load::cores(0), 5),
     tests(
         "fltk-records",
         "tests of fltk-records",
-        "journals and folders that were cut off at any byte, archives that lie, and that real TensorBoard reads our events",
+        "journals and folders that were cut off at any byte, malicious archives, and that real TensorBoard reads our events",
         &[],
         Load::cores(1),
         30,
@@ -198,12 +198,12 @@ pub const PARTS: &[Part] = &[
     tests(
         "fltk-cluster",
         "tests of fltk-cluster",
-        "planner and orchestrator, killed at every record and request, against an API server in memory: lost answers, expired watches, capacity, rights",
+        "planner and orchestrator, killed at every record and request, against an in-memory API server: lost responses, expired watches, capacity, rights",
         &["charts/", "examples/", "configs/"],
         Load::cores(1),
         120,
     ),
-    tests("fltk-web", "tests of fltk-web", "the HTTP API and its client: tokens, ranges, answers that break off", &[], Load::cores(0), 10),
+    tests("fltk-web", "tests of fltk-web", "the HTTP API and its client: tokens, ranges, aborted responses", &[], Load::cores(0), 10),
     tests(
         "torch-dist",
         "tests of torch-dist",
@@ -215,7 +215,7 @@ pub const PARTS: &[Part] = &[
     tests(
         "fltk-train",
         "tests of fltk-train",
-        "nets, losses, optimizers and schedules by golden numbers of PyTorch; ranks that equal one process",
+        "nets, losses, optimizers and schedules by golden numbers of PyTorch; ranks that compute the same as one process",
         &[],
         Load::cores(1),
         120,
@@ -223,7 +223,7 @@ pub const PARTS: &[Part] = &[
     tests(
         "fltk",
         "tests of fltk",
-        "the command line of what doesn't train: exit codes, JSON, help, servers, hand-over to `fltk-torch`, and that it loads no libtorch",
+        "the commands that don't train: exit codes, JSON, help, servers, hand-over to `fltk-torch`, and that `fltk` loads no libtorch",
         &["examples/", "configs/", "docs/", "charts/"],
         Load::cores(1),
         30,
@@ -240,14 +240,14 @@ pub const PARTS: &[Part] = &[
     tests(
         "checks",
         "tests of checks",
-        "rules of the charts, pages as scripts, reproducible images in small, parts that this list names",
+        "rules of the charts, pages as scripts, reproducible images on a small scale, the parts that this list names",
         &["charts/", "cluster/tools/", "docs/guide/", "Dockerfile", "python/"],
         Load::cores(1),
         20,
     ),
     Part {
         name: "a Rust and a Python rank in one group",
-        proves: "that our ranks and `torch.distributed`'s train one model, both ways round",
+        proves: "that our ranks and `torch.distributed`'s train one model, with either as rank 0",
         stage: Stage::Checks,
         after: &[Passed("compile"), Passed("Python packages")],
         work: Work::Checks,
@@ -257,7 +257,7 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         name: "parity with PyTorch",
-        proves: "every net against the PyTorch that is installed, each optimizer on half of them, with weights handed over as files, at large steps on this very processor",
+        proves: "every net against the installed PyTorch, each optimizer on half of them, with weights exchanged as files, at large steps on this processor",
         stage: Stage::Checks,
         after: &[Passed("compile"), Passed("Python packages")],
         work: Work::Checks,
@@ -289,7 +289,7 @@ pub const PARTS: &[Part] = &[
     // These are whole runs.
     Part {
         name: "quickstart",
-        proves: "that the demo's experiment learns real images (accuracy above 0.75), to the same bits with one worker, and with two when killed and resumed",
+        proves: "that the demo's experiment learns real images (accuracy above 0.75), with the same bits for one worker, and for two when killed and resumed",
         stage: Stage::Checks,
         after: &[Passed("compile")],
         work: Work::Checks,
@@ -330,7 +330,7 @@ pub const PARTS: &[Part] = &[
     // These parts need a cluster.
     Part {
         name: "Debian packages",
-        proves: "that what containers and the cluster need of Debian can be installed",
+        proves: "that the Debian packages that containers and the cluster need can be installed",
         stage: Stage::Cluster,
         after: &[Passed("compile"), Over("Fashion-MNIST in full")],
         work: Work::Checks,
@@ -351,7 +351,7 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         name: "image training",
-        proves: "that the image is built, runs without rights, and has verified data",
+        proves: "that the image is built, runs without privileges, and has verified data",
         stage: Stage::Cluster,
         after: &[Wanted("Debian packages"), Passed("compile"), Passed("Fashion-MNIST in full")],
         work: Work::Checks,
@@ -361,7 +361,7 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         name: "image orchestrator",
-        proves: "that the image is built, runs without rights, and stays below 40 MB",
+        proves: "that the image is built, runs without privileges, and stays below 40 MB",
         stage: Stage::Cluster,
         after: &[Wanted("Debian packages"), Passed("compile")],
         work: Work::Checks,
@@ -371,7 +371,7 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         name: "image tensorboard",
-        proves: "that the image is built, and runs TensorBoard without rights",
+        proves: "that the image is built, and runs TensorBoard without privileges",
         stage: Stage::Cluster,
         after: &[Wanted("Debian packages"), Passed("compile"), Wanted("Python packages")],
         work: Work::Checks,
@@ -391,7 +391,7 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         name: "a real Kubernetes",
-        proves: "that the cluster of the tests starts, with Kubeflow's operators and 50 nodes in name only",
+        proves: "that the cluster of the tests starts, with Kubeflow's operators and 50 simulated nodes",
         stage: Stage::Cluster,
         after: &[Wanted("Debian packages"), Passed("Kubernetes, built")],
         work: Work::Checks,
@@ -401,7 +401,7 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         name: "a namespace without rights",
-        proves: "that who has no rights is told which by the real API server, and nothing is made",
+        proves: "that a user without rights gets an error that names the missing ones, from the real API server, and nothing is made",
         stage: Stage::Cluster,
         after: &[Passed("a real Kubernetes")],
         work: Work::Checks,
@@ -411,7 +411,7 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         name: "500 jobs on 50 nodes",
-        proves: "that a stream of 500 jobs through the real operator is the planned one, each made once, though the orchestrator is killed, the API server frozen and a job deleted",
+        proves: "that a stream of 500 jobs through the real operator follows its plan, and each job is created once, although the orchestrator is killed, the API server frozen and a job deleted",
         stage: Stage::Cluster,
         after: &[Passed("a real Kubernetes")],
         work: Work::Checks,
@@ -421,7 +421,7 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         name: "the guide",
-        proves: "that the guide leads from an empty cluster to results, by its very text: images, charts, an experiment of four jobs, TensorBoard, cleaning up",
+        proves: "that the guide, run as it is written, leads from an empty cluster to results: images, charts, an experiment of four jobs, TensorBoard, cleaning up",
         stage: Stage::Cluster,
         after: &[Passed("a real Kubernetes"), Passed("Fashion-MNIST in full")],
         work: Work::Checks,
@@ -441,7 +441,7 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         name: "both charts twice in a namespace",
-        proves: "that releases beside each other are installed, upgraded and uninstalled by real helm, and none is in another's way",
+        proves: "that several releases in a namespace are installed, upgraded and uninstalled by real helm without conflicts",
         stage: Stage::Cluster,
         after: &[Passed("a real Kubernetes"), Passed("the guide")],
         work: Work::Checks,
@@ -451,7 +451,7 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         name: "data sets through a proxy",
-        proves: "that the Extractor fetches published files through a proxy that looks into TLS, goes on after a break, and a job trains with them",
+        proves: "that the Extractor fetches published files through a proxy that intercepts TLS, resumes after an interruption, and a job trains with them",
         stage: Stage::Cluster,
         after: &[Passed("a real Kubernetes"), Passed("the guide")],
         work: Work::Checks,
@@ -461,7 +461,7 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         name: "an orchestrator in its pod, PyTorchJobs",
-        proves: "that an orchestrator whose pod is deleted is taken up by the next, and uses exactly the rights that the chart gives",
+        proves: "that an orchestrator whose pod is deleted is resumed by the next, and uses exactly the rights that the chart gives",
         stage: Stage::Cluster,
         after: &[Passed("a real Kubernetes"), Passed("the guide")],
         work: Work::Checks,
@@ -471,7 +471,7 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         name: "an orchestrator in its pod, TrainJobs",
-        proves: "the same with TrainJobs, whose rights are others",
+        proves: "the same with TrainJobs, which need other rights",
         stage: Stage::Cluster,
         // A node that is added for one part would have room for the other part's jobs.
         after: &[Passed("a real Kubernetes"), Passed("the guide"), Over("an orchestrator in its pod, PyTorchJobs")],
@@ -492,7 +492,7 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         name: "priorities on a tainted node",
-        proves: "that a real job is pushed out for one of higher priority and goes on from its checkpoint",
+        proves: "that a real job is preempted by one of higher priority and resumes from its checkpoint",
         stage: Stage::Cluster,
         after: NODE_TO_ITSELF,
         work: Work::Checks,
@@ -502,7 +502,7 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         name: "a gang on a tainted node",
-        proves: "that a gang of real pods waits until all of it fits, and says what it waits for",
+        proves: "that a gang of real pods waits until all of it fits, and reports what it waits for",
         stage: Stage::Cluster,
         after: NODE_TO_ITSELF,
         work: Work::Checks,
@@ -512,7 +512,7 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         name: "lost ranks",
-        proves: "that a job of three ranks loses its master once, or a worker three times, and ends as an undisturbed one, as PyTorchJob and as TrainJob",
+        proves: "that a job of three ranks loses its master once, or a worker three times, and ends with the same result as an undisturbed one, as PyTorchJob and as TrainJob",
         stage: Stage::Cluster,
         // The part's pods request no resources, and mostly wait for the kubelet.
         after: &[Passed("a real Kubernetes"), Passed("the guide")],
@@ -523,7 +523,7 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         name: "ranks as containers",
-        proves: "that docs/compose.md's ranks train as containers of one machine, by its very text",
+        proves: "that the ranks of docs/compose.md, run as it is written, train as containers of one machine",
         stage: Stage::Cluster,
         after: &[Passed("the guide")],
         work: Work::Checks,

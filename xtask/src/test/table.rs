@@ -20,7 +20,7 @@ pub fn write(checkout: &Checkout, history: &History) -> anyhow::Result<()> {
     let path = checkout.root.join(FILE);
     let page = fs::read_to_string(&path).with_context(|| format!("can't read `{FILE}`"))?;
     let (before, _, after) = divided(&page)?;
-    let mut table = String::from("| part | command | what only it proves | s |\n|---|---|---|---|\n");
+    let mut table = String::from("| part | command | what only this part proves | s |\n|---|---|---|---|\n");
     for part in PARTS {
         let command = match part.stage {
             Stage::Checks => "`test`",
