@@ -18,7 +18,7 @@ pub fn check(sources: &[Source], findings: &mut Vec<Finding>) -> anyhow::Result<
     let mut find = |file: &str, line: usize, problem: String| findings.push(Finding { file: file.to_owned(), line, problem });
     for &(line, name) in &declared {
         if !documented.iter().any(|(_, known)| *known == name) {
-            find(MANIFEST, line, format!("`{name}` has no line in {DOCUMENT}: why it is here, and what else was looked at"));
+            find(MANIFEST, line, format!("`{name}` has no line in {DOCUMENT}: why it is here, and which alternatives were considered"));
         }
         let is_used = |source: &&Source| source.path.ends_with("/Cargo.toml") && source.text.lines().any(|line| uses(line, name));
         if !sources.iter().any(|source| is_used(&source)) {
