@@ -17,7 +17,7 @@ pub struct Experiment {
     pub seeds: Vec<Seed>,
     /// The job classes; never empty; names are unique.
     pub tasks: Vec<Task>,
-    /// The stream of jobs made from the tasks, on a cluster. Only the orchestrator uses it.
+    /// The stream of jobs made from the tasks, on this machine or on a cluster.
     pub stream: Option<StreamConfig>,
 }
 
