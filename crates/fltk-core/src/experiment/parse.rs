@@ -117,10 +117,15 @@ enum Format {
     Flat,
     Cluster,
     Kubernetes,
+    /// Values of the Helm charts.
+    Values,
 }
 
 /// Keys of our format that no file of KFLTK has.
 const OURS: [&str; 4] = ["name", "seeds", "tasks", "stream"];
+
+/// Keys of the charts' values, of which any file of values has two.
+const VALUES: [&str; 5] = ["fltk", "provider", "storage", "orchestrator", "extractor"];
 
 fn read(files: &[SourceFile], overrides: &[Override], sources: &mut Vec<SourceFile>, problems: &mut Vec<Problem>) -> Option<Experiment> {
     let mut roots = Vec::new();
@@ -176,6 +181,12 @@ fn read(files: &[SourceFile], overrides: &[Override], sources: &mut Vec<SourceFi
             problems.push(problem.hint("`fltk cluster` and `fltk plan` take it beside an experiment"));
             None
         }
+        (kinds, _) if kinds.contains(&Format::Values) => {
+            let problem =
+                Problem::new(Severity::Error, None, "a file with values of the Helm charts describes an installation, and no experiment");
+            problems.push(problem.hint("`helm install` takes it (`--values`), with the experiment beside it: docs/charts.md"));
+            None
+        }
         (kinds, _) => {
             let problem = Problem::new(Severity::Error, None, format!("{} files that don't make one experiment together", kinds.len()));
             problems.push(problem.hint("give one file of fltk's own format, or an arrival file of KFLTK with or without its cluster file"));
@@ -204,7 +215,7 @@ pub fn file_kind(file: &SourceFile) -> FileKind {
         Ok(Format::Arrival(_)) => FileKind::Arrival,
         Ok(Format::Cluster) => FileKind::Cluster,
         Ok(Format::Kubernetes) => FileKind::Kubernetes,
-        Ok(Format::Ours | Format::Flat) | Err(_) => FileKind::Experiment,
+        Ok(Format::Ours | Format::Flat | Format::Values) | Err(_) => FileKind::Experiment,
     }
 }
 
@@ -234,6 +245,8 @@ fn format_of(root: &Node) -> Format {
         Format::Cluster
     } else if kfltk::is_flat(root) {
         Format::Flat
+    } else if entries.iter().filter(|entry| VALUES.contains(&entry.key.as_str())).count() >= 2 && !has(&OURS) {
+        Format::Values
     } else {
         Format::Ours
     }
@@ -263,5 +276,15 @@ mod tests {
         check("{executionconfig: {}}", Format::Cluster);
         check("{name: mine, execution_config: {}, cluster: {}}", Format::Cluster);
         check("{kubernetes: {}}", Format::Kubernetes);
+        check("{provider: {}, orchestrator: {}}", Format::Values);
+        check("{orchestrator: {}}", Format::Ours);
+        check("{stream: {}, provider: {}, storage: {}}", Format::Ours);
+    }
+
+    #[test]
+    fn values_of_the_charts_are_told_where_they_belong() {
+        let source = SourceFile { name: "values.yaml".to_owned(), text: "provider: {}\nextractor: {}\n".to_owned() };
+        let report = parse(&[source], &[]).expect_err("no experiment").render(false);
+        assert!(report.contains("values of the Helm charts") && report.contains("helm install"), "{report}");
     }
 }
