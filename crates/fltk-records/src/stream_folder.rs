@@ -245,6 +245,14 @@ impl StreamFolder {
 }
 
 #[cfg(test)]
+impl StreamDescription {
+    /// The description of a stream for tests.
+    pub(crate) fn example() -> Self {
+        Self { fltk_version: "0".to_owned(), run: "s-1".to_owned(), experiment: "s".to_owned(), started_at: Timestamp::UNIX_EPOCH }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use std::fs;
 
@@ -255,12 +263,7 @@ mod tests {
     #[test]
     fn texts_are_those_that_the_stream_was_begun_with() {
         let root = tempfile::tempdir().unwrap();
-        let description = StreamDescription {
-            fltk_version: "0".to_owned(),
-            run: "s-1".to_owned(),
-            experiment: "s".to_owned(),
-            started_at: Timestamp::UNIX_EPOCH,
-        };
+        let description = StreamDescription::example();
         let texts = StreamTexts { experiment: "a".to_owned(), cluster: None, trace: Some("b".to_owned()) };
         let path = StreamFolder::create::<RunEvent>(root.path(), &description, &texts).unwrap().path().to_owned();
         let open = || StreamFolder::open(&path).unwrap();

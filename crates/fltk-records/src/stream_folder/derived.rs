@@ -157,7 +157,6 @@ fn database(rows: &[JobRow]) -> rusqlite::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use fltk_core::event::RunEvent;
-    use jiff::Timestamp;
 
     use super::*;
     use crate::{StreamDescription, StreamTexts};
@@ -165,13 +164,7 @@ mod tests {
     #[test]
     fn every_column_is_in_all_that_is_derived() {
         let root = tempfile::tempdir().unwrap();
-        let description = StreamDescription {
-            fltk_version: "0".to_owned(),
-            run: "s-1".to_owned(),
-            experiment: "s".to_owned(),
-            started_at: Timestamp::UNIX_EPOCH,
-        };
-        let folder = StreamFolder::create::<RunEvent>(root.path(), &description, &StreamTexts::default()).unwrap();
+        let folder = StreamFolder::create::<RunEvent>(root.path(), &StreamDescription::example(), &StreamTexts::default()).unwrap();
         let row = |job: &str, ended| JobRow {
             job: job.to_owned(),
             class: "small".to_owned(),
