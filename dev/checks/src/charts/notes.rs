@@ -34,7 +34,7 @@ pub fn check(notes: &str, objects: &[Object], values: &str) -> Vec<String> {
     if notes.trim().is_empty() {
         found.push("the notes say nothing".to_owned());
     }
-    // These are placeholders that were left, and values that didn't exist.
+    // Helm's marks of a missing value, Go's of a wrong format, and a template's own braces.
     for wrong in ["<no value>", "%!", "<nil>", "{{"] {
         if notes.contains(wrong) {
             found.push(format!("the notes have `{wrong}`"));
