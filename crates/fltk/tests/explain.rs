@@ -171,4 +171,9 @@ fn a_job_in_any_state_is_explained() {
         }
     }
     assert_eq!(seen, BTreeSet::from(STATE_NAMES));
+    let missing =
+        |args: &[&str]| String::from_utf8(common::fltk(home).args(["explain", "zzz"]).args(args).output().unwrap().stderr).unwrap();
+    assert!(missing(&[]).contains("no stream in `runs` has a job `zzz`"), "{}", missing(&[]));
+    let named = missing(&["--stream", "running-false"]);
+    assert!(named.contains("the stream `running-false` doesn't have a job `zzz`"), "{named}");
 }

@@ -81,11 +81,12 @@ fn find(args: &ExplainArgs) -> anyhow::Result<(Begun, JobId)> {
     }
     match found.len() {
         0 => {
-            let message = format!(
-                "no stream in `{}` has a job `{}`\nhint: `fltk runs jobs STREAM` lists a stream's jobs",
-                args.runs.runs.display(),
-                args.job.escape_debug()
-            );
+            let place = match &args.stream {
+                Some(named) => format!("the stream `{}` doesn't have", named.display()),
+                None => format!("no stream in `{}` has", args.runs.runs.display()),
+            };
+            let job = args.job.escape_debug();
+            let message = format!("{place} a job `{job}`\nhint: `fltk runs jobs STREAM` lists a stream's jobs");
             Err(failure(Exit::Records, message))
         }
         1 => Ok(found.remove(0)),
