@@ -352,7 +352,7 @@ fn what_the_machine_is_at_fault_for_is_tried_again() {
     assert!(said(&output).contains("2 of 2 jobs didn't succeed") && said(&output).contains("--retry-failed"), "{}", said(&output));
 
     let again = run(at, &[&args[..], &["--output", "json"]].concat());
-    assert!(said(&again).contains("1 jobs that failed are tried again") && said(&again).contains("1 of 2 jobs"), "{}", said(&again));
+    assert!(said(&again).contains("1 job that failed is retried: ") && said(&again).contains("1 of 2 jobs"), "{}", said(&again));
     let jobs = rows(&again);
     assert_eq!((row(&jobs, "killed")["state"].as_str(), row(&jobs, "large")["state"].as_str()), (Some("succeeded"), Some("failed")));
     assert!(says("going on after round"), "it goes on from its checkpoint");
@@ -362,9 +362,9 @@ fn what_the_machine_is_at_fault_for_is_tried_again() {
 
     // A job that would fail again is retried only on request.
     let asked = run(at, &["run", "--resume", "tiny-1", "--retry-failed"]);
-    assert!(said(&asked).contains("1 jobs that failed are tried again"), "{}", said(&asked));
+    assert!(said(&asked).contains("1 job that failed is retried: "), "{}", said(&asked));
     let unasked = run(at, &["run", "--resume", "tiny-1"]);
-    assert!(!said(&unasked).contains("tried again:") && unasked.status.code() == Some(5), "{}", said(&unasked));
+    assert!(!said(&unasked).contains("retried:") && unasked.status.code() == Some(5), "{}", said(&unasked));
 }
 
 /// The processes whose working directory is `at`, except `but`.

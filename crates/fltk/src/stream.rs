@@ -164,7 +164,12 @@ impl Begun {
         if !quiet {
             let names = jobs.iter().take(RETRIED_SHOWN_MAX).map(ToString::to_string).collect::<Vec<_>>().join(", ");
             let more = if jobs.len() > RETRIED_SHOWN_MAX { ", ..." } else { "" };
-            output::talk(format_args!("{} jobs that failed are tried again: {names}{more}", jobs.len()));
+            let retried = if jobs.len() == 1 {
+                "1 job that failed is retried".to_owned()
+            } else {
+                format!("{} jobs that failed are retried", jobs.len())
+            };
+            output::talk(format_args!("{retried}: {names}{more}"));
         }
         Ok(())
     }
