@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fltk_cluster::{Orchestrator, plan::STATE_NAMES};
+use fltk_plan::{Orchestrator, plan::STATE_NAMES};
 
 use crate::{output, timeline::clock};
 

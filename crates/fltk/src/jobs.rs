@@ -2,8 +2,8 @@
 
 use std::{fmt::Write as _, path::PathBuf};
 
-use fltk_cluster::{Orchestrator, StreamEvent, plan::Job};
 use fltk_core::experiment::Duration;
+use fltk_plan::{Orchestrator, StreamEvent, plan::Job};
 use fltk_records::{
     StreamFolder,
     stream_folder::derived::{self, JobRow},

@@ -9,10 +9,10 @@ pub mod kubernetes;
 
 use std::path::Path;
 
-#[cfg(feature = "cluster")]
-use fltk_cluster::kubernetes::manifest::RunContext;
-use fltk_cluster::{Event, JobId, JobSpec, Orchestrator, Stream, StreamEvent};
 use fltk_core::experiment::{Duration, Experiment, SourceFile};
+#[cfg(feature = "cluster")]
+use fltk_kubernetes::manifest::RunContext;
+use fltk_plan::{Event, JobId, JobSpec, Orchestrator, Stream, StreamEvent};
 use fltk_records::{StreamFolder, journal::Entry};
 use jiff::Timestamp;
 

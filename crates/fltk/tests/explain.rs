@@ -14,12 +14,12 @@ use std::{
 };
 
 use common::json;
-use fltk_cluster::{
+use fltk_core::experiment::{self, Duration, Experiment, SourceFile};
+use fltk_kubernetes::config::KubernetesConfig;
+use fltk_plan::{
     Event, JobId, StreamEvent, jobs,
-    kubernetes::config::KubernetesConfig,
     plan::{Outcome, STATE_NAMES},
 };
-use fltk_core::experiment::{self, Duration, Experiment, SourceFile};
 use fltk_records::{StreamDescription, StreamFolder, StreamTexts};
 use jiff::Timestamp;
 use serde_json::{Value as Json, json as value};

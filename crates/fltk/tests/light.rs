@@ -13,8 +13,8 @@ use std::{
 };
 
 use common::{PROGRAM, TINY_CENTRAL, fltk, repository};
-use fltk_cluster::{Event, JobId, StreamEvent, jobs};
 use fltk_core::experiment::{self, SourceFile};
+use fltk_plan::{Event, JobId, StreamEvent, jobs};
 use fltk_records::{StreamDescription, StreamFolder, StreamTexts};
 use jiff::Timestamp;
 

@@ -16,8 +16,9 @@ use std::{
 };
 
 use common::{fltk, run};
-use fltk_cluster::{Event, StreamEvent, jobs, kubernetes::config::KubernetesConfig, plan::Outcome};
 use fltk_core::experiment::{self, SourceFile};
+use fltk_kubernetes::config::KubernetesConfig;
+use fltk_plan::{Event, StreamEvent, jobs, plan::Outcome};
 use fltk_records::{StreamDescription, StreamFolder, StreamTexts};
 use jiff::Timestamp;
 use rustix::process::{Pid, Signal, kill_process};

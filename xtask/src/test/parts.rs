@@ -196,9 +196,17 @@ pub const PARTS: &[Part] = &[
         30,
     ),
     tests(
-        "fltk-cluster",
-        "tests of fltk-cluster",
-        "planner and orchestrator, killed at every record and request, against an in-memory API server: lost responses, expired watches, capacity, rights",
+        "fltk-plan",
+        "tests of fltk-plan",
+        "the planner, by properties and tables, and the orchestrator, rebuilt from its journal after every record",
+        &[],
+        Load::cores(1),
+        5,
+    ),
+    tests(
+        "fltk-kubernetes",
+        "tests of fltk-kubernetes",
+        "the edge and the orchestrator, killed at every record and request, against an in-memory API server: lost responses, expired watches, capacity, rights",
         &["charts/", "examples/", "configs/"],
         Load::cores(1),
         120,
@@ -416,7 +424,7 @@ pub const PARTS: &[Part] = &[
         after: &[Passed("a real Kubernetes")],
         work: Work::Checks,
         load: Load::cores(1).using(&[Quiet]),
-        touched: by(&["fltk-cluster", "fltk"], &[]),
+        touched: by(&["fltk-kubernetes", "fltk"], &[]),
         seconds: 60,
     },
     Part {
@@ -446,7 +454,7 @@ pub const PARTS: &[Part] = &[
         after: &[Passed("a real Kubernetes"), Passed("the guide")],
         work: Work::Checks,
         load: Load::cores(0),
-        touched: by(&["fltk-cluster", "fltk"], &["charts/"]),
+        touched: by(&["fltk-kubernetes", "fltk"], &["charts/"]),
         seconds: 50,
     },
     Part {
@@ -466,7 +474,7 @@ pub const PARTS: &[Part] = &[
         after: &[Passed("a real Kubernetes"), Passed("the guide")],
         work: Work::Checks,
         load: Load::cores(0),
-        touched: by(&["fltk-cluster", "fltk"], &["charts/orchestrator/"]),
+        touched: by(&["fltk-kubernetes", "fltk"], &["charts/orchestrator/"]),
         seconds: 120,
     },
     Part {
@@ -477,7 +485,7 @@ pub const PARTS: &[Part] = &[
         after: &[Passed("a real Kubernetes"), Passed("the guide"), Over("an orchestrator in its pod, PyTorchJobs")],
         work: Work::Checks,
         load: Load::cores(0),
-        touched: by(&["fltk-cluster", "fltk"], &["charts/orchestrator/"]),
+        touched: by(&["fltk-kubernetes", "fltk"], &["charts/orchestrator/"]),
         seconds: 80,
     },
     Part {
@@ -487,7 +495,7 @@ pub const PARTS: &[Part] = &[
         after: NODE_TO_ITSELF,
         work: Work::Checks,
         load: Load::cores(1).using(&[Node]),
-        touched: by(&["fltk-cluster", "fltk", "fltk-torch"], &["configs/"]),
+        touched: by(&["fltk-kubernetes", "fltk", "fltk-torch"], &["configs/"]),
         seconds: 80,
     },
     Part {
@@ -497,7 +505,7 @@ pub const PARTS: &[Part] = &[
         after: NODE_TO_ITSELF,
         work: Work::Checks,
         load: Load::cores(1).using(&[Node]),
-        touched: by(&["fltk-cluster", "fltk", "fltk-torch"], &[]),
+        touched: by(&["fltk-kubernetes", "fltk", "fltk-torch"], &[]),
         seconds: 50,
     },
     Part {
@@ -507,7 +515,7 @@ pub const PARTS: &[Part] = &[
         after: NODE_TO_ITSELF,
         work: Work::Checks,
         load: Load::cores(1).using(&[Node]),
-        touched: by(&["fltk-cluster", "fltk", "fltk-torch"], &[]),
+        touched: by(&["fltk-kubernetes", "fltk", "fltk-torch"], &[]),
         seconds: 40,
     },
     Part {
@@ -518,7 +526,7 @@ pub const PARTS: &[Part] = &[
         after: &[Passed("a real Kubernetes"), Passed("the guide")],
         work: Work::Checks,
         load: Load::cores(1),
-        touched: by(&["fltk-cluster", "torch-dist", "fltk", "fltk-torch"], &[]),
+        touched: by(&["fltk-kubernetes", "torch-dist", "fltk", "fltk-torch"], &[]),
         seconds: 75,
     },
     Part {

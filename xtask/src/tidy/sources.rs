@@ -69,7 +69,7 @@ const CONFINED: &[Confined] = &[
 
 /// The files of inner crates that read a clock.
 const CLOCKS: &[(&str, &str)] = &[
-    ("crates/fltk-cluster/src/kubernetes/", "the edge: requests, watches and waiting for pods have time-outs"),
+    ("crates/fltk-kubernetes/src/", "the edge: requests, watches and waiting for pods have time-outs"),
     ("crates/fltk-data/src/fetch/", "downloads and waiting for another process have time-outs"),
     ("crates/fltk-fed/src/drive.rs", "the loop that tells the state machine what time it is"),
     ("crates/fltk-fed/src/transport/", "the edge that measures how long clients train"),
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn decisions_do_not_wait() {
-        for path in ["crates/fltk-fed/src/round/step.rs", "crates/fltk-fed/src/strategy.rs", "crates/fltk-cluster/src/plan/a.rs"] {
+        for path in ["crates/fltk-fed/src/round/step.rs", "crates/fltk-fed/src/strategy.rs", "crates/fltk-plan/src/plan/a.rs"] {
             finds(path, "async fn f() {\n g().await\n}", &[2, 3]);
         }
         finds("crates/fltk-fed/src/transport/grpc.rs", "async fn f() {}", &[]);

@@ -1,7 +1,7 @@
 //! The generation of a JSON Schema for Helm from types: in draft 7, the newest draft that every Helm 3 supports, and as small as possible.
 
-use fltk_cluster::kubernetes::config::KubernetesConfig;
 use fltk_core::experiment::{self, ConfigFormat};
+use fltk_kubernetes::config::KubernetesConfig;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json, json};

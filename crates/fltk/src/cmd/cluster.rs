@@ -16,15 +16,13 @@ use std::{
 };
 
 use anyhow::Context as _;
-use fltk_cluster::{
-    Orchestrator, StreamEvent,
-    kubernetes::{
-        Client, Edge, End, api,
-        metrics::Metrics,
-        preflight, retry,
-        serve::{Served, serve},
-    },
+use fltk_kubernetes::{
+    Client, Edge, End, api,
+    metrics::Metrics,
+    preflight, retry,
+    serve::{Served, serve},
 };
+use fltk_plan::{Orchestrator, StreamEvent};
 use fltk_records::StreamFolder;
 use tokio::{net::TcpListener, runtime::Runtime};
 

@@ -1,6 +1,6 @@
 //! `fltk explain JOB`: the reason why a job waits, its current activity, or how it ended.
 
-use fltk_cluster::{
+use fltk_plan::{
     JobId, Orchestrator, StreamEvent,
     plan::{Job, State},
 };

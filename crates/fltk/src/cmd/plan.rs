@@ -3,13 +3,13 @@
 #[cfg(feature = "cluster")]
 mod manifests;
 
-#[cfg(feature = "cluster")]
-use fltk_cluster::kubernetes::manifest::RunContext;
-use fltk_cluster::{Amounts, JobSpec, Settings, Stream, jobs};
 use fltk_core::{
     arrivals::TraceEntry,
     experiment::{AdmissionConfig, Duration, Experiment},
 };
+#[cfg(feature = "cluster")]
+use fltk_kubernetes::manifest::RunContext;
+use fltk_plan::{Amounts, JobSpec, Settings, Stream, jobs};
 use serde::Serialize;
 
 #[cfg(feature = "cluster")]

@@ -11,7 +11,7 @@ use crate::{cli::SchemaArgs, output};
 pub fn run(args: &SchemaArgs) -> anyhow::Result<()> {
     #[cfg(feature = "cluster")]
     if args.kubernetes {
-        return output::json(fltk_cluster::kubernetes::config::KubernetesConfig::json_schema());
+        return output::json(fltk_kubernetes::config::KubernetesConfig::json_schema());
     }
     #[cfg(feature = "cluster")]
     if let Some(chart) = args.values {

@@ -94,7 +94,7 @@ fn check_cluster(source: &SourceFile, arrival: Option<&SourceFile>, overrides: &
 fn check(source: &SourceFile, cluster: Option<&SourceFile>, overrides: &[Override]) -> Result<Report, Report> {
     #[cfg(feature = "cluster")]
     if file_kind(source) == FileKind::Kubernetes {
-        return fltk_cluster::kubernetes::config::KubernetesConfig::parse(source).map(|(_, warnings)| warnings);
+        return fltk_kubernetes::config::KubernetesConfig::parse(source).map(|(_, warnings)| warnings);
     }
     let Some(cluster) = cluster.filter(|_| file_kind(source) == FileKind::Arrival) else {
         return experiment::parse(std::slice::from_ref(source), overrides).map(|parsed| parsed.warnings);

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use fltk_cluster::{Stream, StreamEvent};
 use fltk_core::experiment;
+use fltk_plan::{Stream, StreamEvent};
 use fltk_records::{StreamDescription, StreamFolder, StreamTexts};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};

@@ -22,11 +22,11 @@ use std::{
 };
 
 use anyhow::Context as _;
-use fltk_cluster::{
+use fltk_core::experiment::Duration;
+use fltk_plan::{
     Action, Event, JobId, Orchestrator,
     plan::{Blame, Outcome, State, capacity::Node},
 };
-use fltk_core::experiment::Duration;
 use jiff::Timestamp;
 
 use self::process::{Ended, Process, Start};

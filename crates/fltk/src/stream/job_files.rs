@@ -9,8 +9,8 @@
 
 use std::path::{Path, PathBuf};
 
-use fltk_cluster::JobId;
 use fltk_core::termination::{REPORT_BYTES_MAX, TerminationReport};
+use fltk_plan::JobId;
 use fltk_records::{StreamFolder, read_in};
 
 /// The paths of the files of a stream's jobs.

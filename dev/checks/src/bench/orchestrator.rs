@@ -35,7 +35,7 @@ const PEAK_MB_GOAL: f64 = 200.0;
 /// The name of the stream.
 const RUN: &str = "bench";
 /// The arguments with which cargo builds the program that measures the ceiling.
-const CREATES: &[&str] = &["--release", "--package", "fltk-cluster", "--features", "kubernetes", "--example", "creates"];
+const CREATES: &[&str] = &["--release", "--package", "fltk-kubernetes", "--example", "creates"];
 /// The numbers of concurrent requests that are tried to find the ceiling, each with a part of the jobs.
 const CONCURRENCIES: [u32; 4] = [4, 8, 16, 32];
 const PROBE_PARTS: u32 = 10;

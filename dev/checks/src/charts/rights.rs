@@ -1,4 +1,4 @@
-//! The rule that rights are named one by one. A test of the program (`crates/fltk-cluster/tests/edge`) shows that they are exactly those that the
+//! The rule that rights are named one by one. A test of the program (`crates/fltk-kubernetes/tests/edge`) shows that they are exactly those that the
 //! program uses.
 
 use super::objects::{Object, list, text};

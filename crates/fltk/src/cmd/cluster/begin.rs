@@ -3,16 +3,14 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
-use fltk_cluster::{
-    JobSpec, Orchestrator,
-    kubernetes::{
-        Client,
-        manifest::RunContext,
-        needs_nodes,
-        preflight::{self, PreflightError},
-    },
-};
 use fltk_core::experiment::Experiment;
+use fltk_kubernetes::{
+    Client,
+    manifest::RunContext,
+    needs_nodes,
+    preflight::{self, PreflightError},
+};
+use fltk_plan::{JobSpec, Orchestrator};
 use fltk_records::RunError;
 use jiff::Timestamp;
 
@@ -77,7 +75,7 @@ pub async fn begin(args: &ClusterArgs, inputs: &ClusterInputs, namespace: &Names
 }
 
 /// Refuses what the cluster would refuse, before anything is created.
-async fn check(client: &Client, context: &RunContext, stream: &fltk_cluster::Stream) -> anyhow::Result<()> {
+async fn check(client: &Client, context: &RunContext, stream: &fltk_plan::Stream) -> anyhow::Result<()> {
     if let Some(refusal) = context.refusals().into_iter().reduce(|all, next| format!("{all}\n{next}")) {
         return Err(failure(Exit::Experiment, refusal));
     }

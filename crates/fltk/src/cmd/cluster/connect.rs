@@ -1,6 +1,6 @@
 //! The connection to the API server that the command line names, and the signals that end the work.
 
-use fltk_cluster::kubernetes::connect::{self, Address, Target};
+use fltk_kubernetes::connect::{self, Address, Target};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::anyhow;
-use fltk_cluster::kubernetes::{api, down};
+use fltk_kubernetes::{api, down};
 use fltk_records::StreamFolder;
 
 use super::connect;

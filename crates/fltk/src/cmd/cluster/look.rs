@@ -2,10 +2,8 @@
 
 use std::{future::Future, time::Duration};
 
-use fltk_cluster::{
-    kubernetes::{look, manifest::RunContext},
-    plan::{Job, State},
-};
+use fltk_kubernetes::{look, manifest::RunContext};
+use fltk_plan::plan::{Job, State};
 use jiff::Timestamp;
 use tokio::{runtime::Runtime, time::timeout};
 

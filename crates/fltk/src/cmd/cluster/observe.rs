@@ -6,10 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fltk_cluster::{
-    JobId, Orchestrator,
-    kubernetes::{Observer, view::View},
-};
+use fltk_kubernetes::{Observer, view::View};
+use fltk_plan::{JobId, Orchestrator};
 
 use crate::{cli::Cli, follow::Follow, output};
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
-use fltk_cluster::kubernetes::{
+use fltk_kubernetes::{
     api::words,
     claim::{self, ClaimError, Opened, Reader},
     config::KubernetesConfig,

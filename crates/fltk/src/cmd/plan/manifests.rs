@@ -3,10 +3,8 @@
 use std::{fs, path::Path};
 
 use anyhow::Context as _;
-use fltk_cluster::{
-    JobSpec,
-    kubernetes::manifest::{Manifests, RunContext, job_name},
-};
+use fltk_kubernetes::manifest::{Manifests, RunContext, job_name};
+use fltk_plan::JobSpec;
 use serde_json::Value as Json;
 
 use crate::{

@@ -1,7 +1,7 @@
 //! `fltk run FILE` for an experiment with a `stream`: its jobs arrive, wait and run on this machine.
 
-use fltk_cluster::{Orchestrator, StreamEvent};
 use fltk_core::experiment::Experiment;
+use fltk_plan::{Orchestrator, StreamEvent};
 use fltk_records::StreamFolder;
 use jiff::Timestamp;
 

@@ -2,7 +2,7 @@
 
 use std::{fs, thread::available_parallelism};
 
-use fltk_cluster::{Amounts, plan::capacity::Node};
+use fltk_plan::{Amounts, plan::capacity::Node};
 
 use crate::host;
 

@@ -11,12 +11,12 @@ use std::{
 };
 
 use anyhow::Context as _;
-use fltk_cluster::{JobSpec, plan::Blame};
 use fltk_core::{
     experiment::{self, Experiment},
     terminal,
     termination::is_of_machine,
 };
+use fltk_plan::{JobSpec, plan::Blame};
 
 use crate::{child, exit::Exit, output, stream::JobFiles, termination::TERMINATION_LOG};
 

@@ -16,7 +16,7 @@ const LIMIT: Duration = Duration::from_secs(3600);
 
 /// The measurement of bare creates.
 pub struct Ceiling<'a> {
-    /// The example `creates` of `fltk-cluster`.
+    /// The example `creates` of `fltk-kubernetes`.
     pub program: &'a Path,
     /// The cluster.
     pub cluster: &'a Cluster,

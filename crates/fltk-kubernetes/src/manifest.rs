@@ -1,0 +1,169 @@
+//! The objects of a job, as values: nothing here does I/O.
+//!
+//! | object | name | |
+//! |---|---|---|
+//! | `PyTorchJob` or `TrainJob` | `trainjob-<job>` | annotated with the attempt, so that a start is carried out once, and at creation with its stream's start time, which tells streams apart |
+//! | `ConfigMap`, one per role | `<role>-<job>-<replication>` | the job's experiment; owned by the job, and gone with it |
+//! | `TrainingRuntime`s, for `TrainJob`s | `fltk-<digest of run>-<pods>` | the common settings of the run's pods, one per number of pods of a job |
+
+mod config_map;
+mod legal;
+mod limit;
+mod names;
+mod network_policy;
+mod pod;
+mod pytorch_job;
+mod train_job;
+
+use std::collections::BTreeSet;
+
+use fltk_core::experiment::{Experiment, NetworkConfig};
+use fltk_plan::{Amounts, JobSpec, Role, job::num_pods};
+use k8s_openapi::api::core::v1::ConfigMap;
+use serde_json::Value as Json;
+
+/// The label that puts a job into one of Kueue's queues.
+const QUEUE_LABEL: &str = "kueue.x-k8s.io/queue-name";
+
+/// The name of our program's container: in pods of a `PyTorchJob`, and of a `TrainJob`.
+pub const CONTAINERS: [&str; 2] = [pytorch_job::CONTAINER, train_job::NODE];
+
+pub use self::names::{ANNOTATION_ATTEMPT, ANNOTATION_BEGAN, JOB_LABEL, RUN_LABEL, job_name, run_selector, runtime_name};
+use super::config::{Backend, CleanPodPolicy, KubernetesConfig};
+
+/// The common settings of all jobs of a run.
+#[derive(Clone, Debug)]
+pub struct RunContext {
+    /// The run's name, unique within its namespace.
+    pub run: String,
+    /// The namespace of its objects.
+    pub namespace: String,
+    /// The image of its pods.
+    pub image: String,
+    /// The other settings of its pods.
+    pub config: KubernetesConfig,
+    /// The experiment that the run trains.
+    pub experiment: Experiment,
+}
+
+/// The objects of one job. The job itself owns the others.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Manifests {
+    /// The `PyTorchJob` or `TrainJob`.
+    pub job: Json,
+    /// The config maps that its pods read.
+    pub config_maps: Vec<Json>,
+}
+
+impl RunContext {
+    /// The objects of `spec`, at its start number `attempt`.
+    #[must_use]
+    pub fn manifests(&self, spec: &JobSpec, attempt: u32) -> Manifests {
+        let job = match self.config.backend {
+            Backend::PyTorchJob => pytorch_job::manifest(self, spec, attempt),
+            Backend::TrainJob => train_job::manifest(self, spec, attempt),
+        };
+        Manifests { job, config_maps: config_map::manifests(self, spec) }
+    }
+
+    /// The policy that lets only pods of `spec` connect to each other; the orchestrator doesn't create it.
+    #[must_use]
+    pub fn network_policy(&self, spec: &JobSpec) -> Json {
+        network_policy::manifest(self, spec)
+    }
+
+    /// True if the experiment in `config_map`, which may be from another version, is the one that pods of `spec` should train.
+    #[must_use]
+    pub fn is_said_by(&self, config_map: &ConfigMap, spec: &JobSpec) -> bool {
+        config_map::experiment(config_map).is_some_and(|experiment| experiment == spec.experiment(&self.experiment).with_newest_defaults())
+    }
+
+    /// The runtimes with the common settings of the run's pods, if its jobs are `TrainJob`s. There is one per number of pods, since the restart limit
+    /// depends on it.
+    #[must_use]
+    pub fn runtimes(&self) -> Vec<Json> {
+        if self.config.backend == Backend::PyTorchJob {
+            return Vec::new();
+        }
+        let nums: BTreeSet<u32> = self.experiment.tasks.iter().map(num_pods).collect();
+        nums.into_iter().map(|num_pods| train_job::runtime(self, num_pods)).collect()
+    }
+
+    /// `spec` with all requests of its pods on Kubernetes, including extended resources. All pods of a `TrainJob` must be equal, so each requests the
+    /// maximum over all of them.
+    #[must_use]
+    pub fn with_requests(&self, mut spec: JobSpec) -> JobSpec {
+        for pod in &mut spec.pods {
+            let extended = match pod.role {
+                Role::Master => &self.config.resources.master,
+                Role::Worker => &self.config.resources.worker,
+            };
+            for (name, quantity) in extended {
+                pod.requests = std::mem::take(&mut pod.requests).with(name, quantity.nanos());
+            }
+        }
+        if self.config.backend == Backend::TrainJob {
+            let most = spec.pods.iter().fold(Amounts::none(), |most, pod| most.max(&pod.requests));
+            spec.pods.iter_mut().for_each(|pod| pod.requests = most.clone());
+        }
+        spec
+    }
+
+    /// The parts of the run that can't work on Kubernetes, with advice; each is a sentence.
+    #[must_use]
+    pub fn refusals(&self) -> Vec<String> {
+        let mut refusals = Vec::new();
+        for task in &self.experiment.tasks {
+            let net = match &task.network {
+                NetworkConfig::TorchScript { torchscript } => Some(torchscript),
+                NetworkConfig::Named(_) | NetworkConfig::Lstm { .. } => None,
+            };
+            for path in net.into_iter().chain(&task.dataset.path).filter(|path| !path.starts_with('/')) {
+                refusals.push(format!(
+                    "task `{}`: `{path}` is relative to the experiment file, which pods don't have the neighbours of: name a path in the image, or on a volume",
+                    task.name
+                ));
+            }
+        }
+        refusals.extend(legal::refusals(self));
+        refusals.extend(self.policy_refusals());
+        refusals.extend(self.queue_refusal());
+        refusals
+    }
+
+    /// Refuses preemption together with Kueue: each would undo the suspensions of the other.
+    fn queue_refusal(&self) -> Option<String> {
+        let queue = self.config.labels.get(QUEUE_LABEL)?;
+        let group = self.experiment.stream.as_ref()?.groups.iter().find(|group| group.preempt)?;
+        Some(format!(
+            "group `{}` has `preempt`, and the label `{QUEUE_LABEL}: {queue}` leaves to Kueue who is suspended, which would undo it at once: leave out one \
+             of them; with Kueue, its own workload priorities push out others",
+            group.name
+        ))
+    }
+
+    /// Refuses the settings of the run policy that a `TrainJob` can't have.
+    fn policy_refusals(&self) -> Vec<String> {
+        let policy = &self.config.run_policy;
+        let mut refusals = Vec::new();
+        if self.config.backend == Backend::PyTorchJob {
+            return refusals;
+        }
+        if policy.scheduling_policy.is_some() {
+            refusals.push("`scheduling_policy` is the training operator's: leave it out, or use `backend: pytorchjob`".to_owned());
+        }
+        let asked = match policy.clean_pod_policy {
+            // JobSet does this by itself.
+            CleanPodPolicy::Running => return refusals,
+            CleanPodPolicy::None => "None",
+            CleanPodPolicy::All => "All",
+        };
+        refusals.push(format!(
+            "`clean_pod_policy: {asked}` is the training operator's, and a `TrainJob` always loses the pods that still run: leave it out, or use `backend: pytorchjob`"
+        ));
+        refusals
+    }
+}
+
+#[cfg(test)]
+mod tests;

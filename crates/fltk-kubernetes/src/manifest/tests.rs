@@ -1,0 +1,194 @@
+//! Tests of manifests against golden files, and of properties of names.
+
+use fltk_core::experiment::{SourceFile, parse};
+use fltk_plan::jobs;
+
+use super::*;
+
+const EXPERIMENT: &str = "
+name: gold
+seeds: [7]
+tasks:
+  - name: pair
+    kind: distributed
+    network: FashionMNISTCNN
+    dataset: fashion-mnist
+    distributed: { epochs: 1, data_parallelism: 3 }
+    labels: { study: first }
+    resources: { master: { cores: 1500m, memory: 1Gi }, worker: { cores: 500m, memory: 2Gi } }
+  - name: alone
+    kind: federated
+    network: FashionMNISTCNN
+    dataset: fashion-mnist
+    federated: { clients: 10, clients_per_round: 2, rounds: 5 }
+stream: { namespace: test, image: registry.example/fltk:1 }
+";
+
+const FULL: &str = "
+kubernetes:
+  backend: BACKEND
+  namespace: other
+  image: localhost/fltk:dev
+  image_pull_policy: Never
+  image_pull_secrets: [pull]
+  service_account: trainer
+  log_claim: null
+  data_claim: data
+  tolerations: [{ key: fltk.node, operator: Equal, value: normal, effect: NoSchedule }]
+  node_selector: { pool: fltk }
+  affinity: { podAntiAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [{ topologyKey: kubernetes.io/hostname, labelSelector: { matchLabels: { app: a } } }] } }
+  priority_class: high
+  scheduler: volcano
+  resources: { master: { nvidia.com/gpu: 1 }, worker: { nvidia.com/gpu: 2, rdma/hca: 1 } }
+  env: [{ name: OMP_WAIT_POLICY, value: active }, { name: HOST_IP, valueFrom: { fieldRef: { fieldPath: status.hostIP } } }]
+  volumes: [{ name: shm, emptyDir: { medium: Memory } }]
+  volume_mounts: [{ name: shm, mountPath: /dev/shm }]
+  restart_policy: Never
+  run_policy: { clean_pod_policy: All, ttl: 1500ms, active_deadline: 2h, backoff_limit: 0, managed_by: kueue.x-k8s.io/multikueue }
+  labels: { kueue.x-k8s.io/queue-name: q }
+  annotations: { team: ml }
+";
+
+fn context(kubernetes: &str) -> RunContext {
+    let file = |text: &str| SourceFile { name: "test".to_owned(), text: text.to_owned() };
+    let experiment = parse(&[file(EXPERIMENT)], &[]).unwrap().experiment;
+    let (config, warnings) = KubernetesConfig::parse(&file(kubernetes)).unwrap();
+    assert!(warnings.is_empty());
+    let config = config.or_of(experiment.stream.as_ref());
+    let (namespace, image) = (config.namespace.clone().unwrap(), config.image.clone().unwrap());
+    RunContext { run: "gold-1".to_owned(), namespace, image, config, experiment }
+}
+
+fn yaml(context: &RunContext, task: &str) -> String {
+    let specs = jobs(&context.experiment, &context.run, 0, &[]).unwrap();
+    let spec = specs.into_iter().find(|spec| spec.class == task).unwrap();
+    let Manifests { job, config_maps } = context.manifests(&context.with_requests(spec), 1);
+    let all = context.runtimes().into_iter().chain([job]).chain(config_maps);
+    serde_json::to_string_pretty(&all.collect::<Vec<_>>()).unwrap()
+}
+
+#[test]
+fn pytorch_jobs_are_as_written() {
+    let defaults = context("kubernetes: {}");
+    insta::assert_snapshot!("pytorchjob_defaults", yaml(&defaults, "pair"));
+    insta::assert_snapshot!("pytorchjob_federated", yaml(&defaults, "alone"));
+    let scheduling =
+        "clean_pod_policy: All, scheduling_policy: { min_available: 3, queue: q, priority_class: high, schedule_timeout: 1min }";
+    let full = FULL.replace("BACKEND", "pytorchjob").replace("clean_pod_policy: All", scheduling);
+    insta::assert_snapshot!("pytorchjob_full", yaml(&context(&full), "pair"));
+}
+
+#[test]
+fn train_jobs_are_as_written() {
+    insta::assert_snapshot!("trainjob_defaults", yaml(&context("kubernetes: { backend: trainjob }"), "pair"));
+    let full = context(&FULL.replace("BACKEND", "trainjob").replace("clean_pod_policy: All, ", ""));
+    assert_eq!(full.refusals(), [""; 0]);
+    insta::assert_snapshot!("trainjob_full", yaml(&full, "pair"));
+}
+
+#[test]
+fn a_policy_is_for_every_pod_of_its_job_and_lets_in_no_other() {
+    /// The labels of all pod templates in `object`.
+    fn labels_of_pods(object: &Json, found: &mut Vec<Json>) {
+        match object {
+            Json::Object(fields) => {
+                if fields.get("spec").is_some_and(|spec| spec.get("containers").is_some()) {
+                    found.push(fields["metadata"]["labels"].clone());
+                }
+                fields.values().for_each(|field| labels_of_pods(field, found));
+            }
+            Json::Array(items) => items.iter().for_each(|item| labels_of_pods(item, found)),
+            _ => {}
+        }
+    }
+    for kubernetes in ["kubernetes: {}", "kubernetes: { backend: trainjob }"] {
+        let context = context(kubernetes);
+        let specs = jobs(&context.experiment, &context.run, 0, &[]).unwrap();
+        let selects = |of: &JobSpec, labels: &Json| {
+            let policy = context.network_policy(of);
+            serde_json::from_value::<k8s_openapi::api::networking::v1::NetworkPolicy>(policy.clone()).unwrap();
+            let selector = &policy["spec"]["podSelector"];
+            // All ports are open: ranks connect to each other at ports that they choose.
+            assert_eq!(policy["spec"]["ingress"], serde_json::json!([{ "from": [{ "podSelector": selector }] }]));
+            selector["matchLabels"].as_object().unwrap().iter().all(|(name, value)| labels[name] == *value)
+        };
+        for spec in &specs {
+            let mut pods = Vec::new();
+            labels_of_pods(&context.manifests(&context.with_requests(spec.clone()), 1).job, &mut pods);
+            assert!(!pods.is_empty());
+            for labels in &pods {
+                let by: Vec<bool> = specs.iter().map(|other| selects(other, labels) == (other.id == spec.id)).collect();
+                assert!(by.iter().all(|right| *right), "{kubernetes} {labels}");
+            }
+        }
+    }
+}
+
+#[test]
+fn one_rank_has_no_workers() {
+    let manifests = yaml(&context("kubernetes: {}"), "alone");
+    assert!(manifests.contains("\"Master\"") && !manifests.contains("\"Worker\""));
+}
+
+#[test]
+fn what_pods_can_not_have_is_refused() {
+    let mut context = context("kubernetes: { backend: trainjob, run_policy: { scheduling_policy: { queue: q } } }");
+    context.experiment.tasks[0].dataset.path = Some("data/mine".to_owned());
+    let refusals = context.refusals().join("\n");
+    assert!(refusals.contains("`data/mine`") && refusals.contains("`scheduling_policy`"), "{refusals}");
+}
+
+#[test]
+fn clean_pod_policies_that_train_jobs_can_not_have_are_refused() {
+    let check = |backend: &str, policy: &str, refused: bool| {
+        let context = context(&format!("kubernetes: {{ backend: {backend}, run_policy: {{ clean_pod_policy: {policy} }} }}"));
+        let refusals = context.refusals();
+        assert_eq!(refusals.len(), usize::from(refused), "{backend} {policy}: {refusals:?}");
+        assert!(refusals.iter().all(|refusal| refusal.contains(&format!("`clean_pod_policy: {policy}`"))), "{refusals:?}");
+    };
+    check("trainjob", "Running", false);
+    check("trainjob", "None", true);
+    check("trainjob", "All", true);
+    check("pytorchjob", "Running", false);
+    check("pytorchjob", "None", false);
+    check("pytorchjob", "All", false);
+}
+
+#[test]
+fn what_no_api_server_takes_is_refused() {
+    let check = |kubernetes: &str, words: &str| {
+        let refusals = context(&format!("kubernetes: {{ {kubernetes} }}")).refusals();
+        assert!(refusals.len() == 1 && refusals[0].contains(words), "{kubernetes}: {refusals:?}");
+    };
+    check("labels: { team: _a }", "`team` of `labels` can't be `_a`");
+    check("labels: { 'a b': x }", "a key of `labels` can't be `a b`");
+    check("node_selector: { pool: 'a b' }", "`pool` of `node_selector` can't be `a b`");
+    check("annotations: { 'a b': anything at all }", "a key of `annotations`");
+    check("log_claim: My_claim", "`log_claim` can't be `My_claim`");
+    check("resources: { master: { 'nvidia com/gpu': 1 } }", "a name in `resources`");
+    check("env: [{ name: 'A=B', value: x }]", "a name in `env`");
+    check("namespace: Mine", "the namespace can't be `Mine`");
+    let odd = RunContext { run: "_lenet-".to_owned(), ..context("kubernetes: {}") };
+    assert!(odd.refusals()[0].contains("the label `fltk.node/run` can't be `_lenet-`"), "{:?}", odd.refusals());
+}
+
+#[test]
+fn preemption_and_a_queue_of_kueue_are_one_too_many() {
+    let queue = "kubernetes: { labels: { kueue.x-k8s.io/queue-name: q } }";
+    let check = |kubernetes: &str, preempt: bool, is_refused: bool| {
+        let mut context = context(kubernetes);
+        let text = EXPERIMENT.replace(
+            "stream: {",
+            &format!("stream: {{ orchestrator: simulated, duration: 1h, policy: priority, groups: [{{ name: g, tasks: [pair, alone], gaps: {{ type: deterministic, every: 1min }}, preempt: {preempt} }}],"),
+        );
+        let text = text.replace("kind: ", "class_probability: 0.5\n    kind: ");
+        let source = SourceFile { name: "test".to_owned(), text };
+        context.experiment = parse(&[source], &[]).unwrap_or_else(|report| panic!("{}", report.render(false))).experiment;
+        let refusals = context.refusals();
+        assert_eq!(refusals.len(), usize::from(is_refused), "{refusals:?}");
+        assert!(refusals.iter().all(|refusal| refusal.contains("group `g` has `preempt`")), "{refusals:?}");
+    };
+    check(queue, true, true);
+    check(queue, false, false);
+    check("kubernetes: {}", true, false);
+}

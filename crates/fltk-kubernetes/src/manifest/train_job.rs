@@ -1,0 +1,90 @@
+//! `trainer.kubeflow.org/v1alpha1` `TrainJob`, run by Kubeflow Trainer v2 and JobSet, with our own `TrainingRuntime`s for each run.
+//!
+//! A runtime has the common settings of the run's pods; a job adds its arguments, resources, labels and experiment.
+
+use fltk_plan::{JobSpec, Role};
+use serde_json::{Value as Json, json};
+
+use super::{
+    RunContext,
+    limit::object_limit,
+    names::{ANNOTATION_ATTEMPT, annotations, config_map_name, job_name, labels, run_labels, runtime_name},
+    pod,
+    pytorch_job::whole_seconds,
+};
+
+/// The name by which the trainer finds the replicated job and its container.
+pub const NODE: &str = "node";
+/// The manager of the runtime patch.
+const MANAGER: &str = "fltk.node/orchestrator";
+
+pub fn manifest(context: &RunContext, spec: &JobSpec, attempt: u32) -> Json {
+    let mut job_annotations = annotations(context, spec);
+    job_annotations.insert(ANNOTATION_ATTEMPT.to_owned(), attempt.to_string());
+    let (volume, mount) = pod::experiment_volume(config_map_name(spec, Role::Master));
+    let requests = spec.pods.first().map(|pod| pod::resources(&pod.requests)).unwrap_or_default();
+    let nodes = spec.num_pods();
+    let mut fields = json!({
+        "runtimeRef": { "apiGroup": "trainer.kubeflow.org", "kind": "TrainingRuntime", "name": runtime_name(&context.run, nodes) },
+        "suspend": false,
+        "trainer": {
+            "args": pod::arguments(context, spec),
+            "numNodes": nodes,
+            "numProcPerNode": 1,
+            "resourcesPerNode": requests,
+        },
+        "runtimePatches": [{
+            "manager": MANAGER,
+            "trainingRuntimeSpec": { "template": { "spec": { "replicatedJobs": [{
+                "name": NODE,
+                "template": { "spec": { "template": {
+                    "metadata": { "labels": labels(context, spec), "annotations": annotations(context, spec) },
+                    "spec": { "volumes": [volume], "containers": [{ "name": NODE, "volumeMounts": [mount] }] },
+                }}},
+            }]}}},
+        }],
+    });
+    if let Some(deadline) = context.config.run_policy.active_deadline {
+        fields["activeDeadlineSeconds"] = json!(whole_seconds(deadline));
+    }
+    if let Some(manager) = &context.config.run_policy.managed_by {
+        fields["managedBy"] = json!(manager);
+    }
+    json!({
+        "apiVersion": "trainer.kubeflow.org/v1alpha1",
+        "kind": "TrainJob",
+        "metadata": {
+            "name": job_name(&spec.id),
+            "namespace": context.namespace,
+            "labels": labels(context, spec),
+            "annotations": job_annotations,
+        },
+        "spec": fields,
+    })
+}
+
+/// The runtime of jobs with `num_pods` pods.
+pub fn runtime(context: &RunContext, num_pods: u32) -> Json {
+    let policy = &context.config.run_policy;
+    let mut labels = run_labels(context);
+    labels.insert("trainer.kubeflow.org/framework".to_owned(), "torch".to_owned());
+    let mut jobs = json!({ "replicatedJobs": [{
+        "name": NODE,
+        "template": {
+            "metadata": { "labels": { "trainer.kubeflow.org/trainjob-ancestor-step": "trainer" } },
+            "spec": {
+                "backoffLimit": object_limit(&context.config, num_pods),
+                "template": { "metadata": { "labels": run_labels(context) }, "spec": pod::spec(context, NODE) },
+            },
+        },
+    }]});
+    if let Some(ttl) = policy.ttl {
+        jobs["ttlSecondsAfterFinished"] = json!(whole_seconds(ttl));
+    }
+    json!({
+        "apiVersion": "trainer.kubeflow.org/v1alpha1",
+        "kind": "TrainingRuntime",
+        "metadata": { "name": runtime_name(&context.run, num_pods), "namespace": context.namespace, "labels": labels },
+        "spec": { "mlPolicy": { "numNodes": 1, "torch": {} }, "template": { "spec": jobs } },
+    })
+}
