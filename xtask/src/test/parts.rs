@@ -211,6 +211,14 @@ pub const PARTS: &[Part] = &[
         Load::cores(1),
         120,
     ),
+    tests(
+        "fake-kubernetes",
+        "tests of fake-kubernetes",
+        "that the in-memory API server and its operators answer a real client as a real cluster does",
+        &[],
+        Load::cores(0),
+        5,
+    ),
     tests("fltk-web", "tests of fltk-web", "the HTTP API and its client: tokens, ranges, aborted responses", &[], Load::cores(0), 10),
     tests(
         "torch-dist",

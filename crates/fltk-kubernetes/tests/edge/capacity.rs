@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fake_kubernetes::Fate;
 use fltk_kubernetes::{End, preflight::share};
 use fltk_plan::plan::Outcome;
 use k8s_openapi::api::core::v1::Node;
@@ -12,10 +13,7 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::{
-    harness::{Cluster, NAMESPACE, PARALLEL, Told, task},
-    scenario::Fate,
-};
+use crate::harness::{Cluster, NAMESPACE, PARALLEL, Told, task};
 
 const RESOURCES: &str = "resources: { master: { cores: 2, memory: 1Gi }, worker: { cores: 2, memory: 1Gi } }";
 const PATIENCE: &str = "unschedulable_timeout: 30s";

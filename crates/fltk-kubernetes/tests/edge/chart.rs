@@ -4,6 +4,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
+use fake_kubernetes::{Call, Fate};
 use fltk_kubernetes::{
     down::down,
     preflight::{check, share},
@@ -11,10 +12,7 @@ use fltk_kubernetes::{
 };
 use serde_json::Value;
 
-use crate::{
-    harness::{Cluster, NAMESPACE, task},
-    scenario::{Call, Fate},
-};
+use crate::harness::{Cluster, NAMESPACE, task};
 
 /// `verb plural.group`, and true if the right applies to all namespaces.
 type Right = (String, bool);

@@ -2,6 +2,7 @@
 
 use std::{cell::RefCell, time::Duration};
 
+use fake_kubernetes::Scenario;
 use fltk_kubernetes::{
     claim::{ClaimError, Reader, image_of_jobs, open},
     config::KubernetesConfig,
@@ -14,10 +15,7 @@ use serde_json::{Value as Json, json};
 use tokio::time::sleep;
 use tower::{BoxError, service_fn};
 
-use crate::{
-    harness::{Cluster, NAMESPACE, PARALLEL, TICK, task},
-    scenario::Scenario,
-};
+use crate::harness::{Cluster, NAMESPACE, PARALLEL, TICK, task};
 
 fn reader() -> Reader {
     Reader {

@@ -2,15 +2,13 @@
 
 use std::time::Duration;
 
+use fake_kubernetes::Fate;
 use fltk_kubernetes::End;
 use fltk_plan::plan::Outcome;
 use serde_json::json;
 use tokio::time::sleep;
 
-use crate::{
-    harness::{Cluster, NAMESPACE, PARALLEL, Told, task},
-    scenario::Fate,
-};
+use crate::harness::{Cluster, NAMESPACE, PARALLEL, Told, task};
 
 const BY_HAND: &str = "its object was deleted by somebody";
 const UNSEEN: &str = "its object is gone: it was deleted while the orchestrator didn't look, or its `ttl` passed";

@@ -1,5 +1,6 @@
 //! Removal of the objects that a run created, and of nothing else.
 
+use fake_kubernetes::{Fate, KUBEFLOW, TRAINER};
 use fltk_kubernetes::{
     End,
     down::{Removed, down},
@@ -8,10 +9,7 @@ use fltk_kubernetes::{
 };
 use serde_json::json;
 
-use crate::{
-    harness::{Cluster, NAMESPACE, PARALLEL, Told, task},
-    scenario::{Fate, KUBEFLOW, TRAINER},
-};
+use crate::harness::{Cluster, NAMESPACE, PARALLEL, Told, task};
 
 /// A run with two running jobs, next to objects of other owners.
 async fn at_work(kubernetes: &str) -> Cluster {

@@ -8,15 +8,13 @@ use std::{
     time::Duration,
 };
 
+use fake_kubernetes::{End, Fate, Start};
 use fltk_core::termination::TerminationReport;
 use fltk_kubernetes::{look::waits, preflight::share};
 use fltk_plan::plan::{JobRecord, Outcome};
 use tokio::time::sleep;
 
-use crate::{
-    harness::{Cluster, NAMESPACE, PARALLEL, task},
-    scenario::{End, Fate, Start},
-};
+use crate::harness::{Cluster, NAMESPACE, PARALLEL, task};
 
 fn report(exit: u8, error: &str) -> Fate {
     let report = TerminationReport { error: Some(error.to_owned()), exit, ..TerminationReport::default() };

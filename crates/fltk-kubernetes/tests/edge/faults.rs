@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
+use fake_kubernetes::Fate;
 use fltk_plan::plan::Outcome;
 use tokio::time::sleep;
 
-use crate::{
-    harness::{Cluster, PARALLEL, task},
-    scenario::Fate,
-};
+use crate::harness::{Cluster, PARALLEL, task};
 
 fn batch() -> Cluster {
     let cluster = Cluster::new(&[task("pair", 2, ""), task("alone", 1, "")], PARALLEL, "");

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use fake_kubernetes::Scenario;
 use fltk_core::{
     arrivals::read_trace,
     experiment::{SourceFile, parse},
@@ -30,8 +31,6 @@ use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep, timeout};
-
-use crate::scenario::Scenario;
 
 pub const NAMESPACE: &str = "default";
 /// The interval of the cluster's own work.

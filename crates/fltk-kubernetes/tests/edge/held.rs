@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fake_kubernetes::Fate;
 use fltk_kubernetes::{End, look::waits, preflight::share};
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -9,7 +10,6 @@ use tokio::time::sleep;
 use crate::{
     harness::{Cluster, NAMESPACE, PARALLEL, Told, task},
     preemption,
-    scenario::Fate,
 };
 
 const BACKENDS: [&str; 2] = ["pytorchjob", "trainjob"];

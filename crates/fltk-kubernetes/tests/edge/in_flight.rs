@@ -2,13 +2,11 @@
 
 use std::{fmt::Write as _, time::Duration};
 
+use fake_kubernetes::Call;
 use fltk_kubernetes::down::{Removed, down};
 use serde_json::json;
 
-use crate::{
-    harness::{Cluster, NAMESPACE, PARALLEL, task},
-    scenario::Call,
-};
+use crate::harness::{Cluster, NAMESPACE, PARALLEL, task};
 
 /// The latency of an answer, long enough for requests that may be in flight together to be so.
 const LATENCY: Duration = Duration::from_millis(20);

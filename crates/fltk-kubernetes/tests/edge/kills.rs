@@ -2,13 +2,13 @@
 
 use std::{future::poll_fn, task::Poll, time::Duration};
 
+use fake_kubernetes::Fate;
 use fltk_kubernetes::End;
 use tokio::time::sleep;
 
 use crate::{
     harness::{Cluster, NAMESPACE, PARALLEL, Told, task},
     preemption,
-    scenario::Fate,
 };
 
 /// When the process is killed.

@@ -17,7 +17,5 @@ mod preemption;
 mod preflight;
 mod retry;
 mod runs;
-mod scenario;
-mod scenario_itself;
 mod served;
 mod train_jobs;

@@ -2,15 +2,13 @@
 
 use std::{cell::Cell, future::poll_fn, task::Poll, time::Duration};
 
+use fake_kubernetes::Fate;
 use fltk_kubernetes::{End, api::jobs, config::Backend, preflight::share};
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use tokio::time::sleep;
 
-use crate::{
-    harness::{Cluster, NAMESPACE, Told, task},
-    scenario::Fate,
-};
+use crate::harness::{Cluster, NAMESPACE, Told, task};
 
 const BACKENDS: [&str; 2] = ["pytorchjob", "trainjob"];
 

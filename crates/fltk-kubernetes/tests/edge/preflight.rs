@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
+use fake_kubernetes::{KUBEFLOW, TRAINER};
 use fltk_kubernetes::{manifest::RunContext, preflight::check};
 
-use crate::{
-    harness::{Cluster, PARALLEL, task},
-    scenario::{KUBEFLOW, TRAINER},
-};
+use crate::harness::{Cluster, PARALLEL, task};
 
 async fn refused(cluster: &Cluster, context: &RunContext, needs_nodes: bool) -> String {
     check(&cluster.scenario.client(), context, &cluster.specs(), needs_nodes).await.expect_err("it can't run").to_string()

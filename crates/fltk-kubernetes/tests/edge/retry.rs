@@ -1,13 +1,11 @@
 //! Failed jobs that are retried.
 
+use fake_kubernetes::Fate;
 use fltk_kubernetes::{End, preflight::share, retry::clear};
 use fltk_plan::JobId;
 use serde_json::json;
 
-use crate::{
-    harness::{Cluster, NAMESPACE, PARALLEL, Told, task},
-    scenario::Fate,
-};
+use crate::harness::{Cluster, NAMESPACE, PARALLEL, Told, task};
 
 #[tokio::test(start_paused = true)]
 async fn a_job_that_failed_is_made_anew() {

@@ -2,16 +2,14 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use fake_kubernetes::Fate;
 use fltk_core::termination::TerminationReport;
 use fltk_kubernetes::manifest::job_name;
 use fltk_plan::plan::Outcome;
 use serde_json::json;
 use tokio::time::sleep;
 
-use crate::{
-    harness::{Cluster, NAMESPACE, PARALLEL, task},
-    scenario::Fate,
-};
+use crate::harness::{Cluster, NAMESPACE, PARALLEL, task};
 
 #[tokio::test(start_paused = true)]
 async fn a_batch_is_recorded_from_arrival_to_end() {

@@ -10,7 +10,7 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::{NAMESPACE, api, pytorch_job, pytorch_jobs, status_of};
-use crate::scenario::{End, Fate, Scenario, Start, TRAINER};
+use fake_kubernetes::{End, Fate, Scenario, Start, TRAINER};
 
 fn train_jobs(client: &Client) -> Api<DynamicObject> {
     api(client, TRAINER, "v1alpha1", "TrainJob")

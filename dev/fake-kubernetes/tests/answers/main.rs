@@ -12,7 +12,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::scenario::KUBEFLOW;
+use fake_kubernetes::KUBEFLOW;
 
 const NAMESPACE: &str = "default";
 

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
 use super::{NAMESPACE, pytorch_job, pytorch_jobs, status_of};
-use crate::scenario::{KUBEFLOW, Scenario, TRAINER};
+use fake_kubernetes::{KUBEFLOW, Scenario, TRAINER};
 
 /// The limit on waiting. Nothing here waits longer.
 const LIMIT: Duration = Duration::from_secs(10);
