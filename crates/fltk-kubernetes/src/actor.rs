@@ -18,7 +18,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{
+use crate::{
     api::{self, FIELD_MANAGER, Failure, Waits, failure, in_time, words},
     config::Backend,
     edge::Edge,

@@ -8,7 +8,7 @@ use kube::{
     core::{ApiResource, DynamicObject, GroupVersionKind},
 };
 
-use super::config::Backend;
+use crate::config::Backend;
 
 /// The wait after the first try of a request, and the longest wait between any two tries.
 const WAIT_MIN: Duration = Duration::from_millis(200);

@@ -32,7 +32,7 @@ use self::{
     pod::{Stand, stand},
 };
 pub use self::{image::image_of_jobs, pod::Reader};
-use super::api::{Failure, Waits, failure, in_time, words};
+use crate::api::{Failure, Waits, failure, in_time, words};
 
 /// The time limit until the pod runs: an image may have to be pulled, a volume to be attached.
 const RUN_LIMIT: Duration = Duration::from_secs(300);
@@ -244,7 +244,7 @@ async fn wait(pods: &Api<Pod>, events: &Api<Event>, name: &str, reader: &Reader,
             Ok(Some(Ok(None))) => continue,
             Ok(Some(Err(error))) => {
                 sleep(ANSWER_EVERY).await;
-                format!("it can't be watched: {}", super::api::with_causes(&error))
+                format!("it can't be watched: {}", crate::api::with_causes(&error))
             }
             Ok(None) => {
                 sleep(ANSWER_EVERY).await;
@@ -269,7 +269,7 @@ async fn last_warning(events: &Api<Event>, pod: &str) -> Option<String> {
     let warnings = in_time(events.list(&about)).await.ok()?.items;
     let last =
         warnings.into_iter().max_by_key(|event| event.last_timestamp.clone().or_else(|| event.metadata.creation_timestamp.clone()))?;
-    Some(super::status::plain(&last.message?))
+    Some(crate::status::plain(&last.message?))
 }
 
 /// Waits until the server in the pod answers.

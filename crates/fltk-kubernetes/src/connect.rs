@@ -8,7 +8,7 @@ use kube::{
 };
 use thiserror::Error;
 
-use super::api::with_causes;
+use crate::api::with_causes;
 
 /// The time limit for an answer, or for the next line of a watch: the server sends one at least every minute.
 const READ_TIMEOUT: Duration = Duration::from_secs(90);

@@ -9,7 +9,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 use tokio::time::{Duration, Instant, sleep};
 
-use super::{api, config::Backend, manifest::run_selector};
+use crate::{api, config::Backend, manifest::run_selector};
 
 /// The time limit for removed objects to be gone: containers have half a minute to end.
 const GONE_LIMIT: Duration = Duration::from_secs(90);

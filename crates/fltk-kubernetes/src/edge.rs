@@ -38,7 +38,7 @@ use tokio::{
 };
 
 use self::nodes::{Nodes, Saw, job_of};
-use super::{
+use crate::{
     actor::{Actor, Report},
     api, events,
     manifest::{RunContext, run_selector},

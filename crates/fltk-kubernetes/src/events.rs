@@ -12,7 +12,7 @@ use kube::{
 };
 use tokio::{sync::Semaphore, time::timeout};
 
-use super::{
+use crate::{
     api::job_resource,
     manifest::{RunContext, job_name},
 };

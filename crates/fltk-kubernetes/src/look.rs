@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::{core::v1::Pod, events::v1::Event};
 use kube::{Api, Client, api::ListParams};
 
-use super::{
+use crate::{
     api,
     manifest::{JOB_LABEL, RunContext, job_name},
     status,

@@ -29,7 +29,7 @@ const QUEUE_LABEL: &str = "kueue.x-k8s.io/queue-name";
 pub const CONTAINERS: [&str; 2] = [pytorch_job::CONTAINER, train_job::NODE];
 
 pub use self::names::{ANNOTATION_ATTEMPT, ANNOTATION_BEGAN, JOB_LABEL, RUN_LABEL, job_name, run_selector, runtime_name};
-use super::config::{Backend, CleanPodPolicy, KubernetesConfig};
+use crate::config::{Backend, CleanPodPolicy, KubernetesConfig};
 
 /// The common settings of all jobs of a run.
 #[derive(Clone, Debug)]

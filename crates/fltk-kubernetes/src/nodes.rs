@@ -12,7 +12,7 @@ use fltk_plan::{
 use k8s_openapi::api::core::v1::{Node as ApiNode, NodeSelectorRequirement, NodeSelectorTerm, Pod, Taint, Toleration};
 
 use self::requests::requests;
-use super::config::KubernetesConfig;
+use crate::config::KubernetesConfig;
 
 type ApiQuantities = BTreeMap<String, k8s_openapi::apimachinery::pkg::api::resource::Quantity>;
 

@@ -16,7 +16,7 @@ use kube::{
 };
 use thiserror::Error as ThisError;
 
-use super::{
+use crate::{
     api::{self, FIELD_MANAGER, Failure, Waits, failure, in_time, words},
     config::Backend,
     manifest::{Manifests, RunContext, run_selector},
@@ -257,7 +257,7 @@ async fn dry_run(client: &Client, context: &RunContext, spec: &JobSpec) -> Resul
     let spec = JobSpec { id: JobId("0".repeat(spec.id.0.len())), ..spec.clone() };
     let Manifests { job, config_maps } = context.manifests(&spec, 1);
     let parameters = PatchParams { dry_run: true, ..PatchParams::apply(FIELD_MANAGER).validation_strict() };
-    let name = super::manifest::job_name(&spec.id);
+    let name = crate::manifest::job_name(&spec.id);
     let jobs = api::jobs(client, &context.namespace, context.config.backend);
     retried(async || jobs.patch(&name, &parameters, &Patch::Apply(&job)).await).await?;
     let maps: Api<ConfigMap> = api::config_maps(client, &context.namespace);

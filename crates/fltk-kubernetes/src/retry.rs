@@ -9,7 +9,7 @@ use kube::{
 };
 use tokio::time::{Duration, Instant, sleep};
 
-use super::{
+use crate::{
     api::{self, Failure, failure, in_time},
     manifest::{ANNOTATION_BEGAN, JOB_LABEL, RUN_LABEL, RunContext, job_name, run_selector},
 };

@@ -22,7 +22,7 @@ use hyper_util::{
 };
 use tokio::{net::TcpListener, sync::Semaphore, time::sleep};
 
-use super::metrics::Metrics;
+use crate::metrics::Metrics;
 
 /// The maximum number of concurrent connections; more wait until one ends. The clients are a kubelet and one or two Prometheus servers.
 const CONNECTIONS_MAX: usize = 64;

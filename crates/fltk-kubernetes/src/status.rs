@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod}
 use kube::core::DynamicObject;
 use serde_json::Value as Json;
 
-use super::{
+use crate::{
     config::Backend,
     manifest::{ANNOTATION_ATTEMPT, CONTAINERS, JOB_LABEL},
     problems::{Cause, Problem},

@@ -15,7 +15,7 @@ use fltk_plan::{
 };
 use tokio::time::Instant;
 
-use super::problems::{Problem, Problems};
+use crate::problems::{Problem, Problems};
 
 /// How long an end is held back for the ends of its pods.
 const PODS_GRACE: Duration = Duration::from_secs(2);

@@ -14,7 +14,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 use tokio::{sync::mpsc::Sender, time::Instant};
 
-use super::{api, metrics::Metrics};
+use crate::{api, metrics::Metrics};
 
 /// The wait after the first error, and the longest wait between two tries.
 const WAIT_MIN: Duration = Duration::from_millis(500);

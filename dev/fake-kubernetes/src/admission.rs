@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{
+use crate::{
     answer::Failure,
     faults::Faults,
     kinds::{Kind, named},

@@ -4,7 +4,7 @@ use axum::body::Body;
 use http::{Response, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::kinds::Kind;
+use crate::kinds::Kind;
 
 /// A refusal.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use http::{Method, header, request::Parts};
 use kube::client::Body;
 use serde_json::Value;
 
-use super::kinds::{KINDS, Kind};
+use crate::kinds::{KINDS, Kind};
 
 /// A request, read to its end.
 #[derive(Debug)]

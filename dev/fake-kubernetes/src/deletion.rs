@@ -3,7 +3,7 @@
 use k8s_openapi::jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use super::{
+use crate::{
     answer::Failure,
     kinds::Kind,
     store::{Key, Store, has_finalizers, remove},
@@ -121,7 +121,7 @@ impl Store {
         for key in keys {
             // It may have been removed together with another of them.
             if self.get(key).is_some() {
-                let kind = super::kinds::KINDS.iter().find(|kind| key.is_of(kind, None)).expect("it was stored");
+                let kind = crate::kinds::KINDS.iter().find(|kind| key.is_of(kind, None)).expect("it was stored");
                 self.delete(kind, key, &Options::default()).expect("it is there, and nothing is asked of it");
             }
         }

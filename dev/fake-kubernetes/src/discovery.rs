@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{
+use crate::{
     faults::Faults,
     kinds::{KINDS, Kind},
 };

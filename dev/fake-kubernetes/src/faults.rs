@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::kinds::Kind;
+use crate::kinds::Kind;
 
 /// The fault of the next request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

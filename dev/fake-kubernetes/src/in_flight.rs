@@ -1,6 +1,6 @@
 //! Requests that were in flight at the same time.
 
-use super::{Call, Scenario};
+use crate::{Call, Scenario};
 
 /// A step in the life of the request with this number.
 #[derive(Clone, Copy, Debug)]

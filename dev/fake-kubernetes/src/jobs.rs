@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{
+use crate::{
     kinds::{Kind, named},
     store::{Key, Store},
 };
@@ -70,7 +70,7 @@ pub fn create_pod(store: &mut Store, kind: &'static Kind, job: &Value, mut metad
 
 pub fn delete_pods(store: &mut Store, pods: &[(Key, Value)]) {
     for (key, _) in pods {
-        store.delete(named("pods"), key, &super::deletion::Options::default()).expect("it was just listed");
+        store.delete(named("pods"), key, &crate::deletion::Options::default()).expect("it was just listed");
     }
 }
 

@@ -14,7 +14,9 @@ pub struct Kind {
 }
 
 const CORE: &str = "";
+/// The API group of `PyTorchJob`s.
 pub const KUBEFLOW: &str = "kubeflow.org";
+/// The API group of `TrainJob`s and their runtimes.
 pub const TRAINER: &str = "trainer.kubeflow.org";
 
 #[rustfmt::skip]

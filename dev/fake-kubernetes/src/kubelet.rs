@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{
+use crate::{
     kinds::{Kind, named},
     script::{End, Fate, Run, Script, Start},
     store::{Key, Store},

@@ -1,4 +1,4 @@
-//! An in-memory cluster: an API server, Kubeflow's operators, and nodes that run pods as a test's script says.
+//! A Kubernetes in memory, for tests: an API server, Kubeflow's operators, and nodes that run pods as a test's script says.
 //!
 //! ```text
 //!   kube::Client ──> server ──> store ──> watches        test ── faults, by hand ──> all of it
@@ -58,7 +58,6 @@ use self::{
     store::{Key, Store},
     trainjob::TrainJobs,
 };
-#[allow(unused_imports, reason = "each test binary uses its part")]
 pub use self::{
     kinds::{KUBEFLOW, TRAINER},
     script::{End, Fate, Run, Start},
@@ -73,8 +72,11 @@ pub struct Scenario {
 /// A request as it was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
+    /// The HTTP method.
     pub method: String,
+    /// The path, without the query string.
     pub path: String,
+    /// The query string; empty if there is none.
     pub query: String,
     /// The code of the answer; `None` if the connection broke before an answer.
     pub code: Option<u16>,
@@ -184,6 +186,12 @@ impl Scenario {
     pub fn num_watches(&self) -> usize {
         let world = self.world();
         world.store.watches.iter().filter(|watch| watch.is_read()).count()
+    }
+}
+
+impl Default for Scenario {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

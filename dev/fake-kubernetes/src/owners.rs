@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::kinds::Kind;
+use crate::kinds::Kind;
 
 /// The manager's name where a request doesn't state one.
 const UNKNOWN: &str = "unknown";

@@ -8,7 +8,7 @@
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::{
+use crate::{
     deletion,
     jobs::{self, condition, is_going, is_true, phase},
     kinds::{Kind, named},

@@ -7,6 +7,7 @@ pub struct Run {
     pub job: String,
     /// `master`, `worker` or `node`.
     pub role: String,
+    /// The index of the pod among those of its role, from 0.
     pub index: u32,
     /// The number of earlier runs with the same job, role and index.
     pub attempt: u32,
@@ -18,9 +19,11 @@ pub type Script = Box<dyn Fn(&Run) -> Fate + Send>;
 /// How a run goes. Times are in ticks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fate {
+    /// The start.
     pub starts: Start,
     /// The number of ticks that it runs; `None` to run until it is stopped.
     pub runs: Option<u32>,
+    /// The end, unless it is stopped before.
     pub ends: End,
 }
 
@@ -38,10 +41,18 @@ pub enum Start {
 /// How a run ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
-    /// The exit code is 0. The termination message may be empty.
-    Succeeded { message: String },
+    /// The exit code is 0.
+    Succeeded {
+        /// The termination message, which may be empty.
+        message: String,
+    },
     /// The exit code is not 0.
-    Failed { exit_code: i32, message: String },
+    Failed {
+        /// The exit code.
+        exit_code: i32,
+        /// The termination message, which may be empty.
+        message: String,
+    },
     /// The container is killed for lack of memory.
     OutOfMemory,
     /// Its node evicts the pod.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::answer::Failure;
+use crate::answer::Failure;
 
 /// A selector, all of whose requirements have to hold. The default selects every object.
 #[derive(Clone, Debug, Default)]

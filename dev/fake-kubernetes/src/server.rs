@@ -4,7 +4,7 @@ use axum::body::Body;
 use http::Response;
 use serde_json::{Value, json};
 
-use super::{
+use crate::{
     World, admission,
     answer::{self, Failure},
     asked::{Asked, Target},
@@ -128,7 +128,7 @@ fn merge(object: &mut Value, patch: &Value) {
     }
     for (field, value) in fields {
         if value.is_null() {
-            super::store::remove(object, &[field]);
+            crate::store::remove(object, &[field]);
         } else {
             merge(&mut object[field], value);
         }
@@ -197,7 +197,7 @@ fn list(world: &World, asked: &Asked, target: &Target) -> Answer {
 /// A list. Objects of built-in kinds omit their kind and version in it.
 fn collection(kind: &Kind, metadata: Value, mut items: Vec<Value>) -> Value {
     if !kind.is_custom() {
-        items.iter_mut().for_each(|item| super::store::remove(item, &["apiVersion", "kind"]));
+        items.iter_mut().for_each(|item| crate::store::remove(item, &["apiVersion", "kind"]));
     }
     json!({ "kind": format!("{}List", kind.kind), "apiVersion": kind.api_version(), "metadata": metadata, "items": items })
 }

@@ -6,7 +6,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{answer::Failure, kinds::Kind, selector::Selector, watch::Watch};
+use crate::{answer::Failure, kinds::Kind, selector::Selector, watch::Watch};
 
 /// The key of an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

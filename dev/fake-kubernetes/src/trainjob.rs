@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{
+use crate::{
     jobs::{self, condition, is_going, is_true, phase, set_in_place},
     kinds::{Kind, named},
     store::{Key, Store},

@@ -7,7 +7,7 @@ use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::{
+use crate::{
     answer::Failure,
     kinds::Kind,
     selector::Selector,

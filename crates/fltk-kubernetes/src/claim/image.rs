@@ -7,7 +7,7 @@ use kube::{Api, Client, Error, Resource, api::ListParams, core::DynamicObject};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value as Json;
 
-use super::super::{
+use crate::{
     api::{in_time, job_resource, runtime_resource},
     config::Backend,
     manifest::{CONTAINERS, RUN_LABEL},

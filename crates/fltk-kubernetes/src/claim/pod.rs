@@ -11,7 +11,7 @@ use k8s_openapi::{
 };
 use sha2::{Digest as _, Sha256};
 
-use super::super::{config::KubernetesConfig, status};
+use crate::{config::KubernetesConfig, status};
 
 /// The port of the server in the pod's own network.
 pub const PORT: u16 = 8080;

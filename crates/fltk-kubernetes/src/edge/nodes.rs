@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{Node as ApiNode, Pod as ApiPod};
 use kube::ResourceExt as _;
 use tokio::time::Instant;
 
-use super::super::{
+use crate::{
     config::KubernetesConfig,
     manifest::{JOB_LABEL, RUN_LABEL, RunContext},
     nodes::NodesView,
