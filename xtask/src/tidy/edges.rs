@@ -87,6 +87,7 @@ const NOT_REACHED: &[(&str, &[&str], &str)] = &[
         ],
         "plain data, without runtime, tensors or network",
     ),
+    ("fltk-plan", &["tokio", "kube", "k8s-openapi", "hyper"], "decisions, without a cluster or a runtime"),
     ("fltk", &["tch", "torch-sys", "torch-dist"], "the program without libtorch"),
 ];
 

@@ -27,10 +27,11 @@ const CONFINED: &[Confined] = &[
     Confined {
         words: &["async", "await"],
         within: |path| {
-            ["plan", "round", "strategy"].iter().any(|name| path.contains(&format!("/{name}/")) || path.ends_with(&format!("/{name}.rs")))
+            let is_in = |name: &&str| path.contains(&format!("/{name}/")) || path.ends_with(&format!("/{name}.rs"));
+            path.starts_with("crates/fltk-plan/") || ["plan", "round", "strategy"].iter().any(is_in)
         },
         allowed: &[],
-        why: "decisions are pure functions: `plan`, `round` and `strategy` wait for nothing",
+        why: "decisions are pure functions: fltk-plan, `plan`, `round` and `strategy` wait for nothing",
     },
     Confined {
         words: &["SystemTime::now", "Instant::now", "Timestamp::now", "Zoned::now"],
@@ -200,7 +201,7 @@ mod tests {
 
     #[test]
     fn decisions_do_not_wait() {
-        for path in ["crates/fltk-fed/src/round/step.rs", "crates/fltk-fed/src/strategy.rs", "crates/fltk-plan/src/plan/a.rs"] {
+        for path in ["crates/fltk-fed/src/round/step.rs", "crates/fltk-fed/src/strategy.rs", "crates/fltk-plan/src/orchestrator.rs"] {
             finds(path, "async fn f() {\n g().await\n}", &[2, 3]);
         }
         finds("crates/fltk-fed/src/transport/grpc.rs", "async fn f() {}", &[]);
