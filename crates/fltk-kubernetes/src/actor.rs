@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use fltk_plan::{Action, JobId, JobSpec};
+use jiff::Timestamp;
 use k8s_openapi::{
     api::core::v1::ConfigMap,
     apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, OwnerReference},
 };
 use kube::{
-    Api, Error, ResourceExt as _,
+    Api, Client, Error, ResourceExt as _,
     api::{Patch, PatchParams, PostParams},
     core::DynamicObject,
 };
@@ -21,7 +22,6 @@ use tokio::{
 use crate::{
     api::{self, FIELD_MANAGER, Failure, Waits, failure, in_time, words},
     config::Backend,
-    edge::Edge,
     manifest::{ANNOTATION_ATTEMPT, ANNOTATION_BEGAN, JOB_LABEL, RUN_LABEL, RunContext, job_name},
     metrics::Metrics,
 };
@@ -80,16 +80,21 @@ impl From<Error> for Stop {
 }
 
 impl Actor {
-    /// Creates an actor for the stream of `edge`. The results of actions go to `reports`.
-    pub fn new(edge: &Edge, reports: UnboundedSender<Report>) -> Self {
-        let Edge { client, context, .. } = edge;
+    /// Creates an actor for the stream of `context` that began at `began`. The results of actions go to `reports`.
+    pub fn new(
+        client: &Client,
+        context: Arc<RunContext>,
+        metrics: Arc<Metrics>,
+        began: Timestamp,
+        reports: UnboundedSender<Report>,
+    ) -> Self {
         Self {
             jobs: api::jobs(client, &context.namespace, context.config.backend),
             config_maps: api::config_maps(client, &context.namespace),
-            context: Arc::clone(context),
-            began: format!("{:.3}", edge.began).into(),
+            began: format!("{began:.3}").into(),
             permits: Arc::new(Semaphore::new(context.config.concurrency as usize)),
-            metrics: Arc::clone(&edge.metrics),
+            context,
+            metrics,
             reports,
         }
     }

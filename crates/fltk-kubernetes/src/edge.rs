@@ -119,7 +119,7 @@ impl Edge {
     ) -> Result<End, JournalError> {
         // The queue holds at most one report per actor, and there is at most one actor per job; each actor waits between two reports.
         let (send_reports, reports) = unbounded_channel();
-        let actor = Actor::new(&self, send_reports);
+        let actor = Actor::new(&self.client, Arc::clone(&self.context), Arc::clone(&self.metrics), self.began, send_reports);
         let mut tasks = JoinSet::new();
         let messages = self.watch(&mut tasks, needs_nodes(orchestrator));
         let began_ms = u64::try_from(self.began.as_millisecond()).unwrap_or(0);
