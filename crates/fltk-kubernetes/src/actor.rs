@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fltk_plan::{Action, JobId, JobSpec};
+use fltk_plan::{Action, JobSpec};
 use jiff::Timestamp;
 use k8s_openapi::{
     api::core::v1::ConfigMap,
@@ -24,35 +24,8 @@ use crate::{
     config::Backend,
     manifest::{ANNOTATION_ATTEMPT, ANNOTATION_BEGAN, JOB_LABEL, RUN_LABEL, RunContext, job_name},
     metrics::Metrics,
+    tracker::Report,
 };
-
-/// The result of an action, beyond what watches show.
-#[derive(Debug)]
-pub enum Report {
-    /// The action was carried out.
-    Done {
-        /// The action.
-        action: Action,
-        /// The UID of the job's object, to which events can be attached.
-        uid: Option<String>,
-        /// A time by which the action was carried out.
-        at: Instant,
-    },
-    /// The job can't be created: its objects are invalid.
-    Refused {
-        /// The action.
-        action: Action,
-        /// The reason, for a person to read.
-        reason: String,
-    },
-    /// A request failed, and is tried again.
-    Trouble {
-        /// The job that waits for the request.
-        job: JobId,
-        /// The reason, for a person to read.
-        reason: String,
-    },
-}
 
 /// A client of the API server for one run. It is cheap to clone.
 #[derive(Clone)]

@@ -10,11 +10,9 @@
 //! Pods are watched once: only those of the run, or all pods if jobs are admitted by the nodes' capacity. So a job's pod states and their resource
 //! use are always consistent.
 
-mod nodes;
-
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt::{self, Display},
+    fmt::Display,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -37,15 +35,20 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep},
 };
 
-use self::nodes::{Nodes, Saw, job_of};
 use crate::{
-    actor::{Actor, Report},
+    actor::Actor,
     api, events,
     manifest::{RunContext, run_selector},
     metrics::Metrics,
+    seen::{Listing, Seen},
     status,
-    view::{NotRunning, NotSuspended, SeenJob, SeenPod, View},
-    watch::{Listing, Seen, follow},
+    tracker::{
+        Message, Report,
+        nodes::{Nodes, Saw, job_of},
+        stuck::{Said, Stuck},
+    },
+    view::{SeenJob, SeenPod, View},
+    watch::follow,
 };
 
 /// The capacity of the queue of watch messages; a watch that is faster has to wait.
@@ -54,10 +57,6 @@ const QUEUE: usize = 4096;
 const BATCH: usize = 1024;
 /// The interval at which ends that are held back, nodes and metrics are checked.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
-/// How long a job with a place may not run before that is reported: images are large. The same limit holds for pods to end.
-const STUCK: Duration = Duration::from_secs(60);
-/// How long a requested suspension may take before that is reported: an operator carries it out within a second.
-const STAYS: Duration = Duration::from_secs(5);
 
 /// The inputs of the edge.
 pub struct Edge {
@@ -95,15 +94,6 @@ pub enum End {
     Finished,
     /// The loop was asked to stop; running jobs continue.
     Stopped,
-}
-
-/// A message of a watch.
-enum Message {
-    Job(Seen<SeenJob>),
-    Pod(Seen<SeenPod>),
-    Node(Seen<Box<ApiNode>>),
-    /// A pod of the run or of somebody else.
-    AnyPod(Seen<Box<ApiPod>>),
 }
 
 impl Edge {
@@ -193,49 +183,6 @@ struct Work<'a, 'o> {
     hopeless: BTreeMap<JobId, Instant>,
     /// The jobs with a place that aren't in the requested state.
     stuck: BTreeMap<JobId, Said>,
-}
-
-/// The time when a job was first seen not to be in the requested state, and whether that was reported.
-struct Said {
-    since: Instant,
-    is_said: bool,
-    /// True if its suspension was requested.
-    is_leaving: bool,
-}
-
-/// The reason why a job with a place isn't in the requested state.
-enum Stuck {
-    Start(NotRunning),
-    Suspension(NotSuspended),
-}
-
-impl Stuck {
-    fn of(job: &Job, view: &View, now: Instant) -> Option<Self> {
-        match job.state {
-            State::Suspending { .. } => view.stays(&job.spec.id).map(Self::Suspension),
-            _ => view.waits(&job.spec.id, job.spec.num_pods(), now).map(Self::Start),
-        }
-    }
-
-    fn is_leaving(&self) -> bool {
-        matches!(self, Self::Suspension(_))
-    }
-
-    fn patience(&self) -> Duration {
-        match self {
-            Self::Start(_) | Self::Suspension(NotSuspended::Pods(_)) => STUCK,
-            Self::Suspension(NotSuspended::Undone | NotSuspended::NoOperator) => STAYS,
-        }
-    }
-}
-
-impl fmt::Display for Stuck {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Start(why) => why.fmt(f),
-            Self::Suspension(why) => why.fmt(f),
-        }
-    }
 }
 
 impl Work<'_, '_> {

@@ -15,8 +15,10 @@ pub mod nodes;
 pub mod preflight;
 mod problems;
 pub mod retry;
+mod seen;
 pub mod serve;
 pub mod status;
+mod tracker;
 pub mod view;
 mod watch;
 

@@ -1,6 +1,6 @@
 //! Watches of the API server: each lists, then follows changes. After an error it resumes where it was, or lists again if that is too long ago.
 
-use std::{collections::BTreeSet, fmt::Debug, sync::Arc, time::Duration};
+use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use futures::{StreamExt as _, pin_mut};
 use kube::{
@@ -14,7 +14,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 use tokio::{sync::mpsc::Sender, time::Instant};
 
-use crate::{api, metrics::Metrics};
+use crate::{api, metrics::Metrics, seen::Seen};
 
 /// The wait after the first error, and the longest wait between two tries.
 const WAIT_MIN: Duration = Duration::from_millis(500);
@@ -24,34 +24,6 @@ const WAIT_FORGOTTEN: Duration = Duration::from_secs(30);
 
 /// The number of objects per page of a list.
 const PAGE_SIZE: u32 = 500;
-
-/// An event of a watch.
-#[derive(Debug)]
-pub enum Seen<T> {
-    /// A new list begins; it shows the state at this instant or later.
-    Listing(Instant),
-    /// The current state of an object; true if it comes from a list.
-    There(T, bool),
-    /// An object was deleted; this is its last state.
-    Gone(T),
-    /// The list is complete.
-    Listed,
-    /// The watch failed, and is restarted.
-    Trouble(String),
-}
-
-impl<T> Seen<T> {
-    /// The same event with the object mapped by `of`; `None` if `of` returns `None` for it.
-    pub fn of<U>(&self, of: impl FnOnce(&T) -> Option<U>) -> Option<Seen<U>> {
-        Some(match self {
-            Self::Listing(at) => Seen::Listing(*at),
-            Self::There(object, is_listed) => Seen::There(of(object)?, *is_listed),
-            Self::Gone(object) => Seen::Gone(of(object)?),
-            Self::Listed => Seen::Listed,
-            Self::Trouble(text) => Seen::Trouble(text.clone()),
-        })
-    }
-}
 
 /// Watches the objects of `api` that `labels` select, maps each by `seen`, and sends the events, wrapped by `wrap`, to `to` until the receiver is gone.
 pub async fn follow<K, T, M>(
@@ -124,42 +96,4 @@ impl Iterator for Doubling {
 
 impl Backoff for Doubling {
     fn reset(&mut self) {}
-}
-
-/// The names read so far while a list is being read, and whether a list was read before.
-#[derive(Debug)]
-pub struct Listing<N> {
-    listed: Option<BTreeSet<N>>,
-    was_listed: bool,
-}
-
-impl<N> Default for Listing<N> {
-    fn default() -> Self {
-        Self { listed: None, was_listed: false }
-    }
-}
-
-impl<N: Ord> Listing<N> {
-    /// Starts a list.
-    pub fn begin(&mut self) {
-        self.listed = Some(BTreeSet::new());
-    }
-
-    /// Records that the list has `name`.
-    pub fn has(&mut self, name: N) {
-        if let Some(listed) = &mut self.listed {
-            listed.insert(name);
-        }
-    }
-
-    /// Ends the list: returns its names, and true if it's the first list.
-    pub fn end(&mut self) -> (BTreeSet<N>, bool) {
-        let is_first = !std::mem::replace(&mut self.was_listed, true);
-        (self.listed.take().unwrap_or_default(), is_first)
-    }
-
-    /// True if a list was read.
-    pub fn is_ready(&self) -> bool {
-        self.was_listed
-    }
 }

@@ -14,7 +14,7 @@ use crate::{
     config::KubernetesConfig,
     manifest::{JOB_LABEL, RUN_LABEL, RunContext},
     nodes::NodesView,
-    watch::{Listing, Seen},
+    seen::{Listing, Seen},
 };
 
 /// The interval between two reports of a change in use alone: each report has all nodes, and other pods come and go all the time.
