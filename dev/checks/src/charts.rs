@@ -37,7 +37,7 @@ use self::{
     helm::{Helm, Rendered},
     sets::ValueSet,
 };
-use crate::{checkout::Checkout, cluster};
+use crate::checkout::Checkout;
 
 /// The charts, in `charts/`.
 const CHARTS: [&str; 2] = ["extractor", "orchestrator"];
@@ -67,10 +67,17 @@ pub enum ChartsCommand {
     },
 }
 
+/// The programs of Helm, in the major versions that must understand, refuse and render the same.
+pub struct Helms {
+    /// Helm 3, which renders what is committed.
+    pub three: PathBuf,
+    /// Helm 4.
+    pub four: PathBuf,
+}
+
 /// Runs `command`, or all commands except `package`.
-pub fn run(checkout: &Checkout, command: Option<&ChartsCommand>) -> anyhow::Result<()> {
-    can_run().map_err(anyhow::Error::msg)?;
-    let charts = Charts::new(checkout)?;
+pub fn run(checkout: &Checkout, helms: Helms, command: Option<&ChartsCommand>) -> anyhow::Result<()> {
+    let charts = Charts::new(checkout, helms)?;
     match command {
         Some(ChartsCommand::Lint) => charts.lint(),
         Some(ChartsCommand::Render { bless }) => charts.render(*bless),
@@ -93,22 +100,17 @@ pub fn run(checkout: &Checkout, command: Option<&ChartsCommand>) -> anyhow::Resu
     }
 }
 
-/// Returns `Err` with the reason if charts can't be rendered on this machine.
-pub fn can_run() -> Result<(), String> {
-    if cluster::is_go_there() { Ok(()) } else { Err("there is no Go to build helm with; hint: install Go 1.26 or later".to_owned()) }
-}
-
 /// Runs all checks, and returns a short summary.
-pub fn test(checkout: &Checkout) -> anyhow::Result<String> {
-    let charts = Charts::new(checkout)?;
+pub fn test(checkout: &Checkout, helms: Helms) -> anyhow::Result<String> {
+    let charts = Charts::new(checkout, helms)?;
     charts.lint()?;
     charts.render(false)?;
     charts.check(&swagger::ensure(checkout)?)
 }
 
 /// Checks that `program` accepts what the charts give it.
-pub fn test_with(checkout: &Checkout, program: &Path) -> anyhow::Result<String> {
-    Charts::new(checkout)?.with_program(program)
+pub fn test_with(checkout: &Checkout, helms: Helms, program: &Path) -> anyhow::Result<String> {
+    Charts::new(checkout, helms)?.with_program(program)
 }
 
 struct Charts<'a> {
@@ -120,9 +122,8 @@ struct Charts<'a> {
 }
 
 impl<'a> Charts<'a> {
-    fn new(checkout: &'a Checkout) -> anyhow::Result<Self> {
-        let of = |version| Helm::new(&checkout.root, cluster::helm(checkout, version)?);
-        let (helm, other) = (of(cluster::Helm::Three)?, of(cluster::Helm::Four)?);
+    fn new(checkout: &'a Checkout, helms: Helms) -> anyhow::Result<Self> {
+        let (helm, other) = (Helm::new(&checkout.root, helms.three)?, Helm::new(&checkout.root, helms.four)?);
         Ok(Self { checkout, helm, other, sets: sets::all(&checkout.root)? })
     }
 

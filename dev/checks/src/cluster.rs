@@ -39,14 +39,14 @@ use self::{equipment::Equipment, tools::Part};
 use crate::{
     checkout::Checkout,
     image::{self, Kind},
-    lock, parts, sh,
+    lock, sh,
 };
 
 pub use self::{
     audit::Right,
     for_tests::{TestCluster, can_run},
     host::is_go_there,
-    tools::{Helm, Kubernetes, copy as copy_folder},
+    tools::{Helm, Kubernetes},
 };
 
 /// The name of the network namespace, the control group and the pods' network, which are visible on the whole machine: there is one cluster
@@ -88,13 +88,6 @@ pub enum ClusterCommand {
         /// Use this program instead of a release build of this checkout.
         #[arg(long, value_name = "PATH")]
         program: Option<PathBuf>,
-    },
-    /// Run tests that take too long for every day, on the running cluster, with the image that `load` imported and the release build of `fltk`.
-    Test {
-        /// Test jobs that lose ranks: each of the three ranks is deleted, killed and drained, once and three times, in both kinds of jobs. Prints a table
-        /// (about 20 minutes).
-        #[arg(long, required = true)]
-        losses: bool,
     },
     /// Create a namespace, if it doesn't exist, with a volume that all its pods can write to: the claim `fl-log-claim`.
     Claim {
@@ -163,7 +156,6 @@ pub fn run(checkout: &Checkout, command: &ClusterCommand) -> anyhow::Result<()> 
             let _lock = lock()?;
             load::run(checkout, &cluster, *kind, program.as_deref())
         }
-        ClusterCommand::Test { losses: _ } => parts::test_losses(checkout),
         ClusterCommand::Claim { namespace } => {
             let _lock = lock()?;
             let volume = volumes::claim(&running(checkout, &folder)?, namespace)?;

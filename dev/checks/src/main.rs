@@ -4,6 +4,7 @@
 mod bench;
 mod charts;
 mod cluster;
+mod folder;
 mod image;
 mod page;
 mod parts;
@@ -33,7 +34,7 @@ enum Command {
     },
     /// Start, stop and use a real Kubernetes on this machine, for tests of the orchestrator; this needs root and Go.
     #[command(subcommand)]
-    Cluster(cluster::ClusterCommand),
+    Cluster(ClusterCommand),
     /// Build images of the program and of TensorBoard.
     Image(image::Arguments),
     /// Measure how fast the jobs of a large stream are created.
@@ -44,6 +45,19 @@ enum Command {
     Part {
         /// The name of the check.
         name: String,
+    },
+}
+
+#[derive(Subcommand)]
+enum ClusterCommand {
+    #[command(flatten)]
+    Cluster(cluster::ClusterCommand),
+    /// Run tests that take too long for every day, on the running cluster, with the image that `load` imported and the release build of `fltk`.
+    Test {
+        /// Test jobs that lose ranks: each of the three ranks is deleted, killed and drained, once and three times, in both kinds of jobs. Prints a table
+        /// (about 20 minutes).
+        #[arg(long, required = true)]
+        losses: bool,
     },
 }
 
@@ -60,8 +74,9 @@ fn main() -> ExitCode {
 fn dispatch(command: &Command) -> anyhow::Result<()> {
     let checkout = Checkout::find()?;
     match command {
-        Command::Charts { command } => charts::run(&checkout, command.as_ref()),
-        Command::Cluster(command) => cluster::run(&checkout, command),
+        Command::Charts { command } => charts::run(&checkout, parts::helms(&checkout)?, command.as_ref()),
+        Command::Cluster(ClusterCommand::Cluster(command)) => cluster::run(&checkout, command),
+        Command::Cluster(ClusterCommand::Test { losses: _ }) => parts::test_losses(&checkout),
         Command::Image(arguments) => image::run(&checkout, arguments),
         Command::BenchOrchestrator(arguments) => bench::run(&checkout, arguments),
         Command::Part { name } => parts::run(&checkout, name)?.tell(),

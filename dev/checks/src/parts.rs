@@ -2,6 +2,7 @@
 //! xtask.
 
 mod acceptance;
+mod charts;
 mod cluster;
 mod images;
 mod parity;
@@ -11,8 +12,8 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 
-pub use self::cluster::test_losses;
-use crate::{charts, checkout::Checkout, outcome::Outcome};
+pub use self::{charts::helms, cluster::test_losses};
+use crate::{checkout::Checkout, outcome::Outcome};
 
 /// Runs the part `name`.
 ///
@@ -22,16 +23,7 @@ pub fn run(checkout: &Checkout, name: &str) -> anyhow::Result<Outcome> {
     match name {
         "a Rust and a Python rank in one group" => ranks::run(checkout),
         "parity with PyTorch" => parity::run(checkout),
-        "Helm charts" => {
-            charts::can_run().map_or_else(|reason| Ok(Outcome::Skipped(reason)), |()| charts::test(checkout).map(Outcome::Passed))
-        }
-        "charts and program" => charts::can_run().map_or_else(
-            |reason| Ok(Outcome::Skipped(reason)),
-            |()| {
-                xtask::generate::check(checkout, &fltk(checkout))?;
-                charts::test_with(checkout, &fltk(checkout)).map(Outcome::Passed)
-            },
-        ),
+        "Helm charts" | "charts and program" => charts::run(checkout, name),
         "quickstart" | "accuracy of central training" | "accuracy of federated training" | "accuracy of four ranks" => {
             acceptance::run(checkout, name)
         }

@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use tempfile::TempDir;
 
 use super::{CHARTS, objects, objects::Object, sets::ValueSet};
-use crate::{cluster, sh};
+use crate::{folder, sh};
 
 /// The Kubernetes version for which helm renders the charts.
 const KUBERNETES: &str = "1.34.0";
@@ -48,7 +48,7 @@ impl Helm {
         let (charts, copies) = (root.join("charts"), tempfile::tempdir()?);
         for chart in CHARTS {
             let copy = copies.path().join(chart);
-            cluster::copy_folder(&charts.join(chart), &copy)?;
+            folder::copy(&charts.join(chart), &copy)?;
             let templates = copy.join("templates");
             fs::rename(templates.join("NOTES.txt"), copy.join("notes.txt")).with_context(|| format!("charts/{chart} has no notes"))?;
             fs::write(templates.join(NOTES_FILE), NOTES_TEMPLATE)?;

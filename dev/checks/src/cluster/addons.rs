@@ -9,9 +9,8 @@ use super::{
     images::{self, copy_program},
     inside,
     started::Started,
-    tools,
 };
-use crate::{page, sh};
+use crate::{folder, page, sh};
 
 /// The time limit of the guide's commands, which wait for a deployment.
 const PAGE_LIMIT: Duration = Duration::from_secs(240);
@@ -37,7 +36,7 @@ pub fn install(cluster: &Cluster, checkout: &Path, started: &mut Started) -> any
     cluster.apply(&with_image(&jobset, "/jobset:", "localhost/jobset:v0.12.0")?)?;
     // The overlay's own copy of JobSet would come from a registry.
     let overlay = work.path().join("trainer-manifests");
-    tools::copy(&cluster.bin.join("trainer-manifests"), &overlay)?;
+    folder::copy(&cluster.bin.join("trainer-manifests"), &overlay)?;
     let list = overlay.join("overlays/manager/kustomization.yaml");
     let text = fs::read_to_string(&list)?;
     fs::write(&list, text.lines().filter(|line| !line.contains("third-party/jobset")).fold(String::new(), |all, line| all + line + "\n"))?;

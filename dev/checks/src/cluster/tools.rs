@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use self::progress::Progress;
 pub use self::version::Kubernetes;
-use crate::{checkout::Checkout, lock};
+use crate::{checkout::Checkout, folder, lock};
 
 /// A part that a cluster may have; only the requested parts are built.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -137,7 +137,7 @@ pub fn ensure(checkout: &Checkout, cache: &Path, kubernetes: Kubernetes, parts: 
     }
     for (_, module, package, from, to) in MANIFESTS.iter().filter(|manifests| parts.contains(&manifests.0)) {
         if !folder.join(to).exists() {
-            copy(&go::folder(&tools.join(module), package)?.join(from), &new.path().join(to))?;
+            folder::copy(&go::folder(&tools.join(module), package)?.join(from), &new.path().join(to))?;
             fs::rename(new.path().join(to), folder.join(to))?;
         }
     }
@@ -186,21 +186,6 @@ fn hash_files(folder: &Path, hash: &mut Sha256) -> anyhow::Result<()> {
             hash_files(&path, hash)?;
         } else {
             hash.update(fs::read(&path).with_context(|| format!("can't read `{}`", path.display()))?);
-        }
-    }
-    Ok(())
-}
-
-/// Makes a writable copy of a folder; in the module cache, folders are read-only.
-pub fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from).with_context(|| format!("can't list `{}`", from.display()))? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &target)?;
-        } else {
-            fs::write(&target, fs::read(entry.path())?)?;
         }
     }
     Ok(())
