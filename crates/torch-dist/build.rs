@@ -5,14 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-#[path = "../fltk-train/build.rs"]
-mod libtorch;
-
 fn main() {
-    println!("cargo::rerun-if-changed=../fltk-train/build.rs");
     println!("cargo::rerun-if-changed=shim");
-    libtorch::main();
-    let Ok(folder) = libtorch::libtorch() else { return };
+    let Some(folder) = libtorch_build::find_and_link() else { return };
     let mut shim = cc::Build::new();
     shim.cpp(true)
         .std("c++20")

@@ -220,6 +220,7 @@ pub const PARTS: &[Part] = &[
         5,
     ),
     tests("fltk-web", "tests of fltk-web", "the HTTP API and its client: tokens, ranges, aborted responses", &[], Load::cores(0), 10),
+    tests("libtorch-build", "tests of libtorch-build", "which versions of libtorch build scripts accept", &[], Load::cores(0), 1),
     tests(
         "torch-dist",
         "tests of torch-dist",

@@ -21,9 +21,13 @@ pub struct Package {
 /// The packages of ours on which each may depend. A package that isn't listed may depend on none.
 const EDGES: &[(&str, &[&str])] = &[
     ("fltk", &["features", "fltk-core", "fltk-data", "fltk-kubernetes", "fltk-plan", "fltk-records", "fltk-web"]),
-    ("fltk-torch", &["features", "fltk", "fltk-core", "fltk-data", "fltk-fed", "fltk-records", "fltk-train", "torch-dist"]),
+    (
+        "fltk-torch",
+        &["features", "fltk", "fltk-core", "fltk-data", "fltk-fed", "fltk-records", "fltk-train", "libtorch-build", "torch-dist"],
+    ),
     ("fltk-data", &["fltk-core", "fltk-http"]),
-    ("fltk-train", &["fltk-core", "fltk-data", "torch-dist"]),
+    ("fltk-train", &["fltk-core", "fltk-data", "libtorch-build", "torch-dist"]),
+    ("torch-dist", &["libtorch-build"]),
     ("fltk-fed", &["fltk-core"]),
     ("fltk-plan", &["fltk-core", "fltk-records"]),
     ("fltk-kubernetes", &["fake-kubernetes", "fltk-core", "fltk-plan", "fltk-records"]),
