@@ -1,7 +1,7 @@
 //! The project's own commands: everything that a checkout needs beyond `cargo build`.
 //!
 //! Newcomers wait for this package to compile, so it contains only what everybody needs: set-up, the demo, and the list of checks. Code that takes
-//! long to compile is in `dev/checks`, which uses this package as a library; `delegate` starts it.
+//! long to compile is in the packages of `dev`, which use this one as a library; `delegate` starts their program.
 
 mod advisories;
 pub mod bench;

@@ -106,7 +106,7 @@ mod tests {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let mut found = BTreeSet::new();
         walk(&root.join("xtask/src"), &mut found);
-        walk(&root.join("dev/checks/src"), &mut found);
+        walk(&root.join("dev"), &mut found);
         assert!(found.contains("patchelf") && found.contains("nsenter"), "{found:?}");
         // cargo installs its own subcommand.
         let unknown: Vec<&String> = found.iter().filter(|name| package_of(name).is_none() && *name != "cargo-deny").collect();

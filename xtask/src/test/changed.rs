@@ -93,7 +93,7 @@ impl Change {
     pub fn can_break(&self, part: &Part) -> bool {
         let own = match part.work {
             Work::Tests(package) => Some(package),
-            Work::Checks => Some("checks"),
+            Work::Acceptance => Some("acceptance"),
             Work::Cargo(_) | Work::Compile | Work::Own => None,
         };
         let of_set_up = [("python/requirements.txt", part.after.iter().any(|after| after.name() == "Python packages"))];
@@ -152,7 +152,9 @@ mod tests {
             package("fltk", &["fltk-core", "fltk-records"]),
             package("fltk-train", &["fltk-core"]),
             package("fltk-torch", &["fltk", "fltk-fed", "fltk-train"]),
-            Package { name: "checks".to_owned(), folder: "dev/checks/".to_owned(), needs: vec!["xtask".to_owned()] },
+            Package { name: "images".to_owned(), folder: "dev/images/".to_owned(), needs: vec!["xtask".to_owned()] },
+            Package { name: "testbed".to_owned(), folder: "dev/testbed/".to_owned(), needs: vec!["images".to_owned()] },
+            Package { name: "acceptance".to_owned(), folder: "dev/acceptance/".to_owned(), needs: vec!["testbed".to_owned()] },
         ];
         let change = Change::of("HEAD".into(), files.iter().map(|&file| file.to_owned()).collect(), &packages);
         PARTS.iter().filter(|part| change.can_break(part)).map(|part| part.name).collect()
@@ -190,12 +192,12 @@ mod tests {
     #[test]
     fn what_parts_are_made_of_breaks_them() {
         for (file, part) in [
-            ("dev/checks/src/parts/acceptance.rs", "accuracy of four ranks"),
-            ("dev/checks/src/parts/parity.rs", "parity with PyTorch"),
+            ("dev/acceptance/src/parts/acceptance.rs", "accuracy of four ranks"),
+            ("dev/acceptance/src/parts/parity.rs", "parity with PyTorch"),
             ("xtask/src/test/own.rs", "torch-dist with NCCL"),
-            ("dev/checks/src/parts/cluster/many_jobs.rs", "500 jobs on 50 nodes"),
+            ("dev/acceptance/src/parts/cluster/many_jobs.rs", "500 jobs on 50 nodes"),
             ("cluster/tools/kubernetes-1.37/go.mod", "an orchestrator in its pod, TrainJobs"),
-            ("cluster/tools/kubernetes-1.37/go.mod", "tests of checks"),
+            ("cluster/tools/kubernetes-1.37/go.mod", "tests of testbed"),
             ("cluster/tools/kubernetes-1.37/go.mod", "Helm charts"),
             ("crates/fltk-torch/src/cmd/parity.rs", "parity with PyTorch"),
             ("crates/fltk-torch/src/run/rank.rs", "accuracy of four ranks"),

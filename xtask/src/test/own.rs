@@ -26,7 +26,7 @@ pub fn run(checkout: &Checkout, name: &str) -> anyhow::Result<()> {
         Work::Compile => compile::all(checkout)?,
         Work::Tests(package) => compile::run_tests(checkout, package)?,
         Work::Own => own(checkout, name)?,
-        Work::Cargo(_) | Work::Checks => bail!("`{name}` is none of the parts that xtask does itself"),
+        Work::Cargo(_) | Work::Acceptance => bail!("`{name}` is none of the parts that xtask does itself"),
     };
     outcome.tell()
 }

@@ -82,8 +82,8 @@ pub enum Work {
     Tests(&'static str),
     /// A function of this program ([`super::own_part`]).
     Own,
-    /// A part of the program `checks` with the same name.
-    Checks,
+    /// A part of the program `acceptance` with the same name.
+    Acceptance,
 }
 
 /// The resources of the machine that a part needs while it runs.
@@ -122,7 +122,7 @@ impl Load {
     }
 }
 
-/// The changes that can break a part, in addition to what follows from its other fields: a change of the package whose tests it runs; of `checks`, if
+/// The changes that can break a part, in addition to what follows from its other fields: a change of the package whose tests it runs; of `acceptance`, if
 /// that runs it; of the list of Python packages, if it comes after their installation; and of the cluster's programs, if it belongs to that stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Touched {

@@ -206,10 +206,10 @@ impl Runner<'_> {
                 own.args(["part", part.name]);
                 own
             }
-            Work::Checks => {
-                let mut checks = Command::new(delegate::program(self.checkout));
-                checks.args(["part", part.name]);
-                checks
+            Work::Acceptance => {
+                let mut acceptance = Command::new(delegate::program(self.checkout));
+                acceptance.args(["part", part.name]);
+                acceptance
             }
         };
         // The part gets its own process group, which is killed with all processes that it started.

@@ -62,7 +62,7 @@ fn get(folder: &Path, path: &Path, version: &str, digest: &str) -> anyhow::Resul
     let downloaded: Downloaded = serde_json::from_str(&sh::output(&mut go, sh::INSTALL_LIMIT)?)?;
     let bytes = fs::read(Path::new(&downloaded.dir).join(FILE)).with_context(|| format!("{MODULE} {version} has no {FILE}"))?;
     if !is(&bytes, digest) {
-        bail!("the API of {MODULE} {version} isn't the one that it was (VERSIONS in dev/checks/src/charts/swagger.rs)");
+        bail!("the API of {MODULE} {version} isn't the one that it was (VERSIONS in dev/images/src/charts/swagger.rs)");
     }
     let new = work.path().join("new.json");
     fs::write(&new, &bytes)?;

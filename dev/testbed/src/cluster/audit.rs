@@ -19,6 +19,7 @@ pub struct Right {
     pub group: String,
     /// The resource, with `/` and the subresource, if there is one.
     pub resource: String,
+    /// The verb, such as `create`.
     pub verb: String,
 }
 

@@ -33,7 +33,9 @@ pub enum Part {
 /// A major version of Helm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Helm {
+    /// Helm 3.
     Three,
+    /// Helm 4.
     Four,
 }
 

@@ -2,21 +2,21 @@
 
 use std::process::Command;
 
-fn checks(arguments: &[&str]) -> (bool, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_checks")).args(arguments).output().expect("it can be started");
+fn acceptance(arguments: &[&str]) -> (bool, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_acceptance")).args(arguments).output().expect("it can be started");
     (output.status.success(), [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).expect("text")).concat())
 }
 
 #[test]
 fn help_names_the_command_that_people_type() {
     for command in ["charts", "cluster", "image"] {
-        let (success, said) = checks(&[command, "--help"]);
+        let (success, said) = acceptance(&[command, "--help"]);
         assert!(success && said.contains(&format!("Usage: cargo xtask {command}")), "{said}");
     }
 }
 
 #[test]
 fn a_part_that_is_none_fails() {
-    let (success, said) = checks(&["part", "no such part"]);
+    let (success, said) = acceptance(&["part", "no such part"]);
     assert!(!success && said.contains("there is no part `no such part` here"), "{said}");
 }

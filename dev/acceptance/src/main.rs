@@ -1,19 +1,18 @@
-//! The commands that only the project itself uses and that take long to compile. `cargo xtask` is their command line: it builds this program on demand for a
-//! command that is here, and passes on the arguments.
+//! Tests of whole programs: on this machine, as containers, and on a real Kubernetes. Tests of a package's own code are in that package.
+//!
+//! This program is also the entry to the commands of `images` and `testbed`. `cargo xtask` is the command line of all of them: it builds this program on
+//! demand for a command that is here, and passes on the arguments.
 
 mod bench;
-mod charts;
-mod cluster;
-mod folder;
-mod image;
-mod page;
 mod parts;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 // These are imported as modules of this program, since most files use them.
-use xtask::{checkout, demo, lock, outcome, result, setup, sh};
+use images::{charts, image};
+use testbed::{cluster, page};
+use xtask::{checkout, demo, outcome, result, setup, sh};
 
 use crate::checkout::Checkout;
 

@@ -1,5 +1,4 @@
-//! The work of those checks in `cargo xtask test` that need the libraries of this package. The list of checks, and their order, are in
-//! xtask.
+//! The work of the parts of `cargo xtask test` that this package does. The list of parts, and their order, are in xtask.
 
 mod acceptance;
 mod charts;
@@ -39,7 +38,7 @@ fn fltk(checkout: &Checkout) -> PathBuf {
 }
 
 fn is_listed(name: &str) -> bool {
-    xtask::test::PARTS.iter().any(|part| part.name == name && part.work == xtask::test::Work::Checks)
+    xtask::test::PARTS.iter().any(|part| part.name == name && part.work == xtask::test::Work::Acceptance)
 }
 
 #[cfg(test)]
@@ -50,7 +49,7 @@ mod tests {
     #[test]
     fn every_part_that_is_listed_is_known() {
         let source = [include_str!("parts.rs"), include_str!("parts/cluster.rs")].concat();
-        for part in xtask::test::PARTS.iter().filter(|part| part.work == xtask::test::Work::Checks) {
+        for part in xtask::test::PARTS.iter().filter(|part| part.work == xtask::test::Work::Acceptance) {
             assert!(source.contains(&format!("\"{}\"", part.name)), "`{}` is on the list, and nothing is done for it", part.name);
         }
         assert!(run(&Checkout { root: "/r".into(), target: "/t".into(), cache: "/c".into() }, "no such part").is_err());

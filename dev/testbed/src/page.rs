@@ -15,10 +15,13 @@ use anyhow::{Context as _, bail, ensure};
 pub struct Block {
     /// The number of its first line, from 1.
     pub line: usize,
+    /// What is done with it.
     pub kind: Kind,
+    /// Its lines, without the fences.
     pub text: String,
 }
 
+/// The use of a block.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Commands to run.
