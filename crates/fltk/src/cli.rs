@@ -10,8 +10,6 @@ use fltk_data::partition::CLIENTS_MAX;
 
 #[cfg(feature = "web")]
 pub use self::records::{ExtractArgs, ServeArgs, ThroughArgs};
-#[cfg(feature = "cluster")]
-use crate::chart_values::Chart;
 
 /// Streams of distributed and federated training jobs, with records that can be trusted.
 #[derive(Parser, Debug)]
@@ -337,10 +335,6 @@ pub struct SchemaArgs {
     #[cfg(feature = "cluster")]
     #[arg(long)]
     pub kubernetes: bool,
-    /// Print the schema of the values of this Helm chart instead.
-    #[cfg(feature = "cluster")]
-    #[arg(long, value_name = "CHART", conflicts_with = "kubernetes")]
-    pub values: Option<Chart>,
 }
 
 #[derive(Args, Debug)]

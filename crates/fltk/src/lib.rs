@@ -3,8 +3,6 @@
 //! Two programs are built from it. `fltk` has no libtorch, and hands commands that need it over to `fltk-torch`, which lies beside it; `fltk-torch` is the
 //! whole program, and does everything itself ([`Engine`]). Nothing here uses libtorch: this package knows only the other program's name.
 
-#[cfg(feature = "cluster")]
-mod chart_values;
 pub mod child;
 #[allow(missing_docs, reason = "what is documented here is what `--help` prints")]
 pub mod cli;

@@ -254,6 +254,7 @@ pub const PARTS: &[Part] = &[
         180,
     ),
     tests("xtask", "tests of xtask", "set-up, tidy and this runner", &["CONTRIBUTING.md", "python/"], Load::cores(1), 10),
+    tests("chart-values", "tests of chart-values", "that the schemas fit the charts' own values", &["charts/"], Load::cores(1), 2),
     tests(
         "images",
         "tests of images",
@@ -304,12 +305,12 @@ pub const PARTS: &[Part] = &[
     },
     Part {
         name: "charts and program",
-        proves: "that the program takes what the charts give it, and that schemas and charts' values are what the program prints",
+        proves: "that the program takes what the charts give it, and that the schemas are what the types of experiments and charts' values say",
         stage: Stage::Checks,
         after: &[Passed("compile"), Over("Helm charts")],
         work: Work::Acceptance,
         load: Load::cores(1),
-        touched: by(&["images", "fltk"], &["charts/", "configs/", "docs/experiment.schema.json", "examples/"]),
+        touched: by(&["images", "fltk", "chart-values"], &["charts/", "configs/", "docs/experiment.schema.json", "examples/"]),
         seconds: 10,
     },
     // These are whole runs.

@@ -13,10 +13,6 @@ pub fn run(args: &SchemaArgs) -> anyhow::Result<()> {
     if args.kubernetes {
         return output::json(fltk_kubernetes::config::KubernetesConfig::json_schema());
     }
-    #[cfg(feature = "cluster")]
-    if let Some(chart) = args.values {
-        return output::json(&crate::chart_values::json_schema(chart));
-    }
     let SchemaArgs { .. } = args;
     output::json(&experiment::json_schema())
 }

@@ -1,7 +1,7 @@
-//! The values of our Helm charts as types, from which `charts/*/values.schema.json` are generated. The program itself reads no such values: Helm does,
+//! The values of our Helm charts as types, from which `charts/*/values.schema.json` are generated. No program of ours reads such values: Helm does,
 //! and rejects values that aren't listed here.
 //!
-//! The program's own inputs have schemas of their own: Helm checks an experiment that is written out in the values, and the pods' settings, as
+//! The inputs of `fltk` have schemas of their own: Helm checks an experiment that is written out in the values, and the pods' settings, as
 //! `fltk validate` does, except for rules that only code can express.
 
 mod extractor;
@@ -11,7 +11,6 @@ mod shared;
 #[cfg(test)]
 mod tests;
 
-use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
@@ -23,12 +22,23 @@ use self::{
 };
 
 /// One of our charts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Chart {
     /// `charts/extractor`.
     Extractor,
     /// `charts/orchestrator`.
     Orchestrator,
+}
+
+impl Chart {
+    /// Returns the chart with this name, which is also its folder's.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "extractor" => Some(Self::Extractor),
+            "orchestrator" => Some(Self::Orchestrator),
+            _ => None,
+        }
+    }
 }
 
 /// Values of `charts/extractor`.
