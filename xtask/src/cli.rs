@@ -4,7 +4,7 @@ use std::{ffi::OsString, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{advisories, bench, checkout::Checkout, delegate, demo, generate, setup, test, tidy};
+use crate::{advisories, checkout::Checkout, delegate, demo, generate, setup, test, tidy};
 
 /// The project's own commands. Start with `cargo xtask demo`.
 #[derive(Parser)]
@@ -37,8 +37,7 @@ enum Command {
         check: bool,
     },
     /// Run a benchmark, which measures the peer in the same run if there is one.
-    #[command(subcommand)]
-    Bench(bench::Bench),
+    Bench(Delegated),
     /// Lint, render and check the Helm charts; this needs Go, but no cluster.
     Charts(Delegated),
     /// Start, stop and use a real Kubernetes on this machine, for tests of the orchestrator; this needs root and Go.
@@ -82,7 +81,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Tidy => tidy::run(&checkout)?,
         Command::Advisories => advisories::run(&checkout)?,
         Command::Gen { check } => generate::run(&checkout, check)?,
-        Command::Bench(bench) => return bench::run(&checkout, &bench),
+        Command::Bench(Delegated { arguments }) => return delegate::run(&checkout, "bench", &arguments),
         Command::Charts(Delegated { arguments }) => return delegate::run(&checkout, "charts", &arguments),
         Command::Cluster(Delegated { arguments }) => return delegate::run(&checkout, "cluster", &arguments),
         Command::Image(Delegated { arguments }) => return delegate::run(&checkout, "image", &arguments),

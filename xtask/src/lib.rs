@@ -4,7 +4,6 @@
 //! long to compile is in the packages of `dev`, which use this one as a library; `delegate` starts their program.
 
 mod advisories;
-pub mod bench;
 pub mod checkout;
 mod cli;
 mod delegate;
@@ -12,7 +11,6 @@ pub mod demo;
 pub mod generate;
 pub mod lock;
 pub mod outcome;
-pub mod result;
 pub mod setup;
 pub mod sh;
 pub mod test;

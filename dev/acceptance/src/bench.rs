@@ -1,28 +1,103 @@
-//! Benchmarks that need a cluster. The others are in xtask.
+//! Benchmarks: programs that measure us and the peer in one run on one machine and print ratios. They are not tests.
 
+mod cifar10;
+mod ddp;
 mod orchestrator;
+mod step;
 
-use clap::Args;
-use xtask::bench::Output;
+use std::path::PathBuf;
+
+use clap::{Subcommand, ValueEnum};
 
 use crate::checkout::Checkout;
 
-/// A stream of many jobs on a real Kubernetes: the rate at which they are created, compared with the most that the API server can take, and the memory
-/// of fltk.
-#[derive(Args)]
-pub struct Arguments {
-    /// The number of jobs that arrive at once.
-    #[arg(long, default_value_t = 15_000, value_parser = clap::value_parser!(u32).range(100..=100_000))]
-    pub jobs: u32,
-    /// The number of times that each program is run, in turn; the median is reported.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
-    pub repeats: u32,
-    /// The format of standard output.
-    #[arg(long, value_enum, default_value_t = Output::Text)]
-    pub output: Output,
+/// The benchmarks.
+#[derive(Subcommand)]
+pub enum Bench {
+    /// The time of one training step of several nets: with fltk, with PyTorch, and with hand-tuned PyTorch.
+    Step {
+        /// The number of times that each program is run, in turn; the median is reported.
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+        repeats: u32,
+        /// The format of standard output.
+        #[arg(long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
+    /// The times of an epoch on two ranks and of all-reduce: with fltk, and with PyTorch using a DataLoader, using tensors in memory, and tuned by hand.
+    Ddp {
+        /// The number of times that each program is run, in turn; the median is reported.
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+        repeats: u32,
+        /// The format of standard output.
+        #[arg(long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
+    /// A stream of many jobs on a real Kubernetes: the rate at which they are created, compared with the most that the API server can take, and the memory
+    /// of fltk.
+    Orchestrator {
+        /// The number of jobs that arrive at once.
+        #[arg(long, default_value_t = 15_000, value_parser = clap::value_parser!(u32).range(100..=100_000))]
+        jobs: u32,
+        /// The number of times that each program is run, in turn; the median is reported.
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+        repeats: u32,
+        /// The format of standard output.
+        #[arg(long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
+    /// The accuracy that Cifar10CNN reaches on CIFAR-10 in ten epochs.
+    Cifar10 {
+        /// The folder that contains `cifar-10-batches-bin`.
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        /// The format of standard output.
+        #[arg(long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
 }
 
-/// Runs the benchmark.
-pub fn run(checkout: &Checkout, arguments: &Arguments) -> anyhow::Result<()> {
-    orchestrator::run(checkout, arguments.jobs, arguments.repeats, arguments.output)
+/// The format of standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// Text for people.
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+/// Runs a benchmark.
+///
+/// # Errors
+/// If something can't be measured, or a goal is not met.
+pub fn run(checkout: &Checkout, bench: &Bench) -> anyhow::Result<()> {
+    match bench {
+        Bench::Step { repeats, output } => step::run(checkout, *repeats, *output),
+        Bench::Ddp { repeats, output } => ddp::run(checkout, *repeats, *output),
+        Bench::Orchestrator { jobs, repeats, output } => orchestrator::run(checkout, *jobs, *repeats, *output),
+        Bench::Cifar10 { data, output } => cifar10::run(checkout, data, *output),
+    }
+}
+
+/// Returns the median of `values`, or the mean of the middle two if their number is even; NaN if there are none.
+pub fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => f64::NAN,
+        length if length % 2 == 1 => values[middle],
+        _ => f64::midpoint(values[middle - 1], values[middle]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians() {
+        for (mut values, expected) in [(vec![3.0], 3.0), (vec![3.0, 1.0, 2.0], 2.0), (vec![4.0, 1.0, 2.0, 3.0], 2.5)] {
+            assert_eq!(median(&mut values), expected);
+        }
+        assert!(median(&mut []).is_nan());
+    }
 }

@@ -5,6 +5,7 @@
 
 mod bench;
 mod parts;
+mod result;
 
 use std::process::ExitCode;
 
@@ -12,7 +13,7 @@ use clap::{Parser, Subcommand};
 // These are imported as modules of this program, since most files use them.
 use images::{charts, image};
 use testbed::{cluster, page};
-use xtask::{checkout, demo, outcome, result, setup, sh};
+use xtask::{checkout, demo, outcome, setup, sh};
 
 use crate::checkout::Checkout;
 
@@ -36,9 +37,9 @@ enum Command {
     Cluster(ClusterCommand),
     /// Build images of the program and of TensorBoard.
     Image(image::Arguments),
-    /// Measure how fast the jobs of a large stream are created.
-    #[command(hide = true)]
-    BenchOrchestrator(bench::Arguments),
+    /// Run a benchmark, which measures the peer in the same run if there is one.
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Run one check, in the process that `cargo xtask test` starts for it.
     #[command(hide = true)]
     Part {
@@ -77,7 +78,7 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         Command::Cluster(ClusterCommand::Cluster(command)) => cluster::run(&checkout, command),
         Command::Cluster(ClusterCommand::Test { losses: _ }) => parts::test_losses(&checkout),
         Command::Image(arguments) => image::run(&checkout, arguments),
-        Command::BenchOrchestrator(arguments) => bench::run(&checkout, arguments),
+        Command::Bench(bench) => bench::run(&checkout, bench),
         Command::Part { name } => parts::run(&checkout, name)?.tell(),
     }
 }

@@ -19,8 +19,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use self::{ceiling::Ceiling, inputs::Inputs, ours::Ours};
-use xtask::bench::{Output, median};
-
+use super::{Output, median};
 use crate::{
     checkout::Checkout,
     cluster,
