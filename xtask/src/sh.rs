@@ -1,9 +1,8 @@
 //! Running programs: the command is shown, every wait has a limit, and an error contains the whole command.
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _},
+    io::Read as _,
     process::{Child, Command, ExitStatus, Stdio},
-    sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
@@ -23,9 +22,6 @@ pub const LOOKUP_LIMIT: Duration = Duration::from_secs(60);
 
 /// The interval at which a running program is polled; far below any duration that is measured with it.
 const POLL: Duration = Duration::from_millis(50);
-
-/// The largest number of unread lines from a program; the program waits if there are more.
-const LINES_MAX: usize = 1000;
 
 /// Runs `command` with its output on ours. Returns `Err` if it can't start, fails or takes longer than `limit`.
 pub fn run(command: &mut Command, limit: Duration) -> anyhow::Result<()> {
@@ -52,20 +48,6 @@ pub fn quiet_output(command: &mut Command, limit: Duration) -> anyhow::Result<St
     let Ok(text) = reader.join() else { bail!("the thread that reads the output of `{}` panicked", show(command)) };
     check(command, status)?;
     String::from_utf8(text?).with_context(|| format!("the output of `{}` is not UTF-8", show(command)))
-}
-
-/// Runs `command` and passes on every line of its standard error as it arrives.
-pub fn each_line(command: &mut Command, limit: Duration, mut each: impl FnMut(&str)) -> anyhow::Result<()> {
-    eprintln!("$ {}", show(command));
-    let deadline = Instant::now() + limit;
-    let mut child = start(command.stderr(Stdio::piped()))?;
-    let pipe = child.stderr.take().context("standard error is not a pipe")?;
-    let (sender, lines) = mpsc::sync_channel(LINES_MAX);
-    thread::spawn(move || BufReader::new(pipe).lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-    while let Ok(line) = lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-        each(&line);
-    }
-    check(command, wait(&mut child, command, deadline.saturating_duration_since(Instant::now()))?)
 }
 
 /// True if `program --version` can be run.
@@ -142,16 +124,6 @@ mod tests {
         let error = quiet_output(&mut shell("exit 3"), LOOKUP_LIMIT).unwrap_err().to_string();
         assert!(error.contains("'exit 3'") && error.contains('3'), "{error}");
         assert!(quiet_output(&mut Command::new("no-such-program-anywhere"), LOOKUP_LIMIT).is_err());
-    }
-
-    #[test]
-    fn hands_over_each_line_and_fails_as_the_program_does() {
-        let mut lines = Vec::new();
-        let error = each_line(&mut shell("echo a >&2; echo b >&2; exit 3"), LOOKUP_LIMIT, |line| lines.push(line.to_owned())).unwrap_err();
-        assert_eq!(lines, ["a", "b"]);
-        assert!(error.to_string().contains("exit 3"), "{error}");
-        let error = each_line(&mut shell("echo a >&2; exec sleep 600"), Duration::from_millis(100), |_| ()).unwrap_err().to_string();
-        assert!(error.contains("was killed"), "{error}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod acceptance;
 mod charts;
 mod cluster;
 mod images;
+mod nccl;
 mod parity;
 mod ranks;
 
@@ -21,6 +22,7 @@ use crate::{checkout::Checkout, outcome::Outcome};
 pub fn run(checkout: &Checkout, name: &str) -> anyhow::Result<Outcome> {
     match name {
         "a Rust and a Python rank in one group" => ranks::run(checkout),
+        "torch-dist with NCCL" => nccl::run(checkout),
         "parity with PyTorch" => parity::run(checkout),
         "Helm charts" | "charts and program" => charts::run(checkout, name),
         "quickstart" | "accuracy of central training" | "accuracy of federated training" | "accuracy of four ranks" => {

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 
 use super::debian;
 
-/// All programs, each with the Debian package that contains it. A test compares the list with the programs that are started.
+/// All programs, each with the Debian package that contains it. A test of `dev/acceptance` compares the list with the programs that are started.
 const PACKAGES: [(&str, &str); 26] = [
     ("apt-get", "apt"),
     ("bash", "bash"),
@@ -61,7 +61,8 @@ pub fn missing(program: &OsStr, error: &io::Error) -> Option<String> {
     Some(format!("there is no program `{name}` in the folders of PATH{hint}"))
 }
 
-fn package_of(program: &str) -> Option<&'static str> {
+/// Returns the Debian package that contains `program`.
+pub fn package_of(program: &str) -> Option<&'static str> {
     PACKAGES.iter().find(|(known, _)| *known == program).map(|(_, package)| *package)
 }
 
@@ -77,41 +78,7 @@ fn is_program(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeSet, fs};
-
     use super::*;
-
-    /// Returns the names of programs in the text of a source file that are started by their name alone.
-    fn started(text: &str) -> impl Iterator<Item = &str> {
-        let begins = ["Command::new(\"", "inside(\"", "sh::is_there(\""];
-        begins.into_iter().flat_map(move |begin| text.split(begin).skip(1)).filter_map(|rest| rest.split('"').next())
-    }
-
-    fn walk(folder: &Path, found: &mut BTreeSet<String>) {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                walk(&path, found);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let text = fs::read_to_string(&path).unwrap();
-                // Tests are the last item in a file.
-                let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-                found.extend(started(text).filter(|name| !name.contains(['/', ' '])).map(str::to_owned));
-            }
-        }
-    }
-
-    #[test]
-    fn every_program_that_is_started_is_known() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let mut found = BTreeSet::new();
-        walk(&root.join("xtask/src"), &mut found);
-        walk(&root.join("dev"), &mut found);
-        assert!(found.contains("patchelf") && found.contains("nsenter"), "{found:?}");
-        // cargo installs its own subcommand.
-        let unknown: Vec<&String> = found.iter().filter(|name| package_of(name).is_none() && *name != "cargo-deny").collect();
-        assert!(unknown.is_empty(), "{unknown:?} are started, and not in PACKAGES");
-    }
 
     #[test]
     fn a_program_that_is_missing_is_named() {

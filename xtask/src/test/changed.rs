@@ -194,7 +194,7 @@ mod tests {
         for (file, part) in [
             ("dev/acceptance/src/parts/acceptance.rs", "accuracy of four ranks"),
             ("dev/acceptance/src/parts/parity.rs", "parity with PyTorch"),
-            ("xtask/src/test/own.rs", "torch-dist with NCCL"),
+            ("dev/acceptance/src/parts/nccl.rs", "torch-dist with NCCL"),
             ("dev/acceptance/src/parts/cluster/many_jobs.rs", "500 jobs on 50 nodes"),
             ("cluster/tools/kubernetes-1.37/go.mod", "an orchestrator in its pod, TrainJobs"),
             ("cluster/tools/kubernetes-1.37/go.mod", "tests of testbed"),

@@ -1,11 +1,5 @@
 //! Parts that this package runs itself: those that the others need, and rules that need nothing.
 
-use std::{
-    fs,
-    path::PathBuf,
-    process::{Command, Stdio},
-};
-
 use anyhow::{Context as _, bail};
 
 use super::{PARTS, Work, compile};
@@ -13,7 +7,7 @@ use crate::{
     checkout::Checkout,
     outcome::Outcome,
     setup::{debian, libtorch, python},
-    sh, tidy,
+    tidy,
 };
 
 /// Runs the part `name`, and reports its outcome.
@@ -46,24 +40,6 @@ fn own(checkout: &Checkout, name: &str) -> anyhow::Result<Outcome> {
             tidy::run(checkout)?;
             Outcome::passed()
         }
-        "torch-dist with NCCL" => nccl(checkout)?,
         _ => bail!("`{name}` is on the list, and nothing is done for it"),
     })
-}
-
-/// Compiles against the headers of CUDA and NCCL among PyTorch's packages. Running the result takes a GPU.
-fn nccl(checkout: &Checkout) -> anyhow::Result<Outcome> {
-    let python = python::existing(checkout)?.context("there are no Python packages")?;
-    let mut find = Command::new(python);
-    find.args(["-c", "import nvidia.nccl as nccl; print(list(nccl.__path__)[0])"]);
-    let nccl = PathBuf::from(sh::quiet_output(&mut find, sh::LOOKUP_LIMIT)?.trim());
-    let packages = nccl.parent().context("NCCL lies nowhere")?;
-    let cuda =
-        fs::read_dir(packages)?.filter_map(|entry| Some(entry.ok()?.path())).find(|path| path.join("include/cuda_runtime.h").exists());
-    let cuda = cuda.with_context(|| format!("no headers of CUDA in `{}`", packages.display()))?;
-    let mut cargo = checkout.cargo(&libtorch::ensure(checkout)?);
-    cargo.args(["clippy", "--release", "--package", "torch-dist", "--features", "nccl", "--all-targets", "--", "-D", "warnings"]);
-    cargo.env("CUDA_HOME", cuda).env("NCCL_HOME", nccl).stdin(Stdio::null());
-    sh::run(&mut cargo, sh::BUILD_LIMIT)?;
-    Ok(Outcome::Passed("compiles; its tests need a GPU and were not run".to_owned()))
 }

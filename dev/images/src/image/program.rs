@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context as _;
 
 use super::context::set_mode;
-use crate::{setup::programs, sh};
+use crate::{checkout::Checkout, setup::programs, sh};
 
 /// The folder for sources on a system that has them.
 const SOURCES: &[u8] = b"/usr/src";
@@ -28,6 +28,19 @@ pub fn copy(program: &Path, to: &Path, needed: &[&str], paths: &[PathBuf]) -> an
     let bytes = fs::read(to)?;
     fs::write(to, forget(bytes, paths))?;
     set_mode(to, 0o755)
+}
+
+/// Returns the folders of this machine whose paths compilers may embed in programs.
+pub fn machine_paths(checkout: &Checkout) -> Vec<PathBuf> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let cargo = set("CARGO_HOME").or_else(|| set("HOME").map(|home| home.join(".cargo")));
+    let mut paths: Vec<PathBuf> =
+        [Some(checkout.root.clone()), Some(checkout.target.clone()), Some(checkout.cache.clone()), cargo].into_iter().flatten().collect();
+    // The targets of links count too.
+    paths.extend(paths.clone().iter().filter_map(|path| path.canonicalize().ok()));
+    paths.sort();
+    paths.dedup();
+    paths
 }
 
 /// Replaces all `paths` in `bytes`. Compilers put the names of source files into a program, for the messages of panics and of libtorch's checks; giving
@@ -78,7 +91,7 @@ mod tests {
     fn a_copy_has_no_path_of_this_machine_and_runs() {
         let folder = tempfile::tempdir().unwrap();
         let own = std::env::current_exe().unwrap();
-        let paths = crate::checkout::Checkout::find().unwrap().machine_paths();
+        let paths = machine_paths(&Checkout::find().unwrap());
         let has = |program: &Path| {
             let bytes = fs::read(program).unwrap();
             paths.iter().filter(|path| memchr::memmem::find(&bytes, path.as_os_str().as_bytes()).is_some()).count()

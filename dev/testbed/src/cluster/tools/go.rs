@@ -1,15 +1,24 @@
 //! Calls of the `go` command.
 
 use std::{
+    io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
 };
+
+use anyhow::{Context as _, ensure};
 
 use super::Kubernetes;
 use crate::sh;
 
 /// The identity of a package for compilation: its path, module and version.
 const IDENTITY: &str = "{{.ImportPath}} {{with .Module}}{{.Path}} {{.Version}}{{with .Replace}} {{.Path}} {{.Version}}{{end}}{{end}}";
+
+/// The largest number of unread lines from a program; the program waits if there are more.
+const LINES_MAX: usize = 1000;
 
 /// Returns everything from which `packages` of `module` are compiled, one line each, beginning with the package's path. Downloads the
 /// sources.
@@ -33,7 +42,7 @@ pub fn build(module: &Path, packages: &[&str], folder: &Path, kubernetes: Kubern
     build.args(["build", "-v", "-trimpath", "-gcflags=all=-dwarf=false", "-ldflags", &linker, "-o"]).arg(folder).args(packages);
     // This is for the compiler itself: it spends a sixth of its time on garbage collection if it may not use more memory.
     build.env("GOGC", "400");
-    sh::each_line(&mut build, sh::BUILD_LIMIT, see)
+    each_line(&mut build, sh::BUILD_LIMIT, see)
 }
 
 /// Returns the folder of the sources of `dependency`.
@@ -47,4 +56,42 @@ fn go(module: &Path) -> Command {
     let mut go = Command::new("go");
     go.current_dir(module).env("CGO_ENABLED", "0").stdin(Stdio::null());
     go
+}
+
+/// Runs `command` and passes on every line of its standard error as it arrives.
+fn each_line(command: &mut Command, limit: Duration, mut each: impl FnMut(&str)) -> anyhow::Result<()> {
+    eprintln!("$ {}", sh::show(command));
+    let deadline = Instant::now() + limit;
+    let mut child = sh::start(command.stderr(Stdio::piped()))?;
+    let pipe = child.stderr.take().context("standard error is not a pipe")?;
+    let (sender, lines) = mpsc::sync_channel(LINES_MAX);
+    thread::spawn(move || BufReader::new(pipe).lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    while let Ok(line) = lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+        each(&line);
+    }
+    let status = sh::wait(&mut child, command, deadline.saturating_duration_since(Instant::now()))?;
+    ensure!(status.success(), "`{}` failed: {status}", sh::show(command));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn hands_over_each_line_and_fails_as_the_program_does() {
+        let mut lines = Vec::new();
+        let error =
+            each_line(&mut shell("echo a >&2; echo b >&2; exit 3"), sh::LOOKUP_LIMIT, |line| lines.push(line.to_owned())).unwrap_err();
+        assert_eq!(lines, ["a", "b"]);
+        assert!(error.to_string().contains("exit 3"), "{error}");
+        let error = each_line(&mut shell("echo a >&2; exec sleep 600"), Duration::from_millis(100), |_| ()).unwrap_err().to_string();
+        assert!(error.contains("was killed"), "{error}");
+    }
 }
