@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
-use super::{Part, Work};
+use super::{Part, Work, table};
 use crate::checkout::Checkout;
 
 /// The number of runs that are kept.
@@ -71,10 +71,10 @@ impl History {
         fs::rename(&new, &self.path).with_context(|| format!("can't write `{}`", self.path.display()))
     }
 
-    /// Returns the expected seconds of `part`: as measured here, otherwise as given in the list.
+    /// Returns the expected seconds of `part`: as measured here, otherwise as in the table of proofs.
     #[must_use]
     pub fn expected(&self, part: &Part) -> f64 {
-        self.measured(part).unwrap_or(f64::from(part.seconds))
+        self.measured(part).unwrap_or_else(|| table::seconds(part.name))
     }
 
     /// Returns the median of the part's last three passes here. For a part that compiles, this is the last time that it had something to
@@ -145,7 +145,7 @@ mod tests {
         let checkout = Checkout { root: "/r".into(), target: folder.path().to_owned(), cache: "/c".into() };
         let named = |name| super::super::PARTS.iter().find(|part| part.name == name).unwrap();
         let tidy = named("tidy");
-        assert_eq!(History::read(&checkout).unwrap().expected(tidy), f64::from(tidy.seconds));
+        assert_eq!(History::read(&checkout).unwrap().expected(tidy), table::seconds("tidy"));
         for seconds in [90.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 100.0, 9.0, 10.0] {
             History::read(&checkout).unwrap().add(run(1, seconds)).unwrap();
         }

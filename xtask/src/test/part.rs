@@ -17,8 +17,6 @@ pub struct Part {
     pub load: Load,
     /// The changes that can break it.
     pub touched: Touched,
-    /// The seconds that it takes on two idle cores, if nothing but the checkout is new. Used only until it has been measured here.
-    pub seconds: u32,
 }
 
 /// The command that runs a part.

@@ -147,7 +147,7 @@ mod tests {
     use crate::test::part::{Load, Stage, Touched, Work};
 
     const fn part(name: &'static str, after: &'static [After], load: Load) -> Part {
-        Part { name, proves: "", stage: Stage::Checks, after, work: Work::Own, load, touched: Touched::Always, seconds: 10 }
+        Part { name, proves: "", stage: Stage::Checks, after, work: Work::Own, load, touched: Touched::Always }
     }
 
     const COMPILE: Part = part("compile", &[], Load::cores(u32::MAX).using(&[Resource::Cargo]));
