@@ -166,4 +166,4 @@ impl RunContext {
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

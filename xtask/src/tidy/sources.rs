@@ -28,10 +28,10 @@ const CONFINED: &[Confined] = &[
         words: &["async", "await"],
         within: |path| {
             let is_in = |name: &&str| path.contains(&format!("/{name}/")) || path.ends_with(&format!("/{name}.rs"));
-            path.starts_with("crates/fltk-plan/") || ["plan", "round", "strategy"].iter().any(is_in)
+            path.starts_with("crates/fltk-plan/") || ["plan", "round", "strategy", "tracker"].iter().any(is_in)
         },
         allowed: &[],
-        why: "decisions are pure functions: fltk-plan, `plan`, `round` and `strategy` wait for nothing",
+        why: "decisions are pure functions: fltk-plan, `plan`, `round`, `strategy` and `tracker` wait for nothing",
     },
     Confined {
         words: &["SystemTime::now", "Instant::now", "Timestamp::now", "Zoned::now"],
@@ -73,7 +73,12 @@ const CONFINED: &[Confined] = &[
 
 /// The files of inner crates that read a clock.
 const CLOCKS: &[(&str, &str)] = &[
-    ("crates/fltk-kubernetes/src/", "the edge: requests, watches and waiting for pods have time-outs"),
+    ("crates/fltk-kubernetes/src/actor.rs", "requests are measured"),
+    ("crates/fltk-kubernetes/src/claim.rs", "waiting for a pod has an end"),
+    ("crates/fltk-kubernetes/src/down.rs", "waiting for removed objects to be gone has an end"),
+    ("crates/fltk-kubernetes/src/edge.rs", "the loop that tells the tracker what time it is"),
+    ("crates/fltk-kubernetes/src/retry.rs", "waiting for removed objects to be gone has an end"),
+    ("crates/fltk-kubernetes/src/watch.rs", "a list shows the state of its beginning or later; waits after errors grow"),
     ("crates/fltk-data/src/fetch/", "downloads and waiting for another process have time-outs"),
     ("crates/fltk-fed/src/drive.rs", "the loop that tells the state machine what time it is"),
     ("crates/fltk-fed/src/transport/", "the edge that measures how long clients train"),

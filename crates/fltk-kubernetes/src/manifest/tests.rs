@@ -49,7 +49,8 @@ kubernetes:
   annotations: { team: ml }
 ";
 
-fn context(kubernetes: &str) -> RunContext {
+/// The settings of a run of two jobs, one of four pods and one of one, with this `kubernetes` block.
+pub fn context(kubernetes: &str) -> RunContext {
     let file = |text: &str| SourceFile { name: "test".to_owned(), text: text.to_owned() };
     let experiment = parse(&[file(EXPERIMENT)], &[]).unwrap().experiment;
     let (config, warnings) = KubernetesConfig::parse(&file(kubernetes)).unwrap();

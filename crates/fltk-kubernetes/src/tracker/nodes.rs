@@ -92,14 +92,14 @@ impl Nodes {
         self.reported.is_some()
     }
 
-    /// The event with all nodes, as seen by pods of `config`, if they have changed and everything was listed.
-    pub fn report(&mut self, config: &KubernetesConfig, orchestrator: &Orchestrator<'_>) -> Option<Event> {
+    /// The event with all nodes, as seen by pods of `config` at the instant `now`, if they have changed and everything was listed.
+    pub fn report(&mut self, config: &KubernetesConfig, orchestrator: &Orchestrator<'_>, now: Instant) -> Option<Event> {
         if !(self.has_changed && self.nodes.is_ready() && self.pods.is_ready()) {
             return None;
         }
         let nodes = self.view.nodes(config, &|id| is_active(id, orchestrator));
         if let Some((reported, at)) = &self.reported {
-            if at.elapsed() < REPORT_EVERY && differ_in_use_alone(reported, &nodes) {
+            if now.saturating_duration_since(*at) < REPORT_EVERY && differ_in_use_alone(reported, &nodes) {
                 return None;
             }
             if *reported == nodes {
@@ -108,7 +108,7 @@ impl Nodes {
             }
         }
         self.has_changed = false;
-        self.reported = Some((nodes.clone(), Instant::now()));
+        self.reported = Some((nodes.clone(), now));
         Some(Event::Nodes { nodes })
     }
 
