@@ -59,7 +59,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("prost", &["fltk-records", "fltk-fed"]),
     ("tonic", &["fltk-fed"]),
     ("kube", &["fltk-kubernetes", "fake-kubernetes"]),
-    ("k8s-openapi", &["fltk-kubernetes", "fltk", "fake-kubernetes", "chart-values"]),
+    ("k8s-openapi", &["fltk-kubernetes", "fake-kubernetes", "chart-values"]),
     ("axum", &["fltk-kubernetes", "fltk-web", "fake-kubernetes"]),
     ("tokio", &["fltk-fed", "fltk-kubernetes", "fltk-web", "fltk", "fake-kubernetes"]),
     ("clap", &["fltk", "xtask", "images", "testbed", "acceptance"]),
