@@ -25,11 +25,19 @@ std::vector<at::Tensor> tensors_of(at::Tensor* const* tensors, size_t num_tensor
   return list;
 }
 
+// Ends what other ranks wait for from this one.
+void hang_up(c10d::Backend& backend) {
+  auto* gloo = dynamic_cast<TdGloo*>(&backend);
+  if (gloo != nullptr) gloo->hang_up();
+  else backend.abort();
+}
+
 }  // namespace
 
-TdGroupStores::TdGroupStores(const TdStore* store, const char* device) {
+TdGroupStores::TdGroupStores(const TdStore* store, uint32_t number, const char* device) : name(std::to_string(number)) {
   auto base = c10::make_intrusive<c10d::PrefixStore>("default_pg", store->store);
   group = c10::make_intrusive<c10d::PrefixStore>("0/", base);
+  if (number > 0) group = c10::make_intrusive<c10d::PrefixStore>(name + "/", group);
   backend = c10::make_intrusive<c10d::PrefixStore>(std::string(device) + "/", group);
 }
 
@@ -40,7 +48,7 @@ TdGroup* td_group_of(const TdGroupStores& stores, c10::intrusive_ptr<c10d::Backe
   made->group = c10::make_intrusive<c10d::ProcessGroup>(stores.group, backend->getRank(), backend->getSize());
   made->group->setBackend(device_type, backend_type, backend);
   made->group->setDefaultBackend(backend_type);
-  made->group->setGroupName("0");
+  made->group->setGroupName(stores.name);
   made->backend = std::move(backend);
   made->device = device;
   return made.release();
@@ -49,10 +57,10 @@ TdGroup* td_group_of(const TdGroupStores& stores, c10::intrusive_ptr<c10d::Backe
 extern "C" {
 
 // `device_kind`: 0 is PyTorch's default, 1 the interfaces named in `devices`, 2 the host name or address in `devices[0]`.
-char* td_group_gloo(const TdStore* store, int32_t rank, int32_t size, int64_t timeout_ms, int32_t device_kind, const char* const* devices,
-                    size_t num_devices, TdGroup** group) {
+char* td_group_gloo(const TdStore* store, uint32_t number, int32_t rank, int32_t size, int64_t timeout_ms, int32_t device_kind,
+                    const char* const* devices, size_t num_devices, TdGroup** group) {
   return guard([&] {
-    TdGroupStores stores(store, "cpu");
+    TdGroupStores stores(store, number, "cpu");
     auto options = c10d::ProcessGroupGloo::Options::create(milliseconds(timeout_ms));
     if (device_kind == 1) {
       for (size_t i = 0; i < num_devices; i++) options->devices.push_back(c10d::ProcessGroupGloo::createDeviceForInterface(devices[i]));
@@ -64,10 +72,18 @@ char* td_group_gloo(const TdStore* store, int32_t rank, int32_t size, int64_t ti
     // Python also uses two threads for each device.
     options->threads = static_cast<int>(options->devices.size()) * 2;
     for (int32_t i = 0; i < size; i++) options->global_ranks_in_group.push_back(i);
-    options->group_name = "0";
+    options->group_name = stores.name;
 
     auto gloo = c10::make_intrusive<TdGloo>(stores.backend, rank, size, options);
     *group = td_group_of(stores, gloo, c10::DeviceType::CPU, c10d::ProcessGroup::BackendType::GLOO, -1);
+  });
+}
+
+// Two groups of the same ranks: giving up one gives up the other.
+char* td_group_tie(TdGroup* one, TdGroup* other) {
+  return guard([&] {
+    one->tied.push_back(other->backend);
+    other->tied.push_back(one->backend);
   });
 }
 
@@ -137,9 +153,8 @@ char* td_group_barrier(TdGroup* group) {
 
 char* td_group_hang_up(TdGroup* group) {
   return guard([&] {
-    auto* gloo = dynamic_cast<TdGloo*>(group->backend.get());
-    if (gloo != nullptr) gloo->hang_up();
-    else group->backend->abort();
+    for (const auto& backend : group->tied) td_string_free(guard([&] { hang_up(*backend); }));
+    hang_up(*group->backend);
   });
 }
 

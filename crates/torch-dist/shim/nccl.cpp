@@ -36,11 +36,11 @@ char* td_group_nccl(const TdStore* store, int32_t rank, int32_t size, int64_t ti
     set_unless_set("TORCH_NCCL_NONBLOCKING_TIMEOUT", std::to_string((timeout_ms + 999) / 1000));
     // This is the current device of this thread, used for connecting; collectives use the device of their tensors.
     c10::cuda::set_device(static_cast<c10::DeviceIndex>(device));
-    TdGroupStores stores(store, "cuda");
+    TdGroupStores stores(store, 0, "cuda");
     auto options = c10d::ProcessGroupNCCL::Options::create();
     options->timeout = milliseconds(timeout_ms);
     for (int32_t i = 0; i < size; i++) options->global_ranks_in_group.push_back(i);
-    options->group_name = "0";
+    options->group_name = stores.name;
     auto nccl = c10::make_intrusive<TdNccl>(stores.backend, rank, size, options);
     // Otherwise ranks connect in the first collective. Asking for the communicator waits until it is ready.
     nccl->eagerConnectSingleDevice(at::Device(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(device)));

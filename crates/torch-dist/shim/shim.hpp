@@ -26,13 +26,17 @@ struct TdGroup {
   c10::intrusive_ptr<c10d::ProcessGroup> group;
   // The GPU, or -1 for the CPU.
   int32_t device = -1;
+  // The backends of the rank's other groups, which are given up together with this one.
+  std::vector<c10::intrusive_ptr<c10d::Backend>> tied;
 };
 
-// The chain of prefixes that Python's init_process_group makes, so that its ranks and ours meet under the same keys.
+// The chain of prefixes that Python makes, so that its ranks and ours meet under the same keys. Python numbers its groups: init_process_group makes group
+// 0, and new_group the others, whose keys lie below those of group 0.
 struct TdGroupStores {
+  std::string name;
   c10::intrusive_ptr<c10d::Store> group;
   c10::intrusive_ptr<c10d::Store> backend;
-  TdGroupStores(const TdStore* store, const char* device);
+  TdGroupStores(const TdStore* store, uint32_t number, const char* device);
 };
 
 // Wraps a backend in a group.

@@ -64,6 +64,7 @@ unsafe extern "C" {
 
     pub fn td_group_gloo(
         store: *const RawStore,
+        number: u32,
         rank: i32,
         size: i32,
         timeout_ms: i64,
@@ -81,6 +82,7 @@ unsafe extern "C" {
         device: i32,
         group: *mut *mut RawGroup,
     ) -> *mut c_char;
+    pub fn td_group_tie(one: *mut RawGroup, other: *mut RawGroup) -> *mut c_char;
     pub fn td_group_set_timeout(group: *mut RawGroup, timeout_ms: i64) -> *mut c_char;
     pub fn td_group_all_reduce(group: *mut RawGroup, tensor: *mut RawTensor, op: i32) -> *mut c_char;
     pub fn td_group_broadcast(group: *mut RawGroup, tensor: *mut RawTensor, root: i32) -> *mut c_char;

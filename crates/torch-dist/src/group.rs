@@ -5,7 +5,16 @@ mod nccl;
 mod roll_call;
 mod tensors;
 
-use std::{cell::Cell, ffi::c_char, ptr, sync::Arc, thread, time::Duration};
+use std::{
+    ffi::c_char,
+    ptr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
 
 use tch::{Device, Tensor};
 
@@ -25,6 +34,9 @@ use crate::{
     ffi::{self, RawGroup, c_strings, raw, raws},
     store::millis,
 };
+
+/// The number of the group that Python's `init_process_group` makes. `new_group` makes the groups 1 and up.
+const DEFAULT: u32 = 0;
 
 /// Settings of a group. They must be the same on all ranks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,8 +117,9 @@ pub struct ProcessGroup {
     checks: Checks,
     /// The device of the group's tensors.
     device: Device,
-    /// True after the first failure. The connections are closed then, so that no other rank waits for this one.
-    closed: Cell<bool>,
+    /// True after the first failure in this group or in one that is [tied](Self::tie) to it. The connections are closed then, so that no other rank
+    /// waits for this one.
+    closed: Arc<AtomicBool>,
 }
 
 // SAFETY: c10d::ProcessGroupGloo hands work to threads of its own under a mutex; nothing in it belongs to the thread that made it.
@@ -119,21 +132,30 @@ impl ProcessGroup {
     /// [`Error::Join`] if some ranks don't come in time or can't reach each other; [`Error::JoinedBefore`] if this rank has joined at this store
     /// before: a new group needs a new [prefix](TcpStore::prefix), or a new store.
     pub fn gloo(store: &Arc<TcpStore>, rank: u32, size: u32, options: &GroupOptions) -> Result<Self, Error> {
+        Self::gloo_numbered(store, (DEFAULT, rank, size), options)
+    }
+
+    /// Joins group `number` of those that meet at `store`, as [`Self::gloo`] joins the default one.
+    pub(crate) fn gloo_numbered(
+        store: &Arc<TcpStore>,
+        (number, rank, size): (u32, u32, u32),
+        options: &GroupOptions,
+    ) -> Result<Self, Error> {
         let (kind, names) = options.device.parts();
         let (texts, _) = c_strings(&names)?;
         let (timeout, raw_store) = (millis(options.timeout), store.raw());
         let make = move |rank, size, raw| {
             let names: Vec<*const c_char> = texts.iter().map(|text| text.as_ptr()).collect();
             // SAFETY: the store lives through the call and is shared by the group; `texts` keeps alive what the pointers point to.
-            unsafe { ffi::td_group_gloo(raw_store.get(), rank, size, timeout, kind, names.as_ptr(), names.len(), raw) }
+            unsafe { ffi::td_group_gloo(raw_store.get(), number, rank, size, timeout, kind, names.as_ptr(), names.len(), raw) }
         };
-        Self::join(store, (rank, size), (options.timeout, options.checks), Device::Cpu, make)
+        Self::join(store, (number, rank, size), (options.timeout, options.checks), Device::Cpu, make)
     }
 
     /// Makes a group with `make`, whose arguments are the rank, the size, and where to put the group.
     fn join(
         store: &Arc<TcpStore>,
-        (rank, size): (u32, u32),
+        (number, rank, size): (u32, u32, u32),
         (timeout, checks): (Duration, Checks),
         device: Device,
         make: impl FnOnce(i32, i32, *mut *mut RawGroup) -> *mut c_char + Send + 'static,
@@ -144,7 +166,7 @@ impl ProcessGroup {
         if rank >= size {
             return Err(Error::Argument(format!("there is no rank {rank} in a group of {size}: ranks begin at 0")));
         }
-        if store.add(&present(rank), 1)? > 1 {
+        if store.add(&present(number, rank), 1)? > 1 {
             return Err(Error::JoinedBefore { rank });
         }
         // Connecting reads the ranks' addresses from the store.
@@ -153,10 +175,18 @@ impl ProcessGroup {
             ffi::check(make(c_rank, c_size, &raw mut raw)).map(|()| Made(raw))
         });
         let Made(raw) = made.unwrap_or_else(|| Err("rank 0's store doesn't answer".to_owned())).map_err(|message| {
-            let missing = (0..size).filter(|&rank| matches!(store.check(&[&present(rank)]), Ok(false))).collect();
+            let missing = (0..size).filter(|&rank| matches!(store.check(&[&present(number, rank)]), Ok(false))).collect();
             Error::Join { rank, size, missing, message }
         })?;
-        Ok(Self { raw, store: Arc::clone(store), rank, size, checks, device, closed: Cell::new(false) })
+        Ok(Self { raw, store: Arc::clone(store), rank, size, checks, device, closed: Arc::default() })
+    }
+
+    /// Ties `other`, a group of the same ranks that meets at the same store, to this one: when one of them fails, both are closed.
+    pub(crate) fn tie(&self, other: &mut Self) -> Result<(), Error> {
+        // SAFETY: both groups are alive, and share ownership of what they keep of each other.
+        ffi::check(unsafe { ffi::td_group_tie(self.raw, other.raw) }).map_err(Error::Torch)?;
+        other.closed = Arc::clone(&self.closed);
+        Ok(())
     }
 
     /// This process's rank, from 0.
@@ -180,7 +210,7 @@ impl ProcessGroup {
     /// True if an earlier failure closed the group.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.closed.get()
+        self.closed.load(Ordering::Relaxed)
     }
 
     /// The store that the ranks met at.
@@ -364,13 +394,14 @@ impl ProcessGroup {
     }
 
     pub(crate) fn open(&self) -> Result<(), Error> {
-        if self.closed.get() { Err(Error::Closed) } else { Ok(()) }
+        if self.is_closed() { Err(Error::Closed) } else { Ok(()) }
     }
 
-    /// Turns a return value of the shim into a result. A failure closes the group and finds out which ranks are still there.
+    /// Turns a return value of the shim into a result. A failure closes the group, with those that are tied to it, and finds out which ranks are still
+    /// there.
     pub(crate) fn done(&self, operation: &str, answer: *mut c_char) -> Result<(), Error> {
         let Err(message) = ffi::check(answer) else { return Ok(()) };
-        self.closed.set(true);
+        self.closed.store(true, Ordering::Relaxed);
         // This comes before the others can notice the failure, since they ask for this key.
         let is_store_there = self.store.set(&failed(self.rank), b"").is_ok();
         // SAFETY: the group is alive. The answer changes nothing: the group is given up.
@@ -440,7 +471,7 @@ impl ProcessGroup {
 impl Drop for ProcessGroup {
     fn drop(&mut self) {
         let group = Made(self.raw);
-        if self.closed.get() {
+        if self.is_closed() {
             // Freeing waits for all collectives: one that a failure left behind ends with its time-out. Without a thread the group is leaked.
             let _ = thread::Builder::new().spawn(move || group.free());
         } else {

@@ -8,7 +8,7 @@
 //!             TcpStore (served by rank 0)      where ranks find each other
 //!                  |
 //!             ProcessGroup (gloo, NCCL)        all_reduce, broadcast, all_gather, reduce_scatter, send, recv, barrier
-//!                  |
+//!                  |                           (Groups: one for a device's tensors, and one for host memory)
 //!             Reducer                          averages gradients, bucket by bucket, while backward still runs
 //! ```
 //!
@@ -36,6 +36,7 @@ mod device;
 mod error;
 mod ffi;
 mod group;
+mod groups;
 mod reducer;
 mod store;
 
@@ -44,5 +45,7 @@ pub use error::{Cause, Error};
 #[cfg(feature = "nccl")]
 pub use group::NcclOptions;
 pub use group::{Checks, GroupOptions, ProcessGroup, ReduceOp};
+pub use groups::Groups;
 pub use reducer::{Compression, Reducer, ReducerOptions, StepTimes};
 pub use store::{TcpStore, TcpStoreOptions};
+pub use tch::Device;

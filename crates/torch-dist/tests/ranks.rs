@@ -10,7 +10,8 @@ use std::{
 
 use tch::{Device, Kind, Tensor};
 use torch_dist::{
-    Cause, Checks, Compression, Error, GlooDevice, GroupOptions, ProcessGroup, ReduceOp, Reducer, ReducerOptions, TcpStore, TcpStoreOptions,
+    Cause, Checks, Compression, Error, GlooDevice, GroupOptions, Groups, ProcessGroup, ReduceOp, Reducer, ReducerOptions, TcpStore,
+    TcpStoreOptions,
 };
 
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -25,16 +26,24 @@ fn options(checks: Checks, timeout: Duration) -> GroupOptions {
 
 /// Runs `rank` on `size` ranks and returns their results, in order. Rank 0 serves the store and keeps it until all are done.
 fn ranks<R: Send + 'static>(size: u32, options: &GroupOptions, rank: impl Fn(ProcessGroup) -> R + Send + Sync + 'static) -> Vec<R> {
+    let options = options.clone();
+    threads(size, move |store, number| rank(ProcessGroup::gloo(&store, number, size, &options).unwrap()))
+}
+
+/// Does the same with two groups.
+fn ranks_of_groups<R: Send + 'static>(size: u32, options: &GroupOptions, rank: impl Fn(Groups) -> R + Send + Sync + 'static) -> Vec<R> {
+    let options = options.clone();
+    threads(size, move |store, number| rank(Groups::join(&store, number, size, &options, Device::Cpu).unwrap()))
+}
+
+fn threads<R: Send + 'static>(size: u32, rank: impl Fn(Arc<TcpStore>, u32) -> R + Send + Sync + 'static) -> Vec<R> {
     let server = Arc::new(store(0, true).unwrap());
     let port = server.port();
     let rank = Arc::new(rank);
     let threads: Vec<_> = (0..size)
         .map(|number| {
-            let (options, rank) = (options.clone(), Arc::clone(&rank));
-            thread::spawn(move || {
-                let store = Arc::new(store(port, false).unwrap());
-                rank(ProcessGroup::gloo(&store, number, size, &options).unwrap())
-            })
+            let rank = Arc::clone(&rank);
+            thread::spawn(move || rank(Arc::new(store(port, false).unwrap()), number))
         })
         .collect();
     let results = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
@@ -286,6 +295,89 @@ fn a_rank_that_is_lost_in_the_middle_of_a_message_is_noticed_soon() {
         began.elapsed()
     });
     assert!(seconds.iter().all(|seconds| *seconds < TIMEOUT / 2), "{seconds:?}");
+}
+
+#[test]
+fn two_groups_of_the_same_ranks_carry_different_tensors() {
+    ranks_of_groups(3, &checked(), |groups| {
+        let (rank, gradients, control) = (groups.rank(), groups.gradients(), groups.control());
+        assert_eq!((groups.size(), gradients.size(), control.size()), (3, 3, 3));
+        assert_eq!((gradients.rank(), control.rank()), (rank, rank));
+        let (mut gradient, mut count) = (full(f64::from(rank), 1000), Tensor::from_slice(&[i64::from(rank)]));
+        for _ in 0..3 {
+            gradients.all_reduce(&mut gradient, ReduceOp::Avg).unwrap();
+            control.all_reduce(&mut count, ReduceOp::Max).unwrap();
+        }
+        assert_eq!((floats(&gradient)[0], count.int64_value(&[0])), (1.0, 2));
+        groups.leave(TIMEOUT).unwrap();
+    });
+}
+
+/// The ranks in this test wait in different groups, as when one has already got the gradients that another still waits for.
+#[test]
+fn a_rank_that_is_lost_is_named_in_both_groups() {
+    let began = Instant::now();
+    let errors = ranks_of_groups(4, &options(Checks::Off, TIMEOUT), |groups| {
+        let mut tensor = full(1.0, 1000);
+        groups.gradients().all_reduce(&mut tensor, ReduceOp::Sum).unwrap();
+        let (here, other) = match groups.rank() {
+            0 => (groups.gradients(), groups.control()),
+            1 => return None,
+            _ => (groups.control(), groups.gradients()),
+        };
+        let error = here.all_reduce(&mut tensor, ReduceOp::Sum).unwrap_err();
+        assert_eq!((here.barrier(), other.barrier()), (Err(Error::Closed), Err(Error::Closed)));
+        Some(error)
+    });
+    for rank in [0, 2, 3] {
+        let error = &errors[rank];
+        let Some(Error::Collective { cause, missing, .. }) = error else { panic!("{error:?}") };
+        assert_eq!((*cause, missing.as_slice()), (Cause::LostPeer, &[1][..]), "{error:?}");
+    }
+    assert!(began.elapsed() < TIMEOUT, "found by the broken connection, not by the time-out");
+}
+
+#[test]
+fn a_failure_in_one_group_ends_waiting_in_the_other() {
+    for is_control in [false, true] {
+        let both = ranks_of_groups(2, &options(Checks::Off, TIMEOUT), move |groups| {
+            let (gives_up, waits) = (groups.gradients(), groups.control());
+            let (gives_up, waits) = if is_control { (waits, gives_up) } else { (gives_up, waits) };
+            let here = if groups.rank() == 0 { waits } else { gives_up };
+            if groups.rank() == 1 {
+                here.set_timeout(Duration::from_millis(500)).unwrap();
+            }
+            let began = Instant::now();
+            let error = here.all_reduce(&mut full(1.0, 1), ReduceOp::Sum).unwrap_err();
+            let Error::Collective { cause, missing, .. } = &error else { panic!("{error}") };
+            let expected = if groups.rank() == 0 { Cause::LostPeer } else { Cause::Timeout };
+            // Both have noticed, and both say so where the other looks for it.
+            assert_eq!((*cause, missing.as_slice()), (expected, &[][..]), "{error}");
+            (began.elapsed(), groups)
+        });
+        assert!(both.iter().all(|(seconds, _)| *seconds < TIMEOUT / 2), "{both:?}");
+    }
+}
+
+#[test]
+fn a_rank_that_joins_only_one_of_the_groups_is_named() {
+    let short = options(Checks::Off, Duration::from_secs(1));
+    let errors = threads(2, move |store, rank| match rank {
+        0 => {
+            let error = Groups::join(&store, 0, 2, &short, Device::Cpu).map(drop).unwrap_err();
+            store.set("given up", b"").unwrap();
+            Some(error)
+        }
+        _ => {
+            let _default = ProcessGroup::gloo(&store, 1, 2, &short).unwrap();
+            store.get("given up").unwrap();
+            None
+        }
+    });
+    assert!(matches!(&errors[0], Some(Error::Join { rank: 0, size: 2, missing, .. }) if missing == &[1]), "{errors:?}");
+    let server = Arc::new(store(0, true).unwrap());
+    let error = Groups::join(&server, 0, 1, &checked(), Device::Mps).unwrap_err();
+    assert!(matches!(&error, Error::Argument(text) if text.contains("Mps")), "{error}");
 }
 
 /// A net of two layers, with different initial parameters on every rank.

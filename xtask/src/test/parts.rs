@@ -243,12 +243,12 @@ pub const PARTS: &[Part] = &[
     tests("acceptance", "tests of acceptance", "the parts that this list names, and what they read", &["docs/guide/"], Load::cores(1)),
     Part {
         name: "a Rust and a Python rank in one group",
-        proves: "that our ranks and `torch.distributed`'s train one model, with either as rank 0",
+        proves: "that our ranks and `torch.distributed`'s train one model, with either as rank 0, and meet in a control group as well",
         stage: Stage::Checks,
         after: &[Passed("compile"), Passed("Python packages")],
         work: Work::Acceptance,
         load: Load::cores(2),
-        touched: by(&["torch-dist"], &["python/ddp_rank.py"]),
+        touched: by(&["torch-dist"], &["python/ddp_rank.py", "python/groups_rank.py"]),
     },
     Part {
         name: "parity with PyTorch",

@@ -320,7 +320,7 @@ mod tests {
     fn old_store() -> TcpStore {
         let store = TcpStore::new("127.0.0.1", 0, &TcpStoreOptions { is_server: true, num_workers: 0, timeout: TIMEOUT }).unwrap();
         // The store looks as if a rank had joined already.
-        store.add("torch_dist/present/1", 1).unwrap();
+        store.add("torch_dist/present/0/1", 1).unwrap();
         store
     }
 
@@ -334,7 +334,7 @@ mod tests {
         thread::scope(|scope| {
             let back = scope.spawn(|| rank_1(port).join(timeout, Network::default(), &stop));
             let began = Instant::now();
-            while old.add("torch_dist/present/1", 0).unwrap() < 2 {
+            while old.add("torch_dist/present/0/1", 0).unwrap() < 2 {
                 assert!(began.elapsed() < TIMEOUT, "it never came");
                 thread::sleep(STOP_EVERY);
             }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use tch::Device;
 
-use super::{Checks, ProcessGroup};
+use super::{Checks, DEFAULT, ProcessGroup};
 use crate::{Error, TcpStore, ffi, store::millis};
 
 /// Settings of a group over NCCL. They must be the same on all ranks, except for the device.
@@ -38,6 +38,6 @@ impl ProcessGroup {
         let (timeout, raw_store) = (millis(options.timeout), store.raw());
         // SAFETY: the store lives through the call and is shared by the group.
         let make = move |rank, size, raw| unsafe { ffi::td_group_nccl(raw_store.get(), rank, size, timeout, device, raw) };
-        Self::join(store, (rank, size), (options.timeout, options.checks), Device::Cuda(options.device), make)
+        Self::join(store, (DEFAULT, rank, size), (options.timeout, options.checks), Device::Cuda(options.device), make)
     }
 }

@@ -32,12 +32,12 @@ pub fn roll_call(store: &TcpStore, own: u32, size: u32) -> Vec<u32> {
     missing
 }
 
-/// The key that a rank sets before it joins.
-pub fn present(rank: u32) -> String {
-    format!("torch_dist/present/{rank}")
+/// The key that a rank sets before it joins group `number`.
+pub fn present(number: u32, rank: u32) -> String {
+    format!("torch_dist/present/{number}/{rank}")
 }
 
-/// The key that a rank sets when it notices a failure.
+/// The key that a rank sets when it notices a failure, in whichever of its groups.
 pub fn failed(rank: u32) -> String {
     format!("torch_dist/failed/{rank}")
 }
