@@ -32,7 +32,7 @@ use fltk_core::{experiment::Setting, milestone::Milestone};
 use fltk_data::{Dataset, Locations};
 use fltk_records::{RunFolder, RunRecorder, history::Unit};
 use fltk_train::TrainError;
-use torch_dist::ProcessGroup;
+use torch_dist::Groups;
 
 use self::{
     distributed::Training,
@@ -87,7 +87,7 @@ pub struct Stopped;
 /// The data sets of an invocation, so that jobs with the same data set read it once.
 type Datasets = BTreeMap<String, Arc<Dataset>>;
 
-/// Runs `job` in `folder`, new or interrupted, to its end; a distributed job runs as rank 0 of `group`, or alone.
+/// Runs `job` in `folder`, new or interrupted, to its end; a distributed job runs as rank 0 of `groups`, or alone.
 ///
 /// # Errors
 /// If the run fails or is interrupted; its folder records that too. If the run can't resume with the settings that it began with, its folder is unchanged.
@@ -96,7 +96,7 @@ fn execute(
     job: &Job,
     dataset: &Arc<Dataset>,
     folder: RunFolder,
-    group: Option<&ProcessGroup>,
+    groups: Option<&Groups>,
 ) -> anyhow::Result<RunFolder> {
     provenance::check(folder.description(), dataset)?;
     provenance::check_settings(&folder, job)?;
@@ -114,7 +114,7 @@ fn execute(
     let mut recorder = Recorder::start(records, progress, unit, from)?;
     let outcome = match &job.task.setting {
         Setting::Federated(config) => federated::run(context, job, config, dataset, resumed.as_ref(), &mut recorder),
-        Setting::Distributed(config) => Training { context, job, config, dataset, group }.run(resumed.as_ref(), Some(&mut recorder)),
+        Setting::Distributed(config) => Training { context, job, config, dataset, groups }.run(resumed.as_ref(), Some(&mut recorder)),
     };
     match outcome {
         Ok(parameters_sha256) => recorder.finish(parameters_sha256),

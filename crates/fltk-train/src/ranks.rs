@@ -3,6 +3,9 @@
 //! Every rank holds the whole model and trains on its own part of each step's samples. Gradients become their mean over all samples of the
 //! step, so all ranks take the same optimizer step and stay equal, bit for bit.
 //!
+//! The gradients, parameters and buffers of models go through the gradient group; whatever else ranks say to each other lies in host memory, and goes
+//! through the control group.
+//!
 //! During an epoch, batch norm statistics are each rank's own (unless they are synchronized). After it, all ranks take rank 0's statistics,
 //! before anything is evaluated or saved.
 
@@ -11,7 +14,7 @@ mod share;
 
 use fltk_core::metrics::Evaluation;
 use tch::{Device, Kind, Tensor};
-use torch_dist::{Compression, ProcessGroup, ReduceOp, Reducer, ReducerOptions};
+use torch_dist::{Compression, Groups, ReduceOp, Reducer, ReducerOptions};
 
 pub use self::{
     epoch::{EpochPart, EpochSoFar, RankPart},
@@ -34,7 +37,7 @@ pub struct Ranks<'g>(Option<Together<'g>>);
 
 #[derive(Debug)]
 struct Together<'g> {
-    group: &'g ProcessGroup,
+    groups: &'g Groups,
     reducer: Reducer<'g>,
     options: RankOptions,
     /// The bytes of gradients that a step reduces, in the form in which they are sent.
@@ -48,21 +51,21 @@ impl<'g> Ranks<'g> {
         Self(None)
     }
 
-    /// Joins `group` as one of its ranks. Gives all ranks the parameters, buffers and counters of rank 0.
+    /// Joins the training of all ranks of `groups`. Gives all ranks the parameters, buffers and counters of rank 0.
     ///
     /// # Errors
     /// If the ranks' models differ, or a rank is lost.
-    pub fn join(group: &'g ProcessGroup, model: &mut Model, options: RankOptions) -> Result<Self, TrainError> {
-        if group.size() == 1 {
+    pub fn join(groups: &'g Groups, model: &mut Model, options: RankOptions) -> Result<Self, TrainError> {
+        if groups.size() == 1 {
             return Ok(Self::alone());
         }
         let names = model.parameter_specs().map(|spec| spec.name.clone());
         let parameters: Vec<(String, Tensor)> = names.zip(model.parameters().map(Tensor::shallow_clone)).collect();
         let compression = if options.fp16_gradients { Compression::Fp16 } else { Compression::None };
-        let reducer = Reducer::new(group, &parameters, &ReducerOptions { compression, ..ReducerOptions::default() })?;
+        let reducer = Reducer::new(groups.gradients(), &parameters, &ReducerOptions { compression, ..ReducerOptions::default() })?;
         let elements: usize = parameters.iter().map(|(_, tensor)| tensor.numel()).sum();
         let gradient_bytes = elements as u64 * if options.fp16_gradients { 2 } else { 4 };
-        let together = Together { group, reducer, options, gradient_bytes };
+        let together = Together { groups, reducer, options, gradient_bytes };
         together.settle_buckets(model)?;
         let ranks = Self(Some(together));
         ranks.share_buffers(model)?;
@@ -72,7 +75,7 @@ impl<'g> Ranks<'g> {
     /// This rank, from 0.
     #[must_use]
     pub fn rank(&self) -> u32 {
-        self.0.as_ref().map_or(0, |together| together.group.rank())
+        self.0.as_ref().map_or(0, |together| together.groups.rank())
     }
 
     /// Gives all ranks the buffers and counters of rank 0.
@@ -80,15 +83,15 @@ impl<'g> Ranks<'g> {
     /// # Errors
     /// If a rank is lost.
     pub fn share_buffers(&self, model: &mut Model) -> Result<(), TrainError> {
-        let Some(Together { group, .. }) = &self.0 else { return Ok(()) };
+        let Some(Together { groups, .. }) = &self.0 else { return Ok(()) };
         let mut buffers: Vec<Tensor> = model.buffers().map(Tensor::shallow_clone).collect();
         if !buffers.is_empty() {
-            group.broadcast_coalesced(&mut buffers, 0)?;
+            groups.gradients().broadcast_coalesced(&mut buffers, 0)?;
         }
         let counters = model.counters_mut();
         if !counters.is_empty() {
             let mut shared = Tensor::f_from_slice(counters)?;
-            group.broadcast(&mut shared, 0)?;
+            groups.control().broadcast(&mut shared, 0)?;
             shared.f_copy_data(counters, counters.len())?;
         }
         Ok(())
@@ -99,15 +102,16 @@ impl<'g> Ranks<'g> {
     /// # Errors
     /// If a rank is lost.
     pub fn sum(&self, own: Evaluation) -> Result<Evaluation, TrainError> {
-        let Some(Together { group, .. }) = &self.0 else { return Ok(own) };
+        let Some(Together { groups, .. }) = &self.0 else { return Ok(own) };
+        let control = groups.control();
         #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
         let count = own.num_samples as f64;
         let mut sums = Tensor::f_from_slice(&[count, own.loss * count, own.accuracy * count])?;
-        group.all_reduce(&mut sums, ReduceOp::Sum)?;
+        control.all_reduce(&mut sums, ReduceOp::Sum)?;
         let mut values = [0.0_f64; 3];
         sums.f_copy_data(&mut values, 3)?;
         let mean = |sum: f64| if values[0] > 0.0 { sum / values[0] } else { 0.0 };
-        let confusion = share::sum_matrices(group, own.confusion)?;
+        let confusion = share::sum_matrices(control, own.confusion)?;
         // This is the number of correct predictions: a whole number, though it was transferred as a fraction.
         let right = values[2].round();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a sum of counts")]

@@ -15,7 +15,7 @@ use fltk_train::{
     EpochOptions, Model, Optimizer, RankOptions, Ranks, Targets, evaluate, parameters_sha256,
     ranks::{EpochSoFar, share_files},
 };
-use torch_dist::{Checks, GlooDevice, GroupOptions, ProcessGroup, TcpStore, TcpStoreOptions};
+use torch_dist::{Checks, Device, GlooDevice, GroupOptions, Groups, TcpStore, TcpStoreOptions};
 
 const SGD: OptimizerConfig = OptimizerConfig::SGD { learning_rate: 0.02, momentum: 0.9, weight_decay: 1e-4, nesterov: false };
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -53,12 +53,9 @@ fn train_on(samples: usize, net: NetName, batch_sizes: &[usize], remainder: Rema
             let sharding = sharding.clone();
             thread::spawn(move || {
                 fltk_train::init(1);
-                let store = Arc::new(store(port, false));
-                let device = GlooDevice::Address("127.0.0.1".into());
-                let options_of_group = GroupOptions { timeout: TIMEOUT, device, checks: Checks::EveryCall };
-                let group = ProcessGroup::gloo(&store, rank as u32, size as u32, &options_of_group).unwrap();
+                let groups = join(port, rank as u32, size as u32);
                 // The initial weights differ, which shows that rank 0's weights win.
-                train_rank(&mini(samples), net, rank, &group, &sharding, options)
+                train_rank(&mini(samples), net, rank, &groups, &sharding, options)
             })
         })
         .collect();
@@ -69,16 +66,15 @@ fn store(port: u16, is_server: bool) -> TcpStore {
     TcpStore::new("127.0.0.1", port, &TcpStoreOptions { is_server, num_workers: 0, timeout: TIMEOUT }).unwrap()
 }
 
-fn train_rank(
-    dataset: &Arc<Dataset>,
-    net: NetName,
-    rank: usize,
-    group: &ProcessGroup,
-    sharding: &Sharding,
-    options: RankOptions,
-) -> Trained {
+/// Joins the groups that meet at the store at `port`.
+fn join(port: u16, rank: u32, size: u32) -> Groups {
+    let options = GroupOptions { timeout: TIMEOUT, device: GlooDevice::Address("127.0.0.1".into()), checks: Checks::EveryCall };
+    Groups::join(&Arc::new(store(port, false)), rank, size, &options, Device::Cpu).unwrap()
+}
+
+fn train_rank(dataset: &Arc<Dataset>, net: NetName, rank: usize, groups: &Groups, sharding: &Sharding, options: RankOptions) -> Trained {
     let mut model = Model::new(&NetworkConfig::Named(net), Path::new(""), Targets::Classes(10), Seed(3 + rank as u64)).unwrap();
-    let ranks = Ranks::join(group, &mut model, options).unwrap();
+    let ranks = Ranks::join(groups, &mut model, options).unwrap();
     let mut optimizer = Optimizer::new(&SGD, &model).unwrap();
     let key = EpochKey { seed: Seed(3), client: 0, round: 0, epoch: 1 };
     let input = model.image_input();
@@ -88,9 +84,9 @@ fn train_rank(
     let mut so_far = EpochSoFar::default();
     ranks.train_steps(&mut model, &mut optimizer, &mut batches(plan), &sizes, epoch, &mut so_far).unwrap();
     let (summary, parallel) = ranks.summary(&so_far).unwrap();
-    assert_eq!(parallel.is_some(), group.size() > 1);
+    assert_eq!(parallel.is_some(), groups.size() > 1);
     ranks.share_buffers(&mut model).unwrap();
-    let test = BatchPlan::test_shard(dataset, (rank, group.size() as usize), input, 100).unwrap();
+    let test = BatchPlan::test_shard(dataset, (rank, groups.size() as usize), input, 100).unwrap();
     let test = ranks.sum(evaluate(&model, batches(test), LossName::CrossEntropyLoss, 1).unwrap()).unwrap();
     Trained { state: model.state().unwrap(), summary, test }
 }
@@ -180,12 +176,9 @@ fn files_of_rank_0_reach_all() {
     let threads: Vec<_> = (0..2_u32)
         .map(|rank| {
             thread::spawn(move || {
-                let store = Arc::new(store(port, false));
-                let device = GlooDevice::Address("127.0.0.1".into());
-                let options = GroupOptions { timeout: TIMEOUT, device, checks: Checks::EveryCall };
-                let group = ProcessGroup::gloo(&store, rank, 2, &options).unwrap();
+                let groups = join(port, rank, 2);
                 let own = (rank == 0).then(|| [("a".to_owned(), vec![1, 2, 255]), ("empty".to_owned(), vec![])].into());
-                (share_files(&group, own.as_ref()).unwrap(), share_files(&group, None).unwrap())
+                (share_files(groups.control(), own.as_ref()).unwrap(), share_files(groups.control(), None).unwrap())
             })
         })
         .collect();

@@ -21,13 +21,13 @@ const COMPARED: [(&str, &str, Exit); 3] = [
     ("data set", "give every host the same files: see `fltk data show`", Exit::Data),
 ];
 
-/// Fails on every rank if the ranks' jobs differ. The paths of files don't count, their contents do.
+/// Fails on every rank of the `control` group if the ranks' jobs differ. The paths of files don't count, their contents do.
 ///
 /// # Errors
 /// If ranks differ, a rank is lost, or the file of a network can't be read.
-pub fn check(group: &ProcessGroup, job: &Job, dataset: &Dataset, base: &Path) -> anyhow::Result<()> {
+pub fn check(control: &ProcessGroup, job: &Job, dataset: &Dataset, base: &Path) -> anyhow::Result<()> {
     let own = digests_of(job, dataset, base)?;
-    let all = gather_bytes(group, &own.concat())?;
+    let all = gather_bytes(control, &own.concat())?;
     match difference(&all) {
         None => Ok(()),
         Some((rank, compared)) => {
@@ -41,8 +41,8 @@ pub fn check(group: &ProcessGroup, job: &Job, dataset: &Dataset, base: &Path) ->
 ///
 /// # Errors
 /// If a rank is lost.
-pub fn tell(group: &ProcessGroup, first: bool) -> anyhow::Result<bool> {
-    Ok(gather_bytes(group, &[u8::from(first)])?[0] == [1])
+pub fn tell(control: &ProcessGroup, first: bool) -> anyhow::Result<bool> {
+    Ok(gather_bytes(control, &[u8::from(first)])?[0] == [1])
 }
 
 fn digests_of(job: &Job, dataset: &Dataset, base: &Path) -> anyhow::Result<[[u8; DIGEST_BYTES]; COMPARED.len()]> {

@@ -18,7 +18,7 @@ use fltk_train::{
     evaluate, parameters_sha256,
     ranks::{EpochPart, EpochSoFar, share_files},
 };
-use torch_dist::ProcessGroup;
+use torch_dist::Groups;
 
 use super::{Context, Stopped, job::Job, recorder::Recorder, resumed::Resumed, seconds_of};
 
@@ -33,8 +33,8 @@ pub struct Training<'a> {
     pub config: &'a DistributedConfig,
     /// The job's data set.
     pub dataset: &'a Arc<Dataset>,
-    /// The group of all ranks; `None` for a single process.
-    pub group: Option<&'a ProcessGroup>,
+    /// The groups of all ranks; `None` for a single process.
+    pub groups: Option<&'a Groups>,
 }
 
 impl Training<'_> {
@@ -52,18 +52,18 @@ impl Training<'_> {
         let mut model = Model::new(&self.job.task.network, self.context.base, Targets::of(self.dataset), self.job.seed)?;
         let mut optimizer = Optimizer::new(&self.job.task.train.optimizer, &model)?;
         let files = resumed.map(|resumed| &resumed.checkpoint.files);
-        let files = match self.group {
-            Some(group) => share_files(group, files)?,
+        let files = match self.groups {
+            Some(groups) => share_files(groups.control(), files)?,
             None => files.cloned(),
         };
         let position = files.map(|files| checkpoint::restore(&files, &mut model, Some(&mut optimizer))).transpose()?;
         let sharding = sharding(&self.job.task, self.config);
         let sizes = sharding.step_sizes(self.dataset.train.len());
         let (completed, mut part) = position.map_or((0, None), |position| (position.completed, position.part));
-        let ranks = match self.group {
-            Some(group) => {
+        let ranks = match self.groups {
+            Some(groups) => {
                 let fp16_gradients = self.config.compression == GradientCompression::Fp16;
-                Ranks::join(group, &mut model, RankOptions { sync_batch_norm: self.config.sync_batch_norm, fp16_gradients })?
+                Ranks::join(groups, &mut model, RankOptions { sync_batch_norm: self.config.sync_batch_norm, fp16_gradients })?
             }
             None => Ranks::alone(),
         };
@@ -165,8 +165,8 @@ impl Rank<'_> {
     }
 
     fn evaluate(&self) -> anyhow::Result<fltk_core::metrics::Evaluation> {
-        let Training { context, job, dataset, group, .. } = self.training;
-        let place = (self.ranks.rank() as usize, group.map_or(1, ProcessGroup::size) as usize);
+        let Training { context, job, dataset, groups, .. } = self.training;
+        let place = (self.ranks.rank() as usize, groups.map_or(1, Groups::size) as usize);
         let plan = BatchPlan::test_shard(dataset, place, self.model.image_input(), job.task.train.test_batch_size as usize)?;
         let own = evaluate(&self.model, batches(plan), job.task.loss, context.workers.get())?;
         Ok(self.ranks.sum(own)?)

@@ -1,4 +1,4 @@
-//! The place of this process in its group, as its launcher sets it in the environment: Kubeflow's operator, torchrun, Kubeflow Trainer v2, or `fltk run`.
+//! The place of this process among its ranks, as its launcher sets it in the environment: Kubeflow's operator, torchrun, Kubeflow Trainer v2, or `fltk run`.
 
 use std::{
     net::{TcpListener, ToSocketAddrs as _},
@@ -15,7 +15,7 @@ use fltk::{
     exit::{Exit, OrExit as _, failure},
     output,
 };
-use torch_dist::{Checks, Error, GlooDevice, GroupOptions, ProcessGroup, TcpStore, TcpStoreOptions};
+use torch_dist::{Checks, Device, Error, GlooDevice, GroupOptions, Groups, TcpStore, TcpStoreOptions};
 
 use super::{
     Stopped,
@@ -112,18 +112,18 @@ impl Place {
         Ok(Self { rank, size, host, port: port_number })
     }
 
-    /// Joins the group; returns `None` for a process that is alone. Waits at most `timeout` for the master's name to resolve, as long again for the
-    /// others, and as long until all are connected. A rank that comes back after it was lost waits, twice the `timeout` at most, until the master
+    /// Joins the other ranks; returns `None` for a process that is alone. Waits at most `timeout` for the master's name to resolve, as long again for the
+    /// others, and as long until all are connected in each of the two groups. A rank that comes back after it was lost waits, twice the `timeout` at most, until the master
     /// serves another store: the others are about to restart.
     ///
     /// # Errors
     /// If the others don't come, or the process was asked to stop.
-    pub fn join(&self, timeout: Duration, network: Network, stop: &AtomicBool) -> anyhow::Result<Option<ProcessGroup>> {
+    pub fn join(&self, timeout: Duration, network: Network, stop: &AtomicBool) -> anyhow::Result<Option<Groups>> {
         if self.size == 1 {
             return Ok(None);
         }
         self.wait_for_name(timeout, stop)?;
-        // The group is joined on a thread, which is left behind if this one is asked to stop: libtorch's waiting has a time limit, but can't be interrupted.
+        // The groups are joined on a thread, which is left behind if this one is asked to stop: libtorch's waiting has a time limit, but can't be interrupted.
         let (send, joined) = channel();
         let place = self.clone();
         thread::spawn(move || send.send(place.meet(timeout, network)));
@@ -139,7 +139,7 @@ impl Place {
         }
     }
 
-    fn meet(&self, timeout: Duration, network: Network) -> anyhow::Result<ProcessGroup> {
+    fn meet(&self, timeout: Duration, network: Network) -> anyhow::Result<Groups> {
         let device = match GlooDevice::from_gloo_socket_ifname(network.socket_ifname.as_deref()).or_exit(Exit::General)? {
             // If all ranks are on this machine, its host name may still resolve to an address that is down.
             GlooDevice::HostName if ["127.0.0.1", "::1", "localhost"].contains(&self.host.as_str()) => {
@@ -160,19 +160,19 @@ impl Place {
             Some(listener) => TcpStore::on(listener, &store),
             None => TcpStore::new(&self.host, self.port, &store),
         };
-        ProcessGroup::gloo(&Arc::new(store.or_exit(Exit::Ranks)?), self.rank, self.size, &options).or_exit(Exit::Ranks)
+        Groups::join(&Arc::new(store.or_exit(Exit::Ranks)?), self.rank, self.size, &options, Device::Cpu).or_exit(Exit::Ranks)
     }
 
     /// Joins at rank 0's store, or at the next one that rank 0 serves after a restart, if this store goes away. A store at which this rank has joined
     /// before belongs to ranks that are about to notice its loss, and to end. They may need a whole time-out for that, so this rank then gets one
     /// more time-out to meet them.
-    fn find(&self, options: &GroupOptions) -> Result<ProcessGroup, Error> {
+    fn find(&self, options: &GroupOptions) -> Result<Groups, Error> {
         let began = Instant::now();
         let mut limit = options.timeout;
         loop {
             let left = || limit.saturating_sub(began.elapsed());
             let error = match self.reach(options.timeout, left().min(TRY)) {
-                Ok(store) => match ProcessGroup::gloo(&store, self.rank, self.size, options) {
+                Ok(store) => match Groups::join(&store, self.rank, self.size, options, Device::Cpu) {
                     Err(error @ Error::JoinedBefore { .. }) => {
                         output::talk(format_args!("rank {} was lost to the others: it waits for rank 0 to begin again", self.rank));
                         limit = options.timeout * 2;

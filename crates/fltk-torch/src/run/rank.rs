@@ -16,7 +16,7 @@ use fltk::{
 use fltk_core::experiment::{Experiment, Setting};
 use fltk_data::Dataset;
 use fltk_records::{RunFolder, history::Status};
-use torch_dist::ProcessGroup;
+use torch_dist::Groups;
 
 use super::{
     Context, RunResult, Stopped, agreement,
@@ -137,12 +137,12 @@ fn train(
     group: &mut Group<'_>,
     job: &Job,
     dataset: &Arc<Dataset>,
-    joined: Option<&ProcessGroup>,
+    joined: Option<&Groups>,
     begun: Begun,
 ) -> anyhow::Result<Option<RunFolder>> {
     let context = group.context;
     if let Some(joined) = joined {
-        agreement::check(joined, job, dataset, context.base)?;
+        agreement::check(joined.control(), job, dataset, context.base)?;
     }
     let records = joined.is_none_or(|joined| joined.rank() == 0);
     let folder = match begun.folder {
@@ -157,12 +157,12 @@ fn train(
         Some(folder) => folder.clone().read().or_exit(Exit::Records)?.status == Status::Finished,
         None => false,
     };
-    if joined.map_or(Ok(is_finished), |joined| agreement::tell(joined, is_finished))? {
+    if joined.map_or(Ok(is_finished), |joined| agreement::tell(joined.control(), is_finished))? {
         return Ok(folder.inspect(|folder| context.termination.has_folder(folder)));
     }
     let folder = match (folder, &job.task.setting) {
         (_, Setting::Distributed(config)) if !records => {
-            return Training { context, job, config, dataset, group: joined }.run(None, None).map(|_| None);
+            return Training { context, job, config, dataset, groups: joined }.run(None, None).map(|_| None);
         }
         (Some(folder), _) => folder,
         (None, _) => group.new_folder(job, 1, dataset)?,

@@ -122,17 +122,17 @@ impl Ranks<'_> {
     /// If a rank is lost.
     pub fn summary(&self, epoch: &EpochSoFar) -> Result<(TrainSummary, Option<ParallelSummary>), TrainError> {
         let EpochSoFar { own, communication, waiting, .. } = epoch;
-        let Some(Together { group, gradient_bytes, .. }) = &self.0 else { return Ok((own.summary(), None)) };
+        let Some(Together { groups, gradient_bytes, .. }) = &self.0 else { return Ok((own.summary(), None)) };
         #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
         let mut sums = Tensor::f_from_slice(&[own.loss, own.samples as f64])?;
-        group.all_reduce(&mut sums, ReduceOp::Sum)?;
+        groups.control().all_reduce(&mut sums, ReduceOp::Sum)?;
         let mut values = [0.0_f64; 2];
         sums.f_copy_data(&mut values, 2)?;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a sum of counts")]
         let all = Total { samples: values[1] as u64, steps: own.steps, loss: values[0] };
-        let ranks = u64::from(group.size());
+        let ranks = u64::from(groups.size());
         let parallel = ParallelSummary {
-            ranks: group.size(),
+            ranks: groups.size(),
             communication_seconds: communication.as_secs_f64(),
             waiting_seconds: waiting.as_secs_f64(),
             // A ring all-reduce sends this much from each rank.
@@ -149,9 +149,9 @@ impl Ranks<'_> {
         let own = epoch.own;
         let ranks = match &self.0 {
             None => vec![RankPart { num_samples: own.samples, loss: own.loss }],
-            Some(Together { group, .. }) => {
+            Some(Together { groups, .. }) => {
                 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-                let all = group.all_gather(&Tensor::f_from_slice(&[own.samples as f64, own.loss])?)?;
+                let all = groups.control().all_gather(&Tensor::f_from_slice(&[own.samples as f64, own.loss])?)?;
                 let part = |tensor: &Tensor| -> Result<RankPart, TrainError> {
                     let mut values = [0.0_f64; 2];
                     tensor.f_copy_data(&mut values, 2)?;
@@ -176,7 +176,7 @@ impl Ranks<'_> {
     /// If it has another number of ranks, or invalid numbers.
     pub fn take_up(&self, part: &EpochPart) -> Result<EpochSoFar, TrainError> {
         let wrong = |reason: String| TrainError::State(format!("the checkpoint's epoch can't be taken up: {reason}"));
-        let size = self.0.as_ref().map_or(1, |together| together.group.size());
+        let size = self.0.as_ref().map_or(1, |together| together.groups.size());
         if part.ranks.len() != size as usize {
             return Err(wrong(format!("it has {} ranks, and here are {size}", part.ranks.len())));
         }
@@ -209,10 +209,10 @@ impl Together<'_> {
             None => (nothing(model)?, 0.0),
             Some(batch) => {
                 let (inputs, targets) = batch_tensors(batch, model.memory_format())?;
-                let sync = self.options.sync_batch_norm.then_some(self.group);
+                let sync = self.options.sync_batch_norm.then_some(self.groups.gradients());
                 let logits = model.forward_training(inputs, Some(dropout), sync).map_err(|error| match error {
                     // This comes from a synchronized batch norm, whose errors pass through libtorch's type.
-                    TrainError::Torch(text) if self.group.is_closed() => TrainError::Ranks(torch_dist::Error::Torch(text)),
+                    TrainError::Torch(text) if self.groups.gradients().is_closed() => TrainError::Ranks(torch_dist::Error::Torch(text)),
                     other => other,
                 })?;
                 let logits = losses::rows(&logits)?;
