@@ -31,7 +31,7 @@ use fltk::{
 use fltk_core::{experiment::Setting, milestone::Milestone};
 use fltk_data::{Dataset, Locations};
 use fltk_records::{RunFolder, RunRecorder, history::Unit};
-use fltk_train::TrainError;
+use fltk_train::{Device, TrainError};
 use torch_dist::Groups;
 
 use self::{
@@ -58,6 +58,8 @@ pub struct Context<'a> {
     pub locations: &'a Locations,
     /// The number of clients trained, or test batches evaluated, in parallel.
     pub workers: NonZeroUsize,
+    /// The device that computes.
+    pub device: Device,
     /// The amount of output.
     pub talk: Talk,
     /// True once the process is asked to stop.

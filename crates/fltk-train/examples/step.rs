@@ -9,7 +9,7 @@ use fltk_core::{
     seed::{Purpose, Seed},
 };
 use fltk_data::{Batch, Inputs};
-use fltk_train::{Model, Optimizer, Targets, TrainError, nets, train};
+use fltk_train::{Device, Model, Optimizer, Targets, TrainError, nets, train};
 
 /// The vocabulary and sequence length for language models.
 const VOCABULARY: usize = 10_000;
@@ -40,7 +40,7 @@ fn time_steps(name: NetName, batch: &Batch, steps: usize) -> Result<Vec<f64>, Tr
         nets::InputShape::Images { classes, .. } => Targets::Classes(classes),
         nets::InputShape::Tokens => Targets::Vocabulary(VOCABULARY),
     };
-    let mut model = Model::new(&NetworkConfig::Named(name), "".as_ref(), targets, Seed(0))?;
+    let mut model = Model::new(&NetworkConfig::Named(name), "".as_ref(), targets, Seed(0), Device::Cpu)?;
     let sgd = OptimizerConfig::SGD { learning_rate: 0.01, momentum: 0.9, weight_decay: 0.0, nesterov: false };
     let mut optimizer = Optimizer::new(&sgd, &model)?;
     let mut dropout = Seed(0).stream(Purpose::Dropout, &[]);

@@ -71,7 +71,7 @@ pub fn evaluate(
 
 fn evaluate_batch(model: &Model, index: usize, batch: &Batch, loss: LossName) -> Result<BatchResult, TrainError> {
     let _no_grad = tch::no_grad_guard();
-    let (inputs, targets) = tensors::batch_tensors(batch, model.memory_format())?;
+    let (inputs, targets) = tensors::batch_tensors(batch, model.memory_format(), model.device())?;
     let logits = losses::rows(&model.forward_evaluation(inputs)?)?;
     let num_classes = usize::try_from(logits.size()[1]).unwrap_or(usize::MAX);
     let losses = read::<f32>(&losses::loss(loss, &logits, &targets, Reduction::None)?, Kind::Float)?;

@@ -9,6 +9,9 @@
 //! Everything random comes from streams of the root seed, named by purpose, client, round, epoch and step, and never from libtorch's own
 //! generator, which all threads share. (TorchScript modules are the exception, see [`Model::is_torchscript`].)
 //!
+//! A model is on the device that its maker names, and so are its batches and its optimizer; nothing here chooses one. States, which leave models and come back,
+//! are in host memory.
+//!
 //! This crate doesn't read data sets (fltk-data does), average models (fltk-fed does) or write files (fltk-records does). Tensors do not
 //! leave this crate: its callers see batches, states and numbers.
 
@@ -37,6 +40,7 @@ pub use model::{Model, Targets, module_sha256, parameters_sha256};
 pub use optimizer::Optimizer;
 pub use ranks::{RankOptions, Ranks};
 pub use state_file::{state_from_safetensors, state_to_safetensors};
+pub use tch::Device;
 pub use tensors::MemoryFormat;
 pub use train::{EpochOptions, train_epoch};
 

@@ -13,7 +13,7 @@ use fltk_data::{Dataset, Split};
 use rand::Rng as _;
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest as _, Sha256};
-use tch::Tensor;
+use tch::{Device, Tensor};
 use torch_dist::ProcessGroup;
 
 pub use self::torchscript::module_sha256;
@@ -45,7 +45,8 @@ impl Targets {
     }
 }
 
-/// A net, its parameters, buffers and counters. States are row-major, as in PyTorch's files, whatever the net's memory format.
+/// A net, its parameters, buffers and counters. States are row-major, as in PyTorch's files, whatever the net's memory format, and in host memory, whatever its
+/// device.
 #[derive(Debug)]
 pub struct Model {
     net: Arc<dyn Net>,
@@ -57,27 +58,36 @@ pub struct Model {
     counters: Vec<i64>,
     input: Option<[usize; 3]>,
     format: MemoryFormat,
+    /// The device of `tensors`, which computes.
+    device: Device,
     torchscript: bool,
 }
 
 impl Model {
-    /// Makes a net with initial weights from `Purpose::Init` of `seed`, in PyTorch's default distributions. A TorchScript module (its path
+    /// Makes a net on `device` with initial weights from `Purpose::Init` of `seed`, in PyTorch's default distributions. A TorchScript module (its path
     /// is relative to `base`) keeps the weights in its file.
     ///
     /// # Errors
-    /// If the net and `targets` don't fit each other, sizes are impossible, or a TorchScript file can't be loaded.
-    pub fn new(network: &NetworkConfig, base: &Path, targets: Targets, seed: Seed) -> Result<Self, TrainError> {
+    /// If the net and `targets` don't fit each other, sizes are impossible, a TorchScript file can't be loaded, or there is no such device.
+    pub fn new(network: &NetworkConfig, base: &Path, targets: Targets, seed: Seed, device: Device) -> Result<Self, TrainError> {
         match network {
-            NetworkConfig::Named(name) => Self::named(*name, LstmConfig::default(), targets, seed, MemoryFormat::ChannelsLast),
-            NetworkConfig::Lstm { lstm } => Self::named(NetName::RedditLSTM, *lstm, targets, seed, MemoryFormat::ChannelsLast),
+            NetworkConfig::Named(name) => Self::named(*name, LstmConfig::default(), targets, seed, MemoryFormat::ChannelsLast, device),
+            NetworkConfig::Lstm { lstm } => Self::named(NetName::RedditLSTM, *lstm, targets, seed, MemoryFormat::ChannelsLast, device),
             NetworkConfig::TorchScript { torchscript } => {
-                let script = torchscript::load(&base.join(torchscript))?;
-                Ok(Self::assemble(script.net, script.layout, script.parameters, None, MemoryFormat::ChannelsLast, true))
+                let script = torchscript::load(&base.join(torchscript), device)?;
+                Ok(Self::assemble(script.net, script.layout, script.parameters, None, MemoryFormat::ChannelsLast, device, true))
             }
         }
     }
 
-    pub(crate) fn named(name: NetName, lstm: LstmConfig, targets: Targets, seed: Seed, format: MemoryFormat) -> Result<Self, TrainError> {
+    pub(crate) fn named(
+        name: NetName,
+        lstm: LstmConfig,
+        targets: Targets,
+        seed: Seed,
+        format: MemoryFormat,
+        device: Device,
+    ) -> Result<Self, TrainError> {
         let spec = nets::find(name)?;
         let mut sizes = Sizes { vocabulary: 0, lstm };
         let input = match (spec.input, targets) {
@@ -99,8 +109,8 @@ impl Model {
             }
         };
         let (net, registry) = nets::build(spec, sizes)?;
-        let tensors = initial_tensors(&registry, seed, format)?;
-        Ok(Self::assemble(Arc::from(net), registry.layout, tensors, input, format, false))
+        let tensors = initial_tensors(&registry, seed, format, device)?;
+        Ok(Self::assemble(Arc::from(net), registry.layout, tensors, input, format, device, false))
     }
 
     fn assemble(
@@ -109,6 +119,7 @@ impl Model {
         tensors: Vec<Tensor>,
         input: Option<[usize; 3]>,
         format: MemoryFormat,
+        device: Device,
         torchscript: bool,
     ) -> Self {
         let floats = layout.iter().filter(|spec| spec.role != TensorRole::Counter);
@@ -117,7 +128,7 @@ impl Model {
         let counters = vec![0; layout.iter().filter(|spec| spec.role == TensorRole::Counter).map(TensorSpec::num_elements).sum()];
         let tensors = tensors.into_iter().enumerate();
         let tensors = tensors.map(|(index, t)| t.set_requires_grad(trainable.binary_search(&index).is_ok())).collect();
-        Self { net, layout: Arc::new(layout), tensors, trainable, counters, input, format, torchscript }
+        Self { net, layout: Arc::new(layout), tensors, trainable, counters, input, format, device, torchscript }
     }
 
     /// The names, shapes and roles of the state's tensors, in PyTorch's order.
@@ -139,13 +150,19 @@ impl Model {
         self.format
     }
 
+    /// The device of the parameters and buffers, on which batches have to be, too.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
     /// The image shape `[C, H, W]` that the net needs; `None` if it takes any input.
     #[must_use]
     pub fn image_input(&self) -> Option<[usize; 3]> {
         self.input
     }
 
-    /// Returns a copy of the state.
+    /// Returns a copy of the state, in host memory.
     ///
     /// # Errors
     /// If libtorch fails, because memory is short.
@@ -195,6 +212,7 @@ impl Model {
             counters: self.counters.clone(),
             input: self.input,
             format: self.format,
+            device: self.device,
             torchscript: self.torchscript,
         }
     }
@@ -256,7 +274,7 @@ impl Model {
 }
 
 /// Draws in the layout's order, row-major within a tensor, whatever the memory format: the same seed always gives the same weights.
-fn initial_tensors(registry: &Registry, seed: Seed, format: MemoryFormat) -> Result<Vec<Tensor>, TrainError> {
+fn initial_tensors(registry: &Registry, seed: Seed, format: MemoryFormat, device: Device) -> Result<Vec<Tensor>, TrainError> {
     let mut stream = seed.stream(Purpose::Init, &[]);
     let floats = registry.layout.iter().filter(|spec| spec.role != TensorRole::Counter);
     let initialize = |(spec, init): (&TensorSpec, &Init)| {
@@ -264,7 +282,7 @@ fn initial_tensors(registry: &Registry, seed: Seed, format: MemoryFormat) -> Res
             Init::Uniform { bound } => (0..spec.num_elements()).map(|_| uniform(&mut stream) * bound).collect(),
             Init::Constant(value) => vec![value; spec.num_elements()],
         };
-        let tensor = tensors::zeros(&spec.shape, format)?;
+        let tensor = tensors::zeros(&spec.shape, format, device)?;
         tensors::write_row_major(&tensor, &values)?;
         Ok(tensor)
     };
@@ -319,7 +337,7 @@ mod tests {
     use super::*;
 
     fn model(name: NetName, seed: u64) -> Model {
-        Model::named(name, LstmConfig::default(), Targets::Classes(10), Seed(seed), MemoryFormat::default()).unwrap()
+        Model::named(name, LstmConfig::default(), Targets::Classes(10), Seed(seed), MemoryFormat::default(), Device::Cpu).unwrap()
     }
 
     #[test]
@@ -360,7 +378,7 @@ mod tests {
 
     #[test]
     fn nets_that_do_not_fit_the_data_are_refused() {
-        let new = |name, targets| Model::new(&NetworkConfig::Named(name), Path::new(""), targets, Seed(1));
+        let new = |name, targets| Model::new(&NetworkConfig::Named(name), Path::new(""), targets, Seed(1), Device::Cpu);
         assert!(matches!(
             new(NetName::Cifar10CNN, Targets::Classes(100)),
             Err(TrainError::Classes { net_classes: 10, data_classes: 100, .. })

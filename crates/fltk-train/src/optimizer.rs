@@ -8,7 +8,7 @@ mod sgd;
 mod state;
 
 use fltk_core::experiment::OptimizerConfig;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::{
     Model, TrainError,
@@ -28,6 +28,8 @@ pub struct Optimizer {
     steps: u64,
     /// The model's memory format: the order of elements in the flat tensors.
     format: MemoryFormat,
+    /// The model's device, on which moments and scalars are, too.
+    device: Device,
     parameters: Vec<Slot>,
 }
 
@@ -64,13 +66,13 @@ impl Proximal {
 }
 
 impl Optimizer {
-    /// Makes a fresh optimizer for `model`'s parameters.
+    /// Makes a fresh optimizer for `model`'s parameters, on its device.
     ///
     /// # Errors
     /// If a setting is invalid: not finite, negative, a beta outside `0..1`, or Nesterov without momentum.
     pub fn new(config: &OptimizerConfig, model: &Model) -> Result<Self, TrainError> {
         check(config)?;
-        let format = model.memory_format();
+        let (format, device) = (model.memory_format(), model.device());
         let num_moments = match *config {
             OptimizerConfig::SGD { momentum, .. } => usize::from(momentum != 0.0),
             OptimizerConfig::Adam { .. } | OptimizerConfig::AdamW { .. } => 2,
@@ -81,7 +83,7 @@ impl Optimizer {
             Ok(Slot { name: spec.name.clone(), shape: spec.shape.clone(), weights, moments })
         };
         let parameters = model.parameter_specs().zip(model.parameters()).map(slot).collect::<Result<_, TrainError>>()?;
-        Ok(Self { config: config.clone(), learning_rate: config.learning_rate(), steps: 0, format, parameters })
+        Ok(Self { config: config.clone(), learning_rate: config.learning_rate(), steps: 0, format, device, parameters })
     }
 
     /// The learning rate of the next step.
@@ -105,8 +107,8 @@ impl Optimizer {
     /// the loss and stays unchanged.
     pub(crate) fn step(&mut self, gradients: &[Tensor], proximal: Option<&Proximal>) -> Result<(), TrainError> {
         self.steps += 1;
-        let update = Update::new(&self.config, self.learning_rate, self.steps)?;
-        let pull = proximal.map(|p| scalar(-self.learning_rate * p.mu)).transpose()?;
+        let update = Update::new(&self.config, self.learning_rate, self.steps, self.device)?;
+        let pull = proximal.map(|p| scalar(-self.learning_rate * p.mu, self.device)).transpose()?;
         let _no_grad = tch::no_grad_guard();
         for (index, (slot, gradient)) in self.parameters.iter_mut().zip(gradients).enumerate() {
             if !gradient.defined() {
@@ -139,18 +141,18 @@ enum Update {
 }
 
 impl Update {
-    fn new(config: &OptimizerConfig, learning_rate: f64, step: u64) -> Result<Self, TrainError> {
+    fn new(config: &OptimizerConfig, learning_rate: f64, step: u64, device: Device) -> Result<Self, TrainError> {
         Ok(match *config {
             OptimizerConfig::SGD { momentum, weight_decay, nesterov, .. } => {
-                Self::Sgd(sgd::SgdUpdate::new(learning_rate, momentum, weight_decay, nesterov)?)
+                Self::Sgd(sgd::SgdUpdate::new(learning_rate, momentum, weight_decay, nesterov, device)?)
             }
             OptimizerConfig::Adam { betas, eps, weight_decay, .. } => {
                 let decay = adam::Decay::Coupled(weight_decay);
-                Self::Adam(adam::AdamUpdate::new(learning_rate, betas, eps, decay, step)?)
+                Self::Adam(adam::AdamUpdate::new(learning_rate, betas, eps, decay, step, device)?)
             }
             OptimizerConfig::AdamW { betas, eps, weight_decay, .. } => {
                 let decay = adam::Decay::Decoupled(weight_decay);
-                Self::Adam(adam::AdamUpdate::new(learning_rate, betas, eps, decay, step)?)
+                Self::Adam(adam::AdamUpdate::new(learning_rate, betas, eps, decay, step, device)?)
             }
         })
     }
@@ -163,9 +165,9 @@ impl Update {
     }
 }
 
-/// Returns a tensor of one number. As an operand, it replaces PyTorch's `alpha` and `value` arguments, which tch lacks.
-fn scalar(value: f64) -> Result<Tensor, TrainError> {
-    Ok(Tensor::f_full([1], value, (Kind::Float, tch::Device::Cpu))?)
+/// Returns a tensor of one number on `device`. As an operand, it replaces PyTorch's `alpha` and `value` arguments, which tch lacks.
+fn scalar(value: f64, device: Device) -> Result<Tensor, TrainError> {
+    Ok(Tensor::f_full([1], value, (Kind::Float, device))?)
 }
 
 fn check(config: &OptimizerConfig) -> Result<(), TrainError> {
@@ -209,7 +211,7 @@ mod tests {
     /// 0, -0.1 and -0.285 before the three steps. With the pull in the momentum, the third step would end at -0.53725.
     #[test]
     fn the_proximal_term_stays_out_of_the_momentum() {
-        let model = Model::new(&NetworkConfig::Named(NetName::LeNet5), Path::new(""), Targets::Classes(10), Seed(1)).unwrap();
+        let model = Model::new(&NetworkConfig::Named(NetName::LeNet5), Path::new(""), Targets::Classes(10), Seed(1), Device::Cpu).unwrap();
         let before = model.state().unwrap();
         let config = OptimizerConfig::SGD { learning_rate: 0.1, momentum: 0.9, weight_decay: 0.0, nesterov: false };
         let mut optimizer = Optimizer::new(&config, &model).unwrap();

@@ -12,6 +12,7 @@ use fltk_core::{
 use fltk_data::{Batch, Inputs};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::Serialize;
+use tch::Device;
 
 use crate::{
     Model, Optimizer, Targets, TrainError,
@@ -44,6 +45,8 @@ pub struct Comparison<'a> {
     /// [`MemoryFormat::Contiguous`] computes with the kernels that a plain PyTorch script uses, so that any difference is more than mere
     /// rounding; [`MemoryFormat::ChannelsLast`] computes with the kernels of our training.
     pub memory_format: MemoryFormat,
+    /// The device that computes.
+    pub device: Device,
 }
 
 /// The result. As JSON, `{"losses": [...]}`.
@@ -68,7 +71,7 @@ pub fn run(comparison: &Comparison<'_>) -> Result<Outcome, TrainError> {
     }
     let mut optimizer = Optimizer::new(comparison.optimizer, &model)?;
     let mut step = |batch: &Batch| {
-        let (inputs, targets) = tensors::batch_tensors(batch, comparison.memory_format)?;
+        let (inputs, targets) = tensors::batch_tensors(batch, comparison.memory_format, comparison.device)?;
         train::step(&mut model, &mut optimizer, inputs, &targets, LossName::CrossEntropyLoss, None, None)
     };
     let losses = batches.iter().cycle().take(comparison.steps as usize).map(&mut step).collect::<Result<_, _>>()?;
@@ -82,7 +85,7 @@ fn load_model(comparison: &Comparison<'_>) -> Result<Model, TrainError> {
         InputShape::Images { classes, .. } => (LstmConfig::default(), Targets::Classes(classes)),
         InputShape::Tokens => lstm_sizes(&file).ok_or_else(|| wrong(FILE, "its tensors are not those of a `RedditLSTM`"))?,
     };
-    let mut model = Model::named(comparison.net, lstm, targets, Seed(0), comparison.memory_format)?;
+    let mut model = Model::named(comparison.net, lstm, targets, Seed(0), comparison.memory_format, comparison.device)?;
     model.set_state(&state_file::state_from_safetensors(FILE, comparison.weights, &model.state_layout())?)?;
     Ok(model)
 }

@@ -13,7 +13,7 @@ mod epoch;
 mod share;
 
 use fltk_core::metrics::Evaluation;
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 use torch_dist::{Compression, Groups, ReduceOp, Reducer, ReducerOptions};
 
 pub use self::{
@@ -134,7 +134,7 @@ impl Together<'_> {
 
 /// Returns a loss that depends on every parameter with a gradient of zero.
 fn nothing(model: &Model) -> Result<Tensor, TrainError> {
-    let mut sum = Tensor::f_zeros([], (Kind::Float, Device::Cpu))?;
+    let mut sum = Tensor::f_zeros([], (Kind::Float, model.device()))?;
     for parameter in model.parameters() {
         // This is an empty sum, so that it is 0 even if a parameter is infinite.
         sum = sum.f_add(&tensors::flat(parameter, model.memory_format())?.f_narrow(0, 0, 0)?.f_sum(Kind::Float)?)?;

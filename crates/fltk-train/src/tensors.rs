@@ -3,7 +3,7 @@
 //! tch has no argument for a memory format, hence the permutations here.
 
 use fltk_data::{Batch, Inputs};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::TrainError;
 
@@ -26,9 +26,9 @@ pub(crate) fn dims(shape: &[usize]) -> Result<Vec<i64>, TrainError> {
         .map_err(|_| TrainError::Batch(format!("shape {shape:?} is too large")))
 }
 
-/// Returns an f32 tensor of `shape`, filled with zeros.
-pub(crate) fn zeros(shape: &[usize], format: MemoryFormat) -> Result<Tensor, TrainError> {
-    let flat = Tensor::f_zeros([dims(&[shape.iter().product()])?[0]], (Kind::Float, tch::Device::Cpu))?;
+/// Returns an f32 tensor of `shape` on `device`, filled with zeros.
+pub(crate) fn zeros(shape: &[usize], format: MemoryFormat, device: Device) -> Result<Tensor, TrainError> {
+    let flat = Tensor::f_zeros([dims(&[shape.iter().product()])?[0]], (Kind::Float, device))?;
     Ok(match (shape, format) {
         // Strides are set by hand: with one channel or a 1x1 kernel, libtorch can't tell the two formats apart and would choose the slow
         // one.
@@ -55,7 +55,7 @@ pub(crate) fn shaped(flat: &Tensor, shape: &[usize], format: MemoryFormat) -> Re
     })
 }
 
-/// Copies the elements into `out` in row-major (contiguous NCHW) order.
+/// Copies the elements into `out`, which is host memory, in row-major (contiguous NCHW) order.
 pub(crate) fn read_row_major(tensor: &Tensor, out: &mut [f32]) -> Result<(), TrainError> {
     Ok(tensor.f_detach()?.f_contiguous()?.f_copy_data(out, out.len())?)
 }
@@ -66,11 +66,11 @@ pub(crate) fn write_row_major(tensor: &Tensor, values: &[f32]) -> Result<(), Tra
     Ok(tensor.f_detach()?.f_copy_(&source)?)
 }
 
-/// Returns the inputs and targets of a batch as tensors: images `[B, C, H, W]` in `format`, or token ids `[B, T]`.
+/// Returns the inputs and targets of a batch as tensors on `device`: images `[B, C, H, W]` in `format`, or token ids `[B, T]`.
 ///
 /// # Errors
 /// If lengths and shape contradict each other, the batch is empty, or a target is negative.
-pub(crate) fn batch_tensors(batch: &Batch, format: MemoryFormat) -> Result<(Tensor, Tensor), TrainError> {
+pub(crate) fn batch_tensors(batch: &Batch, format: MemoryFormat, device: Device) -> Result<(Tensor, Tensor), TrainError> {
     let targets_per_sample = match &batch.inputs {
         Inputs::Images { .. } => 1,
         Inputs::Tokens { shape, .. } => shape[1],
@@ -93,16 +93,16 @@ pub(crate) fn batch_tensors(batch: &Batch, format: MemoryFormat) -> Result<(Tens
     }
     let inputs = match &batch.inputs {
         Inputs::Images { nhwc, shape: [b, h, w, c] } => {
-            let last = shaped(&Tensor::f_from_slice(nhwc)?, &[*b, *c, *h, *w], MemoryFormat::ChannelsLast)?;
+            let last = shaped(&Tensor::f_from_slice(nhwc)?.f_to_device(device)?, &[*b, *c, *h, *w], MemoryFormat::ChannelsLast)?;
             match format {
                 MemoryFormat::ChannelsLast => last,
                 // The detour through a flat tensor ensures plain strides even with a single channel.
                 MemoryFormat::Contiguous => shaped(&flat(&last, format)?, &[*b, *c, *h, *w], format)?,
             }
         }
-        Inputs::Tokens { ids, shape } => Tensor::f_from_slice(ids)?.f_view(dims(shape)?.as_slice())?,
+        Inputs::Tokens { ids, shape } => Tensor::f_from_slice(ids)?.f_to_device(device)?.f_view(dims(shape)?.as_slice())?,
     };
-    Ok((inputs, Tensor::f_from_slice(&batch.targets)?))
+    Ok((inputs, Tensor::f_from_slice(&batch.targets)?.f_to_device(device)?))
 }
 
 fn checked_product(shape: &[usize]) -> Option<usize> {

@@ -43,7 +43,7 @@ pub fn train_batch(
     loss: LossName,
     dropout: &mut ChaCha8Rng,
 ) -> Result<f64, TrainError> {
-    let (inputs, targets) = tensors::batch_tensors(batch, model.memory_format())?;
+    let (inputs, targets) = tensors::batch_tensors(batch, model.memory_format(), model.device())?;
     step(model, optimizer, inputs, &targets, loss, Some(dropout), None)
 }
 
@@ -96,7 +96,7 @@ pub(crate) fn run_epoch(
 ) -> Result<(), TrainError> {
     for (number, batch) in (0..).zip(batches) {
         let mut dropout = draws(model, key, key.client, number);
-        let (inputs, targets) = tensors::batch_tensors(&batch, model.memory_format())?;
+        let (inputs, targets) = tensors::batch_tensors(&batch, model.memory_format(), model.device())?;
         let value = step(model, optimizer, inputs, &targets, loss, Some(&mut dropout), proximal);
         total.add(batch.size, value.map_err(|error| error.at_step(number + 1))?);
     }

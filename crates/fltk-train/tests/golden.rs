@@ -11,7 +11,7 @@ use fltk_core::{
     seed::Seed,
 };
 use fltk_train::{
-    MemoryFormat, Model, Targets,
+    Device, MemoryFormat, Model, Targets,
     nets::{self, InputShape},
     parity, state_to_safetensors,
 };
@@ -113,14 +113,15 @@ fn check(file: &str) {
         (None, InputShape::Images { classes, .. }) => (NetworkConfig::Named(golden.net), Targets::Classes(classes)),
         (None, InputShape::Tokens) => panic!("{file}: a language model without sizes"),
     };
-    let model = Model::new(&network, Path::new(""), targets, Seed(0)).unwrap();
+    let model = Model::new(&network, Path::new(""), targets, Seed(0), Device::Cpu).unwrap();
     let weights = state_to_safetensors(&golden_weights(&model)).unwrap();
     let batch = golden_batches(input, golden.batch, golden.lstm.map_or(0, |lstm| lstm.vocabulary));
     // These are PyTorch's default memory format, and the one used for training.
     let formats = [MemoryFormat::Contiguous, MemoryFormat::ChannelsLast];
     for (GoldenRun { optimizer, losses }, memory_format) in golden.runs.iter().flat_map(|run| formats.map(|format| (run, format))) {
         let steps = STEPS as u32;
-        let comparison = parity::Comparison { net: golden.net, weights: &weights, batch: &batch, steps, optimizer, memory_format };
+        let comparison =
+            parity::Comparison { net: golden.net, weights: &weights, batch: &batch, steps, optimizer, memory_format, device: Device::Cpu };
         let ours = parity::run(&comparison).unwrap().losses;
         assert_eq!((ours.len(), losses.len()), (STEPS, STEPS));
         for (ours_at, theirs_at) in ours.iter().zip(losses) {

@@ -12,10 +12,10 @@ use fltk_core::{
 };
 use fltk_data::{BatchPlan, Dataset, EpochKey, Locations, Remainder, Sharding, batches, load};
 use fltk_train::{
-    EpochOptions, Model, Optimizer, RankOptions, Ranks, Targets, evaluate, parameters_sha256,
+    Device, EpochOptions, Model, Optimizer, RankOptions, Ranks, Targets, evaluate, parameters_sha256,
     ranks::{EpochSoFar, share_files},
 };
-use torch_dist::{Checks, Device, GlooDevice, GroupOptions, Groups, TcpStore, TcpStoreOptions};
+use torch_dist::{Checks, GlooDevice, GroupOptions, Groups, TcpStore, TcpStoreOptions};
 
 const SGD: OptimizerConfig = OptimizerConfig::SGD { learning_rate: 0.02, momentum: 0.9, weight_decay: 1e-4, nesterov: false };
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -73,7 +73,8 @@ fn join(port: u16, rank: u32, size: u32) -> Groups {
 }
 
 fn train_rank(dataset: &Arc<Dataset>, net: NetName, rank: usize, groups: &Groups, sharding: &Sharding, options: RankOptions) -> Trained {
-    let mut model = Model::new(&NetworkConfig::Named(net), Path::new(""), Targets::Classes(10), Seed(3 + rank as u64)).unwrap();
+    let mut model =
+        Model::new(&NetworkConfig::Named(net), Path::new(""), Targets::Classes(10), Seed(3 + rank as u64), Device::Cpu).unwrap();
     let ranks = Ranks::join(groups, &mut model, options).unwrap();
     let mut optimizer = Optimizer::new(&SGD, &model).unwrap();
     let key = EpochKey { seed: Seed(3), client: 0, round: 0, epoch: 1 };

@@ -16,7 +16,7 @@ use fltk_core::{
 };
 use fltk_data::{Batch, Dataset, EpochKey, Inputs, Locations, load};
 use fltk_train::{
-    EpochOptions, LocalOrder, LocalTrainer, LocalUpdate, Model, Optimizer, Targets, TrainError,
+    Device, EpochOptions, LocalOrder, LocalTrainer, LocalUpdate, Model, Optimizer, Targets, TrainError,
     checkpoint::{self, Position},
     evaluate, parameters_sha256, train_epoch,
 };
@@ -30,8 +30,12 @@ fn mini() -> Arc<Dataset> {
 }
 
 fn model(name: NetName) -> Model {
+    model_on(name, Device::Cpu).unwrap()
+}
+
+fn model_on(name: NetName, device: Device) -> Result<Model, TrainError> {
     fltk_train::init(1);
-    Model::new(&NetworkConfig::Named(name), Path::new(""), Targets::Classes(10), Seed(3)).unwrap()
+    Model::new(&NetworkConfig::Named(name), Path::new(""), Targets::Classes(10), Seed(3), device)
 }
 
 /// A batch of images with bright squares whose place is their class: a net learns them in a few steps.
@@ -72,6 +76,28 @@ fn every_optimizer_learns_and_gives_the_same_bits_twice() {
         let (losses, first) = run();
         assert!(losses[5] < 0.7 * losses[0], "{config:?}: {losses:?}");
         assert_eq!(first, run().1, "{config:?}");
+    }
+}
+
+/// The net has dropout, whose masks are drawn in host memory. Where there is no GPU, naming one is an error.
+#[test]
+fn all_that_belongs_to_a_model_is_on_its_device() {
+    let train = |mut model: Model| {
+        let (start, mut optimizer) = (model.state().unwrap(), Optimizer::new(&ADAM, &model).unwrap());
+        let loss = epoch(&mut model, &mut optimizer, 0);
+        assert!(!optimizer.to_safetensors().unwrap().is_empty());
+        (start, loss, evaluate(&model, [batch(20)].into_iter(), LossName::CrossEntropyLoss, 2).unwrap().loss)
+    };
+    let on_cpu = model(NetName::MNISTCNN);
+    assert_eq!(on_cpu.device(), Device::Cpu);
+    match model_on(NetName::MNISTCNN, Device::Cuda(0)) {
+        Err(error) => assert!(matches!(error, TrainError::Torch(_)), "{error}"),
+        Ok(on_gpu) => {
+            assert_eq!(on_gpu.device(), Device::Cuda(0));
+            let (cpu, gpu) = (train(on_cpu), train(on_gpu));
+            assert_eq!(cpu.0, gpu.0, "the same initial weights");
+            assert!((cpu.1 - gpu.1).abs() < 1e-3 && (cpu.2 - gpu.2).abs() < 1e-2, "{cpu:?} {gpu:?}");
+        }
     }
 }
 

@@ -64,6 +64,12 @@ const CONFINED: &[Confined] = &[
         why: "the environment is read in the programs, which pass on what it says",
     },
     Confined {
+        words: &["Device::Cpu", "Device::Cuda*", "cuda_if_available"],
+        within: |path| path.starts_with("crates/fltk-train/src/"),
+        allowed: &[],
+        why: "a device is an argument: whoever makes a model names it, and batches, moments and masks follow the model",
+    },
+    Confined {
         words: &["thread_rng", "rand::rng", "rand::random", "OsRng", "SysRng", "from_os_rng", "from_entropy", "RandomState", "from_rng"],
         within: is_inner,
         allowed: &[],
@@ -230,6 +236,13 @@ mod tests {
         }
         finds("crates/fltk-core/src/a.rs", &format!("fn f() {{}}\n#[cfg(test)]\nmod tests {{\n{text}\n}}"), &[]);
         finds("crates/fltk-core/src/a.rs", "fn f(now: Instant) {}\nlet x = brand::rng_of();", &[]);
+    }
+
+    #[test]
+    fn devices_are_arguments() {
+        finds("crates/fltk-train/src/a.rs", "let t = zeros(Device::Cpu);\nlet t = zeros(tch::Device::Cuda(0));", &[2, 3]);
+        finds("crates/fltk-train/src/a.rs", "fn f(device: Device) {}\n#[cfg(test)]\nmod tests {\nf(Device::Cpu)\n}", &[]);
+        finds("crates/fltk-torch/src/cmd/a.rs", "f(Device::Cpu)", &[]);
     }
 
     #[test]

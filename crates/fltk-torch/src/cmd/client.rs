@@ -9,6 +9,7 @@ use fltk::{
     termination::{TERMINATION_LOG, Termination},
 };
 use fltk_core::experiment::Experiment;
+use fltk_train::Device;
 
 use crate::run::{self, Context, Failures, Network, Place, Source, Talk};
 
@@ -32,6 +33,7 @@ pub fn run(cli: &Cli, args: &ClientArgs, termination: &Termination) -> anyhow::R
         base: &inputs::base_folder(&files),
         locations: &inputs::locations(&LocationArgs { data: args.data.clone() }),
         workers: args.workers.or_else(|| available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN),
+        device: Device::Cpu,
         talk: Talk::of(cli),
         stop: stop::on_signal()?,
         failures: Failures::default(),

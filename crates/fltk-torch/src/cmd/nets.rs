@@ -13,7 +13,7 @@ use fltk_core::{
     seed::Seed,
 };
 use fltk_train::{
-    Model, Targets,
+    Device, Model, Targets,
     nets::{self, DEFAULT_VOCABULARY, Description, InputShape},
     parameters_sha256, state_to_safetensors,
 };
@@ -123,7 +123,7 @@ fn init(cli: &Cli, net: NetName, seed: Seed, out: &Path) -> anyhow::Result<()> {
         InputShape::Images { classes, .. } => Targets::Classes(classes),
         InputShape::Tokens => Targets::Vocabulary(DEFAULT_VOCABULARY),
     };
-    let state = Model::new(&NetworkConfig::Named(net), Path::new(""), targets, seed)?.state()?;
+    let state = Model::new(&NetworkConfig::Named(net), Path::new(""), targets, seed, Device::Cpu)?.state()?;
     output::write_file(out, &state_to_safetensors(&state)?)?;
     let parameters_sha256 = parameters_sha256(&state);
     if cli.output == Output::Json {

@@ -10,7 +10,7 @@ use fltk::{
 };
 use fltk_core::experiment::parse_optimizer;
 use fltk_train::{
-    MemoryFormat,
+    Device, MemoryFormat,
     parity::{self, Comparison},
     state_to_safetensors,
 };
@@ -38,6 +38,7 @@ pub fn run(cli: &Cli, args: &ParityArgs) -> anyhow::Result<()> {
             MemoryFormatArg::Contiguous => MemoryFormat::Contiguous,
             MemoryFormatArg::ChannelsLast => MemoryFormat::ChannelsLast,
         },
+        device: Device::Cpu,
     };
     let outcome = parity::run(&comparison)?;
     if let Some(path) = &args.save {

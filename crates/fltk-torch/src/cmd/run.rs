@@ -9,6 +9,7 @@ use fltk::{
     termination::Termination,
 };
 use fltk_core::experiment::Experiment;
+use fltk_train::Device;
 use serde::Serialize;
 
 use crate::run::{self, Context, Failures, RunResult, Talk};
@@ -41,6 +42,7 @@ fn with_context(
         base: &inputs::base_folder(&args.files),
         locations: &inputs::locations(&LocationArgs { data: args.data.clone() }),
         workers: args.workers.or_else(|| available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN),
+        device: Device::Cpu,
         talk: Talk::of(cli),
         stop: stop::on_signal()?,
         failures: Failures { fail_fast: args.fail_fast, retry: args.retry_failed },

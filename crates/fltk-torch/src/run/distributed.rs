@@ -49,7 +49,8 @@ impl Training<'_> {
 
     fn train(self, resumed: Option<&Resumed>, recorder: Option<&mut Recorder>) -> anyhow::Result<String> {
         fltk_train::init(self.job.task.threads as usize);
-        let mut model = Model::new(&self.job.task.network, self.context.base, Targets::of(self.dataset), self.job.seed)?;
+        let Context { base, device, .. } = *self.context;
+        let mut model = Model::new(&self.job.task.network, base, Targets::of(self.dataset), self.job.seed, device)?;
         let mut optimizer = Optimizer::new(&self.job.task.train.optimizer, &model)?;
         let files = resumed.map(|resumed| &resumed.checkpoint.files);
         let files = match self.groups {

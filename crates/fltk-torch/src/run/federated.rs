@@ -39,7 +39,7 @@ pub fn run(
     recorder: &mut Recorder,
 ) -> anyhow::Result<String> {
     fltk_train::init(1);
-    let new_model = || Model::new(&job.task.network, context.base, Targets::of(dataset), job.seed);
+    let new_model = || Model::new(&job.task.network, context.base, Targets::of(dataset), job.seed, context.device);
     let mut model = new_model()?;
     let (completed, remembered) = match resumed {
         Some(resumed) => {

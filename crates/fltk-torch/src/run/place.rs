@@ -15,7 +15,8 @@ use fltk::{
     exit::{Exit, OrExit as _, failure},
     output,
 };
-use torch_dist::{Checks, Device, Error, GlooDevice, GroupOptions, Groups, TcpStore, TcpStoreOptions};
+use fltk_train::Device;
+use torch_dist::{Checks, Error, GlooDevice, GroupOptions, Groups, TcpStore, TcpStoreOptions};
 
 use super::{
     Stopped,
@@ -113,12 +114,12 @@ impl Place {
     }
 
     /// Joins the other ranks; returns `None` for a process that is alone. Waits at most `timeout` for the master's name to resolve, as long again for the
-    /// others, and as long until all are connected in each of the two groups. A rank that comes back after it was lost waits, twice the `timeout` at most, until the master
+    /// others, and as long until all are connected in each of the two groups, of which one is for tensors on `device`. A rank that comes back after it was lost waits, twice the `timeout` at most, until the master
     /// serves another store: the others are about to restart.
     ///
     /// # Errors
     /// If the others don't come, or the process was asked to stop.
-    pub fn join(&self, timeout: Duration, network: Network, stop: &AtomicBool) -> anyhow::Result<Option<Groups>> {
+    pub fn join(&self, timeout: Duration, network: Network, device: Device, stop: &AtomicBool) -> anyhow::Result<Option<Groups>> {
         if self.size == 1 {
             return Ok(None);
         }
@@ -126,7 +127,7 @@ impl Place {
         // The groups are joined on a thread, which is left behind if this one is asked to stop: libtorch's waiting has a time limit, but can't be interrupted.
         let (send, joined) = channel();
         let place = self.clone();
-        thread::spawn(move || send.send(place.meet(timeout, network)));
+        thread::spawn(move || send.send(place.meet(timeout, network, device)));
         loop {
             match joined.recv_timeout(STOP_EVERY) {
                 Ok(joined) => return joined.map(Some),
@@ -139,17 +140,17 @@ impl Place {
         }
     }
 
-    fn meet(&self, timeout: Duration, network: Network) -> anyhow::Result<Groups> {
-        let device = match GlooDevice::from_gloo_socket_ifname(network.socket_ifname.as_deref()).or_exit(Exit::General)? {
+    fn meet(&self, timeout: Duration, network: Network, device: Device) -> anyhow::Result<Groups> {
+        let interface = match GlooDevice::from_gloo_socket_ifname(network.socket_ifname.as_deref()).or_exit(Exit::General)? {
             // If all ranks are on this machine, its host name may still resolve to an address that is down.
             GlooDevice::HostName if ["127.0.0.1", "::1", "localhost"].contains(&self.host.as_str()) => {
                 GlooDevice::Address(self.host.clone())
             }
-            device => device,
+            interface => interface,
         };
-        let options = GroupOptions { timeout, device, checks: Checks::EveryCall };
+        let options = GroupOptions { timeout, device: interface, checks: Checks::EveryCall };
         if self.rank > 0 {
-            return self.find(&options).or_exit(Exit::Ranks);
+            return self.find(&options, device).or_exit(Exit::Ranks);
         }
         let store = TcpStoreOptions { is_server: true, num_workers: self.size, timeout };
         let listener = match network.listener {
@@ -160,19 +161,19 @@ impl Place {
             Some(listener) => TcpStore::on(listener, &store),
             None => TcpStore::new(&self.host, self.port, &store),
         };
-        Groups::join(&Arc::new(store.or_exit(Exit::Ranks)?), self.rank, self.size, &options, Device::Cpu).or_exit(Exit::Ranks)
+        Groups::join(&Arc::new(store.or_exit(Exit::Ranks)?), self.rank, self.size, &options, device).or_exit(Exit::Ranks)
     }
 
     /// Joins at rank 0's store, or at the next one that rank 0 serves after a restart, if this store goes away. A store at which this rank has joined
     /// before belongs to ranks that are about to notice its loss, and to end. They may need a whole time-out for that, so this rank then gets one
     /// more time-out to meet them.
-    fn find(&self, options: &GroupOptions) -> Result<Groups, Error> {
+    fn find(&self, options: &GroupOptions, device: Device) -> Result<Groups, Error> {
         let began = Instant::now();
         let mut limit = options.timeout;
         loop {
             let left = || limit.saturating_sub(began.elapsed());
             let error = match self.reach(options.timeout, left().min(TRY)) {
-                Ok(store) => match Groups::join(&store, self.rank, self.size, options, Device::Cpu) {
+                Ok(store) => match Groups::join(&store, self.rank, self.size, options, device) {
                     Err(error @ Error::JoinedBefore { .. }) => {
                         output::talk(format_args!("rank {} was lost to the others: it waits for rank 0 to begin again", self.rank));
                         limit = options.timeout * 2;
@@ -332,7 +333,7 @@ mod tests {
         let port = old.port();
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {
-            let back = scope.spawn(|| rank_1(port).join(timeout, Network::default(), &stop));
+            let back = scope.spawn(|| rank_1(port).join(timeout, Network::default(), Device::Cpu, &stop));
             let began = Instant::now();
             while old.add("torch_dist/present/0/1", 0).unwrap() < 2 {
                 assert!(began.elapsed() < TIMEOUT, "it never came");
@@ -342,7 +343,7 @@ mod tests {
             assert!(!back.is_finished());
             drop(old);
             let rank_0 = Place { rank: 0, ..rank_1(port) };
-            let _first = rank_0.join(TIMEOUT, Network::default(), &stop).unwrap().unwrap();
+            let _first = rank_0.join(TIMEOUT, Network::default(), Device::Cpu, &stop).unwrap().unwrap();
             assert_eq!(back.join().unwrap().unwrap().unwrap().rank(), 1);
         });
     }
@@ -361,7 +362,8 @@ mod tests {
     #[test]
     fn a_rank_that_another_process_has_does_not_wait_for_ever() {
         let old = old_store();
-        let error = rank_1(old.port()).join(Duration::from_millis(300), Network::default(), &AtomicBool::new(false)).unwrap_err();
+        let error =
+            rank_1(old.port()).join(Duration::from_millis(300), Network::default(), Device::Cpu, &AtomicBool::new(false)).unwrap_err();
         assert!(error.to_string().contains("a rank 1 has joined at this store before"), "{error}");
         assert_eq!(fltk::exit::code(&error), Exit::Ranks);
     }

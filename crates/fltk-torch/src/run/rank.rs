@@ -69,7 +69,7 @@ pub fn client(context: &Context<'_>, source: Source, place: &Place, network: Net
         Setting::Distributed(config) => {
             let timeout = Duration::from_millis(config.timeout.as_millis());
             let timeout = if finished.is_some() { timeout.min(LINGER) } else { timeout };
-            match (place.join(timeout, network, &context.stop).map_err(|error| or_stopped(error, context)), finished) {
+            match (place.join(timeout, network, context.device, &context.stop).map_err(|error| or_stopped(error, context)), finished) {
                 (Err(error), Some(folder)) if code(&error) == Exit::Ranks => {
                     context.termination.has_folder(&folder);
                     return RunResult::read(folder).map(Some);

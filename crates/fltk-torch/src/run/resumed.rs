@@ -51,7 +51,7 @@ impl Resumed {
     /// If the checkpoint is a wrong one, or the net can't be built.
     pub fn check(&self, context: &Context<'_>, job: &Job, dataset: &Dataset) -> anyhow::Result<()> {
         fltk_train::init(1);
-        let mut model = Model::new(&job.task.network, context.base, Targets::of(dataset), job.seed)?;
+        let mut model = Model::new(&job.task.network, context.base, Targets::of(dataset), job.seed, context.device)?;
         let mut optimizer = match &job.task.setting {
             Setting::Federated(_) => None,
             Setting::Distributed(_) => Some(Optimizer::new(&job.task.train.optimizer, &model)?),

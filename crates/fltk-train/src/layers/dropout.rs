@@ -24,7 +24,7 @@ fn masked(x: Tensor, mask_shape: &[i64], p: f64, pass: &mut Pass<'_>) -> Result<
         return Ok(x);
     }
     let elements = usize::try_from(mask_shape.iter().product::<i64>()).unwrap_or(0);
-    x.f_mul(&Tensor::f_from_slice(&draw_mask(elements, p, stream))?.f_view(mask_shape)?)
+    x.f_mul(&Tensor::f_from_slice(&draw_mask(elements, p, stream))?.f_to_device(x.device())?.f_view(mask_shape)?)
 }
 
 /// Draws a mask whose elements are 0 with probability `p`, and `1/(1-p)` otherwise.

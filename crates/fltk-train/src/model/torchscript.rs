@@ -15,7 +15,7 @@ use std::{
 };
 
 use fltk_core::model_state::{TensorRole, TensorSpec};
-use tch::{CModule, Kind, TchError, Tensor};
+use tch::{CModule, Device, Kind, TchError, Tensor};
 
 pub use self::archive::module_sha256;
 use crate::{TrainError, layers::Pass, nets::Net, tensors};
@@ -46,8 +46,8 @@ pub(super) struct Script {
     pub parameters: Vec<Tensor>,
 }
 
-/// Loads the module from the file at `path`.
-pub(super) fn load(path: &Path) -> Result<Script, TrainError> {
+/// Loads the module from the file at `path`, with its parameters on `device`.
+pub(super) fn load(path: &Path, device: Device) -> Result<Script, TrainError> {
     let wrong = |reason: String| TrainError::TorchScript { path: path.to_owned(), reason };
     let archive::Checked { archive, buffers } = archive::read(path).and_then(|bytes| archive::check(&bytes)).map_err(wrong)?;
     if !buffers.is_empty() {
@@ -58,7 +58,8 @@ pub(super) fn load(path: &Path) -> Result<Script, TrainError> {
     }
     // The graph executor rewrites a graph after some calls, which may change the rounding.
     tch::jit::f_set_graph_executor_optimize(false).map_err(|error| wrong(TrainError::from(error).to_string()))?;
-    let module = CModule::load_data(&mut archive.as_slice()).map_err(|error| wrong(TrainError::from(error).to_string()))?;
+    let module =
+        CModule::load_data_on_device(&mut archive.as_slice(), device).map_err(|error| wrong(TrainError::from(error).to_string()))?;
     let named = module.named_parameters().map_err(|error| wrong(TrainError::from(error).to_string()))?;
     if named.is_empty() {
         return Err(wrong("it has no parameters".to_owned()));
@@ -76,7 +77,7 @@ pub(super) fn load(path: &Path) -> Result<Script, TrainError> {
         let shape = tensor.size().iter().map(|&size| usize::try_from(size)).collect::<Result<Vec<_>, _>>();
         let shape = shape.map_err(|_| wrong(format!("parameter `{name}` has a negative size")))?;
         // The parameter gets the same numbers in our memory format, still shared with the module.
-        let formatted = tensors::zeros(&shape, tensors::MemoryFormat::ChannelsLast)?;
+        let formatted = tensors::zeros(&shape, tensors::MemoryFormat::ChannelsLast, device)?;
         formatted.shallow_clone().f_copy_(&tensor.f_detach()?)?;
         tensor.f_set_data(&formatted)?;
         layout.push(TensorSpec { name, shape, role: TensorRole::Parameter });

@@ -1,6 +1,6 @@
 //! `torch.optim.Adam` and `AdamW` (Kingma and Ba 2014, arXiv:1412.6980; Loshchilov and Hutter 2017, arXiv:1711.05101).
 
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use super::scalar;
 use crate::TrainError;
@@ -27,16 +27,16 @@ pub(super) struct AdamUpdate {
 }
 
 impl AdamUpdate {
-    pub fn new(learning_rate: f64, betas: [f64; 2], eps: f64, decay: Decay, step: u64) -> Result<Self, TrainError> {
+    pub fn new(learning_rate: f64, betas: [f64; 2], eps: f64, decay: Decay, step: u64, device: Device) -> Result<Self, TrainError> {
         let exponent = i32::try_from(step).unwrap_or(i32::MAX);
         let (decay_into_gradient, shrink_weights) = match decay {
             Decay::Coupled(0.0) | Decay::Decoupled(0.0) => (None, None),
-            Decay::Coupled(decay) => (Some(scalar(decay)?), None),
+            Decay::Coupled(decay) => (Some(scalar(decay, device)?), None),
             Decay::Decoupled(decay) => (None, Some(1.0 - learning_rate * decay)),
         };
         Ok(Self {
             betas,
-            one_minus_beta2: scalar(1.0 - betas[1])?,
+            one_minus_beta2: scalar(1.0 - betas[1], device)?,
             eps,
             decay_into_gradient,
             shrink_weights,

@@ -1,6 +1,6 @@
 //! `torch.optim.SGD`, without dampening: `d = g + decay*w; v = momentum*v + d; w -= lr * (nesterov ? d + momentum*v : v)`.
 
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use super::scalar;
 use crate::TrainError;
@@ -13,10 +13,10 @@ pub(super) struct SgdUpdate {
 }
 
 impl SgdUpdate {
-    pub fn new(learning_rate: f64, momentum: f64, weight_decay: f64, nesterov: bool) -> Result<Self, TrainError> {
-        let unless_zero = |value: f64| (value != 0.0).then(|| scalar(value)).transpose();
+    pub fn new(learning_rate: f64, momentum: f64, weight_decay: f64, nesterov: bool, device: Device) -> Result<Self, TrainError> {
+        let unless_zero = |value: f64| (value != 0.0).then(|| scalar(value, device)).transpose();
         Ok(Self {
-            minus_learning_rate: scalar(-learning_rate)?,
+            minus_learning_rate: scalar(-learning_rate, device)?,
             momentum: unless_zero(momentum)?,
             weight_decay: unless_zero(weight_decay)?,
             nesterov,

@@ -208,7 +208,7 @@ impl Together<'_> {
         let (loss, value) = match batch {
             None => (nothing(model)?, 0.0),
             Some(batch) => {
-                let (inputs, targets) = batch_tensors(batch, model.memory_format())?;
+                let (inputs, targets) = batch_tensors(batch, model.memory_format(), model.device())?;
                 let sync = self.options.sync_batch_norm.then_some(self.groups.gradients());
                 let logits = model.forward_training(inputs, Some(dropout), sync).map_err(|error| match error {
                     // This comes from a synchronized batch norm, whose errors pass through libtorch's type.

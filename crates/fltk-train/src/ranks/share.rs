@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 use torch_dist::{ProcessGroup, ReduceOp};
 
 use crate::TrainError;
@@ -46,7 +46,8 @@ fn share_bytes(control: &ProcessGroup, own: Vec<u8>) -> Result<Vec<u8>, TrainErr
     if length == 0 {
         return Ok(Vec::new());
     }
-    let mut bytes = if control.rank() == 0 { Tensor::f_from_slice(&own)? } else { Tensor::f_zeros([length], (Kind::Uint8, Device::Cpu))? };
+    let mut bytes =
+        if control.rank() == 0 { Tensor::f_from_slice(&own)? } else { Tensor::f_zeros([length], (Kind::Uint8, control.device()))? };
     control.broadcast(&mut bytes, 0)?;
     Ok(Vec::<u8>::try_from(&bytes)?)
 }
