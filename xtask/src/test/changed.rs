@@ -91,11 +91,7 @@ impl Change {
     /// True if the change can break `part`.
     #[must_use]
     pub fn can_break(&self, part: &Part) -> bool {
-        let own = match part.work {
-            Work::Tests(package) => Some(package),
-            Work::Acceptance => Some("acceptance"),
-            Work::Cargo(_) | Work::Compile | Work::Own => None,
-        };
+        let own = if part.work == Work::Acceptance { Some("acceptance") } else { part.tested() };
         let of_set_up = [("python/requirements.txt", part.after.iter().any(|after| after.name() == "Python packages"))];
         let of_cluster = [("cluster/tools/", part.stage == Stage::Cluster)];
         let of_others = of_set_up.iter().chain(&of_cluster).filter(|(_, is_used)| *is_used).map(|(beginning, _)| *beginning);

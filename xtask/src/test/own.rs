@@ -18,7 +18,7 @@ pub fn run(checkout: &Checkout, name: &str) -> anyhow::Result<()> {
     let part = PARTS.iter().find(|part| part.name == name).with_context(|| format!("there is no part `{name}`"))?;
     let outcome = match part.work {
         Work::Compile => compile::all(checkout)?,
-        Work::Tests(package) => compile::run_tests(checkout, package)?,
+        Work::Tests => compile::run_tests(checkout, part.tested().context("a part whose name has no package")?)?,
         Work::Own => own(checkout, name)?,
         Work::Cargo(_) | Work::Acceptance => bail!("`{name}` is none of the parts that xtask does itself"),
     };

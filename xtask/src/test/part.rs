@@ -19,6 +19,14 @@ pub struct Part {
     pub touched: Touched,
 }
 
+impl Part {
+    /// Returns the package whose tests this part runs; `None` if its work is another.
+    #[must_use]
+    pub fn tested(&self) -> Option<&'static str> {
+        self.name.strip_prefix("tests of ").filter(|_| self.work == Work::Tests)
+    }
+}
+
 /// The command that runs a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -76,8 +84,8 @@ pub enum Work {
     Cargo(&'static [&'static str]),
     /// Compiles all tests and programs of the workspace, and notes where they are.
     Compile,
-    /// The compiled tests of a package.
-    Tests(&'static str),
+    /// The compiled tests of the package in the part's name ([`Part::tested`]).
+    Tests,
     /// A function of this program ([`super::own_part`]).
     Own,
     /// A part of the program `acceptance` with the same name.

@@ -31,63 +31,58 @@ const fn by(packages: &'static [&'static str], files: &'static [&'static str]) -
     Touched::By { packages, files }
 }
 
-/// Returns the part for the compiled tests of a package.
-const fn tests(package: &'static str, name: &'static str, proves: &'static str, files: &'static [&'static str], load: Load) -> Part {
-    // These are the peers that some tests compare with.
-    const AFTER: &[After] = &[Passed("compile"), Wanted("Python packages")];
-    // A change of the package itself, or of a package that it is compiled with, is found by the name.
-    let touched = Touched::By { packages: &[], files };
-    Part { name, proves, stage: Stage::Checks, after: AFTER, work: Work::Tests(package), load, touched }
-}
+/// The fields that most parts of `cargo xtask test` share: one core, the programs under test, and the program `acceptance`.
+const CHECK: Part = Part {
+    name: "",
+    proves: "",
+    stage: Stage::Checks,
+    after: &[Passed("compile")],
+    work: Work::Acceptance,
+    load: Load::cores(1),
+    touched: Touched::Never,
+};
+
+/// The same for the parts of `cargo xtask test --cluster`.
+const ON_CLUSTER: Part = Part { stage: Stage::Cluster, ..CHECK };
+
+/// The same for the parts that others of both commands need.
+const SET_UP: Part = Part { stage: Stage::Both, after: &[], work: Work::Own, load: Load::cores(0), ..CHECK };
+
+/// The same for the compiled tests of a package, some of which compare with peers in Python. The package is in the name, by which its changes are found.
+const TESTS: Part = Part { after: &[Passed("compile"), Wanted("Python packages")], work: Work::Tests, touched: by(&[], &[]), ..CHECK };
 
 /// The parts, in an order in which each may run after those before it.
 pub const PARTS: &[Part] = &[
     // The first parts are those that the others need.
-    Part {
-        name: "libtorch",
-        proves: "that set-up finds or gets libtorch",
-        stage: Stage::Both,
-        after: &[],
-        work: Work::Own,
-        load: Load::cores(0),
-        touched: Touched::Never,
-    },
+    Part { name: "libtorch", proves: "that set-up finds or gets libtorch", ..SET_UP },
     Part {
         name: "Python packages",
         proves: "that the Python environment can be made, with PyTorch, for comparison, and TensorBoard, which reads our records",
-        stage: Stage::Both,
-        after: &[],
-        work: Work::Own,
         load: Load::cores(0).using(&[Apt]),
-        touched: Touched::Never,
+        ..SET_UP
     },
     Part {
         name: "Fashion-MNIST in full",
         proves: "that the data set is there, as Debian packages it",
-        stage: Stage::Both,
-        after: &[],
-        work: Work::Own,
         load: Load::cores(0).using(&[Apt]),
-        touched: Touched::Never,
+        ..SET_UP
     },
     // These checks run no program of ours.
     Part {
         name: "format",
         proves: "that the code is formatted as rustfmt.toml says",
-        stage: Stage::Checks,
         after: &[],
         work: Work::Cargo(&["fmt", "--all", "--check"]),
-        load: Load::cores(1),
         touched: Touched::Always,
+        ..CHECK
     },
     Part {
         name: "tidy",
         proves: "the rules that no compiler checks: dependencies between crates, where clocks and `unsafe` may be, links, hosts, documented dependencies",
-        stage: Stage::Checks,
         after: &[],
         work: Work::Own,
-        load: Load::cores(1),
         touched: Touched::Always,
+        ..CHECK
     },
     Part {
         name: "compile",
@@ -96,413 +91,358 @@ pub const PARTS: &[Part] = &[
         after: &[Passed("libtorch")],
         work: Work::Compile,
         load: Load::cores(ALL).using(&[Cargo]),
-        touched: Touched::Never,
+        ..CHECK
     },
     Part {
         name: "clippy",
         proves: "that clippy and rustc give no warning, in tests and examples too",
-        stage: Stage::Checks,
-        after: &[Passed("compile")],
         work: Work::Cargo(&["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"]),
         load: Load::cores(ALL).using(&[Cargo]),
         touched: by(&["*"], &["clippy.toml"]),
+        ..CHECK
     },
     Part {
         name: "the program without its features",
         proves: "that `fltk` compiles without Kubernetes and HTTP, and without warnings",
-        stage: Stage::Checks,
-        after: &[Passed("compile")],
         work: Work::Cargo(&["clippy", "--release", "--package", "fltk", "--no-default-features", "--", "-D", "warnings"]),
         load: Load::cores(1).using(&[Cargo]),
         touched: by(PROGRAM, &[]),
+        ..CHECK
     },
     Part {
         name: "documentation",
         proves: "that rustdoc accepts all comments, including their links",
-        stage: Stage::Checks,
-        after: &[Passed("compile")],
         work: Work::Cargo(&["doc", "--release", "--workspace", "--no-deps", "--quiet"]),
         load: Load::cores(1).using(&[Cargo]),
         touched: by(&["*"], &[]),
+        ..CHECK
     },
     Part {
         name: "examples in comments",
         proves: "that the examples of doc comments compile and hold",
-        stage: Stage::Checks,
-        after: &[Passed("compile")],
         work: Work::Cargo(&["test", "--release", "--workspace", "--doc", "--quiet"]),
         load: Load::cores(1).using(&[Cargo]),
         touched: by(&["*"], &[]),
+        ..CHECK
     },
     Part {
         name: "torch-dist with NCCL",
         proves: "that groups over NCCL compile against its own headers; running them needs a GPU",
-        stage: Stage::Checks,
         after: &[Passed("compile"), Passed("Python packages")],
-        work: Work::Acceptance,
         load: Load::cores(1).using(&[Cargo]),
         touched: by(&["torch-dist"], &[]),
+        ..CHECK
     },
     // These are the tests of packages.
-    tests(
-        "fltk-core",
-        "tests of fltk-core",
-        "the meaning of experiment files, including KFLTK's, and how their errors are shown; units, seeds, arrivals",
-        &["examples/", "configs/", "docs/experiment.schema.json"],
-        Load::cores(1),
-    ),
-    tests(
-        "fltk-data",
-        "tests of fltk-data",
-        "readers, verified downloads that resume after an interruption, transforms, and every partitioner's properties",
-        &[],
-        Load::cores(1),
-    ),
-    tests(
-        "fltk-fed",
-        "tests of fltk-fed",
-        "the federated round as a protocol under any order and loss of messages, and strategies by hand-computed numbers",
-        &[],
-        Load::cores(1),
-    ),
-    tests("fltk-http", "tests of fltk-http", "which certificates clients trust, over real TLS", &[], Load::cores(0)),
-    tests(
-        "fltk-records",
-        "tests of fltk-records",
-        "journals and folders that were cut off at any byte, malicious archives, and that real TensorBoard reads our events",
-        &[],
-        Load::cores(1),
-    ),
-    tests(
-        "fltk-plan",
-        "tests of fltk-plan",
-        "the planner, by properties and tables, and the orchestrator, rebuilt from its journal after every record",
-        &[],
-        Load::cores(1),
-    ),
-    tests(
-        "fltk-kubernetes",
-        "tests of fltk-kubernetes",
-        "the edge and the orchestrator, killed at every record and request, against an in-memory API server: lost responses, expired watches, capacity, rights",
-        &["charts/", "examples/", "configs/"],
-        Load::cores(1),
-    ),
-    tests(
-        "fake-kubernetes",
-        "tests of fake-kubernetes",
-        "that the in-memory API server and its operators answer a real client as a real cluster does",
-        &[],
-        Load::cores(0),
-    ),
-    tests("fltk-web", "tests of fltk-web", "the HTTP API and its client: tokens, ranges, aborted responses", &[], Load::cores(0)),
-    tests("libtorch-build", "tests of libtorch-build", "which versions of libtorch build scripts accept", &[], Load::cores(0)),
-    tests(
-        "torch-dist",
-        "tests of torch-dist",
-        "stores, groups and DDP of libtorch from Rust, with lost, late and hanging ranks",
-        &[],
-        Load::cores(1),
-    ),
-    tests(
-        "fltk-train",
-        "tests of fltk-train",
-        "nets, losses, optimizers and schedules by golden numbers of PyTorch; ranks that compute the same as one process",
-        &[],
-        Load::cores(1),
-    ),
-    tests(
-        "fltk",
-        "tests of fltk",
-        "the commands that don't train: exit codes, JSON, help, servers, hand-over to `fltk-torch`, and that `fltk` loads no libtorch",
-        &["examples/", "configs/", "docs/", "charts/"],
-        Load::cores(1),
-    ),
-    tests(
-        "fltk-torch",
-        "tests of fltk-torch",
-        "runs, ranks and streams as processes: killed and resumed, lost ranks, TorchScript, the same bits",
-        &["examples/", "configs/", "python/make_torchscript.py"],
-        Load::cores(1),
-    ),
-    tests("xtask", "tests of xtask", "set-up, tidy and this runner", &["CONTRIBUTING.md"], Load::cores(1)),
-    tests("chart-values", "tests of chart-values", "that the schemas fit the charts' own values", &["charts/"], Load::cores(1)),
-    tests(
-        "images",
-        "tests of images",
-        "rules of the charts, reproducible images on a small scale",
-        &["charts/", "Dockerfile", "python/"],
-        Load::cores(1),
-    ),
-    tests(
-        "testbed",
-        "tests of testbed",
-        "what the cluster of the tests is made of, pages as scripts",
-        &["cluster/tools/", "docs/guide/"],
-        Load::cores(1),
-    ),
-    tests("acceptance", "tests of acceptance", "the parts that this list names, and what they read", &["docs/guide/"], Load::cores(1)),
+    Part {
+        name: "tests of fltk-core",
+        proves: "the meaning of experiment files, including KFLTK's, and how their errors are shown; units, seeds, arrivals",
+        touched: by(&[], &["examples/", "configs/", "docs/experiment.schema.json"]),
+        ..TESTS
+    },
+    Part {
+        name: "tests of fltk-data",
+        proves: "readers, verified downloads that resume after an interruption, transforms, and every partitioner's properties",
+        ..TESTS
+    },
+    Part {
+        name: "tests of fltk-fed",
+        proves: "the federated round as a protocol under any order and loss of messages, and strategies by hand-computed numbers",
+        ..TESTS
+    },
+    Part { name: "tests of fltk-http", proves: "which certificates clients trust, over real TLS", load: Load::cores(0), ..TESTS },
+    Part {
+        name: "tests of fltk-records",
+        proves: "journals and folders that were cut off at any byte, malicious archives, and that real TensorBoard reads our events",
+        ..TESTS
+    },
+    Part {
+        name: "tests of fltk-plan",
+        proves: "the planner, by properties and tables, and the orchestrator, rebuilt from its journal after every record",
+        ..TESTS
+    },
+    Part {
+        name: "tests of fltk-kubernetes",
+        proves: "the edge and the orchestrator, killed at every record and request, against an in-memory API server: lost responses, expired watches, capacity, rights",
+        touched: by(&[], &["charts/", "examples/", "configs/"]),
+        ..TESTS
+    },
+    Part {
+        name: "tests of fake-kubernetes",
+        proves: "that the in-memory API server and its operators answer a real client as a real cluster does",
+        load: Load::cores(0),
+        ..TESTS
+    },
+    Part {
+        name: "tests of fltk-web",
+        proves: "the HTTP API and its client: tokens, ranges, aborted responses",
+        load: Load::cores(0),
+        ..TESTS
+    },
+    Part {
+        name: "tests of libtorch-build",
+        proves: "which versions of libtorch build scripts accept",
+        load: Load::cores(0),
+        ..TESTS
+    },
+    Part {
+        name: "tests of torch-dist",
+        proves: "stores, groups and DDP of libtorch from Rust, with lost, late and hanging ranks",
+        ..TESTS
+    },
+    Part {
+        name: "tests of fltk-train",
+        proves: "nets, losses, optimizers and schedules by golden numbers of PyTorch; ranks that compute the same as one process",
+        ..TESTS
+    },
+    Part {
+        name: "tests of fltk",
+        proves: "the commands that don't train: exit codes, JSON, help, servers, hand-over to `fltk-torch`, and that `fltk` loads no libtorch",
+        touched: by(&[], &["examples/", "configs/", "docs/", "charts/"]),
+        ..TESTS
+    },
+    Part {
+        name: "tests of fltk-torch",
+        proves: "runs, ranks and streams as processes: killed and resumed, lost ranks, TorchScript, the same bits",
+        touched: by(&[], &["examples/", "configs/", "python/make_torchscript.py"]),
+        ..TESTS
+    },
+    Part { name: "tests of xtask", proves: "set-up, tidy and this runner", touched: by(&[], &["CONTRIBUTING.md"]), ..TESTS },
+    Part { name: "tests of chart-values", proves: "that the schemas fit the charts' own values", touched: by(&[], &["charts/"]), ..TESTS },
+    Part {
+        name: "tests of images",
+        proves: "rules of the charts, reproducible images on a small scale",
+        touched: by(&[], &["charts/", "Dockerfile", "python/"]),
+        ..TESTS
+    },
+    Part {
+        name: "tests of testbed",
+        proves: "what the cluster of the tests is made of, pages as scripts",
+        touched: by(&[], &["cluster/tools/", "docs/guide/"]),
+        ..TESTS
+    },
+    Part {
+        name: "tests of acceptance",
+        proves: "the parts that this list names, and what they read",
+        touched: by(&[], &["docs/guide/"]),
+        ..TESTS
+    },
     Part {
         name: "a Rust and a Python rank in one group",
         proves: "that our ranks and `torch.distributed`'s train one model, with either as rank 0, and meet in a control group as well",
-        stage: Stage::Checks,
         after: &[Passed("compile"), Passed("Python packages")],
-        work: Work::Acceptance,
         load: Load::cores(2),
         touched: by(&["torch-dist"], &["python/ddp_rank.py", "python/groups_rank.py"]),
+        ..CHECK
     },
     Part {
         name: "parity with PyTorch",
         proves: "every net against the installed PyTorch, each optimizer on half of them, with weights exchanged as files, at large steps on this processor",
-        stage: Stage::Checks,
         after: &[Passed("compile"), Passed("Python packages")],
-        work: Work::Acceptance,
-        load: Load::cores(1),
         touched: by(&["fltk-train"], &["crates/fltk-torch/src/cmd/parity", "python/nets.py", "python/parity.py"]),
+        ..CHECK
     },
     // These are the checks of the charts.
     Part {
         name: "Helm charts",
         proves: "that both charts render what was committed, fit the API of five versions of Kubernetes, and keep our own rules",
-        stage: Stage::Checks,
-        after: &[Passed("compile")],
-        work: Work::Acceptance,
-        load: Load::cores(1),
         touched: by(&["images"], &["charts/", "cluster/tools/", "configs/", "examples/"]),
+        ..CHECK
     },
     Part {
         name: "charts and program",
         proves: "that the program takes what the charts give it, and that the schemas are what the types of experiments and charts' values say",
-        stage: Stage::Checks,
         after: &[Passed("compile"), Over("Helm charts")],
-        work: Work::Acceptance,
-        load: Load::cores(1),
         touched: by(&["images", "fltk", "chart-values"], &["charts/", "configs/", "docs/experiment.schema.json", "examples/"]),
+        ..CHECK
     },
     // These are whole runs.
     Part {
         name: "quickstart",
         proves: "that the demo's experiment learns real images (accuracy above 0.75), with the same bits for one worker, and for two when killed and resumed",
-        stage: Stage::Checks,
-        after: &[Passed("compile")],
-        work: Work::Acceptance,
         load: Load::cores(2),
         touched: by(PROGRAM, &["examples/quickstart.yaml"]),
+        ..CHECK
     },
     Part {
         name: "accuracy of central training",
         proves: "that examples/fashion-central.yaml reaches 0.88 on all of Fashion-MNIST",
-        stage: Stage::Checks,
         after: &[Passed("compile"), Passed("Fashion-MNIST in full")],
-        work: Work::Acceptance,
-        load: Load::cores(1),
         touched: by(TRAINS_ALONE, &["crates/fltk/src/", "crates/fltk-torch/src/", "examples/fashion-central.yaml"]),
+        ..CHECK
     },
     Part {
         name: "accuracy of federated training",
         proves: "that examples/fashion-fedavg.yaml reaches 0.80 on all of Fashion-MNIST",
-        stage: Stage::Checks,
         after: &[Passed("compile"), Passed("Fashion-MNIST in full")],
-        work: Work::Acceptance,
         load: Load::cores(2),
         touched: by(PROGRAM, &["examples/fashion-fedavg.yaml"]),
+        ..CHECK
     },
     Part {
         name: "accuracy of four ranks",
         proves: "that four ranks, as in examples/fashion-ddp.yaml with larger batches, end within 0.2 points of the same training in one process",
-        stage: Stage::Checks,
         after: &[Passed("compile"), Passed("Fashion-MNIST in full")],
-        work: Work::Acceptance,
         load: Load::cores(2),
         touched: by(TRAINS_ALONE, &["crates/fltk/src/", "crates/fltk-torch/src/", "examples/fashion-ddp.yaml"]),
+        ..CHECK
     },
     // These parts need a cluster.
     Part {
         name: "Debian packages",
         proves: "that the Debian packages that containers and the cluster need can be installed",
-        stage: Stage::Cluster,
         after: &[Passed("compile"), Over("Fashion-MNIST in full")],
-        work: Work::Acceptance,
         load: Load::cores(0).using(&[Apt]),
-        touched: Touched::Never,
+        ..ON_CLUSTER
     },
     Part {
         name: "Kubernetes, built",
         proves: "that Kubernetes, Kubeflow's operators, kwok and Helm can be built from the Go module proxy",
-        stage: Stage::Cluster,
         // That part installs some packages itself.
         after: &[Passed("compile"), Wanted("Debian packages")],
-        work: Work::Acceptance,
         load: Load::cores(ALL),
-        touched: Touched::Never,
+        ..ON_CLUSTER
     },
     Part {
         name: "image training",
         proves: "that the image is built, runs without privileges, and has verified data",
-        stage: Stage::Cluster,
         after: &[Wanted("Debian packages"), Passed("compile"), Passed("Fashion-MNIST in full")],
-        work: Work::Acceptance,
-        load: Load::cores(1),
         touched: by(&["images", "fltk", "fltk-torch"], &["Dockerfile"]),
+        ..ON_CLUSTER
     },
     Part {
         name: "image orchestrator",
         proves: "that the image is built, runs without privileges, and stays below 40 MB",
-        stage: Stage::Cluster,
         after: &[Wanted("Debian packages"), Passed("compile")],
-        work: Work::Acceptance,
-        load: Load::cores(1),
         touched: by(&["images", "fltk"], &["Dockerfile"]),
+        ..ON_CLUSTER
     },
     Part {
         name: "image tensorboard",
         proves: "that the image is built, and runs TensorBoard without privileges",
-        stage: Stage::Cluster,
         after: &[Wanted("Debian packages"), Passed("compile"), Wanted("Python packages")],
-        work: Work::Acceptance,
-        load: Load::cores(1),
         touched: by(&["images"], &["Dockerfile", "python/tensorboard.txt"]),
+        ..ON_CLUSTER
     },
     Part {
         name: "image cuda",
         proves: "that the image with CUDA's libraries finds all of them, and trains to the same bits without a GPU",
-        stage: Stage::Cluster,
         after: &[Wanted("Debian packages"), Passed("compile"), Passed("Python packages"), Passed("Fashion-MNIST in full")],
-        work: Work::Acceptance,
-        load: Load::cores(1),
         touched: by(&["images", "fltk-torch"], &["Dockerfile", "examples/quickstart.yaml"]),
+        ..ON_CLUSTER
     },
     Part {
         name: "a real Kubernetes",
         proves: "that the cluster of the tests starts, with Kubeflow's operators and 50 simulated nodes",
-        stage: Stage::Cluster,
         after: &[Wanted("Debian packages"), Passed("Kubernetes, built")],
-        work: Work::Acceptance,
-        load: Load::cores(1),
-        touched: Touched::Never,
+        ..ON_CLUSTER
     },
     Part {
         name: "a namespace without rights",
         proves: "that a user without rights gets an error that names the missing ones, from the real API server, and nothing is made",
-        stage: Stage::Cluster,
         after: &[Passed("a real Kubernetes")],
-        work: Work::Acceptance,
         load: Load::cores(0),
         touched: by(&["fltk"], &["examples/stream.yaml"]),
+        ..ON_CLUSTER
     },
     Part {
         name: "500 jobs on 50 nodes",
         proves: "that a stream of 500 jobs through the real operator follows its plan, and each job is created once, although the orchestrator is killed, the API server frozen and a job deleted",
-        stage: Stage::Cluster,
         after: &[Passed("a real Kubernetes")],
-        work: Work::Acceptance,
         load: Load::cores(1).using(&[Quiet]),
         touched: by(&["fltk-kubernetes", "fltk"], &[]),
+        ..ON_CLUSTER
     },
     Part {
         name: "the guide",
         proves: "that the guide, run as it is written, leads from an empty cluster to results: images, charts, an experiment of four jobs, TensorBoard, cleaning up",
-        stage: Stage::Cluster,
         after: &[Passed("a real Kubernetes"), Passed("Fashion-MNIST in full")],
-        work: Work::Acceptance,
         load: Load::cores(1).using(&[Node, Cargo]),
         touched: by(&["images", "fltk", "fltk-torch"], &["docs/guide/", "charts/", "configs/", "Dockerfile", "python/tensorboard.txt"]),
+        ..ON_CLUSTER
     },
     Part {
         name: "images, built again",
         proves: "that images are the same when built again, as the guide says",
-        stage: Stage::Cluster,
         after: &[Passed("the guide"), Passed("image training"), Passed("image orchestrator"), Passed("image tensorboard")],
-        work: Work::Acceptance,
-        load: Load::cores(1),
         touched: by(&["images", "fltk", "fltk-torch"], &["Dockerfile"]),
+        ..ON_CLUSTER
     },
     Part {
         name: "both charts twice in a namespace",
         proves: "that several releases in a namespace are installed, upgraded and uninstalled by real helm without conflicts",
-        stage: Stage::Cluster,
         after: &[Passed("a real Kubernetes"), Passed("the guide")],
-        work: Work::Acceptance,
         load: Load::cores(0),
         touched: by(&["fltk-kubernetes", "fltk"], &["charts/"]),
+        ..ON_CLUSTER
     },
     Part {
         name: "data sets through a proxy",
         proves: "that the Extractor fetches published files through a proxy that intercepts TLS, resumes after an interruption, and a job trains with them",
-        stage: Stage::Cluster,
         after: &[Passed("a real Kubernetes"), Passed("the guide")],
-        work: Work::Acceptance,
         load: Load::cores(1).using(&[Node]),
         touched: by(&["fltk-data", "fltk"], &["charts/"]),
+        ..ON_CLUSTER
     },
     Part {
         name: "an orchestrator in its pod, PyTorchJobs",
         proves: "that an orchestrator whose pod is deleted is resumed by the next, and uses exactly the rights that the chart gives",
-        stage: Stage::Cluster,
         after: &[Passed("a real Kubernetes"), Passed("the guide")],
-        work: Work::Acceptance,
         load: Load::cores(0),
         touched: by(&["fltk-kubernetes", "fltk"], &["charts/orchestrator/"]),
+        ..ON_CLUSTER
     },
     Part {
         name: "an orchestrator in its pod, TrainJobs",
         proves: "the same with TrainJobs, which need other rights",
-        stage: Stage::Cluster,
         // A node that is added for one part would have room for the other part's jobs.
         after: &[Passed("a real Kubernetes"), Passed("the guide"), Over("an orchestrator in its pod, PyTorchJobs")],
-        work: Work::Acceptance,
         load: Load::cores(0),
         touched: by(&["fltk-kubernetes", "fltk"], &["charts/orchestrator/"]),
+        ..ON_CLUSTER
     },
     Part {
         name: "KFLTK's files in real pods, TrainJobs",
         proves: "that KFLTK's files train in restricted pods of Kubeflow Trainer, with records on a shared volume, and are removed by `--down`",
-        stage: Stage::Cluster,
         after: NODE_TO_ITSELF,
-        work: Work::Acceptance,
         load: Load::cores(1).using(&[Node]),
         touched: by(&["fltk-kubernetes", "fltk", "fltk-torch"], &["configs/"]),
+        ..ON_CLUSTER
     },
     Part {
         name: "priorities on a tainted node",
         proves: "that a real job is preempted by one of higher priority and resumes from its checkpoint",
-        stage: Stage::Cluster,
         after: NODE_TO_ITSELF,
-        work: Work::Acceptance,
         load: Load::cores(1).using(&[Node]),
         touched: by(&["fltk-kubernetes", "fltk", "fltk-torch"], &[]),
+        ..ON_CLUSTER
     },
     Part {
         name: "a gang on a tainted node",
         proves: "that a gang of real pods waits until all of it fits, and reports what it waits for",
-        stage: Stage::Cluster,
         after: NODE_TO_ITSELF,
-        work: Work::Acceptance,
         load: Load::cores(1).using(&[Node]),
         touched: by(&["fltk-kubernetes", "fltk", "fltk-torch"], &[]),
+        ..ON_CLUSTER
     },
     Part {
         name: "lost ranks",
         proves: "that a job of three ranks loses its master once, or a worker three times, and ends with the same result as an undisturbed one, as PyTorchJob and as TrainJob",
-        stage: Stage::Cluster,
         // The part's pods request no resources, and mostly wait for the kubelet.
         after: &[Passed("a real Kubernetes"), Passed("the guide")],
-        work: Work::Acceptance,
-        load: Load::cores(1),
         touched: by(&["fltk-kubernetes", "torch-dist", "fltk", "fltk-torch"], &[]),
+        ..ON_CLUSTER
     },
     Part {
         name: "ranks as containers",
         proves: "that the ranks of docs/compose.md, run as it is written, train as containers of one machine",
-        stage: Stage::Cluster,
         after: &[Passed("the guide")],
-        work: Work::Acceptance,
-        load: Load::cores(1),
         touched: by(&["fltk-torch"], &["docs/compose.md", "compose.yaml", "Dockerfile", "examples/fashion-ddp.yaml"]),
+        ..ON_CLUSTER
     },
     Part {
         name: "stopping Kubernetes",
         proves: "that nothing of the cluster is left: no process, mount, group or namespace",
-        stage: Stage::Cluster,
         after: &[
             Over("a real Kubernetes"),
             Over("a namespace without rights"),
@@ -519,9 +459,8 @@ pub const PARTS: &[Part] = &[
             Over("an orchestrator in its pod, TrainJobs"),
             Over("ranks as containers"),
         ],
-        work: Work::Acceptance,
         load: Load::cores(0),
-        touched: Touched::Never,
+        ..ON_CLUSTER
     },
 ];
 
@@ -546,8 +485,7 @@ mod tests {
     /// A part that is chosen by itself never runs programs compiled from another state of the checkout.
     #[test]
     fn what_runs_the_programs_needs_them_compiled() {
-        for part in PARTS.iter().filter(|part| matches!(part.work, Work::Acceptance | Work::Tests(_)) && part.name != "stopping Kubernetes")
-        {
+        for part in PARTS.iter().filter(|part| matches!(part.work, Work::Acceptance | Work::Tests) && part.name != "stopping Kubernetes") {
             let mut needs: Vec<&str> = vec![part.name];
             let mut at = 0;
             while at < needs.len() {
@@ -562,8 +500,7 @@ mod tests {
     #[test]
     fn every_package_with_tests_has_a_part() {
         let metadata = crate::checkout::Checkout::find().unwrap().metadata().unwrap();
-        let of_parts: BTreeSet<&str> =
-            PARTS.iter().filter_map(|part| if let Work::Tests(package) = part.work { Some(package) } else { None }).collect();
+        let of_parts: BTreeSet<&str> = PARTS.iter().filter_map(Part::tested).collect();
         let packages: BTreeSet<String> = metadata
             .workspace_packages()
             .iter()

@@ -201,7 +201,7 @@ impl Runner<'_> {
                 cargo.args(arguments);
                 cargo
             }
-            Work::Own | Work::Compile | Work::Tests(_) => {
+            Work::Own | Work::Compile | Work::Tests => {
                 let mut own = Command::new(&self.own);
                 own.args(["part", part.name]);
                 own
