@@ -18,6 +18,7 @@ mod program;
 mod sbom;
 mod stage;
 mod tensorboard;
+mod tools;
 
 use std::{
     fs,

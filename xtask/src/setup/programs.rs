@@ -1,11 +1,6 @@
-//! Programs of others that ours start, by name. On Debian as root, a missing program is installed before its first use; otherwise, an error names it and the
-//! package that contains it.
+//! Programs of others that ours start, by name. An error about a missing one names the Debian package that contains it.
 
 use std::{ffi::OsStr, io, path::Path};
-
-use anyhow::{Context as _, bail};
-
-use super::debian;
 
 /// All programs, each with the Debian package that contains it. A test of `dev/acceptance` compares the list with the programs that are started.
 const PACKAGES: [(&str, &str); 26] = [
@@ -37,23 +32,6 @@ const PACKAGES: [(&str, &str); 26] = [
     ("umount", "mount"),
 ];
 
-/// Makes sure that `programs` can be started: missing ones are installed, if possible.
-///
-/// # Errors
-/// The first program that is still missing, and why.
-pub fn ensure(programs: &[&str]) -> anyhow::Result<()> {
-    for program in programs.iter().filter(|program| !is_on_path(program)) {
-        let package = package_of(program).with_context(|| format!("there is no program `{program}`"))?;
-        debian::install(&[package]).map_err(anyhow::Error::msg).with_context(|| format!("there is no program `{program}`"))?;
-        if !is_on_path(program) {
-            bail!(
-                "there is no program `{program}` in the folders of PATH, though the Debian package `{package}`, which has it, is installed"
-            );
-        }
-    }
-    Ok(())
-}
-
 /// Describes a program that wasn't started because of `error`: its name, and the package to install. Returns `None` if the error has another cause.
 pub fn missing(program: &OsStr, error: &io::Error) -> Option<String> {
     let name = program.to_str().filter(|name| error.kind() == io::ErrorKind::NotFound && !name.contains('/') && !is_on_path(name))?;
@@ -66,7 +44,8 @@ pub fn package_of(program: &str) -> Option<&'static str> {
     PACKAGES.iter().find(|(known, _)| *known == program).map(|(_, package)| *package)
 }
 
-fn is_on_path(program: &str) -> bool {
+/// True if `program` is in one of the folders of PATH.
+pub fn is_on_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| is_program(&folder.join(program)))
 }
@@ -87,8 +66,5 @@ mod tests {
         assert_eq!(said, "there is no program `no-such-program-anywhere` in the folders of PATH");
         assert_eq!(missing(OsStr::new("sh"), &not_found), None, "something else wasn't found, such as the folder to work in");
         assert_eq!(missing(OsStr::new("/no/such/program"), &not_found), None);
-        let error = ensure(&["no-such-program-anywhere"]).unwrap_err().to_string();
-        assert!(error.contains("`no-such-program-anywhere`"), "{error}");
-        ensure(&["sh"]).unwrap();
     }
 }

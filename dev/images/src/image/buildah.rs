@@ -8,7 +8,8 @@ use std::{
 use anyhow::Context as _;
 use tempfile::TempDir;
 
-use crate::{setup::programs, sh};
+use super::tools;
+use crate::sh;
 
 /// A store of images that lives as long as the value.
 pub struct Buildah {
@@ -28,7 +29,7 @@ pub struct Registry<'a> {
 impl Buildah {
     /// Makes an empty store in the folder `work`, which takes as much space as the images that are built.
     pub fn new(work: &Path) -> anyhow::Result<Self> {
-        programs::ensure(&["buildah"]).context("images are built with buildah")?;
+        tools::ensure(&["buildah"]).context("images are built with buildah")?;
         std::fs::create_dir_all(work).with_context(|| format!("can't make `{}`", work.display()))?;
         Ok(Self { store: tempfile::Builder::new().prefix("store").tempdir_in(work)? })
     }

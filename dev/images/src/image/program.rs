@@ -10,7 +10,8 @@ use std::{
 use anyhow::Context as _;
 
 use super::context::set_mode;
-use crate::{checkout::Checkout, setup::programs, sh};
+use super::tools;
+use crate::{checkout::Checkout, sh};
 
 /// The folder for sources on a system that has them.
 const SOURCES: &[u8] = b"/usr/src";
@@ -18,7 +19,7 @@ const SOURCES: &[u8] = b"/usr/src";
 /// Copies `program` to `to` without line numbers and function names, which are nine tenths of a release build: panics still report their location. The copy
 /// also requires the libraries `needed`, which the linker dropped because none of their functions is called, and no longer contains the folders `paths`.
 pub fn copy(program: &Path, to: &Path, needed: &[&str], paths: &[PathBuf]) -> anyhow::Result<()> {
-    programs::ensure(&["strip", "patchelf"])?;
+    tools::ensure(&["strip", "patchelf"])?;
     sh::quiet_output(Command::new("strip").args(["--strip-all", "-o"]).arg(to).arg(program), sh::LOOKUP_LIMIT)?;
     let patch = |arguments: &[&str]| sh::quiet_output(Command::new("patchelf").args(arguments).arg(to), sh::LOOKUP_LIMIT).map(drop);
     if !search_path(program)?.is_empty() {
@@ -64,7 +65,7 @@ fn forget(mut bytes: Vec<u8>, paths: &[PathBuf]) -> Vec<u8> {
 
 /// Returns the folders of this machine in which `program` looks for its libraries first (RPATH).
 pub fn search_path(program: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    programs::ensure(&["patchelf"])?;
+    tools::ensure(&["patchelf"])?;
     let path = sh::quiet_output(Command::new("patchelf").arg("--print-rpath").arg(program), sh::LOOKUP_LIMIT)
         .with_context(|| format!("`{}` is not a program", program.display()))?;
     Ok(path.trim().split(':').filter(|folder| !folder.is_empty()).map(PathBuf::from).collect())
