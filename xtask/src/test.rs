@@ -128,7 +128,7 @@ fn chosen(checkout: &Checkout, arguments: &Arguments) -> anyhow::Result<Vec<&'st
     // This adds the parts that they need, directly or indirectly, and the part that cleans up after them.
     for part in PARTS.iter().rev() {
         if names.contains(part.name) {
-            names.extend(part.after.iter().filter_map(|after| after.is_brought().then_some(after.name())));
+            names.extend(part.after.iter().filter_map(|after| after.brought()));
         }
     }
     if names.contains("a real Kubernetes") {

@@ -92,7 +92,7 @@ impl Change {
     #[must_use]
     pub fn can_break(&self, part: &Part) -> bool {
         let own = if part.work == Work::Acceptance { Some("acceptance") } else { part.tested() };
-        let of_set_up = [("python/requirements.txt", part.after.iter().any(|after| after.name() == "Python packages"))];
+        let of_set_up = [("python/requirements.txt", part.after.iter().any(|after| after.name() == Some("Python packages")))];
         let of_cluster = [("cluster/tools/", part.stage == Stage::Cluster)];
         let of_others = of_set_up.iter().chain(&of_cluster).filter(|(_, is_used)| *is_used).map(|(beginning, _)| *beginning);
         match part.touched {

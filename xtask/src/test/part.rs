@@ -59,21 +59,24 @@ pub enum After {
     Over(&'static str),
     /// The part must be over, whatever its outcome; if this one is chosen by itself, that one is run too.
     Wanted(&'static str),
+    /// All parts that run in the same command must be over, whatever their outcomes.
+    AllOthers,
 }
 
 impl After {
-    /// True if a part that is chosen by itself brings that one along.
+    /// The name of the earlier part, if it is one.
     #[must_use]
-    pub fn is_brought(self) -> bool {
-        !matches!(self, Self::Over(_))
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Passed(name) | Self::Over(name) | Self::Wanted(name) => Some(name),
+            Self::AllOthers => None,
+        }
     }
 
-    /// The name of the earlier part.
+    /// The name of the earlier part, if a part that is chosen by itself brings it along.
     #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Passed(name) | Self::Over(name) | Self::Wanted(name) => name,
-        }
+    pub fn brought(self) -> Option<&'static str> {
+        self.name().filter(|_| !matches!(self, Self::Over(_)))
     }
 }
 

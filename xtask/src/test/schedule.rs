@@ -49,7 +49,7 @@ impl<'a> Schedule<'a> {
         let mut ahead = seconds.clone();
         // The list is in an order in which all parts may run one after another; a test ensures this.
         for at in (0..parts.len()).rev() {
-            let later = (at + 1..parts.len()).filter(|&later| parts[later].after.iter().any(|after| after.name() == parts[at].name));
+            let later = (at + 1..parts.len()).filter(|&later| parts[later].after.iter().any(|after| after.name() == Some(parts[at].name)));
             ahead[at] = seconds[at] + later.map(|later| ahead[later]).fold(0.0, f64::max);
         }
         Self { parts, cores, ahead, seconds }
@@ -86,8 +86,11 @@ impl<'a> Schedule<'a> {
     fn is_ready(&self, at: usize, state: &State) -> Readiness {
         let mut readiness = Readiness::Ready;
         for after in self.parts[at].after {
+            if *after == After::AllOthers && state.over.len() + 1 < self.parts.len() {
+                readiness = Readiness::Waits;
+            }
             // A part that isn't on the list was run before.
-            let Some(needed) = self.parts.iter().position(|part| part.name == after.name()) else { continue };
+            let Some(needed) = self.parts.iter().position(|part| after.name() == Some(part.name)) else { continue };
             match (state.over.get(&needed), after) {
                 (None, _) => readiness = Readiness::Waits,
                 (Some(End::NotPassed), After::Passed(name)) => return Readiness::Never(name),
@@ -157,6 +160,8 @@ mod tests {
     const TWO: Part = part("two", &[After::Passed("compile"), After::Over("download")], Load::cores(2));
     const ALONE: Part = part("alone", &[After::Passed("compile")], Load::cores(0).using(&[Resource::Quiet]));
 
+    const LAST: Part = part("last", &[After::AllOthers], Load::cores(0));
+
     fn order(parts: &[&Part], cores: u32, ends: &[(&str, End)]) -> (Vec<String>, f64) {
         let schedule = Schedule::new(parts, cores, vec![10.0; parts.len()]);
         let (mut state, mut said) = (State::default(), Vec::new());
@@ -209,6 +214,8 @@ mod tests {
         assert_eq!(said, ["+compile", "+download", "-compile", "one needs compile", "two needs compile", "-download"]);
         let (said, _) = order(&[&COMPILE, &DOWNLOAD, &TWO], 2, &[("download", End::NotPassed)]);
         assert_eq!(said.last().unwrap(), "-two");
+        let (said, _) = order(&[&COMPILE, &LAST, &ONE], 2, &[("compile", End::NotPassed)]);
+        assert_eq!(said, ["+compile", "-compile", "one needs compile", "+last", "-last"]);
     }
 
     #[test]
