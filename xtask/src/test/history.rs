@@ -5,13 +5,13 @@ use std::{
     fmt::Write as _,
     fs,
     path::PathBuf,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
-use super::{Part, Work, table};
+use super::{Part, Work, report::End, table};
 use crate::checkout::Checkout;
 
 /// The number of runs that are kept.
@@ -26,14 +26,31 @@ pub struct Run {
     pub seconds: f64,
     /// True if the run was with `--cluster`.
     pub cluster: bool,
-    /// The seconds of each part that passed.
-    pub parts: BTreeMap<String, f64>,
-    /// The parts that failed.
-    #[serde(rename = "others")]
-    pub failed: Vec<String>,
-    /// The parts that were skipped.
-    #[serde(default)]
-    pub skipped: Vec<String>,
+    /// The outcome of each part.
+    pub parts: BTreeMap<String, Ended>,
+}
+
+/// The outcome of a part, as far as it is kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ended {
+    /// It passed in so many seconds.
+    Seconds(f64),
+    /// It failed.
+    Failed,
+    /// It was skipped.
+    Skipped,
+}
+
+impl Ended {
+    /// Returns what is kept of an outcome.
+    pub fn of(end: &End, took: Duration) -> Self {
+        match end {
+            End::Passed(_) => Self::Seconds(took.as_secs_f64()),
+            End::Failed(_) => Self::Failed,
+            End::Skipped(_) => Self::Skipped,
+        }
+    }
 }
 
 /// The last runs, with the oldest first.
@@ -81,7 +98,8 @@ impl History {
     /// do.
     #[must_use]
     pub fn measured(&self, part: &Part) -> Option<f64> {
-        let mut last: Vec<f64> = self.runs.iter().rev().filter_map(|run| run.parts.get(part.name).copied()).collect();
+        let seconds = |run: &Run| if let Some(Ended::Seconds(seconds)) = run.parts.get(part.name) { Some(*seconds) } else { None };
+        let mut last: Vec<f64> = self.runs.iter().rev().filter_map(seconds).collect();
         if matches!(part.work, Work::Cargo(_) | Work::Compile) {
             let longest = last.iter().copied().fold(0.0, f64::max);
             return last.into_iter().find(|seconds| *seconds >= longest / 10.0);
@@ -112,9 +130,9 @@ impl History {
         row("command", &mut self.runs.iter().map(|run| if run.cluster { "cluster" } else { "checks" }.to_owned()));
         for part in super::PARTS {
             let cell = |run: &Run| match run.parts.get(part.name) {
-                Some(seconds) => format!("{seconds:.1}"),
-                None if run.failed.iter().any(|name| name == part.name) => "failed".to_owned(),
-                None if run.skipped.iter().any(|name| name == part.name) => "skipped".to_owned(),
+                Some(Ended::Seconds(seconds)) => format!("{seconds:.1}"),
+                Some(Ended::Failed) => "failed".to_owned(),
+                Some(Ended::Skipped) => "skipped".to_owned(),
                 None => "-".to_owned(),
             };
             row(part.name, &mut self.runs.iter().map(cell));
@@ -129,14 +147,8 @@ mod tests {
     use super::*;
 
     fn run(began: u64, seconds: f64) -> Run {
-        Run {
-            began,
-            seconds,
-            cluster: false,
-            parts: [("tidy".to_owned(), seconds), ("compile".to_owned(), seconds)].into(),
-            failed: vec!["format".to_owned()],
-            skipped: Vec::new(),
-        }
+        let ends = [("tidy", Ended::Seconds(seconds)), ("compile", Ended::Seconds(seconds)), ("format", Ended::Failed)];
+        Run { began, seconds, cluster: false, parts: ends.map(|(name, end)| (name.to_owned(), end)).into() }
     }
 
     #[test]

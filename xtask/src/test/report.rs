@@ -1,6 +1,6 @@
 //! The outcome of each part, and the closing table and line.
 
-use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
+use std::{fmt::Write as _, time::Duration};
 
 /// The outcome of a part.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,53 +13,26 @@ pub enum End {
     Skipped(String),
 }
 
-struct Row {
-    name: &'static str,
-    end: End,
-    took: Duration,
-}
-
-/// The finished parts, in the order of the list.
-#[derive(Default)]
-pub struct Report {
-    rows: Vec<Row>,
-}
+/// The finished parts, in the order of the list: the name of each, its outcome, and the time that it took.
+pub struct Report(pub Vec<(&'static str, End, Duration)>);
 
 impl Report {
-    /// Adds the outcome of a part.
-    pub fn add(&mut self, name: &'static str, end: End, took: Duration) {
-        self.rows.push(Row { name, end, took });
-    }
-
     /// True if no part failed and, with `skips_fail`, none was skipped.
     #[must_use]
     pub fn is_good(&self, skips_fail: bool) -> bool {
-        self.rows.iter().all(|row| match row.end {
+        self.0.iter().all(|(_, end, _)| match end {
             End::Passed(_) => true,
             End::Failed(_) => false,
             End::Skipped(_) => !skips_fail,
         })
     }
 
-    /// Returns the seconds of the parts that passed.
-    #[must_use]
-    pub fn times(&self) -> BTreeMap<String, f64> {
-        let passed = self.rows.iter().filter(|row| matches!(row.end, End::Passed(_)));
-        passed.map(|row| (row.name.to_owned(), row.took.as_secs_f64())).collect()
-    }
-
-    /// Returns the names of the parts whose outcome satisfies `is`.
-    #[must_use]
-    pub fn names(&self, is: impl Fn(&End) -> bool) -> Vec<String> {
-        self.rows.iter().filter(|row| is(&row.end)).map(|row| row.name.to_owned()).collect()
-    }
-
     /// Returns the closing table, the failures, the skipped parts with reasons, and the closing line.
     #[must_use]
     pub fn render(&self) -> String {
-        let width = self.rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
+        let width = self.0.iter().map(|(name, ..)| name.chars().count()).max().unwrap_or(0);
         let (mut table, mut failed, mut skipped, mut passed) = (String::new(), Vec::new(), Vec::new(), 0);
-        for Row { name, end, took } in &self.rows {
+        for (name, end, took) in &self.0 {
             let (word, remark) = match end {
                 End::Passed(remark) => ("passed ", remark.as_str()),
                 End::Failed(_) => ("FAILED ", ""),
@@ -86,16 +59,12 @@ mod tests {
     use super::*;
 
     fn report(ends: &[&'static str]) -> Report {
-        let mut report = Report::default();
-        for &end in ends {
-            let end_of = match end {
-                "failed" => End::Failed("because".to_owned()),
-                "skipped" => End::Skipped("not here".to_owned()),
-                remark => End::Passed(remark.to_owned()),
-            };
-            report.add(end, end_of, Duration::from_millis(1500));
-        }
-        report
+        let end_of = |end: &str| match end {
+            "failed" => End::Failed("because".to_owned()),
+            "skipped" => End::Skipped("not here".to_owned()),
+            remark => End::Passed(remark.to_owned()),
+        };
+        Report(ends.iter().map(|&end| (end, end_of(end), Duration::from_millis(1500))).collect())
     }
 
     #[test]

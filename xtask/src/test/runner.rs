@@ -2,7 +2,6 @@
 //! left.
 
 use std::{
-    collections::BTreeMap,
     fs::{self, File},
     io::{Read as _, Seek as _, SeekFrom},
     os::unix::process::CommandExt as _,
@@ -22,10 +21,10 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::{
     compile,
-    history::{History, Run},
+    history::{Ended, History, Run},
     part::{Part, Work},
     report::{End, Report},
-    schedule::{self, Next, Schedule, State},
+    schedule::{Next, Schedule, State},
 };
 use crate::{
     checkout::Checkout,
@@ -81,7 +80,6 @@ pub fn run(checkout: &Checkout, parts: &[&'static Part], cores: u32, history: &H
         folder,
         state: State::default(),
         running: Vec::new(),
-        ends: BTreeMap::new(),
         began: Instant::now(),
     };
     let began = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
@@ -93,17 +91,12 @@ pub fn run(checkout: &Checkout, parts: &[&'static Part], cores: u32, history: &H
         kill(&mut running.child);
     }
     outcome?;
-    let mut report = Report::default();
-    for (at, (end, took)) in work.ends {
-        report.add(parts[at].name, end, took);
-    }
+    let report = Report(work.state.over.into_iter().map(|(at, (end, took))| (parts[at].name, end, took)).collect());
     history.add(Run {
         began,
         seconds: work.began.elapsed().as_secs_f64(),
         cluster: parts.iter().any(|part| part.stage == super::part::Stage::Cluster),
-        parts: report.times(),
-        failed: report.names(|end| matches!(end, End::Failed(_))),
-        skipped: report.names(|end| matches!(end, End::Skipped(_))),
+        parts: report.0.iter().map(|(name, end, took)| ((*name).to_owned(), Ended::of(end, *took))).collect(),
     })?;
     Ok(report)
 }
@@ -117,7 +110,6 @@ struct Runner<'a> {
     folder: PathBuf,
     state: State,
     running: Vec<Running>,
-    ends: BTreeMap<usize, (End, Duration)>,
     began: Instant,
 }
 
@@ -166,25 +158,20 @@ impl Runner<'_> {
         let part = self.parts[at];
         let name: String = part.name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
         let (log, outcome) = (self.folder.join(&name).with_extension("log"), self.folder.join(&name).with_extension("outcome"));
-        let mut command = match self.command(part) {
-            Ok(command) => command,
-            Err(error) => {
-                self.end(at, End::Failed(format!("{error:#}")), Duration::ZERO, None);
-                return Ok(());
-            }
-        };
         let file = File::create(&log).with_context(|| format!("can't write `{}`", log.display()))?;
-        command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).env(VARIABLE, &outcome);
+        let (output, errors) = (file.try_clone()?, file);
         self.say(&format!("{}: begins, about {}", part.name, duration(self.schedule.seconds_of(at))));
-        let child = match sh::start(&mut command) {
-            Ok(child) => child,
-            Err(error) => {
-                self.end(at, End::Failed(format!("{error:#}")), Duration::ZERO, None);
-                return Ok(());
+        let started = self.command(part).and_then(|mut command| {
+            command.stdin(Stdio::null()).stdout(output).stderr(errors).env(VARIABLE, &outcome);
+            Ok((sh::start(&mut command)?, command))
+        });
+        match started {
+            Ok((child, command)) => {
+                self.state.running.push(at);
+                self.running.push(Running { at, child, command, began: Instant::now(), log, outcome });
             }
-        };
-        self.state.running.push(at);
-        self.running.push(Running { at, child, command, began: Instant::now(), log, outcome });
+            Err(error) => self.end(at, End::Failed(format!("{error:#}")), Duration::ZERO, None),
+        }
         Ok(())
     }
 
@@ -267,10 +254,9 @@ impl Runner<'_> {
             let tail = tail(log, TAIL);
             eprintln!("\n--- the last lines of {}\n{tail}\n---", log.display());
         }
-        self.state.over.insert(at, if matches!(end, End::Passed(_)) { schedule::End::Passed } else { schedule::End::NotPassed });
-        self.ends.insert(at, (end, took));
+        self.state.over.insert(at, (end, took));
         let how = if how.is_empty() { how } else { format!(": {how}") };
-        let left = self.parts.len() - self.ends.len();
+        let left = self.parts.len() - self.state.over.len();
         let left = if left == 0 { String::new() } else { format!(" ({left} left, about {})", self.left()) };
         self.say(&format!("{name}: {word} in {}{how}{left}", duration(took.as_secs_f64())));
     }

@@ -1,25 +1,19 @@
 //! The schedule of parts: a pure function of the finished and running parts. A simulation of it estimates how long all parts will take.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use super::part::{After, Part, Resource};
-
-/// The outcome of a part, as far as others depend on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// The part passed.
-    Passed,
-    /// The part failed, or was not run.
-    NotPassed,
-}
+use super::{
+    part::{After, Part, Resource},
+    report::End,
+};
 
 /// The state of each part so far, by its position in the list.
 #[derive(Clone, Debug, Default)]
 pub struct State {
     /// The running parts.
     pub running: Vec<usize>,
-    /// The finished parts.
-    pub over: BTreeMap<usize, End>,
+    /// The finished parts, with the time that each took.
+    pub over: BTreeMap<usize, (End, Duration)>,
 }
 
 /// The next action.
@@ -93,7 +87,7 @@ impl<'a> Schedule<'a> {
             let Some(needed) = self.parts.iter().position(|part| after.name() == Some(part.name)) else { continue };
             match (state.over.get(&needed), after) {
                 (None, _) => readiness = Readiness::Waits,
-                (Some(End::NotPassed), After::Passed(name)) => return Readiness::Never(name),
+                (Some((End::Failed(_) | End::Skipped(_), _)), After::Passed(name)) => return Readiness::Never(name),
                 (Some(_), _) => {}
             }
         }
@@ -124,13 +118,13 @@ impl<'a> Schedule<'a> {
                     state.running.push(at);
                     ends.push((at, now + self.seconds[at]));
                 }
-                Next::Skip(at, _) => drop(state.over.insert(at, End::NotPassed)),
+                Next::Skip(at, _) => drop(state.over.insert(at, (End::Skipped(String::new()), Duration::ZERO))),
                 Next::Wait => {
                     let Some(first) = (0..ends.len()).min_by(|&a, &b| ends[a].1.total_cmp(&ends[b].1)) else { return now };
                     let (at, end) = ends.swap_remove(first);
                     now = end;
                     state.running.retain(|&other| other != at);
-                    state.over.insert(at, End::Passed);
+                    state.over.insert(at, (End::Passed(String::new()), Duration::ZERO));
                 }
             }
         }
@@ -162,7 +156,9 @@ mod tests {
 
     const LAST: Part = part("last", &[After::AllOthers], Load::cores(0));
 
-    fn order(parts: &[&Part], cores: u32, ends: &[(&str, End)]) -> (Vec<String>, f64) {
+    /// Returns what is started and ended in which order, and the estimate at the beginning, if the part `failed` fails.
+    fn order(parts: &[&Part], cores: u32, failed: &str) -> (Vec<String>, f64) {
+        let end = |name: &str| if name == failed { End::Failed(String::new()) } else { End::Passed(String::new()) };
         let schedule = Schedule::new(parts, cores, vec![10.0; parts.len()]);
         let (mut state, mut said) = (State::default(), Vec::new());
         let left = schedule.left(&state, &|_| 0.0);
@@ -174,14 +170,13 @@ mod tests {
                 }
                 Next::Skip(at, needed) => {
                     said.push(format!("{} needs {needed}", parts[at].name));
-                    state.over.insert(at, End::NotPassed);
+                    state.over.insert(at, (End::Skipped(String::new()), Duration::ZERO));
                 }
                 Next::Wait if state.running.is_empty() => return (said, left),
                 Next::Wait => {
                     let at = state.running.remove(0);
                     said.push(format!("-{}", parts[at].name));
-                    let end = ends.iter().find(|(name, _)| *name == parts[at].name).map_or(End::Passed, |(_, end)| *end);
-                    state.over.insert(at, end);
+                    state.over.insert(at, (end(parts[at].name), Duration::ZERO));
                 }
             }
         }
@@ -189,7 +184,7 @@ mod tests {
 
     #[test]
     fn what_waits_runs_beside_what_computes() {
-        let (said, left) = order(&[&COMPILE, &DOWNLOAD, &WAITS, &ONE, &TWO], 2, &[]);
+        let (said, left) = order(&[&COMPILE, &DOWNLOAD, &WAITS, &ONE, &TWO], 2, "");
         assert_eq!(
             said,
             ["+compile", "+download", "-compile", "+waits", "+one", "-download", "-waits", "-one", "+two", "-two"],
@@ -197,12 +192,12 @@ mod tests {
         );
         assert_eq!(left, 30.0);
         // On a machine with one core, all cores are one.
-        assert_eq!(order(&[&TWO], 1, &[]).1, 10.0);
+        assert_eq!(order(&[&TWO], 1, "").1, 10.0);
     }
 
     #[test]
     fn what_needs_quiet_has_it() {
-        let (said, left) = order(&[&DOWNLOAD, &ALONE, &WAITS, &ONE], 2, &[]);
+        let (said, left) = order(&[&DOWNLOAD, &ALONE, &WAITS, &ONE], 2, "");
         let at = |what: &str| said.iter().position(|said| said == what).unwrap();
         assert_eq!(at("-alone"), at("+alone") + 1, "{said:?}");
         assert_eq!(left, 20.0);
@@ -210,11 +205,11 @@ mod tests {
 
     #[test]
     fn a_part_whose_need_has_failed_is_skipped_and_one_that_only_comes_after_runs() {
-        let (said, _) = order(&[&COMPILE, &DOWNLOAD, &ONE, &TWO], 2, &[("compile", End::NotPassed)]);
+        let (said, _) = order(&[&COMPILE, &DOWNLOAD, &ONE, &TWO], 2, "compile");
         assert_eq!(said, ["+compile", "+download", "-compile", "one needs compile", "two needs compile", "-download"]);
-        let (said, _) = order(&[&COMPILE, &DOWNLOAD, &TWO], 2, &[("download", End::NotPassed)]);
+        let (said, _) = order(&[&COMPILE, &DOWNLOAD, &TWO], 2, "download");
         assert_eq!(said.last().unwrap(), "-two");
-        let (said, _) = order(&[&COMPILE, &LAST, &ONE], 2, &[("compile", End::NotPassed)]);
+        let (said, _) = order(&[&COMPILE, &LAST, &ONE], 2, "compile");
         assert_eq!(said, ["+compile", "-compile", "one needs compile", "+last", "-last"]);
     }
 
