@@ -97,6 +97,42 @@ impl Checkout {
     }
 }
 
+/// A package of ours and the names in its manifest.
+#[derive(Debug)]
+pub struct Package {
+    /// The name.
+    pub name: String,
+    /// The path of its manifest, relative to the root.
+    pub manifest: String,
+    /// The names of its dependencies, including those for building and for tests.
+    pub dependencies: Vec<String>,
+}
+
+impl Package {
+    /// Returns its folder, relative to the root, with a trailing slash.
+    pub fn folder(&self) -> &str {
+        self.manifest.trim_end_matches("Cargo.toml")
+    }
+
+    /// Returns the package in `folder`, which has its name, for tests.
+    #[cfg(test)]
+    pub fn new(folder: &str, dependencies: &[&str]) -> Self {
+        let name = folder.rsplit('/').next().unwrap_or_default().to_owned();
+        Self { name, manifest: format!("{folder}/Cargo.toml"), dependencies: dependencies.iter().map(|&name| name.to_owned()).collect() }
+    }
+}
+
+/// Returns our packages.
+pub fn packages(metadata: &Metadata) -> Vec<Package> {
+    let relative = |path: &cargo_metadata::camino::Utf8Path| path.strip_prefix(&metadata.workspace_root).unwrap_or(path).to_string();
+    let package = |package: &cargo_metadata::Package| Package {
+        name: package.name.to_string(),
+        manifest: relative(&package.manifest_path),
+        dependencies: package.dependencies.iter().map(|dependency| dependency.name.clone()).collect(),
+    };
+    metadata.workspace_packages().into_iter().map(package).collect()
+}
+
 fn build(mut command: Command, arguments: &[&str]) -> anyhow::Result<PathBuf> {
     command.arg("build").args(arguments).arg("--message-format=json-render-diagnostics").stdin(Stdio::null());
     let messages = sh::output(&mut command, sh::BUILD_LIMIT)?;

@@ -16,7 +16,10 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
-use crate::{checkout::Checkout, sh};
+use crate::{
+    checkout::{self, Checkout},
+    sh,
+};
 
 /// A violation of a rule.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,7 +56,7 @@ pub fn run(checkout: &Checkout) -> anyhow::Result<()> {
         sources::check(source, &mut findings);
         hosts::check(source, &mut findings);
     }
-    edges::check(&edges::packages(&metadata), &sources, &mut findings);
+    edges::check(&checkout::packages(&metadata), &sources, &mut findings);
     edges::check_reached(&metadata, &mut findings)?;
     dependencies::check(&sources, &mut findings)?;
     links::check(&sources, &mut findings);

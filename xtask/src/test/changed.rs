@@ -7,26 +7,18 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use cargo_metadata::Metadata;
 
 use super::part::{Part, Stage, Touched, Work};
-use crate::{checkout::Checkout, sh};
+use crate::{
+    checkout::{Checkout, Package, packages},
+    sh,
+};
 
 /// Files that affect how everything is compiled.
 const EVERYTHING: [&str; 4] = ["Cargo.toml", "Cargo.lock", ".cargo/", "rust-toolchain"];
 
 /// The branch from which a clone's branch usually starts.
 const UPSTREAM: &str = "origin/main";
-
-/// A package of the workspace, as far as changes are concerned.
-#[derive(Debug)]
-struct Package {
-    name: String,
-    /// The folder, relative to the root, with a trailing slash.
-    folder: String,
-    /// The names of workspace packages that it is compiled with, including for tests.
-    needs: Vec<String>,
-}
 
 /// A change of the checkout.
 #[derive(Debug)]
@@ -72,14 +64,14 @@ impl Change {
     }
 
     fn of(since: String, files: Vec<String>, packages: &[Package]) -> Self {
-        let is_in = |package: &Package, file: &String| file.starts_with(&package.folder);
+        let is_in = |package: &Package, file: &String| file.starts_with(package.folder());
         let everything = files.iter().any(|file| EVERYTHING.iter().any(|beginning| file.starts_with(beginning)));
         let direct = packages.iter().filter(|package| everything || files.iter().any(|file| is_in(package, file)));
         let mut reached: BTreeSet<String> = direct.map(|package| package.name.clone()).collect();
         loop {
             let more = packages
                 .iter()
-                .filter(|package| !reached.contains(&package.name) && package.needs.iter().any(|need| reached.contains(need)));
+                .filter(|package| !reached.contains(&package.name) && package.dependencies.iter().any(|need| reached.contains(need)));
             let more: Vec<String> = more.map(|package| package.name.clone()).collect();
             if more.is_empty() {
                 return Self { since, files, packages: reached };
@@ -119,38 +111,22 @@ impl Change {
     }
 }
 
-fn packages(metadata: &Metadata) -> Vec<Package> {
-    let all = metadata.workspace_packages();
-    let is_ours = |name: &str| all.iter().any(|package| package.name == name);
-    let package = |package: &&cargo_metadata::Package| {
-        let folder = package.manifest_path.parent().unwrap_or(&package.manifest_path);
-        let folder = folder.strip_prefix(&metadata.workspace_root).unwrap_or(folder);
-        let needs = package.dependencies.iter().map(|dependency| dependency.name.clone()).filter(|name| is_ours(name)).collect();
-        Package { name: package.name.to_string(), folder: format!("{folder}/"), needs }
-    };
-    all.iter().map(package).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::test::PARTS;
 
-    fn package(name: &str, needs: &[&str]) -> Package {
-        Package { name: name.to_owned(), folder: format!("crates/{name}/"), needs: needs.iter().map(|&need| need.to_owned()).collect() }
-    }
-
     fn broken(files: &[&str]) -> Vec<&'static str> {
         let packages = [
-            package("fltk-core", &[]),
-            package("fltk-fed", &["fltk-core"]),
-            package("fltk-records", &["fltk-core"]),
-            package("fltk", &["fltk-core", "fltk-records"]),
-            package("fltk-train", &["fltk-core"]),
-            package("fltk-torch", &["fltk", "fltk-fed", "fltk-train"]),
-            Package { name: "images".to_owned(), folder: "dev/images/".to_owned(), needs: vec!["xtask".to_owned()] },
-            Package { name: "testbed".to_owned(), folder: "dev/testbed/".to_owned(), needs: vec!["images".to_owned()] },
-            Package { name: "acceptance".to_owned(), folder: "dev/acceptance/".to_owned(), needs: vec!["testbed".to_owned()] },
+            Package::new("crates/fltk-core", &[]),
+            Package::new("crates/fltk-fed", &["fltk-core"]),
+            Package::new("crates/fltk-records", &["fltk-core"]),
+            Package::new("crates/fltk", &["fltk-core", "fltk-records"]),
+            Package::new("crates/fltk-train", &["fltk-core"]),
+            Package::new("crates/fltk-torch", &["fltk", "fltk-fed", "fltk-train"]),
+            Package::new("dev/images", &["xtask"]),
+            Package::new("dev/testbed", &["images"]),
+            Package::new("dev/acceptance", &["testbed"]),
         ];
         let change = Change::of("HEAD".into(), files.iter().map(|&file| file.to_owned()).collect(), &packages);
         PARTS.iter().filter(|part| change.can_break(part)).map(|part| part.name).collect()
@@ -224,6 +200,6 @@ mod tests {
         }
         let packages = packages(&checkout.metadata_of_ours().unwrap());
         let fed = packages.iter().find(|package| package.name == "fltk-fed").unwrap();
-        assert_eq!((fed.folder.as_str(), &fed.needs[..]), ("crates/fltk-fed/", &["fltk-core".to_owned()][..]));
+        assert!(fed.folder() == "crates/fltk-fed/" && fed.dependencies.iter().any(|name| name == "fltk-core"), "{fed:?}");
     }
 }

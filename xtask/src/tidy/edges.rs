@@ -6,17 +6,7 @@ use anyhow::Context as _;
 use cargo_metadata::{DependencyKind, Metadata, PackageId};
 
 use super::{Finding, Source};
-
-/// A package of ours and the names in its manifest.
-#[derive(Debug)]
-pub struct Package {
-    /// The name.
-    pub name: String,
-    /// The path of its manifest, relative to the root.
-    pub manifest: String,
-    /// The names of its dependencies, including those for building and for tests.
-    pub dependencies: Vec<String>,
-}
+use crate::checkout::Package;
 
 /// The packages of ours on which each may depend. A package that isn't listed may depend on none.
 const EDGES: &[(&str, &[&str])] = &[
@@ -98,17 +88,6 @@ const NOT_REACHED: &[(&str, &[&str], &str)] = &[
     ("fltk", &["tch", "torch-sys", "torch-dist"], "the program without libtorch"),
 ];
 
-/// Returns our packages.
-pub fn packages(metadata: &Metadata) -> Vec<Package> {
-    let relative = |path: &cargo_metadata::camino::Utf8Path| path.strip_prefix(&metadata.workspace_root).unwrap_or(path).to_string();
-    let package = |package: &cargo_metadata::Package| Package {
-        name: package.name.to_string(),
-        manifest: relative(&package.manifest_path),
-        dependencies: package.dependencies.iter().map(|dependency| dependency.name.clone()).collect(),
-    };
-    metadata.workspace_packages().into_iter().map(package).collect()
-}
-
 /// Checks the names in manifests.
 pub fn check(packages: &[Package], sources: &[Source], findings: &mut Vec<Finding>) {
     let ours: BTreeSet<&str> = packages.iter().map(|package| package.name.as_str()).collect();
@@ -174,8 +153,7 @@ mod tests {
     use super::*;
 
     fn package(name: &str, dependencies: &[&str]) -> Package {
-        let dependencies = dependencies.iter().map(|&name| name.to_owned()).collect();
-        Package { name: name.to_owned(), manifest: format!("crates/{name}/Cargo.toml"), dependencies }
+        Package::new(&format!("crates/{name}"), dependencies)
     }
 
     fn problems(packages: &[Package]) -> Vec<String> {
