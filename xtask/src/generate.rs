@@ -23,15 +23,11 @@ pub fn run(checkout: &Checkout, only_check: bool) -> anyhow::Result<()> {
     update(checkout, fltk.parent().context("a program without a folder")?, only_check)
 }
 
-/// Does the same as [`run`] with `--check`, using the programs that are already in the folder `programs`.
+/// Does the same as [`run`] with the programs that are already in the folder `programs`.
 ///
 /// # Errors
-/// If a file differs from a program's output.
-pub fn check(checkout: &Checkout, programs: &Path) -> anyhow::Result<()> {
-    update(checkout, programs, true)
-}
-
-fn update(checkout: &Checkout, programs: &Path, only_check: bool) -> anyhow::Result<()> {
+/// If a file is only compared, and differs from a program's output.
+pub fn update(checkout: &Checkout, programs: &Path, only_check: bool) -> anyhow::Result<()> {
     for (file, [program, argument]) in SCHEMAS {
         let schema = sh::output(Command::new(programs.join(program)).arg(argument).stdin(Stdio::null()), sh::LOOKUP_LIMIT)?;
         serde_json::from_str::<serde_json::Value>(&schema).with_context(|| format!("`{program} {argument}` doesn't print JSON"))?;

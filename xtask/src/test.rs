@@ -65,11 +65,6 @@ pub struct Arguments {
     pub table: bool,
 }
 
-/// True if the environment says that this is CI.
-fn is_ci() -> bool {
-    std::env::var_os("CI").is_some_and(|value| value == "true")
-}
-
 /// Runs the command with `arguments`.
 ///
 /// # Errors
@@ -95,11 +90,11 @@ pub fn run(checkout: &Checkout, arguments: &Arguments) -> anyhow::Result<ExitCod
     let _cluster_lock = arguments.cluster.then(|| lock::take(&cluster_lock, "testing with this machine's cluster")).transpose()?;
     // This comes after the lock, since its previous holder may have changed both.
     let (history, parts) = (History::read(checkout)?, chosen(checkout, arguments)?);
-    let ci = is_ci();
+    let is_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
     let cores = available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX));
     let report = runner::run(checkout, &parts, cores, &history)?;
     print!("{}", report.render());
-    Ok(if report.is_good(ci) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.is_good(is_ci) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Returns the requested parts and those that they need, in the order of the list.

@@ -81,29 +81,19 @@ impl Change {
     }
 
     /// True if the change can break `part`.
-    #[must_use]
     pub fn can_break(&self, part: &Part) -> bool {
+        let Touched::By { packages, files } = part.touched else { return part.touched == Touched::Always && !self.files.is_empty() };
         let own = if part.work == Work::Acceptance { Some("acceptance") } else { part.tested() };
-        let of_set_up = [("python/requirements.txt", part.after.iter().any(|after| after.name() == Some("Python packages")))];
-        let of_cluster = [("cluster/tools/", part.stage == Stage::Cluster)];
-        let of_others = of_set_up.iter().chain(&of_cluster).filter(|(_, is_used)| *is_used).map(|(beginning, _)| *beginning);
-        match part.touched {
-            Touched::Always => !self.files.is_empty(),
-            Touched::Never => false,
-            Touched::By { packages, files } => {
-                let of_package = packages
-                    .iter()
-                    .copied()
-                    .chain(own)
-                    .any(|name| if name == "*" { !self.packages.is_empty() } else { self.packages.contains(name) });
-                let beginnings: Vec<&str> = files.iter().copied().chain(of_others).collect();
-                of_package || self.files.iter().any(|file| beginnings.iter().any(|beginning| file.starts_with(beginning)))
-            }
-        }
+        let is_reached = |name: &str| if name == "*" { !self.packages.is_empty() } else { self.packages.contains(name) };
+        let is_changed = |beginning: &str| self.files.iter().any(|file| file.starts_with(beginning));
+        let is_with_python = part.after.iter().any(|after| after.name() == Some("Python packages"));
+        packages.iter().copied().chain(own).any(is_reached)
+            || files.iter().any(|beginning| is_changed(beginning))
+            || is_with_python && is_changed("python/requirements.txt")
+            || part.stage == Stage::Cluster && is_changed("cluster/tools/")
     }
 
     /// Describes the change in a few words.
-    #[must_use]
     pub fn describe(&self) -> String {
         let packages: Vec<&str> = self.packages.iter().map(String::as_str).collect();
         let reached = if packages.is_empty() { "no package".to_owned() } else { packages.join(", ") };

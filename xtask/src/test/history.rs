@@ -89,14 +89,12 @@ impl History {
     }
 
     /// Returns the expected seconds of `part`: as measured here, otherwise as in the table of proofs.
-    #[must_use]
     pub fn expected(&self, part: &Part) -> f64 {
         self.measured(part).unwrap_or_else(|| table::seconds(part.name))
     }
 
     /// Returns the median of the part's last three passes here. For a part that compiles, this is the last time that it had something to
     /// do.
-    #[must_use]
     pub fn measured(&self, part: &Part) -> Option<f64> {
         let seconds = |run: &Run| if let Some(Ended::Seconds(seconds)) = run.parts.get(part.name) { Some(*seconds) } else { None };
         let mut last: Vec<f64> = self.runs.iter().rev().filter_map(seconds).collect();
@@ -111,7 +109,6 @@ impl History {
     }
 
     /// Returns a table with a row for each part and a column for each run.
-    #[must_use]
     pub fn table(&self) -> String {
         if self.runs.is_empty() {
             return "no run was kept yet\n".to_owned();

@@ -21,7 +21,6 @@ pub struct Part {
 
 impl Part {
     /// Returns the package whose tests this part runs; `None` if its work is another.
-    #[must_use]
     pub fn tested(&self) -> Option<&'static str> {
         self.name.strip_prefix("tests of ").filter(|_| self.work == Work::Tests)
     }
@@ -40,7 +39,6 @@ pub enum Stage {
 
 impl Stage {
     /// True if the command with `--cluster`, or without it, runs the part.
-    #[must_use]
     pub fn is_of(self, cluster: bool) -> bool {
         match self {
             Self::Checks => !cluster,
@@ -65,7 +63,6 @@ pub enum After {
 
 impl After {
     /// The name of the earlier part, if it is one.
-    #[must_use]
     pub fn name(self) -> Option<&'static str> {
         match self {
             Self::Passed(name) | Self::Over(name) | Self::Wanted(name) => Some(name),
@@ -74,7 +71,6 @@ impl After {
     }
 
     /// The name of the earlier part, if a part that is chosen by itself brings it along.
-    #[must_use]
     pub fn brought(self) -> Option<&'static str> {
         self.name().filter(|_| !matches!(self, Self::Over(_)))
     }
@@ -119,13 +115,11 @@ pub enum Resource {
 
 impl Load {
     /// Returns a load of this many processors.
-    #[must_use]
     pub const fn cores(cores: u32) -> Self {
         Self { cores, uses: &[] }
     }
 
     /// Adds resources of which there is only one.
-    #[must_use]
     pub const fn using(self, uses: &'static [Resource]) -> Self {
         Self { cores: self.cores, uses }
     }

@@ -18,7 +18,6 @@ pub struct Report(pub Vec<(&'static str, End, Duration)>);
 
 impl Report {
     /// True if no part failed and, with `skips_fail`, none was skipped.
-    #[must_use]
     pub fn is_good(&self, skips_fail: bool) -> bool {
         self.0.iter().all(|(_, end, _)| match end {
             End::Passed(_) => true,
@@ -28,7 +27,6 @@ impl Report {
     }
 
     /// Returns the closing table, the failures, the skipped parts with reasons, and the closing line.
-    #[must_use]
     pub fn render(&self) -> String {
         let width = self.0.iter().map(|(name, ..)| name.chars().count()).max().unwrap_or(0);
         let (mut table, mut failed, mut skipped, mut passed) = (String::new(), Vec::new(), Vec::new(), 0);

@@ -38,7 +38,6 @@ pub struct Schedule<'a> {
 
 impl<'a> Schedule<'a> {
     /// Makes a schedule for `parts` on `cores` processors, if each part takes `seconds`.
-    #[must_use]
     pub fn new(parts: &'a [&'a Part], cores: u32, seconds: Vec<f64>) -> Self {
         let mut ahead = seconds.clone();
         // The list is in an order in which all parts may run one after another; a test ensures this.
@@ -50,13 +49,11 @@ impl<'a> Schedule<'a> {
     }
 
     /// Returns the expected seconds of the part at `at`.
-    #[must_use]
     pub fn seconds_of(&self, at: usize) -> f64 {
         self.seconds[at]
     }
 
     /// Returns the next action in `state`. Among the parts that could start, it takes the one with the most time ahead of it.
-    #[must_use]
     pub fn next(&self, state: &State) -> Next {
         let mut best: Option<usize> = None;
         for at in 0..self.parts.len() {
@@ -107,7 +104,6 @@ impl<'a> Schedule<'a> {
 
     /// Returns the seconds until all is over, if from now on every part takes its expected time; `gone` gives the seconds that each running
     /// part has already taken.
-    #[must_use]
     pub fn left(&self, state: &State, gone: &dyn Fn(usize) -> f64) -> f64 {
         let mut state = state.clone();
         let mut ends: Vec<(usize, f64)> = state.running.iter().map(|&at| (at, (self.seconds[at] - gone(at)).max(0.0))).collect();

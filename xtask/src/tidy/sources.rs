@@ -94,8 +94,7 @@ const CLOCKS: &[(&str, &str)] = &[
 
 /// True for library code: all crates except those of the two programs.
 fn is_inner(path: &str) -> bool {
-    let is_program = ["crates/fltk/", "crates/fltk-torch/"].iter().any(|program| path.starts_with(program));
-    path.starts_with("crates/") && path.contains("/src/") && !is_program && !is_test(path)
+    is_ours(path) && !["crates/fltk/", "crates/fltk-torch/"].iter().any(|program| path.starts_with(program))
 }
 
 /// True for code of the two programs and their libraries.

@@ -20,7 +20,7 @@ pub fn run(checkout: &Checkout, name: &str) -> anyhow::Result<Outcome> {
     match name {
         "Helm charts" => charts::test(checkout, helms(checkout)?).map(Outcome::Passed),
         "charts and program" => {
-            xtask::generate::check(checkout, &checkout.target.join("release"))?;
+            xtask::generate::update(checkout, &checkout.target.join("release"), true)?;
             charts::test_with(checkout, helms(checkout)?, &fltk(checkout)).map(Outcome::Passed)
         }
         _ => bail!("`{name}` is no part of the charts"),
