@@ -118,7 +118,7 @@ fn chosen(checkout: &Checkout, arguments: &Arguments) -> anyhow::Result<Vec<&'st
                 if arguments.cluster { "without" } else { "with" }
             );
         }
-        of_stage().filter(|part| arguments.only.iter().any(|name| name == part.name)).map(|part| part.name).collect()
+        arguments.only.iter().map(String::as_str).collect()
     };
     // This adds the parts that they need, directly or indirectly, and the part that cleans up after them.
     for part in PARTS.iter().rev() {

@@ -105,20 +105,14 @@ pub fn forget_others(checkout: &Checkout) -> anyhow::Result<()> {
     }
     let owner = checkout.target.join("xtask-checkout");
     let root = checkout.root.to_str().context("the checkout's path is not UTF-8")?;
-    match fs::read_to_string(&owner) {
-        Ok(last) if last == root => return Ok(()),
-        Ok(_) => {
-            let mut cargo = checkout.cargo_without_libtorch();
-            cargo.args(["clean", "--quiet", "--profile", "release"]).stdin(Stdio::null());
-            for package in checkout.metadata_of_ours()?.workspace_packages() {
-                // This program is running, and cargo has just compiled it.
-                if package.name != "xtask" {
-                    cargo.args(["--package", package.name.as_str()]);
-                }
-            }
-            sh::run(&mut cargo, sh::INSTALL_LIMIT)?;
+    if fs::read_to_string(&owner).is_ok_and(|last| last != root) {
+        let mut cargo = checkout.cargo_without_libtorch();
+        cargo.args(["clean", "--quiet", "--profile", "release"]).stdin(Stdio::null());
+        // This program is running, and cargo has just compiled it.
+        for package in checkout.metadata_of_ours()?.workspace_packages().iter().filter(|package| package.name != "xtask") {
+            cargo.args(["--package", package.name.as_str()]);
         }
-        Err(_) => {}
+        sh::run(&mut cargo, sh::INSTALL_LIMIT)?;
     }
     fs::write(&owner, root).with_context(|| format!("can't write `{}`", owner.display()))
 }

@@ -209,18 +209,13 @@ impl Runner<'_> {
         Ok(command)
     }
 
-    /// Polls the running parts. Returns true if one ended.
+    /// Polls the running parts. Returns true once it has found one that has ended.
     fn look(&mut self) -> anyhow::Result<bool> {
-        let mut index = 0;
-        let mut something = false;
-        while index < self.running.len() {
+        for index in 0..self.running.len() {
             let running = &mut self.running[index];
             let (status, took) = (running.child.try_wait()?, running.began.elapsed());
             let failure = match status {
-                None if took < LIMIT => {
-                    index += 1;
-                    continue;
-                }
+                None if took < LIMIT => continue,
                 None => {
                     kill(&mut running.child);
                     Some(format!("`{}` was killed: it ran longer than {} s", sh::show(&running.command), LIMIT.as_secs()))
@@ -238,9 +233,9 @@ impl Runner<'_> {
                 },
             };
             self.end(running.at, end, took, Some(&running.log));
-            something = true;
+            return Ok(true);
         }
-        Ok(something)
+        Ok(false)
     }
 
     fn end(&mut self, at: usize, end: End, took: Duration, log: Option<&Path>) {
