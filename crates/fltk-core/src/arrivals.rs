@@ -243,6 +243,3 @@ fn draw_priority(experiment: &Experiment, task: usize, seed: Seed, key: [u64; 2]
     let at = seed.stream(Purpose::Priority, &key).random::<f64>() * total;
     pick(priorities.iter().map(|priority| priority.probability), at).map_or(0, |chosen| priorities[chosen].priority)
 }
-
-#[cfg(test)]
-mod tests;

@@ -5,6 +5,7 @@
 //! may depend on this one.
 
 pub mod arrivals;
+pub mod catalogue;
 pub mod client_terms;
 pub mod event;
 pub mod experiment;

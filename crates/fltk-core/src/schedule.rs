@@ -18,7 +18,7 @@ impl LearningRates {
     /// The learning rates of `train`.
     #[must_use]
     pub fn of(train: &TrainConfig) -> Self {
-        Self { initial: train.optimizer.learning_rate(), scheduler: train.scheduler }
+        Self { initial: train.learning_rate(), scheduler: train.scheduler }
     }
 
     /// Returns the learning rate after `units` complete epochs or rounds, whichever the schedule counts.

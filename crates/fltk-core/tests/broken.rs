@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use fltk_catalogue::catalogues;
 use fltk_core::experiment::{Override, Report, SourceFile, parse};
 
 fn source(path: &str) -> SourceFile {
@@ -11,7 +12,7 @@ fn source(path: &str) -> SourceFile {
 
 fn refuse(files: &[SourceFile], overrides: &[&str]) -> Report {
     let overrides: Vec<Override> = overrides.iter().map(|set| set.parse().expect("a path and a value")).collect();
-    let report = parse(files, &overrides).expect_err("a broken file is refused");
+    let report = parse(files, &overrides, catalogues()).expect_err("a broken file is refused");
     assert!(report.has_errors());
     report
 }

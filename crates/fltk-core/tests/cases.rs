@@ -3,11 +3,13 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
+use fltk_catalogue::catalogues;
 use fltk_core::{
     arrivals::{arrivals, read_trace},
+    catalogue::{Choice, Value},
     experiment::{
-        DistributedConfig, Experiment, FileKind, Gaps, NetName, NetworkConfig, OrchestratorType, PartitionConfig, PolicyName, Report,
-        Setting, SourceFile, StrategyConfig, file_kind, parse, parse_cluster, to_yaml,
+        DistributedConfig, Experiment, FileKind, Gaps, NetworkConfig, OrchestratorType, PolicyName, Report, Setting, SourceFile, file_kind,
+        parse, parse_cluster, to_yaml,
     },
 };
 
@@ -27,10 +29,15 @@ fn read(names: &[&str]) -> (Experiment, Report) {
 fn read_with(names: &[&str], sets: &[&str]) -> (Experiment, Report) {
     let files: Vec<_> = names.iter().map(|name| source(&format!("kfltk/{name}"))).collect();
     let sets: Vec<_> = sets.iter().map(|set| set.parse().expect("an override")).collect();
-    match parse(&files, &sets) {
+    match parse(&files, &sets, catalogues()) {
         Ok(parsed) => (parsed.experiment, parsed.warnings),
         Err(report) => panic!("{names:?}: {report}"),
     }
+}
+
+/// Returns the partition of this name with one parameter given, and defaults for the others.
+fn partition(name: &str, parameter: &str, value: impl Into<Value>) -> Choice {
+    catalogues().partitioners.settle(Choice::new(name).with(parameter, value)).expect("a partition of the catalogue")
 }
 
 fn seeds(experiment: &Experiment) -> Vec<u64> {
@@ -57,7 +64,7 @@ const CASES: [(&[&str], &[&str]); 12] = [
 ];
 
 #[test]
-fn every_case_is_read_and_its_report_says_what_is_worth_knowing() {
+fn every_case_is_read_and_its_report_has_the_expected_notes() {
     let mut used: BTreeSet<&str> = ["flat-ancestor.yaml"].into();
     for (names, words) in CASES {
         let (experiment, warnings) = read(names);
@@ -66,21 +73,21 @@ fn every_case_is_read_and_its_report_says_what_is_worth_knowing() {
             assert!(said.contains(words), "{names:?}: {words}\n{said}");
         }
         let written = SourceFile { name: "written.yaml".into(), text: to_yaml(&experiment) };
-        let again = parse(&[written], &[]).unwrap_or_else(|report| panic!("{names:?}: {report}"));
+        let again = parse(&[written], &[], catalogues()).unwrap_or_else(|report| panic!("{names:?}: {report}"));
         assert_eq!(again.experiment, experiment.with_newest_defaults(), "{names:?}");
         // The report takes a page at most, however many jobs there are.
         assert!(said.lines().count() < 90, "{names:?}: {} lines\n{said}", said.lines().count());
         used.extend(names);
     }
     for name in ["seed-cluster.json", "extra_cluster.json", "cluster-batch-serial.json"] {
-        parse_cluster(&source(&format!("kfltk/{name}"))).unwrap_or_else(|report| panic!("{report}"));
+        parse_cluster(&source(&format!("kfltk/{name}")), catalogues()).unwrap_or_else(|report| panic!("{report}"));
     }
     let there = files("kfltk");
     assert_eq!(there.iter().map(String::as_str).collect::<BTreeSet<_>>(), used);
 }
 
 #[test]
-fn a_batch_whose_jobs_run_by_priority_is_told_of_it() {
+fn a_batch_whose_jobs_run_by_priority_gets_a_note() {
     let task = |priorities: &str| {
         let mut file: serde_json::Value = serde_json::from_str(&source("kfltk/batch-priorities.json").text).expect("JSON");
         let mut task = file["trainTasks"][0].take();
@@ -91,7 +98,7 @@ fn a_batch_whose_jobs_run_by_priority_is_told_of_it() {
         let tasks: Vec<_> = priorities.iter().map(|priorities| task(priorities)).collect();
         let text = serde_json::json!({ "trainTasks": tasks }).to_string();
         let files = [SourceFile { name: "arrival.json".to_owned(), text }, source("kfltk/cluster-batch-serial.json")];
-        let said = parse(&files, &[]).unwrap_or_else(|report| panic!("{report}")).warnings.render(false);
+        let said = parse(&files, &[], catalogues()).unwrap_or_else(|report| panic!("{report}")).warnings.render(false);
         assert_eq!(
             said.contains("in the order of the priorities that they draw, 0 where a job gives none"),
             is_told,
@@ -123,9 +130,9 @@ fn every_experiment_of_our_own_among_the_cases_is_read_and_written_back() {
         }
         assert_eq!(file_kind(&file), FileKind::Experiment);
         // Problems in some of them show when they are run, not when they are read.
-        let parsed = parse(&[file], &[]).unwrap_or_else(|report| panic!("{name}: {report}"));
+        let parsed = parse(&[file], &[], catalogues()).unwrap_or_else(|report| panic!("{name}: {report}"));
         let written = SourceFile { name: name.clone(), text: to_yaml(&parsed.experiment) };
-        assert_eq!(parse(&[written], &[]).expect("what we write").experiment, parsed.experiment.with_newest_defaults());
+        assert_eq!(parse(&[written], &[], catalogues()).expect("what we write").experiment, parsed.experiment.with_newest_defaults());
     }
 }
 
@@ -155,18 +162,18 @@ fn files_of_may_2022_are_batches_with_their_own_seeds() {
     }
     let files = [source("kfltk/third-era.json"), source("kfltk/cluster-batch-serial.json")];
     let simulated = ["cluster.orchestrator.orchestrator_type=simulated".parse().expect("an override")];
-    let parsed = parse(&files, &simulated).unwrap_or_else(|report| panic!("{report}"));
+    let parsed = parse(&files, &simulated, catalogues()).unwrap_or_else(|report| panic!("{report}"));
     assert_eq!(parsed.experiment.stream.expect("present").orchestrator, OrchestratorType::Batch);
     assert!(parsed.warnings.render(false).contains("each job arrives once, as KFLTK ran them"), "{}", parsed.warnings);
 }
 
 #[test]
-fn what_is_wrong_in_a_file_of_may_2022_is_said_in_its_own_words() {
+fn a_problem_in_a_file_of_may_2022_is_told_in_the_words_of_the_file() {
     let check = |name: &str, from: &str, to: &str, expected: &[&str]| {
         let mut file = source(&format!("kfltk/{name}"));
         assert!(file.text.contains(from), "{from}");
         file.text = file.text.replace(from, to);
-        let report = parse(&[file], &[]).expect_err(to).render(false);
+        let report = parse(&[file], &[], catalogues()).expect_err(to).render(false);
         for words in expected {
             assert!(report.contains(words), "{words}\n{report}");
         }
@@ -190,7 +197,7 @@ fn seeds_beside_main_era_tasks_count() {
     assert_eq!(seeds(&read(&["x_experimentConfiguration.json"]).0), [1, 2]);
     let mut file = source("kfltk/x_experimentConfiguration.json");
     file.text = file.text.replacen("   1,\n   2\n", "   7, 7, \"8\"\n", 1);
-    let parsed = parse(&[file], &[]).unwrap_or_else(|report| panic!("{report}"));
+    let parsed = parse(&[file], &[], catalogues()).unwrap_or_else(|report| panic!("{report}"));
     assert_eq!(seeds(&parsed.experiment), [7, 8]);
     assert!(parsed.warnings.render(false).contains("the seed `7` is given twice, and runs once"), "{}", parsed.warnings);
 }
@@ -212,7 +219,7 @@ fn a_stream_of_the_seed_era_has_gaps_in_seconds() {
 }
 
 #[test]
-fn what_unknown_keys_want_can_be_had_as_the_hints_say() {
+fn the_hints_for_unknown_keys_can_be_followed() {
     let (experiment, _) = read_with(
         &["x_weight_decay.json", "extra_cluster.json"],
         &[
@@ -233,38 +240,40 @@ fn unknown_keys_are_warnings_in_kfltks_files_only_and_slips_are_not_obeyed() {
     let mut file = source("kfltk/x_seed.json");
     file.text =
         file.text.replace("\"seed\": 23", "\"nettwork\": 1").replace("\"batchSize\": 32", "\"batchSize\": \"16\", \"batchsize\": 8");
-    let parsed = parse(&[file.clone()], &[]).unwrap_or_else(|report| panic!("{report}"));
+    let parsed = parse(&[file.clone()], &[], catalogues()).unwrap_or_else(|report| panic!("{report}"));
     assert_eq!(parsed.experiment.tasks[0].train.batch_size, 16, "numbers in quotes are numbers");
     let said = parsed.warnings.render(false);
     assert!(said.contains("did you mean `network`?") && said.contains("did you mean `batchSize`?"), "{said}");
     file.text = file.text.replace("\"batchSize\": \"16\", ", "");
-    let report = parse(&[file], &[]).expect_err("no batch size").render(false);
+    let report = parse(&[file], &[], catalogues()).expect_err("no batch size").render(false);
     assert!(report.contains("the hyper-parameters have no `batchSize`") && report.contains("did you mean `batchSize`?"), "{report}");
     let ours = SourceFile { name: "ours.yaml".into(), text: to_yaml(&read(&["x_seed.json"]).0) + "seed: 23\n" };
-    assert!(parse(&[ours], &[]).expect_err("ours are strict").render(false).contains("error: `seed` isn't a key of `experiment`"));
+    assert!(
+        parse(&[ours], &[], catalogues()).expect_err("ours are strict").render(false).contains("error: `seed` isn't a key of `experiment`")
+    );
 }
 
 #[test]
 fn lenet5_is_a_net_and_others_can_be_modules_of_ones_own() {
     let (experiment, _) = read(&["lenet_name.json"]);
-    assert_eq!(experiment.tasks[0].network, NetworkConfig::Named(NetName::LeNet5));
+    assert_eq!(experiment.tasks[0].network, NetworkConfig::named("LeNet5"));
     let mut seed_era = source("kfltk/seed-two-jobs.json");
     seed_era.text = seed_era.text.replace("FashionMNISTCNN", "Lenet");
-    let parsed = parse(&[seed_era.clone()], &[]).unwrap_or_else(|report| panic!("{report}"));
-    assert_eq!(parsed.experiment.tasks[1].network, NetworkConfig::Named(NetName::LeNet5));
+    let parsed = parse(&[seed_era.clone()], &[], catalogues()).unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(parsed.experiment.tasks[1].network, NetworkConfig::named("LeNet5"));
     let own = "or a net of your own, in fltk's own format: `network: { torchscript: net.pt }`, saved with `torch.jit.script(net).save(\"net.pt\")`";
     seed_era.text = seed_era.text.replace("Lenet", "AlexNet");
-    assert!(parse(&[seed_era], &[]).expect_err("no AlexNet").to_json().to_string().contains(&own.replace('"', "\\\"")));
+    assert!(parse(&[seed_era], &[], catalogues()).expect_err("no AlexNet").to_json().to_string().contains(&own.replace('"', "\\\"")));
     let ours = "name: x\ntasks: [{ kind: distributed, network: AlexNet, dataset: cifar10, distributed: { epochs: 1 } }]";
-    let report = parse(&[SourceFile { name: "ours.yaml".into(), text: ours.into() }], &[]).expect_err("no AlexNet");
+    let report = parse(&[SourceFile { name: "ours.yaml".into(), text: ours.into() }], &[], catalogues()).expect_err("no AlexNet");
     assert!(report.problems[0].hint.as_ref().is_some_and(|hint| hint.ends_with(own)), "{report}");
 }
 
 #[test]
-fn what_is_said_of_many_places_is_said_once_with_their_number() {
+fn a_problem_at_many_places_is_reported_once_with_their_number() {
     let mut file = source("kfltk/seed-fifty-jobs.json");
     file.text = file.text.replace("\"FashionMNIST\"", "\"MNIST\"");
-    let parsed = parse(&[file.clone()], &[]).unwrap_or_else(|report| panic!("{report}"));
+    let parsed = parse(&[file.clone()], &[], catalogues()).unwrap_or_else(|report| panic!("{report}"));
     let said = parsed.warnings.render(false);
     assert_eq!(said.matches("KFLTK's distributed jobs read Fashion-MNIST here").count(), 1, "{said}");
     assert!(said.contains("49 times more: lines ") && said.lines().count() < 60, "{} lines\n{said}", said.lines().count());
@@ -274,7 +283,7 @@ fn what_is_said_of_many_places_is_said_once_with_their_number() {
     assert!(places.contains(&49), "programs get every place: {places:?}");
     // Errors are merged too, if they have no labels.
     file.text = file.text.replace("\"FashionMNISTCNN\"", "\"AlexNet\"");
-    let report = parse(&[file], &[]).expect_err("no AlexNet");
+    let report = parse(&[file], &[], catalogues()).expect_err("no AlexNet");
     assert_eq!(report.problems.iter().filter(|problem| problem.message.contains("`ALEXNET` isn't a known `network`")).count(), 1);
 }
 
@@ -284,23 +293,20 @@ fn a_learners_yaml_is_a_federated_experiment() {
     let task = &experiment.tasks[0];
     let Setting::Federated(config) = &task.setting else { panic!("federated") };
     assert_eq!((config.clients, config.clients_per_round, config.rounds, config.epochs_per_round), (10, 2, 5, 1));
-    assert_eq!(
-        (&config.partition, &config.strategy),
-        (&PartitionConfig::LimitLabels { limit: 2, version: None }, &StrategyConfig::FedAvg {})
-    );
-    assert_eq!((task.train.batch_size, task.train.optimizer.learning_rate(), experiment.stream.is_none()), (32, 0.01, true));
+    assert_eq!((&config.partition, &config.strategy), (&partition("limit_labels", "limit", 2), &Choice::new("FedAvg")));
+    assert_eq!((task.train.batch_size, task.train.learning_rate(), experiment.stream.is_none()), (32, 0.01, true));
     assert_eq!(seeds(&experiment), [42]);
     let (experiment, _) = read_with(&["flat-federated.yaml"], &["rounds=7", "seeds=[3]"]);
     assert!(to_yaml(&experiment).contains("rounds: 7") && seeds(&experiment) == [3]);
 }
 
 #[test]
-fn the_ancestors_yaml_is_read_and_what_has_no_equal_is_a_warning() {
+fn the_ancestors_yaml_is_read_with_warnings_for_settings_without_an_equal() {
     let (experiment, warnings) = read(&["flat-ancestor.yaml"]);
     let Setting::Federated(config) = &experiment.tasks[0].setting else { panic!("federated") };
     assert_eq!((config.clients, config.clients_per_round, config.rounds, config.epochs_per_round), (18, 3, 30, 2));
-    assert_eq!(config.partition, PartitionConfig::Dirichlet { alpha: 0.5, min_samples: 1, version: None });
-    assert_eq!((&config.strategy, experiment.name.as_str()), (&StrategyConfig::FedProx { mu: 0.01 }, "experiment_sample"));
+    assert_eq!(config.partition, partition("dirichlet", "alpha", 0.5));
+    assert_eq!((&config.strategy, experiment.name.as_str()), (&Choice::new("FedProx").with("mu", 0.01), "experiment_sample"));
     let said = warnings.render(false);
     assert!(said.contains("warning: the algorithm `deadline` has no equal here"), "{said}");
     assert!(said.contains("warning: `profiling_time` isn't a key of `learner file`: it has no equal here"), "{said}");
@@ -313,7 +319,7 @@ fn a_learners_yaml_with_wrong_values_is_refused_at_its_place() {
         let mut file = source("kfltk/flat-federated.yaml");
         assert!(file.text.contains(from), "{from}");
         file.text = file.text.replace(from, to);
-        let report = parse(&[file], &[]).expect_err(to).render(false);
+        let report = parse(&[file], &[], catalogues()).expect_err(to).render(false);
         assert!(report.contains(expected), "{expected}\n{report}");
     };
     check("clients_per_round: 2", "clients_per_round: 20", "`clients_per_round` is 20, but there are only 10 clients");
@@ -329,6 +335,6 @@ fn a_learners_yaml_with_wrong_values_is_refused_at_its_place() {
 fn a_batch_that_never_reads_lambda_takes_any() {
     let mut file = source("kfltk/batch-priorities.json");
     file.text = file.text.replace("\"lambda\": 1.5", "\"lambda\": 0");
-    let parsed = parse(&[file, source("kfltk/cluster-batch-serial.json")], &[]).unwrap_or_else(|report| panic!("{report}"));
+    let parsed = parse(&[file, source("kfltk/cluster-batch-serial.json")], &[], catalogues()).unwrap_or_else(|report| panic!("{report}"));
     assert!(parsed.experiment.stream.expect("present").groups.iter().all(|group| group.gaps.is_none()));
 }

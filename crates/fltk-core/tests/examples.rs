@@ -5,9 +5,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use fltk_core::experiment::{
-    Duration, Experiment, FileKind, Gaps, OptimizerConfig, OrchestratorType, PartitionConfig, Setting, SourceFile, StrategyConfig,
-    file_kind, json_schema, parse, parse_cluster, to_yaml,
+use fltk_catalogue::catalogues;
+use fltk_core::{
+    catalogue::Choice,
+    experiment::{
+        Duration, Experiment, FileKind, Gaps, OrchestratorType, Setting, SourceFile, file_kind, json_schema, parse, parse_cluster, to_yaml,
+    },
 };
 
 fn root() -> PathBuf {
@@ -21,17 +24,23 @@ fn source(path: &str) -> SourceFile {
 
 fn experiment(paths: &[&str]) -> Experiment {
     let files: Vec<_> = paths.iter().map(|path| source(path)).collect();
-    match parse(&files, &[]) {
+    match parse(&files, &[], catalogues()) {
         Ok(parsed) => parsed.experiment,
         Err(report) => panic!("{report}"),
     }
 }
 
+/// Returns plain SGD with these values.
+fn sgd(learning_rate: f64, momentum: f64) -> Choice {
+    let given = Choice::new("SGD").with("learning_rate", learning_rate).with("momentum", momentum);
+    given.with("weight_decay", 0.0).with("nesterov", false)
+}
+
 /// Checks that the written experiment reads back the same.
 fn check_round_trip(experiment: &Experiment) {
     let text = to_yaml(experiment);
-    let parsed =
-        parse(&[SourceFile { name: "written.yaml".into(), text: text.clone() }], &[]).unwrap_or_else(|report| panic!("{report}\n{text}"));
+    let parsed = parse(&[SourceFile { name: "written.yaml".into(), text: text.clone() }], &[], catalogues())
+        .unwrap_or_else(|report| panic!("{report}\n{text}"));
     assert_eq!(parsed.experiment, experiment.clone().with_newest_defaults(), "{text}");
     assert!(parsed.warnings.is_empty(), "{}", parsed.warnings);
 }
@@ -48,7 +57,7 @@ fn every_example_is_read_without_a_warning_and_written_back() {
         if !name.ends_with(".yaml") || file_kind(&source(&format!("examples/{name}"))) == FileKind::Kubernetes {
             continue;
         }
-        let parsed = parse(&[source(&format!("examples/{name}"))], &[]).unwrap_or_else(|report| panic!("{report}"));
+        let parsed = parse(&[source(&format!("examples/{name}"))], &[], catalogues()).unwrap_or_else(|report| panic!("{report}"));
         assert!(parsed.warnings.is_empty(), "{}", parsed.warnings);
         assert_eq!(format!("{}.yaml", parsed.experiment.name), name);
         check_round_trip(&parsed.experiment);
@@ -73,7 +82,7 @@ fn every_config_is_read_and_written_back() {
         }
     }
     for cluster in clusters {
-        parse_cluster(&source(cluster)).unwrap_or_else(|report| panic!("{report}"));
+        parse_cluster(&source(cluster), catalogues()).unwrap_or_else(|report| panic!("{report}"));
     }
     let on_disk = walk(&root().join("configs")).into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "json")).count();
     assert_eq!(on_disk, clusters.len() + arrivals.len(), "a file in configs/ isn't tested here");
@@ -85,22 +94,21 @@ fn walk(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn kfltk_federated_example_means_what_it_says() {
+fn the_federated_example_of_kfltk_has_the_expected_meaning() {
     let experiment = experiment(&["configs/test/test_experiment.json", "configs/federated_tasks/example_arrival_config.json"]);
     assert_eq!(experiment.name, "cloud_experiment");
     assert_eq!(experiment.seeds.iter().map(|seed| seed.0).collect::<Vec<_>>(), [44]);
     let task = &experiment.tasks[0];
     // Clients train with the worker's block, merged over the default.
     assert_eq!(task.train.batch_size, 500);
-    let sgd = OptimizerConfig::SGD { learning_rate: 0.05, momentum: 0.1, weight_decay: 0.0, nesterov: false };
-    assert_eq!(task.train.optimizer, sgd);
+    assert_eq!(task.train.optimizer, sgd(0.05, 0.1));
     assert_eq!(task.train.scheduler.map(|scheduler| scheduler.step_size), Some(2000));
     let master = task.train_other_role.as_ref().expect("the master's differs");
     assert_eq!((master.batch_size, master.scheduler.map(|scheduler| scheduler.step_size)), (128, Some(50)));
     assert_eq!(task.checkpoint_every, 5);
     let Setting::Federated(config) = &task.setting else { panic!("federated") };
     assert_eq!((config.clients, config.clients_per_round, config.rounds, config.epochs_per_round), (4, 2, 5, 1));
-    assert_eq!((&config.partition, &config.strategy), (&PartitionConfig::Uniform {}, &StrategyConfig::FedAvg {}));
+    assert_eq!((&config.partition, &config.strategy), (&Choice::new("uniform"), &Choice::new("FedAvg")));
     let stream = experiment.stream.expect("present");
     assert_eq!(stream.orchestrator, OrchestratorType::Simulated);
     assert_eq!(stream.duration.map(|duration| duration.to_string()).as_deref(), Some("1h"));
@@ -110,9 +118,8 @@ fn kfltk_federated_example_means_what_it_says() {
 #[test]
 fn seed_era_adam_is_the_sgd_that_it_was() {
     let file = source("configs/seed_era/example_arrival_config.json");
-    let parsed = parse(&[file], &[]).unwrap_or_else(|report| panic!("{report}"));
-    let sgd = OptimizerConfig::SGD { learning_rate: 0.01, momentum: 0.9, weight_decay: 0.0, nesterov: false };
-    assert_eq!(parsed.experiment.tasks[0].train.optimizer, sgd);
+    let parsed = parse(&[file], &[], catalogues()).unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(parsed.experiment.tasks[0].train.optimizer, sgd(0.01, 0.9));
     assert!(parsed.warnings.render(false).contains("`ADAM` was SGD"), "{}", parsed.warnings);
 }
 
@@ -120,7 +127,7 @@ fn seed_era_adam_is_the_sgd_that_it_was() {
 #[test]
 fn lambda_is_the_mean_gap_in_minutes_and_in_seconds_of_the_seed_era() {
     let check = |path: &str, millis: u64, said: Option<&str>| {
-        let parsed = parse(&[source(path)], &[]).unwrap_or_else(|report| panic!("{report}"));
+        let parsed = parse(&[source(path)], &[], catalogues()).unwrap_or_else(|report| panic!("{report}"));
         let stream = parsed.experiment.stream.expect("present");
         assert_eq!(stream.groups[0].gaps, Some(Gaps::Exponential { mean: Duration::from_millis(millis) }), "{path}");
         let report = parsed.warnings.render(false);
@@ -134,8 +141,8 @@ fn lambda_is_the_mean_gap_in_minutes_and_in_seconds_of_the_seed_era() {
 }
 
 #[test]
-fn it_is_said_that_federated_settings_count() {
-    let said = |path: &str| parse(&[source(path)], &[]).unwrap_or_else(|report| panic!("{report}")).warnings.render(false);
+fn a_note_says_that_federated_settings_count() {
+    let said = |path: &str| parse(&[source(path)], &[], catalogues()).unwrap_or_else(|report| panic!("{report}")).warnings.render(false);
     let example = said("configs/federated_tasks/example_arrival_config.json");
     let words = "KFLTK used learning rate 0.01 and momentum 0.1 for all, and batches of 16 of this data set";
     assert!(example.contains("a federated job trains with the settings of its file here") && example.contains(words), "{example}");
@@ -146,7 +153,7 @@ fn it_is_said_that_federated_settings_count() {
 fn the_committed_schema_is_the_programs() {
     let committed: serde_json::Value = serde_json::from_str(&source("docs/experiment.schema.json").text).expect("JSON");
     assert!(
-        committed == json_schema(),
+        committed == json_schema(catalogues()),
         "docs/experiment.schema.json is stale: run `cargo xtask gen`, or `fltk schema > docs/experiment.schema.json`"
     );
 }

@@ -5,18 +5,21 @@
 
 use std::{sync::Arc, time::Instant};
 
-use fltk_core::{experiment::DatasetName, seed::Seed};
-use fltk_data::{BatchPlan, Dataset, EpochKey, ImageSet, Origin, Provenance, Split, batches};
+use fltk_core::seed::Seed;
+use fltk_data::{
+    BatchPlan, Dataset, EpochKey, ImageSet, Origin, Provenance, Split, batches,
+    sources::{Source, cifar10, fashion_mnist, mnist},
+};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let cases = [
-        ("28x28, scaled", DatasetName::FashionMnist, [1, 28, 28], None),
-        ("28x28, normalized", DatasetName::Mnist, [1, 28, 28], None),
-        ("28x28, normalized, padded to 32x32", DatasetName::Mnist, [1, 28, 28], Some([1, 32, 32])),
-        ("3x32x32, crop, flip, normalized", DatasetName::Cifar10, [3, 32, 32], None),
+    let cases: [(_, &Source, _, _); 4] = [
+        ("28x28, scaled", &fashion_mnist::SOURCE, [1, 28, 28], None),
+        ("28x28, normalized", &mnist::SOURCE, [1, 28, 28], None),
+        ("28x28, normalized, padded to 32x32", &mnist::SOURCE, [1, 28, 28], Some([1, 32, 32])),
+        ("3x32x32, crop, flip, normalized", &cifar10::SOURCE, [3, 32, 32], None),
     ];
-    for (title, name, shape, input) in cases {
-        let data = synthetic(name, shape, 60_000);
+    for (title, source, shape, input) in cases {
+        let data = synthetic(source, shape, 60_000);
         for (how, clients) in [("background thread", 1), ("inline, 1 thread", 100)] {
             let (started, cpu_started) = (Instant::now(), cpu_seconds());
             let mut images = 0;
@@ -45,12 +48,12 @@ fn cpu_seconds() -> Option<f64> {
     stat.split_whitespace().next()?.parse::<f64>().ok().map(|nanoseconds| nanoseconds / 1e9)
 }
 
-fn synthetic(name: DatasetName, shape: [usize; 3], count: usize) -> Arc<Dataset> {
+fn synthetic(source: &'static Source, shape: [usize; 3], count: usize) -> Arc<Dataset> {
     let len: usize = shape.iter().product();
     let set = |count: usize| {
         let pixels = (0..count * len).map(|index| (index.wrapping_mul(2_654_435_761) >> 9) as u8).collect();
         Split::Images(ImageSet { pixels, labels: (0..count).map(|index| (index % 10) as u16).collect(), shape })
     };
     let provenance = Provenance { origin: Origin::Embedded, files: Vec::new() };
-    Arc::new(Dataset { name, class_names: (0..10).map(|class| class.to_string()).collect(), train: set(count), test: set(1), provenance })
+    Arc::new(Dataset { source, class_names: (0..10).map(|class| class.to_string()).collect(), train: set(count), test: set(1), provenance })
 }

@@ -16,11 +16,12 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use fltk_core::seed::{Purpose, Seed};
-use rand::seq::SliceRandom;
+use fltk_core::seed::Seed;
 
 use crate::{
-    dataset::{Dataset, ImageSet, Split, TextSet},
+    dataset::Dataset,
+    epoch::{EpochKey, shuffle},
+    samples::{ImageSet, Split, TextSet},
     shard::Sharding,
     transform::{Transform, TransformError},
 };
@@ -70,19 +71,6 @@ pub enum Part {
     Test,
 }
 
-/// The key of one pass over some samples, and so of its random draws: root seed, client, round, epoch (each 0 where it doesn't apply).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EpochKey {
-    /// The root seed.
-    pub seed: Seed,
-    /// The federated client.
-    pub client: u64,
-    /// The federated round.
-    pub round: u64,
-    /// The epoch.
-    pub epoch: u64,
-}
-
 /// The order of samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
@@ -128,7 +116,7 @@ impl BatchPlan {
         batch_size: usize,
         drop_last: bool,
     ) -> Result<Self, TransformError> {
-        let transform = dataset.image_shape().map(|shape| Transform::train(dataset.name, shape, input)).transpose()?;
+        let transform = dataset.image_shape().map(|shape| Transform::train(dataset.source, shape, input)).transpose()?;
         let indices = indices.map(<[u32]>::to_vec);
         Ok(Self { dataset: dataset.clone(), part: Part::Train, indices, order: Order::Shuffled, key, transform, batch_size, drop_last })
     }
@@ -175,22 +163,11 @@ impl BatchPlan {
     /// # Errors
     /// If the images can't be made to fit `input`.
     pub fn test(dataset: &Arc<Dataset>, input: Option<[usize; 3]>, batch_size: usize) -> Result<Self, TransformError> {
-        let transform = dataset.image_shape().map(|shape| Transform::test(dataset.name, shape, input)).transpose()?;
+        let transform = dataset.image_shape().map(|shape| Transform::test(dataset.source, shape, input)).transpose()?;
         let key = EpochKey { seed: Seed(0), client: 0, round: 0, epoch: 0 };
         let (part, order) = (Part::Test, Order::AsGiven);
         Ok(Self { dataset: dataset.clone(), part, indices: None, order, key, transform, batch_size, drop_last: false })
     }
-}
-
-/// Returns `0..len` in the order of the epoch with the key `key`; `len` is below 2^32.
-pub(crate) fn permutation(len: usize, key: EpochKey) -> Vec<u32> {
-    let mut order = (0..len as u32).collect::<Vec<_>>();
-    shuffle(&mut order, key);
-    order
-}
-
-fn shuffle(order: &mut [u32], EpochKey { seed, client, round, epoch }: EpochKey) {
-    order.shuffle(&mut seed.stream(Purpose::Shuffle, &[client, round, epoch]));
 }
 
 /// Returns the batches of `plan`, in order. Without samples, there are no batches.
@@ -315,7 +292,7 @@ impl Producer {
             order.truncate(order.len() / plan.batch_size * plan.batch_size);
         }
         let transform =
-            plan.transform.clone().or_else(|| plan.dataset.image_shape().map(|shape| Transform::plain(plan.dataset.name, shape)));
+            plan.transform.clone().or_else(|| plan.dataset.image_shape().map(|shape| Transform::plain(plan.dataset.source, shape)));
         Self { plan, transform, order, position: 0 }
     }
 
@@ -391,12 +368,11 @@ fn tokens(set: &TextSet, chunk: &[u32], spare: Option<Inputs>, targets: &mut Vec
 
 #[cfg(test)]
 mod tests {
-    use fltk_core::experiment::DatasetName;
-
     use super::*;
     use crate::{
         dataset::{Origin, Provenance},
         shard::Remainder,
+        sources::cifar10,
     };
 
     /// Returns `count` images of 3x32x32 whose first pixel and label are their index.
@@ -407,7 +383,7 @@ mod tests {
 
     fn dataset(train: Split, test: Split) -> Arc<Dataset> {
         let provenance = Provenance { origin: Origin::Embedded, files: Vec::new() };
-        Arc::new(Dataset { name: DatasetName::Cifar10, class_names: Vec::new(), train, test, provenance })
+        Arc::new(Dataset { source: &cifar10::SOURCE, class_names: Vec::new(), train, test, provenance })
     }
 
     const KEY: EpochKey = EpochKey { seed: Seed(1), client: 0, round: 0, epoch: 1 };

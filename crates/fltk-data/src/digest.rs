@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::dataset::{Dataset, Split};
+use crate::{dataset::Dataset, samples::Split};
 
 /// Returns the SHA-256, in lower-case hex, of `labels`: each label as one little-endian `u16`, in data-set order, nothing else.
 ///
@@ -14,6 +14,14 @@ pub fn labels_digest(labels: &[u16]) -> String {
         hash.update(label.to_le_bytes());
     }
     hex::encode(hash.finalize())
+}
+
+impl Dataset {
+    /// Returns [`labels_digest`] of the training set's labels: partitions with equal digests are comparable index by index.
+    #[must_use]
+    pub fn labels_digest(&self) -> String {
+        labels_digest(&self.train.labels())
+    }
 }
 
 /// Returns the SHA-256 of `bytes`, in lower-case hex.

@@ -5,6 +5,14 @@ use std::{io, path::PathBuf};
 /// The reason why a data set could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
+    /// No data set has that name.
+    #[error("there is no data set `{name}`\nhint: the names are {}", known.join(", "))]
+    Unknown {
+        /// The name.
+        name: String,
+        /// The names of the data sets.
+        known: Vec<&'static str>,
+    },
     /// The data set is in none of the known places.
     #[error("data set `{name}` not found in {}\nhint: run `fltk data fetch {name}`", list(.searched))]
     Missing {

@@ -18,13 +18,12 @@ use std::{
     time::Duration,
 };
 
-use fltk_core::experiment::DatasetName;
 use fltk_http::{Environment, TrustError};
 use sha2::{Digest, Sha256};
 
 use crate::{
     load::Locations,
-    sources::{SourceFile, source},
+    sources::{Source, SourceFile},
 };
 
 /// The time limits of a fetch, and the number of attempts.
@@ -180,13 +179,12 @@ pub enum FileState {
 ///
 /// # Errors
 /// See [`FetchError`].
-pub fn fetch(name: DatasetName, locations: &Locations, progress: &mut dyn FnMut(Progress<'_>)) -> Result<(), FetchError> {
-    let source = source(name);
+pub fn fetch(source: &Source, locations: &Locations, progress: &mut dyn FnMut(Progress<'_>)) -> Result<(), FetchError> {
     if source.files.is_empty() {
         return Ok(());
     }
-    let folder = locations.cache_of(&source).ok_or(FetchError::NoCache)?;
-    fetch_files(&source.files, &folder, &FetchOptions::default(), progress)
+    let folder = locations.cache_of(source).ok_or(FetchError::NoCache)?;
+    fetch_files(source.files, &folder, &FetchOptions::default(), progress)
 }
 
 /// Fetches those of `files` that are missing or wrong in `folder`.
@@ -194,7 +192,7 @@ pub fn fetch(name: DatasetName, locations: &Locations, progress: &mut dyn FnMut(
 /// # Errors
 /// See [`FetchError`]. Files that were fetched before the error are kept.
 pub fn fetch_files(
-    files: &[SourceFile],
+    files: &[SourceFile<'_>],
     folder: &Path,
     options: &FetchOptions,
     progress: &mut dyn FnMut(Progress<'_>),
@@ -208,7 +206,7 @@ pub fn fetch_files(
     for file in files {
         // The process that held the lock before may have fetched the file.
         if state(file, folder)? == FileState::Good {
-            progress(Progress::AlreadyThere { file: &file.name });
+            progress(Progress::AlreadyThere { file: file.name });
             continue;
         }
         let agent = match &agent {
@@ -216,7 +214,7 @@ pub fn fetch_files(
             None => agent.insert(download::agent(options)?),
         };
         download::download(agent, file, folder, options, progress)?;
-        progress(Progress::Done { file: &file.name });
+        progress(Progress::Done { file: file.name });
     }
     Ok(())
 }
@@ -225,15 +223,14 @@ pub fn fetch_files(
 ///
 /// # Errors
 /// [`FetchError::Io`] if a file exists but can't be read.
-pub fn verify(name: DatasetName, locations: &Locations) -> Result<Vec<(String, FileState)>, FetchError> {
-    let source = source(name);
-    let folder = locations.cache_of(&source);
-    let state = |file: &SourceFile| folder.as_ref().map_or(Ok(FileState::Missing), |folder| state(file, folder));
-    source.files.iter().map(|file| Ok((file.name.clone(), state(file)?))).collect()
+pub fn verify(source: &Source, locations: &Locations) -> Result<Vec<(String, FileState)>, FetchError> {
+    let folder = locations.cache_of(source);
+    let state = |file: &SourceFile<'_>| folder.as_ref().map_or(Ok(FileState::Missing), |folder| state(file, folder));
+    source.files.iter().map(|file| Ok((file.name.to_owned(), state(file)?))).collect()
 }
 
-fn state(file: &SourceFile, folder: &Path) -> Result<FileState, FetchError> {
-    let path = folder.join(&file.name);
+fn state(file: &SourceFile<'_>, folder: &Path) -> Result<FileState, FetchError> {
+    let path = folder.join(file.name);
     match digest(&path) {
         Ok((sha256, bytes)) if sha256 == file.sha256 && bytes == file.bytes => Ok(FileState::Good),
         Ok((sha256, bytes)) => Ok(FileState::Wrong { sha256, bytes }),

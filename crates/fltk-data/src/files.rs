@@ -9,7 +9,6 @@ use std::{
 };
 
 use flate2::{bufread, read::MultiGzDecoder};
-use fltk_core::experiment::DatasetName;
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -17,7 +16,7 @@ use crate::{
     digest::sha256_hex,
     error::{DataError, FormatError},
     formats::cifar_python,
-    sources::{ALL, Layout, Source, is_official, source},
+    sources::{ALL, Layout, Source},
 };
 
 /// The largest file of these data sets, packed or unpacked (CIFAR-100's training file has 154 MB). This limits the effect of a decompression
@@ -67,7 +66,7 @@ pub(crate) fn find(source: &Source, path: &Path) -> Option<Found> {
                 return Some(Found::Folder { folder, parts, layout });
             }
         }
-        let published = source.files.iter().map(|file| file.name.as_str()).chain(source.other_archives.iter().map(|(name, _)| *name));
+        let published = source.files.iter().map(|file| file.name).chain(source.other_archives.iter().map(|(name, _)| *name));
         published.map(|name| folder.join(name)).find(|path| path.is_file() && is_archive(path)).map(Found::Archive)
     })
 }
@@ -116,22 +115,22 @@ fn unread(source: &Source, path: &Path) -> Option<String> {
 }
 
 /// Reads every part that was found. Refuses the published files of another data set: MNIST and Fashion-MNIST have the same names and sizes.
-pub(crate) fn read(name: DatasetName, this: &Source, found: &Found) -> Result<Contents, DataError> {
+pub(crate) fn read(source: &Source, found: &Found) -> Result<Contents, DataError> {
     let contents = match found {
-        Found::Folder { folder, parts, layout } => read_folder(name, this, folder, parts, layout),
-        Found::Archive(path) => read_archive(name, this, path),
+        Found::Folder { folder, parts, layout } => read_folder(source, folder, parts, layout),
+        Found::Archive(path) => read_archive(source, path),
     }?;
     for file in contents.digests.iter().filter(|file| !file.official) {
-        if let Some(other) = ALL.into_iter().find(|&other| is_official(other, &file.sha256)) {
+        if let Some(other) = ALL.iter().find(|other| other.is_official(&file.sha256)) {
             let (Origin::Folder(path) | Origin::Archive(path)) = contents.origin else { continue };
-            return Err(DataError::OtherDataset { name: this.name, path, other: source(other).name });
+            return Err(DataError::OtherDataset { name: source.name(), path, other: other.name() });
         }
     }
     Ok(contents)
 }
 
 /// Reads the parts at the same time, with one thread each: there are at most six, and the large ones are unpacked on several cores.
-fn read_folder(name: DatasetName, source: &Source, folder: &Path, parts: &[PathBuf], layout: &Layout) -> Result<Contents, DataError> {
+fn read_folder(source: &Source, folder: &Path, parts: &[PathBuf], layout: &Layout) -> Result<Contents, DataError> {
     let read = thread::scope(|scope| {
         let readers: Vec<_> = parts.iter().map(|path| scope.spawn(|| read_part(source, path, layout))).collect();
         readers.into_iter().map(|reader| reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect::<Vec<_>>()
@@ -139,7 +138,7 @@ fn read_folder(name: DatasetName, source: &Source, folder: &Path, parts: &[PathB
     let mut contents = Contents { parts: Vec::new(), digests: Vec::new(), origin: Origin::Folder(folder.to_path_buf()) };
     for (path, read) in parts.iter().zip(read) {
         let (sha256, bytes) = read?;
-        let official = is_official(name, &sha256);
+        let official = source.is_official(&sha256);
         contents.digests.push(FileDigest { name: file_name(path), sha256, official });
         contents.parts.push((path.clone(), bytes));
     }
@@ -190,7 +189,7 @@ pub(crate) fn unpack(bytes: Vec<u8>) -> Result<Vec<u8>, FormatError> {
 }
 
 /// Streams the archive once. Returns its digest and the parts found in it by their file names, in any folder.
-fn read_archive(name: DatasetName, source: &Source, path: &Path) -> Result<Contents, DataError> {
+fn read_archive(source: &Source, path: &Path) -> Result<Contents, DataError> {
     let layouts = source.format.layouts();
     let wanted: Vec<&str> = layouts.iter().flat_map(|layout| layout.parts.iter().copied()).collect();
     let read = if ends_with(path, &[".zip"]) { read_zip } else { read_members };
@@ -203,7 +202,7 @@ fn read_archive(name: DatasetName, source: &Source, path: &Path) -> Result<Conte
         let bytes = content(found.remove(part).unwrap_or_default(), layout).map_err(|problem| format_error(source, &member, problem))?;
         parts.push((member, bytes));
     }
-    let official = is_official(name, &sha256);
+    let official = source.is_official(&sha256);
     let digests = vec![FileDigest { name: file_name(path), sha256, official }];
     Ok(Contents { parts, digests, origin: Origin::Archive(path.to_path_buf()) })
 }
@@ -361,12 +360,12 @@ fn damaged(error: io::Error) -> ReadError {
 }
 
 pub(crate) fn format_error(source: &Source, path: &Path, problem: FormatError) -> DataError {
-    DataError::Format { name: source.name, path: path.to_path_buf(), problem }
+    DataError::Format { name: source.name(), path: path.to_path_buf(), problem }
 }
 
 pub(crate) fn not_here(source: &Source, path: &Path) -> DataError {
     let expected = source.format.parts().iter().map(|part| format!("`{part}`")).collect::<Vec<_>>().join(", ");
-    DataError::NotHere { name: source.name, path: path.to_path_buf(), expected, unread: unread(source, path) }
+    DataError::NotHere { name: source.name(), path: path.to_path_buf(), expected, unread: unread(source, path) }
 }
 
 fn file_name(path: &Path) -> String {

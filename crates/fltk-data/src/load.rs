@@ -2,15 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use fltk_core::experiment::{DatasetConfig, DatasetName};
+use fltk_core::experiment::DatasetConfig;
 
 use crate::{
-    dataset::{Dataset, Origin, Provenance, Split},
+    dataset::{Dataset, Origin, Provenance},
     embedded,
     error::DataError,
     files::{self, Contents, Found, find, format_error, not_here},
     formats::{cifar, idx, text},
-    sources::{Format, Source, source},
+    samples::Split,
+    sources::{self, Format, Source},
 };
 
 /// The places where data sets are searched.
@@ -28,14 +29,14 @@ impl Locations {
     /// Returns the cache's folder of one data set.
     #[must_use]
     pub fn cache_of(&self, source: &Source) -> Option<PathBuf> {
-        self.cache.as_ref().map(|cache| cache.join(source.name))
+        self.cache.as_ref().map(|cache| cache.join(source.name()))
     }
 
     /// Returns every place where `source` is searched, in order.
     fn candidates(&self, source: &Source) -> Vec<PathBuf> {
         let mut places: Vec<PathBuf> = self.cache_of(source).into_iter().collect();
         for folder in &self.local {
-            places.push(folder.join(source.name));
+            places.push(folder.join(source.name()));
             places.extend(source.subfolders.iter().map(|sub| folder.join(sub)));
             if !matches!(source.format, Format::Idx { .. }) {
                 places.push(folder.clone());
@@ -52,35 +53,36 @@ impl Locations {
 /// A copy whose digests are not the published ones is loaded too, if it is valid; its [`Provenance`] says so.
 ///
 /// # Errors
-/// [`DataError::Missing`] or [`DataError::NoCache`] if the data set is nowhere, [`DataError::Absent`] and [`DataError::NotHere`] if `config.path` is missing or
-/// lacks it, [`DataError::Format`] if a file is truncated, too large or otherwise invalid, [`DataError::OtherDataset`] if it is another data set.
+/// [`DataError::Unknown`] if no data set has that name, [`DataError::Missing`] or [`DataError::NoCache`] if the data set is nowhere,
+/// [`DataError::Absent`] and [`DataError::NotHere`] if `config.path` is missing or lacks it, [`DataError::Format`] if a file is truncated, too
+/// large or otherwise invalid, [`DataError::OtherDataset`] if it is another data set.
 pub fn load(config: &DatasetConfig, base: &Path, locations: &Locations) -> Result<Dataset, DataError> {
-    let source = source(config.name);
+    let source = sources::find(&config.name)?;
     let found = match &config.path {
         Some(path) => {
             let path = base.join(path);
             match path.try_exists() {
                 Ok(true) => {}
-                Ok(false) => return Err(DataError::Absent { name: source.name, path }),
+                Ok(false) => return Err(DataError::Absent { name: source.name(), path }),
                 Err(error) => return Err(DataError::Io { path, source: error }),
             }
-            find(&source, &path).ok_or_else(|| not_here(&source, &path))?
+            find(source, &path).ok_or_else(|| not_here(source, &path))?
         }
-        None if config.name == DatasetName::FashionMnistMini => return embedded::fashion_mnist_mini(),
-        None => find_anywhere(&source, locations)?,
+        None if !source.embedded.is_empty() => return dataset(source, embedded::read(source)?),
+        None => find_anywhere(source, locations)?,
     };
-    let contents = files::read(config.name, &source, &found)?;
-    dataset(config.name, &source, contents)
+    let contents = files::read(source, &found)?;
+    dataset(source, contents)
 }
 
 /// Returns the place from which [`load`] would take a data set without a `config.path`; `None` if it would have to be fetched first. Reads
 /// no file.
 #[must_use]
-pub fn locate(name: DatasetName, locations: &Locations) -> Option<Origin> {
-    if name == DatasetName::FashionMnistMini {
+pub fn locate(source: &Source, locations: &Locations) -> Option<Origin> {
+    if !source.embedded.is_empty() {
         return Some(Origin::Embedded);
     }
-    find_anywhere(&source(name), locations).ok().map(|found| match found {
+    find_anywhere(source, locations).ok().map(|found| match found {
         Found::Folder { folder, .. } => Origin::Folder(folder),
         Found::Archive(path) => Origin::Archive(path),
     })
@@ -91,13 +93,12 @@ pub fn locate(name: DatasetName, locations: &Locations) -> Option<Origin> {
 ///
 /// # Errors
 /// As [`load`], if a file can't be read or belongs to another data set. The content of a readable copy is not checked further.
-pub fn inspect(name: DatasetName, locations: &Locations) -> Result<Option<Provenance>, DataError> {
-    if name == DatasetName::FashionMnistMini {
+pub fn inspect(source: &Source, locations: &Locations) -> Result<Option<Provenance>, DataError> {
+    if !source.embedded.is_empty() {
         return Ok(Some(Provenance { origin: Origin::Embedded, files: Vec::new() }));
     }
-    let source = source(name);
-    let Ok(found) = find_anywhere(&source, locations) else { return Ok(None) };
-    let Contents { digests, origin, .. } = files::read(name, &source, &found)?;
+    let Ok(found) = find_anywhere(source, locations) else { return Ok(None) };
+    let Contents { digests, origin, .. } = files::read(source, &found)?;
     Ok(Some(Provenance { origin, files: digests }))
 }
 
@@ -105,18 +106,19 @@ fn find_anywhere(source: &Source, locations: &Locations) -> Result<Found, DataEr
     let searched = locations.candidates(source);
     let found = searched.iter().find_map(|path| find(source, path));
     let missing = match locations.cache {
-        Some(_) => DataError::Missing { name: source.name, searched },
-        None => DataError::NoCache { name: source.name },
+        Some(_) => DataError::Missing { name: source.name(), searched },
+        None => DataError::NoCache { name: source.name() },
     };
     found.ok_or(missing)
 }
 
 /// Turns the parts' bytes into arrays.
-pub(crate) fn dataset(name: DatasetName, source: &Source, contents: Contents) -> Result<Dataset, DataError> {
+fn dataset(source: &'static Source, contents: Contents) -> Result<Dataset, DataError> {
     let Contents { parts, digests, origin } = contents;
     let provenance = Provenance { origin, files: digests };
     let (paths, mut bytes): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
     let num_classes = source.class_names.len();
+    let class_names: Vec<String> = source.class_names.iter().map(|&name| name.to_owned()).collect();
     let split = match source.format {
         Format::Idx { side } => {
             let mut pair = |first: usize| {
@@ -125,19 +127,19 @@ pub(crate) fn dataset(name: DatasetName, source: &Source, contents: Contents) ->
                     .map(Split::Images)
                     .map_err(|(part, problem)| (first + part, problem))
             };
-            pair(0).and_then(|train| Ok((train, pair(2)?, source.class_names.clone())))
+            pair(0).and_then(|train| Ok((train, pair(2)?, class_names)))
         }
         Format::Cifar { labels, train, .. } => {
             let test = bytes.split_off(train.len());
             cifar::image_set(bytes, labels, num_classes).and_then(|train_set| {
                 let test = cifar::image_set(test, labels, num_classes).map_err(|(part, problem)| (train.len() + part, problem))?;
-                Ok((Split::Images(train_set), Split::Images(test), source.class_names.clone()))
+                Ok((Split::Images(train_set), Split::Images(test), class_names))
             })
         }
-        Format::Text => text::read(&bytes[0])
+        Format::Text { .. } => text::read(&bytes[0])
             .map_err(|problem| (0, problem))
             .map(|play| (Split::Text(play.train), Split::Text(play.test), play.vocabulary)),
     };
     let (train, test, class_names) = split.map_err(|(part, problem)| format_error(source, &paths[part], problem))?;
-    Ok(Dataset { name, class_names, train, test, provenance })
+    Ok(Dataset { source, class_names, train, test, provenance })
 }

@@ -8,7 +8,7 @@
 //! step are those that a single process would take with the sum of all ranks' batch sizes as its batch size, so both compute the same mean
 //! gradient.
 
-use crate::batches::{EpochKey, permutation};
+use crate::epoch::{EpochKey, permutation};
 
 /// The treatment of an epoch's last step if the remaining samples don't fill it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,25 +1,19 @@
 //! The steps between an image of the data set and the net: augmentation, padding and normalization, all in one pass into NHWC floats.
 //!
-//! The same rule applies in all settings (data-parallel and federated), by data set:
-//!
-//! | data set | training | always |
-//! |---|---|---|
-//! | MNIST | | `(p/255 - 0.1307) / 0.3081` |
-//! | Fashion-MNIST and its subset | | `p/255` |
-//! | CIFAR-10 | flip (probability 1/2), then a 32x32 crop out of the image padded by 4 | ImageNet's mean (.485, .456, .406) and deviation (.229, .224, .225) |
-//! | CIFAR-100 | the same | mean (.507, .487, .441), deviation (.267, .256, .276) |
+//! The same rule applies in all settings (data-parallel and federated). The data set's description ([`Source`]) has the normalization,
+//! `(p/255 - mean) / deviation`, and the augmentation in training.
 //!
 //! Test sets are never augmented. Padding, for a crop or up to a larger input (LeNet-5 takes 32x32), uses black pixels *before*
 //! normalization, as torchvision's `RandomCrop` and `Pad` on images do. The arithmetic is PyTorch's, in f32: `ToTensor` divides by 255,
 //! `Normalize` subtracts and divides.
 
-use fltk_core::{
-    experiment::DatasetName,
-    seed::{Purpose, Seed},
-};
+use fltk_core::seed::{Purpose, Seed};
 use rand::Rng;
 
-use crate::batches::EpochKey;
+use crate::{
+    epoch::EpochKey,
+    sources::{Augmentation, Normalization, Source},
+};
 
 /// The number of pixels by which a random crop may move an image in each direction.
 const CROP_PADDING: usize = 4;
@@ -44,40 +38,39 @@ pub enum TransformError {
 pub struct Transform {
     from: [usize; 3],
     padding: [usize; 2],
-    augment: bool,
+    augmentation: Augmentation,
     /// For each channel, the result for each of the 256 pixel values. This is a table because it gives PyTorch's bits (divide, subtract,
     /// divide) at the cost of a load.
     table: Vec<[f32; 256]>,
 }
 
 impl Transform {
-    /// Returns the training transform of `name` for images of shape `from`, padded to `to` (`None`: no padding). Shapes are `[C, H, W]`.
+    /// Returns the training transform of `source` for images of shape `from`, padded to `to` (`None`: no padding). Shapes are `[C, H, W]`.
     ///
     /// # Errors
     /// If `to` has another number of channels than `from`, is smaller, or is larger by an odd number of pixels.
-    pub fn train(name: DatasetName, from: [usize; 3], to: Option<[usize; 3]>) -> Result<Self, TransformError> {
-        let augment = matches!(name, DatasetName::Cifar10 | DatasetName::Cifar100);
-        Ok(Self { augment, ..Self::test(name, from, to)? })
+    pub fn train(source: &Source, from: [usize; 3], to: Option<[usize; 3]>) -> Result<Self, TransformError> {
+        Ok(Self { augmentation: source.augmentation, ..Self::test(source, from, to)? })
     }
 
     /// Returns the test transform: the training transform without augmentation.
     ///
     /// # Errors
     /// As [`Transform::train`].
-    pub fn test(name: DatasetName, from: [usize; 3], to: Option<[usize; 3]>) -> Result<Self, TransformError> {
+    pub fn test(source: &Source, from: [usize; 3], to: Option<[usize; 3]>) -> Result<Self, TransformError> {
         let to = to.unwrap_or(from);
         let padding = |axis: usize| to[axis].checked_sub(from[axis]).filter(|extra| extra % 2 == 0).map(|extra| extra / 2);
         let (true, Some(vertical), Some(horizontal)) = (from[0] == to[0], padding(1), padding(2)) else {
             return Err(TransformError::Shape { from, to });
         };
-        Ok(Self { padding: [vertical, horizontal], ..Self::plain(name, from) })
+        Ok(Self { padding: [vertical, horizontal], ..Self::plain(source, from) })
     }
 
     /// Returns only the normalization, for images of shape `from`.
     #[must_use]
-    pub fn plain(name: DatasetName, from: [usize; 3]) -> Self {
-        let table = (0..from[0]).map(|channel| normalization_table(name, channel)).collect();
-        Self { from, padding: [0, 0], augment: false, table }
+    pub fn plain(source: &Source, from: [usize; 3]) -> Self {
+        let table = (0..from[0]).map(|channel| normalization_table(source.normalization, channel)).collect();
+        Self { from, padding: [0, 0], augmentation: Augmentation::None, table }
     }
 
     /// The shape `[H, W, C]` of the output.
@@ -90,7 +83,7 @@ impl Transform {
     /// True if the transform makes random draws; otherwise, the result depends on the image alone.
     #[must_use]
     pub fn is_augmenting(&self) -> bool {
-        self.augment
+        self.augmentation != Augmentation::None
     }
 
     /// Transforms `image` (CHW bytes) into `output` (HWC floats). The draws, if any, are those of sample `sample` in the epoch `key`, so
@@ -99,7 +92,10 @@ impl Transform {
     /// # Panics
     /// If `image` or `output` don't have the lengths of the transform's shapes.
     pub fn apply(&self, image: &[u8], output: &mut [f32], key: &EpochKey, sample: u32) {
-        let placement = if self.augment { Placement::draw(key, sample) } else { Placement::CENTERED };
+        let placement = match self.augmentation {
+            Augmentation::FlipAndCrop => Placement::draw(key, sample),
+            Augmentation::None => Placement::CENTERED,
+        };
         let [height, width, channels] = self.output_shape();
         assert_eq!(image.len(), self.from.iter().product::<usize>(), "an image of the transform's input shape");
         assert_eq!(output.len(), height * width * channels, "an output of the transform's output shape");
@@ -202,13 +198,8 @@ fn fill(row: &mut [f32], pixel: &[f32]) {
     }
 }
 
-fn normalization_table(name: DatasetName, channel: usize) -> [f32; 256] {
-    let (mean, deviation): (&[f32], &[f32]) = match name {
-        DatasetName::Mnist => (&[0.1307], &[0.3081]),
-        DatasetName::Cifar10 => (&[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225]),
-        DatasetName::Cifar100 => (&[0.507, 0.487, 0.441], &[0.267, 0.256, 0.276]),
-        DatasetName::FashionMnist | DatasetName::FashionMnistMini | DatasetName::Shakespeare => (&[0.0], &[1.0]),
-    };
+fn normalization_table(normalization: Normalization, channel: usize) -> [f32; 256] {
+    let Normalization { mean, deviation } = normalization;
     // A local copy has the data set's own number of channels, which the reader checked.
     let (mean, deviation) = (mean[channel % mean.len()], deviation[channel % deviation.len()]);
     std::array::from_fn(|pixel| (pixel as f32 / 255.0 - mean) / deviation)
@@ -219,6 +210,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::sources::{cifar10, cifar100, fashion_mnist, mnist};
 
     fn key(epoch: u64) -> EpochKey {
         EpochKey { seed: Seed(42), client: 3, round: 2, epoch }
@@ -252,7 +244,7 @@ mod tests {
     #[test]
     fn crop_flip_and_normalization_are_fused_rightly() {
         let image: Vec<u8> = (0..3072u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
-        let train = Transform::train(DatasetName::Cifar10, [3, 32, 32], None).expect("no padding");
+        let train = Transform::train(&cifar10::SOURCE, [3, 32, 32], None).expect("no padding");
         let mut seen = BTreeMap::new();
         for sample in 0..2000 {
             let placement = Placement::draw(&key(1), sample);
@@ -279,7 +271,7 @@ mod tests {
     #[test]
     fn tests_are_never_augmented() {
         let image: Vec<u8> = (0..3072).map(|index| (index % 251) as u8).collect();
-        let test = Transform::test(DatasetName::Cifar100, [3, 32, 32], None).expect("no padding");
+        let test = Transform::test(&cifar100::SOURCE, [3, 32, 32], None).expect("no padding");
         let expected = reference(&image, 32, Placement::CENTERED, &[0.507, 0.487, 0.441], &[0.267, 0.256, 0.276]);
         for sample in 0..20 {
             assert_eq!(apply(&test, &image, u64::from(sample), sample), expected);
@@ -290,17 +282,17 @@ mod tests {
     #[test]
     fn mnist_is_normalized_and_fashion_mnist_scaled() {
         let image: Vec<u8> = (0..784).map(|index| (index % 256) as u8).collect();
-        let mnist = Transform::train(DatasetName::Mnist, [1, 28, 28], None).expect("no padding");
+        let mnist = Transform::train(&mnist::SOURCE, [1, 28, 28], None).expect("no padding");
         assert_eq!(apply(&mnist, &image, 0, 0), reference(&image, 28, Placement::CENTERED, &[0.1307], &[0.3081]));
         // PyTorch gives these values for 0 and 255: (0 - 0.1307) / 0.3081 and (1 - 0.1307) / 0.3081.
         assert_eq!((apply(&mnist, &image, 0, 0)[0], apply(&mnist, &image, 0, 0)[255]), (-0.424_212_96, 2.821_486_7));
-        let fashion = Transform::train(DatasetName::FashionMnist, [1, 28, 28], None).expect("no padding");
+        let fashion = Transform::train(&fashion_mnist::SOURCE, [1, 28, 28], None).expect("no padding");
         assert_eq!(apply(&fashion, &image, 0, 0)[..256], std::array::from_fn::<f32, 256, _>(|pixel| pixel as f32 / 255.0));
     }
 
     #[test]
     fn a_larger_input_is_padded_with_black() {
-        let padded = Transform::test(DatasetName::Mnist, [1, 28, 28], Some([1, 32, 32])).expect("an even margin");
+        let padded = Transform::test(&mnist::SOURCE, [1, 28, 28], Some([1, 32, 32])).expect("an even margin");
         assert_eq!(padded.output_shape(), [32, 32, 1]);
         let output = apply(&padded, &[255; 784], 0, 0);
         let black = -0.424_212_96;
@@ -313,7 +305,7 @@ mod tests {
     #[test]
     fn inputs_that_do_not_fit_are_refused() {
         for to in [[3, 28, 28], [1, 27, 28], [1, 29, 29], [1, 26, 26]] {
-            let error = Transform::train(DatasetName::Mnist, [1, 28, 28], Some(to)).expect_err("no fit");
+            let error = Transform::train(&mnist::SOURCE, [1, 28, 28], Some(to)).expect_err("no fit");
             assert_eq!(error, TransformError::Shape { from: [1, 28, 28], to });
         }
     }

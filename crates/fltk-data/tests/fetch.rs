@@ -2,14 +2,13 @@
 
 mod server;
 
-use std::{fs, path::Path, thread, time::Duration};
+use std::{fs, path::Path, sync::LazyLock, thread, time::Duration};
 
-use fltk_core::experiment::DatasetName;
 use fltk_data::{
     Locations,
     digest::sha256_hex,
     fetch::{FetchError, FetchOptions, FileState, Progress, fetch_files, verify},
-    sources::SourceFile,
+    sources::{SourceFile, fashion_mnist_mini, shakespeare},
 };
 use fltk_http::Environment;
 use server::{Answer, Server};
@@ -20,14 +19,9 @@ fn content() -> Vec<u8> {
     (0..300_000u32).flat_map(|index| (index.wrapping_mul(2_654_435_761) >> 7).to_le_bytes()).collect()
 }
 
-fn file(urls: &[&str]) -> SourceFile {
-    let content = content();
-    SourceFile {
-        name: "data.gz".into(),
-        bytes: content.len() as u64,
-        sha256: sha256_hex(&content),
-        urls: urls.iter().map(|&url| url.into()).collect(),
-    }
+fn file<'a>(urls: &'a [&'a str]) -> SourceFile<'a> {
+    static SHA256: LazyLock<String> = LazyLock::new(|| sha256_hex(&content()));
+    SourceFile { name: "data.gz", bytes: content().len() as u64, sha256: &SHA256, urls }
 }
 
 fn options() -> FetchOptions {
@@ -247,15 +241,15 @@ fn progress_adds_up() {
 fn the_cache_is_verified_against_the_table() {
     let folder = TempDir::new().expect("a folder");
     let locations = Locations { cache: Some(folder.path().to_path_buf()), local: Vec::new() };
-    let states = || verify(DatasetName::Shakespeare, &locations).expect("readable");
+    let states = || verify(&shakespeare::SOURCE, &locations).expect("readable");
     assert_eq!(states(), [("tinyshakespeare.txt".to_owned(), FileState::Missing)]);
     fs::create_dir(folder.path().join("shakespeare")).expect("made");
     fs::write(folder.path().join("shakespeare/tinyshakespeare.txt"), b"First Citizen:").expect("written");
     let wrong = FileState::Wrong { sha256: sha256_hex(b"First Citizen:"), bytes: 14 };
     assert_eq!(states(), [("tinyshakespeare.txt".to_owned(), wrong)]);
     // An embedded data set has nothing to fetch and nothing to verify.
-    assert_eq!(verify(DatasetName::FashionMnistMini, &locations).expect("nothing"), []);
-    fltk_data::fetch::fetch(DatasetName::FashionMnistMini, &locations, &mut |_| panic!("no transfer")).expect("nothing to do");
+    assert_eq!(verify(&fashion_mnist_mini::SOURCE, &locations).expect("nothing"), []);
+    fltk_data::fetch::fetch(&fashion_mnist_mini::SOURCE, &locations, &mut |_| panic!("no transfer")).expect("nothing to do");
 }
 
 #[test]

@@ -3,12 +3,13 @@
 use std::{collections::BTreeSet, path::Path};
 
 use fltk_core::{
-    experiment::{DatasetConfig, DatasetName, PartitionConfig, PartitionVersion, QuantitySkew},
+    catalogue::{Choice, ClientCount, Entry, PartitionerEntry, Value, Whole},
+    experiment::DatasetConfig,
     seed::Seed,
 };
 use fltk_data::{
     Locations, load,
-    partition::{CLIENTS_MAX, PartitionError, partition},
+    partition::{CATALOGUE, CLIENTS_MAX, PartitionError, Partitioner, Request, entries, partition},
 };
 use proptest::prelude::*;
 
@@ -17,7 +18,7 @@ fn balanced(num_classes: usize, per_class: usize) -> Vec<u16> {
     (0..num_classes * per_class).map(|index| (index % num_classes) as u16).collect()
 }
 
-fn divide(labels: &[u16], num_classes: usize, clients: u32, config: &PartitionConfig, seed: u64) -> Result<Vec<Vec<u32>>, PartitionError> {
+fn divide(labels: &[u16], num_classes: usize, clients: u32, config: &Choice, seed: u64) -> Result<Vec<Vec<u32>>, PartitionError> {
     let natural: Vec<u32> = labels.iter().map(|&label| 3 * u32::from(label)).collect();
     partition(labels, num_classes, Some(&natural), clients, config, Seed(seed))
 }
@@ -26,70 +27,74 @@ fn classes_of(part: &[u32], labels: &[u16]) -> BTreeSet<u16> {
     part.iter().map(|&index| labels[index as usize]).collect()
 }
 
-fn skews() -> impl Strategy<Value = QuantitySkew> {
+fn power_law(exponent: f64) -> Choice {
+    Choice::law("power_law").with("exponent", exponent)
+}
+
+fn skews() -> impl Strategy<Value = Choice> {
     prop_oneof![
-        Just(QuantitySkew::Linear {}),
-        Just(QuantitySkew::Square {}),
-        Just(QuantitySkew::Exponential {}),
-        (0.1..5.0f64).prop_map(|exponent| QuantitySkew::PowerLaw { exponent }),
+        Just(Choice::law("linear")),
+        Just(Choice::law("square")),
+        Just(Choice::law("exponential")),
+        (0.1..5.0f64).prop_map(power_law),
     ]
 }
 
-fn versions() -> impl Strategy<Value = Option<PartitionVersion>> {
-    prop_oneof![Just(None), Just(Some(PartitionVersion::One)), Just(Some(PartitionVersion::Two))]
+fn dirichlet(alpha: f64, min_samples: u32) -> Choice {
+    Choice::new("dirichlet").with("alpha", alpha).with("min_samples", min_samples)
 }
 
-fn dirichlet(alpha: f64, min_samples: u32) -> PartitionConfig {
-    PartitionConfig::Dirichlet { alpha, min_samples, version: None }
+fn limit_labels(limit: u32) -> Choice {
+    Choice::new("limit_labels").with("limit", limit)
 }
 
-fn limit_labels(limit: u32) -> PartitionConfig {
-    PartitionConfig::LimitLabels { limit, version: None }
+fn n_labels(n: u32) -> Choice {
+    Choice::new("n_labels").with("n", n)
 }
 
-fn n_labels(n: u32) -> PartitionConfig {
-    PartitionConfig::NLabels { n, version: None }
+fn pathological(classes_per_client: u32) -> Choice {
+    Choice::new("pathological").with("classes_per_client", classes_per_client)
 }
 
-fn pathological(classes_per_client: u32) -> PartitionConfig {
-    PartitionConfig::Pathological { classes_per_client, version: None }
+fn q_sampler(q: f64) -> Choice {
+    Choice::new("q_sampler").with("q", q)
 }
 
-/// Returns the same configuration with another version.
-fn of_version(config: &PartitionConfig, version: PartitionVersion) -> PartitionConfig {
-    let mut config = config.clone();
-    match &mut config {
-        PartitionConfig::Dirichlet { version: of_config, .. }
-        | PartitionConfig::LimitLabels { version: of_config, .. }
-        | PartitionConfig::NLabels { version: of_config, .. }
-        | PartitionConfig::Pathological { version: of_config, .. } => *of_config = Some(version),
-        _ => {}
-    }
-    config
+fn shard(shards_per_client: u32) -> Choice {
+    Choice::new("shard").with("shards_per_client", shards_per_client)
 }
 
-fn configs() -> impl Strategy<Value = PartitionConfig> {
+fn quantity_skew(skew: Choice) -> Choice {
+    Choice::new("quantity_skew").with("skew", skew)
+}
+
+fn of_version_1(config: Choice) -> Choice {
+    config.with("version", 1u32)
+}
+
+/// Any version, or none.
+fn of_any_version(config: Choice) -> impl Strategy<Value = Choice> {
+    prop_oneof![Just(config.clone()), Just(of_version_1(config.clone())), Just(config.with("version", 2u32))]
+}
+
+fn configs() -> impl Strategy<Value = Choice> {
     prop_oneof![
-        Just(PartitionConfig::Uniform {}),
-        (0.0..=1.0f64).prop_map(|q| PartitionConfig::QSampler { q }),
-        (0..12u32, versions()).prop_map(|(limit, version)| PartitionConfig::LimitLabels { limit, version }),
-        Just(PartitionConfig::LimitLabelsFlex {}),
-        (0..12u32, versions()).prop_map(|(n, version)| PartitionConfig::NLabels { n, version }),
-        (0.01..20.0f64, 0..3u32, versions()).prop_map(|(alpha, min_samples, version)| PartitionConfig::Dirichlet {
-            alpha,
-            min_samples,
-            version
-        }),
-        (0..5u32).prop_map(|shards_per_client| PartitionConfig::Shard { shards_per_client }),
-        (0..12u32, versions()).prop_map(|(classes_per_client, version)| PartitionConfig::Pathological { classes_per_client, version }),
-        skews().prop_map(|skew| PartitionConfig::QuantitySkew { skew }),
-        Just(PartitionConfig::NaturalId {}),
+        Just(Choice::new("uniform")),
+        (0.0..=1.0f64).prop_map(q_sampler),
+        (0..12u32).prop_map(limit_labels).prop_flat_map(of_any_version),
+        Just(Choice::new("limit_labels_flex")),
+        (0..12u32).prop_map(n_labels).prop_flat_map(of_any_version),
+        (0.01..20.0f64, 0..3u32).prop_map(|(alpha, min_samples)| dirichlet(alpha, min_samples)).prop_flat_map(of_any_version),
+        (0..5u32).prop_map(shard),
+        (0..12u32).prop_map(pathological).prop_flat_map(of_any_version),
+        skews().prop_map(quantity_skew),
+        Just(Choice::new("natural_id")),
     ]
 }
 
 /// True if the partition may leave samples out, according to its docs.
-fn may_be_incomplete(config: &PartitionConfig) -> bool {
-    matches!(config, PartitionConfig::Pathological { .. } | PartitionConfig::NaturalId {})
+fn may_be_incomplete(config: &Choice) -> bool {
+    ["pathological", "natural_id"].contains(&config.name())
 }
 
 proptest! {
@@ -156,7 +161,7 @@ proptest! {
     fn flex_gives_classes_of_their_own(classes in 1..12usize, clients in 1..12u32, seed: u64) {
         prop_assume!(clients as usize <= classes);
         let labels = balanced(classes, 30);
-        let parts = divide(&labels, classes, clients, &PartitionConfig::LimitLabelsFlex {}, seed).expect("possible");
+        let parts = divide(&labels, classes, clients, &Choice::new("limit_labels_flex"), seed).expect("possible");
         let whole = |part: &Vec<u32>| (0..classes as u16).filter(|&class| part.iter().filter(|&&i| labels[i as usize] == class).count() == 30).count();
         let own = classes / clients as usize;
         prop_assert!(parts.iter().all(|part| whole(part) >= own));
@@ -168,7 +173,7 @@ proptest! {
     #[test]
     fn shards_bound_the_classes(clients in 1..20u32, shards_per_client in 1..5u32, seed: u64) {
         let labels = balanced(10, 50);
-        let parts = divide(&labels, 10, clients, &PartitionConfig::Shard { shards_per_client }, seed).expect("possible");
+        let parts = divide(&labels, 10, clients, &shard(shards_per_client), seed).expect("possible");
         let shard = 500usize.div_ceil((clients * shards_per_client) as usize);
         // A shard of at most `shard` samples overlaps at most this many classes of 50.
         let classes_max = shards_per_client as usize * (shard.saturating_sub(2) / 50 + 2);
@@ -180,15 +185,16 @@ proptest! {
     #[test]
     fn skewed_sizes_follow_their_law(clients in 1..40u32, skew in skews(), seed: u64) {
         let total = 100_000usize;
-        let parts = divide(&balanced(10, total / 10), 10, clients, &PartitionConfig::QuantitySkew { skew }, seed).expect("possible");
+        let parts = divide(&balanced(10, total / 10), 10, clients, &quantity_skew(skew.clone()), seed).expect("possible");
         let k = f64::from(clients);
         let weights: Vec<f64> = (0..clients).map(|client| {
             let place = f64::from(client) + 1.0;
-            match skew {
-                QuantitySkew::Linear {} => place,
-                QuantitySkew::Square {} => place.powi(2),
-                QuantitySkew::Exponential {} => 10f64.powf((place - 1.0) / (k - 1.0).max(1.0)),
-                QuantitySkew::PowerLaw { exponent } => place.powf(-exponent),
+            match (skew.name(), skew.get("exponent")) {
+                ("linear", None) => place,
+                ("square", None) => place.powi(2),
+                ("exponential", None) => 10f64.powf((place - 1.0) / (k - 1.0).max(1.0)),
+                ("power_law", Some(&Value::Number(exponent))) => place.powf(-exponent),
+                other => panic!("no law: {other:?}"),
             }
         }).collect();
         let sum: f64 = weights.iter().sum();
@@ -203,7 +209,7 @@ proptest! {
 #[test]
 fn uniform_parts_are_equal_and_hold_sample_0() {
     let labels = balanced(10, 101);
-    let parts = divide(&labels, 10, 7, &PartitionConfig::Uniform {}, 1).expect("possible");
+    let parts = divide(&labels, 10, 7, &Choice::new("uniform"), 1).expect("possible");
     assert!(parts.iter().all(|part| part.len() == 144 || part.len() == 145));
     assert!(parts.iter().any(|part| part.contains(&0)), "KFLTK loses sample 0");
     // There are 144 samples of 10 classes: about 14 each, and 5 standard deviations are 18.
@@ -214,7 +220,7 @@ fn uniform_parts_are_equal_and_hold_sample_0() {
 fn q_sampler_keeps_a_fraction_q_in_its_own_group() {
     let labels = balanced(10, 1000);
     for q in [0.0, 0.1, 0.5, 0.9, 1.0] {
-        let parts = divide(&labels, 10, 20, &PartitionConfig::QSampler { q }, 7).expect("possible");
+        let parts = divide(&labels, 10, 20, &q_sampler(q), 7).expect("possible");
         let own = |client: usize| parts[client].iter().filter(|&&index| usize::from(labels[index as usize]) == client % 10).count();
         for class in 0..10 {
             let fraction = (own(class) + own(class + 10)) as f64 / 1000.0;
@@ -228,7 +234,7 @@ fn q_sampler_keeps_a_fraction_q_in_its_own_group() {
 /// Chunks that are nearly equal for each class add up to equal sizes over all classes: no client is always among those that get one more.
 #[test]
 fn fractions_of_classes_come_out_even() {
-    let sizes = |per_class, clients, config: &PartitionConfig| {
+    let sizes = |per_class, clients, config: &Choice| {
         let parts = divide(&balanced(10, per_class), 10, clients, config, 42).expect("possible");
         let (least, most) = (parts.iter().map(Vec::len).min(), parts.iter().map(Vec::len).max());
         (least.expect("clients"), most.expect("clients"))
@@ -236,19 +242,19 @@ fn fractions_of_classes_come_out_even() {
     // If each class were rounded on its own, 200 of 300 clients would get 10 samples, and 100 of them 20.
     for config in [dirichlet(1e6, 1), limit_labels(10), n_labels(10), pathological(10)] {
         assert_eq!(sizes(400, 300, &config), (13, 14), "{config:?}");
-        assert_eq!(sizes(400, 300, &of_version(&config, PartitionVersion::One)), (10, 20), "{config:?}");
+        assert_eq!(sizes(400, 300, &of_version_1(config.clone())), (10, 20), "{config:?}");
         for clients in [10, 30, 70, 110, 130, 290, 310, 390, 400] {
             let even = 4000 / clients as usize;
             let (least, most) = sizes(400, clients, &config);
             // With few clients, each has so many samples that the draws themselves differ slightly.
-            let drawn = usize::from(matches!(config, PartitionConfig::Dirichlet { .. }) && clients < 100) * 2;
+            let drawn = usize::from(config.name() == "dirichlet" && clients < 100) * 2;
             assert!(least + drawn >= even && most <= even + 1 + drawn, "{clients} clients, {config:?}: {least} to {most}");
         }
     }
     // There are more clients than samples of a class; rounding each class on its own left some clients without samples.
     assert_eq!(sizes(400, 500, &dirichlet(1e6, 1)), (8, 8));
     assert_eq!(sizes(400, 4000, &dirichlet(1e6, 1)), (1, 1));
-    let refused = divide(&balanced(10, 400), 10, 500, &of_version(&dirichlet(1e6, 1), PartitionVersion::One), 42);
+    let refused = divide(&balanced(10, 400), 10, 500, &of_version_1(dirichlet(1e6, 1)), 42);
     assert!(matches!(refused, Err(PartitionError::NoLuck { .. })), "{refused:?}");
 }
 
@@ -272,9 +278,9 @@ fn dirichlet_runs_from_one_class_to_uniform() {
 #[test]
 fn natural_clients_are_taken_as_they_are_or_drawn() {
     let labels = balanced(5, 4);
-    let all = divide(&labels, 5, 5, &PartitionConfig::NaturalId {}, 1).expect("possible");
+    let all = divide(&labels, 5, 5, &Choice::new("natural_id"), 1).expect("possible");
     assert_eq!(all[2], [2, 7, 12, 17]);
-    let some = divide(&labels, 5, 2, &PartitionConfig::NaturalId {}, 1).expect("possible");
+    let some = divide(&labels, 5, 2, &Choice::new("natural_id"), 1).expect("possible");
     assert!(some.len() == 2 && some.iter().all(|part| all.contains(part)) && some.is_sorted());
 }
 
@@ -285,31 +291,34 @@ fn impossible_combinations_are_refused() {
         let error = divide(&labels, 10, clients, &config, 1).expect_err(expected).to_string();
         assert!(error.contains(expected), "`{error}` should contain `{expected}`");
     };
-    check(0, PartitionConfig::Uniform {}, "at least 1 client");
-    check(101, PartitionConfig::Uniform {}, "100 samples can't give 101 parts");
-    check(15, PartitionConfig::QSampler { q: 0.5 }, "use 10 or 20 clients");
-    check(10, PartitionConfig::QSampler { q: f64::NAN }, "`q` is NaN");
-    check(10, PartitionConfig::QSampler { q: 1.1 }, "in 0..=1");
+    check(0, Choice::new("uniform"), "at least 1 client");
+    check(101, Choice::new("uniform"), "100 samples can't give 101 parts");
+    check(15, q_sampler(0.5), "use 10 or 20 clients");
+    check(10, q_sampler(f64::NAN), "`q` is NaN");
+    check(10, q_sampler(1.1), "in 0..=1");
     check(7, limit_labels(5), "not 7\nhint: use 10 clients");
     check(10, limit_labels(11), "must be in 1..=10");
     check(10, limit_labels(0), "asks for 0 classes");
     check(100, limit_labels(2), "class 0 has 10 samples for 20 clients");
-    check(11, PartitionConfig::LimitLabelsFlex {}, "at most 10 clients, not 11");
+    check(11, Choice::new("limit_labels_flex"), "at most 10 clients, not 11");
     check(10, n_labels(11), "must be in 1..=10");
     check(100, n_labels(2), "class 0 has 10 samples for 20 clients");
     check(10, dirichlet(0.0, 1), "`alpha` is 0");
     check(10, dirichlet(-1.0, 1), "`alpha` is -1");
     check(10, dirichlet(0.5, 11), "at least 11 each");
     check(50, dirichlet(0.01, 1), "no draw out of 1000");
-    check(10, PartitionConfig::Shard { shards_per_client: 0 }, "at least 1");
-    check(10, PartitionConfig::Shard { shards_per_client: 11 }, "110 parts");
-    check(CLIENTS_MAX, PartitionConfig::Shard { shards_per_client: u32::MAX }, "can't give 4294967295000000 parts");
+    check(10, shard(0), "at least 1");
+    check(10, shard(11), "110 parts");
+    check(CLIENTS_MAX, shard(u32::MAX), "can't give 4294967295000000 parts");
     check(10, pathological(11), "must be in 1..=10");
-    check(10, PartitionConfig::QuantitySkew { skew: QuantitySkew::PowerLaw { exponent: 0.0 } }, "`exponent` is 0");
-    check(11, PartitionConfig::NaturalId {}, "has 10 of its own");
-    let no_natural = partition(&labels, 10, None, 10, &PartitionConfig::NaturalId {}, Seed(1));
+    check(10, quantity_skew(power_law(0.0)), "`exponent` is 0");
+    check(11, Choice::new("natural_id"), "has 10 of its own");
+    check(10, dirichlet(0.5, 1).with("version", 3u32), "`version` is 3; it must be 1 or 2");
+    check(10, Choice::new("fair"), "there is no partition `fair`\nhint: the names are uniform, q_sampler, ");
+    check(10, quantity_skew(Choice::law("cubic")), "there is no law `cubic`\nhint: the names are linear, square, exponential, power_law");
+    let no_natural = partition(&labels, 10, None, 10, &Choice::new("natural_id"), Seed(1));
     assert_eq!(no_natural, Err(PartitionError::NoNaturalClients));
-    let bad_label = partition(&[0, 9], 9, None, 1, &PartitionConfig::Uniform {}, Seed(1));
+    let bad_label = partition(&[0, 9], 9, None, 1, &Choice::new("uniform"), Seed(1));
     assert_eq!(bad_label, Err(PartitionError::Label { index: 1, label: 9, num_classes: 9 }));
 }
 
@@ -317,14 +326,8 @@ fn impossible_combinations_are_refused() {
 #[test]
 fn partitions_are_pinned() {
     let labels = balanced(4, 6);
-    let found = [
-        PartitionConfig::Uniform {},
-        dirichlet(0.5, 1),
-        limit_labels(2),
-        PartitionConfig::QSampler { q: 0.5 },
-        PartitionConfig::Shard { shards_per_client: 2 },
-    ]
-    .map(|config| divide(&labels, 4, 4, &of_version(&config, PartitionVersion::One), 42).expect("possible"));
+    let found = [Choice::new("uniform"), of_version_1(dirichlet(0.5, 1)), of_version_1(limit_labels(2)), q_sampler(0.5), shard(2)]
+        .map(|config| divide(&labels, 4, 4, &config, 42).expect("possible"));
     let expected: [[&[u32]; 4]; 5] = [
         [&[1, 2, 3, 4, 6, 14], &[10, 12, 18, 19, 21, 22], &[0, 7, 8, 11, 15, 17], &[5, 9, 13, 16, 20, 23]],
         [&[0, 12, 16, 20], &[3, 4, 5, 6, 8, 9, 11, 18, 19, 22], &[1, 17, 23], &[2, 7, 10, 13, 14, 15, 21]],
@@ -337,9 +340,9 @@ fn partitions_are_pinned() {
 
 #[test]
 fn partitions_of_version_2_are_pinned() {
-    let config = DatasetConfig { name: DatasetName::FashionMnistMini, path: None };
+    let config = DatasetConfig { name: "fashion-mnist-mini".to_owned(), path: None };
     let data = load(&config, Path::new(""), &Locations { cache: None, local: Vec::new() }).expect("embedded");
-    let digest = |config: &PartitionConfig| {
+    let digest = |config: &Choice| {
         let parts = data.partition_train(30, config, Seed(42)).expect("possible");
         let words = parts.iter().flat_map(|part| [part.len() as u32].into_iter().chain(part.iter().copied()));
         fltk_data::digest::sha256_hex(&words.flat_map(u32::to_le_bytes).collect::<Vec<_>>())[..16].to_owned()
@@ -350,8 +353,79 @@ fn partitions_of_version_2_are_pinned() {
 
 #[test]
 fn absurdly_many_clients_are_refused_before_anything_is_allocated() {
-    for config in [PartitionConfig::Uniform {}, PartitionConfig::Shard { shards_per_client: 1 }] {
+    for config in [Choice::new("uniform"), shard(1)] {
         let refused = divide(&[0, 1], 2, u32::MAX, &config, 1);
-        assert_eq!(refused, Err(PartitionError::TooManyClients { clients: u32::MAX }));
+        assert_eq!(refused, Err(PartitionError::TooManyClients { clients: u32::MAX, max: CLIENTS_MAX }));
     }
+}
+
+/// Every partitioner has its name alone and is documented, and what its entry refers to are its own parameters.
+#[test]
+fn entries_are_complete() {
+    let names: Vec<&str> = entries().iter().map(|entry| entry.entry.name).collect();
+    let expected = [
+        "uniform",
+        "q_sampler",
+        "limit_labels",
+        "limit_labels_flex",
+        "n_labels",
+        "dirichlet",
+        "shard",
+        "pathological",
+        "quantity_skew",
+        "natural_id",
+    ];
+    assert_eq!(names, expected);
+    assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), CATALOGUE.len(), "a name of two partitioners");
+    for entry in entries() {
+        let Entry { name, doc, parameters, .. } = entry.entry;
+        assert!(doc.ends_with('.'), "{name}: {doc}");
+        assert!(parameters.iter().all(|parameter| parameter.doc.ends_with('.')), "{name}");
+        for known in [entry.classes_per_client, entry.samples_per_client].into_iter().flatten() {
+            assert!(parameters.contains(&known.parameter()), "{name}: `{}`", known.name());
+        }
+    }
+}
+
+#[test]
+fn what_a_file_leaves_out_has_the_newest_default() {
+    let labels = balanced(10, 40);
+    let given = [dirichlet(0.5, 1), limit_labels(3), n_labels(3), pathological(3)];
+    for config in given {
+        let entry = entries().into_iter().find(|entry| entry.entry.name == config.name()).expect("in the catalogue");
+        let divide = |config: &Choice| divide(&labels, 10, 30, config, 42).expect("possible");
+        let settled = config.clone().settled(&entry.entry).expect("right");
+        assert_eq!(divide(&settled), divide(&config));
+        assert_eq!(divide(&settled.clone().with_newest_defaults()), divide(&config));
+        assert_eq!(divide(&settled.with_earliest_defaults()), divide(&of_version_1(config)));
+    }
+    let without = Choice::new("dirichlet").with("alpha", 0.5);
+    assert_eq!(divide(&labels, 10, 30, &without, 42), divide(&labels, 10, 30, &dirichlet(0.5, 1), 42));
+}
+
+/// A partitioner outside of the catalogue is checked and sorted as those in it.
+#[test]
+fn a_partitioner_of_ones_own_is_run() {
+    const FIRST: Whole = Whole::new("first", 2, "Samples of client 0.");
+    static BACKWARDS: Partitioner = Partitioner {
+        entry: PartitionerEntry {
+            clients: ClientCount::AtMostClasses,
+            ..PartitionerEntry::new(Entry::new("backwards", "Client 0 gets the last samples.").parameters(&[FIRST.parameter()]))
+        },
+        divide: |request, _| {
+            let mut samples: Vec<u32> = (0..request.labels.len() as u32).rev().collect();
+            let rest = samples.split_off(FIRST.of(request.settings) as usize);
+            Ok(vec![samples, rest])
+        },
+    };
+    let labels = balanced(2, 2);
+    let run = |clients, settings: &Choice| {
+        BACKWARDS.partition(&Request { labels: &labels, num_classes: 2, natural: None, clients, settings, seed: Seed(1) })
+    };
+    assert_eq!(run(2, &Choice::new("backwards")), Ok(vec![vec![2, 3], vec![0, 1]]));
+    assert_eq!(run(2, &Choice::new("backwards").with("first", 1u32)), Ok(vec![vec![3], vec![0, 1, 2]]));
+    assert_eq!(run(0, &Choice::new("backwards")), Err(PartitionError::NoClients));
+    let refused = Err(PartitionError::MoreClientsThanClasses { partition: "backwards", clients: 3, num_classes: 2 });
+    assert_eq!(run(3, &Choice::new("backwards")), refused);
+    assert!(partition(&labels, 2, None, 2, &Choice::new("backwards"), Seed(1)).is_err(), "it is not in the catalogue");
 }

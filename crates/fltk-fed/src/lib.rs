@@ -16,7 +16,7 @@
 //! ```
 //! use std::{num::NonZeroUsize, sync::{Arc, atomic::AtomicBool}};
 //!
-//! use fltk_core::{experiment::{FederatedConfig, PartitionConfig, SelectionConfig, StrategyConfig}, schedule::LearningRates, seed::Seed};
+//! use fltk_core::{catalogue::Choice, experiment::FederatedConfig, schedule::LearningRates, seed::Seed};
 //! use fltk_fed::{dummy::Dummy, round::{Federation, Record, Setup}, transport::in_process};
 //!
 //! let config = FederatedConfig {
@@ -24,9 +24,9 @@
 //!     clients_per_round: 5,
 //!     rounds: 10,
 //!     epochs_per_round: 1,
-//!     partition: PartitionConfig::Uniform {},
-//!     selection: SelectionConfig::Random {},
-//!     strategy: StrategyConfig::FedAvg {},
+//!     partition: Choice::new("uniform"),
+//!     selection: Choice::new("random"),
+//!     strategy: Choice::new("FedAvg"),
 //!     evaluate_every: 1,
 //! };
 //! // 20 clients with 3 local steps each, 8 weights.

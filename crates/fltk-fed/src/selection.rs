@@ -1,83 +1,57 @@
-//! Selects the clients that take part in a round.
+//! Selections: which clients take part in a round.
+//!
+//! A selection is a [`Selection`] in its own file, and a line in the [`CATALOGUE`].
+
+mod catalogue;
+mod random;
 
 use fltk_core::{
-    experiment::SelectionConfig,
+    catalogue::{Choice, Entry},
     ids::{ClientId, Round},
-    seed::{Purpose, Seed},
+    seed::Seed,
 };
 
-/// Returns the cohort of `round`: `amount` of the `eligible` clients, ascending; all of them if there are no more than `amount`. The result
-/// depends only on the arguments, so a resumed run selects the same clients as an uninterrupted one.
-#[must_use]
-pub fn select(config: &SelectionConfig, seed: Seed, round: Round, eligible: &[ClientId], amount: usize) -> Vec<ClientId> {
-    match config {
-        SelectionConfig::Random {} => random(seed, round, eligible, amount),
+pub use catalogue::{CATALOGUE, by_name, entries};
+
+/// A way to select the clients of a round.
+#[derive(Debug)]
+pub struct Selection {
+    /// The name in experiment files, the publication, and the parameters.
+    pub entry: Entry,
+    /// Returns the clients of a round, in any order: [`Selecting::amount`] different ones among the eligible.
+    pub select: fn(&Selecting<'_>) -> Vec<ClientId>,
+}
+
+impl PartialEq for Selection {
+    /// Compares names, which are unique in a catalogue.
+    fn eq(&self, other: &Self) -> bool {
+        self.entry.name == other.entry.name
     }
 }
 
-/// Selects uniformly at random, without replacement.
-fn random(seed: Seed, round: Round, eligible: &[ClientId], amount: usize) -> Vec<ClientId> {
-    let mut stream = seed.stream(Purpose::Selection, &[u64::from(round.0)]);
-    let chosen = rand::seq::index::sample(&mut stream, eligible.len(), amount.min(eligible.len()));
-    let mut clients: Vec<ClientId> = chosen.into_iter().map(|index| eligible[index]).collect();
-    clients.sort_unstable();
-    clients
+/// The arguments of a selection.
+#[derive(Clone, Copy, Debug)]
+pub struct Selecting<'a> {
+    /// The selection's settings.
+    pub settings: &'a Choice,
+    /// The root seed, for draws.
+    pub seed: Seed,
+    /// The round.
+    pub round: Round,
+    /// The clients that hold samples, ascending.
+    pub eligible: &'a [ClientId],
+    /// The number of clients to select; at most that of the eligible.
+    pub amount: usize,
 }
 
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const RANDOM: SelectionConfig = SelectionConfig::Random {};
-
-    #[test]
-    fn golden() {
-        let eligible: Vec<ClientId> = (0..1000).map(ClientId).collect();
-        let check = |seed: u64, round: u32, expected: [u32; 5]| {
-            let found: Vec<u32> = select(&RANDOM, Seed(seed), Round(round), &eligible, 5).iter().map(|client| client.0).collect();
-            assert_eq!(found, expected, "seed {seed}, round {round}");
-        };
-        // Recorded from this code: these draws decide recorded results, so a new version of `rand` must not change them unnoticed.
-        check(42, 1, [360, 580, 675, 813, 826]);
-        check(42, 2, [90, 95, 238, 603, 886]);
-        check(43, 1, [6, 421, 423, 661, 948]);
-    }
-
-    #[test]
-    fn every_client_is_as_likely_as_another() {
-        let eligible: Vec<ClientId> = (0..20).map(ClientId).collect();
-        let mut counts = [0_u32; 20];
-        for round in 1..=4000 {
-            for client in select(&RANDOM, Seed(7), Round(round), &eligible, 5) {
-                counts[client.0 as usize] += 1;
-            }
-        }
-        // Binomial(4000, 1/4): mean 1000, standard deviation 27; deviations up to six times that are allowed.
-        assert!(counts.iter().all(|count| (836..=1164).contains(count)), "{counts:?}");
-    }
-
-    proptest! {
-        #[test]
-        fn a_cohort_is_a_sorted_subset(seed: u64, round: u32, clients in prop::collection::btree_set(any::<u32>(), 1..200), share in 0.0..=1.0_f64) {
-            let eligible: Vec<ClientId> = clients.iter().copied().map(ClientId).collect();
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "at most 200")]
-            let amount = (share * eligible.len() as f64) as usize;
-            let cohort = select(&RANDOM, Seed(seed), Round(round), &eligible, amount);
-            prop_assert_eq!(cohort.len(), amount);
-            prop_assert!(cohort.is_sorted_by(|a, b| a < b));
-            prop_assert!(cohort.iter().all(|client| clients.contains(&client.0)));
-            prop_assert_eq!(&cohort, &select(&RANDOM, Seed(seed), Round(round), &eligible, amount));
-        }
-
-        #[test]
-        fn more_than_all_is_all(seed: u64, clients in prop::collection::btree_set(any::<u32>(), 0..50)) {
-            let eligible: Vec<ClientId> = clients.iter().copied().map(ClientId).collect();
-            let cohort = select(&RANDOM, Seed(seed), Round(1), &eligible, 60);
-            prop_assert_eq!(cohort.iter().map(|client| client.0).collect::<BTreeSet<_>>(), clients);
-        }
+impl Selection {
+    /// Returns the cohort of `round`: `amount` of the `eligible` clients, ascending; all of them if there are no more than `amount`. The
+    /// result depends only on the arguments, so a resumed run selects the same clients as an uninterrupted one.
+    #[must_use]
+    pub fn cohort(&self, settings: &Choice, seed: Seed, round: Round, eligible: &[ClientId], amount: usize) -> Vec<ClientId> {
+        let amount = amount.min(eligible.len());
+        let mut clients = (self.select)(&Selecting { settings, seed, round, eligible, amount });
+        clients.sort_unstable();
+        clients
     }
 }

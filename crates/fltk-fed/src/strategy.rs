@@ -21,7 +21,7 @@ use std::ops::Range;
 
 use fltk_core::model_state::{ModelState, TensorRole};
 
-pub use catalogue::{CATALOGUE, of};
+pub use catalogue::{CATALOGUE, by_name, entries};
 pub use spec::{Aggregator, Extra, Gathered, Gathering, Spec, Update};
 
 /// Returns the contiguous ranges of [`ModelState::floats`] that are parameters or buffers, in order.

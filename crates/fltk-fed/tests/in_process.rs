@@ -13,7 +13,8 @@ use std::{
 };
 
 use fltk_core::{
-    experiment::{FederatedConfig, StrategyConfig},
+    catalogue::Choice,
+    experiment::FederatedConfig,
     ids::{ClientId, Round},
     metrics::Evaluation,
     model_state::ModelState,
@@ -61,7 +62,7 @@ fn run_all(federation: Federation, num_workers: usize, make: &MakeTrainer<'_>, e
 
 #[test]
 fn results_do_not_depend_on_the_number_of_workers() {
-    for strategy in [StrategyConfig::FedAvg {}, StrategyConfig::FedNova {}] {
+    for strategy in [Choice::new("FedAvg"), Choice::new("FedNova")] {
         let config = FederatedConfig { strategy, ..config() };
         let dummy = dummy(12);
         let expected = run_in_order(federation(&config, &dummy), &dummy);

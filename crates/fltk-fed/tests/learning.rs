@@ -4,12 +4,7 @@ mod support;
 
 use std::sync::Arc;
 
-use fltk_core::{
-    experiment::{FederatedConfig, StrategyConfig},
-    model_state::ModelState,
-    schedule::LearningRates,
-    seed::Seed,
-};
+use fltk_core::{catalogue::Choice, experiment::FederatedConfig, model_state::ModelState, schedule::LearningRates, seed::Seed};
 use fltk_fed::{
     dummy::Dummy,
     round::{Federation, Record, Setup},
@@ -22,14 +17,14 @@ fn gap(dummy: &Dummy, state: &ModelState) -> f64 {
     dummy.optimum().iter().zip(&state.floats).map(|(best, &weight)| (best - f64::from(weight)).abs()).fold(0.0, f64::max)
 }
 
-fn everybody(strategy: StrategyConfig, rounds: u32) -> FederatedConfig {
+fn everybody(strategy: Choice, rounds: u32) -> FederatedConfig {
     FederatedConfig { clients_per_round: 12, rounds, strategy, evaluate_every: 1, ..config() }
 }
 
 #[test]
 fn fedavg_finds_the_optimum_and_every_round_is_better() {
     let dummy = Dummy::new(Seed(1), 17, vec![3; 12]);
-    let records = run_in_order(federation(&everybody(StrategyConfig::FedAvg {}, 60), &dummy), &dummy);
+    let records = run_in_order(federation(&everybody(Choice::new("FedAvg"), 60), &dummy), &dummy);
     assert!(gap(&dummy, final_state(&records)) < 1e-6);
     let losses: Vec<f64> = records
         .iter()
@@ -52,7 +47,7 @@ fn fednova_is_consistent_where_fedavg_is_not() {
         let federation = Federation::new(setup.expect("the settings are possible"), Arc::new(dummy.initial()));
         gap(&dummy, final_state(&run_in_order(federation.expect("the dummy's state is sound"), &dummy)))
     };
-    let (nova, average) = (final_gap(StrategyConfig::FedNova {}), final_gap(StrategyConfig::FedAvg {}));
+    let (nova, average) = (final_gap(Choice::new("FedNova")), final_gap(Choice::new("FedAvg")));
     assert!(average > 0.1, "{average}");
     assert!(nova < average / 20.0, "{nova} and {average}");
 }
@@ -61,7 +56,7 @@ fn fednova_is_consistent_where_fedavg_is_not() {
 /// the most steps.
 #[test]
 fn counters_take_the_largest() {
-    for strategy in [StrategyConfig::FedAvg {}, StrategyConfig::FedNova {}] {
+    for strategy in [Choice::new("FedAvg"), Choice::new("FedNova")] {
         let dummy = Dummy::new(Seed(3), 5, vec![1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 40]);
         let records = run_in_order(federation(&everybody(strategy, 6), &dummy), &dummy);
         assert_eq!(final_state(&records).counters, [6 * 40]);

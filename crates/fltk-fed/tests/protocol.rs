@@ -5,8 +5,9 @@ mod support;
 use std::{collections::BTreeMap, sync::Arc};
 
 use fltk_core::{
+    catalogue::Choice,
     client_terms::{Extras, NORMALIZER},
-    experiment::{FederatedConfig, StrategyConfig},
+    experiment::FederatedConfig,
     ids::{ClientId, Round},
     metrics::{Evaluation, TrainSummary},
     model_state::ModelState,
@@ -350,7 +351,7 @@ fn failures_say_what_failed() {
 #[test]
 fn fednova_needs_a_normalizer_and_a_finite_result() {
     let mut config = config();
-    (config.strategy, config.clients_per_round) = (StrategyConfig::FedNova {}, 1);
+    (config.strategy, config.clients_per_round) = (Choice::new("FedNova"), 1);
     let dummy = dummy(12);
     let check = |normalizer: f64, num_steps: u64, value: f32, expected: &str| {
         let mut federation = federation(&config, &dummy);
@@ -440,7 +441,7 @@ fn a_rounds_summary_is_weighted_by_samples() {
 /// Resumes from every round's global model: the records and bits are the same as those of the uninterrupted run.
 #[test]
 fn a_resumed_run_ends_with_the_same_bits() {
-    for strategy in [StrategyConfig::FedAvg {}, StrategyConfig::FedProx { mu: 0.1 }, StrategyConfig::FedNova {}] {
+    for strategy in [Choice::new("FedAvg"), Choice::new("FedProx").with("mu", 0.1), Choice::new("FedNova")] {
         let mut config = config();
         (config.strategy, config.evaluate_every) = (strategy, 2);
         let dummy = dummy(12);
@@ -530,7 +531,7 @@ proptest! {
         choices in prop::collection::vec(any::<u32>(), 1..60),
         evaluate_every in 1..8_u32,
         clients_per_round in 1..=12_u32,
-        strategy in prop_oneof![Just(StrategyConfig::FedAvg {}), Just(StrategyConfig::FedProx { mu: 0.5 }), Just(StrategyConfig::FedNova {})],
+        strategy in prop_oneof![Just(Choice::new("FedAvg")), Just(Choice::new("FedProx").with("mu", 0.5)), Just(Choice::new("FedNova"))],
     ) {
         let mut config = config();
         (config.evaluate_every, config.clients_per_round, config.strategy) = (evaluate_every, clients_per_round, strategy);

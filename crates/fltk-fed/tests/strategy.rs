@@ -5,23 +5,25 @@ mod support;
 use std::sync::Arc;
 
 use fltk_core::{
+    catalogue::{Choice, Entry},
     client_terms::LocalWork,
     experiment::FederatedConfig,
     model_state::ModelState,
     server_state::{ServerState, WrongLength},
 };
 use fltk_fed::{
-    round::{Action, Event, Federation, Record},
+    dummy::Dummy,
+    round::{Action, Event, Federation, Record, Setup},
+    selection,
     strategy::{Extra, Gathered, Gathering, Spec, Update},
 };
 
-use support::{NOW, answer, bits, config, dummy, final_state, run_in_order, setup};
+use support::{NOW, RATES, SEED, answer, bits, config, dummy, final_state, run_in_order};
 
 /// Momentum on the server, on the plain mean of the clients' changes. It asks for half the learning rate, for one more local step in every
 /// round, and for the number of steps in return. It keeps all updates until the round is complete.
 static MOMENTUM: Spec = Spec {
-    name: "Momentum",
-    paper: "none: a test",
+    entry: Entry::new("Momentum", "Momentum on the server, for a test."),
     extras: &[Extra { name: "num_steps", is_possible: |value, num_steps| value == num_steps as f64 }],
     set_terms: |_, server, terms| {
         terms.learning_rate *= 0.5;
@@ -46,14 +48,19 @@ static MOMENTUM: Spec = Spec {
 };
 
 fn config_of_it() -> FederatedConfig {
-    FederatedConfig { rounds: 8, ..config() }
+    FederatedConfig { rounds: 8, strategy: Choice::new("Momentum"), ..config() }
+}
+
+fn setup_of_it(config: &FederatedConfig, dummy: &Dummy, checkpoint_every: u32) -> Setup {
+    let random = selection::by_name("random").expect("it is in the catalogue");
+    let samples = dummy.samples.clone();
+    Setup::with(&MOMENTUM, random, config.clone(), RATES, SEED, samples, checkpoint_every).expect("the settings are possible")
 }
 
 #[test]
 fn what_it_remembers_survives_a_crash_to_the_bit() {
     let (config, dummy) = (config_of_it(), dummy(12));
-    let setup = || fltk_fed::round::Setup::new(config.clone(), support::RATES, support::SEED, dummy.samples.clone(), 1);
-    let setup = || setup().expect("the settings are possible").using(&MOMENTUM);
+    let setup = || setup_of_it(&config, &dummy, 1);
     let whole = run_in_order(Federation::new(setup(), Arc::new(dummy.initial())).expect("it is sound"), &dummy);
     let mut num_resumed = 0;
     for record in &whole {
@@ -73,8 +80,7 @@ fn what_it_remembers_survives_a_crash_to_the_bit() {
 #[test]
 fn what_it_asks_for_reaches_clients_and_is_checked() {
     let (config, dummy) = (config_of_it(), dummy(12));
-    let mut federation =
-        Federation::new(setup(&config, &dummy).using(&MOMENTUM), Arc::new(dummy.initial())).expect("the dummy's state is sound");
+    let mut federation = Federation::new(setup_of_it(&config, &dummy, 3), Arc::new(dummy.initial())).expect("the dummy's state is sound");
     let actions = federation.step(NOW, Event::Started).expect("it has not been started");
     let mut asked = Vec::new();
     let mut todo = actions;
@@ -99,7 +105,7 @@ fn what_is_remembered_of_another_model_fails_the_round() {
     let (config, dummy) = (config_of_it(), dummy(12));
     let mut server = ServerState::default();
     server.arrays.insert("velocity".to_owned(), vec![0.0; 3]);
-    let setup = setup(&config, &dummy).using(&MOMENTUM);
+    let setup = setup_of_it(&config, &dummy, 3);
     let mut federation = Federation::resume(setup, fltk_core::ids::Round(0), Arc::new(dummy.initial()), server).expect("it is sound");
     let mut todo = federation.step(NOW, Event::Started).expect("it has not been started");
     let failure = loop {

@@ -13,6 +13,7 @@ use std::{
     time::Instant,
 };
 
+use fltk_catalogue::catalogues;
 use fltk_core::{
     arrivals::read_trace,
     experiment::{SourceFile, parse},
@@ -91,11 +92,11 @@ fn post(path: &str, body: String) -> Result<Request<Vec<u8>>, kube::Error> {
 fn bodies(namespace: &str, run: &str, files: &[String]) -> Result<Vec<Bodies>, Error> {
     let [experiment, trace, kubernetes] = files else { return Err("the files are EXPERIMENT TRACE KUBERNETES".into()) };
     let source = |name: &String| fs::read_to_string(name).map(|text| SourceFile { name: name.clone(), text });
-    let experiment = parse(&[source(experiment)?], &[]).map_err(|report| report.render(false))?.experiment;
+    let experiment = parse(&[source(experiment)?], &[], catalogues()).map_err(|report| report.render(false))?.experiment;
     let specs = jobs(&experiment, run, 0, &read_trace(trace, &source(trace)?.text)?)?;
     let (config, _) = KubernetesConfig::parse(&source(kubernetes)?).map_err(|report| report.render(false))?;
     let image = config.image.clone().ok_or("no image is named")?;
-    let context = RunContext { run: run.to_owned(), namespace: namespace.to_owned(), image, config, experiment };
+    let context = RunContext { run: run.to_owned(), namespace: namespace.to_owned(), image, config, experiment, catalogues: catalogues() };
     let bodies = specs.iter().map(|spec| {
         let mut manifests = context.manifests(spec, 1);
         manifests.config_maps.iter_mut().for_each(|config_map| config_map["metadata"]["ownerReferences"] = json!([owner(&spec.id)]));

@@ -17,7 +17,10 @@ mod train_job;
 
 use std::collections::BTreeSet;
 
-use fltk_core::experiment::{Experiment, NetworkConfig};
+use fltk_core::{
+    catalogue::Catalogues,
+    experiment::{Experiment, NetworkConfig},
+};
 use fltk_plan::{Amounts, JobSpec, Role, job::num_pods};
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::Value as Json;
@@ -44,6 +47,8 @@ pub struct RunContext {
     pub config: KubernetesConfig,
     /// The experiment that the run trains.
     pub experiment: Experiment,
+    /// The catalogues with which the experiments of pods are read again.
+    pub catalogues: &'static Catalogues,
 }
 
 /// The objects of one job. The job itself owns the others.
@@ -75,7 +80,8 @@ impl RunContext {
     /// True if the experiment in `config_map`, which may be from another version, is the one that pods of `spec` should train.
     #[must_use]
     pub fn is_said_by(&self, config_map: &ConfigMap, spec: &JobSpec) -> bool {
-        config_map::experiment(config_map).is_some_and(|experiment| experiment == spec.experiment(&self.experiment).with_newest_defaults())
+        config_map::experiment(config_map, self.catalogues)
+            .is_some_and(|experiment| experiment == spec.experiment(&self.experiment).with_newest_defaults())
     }
 
     /// The runtimes with the common settings of the run's pods, if its jobs are `TrainJob`s. There is one per number of pods, since the restart limit
@@ -116,7 +122,7 @@ impl RunContext {
         for task in &self.experiment.tasks {
             let net = match &task.network {
                 NetworkConfig::TorchScript { torchscript } => Some(torchscript),
-                NetworkConfig::Named(_) | NetworkConfig::Lstm { .. } => None,
+                NetworkConfig::Named(_) | NetworkConfig::Block { .. } => None,
             };
             for path in net.into_iter().chain(&task.dataset.path).filter(|path| !path.starts_with('/')) {
                 refusals.push(format!(

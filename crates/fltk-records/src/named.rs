@@ -14,7 +14,10 @@
 
 use std::path::Path;
 
-use fltk_core::experiment::{self, Experiment};
+use fltk_core::{
+    catalogue::Catalogues,
+    experiment::{self, Experiment},
+};
 use sha2::{Digest as _, Sha256};
 
 use crate::{RunDescription, RunError, RunFolder};
@@ -42,7 +45,7 @@ fn id_of(name: &str, yaml: &str) -> String {
 /// # Errors
 /// If `root` can't be listed; or if a run of that name can't be read, for example because a later version wrote it, so that it is unknown
 /// whether it is the same.
-pub fn runs(root: &Path, name: &str, experiment: &Experiment) -> Result<Vec<RunFolder>, RunError> {
+pub fn runs(root: &Path, name: &str, experiment: &Experiment, catalogues: &Catalogues) -> Result<Vec<RunFolder>, RunError> {
     let mut runs = Vec::new();
     for path in RunFolder::list(root)? {
         match RunFolder::open(path) {
@@ -52,20 +55,20 @@ pub fn runs(root: &Path, name: &str, experiment: &Experiment) -> Result<Vec<RunF
             Ok(_) | Err(_) => {}
         }
     }
-    let Some(group) = group_of(&runs, name, experiment)? else { return Ok(Vec::new()) };
+    let Some(group) = group_of(&runs, name, experiment, catalogues)? else { return Ok(Vec::new()) };
     runs.retain(|run| run.description().group == group);
     Ok(runs)
 }
 
 /// Returns the id of the group among `runs`, if it is there.
-fn group_of(runs: &[RunFolder], name: &str, experiment: &Experiment) -> Result<Option<String>, RunError> {
+fn group_of(runs: &[RunFolder], name: &str, experiment: &Experiment, catalogues: &Catalogues) -> Result<Option<String>, RunError> {
     let id = new_id(name, experiment);
     // The text is the same to the last byte, so the experiment needn't be read.
     if runs.iter().any(|run| run.description().group == id) {
         return Ok(Some(id));
     }
     for run in runs.iter().rev() {
-        if is_named(run, name) && is_of(run, experiment)? {
+        if is_named(run, name) && is_of(run, experiment, catalogues)? {
             return Ok(Some(run.description().group.clone()));
         }
     }
@@ -74,8 +77,8 @@ fn group_of(runs: &[RunFolder], name: &str, experiment: &Experiment) -> Result<O
 
 /// Returns true if `run` belongs to `experiment`. Settings that `experiment` leaves open may be those that an earlier version left open
 /// too.
-fn is_of(run: &RunFolder, experiment: &Experiment) -> Result<bool, RunError> {
-    let written = run.written_experiment()?;
+fn is_of(run: &RunFolder, experiment: &Experiment, catalogues: &Catalogues) -> Result<bool, RunError> {
+    let written = run.written_experiment(catalogues)?;
     Ok(experiment.clone().with_defaults_of(&written) == written.with_earliest_defaults())
 }
 

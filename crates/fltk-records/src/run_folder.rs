@@ -10,7 +10,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use fltk_core::experiment::{self, Experiment, SourceFile};
+use fltk_core::{
+    catalogue::Catalogues,
+    experiment::{self, Experiment, SourceFile},
+};
 use jiff::Timestamp;
 
 pub use self::{
@@ -171,16 +174,16 @@ impl RunFolder {
     ///
     /// # Errors
     /// If the file can't be read, or holds something that this version doesn't know.
-    pub fn experiment(&self) -> Result<Experiment, RunError> {
-        self.written_experiment().map(Experiment::with_earliest_defaults)
+    pub fn experiment(&self, catalogues: &Catalogues) -> Result<Experiment, RunError> {
+        self.written_experiment(catalogues).map(Experiment::with_earliest_defaults)
     }
 
     /// Like [`experiment`](Self::experiment), but settings that the file leaves open, because an earlier version wrote it, stay open.
     ///
     /// # Errors
     /// Those of [`experiment`](Self::experiment).
-    pub fn written_experiment(&self) -> Result<Experiment, RunError> {
-        parse(self.path.join(EXPERIMENT), self.experiment_yaml()?, &self.description.fltk_version)
+    pub fn written_experiment(&self, catalogues: &Catalogues) -> Result<Experiment, RunError> {
+        parse(self.path.join(EXPERIMENT), self.experiment_yaml()?, &self.description.fltk_version, catalogues)
     }
 
     /// Returns the path of the journal.
@@ -251,9 +254,9 @@ impl RunFolder {
 }
 
 /// Parses the experiment in `text`, the content of `path`, which fltk `version` wrote.
-pub(crate) fn parse(path: PathBuf, text: String, version: &str) -> Result<Experiment, RunError> {
+pub(crate) fn parse(path: PathBuf, text: String, version: &str, catalogues: &Catalogues) -> Result<Experiment, RunError> {
     let source = SourceFile { name: path.display().to_string(), text };
-    match experiment::parse(&[source], &[]) {
+    match experiment::parse(&[source], &[], catalogues) {
         Ok(parsed) => Ok(parsed.experiment),
         Err(report) => Err(RunError::Experiment { path, version: version.to_owned(), report: Box::new(report) }),
     }

@@ -19,7 +19,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use fltk_core::experiment::Experiment;
+use fltk_core::{catalogue::Catalogues, experiment::Experiment};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -201,16 +201,16 @@ impl StreamFolder {
     ///
     /// # Errors
     /// If the file can't be read, or holds something that this version doesn't know.
-    pub fn experiment(&self) -> Result<Experiment, RunError> {
-        self.written_experiment().map(Experiment::with_earliest_defaults)
+    pub fn experiment(&self, catalogues: &Catalogues) -> Result<Experiment, RunError> {
+        self.written_experiment(catalogues).map(Experiment::with_earliest_defaults)
     }
 
     /// Like [`experiment`](Self::experiment), but settings that the file leaves open, because an earlier version wrote it, stay open.
     ///
     /// # Errors
     /// Those of [`experiment`](Self::experiment).
-    pub fn written_experiment(&self) -> Result<Experiment, RunError> {
-        run_folder::parse(self.path.join(EXPERIMENT), self.text(EXPERIMENT)?, &self.description.fltk_version)
+    pub fn written_experiment(&self, catalogues: &Catalogues) -> Result<Experiment, RunError> {
+        run_folder::parse(self.path.join(EXPERIMENT), self.text(EXPERIMENT)?, &self.description.fltk_version, catalogues)
     }
 
     /// Acquires the right to write the stream. `who` is shown to other processes.

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use fltk_catalogue::catalogues;
 use fltk_core::experiment::{Experiment, SourceFile, parse};
 use fltk_records::{RunError, RunFolder, RunRef, StreamFolder, compare::compare, history::Status, index, named};
 use serde_json::{Value as Json, json};
@@ -25,7 +26,7 @@ fn text(file: &str) -> String {
 
 fn experiment(text: &str) -> Experiment {
     let source = SourceFile { name: "test".to_owned(), text: text.to_owned() };
-    parse(&[source], &[]).unwrap_or_else(|report| panic!("{report}")).experiment
+    parse(&[source], &[], catalogues()).unwrap_or_else(|report| panic!("{report}")).experiment
 }
 
 /// Parses an experiment like one of fltk's own records.
@@ -72,7 +73,7 @@ fn id_of(name: &str, yaml: &str) -> String {
 }
 
 fn find(root: &Path, name: &str, experiment: &Experiment) -> Vec<String> {
-    names(&named::runs(root, name, experiment).unwrap())
+    names(&named::runs(root, name, experiment, catalogues()).unwrap())
 }
 
 #[test]
@@ -83,7 +84,7 @@ fn every_folder_is_read() {
             RunFolder::list(&root).unwrap().into_iter().map(|path| RunFolder::open(path).unwrap().read().unwrap()).collect();
         assert!(runs.iter().any(|run| run.status == Status::Finished) && runs.iter().any(|run| run.status == Status::Interrupted));
         for run in &runs {
-            let experiment = run.folder.experiment().unwrap();
+            let experiment = run.folder.experiment(catalogues()).unwrap();
             let description = run.folder.description();
             assert_eq!(experiment.tasks[description.task_index as usize].name, description.task);
             assert_eq!(description.fltk_version, version);
@@ -101,7 +102,7 @@ fn every_folder_is_read() {
         assert_eq!(listed.runs[0].run, copied.name());
         for path in StreamFolder::list(&root).unwrap() {
             let stream = StreamFolder::open(path).unwrap();
-            assert_eq!(stream.experiment().unwrap().name, stream.description().experiment);
+            assert_eq!(stream.experiment(catalogues()).unwrap().name, stream.description().experiment);
         }
     }
 }
@@ -111,9 +112,9 @@ fn runs_are_found_by_their_name_and_file() {
     let root = data("0.1.0").join("runs");
     for (name, file, num_runs) in [("solo-1", "solo.yaml", 1), ("grid-1", "grid.yaml", 2), ("pair-1", "pair.yaml", 1)] {
         let experiment = experiment(&text(file));
-        let found = named::runs(&root, name, &experiment).unwrap();
+        let found = named::runs(&root, name, &experiment, catalogues()).unwrap();
         assert_eq!(found.len(), num_runs, "{name}");
-        assert!(found.iter().all(|run| run.experiment().unwrap() == experiment.clone().with_earliest_defaults()), "{name}");
+        assert!(found.iter().all(|run| run.experiment(catalogues()).unwrap() == experiment.clone().with_earliest_defaults()), "{name}");
         // Neither another name nor another experiment finds it.
         assert_eq!(find(&root, "other", &experiment), [""; 0]);
         let mut other = experiment.clone();
@@ -160,7 +161,7 @@ fn settings_of_a_file_mean_what_they_meant() {
             of_file.tasks.retain(|task| task.name == run.description().task);
             (of_file.seeds, of_file.stream) = (vec![run.description().seed], None);
         }
-        assert_eq!(run.experiment().unwrap(), of_file, "{}", run.name());
+        assert_eq!(run.experiment(catalogues()).unwrap(), of_file, "{}", run.name());
     }
 }
 
@@ -188,7 +189,7 @@ fn what_nobody_can_read_is_in_the_way_of_its_own_name_alone() {
     fs::write(run.path().join("experiment.yaml"), &later).unwrap();
     for (group, name) in [("00", Some("solo-1")), (&*id_of("solo-1", &later), None)] {
         describe(&run, json!({ "group": group, "group_name": name, "fltk_version": "7.0.0" }));
-        let error = named::runs(root.path(), "solo-1", &experiment).unwrap_err();
+        let error = named::runs(root.path(), "solo-1", &experiment, catalogues()).unwrap_err();
         assert!(matches!(error, RunError::Experiment { .. }));
         let said = error.to_string();
         assert!([&run.name(), "gravity", "fltk 7.0.0 wrote it"].iter().all(|words| said.contains(words)), "{said}");
@@ -197,10 +198,10 @@ fn what_nobody_can_read_is_in_the_way_of_its_own_name_alone() {
     // A file that isn't valid UTF-8 is also an error.
     describe(&run, json!({ "group_name": "solo-1" }));
     fs::write(run.path().join("experiment.yaml"), [0xff]).unwrap();
-    named::runs(root.path(), "solo-1", &experiment).unwrap_err();
+    named::runs(root.path(), "solo-1", &experiment, catalogues()).unwrap_err();
     // In a file of a future format only the name is known.
     fs::write(run.path().join("run.json"), r#"{ "format": 2, "group_name": "solo-1" }"#).unwrap();
-    assert!(matches!(named::runs(root.path(), "solo-1", &experiment), Err(RunError::Newer { .. })));
+    assert!(matches!(named::runs(root.path(), "solo-1", &experiment, catalogues()), Err(RunError::Newer { .. })));
     // If `run.json` itself is damaged, it can't be known whose run it is.
     for damaged in ["{", r#"{ "format": 2, "group_name": "solo-2" }"#, r#"{ "format": 2 }"#] {
         fs::write(run.path().join("run.json"), damaged).unwrap();

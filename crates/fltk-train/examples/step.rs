@@ -5,11 +5,12 @@
 use std::time::Instant;
 
 use fltk_core::{
-    experiment::{LossName, NetName, NetworkConfig, OptimizerConfig},
+    catalogue::Choice,
+    experiment::NetworkConfig,
     seed::{Purpose, Seed},
 };
 use fltk_data::{Batch, Inputs};
-use fltk_train::{Device, Model, Optimizer, Targets, TrainError, nets, train};
+use fltk_train::{Device, Model, Optimizer, Targets, TrainError, losses, nets, train};
 
 /// The vocabulary and sequence length for language models.
 const VOCABULARY: usize = 10_000;
@@ -21,11 +22,10 @@ const WARM_UP_STEPS: usize = 10;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [net, batch, threads, rest @ ..] = arguments.as_slice() else { return Err("usage: step NET BATCH THREADS [STEPS]".into()) };
-    let name: NetName = serde_json::from_value(net.as_str().into())?;
     let (size, threads, steps): (usize, usize, usize) = (batch.parse()?, threads.parse()?, rest.first().map_or(Ok(50), |s| s.parse())?);
     fltk_train::init(threads);
-    let batch = made_up_batch(name, size)?;
-    let mut milliseconds = time_steps(name, &batch, steps)?;
+    let batch = made_up_batch(net, size)?;
+    let mut milliseconds = time_steps(net, &batch, steps)?;
     milliseconds.sort_by(f64::total_cmp);
     let result = serde_json::json!({
         "engine": "fltk", "net": net, "batch": size, "threads": threads, "steps": steps,
@@ -35,18 +35,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn time_steps(name: NetName, batch: &Batch, steps: usize) -> Result<Vec<f64>, TrainError> {
+fn time_steps(name: &str, batch: &Batch, steps: usize) -> Result<Vec<f64>, TrainError> {
     let targets = match nets::describe(name, Some(VOCABULARY))?.input {
         nets::InputShape::Images { classes, .. } => Targets::Classes(classes),
         nets::InputShape::Tokens => Targets::Vocabulary(VOCABULARY),
     };
-    let mut model = Model::new(&NetworkConfig::Named(name), "".as_ref(), targets, Seed(0), Device::Cpu)?;
-    let sgd = OptimizerConfig::SGD { learning_rate: 0.01, momentum: 0.9, weight_decay: 0.0, nesterov: false };
+    let mut model = Model::new(&NetworkConfig::named(name), "".as_ref(), targets, Seed(0), Device::Cpu)?;
+    let sgd = Choice::new("SGD").with("learning_rate", 0.01).with("momentum", 0.9);
     let mut optimizer = Optimizer::new(&sgd, &model)?;
     let mut dropout = Seed(0).stream(Purpose::Dropout, &[]);
+    let loss = losses::find("CrossEntropyLoss")?;
     let mut step = |_| {
         let start = Instant::now();
-        train::train_batch(&mut model, &mut optimizer, batch, LossName::CrossEntropyLoss, &mut dropout)?;
+        train::train_batch(&mut model, &mut optimizer, batch, loss, &mut dropout)?;
         Ok(start.elapsed().as_secs_f64() * 1e3)
     };
     (0..WARM_UP_STEPS).try_for_each(|index| step(index).map(drop))?;
@@ -54,7 +55,7 @@ fn time_steps(name: NetName, batch: &Batch, steps: usize) -> Result<Vec<f64>, Tr
 }
 
 /// A batch with pixels between -1 and 1, and with targets that cycle through the classes.
-fn made_up_batch(name: NetName, size: usize) -> Result<Batch, TrainError> {
+fn made_up_batch(name: &str, size: usize) -> Result<Batch, TrainError> {
     let value = |index: usize| (index * 7919 % 2003) as f32 / 1001.0 - 1.0;
     Ok(match nets::describe(name, Some(VOCABULARY))?.input {
         nets::InputShape::Images { shape: [c, h, w], classes } => Batch {

@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use fltk_core::experiment::NetName;
-
 /// The reason why something could not be computed, loaded or saved.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
@@ -12,11 +10,11 @@ pub enum TrainError {
     Torch(String),
     /// The number of the net's outputs differs from the data set's number of classes.
     #[error(
-        "net `{net:?}` tells {net_classes} classes apart, the data set has {data_classes}\nhint: choose a net made for the data set, see `fltk nets list`"
+        "net `{net}` tells {net_classes} classes apart, the data set has {data_classes}\nhint: choose a net made for the data set, see `fltk nets list`"
     )]
     Classes {
         /// The net.
-        net: NetName,
+        net: &'static str,
         /// The number of its outputs.
         net_classes: usize,
         /// The number of classes in the data set.
@@ -26,7 +24,7 @@ pub enum TrainError {
     #[error("net `{net}` reads {net_reads}, the data set has {data_has}")]
     InputKind {
         /// The net.
-        net: String,
+        net: &'static str,
         /// `images` or `tokens`.
         net_reads: &'static str,
         /// `images` or `tokens`.

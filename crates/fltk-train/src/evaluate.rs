@@ -5,11 +5,15 @@ use std::{
     thread,
 };
 
-use fltk_core::{experiment::LossName, metrics::Evaluation};
+use fltk_core::metrics::Evaluation;
 use fltk_data::{Batch, Inputs};
 use tch::{Kind, Reduction, Tensor};
 
-use crate::{Model, TrainError, losses, tensors};
+use crate::{
+    Model, TrainError,
+    losses::{self, Loss},
+    tensors,
+};
 
 /// The largest number of classes for which a confusion matrix is kept: enough for CIFAR-100. A language model's matrix would be useless
 /// megabytes.
@@ -35,12 +39,7 @@ struct BatchResult {
 ///
 /// # Errors
 /// If a batch doesn't fit the net.
-pub fn evaluate(
-    model: &Model,
-    batches: impl Iterator<Item = Batch> + Send,
-    loss: LossName,
-    workers: usize,
-) -> Result<Evaluation, TrainError> {
+pub fn evaluate(model: &Model, batches: impl Iterator<Item = Batch> + Send, loss: Loss, workers: usize) -> Result<Evaluation, TrainError> {
     let queue = Mutex::new(batches.enumerate());
     let work = |model: Model| {
         // The number of intra-op threads is a setting of the thread.
@@ -69,12 +68,12 @@ pub fn evaluate(
     Ok(total(&results))
 }
 
-fn evaluate_batch(model: &Model, index: usize, batch: &Batch, loss: LossName) -> Result<BatchResult, TrainError> {
+fn evaluate_batch(model: &Model, index: usize, batch: &Batch, loss: Loss) -> Result<BatchResult, TrainError> {
     let _no_grad = tch::no_grad_guard();
     let (inputs, targets) = tensors::batch_tensors(batch, model.memory_format(), model.device())?;
     let logits = losses::rows(&model.forward_evaluation(inputs)?)?;
     let num_classes = usize::try_from(logits.size()[1]).unwrap_or(usize::MAX);
-    let losses = read::<f32>(&losses::loss(loss, &logits, &targets, Reduction::None)?, Kind::Float)?;
+    let losses = read::<f32>(&loss.of(&logits, &targets, Reduction::None)?, Kind::Float)?;
     let predicted = read::<i64>(&logits.f_argmax(-1, false)?, Kind::Int64)?;
     let right = predicted.iter().zip(&batch.targets).filter(|(p, t)| p == t).count() as u64;
     let classes = if matches!(batch.inputs, Inputs::Images { .. }) && num_classes <= CONFUSION_CLASSES_MAX { num_classes } else { 0 };

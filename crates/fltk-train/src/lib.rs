@@ -16,6 +16,8 @@
 //! leave this crate: its callers see batches, states and numbers.
 
 mod alloc;
+#[path = "../catalogue/src/lib.rs"]
+mod catalogue;
 pub mod checkpoint;
 mod error;
 pub mod evaluate;

@@ -6,8 +6,9 @@ use std::sync::{
 };
 
 use fltk_core::{
+    catalogue::Choice,
     client_terms::{ClientTerms, Extras, LocalWork, NORMALIZER},
-    experiment::{LossName, OptimizerConfig, TrainConfig},
+    experiment::TrainConfig,
     ids::{ClientId, Round},
     metrics::TrainSummary,
     model_state::ModelState,
@@ -17,7 +18,8 @@ use fltk_data::{BatchPlan, Dataset, EpochKey, batches};
 
 use crate::{
     EpochOptions, Model, Optimizer, TrainError,
-    optimizer::Proximal,
+    losses::Loss,
+    optimizer::{self, Proximal},
     train::{Total, run_epoch},
 };
 
@@ -28,7 +30,7 @@ pub struct LocalTrainer {
     model: Model,
     dataset: Arc<Dataset>,
     config: TrainConfig,
-    loss: LossName,
+    loss: Loss,
 }
 
 /// The order for one client in one round.
@@ -64,7 +66,7 @@ pub struct LocalUpdate {
 impl LocalTrainer {
     /// Returns a trainer that works with `model`, whose own numbers are never used.
     #[must_use]
-    pub fn new(model: Model, dataset: Arc<Dataset>, config: TrainConfig, loss: LossName) -> Self {
+    pub fn new(model: Model, dataset: Arc<Dataset>, config: TrainConfig, loss: Loss) -> Self {
         Self { model, dataset, config, loss }
     }
 
@@ -120,11 +122,10 @@ impl LocalTrainer {
 /// the recurrence that covers all of these together, and Nesterov's too. For Adam and AdamW, whose steps are already normalized, the paper
 /// has no formula; the function returns the number of steps.
 #[must_use]
-pub fn normalizer(optimizer: &OptimizerConfig, learning_rate: f64, mu: f64, steps: u64) -> f64 {
-    let (momentum, nesterov) = match *optimizer {
-        OptimizerConfig::SGD { momentum, nesterov, .. } => (momentum, nesterov),
+pub fn normalizer(optimizer: &Choice, learning_rate: f64, mu: f64, steps: u64) -> f64 {
+    let Some((momentum, nesterov)) = optimizer::find(optimizer.name()).ok().and_then(|spec| (spec.momentum)(optimizer)) else {
         #[expect(clippy::cast_precision_loss, reason = "steps are far below 2^52")]
-        OptimizerConfig::Adam { .. } | OptimizerConfig::AdamW { .. } => return steps as f64,
+        return steps as f64;
     };
     let (mut velocity, mut moved) = (0.0_f64, 0.0_f64);
     for _ in 0..steps {
@@ -140,7 +141,7 @@ mod tests {
     use super::*;
 
     fn check(momentum: f64, learning_rate: f64, mu: f64, steps: u64, expected: f64) {
-        let sgd = OptimizerConfig::SGD { learning_rate, momentum, weight_decay: 0.0, nesterov: false };
+        let sgd = Choice::new("SGD").with("learning_rate", learning_rate).with("momentum", momentum);
         let got = normalizer(&sgd, learning_rate, mu, steps);
         assert!((got - expected).abs() < 1e-9 * expected.max(1.0), "momentum {momentum}, mu {mu}: {got}, not {expected}");
     }
@@ -152,7 +153,7 @@ mod tests {
         check(0.9, 0.1, 0.0, 1, 1.0);
         check(0.9, 0.1, 0.0, 50, (50.0 - 0.9 * (1.0 - 0.9_f64.powi(50)) / 0.1) / 0.1);
         check(0.0, 0.05, 0.2, 30, (1.0 - (1.0 - 0.01_f64).powi(30)) / 0.01);
-        let adam = OptimizerConfig::Adam { learning_rate: 0.1, betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 };
+        let adam = Choice::new("Adam").with("learning_rate", 0.1);
         assert_eq!(normalizer(&adam, 0.1, 0.0, 9).to_bits(), 9.0_f64.to_bits());
     }
 }

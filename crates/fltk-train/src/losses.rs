@@ -1,31 +1,39 @@
 //! Losses over logits and class indices, with PyTorch's names and numbers.
 
-use fltk_core::experiment::LossName;
-use tch::{Kind, Reduction, TchError, Tensor};
+use tch::{Reduction, TchError, Tensor};
 
-/// PyTorch's default, with which no class is ignored.
-const IGNORE_INDEX: i64 = -100;
+pub use crate::catalogue::losses::entries;
+use crate::{
+    TrainError,
+    catalogue::losses::{CATALOGUE, LossSpec},
+};
 
-/// Returns the loss of logits `[N, C]` against class indices `[N]`: a scalar mean, or `[N]` values with [`Reduction::None`].
-pub(crate) fn loss(name: LossName, logits: &Tensor, targets: &Tensor, reduction: Reduction) -> Result<Tensor, TchError> {
-    match name {
-        LossName::CrossEntropyLoss => logits.f_cross_entropy_loss(targets, None::<Tensor>, reduction, IGNORE_INDEX, 0.0),
-        LossName::NLLLoss => logits.f_log_softmax(-1, Kind::Float)?.f_nll_loss(targets, None::<Tensor>, reduction, IGNORE_INDEX),
-        LossName::MultiMarginLoss => multi_margin(logits, targets, reduction),
+/// A loss of the catalogue.
+#[derive(Clone, Copy, Debug)]
+pub struct Loss(&'static LossSpec);
+
+impl PartialEq for Loss {
+    /// Compares names, which are unique in the catalogue.
+    fn eq(&self, other: &Self) -> bool {
+        self.0.entry.name == other.0.entry.name
     }
 }
 
-/// Computes the `sum over j != y of max(0, 1 - x_y + x_j), over C` from simpler operations, since tch lacks the function.
-fn multi_margin(logits: &Tensor, targets: &Tensor, reduction: Reduction) -> Result<Tensor, TchError> {
-    let (index, classes) = (targets.f_unsqueeze(1)?, *logits.size().last().unwrap_or(&1));
-    let margins = logits.f_sub(&logits.f_gather(1, &index, false)?)?.f_add_scalar(1.0)?.f_relu()?;
-    #[expect(clippy::cast_precision_loss, reason = "a number of classes is far below 2^52")]
-    let each =
-        margins.f_scatter_value(1, &index, 0.0)?.f_sum_dim_intlist([1_i64].as_slice(), false, Kind::Float)?.f_div_scalar(classes as f64)?;
-    match reduction {
-        Reduction::None => Ok(each),
-        Reduction::Mean => each.f_mean(Kind::Float),
-        Reduction::Sum | Reduction::Other(_) => each.f_sum(Kind::Float),
+impl Eq for Loss {}
+
+/// Returns the loss of this name.
+///
+/// # Errors
+/// If there is none.
+pub fn find(name: &str) -> Result<Loss, TrainError> {
+    let loss = CATALOGUE.iter().copied().find(|loss| loss.entry.name == name);
+    loss.map(Loss).ok_or_else(|| TrainError::Settings(format!("there is no loss `{name}`")))
+}
+
+impl Loss {
+    /// Returns the loss of logits `[N, C]` against class indices `[N]`: a scalar mean, or `[N]` values with [`Reduction::None`].
+    pub(crate) fn of(self, logits: &Tensor, targets: &Tensor, reduction: Reduction) -> Result<Tensor, TchError> {
+        (self.0.compute)(logits, targets, reduction)
     }
 }
 
@@ -39,11 +47,11 @@ pub(crate) fn rows(logits: &Tensor) -> Result<Tensor, TchError> {
 mod tests {
     use super::*;
 
-    fn check(name: LossName, expected: [f64; 2]) {
+    fn check(name: &str, expected: [f64; 2]) {
         let logits = Tensor::from_slice(&[1.0_f32, 2.0, 0.5, -1.0, 0.0, 3.0]).view([2, 3]);
         let targets = Tensor::from_slice(&[1_i64, 0]);
-        let each = loss(name, &logits, &targets, Reduction::None).unwrap();
-        let mean = loss(name, &logits, &targets, Reduction::Mean).unwrap().double_value(&[]);
+        let each = find(name).unwrap().of(&logits, &targets, Reduction::None).unwrap();
+        let mean = find(name).unwrap().of(&logits, &targets, Reduction::Mean).unwrap().double_value(&[]);
         for (index, value) in expected.iter().enumerate() {
             assert!((each.double_value(&[index as i64]) - value).abs() < 1e-6, "{name:?}: {each:?}");
         }
@@ -54,9 +62,9 @@ mod tests {
     fn losses_are_the_textbook_ones() {
         let cross_entropy = |row: [f64; 3], target: usize| row.iter().map(|x| x.exp()).sum::<f64>().ln() - row[target];
         let expected = [cross_entropy([1.0, 2.0, 0.5], 1), cross_entropy([-1.0, 0.0, 3.0], 0)];
-        check(LossName::CrossEntropyLoss, expected);
-        check(LossName::NLLLoss, expected);
+        check("CrossEntropyLoss", expected);
+        check("NLLLoss", expected);
         // The formula is: sum over j != y of max(0, 1 - x_y + x_j), over C.
-        check(LossName::MultiMarginLoss, [0.0, (2.0 + 5.0) / 3.0]);
+        check("MultiMarginLoss", [0.0, (2.0 + 5.0) / 3.0]);
     }
 }

@@ -5,7 +5,8 @@ mod torchscript;
 use std::{path::Path, sync::Arc};
 
 use fltk_core::{
-    experiment::{LstmConfig, NetName, NetworkConfig},
+    catalogue::Choice,
+    experiment::NetworkConfig,
     model_state::{ModelState, TensorRole, TensorSpec},
     seed::{Purpose, Seed},
 };
@@ -20,7 +21,7 @@ pub use self::torchscript::module_sha256;
 use crate::{
     TrainError,
     layers::{Mode, Pass},
-    nets::{self, InputShape, Net, Sizes},
+    nets::{self, InputShape, Net},
     registry::{Init, Registry},
     tensors::{self, MemoryFormat},
 };
@@ -71,8 +72,9 @@ impl Model {
     /// If the net and `targets` don't fit each other, sizes are impossible, a TorchScript file can't be loaded, or there is no such device.
     pub fn new(network: &NetworkConfig, base: &Path, targets: Targets, seed: Seed, device: Device) -> Result<Self, TrainError> {
         match network {
-            NetworkConfig::Named(name) => Self::named(*name, LstmConfig::default(), targets, seed, MemoryFormat::ChannelsLast, device),
-            NetworkConfig::Lstm { lstm } => Self::named(NetName::RedditLSTM, *lstm, targets, seed, MemoryFormat::ChannelsLast, device),
+            NetworkConfig::Named(net) | NetworkConfig::Block { net, .. } => {
+                Self::named(net, targets, seed, MemoryFormat::ChannelsLast, device)
+            }
             NetworkConfig::TorchScript { torchscript } => {
                 let script = torchscript::load(&base.join(torchscript), device)?;
                 Ok(Self::assemble(script.net, script.layout, script.parameters, None, MemoryFormat::ChannelsLast, device, true))
@@ -80,16 +82,10 @@ impl Model {
         }
     }
 
-    pub(crate) fn named(
-        name: NetName,
-        lstm: LstmConfig,
-        targets: Targets,
-        seed: Seed,
-        format: MemoryFormat,
-        device: Device,
-    ) -> Result<Self, TrainError> {
-        let spec = nets::find(name)?;
-        let mut sizes = Sizes { vocabulary: 0, lstm };
+    pub(crate) fn named(net: &Choice, targets: Targets, seed: Seed, format: MemoryFormat, device: Device) -> Result<Self, TrainError> {
+        let spec = nets::find(net.name())?;
+        let name = spec.entry.entry.name;
+        let mut num_words = 0;
         let input = match (spec.input, targets) {
             (InputShape::Images { shape, classes: net_classes }, Targets::Classes(data_classes)) => {
                 if net_classes != data_classes {
@@ -98,17 +94,17 @@ impl Model {
                 Some(shape)
             }
             (InputShape::Tokens, Targets::Vocabulary(vocabulary)) => {
-                sizes.vocabulary = vocabulary;
+                num_words = vocabulary;
                 None
             }
             (InputShape::Images { .. }, Targets::Vocabulary(_)) => {
-                return Err(TrainError::InputKind { net: format!("{name:?}"), net_reads: "images", data_has: "tokens" });
+                return Err(TrainError::InputKind { net: name, net_reads: "images", data_has: "tokens" });
             }
             (InputShape::Tokens, Targets::Classes(_)) => {
-                return Err(TrainError::InputKind { net: format!("{name:?}"), net_reads: "tokens", data_has: "images" });
+                return Err(TrainError::InputKind { net: name, net_reads: "tokens", data_has: "images" });
             }
         };
-        let (net, registry) = nets::build(spec, sizes)?;
+        let (net, registry) = nets::build(spec, num_words, net)?;
         let tensors = initial_tensors(&registry, seed, format, device)?;
         Ok(Self::assemble(Arc::from(net), registry.layout, tensors, input, format, device, false))
     }
@@ -336,15 +332,15 @@ pub fn parameters_sha256(state: &ModelState) -> String {
 mod tests {
     use super::*;
 
-    fn model(name: NetName, seed: u64) -> Model {
-        Model::named(name, LstmConfig::default(), Targets::Classes(10), Seed(seed), MemoryFormat::default(), Device::Cpu).unwrap()
+    fn model(name: &str, seed: u64) -> Model {
+        Model::named(&Choice::new(name), Targets::Classes(10), Seed(seed), MemoryFormat::default(), Device::Cpu).unwrap()
     }
 
     #[test]
     fn the_same_seed_gives_the_same_weights_within_the_bounds() {
-        let state = model(NetName::FashionMNISTCNN, 42).state().unwrap();
-        assert_eq!(state, model(NetName::FashionMNISTCNN, 42).state().unwrap());
-        assert_ne!(state.floats, model(NetName::FashionMNISTCNN, 43).state().unwrap().floats);
+        let state = model("FashionMNISTCNN", 42).state().unwrap();
+        assert_eq!(state, model("FashionMNISTCNN", 42).state().unwrap());
+        assert_ne!(state.floats, model("FashionMNISTCNN", 43).state().unwrap().floats);
         // conv1.weight: 16 x 1 x 5 x 5, fan-in 25, so U(-0.2, 0.2).
         let conv1 = &state.floats[..400];
         assert!(conv1.iter().all(|w| w.abs() <= 0.2));
@@ -355,7 +351,7 @@ mod tests {
 
     #[test]
     fn a_state_comes_back_as_it_was_set() {
-        for name in [NetName::FashionMNISTCNN, NetName::Cifar10CNN, NetName::FashionMNISTResNet] {
+        for name in ["FashionMNISTCNN", "Cifar10CNN", "FashionMNISTResNet"] {
             let mut model = model(name, 1);
             let mut state = model.state().unwrap();
             state.floats.iter_mut().enumerate().for_each(|(i, f)| *f = i as f32);
@@ -367,8 +363,8 @@ mod tests {
 
     #[test]
     fn states_of_other_nets_are_refused() {
-        let mut model = model(NetName::FashionMNISTCNN, 1);
-        let other = super::tests::model(NetName::MNISTCNN, 1).state().unwrap();
+        let mut model = model("FashionMNISTCNN", 1);
+        let other = super::tests::model("MNISTCNN", 1).state().unwrap();
         let error = model.set_state(&other).unwrap_err().to_string();
         assert!(error.contains("`conv1.weight` [16, 1, 5, 5]") && error.contains("[10, 1, 5, 5]"), "{error}");
         let mut short = model.state().unwrap();
@@ -378,13 +374,10 @@ mod tests {
 
     #[test]
     fn nets_that_do_not_fit_the_data_are_refused() {
-        let new = |name, targets| Model::new(&NetworkConfig::Named(name), Path::new(""), targets, Seed(1), Device::Cpu);
-        assert!(matches!(
-            new(NetName::Cifar10CNN, Targets::Classes(100)),
-            Err(TrainError::Classes { net_classes: 10, data_classes: 100, .. })
-        ));
-        assert!(matches!(new(NetName::RedditLSTM, Targets::Classes(10)), Err(TrainError::InputKind { .. })));
-        assert!(matches!(new(NetName::Cifar10CNN, Targets::Vocabulary(65)), Err(TrainError::InputKind { .. })));
+        let new = |name, targets| Model::new(&NetworkConfig::named(name), Path::new(""), targets, Seed(1), Device::Cpu);
+        assert!(matches!(new("Cifar10CNN", Targets::Classes(100)), Err(TrainError::Classes { net_classes: 10, data_classes: 100, .. })));
+        assert!(matches!(new("RedditLSTM", Targets::Classes(10)), Err(TrainError::InputKind { .. })));
+        assert!(matches!(new("Cifar10CNN", Targets::Vocabulary(65)), Err(TrainError::InputKind { .. })));
     }
 
     #[test]

@@ -3,15 +3,15 @@
 //! Updates run over blocks that stay in the cache from one operation to the next. `addcmul` with a tensor of one number replaces PyTorch's
 //! `add(..., alpha=...)`, for which tch has no argument: it is the same fused multiply-add, and so gives the same bits.
 
-mod adam;
-mod sgd;
 mod state;
 
-use fltk_core::experiment::OptimizerConfig;
+use fltk_core::catalogue::{Choice, LEARNING_RATE};
 use tch::{Device, Kind, Tensor};
 
+pub use crate::catalogue::optimizers::entries;
 use crate::{
     Model, TrainError,
+    catalogue::optimizers::{CATALOGUE, OptimizerSpec, Step},
     tensors::{self, MemoryFormat},
 };
 
@@ -22,7 +22,8 @@ const BLOCK: i64 = 1 << 17;
 /// A local optimizer and its state. It is made for one model; a federated client makes a fresh one each round.
 #[derive(Debug)]
 pub struct Optimizer {
-    config: OptimizerConfig,
+    spec: &'static OptimizerSpec,
+    settings: Choice,
     learning_rate: f64,
     /// The number of steps taken.
     steps: u64,
@@ -65,25 +66,30 @@ impl Proximal {
     }
 }
 
+/// Returns the optimizer of this name in the catalogue.
+pub(crate) fn find(name: &str) -> Result<&'static OptimizerSpec, TrainError> {
+    let spec = CATALOGUE.iter().copied().find(|spec| spec.entry.name == name);
+    spec.ok_or_else(|| TrainError::Settings(format!("there is no optimizer `{name}`")))
+}
+
 impl Optimizer {
     /// Makes a fresh optimizer for `model`'s parameters, on its device.
     ///
     /// # Errors
     /// If a setting is invalid: not finite, negative, a beta outside `0..1`, or Nesterov without momentum.
-    pub fn new(config: &OptimizerConfig, model: &Model) -> Result<Self, TrainError> {
-        check(config)?;
+    pub fn new(config: &Choice, model: &Model) -> Result<Self, TrainError> {
+        let spec = find(config.name())?;
+        let settings = config.clone().settled(&spec.entry).map_err(|error| TrainError::Settings(error.to_string()))?;
+        (spec.entry.check)(&settings).map_err(|misfit| TrainError::Settings(misfit.message))?;
         let (format, device) = (model.memory_format(), model.device());
-        let num_moments = match *config {
-            OptimizerConfig::SGD { momentum, .. } => usize::from(momentum != 0.0),
-            OptimizerConfig::Adam { .. } | OptimizerConfig::AdamW { .. } => 2,
-        };
+        let num_moments = (spec.moments)(&settings).len();
         let slot = |(spec, parameter): (&fltk_core::model_state::TensorSpec, &Tensor)| {
             let weights = tensors::flat(&parameter.f_detach()?, format)?;
             let moments = (0..num_moments).map(|_| weights.f_zeros_like()).collect::<Result<_, _>>()?;
             Ok(Slot { name: spec.name.clone(), shape: spec.shape.clone(), weights, moments })
         };
         let parameters = model.parameter_specs().zip(model.parameters()).map(slot).collect::<Result<_, TrainError>>()?;
-        Ok(Self { config: config.clone(), learning_rate: config.learning_rate(), steps: 0, format, device, parameters })
+        Ok(Self { spec, learning_rate: LEARNING_RATE.of(&settings), settings, steps: 0, format, device, parameters })
     }
 
     /// The learning rate of the next step.
@@ -107,7 +113,8 @@ impl Optimizer {
     /// the loss and stays unchanged.
     pub(crate) fn step(&mut self, gradients: &[Tensor], proximal: Option<&Proximal>) -> Result<(), TrainError> {
         self.steps += 1;
-        let update = Update::new(&self.config, self.learning_rate, self.steps, self.device)?;
+        let step = Step { learning_rate: self.learning_rate, number: self.steps, device: self.device };
+        let update = (self.spec.update)(&self.settings, step)?;
         let pull = proximal.map(|p| scalar(-self.learning_rate * p.mu, self.device)).transpose()?;
         let _no_grad = tch::no_grad_guard();
         for (index, (slot, gradient)) in self.parameters.iter_mut().zip(gradients).enumerate() {
@@ -134,75 +141,16 @@ impl Optimizer {
     }
 }
 
-/// The scalars of one step, which are the same for every block.
-enum Update {
-    Sgd(sgd::SgdUpdate),
-    Adam(adam::AdamUpdate),
-}
-
-impl Update {
-    fn new(config: &OptimizerConfig, learning_rate: f64, step: u64, device: Device) -> Result<Self, TrainError> {
-        Ok(match *config {
-            OptimizerConfig::SGD { momentum, weight_decay, nesterov, .. } => {
-                Self::Sgd(sgd::SgdUpdate::new(learning_rate, momentum, weight_decay, nesterov, device)?)
-            }
-            OptimizerConfig::Adam { betas, eps, weight_decay, .. } => {
-                let decay = adam::Decay::Coupled(weight_decay);
-                Self::Adam(adam::AdamUpdate::new(learning_rate, betas, eps, decay, step, device)?)
-            }
-            OptimizerConfig::AdamW { betas, eps, weight_decay, .. } => {
-                let decay = adam::Decay::Decoupled(weight_decay);
-                Self::Adam(adam::AdamUpdate::new(learning_rate, betas, eps, decay, step, device)?)
-            }
-        })
-    }
-
-    fn apply(&self, weights: &mut Tensor, gradient: Tensor, moments: &mut [Tensor]) -> Result<(), TrainError> {
-        match self {
-            Self::Sgd(update) => update.apply(weights, gradient, moments),
-            Self::Adam(update) => update.apply(weights, gradient, moments),
-        }
-    }
-}
-
 /// Returns a tensor of one number on `device`. As an operand, it replaces PyTorch's `alpha` and `value` arguments, which tch lacks.
-fn scalar(value: f64, device: Device) -> Result<Tensor, TrainError> {
+pub(crate) fn scalar(value: f64, device: Device) -> Result<Tensor, TrainError> {
     Ok(Tensor::f_full([1], value, (Kind::Float, device))?)
-}
-
-fn check(config: &OptimizerConfig) -> Result<(), TrainError> {
-    let wrong = |what: String| Err(TrainError::Settings(what));
-    let not_negative = |name: &str, value: f64| {
-        if value.is_finite() && value >= 0.0 { Ok(()) } else { wrong(format!("{name} {value} is not a number from 0 up")) }
-    };
-    not_negative("learning rate", config.learning_rate())?;
-    match *config {
-        OptimizerConfig::SGD { momentum, weight_decay, nesterov, .. } => {
-            not_negative("momentum", momentum)?;
-            not_negative("weight decay", weight_decay)?;
-            if nesterov && momentum == 0.0 {
-                return wrong("Nesterov momentum needs a momentum above 0".to_owned());
-            }
-        }
-        OptimizerConfig::Adam { betas, eps, weight_decay, .. } | OptimizerConfig::AdamW { betas, eps, weight_decay, .. } => {
-            not_negative("eps", eps)?;
-            not_negative("weight decay", weight_decay)?;
-            if let Some(beta) = betas.iter().find(|beta| !(0.0..1.0).contains(*beta)) {
-                return wrong(format!("beta {beta} is not within 0..1"));
-            }
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
-    use fltk_core::{
-        experiment::{NetName, NetworkConfig},
-        seed::Seed,
-    };
+    use fltk_core::{experiment::NetworkConfig, seed::Seed};
 
     use super::*;
     use crate::Targets;
@@ -211,9 +159,9 @@ mod tests {
     /// 0, -0.1 and -0.285 before the three steps. With the pull in the momentum, the third step would end at -0.53725.
     #[test]
     fn the_proximal_term_stays_out_of_the_momentum() {
-        let model = Model::new(&NetworkConfig::Named(NetName::LeNet5), Path::new(""), Targets::Classes(10), Seed(1), Device::Cpu).unwrap();
+        let model = Model::new(&NetworkConfig::named("LeNet5"), Path::new(""), Targets::Classes(10), Seed(1), Device::Cpu).unwrap();
         let before = model.state().unwrap();
-        let config = OptimizerConfig::SGD { learning_rate: 0.1, momentum: 0.9, weight_decay: 0.0, nesterov: false };
+        let config = Choice::new("SGD").with("learning_rate", 0.1).with("momentum", 0.9);
         let mut optimizer = Optimizer::new(&config, &model).unwrap();
         let proximal = Proximal::at(&model, 0.5).unwrap();
         let ones: Vec<Tensor> = model.parameters().map(Tensor::ones_like).collect();

@@ -4,18 +4,14 @@
 
 use std::collections::BTreeMap;
 
-use fltk_core::{
-    experiment::{LossName, LstmConfig, NetName, OptimizerConfig},
-    model_state::ModelState,
-    seed::Seed,
-};
+use fltk_core::{catalogue::Choice, model_state::ModelState, seed::Seed};
 use fltk_data::{Batch, Inputs};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::Serialize;
 use tch::Device;
 
 use crate::{
-    Model, Optimizer, Targets, TrainError,
+    Model, Optimizer, Targets, TrainError, losses,
     nets::{self, InputShape},
     state_file,
     tensors::{self, MemoryFormat},
@@ -32,7 +28,7 @@ const BATCH_ELEMENTS_MAX: usize = 256 << 20;
 #[derive(Clone, Copy, Debug)]
 pub struct Comparison<'a> {
     /// The net.
-    pub net: NetName,
+    pub net: &'a str,
     /// A safetensors file with the initial weights. For `RedditLSTM`, it also determines the sizes.
     pub weights: &'a [u8],
     /// A safetensors file with `x` and `y`: f32 `[B, C, H, W]` and i64 `[B]`, or for `RedditLSTM` i64 `[B, T]` and `[B, T]`; or a stack of
@@ -41,7 +37,7 @@ pub struct Comparison<'a> {
     /// The number of optimizer steps.
     pub steps: u32,
     /// The optimizer.
-    pub optimizer: &'a OptimizerConfig,
+    pub optimizer: &'a Choice,
     /// [`MemoryFormat::Contiguous`] computes with the kernels that a plain PyTorch script uses, so that any difference is more than mere
     /// rounding; [`MemoryFormat::ChannelsLast`] computes with the kernels of our training.
     pub memory_format: MemoryFormat,
@@ -70,9 +66,10 @@ pub fn run(comparison: &Comparison<'_>) -> Result<Outcome, TrainError> {
         return Err(TrainError::Settings(format!("{} steps are more than a comparison may have ({STEPS_MAX})", comparison.steps)));
     }
     let mut optimizer = Optimizer::new(comparison.optimizer, &model)?;
+    let loss = losses::find("CrossEntropyLoss")?;
     let mut step = |batch: &Batch| {
         let (inputs, targets) = tensors::batch_tensors(batch, comparison.memory_format, comparison.device)?;
-        train::step(&mut model, &mut optimizer, inputs, &targets, LossName::CrossEntropyLoss, None, None)
+        train::step(&mut model, &mut optimizer, inputs, &targets, loss, None, None)
     };
     let losses = batches.iter().cycle().take(comparison.steps as usize).map(&mut step).collect::<Result<_, _>>()?;
     Ok(Outcome { losses, state: model.state()? })
@@ -81,17 +78,17 @@ pub fn run(comparison: &Comparison<'_>) -> Result<Outcome, TrainError> {
 fn load_model(comparison: &Comparison<'_>) -> Result<Model, TrainError> {
     const FILE: &str = "the weights";
     let file = parse(FILE, comparison.weights)?;
-    let (lstm, targets) = match nets::find(comparison.net)?.input {
-        InputShape::Images { classes, .. } => (LstmConfig::default(), Targets::Classes(classes)),
+    let (net, targets) = match nets::find(comparison.net)?.input {
+        InputShape::Images { classes, .. } => (Choice::new(comparison.net), Targets::Classes(classes)),
         InputShape::Tokens => lstm_sizes(&file).ok_or_else(|| wrong(FILE, "its tensors are not those of a `RedditLSTM`"))?,
     };
-    let mut model = Model::named(comparison.net, lstm, targets, Seed(0), comparison.memory_format, comparison.device)?;
+    let mut model = Model::named(&net, targets, Seed(0), comparison.memory_format, comparison.device)?;
     model.set_state(&state_file::state_from_safetensors(FILE, comparison.weights, &model.state_layout())?)?;
     Ok(model)
 }
 
 /// Returns the sizes of an LSTM that its tensors imply. Dropout is off here, so its rate doesn't matter.
-fn lstm_sizes(file: &SafeTensors<'_>) -> Option<(LstmConfig, Targets)> {
+fn lstm_sizes(file: &SafeTensors<'_>) -> Option<(Choice, Targets)> {
     let shape = |name: &str| file.tensor(name).ok().map(|view| view.shape().to_vec());
     let [vocabulary, embedding] = shape("encoder.weight")?.try_into().ok()?;
     let [gates, hidden] = shape("rnn.weight_hh_l0")?.try_into().ok()?;
@@ -103,7 +100,12 @@ fn lstm_sizes(file: &SafeTensors<'_>) -> Option<(LstmConfig, Targets)> {
     let layers = (0..).take_while(|layer| shape(&format!("rnn.weight_hh_l{layer}")).is_some()).count();
     let size = |value: usize| u32::try_from(value).ok();
     let tied = shape("decoder.weight").is_none();
-    let lstm = LstmConfig { embedding: size(embedding)?, hidden: size(hidden)?, layers: size(layers)?, dropout: 0.0, tied };
+    let lstm = Choice::new("RedditLSTM")
+        .with("embedding", size(embedding)?)
+        .with("hidden", size(hidden)?)
+        .with("layers", size(layers)?)
+        .with("dropout", 0.0)
+        .with("tied", tied);
     Some((lstm, Targets::Vocabulary(vocabulary)))
 }
 

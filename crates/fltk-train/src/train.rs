@@ -1,18 +1,23 @@
 //! The training loop: one optimizer step, one epoch.
 
-use fltk_core::{experiment::LossName, metrics::TrainSummary, seed::Purpose};
+use fltk_core::{metrics::TrainSummary, seed::Purpose};
 use fltk_data::{Batch, EpochKey};
 use rand::Rng as _;
 use rand_chacha::ChaCha8Rng;
 use tch::{Reduction, Tensor};
 
-use crate::{Model, Optimizer, TrainError, losses, optimizer::Proximal, tensors};
+use crate::{
+    Model, Optimizer, TrainError,
+    losses::{self, Loss},
+    optimizer::Proximal,
+    tensors,
+};
 
 /// The options that are the same for every batch of an epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EpochOptions {
     /// The loss.
-    pub loss: LossName,
+    pub loss: Loss,
     /// The key of the epoch's dropout masks.
     pub key: EpochKey,
 }
@@ -40,7 +45,7 @@ pub fn train_batch(
     model: &mut Model,
     optimizer: &mut Optimizer,
     batch: &Batch,
-    loss: LossName,
+    loss: Loss,
     dropout: &mut ChaCha8Rng,
 ) -> Result<f64, TrainError> {
     let (inputs, targets) = tensors::batch_tensors(batch, model.memory_format(), model.device())?;
@@ -109,12 +114,12 @@ pub(crate) fn step(
     optimizer: &mut Optimizer,
     inputs: Tensor,
     targets: &Tensor,
-    loss: LossName,
+    loss: Loss,
     dropout: Option<&mut ChaCha8Rng>,
     proximal: Option<&Proximal>,
 ) -> Result<f64, TrainError> {
     let logits = losses::rows(&model.forward_training(inputs, dropout, None)?)?;
-    let loss = losses::loss(loss, &logits, targets, Reduction::Mean)?;
+    let loss = loss.of(&logits, targets, Reduction::Mean)?;
     let value = loss.f_double_value(&[])?;
     if !value.is_finite() {
         return Err(TrainError::Diverged { step: optimizer.steps() + 1, loss: value });

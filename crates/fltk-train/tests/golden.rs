@@ -6,7 +6,8 @@
 use std::path::Path;
 
 use fltk_core::{
-    experiment::{LstmConfig, NetName, NetworkConfig, OptimizerConfig},
+    catalogue::Choice,
+    experiment::NetworkConfig,
     model_state::{ModelState, TensorRole},
     seed::Seed,
 };
@@ -28,7 +29,7 @@ const TOLERANCE: f64 = 1e-4;
 #[serde(deny_unknown_fields)]
 struct Golden {
     torch: String,
-    net: NetName,
+    net: String,
     lstm: Option<Lstm>,
     batch: usize,
     runs: Vec<GoldenRun>,
@@ -45,7 +46,7 @@ struct Lstm {
 
 #[derive(Deserialize)]
 struct GoldenRun {
-    optimizer: OptimizerConfig,
+    optimizer: Choice,
     losses: Vec<f64>,
 }
 
@@ -104,13 +105,14 @@ fn check(file: &str) {
     let golden: Golden = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     assert_eq!(golden.torch, "2.13.0");
     assert_eq!(golden.runs.len(), 4);
-    let input = nets::describe(golden.net, Some(10)).unwrap().input;
+    let input = nets::describe(&golden.net, Some(10)).unwrap().input;
     let (network, targets) = match (golden.lstm, input) {
         (Some(Lstm { vocabulary, embedding, hidden, layers, tied }), _) => {
-            let lstm = LstmConfig { embedding, hidden, layers, dropout: 0.5, tied };
-            (NetworkConfig::Lstm { lstm }, Targets::Vocabulary(vocabulary))
+            let sizes = [("embedding", embedding), ("hidden", hidden), ("layers", layers)];
+            let net = sizes.into_iter().fold(Choice::new(&golden.net), |net, (name, size)| net.with(name, size));
+            (NetworkConfig::Named(net.with("tied", tied)), Targets::Vocabulary(vocabulary))
         }
-        (None, InputShape::Images { classes, .. }) => (NetworkConfig::Named(golden.net), Targets::Classes(classes)),
+        (None, InputShape::Images { classes, .. }) => (NetworkConfig::named(&golden.net), Targets::Classes(classes)),
         (None, InputShape::Tokens) => panic!("{file}: a language model without sizes"),
     };
     let model = Model::new(&network, Path::new(""), targets, Seed(0), Device::Cpu).unwrap();
@@ -121,7 +123,7 @@ fn check(file: &str) {
     for (GoldenRun { optimizer, losses }, memory_format) in golden.runs.iter().flat_map(|run| formats.map(|format| (run, format))) {
         let steps = STEPS as u32;
         let comparison =
-            parity::Comparison { net: golden.net, weights: &weights, batch: &batch, steps, optimizer, memory_format, device: Device::Cpu };
+            parity::Comparison { net: &golden.net, weights: &weights, batch: &batch, steps, optimizer, memory_format, device: Device::Cpu };
         let ours = parity::run(&comparison).unwrap().losses;
         assert_eq!((ours.len(), losses.len()), (STEPS, STEPS));
         for (ours_at, theirs_at) in ours.iter().zip(losses) {

@@ -5,24 +5,27 @@
 use std::{path::Path, sync::Arc, thread, time::Duration};
 
 use fltk_core::{
-    experiment::{DatasetConfig, DatasetName, LossName, NetName, NetworkConfig, OptimizerConfig},
+    catalogue::Choice,
+    experiment::{DatasetConfig, NetworkConfig},
     metrics::{Evaluation, TrainSummary},
     model_state::ModelState,
     seed::Seed,
 };
 use fltk_data::{BatchPlan, Dataset, EpochKey, Locations, Remainder, Sharding, batches, load};
 use fltk_train::{
-    Device, EpochOptions, Model, Optimizer, RankOptions, Ranks, Targets, evaluate, parameters_sha256,
+    Device, EpochOptions, Model, Optimizer, RankOptions, Ranks, Targets, evaluate, losses, parameters_sha256,
     ranks::{EpochSoFar, share_files},
 };
 use torch_dist::{Checks, GlooDevice, GroupOptions, Groups, TcpStore, TcpStoreOptions};
 
-const SGD: OptimizerConfig = OptimizerConfig::SGD { learning_rate: 0.02, momentum: 0.9, weight_decay: 1e-4, nesterov: false };
+fn sgd() -> Choice {
+    Choice::new("SGD").with("learning_rate", 0.02).with("momentum", 0.9).with("weight_decay", 1e-4)
+}
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The first `samples` of the training set.
 fn mini(samples: usize) -> Arc<Dataset> {
-    let config = DatasetConfig { name: DatasetName::FashionMnistMini, path: None };
+    let config = DatasetConfig { name: "fashion-mnist-mini".to_owned(), path: None };
     let mut dataset = load(&config, Path::new(""), &Locations { cache: None, local: vec![] }).unwrap();
     if let fltk_data::Split::Images(images) = &mut dataset.train {
         images.pixels.truncate(samples * 784);
@@ -40,11 +43,11 @@ struct Trained {
 }
 
 /// Trains one epoch on as many ranks as there are batch sizes: with a sum of 32, that is 20 steps, and 7 samples that don't fill a step.
-fn train(net: NetName, batch_sizes: &[usize], remainder: Remainder, options: RankOptions) -> Vec<Trained> {
+fn train(net: &'static str, batch_sizes: &[usize], remainder: Remainder, options: RankOptions) -> Vec<Trained> {
     train_on(647, net, batch_sizes, remainder, options)
 }
 
-fn train_on(samples: usize, net: NetName, batch_sizes: &[usize], remainder: Remainder, options: RankOptions) -> Vec<Trained> {
+fn train_on(samples: usize, net: &'static str, batch_sizes: &[usize], remainder: Remainder, options: RankOptions) -> Vec<Trained> {
     let server = Arc::new(store(0, true));
     let (port, size) = (server.port(), batch_sizes.len());
     let sharding = Sharding { batch_sizes: batch_sizes.to_vec(), remainder };
@@ -72,32 +75,39 @@ fn join(port: u16, rank: u32, size: u32) -> Groups {
     Groups::join(&Arc::new(store(port, false)), rank, size, &options, Device::Cpu).unwrap()
 }
 
-fn train_rank(dataset: &Arc<Dataset>, net: NetName, rank: usize, groups: &Groups, sharding: &Sharding, options: RankOptions) -> Trained {
+fn train_rank(
+    dataset: &Arc<Dataset>,
+    net: &'static str,
+    rank: usize,
+    groups: &Groups,
+    sharding: &Sharding,
+    options: RankOptions,
+) -> Trained {
     let mut model =
-        Model::new(&NetworkConfig::Named(net), Path::new(""), Targets::Classes(10), Seed(3 + rank as u64), Device::Cpu).unwrap();
+        Model::new(&NetworkConfig::named(net), Path::new(""), Targets::Classes(10), Seed(3 + rank as u64), Device::Cpu).unwrap();
     let ranks = Ranks::join(groups, &mut model, options).unwrap();
-    let mut optimizer = Optimizer::new(&SGD, &model).unwrap();
+    let mut optimizer = Optimizer::new(&sgd(), &model).unwrap();
     let key = EpochKey { seed: Seed(3), client: 0, round: 0, epoch: 1 };
     let input = model.image_input();
     let plan = BatchPlan::train_shard(dataset, sharding, rank, key, 0, input).unwrap();
     let sizes = sharding.step_sizes(dataset.train.len());
-    let epoch = EpochOptions { loss: LossName::CrossEntropyLoss, key };
+    let epoch = EpochOptions { loss: losses::find("CrossEntropyLoss").unwrap(), key };
     let mut so_far = EpochSoFar::default();
     ranks.train_steps(&mut model, &mut optimizer, &mut batches(plan), &sizes, epoch, &mut so_far).unwrap();
     let (summary, parallel) = ranks.summary(&so_far).unwrap();
     assert_eq!(parallel.is_some(), groups.size() > 1);
     ranks.share_buffers(&mut model).unwrap();
     let test = BatchPlan::test_shard(dataset, (rank, groups.size() as usize), input, 100).unwrap();
-    let test = ranks.sum(evaluate(&model, batches(test), LossName::CrossEntropyLoss, 1).unwrap()).unwrap();
+    let test = ranks.sum(evaluate(&model, batches(test), losses::find("CrossEntropyLoss").unwrap(), 1).unwrap()).unwrap();
     Trained { state: model.state().unwrap(), summary, test }
 }
 
 /// Trains on the ranks, and alone with the sum of their batches, and compares the results.
-fn check(net: NetName, batch_sizes: &[usize], remainder: Remainder, options: RankOptions, tolerance: f32) {
+fn check(net: &'static str, batch_sizes: &[usize], remainder: Remainder, options: RankOptions, tolerance: f32) {
     check_on(647, net, batch_sizes, remainder, options, tolerance);
 }
 
-fn check_on(samples: usize, net: NetName, batch_sizes: &[usize], remainder: Remainder, options: RankOptions, tolerance: f32) {
+fn check_on(samples: usize, net: &'static str, batch_sizes: &[usize], remainder: Remainder, options: RankOptions, tolerance: f32) {
     let together = train_on(samples, net, batch_sizes, remainder, options);
     let digests: Vec<String> = together.iter().map(|rank| parameters_sha256(&rank.state)).collect();
     assert!(digests.iter().all(|digest| *digest == digests[0]), "{net:?}: all ranks end with the same bits");
@@ -121,20 +131,20 @@ fn check_on(samples: usize, net: NetName, batch_sizes: &[usize], remainder: Rema
 #[test]
 fn ranks_train_as_one_process_with_their_samples() {
     let none = RankOptions::default();
-    check(NetName::LeNet5, &[16, 16], Remainder::Share, none, 2e-5);
+    check("LeNet5", &[16, 16], Remainder::Share, none, 2e-5);
     // The batch sizes may differ between ranks.
-    check(NetName::LeNet5, &[24, 4, 4], Remainder::Share, none, 2e-5);
+    check("LeNet5", &[24, 4, 4], Remainder::Share, none, 2e-5);
     // Two samples are left for the last step: rank 0 and another have none.
     let sharding = Sharding { batch_sizes: vec![8; 4], remainder: Remainder::Share };
     assert_eq!(sharding.step_sizes(642).last().unwrap(), &[0, 1, 0, 1]);
-    check_on(642, NetName::LeNet5, &[8; 4], Remainder::Share, none, 2e-5);
-    check(NetName::LeNet5, &[8, 8, 8, 8], Remainder::Drop, none, 2e-5);
+    check_on(642, "LeNet5", &[8; 4], Remainder::Share, none, 2e-5);
+    check("LeNet5", &[8, 8, 8, 8], Remainder::Drop, none, 2e-5);
 }
 
 /// Returns the distance between the results of training on two ranks and alone, relative to the length of the training: `|together - alone| /
 /// |alone - start|`.
 fn distance(samples: usize, options: RankOptions) -> f64 {
-    let net = NetName::FashionMNISTCNN;
+    let net = "FashionMNISTCNN";
     let together = &train_on(samples, net, &[20, 12], Remainder::Drop, options)[0];
     let alone = &train_on(samples, net, &[32], Remainder::Drop, RankOptions::default())[0];
     let start = &train_on(0, net, &[32], Remainder::Drop, RankOptions::default())[0];
@@ -160,10 +170,10 @@ fn synchronized_batch_norms_are_those_of_one_process() {
 
 #[test]
 fn padding_repeats_samples_and_half_precision_rounds() {
-    let padded = train(NetName::LeNet5, &[16, 16], Remainder::Pad, RankOptions::default());
+    let padded = train("LeNet5", &[16, 16], Remainder::Pad, RankOptions::default());
     assert_eq!(padded[0].summary.num_samples, 648);
-    let exact = train(NetName::LeNet5, &[16, 16], Remainder::Drop, RankOptions::default());
-    let half = train(NetName::LeNet5, &[16, 16], Remainder::Drop, RankOptions { fp16_gradients: true, ..RankOptions::default() });
+    let exact = train("LeNet5", &[16, 16], Remainder::Drop, RankOptions::default());
+    let half = train("LeNet5", &[16, 16], Remainder::Drop, RankOptions { fp16_gradients: true, ..RankOptions::default() });
     assert_eq!(half[0].state, half[1].state);
     let differences = half[0].state.floats.iter().zip(&exact[0].state.floats).map(|(left, right)| (left - right).abs());
     let largest = differences.fold(0.0, f32::max);

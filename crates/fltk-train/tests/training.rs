@@ -9,8 +9,9 @@ use std::{
 };
 
 use fltk_core::{
+    catalogue::Choice,
     client_terms::{ClientTerms, LocalWork, NORMALIZER},
-    experiment::{DatasetConfig, DatasetName, LossName, NetName, NetworkConfig, OptimizerConfig, TrainConfig},
+    experiment::{DatasetConfig, NetworkConfig, TrainConfig},
     ids::{ClientId, Round},
     seed::Seed,
 };
@@ -18,24 +19,29 @@ use fltk_data::{Batch, Dataset, EpochKey, Inputs, Locations, load};
 use fltk_train::{
     Device, EpochOptions, LocalOrder, LocalTrainer, LocalUpdate, Model, Optimizer, Targets, TrainError,
     checkpoint::{self, Position},
-    evaluate, parameters_sha256, train_epoch,
+    evaluate, losses, parameters_sha256, train_epoch,
 };
 
-const SGD: OptimizerConfig = OptimizerConfig::SGD { learning_rate: 0.05, momentum: 0.9, weight_decay: 1e-4, nesterov: false };
-const ADAM: OptimizerConfig = OptimizerConfig::Adam { learning_rate: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0 };
+fn sgd() -> Choice {
+    Choice::new("SGD").with("learning_rate", 0.05).with("momentum", 0.9).with("weight_decay", 1e-4)
+}
+
+fn adam() -> Choice {
+    Choice::new("Adam").with("learning_rate", 1e-3)
+}
 
 fn mini() -> Arc<Dataset> {
-    let config = DatasetConfig { name: DatasetName::FashionMnistMini, path: None };
+    let config = DatasetConfig { name: "fashion-mnist-mini".to_owned(), path: None };
     Arc::new(load(&config, Path::new(""), &Locations { cache: None, local: vec![] }).unwrap())
 }
 
-fn model(name: NetName) -> Model {
+fn model(name: &str) -> Model {
     model_on(name, Device::Cpu).unwrap()
 }
 
-fn model_on(name: NetName, device: Device) -> Result<Model, TrainError> {
+fn model_on(name: &str, device: Device) -> Result<Model, TrainError> {
     fltk_train::init(1);
-    Model::new(&NetworkConfig::Named(name), Path::new(""), Targets::Classes(10), Seed(3), device)
+    Model::new(&NetworkConfig::named(name), Path::new(""), Targets::Classes(10), Seed(3), device)
 }
 
 /// A batch of images with bright squares whose place is their class: a net learns them in a few steps.
@@ -52,7 +58,7 @@ fn batch(size: usize) -> Batch {
 }
 
 fn options(epoch: u64) -> EpochOptions {
-    EpochOptions { loss: LossName::CrossEntropyLoss, key: EpochKey { seed: Seed(3), client: 0, round: 0, epoch } }
+    EpochOptions { loss: losses::find("CrossEntropyLoss").unwrap(), key: EpochKey { seed: Seed(3), client: 0, round: 0, epoch } }
 }
 
 fn epoch(model: &mut Model, optimizer: &mut Optimizer, number: u64) -> f64 {
@@ -65,8 +71,8 @@ fn digest(model: &Model) -> String {
 
 #[test]
 fn every_optimizer_learns_and_gives_the_same_bits_twice() {
-    let adamw = OptimizerConfig::AdamW { learning_rate: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.01 };
-    for (config, name) in [(SGD, NetName::FashionMNISTCNN), (ADAM, NetName::FashionMNISTCNN), (adamw, NetName::FashionMNISTCNN)] {
+    let adamw = Choice::new("AdamW").with("learning_rate", 1e-3);
+    for (config, name) in [(sgd(), "FashionMNISTCNN"), (adam(), "FashionMNISTCNN"), (adamw, "FashionMNISTCNN")] {
         let run = || {
             let mut model = model(name);
             let mut optimizer = Optimizer::new(&config, &model).unwrap();
@@ -83,14 +89,14 @@ fn every_optimizer_learns_and_gives_the_same_bits_twice() {
 #[test]
 fn all_that_belongs_to_a_model_is_on_its_device() {
     let train = |mut model: Model| {
-        let (start, mut optimizer) = (model.state().unwrap(), Optimizer::new(&ADAM, &model).unwrap());
+        let (start, mut optimizer) = (model.state().unwrap(), Optimizer::new(&adam(), &model).unwrap());
         let loss = epoch(&mut model, &mut optimizer, 0);
         assert!(!optimizer.to_safetensors().unwrap().is_empty());
-        (start, loss, evaluate(&model, [batch(20)].into_iter(), LossName::CrossEntropyLoss, 2).unwrap().loss)
+        (start, loss, evaluate(&model, [batch(20)].into_iter(), losses::find("CrossEntropyLoss").unwrap(), 2).unwrap().loss)
     };
-    let on_cpu = model(NetName::MNISTCNN);
+    let on_cpu = model("MNISTCNN");
     assert_eq!(on_cpu.device(), Device::Cpu);
-    match model_on(NetName::MNISTCNN, Device::Cuda(0)) {
+    match model_on("MNISTCNN", Device::Cuda(0)) {
         Err(error) => assert!(matches!(error, TrainError::Torch(_)), "{error}"),
         Ok(on_gpu) => {
             assert_eq!(on_gpu.device(), Device::Cuda(0));
@@ -104,8 +110,8 @@ fn all_that_belongs_to_a_model_is_on_its_device() {
 #[test]
 fn dropout_is_drawn_by_seed_and_epoch() {
     let run = |number| {
-        let mut model = model(NetName::MNISTCNN);
-        let mut optimizer = Optimizer::new(&SGD, &model).unwrap();
+        let mut model = model("MNISTCNN");
+        let mut optimizer = Optimizer::new(&sgd(), &model).unwrap();
         epoch(&mut model, &mut optimizer, number)
     };
     assert_eq!(run(1).to_bits(), run(1).to_bits());
@@ -114,8 +120,8 @@ fn dropout_is_drawn_by_seed_and_epoch() {
 
 #[test]
 fn a_restored_checkpoint_goes_on_with_the_same_bits() {
-    for config in [SGD, ADAM] {
-        let mut straight = model(NetName::FashionMNISTCNN);
+    for config in [sgd(), adam()] {
+        let mut straight = model("FashionMNISTCNN");
         let mut optimizer = Optimizer::new(&config, &straight).unwrap();
         for number in 0..2 {
             epoch(&mut straight, &mut optimizer, number);
@@ -126,7 +132,7 @@ fn a_restored_checkpoint_goes_on_with_the_same_bits() {
             epoch(&mut straight, &mut optimizer, number);
         }
 
-        let mut resumed = model(NetName::FashionMNISTCNN);
+        let mut resumed = model("FashionMNISTCNN");
         let mut optimizer = Optimizer::new(&config, &resumed).unwrap();
         assert_eq!(checkpoint::restore(&files, &mut resumed, Some(&mut optimizer)).unwrap(), position);
         for number in 2..4 {
@@ -146,8 +152,8 @@ fn a_restored_checkpoint_goes_on_with_the_same_bits() {
 }
 
 fn trainer(dataset: &Arc<Dataset>) -> LocalTrainer {
-    let config = TrainConfig { batch_size: 16, test_batch_size: 100, drop_last: false, optimizer: SGD, scheduler: None };
-    LocalTrainer::new(model(NetName::FashionMNISTCNN), dataset.clone(), config, LossName::CrossEntropyLoss)
+    let config = TrainConfig { batch_size: 16, test_batch_size: 100, drop_last: false, optimizer: sgd(), scheduler: None };
+    LocalTrainer::new(model("FashionMNISTCNN"), dataset.clone(), config, losses::find("CrossEntropyLoss").unwrap())
 }
 
 fn train_client(trainer: &mut LocalTrainer, client: u32, mu: f64) -> LocalUpdate {
@@ -165,7 +171,7 @@ fn try_work(
     proximal_mu: f64,
     stop: &AtomicBool,
 ) -> Result<LocalUpdate, TrainError> {
-    let state = model(NetName::FashionMNISTCNN).state().unwrap();
+    let state = model("FashionMNISTCNN").state().unwrap();
     let samples: Vec<u32> = (client * 50..client * 50 + 40).collect();
     let order = LocalOrder {
         state: &state,
@@ -194,8 +200,8 @@ fn work_by_steps_ends_where_they_do() {
 
 #[test]
 fn with_no_full_batch_work_by_steps_ends_too() {
-    let config = TrainConfig { batch_size: 64, test_batch_size: 100, drop_last: true, optimizer: SGD, scheduler: None };
-    let mut trainer = LocalTrainer::new(model(NetName::FashionMNISTCNN), mini(), config, LossName::CrossEntropyLoss);
+    let config = TrainConfig { batch_size: 64, test_batch_size: 100, drop_last: true, optimizer: sgd(), scheduler: None };
+    let mut trainer = LocalTrainer::new(model("FashionMNISTCNN"), mini(), config, losses::find("CrossEntropyLoss").unwrap());
     let update = try_work(&mut trainer, 0, LocalWork::Steps(5), 0.0, &AtomicBool::new(false)).unwrap();
     assert_eq!(update.summary.num_steps, 0);
 }
@@ -230,7 +236,7 @@ fn clients_in_parallel_give_the_bits_of_clients_in_sequence() {
 fn a_proximal_term_keeps_a_client_near_the_global_model() {
     let dataset = mini();
     let mut trainer = trainer(&dataset);
-    let global = model(NetName::FashionMNISTCNN).state().unwrap();
+    let global = model("FashionMNISTCNN").state().unwrap();
     let mut distance = |mu| {
         let update = train_client(&mut trainer, 0, mu);
         let parameters = global.layout.iter().zip(offsets(&global.layout)).filter(|(spec, _)| !spec.name.contains("running"));
@@ -252,13 +258,18 @@ fn offsets(layout: &[fltk_core::model_state::TensorSpec]) -> Vec<usize> {
 
 #[test]
 fn an_evaluation_does_not_depend_on_the_number_of_workers() {
-    let mut model = model(NetName::FashionMNISTCNN);
-    let mut optimizer = Optimizer::new(&SGD, &model).unwrap();
+    let mut model = model("FashionMNISTCNN");
+    let mut optimizer = Optimizer::new(&sgd(), &model).unwrap();
     epoch(&mut model, &mut optimizer, 0);
     let before = digest(&model);
     let run = |workers| {
-        evaluate(&model, vec![batch(20), batch(17), batch(1), batch(20), batch(3)].into_iter(), LossName::CrossEntropyLoss, workers)
-            .unwrap()
+        evaluate(
+            &model,
+            vec![batch(20), batch(17), batch(1), batch(20), batch(3)].into_iter(),
+            losses::find("CrossEntropyLoss").unwrap(),
+            workers,
+        )
+        .unwrap()
     };
     let one = run(1);
     assert_eq!(one, run(2));
@@ -274,20 +285,20 @@ fn an_evaluation_does_not_depend_on_the_number_of_workers() {
 }
 
 fn run_empty(model: &Model) -> (u64, Option<Vec<Vec<u64>>>) {
-    let evaluation = evaluate(model, std::iter::empty(), LossName::CrossEntropyLoss, 2).unwrap();
+    let evaluation = evaluate(model, std::iter::empty(), losses::find("CrossEntropyLoss").unwrap(), 2).unwrap();
     (evaluation.num_samples, evaluation.confusion)
 }
 
 #[test]
 fn batches_that_do_not_fit_are_refused() {
-    let mut model = model(NetName::FashionMNISTCNN);
-    let mut optimizer = Optimizer::new(&SGD, &model).unwrap();
+    let mut model = model("FashionMNISTCNN");
+    let mut optimizer = Optimizer::new(&sgd(), &model).unwrap();
     let mut check = |change: fn(&mut Batch)| {
         let mut wrong = batch(4);
         change(&mut wrong);
         let error = train_epoch(&mut model, &mut optimizer, [wrong.clone()], options(0)).unwrap_err();
         assert!(matches!(error, TrainError::Batch(_) | TrainError::Torch(_)), "{error}");
-        assert!(evaluate(&model, [wrong].into_iter(), LossName::CrossEntropyLoss, 1).is_err());
+        assert!(evaluate(&model, [wrong].into_iter(), losses::find("CrossEntropyLoss").unwrap(), 1).is_err());
     };
     check(|batch| batch.size = 5);
     check(|batch| batch.size = 0);
@@ -301,8 +312,8 @@ fn batches_that_do_not_fit_are_refused() {
 
 #[test]
 fn a_diverging_run_ends_with_the_step() {
-    let mut model = model(NetName::MNISTCNN);
-    let mut optimizer = Optimizer::new(&SGD, &model).unwrap();
+    let mut model = model("MNISTCNN");
+    let mut optimizer = Optimizer::new(&sgd(), &model).unwrap();
     optimizer.set_learning_rate(1e30);
     let error = train_epoch(&mut model, &mut optimizer, vec![batch(10); 5], options(0)).unwrap_err();
     assert!(matches!(error, TrainError::Diverged { step: 2..=5, .. }), "{error}");
@@ -310,8 +321,8 @@ fn a_diverging_run_ends_with_the_step() {
 
 #[test]
 fn one_image_trains_where_batch_norm_has_one_value_per_channel() {
-    let mut model = model(NetName::FashionMNISTResNet);
-    let mut optimizer = Optimizer::new(&SGD, &model).unwrap();
+    let mut model = model("FashionMNISTResNet");
+    let mut optimizer = Optimizer::new(&sgd(), &model).unwrap();
     let loss = train_epoch(&mut model, &mut optimizer, [batch(1)], options(0)).unwrap().loss.unwrap();
     let state = model.state().unwrap();
     assert!(loss.is_finite() && state.floats.iter().all(|value| value.is_finite()));
@@ -320,12 +331,12 @@ fn one_image_trains_where_batch_norm_has_one_value_per_channel() {
 
 #[test]
 fn impossible_optimizers_are_refused() {
-    let model = model(NetName::MNISTCNN);
+    let model = model("MNISTCNN");
     for config in [
-        OptimizerConfig::SGD { learning_rate: -0.1, momentum: 0.0, weight_decay: 0.0, nesterov: false },
-        OptimizerConfig::SGD { learning_rate: 0.1, momentum: 0.0, weight_decay: 0.0, nesterov: true },
-        OptimizerConfig::SGD { learning_rate: f64::NAN, momentum: 0.0, weight_decay: 0.0, nesterov: false },
-        OptimizerConfig::Adam { learning_rate: 0.1, betas: [0.9, 1.0], eps: 1e-8, weight_decay: 0.0 },
+        Choice::new("SGD").with("learning_rate", -0.1).with("momentum", 0.0),
+        Choice::new("SGD").with("learning_rate", 0.1).with("nesterov", true),
+        Choice::new("SGD").with("learning_rate", f64::NAN).with("momentum", 0.0),
+        Choice::new("Adam").with("learning_rate", 0.1).with("betas", [0.9, 1.0]),
     ] {
         assert!(matches!(Optimizer::new(&config, &model), Err(TrainError::Settings(_))), "{config:?}");
     }

@@ -70,6 +70,8 @@ pub enum Command {
     Convert(ConvertArgs),
     /// Print the JSON Schema of experiment files.
     Schema(SchemaArgs),
+    /// Show what experiment files can name: nets, data sets, partitions, strategies, selections, optimizers and losses, with their settings.
+    Catalogue(CatalogueArgs),
     /// Download the data sets that a configuration needs.
     Extractor(ExtractorArgs),
     /// List, fetch, verify and inspect data sets and their partitions.
@@ -335,6 +337,21 @@ pub struct SchemaArgs {
     #[cfg(feature = "cluster")]
     #[arg(long)]
     pub kubernetes: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  fltk catalogue                 # everything, by kind
+  fltk catalogue strategy        # the strategies, with their settings
+  fltk catalogue dirichlet       # one entry")]
+pub struct CatalogueArgs {
+    /// A kind (net, dataset, partition, strategy, selection, optimizer or loss), or the name of an entry.
+    #[arg(value_name = "KIND|NAME")]
+    pub name: Option<String>,
+    /// Print a page in Markdown.
+    #[arg(long, hide = true, conflicts_with = "name")]
+    pub markdown: bool,
 }
 
 #[derive(Args, Debug)]

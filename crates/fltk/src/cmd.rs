@@ -1,5 +1,6 @@
 //! One module for each subcommand; each reads its inputs, calls a library and prints the result.
 
+mod catalogue;
 mod client;
 #[cfg(feature = "cluster")]
 mod cluster;
@@ -40,6 +41,7 @@ pub fn dispatch(cli: &Cli, engine: Engine) -> anyhow::Result<()> {
         Command::Plan(args) => plan::run(cli, args),
         Command::Convert(args) => convert::run(args),
         Command::Schema(args) => schema::run(args),
+        Command::Catalogue(args) => catalogue::run(cli, args),
         Command::Extractor(args) => extractor::run(cli, args),
         Command::Data(command) => data::run(cli, command),
         Command::Nets(command) => engine.compute(cli, Computation::Nets(command)),

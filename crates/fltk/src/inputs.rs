@@ -122,8 +122,8 @@ pub fn parse_experiment(sources: &[SourceFile], overrides: &[String], seed: Opti
 
 fn check_sources(sources: &[SourceFile], overrides: &[String], seed: Option<u64>) -> anyhow::Result<ReadExperiment> {
     let overrides = overrides.iter().map(|text| text.parse::<Override>()).collect::<Result<Vec<_>, _>>().or_exit(Exit::Experiment)?;
-    let parsed =
-        experiment::parse(sources, &overrides).map_err(|report| failure(Exit::Experiment, report.render(output::color_stderr())))?;
+    let parsed = experiment::parse(sources, &overrides, crate::catalogues())
+        .map_err(|report| failure(Exit::Experiment, report.render(output::color_stderr())))?;
     let mut experiment = parsed.experiment;
     if let Some(seed) = seed {
         experiment.seeds = vec![Seed(seed)];

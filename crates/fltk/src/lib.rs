@@ -25,6 +25,8 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+pub use fltk_catalogue::catalogues;
+
 pub use self::engine::{Computation, Engine};
 
 /// Parses the command line, runs its command, computing with `engine`, and converts the result to an exit code.

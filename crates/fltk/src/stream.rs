@@ -96,7 +96,7 @@ impl Begun {
     pub fn open(folder: StreamFolder) -> anyhow::Result<Self> {
         let texts = folder.texts().or_exit(Exit::Records)?;
         let source = |name: &str, text: String| SourceFile { name: folder.path().join(name).display().to_string(), text };
-        let experiment = folder.experiment().or_exit(Exit::Records)?;
+        let experiment = folder.experiment(crate::catalogues()).or_exit(Exit::Records)?;
         let inputs = Inputs { experiment, trace: texts.trace.map(|text| source("trace.txt", text)) };
         let run = folder.description().run.clone();
         let place = match texts.cluster {

@@ -41,7 +41,7 @@ const TRACE: &str = "time,class,priority\n0,low,1\n1,urgent,0\n3600,low,1\n";
 
 fn read() -> Experiment {
     let source = SourceFile { name: "experiment.yaml".to_owned(), text: EXPERIMENT.to_owned() };
-    experiment::parse(&[source], &[]).unwrap_or_else(|report| panic!("{}", report.render(false))).experiment
+    experiment::parse(&[source], &[], fltk::catalogues()).unwrap_or_else(|report| panic!("{}", report.render(false))).experiment
 }
 
 /// Creates a stream called `name` with these events, for Kubernetes if `is_cluster`; returns its jobs in the order of their arrival.

@@ -55,7 +55,8 @@ fn commands_that_do_not_train_take_little_memory() {
 fn stream(home: &Path) -> JobId {
     let text = format!("{TINY_CENTRAL}seeds: [1, 2]\nstream: {{ orchestrator: batch, parallel: false }}\n");
     let source = SourceFile { name: "stream.yaml".to_owned(), text };
-    let experiment = experiment::parse(&[source], &[]).unwrap_or_else(|report| panic!("{}", report.render(false))).experiment;
+    let experiment =
+        experiment::parse(&[source], &[], fltk::catalogues()).unwrap_or_else(|report| panic!("{}", report.render(false))).experiment;
     let texts = StreamTexts { experiment: experiment::to_yaml(&experiment), cluster: None, trace: None };
     let description = StreamDescription {
         fltk_version: "0".to_owned(),

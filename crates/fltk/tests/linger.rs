@@ -50,7 +50,8 @@ fn home(address: &str) -> tempfile::TempDir {
 /// Creates the folder of a stream whose jobs are all over, the last one with the outcome `last`.
 fn ended(home: &Path, last: Outcome) {
     let source = SourceFile { name: "experiment.yaml".to_owned(), text: EXPERIMENT.to_owned() };
-    let experiment = experiment::parse(&[source], &[]).unwrap_or_else(|report| panic!("{}", report.render(false))).experiment;
+    let experiment =
+        experiment::parse(&[source], &[], fltk::catalogues()).unwrap_or_else(|report| panic!("{}", report.render(false))).experiment;
     let mut config = KubernetesConfig::of_stream(experiment.stream.as_ref());
     config.namespace = Some("training".to_owned());
     config.image = Some("fltk:1".to_owned());

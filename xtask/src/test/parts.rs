@@ -179,12 +179,7 @@ pub const PARTS: &[Part] = &[
         load: Load::cores(0),
         ..TESTS
     },
-    Part {
-        name: "tests of libtorch-build",
-        proves: "which versions of libtorch build scripts accept",
-        load: Load::cores(0),
-        ..TESTS
-    },
+    Part { name: "tests of libtorch-build", proves: "which versions of libtorch build scripts accept", load: Load::cores(0), ..TESTS },
     Part {
         name: "tests of torch-dist",
         proves: "stores, groups and DDP of libtorch from Rust, with lost, late and hanging ranks",

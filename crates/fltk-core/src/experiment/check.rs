@@ -6,11 +6,12 @@ mod stream;
 pub(crate) use stream::check_stream;
 
 use super::{
-    DatasetConfig, FederatedConfig, NetName, NetworkConfig, OptimizerConfig, ScheduleUnit, Setting, Task, TrainConfig,
+    FederatedConfig, NetworkConfig, ScheduleUnit, Setting, Task, TrainConfig,
     places::Places,
     report::{Problem, Severity},
     source::{Span, quote, quote_all},
 };
+use crate::catalogue::{Catalogue, Catalogues, Choice, ChoiceError, Entry, Misfit, NetEntry};
 
 /// The limit on characters in a name: a Kubernetes label holds 63.
 const NAME_CHARS_MAX: usize = 63;
@@ -25,49 +26,106 @@ pub(crate) fn check_name(name: &str, what: &str, span: Span, problems: &mut Vec<
     }
 }
 
-/// Checks for impossible combinations within one task.
-pub(crate) fn check_task(task: &Task, places: &Places<'_>, problems: &mut Vec<Problem>) {
+/// Settles the choices of a task and checks for impossible combinations within it.
+pub(crate) fn check_task(mut task: Task, catalogues: &Catalogues, places: &Places<'_>, problems: &mut Vec<Problem>) -> Option<Task> {
+    if let Err(problem) = settle(&mut task, catalogues, places) {
+        problems.push(*problem);
+        return None;
+    }
     check_name(&task.name, "a task", places.at("name").span, problems);
-    check_network(&task.network, &task.dataset, places, problems);
-    check_train(&task.train, places, problems);
-    check_priorities(task, places, problems);
-    check_resources(task, places, problems);
+    check_network(&task, catalogues, places, problems);
+    check_train(&task.train, catalogues, places, problems);
+    check_priorities(&task, places, problems);
+    check_resources(&task, places, problems);
+    let dataset = catalogues.datasets.get(&task.dataset.name)?;
     match &task.setting {
-        Setting::Federated(config) => check_federated(config, task, places, problems),
+        Setting::Federated(config) => {
+            check_federated(config, places, problems);
+            check_choice(&config.strategy, &catalogues.strategies, "federated.strategy", places, problems);
+            check_choice(&config.selection, &catalogues.selections, "federated.selection", places, problems);
+            check_choice(&config.partition, &catalogues.partitioners, "federated.partition", places, problems);
+            partition::check(config, dataset, catalogues, places, problems);
+        }
         Setting::Distributed(config) => {
-            check_distributed(task, places, problems);
+            check_distributed(&task, places, problems);
             if config.sync_batch_norm && matches!(task.network, NetworkConfig::TorchScript { .. }) {
                 let place = places.at("distributed.sync_batch_norm");
                 let problem = Problem::error(place.span, format!("`{}` doesn't reach into TorchScript modules", place.name));
                 problems.push(problem.hint("use one of the catalogue's nets, or leave it out"));
             }
-            if let Some(num_train) = task.dataset.name.num_train().filter(|num_train| config.data_parallelism > *num_train) {
+            if let Some(num_train) = dataset.num_train.filter(|num_train| config.data_parallelism > *num_train) {
                 let place = places.at("distributed.data_parallelism");
                 let message = format!("`{}` is {}, and the training set has {num_train} samples", place.name, config.data_parallelism);
                 problems.push(Problem::error(place.span, message).hint("every rank needs a sample"));
             }
         }
     }
+    Some(task)
 }
 
-fn check_network(network: &NetworkConfig, dataset: &DatasetConfig, places: &Places<'_>, problems: &mut Vec<Problem>) {
-    let place = places.at("network");
-    if dataset.path.as_ref().is_some_and(|path| path.is_empty() || path.contains('\0')) {
+/// Gives every choice of the task all parameters of its entry.
+fn settle(task: &mut Task, catalogues: &Catalogues, places: &Places<'_>) -> Result<(), Box<Problem>> {
+    let refuse = |path: &str, error: ChoiceError| Box::new(Problem::error(places.at(path).span, error.to_string()));
+    settle_network(&mut task.network, &catalogues.nets).map_err(|error| refuse("network", error))?;
+    for (path, name, is_known) in [
+        ("dataset", &task.dataset.name, catalogues.datasets.get(&task.dataset.name).is_some()),
+        ("loss", &task.loss, catalogues.losses.get(&task.loss).is_some()),
+    ] {
+        if !is_known {
+            return Err(refuse(path, ChoiceError::Unknown { name: name.clone() }));
+        }
+    }
+    for train in std::iter::once(&mut task.train).chain(&mut task.train_other_role) {
+        settle_with(&mut train.optimizer, &catalogues.optimizers).map_err(|error| refuse("train.optimizer", error))?;
+    }
+    if let Setting::Federated(config) = &mut task.setting {
+        settle_with(&mut config.partition, &catalogues.partitioners).map_err(|error| refuse("federated.partition", error))?;
+        settle_with(&mut config.selection, &catalogues.selections).map_err(|error| refuse("federated.selection", error))?;
+        settle_with(&mut config.strategy, &catalogues.strategies).map_err(|error| refuse("federated.strategy", error))?;
+    }
+    Ok(())
+}
+
+/// Gives a choice all parameters of its entry.
+pub(crate) fn settle_with<T: AsRef<Entry>>(choice: &mut Choice, catalogue: &Catalogue<T>) -> Result<(), ChoiceError> {
+    *choice = catalogue.settle(choice.clone())?;
+    Ok(())
+}
+
+fn settle_network(network: &mut NetworkConfig, nets: &Catalogue<NetEntry>) -> Result<(), ChoiceError> {
+    match network {
+        // A name alone stays one.
+        NetworkConfig::Named(net) if net.is_bare() => match nets.get(net.name()) {
+            Some(entry) => net.clone().settled(&entry.entry).map(|_| ()),
+            None => Err(ChoiceError::Unknown { name: net.name().to_owned() }),
+        },
+        NetworkConfig::Named(net) => settle_with(net, nets),
+        NetworkConfig::Block { key, net } => {
+            let owner = nets.iter().find(|entry| entry.block == Some(key)).ok_or_else(|| ChoiceError::Unknown { name: key.clone() })?;
+            *net = net.clone().named(owner.entry.name).settled(&owner.entry)?;
+            Ok(())
+        }
+        NetworkConfig::TorchScript { .. } => Ok(()),
+    }
+}
+
+/// Checks the parameters of a choice together.
+fn check_choice<T: AsRef<Entry>>(choice: &Choice, catalogue: &Catalogue<T>, path: &str, places: &Places<'_>, problems: &mut Vec<Problem>) {
+    let Some(entry) = catalogue.get(choice.name()) else { return };
+    if let Err(Misfit { parameter, message, hint }) = (entry.as_ref().check)(choice) {
+        problems.push(Problem::error(places.at(&format!("{path}.{parameter}")).span, message).hint(hint));
+    }
+}
+
+fn check_network(task: &Task, catalogues: &Catalogues, places: &Places<'_>, problems: &mut Vec<Problem>) {
+    if task.dataset.path.as_ref().is_some_and(|path| path.is_empty() || path.contains('\0')) {
         problems.push(
             Problem::error(places.at("dataset.path").span, "the path of the data set is empty").hint("leave `path` out to use the cache"),
         );
     }
-    let net = match network {
-        NetworkConfig::Named(net) => *net,
-        NetworkConfig::Lstm { lstm } => {
-            if lstm.tied && lstm.embedding != lstm.hidden {
-                let message =
-                    format!("a tied decoder needs `hidden` equal to `embedding`: they are {} and {}", lstm.hidden, lstm.embedding);
-                let problem = Problem::error(places.at("network.lstm.tied").span, message);
-                problems.push(problem.hint("set both to the same number, or `tied: false`"));
-            }
-            NetName::RedditLSTM
-        }
+    let (shown, net, path) = match &task.network {
+        NetworkConfig::Named(net) => (net.name(), net, "network".to_owned()),
+        NetworkConfig::Block { key, net } => (key.as_str(), net, format!("network.{key}")),
         NetworkConfig::TorchScript { torchscript } => {
             if torchscript.trim().is_empty() || torchscript.contains('\0') {
                 let problem = Problem::error(places.at("network.torchscript").span, "the path of the TorchScript module is empty");
@@ -76,20 +134,18 @@ fn check_network(network: &NetworkConfig, dataset: &DatasetConfig, places: &Plac
             return;
         }
     };
-    let (takes, gives) = (net.sample_kind(), dataset.name.sample_kind());
-    if takes != gives {
-        let name = serde_name(&dataset.name);
-        let fitting: Vec<String> = NetName::ALL.iter().filter(|net| net.sample_kind() == gives).map(serde_name).collect();
-        let net = match network {
-            NetworkConfig::Lstm { .. } => "`lstm`".to_owned(),
-            _ => quote(&serde_name(&net)),
-        };
-        let mut problem = Problem::error(place.span, format!("{net} takes {takes}, and `{name}` has {gives}"));
+    check_choice(net, &catalogues.nets, &path, places, problems);
+    let (Some(net), Some(dataset)) = (catalogues.nets.get(net.name()), catalogues.datasets.get(&task.dataset.name)) else { return };
+    if net.takes != dataset.gives {
+        let (place, name) = (places.at("network"), dataset.entry.name);
+        let fitting = catalogues.nets.iter().filter(|net| net.takes == dataset.gives).map(|net| net.entry.name);
+        let message = format!("{} takes {}, and `{name}` has {}", quote(shown), net.takes, dataset.gives);
+        let mut problem = Problem::error(place.span, message);
         let data_place = places.at("dataset");
         if data_place.span != place.span {
-            problem = problem.label(data_place.span, gives.to_string());
+            problem = problem.label(data_place.span, dataset.gives.to_string());
         }
-        problems.push(problem.hint(format!("for `{name}`: {}", quote_all(fitting.iter().map(String::as_str)))));
+        problems.push(problem.hint(format!("for `{name}`: {}", quote_all(fitting))));
     }
 }
 
@@ -98,25 +154,12 @@ pub(crate) fn serde_name<T: serde::Serialize>(value: &T) -> String {
     serde_json::to_value(value).ok().and_then(|json| json.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
-pub(crate) fn check_train(train: &TrainConfig, places: &Places<'_>, problems: &mut Vec<Problem>) {
-    match train.optimizer {
-        OptimizerConfig::SGD { momentum, nesterov, .. } => {
-            if nesterov && momentum <= 0.0 {
-                let problem = Problem::error(places.at("train.optimizer.nesterov").span, "Nesterov's method needs a `momentum` above 0");
-                problems.push(problem.hint("add `momentum: 0.9`, or leave `nesterov` out"));
-            }
-        }
-        OptimizerConfig::Adam { betas, .. } | OptimizerConfig::AdamW { betas, .. } => {
-            if let Some(beta) = betas.iter().find(|beta| !(0.0..1.0).contains(*beta)) {
-                let place = places.at("train.optimizer.betas");
-                let message = format!("`{}` must be at least 0 and below 1, not `{beta}`", place.name);
-                problems.push(Problem::error(place.span, message).hint("PyTorch's defaults are `[0.9, 0.999]`"));
-            }
-        }
-    }
-    if let Some(scheduler) = train.scheduler.filter(|scheduler| scheduler.minimum_learning_rate > train.optimizer.learning_rate()) {
+pub(crate) fn check_train(train: &TrainConfig, catalogues: &Catalogues, places: &Places<'_>, problems: &mut Vec<Problem>) {
+    check_choice(&train.optimizer, &catalogues.optimizers, "train.optimizer", places, problems);
+    let rate = train.learning_rate();
+    if let Some(scheduler) = train.scheduler.filter(|scheduler| scheduler.minimum_learning_rate > rate) {
         let place = places.at("train.scheduler.minimum_learning_rate");
-        let (min, rate) = (scheduler.minimum_learning_rate, train.optimizer.learning_rate());
+        let min = scheduler.minimum_learning_rate;
         let message = format!("`{}` is {min}, above the learning rate {rate}: the schedule does nothing", place.name);
         problems.push(Problem::new(Severity::Warning, Some(place.span), message));
     }
@@ -159,39 +202,11 @@ fn check_distributed(task: &Task, places: &Places<'_>, problems: &mut Vec<Proble
     }
 }
 
-fn check_federated(config: &FederatedConfig, task: &Task, places: &Places<'_>, problems: &mut Vec<Problem>) {
+fn check_federated(config: &FederatedConfig, places: &Places<'_>, problems: &mut Vec<Problem>) {
     if config.clients_per_round > config.clients {
         let (chosen, all) = (places.at("federated.clients_per_round"), places.at("federated.clients"));
         let message = format!("`{}` is {}, but there are only {} clients", chosen.name, config.clients_per_round, config.clients);
         let problem = Problem::error(chosen.span, message).label(all.span, format!("{} clients", config.clients));
         problems.push(problem.hint(format!("choose at most {}, or raise `{}`", config.clients, all.name)));
-    }
-    partition::check(config, task.dataset.name, places, problems);
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::experiment::{SourceFile, parse};
-
-    #[test]
-    fn only_who_has_workers_says_what_they_ask_for() {
-        let check = |task: &str, expected: Result<(), &str>| {
-            let resources = "resources: { master: { cores: 1, memory: 1Gi } }";
-            let text =
-                format!("name: a\ntasks:\n  - {{ name: a, network: FashionMNISTCNN, dataset: fashion-mnist, {task}, {resources} }}\n");
-            let parsed = parse(&[SourceFile { name: "a.yaml".into(), text }], &[]);
-            match (parsed, expected) {
-                (Ok(parsed), Ok(())) => assert!(parsed.experiment.tasks[0].resources.as_ref().unwrap().worker.is_none()),
-                (Err(report), Err(words)) => assert!(report.render(false).contains(words), "{report}"),
-                (parsed, _) => panic!("{task}: {:?}", parsed.map(|parsed| parsed.experiment)),
-            }
-        };
-        check("kind: federated, federated: { clients: 4, clients_per_round: 2, rounds: 1 }", Ok(()));
-        check("kind: distributed, distributed: { epochs: 1 }", Ok(()));
-        check("kind: distributed, distributed: { epochs: 1, data_parallelism: 1 }", Ok(()));
-        let words = "`resources` says nothing of the 2 ranks beside the first";
-        check("kind: distributed, distributed: { epochs: 1, data_parallelism: 3 }", Err(words));
-        let varied = "matrix: { factors: { distributed.data_parallelism: [1, 3] } }, kind: distributed, distributed: { epochs: 1 }";
-        check(varied, Err(words));
     }
 }

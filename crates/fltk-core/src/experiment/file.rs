@@ -15,9 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::{matrix::MatrixFile, roles::RolesFile};
-use super::{
-    DatasetConfig, DatasetName, DistributedConfig, FederatedConfig, LossName, NetworkConfig, Priority, Resources, StreamConfig, TrainConfig,
-};
+use super::{DatasetConfig, DistributedConfig, FederatedConfig, NetworkConfig, Priority, Resources, StreamConfig, TrainConfig, definition};
 use crate::seed::Seed;
 
 /// An experiment of fltk.
@@ -47,12 +45,14 @@ struct TaskFile {
     name: Option<String>,
     /// The kind of the task, `federated` or `distributed`.
     kind: Kind,
-    /// A network by name, `{ lstm: ... }` or `{ torchscript: path.pt }`.
+    /// A network by name, `{ type: NAME, ... }` with settings, or `{ torchscript: path.pt }`.
+    #[schemars(schema_with = "definition::network")]
     network: NetworkConfig,
     /// A data set by name, or `{ name: ..., path: ... }`.
     dataset: DatasetFile,
     /// The loss.
-    loss: LossName,
+    #[schemars(schema_with = "definition::loss")]
+    loss: String,
     /// Values of settings to combine; the task becomes one task for each combination.
     #[serde(skip_serializing_if = "Option::is_none")]
     matrix: Option<MatrixFile>,
@@ -108,7 +108,7 @@ enum Kind {
 #[serde(untagged)]
 enum DatasetFile {
     /// The name of a data set.
-    Name(DatasetName),
+    Name(#[schemars(schema_with = "definition::dataset_name")] String),
     /// A data set with a path.
     Full(DatasetConfig),
 }

@@ -28,7 +28,7 @@ use super::{
     source::{Span, quote},
     tree::{Entry, Node, Value},
 };
-use crate::seed::Seed;
+use crate::{catalogue::Catalogues, seed::Seed};
 
 /// The seed of an arrival file without a cluster file: that of KFLTK's example.
 const SEED_DEFAULT: Seed = Seed(42);
@@ -51,19 +51,25 @@ pub(crate) enum Era {
 }
 
 /// Returns the experiment of an arrival file and, if there is one, a cluster file.
-pub(crate) fn read(mut arrival: Node, era: Era, cluster: Option<Node>, problems: &mut Vec<Problem>) -> Option<Experiment> {
+pub(crate) fn read(
+    mut arrival: Node,
+    era: Era,
+    cluster: Option<Node>,
+    catalogues: &Catalogues,
+    problems: &mut Vec<Problem>,
+) -> Option<Experiment> {
     nets::rename(&mut arrival, &["network"], problems);
     match era {
-        Era::Main => arrival::check_shape(&mut arrival, problems),
-        Era::Between => between::check_shape(&mut arrival, problems),
-        Era::Seed => seed_era::check_shape(&mut arrival, problems),
+        Era::Main => arrival::check_shape(&mut arrival, catalogues, problems),
+        Era::Between => between::check_shape(&mut arrival, catalogues, problems),
+        Era::Seed => seed_era::check_shape(&mut arrival, catalogues, problems),
     }
     let seeds = arrival_seeds(&arrival, era, problems);
-    let read_cluster = cluster.map(|mut node| (cluster::read(&mut node, !seeds.is_empty(), problems), node));
+    let read_cluster = cluster.map(|mut node| (cluster::read(&mut node, !seeds.is_empty(), catalogues, problems), node));
     // The checks below are about meaning, and skip values that were refused.
     let refused = refused(problems);
     let mut found = Vec::new();
-    let experiment = read_checked(arrival, era, &seeds, read_cluster, &mut found);
+    let experiment = read_checked(arrival, era, &seeds, read_cluster, catalogues, &mut found);
     problems.extend(found.into_iter().filter(|problem| !problem.touches(&refused)));
     experiment
 }
@@ -108,12 +114,13 @@ fn read_checked(
     era: Era,
     seeds: &[Node],
     read_cluster: Option<(Option<Cluster>, Node)>,
+    catalogues: &Catalogues,
     problems: &mut Vec<Problem>,
 ) -> Option<Experiment> {
     let jobs = match era {
-        Era::Main => arrival::read(&arrival, problems),
-        Era::Between => between::read(&mut arrival, problems),
-        Era::Seed => seed_era::read(&arrival, problems),
+        Era::Main => arrival::read(&arrival, catalogues, problems),
+        Era::Between => between::read(&mut arrival, catalogues, problems),
+        Era::Seed => seed_era::read(&arrival, catalogues, problems),
     };
     let (settings, cluster_node) = match read_cluster {
         Some((settings, node)) => (Some(settings?), Some(node)),

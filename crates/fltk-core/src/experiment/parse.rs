@@ -7,6 +7,7 @@ use super::{
     source::{Span, closest},
     tree::{self, Node, Value},
 };
+use crate::catalogue::Catalogues;
 
 /// A parsed experiment with warnings and notes.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +27,7 @@ pub struct ParsedCluster {
     pub warnings: Report,
 }
 
-/// Returns the experiment that `files` describe, with `overrides` replacing values in them.
+/// Returns the experiment that `files` describe, with `overrides` replacing values in them. Nets, strategies and the like are those of `catalogues`.
 ///
 /// `files` is one file of our format or of KFLTK's federated learners, or an arrival file of KFLTK with or without its cluster file, in any order. The format
 /// is recognized by the keys. Every default of our format is in `defaults.yaml`, next to this module. An arrival file without a cluster file has the seed 42.
@@ -34,6 +35,7 @@ pub struct ParsedCluster {
 ///
 /// ```
 /// use fltk_core::experiment::{SourceFile, parse};
+/// let catalogues = fltk_catalogue::catalogues();
 /// let text = "
 /// name: first
 /// tasks:
@@ -42,21 +44,21 @@ pub struct ParsedCluster {
 ///     dataset: fashion-mnist
 ///     federated: { clients: 10, clients_per_round: 20, rounds: 5 }
 /// ";
-/// let report = parse(&[SourceFile { name: "first.yaml".into(), text: text.into() }], &[]).expect_err("more clients than there are");
+/// let report = parse(&[SourceFile { name: "first.yaml".into(), text: text.into() }], &[], catalogues).expect_err("too many");
 /// assert!(report.render(false).contains("first.yaml:7:50"));
 ///
 /// let text = text.replace("20", "2");
-/// let parsed = parse(&[SourceFile { name: "first.yaml".into(), text }], &["seeds=[7]".parse()?]).expect("a right file");
+/// let parsed = parse(&[SourceFile { name: "first.yaml".into(), text }], &["seeds=[7]".parse()?], catalogues).expect("a right file");
 /// assert_eq!(parsed.experiment.seeds[0].0, 7);
 /// # Ok::<(), fltk_core::experiment::OverrideError>(())
 /// ```
 ///
 /// # Errors
 /// Every problem in the files, together with warnings and notes.
-pub fn parse(files: &[SourceFile], overrides: &[Override]) -> Result<Parsed, Report> {
+pub fn parse(files: &[SourceFile], overrides: &[Override], catalogues: &Catalogues) -> Result<Parsed, Report> {
     let (mut problems, mut sources) = (Vec::new(), files.to_vec());
     sources.extend(overrides.iter().map(|set| SourceFile { name: "--set".to_owned(), text: set.source_text() }));
-    let experiment = read(files, overrides, &mut sources, &mut problems);
+    let experiment = read(files, overrides, catalogues, &mut sources, &mut problems);
     let report = Report::new(sources, problems);
     match experiment {
         Some(experiment) if !report.has_errors() => Ok(Parsed { experiment, warnings: report }),
@@ -68,10 +70,10 @@ pub fn parse(files: &[SourceFile], overrides: &[Override]) -> Result<Parsed, Rep
 ///
 /// # Errors
 /// Every problem in the file.
-pub fn parse_cluster(file: &SourceFile) -> Result<ParsedCluster, Report> {
+pub fn parse_cluster(file: &SourceFile, catalogues: &Catalogues) -> Result<ParsedCluster, Report> {
     let mut problems = Vec::new();
     let cluster = match tree::read_file(file, 0, &mut problems) {
-        Ok(mut node) => kfltk::read_cluster(&mut node, false, &mut problems),
+        Ok(mut node) => kfltk::read_cluster(&mut node, false, catalogues, &mut problems),
         Err(problem) => {
             problems.push(*problem);
             None
@@ -96,6 +98,7 @@ pub(super) fn or_unreadable(mut report: Report) -> Report {
 fn replace(
     experiment: &Experiment,
     overrides: &[(usize, &Override)],
+    catalogues: &Catalogues,
     sources: &mut Vec<SourceFile>,
     problems: &mut Vec<Problem>,
 ) -> Option<Experiment> {
@@ -105,7 +108,7 @@ fn replace(
     for (source, set) in overrides {
         set.apply(&mut root, *source, problems).map_err(|problem| problems.push(*problem)).ok()?;
     }
-    file::read(root, problems)
+    file::read(root, catalogues, problems)
 }
 
 /// The format of a file, judged by its keys.
@@ -127,7 +130,13 @@ const OURS: [&str; 4] = ["name", "seeds", "tasks", "stream"];
 /// Keys of the charts' values, of which any file of values has two.
 const VALUES: [&str; 5] = ["fltk", "provider", "storage", "orchestrator", "extractor"];
 
-fn read(files: &[SourceFile], overrides: &[Override], sources: &mut Vec<SourceFile>, problems: &mut Vec<Problem>) -> Option<Experiment> {
+fn read(
+    files: &[SourceFile],
+    overrides: &[Override],
+    catalogues: &Catalogues,
+    sources: &mut Vec<SourceFile>,
+    problems: &mut Vec<Problem>,
+) -> Option<Experiment> {
     let mut roots = Vec::new();
     for (source, file) in files.iter().enumerate() {
         match tree::read_file(file, source, problems) {
@@ -160,17 +169,17 @@ fn read(files: &[SourceFile], overrides: &[Override], sources: &mut Vec<SourceFi
     let kinds: Vec<Format> = formats.iter().map(|(format, _)| *format).collect();
     let mut nodes = formats.into_iter().map(|(_, node)| node);
     match (kinds.as_slice(), nodes.next()) {
-        ([Format::Ours], Some(node)) => file::read(node, problems),
+        ([Format::Ours], Some(node)) => file::read(node, catalogues, problems),
         ([Format::Arrival(era)] | [Format::Arrival(era), Format::Cluster], Some(arrival)) => {
-            let experiment = kfltk::read(arrival, *era, nodes.next(), problems)?;
-            if of_experiment.is_empty() { Some(experiment) } else { replace(&experiment, &of_experiment, sources, problems) }
+            let experiment = kfltk::read(arrival, *era, nodes.next(), catalogues, problems)?;
+            if of_experiment.is_empty() { Some(experiment) } else { replace(&experiment, &of_experiment, catalogues, sources, problems) }
         }
         ([Format::Flat], Some(node)) => {
-            let experiment = kfltk::read_flat(node, problems)?;
-            if of_experiment.is_empty() { Some(experiment) } else { replace(&experiment, &of_experiment, sources, problems) }
+            let experiment = kfltk::read_flat(node, catalogues, problems)?;
+            if of_experiment.is_empty() { Some(experiment) } else { replace(&experiment, &of_experiment, catalogues, sources, problems) }
         }
         ([Format::Cluster], Some(mut cluster)) => {
-            kfltk::read_cluster(&mut cluster, false, problems);
+            kfltk::read_cluster(&mut cluster, false, catalogues, problems);
             let start = Span { end: cluster.span.start, ..cluster.span };
             let problem = Problem::error(start, "a cluster file alone describes no tasks");
             problems.push(problem.hint("give the arrival file (with `trainTasks`) beside it"));
@@ -255,6 +264,7 @@ fn format_of(root: &Node) -> Format {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalogue::Entries;
 
     #[test]
     fn formats_are_told_by_their_keys() {
@@ -284,7 +294,7 @@ mod tests {
     #[test]
     fn values_of_the_charts_are_told_where_they_belong() {
         let source = SourceFile { name: "values.yaml".to_owned(), text: "provider: {}\nextractor: {}\n".to_owned() };
-        let report = parse(&[source], &[]).expect_err("no experiment").render(false);
+        let report = parse(&[source], &[], &Catalogues::new(Entries::default())).expect_err("no experiment").render(false);
         assert!(report.contains("values of the Helm charts") && report.contains("helm install"), "{report}");
     }
 }

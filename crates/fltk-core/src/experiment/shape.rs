@@ -106,8 +106,9 @@ impl<'a> Checker<'a> {
 
     fn visit_value(&mut self, schema: &'a Json, node: &mut Node, name: &str, key_span: Option<Span>) {
         let schema = resolve(self.root, schema);
+        let beside = schema.get("x-beside").and_then(Json::as_str);
         if let Some(alternatives) = alternatives(schema) {
-            return self.visit_union(alternatives, node, name, key_span);
+            return self.visit_union(alternatives, beside, node, name, key_span);
         }
         if matches!(node.value, Value::Null)
             && schema.get("type").and_then(Json::as_array).is_some_and(|types| types.contains(&"null".into()))
@@ -116,7 +117,7 @@ impl<'a> Checker<'a> {
         }
         if let Some(names) = schema.get("enum").and_then(Json::as_array) {
             let names: Vec<&str> = names.iter().filter_map(Json::as_str).collect();
-            return self.check_name(&names, schema.get("x-beside").and_then(Json::as_str), node, name);
+            return self.check_name(&names, beside, node, name);
         }
         if let Some(only) = schema.get("const").and_then(Json::as_str) {
             return self.check_name(&[only], None, node, name);
@@ -296,7 +297,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn visit_union(&mut self, all: &'a [Json], node: &mut Node, name: &str, key_span: Option<Span>) {
+    fn visit_union(&mut self, all: &'a [Json], beside: Option<&str>, node: &mut Node, name: &str, key_span: Option<Span>) {
         let is_null = |schema: &&Json| schema.get("type").and_then(Json::as_str) == Some("null");
         if matches!(node.value, Value::Null) && all.iter().any(|schema| is_null(&schema)) {
             return;
@@ -307,29 +308,35 @@ impl<'a> Checker<'a> {
         }
         let names: Vec<&str> = choices.iter().filter_map(|choice| choice.get("const").and_then(Json::as_str)).collect();
         if names.len() == choices.len() {
-            return self.check_name(&names, None, node, name);
+            return self.check_name(&names, beside, node, name);
         }
         if let Some(tag) = tag_of(self.root, all) {
             return self.visit_tagged(all, tag, node, name, key_span);
         }
         // The value is a name, or one of several blocks that are distinguished by their keys.
-        let is_object = |choice: &&&Json| resolve(self.root, choice).get("properties").is_some();
         if !matches!(node.value, Value::Map(_))
-            && let Some(choice) = choices.iter().find(|choice| !is_object(choice))
+            && let Some(choice) = choices.iter().find(|choice| self.keys_of(choice).is_empty())
         {
             return self.visit(choice, node, name, key_span);
         }
-        let objects: Vec<&'a Json> = choices.iter().filter(is_object).copied().collect();
-        let has_key_of = |choice: &&&Json| {
-            let properties = resolve(self.root, choice).get("properties").and_then(Json::as_object);
-            properties.is_some_and(|properties| properties.keys().any(|key| node.get(key).is_some()))
-        };
+        let objects: Vec<&'a Json> = choices.into_iter().filter(|choice| !self.keys_of(choice).is_empty()).collect();
+        let has_key_of = |choice: &&&Json| self.keys_of(choice).into_iter().any(|key| node.get(key).is_some());
         if let Some(choice) = objects.iter().find(has_key_of).or(if objects.len() == 1 { objects.first() } else { None }) {
             return self.visit(choice, node, name, key_span);
         }
-        let keys = objects.iter().filter_map(|choice| resolve(self.root, choice).get("properties")?.as_object()).flat_map(Map::keys);
-        let hint = format!("a name, or a block with one of {}", quote_all(keys.map(String::as_str)));
+        let keys = objects.iter().flat_map(|choice| self.keys_of(choice));
+        let hint = format!("a name, or a block with one of {}", quote_all(keys));
         self.refuse(Problem::error(key_span.unwrap_or(node.span), format!("`{name}` can't be {}", node.describe())).hint(hint));
+    }
+
+    /// Returns the keys by which a block is recognized: those of an object, or the tag of a union of objects.
+    fn keys_of(&self, schema: &'a Json) -> Vec<&'a str> {
+        let schema = resolve(self.root, schema);
+        match (schema.get("properties").and_then(Json::as_object), alternatives(schema)) {
+            (Some(properties), _) => properties.keys().map(String::as_str).collect(),
+            (None, Some(alternatives)) => tag_of(self.root, alternatives).into_iter().collect(),
+            (None, None) => Vec::new(),
+        }
     }
 
     fn visit_tagged(&mut self, all: &'a [Json], tag: &str, node: &mut Node, name: &str, key_span: Option<Span>) {
@@ -494,7 +501,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_follows_a_colon_is_small_but_for_names() {
+    fn a_sentence_after_a_colon_begins_with_a_small_letter_but_for_names() {
         let check = |sentence: &str, expected: &str| assert_eq!(uncapitalized(sentence), expected);
         check("CPU cores of every pod", "CPU cores of every pod");
         check("Kubernetes namespace of the jobs", "Kubernetes namespace of the jobs");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Duration, FederatedConfig, LossName, Priority, Resources, StreamConfig, TrainConfig};
+use super::{Duration, FederatedConfig, NetworkConfig, Priority, Resources, StreamConfig, TrainConfig, definition};
 use crate::seed::Seed;
 
 /// A whole experiment: every task is run once per seed.
@@ -30,8 +30,8 @@ pub struct Task {
     pub network: NetworkConfig,
     /// The data set.
     pub dataset: DatasetConfig,
-    /// The loss.
-    pub loss: LossName,
+    /// The loss, by its name in the catalogue.
+    pub loss: String,
     /// The user's remarks on the task; for a task from a matrix, also the values of its factors, by the path of the setting.
     pub labels: BTreeMap<String, String>,
     /// The hyper-parameters of (local) training: of the clients (Worker) in a federated task, of rank 0 (Master) in a distributed one.
@@ -133,101 +133,14 @@ pub enum GradientCompression {
     Fp16,
 }
 
-/// The net of a task.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "network")]
-#[serde(untagged)]
-pub enum NetworkConfig {
-    /// A net of the catalogue.
-    Named(NetName),
-    /// A language model of the `RedditLSTM` family with its own settings.
-    Lstm {
-        /// The sizes of the model.
-        lstm: LstmConfig,
-    },
-    /// A TorchScript module from a file, trained instead of a net of the catalogue.
-    TorchScript {
-        /// Path of the `.pt` file, relative to the experiment file.
-        torchscript: String,
-    },
-}
-
-/// Sizes of a `RedditLSTM`: embedding, dropout, LSTM layers, dropout, linear decoder.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "lstm")]
-#[serde(deny_unknown_fields)]
-pub struct LstmConfig {
-    /// Width of the embedding.
-    #[schemars(range(min = 1, max = 16_384))]
-    pub embedding: u32,
-    /// Width of each LSTM layer; equal to `embedding` when `tied`.
-    #[schemars(range(min = 1, max = 16_384))]
-    pub hidden: u32,
-    /// Number of LSTM layers.
-    #[schemars(range(min = 1, max = 64))]
-    pub layers: u32,
-    /// Dropout after the embedding, between layers and after the last.
-    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
-    pub dropout: f64,
-    /// True if the decoder shares the embedding's weight.
-    pub tied: bool,
-}
-
-impl Eq for LstmConfig {}
-
-impl Default for LstmConfig {
-    /// The sizes of the reference system's example: 200, 200, 2 layers, dropout 0.5, untied.
-    fn default() -> Self {
-        Self { embedding: 200, hidden: 200, layers: 2, dropout: 0.5, tied: false }
-    }
-}
-
-/// The alternatives to a net of the catalogue.
-pub(super) const OWN_NET: &str =
-    "or a net of your own, in fltk's own format: `network: { torchscript: net.pt }`, saved with `torch.jit.script(net).save(\"net.pt\")`";
-
-/// The catalogue's nets, with KFLTK's names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[expect(missing_docs, reason = "each is documented with its net in fltk-train")]
-#[schemars(rename = "net", extend("x-beside" = OWN_NET))]
-pub enum NetName {
-    Cifar10CNN,
-    Cifar10ResNet,
-    Cifar100ResNet,
-    Cifar100VGG,
-    FashionMNISTCNN,
-    FashionMNISTResNet,
-    MNISTCNN,
-    LeNet5,
-    RedditLSTM,
-}
-
 /// A data set, and optionally the path from which it is read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "dataset")]
 #[serde(deny_unknown_fields)]
 pub struct DatasetConfig {
-    /// The name of the data set.
-    pub name: DatasetName,
+    /// The name of the data set, one of the catalogue.
+    #[schemars(schema_with = "definition::dataset_name")]
+    pub name: String,
     /// A folder or archive to read instead of the cache and the known sources.
     pub path: Option<String>,
-}
-
-/// The data sets, with KFLTK's names where it has them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-#[schemars(rename = "dataset_name")]
-pub enum DatasetName {
-    /// MNIST: 60,000 training and 10,000 test images of 1x28x28, 10 classes.
-    Mnist,
-    /// Fashion-MNIST: 60,000 training and 10,000 test images of 1x28x28, 10 classes.
-    FashionMnist,
-    /// A subset of Fashion-MNIST, embedded in the program: 4,000 training and 1,000 test images.
-    FashionMnistMini,
-    /// CIFAR-10: 50,000 training and 10,000 test images of 3x32x32, 10 classes.
-    Cifar10,
-    /// CIFAR-100: 50,000 training and 10,000 test images of 3x32x32, 100 classes.
-    Cifar100,
-    /// Shakespeare's plays by character; each speaker is a natural client.
-    Shakespeare,
 }

@@ -1,7 +1,10 @@
-//! Hyper-parameters of local training: loss, optimizer, learning-rate schedule.
+//! Hyper-parameters of local training: batches, optimizer, learning-rate schedule.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::definition;
+use crate::catalogue::{Choice, LEARNING_RATE};
 
 /// Hyper-parameters of training: of a distributed task, or of a client's local training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -17,88 +20,17 @@ pub struct TrainConfig {
     /// True if a last batch smaller than `batch_size` is left out.
     pub drop_last: bool,
     /// The optimizer and its settings.
-    pub optimizer: OptimizerConfig,
+    #[schemars(schema_with = "definition::optimizer")]
+    pub optimizer: Choice,
     /// The schedule of the learning rate; the rate is constant if left out.
     pub scheduler: Option<SchedulerConfig>,
 }
 
-/// A local optimizer, with PyTorch's formulas and defaults.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "optimizer")]
-#[serde(tag = "type", deny_unknown_fields)]
-pub enum OptimizerConfig {
-    /// `torch.optim.SGD`.
-    SGD {
-        /// Step size.
-        #[schemars(extend("exclusiveMinimum" = 0.0))]
-        learning_rate: f64,
-        /// Momentum factor; 0 for none.
-        #[serde(default)]
-        #[schemars(range(min = 0.0))]
-        momentum: f64,
-        /// L2 penalty, added to the gradient.
-        #[serde(default)]
-        #[schemars(range(min = 0.0))]
-        weight_decay: f64,
-        /// True if Nesterov momentum is used, which needs `momentum` above 0.
-        #[serde(default)]
-        nesterov: bool,
-    },
-    /// `torch.optim.Adam`: weight decay is added to the gradient.
-    Adam {
-        /// Step size.
-        #[schemars(extend("exclusiveMinimum" = 0.0))]
-        learning_rate: f64,
-        /// Decay rates of the two moments.
-        #[serde(default = "default_betas")]
-        betas: [f64; 2],
-        /// The term added to the denominator.
-        #[serde(default = "default_eps")]
-        #[schemars(extend("exclusiveMinimum" = 0.0))]
-        eps: f64,
-        /// L2 penalty.
-        #[serde(default)]
-        #[schemars(range(min = 0.0))]
-        weight_decay: f64,
-    },
-    /// `torch.optim.AdamW`: decoupled weight decay.
-    AdamW {
-        /// Step size.
-        #[schemars(extend("exclusiveMinimum" = 0.0))]
-        learning_rate: f64,
-        /// Decay rates of the two moments.
-        #[serde(default = "default_betas")]
-        betas: [f64; 2],
-        /// The term added to the denominator.
-        #[serde(default = "default_eps")]
-        #[schemars(extend("exclusiveMinimum" = 0.0))]
-        eps: f64,
-        /// Decoupled weight decay; PyTorch's default is 0.01.
-        #[serde(default = "default_adamw_decay")]
-        #[schemars(range(min = 0.0))]
-        weight_decay: f64,
-    },
-}
-
-pub(super) fn default_betas() -> [f64; 2] {
-    [0.9, 0.999]
-}
-
-pub(super) fn default_eps() -> f64 {
-    1e-8
-}
-
-pub(super) fn default_adamw_decay() -> f64 {
-    0.01
-}
-
-impl OptimizerConfig {
+impl TrainConfig {
     /// Returns the initial learning rate.
     #[must_use]
     pub fn learning_rate(&self) -> f64 {
-        match self {
-            Self::SGD { learning_rate, .. } | Self::Adam { learning_rate, .. } | Self::AdamW { learning_rate, .. } => *learning_rate,
-        }
+        LEARNING_RATE.of(&self.optimizer)
     }
 }
 
@@ -130,16 +62,4 @@ pub enum ScheduleUnit {
     Epoch,
     /// Federated rounds.
     Round,
-}
-
-/// A loss over (logits, class index), with PyTorch's name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "loss")]
-pub enum LossName {
-    /// `torch.nn.CrossEntropyLoss` over logits.
-    CrossEntropyLoss,
-    /// `torch.nn.NLLLoss` over the log-softmax of the logits: the same number as cross-entropy.
-    NLLLoss,
-    /// `torch.nn.MultiMarginLoss` over logits.
-    MultiMarginLoss,
 }

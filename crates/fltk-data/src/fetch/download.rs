@@ -75,12 +75,12 @@ impl Problem {
 /// Fetches `file` into `folder`, trying every mirror `options.attempts` times.
 pub(super) fn download(
     agent: &Agent,
-    file: &SourceFile,
+    file: &SourceFile<'_>,
     folder: &Path,
     options: &FetchOptions,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<(), FetchError> {
-    let mut mirrors: Vec<&str> = file.urls.iter().map(String::as_str).collect();
+    let mut mirrors: Vec<&str> = file.urls.to_vec();
     let mut failures: Vec<Failure> = Vec::new();
     let mut pause = Duration::ZERO;
     for pass in 0..options.attempts {
@@ -99,7 +99,7 @@ pub(super) fn download(
                 mirrors.retain(|&mirror| mirror != url);
             }
             let problem = problem.to_string();
-            progress(Progress::Failed { file: &file.name, url, problem: &problem });
+            progress(Progress::Failed { file: file.name, url, problem: &problem });
             failures.retain(|failure| failure.url != url);
             failures.push(Failure { url: url.to_owned(), problem });
         }
@@ -107,16 +107,16 @@ pub(super) fn download(
             break;
         }
     }
-    Err(FetchError::Unavailable { file: file.name.clone(), folder: folder.to_path_buf(), failures })
+    Err(FetchError::Unavailable { file: file.name.to_owned(), folder: folder.to_path_buf(), failures })
 }
 
 /// Makes one attempt at one mirror. If it fails, the bytes that arrived stay in the part file, unless they are known to be wrong.
-fn attempt(agent: &Agent, file: &SourceFile, folder: &Path, url: &str, progress: &mut dyn FnMut(Progress<'_>)) -> Result<(), Problem> {
+fn attempt(agent: &Agent, file: &SourceFile<'_>, folder: &Path, url: &str, progress: &mut dyn FnMut(Progress<'_>)) -> Result<(), Problem> {
     let mut part = Part::open(folder.join(format!("{}.part", file.name)), file.bytes)?;
     let resumed = part.len > 0;
     let result = if part.len < file.bytes { transfer(agent, file, url, &mut part, progress) } else { Ok(()) };
     match result.and_then(|()| part.check(file, resumed)) {
-        Ok(()) => part.rename_to(&folder.join(&file.name)),
+        Ok(()) => part.rename_to(&folder.join(file.name)),
         Err(problem) => {
             let is_worthless = matches!(problem, Problem::Size { .. } | Problem::Checksum { .. } | Problem::Range(_))
                 || matches!(problem, Problem::Status { status: StatusCode::RANGE_NOT_SATISFIABLE, .. });
@@ -129,7 +129,13 @@ fn attempt(agent: &Agent, file: &SourceFile, folder: &Path, url: &str, progress:
 }
 
 /// Appends the missing bytes to `part`.
-fn transfer(agent: &Agent, file: &SourceFile, url: &str, part: &mut Part, progress: &mut dyn FnMut(Progress<'_>)) -> Result<(), Problem> {
+fn transfer(
+    agent: &Agent,
+    file: &SourceFile<'_>,
+    url: &str,
+    part: &mut Part,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<(), Problem> {
     let mut request = agent.get(url);
     if part.len > 0 {
         request = request.header(header::RANGE, format!("bytes={}-", part.len));
@@ -137,7 +143,7 @@ fn transfer(agent: &Agent, file: &SourceFile, url: &str, part: &mut Part, progre
     let response = request.call().map_err(|error| Problem::Network(fltk_http::problem(&error)))?;
     let offset = offset(&response, part.len, file.bytes)?;
     part.truncate(offset)?;
-    progress(Progress::Started { file: &file.name, url, bytes: file.bytes, offset });
+    progress(Progress::Started { file: file.name, url, bytes: file.bytes, offset });
     let body = response.into_body();
     if let Some(length) = body.content_length()
         && offset.saturating_add(length) != file.bytes
@@ -147,7 +153,7 @@ fn transfer(agent: &Agent, file: &SourceFile, url: &str, part: &mut Part, progre
     receive(body, file, part, progress)
 }
 
-fn receive(body: Body, file: &SourceFile, part: &mut Part, progress: &mut dyn FnMut(Progress<'_>)) -> Result<(), Problem> {
+fn receive(body: Body, file: &SourceFile<'_>, part: &mut Part, progress: &mut dyn FnMut(Progress<'_>)) -> Result<(), Problem> {
     let mut reader = body.into_reader();
     let mut buffer = vec![0; PIECE];
     loop {
@@ -161,7 +167,7 @@ fn receive(body: Body, file: &SourceFile, part: &mut Part, progress: &mut dyn Fn
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(Problem::Network(error.to_string())),
         }
-        progress(Progress::Received { file: &file.name, received: part.len, bytes: file.bytes });
+        progress(Progress::Received { file: file.name, received: part.len, bytes: file.bytes });
     }
 }
 
@@ -222,9 +228,9 @@ impl Part {
         Ok(())
     }
 
-    fn check(&self, file: &SourceFile, resumed: bool) -> Result<(), Problem> {
+    fn check(&self, file: &SourceFile<'_>, resumed: bool) -> Result<(), Problem> {
         let (found, _) = digest(&self.path).map_err(disk(&self.path))?;
-        if found == file.sha256 { Ok(()) } else { Err(Problem::Checksum { found, expected: file.sha256.clone(), resumed }) }
+        if found == file.sha256 { Ok(()) } else { Err(Problem::Checksum { found, expected: file.sha256.to_owned(), resumed }) }
     }
 
     /// Gives the file its final name, once its content is safely on disk.

@@ -2,7 +2,7 @@
 //! red, green, blue, each 32x32 by rows).
 
 use super::check_labels;
-use crate::{dataset::ImageSet, error::FormatError};
+use crate::{error::FormatError, samples::ImageSet};
 
 /// The bytes of one image.
 const IMAGE: usize = 3 * 32 * 32;

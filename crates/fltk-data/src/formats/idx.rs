@@ -1,7 +1,7 @@
 //! IDX, the format of MNIST: a big-endian magic number, one big-endian size for each dimension, then bytes.
 
 use super::check_labels;
-use crate::{dataset::ImageSet, error::FormatError};
+use crate::{error::FormatError, samples::ImageSet};
 
 /// The magic number of unsigned bytes (`0x08`) in three dimensions.
 const IMAGES_MAGIC: u32 = 0x0000_0803;

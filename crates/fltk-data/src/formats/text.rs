@@ -15,7 +15,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{dataset::TextSet, error::FormatError};
+use crate::{error::FormatError, samples::TextSet};
 
 /// The number of characters of one sample's input.
 pub const WINDOW: usize = 80;

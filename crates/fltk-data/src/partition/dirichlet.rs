@@ -1,27 +1,45 @@
 //! Dirichlet label skew by class (Yurochkin et al. 2019, arXiv:1905.12022), as in KFLTK, FedLab and Flower.
 
+use fltk_core::catalogue::{Entry, Number, PartitionerEntry, Range, Whole};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::multi::{Dirichlet, MultiDistribution};
 
-use super::{Carry, PartitionError, by_class_shuffled};
+use super::{
+    carry::Carry,
+    classes::by_class_shuffled,
+    error::PartitionError,
+    partitioner::{Partitioner, Parts, Request},
+    version::{VERSION, carry},
+};
 
 /// The number of draws of the whole partition before we give up: with a chance of 1 % per draw, this fails once in 20,000 times, and the
 /// largest settings in use (1000 clients, 100 classes) take some seconds to fail.
 const DRAWS_MAX: u32 = 1000;
 
 /// The range of alpha: outside of it, proportions are all equal, or all zeros and ones, to the last bit.
-const ALPHA_RANGE: std::ops::RangeInclusive<f64> = 1e-3..=1e6;
+const ALPHA_RANGE: Range = Range::between(0.001, 1e6);
 
-pub(super) fn dirichlet(
-    labels: &[u16],
-    num_classes: usize,
-    clients: u32,
-    alpha: f64,
-    min_samples: u32,
-    carry: Option<Carry>,
-    rng: &mut ChaCha8Rng,
-) -> Result<Vec<Vec<u32>>, PartitionError> {
-    if !ALPHA_RANGE.contains(&alpha) {
+const ALPHA: Number = Number::required("alpha", "The concentration; a small value makes clients heterogeneous.").within(ALPHA_RANGE);
+const MIN_SAMPLES: Whole =
+    Whole::new("min_samples", 1, "The minimum number of samples per client; the partition is drawn again until every client has it.");
+
+/// The partitioner `dirichlet`.
+pub static PARTITIONER: Partitioner = Partitioner {
+    entry: PartitionerEntry {
+        samples_per_client: Some(MIN_SAMPLES),
+        ..PartitionerEntry::by_label(
+            Entry::new("dirichlet", "For each class, proportions over clients drawn from `Dir(alpha, ..., alpha)`. Every sample is used.")
+                .paper("Yurochkin et al. 2019, arXiv:1905.12022")
+                .parameters(&[ALPHA.parameter(), MIN_SAMPLES.parameter(), VERSION.parameter()]),
+        )
+    },
+    divide,
+};
+
+fn divide(request: &Request<'_>, rng: &mut ChaCha8Rng) -> Result<Parts, PartitionError> {
+    let Request { labels, num_classes, clients, settings, .. } = *request;
+    let (alpha, min_samples, carry) = (ALPHA.of(settings), MIN_SAMPLES.of(settings), carry(request)?);
+    if !ALPHA_RANGE.contains(alpha) {
         return Err(PartitionError::Parameter { name: "alpha", value: alpha, range: "in 0.001..=1000000" });
     }
     if (labels.len() as u64) < u64::from(clients) * u64::from(min_samples) {

@@ -1,23 +1,41 @@
-//! KFLTK's partitions with a given number of classes per client.
+//! KFLTK's `limit labels`.
 
+use fltk_core::catalogue::{ClientCount, Entry, PartitionerEntry, Whole};
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Carry, PartitionError, by_class_shuffled, check_classes_per_client, check_multiple, chunk, deal, split_among_holders};
+use super::{
+    classes::{by_class_shuffled, split_among_holders},
+    error::PartitionError,
+    partitioner::{Partitioner, Parts, Request},
+    version::{VERSION, carry},
+};
+
+const LIMIT: Whole = Whole::required("limit", "Classes per client.").within(1, u32::MAX);
+
+/// The partitioner `limit_labels`.
+pub static PARTITIONER: Partitioner = Partitioner {
+    entry: PartitionerEntry {
+        clients: ClientCount::MultipleOfClasses,
+        classes_per_client: Some(LIMIT),
+        ..PartitionerEntry::by_label(
+            Entry::new(
+                "limit_labels",
+                "KFLTK's `limit labels`: every client holds exactly `limit` classes. The number of clients must be a multiple of the number of \
+                 classes. Every sample is used.",
+            )
+            .parameters(&[LIMIT.parameter(), VERSION.parameter()]),
+        )
+    },
+    divide,
+};
 
 /// Gives every client exactly `limit` classes; each class is split nearly equally over its holders.
-pub(super) fn limit_labels(
-    labels: &[u16],
-    num_classes: usize,
-    clients: u32,
-    limit: u32,
-    carry: Option<Carry>,
-    rng: &mut ChaCha8Rng,
-) -> Result<Vec<Vec<u32>>, PartitionError> {
-    check_classes_per_client("limit_labels", limit, num_classes)?;
-    check_multiple("limit_labels", clients, num_classes)?;
+fn divide(request: &Request<'_>, rng: &mut ChaCha8Rng) -> Result<Parts, PartitionError> {
+    let Request { labels, num_classes, clients, settings, .. } = *request;
+    let carry = carry(request)?;
     let classes = by_class_shuffled(labels, num_classes, rng);
-    let held = assign(num_classes, clients as usize, limit as usize, rng);
+    let held = assign(num_classes, clients as usize, LIMIT.of(settings) as usize, rng);
     split_among_holders(&classes, &held, carry)
 }
 
@@ -49,53 +67,4 @@ fn assign(num_classes: usize, clients: usize, limit: usize, rng: &mut ChaCha8Rng
         }
     }
     held
-}
-
-/// Gives every client `floor(classes / clients)` classes of its own, out of one permutation; samples of the classes left over are dealt
-/// round-robin.
-pub(super) fn flex(labels: &[u16], num_classes: usize, clients: u32, rng: &mut ChaCha8Rng) -> Result<Vec<Vec<u32>>, PartitionError> {
-    if clients as usize > num_classes {
-        return Err(PartitionError::MoreClientsThanClasses { clients, num_classes });
-    }
-    let classes = by_class_shuffled(labels, num_classes, rng);
-    let mut order: Vec<usize> = (0..num_classes).collect();
-    order.shuffle(rng);
-    let own = num_classes / clients as usize;
-    let (owned, left_over) = order.split_at(own * clients as usize);
-    let mut parts: Vec<Vec<u32>> =
-        owned.chunks(own).map(|chunk| chunk.iter().flat_map(|&class| &classes[class]).copied().collect()).collect();
-    deal(left_over.iter().flat_map(|&class| &classes[class]).copied(), &mut parts);
-    Ok(parts)
-}
-
-/// Gives clients, in order, `n` classes each from the end of the list `0, 1, ..., L-1` repeated `ceil(n * clients / L)` times. A class is
-/// cut into as many chunks as the list has copies of it; chunks that no client takes are split evenly over all clients, so that a client
-/// may end with more than `n` classes unless `n * clients` is a multiple of the number of classes.
-pub(super) fn n_labels(
-    labels: &[u16],
-    num_classes: usize,
-    clients: u32,
-    n: u32,
-    carry: Option<Carry>,
-    rng: &mut ChaCha8Rng,
-) -> Result<Vec<Vec<u32>>, PartitionError> {
-    check_classes_per_client("n_labels", n, num_classes)?;
-    let mut classes = by_class_shuffled(labels, num_classes, rng);
-    let (clients, n) = (clients as usize, n as usize);
-    let copies = (n * clients).div_ceil(num_classes);
-    if let Some(class) = classes.iter().position(|samples| samples.len() < copies) {
-        return Err(PartitionError::ClassTooSmall { class, samples: classes[class].len(), holders: copies });
-    }
-    // Classes are taken from the end of the list. The last holder gets the classes that no client takes: at most one copy of each.
-    classes.reverse();
-    let mut held = vec![Vec::new(); clients + 1];
-    for position in 0..copies * num_classes {
-        held[(position / n).min(clients)].push(position % num_classes);
-    }
-    let mut parts = split_among_holders(&classes, &held, carry)?;
-    let unclaimed = parts.pop().unwrap_or_default();
-    for (client, part) in parts.iter_mut().enumerate() {
-        part.extend_from_slice(chunk(&unclaimed, client, clients));
-    }
-    Ok(parts)
 }

@@ -13,7 +13,6 @@ use fltk_core::{
 
 use super::{ClientRecord, ClientUpdate, ProtocolError, Setup, Timestamp, TrainOrder, samples_of};
 use crate::{
-    selection,
     state_check::check_like,
     strategy::{Aggregator, Update},
 };
@@ -46,7 +45,7 @@ impl Cohort {
     /// Selects the clients of `round`, which start from `global`.
     pub(super) fn select(setup: &Setup, round: Round, global: Arc<ModelState>, server: &ServerState, now: Timestamp) -> Self {
         let amount = setup.config.clients_per_round as usize;
-        let members = selection::select(&setup.config.selection, setup.seed, round, &setup.eligible, amount);
+        let members = setup.selection.cohort(&setup.config.selection, setup.seed, round, &setup.eligible, amount);
         let total_samples = members.iter().map(|&client| samples_of(&setup.samples, client)).sum();
         let aggregator = Aggregator::new(setup.strategy, &setup.config.strategy, round, Arc::clone(&global), total_samples);
         Self {

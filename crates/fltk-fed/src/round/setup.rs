@@ -10,6 +10,7 @@ use fltk_core::{
 };
 
 use crate::{
+    selection::{self, Selection},
     state_check::StateError,
     strategy::{self, Spec},
 };
@@ -20,6 +21,14 @@ const SAMPLES_MAX: u64 = 1 << 53;
 /// The reason why a federation can't be set up.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum SetupError {
+    /// The catalogue has no strategy or selection of that name.
+    #[error("there is no {kind} `{name}`")]
+    Unknown {
+        /// What is named: `strategy` or `selection`.
+        kind: &'static str,
+        /// The name according to the configuration.
+        name: String,
+    },
     /// A number that has to be at least 1 is 0.
     #[error("`{field}` is 0; hint: it has to be at least 1")]
     Zero {
@@ -70,6 +79,8 @@ pub struct Setup {
     pub(super) config: FederatedConfig,
     /// The strategy that `config` names.
     pub(super) strategy: &'static Spec,
+    /// The selection that `config` names.
+    pub(super) selection: &'static Selection,
     /// The learning rates of the clients, by round.
     pub(super) rates: LearningRates,
     /// The root seed, which decides the selection of clients and everything that they draw.
@@ -90,6 +101,26 @@ impl Setup {
     ///
     /// The first setting that isn't valid.
     pub fn new(
+        config: FederatedConfig,
+        rates: LearningRates,
+        seed: Seed,
+        client_samples: Vec<u64>,
+        checkpoint_every: u32,
+    ) -> Result<Self, SetupError> {
+        let unknown = |kind, name: &str| SetupError::Unknown { kind, name: name.to_owned() };
+        let strategy = strategy::by_name(config.strategy.name()).ok_or_else(|| unknown("strategy", config.strategy.name()))?;
+        let selection = selection::by_name(config.selection.name()).ok_or_else(|| unknown("selection", config.selection.name()))?;
+        Self::with(strategy, selection, config, rates, seed, client_samples, checkpoint_every)
+    }
+
+    /// The same as [`Self::new`], with a strategy and a selection that need not be in the catalogues.
+    ///
+    /// # Errors
+    ///
+    /// The first setting that isn't valid.
+    pub fn with(
+        strategy: &'static Spec,
+        selection: &'static Selection,
         config: FederatedConfig,
         rates: LearningRates,
         seed: Seed,
@@ -122,7 +153,7 @@ impl Setup {
                 clients: config.clients,
             });
         }
-        Ok(Self { strategy: strategy::of(&config.strategy), config, rates, seed, checkpoint_every, samples: client_samples, eligible })
+        Ok(Self { strategy, selection, config, rates, seed, checkpoint_every, samples: client_samples, eligible })
     }
 
     /// Returns the number of clients in a round.
@@ -135,12 +166,6 @@ impl Setup {
     #[must_use]
     pub fn learning_rate(&self, round: Round) -> LearningRate {
         self.rates.of_round(round, self.config.epochs_per_round)
-    }
-
-    /// Returns the same setup with a strategy that isn't in the catalogue.
-    #[must_use]
-    pub fn using(self, strategy: &'static Spec) -> Self {
-        Self { strategy, ..self }
     }
 
     /// Returns the terms of `round` for each of its clients, given the strategy's state `server`.
@@ -173,7 +198,7 @@ impl Setup {
 
 #[cfg(test)]
 mod tests {
-    use fltk_core::experiment::{PartitionConfig, SelectionConfig, StrategyConfig};
+    use fltk_core::catalogue::Choice;
 
     use super::*;
 
@@ -185,9 +210,9 @@ mod tests {
             clients_per_round: 3,
             rounds: 7,
             epochs_per_round: 1,
-            partition: PartitionConfig::Uniform {},
-            selection: SelectionConfig::Random {},
-            strategy: StrategyConfig::FedAvg {},
+            partition: Choice::new("uniform"),
+            selection: Choice::new("random"),
+            strategy: Choice::new("FedAvg"),
             evaluate_every: 3,
         }
     }
@@ -207,6 +232,8 @@ mod tests {
         check(&|config, _, _| config.rounds = 0, "`rounds` is 0; hint: it has to be at least 1");
         check(&|config, _, _| config.evaluate_every = 0, "`evaluate_every` is 0; hint: it has to be at least 1");
         check(&|_, _, every| *every = 0, "`checkpoint_every` is 0; hint: it has to be at least 1");
+        check(&|config, _, _| config.strategy = Choice::new("FedAverage"), "there is no strategy `FedAverage`");
+        check(&|config, _, _| config.selection = Choice::new("lottery"), "there is no selection `lottery`");
         check(&|_, samples, _| samples.push(1), "there are 4 clients, but the partition has 5 parts");
         check(
             &|config, _, _| config.clients_per_round = 4,

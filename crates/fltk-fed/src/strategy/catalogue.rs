@@ -1,18 +1,20 @@
-//! The catalogue of strategies.
+//! The catalogue of strategies: one line each.
 
-use fltk_core::experiment::StrategyConfig;
+use fltk_core::catalogue::Entry;
 
 use super::{Spec, fedavg, fednova, fedprox};
 
-/// Every strategy, by name.
-pub const CATALOGUE: &[&Spec] = &[&fedavg::SPEC, &fednova::SPEC, &fedprox::SPEC];
+/// Every strategy.
+pub const CATALOGUE: &[&Spec] = &[&fedavg::SPEC, &fedprox::SPEC, &fednova::SPEC];
 
-/// Returns the strategy that `config` names.
+/// Returns the strategy of this name.
 #[must_use]
-pub fn of(config: &StrategyConfig) -> &'static Spec {
-    match config {
-        StrategyConfig::FedAvg {} => &fedavg::SPEC,
-        StrategyConfig::FedProx { .. } => &fedprox::SPEC,
-        StrategyConfig::FedNova {} => &fednova::SPEC,
-    }
+pub fn by_name(name: &str) -> Option<&'static Spec> {
+    CATALOGUE.iter().copied().find(|strategy| strategy.entry.name == name)
+}
+
+/// Returns the entries of all strategies, for the program's catalogues.
+#[must_use]
+pub fn entries() -> Vec<&'static Entry> {
+    CATALOGUE.iter().map(|strategy| &strategy.entry).collect()
 }

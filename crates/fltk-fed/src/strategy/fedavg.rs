@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use fltk_core::{
+    catalogue::Entry,
     model_state::ModelState,
     server_state::{ServerState, WrongLength},
 };
@@ -15,8 +16,8 @@ use super::{Gathered, Gathering, Spec, Update, round_to_f32};
 /// `n_k w_k` is exact in f64 up to `n_k = 2^29`; the sum is divided by `n` once and rounded to f32 once. So averaging equal models returns
 /// the same bits, and every element lies between the clients' smallest and largest.
 pub static SPEC: Spec = Spec {
-    name: "FedAvg",
-    paper: "McMahan et al., Communication-Efficient Learning of Deep Networks from Decentralized Data, 2017, arXiv:1602.05629",
+    entry: Entry::new("FedAvg", "The mean of the clients' models, weighted by the samples that they hold.")
+        .paper("McMahan et al., Communication-Efficient Learning of Deep Networks from Decentralized Data, 2017, arXiv:1602.05629"),
     extras: &[],
     set_terms: |_, _, _| (),
     begin: Gathered::sums,
@@ -42,8 +43,8 @@ pub(super) fn finish(round: &Gathering<'_>, sums: Gathered, _: &mut ServerState)
 #[cfg(test)]
 mod tests {
     use fltk_core::{
+        catalogue::Choice,
         client_terms::Extras,
-        experiment::StrategyConfig,
         model_state::{TensorRole, TensorSpec},
     };
     use proptest::prelude::*;
@@ -60,7 +61,7 @@ mod tests {
 
     fn average(clients: &[(u64, ModelState)]) -> ModelState {
         let updates = clients.iter().map(|(samples, state)| (*samples, Extras::new(), state.clone()));
-        combine(&SPEC, &StrategyConfig::FedAvg {}, &clients[0].1, updates.collect(), &mut ServerState::default())
+        combine(&SPEC, &Choice::new("FedAvg"), &clients[0].1, updates.collect(), &mut ServerState::default())
     }
 
     fn bits(state: &ModelState) -> Vec<u32> {

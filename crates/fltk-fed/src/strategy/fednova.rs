@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use fltk_core::{
+    catalogue::Entry,
     client_terms::NORMALIZER,
     model_state::{ModelState, TensorRole},
     server_state::{ServerState, WrongLength},
@@ -25,8 +26,8 @@ const EFFECTIVE_STEPS: &str = "effective_steps";
 /// A client that took no step has `a_i = 0` and no `d_i`: it adds nothing to either sum. Buffers don't result from gradient steps, so they
 /// are averaged as in [`FedAvg`](super::fedavg).
 pub static SPEC: Spec = Spec {
-    name: "FedNova",
-    paper: "Wang et al., Tackling the Objective Inconsistency Problem in Heterogeneous Federated Optimization, 2020, arXiv:2007.07481",
+    entry: Entry::new("FedNova", "Normalized averaging, which allows for different numbers of local steps.")
+        .paper("Wang et al., Tackling the Objective Inconsistency Problem in Heterogeneous Federated Optimization, 2020, arXiv:2007.07481"),
     extras: &[Extra { name: NORMALIZER, is_possible: |value, num_steps| value >= 0.0 && (value > 0.0) == (num_steps > 0) }],
     set_terms: |_, _, _| (),
     begin: Gathered::sums,
@@ -76,7 +77,7 @@ fn finish(round: &Gathering<'_>, gathered: Gathered, _: &mut ServerState) -> Res
 
 #[cfg(test)]
 mod tests {
-    use fltk_core::{client_terms::Extras, experiment::StrategyConfig, model_state::TensorSpec};
+    use fltk_core::{catalogue::Choice, client_terms::Extras, model_state::TensorSpec};
     use proptest::prelude::*;
 
     use super::*;
@@ -97,7 +98,7 @@ mod tests {
     fn nova(global: &ModelState, clients: &[(u64, f64, ModelState)]) -> ModelState {
         let extras = |normalizer| Extras::from([(NORMALIZER.to_owned(), normalizer)]);
         let updates = clients.iter().map(|(samples, normalizer, state)| (*samples, extras(*normalizer), state.clone()));
-        combine(&SPEC, &StrategyConfig::FedNova {}, global, updates.collect(), &mut ServerState::default())
+        combine(&SPEC, &Choice::new("FedNova"), global, updates.collect(), &mut ServerState::default())
     }
 
     #[test]
@@ -139,7 +140,7 @@ mod tests {
         ) {
             let global = state(global, 0);
             let updates = clients.iter().map(|(samples, floats)| (*samples, Extras::new(), state(*floats, 0))).collect();
-            let expected = combine(&fedavg::SPEC, &StrategyConfig::FedAvg {}, &global, updates, &mut ServerState::default());
+            let expected = combine(&fedavg::SPEC, &Choice::new("FedAvg"), &global, updates, &mut ServerState::default());
             let clients: Vec<_> = clients.iter().map(|(samples, floats)| (*samples, normalizer, state(*floats, 0))).collect();
             let found = nova(&global, &clients);
             for (found, expected) in found.floats.iter().zip(&expected.floats) {

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use fltk_core::{
+    catalogue::{Choice, Entry},
     client_terms::{ClientTerms, Extras},
-    experiment::StrategyConfig,
     ids::{ClientId, Round},
     model_state::{ModelState, TensorRole},
     server_state::{ServerState, WrongLength},
@@ -16,14 +16,12 @@ use super::{float_spans, weight};
 /// this folder.
 #[derive(Debug)]
 pub struct Spec {
-    /// The name in experiment files.
-    pub name: &'static str,
-    /// The publication.
-    pub paper: &'static str,
+    /// The name in experiment files, the publication, and the parameters.
+    pub entry: Entry,
     /// The scalars that it wants back from each client, in addition to the model.
     pub extras: &'static [Extra],
     /// Sets the terms for the clients of a round; initially they are those of plain local training.
-    pub set_terms: fn(&StrategyConfig, &ServerState, &mut ClientTerms),
+    pub set_terms: fn(&Choice, &ServerState, &mut ClientTerms),
     /// Creates the state before the first update: [`Gathered::sums`] or [`Gathered::updates`].
     pub begin: fn(&Gathering<'_>) -> Gathered,
     /// Takes the next client's update, in client order. It either adds the update to sums, so that memory is that of a few models for any
@@ -37,7 +35,7 @@ pub struct Spec {
 impl PartialEq for Spec {
     /// Compares names, which are unique in a catalogue.
     fn eq(&self, other: &Self) -> bool {
-        self.name == other.name
+        self.entry.name == other.entry.name
     }
 }
 
@@ -54,7 +52,7 @@ pub struct Extra {
 #[derive(Clone, Copy, Debug)]
 pub struct Gathering<'a> {
     /// The strategy's settings.
-    pub config: &'a StrategyConfig,
+    pub config: &'a Choice,
     /// The round.
     pub round: Round,
     /// The model from which the clients started.
@@ -149,7 +147,7 @@ impl Gathered {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Aggregator {
     strategy: &'static Spec,
-    config: StrategyConfig,
+    config: Choice,
     round: Round,
     global: Arc<ModelState>,
     spans: Vec<(TensorRole, Range<usize>)>,
@@ -160,7 +158,7 @@ pub struct Aggregator {
 impl Aggregator {
     /// Creates the aggregator of a round that starts from `global` and whose clients hold `total_samples` samples in total.
     #[must_use]
-    pub fn new(strategy: &'static Spec, config: &StrategyConfig, round: Round, global: Arc<ModelState>, total_samples: u64) -> Self {
+    pub fn new(strategy: &'static Spec, config: &Choice, round: Round, global: Arc<ModelState>, total_samples: u64) -> Self {
         let (spans, total) = (float_spans(&global), weight(total_samples));
         let gathered = (strategy.begin)(&Gathering { config, round, global: &global, spans: &spans, total });
         Self { strategy, config: config.clone(), round, global, spans, total, gathered }
@@ -187,7 +185,7 @@ impl Aggregator {
 #[cfg(test)]
 pub(super) fn combine(
     strategy: &'static Spec,
-    config: &StrategyConfig,
+    config: &Choice,
     global: &ModelState,
     updates: Vec<(u64, Extras, ModelState)>,
     server: &mut ServerState,

@@ -5,7 +5,8 @@
 use std::{sync::Arc, time::Duration};
 
 use fltk_core::{
-    experiment::{FederatedConfig, PartitionConfig, SelectionConfig, StrategyConfig},
+    catalogue::Choice,
+    experiment::FederatedConfig,
     ids::{ClientId, Round},
     model_state::ModelState,
     schedule::LearningRates,
@@ -29,9 +30,9 @@ pub fn config() -> FederatedConfig {
         clients_per_round: 5,
         rounds: 6,
         epochs_per_round: 1,
-        partition: PartitionConfig::Uniform {},
-        selection: SelectionConfig::Random {},
-        strategy: StrategyConfig::FedAvg {},
+        partition: Choice::new("uniform"),
+        selection: Choice::new("random"),
+        strategy: Choice::new("FedAvg"),
         evaluate_every: 2,
     }
 }

@@ -1,6 +1,9 @@
 //! The config maps that pods read: they contain the job's experiment.
 
-use fltk_core::experiment::{Experiment, SourceFile, parse, to_yaml};
+use fltk_core::{
+    catalogue::Catalogues,
+    experiment::{Experiment, SourceFile, parse, to_yaml},
+};
 use fltk_plan::{JobSpec, Role};
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::{Value as Json, json};
@@ -29,8 +32,8 @@ pub fn manifests(context: &RunContext, spec: &JobSpec) -> Vec<Json> {
 }
 
 /// The experiment in a config map, as this version reads it: newer settings get the values that match the earlier behavior.
-pub fn experiment(config_map: &ConfigMap) -> Option<Experiment> {
+pub fn experiment(config_map: &ConfigMap, catalogues: &Catalogues) -> Option<Experiment> {
     let text = config_map.data.as_ref()?.get(EXPERIMENT_FILE)?.clone();
     let source = SourceFile { name: EXPERIMENT_FILE.to_owned(), text };
-    parse(&[source], &[]).ok().map(|parsed| parsed.experiment.with_earliest_defaults())
+    parse(&[source], &[], catalogues).ok().map(|parsed| parsed.experiment.with_earliest_defaults())
 }

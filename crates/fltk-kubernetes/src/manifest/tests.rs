@@ -1,5 +1,6 @@
 //! Tests of manifests against golden files, and of properties of names.
 
+use fltk_catalogue::catalogues;
 use fltk_core::experiment::{SourceFile, parse};
 use fltk_plan::jobs;
 
@@ -52,12 +53,12 @@ kubernetes:
 /// The settings of a run of two jobs, one of four pods and one of one, with this `kubernetes` block.
 pub fn context(kubernetes: &str) -> RunContext {
     let file = |text: &str| SourceFile { name: "test".to_owned(), text: text.to_owned() };
-    let experiment = parse(&[file(EXPERIMENT)], &[]).unwrap().experiment;
+    let experiment = parse(&[file(EXPERIMENT)], &[], catalogues()).unwrap().experiment;
     let (config, warnings) = KubernetesConfig::parse(&file(kubernetes)).unwrap();
     assert!(warnings.is_empty());
     let config = config.or_of(experiment.stream.as_ref());
     let (namespace, image) = (config.namespace.clone().unwrap(), config.image.clone().unwrap());
-    RunContext { run: "gold-1".to_owned(), namespace, image, config, experiment }
+    RunContext { run: "gold-1".to_owned(), namespace, image, config, experiment, catalogues: catalogues() }
 }
 
 fn yaml(context: &RunContext, task: &str) -> String {
@@ -184,7 +185,7 @@ fn preemption_and_a_queue_of_kueue_are_one_too_many() {
         );
         let text = text.replace("kind: ", "class_probability: 0.5\n    kind: ");
         let source = SourceFile { name: "test".to_owned(), text };
-        context.experiment = parse(&[source], &[]).unwrap_or_else(|report| panic!("{}", report.render(false))).experiment;
+        context.experiment = parse(&[source], &[], catalogues()).unwrap_or_else(|report| panic!("{}", report.render(false))).experiment;
         let refusals = context.refusals();
         assert_eq!(refusals.len(), usize::from(is_refused), "{refusals:?}");
         assert!(refusals.iter().all(|refusal| refusal.contains("group `g` has `preempt`")), "{refusals:?}");

@@ -11,6 +11,7 @@ use std::{
 };
 
 use fake_kubernetes::Scenario;
+use fltk_catalogue::catalogues;
 use fltk_core::{
     arrivals::read_trace,
     experiment::{SourceFile, parse},
@@ -82,7 +83,7 @@ impl Cluster {
         let file = |text: String| SourceFile { name: "test".to_owned(), text };
         let tasks = tasks.iter().map(|task| format!("  - {task}\n")).collect::<String>();
         let text = format!("name: edge\nseeds: {seeds:?}\ntasks:\n{tasks}stream: {{ namespace: {NAMESPACE}, image: fltk, {stream} }}\n");
-        let experiment = parse(&[file(text)], &[]).unwrap_or_else(|report| panic!("{}", report.render(false))).experiment;
+        let experiment = parse(&[file(text)], &[], catalogues()).unwrap_or_else(|report| panic!("{}", report.render(false))).experiment;
         let config = KubernetesConfig::parse(&file(format!("kubernetes: {{ {kubernetes} }}")));
         let (config, _) = config.unwrap_or_else(|report| panic!("{}", report.render(false)));
         let trace = if trace.is_empty() { Vec::new() } else { read_trace("trace", &format!("time,class,priority\n{trace}")).unwrap() };
@@ -103,8 +104,14 @@ impl Cluster {
         let description =
             StreamDescription { fltk_version: "0".to_owned(), run: run.clone(), experiment: "edge".to_owned(), started_at: began };
         let folder = StreamFolder::create::<StreamEvent>(root.path(), &description, &StreamTexts::default()).unwrap();
-        let context =
-            RunContext { run, namespace: NAMESPACE.to_owned(), image: "fltk".to_owned(), config, experiment: stream.experiment.clone() };
+        let context = RunContext {
+            run,
+            namespace: NAMESPACE.to_owned(),
+            image: "fltk".to_owned(),
+            config,
+            experiment: stream.experiment.clone(),
+            catalogues: catalogues(),
+        };
         Self {
             scenario,
             context: Arc::new(context),

@@ -17,7 +17,7 @@ tasks:
 stream: { admission: { type: max_concurrent, jobs: 1 } }
 ";
     let file = SourceFile { name: "s.yaml".to_owned(), text: text.to_owned() };
-    Stream { experiment: parse(&[file], &[]).unwrap().experiment, trace: Vec::new(), run: "s-1".to_owned() }
+    Stream { experiment: parse(&[file], &[], fltk_catalogue::catalogues()).unwrap().experiment, trace: Vec::new(), run: "s-1".to_owned() }
 }
 
 /// Ends every job that is started, one event per millisecond, until `stop` events were journaled or all is done. Returns the jobs that were started.

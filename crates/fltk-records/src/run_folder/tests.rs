@@ -1,3 +1,5 @@
+use fltk_catalogue::catalogues;
+
 use super::*;
 use crate::samples::{at, description, finished, folder, recorded, round, saved, started};
 
@@ -249,15 +251,16 @@ fn what_earlier_versions_recorded_is_no_other_settings_than_now() {
     let text = |path: &Path| std::fs::read_to_string(path).unwrap();
     let recorded: std::collections::BTreeMap<String, Hyperparameters> =
         serde_json::from_str(&text(&data.join("files/settings.json"))).unwrap();
-    let experiment =
-        parse(data.join("files/settings.yaml"), text(&data.join("files/settings.yaml")), "0.1.0").unwrap().with_earliest_defaults();
+    let experiment = parse(data.join("files/settings.yaml"), text(&data.join("files/settings.yaml")), "0.1.0", catalogues())
+        .unwrap()
+        .with_earliest_defaults();
     assert_eq!(recorded.len(), experiment.tasks.len());
     for task in &experiment.tasks {
         assert_eq!(Hyperparameters::of(task).key(), recorded[&task.name].key(), "{}", task.name);
     }
     for path in RunFolder::list(&data.join("runs")).unwrap() {
         let run = RunFolder::open(path).unwrap();
-        let task = &run.experiment().unwrap().tasks[run.description().task_index as usize];
+        let task = &run.experiment(catalogues()).unwrap().tasks[run.description().task_index as usize];
         assert_eq!(Hyperparameters::of(task).key(), run.description().hyperparameters.key(), "{}", run.name());
     }
 }

@@ -8,7 +8,7 @@ use fltk::{
     output,
 };
 use fltk_core::{
-    experiment::{NetName, NetworkConfig},
+    experiment::NetworkConfig,
     model_state::{TensorRole, TensorSpec},
     seed::Seed,
 };
@@ -31,20 +31,19 @@ pub fn run(cli: &Cli, command: &NetsCommand) -> anyhow::Result<()> {
     }
 }
 
-/// The net named `name` on the command line.
-pub fn find(name: &str) -> anyhow::Result<NetName> {
+/// Returns the net named `name` on the command line.
+pub fn find(name: &str) -> anyhow::Result<&'static str> {
     let known = nets::names();
-    let text = |net: &NetName| format!("{net:?}");
-    known.iter().copied().find(|net| text(net) == name).with_context(|| {
-        let like = known.iter().find(|net| text(net).eq_ignore_ascii_case(name));
-        let hint = like.map_or_else(|| known.iter().map(text).collect::<Vec<_>>().join(", "), |net| format!("did you mean `{net:?}`?"));
+    known.iter().copied().find(|net| *net == name).with_context(|| {
+        let like = known.iter().find(|net| net.eq_ignore_ascii_case(name));
+        let hint = like.map_or_else(|| known.join(", "), |net| format!("did you mean `{net}`?"));
         format!("there is no net `{name}`\nhint: {hint}")
     })
 }
 
 #[derive(Serialize)]
 struct Summary {
-    name: NetName,
+    name: &'static str,
     summary: &'static str,
     input: InputShape,
     trainable: usize,
@@ -62,7 +61,7 @@ fn list(cli: &Cli) -> anyhow::Result<()> {
     let mut table = output::table(&["net", "input", "classes", "trainable", ""], &[2, 3]);
     for net in summaries {
         let (input, classes) = input_cells(net.input);
-        table.add_row([format!("{:?}", net.name), input, classes, output::thousands(net.trainable as u64), net.summary.to_owned()]);
+        table.add_row([net.name.to_owned(), input, classes, output::thousands(net.trainable as u64), net.summary.to_owned()]);
     }
     output::text(&table.to_string())
 }
@@ -76,7 +75,7 @@ fn input_cells(input: InputShape) -> (String, String) {
 
 #[derive(Serialize)]
 struct Shown<'a> {
-    name: NetName,
+    name: &'static str,
     summary: &'static str,
     input: InputShape,
     trainable: usize,
@@ -106,28 +105,28 @@ fn show(cli: &Cli, net: &Description) -> anyhow::Result<()> {
         table.add_row([tensor.name.to_owned(), format!("{:?}", tensor.shape), role, output::thousands(tensor.count as u64)]);
     }
     let trainable = output::thousands(net.trainable as u64);
-    output::text(&format!("{:?}: {}\n\n{table}\n\n{trainable} trainable parameters", net.name, net.summary))
+    output::text(&format!("{}: {}\n\n{table}\n\n{trainable} trainable parameters", net.name, net.summary))
 }
 
 #[derive(Serialize)]
 struct Written<'a> {
-    net: NetName,
+    net: &'static str,
     seed: Seed,
     out: &'a Path,
     parameters_sha256: String,
 }
 
-fn init(cli: &Cli, net: NetName, seed: Seed, out: &Path) -> anyhow::Result<()> {
+fn init(cli: &Cli, net: &'static str, seed: Seed, out: &Path) -> anyhow::Result<()> {
     fltk_train::init(1);
     let targets = match nets::describe(net, None)?.input {
         InputShape::Images { classes, .. } => Targets::Classes(classes),
         InputShape::Tokens => Targets::Vocabulary(DEFAULT_VOCABULARY),
     };
-    let state = Model::new(&NetworkConfig::Named(net), Path::new(""), targets, seed, Device::Cpu)?.state()?;
+    let state = Model::new(&NetworkConfig::named(net), Path::new(""), targets, seed, Device::Cpu)?.state()?;
     output::write_file(out, &state_to_safetensors(&state)?)?;
     let parameters_sha256 = parameters_sha256(&state);
     if cli.output == Output::Json {
         return output::json(&Written { net, seed, out, parameters_sha256 });
     }
-    output::text(&format!("{}: {net:?}, seed {}, sha256 {parameters_sha256}", out.display(), seed.0))
+    output::text(&format!("{}: {net}, seed {}, sha256 {parameters_sha256}", out.display(), seed.0))
 }

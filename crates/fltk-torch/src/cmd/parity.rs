@@ -26,7 +26,8 @@ const TENSORS_SIZE_MAX: u64 = 2 << 30;
 /// If a file can't be read or doesn't fit, the optimizer is wrong, or training diverges.
 pub fn run(cli: &Cli, args: &ParityArgs) -> anyhow::Result<()> {
     fltk_train::init(1);
-    let optimizer = parse_optimizer(&args.optimizer).map_err(|report| failure(Exit::Experiment, report.render(output::color_stderr())))?;
+    let optimizer = parse_optimizer(&args.optimizer, fltk::catalogues())
+        .map_err(|report| failure(Exit::Experiment, report.render(output::color_stderr())))?;
     let (weights, batch) = (read(&args.weights)?, read(&args.batch)?);
     let comparison = Comparison {
         net: find(&args.net)?,

@@ -15,7 +15,7 @@ use fltk_data::{BatchPlan, Dataset, EpochKey, Remainder, Sharding, batches};
 use fltk_train::{
     EpochOptions, Model, Optimizer, RankOptions, Ranks, Targets, TrainError,
     checkpoint::{self, Position},
-    evaluate, parameters_sha256,
+    evaluate, losses, parameters_sha256,
     ranks::{EpochPart, EpochSoFar, share_files},
 };
 use torch_dist::Groups;
@@ -139,7 +139,7 @@ impl Rank<'_> {
         // The stop flag is checked at every batch, so that Ctrl-C doesn't wait for the end of an epoch; the steps after the last checkpoint are then
         // repeated on resume.
         let mut until_stopped = batches(plan).take_while(|_| !context.stop.load(Ordering::Relaxed));
-        let options = EpochOptions { loss: job.task.loss, key };
+        let options = EpochOptions { loss: losses::find(&job.task.loss)?, key };
         loop {
             let done = so_far.steps() as usize;
             let Some(left) = self.sizes.get(done..).filter(|left| !left.is_empty()) else { return Ok(so_far) };
@@ -169,7 +169,7 @@ impl Rank<'_> {
         let Training { context, job, dataset, groups, .. } = self.training;
         let place = (self.ranks.rank() as usize, groups.map_or(1, Groups::size) as usize);
         let plan = BatchPlan::test_shard(dataset, place, self.model.image_input(), job.task.train.test_batch_size as usize)?;
-        let own = evaluate(&self.model, batches(plan), job.task.loss, context.workers.get())?;
+        let own = evaluate(&self.model, batches(plan), losses::find(&job.task.loss)?, context.workers.get())?;
         Ok(self.ranks.sum(own)?)
     }
 

@@ -21,7 +21,7 @@ use fltk_fed::{
 use fltk_train::{
     LocalOrder, LocalTrainer, Model, Targets,
     checkpoint::{self, Position},
-    evaluate, parameters_sha256,
+    evaluate, losses, parameters_sha256,
 };
 
 use super::{Context, SettingsAtFault, Stopped, is_of_settings, job::Job, recorder::Recorder, resumed::Resumed};
@@ -59,7 +59,7 @@ pub fn run(
     let settings_at_fault = AtomicBool::new(false);
     let make_trainer = |_worker: usize| -> Result<Box<dyn ClientTrainer + '_>, BoxError> {
         fltk_train::init(1);
-        let trainer = LocalTrainer::new(new_model()?, Arc::clone(dataset), job.task.train.clone(), job.task.loss);
+        let trainer = LocalTrainer::new(new_model()?, Arc::clone(dataset), job.task.train.clone(), losses::find(&job.task.loss)?);
         Ok(Box::new(Clients { trainer, parts: &parts, context, settings_at_fault: &settings_at_fault }))
     };
     let test = TestSet { model, job, dataset, workers: context.workers.get() };
@@ -156,6 +156,6 @@ impl Evaluator for TestSet<'_> {
     fn evaluate(&mut self, _round: Round, state: &ModelState) -> Result<Evaluation, BoxError> {
         self.model.set_state(state)?;
         let plan = BatchPlan::test(self.dataset, self.model.image_input(), self.job.task.train.test_batch_size as usize)?;
-        Ok(evaluate(&self.model, batches(plan), self.job.task.loss, self.workers)?)
+        Ok(evaluate(&self.model, batches(plan), losses::find(&self.job.task.loss)?, self.workers)?)
     }
 }

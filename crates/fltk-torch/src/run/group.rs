@@ -185,7 +185,7 @@ impl<'a> Group<'a> {
         let found = RunFolder::find(runs, named).or_exit(Exit::Records)?;
         let path = found.path().canonicalize().with_context(|| format!("can't find `{}`", named.display())).or_exit(Exit::Records)?;
         let folder = RunFolder::open(path).or_exit(Exit::Records)?;
-        let experiment = folder.experiment().or_exit(Exit::Records)?;
+        let experiment = folder.experiment(fltk::catalogues()).or_exit(Exit::Records)?;
         let (id, name) = (folder.description().group.clone(), folder.description().group_name.clone());
         let runs = folder.path().parent().unwrap_or(Path::new("/")).to_path_buf();
         Ok((Self { context, runs, id, name, experiment }, folder))
@@ -202,7 +202,7 @@ impl<'a> Group<'a> {
     /// The folders of its jobs if it was begun earlier under its name; the group then takes that group's ID and experiment, whatever version began it.
     fn all_begun_before(&mut self) -> anyhow::Result<Vec<RunFolder>> {
         let Some(name) = &self.name else { return Ok(Vec::new()) };
-        let runs = named::runs(&self.runs, name, &self.experiment).or_exit(Exit::Records)?;
+        let runs = named::runs(&self.runs, name, &self.experiment, fltk::catalogues()).or_exit(Exit::Records)?;
         if let Some(run) = runs.first() {
             self.id.clone_from(&run.description().group);
             self.take_over(run)?;
@@ -212,7 +212,7 @@ impl<'a> Group<'a> {
 
     /// Takes over the settings of `run`, an earlier run of the group, that this experiment leaves open.
     fn take_over(&mut self, run: &RunFolder) -> anyhow::Result<()> {
-        let begun = run.experiment().or_exit(Exit::Records)?;
+        let begun = run.experiment(fltk::catalogues()).or_exit(Exit::Records)?;
         if begun != self.experiment.clone().with_newest_defaults() && self.context.talk != Talk::Quiet {
             output::talk(format_args!(
                 "note: `{}` was begun when partitions had no `version`: it goes on with version 1\nhint: another `--id` begins anew, with the newest",

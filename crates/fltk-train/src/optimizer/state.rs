@@ -1,10 +1,7 @@
 //! The optimizer's state as a safetensors file: `momentum_buffer.NAME`, or `exp_avg.NAME` and `exp_avg_sq.NAME`, for each parameter, with
 //! the parameter's shape, row-major; and `step`, an i64.
 
-use fltk_core::{
-    experiment::OptimizerConfig,
-    model_state::{TensorRole, TensorSpec},
-};
+use fltk_core::model_state::{TensorRole, TensorSpec};
 
 use super::{Optimizer, Slot};
 use crate::{
@@ -53,10 +50,7 @@ impl Optimizer {
     }
 
     fn state_layout(&self) -> Vec<TensorSpec> {
-        let names: &[&str] = match self.config {
-            OptimizerConfig::SGD { .. } => &["momentum_buffer"],
-            OptimizerConfig::Adam { .. } | OptimizerConfig::AdamW { .. } => &["exp_avg", "exp_avg_sq"],
-        };
+        let names = (self.spec.moments)(&self.settings);
         let moment = |(slot, index): (&Slot, usize)| TensorSpec {
             name: format!("{}.{}", names[index], slot.name),
             shape: slot.shape.clone(),

@@ -216,7 +216,7 @@ impl Together<'_> {
                     other => other,
                 })?;
                 let logits = losses::rows(&logits)?;
-                let loss = losses::loss(options.loss, &logits, &targets, Reduction::Mean)?;
+                let loss = options.loss.of(&logits, &targets, Reduction::Mean)?;
                 let value = loss.f_double_value(&[])?;
                 if !value.is_finite() {
                     return Err(TrainError::Diverged { step: optimizer.steps() + 1, loss: value });

@@ -6,13 +6,11 @@ mod show;
 mod split;
 mod verify;
 
-use anyhow::Context as _;
-use fltk_core::experiment::DatasetName;
-use fltk_data::sources;
+use fltk_data::sources::{self, Source};
 
 use crate::{
     cli::{Cli, DataCommand},
-    exit::{Exit, failure},
+    exit::{Exit, OrExit as _},
 };
 
 pub use fetch::fetch;
@@ -35,11 +33,6 @@ pub fn run(cli: &Cli, command: &DataCommand) -> anyhow::Result<()> {
 }
 
 /// Returns the data set that the user calls `name`.
-fn dataset(name: &str) -> anyhow::Result<DatasetName> {
-    sources::by_name(name)
-        .with_context(|| {
-            let known: Vec<_> = sources::ALL.into_iter().map(|known| sources::source(known).name).collect();
-            format!("there is no data set `{name}`\nhint: the names are {}", known.join(", "))
-        })
-        .map_err(|error| failure(Exit::Data, format!("{error:#}")))
+fn dataset(name: &str) -> anyhow::Result<&'static Source> {
+    sources::find(name).or_exit(Exit::Data)
 }

@@ -14,5 +14,5 @@ pub fn run(args: &SchemaArgs) -> anyhow::Result<()> {
         return output::json(fltk_kubernetes::config::KubernetesConfig::json_schema());
     }
     let SchemaArgs { .. } = args;
-    output::json(&experiment::json_schema())
+    output::json(&experiment::json_schema(crate::catalogues()))
 }

@@ -81,9 +81,10 @@ fn unreadable(cli: &Cli, path: &Path, error: &anyhow::Error) -> anyhow::Result<C
 
 /// Checks a cluster file: settings that it lacks, such as seeds, may come from an arrival file that is given with it.
 fn check_cluster(source: &SourceFile, arrival: Option<&SourceFile>, overrides: &[Override]) -> Result<Report, Report> {
-    let alone = experiment::parse_cluster(source).map(|parsed| parsed.warnings);
+    let alone = experiment::parse_cluster(source, crate::catalogues()).map(|parsed| parsed.warnings);
     let (Some(arrival), Err(mut report)) = (arrival, alone.clone()) else { return alone };
-    let together = experiment::parse(&[arrival.clone(), source.clone()], overrides).map_or_else(|report| report, |parsed| parsed.warnings);
+    let together = experiment::parse(&[arrival.clone(), source.clone()], overrides, crate::catalogues())
+        .map_or_else(|report| report, |parsed| parsed.warnings);
     report
         .problems
         .retain(|problem| problem.severity != Severity::Error || together.problems.iter().any(|other| other.message == problem.message));
@@ -97,7 +98,7 @@ fn check(source: &SourceFile, cluster: Option<&SourceFile>, overrides: &[Overrid
         return fltk_kubernetes::config::KubernetesConfig::parse(source).map(|(_, warnings)| warnings);
     }
     let Some(cluster) = cluster.filter(|_| file_kind(source) == FileKind::Arrival) else {
-        return experiment::parse(std::slice::from_ref(source), overrides).map(|parsed| parsed.warnings);
+        return experiment::parse(std::slice::from_ref(source), overrides, crate::catalogues()).map(|parsed| parsed.warnings);
     };
     // Warnings about the cluster file itself are reported for that file.
     let said = check_cluster(cluster, None, &[]).unwrap_or_else(|report| report).problems;
@@ -108,5 +109,7 @@ fn check(source: &SourceFile, cluster: Option<&SourceFile>, overrides: &[Overrid
         });
         report
     };
-    experiment::parse(&[source.clone(), cluster.clone()], overrides).map(|parsed| without_said(parsed.warnings)).map_err(without_said)
+    experiment::parse(&[source.clone(), cluster.clone()], overrides, crate::catalogues())
+        .map(|parsed| without_said(parsed.warnings))
+        .map_err(without_said)
 }

@@ -134,7 +134,7 @@ impl Begun {
     /// # Errors
     /// If the trace of `inputs` isn't valid, or the stream's own experiment file can't be read.
     pub fn is_of(&self, inputs: &Inputs) -> anyhow::Result<bool> {
-        let written = self.folder.written_experiment().or_exit(Exit::Records)?;
+        let written = self.folder.written_experiment(crate::catalogues()).or_exit(Exit::Records)?;
         let experiment = inputs.experiment.clone().with_defaults_of(&written);
         Ok(self.stream.is_same_as(&Inputs { experiment, ..inputs.clone() }.stream(self.name())?))
     }

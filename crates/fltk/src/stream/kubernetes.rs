@@ -85,6 +85,7 @@ impl ClusterInputs {
             image,
             config: self.config.clone(),
             experiment: self.inputs.experiment.clone(),
+            catalogues: crate::catalogues(),
         }
     }
 

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use fltk_core::experiment::DatasetName;
 use k8s_openapi::api::{
     core::v1::{Affinity, EnvVar, PodSecurityContext, ResourceRequirements, SecurityContext, Toleration},
     networking::v1::NetworkPolicyPeer,
 };
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -70,7 +69,8 @@ struct Data {
     /// The size that the claim requests.
     size: Amount,
     /// Data sets that a job fetches onto the claim; if empty, there is no such claim.
-    sets: Vec<DatasetName>,
+    #[schemars(schema_with = "names_of_data_sets")]
+    sets: Vec<String>,
     /// The deadline of one attempt, in seconds; there are five attempts.
     #[schemars(range(min = 1))]
     active_deadline_seconds: u32,
@@ -80,6 +80,11 @@ struct Data {
     certificates: Certificates,
     /// Resources of the job's container.
     resources: ResourceRequirements,
+}
+
+fn names_of_data_sets(_: &mut SchemaGenerator) -> Schema {
+    let names: Vec<&str> = fltk_catalogue::catalogues().datasets.names().collect();
+    json_schema!({ "type": "array", "items": { "type": "string", "enum": names } })
 }
 
 /// Certificates in a config map.

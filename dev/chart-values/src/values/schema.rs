@@ -25,7 +25,7 @@ pub fn of<T: JsonSchema + DeserializeOwned>(chart: &str) -> Json {
 
 /// Inserts the program's own schemas for those of the orchestrator's values that the program reads.
 pub fn of_orchestrator(mut schema: Json) -> Json {
-    let experiment = adopt(&mut schema, "experiment", experiment::json_schema());
+    let experiment = adopt(&mut schema, "experiment", experiment::json_schema(fltk_catalogue::catalogues()));
     let kubernetes = adopt(&mut schema, "kubernetes", KubernetesConfig::json_schema()["properties"]["kubernetes"].clone());
     adopt_definitions(&mut schema, "kubernetes", &KubernetesConfig::json_schema()["$defs"]);
     let orchestrator = &mut schema["definitions"]["Orchestrator"]["properties"];

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use super::{
     super::{
         DatasetConfig, Experiment, NetworkConfig, Setting, Task, TrainConfig,
-        check::{check_name, check_stream, check_task, check_train, serde_name},
+        check::{check_name, check_stream, check_task, check_train, settle_with},
         places::Places,
         report::{Problem, Severity, refused},
         schema, shape,
@@ -16,16 +16,17 @@ use super::{
     },
     DatasetFile, ExperimentFile, Kind, TaskFile, matrix,
 };
+use crate::catalogue::Catalogues;
 
 /// Reads the experiment in `root` as far as possible. The result is valid if `problems` has no error at the end.
-pub(crate) fn read(mut root: Node, problems: &mut Vec<Problem>) -> Option<Experiment> {
+pub(crate) fn read(mut root: Node, catalogues: &Catalogues, problems: &mut Vec<Problem>) -> Option<Experiment> {
     matrix::expand(&mut root, problems);
-    let schema = schema::experiment();
+    let schema = schema::experiment(catalogues);
     shape::check(schema, schema, &mut root, "experiment", problems);
     // The checks below are about meaning, and skip values that were refused.
     let refused = refused(problems);
     let mut found = Vec::new();
-    let experiment = read_checked(&root, &mut found);
+    let experiment = read_checked(&root, catalogues, &mut found);
     problems.extend(found.into_iter().filter(|problem| !problem.touches(&refused)));
     let num_items = root.get("tasks").map_or(0, |tasks| if let Value::List(items) = &tasks.value { items.len() } else { 0 });
     let is_short = experiment.as_ref().is_some_and(|experiment| experiment.tasks.len() != num_items);
@@ -36,13 +37,13 @@ pub(crate) fn read(mut root: Node, problems: &mut Vec<Problem>) -> Option<Experi
     experiment
 }
 
-fn read_checked(root: &Node, problems: &mut Vec<Problem>) -> Option<Experiment> {
+fn read_checked(root: &Node, catalogues: &Catalogues, problems: &mut Vec<Problem>) -> Option<Experiment> {
     let mut names = BTreeMap::new();
     let mut tasks = Vec::new();
     let mut task_spans = Vec::new();
     if let Some(Node { value: Value::List(items), .. }) = root.get("tasks") {
         for item in items {
-            if let Some(task) = read_task(item, &mut names, problems) {
+            if let Some(task) = read_task(item, catalogues, &mut names, problems) {
                 tasks.push(task);
                 task_spans.push(head(item));
             }
@@ -78,13 +79,13 @@ fn check_seeds(root: &Node, problems: &mut Vec<Problem>) {
     }
 }
 
-fn read_task(node: &Node, names: &mut BTreeMap<String, Span>, problems: &mut Vec<Problem>) -> Option<Task> {
+fn read_task(node: &Node, catalogues: &Catalogues, names: &mut BTreeMap<String, Span>, problems: &mut Vec<Problem>) -> Option<Task> {
     check_blocks(node, problems);
     let kind = match node.get("kind")?.value {
         Value::Text(ref kind) if kind == "federated" => Kind::Federated,
         _ => Kind::Distributed,
     };
-    let (train, other, view) = resolve_roles(node, kind, problems);
+    let (train, other, view) = resolve_roles(node, kind, catalogues, problems);
     let file: TaskFile = serde_json::from_value(view.to_json()).ok()?;
     let setting = match (file.kind, file.federated, file.distributed) {
         (Kind::Federated, Some(config), _) => Setting::Federated(config),
@@ -116,12 +117,16 @@ fn read_task(node: &Node, names: &mut BTreeMap<String, Span>, problems: &mut Vec
         class_probability: file.class_probability,
         priorities: file.priorities,
     };
-    check_task(&task, &Places { root: &view, whole: head(node), names: &[] }, problems);
-    Some(task)
+    check_task(task, catalogues, &Places { root: &view, whole: head(node), names: &[] }, problems)
 }
 
 /// Returns the settings of the training role (for ranks, the first), those of the other role if they differ, and the task with the former as its `train`.
-fn resolve_roles(node: &Node, kind: Kind, problems: &mut Vec<Problem>) -> (Option<TrainConfig>, Option<TrainConfig>, Node) {
+fn resolve_roles(
+    node: &Node,
+    kind: Kind,
+    catalogues: &Catalogues,
+    problems: &mut Vec<Problem>,
+) -> (Option<TrainConfig>, Option<TrainConfig>, Node) {
     let mut view = node.clone();
     let Some(base) = node.get("train") else { return (None, None, view) };
     let (primary, other) = match kind {
@@ -129,16 +134,21 @@ fn resolve_roles(node: &Node, kind: Kind, problems: &mut Vec<Problem>) -> (Optio
         Kind::Distributed => ("master", "worker"),
     };
     let overlay = |role| node.get("roles").and_then(|roles| roles.get(role)).filter(|over| matches!(over.value, Value::Map(_)));
-    let (Some(primary), other) = (merged(base, overlay(primary), problems), merged(base, overlay(other), problems)) else {
+    let (Some(primary), other) = (merged(base, overlay(primary), catalogues, problems), merged(base, overlay(other), catalogues, problems))
+    else {
         return (None, None, view);
     };
-    let read = |node: &Node| serde_json::from_value::<TrainConfig>(node.to_json()).ok();
+    let read = |node: &Node| {
+        let mut train: TrainConfig = serde_json::from_value(node.to_json()).ok()?;
+        settle_with(&mut train.optimizer, &catalogues.optimizers).ok()?;
+        Some(train)
+    };
     let (train, other_train) = (read(&primary), other.as_ref().and_then(read));
     let other_train = other_train.filter(|other| train.as_ref() != Some(other));
     if let (Some(other_train), Some(other)) = (&other_train, other) {
         let entry = |node: Node| Entry { key: "train".to_owned(), key_span: node.span, node };
         let root = Node { span: other.span, value: Value::Map(vec![entry(other)]) };
-        check_train(other_train, &Places { root: &root, whole: head(node), names: &[] }, problems);
+        check_train(other_train, catalogues, &Places { root: &root, whole: head(node), names: &[] }, problems);
     }
     if let Value::Map(entries) = &mut view.value
         && let Some(entry) = entries.iter_mut().find(|entry| entry.key == "train")
@@ -149,10 +159,10 @@ fn resolve_roles(node: &Node, kind: Kind, problems: &mut Vec<Problem>) -> (Optio
 }
 
 /// Returns `base` merged with `over`, which takes precedence, after a check.
-fn merged(base: &Node, over: Option<&Node>, problems: &mut Vec<Problem>) -> Option<Node> {
+fn merged(base: &Node, over: Option<&Node>, catalogues: &Catalogues, problems: &mut Vec<Problem>) -> Option<Node> {
     let Some(over) = over else { return Some(base.clone()) };
     let mut node = merge(base, over, NullMeans::Nothing);
-    let schema = schema::experiment();
+    let schema = schema::experiment(catalogues);
     shape::check(schema, schema.get("$defs")?.get("train")?, &mut node, "train", problems);
     Some(node)
 }
@@ -182,11 +192,11 @@ fn check_blocks(node: &Node, problems: &mut Vec<Problem>) {
 /// The default name of a task: network and data set, with a number if that name is taken.
 fn default_name(network: &NetworkConfig, dataset: &DatasetConfig, names: &BTreeMap<String, Span>) -> String {
     let network = match network {
-        NetworkConfig::Named(net) => serde_name(net),
-        NetworkConfig::Lstm { .. } => "lstm".to_owned(),
-        NetworkConfig::TorchScript { .. } => "torchscript".to_owned(),
+        NetworkConfig::Named(net) => net.name(),
+        NetworkConfig::Block { key, .. } => key,
+        NetworkConfig::TorchScript { .. } => "torchscript",
     };
-    let base = format!("{network}-{}", serde_name(&dataset.name));
+    let base = format!("{network}-{}", dataset.name);
     let numbered = (2..).map(|number| format!("{base}-{number}"));
     std::iter::once(base.clone()).chain(numbered).find(|name| !names.contains_key(name)).unwrap_or(base)
 }

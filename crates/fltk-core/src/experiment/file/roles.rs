@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::super::{OptimizerConfig, ScheduleUnit, TrainConfig};
+use super::super::{ScheduleUnit, TrainConfig, definition};
 
 /// Settings of each role, merged over `train`.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -32,46 +32,10 @@ pub(super) struct TrainOverride {
     /// True if a last batch smaller than `batch_size` is left out.
     drop_last: Option<bool>,
     /// The optimizer; with another `type` it replaces the whole block.
-    optimizer: Option<OptimizerOverride>,
+    #[schemars(schema_with = "definition::role_optimizer")]
+    optimizer: Option<serde_json::Value>,
     /// The schedule of the learning rate; `null` for none.
     scheduler: Option<SchedulerOverride>,
-}
-
-/// Any of the settings of `optimizer`.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "role_optimizer")]
-#[serde(deny_unknown_fields)]
-struct OptimizerOverride {
-    /// `SGD`, `Adam` or `AdamW`.
-    #[serde(rename = "type")]
-    kind: Option<OptimizerKind>,
-    /// Step size.
-    learning_rate: Option<f64>,
-    /// Momentum factor.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    momentum: Option<f64>,
-    /// L2 penalty or decoupled decay.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    weight_decay: Option<f64>,
-    /// True if Nesterov momentum is used.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    nesterov: Option<bool>,
-    /// Decay rates of the two moments.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    betas: Option<[f64; 2]>,
-    /// The term added to the denominator.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    eps: Option<f64>,
-}
-
-/// The optimizers.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "optimizer_type")]
-#[expect(clippy::upper_case_acronyms, reason = "PyTorch's names")]
-enum OptimizerKind {
-    SGD,
-    Adam,
-    AdamW,
 }
 
 /// Any of the settings of `scheduler`.
@@ -93,23 +57,6 @@ struct SchedulerOverride {
 impl From<&TrainConfig> for TrainOverride {
     /// Returns an overlay with every setting, so that the result doesn't depend on the settings below it.
     fn from(train: &TrainConfig) -> Self {
-        let optimizer = match train.optimizer.clone() {
-            OptimizerConfig::SGD { learning_rate, momentum, weight_decay, nesterov } => OptimizerOverride {
-                kind: Some(OptimizerKind::SGD),
-                learning_rate: Some(learning_rate),
-                momentum: Some(momentum),
-                weight_decay: Some(weight_decay),
-                nesterov: Some(nesterov),
-                betas: None,
-                eps: None,
-            },
-            OptimizerConfig::Adam { learning_rate, betas, eps, weight_decay } => {
-                OptimizerOverride::adam(OptimizerKind::Adam, learning_rate, betas, eps, weight_decay)
-            }
-            OptimizerConfig::AdamW { learning_rate, betas, eps, weight_decay } => {
-                OptimizerOverride::adam(OptimizerKind::AdamW, learning_rate, betas, eps, weight_decay)
-            }
-        };
         let scheduler = train.scheduler.map(|scheduler| SchedulerOverride {
             step_size: Some(scheduler.step_size),
             gamma: Some(scheduler.gamma),
@@ -120,22 +67,8 @@ impl From<&TrainConfig> for TrainOverride {
             batch_size: Some(train.batch_size),
             test_batch_size: Some(train.test_batch_size),
             drop_last: Some(train.drop_last),
-            optimizer: Some(optimizer),
+            optimizer: serde_json::to_value(&train.optimizer).ok(),
             scheduler,
-        }
-    }
-}
-
-impl OptimizerOverride {
-    fn adam(kind: OptimizerKind, learning_rate: f64, betas: [f64; 2], eps: f64, weight_decay: f64) -> Self {
-        Self {
-            kind: Some(kind),
-            learning_rate: Some(learning_rate),
-            momentum: None,
-            weight_decay: Some(weight_decay),
-            nesterov: None,
-            betas: Some(betas),
-            eps: Some(eps),
         }
     }
 }

@@ -34,10 +34,10 @@ fn task_file(task: &Task) -> TaskFile {
         kind,
         network: task.network.clone(),
         dataset: match &task.dataset {
-            DatasetConfig { name, path: None } => DatasetFile::Name(*name),
+            DatasetConfig { name, path: None } => DatasetFile::Name(name.clone()),
             config => DatasetFile::Full(config.clone()),
         },
-        loss: task.loss,
+        loss: task.loss.clone(),
         matrix: None,
         labels: task.labels.clone(),
         train: task.train.clone(),

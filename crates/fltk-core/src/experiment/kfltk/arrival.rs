@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{
     super::{
-        DatasetName, NetName, PodResources, Priority,
+        PodResources, Priority, definition,
         report::Problem,
         schema,
         tree::{Node, Value},
@@ -15,7 +15,7 @@ use super::{
     sampler::DataSampler,
     training::Hyper,
 };
-use crate::seed::Seed;
+use crate::{catalogue::Catalogues, seed::Seed};
 
 #[derive(Deserialize, JsonSchema)]
 #[schemars(title = "KFLTK arrival file")]
@@ -105,9 +105,11 @@ pub(super) struct JobClass {
 #[serde(rename_all = "camelCase")]
 pub(super) struct NetworkSection {
     /// The net.
-    pub network: NetName,
+    #[schemars(schema_with = "definition::net")]
+    pub network: String,
     /// The data set.
-    pub dataset: DatasetName,
+    #[schemars(schema_with = "definition::dataset_name")]
+    pub dataset: String,
     #[schemars(extend("enum" = [
         "CrossEntropyLoss", "NLLLoss", "MultiMarginLoss", "L1Loss", "MSELoss", "HuberLoss", "SmoothL1Loss", "PoissonNLLLoss",
         "GaussianNLLLoss", "KLDivLoss", "CTCLoss", "BCELoss", "BCEWithLogitsLoss", "SoftMarginLoss", "MultiLabelMarginLoss",
@@ -179,18 +181,19 @@ pub(super) enum Aggregation {
     Avg,
 }
 
-pub(super) fn check_shape(root: &mut Node, problems: &mut Vec<Problem>) {
-    lenient::check(&schema::generate::<ArrivalFile>(), root, "arrival file", lenient::IGNORED, problems);
+pub(super) fn check_shape(root: &mut Node, catalogues: &Catalogues, problems: &mut Vec<Problem>) {
+    let schema = schema::generate_with::<ArrivalFile>(catalogues);
+    lenient::check(&schema, root, "arrival file", lenient::IGNORED, catalogues, problems);
 }
 
 /// Reads the jobs of the file as far as possible.
-pub(super) fn read(root: &Node, problems: &mut Vec<Problem>) -> Option<Vec<Job>> {
+pub(super) fn read(root: &Node, catalogues: &Catalogues, problems: &mut Vec<Problem>) -> Option<Vec<Job>> {
     let Value::List(items) = &root.get("trainTasks")?.value else { return None };
-    let jobs: Vec<Option<Job>> = items.iter().enumerate().map(|(index, node)| read_job(node, index, problems)).collect();
+    let jobs: Vec<Option<Job>> = items.iter().enumerate().map(|(index, node)| read_job(node, index, catalogues, problems)).collect();
     jobs.into_iter().collect()
 }
 
-fn read_job(node: &Node, index: usize, problems: &mut Vec<Problem>) -> Option<Job> {
+fn read_job(node: &Node, index: usize, catalogues: &Catalogues, problems: &mut Vec<Problem>) -> Option<Job> {
     let mut json = node.to_json();
     json["jobClassParameters"] = serde_json::Value::Array(Vec::new());
     let job: JobDescription = serde_json::from_value(json).ok()?;
@@ -198,7 +201,7 @@ fn read_job(node: &Node, index: usize, problems: &mut Vec<Problem>) -> Option<Jo
     let mut tasks = Vec::new();
     let mut all_read = true;
     for (position, class_node) in classes.iter().enumerate() {
-        match lower::read_class(class_node, job.kind, lower::task_name(index, position), &lower::NAMES, problems) {
+        match lower::read_class(class_node, job.kind, lower::task_name(index, position), &lower::NAMES, catalogues, problems) {
             Some(task) => tasks.push((task, lower::head(class_node))),
             None => all_read = false,
         }

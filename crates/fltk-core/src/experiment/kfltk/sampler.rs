@@ -4,11 +4,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::super::{
-    PartitionConfig,
     report::Problem,
     source::{Span, quote},
     tree::Node,
 };
+use crate::catalogue::Choice;
 
 /// The partition of a federated training set.
 #[derive(Deserialize, JsonSchema)]
@@ -48,8 +48,8 @@ pub(super) enum SamplerName {
 }
 
 /// Returns the partition of `sampler`, whose node is `node`; uniform without a sampler, as in KFLTK.
-pub(super) fn partition(sampler: Option<&DataSampler>, node: Option<&Node>, problems: &mut Vec<Problem>) -> Option<PartitionConfig> {
-    let (Some(sampler), Some(node)) = (sampler, node) else { return Some(PartitionConfig::Uniform {}) };
+pub(super) fn partition(sampler: Option<&DataSampler>, node: Option<&Node>, problems: &mut Vec<Problem>) -> Option<Choice> {
+    let (Some(sampler), Some(node)) = (sampler, node) else { return Some(Choice::new("uniform")) };
     let kind_span = node.get("type").map_or(node.span, |kind| kind.span);
     let span = node.get("qValue").map_or(kind_span, |value| value.span);
     partition_of(sampler.kind, sampler.q_value, ("qValue", kind_span, span), problems)
@@ -61,29 +61,27 @@ pub(super) fn partition_of(
     value: Option<f64>,
     places: (&str, Span, Span),
     problems: &mut Vec<Problem>,
-) -> Option<PartitionConfig> {
+) -> Option<Choice> {
     let (key, kind_span, span) = places;
     Some(match kind {
-        SamplerName::Uniform => PartitionConfig::Uniform {},
-        SamplerName::LimitLabelsFlex => PartitionConfig::LimitLabelsFlex {},
+        SamplerName::Uniform => Choice::new("uniform"),
+        SamplerName::LimitLabelsFlex => Choice::new("limit_labels_flex"),
         SamplerName::QSampler => {
             let q = value.unwrap_or(0.5);
             if !(0.0..=1.0).contains(&q) {
                 problems.push(Problem::error(span, format!("`{key}` of `q sampler` is a probability, not `{q}`")).hint("in 0..1"));
             }
-            PartitionConfig::QSampler { q }
+            Choice::new("q_sampler").with("q", q)
         }
-        SamplerName::LimitLabels => {
-            PartitionConfig::LimitLabels { limit: labels(key, "limit labels", value, span, problems)?, version: None }
-        }
-        SamplerName::NLabels => PartitionConfig::NLabels { n: labels(key, "n labels", value, span, problems)?, version: None },
+        SamplerName::LimitLabels => Choice::new("limit_labels").with("limit", labels(key, "limit labels", value, span, problems)?),
+        SamplerName::NLabels => Choice::new("n_labels").with("n", labels(key, "n labels", value, span, problems)?),
         SamplerName::Dirichlet => {
             let alpha = value.unwrap_or(0.5);
             if !(0.001..=1_000_000.0).contains(&alpha) {
                 let message = format!("`{key}` of `dirichlet` is alpha, and must be in 0.001..1000000, not `{alpha}`");
                 problems.push(Problem::error(span, message).hint("small is heterogeneous, 100 is almost IID"));
             }
-            PartitionConfig::Dirichlet { alpha, min_samples: 1, version: None }
+            Choice::new("dirichlet").with("alpha", alpha)
         }
         SamplerName::LimitLabelsQ => return unimplemented_there("limit labels q", "limit labels", kind_span, problems),
         SamplerName::Emd => return unimplemented_there("emd sampler", "dirichlet", kind_span, problems),

@@ -5,18 +5,19 @@ use serde::Deserialize;
 
 use super::{
     super::{
-        DatasetConfig, DatasetName, DistributedConfig, LossName, NetName, NetworkConfig, OptimizerConfig, PodResources, Priority, Quantity,
-        Resources, ScheduleUnit, SchedulerConfig, Setting, Task, TrainConfig,
+        DatasetConfig, DistributedConfig, NetworkConfig, PodResources, Priority, Quantity, Resources, ScheduleUnit, SchedulerConfig,
+        Setting, Task, TrainConfig,
         check::check_task,
         places::Places,
         report::{Problem, Severity},
         schema::{self, default_of},
-        task::OWN_NET,
         tree::{Node, Value},
     },
-    lenient,
+    lenient, losses,
     lower::{self, Job},
+    training,
 };
+use crate::catalogue::{Catalogues, OWN_NET};
 
 /// The seed era's constant schedule.
 const SCHEDULER: SchedulerConfig = SchedulerConfig { step_size: 50, gamma: 0.5, minimum_learning_rate: 1e-10, unit: ScheduleUnit::Epoch };
@@ -157,29 +158,29 @@ struct Hyper {
     optimizer: Option<Optimizer>,
 }
 
-pub(super) fn check_shape(root: &mut Node, problems: &mut Vec<Problem>) {
+pub(super) fn check_shape(root: &mut Node, catalogues: &Catalogues, problems: &mut Vec<Problem>) {
     normalize(root);
-    lenient::check(&schema::generate::<Vec<JobDescription>>(), root, "arrival file", lenient::IGNORED, problems);
+    lenient::check(&schema::generate::<Vec<JobDescription>>(), root, "arrival file", lenient::IGNORED, catalogues, problems);
 }
 
 /// Reads the jobs of the file as far as possible.
-pub(super) fn read(root: &Node, problems: &mut Vec<Problem>) -> Option<Vec<Job>> {
+pub(super) fn read(root: &Node, catalogues: &Catalogues, problems: &mut Vec<Problem>) -> Option<Vec<Job>> {
     let Value::List(items) = &root.value else { return None };
     if items.is_empty() {
         problems.push(Problem::error(root.span, "the list of jobs is empty"));
     }
-    let jobs: Vec<Option<Job>> = items.iter().enumerate().map(|(index, node)| read_job(node, index, problems)).collect();
+    let jobs: Vec<Option<Job>> = items.iter().enumerate().map(|(index, node)| read_job(node, index, catalogues, problems)).collect();
     jobs.into_iter().collect()
 }
 
-fn read_job(node: &Node, index: usize, problems: &mut Vec<Problem>) -> Option<Job> {
+fn read_job(node: &Node, index: usize, catalogues: &Catalogues, problems: &mut Vec<Problem>) -> Option<Job> {
     let mut json = node.to_json();
     json["jobClassParameters"] = serde_json::Value::Array(Vec::new());
     let job: JobDescription = serde_json::from_value(json).ok()?;
     let Value::List(classes) = &node.get("jobClassParameters")?.value else { return None };
     let mut tasks = Vec::new();
     for (position, class) in classes.iter().enumerate() {
-        tasks.push((read_class(class, lower::task_name(index, position), problems)?, lower::head(class)));
+        tasks.push((read_class(class, lower::task_name(index, position), catalogues, problems)?, lower::head(class)));
     }
     if let [(only, _)] = tasks.as_mut_slice() {
         // With a single class, the draw has only one outcome.
@@ -188,41 +189,36 @@ fn read_job(node: &Node, index: usize, problems: &mut Vec<Problem>) -> Option<Jo
     Some(lower::job(index, tasks, job.lambda, job.preempt_jobs))
 }
 
-fn read_class(node: &Node, name: String, problems: &mut Vec<Problem>) -> Option<Task> {
+fn read_class(node: &Node, name: String, catalogues: &Catalogues, problems: &mut Vec<Problem>) -> Option<Task> {
     let class: JobClass = serde_json::from_value(node.to_json()).ok()?;
     let network = match class.network_configuration.network {
-        NetworkName::Cifar100ResNet => NetName::Cifar100ResNet,
-        NetworkName::Cifar100VGG => NetName::Cifar100VGG,
-        NetworkName::Cifar10CNN => NetName::Cifar10CNN,
-        NetworkName::Cifar10ResNet => NetName::Cifar10ResNet,
-        NetworkName::FashionMNISTCNN => NetName::FashionMNISTCNN,
-        NetworkName::FashionMNISTResNet => NetName::FashionMNISTResNet,
-        NetworkName::MnistCNN => NetName::MNISTCNN,
-        NetworkName::LeNet5 => NetName::LeNet5,
+        NetworkName::Cifar100ResNet => "Cifar100ResNet",
+        NetworkName::Cifar100VGG => "Cifar100VGG",
+        NetworkName::Cifar10CNN => "Cifar10CNN",
+        NetworkName::Cifar10ResNet => "Cifar10ResNet",
+        NetworkName::FashionMNISTCNN => "FashionMNISTCNN",
+        NetworkName::FashionMNISTResNet => "FashionMNISTResNet",
+        NetworkName::MnistCNN => "MNISTCNN",
+        NetworkName::LeNet5 => "LeNet5",
     };
     let dataset = match class.network_configuration.dataset {
-        Dataset::Cifar10 => DatasetName::Cifar10,
-        Dataset::Cifar100 => DatasetName::Cifar100,
-        Dataset::FashionMnist => DatasetName::FashionMnist,
-        Dataset::Mnist => DatasetName::Mnist,
+        Dataset::Cifar10 => "cifar10",
+        Dataset::Cifar100 => "cifar100",
+        Dataset::FashionMnist => "fashion-mnist",
+        Dataset::Mnist => "mnist",
     };
     warn(&class, node, problems);
     let pod = PodResources { cores: class.system_parameters.executor_cores, memory: class.system_parameters.executor_memory };
     let task = Task {
         name,
-        network: NetworkConfig::Named(network),
-        dataset: DatasetConfig { name: dataset, path: None },
-        loss: LossName::CrossEntropyLoss,
+        network: NetworkConfig::named(network),
+        dataset: DatasetConfig { name: dataset.to_owned(), path: None },
+        loss: losses::DEFAULT.to_owned(),
         train: TrainConfig {
             batch_size: class.hyper_parameters.batch_size,
             test_batch_size: default_of("train", "test_batch_size")?,
             drop_last: default_of("train", "drop_last")?,
-            optimizer: OptimizerConfig::SGD {
-                learning_rate: class.hyper_parameters.learning_rate,
-                momentum: MOMENTUM,
-                weight_decay: 0.0,
-                nesterov: false,
-            },
+            optimizer: training::sgd(class.hyper_parameters.learning_rate, MOMENTUM),
             scheduler: Some(SCHEDULER),
         },
         train_other_role: None,
@@ -240,8 +236,7 @@ fn read_class(node: &Node, name: String, problems: &mut Vec<Problem>) -> Option<
         ("dataset", "networkConfiguration.dataset"),
         ("distributed.data_parallelism", "systemParameters.dataParallelism"),
     ];
-    check_task(&task, &Places { root: node, whole: lower::head(node), names: &names }, problems);
-    Some(task)
+    check_task(task, catalogues, &Places { root: node, whole: lower::head(node), names: &names }, problems)
 }
 
 /// Warns where names were misleading.

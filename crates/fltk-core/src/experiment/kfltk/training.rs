@@ -4,13 +4,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::super::{
-    OptimizerConfig, ScheduleUnit, SchedulerConfig, StrategyConfig, TrainConfig,
+    ScheduleUnit, SchedulerConfig, TrainConfig,
     report::Problem,
     schema::default_of,
     source::{Span, quote},
-    training::{default_adamw_decay, default_betas, default_eps},
     tree::Node,
 };
+use crate::catalogue::Choice;
 
 /// The strength of FedProx's proximal term, a constant in KFLTK.
 pub(super) const FEDPROX_MU: f64 = 0.01;
@@ -86,7 +86,7 @@ pub(super) fn train(
     whole: Span,
     federated: bool,
     problems: &mut Vec<Problem>,
-) -> Option<(TrainConfig, Option<StrategyConfig>, Hyper)> {
+) -> Option<(TrainConfig, Option<Choice>, Hyper)> {
     let hyper: Hyper = serde_json::from_value(node.to_json()).ok()?;
     let optimizer = optimizer(&hyper, node, whole, federated, problems);
     let scheduler = scheduler(&hyper, node, problems);
@@ -108,13 +108,7 @@ fn missing(key: &str, owner: &str, span: Span) -> Problem {
     Problem::error(span, format!("{owner} no `{key}`")).hint(format!("add `\"{key}\"`"))
 }
 
-fn optimizer(
-    hyper: &Hyper,
-    node: &Node,
-    whole: Span,
-    federated: bool,
-    problems: &mut Vec<Problem>,
-) -> Option<(OptimizerConfig, Option<StrategyConfig>)> {
+fn optimizer(hyper: &Hyper, node: &Node, whole: Span, federated: bool, problems: &mut Vec<Problem>) -> Option<(Choice, Option<Choice>)> {
     let (Some(config), Some(entry)) = (&hyper.optimizer_config, node.entry("optimizerConfig")) else {
         problems.push(missing("optimizerConfig", "the hyper-parameters have", whole));
         return None;
@@ -138,8 +132,8 @@ fn optimizer(
         problems.push(problem.hint("remove it: `betas` are Adam's"));
     }
     let strategy = match kind {
-        OptimizerName::FedProx => Some(StrategyConfig::FedProx { mu: FEDPROX_MU }),
-        OptimizerName::FedNova => Some(StrategyConfig::FedNova {}),
+        OptimizerName::FedProx => Some(Choice::new("FedProx").with("mu", FEDPROX_MU)),
+        OptimizerName::FedNova => Some(Choice::new("FedNova")),
         OptimizerName::SGD | OptimizerName::Adam | OptimizerName::AdamW => None,
     };
     if strategy.is_some() && !federated {
@@ -147,19 +141,28 @@ fn optimizer(
         problems.push(problem.hint("use `SGD`, `Adam` or `AdamW`, or make the job `federated`"));
     }
     let learning_rate = config.learning_rate?;
-    let betas = config.betas.unwrap_or_else(default_betas);
     let momentum_default = if strategy.is_some() { FEDERATED_MOMENTUM } else { 0.0 };
     let optimizer = match kind {
-        OptimizerName::Adam => OptimizerConfig::Adam { learning_rate, betas, eps: default_eps(), weight_decay: 0.0 },
-        OptimizerName::AdamW => OptimizerConfig::AdamW { learning_rate, betas, eps: default_eps(), weight_decay: default_adamw_decay() },
-        OptimizerName::SGD | OptimizerName::FedProx | OptimizerName::FedNova => OptimizerConfig::SGD {
-            learning_rate,
-            momentum: config.momentum.unwrap_or(momentum_default),
-            weight_decay: 0.0,
-            nesterov: false,
-        },
+        OptimizerName::Adam | OptimizerName::AdamW => adam(kind, learning_rate, config.betas),
+        OptimizerName::SGD | OptimizerName::FedProx | OptimizerName::FedNova => {
+            sgd(learning_rate, config.momentum.unwrap_or(momentum_default))
+        }
     };
     Some((optimizer, strategy))
+}
+
+/// Returns SGD with these settings.
+pub(super) fn sgd(learning_rate: f64, momentum: f64) -> Choice {
+    Choice::new("SGD").with("learning_rate", learning_rate).with("momentum", momentum)
+}
+
+/// Returns Adam or AdamW with these settings.
+pub(super) fn adam(kind: OptimizerName, learning_rate: f64, betas: Option<[f64; 2]>) -> Choice {
+    let adam = Choice::new(if kind == OptimizerName::AdamW { "AdamW" } else { "Adam" }).with("learning_rate", learning_rate);
+    match betas {
+        Some(betas) => adam.with("betas", betas),
+        None => adam,
+    }
 }
 
 /// Returns the schedule; `Some(None)` if there is none.

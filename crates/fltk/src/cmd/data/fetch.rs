@@ -2,8 +2,7 @@
 
 use std::{io::IsTerminal as _, path::PathBuf};
 
-use fltk_core::experiment::DatasetName;
-use fltk_data::{Locations, Origin, fetch::Progress, locate, sources};
+use fltk_data::{Locations, Origin, fetch::Progress, locate, sources::Source};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
@@ -20,38 +19,37 @@ struct Fetched {
     embedded: bool,
 }
 
-/// Fetches `names` into the cache, except for those of which an official copy lies elsewhere on this machine. A failure doesn't stop the others.
+/// Fetches `sources` into the cache, except for those of which an official copy lies elsewhere on this machine. A failure doesn't stop the others.
 ///
 /// # Errors
 /// If a file can't be fetched, or the cache can't be written; the error lists every failure.
-pub fn fetch(cli: &Cli, names: &[DatasetName], locations: &LocationArgs) -> anyhow::Result<()> {
+pub fn fetch(cli: &Cli, sources: &[&Source], locations: &LocationArgs) -> anyhow::Result<()> {
     let locations = inputs::locations(locations);
     let (mut fetched, mut failures) = (Vec::new(), Vec::new());
-    for &name in names {
-        let source = sources::source(name);
-        let folder = match elsewhere(name, &locations) {
+    for &source in sources {
+        let folder = match elsewhere(source, &locations) {
             Some(path) => {
                 if !cli.quiet {
-                    output::talk(format_args!("{}: {} is there", source.name, path.display()));
+                    output::talk(format_args!("{}: {} is there", source.name(), path.display()));
                 }
                 path
             }
             None => {
                 let mut talk = Talk { quiet: cli.quiet, bar: None };
-                let outcome = fltk_data::fetch::fetch(name, &locations, &mut |progress| talk.show(source.name, progress));
+                let outcome = fltk_data::fetch::fetch(source, &locations, &mut |progress| talk.show(source.name(), progress));
                 talk.end();
                 if let Err(error) = outcome {
-                    failures.push(format!("{}: {:#}", source.name, anyhow::Error::new(error)));
+                    failures.push(format!("{}: {:#}", source.name(), anyhow::Error::new(error)));
                     continue;
                 }
-                locations.cache_of(&source).unwrap_or_default()
+                locations.cache_of(source).unwrap_or_default()
             }
         };
         if cli.output == Output::Text {
             let place = if source.files.is_empty() { "in the program".to_owned() } else { folder.display().to_string() };
-            output::text(&format!("{}: {place}", source.name))?;
+            output::text(&format!("{}: {place}", source.name()))?;
         }
-        fetched.push(Fetched { name: source.name, folder, embedded: source.files.is_empty() });
+        fetched.push(Fetched { name: source.name(), folder, embedded: source.files.is_empty() });
     }
     if cli.output == Output::Json {
         output::json(&fetched)?;
@@ -60,16 +58,16 @@ pub fn fetch(cli: &Cli, names: &[DatasetName], locations: &LocationArgs) -> anyh
 }
 
 /// Returns the path of an official copy outside the cache, if there is one. A copy in the cache is left to the fetch, which checks and repairs it.
-fn elsewhere(name: DatasetName, locations: &Locations) -> Option<PathBuf> {
+fn elsewhere(source: &Source, locations: &Locations) -> Option<PathBuf> {
     let found = |origin: Origin| match origin {
         Origin::Folder(path) | Origin::Archive(path) => {
             Some(path).filter(|path| locations.cache.as_ref().is_none_or(|cache| !path.starts_with(cache)))
         }
         Origin::Embedded => None,
     };
-    let path = locate(name, locations).and_then(found)?;
+    let path = locate(source, locations).and_then(found)?;
     // A copy that can't be read doesn't count.
-    fltk_data::inspect(name, locations).ok().flatten().filter(|copy| copy.is_official()).map(|_| path)
+    fltk_data::inspect(source, locations).ok().flatten().filter(|copy| copy.is_official()).map(|_| path)
 }
 
 /// The progress of a fetch on standard error: a bar on a terminal, otherwise a line for each file.

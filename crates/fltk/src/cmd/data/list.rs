@@ -26,17 +26,14 @@ struct Row {
 pub fn run(cli: &Cli, locations: &LocationArgs) -> anyhow::Result<()> {
     let locations = inputs::locations(locations);
     let rows: Vec<Row> = sources::ALL
-        .into_iter()
-        .map(|name| {
-            let source = sources::source(name);
-            Row {
-                name: source.name,
-                title: source.title,
-                license: source.license,
-                reference: source.reference,
-                download_bytes: source.files.iter().map(|file| file.bytes).sum(),
-                origin: locate(name, &locations),
-            }
+        .iter()
+        .map(|source| Row {
+            name: source.name(),
+            title: source.title,
+            license: source.license,
+            reference: source.reference,
+            download_bytes: source.files.iter().map(|file| file.bytes).sum(),
+            origin: locate(source, &locations),
         })
         .collect();
     if cli.output == Output::Json {

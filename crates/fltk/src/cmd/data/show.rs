@@ -39,7 +39,7 @@ struct Shown<'a> {
 /// If the data set is missing or damaged, the partition is impossible, or the picture can't be written.
 pub fn run(cli: &Cli, args: &DataShowArgs) -> anyhow::Result<()> {
     let locations = inputs::locations(&args.locations);
-    let config = DatasetConfig { name: dataset(&args.name)?, path: args.path.clone() };
+    let config = DatasetConfig { name: dataset(&args.name)?.name().to_owned(), path: args.path.clone() };
     let data = fltk_data::load(&config, Path::new(""), &locations).or_exit(Exit::Data)?;
     let partition = args.partition.as_deref().map(|text| measure(&data, text, args)).transpose()?;
     if let (Some(path), Some(measured)) = (&args.svg, &partition) {
@@ -64,7 +64,8 @@ pub fn run(cli: &Cli, args: &DataShowArgs) -> anyhow::Result<()> {
 }
 
 fn measure(data: &Dataset, text: &str, args: &DataShowArgs) -> anyhow::Result<Heterogeneity> {
-    let config = parse_partition(text).map_err(|report| failure(Exit::Experiment, report.render(output::color_stderr())))?;
+    let config =
+        parse_partition(text, crate::catalogues()).map_err(|report| failure(Exit::Experiment, report.render(output::color_stderr())))?;
     let parts = data.partition_train(args.clients, &config, Seed(args.seed)).or_exit(Exit::Experiment)?;
     Ok(heterogeneity::measure(&data.train.labels(), data.num_labels(), &parts))
 }

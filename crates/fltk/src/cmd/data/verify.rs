@@ -30,14 +30,14 @@ pub fn run(cli: &Cli, names: &[String], locations: &LocationArgs) -> anyhow::Res
     let asked = names.iter().map(|name| dataset(name)).collect::<anyhow::Result<Vec<_>>>()?;
     let checked = if asked.is_empty() { sources::ALL.to_vec() } else { asked.clone() };
     let mut rows = Vec::new();
-    for name in checked {
-        let states = verify(name, &locations).or_exit(Exit::Data)?;
+    for source in checked {
+        let states = verify(source, &locations).or_exit(Exit::Data)?;
         // A data set of which the cache has no file may lie elsewhere, or may be unpacked.
         if states.iter().all(|(_, state)| *state == FileState::Missing)
-            && let Some(copy) = fltk_data::inspect(name, &locations).or_exit(Exit::Data)?
+            && let Some(copy) = fltk_data::inspect(source, &locations).or_exit(Exit::Data)?
         {
             rows.extend(copy.files.into_iter().map(|file| Row {
-                name: sources::source(name).name,
+                name: source.name(),
                 file: file.name,
                 state: if file.official { "good" } else { "wrong" },
                 sha256: (!file.official).then_some(file.sha256),
@@ -50,7 +50,7 @@ pub fn run(cli: &Cli, names: &[String], locations: &LocationArgs) -> anyhow::Res
                 FileState::Good => ("good", None),
                 FileState::Wrong { sha256, .. } => ("wrong", Some(sha256)),
             };
-            rows.push(Row { name: sources::source(name).name, file, state, sha256 });
+            rows.push(Row { name: source.name(), file, state, sha256 });
         }
     }
     if cli.output == Output::Json {

@@ -1,0 +1,28 @@
+//! The catalogues that the program passes to parsers: the entries of all crates, joined. It compiles without libtorch.
+
+use std::sync::LazyLock;
+
+use fltk_core::catalogue::{Catalogues, Entries};
+use fltk_train_catalogue as train;
+
+static CATALOGUES: LazyLock<Catalogues> = LazyLock::new(|| Catalogues::new(entries()));
+
+/// Returns the catalogues of this version of fltk.
+#[must_use]
+pub fn catalogues() -> &'static Catalogues {
+    &CATALOGUES
+}
+
+/// Returns the lists from which [`catalogues`] are made, for programs with entries of their own.
+#[must_use]
+pub fn entries() -> Entries {
+    Entries {
+        nets: train::nets::entries(),
+        datasets: fltk_data::sources::entries(),
+        partitioners: fltk_data::partition::entries(),
+        strategies: fltk_fed::strategy::entries(),
+        selections: fltk_fed::selection::entries(),
+        optimizers: train::optimizers::entries(),
+        losses: train::losses::entries(),
+    }
+}

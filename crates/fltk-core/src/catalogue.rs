@@ -1,0 +1,24 @@
+//! Catalogues of what users extend: nets, data sets, partitioners, strategies, selections, optimizers and losses.
+//!
+//! A catalogue is a list of values, not an enum. An [`Entry`] is plain data: a name, a publication, and parameters with type, range, default
+//! and documentation. It lies beside its implementation, in another crate; the program joins all entries into one [`Catalogues`] and passes
+//! them to whatever reads experiment files. The JSON Schema, defaults, help and hints come from the entries, so that a new net or strategy is
+//! one file and one line in a list, and nothing else has to know it.
+//!
+//! ```text
+//! const MU: Number ── ENTRY ──┐                      ┌── JSON Schema, help, hints
+//!                             ├── Catalogues ── parse┤
+//! a file's `strategy` block ──┘                      └── Choice ── MU.of(&choice): f64
+//! ```
+
+mod choice;
+mod entry;
+mod join;
+mod parameter;
+mod schema;
+
+pub use choice::{Choice, ChoiceError, Value};
+pub use entry::{ClientCount, DatasetEntry, Entry, Misfit, NetEntry, PartitionerEntry, SampleKind};
+pub use join::{Catalogue, Catalogues, Entries};
+pub use parameter::{Constant, Kind, LEARNING_RATE, Nested, Number, Numbers, Parameter, Preset, Range, Switch, Whole};
+pub(crate) use schema::{OWN_NET, apply};

@@ -1,0 +1,213 @@
+//! The entries of catalogues.
+
+use std::fmt;
+
+use super::{Choice, Parameter, Whole};
+
+/// A thing that experiment files can name, as plain data.
+#[derive(Debug)]
+pub struct Entry {
+    /// The name in experiment files.
+    pub name: &'static str,
+    /// The documentation: one or a few sentences.
+    pub doc: &'static str,
+    /// The publication that it follows; empty if there is none.
+    pub paper: &'static str,
+    /// The parameters, in the order in which they are written.
+    pub parameters: &'static [Parameter],
+    /// Checks what the ranges of single parameters don't say, such as a parameter that needs another.
+    pub check: fn(&Choice) -> Result<(), Misfit>,
+}
+
+impl Entry {
+    /// Creates an entry without parameters.
+    #[must_use]
+    pub const fn new(name: &'static str, doc: &'static str) -> Self {
+        Self { name, doc, paper: "", parameters: &[], check: |_| Ok(()) }
+    }
+
+    /// Returns the same entry with the publication that it follows.
+    #[must_use]
+    pub const fn paper(self, paper: &'static str) -> Self {
+        Self { paper, ..self }
+    }
+
+    /// Returns the same entry with parameters.
+    #[must_use]
+    pub const fn parameters(self, parameters: &'static [Parameter]) -> Self {
+        Self { parameters, ..self }
+    }
+
+    /// Returns the same entry with a check of its parameters together.
+    #[must_use]
+    pub const fn check(self, check: fn(&Choice) -> Result<(), Misfit>) -> Self {
+        Self { check, ..self }
+    }
+}
+
+impl AsRef<Entry> for Entry {
+    fn as_ref(&self) -> &Entry {
+        self
+    }
+}
+
+impl PartialEq for Entry {
+    /// Compares all that a file can see: names, documentation and parameters.
+    fn eq(&self, other: &Self) -> bool {
+        (self.name, self.doc, self.paper, self.parameters) == (other.name, other.doc, other.paper, other.parameters)
+    }
+}
+
+/// The reason why parameters that are right one by one don't fit together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misfit {
+    /// The parameter at which it is reported.
+    pub parameter: &'static str,
+    /// One sentence, lowercase, without a period.
+    pub message: String,
+    /// Advice on how to solve it.
+    pub hint: String,
+}
+
+/// The kind of samples that a data set has, or that a net takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SampleKind {
+    /// Images with one label each.
+    Images {
+        /// The number of channels.
+        channels: u32,
+        /// The width and height in pixels.
+        pixels: u32,
+        /// The number of classes, which are numbered from 0.
+        classes: u32,
+    },
+    /// Text, in which the next token is predicted.
+    Text,
+}
+
+impl SampleKind {
+    /// Creates the kind of square images.
+    #[must_use]
+    pub const fn images(channels: u32, pixels: u32, classes: u32) -> Self {
+        Self::Images { channels, pixels, classes }
+    }
+}
+
+impl fmt::Display for SampleKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Images { channels, pixels, classes } => write!(f, "images of {channels}x{pixels}x{pixels} in {classes} classes"),
+            Self::Text => f.write_str("text"),
+        }
+    }
+}
+
+/// A net.
+#[derive(Debug, PartialEq)]
+pub struct NetEntry {
+    /// The name and parameters.
+    pub entry: Entry,
+    /// The kind of samples that it takes.
+    pub takes: SampleKind,
+    /// The key of a block with its parameters, another form of `{ type: NAME, ... }`: `{ lstm: ... }`.
+    pub block: Option<&'static str>,
+}
+
+impl NetEntry {
+    /// Creates the entry of a net that takes such samples.
+    #[must_use]
+    pub const fn new(entry: Entry, takes: SampleKind) -> Self {
+        Self { entry, takes, block: None }
+    }
+}
+
+impl AsRef<Entry> for NetEntry {
+    fn as_ref(&self) -> &Entry {
+        &self.entry
+    }
+}
+
+/// A data set.
+#[derive(Debug, PartialEq)]
+pub struct DatasetEntry {
+    /// The name.
+    pub entry: Entry,
+    /// The kind of its samples.
+    pub gives: SampleKind,
+    /// The number of samples in its training set; `None` for text, which is cut into windows when it's read.
+    pub num_train: Option<u32>,
+    /// True if its samples belong to speakers, authors or writers.
+    pub has_natural_clients: bool,
+}
+
+impl DatasetEntry {
+    /// Returns the number of class labels; `None` for text.
+    #[must_use]
+    pub const fn num_classes(&self) -> Option<u32> {
+        match self.gives {
+            SampleKind::Images { classes, .. } => Some(classes),
+            SampleKind::Text => None,
+        }
+    }
+}
+
+impl AsRef<Entry> for DatasetEntry {
+    fn as_ref(&self) -> &Entry {
+        &self.entry
+    }
+}
+
+/// A partitioner, and what it needs of a data set and of the number of clients.
+#[derive(Debug, PartialEq)]
+pub struct PartitionerEntry {
+    /// The name and parameters.
+    pub entry: Entry,
+    /// True if it divides by class labels.
+    pub needs_labels: bool,
+    /// True if it needs a data set with clients of its own.
+    pub needs_natural_clients: bool,
+    /// The numbers of clients that it accepts.
+    pub clients: ClientCount,
+    /// The parameter that counts the classes of a client, which can't exceed those of the data set.
+    pub classes_per_client: Option<Whole>,
+    /// The parameter that gives the minimum of samples of a client; 1 without it.
+    pub samples_per_client: Option<Whole>,
+}
+
+impl PartitionerEntry {
+    /// Creates the entry of a partitioner that fits every data set and number of clients.
+    #[must_use]
+    pub const fn new(entry: Entry) -> Self {
+        Self {
+            entry,
+            needs_labels: false,
+            needs_natural_clients: false,
+            clients: ClientCount::Any,
+            classes_per_client: None,
+            samples_per_client: None,
+        }
+    }
+
+    /// Creates the entry of a partitioner that divides by class labels.
+    #[must_use]
+    pub const fn by_label(entry: Entry) -> Self {
+        Self { needs_labels: true, ..Self::new(entry) }
+    }
+}
+
+impl AsRef<Entry> for PartitionerEntry {
+    fn as_ref(&self) -> &Entry {
+        &self.entry
+    }
+}
+
+/// The numbers of clients that a partitioner accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientCount {
+    /// Any number.
+    Any,
+    /// A multiple of the number of classes.
+    MultipleOfClasses,
+    /// At most the number of classes.
+    AtMostClasses,
+}

@@ -1,0 +1,110 @@
+//! Catalogues: lists of entries, joined by the program.
+
+use std::sync::OnceLock;
+
+use super::{Choice, ChoiceError, DatasetEntry, Entry, NetEntry, PartitionerEntry};
+
+/// The entries of one kind.
+#[derive(Debug)]
+pub struct Catalogue<T: 'static = Entry> {
+    /// What the entries are, such as `strategy`: the name of their block in experiment files.
+    kind: &'static str,
+    entries: Vec<&'static T>,
+}
+
+impl<T: AsRef<Entry>> Catalogue<T> {
+    /// Returns what the entries are, such as `strategy`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    /// Returns the entry of this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&'static T> {
+        self.iter().find(|entry| (*entry).as_ref().name == name)
+    }
+
+    /// Returns the entries, in the order of the list.
+    pub fn iter(&self) -> impl Iterator<Item = &'static T> {
+        self.entries.iter().copied()
+    }
+
+    /// Returns the names, in the order of the list.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.iter().map(|entry| entry.as_ref().name)
+    }
+
+    /// Returns the choice with every parameter of its entry: values of the right type and defaults for the others.
+    ///
+    /// # Errors
+    /// If the catalogue has no such entry, or a parameter is missing, unknown, of another type or out of range.
+    pub fn settle(&self, choice: Choice) -> Result<Choice, ChoiceError> {
+        match self.get(choice.name()) {
+            Some(entry) => choice.settled(entry.as_ref()),
+            None => Err(ChoiceError::Unknown { name: choice.name().to_owned() }),
+        }
+    }
+}
+
+/// Lists of entries, from which [`Catalogues`] are made.
+#[derive(Clone, Debug, Default)]
+pub struct Entries {
+    /// The nets.
+    pub nets: Vec<&'static NetEntry>,
+    /// The data sets.
+    pub datasets: Vec<&'static DatasetEntry>,
+    /// The partitioners.
+    pub partitioners: Vec<&'static PartitionerEntry>,
+    /// The strategies.
+    pub strategies: Vec<&'static Entry>,
+    /// The selections of clients.
+    pub selections: Vec<&'static Entry>,
+    /// The local optimizers, each with the parameter [`LEARNING_RATE`](super::LEARNING_RATE).
+    pub optimizers: Vec<&'static Entry>,
+    /// The losses.
+    pub losses: Vec<&'static Entry>,
+}
+
+/// All catalogues, as a value that parsers take.
+#[derive(Debug)]
+pub struct Catalogues {
+    /// The nets.
+    pub nets: Catalogue<NetEntry>,
+    /// The data sets.
+    pub datasets: Catalogue<DatasetEntry>,
+    /// The partitioners.
+    pub partitioners: Catalogue<PartitionerEntry>,
+    /// The strategies.
+    pub strategies: Catalogue,
+    /// The selections of clients.
+    pub selections: Catalogue,
+    /// The local optimizers.
+    pub optimizers: Catalogue,
+    /// The losses.
+    pub losses: Catalogue,
+    /// The JSON Schema of experiment files, made at its first use.
+    schema: OnceLock<serde_json::Value>,
+}
+
+impl Catalogues {
+    /// Creates catalogues of `entries`. Of two entries with the same name, the first counts.
+    #[must_use]
+    pub fn new(entries: Entries) -> Self {
+        Self {
+            nets: Catalogue { kind: "net", entries: entries.nets },
+            datasets: Catalogue { kind: "dataset", entries: entries.datasets },
+            partitioners: Catalogue { kind: "partition", entries: entries.partitioners },
+            strategies: Catalogue { kind: "strategy", entries: entries.strategies },
+            selections: Catalogue { kind: "selection", entries: entries.selections },
+            optimizers: Catalogue { kind: "optimizer", entries: entries.optimizers },
+            losses: Catalogue { kind: "loss", entries: entries.losses },
+            schema: OnceLock::new(),
+        }
+    }
+
+    /// Returns the schema that `make` made at the first call.
+    pub(crate) fn schema(&self, make: impl FnOnce() -> serde_json::Value) -> &serde_json::Value {
+        self.schema.get_or_init(make)
+    }
+}

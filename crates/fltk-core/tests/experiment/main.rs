@@ -1,0 +1,8 @@
+//! The meaning of an experiment file: sweeps, defaults, blocks on the command line, hints for KFLTK's files, and the schema.
+
+mod flags;
+mod left_open;
+mod matrix;
+mod resources;
+mod schema;
+mod wishes;

@@ -1,0 +1,145 @@
+//! The errors of dividing a training set.
+
+/// The reason why a training set can't be divided as requested.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum PartitionError {
+    /// The catalogue has no such entry.
+    #[error("there is no {kind} `{name}`\nhint: the names are {}", known.join(", "))]
+    Unknown {
+        /// What is chosen by name, such as `partition`.
+        kind: &'static str,
+        /// The name.
+        name: String,
+        /// The names in the catalogue.
+        known: Vec<&'static str>,
+    },
+    /// There are no clients.
+    #[error("a partition needs at least 1 client")]
+    NoClients,
+    /// There are more clients than is sensible.
+    #[error("{clients} clients are more than a partition may have ({max})")]
+    TooManyClients {
+        /// The number of clients requested.
+        clients: u32,
+        /// The largest number of clients.
+        max: u32,
+    },
+    /// There are more samples than indices can count.
+    #[error("{samples} samples are more than a partition can number (2^32 - 1)")]
+    TooManySamples {
+        /// The number of samples.
+        samples: usize,
+    },
+    /// A label is not that of any class.
+    #[error("sample {index} has label {label}, but there are {num_classes} classes")]
+    Label {
+        /// The sample.
+        index: usize,
+        /// Its label.
+        label: u16,
+        /// The number of classes; labels are below it.
+        num_classes: usize,
+    },
+    /// Some part would get too few samples.
+    #[error("{samples} samples can't give {parts} parts at least {each} each\nhint: use fewer clients{also}")]
+    TooFewSamples {
+        /// The number of samples to divide.
+        samples: usize,
+        /// The number of parts to make.
+        parts: u64,
+        /// The number of samples that each part must have.
+        each: u32,
+        /// Another hint, beginning with a comma; otherwise empty.
+        also: &'static str,
+    },
+    /// A class has fewer samples than clients that should hold it.
+    #[error(
+        "class {class} has {samples} samples for {holders} clients that should hold it\nhint: use fewer clients, or fewer classes a client"
+    )]
+    ClassTooSmall {
+        /// The class.
+        class: usize,
+        /// The number of its samples.
+        samples: usize,
+        /// The number of clients that should hold it.
+        holders: usize,
+    },
+    /// The partition needs a multiple of the number of classes as the number of clients.
+    #[error("`{partition}` needs the number of clients to be a multiple of the {num_classes} classes, not {clients}\nhint: use {}", multiples(*clients, *num_classes))]
+    NotMultiple {
+        /// The partition's name.
+        partition: &'static str,
+        /// The number of clients requested.
+        clients: u32,
+        /// The number of classes in the data set.
+        num_classes: usize,
+    },
+    /// The partition gives every client classes of its own, and there are too few classes.
+    #[error("`{partition}` gives every client classes of its own, so it needs at most {num_classes} clients, not {clients}")]
+    MoreClientsThanClasses {
+        /// The partition's name.
+        partition: &'static str,
+        /// The number of clients requested.
+        clients: u32,
+        /// The number of classes in the data set.
+        num_classes: usize,
+    },
+    /// There are not that many different classes.
+    #[error("`{partition}` asks for {asked} classes a client; it must be in 1..={num_classes}")]
+    ClassesPerClient {
+        /// The partition's name.
+        partition: &'static str,
+        /// The number of classes requested.
+        asked: u32,
+        /// The number of classes in the data set.
+        num_classes: usize,
+    },
+    /// A parameter is outside its range.
+    #[error("`{name}` is {value}; it must be {range}")]
+    Parameter {
+        /// The parameter.
+        name: &'static str,
+        /// Its value.
+        value: f64,
+        /// The allowed range.
+        range: &'static str,
+    },
+    /// No draw gave every client enough samples.
+    #[error(
+        "no draw out of {draws} gave each of {clients} clients {min_samples} samples\nhint: use a larger alpha, fewer clients, or a smaller min_samples (0 allows clients without samples)"
+    )]
+    NoLuck {
+        /// The number of draws made.
+        draws: u32,
+        /// The number of clients requested.
+        clients: u32,
+        /// The number of samples that each client should have.
+        min_samples: u32,
+    },
+    /// The data set has no natural clients.
+    #[error("`natural_id` needs a data set with clients of its own, such as `shakespeare`")]
+    NoNaturalClients,
+    /// The number of natural ids differs from the number of samples.
+    #[error("there are {ids} natural clients' ids for {samples} samples")]
+    NaturalIds {
+        /// The number of ids given.
+        ids: usize,
+        /// The number of samples.
+        samples: usize,
+    },
+    /// There are fewer natural clients than clients requested.
+    #[error("{clients} clients are asked for, but the data set has {natural} of its own\nhint: use at most {natural} clients")]
+    TooFewNaturalClients {
+        /// The number of clients requested.
+        clients: u32,
+        /// The number of natural clients.
+        natural: usize,
+    },
+}
+
+/// Returns the multiples of `num_classes` closest to `clients`, as a hint.
+fn multiples(clients: u32, num_classes: usize) -> String {
+    let below = clients as usize / num_classes * num_classes;
+    let above = below + num_classes;
+    if below == 0 { format!("{above} clients") } else { format!("{below} or {above} clients") }
+}

@@ -1,0 +1,111 @@
+//! Samples as plain arrays: the images or the text of a split.
+
+use std::{borrow::Cow, fmt};
+
+/// Images and their classes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ImageSet {
+    /// The `N*C*H*W` bytes, NCHW, in `0..=255`.
+    pub pixels: Vec<u8>,
+    /// The class of each of the `N` images, below the number of class names.
+    pub labels: Vec<u16>,
+    /// The shape `[C, H, W]` of one image.
+    pub shape: [usize; 3],
+}
+
+impl ImageSet {
+    /// The bytes of one image, `C*H*W`.
+    #[must_use]
+    pub fn image_len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Returns the pixels of image `index`, CHW.
+    ///
+    /// # Panics
+    /// If `index` is not below the number of labels.
+    #[must_use]
+    pub fn image(&self, index: usize) -> &[u8] {
+        let len = self.image_len();
+        &self.pixels[index * len..(index + 1) * len]
+    }
+}
+
+/// Leaves out the pixels: there are millions.
+impl fmt::Debug for ImageSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ImageSet").field("num_images", &self.labels.len()).field("shape", &self.shape).finish_non_exhaustive()
+    }
+}
+
+/// A text as vocabulary ids, cut into samples of `window` inputs and `window` targets (each the input's next token).
+#[derive(Clone, PartialEq, Eq)]
+pub struct TextSet {
+    /// The split's text as vocabulary ids, one client's text after another.
+    pub tokens: Vec<u16>,
+    /// The first token of each sample. Sample `i` reads `tokens[starts[i]..][..window]` and predicts the same shifted by one; a sample
+    /// never crosses from one client's text into another's.
+    pub starts: Vec<u32>,
+    /// The number of inputs of one sample, `T`.
+    pub window: usize,
+    /// The natural client (speaker, author) of each sample; the same id means the same client in both splits. Ids are below 65,536.
+    pub clients: Vec<u32>,
+}
+
+/// Leaves out the tokens: there are millions.
+impl fmt::Debug for TextSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (tokens, samples) = (self.tokens.len(), self.starts.len());
+        f.debug_struct("TextSet")
+            .field("num_tokens", &tokens)
+            .field("num_samples", &samples)
+            .field("window", &self.window)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The training part or the test part of a data set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Split {
+    /// Labeled images.
+    Images(ImageSet),
+    /// Text for next-token prediction.
+    Text(TextSet),
+}
+
+impl Split {
+    /// The number of samples.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Images(set) => set.labels.len(),
+            Self::Text(set) => set.starts.len(),
+        }
+    }
+
+    /// True if there are no samples.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns the labels that partitioners divide by: the class of each image; for a text, which has no classes, the natural client of
+    /// each sample.
+    #[must_use]
+    pub fn labels(&self) -> Cow<'_, [u16]> {
+        match self {
+            Self::Images(set) => Cow::Borrowed(&set.labels),
+            // The reader refuses texts with more than 65,536 clients, so nothing is lost here.
+            Self::Text(set) => set.clients.iter().map(|&client| u16::try_from(client).unwrap_or(u16::MAX)).collect(),
+        }
+    }
+
+    /// Returns the natural client of each sample, if the data set has natural clients.
+    #[must_use]
+    pub fn natural_clients(&self) -> Option<&[u32]> {
+        match self {
+            Self::Images(_) => None,
+            Self::Text(set) => Some(&set.clients),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The losses over logits and class indices, with PyTorch's names and numbers: one line each.
+
+use fltk_core::catalogue::Entry;
+#[cfg(libtorch)]
+use tch::{Reduction, TchError, Tensor};
+
+/// Every loss.
+pub const CATALOGUE: &[&LossSpec] = &[&CROSS_ENTROPY, &NLL, &MULTI_MARGIN];
+
+/// A loss.
+#[derive(Debug)]
+pub struct LossSpec {
+    /// The name.
+    pub entry: Entry,
+    /// Returns the loss of logits `[N, C]` against class indices `[N]`: a scalar mean, or `[N]` values with [`Reduction::None`].
+    #[cfg(libtorch)]
+    pub compute: fn(&Tensor, &Tensor, Reduction) -> Result<Tensor, TchError>,
+}
+
+static CROSS_ENTROPY: LossSpec = LossSpec {
+    entry: Entry::new("CrossEntropyLoss", "`torch.nn.CrossEntropyLoss` over logits."),
+    #[cfg(libtorch)]
+    compute: compute::cross_entropy,
+};
+
+static NLL: LossSpec = LossSpec {
+    entry: Entry::new("NLLLoss", "`torch.nn.NLLLoss` over the log-softmax of the logits: the same number as cross-entropy."),
+    #[cfg(libtorch)]
+    compute: compute::nll,
+};
+
+static MULTI_MARGIN: LossSpec = LossSpec {
+    entry: Entry::new("MultiMarginLoss", "`torch.nn.MultiMarginLoss` over logits."),
+    #[cfg(libtorch)]
+    compute: compute::multi_margin,
+};
+
+/// Returns the entries of all losses, for the program's catalogues.
+#[must_use]
+pub fn entries() -> Vec<&'static Entry> {
+    CATALOGUE.iter().map(|loss| &loss.entry).collect()
+}
+
+#[cfg(libtorch)]
+mod compute {
+    use tch::{Kind, Reduction, TchError, Tensor};
+
+    /// PyTorch's default, with which no class is ignored.
+    const IGNORE_INDEX: i64 = -100;
+
+    pub(super) fn cross_entropy(logits: &Tensor, targets: &Tensor, reduction: Reduction) -> Result<Tensor, TchError> {
+        logits.f_cross_entropy_loss(targets, None::<Tensor>, reduction, IGNORE_INDEX, 0.0)
+    }
+
+    pub(super) fn nll(logits: &Tensor, targets: &Tensor, reduction: Reduction) -> Result<Tensor, TchError> {
+        logits.f_log_softmax(-1, Kind::Float)?.f_nll_loss(targets, None::<Tensor>, reduction, IGNORE_INDEX)
+    }
+
+    /// Computes the `sum over j != y of max(0, 1 - x_y + x_j), over C` from simpler operations, since tch lacks the function.
+    pub(super) fn multi_margin(logits: &Tensor, targets: &Tensor, reduction: Reduction) -> Result<Tensor, TchError> {
+        let (index, classes) = (targets.f_unsqueeze(1)?, *logits.size().last().unwrap_or(&1));
+        let margins = logits.f_sub(&logits.f_gather(1, &index, false)?)?.f_add_scalar(1.0)?.f_relu()?;
+        #[expect(clippy::cast_precision_loss, reason = "a number of classes is far below 2^52")]
+        let each = margins
+            .f_scatter_value(1, &index, 0.0)?
+            .f_sum_dim_intlist([1_i64].as_slice(), false, Kind::Float)?
+            .f_div_scalar(classes as f64)?;
+        match reduction {
+            Reduction::None => Ok(each),
+            Reduction::Mean => each.f_mean(Kind::Float),
+            Reduction::Sum | Reduction::Other(_) => each.f_sum(Kind::Float),
+        }
+    }
+}
