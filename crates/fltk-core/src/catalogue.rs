@@ -15,10 +15,8 @@ mod choice;
 mod entry;
 mod join;
 mod parameter;
-mod schema;
 
 pub use choice::{Choice, ChoiceError, Value};
 pub use entry::{ClientCount, DatasetEntry, Entry, Misfit, NetEntry, PartitionerEntry, SampleKind};
 pub use join::{Catalogue, Catalogues, Entries};
 pub use parameter::{Constant, Kind, LEARNING_RATE, Nested, Number, Numbers, Parameter, Preset, Range, Switch, Whole};
-pub(crate) use schema::{OWN_NET, apply};

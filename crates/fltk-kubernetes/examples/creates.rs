@@ -14,10 +14,8 @@ use std::{
 };
 
 use fltk_catalogue::catalogues;
-use fltk_core::{
-    arrivals::read_trace,
-    experiment::{SourceFile, parse},
-};
+use fltk_core::arrivals::read_trace;
+use fltk_experiment::{SourceFile, parse};
 use fltk_kubernetes::{
     api::{FIELD_MANAGER, job_resource},
     config::{Backend, KubernetesConfig},

@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
-use fltk_core::experiment::{ConfigFormat, Duration, Quantity, Report, SourceFile, StreamConfig};
+use fltk_core::experiment::{Duration, Quantity, StreamConfig};
+use fltk_experiment::{ConfigFormat, Report, SourceFile};
 use k8s_openapi::api::core::v1::{Affinity, EnvVar, PodSecurityContext, SecurityContext, Toleration, Volume, VolumeMount};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -198,7 +198,7 @@ mod tests {
     }
 
     fn config(text: &str) -> KubernetesConfig {
-        let file = fltk_core::experiment::SourceFile { name: "k".to_owned(), text: format!("kubernetes: {text}") };
+        let file = fltk_experiment::SourceFile { name: "k".to_owned(), text: format!("kubernetes: {text}") };
         KubernetesConfig::parse(&file).unwrap().0
     }
 

@@ -14,10 +14,7 @@
 
 use std::path::Path;
 
-use fltk_core::{
-    catalogue::Catalogues,
-    experiment::{self, Experiment},
-};
+use fltk_core::{catalogue::Catalogues, experiment::Experiment};
 use sha2::{Digest as _, Sha256};
 
 use crate::{RunDescription, RunError, RunFolder};
@@ -29,7 +26,7 @@ const ID_BYTES: usize = 8;
 /// To find out whether the group already exists use [`runs`]: another version may compute another id.
 #[must_use]
 pub fn new_id(name: &str, experiment: &Experiment) -> String {
-    id_of(name, &experiment::to_yaml(experiment))
+    id_of(name, &fltk_experiment::to_yaml(experiment))
 }
 
 fn id_of(name: &str, yaml: &str) -> String {

@@ -10,10 +10,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use fltk_core::{
-    catalogue::Catalogues,
-    experiment::{self, Experiment, SourceFile},
-};
+use fltk_core::{catalogue::Catalogues, experiment::Experiment};
+use fltk_experiment::SourceFile;
 use jiff::Timestamp;
 
 pub use self::{
@@ -256,7 +254,7 @@ impl RunFolder {
 /// Parses the experiment in `text`, the content of `path`, which fltk `version` wrote.
 pub(crate) fn parse(path: PathBuf, text: String, version: &str, catalogues: &Catalogues) -> Result<Experiment, RunError> {
     let source = SourceFile { name: path.display().to_string(), text };
-    match experiment::parse(&[source], &[], catalogues) {
+    match fltk_experiment::parse(&[source], &[], catalogues) {
         Ok(parsed) => Ok(parsed.experiment),
         Err(report) => Err(RunError::Experiment { path, version: version.to_owned(), report: Box::new(report) }),
     }

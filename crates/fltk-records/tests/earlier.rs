@@ -7,7 +7,8 @@ use std::{
 };
 
 use fltk_catalogue::catalogues;
-use fltk_core::experiment::{Experiment, SourceFile, parse};
+use fltk_core::experiment::Experiment;
+use fltk_experiment::{SourceFile, parse};
 use fltk_records::{RunError, RunFolder, RunRef, StreamFolder, compare::compare, history::Status, index, named};
 use serde_json::{Value as Json, json};
 use sha2::{Digest as _, Sha256};

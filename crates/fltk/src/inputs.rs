@@ -9,10 +9,11 @@ use std::{
 use anyhow::Context as _;
 use fltk_core::{
     arrivals::{self, TraceEntry},
-    experiment::{self, Experiment, NetworkConfig, Override, Report, SourceFile},
+    experiment::{Experiment, NetworkConfig},
     seed::Seed,
 };
 use fltk_data::Locations;
+use fltk_experiment::{Override, Report, SourceFile};
 
 use crate::{
     cli::LocationArgs,
@@ -122,7 +123,7 @@ pub fn parse_experiment(sources: &[SourceFile], overrides: &[String], seed: Opti
 
 fn check_sources(sources: &[SourceFile], overrides: &[String], seed: Option<u64>) -> anyhow::Result<ReadExperiment> {
     let overrides = overrides.iter().map(|text| text.parse::<Override>()).collect::<Result<Vec<_>, _>>().or_exit(Exit::Experiment)?;
-    let parsed = experiment::parse(sources, &overrides, crate::catalogues())
+    let parsed = fltk_experiment::parse(sources, &overrides, crate::catalogues())
         .map_err(|report| failure(Exit::Experiment, report.render(output::color_stderr())))?;
     let mut experiment = parsed.experiment;
     if let Some(seed) = seed {

@@ -13,7 +13,8 @@ use std::{
 use anstream::AutoStream;
 use anyhow::Context as _;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
-use fltk_core::{experiment::Report, terminal};
+use fltk_core::terminal;
+use fltk_experiment::Report;
 use serde::Serialize;
 
 /// Returns true if standard error supports colors: it is a terminal, and `NO_COLOR` is not set.

@@ -9,7 +9,8 @@ pub mod kubernetes;
 
 use std::path::Path;
 
-use fltk_core::experiment::{Duration, Experiment, SourceFile};
+use fltk_core::experiment::{Duration, Experiment};
+use fltk_experiment::SourceFile;
 #[cfg(feature = "cluster")]
 use fltk_kubernetes::manifest::RunContext;
 use fltk_plan::{Event, JobId, JobSpec, Orchestrator, Stream, StreamEvent};

@@ -41,7 +41,7 @@ fn all_examples_and_configurations_are_valid() {
     let root = repository();
     let folder = tempfile::tempdir().unwrap();
     let mut num_files = 0;
-    for pattern in ["examples", "configs", "crates/fltk-core/tests/cases/kfltk"] {
+    for pattern in ["examples", "configs", "crates/fltk-experiment/tests/cases/kfltk"] {
         let mut folders = vec![root.join(pattern)];
         while let Some(next) = folders.pop() {
             for entry in fs::read_dir(next).unwrap() {
@@ -188,7 +188,7 @@ fn plans_have_names_that_an_api_server_takes() {
 fn a_cluster_file_may_leave_to_the_arrival_file_what_that_says() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
-    let cases = repository().join("crates/fltk-core/tests/cases/kfltk");
+    let cases = repository().join("crates/fltk-experiment/tests/cases/kfltk");
     let mut cluster: serde_json::Value = serde_json::from_slice(&fs::read(cases.join("cluster-batch-serial.json")).unwrap()).unwrap();
     cluster["execution_config"]["reproducibility"] = serde_json::json!({});
     fs::write(at.join("cluster.json"), cluster.to_string()).unwrap();

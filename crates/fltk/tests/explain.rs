@@ -14,7 +14,8 @@ use std::{
 };
 
 use common::json;
-use fltk_core::experiment::{self, Duration, Experiment, SourceFile};
+use fltk_core::experiment::{Duration, Experiment};
+use fltk_experiment::SourceFile;
 use fltk_kubernetes::config::KubernetesConfig;
 use fltk_plan::{
     Event, JobId, StreamEvent, jobs,
@@ -41,7 +42,7 @@ const TRACE: &str = "time,class,priority\n0,low,1\n1,urgent,0\n3600,low,1\n";
 
 fn read() -> Experiment {
     let source = SourceFile { name: "experiment.yaml".to_owned(), text: EXPERIMENT.to_owned() };
-    experiment::parse(&[source], &[], fltk::catalogues()).unwrap_or_else(|report| panic!("{}", report.render(false))).experiment
+    fltk_experiment::parse(&[source], &[], fltk::catalogues()).unwrap_or_else(|report| panic!("{}", report.render(false))).experiment
 }
 
 /// Creates a stream called `name` with these events, for Kubernetes if `is_cluster`; returns its jobs in the order of their arrival.
@@ -50,7 +51,7 @@ fn stream(home: &Path, name: &str, is_cluster: bool, events: impl FnOnce(&[JobId
     let mut config = KubernetesConfig::of_stream(experiment.stream.as_ref());
     (config.namespace, config.image) = (Some("training".to_owned()), Some("fltk:1".to_owned()));
     let cluster = is_cluster.then(|| value!({ "kubernetes": config }).to_string());
-    let texts = StreamTexts { experiment: experiment::to_yaml(&experiment), cluster, trace: Some(TRACE.to_owned()) };
+    let texts = StreamTexts { experiment: fltk_experiment::to_yaml(&experiment), cluster, trace: Some(TRACE.to_owned()) };
     let description = StreamDescription {
         fltk_version: "0".to_owned(),
         run: name.to_owned(),

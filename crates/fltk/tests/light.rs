@@ -13,7 +13,7 @@ use std::{
 };
 
 use common::{PROGRAM, TINY_CENTRAL, fltk, repository};
-use fltk_core::experiment::{self, SourceFile};
+use fltk_experiment::SourceFile;
 use fltk_plan::{Event, JobId, StreamEvent, jobs};
 use fltk_records::{StreamDescription, StreamFolder, StreamTexts};
 use jiff::Timestamp;
@@ -56,8 +56,8 @@ fn stream(home: &Path) -> JobId {
     let text = format!("{TINY_CENTRAL}seeds: [1, 2]\nstream: {{ orchestrator: batch, parallel: false }}\n");
     let source = SourceFile { name: "stream.yaml".to_owned(), text };
     let experiment =
-        experiment::parse(&[source], &[], fltk::catalogues()).unwrap_or_else(|report| panic!("{}", report.render(false))).experiment;
-    let texts = StreamTexts { experiment: experiment::to_yaml(&experiment), cluster: None, trace: None };
+        fltk_experiment::parse(&[source], &[], fltk::catalogues()).unwrap_or_else(|report| panic!("{}", report.render(false))).experiment;
+    let texts = StreamTexts { experiment: fltk_experiment::to_yaml(&experiment), cluster: None, trace: None };
     let description = StreamDescription {
         fltk_version: "0".to_owned(),
         run: "batch".to_owned(),
@@ -66,7 +66,7 @@ fn stream(home: &Path) -> JobId {
     };
     let folder = StreamFolder::create::<StreamEvent>(&home.join("runs"), &description, &texts).unwrap();
     let (mut journal, _) = folder.journal::<StreamEvent>().unwrap();
-    let now = experiment::Duration::from_millis(1000);
+    let now = fltk_core::experiment::Duration::from_millis(1000);
     journal.append_all(&[StreamEvent { now, event: Event::Tick }], Timestamp::UNIX_EPOCH).unwrap();
     jobs(&experiment, "batch", 0, &[]).unwrap()[0].id.clone()
 }

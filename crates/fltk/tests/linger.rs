@@ -16,7 +16,7 @@ use std::{
 };
 
 use common::{fltk, run};
-use fltk_core::experiment::{self, SourceFile};
+use fltk_experiment::SourceFile;
 use fltk_kubernetes::config::KubernetesConfig;
 use fltk_plan::{Event, StreamEvent, jobs, plan::Outcome};
 use fltk_records::{StreamDescription, StreamFolder, StreamTexts};
@@ -51,12 +51,12 @@ fn home(address: &str) -> tempfile::TempDir {
 fn ended(home: &Path, last: Outcome) {
     let source = SourceFile { name: "experiment.yaml".to_owned(), text: EXPERIMENT.to_owned() };
     let experiment =
-        experiment::parse(&[source], &[], fltk::catalogues()).unwrap_or_else(|report| panic!("{}", report.render(false))).experiment;
+        fltk_experiment::parse(&[source], &[], fltk::catalogues()).unwrap_or_else(|report| panic!("{}", report.render(false))).experiment;
     let mut config = KubernetesConfig::of_stream(experiment.stream.as_ref());
     config.namespace = Some("training".to_owned());
     config.image = Some("fltk:1".to_owned());
     let cluster = serde_json::to_string_pretty(&serde_json::json!({ "kubernetes": config })).unwrap() + "\n";
-    let texts = StreamTexts { experiment: experiment::to_yaml(&experiment), cluster: Some(cluster), trace: None };
+    let texts = StreamTexts { experiment: fltk_experiment::to_yaml(&experiment), cluster: Some(cluster), trace: None };
     let description = StreamDescription {
         fltk_version: "0".to_owned(),
         run: NAME.to_owned(),

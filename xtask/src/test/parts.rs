@@ -134,9 +134,10 @@ pub const PARTS: &[Part] = &[
         ..CHECK
     },
     // These are the tests of packages.
+    Part { name: "tests of fltk-core", proves: "units, seeds, schedules, and the entries of catalogues", load: Load::cores(0), ..TESTS },
     Part {
-        name: "tests of fltk-core",
-        proves: "the meaning of experiment files, including KFLTK's, and how their errors are shown; units, seeds, arrivals",
+        name: "tests of fltk-experiment",
+        proves: "the meaning of experiment files, including KFLTK's, and how their errors are shown; arrivals; that an entry of one's own is one file and one line",
         touched: by(&[], &["examples/", "configs/", "docs/experiment.schema.json"]),
         ..TESTS
     },

@@ -126,7 +126,7 @@ impl Choice {
 
     /// Returns the same choice under another name, with the same values.
     #[must_use]
-    pub(crate) fn named(self, name: &str) -> Self {
+    pub fn named(self, name: &str) -> Self {
         Self { name: name.into(), ..self }
     }
 

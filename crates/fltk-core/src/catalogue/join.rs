@@ -103,8 +103,8 @@ impl Catalogues {
         }
     }
 
-    /// Returns the schema that `make` made at the first call.
-    pub(crate) fn schema(&self, make: impl FnOnce() -> serde_json::Value) -> &serde_json::Value {
+    /// Returns the schema that `make` made at the first call: a parser makes it once.
+    pub fn schema(&self, make: impl FnOnce() -> serde_json::Value) -> &serde_json::Value {
         self.schema.get_or_init(make)
     }
 }

@@ -2,46 +2,57 @@
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
-pub(super) fn net(_: &mut SchemaGenerator) -> Schema {
+/// Refers to the definition of a net by name.
+pub fn net(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "$ref": "#/$defs/net" })
 }
 
-pub(super) fn optional_net(_: &mut SchemaGenerator) -> Schema {
+/// Refers to the definition of a net by name, or nothing.
+pub fn optional_net(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "anyOf": [{ "$ref": "#/$defs/net" }, { "type": "null" }] })
 }
 
-pub(super) fn network(_: &mut SchemaGenerator) -> Schema {
+/// Refers to the definition of the net of a task.
+pub fn network(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "$ref": "#/$defs/network" })
 }
 
-pub(super) fn dataset_name(_: &mut SchemaGenerator) -> Schema {
+/// Refers to the definition of a data set by name.
+pub fn dataset_name(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "$ref": "#/$defs/dataset_name" })
 }
 
-pub(super) fn optional_dataset_name(_: &mut SchemaGenerator) -> Schema {
+/// Refers to the definition of a data set by name, or nothing.
+pub fn optional_dataset_name(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "anyOf": [{ "$ref": "#/$defs/dataset_name" }, { "type": "null" }] })
 }
 
-pub(super) fn loss(_: &mut SchemaGenerator) -> Schema {
+/// Refers to the definition of a loss by name.
+pub fn loss(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "$ref": "#/$defs/loss" })
 }
 
-pub(super) fn optimizer(_: &mut SchemaGenerator) -> Schema {
+/// Refers to the definition of an optimizer.
+pub fn optimizer(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "$ref": "#/$defs/optimizer" })
 }
 
-pub(super) fn role_optimizer(_: &mut SchemaGenerator) -> Schema {
+/// Refers to the definition of any settings of an optimizer, or nothing.
+pub fn role_optimizer(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "anyOf": [{ "$ref": "#/$defs/role_optimizer" }, { "type": "null" }] })
 }
 
-pub(super) fn partition(_: &mut SchemaGenerator) -> Schema {
+/// Refers to the definition of a partition.
+pub fn partition(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "$ref": "#/$defs/partition" })
 }
 
-pub(super) fn selection(_: &mut SchemaGenerator) -> Schema {
+/// Refers to the definition of a selection of clients.
+pub fn selection(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "$ref": "#/$defs/selection" })
 }
 
-pub(super) fn strategy(_: &mut SchemaGenerator) -> Schema {
+/// Refers to the definition of a strategy.
+pub fn strategy(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "$ref": "#/$defs/strategy" })
 }

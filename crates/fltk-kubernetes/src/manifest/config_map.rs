@@ -1,9 +1,7 @@
 //! The config maps that pods read: they contain the job's experiment.
 
-use fltk_core::{
-    catalogue::Catalogues,
-    experiment::{Experiment, SourceFile, parse, to_yaml},
-};
+use fltk_core::{catalogue::Catalogues, experiment::Experiment};
+use fltk_experiment::{SourceFile, parse, to_yaml};
 use fltk_plan::{JobSpec, Role};
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::{Value as Json, json};

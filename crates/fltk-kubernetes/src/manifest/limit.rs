@@ -28,7 +28,7 @@ pub fn object_limit(config: &KubernetesConfig, num_pods: u32) -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use fltk_core::experiment::SourceFile;
+    use fltk_experiment::SourceFile;
 
     use super::*;
 

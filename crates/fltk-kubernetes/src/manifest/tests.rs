@@ -1,7 +1,7 @@
 //! Tests of manifests against golden files, and of properties of names.
 
 use fltk_catalogue::catalogues;
-use fltk_core::experiment::{SourceFile, parse};
+use fltk_experiment::{SourceFile, parse};
 use fltk_plan::jobs;
 
 use super::*;

@@ -1,6 +1,5 @@
 //! Tests of the tracker as a value: no cluster, no runtime, and times that the tests choose.
 
-use fltk_core::experiment;
 use fltk_plan::Stream;
 use jiff::Timestamp;
 
@@ -59,7 +58,8 @@ impl Case {
     /// Tells the orchestrator the new events, and the tracker its actions. Returns the events.
     fn take(&mut self) -> Vec<Event> {
         let events = self.tracker.events(&self.orchestrator);
-        let actions = self.orchestrator.take(experiment::Duration::from_millis(0), events.clone(), Timestamp::UNIX_EPOCH).unwrap();
+        let actions =
+            self.orchestrator.take(fltk_core::experiment::Duration::from_millis(0), events.clone(), Timestamp::UNIX_EPOCH).unwrap();
         self.tracker.follow(actions, &self.orchestrator);
         events
     }

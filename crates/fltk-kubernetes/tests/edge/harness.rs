@@ -12,10 +12,8 @@ use std::{
 
 use fake_kubernetes::Scenario;
 use fltk_catalogue::catalogues;
-use fltk_core::{
-    arrivals::read_trace,
-    experiment::{SourceFile, parse},
-};
+use fltk_core::arrivals::read_trace;
+use fltk_experiment::{SourceFile, parse};
 use fltk_kubernetes::{
     Edge, End, Observer,
     config::KubernetesConfig,

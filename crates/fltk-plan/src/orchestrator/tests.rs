@@ -1,7 +1,5 @@
-use fltk_core::{
-    arrivals::read_trace,
-    experiment::{SourceFile, parse},
-};
+use fltk_core::arrivals::read_trace;
+use fltk_experiment::{SourceFile, parse};
 use fltk_records::{StreamDescription, StreamFolder, StreamTexts};
 
 use super::*;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use fltk_core::experiment::Report;
+use fltk_experiment::Report;
 
 use super::NAME_LENGTH_MAX;
 use crate::{checkpoint::CheckpointError, files::FileError, history::OrderError, journal::JournalError};

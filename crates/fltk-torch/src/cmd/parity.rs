@@ -8,7 +8,7 @@ use fltk::{
     exit::{Exit, failure},
     output,
 };
-use fltk_core::experiment::parse_optimizer;
+use fltk_experiment::parse_optimizer;
 use fltk_train::{
     Device, MemoryFormat,
     parity::{self, Comparison},

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use fltk::exit::{Exit, OrExit as _, failure};
-use fltk_core::experiment::{self, Experiment, NetworkConfig};
+use fltk_core::experiment::{Experiment, NetworkConfig};
 use fltk_data::{Dataset, digest::samples_digest};
 use fltk_train::ranks::gather_bytes;
 use sha2::{Digest as _, Sha256};
@@ -54,7 +54,7 @@ fn digests_of(job: &Job, dataset: &Dataset, base: &Path) -> anyhow::Result<[[u8;
     // The YAML text is comparable only within one version, so the version is compared first.
     let alone = Experiment { name: "job".to_owned(), seeds: vec![job.seed], tasks: vec![task], stream: None };
     let digest = |text: &str| Sha256::digest(text).into();
-    Ok([digest(env!("CARGO_PKG_VERSION")), digest(&experiment::to_yaml(&alone)), samples_digest(dataset)])
+    Ok([digest(env!("CARGO_PKG_VERSION")), digest(&fltk_experiment::to_yaml(&alone)), samples_digest(dataset)])
 }
 
 /// The first rank that differs from rank 0, and the index of the first item that differs.

@@ -15,7 +15,7 @@ use fltk::{
     output,
     split::split,
 };
-use fltk_core::experiment::{self, DatasetConfig, Experiment, Setting};
+use fltk_core::experiment::{DatasetConfig, Experiment, Setting};
 use fltk_data::Dataset;
 use fltk_records::{
     Hyperparameters, RunDescription, RunFolder,
@@ -168,7 +168,7 @@ impl<'a> Group<'a> {
         let id = match name {
             Some(name) => named::new_id(name, &experiment),
             None => {
-                let yaml = experiment::to_yaml(&experiment);
+                let yaml = fltk_experiment::to_yaml(&experiment);
                 let unique = format!("{}/{}/{yaml}", Timestamp::now().as_nanosecond(), std::process::id());
                 hex::encode(&Sha256::digest(unique)[..8])
             }
@@ -374,7 +374,7 @@ impl<'a> Group<'a> {
             host: host(),
             started_at: now,
         };
-        let yaml = experiment::to_yaml(&self.experiment);
+        let yaml = fltk_experiment::to_yaml(&self.experiment);
         RunFolder::create(
             &self.runs,
             &self.experiment.name,

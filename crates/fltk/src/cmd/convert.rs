@@ -1,7 +1,5 @@
 //! `fltk convert FILE...`: converts any supported files into one experiment file in our format.
 
-use fltk_core::experiment;
-
 use crate::{cli::ConvertArgs, inputs, output};
 
 /// Prints the experiment in our format.
@@ -11,5 +9,5 @@ use crate::{cli::ConvertArgs, inputs, output};
 pub fn run(args: &ConvertArgs) -> anyhow::Result<()> {
     let args = &args.experiment;
     let experiment = inputs::read_experiment(&args.files, &args.overrides, args.seed)?;
-    output::data(&experiment::to_yaml(&experiment))
+    output::data(&fltk_experiment::to_yaml(&experiment))
 }

@@ -1,7 +1,7 @@
 //! `fltk extractor CONFIG`: downloads the data sets that a configuration needs.
 
-use fltk_core::experiment::{self, FileKind, file_kind};
 use fltk_data::sources::{self, Source, cifar10, cifar100, fashion_mnist, mnist};
+use fltk_experiment::{FileKind, file_kind};
 
 use super::data::fetch;
 use crate::{
@@ -20,7 +20,7 @@ const KFLTK_DATASETS: [&Source; 4] = [&mnist::SOURCE, &fashion_mnist::SOURCE, &c
 pub fn run(cli: &Cli, args: &ExtractorArgs) -> anyhow::Result<()> {
     let file = inputs::read_source(&args.config)?;
     let needed: Vec<&Source> = if file_kind(&file) == FileKind::Cluster {
-        let parsed = experiment::parse_cluster(&file, crate::catalogues());
+        let parsed = fltk_experiment::parse_cluster(&file, crate::catalogues());
         parsed.map_err(|report| failure(Exit::Experiment, report.render(output::color_stderr())))?;
         KFLTK_DATASETS.to_vec()
     } else {

@@ -1,7 +1,5 @@
 //! `fltk schema`: the JSON Schemas of our files.
 
-use fltk_core::experiment;
-
 use crate::{cli::SchemaArgs, output};
 
 /// Prints the schema.
@@ -14,5 +12,5 @@ pub fn run(args: &SchemaArgs) -> anyhow::Result<()> {
         return output::json(fltk_kubernetes::config::KubernetesConfig::json_schema());
     }
     let SchemaArgs { .. } = args;
-    output::json(&experiment::json_schema(crate::catalogues()))
+    output::json(&fltk_experiment::json_schema(crate::catalogues()))
 }

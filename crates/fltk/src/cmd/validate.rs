@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use fltk_core::experiment::{self, FileKind, Override, Report, Severity, SourceFile, file_kind};
+use fltk_experiment::{FileKind, Override, Report, Severity, SourceFile, file_kind};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -81,9 +81,9 @@ fn unreadable(cli: &Cli, path: &Path, error: &anyhow::Error) -> anyhow::Result<C
 
 /// Checks a cluster file: settings that it lacks, such as seeds, may come from an arrival file that is given with it.
 fn check_cluster(source: &SourceFile, arrival: Option<&SourceFile>, overrides: &[Override]) -> Result<Report, Report> {
-    let alone = experiment::parse_cluster(source, crate::catalogues()).map(|parsed| parsed.warnings);
+    let alone = fltk_experiment::parse_cluster(source, crate::catalogues()).map(|parsed| parsed.warnings);
     let (Some(arrival), Err(mut report)) = (arrival, alone.clone()) else { return alone };
-    let together = experiment::parse(&[arrival.clone(), source.clone()], overrides, crate::catalogues())
+    let together = fltk_experiment::parse(&[arrival.clone(), source.clone()], overrides, crate::catalogues())
         .map_or_else(|report| report, |parsed| parsed.warnings);
     report
         .problems
@@ -98,7 +98,7 @@ fn check(source: &SourceFile, cluster: Option<&SourceFile>, overrides: &[Overrid
         return fltk_kubernetes::config::KubernetesConfig::parse(source).map(|(_, warnings)| warnings);
     }
     let Some(cluster) = cluster.filter(|_| file_kind(source) == FileKind::Arrival) else {
-        return experiment::parse(std::slice::from_ref(source), overrides, crate::catalogues()).map(|parsed| parsed.warnings);
+        return fltk_experiment::parse(std::slice::from_ref(source), overrides, crate::catalogues()).map(|parsed| parsed.warnings);
     };
     // Warnings about the cluster file itself are reported for that file.
     let said = check_cluster(cluster, None, &[]).unwrap_or_else(|report| report).problems;
@@ -109,7 +109,7 @@ fn check(source: &SourceFile, cluster: Option<&SourceFile>, overrides: &[Overrid
         });
         report
     };
-    experiment::parse(&[source.clone(), cluster.clone()], overrides, crate::catalogues())
+    fltk_experiment::parse(&[source.clone(), cluster.clone()], overrides, crate::catalogues())
         .map(|parsed| without_said(parsed.warnings))
         .map_err(without_said)
 }

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use fltk_core::experiment;
 use fltk_plan::{Stream, StreamEvent};
 use fltk_records::{StreamDescription, StreamFolder, StreamTexts};
 use jiff::Timestamp;
@@ -53,7 +52,7 @@ impl Inputs {
     #[must_use]
     pub fn texts(&self) -> StreamTexts {
         StreamTexts {
-            experiment: experiment::to_yaml(&self.experiment),
+            experiment: fltk_experiment::to_yaml(&self.experiment),
             cluster: None,
             trace: self.trace.as_ref().map(|source| source.text.clone()),
         }

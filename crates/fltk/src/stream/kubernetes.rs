@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use fltk_core::experiment::{FileKind, SourceFile, file_kind};
+use fltk_experiment::{FileKind, SourceFile, file_kind};
 use fltk_kubernetes::{config::KubernetesConfig, manifest::RunContext};
 use fltk_records::StreamTexts;
 use serde_json::json;

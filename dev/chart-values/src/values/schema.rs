@@ -1,6 +1,6 @@
 //! The generation of a JSON Schema for Helm from types: in draft 7, the newest draft that every Helm 3 supports, and as small as possible.
 
-use fltk_core::experiment::{self, ConfigFormat};
+use fltk_experiment::ConfigFormat;
 use fltk_kubernetes::config::KubernetesConfig;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -25,7 +25,7 @@ pub fn of<T: JsonSchema + DeserializeOwned>(chart: &str) -> Json {
 
 /// Inserts the program's own schemas for those of the orchestrator's values that the program reads.
 pub fn of_orchestrator(mut schema: Json) -> Json {
-    let experiment = adopt(&mut schema, "experiment", experiment::json_schema(fltk_catalogue::catalogues()));
+    let experiment = adopt(&mut schema, "experiment", fltk_experiment::json_schema(fltk_catalogue::catalogues()));
     let kubernetes = adopt(&mut schema, "kubernetes", KubernetesConfig::json_schema()["properties"]["kubernetes"].clone());
     adopt_definitions(&mut schema, "kubernetes", &KubernetesConfig::json_schema()["$defs"]);
     let orchestrator = &mut schema["definitions"]["Orchestrator"]["properties"];

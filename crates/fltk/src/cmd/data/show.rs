@@ -2,14 +2,12 @@
 
 use std::path::Path;
 
-use fltk_core::{
-    experiment::{DatasetConfig, parse_partition},
-    seed::Seed,
-};
+use fltk_core::{experiment::DatasetConfig, seed::Seed};
 use fltk_data::{
     Dataset, Split, heterogeneity,
     heterogeneity::{Heterogeneity, Summary},
 };
+use fltk_experiment::parse_partition;
 use serde::Serialize;
 
 use super::dataset;

@@ -11,11 +11,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use fltk_core::{
-    experiment::{self, Experiment},
-    terminal,
-    termination::is_of_machine,
-};
+use fltk_core::{experiment::Experiment, terminal, termination::is_of_machine};
 use fltk_plan::{JobSpec, plan::Blame};
 
 use crate::{child, exit::Exit, output, stream::JobFiles, termination::TERMINATION_LOG};
@@ -74,7 +70,7 @@ impl Start<'_> {
     /// If a file can't be written, or the process can't be started.
     pub fn process(&self, spec: &JobSpec, attempt: u32) -> anyhow::Result<Process> {
         let (file, log) = (self.files.experiment(&spec.id), self.files.log(&spec.id));
-        output::write_file(&file, experiment::to_yaml(&spec.experiment(self.experiment)).as_bytes())?;
+        output::write_file(&file, fltk_experiment::to_yaml(&spec.experiment(self.experiment)).as_bytes())?;
         let said = File::options().append(true).create(true).open(&log).with_context(|| format!("can't write `{}`", log.display()))?;
         let log_from = said.metadata().map_or(0, |metadata| metadata.len());
         let mut command = Command::new(env::current_exe().context("can't find this program's own file")?);

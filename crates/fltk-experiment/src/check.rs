@@ -1,0 +1,212 @@
+//! Checks that no schema can express: settings that are valid alone and impossible together.
+
+mod partition;
+mod stream;
+
+pub(crate) use stream::check_stream;
+
+use super::{
+    FederatedConfig, NetworkConfig, ScheduleUnit, Setting, Task, TrainConfig,
+    places::Places,
+    report::{Problem, Severity},
+    source::{Span, quote, quote_all},
+};
+use fltk_core::catalogue::{Catalogue, Catalogues, Choice, ChoiceError, Entry, Misfit, NetEntry};
+
+/// The limit on characters in a name: a Kubernetes label holds 63.
+const NAME_CHARS_MAX: usize = 63;
+
+/// Checks a name that becomes part of folder and object names.
+pub(crate) fn check_name(name: &str, what: &str, span: Span, problems: &mut Vec<Problem>) {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if name.is_empty() || name.len() > NAME_CHARS_MAX || !name.chars().all(fits) || name.starts_with('-') {
+        let message = format!("{} can't be the name of {what}", quote(name));
+        let hint = format!("letters, digits, `-` and `_`, at most {NAME_CHARS_MAX}; the first isn't `-`");
+        problems.push(Problem::error(span, message).hint(hint));
+    }
+}
+
+/// Settles the choices of a task and checks for impossible combinations within it.
+pub(crate) fn check_task(mut task: Task, catalogues: &Catalogues, places: &Places<'_>, problems: &mut Vec<Problem>) -> Option<Task> {
+    if let Err(problem) = settle(&mut task, catalogues, places) {
+        problems.push(*problem);
+        return None;
+    }
+    check_name(&task.name, "a task", places.at("name").span, problems);
+    check_network(&task, catalogues, places, problems);
+    check_train(&task.train, catalogues, places, problems);
+    check_priorities(&task, places, problems);
+    check_resources(&task, places, problems);
+    let dataset = catalogues.datasets.get(&task.dataset.name)?;
+    match &task.setting {
+        Setting::Federated(config) => {
+            check_federated(config, places, problems);
+            check_choice(&config.strategy, &catalogues.strategies, "federated.strategy", places, problems);
+            check_choice(&config.selection, &catalogues.selections, "federated.selection", places, problems);
+            check_choice(&config.partition, &catalogues.partitioners, "federated.partition", places, problems);
+            partition::check(config, dataset, catalogues, places, problems);
+        }
+        Setting::Distributed(config) => {
+            check_distributed(&task, places, problems);
+            if config.sync_batch_norm && matches!(task.network, NetworkConfig::TorchScript { .. }) {
+                let place = places.at("distributed.sync_batch_norm");
+                let problem = Problem::error(place.span, format!("`{}` doesn't reach into TorchScript modules", place.name));
+                problems.push(problem.hint("use one of the catalogue's nets, or leave it out"));
+            }
+            if let Some(num_train) = dataset.num_train.filter(|num_train| config.data_parallelism > *num_train) {
+                let place = places.at("distributed.data_parallelism");
+                let message = format!("`{}` is {}, and the training set has {num_train} samples", place.name, config.data_parallelism);
+                problems.push(Problem::error(place.span, message).hint("every rank needs a sample"));
+            }
+        }
+    }
+    Some(task)
+}
+
+/// Gives every choice of the task all parameters of its entry.
+fn settle(task: &mut Task, catalogues: &Catalogues, places: &Places<'_>) -> Result<(), Box<Problem>> {
+    let refuse = |path: &str, error: ChoiceError| Box::new(Problem::error(places.at(path).span, error.to_string()));
+    settle_network(&mut task.network, &catalogues.nets).map_err(|error| refuse("network", error))?;
+    for (path, name, is_known) in [
+        ("dataset", &task.dataset.name, catalogues.datasets.get(&task.dataset.name).is_some()),
+        ("loss", &task.loss, catalogues.losses.get(&task.loss).is_some()),
+    ] {
+        if !is_known {
+            return Err(refuse(path, ChoiceError::Unknown { name: name.clone() }));
+        }
+    }
+    for train in std::iter::once(&mut task.train).chain(&mut task.train_other_role) {
+        settle_with(&mut train.optimizer, &catalogues.optimizers).map_err(|error| refuse("train.optimizer", error))?;
+    }
+    if let Setting::Federated(config) = &mut task.setting {
+        settle_with(&mut config.partition, &catalogues.partitioners).map_err(|error| refuse("federated.partition", error))?;
+        settle_with(&mut config.selection, &catalogues.selections).map_err(|error| refuse("federated.selection", error))?;
+        settle_with(&mut config.strategy, &catalogues.strategies).map_err(|error| refuse("federated.strategy", error))?;
+    }
+    Ok(())
+}
+
+/// Gives a choice all parameters of its entry.
+pub(crate) fn settle_with<T: AsRef<Entry>>(choice: &mut Choice, catalogue: &Catalogue<T>) -> Result<(), ChoiceError> {
+    *choice = catalogue.settle(choice.clone())?;
+    Ok(())
+}
+
+fn settle_network(network: &mut NetworkConfig, nets: &Catalogue<NetEntry>) -> Result<(), ChoiceError> {
+    match network {
+        // A name alone stays one.
+        NetworkConfig::Named(net) if net.is_bare() => match nets.get(net.name()) {
+            Some(entry) => net.clone().settled(&entry.entry).map(|_| ()),
+            None => Err(ChoiceError::Unknown { name: net.name().to_owned() }),
+        },
+        NetworkConfig::Named(net) => settle_with(net, nets),
+        NetworkConfig::Block { key, net } => {
+            let owner = nets.iter().find(|entry| entry.block == Some(key)).ok_or_else(|| ChoiceError::Unknown { name: key.clone() })?;
+            *net = net.clone().named(owner.entry.name).settled(&owner.entry)?;
+            Ok(())
+        }
+        NetworkConfig::TorchScript { .. } => Ok(()),
+    }
+}
+
+/// Checks the parameters of a choice together.
+fn check_choice<T: AsRef<Entry>>(choice: &Choice, catalogue: &Catalogue<T>, path: &str, places: &Places<'_>, problems: &mut Vec<Problem>) {
+    let Some(entry) = catalogue.get(choice.name()) else { return };
+    if let Err(Misfit { parameter, message, hint }) = (entry.as_ref().check)(choice) {
+        problems.push(Problem::error(places.at(&format!("{path}.{parameter}")).span, message).hint(hint));
+    }
+}
+
+fn check_network(task: &Task, catalogues: &Catalogues, places: &Places<'_>, problems: &mut Vec<Problem>) {
+    if task.dataset.path.as_ref().is_some_and(|path| path.is_empty() || path.contains('\0')) {
+        problems.push(
+            Problem::error(places.at("dataset.path").span, "the path of the data set is empty").hint("leave `path` out to use the cache"),
+        );
+    }
+    let (shown, net, path) = match &task.network {
+        NetworkConfig::Named(net) => (net.name(), net, "network".to_owned()),
+        NetworkConfig::Block { key, net } => (key.as_str(), net, format!("network.{key}")),
+        NetworkConfig::TorchScript { torchscript } => {
+            if torchscript.trim().is_empty() || torchscript.contains('\0') {
+                let problem = Problem::error(places.at("network.torchscript").span, "the path of the TorchScript module is empty");
+                problems.push(problem.hint("write it as `network: { torchscript: path.pt }`, relative to this file"));
+            }
+            return;
+        }
+    };
+    check_choice(net, &catalogues.nets, &path, places, problems);
+    let (Some(net), Some(dataset)) = (catalogues.nets.get(net.name()), catalogues.datasets.get(&task.dataset.name)) else { return };
+    if net.takes != dataset.gives {
+        let (place, name) = (places.at("network"), dataset.entry.name);
+        let fitting = catalogues.nets.iter().filter(|net| net.takes == dataset.gives).map(|net| net.entry.name);
+        let message = format!("{} takes {}, and `{name}` has {}", quote(shown), net.takes, dataset.gives);
+        let mut problem = Problem::error(place.span, message);
+        let data_place = places.at("dataset");
+        if data_place.span != place.span {
+            problem = problem.label(data_place.span, dataset.gives.to_string());
+        }
+        problems.push(problem.hint(format!("for `{name}`: {}", quote_all(fitting))));
+    }
+}
+
+/// The name of a unit variant in files.
+pub(crate) fn serde_name<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_value(value).ok().and_then(|json| json.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+pub(crate) fn check_train(train: &TrainConfig, catalogues: &Catalogues, places: &Places<'_>, problems: &mut Vec<Problem>) {
+    check_choice(&train.optimizer, &catalogues.optimizers, "train.optimizer", places, problems);
+    let rate = train.learning_rate();
+    if let Some(scheduler) = train.scheduler.filter(|scheduler| scheduler.minimum_learning_rate > rate) {
+        let place = places.at("train.scheduler.minimum_learning_rate");
+        let min = scheduler.minimum_learning_rate;
+        let message = format!("`{}` is {min}, above the learning rate {rate}: the schedule does nothing", place.name);
+        problems.push(Problem::new(Severity::Warning, Some(place.span), message));
+    }
+}
+
+fn check_priorities(task: &Task, places: &Places<'_>, problems: &mut Vec<Problem>) {
+    if !task.priorities.is_empty() && task.priorities.iter().all(|priority| priority.probability <= 0.0) {
+        problems.push(Problem::error(places.at("priorities").span, "no priority has a probability above 0"));
+    }
+    for (index, priority) in task.priorities.iter().enumerate() {
+        if task.priorities[..index].iter().any(|earlier| earlier.priority == priority.priority) {
+            let place = places.at(&format!("priorities.{index}"));
+            problems.push(
+                Problem::error(place.span, format!("priority {} is given twice", priority.priority)).hint("add their probabilities up"),
+            );
+        }
+    }
+}
+
+/// Checks that a task with workers states the workers' resources if it states those of rank 0.
+fn check_resources(task: &Task, places: &Places<'_>, problems: &mut Vec<Problem>) {
+    let num_workers = task.setting.num_workers();
+    if num_workers > 0 && task.resources.as_ref().is_some_and(|resources| resources.worker.is_none()) {
+        let place = places.at("resources");
+        let message = format!("`{}` says nothing of the {num_workers} ranks beside the first", place.name);
+        problems.push(Problem::error(place.span, message).hint("add `worker: { cores: ..., memory: ... }`"));
+    }
+}
+
+fn check_distributed(task: &Task, places: &Places<'_>, problems: &mut Vec<Problem>) {
+    if task.train.scheduler.is_some_and(|scheduler| scheduler.unit == ScheduleUnit::Round) {
+        let problem = Problem::error(places.at("train.scheduler.unit").span, "a distributed task has no rounds for its schedule to count");
+        problems.push(problem.hint("use `unit: epoch`"));
+    }
+    if let Some(other) = &task.train_other_role
+        && (other.optimizer != task.train.optimizer || other.scheduler != task.train.scheduler)
+    {
+        let message = "master and worker have different optimizers or schedules: the ranks of one net would drift apart";
+        problems.push(Problem::error(places.at("roles").span, message).hint("in a distributed task only the batch sizes may differ"));
+    }
+}
+
+fn check_federated(config: &FederatedConfig, places: &Places<'_>, problems: &mut Vec<Problem>) {
+    if config.clients_per_round > config.clients {
+        let (chosen, all) = (places.at("federated.clients_per_round"), places.at("federated.clients"));
+        let message = format!("`{}` is {}, but there are only {} clients", chosen.name, config.clients_per_round, config.clients);
+        let problem = Problem::error(chosen.span, message).label(all.span, format!("{} clients", config.clients));
+        problems.push(problem.hint(format!("choose at most {}, or raise `{}`", config.clients, all.name)));
+    }
+}

@@ -1,0 +1,193 @@
+//! JSON Schemas of catalogues: the definitions to which the schema of a file format only refers.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value as Json, json};
+
+use fltk_core::catalogue::{Catalogue, Catalogues, Constant, Entry, Kind, Parameter, Preset, Range};
+
+/// What a file can have in place of the name of a net.
+pub(crate) const OWN_NET: &str =
+    "or a net of your own, in fltk's own format: `network: { torchscript: net.pt }`, saved with `torch.jit.script(net).save(\"net.pt\")`";
+
+/// Adds the definitions that `schema` refers to and that are catalogues.
+pub(crate) fn apply(schema: &mut Json, catalogues: &Catalogues) {
+    loop {
+        let mut references = BTreeSet::new();
+        collect_references(schema, &mut references);
+        let is_missing = |name: &&String| schema.get("$defs").and_then(|definitions| definitions.get(*name)).is_none();
+        let made: Vec<(String, Json)> =
+            references.iter().filter(is_missing).filter_map(|name| Some((name.clone(), definition(name, catalogues)?))).collect();
+        if made.is_empty() {
+            return;
+        }
+        for (name, definition) in made {
+            schema["$defs"][name] = definition;
+        }
+    }
+}
+
+fn collect_references(schema: &Json, found: &mut BTreeSet<String>) {
+    match schema {
+        Json::Object(map) => {
+            let name = map.get("$ref").and_then(Json::as_str).and_then(|reference| reference.strip_prefix("#/$defs/"));
+            found.extend(name.map(str::to_owned));
+            map.values().for_each(|value| collect_references(value, found));
+        }
+        Json::Array(items) => items.iter().for_each(|item| collect_references(item, found)),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
+    }
+}
+
+/// Returns the definition of this name, if it is a catalogue or a part of one.
+fn definition(name: &str, catalogues: &Catalogues) -> Option<Json> {
+    Some(match name {
+        "net" => {
+            let mut names = names(&catalogues.nets, "The name of a net.");
+            names["x-beside"] = OWN_NET.into();
+            names
+        }
+        "network" => network(catalogues),
+        "dataset_name" => names(&catalogues.datasets, "The name of a data set."),
+        "loss" => names(&catalogues.losses, "A loss over (logits, class index), with PyTorch's name."),
+        "optimizer" => tagged(&catalogues.optimizers, "A local optimizer, with PyTorch's formulas and defaults."),
+        "role_optimizer" => any_of_all(&catalogues.optimizers, "Any of the settings of `optimizer`."),
+        "partition" => tagged(&catalogues.partitioners, "The division of the training set among clients."),
+        "selection" => tagged(&catalogues.selections, "The selection of the clients of a round."),
+        "strategy" => tagged(&catalogues.strategies, "The strategy that turns client updates into the next global model."),
+        _ => {
+            if let Some(net) = catalogues.nets.iter().find(|net| net.block == Some(name)) {
+                return Some(object(net.entry.parameters, Map::new(), &format!("The settings of `{}`.", net.entry.name)));
+            }
+            let parameters = all_parameters(&catalogues.partitioners)
+                .chain(all_parameters(&catalogues.strategies))
+                .chain(all_parameters(&catalogues.selections))
+                .chain(all_parameters(&catalogues.optimizers))
+                .chain(all_parameters(&catalogues.nets));
+            return parameters.into_iter().find_map(|parameter| match parameter.kind {
+                Kind::Choice { tag, definition, doc, entries } if definition == name => {
+                    Some(json!({ "oneOf": entries.iter().map(|entry| variant(entry, tag)).collect::<Vec<_>>(), "description": doc }))
+                }
+                _ => None,
+            });
+        }
+    })
+}
+
+fn all_parameters<T: AsRef<Entry>>(catalogue: &Catalogue<T>) -> impl Iterator<Item = Parameter> {
+    catalogue.iter().flat_map(|entry| entry.as_ref().parameters.iter().copied())
+}
+
+/// A name of the catalogue.
+fn names<T: AsRef<Entry>>(catalogue: &Catalogue<T>, doc: &str) -> Json {
+    let name = |entry: &Entry| json!({ "type": "string", "const": entry.name, "description": described(entry) });
+    let names: Vec<Json> = catalogue.iter().map(|entry| name(entry.as_ref())).collect();
+    json!({ "oneOf": names, "description": doc })
+}
+
+/// A block whose `type` is a name of the catalogue.
+fn tagged<T: AsRef<Entry>>(catalogue: &Catalogue<T>, doc: &str) -> Json {
+    let variants: Vec<Json> = catalogue.iter().map(|entry| variant(entry.as_ref(), "type")).collect();
+    json!({ "oneOf": variants, "description": doc })
+}
+
+/// A net by name, with its settings in a block, or a TorchScript module.
+fn network(catalogues: &Catalogues) -> Json {
+    let mut alternatives = vec![json!({ "$ref": "#/$defs/net", "description": "The name of a net." })];
+    let key = |key: &str, value: Json, doc: &str| json!({ "type": "object", "properties": { key: value }, "required": [key], "description": doc, "additionalProperties": false });
+    for net in catalogues.nets.iter() {
+        if let Some(block) = net.block {
+            let doc = format!("Another form of `{{ type: {}, ... }}`.", net.entry.name);
+            alternatives.push(key(block, json!({ "$ref": format!("#/$defs/{block}") }), &doc));
+        }
+    }
+    let path = json!({ "type": "string", "description": "Path of the `.pt` file, relative to the experiment file." });
+    alternatives.push(key("torchscript", path, "A TorchScript module from a file, trained instead of a net of the catalogue."));
+    let variants: Vec<Json> = catalogues.nets.iter().map(|net| variant(&net.entry, "type")).collect();
+    alternatives.push(json!({ "oneOf": variants, "description": "A net with its settings." }));
+    json!({ "anyOf": alternatives, "description": "The net of a task." })
+}
+
+/// A block of an entry's name and parameters.
+fn variant(entry: &Entry, tag: &str) -> Json {
+    let mut properties = Map::new();
+    properties.insert(tag.to_owned(), json!({ "type": "string", "const": entry.name }));
+    object(entry.parameters, properties, &described(entry))
+}
+
+fn described(entry: &Entry) -> String {
+    if entry.paper.is_empty() { entry.doc.to_owned() } else { format!("{}\n\n{}.", entry.doc, entry.paper) }
+}
+
+/// A block of parameters after `properties`, all of which are required.
+fn object(parameters: &[Parameter], mut properties: Map<String, Json>, doc: &str) -> Json {
+    let mut required: Vec<String> = properties.keys().cloned().collect();
+    for parameter in parameters {
+        if parameter.preset == Preset::Required {
+            required.push(parameter.name.to_owned());
+        }
+        properties.insert(parameter.name.to_owned(), property(parameter));
+    }
+    json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false, "description": doc })
+}
+
+/// A block of any of the parameters of all entries, without defaults.
+fn any_of_all<T: AsRef<Entry>>(catalogue: &Catalogue<T>, doc: &str) -> Json {
+    let mut properties = Map::new();
+    let names: Vec<&str> = catalogue.names().collect();
+    properties.insert("type".to_owned(), json!({ "type": ["string", "null"], "enum": names, "description": "The name of an optimizer." }));
+    for parameter in all_parameters(catalogue) {
+        let mut property = property(&Parameter { preset: Preset::Required, ..parameter });
+        if let Some(kind) = property.get("type").cloned() {
+            property["type"] = json!([kind, "null"]);
+        }
+        properties.entry(parameter.name).or_insert(property);
+    }
+    json!({ "type": "object", "properties": properties, "additionalProperties": false, "description": doc })
+}
+
+fn property(parameter: &Parameter) -> Json {
+    let mut schema = match parameter.kind {
+        Kind::Number(range) => number(range),
+        Kind::Whole { min, max } => {
+            let mut schema = json!({ "type": "integer", "format": "uint32", "minimum": min });
+            if max < u32::MAX {
+                schema["maximum"] = max.into();
+            }
+            schema
+        }
+        Kind::Switch => json!({ "type": "boolean" }),
+        Kind::Numbers { count, each } => json!({ "type": "array", "items": number(each), "minItems": count, "maxItems": count }),
+        Kind::Choice { definition, .. } => json!({ "$ref": format!("#/$defs/{definition}") }),
+    };
+    schema["description"] = parameter.doc.into();
+    match parameter.preset {
+        Preset::Required => {}
+        Preset::Value(value) => {
+            schema["default"] = match value {
+                Constant::Number(value) => value.into(),
+                Constant::Whole(value) => value.into(),
+                Constant::Switch(value) => value.into(),
+                Constant::Numbers(values) => values.into(),
+            };
+        }
+        // A file may leave it open, also with `null`: the meaning depends on who wrote the file.
+        Preset::Changed { .. } => {
+            if let Some(kind) = schema.get("type").cloned() {
+                schema["type"] = json!([kind, "null"]);
+            }
+        }
+    }
+    schema
+}
+
+fn number(range: Range) -> Json {
+    let mut schema = json!({ "type": "number", "format": "double" });
+    if let Some((min, is_excluded)) = range.min {
+        schema[if is_excluded { "exclusiveMinimum" } else { "minimum" }] = min.into();
+    }
+    if let Some((max, is_excluded)) = range.max {
+        schema[if is_excluded { "exclusiveMaximum" } else { "maximum" }] = max.into();
+    }
+    schema
+}

@@ -1,0 +1,49 @@
+//! Blocks of an experiment file as values on the command line: the same keys, checks and defaults.
+
+use super::{Report, SourceFile, parse::or_unreadable, report::Problem, schema, shape, tree};
+use fltk_core::catalogue::{Catalogue, Catalogues, Choice, Entry};
+
+/// Returns the partition that `text` describes, in YAML or JSON, as under `partition` in an experiment file.
+///
+/// # Errors
+/// Every problem in the text.
+pub fn parse_partition(text: &str, catalogues: &Catalogues) -> Result<Choice, Report> {
+    parse(text, "--partition", &catalogues.partitioners, catalogues)
+}
+
+/// Returns the optimizer that `text` describes, in YAML or JSON, as under `optimizer` in an experiment file.
+///
+/// # Errors
+/// Every problem in the text.
+pub fn parse_optimizer(text: &str, catalogues: &Catalogues) -> Result<Choice, Report> {
+    parse(text, "--optimizer", &catalogues.optimizers, catalogues)
+}
+
+/// Parses a block. `flag` is the name of the text in reports.
+fn parse<T: AsRef<Entry>>(text: &str, flag: &str, catalogue: &Catalogue<T>, catalogues: &Catalogues) -> Result<Choice, Report> {
+    let mut problems = Vec::new();
+    let value = match tree::read(text, 0, &mut problems) {
+        Ok(mut node) => {
+            let root = schema::experiment(catalogues);
+            shape::check(root, &root["$defs"][catalogue.kind()], &mut node, catalogue.kind(), &mut problems);
+            let choice = serde_json::from_value::<Choice>(node.to_json()).ok().and_then(|choice| catalogue.settle(choice).ok());
+            // Some parameters are wrong only together.
+            if let Some(entry) = choice.as_ref().and_then(|choice| catalogue.get(choice.name()))
+                && let Some(misfit) = choice.as_ref().and_then(|choice| (entry.as_ref().check)(choice).err())
+            {
+                let span = node.get(misfit.parameter).map_or(node.span, |node| node.span);
+                problems.push(Problem::error(span, misfit.message).hint(misfit.hint));
+            }
+            choice
+        }
+        Err(problem) => {
+            problems.push(*problem);
+            None
+        }
+    };
+    let report = Report::new(vec![SourceFile { name: flag.to_owned(), text: text.to_owned() }], problems);
+    match value {
+        Some(value) if !report.has_errors() => Ok(value),
+        _ => Err(or_unreadable(report)),
+    }
+}

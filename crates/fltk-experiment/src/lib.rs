@@ -1,0 +1,40 @@
+//! Experiment files: text becomes an [`Experiment`] that can't be wrong, or a [`Report`] of every problem with its place; and an experiment
+//! becomes text again. KFLTK's files are read too.
+//!
+//! ```text
+//! text ── tree ──> Node ── shape (schema) ──> Node with defaults ── read ── check ──> Experiment ── write ──> text
+//!                                     └────────── problems ───────────────────┘
+//! ```
+//!
+//! Not for: reading files (the caller has read them), and what an experiment means (`fltk_core::experiment`).
+
+mod check;
+mod config;
+mod entries;
+mod file;
+mod flag;
+mod kfltk;
+mod overrides;
+mod parse;
+mod places;
+mod report;
+mod schema;
+mod shape;
+mod source;
+mod tree;
+
+use fltk_core::experiment::{
+    AdmissionConfig, ArrivalGroup, DatasetConfig, DistributedConfig, Duration, Experiment, FederatedConfig, Gaps, NetworkConfig,
+    OrchestratorType, PodResources, PolicyName, Priority, Quantity, Resources, ScheduleUnit, SchedulerConfig, Setting, StreamConfig, Task,
+    TrainConfig, definition,
+};
+
+pub use config::ConfigFormat;
+pub use file::to_yaml;
+pub use flag::{parse_optimizer, parse_partition};
+pub use kfltk::Cluster;
+pub use overrides::{Override, OverrideError};
+pub use parse::{FileKind, Parsed, ParsedCluster, file_kind, parse, parse_cluster};
+pub use report::{Label, Problem, Report, Severity};
+pub use schema::json_schema;
+pub use source::{EncodingError, SourceFile, Span};

@@ -1,0 +1,363 @@
+//! Property tests: writing and reading any experiment gives the same experiment. Experiments are drawn from the catalogues, so that every
+//! entry is tested here without a change.
+
+use fltk_catalogue::catalogues;
+use fltk_core::{
+    catalogue::{Catalogue, Choice, ClientCount, DatasetEntry, Entry, Kind, NetEntry, Parameter, PartitionerEntry, Preset, Range, Value},
+    experiment::{
+        AdmissionConfig, ArrivalGroup, DatasetConfig, DistributedConfig, Duration, Experiment, FederatedConfig, Gaps, GradientCompression,
+        NetworkConfig, OrchestratorType, PodResources, PolicyName, Priority, Resources, ScheduleUnit, SchedulerConfig, Setting,
+        StreamConfig, Task, TrainConfig,
+    },
+    seed::Seed,
+};
+use fltk_experiment::{SourceFile, parse, to_yaml};
+use proptest::{collection::vec, option, prelude::*, sample::select};
+
+/// The magnitude of numbers whose range has no bound.
+const UNBOUNDED: f64 = 1e9;
+
+/// Numbers of the range: its bounds, numbers close to the lower one, and any others with all the digits of a float.
+fn number(range: Range) -> BoxedStrategy<f64> {
+    let low = range.min.map_or(-UNBOUNDED, |(min, _)| min);
+    let high = range.max.map_or(low.abs() + UNBOUNDED, |(max, _)| max);
+    let included = [range.min, range.max].into_iter().flatten().filter(|(_, is_excluded)| !is_excluded).map(|(bound, _)| bound);
+    let marked: Vec<f64> = included.chain([f64::midpoint(low, high)]).collect();
+    let close = (1e-12..1e-3f64).prop_map(move |distance| low + distance);
+    prop_oneof![select(marked), close, low..=high].prop_filter("a number of the range", move |number| range.contains(*number)).boxed()
+}
+
+/// Values of the parameter's type and range.
+fn value(parameter: &Parameter) -> BoxedStrategy<Value> {
+    match parameter.kind {
+        Kind::Number(range) => number(range).prop_map(Value::Number).boxed(),
+        // Equal bounds of two parameters are drawn often, since some entries need two equal values.
+        Kind::Whole { min, max } => prop_oneof![Just(min), Just(max), min..=max].prop_map(Value::Whole).boxed(),
+        Kind::Switch => any::<bool>().prop_map(Value::Switch).boxed(),
+        Kind::Numbers { count, each } => vec(number(each), count).prop_map(Value::Numbers).boxed(),
+        Kind::Choice { tag, entries, .. } => {
+            let named = if tag == "law" { Choice::law } else { Choice::new };
+            select(entries).prop_flat_map(move |entry| with_values(named(entry.name), entry)).prop_map(Value::from).boxed()
+        }
+    }
+}
+
+/// `choice` with a value for every required parameter of its entry, and for any of the others.
+fn with_values(choice: Choice, entry: &'static Entry) -> BoxedStrategy<Choice> {
+    let given = entry.parameters.iter().fold(Just(choice).boxed(), |choice, parameter| {
+        let value = match parameter.preset {
+            Preset::Required => value(parameter).prop_map(Some).boxed(),
+            Preset::Value(_) | Preset::Changed { .. } => option::of(value(parameter)).boxed(),
+        };
+        let add = |(choice, value): (Choice, Option<Value>)| match value {
+            Some(value) => choice.with(parameter.name, value),
+            None => choice,
+        };
+        (choice, value).prop_map(add).boxed()
+    });
+    given.prop_filter("values that fit together", |choice| (entry.check)(choice).is_ok()).boxed()
+}
+
+/// Any entry of a catalogue, with any values.
+fn any_of(catalogue: &'static Catalogue) -> impl Strategy<Value = Choice> {
+    select(catalogue.iter().collect::<Vec<_>>()).prop_flat_map(|entry| with_values(Choice::new(entry.name), entry))
+}
+
+fn train() -> impl Strategy<Value = TrainConfig> {
+    let scheduler = (1..1000u32, 0.001..1.0f64, any::<bool>());
+    (1..1000u32, 1..5000u32, any::<bool>(), any_of(&catalogues().optimizers), option::of(scheduler)).prop_map(
+        |(batch_size, test_batch_size, drop_last, optimizer, scheduler)| {
+            let mut train = TrainConfig { batch_size, test_batch_size, drop_last, optimizer, scheduler: None };
+            train.scheduler = scheduler.map(|(step_size, gamma, floor)| SchedulerConfig {
+                step_size,
+                gamma,
+                minimum_learning_rate: if floor { train.learning_rate() / 2.0 } else { 0.0 },
+                unit: ScheduleUnit::Epoch,
+            });
+            train
+        },
+    )
+}
+
+/// Any partition that fits the data set, with a number of clients that fits both.
+fn partition(dataset: &'static DatasetEntry) -> impl Strategy<Value = (Choice, u32)> {
+    let fits = |partitioner: &&PartitionerEntry| {
+        (!partitioner.needs_labels || dataset.num_classes().is_some())
+            && (!partitioner.needs_natural_clients || dataset.has_natural_clients)
+    };
+    let fitting: Vec<_> = catalogues().partitioners.iter().filter(fits).collect();
+    select(fitting).prop_flat_map(|partitioner| (with_values(Choice::new(partitioner.entry.name), &partitioner.entry), 1..=10u32)).prop_map(
+        |(mut choice, tens)| {
+            let partitioner = catalogues().partitioners.get(choice.name()).expect("it was drawn from the catalogue");
+            let classes = dataset.num_classes().unwrap_or(1);
+            let clients = match partitioner.clients {
+                ClientCount::Any => tens * 10,
+                ClientCount::MultipleOfClasses => tens * classes,
+                ClientCount::AtMostClasses => tens.min(classes),
+            };
+            let samples = dataset.num_train.map_or(u32::MAX, |num_train| num_train / clients);
+            for (parameter, max) in [(partitioner.classes_per_client, classes), (partitioner.samples_per_client, samples)] {
+                if let Some(parameter) = parameter.filter(|parameter| parameter.of(&choice) > max) {
+                    let count = parameter.of(&choice) % max + 1;
+                    choice = choice.with(parameter.name(), count);
+                }
+            }
+            (choice, clients)
+        },
+    )
+}
+
+fn federated(dataset: &'static DatasetEntry) -> impl Strategy<Value = Setting> {
+    let (strategy, selection) = (any_of(&catalogues().strategies), any_of(&catalogues().selections));
+    (partition(dataset), 1..=10u32, 1..1000u32, 1..20u32, (strategy, selection), 1..10u32).prop_map(
+        |((partition, clients), clients_per_round, rounds, epochs_per_round, (strategy, selection), evaluate_every)| {
+            let clients_per_round = clients_per_round.min(clients);
+            let config =
+                FederatedConfig { clients, clients_per_round, rounds, epochs_per_round, partition, selection, strategy, evaluate_every };
+            Setting::Federated(config)
+        },
+    )
+}
+
+fn distributed() -> impl Strategy<Value = Setting> {
+    let numbers = (1..1000u32, 1..100u32, 0..10u32);
+    (numbers, any::<[bool; 3]>(), 1..10_000_000u64, option::of(1..9000u32)).prop_map(
+        |((epochs, data_parallelism, restarts), [pad_last, sync_batch_norm, half], millis, checkpoint_every_steps)| {
+            let compression = if half { GradientCompression::Fp16 } else { GradientCompression::None };
+            let timeout = Duration::from_millis(millis);
+            Setting::Distributed(DistributedConfig {
+                epochs,
+                data_parallelism,
+                pad_last,
+                sync_batch_norm,
+                compression,
+                checkpoint_every_steps,
+                restarts,
+                timeout,
+            })
+        },
+    )
+}
+
+/// Paths as users have them: with spaces, quotes, colons, and text that YAML might misread.
+fn path() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[ -~]{0,20}[!-~]",
+        "\\PC{1,12}[a-z]",
+        select(vec!["no", "1e3", "null", "~", "- a", "a: b", "'", "#x"]).prop_map(str::to_owned)
+    ]
+}
+
+/// Any net, in each form that a file can have it in, or a TorchScript module; with a data set that it can be trained with.
+fn network() -> impl Strategy<Value = (NetworkConfig, &'static DatasetEntry)> {
+    let of_catalogue = select(catalogues().nets.iter().collect::<Vec<_>>()).prop_flat_map(|net| {
+        let fitting: Vec<_> = catalogues().datasets.iter().filter(|dataset| dataset.gives == net.takes).collect();
+        (net_of(net), select(fitting))
+    });
+    let torchscript = path().prop_map(|torchscript| NetworkConfig::TorchScript { torchscript });
+    prop_oneof![
+        9 => of_catalogue,
+        1 => (torchscript, select(catalogues().datasets.iter().collect::<Vec<_>>())),
+    ]
+}
+
+fn net_of(entry: &'static NetEntry) -> impl Strategy<Value = NetworkConfig> {
+    (with_values(Choice::new(entry.entry.name), &entry.entry), any::<bool>()).prop_map(|(net, in_block)| match entry.block {
+        Some(key) if in_block => NetworkConfig::Block { key: key.to_owned(), net },
+        _ => NetworkConfig::Named(net),
+    })
+}
+
+fn resources() -> impl Strategy<Value = Resources> {
+    let quantity = || select(vec!["500m", "1", "2.5", "1e3", "1E3", "1Gi", ".5Ti"]).prop_map(|text| text.parse().expect("a quantity"));
+    let pod = (quantity(), quantity()).prop_map(|(cores, memory)| PodResources { cores, memory });
+    (pod.clone(), pod).prop_map(|(master, worker)| Resources { master, worker: Some(worker) })
+}
+
+fn task() -> impl Strategy<Value = Task> {
+    network().prop_flat_map(|(network, dataset)| {
+        let setting = prop_oneof![distributed(), federated(dataset)];
+        task_of(network, dataset, setting)
+    })
+}
+
+fn task_of(network: NetworkConfig, dataset: &'static DatasetEntry, setting: impl Strategy<Value = Setting>) -> impl Strategy<Value = Task> {
+    let loss = select(catalogues().losses.names().collect::<Vec<_>>());
+    let numbers = (1..100u32, 1..16u32, option::of(0.001..1.0f64), vec(0.001..1.0f64, 0..3));
+    let training = (train(), option::of(train()));
+    (Just(network), option::of(path()), loss, training, numbers, setting, option::of(resources())).prop_map(
+        |(network, path, loss, (train, other), (checkpoint_every, threads, class_probability, priorities), mut setting, resources)| {
+            // The batch norms of TorchScript modules can't be reached.
+            if let Setting::Distributed(config) = &mut setting
+                && matches!(network, NetworkConfig::TorchScript { .. })
+            {
+                config.sync_batch_norm = false;
+            }
+            // All ranks of one net must take the same steps.
+            let other = match &setting {
+                Setting::Distributed(_) => other.map(|other| TrainConfig { batch_size: other.batch_size, ..train.clone() }),
+                Setting::Federated(_) => other,
+            };
+            // A role that says nothing of a parameter has the value that the task has.
+            let other = other.map(with_defaults).filter(|other| *other != with_defaults(train.clone()));
+            let priorities = (0..).zip(priorities).map(|(priority, probability)| Priority { priority, probability }).collect();
+            Task {
+                name: "unnamed".into(),
+                network,
+                dataset: DatasetConfig { name: dataset.entry.name.to_owned(), path },
+                loss: loss.to_owned(),
+                train_other_role: other,
+                train,
+                checkpoint_every,
+                threads,
+                setting,
+                resources,
+                labels: class_probability.map(|_| ("a: b".to_owned(), "1e3".to_owned())).into_iter().collect(),
+                max_jobs: class_probability.map(|_| 7),
+                class_probability,
+                priorities,
+            }
+        },
+    )
+}
+
+fn with_defaults(mut train: TrainConfig) -> TrainConfig {
+    settle(&mut train.optimizer, &catalogues().optimizers);
+    TrainConfig { optimizer: train.optimizer.with_newest_defaults(), ..train }
+}
+
+fn settle<T: AsRef<Entry>>(choice: &mut Choice, catalogue: &Catalogue<T>) {
+    *choice = catalogue.settle(choice.clone()).expect("values that were drawn from the entry");
+}
+
+/// Returns the experiment with a value for every parameter of its choices, as reading gives it. The name of a net alone stays one.
+fn settled(mut experiment: Experiment) -> Experiment {
+    for task in &mut experiment.tasks {
+        match &mut task.network {
+            NetworkConfig::Named(net) if net.is_bare() => {}
+            NetworkConfig::Named(net) | NetworkConfig::Block { net, .. } => settle(net, &catalogues().nets),
+            NetworkConfig::TorchScript { .. } => {}
+        }
+        settle(&mut task.train.optimizer, &catalogues().optimizers);
+        if let Setting::Federated(config) = &mut task.setting {
+            settle(&mut config.partition, &catalogues().partitioners);
+            settle(&mut config.selection, &catalogues().selections);
+            settle(&mut config.strategy, &catalogues().strategies);
+        }
+    }
+    experiment
+}
+
+fn experiment() -> impl Strategy<Value = Experiment> {
+    let stream = (any::<bool>(), any::<bool>(), 1..1_000_000_000u64);
+    (proptest::collection::btree_set(any::<u64>(), 1..5), vec(task(), 1..4), option::of(stream)).prop_map(|(seeds, mut tasks, stream)| {
+        for (index, task) in tasks.iter_mut().enumerate() {
+            task.name = format!("task-{index}");
+        }
+        let stream = stream.map(|(parallel, preempt, millis)| StreamConfig {
+            orchestrator: OrchestratorType::Batch,
+            parallel,
+            duration: Some(Duration::from_millis(millis)),
+            policy: if preempt { PolicyName::FairShare } else { PolicyName::Priority },
+            admission: if parallel { AdmissionConfig::Capacity {} } else { AdmissionConfig::MaxConcurrent { jobs: 3 } },
+            backfill: parallel,
+            trace: preempt.then(|| "a: b.csv".into()),
+            max_jobs: parallel.then_some(9),
+            namespace: Some("test".into()),
+            image: None,
+            groups: vec![ArrivalGroup {
+                name: "1e5".into(),
+                tasks: vec!["task-0".into()],
+                gaps: Some(Gaps::Exponential { mean: Duration::from_millis(millis) }),
+                preempt,
+            }],
+        });
+        Experiment { name: "007".into(), seeds: seeds.into_iter().map(Seed).collect(), tasks, stream }
+    })
+}
+
+proptest! {
+    #[test]
+    fn writing_and_reading_fills_in_defaults_and_changes_nothing_else(short in experiment()) {
+        let full = settled(short.clone());
+        // A default that has changed stays open where the file leaves it out, and is written as the newest.
+        for (written, expected) in [(short, full.clone()), (full.clone(), full.with_newest_defaults())] {
+            let text = to_yaml(&written);
+            let parsed = parse(&[SourceFile { name: "written.yaml".into(), text: text.clone() }], &[], catalogues());
+            let parsed = parsed.map_err(|report| TestCaseError::fail(format!("{report}\n{text}")))?;
+            prop_assert_eq!(parsed.experiment, expected, "{}", text);
+        }
+    }
+
+    #[test]
+    fn any_text_gets_an_answer(text in "\\PC{0,200}") {
+        let _ = parse(&[SourceFile { name: "any".into(), text }], &[], catalogues()).map_err(|report| report.render(true));
+    }
+
+    #[test]
+    fn any_damage_gets_an_answer(
+        which in 0..3usize,
+        position in 0.0..1.0f64,
+        len in 0..40usize,
+        put in select(vec!["", "0", "-1", "[", "}", "\"", "null", "{}", "\n", "é", "1e999", ": ", "!a", "[[]]", "true"]),
+    ) {
+        let originals = [
+            include_str!("../../../examples/stream.yaml"),
+            include_str!("../../../configs/federated_tasks/example_arrival_config.json"),
+            include_str!("../../../configs/seed_era/example_arrival_config.json"),
+        ];
+        let mut chars: Vec<char> = originals[which].chars().collect();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a position in a small text")]
+        let start = (position * chars.len() as f64) as usize;
+        let end = (start + len).min(chars.len());
+        chars.splice(start..end, put.chars());
+        let text: String = chars.into_iter().collect();
+        match parse(&[SourceFile { name: "damaged".into(), text }], &[], catalogues()) {
+            Ok(parsed) => prop_assert!(!parsed.warnings.has_errors()),
+            Err(report) => prop_assert!(report.has_errors() && !report.render(false).is_empty()),
+        }
+    }
+}
+
+#[test]
+fn an_empty_block_of_a_net_has_its_defaults() {
+    let mut num_blocks = 0;
+    for net in catalogues().nets.iter() {
+        let Some(block) = net.block else { continue };
+        let dataset = catalogues().datasets.iter().find(|dataset| dataset.gives == net.takes).expect("every net has a data set");
+        let text = format!(
+            "{{ name: a, tasks: [{{ kind: distributed, network: {{ {block}: {{}} }}, dataset: {}, distributed: {{ epochs: 1 }} }}] }}",
+            dataset.entry.name
+        );
+        let parsed = parse(&[SourceFile { name: "a".into(), text }], &[], catalogues()).unwrap_or_else(|report| panic!("{report}"));
+        let expected = catalogues().nets.settle(Choice::new(net.entry.name)).expect("every parameter has a default");
+        assert_eq!(parsed.experiment.tasks[0].network, NetworkConfig::Block { key: block.to_owned(), net: expected });
+        num_blocks += 1;
+    }
+    assert!(num_blocks > 0);
+}
+
+/// Numbers beyond the range of a type are refused, or read with their value; a task never vanishes.
+#[test]
+fn enormous_numbers_make_no_task_vanish() {
+    let task = |change: &str| {
+        format!(
+            "name: a\ntasks:\n  - kind: federated\n    network: FashionMNISTCNN\n    dataset: fashion-mnist\n    federated: {{ clients: 10, clients_per_round: 2, rounds: 5 }}\n{change}"
+        )
+    };
+    let read = |text: &str| parse(&[SourceFile { name: "a.yaml".into(), text: text.into() }], &[], catalogues());
+    let big = "100000000000000000000000";
+    for change in [
+        format!("    train: {{ optimizer: {{ type: SGD, learning_rate: {big} }} }}\n"),
+        format!("    train: {{ batch_size: {big} }}\n"),
+        "    priorities: [{ priority: -3000000000, probability: 0.5 }]\n".to_owned(),
+        format!("    checkpoint_every: -{big}\n"),
+    ] {
+        match read(&task(&change)) {
+            Ok(parsed) => assert_eq!(parsed.experiment.tasks.len(), 1, "{change}"),
+            Err(report) => assert!(report.has_errors(), "{change}"),
+        }
+    }
+    assert!(read(&task("    priorities: [{ priority: -3000000000, probability: 0.5 }]\n")).is_err());
+    assert!(read(&task(&format!("    train: {{ batch_size: {big} }}\n"))).is_err());
+}
