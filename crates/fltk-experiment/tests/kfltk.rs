@@ -43,7 +43,10 @@ fn samplers_are_partitions() {
                 let expected = catalogues().partitioners.settle(expected).expect("a partition of the catalogue");
                 assert_eq!(config.partition, expected, "{sampler}");
             }
-            (Err(report), Err(expected)) => assert!(report.contains(expected), "{report}"),
+            (Err(report), Err(expected)) => {
+                assert!(report.contains(expected), "{report}");
+                assert_eq!(report.matches("error: ").count(), 1, "{report}");
+            }
             (result, _) => panic!("{sampler}: {result:?}"),
         }
     };
@@ -128,6 +131,15 @@ fn null_in_a_role_keeps_the_default() {
     let train = &experiment.tasks[0].train;
     assert_eq!((train.batch_size, train.scheduler.map(|scheduler| scheduler.step_size)), (128, Some(50)));
     assert_eq!(train.optimizer, sgd(0.05, 0.1));
+}
+
+#[test]
+fn a_value_that_only_our_format_limits_is_refused_at_its_place() {
+    let text = changed(DISTRIBUTED, "\"betas\": [0.9, 0.999]", "\"betas\": [0.9, 1.5]");
+    let line = text.lines().position(|line| line.contains("1.5]")).map_or(0, |index| index + 1);
+    let report = read(text).expect_err("a decay rate above 1");
+    assert!(report.contains(&format!("arrival.json:{line}:")) && report.contains("betas"), "{report}");
+    assert_eq!(report.matches("error: ").count(), 1, "{report}");
 }
 
 #[test]

@@ -230,11 +230,17 @@ fn settle<T: AsRef<Entry>>(choice: &mut Choice, catalogue: &Catalogue<T>) {
     *choice = catalogue.settle(choice.clone()).expect("values that were drawn from the entry");
 }
 
-/// Returns the experiment with a value for every parameter of its choices, as reading gives it. The name of a net alone stays one.
+/// Returns the experiment with a value for every parameter of its choices, as reading gives it. The name of a net alone stays one,
+/// unless its meaning depends on who wrote the file.
 fn settled(mut experiment: Experiment) -> Experiment {
     for task in &mut experiment.tasks {
         match &mut task.network {
-            NetworkConfig::Named(net) if net.is_bare() => {}
+            NetworkConfig::Named(net) if net.is_bare() => {
+                let full = catalogues().nets.settle(net.clone()).expect("a net without required parameters");
+                if full.is_open() {
+                    *net = full;
+                }
+            }
             NetworkConfig::Named(net) | NetworkConfig::Block { net, .. } => settle(net, &catalogues().nets),
             NetworkConfig::TorchScript { .. } => {}
         }

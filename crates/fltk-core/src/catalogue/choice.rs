@@ -485,6 +485,14 @@ mod tests {
     }
 
     #[test]
+    fn a_default_that_has_changed_stays_open_within_a_choice_too() {
+        let open = Choice::new("outer").with("inner", Choice::law("full").with("rate", 1)).settled(&OUTER).unwrap();
+        assert!(open.is_open());
+        let version = |choice: Choice| VERSION.of(&INNER.of(&choice));
+        assert_eq!((version(open.clone().with_earliest_defaults()), version(open.with_newest_defaults())), (1, 2));
+    }
+
+    #[test]
     fn a_choice_is_written_with_its_name_first_and_read_back_the_same() {
         let inner = Choice::law("full").with("rate", 0.25).with("version", 2);
         let settled = Choice::new("outer").with("inner", inner).with("count", 7).settled(&OUTER).unwrap();
@@ -497,6 +505,9 @@ mod tests {
         // The name may be anywhere in a block.
         assert_eq!(read(json!({ "rate": 0.5, "type": "full" })), full());
         assert!(serde_json::from_value::<Choice>(json!({ "rate": 0.5 })).unwrap_err().to_string().contains("`type`"));
+        // A parameter may be called as the key of another choice.
+        let expected = Choice::new("x").with("law", 3);
+        assert_eq!((read(json!({ "type": "x", "law": 3 })), read(json!({ "law": 3, "type": "x" }))), (expected.clone(), expected));
     }
 
     #[test]

@@ -108,3 +108,20 @@ impl Catalogues {
         self.schema.get_or_init(make)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_entries_with_the_same_name_the_first_counts() {
+        static MINE: Entry = Entry::new("FedAvg", "The first.");
+        static THEIRS: Entry = Entry::new("FedAvg", "The second.");
+        static OTHER: Entry = Entry::new("FedProx", "Another one.");
+        let catalogues = Catalogues::new(Entries { strategies: vec![&MINE, &THEIRS, &OTHER], ..Entries::default() });
+        assert_eq!(catalogues.strategies.get("FedAvg").map(|entry| entry.doc), Some("The first."));
+        assert_eq!(catalogues.strategies.names().collect::<Vec<_>>(), ["FedAvg", "FedProx"]);
+        assert_eq!(catalogues.strategies.kind(), "strategy");
+        assert_eq!(catalogues.strategies.get("fedavg"), None);
+    }
+}

@@ -49,3 +49,33 @@ pub(super) fn stand_in(root: &Json, schema: &Json, depth: usize) -> Option<Json>
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_number_lies_within_the_bounds() {
+        let check = |bounds: Json, fits: fn(f64) -> bool| {
+            for kind in ["number", "integer"] {
+                let mut schema = bounds.clone();
+                schema["type"] = kind.into();
+                let value = stand_in(&schema, &schema, 0).and_then(|value| value.as_f64());
+                // No whole number lies between 0 and 0.5.
+                let is_impossible = kind == "integer" && bounds["maximum"] == 0.5;
+                assert!(is_impossible || value.is_some_and(fits), "{schema}: {value:?}");
+            }
+        };
+        check(json!({}), |_| true);
+        check(json!({ "minimum": 3 }), |value| value >= 3.0);
+        check(json!({ "exclusiveMinimum": 0.0 }), |value| value > 0.0);
+        check(json!({ "exclusiveMinimum": 7.0 }), |value| value > 7.0);
+        check(json!({ "maximum": -2 }), |value| value <= -2.0);
+        check(json!({ "exclusiveMaximum": 1.0 }), |value| value < 1.0);
+        check(json!({ "exclusiveMinimum": 0.0, "maximum": 0.5 }), |value| value > 0.0 && value <= 0.5);
+        check(json!({ "exclusiveMinimum": 0.0, "exclusiveMaximum": 100.0 }), |value| value > 0.0 && value < 100.0);
+        check(json!({ "minimum": 0.0, "exclusiveMaximum": 1.0 }), |value| (0.0..1.0).contains(&value));
+    }
+}

@@ -262,6 +262,19 @@ error: `FedOpt` isn't a known `selection.type`
 }
 
 #[test]
+fn a_slip_in_the_name_of_a_net_with_settings_is_one_problem() {
+    let expected = "
+error: `Perceptrom` isn't a known `network.type`
+ --> doors.yaml:4:22
+  |
+4 |     network: { type: Perceptrom, width: 32 }
+  |                      ^^^^^^^^^^
+  |
+  = hint: did you mean `Perceptron`? known: `";
+    check("type: Perceptron", "type: Perceptrom", expected);
+}
+
+#[test]
 fn a_missing_parameter_is_named_with_its_documentation() {
     let expected = "
 error: `partition: home_class` has no `share`
@@ -288,13 +301,26 @@ error: `fewest` is 7, above `most`, which is 5
 }
 
 #[test]
+fn parameters_of_a_choice_within_a_choice_are_checked_together_too() {
+    let expected = "
+error: `rate` is 3, too large for Yogi
+  --> doors.yaml:12:61
+   |
+12 |       strategy: { type: FedOpt, server: { type: yogi, rate: 3 } }
+   |                                                             ^
+   |
+   = hint: at most 2";
+    check("rate: 0.5", "rate: 3", expected);
+}
+
+#[test]
 fn a_data_set_that_doesnt_fit_is_refused_by_what_the_entries_say() {
     let expected = "
 error: `Perceptron` takes images of 1x28x28 in 10 classes, and `cifar10` has images of 3x32x32 in 10 classes
- --> doors.yaml:4:5
+ --> doors.yaml:4:22
   |
 4 |     network: { type: Perceptron, width: 32 }
-  |     ^^^^^^^
+  |                      ^^^^^^^^^^
 5 |     dataset: cifar10
   |              ------- images of 3x32x32 in 10 classes
   |

@@ -1,7 +1,10 @@
 //! Settings that a file leaves open, and whose default has changed.
 
-use fltk_catalogue::catalogues;
-use fltk_core::experiment::Experiment;
+use fltk_catalogue::{catalogues, entries};
+use fltk_core::{
+    catalogue::{Catalogues, Entry, NetEntry, SampleKind, Whole},
+    experiment::Experiment,
+};
 use fltk_experiment::{SourceFile, parse, parse_partition, to_yaml};
 
 fn experiment(partition: &str) -> Experiment {
@@ -39,4 +42,31 @@ fn a_default_that_has_changed_depends_on_who_wrote_the_file() {
         parse_partition(&format!("{{ type: dirichlet, alpha: 1, version: {version} }}"), catalogues()).unwrap_err().render(false)
     };
     assert!(wrong("3").contains("at most 2") && wrong("0").contains("at least 1"), "{}", wrong("3"));
+}
+
+const PADDING: Whole = Whole::changed("padding", 1, 2, "The padding of images.").within(1, 2);
+const WIDTH: Whole = Whole::new("width", 64, "Width of the hidden layer.");
+
+static NET: NetEntry = NetEntry {
+    block: Some("padded"),
+    ..NetEntry::new(
+        Entry::new("Padded", "A net with a default that has changed.").parameters(const { &[PADDING.parameter(), WIDTH.parameter()] }),
+        SampleKind::images(1, 28, 10),
+    )
+};
+
+#[test]
+fn a_default_of_a_net_that_has_changed_depends_on_who_wrote_the_file_too() {
+    let mut entries = entries();
+    entries.nets.push(&NET);
+    let catalogues = Catalogues::new(entries);
+    for network in ["Padded", "{ type: Padded }", "{ type: Padded, width: 3 }", "{ padded: {} }", "{ padded: { width: 3 } }"] {
+        let text =
+            format!("{{ name: a, tasks: [{{ kind: distributed, network: {network}, dataset: mnist, distributed: {{ epochs: 1 }} }}] }}");
+        let parsed = parse(&[SourceFile { name: "a".into(), text }], &[], &catalogues).unwrap_or_else(|report| panic!("{report}"));
+        let padding = |experiment: &Experiment| experiment.tasks[0].network.net().map(|net| PADDING.of(net));
+        assert_eq!(padding(&parsed.experiment.clone().with_newest_defaults()), Some(2), "{network}");
+        assert_eq!(padding(&parsed.experiment.clone().with_earliest_defaults()), Some(1), "{network}");
+        assert!(to_yaml(&parsed.experiment).contains("padding: 2"), "{network}: {}", to_yaml(&parsed.experiment));
+    }
 }
