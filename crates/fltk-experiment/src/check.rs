@@ -11,7 +11,7 @@ use super::{
     report::{Problem, Severity},
     source::{Span, quote, quote_all},
 };
-use fltk_core::catalogue::{Catalogue, Catalogues, Choice, ChoiceError, Entry, Misfit, NetEntry};
+use fltk_core::catalogue::{Catalogue, Catalogues, Choice, ChoiceError, Entry, Kind, Misfit, NetEntry, Value};
 
 /// The limit on characters in a name: a Kubernetes label holds 63.
 const NAME_CHARS_MAX: usize = 63;
@@ -65,7 +65,13 @@ pub(crate) fn check_task(mut task: Task, catalogues: &Catalogues, places: &Place
 
 /// Gives every choice of the task all parameters of its entry.
 fn settle(task: &mut Task, catalogues: &Catalogues, places: &Places<'_>) -> Result<(), Box<Problem>> {
-    let refuse = |path: &str, error: ChoiceError| Box::new(Problem::error(places.at(path).span, error.to_string()));
+    let refuse = |path: &str, error: ChoiceError| {
+        let place = match &error {
+            ChoiceError::Value { parameter, .. } => places.at(&format!("{path}.{parameter}")),
+            ChoiceError::Unknown { .. } | ChoiceError::UnknownParameter { .. } | ChoiceError::Missing { .. } => places.at(path),
+        };
+        Box::new(Problem::error(place.span, error.to_string()))
+    };
     settle_network(&mut task.network, &catalogues.nets).map_err(|error| refuse("network", error))?;
     for (path, name, is_known) in [
         ("dataset", &task.dataset.name, catalogues.datasets.get(&task.dataset.name).is_some()),
@@ -94,12 +100,14 @@ pub(crate) fn settle_with<T: AsRef<Entry>>(choice: &mut Choice, catalogue: &Cata
 
 fn settle_network(network: &mut NetworkConfig, nets: &Catalogue<NetEntry>) -> Result<(), ChoiceError> {
     match network {
-        // A name alone stays one.
-        NetworkConfig::Named(net) if net.is_bare() => match nets.get(net.name()) {
-            Some(entry) => net.clone().settled(&entry.entry).map(|_| ()),
-            None => Err(ChoiceError::Unknown { name: net.name().to_owned() }),
-        },
-        NetworkConfig::Named(net) => settle_with(net, nets),
+        NetworkConfig::Named(net) => {
+            let settled = nets.settle(net.clone())?;
+            // A name alone stays one, unless its meaning depends on who wrote the file.
+            if !net.is_bare() || settled.is_open() {
+                *net = settled;
+            }
+            Ok(())
+        }
         NetworkConfig::Block { key, net } => {
             let owner = nets.iter().find(|entry| entry.block == Some(key)).ok_or_else(|| ChoiceError::Unknown { name: key.clone() })?;
             *net = net.clone().named(owner.entry.name).settled(&owner.entry)?;
@@ -111,9 +119,23 @@ fn settle_network(network: &mut NetworkConfig, nets: &Catalogue<NetEntry>) -> Re
 
 /// Checks the parameters of a choice together.
 fn check_choice<T: AsRef<Entry>>(choice: &Choice, catalogue: &Catalogue<T>, path: &str, places: &Places<'_>, problems: &mut Vec<Problem>) {
-    let Some(entry) = catalogue.get(choice.name()) else { return };
-    if let Err(Misfit { parameter, message, hint }) = (entry.as_ref().check)(choice) {
-        problems.push(Problem::error(places.at(&format!("{path}.{parameter}")).span, message).hint(hint));
+    if let Some(entry) = catalogue.get(choice.name()) {
+        check_entry(choice, entry.as_ref(), path, places, problems);
+    }
+}
+
+/// Checks the parameters of a choice of `entry` together, and those of the choices within it. `path` is the path of its block; empty for the root.
+pub(crate) fn check_entry(choice: &Choice, entry: &Entry, path: &str, places: &Places<'_>, problems: &mut Vec<Problem>) {
+    let path_of = |parameter: &str| if path.is_empty() { parameter.to_owned() } else { format!("{path}.{parameter}") };
+    if let Err(Misfit { parameter, message, hint }) = (entry.check)(choice) {
+        problems.push(Problem::error(places.at(&path_of(parameter)).span, message).hint(hint));
+    }
+    for parameter in entry.parameters {
+        if let (Kind::Choice { entries, .. }, Some(Value::Choice(inner))) = (parameter.kind, choice.get(parameter.name))
+            && let Some(entry) = entries.iter().find(|entry| entry.name == inner.name())
+        {
+            check_entry(inner, entry, &path_of(parameter.name), places, problems);
+        }
     }
 }
 
@@ -137,7 +159,8 @@ fn check_network(task: &Task, catalogues: &Catalogues, places: &Places<'_>, prob
     check_choice(net, &catalogues.nets, &path, places, problems);
     let (Some(net), Some(dataset)) = (catalogues.nets.get(net.name()), catalogues.datasets.get(&task.dataset.name)) else { return };
     if net.takes != dataset.gives {
-        let (place, name) = (places.at("network"), dataset.entry.name);
+        let has_type = places.root.get("network").is_some_and(|network| network.get("type").is_some());
+        let (place, name) = (places.at(if has_type { "network.type" } else { "network" }), dataset.entry.name);
         let fitting = catalogues.nets.iter().filter(|net| net.takes == dataset.gives).map(|net| net.entry.name);
         let message = format!("{} takes {}, and `{name}` has {}", quote(shown), net.takes, dataset.gives);
         let mut problem = Problem::error(place.span, message);

@@ -1,6 +1,6 @@
 //! Blocks of an experiment file as values on the command line: the same keys, checks and defaults.
 
-use super::{Report, SourceFile, parse::or_unreadable, report::Problem, schema, shape, tree};
+use super::{Report, SourceFile, check::check_entry, parse::or_unreadable, places::Places, schema, shape, tree};
 use fltk_core::catalogue::{Catalogue, Catalogues, Choice, Entry};
 
 /// Returns the partition that `text` describes, in YAML or JSON, as under `partition` in an experiment file.
@@ -27,12 +27,10 @@ fn parse<T: AsRef<Entry>>(text: &str, flag: &str, catalogue: &Catalogue<T>, cata
             let root = schema::experiment(catalogues);
             shape::check(root, &root["$defs"][catalogue.kind()], &mut node, catalogue.kind(), &mut problems);
             let choice = serde_json::from_value::<Choice>(node.to_json()).ok().and_then(|choice| catalogue.settle(choice).ok());
-            // Some parameters are wrong only together.
-            if let Some(entry) = choice.as_ref().and_then(|choice| catalogue.get(choice.name()))
-                && let Some(misfit) = choice.as_ref().and_then(|choice| (entry.as_ref().check)(choice).err())
+            if let Some(choice) = &choice
+                && let Some(entry) = catalogue.get(choice.name())
             {
-                let span = node.get(misfit.parameter).map_or(node.span, |node| node.span);
-                problems.push(Problem::error(span, misfit.message).hint(misfit.hint));
+                check_entry(choice, entry.as_ref(), "", &Places { root: &node, whole: node.span, names: &[] }, &mut problems);
             }
             choice
         }

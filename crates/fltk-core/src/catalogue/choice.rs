@@ -29,10 +29,6 @@ enum Tag {
 }
 
 impl Tag {
-    fn named(name: &str) -> Option<Self> {
-        [Self::Type, Self::Law].into_iter().find(|tag| tag.name() == name)
-    }
-
     const fn name(self) -> &'static str {
         match self {
             Self::Type => "type",
@@ -156,7 +152,11 @@ impl Choice {
     /// Returns true if the file left something open whose default has changed.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.settings.iter().any(|(_, value)| matches!(value, Value::Open { .. }))
+        self.settings.iter().any(|(_, value)| match value {
+            Value::Open { .. } => true,
+            Value::Choice(inner) => inner.is_open(),
+            Value::Number(_) | Value::Whole(_) | Value::Switch(_) | Value::Numbers(_) => false,
+        })
     }
 
     /// Returns the choice with the newest default for each parameter that is left open: the meaning of a user's file.
@@ -173,8 +173,10 @@ impl Choice {
 
     fn closed(mut self, pick: fn(Constant, Constant) -> Constant) -> Self {
         for (_, value) in &mut self.settings {
-            if let Value::Open { earliest, newest } = *value {
-                *value = (&pick(earliest, newest)).into();
+            match value {
+                Value::Open { earliest, newest } => *value = (&pick(*earliest, *newest)).into(),
+                Value::Choice(inner) => **inner = inner.clone().closed(pick),
+                Value::Number(_) | Value::Whole(_) | Value::Switch(_) | Value::Numbers(_) => {}
             }
         }
         self
@@ -312,15 +314,19 @@ impl<'de> Deserialize<'de> for Choice {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Choice, A::Error> {
-                let (mut named, mut settings) = (None, Vec::new());
-                while let Some(key) = map.next_key::<String>()? {
-                    match Tag::named(&key).filter(|_| named.is_none()) {
-                        Some(tag) => named = Some((tag, map.next_value::<String>()?)),
-                        // A `null` leaves the parameter open.
-                        None => settings.extend(map.next_value::<Option<Value>>()?.map(|value| (key.into(), value))),
-                    }
+                let mut block: Vec<(String, serde_json::Value)> =
+                    std::iter::from_fn(|| map.next_entry().transpose()).collect::<Result<_, _>>()?;
+                // Where both are keys, `law` is a parameter.
+                let tags = [Tag::Type, Tag::Law];
+                let named = tags.into_iter().find_map(|tag| Some((tag, block.iter().position(|(key, _)| key == tag.name())?)));
+                let (tag, at) = named.ok_or_else(|| de::Error::missing_field(Tag::Type.name()))?;
+                let name: String = serde_json::from_value(block.remove(at).1).map_err(de::Error::custom)?;
+                let mut settings = Vec::with_capacity(block.len());
+                for (key, value) in block {
+                    // A `null` leaves the parameter open.
+                    let value = serde_json::from_value::<Option<Value>>(value).map_err(de::Error::custom)?;
+                    settings.extend(value.map(|value| (key.into(), value)));
                 }
-                let (tag, name) = named.ok_or_else(|| de::Error::missing_field(Tag::Type.name()))?;
                 Ok(Choice { tag, name: name.into(), settings })
             }
         }

@@ -1,6 +1,6 @@
 //! Catalogues: lists of entries, joined by the program.
 
-use std::sync::OnceLock;
+use std::{collections::BTreeSet, sync::OnceLock};
 
 use super::{Choice, ChoiceError, DatasetEntry, Entry, NetEntry, PartitionerEntry};
 
@@ -13,6 +13,12 @@ pub struct Catalogue<T: 'static = Entry> {
 }
 
 impl<T: AsRef<Entry>> Catalogue<T> {
+    fn new(kind: &'static str, mut entries: Vec<&'static T>) -> Self {
+        let mut names = BTreeSet::new();
+        entries.retain(|entry| names.insert((*entry).as_ref().name));
+        Self { kind, entries }
+    }
+
     /// Returns what the entries are, such as `strategy`.
     #[must_use]
     pub fn kind(&self) -> &'static str {
@@ -92,13 +98,13 @@ impl Catalogues {
     #[must_use]
     pub fn new(entries: Entries) -> Self {
         Self {
-            nets: Catalogue { kind: "net", entries: entries.nets },
-            datasets: Catalogue { kind: "dataset", entries: entries.datasets },
-            partitioners: Catalogue { kind: "partition", entries: entries.partitioners },
-            strategies: Catalogue { kind: "strategy", entries: entries.strategies },
-            selections: Catalogue { kind: "selection", entries: entries.selections },
-            optimizers: Catalogue { kind: "optimizer", entries: entries.optimizers },
-            losses: Catalogue { kind: "loss", entries: entries.losses },
+            nets: Catalogue::new("net", entries.nets),
+            datasets: Catalogue::new("dataset", entries.datasets),
+            partitioners: Catalogue::new("partition", entries.partitioners),
+            strategies: Catalogue::new("strategy", entries.strategies),
+            selections: Catalogue::new("selection", entries.selections),
+            optimizers: Catalogue::new("optimizer", entries.optimizers),
+            losses: Catalogue::new("loss", entries.losses),
             schema: OnceLock::new(),
         }
     }

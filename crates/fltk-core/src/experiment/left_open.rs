@@ -9,7 +9,7 @@
 //!
 //! A user's file may also refer to a run that an earlier version started: [`Experiment::with_defaults_of`].
 
-use super::{Experiment, Setting, Task};
+use super::{Experiment, NetworkConfig, Setting, Task};
 use crate::catalogue::Choice;
 
 impl Experiment {
@@ -59,6 +59,9 @@ impl Task {
     /// The task's choices out of catalogues that may leave something open.
     fn choices_mut(&mut self) -> Vec<&mut Choice> {
         let mut choices = vec![&mut self.train.optimizer];
+        if let NetworkConfig::Named(net) | NetworkConfig::Block { net, .. } = &mut self.network {
+            choices.push(net);
+        }
         choices.extend(self.train_other_role.as_mut().map(|train| &mut train.optimizer));
         if let Setting::Federated(config) = &mut self.setting {
             choices.extend([&mut config.partition, &mut config.selection, &mut config.strategy]);

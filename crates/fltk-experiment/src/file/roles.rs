@@ -32,6 +32,8 @@ pub(super) struct TrainOverride {
     /// True if a last batch smaller than `batch_size` is left out.
     drop_last: Option<bool>,
     /// The optimizer; with another `type` it replaces the whole block.
+    // Schemars takes a setting with a schema of its own as required, unless it has a default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "definition::role_optimizer")]
     optimizer: Option<serde_json::Value>,
     /// The schedule of the learning rate; `null` for none.

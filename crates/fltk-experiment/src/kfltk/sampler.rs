@@ -70,6 +70,7 @@ pub(super) fn partition_of(
             let q = value.unwrap_or(0.5);
             if !(0.0..=1.0).contains(&q) {
                 problems.push(Problem::error(span, format!("`{key}` of `q sampler` is a probability, not `{q}`")).hint("in 0..1"));
+                return None;
             }
             Choice::new("q_sampler").with("q", q)
         }
@@ -80,6 +81,7 @@ pub(super) fn partition_of(
             if !(0.001..=1_000_000.0).contains(&alpha) {
                 let message = format!("`{key}` of `dirichlet` is alpha, and must be in 0.001..1000000, not `{alpha}`");
                 problems.push(Problem::error(span, message).hint("small is heterogeneous, 100 is almost IID"));
+                return None;
             }
             Choice::new("dirichlet").with("alpha", alpha)
         }

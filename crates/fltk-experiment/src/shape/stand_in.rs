@@ -34,7 +34,7 @@ pub(super) fn stand_in(root: &Json, schema: &Json, depth: usize) -> Option<Json>
         ("string", Some("duration")) => "1s".into(),
         ("string", _) => "unnamed".into(),
         ("boolean", _) => false.into(),
-        ("integer" | "number", _) => schema.get("minimum").cloned().unwrap_or_else(|| 1.into()),
+        ("integer" | "number", _) => number_within(schema),
         ("array", _) => {
             let num_items = schema.get("minItems").and_then(Json::as_u64).unwrap_or(0);
             let item = stand_in(root, schema.get("items")?, depth + 1)?;
@@ -48,6 +48,25 @@ pub(super) fn stand_in(root: &Json, schema: &Json, depth: usize) -> Option<Json>
         }
         _ => return None,
     })
+}
+
+/// Returns a number within the bounds of `schema`, a whole one if there is one: the smallest, otherwise 1 or a number nearby.
+fn number_within(schema: &Json) -> Json {
+    let bound = |key: &str| schema.get(key).and_then(Json::as_f64);
+    let (above, below) = (bound("exclusiveMinimum"), bound("exclusiveMaximum"));
+    let max = bound("maximum").or(below);
+    if let Some(min) = schema.get("minimum") {
+        return min.clone();
+    }
+    let fits = |value: f64| above.is_none_or(|above| value > above) && max.is_none_or(|max| value < max || below.is_none() && value == max);
+    let nearby = [Some(1.0), above.map(|above| above.floor() + 1.0), max.map(|max| max.ceil() - 1.0)];
+    let whole = nearby.into_iter().flatten().find(|value| fits(*value));
+    match (whole, above, max) {
+        #[expect(clippy::cast_possible_truncation, reason = "a whole number close to a bound of a schema, which is small")]
+        (Some(whole), ..) => (whole as i64).into(),
+        (None, Some(above), Some(max)) => f64::midpoint(above, max).into(),
+        (None, ..) => 1.into(),
+    }
 }
 
 #[cfg(test)]
