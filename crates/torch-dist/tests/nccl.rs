@@ -16,7 +16,8 @@ use std::{
 
 use tch::{Device, Kind, Tensor};
 use torch_dist::{
-    Cause, Checks, Compression, Error, NcclOptions, ProcessGroup, ReduceOp, Reducer, ReducerOptions, TcpStore, TcpStoreOptions,
+    Cause, Checks, Compression, Error, GlooDevice, GroupOptions, Groups, NcclOptions, ProcessGroup, ReduceOp, Reducer, ReducerOptions,
+    TcpStore, TcpStoreOptions,
 };
 
 /// One time-out for all groups of a process, since libtorch reads a part of it once.
@@ -222,6 +223,20 @@ fn tensors_of_the_cpu_are_refused_and_the_group_goes_on() {
     let mut tensor = full(1.0, 3);
     group.all_reduce(&mut tensor, ReduceOp::Sum).unwrap();
     assert_eq!(floats(&tensor), [1.0; 3]);
+}
+
+#[test]
+fn a_gradient_group_on_the_gpu_has_a_control_group_for_host_memory() {
+    let Some(_gpu) = gpu() else { return };
+    let options = GroupOptions { timeout: TIMEOUT, device: GlooDevice::Address("127.0.0.1".into()), checks: Checks::EveryCall };
+    let groups = Groups::join(&store(0, true), 0, 1, &options, GPU).unwrap();
+    assert_eq!((groups.gradients().device(), groups.control().device()), (GPU, Device::Cpu));
+    let (mut gradient, mut count) = (full(2.5, 3), Tensor::from_slice(&[5_i64]));
+    groups.gradients().all_reduce(&mut gradient, ReduceOp::Sum).unwrap();
+    groups.control().all_reduce(&mut count, ReduceOp::Sum).unwrap();
+    assert_eq!((floats(&gradient), count.int64_value(&[0])), (vec![2.5; 3], 5));
+    assert!(matches!(groups.control().all_reduce(&mut gradient, ReduceOp::Sum), Err(Error::Argument(_))));
+    groups.leave(TIMEOUT).unwrap();
 }
 
 #[test]
