@@ -2,16 +2,29 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde_json::{Map, Value as Json, json};
 
+use super::schema;
 use fltk_core::catalogue::{Catalogue, Catalogues, Constant, Entry, Kind, Parameter, Preset, Range};
 
 /// What a file can have in place of the name of a net.
 pub(crate) const OWN_NET: &str =
     "or a net of your own, in fltk's own format: `network: { torchscript: net.pt }`, saved with `torch.jit.script(net).save(\"net.pt\")`";
 
+/// Returns the schema of `T`, in which every object is closed, with the definitions that are catalogues.
+pub(crate) fn generate_with<T: JsonSchema>(catalogues: &Catalogues) -> Json {
+    with_catalogues(schema::generate::<T>(), catalogues)
+}
+
+/// Adds the definitions that are catalogues.
+pub(crate) fn with_catalogues(mut schema: Json, catalogues: &Catalogues) -> Json {
+    apply(&mut schema, catalogues);
+    schema
+}
+
 /// Adds the definitions that `schema` refers to and that are catalogues.
-pub(crate) fn apply(schema: &mut Json, catalogues: &Catalogues) {
+fn apply(schema: &mut Json, catalogues: &Catalogues) {
     loop {
         let mut references = BTreeSet::new();
         collect_references(schema, &mut references);

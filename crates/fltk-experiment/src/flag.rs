@@ -1,6 +1,6 @@
 //! Blocks of an experiment file as values on the command line: the same keys, checks and defaults.
 
-use super::{Report, SourceFile, check::check_entry, parse::or_unreadable, places::Places, schema, shape, tree};
+use super::{Report, SourceFile, check::check_entry, experiment_schema, parse::or_unreadable, places::Places, shape, tree};
 use fltk_core::catalogue::{Catalogue, Catalogues, Choice, Entry};
 
 /// Returns the partition that `text` describes, in YAML or JSON, as under `partition` in an experiment file.
@@ -24,7 +24,7 @@ fn parse<T: AsRef<Entry>>(text: &str, flag: &str, catalogue: &Catalogue<T>, cata
     let mut problems = Vec::new();
     let value = match tree::read(text, 0, &mut problems) {
         Ok(mut node) => {
-            let root = schema::experiment(catalogues);
+            let root = experiment_schema::experiment(catalogues);
             shape::check(root, &root["$defs"][catalogue.kind()], &mut node, catalogue.kind(), &mut problems);
             let choice = serde_json::from_value::<Choice>(node.to_json()).ok().and_then(|choice| catalogue.settle(choice).ok());
             if let Some(choice) = &choice

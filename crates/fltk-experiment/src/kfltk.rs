@@ -14,6 +14,7 @@ mod losses;
 mod lower;
 mod nets;
 mod sampler;
+mod sections;
 mod seed_era;
 mod stream;
 mod training;

@@ -11,17 +11,21 @@
 mod check;
 mod config;
 mod entries;
-mod file;
+mod experiment_schema;
 mod flag;
+mod format;
 mod kfltk;
+mod matrix;
 mod overrides;
 mod parse;
 mod places;
+mod read;
 mod report;
 mod schema;
 mod shape;
 mod source;
 mod tree;
+mod write;
 
 use fltk_core::experiment::{
     AdmissionConfig, ArrivalGroup, DatasetConfig, DistributedConfig, Duration, Experiment, FederatedConfig, Gaps, NetworkConfig,
@@ -30,11 +34,11 @@ use fltk_core::experiment::{
 };
 
 pub use config::ConfigFormat;
-pub use file::to_yaml;
+pub use experiment_schema::json_schema;
 pub use flag::{parse_optimizer, parse_partition};
 pub use kfltk::Cluster;
 pub use overrides::{Override, OverrideError};
 pub use parse::{FileKind, Parsed, ParsedCluster, file_kind, parse, parse_cluster};
 pub use report::{Label, Problem, Report, Severity};
-pub use schema::json_schema;
 pub use source::{EncodingError, SourceFile, Span};
+pub use write::to_yaml;

@@ -1,11 +1,13 @@
 //! Conversion of files to a checked experiment, whatever their format.
 
 use super::{
-    Experiment, Override, Report, SourceFile, file,
+    Experiment, Override, Report, SourceFile,
     kfltk::{self, Cluster, Era},
+    read,
     report::{Problem, Severity},
     source::{Span, closest},
     tree::{self, Node, Value},
+    write,
 };
 use fltk_core::catalogue::Catalogues;
 
@@ -102,13 +104,13 @@ fn replace(
     sources: &mut Vec<SourceFile>,
     problems: &mut Vec<Problem>,
 ) -> Option<Experiment> {
-    let file = SourceFile { name: "as `fltk convert` prints it".to_owned(), text: file::to_yaml_as_is(experiment) };
+    let file = SourceFile { name: "as `fltk convert` prints it".to_owned(), text: write::to_yaml_as_is(experiment) };
     let mut root = tree::read(&file.text, sources.len(), problems).map_err(|problem| problems.push(*problem)).ok()?;
     sources.push(file);
     for (source, set) in overrides {
         set.apply(&mut root, *source, problems).map_err(|problem| problems.push(*problem)).ok()?;
     }
-    file::read(root, catalogues, problems)
+    read::read(root, catalogues, problems)
 }
 
 /// The format of a file, judged by its keys.
@@ -169,7 +171,7 @@ fn read(
     let kinds: Vec<Format> = formats.iter().map(|(format, _)| *format).collect();
     let mut nodes = formats.into_iter().map(|(_, node)| node);
     match (kinds.as_slice(), nodes.next()) {
-        ([Format::Ours], Some(node)) => file::read(node, catalogues, problems),
+        ([Format::Ours], Some(node)) => read::read(node, catalogues, problems),
         ([Format::Arrival(era)] | [Format::Arrival(era), Format::Cluster], Some(arrival)) => {
             let experiment = kfltk::read(arrival, *era, nodes.next(), catalogues, problems)?;
             if of_experiment.is_empty() { Some(experiment) } else { replace(&experiment, &of_experiment, catalogues, sources, problems) }

@@ -6,14 +6,14 @@ use serde::Deserialize;
 
 use super::{
     super::{
+        entries,
         report::Problem,
-        schema,
         source::Span,
         tree::{Entry, Node, Value},
     },
-    arrival::{Configurations, ExperimentSection, ExperimentType, HyperSection, Learning, NetworkSection},
     lenient,
     lower::{self, Job},
+    sections::{Configurations, ExperimentSection, ExperimentType, HyperSection, Learning, NetworkSection},
 };
 use fltk_core::catalogue::Catalogues;
 
@@ -88,7 +88,7 @@ pub(super) fn check_shape(root: &mut Node, catalogues: &Catalogues, problems: &m
             }
         }
     }
-    let mut schema = schema::generate_with::<Vec<JobDescription>>(catalogues);
+    let mut schema = entries::generate_with::<Vec<JobDescription>>(catalogues);
     // This key has an effect in this era, as the only place for a distributed job's epochs.
     if let Some(epochs) = schema["$defs"]["Learning"]["properties"]["totalEpochs"].as_object_mut() {
         epochs.remove("x-no-effect");

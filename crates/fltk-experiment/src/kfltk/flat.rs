@@ -8,16 +8,16 @@ use super::{
     super::{
         DatasetConfig, Experiment, FederatedConfig, NetworkConfig, ScheduleUnit, SchedulerConfig, Setting, Task, TrainConfig,
         check::{check_task, serde_name},
-        definition,
+        definition, entries,
+        experiment_schema::default_of,
         places::Places,
         report::{Problem, Severity, refused},
-        schema::{self, default_of},
         source::{Span, quote},
         tree::{Node, Value},
     },
-    arrival::Aggregation,
     lenient, losses, lower, nets,
     sampler::{self, SamplerName},
+    sections::Aggregation,
     training::{self, FEDPROX_MU, OptimizerName},
 };
 use fltk_core::{
@@ -173,7 +173,7 @@ pub(crate) fn is(root: &Node) -> bool {
 pub(crate) fn read(mut root: Node, catalogues: &Catalogues, problems: &mut Vec<Problem>) -> Option<Experiment> {
     take_old_names(&mut root, problems);
     nets::rename(&mut root, &["net_name"], problems);
-    let mut schema = schema::generate_with::<FlatFile>(catalogues);
+    let mut schema = entries::generate_with::<FlatFile>(catalogues);
     let names: Vec<&str> = losses::LOSSES.iter().map(|(name, _)| *name).collect();
     schema["properties"]["loss_function"]["enum"] = names.into();
     lenient::check(&schema, &mut root, "learner file", NO_EQUAL, catalogues, problems);

@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use super::super::{report::Problem, schema, shape, shape::Reading, source::quote, tree::Node};
+use super::super::{experiment_schema, report::Problem, shape, shape::Reading, source::quote, tree::Node};
 use fltk_core::catalogue::Catalogues;
 
 /// Keys that forks added and users wished for, in lower case without separators, with the equivalent here.
@@ -77,7 +77,7 @@ fn wish(key: &str, catalogues: &Catalogues) -> Option<String> {
         return Some((*hint).to_owned());
     }
     let ours = snake_case(key);
-    let home = shape::home_of(schema::experiment(catalogues), &ours)?;
+    let home = shape::home_of(experiment_schema::experiment(catalogues), &ours)?;
     Some(format!("fltk's own format has {} {home}: `fltk convert` writes it", quote(&ours)))
 }
 

@@ -5,14 +5,15 @@ use super::{
         ArrivalGroup, DatasetConfig, DistributedConfig, Duration, FederatedConfig, Gaps, NetworkConfig, Resources, Setting, Task,
         TrainConfig,
         check::check_task,
+        experiment_schema::default_of,
         places::Places,
         report::{Problem, Severity},
-        schema::default_of,
         source::Span,
         tree::{Entry, Node, NullMeans, Value, merge},
     },
-    arrival::{Aggregation, ExperimentType, JobClass, System},
-    losses, sampler, training,
+    losses, sampler,
+    sections::{Aggregation, ExperimentType, JobClass, System},
+    training,
 };
 use fltk_core::catalogue::{Catalogues, Choice};
 

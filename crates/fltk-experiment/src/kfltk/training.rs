@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::super::{
     ScheduleUnit, SchedulerConfig, TrainConfig,
+    experiment_schema::default_of,
     report::Problem,
-    schema::default_of,
     source::{Span, quote},
     tree::Node,
 };

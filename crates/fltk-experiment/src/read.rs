@@ -2,26 +2,26 @@
 
 use std::collections::BTreeMap;
 
+use fltk_core::catalogue::Catalogues;
 use serde_json::Value as Json;
 
 use super::{
-    super::{
-        DatasetConfig, Experiment, NetworkConfig, Setting, Task, TrainConfig,
-        check::{check_name, check_stream, check_task, check_train, settle_with},
-        places::Places,
-        report::{Problem, Severity, refused},
-        schema, shape,
-        source::{Span, quote},
-        tree::{Entry, Node, NullMeans, Value, merge},
-    },
-    DatasetFile, ExperimentFile, Kind, TaskFile, matrix,
+    DatasetConfig, Experiment, NetworkConfig, Setting, Task, TrainConfig,
+    check::{check_name, check_stream, check_task, check_train, settle_with},
+    experiment_schema,
+    format::{DatasetFile, ExperimentFile, Kind, TaskFile},
+    matrix,
+    places::Places,
+    report::{Problem, Severity, refused},
+    shape,
+    source::{Span, quote},
+    tree::{Entry, Node, NullMeans, Value, merge},
 };
-use fltk_core::catalogue::Catalogues;
 
 /// Reads the experiment in `root` as far as possible. The result is valid if `problems` has no error at the end.
 pub(crate) fn read(mut root: Node, catalogues: &Catalogues, problems: &mut Vec<Problem>) -> Option<Experiment> {
     matrix::expand(&mut root, problems);
-    let schema = schema::experiment(catalogues);
+    let schema = experiment_schema::experiment(catalogues);
     shape::check(schema, schema, &mut root, "experiment", problems);
     // The checks below are about meaning, and skip values that were refused.
     let refused = refused(problems);
@@ -162,7 +162,7 @@ fn resolve_roles(
 fn merged(base: &Node, over: Option<&Node>, catalogues: &Catalogues, problems: &mut Vec<Problem>) -> Option<Node> {
     let Some(over) = over else { return Some(base.clone()) };
     let mut node = merge(base, over, NullMeans::Nothing);
-    let schema = schema::experiment(catalogues);
+    let schema = experiment_schema::experiment(catalogues);
     shape::check(schema, schema.get("$defs")?.get("train")?, &mut node, "train", problems);
     Some(node)
 }

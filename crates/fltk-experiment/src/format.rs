@@ -1,20 +1,17 @@
-//! Our own format as it is written: the types that serde reads and the schema describes, and their conversion to an [`Experiment`].
+//! Our own format as it is written: the types that serde reads and the schema describes.
 
 mod matrix;
-mod read;
 mod roles;
-mod write;
-
-pub(crate) use read::read;
-pub use write::to_yaml;
-pub(crate) use write::to_yaml_as_is;
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::{matrix::MatrixFile, roles::RolesFile};
+pub(crate) use self::{
+    matrix::MatrixFile,
+    roles::{RolesFile, TrainOverride},
+};
 use super::{DatasetConfig, DistributedConfig, FederatedConfig, NetworkConfig, Priority, Resources, StreamConfig, TrainConfig, definition};
 use fltk_core::seed::Seed;
 
@@ -24,78 +21,78 @@ use fltk_core::seed::Seed;
 #[serde(deny_unknown_fields)]
 pub(crate) struct ExperimentFile {
     /// The name of the experiment, of letters, digits, `-` and `_`; at most 63 characters.
-    name: String,
+    pub name: String,
     /// Root seeds. Every task has one replication for each.
     #[schemars(length(min = 1, max = 1000))]
-    seeds: Vec<Seed>,
+    pub seeds: Vec<Seed>,
     /// The tasks to train.
     #[schemars(length(min = 1, max = 1000))]
-    tasks: Vec<TaskFile>,
+    pub tasks: Vec<TaskFile>,
     /// The stream of jobs that the tasks become. Only the orchestrator uses it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    stream: Option<StreamConfig>,
+    pub stream: Option<StreamConfig>,
 }
 
 /// A job class.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "task")]
 #[serde(deny_unknown_fields)]
-struct TaskFile {
+pub(crate) struct TaskFile {
     /// The name, unique within the experiment; by default it is made of network and data set.
-    name: Option<String>,
+    pub name: Option<String>,
     /// The kind of the task, `federated` or `distributed`.
-    kind: Kind,
+    pub kind: Kind,
     /// A network by name, `{ type: NAME, ... }` with settings, or `{ torchscript: path.pt }`.
     #[schemars(schema_with = "definition::network")]
-    network: NetworkConfig,
+    pub network: NetworkConfig,
     /// A data set by name, or `{ name: ..., path: ... }`.
-    dataset: DatasetFile,
+    pub dataset: DatasetFile,
     /// The loss.
     #[schemars(schema_with = "definition::loss")]
-    loss: String,
+    pub loss: String,
     /// Values of settings to combine; the task becomes one task for each combination.
     #[serde(skip_serializing_if = "Option::is_none")]
-    matrix: Option<MatrixFile>,
+    pub matrix: Option<MatrixFile>,
     /// Your own remarks on the task, kept with its records; a matrix adds the values of its factors.
-    labels: BTreeMap<String, String>,
+    pub labels: BTreeMap<String, String>,
     /// Hyper-parameters of (local) training.
-    train: TrainConfig,
+    pub train: TrainConfig,
     /// Hyper-parameters that differ for a role.
     #[serde(skip_serializing_if = "Option::is_none")]
-    roles: Option<RolesFile>,
+    pub roles: Option<RolesFile>,
     /// Settings of a federated task.
     #[serde(skip_serializing_if = "Option::is_none")]
-    federated: Option<FederatedConfig>,
+    pub federated: Option<FederatedConfig>,
     /// Settings of a distributed task.
     #[serde(skip_serializing_if = "Option::is_none")]
-    distributed: Option<DistributedConfig>,
+    pub distributed: Option<DistributedConfig>,
     /// Rounds or epochs from one checkpoint to the next; the last is always a checkpoint. The newest two are kept.
     #[schemars(range(min = 1))]
-    checkpoint_every: u32,
+    pub checkpoint_every: u32,
     /// Intra-op threads of one rank or client.
     #[schemars(range(min = 1, max = 1024))]
-    threads: u32,
+    pub threads: u32,
     /// The resources that pods request. Only the orchestrator uses them.
     #[serde(skip_serializing_if = "Option::is_none")]
-    resources: Option<Resources>,
+    pub resources: Option<Resources>,
     /// The number of its jobs after which no more arrive, in each replication. Only the orchestrator uses it.
     #[schemars(range(min = 1, max = 1_000_000))]
     #[serde(skip_serializing_if = "Option::is_none")]
-    max_jobs: Option<u32>,
+    pub max_jobs: Option<u32>,
     /// The weight with which it's drawn, relative to the other tasks of its arrival group. Only the orchestrator uses it.
     #[schemars(range(min = 0.0, max = 1_000_000.0))]
     #[serde(skip_serializing_if = "Option::is_none")]
-    class_probability: Option<f64>,
+    pub class_probability: Option<f64>,
     /// The priorities that its jobs draw from. Only the orchestrator uses them.
     #[schemars(length(max = 100))]
-    priorities: Vec<Priority>,
+    pub priorities: Vec<Priority>,
 }
 
 /// The kind of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "kind")]
 #[serde(rename_all = "lowercase")]
-enum Kind {
+pub(crate) enum Kind {
     /// Federated training: clients train on their own data, and a federator aggregates.
     Federated,
     /// Data-parallel training of one net on several ranks; one rank trains alone.
@@ -106,7 +103,7 @@ enum Kind {
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "dataset_choice")]
 #[serde(untagged)]
-enum DatasetFile {
+pub(crate) enum DatasetFile {
     /// The name of a data set.
     Name(#[schemars(schema_with = "definition::dataset_name")] String),
     /// A data set with a path.

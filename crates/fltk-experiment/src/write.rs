@@ -1,9 +1,8 @@
 //! An experiment written in our format, with every default spelled out.
 
 use super::{
-    super::{DatasetConfig, Experiment, Setting, Task},
-    DatasetFile, ExperimentFile, Kind, TaskFile,
-    roles::{RolesFile, TrainOverride},
+    DatasetConfig, Experiment, Setting, Task,
+    format::{DatasetFile, ExperimentFile, Kind, RolesFile, TaskFile, TrainOverride},
 };
 
 /// Returns the experiment as YAML with every setting, and the newest defaults for those left open. Reading it gives the same experiment.

@@ -3,13 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-use super::super::{
+use super::{
+    experiment_schema,
     overrides::put,
     report::Problem,
-    schema, shape,
+    shape,
     source::{Span, quote},
     tree::{Entry, Node, Value},
 };
@@ -19,20 +17,6 @@ const CELLS_MAX: usize = 1000;
 /// The limit on characters in the name of a task.
 const NAME_CHARS_MAX: usize = 63;
 
-/// Values of settings to combine: the task becomes one task for each combination.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "matrix")]
-#[serde(deny_unknown_fields)]
-pub(super) struct MatrixFile {
-    /// Settings of the task by their path, such as `train.batch_size`, with the values of each.
-    factors: BTreeMap<String, Vec<serde_json::Value>>,
-    /// The divisor of a regular fraction of the combinations: those are taken whose values' positions, from 0, add up to a multiple of it. With
-    /// two-valued factors, 2 takes half.
-    #[schemars(range(min = 2, max = 1000))]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fraction: Option<u32>,
-}
-
 /// A setting that varies.
 struct Factor<'a> {
     path: &'a str,
@@ -41,7 +25,7 @@ struct Factor<'a> {
 }
 
 /// Replaces every task with a matrix by its cells. A group of the stream that names the task then names all cells.
-pub(super) fn expand(root: &mut Node, problems: &mut Vec<Problem>) {
+pub(crate) fn expand(root: &mut Node, problems: &mut Vec<Problem>) {
     let Some(Entry { node: Node { value: Value::List(tasks), .. }, .. }) = entry_mut(root, "tasks") else { return };
     let mut cells_of: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut expanded = Vec::with_capacity(tasks.len());
@@ -82,7 +66,7 @@ pub(super) fn expand(root: &mut Node, problems: &mut Vec<Problem>) {
 /// Returns the tasks of one matrix; the task itself if the matrix is wrong.
 fn cells(task: &Node, base: &str, mut matrix: Entry, problems: &mut Vec<Problem>) -> Vec<Node> {
     let num_problems = problems.len();
-    let root = schema::base();
+    let root = experiment_schema::base();
     let Some(matrix_schema) = root.get("$defs").and_then(|definitions| definitions.get("matrix")) else { return vec![task.clone()] };
     shape::check(root, matrix_schema, &mut matrix.node, "matrix", problems);
     let fraction = match matrix.node.get("fraction").map(|node| &node.value) {

@@ -9,7 +9,7 @@ use super::super::{ScheduleUnit, TrainConfig, definition};
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "roles")]
 #[serde(deny_unknown_fields)]
-pub(super) struct RolesFile {
+pub(crate) struct RolesFile {
     /// The settings of rank 0, or of the federator.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub master: Option<TrainOverride>,
@@ -22,38 +22,38 @@ pub(super) struct RolesFile {
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "role")]
 #[serde(deny_unknown_fields)]
-pub(super) struct TrainOverride {
+pub(crate) struct TrainOverride {
     /// Samples per optimizer step.
     #[schemars(range(min = 1, max = 1_000_000))]
-    batch_size: Option<u32>,
+    pub batch_size: Option<u32>,
     /// Samples per forward pass of an evaluation.
     #[schemars(range(min = 1, max = 1_000_000))]
-    test_batch_size: Option<u32>,
+    pub test_batch_size: Option<u32>,
     /// True if a last batch smaller than `batch_size` is left out.
-    drop_last: Option<bool>,
+    pub drop_last: Option<bool>,
     /// The optimizer; with another `type` it replaces the whole block.
     // Schemars takes a setting with a schema of its own as required, unless it has a default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "definition::role_optimizer")]
-    optimizer: Option<serde_json::Value>,
+    pub optimizer: Option<serde_json::Value>,
     /// The schedule of the learning rate; `null` for none.
-    scheduler: Option<SchedulerOverride>,
+    pub scheduler: Option<SchedulerOverride>,
 }
 
 /// Any of the settings of `scheduler`.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "role_scheduler")]
 #[serde(deny_unknown_fields)]
-struct SchedulerOverride {
+pub(crate) struct SchedulerOverride {
     /// Units between two reductions of the learning rate.
     #[schemars(range(min = 1))]
-    step_size: Option<u32>,
+    pub step_size: Option<u32>,
     /// The factor by which each reduction multiplies the learning rate.
-    gamma: Option<f64>,
+    pub gamma: Option<f64>,
     /// The lower bound of the learning rate.
-    minimum_learning_rate: Option<f64>,
+    pub minimum_learning_rate: Option<f64>,
     /// The unit that is counted.
-    unit: Option<ScheduleUnit>,
+    pub unit: Option<ScheduleUnit>,
 }
 
 impl From<&TrainConfig> for TrainOverride {
