@@ -16,7 +16,7 @@ mod entry;
 mod join;
 mod parameter;
 
-pub use choice::{Choice, ChoiceError, Value};
+pub use choice::{Choice, ChoiceError, Tag, Value};
 pub use entry::{ClientCount, DatasetEntry, Entry, Misfit, NetEntry, PartitionerEntry, SampleKind};
 pub use join::{Catalogue, Catalogues, Entries};
 pub use parameter::{Constant, Kind, LEARNING_RATE, Nested, Number, Numbers, Parameter, Preset, Range, Switch, Whole};

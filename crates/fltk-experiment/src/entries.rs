@@ -79,7 +79,7 @@ fn definition(name: &str, catalogues: &Catalogues) -> Option<Json> {
                 .chain(all_parameters(&catalogues.nets));
             return parameters.into_iter().find_map(|parameter| match parameter.kind {
                 Kind::Choice { tag, definition, doc, entries } if definition == name => {
-                    Some(json!({ "oneOf": entries.iter().map(|entry| variant(entry, tag)).collect::<Vec<_>>(), "description": doc }))
+                    Some(json!({ "oneOf": entries.iter().map(|entry| variant(entry, tag.name())).collect::<Vec<_>>(), "description": doc }))
                 }
                 _ => None,
             });
@@ -147,7 +147,7 @@ fn object(parameters: &[Parameter], mut properties: Map<String, Json>, doc: &str
 /// A block of any of the parameters of all entries, without defaults.
 fn any_of_all<T: AsRef<Entry>>(catalogue: &Catalogue<T>, doc: &str) -> Json {
     let mut properties = Map::new();
-    let names: Vec<&str> = catalogue.names().collect();
+    let names: Vec<Json> = catalogue.names().map(Json::from).chain([Json::Null]).collect();
     properties.insert("type".to_owned(), json!({ "type": ["string", "null"], "enum": names, "description": "The name of an optimizer." }));
     for parameter in all_parameters(catalogue) {
         let mut property = property(&Parameter { preset: Preset::Required, ..parameter });

@@ -3,7 +3,9 @@
 
 use fltk_catalogue::catalogues;
 use fltk_core::{
-    catalogue::{Catalogue, Choice, ClientCount, DatasetEntry, Entry, Kind, NetEntry, Parameter, PartitionerEntry, Preset, Range, Value},
+    catalogue::{
+        Catalogue, Choice, ClientCount, DatasetEntry, Entry, Kind, NetEntry, Parameter, PartitionerEntry, Preset, Range, Tag, Value,
+    },
     experiment::{
         AdmissionConfig, ArrivalGroup, DatasetConfig, DistributedConfig, Duration, Experiment, FederatedConfig, Gaps, GradientCompression,
         NetworkConfig, OrchestratorType, PodResources, PolicyName, Priority, Resources, ScheduleUnit, SchedulerConfig, Setting,
@@ -36,7 +38,7 @@ fn value(parameter: &Parameter) -> BoxedStrategy<Value> {
         Kind::Switch => any::<bool>().prop_map(Value::Switch).boxed(),
         Kind::Numbers { count, each } => vec(number(each), count).prop_map(Value::Numbers).boxed(),
         Kind::Choice { tag, entries, .. } => {
-            let named = if tag == "law" { Choice::law } else { Choice::new };
+            let named = if tag == Tag::Law { Choice::law } else { Choice::new };
             select(entries).prop_flat_map(move |entry| with_values(named(entry.name), entry)).prop_map(Value::from).boxed()
         }
     }

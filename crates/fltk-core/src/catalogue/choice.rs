@@ -21,15 +21,19 @@ pub struct Choice {
     settings: Vec<(Arc<str>, Value)>,
 }
 
-/// The key that holds the name.
+/// The key that holds the name of a choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tag {
+pub enum Tag {
+    /// `type`, for nearly all choices.
     Type,
+    /// `law`, for laws of numbers.
     Law,
 }
 
 impl Tag {
-    const fn name(self) -> &'static str {
+    /// Returns the key in files.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Type => "type",
             Self::Law => "law",
@@ -227,7 +231,7 @@ fn fitted(value: Value, parameter: &Parameter, entry: &Entry) -> Result<Value, C
         {
             Ok(Value::Numbers(values))
         }
-        (Value::Choice(choice), Kind::Choice { tag, entries, .. }) if choice.tag.name() == tag => {
+        (Value::Choice(choice), Kind::Choice { tag, entries, .. }) if choice.tag == tag => {
             let Some(inner) = entries.iter().find(|inner| inner.name == choice.name()) else {
                 return Err(ChoiceError::Unknown { name: choice.name().to_owned() });
             };
@@ -396,7 +400,7 @@ mod tests {
     static PLAIN: Entry = Entry::new("plain", "An entry without parameters.");
     static FULL: Entry = Entry::new("full", "An entry with a parameter of every type.")
         .parameters(const { &[RATE.parameter(), COUNT.parameter(), FLAG.parameter(), PAIR.parameter(), VERSION.parameter()] });
-    const INNER: Nested = Nested::required("inner", "law", "inner", const { &[&PLAIN, &FULL] }, "A choice within a choice.");
+    const INNER: Nested = Nested::required("inner", Tag::Law, "inner", const { &[&PLAIN, &FULL] }, "A choice within a choice.");
     static OUTER: Entry = Entry::new("outer", "An entry with a choice.").parameters(const { &[COUNT.parameter(), INNER.parameter()] });
 
     fn full() -> Choice {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Choice, Entry, Value};
+use super::{Choice, Entry, Tag, Value};
 
 /// A parameter of an [`Entry`].
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,7 +41,7 @@ pub enum Kind {
     /// One of several entries with parameters of their own.
     Choice {
         /// The key that names the entry.
-        tag: &'static str,
+        tag: Tag,
         /// The name of the choice in the schema.
         definition: &'static str,
         /// The documentation of the choice in the schema.
@@ -62,7 +62,7 @@ impl fmt::Display for Kind {
             Self::Numbers { count, each } => write!(f, "a list of {count} numbers, each{each}"),
             Self::Choice { tag, entries, .. } => {
                 let names: Vec<String> = entries.iter().map(|entry| format!("`{}`", entry.name)).collect();
-                write!(f, "a block whose `{tag}` is one of {}", names.join(", "))
+                write!(f, "a block whose `{}` is one of {}", tag.name(), names.join(", "))
             }
         }
     }
@@ -339,7 +339,7 @@ impl Nested {
     #[must_use]
     pub const fn required(
         name: &'static str,
-        tag: &'static str,
+        tag: Tag,
         definition: &'static str,
         entries: &'static [&'static Entry],
         doc: &'static str,
@@ -375,7 +375,7 @@ mod tests {
     const PAIR: Numbers<2> = Numbers::new("pair", &[0.9, 0.999], "Two numbers.");
     const VERSION: Whole = Whole::changed("version", 1, 2, "A default that has changed.").within(1, 2);
     static INNER: Entry = Entry::new("inner", "An entry.").parameters(const { &[SHARE.parameter()] });
-    const SKEW: Nested = Nested::required("skew", "law", "skew", const { &[&INNER] }, "A choice.");
+    const SKEW: Nested = Nested::required("skew", Tag::Law, "skew", const { &[&INNER] }, "A choice.");
 
     #[test]
     fn handles_return_given_values_and_otherwise_defaults() {

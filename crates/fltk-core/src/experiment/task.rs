@@ -138,7 +138,7 @@ pub enum GradientCompression {
 #[schemars(rename = "dataset")]
 #[serde(deny_unknown_fields)]
 pub struct DatasetConfig {
-    /// The name of the data set, one of the catalogue.
+    /// The name of the data set. It is one of the catalogue.
     #[schemars(schema_with = "definition::dataset_name")]
     pub name: String,
     /// A folder or archive to read instead of the cache and the known sources.

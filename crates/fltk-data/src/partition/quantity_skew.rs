@@ -1,6 +1,6 @@
 //! IID parts of different sizes.
 
-use fltk_core::catalogue::{Choice, Entry, Nested, Number, PartitionerEntry, Range};
+use fltk_core::catalogue::{Choice, Entry, Nested, Number, PartitionerEntry, Range, Tag};
 use rand_chacha::ChaCha8Rng;
 
 use super::{
@@ -48,7 +48,7 @@ const LAW_ENTRIES: &[&Entry] = &[&LINEAR.entry, &SQUARE.entry, &EXPONENTIAL.entr
 
 const SKEW: Nested = Nested::required(
     "skew",
-    "law",
+    Tag::Law,
     "quantity_skew",
     LAW_ENTRIES,
     "The law of the parts' sizes: the relative number of samples that client `k` (0-based) gets. Sizes are rounded so that they sum to the \
