@@ -20,7 +20,7 @@ const FILES: [(&str, [&str; 2]); 4] = [
 
 /// Writes the generated files, or only compares them.
 pub fn run(checkout: &Checkout, only_check: bool) -> anyhow::Result<()> {
-    let fltk = checkout.build_without_libtorch(&["--quiet", "--package", "fltk", "--package", "chart-values"])?;
+    let fltk = checkout.build_without_libtorch(&["--release", "--quiet", "--package", "fltk", "--package", "chart-values"])?;
     update(checkout, fltk.parent().context("a program without a folder")?, only_check)
 }
 
