@@ -240,7 +240,7 @@ impl TestCluster {
         audit::len(&self.cluster)
     }
 
-    /// Returns how often each job in `namespace` was created since the audit log had `since` bytes ([`audit::made`]).
+    /// Returns how often each job in `namespace` was created since the audit log had `since` bytes.
     pub fn made(&self, namespace: &str, resource: &str, since: usize) -> anyhow::Result<BTreeMap<String, usize>> {
         audit::made(&self.cluster, namespace, resource, since)
     }
