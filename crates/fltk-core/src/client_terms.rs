@@ -17,6 +17,8 @@ pub struct ClientTerms {
     pub arrays: Vec<NamedArray>,
     /// The names of the extras that a client returns with its model, such as [`NORMALIZER`].
     pub extras: Vec<String>,
+    /// The names of the arrays and scalars that a client keeps for its next round; empty if the strategy keeps no state at clients.
+    pub keeps: Vec<String>,
 }
 
 /// The extra that `FedNova` requests: `a_i`, the L1 norm of the weights of the local steps in the client's change (Wang et al. 2020,

@@ -6,6 +6,7 @@
 
 pub mod arrivals;
 pub mod catalogue;
+pub mod client_state;
 pub mod client_terms;
 pub mod event;
 pub mod experiment;

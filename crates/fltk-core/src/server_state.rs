@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::ids::{ClientId, Round};
+
 /// Named arrays and scalars in f64. It is empty before the first round, and for a strategy without state. Every checkpoint contains it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ServerState {
@@ -9,13 +11,32 @@ pub struct ServerState {
     pub arrays: BTreeMap<String, Vec<f64>>,
     /// The scalars by name.
     pub scalars: BTreeMap<String, f64>,
+    /// The last round in which each client took part, by client; round 0 for none. It says which state a client goes on from. It is empty
+    /// if clients keep no state. The engine keeps it, not the strategy.
+    pub last_rounds: Vec<Round>,
 }
 
 impl ServerState {
     /// True if the state is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.arrays.is_empty() && self.scalars.is_empty()
+        self.arrays.is_empty() && self.scalars.is_empty() && self.last_rounds.is_empty()
+    }
+
+    /// Returns the last round in which `client` took part; `None` if it took part in none, or if clients keep no state.
+    #[must_use]
+    pub fn last_round(&self, client: ClientId) -> Option<Round> {
+        self.last_rounds.get(client.0 as usize).copied().filter(|round| round.0 > 0)
+    }
+
+    /// Notes that `clients`, which are among `num_clients`, took part in `round`.
+    pub fn took_part(&mut self, round: Round, clients: &[ClientId], num_clients: usize) {
+        self.last_rounds.resize(num_clients, Round(0));
+        for client in clients {
+            if let Some(last) = self.last_rounds.get_mut(client.0 as usize) {
+                *last = round;
+            }
+        }
     }
 
     /// Returns the array of this name, created with `len` zeros if it doesn't exist yet.

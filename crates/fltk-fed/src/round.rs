@@ -19,6 +19,7 @@ mod cohort;
 mod error;
 mod message;
 mod reports;
+mod settings;
 mod setup;
 
 use std::sync::Arc;
@@ -35,6 +36,7 @@ use crate::state_check::{check_like, check_state};
 
 pub use error::{Failure, ProtocolError};
 pub use message::{Action, ClientRecord, ClientUpdate, EvaluationOrder, Event, Record, RoundRecord, Timestamp, TrainOrder};
+pub use settings::{OtherSettings, SettingsDigest};
 pub use setup::{Setup, SetupError};
 
 /// The number of global models that may wait for their evaluation or checkpoint before training pauses. With two, one is evaluated while
@@ -184,6 +186,9 @@ impl Federation {
         let server = Arc::make_mut(&mut self.server);
         let (clients, state, train) = cohort.finish(server).map_err(|source| Failure::Remembered { round, source })?;
         check_like(&global, &state).map_err(|source| Failure::Aggregate { round, source })?;
+        if self.setup.clients_keep_state() {
+            server.took_part(round, &clients, self.setup.samples.len());
+        }
         let state = Arc::new(state);
         let evaluate = self.setup.evaluation_is_due(round);
         let checkpoint = self.setup.checkpoint_is_due(round).then(|| (Arc::clone(&state), Arc::clone(&self.server)));

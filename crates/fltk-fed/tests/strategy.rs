@@ -25,6 +25,7 @@ use support::{NOW, RATES, SEED, answer, bits, config, dummy, final_state, run_in
 static MOMENTUM: Spec = Spec {
     entry: Entry::new("Momentum", "Momentum on the server, for a test."),
     extras: &[Extra { name: "num_steps", is_possible: |value, num_steps| value == num_steps as f64 }],
+    keeps: &[],
     set_terms: |_, server, terms| {
         terms.learning_rate *= 0.5;
         terms.work = LocalWork::Steps(1 + server.scalars.get("rounds").map_or(0, |&rounds| rounds as u64));

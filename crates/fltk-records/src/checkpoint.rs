@@ -203,25 +203,30 @@ impl CheckpointStore {
     }
 
     /// Removes all but the `keep` newest (at least one) of those whose milestone `is_known`. Damaged and unknown ones don't count; all that
-    /// are older than the oldest one kept are removed too.
+    /// are older than the oldest one kept are removed too. Returns the milestone of the oldest one kept; `None` if there is none.
     ///
     /// # Errors
     /// If one can't be removed.
-    pub fn prune(&self, keep: usize, is_known: impl Fn(Milestone) -> bool) -> Result<(), CheckpointError> {
+    pub fn prune(&self, keep: usize, is_known: impl Fn(Milestone) -> bool) -> Result<Option<Milestone>, CheckpointError> {
         files::sweep(&self.folder)?;
         let whole: Vec<Listed> = self.list()?.into_iter().filter(|listed| is_known(listed.at)).collect();
-        let Some(oldest_kept) = whole.get(whole.len().saturating_sub(keep.max(1))) else { return Ok(()) };
+        let Some(oldest_kept) = whole.get(whole.len().saturating_sub(keep.max(1))) else { return Ok(None) };
         for at in self.milestones()?.into_iter().filter(|at| *at < oldest_kept.at) {
             drop(self.move_away(&self.path(at))?);
         }
-        Ok(files::sync_folder(&self.folder)?)
+        files::sync_folder(&self.folder)?;
+        Ok(Some(oldest_kept.at))
     }
 
-    /// Returns the names of the checkpoints here that pruning to `keep` would have removed if the complete ones of `newer` were here.
-    pub(crate) fn outdated(&self, newer: &Self, keep: usize) -> Result<Vec<String>, CheckpointError> {
-        let whole = newer.list()?;
-        let Some(oldest_kept) = whole.len().checked_sub(keep.max(1)).and_then(|at| whole.get(at)) else { return Ok(Vec::new()) };
-        let outdated = self.milestones()?.into_iter().filter(|at| *at < oldest_kept.at);
+    /// Returns the milestone of the oldest checkpoint that pruning to `keep` would leave here; `None` if there are fewer whole ones.
+    pub(crate) fn oldest_of(&self, keep: usize) -> Result<Option<Milestone>, CheckpointError> {
+        let whole = self.list()?;
+        Ok(whole.len().checked_sub(keep.max(1)).and_then(|at| whole.get(at)).map(|listed| listed.at))
+    }
+
+    /// Returns the names of the checkpoints here that pruning would have removed if `oldest_kept` were the oldest to stay.
+    pub(crate) fn outdated(&self, oldest_kept: Milestone) -> Result<Vec<String>, CheckpointError> {
+        let outdated = self.milestones()?.into_iter().filter(|at| *at < oldest_kept);
         Ok(outdated.filter_map(|at| Some(self.path(at).file_name()?.to_str()?.to_owned())).collect())
     }
 

@@ -12,7 +12,7 @@ use rustix::{
     fs::{CWD, Mode, OFlags, RenameFlags, openat, renameat_with},
     io::Errno,
 };
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 
 /// A file could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -147,15 +147,28 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
 /// Returns the new file, open for appending.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<File, FileError> {
     let folder = path.parent().unwrap_or(Path::new("."));
+    let file = temporary(path, folder, bytes)?;
+    file.as_file().sync_all().map_err(FileError::io("sync", path))?;
+    let file = file.persist(path).map_err(|error| FileError::io("rename to", path)(error.error))?;
+    sync_folder(folder)?;
+    Ok(file)
+}
+
+/// Like [`replace`], but the file and its name become durable only when the caller syncs them and the folder.
+pub(crate) fn replace_unsynced(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let file = temporary(path, folder, bytes)?;
+    file.persist(path).map(drop).map_err(|error| FileError::io("rename to", path)(error.error))
+}
+
+/// Writes a temporary file in `folder` with the content for `path`.
+fn temporary(path: &Path, folder: &Path, bytes: &[u8]) -> Result<NamedTempFile, FileError> {
     let mut file = tempfile::Builder::new()
         .prefix(TEMPORARY_PREFIX)
         .permissions(file_permissions())
         .tempfile_in(folder)
         .map_err(FileError::io("write in", folder))?;
     file.write_all(bytes).map_err(FileError::io("write", path))?;
-    file.as_file().sync_all().map_err(FileError::io("sync", path))?;
-    let file = file.persist(path).map_err(|error| FileError::io("rename to", path)(error.error))?;
-    sync_folder(folder)?;
     Ok(file)
 }
 

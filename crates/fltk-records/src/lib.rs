@@ -7,6 +7,7 @@
 //!     journal.jsonl                    the truth: append-only, synced, checksummed     journal, history
 //!     metrics.csv  events.out.*        derived from the journal                        metrics_csv, tensorboard
 //!     checkpoints/round-000020/        created atomically, verified when read          checkpoint
+//!     client-state/client-000003/      what a federated client keeps between rounds    client_states
 //!     lock                             held by the single writer
 //! ```
 //!
@@ -20,6 +21,7 @@
 
 pub mod archive;
 pub mod checkpoint;
+pub mod client_states;
 pub mod compare;
 mod derived;
 pub mod export;

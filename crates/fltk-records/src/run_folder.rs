@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use fltk_core::{catalogue::Catalogues, experiment::Experiment};
+use fltk_core::{catalogue::Catalogues, experiment::Experiment, ids::Round};
 use fltk_experiment::SourceFile;
 use jiff::Timestamp;
 
@@ -22,6 +22,7 @@ pub use self::{
 };
 use crate::{
     checkpoint::CheckpointStore,
+    client_states::ClientStateStore,
     derived::Derived,
     files::{self, FileError},
     folder,
@@ -41,6 +42,7 @@ pub(crate) const DESCRIPTION: &str = "run.json";
 pub(crate) const JOURNAL: &str = "journal.jsonl";
 pub(crate) const LOCK: &str = "lock";
 pub(crate) const CHECKPOINTS: &str = "checkpoints";
+pub(crate) const CLIENT_STATES: &str = "client-state";
 
 /// A run's folder and the content of its `run.json`.
 #[derive(Clone, Debug, PartialEq)]
@@ -194,6 +196,14 @@ impl RunFolder {
     #[must_use]
     pub fn checkpoints(&self, unit: Unit) -> CheckpointStore {
         CheckpointStore::new(self.path.join(CHECKPOINTS), unit)
+    }
+
+    /// Opens the states of the run's clients, for a run that goes on after `round`. The caller must hold the [lock](Self::lock).
+    ///
+    /// # Errors
+    /// If they can't be listed, or those of later rounds can't be removed.
+    pub fn client_states(&self, round: Round) -> Result<ClientStateStore, RunError> {
+        Ok(ClientStateStore::open(self.path.join(CLIENT_STATES), round)?)
     }
 
     /// Makes the caller the single writer, until the lock is dropped or the process ends in any way. `who` is shown to other processes:

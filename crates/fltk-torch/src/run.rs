@@ -1,6 +1,7 @@
 //! Execution of jobs on this machine: each job has a folder, and an interrupted job resumes from its last checkpoint.
 
 mod agreement;
+mod client_states;
 mod distributed;
 mod federated;
 mod group;
@@ -15,6 +16,7 @@ mod rank;
 mod recorder;
 mod result;
 mod resumed;
+mod settings;
 
 use std::{
     collections::BTreeMap,

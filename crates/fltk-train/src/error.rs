@@ -39,6 +39,12 @@ pub enum TrainError {
         /// The name of the extra value.
         name: String,
     },
+    /// A strategy keeps something at clients that this trainer doesn't know.
+    #[error("the strategy keeps `{name}` at clients, which is unknown here")]
+    Keeps {
+        /// The name of the array or scalar.
+        name: String,
+    },
     /// A state does not belong to this net.
     #[error("the state does not fit the net: {0}")]
     State(String),

@@ -19,6 +19,7 @@ mod alloc;
 #[path = "../catalogue/src/lib.rs"]
 mod catalogue;
 pub mod checkpoint;
+pub mod client_file;
 mod error;
 pub mod evaluate;
 mod layers;

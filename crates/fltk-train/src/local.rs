@@ -82,6 +82,9 @@ impl LocalTrainer {
         if let Some(name) = order.terms.extras.iter().find(|name| *name != NORMALIZER) {
             return Err(TrainError::Extra { name: name.clone() });
         }
+        if let Some(name) = order.terms.keeps.first() {
+            return Err(TrainError::Keeps { name: name.clone() });
+        }
         optimizer.set_learning_rate(learning_rate);
         let proximal = (proximal_mu != 0.0).then(|| Proximal::at(&self.model, proximal_mu)).transpose()?;
         let mut total = Total::default();

@@ -1,20 +1,27 @@
-//! The state of a federated strategy as a safetensors file: f64, arrays with one dimension, scalars with none.
+//! The state of a federated strategy as a safetensors file: f64, arrays with one dimension, scalars with none; and the last round of each
+//! client as u32, if clients keep state.
 
 use std::collections::BTreeMap;
 
-use fltk_core::server_state::ServerState;
+use fltk_core::{ids::Round, server_state::ServerState};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use crate::TrainError;
 
+/// The name of the tensor of [`ServerState::last_rounds`].
+const LAST_ROUNDS: &str = "last_rounds";
+
 /// Returns the bytes of the file.
 ///
 /// # Errors
-/// If an array and a scalar have the same name, or the file would be too large.
+/// If two have the same name, or the file would be too large.
 pub fn to_safetensors(server: &ServerState) -> Result<Vec<u8>, TrainError> {
     let failed = |reason: String| TrainError::State(reason);
     if let Some(name) = server.scalars.keys().find(|name| server.arrays.contains_key(*name)) {
         return Err(failed(format!("`{name}` is an array and a scalar")));
+    }
+    if server.arrays.contains_key(LAST_ROUNDS) || server.scalars.contains_key(LAST_ROUNDS) {
+        return Err(failed(format!("`{LAST_ROUNDS}` is the name of something that isn't the strategy's")));
     }
     let bytes = |values: &[f64]| -> Vec<u8> { values.iter().flat_map(|value| value.to_le_bytes()).collect() };
     let arrays = server.arrays.iter().map(|(name, values)| (name, vec![values.len()], bytes(values)));
@@ -24,18 +31,27 @@ pub fn to_safetensors(server: &ServerState) -> Result<Vec<u8>, TrainError> {
     for (name, shape, bytes) in &data {
         views.push((name.as_str(), TensorView::new(Dtype::F64, shape.clone(), bytes).map_err(|error| failed(error.to_string()))?));
     }
+    let last_rounds: Vec<u8> = server.last_rounds.iter().flat_map(|round| round.0.to_le_bytes()).collect();
+    if !server.last_rounds.is_empty() {
+        let view = TensorView::new(Dtype::U32, vec![server.last_rounds.len()], &last_rounds);
+        views.push((LAST_ROUNDS, view.map_err(|error| failed(error.to_string()))?));
+    }
     safetensors::serialize(views, None).map_err(|error| failed(error.to_string()))
 }
 
 /// Returns the state in `bytes`. Errors call the file `file`.
 ///
 /// # Errors
-/// If the bytes are no safetensors file, or a tensor isn't f64 or has more than one dimension.
+/// If the bytes are no safetensors file, or a tensor has another type or more than one dimension.
 pub fn from_safetensors(file: &str, bytes: &[u8]) -> Result<ServerState, TrainError> {
     let wrong = |reason: String| TrainError::File { file: file.to_owned(), reason };
     let tensors = SafeTensors::deserialize(bytes).map_err(|error| wrong(error.to_string()))?;
-    let (mut arrays, mut scalars) = (BTreeMap::new(), BTreeMap::new());
+    let (mut arrays, mut scalars, mut last_rounds) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
     for (name, view) in tensors.iter() {
+        if (name, view.dtype(), view.shape().len()) == (LAST_ROUNDS, Dtype::U32, 1) {
+            last_rounds = view.data().as_chunks().0.iter().map(|bytes| Round(u32::from_le_bytes(*bytes))).collect();
+            continue;
+        }
         if view.dtype() != Dtype::F64 {
             return Err(wrong(format!("tensor `{name}` is {:?} instead of F64", view.dtype())));
         }
@@ -46,7 +62,7 @@ pub fn from_safetensors(file: &str, bytes: &[u8]) -> Result<ServerState, TrainEr
             (shape, _) => return Err(wrong(format!("tensor `{name}` has shape {shape:?} instead of one dimension or none"))),
         }
     }
-    Ok(ServerState { arrays, scalars })
+    Ok(ServerState { arrays, scalars, last_rounds })
 }
 
 #[cfg(test)]
@@ -57,6 +73,7 @@ mod tests {
         ServerState {
             arrays: BTreeMap::from([("m".to_owned(), vec![1.0, -0.0, f64::MIN_POSITIVE]), ("none".to_owned(), vec![])]),
             scalars: BTreeMap::from([("beta".to_owned(), 0.1)]),
+            last_rounds: vec![Round(0), Round(u32::MAX), Round(3)],
         }
     }
 
@@ -79,6 +96,9 @@ mod tests {
             to_safetensors(&both).unwrap_err().to_string(),
             TrainError::State("`m` is an array and a scalar".to_owned()).to_string()
         );
+        let mut taken = state();
+        taken.scalars.insert(LAST_ROUNDS.to_owned(), 1.0);
+        assert!(to_safetensors(&taken).unwrap_err().to_string().contains("`last_rounds` is the name of something"));
         let file = |dtype, shape: Vec<usize>, bytes: &[u8]| {
             safetensors::serialize([("m", TensorView::new(dtype, shape, bytes).unwrap())], None).unwrap()
         };

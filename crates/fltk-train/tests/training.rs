@@ -179,7 +179,14 @@ fn try_work(
         seed: Seed(5),
         client: ClientId(client),
         round: Round(1),
-        terms: &ClientTerms { learning_rate: 0.05, work, proximal_mu, arrays: Vec::new(), extras: vec![NORMALIZER.to_owned()] },
+        terms: &ClientTerms {
+            learning_rate: 0.05,
+            work,
+            proximal_mu,
+            arrays: Vec::new(),
+            extras: vec![NORMALIZER.to_owned()],
+            keeps: Vec::new(),
+        },
         stop,
     };
     trainer.train(&order)

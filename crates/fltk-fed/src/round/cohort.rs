@@ -11,7 +11,7 @@ use fltk_core::{
     server_state::{ServerState, WrongLength},
 };
 
-use super::{ClientRecord, ClientUpdate, ProtocolError, Setup, Timestamp, TrainOrder, samples_of};
+use super::{ClientRecord, ClientUpdate, ProtocolError, SettingsDigest, Setup, Timestamp, TrainOrder, samples_of};
 use crate::{
     state_check::check_like,
     strategy::{Aggregator, Update},
@@ -30,6 +30,9 @@ pub(super) struct Cohort {
     began: Timestamp,
     /// The selected clients, ascending.
     members: Vec<ClientId>,
+    /// The rounds whose states the members go on from, by position.
+    kept: Vec<Option<Round>>,
+    settings: SettingsDigest,
     /// The number of members, in order, whose updates are folded.
     num_folded: usize,
     /// Updates that arrived before an earlier member's, by position. These are the only client models that are kept.
@@ -54,7 +57,9 @@ impl Cohort {
             global,
             terms: Arc::new(setup.terms(round, server)),
             began: now,
+            kept: members.iter().map(|&client| server.last_round(client)).collect(),
             members,
+            settings: setup.settings,
             num_folded: 0,
             early: BTreeMap::new(),
             aggregator,
@@ -77,12 +82,14 @@ impl Cohort {
     }
 
     pub(super) fn orders(&self) -> impl Iterator<Item = TrainOrder> {
-        self.members.iter().map(|&client| TrainOrder {
+        self.members.iter().zip(&self.kept).map(|(&client, &kept)| TrainOrder {
             round: self.round,
             client,
             seed: self.seed,
             state: Arc::clone(&self.global),
             terms: Arc::clone(&self.terms),
+            kept,
+            settings: self.settings,
         })
     }
 

@@ -12,7 +12,7 @@ use fltk_core::{
     server_state::ServerState,
 };
 
-use super::{Failure, ProtocolError};
+use super::{Failure, OtherSettings, ProtocolError, SettingsDigest};
 
 /// A point in time, relative to an origin that the caller chose. It is used in records only and decides nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,7 +27,7 @@ impl Timestamp {
 }
 
 /// An order to one client: train on your samples, starting from this state. It is complete: in addition to it, a trainer needs only the
-/// experiment's net, data and optimizer.
+/// experiment's net, data and optimizer, whose digest it contains, and the state that the client kept.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainOrder {
     /// The round.
@@ -40,6 +40,21 @@ pub struct TrainOrder {
     pub state: Arc<ModelState>,
     /// The terms of the round for each of its clients, shared by the whole cohort.
     pub terms: Arc<ClientTerms>,
+    /// The round whose state the client goes on from, if the terms say that it keeps one: the last in which it took part. `None` if it took
+    /// part in none. States of other rounds, such as of an update that was refused, don't count.
+    pub kept: Option<Round>,
+    /// The digest of the settings that the trainer must have.
+    pub settings: SettingsDigest,
+}
+
+impl TrainOrder {
+    /// Checks that a trainer with these settings may carry out the order. A trainer does that before anything else.
+    ///
+    /// # Errors
+    /// If the order is for other settings.
+    pub fn check_settings(&self, own: SettingsDigest) -> Result<(), OtherSettings> {
+        if own == self.settings { Ok(()) } else { Err(OtherSettings { ordered: self.settings, own }) }
+    }
 }
 
 /// An order to evaluate a global model over the whole test set.

@@ -9,6 +9,7 @@ use fltk_core::{
     server_state::ServerState,
 };
 
+use super::SettingsDigest;
 use crate::{
     selection::{self, Selection},
     state_check::StateError,
@@ -91,6 +92,8 @@ pub struct Setup {
     pub(super) samples: Vec<u64>,
     /// The clients with samples, ascending.
     pub(super) eligible: Vec<ClientId>,
+    /// The digest of the settings that trainers must have.
+    pub(super) settings: SettingsDigest,
 }
 
 impl Setup {
@@ -153,7 +156,21 @@ impl Setup {
                 clients: config.clients,
             });
         }
-        Ok(Self { strategy, selection, config, rates, seed, checkpoint_every, samples: client_samples, eligible })
+        let settings = SettingsDigest::default();
+        Ok(Self { strategy, selection, config, rates, seed, checkpoint_every, samples: client_samples, eligible, settings })
+    }
+
+    /// Sets the digest of the settings that trainers must have; each order contains it. By default, it is that of trainers without settings of
+    /// their own.
+    #[must_use]
+    pub fn for_settings(self, settings: SettingsDigest) -> Self {
+        Self { settings, ..self }
+    }
+
+    /// Returns true if clients keep state between rounds.
+    #[must_use]
+    pub fn clients_keep_state(&self) -> bool {
+        !self.strategy.keeps.is_empty()
     }
 
     /// Returns the number of clients in a round.
@@ -177,6 +194,7 @@ impl Setup {
             proximal_mu: 0.0,
             arrays: Vec::new(),
             extras: self.strategy.extras.iter().map(|extra| extra.name.to_owned()).collect(),
+            keeps: self.strategy.keeps.iter().map(|&name| name.to_owned()).collect(),
         };
         (self.strategy.set_terms)(&self.config.strategy, server, &mut terms);
         terms

@@ -19,6 +19,7 @@ pub static SPEC: Spec = Spec {
     entry: Entry::new("FedAvg", "The mean of the clients' models, weighted by the samples that they hold.")
         .paper("McMahan et al., Communication-Efficient Learning of Deep Networks from Decentralized Data, 2017, arXiv:1602.05629"),
     extras: &[],
+    keeps: &[],
     set_terms: |_, _, _| (),
     begin: Gathered::sums,
     take,

@@ -29,6 +29,7 @@ pub static SPEC: Spec = Spec {
     entry: Entry::new("FedNova", "Normalized averaging, which allows for different numbers of local steps.")
         .paper("Wang et al., Tackling the Objective Inconsistency Problem in Heterogeneous Federated Optimization, 2020, arXiv:2007.07481"),
     extras: &[Extra { name: NORMALIZER, is_possible: |value, num_steps| value >= 0.0 && (value > 0.0) == (num_steps > 0) }],
+    keeps: &[],
     set_terms: |_, _, _| (),
     begin: Gathered::sums,
     take,

@@ -19,6 +19,7 @@ pub static SPEC: Spec = Spec {
         .paper("Li et al., Federated Optimization in Heterogeneous Networks, 2020, arXiv:1812.06127")
         .parameters(&[MU.parameter()]),
     extras: &[],
+    keeps: &[],
     set_terms,
     begin: Gathered::sums,
     take: fedavg::take,

@@ -20,6 +20,11 @@ pub struct Spec {
     pub entry: Entry,
     /// The scalars that it wants back from each client, in addition to the model.
     pub extras: &'static [Extra],
+    /// The names of the arrays and scalars that each client keeps between the rounds in which it takes part, such as a control variate;
+    /// empty for none. They are passed to the trainer with the client's samples, and never to the server, which sees only what `extras`
+    /// asks for. A trainer gets the state after the client's last round that counted ([`TrainOrder::kept`](crate::round::TrainOrder::kept)),
+    /// and returns the next one with its update ([`with_state`](crate::client::with_state)); it refuses names that it doesn't know.
+    pub keeps: &'static [&'static str],
     /// Sets the terms for the clients of a round; initially they are those of plain local training.
     pub set_terms: fn(&Choice, &ServerState, &mut ClientTerms),
     /// Creates the state before the first update: [`Gathered::sums`] or [`Gathered::updates`].

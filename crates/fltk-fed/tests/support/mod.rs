@@ -15,7 +15,7 @@ use fltk_core::{
 };
 use fltk_fed::{
     dummy::Dummy,
-    round::{Action, Event, Federation, Record, Setup, Timestamp, TrainOrder},
+    round::{Action, Event, Federation, Record, SettingsDigest, Setup, Timestamp, TrainOrder},
 };
 
 pub const SEED: Seed = Seed(42);
@@ -53,7 +53,8 @@ pub fn federation(config: &FederatedConfig, dummy: &Dummy) -> Federation {
 /// Creates an order that the federation never gave.
 pub fn order(dummy: &Dummy, round: Round, client: ClientId) -> TrainOrder {
     let terms = Arc::new(setup(&config(), dummy).terms(round, &ServerState::default()));
-    TrainOrder { round, client, seed: SEED, state: Arc::new(dummy.initial()), terms }
+    let settings = SettingsDigest::default();
+    TrainOrder { round, client, seed: SEED, state: Arc::new(dummy.initial()), terms, kept: None, settings }
 }
 
 /// A clock that stands still.

@@ -8,7 +8,7 @@
 //!
 //! Files that are in both are taken from the new copy. TensorBoard's event files, of which the older copy has the beginning, remain the
 //! older copy's files with the rest appended, since TensorBoard may have them open. Anything that the writer itself would have removed is
-//! left out, namely checkpoints older than those that are kept; and so are derived files.
+//! left out, namely checkpoints older than those that are kept and states of clients that these don't need; and so are derived files.
 
 use std::{
     collections::BTreeSet,
@@ -17,15 +17,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use fltk_core::ids::Round;
+
 use super::{ArchiveError, DEPTH_MAX, ENTRIES_MAX};
 use crate::{
     FileError,
     checkpoint::{CheckpointStore, KEPT},
-    derived,
+    client_states, derived,
     files::{self, TEMPORARY_PREFIX},
     history::Unit,
     index,
-    run_folder::{CHECKPOINTS, LOCK},
+    run_folder::{CHECKPOINTS, CLIENT_STATES, LOCK},
     stream_folder, tensorboard,
 };
 
@@ -48,14 +50,18 @@ pub(super) fn carry(old: &Path, new: &Path) -> Result<(), ArchiveError> {
     Ok(tensorboard::keep_open(old, new)?)
 }
 
-/// Returns the checkpoints in `old` that would have been removed when those in `new` were saved.
+/// Returns the checkpoints and the states of clients in `old` that would have been removed when those in `new` were saved.
 fn outdated(old: &Path, new: &Path) -> Result<BTreeSet<PathBuf>, ArchiveError> {
     let folder = old.join(CHECKPOINTS);
     let mut outdated = BTreeSet::new();
     for unit in [Unit::Round, Unit::Epoch] {
-        let store = |folder: PathBuf| CheckpointStore::new(folder, unit);
-        let names = store(folder.clone()).outdated(&store(new.join(CHECKPOINTS)), KEPT).map_err(crate::RunError::from)?;
+        let newer = CheckpointStore::new(new.join(CHECKPOINTS), unit);
+        let Some(oldest) = newer.oldest_of(KEPT).map_err(crate::RunError::from)? else { continue };
+        let names = CheckpointStore::new(folder.clone(), unit).outdated(oldest).map_err(crate::RunError::from)?;
         outdated.extend(names.into_iter().map(|name| folder.join(name)));
+        if unit == Unit::Round {
+            outdated.extend(client_states::outdated(&old.join(CLIENT_STATES), Round(oldest.completed))?);
+        }
     }
     Ok(outdated)
 }

@@ -59,8 +59,10 @@ impl Walk<'_, '_> {
         }
         (self.visit)(path, Node::Folder)?;
         let (folders, files) = self.list(folder, path)?;
-        // The newest checkpoints come first, since the oldest are removed first.
-        for name in folders.iter().rev() {
+        // The newest checkpoints come first, since the oldest are removed first. The states that they need come after them: they are there before
+        // the checkpoint is, and stay longer than it.
+        let (states, others): (Vec<_>, Vec<_>) = folders.iter().rev().partition(|name| *name == run_folder::CLIENT_STATES);
+        for name in others.into_iter().chain(states) {
             if let Some(inner) = self.open(folder, path, name, FLAGS | OFlags::DIRECTORY)? {
                 self.folder(&inner, &format!("{path}/{name}"), depth + 1)?;
             }

@@ -3,18 +3,17 @@
 
 use std::path::Path;
 
-use fltk::exit::{Exit, OrExit as _, failure};
-use fltk_core::experiment::{Experiment, NetworkConfig};
-use fltk_data::{Dataset, digest::samples_digest};
+use fltk::exit::{Exit, failure};
+use fltk_data::Dataset;
 use fltk_train::ranks::gather_bytes;
-use sha2::{Digest as _, Sha256};
 use torch_dist::ProcessGroup;
 
-use super::job::Job;
+use super::{
+    job::Job,
+    settings::{DIGEST_BYTES, digests},
+};
 
-const DIGEST_BYTES: usize = 32;
-
-/// The names, hints and exit codes of the compared items, in the order of [`digests_of`].
+/// The names, hints and exit codes of the compared items, in the order of [`digests`].
 const COMPARED: [(&str, &str, Exit); 3] = [
     ("version of fltk", "run the same program on every host", Exit::Experiment),
     ("task or seed", "start every rank with the same experiment file and the same settings", Exit::Experiment),
@@ -26,7 +25,7 @@ const COMPARED: [(&str, &str, Exit); 3] = [
 /// # Errors
 /// If ranks differ, a rank is lost, or the file of a network can't be read.
 pub fn check(control: &ProcessGroup, job: &Job, dataset: &Dataset, base: &Path) -> anyhow::Result<()> {
-    let own = digests_of(job, dataset, base)?;
+    let own = digests(job.task.clone(), job.seed, dataset, base)?;
     let all = gather_bytes(control, &own.concat())?;
     match difference(&all) {
         None => Ok(()),
@@ -43,18 +42,6 @@ pub fn check(control: &ProcessGroup, job: &Job, dataset: &Dataset, base: &Path) 
 /// If a rank is lost.
 pub fn tell(control: &ProcessGroup, first: bool) -> anyhow::Result<bool> {
     Ok(gather_bytes(control, &[u8::from(first)])?[0] == [1])
-}
-
-fn digests_of(job: &Job, dataset: &Dataset, base: &Path) -> anyhow::Result<[[u8; DIGEST_BYTES]; COMPARED.len()]> {
-    let mut task = job.task.clone();
-    task.dataset.path = None;
-    if let NetworkConfig::TorchScript { torchscript } = &mut task.network {
-        *torchscript = fltk_train::module_sha256(&base.join(&*torchscript)).or_exit(Exit::Experiment)?;
-    }
-    // The YAML text is comparable only within one version, so the version is compared first.
-    let alone = Experiment { name: "job".to_owned(), seeds: vec![job.seed], tasks: vec![task], stream: None };
-    let digest = |text: &str| Sha256::digest(text).into();
-    Ok([digest(env!("CARGO_PKG_VERSION")), digest(&fltk_experiment::to_yaml(&alone)), samples_digest(dataset)])
 }
 
 /// The first rank that differs from rank 0, and the index of the first item that differs.

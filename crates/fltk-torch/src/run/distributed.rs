@@ -178,7 +178,8 @@ impl Rank<'_> {
         let Some(recorder) = &mut self.recorder else { return Ok(()) };
         let state = self.model.state()?;
         let position = Position { completed: at.completed, seed: self.training.job.seed, learning_rate: rate.value, part };
-        recorder.checkpoint(at, &checkpoint::save(&state, Some(&self.optimizer), &position)?, parameters_sha256(&state))
+        recorder.checkpoint(at, &checkpoint::save(&state, Some(&self.optimizer), &position)?, parameters_sha256(&state))?;
+        Ok(())
     }
 }
 

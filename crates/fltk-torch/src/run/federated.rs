@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use fltk::{output, split::split};
+use fltk::{output, split::split, termination::Termination};
 use fltk_core::{
     event::RunEvent, experiment::FederatedConfig, ids::Round, metrics::Evaluation, model_state::ModelState, schedule::LearningRates,
     server_state::ServerState,
@@ -13,9 +13,9 @@ use fltk_core::{
 use fltk_data::{BatchPlan, Dataset, batches};
 use fltk_fed::{
     BoxError,
-    client::{ClientTrainer, Evaluator},
+    client::{ClientStates, ClientTrainer, Evaluator, with_state},
     drive::RunError,
-    round::{ClientUpdate, Federation, Record, Setup, TrainOrder},
+    round::{ClientUpdate, Federation, Record, SettingsDigest, Setup, TrainOrder},
     transport::in_process,
 };
 use fltk_train::{
@@ -24,7 +24,9 @@ use fltk_train::{
     evaluate, losses, parameters_sha256,
 };
 
-use super::{Context, SettingsAtFault, Stopped, is_of_settings, job::Job, recorder::Recorder, resumed::Resumed};
+use super::{
+    Context, SettingsAtFault, Stopped, client_states::FileStates, is_of_settings, job::Job, recorder::Recorder, resumed::Resumed, settings,
+};
 
 /// Runs the rounds of `job` from `resumed`, which was [checked](Resumed::check), and returns the digest of the final parameters.
 ///
@@ -52,6 +54,9 @@ pub fn run(
     warn_of_idle_clients(job, &parts);
     let num_samples = parts.iter().map(|part| part.len() as u64).collect();
     let setup = Setup::new(config.clone(), LearningRates::of(&job.task.train), job.seed, num_samples, job.task.checkpoint_every)?;
+    let own = settings::of_trainer(job, dataset, context.base)?;
+    let setup = setup.for_settings(own);
+    let states = if setup.clients_keep_state() { Some(FileStates::open(recorder.folder(), Round(completed), &remembered)?) } else { None };
     let federation = Federation::resume(setup, Round(completed), Arc::new(model.state()?), remembered)?;
 
     // TorchScript modules use libtorch's single random generator: in parallel they would disturb each other.
@@ -60,11 +65,13 @@ pub fn run(
     let make_trainer = |_worker: usize| -> Result<Box<dyn ClientTrainer + '_>, BoxError> {
         fltk_train::init(1);
         let trainer = LocalTrainer::new(new_model()?, Arc::clone(dataset), job.task.train.clone(), losses::find(&job.task.loss)?);
-        Ok(Box::new(Clients { trainer, parts: &parts, context, settings_at_fault: &settings_at_fault }))
+        let states = states.as_ref().map(|states| states as &dyn ClientStates);
+        let (stop, termination) = (&*context.stop, context.termination);
+        Ok(Box::new(Clients { trainer, own, states, parts: &parts, stop, termination, settings_at_fault: &settings_at_fault }))
     };
     let test = TestSet { model, job, dataset, workers: context.workers.get() };
     let outcome = in_process::run(federation, workers, &make_trainer, Box::new(test), &context.stop, &mut |record| {
-        observe(record, job, recorder).map_err(Into::into)
+        observe(record, job, recorder, states.as_ref()).map_err(Into::into)
     });
     match outcome {
         Ok(state) => Ok(parameters_sha256(&state)),
@@ -86,7 +93,7 @@ fn warn_of_idle_clients(job: &Job, parts: &[Vec<u32>]) {
     }
 }
 
-fn observe(record: &Record, job: &Job, recorder: &mut Recorder) -> anyhow::Result<()> {
+fn observe(record: &Record, job: &Job, recorder: &mut Recorder, states: Option<&FileStates>) -> anyhow::Result<()> {
     match record {
         Record::ClientTrained(client) => recorder.record(RunEvent::ClientTrained {
             round: client.round,
@@ -108,7 +115,10 @@ fn observe(record: &Record, job: &Job, recorder: &mut Recorder) -> anyhow::Resul
         }
         Record::Checkpoint { round, state, server, learning_rate } => {
             let position = Position { completed: round.0, seed: job.seed, learning_rate: *learning_rate, part: None };
-            recorder.checkpoint(round.0.into(), &checkpoint::save_federated(state, server, &position)?, parameters_sha256(state))
+            states.map_or(Ok(()), |states| states.sync(*round))?;
+            let files = checkpoint::save_federated(state, server, &position)?;
+            let oldest = recorder.checkpoint(round.0.into(), &files, parameters_sha256(state))?;
+            states.map_or(Ok(()), |states| states.checkpointed(*round, server, Round(oldest.completed)))
         }
         // In one process, a refused answer makes its client fail, which ends the run with the reason.
         Record::Refused { .. } | Record::Finished { .. } => Ok(()),
@@ -118,29 +128,38 @@ fn observe(record: &Record, job: &Job, recorder: &mut Recorder) -> anyhow::Resul
 /// Trains the client of each order.
 struct Clients<'a> {
     trainer: LocalTrainer,
+    /// The digest of the settings that it trains with.
+    own: SettingsDigest,
+    /// The states that clients keep; `None` if the strategy keeps none.
+    states: Option<&'a dyn ClientStates>,
     parts: &'a [Vec<u32>],
-    context: &'a Context<'a>,
+    stop: &'a AtomicBool,
+    termination: &'a Termination,
     /// Set by a client whose settings caused its failure: the error itself arrives as text.
     settings_at_fault: &'a AtomicBool,
 }
 
 impl ClientTrainer for Clients<'_> {
     fn train(&mut self, order: &TrainOrder) -> Result<ClientUpdate, BoxError> {
+        order.check_settings(self.own)?;
         let samples = self.parts.get(order.client.0 as usize).map_or(&[][..], Vec::as_slice);
-        let trained = self.trainer.train(&LocalOrder {
-            state: &order.state,
-            samples,
-            seed: order.seed,
-            client: order.client,
-            round: order.round,
-            terms: &order.terms,
-            stop: &self.context.stop,
-        });
-        let update = trained.inspect_err(|error| {
-            self.settings_at_fault.fetch_or(is_of_settings(error), Ordering::Relaxed);
+        let trained = with_state(self.states, order, |_| {
+            let trained = self.trainer.train(&LocalOrder {
+                state: &order.state,
+                samples,
+                seed: order.seed,
+                client: order.client,
+                round: order.round,
+                terms: &order.terms,
+                stop: self.stop,
+            });
+            let update = trained.inspect_err(|error| {
+                self.settings_at_fault.fetch_or(is_of_settings(error), Ordering::Relaxed);
+            })?;
+            Ok(ClientUpdate::answer(order, update.state, update.summary, update.extras))
         })?;
-        self.context.termination.stepped();
-        Ok(ClientUpdate::answer(order, update.state, update.summary, update.extras))
+        self.termination.stepped();
+        Ok(trained)
     }
 }
 

@@ -78,16 +78,23 @@ impl Recorder {
         }
     }
 
-    /// Saves a checkpoint taken at `at`, records it, and removes all but the newest [`KEPT`].
+    /// Saves a checkpoint taken at `at`, records it, and removes all but the newest [`KEPT`]; returns the milestone of the oldest that is left.
     ///
     /// # Errors
     /// If the checkpoint can't be written, or an old one can't be removed.
-    pub fn checkpoint(&mut self, at: Milestone, files: &Files, parameters_sha256: String) -> anyhow::Result<()> {
+    pub fn checkpoint(&mut self, at: Milestone, files: &Files, parameters_sha256: String) -> anyhow::Result<Milestone> {
         let checkpoints = self.records.folder().checkpoints(self.unit);
         checkpoints.save(at, files).or_exit(Exit::Records)?;
         self.record(RunEvent::CheckpointSaved { at, parameters_sha256 })?;
         let known = self.records.history().checkpoints();
-        checkpoints.prune(KEPT, |at| known.contains_key(&at)).or_exit(Exit::Records)
+        let oldest = checkpoints.prune(KEPT, |at| known.contains_key(&at)).or_exit(Exit::Records)?;
+        Ok(oldest.unwrap_or(at))
+    }
+
+    /// The run's folder.
+    #[must_use]
+    pub fn folder(&self) -> &RunFolder {
+        self.records.folder()
     }
 
     /// Records that the run finished, and returns its folder.

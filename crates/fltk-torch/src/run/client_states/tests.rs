@@ -1,0 +1,251 @@
+//! Real training with a personal last layer, which a client keeps in files: killed at any step, the run ends with the same bits.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+use std::{
+    fs,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    sync::{Arc, atomic::AtomicBool},
+};
+
+use fltk_core::{
+    catalogue::{Choice, Entry},
+    client_terms::ClientTerms,
+    experiment::{DatasetConfig, FederatedConfig, NetworkConfig, TrainConfig},
+    metrics::Evaluation,
+    model_state::ModelState,
+    schedule::LearningRates,
+    seed::Seed,
+};
+use fltk_data::{Dataset, Locations, load};
+use fltk_fed::{
+    client::{ClientTrainer, Evaluator, with_state},
+    round::{ClientUpdate, Federation, Record, Setup, TrainOrder},
+    selection,
+    strategy::{self, Spec},
+    transport::in_process,
+};
+use fltk_records::{
+    checkpoint::{CheckpointStore, KEPT},
+    history::Unit,
+};
+use fltk_train::{
+    Device, LocalOrder, LocalTrainer, Model, Targets,
+    checkpoint::{self, Position},
+    losses, parameters_sha256,
+};
+
+use super::*;
+
+const SEED: Seed = Seed(7);
+const HEAD: &str = "head";
+/// The last layer of the net: its weight and bias, which are the last of its numbers.
+const HEAD_LEN: usize = 84 * 10 + 10;
+
+/// `FedAvg`, whose clients keep a last layer of their own.
+fn personal() -> &'static Spec {
+    let fedavg = strategy::by_name("FedAvg").unwrap();
+    Box::leak(Box::new(Spec {
+        entry: Entry::new("Personal", "A last layer for each client, for a test."),
+        extras: fedavg.extras,
+        keeps: &[HEAD],
+        set_terms: fedavg.set_terms,
+        begin: fedavg.begin,
+        take: fedavg.take,
+        finish: fedavg.finish,
+    }))
+}
+
+fn mini() -> Arc<Dataset> {
+    let config = DatasetConfig { name: "fashion-mnist-mini".to_owned(), path: None };
+    Arc::new(load(&config, Path::new(""), &Locations { cache: None, local: vec![] }).unwrap())
+}
+
+fn train_config() -> TrainConfig {
+    let optimizer = Choice::new("SGD").with("learning_rate", 0.05).with("momentum", 0.9);
+    TrainConfig { batch_size: 16, test_batch_size: 64, drop_last: false, optimizer, scheduler: None }
+}
+
+fn new_model(dataset: &Dataset) -> Model {
+    fltk_train::init(1);
+    Model::new(&NetworkConfig::named("LeNet5"), Path::new(""), Targets::of(dataset), SEED, Device::Cpu).unwrap()
+}
+
+/// Trains the global model with the client's own last layer.
+struct Personal<'a> {
+    trainer: LocalTrainer,
+    states: &'a FileStates,
+    stop: AtomicBool,
+}
+
+impl ClientTrainer for Personal<'_> {
+    fn train(&mut self, order: &TrainOrder) -> Result<ClientUpdate, BoxError> {
+        with_state(Some(self.states), order, |state| {
+            let mut start = ModelState::clone(&order.state);
+            let head = start.floats.len() - HEAD_LEN;
+            if let Some(own) = state.arrays.get(HEAD) {
+                start.floats[head..].copy_from_slice(own);
+            }
+            let terms = ClientTerms { keeps: Vec::new(), ..ClientTerms::clone(&order.terms) };
+            let first = order.client.0 * 32;
+            let samples: Vec<u32> = (first..first + 32).collect();
+            let (seed, client, round) = (order.seed, order.client, order.round);
+            let local = LocalOrder { state: &start, samples: &samples, seed, client, round, terms: &terms, stop: &self.stop };
+            let trained = self.trainer.train(&local)?;
+            *state.array(HEAD, HEAD_LEN)? = trained.state.floats[head..].to_vec();
+            Ok(ClientUpdate::answer(order, trained.state, trained.summary, trained.extras))
+        })
+    }
+}
+
+/// Finds every model equally good: only training is of interest.
+struct Indifferent;
+
+impl Evaluator for Indifferent {
+    fn evaluate(&mut self, _: Round, _: &ModelState) -> Result<Evaluation, BoxError> {
+        Ok(Evaluation { num_samples: 1, loss: 1.0, accuracy: 0.5, confusion: None })
+    }
+}
+
+/// A process that is killed after so many steps of recording.
+struct Killed {
+    steps_left: usize,
+}
+
+impl Killed {
+    fn step(&mut self) -> Result<(), BoxError> {
+        self.steps_left = self.steps_left.checked_sub(1).ok_or("killed")?;
+        Ok(())
+    }
+}
+
+struct Place<'a> {
+    folder: &'a Path,
+    dataset: &'a Arc<Dataset>,
+    strategy: &'static Spec,
+}
+
+impl Place<'_> {
+    fn states(&self, round: Round, server: &ServerState) -> anyhow::Result<FileStates> {
+        let store = ClientStateStore::open(self.folder.join("client-state"), round).unwrap();
+        FileStates::new(store, "ab/0".to_owned(), round, server)
+    }
+
+    fn checkpoints(&self) -> CheckpointStore {
+        CheckpointStore::new(self.folder.join("checkpoints"), Unit::Round)
+    }
+
+    /// Runs from the newest checkpoint to the end, or until it is killed; returns the digest of the final model.
+    fn run(&self, killed: &mut Killed) -> Result<String, String> {
+        let config = FederatedConfig {
+            clients: 6,
+            clients_per_round: 2,
+            rounds: 8,
+            epochs_per_round: 1,
+            partition: Choice::new("uniform"),
+            selection: Choice::new("random"),
+            strategy: Choice::new("Personal"),
+            evaluate_every: 4,
+        };
+        let (mut model, mut from, mut server) = (new_model(self.dataset), Round(0), ServerState::default());
+        if let Some(newest) = self.checkpoints().latest(|_| true).unwrap().checkpoint {
+            from = Round(checkpoint::restore(&newest.files, &mut model, None).unwrap().completed);
+            server = checkpoint::remembered(&newest.files).unwrap();
+        }
+        let states = self.states(from, &server).map_err(|error| error.to_string())?;
+        let random = selection::by_name("random").unwrap();
+        let rates = LearningRates::of(&train_config());
+        let setup = Setup::with(self.strategy, random, config, rates, SEED, vec![32; 6], 2).unwrap();
+        let federation = Federation::resume(setup, from, Arc::new(model.state().unwrap()), server).unwrap();
+        let make = |_: usize| -> Result<Box<dyn ClientTrainer + '_>, BoxError> {
+            let loss = losses::find("cross-entropy")?;
+            let trainer = LocalTrainer::new(new_model(self.dataset), Arc::clone(self.dataset), train_config(), loss);
+            Ok(Box::new(Personal { trainer, states: &states, stop: AtomicBool::new(false) }))
+        };
+        let mut observer = |record: &Record| {
+            killed.step()?;
+            let Record::Checkpoint { round, state, server, learning_rate } = record else { return Ok(()) };
+            states.sync(*round)?;
+            killed.step()?;
+            let position = Position { completed: round.0, seed: SEED, learning_rate: *learning_rate, part: None };
+            let checkpoints = self.checkpoints();
+            checkpoints.save(round.0.into(), &checkpoint::save_federated(state, server, &position)?)?;
+            killed.step()?;
+            let oldest = checkpoints.prune(KEPT, |_| true)?.ok_or("one was just saved")?;
+            killed.step()?;
+            Ok(states.checkpointed(*round, server, Round(oldest.completed))?)
+        };
+        let workers = NonZeroUsize::new(2).unwrap();
+        in_process::run(federation, workers, &make, Box::new(Indifferent), &AtomicBool::new(false), &mut observer)
+            .map(|state| parameters_sha256(&state))
+            .map_err(|error| error.to_string())
+    }
+
+    /// The paths and contents of all states.
+    fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut files = BTreeMap::new();
+        for client in fs::read_dir(self.folder.join("client-state")).unwrap() {
+            for file in fs::read_dir(client.unwrap().path()).unwrap() {
+                let path = file.unwrap().path();
+                files.insert(path.strip_prefix(self.folder).unwrap().to_owned(), fs::read(&path).unwrap());
+            }
+        }
+        files
+    }
+}
+
+#[test]
+fn killed_at_any_step_it_ends_with_the_same_bits_and_states() {
+    let (dataset, strategy) = (mini(), personal());
+    let folder = tempfile::tempdir().unwrap();
+    let undisturbed = Place { folder: folder.path(), dataset: &dataset, strategy };
+    const PLENTY: usize = 1000;
+    let mut counted = Killed { steps_left: PLENTY };
+    let expected = undisturbed.run(&mut counted).unwrap();
+    let states = undisturbed.files();
+    assert!((6..16).contains(&states.len()), "of 16 states, those that no checkpoint needs are removed: {:?}", states.keys());
+
+    for steps_left in 0..PLENTY - counted.steps_left {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place { folder: folder.path(), dataset: &dataset, strategy };
+        assert!(place.run(&mut Killed { steps_left }).unwrap_err().contains("killed"));
+        assert_eq!(place.run(&mut Killed { steps_left: PLENTY }).unwrap(), expected, "killed after {steps_left} steps");
+        // If it was killed while it removed states, some more are left.
+        let found = place.files();
+        assert!(states.iter().all(|(path, bytes)| found.get(path) == Some(bytes)), "killed after {steps_left} steps");
+    }
+}
+
+#[test]
+fn damaged_foreign_and_missing_states_are_errors_that_name_the_file() {
+    let (dataset, strategy) = (mini(), personal());
+    let folder = tempfile::tempdir().unwrap();
+    let place = Place { folder: folder.path(), dataset: &dataset, strategy };
+    // Each of these processes is killed after the next checkpoint, which takes 10 steps, or 11 with the record of round 0.
+    while place.checkpoints().list().unwrap().len() < 2 {
+        assert!(place.run(&mut Killed { steps_left: 14 }).unwrap_err().contains("killed"));
+    }
+    let newest = place.checkpoints().latest(|_| true).unwrap().checkpoint.unwrap();
+    let server = checkpoint::remembered(&newest.files).unwrap();
+    let of: Vec<(ClientId, Round)> = (0..).map(ClientId).zip(server.last_rounds.iter().copied()).filter(|(_, last)| last.0 > 0).collect();
+    let states = place.states(Round(newest.at.completed), &server).unwrap();
+    let path = |at: usize| states.store.path(of[at].0, of[at].1);
+    let load = |at: usize| states.load(of[at].0, of[at].1).map_err(|error| error.to_string());
+    let (first, second) = (fs::read(path(0)).unwrap(), fs::read(path(1)).unwrap());
+    assert_eq!(load(0).unwrap().arrays[HEAD].len(), HEAD_LEN);
+
+    let mut damaged = first.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    for (content, words) in [(&damaged, "its SHA-256 differs"), (&second, "it is the state of client"), (&first[..9].to_vec(), "damaged")] {
+        fs::write(path(0), content).unwrap();
+        let error = load(0).unwrap_err();
+        assert!(error.contains(words) && error.contains(path(0).to_str().unwrap()), "{error}");
+    }
+    fs::remove_file(path(0)).unwrap();
+    for error in [load(0).unwrap_err(), place.run(&mut Killed { steps_left: 1000 }).unwrap_err()] {
+        assert!(error.contains(path(0).to_str().unwrap()), "{error}");
+    }
+    fs::write(path(0), &first).unwrap();
+    place.run(&mut Killed { steps_left: 1000 }).unwrap();
+}

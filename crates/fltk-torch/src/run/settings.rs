@@ -1,0 +1,165 @@
+//! Digests of what processes must have in common if they work on the same job: ranks compare them when they meet, and orders to clients contain
+//! one. The paths of files don't count, their contents do.
+
+use std::{collections::BTreeMap, path::Path};
+
+use fltk::exit::{Exit, OrExit as _};
+use fltk_core::{
+    catalogue::Choice,
+    experiment::{Experiment, FederatedConfig, NetworkConfig, Setting, Task, TrainConfig},
+    seed::Seed,
+};
+use fltk_data::{Dataset, digest::samples_digest};
+use fltk_fed::round::SettingsDigest;
+use sha2::{Digest as _, Sha256};
+
+use super::job::Job;
+
+/// The length of a digest.
+pub const DIGEST_BYTES: usize = 32;
+
+/// The digests of the program's version, of `task` with its seed, and of the data set. That of the task is comparable only within one version.
+///
+/// # Errors
+/// If the file of a network can't be read.
+pub fn digests(task: Task, seed: Seed, dataset: &Dataset, base: &Path) -> anyhow::Result<[[u8; DIGEST_BYTES]; 3]> {
+    Ok([digest(env!("CARGO_PKG_VERSION")), task_digest(task, seed, base)?, samples_digest(dataset)])
+}
+
+/// The digest of all that a trainer of clients computes with and that isn't in its orders: net, data set, partition, loss, hyper-parameters. The
+/// settings of the federator, such as the strategy and the number of rounds, aren't among them, since the orders follow from them; nor are
+/// those that change no result. The seed is, as the partition follows from it.
+///
+/// # Errors
+/// If the file of a network can't be read.
+pub fn of_trainer(job: &Job, dataset: &Dataset, base: &Path) -> anyhow::Result<SettingsDigest> {
+    let digests = digests(of_clients(&job.task), job.seed, dataset, base)?;
+    Ok(SettingsDigest(Sha256::digest(digests.concat()).into()))
+}
+
+fn task_digest(mut task: Task, seed: Seed, base: &Path) -> anyhow::Result<[u8; DIGEST_BYTES]> {
+    task.dataset.path = None;
+    if let NetworkConfig::TorchScript { torchscript } = &mut task.network {
+        *torchscript = fltk_train::module_sha256(&base.join(&*torchscript)).or_exit(Exit::Experiment)?;
+    }
+    let alone = Experiment { name: "job".to_owned(), seeds: vec![seed], tasks: vec![task], stream: None };
+    Ok(digest(&fltk_experiment::to_yaml(&alone)))
+}
+
+fn digest(text: &str) -> [u8; DIGEST_BYTES] {
+    Sha256::digest(text).into()
+}
+
+/// Returns `task` with fixed values in place of all that doesn't change what a trainer computes from an order. Every setting is listed here, so that
+/// nobody adds one without deciding this.
+fn of_clients(task: &Task) -> Task {
+    let Task { network, dataset, loss, train, threads, setting, .. } = task.clone();
+    let setting = match setting {
+        Setting::Federated(FederatedConfig { clients, partition, .. }) => Setting::Federated(FederatedConfig {
+            clients,
+            partition,
+            clients_per_round: 1,
+            rounds: 1,
+            epochs_per_round: 1,
+            selection: Choice::new("any"),
+            strategy: Choice::new("any"),
+            evaluate_every: 1,
+        }),
+        other @ Setting::Distributed(_) => other,
+    };
+    let TrainConfig { batch_size, drop_last, optimizer, .. } = train;
+    Task {
+        network,
+        dataset,
+        loss,
+        threads,
+        setting,
+        // The learning rate is in the order, scheduled.
+        train: TrainConfig { batch_size, drop_last, optimizer: optimizer.with("learning_rate", 1.0), test_batch_size: 1, scheduler: None },
+        name: "task".to_owned(),
+        labels: BTreeMap::new(),
+        train_other_role: None,
+        checkpoint_every: 1,
+        resources: None,
+        max_jobs: None,
+        class_probability: None,
+        priorities: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use fltk_core::experiment::DatasetConfig;
+    use fltk_data::{Locations, load};
+
+    use super::*;
+    use crate::run::job::jobs;
+
+    const FEDERATED: &str = "\
+name: rounds
+seeds: [3]
+tasks:
+  - kind: federated
+    network: LeNet5
+    dataset: fashion-mnist-mini
+    loss: cross-entropy
+    train: { batch_size: 64, test_batch_size: 64, optimizer: { type: SGD, learning_rate: 0.05, momentum: 0.5 } }
+    checkpoint_every: 1
+    labels: { tried: once }
+    federated: { clients: 4, clients_per_round: 2, rounds: 2, evaluate_every: 1, partition: uniform, strategy: FedAvg }
+";
+
+    /// The digest of the experiment's only job.
+    fn of(text: &str, dataset: &Dataset) -> SettingsDigest {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("experiment.yaml");
+        fs::write(&file, text).unwrap();
+        let experiment = fltk::inputs::read_experiment(&[file], &[], None).unwrap();
+        of_trainer(&jobs(&experiment)[0], dataset, folder.path()).unwrap()
+    }
+
+    #[test]
+    fn what_a_trainer_computes_with_counts_and_nothing_else_does() {
+        let config = DatasetConfig { name: "fashion-mnist-mini".to_owned(), path: None };
+        let dataset = load(&config, Path::new(""), &Locations { cache: None, local: vec![] }).unwrap();
+        let begun = of(FEDERATED, &dataset);
+        assert_eq!(of(FEDERATED, &dataset), begun);
+        let check = |old: &str, new: &str, is_same: bool| {
+            let changed = FEDERATED.replacen(old, new, 1);
+            assert_ne!(changed, FEDERATED, "{old}");
+            assert_eq!(of(&changed, &dataset) == begun, is_same, "`{old}` becomes `{new}`");
+        };
+        for (old, new) in [
+            ("network: LeNet5", "network: FashionMNISTCNN"),
+            (" batch_size: 64", " batch_size: 32"),
+            ("momentum: 0.5", "momentum: 0.6"),
+            ("type: SGD, learning_rate: 0.05, momentum: 0.5", "type: Adam, learning_rate: 0.05"),
+            ("clients: 4", "clients: 5"),
+            ("partition: uniform", "partition: { type: dirichlet, alpha: 0.5 }"),
+            ("seeds: [3]", "seeds: [4]"),
+            ("batch_size: 64,", "batch_size: 64, drop_last: true,"),
+        ] {
+            check(old, new, false);
+        }
+        for (old, new) in [
+            ("name: rounds", "name: others"),
+            ("test_batch_size: 64", "test_batch_size: 32"),
+            ("learning_rate: 0.05", "learning_rate: 0.06"),
+            ("checkpoint_every: 1", "checkpoint_every: 2"),
+            ("tried: once", "tried: twice"),
+            ("clients_per_round: 2", "clients_per_round: 3"),
+            ("rounds: 2", "rounds: 3"),
+            ("evaluate_every: 1", "evaluate_every: 2"),
+            ("strategy: FedAvg", "strategy: { type: FedProx, mu: 0.1 }"),
+        ] {
+            check(old, new, true);
+        }
+        let mut other = dataset.clone();
+        if let fltk_data::Split::Images(set) = &mut other.train {
+            set.labels[0] = (set.labels[0] + 1) % 10;
+        }
+        assert_ne!(of(FEDERATED, &other), begun);
+    }
+}
