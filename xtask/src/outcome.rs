@@ -1,6 +1,6 @@
 //! The outcome of a part that didn't fail. The part's process writes it to a file, since its output is for people.
 
-use std::{fs, path::Path};
+use std::{fs, io, path::Path};
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
@@ -42,11 +42,12 @@ impl Outcome {
     /// Reads the outcome that a part wrote to the file `path`: a pass, if it wrote nothing.
     ///
     /// # Errors
-    /// If the file contains something else.
+    /// If the file can't be read, or contains something else.
     pub fn told(path: &Path) -> anyhow::Result<Self> {
         match fs::read_to_string(path) {
             Ok(text) => serde_json::from_str(&text).with_context(|| format!("`{}` tells no outcome", path.display())),
-            Err(_) => Ok(Self::passed()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::passed()),
+            Err(error) => Err(error).with_context(|| format!("can't read `{}`", path.display())),
         }
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json, json};
 use super::schema;
 use fltk_core::catalogue::{Catalogue, Catalogues, Constant, Entry, Kind, Parameter, Preset, Range};
 
-/// What a file can have in place of the name of a net.
+/// The alternative to the name of a net, for hints.
 pub(crate) const OWN_NET: &str =
     "or a net of your own, in fltk's own format: `network: { torchscript: net.pt }`, saved with `torch.jit.script(net).save(\"net.pt\")`";
 

@@ -1,4 +1,4 @@
-//! What an API server takes at most: creates the objects of a stream's jobs, and does nothing else.
+//! A measurement of what an API server takes at most: it creates the objects of a stream's jobs, and does nothing else.
 //!
 //! `creates KUBECONFIG NAMESPACE RUN CONCURRENCY EXPERIMENT TRACE KUBERNETES`. Prints one line of JSON: jobs, and seconds from the first one created to
 //! the last. The requests are those of the orchestrator, by the same client; they are written before the first is sent, and of the answers only the uid

@@ -1,4 +1,4 @@
-//! What a watch shows: the events of its objects, and the lists that it begins with.
+//! The messages of a watch: the events of its objects, and the lists that it begins with.
 
 use std::collections::BTreeSet;
 

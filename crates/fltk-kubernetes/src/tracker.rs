@@ -147,7 +147,7 @@ impl Tracker {
         }
     }
 
-    /// What exists on the cluster.
+    /// The objects that exist on the cluster.
     pub fn view(&self) -> &View {
         &self.view
     }

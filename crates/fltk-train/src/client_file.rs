@@ -30,7 +30,7 @@ pub struct Owner {
     pub round: Round,
 }
 
-/// What a file says of itself.
+/// The description that a file has of itself.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Label {

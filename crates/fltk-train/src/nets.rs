@@ -42,7 +42,7 @@ pub enum InputShape {
     Tokens,
 }
 
-/// What a net is built from.
+/// The sizes from which a net is built.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sizes<'a> {
     /// The number of words that a language model knows; 0 for images.

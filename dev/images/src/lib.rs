@@ -1,4 +1,4 @@
-//! What is delivered to clusters: images of our programs, each with a list of what is in it (SBOM), and checks of the Helm charts.
+//! The deliverables for clusters: images of our programs, each with a list of what is in it (SBOM), and checks of the Helm charts.
 //!
 //! Nothing here runs a container or a cluster: `testbed` starts one, and `acceptance` runs images and charts on it.
 

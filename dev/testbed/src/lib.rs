@@ -1,6 +1,6 @@
 //! A real Kubernetes on this machine, for tests, and the pages of documentation that can be run on it.
 //!
-//! What is tested on it isn't decided here, but in `acceptance`. It can be started and used by hand too: `cargo xtask cluster`.
+//! The tests on it are those of `acceptance`. It can be started and used by hand too: `cargo xtask cluster`.
 
 pub mod cluster;
 pub mod page;

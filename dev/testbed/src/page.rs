@@ -15,7 +15,7 @@ use anyhow::{Context as _, bail, ensure};
 pub struct Block {
     /// The number of its first line, from 1.
     pub line: usize,
-    /// What is done with it.
+    /// The use that is made of it.
     pub kind: Kind,
     /// Its lines, without the fences.
     pub text: String,

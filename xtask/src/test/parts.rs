@@ -51,9 +51,13 @@ const SET_UP: Part = Part { stage: Stage::Both, after: &[], work: Work::Own, loa
 /// The same for the compiled tests of a package, some of which compare with peers in Python. The package is in the name, by which its changes are found.
 const TESTS: Part = Part { after: &[Passed("compile"), Wanted("Python packages")], work: Work::Tests, touched: by(&[], &[]), ..CHECK };
 
+/// Returns the part that runs the tests of a package.
+const fn tests(name: &'static str, proves: &'static str) -> Part {
+    Part { name, proves, ..TESTS }
+}
+
 /// The parts, in an order in which each may run after those before it.
 pub const PARTS: &[Part] = &[
-    // The first parts are those that the others need.
     Part { name: "libtorch", proves: "that set-up finds or gets libtorch", ..SET_UP },
     Part {
         name: "Python packages",
@@ -133,96 +137,68 @@ pub const PARTS: &[Part] = &[
         touched: by(&["torch-dist"], &[]),
         ..CHECK
     },
-    // These are the tests of packages.
-    Part { name: "tests of fltk-core", proves: "units, seeds, schedules, and the entries of catalogues", load: Load::cores(0), ..TESTS },
+    Part { load: Load::cores(0), ..tests("tests of fltk-core", "units, seeds, schedules, and the entries of catalogues") },
     Part {
-        name: "tests of fltk-experiment",
-        proves: "the meaning of experiment files, including KFLTK's, and how their errors are shown; arrivals; that an entry of one's own is one file and one line",
         touched: by(&[], &["examples/", "configs/", "docs/experiment.schema.json"]),
-        ..TESTS
+        ..tests(
+            "tests of fltk-experiment",
+            "the meaning of experiment files, including KFLTK's, and how their errors are shown; arrivals; that an entry of one's own is one file and one line",
+        )
     },
+    tests(
+        "tests of fltk-data",
+        "readers, verified downloads that resume after an interruption, transforms, and every partitioner's properties",
+    ),
+    tests(
+        "tests of fltk-fed",
+        "the federated round as a protocol under any order and loss of messages, and strategies by hand-computed numbers",
+    ),
+    Part { load: Load::cores(0), ..tests("tests of fltk-http", "which certificates clients trust, over real TLS") },
+    tests(
+        "tests of fltk-records",
+        "journals and folders that were cut off at any byte, malicious archives, and that real TensorBoard reads our events",
+    ),
+    tests("tests of fltk-plan", "the planner, by properties and tables, and the orchestrator, rebuilt from its journal after every record"),
     Part {
-        name: "tests of fltk-data",
-        proves: "readers, verified downloads that resume after an interruption, transforms, and every partitioner's properties",
-        ..TESTS
-    },
-    Part {
-        name: "tests of fltk-fed",
-        proves: "the federated round as a protocol under any order and loss of messages, and strategies by hand-computed numbers",
-        ..TESTS
-    },
-    Part { name: "tests of fltk-http", proves: "which certificates clients trust, over real TLS", load: Load::cores(0), ..TESTS },
-    Part {
-        name: "tests of fltk-records",
-        proves: "journals and folders that were cut off at any byte, malicious archives, and that real TensorBoard reads our events",
-        ..TESTS
-    },
-    Part {
-        name: "tests of fltk-plan",
-        proves: "the planner, by properties and tables, and the orchestrator, rebuilt from its journal after every record",
-        ..TESTS
-    },
-    Part {
-        name: "tests of fltk-kubernetes",
-        proves: "the edge and the orchestrator, killed at every record and request, against an in-memory API server: lost responses, expired watches, capacity, rights",
         touched: by(&[], &["charts/", "examples/", "configs/"]),
-        ..TESTS
+        ..tests(
+            "tests of fltk-kubernetes",
+            "the edge and the orchestrator, killed at every record and request, against an in-memory API server: lost responses, expired watches, capacity, rights",
+        )
     },
     Part {
-        name: "tests of fake-kubernetes",
-        proves: "that the in-memory API server and its operators answer a real client as a real cluster does",
         load: Load::cores(0),
-        ..TESTS
+        ..tests("tests of fake-kubernetes", "that the in-memory API server and its operators answer a real client as a real cluster does")
     },
+    Part { load: Load::cores(0), ..tests("tests of fltk-web", "the HTTP API and its client: tokens, ranges, aborted responses") },
+    Part { load: Load::cores(0), ..tests("tests of libtorch-build", "which versions of libtorch build scripts accept") },
+    tests("tests of torch-dist", "stores, groups and DDP of libtorch from Rust, with lost, late and hanging ranks"),
+    tests(
+        "tests of fltk-train",
+        "nets, losses, optimizers and schedules by golden numbers of PyTorch; ranks that compute the same as one process",
+    ),
     Part {
-        name: "tests of fltk-web",
-        proves: "the HTTP API and its client: tokens, ranges, aborted responses",
-        load: Load::cores(0),
-        ..TESTS
-    },
-    Part { name: "tests of libtorch-build", proves: "which versions of libtorch build scripts accept", load: Load::cores(0), ..TESTS },
-    Part {
-        name: "tests of torch-dist",
-        proves: "stores, groups and DDP of libtorch from Rust, with lost, late and hanging ranks",
-        ..TESTS
-    },
-    Part {
-        name: "tests of fltk-train",
-        proves: "nets, losses, optimizers and schedules by golden numbers of PyTorch; ranks that compute the same as one process",
-        ..TESTS
-    },
-    Part {
-        name: "tests of fltk",
-        proves: "the commands that don't train: exit codes, JSON, help, servers, hand-over to `fltk-torch`, and that `fltk` loads no libtorch",
         touched: by(&[], &["examples/", "configs/", "docs/", "charts/"]),
-        ..TESTS
+        ..tests(
+            "tests of fltk",
+            "the commands that don't train: exit codes, JSON, help, servers, hand-over to `fltk-torch`, and that `fltk` loads no libtorch",
+        )
     },
     Part {
-        name: "tests of fltk-torch",
-        proves: "runs, ranks and streams as processes: killed and resumed, lost ranks, TorchScript, the same bits",
         touched: by(&[], &["examples/", "configs/", "python/make_torchscript.py"]),
-        ..TESTS
+        ..tests("tests of fltk-torch", "runs, ranks and streams as processes: killed and resumed, lost ranks, TorchScript, the same bits")
     },
-    Part { name: "tests of xtask", proves: "set-up, tidy and this runner", touched: by(&[], &["CONTRIBUTING.md"]), ..TESTS },
-    Part { name: "tests of chart-values", proves: "that the schemas fit the charts' own values", touched: by(&[], &["charts/"]), ..TESTS },
+    Part { touched: by(&[], &["CONTRIBUTING.md"]), ..tests("tests of xtask", "set-up, tidy and this runner") },
+    Part { touched: by(&[], &["charts/"]), ..tests("tests of chart-values", "that the schemas fit the charts' own values") },
     Part {
-        name: "tests of images",
-        proves: "rules of the charts, reproducible images on a small scale",
         touched: by(&[], &["charts/", "Dockerfile", "python/"]),
-        ..TESTS
+        ..tests("tests of images", "rules of the charts, reproducible images on a small scale")
     },
     Part {
-        name: "tests of testbed",
-        proves: "what the cluster of the tests is made of, pages as scripts",
         touched: by(&[], &["cluster/tools/", "docs/guide/"]),
-        ..TESTS
+        ..tests("tests of testbed", "what the cluster of the tests is made of, pages as scripts")
     },
-    Part {
-        name: "tests of acceptance",
-        proves: "the parts that this list names, and what they read",
-        touched: by(&[], &["docs/guide/"]),
-        ..TESTS
-    },
+    Part { touched: by(&[], &["docs/guide/"]), ..tests("tests of acceptance", "the parts that this list names, and what they read") },
     Part {
         name: "a Rust and a Python rank in one group",
         proves: "that our ranks and `torch.distributed`'s train one model, with either as rank 0, and meet in a control group as well",
@@ -238,7 +214,6 @@ pub const PARTS: &[Part] = &[
         touched: by(&["fltk-train"], &["crates/fltk-torch/src/cmd/parity", "python/nets.py", "python/parity.py"]),
         ..CHECK
     },
-    // These are the checks of the charts.
     Part {
         name: "Helm charts",
         proves: "that both charts render what was committed, fit the API of five versions of Kubernetes, and keep our own rules",
@@ -249,7 +224,7 @@ pub const PARTS: &[Part] = &[
         name: "charts and program",
         proves: "that the program takes what the charts give it, and that the schemas are what the types of experiments and charts' values say",
         after: &[Passed("compile"), Over("Helm charts")],
-        touched: by(&["fltk", "chart-values"], &["charts/", "configs/", "docs/experiment.schema.json", "examples/"]),
+        touched: by(&["fltk", "chart-values"], &["charts/", "configs/", "docs/catalogue.md", "docs/experiment.schema.json", "examples/"]),
         ..CHECK
     },
     // These are whole runs.

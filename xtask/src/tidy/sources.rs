@@ -17,6 +17,9 @@ struct Confined {
     why: &'static str,
 }
 
+/// Packages, folders and files of decisions.
+const PURE: [&str; 7] = ["fltk-plan", "plan", "round", "selection", "simulation", "strategy", "tracker"];
+
 const CONFINED: &[Confined] = &[
     Confined {
         words: &["unsafe"],
@@ -26,12 +29,9 @@ const CONFINED: &[Confined] = &[
     },
     Confined {
         words: &["async", "await"],
-        within: |path| {
-            let is_in = |name: &&str| path.contains(&format!("/{name}/")) || path.ends_with(&format!("/{name}.rs"));
-            path.starts_with("crates/fltk-plan/") || ["plan", "round", "strategy", "tracker"].iter().any(is_in)
-        },
+        within: |path| PURE.iter().any(|name| path.contains(&format!("/{name}/")) || path.ends_with(&format!("/{name}.rs"))),
         allowed: &[],
-        why: "decisions are pure functions: fltk-plan, `plan`, `round`, `strategy` and `tracker` wait for nothing",
+        why: "decisions are pure functions, which wait for nothing",
     },
     Confined {
         words: &["SystemTime::now", "Instant::now", "Timestamp::now", "Zoned::now"],
@@ -55,10 +55,7 @@ const CONFINED: &[Confined] = &[
         words: &["env::var*", "env::set_var", "env::args*"],
         within: is_inner,
         allowed: &[
-            (
-                "crates/fltk-http/src/trust.rs",
-                "the library that reads certificates looks there itself; what it looked at belongs into the error",
-            ),
+            ("crates/fltk-http/src/trust.rs", "the library that reads certificates looks there; the error names what it looked at"),
             ("crates/libtorch-build/", "cargo tells build scripts everything in the environment"),
         ],
         why: "the environment is read in the programs, which pass on what it says",

@@ -7,7 +7,7 @@ use super::{Choice, ChoiceError, DatasetEntry, Entry, NetEntry, PartitionerEntry
 /// The entries of one kind.
 #[derive(Debug)]
 pub struct Catalogue<T: 'static = Entry> {
-    /// What the entries are, such as `strategy`: the name of their block in experiment files.
+    /// The kind of the entries, such as `strategy`: the name of their block in experiment files.
     kind: &'static str,
     entries: Vec<&'static T>,
 }
@@ -19,7 +19,7 @@ impl<T: AsRef<Entry>> Catalogue<T> {
         Self { kind, entries }
     }
 
-    /// Returns what the entries are, such as `strategy`.
+    /// Returns the kind of the entries, such as `strategy`.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         self.kind

@@ -6,7 +6,7 @@ pub enum PartitionError {
     /// The catalogue has no such entry.
     #[error("there is no {kind} `{name}`\nhint: the names are {}", known.join(", "))]
     Unknown {
-        /// What is chosen by name, such as `partition`.
+        /// The kind of entry that is chosen by name, such as `partition`.
         kind: &'static str,
         /// The name.
         name: String,

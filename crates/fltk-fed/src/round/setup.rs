@@ -25,7 +25,7 @@ pub enum SetupError {
     /// The catalogue has no strategy or selection of that name.
     #[error("there is no {kind} `{name}`")]
     Unknown {
-        /// What is named: `strategy` or `selection`.
+        /// The kind of entry: `strategy` or `selection`.
         kind: &'static str,
         /// The name according to the configuration.
         name: String,

@@ -1,0 +1,62 @@
+//! The entries of this version: what every catalogue has to keep.
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+use std::collections::BTreeSet;
+
+use fltk_catalogue::catalogues;
+use fltk_core::catalogue::{Catalogue, Choice, Entry, Kind, LEARNING_RATE, Parameter, Preset, Value};
+
+fn check<T: AsRef<Entry>>(catalogue: &Catalogue<T>) {
+    let mut names = BTreeSet::new();
+    for entry in catalogue.iter().map(AsRef::as_ref) {
+        let at = format!("{} {}", catalogue.kind(), entry.name);
+        assert!(names.insert(entry.name.to_lowercase()), "{at} is there twice");
+        assert!(!entry.doc.is_empty() && !entry.doc.contains('\n'), "{at}: {}", entry.doc);
+        for parameter in entry.parameters {
+            check_parameter(parameter, &format!("{at}, {}", parameter.name));
+        }
+    }
+    assert!(!names.is_empty(), "{}", catalogue.kind());
+}
+
+fn check_parameter(parameter: &Parameter, at: &str) {
+    assert!(!parameter.doc.is_empty() && parameter.doc.ends_with('.'), "{at}: {}", parameter.doc);
+    assert!(!["type", "law"].contains(&parameter.name), "{at} is called as the key of the name");
+    let is_possible = match (parameter.default(), parameter.kind) {
+        (None, _) => parameter.preset == Preset::Required,
+        (Some(Value::Number(value)), Kind::Number(range)) => range.contains(value),
+        (Some(Value::Whole(value)), Kind::Whole { min, max }) => (min..=max).contains(&value),
+        (Some(Value::Numbers(values)), Kind::Numbers { count, each }) => {
+            values.len() == count && values.iter().all(|value| each.contains(*value))
+        }
+        (Some(Value::Switch(_)), Kind::Switch) => true,
+        _ => false,
+    };
+    assert!(is_possible, "{at}: {:?}", parameter.preset);
+}
+
+#[test]
+fn every_entry_is_documented_and_its_defaults_are_possible() {
+    let all = catalogues();
+    check(&all.nets);
+    check(&all.datasets);
+    check(&all.partitioners);
+    check(&all.strategies);
+    check(&all.selections);
+    check(&all.optimizers);
+    check(&all.losses);
+}
+
+#[test]
+fn every_optimizer_has_a_learning_rate() {
+    for optimizer in catalogues().optimizers.iter() {
+        assert!(optimizer.parameters.contains(&LEARNING_RATE.parameter()), "{}", optimizer.name);
+    }
+}
+
+#[test]
+fn the_defaults_of_federated_tasks_are_entries() {
+    for (catalogue, name) in [(&catalogues().strategies, "FedAvg"), (&catalogues().selections, "random")] {
+        assert_eq!(catalogue.settle(Choice::new(name)).unwrap().name(), name);
+    }
+}
