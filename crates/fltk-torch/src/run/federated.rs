@@ -178,3 +178,56 @@ impl Evaluator for TestSet<'_> {
         Ok(evaluate(&self.model, batches(plan), losses::find(&self.job.task.loss)?, self.workers)?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+    use std::path::Path;
+
+    use fltk_core::{
+        catalogue::Choice,
+        client_terms::{ClientTerms, LocalWork},
+        experiment::{DatasetConfig, NetworkConfig, TrainConfig},
+        ids::ClientId,
+        seed::Seed,
+    };
+    use fltk_data::{Locations, load};
+    use fltk_train::Device;
+
+    use super::*;
+
+    #[test]
+    fn an_order_for_other_settings_is_refused_before_anything_is_trained() {
+        fltk_train::init(1);
+        let config = DatasetConfig { name: "fashion-mnist-mini".to_owned(), path: None };
+        let dataset = Arc::new(load(&config, Path::new(""), &Locations { cache: None, local: vec![] }).unwrap());
+        let model = Model::new(&NetworkConfig::named("LeNet5"), Path::new(""), Targets::of(&dataset), Seed(7), Device::Cpu).unwrap();
+        let state = Arc::new(model.state().unwrap());
+        let optimizer = Choice::new("SGD").with("learning_rate", 0.05);
+        let train = TrainConfig { batch_size: 16, test_batch_size: 64, drop_last: false, optimizer, scheduler: None };
+        let own = SettingsDigest([0xab; 32]);
+        let mut clients = Clients {
+            trainer: LocalTrainer::new(model, dataset, train, losses::find("CrossEntropyLoss").unwrap()),
+            own,
+            states: None,
+            parts: &[(0..32).collect()],
+            stop: &AtomicBool::new(false),
+            termination: &Termination::default(),
+            settings_at_fault: &AtomicBool::new(false),
+        };
+        let work = LocalWork::Epochs(1);
+        let terms = ClientTerms { learning_rate: 0.05, work, proximal_mu: 0.0, arrays: vec![], extras: vec![], keeps: vec![] };
+        let (round, client, seed, kept) = (Round(1), ClientId(0), Seed(7), None);
+        let mut order = TrainOrder { round, client, seed, state, terms: Arc::new(terms), kept, settings: SettingsDigest([7; 32]) };
+        let refused = clients.train(&order).unwrap_err().to_string();
+        for words in ["07".repeat(32), "ab".repeat(32), "hint: ".to_owned()] {
+            assert!(refused.contains(&words), "{refused}");
+        }
+        order.settings = own;
+        assert_eq!(clients.train(&order).unwrap().train.num_steps, 2);
+        // A strategy that keeps state needs a place for it.
+        Arc::make_mut(&mut order.terms).keeps.push("control".to_owned());
+        assert!(clients.train(&order).unwrap_err().to_string().contains("there is no place for it here"));
+    }
+}

@@ -104,11 +104,11 @@ tasks:
   - kind: federated
     network: LeNet5
     dataset: fashion-mnist-mini
-    loss: cross-entropy
+    loss: CrossEntropyLoss
     train: { batch_size: 64, test_batch_size: 64, optimizer: { type: SGD, learning_rate: 0.05, momentum: 0.5 } }
     checkpoint_every: 1
     labels: { tried: once }
-    federated: { clients: 4, clients_per_round: 2, rounds: 2, evaluate_every: 1, partition: uniform, strategy: FedAvg }
+    federated: { clients: 4, clients_per_round: 2, rounds: 2, evaluate_every: 1, partition: { type: uniform }, strategy: { type: FedAvg } }
 ";
 
     /// The digest of the experiment's only job.
@@ -134,10 +134,11 @@ tasks:
         for (old, new) in [
             ("network: LeNet5", "network: FashionMNISTCNN"),
             (" batch_size: 64", " batch_size: 32"),
+            ("loss: CrossEntropyLoss", "loss: NLLLoss"),
             ("momentum: 0.5", "momentum: 0.6"),
             ("type: SGD, learning_rate: 0.05, momentum: 0.5", "type: Adam, learning_rate: 0.05"),
             ("clients: 4", "clients: 5"),
-            ("partition: uniform", "partition: { type: dirichlet, alpha: 0.5 }"),
+            ("partition: { type: uniform }", "partition: { type: dirichlet, alpha: 0.5 }"),
             ("seeds: [3]", "seeds: [4]"),
             ("batch_size: 64,", "batch_size: 64, drop_last: true,"),
         ] {
@@ -152,7 +153,7 @@ tasks:
             ("clients_per_round: 2", "clients_per_round: 3"),
             ("rounds: 2", "rounds: 3"),
             ("evaluate_every: 1", "evaluate_every: 2"),
-            ("strategy: FedAvg", "strategy: { type: FedProx, mu: 0.1 }"),
+            ("strategy: { type: FedAvg }", "strategy: { type: FedProx, mu: 0.1 }"),
         ] {
             check(old, new, true);
         }
