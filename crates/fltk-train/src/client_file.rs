@@ -30,7 +30,7 @@ pub struct Owner {
     pub round: Round,
 }
 
-/// The description that a file has of itself.
+/// The label of a file: whose it is, and its digest.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Label {

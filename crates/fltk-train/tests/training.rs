@@ -192,6 +192,18 @@ fn try_work(
     trainer.train(&order)
 }
 
+#[test]
+fn what_is_unknown_here_is_not_kept_at_clients() {
+    let (state, samples) = (model("FashionMNISTCNN").state().unwrap(), [0, 1, 2]);
+    let work = LocalWork::Epochs(1);
+    let keeps = vec!["control".to_owned()];
+    let terms = ClientTerms { learning_rate: 0.05, work, proximal_mu: 0.0, arrays: Vec::new(), extras: Vec::new(), keeps };
+    let (client, round, stop) = (ClientId(0), Round(1), AtomicBool::new(false));
+    let order = LocalOrder { state: &state, samples: &samples, seed: Seed(5), client, round, terms: &terms, stop: &stop };
+    let error = trainer(&mini()).train(&order).unwrap_err().to_string();
+    assert_eq!(error, "the strategy keeps `control` at clients, which is unknown here");
+}
+
 /// 40 samples in batches of 16 make 3 steps per epoch.
 #[test]
 fn work_by_steps_ends_where_they_do() {

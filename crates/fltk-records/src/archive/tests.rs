@@ -1,5 +1,7 @@
 use std::{fs, io::Write as _, os::unix::fs::symlink};
 
+use fltk_core::ids::Round;
+
 use super::*;
 use crate::{
     RunFolder,
@@ -249,6 +251,37 @@ fn checkpoints_that_newer_ones_supersede_go_as_they_do_where_the_run_is() {
     check(&[1, 2], &[2], &[1, 2]);
     check(&[1, 2], &[3], &[1, 2, 3]);
     check(&[1, 2, 9], &[7, 8], &[7, 8, 9]);
+}
+
+#[test]
+fn states_of_clients_come_after_the_checkpoints_that_need_them_and_go_when_these_go() {
+    let (root, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let name = run(root.path());
+    let (origin, copy) = (root.path().join(&name), into.path().join(&name));
+    let at_origin = |checkpoints: &[u32], states: &[u32]| {
+        fs::remove_dir_all(origin.join("checkpoints")).unwrap();
+        save(&origin, checkpoints);
+        let _none_at_first = fs::remove_dir_all(origin.join("client-state"));
+        let store = RunFolder::open(&origin).unwrap().client_states(Round(0)).unwrap();
+        states.iter().for_each(|round| store.save(ClientId(3), Round(*round), b"a state").unwrap());
+    };
+    at_origin(&[1, 2], &[1, 2]);
+    unpack(&packed(root.path(), &name)[..], into.path(), &record(&name)).unwrap();
+    let states = copy.join("client-state/client-000003");
+    assert_eq!(names(&states), ["round-000001.safetensors", "round-000002.safetensors"]);
+    let paths: Vec<String> = digests(root.path(), &name).unwrap().into_iter().map(|file| file.path).collect();
+    let last_checkpoint = paths.iter().rposition(|path| path.contains("/checkpoints/")).unwrap();
+    let states_at: Vec<usize> = (0..paths.len()).filter(|at| paths[*at].contains("/client-state/")).collect();
+    assert_eq!(states_at, [last_checkpoint + 1, last_checkpoint + 2], "{paths:?}");
+    assert!(paths.last().unwrap().ends_with("journal.jsonl"));
+
+    // Fewer than two checkpoints supersede nothing; two do so with the states that only the older one had.
+    at_origin(&[6], &[5]);
+    unpack(&packed(root.path(), &name)[..], into.path(), &record(&name)).unwrap();
+    assert_eq!(names(&states).len(), 3);
+    at_origin(&[7, 8], &[6, 9]);
+    unpack(&packed(root.path(), &name)[..], into.path(), &record(&name)).unwrap();
+    assert_eq!(names(&states), ["round-000006.safetensors", "round-000009.safetensors"]);
 }
 
 #[test]
