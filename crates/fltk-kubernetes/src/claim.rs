@@ -166,7 +166,7 @@ pub async fn open(
     if opened.is_err() && is_asked_for.get() {
         // The answer to the create request may have been lost, so the pod is removed whatever the error was.
         if let Err(error) = remove(&pods, &name).await {
-            tell(&left(&name, &error));
+            tracing::warn!("{}", left(&name, &error));
         }
     }
     opened

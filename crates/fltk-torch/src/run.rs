@@ -35,6 +35,7 @@ use fltk_data::{Dataset, Locations};
 use fltk_records::{RunFolder, RunRecorder, history::Unit};
 use fltk_train::{Device, TrainError};
 use torch_dist::Groups;
+use tracing::Span;
 
 use self::{
     distributed::Training,
@@ -47,7 +48,6 @@ pub use self::{
     group::{resume, start},
     launch::inherited_listener,
     place::{Network, Place},
-    progress::Talk,
     rank::{Source, client},
     result::RunResult,
 };
@@ -62,8 +62,6 @@ pub struct Context<'a> {
     pub workers: NonZeroUsize,
     /// The device that computes.
     pub device: Device,
-    /// The amount of output.
-    pub talk: Talk,
     /// True once the process is asked to stop.
     pub stop: Arc<AtomicBool>,
     /// The handling of failures, new and earlier ones.
@@ -102,6 +100,7 @@ fn execute(
     folder: RunFolder,
     groups: Option<&Groups>,
 ) -> anyhow::Result<RunFolder> {
+    let _span = span(&folder, job).entered();
     provenance::check(folder.description(), dataset)?;
     provenance::check_settings(&folder, job)?;
     provenance::check_network(context, Some(&folder), job)?;
@@ -114,7 +113,7 @@ fn execute(
     resumed.as_ref().map_or(Ok(()), |resumed| resumed.check(context, job, dataset))?;
     let from = resumed.as_ref().map_or(Milestone::START, |resumed| resumed.checkpoint.at);
     let title = job.title();
-    let progress = Progress::new(context.talk, &title, unit.name(), steps, from);
+    let progress = Progress::new(&title, unit, steps, from);
     let mut recorder = Recorder::start(records, progress, unit, from)?;
     let outcome = match &job.task.setting {
         Setting::Federated(config) => federated::run(context, job, config, dataset, resumed.as_ref(), &mut recorder),
@@ -129,6 +128,12 @@ fn execute(
             Err(error)
         }
     }
+}
+
+/// The span of the run of `job` in `folder`.
+fn span(folder: &RunFolder, job: &Job) -> Span {
+    // At this level it is there whichever messages are written.
+    tracing::error_span!("run", run = folder.name(), task = job.task.name.as_str(), seed = job.seed.0)
 }
 
 /// A failure caused by the settings, for errors that can't say so themselves.

@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::{
     exit::{Exit, failure},
     hand_over::INTERFACE,
+    log,
 };
 
 /// The environment variable with the process ID of the launcher, so that a child ends when its launcher does.
@@ -26,6 +27,8 @@ pub fn start(command: &mut Command) -> io::Result<Child> {
     command.env(LAUNCHER, std::process::id().to_string());
     // The variable is meant for this process alone.
     command.env_remove(INTERFACE);
+    // The child's messages are for whoever reads this process's.
+    command.env_remove(log::FORMAT);
     // Threads that spin while they wait take CPU time from the other processes.
     command.env("OMP_WAIT_POLICY", "passive");
     command.stdout(Stdio::null());

@@ -5,11 +5,12 @@ mod records;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use fltk_data::partition::CLIENTS_MAX;
 
 #[cfg(feature = "web")]
 pub use self::records::{ExtractArgs, ServeArgs, ThroughArgs};
+use crate::log::LogFormat;
 
 /// Streams of distributed and federated training jobs, with records that can be trusted.
 #[derive(Parser, Debug)]
@@ -18,9 +19,9 @@ pub struct Cli {
     /// Print only warnings and errors.
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// Also print every client of every round.
-    #[arg(short, long, global = true, conflicts_with = "quiet")]
-    pub verbose: bool,
+    /// Also print details, such as every client of every round; `-vv` prints more. FLTK_LOG sets the same (docs/diagnostics.md).
+    #[arg(short, long, global = true, conflicts_with = "quiet", action = ArgAction::Count)]
+    pub verbose: u8,
     /// The format of standard output.
     #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
     pub output: Output,
@@ -96,6 +97,29 @@ pub enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
+}
+
+impl Command {
+    /// Returns the format of the command's diagnostics.
+    #[must_use]
+    pub fn log_format(&self) -> LogFormat {
+        match self {
+            Self::Client(args) => args.log.log_format,
+            #[cfg(feature = "cluster")]
+            Self::Cluster(args) => args.log.log_format,
+            #[cfg(feature = "web")]
+            Self::Serve(args) => args.log.log_format,
+            _ => LogFormat::Text,
+        }
+    }
+}
+
+/// The format of diagnostics, for commands whose logs a cluster collects.
+#[derive(Args, Debug)]
+pub struct LogArgs {
+    /// The format of the messages on standard error.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t, env = crate::log::FORMAT)]
+    pub log_format: LogFormat,
 }
 
 /// The experiment files, and what overrides their values.
@@ -202,6 +226,8 @@ pub struct ClientArgs {
     /// not the results.
     #[arg(long, value_name = "N")]
     pub workers: Option<std::num::NonZeroUsize>,
+    #[command(flatten)]
+    pub log: LogArgs,
 }
 
 #[derive(Args, Debug)]
@@ -311,6 +337,8 @@ pub struct ClusterArgs {
     pub runs: PathBuf,
     #[command(flatten)]
     pub target: TargetArgs,
+    #[command(flatten)]
+    pub log: LogArgs,
 }
 
 #[derive(Args, Debug)]

@@ -48,7 +48,7 @@ pub fn dispatch(cli: &Cli, engine: Engine) -> anyhow::Result<()> {
         Command::Parity(args) => engine.compute(cli, Computation::Parity(args)),
         Command::Runs(command) => runs::run(cli, command),
         #[cfg(feature = "web")]
-        Command::Serve(args) => serve::run(cli, args),
+        Command::Serve(args) => serve::run(args),
         #[cfg(feature = "web")]
         Command::Extract(args) => extract::run(cli, args),
         Command::Completions { shell } => completions::run(*shell),

@@ -9,6 +9,8 @@ use fltk_core::termination::{EXIT_DATA, EXIT_LOST_RANK, EXIT_RECORDS};
 pub enum Exit {
     /// An error that is none of the others.
     General = 1,
+    /// The command line, or a variable of the environment that adds to it, is wrong.
+    CommandLine = 2,
     /// An experiment file is wrong.
     Experiment = 3,
     /// Data is missing, damaged or can't be fetched.

@@ -7,29 +7,23 @@ use std::{
 
 use fltk_plan::{Orchestrator, plan::STATE_NAMES};
 
-use crate::{output, timeline::clock};
+use crate::timeline::clock;
 
 /// The minimum time between two lines.
 const LINE_EVERY: Duration = Duration::from_secs(1);
 
 /// Prints the progress of a stream.
+#[derive(Default)]
 pub struct Follow {
-    quiet: bool,
     said: String,
     said_at: Option<Instant>,
 }
 
 impl Follow {
-    /// Creates a printer of progress, which prints nothing if `quiet`.
-    #[must_use]
-    pub fn new(quiet: bool) -> Self {
-        Self { quiet, said: String::new(), said_at: None }
-    }
-
     /// Prints the number of jobs in each state, if that has changed.
     pub fn changed(&mut self, orchestrator: &Orchestrator<'_>) {
         let is_over = orchestrator.is_finished();
-        if self.quiet || self.said_at.is_some_and(|at| at.elapsed() < LINE_EVERY && !is_over) {
+        if self.said_at.is_some_and(|at| at.elapsed() < LINE_EVERY && !is_over) {
             return;
         }
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
@@ -43,7 +37,7 @@ impl Follow {
         };
         let said = format!("{replication}{states}");
         if said != self.said {
-            output::talk(format_args!("{}  {said}", clock(orchestrator.now())));
+            tracing::info!("{}  {said}", clock(orchestrator.now()));
             self.said = said;
             self.said_at = Some(Instant::now());
         }

@@ -89,9 +89,7 @@ impl ReadExperiment {
     /// Prints the warnings, and returns the experiment.
     #[must_use]
     pub fn told(self) -> Experiment {
-        if !self.warnings.is_empty() {
-            output::report(&self.warnings);
-        }
+        output::report(&self.warnings);
         self.experiment
     }
 }

@@ -89,7 +89,7 @@ pub fn verdict(rows: &[JobRow], folder: &StreamFolder) -> anyhow::Result<()> {
     match rows.iter().filter(|row| row.state != "succeeded").count() {
         0 => {
             if rows.is_empty() {
-                output::talk("warning: no job arrived\nhint: `fltk plan` with the same files shows what arrives, and when");
+                tracing::warn!("no job arrived\nhint: `fltk plan` with the same files shows what arrives, and when");
             }
             Ok(())
         }

@@ -3,6 +3,7 @@
 //! Two programs are built from it. `fltk` has no libtorch, and hands commands that need it over to `fltk-torch`, which lies beside it; `fltk-torch` is the
 //! whole program, and does everything itself ([`Engine`]). Nothing here uses libtorch: this package knows only the other program's name.
 
+mod bar;
 pub mod child;
 #[allow(missing_docs, reason = "what is documented here is what `--help` prints")]
 pub mod cli;
@@ -14,6 +15,7 @@ mod hand_over;
 pub mod host;
 pub mod inputs;
 mod jobs;
+pub mod log;
 pub mod output;
 pub mod split;
 pub mod stop;
@@ -27,7 +29,10 @@ use clap::Parser as _;
 
 pub use fltk_catalogue::catalogues;
 
-pub use self::engine::{Computation, Engine};
+pub use self::{
+    bar::Bar,
+    engine::{Computation, Engine},
+};
 
 /// Parses the command line, runs its command, computing with `engine`, and converts the result to an exit code.
 #[must_use]
@@ -50,6 +55,7 @@ fn run(engine: Engine) -> anyhow::Result<()> {
         hand_over::check()?;
     }
     let cli = cli::Cli::try_parse().unwrap_or_else(|error| output::usage(&error));
+    log::start(&cli, std::env::var_os(log::LEVELS).map(|levels| levels.to_string_lossy().into_owned()).as_deref())?;
     // All uses of TLS in this process share one provider.
     #[cfg(feature = "cluster")]
     let _ = rustls::crypto::ring::default_provider().install_default();

@@ -1,10 +1,10 @@
-//! The printing of results, messages and errors: data goes to standard output, messages to standard error.
+//! The printing of results and errors: data goes to standard output, messages to standard error. Other messages are diagnostics ([`log`]).
 //!
 //! All output of this program goes through here (tidy checks that), so that foreign text, such as a path, a trace or an error of libtorch, can't
 //! reach a terminal as a control sequence ([`terminal`]).
 
 use std::{
-    fmt, fs,
+    fs,
     io::{self, IsTerminal as _, Write as _},
     os::unix::fs::PermissionsExt as _,
     path::Path,
@@ -14,36 +14,65 @@ use anstream::AutoStream;
 use anyhow::Context as _;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use fltk_core::terminal;
-use fltk_experiment::Report;
+use fltk_experiment::{Report, Severity};
 use serde::Serialize;
+use tracing::Level;
 
-/// Returns true if standard error supports colors: it is a terminal, and `NO_COLOR` is not set.
+use crate::{
+    bar,
+    log::{self, LogFormat},
+};
+
+/// The maximum number of a report's problems that are written for programs: a file with more is not an experiment file.
+const PROBLEMS_MAX: usize = 50;
+
+/// Returns true if standard error supports colors: it is a terminal, `NO_COLOR` is not set, and people read it.
 #[must_use]
 pub fn color_stderr() -> bool {
-    !matches!(AutoStream::choice(&io::stderr()), anstream::ColorChoice::Never)
+    log::format() != Some(LogFormat::Json) && !matches!(AutoStream::choice(&io::stderr()), anstream::ColorChoice::Never)
 }
 
-/// Prints a message on standard error, on a line of its own. A message that can't be written, as on a full disk or to a pipe that nobody reads, is dropped:
-/// no work ends because of a message.
-pub fn talk(said: impl fmt::Display) {
-    say(&terminal::plain(&said.to_string()));
+/// Prints those problems of a report about files whose levels are written: notes count as information. Returns true if there were any.
+pub fn report(report: &Report) -> bool {
+    let is_written = |severity| match severity {
+        Severity::Error => tracing::enabled!(Level::ERROR),
+        Severity::Warning => tracing::enabled!(Level::WARN),
+        Severity::Note => tracing::enabled!(Level::INFO),
+    };
+    let mut report = report.clone();
+    report.problems.retain(|problem| is_written(problem.severity));
+    if log::format() == Some(LogFormat::Json) {
+        for problem in report.problems.iter().take(PROBLEMS_MAX) {
+            emit(&Report { sources: report.sources.clone(), problems: vec![problem.clone()] });
+        }
+    } else if !report.is_empty() {
+        emit(&report);
+    }
+    !report.is_empty()
 }
 
-/// Prints a report about files on standard error, with colors if standard error supports them.
-pub fn report(report: &Report) {
-    say(&terminal::colored(&report.render(color_stderr())));
-}
-
-fn say(text: &str) {
-    let _ = writeln!(anstream::stderr().lock(), "{text}");
+/// Emits a report as one event, with the level of its most severe problem.
+fn emit(report: &Report) {
+    let text = report.render(color_stderr());
+    match report.problems.iter().map(|problem| problem.severity).min() {
+        Some(Severity::Error) => tracing::error!(report = true, "{text}"),
+        Some(Severity::Warning) => tracing::warn!(report = true, "{text}"),
+        Some(Severity::Note) | None => tracing::info!(report = true, "{text}"),
+    }
 }
 
 /// Prints `error` and its causes on standard error.
 pub fn error(error: &anyhow::Error) {
-    say(&shown(&format!("{error:#}")));
+    let text = format!("{error:#}");
+    let is_report = text.starts_with('\u{1b}') || text.starts_with("error");
+    match log::format() {
+        None => line(&shown(&text)),
+        Some(_) if is_report => tracing::error!(report = true, "{text}"),
+        Some(_) => tracing::error!("{text}"),
+    }
 }
 
-/// Returns an error's text as it's printed. A text that begins with a color is a [`Report`].
+/// Returns an error's text as it's printed before diagnostics are. A text that begins with a color is a [`Report`].
 fn shown(text: &str) -> String {
     if text.starts_with('\u{1b}') {
         return terminal::colored(text).into_owned();
@@ -52,13 +81,27 @@ fn shown(text: &str) -> String {
     format!("{prefix}{}", terminal::plain(text))
 }
 
+/// Prints an empty line on standard error.
+pub fn gap() {
+    line("");
+}
+
+/// Writes `text`, which a terminal can show, on a line of its own of standard error, above the bar if there is one. A line that can't be written, as on a
+/// full disk or to a pipe that nobody reads, is dropped: no work ends because of a message.
+pub(crate) fn line(text: &str) {
+    bar::above(|| {
+        // Written at once, so that the lines of several processes don't mix.
+        let _ = anstream::stderr().lock().write_all(format!("{text}\n").as_bytes());
+    });
+}
+
 /// Prints an error of the command line, or the requested help, and ends the process.
 pub fn usage(error: &clap::Error) -> ! {
     if error.use_stderr() {
         let (text, colored) = (error.render().to_string(), error.render().ansi().to_string());
         let text = if color_stderr() { terminal::colored(&colored) } else { terminal::plain(&text) };
-        // The line break is trimmed, since `say` adds one.
-        say(text.trim_end());
+        // The line break is trimmed, since `line` adds one.
+        line(text.trim_end());
         std::process::exit(error.exit_code());
     }
     error.exit()

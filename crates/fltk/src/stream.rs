@@ -16,6 +16,7 @@ use fltk_kubernetes::manifest::RunContext;
 use fltk_plan::{Event, JobId, JobSpec, Orchestrator, Stream, StreamEvent};
 use fltk_records::{StreamFolder, journal::Entry};
 use jiff::Timestamp;
+use tracing::Span;
 
 #[cfg(feature = "cluster")]
 pub use self::begin::check_name;
@@ -27,7 +28,7 @@ pub use self::{
 };
 use crate::{
     exit::{Exit, OrExit as _, failure},
-    inputs, output,
+    inputs,
 };
 
 /// The maximum number of retried jobs that are named, so that the message has a line or two.
@@ -136,6 +137,13 @@ impl Begun {
         }
     }
 
+    /// Returns the span of the work on this stream.
+    #[must_use]
+    pub fn span(&self) -> Span {
+        // At this level it is there whichever messages are written.
+        tracing::error_span!("stream", stream = self.name())
+    }
+
     /// Returns the stream's name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -150,11 +158,11 @@ impl Begun {
         Orchestrator::new(self.stream.clone(), |spec| self.adapt(spec), None, entries).or_exit(Exit::Experiment)
     }
 
-    /// Has `orchestrator` retry the failed `jobs`, and prints a message unless `quiet`.
+    /// Has `orchestrator` retry the failed `jobs`, and prints a message.
     ///
     /// # Errors
     /// If the journal can't be written.
-    pub fn retry(&self, orchestrator: &mut Orchestrator<'_>, jobs: &[JobId], quiet: bool) -> anyhow::Result<()> {
+    pub fn retry(&self, orchestrator: &mut Orchestrator<'_>, jobs: &[JobId]) -> anyhow::Result<()> {
         if jobs.is_empty() {
             return Ok(());
         }
@@ -162,16 +170,14 @@ impl Begun {
         let events = jobs.iter().map(|job| Event::Retried { job: job.clone() }).collect();
         // The actions that follow are dropped here: they stay outstanding in the orchestrator.
         drop(orchestrator.take(self.elapsed(now), events, now).or_exit(Exit::Records)?);
-        if !quiet {
-            let names = jobs.iter().take(RETRIED_SHOWN_MAX).map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            let more = if jobs.len() > RETRIED_SHOWN_MAX { ", ..." } else { "" };
-            let retried = if jobs.len() == 1 {
-                "1 job that failed is retried".to_owned()
-            } else {
-                format!("{} jobs that failed are retried", jobs.len())
-            };
-            output::talk(format_args!("{retried}: {names}{more}"));
-        }
+        let names = jobs.iter().take(RETRIED_SHOWN_MAX).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let more = if jobs.len() > RETRIED_SHOWN_MAX { ", ..." } else { "" };
+        let retried = if jobs.len() == 1 {
+            "1 job that failed is retried".to_owned()
+        } else {
+            format!("{} jobs that failed are retried", jobs.len())
+        };
+        tracing::info!("{retried}: {names}{more}");
         Ok(())
     }
 

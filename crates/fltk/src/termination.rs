@@ -8,7 +8,7 @@ use fltk_core::termination::TerminationReport;
 use fltk_records::RunFolder;
 use jiff::Timestamp;
 
-use crate::{exit, output};
+use crate::exit;
 
 /// The environment variable with the path of the report: in Kubernetes the container's `terminationMessagePath`.
 pub const TERMINATION_LOG: &str = "FLTK_TERMINATION_LOG";
@@ -46,7 +46,7 @@ impl Termination {
         };
         let written = report.to_json().map_err(Into::into).and_then(|json| fs::write(path, json));
         if let Err(error) = written {
-            output::talk(format_args!("warning: can't write `{}`: {error}", path.display()));
+            tracing::warn!("can't write `{}`: {error}", path.display());
         }
     }
 }

@@ -5,13 +5,13 @@ use std::{env, num::NonZeroUsize, path::PathBuf, thread::available_parallelism};
 use fltk::{
     child::{self, LAUNCHER},
     cli::{Cli, ClientArgs, LocationArgs, Output},
-    inputs, output, stop,
+    inputs, log, output, stop,
     termination::{TERMINATION_LOG, Termination},
 };
 use fltk_core::experiment::Experiment;
 use fltk_train::Device;
 
-use crate::run::{self, Context, Failures, Network, Place, Source, Talk};
+use crate::run::{self, Context, Failures, Network, Place, Source};
 
 /// Trains as the rank that the environment variables give; rank 0 prints the result.
 ///
@@ -23,6 +23,7 @@ pub fn run(cli: &Cli, args: &ClientArgs, termination: &Termination) -> anyhow::R
         child::end_with(launcher)?;
     }
     let place = Place::read(|name| env::var(name).ok())?;
+    log::stay_in(tracing::error_span!("job", job = args.id, rank = place.rank));
     let network = Network {
         socket_ifname: env::var("GLOO_SOCKET_IFNAME").ok(),
         listener: if launcher.is_some() && place.rank == 0 { Some(run::inherited_listener()?) } else { None },
@@ -34,7 +35,6 @@ pub fn run(cli: &Cli, args: &ClientArgs, termination: &Termination) -> anyhow::R
         locations: &inputs::locations(&LocationArgs { data: args.data.clone() }),
         workers: args.workers.or_else(|| available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN),
         device: Device::Cpu,
-        talk: Talk::of(cli),
         stop: stop::on_signal()?,
         failures: Failures::default(),
         // A person who starts a rank by hand names the module, and `fltk run` has checked it before it starts ranks.

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use fltk::{output, split::split, termination::Termination};
+use fltk::{split::split, termination::Termination};
 use fltk_core::{
     event::RunEvent, experiment::FederatedConfig, ids::Round, metrics::Evaluation, model_state::ModelState, schedule::LearningRates,
     server_state::ServerState,
@@ -86,10 +86,10 @@ fn warn_of_idle_clients(job: &Job, parts: &[Vec<u32>]) {
     let batch_size = job.task.train.batch_size;
     let num_idle = parts.iter().filter(|part| part.len() < batch_size as usize).count();
     if job.task.train.drop_last && num_idle > 0 {
-        output::talk(format_args!(
-            "warning: {num_idle} of {} clients have fewer samples than a batch of {batch_size} and train no step (`drop_last`)\nhint: use a smaller `batch_size`",
+        tracing::warn!(
+            "{num_idle} of {} clients have fewer samples than a batch of {batch_size} and train no step (`drop_last`)\nhint: use a smaller `batch_size`",
             parts.len()
-        ));
+        );
     }
 }
 

@@ -26,7 +26,7 @@ use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Context, Datasets, RunResult, Stopped, Talk, distributed, execute,
+    Context, Datasets, RunResult, Stopped, distributed, execute,
     host::host,
     job::{Job, job_hex, jobs},
     launch,
@@ -213,11 +213,11 @@ impl<'a> Group<'a> {
     /// Takes over the settings of `run`, an earlier run of the group, that this experiment leaves open.
     fn take_over(&mut self, run: &RunFolder) -> anyhow::Result<()> {
         let begun = run.experiment(fltk::catalogues()).or_exit(Exit::Records)?;
-        if begun != self.experiment.clone().with_newest_defaults() && self.context.talk != Talk::Quiet {
-            output::talk(format_args!(
+        if begun != self.experiment.clone().with_newest_defaults() {
+            tracing::info!(
                 "note: `{}` was begun when partitions had no `version`: it goes on with version 1\nhint: another `--id` begins anew, with the newest",
                 run.name()
-            ));
+            );
         }
         self.experiment = begun;
         Ok(())

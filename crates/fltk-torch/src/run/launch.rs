@@ -17,14 +17,14 @@ use anyhow::Context as _;
 use fltk::{
     child,
     exit::{Exit, failure},
-    output,
+    log,
     termination::{TERMINATION_LOG, Termination},
 };
 use fltk_core::{experiment::DistributedConfig, termination::TerminationReport};
 use fltk_records::{RunFolder, history::Status};
 use tempfile::NamedTempFile;
 
-use super::{Context, Stopped, Talk};
+use super::{Context, Stopped};
 
 /// The interval at which the ranks are checked; a failure is noticed that soon.
 const POLL: Duration = Duration::from_millis(50);
@@ -58,11 +58,7 @@ pub fn run(context: &Context<'_>, config: &DistributedConfig, folder: &Path) -> 
             return Err(failed.into_error(folder));
         }
         restarts += 1;
-        output::talk(format_args!(
-            "warning: {}; all ranks begin again from the last checkpoint (restart {restarts} of {})",
-            failed.text(),
-            config.restarts
-        ));
+        tracing::warn!("{}; all ranks begin again from the last checkpoint (restart {restarts} of {})", failed.text(), config.restarts);
     }
 }
 
@@ -134,9 +130,8 @@ impl Ranks {
             if let Some(cache) = &context.locations.cache {
                 command.arg("--data").arg(cache);
             }
-            if rank > 0 || context.talk == Talk::Quiet {
-                command.arg("--quiet");
-            }
+            // Each rank but the first would say the same.
+            command.args(if rank > 0 { Some("--quiet") } else { log::flag() });
             let place = [("RANK", rank.to_string()), ("WORLD_SIZE", num_ranks.to_string()), ("MASTER_PORT", port.to_string())];
             command.envs(place).env("MASTER_ADDR", "127.0.0.1");
             // The termination log of this process is a single file, so the ranks must not write to it.

@@ -11,10 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fltk::{
-    exit::{Exit, OrExit as _, failure},
-    output,
-};
+use fltk::exit::{Exit, OrExit as _, failure};
 use fltk_train::Device;
 use torch_dist::{Checks, Error, GlooDevice, GroupOptions, Groups, TcpStore, TcpStoreOptions};
 
@@ -175,7 +172,7 @@ impl Place {
             let error = match self.reach(options.timeout, left().min(TRY)) {
                 Ok(store) => match Groups::join(&store, self.rank, self.size, options, device) {
                     Err(error @ Error::JoinedBefore { .. }) => {
-                        output::talk(format_args!("rank {} was lost to the others: it waits for rank 0 to begin again", self.rank));
+                        tracing::info!("rank {} was lost to the others: it waits for rank 0 to begin again", self.rank);
                         limit = options.timeout * 2;
                         if !gone(&store, limit.saturating_sub(began.elapsed())) {
                             return Err(error);
@@ -215,7 +212,7 @@ impl Place {
         match master::listen(&self.host, &addresses, in_pod) {
             Ok(Listening::At(listener)) => Ok(Some(listener)),
             Ok(Listening::Everywhere(why)) => {
-                output::talk(format_args!("warning: {why}"));
+                tracing::warn!("{why}");
                 Ok(None)
             }
             Err(error) => Err(Error::Listen { port: self.port, message: error.to_string() }).or_exit(Exit::Ranks),

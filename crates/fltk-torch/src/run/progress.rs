@@ -1,70 +1,54 @@
 //! The output during a run: a bar on a terminal, a line per round or epoch elsewhere, nothing when quiet.
 
-use std::io::IsTerminal as _;
+use std::time::Duration;
 
-use fltk::{cli::Cli, output};
+use fltk::{Bar, log};
 use fltk_core::{event::RunEvent, metrics::Evaluation, milestone::Milestone, terminal};
-use indicatif::{ProgressBar, ProgressStyle};
+use fltk_records::history::Unit;
+use indicatif::ProgressBar;
 
-/// The amount of output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Talk {
-    /// No output.
-    Quiet,
-    /// Rounds and epochs.
-    Normal,
-    /// Rounds, epochs and every client.
-    Verbose,
-}
-
-impl Talk {
-    /// The amount of output that the command line asks for.
-    #[must_use]
-    pub fn of(cli: &Cli) -> Self {
-        match (cli.quiet, cli.verbose) {
-            (true, _) => Self::Quiet,
-            (_, true) => Self::Verbose,
-            (false, false) => Self::Normal,
-        }
-    }
-}
+/// The time between two redraws of the bar.
+const DRAW_EVERY: Duration = Duration::from_millis(250);
 
 /// Shows the progress of one run on standard error.
 pub struct Progress {
-    talk: Talk,
-    unit: &'static str,
+    unit: Unit,
     steps: u32,
-    bar: Option<ProgressBar>,
+    bar: Option<Bar>,
 }
 
 impl Progress {
     /// Creates the output for a run of `steps` rounds or epochs (`unit`) that starts at `from`.
     #[must_use]
-    pub fn new(talk: Talk, title: &str, unit: &'static str, steps: u32, from: Milestone) -> Self {
-        let bar = (talk != Talk::Quiet && std::io::stderr().is_terminal()).then(|| {
+    pub fn new(title: &str, unit: Unit, steps: u32, from: Milestone) -> Self {
+        let bar = log::has_bars().then(|| {
             let bar = ProgressBar::new(u64::from(steps)).with_position(u64::from(from.completed));
-            let style = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} {msg} [{elapsed}, {eta} left]");
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            let bar = Bar::draw(bar, "{prefix} {bar:30} {pos}/{len} {msg} [{elapsed}, {eta} left]");
             bar.set_prefix(terminal::plain(title).into_owned());
-            bar.enable_steady_tick(std::time::Duration::from_millis(250));
+            bar.enable_steady_tick(DRAW_EVERY);
             bar
         });
-        if talk != Talk::Quiet && bar.is_none() {
-            let resumed = if from > Milestone::START { format!(", going on after {}", from.text(unit)) } else { String::new() };
-            output::talk(format_args!("{title}: {steps} {unit}s{resumed}"));
+        if bar.is_none() {
+            let resumed = if from > Milestone::START { format!(", going on after {}", from.text(unit.name())) } else { String::new() };
+            tracing::info!("{title}: {steps} {}s{resumed}", unit.name());
         }
-        Self { talk, unit, steps, bar }
+        Self { unit, steps, bar }
     }
 
     /// Shows the event that was just recorded.
     pub fn show(&self, event: &RunEvent) {
         match event {
-            RunEvent::ClientTrained { round, client, train, seconds } if self.talk == Talk::Verbose => {
-                self.line(&format!(
-                    "  round {round}, client {client}: {}, {} samples, {seconds:.2} s",
-                    train.loss.map_or_else(|| "no step".to_owned(), |loss| format!("loss {loss:.4}")),
+            RunEvent::ClientTrained { round, client, train, seconds } => {
+                let loss = train.loss.map_or_else(|| "no step".to_owned(), |loss| format!("loss {loss:.4}"));
+                tracing::debug!(
+                    round = round.0,
+                    client = client.0,
+                    samples = train.num_samples,
+                    train_loss = train.loss,
+                    seconds,
+                    "  round {round}, client {client}: {loss}, {} samples, {seconds:.2} s",
                     train.num_samples
-                ));
+                );
             }
             RunEvent::RoundEnded { round, train, test, train_seconds, .. } => {
                 self.step(round.0, train.as_ref().and_then(|train| train.loss), test.as_ref(), *train_seconds);
@@ -72,8 +56,8 @@ impl Progress {
             RunEvent::EpochEnded { epoch, train, test, train_seconds, .. } => {
                 self.step(epoch.0, train.loss, Some(test), *train_seconds);
             }
-            RunEvent::CheckpointSaved { at, .. } if at.steps > 0 && self.talk == Talk::Verbose => {
-                self.line(&format!("  checkpoint after {}", at.text(self.unit)));
+            RunEvent::CheckpointSaved { at, .. } if at.steps > 0 => {
+                tracing::debug!("  checkpoint after {}", at.text(self.unit.name()));
             }
             _ => {}
         }
@@ -87,28 +71,17 @@ impl Progress {
         if let Some(loss) = train_loss {
             text.push_str(&format!("  train loss {loss:.4}  {seconds:.1} s"));
         }
-        match &self.bar {
-            Some(bar) => {
-                bar.set_position(u64::from(step));
-                bar.set_message(text);
-            }
-            None => self.line(&format!("{} {step:>3}/{}  {text}", self.unit, self.steps)),
-        }
-    }
-
-    fn line(&self, text: &str) {
-        match (&self.bar, self.talk) {
-            (_, Talk::Quiet) => {}
-            (Some(bar), _) => bar.println(terminal::plain(text)),
-            (None, _) => output::talk(text),
-        }
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
         if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
+            bar.set_position(u64::from(step));
+            bar.set_message(text);
+            return;
         }
+        let (round, epoch) = match self.unit {
+            Unit::Round => (Some(step), None),
+            Unit::Epoch => (None, Some(step)),
+        };
+        let (accuracy, test_loss) = (test.map(|test| test.accuracy), test.map(|test| test.loss));
+        let line = format!("{} {step:>3}/{}  {text}", self.unit.name(), self.steps);
+        tracing::info!(round, epoch, accuracy, test_loss, train_loss, train_seconds = seconds, "{line}");
     }
 }

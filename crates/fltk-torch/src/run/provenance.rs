@@ -2,10 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use fltk::{
-    exit::{Exit, OrExit as _, failure},
-    output,
-};
+use fltk::exit::{Exit, OrExit as _, failure};
 use fltk_core::experiment::NetworkConfig;
 use fltk_data::Dataset;
 use fltk_records::{Hyperparameters, RunDescription, RunFolder};
@@ -46,9 +43,7 @@ pub fn check(begun: &RunDescription, dataset: &Dataset) -> anyhow::Result<()> {
         ("processor", begun.host.cpu.as_str(), now.cpu.as_str()),
     ];
     for (what, then, now) in differs.into_iter().filter(|(_, then, now)| then != now) {
-        output::talk(format_args!(
-            "warning: the run began with {what} `{then}` and goes on with `{now}`; the last bits of its results may differ"
-        ));
+        tracing::warn!("the run began with {what} `{then}` and goes on with `{now}`; the last bits of its results may differ");
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context as _;
 use fltk::{
     exit::{Exit, OrExit as _, code, failure},
-    output,
+    log,
 };
 use fltk_core::experiment::{Experiment, Setting};
 use fltk_data::Dataset;
@@ -25,7 +25,7 @@ use super::{
     group::{Group, check_fits},
     job::{Job, jobs},
     place::{Network, Place},
-    provenance,
+    provenance, span,
 };
 
 /// The time that rank 0, which serves the store, waits for the others to leave.
@@ -57,6 +57,7 @@ pub fn client(context: &Context<'_>, source: Source, place: &Place, network: Net
     check_size(place, &job)?;
     let dataset = group.dataset(&mut super::Datasets::new(), &job.task.dataset)?;
     check_fits(&job, &dataset)?;
+    tracing::debug!("data set `{}`: {} samples to train on, {} to test", job.task.dataset.name, dataset.train.len(), dataset.test.len());
     let finished = match begun.launcher {
         Launcher::Named => finished(&mut group, &job),
         Launcher::Run | Launcher::Person => None,
@@ -78,11 +79,14 @@ pub fn client(context: &Context<'_>, source: Source, place: &Place, network: Net
             }
         }
     };
+    if let Some(groups) = &joined {
+        tracing::debug!("rank {} of {} has joined the others", groups.rank(), groups.size());
+    }
     let trained = train(&mut group, &job, &dataset, joined.as_ref(), begun).map_err(|error| name_lost_ranks(or_stopped(error, context)));
     let folder = trained.map_err(|error| named(error, place))?;
     // The work is done and recorded: a rank that is lost now harms no other.
     if let Some(Err(error)) = joined.map(|joined| joined.leave(LINGER)) {
-        output::talk(format_args!("warning: {error}"));
+        tracing::warn!("{error}");
     }
     folder.map(RunResult::read).transpose()
 }
@@ -168,6 +172,7 @@ fn train(
         (None, _) => group.new_folder(job, 1, dataset)?,
     };
     context.termination.has_folder(&folder);
+    log::stay_in(span(&folder, job));
     let path = folder.path().to_path_buf();
     let trained = execute(context, job, dataset, folder, joined).map(Some);
     trained.map_err(|error| match begun.launcher {

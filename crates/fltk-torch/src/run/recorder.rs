@@ -2,10 +2,7 @@
 
 use std::time::Instant;
 
-use fltk::{
-    exit::{Exit, OrExit as _},
-    output,
-};
+use fltk::exit::{Exit, OrExit as _};
 use fltk_core::{event::RunEvent, milestone::Milestone, schedule::LearningRate};
 use fltk_records::{
     RunFolder, RunRecorder,
@@ -71,10 +68,7 @@ impl Recorder {
     pub fn warn_of_held_rate(&mut self, rate: LearningRate) {
         if rate.held_by_minimum && !self.warned_of_held_rate {
             self.warned_of_held_rate = true;
-            output::talk(format_args!(
-                "warning: the learning rate stays at {}: a further reduction would go below its minimum",
-                rate.value
-            ));
+            tracing::warn!("the learning rate stays at {}: a further reduction would go below its minimum", rate.value);
         }
     }
 

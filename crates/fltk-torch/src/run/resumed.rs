@@ -1,9 +1,6 @@
 //! The checkpoint from which an interrupted run resumes: the newest intact one, checked before the new start writes anything.
 
-use fltk::{
-    exit::{Exit, OrExit as _, failure},
-    output,
-};
+use fltk::exit::{Exit, OrExit as _, failure};
 use fltk_core::{experiment::Setting, milestone::Milestone};
 use fltk_data::Dataset;
 use fltk_records::{RunRecorder, checkpoint::Checkpoint, history::Unit};
@@ -33,7 +30,7 @@ impl Resumed {
         let known = records.history().checkpoints();
         let latest = records.folder().checkpoints(unit).latest(|at| known.contains_key(&at)).or_exit(Exit::Records)?;
         for problem in &latest.skipped {
-            output::talk(format_args!("warning: a checkpoint is skipped: {problem}"));
+            tracing::warn!("a checkpoint is skipped: {problem}");
         }
         Ok(latest.checkpoint.and_then(|checkpoint| {
             let parameters_sha256 = known.get(&checkpoint.at)?.clone();

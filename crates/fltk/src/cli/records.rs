@@ -4,9 +4,9 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Args;
 
-use super::RunsArgs;
 #[cfg(feature = "cluster")]
 use super::TargetArgs;
+use super::{LogArgs, RunsArgs};
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -40,6 +40,8 @@ pub struct ServeArgs {
     /// The prefix of all paths except those of probes, for a proxy that also serves other paths. It can't be the path of a probe.
     #[arg(long, value_name = "PATH", default_value = "/")]
     pub path_prefix: fltk_web::server::Prefix,
+    #[command(flatten)]
+    pub log: LogArgs,
 }
 
 #[derive(Args, Debug)]

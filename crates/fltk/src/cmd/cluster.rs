@@ -34,7 +34,7 @@ pub use self::{connect::connect, look::pods_wait};
 use crate::{
     cli::{Cli, ClusterArgs},
     exit::{Exit, OrExit as _, failure},
-    jobs, output,
+    jobs, log, output,
     stream::{Begun, Clock, kubernetes::read},
 };
 
@@ -84,26 +84,24 @@ async fn work(
     begun: Begun,
     mut stop: Pin<&mut impl Future<Output = ()>>,
 ) -> anyhow::Result<()> {
+    // The runtime polls this future on the main thread alone, which works on nothing else.
+    log::stay_in(begun.span());
     begun.check_is_alone()?;
-    let lock = lock::take(cli, args, &begun.folder, stop.as_mut()).await?;
+    let lock = lock::take(args, &begun.folder, stop.as_mut()).await?;
     let (journal, replay) = begun.folder.journal::<StreamEvent>().or_exit(Exit::Records)?;
     let context = Arc::new(begun.context()?.clone());
     let adapt = |spec| context.with_requests(spec);
     let mut orchestrator = Orchestrator::new(begun.stream.clone(), adapt, Some(journal), &replay.entries).or_exit(Exit::Experiment)?;
     drop(replay);
-    retry(cli, args, &client, &begun, &mut orchestrator).await?;
+    retry(args, &client, &begun, &mut orchestrator).await?;
     let (metrics, is_ready) = (Arc::new(Metrics::new()), Arc::new(AtomicBool::new(false)));
     if let Some(address) = args.listen {
         let listener = TcpListener::bind(address).await.with_context(|| format!("can't listen at {address}"))?;
-        if !cli.quiet {
-            output::talk(format_args!("metrics at http://{}/metrics", listener.local_addr().context("no address")?));
-        }
+        tracing::info!("metrics at http://{}/metrics", listener.local_addr().context("no address")?);
         tokio::spawn(serve(listener, Served { metrics: Arc::clone(&metrics), is_ready: Arc::clone(&is_ready) }));
     }
     let path = begun.folder.path().display();
-    if !cli.quiet {
-        output::talk(format_args!("stream {} in namespace `{}`; folder {path}", context.run, context.namespace));
-    }
+    tracing::info!("stream {} in namespace `{}`; folder {path}", context.run, context.namespace);
     let end = if orchestrator.is_finished() {
         // The command was repeated after the stream's end: the known results are reported again, without asking the cluster.
         metrics.stands(&orchestrator);
@@ -117,10 +115,10 @@ async fn work(
         };
         let began = begun.folder.description().started_at;
         let clock = Clock::start(began, orchestrator.now());
-        clock.warning().iter().for_each(output::talk);
+        clock.warning().iter().for_each(|text| tracing::warn!("{text}"));
         let edge = Edge { client, context: Arc::clone(&context), metrics, is_ready, began, clock: Arc::new(move || clock.now()) };
         match shared {
-            Some(()) => edge.run(&mut orchestrator, &mut Observed::new(cli), &mut stop).await.or_exit(Exit::Records)?,
+            Some(()) => edge.run(&mut orchestrator, &mut Observed::default(), &mut stop).await.or_exit(Exit::Records)?,
             None => End::Stopped,
         }
     };
@@ -141,28 +139,26 @@ async fn work(
         if let Err(error) = &verdict {
             output::error(error);
         }
-        if !cli.quiet {
-            output::talk("the stream is over; its metrics are served until SIGTERM or Ctrl-C");
-        }
+        tracing::info!("the stream is over; its metrics are served until SIGTERM or Ctrl-C");
         stop.await;
     }
     verdict
 }
 
 /// Retries failed jobs, once their objects are gone: all of them if the command line asks for that, otherwise those that failed because of the machine.
-async fn retry(cli: &Cli, args: &ClusterArgs, client: &Client, begun: &Begun, orchestrator: &mut Orchestrator<'_>) -> anyhow::Result<()> {
+async fn retry(args: &ClusterArgs, client: &Client, begun: &Begun, orchestrator: &mut Orchestrator<'_>) -> anyhow::Result<()> {
     let failed = orchestrator.to_retry(args.retry_failed);
     if failed.is_empty() {
         return Ok(());
     }
     match retry::clear(client, begun.context()?, begun.folder.description().started_at, &failed).await {
-        Ok(()) => begun.retry(orchestrator, &failed, cli.quiet),
+        Ok(()) => begun.retry(orchestrator, &failed),
         Err(error) => {
             let message = format!("jobs that failed can't be tried again: {}", api::words(&error));
             if args.retry_failed {
                 return Err(failure(Exit::Cluster, message));
             }
-            output::talk(format_args!("warning: {message}"));
+            tracing::warn!("{message}");
             Ok(())
         }
     }

@@ -15,7 +15,7 @@ use anyhow::Context as _;
 use fltk_web::{Environment, Token, client::Client};
 
 use crate::{
-    cli::{Cli, ThroughArgs},
+    cli::ThroughArgs,
     exit::{Exit, OrExit as _, failure},
     stop,
 };
@@ -30,16 +30,14 @@ const TOKEN_VARIABLE: &str = "FLTK_TOKEN";
 /// # Errors
 /// If the source can't be reached, or `work` fails.
 pub fn through<T>(
-    cli: &Cli,
     from: &str,
     args: &ThroughArgs,
     work: impl FnOnce(&Arc<Client>, &Arc<AtomicBool>) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     #[cfg(feature = "cluster")]
     if let Some(claim) = from.strip_prefix("pvc/") {
-        return claim::through(cli, claim, args, work);
+        return claim::through(claim, args, work);
     }
-    let _ = cli;
     let client = Client::new(from, token(args.token_file.as_deref())?, Environment::Applies)?;
     work(&Arc::new(client), &stop::on_signal()?)
 }

@@ -68,7 +68,7 @@ fn find(args: &ExplainArgs) -> anyhow::Result<(Begun, JobId)> {
             Ok(looked_at) => looked_at,
             // A damaged stream doesn't keep the others from being searched.
             Err(error) if args.stream.is_none() => {
-                output::talk(format_args!("warning: a stream is skipped: {error:#}"));
+                tracing::warn!("a stream is skipped: {error:#}");
                 continue;
             }
             Err(error) => return Err(error),

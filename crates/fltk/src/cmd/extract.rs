@@ -61,10 +61,10 @@ struct Extracted {
 /// # Errors
 /// If a named record doesn't exist, or one couldn't be fetched.
 pub fn run(cli: &Cli, args: &ExtractArgs) -> anyhow::Result<()> {
-    elsewhere::through(cli, &args.from, &args.through, |client, stop| {
+    elsewhere::through(&args.from, &args.through, |client, stop| {
         let asked = Arc::clone(client);
         let records = chosen(interrupt::answer(stop, move || asked.records())?, &args.named)?;
-        let mut progress = Progress::new(cli, records.len());
+        let mut progress = Progress::new(records.len());
         let mut done = Vec::new();
         for record in &records {
             if stop.load(Ordering::Relaxed) {

@@ -58,9 +58,7 @@ pub fn run(cli: &Cli, args: &PlanArgs) -> anyhow::Result<()> {
     if let Some(folder) = &args.manifests {
         let context = read.objects.as_ref().map_err(|error| anyhow::anyhow!("{error}")).or_exit(Exit::Experiment)?;
         let count = manifests::write(folder, context, plan.replications.iter().flat_map(|replication| &replication.jobs))?;
-        if !cli.quiet {
-            output::talk(format_args!("the objects of {count} jobs are in `{}`", folder.display()));
-        }
+        tracing::info!("the objects of {count} jobs are in `{}`", folder.display());
     }
     match cli.output {
         Output::Json => output::json(&plan),

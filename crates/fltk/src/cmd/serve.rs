@@ -11,17 +11,17 @@ use tokio::{
 };
 
 use crate::{
-    cli::{Cli, ServeArgs},
+    cli::ServeArgs,
     cmd::elsewhere::token_to_ask_for,
     exit::{Exit, failure},
-    inputs, jobs, output,
+    inputs, jobs,
 };
 
 /// Serves until the process is asked to stop, which counts as success.
 ///
 /// # Errors
 /// If a folder doesn't exist, the token's file can't be read, or the address can't be bound.
-pub fn run(cli: &Cli, args: &ServeArgs) -> anyhow::Result<()> {
+pub fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let runs = folder(&args.runs.runs, "--runs", "runs")?;
     let streams = args.streams.as_deref().map_or(Ok(runs), |streams| folder(streams, "--streams", "streams"))?;
     let token = token_to_ask_for(args.token_file.as_deref())?;
@@ -38,9 +38,7 @@ pub fn run(cli: &Cli, args: &ServeArgs) -> anyhow::Result<()> {
         let listener = TcpListener::bind(args.listen).await.with_context(|| format!("can't listen at {}", args.listen))?;
         let (runs, streams, prefix) = (runs.to_owned(), streams.to_owned(), args.path_prefix.clone());
         let site = Site { runs, streams, indexes: inputs::indexes(), prefix, jobs: jobs_of(), token, hosts: args.hosts.clone() };
-        if !cli.quiet {
-            greet(&site, listener.local_addr()?);
-        }
+        greet(&site, listener.local_addr()?);
         serve(listener, site, stop).await.context("the server failed")
     });
     // Threads that still read for closed connections aren't waited for.
@@ -62,8 +60,8 @@ fn folder<'a>(path: &'a Path, flag: &str, what: &str) -> anyhow::Result<&'a Path
 fn greet(site: &Site, address: SocketAddr) {
     let Site { runs, streams, prefix, token, .. } = site;
     let beside = if streams == runs { String::new() } else { format!(" and `{}`", streams.display()) };
-    output::talk(format_args!("serving `{}`{beside} at http://{address}{prefix}/api/v1/runs", runs.display()));
+    tracing::info!("serving `{}`{beside} at http://{address}{prefix}/api/v1/runs", runs.display());
     if token.is_none() && !address.ip().is_loopback() {
-        output::talk("warning: whoever reaches this address can read it all\nhint: `--token-file FILE` asks for a token");
+        tracing::warn!("whoever reaches this address can read it all\nhint: `--token-file FILE` asks for a token");
     }
 }

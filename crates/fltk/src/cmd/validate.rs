@@ -52,9 +52,8 @@ pub fn run(cli: &Cli, args: &ValidateArgs) -> anyhow::Result<()> {
             Err(report) => (false, report),
         };
         if cli.output == Output::Text {
-            if !report.is_empty() {
-                output::report(&report);
-                output::talk("");
+            if output::report(&report) {
+                output::gap();
             }
             output::text(&format!("{}: {}", source.name, if valid { "valid" } else { "refused" }))?;
         }

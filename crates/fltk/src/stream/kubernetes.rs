@@ -57,9 +57,7 @@ pub fn read(files: &[PathBuf], overrides: &[String], seed: Option<u64>) -> anyho
 /// If the file is wrong.
 pub fn parse_config(source: &SourceFile, exit: Exit) -> anyhow::Result<KubernetesConfig> {
     let (config, warnings) = KubernetesConfig::parse(source).map_err(|report| failure(exit, report.render(output::color_stderr())))?;
-    if !warnings.is_empty() {
-        output::report(&warnings);
-    }
+    output::report(&warnings);
     Ok(config)
 }
 

@@ -34,7 +34,7 @@ pub async fn run(cli: &Cli, args: &ClusterArgs, named: &Path) -> anyhow::Result<
     let _lock = begun.as_ref().map(|begun| begun.folder.lock(&who)).transpose().or_exit(Exit::Records)?;
     let removed = down::down(&target.client, &namespace, &run).await;
     let removed = removed.map_err(|error| anyhow!("the API server refuses: {}", api::words(&error))).or_exit(Exit::Cluster)?;
-    removed.skipped.iter().for_each(|reason| output::talk(format_args!("warning: skipped: {reason}")));
+    removed.skipped.iter().for_each(|reason| tracing::warn!(stream = run, "skipped: {reason}"));
     match cli.output {
         Output::Json => output::json(&removed)?,
         Output::Text => output::text(&format!(

@@ -6,9 +6,8 @@ use fltk_records::{RunError, RunLock, StreamFolder};
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    cli::{Cli, ClusterArgs},
+    cli::ClusterArgs,
     exit::{Exit, OrExit as _, failure},
-    output,
 };
 
 /// How often the lock is tried: short compared with the jobs that wait for it, which take minutes.
@@ -18,24 +17,16 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// If another process still holds it then, or `stop` completes first.
-pub async fn take(
-    cli: &Cli,
-    args: &ClusterArgs,
-    folder: &StreamFolder,
-    mut stop: Pin<&mut impl Future<Output = ()>>,
-) -> anyhow::Result<RunLock> {
+pub async fn take(args: &ClusterArgs, folder: &StreamFolder, mut stop: Pin<&mut impl Future<Output = ()>>) -> anyhow::Result<RunLock> {
     let who = format!("`fltk cluster`, process {}", std::process::id());
     let limit = args.wait.unwrap_or(fltk_core::experiment::Duration::from_millis(0));
     let deadline = Instant::now() + Duration::from_millis(limit.as_millis());
-    let mut is_said = cli.quiet;
+    let mut is_said = false;
     loop {
         match folder.lock(&who) {
             Err(RunError::Locked { path, holder }) if Instant::now() < deadline => {
                 if !is_said {
-                    output::talk(format_args!(
-                        "`{}` is being written by {holder}; waiting until that has ended, at most {limit}",
-                        path.display()
-                    ));
+                    tracing::info!("`{}` is being written by {holder}; waiting until that has ended, at most {limit}", path.display());
                     is_said = true;
                 }
             }

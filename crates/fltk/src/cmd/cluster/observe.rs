@@ -9,7 +9,7 @@ use std::{
 use fltk_kubernetes::{Observer, view::View};
 use fltk_plan::{JobId, Orchestrator};
 
-use crate::{cli::Cli, follow::Follow, output};
+use crate::follow::Follow;
 
 /// The minimum time between two warnings with the same text.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(30);
@@ -17,18 +17,13 @@ const COMPLAIN_EVERY: Duration = Duration::from_secs(30);
 const COMPLAINTS_MAX: usize = 1000;
 
 /// Prints the progress of a stream.
+#[derive(Default)]
 pub struct Observed {
     follow: Follow,
     complaints: BTreeMap<String, Instant>,
 }
 
 impl Observed {
-    /// Creates an observer that prints as much as the command line allows.
-    #[must_use]
-    pub fn new(cli: &Cli) -> Self {
-        Self { follow: Follow::new(cli.quiet), complaints: BTreeMap::new() }
-    }
-
     fn is_new(&mut self, text: &str) -> bool {
         let what = shared(text);
         self.complaints.retain(|_, at| at.elapsed() < COMPLAIN_EVERY);
@@ -47,14 +42,14 @@ impl Observer for Observed {
 
     fn trouble(&mut self, text: &str) {
         if self.is_new(text) {
-            output::talk(format_args!("warning: {text}; tried again"));
+            tracing::warn!("{text}; tried again");
         }
     }
 
     fn stuck(&mut self, job: &JobId, why: &dyn Display) {
         let text = format!("job {job}: {why}");
         if self.is_new(&text) {
-            output::talk(format_args!("warning: {text}"));
+            tracing::warn!(%job, "{text}");
         }
     }
 }

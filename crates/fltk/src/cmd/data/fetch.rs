@@ -1,15 +1,16 @@
 //! `fltk data fetch NAME...`, and the downloads of `fltk extractor`.
 
-use std::{io::IsTerminal as _, path::PathBuf};
+use std::path::PathBuf;
 
 use fltk_data::{Locations, Origin, fetch::Progress, locate, sources::Source};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde::Serialize;
 
 use crate::{
+    bar::Bar,
     cli::{Cli, LocationArgs, Output},
     exit::{Exit, failure},
-    inputs, output,
+    inputs, log, output,
 };
 
 #[derive(Serialize)]
@@ -29,15 +30,12 @@ pub fn fetch(cli: &Cli, sources: &[&Source], locations: &LocationArgs) -> anyhow
     for &source in sources {
         let folder = match elsewhere(source, &locations) {
             Some(path) => {
-                if !cli.quiet {
-                    output::talk(format_args!("{}: {} is there", source.name(), path.display()));
-                }
+                tracing::info!("{}: {} is there", source.name(), path.display());
                 path
             }
             None => {
-                let mut talk = Talk { quiet: cli.quiet, bar: None };
-                let outcome = fltk_data::fetch::fetch(source, &locations, &mut |progress| talk.show(source.name(), progress));
-                talk.end();
+                let mut shown = Shown::default();
+                let outcome = fltk_data::fetch::fetch(source, &locations, &mut |progress| shown.show(source.name(), progress));
                 if let Err(error) = outcome {
                     failures.push(format!("{}: {:#}", source.name(), anyhow::Error::new(error)));
                     continue;
@@ -71,27 +69,22 @@ fn elsewhere(source: &Source, locations: &Locations) -> Option<PathBuf> {
 }
 
 /// The progress of a fetch on standard error: a bar on a terminal, otherwise a line for each file.
-struct Talk {
-    quiet: bool,
-    bar: Option<ProgressBar>,
+#[derive(Default)]
+struct Shown {
+    bar: Option<Bar>,
 }
 
-impl Talk {
+impl Shown {
     fn show(&mut self, name: &str, progress: Progress<'_>) {
-        if self.quiet && !matches!(progress, Progress::Failed { .. }) {
-            return;
-        }
         match progress {
-            Progress::Waiting => output::talk(format_args!("{name}: waiting for another process that is fetching it")),
-            Progress::AlreadyThere { file } => output::talk(format_args!("{name}: {file} is there")),
+            Progress::Waiting => tracing::info!("{name}: waiting for another process that is fetching it"),
+            Progress::AlreadyThere { file } => tracing::info!("{name}: {file} is there"),
             Progress::Started { file, url, bytes, offset } => {
                 let going_on = if offset > 0 { format!(", going on at byte {offset}") } else { String::new() };
-                output::talk(format_args!("{name}: {file} from {url}{going_on}"));
-                if std::io::stderr().is_terminal() {
+                tracing::info!("{name}: {file} from {url}{going_on}");
+                if log::has_bars() {
                     let bar = ProgressBar::new(bytes).with_position(offset);
-                    let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} [{eta} left]");
-                    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-                    self.bar = Some(bar);
+                    self.bar = Some(Bar::draw(bar, "{bar:40} {bytes}/{total_bytes} {bytes_per_sec} [{eta} left]"));
                 }
             }
             Progress::Received { received, .. } => {
@@ -100,16 +93,10 @@ impl Talk {
                 }
             }
             Progress::Failed { file, url, problem } => {
-                self.end();
-                output::talk(format_args!("{name}: {file} from {url}: {problem}"));
+                self.bar = None;
+                tracing::warn!("{name}: {file} from {url}: {problem}");
             }
-            Progress::Done { .. } => self.end(),
-        }
-    }
-
-    fn end(&mut self) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
+            Progress::Done { .. } => self.bar = None,
         }
     }
 }

@@ -21,10 +21,10 @@ use fltk_web::{Environment, Token, client::Client};
 use tokio::{runtime::Runtime, time::sleep};
 
 use crate::{
-    cli::{Cli, ThroughArgs},
+    cli::ThroughArgs,
     cmd::cluster,
     exit::{Exit, failure},
-    inputs, output, stop,
+    inputs, stop,
     stream::kubernetes::parse_config,
 };
 
@@ -38,7 +38,6 @@ const SECRET_BYTES: usize = 32;
 /// # Errors
 /// If the claim can't be read, or `work` fails.
 pub fn through<T>(
-    cli: &Cli,
     named: &str,
     args: &ThroughArgs,
     work: impl FnOnce(&Arc<Client>, &Arc<AtomicBool>) -> anyhow::Result<T>,
@@ -57,11 +56,9 @@ pub fn through<T>(
             found = find(&config, args) => found?,
             () = raised(&stop) => return Err(failure(Exit::Interrupted, "interrupted")),
         };
-        if !cli.quiet {
-            output::talk(format_args!("a pod with image {image} reads claim {claim} in namespace `{namespace}`"));
-        }
+        tracing::info!("a pod with image {image} reads claim {claim} in namespace `{namespace}`");
         let reader = Reader { claim, folder, image, token: secret.clone(), config };
-        let mut tell = |text: &str| output::talk(text);
+        let mut tell = |text: &str| tracing::info!("{text}");
         let opened = claim::open(&client, &namespace, &reader, &mut tell, raised(&stop)).await;
         opened.map_err(|error| match error {
             ClaimError::Stopped { .. } => failure(Exit::Interrupted, error),
@@ -104,7 +101,7 @@ impl Drop for Open {
         if let Some(opened) = self.opened.take()
             && let Err(problem) = self.runtime.block_on(opened.close())
         {
-            output::talk(format_args!("warning: {problem}"));
+            tracing::warn!("{problem}");
         }
     }
 }

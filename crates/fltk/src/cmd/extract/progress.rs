@@ -2,41 +2,39 @@
 
 use std::{
     cell::Cell,
-    io::{self, IsTerminal as _, Read},
+    io::{self, Read},
     rc::Rc,
     time::Duration,
 };
 
 use fltk_core::terminal;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
-use crate::{cli::Cli, output};
+use crate::{bar::Bar, log};
 
 /// The time between two redraws of the bar.
 const DRAW_EVERY: Duration = Duration::from_millis(100);
 
 /// Prints the progress of an extraction.
 pub struct Progress {
-    quiet: bool,
     wanted: usize,
     begun: usize,
     bytes: Rc<Cell<u64>>,
-    bar: Option<ProgressBar>,
+    bar: Option<Bar>,
 }
 
 impl Progress {
     /// Creates the progress of an extraction of `wanted` records.
-    pub fn new(cli: &Cli, wanted: usize) -> Self {
-        Self { quiet: cli.quiet, wanted, begun: 0, bytes: Rc::default(), bar: None }
+    pub fn new(wanted: usize) -> Self {
+        Self { wanted, begun: 0, bytes: Rc::default(), bar: None }
     }
 
     /// Begins the next record.
     pub fn begin(&mut self, name: &str) {
         self.begun += 1;
         self.bytes.set(0);
-        if !self.quiet && io::stderr().is_terminal() {
-            let style = ProgressStyle::with_template("{spinner} {prefix} {msg} {bytes} {bytes_per_sec}");
-            let bar = ProgressBar::new_spinner().with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        if log::has_bars() {
+            let bar = Bar::draw(ProgressBar::new_spinner(), "{spinner} {prefix} {msg} {bytes} {bytes_per_sec}");
             bar.set_prefix(format!("{}/{}", self.begun, self.wanted));
             bar.set_message(terminal::plain(name).into_owned());
             bar.enable_steady_tick(DRAW_EVERY);
@@ -46,12 +44,8 @@ impl Progress {
 
     /// Ends the record, with `words` as its outcome.
     pub fn end(&mut self, words: &str) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
-        }
-        if !self.quiet {
-            output::talk(format_args!("{}/{}  {words}", self.begun, self.wanted));
-        }
+        self.bar = None;
+        tracing::info!("{}/{}  {words}", self.begun, self.wanted);
     }
 
     /// Returns the number of bytes received of the current record.
@@ -61,7 +55,7 @@ impl Progress {
 
     /// Returns a reader of `inner` that counts its bytes.
     pub fn watch<R: Read>(&self, inner: R) -> impl Read + use<R> {
-        Watched { inner, bytes: Rc::clone(&self.bytes), bar: self.bar.clone() }
+        Watched { inner, bytes: Rc::clone(&self.bytes), bar: self.bar.as_deref().cloned() }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     cli::{Cli, RunArgs},
     exit::{Exit, OrExit as _, failure},
     follow::Follow,
-    inputs, jobs, output,
+    inputs, jobs, log,
     stream::{self, Begun, Clock, End, Here, Inputs, Place, work},
 };
 
@@ -68,6 +68,7 @@ fn check_options(args: &RunArgs) -> anyhow::Result<()> {
 }
 
 fn go_on(cli: &Cli, here: &Here, begun: &Begun, retry_failed: bool) -> anyhow::Result<()> {
+    log::stay_in(begun.span());
     begun.check_is_alone()?;
     let who = format!("`fltk run`, process {}", std::process::id());
     let _lock = begun.folder.lock(&who).or_exit(Exit::Records)?;
@@ -76,16 +77,14 @@ fn go_on(cli: &Cli, here: &Here, begun: &Begun, retry_failed: bool) -> anyhow::R
         Orchestrator::new(begun.stream.clone(), |spec| spec, Some(journal), &replay.entries).or_exit(Exit::Experiment)?;
     drop(replay);
     let failed = orchestrator.to_retry(retry_failed);
-    begun.retry(&mut orchestrator, &failed, cli.quiet)?;
+    begun.retry(&mut orchestrator, &failed)?;
     if !orchestrator.is_finished() {
         here.engine.check()?;
     }
-    if !cli.quiet {
-        output::talk(format_args!("stream {} on this machine; folder {}", begun.name(), begun.folder.path().display()));
-    }
+    tracing::info!("stream {} on this machine; folder {}", begun.name(), begun.folder.path().display());
     let clock = Clock::start(begun.folder.description().started_at, orchestrator.now());
-    clock.warning().iter().for_each(output::talk);
-    let end = work(here, begun, &mut orchestrator, Follow::new(cli.quiet), &|| clock.now())?;
+    clock.warning().iter().for_each(|text| tracing::warn!("{text}"));
+    let end = work(here, begun, &mut orchestrator, Follow::default(), &|| clock.now())?;
     let rows = jobs::rows(&orchestrator, &begun.folder);
     jobs::keep(&rows, &begun.folder)?;
     jobs::print(cli, &rows)?;

@@ -19,7 +19,7 @@ use crate::{
 };
 #[cfg(feature = "web")]
 use crate::{
-    cli::{Cli, ThroughArgs},
+    cli::ThroughArgs,
     cmd::elsewhere::{self, interrupt},
     exit::failure,
 };
@@ -45,7 +45,7 @@ pub fn run(format: ExportFormat, root: &Path, named: &[PathBuf]) -> anyhow::Resu
 }
 
 fn open_sound(root: &Path, path: &Path) -> Option<RunRef> {
-    open(root, path).inspect_err(|problem| output::talk(format_args!("warning: `{}` is skipped: {problem:#}", path.display()))).ok()
+    open(root, path).inspect_err(|problem| tracing::warn!("`{}` is skipped: {problem:#}", path.display())).ok()
 }
 
 /// Prints the same table for runs that are elsewhere.
@@ -53,14 +53,14 @@ fn open_sound(root: &Path, path: &Path) -> Option<RunRef> {
 /// # Errors
 /// If they can't be fetched, or standard output is closed.
 #[cfg(feature = "web")]
-pub fn from(cli: &Cli, format: ExportFormat, from: &str, through: &ThroughArgs, named: &[PathBuf]) -> anyhow::Result<()> {
+pub fn from(format: ExportFormat, from: &str, through: &ThroughArgs, named: &[PathBuf]) -> anyhow::Result<()> {
     let name = |path: &PathBuf| path.to_str().map(str::to_owned).context("a run elsewhere is named by its folder's name, which is text");
     let named = named.iter().map(name).collect::<anyhow::Result<Vec<_>>>()?;
-    elsewhere::through(cli, from, through, |client, stop| {
+    elsewhere::through(from, through, |client, stop| {
         let client = Arc::clone(client);
         let export = interrupt::answer(stop, move || client.export(self::format(format), &named))?;
         if export.num_skipped > 0 {
-            output::talk(format_args!("warning: {} damaged runs are skipped: {}", export.num_skipped, export.skipped.join(", ")));
+            tracing::warn!("{} damaged runs are skipped: {}", export.num_skipped, export.skipped.join(", "));
         }
         let mut body = interrupt::body(export.body, Arc::clone(stop));
         let mut out = output::stream();

@@ -26,13 +26,13 @@ pub fn run(cli: &Cli, root: &Path, stream: Option<&PathBuf>, format: JobsFormat)
 fn list(cli: &Cli, root: &Path) -> anyhow::Result<()> {
     let StreamListing { streams, skipped } = StreamListing::of(root).or_exit(Exit::Records)?;
     for (_, problem) in skipped {
-        output::talk(format_args!("warning: {problem}"));
+        tracing::warn!("{problem}");
     }
     if cli.output == Output::Json {
         return output::json(&streams);
     }
     if streams.is_empty() {
-        output::talk(format_args!("there are no streams in `{}`", root.display()));
+        tracing::info!("there are no streams in `{}`", root.display());
         return Ok(());
     }
     let mut table = output::table(&["stream", "experiment", "started", "orchestrator"], &[]);

@@ -21,13 +21,13 @@ pub fn run(cli: &Cli, args: &ListArgs) -> anyhow::Result<()> {
     let filter = Filter { experiment: args.experiment.clone(), task: args.task.clone(), status: args.status.map(status) };
     let listing = index::list(root, inputs::indexes().as_deref(), &filter, sort(args.sort)).or_exit(Exit::Records)?;
     for (path, problem) in &listing.skipped {
-        output::talk(format_args!("warning: `{}` is skipped: {problem}", path.display()));
+        tracing::warn!("`{}` is skipped: {problem}", path.display());
     }
     if cli.output == Output::Json {
         return output::json(&listing.runs);
     }
     if listing.runs.is_empty() {
-        output::talk(format_args!("there are no {}runs in `{}`", if filter == Filter::default() { "" } else { "such " }, root.display()));
+        tracing::info!("there are no {}runs in `{}`", if filter == Filter::default() { "" } else { "such " }, root.display());
         return Ok(());
     }
     let mut table = output::table(&["run", "task", "seed", "status", "step", "accuracy", "best", "train s"], &[2, 4, 5, 6, 7]);
