@@ -18,6 +18,7 @@ use tokio::{
     sync::{Semaphore, mpsc::UnboundedSender},
     time::{Instant, sleep},
 };
+use tracing::{Instrument as _, Span};
 
 use crate::{
     api::{self, FIELD_MANAGER, Failure, Waits, failure, in_time, words},
@@ -38,6 +39,8 @@ pub struct Actor {
     permits: Arc<Semaphore>,
     metrics: Arc<Metrics>,
     reports: UnboundedSender<Report>,
+    /// The span of the work on the stream.
+    stream: Span,
 }
 
 /// The reason why an action wasn't carried out.
@@ -69,6 +72,7 @@ impl Actor {
             context,
             metrics,
             reports,
+            stream: Span::current(),
         }
     }
 
@@ -81,7 +85,8 @@ impl Actor {
                 // The permit isn't held while waiting, so that other actions can proceed.
                 let Ok(_permit) = self.permits.acquire().await else { return };
                 // The future of the requests is allocated only while they are under way: thousands of jobs may wait for a permit.
-                Box::pin(self.try_once(&action, &spec, is_anew)).await
+                let span = tracing::error_span!(parent: &self.stream, "job", job = %spec.id);
+                Box::pin(self.try_once(&action, &spec, is_anew).instrument(span)).await
             };
             let report = match outcome {
                 Ok(uid) => Report::Done { action, uid, at: Instant::now() },
@@ -106,10 +111,18 @@ impl Actor {
     }
 
     async fn try_once(&self, action: &Action, spec: &JobSpec, is_anew: bool) -> Result<Option<String>, Stop> {
-        match action {
+        let done = match action {
             Action::Start { attempt, .. } => self.start(spec, *attempt, is_anew).await,
             Action::Suspend { attempt, .. } => self.suspend(spec, *attempt).await.map(|()| None),
+        };
+        match (action, &done) {
+            (Action::Start { attempt, .. }, Ok(Some(_))) => tracing::debug!(attempt, "job {} is started", spec.id),
+            (Action::Start { attempt, .. }, Ok(None)) => tracing::debug!(attempt, "job {} can't resume: its object is gone", spec.id),
+            (Action::Suspend { attempt, .. }, Ok(_)) => tracing::debug!(attempt, "job {} is asked to suspend", spec.id),
+            (_, Err(Stop::Api(error))) => tracing::debug!("job {}: {}", spec.id, words(error)),
+            (_, Err(Stop::Refused(reason))) => tracing::debug!("job {} is refused: {reason}", spec.id),
         }
+        done
     }
 
     /// Creates the job's objects, or resumes its suspended one. Returns `None` if that one no longer exists.
@@ -252,7 +265,15 @@ impl Actor {
     async fn timed<T>(&self, verb: &'static str, request: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let start = Instant::now();
         let outcome = in_time(request).await;
-        self.metrics.requested(verb, start.elapsed(), outcome.is_ok());
+        let elapsed = start.elapsed();
+        self.metrics.requested(verb, elapsed, outcome.is_ok());
+        tracing::trace!(
+            verb,
+            seconds = elapsed.as_secs_f64(),
+            is_ok = outcome.is_ok(),
+            "a request to {verb} took {} ms",
+            elapsed.as_millis()
+        );
         outcome
     }
 }

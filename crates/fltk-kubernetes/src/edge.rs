@@ -225,6 +225,7 @@ impl Work<'_, '_> {
         if events.is_empty() {
             return Ok(());
         }
+        events.iter().for_each(|event| tracing::trace!("{event:?}"));
         let actions = self.orchestrator.take(self.now(), events, (self.edge.clock)())?;
         self.tracker.follow(actions, self.orchestrator);
         self.carry_out();
@@ -242,7 +243,9 @@ impl Work<'_, '_> {
     /// Carries out the tracker's new orders.
     fn carry_out(&mut self) {
         if self.tracker.is_ready() {
-            self.edge.is_ready.store(true, Ordering::Relaxed);
+            if !self.edge.is_ready.swap(true, Ordering::Relaxed) {
+                tracing::debug!("the cluster's objects are listed: jobs may arrive");
+            }
         }
         for order in self.tracker.orders() {
             match order {

@@ -41,7 +41,10 @@ pub async fn clear(client: &Client, context: &RunContext, began: Timestamp, jobs
         let preconditions = Preconditions { uid: there.metadata.uid.clone(), resource_version: None };
         // In the background: while a `TrainJob` waits for its dependents, JobSet's controller makes them anew for as long as it waits.
         match in_time(all.delete(&name, &DeleteParams::background().preconditions(preconditions))).await {
-            Ok(_) => going.push((name, id)),
+            Ok(_) => {
+                tracing::debug!(job = %id, "`{name}` is removed, so that the job can be tried again");
+                going.push((name, id));
+            }
             Err(error) if failure(&error) == Failure::Missing => {}
             Err(error) => return Err(error),
         }

@@ -21,7 +21,7 @@ use std::{
 use axum::{
     Router,
     extract::{Request, State},
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, Method, StatusCode, header},
     middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::get,
@@ -174,13 +174,27 @@ async fn authorize(State(shared): State<Shared>, request: Request, next: Next) -
     next.run(request).await
 }
 
-/// Sets headers that tell browsers to accept the declared content type, and to cache nothing.
+/// Sets headers that tell browsers to accept the declared content type, and to cache nothing. Every response passes here, so it is logged here too.
 async fn harden(request: Request, next: Next) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let mut response = next.run(request).await;
+    tell(&method, &path, response.status());
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// Emits a diagnostic about a response: only an error of the server itself is for everybody to see, and probes are for nobody.
+fn tell(method: &Method, path: &str, status: StatusCode) {
+    let code = status.as_u16();
+    if status == StatusCode::INTERNAL_SERVER_ERROR {
+        tracing::warn!(%method, path, status = code, "{method} {path}: {status}");
+    } else if PROBES.contains(&path) {
+        tracing::trace!(%method, path, status = code, "{method} {path}: {status}");
+    } else {
+        tracing::debug!(%method, path, status = code, "{method} {path}: {status}");
+    }
 }
 
 impl Shared {

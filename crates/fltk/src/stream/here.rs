@@ -168,7 +168,10 @@ impl Work<'_, '_> {
         match action {
             Action::Start { job, attempt } => self.begin(job, attempt),
             Action::Suspend { job, attempt, .. } => match self.processes.get_mut(&job) {
-                Some(process) => process.ask_to_stop(),
+                Some(process) => {
+                    tracing::debug!(%job, attempt, "job {job} is asked to stop, for another");
+                    process.ask_to_stop();
+                }
                 None => self.pending.push(Event::Suspended { job, attempt }),
             },
         }
@@ -178,6 +181,7 @@ impl Work<'_, '_> {
         let Some(spec) = self.orchestrator.job(&job).map(|job| &job.spec) else { return };
         match self.start.process(spec, attempt) {
             Ok(process) => {
+                tracing::debug!(%job, attempt, "job {job} starts");
                 self.pending.push(Event::Created { job: job.clone(), attempt });
                 let node = &self.node.name;
                 let running = |(pod, _)| Event::PodRunning { job: job.clone(), attempt, pod, node: node.clone() };
@@ -196,6 +200,11 @@ impl Work<'_, '_> {
             self.processes.remove(&job);
             if let Some(at) = self.start.files.read_report(&job).and_then(|report| report.first_step_ms) {
                 self.pending.push(Event::FirstStep { job: job.clone(), at: self.at_wall_clock(at) });
+            }
+            match &ended {
+                Ended::Succeeded => tracing::debug!(%job, attempt, "job {job} has succeeded"),
+                Ended::Failed(reason, _) => tracing::debug!(%job, attempt, "job {job} has failed: {reason}"),
+                Ended::Stopped => tracing::debug!(%job, attempt, "job {job} has stopped"),
             }
             self.pending.push(match ended {
                 Ended::Succeeded => Event::ended(job, Outcome::Succeeded, "it trained to its end"),

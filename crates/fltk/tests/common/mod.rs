@@ -26,7 +26,7 @@ pub fn fltk(folder: &Path) -> Command {
 /// Returns such a command for `program`.
 pub fn program(program: &Path, folder: &Path) -> Command {
     let mut command = Command::new(program);
-    let ours = ["FLTK_RUNS", "FLTK_DATA", "FLTK_LAUNCHER", "FLTK_TERMINATION_LOG", "FLTK_INTERFACE"];
+    let ours = ["FLTK_RUNS", "FLTK_DATA", "FLTK_LAUNCHER", "FLTK_TERMINATION_LOG", "FLTK_INTERFACE", "FLTK_LOG", "FLTK_LOG_FORMAT"];
     for variable in ours.into_iter().chain(["RANK", "WORLD_SIZE", "LOCAL_RANK", "PET_NNODES", "GLOO_SOCKET_IFNAME"]) {
         command.env_remove(variable);
     }
@@ -93,6 +93,11 @@ tasks:
     checkpoint_every: 1
     distributed: { epochs: 4 }
 ";
+
+/// Parses each line of `text` as a JSON object.
+pub fn json_lines(text: &str) -> Vec<serde_json::Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+}
 
 /// Copies the files that version `version` wrote into `folder`: `runs` as the user has it, and beside it the files that the runs were begun with.
 pub fn earlier(version: &str, folder: &Path) {
