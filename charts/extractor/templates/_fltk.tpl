@@ -115,6 +115,18 @@ imagePullSecrets:
 {{- end }}
 {{- end }}
 
+{{/* The environment variables for the logs of our programs. */}}
+{{- define "fltk.logEnv" -}}
+{{- with .Values.fltk.log.level }}
+- name: FLTK_LOG
+  value: {{ . | quote }}
+{{- end }}
+{{- with .Values.fltk.log.format }}
+- name: FLTK_LOG_FORMAT
+  value: {{ . | quote }}
+{{- end }}
+{{- end }}
+
 {{/* The path of a folder within the working folder: (list $ "name"). */}}
 {{- define "fltk.path" -}}
 {{- $ := index . 0 -}}

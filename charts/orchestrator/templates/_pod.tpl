@@ -53,6 +53,7 @@ spec:
       env:
         - name: HOME
           value: /tmp
+        {{- with include "fltk.logEnv" . | trim }}{{ . | nindent 8 }}{{ end }}
       ports:
         - name: metrics
           containerPort: 9090

@@ -19,7 +19,7 @@ pub struct Cli {
     /// Print only warnings and errors.
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// Also print details, such as every client of every round; `-vv` prints more. FLTK_LOG sets the same (docs/diagnostics.md).
+    /// Also print details, such as every client of every round; `-vv` prints more. FLTK_LOG=debug does the same.
     #[arg(short, long, global = true, conflicts_with = "quiet", action = ArgAction::Count)]
     pub verbose: u8,
     /// The format of standard output.
@@ -117,7 +117,7 @@ impl Command {
 /// The format of diagnostics, for commands whose logs a cluster collects.
 #[derive(Args, Debug)]
 pub struct LogArgs {
-    /// The format of the messages on standard error.
+    /// The format of the messages on standard error: lines for people, or one JSON object per line for programs that collect logs.
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t, env = crate::log::FORMAT)]
     pub log_format: LogFormat,
 }

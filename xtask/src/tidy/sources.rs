@@ -43,7 +43,7 @@ const CONFINED: &[Confined] = &[
         words: &["println!", "eprintln!", "print!", "eprint!"],
         within: is_ours,
         allowed: &[("crates/libtorch-build/", "cargo reads what a build script prints")],
-        why: "these panic where nothing can be written, as on a full disk: `output::talk` drops what it can't say, `output::text` fails",
+        why: "these panic where nothing can be written, as on a full disk: `tracing::info!` drops what can't be written, `output::text` fails",
     },
     Confined {
         words: &["io::stdout", "anstream::stdout", "anstream::stderr"],

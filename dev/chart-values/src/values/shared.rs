@@ -22,8 +22,21 @@ pub struct Fltk {
     /// The image pull policy; Kubernetes' own default if empty.
     #[schemars(extend("enum" = ["", "Always", "IfNotPresent", "Never"]))]
     pull_policy: String,
+    /// The messages of our programs.
+    log: Log,
     /// One of KFLTK's values of 2021. It is not read.
     config: Json,
+}
+
+/// The messages that our programs write to standard error, which is a pod's log.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Log {
+    /// The level, or levels by module; that of information if empty.
+    level: String,
+    /// The format: lines for people, also if empty, or one JSON object per line.
+    #[schemars(extend("enum" = ["", "text", "json"]))]
+    format: String,
 }
 
 /// The images: each is `domain/projectName/name`, where an empty part is left out.
