@@ -1,6 +1,6 @@
 use std::{fs, io::Write as _, os::unix::fs::symlink};
 
-use fltk_core::ids::Round;
+use fltk_core::ids::{ClientId, Round};
 
 use super::*;
 use crate::{
