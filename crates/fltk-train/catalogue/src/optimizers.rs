@@ -25,11 +25,15 @@ pub struct OptimizerSpec {
     pub moments: fn(&Choice) -> &'static [&'static str],
     /// Returns the update of one step.
     #[cfg(libtorch)]
-    pub update: fn(&Choice, Step) -> Result<Box<dyn Update>, TrainError>,
+    pub update: MakeUpdate,
     /// Returns momentum, and true if it is Nesterov's, if steps are sums of gradients; `None` if they are normalized already.
     #[cfg(libtorch)]
     pub momentum: fn(&Choice) -> Option<(f64, bool)>,
 }
+
+/// The function that returns the update of one step.
+#[cfg(libtorch)]
+pub type MakeUpdate = fn(&Choice, Step) -> Result<Box<dyn Update>, TrainError>;
 
 /// A step of an optimizer.
 #[cfg(libtorch)]
