@@ -1,4 +1,9 @@
 //! Watches of the API server: each lists, then follows changes. After an error it resumes where it was, or lists again if that is too long ago.
+//!
+//! Listing, following and resuming are those of kube's runtime (`watcher`). Two things are our own. What was seen is passed on as messages, not kept in a
+//! `reflector`: the loop keeps only the few fields that it needs of each object, needs to know when a list begins and ends in order to notice what has
+//! vanished in between, and tells errors to people and metrics. And the waits between tries are our own, since `watcher` resets a back-off when a list
+//! begins, before it has succeeded: against an API server that refuses every list, kube's would always wait the shortest time.
 
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
