@@ -180,7 +180,7 @@ struct Classes {
 
 impl Classes {
     fn of(experiment: &Experiment, group: &ArrivalGroup) -> Self {
-        let members = experiment.tasks.iter().enumerate().filter(|(_, task)| group.tasks.contains(&task.name));
+        let members = experiment.tasks.iter().enumerate().filter(|(_, task)| group.has(task));
         let tasks = members.map(|(index, task)| (index, task.class_probability.unwrap_or(1.0), task.max_jobs.unwrap_or(u32::MAX)));
         Self { tasks: tasks.filter(|(_, weight, _)| *weight > 0.0).collect() }
     }
@@ -234,7 +234,7 @@ fn traced(experiment: &Experiment, stream: &StreamConfig, trace: &[TraceEntry]) 
 }
 
 fn group_of(experiment: &Experiment, task: usize) -> Option<&ArrivalGroup> {
-    experiment.stream.as_ref()?.groups.iter().find(|group| group.tasks.contains(&experiment.tasks[task].name))
+    experiment.stream.as_ref()?.groups.iter().find(|group| group.has(&experiment.tasks[task]))
 }
 
 fn draw_priority(experiment: &Experiment, task: usize, seed: Seed, key: [u64; 2]) -> i32 {

@@ -14,6 +14,7 @@ pub mod ids;
 pub mod metrics;
 pub mod milestone;
 pub mod model_state;
+pub mod name;
 pub mod schedule;
 pub mod seed;
 pub mod server_state;

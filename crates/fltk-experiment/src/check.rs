@@ -11,19 +11,23 @@ use super::{
     report::{Problem, Severity},
     source::{Span, quote, quote_all},
 };
-use fltk_core::catalogue::{Catalogue, Catalogues, Choice, ChoiceError, Entry, Kind, Misfit, NetEntry, Value};
+use fltk_core::{
+    catalogue::{Catalogue, Catalogues, Choice, ChoiceError, Entry, Kind, Misfit, NetEntry, Value},
+    name::Name,
+};
 
-/// The limit on characters in a name: a Kubernetes label holds 63.
-const NAME_CHARS_MAX: usize = 63;
+/// Reads a name that becomes part of folder and object names. A text that isn't one is refused, and a similar name stands for it, so that further problems
+/// are found too.
+pub(crate) fn read_name(text: &str, what: &str, span: Span, problems: &mut Vec<Problem>) -> Name {
+    text.parse().unwrap_or_else(|_| {
+        problems.push(Problem::error(span, format!("{} can't be the name of {what}", quote(text))).hint(Name::RULE));
+        Name::most_like(text).unwrap_or_else(|| own_name("refused"))
+    })
+}
 
-/// Checks a name that becomes part of folder and object names.
-pub(crate) fn check_name(name: &str, what: &str, span: Span, problems: &mut Vec<Problem>) {
-    let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    if name.is_empty() || name.len() > NAME_CHARS_MAX || !name.chars().all(fits) || name.starts_with('-') {
-        let message = format!("{} can't be the name of {what}", quote(name));
-        let hint = format!("letters, digits, `-` and `_`, at most {NAME_CHARS_MAX}; the first isn't `-`");
-        problems.push(Problem::error(span, message).hint(hint));
-    }
+/// Returns a name that we make ourselves.
+pub(crate) fn own_name(text: &str) -> Name {
+    text.parse().expect("we make names of letters, digits, `-` and `_` only, and short ones")
 }
 
 /// Settles the choices of a task and checks for impossible combinations within it.
@@ -32,7 +36,6 @@ pub(crate) fn check_task(mut task: Task, catalogues: &Catalogues, places: &Place
         problems.push(*problem);
         return None;
     }
-    check_name(&task.name, "a task", places.at("name").span, problems);
     check_network(&task, catalogues, places, problems);
     check_train(&task.train, catalogues, places, problems);
     check_priorities(&task, places, problems);

@@ -23,13 +23,13 @@ pub use cluster::Cluster;
 
 use super::{
     AdmissionConfig, Experiment, Gaps, OrchestratorType, PolicyName, StreamConfig,
-    check::check_stream,
+    check::{check_stream, own_name},
     places::Places,
     report::{Problem, Severity, refused},
     source::{Span, quote},
     tree::{Entry, Node, Value},
 };
-use fltk_core::{catalogue::Catalogues, seed::Seed};
+use fltk_core::{catalogue::Catalogues, name::Name, seed::Seed};
 
 /// The seed of an arrival file without a cluster file: that of KFLTK's example.
 const SEED_DEFAULT: Seed = Seed(42);
@@ -133,7 +133,7 @@ fn read_checked(
             let span = cluster_node.as_ref().and_then(|node| node.get("execution_config")?.get("experiment_prefix")).map(|node| node.span);
             experiment_name(&settings.experiment_prefix, span, problems)
         }
-        None => NAME_DEFAULT.to_owned(),
+        None => own_name(NAME_DEFAULT),
     };
     let seeds = seeds_of(seeds, settings.as_ref(), cluster_node.as_ref(), problems);
     let mut tasks = Vec::new();
@@ -222,14 +222,11 @@ fn check_both(experiment: &Experiment, arrival: Node, era: Era, cluster: Option<
 }
 
 /// Returns `prefix` as a name, with `-` instead of characters that a name can't have.
-fn experiment_name(prefix: &str, span: Option<Span>, problems: &mut Vec<Problem>) -> String {
-    let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    let plain: String = prefix.chars().map(|c| if fits(c) { c } else { '-' }).take(63).collect();
-    let plain = plain.trim_start_matches('-');
-    let name = if plain.is_empty() { NAME_DEFAULT.to_owned() } else { plain.to_owned() };
+fn experiment_name(prefix: &str, span: Option<Span>, problems: &mut Vec<Problem>) -> Name {
+    let name = Name::most_like(prefix).unwrap_or_else(|| own_name(NAME_DEFAULT));
     if name != prefix {
         let message = format!("the experiment is called {} here", quote(&name));
-        problems.push(Problem::new(Severity::Note, span, message).hint("names are letters, digits, `-` and `_`, at most 63"));
+        problems.push(Problem::new(Severity::Note, span, message).hint(format!("names are {}", Name::RULE)));
     }
     name
 }

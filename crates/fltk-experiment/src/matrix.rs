@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use fltk_core::name::{NAME_CHARS_MAX, Name};
+
 use super::{
     experiment_schema,
     overrides::put,
@@ -14,8 +16,6 @@ use super::{
 
 /// The limit on tasks from one matrix: the limit on tasks of an experiment.
 const CELLS_MAX: usize = 1000;
-/// The limit on characters in the name of a task.
-const NAME_CHARS_MAX: usize = 63;
 
 /// A setting that varies.
 struct Factor<'a> {
@@ -152,7 +152,7 @@ fn names(base: &str, factors: &[Factor<'_>], cells: &[Vec<usize>]) -> Vec<String
             format!("-{key}{}", text_of(&factor.values[*level], *level))
         };
         let suffix: String = factors.iter().zip(levels).map(part).collect();
-        let fits = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' };
+        let fits = |c: char| if Name::may_contain(c) { c } else { '_' };
         format!("{base}{}", suffix.chars().map(fits).collect::<String>())
     };
     let names: Vec<String> = cells.iter().map(speaking).collect();

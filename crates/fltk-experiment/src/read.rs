@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use super::{
     DatasetConfig, Experiment, NetworkConfig, Setting, Task, TrainConfig,
-    check::{check_name, check_stream, check_task, check_train, settle_with},
+    check::{check_stream, check_task, check_train, read_name, settle_with},
     experiment_schema,
     format::{DatasetFile, ExperimentFile, Kind, TaskFile},
     matrix,
@@ -51,15 +51,16 @@ fn read_checked(root: &Node, catalogues: &Catalogues, problems: &mut Vec<Problem
     }
     let num_tasks = tasks.len();
     let places = Places { root, whole: head(root), names: &[] };
-    if let Some(Node { value: Value::Text(name), span }) = root.get("name") {
-        check_name(name, "an experiment", *span, problems);
-    }
+    let name = match root.get("name") {
+        Some(Node { value: Value::Text(name), span }) => Some(read_name(name, "an experiment", *span, problems)),
+        _ => None,
+    };
     check_seeds(root, problems);
     // Tasks were read one by one above, so that a broken task doesn't hide problems of another.
     let mut json = root.to_json();
     json["tasks"] = Json::Array(Vec::new());
     let file: ExperimentFile = serde_json::from_value(json).ok()?;
-    let experiment = Experiment { name: file.name, seeds: file.seeds, tasks, stream: file.stream };
+    let experiment = Experiment { name: name?, seeds: file.seeds, tasks, stream: file.stream };
     // A group may name a task that couldn't be read: it isn't reported as unknown.
     if root.get("tasks").is_some_and(|tasks| matches!(&tasks.value, Value::List(items) if items.len() == num_tasks)) {
         check_stream(&experiment, &places, &task_spans, problems);
@@ -101,6 +102,7 @@ fn read_task(node: &Node, catalogues: &Catalogues, names: &mut BTreeMap<String, 
     if let Some(first) = names.insert(name.clone(), name_span) {
         problems.push(Problem::error(name_span, format!("two tasks are called {}", quote(&name))).label(first, "the first"));
     }
+    let name = read_name(&name, "a task", name_span, problems);
     let task = Task {
         name,
         network: file.network,

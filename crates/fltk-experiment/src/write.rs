@@ -14,7 +14,7 @@ pub fn to_yaml(experiment: &Experiment) -> String {
 /// The same, but settings that are left open stay open.
 pub(crate) fn to_yaml_as_is(experiment: &Experiment) -> String {
     let file = ExperimentFile {
-        name: experiment.name.clone(),
+        name: experiment.name.to_string(),
         seeds: experiment.seeds.clone(),
         tasks: experiment.tasks.iter().map(task_file).collect(),
         stream: experiment.stream.clone(),
@@ -29,7 +29,7 @@ fn task_file(task: &Task) -> TaskFile {
         Setting::Distributed(config) => (Kind::Distributed, None, Some(config.clone()), RolesFile { master: None, worker: other }),
     };
     TaskFile {
-        name: Some(task.name.clone()),
+        name: Some(task.name.to_string()),
         kind,
         network: task.network.clone(),
         dataset: match &task.dataset {

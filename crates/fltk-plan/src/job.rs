@@ -101,7 +101,7 @@ impl JobSpec {
 pub fn jobs(experiment: &Experiment, run: &str, replication: usize, trace: &[TraceEntry]) -> Result<Vec<JobSpec>, ArrivalsError> {
     let spec = |arrival: Arrival| {
         let task = &experiment.tasks[arrival.task];
-        JobSpec { id: JobId::of(run, replication, &arrival), replication, arrival, class: task.name.clone(), pods: pods(task) }
+        JobSpec { id: JobId::of(run, replication, &arrival), replication, arrival, class: task.name.to_string(), pods: pods(task) }
     };
     Ok(arrivals(experiment, replication, trace)?.into_iter().map(spec).collect())
 }

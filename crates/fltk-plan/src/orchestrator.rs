@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use fltk_core::{
     arrivals::{ArrivalsError, TraceEntry},
     experiment::{Duration, Experiment},
+    name::Name,
 };
 use fltk_records::journal::{Entry, Journal, JournalError, JournalEvent};
 use jiff::Timestamp;
@@ -55,7 +56,7 @@ pub struct Stream {
     /// The arrivals of its trace; empty without one.
     pub trace: Vec<TraceEntry>,
     /// The name of the run; the names of its jobs are derived from it.
-    pub run: String,
+    pub run: Name,
 }
 
 impl Stream {

@@ -105,8 +105,8 @@ fn rows(run: &RunRef) -> impl Iterator<Item = ExportRow> {
     let name = run.folder.name();
     run.history.rows().map(move |row| ExportRow {
         run: name.clone(),
-        experiment: description.experiment.clone(),
-        task: description.task.clone(),
+        experiment: description.experiment.to_string(),
+        task: description.task.to_string(),
         kind: settings.text("kind").to_owned(),
         network: network(settings),
         dataset: settings.text("dataset.name").to_owned(),

@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use fltk_core::{catalogue::Catalogues, experiment::Experiment, ids::Round};
+use fltk_core::{catalogue::Catalogues, experiment::Experiment, ids::Round, name::Name};
 use fltk_experiment::SourceFile;
 use jiff::Timestamp;
 
@@ -34,8 +34,6 @@ use crate::{
 const EXPERIMENT_BYTES_MAX: u64 = 16 << 20;
 /// The largest `run.json`, in bytes.
 const DESCRIPTION_BYTES_MAX: u64 = 1 << 20;
-/// The longest name of an experiment or a task, so that it fits into folder names and Kubernetes labels.
-const NAME_LENGTH_MAX: usize = 63;
 
 const EXPERIMENT: &str = "experiment.yaml";
 pub(crate) const DESCRIPTION: &str = "run.json";
@@ -67,21 +65,20 @@ impl RunFolder {
     /// `experiment.yaml`, `run.json`, an empty journal and no checkpoints. The folder is filled under a temporary name and renamed, so a
     /// folder that exists is complete.
     ///
-    /// `name` has letters, digits, `-` and `_`; `id_hex` is lower-case hex, and must distinguish runs started in the same second.
+    /// `id_hex` is lower-case hex, and must distinguish runs started in the same second.
     ///
     /// # Errors
-    /// If a name isn't allowed, the folder already exists, or it can't be written.
+    /// If the id isn't allowed, the folder already exists, or it can't be written.
     pub fn create(
         root: &Path,
-        name: &str,
+        name: &Name,
         now: Timestamp,
         id_hex: &str,
         experiment_yaml: &str,
         run: &RunDescription,
     ) -> Result<Self, RunError> {
-        check_name("the name of a run", name)?;
         if id_hex.is_empty() || id_hex.len() > 32 || !id_hex.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f')) {
-            return Err(RunError::Name { what: "the hexadecimal id of a run", name: files::printable(id_hex) });
+            return Err(RunError::Id { id: files::printable(id_hex) });
         }
         run.check().map_err(|problem| RunError::Description { path: root.join(DESCRIPTION), problem })?;
         let run_json = run.to_json();
@@ -273,16 +270,6 @@ pub(crate) fn parse(path: PathBuf, text: String, version: &str, catalogues: &Cat
 /// Returns true if the run's folder at `path` has a writer now.
 pub(crate) fn is_locked(path: &Path) -> bool {
     lock::is_taken(path)
-}
-
-/// Checks a name, because names become parts of paths, tables and Kubernetes objects.
-pub(crate) fn check_name(what: &'static str, name: &str) -> Result<(), RunError> {
-    let allowed = |c: u8| c.is_ascii_alphanumeric() || c == b'-' || c == b'_';
-    if (1..=NAME_LENGTH_MAX).contains(&name.len()) && name.bytes().all(allowed) {
-        Ok(())
-    } else {
-        Err(RunError::Name { what, name: files::printable(name) })
-    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use fltk_core::{
     event::RunEvent,
     ids::{ClientId, Round},
     metrics::{Evaluation, TrainSummary},
+    name::Name,
     seed::Seed,
 };
 use jiff::Timestamp;
@@ -14,6 +15,11 @@ use crate::{Host, Hyperparameter, Hyperparameters, RunDescription, RunFolder, Ru
 
 pub fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_767_323_045 + seconds).unwrap()
+}
+
+/// The name of the experiment of all runs.
+pub fn exp() -> Name {
+    "exp".parse().unwrap()
 }
 
 pub fn description(seed: u64) -> RunDescription {
@@ -26,8 +32,8 @@ pub fn description(seed: u64) -> RunDescription {
     ];
     RunDescription {
         fltk_version: "0.1.0".into(),
-        experiment: "exp".into(),
-        task: "task".into(),
+        experiment: exp(),
+        task: "task".parse().unwrap(),
         task_index: 0,
         seed: Seed(seed),
         replication: 0,
@@ -69,7 +75,7 @@ pub fn finished() -> RunEvent {
 
 /// Creates a new run in `root`; its id is its seed.
 pub fn folder(root: &Path, seed: u64) -> RunFolder {
-    RunFolder::create(root, "exp", at(0), &format!("{seed:08x}"), "name: exp\n", &description(seed)).unwrap()
+    RunFolder::create(root, &exp(), at(0), &format!("{seed:08x}"), "name: exp\n", &description(seed)).unwrap()
 }
 
 /// Creates a new run in `root` with these events, one second apart.

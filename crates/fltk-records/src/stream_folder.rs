@@ -19,7 +19,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use fltk_core::{catalogue::Catalogues, experiment::Experiment};
+use fltk_core::{catalogue::Catalogues, experiment::Experiment, name::Name};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -28,7 +28,7 @@ pub use self::listing::{StreamListing, StreamSummary};
 use crate::{
     RunError, RunLock, files, folder,
     journal::{Journal, JournalError, JournalEvent, Replay, replay},
-    run_folder::{self, check_name},
+    run_folder,
 };
 
 pub(crate) const DESCRIPTION: &str = "stream.json";
@@ -46,9 +46,9 @@ pub struct StreamDescription {
     /// The version of fltk that started it.
     pub fltk_version: String,
     /// The name of the stream: that of its folder, and of its objects in a cluster.
-    pub run: String,
+    pub run: Name,
     /// The experiment's name.
-    pub experiment: String,
+    pub experiment: Name,
     /// The time at which it started; times in its journal count from here.
     pub started_at: Timestamp,
 }
@@ -102,10 +102,9 @@ impl StreamFolder {
     /// is complete.
     ///
     /// # Errors
-    /// If the name isn't allowed, the folder already exists, or it can't be written.
+    /// If the folder already exists, or it can't be written.
     pub fn create<E: JournalEvent>(root: &Path, description: &StreamDescription, texts: &StreamTexts) -> Result<Self, RunError> {
-        check_name("the name of a stream", &description.run)?;
-        let path = root.join(&description.run);
+        let path = root.join(description.run.as_str());
         let recorded = Recorded { description: description.clone(), files_sha256: texts.digests() };
         folder::create(root, &path, |new| {
             let write = |name: &str, text: &str| files::write_new(&new.join(name), text.as_bytes());
@@ -133,7 +132,6 @@ impl StreamFolder {
         let bytes = files::read(&file, files::TEXT_BYTES_MAX as u64)?;
         let damaged = |problem: String| RunError::Description { path: file.clone(), problem };
         let Recorded { description, files_sha256 } = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
-        check_name("the name of a stream", &description.run)?;
         Ok(Self { path, description, files_sha256 })
     }
 
@@ -248,7 +246,12 @@ impl StreamFolder {
 impl StreamDescription {
     /// The description of a stream for tests.
     pub(crate) fn example() -> Self {
-        Self { fltk_version: "0".to_owned(), run: "s-1".to_owned(), experiment: "s".to_owned(), started_at: Timestamp::UNIX_EPOCH }
+        Self {
+            fltk_version: "0".to_owned(),
+            run: "s-1".parse().unwrap(),
+            experiment: "s".parse().unwrap(),
+            started_at: Timestamp::UNIX_EPOCH,
+        }
     }
 }
 

@@ -83,8 +83,8 @@ impl RunSummary {
         Self {
             run: folder.name(),
             path: folder.path().to_owned(),
-            experiment: description.experiment.clone(),
-            task: description.task.clone(),
+            experiment: description.experiment.to_string(),
+            task: description.task.to_string(),
             kind: description.hyperparameters.text("kind").to_owned(),
             network: network(&description.hyperparameters),
             dataset: description.hyperparameters.text("dataset.name").to_owned(),

@@ -156,7 +156,7 @@ fn settings_of_a_file_mean_what_they_meant() {
     assert_eq!(experiment(&text("settings.yaml")), experiment(&text("settings-resolved.yaml")));
     for run in RunFolder::list(&data("0.1.0").join("runs")).unwrap() {
         let run = RunFolder::open(run).unwrap();
-        let file = run.description().experiment.clone() + ".yaml";
+        let file = format!("{}.yaml", run.description().experiment);
         let mut of_file = recorded(&text(&file));
         if of_file.stream.is_some() {
             of_file.tasks.retain(|task| task.name == run.description().task);

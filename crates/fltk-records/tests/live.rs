@@ -102,8 +102,8 @@ fn started(from: u32) -> RunEvent {
 fn new_run(root: &Path) -> RunFolder {
     let description = RunDescription {
         fltk_version: "0".into(),
-        experiment: "exp".into(),
-        task: "task".into(),
+        experiment: "exp".parse().unwrap(),
+        task: "task".parse().unwrap(),
         task_index: 0,
         seed: Seed(1),
         replication: 0,
@@ -117,7 +117,7 @@ fn new_run(root: &Path) -> RunFolder {
         host: Host { cpu: "a CPU".into(), cores: 2, os: "Linux".into(), libtorch: None },
         started_at: at(0),
     };
-    RunFolder::create(root, "exp", at(0), "01", "", &description).unwrap()
+    RunFolder::create(root, &description.experiment, at(0), "01", "", &description).unwrap()
 }
 
 /// Records `events` like a separate process that then ends.
@@ -225,7 +225,8 @@ fn a_copy_that_is_got_again() {
 #[test]
 fn a_stream_whose_jobs_end_later() {
     let root = tempfile::tempdir().unwrap();
-    let description = StreamDescription { fltk_version: "0".into(), run: "s-1".into(), experiment: "s".into(), started_at: at(0) };
+    let description =
+        StreamDescription { fltk_version: "0".into(), run: "s-1".parse().unwrap(), experiment: "s".parse().unwrap(), started_at: at(0) };
     let folder = StreamFolder::create::<RunEvent>(root.path(), &description, &StreamTexts::default()).unwrap();
     let write = |ends: &[f64]| {
         let row = |(number, ended): (usize, &f64)| JobRow {

@@ -43,8 +43,8 @@ fn record(root: &Path, seed: u64, accuracies: &[f64], end: RunEvent) -> String {
     ];
     let description = RunDescription {
         fltk_version: "0.1.0".into(),
-        experiment: "exp".into(),
-        task: "task".into(),
+        experiment: "exp".parse().unwrap(),
+        task: "task".parse().unwrap(),
         task_index: 0,
         seed: Seed(seed),
         replication: 0,
@@ -58,7 +58,7 @@ fn record(root: &Path, seed: u64, accuracies: &[f64], end: RunEvent) -> String {
         host: Host { cpu: "a CPU".into(), cores: 2, os: "Linux".into(), libtorch: None },
         started_at: at(0),
     };
-    let folder = RunFolder::create(root, "exp", at(0), &format!("{seed:08x}"), "", &description).unwrap();
+    let folder = RunFolder::create(root, &description.experiment, at(0), &format!("{seed:08x}"), "", &description).unwrap();
     let (mut recorder, _) = RunRecorder::open(folder.clone(), "a test").unwrap();
     let mut time = 0;
     let mut record = |event: &RunEvent| {

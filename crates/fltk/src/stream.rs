@@ -9,7 +9,10 @@ pub mod kubernetes;
 
 use std::path::Path;
 
-use fltk_core::experiment::{Duration, Experiment};
+use fltk_core::{
+    experiment::{Duration, Experiment},
+    name::Name,
+};
 use fltk_experiment::SourceFile;
 #[cfg(feature = "cluster")]
 use fltk_kubernetes::manifest::RunContext;
@@ -18,9 +21,7 @@ use fltk_records::{StreamFolder, journal::Entry};
 use jiff::Timestamp;
 use tracing::Span;
 
-#[cfg(feature = "cluster")]
-pub use self::begin::check_name;
-pub use self::begin::{new_name, planned_name};
+pub use self::begin::{new_name, planned_name, read_name};
 pub use self::{
     clock::Clock,
     here::{End, Here, work},
@@ -56,9 +57,9 @@ impl Inputs {
     ///
     /// # Errors
     /// If its trace isn't valid.
-    pub fn stream(&self, run: &str) -> anyhow::Result<Stream> {
+    pub fn stream(&self, run: &Name) -> anyhow::Result<Stream> {
         let trace = self.trace.as_ref().map_or_else(|| Ok(Vec::new()), inputs::parse_trace)?;
-        Ok(Stream { experiment: self.experiment.clone().with_newest_defaults(), trace, run: run.to_owned() })
+        Ok(Stream { experiment: self.experiment.clone().with_newest_defaults(), trace, run: run.clone() })
     }
 }
 

@@ -54,8 +54,8 @@ fn stream(home: &Path, name: &str, is_cluster: bool, events: impl FnOnce(&[JobId
     let texts = StreamTexts { experiment: fltk_experiment::to_yaml(&experiment), cluster, trace: Some(TRACE.to_owned()) };
     let description = StreamDescription {
         fltk_version: "0".to_owned(),
-        run: name.to_owned(),
-        experiment: "s".to_owned(),
+        run: name.parse().unwrap(),
+        experiment: "s".parse().unwrap(),
         started_at: Timestamp::UNIX_EPOCH,
     };
     let folder = StreamFolder::create::<StreamEvent>(&home.join("runs"), &description, &texts).unwrap();

@@ -60,7 +60,7 @@ fn stream(home: &Path) -> JobId {
     let texts = StreamTexts { experiment: fltk_experiment::to_yaml(&experiment), cluster: None, trace: None };
     let description = StreamDescription {
         fltk_version: "0".to_owned(),
-        run: "batch".to_owned(),
+        run: "batch".parse().unwrap(),
         experiment: experiment.name.clone(),
         started_at: Timestamp::UNIX_EPOCH,
     };

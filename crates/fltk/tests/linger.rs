@@ -59,8 +59,8 @@ fn ended(home: &Path, last: Outcome) {
     let texts = StreamTexts { experiment: fltk_experiment::to_yaml(&experiment), cluster: Some(cluster), trace: None };
     let description = StreamDescription {
         fltk_version: "0".to_owned(),
-        run: NAME.to_owned(),
-        experiment: "s".to_owned(),
+        run: NAME.parse().unwrap(),
+        experiment: "s".parse().unwrap(),
         started_at: Timestamp::UNIX_EPOCH,
     };
     let folder = StreamFolder::create::<StreamEvent>(&home.join("runs"), &description, &texts).unwrap();

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Duration, Quantity};
+use super::{Duration, Quantity, Task};
 
 /// The stream of jobs that the tasks become.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -125,6 +125,14 @@ pub struct ArrivalGroup {
     pub gaps: Option<Gaps>,
     /// True if its jobs may preempt jobs of lower priority.
     pub preempt: bool,
+}
+
+impl ArrivalGroup {
+    /// Returns true if `task` is one of its tasks.
+    #[must_use]
+    pub fn has(&self, task: &Task) -> bool {
+        self.tasks.iter().any(|name| task.name == *name)
+    }
 }
 
 /// A priority that a job may draw, with its weight.

@@ -6,13 +6,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Duration, FederatedConfig, NetworkConfig, Priority, Resources, StreamConfig, TrainConfig, definition};
-use crate::seed::Seed;
+use crate::{name::Name, seed::Seed};
 
 /// A whole experiment: every task is run once per seed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Experiment {
-    /// The name: letters, digits, `-` and `_`; at most 63 characters, since it becomes part of folder and object names.
-    pub name: String,
+    /// The name, which becomes part of folder and object names.
+    pub name: Name,
     /// The root seeds, one per replication; never empty.
     pub seeds: Vec<Seed>,
     /// The job classes; never empty; names are unique.
@@ -24,8 +24,8 @@ pub struct Experiment {
 /// A job class: the training that each of its jobs does.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Task {
-    /// The name, unique within the experiment, with the same alphabet as the experiment's name.
-    pub name: String,
+    /// The name, unique within the experiment.
+    pub name: Name,
     /// The net.
     pub network: NetworkConfig,
     /// The data set.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use fltk_core::name::is_dns_label;
+
 use super::{
     super::{
         Experiment, Gaps, OrchestratorType, PolicyName, StreamConfig,
@@ -9,11 +11,9 @@ use super::{
         report::{Problem, Severity},
         source::{Span, closest, quote},
     },
-    check_name,
+    read_name,
 };
 
-/// The limit on characters in a namespace: it is a DNS label.
-const NAMESPACE_CHARS_MAX: usize = 63;
 /// The limit on characters in an image reference, which is a registry's host, a path and a tag.
 const IMAGE_CHARS_MAX: usize = 512;
 
@@ -24,7 +24,7 @@ pub(crate) fn check_stream(experiment: &Experiment, places: &Places<'_>, task_sp
     let mut seen = BTreeSet::new();
     for (index, group) in stream.groups.iter().enumerate() {
         let at = |key: &str| places.at(&format!("stream.groups.{index}.{key}"));
-        check_name(&group.name, "an arrival group", at("name").span, problems);
+        read_name(&group.name, "an arrival group", at("name").span, problems);
         if stream.groups[..index].iter().any(|earlier| earlier.name == group.name) {
             problems.push(Problem::error(at("name").span, format!("two groups are called {}", quote(&group.name))));
         }
@@ -76,9 +76,7 @@ fn check_gaps(gaps: Option<Gaps>, at: &dyn Fn(&str) -> Place, problems: &mut Vec
 
 fn check_names(stream: &StreamConfig, places: &Places<'_>, problems: &mut Vec<Problem>) {
     if let Some(namespace) = &stream.namespace {
-        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        let edges = namespace.starts_with('-') || namespace.ends_with('-');
-        if namespace.is_empty() || namespace.len() > NAMESPACE_CHARS_MAX || edges || !namespace.chars().all(fits) {
+        if !is_dns_label(namespace) {
             let problem = Problem::error(places.at("stream.namespace").span, format!("{} isn't a Kubernetes namespace", quote(namespace)));
             problems.push(problem.hint("lower-case letters, digits and `-` in the middle, at most 63"));
         }
@@ -135,7 +133,7 @@ fn check_simulated(experiment: &Experiment, stream: &StreamConfig, places: &Plac
             };
             problems.push(problem.hint(format!("add {example}, or use `batch`")));
         }
-        let members = || experiment.tasks.iter().zip(task_spans).filter(|(task, _)| group.tasks.contains(&task.name));
+        let members = || experiment.tasks.iter().zip(task_spans).filter(|(task, _)| group.has(task));
         let key = places.at("stream.class_probability").name;
         for (task, span) in members().filter(|(task, _)| task.class_probability.is_none()) {
             let message = format!("arrivals are simulated, and the task {} has no `{key}`", quote(&task.name));

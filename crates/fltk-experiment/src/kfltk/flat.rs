@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::{
     super::{
         DatasetConfig, Experiment, FederatedConfig, NetworkConfig, ScheduleUnit, SchedulerConfig, Setting, Task, TrainConfig,
-        check::{check_task, serde_name},
+        check::{check_task, own_name, serde_name},
         definition, entries,
         experiment_schema::default_of,
         places::Places,
@@ -233,7 +233,7 @@ fn read_checked(root: &Node, catalogues: &Catalogues, problems: &mut Vec<Problem
     let given = root.entry("optimizer").or_else(|| root.entry("lr")).or_else(|| root.entry("batch_size"));
     lower::note_settings(&train, dataset, given.map(|entry| entry.key_span), problems);
     let task = Task {
-        name: format!("{network}-{dataset}"),
+        name: own_name(&format!("{network}-{dataset}")),
         network: NetworkConfig::named(network),
         dataset: DatasetConfig { name: dataset.to_owned(), path: None },
         loss: loss.to_owned(),
@@ -260,7 +260,7 @@ fn read_checked(root: &Node, catalogues: &Catalogues, problems: &mut Vec<Problem
     let task = check_task(task, catalogues, &Places { root, whole: lower::head(root), names: &NAMES }, problems)?;
     let prefix = file.experiment_prefix.as_deref().filter(|prefix| !prefix.is_empty());
     let name = prefix.map_or_else(
-        || super::NAME_DEFAULT.to_owned(),
+        || own_name(super::NAME_DEFAULT),
         |prefix| super::experiment_name(prefix, root.get("experiment_prefix").map(|node| node.span), problems),
     );
     Some(Experiment { name, seeds: vec![file.rng_seed.unwrap_or(super::SEED_DEFAULT)], tasks: vec![task], stream: None })

@@ -4,7 +4,7 @@ use super::{
     super::{
         ArrivalGroup, DatasetConfig, DistributedConfig, Duration, FederatedConfig, Gaps, NetworkConfig, Resources, Setting, Task,
         TrainConfig,
-        check::check_task,
+        check::{check_task, own_name},
         experiment_schema::default_of,
         places::Places,
         report::{Problem, Severity},
@@ -15,7 +15,10 @@ use super::{
     sections::{Aggregation, ExperimentType, JobClass, System},
     training,
 };
-use fltk_core::catalogue::{Catalogues, Choice};
+use fltk_core::{
+    catalogue::{Catalogues, Choice},
+    name::Name,
+};
 
 /// A kind of job: its tasks, with the place of each, and their arrival group.
 pub(super) struct Job {
@@ -40,15 +43,15 @@ pub(super) const NAMES: [(&str, &str); 12] = [
 ];
 
 /// The name of a task: KFLTK's name of job `job`, with the number of its class.
-pub(super) fn task_name(job: usize, class: usize) -> String {
-    format!("train_job_{job}_{class}")
+pub(super) fn task_name(job: usize, class: usize) -> Name {
+    own_name(&format!("train_job_{job}_{class}"))
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the schema bounds it to ten years")]
 pub(super) fn job(index: usize, tasks: Vec<(Task, Span)>, mean_gap_seconds: Option<f64>, preempt: Option<bool>) -> Job {
     let group = ArrivalGroup {
         name: format!("train_job_{index}"),
-        tasks: tasks.iter().map(|(task, _)| task.name.clone()).collect(),
+        tasks: tasks.iter().map(|(task, _)| task.name.to_string()).collect(),
         // KFLTK drew whole minutes or seconds from a Poisson distribution; the intention was a Poisson process with this mean gap.
         gaps: mean_gap_seconds.map(|seconds| Gaps::Exponential { mean: Duration::from_millis((seconds * 1000.0).round() as u64) }),
         preempt: preempt.unwrap_or(false),
@@ -68,7 +71,7 @@ pub(super) fn head(node: &Node) -> Span {
 pub(super) fn read_class(
     node: &Node,
     kind: ExperimentType,
-    name: String,
+    name: Name,
     names: &[(&str, &str)],
     catalogues: &Catalogues,
     problems: &mut Vec<Problem>,

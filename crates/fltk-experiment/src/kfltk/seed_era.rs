@@ -19,7 +19,7 @@ use super::{
     lower::{self, Job},
     training,
 };
-use fltk_core::catalogue::Catalogues;
+use fltk_core::{catalogue::Catalogues, name::Name};
 
 /// The seed era's constant schedule.
 const SCHEDULER: SchedulerConfig = SchedulerConfig { step_size: 50, gamma: 0.5, minimum_learning_rate: 1e-10, unit: ScheduleUnit::Epoch };
@@ -191,7 +191,7 @@ fn read_job(node: &Node, index: usize, catalogues: &Catalogues, problems: &mut V
     Some(lower::job(index, tasks, job.lambda, job.preempt_jobs))
 }
 
-fn read_class(node: &Node, name: String, catalogues: &Catalogues, problems: &mut Vec<Problem>) -> Option<Task> {
+fn read_class(node: &Node, name: Name, catalogues: &Catalogues, problems: &mut Vec<Problem>) -> Option<Task> {
     let class: JobClass = serde_json::from_value(node.to_json()).ok()?;
     let network = match class.network_configuration.network {
         NetworkName::Cifar100ResNet => "Cifar100ResNet",

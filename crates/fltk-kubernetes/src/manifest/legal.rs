@@ -2,10 +2,10 @@
 //!
 //! This module doesn't check whether the named objects exist.
 
+use fltk_core::name::{NAME_CHARS_MAX, is_dns_label, is_label_value};
+
 use super::{RUN_LABEL, RunContext};
 
-/// The maximum length of a label's name or value, and of a namespace.
-const LABEL_CHARS_MAX: usize = 63;
 /// The maximum length of any other object's name, and of the part before the `/` of a label's name.
 const SUBDOMAIN_CHARS_MAX: usize = 253;
 
@@ -15,7 +15,7 @@ pub fn refusals(context: &RunContext) -> Vec<String> {
     let mut refusals = Vec::new();
     let mut check = |is_legal: bool, what: &str, text: &str, rule: &str| {
         if !is_legal {
-            let shown: String = text.chars().take(2 * LABEL_CHARS_MAX).collect();
+            let shown: String = text.chars().take(2 * NAME_CHARS_MAX).collect();
             refusals.push(format!("{what} can't be `{}`: {rule}", shown.escape_debug()));
         }
     };
@@ -52,23 +52,12 @@ pub fn refusals(context: &RunContext) -> Vec<String> {
     refusals
 }
 
-/// True if the text is a label value and isn't empty.
-fn is_label_value(text: &str) -> bool {
-    let is_inner = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.');
-    text.len() <= LABEL_CHARS_MAX && has_edges(text, |c| c.is_ascii_alphanumeric()) && text.bytes().all(is_inner)
-}
-
 /// True if the text is a key of a label, an annotation or a resource.
 fn is_key(text: &str) -> bool {
     match text.split_once('/') {
         Some((domain, name)) => is_subdomain(domain) && is_label_value(name),
         None => is_label_value(text),
     }
-}
-
-fn is_dns_label(text: &str) -> bool {
-    let is_edge = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
-    text.len() <= LABEL_CHARS_MAX && has_edges(text, is_edge) && text.bytes().all(|c| is_edge(c) || c == b'-')
 }
 
 fn is_subdomain(text: &str) -> bool {
@@ -100,7 +89,6 @@ mod tests {
         for wrong in ["a/", "/a", "A/a", "a/b/c", "-a.b/c", "a..b/c", &format!("{}/a", "x".repeat(254))] {
             assert!(!is_key(wrong), "{wrong}");
         }
-        assert!(is_dns_label("a-1") && !is_dns_label("a.b") && !is_dns_label("A") && !is_dns_label("a-"));
         assert!(is_subdomain("a.b-c") && !is_subdomain("a.") && !is_subdomain("a_b") && !is_subdomain(""));
     }
 }

@@ -85,7 +85,7 @@ impl Cluster {
         let config = KubernetesConfig::parse(&file(format!("kubernetes: {{ {kubernetes} }}")));
         let (config, _) = config.unwrap_or_else(|report| panic!("{}", report.render(false)));
         let trace = if trace.is_empty() { Vec::new() } else { read_trace("trace", &format!("time,class,priority\n{trace}")).unwrap() };
-        let stream = Stream { experiment, trace, run: "edge-1".to_owned() };
+        let stream = Stream { experiment, trace, run: "edge-1".parse().unwrap() };
         Self::begin(Scenario::new(), stream, config)
     }
 
@@ -100,10 +100,10 @@ impl Cluster {
         let memory = Path::new("/dev/shm");
         let root = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
         let description =
-            StreamDescription { fltk_version: "0".to_owned(), run: run.clone(), experiment: "edge".to_owned(), started_at: began };
+            StreamDescription { fltk_version: "0".to_owned(), run: run.clone(), experiment: "edge".parse().unwrap(), started_at: began };
         let folder = StreamFolder::create::<StreamEvent>(root.path(), &description, &StreamTexts::default()).unwrap();
         let context = RunContext {
-            run,
+            run: run.to_string(),
             namespace: NAMESPACE.to_owned(),
             image: "fltk".to_owned(),
             config,

@@ -15,7 +15,11 @@ tasks:
 stream: { admission: { type: max_concurrent, jobs: 1 } }
 ";
     let file = SourceFile { name: "s.yaml".to_owned(), text: text.to_owned() };
-    Stream { experiment: parse(&[file], &[], fltk_catalogue::catalogues()).unwrap().experiment, trace: Vec::new(), run: "s-1".to_owned() }
+    Stream {
+        experiment: parse(&[file], &[], fltk_catalogue::catalogues()).unwrap().experiment,
+        trace: Vec::new(),
+        run: "s-1".parse().unwrap(),
+    }
 }
 
 /// Ends every job that is started, one event per millisecond, until `stop` events were journaled or all is done. Returns the jobs that were started.
@@ -76,8 +80,8 @@ fn a_kill_at_any_record_loses_nothing_and_starts_nothing_twice() {
         let root = tempfile::tempdir().unwrap();
         let description = StreamDescription {
             fltk_version: "0".to_owned(),
-            run: "s-1".to_owned(),
-            experiment: "s".to_owned(),
+            run: "s-1".parse().unwrap(),
+            experiment: "s".parse().unwrap(),
             started_at: Timestamp::UNIX_EPOCH,
         };
         let folder = StreamFolder::create::<StreamEvent>(root.path(), &description, &StreamTexts::default()).unwrap();
@@ -104,7 +108,7 @@ fn streams_are_the_same_by_what_arrives_in_them() {
     for other in ["0,a,\n1.6,b,2\n", "0,b,\n1.5,b,2\n", "0,a,1\n1.5,b,2\n", "0,a,\n"] {
         assert!(!csv.is_same_as(&with("arrivals.csv", &format!("time,class,priority\n{other}"))), "{other}");
     }
-    assert!(!csv.is_same_as(&Stream { run: "s-2".to_owned(), ..csv.clone() }));
+    assert!(!csv.is_same_as(&Stream { run: "s-2".parse().unwrap(), ..csv.clone() }));
     let (mut here, mut elsewhere) = (csv.clone(), csv.clone());
     for (stream, path) in [(&mut here, "./arrivals.csv"), (&mut elsewhere, "old/arrivals.csv")] {
         stream.experiment.stream.as_mut().unwrap().trace = Some(path.to_owned());
@@ -163,8 +167,8 @@ fn what_failed_is_tried_again_one_replication_after_another() {
     let root = tempfile::tempdir().unwrap();
     let description = StreamDescription {
         fltk_version: "0".to_owned(),
-        run: "s-1".to_owned(),
-        experiment: "s".to_owned(),
+        run: "s-1".parse().unwrap(),
+        experiment: "s".parse().unwrap(),
         started_at: Timestamp::UNIX_EPOCH,
     };
     let folder = StreamFolder::create::<StreamEvent>(root.path(), &description, &StreamTexts::default()).unwrap();

@@ -5,11 +5,11 @@ use std::{
     path::Path,
 };
 
-use fltk_core::{experiment::Task, seed::Seed};
+use fltk_core::{experiment::Task, name::Name, seed::Seed};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{RunError, check_name};
+use super::RunError;
 use crate::files::{self, TEXT_BYTES_MAX};
 
 /// The format of `run.json`. A reader refuses higher ones, and ignores fields that it doesn't know.
@@ -33,9 +33,9 @@ pub struct RunDescription {
     /// The version of `fltk` that created the folder.
     pub fltk_version: String,
     /// The experiment's name.
-    pub experiment: String,
+    pub experiment: Name,
     /// The task's name.
-    pub task: String,
+    pub task: Name,
     /// The task's index in the experiment, counted from 0.
     pub task_index: u32,
     /// The replication's root seed.
@@ -237,8 +237,6 @@ impl RunDescription {
 
     /// Checks that it can be displayed in a table and be part of a path.
     pub(super) fn check(&self) -> Result<(), String> {
-        check_name("the name of an experiment", &self.experiment).map_err(|error| error.to_string())?;
-        check_name("the name of a task", &self.task).map_err(|error| error.to_string())?;
         if self.group.len() > 64 || !self.group.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f')) {
             return Err(format!("group `{}` is not lower-case hex of at most 64 digits", files::printable(&self.group)));
         }

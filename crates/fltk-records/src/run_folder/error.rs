@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use fltk_experiment::Report;
 
-use super::NAME_LENGTH_MAX;
 use crate::{checkpoint::CheckpointError, files::FileError, history::OrderError, journal::JournalError};
 
 /// A run's folder can't be made, read or written.
@@ -27,13 +26,11 @@ pub enum RunError {
     /// One of its checkpoints can't be read or written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// A name could lead out of the runs folder, or isn't accepted by some other part of fltk.
-    #[error("`{name}` can't be {what}: letters, digits, `-` and `_` are allowed, 1 to {NAME_LENGTH_MAX} of them")]
-    Name {
-        /// The kind of the name.
-        what: &'static str,
-        /// The name.
-        name: String,
+    /// The id of a run could lead out of the runs folder.
+    #[error("`{id}` can't be the id of a run: 1 to 32 hexadecimal digits in small letters")]
+    Id {
+        /// The id.
+        id: String,
     },
     /// A name can't be that of a folder within another.
     #[error("`{name}` can't be the name of a folder of records: one step down a path, not hidden, of at most 100 bytes")]

@@ -1,7 +1,7 @@
 use fltk_catalogue::catalogues;
 
 use super::*;
-use crate::samples::{at, description, finished, folder, recorded, round, saved, started};
+use crate::samples::{at, description, exp, finished, folder, recorded, round, saved, started};
 
 fn derived(folder: &RunFolder) -> Vec<(String, Vec<u8>)> {
     let names = files::names_in(folder.path(), 100).unwrap();
@@ -27,30 +27,23 @@ fn a_new_folder_is_complete_and_can_be_opened() {
     assert_eq!(RunFolder::find(&runs, Path::new(&made.name())).unwrap(), made);
     assert_eq!(RunFolder::find(Path::new("nowhere"), made.path()).unwrap(), made);
 
-    let again = RunFolder::create(&runs, "exp", at(0), "00000007", "", &description(7));
+    let again = RunFolder::create(&runs, &exp(), at(0), "00000007", "", &description(7));
     assert!(matches!(again, Err(RunError::Exists { path }) if path == made.path()));
 }
 
 #[test]
-fn names_that_lead_elsewhere_and_what_can_not_be_read_back_are_refused() {
+fn ids_that_lead_elsewhere_and_what_can_not_be_read_back_are_refused() {
     let root = tempfile::tempdir().unwrap();
-    let check = |name: &str, id: &str| {
-        let error = RunFolder::create(root.path(), name, at(0), id, "", &description(1)).unwrap_err();
-        assert!(matches!(error, RunError::Name { .. }), "{error}");
-    };
-    check("../exp", "00");
-    check("", "00");
-    check(&"x".repeat(64), "00");
-    check("a b", "00");
-    check("exp", "../00");
-    check("exp", "AB");
-    check("exp", "");
+    for id in ["../00", "AB", "", &"0".repeat(33)] {
+        let error = RunFolder::create(root.path(), &exp(), at(0), id, "", &description(1)).unwrap_err();
+        assert!(matches!(error, RunError::Id { .. }), "{error}");
+    }
     let mut run = description(1);
-    run.task = "../../etc".into();
-    let error = RunFolder::create(root.path(), "exp", at(0), "00", "", &run).unwrap_err();
+    run.group = "../../etc".into();
+    let error = RunFolder::create(root.path(), &exp(), at(0), "00", "", &run).unwrap_err();
     assert!(matches!(error, RunError::Description { .. }), "{error}");
     let huge = "#".repeat(EXPERIMENT_BYTES_MAX as usize + 1);
-    let error = RunFolder::create(root.path(), "exp", at(0), "00", &huge, &description(1)).unwrap_err();
+    let error = RunFolder::create(root.path(), &exp(), at(0), "00", &huge, &description(1)).unwrap_err();
     assert!(matches!(error, RunError::File(FileError::TooLarge { .. })), "{error}");
     assert!(files::names_in(root.path(), 10).unwrap().is_empty());
 }
@@ -69,7 +62,7 @@ fn a_description_from_elsewhere_is_checked() {
     };
     check("\"format\": 1", "\"format\": 2", "has format 2, this version of fltk reads up to 1\nhint: ");
     check("\"format\": 1,", "", "missing field `format`");
-    check("\"experiment\": \"exp\"", "\"experiment\": \"../exp\"", "`../exp` can't be the name of an experiment");
+    check("\"experiment\": \"exp\"", "\"experiment\": \"../exp\"", "`../exp` can't be a name");
     check("\"a CPU\"", "\"\\u001b[2J\"", "control characters");
     check("\"group\": \"ab12\"", "\"group\": \"xyz\"", "not lower-case hex");
     check("\"num_jobs\": 1", "\"num_jobs\": 0", "job 0 of a group of 0");
@@ -256,7 +249,7 @@ fn what_earlier_versions_recorded_is_no_other_settings_than_now() {
         .with_earliest_defaults();
     assert_eq!(recorded.len(), experiment.tasks.len());
     for task in &experiment.tasks {
-        assert_eq!(Hyperparameters::of(task).key(), recorded[&task.name].key(), "{}", task.name);
+        assert_eq!(Hyperparameters::of(task).key(), recorded[task.name.as_str()].key(), "{}", task.name);
     }
     for path in RunFolder::list(&data.join("runs")).unwrap() {
         let run = RunFolder::open(path).unwrap();

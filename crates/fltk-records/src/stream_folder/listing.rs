@@ -47,7 +47,7 @@ impl StreamListing {
                 Ok(folder) => listing.streams.push(StreamSummary {
                     // The stream is found by the folder's name, whatever a copy's description says.
                     stream: files::printable(&path.file_name().unwrap_or_default().to_string_lossy()),
-                    experiment: folder.description().experiment.clone(),
+                    experiment: folder.description().experiment.to_string(),
                     started_at: folder.description().started_at,
                     is_orchestrated: folder.is_taken(),
                 }),

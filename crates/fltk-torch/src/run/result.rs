@@ -80,8 +80,8 @@ impl RunResult {
             })
             .collect();
         Ok(Self {
-            experiment: description.experiment.clone(),
-            task: description.task.clone(),
+            experiment: description.experiment.to_string(),
+            task: description.task.to_string(),
             kind: description.hyperparameters.text("kind").to_owned(),
             seed: description.seed.0,
             unit: run.history.unit().unwrap_or(Unit::Epoch),

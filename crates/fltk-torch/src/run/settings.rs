@@ -42,7 +42,7 @@ fn task_digest(mut task: Task, seed: Seed, base: &Path) -> anyhow::Result<[u8; D
     if let NetworkConfig::TorchScript { torchscript } = &mut task.network {
         *torchscript = fltk_train::module_sha256(&base.join(&*torchscript)).or_exit(Exit::Experiment)?;
     }
-    let alone = Experiment { name: "job".to_owned(), seeds: vec![seed], tasks: vec![task], stream: None };
+    let alone = Experiment { name: "job".parse()?, seeds: vec![seed], tasks: vec![task], stream: None };
     Ok(digest(&fltk_experiment::to_yaml(&alone)))
 }
 

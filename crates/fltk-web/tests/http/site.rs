@@ -154,8 +154,8 @@ fn round(round: u32) -> RunEvent {
 pub fn begin(root: &Path, seed: u64, rounds: u32) -> RunRecorder {
     let description = RunDescription {
         fltk_version: "0.1.0".into(),
-        experiment: "exp".into(),
-        task: "task".into(),
+        experiment: "exp".parse().unwrap(),
+        task: "task".parse().unwrap(),
         task_index: 0,
         seed: Seed(seed),
         replication: 0,
@@ -169,7 +169,7 @@ pub fn begin(root: &Path, seed: u64, rounds: u32) -> RunRecorder {
         host: Host { cpu: "a CPU".into(), cores: 2, os: "Linux".into(), libtorch: None },
         started_at: at(0),
     };
-    let folder = RunFolder::create(root, "exp", at(0), &format!("{seed:08x}"), "name: exp\n", &description).unwrap();
+    let folder = RunFolder::create(root, &description.experiment, at(0), &format!("{seed:08x}"), "name: exp\n", &description).unwrap();
     let (mut recorder, _) = RunRecorder::open(folder, "a test").unwrap();
     recorder.record(&RunEvent::Started { from: Milestone::START, version: "0.1.0".into() }, at(0)).unwrap();
     (0..rounds).for_each(|step| recorder.record(&round(step), at(1)).unwrap());
@@ -196,8 +196,8 @@ pub fn name(seed: u64) -> String {
 pub fn stream(root: &Path, name: &str, experiment: &str) {
     let description = StreamDescription {
         fltk_version: "0".to_owned(),
-        run: name.to_owned(),
-        experiment: "s".to_owned(),
+        run: name.parse().unwrap(),
+        experiment: "s".parse().unwrap(),
         started_at: Timestamp::UNIX_EPOCH,
     };
     let texts = StreamTexts { experiment: experiment.to_owned(), ..StreamTexts::default() };

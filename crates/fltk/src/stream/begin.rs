@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use fltk_core::name::{NAME_CHARS_MAX, Name};
 use fltk_plan::{Stream, StreamEvent};
 use fltk_records::{StreamDescription, StreamFolder, StreamTexts};
 use jiff::Timestamp;
@@ -10,35 +11,29 @@ use sha2::{Digest as _, Sha256};
 use super::{Begun, Inputs, Place};
 use crate::exit::{Exit, OrExit as _, failure};
 
-/// The maximum length of a stream's name, which is the value of a label.
-const NAME_CHARS_MAX: usize = 63;
-
 /// Returns the name of a stream of `experiment` in plans, which is also the prefix of a new stream's name: the experiment's name as a valid label value,
 /// without `-` and `_` at its ends.
 #[must_use]
-pub fn planned_name(experiment: &str) -> String {
-    let name: String = experiment.trim_matches(['-', '_']).chars().take(NAME_CHARS_MAX).collect();
-    if name.is_empty() { "stream".to_owned() } else { name }
+pub fn planned_name(experiment: &Name) -> Name {
+    experiment.label_value().unwrap_or_else(|| "stream".parse().expect("a name of letters"))
 }
 
 /// Returns a name for a new stream of `experiment`: the experiment's name, the time, and a unique suffix.
 #[must_use]
-pub fn new_name(experiment: &str, now: Timestamp) -> String {
+pub fn new_name(experiment: &Name, now: Timestamp) -> Name {
     let unique = hex::encode(&Sha256::digest(format!("{}/{}", now.as_nanosecond(), std::process::id()))[..2]);
     let rest = format!("{}-{unique}", now.strftime("%Y%m%d-%H%M%S"));
     let prefix: String = planned_name(experiment).chars().take(NAME_CHARS_MAX - rest.len() - 1).collect();
-    format!("{prefix}-{rest}")
+    format!("{prefix}-{rest}").parse().expect("the beginning of a name, a time and a number, all of them short")
 }
 
-/// Checks that `name` is a valid label value.
+/// Reads the name of a stream, which has to be the value of a label, too.
 ///
 /// # Errors
-/// If it isn't.
-pub fn check_name(name: &str) -> anyhow::Result<()> {
-    let fits = |c: u8| c.is_ascii_alphanumeric() || c == b'-' || c == b'_';
-    let edges = [name.bytes().next(), name.bytes().last()].into_iter().all(|c| c.is_some_and(|c| c.is_ascii_alphanumeric()));
-    if edges && name.len() <= NAME_CHARS_MAX && name.bytes().all(fits) {
-        return Ok(());
+/// If `name` isn't one.
+pub fn read_name(name: &str) -> anyhow::Result<Name> {
+    if let Some(name) = name.parse().ok().filter(Name::is_label_value) {
+        return Ok(name);
     }
     let message = format!(
         "`{}` can't name a stream: letters, digits, and `-` and `_` between them, at most {NAME_CHARS_MAX}",
@@ -79,15 +74,14 @@ impl Begun {
     /// this version: their texts may come from an older version, which wrote fewer settings.
     ///
     /// # Errors
-    /// If `name` isn't a valid name, the stream is a different one, or it can't be [resumed](Self::resume).
-    pub fn named(root: &Path, name: &str, is_same: impl FnOnce(&Self) -> anyhow::Result<bool>) -> anyhow::Result<Option<Self>> {
-        check_name(name)?;
-        let path = root.join(name);
+    /// If the stream is a different one, or it can't be [resumed](Self::resume).
+    pub fn named(root: &Path, name: &Name, is_same: impl FnOnce(&Self) -> anyhow::Result<bool>) -> anyhow::Result<Option<Self>> {
+        let path = root.join(name.as_str());
         if !path.exists() {
             return Ok(None);
         }
         let begun = Self::resume(StreamFolder::open(path).or_exit(Exit::Records)?)?;
-        if begun.name() != name {
+        if begun.stream.run != *name {
             let message = format!(
                 "`{}` is the folder of the stream `{}`, under another name\nhint: `{}` goes on with it",
                 begun.folder.path().display(),
@@ -135,7 +129,7 @@ impl Begun {
     pub fn is_of(&self, inputs: &Inputs) -> anyhow::Result<bool> {
         let written = self.folder.written_experiment(crate::catalogues()).or_exit(Exit::Records)?;
         let experiment = inputs.experiment.clone().with_defaults_of(&written);
-        Ok(self.stream.is_same_as(&Inputs { experiment, ..inputs.clone() }.stream(self.name())?))
+        Ok(self.stream.is_same_as(&Inputs { experiment, ..inputs.clone() }.stream(&self.stream.run)?))
     }
 }
 
@@ -146,13 +140,16 @@ mod tests {
     #[test]
     fn names_are_labels() {
         let now = Timestamp::UNIX_EPOCH;
-        for experiment in ["a", &"x".repeat(63), "-_a", "_lenet-", "a__", "__"] {
-            check_name(&new_name(experiment, now)).unwrap();
-            check_name(&planned_name(experiment)).unwrap();
+        for experiment in ["a", &"x".repeat(63), "_-a", "_lenet-", "a__", "__"] {
+            let experiment = experiment.parse().unwrap();
+            assert!(new_name(&experiment, now).is_label_value() && planned_name(&experiment).is_label_value());
         }
-        assert_eq!((planned_name("_lenet-").as_str(), planned_name("a_b").as_str()), ("lenet", "a_b"));
+        let check = |experiment: &str, planned: &str| assert_eq!(planned_name(&experiment.parse().unwrap()), planned);
+        check("_lenet-", "lenet");
+        check("a_b", "a_b");
+        check("__", "stream");
         for wrong in ["", "-a", "a_", "a b", &"a".repeat(64), "é"] {
-            assert!(check_name(wrong).is_err(), "{wrong}");
+            assert!(read_name(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -16,8 +16,8 @@ use jiff::Timestamp;
 pub fn record(root: &Path, seed: u64) -> String {
     let description = RunDescription {
         fltk_version: "0.1.0".into(),
-        experiment: "exp".into(),
-        task: "task".into(),
+        experiment: "exp".parse().unwrap(),
+        task: "task".parse().unwrap(),
         task_index: 0,
         seed: Seed(seed),
         replication: 0,
@@ -31,7 +31,9 @@ pub fn record(root: &Path, seed: u64) -> String {
         host: Host { cpu: "a CPU".into(), cores: 2, os: "Linux".into(), libtorch: None },
         started_at: Timestamp::UNIX_EPOCH,
     };
-    let folder = RunFolder::create(root, "exp", Timestamp::UNIX_EPOCH, &format!("{seed:08x}"), "name: exp\n", &description).unwrap();
+    let folder =
+        RunFolder::create(root, &description.experiment, Timestamp::UNIX_EPOCH, &format!("{seed:08x}"), "name: exp\n", &description)
+            .unwrap();
     let name = folder.name();
     let (mut recorder, _) = RunRecorder::open(folder, "a test").unwrap();
     let epoch = |epoch: u32| RunEvent::EpochEnded {

@@ -50,15 +50,16 @@ pub async fn begin(args: &ClusterArgs, inputs: &ClusterInputs, namespace: &Names
     let now = Timestamp::now();
     let name = match &args.id {
         Some(name) => {
+            let name = stream::read_name(name)?;
             let is_same = |begun: &Begun| {
                 let context = begun.context()?;
-                namespace.check(name, &context.namespace)?;
+                namespace.check(&name, &context.namespace)?;
                 Ok(inputs.is_config_of(context)? && begun.is_of(&inputs.inputs)?)
             };
-            if let Some(begun) = Begun::named(&args.runs, name, is_same)? {
+            if let Some(begun) = Begun::named(&args.runs, &name, is_same)? {
                 return Ok(begun);
             }
-            name.clone()
+            name
         }
         None => stream::new_name(&inputs.inputs.experiment.name, now),
     };

@@ -25,9 +25,8 @@ pub async fn run(cli: &Cli, args: &ClusterArgs, named: &Path) -> anyhow::Result<
     let (run, namespace) = match &begun {
         Some(begun) => (begun.name().to_owned(), begun.context()?.namespace.clone()),
         None => {
-            let name = named.to_str().unwrap_or_default().to_owned();
-            stream::check_name(&name)?;
-            (name, args.target.namespace.clone().unwrap_or(target.namespace))
+            let name = stream::read_name(named.to_str().unwrap_or_default())?;
+            (name.to_string(), args.target.namespace.clone().unwrap_or(target.namespace))
         }
     };
     let who = format!("`fltk cluster --down`, process {}", std::process::id());

@@ -35,7 +35,7 @@ pub fn run(cli: &Cli, args: &ExperimentArgs, locations: &LocationArgs) -> anyhow
         let dataset = fltk_data::load(&task.dataset, &base, &locations).or_exit(Exit::Data)?;
         for &seed in &experiment.seeds {
             let clients = (0..).zip(split(&dataset, federated, seed)?).collect();
-            splits.push(TaskSplit { task: task.name.clone(), seed, labels_digest: dataset.labels_digest(), clients });
+            splits.push(TaskSplit { task: task.name.to_string(), seed, labels_digest: dataset.labels_digest(), clients });
         }
     }
     if cli.output == Output::Json {

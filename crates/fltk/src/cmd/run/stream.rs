@@ -25,10 +25,13 @@ pub fn start(cli: &Cli, args: &RunArgs, here: &Here, mut experiment: Experiment)
     let inputs = Inputs::of(experiment, &base)?;
     let (texts, now) = (inputs.texts(), Timestamp::now());
     let name = match &args.id {
-        Some(name) => match Begun::named(&args.runs, name, |begun| Ok(matches!(begun.place, Place::Here) && begun.is_of(&inputs)?))? {
-            Some(begun) => return go_on(cli, here, &begun, args.retry_failed),
-            None => name.clone(),
-        },
+        Some(name) => {
+            let name = stream::read_name(name)?;
+            match Begun::named(&args.runs, &name, |begun| Ok(matches!(begun.place, Place::Here) && begun.is_of(&inputs)?))? {
+                Some(begun) => return go_on(cli, here, &begun, args.retry_failed),
+                None => name,
+            }
+        }
         None => stream::new_name(&inputs.experiment.name, now),
     };
     let stream = inputs.stream(&name)?;
