@@ -204,7 +204,7 @@ fn task_of(network: NetworkConfig, dataset: &'static DatasetEntry, setting: impl
             let other = other.map(with_defaults).filter(|other| *other != with_defaults(train.clone()));
             let priorities = (0..).zip(priorities).map(|(priority, probability)| Priority { priority, probability }).collect();
             Task {
-                name: "unnamed".parse().unwrap(),
+                name: "unnamed".parse().expect("a name"),
                 network,
                 dataset: DatasetConfig { name: dataset.entry.name.to_owned(), path },
                 loss: loss.to_owned(),
@@ -260,7 +260,7 @@ fn experiment() -> impl Strategy<Value = Experiment> {
     let stream = (any::<bool>(), any::<bool>(), 1..1_000_000_000u64);
     (proptest::collection::btree_set(any::<u64>(), 1..5), vec(task(), 1..4), option::of(stream)).prop_map(|(seeds, mut tasks, stream)| {
         for (index, task) in tasks.iter_mut().enumerate() {
-            task.name = format!("task-{index}").parse().unwrap();
+            task.name = format!("task-{index}").parse().expect("a name");
         }
         let stream = stream.map(|(parallel, preempt, millis)| StreamConfig {
             orchestrator: OrchestratorType::Batch,
@@ -280,7 +280,7 @@ fn experiment() -> impl Strategy<Value = Experiment> {
                 preempt,
             }],
         });
-        Experiment { name: "007".parse().unwrap(), seeds: seeds.into_iter().map(Seed).collect(), tasks, stream }
+        Experiment { name: "007".parse().expect("a name"), seeds: seeds.into_iter().map(Seed).collect(), tasks, stream }
     })
 }
 

@@ -75,11 +75,9 @@ fn check_gaps(gaps: Option<Gaps>, at: &dyn Fn(&str) -> Place, problems: &mut Vec
 }
 
 fn check_names(stream: &StreamConfig, places: &Places<'_>, problems: &mut Vec<Problem>) {
-    if let Some(namespace) = &stream.namespace {
-        if !is_dns_label(namespace) {
-            let problem = Problem::error(places.at("stream.namespace").span, format!("{} isn't a Kubernetes namespace", quote(namespace)));
-            problems.push(problem.hint("lower-case letters, digits and `-` in the middle, at most 63"));
-        }
+    if let Some(namespace) = stream.namespace.as_ref().filter(|namespace| !is_dns_label(namespace)) {
+        let problem = Problem::error(places.at("stream.namespace").span, format!("{} isn't a Kubernetes namespace", quote(namespace)));
+        problems.push(problem.hint("lower-case letters, digits and `-` in the middle, at most 63"));
     }
     if let Some(image) = &stream.image
         && (image.is_empty() || image.len() > IMAGE_CHARS_MAX || image.chars().any(|c| c.is_whitespace() || c.is_control()))
