@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cargo_is_called_as_a_person_would() {
+    fn cargo_is_called_without_inherited_variables() {
         let checkout = Checkout { root: "/r".into(), target: "/t".into(), cache: "/c".into() };
         let command = checkout.cargo_without_libtorch();
         // These are set in this test's own environment.

@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_delegated_is_left_as_it_is() {
+    fn delegated_arguments_are_unchanged() {
         let Command::Cluster(Delegated { arguments }) = Cli::parse_from(["xtask", "cluster", "up", "--nodes", "5", "--help"]).command
         else {
             panic!("it is another command");

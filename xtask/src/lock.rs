@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_one_waits_for_the_first() {
+    fn second_process_waits_for_the_lock() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new").join("lock");
         let first = take(&path, "testing").unwrap();

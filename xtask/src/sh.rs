@@ -112,14 +112,14 @@ mod tests {
     }
 
     #[test]
-    fn shows_commands_as_they_would_be_typed() {
+    fn commands_are_shown_as_typed() {
         let mut command = Command::new("fltk");
         command.args(["run", "a b.yaml", "--set=x.y=1", "it's", ""]);
         assert_eq!(show(&command), r"fltk run 'a b.yaml' --set=x.y=1 'it'\''s' ''");
     }
 
     #[test]
-    fn returns_the_output_or_names_the_command() {
+    fn output_is_returned_or_the_failed_command_named() {
         assert_eq!(quiet_output(&mut shell("echo hello"), LOOKUP_LIMIT).unwrap(), "hello\n");
         let error = quiet_output(&mut shell("exit 3"), LOOKUP_LIMIT).unwrap_err().to_string();
         assert!(error.contains("'exit 3'") && error.contains('3'), "{error}");
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_hangs_is_killed() {
+    fn hanging_program_is_killed() {
         let begin = Instant::now();
         let error = quiet_output(Command::new("sleep").arg("600"), Duration::from_millis(100)).unwrap_err().to_string();
         assert!(error.contains("was killed"), "{error}");

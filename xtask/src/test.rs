@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_part_needs_is_run_too() {
+    fn needs_of_a_part_are_run() {
         assert_eq!(names(&["format"], false).unwrap(), ["format"]);
         assert_eq!(names(&["quickstart"], false).unwrap(), ["libtorch", "compile", "quickstart"]);
         assert!(names(&["tests of fltk-records"], false).unwrap().contains(&"Python packages"));
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_that_are_not_there_are_refused() {
+    fn unknown_parts_are_refused() {
         assert!(names(&["quickstrat"], false).unwrap_err().to_string().contains("there is no part `quickstrat`"));
         assert!(names(&["the guide"], false).unwrap_err().to_string().contains("with `--cluster`"));
     }

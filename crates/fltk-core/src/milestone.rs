@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn between_epochs_it_is_a_number() {
+    fn milestones_between_epochs_are_numbers() {
         let check = |milestone: Milestone, json: &str| {
             assert_eq!(serde_json::to_string(&milestone).unwrap(), json);
             assert_eq!(serde_json::from_str::<Milestone>(json).unwrap(), milestone);

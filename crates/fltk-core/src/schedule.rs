@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn falls_every_step_and_stops_at_the_minimum() {
+    fn learning_rate_decays_at_every_step_down_to_the_minimum() {
         let halve = schedule(2, 0.5, 0.03);
         let rates: Vec<f64> = (0..8).map(|units| learning_rate(Some(&halve), 0.1, units).value).collect();
         assert_eq!(rates, [0.1, 0.1, 0.05, 0.05, 0.05, 0.05, 0.05, 0.05]);
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_round_counts_what_its_schedule_counts() {
+    fn rounds_count_in_the_unit_of_the_schedule() {
         let rates = |unit| LearningRates { initial: 0.8, scheduler: Some(SchedulerConfig { unit, ..schedule(2, 0.5, 0.01) }) };
         let of_rounds = |rates: LearningRates| (0..6).map(|round| rates.of_round(Round(round), 3).value).collect::<Vec<_>>();
         // Rounds 0 and 1 begin with the initial rate. There are 0, 3, 6, 9, 12 epochs before rounds 1 to 5, so 0, 1, 3, 4, 6 reductions.
@@ -105,7 +105,7 @@ mod tests {
     proptest! {
         /// The pure function equals the reference's counter, stepped `units` times.
         #[test]
-        fn equals_stepping(step_size in 1_u32..20, gamma in 0.01_f64..0.999, minimum in 1e-6_f64..0.1, units in 0_u64..300) {
+        fn closed_form_equals_stepping(step_size in 1_u32..20, gamma in 0.01_f64..0.999, minimum in 1e-6_f64..0.1, units in 0_u64..300) {
             let config = schedule(step_size, gamma, minimum);
             let mut rate = 0.1_f64;
             for counter in 1..=units {
@@ -117,7 +117,7 @@ mod tests {
         }
 
         #[test]
-        fn hostile_settings_end(step_size in 0_u32..3, gamma in prop::num::f64::ANY, minimum in prop::num::f64::ANY) {
+        fn extreme_settings_terminate(step_size in 0_u32..3, gamma in prop::num::f64::ANY, minimum in prop::num::f64::ANY) {
             let _ = learning_rate(Some(&schedule(step_size, gamma, minimum)), 0.1, 100_000);
         }
     }

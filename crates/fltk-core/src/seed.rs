@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn streams_are_fixed_and_distinct() {
+    fn seed_streams_are_fixed_and_distinct() {
         let first = |seed, purpose, indices: &[u64]| Seed(seed).stream(purpose, indices).next_u64();
         // Golden values: these draws decide every result that was ever recorded.
         let golden = [

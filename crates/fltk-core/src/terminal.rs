@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_text_is_seen() {
+    fn control_characters_are_escaped() {
         let check = |text: &str, expected: &str| assert_eq!(plain(text), expected);
         check("a\tb\nc é 日本 שלום 🙂", "a\tb\nc é 日本 שלום 🙂");
         check("\u{1b}[2J\u{1b}]0;title\u{7}", "\\u{1b}[2J\\u{1b}]0;title\\u{7}");
@@ -100,13 +100,13 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_one() {
+    fn one_line_removes_line_breaks_and_truncates() {
         assert_eq!(one_line("a\tb\nc\u{1b}\u{202e}é", 100), "a b c  é");
         assert_eq!(one_line("abc", 2), "ab");
     }
 
     #[test]
-    fn only_colors_stay() {
+    fn only_color_sequences_are_kept() {
         let check = |text: &str, expected: &str| assert_eq!(colored(text), expected);
         check("\u{1b}[1m\u{1b}[38;5;9merror\u{1b}[0m: a\u{1b}[m", "\u{1b}[1m\u{1b}[38;5;9merror\u{1b}[0m: a\u{1b}[m");
         check("\u{1b}[2J\u{1b}[?25l\u{1b}[1", "\\u{1b}[2J\\u{1b}[?25l\\u{1b}[1");
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn json_stays_what_it_is() {
+    fn escaped_json_keeps_its_value() {
         let value = serde_json::json!({ "a\u{9b}": "\u{202e}\u{7f}\n\u{1b}é" });
         let text = serde_json::to_string(&value).unwrap();
         let shown = json(&text);

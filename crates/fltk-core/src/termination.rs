@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_absent_is_left_out() {
+    fn absent_fields_are_omitted() {
         let report = TerminationReport { first_step_ms: Some(1_764_097_200_123), error: None, exit: 0, run: Some("a-1".to_owned()) };
         let json = r#"{"first_step_ms":1764097200123,"exit":0,"run":"a-1"}"#;
         assert_eq!(report.to_json().unwrap(), json);
@@ -79,7 +79,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_long_error_is_cut_where_the_report_is_full(error in "[a\"\\\\\n\u{1}é漢😀]{0,6000}", run in proptest::option::of("[a-z]{1,200}")) {
+        fn long_errors_are_truncated_to_fit_the_report(error in "[a\"\\\\\n\u{1}é漢😀]{0,6000}", run in proptest::option::of("[a-z]{1,200}")) {
             let report = TerminationReport { first_step_ms: None, error: Some(error.clone()), exit: 5, run };
             let json = report.to_json().unwrap();
             prop_assert!(json.len() <= REPORT_BYTES_MAX);

@@ -17,7 +17,7 @@ fn parse(text: &str) -> Result<i128, QuantityError> {
 }
 
 #[test]
-fn values_are_those_of_kubernetes() {
+fn quantities_have_the_values_of_kubernetes() {
     let rows = KUBERNETES.lines().filter(|line| !line.starts_with('#')).map(|line| line.rsplit_once(',').unwrap());
     let (mut values, mut errors, mut too_large, mut without_digits) = (0, 0, 0, 0);
     for (text, expected) in rows {
@@ -48,7 +48,7 @@ fn values_are_those_of_kubernetes() {
 }
 
 #[test]
-fn other_texts_are_refused_with_what_is_wrong() {
+fn invalid_quantities_are_refused_with_a_reason() {
     let check = |text: &str, error: QuantityError| assert_eq!(parse(text), Err(error), "{text}");
     check("", QuantityError::Number);
     check("m", QuantityError::Number);
@@ -66,7 +66,7 @@ fn other_texts_are_refused_with_what_is_wrong() {
 
 /// Exponents in Kubernetes' parser wrap around at 32 bits.
 #[test]
-fn exponents_have_any_size() {
+fn exponents_of_any_size_are_read() {
     check_exponent("e2147483647", Err(QuantityError::Range));
     check_exponent("E99999999999999999999", Err(QuantityError::Range));
     check_exponent("e-2147483648", Ok(1));
@@ -195,7 +195,7 @@ proptest! {
 
     /// The amount is the smallest whole number of billionths that isn't less than the written one; or the cap; or refused as out of range.
     #[test]
-    fn the_grammar_means_what_it_says(written in written()) {
+    fn parsed_quantities_follow_the_grammar(written in written()) {
         let text = written.text();
         let (numerator, tens, capped) = written.nanos();
         let exceeds = |limit: &str| numerator > Natural::of_decimal(limit).times_power(10, tens);
@@ -220,7 +220,7 @@ proptest! {
     }
 
     #[test]
-    fn any_text_is_an_answer(text in "\\PC{0,40}|[-+0-9.eEinumkKMGTP]{0,12}") {
+    fn arbitrary_texts_never_panic(text in "\\PC{0,40}|[-+0-9.eEinumkKMGTP]{0,12}") {
         if let Ok(quantity) = text.parse::<Quantity>() {
             prop_assert_eq!(quantity.to_string(), text);
         }

@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn test_batches_come_in_order_and_whole() {
+    fn test_batches_are_ordered_and_complete() {
         let data = dataset(images_of(3), images_of(5));
         let all: Vec<Batch> = batches(BatchPlan::test(&data, None, 2).expect("fits")).collect();
         assert_eq!(all.iter().map(|batch| batch.targets.as_slice()).collect::<Vec<_>>(), [&[0, 1][..], &[2, 3], &[4]]);
@@ -404,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn training_batches_are_a_permutation_named_by_the_key() {
+    fn training_batches_are_the_permutation_of_their_key() {
         let data = dataset(images_of(100), images_of(1));
         let epoch = |key, drop_last| targets(batches(BatchPlan::train(&data, None, key, None, 8, drop_last).expect("fits")));
         let first = epoch(KEY, false);
@@ -420,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn a_background_thread_makes_the_same_batches() {
+    fn background_thread_makes_the_same_batches() {
         let data = dataset(images_of(200), images_of(1));
         let plan = BatchPlan::train(&data, None, KEY, None, 16, false).expect("fits");
         let inline: Vec<Batch> = Batches::inline(Producer::new(plan.clone())).collect();
@@ -444,7 +444,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "out of range")]
-    fn a_panic_of_the_background_thread_is_no_shorter_epoch() {
+    fn panic_in_the_background_thread_is_not_the_end_of_the_epoch() {
         let Split::Images(mut damaged) = images_of(4) else { panic!("images") };
         damaged.pixels.truncate(2 * 3072);
         let data = dataset(Split::Images(damaged), images_of(1));
@@ -453,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn augmentation_follows_the_sample_not_the_batch() {
+    fn augmentation_depends_on_the_sample_not_the_batch() {
         let data = dataset(images_of(50), images_of(1));
         let image = |batch_size, indices: &[u32]| {
             let plan = BatchPlan::train(&data, Some(indices), KEY, None, batch_size, false).expect("fits");
@@ -468,7 +468,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shard_is_taken_up_at_any_step() {
+    fn shards_resume_at_any_step() {
         let data = dataset(images_of(50), images_of(1));
         for remainder in [Remainder::Share, Remainder::Pad, Remainder::Drop] {
             let sharding = Sharding { batch_sizes: vec![5, 3, 4], remainder };
@@ -483,7 +483,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_client_has_no_batches_and_strange_indices_are_left_out() {
+    fn empty_clients_have_no_batches_and_invalid_indices_are_skipped() {
         let data = dataset(images_of(3), images_of(1));
         let plan = |indices: &[u32], batch_size| BatchPlan::train(&data, Some(indices), KEY, None, batch_size, false).expect("fits");
         assert_eq!(targets(batches(plan(&[], 4))), Vec::<Vec<i64>>::new());

@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn measures_a_small_partition() {
+    fn small_partition_is_measured() {
         let labels = [0, 0, 0, 0, 1, 1, 1, 1];
         let measured = measure(&labels, 2, &[vec![0, 1], vec![2, 4], vec![]]);
         assert_eq!((measured.global, measured.global_entropy_bits, measured.unassigned), (vec![4, 4], 1.0, 4));
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_measured_without_a_panic() {
+    fn empty_partitions_are_measured_without_panic() {
         assert_eq!(measure(&[], 0, &[]).size, Summary { mean: 0.0, min: 0.0, max: 0.0 });
         assert_eq!(measure(&[0], 1, &[vec![7]]).clients[0].size, 0);
     }

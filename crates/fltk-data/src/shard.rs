@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_step_is_shared_padded_or_dropped() {
+    fn last_step_is_shared_padded_or_dropped() {
         check(&[2, 2], Remainder::Share, 7, &[&[2, 2], &[1, 2]]);
         check(&[2, 2], Remainder::Share, 5, &[&[2, 2], &[0, 1]]);
         check(&[2, 2], Remainder::Pad, 5, &[&[2, 2], &[1, 1]]);
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn one_rank_takes_the_order_of_one_process() {
+    fn one_rank_has_the_order_of_a_single_process() {
         let alone = Sharding { batch_sizes: vec![8], remainder: Remainder::Share }.indices(0, 100, KEY);
         assert_eq!(alone, permutation(100, KEY));
         assert_ne!(alone, permutation(100, EpochKey { epoch: 2, ..KEY }));
@@ -131,7 +131,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn ranks_take_the_samples_of_each_step_apart(
+        fn ranks_split_the_samples_of_each_step(
             batch_sizes in prop::collection::vec(1..9usize, 1..6),
             num_samples in 1..200usize,
             remainder in prop_oneof![Just(Remainder::Share), Just(Remainder::Pad), Just(Remainder::Drop)],

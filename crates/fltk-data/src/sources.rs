@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_is_well_formed() {
+    fn table_of_sources_is_well_formed() {
         for source in ALL {
             assert_eq!(by_name(source.name()), Some(*source));
             assert!(!source.entry.entry.doc.is_empty());
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_name_is_refused_with_the_known_ones() {
+    fn unknown_names_are_refused_with_the_known_ones() {
         let error = find("imagenet").expect_err("no such data set").to_string();
         assert_eq!(
             error,

@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn crop_flip_and_normalization_are_fused_rightly() {
+    fn fused_crop_flip_and_normalization_are_correct() {
         let image: Vec<u8> = (0..3072u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 11) as u8).collect();
         let train = Transform::train(&cifar10::SOURCE, [3, 32, 32], None).expect("no padding");
         let mut seen = BTreeMap::new();
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn draws_depend_on_epoch_and_sample_only() {
+    fn random_draws_depend_only_on_epoch_and_sample() {
         assert_eq!(Placement::draw(&key(1), 5), Placement::draw(&key(1), 5));
         let draws = |epoch| (0..64).map(|sample| Placement::draw(&key(epoch), sample)).collect::<Vec<_>>();
         assert_ne!(draws(1), draws(2));
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn tests_are_never_augmented() {
+    fn test_samples_are_never_augmented() {
         let image: Vec<u8> = (0..3072).map(|index| (index % 251) as u8).collect();
         let test = Transform::test(&cifar100::SOURCE, [3, 32, 32], None).expect("no padding");
         let expected = reference(&image, 32, Placement::CENTERED, &[0.507, 0.487, 0.441], &[0.267, 0.256, 0.276]);
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_larger_input_is_padded_with_black() {
+    fn larger_inputs_are_padded_with_black() {
         let padded = Transform::test(&mnist::SOURCE, [1, 28, 28], Some([1, 32, 32])).expect("an even margin");
         assert_eq!(padded.output_shape(), [32, 32, 1]);
         let output = apply(&padded, &[255; 784], 0, 0);
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn inputs_that_do_not_fit_are_refused() {
+    fn mismatched_inputs_are_refused() {
         for to in [[3, 28, 28], [1, 27, 28], [1, 29, 29], [1, 26, 26]] {
             let error = Transform::train(&mnist::SOURCE, [1, 28, 28], Some(to)).expect_err("no fit");
             assert_eq!(error, TransformError::Shape { from: [1, 28, 28], to });

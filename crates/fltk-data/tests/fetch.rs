@@ -70,13 +70,13 @@ fn fails(answers: Vec<Answer>, expected: &str, left: &[&str]) -> usize {
 }
 
 #[test]
-fn a_good_server_is_asked_once() {
+fn complete_download_needs_one_request() {
     assert_eq!(succeeds(vec![Answer::Whole]), [None]);
     assert_eq!(succeeds(vec![Answer::WithoutLength]), [None]);
 }
 
 #[test]
-fn what_is_there_and_right_is_not_fetched_again() {
+fn valid_files_are_not_fetched_again() {
     let (server, folder) = (Server::start(content(), vec![Answer::Whole]), TempDir::new().expect("a folder"));
     fetch(&[&server.url()], folder.path()).expect("fetched");
     let mut seen = Vec::new();
@@ -90,7 +90,7 @@ fn what_is_there_and_right_is_not_fetched_again() {
 }
 
 #[test]
-fn a_cut_transfer_is_resumed() {
+fn interrupted_transfer_is_resumed() {
     let ranges = succeeds(vec![Answer::CutAfter(100_000), Answer::CutAfter(100_000), Answer::Whole]);
     assert_eq!(ranges, [None, Some("bytes=100000-".into()), Some("bytes=200000-".into())]);
     // Without a length, the end of the connection is the end of the body, but we know the right length.
@@ -98,20 +98,20 @@ fn a_cut_transfer_is_resumed() {
 }
 
 #[test]
-fn a_stalled_transfer_is_given_up_and_resumed() {
+fn stalled_transfer_is_abandoned_and_resumed() {
     let ranges = succeeds(vec![Answer::StallAfter(50_000), Answer::Whole]);
     assert_eq!(ranges, [None, Some("bytes=50000-".into())]);
     assert_eq!(succeeds(vec![Answer::StallBeforeHeaders, Answer::Whole]), [None, None]);
 }
 
 #[test]
-fn a_server_that_ignores_ranges_begins_anew() {
+fn server_without_ranges_restarts_the_download() {
     let ranges = succeeds(vec![Answer::CutAfter(100_000), Answer::WholeIgnoringRange]);
     assert_eq!(ranges, [None, Some("bytes=100000-".into())]);
 }
 
 #[test]
-fn a_server_that_resumes_elsewhere_is_not_believed() {
+fn resumption_at_a_wrong_offset_is_rejected() {
     let ranges = succeeds(vec![Answer::CutAfter(100_000), Answer::WrongRange, Answer::Whole]);
     assert_eq!(ranges, [None, Some("bytes=100000-".into()), None]);
     // The server announces the right range and sends other bytes: only the checksum shows it, and the next attempt starts over.
@@ -122,7 +122,7 @@ fn a_server_that_resumes_elsewhere_is_not_believed() {
 }
 
 #[test]
-fn an_interrupted_process_is_taken_up_by_the_next() {
+fn unfinished_downloads_are_resumed() {
     let (server, folder) = (Server::start(content(), vec![Answer::Whole]), TempDir::new().expect("a folder"));
     fs::write(folder.path().join("data.gz.part"), &content()[..600_000]).expect("written");
     fetch(&[&server.url()], folder.path()).expect("fetched");
@@ -138,14 +138,14 @@ fn an_interrupted_process_is_taken_up_by_the_next() {
 }
 
 #[test]
-fn passing_troubles_are_retried() {
+fn transient_errors_are_retried() {
     for status in [500, 503, 429] {
         assert_eq!(succeeds(vec![Answer::Status(status, None), Answer::Status(status, Some(3600)), Answer::Whole]).len(), 3);
     }
 }
 
 #[test]
-fn lasting_troubles_are_not() {
+fn permanent_errors_are_not_retried() {
     assert_eq!(fails(vec![Answer::Status(404, None)], "404 Not Found", &[]), 1);
     assert_eq!(fails(vec![Answer::Lie], "its SHA-256 is", &[]), 1);
     assert_eq!(fails(vec![Answer::Longer], "it offers 1200001 bytes where 1200000 are expected", &[]), 1);
@@ -163,7 +163,7 @@ fn attempts_are_bounded() {
 }
 
 #[test]
-fn the_next_mirror_goes_on_where_the_last_one_failed() {
+fn next_mirror_continues_a_failed_download() {
     let dead = server::unused_url();
     let liar = Server::start(content(), vec![Answer::Lie]);
     let cutter = Server::start(content(), vec![Answer::CutAfter(500_000)]);
@@ -178,7 +178,7 @@ fn the_next_mirror_goes_on_where_the_last_one_failed() {
 }
 
 #[test]
-fn a_redirect_is_followed_but_not_for_ever() {
+fn redirects_are_followed_up_to_a_limit() {
     let good = Server::start(content(), vec![Answer::Whole]);
     let moved = Server::start(content(), vec![Answer::Redirect(good.url())]);
     let folder = TempDir::new().expect("a folder");
@@ -190,7 +190,7 @@ fn a_redirect_is_followed_but_not_for_ever() {
 }
 
 #[test]
-fn several_at_once_fetch_it_once() {
+fn concurrent_fetches_download_once() {
     let (server, folder) = (Server::start(content(), vec![Answer::Whole]), TempDir::new().expect("a folder"));
     thread::scope(|scope| {
         for _ in 0..4 {
@@ -202,7 +202,7 @@ fn several_at_once_fetch_it_once() {
 }
 
 #[test]
-fn a_held_lock_is_waited_for_but_not_for_ever() {
+fn wait_for_a_held_lock_is_bounded() {
     let (server, folder) = (Server::start(content(), vec![Answer::Whole]), TempDir::new().expect("a folder"));
     let lock = fs::File::create(folder.path().join(".lock")).expect("created");
     lock.lock().expect("locked");
@@ -221,7 +221,7 @@ fn a_held_lock_is_waited_for_but_not_for_ever() {
 }
 
 #[test]
-fn progress_adds_up() {
+fn progress_sums_to_the_file_size() {
     let (server, folder) = (Server::start(content(), vec![Answer::CutAfter(100_000), Answer::Whole]), TempDir::new().expect("a folder"));
     let (mut offsets, mut last, mut failures) = (Vec::new(), 0, 0);
     fetch_files(&[file(&[&server.url()])], folder.path(), &options(), &mut |progress| match progress {
@@ -238,7 +238,7 @@ fn progress_adds_up() {
 }
 
 #[test]
-fn the_cache_is_verified_against_the_table() {
+fn cache_is_verified_against_the_table() {
     let folder = TempDir::new().expect("a folder");
     let locations = Locations { cache: Some(folder.path().to_path_buf()), local: Vec::new() };
     let states = || verify(&shakespeare::SOURCE, &locations).expect("readable");
@@ -253,7 +253,7 @@ fn the_cache_is_verified_against_the_table() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_made_is_an_error() {
+fn uncreatable_folder_is_an_error() {
     let folder = TempDir::new().expect("a folder");
     let in_the_way = folder.path().join("file");
     fs::write(&in_the_way, b"").expect("written");

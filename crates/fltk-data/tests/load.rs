@@ -52,7 +52,7 @@ fn labels(split: &Split) -> Vec<u16> {
 }
 
 #[test]
-fn the_embedded_subset_is_balanced_and_needs_nothing() {
+fn embedded_subset_is_balanced_and_needs_no_files() {
     let folder = TempDir::new().expect("a folder");
     let config = DatasetConfig { name: "fashion-mnist-mini".to_owned(), path: None };
     let data = load(&config, folder.path(), &nowhere(folder.path())).expect("embedded");
@@ -69,7 +69,7 @@ fn the_embedded_subset_is_balanced_and_needs_nothing() {
 }
 
 #[test]
-fn idx_files_are_found_wherever_they_lie() {
+fn idx_files_are_found_in_every_layout() {
     let folder = TempDir::new().expect("a folder");
     let base = folder.path();
     write_mnist(&base.join("own"));
@@ -93,7 +93,7 @@ fn idx_files_are_found_wherever_they_lie() {
 }
 
 #[test]
-fn what_is_missing_is_said_with_what_to_do() {
+fn missing_data_sets_are_reported_with_a_hint() {
     let folder = TempDir::new().expect("a folder");
     let config = DatasetConfig { name: "cifar100".to_owned(), path: None };
     let error = load(&config, folder.path(), &nowhere(folder.path())).expect_err("missing").to_string();
@@ -163,7 +163,7 @@ fn pickled(labels: &[(&str, &[u8])], pixels: &[u8]) -> Vec<u8> {
 
 /// This reads the files that torchvision leaves, unpacked and packed.
 #[test]
-fn the_python_version_of_cifar_is_read() {
+fn python_version_of_cifar_is_read() {
     let folder = TempDir::new().expect("a folder");
     let base = folder.path();
     let names = ["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"];
@@ -204,7 +204,7 @@ fn the_python_version_of_cifar_is_read() {
 }
 
 #[test]
-fn gzip_may_have_several_members() {
+fn gzip_with_several_members_is_read() {
     let folder = TempDir::new().expect("a folder");
     write_mnist(folder.path());
     let images = idx(0x803, &[3, 28, 28], &[9; 3 * 784]);
@@ -239,7 +239,7 @@ fn gzip_may_have_several_members() {
 }
 
 #[test]
-fn a_zip_is_read() {
+fn zip_archives_are_read() {
     let folder = TempDir::new().expect("a folder");
     let base = folder.path();
     write_mnist(&base.join("own"));
@@ -282,7 +282,7 @@ fn a_zip_is_read() {
 }
 
 #[test]
-fn what_is_not_read_is_named() {
+fn unreadable_files_are_named() {
     let folder = TempDir::new().expect("a folder");
     let base = folder.path();
     let check = |name, path: &str, expected: &[&str]| {
@@ -306,7 +306,7 @@ fn what_is_not_read_is_named() {
 }
 
 #[test]
-fn the_cache_is_asked_for_only_where_a_set_comes_from_it() {
+fn cache_is_required_only_for_data_sets_that_use_it() {
     let folder = TempDir::new().expect("a folder");
     let none = Locations { cache: None, local: Vec::new() };
     let load = |name: &str, path: Option<&str>| {
@@ -330,7 +330,7 @@ fn the_cache_is_asked_for_only_where_a_set_comes_from_it() {
 }
 
 #[test]
-fn an_archive_too_short_or_too_large_is_called_so() {
+fn too_short_and_too_large_archives_are_reported() {
     let folder = TempDir::new().expect("a folder");
     for bytes in [&b""[..], b"x"] {
         fs::write(folder.path().join("short.tar"), bytes).expect("written");
@@ -351,7 +351,7 @@ fn an_archive_too_short_or_too_large_is_called_so() {
 }
 
 #[test]
-fn what_lies_somewhere_can_be_inspected() {
+fn data_sets_on_disk_can_be_inspected() {
     let folder = TempDir::new().expect("a folder");
     let locations = nowhere(folder.path());
     assert_eq!(inspect(&mnist::SOURCE, &locations).expect("nothing to read"), None);
@@ -362,7 +362,7 @@ fn what_lies_somewhere_can_be_inspected() {
 }
 
 #[test]
-fn a_file_twice_in_an_archive_is_refused() {
+fn duplicate_files_in_an_archive_are_refused() {
     let folder = TempDir::new().expect("a folder");
     let mut archive = tar::Builder::new(Vec::new());
     let record = cifar_record(&[1, 1]);
@@ -378,7 +378,7 @@ fn a_file_twice_in_an_archive_is_refused() {
 }
 
 #[test]
-fn cifar_100_keeps_the_class_and_drops_the_super_class() {
+fn cifar_100_keeps_classes_and_drops_super_classes() {
     let folder = TempDir::new().expect("a folder");
     fs::write(folder.path().join("train.bin"), [cifar_record(&[4, 98]), cifar_record(&[19, 0])].concat()).expect("written");
     fs::write(folder.path().join("test.bin"), cifar_record(&[0, 7])).expect("written");
@@ -410,7 +410,7 @@ fn damaged_files_are_refused_by_name() {
 }
 
 #[test]
-fn a_text_is_a_file_or_a_folder() {
+fn texts_are_read_from_files_and_folders() {
     let folder = TempDir::new().expect("a folder");
     fs::write(folder.path().join("tinyshakespeare.txt"), format!("A:\n{}", "to be or not\n".repeat(100))).expect("written");
     for path in [".", "tinyshakespeare.txt"] {
@@ -423,7 +423,7 @@ fn a_text_is_a_file_or_a_folder() {
 
 /// The whole data set, where its Debian package is installed; elsewhere there is nothing to check.
 #[test]
-fn the_debian_package_is_official() {
+fn debian_package_is_official() {
     let folder = TempDir::new().expect("a folder");
     let locations = nowhere(folder.path());
     if locate(&fashion_mnist::SOURCE, &locations).is_none() {

@@ -101,7 +101,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn every_partition_is_disjoint_complete_and_repeatable(
+    fn partitions_are_disjoint_complete_and_repeatable(
         labels in prop::collection::vec(0..6u16, 0..400),
         clients in 0..25u32,
         config in configs(),
@@ -125,7 +125,7 @@ proptest! {
     }
 
     #[test]
-    fn limit_labels_gives_exactly_that_many_classes(classes in 1..8usize, groups in 1..5usize, limit in 1..8u32, seed: u64) {
+    fn limit_labels_gives_exactly_the_limit_of_classes(classes in 1..8usize, groups in 1..5usize, limit in 1..8u32, seed: u64) {
         prop_assume!(limit as usize <= classes);
         let (clients, labels) = ((classes * groups) as u32, balanced(classes, 40));
         let parts = divide(&labels, classes, clients, &limit_labels(limit), seed).expect("possible");
@@ -138,7 +138,7 @@ proptest! {
     }
 
     #[test]
-    fn pathological_gives_exactly_that_many_classes(classes in 1..8usize, clients in 1..20u32, asked in 1..8u32, seed: u64) {
+    fn pathological_gives_exactly_the_given_number_of_classes(classes in 1..8usize, clients in 1..20u32, asked in 1..8u32, seed: u64) {
         prop_assume!(asked as usize <= classes);
         let labels = balanced(classes, 40);
         let parts = divide(&labels, classes, clients, &pathological(asked), seed).expect("possible");
@@ -148,7 +148,7 @@ proptest! {
     }
 
     #[test]
-    fn n_labels_gives_n_classes_where_they_come_out_even(classes in 1..8usize, times in 1..5usize, n in 1..8u32, seed: u64) {
+    fn n_labels_gives_n_classes_if_they_divide_evenly(classes in 1..8usize, times in 1..5usize, n in 1..8u32, seed: u64) {
         prop_assume!(n as usize <= classes);
         let (clients, labels) = ((classes * times) as u32, balanced(classes, 60));
         let parts = divide(&labels, classes, clients, &n_labels(n), seed).expect("possible");
@@ -158,7 +158,7 @@ proptest! {
     }
 
     #[test]
-    fn flex_gives_classes_of_their_own(classes in 1..12usize, clients in 1..12u32, seed: u64) {
+    fn limit_labels_flex_gives_each_client_its_own_classes(classes in 1..12usize, clients in 1..12u32, seed: u64) {
         prop_assume!(clients as usize <= classes);
         let labels = balanced(classes, 30);
         let parts = divide(&labels, classes, clients, &Choice::new("limit_labels_flex"), seed).expect("possible");
@@ -171,7 +171,7 @@ proptest! {
     }
 
     #[test]
-    fn shards_bound_the_classes(clients in 1..20u32, shards_per_client in 1..5u32, seed: u64) {
+    fn shards_bound_the_number_of_classes(clients in 1..20u32, shards_per_client in 1..5u32, seed: u64) {
         let labels = balanced(10, 50);
         let parts = divide(&labels, 10, clients, &shard(shards_per_client), seed).expect("possible");
         let shard = 500usize.div_ceil((clients * shards_per_client) as usize);
@@ -183,7 +183,7 @@ proptest! {
     }
 
     #[test]
-    fn skewed_sizes_follow_their_law(clients in 1..40u32, skew in skews(), seed: u64) {
+    fn skewed_sizes_follow_the_power_law(clients in 1..40u32, skew in skews(), seed: u64) {
         let total = 100_000usize;
         let parts = divide(&balanced(10, total / 10), 10, clients, &quantity_skew(skew.clone()), seed).expect("possible");
         let k = f64::from(clients);
@@ -233,7 +233,7 @@ fn q_sampler_keeps_a_fraction_q_in_its_own_group() {
 
 /// Chunks that are nearly equal for each class add up to equal sizes over all classes: no client is always among those that get one more.
 #[test]
-fn fractions_of_classes_come_out_even() {
+fn class_fractions_divide_evenly() {
     let sizes = |per_class, clients, config: &Choice| {
         let parts = divide(&balanced(10, per_class), 10, clients, config, 42).expect("possible");
         let (least, most) = (parts.iter().map(Vec::len).min(), parts.iter().map(Vec::len).max());
@@ -259,7 +259,7 @@ fn fractions_of_classes_come_out_even() {
 }
 
 #[test]
-fn dirichlet_runs_from_one_class_to_uniform() {
+fn dirichlet_ranges_from_one_class_to_uniform() {
     let labels = balanced(10, 1000);
     let divide = |alpha| divide(&labels, 10, 10, &dirichlet(alpha, 1), 3).expect("possible");
     for part in divide(100_000.0) {
@@ -276,7 +276,7 @@ fn dirichlet_runs_from_one_class_to_uniform() {
 }
 
 #[test]
-fn natural_clients_are_taken_as_they_are_or_drawn() {
+fn natural_clients_are_used_directly_or_sampled() {
     let labels = balanced(5, 4);
     let all = divide(&labels, 5, 5, &Choice::new("natural_id"), 1).expect("possible");
     assert_eq!(all[2], [2, 7, 12, 17]);
@@ -324,7 +324,7 @@ fn impossible_combinations_are_refused() {
 
 /// Partitions are part of published results: they must not change unnoticed.
 #[test]
-fn partitions_are_pinned() {
+fn partitions_are_fixed() {
     let labels = balanced(4, 6);
     let found = [Choice::new("uniform"), of_version_1(dirichlet(0.5, 1)), of_version_1(limit_labels(2)), q_sampler(0.5), shard(2)]
         .map(|config| divide(&labels, 4, 4, &config, 42).expect("possible"));
@@ -339,7 +339,7 @@ fn partitions_are_pinned() {
 }
 
 #[test]
-fn partitions_of_version_2_are_pinned() {
+fn partitions_of_version_2_are_fixed() {
     let config = DatasetConfig { name: "fashion-mnist-mini".to_owned(), path: None };
     let data = load(&config, Path::new(""), &Locations { cache: None, local: Vec::new() }).expect("embedded");
     let digest = |config: &Choice| {
@@ -352,7 +352,7 @@ fn partitions_of_version_2_are_pinned() {
 }
 
 #[test]
-fn absurdly_many_clients_are_refused_before_anything_is_allocated() {
+fn excessive_numbers_of_clients_are_refused_before_allocation() {
     for config in [Choice::new("uniform"), shard(1)] {
         let refused = divide(&[0, 1], 2, u32::MAX, &config, 1);
         assert_eq!(refused, Err(PartitionError::TooManyClients { clients: u32::MAX, max: CLIENTS_MAX }));
@@ -361,7 +361,7 @@ fn absurdly_many_clients_are_refused_before_anything_is_allocated() {
 
 /// Every partitioner has its name alone and is documented, and what its entry refers to are its own parameters.
 #[test]
-fn entries_are_complete() {
+fn entries_of_partitioners_are_complete() {
     let names: Vec<&str> = entries().iter().map(|entry| entry.entry.name).collect();
     let expected = [
         "uniform",
@@ -388,7 +388,7 @@ fn entries_are_complete() {
 }
 
 #[test]
-fn what_a_file_leaves_out_has_the_newest_default() {
+fn omitted_settings_have_the_newest_default() {
     let labels = balanced(10, 40);
     let given = [dirichlet(0.5, 1), limit_labels(3), n_labels(3), pathological(3)];
     for config in given {
@@ -405,7 +405,7 @@ fn what_a_file_leaves_out_has_the_newest_default() {
 
 /// A partitioner outside of the catalogue is checked and sorted as those in it.
 #[test]
-fn a_partitioner_of_ones_own_is_run() {
+fn custom_partitioners_are_run() {
     const FIRST: Whole = Whole::new("first", 2, "Samples of client 0.");
     static BACKWARDS: Partitioner = Partitioner {
         entry: PartitionerEntry {

@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn distributed_tasks_begin_with_the_documented_defaults() {
+    fn distributed_tasks_have_the_documented_defaults() {
         let new = serde_json::to_value(super::super::DistributedConfig::new(3, 1)).expect("plain data");
         // Optional settings of a task have no default.
         let settings = new.as_object().expect("an object").iter().filter(|(key, value)| *key != "epochs" && !value.is_null());

@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_replaced_and_added() {
+    fn overrides_replace_and_add_values() {
         let check = |set, expected| assert_eq!(apply("{a: [{b: 1}]}", set), Ok(expected), "{set}");
         check("a.0.b=2", serde_json::json!({ "a": [{ "b": 2 }] }));
         check("a.0.c.d=[1, x=y]", serde_json::json!({ "a": [{ "b": 1, "c": { "d": [1, "x=y"] } }] }));
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_paths_are_refused() {
+    fn overrides_with_wrong_paths_are_refused() {
         let check = |set, expected: &str| {
             let message = apply("{a: [{b: 1}]}", set).expect_err(set);
             assert!(message.contains(expected), "{message}");

@@ -269,7 +269,7 @@ mod tests {
     use fltk_core::catalogue::Entries;
 
     #[test]
-    fn formats_are_told_by_their_keys() {
+    fn formats_are_recognized_by_their_keys() {
         let check = |text: &str, expected| assert_eq!(format_of(&tree::read(text, 0, &mut Vec::new()).expect("valid")), expected, "{text}");
         check("{name: a, tasks: []}", Format::Ours);
         check("{}", Format::Ours);
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn values_of_the_charts_are_told_where_they_belong() {
+    fn chart_values_are_refused_with_their_place() {
         let source = SourceFile { name: "values.yaml".to_owned(), text: "provider: {}\nextractor: {}\n".to_owned() };
         let report = parse(&[source], &[], &Catalogues::new(Entries::default())).expect_err("no experiment").render(false);
         assert!(report.contains("values of the Helm charts") && report.contains("helm install"), "{report}");

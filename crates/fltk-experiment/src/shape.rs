@@ -501,7 +501,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sentence_after_a_colon_begins_with_a_small_letter_but_for_names() {
+    fn sentences_after_a_colon_are_lowercased_except_names() {
         let check = |sentence: &str, expected: &str| assert_eq!(uncapitalized(sentence), expected);
         check("CPU cores of every pod", "CPU cores of every pod");
         check("Kubernetes namespace of the jobs", "Kubernetes namespace of the jobs");

@@ -110,14 +110,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_slips_and_leaves_strangers() {
+    fn similar_names_are_suggested_and_others_are_not() {
         assert_eq!(closest("clientPerRound", ["rounds", "clientsPerRound"]), Some("clientsPerRound"));
         assert_eq!(closest("fashionmnistcnn", ["FashionMNISTCNN", "FashionMNISTResNet"]), Some("FashionMNISTCNN"));
         assert_eq!(closest("colour", ["rounds", "clients"]), None);
     }
 
     #[test]
-    fn text_is_utf8_with_or_without_a_mark() {
+    fn utf8_is_read_with_or_without_a_byte_order_mark() {
         let read =
             |bytes: &[u8]| SourceFile::from_bytes("x".into(), bytes.to_vec()).map(|file| file.text).map_err(|error| error.to_string());
         let check = |bytes: &[u8], expected: Result<&str, &str>| match (read(bytes), expected) {
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_are_short_and_harmless() {
+    fn quoted_text_is_short_and_escaped() {
         assert_eq!(quote("a\u{1b}[31m\nb"), "`a\\u{1b}[31m\\nb`");
         assert!(quote(&"x".repeat(1000)).chars().count() <= QUOTE_CHARS_MAX + 3);
     }

@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn dangerous_parts_of_yaml_are_refused() {
+    fn dangerous_yaml_features_are_refused() {
         let check = |text: &str, expected: &str| {
             let message = first_problem(text);
             assert!(message.contains(expected), "{text:.40}: {message}");
@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_called_json_is_told_what_keeps_it_from_being_it() {
+    fn invalid_json_is_refused_with_the_reason() {
         let check = |name: &str, text: &str, expected: &str, at: usize| {
             let file = SourceFile { name: name.into(), text: text.into() };
             let problem = read_file(&file, 0, &mut Vec::new()).expect_err(text);
@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn json_with_tabs_is_read_and_spans_count_bytes() {
+    fn json_with_tabs_is_read_with_spans_in_bytes() {
         let text = "{\n\t\"ä\": [1, true, null],\n\t\"b\": \"x\"\n}";
         let node = read(text, 0, &mut Vec::new()).expect("valid");
         let span = node.get("b").expect("present").span;
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn merging_replaces_leaves_and_whole_blocks_of_another_type() {
+    fn merging_replaces_leaves_and_blocks_of_another_type() {
         let node = |text| read(text, 0, &mut Vec::new()).expect("valid");
         let check =
             |base, over, expected| assert_eq!(merge(&node(base), &node(over), NullMeans::Nothing).to_json(), node(expected).to_json());

@@ -56,7 +56,7 @@ fn gaps_of_a_poisson_process_are_exponential() {
 }
 
 #[test]
-fn draws_are_fixed() {
+fn simulated_arrivals_are_fixed() {
     let experiment = simulated(
         [
             ", class_probability: 3",
@@ -104,7 +104,7 @@ fn classes_arrive_in_proportion_to_their_weights() {
 }
 
 #[test]
-fn limits_on_jobs_end_a_task_or_the_stream() {
+fn job_limits_end_a_task_or_the_stream() {
     let limited = [", class_probability: 1, max_jobs: 3", ", class_probability: 1"];
     let all = arrivals(&simulated(limited, "10min", "", "type: deterministic, every: 10s"), 0, &[]).unwrap();
     assert_eq!((all.len(), all.iter().filter(|arrival| arrival.task == 0).count()), (59, 3));
@@ -118,7 +118,7 @@ fn limits_on_jobs_end_a_task_or_the_stream() {
 }
 
 #[test]
-fn groups_do_not_disturb_each_other() {
+fn groups_are_independent() {
     let stream = |second: &str| {
         let groups = format!(
             "[{{ name: g, tasks: [a], gaps: {{ type: exponential, mean: 20s }} }}, {{ name: h, tasks: [b], gaps: {{ {second} }} }}]"
@@ -139,7 +139,7 @@ fn groups_do_not_disturb_each_other() {
 }
 
 #[test]
-fn a_batch_is_every_task_once_with_the_seed_of_the_replication() {
+fn batch_has_every_task_once_with_the_replications_seed() {
     let experiment = experiment(["", ""], "");
     for (replication, seed) in [(0, 7), (1, 8)] {
         let all = arrivals(&experiment, replication, &[]).unwrap();
@@ -151,7 +151,7 @@ fn a_batch_is_every_task_once_with_the_seed_of_the_replication() {
 }
 
 #[test]
-fn a_trace_is_replayed_in_order() {
+fn trace_is_replayed_in_order() {
     let stream = |more: &str| experiment(EVEN, &format!("stream: {{ orchestrator: trace, trace: t.csv{more} }}\n"));
     let csv = "time,class,priority\n90,b,\n# a remark\n 1.5min , a , 4\n0,a,-1\n";
     let json =
@@ -175,7 +175,7 @@ fn a_trace_is_replayed_in_order() {
 }
 
 #[test]
-fn a_faulty_trace_is_refused_with_its_place() {
+fn invalid_traces_are_refused_with_the_location() {
     let check = |text: &str, expected: &str| {
         let error = read_trace("t", text).expect_err(text).to_string();
         assert!(error.starts_with(expected), "{error}");
@@ -206,7 +206,7 @@ fn a_faulty_trace_is_refused_with_its_place() {
 }
 
 #[test]
-fn a_fault_has_the_line_number_that_an_editor_shows() {
+fn trace_errors_have_the_line_numbers_of_editors() {
     for (before, line) in [("", 3), ("\u{feff}", 3), ("\n\n", 5), ("# a remark\n", 4), ("# one\n\n# two\n", 6)] {
         for end in ["\n", "\r\n"] {
             let text = format!("{before}time,class\n1,a\nx,a\n").replace('\n', end);
@@ -227,7 +227,7 @@ fn a_fault_has_the_line_number_that_an_editor_shows() {
 }
 
 #[test]
-fn traces_that_tools_write_are_read() {
+fn traces_written_by_tools_are_read() {
     let read = |text: &str| {
         read_trace("t", text).unwrap().into_iter().map(|entry| (entry.at.as_millis(), entry.class, entry.priority)).collect::<Vec<_>>()
     };

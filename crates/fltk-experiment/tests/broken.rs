@@ -18,7 +18,7 @@ fn refuse(files: &[SourceFile], overrides: &[&str]) -> Report {
 }
 
 #[test]
-fn every_broken_file_is_refused_helpfully() {
+fn broken_files_are_refused_with_hints() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/broken");
     let mut names: Vec<String> =
         fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("readable").file_name().into_string().expect("UTF-8")).collect();
@@ -46,20 +46,20 @@ fn simulated_arrivals_need_gaps_and_probabilities() {
 }
 
 #[test]
-fn reports_are_data_too() {
+fn reports_are_available_as_json() {
     let report = refuse(&[source("tests/broken/twice.yaml")], &[]);
     insta::assert_json_snapshot!("twice_as_json", report.to_json());
 }
 
 #[test]
-fn colors_are_used_when_asked_for() {
+fn colors_are_used_on_request() {
     let report = refuse(&[source("tests/broken/twice.yaml")], &[]);
     assert!(report.render(true).contains('\u{1b}'));
     assert!(!report.render(false).contains('\u{1b}'));
 }
 
 #[test]
-fn files_that_belong_to_nothing_together_are_refused() {
+fn unrelated_files_are_refused() {
     let ours = source("../../examples/quickstart.yaml");
     let report = refuse(&[ours.clone(), ours], &[]);
     assert!(report.render(false).contains("don't make one experiment"), "{report}");
@@ -67,7 +67,7 @@ fn files_that_belong_to_nothing_together_are_refused() {
 }
 
 #[test]
-fn large_files_of_nonsense_are_answered_and_cut_short() {
+fn reports_on_large_invalid_files_are_truncated() {
     let keys: String = (0..180).map(|key| format!("k{key}: {{}}, ")).collect();
     let tasks: String = (0..400).map(|_| format!("  - {{ {keys} }}\n")).collect();
     let report = refuse(&[SourceFile { name: "large.yaml".into(), text: format!("name: large\ntasks:\n{tasks}") }], &[]);

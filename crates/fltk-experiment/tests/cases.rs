@@ -62,7 +62,7 @@ const CASES: [(&[&str], &[&str]); 12] = [
 ];
 
 #[test]
-fn every_case_is_read_and_its_report_has_the_expected_notes() {
+fn cases_are_read_with_the_expected_notes() {
     let mut used: BTreeSet<&str> = ["flat-ancestor.yaml"].into();
     for (names, words) in CASES {
         let (experiment, warnings) = read(names);
@@ -85,7 +85,7 @@ fn every_case_is_read_and_its_report_has_the_expected_notes() {
 }
 
 #[test]
-fn a_batch_whose_jobs_run_by_priority_gets_a_note() {
+fn batch_ordered_by_priority_gets_a_note() {
     let task = |priorities: &str| {
         let mut file: serde_json::Value = serde_json::from_str(&source("kfltk/batch-priorities.json").text).expect("JSON");
         let mut task = file["trainTasks"][0].take();
@@ -117,7 +117,7 @@ fn a_batch_whose_jobs_run_by_priority_gets_a_note() {
 }
 
 #[test]
-fn every_experiment_of_our_own_among_the_cases_is_read_and_written_back() {
+fn cases_in_our_format_are_read_and_written_back() {
     let names = files("runs");
     assert!(!names.is_empty());
     for name in &names {
@@ -166,7 +166,7 @@ fn files_of_may_2022_are_batches_with_their_own_seeds() {
 }
 
 #[test]
-fn a_problem_in_a_file_of_may_2022_is_told_in_the_words_of_the_file() {
+fn problems_in_files_of_may_2022_use_the_keys_of_the_file() {
     let check = |name: &str, from: &str, to: &str, expected: &[&str]| {
         let mut file = source(&format!("kfltk/{name}"));
         assert!(file.text.contains(from), "{from}");
@@ -191,7 +191,7 @@ fn a_problem_in_a_file_of_may_2022_is_told_in_the_words_of_the_file() {
 }
 
 #[test]
-fn seeds_beside_main_era_tasks_count() {
+fn seeds_of_main_era_files_are_used() {
     assert_eq!(seeds(&read(&["x_experimentConfiguration.json"]).0), [1, 2]);
     let mut file = source("kfltk/x_experimentConfiguration.json");
     file.text = file.text.replacen("   1,\n   2\n", "   7, 7, \"8\"\n", 1);
@@ -201,7 +201,7 @@ fn seeds_beside_main_era_tasks_count() {
 }
 
 #[test]
-fn a_stream_of_the_seed_era_has_gaps_in_seconds() {
+fn gaps_of_seed_era_streams_are_in_seconds() {
     let (experiment, warnings) = read(&["seed-two-jobs.json", "seed-cluster.json"]);
     let stream = experiment.stream.as_ref().expect("present");
     assert_eq!(stream.orchestrator, OrchestratorType::Simulated);
@@ -217,7 +217,7 @@ fn a_stream_of_the_seed_era_has_gaps_in_seconds() {
 }
 
 #[test]
-fn the_hints_for_unknown_keys_can_be_followed() {
+fn hints_for_unknown_keys_work() {
     let (experiment, _) = read_with(
         &["x_weight_decay.json", "extra_cluster.json"],
         &[
@@ -234,7 +234,7 @@ fn the_hints_for_unknown_keys_can_be_followed() {
 }
 
 #[test]
-fn unknown_keys_are_warnings_in_kfltks_files_only_and_slips_are_not_obeyed() {
+fn unknown_keys_are_warnings_only_in_kfltk_files() {
     let mut file = source("kfltk/x_seed.json");
     file.text =
         file.text.replace("\"seed\": 23", "\"nettwork\": 1").replace("\"batchSize\": 32", "\"batchSize\": \"16\", \"batchsize\": 8");
@@ -252,7 +252,7 @@ fn unknown_keys_are_warnings_in_kfltks_files_only_and_slips_are_not_obeyed() {
 }
 
 #[test]
-fn lenet5_is_a_net_and_others_can_be_modules_of_ones_own() {
+fn lenet5_is_a_net_and_others_can_be_torchscript_modules() {
     let (experiment, _) = read(&["lenet_name.json"]);
     assert_eq!(experiment.tasks[0].network, NetworkConfig::named("LeNet5"));
     let mut seed_era = source("kfltk/seed-two-jobs.json");
@@ -268,7 +268,7 @@ fn lenet5_is_a_net_and_others_can_be_modules_of_ones_own() {
 }
 
 #[test]
-fn a_problem_at_many_places_is_reported_once_with_their_number() {
+fn repeated_problems_are_reported_once_with_a_count() {
     let mut file = source("kfltk/seed-fifty-jobs.json");
     file.text = file.text.replace("\"FashionMNIST\"", "\"MNIST\"");
     let parsed = parse(&[file.clone()], &[], catalogues()).unwrap_or_else(|report| panic!("{report}"));
@@ -286,7 +286,7 @@ fn a_problem_at_many_places_is_reported_once_with_their_number() {
 }
 
 #[test]
-fn a_learners_yaml_is_a_federated_experiment() {
+fn ancestors_yaml_is_a_federated_experiment() {
     let (experiment, _) = read(&["flat-federated.yaml"]);
     let task = &experiment.tasks[0];
     let Setting::Federated(config) = &task.setting else { panic!("federated") };
@@ -299,7 +299,7 @@ fn a_learners_yaml_is_a_federated_experiment() {
 }
 
 #[test]
-fn the_ancestors_yaml_is_read_with_warnings_for_settings_without_an_equal() {
+fn ancestors_yaml_is_read_with_warnings_for_unsupported_settings() {
     let (experiment, warnings) = read(&["flat-ancestor.yaml"]);
     let Setting::Federated(config) = &experiment.tasks[0].setting else { panic!("federated") };
     assert_eq!((config.clients, config.clients_per_round, config.rounds, config.epochs_per_round), (18, 3, 30, 2));
@@ -312,7 +312,7 @@ fn the_ancestors_yaml_is_read_with_warnings_for_settings_without_an_equal() {
 }
 
 #[test]
-fn a_learners_yaml_with_wrong_values_is_refused_at_its_place() {
+fn wrong_values_in_ancestors_yaml_are_refused_at_their_location() {
     let check = |from: &str, to: &str, expected: &str| {
         let mut file = source("kfltk/flat-federated.yaml");
         assert!(file.text.contains(from), "{from}");
@@ -330,7 +330,7 @@ fn a_learners_yaml_with_wrong_values_is_refused_at_its_place() {
 }
 
 #[test]
-fn a_batch_that_never_reads_lambda_takes_any() {
+fn batch_ignores_lambda() {
     let mut file = source("kfltk/batch-priorities.json");
     file.text = file.text.replace("\"lambda\": 1.5", "\"lambda\": 0");
     let parsed = parse(&[file, source("kfltk/cluster-batch-serial.json")], &[], catalogues()).unwrap_or_else(|report| panic!("{report}"));

@@ -45,7 +45,7 @@ fn check_round_trip(experiment: &Experiment) {
 }
 
 #[test]
-fn every_example_is_read_without_a_warning_and_written_back() {
+fn examples_are_read_without_warnings_and_written_back() {
     let mut names: Vec<_> =
         fs::read_dir(root().join("examples")).expect("a folder").map(|entry| entry.expect("readable").file_name()).collect();
     names.sort();
@@ -64,7 +64,7 @@ fn every_example_is_read_without_a_warning_and_written_back() {
 }
 
 #[test]
-fn every_config_is_read_and_written_back() {
+fn configs_are_read_and_written_back() {
     let clusters =
         ["configs/example_cloud_experiment.json", "configs/test/test_experiment.json", "configs/seed_era/example_cloud_experiment.json"];
     let arrivals = [
@@ -93,7 +93,7 @@ fn walk(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn the_federated_example_of_kfltk_has_the_expected_meaning() {
+fn federated_example_of_kfltk_has_the_expected_meaning() {
     let experiment = experiment(&["configs/test/test_experiment.json", "configs/federated_tasks/example_arrival_config.json"]);
     assert_eq!(experiment.name, "cloud_experiment");
     assert_eq!(experiment.seeds.iter().map(|seed| seed.0).collect::<Vec<_>>(), [44]);
@@ -115,7 +115,7 @@ fn the_federated_example_of_kfltk_has_the_expected_meaning() {
 }
 
 #[test]
-fn seed_era_adam_is_the_sgd_that_it_was() {
+fn seed_era_adam_is_sgd() {
     let file = source("configs/seed_era/example_arrival_config.json");
     let parsed = parse(&[file], &[], catalogues()).unwrap_or_else(|report| panic!("{report}"));
     assert_eq!(parsed.experiment.tasks[0].train.optimizer, sgd(0.01, 0.9));
@@ -124,7 +124,7 @@ fn seed_era_adam_is_the_sgd_that_it_was() {
 
 /// `lambda` has the unit of the era's own code.
 #[test]
-fn lambda_is_the_mean_gap_in_minutes_and_in_seconds_of_the_seed_era() {
+fn lambda_is_the_mean_gap_in_minutes_or_seed_era_seconds() {
     let check = |path: &str, millis: u64, said: Option<&str>| {
         let parsed = parse(&[source(path)], &[], catalogues()).unwrap_or_else(|report| panic!("{report}"));
         let stream = parsed.experiment.stream.expect("present");
@@ -140,7 +140,7 @@ fn lambda_is_the_mean_gap_in_minutes_and_in_seconds_of_the_seed_era() {
 }
 
 #[test]
-fn a_note_says_that_federated_settings_count() {
+fn federated_settings_get_a_note() {
     let said = |path: &str| parse(&[source(path)], &[], catalogues()).unwrap_or_else(|report| panic!("{report}")).warnings.render(false);
     let example = said("configs/federated_tasks/example_arrival_config.json");
     let words = "KFLTK used learning rate 0.01 and momentum 0.1 for all, and batches of 16 of this data set";
@@ -149,7 +149,7 @@ fn a_note_says_that_federated_settings_count() {
 }
 
 #[test]
-fn the_committed_schema_is_the_programs() {
+fn committed_schema_is_current() {
     let committed: serde_json::Value = serde_json::from_str(&source("docs/experiment.schema.json").text).expect("JSON");
     assert!(
         committed == json_schema(catalogues()),

@@ -86,7 +86,7 @@ fn federated_optimizers_are_strategies() {
 }
 
 #[test]
-fn three_losses_are_known_and_seventeen_refused_with_a_reason() {
+fn losses_are_known_or_refused_with_a_reason() {
     let with = |loss: &str| read(changed(DISTRIBUTED, "\"CrossEntropyLoss\"", loss));
     let loss = |text: &str| with(text).map(|experiment| experiment.tasks[0].loss.clone());
     assert_eq!(loss("\"NLLLoss\""), Ok("NLLLoss".to_owned()));
@@ -120,7 +120,7 @@ fn three_losses_are_known_and_seventeen_refused_with_a_reason() {
 }
 
 #[test]
-fn null_in_a_role_keeps_the_default() {
+fn null_for_a_role_keeps_the_default() {
     let text = changed(FEDERATED, "\"batchSize\": 500,", "\"batchSize\": null, \"schedulerConfig\": null,");
     let text = changed(
         &text,
@@ -134,7 +134,7 @@ fn null_in_a_role_keeps_the_default() {
 }
 
 #[test]
-fn a_value_that_only_our_format_limits_is_refused_at_its_place() {
+fn values_beyond_our_limits_are_refused_at_their_location() {
     let text = changed(DISTRIBUTED, "\"betas\": [0.9, 0.999]", "\"betas\": [0.9, 1.5]");
     let line = text.lines().position(|line| line.contains("1.5]")).map_or(0, |index| index + 1);
     let report = read(text).expect_err("a decay rate above 1");
@@ -143,7 +143,7 @@ fn a_value_that_only_our_format_limits_is_refused_at_its_place() {
 }
 
 #[test]
-fn a_cluster_file_is_read_alone() {
+fn cluster_file_is_read_alone() {
     let misplaced = changed(CLUSTER, "\"seeds\": [42]", "\"seeds\": [42], \"parallel_execution\": true");
     let parsed = parse_cluster(&file(misplaced), catalogues()).unwrap_or_else(|report| panic!("{report}"));
     assert_eq!(parsed.cluster.seeds.iter().map(|seed| seed.0).collect::<Vec<_>>(), [42]);
@@ -155,7 +155,7 @@ fn a_cluster_file_is_read_alone() {
 }
 
 #[test]
-fn overrides_reach_the_experiment_that_the_files_become() {
+fn overrides_apply_to_the_converted_experiment() {
     let apply = |sets: &[&str]| {
         let sets: Vec<_> = sets.iter().map(|set| set.parse().expect("an override")).collect();
         let files = [file(CLUSTER.into()), file(FEDERATED.into())];
@@ -179,7 +179,7 @@ fn overrides_reach_the_experiment_that_the_files_become() {
 }
 
 #[test]
-fn an_arrival_file_alone_has_the_seed_42_and_overrides_reach_it() {
+fn lone_arrival_file_has_seed_42_and_accepts_overrides() {
     let set = "trainTasks.0.jobClassParameters.0.learningParameters.rounds=9".parse().expect("an override");
     let parsed = parse(&[file(CLUSTER.into()), file(FEDERATED.into())], &[set], catalogues()).unwrap_or_else(|report| panic!("{report}"));
     assert!(to_yaml(&parsed.experiment).contains("rounds: 9"));
@@ -188,7 +188,7 @@ fn an_arrival_file_alone_has_the_seed_42_and_overrides_reach_it() {
 }
 
 #[test]
-fn a_job_with_workers_states_their_resources() {
+fn jobs_with_workers_need_their_resources() {
     let worker = ",\n              \"Worker\": { \"cores\": \"750m\", \"memory\": \"1Gi\" }";
     let default = "\"default\": { \"cores\": \"500m\"";
     let master = changed(DISTRIBUTED, default, "\"Master\": { \"cores\": \"500m\"");

@@ -286,7 +286,7 @@ fn experiment() -> impl Strategy<Value = Experiment> {
 
 proptest! {
     #[test]
-    fn writing_and_reading_fills_in_defaults_and_changes_nothing_else(short in experiment()) {
+    fn round_trip_only_fills_in_defaults(short in experiment()) {
         let full = settled(short.clone());
         // A default that has changed stays open where the file leaves it out, and is written as the newest.
         for (written, expected) in [(short, full.clone()), (full.clone(), full.with_newest_defaults())] {
@@ -298,12 +298,12 @@ proptest! {
     }
 
     #[test]
-    fn any_text_gets_an_answer(text in "\\PC{0,200}") {
+    fn arbitrary_texts_never_panic(text in "\\PC{0,200}") {
         let _ = parse(&[SourceFile { name: "any".into(), text }], &[], catalogues()).map_err(|report| report.render(true));
     }
 
     #[test]
-    fn any_damage_gets_an_answer(
+    fn damaged_files_never_panic(
         which in 0..3usize,
         position in 0.0..1.0f64,
         len in 0..40usize,
@@ -328,7 +328,7 @@ proptest! {
 }
 
 #[test]
-fn an_empty_block_of_a_net_has_its_defaults() {
+fn empty_block_of_a_net_has_its_defaults() {
     let mut num_blocks = 0;
     for net in catalogues().nets.iter() {
         let Some(block) = net.block else { continue };
@@ -347,7 +347,7 @@ fn an_empty_block_of_a_net_has_its_defaults() {
 
 /// Numbers beyond the range of a type are refused, or read with their value; a task never vanishes.
 #[test]
-fn enormous_numbers_make_no_task_vanish() {
+fn enormous_numbers_keep_every_task() {
     let task = |change: &str| {
         format!(
             "name: a\ntasks:\n  - kind: federated\n    network: FashionMNISTCNN\n    dataset: fashion-mnist\n    federated: {{ clients: 10, clients_per_round: 2, rounds: 5 }}\n{change}"

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_is_held_against_its_own_layout() {
+    fn states_are_checked_against_their_own_layout() {
         let check = |change: &dyn Fn(&mut ModelState, &mut Vec<TensorSpec>), expected: &str| {
             let mut state = model();
             let mut layout = state.layout.to_vec();
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_is_held_against_the_model() {
+    fn states_are_checked_against_the_model() {
         let check = |change: &dyn Fn(&mut ModelState, &mut Vec<TensorSpec>), expected: &str| {
             let mut state = model();
             let mut layout = state.layout.to_vec();

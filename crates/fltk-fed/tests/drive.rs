@@ -80,7 +80,7 @@ fn by_a_stranger(event: &Event) -> Option<Event> {
 }
 
 #[test]
-fn answers_that_are_refused_change_no_bit() {
+fn refused_answers_change_no_bit() {
     let (config, dummy) = (config(), dummy(12));
     let whole = run_in_order(federation(&config, &dummy), &dummy);
     let disturb = |event: &Event| broken(event).into_iter().chain(by_a_stranger(event)).collect();
@@ -107,7 +107,7 @@ fn answers_that_are_refused_change_no_bit() {
 }
 
 #[test]
-fn where_nobody_answers_twice_a_refusal_is_a_failure() {
+fn refusal_without_a_retry_is_a_failure() {
     let (outcome, _) = run(&|event| broken(event).into_iter().collect(), true);
     let text = outcome.expect_err("a client can't answer").to_string();
     assert!(text.contains("failed in round `1`: its update can't be used: element 0 of `weight` is inf"), "{text}");

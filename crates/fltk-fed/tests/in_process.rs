@@ -121,7 +121,7 @@ impl ClientTrainer for Reversed<'_> {
 }
 
 #[test]
-fn results_do_not_depend_on_the_order_of_arrival() {
+fn results_do_not_depend_on_the_order_of_answers() {
     let (config, dummy) = (config(), dummy(12));
     let expected = run_in_order(federation(&config, &dummy), &dummy);
     let cohort = config.clients_per_round as usize;
@@ -155,7 +155,7 @@ impl ClientTrainer for Late<'_> {
 
 /// This would time out if the next round waited for an evaluation.
 #[test]
-fn evaluation_runs_beside_training() {
+fn evaluation_runs_concurrently_with_training() {
     let (config, dummy) = (config(), dummy(12));
     let round_2 = (Mutex::new(false), Condvar::new());
     let make = |_| -> Result<Box<dyn ClientTrainer + '_>, BoxError> { Ok(Box::new(Late { dummy: &dummy, round_2: &round_2 })) };
@@ -195,7 +195,7 @@ fn ending(train: impl Fn(&Dummy, &TrainOrder) -> Result<ClientUpdate, BoxError> 
 }
 
 #[test]
-fn whatever_happens_to_a_client_is_an_error_that_names_it() {
+fn client_failures_are_errors_that_name_the_client() {
     let victim = first_client_of_round(3);
     let is_victim = |order: &TrainOrder| order.round == Round(3) && order.client == victim;
     let check = |ended: String, expected: &str| assert_eq!(ended, expected.replace("VICTIM", &victim.to_string()));
@@ -248,7 +248,7 @@ fn first_client_of_round(wanted: u32) -> ClientId {
 }
 
 #[test]
-fn workers_evaluators_and_observers_that_fail_end_the_run() {
+fn failing_workers_evaluators_and_observers_end_the_run() {
     let (config, dummy) = (config(), dummy(12));
     let good = |_| -> Result<Box<dyn ClientTrainer + '_>, BoxError> { Ok(Box::new(&dummy)) };
     let ended = |make: &MakeTrainer<'_>, evaluator: Box<dyn Evaluator + '_>, observer: &mut dyn FnMut(&Record) -> Result<(), BoxError>| {
@@ -279,7 +279,7 @@ fn good_score() -> Result<Evaluation, BoxError> {
 }
 
 #[test]
-fn a_panicking_observer_does_not_leave_threads_behind() {
+fn panicking_observer_leaves_no_threads() {
     let (config, dummy) = (config(), dummy(12));
     let caught = std::panic::catch_unwind(|| {
         run(federation(&config, &dummy), workers(2), &|_| Ok(Box::new(&dummy)), Box::new(&dummy), &AtomicBool::new(false), &mut |_| {
@@ -292,7 +292,7 @@ fn a_panicking_observer_does_not_leave_threads_behind() {
 }
 
 #[test]
-fn a_raised_flag_stops_the_run() {
+fn stop_flag_stops_the_run() {
     let (mut config, dummy) = (config(), dummy(12));
     config.rounds = u32::MAX;
     let stop = AtomicBool::new(false);
@@ -323,7 +323,7 @@ fn a_raised_flag_stops_the_run() {
 }
 
 #[test]
-fn a_run_stopped_anywhere_is_resumed_to_the_same_bits() {
+fn stopped_runs_resume_with_the_same_bits() {
     let (config, dummy) = (config(), dummy(12));
     let whole = run_in_order(federation(&config, &dummy), &dummy);
     for stop_after in 0..6 {

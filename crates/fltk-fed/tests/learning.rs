@@ -22,7 +22,7 @@ fn everybody(strategy: Choice, rounds: u32) -> FederatedConfig {
 }
 
 #[test]
-fn fedavg_finds_the_optimum_and_every_round_is_better() {
+fn fedavg_improves_every_round_and_finds_the_optimum() {
     let dummy = Dummy::new(Seed(1), 17, vec![3; 12]);
     let records = run_in_order(federation(&everybody(Choice::new("FedAvg"), 60), &dummy), &dummy);
     assert!(gap(&dummy, final_state(&records)) < 1e-6);
@@ -55,7 +55,7 @@ fn fednova_is_consistent_where_fedavg_is_not() {
 /// Checks the averages of the dummy's buffer and counter: the buffer's is within its clients' range, the counter is that of the client with
 /// the most steps.
 #[test]
-fn counters_take_the_largest() {
+fn counters_take_the_maximum() {
     for strategy in [Choice::new("FedAvg"), Choice::new("FedNova")] {
         let dummy = Dummy::new(Seed(3), 5, vec![1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 40]);
         let records = run_in_order(federation(&everybody(strategy, 6), &dummy), &dummy);

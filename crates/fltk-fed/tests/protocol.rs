@@ -67,7 +67,7 @@ fn good_evaluation() -> Evaluation {
 }
 
 #[test]
-fn a_round_follows_another_while_the_first_is_evaluated() {
+fn next_round_starts_during_evaluation() {
     let (config, dummy) = (config(), dummy(12));
     let mut federation = federation(&config, &dummy);
     let actions = start(&mut federation);
@@ -114,7 +114,7 @@ fn training_pauses_when_evaluations_fall_behind() {
 }
 
 #[test]
-fn training_pauses_when_too_much_is_unrecorded() {
+fn training_pauses_when_too_many_records_are_pending() {
     let mut config = config();
     (config.rounds, config.evaluate_every) = (1000, 1000);
     let dummy = dummy(12);
@@ -178,7 +178,7 @@ fn in_phase(phase: &str, dummy: &Dummy) -> Federation {
 
 /// Sends every kind of message in every phase, and checks the answer or the refusal; refused messages change nothing.
 #[test]
-fn every_message_in_every_phase() {
+fn messages_are_accepted_or_refused_in_every_phase() {
     let dummy = dummy(12);
     let training = in_phase("training", &dummy);
     // Round 2's cohort, of which the third has answered, and a client that isn't in it.
@@ -326,7 +326,7 @@ fn answered(machine: &Federation, dummy: &Dummy, client: ClientId) -> bool {
 }
 
 #[test]
-fn failures_say_what_failed() {
+fn failures_name_their_cause() {
     let (config, dummy) = (config(), dummy(12));
     let check = |event: &dyn Fn(&TrainOrder) -> Event, expected: &str| {
         let mut federation = federation(&config, &dummy);
@@ -381,7 +381,7 @@ fn fednova_needs_a_normalizer_and_a_finite_result() {
 }
 
 #[test]
-fn a_run_starts_from_a_sound_model_within_its_rounds() {
+fn runs_start_from_a_valid_model_and_round() {
     let (config, dummy) = (config(), dummy(12));
     let mut broken = dummy.initial();
     broken.floats[0] = f32::NAN;
@@ -394,7 +394,7 @@ fn a_run_starts_from_a_sound_model_within_its_rounds() {
 
 /// Checks that a round's global model is the mean of its clients' models, weighted by their samples, of the cohort alone.
 #[test]
-fn a_round_is_the_weighted_mean_of_its_cohort() {
+fn round_result_is_the_weighted_mean_of_the_cohort() {
     let (config, dummy) = (config(), dummy(12));
     let mut federation = federation(&config, &dummy);
     let first = orders(&start(&mut federation));
@@ -413,7 +413,7 @@ fn a_round_is_the_weighted_mean_of_its_cohort() {
 
 /// Checks that the training summary of a round covers all its samples.
 #[test]
-fn a_rounds_summary_is_weighted_by_samples() {
+fn round_summaries_are_weighted_by_samples() {
     let (config, dummy) = (config(), dummy(12));
     let records = run_in_order(federation(&config, &dummy), &dummy);
     let (clients, rounds) = by_kind(&records);
@@ -440,7 +440,7 @@ fn a_rounds_summary_is_weighted_by_samples() {
 
 /// Resumes from every round's global model: the records and bits are the same as those of the uninterrupted run.
 #[test]
-fn a_resumed_run_ends_with_the_same_bits() {
+fn resumed_runs_end_with_the_same_bits() {
     for strategy in [Choice::new("FedAvg"), Choice::new("FedProx").with("mu", 0.1), Choice::new("FedNova")] {
         let mut config = config();
         (config.strategy, config.evaluate_every) = (strategy, 2);
@@ -527,7 +527,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn any_order_of_answers_gives_the_same_bits(
+    fn order_of_answers_changes_no_bit(
         choices in prop::collection::vec(any::<u32>(), 1..60),
         evaluate_every in 1..8_u32,
         clients_per_round in 1..=12_u32,
@@ -544,7 +544,7 @@ proptest! {
 
     /// Any messages in any order: no panic, and nothing finishes early.
     #[test]
-    fn nonsense_never_panics(messages in prop::collection::vec((0..7_u8, 0..8_u32, 0..14_u32, any::<f32>()), 0..80)) {
+    fn arbitrary_events_never_panic(messages in prop::collection::vec((0..7_u8, 0..8_u32, 0..14_u32, any::<f32>()), 0..80)) {
         let (config, dummy) = (config(), dummy(12));
         let mut machine = federation(&config, &dummy);
         let (mut num_rounds, mut is_over) = (0, false);

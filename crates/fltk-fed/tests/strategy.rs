@@ -59,7 +59,7 @@ fn setup_of_it(config: &FederatedConfig, dummy: &Dummy, checkpoint_every: u32) -
 }
 
 #[test]
-fn what_it_remembers_survives_a_crash_to_the_bit() {
+fn strategy_state_survives_a_crash_bit_for_bit() {
     let (config, dummy) = (config_of_it(), dummy(12));
     let setup = || setup_of_it(&config, &dummy, 1);
     let whole = run_in_order(Federation::new(setup(), Arc::new(dummy.initial())).expect("it is sound"), &dummy);
@@ -79,7 +79,7 @@ fn what_it_remembers_survives_a_crash_to_the_bit() {
 }
 
 #[test]
-fn what_it_asks_for_reaches_clients_and_is_checked() {
+fn strategy_extras_reach_clients_and_are_checked() {
     let (config, dummy) = (config_of_it(), dummy(12));
     let mut federation = Federation::new(setup_of_it(&config, &dummy, 3), Arc::new(dummy.initial())).expect("the dummy's state is sound");
     let actions = federation.step(NOW, Event::Started).expect("it has not been started");
@@ -102,7 +102,7 @@ fn what_it_asks_for_reaches_clients_and_is_checked() {
 }
 
 #[test]
-fn what_is_remembered_of_another_model_fails_the_round() {
+fn strategy_state_of_another_model_fails_the_round() {
     let (config, dummy) = (config_of_it(), dummy(12));
     let mut server = ServerState::default();
     server.arrays.insert("velocity".to_owned(), vec![0.0; 3]);

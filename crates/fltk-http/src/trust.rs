@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_named_is_trusted_and_nothing_else() {
+    fn only_named_certificates_are_trusted() {
         let folder = tempfile::tempdir().unwrap();
         let (file, more, missing) = (folder.path().join("ca.pem"), folder.path().join("more"), folder.path().join("missing"));
         fs::create_dir(&more).unwrap();
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_named_and_leads_to_nothing_is_an_error() {
+    fn unreadable_certificate_files_are_errors() {
         let folder = tempfile::tempdir().unwrap();
         let (missing, empty, good) = (folder.path().join("missing.pem"), folder.path().join("empty.pem"), folder.path().join("good"));
         fs::write(&empty, "no certificate").unwrap();
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_without_a_store_trusts_mozillas_list_and_one_that_cannot_be_read_nobody() {
+    fn missing_store_falls_back_to_mozillas_list_and_unreadable_store_trusts_nobody() {
         assert!(matches!(of_machine(&CertificateResult::default()), Ok(RootCerts::WebPki)));
         let unreadable = load_certs_from_paths(Some(Path::new("missing.pem")), None);
         assert!(matches!(of_machine(&unreadable), Err(TrustError::Machine { .. })));

@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_mean_what_kubernetes_means() {
+    fn errors_are_classified_like_kubernetes() {
         let named = || Some(details("a", 0));
         let check = |code, reason: &str, message: &str, details, expected| {
             assert_eq!(failure(&error(code, reason, message, details)), expected, "{message}");
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_double_up_to_a_bound_and_heed_the_server() {
+    fn backoff_doubles_up_to_a_bound_and_respects_the_server() {
         let mut waits = Waits::new();
         let busy = error(503, "", "", None);
         let all: Vec<u128> = (0..8).map(|_| waits.after(&busy).as_millis()).collect();

@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_block_is_the_defaults() {
+    fn empty_block_has_the_defaults() {
         let config = parse("kubernetes: {}").unwrap();
         assert_eq!(config, KubernetesConfig::of_stream(None));
         assert_eq!(config.tolerations[0].key.as_deref(), Some("fltk.node"));
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_of_a_pod_are_checked_to_the_last_key() {
+    fn pod_fields_are_checked_at_every_depth() {
         let refused = |text: &str, words: &[&str]| {
             let said = parse(text).expect_err("refused");
             assert!(words.iter().all(|word| said.contains(word)), "{said}");

@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn nodes_are_closed_as_the_scheduler_closes_them() {
+    fn nodes_are_closed_like_in_the_scheduler() {
         let check = |spec: Json, labels: Json, config_text: &str, expected: Option<(&str, bool)>| {
             let closed = closed(&node(spec, labels), &config(config_text));
             assert_eq!(closed.as_ref().map(|closed| (closed.reason.as_str(), closed.lasts)), expected, "{config_text}");
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_used_is_what_pods_request_that_are_not_over_nor_of_an_active_job() {
+    fn usage_sums_requests_of_active_pods_outside_active_jobs() {
         let mut view = NodesView::default();
         view.has_node(node(json!({}), json!({})));
         let pod = |cpu: &str, phase: &str, is_going: bool| -> Pod {

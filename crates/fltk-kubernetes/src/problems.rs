@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_of_the_last_loss_is_to_blame() {
+    fn first_failure_of_the_last_loss_is_blamed() {
         use Cause::{AskedToGo, LostAnother, Own};
         let check = |problems: &[(u32, Cause, i64, &str)], expected: &str, last: &[&str]| {
             assert_eq!(first(problems), (expected.to_owned(), last.iter().map(|&words| words.to_owned()).collect()))

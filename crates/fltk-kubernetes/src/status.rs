@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_machine_is_at_fault_for_what_another_try_may_mend() {
+    fn machine_is_blamed_for_retryable_failures() {
         let check = |exit_code: i32, reason: &str, expected: Blame| {
             let ended = ContainerStateTerminated { exit_code, reason: Some(reason.to_owned()), ..ContainerStateTerminated::default() };
             assert_eq!(blame(&ended), expected, "{exit_code} {reason}");

@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn amounts_add_up_and_name_what_lacks() {
+    fn amounts_add_up_and_name_the_shortage() {
         let mut free = Amounts::none().with("cpu", 2 * NANOS).with("memory", NANOS << 30);
         let pod = Amounts::none().with("cpu", NANOS / 2).with("memory", NANOS << 29);
         assert_eq!(free.lacks(&pod), [""; 0]);

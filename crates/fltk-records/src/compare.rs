@@ -142,7 +142,7 @@ mod tests {
     use crate::samples::{finished, recorded, round, started};
 
     #[test]
-    fn seeds_of_a_task_are_one_group_and_steps_are_aligned() {
+    fn seeds_of_a_task_form_a_group_with_aligned_steps() {
         let root = tempfile::tempdir().unwrap();
         let read = |seed, events: &[_]| recorded(root.path(), seed, events).read().unwrap();
         let runs = [
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn mean_and_sample_deviation() {
+    fn mean_and_sample_deviation_are_computed() {
         let check = |numbers: &[f64], expected: Option<(f64, Option<f64>)>| {
             assert_eq!(MeanStd::of(numbers).map(|of| (of.mean, of.std)), expected);
         };

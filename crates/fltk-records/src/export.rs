@@ -157,7 +157,7 @@ mod tests {
     use crate::samples::{recorded, round, started};
 
     #[test]
-    fn csv_and_json_hold_the_same_rows() {
+    fn csv_and_json_have_the_same_rows() {
         let root = tempfile::tempdir().unwrap();
         let runs: Vec<_> =
             [1, 2].map(|seed| recorded(root.path(), seed, &[started(0), round(0, 0.1), round(1, f64::NAN)]).read().unwrap()).into();
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_without_rows_has_a_header() {
+    fn empty_table_has_a_header() {
         for (format, expected) in [(Format::Csv, format!("{}\r\n", COLUMNS.join(","))), (Format::Json, "[]\n".to_owned())] {
             let mut text = Vec::new();
             write(format, std::iter::empty(), &mut text).unwrap();
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_can_not_be_read_ends_it() {
+    fn unreadable_run_ends_the_export() {
         let mut text = Vec::new();
         let error = write(Format::Csv, std::iter::once(Err(io::Error::other("damaged"))), &mut text).unwrap_err();
         assert_eq!(error.to_string(), "damaged");

@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_links_nor_pipes_are_read_nor_waited_for() {
+    fn links_and_pipes_are_not_read() {
         let folder = tempfile::tempdir().unwrap();
         let (inner, file) = (folder.path().join("inner"), folder.path().join("inner/file"));
         fs::create_dir(&inner).unwrap();
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_the_way_is_kept_until_the_new_one_is_in_its_place() {
+    fn existing_folder_is_kept_until_replaced() {
         for put in [put_in_place_of, put_in_place_in_two_steps] {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("a");

@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn the_form_is_fixed() {
+    fn format_of_the_file_is_fixed() {
         let text = String::from_utf8(table([&sample()])).unwrap();
         let expected = "timestamp,unit,step,num_selected_clients,trained_items,train_steps,learning_rate,train_loss,test_items,test_loss,\
             test_accuracy,train_seconds,test_seconds,class_recall,confusion_matrix,ranks,communication_seconds,waiting_seconds,sent_bytes\r\n\
@@ -121,13 +121,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_measured_is_empty() {
+    fn missing_measurements_are_empty() {
         let bare = Row { unit: Unit::Epoch, clients: vec![], train: None, test: None, parallel: None, ..sample() };
         assert_eq!(String::from_utf8(row(&bare)).unwrap(), "1970-01-01T00:00:01.5Z,epoch,2,,,,1e-7,,,,,,,,,,,,\r\n");
     }
 
     #[test]
-    fn a_csv_reader_gets_every_number_back() {
+    fn csv_readers_get_the_exact_numbers() {
         let bytes = table([&sample()]);
         let mut reader = csv::Reader::from_reader(&bytes[..]);
         assert_eq!(reader.headers().unwrap(), &csv::StringRecord::from(COLUMNS.to_vec()));

@@ -264,7 +264,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_those_that_the_stream_was_begun_with() {
+    fn stream_folder_has_the_texts_of_its_first_start() {
         let root = tempfile::tempdir().unwrap();
         let description = StreamDescription::example();
         let texts = StreamTexts { experiment: "a".to_owned(), cluster: None, trace: Some("b".to_owned()) };

@@ -202,7 +202,7 @@ mod tests {
     use crate::samples::{finished, recorded, round, saved, started};
 
     #[test]
-    fn a_run_in_one_line_and_in_full() {
+    fn run_is_summarized_in_one_line_and_in_full() {
         let root = tempfile::tempdir().unwrap();
         let events = [started(0), round(0, 0.1), round(1, 0.7), saved(1), round(2, 0.7), round(3, 0.6), finished()];
         let folder = recorded(root.path(), 1, &events);
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_diverged_run_has_no_measures() {
+    fn diverged_run_has_no_measurements() {
         let root = tempfile::tempdir().unwrap();
         let run = recorded(root.path(), 1, &[started(0), round(1, f64::NAN)]).read().unwrap();
         let summary = RunSummary::of(&run);

@@ -78,7 +78,7 @@ fn find(root: &Path, name: &str, experiment: &Experiment) -> Vec<String> {
 }
 
 #[test]
-fn every_folder_is_read() {
+fn folders_of_earlier_versions_are_read() {
     for version in VERSIONS {
         let root = data(version).join("runs");
         let runs: Vec<RunRef> =
@@ -125,7 +125,7 @@ fn runs_are_found_by_their_name_and_file() {
 }
 
 #[test]
-fn defaults_that_are_left_out_or_written_out_make_no_difference() {
+fn omitted_and_explicit_defaults_are_equal() {
     let minimal = text("grid.yaml");
     let same = experiment(&minimal);
     let (root, run) = copy_of("grid-");
@@ -151,7 +151,7 @@ fn defaults_that_are_left_out_or_written_out_make_no_difference() {
 }
 
 #[test]
-fn settings_of_a_file_mean_what_they_meant() {
+fn settings_of_earlier_files_keep_their_meaning() {
     // One file is as a user wrote it, the other as 0.1.0 resolved it, with every setting of that version.
     assert_eq!(experiment(&text("settings.yaml")), experiment(&text("settings-resolved.yaml")));
     for run in RunFolder::list(&data("0.1.0").join("runs")).unwrap() {
@@ -167,7 +167,7 @@ fn settings_of_a_file_mean_what_they_meant() {
 }
 
 #[test]
-fn a_group_that_two_versions_worked_on_is_one() {
+fn group_of_two_versions_is_one_group() {
     let (root, first) = copy_of("grid-");
     let second =
         RunFolder::list(&data("0.1.0").join("runs")).unwrap().into_iter().filter(|path| path.to_str().unwrap().contains("/grid-")).nth(1);
@@ -183,7 +183,7 @@ fn a_group_that_two_versions_worked_on_is_one() {
 }
 
 #[test]
-fn what_nobody_can_read_is_in_the_way_of_its_own_name_alone() {
+fn unreadable_folder_blocks_only_its_own_name() {
     let (root, run) = copy_of("solo-");
     let experiment = experiment(&text("solo.yaml"));
     let later = run.experiment_yaml().unwrap().replace("threads: 1", "threads: 1\n    gravity: 9.81");
@@ -212,7 +212,7 @@ fn what_nobody_can_read_is_in_the_way_of_its_own_name_alone() {
 }
 
 #[test]
-fn of_the_same_name_each_experiment_has_its_group() {
+fn experiments_of_the_same_name_have_separate_groups() {
     let (root, first) = copy_of("solo-");
     let yaml = first.experiment_yaml().unwrap();
     let other_yaml = yaml.replace("rounds: 2", "rounds: 3");

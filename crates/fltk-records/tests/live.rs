@@ -140,7 +140,7 @@ const LOADERS: [bool; 2] = [true, false];
 const ACCURACY: &str = "accuracy/test";
 
 #[test]
-fn a_run_that_is_taken_up_again() {
+fn tensorboard_shows_a_resumed_run() {
     let root = tempfile::tempdir().unwrap();
     let run = new_run(root.path());
     let name = run.name();
@@ -167,7 +167,7 @@ fn a_run_that_is_taken_up_again() {
 }
 
 #[test]
-fn a_run_of_the_first_version_that_is_taken_up_again() {
+fn tensorboard_shows_a_resumed_run_of_the_first_version() {
     // Its only event file contains no session start, so the slow loader would take the next one for the beginning of the run.
     let of_before = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/0.1.0/runs/grid-20261128-005016-662329c6");
     let root = tempfile::tempdir().unwrap();
@@ -196,7 +196,7 @@ fn points(run: &RunFolder) -> Vec<(u32, f64)> {
 }
 
 #[test]
-fn a_copy_that_is_got_again() {
+fn tensorboard_shows_a_repeated_copy() {
     let (there, here) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let run = new_run(there.path());
     let record_of = Record { kind: RecordKind::Run, name: run.name() };
@@ -223,7 +223,7 @@ fn a_copy_that_is_got_again() {
 }
 
 #[test]
-fn a_stream_whose_jobs_end_later() {
+fn tensorboard_shows_a_stream_with_unfinished_jobs() {
     let root = tempfile::tempdir().unwrap();
     let description =
         StreamDescription { fltk_version: "0".into(), run: "s-1".parse().unwrap(), experiment: "s".parse().unwrap(), started_at: at(0) };

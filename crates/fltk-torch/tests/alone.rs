@@ -10,7 +10,7 @@ use std::{fs, process::Stdio};
 use common::{PROGRAM, TINY_CENTRAL, fltk, program};
 
 #[test]
-fn it_does_everything_without_the_other_program() {
+fn fltk_torch_works_without_fltk() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let (at, alone) = (folder.path(), folder.path().join("bin/fltk-torch"));
     fs::create_dir(at.join("bin")).unwrap();
@@ -25,7 +25,7 @@ fn it_does_everything_without_the_other_program() {
 }
 
 #[test]
-fn the_command_line_of_another_build_is_refused() {
+fn command_line_of_another_build_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     // A command line that this program wouldn't understand is refused in the same way.
     for args in [&["nets", "list"][..], &["run", "--unknown"]] {

@@ -18,13 +18,13 @@ fn refusal(folder: &std::path::Path, args: &[&str], code: i32) -> String {
 }
 
 #[test]
-fn nets_that_there_are_not_are_refused() {
+fn unknown_nets_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     assert!(refusal(folder.path(), &["nets", "show", "fashionmnistcnn"], 1).contains("did you mean `FashionMNISTCNN`?"));
 }
 
 #[test]
-fn a_diverging_run_fails_with_its_reason_in_the_records() {
+fn diverging_run_fails_with_its_reason_in_the_records() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     fs::write(at.join("wild.yaml"), TINY_FEDERATED.replace("learning_rate: 0.05", "learning_rate: 1.0e+30")).unwrap();
@@ -34,7 +34,7 @@ fn a_diverging_run_fails_with_its_reason_in_the_records() {
 }
 
 #[test]
-fn nets_show_counts_every_parameter() {
+fn nets_show_counts_all_parameters() {
     let folder = tempfile::tempdir().unwrap();
     for (net, trainable) in [("FashionMNISTCNN", 29_034), ("Cifar10CNN", 551_466), ("LeNet5", 61_706)] {
         let shown = json(folder.path(), &["nets", "show", net, "--output", "json"]);
@@ -46,7 +46,7 @@ fn nets_show_counts_every_parameter() {
 }
 
 #[test]
-fn a_split_is_what_the_run_trains_on() {
+fn run_trains_on_the_printed_split() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     fs::write(at.join("tiny.yaml"), TINY_FEDERATED).unwrap();
@@ -72,7 +72,7 @@ fn a_split_is_what_the_run_trains_on() {
 }
 
 #[test]
-fn a_run_ends_with_one_object_and_records_that_agree_with_it() {
+fn run_prints_one_object_that_agrees_with_its_records() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     fs::write(at.join("tiny.yaml"), TINY_CENTRAL).unwrap();
@@ -103,7 +103,7 @@ fn a_run_ends_with_one_object_and_records_that_agree_with_it() {
 }
 
 #[test]
-fn lists_and_exports_go_on_past_a_damaged_run_and_old_checkpoints_go() {
+fn lists_and_exports_skip_damaged_runs_and_old_checkpoints_are_removed() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     // A batch of 64 is larger than the data of most of 40 clients.
@@ -150,7 +150,7 @@ fn only_run(at: &std::path::Path) -> String {
 }
 
 #[test]
-fn several_tasks_and_seeds_make_a_run_each_and_compare_over_seeds() {
+fn tasks_and_seeds_make_one_run_each_and_are_compared() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     let task = TINY_CENTRAL.split_once("tasks:\n").unwrap().1;
@@ -191,7 +191,7 @@ fn parity_trains_on_given_weights_and_batches() {
 }
 
 #[test]
-fn ctrl_c_leaves_a_run_that_can_be_resumed() {
+fn ctrl_c_leaves_a_resumable_run() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     fs::write(at.join("long.yaml"), TINY_FEDERATED.replace("rounds: 5", "rounds: 5000")).unwrap();
@@ -209,7 +209,7 @@ fn ctrl_c_leaves_a_run_that_can_be_resumed() {
 }
 
 #[test]
-fn a_run_is_not_resumed_on_other_data_and_is_found_through_a_link() {
+fn run_is_not_resumed_on_other_data_and_is_found_through_a_link() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     fs::create_dir(at.join("data")).unwrap();
@@ -248,7 +248,7 @@ fn a_run_is_not_resumed_on_other_data_and_is_found_through_a_link() {
 }
 
 #[test]
-fn a_model_that_is_no_model_any_more_is_a_failure_even_after_the_last_step() {
+fn invalid_model_is_a_failure_even_after_the_last_step() {
     let folder = tempfile::tempdir().unwrap();
     let wild = TINY_CENTRAL
         .replace("type: Adam, learning_rate: 0.001", "type: SGD, learning_rate: 1.0e+30")
@@ -259,7 +259,7 @@ fn a_model_that_is_no_model_any_more_is_a_failure_even_after_the_last_step() {
 }
 
 #[test]
-fn an_impossible_later_job_is_refused_before_the_first_begins() {
+fn impossible_job_is_refused_before_any_job_begins() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     let task = TINY_FEDERATED.split_once("tasks:\n").unwrap().1;

@@ -76,7 +76,7 @@ fn wait_for(at: &Path, child: &mut Child, event: &str) {
 }
 
 #[test]
-fn a_federated_task_goes_on_when_started_again_and_ends_as_with_fltk_run() {
+fn restarted_federated_task_ends_like_fltk_run() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     fs::write(at.join("fed.yaml"), TINY_FEDERATED.replace("rounds: 5", "rounds: 12")).unwrap();
@@ -107,7 +107,7 @@ fn a_federated_task_goes_on_when_started_again_and_ends_as_with_fltk_run() {
 }
 
 #[test]
-fn a_federated_task_stops_at_the_next_step() {
+fn federated_task_stops_at_the_next_step() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     // The training of its first clients would take hours.
@@ -123,7 +123,7 @@ fn a_federated_task_stops_at_the_next_step() {
 }
 
 #[test]
-fn every_rank_reports() {
+fn ranks_write_termination_reports() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     fs::write(at.join("ddp.yaml"), TINY_CENTRAL.replace("epochs: 4", "epochs: 1, data_parallelism: 2")).unwrap();
@@ -144,7 +144,7 @@ fn every_rank_reports() {
 }
 
 #[test]
-fn what_went_wrong_is_reported_as_far_as_it_fits() {
+fn errors_are_truncated_to_fit_the_report() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     fs::write(at.join("fed.yaml"), TINY_FEDERATED).unwrap();
@@ -174,7 +174,7 @@ fn what_went_wrong_is_reported_as_far_as_it_fits() {
 }
 
 #[test]
-fn a_report_that_can_not_be_written_is_no_failure() {
+fn unwritable_report_is_not_a_failure() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     fs::write(at.join("fed.yaml"), TINY_FEDERATED.replace("rounds: 5", "rounds: 1")).unwrap();

@@ -18,7 +18,7 @@ fn status(folder: &Path, args: &[&str], stdout: Stdio, stderr: Stdio) -> ExitSta
 }
 
 #[test]
-fn a_run_goes_on_when_nobody_listens() {
+fn run_continues_with_a_closed_output() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     // There are two tasks, which cause a warning.

@@ -42,7 +42,7 @@ fn description(at: &Path, run: &str) -> Json {
 }
 
 #[test]
-fn what_had_finished_is_found_and_not_run_again() {
+fn finished_runs_are_found_and_not_repeated() {
     let folder = folder();
     let at = folder.path();
     for (file, id) in [("solo.yaml", "solo-1"), ("pair.yaml", "pair-1")] {
@@ -72,7 +72,7 @@ fn what_had_finished_is_found_and_not_run_again() {
 }
 
 #[test]
-fn a_group_that_was_interrupted_goes_on_by_its_name_or_by_a_run() {
+fn interrupted_group_is_resumed_by_its_name_or_a_run() {
     let begun = "grid-20261128-005016-662329c6";
     for args in [&["run", "grid.yaml", "--id", "grid-1", "--output", "json"][..], &["run", "--resume", begun, "--output", "json"]] {
         let folder = folder();
@@ -106,7 +106,7 @@ fn a_group_that_was_interrupted_goes_on_by_its_name_or_by_a_run() {
 /// Partitions had no `version` in earlier versions, and rounded each class on its own. A new run without a `version` has the newest; a run from then
 /// keeps the old one.
 #[test]
-fn a_partition_of_before_stays_what_it_was() {
+fn earlier_partitions_are_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     let file = "{ name: p, tasks: [{ kind: federated, network: MNISTCNN, dataset: fashion-mnist-mini, federated: { clients: 40, clients_per_round: 1, rounds: 1, partition: { type: dirichlet, alpha: 5 } } }] }";
@@ -165,7 +165,7 @@ fn a_partition_of_before_stays_what_it_was() {
 }
 
 #[test]
-fn a_stream_goes_on_by_its_name() {
+fn stream_is_resumed_by_its_name() {
     let folder = folder();
     let at = folder.path();
     let before = runs(at, "stream-");
@@ -187,7 +187,7 @@ fn a_stream_goes_on_by_its_name() {
 }
 
 #[test]
-fn a_run_of_the_name_that_says_what_this_version_does_not_know_is_in_the_way() {
+fn run_with_unknown_settings_blocks_its_name() {
     let folder = folder();
     let at = folder.path();
     let result = json(at, &["run", "solo.yaml", "--id", "later", "--output", "json"]);

@@ -155,7 +155,7 @@ fn undisturbed(ranks: u32) -> String {
 }
 
 #[test]
-fn ranks_end_as_one_process_does_and_report_what_they_cost() {
+fn ranks_end_like_one_process_and_report_their_cost() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     fs::write(at.join("ddp.yaml"), experiment(2, 0)).unwrap();
@@ -181,7 +181,7 @@ fn ranks_end_as_one_process_does_and_report_what_they_cost() {
 }
 
 #[test]
-fn a_killed_rank_is_begun_again_and_the_bits_are_the_same() {
+fn killed_rank_is_restarted_with_the_same_bits() {
     // With three ranks, a sum depends on the order of its terms, not only on which ranks take part.
     let expected = undisturbed(3);
     for rank in [2, 0] {
@@ -199,7 +199,7 @@ fn a_killed_rank_is_begun_again_and_the_bits_are_the_same() {
 }
 
 #[test]
-fn a_rank_lost_within_synchronized_batch_norms_is_begun_again_too() {
+fn rank_lost_in_synchronized_batch_norm_is_restarted() {
     // Synchronized batch norms also sum over ranks in the forward pass, which meets a lost rank first.
     let synchronized = experiment(2, 1).replace("timeout: 60s", "sync_batch_norm: true, timeout: 60s");
     let (output, _folder) = Running::start_with(&synchronized).end();
@@ -213,7 +213,7 @@ fn a_rank_lost_within_synchronized_batch_norms_is_begun_again_too() {
 }
 
 #[test]
-fn without_restarts_the_others_say_who_is_lost_and_the_run_can_be_resumed() {
+fn lost_rank_without_restarts_is_named_and_the_run_is_resumable() {
     let expected = undisturbed(2);
     let running = Running::start(2, 0, 3);
     let (began, launcher) = (Instant::now(), running.pid());
@@ -230,7 +230,7 @@ fn without_restarts_the_others_say_who_is_lost_and_the_run_can_be_resumed() {
 }
 
 #[test]
-fn no_rank_outlives_its_launcher() {
+fn ranks_end_with_their_launcher() {
     let expected = undisturbed(2);
     let mut running = Running::start(2, 5, 3);
     running.kill();
@@ -244,7 +244,7 @@ fn no_rank_outlives_its_launcher() {
 }
 
 #[test]
-fn a_launcher_that_is_asked_to_stop_stops_its_ranks() {
+fn stopped_launcher_stops_its_ranks() {
     let expected = undisturbed(2);
     let running = Running::start(2, 5, 3);
     let launcher = running.pid();
@@ -266,7 +266,7 @@ fn resume(at: &Path) -> String {
 
 /// Tests ranks as Kubeflow Trainer v2 starts them; they are started again with the same name once one is gone.
 #[test]
-fn clients_find_each_other_and_go_on_when_started_again() {
+fn clients_connect_and_resume_after_restart() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     fs::write(at.join("ddp.yaml"), experiment(2, 0)).unwrap();
@@ -379,7 +379,7 @@ impl Pods {
 /// Tests the number that a cluster's `backoff_limit` counts: whichever rank is lost, each rank restarts once. The lost rank is back before the others
 /// have noticed.
 #[test]
-fn a_lost_rank_costs_one_restart_of_each() {
+fn lost_rank_costs_one_restart_of_each() {
     let expected = undisturbed(3);
     for lost in [0, 2] {
         let mut pods = Pods::start(3);
@@ -398,7 +398,7 @@ fn steps(result: &serde_json::Value) -> Vec<[serde_json::Value; 4]> {
 }
 
 #[test]
-fn from_within_an_epoch_it_goes_on_to_the_same_bits() {
+fn resumption_within_an_epoch_gives_the_same_bits() {
     // The net has dropout, so masks are random too.
     for (ranks, killed) in [(1, None), (2, Some(1)), (3, None)] {
         let plain = experiment(ranks, 1).replace("FashionMNISTCNN", "MNISTCNN").replace("epochs: 4", "epochs: 2");
@@ -434,7 +434,7 @@ fn from_within_an_epoch_it_goes_on_to_the_same_bits() {
 }
 
 #[test]
-fn a_frozen_rank_0_holds_nobody_for_long() {
+fn frozen_rank_0_is_noticed_in_time() {
     let mut running = Running::start_with(&experiment(2, 0).replace("timeout: 60s", "timeout: 4s"));
     running.wait_for_lines(3);
     let frozen = running.rank(0);
@@ -446,7 +446,7 @@ fn a_frozen_rank_0_holds_nobody_for_long() {
 }
 
 #[test]
-fn ranks_that_mean_different_jobs_say_so() {
+fn ranks_of_different_jobs_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     fs::write(at.join("ddp.yaml"), experiment(2, 0)).unwrap();
@@ -466,7 +466,7 @@ fn ranks_that_mean_different_jobs_say_so() {
 }
 
 #[test]
-fn what_can_not_be_is_said_before_anything_starts() {
+fn impossible_settings_are_refused_before_any_rank_starts() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     fs::write(at.join("ddp.yaml"), experiment(2, 0)).unwrap();

@@ -68,7 +68,7 @@ fn journal_lines(runs: &Path) -> Option<usize> {
 }
 
 #[test]
-fn a_federated_run_that_is_killed_and_resumed_ends_with_the_same_bits() {
+fn killed_and_resumed_federated_run_ends_with_the_same_bits() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("tiny.yaml"), TINY_FEDERATED).unwrap();
     let expected = digest(folder.path(), &["run", "tiny.yaml", "--output", "json"]);
@@ -84,7 +84,7 @@ fn a_federated_run_that_is_killed_and_resumed_ends_with_the_same_bits() {
 }
 
 #[test]
-fn a_single_process_run_that_is_killed_and_resumed_ends_with_the_same_bits() {
+fn killed_and_resumed_single_process_run_ends_with_the_same_bits() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("tiny.yaml"), TINY_CENTRAL).unwrap();
     let expected = digest(folder.path(), &["run", "tiny.yaml", "--output", "json"]);

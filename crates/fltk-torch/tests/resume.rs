@@ -70,7 +70,7 @@ fn resumed(at: &Path, run: &str) -> Json {
 }
 
 #[test]
-fn the_folder_that_is_named_goes_on_and_no_other() {
+fn only_the_named_folder_is_resumed() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     let (original, digest) = trained(at, TWO_EPOCHS, &["--id", "a"]);
@@ -110,7 +110,7 @@ fn the_folder_that_is_named_goes_on_and_no_other() {
 }
 
 #[test]
-fn settings_that_change_results_are_those_that_the_run_began_with() {
+fn resumed_run_keeps_settings_that_change_results() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     let (run, _) = trained(at, TWO_EPOCHS, &[]);
@@ -135,7 +135,7 @@ fn settings_that_change_results_are_those_that_the_run_began_with() {
 }
 
 #[test]
-fn settings_that_change_nothing_may_be_others() {
+fn resumed_run_may_have_other_settings_that_change_no_results() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     for place in ["old", "new"] {
@@ -170,7 +170,7 @@ fn settings_that_change_nothing_may_be_others() {
 
 /// The recording process checks that: alone, with other ranks, and with clients.
 #[test]
-fn a_checkpoint_of_another_run_leaves_the_journal_as_it_was() {
+fn checkpoint_of_another_run_leaves_the_journal_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     let ranks = TWO_EPOCHS.replace("epochs: 2", "epochs: 2, data_parallelism: 2");
@@ -195,7 +195,7 @@ fn a_checkpoint_of_another_run_leaves_the_journal_as_it_was() {
 }
 
 #[test]
-fn checkpoints_and_modules_of_others_are_refused() {
+fn foreign_checkpoints_and_modules_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     let module = at.join("net.pt");

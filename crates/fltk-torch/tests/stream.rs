@@ -138,7 +138,7 @@ fn processes(at: &Path) -> usize {
 }
 
 #[test]
-fn a_batch_runs_one_job_after_another_and_trains_what_fltk_run_does() {
+fn batch_runs_jobs_in_order_with_the_results_of_fltk_run() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     let tasks = [federated("a", 1), distributed("b", 1)];
@@ -160,7 +160,7 @@ fn a_batch_runs_one_job_after_another_and_trains_what_fltk_run_does() {
 }
 
 #[test]
-fn a_stream_in_which_nothing_arrives_says_so() {
+fn stream_without_arrivals_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     let stream =
@@ -176,7 +176,7 @@ fn a_stream_in_which_nothing_arrives_says_so() {
 }
 
 #[test]
-fn a_simulated_stream_is_the_one_that_was_planned() {
+fn simulated_stream_equals_its_plan() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     let probable = |task: String| format!("{task}    class_probability: 0.5\n");
@@ -220,7 +220,7 @@ fn a_simulated_stream_is_the_one_that_was_planned() {
 }
 
 #[test]
-fn a_job_that_is_pushed_out_goes_on_and_ends_as_if_it_had_not_been() {
+fn preempted_job_resumes_and_ends_with_the_same_bits() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     let stream = "  orchestrator: trace
@@ -247,7 +247,7 @@ fn a_job_that_is_pushed_out_goes_on_and_ends_as_if_it_had_not_been() {
 }
 
 #[test]
-fn a_stream_that_was_killed_or_stopped_goes_on() {
+fn killed_or_stopped_stream_is_resumed() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     let tasks = [federated("short", 1), federated("long", 100), distributed("pair", 2), federated("last", 1)];
@@ -295,7 +295,7 @@ fn a_stream_that_was_killed_or_stopped_goes_on() {
 }
 
 #[test]
-fn a_job_that_fails_says_why_and_the_others_go_on() {
+fn failed_job_reports_its_reason_and_others_continue() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     let resources =
@@ -327,7 +327,7 @@ fn a_job_that_fails_says_why_and_the_others_go_on() {
 }
 
 #[test]
-fn what_the_machine_is_at_fault_for_is_tried_again() {
+fn machine_failures_are_retried() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     let large = federated("large", 1) + "    resources: { master: { cores: 1, memory: 1000Ti } }\n";
@@ -376,7 +376,7 @@ fn others(at: &Path, but: Pid) -> Vec<Pid> {
 }
 
 #[test]
-fn a_clock_that_was_set_back_holds_up_no_arrival() {
+fn clock_set_back_delays_no_arrival() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     fs::write(at.join("arrivals.csv"), "time,class\n0,a\n3,a\n").unwrap();
@@ -407,7 +407,7 @@ fn a_clock_that_was_set_back_holds_up_no_arrival() {
 }
 
 #[test]
-fn of_a_stream_and_its_copy_only_one_goes_on() {
+fn only_one_of_a_stream_and_its_copy_continues() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     fs::write(at.join("batch.yaml"), experiment(&[federated("a", 1)], "  orchestrator: batch\n")).unwrap();
@@ -425,7 +425,7 @@ fn of_a_stream_and_its_copy_only_one_goes_on() {
 }
 
 #[test]
-fn a_stream_goes_on_with_the_files_that_it_was_begun_with() {
+fn stream_resumes_with_its_original_files() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     fs::write(at.join("arrivals.csv"), "time,class\n0,a\n").unwrap();

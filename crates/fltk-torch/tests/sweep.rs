@@ -39,7 +39,7 @@ fn counts<const N: usize>(counts: [(&str, usize); N]) -> BTreeMap<String, usize>
 }
 
 #[test]
-fn the_other_runs_of_a_sweep_run_when_one_diverges() {
+fn sweep_continues_after_a_diverged_run() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     fs::write(at.join("sweep.yaml"), SWEEP).unwrap();
@@ -82,7 +82,7 @@ fn the_other_runs_of_a_sweep_run_when_one_diverges() {
 }
 
 #[test]
-fn a_round_in_which_nobody_trains_has_no_loss() {
+fn round_without_training_has_no_loss() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     let experiment = |batch_size: u32, clients: u32, partition: &str| {

@@ -18,7 +18,7 @@ fn write(folder: &Path, name: &str, experiment: &str, module: &str) {
 }
 
 #[test]
-fn a_module_trains_alone_with_the_same_bits_twice() {
+fn module_trains_in_one_process_with_reproducible_bits() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "central.yaml", TINY_CENTRAL, "plain.pt");
     let once = json(folder.path(), &["run", "central.yaml", "--output", "json"]);
@@ -30,7 +30,7 @@ fn a_module_trains_alone_with_the_same_bits_twice() {
 }
 
 #[test]
-fn a_federated_module_gives_the_same_bits_for_any_number_of_workers() {
+fn federated_module_gives_the_same_bits_for_any_number_of_workers() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "federated.yaml", TINY_FEDERATED, "plain.pt");
     let with = |workers: &str| json(folder.path(), &["run", "federated.yaml", "--workers", workers, "--output", "json"]);
@@ -38,7 +38,7 @@ fn a_federated_module_gives_the_same_bits_for_any_number_of_workers() {
 }
 
 #[test]
-fn a_module_with_buffers_is_refused() {
+fn module_with_buffers_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "central.yaml", TINY_CENTRAL, "buffers.pt");
     let output = run(folder.path(), &["run", "central.yaml"]);

@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn normalizers_are_the_papers_closed_forms() {
+    fn normalizers_are_the_closed_forms_of_the_paper() {
         check(0.0, 0.1, 0.0, 7, 7.0);
         check(0.9, 0.1, 0.0, 0, 0.0);
         check(0.9, 0.1, 0.0, 1, 1.0);

@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn losses_are_the_textbook_ones() {
+    fn losses_match_their_definitions() {
         let cross_entropy = |row: [f64; 3], target: usize| row.iter().map(|x| x.exp()).sum::<f64>().ln() - row[target];
         let expected = [cross_entropy([1.0, 2.0, 0.5], 1), cross_entropy([-1.0, 0.0, 3.0], 0)];
         check("CrossEntropyLoss", expected);

@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_gives_the_same_weights_within_the_bounds() {
+    fn same_seed_gives_the_same_weights_within_bounds() {
         let state = model("FashionMNISTCNN", 42).state().unwrap();
         assert_eq!(state, model("FashionMNISTCNN", 42).state().unwrap());
         assert_ne!(state.floats, model("FashionMNISTCNN", 43).state().unwrap().floats);
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_comes_back_as_it_was_set() {
+    fn model_state_round_trips() {
         for name in ["FashionMNISTCNN", "Cifar10CNN", "FashionMNISTResNet"] {
             let mut model = model(name, 1);
             let mut state = model.state().unwrap();
@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn the_digest_covers_names_shapes_and_values() {
+    fn digest_covers_names_shapes_and_values() {
         let spec = |name: &str, shape: &[usize]| TensorSpec { name: name.to_owned(), shape: shape.to_vec(), role: TensorRole::Parameter };
         let digest = |specs: Vec<TensorSpec>, floats: [f32; 2]| {
             parameters_sha256(&ModelState { layout: Arc::new(specs), floats: floats.to_vec(), counters: vec![] })

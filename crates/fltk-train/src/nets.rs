@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_the_published_ones() {
+    fn parameter_counts_are_the_published_ones() {
         check("Cifar10CNN", 551_466, 6, 896);
         check("Cifar10ResNet", 11_173_962, 20, 9_600);
         check("Cifar100ResNet", 11_220_132, 20, 9_600);
@@ -139,14 +139,14 @@ mod tests {
     }
 
     #[test]
-    fn a_tied_decoder_has_no_weight_of_its_own() {
+    fn tied_decoder_has_no_weight_of_its_own() {
         let tied = Choice::new("RedditLSTM").with("tied", true);
         let (_, registry) = build(find("RedditLSTM").unwrap(), DEFAULT_VOCABULARY, &tied).unwrap();
         assert_eq!(registry.layout.iter().map(TensorSpec::num_elements).sum::<usize>(), 10_693_200);
     }
 
     #[test]
-    fn every_name_is_in_the_catalogue_once_and_names_of_tensors_are_unique() {
+    fn names_of_nets_and_tensors_are_unique() {
         let all = names();
         let unique: std::collections::BTreeSet<_> = all.iter().collect();
         assert_eq!(unique.len(), all.len());

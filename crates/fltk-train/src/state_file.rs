@@ -88,14 +88,14 @@ mod tests {
     }
 
     #[test]
-    fn a_state_comes_back() {
+    fn state_round_trips() {
         let state = state();
         let bytes = state_to_safetensors(&state).unwrap();
         assert_eq!(state_from_safetensors("f", &bytes, &state.layout).unwrap(), state);
     }
 
     #[test]
-    fn other_files_are_refused_with_the_tensor_named() {
+    fn foreign_files_are_refused_with_the_tensor_named() {
         let check = |change: fn(&mut TensorSpec), expected: &str| {
             let state = state();
             let bytes = state_to_safetensors(&state).unwrap();

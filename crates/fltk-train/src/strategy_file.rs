@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_comes_back_to_the_bit() {
+    fn strategy_state_round_trips_bit_for_bit() {
         let bytes = to_safetensors(&state()).unwrap();
         let found = from_safetensors("f", &bytes).unwrap();
         assert_eq!(found, state());
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_strategy_never_wrote_is_refused() {
+    fn invalid_strategy_files_are_refused() {
         let mut both = state();
         both.scalars.insert("m".to_owned(), 1.0);
         assert_eq!(

@@ -129,7 +129,7 @@ fn check_on(samples: usize, net: &'static str, batch_sizes: &[usize], remainder:
 }
 
 #[test]
-fn ranks_train_as_one_process_with_their_samples() {
+fn ranks_train_like_one_process_with_their_samples() {
     let none = RankOptions::default();
     check("LeNet5", &[16, 16], Remainder::Share, none, 2e-5);
     // The batch sizes may differ between ranks.
@@ -158,7 +158,7 @@ fn distance(samples: usize, options: RankOptions) -> f64 {
 /// Elements are not compared one by one: when two values are equal except for rounding, a max pooling may pick a different one, and batch norms
 /// amplify that from step to step (libtorch's own, which sums channels-last batches in single precision, as much as ours).
 #[test]
-fn synchronized_batch_norms_are_those_of_one_process() {
+fn synchronized_batch_norm_equals_that_of_one_process() {
     let sync = RankOptions { sync_batch_norm: true, ..RankOptions::default() };
     let one_step = distance(32, sync);
     assert!(one_step < 5e-3, "{one_step}");
@@ -181,7 +181,7 @@ fn padding_repeats_samples_and_half_precision_rounds() {
 }
 
 #[test]
-fn files_of_rank_0_reach_all() {
+fn files_of_rank_0_reach_all_ranks() {
     let server = Arc::new(store(0, true));
     let port = server.port();
     let threads: Vec<_> = (0..2_u32)

@@ -70,7 +70,7 @@ fn digest(model: &Model) -> String {
 }
 
 #[test]
-fn every_optimizer_learns_and_gives_the_same_bits_twice() {
+fn optimizers_learn_with_reproducible_bits() {
     let adamw = Choice::new("AdamW").with("learning_rate", 1e-3);
     for (config, name) in [(sgd(), "FashionMNISTCNN"), (adam(), "FashionMNISTCNN"), (adamw, "FashionMNISTCNN")] {
         let run = || {
@@ -87,7 +87,7 @@ fn every_optimizer_learns_and_gives_the_same_bits_twice() {
 
 /// The net has dropout, whose masks are drawn in host memory. Where there is no GPU, naming one is an error.
 #[test]
-fn all_that_belongs_to_a_model_is_on_its_device() {
+fn tensors_of_a_model_are_on_its_device() {
     let train = |mut model: Model| {
         let (start, mut optimizer) = (model.state().unwrap(), Optimizer::new(&adam(), &model).unwrap());
         let loss = epoch(&mut model, &mut optimizer, 0);
@@ -108,7 +108,7 @@ fn all_that_belongs_to_a_model_is_on_its_device() {
 }
 
 #[test]
-fn dropout_is_drawn_by_seed_and_epoch() {
+fn dropout_depends_on_seed_and_epoch() {
     let run = |number| {
         let mut model = model("MNISTCNN");
         let mut optimizer = Optimizer::new(&sgd(), &model).unwrap();
@@ -119,7 +119,7 @@ fn dropout_is_drawn_by_seed_and_epoch() {
 }
 
 #[test]
-fn a_restored_checkpoint_goes_on_with_the_same_bits() {
+fn restored_checkpoint_continues_with_the_same_bits() {
     for config in [sgd(), adam()] {
         let mut straight = model("FashionMNISTCNN");
         let mut optimizer = Optimizer::new(&config, &straight).unwrap();
@@ -206,7 +206,7 @@ fn what_is_unknown_here_is_not_kept_at_clients() {
 
 /// 40 samples in batches of 16 make 3 steps per epoch.
 #[test]
-fn work_by_steps_ends_where_they_do() {
+fn work_in_steps_equals_work_in_epochs() {
     let mut trainer = trainer(&mini());
     let mut work = |work| try_work(&mut trainer, 1, work, 0.0, &AtomicBool::new(false)).unwrap();
     let (steps, epochs) = (work(LocalWork::Steps(6)), work(LocalWork::Epochs(2)));
@@ -218,7 +218,7 @@ fn work_by_steps_ends_where_they_do() {
 }
 
 #[test]
-fn with_no_full_batch_work_by_steps_ends_too() {
+fn work_in_steps_ends_without_a_full_batch() {
     let config = TrainConfig { batch_size: 64, test_batch_size: 100, drop_last: true, optimizer: sgd(), scheduler: None };
     let mut trainer = LocalTrainer::new(model("FashionMNISTCNN"), mini(), config, losses::find("CrossEntropyLoss").unwrap());
     let update = try_work(&mut trainer, 0, LocalWork::Steps(5), 0.0, &AtomicBool::new(false)).unwrap();
@@ -226,14 +226,14 @@ fn with_no_full_batch_work_by_steps_ends_too() {
 }
 
 #[test]
-fn a_client_that_nobody_wants_any_more_gives_no_update() {
+fn canceled_client_gives_no_update() {
     let mut trainer = trainer(&mini());
     let error = try_client(&mut trainer, 0, 0.0, &AtomicBool::new(true)).unwrap_err();
     assert!(matches!(error, TrainError::Stopped), "{error}");
 }
 
 #[test]
-fn clients_in_parallel_give_the_bits_of_clients_in_sequence() {
+fn parallel_and_sequential_clients_give_the_same_bits() {
     let dataset = mini();
     let mut one = trainer(&dataset);
     let sequence: Vec<LocalUpdate> = (0..4).map(|client| train_client(&mut one, client, 0.0)).collect();
@@ -252,7 +252,7 @@ fn clients_in_parallel_give_the_bits_of_clients_in_sequence() {
 }
 
 #[test]
-fn a_proximal_term_keeps_a_client_near_the_global_model() {
+fn proximal_term_keeps_a_client_near_the_global_model() {
     let dataset = mini();
     let mut trainer = trainer(&dataset);
     let global = model("FashionMNISTCNN").state().unwrap();
@@ -276,7 +276,7 @@ fn offsets(layout: &[fltk_core::model_state::TensorSpec]) -> Vec<usize> {
 }
 
 #[test]
-fn an_evaluation_does_not_depend_on_the_number_of_workers() {
+fn evaluation_does_not_depend_on_the_number_of_workers() {
     let mut model = model("FashionMNISTCNN");
     let mut optimizer = Optimizer::new(&sgd(), &model).unwrap();
     epoch(&mut model, &mut optimizer, 0);
@@ -309,7 +309,7 @@ fn run_empty(model: &Model) -> (u64, Option<Vec<Vec<u64>>>) {
 }
 
 #[test]
-fn batches_that_do_not_fit_are_refused() {
+fn mismatched_batches_are_refused() {
     let mut model = model("FashionMNISTCNN");
     let mut optimizer = Optimizer::new(&sgd(), &model).unwrap();
     let mut check = |change: fn(&mut Batch)| {
@@ -330,7 +330,7 @@ fn batches_that_do_not_fit_are_refused() {
 }
 
 #[test]
-fn a_diverging_run_ends_with_the_step() {
+fn diverging_run_ends_with_its_step() {
     let mut model = model("MNISTCNN");
     let mut optimizer = Optimizer::new(&sgd(), &model).unwrap();
     optimizer.set_learning_rate(1e30);
@@ -339,7 +339,7 @@ fn a_diverging_run_ends_with_the_step() {
 }
 
 #[test]
-fn one_image_trains_where_batch_norm_has_one_value_per_channel() {
+fn batch_norm_trains_with_one_value_per_channel() {
     let mut model = model("FashionMNISTResNet");
     let mut optimizer = Optimizer::new(&sgd(), &model).unwrap();
     let loss = train_epoch(&mut model, &mut optimizer, [batch(1)], options(0)).unwrap().loss.unwrap();

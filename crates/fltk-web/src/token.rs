@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_whole_token_is_one() {
+    fn only_the_complete_token_is_accepted() {
         let token = Token::parse("  0123456789abcdef\n").unwrap();
         for shown in ["Bearer 0123456789abcdef", "bearer 0123456789abcdef", "Bearer  0123456789abcdef "] {
             assert!(token.is_shown(shown.as_bytes()), "{shown}");
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_secret_or_no_header_is_refused() {
+    fn weak_and_unsendable_tokens_are_refused() {
         for wrong in ["", "short", "0123456789 abcdef", "0123456789abcdef\nmore", "0123456789abcdefé", &"x".repeat(4097)] {
             assert!(Token::parse(wrong).is_err(), "{wrong}");
         }

@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_code_survives_added_context() {
+    fn exit_code_survives_added_context() {
         let error = failure(Exit::Data, "no such file");
         assert_eq!(code(&error), Exit::Data);
         let error = Err::<(), _>(error).context("while loading").unwrap_err();
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_output_is_told_apart() {
+    fn closed_output_is_recognized() {
         let closed = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
         assert_eq!(status(&anyhow::Error::new(closed).context("while printing")), OUTPUT_CLOSED);
         assert_eq!(status(&anyhow::Error::new(std::io::Error::from(std::io::ErrorKind::NotFound))), 1);

@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_interface_is_every_argument_of_what_is_handed_over() {
+    fn interface_digest_covers_all_delegated_arguments() {
         let mut cli = Cli::command();
         cli.build();
         for (name, argument) in [("run", "--workers <N>"), ("client", "[TASK]"), ("nets", "--seed <SEED>"), ("parity", "--quiet")] {

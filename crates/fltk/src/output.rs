@@ -203,7 +203,7 @@ pub fn table(header: &[&str], numbers: &[usize]) -> Table {
 
 /// Formats a number with thousands separated by commas.
 #[must_use]
-pub fn thousands(number: u64) -> String {
+pub fn thousands_are_separated_by_commas(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {
@@ -222,7 +222,7 @@ mod tests {
     use super::{Plain, shown};
 
     #[test]
-    fn an_error_of_whatever_kind_is_text() {
+    fn errors_of_every_kind_are_printed_as_text() {
         let hostile = "a\u{1b}[2J\u{9b}31m\r\u{7}\u{202e}b";
         let plain = "a\\u{1b}[2J\\u{9b}31m\\u{d}\\u{7}\\u{202e}b";
         let error = anyhow::Error::from(std::io::Error::other(hostile)).context(hostile.to_owned());
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_character_that_comes_in_two_pieces_is_one() {
+    fn characters_split_across_writes_are_joined() {
         let mut plain = Plain { out: Vec::new(), cut: Vec::new() };
         for byte in "é,\u{9b}\u{202e}日\n".as_bytes() {
             plain.write_all(&[*byte]).unwrap();
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn thousands() {
+    fn thousands_are_separated_by_commas() {
         for (number, expected) in [(0, "0"), (999, "999"), (1000, "1,000"), (11_173_962, "11,173,962")] {
             assert_eq!(super::thousands(number), expected);
         }

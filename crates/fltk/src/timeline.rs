@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_arrival_is_in_its_stretch() {
+    fn arrivals_are_in_their_interval() {
         let at = |seconds: u64| Duration::from_millis(seconds * 1000);
         let mut arrivals = vec![(0, at(0)), (0, at(119)), (1, at(60)), (1, at(61))];
         arrivals.extend((0..12).map(|_| (1, at(30))));

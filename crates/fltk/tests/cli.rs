@@ -17,7 +17,7 @@ fn refusal(folder: &std::path::Path, args: &[&str], code: i32) -> String {
 }
 
 #[test]
-fn exit_codes_are_as_the_help_says() {
+fn exit_codes_match_the_help() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     fs::write(at.join("tiny.yaml"), TINY_FEDERATED).unwrap();
@@ -60,7 +60,7 @@ fn all_examples_and_configurations_are_valid() {
 }
 
 #[test]
-fn validate_takes_values_in_place_of_a_files() {
+fn validate_accepts_overrides() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     fs::write(at.join("tiny.yaml"), TINY_FEDERATED).unwrap();
@@ -77,7 +77,7 @@ fn validate_takes_values_in_place_of_a_files() {
 }
 
 #[test]
-fn a_file_that_is_not_utf8_is_told_where() {
+fn invalid_utf8_is_refused_with_its_position() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     fs::write(at.join("latin1.yaml"), b"name: x\n# caf\xe9\n").unwrap();
@@ -91,7 +91,7 @@ fn a_file_that_is_not_utf8_is_told_where() {
 }
 
 #[test]
-fn kfltk_files_convert_to_a_valid_file_of_ours() {
+fn kfltk_files_convert_to_a_valid_experiment_file() {
     let folder = tempfile::tempdir().unwrap();
     let configs = repository().join("configs");
     let (cluster, arrival) = (configs.join("example_cloud_experiment.json"), configs.join("federated_tasks/example_arrival_config.json"));
@@ -103,7 +103,7 @@ fn kfltk_files_convert_to_a_valid_file_of_ours() {
 }
 
 #[test]
-fn the_schema_is_the_committed_one() {
+fn printed_schema_is_the_committed_one() {
     let folder = tempfile::tempdir().unwrap();
     let committed: serde_json::Value =
         serde_json::from_slice(&fs::read(repository().join("docs/experiment.schema.json")).unwrap()).unwrap();
@@ -111,7 +111,7 @@ fn the_schema_is_the_committed_one() {
 }
 
 #[test]
-fn a_plan_is_the_same_whenever_it_is_made() {
+fn plans_are_reproducible() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     let root = repository();
@@ -140,7 +140,7 @@ fn a_plan_is_the_same_whenever_it_is_made() {
 /// The refusals are also reported without an image, as long as a file has a `kubernetes` block.
 #[cfg(feature = "cluster")]
 #[test]
-fn a_plan_says_what_kubernetes_can_not_run() {
+fn plan_reports_jobs_that_kubernetes_cannot_run() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     fs::write(at.join("tiny.yaml"), TINY_CENTRAL.replace("dataset: fashion-mnist-mini", "dataset: { name: fashion-mnist, path: mine }"))
@@ -170,7 +170,7 @@ fn a_plan_says_what_kubernetes_can_not_run() {
 /// The experiment's name is valid for an experiment, but not as a label value.
 #[cfg(feature = "cluster")]
 #[test]
-fn plans_have_names_that_an_api_server_takes() {
+fn plans_have_names_valid_for_the_api_server() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     let file = repository().join("crates/fltk/tests/data/odd-name.yaml");
@@ -185,7 +185,7 @@ fn plans_have_names_that_an_api_server_takes() {
 }
 
 #[test]
-fn a_cluster_file_may_leave_to_the_arrival_file_what_that_says() {
+fn cluster_file_may_omit_settings_of_the_arrival_file() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     let cases = repository().join("crates/fltk-experiment/tests/cases/kfltk");
@@ -202,7 +202,7 @@ fn a_cluster_file_may_leave_to_the_arrival_file_what_that_says() {
 }
 
 #[test]
-fn options_that_would_do_nothing_are_refused() {
+fn options_without_effect_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let stream = repository().join("examples/stream.yaml");
     let stream = stream.to_str().unwrap();
@@ -211,7 +211,7 @@ fn options_that_would_do_nothing_are_refused() {
 }
 
 #[test]
-fn validate_goes_on_after_what_is_no_file() {
+fn validate_continues_after_a_missing_file() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     fs::write(at.join("tiny.yaml"), TINY_FEDERATED).unwrap();
@@ -225,7 +225,7 @@ fn validate_goes_on_after_what_is_no_file() {
 }
 
 #[test]
-fn a_reader_that_has_had_enough_is_no_error() {
+fn closed_output_pipe_is_not_an_error() {
     let folder = tempfile::tempdir().unwrap();
     for output in ["text", "json"] {
         let mut child = fltk(folder.path())
@@ -243,7 +243,7 @@ fn a_reader_that_has_had_enough_is_no_error() {
 }
 
 #[test]
-fn clients_beyond_reason_are_a_wrong_command_line() {
+fn excessive_numbers_of_clients_are_usage_errors() {
     let folder = tempfile::tempdir().unwrap();
     let show = |clients| ["data", "show", "fashion-mnist-mini", "--partition", "{type: uniform}", "--clients", clients];
     for clients in ["0", "4000000000"] {
@@ -252,7 +252,7 @@ fn clients_beyond_reason_are_a_wrong_command_line() {
 }
 
 #[test]
-fn fetching_goes_on_after_a_failure_and_lists_them_all() {
+fn fetch_continues_after_failures_and_lists_them() {
     let folder = tempfile::tempdir().unwrap();
     // The cache can't be created, since there is a file at its path.
     fs::write(folder.path().join("cache"), "").unwrap();
@@ -264,7 +264,7 @@ fn fetching_goes_on_after_a_failure_and_lists_them_all() {
 }
 
 #[test]
-fn what_a_cluster_file_is_warned_of_is_said_once() {
+fn warnings_on_a_cluster_file_are_printed_once() {
     let folder = tempfile::tempdir().unwrap();
     let configs = repository().join("configs");
     let files = ["example_cloud_experiment.json", "federated_tasks/example_arrival_config.json"].map(|file| configs.join(file));
@@ -276,7 +276,7 @@ fn what_a_cluster_file_is_warned_of_is_said_once() {
 }
 
 #[test]
-fn files_as_editors_and_tools_save_them_are_read() {
+fn files_saved_by_editors_and_tools_are_read() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     let mark = "\u{feff}";
@@ -305,7 +305,7 @@ fn files_as_editors_and_tools_save_them_are_read() {
 }
 
 #[test]
-fn a_home_is_needed_only_by_what_comes_from_the_cache() {
+fn home_is_required_only_for_cached_data_sets() {
     let folder = tempfile::tempdir().unwrap();
     let run = |args: &[&str]| fltk(folder.path()).args(args).env_remove("HOME").env_remove("XDG_CACHE_HOME").output().unwrap();
     for args in

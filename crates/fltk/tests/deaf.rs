@@ -17,7 +17,7 @@ fn status(folder: &Path, args: &[&str], stdout: Stdio, stderr: Stdio) -> ExitSta
 }
 
 #[test]
-fn what_cannot_be_printed_is_an_error() {
+fn failed_output_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     fs::write(at.join("tiny.yaml"), TINY_FEDERATED).unwrap();

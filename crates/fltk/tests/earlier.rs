@@ -21,7 +21,7 @@ fn succeeds(at: &Path, args: &[&str]) -> String {
 }
 
 #[test]
-fn every_command_that_reads_runs_reads_them() {
+fn commands_read_earlier_runs() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     earlier(VERSION, at);
@@ -56,7 +56,7 @@ fn every_command_that_reads_runs_reads_them() {
 }
 
 #[test]
-fn every_command_that_reads_streams_reads_them() {
+fn commands_read_earlier_streams() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     earlier(VERSION, at);
@@ -75,7 +75,7 @@ fn every_command_that_reads_streams_reads_them() {
 }
 
 #[test]
-fn a_stream_that_says_what_this_version_does_not_know_is_named() {
+fn stream_with_unknown_settings_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     earlier(VERSION, at);
@@ -116,7 +116,7 @@ users: [{ name: a, user: {} }]
     }
 
     #[test]
-    fn its_stream_is_the_same_by_what_its_files_mean() {
+    fn streams_are_identified_by_the_meaning_of_their_files() {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path();
         earlier(VERSION, at);

@@ -140,7 +140,7 @@ fn explain(home: &Path, name: &str, job: &JobId, address: &str) -> (String, Stri
 }
 
 #[test]
-fn a_job_in_any_state_is_explained() {
+fn jobs_in_all_states_are_explained() {
     let home = tempfile::tempdir().unwrap();
     let (home, answers) = (home.path(), api_server());
     // The listener is closed at once, so nothing listens at this address.

@@ -92,7 +92,7 @@ fn stream() -> String {
 }
 
 #[test]
-fn the_other_program_takes_the_place_of_this_one() {
+fn fltk_is_replaced_by_fltk_torch() {
     let place =
         Place::with_stand_in("tr '\\0' '\\n' < /proc/$$/cmdline > cmdline; env > environment; echo $$; cat >&2; cat <&9 >&2; exit 42");
     fs::write(place.at().join("ninth"), "ninth").unwrap();
@@ -117,7 +117,7 @@ fn the_other_program_takes_the_place_of_this_one() {
 }
 
 #[test]
-fn it_is_found_where_this_program_really_lies() {
+fn fltk_torch_is_found_next_to_the_resolved_program() {
     let place = Place::with_stand_in("exit 42");
     symlink(place.bin("fltk"), place.at().join("link")).unwrap();
     let output = common::program(&place.at().join("link"), &place.at()).args(["nets", "list"]).output().unwrap();
@@ -125,13 +125,13 @@ fn it_is_found_where_this_program_really_lies() {
 }
 
 #[test]
-fn what_ends_the_other_program_ends_this_one() {
+fn signal_that_ends_fltk_torch_ends_fltk() {
     let place = Place::with_stand_in("kill -TERM $$");
     assert_eq!(place.fltk(&["run", "tiny.yaml"]).output().unwrap().status.signal(), Some(15));
 }
 
 #[test]
-fn it_dies_with_its_launcher() {
+fn fltk_torch_ends_with_its_launcher() {
     let place = Place::with_stand_in("echo $$ > pid.new; mv pid.new pid; exec sleep 600");
     let mut launcher = common::program(Path::new("/bin/sh"), &place.at());
     launcher.args(["-c", "FLTK_LAUNCHER=$$ \"$0\" run tiny.yaml & wait"]).arg(place.bin("fltk"));
@@ -151,7 +151,7 @@ fn it_dies_with_its_launcher() {
 }
 
 #[test]
-fn what_is_wrong_is_said_before() {
+fn errors_are_reported_before_the_hand_over() {
     let place = Place::with_stand_in("exit 42");
     fs::write(place.at().join("typo.yaml"), TINY_FEDERATED.replace("rounds:", "round:")).unwrap();
     let output = place.fltk(&["run", "typo.yaml"]).output().unwrap();
@@ -161,7 +161,7 @@ fn what_is_wrong_is_said_before() {
 }
 
 #[test]
-fn a_pipe_is_read_by_who_goes_on_with_it() {
+fn pipe_is_read_by_fltk_torch() {
     let place = Place::with_stand_in("cat > stdin; exit 42");
     for text in [TINY_FEDERATED, &stream()] {
         let mut child = place.fltk(&["run", "/dev/stdin"]).stdin(Stdio::piped()).spawn().unwrap();
@@ -173,7 +173,7 @@ fn a_pipe_is_read_by_who_goes_on_with_it() {
 }
 
 #[test]
-fn a_stream_needs_the_other_program_for_its_jobs_alone() {
+fn stream_needs_fltk_torch_only_for_its_jobs() {
     let place = Place::with_stand_in("tr '\\0' ' ' < /proc/$$/cmdline >> jobs; echo >> jobs; env > environment");
     fs::write(place.at().join("stream.yaml"), stream()).unwrap();
     let output = place.fltk(&["run", "stream.yaml", "--id", "batch", "--output", "json"]).output().unwrap();
@@ -190,7 +190,7 @@ fn a_stream_needs_the_other_program_for_its_jobs_alone() {
 }
 
 #[test]
-fn where_the_other_program_is_missing_that_is_said() {
+fn missing_fltk_torch_is_reported() {
     let place = Place::new();
     let missing = place.bin("fltk-torch");
     let check = |output: &Output| {
@@ -218,7 +218,7 @@ fn where_the_other_program_is_missing_that_is_said() {
 }
 
 #[test]
-fn what_can_not_be_run_is_said() {
+fn unrunnable_fltk_torch_is_reported() {
     let place = Place::new();
     fs::write(place.bin("fltk-torch"), "no program").unwrap();
     let output = place.fltk(&["nets", "list"]).output().unwrap();

@@ -22,7 +22,7 @@ use jiff::Timestamp;
 const PEAK_MIB_MAX: u64 = 24;
 
 #[test]
-fn it_is_linked_with_no_libtorch() {
+fn fltk_is_not_linked_with_libtorch() {
     let listing = Command::new("ldd").arg(PROGRAM).output().unwrap();
     let listing = String::from_utf8(listing.stdout).unwrap();
     assert!(listing.contains("libc.so"), "{listing}");
@@ -33,7 +33,7 @@ fn it_is_linked_with_no_libtorch() {
 }
 
 #[test]
-fn commands_that_do_not_train_take_little_memory() {
+fn commands_without_training_use_little_memory() {
     let home = tempfile::tempdir().unwrap();
     let at = home.path();
     let example = |name: &str| repository().join("examples").join(name).display().to_string();

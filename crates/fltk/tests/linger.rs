@@ -112,7 +112,7 @@ fn said(output: &Output) -> String {
 }
 
 #[test]
-fn a_stream_that_is_over_is_told_of_until_it_is_asked_to_stop() {
+fn finished_stream_is_served_until_stopped() {
     for (last, exit) in [(Outcome::Succeeded, 0), (Outcome::Failed, 5)] {
         // Nothing listens at this address: a stream that is over needs no cluster.
         let home = home("127.0.0.1:1");
@@ -145,7 +145,7 @@ fn a_stream_that_is_over_is_told_of_until_it_is_asked_to_stop() {
 }
 
 #[test]
-fn asked_to_stop_before_anything_was_begun_it_begins_nothing() {
+fn early_stop_begins_no_stream() {
     let api = TcpListener::bind("127.0.0.1:0").unwrap();
     let home = home(&api.local_addr().unwrap().to_string());
     let child = cluster(home.path()).args(["--id", NAME]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -157,7 +157,7 @@ fn asked_to_stop_before_anything_was_begun_it_begins_nothing() {
 }
 
 #[test]
-fn the_name_of_a_stream_that_was_begun_with_other_files_is_refused() {
+fn name_of_a_stream_with_other_files_is_refused() {
     let home = home("127.0.0.1:1");
     ended(home.path(), Outcome::Succeeded);
     for more in [&["--set", "tasks.0.distributed.epochs=2"][..], &["--seed", "7"], &["--image", "fltk:2"]] {
@@ -171,7 +171,7 @@ fn the_name_of_a_stream_that_was_begun_with_other_files_is_refused() {
 }
 
 #[test]
-fn another_that_works_on_the_stream_is_waited_for() {
+fn another_process_on_the_stream_is_waited_for() {
     let home = home("127.0.0.1:1");
     ended(home.path(), Outcome::Succeeded);
     let folder = StreamFolder::open(home.path().join("runs").join(NAME)).unwrap();
@@ -199,7 +199,7 @@ fn another_that_works_on_the_stream_is_waited_for() {
 }
 
 #[test]
-fn lingering_needs_something_to_linger_for() {
+fn linger_requires_a_served_address() {
     let home = home("127.0.0.1:1");
     let output = run(home.path(), &["cluster", "experiment.yaml", "--linger"]);
     assert!(output.status.code() == Some(2) && said(&output).contains("--listen"), "{}", said(&output));

@@ -69,7 +69,7 @@ fn start(command: &mut Command, end: &str) -> Server {
 }
 
 #[test]
-fn results_come_over_http_as_they_are_and_only_once() {
+fn results_are_copied_over_http_unchanged_and_once() {
     let home = tempfile::tempdir().unwrap();
     let root = home.path().join("runs");
     let (first, second) = (record(&root, 1), record(&root, 2));
@@ -120,7 +120,7 @@ fn results_come_over_http_as_they_are_and_only_once() {
 }
 
 #[test]
-fn what_only_the_copy_has_is_never_lost() {
+fn files_only_in_the_copy_are_kept() {
     let home = tempfile::tempdir().unwrap();
     let root = home.path().join("runs");
     let name = record(&root, 1);
@@ -151,7 +151,7 @@ fn what_only_the_copy_has_is_never_lost() {
 }
 
 #[test]
-fn a_token_is_wanted_where_there_is_one() {
+fn server_with_a_token_requires_it() {
     let home = tempfile::tempdir().unwrap();
     record(&home.path().join("runs"), 1);
     fs::write(home.path().join("token"), "0123456789abcdef\n").unwrap();
@@ -176,7 +176,7 @@ fn a_token_is_wanted_where_there_is_one() {
 }
 
 #[test]
-fn what_can_not_be_served_is_said() {
+fn serve_errors_are_reported() {
     let home = tempfile::tempdir().unwrap();
     let output = run(home.path(), &["serve", "--listen", "127.0.0.1:0"]);
     assert!(output.status.code() == Some(6) && said(&output).contains("there is no folder `runs`"), "{}", said(&output));
@@ -189,7 +189,7 @@ fn what_can_not_be_served_is_said() {
 }
 
 #[test]
-fn interrupted_it_leaves_nothing_behind() {
+fn interrupted_extract_leaves_no_files() {
     let home = tempfile::tempdir().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -250,7 +250,7 @@ fn altered(server: &str, path: &str) -> Vec<u8> {
 }
 
 #[test]
-fn what_was_changed_on_its_way_is_not_taken() {
+fn altered_transfers_are_rejected() {
     let home = tempfile::tempdir().unwrap();
     record(&home.path().join("runs"), 1);
     let server = serve(home.path(), &[]);

@@ -31,7 +31,7 @@ fn says(home: &Path, args: &[&str]) -> String {
 }
 
 #[test]
-fn names_and_contents_of_files() {
+fn names_and_contents_of_files_are_escaped() {
     let home = tempfile::tempdir().unwrap();
     let home = home.path();
     let write = |name: &str, text: &str| {
@@ -101,7 +101,7 @@ fn names_and_contents_of_files() {
 }
 
 #[test]
-fn folders_of_runs_from_elsewhere() {
+fn foreign_run_folders_are_escaped() {
     let home = tempfile::tempdir().unwrap();
     let home = home.path();
     let root = home.join("runs");

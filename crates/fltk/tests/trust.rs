@@ -86,7 +86,7 @@ fn said(output: &Output) -> String {
 }
 
 #[test]
-fn a_server_is_believed_whose_certificate_somebody_trusted_has_signed() {
+fn server_with_a_trusted_certificate_is_accepted() {
     let folder = tempfile::tempdir().unwrap();
     let (ours, other) = (authority("ours"), authority("other"));
     let port = serve(ours.server, table());
@@ -115,7 +115,7 @@ fn a_server_is_believed_whose_certificate_somebody_trusted_has_signed() {
 }
 
 #[test]
-fn nothing_goes_on_without_encryption() {
+fn redirects_to_plain_http_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let ours = authority("ours");
     let plain = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_version_that_tch_is_generated_for_is_accepted() {
+    fn only_the_libtorch_version_of_tch_is_accepted() {
         for (build_version, expected) in
             [("2.13.0", true), ("2.13.0+cpu\n", true), ("2.12.0", false), ("2.13.01", false), ("2.13", false), ("", false)]
         {

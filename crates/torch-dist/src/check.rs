@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_that_differ_are_told_apart_even_beyond_their_length() {
+    fn differing_long_lines_are_distinguished() {
         let tensor = Tensor::zeros([3, 4], (Kind::Float, Device::Cpu));
         assert_eq!(describe("all_reduce(sum)", &[&tensor]), "all_reduce(sum) of Float [3, 4]");
         assert_eq!(describe("barrier", &[]), "barrier");

@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn interfaces_are_read_as_pytorch_reads_them() {
+    fn interfaces_are_read_like_in_pytorch() {
         let check = |value, expected| assert_eq!(GlooDevice::from_gloo_socket_ifname(value).ok(), expected);
         check(None, Some(GlooDevice::HostName));
         check(Some(""), Some(GlooDevice::HostName));

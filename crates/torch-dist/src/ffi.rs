@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_are_said_in_one_sentence() {
+    fn errors_are_one_sentence() {
         let check = |text: &str, expected: &str| assert_eq!(plain(text), expected);
         check("wrong\nException raised from x (most recent call first):\nframe #0", "wrong");
         check(

@@ -167,14 +167,14 @@ fn trained(group: &ProcessGroup, options: &ReducerOptions) -> Vec<f32> {
 }
 
 #[test]
-fn a_gpu_that_is_not_there_is_an_error() {
+fn absent_gpu_is_an_error() {
     let device = tch::Cuda::device_count().unsigned_abs() as usize;
     let error = ProcessGroup::nccl(&store(0, true), 0, 1, &NcclOptions { device, ..options(Checks::EveryCall) }).unwrap_err();
     assert!(matches!(&error, Error::Join { message, .. } if message.contains("there is no GPU")), "{error}");
 }
 
 #[test]
-fn collectives_of_one_rank_leave_its_tensors() {
+fn collectives_of_one_rank_keep_its_tensors() {
     let Some(_gpu) = gpu() else { return };
     for checks in [Checks::EveryCall, Checks::Off] {
         let group = alone(checks);
@@ -206,7 +206,7 @@ fn collectives_of_one_rank_leave_its_tensors() {
 }
 
 #[test]
-fn tensors_of_the_cpu_are_refused_and_the_group_goes_on() {
+fn cpu_tensors_are_refused_and_the_group_continues() {
     let Some(_gpu) = gpu() else { return };
     let group = alone(Checks::EveryCall);
     let on_cpu = || Tensor::ones([3], (Kind::Float, Device::Cpu));
@@ -226,7 +226,7 @@ fn tensors_of_the_cpu_are_refused_and_the_group_goes_on() {
 }
 
 #[test]
-fn a_gradient_group_on_the_gpu_has_a_control_group_for_host_memory() {
+fn gpu_gradient_group_has_a_control_group_for_host_memory() {
     let Some(_gpu) = gpu() else { return };
     let options = GroupOptions { timeout: TIMEOUT, device: GlooDevice::Address("127.0.0.1".into()), checks: Checks::EveryCall };
     let groups = Groups::join(&store(0, true), 0, 1, &options, GPU).unwrap();
@@ -240,7 +240,7 @@ fn a_gradient_group_on_the_gpu_has_a_control_group_for_host_memory() {
 }
 
 #[test]
-fn a_reducer_of_one_rank_trains_as_without_one() {
+fn reducer_of_one_rank_changes_no_result() {
     let Some(_gpu) = gpu() else { return };
     let expected = trained_alone();
     for bucket_bytes in [1, 25 << 20] {
@@ -255,7 +255,7 @@ fn a_reducer_of_one_rank_trains_as_without_one() {
 }
 
 #[test]
-fn a_rank_that_never_comes_is_named() {
+fn absent_rank_is_named() {
     let Some(_gpu) = gpu() else { return };
     for (rank, other) in [(0, 1), (1, 0)] {
         let began = Instant::now();
@@ -269,7 +269,7 @@ fn a_rank_that_never_comes_is_named() {
 }
 
 #[test]
-fn two_ranks_of_a_host_with_one_gpu_are_refused() {
+fn two_ranks_on_one_gpu_are_refused() {
     let Some(_gpu) = gpu() else { return };
     let server = store(0, true);
     let began = Instant::now();
@@ -285,8 +285,8 @@ fn two_ranks_of_a_host_with_one_gpu_are_refused() {
 }
 
 #[test]
-fn two_ranks_do_what_the_collectives_names_say() {
-    assert_both_passed(two_processes("two_ranks_do_what_the_collectives_names_say", Checks::EveryCall, |group| {
+fn collectives_of_two_ranks_are_correct() {
+    assert_both_passed(two_processes("collectives_of_two_ranks_are_correct", Checks::EveryCall, |group| {
         let rank = f64::from(group.rank());
         let reduced = |op| {
             let mut tensor = full(rank + 1.0, 5);
@@ -364,8 +364,8 @@ fn fails(group: &ProcessGroup, cause: Cause) {
 }
 
 #[test]
-fn a_lost_rank_is_named_by_the_other() {
-    let statuses = two_processes("a_lost_rank_is_named_by_the_other", Checks::Off, |group| {
+fn lost_rank_is_named_by_the_other() {
+    let statuses = two_processes("lost_rank_is_named_by_the_other", Checks::Off, |group| {
         group.barrier().unwrap();
         if group.rank() == 1 {
             // This acts like a kill: only the system closes the connections.
@@ -379,8 +379,8 @@ fn a_lost_rank_is_named_by_the_other() {
 }
 
 #[test]
-fn a_rank_that_hangs_runs_into_the_time_out() {
-    assert_both_passed(two_processes("a_rank_that_hangs_runs_into_the_time_out", Checks::Off, |group| {
+fn hanging_rank_causes_a_timeout() {
+    assert_both_passed(two_processes("hanging_rank_causes_a_timeout", Checks::Off, |group| {
         group.barrier().unwrap();
         if group.rank() == 1 {
             // This rank is alive, but doesn't take part until the other has given up.

@@ -64,7 +64,7 @@ fn full(value: f64, size: i64) -> Tensor {
 }
 
 #[test]
-fn a_store_keeps_counts_and_waits() {
+fn store_keeps_counts_and_waits() {
     let server = store(0, true).unwrap();
     let client = store(server.port(), false).unwrap();
     server.set("key", b"\0value\xff").unwrap();
@@ -93,7 +93,7 @@ fn a_store_keeps_counts_and_waits() {
 }
 
 #[test]
-fn a_store_can_be_served_at_a_socket_that_is_held_already() {
+fn store_can_be_served_on_a_bound_socket() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let options = TcpStoreOptions { is_server: true, num_workers: 0, timeout: TIMEOUT };
@@ -106,7 +106,7 @@ fn a_store_can_be_served_at_a_socket_that_is_held_already() {
 }
 
 #[test]
-fn a_server_that_never_answers_holds_nobody() {
+fn silent_server_blocks_nobody() {
     // The system accepts the connection, and nobody reads from it, as with a frozen rank 0.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();
@@ -118,7 +118,7 @@ fn a_server_that_never_answers_holds_nobody() {
 }
 
 #[test]
-fn a_taken_port_and_a_missing_server_are_errors() {
+fn occupied_port_and_missing_server_are_errors() {
     let server = store(0, true).unwrap();
     assert!(matches!(store(server.port(), true), Err(Error::Listen { .. })));
     // Nothing listens at port 1.
@@ -133,7 +133,7 @@ fn a_taken_port_and_a_missing_server_are_errors() {
 }
 
 #[test]
-fn a_rank_that_never_comes_is_named() {
+fn absent_rank_is_named() {
     let server = Arc::new(store(0, true).unwrap());
     let error = ProcessGroup::gloo(&server, 0, 2, &options(Checks::EveryCall, Duration::from_millis(500))).unwrap_err();
     assert!(matches!(&error, Error::Join { rank: 0, size: 2, missing, .. } if missing == &[1]), "{error}");
@@ -143,7 +143,7 @@ fn a_rank_that_never_comes_is_named() {
 }
 
 #[test]
-fn the_end_of_a_store_is_noticed_at_once() {
+fn end_of_a_store_is_noticed_at_once() {
     let server = store(0, true).unwrap();
     let mut client = store(server.port(), false).unwrap();
     client.set_timeout(TIMEOUT / 2).unwrap();
@@ -157,7 +157,7 @@ fn the_end_of_a_store_is_noticed_at_once() {
 }
 
 #[test]
-fn collectives_do_what_their_names_say() {
+fn collectives_are_correct() {
     ranks(3, &checked(), |group| {
         let rank = f64::from(group.rank());
         let reduced = |op| {
@@ -203,7 +203,7 @@ fn collectives_do_what_their_names_say() {
 }
 
 #[test]
-fn what_gloo_would_misread_is_refused_and_the_group_goes_on() {
+fn tensors_that_gloo_would_misread_are_refused_and_the_group_continues() {
     ranks(2, &checked(), |group| {
         let mut view = Tensor::zeros([3, 4], (Kind::Float, Device::Cpu)).transpose(0, 1);
         assert!(matches!(group.all_reduce(&mut view, ReduceOp::Sum), Err(Error::Argument(_))));
@@ -219,7 +219,7 @@ fn what_gloo_would_misread_is_refused_and_the_group_goes_on() {
 }
 
 #[test]
-fn tensors_that_differ_are_an_error_on_every_rank_and_no_abort() {
+fn mismatched_tensors_are_an_error_on_every_rank() {
     let errors = ranks(2, &checked(), |group| {
         let mut tensor = full(0.0, 2 + i64::from(group.rank()));
         let error = group.all_reduce(&mut tensor, ReduceOp::Sum).unwrap_err();
@@ -235,7 +235,7 @@ fn tensors_that_differ_are_an_error_on_every_rank_and_no_abort() {
 }
 
 #[test]
-fn a_lost_rank_is_named_by_the_others_and_the_group_is_closed() {
+fn lost_rank_is_named_by_the_others_and_the_group_is_closed() {
     let began = Instant::now();
     let errors = ranks(4, &options(Checks::Off, TIMEOUT), |group| {
         let mut tensor = full(1.0, 1000);
@@ -257,7 +257,7 @@ fn a_lost_rank_is_named_by_the_others_and_the_group_is_closed() {
 }
 
 #[test]
-fn a_rank_that_hangs_runs_into_the_time_out() {
+fn hanging_rank_causes_a_timeout() {
     let (release, released) = mpsc::channel::<()>();
     let released = std::sync::Mutex::new(released);
     let release = std::sync::Mutex::new(Some(release));
@@ -277,7 +277,7 @@ fn a_rank_that_hangs_runs_into_the_time_out() {
 
 /// Gloo itself reports nothing to a rank that is in the middle of a message: such ranks would wait for their time-out.
 #[test]
-fn a_rank_that_is_lost_in_the_middle_of_a_message_is_noticed_soon() {
+fn rank_lost_within_a_message_is_noticed_soon() {
     const LONG: i64 = 1 << 26;
     let seconds = ranks(2, &options(Checks::Off, TIMEOUT), |group| {
         let mut tensor = full(1.0, LONG);
@@ -315,7 +315,7 @@ fn two_groups_of_the_same_ranks_carry_different_tensors() {
 
 /// The ranks in this test wait in different groups, as when one has already got the gradients that another still waits for.
 #[test]
-fn a_rank_that_is_lost_is_named_in_both_groups() {
+fn lost_rank_is_named_in_both_groups() {
     let began = Instant::now();
     let errors = ranks_of_groups(4, &options(Checks::Off, TIMEOUT), |groups| {
         let mut tensor = full(1.0, 1000);
@@ -338,7 +338,7 @@ fn a_rank_that_is_lost_is_named_in_both_groups() {
 }
 
 #[test]
-fn a_failure_in_one_group_ends_waiting_in_the_other() {
+fn failure_in_one_group_ends_waits_in_the_other() {
     for is_control in [false, true] {
         let both = ranks_of_groups(2, &options(Checks::Off, TIMEOUT), move |groups| {
             let (gives_up, waits) = (groups.gradients(), groups.control());
@@ -360,7 +360,7 @@ fn a_failure_in_one_group_ends_waiting_in_the_other() {
 }
 
 #[test]
-fn a_rank_that_joins_only_one_of_the_groups_is_named() {
+fn rank_that_joins_only_one_group_is_named() {
     let short = options(Checks::Off, Duration::from_secs(1));
     let errors = threads(2, move |store, rank| match rank {
         0 => {
@@ -463,7 +463,7 @@ fn two_ranks_train_like_one_with_both_batches() {
 }
 
 #[test]
-fn steps_without_synchronization_add_up() {
+fn gradients_of_unsynchronized_steps_accumulate() {
     let accumulate = |group: ProcessGroup| {
         let parameters = parameters(0, 8);
         let reducer = Reducer::new(&group, &parameters, &ReducerOptions::default()).unwrap();
@@ -490,7 +490,7 @@ fn steps_without_synchronization_add_up() {
 }
 
 #[test]
-fn unused_parameters_are_an_error_unless_looked_for() {
+fn unused_parameters_are_an_error_unless_searched_for() {
     let half =
         |parameters: &[(String, Tensor)]| samples(0, 5).0.linear(&parameters[0].1, Some(&parameters[1].1)).square().mean(Kind::Float);
     ranks(2, &checked(), move |group| {
@@ -516,7 +516,7 @@ fn unused_parameters_are_an_error_unless_looked_for() {
 }
 
 #[test]
-fn models_that_differ_are_refused_before_training() {
+fn mismatched_models_are_refused_before_training() {
     let errors = ranks(2, &checked(), |group| {
         let parameters = parameters(0, 8 + i64::from(group.rank()));
         Reducer::new(&group, &parameters, &ReducerOptions::default()).map(|_| ()).unwrap_err()
@@ -548,7 +548,7 @@ fn models_that_differ_are_refused_before_training() {
 }
 
 #[test]
-fn a_rank_lost_in_backward_is_an_error() {
+fn rank_lost_in_backward_is_an_error() {
     let errors = ranks(2, &checked(), |group| {
         let parameters = parameters(0, 8);
         let reducer = Reducer::new(&group, &parameters, &ReducerOptions::default()).unwrap();

@@ -49,7 +49,7 @@ mod tests {
 
     /// This checks only that the sources name each part: running them is the task of `cargo xtask test`.
     #[test]
-    fn every_part_that_is_listed_is_known() {
+    fn listed_parts_are_known() {
         let source = [include_str!("parts.rs"), include_str!("parts/cluster.rs")].concat();
         for part in xtask::test::PARTS.iter().filter(|part| part.work == xtask::test::Work::Acceptance) {
             assert!(source.contains(&format!("\"{}\"", part.name)), "`{}` is on the list, and nothing is done for it", part.name);

@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parses_one_run_and_refuses_the_rest() {
+    fn only_complete_results_of_a_run_are_parsed() {
         let result = RunResult::parse(r#"{"run":"runs/a","steps":[{"accuracy":0.1}],"accuracy":0.8,"parameters_sha256":"ab"}"#).unwrap();
         assert_eq!(result, RunResult { accuracy: 0.8, parameters_sha256: "ab".to_owned() });
         for text in

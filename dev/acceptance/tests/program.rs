@@ -8,7 +8,7 @@ fn acceptance(arguments: &[&str]) -> (bool, String) {
 }
 
 #[test]
-fn help_names_the_command_that_people_type() {
+fn help_names_the_cargo_command() {
     for command in ["bench", "charts", "cluster", "image"] {
         let (success, said) = acceptance(&[command, "--help"]);
         assert!(success && said.contains(&format!("Usage: cargo xtask {command}")), "{said}");
@@ -16,7 +16,7 @@ fn help_names_the_command_that_people_type() {
 }
 
 #[test]
-fn a_part_that_is_none_fails() {
+fn unknown_part_fails() {
     let (success, said) = acceptance(&["part", "no such part"]);
     assert!(!success && said.contains("there is no part `no such part` here"), "{said}");
 }

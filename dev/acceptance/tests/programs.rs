@@ -25,7 +25,7 @@ fn walk(folder: &Path, found: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn every_program_that_is_started_is_known() {
+fn started_programs_are_known() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut found = BTreeSet::new();
     walk(&root.join("xtask/src"), &mut found);

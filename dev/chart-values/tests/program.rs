@@ -8,7 +8,7 @@ fn chart_values(chart: &str) -> (bool, String) {
 }
 
 #[test]
-fn the_schemas_are_the_committed_ones() {
+fn generated_schemas_are_the_committed_ones() {
     for chart in ["extractor", "orchestrator"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../charts").join(chart).join("values.schema.json");
         assert_eq!(chart_values(chart), (true, fs::read_to_string(path).expect("it is committed")), "run `cargo xtask gen`");
@@ -16,7 +16,7 @@ fn the_schemas_are_the_committed_ones() {
 }
 
 #[test]
-fn a_chart_that_is_none_is_refused() {
+fn unknown_chart_is_refused() {
     let (success, said) = chart_values("extractors");
     assert!(!success && said.contains("there is no chart `extractors`"), "{said}");
 }

@@ -27,7 +27,7 @@ fn pins(text: &str) -> BTreeMap<&str, (&str, Vec<&str>)> {
 }
 
 #[test]
-fn every_wheel_has_a_digest() {
+fn wheels_have_digests() {
     for pins in FILES.map(pins) {
         for (name, (_, digests)) in &pins {
             assert!(!digests.is_empty(), "`{name}` has no digest");
@@ -36,7 +36,7 @@ fn every_wheel_has_a_digest() {
 }
 
 #[test]
-fn the_same_package_has_the_same_version_everywhere() {
+fn packages_have_the_same_version_everywhere() {
     let [tests, image, libtorch] = FILES.map(pins);
     assert!(image.contains_key("tensorboard") && libtorch["torch"].0 == xtask::setup::libtorch::VERSION);
     for (name, (version, digests)) in image.iter().chain(&libtorch) {

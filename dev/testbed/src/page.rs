@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_says_so_is_run_or_written() {
+    fn only_marked_blocks_are_run_or_written() {
         let page = "# A page\n```yaml file=values.yaml\na: 1\n```\ntext\n```sh\nrm -r x\n```\n```sh test\nNAME=a\necho $NAME\n```\n";
         let found = blocks(page).unwrap();
         let expected = [
@@ -104,14 +104,14 @@ mod tests {
     }
 
     #[test]
-    fn a_script_ends_where_something_fails() {
+    fn script_ends_at_the_first_failure() {
         let found = blocks("```sh test\nfalse\n```\n```sh test\necho went on\n```\n").unwrap();
         let output = std::process::Command::new("bash").args(["-c", &script("page.md", &found)]).output().unwrap();
         assert!(!output.status.success() && output.stdout.is_empty());
     }
 
     #[test]
-    fn what_is_not_understood_is_an_error() {
+    fn unknown_marks_are_errors() {
         for page in ["```sh run\n```\n", "```sh test now\n```\n", "```sh test\nls\n", "```yaml file=../x\n```\n", "```yaml file=/x\n```\n"]
         {
             assert!(blocks(page).is_err(), "{page}");

@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_libtorch_is_judged_by_version_and_files() {
+    fn libtorch_is_checked_by_version_and_files() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         assert!(defect(folder).unwrap().contains("build-version"));
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn the_link_moves_from_one_folder_to_another() {
+    fn link_is_moved_between_folders() {
         let folder = tempfile::tempdir().unwrap();
         let (a, b, link) = (folder.path().join("a"), folder.path().join("b"), folder.path().join(".libtorch"));
         libtorch(&a, VERSION);
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_process_left_is_thrown_away_and_a_failure_leaves_the_old_one() {
+    fn leftovers_are_removed_and_a_failure_keeps_the_old_libtorch() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("libtorch-2.13.0");
         let fill = |fresh: &Path| {

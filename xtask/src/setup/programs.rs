@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_that_is_missing_is_named() {
+    fn missing_program_is_named() {
         let not_found = io::Error::from(io::ErrorKind::NotFound);
         let said = missing(OsStr::new("no-such-program-anywhere"), &not_found).unwrap();
         assert_eq!(said, "there is no program `no-such-program-anywhere` in the folders of PATH");

@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_what_is_needed_and_nothing_else() {
+    fn only_needed_files_are_placed() {
         let check = |name: &str, expected: Option<&str>| assert_eq!(place(name), expected.map(PathBuf::from), "{name}");
         check("torch/include/ATen/ATen.h", Some("include/ATen/ATen.h"));
         // These are from the x86-64 wheel.
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn unpacks_a_wheel_and_refuses_one_that_is_too_big() {
+    fn wheel_is_unpacked_unless_too_large() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("torch.whl");
         let mut wheel = zip::ZipWriter::new(fs::File::create(&path).unwrap());

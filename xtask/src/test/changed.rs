@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_reaches_what_is_compiled_with_it() {
+    fn changes_affect_dependent_packages() {
         let parts = broken(&["crates/fltk-fed/src/round.rs"]);
         for (name, is_there) in [
             ("tests of fltk-fed", true),
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn files_outside_of_packages_reach_the_parts_that_name_them() {
+    fn files_outside_packages_affect_the_parts_that_name_them() {
         assert_eq!(broken(&[]), [""; 0]);
         assert_eq!(broken(&["docs/parity.md"]), ["format", "tidy", "tests of fltk"]);
         assert!(broken(&["charts/orchestrator/values.yaml"]).contains(&"Helm charts"));
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_parts_are_made_of_breaks_them() {
+    fn files_of_a_part_affect_it() {
         for (file, part) in [
             ("dev/acceptance/src/parts/acceptance.rs", "accuracy of four ranks"),
             ("dev/acceptance/src/parts/parity.rs", "parity with PyTorch"),
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn git_and_cargo_are_asked() {
+    fn changes_are_read_from_git_and_cargo() {
         let checkout = Checkout::find().unwrap();
         let change = Change::since(&checkout, "HEAD").unwrap();
         assert!(change.describe().contains("files changed since "));

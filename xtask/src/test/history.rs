@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_ten_are_kept_and_the_median_of_three_is_expected() {
+    fn last_ten_durations_are_kept_and_the_median_of_three_is_expected() {
         let folder = tempfile::tempdir().unwrap();
         let checkout = Checkout { root: "/r".into(), target: folder.path().to_owned(), cache: "/c".into() };
         let named = |name| super::super::PARTS.iter().find(|part| part.name == name).unwrap();

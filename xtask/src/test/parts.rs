@@ -427,7 +427,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_unique_and_every_need_is_there_before() {
+    fn names_of_parts_are_unique_and_needs_come_first() {
         let mut before = BTreeSet::new();
         for part in PARTS {
             for after in part.after.iter().filter_map(|after| after.name()) {
@@ -440,7 +440,7 @@ mod tests {
 
     /// A part that is chosen by itself never runs programs compiled from another state of the checkout.
     #[test]
-    fn what_runs_the_programs_needs_them_compiled() {
+    fn parts_that_run_programs_need_the_compile_part() {
         for part in PARTS.iter().filter(|part| matches!(part.work, Work::Acceptance | Work::Tests) && part.name != "stopping Kubernetes") {
             let mut needs: Vec<&str> = vec![part.name];
             let mut at = 0;
@@ -454,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn every_package_with_tests_has_a_part() {
+    fn packages_with_tests_have_a_part() {
         let metadata = crate::checkout::Checkout::find().unwrap().metadata().unwrap();
         let of_parts: BTreeSet<&str> = PARTS.iter().filter_map(Part::tested).collect();
         let packages: BTreeSet<String> = metadata

@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_line_counts_parts_and_the_lines_above_say_why() {
+    fn last_line_counts_parts_and_earlier_lines_give_reasons() {
         let check = |ends: &[&'static str], expected: &str| {
             let text = report(ends).render();
             assert_eq!(text.lines().last(), Some(expected));
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_skip_fails_only_where_it_must_not_be() {
+    fn skip_fails_only_where_forbidden() {
         for (ends, good, good_in_ci) in
             [(&["", ""][..], true, true), (&["", "skipped"], true, false), (&["failed"], false, false), (&[], true, true)]
         {

@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_part_has_started_ends_with_it() {
+    fn processes_of_a_part_end_with_it() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("pid");
         let mut command = Command::new("sh");

@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_runs_beside_what_computes() {
+    fn waiting_parts_run_concurrently_with_computing_ones() {
         let (said, left) = order(&[&COMPILE, &DOWNLOAD, &WAITS, &ONE, &TWO], 2, "");
         assert_eq!(
             said,
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_quiet_has_it() {
+    fn quiet_parts_run_alone() {
         let (said, left) = order(&[&DOWNLOAD, &ALONE, &WAITS, &ONE], 2, "");
         let at = |what: &str| said.iter().position(|said| said == what).unwrap();
         assert_eq!(at("-alone"), at("+alone") + 1, "{said:?}");
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_whose_need_has_failed_is_skipped_and_one_that_only_comes_after_runs() {
+    fn part_with_a_failed_need_is_skipped_and_a_later_part_runs() {
         let (said, _) = order(&[&COMPILE, &DOWNLOAD, &ONE, &TWO], 2, "compile");
         assert_eq!(said, ["+compile", "+download", "-compile", "one needs compile", "two needs compile", "-download"]);
         let (said, _) = order(&[&COMPILE, &DOWNLOAD, &TWO], 2, "download");
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn time_that_is_gone_is_not_left() {
+    fn elapsed_time_is_not_counted_as_remaining() {
         let parts = [&COMPILE, &ONE];
         let schedule = Schedule::new(&parts, 2, vec![10.0, 5.0]);
         let state = State { running: vec![0], over: BTreeMap::new() };

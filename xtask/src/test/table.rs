@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_part_has_a_row_that_says_what_it_proves_and_every_row_a_part() {
+    fn parts_and_rows_of_the_table_match() {
         let page = fs::read_to_string(Checkout::find().unwrap().root.join(FILE)).unwrap();
         let (_, table, _) = divided(&page).unwrap();
         let rows = rows(table);

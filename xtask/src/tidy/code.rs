@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blanks_comments_and_literals_and_keeps_lines() {
+    fn comments_and_literals_are_blanked_and_lines_kept() {
         let check = |text: &str, expected: &str| {
             let code = without_comments_and_literals(text);
             assert_eq!(code.split_whitespace().collect::<Vec<_>>().join(" "), expected, "{text}");
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn cuts_off_tests_only() {
+    fn only_tests_are_cut_off() {
         let check = |code: &str, expected: &str| assert_eq!(without_tests(code), expected);
         check("a\n#[cfg(test)]\nmod tests {\n b }", "a\n");
         check("a\n#[cfg(test)]\nmod testing;\nb", "a\n#[cfg(test)]\nmod testing;\nb");

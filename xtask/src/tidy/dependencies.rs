@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_dependency_is_documented_and_used() {
+    fn dependencies_are_documented_and_used() {
         let source = |path: &str, text: &str| Source { path: path.to_owned(), text: text.to_owned() };
         let manifest = "[workspace]\nx = 1\n[workspace.dependencies]\nour = { path = \"our\" }\n# Why.\na = \"1\"\nb = { version = \"2\" }\nc = \"3\"\n\n[profile]\nd = 1";
         let files = [
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_not_taken_for_another_that_begins_with_it() {
+    fn names_are_not_confused_with_longer_ones() {
         assert!(uses("clap.workspace = true", "clap"));
         assert!(uses("clap = { workspace = true, optional = true }", "clap"));
         assert!(!uses("clap_complete.workspace = true", "clap"));

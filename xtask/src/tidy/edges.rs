@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn edges_that_are_allowed() {
+    fn allowed_edges_give_no_finding() {
         let packages = [
             package("fltk-core", &["serde"]),
             package("fltk-data", &["fltk-core", "ureq"]),
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn edges_that_are_not() {
+    fn forbidden_edges_are_found() {
         for (name, dependency) in [
             ("fltk-core", "fltk-data"),
             ("fltk-fed", "fltk-train"),
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finding_has_the_line_of_the_manifest() {
+    fn findings_have_the_line_of_the_manifest() {
         let text = "[dependencies]\ntch-other = \"1\"\ntch.workspace = true\n".to_owned();
         let sources = [Source { path: "crates/fltk-fed/Cargo.toml".to_owned(), text }];
         let mut findings = Vec::new();

@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_few_may_and_no_more() {
+    fn headless_doc_comments_are_found_above_a_limit() {
         let file = |num_lines: usize| {
             let text = "    /// Of a run.\n".repeat(num_lines) + "/// Often.\n// It is no doc.\n//! Itself\nlet s = 1; /// What\n";
             [Source { path: "a.rs".to_owned(), text }, Source { path: "a.md".to_owned(), text: "/// Of a page.\n".repeat(30) }]

@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_hosts_in_text() {
+    fn hosts_are_found_in_text() {
         let check = |line: &str, expected: &[&str]| assert_eq!(hosts(line), expected, "{line}");
         check("see <https://docs.rs/clap>, http://127.0.0.1:80/.", &["127.0.0.1", "docs.rs"]);
         check("format!(\"http://{address}/a\") https:// ", &[]);

@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_lead_to_files_and_folders() {
+    fn broken_links_are_found() {
         let source = |path: &str, text: &str| Source { path: path.to_owned(), text: text.to_owned() };
         let files = [
             source("README.md", "[a](docs/a.md) [b](docs/) [c](./LICENSE#x) [d](https://docs.rs) [e](#f)\n[g](docs/gone.md)"),

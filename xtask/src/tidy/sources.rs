@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn unsafe_code_stays_where_it_is_read() {
+    fn unsafe_code_is_found_outside_its_files() {
         finds("crates/fltk-data/src/a.rs", "fn f() {\n unsafe { g() }\n}", &[3]);
         finds("crates/fltk/src/main.rs", "unsafe fn f() {}", &[2]);
         finds("crates/fltk-train/src/alloc.rs", "unsafe { g() }", &[]);
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn decisions_do_not_wait() {
+    fn async_code_is_found_in_pure_crates() {
         for path in ["crates/fltk-fed/src/round/step.rs", "crates/fltk-fed/src/strategy.rs", "crates/fltk-plan/src/orchestrator.rs"] {
             finds(path, "async fn f() {\n g().await\n}", &[2, 3]);
         }
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn clocks_environment_and_randomness_are_arguments() {
+    fn clocks_environment_and_randomness_are_found_outside_edges() {
         let text = "let a = std::time::Instant::now();\nlet b = std::env::var_os(\"A\");\nlet c = rand::rng();";
         finds("crates/fltk-core/src/a.rs", text, &[2, 3, 4]);
         for path in [
@@ -235,14 +235,14 @@ mod tests {
     }
 
     #[test]
-    fn devices_are_arguments() {
+    fn devices_are_found_outside_edges() {
         finds("crates/fltk-train/src/a.rs", "let t = zeros(Device::Cpu);\nlet t = zeros(tch::Device::Cuda(0));", &[2, 3]);
         finds("crates/fltk-train/src/a.rs", "fn f(device: Device) {}\n#[cfg(test)]\nmod tests {\nf(Device::Cpu)\n}", &[]);
         finds("crates/fltk-torch/src/cmd/a.rs", "f(Device::Cpu)", &[]);
     }
 
     #[test]
-    fn nothing_panics_for_lack_of_a_listener() {
+    fn printing_macros_are_found() {
         finds("crates/fltk/src/a.rs", "anstream::eprintln!(\"a\");", &[2]);
         finds("crates/fltk/src/a.rs", "println!(\"b\");", &[2]);
         finds("crates/fltk-torch/src/a.rs", "eprint!(\"a\");\nwriteln!(out, \"b\")?;", &[2]);
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn tests_are_run_and_work_is_finished() {
+    fn ignored_tests_and_todos_are_found() {
         finds("crates/fltk-core/tests/a.rs", "#[ignore]\nfn f() {}", &[2]);
         finds("crates/fltk-core/tests/a.rs", "#[ignore = \"slow\"]\nfn f() { todo!() }", &[2, 3]);
         finds("crates/fltk-core/src/a.rs", concat!("// TO", "DO: more"), &[2]);
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn files_have_one_idea_and_say_which() {
+    fn long_and_undocumented_files_are_found() {
         finds("crates/fltk-core/src/a.rs", &"\n".repeat(LINES_MAX - 1), &[]);
         finds("python/a.py", &"\n".repeat(LINES_MAX), &[LINES_MAX + 1]);
         finds("docs/a.md", &"\n".repeat(LINES_MAX), &[]);
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn no_path_of_one_machine() {
+    fn paths_of_one_machine_are_found() {
         for text in [concat!("cd /ho", "me/joe"), concat!("\"/ro", "ot/.cache\""), concat!("(/Us", "ers/joe)")] {
             finds("docs/a.md", text, &[2]);
         }

@@ -432,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn a_choice_that_isnt_the_entrys_is_refused_with_its_reason() {
+    fn invalid_choices_are_refused_with_the_reason() {
         let check = |choice: Choice, expected: &str| assert_eq!(choice.settled(&FULL).unwrap_err().to_string(), expected);
         check(Choice::new("full"), "`full` needs `rate`");
         check(full().with("cuont", 4), "`full` has no `cuont`");
@@ -452,7 +452,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_numbers_and_numbers_are_read_as_each_other() {
+    fn integers_and_floats_are_interchangeable() {
         let settled = Choice::new("full").with("rate", 2).with("count", 4.0).with("version", 1.0).settled(&FULL).unwrap();
         assert_eq!(settled.get("rate"), Some(&Value::Number(2.0)));
         assert_eq!(settled.get("count"), Some(&Value::Whole(4)));
@@ -460,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn a_default_that_has_changed_stays_open_until_it_is_known_who_wrote_the_file() {
+    fn changed_defaults_stay_open_until_the_origin_of_the_file_is_known() {
         let open = full().settled(&FULL).unwrap();
         assert!(open.is_open());
         for (closed, version) in [(open.clone().with_earliest_defaults(), 1), (open.clone().with_newest_defaults(), 2)] {
@@ -479,7 +479,7 @@ mod tests {
     }
 
     #[test]
-    fn a_choice_within_a_choice_is_settled_too() {
+    fn nested_choices_are_settled() {
         let outer = |inner: Choice| Choice::new("outer").with("inner", inner).settled(&OUTER);
         let settled = outer(Choice::law("full").with("rate", 1)).unwrap();
         let Some(Value::Choice(inner)) = settled.get("inner") else { panic!("{settled:?}") };
@@ -495,7 +495,7 @@ mod tests {
     }
 
     #[test]
-    fn a_default_that_has_changed_stays_open_within_a_choice_too() {
+    fn changed_defaults_stay_open_in_nested_choices() {
         let open = Choice::new("outer").with("inner", Choice::law("full").with("rate", 1)).settled(&OUTER).unwrap();
         assert!(open.is_open());
         let version = |choice: Choice| VERSION.of(&INNER.of(&choice));
@@ -503,7 +503,7 @@ mod tests {
     }
 
     #[test]
-    fn a_choice_is_written_with_its_name_first_and_read_back_the_same() {
+    fn choices_are_written_with_the_name_first_and_read_back() {
         let inner = Choice::law("full").with("rate", 0.25).with("version", 2);
         let settled = Choice::new("outer").with("inner", inner).with("count", 7).settled(&OUTER).unwrap();
         let text = serde_json::to_string(&settled).unwrap();
@@ -521,7 +521,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_read_by_their_type() {
+    fn values_are_parsed_by_their_type() {
         let choice = read(json!({ "type": "x", "a": 3, "b": 0.5, "c": true, "d": [1, 2.5], "e": { "law": "y" }, "f": -1, "g": 1e10 }));
         let expected = [
             ("a", &Value::Whole(3)),
@@ -539,7 +539,7 @@ mod tests {
     }
 
     #[test]
-    fn a_choice_without_values_is_bare() {
+    fn choices_without_values_are_written_as_a_bare_name() {
         assert!(Choice::new("full").is_bare() && !full().is_bare());
         assert!(Choice::new("plain").settled(&PLAIN).unwrap().is_bare());
         assert_eq!(serde_json::to_value(Choice::new("plain")).unwrap(), json!({ "type": "plain" }));

@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_two_entries_with_the_same_name_the_first_counts() {
+    fn first_of_duplicate_entries_wins() {
         static MINE: Entry = Entry::new("FedAvg", "The first.");
         static THEIRS: Entry = Entry::new("FedAvg", "The second.");
         static OTHER: Entry = Entry::new("FedProx", "Another one.");

@@ -378,7 +378,7 @@ mod tests {
     const SKEW: Nested = Nested::required("skew", Tag::Law, "skew", const { &[&INNER] }, "A choice.");
 
     #[test]
-    fn handles_return_given_values_and_otherwise_defaults() {
+    fn handles_return_given_values_or_defaults() {
         let given = Choice::new("x").with("rate", 0.5).with("share", 0.25).with("count", 7).with("limit", 9).with("flag", false);
         let given = given.with("pair", [1.0, 2.0]).with("version", 1).with("skew", Choice::law("inner").with("share", 0.5));
         assert_eq!((RATE.of(&given), SHARE.of(&given), COUNT.of(&given), LIMIT.of(&given)), (0.5, 0.25, 7, 9));
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn a_default_that_has_changed_is_the_newest_unless_it_was_closed() {
+    fn changed_defaults_have_the_newest_value_unless_closed() {
         static ENTRY: Entry = Entry::new("x", "An entry.").parameters(const { &[VERSION.parameter()] });
         let open = Choice::new("x").settled(&ENTRY).unwrap();
         assert_eq!((VERSION.of(&Choice::new("x")), VERSION.of(&open)), (2, 2));
@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_of_today_is_known_where_there_is_one() {
+    fn current_default_is_returned_if_there_is_one() {
         let check = |parameter: Parameter, expected: Option<Value>| assert_eq!(parameter.default(), expected, "{}", parameter.name);
         check(RATE.parameter(), None);
         check(LIMIT.parameter(), None);
@@ -412,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_contains_finite_numbers_between_its_bounds() {
+    fn ranges_contain_finite_numbers_within_bounds() {
         let check = |range: Range, inside: &[f64], outside: &[f64]| {
             assert!(inside.iter().all(|value| range.contains(*value)), "{range:?} {inside:?}");
             let never = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY];

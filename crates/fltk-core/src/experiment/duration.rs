@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_and_their_milliseconds() {
+    fn durations_are_parsed_to_milliseconds() {
         let check = |text: &str, expected: Result<u64, DurationError>| {
             assert_eq!(text.parse::<Duration>().map(Duration::as_millis), expected, "{text}");
         };
@@ -150,13 +150,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn display_reads_back(millis in 0..=MILLIS_MAX) {
+        fn displayed_durations_are_parsed_back(millis in 0..=MILLIS_MAX) {
             let duration = Duration::from_millis(millis);
             prop_assert_eq!(duration.to_string().parse(), Ok(duration));
         }
 
         #[test]
-        fn any_text_is_an_answer(text in "\\PC{0,40}") {
+        fn arbitrary_texts_never_panic(text in "\\PC{0,40}") {
             let _ = text.parse::<Duration>();
         }
     }

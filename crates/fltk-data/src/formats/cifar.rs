@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_files_in_order() {
+    fn files_are_read_in_order() {
         let files = vec![[record(&[3], 7), record(&[9], 8)].concat(), record(&[0], 9)];
         let set = image_set(files, Labels::One, 10).expect("good files");
         assert_eq!((set.labels.as_slice(), set.shape), ([3, 9, 0].as_slice(), [3, 32, 32]));
@@ -77,13 +77,13 @@ mod tests {
     }
 
     #[test]
-    fn keeps_the_fine_labels_of_cifar_100() {
+    fn fine_labels_of_cifar_100_are_kept() {
         let set = image_set(vec![record(&[19, 99], 1)], Labels::CoarseAndFine, 100).expect("a good file");
         assert_eq!((set.labels, set.pixels.len()), (vec![99], IMAGE));
     }
 
     #[test]
-    fn refuses_what_is_wrong() {
+    fn invalid_files_are_refused() {
         let check = |file: Vec<u8>, labels, num_classes, expected| {
             assert_eq!(image_set(vec![file], labels, num_classes), Err((0, expected)));
         };

@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_what_was_written() {
+    fn written_files_are_read_back() {
         let images = file(IMAGES_MAGIC, &[2, 2, 2], &[1, 2, 3, 4, 5, 6, 7, 8]);
         let set = image_set(images, &file(LABELS_MAGIC, &[2], &[9, 0]), 2, 10).expect("a good pair");
         assert_eq!(set, ImageSet { pixels: vec![1, 2, 3, 4, 5, 6, 7, 8], labels: vec![9, 0], shape: [1, 2, 2] });
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_wrong() {
+    fn invalid_files_are_refused() {
         let images = || file(IMAGES_MAGIC, &[1, 2, 2], &[0; 4]);
         let labels = || file(LABELS_MAGIC, &[1], &[3]);
         let check = |images: Vec<u8>, labels: Vec<u8>, expected: &str| {
@@ -117,7 +117,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_read_or_refused(images: Vec<u8>, labels: Vec<u8>, sizes: [u8; 3]) {
+        fn arbitrary_bytes_are_read_or_refused(images: Vec<u8>, labels: Vec<u8>, sizes: [u8; 3]) {
             let sizes = sizes.map(u32::from);
             let _ = image_set(images.clone(), &labels, 2, 10);
             if let Ok(set) = image_set(file(IMAGES_MAGIC, &sizes, &images), &file(LABELS_MAGIC, &sizes[..1], &labels), 2, 10) {

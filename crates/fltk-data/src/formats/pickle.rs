@@ -467,7 +467,7 @@ mod tests {
     const PYTHON_2: &[u8] = b"\x80\x02}q\x01(U\x06labelsq\x02]q\x03(K\x03M\x2c\x01J\xff\xff\xff\xffeU\x04dataq\x04cnumpy.core.multiarray\n_reconstruct\nq\x05cnumpy\nndarray\nq\x06K\x00\x85q\x07U\x01b\x87q\x08Rq\x09(K\x01K\x02K\x02\x86q\x0acnumpy\ndtype\nq\x0bU\x02u1q\x0cK\x00K\x01\x87q\x0dRq\x0e(K\x03U\x01|q\x0fNNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tq\x10b\x89U\x04\x01\x02\x03\x04tq\x11bu.";
 
     #[test]
-    fn plain_data_is_read() {
+    fn plain_pickles_are_read() {
         let pickle = Pickle::read(PYTHON_2).expect("plain");
         assert_eq!(pickle.ints(pickle.get("labels").expect("there")), Some(vec![3, 300, -1]));
         assert_eq!(pickle.byte_array(pickle.get("data").expect("there")), Some((vec![2, 2], [1, 2, 3, 4].as_slice())));
@@ -476,7 +476,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_more_than_data_is_refused_by_name_and_place() {
+    fn pickles_with_code_are_refused_with_name_and_position() {
         let check = |bytes: &[u8], expected: &[&str]| {
             let said = refused(bytes);
             assert!(expected.iter().all(|words| said.contains(words)), "{said}");
@@ -494,7 +494,7 @@ mod tests {
     }
 
     #[test]
-    fn any_cut_and_any_changed_byte_is_an_answer() {
+    fn truncated_and_altered_pickles_never_panic() {
         for len in 0..PYTHON_2.len() {
             refused(&PYTHON_2[..len]);
         }

@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn speakers_are_clients_and_windows_stay_within_their_text() {
+    fn speakers_are_clients_and_windows_stay_within_a_speech() {
         let long = "abcdefghi\n".repeat(100);
         let text = format!("Prologue, left out.\n\nA:\n{long}\nShort:\nno window\n\nB:\n{long}\nA:\n{long}");
         let play = read(text.as_bytes()).expect("a good text");
@@ -136,12 +136,12 @@ mod tests {
     }
 
     #[test]
-    fn a_colon_within_a_speech_is_no_speaker() {
+    fn colon_within_a_speech_starts_no_speaker() {
         assert_eq!(speakers("A:\nlisten:\nso\n\nB:\nyes\n"), Ok(vec!["listen:\nso\n\n".to_owned(), "yes\n".to_owned()]));
     }
 
     #[test]
-    fn refuses_what_is_wrong() {
+    fn invalid_texts_are_refused() {
         assert_eq!(read(b""), Err(FormatError::Empty));
         assert_eq!(read(b"A:\nshort\n"), Err(FormatError::Empty));
         assert_eq!(read(b"A:\n\xff"), Err(FormatError::Utf8 { at: 3 }));
@@ -153,7 +153,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_read_or_refused(text in "([A-B]:\n[a-z ]{0,900}\n\n){0,6}") {
+        fn arbitrary_texts_are_read_or_refused(text in "([A-B]:\n[a-z ]{0,900}\n\n){0,6}") {
             if let Ok(play) = read(text.as_bytes()) {
                 for set in [&play.train, &play.test] {
                     prop_assert_eq!(set.starts.len(), set.clients.len());

@@ -182,7 +182,7 @@ mod tests {
     use crate::heterogeneity::measure;
 
     #[test]
-    fn draws_what_was_measured_and_escapes_what_was_named() {
+    fn picture_draws_measurements_and_escapes_names() {
         let measured = measure(&[0, 0, 1], 2, &[vec![0, 2], vec![1], vec![]]);
         let picture = svg(&measured, &["a<b".to_owned(), "c&d\u{1}".to_owned()], "x < \"y\"");
         assert!(picture.starts_with("<svg") && picture.ends_with("</svg>\n"));
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn many_clients_are_thinned_and_none_is_fine() {
+    fn many_clients_are_thinned_and_zero_clients_are_drawn() {
         let parts: Vec<Vec<u32>> = (0..1000).map(|sample| vec![sample]).collect();
         let picture = svg(&measure(&[0; 1000], 1, &parts), &[], "many");
         assert_eq!(picture.matches("<title>client").count(), BARS_MAX);
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn ticks_are_round() {
+    fn ticks_are_round_numbers() {
         for (max, expected) in [(1.0, 1.0), (9.0, 2.0), (600.0, 200.0), (5412.0, 2000.0), (60_000.0, 20_000.0)] {
             assert_eq!(tick(max), expected, "{max}");
         }

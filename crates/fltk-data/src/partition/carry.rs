@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn fractions_are_handed_on_until_they_are_whole() {
+    fn fractions_are_carried_until_they_make_a_whole() {
         let mut carry = carry(3, 1);
         let shares = [(0, 0.5), (1, 0.3), (2, 0.2)];
         let of_classes: Vec<_> = (0..10).map(|_| carry.sizes(1, &shares)).collect();
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_first_among_equals_is_drawn() {
+    fn ties_are_broken_at_random() {
         let first = |seed| carry(100, seed).sizes(1, &(0..100).map(|client| (client, 0.01)).collect::<Vec<_>>());
         assert_eq!(first(1), first(1));
         assert!((2..10).any(|seed| first(seed) != first(1)));

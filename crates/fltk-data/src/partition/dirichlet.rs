@@ -119,7 +119,7 @@ mod tests {
     /// Every published partition depends on these draws: an update of `rand_distr` or `rand_chacha` that changes them must not go
     /// unnoticed.
     #[test]
-    fn draws_are_pinned() {
+    fn dirichlet_draws_are_fixed() {
         let draw = |alpha| proportions(4, alpha, &mut Seed(42).stream(Purpose::Partition, &[])).expect("valid parameters");
         let found = [0.5, 0.05, 100.0].map(draw).concat();
         #[rustfmt::skip]

@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_follow_the_law() {
+    fn sizes_follow_the_power_law() {
         let sizes = |total, clients, skew: Choice| apportion(total, &weights(&skew, clients).expect("a law"));
         let power_law = |exponent: f64| Choice::law("power_law").with("exponent", exponent);
         assert_eq!(sizes(100, 4, Choice::law("linear")), [10, 20, 30, 40]);

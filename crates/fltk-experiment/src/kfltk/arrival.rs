@@ -49,7 +49,7 @@ mod tests {
     };
 
     #[test]
-    fn the_schema_knows_every_loss() {
+    fn schema_has_every_loss() {
         let schema = schema::generate::<ArrivalFile>();
         let names = schema["$defs"]["NetworkSection"]["properties"]["lossFunction"]["enum"].as_array().expect("a list");
         assert_eq!(names.len(), LOSSES.len());

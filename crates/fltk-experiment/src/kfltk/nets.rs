@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn forks_names_of_lenet5_are_known_and_others_are_not() {
+    fn names_of_lenet5_in_forks_are_known() {
         for name in
             ["LeNet5", "LeNet", "Lenet", "LENET5", "LeNet-5", "lenet_5", "MNISTLeNet5", "MNISTLeNet", "LENET5MNIST", "FashionMNISTLeNet5"]
         {

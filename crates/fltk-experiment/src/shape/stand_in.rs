@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_lies_within_the_bounds() {
+    fn stand_in_numbers_lie_within_bounds() {
         let check = |bounds: Json, fits: fn(f64) -> bool| {
             for kind in ["number", "integer"] {
                 let mut schema = bounds.clone();

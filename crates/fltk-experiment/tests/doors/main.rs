@@ -56,7 +56,7 @@ fn federated(experiment: &Experiment) -> &FederatedConfig {
 }
 
 #[test]
-fn an_experiment_with_entries_of_a_user_is_read() {
+fn experiments_with_user_entries_are_read() {
     let experiment = read(FILE).unwrap_or_else(|report| panic!("{report}"));
     let net = Choice::new("Perceptron").with("width", 32).with("dropout", 0.0);
     assert_eq!(experiment.tasks[0].network, NetworkConfig::Named(net.clone()));
@@ -76,13 +76,13 @@ fn an_experiment_with_entries_of_a_user_is_read() {
 }
 
 #[test]
-fn flags_know_entries_of_a_user() {
+fn flags_accept_user_entries() {
     let partition = parse_partition("{type: home_class, share: 1}", &CATALOGUES).unwrap_or_else(|report| panic!("{report}"));
     assert_eq!(partitioner::SHARE.of(&partition), 1.0);
 }
 
 #[test]
-fn a_default_that_has_changed_depends_on_who_wrote_the_file() {
+fn changed_defaults_depend_on_the_origin_of_the_file() {
     let experiment = read(FILE).unwrap_or_else(|report| panic!("{report}"));
     let rounding = |experiment: Experiment| partitioner::ROUNDING.of(&federated(&experiment).partition);
     assert_eq!(rounding(experiment.clone().with_newest_defaults()), 2);
@@ -90,7 +90,7 @@ fn a_default_that_has_changed_depends_on_who_wrote_the_file() {
 }
 
 #[test]
-fn an_experiment_is_written_with_every_parameter_and_read_back() {
+fn experiments_are_written_with_every_parameter_and_read_back() {
     let experiment = read(FILE).unwrap_or_else(|report| panic!("{report}"));
     let text = to_yaml(&experiment);
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
@@ -101,7 +101,7 @@ fn an_experiment_is_written_with_every_parameter_and_read_back() {
 }
 
 #[test]
-fn the_schema_has_entries_of_a_user_with_parameters_and_defaults() {
+fn schema_has_user_entries_with_parameters_and_defaults() {
     let schema = json_schema(&CATALOGUES);
     let variant = |alternatives: &Json, name: &str| -> Json {
         let variants = alternatives.as_array().into_iter().flatten();
@@ -150,7 +150,7 @@ fn check(from: &str, to: &str, expected: &str) {
 }
 
 #[test]
-fn a_value_out_of_range_is_refused_at_its_place() {
+fn out_of_range_values_are_refused_at_their_location() {
     let expected = "
 error: `share` must be at most 1, not `1.5`
   --> doors.yaml:10:45
@@ -182,7 +182,7 @@ error: `most` must be a whole number, not the text `few`
 }
 
 #[test]
-fn a_slip_in_a_key_is_explained() {
+fn misspelled_keys_are_explained() {
     let expected = "
 error: `mots` isn't a key of `selection: in_turn`
   --> doors.yaml:11:35
@@ -213,7 +213,7 @@ error: `most` isn't a key of `server: yogi`
 }
 
 #[test]
-fn a_slip_in_a_name_is_explained() {
+fn misspelled_names_are_explained() {
     let expected = "
 error: `FedOpd` isn't a known `strategy.type`
   --> doors.yaml:12:25
@@ -262,7 +262,7 @@ error: `FedOpt` isn't a known `selection.type`
 }
 
 #[test]
-fn a_slip_in_the_name_of_a_net_with_settings_is_one_problem() {
+fn misspelled_name_of_a_configured_net_is_one_problem() {
     let expected = "
 error: `Perceptrom` isn't a known `network.type`
  --> doors.yaml:4:22
@@ -275,7 +275,7 @@ error: `Perceptrom` isn't a known `network.type`
 }
 
 #[test]
-fn a_missing_parameter_is_named_with_its_documentation() {
+fn missing_parameters_are_named_with_their_documentation() {
     let expected = "
 error: `partition: home_class` has no `share`
   --> doors.yaml:10:7
@@ -288,7 +288,7 @@ error: `partition: home_class` has no `share`
 }
 
 #[test]
-fn parameters_that_dont_fit_together_are_refused_in_the_words_of_the_entry() {
+fn conflicting_parameters_are_refused_with_the_entrys_message() {
     let expected = "
 error: `fewest` is 7, above `most`, which is 5
   --> doors.yaml:11:43
@@ -301,7 +301,7 @@ error: `fewest` is 7, above `most`, which is 5
 }
 
 #[test]
-fn parameters_of_a_choice_within_a_choice_are_checked_together_too() {
+fn parameters_of_nested_choices_are_checked_together() {
     let expected = "
 error: `rate` is 3, too large for Yogi
   --> doors.yaml:12:61
@@ -314,7 +314,7 @@ error: `rate` is 3, too large for Yogi
 }
 
 #[test]
-fn a_data_set_that_doesnt_fit_is_refused_by_what_the_entries_say() {
+fn mismatched_data_sets_are_refused_by_the_entries() {
     let expected = "
 error: `Perceptron` takes images of 1x28x28 in 10 classes, and `cifar10` has images of 3x32x32 in 10 classes
  --> doors.yaml:4:22

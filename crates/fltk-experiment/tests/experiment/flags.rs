@@ -5,7 +5,7 @@ use fltk_core::catalogue::Choice;
 use fltk_experiment::{Report, parse_optimizer, parse_partition};
 
 #[test]
-fn blocks_are_read_as_in_a_file() {
+fn flags_read_blocks_like_files() {
     let check = |text: &str, expected: Choice| assert_eq!(parse_partition(text, catalogues()), Ok(settled(expected)), "{text}");
     check("{type: n_labels, n: 2}", Choice::new("n_labels").with("n", 2));
     check(r#"{"type":"dirichlet","alpha":0.5}"#, Choice::new("dirichlet").with("alpha", 0.5).with("min_samples", 1));
@@ -21,7 +21,7 @@ fn settled(partition: Choice) -> Choice {
 }
 
 #[test]
-fn a_slip_is_explained() {
+fn misspelled_flags_are_explained() {
     let check = |report: Result<Choice, Report>, expected: &[&str]| {
         let said = report.expect_err(expected[0]).render(false);
         assert!(expected.iter().all(|words| said.contains(words)), "{expected:?}\n{said}");

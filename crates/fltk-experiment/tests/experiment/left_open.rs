@@ -15,7 +15,7 @@ fn experiment(partition: &str) -> Experiment {
 }
 
 #[test]
-fn a_default_that_has_changed_depends_on_who_wrote_the_file() {
+fn changed_defaults_depend_on_the_origin_of_the_file() {
     for partition in
         ["type: dirichlet, alpha: 1", "type: limit_labels, limit: 1", "type: n_labels, n: 1", "type: pathological, classes_per_client: 1"]
     {
@@ -56,7 +56,7 @@ static NET: NetEntry = NetEntry {
 };
 
 #[test]
-fn a_default_of_a_net_that_has_changed_depends_on_who_wrote_the_file_too() {
+fn changed_defaults_of_nets_depend_on_the_origin_of_the_file() {
     let mut entries = entries();
     entries.nets.push(&NET);
     let catalogues = Catalogues::new(entries);

@@ -20,7 +20,7 @@ fn names(experiment: &Experiment) -> Vec<&str> {
 }
 
 #[test]
-fn every_combination_is_a_task_with_its_labels() {
+fn combinations_are_tasks_with_labels() {
     let experiment =
         read(&format!("{SGD}, matrix: {{ factors: {{ train.batch_size: [16, 32], train.optimizer.learning_rate: [0.1, 0.01] }} }}"), "")
             .unwrap();
@@ -40,7 +40,7 @@ fn every_combination_is_a_task_with_its_labels() {
 }
 
 #[test]
-fn a_fraction_takes_a_regular_part() {
+fn fraction_takes_a_regular_subset() {
     let three = "matrix: { factors: { train.batch_size: [1, 2], threads: [1, 2], train.test_batch_size: [5, 6] }, fraction: 2 }";
     let experiment = read(three, "").unwrap();
     let cells: Vec<_> = experiment.tasks.iter().map(|task| (task.train.batch_size, task.threads, task.train.test_batch_size)).collect();
@@ -49,7 +49,7 @@ fn a_fraction_takes_a_regular_part() {
 }
 
 #[test]
-fn blocks_can_be_varied_and_long_names_become_numbers() {
+fn blocks_can_vary_and_long_names_become_numbers() {
     let experiment =
         read("matrix: { factors: { train.optimizer: [{ type: SGD, learning_rate: 0.1 }, { type: Adam, learning_rate: 0.001 }] } }", "");
     assert_eq!(names(&experiment.unwrap()), ["t-optimizerSGD1", "t-optimizerAdam2"]);
@@ -58,14 +58,14 @@ fn blocks_can_be_varied_and_long_names_become_numbers() {
 }
 
 #[test]
-fn a_group_that_names_the_task_contains_all_cells() {
+fn group_with_a_matrix_task_contains_all_cells() {
     let stream = "stream: { orchestrator: batch, groups: [{ name: g, tasks: [t] }] }\n";
     let experiment = read("matrix: { factors: { threads: [1, 2] } }", stream).unwrap();
     assert_eq!(experiment.stream.unwrap().groups[0].tasks, ["t-threads1", "t-threads2"]);
 }
 
 #[test]
-fn a_wrong_value_is_shown_in_the_matrix() {
+fn wrong_values_are_located_in_the_matrix() {
     let check = |matrix: &str, expected: &str| {
         let report = read(&format!("matrix: {matrix}"), "").expect_err(matrix);
         assert!(report.contains(expected), "{report}");

@@ -4,7 +4,7 @@ use fltk_catalogue::catalogues;
 use fltk_experiment::{SourceFile, parse};
 
 #[test]
-fn a_task_with_workers_states_their_resources() {
+fn tasks_with_workers_need_their_resources() {
     let check = |task: &str, expected: Result<(), &str>| {
         let resources = "resources: { master: { cores: 1, memory: 1Gi } }";
         let text = format!("name: a\ntasks:\n  - {{ name: a, network: FashionMNISTCNN, dataset: fashion-mnist, {task}, {resources} }}\n");

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 const DEFAULTS: &str = include_str!("../../src/defaults.yaml");
 
 #[test]
-fn every_default_lands_in_the_schema() {
+fn defaults_are_in_the_schema() {
     let defaults: Json = serde_saphyr::from_str(DEFAULTS).expect("YAML");
     let schema = json_schema(catalogues());
     let lands = |object: &Json, values: &Json, at: &str| {
@@ -31,7 +31,7 @@ fn every_default_lands_in_the_schema() {
 }
 
 #[test]
-fn every_reference_is_defined() {
+fn references_are_defined() {
     fn check(definitions: &Json, schema: &Json) {
         match schema {
             Json::Object(map) => {
@@ -50,7 +50,7 @@ fn every_reference_is_defined() {
 }
 
 #[test]
-fn every_key_is_documented() {
+fn keys_are_documented() {
     fn check(definitions: &Json, schema: &Json, at: &str) {
         match schema {
             Json::Object(map) => {

@@ -23,7 +23,7 @@ fn hint(key: &str) -> Option<String> {
 }
 
 #[test]
-fn an_unknown_key_gets_a_hint_however_it_is_written() {
+fn unknown_keys_get_hints_in_any_spelling() {
     let check = |key: &str, expected: &str| {
         let said = hint(key).unwrap_or_default();
         assert!(said.contains(expected), "{key}: {said}");

@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn evaluations_and_checkpoints_are_periodic_and_the_last_always_is() {
+    fn evaluations_and_checkpoints_are_periodic_and_include_the_last_round() {
         let setup = Setup::new(config(), RATES, Seed(1), vec![1; 4], 2).expect("it is possible");
         let due = |is_due: &dyn Fn(Round) -> bool| (0..=7).filter(|&round| is_due(Round(round))).collect::<Vec<_>>();
         assert_eq!(due(&|round| setup.evaluation_is_due(round)), [0, 3, 6, 7]);

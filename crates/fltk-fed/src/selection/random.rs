@@ -27,7 +27,7 @@ mod tests {
     }
 
     #[test]
-    fn golden() {
+    fn selection_matches_golden_values() {
         let eligible: Vec<ClientId> = (0..1000).map(ClientId).collect();
         let check = |seed: u64, round: u32, expected: [u32; 5]| {
             let found: Vec<u32> = select(Seed(seed), Round(round), &eligible, 5).iter().map(|client| client.0).collect();
@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn every_client_is_as_likely_as_another() {
+    fn clients_are_equally_likely() {
         let eligible: Vec<ClientId> = (0..20).map(ClientId).collect();
         let mut counts = [0_u32; 20];
         for round in 1..=4000 {
@@ -54,7 +54,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_cohort_is_a_sorted_subset(seed: u64, round: u32, clients in prop::collection::btree_set(any::<u32>(), 1..200), share in 0.0..=1.0_f64) {
+        fn cohorts_are_sorted_subsets(seed: u64, round: u32, clients in prop::collection::btree_set(any::<u32>(), 1..200), share in 0.0..=1.0_f64) {
             let eligible: Vec<ClientId> = clients.iter().copied().map(ClientId).collect();
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "at most 200")]
             let amount = (share * eligible.len() as f64) as usize;
@@ -66,7 +66,7 @@ mod tests {
         }
 
         #[test]
-        fn more_than_all_is_all(seed: u64, clients in prop::collection::btree_set(any::<u32>(), 0..50)) {
+        fn oversized_cohort_has_all_clients(seed: u64, clients in prop::collection::btree_set(any::<u32>(), 0..50)) {
             let eligible: Vec<ClientId> = clients.iter().copied().map(ClientId).collect();
             let cohort = select(Seed(seed), Round(1), &eligible, 60);
             prop_assert_eq!(cohort.iter().map(|client| client.0).collect::<BTreeSet<_>>(), clients);

@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn golden() {
+    fn mean_matches_golden_values() {
         // Computed by hand: (1*1 + 3*5) / 4 = 4; (1*-2 + 3*2) / 4 = 1; (0.5 + 3*0.25) / 4 = 0.3125.
         // The reference system would give 4, 1, 0.25.
         let found = average(&[(1, state(&[1.0, -2.0, 0.5], 7)), (3, state(&[5.0, 2.0, 0.25], 3))]);
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn rounds_to_nearest_and_ties_to_even() {
+    fn sums_are_rounded_to_nearest_ties_to_even() {
         let (one, next) = (1.0_f32, 1.0_f32.next_up());
         let check = |weights: (u64, u64), values: (f32, f32), expected: f32| {
             assert_eq!(
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sign_of_zero_survives() {
+    fn sign_of_zero_is_kept() {
         assert_eq!(bits(&average(&[(2, state(&[-0.0, 0.0], 0)), (5, state(&[-0.0, 0.0], 0))])), [(-0.0_f32).to_bits(), 0]);
     }
 
@@ -109,7 +109,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn equal_models_give_that_model(floats in prop::collection::vec(finite(), 1..20), samples in prop::collection::vec(1..1_u64 << 40, 1..30)) {
+        fn mean_of_equal_models_is_that_model(floats in prop::collection::vec(finite(), 1..20), samples in prop::collection::vec(1..1_u64 << 40, 1..30)) {
             let clients: Vec<_> = samples.iter().map(|&samples| (samples, state(&floats, -4))).collect();
             let found = average(&clients);
             prop_assert_eq!(bits(&found), bits(&clients[0].1));
@@ -117,7 +117,7 @@ mod tests {
         }
 
         #[test]
-        fn the_mean_lies_between(clients in prop::collection::vec((1..100_000_u64, prop::array::uniform4(finite()), any::<i64>()), 1..30)) {
+        fn mean_lies_between_the_models(clients in prop::collection::vec((1..100_000_u64, prop::array::uniform4(finite()), any::<i64>()), 1..30)) {
             let clients: Vec<_> = clients.iter().map(|(samples, floats, counter)| (*samples, state(floats, *counter))).collect();
             let found = average(&clients);
             for (index, value) in found.floats.iter().enumerate() {

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn golden() {
+    fn aggregate_matches_golden_values() {
         // Computed by hand, p = (1/4, 3/4), a = (2, 8): tau = 6.5.
         // weight: d = ((10 - 6)/2, (10 - 2)/8) = (2, 1); 10 - 6.5 * (0.5 + 0.75) = 1.875.
         // bias:   d = ((0 - 1)/2, (0 + 4)/8) = (-0.5, 0.5); 0 - 6.5 * (-0.125 + 0.375) = -1.625.
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_without_steps_takes_no_part() {
+    fn clients_without_steps_are_ignored() {
         // p = (1/2, 1/2), a = (0, 4): tau = 2, sum p d = 1/2 * (8 - 4)/4 = 1/2; 8 - 2 * 1/2 = 7.
         let found = nova(&state([8.0, 0.0, 8.0], 0), &[(5, 0.0, state([8.0, 2.0, 8.0], 0)), (5, 4.0, state([4.0, 4.0, 4.0], 4))]);
         assert_eq!(found, state([7.0, 3.0, 7.0], 4));
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn roles_that_follow_each_other_are_one_span() {
+    fn adjacent_roles_form_one_span() {
         let mut global = state([0.0; 3], 0);
         assert_eq!(float_spans(&global), [(TensorRole::Parameter, 0..1), (TensorRole::Buffer, 1..2), (TensorRole::Parameter, 2..3)]);
         let mut layout = global.layout.to_vec();
@@ -151,7 +151,7 @@ mod tests {
         }
 
         #[test]
-        fn the_scale_of_normalizers_cancels(
+        fn scale_of_normalizers_cancels(
             clients in prop::collection::vec((1..10_000_u64, 1..100_u32, prop::array::uniform3(-10.0..10.0_f32)), 1..20),
         ) {
             let global = state([1.0, 2.0, 3.0], 0);

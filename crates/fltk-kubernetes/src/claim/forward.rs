@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_comes_is_passed_on_and_only_the_other_end_can_break() {
+    async fn data_is_forwarded_and_only_the_remote_end_can_fail() {
         let ((mut here, local), (remote, mut there)) = (duplex(16), duplex(16));
         let talk = async {
             here.write_all(b"a question, longer than the pipe").await.unwrap();
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn verdicts() {
+    fn answers_of_the_pod_are_judged() {
         assert_eq!(verdict(b"HTTP/1.1 200 OK\r\n\r\nok"), Ok(()));
         assert_eq!(verdict(b""), Err("nothing listens in it".to_owned()));
         assert_eq!(

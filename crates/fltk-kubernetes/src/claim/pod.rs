@@ -190,18 +190,18 @@ mod tests {
     }
 
     #[test]
-    fn the_pod() {
+    fn reader_pod_matches_the_snapshot() {
         insta::assert_json_snapshot!(reader().pod());
     }
 
     #[test]
-    fn it_is_called_after_its_token_and_does_not_tell_it() {
+    fn pod_name_is_derived_from_the_token_without_revealing_it() {
         let (one, other) = (reader(), Reader { token: "another".to_owned(), ..reader() });
         assert!(one.name() != other.name() && !one.name().contains(&one.token[..6]));
     }
 
     #[test]
-    fn how_it_stands() {
+    fn pod_states_are_recognized() {
         let check = |status: Json, expected: Stand| {
             let pod: Pod = serde_json::from_value(json!({ "metadata": { "name": "a" }, "status": status })).unwrap();
             assert_eq!(stand(&pod), expected, "{status}");

@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_those_that_the_api_server_takes() {
+    fn names_are_valid_for_the_api_server() {
         for right in ["a", "A_b.c-9", &"x".repeat(63)] {
             assert!(is_label_value(right) && is_key(right), "{right}");
         }

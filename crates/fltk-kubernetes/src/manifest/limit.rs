@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn so_many_losses_pass_and_the_next_does_not() {
+    fn restart_limit_counts_losses_of_pods() {
         for (backend, restart_policy, losses, num_pods, expected) in [
             ("pytorchjob", "OnFailure", 3, 3, 10),
             ("pytorchjob", "OnFailure", 3, 1, 4),

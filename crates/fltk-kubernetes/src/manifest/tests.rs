@@ -70,7 +70,7 @@ fn yaml(context: &RunContext, task: &str) -> String {
 }
 
 #[test]
-fn pytorch_jobs_are_as_written() {
+fn pytorch_jobs_match_snapshots() {
     let defaults = context("kubernetes: {}");
     insta::assert_snapshot!("pytorchjob_defaults", yaml(&defaults, "pair"));
     insta::assert_snapshot!("pytorchjob_federated", yaml(&defaults, "alone"));
@@ -81,7 +81,7 @@ fn pytorch_jobs_are_as_written() {
 }
 
 #[test]
-fn train_jobs_are_as_written() {
+fn train_jobs_match_snapshots() {
     insta::assert_snapshot!("trainjob_defaults", yaml(&context("kubernetes: { backend: trainjob }"), "pair"));
     let full = context(&FULL.replace("BACKEND", "trainjob").replace("clean_pod_policy: All, ", ""));
     assert_eq!(full.refusals(), [""; 0]);
@@ -89,7 +89,7 @@ fn train_jobs_are_as_written() {
 }
 
 #[test]
-fn a_policy_is_for_every_pod_of_its_job_and_lets_in_no_other() {
+fn network_policy_admits_only_pods_of_the_same_job() {
     /// The labels of all pod templates in `object`.
     fn labels_of_pods(object: &Json, found: &mut Vec<Json>) {
         match object {
@@ -127,13 +127,13 @@ fn a_policy_is_for_every_pod_of_its_job_and_lets_in_no_other() {
 }
 
 #[test]
-fn one_rank_has_no_workers() {
+fn single_rank_job_has_no_workers() {
     let manifests = yaml(&context("kubernetes: {}"), "alone");
     assert!(manifests.contains("\"Master\"") && !manifests.contains("\"Worker\""));
 }
 
 #[test]
-fn what_pods_can_not_have_is_refused() {
+fn unsupported_pod_settings_are_refused() {
     let mut context = context("kubernetes: { backend: trainjob, run_policy: { scheduling_policy: { queue: q } } }");
     context.experiment.tasks[0].dataset.path = Some("data/mine".to_owned());
     let refusals = context.refusals().join("\n");
@@ -141,7 +141,7 @@ fn what_pods_can_not_have_is_refused() {
 }
 
 #[test]
-fn clean_pod_policies_that_train_jobs_can_not_have_are_refused() {
+fn unsupported_clean_pod_policies_of_train_jobs_are_refused() {
     let check = |backend: &str, policy: &str, refused: bool| {
         let context = context(&format!("kubernetes: {{ backend: {backend}, run_policy: {{ clean_pod_policy: {policy} }} }}"));
         let refusals = context.refusals();
@@ -157,7 +157,7 @@ fn clean_pod_policies_that_train_jobs_can_not_have_are_refused() {
 }
 
 #[test]
-fn what_no_api_server_takes_is_refused() {
+fn settings_invalid_for_the_api_server_are_refused() {
     let check = |kubernetes: &str, words: &str| {
         let refusals = context(&format!("kubernetes: {{ {kubernetes} }}")).refusals();
         assert!(refusals.len() == 1 && refusals[0].contains(words), "{kubernetes}: {refusals:?}");
@@ -175,7 +175,7 @@ fn what_no_api_server_takes_is_refused() {
 }
 
 #[test]
-fn preemption_and_a_queue_of_kueue_are_one_too_many() {
+fn preemption_with_a_kueue_queue_is_refused() {
     let queue = "kubernetes: { labels: { kueue.x-k8s.io/queue-name: q } }";
     let check = |kubernetes: &str, preempt: bool, is_refused: bool| {
         let mut context = context(kubernetes);

@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn init_containers_need_what_goes_on_before_them_too() {
+    fn init_containers_add_requests_of_earlier_sidecars() {
         let cpu = |name: &str, cpu: &str| container(name, json!({ "cpu": cpu }));
         let check = |init: Json, expected: &str| {
             check(json!({ "containers": [cpu("a", "500m"), cpu("b", "250m")], "initContainers": init }), json!({}), expected);
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_pod_requests_as_a_whole_holds_instead_and_its_overhead_is_added() {
+    fn pod_level_requests_take_precedence_and_overhead_is_added() {
         let pod = |whole: Json| {
             json!({
                 "containers": [container("a", json!({ "cpu": "500m", "memory": "1Gi", "nvidia.com/gpu": "1", "hugepages-2Mi": "2Mi" }))],
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_that_is_resized_counts_as_the_larger_of_what_it_has_and_gets() {
+    fn resized_pod_counts_the_larger_of_old_and_new_requests() {
         let spec =
             json!({ "containers": [container("a", json!({ "cpu": "2" }))], "initContainers": [going_on("p", json!({ "cpu": "1" }))] });
         let status = |name: &str, has: &str, given: &str| {

@@ -86,7 +86,7 @@ fn deleted(events: &[Event]) -> Vec<JobId> {
 }
 
 #[test]
-fn nothing_is_told_before_everything_was_listed() {
+fn no_event_is_reported_before_all_lists_are_complete() {
     let mut case = Case::new();
     case.tracker.arrive(&case.orchestrator, case.now);
     assert_eq!(case.take(), []);
@@ -98,7 +98,7 @@ fn nothing_is_told_before_everything_was_listed() {
 }
 
 #[test]
-fn a_start_is_ordered_once() {
+fn job_is_started_once() {
     let (mut case, orders) = Case::begun();
     let [start, other] = &begun(&orders)[..] else { panic!("{orders:?}") };
     case.lists_pods();
@@ -119,7 +119,7 @@ fn a_start_is_ordered_once() {
 }
 
 #[test]
-fn what_becomes_of_an_action_that_was_stopped_does_not_count() {
+fn results_of_canceled_actions_are_ignored() {
     let (mut case, orders) = Case::begun();
     let start = begun(&orders).remove(0);
     case.see(Message::Job(Seen::Gone(object(&start))));
@@ -131,7 +131,7 @@ fn what_becomes_of_an_action_that_was_stopped_does_not_count() {
 }
 
 #[test]
-fn an_action_that_is_refused_ends_its_job() {
+fn refused_action_ends_the_job() {
     let (mut case, orders) = Case::begun();
     let start = begun(&orders).remove(0);
     case.hear(Report::Refused { action: start.clone(), reason: "it is invalid".to_owned() });
@@ -140,7 +140,7 @@ fn an_action_that_is_refused_ends_its_job() {
 }
 
 #[test]
-fn an_object_that_a_list_lacks_is_gone_unless_it_is_newer_than_the_list() {
+fn object_missing_from_a_list_is_gone_unless_newer() {
     let (mut case, orders) = Case::begun();
     let starts = begun(&orders);
     case.has_done(&starts[0]);
@@ -152,7 +152,7 @@ fn an_object_that_a_list_lacks_is_gone_unless_it_is_newer_than_the_list() {
 }
 
 #[test]
-fn a_job_that_does_not_run_is_reported_once() {
+fn job_that_does_not_run_is_reported_once() {
     let (mut case, orders) = Case::begun();
     let start = begun(&orders).remove(0);
     case.has_done(&start);

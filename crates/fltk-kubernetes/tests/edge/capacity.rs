@@ -45,7 +45,7 @@ fn place_other(cluster: &Cluster, namespace: &str, labels: &Value, cpu: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_gang_waits_until_all_of_it_fits() {
+async fn gang_waits_until_all_pods_fit() {
     let cluster = cluster(&[("three", 3), ("two", 2)]);
     let told = cluster
         .run(async |told| {
@@ -61,7 +61,7 @@ async fn a_gang_waits_until_all_of_it_fits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_that_fits_nowhere_is_given_up() {
+async fn oversized_job_fails() {
     let cluster = cluster(&[("huge", 4), ("one", 1)]);
     let told = cluster.run(async |_| {}).await;
     let record = told.record("huge");
@@ -76,7 +76,7 @@ async fn a_job_that_fits_nowhere_is_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_that_fits_nowhere_is_given_up_behind_one_that_waits_too() {
+async fn oversized_job_behind_a_waiting_job_fails() {
     for policy in ["fifo", "priority", "fair_share", "shortest_first"] {
         let tasks = [task("first", 2, RESOURCES), task("second", 2, RESOURCES), task("huge", 4, RESOURCES)];
         let stream = format!("orchestrator: trace, trace: trace.csv, policy: {policy}, admission: {{ type: capacity }}");
@@ -92,7 +92,7 @@ async fn a_job_that_fits_nowhere_is_given_up_behind_one_that_waits_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pods_of_others_take_their_room() {
+async fn foreign_pods_use_capacity() {
     let ours = json!({ "fltk.node/run": "edge-1" });
     // The labels of a job of an earlier replication, which the planner no longer knows.
     let earlier = json!({ "fltk.node/run": "edge-1", "fltk.node/job": "earlier" });
@@ -113,7 +113,7 @@ async fn pods_of_others_take_their_room() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_running_job_was_promised_is_counted_once() {
+async fn capacity_of_a_running_job_is_counted_once() {
     let cluster = cluster(&[("one", 1), ("three", 3)]);
     let told = cluster
         .run(async |told| {
@@ -126,7 +126,7 @@ async fn what_a_running_job_was_promised_is_counted_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_outlives_its_job_keeps_its_room() {
+async fn worker_that_outlives_its_job_keeps_its_capacity() {
     let cluster = cluster_with(&[("first", 2), ("next", 2)], "run_policy: { clean_pod_policy: None }");
     let first = cluster.object("first");
     let made = [first.clone()];
@@ -197,7 +197,7 @@ async fn pods_on_their_way_out(backend: &str, taken_up: TakenUp) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pods_of_a_deleted_job_keep_their_room_until_they_are_gone() {
+async fn pods_of_a_deleted_job_keep_their_capacity_until_gone() {
     for backend in ["pytorchjob", "trainjob"] {
         for taken_up in [TakenUp::Never, TakenUp::Before, TakenUp::After] {
             pods_on_their_way_out(backend, taken_up).await;
@@ -206,7 +206,7 @@ async fn pods_of_a_deleted_job_keep_their_room_until_they_are_gone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_takes_a_stream_up_plans_with_the_nodes_as_they_are() {
+async fn resumed_orchestrator_plans_with_current_nodes() {
     let cluster = cluster(&[("first", 2), ("next", 2)]);
     let before = Told::default();
     assert_eq!(cluster.process(cluster.scenario.client(), &before, before.until("first", "running")).await, End::Stopped);
@@ -227,7 +227,7 @@ async fn who_takes_a_stream_up_plans_with_the_nodes_as_they_are() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nodes_are_closed_and_opened() {
+async fn cordoned_nodes_are_excluded_until_uncordoned() {
     let taint = json!({ "taints": [{ "key": "gpu", "value": "a", "effect": "NoSchedule" }] });
     for (closed, open, words) in [
         (json!({ "unschedulable": true }), json!({ "unschedulable": null }), "cordoned (1 node)"),
@@ -247,7 +247,7 @@ async fn nodes_are_closed_and_opened() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nodes_come_and_go_while_watches_end() {
+async fn node_changes_are_seen_across_ended_watches() {
     let cluster = cluster(&[("one", 1)]);
     cluster.scenario.delete_by_hand("nodes", "", "node-0");
     let told = cluster
@@ -268,7 +268,7 @@ async fn nodes_come_and_go_while_watches_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pods_of_others_fill_no_journal_while_nobody_waits() {
+async fn foreign_pods_are_not_journaled_while_no_job_waits() {
     let cluster = cluster(&[("one", 1)]);
     let told = cluster
         .run(async |told| {

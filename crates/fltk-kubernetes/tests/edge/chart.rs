@@ -131,7 +131,7 @@ fn has_in_all(set: &str) -> BTreeSet<Right> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_right_of_the_orchestrator_is_used_and_no_other() {
+async fn orchestrator_uses_exactly_its_rights() {
     for (backend, set) in [("pytorchjob", "kfltk"), ("trainjob", "trace")] {
         let cluster = at_work(backend, Admission::Counted).await;
         assert_eq!(used(&cluster.scenario.requests()), has(set, "Role", "demo-orchestrator"), "{set}");
@@ -139,7 +139,7 @@ async fn every_right_of_the_orchestrator_is_used_and_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_admission_by_capacity_too() {
+async fn orchestrator_with_capacity_admission_uses_exactly_its_rights() {
     for (backend, set) in [("pytorchjob", "admission"), ("trainjob", "capacity")] {
         let cluster = at_work(backend, Admission::Capacity).await;
         let has = has_in_all(set);
@@ -151,7 +151,7 @@ async fn with_admission_by_capacity_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_may_look_everywhere_may_look_here() {
+async fn cluster_wide_read_rights_cover_the_namespace() {
     let has = has_in_all("always");
     let is_covered = |(right, in_all): &Right| has.contains(&(right.clone(), *in_all)) || has.contains(&(right.clone(), true));
     for admission in [Admission::Counted, Admission::Capacity] {
@@ -161,7 +161,7 @@ async fn who_may_look_everywhere_may_look_here() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_right_of_the_removal_is_used_and_no_other() {
+async fn removal_uses_exactly_its_rights() {
     let mut calls = Vec::new();
     for backend in ["pytorchjob", "trainjob"] {
         let cluster = at_work(backend, Admission::Counted).await;

@@ -65,7 +65,7 @@ fn container(state: Json) -> Json {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_claim_that_is_not_there() {
+async fn missing_claim_is_an_error() {
     let scenario = Scenario::new();
     let error = open(&scenario.client(), NAMESPACE, &reader(), &mut |_| {}, std::future::pending()).await.err().unwrap();
     assert!(matches!(error, ClaimError::NoClaim { .. }), "{error}");
@@ -73,7 +73,7 @@ async fn a_claim_that_is_not_there() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_that_is_refused_or_may_not_be_made() {
+async fn refused_or_forbidden_pod_is_an_error() {
     let scenario = scenario();
     scenario.refuse("pods", &reader().name(), 403);
     // A user who may create pods may lack the right to look at claims.
@@ -87,7 +87,7 @@ async fn a_pod_that_is_refused_or_may_not_be_made() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_without_a_place_is_waited_for_with_its_reason() {
+async fn unschedulable_pod_is_waited_for_with_its_reason() {
     let scenario = scenario();
     let message = "0/1 nodes are available: 1 node(s) had untolerated taint";
     let condition = json!({ "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message });
@@ -98,7 +98,7 @@ async fn a_pod_without_a_place_is_waited_for_with_its_reason() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_image_that_will_never_be_there() {
+async fn unavailable_image_is_an_error() {
     let scenario = scenario();
     let (error, _) = refused(&scenario, container(json!({ "waiting": { "reason": "ErrImageNeverPull", "message": "not present" } }))).await;
     assert!(matches!(&error, ClaimError::NotRunning { reason, .. } if reason == "ErrImageNeverPull: not present"), "{error}");
@@ -106,7 +106,7 @@ async fn an_image_that_will_never_be_there() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_program_that_does_not_serve() {
+async fn program_that_does_not_serve_is_an_error() {
     let scenario = scenario();
     let ended = json!({ "exitCode": 2, "reason": "Error", "message": "error: unrecognized subcommand 'serve'" });
     let (error, _) = refused(&scenario, container(json!({ "terminated": ended }))).await;
@@ -115,7 +115,7 @@ async fn a_program_that_does_not_serve() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_that_can_not_be_reached() {
+async fn unreachable_pod_is_an_error() {
     // The in-memory cluster forwards no ports, like a cluster whose user has no right to.
     let scenario = scenario();
     let (error, _) = refused(&scenario, container(json!({ "running": {} }))).await;
@@ -124,7 +124,7 @@ async fn a_pod_that_can_not_be_reached() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_stopped_leaves_nothing() {
+async fn stopped_reader_leaves_no_pod() {
     let scenario = scenario();
     let stop = sleep(Duration::from_secs(3));
     let error = open(&scenario.client(), NAMESPACE, &reader(), &mut |_| {}, stop).await.err().unwrap();
@@ -150,7 +150,7 @@ async fn who_is_stopped_leaves_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_stopped_while_the_api_server_is_silent_need_not_wait() {
+async fn stop_does_not_wait_for_a_silent_api_server() {
     let silent = service_fn(|_: Request<Body>| std::future::pending::<Result<Response<Body>, BoxError>>());
     let began = tokio::time::Instant::now();
     let stop = sleep(Duration::from_secs(3));
@@ -160,7 +160,7 @@ async fn who_is_stopped_while_the_api_server_is_silent_need_not_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_version_is_suspected_only_where_it_is_one() {
+async fn version_mismatch_is_suspected_only_for_its_exit_code() {
     for (code, is_suspected) in [(2, true), (6, false)] {
         let scenario = scenario();
         let ended = json!({ "exitCode": code, "reason": "Error", "message": "why" });
@@ -177,7 +177,7 @@ async fn image(scenario: &Scenario) -> Option<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_image_is_that_of_the_newest_job() {
+async fn image_of_the_newest_job_is_used() {
     for backend in ["", "backend: trainjob"] {
         let cluster = Cluster::new(&[task("alone", 1, "")], PARALLEL, backend);
         assert_eq!(image(&cluster.scenario).await, None);
@@ -195,7 +195,7 @@ async fn the_image_is_that_of_the_newest_job() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_newest_job_may_be_the_last_by_name() {
+async fn newest_job_is_found_regardless_of_its_name() {
     let scenario = Scenario::new();
     let pod = |name: &str, image: &str| {
         let labels = json!({ RUN_LABEL: "s" });
@@ -209,7 +209,7 @@ async fn the_newest_job_may_be_the_last_by_name() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_api_server_that_fails_is_not_one_without_jobs() {
+async fn api_server_failure_is_not_taken_for_no_jobs() {
     let scenario = Scenario::new();
     scenario.fail_next(1, 503, None);
     assert!(image_of_jobs(&scenario.client(), NAMESPACE).await.is_err());

@@ -31,7 +31,7 @@ fn assert_deleted(told: &Told, name: &str, reason: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn watches_end_and_begin_again() {
+async fn ended_watches_are_restarted() {
     let cluster = Cluster::new(&[task("a", 2, ""), task("b", 1, "")], PARALLEL, "");
     cluster.scenario.operator(|_| Fate::succeeds("").after(40));
     let told = cluster
@@ -52,7 +52,7 @@ async fn watches_end_and_begin_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_is_deleted_while_it_is_watched() {
+async fn job_deleted_during_a_watch_fails() {
     let cluster = cluster();
     let told = cluster
         .run(async |told| {
@@ -66,7 +66,7 @@ async fn a_job_is_deleted_while_it_is_watched() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_is_deleted_while_nobody_watches() {
+async fn job_deleted_while_unwatched_fails() {
     for state in ["starting", "running"] {
         let cluster = cluster();
         let first = Told::default();
@@ -80,7 +80,7 @@ async fn a_job_is_deleted_while_nobody_watches() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_is_deleted_while_the_watch_is_broken() {
+async fn job_deleted_during_a_broken_watch_fails() {
     let cluster = cluster();
     let told = cluster
         .run(async |told| {
@@ -97,7 +97,7 @@ async fn a_job_is_deleted_while_the_watch_is_broken() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_that_is_made_while_the_watch_is_broken_is_made_once() {
+async fn job_created_during_a_broken_watch_is_created_once() {
     for is_deleted in [true, false] {
         let stream = "orchestrator: trace, trace: trace.csv";
         let cluster = Cluster::with_trace(&[task("a", 1, "")], stream, "", "5,a,\n");
@@ -128,7 +128,7 @@ async fn a_job_that_is_made_while_the_watch_is_broken_is_made_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_that_is_deleted_while_its_start_is_tried_again_stays_deleted() {
+async fn job_deleted_during_a_retried_start_stays_deleted() {
     let stream = "orchestrator: trace, trace: trace.csv";
     let cluster = Cluster::with_trace(&[task("a", 1, "")], stream, "", "5,a,\n10,a,\n");
     let told = cluster
@@ -147,7 +147,7 @@ async fn a_job_that_is_deleted_while_its_start_is_tried_again_stays_deleted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_has_succeeded_stays_so() {
+async fn succeeded_job_stays_succeeded_after_deletion() {
     let cluster = Cluster::new(&[task("a", 1, ""), task("b", 1, "")], PARALLEL, "");
     let b = cluster.object("b");
     cluster.scenario.operator(move |run| if run.job == b { Fate::succeeds("").after(50) } else { Fate::succeeds("") });
@@ -176,7 +176,7 @@ async fn one_that_has_succeeded_stays_so() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn jobs_that_are_not_of_the_stream_are_left_alone() {
+async fn jobs_outside_the_stream_are_left_alone() {
     let cluster = Cluster::new(&[task("a", 1, "")], PARALLEL, "");
     let metadata = |name: &str, job: &str| {
         json!({

@@ -43,7 +43,7 @@ async fn remove(cluster: &Cluster) -> Removed {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_of_a_run_is_removed() {
+async fn all_objects_of_a_run_are_removed() {
     // The config maps of its jobs, whether `down` or the garbage collector removes them, and one without an owner.
     for (backend, runtimes, config_maps) in [("pytorchjob", 0, 4), ("trainjob", 2, 3)] {
         let cluster = at_work(&format!("backend: {backend}")).await;
@@ -69,7 +69,7 @@ fn many_maps(cluster: &Cluster, count: usize) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_are_removed_page_by_page() {
+async fn many_objects_are_removed_page_by_page() {
     let cluster = at_work("").await;
     many_maps(&cluster, 1101);
     assert_eq!(remove(&cluster).await, Removed { jobs: 2, config_maps: 1104, ..Removed::default() });
@@ -87,7 +87,7 @@ fn page_queries(cluster: &Cluster) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pages_go_on_when_their_list_is_too_old() {
+async fn removal_continues_when_a_list_expires() {
     let cluster = at_work("").await;
     many_maps(&cluster, 1101);
     let expire = async {
@@ -103,7 +103,7 @@ async fn pages_go_on_when_their_list_is_too_old() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn operators_may_be_gone_already() {
+async fn removal_works_without_operators() {
     let cluster = at_work("").await;
     cluster.scenario.uninstall(KUBEFLOW);
     cluster.scenario.uninstall(TRAINER);
@@ -111,7 +111,7 @@ async fn operators_may_be_gone_already() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pods_that_stay_are_counted() {
+async fn remaining_pods_are_counted() {
     let cluster = at_work("").await;
     let removed = down(&cluster.scenario.client(), NAMESPACE, &cluster.context.run).await.unwrap();
     assert_eq!(removed.pods_left, 3, "their nodes stand still");

@@ -35,7 +35,7 @@ async fn check(kubernetes: &str, master: Fate, worker: Fate, expected: &str) {
 const NEVER: &str = "restart_policy: Never";
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_that_failed_says_why() {
+async fn failed_pod_reports_its_reason() {
     let oom = "out of memory: it was killed at its limit; ask for more `memory` in the task's `resources`";
     check(NEVER, Fate::ends(End::OutOfMemory), Fate::runs_on(), &format!("0: {oom}")).await;
     check(NEVER, Fate::runs_on(), Fate::ends(End::OutOfMemory), &format!("1: {oom}")).await;
@@ -46,7 +46,7 @@ async fn a_pod_that_failed_says_why() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_only_lost_another_is_not_blamed() {
+async fn pod_that_lost_a_peer_is_not_blamed() {
     let check = async |master: Fate, worker: Fate, expected: &str| {
         let cluster = Cluster::new(&[task("pair", 2, "")], PARALLEL, NEVER);
         cluster.scenario.operator(move |run| if run.role == "master" { master.clone() } else { worker.clone() });
@@ -80,7 +80,7 @@ async fn lose(backend: &str, num_losses: u32) -> (u32, JobRecord) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn so_many_losses_pass_and_a_job_that_dies_each_time_fails_at_the_next() {
+async fn job_that_always_dies_fails_after_the_loss_limit() {
     for (backend, words) in [("pytorchjob", "it has reached the specified backoff limit"), ("trainjob", "due to one or more job failures")]
     {
         let (num_runs, record) = lose(backend, 2).await;
@@ -100,7 +100,7 @@ async fn so_many_losses_pass_and_a_job_that_dies_each_time_fails_at_the_next() {
 /// A deleted pod takes its restart count with it. The training operator doesn't count the deletion; Kubernetes' jobs count such pods separately, up to the
 /// same limit.
 #[tokio::test(start_paused = true)]
-async fn a_deleted_pod_is_no_restart() {
+async fn deleted_pod_is_not_counted_as_a_restart() {
     for (backend, pods, num_deleted, outcome) in [
         ("pytorchjob", "worker-0", 20, Outcome::Succeeded),
         ("trainjob", "node-0-1-", 4, Outcome::Succeeded),
@@ -130,7 +130,7 @@ async fn a_deleted_pod_is_no_restart() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pods_that_wait_say_what_for() {
+async fn waiting_pods_report_their_reason() {
     for (start, words) in [
         (Start::NoImage, "1 of 2 pods wait: ImagePullBackOff: Back-off pulling image"),
         (Start::Unschedulable, "1 of 2 pods wait: 0/1 nodes are available: 1 Insufficient cpu."),
@@ -148,7 +148,7 @@ async fn pods_that_wait_say_what_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn pods_that_cannot_be_made_say_so() {
+async fn uncreatable_pods_are_reported() {
     for backend in ["pytorchjob", "trainjob"] {
         let cluster = Cluster::new(&[task("pair", 2, "")], PARALLEL, &format!("backend: {backend}"));
         share(&cluster.scenario.client(), &cluster.context, &cluster.specs()).await.unwrap();

@@ -18,7 +18,7 @@ fn batch() -> Cluster {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_api_server_is_away_for_a_minute() {
+async fn outage_of_the_api_server_is_survived() {
     let stream = "orchestrator: trace, trace: trace.csv";
     let cluster = Cluster::with_trace(&[task("a", 2, "")], stream, "", "0,a,\n10,a,\n20,a,\n");
     cluster.scenario.operator(|_| Fate::succeeds("").after(50));
@@ -43,7 +43,7 @@ async fn the_api_server_is_away_for_a_minute() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_api_server_is_away_at_the_beginning() {
+async fn outage_of_the_api_server_at_the_start_is_survived() {
     let cluster = batch();
     cluster.scenario.away(true);
     let told = cluster
@@ -59,7 +59,7 @@ async fn the_api_server_is_away_at_the_beginning() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_are_refused_for_a_while() {
+async fn temporarily_refused_requests_are_retried() {
     for (code, words) in [(429, "Too many requests"), (500, "etcdserver: request timed out"), (503, "unable to handle the request")] {
         for retry_after in [None, Some(2)] {
             let cluster = batch();
@@ -73,7 +73,7 @@ async fn requests_are_refused_for_a_while() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_are_lost() {
+async fn lost_answers_are_recovered() {
     for num_before in 0..8 {
         for num_lost in 1..4 {
             let cluster = batch();
@@ -92,7 +92,7 @@ async fn answers_are_lost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_web_hook_that_is_down_is_waited_for() {
+async fn unavailable_webhook_is_waited_for() {
     let cluster = batch();
     cluster.scenario.webhook_down(true);
     let told = cluster
@@ -108,7 +108,7 @@ async fn a_web_hook_that_is_down_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_that_is_refused_has_failed() {
+async fn refused_job_has_failed() {
     for (code, words) in
         [(422, "spec: Invalid value: the test says so"), (403, "admission webhook \"test.example\" denied the request: the test says so")]
     {
@@ -124,7 +124,7 @@ async fn a_job_that_is_refused_has_failed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_without_its_config_map_takes_no_place() {
+async fn job_without_its_config_map_uses_no_capacity() {
     let cluster = batch();
     let map = format!("worker-{}-0", cluster.specs()[0].id);
     cluster.scenario.refuse("configmaps", &map, 422);
@@ -142,7 +142,7 @@ async fn a_job_without_its_config_map_takes_no_place() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operator_that_is_away_is_missed() {
+async fn absent_operator_is_reported() {
     let cluster = batch();
     cluster.scenario.operators_away(true);
     let told = cluster

@@ -43,7 +43,7 @@ fn assert_held_once(told: &Told) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_that_somebody_suspends_is_held() {
+async fn job_suspended_by_somebody_else_is_held() {
     for backend in BACKENDS {
         let cluster = cluster(backend).await;
         let told = cluster
@@ -68,7 +68,7 @@ async fn a_job_that_somebody_suspends_is_held() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_held_whoever_looks() {
+async fn held_job_stays_held_after_a_restart() {
     for backend in BACKENDS {
         let cluster = cluster(backend).await;
         let client = || cluster.scenario.client();
@@ -101,7 +101,7 @@ async fn it_is_held_whoever_looks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_that_waits_in_a_queue_is_held_from_its_begin_and_loses_nothing_by_it() {
+async fn queued_job_is_held_from_the_start_at_no_cost() {
     for backend in BACKENDS {
         let cluster = cluster(backend).await;
         cluster.scenario.operator(|_| Fate::succeeds("").after(10));
@@ -124,7 +124,7 @@ async fn a_job_that_waits_in_a_queue_is_held_from_its_begin_and_loses_nothing_by
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_suspension_that_somebody_takes_back_is_said() {
+async fn revoked_suspension_is_reported() {
     for backend in BACKENDS {
         let cluster = preemption::cluster(&format!("backend: {backend}"));
         share(&cluster.scenario.client(), &cluster.context, &cluster.specs()).await.unwrap();

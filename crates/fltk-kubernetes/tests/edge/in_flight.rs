@@ -38,7 +38,7 @@ fn at_once(stream: &str, kubernetes: &str) -> Cluster {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_jobs_that_arrive_at_once_no_more_than_the_setting_says() {
+async fn concurrent_job_starts_are_bounded_by_the_setting() {
     for kubernetes in ["", "concurrency: 3"] {
         let cluster = at_once("", kubernetes);
         cluster.run(async |_| {}).await.assert_all_succeeded();
@@ -51,7 +51,7 @@ async fn of_jobs_that_arrive_at_once_no_more_than_the_setting_says() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_events_a_few() {
+async fn concurrent_event_requests_are_bounded() {
     let cluster = at_once("admission: { type: max_concurrent, jobs: 50 }", "");
     let told = cluster.run(async |_| {}).await;
     told.assert_all_succeeded();
@@ -62,7 +62,7 @@ async fn of_events_a_few() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_a_removal_one_which_takes_many_objects() {
+async fn removals_are_sequential_in_batches() {
     const NUM_OBJECTS: usize = 1101;
     let cluster = Cluster::new(&[task("a", 1, "")], PARALLEL, "");
     for number in 0..NUM_OBJECTS {

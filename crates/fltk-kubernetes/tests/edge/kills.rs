@@ -67,7 +67,7 @@ fn assert_config_maps(cluster: &Cluster, when: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_survives_a_kill_at_any_moment() {
+async fn batch_survives_a_kill_at_any_moment() {
     let new = || {
         let cluster = Cluster::new(&[task("pair", 2, ""), task("alone", 1, "")], PARALLEL, "");
         cluster.scenario.operator(|run| {
@@ -99,7 +99,7 @@ async fn a_batch_survives_a_kill_at_any_moment() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_preemption_survives_a_kill_at_any_moment() {
+async fn preemption_survives_a_kill_at_any_moment() {
     let whole = preemption::cluster("");
     whole.run(async |_| {}).await.assert_all_succeeded();
     for way in kills(&whole) {

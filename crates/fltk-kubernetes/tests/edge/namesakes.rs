@@ -19,7 +19,7 @@ async fn first(backend: &str) -> Cluster {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_stream_is_refused_where_one_of_its_name_has_jobs() {
+async fn new_stream_is_refused_if_a_namesake_has_jobs() {
     for backend in ["pytorchjob", "trainjob"] {
         let first = first(backend).await;
         is_new(&first.scenario.client(), &first.context).await.unwrap();
@@ -39,7 +39,7 @@ async fn a_new_stream_is_refused_where_one_of_its_name_has_jobs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn jobs_of_a_namesake_are_neither_adopted_nor_touched() {
+async fn jobs_of_a_namesake_are_neither_adopted_nor_changed() {
     for backend in ["pytorchjob", "trainjob"] {
         let first = first(backend).await;
         // Both streams started at the same moment, before either had a job.
@@ -72,7 +72,7 @@ fn config_map(spec: &JobSpec, text: &str) -> serde_json::Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_config_map_of_another_version_that_says_the_same_is_given_to_pods() {
+async fn equivalent_config_map_of_another_version_is_used() {
     let cluster = Cluster::new(&[task("a", 1, "")], PARALLEL, "");
     let spec = cluster.specs().remove(0);
     // The text leaves out the settings with defaults, as a version without those settings would have written it.
@@ -94,7 +94,7 @@ async fn a_config_map_of_another_version_that_says_the_same_is_given_to_pods() {
 
 /// A stream resumed from an earlier version has partitions of version 1, which its folder says; config maps that were created then mean the same.
 #[test]
-fn a_config_map_of_before_partitions_had_versions_says_the_first() {
+fn config_map_without_partition_version_means_the_first() {
     let federated = |version: &str| {
         let federated = format!("clients: 10, clients_per_round: 2, rounds: 1, partition: {{ type: dirichlet, alpha: 1{version} }}");
         format!("{{ name: a, kind: federated, network: FashionMNISTCNN, dataset: fashion-mnist, federated: {{ {federated} }} }}")
@@ -111,7 +111,7 @@ fn a_config_map_of_before_partitions_had_versions_says_the_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_config_map_that_says_something_else_is_not_given_to_pods() {
+async fn different_config_map_is_not_used() {
     for text in ["of another", "name: edge\nseeds: [1]\ntasks: [{ kind: federated }]\n"] {
         is_not_given_to_pods(text).await;
     }

@@ -45,7 +45,7 @@ fn num_patches(cluster: &Cluster, name: &str) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_is_suspended_for_another_and_resumed() {
+async fn preempted_job_is_suspended_and_resumed() {
     let cluster = cluster("");
     let low = cluster.object("low");
     let told = cluster
@@ -77,7 +77,7 @@ async fn a_job_is_suspended_for_another_and_resumed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_to_patches_are_lost() {
+async fn lost_answers_to_patches_are_recovered() {
     for num_lost in 1..4 {
         let cluster = cluster("");
         let told = cluster
@@ -96,7 +96,7 @@ async fn answers_to_patches_are_lost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_somebody_holds_is_pushed_out_only_when_that_is_taken_back() {
+async fn held_job_is_preempted_only_after_its_hold_ends() {
     for backend in BACKENDS {
         let cluster = cluster(&format!("backend: {backend}"));
         share(&cluster.scenario.client(), &cluster.context, &cluster.specs()).await.unwrap();
@@ -126,7 +126,7 @@ async fn one_that_somebody_holds_is_pushed_out_only_when_that_is_taken_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hold_that_is_older_than_the_suspension_is_not_lifted_with_it() {
+async fn hold_before_a_suspension_survives_its_end() {
     for backend in BACKENDS {
         let cluster = cluster(&format!("backend: {backend}"));
         share(&cluster.scenario.client(), &cluster.context, &cluster.specs()).await.unwrap();
@@ -160,7 +160,7 @@ async fn a_hold_that_is_older_than_the_suspension_is_not_lifted_with_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hold_in_place_of_a_suspension_that_was_taken_back_is_not_lifted_with_it() {
+async fn hold_that_replaces_a_revoked_suspension_is_kept() {
     for backend in BACKENDS {
         let cluster = cluster(&format!("backend: {backend}"));
         share(&cluster.scenario.client(), &cluster.context, &cluster.specs()).await.unwrap();
@@ -184,7 +184,7 @@ async fn a_hold_in_place_of_a_suspension_that_was_taken_back_is_not_lifted_with_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_suspended_job_that_is_deleted_is_over() {
+async fn deleted_suspended_job_has_ended() {
     let watched = cluster("");
     let told = watched
         .run(async |told| {
@@ -211,7 +211,7 @@ async fn a_suspended_job_that_is_deleted_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_suspension_is_done_when_the_pods_are_gone_whoever_looks() {
+async fn suspension_is_complete_when_its_pods_are_gone() {
     for backend in BACKENDS {
         let cluster = cluster(&format!("backend: {backend}"));
         share(&cluster.scenario.client(), &cluster.context, &cluster.specs()).await.unwrap();

@@ -16,7 +16,7 @@ fn cluster(kubernetes: &str) -> Cluster {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_missing_and_nothing_is_made() {
+async fn preflight_passes_and_creates_nothing() {
     let cluster = cluster("");
     check(&cluster.scenario.client(), &cluster.context, &cluster.specs(), true).await.unwrap();
     assert!(cluster.scenario.names("pytorchjobs", None).is_empty() && cluster.scenario.names("configmaps", None).is_empty());
@@ -29,7 +29,7 @@ async fn nothing_is_missing_and_nothing_is_made() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_operator_is_missing() {
+async fn missing_operator_is_reported() {
     for (backend, group) in [("pytorchjob", KUBEFLOW), ("trainjob", TRAINER)] {
         let cluster = cluster(&format!("backend: {backend}"));
         cluster.scenario.uninstall(group);
@@ -38,7 +38,7 @@ async fn the_operator_is_missing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_namespace_is_missing() {
+async fn missing_namespace_is_reported() {
     for backend in ["pytorchjob", "trainjob"] {
         let cluster = cluster(&format!("backend: {backend}"));
         let context = RunContext { namespace: "fl".to_owned(), ..RunContext::clone(&cluster.context) };
@@ -47,7 +47,7 @@ async fn the_namespace_is_missing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn rights_are_missing() {
+async fn missing_rights_are_reported() {
     let cluster = cluster("");
     for (verb, kind) in [("create", "pytorchjobs"), ("patch", "configmaps"), ("watch", "nodes"), ("list", "pods")] {
         cluster.scenario.forbid(verb, kind);
@@ -57,14 +57,14 @@ async fn rights_are_missing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_api_server_is_away() {
+async fn unreachable_api_server_is_reported() {
     let cluster = cluster("");
     cluster.scenario.away(true);
     insta::assert_snapshot!("away", refused(&cluster, &cluster.context, false).await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_object_is_refused() {
+async fn refused_object_is_reported() {
     let cluster = cluster("");
     let context = Arc::unwrap_or_clone(Arc::clone(&cluster.context));
     cluster.scenario.refuse("pytorchjobs", "trainjob-0000000000000000", 422);

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::harness::{Cluster, NAMESPACE, PARALLEL, Told, task};
 
 #[tokio::test(start_paused = true)]
-async fn a_job_that_failed_is_made_anew() {
+async fn failed_job_is_recreated() {
     for backend in ["pytorchjob", "trainjob"] {
         let cluster = Cluster::new(
             &[task("pair", 2, ""), task("wrong", 1, "")],

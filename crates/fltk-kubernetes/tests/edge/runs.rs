@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use crate::harness::{Cluster, NAMESPACE, PARALLEL, task};
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_is_recorded_from_arrival_to_end() {
+async fn batch_is_recorded_from_arrival_to_end() {
     let cluster = Cluster::new(&[task("pair", 2, ""), task("alone", 1, "")], PARALLEL, "");
     let first_step_ms = u64::try_from(cluster.now().as_millisecond()).unwrap() + 250;
     cluster.scenario.operator(move |run| {
@@ -50,7 +50,7 @@ async fn a_batch_is_recorded_from_arrival_to_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn jobs_arrive_when_they_do() {
+async fn jobs_arrive_at_their_times() {
     let stream = "orchestrator: trace, trace: trace.csv";
     let cluster = Cluster::with_trace(&[task("alone", 1, "")], stream, "", "0,alone,\n90,alone,\n");
     let told = cluster.run(async |_| {}).await;
@@ -61,7 +61,7 @@ async fn jobs_arrive_when_they_do() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_worker_that_outlives_its_master_does_not_hold_up_the_end() {
+async fn worker_that_outlives_its_master_does_not_delay_the_end() {
     let cluster = Cluster::new(&[task("pair", 2, "")], PARALLEL, "run_policy: { clean_pod_policy: None }");
     cluster.scenario.operator(|run| if run.role == "master" { Fate::succeeds("") } else { Fate::runs_on() });
     let told = cluster.run(async |_| {}).await;
@@ -70,7 +70,7 @@ async fn a_worker_that_outlives_its_master_does_not_hold_up_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn jobs_that_waited_say_so_in_their_events() {
+async fn waits_are_recorded_in_the_events_of_jobs() {
     let cluster = Cluster::new(&[task("a", 1, ""), task("b", 1, "")], "parallel: false", "");
     cluster.scenario.operator(|_| Fate::succeeds("").after(20));
     let told = cluster.run(async |_| {}).await;
@@ -82,7 +82,7 @@ async fn jobs_that_waited_say_so_in_their_events() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_next_replication_begins_when_every_job_of_the_one_before_is_over() {
+async fn next_replication_begins_after_all_jobs_of_the_previous() {
     let cluster = Cluster::with_seeds(&[1, 2], &[task("long", 1, ""), task("short", 1, "")], PARALLEL);
     let long = cluster.object("long");
     cluster.scenario.operator(move |run| Fate::succeeds("").after(if run.job == long { 300 } else { 20 }));
@@ -100,7 +100,7 @@ async fn the_next_replication_begins_when_every_job_of_the_one_before_is_over() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_replication_without_arrivals_is_passed_over() {
+async fn replication_without_arrivals_is_skipped() {
     let stream = "orchestrator: simulated, duration: 60s, groups: [{ name: g, tasks: [alone], gaps: { type: exponential, mean: 90s } }]";
     let begin = |seeds: &[u64]| Cluster::with_seeds(seeds, &[task("alone", 1, "class_probability: 1")], stream);
     let num_arrivals = |seeds: &[u64]| {

@@ -39,7 +39,7 @@ async fn get(port: u16, path: &'static str) -> (u16, String) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_is_ready_when_all_was_listed() {
+async fn readiness_follows_complete_lists() {
     let cluster = Cluster::new(&[task("a", 1, "")], PARALLEL, "");
     let port = served(&cluster).await;
     cluster.scenario.forbid("list", "pods");
@@ -57,7 +57,7 @@ async fn it_is_ready_when_all_was_listed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn metrics_count_what_happened() {
+async fn metrics_count_events() {
     let cluster = Cluster::new(&[task("a", 2, ""), task("b", 1, "")], PARALLEL, "");
     let port = served(&cluster).await;
     cluster.scenario.refuse("pytorchjobs", &cluster.object("b"), 422);
@@ -82,7 +82,7 @@ async fn metrics_count_what_happened() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_says_nothing_is_hung_up_on() {
+async fn silent_connections_are_closed() {
     let cluster = Cluster::new(&[task("a", 1, "")], PARALLEL, "");
     let port = served(&cluster).await;
     for said in [&b""[..], b"GET /healthz HTTP/1.1\r\n"] {

@@ -41,7 +41,7 @@ async fn train_jobs_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_train_job_is_suspended_for_another_and_resumed() {
+async fn preempted_train_job_is_suspended_and_resumed() {
     let cluster = preemption::cluster(BACKEND);
     make_runtimes(&cluster, &[1, 2]).await;
     let told = cluster.run(async |_| {}).await;
@@ -53,7 +53,7 @@ async fn a_train_job_is_suspended_for_another_and_resumed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn train_jobs_without_their_runtime_have_failed() {
+async fn train_jobs_without_their_runtime_fail() {
     let cluster = Cluster::new(&[task("alone", 1, "")], PARALLEL, BACKEND);
     let told = cluster.run(async |_| {}).await;
     let reason = told.record("alone").reason.unwrap();

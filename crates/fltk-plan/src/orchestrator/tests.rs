@@ -50,7 +50,7 @@ fn work(orchestrator: &mut Orchestrator<'_>, started: &mut Vec<(JobId, u32)>, mu
 }
 
 #[test]
-fn last_words_are_read_as_they_were_written() {
+fn termination_reports_are_read_back() {
     let words = vec![LastWords { pod: 12, words: "killed".to_owned() }];
     let event = Event::Ended {
         job: JobId("a".to_owned()),
@@ -66,7 +66,7 @@ fn last_words_are_read_as_they_were_written() {
 }
 
 #[test]
-fn a_kill_at_any_record_loses_nothing_and_starts_nothing_twice() {
+fn kill_at_any_record_loses_no_job_and_starts_none_twice() {
     let mut whole = Vec::new();
     let mut orchestrator = Orchestrator::new(stream(), |spec| spec, None, &[]).unwrap();
     work(&mut orchestrator, &mut whole, u32::MAX);
@@ -100,7 +100,7 @@ fn a_kill_at_any_record_loses_nothing_and_starts_nothing_twice() {
 }
 
 #[test]
-fn streams_are_the_same_by_what_arrives_in_them() {
+fn streams_are_identified_by_their_arrivals() {
     let with = |file: &str, trace: &str| Stream { trace: read_trace(file, trace).unwrap(), ..stream() };
     let csv = with("arrivals.csv", "time,class,priority\n0,a,\n1.5,b,2\n");
     assert!(csv.is_same_as(&with("trace.txt", "# Once.\ntime,class,priority\n0s,a,\n1500ms,b,2\n")));
@@ -120,7 +120,7 @@ fn streams_are_the_same_by_what_arrives_in_them() {
 }
 
 #[test]
-fn what_failed_is_tried_again_one_replication_after_another() {
+fn failed_jobs_are_retried_replication_by_replication() {
     let mut orchestrator = Orchestrator::new(stream(), |spec| spec, None, &[]).unwrap();
     let mut asked = orchestrator.take(Duration::from_millis(0), vec![Event::Tick], Timestamp::UNIX_EPOCH).unwrap();
     let mut entries = vec![Event::Tick];

@@ -71,7 +71,7 @@ fn waits(planner: &Planner, name: &str) -> String {
 }
 
 #[test]
-fn jobs_start_when_they_arrive_unless_something_limits_them() {
+fn jobs_start_on_arrival_unless_limited() {
     let specs = vec![spec(0, 0, "a", 0, 1, 1), spec(1, 10, "a", 0, 1, 1), spec(2, 10, "a", 0, 1, 1)];
     let mut planner = Planner::new(settings(PolicyName::Fifo, AdmissionConfig::Unlimited {}), specs, BTreeMap::new());
     assert_eq!(planner.next_arrival(), Some(at(0)));
@@ -91,7 +91,7 @@ fn jobs_start_when_they_arrive_unless_something_limits_them() {
 }
 
 #[test]
-fn policies_choose_who_goes_first() {
+fn policies_choose_the_next_job() {
     let specs = || vec![spec(0, 0, "slow", 1, 0, 1), spec(1, 0, "slow", 0, 0, 1), spec(2, 0, "fast", 2, 0, 1), spec(3, 0, "fast", 0, 0, 1)];
     let run = |policy, concurrent: u32, run_times: &[(&str, f64)]| -> Vec<String> {
         let run_times = run_times.iter().map(|(class, seconds)| ((*class).to_owned(), *seconds)).collect();
@@ -111,7 +111,7 @@ fn policies_choose_who_goes_first() {
 }
 
 #[test]
-fn a_gang_starts_when_all_of_it_fits() {
+fn gang_starts_when_all_pods_fit() {
     let specs = vec![spec(0, 0, "a", 0, 2, 1), spec(1, 0, "a", 0, 2, 2), spec(2, 0, "a", 0, 0, 1), spec(3, 0, "a", 0, 0, 9)];
     let capacity = settings(PolicyName::Fifo, AdmissionConfig::Capacity {});
     let mut planner = Planner::new(capacity, specs.clone(), BTreeMap::from([("a".to_owned(), 100.0)]));
@@ -139,7 +139,7 @@ fn a_gang_starts_when_all_of_it_fits() {
 }
 
 #[test]
-fn pods_that_outlive_their_job_keep_their_room() {
+fn pods_that_outlive_their_job_keep_their_capacity() {
     let specs = vec![spec(0, 0, "a", 0, 1, 2), spec(1, 0, "a", 0, 1, 2)];
     let left = |cores| BTreeMap::from([("a".to_owned(), Amounts::none().with("cpu", cores * NANOS).with("pods", NANOS))]);
     let ends =
@@ -167,7 +167,7 @@ fn pods_that_outlive_their_job_keep_their_room() {
 }
 
 #[test]
-fn pods_that_run_elsewhere_than_planned_take_their_place_there() {
+fn pods_on_unplanned_nodes_use_capacity_there() {
     let specs = vec![spec(0, 0, "a", 0, 0, 2), spec(1, 5, "a", 0, 0, 3)];
     let mut planner = Planner::new(settings(PolicyName::Fifo, AdmissionConfig::Capacity {}), specs, BTreeMap::new());
     let nodes = vec![node("a", 3, 0, None), node("b", 3, 0, None)];
@@ -181,7 +181,7 @@ fn pods_that_run_elsewhere_than_planned_take_their_place_there() {
 }
 
 #[test]
-fn a_job_that_may_pushes_out_as_few_as_make_room() {
+fn preemption_suspends_as_few_jobs_as_needed() {
     let mut urgent = spec(3, 10, "urgent", 0, 1, 2);
     urgent.arrival.preempts = true;
     let specs = vec![spec(0, 0, "a", 5, 0, 1), spec(1, 0, "a", 9, 0, 3), spec(2, 0, "a", 7, 0, 2), urgent];
@@ -219,7 +219,7 @@ fn a_job_that_may_pushes_out_as_few_as_make_room() {
 }
 
 #[test]
-fn events_that_say_nothing_new_change_nothing() {
+fn repeated_events_change_nothing() {
     let mut planner =
         Planner::new(settings(PolicyName::Fifo, AdmissionConfig::Unlimited {}), vec![spec(0, 0, "a", 0, 0, 1)], BTreeMap::new());
     let mut check = |event: Event, is_new: bool| {
@@ -292,7 +292,7 @@ proptest! {
 
     /// Checks that every job ends once, no limit is exceeded, and a planner rebuilt from the events is equal.
     #[test]
-    fn every_job_runs_once_within_the_limits(
+    fn jobs_run_once_within_the_limits(
         jobs in prop::collection::vec((0..50u64, 0..3usize, 0..3i32, 0..3u32, 1..3i128, any::<bool>()), 1..25),
         (policy, admission, backfill) in (policies(), admissions(), any::<bool>()),
         choices in prop::collection::vec(any::<u16>(), 400),
@@ -367,7 +367,7 @@ proptest! {
 }
 
 #[test]
-fn a_burst_of_thousands_is_planned_step_by_step() {
+fn burst_of_thousands_is_planned_incrementally() {
     // The test isn't timed: if the cost of a step grew with the square of the number of jobs, it would take too long to finish.
     for (policy, admission) in [
         (PolicyName::FairShare, AdmissionConfig::Unlimited {}),
@@ -389,7 +389,7 @@ fn a_burst_of_thousands_is_planned_step_by_step() {
 }
 
 #[test]
-fn what_a_first_fit_misses_may_fit_tighter() {
+fn best_fit_is_tried_after_first_fit() {
     // Largest pod first, to the first node: 3 on a, then 2 on b, and the last 2 find no place.
     let mut tight = spec(0, 0, "a", 0, 2, 2);
     tight.pods[0].requests = Amounts::none().with("cpu", 3 * NANOS);
@@ -398,7 +398,7 @@ fn what_a_first_fit_misses_may_fit_tighter() {
 }
 
 #[test]
-fn a_node_that_may_come_back_is_waited_for() {
+fn returning_node_is_waited_for() {
     let away = Node { closed: Some(Closed { reason: "not ready".into(), lasts: false }), ..node("a", 4, 0, None) };
     let specs = vec![spec(0, 0, "a", 0, 0, 4), spec(1, 0, "a", 0, 0, 1)];
     let mut planner = Planner::new(settings(PolicyName::Fifo, AdmissionConfig::Capacity {}), specs, BTreeMap::new());
@@ -408,7 +408,7 @@ fn a_node_that_may_come_back_is_waited_for() {
 }
 
 #[test]
-fn of_equals_the_one_that_loses_least_is_pushed_out() {
+fn among_equals_the_job_with_the_least_loss_is_preempted() {
     let mut urgent = spec(2, 100, "urgent", 0, 0, 1);
     urgent.arrival.preempts = true;
     let specs = vec![spec(0, 0, "a", 5, 0, 1), spec(1, 50, "a", 5, 0, 1), urgent];
@@ -423,7 +423,7 @@ fn of_equals_the_one_that_loses_least_is_pushed_out() {
 }
 
 #[test]
-fn a_job_that_is_held_does_not_run_and_keeps_its_place() {
+fn held_job_does_not_run_and_keeps_its_place() {
     let specs = vec![spec(0, 0, "a", 1, 0, 1), spec(1, 50, "a", 1, 0, 1)];
     let mut planner = Planner::new(settings(PolicyName::Priority, AdmissionConfig::MaxConcurrent { jobs: 1 }), specs, BTreeMap::new());
     planner.step(at(0), Event::Tick);
@@ -451,7 +451,7 @@ fn a_job_that_is_held_does_not_run_and_keeps_its_place() {
 }
 
 #[test]
-fn a_job_that_is_held_is_not_pushed_out() {
+fn held_job_is_not_preempted() {
     let mut urgent = spec(2, 100, "urgent", 0, 0, 1);
     urgent.arrival.preempts = true;
     let specs = vec![spec(0, 0, "a", 5, 0, 1), spec(1, 0, "a", 4, 0, 1), urgent];
@@ -481,7 +481,7 @@ fn a_job_that_is_held_is_not_pushed_out() {
 }
 
 #[test]
-fn what_wall_clocks_say_lies_between_the_start_of_a_job_and_now() {
+fn wall_clock_times_are_clamped_between_job_start_and_now() {
     let check = |said: u64, expected: u64| {
         let mut planner =
             Planner::new(settings(PolicyName::Fifo, AdmissionConfig::Unlimited {}), vec![spec(0, 10, "a", 0, 0, 1)], BTreeMap::new());

@@ -44,7 +44,7 @@ fn archive(entries: &[(u8, &str, &[u8])]) -> Vec<u8> {
 }
 
 #[test]
-fn a_run_comes_out_as_it_went_in_but_for_its_lock() {
+fn archived_run_is_restored_without_its_lock() {
     let (root, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let name = run(root.path());
     let into = into.path().join("new/copies");
@@ -61,7 +61,7 @@ fn a_run_comes_out_as_it_went_in_but_for_its_lock() {
 }
 
 #[test]
-fn what_is_no_plain_file_of_the_folder_is_left_out_and_the_journal_is_last() {
+fn archive_has_only_plain_files_with_the_journal_last() {
     let root = tempfile::tempdir().unwrap();
     let name = run(root.path());
     let folder = root.path().join(&name);
@@ -84,7 +84,7 @@ fn what_is_no_plain_file_of_the_folder_is_left_out_and_the_journal_is_last() {
 }
 
 #[test]
-fn names_that_lead_elsewhere_are_refused() {
+fn names_outside_the_folder_are_refused() {
     let root = tempfile::tempdir().unwrap();
     let inner = root.path().join("inner");
     fs::create_dir(&inner).unwrap();
@@ -97,7 +97,7 @@ fn names_that_lead_elsewhere_are_refused() {
 }
 
 #[test]
-fn hostile_archives_write_nothing_anywhere() {
+fn hostile_archives_write_nothing() {
     let root = tempfile::tempdir().unwrap();
     let into = root.path().join("into");
     let good: &[(u8, &str, &[u8])] = &[(b'5', "r", b""), (b'0', "r/run.json", b"{}"), (b'0', "r/journal.jsonl", b"")];
@@ -135,7 +135,7 @@ fn hostile_archives_write_nothing_anywhere() {
 }
 
 #[test]
-fn wherever_an_archive_is_cut_it_is_noticed() {
+fn truncated_archives_are_detected() {
     let (root, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let name = run(root.path());
     // Zeros at the end of a file look like the end of an archive.
@@ -154,7 +154,7 @@ fn wherever_an_archive_is_cut_it_is_noticed() {
 }
 
 #[test]
-fn an_older_copy_is_replaced_and_nothing_else() {
+fn older_copy_is_replaced_and_nothing_else() {
     let (root, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let name = run(root.path());
     let (journal, copy) = (root.path().join(&name).join("journal.jsonl"), into.path().join(&name));
@@ -192,7 +192,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn what_only_the_older_copy_has_is_kept() {
+fn files_only_in_the_older_copy_are_kept() {
     let (root, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let name = run(root.path());
     let (origin, copy) = (root.path().join(&name), into.path().join(&name));
@@ -227,7 +227,7 @@ fn what_only_the_older_copy_has_is_kept() {
 }
 
 #[test]
-fn checkpoints_that_newer_ones_supersede_go_as_they_do_where_the_run_is() {
+fn superseded_checkpoints_are_removed_from_copies() {
     let check = |here: &[u32], there: &[u32], expected: &[u32]| {
         let (root, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let name = run(root.path());
@@ -285,7 +285,7 @@ fn states_of_clients_come_after_the_checkpoints_that_need_them_and_go_when_these
 }
 
 #[test]
-fn a_folder_in_place_of_a_file_is_another_record() {
+fn folder_in_place_of_a_file_is_another_record() {
     for make_folder in [true, false] {
         let (root, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let name = run(root.path());
@@ -309,7 +309,7 @@ fn a_folder_in_place_of_a_file_is_another_record() {
 }
 
 #[test]
-fn names_that_no_archive_holds_are_left_out() {
+fn unarchivable_names_are_skipped() {
     let root = tempfile::tempdir().unwrap();
     let name = run(root.path());
     fs::write(root.path().join(&name).join("x".repeat(101)), "").unwrap();
@@ -327,7 +327,7 @@ fn names_that_no_archive_holds_are_left_out() {
 }
 
 #[test]
-fn hashing_tells_of_large_files_and_ends_when_told_to() {
+fn hashing_reports_large_files_and_can_be_stopped() {
     let root = tempfile::tempdir().unwrap();
     let name = run(root.path());
     fs::File::create(root.path().join(&name).join("large")).unwrap().set_len(40 << 20).unwrap();
@@ -350,7 +350,7 @@ fn hashing_tells_of_large_files_and_ends_when_told_to() {
 }
 
 #[test]
-fn event_files_that_became_longer_are_the_same_files() {
+fn extended_event_files_are_the_same_files() {
     use std::os::unix::fs::MetadataExt as _;
     let (root, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let name = run(root.path());
@@ -376,7 +376,7 @@ fn event_files_that_became_longer_are_the_same_files() {
 }
 
 #[test]
-fn what_comes_is_compared_with_what_is_there() {
+fn received_files_are_compared_with_existing_ones() {
     let (root, into) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let name = run(root.path());
     let (there, archive) = (digests(root.path(), &name).unwrap(), packed(root.path(), &name));

@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn as_before_with_more_or_as_after() {
+    fn received_contents_match_the_file_before_or_after() {
         let check = |came: Option<&str>, before: Option<&str>, after: Option<&str>, fits: bool| {
             let of = |content: Option<&str>| content.map(|content| file("r/a", content)).into_iter().collect::<Vec<_>>();
             let came: Vec<Seen> = came.map(|content| seen("r/a", content, before.map(str::len))).into_iter().collect();

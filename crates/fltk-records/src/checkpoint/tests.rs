@@ -24,7 +24,7 @@ fn numbers(store: &CheckpointStore) -> Vec<u32> {
 }
 
 #[test]
-fn the_newest_is_read_as_it_was_saved() {
+fn newest_checkpoint_is_read_as_saved() {
     let (_folder, store) = store();
     assert_eq!(latest(&store), (None, 0));
     for at in [9, 10, 1_000_000] {
@@ -37,7 +37,7 @@ fn the_newest_is_read_as_it_was_saved() {
 }
 
 #[test]
-fn saving_again_replaces_a_different_or_damaged_one_only() {
+fn saving_again_replaces_only_different_or_damaged_checkpoints() {
     let (_folder, store) = store();
     store.save(1.into(), &files(1)).unwrap();
     let inode = |store: &CheckpointStore| {
@@ -57,7 +57,7 @@ fn saving_again_replaces_a_different_or_damaged_one_only() {
 }
 
 #[test]
-fn interrupted_at_any_step_the_one_before_is_used() {
+fn interrupted_save_keeps_the_previous_checkpoint() {
     // A kill leaves the temporary folder with the first k files, the last of them half written.
     let content = files(2);
     let manifest = Manifest::of(Unit::Round, 2.into(), &content).to_json();
@@ -82,7 +82,7 @@ fn interrupted_at_any_step_the_one_before_is_used() {
 }
 
 #[test]
-fn any_damage_is_noticed_and_the_one_before_is_used() {
+fn damaged_checkpoint_falls_back_to_the_previous() {
     let check = |damage: &dyn Fn(&Path), expected: &str| {
         let (_folder, store) = store();
         store.save(1.into(), &files(1)).unwrap();
@@ -119,7 +119,7 @@ fn any_damage_is_noticed_and_the_one_before_is_used() {
 }
 
 #[test]
-fn names_that_lead_elsewhere_are_refused() {
+fn names_outside_the_folder_are_refused() {
     let (_folder, store) = store();
     for name in ["../x", "a/b", "", ".hidden", "manifest.json", "a b", &"x".repeat(101)] {
         let error = store.save(1.into(), &Files::from([(name.to_owned(), vec![])])).unwrap_err();
@@ -129,7 +129,7 @@ fn names_that_lead_elsewhere_are_refused() {
 }
 
 #[test]
-fn folders_that_are_none_of_ours_are_left_alone() {
+fn foreign_folders_are_left_alone() {
     let (_folder, store) = store();
     store.save(5.into(), &files(5)).unwrap();
     for name in [
@@ -151,7 +151,7 @@ fn folders_that_are_none_of_ours_are_left_alone() {
 }
 
 #[test]
-fn pruning_keeps_the_newest_whole_ones() {
+fn pruning_keeps_the_newest_complete_checkpoints() {
     let (_folder, store) = store();
     for at in 1..=6 {
         store.save(at.into(), &files(at as u8)).unwrap();
@@ -168,7 +168,7 @@ fn pruning_keeps_the_newest_whole_ones() {
 }
 
 #[test]
-fn pruning_does_not_count_what_the_journal_does_not_know() {
+fn pruning_ignores_checkpoints_unknown_to_the_journal() {
     let (_folder, store) = store();
     for at in [1, 2, 3, 98, 99] {
         store.save(at.into(), &files(at as u8)).unwrap();
@@ -179,7 +179,7 @@ fn pruning_does_not_count_what_the_journal_does_not_know() {
 }
 
 #[test]
-fn those_within_an_epoch_lie_between_those_at_its_ends() {
+fn checkpoints_within_an_epoch_are_ordered_between_its_ends() {
     let folder = tempfile::tempdir().unwrap();
     let store = CheckpointStore::new(folder.path().join("checkpoints"), Unit::Epoch);
     let at = |completed, steps| Milestone { completed, steps };
@@ -195,7 +195,7 @@ fn those_within_an_epoch_lie_between_those_at_its_ends() {
 }
 
 #[test]
-fn links_to_folders_are_no_checkpoints() {
+fn links_to_folders_are_not_checkpoints() {
     let folder = tempfile::tempdir().unwrap();
     let store = CheckpointStore::new(folder.path().join("real"), Unit::Round);
     store.save(1.into(), &Files::new()).unwrap();

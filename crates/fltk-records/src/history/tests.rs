@@ -44,7 +44,7 @@ fn accuracies(history: &History) -> Vec<(u32, f64)> {
 }
 
 #[test]
-fn a_resumption_voids_what_came_after_its_checkpoint() {
+fn resumption_voids_rows_after_its_checkpoint() {
     let saved = |at: u32| RunEvent::CheckpointSaved { at: at.into(), parameters_sha256: format!("{at:02}") };
     let before = [started(0), epoch(1, 0.1), epoch(2, 0.2), saved(2), epoch(3, 0.3), saved(3), finished()];
     let history = fold(&before).unwrap();
@@ -77,7 +77,7 @@ fn a_resumption_voids_what_came_after_its_checkpoint() {
 }
 
 #[test]
-fn a_row_recorded_again_replaces_the_first() {
+fn repeated_row_replaces_the_first() {
     let entry = |seq, event| Entry { seq, at: Timestamp::UNIX_EPOCH, event };
     let mut history = fold(&[started(0), epoch(1, 0.1)]).unwrap();
     assert_eq!(history.apply(&entry(2, epoch(2, 0.2))), Ok(Change::RowAdded(2)));
@@ -87,7 +87,7 @@ fn a_row_recorded_again_replaces_the_first() {
 }
 
 #[test]
-fn what_can_not_follow_is_refused() {
+fn out_of_order_events_are_refused() {
     let check = |events: &[RunEvent], seq: u64, problem: &str| {
         let error = fold(events).unwrap_err();
         assert_eq!((error.seq, error.problem), (seq, problem));
@@ -101,13 +101,13 @@ fn what_can_not_follow_is_refused() {
 }
 
 #[test]
-fn a_reason_from_a_file_can_not_move_the_cursor() {
+fn control_characters_in_reasons_are_escaped() {
     let history = fold(&[started(0), RunEvent::Failed { reason: "a\x1b[2Jb\nc".into(), for_good: false }]).unwrap();
     assert!(matches!(history.end(), Some(End::Failed { reason, .. }) if reason == "a [2Jb c"));
 }
 
 #[test]
-fn journals_of_before_have_no_loss_where_nobody_trained() {
+fn earlier_journals_have_no_loss_for_rounds_without_training() {
     let train = TrainSummary { num_samples: 0, num_steps: 0, loss: Some(0.0) };
     let client = RunEvent::ClientTrained { round: Round(1), client: ClientId(3), train, seconds: 0.1 };
     let history = fold(&[started(0), client]).unwrap();

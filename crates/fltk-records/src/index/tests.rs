@@ -22,7 +22,7 @@ fn all(root: &Path) -> Listing {
 }
 
 #[test]
-fn it_follows_the_folders() {
+fn index_follows_the_folders() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path();
     assert!(all(&root.join("nowhere")).runs.is_empty());
@@ -47,7 +47,7 @@ fn it_follows_the_folders() {
 }
 
 #[test]
-fn a_folder_that_can_not_be_read_is_skipped_with_its_reason() {
+fn unreadable_folder_is_skipped_with_a_reason() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path();
     recorded(root, 1, &[started(0)]);
@@ -63,7 +63,7 @@ fn a_folder_that_can_not_be_read_is_skipped_with_its_reason() {
 }
 
 #[test]
-fn filters_and_order() {
+fn runs_are_filtered_and_ordered() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path();
     for (seed, accuracy) in [(1, 0.3), (2, 0.9), (3, 0.6)] {
@@ -83,7 +83,7 @@ fn filters_and_order() {
 }
 
 #[test]
-fn a_damaged_or_foreign_index_is_remade() {
+fn damaged_or_foreign_index_is_rebuilt() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path();
     recorded(root, 1, &[started(0), round(1, 0.5), finished()]);
@@ -134,7 +134,7 @@ fn a_damaged_or_foreign_index_is_remade() {
 }
 
 #[test]
-fn where_it_can_not_be_written_the_listing_is_made_without() {
+fn listing_works_without_a_writable_index() {
     let root = tempfile::tempdir().unwrap();
     recorded(root.path(), 1, &[started(0)]);
     // A folder is in the place of the index: no user, not even root, can write a file there.
@@ -149,7 +149,7 @@ fn where_it_can_not_be_written_the_listing_is_made_without() {
 }
 
 #[test]
-fn one_among_the_records_is_ignored() {
+fn index_among_the_records_is_ignored() {
     let root = tempfile::tempdir().unwrap();
     recorded(root.path(), 1, &[started(0)]);
     let among = root.path().join("index.sqlite");
@@ -160,7 +160,7 @@ fn one_among_the_records_is_ignored() {
 }
 
 #[test]
-fn of_many_the_last_used_are_kept() {
+fn most_recently_used_indexes_are_kept() {
     let root = tempfile::tempdir().unwrap();
     let indexes = root.path().join("indexes");
     fs::create_dir(&indexes).unwrap();
@@ -175,7 +175,7 @@ fn of_many_the_last_used_are_kept() {
 }
 
 #[test]
-fn another_programs_database_is_left_as_it_is() {
+fn databases_of_other_programs_are_left_alone() {
     let root = tempfile::tempdir().unwrap();
     recorded(root.path(), 1, &[started(0)]);
     let file = file_of(root.path());
@@ -187,7 +187,7 @@ fn another_programs_database_is_left_as_it_is() {
 }
 
 #[test]
-fn a_link_in_its_place_is_not_followed() {
+fn link_in_place_of_the_index_is_not_followed() {
     let root = tempfile::tempdir().unwrap();
     let runs = root.path().join("runs");
     recorded(&runs, 1, &[started(0)]);
@@ -204,7 +204,7 @@ fn a_link_in_its_place_is_not_followed() {
 }
 
 #[test]
-fn a_changed_description_is_read_again() {
+fn changed_description_is_read_again() {
     let root = tempfile::tempdir().unwrap();
     let run = recorded(root.path(), 1, &[started(0)]);
     assert_eq!(all(root.path()).runs[0].task, "task");
@@ -215,7 +215,7 @@ fn a_changed_description_is_read_again() {
 }
 
 #[test]
-fn a_run_whose_description_is_no_plain_file_is_skipped_with_its_reason() {
+fn run_with_an_irregular_description_is_skipped_with_a_reason() {
     let root = tempfile::tempdir().unwrap();
     let run = recorded(root.path(), 1, &[started(0)]);
     let path = run.path().join("run.json");
@@ -228,7 +228,7 @@ fn a_run_whose_description_is_no_plain_file_is_skipped_with_its_reason() {
 }
 
 #[test]
-fn pipes_in_place_of_its_files_are_not_waited_for() {
+fn pipes_in_place_of_index_files_do_not_block() {
     use rustix::fs::{CWD, Mode, mkfifoat};
     for suffix in ["", "-journal", "-wal"] {
         let root = tempfile::tempdir().unwrap();
@@ -243,7 +243,7 @@ fn pipes_in_place_of_its_files_are_not_waited_for() {
 }
 
 #[test]
-fn only_the_folders_that_are_asked_for_are_looked_into() {
+fn only_requested_folders_are_read() {
     let root = tempfile::tempdir().unwrap();
     let (first, second) = (recorded(root.path(), 1, &[started(0)]), recorded(root.path(), 2, &[started(0)]));
     let of = |folders: &[PathBuf]| list_of(root.path(), folders, Some(&indexes(root.path())), &Filter::default(), Sort::Name).unwrap();

@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_form_on_disk_is_fixed() {
+    fn format_on_disk_is_fixed() {
         let event = RunEvent::CheckpointSaved { at: 3.into(), parameters_sha256: "ab".into() };
         let line = encode(7, Timestamp::UNIX_EPOCH, &event).unwrap();
         let expected = "{\"crc\":\"0fb6d8c8\",\"seq\":7,\"time\":\"1970-01-01T00:00:00Z\",\"event\":\"checkpoint_saved\",\"at\":3,\"parameters_sha256\":\"ab\"}\n";

@@ -71,7 +71,7 @@ fn text(entries: &[Entry]) -> Vec<String> {
 }
 
 #[test]
-fn what_was_appended_is_replayed() {
+fn appended_events_are_replayed() {
     let (_folder, path) = written(&sample());
     let replay = replay(&path).unwrap();
     let expected: Vec<_> = sample().into_iter().enumerate().map(|(i, event)| Entry { seq: i as u64, at: at(i as i64), event }).collect();
@@ -80,7 +80,7 @@ fn what_was_appended_is_replayed() {
 }
 
 #[test]
-fn every_kind_of_event_is_known() {
+fn all_kinds_of_events_are_known() {
     for event in sample() {
         let line = line::encode(0, at(0), &event).unwrap();
         let value: serde_json::Value = serde_json::from_slice(&line).unwrap();
@@ -89,7 +89,7 @@ fn every_kind_of_event_is_known() {
 }
 
 #[test]
-fn a_group_is_the_same_bytes_as_one_by_one() {
+fn group_append_writes_the_same_bytes_as_single_appends() {
     let (_folder, path) = written(&[]);
     let (mut journal, _) = Journal::open_append(&path).unwrap();
     journal.append_all(&sample(), at(5)).unwrap();
@@ -102,7 +102,7 @@ fn a_group_is_the_same_bytes_as_one_by_one() {
 }
 
 #[test]
-fn cut_at_every_byte_it_gives_a_prefix_and_can_go_on() {
+fn truncated_journal_gives_a_prefix_and_can_continue() {
     let (_folder, path) = written(&sample());
     let bytes = std::fs::read(&path).unwrap();
     let whole = text(&replay(&path).unwrap().entries);
@@ -127,7 +127,7 @@ fn cut_at_every_byte_it_gives_a_prefix_and_can_go_on() {
 }
 
 #[test]
-fn every_flipped_bit_is_noticed() {
+fn flipped_bits_are_detected() {
     let (_folder, path) = written(&sample());
     let bytes = std::fs::read(&path).unwrap();
     for position in 0..bytes.len() {
@@ -145,7 +145,7 @@ fn every_flipped_bit_is_noticed() {
 }
 
 #[test]
-fn lines_that_are_left_out_or_swapped_are_noticed() {
+fn missing_and_swapped_lines_are_detected() {
     let (_folder, path) = written(&sample());
     let text = std::fs::read_to_string(&path).unwrap();
     let lines: Vec<_> = text.lines().collect();
@@ -169,7 +169,7 @@ fn sealed(body: &str) -> String {
 }
 
 #[test]
-fn an_event_of_a_newer_version_is_named() {
+fn events_of_newer_versions_are_named() {
     let (_folder, path) = written(&[]);
     std::fs::write(&path, sealed("\"seq\":0,\"time\":\"2026-01-01T00:00:00Z\",\"event\":\"client_lost\",\"client\":3}")).unwrap();
     let error = replay(&path).unwrap_err();
@@ -178,7 +178,7 @@ fn an_event_of_a_newer_version_is_named() {
 }
 
 #[test]
-fn a_confusion_matrix_that_is_not_square_is_refused() {
+fn non_square_confusion_matrices_are_refused() {
     let (_folder, path) = written(&[]);
     let body = "\"seq\":0,\"time\":\"2026-01-01T00:00:00Z\",\"event\":\"epoch_ended\",\"epoch\":1,\
         \"train\":{\"num_samples\":1,\"num_steps\":1,\"loss\":1},\"learning_rate\":1,\
@@ -191,7 +191,7 @@ fn a_confusion_matrix_that_is_not_square_is_refused() {
 }
 
 #[test]
-fn what_could_not_be_read_back_is_not_written() {
+fn unreadable_events_are_not_written() {
     let (_folder, path) = written(&sample());
     let (mut journal, _) = Journal::open_append(&path).unwrap();
     let before = std::fs::read(&path).unwrap();
@@ -204,7 +204,7 @@ fn what_could_not_be_read_back_is_not_written() {
 
 proptest! {
     #[test]
-    fn any_numbers_and_texts_come_back(
+    fn numbers_and_texts_round_trip(
         loss in any::<f64>(), accuracy in any::<f64>(), seconds in any::<f64>(), samples in any::<u64>(), text in ".*", nanos in any::<i32>(),
     ) {
         let train = TrainSummary { num_samples: samples, num_steps: samples, loss: Some(loss) };

@@ -14,7 +14,7 @@ fn rebuild(run: &RunFolder) {
 }
 
 #[test]
-fn a_new_folder_is_complete_and_can_be_opened() {
+fn new_folder_is_complete_and_can_be_opened() {
     let root = tempfile::tempdir().unwrap();
     let runs = root.path().join("a/runs");
     let made = folder(&runs, 7);
@@ -32,7 +32,7 @@ fn a_new_folder_is_complete_and_can_be_opened() {
 }
 
 #[test]
-fn ids_that_lead_elsewhere_and_what_can_not_be_read_back_are_refused() {
+fn names_outside_the_folder_and_unreadable_values_are_refused() {
     let root = tempfile::tempdir().unwrap();
     for id in ["../00", "AB", "", &"0".repeat(33)] {
         let error = RunFolder::create(root.path(), &exp(), at(0), id, "", &description(1)).unwrap_err();
@@ -49,7 +49,7 @@ fn ids_that_lead_elsewhere_and_what_can_not_be_read_back_are_refused() {
 }
 
 #[test]
-fn a_description_from_elsewhere_is_checked() {
+fn foreign_description_is_checked() {
     let root = tempfile::tempdir().unwrap();
     let made = folder(root.path(), 1);
     let path = made.path().join("run.json");
@@ -76,7 +76,7 @@ fn a_description_from_elsewhere_is_checked() {
 }
 
 #[test]
-fn a_second_writer_is_told_who_the_first_is() {
+fn second_writer_is_told_of_the_first() {
     let root = tempfile::tempdir().unwrap();
     let run = folder(root.path(), 1);
     assert!(!run.is_locked());
@@ -94,7 +94,7 @@ fn a_second_writer_is_told_who_the_first_is() {
 }
 
 #[test]
-fn derived_files_are_appended_as_they_are_rebuilt() {
+fn appended_derived_files_equal_rebuilt_ones() {
     let root = tempfile::tempdir().unwrap();
     let events = [started(0), round(0, 0.1), round(1, 0.2), saved(1), round(2, 0.3), finished()];
     for num_events in 1..=events.len() {
@@ -107,7 +107,7 @@ fn derived_files_are_appended_as_they_are_rebuilt() {
 }
 
 #[test]
-fn killed_at_many_points_and_resumed_it_ends_the_same() {
+fn killed_and_resumed_recording_ends_the_same() {
     let root = tempfile::tempdir().unwrap();
     let whole = [started(0), round(0, 0.1), round(1, 0.2), saved(1), round(2, 0.3), round(3, 0.4), finished()];
     let expected = recorded(root.path(), 1, &whole);
@@ -141,7 +141,7 @@ fn killed_at_many_points_and_resumed_it_ends_the_same() {
 }
 
 #[test]
-fn an_event_that_can_not_follow_is_not_written() {
+fn out_of_order_event_is_not_written() {
     let root = tempfile::tempdir().unwrap();
     let run = recorded(root.path(), 1, &[started(0), finished()]);
     let before = std::fs::read(run.journal_path()).unwrap();
@@ -153,7 +153,7 @@ fn an_event_that_can_not_follow_is_not_written() {
 }
 
 #[test]
-fn a_link_in_place_of_the_journal_is_not_followed() {
+fn link_in_place_of_the_journal_is_not_followed() {
     let root = tempfile::tempdir().unwrap();
     let run = folder(root.path(), 1);
     let elsewhere = root.path().join("elsewhere");
@@ -194,7 +194,7 @@ fn settings_are_named_as_in_the_experiment_file() {
 }
 
 #[test]
-fn a_lock_is_of_the_folder_that_is_there() {
+fn lock_belongs_to_the_current_folder() {
     let root = tempfile::tempdir().unwrap();
     let run = recorded(root.path(), 1, &[]);
     let lock = run.path().join("lock");
@@ -214,7 +214,7 @@ fn a_lock_is_of_the_folder_that_is_there() {
 }
 
 #[test]
-fn settings_that_came_later_are_no_difference_while_they_have_their_default() {
+fn later_settings_at_their_default_make_no_difference() {
     let with = |settings: &[(&str, Hyperparameter)]| {
         let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
         Hyperparameters(settings.collect())
@@ -239,7 +239,7 @@ fn settings_that_came_later_are_no_difference_while_they_have_their_default() {
 /// A setting that is new in what is recorded of a task has to be in `LATER`, with its default: otherwise runs from before and after it
 /// would not count as replications of one another.
 #[test]
-fn what_earlier_versions_recorded_is_no_other_settings_than_now() {
+fn settings_recorded_by_earlier_versions_are_equal_to_current_ones() {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/0.1.0");
     let text = |path: &Path| std::fs::read_to_string(path).unwrap();
     let recorded: std::collections::BTreeMap<String, Hyperparameters> =

@@ -162,7 +162,7 @@ mod tests {
     use crate::{StreamDescription, StreamTexts};
 
     #[test]
-    fn every_column_is_in_all_that_is_derived() {
+    fn columns_are_in_all_derived_files() {
         let root = tempfile::tempdir().unwrap();
         let folder = StreamFolder::create::<RunEvent>(root.path(), &StreamDescription::example(), &StreamTexts::default()).unwrap();
         let row = |job: &str, ended| JobRow {

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn more_of_the_same_is_appended_and_other_steps_void_those_from_there_on() {
+    fn new_steps_are_appended_and_changed_steps_void_later_ones() {
         use std::os::unix::fs::MetadataExt as _;
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_damaged_is_made_anew_under_a_later_name() {
+    fn damaged_files_are_rewritten_under_a_later_name() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         steps(&[1.0, 2.0]).write(folder).unwrap();
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_before_without_starts_goes_on() {
+    fn earlier_file_without_starts_is_continued() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         let before = [&opening(1000.5, None)[..1], &steps(&[1.0]).events].concat();

@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_that_differs_is_named() {
+    fn first_differing_setting_is_named() {
         let digests = |version: u8, task: u8, data: u8| [[version; DIGEST_BYTES], [task; DIGEST_BYTES], [data; DIGEST_BYTES]].concat();
         assert_eq!(difference(&[digests(1, 2, 3), digests(1, 2, 3)]), None);
         assert_eq!(difference(&[digests(1, 2, 3), digests(1, 2, 3), digests(1, 2, 4)]), Some((2, 2)));

@@ -218,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_failed_by_itself_is_to_blame() {
+    fn rank_that_failed_by_itself_is_blamed() {
         let exited = |rank, code: i32| Failed { rank, status: ExitStatus::from_raw(code << 8) };
         let killed = |rank| Failed { rank, status: ExitStatus::from_raw(9) };
         let check = |first: Failed, later: Failed, rank| assert_eq!(first.or(later).rank, rank);

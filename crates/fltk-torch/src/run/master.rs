@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn the_address_that_is_named_is_listened_at_and_no_other() {
+    fn master_listens_only_at_the_given_address() {
         let (here, loopback) = (Ipv4Addr::LOCALHOST, Some(Ipv4Addr::LOCALHOST.into()));
         assert_eq!(at("127.0.0.1", &[here], false), loopback);
         assert_eq!(at("localhost", &[here], false), loopback);
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn others_reach_a_machine_whose_own_name_is_a_loopback_address_to_itself() {
+    fn ranks_reach_a_host_that_resolves_its_name_to_loopback() {
         assert_eq!(at("host-a", &[Ipv4Addr::new(127, 0, 1, 1)], false), None);
         let listening = listen("host-a", &[(Ipv4Addr::new(127, 0, 1, 1), 0).into()], false).unwrap();
         assert!(matches!(listening, Listening::Everywhere(why) if why.contains("a loopback address here")));
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_is_taken_is_an_error() {
+    fn occupied_port_is_an_error() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = taken.local_addr().unwrap();
         assert_eq!(listen("127.0.0.1", &[address], false).unwrap_err().kind(), io::ErrorKind::AddrInUse);

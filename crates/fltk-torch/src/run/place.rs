@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_as_kubeflow_and_torchrun_say() {
+    fn places_are_read_from_kubeflow_and_torchrun() {
         let here = |rank, size, host: &str, port| Ok((rank, size, host.to_owned(), port));
         assert_eq!(read(&[]), here(0, 1, "127.0.0.1", 0));
         let operator = [("RANK", "1"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "job-master-0"), ("MASTER_PORT", "23456")];
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_impossible_is_named() {
+    fn missing_or_impossible_settings_are_named() {
         let refused = |variables: &[(&str, &str)], words: &str| {
             let error = read(variables).expect_err("refused");
             assert!(error.contains(words), "{error}");
@@ -346,18 +346,18 @@ mod tests {
     }
 
     #[test]
-    fn a_rank_that_comes_back_waits_for_the_next_store() {
+    fn restarted_rank_waits_for_the_next_store() {
         comes_back(TIMEOUT, Duration::ZERO);
     }
 
     #[test]
-    fn a_rank_that_comes_back_waits_longer_than_the_others_may_take_to_notice() {
+    fn restarted_rank_waits_longer_than_the_detection_of_its_loss() {
         let timeout = Duration::from_secs(4);
         comes_back(timeout, timeout + Duration::from_secs(1));
     }
 
     #[test]
-    fn a_rank_that_another_process_has_does_not_wait_for_ever() {
+    fn duplicate_rank_does_not_wait_forever() {
         let old = old_store();
         let error =
             rank_1(old.port()).join(Duration::from_millis(300), Network::default(), Device::Cpu, &AtomicBool::new(false)).unwrap_err();

@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn masks_drop_the_asked_fraction_and_keep_the_mean() {
+    fn masks_drop_the_given_fraction_and_keep_the_mean() {
         for p in [0.1, 0.5, 0.9] {
             let mask = draw_mask(100_000, p, &mut ChaCha8Rng::seed_from_u64(1));
             let dropped = mask.iter().filter(|&&m| m == 0.0).count() as f64 / 1e5;

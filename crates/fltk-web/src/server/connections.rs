@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_says_nothing_or_only_half_is_hung_up_on() {
+    async fn silent_and_partial_requests_are_disconnected() {
         for said in [&b""[..], b"GET / HTTP/1.1\r\nHost: localhost\r\n"] {
             let (mut stream, _stop, _) = connected().await;
             stream.write_all(said).await.unwrap();
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_takes_nothing_of_an_answer_is_hung_up_on() {
+    async fn clients_that_read_nothing_are_disconnected() {
         let (mut stream, stop, server) = connected().await;
         stream.write_all(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
         stream.read_exact(&mut [0; 64]).await.unwrap();
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_crowd_that_says_nothing_or_takes_nothing_keeps_nobody_out() {
+    async fn idle_connections_do_not_block_others() {
         for says in [&b""[..], b"GET / HTTP/1.1\r\n", b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n"] {
             // No connection is closed for being silent.
             let (address, _stop, _) = served(10 * LIMIT).await;

@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_and_localhost() {
+    fn addresses_and_localhost_are_recognized() {
         for local in [
             "localhost",
             "localhost:8080",
@@ -85,7 +85,7 @@ mod tests {
         }
     }
     #[test]
-    fn names_that_were_given() {
+    fn given_host_names_are_recognized() {
         let names = ["Runs.example.org.", "extractor"].map(|name| name.parse().unwrap());
         for known in ["runs.example.org", "RUNS.example.org:80", "extractor:8080", "extractor.", "localhost", "10.0.0.1"] {
             assert!(is_one_of(known, &names), "{known}");

@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_what_is_whole_ends_well() {
+    async fn only_complete_bodies_end_without_error() {
         assert_eq!(read(body(LIMIT, None, |out| out.write_all(&[0; 3 * PIECE + 1]))).await, (3 * PIECE + 1, true));
         assert_eq!(read(body(LIMIT, None, |_| Ok(()))).await, (0, true));
         let fails = |out: &mut dyn Write| {
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_stalls_and_goes_on_later_gets_no_end() {
+    async fn stalled_readers_get_no_end_of_the_body() {
         let (send, gave_up) = mpsc::channel();
         let body = body(SHORT, None, move |out| {
             let written = out.write_all(&vec![0; 100 * PIECE]);
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_little_now_and_then_is_not_waited_for_for_ever() {
+    fn wait_for_slow_readers_is_bounded() {
         let (send, mut pieces) = channel(1);
         let mut pipe = Pipe { send, piece: Vec::new(), stall_limit: SHORT, patience: SHORT, turn: None };
         pipe.put(Bytes::from_static(b"x")).unwrap();
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_left_ends_the_work() {
+    async fn disconnected_readers_end_the_work() {
         let (send, ended) = mpsc::channel();
         drop(body(LIMIT, None, move |out| {
             let written = out.write_all(&vec![0; 100 * PIECE]);

@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_and_nothing_else() {
+    fn prefixes_are_plain_path_segments() {
         let check = |text: &str, prefix: &str| assert_eq!(text.parse::<Prefix>().unwrap().to_string(), prefix, "{text}");
         check("", "");
         check("/", "");

@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_that_asks_gives_way_and_then_who_takes_nothing() {
+    fn oldest_request_is_dropped_first_then_idle_readers() {
         let began = Instant::now();
         let mut seats = Seats::new(None);
         for id in 0..SEATS_MAX as u64 {
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_than_the_spare_ones_where_all_are_answered() {
+    fn busy_seats_admit_only_the_spare_ones() {
         let now = Instant::now();
         let mut seats = Seats::new(None);
         let mut answer = |expected: fn(SeatId) -> Admission| {
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_has_its_share_unless_it_is_of_this_machine() {
+    fn addresses_have_a_share_except_loopback() {
         let now = Instant::now();
         let mut seats = Seats::new(Some(2));
         let mut admit = |peer: IpAddr| seats.admit(peer, now);

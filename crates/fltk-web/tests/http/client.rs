@@ -19,7 +19,7 @@ fn client(served: &Served) -> Client {
 }
 
 #[test]
-fn everything_comes_over_as_it_is() {
+fn contents_are_transferred_unchanged() {
     let served = Served::new(None);
     let (first, bad) = (run(&served.root, 1), run(&served.root, 2));
     damage(&served.root, &bad);
@@ -46,7 +46,7 @@ fn everything_comes_over_as_it_is() {
 }
 
 #[test]
-fn names_that_urls_are_made_of_are_names() {
+fn url_characters_in_names_are_escaped() {
     let served = Served::new(None);
     let name = "a b?c#d%2e&run=é";
     fs::rename(served.root.join(run(&served.root, 1)), served.root.join(name)).unwrap();
@@ -61,7 +61,7 @@ fn names_that_urls_are_made_of_are_names() {
 }
 
 #[test]
-fn a_token_is_shown_and_asked_for() {
+fn token_is_sent_and_required() {
     let served = Served::new(Some("0123456789abcdef"));
     let with =
         |token: Option<&str>| Client::new(&served.url(), token.map(|token| Token::parse(token).unwrap()), Environment::Ignored).unwrap();
@@ -75,7 +75,7 @@ fn a_token_is_shown_and_asked_for() {
 }
 
 #[test]
-fn what_the_server_says_is_told() {
+fn server_errors_are_reported() {
     let served = Served::new(None);
     let none = Record { kind: RecordKind::Run, name: "none".to_owned() };
     let error = client(&served).archive(&none).err().unwrap().to_string();
@@ -87,7 +87,7 @@ fn what_the_server_says_is_told() {
 }
 
 #[test]
-fn addresses() {
+fn valid_addresses_are_accepted() {
     let client = |address: &str| Client::new(address, None, Environment::Ignored);
     for (scheme, good) in [("http", "a"), ("https", "a/"), ("http", "a:1/b/c/"), ("http", "user:secret@a:1"), ("http", "[::1]:8080")] {
         assert!(client(&format!("{scheme}://{good}")).is_ok(), "{good}");

@@ -51,7 +51,7 @@ fn chunked(body: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn an_archive_that_breaks_off_is_noticed_however_it_is_sent() {
+fn truncated_archives_are_detected_in_any_encoding() {
     let root = tempfile::tempdir().unwrap();
     let name = run(root.path(), 1);
     let whole = packed(root.path(), &name);
@@ -74,14 +74,14 @@ fn an_archive_that_breaks_off_is_noticed_however_it_is_sent() {
 }
 
 #[test]
-fn an_export_that_breaks_off_is_an_error() {
+fn truncated_export_is_an_error() {
     let (address, _server) = once(answer("Transfer-Encoding: chunked", &chunked(b"run,experiment\r\n")));
     let mut export = client(address).export(Format::Csv, &[]).unwrap();
     assert!(export.body.read_to_end(&mut Vec::new()).is_err());
 }
 
 #[test]
-fn nonsense_is_told_from_records() {
+fn invalid_answers_are_not_taken_for_records() {
     let whole = |body: &str| answer(&format!("Content-Length: {}", body.len()), body.as_bytes());
     for (sent, is_network) in [
         (whole("hello"), false),
@@ -101,7 +101,7 @@ fn nonsense_is_told_from_records() {
 }
 
 #[test]
-fn words_of_a_server_can_not_move_the_cursor() {
+fn control_characters_from_servers_are_escaped() {
     let body = "{\"error\":\"\\u001b[2Jgone\\u0007\"}";
     let (address, _server) = once(format!("HTTP/1.1 500 x\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes());
     let error = client(address).records().unwrap_err().to_string();
@@ -112,7 +112,7 @@ fn words_of_a_server_can_not_move_the_cursor() {
 }
 
 #[test]
-fn user_and_password_are_sent_as_they_should_be_and_not_to_others() {
+fn user_and_password_are_sent_only_to_their_server() {
     let (other, other_server) = once(answer("Content-Length: 2", b"[]"));
     let (address, server) = once(format!("HTTP/1.1 302 x\r\nLocation: http://{other}/api\r\nContent-Length: 0\r\n\r\n").into_bytes());
     let secret = "joe:secret";
@@ -124,7 +124,7 @@ fn user_and_password_are_sent_as_they_should_be_and_not_to_others() {
 }
 
 #[test]
-fn a_token_is_not_sent_on_and_who_wants_one_is_named() {
+fn token_is_not_forwarded_and_the_requesting_server_is_named() {
     let (other, other_server) = once(b"HTTP/1.1 401 x\r\nContent-Length: 0\r\n\r\n".to_vec());
     let (address, server) = once(format!("HTTP/1.1 302 x\r\nLocation: http://{other}/api\r\nContent-Length: 0\r\n\r\n").into_bytes());
     let token = Token::parse("0123456789abcdef").unwrap();

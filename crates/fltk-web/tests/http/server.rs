@@ -43,7 +43,7 @@ fn chunks(body: &str) -> String {
 }
 
 #[test]
-fn runs_and_streams_are_what_the_commands_print() {
+fn runs_and_streams_equal_the_output_of_the_commands() {
     let served = Served::new(None);
     let empty = |path: &str| assert_eq!(served.get(path).2, "[]\n", "{path}");
     ["/api/v1/runs", "/api/v1/streams", "/api/v1/records"].into_iter().for_each(empty);
@@ -66,7 +66,7 @@ fn runs_and_streams_are_what_the_commands_print() {
 }
 
 #[test]
-fn streams_may_have_a_folder_of_their_own() {
+fn streams_may_have_a_separate_folder() {
     let served = Served::with_streams_in("streams");
     let beside = served.root.parent().unwrap().join("streams");
     let run = run(&served.root, 1);
@@ -118,7 +118,7 @@ mod erased {
 }
 
 #[test]
-fn an_export_is_what_the_command_prints_and_names_what_it_skips() {
+fn export_equals_the_commands_output_and_names_skipped_runs() {
     let served = Served::new(None);
     let (first, second, bad) = (run(&served.root, 1), run(&served.root, 2), run(&served.root, 3));
     damage(&served.root, &bad);
@@ -143,7 +143,7 @@ fn an_export_is_what_the_command_prints_and_names_what_it_skips() {
 }
 
 #[test]
-fn a_run_that_is_written_meanwhile_is_served() {
+fn run_is_served_while_being_written() {
     let served = Served::new(None);
     let mut recorder = begin(&served.root, 1, 2);
     let rows = || chunks(&served.get("/api/v1/export").2).lines().count();
@@ -158,7 +158,7 @@ fn a_run_that_is_written_meanwhile_is_served() {
 }
 
 #[test]
-fn nothing_outside_of_the_folder_is_reached() {
+fn files_outside_the_folder_are_unreachable() {
     let served = Served::new(None);
     let run = run(&served.root, 1);
     let outside = served.root.parent().unwrap();
@@ -191,7 +191,7 @@ fn nothing_outside_of_the_folder_is_reached() {
 }
 
 #[test]
-fn links_and_pipes_within_a_folder_are_damage() {
+fn links_and_pipes_in_a_folder_are_reported_as_damage() {
     let served = Served::new(None);
     let outside = served.root.parent().unwrap().join("outside");
     fs::create_dir(&outside).unwrap();
@@ -235,7 +235,7 @@ fn links_and_pipes_within_a_folder_are_damage() {
 }
 
 #[test]
-fn streams_are_called_as_their_folders_are() {
+fn streams_are_named_after_their_folders() {
     let served = Served::new(None);
     stream(&served.root, "nightly", "job");
     fs::rename(served.root.join("nightly"), served.root.join("nightly-old")).unwrap();
@@ -250,7 +250,7 @@ fn streams_are_called_as_their_folders_are() {
 }
 
 #[test]
-fn one_run_named_often_is_exported_once() {
+fn repeatedly_named_run_is_exported_once() {
     let served = Served::new(None);
     let (first, second) = (run(&served.root, 1), run(&served.root, 2));
     let table = chunks(&served.get(&format!("/api/v1/export?run={second}&run={first}&run={second}")).2);
@@ -259,7 +259,7 @@ fn one_run_named_often_is_exported_once() {
 }
 
 #[test]
-fn probes_wait_for_nobody_who_reads() {
+fn probes_do_not_wait_for_readers() {
     let served = Served::new(None);
     let run = run(&served.root, 1);
     fs::File::create(served.root.join(&run).join("large")).unwrap().set_len(64 << 20).unwrap();
@@ -277,7 +277,7 @@ fn probes_wait_for_nobody_who_reads() {
 }
 
 #[test]
-fn without_a_token_it_is_asked_by_no_name_of_others() {
+fn server_without_a_token_refuses_foreign_host_names() {
     let (open, closed) = (Served::new(None), Served::new(Some("0123456789abcdef")));
     for host in ["evil.example", "evil.example:8080", "127.0.0.1.evil.example"] {
         let line = format!("Host: {host}\r\n");
@@ -293,7 +293,7 @@ fn without_a_token_it_is_asked_by_no_name_of_others() {
 }
 
 #[test]
-fn where_all_reach_it_it_is_asked_by_the_names_that_it_was_given() {
+fn public_server_accepts_only_its_given_host_names() {
     let (named, nameless) = (Served::everywhere(&["extractor.test.svc", "runs.example"]), Served::everywhere(&[]));
     let asked = |served: &Served, path: &str, host: &str| served.ask("GET", path, &format!("Host: {host}\r\n")).0;
     for host in ["evil.example", "extractor.test.svc.evil.example"] {
@@ -357,7 +357,7 @@ fn with_a_token_only_probes_need_none() {
 }
 
 #[test]
-fn it_is_ready_while_the_folder_can_be_listed() {
+fn server_is_ready_while_the_folder_can_be_listed() {
     let served = Served::new(None);
     assert_eq!(served.get("/readyz").2, "ok");
     let away = served.root.with_extension("away");
@@ -371,7 +371,7 @@ fn it_is_ready_while_the_folder_can_be_listed() {
 }
 
 #[test]
-fn it_stops_when_asked_to_and_what_is_being_sent_goes_on_until_then() {
+fn stopped_server_finishes_current_answers() {
     let served = Served::new(None);
     let run = run(&served.root, 1);
     // More than sockets and queues hold, so that the server waits for the client to read.
@@ -389,7 +389,7 @@ fn it_stops_when_asked_to_and_what_is_being_sent_goes_on_until_then() {
 }
 
 #[test]
-fn who_reads_nothing_does_not_keep_it_from_stopping() {
+fn idle_readers_do_not_prevent_the_stop() {
     let served = Served::new(None);
     let run = run(&served.root, 1);
     fs::File::create(served.root.join(&run).join("large")).unwrap().set_len(64 << 20).unwrap();
@@ -405,7 +405,7 @@ fn who_reads_nothing_does_not_keep_it_from_stopping() {
 }
 
 #[test]
-fn digests_are_sent_as_they_are_made() {
+fn digests_are_sent_as_they_are_computed() {
     let served = Served::new(None);
     let run = run(&served.root, 1);
     fs::File::create(served.root.join(&run).join("large")).unwrap().set_len(40 << 20).unwrap();
@@ -426,7 +426,7 @@ fn digests_are_sent_as_they_are_made() {
 }
 
 #[test]
-fn who_takes_nothing_keeps_nobody_waiting() {
+fn idle_readers_do_not_delay_others() {
     let served = Served::new(None);
     let name = run(&served.root, 1);
     // More than sockets hold; a sparse file.

@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_labels() {
+    fn names_are_valid_labels() {
         let now = Timestamp::UNIX_EPOCH;
         for experiment in ["a", &"x".repeat(63), "_-a", "_lenet-", "a__", "__"] {
             let experiment = experiment.parse().unwrap();

@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_counts_from_where_it_took_the_stream_up() {
+    fn process_counts_from_its_resumption_of_the_stream() {
         let passed = Rc::new(Cell::new(time::Duration::ZERO));
         let since = Rc::clone(&passed);
         // The wall clock is read only once, so later steps have no effect.
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn between_processes_the_wall_clock_counts_but_never_backwards() {
+    fn wall_clock_between_processes_never_goes_backwards() {
         let taken_up = |wall: i64| Clock::at(at(0), Duration::from_millis(60_000), at(wall), || time::Duration::from_secs(1));
         let later = taken_up(HOUR);
         assert_eq!((later.now(), later.warning()), (at(HOUR + 1), None));

@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn reports_that_are_links_or_pipes_are_none() {
+    fn reports_that_are_links_or_pipes_are_ignored() {
         let folder = tempfile::tempdir().unwrap();
         let (jobs, outside) = (folder.path().join("jobs"), folder.path().join("outside"));
         [&jobs, &outside].iter().for_each(|folder| fs::create_dir(folder).unwrap());

@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_goal_is_met_up_to_its_ratio() {
+    fn goal_is_met_up_to_its_ratio() {
         assert!(line("a".into(), "s", 1.0, 2.0, 0.5).met);
         assert!(!line("a".into(), "s", 1.1, 2.0, 0.5).met);
         let text = table(&[line("all-reduce, 1 MB".into(), "ms", 1.0, 2.0, 0.5)]);

@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn goals_are_a_least_ratio_and_a_most_of_memory() {
+    fn goals_have_a_minimum_ratio_and_a_maximum_memory() {
         for (rate, peak_mb, met) in [(70.0, 200.0, true), (69.0, 100.0, false), (90.0, 201.0, false)] {
             let line = line(1000, rate, (100.0, 8), peak_mb);
             assert_eq!(line.met, met, "{rate} {peak_mb}");

@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_goal_is_met_only_if_all_ratios_are() {
+    fn goal_is_met_only_if_all_ratios_are_met() {
         for (fltk_ms, met) in [(5.0, true), (5.6, false)] {
             assert_eq!(line(&WORK[0], fltk_ms, 10.0, 7.0).met, met);
         }

@@ -37,7 +37,7 @@ fn missing(root: &Json, schema: &Json, values: &Json, at: &str, found: &mut Vec<
 }
 
 #[test]
-fn every_setting_of_a_chart_is_in_its_values() {
+fn settings_of_a_chart_are_in_its_values() {
     for (of, name) in [(Chart::Extractor, "extractor"), (Chart::Orchestrator, "orchestrator")] {
         let (schema, values) = (json_schema(of), values(name));
         let mut found = Vec::new();
@@ -53,13 +53,13 @@ fn every_setting_of_a_chart_is_in_its_values() {
 }
 
 #[test]
-fn values_are_as_their_types_say() {
+fn values_match_their_types() {
     serde_json::from_value::<ExtractorValues>(values("extractor")).unwrap();
     serde_json::from_value::<OrchestratorValues>(values("orchestrator")).unwrap();
 }
 
 #[test]
-fn what_both_charts_read_has_the_same_defaults() {
+fn shared_values_of_both_charts_have_the_same_defaults() {
     fn compare(left: &Json, right: &Json, at: &str) {
         let (Some(left), Some(right)) = (left.as_object(), right.as_object()) else {
             assert_eq!(left, right, "{at}");
@@ -80,7 +80,7 @@ fn what_both_charts_read_has_the_same_defaults() {
 }
 
 #[test]
-fn every_reference_is_defined_and_every_definition_used() {
+fn references_are_defined_and_definitions_are_used() {
     fn references(schema: &Json, found: &mut BTreeSet<String>) {
         match schema {
             Json::Object(map) => {

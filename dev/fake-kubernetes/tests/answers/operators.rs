@@ -38,7 +38,7 @@ fn suspend(is: bool) -> Patch<Value> {
 }
 
 #[tokio::test]
-async fn a_pytorch_job_runs_and_tells_what_its_master_said() {
+async fn pytorch_job_runs_and_reports_its_masters_message() {
     let scenario = Scenario::new();
     scenario.operator(|run| if run.role == "master" { Fate::succeeds("accuracy 0.9") } else { Fate::runs_on() });
     let client = scenario.client();
@@ -68,7 +68,7 @@ async fn a_pytorch_job_runs_and_tells_what_its_master_said() {
 }
 
 #[tokio::test]
-async fn a_pytorch_job_fails_with_its_pods() {
+async fn pytorch_job_fails_with_its_pods() {
     let check = async |policy: Value, fate: Fate, reason: &str, num_pods: usize| {
         let scenario = Scenario::new();
         let worker = fate.clone();
@@ -91,7 +91,7 @@ async fn a_pytorch_job_fails_with_its_pods() {
 }
 
 #[tokio::test]
-async fn a_pytorch_job_is_suspended_and_resumed() {
+async fn pytorch_job_is_suspended_and_resumed() {
     let scenario = Scenario::new();
     scenario.operator(|run| if run.attempt == 0 { Fate::runs_on() } else { Fate::succeeds("") });
     let jobs = pytorch_jobs(&scenario.client());
@@ -119,7 +119,7 @@ async fn a_pytorch_job_is_suspended_and_resumed() {
 }
 
 #[tokio::test]
-async fn a_pytorch_job_that_is_resumed_too_early_fails() {
+async fn pytorch_job_resumed_too_early_fails() {
     let scenario = Scenario::new();
     scenario.operator(|_| Fate::runs_on());
     let jobs = pytorch_jobs(&scenario.client());
@@ -134,7 +134,7 @@ async fn a_pytorch_job_that_is_resumed_too_early_fails() {
 }
 
 #[tokio::test]
-async fn pods_may_never_start() {
+async fn pods_can_be_kept_from_starting() {
     let scenario = Scenario::new();
     scenario.operator(|run| Fate::never_starts(if run.role == "master" { Start::Unschedulable } else { Start::NoImage }));
     pytorch_jobs(&scenario.client()).create(&PostParams::default(), &pytorch_job("job", json!({}))).await.unwrap();
@@ -149,7 +149,7 @@ async fn pods_may_never_start() {
 }
 
 #[tokio::test]
-async fn pods_go_with_their_job() {
+async fn pods_are_deleted_with_their_job() {
     let check = async |params: DeleteParams, job_at_once: bool, num_pods: [usize; 2]| {
         let scenario = Scenario::new();
         scenario.operator(|_| Fate::runs_on());
@@ -179,7 +179,7 @@ async fn pods_go_with_their_job() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn limits_of_time_are_those_of_the_tests_clock() {
+async fn time_limits_follow_the_clock_of_the_test() {
     let scenario = Scenario::new();
     scenario.operator(|run| if run.job == "slow" { Fate::runs_on() } else { Fate::succeeds("") });
     let jobs = pytorch_jobs(&scenario.client());
@@ -197,7 +197,7 @@ async fn limits_of_time_are_those_of_the_tests_clock() {
 }
 
 #[tokio::test]
-async fn a_train_job_runs_as_its_runtime_says() {
+async fn train_job_runs_by_its_runtime() {
     let scenario = Scenario::new();
     scenario.operator(|run| match (run.job.as_str(), run.index, run.attempt) {
         ("job", 1, 0) => Fate::runs_on(),

@@ -72,7 +72,7 @@ async fn objects_are_created_once_and_read_by_all_clients() {
 }
 
 #[tokio::test]
-async fn a_field_is_of_whoever_changed_it_last() {
+async fn fields_belong_to_their_last_manager() {
     let scenario = Scenario::new();
     let jobs = pytorch_jobs(&scenario.client());
     let set = async |manager: &str, suspend: bool| {
@@ -91,7 +91,7 @@ async fn a_field_is_of_whoever_changed_it_last() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_that_take_time_are_under_way_at_once() {
+async fn slow_answers_run_concurrently() {
     let scenario = Scenario::new();
     let maps = config_maps(&scenario.client());
     let create = async |name: &str| maps.create(&PostParams::default(), &config_map(name, json!({}))).await.unwrap();
@@ -110,7 +110,7 @@ async fn answers_that_take_time_are_under_way_at_once() {
 }
 
 #[tokio::test]
-async fn patches_change_what_they_name() {
+async fn patches_change_only_named_fields() {
     let scenario = Scenario::new();
     let maps = config_maps(&scenario.client());
     let mine = PatchParams::apply("test").force();
@@ -187,7 +187,7 @@ async fn next(events: &mut (impl Stream<Item = watcher::Result<Event<ConfigMap>>
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watcher_sees_all_and_outlives_its_streams() {
+async fn watcher_sees_all_events_across_streams() {
     let scenario = Scenario::new();
     let maps = config_maps(&scenario.client());
     let create =
@@ -231,7 +231,7 @@ async fn a_watcher_sees_all_and_outlives_its_streams() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn streams_have_bookmarks_for_who_asks_and_an_end() {
+async fn watch_streams_have_requested_bookmarks_and_an_end() {
     let scenario = Scenario::new();
     let maps = config_maps(&scenario.client());
     maps.create(&PostParams::default(), &config_map("a", json!({}))).await.unwrap();
@@ -251,7 +251,7 @@ async fn streams_have_bookmarks_for_who_asks_and_an_end() {
 }
 
 #[tokio::test]
-async fn faults_are_those_of_a_server() {
+async fn injected_faults_are_those_of_a_server() {
     let scenario = Scenario::new();
     let client = scenario.client();
     let maps = config_maps(&client);

@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_difference_is_shown() {
+    fn first_difference_is_shown() {
         assert_eq!(difference("a\nb\n", "a\nc\n"), "line 2 is `b`, rendered is `c`");
         assert_eq!(difference("a\n", "a\nb\n"), "line 2 is its end, rendered is `b`");
         assert_eq!(difference("a\nb\n", "a\n"), "line 2 is `b`, rendered is its end");

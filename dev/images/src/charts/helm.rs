@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn documents_are_told_apart() {
+    fn yaml_documents_are_separated() {
         let text = "---\na: 1\n---\n# Source: b\nb: |\n  ---\n---\nc\n";
         assert_eq!(documents(text).collect::<Vec<_>>(), ["---\na: 1\n", "---\n# Source: b\nb: |\n  ---\n", "---\nc\n"]);
         assert_eq!(documents("").count(), 0);

@@ -18,7 +18,7 @@ mod tests {
     use crate::charts::objects;
 
     #[test]
-    fn a_log_that_goes_is_found() {
+    fn jobs_that_lose_their_logs_are_found() {
         let check = |kind: &str, policy: &str| {
             let pod = format!("{{ {policy} containers: [] }}");
             check(&objects::read(&format!("kind: {kind}\nmetadata: {{ name: a }}\nspec: {{ template: {{ spec: {pod} }} }}\n")).unwrap())

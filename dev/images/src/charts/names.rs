@@ -117,7 +117,7 @@ mod tests {
     use crate::charts::objects;
 
     #[test]
-    fn names_are_names() {
+    fn invalid_object_names_are_found() {
         let check = |kind: &str, name: &str, namespace: &str| {
             of_one(&objects::read(&format!("kind: {kind}\nmetadata: {{ name: \"{name}\", namespace: \"{namespace}\" }}\n")).unwrap()).len()
         };
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_namespace_is_text() {
+    fn namespaces_that_are_numbers_are_found() {
         let check = |text: &str| of_number(&objects::read(text).unwrap()).len();
         assert_eq!(check("kind: Job\nmetadata: { name: a, namespace: \"2025\" }\n"), 0);
         assert_eq!(check("kind: Job\nmetadata: { name: a, namespace: 2025 }\n"), 1);
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn releases_are_as_long_as_helm_lets_them_be() {
+    fn release_names_have_the_length_limit_of_helm() {
         assert_eq!(RELEASES[0].len(), 53);
     }
 }

@@ -49,7 +49,7 @@ mod tests {
     use crate::charts::objects;
 
     #[test]
-    fn what_is_not_there_is_found() {
+    fn references_to_missing_objects_are_found() {
         let objects = objects::read("kind: Job\nmetadata: { name: a }\n").unwrap();
         let check = |notes: &str| check(notes, &objects, "token: { secretName: mine }").len();
         assert_eq!(check("kubectl logs job/a, and secret/mine."), 0);

@@ -211,14 +211,14 @@ spec:
     }
 
     #[test]
-    fn what_is_there_is_found() {
+    fn existing_references_are_resolved() {
         finds(DEPLOYMENT, &[]);
         let policy = "---\nkind: NetworkPolicy\nmetadata: { name: n }\nspec: { podSelector: { matchLabels: { more: b } } }\n";
         finds(&format!("{DEPLOYMENT}{policy}"), &[]);
     }
 
     #[test]
-    fn what_is_not_there_is_reported() {
+    fn missing_references_are_reported() {
         finds(&DEPLOYMENT.replace("{ matchLabels: { app: a } }", "{ matchLabels: { app: b } }"), &["its own pods"]);
         finds(&DEPLOYMENT.replace("theirs", "other"), &["service account `other`"]);
         finds(

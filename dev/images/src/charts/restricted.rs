@@ -138,7 +138,7 @@ spec:
     }
 
     #[test]
-    fn each_part_of_the_standard_is_looked_at() {
+    fn rules_of_the_standard_are_checked() {
         finds("kind", "kind", &[]);
         finds("runAsNonRoot: true, ", "", &["root"]);
         finds("runAsNonRoot: true", "runAsNonRoot: true, runAsUser: 0", &["root"]);
@@ -155,7 +155,7 @@ spec:
     }
 
     #[test]
-    fn root_keeps_one_power() {
+    fn root_keeps_one_capability() {
         let root = POD.replace("component: x", "component: prepare").replace("runAsNonRoot: true, ", "");
         let check = |to: &str| check(&objects::read(&root.replace("{ drop: [ALL] }", to)).unwrap()).len();
         assert_eq!(check("{ drop: [ALL], add: [CHOWN] }"), 0);

@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn wide_roles_are_found() {
+    fn overly_broad_roles_are_found() {
         finds("Role", "{ apiGroups: [\"\"], resources: [pods], verbs: [list] }", &[]);
         finds("Role", "{ apiGroups: [\"*\"], resources: [pods], verbs: [list] }", &["apiGroups"]);
         finds("Role", "{ apiGroups: [\"\"], resources: [pods/*], verbs: [] }", &["resources", "verbs"]);

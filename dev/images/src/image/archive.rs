@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_archive_is_an_error() {
+    fn invalid_archive_is_an_error() {
         let refused = |files: &[(&str, &[u8])], words: &str| {
             let error = format!("{:#}", archive(files).unwrap_err());
             assert!(error.contains(words), "{error}");

@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_with_one_image_is_refused_for_two() {
+    fn options_for_one_image_are_refused_for_two() {
         let check = |line: &str, words: Option<&str>| {
             let outcome = Cli::try_parse_from(line.split(' ')).map_err(anyhow::Error::from).and_then(|cli| cli.arguments.check());
             match (outcome, words) {

@@ -93,7 +93,7 @@ mod tests {
     /// These files take ten milliseconds, but cover everything that the Dockerfile does: a difference in times, permissions or order would
     /// show.
     #[test]
-    fn the_same_files_give_the_same_image_whenever_it_is_built() {
+    fn image_builds_are_reproducible() {
         if !is_root() || !sh::is_there("buildah") {
             eprintln!("skipped: images are built as root, with buildah");
             return;

@@ -210,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn modes_and_times_are_the_same_whenever_it_is_filled() {
+    fn modes_and_times_of_the_context_are_reproducible() {
         let folder = tempfile::tempdir().unwrap();
         let context = Context::new(folder.path(), "FROM scratch\n").unwrap();
         context.write(Layer::Program, "/usr/share/a", b"a").unwrap();

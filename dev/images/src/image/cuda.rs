@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn libraries_that_are_loaded_later_are_found_or_missed() {
+    fn dynamically_loaded_libraries_are_found_or_reported_missing() {
         let packages = tempfile::tempdir().unwrap();
         let packages = packages.path();
         assert!(in_packages(packages).is_err_and(|error| error.to_string().contains("for the CPU alone")));

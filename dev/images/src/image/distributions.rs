@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn packages_are_told_by_their_metadata() {
+    fn packages_are_recognized_by_their_metadata() {
         let folder = tempfile::tempdir().unwrap();
         assert!(!is_packages(folder.path()));
         let info = folder.path().join("a_b-1.0.dist-info");

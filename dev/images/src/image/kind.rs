@@ -69,7 +69,7 @@ mod tests {
     const DOCKERFILE: &str = include_str!("../../../../Dockerfile");
 
     #[test]
-    fn every_kind_is_a_stage_of_the_dockerfile() {
+    fn image_kinds_are_stages_of_the_dockerfile() {
         for kind in Kind::value_variants() {
             let stage = format!(" AS {}\n", kind.target());
             assert_eq!(DOCKERFILE.matches(&stage).count(), 1, "{stage:?}");
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn the_dockerfile_has_our_version_and_runs_as_our_user() {
+    fn dockerfile_has_our_version_and_runs_as_our_user() {
         assert!(DOCKERFILE.contains(&format!("image.version=\"{}\"", env!("CARGO_PKG_VERSION"))));
         let user = format!("{0}:{0}", crate::image::USER);
         assert!(DOCKERFILE.contains(&format!("USER {user}\n")) && DOCKERFILE.contains(&format!("--chown={user} home/")));

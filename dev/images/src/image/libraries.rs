@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_listing_has_the_loader_and_libraries_by_the_names_asked_for() {
+    fn listing_has_the_loader_and_libraries_by_their_requested_names() {
         let listing = "\tlinux-vdso.so.1 (0x00007ffd5a5f2000)
 \tlibtorch_cpu.so => /opt/libtorch/lib/libtorch_cpu.so (0x00007f35d8c00000)
 \tlibgomp.so.1 => /opt/libtorch/lib/libgomp-a34b3233.so.1 (0x00007f35d8a00000)
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_not_understood_is_an_error() {
+    fn missing_libraries_and_unknown_lines_are_errors() {
         let refused = |listing: &str, words: &str| assert!(parse(listing).unwrap_err().to_string().contains(words));
         assert_eq!(parse("\tlibcuda.so.1 => not found\n").unwrap(), Linked::default());
         refused("\tlibcudart.so.13 => not found\n", "`libcudart.so.13` is not found");

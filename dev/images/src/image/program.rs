@@ -89,7 +89,7 @@ mod tests {
 
     /// This is the one property of a copy that no other test checks: this test's own program is full of such paths.
     #[test]
-    fn a_copy_has_no_path_of_this_machine_and_runs() {
+    fn copy_runs_and_has_no_path_of_this_machine() {
         let folder = tempfile::tempdir().unwrap();
         let own = std::env::current_exe().unwrap();
         let paths = machine_paths(&Checkout::find().unwrap());

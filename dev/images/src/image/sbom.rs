@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_document_is_read_back_and_has_neither_time_nor_serial_number() {
+    fn document_is_read_back_without_time_and_serial_number() {
         let folder = tempfile::tempdir().unwrap();
         let context = Context::new(folder.path(), "").unwrap();
         context.write(Layer::Data, "/var/lib/fltk/data/a b/c", b"").unwrap();
@@ -180,14 +180,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_in_the_specification_is_refused() {
+    fn fields_outside_the_specification_are_refused() {
         let mut subject = Component::new(Classification::Container, "training", "0.1.0", None);
         subject.purl = Some("training".parse().unwrap());
         assert!(document(subject, vec![], vec![]).unwrap_err().to_string().contains("not CycloneDX"));
     }
 
     #[test]
-    fn licenses_are_expressions_where_they_can_be() {
+    fn licenses_are_expressions_where_possible() {
         let check = |text: &str, expression: Option<&str>| match licenses(text).unwrap().0.remove(0) {
             LicenseChoice::Expression(found) => assert_eq!(Some(found.to_string().as_str()), expression),
             LicenseChoice::License(_) => assert_eq!(expression, None),

@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_that_is_missing_is_named() {
+    fn missing_program_is_named() {
         let error = ensure(&["no-such-program-anywhere"]).unwrap_err().to_string();
         assert!(error.contains("`no-such-program-anywhere`"), "{error}");
         ensure(&["sh"]).unwrap();

@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_template_is_a_container_that_waits_for_a_name() {
+    fn template_is_a_container_without_a_name() {
         let template = include_str!("../../../../docs/guide/init-container.yaml");
         let filled = template.replace("{{.InitContainerImage}}", "busybox").replace("{{.MasterAddr}}", "a").replace("{{.MaxTries}}", "9");
         let containers: serde_json::Value = serde_saphyr::from_str(&filled).unwrap();
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn one_image_is_replaced_and_never_pulled() {
+    fn exactly_one_image_is_replaced_and_never_pulled() {
         let manifest = "imagePullPolicy:\n  type: string\n      containers:\n      - name: m\n        image: ghcr.io/a/jobset:v1\n        imagePullPolicy: Always\n";
         let replaced = with_image(manifest, "/jobset:", "localhost/jobset:1").unwrap();
         assert_eq!(

@@ -220,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_log_tells_what_an_account_did_and_was_refused() {
+    fn log_has_allowed_and_refused_requests_of_an_account() {
         let event = |user: &str, verb: &str, object: &str, code: u16| {
             format!(
                 r#"{{"verb":"{verb}","user":{{"username":"system:serviceaccount:{user}"}},"objectRef":{object},"responseStatus":{{"code":{code}}}}}"#
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn the_log_tells_what_was_made_how_often() {
+    fn log_counts_created_objects() {
         let event = |verb: &str, namespace: &str, name: &str, uri: &str, code: u16| {
             format!(
                 r#"{{"verb":"{verb}","requestURI":"{uri}","user":{{"username":"a"}},"objectRef":{{"resource":"pytorchjobs","namespace":"{namespace}","name":"{name}"}},"responseStatus":{{"code":{code}}}}}"#
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_is_all_of_its_groups_resources_and_verbs() {
+    fn rule_covers_all_its_groups_resources_and_verbs() {
         let rule: Rule = serde_json::from_str(r#"{"apiGroups":[""],"resources":["pods","nodes"],"verbs":["list","watch"]}"#).unwrap();
         let said: Vec<String> = of_rule(&rule).iter().map(ToString::to_string).collect();
         assert_eq!(said, ["list pods", "watch pods", "list nodes", "watch nodes"]);

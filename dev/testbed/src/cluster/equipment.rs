@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_interrupted_is_begun_and_not_complete() {
+    fn interrupted_equipment_is_incomplete() {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("state");
         let equipment = Equipment { nodes: 50, bare: false, for_tests: true, kubernetes: Kubernetes::Oldest };

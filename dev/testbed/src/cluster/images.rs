@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_listing_of_images_has_names_and_digests() {
+    fn image_listing_has_names_and_digests() {
         let listing = "REF               TYPE                  DIGEST     SIZE    PLATFORMS   LABELS
 localhost/pause:1 application/vnd.x+json sha256:ff0 747 KiB linux/amd64 io.cri-containerd.image=managed
 sha256:1d8        application/vnd.x+json sha256:ff0 747 KiB linux/amd64 io.cri-containerd.image=managed

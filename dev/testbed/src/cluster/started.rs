@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_is_told_at_once_that_a_program_has_ended_and_why() {
+    fn waiters_are_told_at_once_of_the_end_of_a_program() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("etcd.log");
         let mut started = Started::default();
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_in_a_command_ends_with_a_program_too() {
+    fn waiting_commands_end_with_the_program() {
         let folder = tempfile::tempdir().unwrap();
         let mut started = Started::default();
         started.start("kubelet", &mut shell("echo no cgroups; exit 1"), &folder.path().join("kubelet.log")).unwrap();
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_runs_is_waited_for() {
+    fn running_program_is_waited_for() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("runs.log");
         let mut started = Started::default();

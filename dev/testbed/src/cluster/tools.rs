@@ -198,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn programs_of_a_module_stand_together() {
+    fn programs_of_a_module_are_adjacent() {
         let modules: Vec<&str> = PROGRAMS.chunk_by(|left, right| left.module == right.module).map(|together| together[0].module).collect();
         let mut distinct = modules.clone();
         distinct.sort_unstable();
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn every_module_has_its_programs() {
+    fn modules_have_their_programs() {
         let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../cluster/tools");
         for kubernetes in Kubernetes::ALL {
             for Program { module, package, .. } in &PROGRAMS {
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn the_folder_depends_on_every_file_of_its_version_and_on_no_other() {
+    fn folder_depends_on_exactly_the_files_of_its_version() {
         let tools = tempfile::tempdir().unwrap();
         for kubernetes in Kubernetes::ALL {
             for Program { module, .. } in &PROGRAMS {

@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_namespace_is_a_label_and_no_path() {
+    fn namespaces_are_labels_and_not_paths() {
         for name in ["test", "image-test", "a1"] {
             assert_eq!(namespace(name).unwrap(), name);
         }

@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_loaded_is_what_was_checked() {
+    fn loaded_module_is_the_checked_one() {
         let checked = check(PLAIN).unwrap();
         assert_eq!(checked.buffers, Vec::<String>::new());
         assert_eq!(check(&checked.archive).unwrap().archive, checked.archive);
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn programs_that_are_no_nets_are_refused() {
+    fn programs_other_than_nets_are_refused() {
         let with = |line: &str| changed(|source| source.replacen("    return ", &format!("    {line}\n    return "), 1), b"");
         refused(&with("_0 = torch.save(x, \"/tmp/a\")"), "it uses `save`");
         refused(&with("_0 = torch.from_file(\"/etc/passwd\", False, 9)"), "it uses `from_file`");
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn more_entries_than_any_net_has_are_refused_unread() {
+    fn excessive_numbers_of_entries_are_refused_unread() {
         let error = check(&ENTRY_HEADER.repeat(ENTRIES_MAX + 1)).err().unwrap();
         assert_eq!(error, "it has 100001 entries, more than 100000");
     }

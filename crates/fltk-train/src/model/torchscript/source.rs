@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_nets_say_is_taken() {
+    fn code_of_nets_is_accepted() {
         for source in [
             "class Sequential(Module):\n  __parameters__ = []\n  __annotations__[\"0\"] = __torch__.torch.nn.modules.flatten.Flatten\n",
             "    _0 = getattr(self, \"0\")\n    return torch.linear(input, weight, bias)\n",
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_they_have_no_use_for_is_refused() {
+    fn code_foreign_to_nets_is_refused() {
         for (source, word) in [
             ("_0 = torch.save(x, \"a\")", "save"),
             ("f = torch . save", "save"),

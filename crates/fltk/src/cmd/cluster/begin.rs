@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stream_is_not_taken_up_in_another_namespace_than_asked_for() {
+    fn stream_is_not_resumed_in_another_namespace() {
         let check = |name: &str, is_named, begun: &str| Namespace { name: name.to_owned(), is_named }.check("s", begun);
         check("a", true, "a").unwrap();
         // The kubeconfig's namespace says nothing about the namespace of an earlier stream.

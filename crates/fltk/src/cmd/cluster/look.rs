@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_has_its_time() {
+    fn answers_have_a_time_limit() {
         assert_eq!(answer(LOOK_LIMIT, ready(Some(1))), Some(1));
         assert_eq!(answer(LOOK_LIMIT, ready(None::<u32>)), None);
         assert_eq!(answer(Duration::from_millis(1), pending::<Option<u32>>()), None);

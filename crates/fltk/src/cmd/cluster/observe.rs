@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_many_jobs_suffer_from_is_one_complaint() {
+    fn common_problem_of_many_jobs_is_one_message() {
         let full = |job: &str| shared(&format!("job {job}: pytorchjobs \"trainjob-{job}\" is forbidden: exceeded quota: jobs"));
         assert_eq!(full("a1"), full("b2"));
         assert_ne!(full("a1"), shared("job a1: the API server doesn't answer"));

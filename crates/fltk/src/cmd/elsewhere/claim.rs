@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn claims_and_folders_on_them() {
+    fn claims_with_folders_are_parsed() {
         let check = |named: &str, claim: &str, folder: &str| assert_eq!(parse(named).unwrap(), (claim.to_owned(), folder.to_owned()));
         check("fl-log-claim", "fl-log-claim", "");
         check("a/", "a", "");

@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_comes_through_as_it_is_with_its_error() {
+    fn body_is_forwarded_with_its_error() {
         let bytes: Vec<u8> = (0..PIECE * 3 + 7).map(|at| u8::try_from(at % 251).unwrap()).collect();
         let mut whole = Vec::new();
         body(io::Cursor::new(bytes.clone()), Arc::default()).read_to_end(&mut whole).unwrap();
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_dies_is_no_end() {
+    fn dead_reader_is_not_the_end_of_the_body() {
         struct Bug(bool);
         impl Read for Bug {
             fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_for_a_silent_server_is_woken() {
+    fn readers_of_a_silent_server_are_interrupted() {
         let (stop, begun) = raised_later();
         let silent = move || -> Result<(), io::Error> { be_silent(&begun) };
         assert!(answer(&stop, silent).unwrap_err().to_string().contains("interrupted"));

@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_that_a_later_one_replaces_is_named() {
+    fn replaced_run_is_named() {
         let name = || "x".to_owned();
         let group = |runs: Vec<usize>, repeated: Vec<usize>| Group {
             experiment: name(),

@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_reason_begins_with_the_first_error() {
+    fn reason_begins_with_the_first_error() {
         let check = |status: i32, said: &str, expected: &str| assert_eq!(reason(ExitStatus::from_raw(status), said), expected);
         check(4 << 8, "round 1\nerror: no `x`\nhint: y\n", "exit code 4: no `x` hint: y");
         check(5 << 8, "a\nerror: rank 1: b\nerror: rank 1 ended\n", "exit code 5: rank 1: b error: rank 1 ended");
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn the_machine_is_at_fault_for_what_another_try_may_mend() {
+    fn machine_is_blamed_for_retryable_failures() {
         let check = |status: i32, expected: Blame| assert_eq!(blame(ExitStatus::from_raw(status)), expected, "{status}");
         for machine in [9, 7, 4 << 8, 6 << 8, 7 << 8] {
             check(machine, Blame::Machine);

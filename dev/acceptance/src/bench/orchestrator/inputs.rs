@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_trace_has_the_mix_of_classes() {
+    fn trace_has_the_mix_of_classes() {
         let trace = trace(100);
         let count = |class: &str| trace.lines().filter(|line| line.ends_with(class)).count();
         assert_eq!([count("small"), count("medium"), count("large")], [70, 20, 10]);

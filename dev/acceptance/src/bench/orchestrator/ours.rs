@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rate_is_from_the_first_job_to_the_last() {
+    fn rate_is_measured_from_the_first_job_to_the_last() {
         let rows = [2.0, 1.0, 4.0, 3.0].map(|created| Row { created: Some(created) });
         assert_eq!(rate(&rows, 4).unwrap(), 1.0);
         assert!(rate(&rows, 5).is_err());

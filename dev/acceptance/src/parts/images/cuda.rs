@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_or_elsewhere_is_seen() {
+    fn missing_and_misplaced_libraries_are_found() {
         let listing = "\tlinux-vdso.so.1 (0x00007fce7497d000)
 \t/usr/local/lib/fltk/libc10.so (0x00007fce7464d000)
 \tlibz.so.1 => /usr/local/lib/fltk/libz.so.1 (0x00007fce7464e000)

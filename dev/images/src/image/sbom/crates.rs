@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tree_is_read_by_its_depths() {
+    fn dependency_tree_is_read_by_its_depths() {
         let tree = parse("0 fltk v0.1.0 (/a b/fltk)\n1 clap v4.6.0\n2 strsim v0.11.1\n1 strsim v0.11.1\n1 clap v4.6.0 (*)\n").unwrap();
         let edge = |from: &str, to: &[&str]| (from.to_owned(), to.iter().map(|&name| name.to_owned()).collect());
         let expected =
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn the_orchestrator_has_kube_with_its_checksum_and_no_tch() {
+    fn orchestrator_depends_on_kube_and_not_on_tch() {
         let crates = of(&Checkout::find().unwrap(), crate::image::Kind::Orchestrator.package().unwrap()).unwrap();
         let named = |name: &str| crates.components.iter().find(|component| component.name.to_string() == name);
         let kube = named("kube").unwrap();

@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_of_a_wheel_is_told_from_its_record() {
+    fn files_of_wheels_are_recognized_by_the_record() {
         let folder = tempfile::tempdir().unwrap();
         let packages = folder.path().canonicalize().unwrap();
         std::fs::create_dir_all(packages.join("torch/lib")).unwrap();
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn packages_are_of_a_system() {
+    fn packages_belong_to_a_system() {
         let check = |os_release: &str, purl: &str| {
             let (package, version, architecture) = ("libstdc++6".to_owned(), "12.2.0-14".to_owned(), "amd64".to_owned());
             let origin = Origin::Debian { package, version, architecture, system: System::of(os_release) };
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_library_of_the_system_is_of_a_package() {
+    fn system_libraries_belong_to_packages() {
         if !sh::is_there("dpkg-query") {
             eprintln!("skipped: this is not Debian");
             return;

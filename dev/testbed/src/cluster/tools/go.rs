@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn hands_over_each_line_and_fails_as_the_program_does() {
+    fn lines_are_forwarded_and_the_exit_status_is_returned() {
         let mut lines = Vec::new();
         let error =
             each_line(&mut shell("echo a >&2; echo b >&2; exit 3"), sh::LOOKUP_LIMIT, |line| lines.push(line.to_owned())).unwrap_err();

@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_time_that_is_left_is_guessed_once_it_can_be() {
+    fn remaining_time_is_estimated_when_possible() {
         let check = |done, seconds, expected: &str| assert_eq!(text(done, 200, Duration::from_secs(seconds)), expected);
         check(0, 0, "  0 of 200 packages (0 %) after 0:00 min");
         check(9, 10, "  9 of 200 packages (4 %) after 0:10 min");
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_package_counts_once_for_each_version() {
+    fn packages_count_once_per_version() {
         let module = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
         let mut progress = Progress::default();
         progress.expect(&module(&["fmt ", "a/b a v1", "a/c a v1"]));

@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_it_calls_itself_is_what_it_is() {
+    fn kubernetes_version_matches_its_module() {
         let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../cluster/tools");
         for kubernetes in Kubernetes::ALL {
             let folder = kubernetes.folder_of(super::super::KUBERNETES);

@@ -98,13 +98,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_says_what_it_installs() {
+    fn installed_packages_are_read_from_a_page() {
         assert_eq!(packages("text\n```sh\nsudo apt-get install --yes a b   # these\n```\nsudo apt-get update\n"), ["a", "b"]);
         assert!(!packages(include_str!("../../../../../../docs/guide/README.md")).is_empty());
     }
 
     #[test]
-    fn what_is_named_comes_with_what_it_needs_and_nothing_else() {
+    fn named_packages_come_with_exactly_their_dependencies() {
         let listing = "base\tyes\tinstalled\t, libc (>= 2)\t\nlibc\tno\tinstalled\t, \t\na\tno\tinstalled\t, b | c:any, virtual\t\n\
                        c\tno\tinstalled\t, \t\nv\tno\tinstalled\t, a\tvirtual (= 1)\nother\tno\tinstalled\t, c\t\nb\tno\tconfig-files\t, \t\n";
         assert_eq!(closure(listing, &["a"]).unwrap().into_iter().collect::<Vec<_>>(), ["a", "base", "c", "libc", "v"]);
