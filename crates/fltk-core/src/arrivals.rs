@@ -50,7 +50,7 @@ pub struct Arrival {
 pub enum ArrivalsError {
     /// The stream has more than [`JOBS_MAX`] jobs in one replication.
     #[error(
-        "the stream has more than {JOBS_MAX} jobs in one replication\nhint: see that gaps and duration have the units that you mean, or set `max_jobs`"
+        "the stream has more than {JOBS_MAX} jobs in one replication\nhint: check the units of the gaps and the duration, or set `max_jobs`"
     )]
     TooMany,
     /// The trace names a task that doesn't exist.

@@ -23,7 +23,7 @@ pub enum DataError {
     },
     /// The data set is in none of the known places, and no cache folder is known.
     #[error(
-        "data set `{name}` is not part of the program, and there is no cache folder: neither XDG_CACHE_HOME nor HOME is set\nhint: say where data sets are with `--data DIR`, or with `path` in the experiment"
+        "data set `{name}` is not part of the program, and there is no cache folder: neither XDG_CACHE_HOME nor HOME is set\nhint: set the folder of data sets with `--data DIR`, or with `path` in the experiment"
     )]
     NoCache {
         /// The data set.
@@ -50,7 +50,7 @@ pub enum DataError {
         unread: Option<String>,
     },
     /// The place contains another data set, recognized by its digests.
-    #[error("`{}` holds data set `{other}`, not `{name}`\nhint: set the data set's name to `{other}`, or its path to where `{name}` lies", path.display())]
+    #[error("`{}` holds data set `{other}`, not `{name}`\nhint: set the data set's name to `{other}`, or its path to the folder of `{name}`", path.display())]
     OtherDataset {
         /// The data set asked for.
         name: &'static str,
@@ -148,7 +148,7 @@ pub enum FormatError {
         images: usize,
     },
     /// The file is larger, packed or unpacked, than any copy of this data set can be.
-    #[error("it is larger than {limit} bytes, more than this file can rightly have")]
+    #[error("it is larger than {limit} bytes, more than this file can have")]
     TooLarge {
         /// The limit.
         limit: u64,

@@ -121,7 +121,7 @@ pub enum FetchError {
         source: io::Error,
     },
     /// No cache folder is known.
-    #[error("neither XDG_CACHE_HOME nor HOME is set\nhint: say where data sets go with `--data DIR`")]
+    #[error("neither XDG_CACHE_HOME nor HOME is set\nhint: set the folder of data sets with `--data DIR`")]
     NoCache,
     /// Another process held the lock for too long.
     #[error("another process has been fetching into `{}` for {} s\nhint: wait for it, or stop it", folder.display(), waited.as_secs())]

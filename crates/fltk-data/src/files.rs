@@ -93,7 +93,7 @@ fn ends_with(path: &Path, endings: &[&str]) -> bool {
 fn unread(source: &Source, path: &Path) -> Option<String> {
     if path.is_file() {
         return is_packed(path)
-            .then(|| format!("of archives `.tar`, `.tar.gz`, `.tgz` and `.zip` are read, and `{}` is none: unpack it", file_name(path)));
+            .then(|| format!("only archives `.tar`, `.tar.gz`, `.tgz` and `.zip` are read, not `{}`: unpack it", file_name(path)));
     }
     let mut found: Vec<PathBuf> = std::fs::read_dir(path).ok()?.take(ENTRIES_MAX).filter_map(|entry| Some(entry.ok()?.path())).collect();
     found.sort();
@@ -107,7 +107,7 @@ fn unread(source: &Source, path: &Path) -> Option<String> {
         let name = file_name(path);
         match () {
             () if is_packed(path) => Some(format!("`{name}` isn't read: unpack it")),
-            () if is_archive(path) => Some(format!("`{name}` is read where the path names it")),
+            () if is_archive(path) => Some(format!("`{name}` is read if the path names it")),
             () => None,
         }
     };

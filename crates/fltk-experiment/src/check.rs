@@ -53,7 +53,7 @@ pub(crate) fn check_task(mut task: Task, catalogues: &Catalogues, places: &Place
             check_distributed(&task, places, problems);
             if config.sync_batch_norm && matches!(task.network, NetworkConfig::TorchScript { .. }) {
                 let place = places.at("distributed.sync_batch_norm");
-                let problem = Problem::error(place.span, format!("`{}` doesn't reach into TorchScript modules", place.name));
+                let problem = Problem::error(place.span, format!("`{}` doesn't apply to TorchScript modules", place.name));
                 problems.push(problem.hint("use one of the catalogue's nets, or leave it out"));
             }
             if let Some(num_train) = dataset.num_train.filter(|num_train| config.data_parallelism > *num_train) {
@@ -199,7 +199,7 @@ fn check_priorities(task: &Task, places: &Places<'_>, problems: &mut Vec<Problem
         if task.priorities[..index].iter().any(|earlier| earlier.priority == priority.priority) {
             let place = places.at(&format!("priorities.{index}"));
             problems.push(
-                Problem::error(place.span, format!("priority {} is given twice", priority.priority)).hint("add their probabilities up"),
+                Problem::error(place.span, format!("priority {} is given twice", priority.priority)).hint("add up their probabilities"),
             );
         }
     }
@@ -210,7 +210,7 @@ fn check_resources(task: &Task, places: &Places<'_>, problems: &mut Vec<Problem>
     let num_workers = task.setting.num_workers();
     if num_workers > 0 && task.resources.as_ref().is_some_and(|resources| resources.worker.is_none()) {
         let place = places.at("resources");
-        let message = format!("`{}` says nothing of the {num_workers} ranks beside the first", place.name);
+        let message = format!("`{}` lacks the resources of the {num_workers} ranks after the first", place.name);
         problems.push(Problem::error(place.span, message).hint("add `worker: { cores: ..., memory: ... }`"));
     }
 }

@@ -183,7 +183,7 @@ fn seeds_of(arrival: &[Node], settings: Option<&Cluster>, cluster: Option<&Node>
     if let Some(seeds) = of_arrival.filter(|seeds| !seeds.is_empty()) {
         let given = reproducibility.and_then(|section| section.entry("seeds").or_else(|| section.entry("torch_seed")));
         if let Some(entry) = given {
-            let message = format!("{} has no effect: the arrival file's `randomSeed` says the seeds", quote(&entry.key));
+            let message = format!("{} has no effect: the arrival file's `randomSeed` sets the seeds", quote(&entry.key));
             problems.push(Problem::new(Severity::Note, Some(entry.key_span), message));
         }
         return without_repeats(&seeds, arrival, problems);

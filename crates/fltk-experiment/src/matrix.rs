@@ -118,12 +118,12 @@ fn factors<'a>(matrix: &'a Entry, fraction: usize, problems: &mut Vec<Problem>) 
         }
         let within = |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'));
         if let Some(other) = factors.iter().find(|other| within(&entry.key, other.path) || within(other.path, &entry.key)) {
-            let message = format!("the factors {} and {} are one within the other", quote(other.path), quote(&entry.key));
-            problems.push(Problem::error(entry.key_span, message).hint("vary the outer one, with all that is in it"));
+            let message = format!("the factors {} and {} overlap", quote(other.path), quote(&entry.key));
+            problems.push(Problem::error(entry.key_span, message).hint("vary only the outer one"));
         }
         if fraction > 1 && values.len() % fraction != 0 {
             let message = format!("the factor {} has {} values, no multiple of `fraction`", quote(&entry.key), values.len());
-            problems.push(Problem::error(entry.key_span, message).hint("else some values would come more often than others"));
+            problems.push(Problem::error(entry.key_span, message).hint("otherwise some values would be used more often than others"));
         }
         factors.push(Factor { path: &entry.key, span: entry.key_span, values });
     }
@@ -132,7 +132,7 @@ fn factors<'a>(matrix: &'a Entry, fraction: usize, problems: &mut Vec<Problem>) 
         problems.push(Problem::error(matrix.key_span, "the matrix has no factors").hint("`factors: { train.batch_size: [16, 32] }`"));
     } else if cells.is_none_or(|cells| cells > CELLS_MAX) {
         let problem = Problem::error(matrix.key_span, format!("the matrix has more than {CELLS_MAX} combinations"));
-        problems.push(problem.hint("vary less, or in several tasks"));
+        problems.push(problem.hint("use fewer values, or several tasks"));
     }
     Some(factors)
 }

@@ -184,18 +184,18 @@ fn read(
             kfltk::read_cluster(&mut cluster, false, catalogues, problems);
             let start = Span { end: cluster.span.start, ..cluster.span };
             let problem = Problem::error(start, "a cluster file alone describes no tasks");
-            problems.push(problem.hint("give the arrival file (with `trainTasks`) beside it"));
+            problems.push(problem.hint("give the arrival file (with `trainTasks`) too"));
             None
         }
         (kinds, _) if kinds.contains(&Format::Kubernetes) => {
-            let problem = Problem::new(Severity::Error, None, "a file with a `kubernetes` block describes pods, and no experiment");
-            problems.push(problem.hint("`fltk cluster` and `fltk plan` take it beside an experiment"));
+            let problem = Problem::new(Severity::Error, None, "a file with a `kubernetes` block describes pods, not an experiment");
+            problems.push(problem.hint("`fltk cluster` and `fltk plan` take it together with an experiment"));
             None
         }
         (kinds, _) if kinds.contains(&Format::Values) => {
             let problem =
-                Problem::new(Severity::Error, None, "a file with values of the Helm charts describes an installation, and no experiment");
-            problems.push(problem.hint("`helm install` takes it (`--values`), with the experiment beside it: docs/charts.md"));
+                Problem::new(Severity::Error, None, "a file with values of the Helm charts describes an installation, not an experiment");
+            problems.push(problem.hint("`helm install` takes it (`--values`), together with the experiment: docs/charts.md"));
             None
         }
         (kinds, _) => {

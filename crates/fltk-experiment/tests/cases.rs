@@ -47,7 +47,7 @@ const CASES: [(&[&str], &[&str]); 12] = [
     (&["third-era.json"], &["a federated job trains with the settings of its file here; KFLTK used batches of 16 of this data set"]),
     (&["third-era-distributed.json"], &["no trainer of KFLTK used it"]),
     (&["x_experimentConfiguration.json"], &[]),
-    (&["seed-two-jobs.json"], &["each job arrives once, since no file says for how long they arrive", "with gaps of `lambda` seconds"]),
+    (&["seed-two-jobs.json"], &["each job arrives once, since no file sets a duration", "with gaps of `lambda` seconds"]),
     (&["seed-two-jobs.json", "seed-cluster.json"], &["jobs arrive for `duration` (10min), with gaps whose mean is `lambda` in seconds"]),
     (&["seed-fifty-jobs.json"], &["every job trains (here and 49 times more)"]),
     (
@@ -156,7 +156,7 @@ fn files_of_may_2022_are_batches_with_their_own_seeds() {
         let (experiment, warnings) = read(&["third-era.json", cluster]);
         assert_eq!(experiment.stream.expect("present").orchestrator, OrchestratorType::Batch);
         assert_eq!(experiment.seeds.len(), 3);
-        assert!(warnings.render(false).contains("has no effect: the arrival file's `randomSeed` says the seeds"), "{warnings}");
+        assert!(warnings.render(false).contains("has no effect: the arrival file's `randomSeed` sets the seeds"), "{warnings}");
     }
     let files = [source("kfltk/third-era.json"), source("kfltk/cluster-batch-serial.json")];
     let simulated = ["cluster.orchestrator.orchestrator_type=simulated".parse().expect("an override")];

@@ -38,7 +38,7 @@ pub fn problem(error: &ureq::Error) -> String {
     let problem = error.to_string();
     // This is rustls's name for the error; ureq passes on only its text.
     let hint = if problem.contains("UnknownIssuer") {
-        "; no authority that is trusted has signed the server's certificate (trusted are this machine's, or those that SSL_CERT_FILE or SSL_CERT_DIR name)"
+        "; the server's certificate isn't signed by a trusted authority (trusted are those of this machine, or of SSL_CERT_FILE or SSL_CERT_DIR)"
     } else {
         ""
     };

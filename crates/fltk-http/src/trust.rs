@@ -15,7 +15,7 @@ const FOLDERS: &str = "SSL_CERT_DIR";
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
     /// A variable provides no certificate.
-    #[error("{variable} is `{}`, where no certificate is{problem}\nhint: it names certificates in PEM format; unset it to trust whom this machine trusts", place.display())]
+    #[error("{variable} is `{}`, which has no certificate{problem}\nhint: it names certificates in PEM format; unset it to trust the authorities of this machine", place.display())]
     Named {
         /// The variable.
         variable: &'static str,

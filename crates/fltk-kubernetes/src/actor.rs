@@ -185,7 +185,7 @@ impl Actor {
             let RunContext { run, namespace, .. } = &*self.context;
             let began = began.map(|began| format!(", begun at {began}")).unwrap_or_default();
             return Err(Stop::Refused(format!(
-                "`{name}` in namespace `{namespace}` is of another stream that is called `{run}` too{began}: give one of them another `--id`"
+                "`{name}` in namespace `{namespace}` belongs to another stream named `{run}`{began}: give one of them another `--id`"
             )));
         }
         if attempt_of(&job).is_some_and(|there| there >= attempt) {

@@ -51,7 +51,7 @@ const EXIT_USAGE: i32 = 2;
 pub enum ClaimError {
     /// The claim doesn't exist.
     #[error(
-        "there is no claim `{claim}` in namespace `{namespace}`\nhint: `kubectl get persistentvolumeclaims --namespace {namespace}` lists those there are"
+        "there is no claim `{claim}` in namespace `{namespace}`\nhint: `kubectl get persistentvolumeclaims --namespace {namespace}` lists the existing ones"
     )]
     NoClaim {
         /// The claim.
@@ -103,7 +103,7 @@ pub enum ClaimError {
         problem: String,
     },
     /// The process was asked to stop.
-    #[error("stopped before pod `{pod}` ran; it isn't left behind")]
+    #[error("stopped before pod `{pod}` ran; the pod is removed")]
     Stopped {
         /// The pod.
         pod: String,
@@ -220,11 +220,11 @@ async fn wait(pods: &Api<Pod>, events: &Api<Event>, name: &str, reader: &Reader,
     let (claim, pod) = (reader.claim.clone(), name.to_owned());
     let deadline = Instant::now() + RUN_LIMIT;
     let mut watch = pin!(watch_object(pods.clone(), name));
-    let mut reason = "its container isn't made yet".to_owned();
+    let mut reason = "its container isn't created yet".to_owned();
     let mut was_there = false;
     loop {
         if Instant::now() >= deadline {
-            return Err(ClaimError::NotRunning { claim, pod, reason: format!("given up after {} s: {reason}", RUN_LIMIT.as_secs()) });
+            return Err(ClaimError::NotRunning { claim, pod, reason: format!("timed out after {} s: {reason}", RUN_LIMIT.as_secs()) });
         }
         let now = match timeout(QUIET_LIMIT, watch.next()).await {
             Ok(Some(Ok(Some(seen)))) => {

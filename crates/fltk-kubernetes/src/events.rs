@@ -77,10 +77,10 @@ fn words(action: &Action, job: &Job) -> Option<(&'static str, String)> {
             (waited >= WAIT_MIN).then(|| ("Admitted", format!("Admitted after {waited:.1} s in the queue of the stream")))
         }
         Action::Start { attempt, .. } => {
-            Some(("Resumed", format!("Its place is free again; it goes on from its checkpoint (start {attempt})")))
+            Some(("Resumed", format!("Its place is free again; it resumes from its checkpoint (start {attempt})")))
         }
         Action::Suspend { for_job, .. } => {
-            Some(("Preempted", format!("Suspended: job {for_job}, of higher priority, wants its place; it goes on later")))
+            Some(("Preempted", format!("Suspended: preempted by job {for_job} of higher priority; it resumes later")))
         }
     }
 }

@@ -126,7 +126,7 @@ impl RunContext {
             };
             for path in net.into_iter().chain(&task.dataset.path).filter(|path| !path.starts_with('/')) {
                 refusals.push(format!(
-                    "task `{}`: `{path}` is relative to the experiment file, which pods don't have the neighbours of: name a path in the image, or on a volume",
+                    "task `{}`: `{path}` is relative to the experiment file, whose folder pods don't have: name a path in the image, or on a volume",
                     task.name
                 ));
             }
@@ -142,7 +142,7 @@ impl RunContext {
         let queue = self.config.labels.get(QUEUE_LABEL)?;
         let group = self.experiment.stream.as_ref()?.groups.iter().find(|group| group.preempt)?;
         Some(format!(
-            "group `{}` has `preempt`, and the label `{QUEUE_LABEL}: {queue}` leaves to Kueue who is suspended, which would undo it at once: leave out one \
+            "group `{}` has `preempt`, and the label `{QUEUE_LABEL}: {queue}` lets Kueue decide which jobs are suspended, which would undo a preemption at once: leave out one \
              of them; with Kueue, its own workload priorities push out others",
             group.name
         ))
@@ -165,7 +165,7 @@ impl RunContext {
             CleanPodPolicy::All => "All",
         };
         refusals.push(format!(
-            "`clean_pod_policy: {asked}` is the training operator's, and a `TrainJob` always loses the pods that still run: leave it out, or use `backend: pytorchjob`"
+            "`clean_pod_policy: {asked}` is the training operator's, and a `TrainJob` always removes the pods that still run: leave it out, or use `backend: pytorchjob`"
         ));
         refusals
     }

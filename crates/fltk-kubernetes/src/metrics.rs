@@ -63,9 +63,9 @@ impl Metrics {
         let api_seconds = Family::<VerbLabel, Histogram>::new_with_constructor(|| Histogram::new(exponential_buckets(0.001, 2.0, 15)));
         registry.register_with_unit("api_request", "Requests to the API server", Unit::Seconds, api_seconds.clone());
         let api_retries = Counter::default();
-        registry.register("api_retries", "Requests that failed and were tried again", api_retries.clone());
+        registry.register("api_retries", "Requests that failed and were retried", api_retries.clone());
         let watch_errors = Counter::default();
-        registry.register("watch_errors", "Watches that failed and were begun again", watch_errors.clone());
+        registry.register("watch_errors", "Watches that failed and were restarted", watch_errors.clone());
         let counted = Mutex::new(Counted::default());
         Self { registry, jobs, arrivals, counted, queue_seconds, response_seconds, api_seconds, api_retries, watch_errors }
     }

@@ -29,7 +29,7 @@ const TRIES: u32 = 8;
 #[derive(Debug, ThisError)]
 pub enum PreflightError {
     /// The API server doesn't answer, or its answer is not as expected.
-    #[error("the API server doesn't answer: {0}\nhint: does `kubectl version` with the same kubeconfig and context?")]
+    #[error("the API server doesn't answer: {0}\nhint: check it with `kubectl version` and the same kubeconfig and context")]
     Away(String),
     /// The cluster doesn't know the kind of job objects.
     #[error(
@@ -50,7 +50,7 @@ pub enum PreflightError {
     NoNamespace(String),
     /// Some rights are missing.
     #[error(
-        "rights are missing in namespace `{namespace}`:\n{}\nhint: a Role, or a ClusterRole for all namespaces, with these rules, bound to whom the orchestrator runs as",
+        "rights are missing in namespace `{namespace}`:\n{}\nhint: a Role, or a ClusterRole for all namespaces, with these rules, bound to the orchestrator's account",
         list(missing)
     )]
     Forbidden {
@@ -61,7 +61,7 @@ pub enum PreflightError {
     },
     /// A new stream would take another stream's jobs for its own.
     #[error(
-        "namespace `{namespace}` has jobs of another stream that is called `{run}` too, such as `{job}`\nhint: choose another `--id`; or, if that one isn't wanted any more, remove its jobs first: `fltk cluster --down {run} --namespace {namespace}`"
+        "namespace `{namespace}` has jobs of another stream named `{run}`, such as `{job}`\nhint: choose another `--id`; or, if that stream is no longer needed, remove its jobs first: `fltk cluster --down {run} --namespace {namespace}`"
     )]
     Taken {
         /// The name that both streams have.

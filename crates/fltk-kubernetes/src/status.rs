@@ -132,7 +132,7 @@ pub(super) fn problem(ended: &ContainerStateTerminated, report: Option<&Terminat
     };
     let said = said.map(|said| format!(": {}", plain(&said))).unwrap_or_default();
     let words = match ended.reason.as_deref() {
-        Some("OOMKilled") => format!("out of memory: it was killed at its limit; ask for more `memory` in the task's `resources`{said}"),
+        Some("OOMKilled") => format!("out of memory: it was killed at its limit; raise `memory` in the task's `resources`{said}"),
         Some(reason) if reason != "Error" => format!("exit code {}, {reason}{said}", ended.exit_code),
         _ if ended.exit_code == KILLED => format!("killed, exit code {KILLED}{said}"),
         _ => format!("exit code {}{said}", ended.exit_code),

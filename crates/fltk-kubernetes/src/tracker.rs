@@ -385,7 +385,7 @@ impl Tracker {
         for (id, reason) in hopeless {
             let since = *self.hopeless.entry(id.clone()).or_insert(now);
             if now.saturating_duration_since(since) >= patience {
-                let reason = format!("given up after {} s: {reason}", patience.as_secs());
+                let reason = format!("timed out after {} s: {reason}", patience.as_secs());
                 self.events.push(Event::ended(id, Outcome::Failed, reason));
             }
         }

@@ -101,14 +101,14 @@ impl fmt::Display for NotRunning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Held => f.write_str(
-                "its object is suspended by somebody else, such as a queue that has no room: it goes on when that is taken back",
+                "its object is suspended by somebody else, such as a queue without capacity: it continues when the suspension ends",
             ),
-            Self::NoOperator => f.write_str("no operator has taken it up yet: does the operator run?"),
+            Self::NoOperator => f.write_str("no operator has processed it yet: does the operator run?"),
             Self::Pods { waiting, num_pods, why } => write!(f, "{waiting} of {num_pods} pods wait: {why}"),
             Self::NotMade { missing, num_pods, why: Some(why) } => write!(f, "{missing} of {num_pods} pods can't be made: {why}"),
             Self::NotMade { missing, num_pods, why: None } => write!(
                 f,
-                "{missing} of {num_pods} pods aren't there, which its operator should make: a quota or a limit range of the namespace, its pod security \
+                "{missing} of {num_pods} pods aren't there, which its operator should create: a quota or a limit range of the namespace, its pod security \
                  standard, or a service account that doesn't exist may be in the way; `kubectl describe` of the job says what"
             ),
         }
@@ -130,10 +130,10 @@ impl fmt::Display for NotSuspended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Undone => f.write_str(
-                "it was asked to be suspended, and its object isn't: somebody took that back, as Kueue does, which decides by itself who is suspended, or \
+                "its suspension was requested, but its object isn't suspended: somebody revoked that, as Kueue does, which decides by itself which jobs are suspended, or \
                  it isn't done yet; it runs on, and the job that wants its place waits",
             ),
-            Self::NoOperator => f.write_str("its object is suspended, and its operator hasn't done that yet: does the operator run?"),
+            Self::NoOperator => f.write_str("its object is suspended, but its operator hasn't acted on it yet: does the operator run?"),
             Self::Pods(count) => write!(f, "it is suspended, and {count} of its pods are still there: does their node answer?"),
         }
     }

@@ -10,7 +10,7 @@ pub enum TrainError {
     Torch(String),
     /// The number of the net's outputs differs from the data set's number of classes.
     #[error(
-        "net `{net}` tells {net_classes} classes apart, the data set has {data_classes}\nhint: choose a net made for the data set, see `fltk nets list`"
+        "net `{net}` distinguishes {net_classes} classes, the data set has {data_classes}\nhint: choose a net made for the data set, see `fltk nets list`"
     )]
     Classes {
         /// The net.
@@ -34,7 +34,7 @@ pub enum TrainError {
     #[error("a batch does not fit: {0}")]
     Batch(String),
     /// A strategy asks for an extra value that this trainer can't compute.
-    #[error("the strategy asks for `{name}`, which is unknown here")]
+    #[error("the strategy requests `{name}`, which isn't supported")]
     Extra {
         /// The name of the extra value.
         name: String,

@@ -46,7 +46,7 @@ pub struct Client {
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The address isn't that of a server.
-    #[error("`{address}` is no address of a server: {problem}\nhint: such as `http://localhost:8080`, where `fltk serve` listens")]
+    #[error("`{address}` isn't the address of a server: {problem}\nhint: such as `http://localhost:8080`, where `fltk serve` listens")]
     Address {
         /// The address that was given, without secrets.
         address: String,
@@ -77,7 +77,7 @@ pub enum ClientError {
         hint: String,
     },
     /// The response isn't one of a server of records.
-    #[error("`{url}` answers with something else than records: {problem}\nhint: is it `fltk serve`?")]
+    #[error("`{url}` answers with something other than records: {problem}\nhint: is it `fltk serve`?")]
     Answer {
         /// The URL of the request.
         url: String,
@@ -218,10 +218,10 @@ impl Client {
         let message = said.unwrap_or_else(|| status.canonical_reason().unwrap_or("no reason").to_owned());
         let hint = match (status.as_u16(), &self.token) {
             (401, _) if answered != self.origin => {
-                format!("\nhint: it sends one on to `{}`, which is shown no token or password; is that the address?", printable(&answered))
+                format!("\nhint: it redirects to `{}`, which gets no token or password; is that the right address?", printable(&answered))
             }
             (401, None) => "\nhint: `--token-file FILE`, or the variable FLTK_TOKEN".to_owned(),
-            (401, Some(_)) => "\nhint: the token that was sent is not the server's".to_owned(),
+            (401, Some(_)) => "\nhint: the token isn't the server's".to_owned(),
             _ => String::new(),
         };
         ClientError::Refused { url: self.url(path), status: status.as_u16(), message: printable(&message), hint }

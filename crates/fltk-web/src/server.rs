@@ -129,7 +129,7 @@ fn router(site: Site, knows_its_names: bool) -> Router {
     }
     let api = api
         .fallback(|| async { ApiError::new(StatusCode::NOT_FOUND, "there is nothing at this path") })
-        .method_not_allowed_fallback(|| async { ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "only GET: nothing is written here") })
+        .method_not_allowed_fallback(|| async { ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "only GET is supported") })
         // Only authorized clients learn about a path, or that there is none.
         .layer(from_fn_with_state(shared.clone(), authorize));
     let [healthy, is_ready] = PROBES;
@@ -161,7 +161,7 @@ async fn ready(State(shared): State<Shared>) -> Response {
 
 async fn authorize(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     if shared.knows_its_names && !host::is_known(&request, &shared.site.hosts) {
-        let problem = "this server is asked by an address, as `localhost` or by a name that it was given, not by this one\nhint: `--host NAME` (of the chart: `extractor.serve.hosts`); or `--token-file FILE` in place of names";
+        let problem = "this server answers to an address, to `localhost` or to a name that it was given, not to this one\nhint: `--host NAME` (of the chart: `extractor.serve.hosts`); or `--token-file FILE` in place of names";
         return ApiError::new(StatusCode::MISDIRECTED_REQUEST, problem).into_response();
     }
     if let Some(token) = &shared.site.token {
@@ -221,7 +221,7 @@ impl Shared {
     async fn permit(&self) -> Result<OwnedSemaphorePermit, ApiError> {
         match timeout(READER_WAIT, Arc::clone(&self.readers).acquire_owned()).await {
             Ok(Ok(permit)) => Ok(permit),
-            _ => Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too many are reading: try again later")),
+            _ => Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too many requests: try again later")),
         }
     }
 }

@@ -36,7 +36,7 @@ pub fn program() -> anyhow::Result<PathBuf> {
         return Ok(program);
     }
     let message = format!(
-        "this `fltk` is installed without the part that trains: there is no `{}`\nhint: `cargo build --release` builds both programs, which belong into one folder; of the images, `training` has both",
+        "this `fltk` is installed without the part that trains: there is no `{}`\nhint: `cargo build --release` builds both programs, which belong in one folder; of the images, `training` has both",
         program.display()
     );
     Err(failure(Exit::General, message))
@@ -63,7 +63,7 @@ pub fn check() -> anyhow::Result<()> {
         return Ok(());
     }
     let message = format!(
-        "`fltk` and `{PROGRAM}` are of different builds: {} and {ours}\nhint: `cargo build --release` builds both programs, which belong into one folder",
+        "`fltk` and `{PROGRAM}` are of different builds: {} and {ours}\nhint: `cargo build --release` builds both programs, which belong in one folder",
         theirs.display()
     );
     Err(failure(Exit::General, message))

@@ -97,12 +97,12 @@ pub fn verdict(rows: &[JobRow], folder: &StreamFolder) -> anyhow::Result<()> {
             let path = folder.path().display();
             // Only failed jobs can be retried, not those that were removed or never ended.
             let retry = if rows.iter().any(|row| row.state == "failed") {
-                format!("; `--resume {path} --retry-failed` tries those again that failed")
+                format!("; `--resume {path} --retry-failed` retries failed jobs")
             } else {
                 String::new()
             };
             let message =
-                format!("{failed} of {} jobs didn't succeed\nhint: `fltk explain JOB --stream {path}` says why{retry}", rows.len());
+                format!("{failed} of {} jobs didn't succeed\nhint: `fltk explain JOB --stream {path}` shows why{retry}", rows.len());
             Err(failure(Exit::Run, message))
         }
     }

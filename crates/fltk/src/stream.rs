@@ -132,7 +132,7 @@ impl Begun {
             Place::Kubernetes(context) => Ok(context),
             Place::Here => {
                 let path = self.folder.path().display();
-                let message = format!("`{path}` is a stream for one machine\nhint: `fltk run --resume {path}` goes on with it");
+                let message = format!("`{path}` is a stream for one machine\nhint: `fltk run --resume {path}` resumes it");
                 Err(failure(Exit::Records, message))
             }
         }

@@ -106,7 +106,7 @@ fn results_are_copied_over_http_unchanged_and_once() {
     fs::write(home.path().join("copies").join(&second).join("journal.jsonl"), "mine\n").unwrap();
     let output = run(home.path(), &["extract", "--into", "copies", "--from", &server.url]);
     assert_eq!(output.status.code(), Some(6), "{}", said(&output));
-    assert!(said(&output).contains(&format!("run {first}: got in place of an older copy")), "{}", said(&output));
+    assert!(said(&output).contains(&format!("run {first}: copied in place of an older copy")), "{}", said(&output));
     assert!(said(&output).contains("has other records"), "{}", said(&output));
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "0 got, 1 replaced, 0 there already, 1 failed\n");
     assert_eq!(fs::read_to_string(home.path().join("copies").join(&second).join("journal.jsonl")).unwrap(), "mine\n");

@@ -155,7 +155,7 @@ impl Columns {
 fn priority(number: f64, text: &str) -> Result<i32, String> {
     let text = text.escape_debug();
     if number.fract() != 0.0 {
-        return Err(format!("the priority `{text}` is no whole number"));
+        return Err(format!("the priority `{text}` isn't a whole number"));
     }
     if !(f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&number) {
         return Err(format!("the priority `{text}` isn't between {} and {}", i32::MIN, i32::MAX));

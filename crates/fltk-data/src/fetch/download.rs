@@ -50,7 +50,7 @@ enum Problem {
     Truncated { received: u64, expected: u64 },
     #[error("it offers {offered} bytes where {expected} are expected")]
     Size { offered: u64, expected: u64 },
-    #[error("it resumes at another place than it was asked to (`{0}`)")]
+    #[error("it resumes at another offset than requested (`{0}`)")]
     Range(String),
     #[error("its SHA-256 is {found}, not {expected}")]
     Checksum { found: String, expected: String, resumed: bool },

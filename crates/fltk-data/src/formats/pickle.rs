@@ -183,7 +183,7 @@ impl<'a> Machine<'a> {
                 let range = self.take(len)?;
                 let bytes = &self.bytes[range];
                 if len > 8 {
-                    return Err(format!("it has a number of {len} bytes, more than any here has"));
+                    return Err(format!("it has a number of {len} bytes, which is too long"));
                 }
                 let fill = if bytes.last().is_some_and(|byte| byte & 0x80 != 0) { 0xff } else { 0 };
                 let mut whole = [fill; 8];
@@ -244,7 +244,7 @@ impl<'a> Machine<'a> {
             }
             b'h' | b'j' => {
                 let place = self.number(if opcode == b'h' { 1 } else { 4 })? as u32;
-                let id = *self.memo.get(&place).ok_or_else(|| format!("it gets what it never put ({place})"))?;
+                let id = *self.memo.get(&place).ok_or_else(|| format!("it reads a memo entry that it never wrote ({place})"))?;
                 self.push_id(id)?;
             }
             b'c' => {
@@ -255,13 +255,13 @@ impl<'a> Machine<'a> {
                 let names = self.pop_last(2)?;
                 let text = |id: Id| raw(&self.objects[id], self.bytes).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
                 let (Some(module), Some(name)) = (text(names[0]), text(names[1])) else {
-                    return Err("it names a function by what is no text".to_owned());
+                    return Err("it names a function by a value that isn't text".to_owned());
                 };
                 self.global(&module, &name)?;
             }
             b'R' => self.call()?,
             b'b' => self.build()?,
-            other => return Err(format!("it has the instruction {}, which plain data doesn't need; it was not obeyed", name_of(other))),
+            other => return Err(format!("it has the instruction {}, which plain data doesn't need; it was not executed", name_of(other))),
         }
         Ok(None)
     }
@@ -284,7 +284,7 @@ impl<'a> Machine<'a> {
     fn call(&mut self) -> Result<(), String> {
         let called = self.pop_last(2)?;
         let (Object::Global(global), Object::Tuple(arguments)) = (&self.objects[called[0]], &self.objects[called[1]]) else {
-            return Err("it calls what is no function that is known here; it was not called".to_owned());
+            return Err("it calls an unknown function; it was not called".to_owned());
         };
         let made = match (global, arguments.as_slice()) {
             (Global::Reconstruct, [class, ..]) if matches!(self.objects[*class], Object::Global(Global::Ndarray)) => Object::Array(None),
@@ -293,11 +293,11 @@ impl<'a> Machine<'a> {
             (Global::Encode, [text, encoding]) if raw(&self.objects[*encoding], self.bytes) == Some(b"latin1") => {
                 let text = raw(&self.objects[*text], self.bytes).and_then(|bytes| std::str::from_utf8(bytes).ok());
                 let bytes = text.and_then(|text| text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect::<Option<Vec<u8>>>());
-                let bytes = bytes.ok_or("it has a text that is no bytes")?;
-                self.latin1_left = self.latin1_left.checked_sub(bytes.len()).ok_or("it makes more bytes of texts than it has")?;
+                let bytes = bytes.ok_or("it has a text that can't be converted to bytes")?;
+                self.latin1_left = self.latin1_left.checked_sub(bytes.len()).ok_or("it converts more text to bytes than it has")?;
                 Object::Latin1(bytes)
             }
-            _ => return Err(format!("it calls {global:?} otherwise than numpy and Python do")),
+            _ => return Err(format!("it calls {global:?} differently than numpy and Python do")),
         };
         self.push(made)
     }
@@ -310,7 +310,7 @@ impl<'a> Machine<'a> {
             Object::Array(of) => *of = Some(state),
             // This is the byte order and the like, which doesn't matter for unsigned bytes.
             Object::Dtype(_) => {}
-            _ => return Err("it gives a state to what is no array; it was not obeyed".to_owned()),
+            _ => return Err("it sets the state of something other than an array; it was not executed".to_owned()),
         }
         Ok(())
     }
@@ -318,7 +318,7 @@ impl<'a> Machine<'a> {
     fn append(&mut self, items: Vec<Id>) -> Result<(), String> {
         match self.stack.last().map(|id| &mut self.objects[*id]) {
             Some(Object::List(list)) => list.extend(items),
-            _ => return Err("it appends to what is no list".to_owned()),
+            _ => return Err("it appends to something other than a list".to_owned()),
         }
         Ok(())
     }
@@ -326,7 +326,7 @@ impl<'a> Machine<'a> {
     fn set(&mut self, items: &[Id]) -> Result<(), String> {
         match self.stack.last().map(|id| &mut self.objects[*id]) {
             Some(Object::Dict(entries)) => entries.extend(pairs(items)?),
-            _ => return Err("it sets an item of what is no dict".to_owned()),
+            _ => return Err("it sets an item of something other than a dict".to_owned()),
         }
         Ok(())
     }
@@ -374,7 +374,7 @@ impl<'a> Machine<'a> {
         let floor = self.marks.last().copied().unwrap_or(0);
         match self.stack.len().checked_sub(num) {
             Some(from) if from >= floor => Ok(self.stack.split_off(from)),
-            _ => Err("it takes more than it has put".to_owned()),
+            _ => Err("it pops from an empty stack".to_owned()),
         }
     }
 

@@ -54,7 +54,7 @@ pub enum PartitionError {
     },
     /// A class has fewer samples than clients that should hold it.
     #[error(
-        "class {class} has {samples} samples for {holders} clients that should hold it\nhint: use fewer clients, or fewer classes a client"
+        "class {class} has {samples} samples for {holders} clients that should hold it\nhint: use fewer clients, or fewer classes per client"
     )]
     ClassTooSmall {
         /// The class.
@@ -85,7 +85,7 @@ pub enum PartitionError {
         num_classes: usize,
     },
     /// There are not that many different classes.
-    #[error("`{partition}` asks for {asked} classes a client; it must be in 1..={num_classes}")]
+    #[error("`{partition}` asks for {asked} classes per client; it must be in 1..={num_classes}")]
     ClassesPerClient {
         /// The partition's name.
         partition: &'static str,
@@ -120,7 +120,7 @@ pub enum PartitionError {
     #[error("`natural_id` needs a data set with clients of its own, such as `shakespeare`")]
     NoNaturalClients,
     /// The number of natural ids differs from the number of samples.
-    #[error("there are {ids} natural clients' ids for {samples} samples")]
+    #[error("there are {ids} ids of natural clients for {samples} samples")]
     NaturalIds {
         /// The number of ids given.
         ids: usize,
@@ -128,7 +128,7 @@ pub enum PartitionError {
         samples: usize,
     },
     /// There are fewer natural clients than clients requested.
-    #[error("{clients} clients are asked for, but the data set has {natural} of its own\nhint: use at most {natural} clients")]
+    #[error("{clients} clients are requested, but the data set has {natural} of its own\nhint: use at most {natural} clients")]
     TooFewNaturalClients {
         /// The number of clients requested.
         clients: u32,

@@ -38,7 +38,7 @@ fn divide(request: &Request<'_>, rng: &mut ChaCha8Rng) -> Result<Parts, Partitio
         return Err(PartitionError::Parameter { name: "shards_per_client", value: 0.0, range: "at least 1" });
     }
     if (labels.len() as u64) < shards {
-        return Err(PartitionError::TooFewSamples { samples: labels.len(), parts: shards, each: 1, also: ", or fewer shards a client" });
+        return Err(PartitionError::TooFewSamples { samples: labels.len(), parts: shards, each: 1, also: ", or fewer shards per client" });
     }
     let sorted = by_class_shuffled(labels, num_classes, rng).concat();
     // The number is at most the number of samples, so it fits.

@@ -104,7 +104,7 @@ fn check_simulated(experiment: &Experiment, stream: &StreamConfig, places: &Plac
     if stream.duration.is_none_or(|duration| duration.as_millis() == 0) {
         let place = places.at("stream.duration");
         let problem = Problem::error(place.span, format!("a simulated stream needs a `{}` above 0", place.name));
-        problems.push(problem.hint("say how long jobs arrive"));
+        problems.push(problem.hint("it's the time during which jobs arrive"));
     }
     if stream.groups.is_empty() {
         let problem = Problem::error(orchestrator.span, "a simulated stream has no arrival groups: nothing would ever arrive");

@@ -151,7 +151,7 @@ fn make_main(class: &mut Node, kind: ExperimentType, problems: &mut Vec<Problem>
             Some(epochs) if epochs.value == Value::Int(0) => {
                 problems.push(
                     Problem::error(epochs.span, "`totalEpochs` must be at least 1, not `0`")
-                        .hint("a distributed job trains for so many epochs"),
+                        .hint("it's the number of epochs of a distributed job"),
                 );
             }
             Some(epochs) => put(class.get_mut("hyperParameters")?, "default", "totalEpochs", epochs),

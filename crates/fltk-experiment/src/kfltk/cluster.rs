@@ -15,7 +15,7 @@ use super::{
 use fltk_core::{catalogue::Catalogues, seed::Seed};
 
 const NEVER_READ: &str = "KFLTK never read it";
-const RUN_FOLDER: &str = "fltk writes to the run's folder";
+const RUN_FOLDER: &str = "fltk writes its results to the run's folder";
 
 /// The contents of a cluster file, as far as they have an effect.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,7 +54,7 @@ struct ClusterSection {
     #[expect(dead_code, reason = "checked, never used")]
     client: Option<Client>,
     #[expect(dead_code, reason = "checked, never used")]
-    #[schemars(extend("x-no-effect" = "the seed era's; nothing waits for clients here"))]
+    #[schemars(extend("x-no-effect" = "it's of the seed era, and fltk doesn't wait for clients"))]
     wait_for_clients: Option<bool>,
     namespace: Option<String>,
     image: Option<String>,
@@ -66,13 +66,13 @@ struct Orchestrator {
     orchestrator_type: Option<OrchestratorType>,
     parallel_execution: Option<bool>,
     #[expect(dead_code, reason = "checked, never used")]
-    #[schemars(extend("x-no-effect" = "the seed era's; nothing waits for clients here"))]
+    #[schemars(extend("x-no-effect" = "it's of the seed era, and fltk doesn't wait for clients"))]
     wait_for_clients: Option<bool>,
     #[expect(dead_code, reason = "checked, never used")]
-    #[schemars(extend("x-no-effect" = "the seed era's; Kubernetes names the service"))]
+    #[schemars(extend("x-no-effect" = "it's of the seed era, and Kubernetes names the service"))]
     service: Option<String>,
     #[expect(dead_code, reason = "checked, never used")]
-    #[schemars(extend("x-no-effect" = "the seed era's; the network interface isn't chosen here"))]
+    #[schemars(extend("x-no-effect" = "it's of the seed era, and fltk doesn't choose a network interface"))]
     nic: Option<String>,
 }
 

@@ -25,8 +25,8 @@ use fltk_core::{
     seed::Seed,
 };
 
-const STARTER: &str = "who starts a rank says it";
-const RUN_FOLDER: &str = "fltk writes to the run's folder";
+const STARTER: &str = "the launcher of the ranks sets it";
+const RUN_FOLDER: &str = "fltk writes its results to the run's folder";
 const ONE_PROCESS: &str = "`fltk run` trains all clients in one process";
 
 #[derive(Deserialize, JsonSchema)]
@@ -70,7 +70,7 @@ struct FlatFile {
     momentum: Option<f64>,
     /// The optimizer.
     optimizer: Option<OptimizerName>,
-    #[schemars(extend("x-no-effect" = "neither KFLTK nor fltk reads it: `lr` and `momentum` count"))]
+    #[schemars(extend("x-no-effect" = "neither KFLTK nor fltk reads it: `lr` and `momentum` are used"))]
     optimizer_args: Option<serde_json::Value>,
     aggregation: Option<Aggregation>,
     loss_function: Option<String>,
@@ -121,9 +121,9 @@ struct FlatFile {
     save_data_append: Option<serde_json::Value>,
     #[schemars(extend("x-no-effect" = "TensorBoard's event files are always written"))]
     tensor_board_active: Option<serde_json::Value>,
-    #[schemars(extend("x-no-effect" = "models begin with random weights, by the seed"))]
+    #[schemars(extend("x-no-effect" = "models start from random weights, drawn with the seed"))]
     default_model_folder_path: Option<serde_json::Value>,
-    #[schemars(extend("x-no-effect" = "`--data DIR` says where data sets are"))]
+    #[schemars(extend("x-no-effect" = "`--data DIR` sets the folder of data sets"))]
     data_path: Option<serde_json::Value>,
 }
 
@@ -160,7 +160,7 @@ const NAMES: [(&str, &str); 9] = [
 ];
 
 /// The message about keys that have no equal here.
-const NO_EQUAL: &str = "it has no equal here, and is left out";
+const NO_EQUAL: &str = "fltk has no equivalent, and ignores it";
 
 /// True if `root` is such a file, judged by its keys.
 pub(crate) fn is(root: &Node) -> bool {
@@ -191,7 +191,7 @@ fn take_old_names(root: &mut Node, problems: &mut Vec<Problem>) {
     for (old, new) in ALIASES {
         let Some(at) = entries.iter().position(|entry| entry.key == old) else { continue };
         if entries.iter().any(|entry| entry.key == new) {
-            let message = format!("`{old}` has no effect beside `{new}`");
+            let message = format!("`{old}` has no effect if `{new}` is given");
             problems.push(Problem::new(Severity::Note, Some(entries[at].key_span), message));
             entries.remove(at);
         } else {
@@ -286,9 +286,9 @@ fn note_defaults(file: &FlatFile, batch_size: u32, root: &Node, problems: &mut V
     let missing: Vec<String> =
         defaults.iter().filter(|(.., missing)| *missing).map(|(key, value, _)| format!("`{key}: {value}`")).collect();
     if !missing.is_empty() {
-        let message = format!("the file leaves out what is read as {}", missing.join(", "));
+        let message = format!("the file leaves out settings, which default to {}", missing.join(", "));
         let problem = Problem::new(Severity::Note, Some(lower::head(root)), message);
-        problems.push(problem.hint("these are KFLTK's defaults, but for `batch_size`; if the rest is in another file, put both into one"));
+        problems.push(problem.hint("these are KFLTK's defaults, except for `batch_size`; if the other settings are in another file, put both into one"));
     }
 }
 
@@ -297,10 +297,10 @@ fn note_what_is_not_here(file: &FlatFile, root: &Node, problems: &mut Vec<Proble
     for (key, value) in [("algorithm_name", &file.algorithm_name), ("offload_stategy", &file.offload_stategy)] {
         if let (Some(value), Some(node)) = (value.as_deref().filter(|value| *value != "vanilla"), root.get(key)) {
             let message = format!(
-                "the algorithm {} has no equal here: clients are chosen at random, and all of a round are waited for",
+                "the algorithm {} isn't supported: clients are chosen at random, and a round waits for all of them",
                 quote(value)
             );
-            problems.push(Problem::new(Severity::Warning, Some(node.span), message).hint("that is `vanilla`"));
+            problems.push(Problem::new(Severity::Warning, Some(node.span), message).hint("this is the algorithm `vanilla`"));
         }
     }
     if let (Some(true), Some(node)) = (file.cuda, root.get("cuda")) {

@@ -29,7 +29,7 @@ const WISHES: [(&[&str], &str); 8] = [
             "scalingconfig",
             "autoscaling",
         ],
-        "here `admission` says how much may run at once: `--set 'stream.admission={ type: capacity }'` counts what nodes have left, \
+        "here `admission` limits what runs at once: `--set 'stream.admission={ type: capacity }'` counts what nodes have left, \
          `{ type: max_concurrent, jobs: 4 }` counts jobs",
     ),
     (
@@ -42,7 +42,7 @@ const WISHES: [(&[&str], &str); 8] = [
     ),
     (
         &["gpu", "gpus", "numgpus", "nodeselector", "nodepool", "affinity", "tolerations", "tolerance", "imagepullpolicy", "pullpolicy"],
-        "here it's in a file with a `kubernetes` block, given beside this one: see `fltk schema --kubernetes`",
+        "here it's in a file with a `kubernetes` block, given together with this one: see `fltk schema --kubernetes`",
     ),
     (
         &[
@@ -59,7 +59,7 @@ const WISHES: [(&[&str], &str); 8] = [
     ),
     (
         &["algorithmname", "offloadstategy", "offloadstrategy", "clientselection", "selectionmethod", "selection"],
-        "here clients of a round are chosen at random, and all of them are waited for",
+        "fltk chooses the clients of a round at random, and waits for all of them",
     ),
 ];
 

@@ -203,12 +203,12 @@ pub(super) fn aggregate(aggregation: Option<Aggregation>, strategy: Option<Choic
 }
 
 /// The message for a file that asks for a GPU.
-pub(super) const CUDA: &str = "`cuda` is asked for, and fltk computes on the CPU";
+pub(super) const CUDA: &str = "`cuda` is requested, but fltk computes on the CPU";
 
 /// Notes that a federated job's schedule, which is at `span`, has an effect.
 pub(super) fn schedule_steps(span: Span) -> Problem {
     let message = "the schedule counts a client's local epochs; KFLTK never stepped it in federated jobs";
-    Problem::new(Severity::Note, Some(span), message).hint("remove it for what KFLTK did, or use `unit: round` in fltk's own format")
+    Problem::new(Severity::Note, Some(span), message).hint("remove it to train as KFLTK did, or use `unit: round` in fltk's own format")
 }
 
 /// Notes that a federated job trains with its file's settings, where KFLTK used others.
@@ -235,7 +235,7 @@ fn note_differences(class: &JobClass, kind: ExperimentType, hyper: &Node, node: 
     };
     let at = |block: &str, key: &str| node.get(block).and_then(|block| block.get(key)).map(|node| node.span);
     if kind == ExperimentType::Distributed && class.network_configuration.dataset == "mnist" {
-        let hint = "for what KFLTK did, write `fashion-mnist`";
+        let hint = "to train as KFLTK did, write `fashion-mnist`";
         note(
             Severity::Warning,
             at("networkConfiguration", "dataset"),

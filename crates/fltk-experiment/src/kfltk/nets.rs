@@ -14,7 +14,7 @@ pub(super) fn rename(node: &mut Node, keys: &[&str], problems: &mut Vec<Problem>
                 match &mut entry.node.value {
                     Value::Text(name) if keys.contains(&entry.key.as_str()) && is_lenet5(name) => {
                         if name != LENET5 {
-                            let message = format!("{} is read as `{LENET5}`, the LeNet-5 that is here", quote(name));
+                            let message = format!("{} is read as `{LENET5}`, fltk's LeNet-5", quote(name));
                             let problem = Problem::new(Severity::Note, Some(entry.node.span), message);
                             problems.push(problem.hint("forks of KFLTK added it under several names, and perhaps with other layers"));
                             LENET5.clone_into(name);

@@ -80,7 +80,7 @@ pub(super) fn partition_of(
             let alpha = value.unwrap_or(0.5);
             if !(0.001..=1_000_000.0).contains(&alpha) {
                 let message = format!("`{key}` of `dirichlet` is alpha, and must be in 0.001..1000000, not `{alpha}`");
-                problems.push(Problem::error(span, message).hint("small is heterogeneous, 100 is almost IID"));
+                problems.push(Problem::error(span, message).hint("a small alpha is heterogeneous, 100 is almost IID"));
                 return None;
             }
             Choice::new("dirichlet").with("alpha", alpha)
@@ -106,6 +106,6 @@ fn labels(key: &str, kind: &str, value: Option<f64>, span: Span, problems: &mut 
 
 fn unimplemented_there<T>(kind: &str, instead: &str, span: Span, problems: &mut Vec<Problem>) -> Option<T> {
     let message = format!("{} was declared in KFLTK and never implemented: it divided uniformly", quote(kind));
-    problems.push(Problem::error(span, message).hint(format!("say what is meant: `uniform`, or perhaps {}", quote(instead))));
+    problems.push(Problem::error(span, message).hint(format!("choose one: `uniform`, or perhaps {}", quote(instead))));
     None
 }

@@ -252,7 +252,7 @@ fn warn(class: &JobClass, node: &Node, problems: &mut Vec<Problem>) {
     if class.network_configuration.dataset == Dataset::Mnist {
         let message = "this is MNIST; KFLTK's distributed jobs read Fashion-MNIST here";
         let problem = Problem::new(Severity::Warning, at("networkConfiguration", "dataset"), message);
-        problems.push(problem.hint("for what KFLTK did, write `FASHIONMNIST`"));
+        problems.push(problem.hint("to train as KFLTK did, write `FASHIONMNIST`"));
     }
 }
 

@@ -37,20 +37,20 @@ pub(super) fn note(stream: &StreamConfig, tasks: &[Task], arrival: &Node, era: E
         OrchestratorType::Simulated if era == Era::Seed => {
             let duration = stream.duration.map(|duration| format!(" ({duration})")).unwrap_or_default();
             let message = format!(
-                "jobs arrive for `duration`{duration}, with gaps whose mean is `lambda` in seconds: so did KFLTK's loop in August 2021, which a later \
+                "jobs arrive for `duration`{duration}, with gaps whose mean is `lambda` in seconds: as in KFLTK's loop of August 2021, which a later \
                  commit ended after one job"
             );
-            note(lambda, message, "for each job once: `--set stream.orchestrator=batch`");
+            note(lambda, message, "to run each job once: `--set stream.orchestrator=batch`");
         }
         OrchestratorType::Batch if era == Era::Seed && !has_cluster && lambda.is_some() => {
-            let message = "each job arrives once, since no file says for how long they arrive".to_owned();
-            note(lambda, message, "give the cluster file beside this one: its `duration`, with gaps of `lambda` seconds");
+            let message = "each job arrives once, since no file sets a duration".to_owned();
+            note(lambda, message, "give the cluster file too: jobs then arrive during its `duration`, with gaps of `lambda` seconds");
         }
         OrchestratorType::Batch if !stream.parallel => {
             if may_differ(tasks) {
                 let message = "jobs of this batch run one after another in the order of the priorities that they draw, 0 where a job gives none; KFLTK's \
                                batch passed none on";
-                note(first_priorities(arrival), message.to_owned(), "for the order of the file: `--set stream.policy=fifo`");
+                note(first_priorities(arrival), message.to_owned(), "to keep the order of the file: `--set stream.policy=fifo`");
             }
         }
         OrchestratorType::Batch | OrchestratorType::Simulated | OrchestratorType::Trace => {}

@@ -21,9 +21,9 @@ pub fn refusals(context: &RunContext) -> Vec<String> {
     };
     const VALUE: &str = "letters, digits, and `-`, `_`, `.` between them, at most 63";
     const KEY: &str = "letters, digits, and `-`, `_`, `.` between them, at most 63, after a domain and `/` if there is one";
-    const DOMAIN: &str = "small letters, digits, and `-`, `.` between them, at most 253";
+    const DOMAIN: &str = "lower-case letters, digits, and `-`, `.` between them, at most 253";
     check(is_label_value(&context.run), &format!("the label `{RUN_LABEL}`"), &context.run, VALUE);
-    check(is_dns_label(&context.namespace), "the namespace", &context.namespace, "small letters, digits, and `-` between them, at most 63");
+    check(is_dns_label(&context.namespace), "the namespace", &context.namespace, "lower-case letters, digits, and `-` between them, at most 63");
     for (what, labels) in [("labels", &config.labels), ("node_selector", &config.node_selector)] {
         for (key, value) in labels {
             check(is_key(key), &format!("a key of `{what}`"), key, KEY);
@@ -47,7 +47,7 @@ pub fn refusals(context: &RunContext) -> Vec<String> {
     config.image_pull_secrets.iter().for_each(|name| check(is_subdomain(name), "a name in `image_pull_secrets`", name, DOMAIN));
     for variable in &config.env {
         let is_legal = !variable.name.is_empty() && variable.name.bytes().all(|c| (b' '..=b'~').contains(&c) && c != b'=');
-        check(is_legal, "a name in `env`", &variable.name, "characters of ASCII that are seen, without `=`");
+        check(is_legal, "a name in `env`", &variable.name, "printable ASCII characters, without `=`");
     }
     refusals
 }

@@ -36,7 +36,7 @@ const NEVER: &str = "restart_policy: Never";
 
 #[tokio::test(start_paused = true)]
 async fn failed_pod_reports_its_reason() {
-    let oom = "out of memory: it was killed at its limit; ask for more `memory` in the task's `resources`";
+    let oom = "out of memory: it was killed at its limit; raise `memory` in the task's `resources`";
     check(NEVER, Fate::ends(End::OutOfMemory), Fate::runs_on(), &format!("0: {oom}")).await;
     check(NEVER, Fate::runs_on(), Fate::ends(End::OutOfMemory), &format!("1: {oom}")).await;
     check(NEVER, report(3, "no data at `/d`\nhint: fetch it"), Fate::runs_on(), "0: exit code 3: no data at `/d` hint: fetch it").await;
@@ -155,7 +155,7 @@ async fn uncreatable_pods_are_reported() {
         cluster.scenario.refuse_pods(Some("exceeded quota: small, requested: requests.cpu=1"));
         let told = cluster
             .run(async |told| {
-                told.until_waits("pair", "2 of 2 pods aren't there, which its operator should make: a quota").await;
+                told.until_waits("pair", "2 of 2 pods aren't there, which its operator should create: a quota").await;
                 let (client, spec) = (cluster.scenario.client(), cluster.specs().remove(0));
                 let look = async || waits(&client, &cluster.context, &spec, false, cluster.now()).await;
                 let words = look().await.unwrap();

@@ -147,7 +147,7 @@ async fn absent_operator_is_reported() {
     cluster.scenario.operators_away(true);
     let told = cluster
         .run(async |told| {
-            told.until_waits("pair", "no operator has taken it up yet: does the operator run?").await;
+            told.until_waits("pair", "no operator has processed it yet: does the operator run?").await;
             cluster.scenario.operators_away(false);
         })
         .await;

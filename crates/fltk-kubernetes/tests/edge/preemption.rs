@@ -68,7 +68,7 @@ async fn preempted_job_is_suspended_and_resumed() {
     assert_eq!((low.suspensions, urgent.suspensions), (1, 0));
     assert!(low.run_seconds().unwrap() < low.service_seconds().unwrap() - 1.0, "it didn't run while the other did: {low:?}");
     assert!(urgent.admission_seconds().unwrap() > 0.0 && low.ended > urgent.ended);
-    assert_eq!(told.waits("urgent")[0], format!("jobs of lower priority are being pushed out for it: {}", low.job));
+    assert_eq!(told.waits("urgent")[0], format!("jobs of lower priority are being preempted for it: {}", low.job));
     assert_eq!(told.waits("low")[0], format!("another job runs, and only one may; frees when job {} ends", urgent.job));
     let events = cluster.scenario.names("events.events.k8s.io", None);
     let reasons = events.iter().map(|name| cluster.scenario.get("events.events.k8s.io", NAMESPACE, name).unwrap()["reason"].clone());

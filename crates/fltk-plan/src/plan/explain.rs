@@ -85,13 +85,13 @@ impl fmt::Display for Wait {
             Self::Concurrency { max: 1, frees: next } => write!(f, "another job runs, and only one may{}", frees(next)),
             Self::Concurrency { max, frees: next } => write!(f, "{max} jobs run, and no more may{}", frees(next)),
             Self::Capacity { misfit, frees: next } => write!(f, "{misfit}{}", frees(next)),
-            Self::Never { misfit } => write!(f, "{misfit}, and no place was found for them on empty nodes: ask for less, or add nodes"),
+            Self::Never { misfit } => write!(f, "{misfit}, and no place was found for them on empty nodes: request less, or add nodes"),
             Self::NoNodes => f.write_str("the nodes aren't known yet"),
             Self::Preempting { victims } => {
                 let names = victims.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-                write!(f, "jobs of lower priority are being pushed out for it: {names}")
+                write!(f, "jobs of lower priority are being preempted for it: {names}")
             }
-            Self::Behind { job } => write!(f, "job {job} goes first, and waits too"),
+            Self::Behind { job } => write!(f, "job {job} is ahead of it, and waits too"),
         }
     }
 }

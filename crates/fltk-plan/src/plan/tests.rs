@@ -126,7 +126,7 @@ fn gang_starts_when_all_pods_fit() {
         waits(&planner, "j1"),
         "2 of 3 pods unschedulable: insufficient cpu (2 nodes), untolerated taint gpu (1 node); frees in about 40 s when job j0 ends"
     );
-    assert_eq!(waits(&planner, "j2"), "job j1 goes first, and waits too");
+    assert_eq!(waits(&planner, "j2"), "job j1 is ahead of it, and waits too");
     // Once every other job ran, the one that can never start says so, and holds up no job.
     assert_eq!(started(&planner.step(at(100), ended("j0"))), ["j1"]);
     assert_eq!(started(&planner.step(at(101), ended("j1"))), ["j2"]);
@@ -195,7 +195,7 @@ fn preemption_suspends_as_few_jobs_as_needed() {
     let suspended: Vec<_> = actions.iter().map(|action| format!("{action:?}")).collect();
     assert_eq!(suspended.len(), 2, "{suspended:?}");
     assert!(suspended[0].contains("j1") && suspended[1].contains("j2"), "{suspended:?}");
-    assert_eq!(waits(&planner, "j3"), "jobs of lower priority are being pushed out for it: j1, j2");
+    assert_eq!(waits(&planner, "j3"), "jobs of lower priority are being preempted for it: j1, j2");
     assert_eq!(planner.outstanding(), actions);
     assert_eq!(
         planner.step(at(11), Event::Suspended { job: id("j1"), attempt: 1 }),

@@ -99,7 +99,7 @@ impl Staged<'_> {
         match verify::first_other(&self.seen, before, after) {
             None => Ok(()),
             Some(path) => {
-                let problem = "which is not what there is by the digests of where it comes from";
+                let problem = "which differs from the digests of its origin";
                 Err(ArchiveError::Entry { name: self.record.name.clone(), entry: files::printable(path), problem })
             }
         }

@@ -55,7 +55,7 @@ struct Walk<'a, 'b> {
 impl Walk<'_, '_> {
     fn folder(&mut self, folder: &OwnedFd, path: &str, depth: usize) -> Result<(), ArchiveError> {
         if depth > DEPTH_MAX {
-            return Err(self.too_much("folders within folders within folders: more than a record ever has"));
+            return Err(self.too_much("folders are nested deeper than in any record"));
         }
         (self.visit)(path, Node::Folder)?;
         let (folders, files) = self.list(folder, path)?;
@@ -106,7 +106,7 @@ impl Walk<'_, '_> {
             let Some(name) = kept(path, entry.file_name()) else { continue };
             self.entries += 1;
             if self.entries > ENTRIES_MAX {
-                return Err(self.too_much("more files than are looked at"));
+                return Err(self.too_much("too many files"));
             }
             match kind(folder.as_fd(), entry.file_name(), entry.file_type()).map_err(unreadable)? {
                 FileType::Directory => folders.push(name),

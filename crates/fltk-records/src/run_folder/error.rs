@@ -45,7 +45,7 @@ pub enum RunError {
         path: PathBuf,
     },
     /// The folder wasn't made by [`RunFolder::create`](super::RunFolder::create).
-    #[error("`{}` is not a run's folder: there is no `{missing}` in it\nhint: `fltk runs list` shows the runs there are", path.display())]
+    #[error("`{}` is not a run's folder: there is no `{missing}` in it\nhint: `fltk runs list` shows the existing runs", path.display())]
     NotARun {
         /// The folder.
         path: PathBuf,
@@ -53,7 +53,7 @@ pub enum RunError {
         missing: &'static str,
     },
     /// The folder isn't that of a stream.
-    #[error("`{}` is not a stream's folder: there is no `{missing}` in it\nhint: `fltk runs jobs` without a name lists the streams there are", path.display())]
+    #[error("`{}` is not a stream's folder: there is no `{missing}` in it\nhint: `fltk runs jobs` without a name lists the existing streams", path.display())]
     NotAStream {
         /// The folder.
         path: PathBuf,
@@ -82,7 +82,7 @@ pub enum RunError {
     },
     /// Its experiment can't be read by this version.
     #[error(
-        "`{}` is no experiment that this version of fltk can read\n{report}\nhint: fltk {version} wrote it: go on with that, or with a later one",
+        "`{}` is no experiment that this version of fltk can read\n{report}\nhint: fltk {version} wrote it: use that version, or a later one",
         path.display()
     )]
     Experiment {
@@ -95,7 +95,7 @@ pub enum RunError {
     },
     /// A text of a stream has changed since the stream was started.
     #[error(
-        "`{}` is not as it was when the stream was begun: it was begun with {begun}, now it has {now}\nhint: put it back as it was, or begin another stream",
+        "`{}` has changed since the stream was started: it was started with {begun}, now it has {now}\nhint: restore it, or start another stream",
         path.display()
     )]
     OtherText {

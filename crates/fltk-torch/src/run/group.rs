@@ -89,7 +89,7 @@ struct FailedRun {
 
 /// The result of a group in which `failures` of `num_jobs` runs failed.
 fn verdict(mut failures: Vec<FailedRun>, num_jobs: usize) -> anyhow::Result<()> {
-    const HINT: &str = "hint: `--retry-failed` with `--resume` or the same `--id` tries again what has failed for good";
+    const HINT: &str = "hint: `--retry-failed` with `--resume` or the same `--id` retries runs that have failed for good";
     let Some(first) = failures.first() else { return Ok(()) };
     // A run that lost ranks resumes when it is started again.
     let exit = if failures.iter().all(|failed| fltk::exit::code(&failed.error) == Exit::Ranks) { Exit::Ranks } else { Exit::Run };
@@ -99,7 +99,7 @@ fn verdict(mut failures: Vec<FailedRun>, num_jobs: usize) -> anyhow::Result<()> 
         return Err(if exit == Exit::Ranks {
             error
         } else {
-            failure(exit, format!("{error:#}\nhint: `{resume} --retry-failed` tries again"))
+            failure(exit, format!("{error:#}\nhint: `{resume} --retry-failed` retries it"))
         });
     }
     let lines = failures.iter().map(|failed| format!("  {}: {}\n    run: {}\n", failed.title, failed.reason, failed.path.display()));
@@ -215,7 +215,7 @@ impl<'a> Group<'a> {
         let begun = run.experiment(fltk::catalogues()).or_exit(Exit::Records)?;
         if begun != self.experiment.clone().with_newest_defaults() {
             tracing::info!(
-                "note: `{}` was begun when partitions had no `version`: it goes on with version 1\nhint: another `--id` begins anew, with the newest",
+                "note: `{}` was started when partitions had no `version`: it continues with version 1\nhint: another `--id` starts a new run, with the newest version",
                 run.name()
             );
         }
@@ -313,7 +313,7 @@ impl<'a> Group<'a> {
 
     /// An error of the run in `path`, with a hint on how to resume it.
     pub fn explain(&self, error: anyhow::Error, path: &Path) -> anyhow::Error {
-        let hint = format!("\nhint: `fltk run --resume {}` goes on from its last checkpoint", path.display());
+        let hint = format!("\nhint: `fltk run --resume {}` resumes from its last checkpoint", path.display());
         Self::explained(error, path, &hint)
     }
 

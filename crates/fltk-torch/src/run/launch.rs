@@ -58,7 +58,7 @@ pub fn run(context: &Context<'_>, config: &DistributedConfig, folder: &Path) -> 
             return Err(failed.into_error(folder));
         }
         restarts += 1;
-        tracing::warn!("{}; all ranks begin again from the last checkpoint (restart {restarts} of {})", failed.text(), config.restarts);
+        tracing::warn!("{}; all ranks restart from the last checkpoint (restart {restarts} of {})", failed.text(), config.restarts);
     }
 }
 

@@ -41,8 +41,8 @@ pub fn listen(host: &str, addresses: &[SocketAddr], in_pod: bool) -> io::Result<
         "which is none of them"
     };
     Ok(Listening::Everywhere(format!(
-        "rank 0 listens at all addresses of this machine: the others know it as `{host}`, {why}\nhint: ranks ask nobody who they are; name an address of this \
-         machine, or see that only they reach the port"
+        "rank 0 listens at all addresses of this machine: the others know it as `{host}`, {why}\nhint: ranks don't authenticate each other; name an address of this \
+         machine, or make sure that only they reach the port"
     )))
 }
 

@@ -103,7 +103,7 @@ impl Place {
             return Ok(Self { rank, size, host: "127.0.0.1".to_owned(), port: 0 });
         }
         let text = get(port).unwrap_or_else(|| MASTER_PORT.to_owned());
-        let port_number = text.parse().map_err(|_| failure(Exit::General, format!("{port} is `{text}`, which is no port")))?;
+        let port_number = text.parse().map_err(|_| failure(Exit::General, format!("{port} is `{text}`, which isn't a port")))?;
         let Some(host) = get(host) else {
             return Err(failure(Exit::General, format!("{host} is not set\nhint: it names the host of rank 0")));
         };
@@ -172,7 +172,7 @@ impl Place {
             let error = match self.reach(options.timeout, left().min(TRY)) {
                 Ok(store) => match Groups::join(&store, self.rank, self.size, options, device) {
                     Err(error @ Error::JoinedBefore { .. }) => {
-                        tracing::info!("rank {} was lost to the others: it waits for rank 0 to begin again", self.rank);
+                        tracing::info!("rank {} has lost the other ranks: it waits for rank 0 to restart", self.rank);
                         limit = options.timeout * 2;
                         if !gone(&store, limit.saturating_sub(began.elapsed())) {
                             return Err(error);
@@ -262,8 +262,8 @@ fn gone(store: &TcpStore, limit: Duration) -> bool {
 }
 
 fn number<T: std::str::FromStr>(get: &dyn Fn(&str) -> Option<String>, name: &str) -> anyhow::Result<T> {
-    let Some(text) = get(name) else { return Err(failure(Exit::General, format!("{name} is not set, though others of its kind are"))) };
-    text.parse().map_err(|_| failure(Exit::General, format!("{name} is `{text}`, which is no number of its kind")))
+    let Some(text) = get(name) else { return Err(failure(Exit::General, format!("{name} is not set, though related variables are"))) };
+    text.parse().map_err(|_| failure(Exit::General, format!("{name} is `{text}`, which isn't a valid number")))
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ impl Progress {
             bar
         });
         if bar.is_none() {
-            let resumed = if from > Milestone::START { format!(", going on after {}", from.text(unit.name())) } else { String::new() };
+            let resumed = if from > Milestone::START { format!(", resuming after {}", from.text(unit.name())) } else { String::new() };
             tracing::info!("{title}: {steps} {}s{resumed}", unit.name());
         }
         Self { unit, steps, bar }

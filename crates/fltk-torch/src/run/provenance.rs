@@ -32,7 +32,7 @@ pub fn check(begun: &RunDescription, dataset: &Dataset) -> anyhow::Result<()> {
         return Err(failure(
             Exit::Data,
             format!(
-                "the data set is not the one that the run began with, which came from {source}\nhint: put that one back, or run the experiment again"
+                "the data set is not the one that the run began with, which came from {source}\nhint: restore it, or run the experiment again"
             ),
         ));
     }
@@ -43,7 +43,7 @@ pub fn check(begun: &RunDescription, dataset: &Dataset) -> anyhow::Result<()> {
         ("processor", begun.host.cpu.as_str(), now.cpu.as_str()),
     ];
     for (what, then, now) in differs.into_iter().filter(|(_, then, now)| then != now) {
-        tracing::warn!("the run began with {what} `{then}` and goes on with `{now}`; the last bits of its results may differ");
+        tracing::warn!("the run began with {what} `{then}` and continues with `{now}`; the last bits of its results may differ");
     }
     Ok(())
 }
@@ -57,7 +57,7 @@ pub fn check_settings(folder: &RunFolder, job: &Job) -> anyhow::Result<()> {
     let refuse = |name: &str, then: &str, now: &str| {
         let (task, path) = (&begun.task, folder.path().display());
         let message = format!(
-            "`{path}`: the run of task `{task}` began with `{name}` {then}, and its `experiment.yaml` now says {now}\nhint: put the old value back; or run the changed experiment anew, as a run of its own"
+            "`{path}`: the run of task `{task}` began with `{name}` {then}, and its `experiment.yaml` now says {now}\nhint: restore the old value, or run the changed experiment as a new run"
         );
         Err(failure(Exit::Records, message))
     };
@@ -92,7 +92,7 @@ pub fn check_network(context: &Context<'_>, folder: Option<&RunFolder>, job: &Jo
     let path = context.base.join(torchscript);
     if !context.trust_module && lies_in_records(&path) {
         let message = format!(
-            "the TorchScript module `{torchscript}` lies within a folder of records, and may have come from elsewhere with it\nhint: a module is a program that runs as you: `--trust-module` takes it all the same"
+            "the TorchScript module `{torchscript}` lies within a folder of records, and may have come from elsewhere with it\nhint: a module is a program that runs as you: `--trust-module` accepts it"
         );
         return Err(failure(Exit::Experiment, message));
     }
@@ -100,7 +100,7 @@ pub fn check_network(context: &Context<'_>, folder: Option<&RunFolder>, job: &Jo
     match folder.and_then(|folder| folder.description().network_sha256.as_ref()) {
         Some(begun) if Some(begun) != is.as_ref() => {
             let message = format!(
-                "the TorchScript module `{torchscript}` has SHA-256 {}, and the run began with {begun}\nhint: put that one back, or run the experiment again",
+                "the TorchScript module `{torchscript}` has SHA-256 {}, and the run began with {begun}\nhint: restore it, or run the experiment again",
                 is.unwrap_or_default()
             );
             Err(failure(Exit::Records, message))

@@ -222,10 +222,10 @@ fn check_size(place: &Place, job: &Job) -> anyhow::Result<()> {
     let (name, size) = (&job.task.name, place.size);
     let message = match &job.task.setting {
         Setting::Federated(_) if size != 1 => format!(
-            "task `{name}` is federated, and has one process; the environment says {size}\nhint: all of its clients are trained in one: start one, in Kubernetes one pod"
+            "task `{name}` is federated, and has one process, but the environment has {size}\nhint: one process trains all of its clients: start one, on Kubernetes one pod"
         ),
         Setting::Distributed(config) if size != config.data_parallelism => format!(
-            "task `{name}` has {} ranks (`data_parallelism`), and the environment says {size}\nhint: start as many as it has, or let the task have {size}",
+            "task `{name}` has {} ranks (`data_parallelism`), but the environment has {size}\nhint: start as many as it has, or set `data_parallelism: {size}`",
             config.data_parallelism
         ),
         Setting::Federated(_) | Setting::Distributed(_) => return Ok(()),

@@ -84,7 +84,7 @@ impl Resumed {
 
     fn refusal(&self, why: String) -> anyhow::Error {
         let message = format!(
-            "the run can't go on from the checkpoint after {}{why}\nhint: put back the run's own checkpoint, or remove this one: the run goes on from the one before, or from its beginning",
+            "the run can't resume from the checkpoint after {}{why}\nhint: restore the run's own checkpoint, or remove this one: the run then resumes from the previous one, or from its beginning",
             self.checkpoint.at.text("round or epoch")
         );
         failure(Exit::Records, message)

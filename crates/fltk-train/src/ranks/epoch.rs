@@ -175,7 +175,7 @@ impl Ranks<'_> {
     /// # Errors
     /// If it has another number of ranks, or invalid numbers.
     pub fn take_up(&self, part: &EpochPart) -> Result<EpochSoFar, TrainError> {
-        let wrong = |reason: String| TrainError::State(format!("the checkpoint's epoch can't be taken up: {reason}"));
+        let wrong = |reason: String| TrainError::State(format!("the checkpoint's epoch can't be resumed: {reason}"));
         let size = self.0.as_ref().map_or(1, |together| together.groups.size());
         if part.ranks.len() != size as usize {
             return Err(wrong(format!("it has {} ranks, and here are {size}", part.ranks.len())));

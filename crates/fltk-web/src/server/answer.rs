@@ -98,7 +98,7 @@ pub fn name(path: Result<Path<String>, PathRejection>) -> Result<String, ApiErro
 pub fn parameters(query: Option<&str>, known: &[&str]) -> Result<Vec<(String, String)>, ApiError> {
     let pairs: Vec<(String, String)> = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect();
     match pairs.iter().find(|(key, _)| !known.contains(&key.as_str())) {
-        Some((key, _)) => Err(ApiError::bad(format!("`{}` isn't asked for here: only {}", key.escape_debug(), known.join(", ")))),
+        Some((key, _)) => Err(ApiError::bad(format!("`{}` isn't a parameter of this path: only {}", key.escape_debug(), known.join(", ")))),
         None => Ok(pairs),
     }
 }

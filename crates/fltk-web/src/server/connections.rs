@@ -114,7 +114,7 @@ async fn accept(listener: &TcpListener) -> (TcpStream, IpAddr) {
 }
 
 fn too_many() -> Response<Body> {
-    let mut response = ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too many are connected: try again later").into_response();
+    let mut response = ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too many connections: try again later").into_response();
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }

@@ -33,7 +33,7 @@ pub async fn export(State(shared): State<Shared>, RawQuery(query): RawQuery) -> 
         }
     }
     if named.len() > NAMED_MAX {
-        return Err(ApiError::bad(format!("more than {NAMED_MAX} runs are named\nhint: none for all")));
+        return Err(ApiError::bad(format!("more than {NAMED_MAX} runs are named\nhint: name none to export all")));
     }
     let (paths, skipped) = shared.read(move |site| choose(site, &named)).await?;
     let (format, headers) = match format {

@@ -68,7 +68,7 @@ pub fn run(cli: &Cli, args: &ClusterArgs) -> anyhow::Result<()> {
         };
         let begun = tokio::select! {
             begun = beginning => begun?,
-            () = &mut stop => return Err(failure(Exit::Interrupted, "interrupted before anything was begun")),
+            () = &mut stop => return Err(failure(Exit::Interrupted, "interrupted before anything was started")),
         };
         match begun {
             Some(begun) => work(cli, args, target.client, begun, stop).await,
@@ -127,7 +127,7 @@ async fn work(
     jobs::print(cli, &rows)?;
     if end == End::Stopped {
         let message = format!(
-            "interrupted; what runs goes on\nhint: `{}` takes it up again, `fltk cluster --down {path}` removes it",
+            "interrupted; running jobs continue\nhint: `{}` resumes the stream, `fltk cluster --down {path}` removes it",
             begun.resume_command()
         );
         return Err(failure(Exit::Interrupted, message));
@@ -139,7 +139,7 @@ async fn work(
         if let Err(error) = &verdict {
             output::error(error);
         }
-        tracing::info!("the stream is over; its metrics are served until SIGTERM or Ctrl-C");
+        tracing::info!("the stream has ended; its metrics are served until SIGTERM or Ctrl-C");
         stop.await;
     }
     verdict
@@ -154,7 +154,7 @@ async fn retry(args: &ClusterArgs, client: &Client, begun: &Begun, orchestrator:
     match retry::clear(client, begun.context()?, begun.folder.description().started_at, &failed).await {
         Ok(()) => begun.retry(orchestrator, &failed),
         Err(error) => {
-            let message = format!("jobs that failed can't be tried again: {}", api::words(&error));
+            let message = format!("failed jobs can't be retried: {}", api::words(&error));
             if args.retry_failed {
                 return Err(failure(Exit::Cluster, message));
             }

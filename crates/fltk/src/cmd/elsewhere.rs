@@ -50,7 +50,7 @@ pub fn through<T>(
 pub fn token_to_ask_for(path: Option<&Path>) -> anyhow::Result<Option<Token>> {
     if path.is_none() && std::env::var_os(TOKEN_VARIABLE).is_some_and(|text| text.is_empty()) {
         let problem =
-            format!("the variable {TOKEN_VARIABLE} is there, but empty\nhint: unset it, and anybody may read; or put a token in it");
+            format!("the variable {TOKEN_VARIABLE} is set but empty\nhint: unset it for access without a token, or set it to a token");
         return Err(failure(Exit::General, problem));
     }
     token(path)

@@ -114,7 +114,7 @@ fn words(args: &ExplainArgs, begun: &Begun, orchestrator: &Orchestrator<'_>, job
         },
         State::Suspending { for_job } => {
             let stays = pods_wait(args, begun, job).map(|words| format!(" Now: {words}.")).unwrap_or_default();
-            format!("It is being suspended: job {for_job}, of higher priority, wants its place. It goes on later.{stays}")
+            format!("It is being preempted by job {for_job} of higher priority. It resumes later.{stays}")
         }
         State::Ended => {
             let after = record.response_seconds().map(|seconds| format!(" after {seconds:.1} s")).unwrap_or_default();
@@ -130,7 +130,7 @@ fn words(args: &ExplainArgs, begun: &Begun, orchestrator: &Orchestrator<'_>, job
         State::Held => {
             let ran = record.run_seconds().map(|seconds| format!(" It has run for {seconds:.1} s.")).unwrap_or_default();
             format!(
-                "It is held: somebody else suspended its object, such as a queue that has no room. It has its place, and goes on when that is taken back.{ran}"
+                "It is held: somebody else suspended its object, such as a queue without capacity. It keeps its place, and continues when the suspension ends.{ran}"
             )
         }
         State::Admitted | State::Starting => {
@@ -145,7 +145,7 @@ fn hint(begun: &Begun, job: &Job) -> String {
     if job.state == State::Ended || begun.folder.is_taken() {
         return String::new();
     }
-    format!(" Nobody works on the stream: `{}` goes on with it.", begun.resume_command())
+    format!(" No orchestrator runs the stream: `{}` resumes it.", begun.resume_command())
 }
 
 /// Returns what the job's pods wait for, according to the cluster.

@@ -160,7 +160,7 @@ fn digests(into: &Path, name: &str, stop: &AtomicBool) -> anyhow::Result<BTreeMa
 fn words(extracted: &Extracted) -> String {
     match (&extracted.state, &extracted.problem) {
         (State::New, _) => "got".to_owned(),
-        (State::Replaced, _) => "got in place of an older copy".to_owned(),
+        (State::Replaced, _) => "copied in place of an older copy".to_owned(),
         (State::Same, _) => "is there".to_owned(),
         (State::Failed, problem) => format!("failed: {}", problem.as_deref().unwrap_or("no reason")),
     }
@@ -171,7 +171,7 @@ fn report(cli: &Cli, done: &[Extracted], wanted: usize, stop: &AtomicBool) -> an
     match cli.output {
         Output::Json => output::json(&done)?,
         Output::Text => output::text(&format!(
-            "{} got, {} replaced, {} there already, {} failed",
+            "{} copied, {} replaced, {} already present, {} failed",
             count(State::New),
             count(State::Replaced),
             count(State::Same),
@@ -179,10 +179,10 @@ fn report(cli: &Cli, done: &[Extracted], wanted: usize, stop: &AtomicBool) -> an
         ))?,
     }
     if stop.load(Ordering::Relaxed) {
-        return Err(failure(Exit::Interrupted, "interrupted\nhint: the same command goes on: what is there is not got again"));
+        return Err(failure(Exit::Interrupted, "interrupted\nhint: the same command continues: existing copies aren't fetched again"));
     }
     match count(State::Failed) {
         0 => Ok(()),
-        failed => Err(failure(Exit::Records, format!("{failed} of {wanted} could not be got\nhint: the same command tries those again"))),
+        failed => Err(failure(Exit::Records, format!("{failed} of {wanted} could not be copied\nhint: the same command retries them"))),
     }
 }

@@ -54,7 +54,7 @@ fn folder<'a>(path: &'a Path, flag: &str, what: &str) -> anyhow::Result<&'a Path
     if path.is_dir() {
         return Ok(path);
     }
-    Err(failure(Exit::Records, format!("there is no folder `{}`\nhint: `{flag} DIR` says where the {what} are", path.display())))
+    Err(failure(Exit::Records, format!("there is no folder `{}`\nhint: `{flag} DIR` sets the folder of the {what}", path.display())))
 }
 
 fn greet(site: &Site, address: SocketAddr) {
@@ -62,6 +62,6 @@ fn greet(site: &Site, address: SocketAddr) {
     let beside = if streams == runs { String::new() } else { format!(" and `{}`", streams.display()) };
     tracing::info!("serving `{}`{beside} at http://{address}{prefix}/api/v1/runs", runs.display());
     if token.is_none() && !address.ip().is_loopback() {
-        tracing::warn!("whoever reaches this address can read it all\nhint: `--token-file FILE` asks for a token");
+        tracing::warn!("anybody who reaches this address can read all records\nhint: `--token-file FILE` requires a token");
     }
 }

@@ -31,7 +31,7 @@ pub fn run(cli: &Cli, args: &ValidateArgs) -> anyhow::Result<()> {
     let is_experiment = |source: &SourceFile| matches!(file_kind(source), FileKind::Experiment | FileKind::Arrival);
     if !overrides.is_empty() && !sources.iter().any(|(_, read)| read.as_ref().is_ok_and(is_experiment)) {
         let message =
-            "`--set` replaces a value of an experiment, and none of the files is one\nhint: give the arrival file beside its cluster file";
+            "`--set` replaces a value of an experiment, and none of the files is one\nhint: give the arrival file with its cluster file";
         return Err(failure(Exit::Experiment, message.to_owned()));
     }
     let mut checked = Vec::new();

@@ -83,7 +83,7 @@ impl Begun {
         let begun = Self::resume(StreamFolder::open(path).or_exit(Exit::Records)?)?;
         if begun.stream.run != *name {
             let message = format!(
-                "`{}` is the folder of the stream `{}`, under another name\nhint: `{}` goes on with it",
+                "`{}` is the folder of the stream `{}`, under another name\nhint: `{}` resumes it",
                 begun.folder.path().display(),
                 begun.name(),
                 begun.resume_command()
@@ -94,7 +94,7 @@ impl Begun {
             return Ok(Some(begun));
         }
         let message =
-            format!("the stream `{name}` was begun with other files\nhint: choose another `--id`, or `{}`", begun.resume_command());
+            format!("the stream `{name}` was started with other files\nhint: choose another `--id`, or `{}`", begun.resume_command());
         Err(failure(Exit::Records, message))
     }
 
@@ -112,7 +112,7 @@ impl Begun {
         match StreamFolder::open(&original) {
             Ok(other) if other.description().run == self.name() && real(&original)? != own => {
                 let message = format!(
-                    "`{}` is a copy of the stream in `{}`, whose jobs it would go on with\nhint: name that one, or move it elsewhere",
+                    "`{}` is a copy of the stream in `{}`, whose jobs it would continue\nhint: name that one, or move it elsewhere",
                     own.display(),
                     original.display()
                 );

@@ -53,7 +53,7 @@ impl<F: Fn() -> time::Duration> Clock<F> {
     pub fn warning(&self) -> Option<String> {
         (self.behind > UNSAID).then(|| {
             format!(
-                "the clock is {} s behind the stream's journal: it was set back, or another machine wrote that; the stream goes on as if no time had passed",
+                "the clock is {} s behind the stream's journal: it was set back, or another machine wrote that; the stream continues as if no time had passed",
                 self.behind.as_secs()
             )
         })

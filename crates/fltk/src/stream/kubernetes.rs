@@ -37,7 +37,7 @@ pub fn read(files: &[PathBuf], overrides: &[String], seed: Option<u64>) -> anyho
     }
     let (paths, sources): (Vec<PathBuf>, Vec<SourceFile>) = experiments.into_iter().unzip();
     if sources.is_empty() {
-        let message = "there is no experiment among the files\nhint: one of ours, or KFLTK's arrival JSON with or without its cluster JSON";
+        let message = "there is no experiment among the files\nhint: give one of fltk's format, or KFLTK's arrival JSON with or without its cluster JSON";
         return Err(failure(Exit::Experiment, message));
     }
     let experiment = inputs::parse_experiment(&sources, overrides, seed)?;
@@ -68,7 +68,7 @@ impl ClusterInputs {
     /// If no image is named.
     pub fn context(&self, run: &str, namespace: &str) -> anyhow::Result<RunContext> {
         let Some(image) = self.config.image.clone() else {
-            let message = "no container image is named\nhint: `--image`, or `image` in the `kubernetes` block, or `stream.image`";
+            let message = "no container image is set\nhint: use `--image`, or `image` in the `kubernetes` block, or `stream.image`";
             return Err(failure(Exit::Experiment, message));
         };
         Ok(self.context_with(run, namespace, image))

@@ -80,7 +80,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<Checked, String> {
             .checked_sub(content.len() as u64)
             .ok_or_else(|| format!("it unpacks to more bytes than a module may have ({MODULE_BYTES_MAX})"))?;
         if name.ends_with("/model.json") {
-            return Err("it is of a format that PyTorch has given up\nhint: save it again with a PyTorch of today".to_owned());
+            return Err("it is of a format that PyTorch no longer supports\nhint: save it again with a current PyTorch".to_owned());
         }
         if name.ends_with(".py") {
             let text = std::str::from_utf8(&content).ok().filter(|text| text.len() <= SOURCE_BYTES_MAX);
@@ -88,7 +88,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<Checked, String> {
             source::check(text).map_err(|reason| damaged(&reason))?;
             buffers.extend(source::buffers(text));
         } else if name.ends_with(".pkl") && content.windows(FOREIGN_CLASSES.len()).any(|window| window == FOREIGN_CLASSES) {
-            return Err(damaged(&"it has an object of a class of libtorch, which a net has no use for"));
+            return Err(damaged(&"it has an object of a class of libtorch, which a net doesn't need"));
         }
         checked.start_file(name, options).map_err(|error| error.to_string())?;
         checked.write_all(&content).map_err(|error| error.to_string())?;

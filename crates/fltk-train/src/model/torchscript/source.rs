@@ -25,7 +25,7 @@ enum Token<'a> {
 pub(super) fn check(source: &str) -> Result<(), String> {
     let tokens = tokens(source)?;
     let refused = |what: &str| {
-        Err(format!("it uses `{what}`, which a net has no use for\nhint: a module is a program; this one may read or write files"))
+        Err(format!("it uses `{what}`, which a net doesn't need\nhint: a module is a program; this one may read or write files"))
     };
     for (at, token) in tokens.iter().enumerate() {
         let before = at.checked_sub(1).map(|at| tokens[at]);
@@ -75,7 +75,7 @@ fn check_getattr(tokens: &[Token<'_>]) -> Result<(), String> {
         {
             Ok(())
         }
-        _ => Err("it uses `getattr` with a name that is none, or that a net has no use for".to_owned()),
+        _ => Err("it uses `getattr` with an invalid name, or one that a net doesn't need".to_owned()),
     }
 }
 

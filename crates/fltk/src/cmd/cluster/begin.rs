@@ -35,7 +35,7 @@ impl Namespace {
             return Ok(());
         }
         let message = format!(
-            "the stream `{stream}` was begun in namespace `{begun}`, not `{}`\nhint: choose another `--id`, another folder with `--runs`, or `--namespace {begun}`",
+            "the stream `{stream}` was started in namespace `{begun}`, not `{}`\nhint: choose another `--id`, another folder with `--runs`, or `--namespace {begun}`",
             self.name
         );
         Err(failure(Exit::Records, message))
@@ -69,7 +69,7 @@ pub async fn begin(args: &ClusterArgs, inputs: &ClusterInputs, namespace: &Names
     let texts = inputs.texts(&context)?;
     match Begun::create(&args.runs, stream, &texts, Place::Kubernetes(Box::new(context)), now) {
         Err(error) if matches!(error.downcast_ref::<RunError>(), Some(RunError::Exists { .. })) => {
-            Err(error).context("another orchestrator began it in this moment")
+            Err(error).context("another orchestrator has just started it")
         }
         begun => begun,
     }
@@ -115,7 +115,7 @@ pub fn samples(experiment: &Experiment, orchestrator: &Orchestrator<'_>) -> Vec<
 pub async fn dry_run(client: &Client, inputs: &ClusterInputs, namespace: &str) -> anyhow::Result<()> {
     let name = stream::new_name(&inputs.inputs.experiment.name, Timestamp::now());
     check(client, &inputs.context(&name, namespace)?, &inputs.inputs.stream(&name)?).await?;
-    output::text(&format!("the cluster takes these jobs in namespace `{namespace}`; nothing was made"))
+    output::text(&format!("the cluster accepts these jobs in namespace `{namespace}`; nothing was created"))
 }
 
 #[cfg(test)]

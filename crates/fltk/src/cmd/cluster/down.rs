@@ -45,7 +45,7 @@ pub async fn run(cli: &Cli, args: &ClusterArgs, named: &Path) -> anyhow::Result<
         0 => Ok(()),
         left => Err(failure(
             Exit::Cluster,
-            format!("{left} of its pods are still there\nhint: does their node answer? `kubectl get pods` says"),
+            format!("{left} of its pods are still there\nhint: does their node answer? `kubectl get pods` shows their state"),
         )),
     }
 }

@@ -42,7 +42,7 @@ impl Observer for Observed {
 
     fn trouble(&mut self, text: &str) {
         if self.is_new(text) {
-            tracing::warn!("{text}; tried again");
+            tracing::warn!("{text}; retrying");
         }
     }
 

@@ -80,7 +80,7 @@ impl Shown {
             Progress::Waiting => tracing::info!("{name}: waiting for another process that is fetching it"),
             Progress::AlreadyThere { file } => tracing::info!("{name}: {file} is there"),
             Progress::Started { file, url, bytes, offset } => {
-                let going_on = if offset > 0 { format!(", going on at byte {offset}") } else { String::new() };
+                let going_on = if offset > 0 { format!(", resuming at byte {offset}") } else { String::new() };
                 tracing::info!("{name}: {file} from {url}{going_on}");
                 if log::has_bars() {
                     let bar = ProgressBar::new(bytes).with_position(offset);

@@ -66,5 +66,5 @@ pub fn run(cli: &Cli, names: &[String], locations: &LocationArgs) -> anyhow::Res
     if bad == 0 {
         return Ok(());
     }
-    Err(failure(Exit::Data, format!("{bad} files are missing or not as published\nhint: `fltk data fetch NAME` replaces them")))
+    Err(failure(Exit::Data, format!("{bad} files are missing or differ from the published ones\nhint: `fltk data fetch NAME` replaces them")))
 }

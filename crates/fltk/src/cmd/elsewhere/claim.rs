@@ -70,7 +70,7 @@ pub fn through<T>(
     let client = Client::new(&address, Some(Token::parse(&secret)?), Environment::Ignored)?;
     let done = work(&Arc::new(client), &stop);
     match open.opened.as_ref().and_then(Opened::problem) {
-        Some(problem) if !stop.load(Ordering::Relaxed) => done.with_context(|| format!("the way to the pod broke: {problem}")),
+        Some(problem) if !stop.load(Ordering::Relaxed) => done.with_context(|| format!("the connection to the pod broke: {problem}")),
         _ => done,
     }
 }
@@ -83,7 +83,7 @@ async fn find(config: &KubernetesConfig, args: &ThroughArgs) -> anyhow::Result<(
         Some(image) => image,
         None => {
             let newest = claim::image_of_jobs(&client, &namespace).await;
-            let unknown = |error| failure(Exit::Cluster, format!("the cluster can't be asked for the image of a job: {}", words(&error)));
+            let unknown = |error| failure(Exit::Cluster, format!("the cluster can't be queried for the image of a job: {}", words(&error)));
             newest.map_err(unknown)?.ok_or_else(|| no_image(&namespace))?
         }
     };
@@ -114,7 +114,7 @@ async fn raised(stop: &AtomicBool) {
 
 fn no_image(namespace: &str) -> anyhow::Error {
     let message = format!(
-        "no image is known for the pod that reads the claim: there is no job of ours in namespace `{namespace}`, or it may not be seen\nhint: `--image` names one of fltk"
+        "no image is known for the pod that reads the claim: there is no job of fltk in namespace `{namespace}`, or it can't be read\nhint: set an image of fltk with `--image`"
     );
     failure(Exit::Cluster, message)
 }
@@ -136,7 +136,7 @@ fn parse(named: &str) -> anyhow::Result<(String, String)> {
 /// Returns a random token that nobody can guess.
 fn secret() -> anyhow::Result<String> {
     let mut bytes = [0; SECRET_BYTES];
-    File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes)).context("the system gives no randomness")?;
+    File::open("/dev/urandom").and_then(|mut source| source.read_exact(&mut bytes)).context("the system provides no random numbers")?;
     Ok(hex::encode(bytes))
 }
 

@@ -55,7 +55,7 @@ pub fn resume(cli: &Cli, args: &RunArgs, here: &Here, folder: StreamFolder) -> a
         #[cfg(feature = "cluster")]
         Place::Kubernetes(_) => {
             let path = begun.folder.path().display();
-            let message = format!("`{path}` is a stream for Kubernetes\nhint: `{}` goes on with it", begun.resume_command());
+            let message = format!("`{path}` is a stream for Kubernetes\nhint: `{}` resumes it", begun.resume_command());
             Err(failure(Exit::Records, message))
         }
     }
@@ -64,7 +64,7 @@ pub fn resume(cli: &Cli, args: &RunArgs, here: &Here, folder: StreamFolder) -> a
 /// Refuses an option that has no effect on a stream: its jobs arrive whatever happened to others.
 fn check_options(args: &RunArgs) -> anyhow::Result<()> {
     if args.fail_fast {
-        let message = "`--fail-fast` is for runs: a stream's jobs arrive whatever became of others\nhint: leave it out".to_owned();
+        let message = "`--fail-fast` is for runs: a stream's jobs arrive regardless of others\nhint: leave it out".to_owned();
         return Err(failure(Exit::Experiment, message));
     }
     Ok(())
@@ -94,7 +94,7 @@ fn go_on(cli: &Cli, here: &Here, begun: &Begun, retry_failed: bool) -> anyhow::R
     match end {
         End::Finished => jobs::verdict(&rows, &begun.folder),
         End::Stopped => {
-            let message = format!("interrupted\nhint: `{}` goes on, each job from its last checkpoint", begun.resume_command());
+            let message = format!("interrupted\nhint: `{}` resumes it, each job from its last checkpoint", begun.resume_command());
             Err(failure(Exit::Interrupted, message))
         }
     }

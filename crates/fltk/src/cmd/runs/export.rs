@@ -69,8 +69,8 @@ pub fn from(format: ExportFormat, from: &str, through: &ThroughArgs, named: &[Pa
             match body.read(&mut piece) {
                 Ok(0) => return Ok(out.flush()?),
                 Ok(read) => out.write_all(&piece[..read])?,
-                Err(_) if stop.load(Ordering::Relaxed) => return Err(failure(Exit::Interrupted, "interrupted: the table is not whole")),
-                Err(error) => return Err(error).context("the table breaks off: it is not whole").or_exit(Exit::Records),
+                Err(_) if stop.load(Ordering::Relaxed) => return Err(failure(Exit::Interrupted, "interrupted: the table is incomplete")),
+                Err(error) => return Err(error).context("the table is truncated").or_exit(Exit::Records),
             }
         }
     })
