@@ -297,7 +297,7 @@ fn unreadable_files_are_named() {
         fs::remove_file(base.join(file)).expect("removed");
     }
     fs::write(base.join("mine.zip"), b"x").expect("written");
-    check("cifar10", ".", &["`mine.zip` is read where the path names it"]);
+    check("cifar10", ".", &["`mine.zip` is read if the path names it"]);
     for file in ["train-images.idx3-ubyte", "t10k-labels.idx1-ubyte.gz"] {
         fs::write(base.join(file), b"x").expect("written");
         check("mnist", ".", &[&format!("`{file}` isn't read by that name: rename it to `{}`", file.replace(".idx", "-idx"))]);

@@ -186,11 +186,11 @@ fn invalid_traces_are_refused_with_the_location() {
     check("time,class\n1e300,a\n", "t:2: the time");
     check("time,class\nsoon,a\n", "t:2: the time `soon` can't be read");
     check("time,class\n5,\n", "t:2: it names no class");
-    check("time,class,priority\n5,a,high\n", "t:2: the priority `high` is no whole number");
-    check("time,class,priority\n5,a,1.5\n", "t:2: the priority `1.5` is no whole number");
+    check("time,class,priority\n5,a,high\n", "t:2: the priority `high` isn't a whole number");
+    check("time,class,priority\n5,a,1.5\n", "t:2: the priority `1.5` isn't a whole number");
     check("time,class,priority\n5,a,3e9\n", "t:2: the priority `3e9` isn't between -2147483648 and 2147483647");
-    check("time,class,priority\n5,a,nan\n", "t:2: the priority `nan` is no whole number");
-    check("time,class,priority\n5,a,inf\n", "t:2: the priority `inf` is no whole number");
+    check("time,class,priority\n5,a,nan\n", "t:2: the priority `nan` isn't a whole number");
+    check("time,class,priority\n5,a,inf\n", "t:2: the priority `inf` isn't a whole number");
     check("time,class,priority\n1,a,1\n2,b,1,7\n", "t:3: it has 4 fields, and there are 3 columns");
     check("time,class\n1,a,\n", "t:2: it has 3 fields, and there are 2 columns");
     check("time,class,Time\n1,a,2\n", "t:1: it has the column `time` twice, the second time as its column 3");
@@ -199,7 +199,7 @@ fn invalid_traces_are_refused_with_the_location() {
     check("[{\"time\": 1}]", "t:1: missing field `class`");
     check("[{\"time\": 1, \"class\": \"a\", \"prio\": 1}]", "t:1: unknown field `prio`");
     check("[{\"time\": 1, \"class\": \"a\"}, {\"time\": \"x\", \"class\": \"a\"}]", "t: entry 2: the time `x`");
-    check("[{\"time\": 1, \"class\": \"a\", \"priority\": 0.5}]", "t: entry 1: the priority `0.5` is no whole number");
+    check("[{\"time\": 1, \"class\": \"a\", \"priority\": 0.5}]", "t: entry 1: the priority `0.5` isn't a whole number");
     check("[{\"time\": 1, \"class\": \"a\", \"time\": 2}]", "t:1: duplicate field `time`");
     check("\u{feff}\n[{\"time\": 1}]", "t:2: missing field `class`");
     check("{\"time\": {\"0\": 1}}", "t:1: invalid type: map");

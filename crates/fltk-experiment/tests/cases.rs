@@ -306,8 +306,8 @@ fn ancestors_yaml_is_read_with_warnings_for_unsupported_settings() {
     assert_eq!(config.partition, partition("dirichlet", "alpha", 0.5));
     assert_eq!((&config.strategy, experiment.name.as_str()), (&Choice::new("FedProx").with("mu", 0.01), "experiment_sample"));
     let said = warnings.render(false);
-    assert!(said.contains("warning: the algorithm `deadline` has no equal here"), "{said}");
-    assert!(said.contains("warning: `profiling_time` isn't a key of `learner file`: it has no equal here"), "{said}");
+    assert!(said.contains("warning: the algorithm `deadline` isn't supported"), "{said}");
+    assert!(said.contains("warning: `profiling_time` isn't a key of `learner file`: fltk has no equivalent"), "{said}");
     assert!(said.contains("`batch_size: 32`") && !warnings.has_errors(), "{said}");
 }
 

@@ -119,7 +119,7 @@ mod tests {
         certificate(&good.join("one.pem"));
         // This includes a variable that is set to the empty string.
         for path in [missing.as_path(), &empty, Path::new("")] {
-            let begins = format!("SSL_CERT_FILE is `{}`, where no certificate is", path.display());
+            let begins = format!("SSL_CERT_FILE is `{}`, which has no certificate", path.display());
             for folders in [None, Some(std::slice::from_ref(&good))] {
                 let error = named(Some(path), folders).unwrap_err().to_string();
                 assert!(error.starts_with(&begins), "{error}");

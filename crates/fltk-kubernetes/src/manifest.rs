@@ -143,7 +143,7 @@ impl RunContext {
         let group = self.experiment.stream.as_ref()?.groups.iter().find(|group| group.preempt)?;
         Some(format!(
             "group `{}` has `preempt`, and the label `{QUEUE_LABEL}: {queue}` lets Kueue decide which jobs are suspended, which would undo a preemption at once: leave out one \
-             of them; with Kueue, its own workload priorities push out others",
+             of them; with Kueue, its own workload priorities preempt other jobs",
             group.name
         ))
     }

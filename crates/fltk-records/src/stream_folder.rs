@@ -277,15 +277,15 @@ mod tests {
             let before = fs::read(&file).ok();
             text.map_or_else(|| fs::remove_file(&file), |text| fs::write(&file, text)).unwrap();
             let said = open().check_texts().unwrap_err().to_string();
-            for words in [&[name, "hint: put it back"], words].concat() {
+            for words in [&[name, "hint: restore it"], words].concat() {
                 assert!(said.contains(words), "{words}: {said}");
             }
             before.map_or_else(|| fs::remove_file(&file), |before| fs::write(&file, before)).unwrap();
             open().check_texts().unwrap();
         };
-        check(EXPERIMENT, Some("c"), &["begun with SHA-256 ca978112", "now it has SHA-256 2e7d2c03"]);
-        check(TRACE, Some("c"), &["begun with SHA-256 3e23e816", "now it has SHA-256 2e7d2c03"]);
-        check(TRACE, None, &["begun with SHA-256 3e23e816", "now it has nothing"]);
+        check(EXPERIMENT, Some("c"), &["started with SHA-256 ca978112", "now it has SHA-256 2e7d2c03"]);
+        check(TRACE, Some("c"), &["started with SHA-256 3e23e816", "now it has SHA-256 2e7d2c03"]);
+        check(TRACE, None, &["started with SHA-256 3e23e816", "now it has nothing"]);
         check(CLUSTER, Some("c"), &["begun with nothing", "now it has SHA-256 2e7d2c03"]);
         // The file as an earlier version wrote it.
         fs::write(path.join(DESCRIPTION), serde_json::to_vec(&description).unwrap()).unwrap();

@@ -92,7 +92,7 @@ fn restarted_federated_task_ends_like_fltk_run() {
     let began_ms = now_ms();
     let output = client(at, 0, 1, &args).output().unwrap();
     let found = result(&output);
-    assert!(said(&output).contains("going on after round"), "{}", said(&output));
+    assert!(said(&output).contains("resuming after round"), "{}", said(&output));
     assert_eq!(found["parameters_sha256"], expected["parameters_sha256"]);
     let TerminationReport { first_step_ms, error, exit, run } = report(at, 0);
     assert!((began_ms..=now_ms()).contains(&first_step_ms.unwrap()), "{first_step_ms:?}");

@@ -80,7 +80,7 @@ fn interrupted_group_is_resumed_by_its_name_or_a_run() {
         let before = runs(at, "grid-");
         let output = run(at, args);
         assert!(output.status.success(), "{}", said(&output));
-        assert!(said(&output).contains("going on after round"), "{}", said(&output));
+        assert!(said(&output).contains("resuming after round"), "{}", said(&output));
         let results: Json = serde_json::from_slice(&output.stdout).unwrap();
         let results: Vec<String> = results["runs"].as_array().unwrap().iter().map(name).collect();
         assert_eq!(results.len(), 4);
@@ -178,12 +178,12 @@ fn stream_is_resumed_by_its_name() {
     assert_eq!(runs(at, "stream-"), before, "its jobs' runs were found by their names too");
     let other = run(at, &[&args[..], &["--seed", "7"]].concat());
     assert_eq!(other.status.code(), Some(6), "{}", said(&other));
-    assert!(said(&other).contains("was begun with other files"), "{}", said(&other));
+    assert!(said(&other).contains("was started with other files"), "{}", said(&other));
     // The same arrivals in another form are the same stream; other arrivals are another stream.
     fs::write(at.join("arrivals.csv"), "time,class,priority\n0s,first,1\n500ms,second,1\n").unwrap();
     assert_eq!(json(at, &args).as_array().unwrap().len(), 2);
     fs::write(at.join("arrivals.csv"), "time,class,priority\n0,first,1\n1,second,1\n").unwrap();
-    assert!(said(&run(at, &args)).contains("was begun with other files"));
+    assert!(said(&run(at, &args)).contains("was started with other files"));
 }
 
 #[test]

@@ -192,7 +192,7 @@ fn killed_rank_is_restarted_with_the_same_bits() {
         assert_eq!(event_files(folder.path()), (2, 1), "one file for each start, and of the lost rank no end");
         let said = said(&output);
         assert!(said.contains("ended with signal: 9") && said.contains("restart 1 of 1"), "{said}");
-        assert!(said.contains("going on after epoch"), "from a checkpoint, not anew: {said}");
+        assert!(said.contains("resuming after epoch"), "from a checkpoint, not anew: {said}");
         assert_eq!(digest(&output), expected, "rank {rank} was killed");
         assert!(ranks_of(launcher).is_empty());
     }
@@ -298,7 +298,7 @@ fn clients_connect_and_resume_after_restart() {
     let (first, second) = (start("0", port), start("1", port));
     let (first, second) = (first.wait_with_output().unwrap(), second.wait_with_output().unwrap());
     assert!(second.status.success() && second.stdout.is_empty(), "{}", said(&second));
-    assert!(said(&first).contains("going on after epoch"), "{}", said(&first));
+    assert!(said(&first).contains("resuming after epoch"), "{}", said(&first));
     assert_eq!(digest(&first), undisturbed(2));
     // The ranks are started again after the end: they return the same result at once.
     let port = free();
@@ -413,7 +413,7 @@ fn resumption_within_an_epoch_gives_the_same_bits() {
                 kill_process(running.rank(rank), Signal::KILL).unwrap();
                 let output;
                 (output, _folder) = running.end();
-                assert!(said(&output).contains("going on after epoch 1, step"), "{}", said(&output));
+                assert!(said(&output).contains("resuming after epoch 1, step"), "{}", said(&output));
                 serde_json::from_slice(&output.stdout).unwrap()
             }
             None => {
@@ -476,10 +476,10 @@ fn impossible_settings_are_refused_before_any_rank_starts() {
         assert_eq!(output.status.code(), Some(code), "{}", said(&output));
         assert!(said(&output).contains(words), "{}", said(&output));
     };
-    refused(&["client", "ddp.yaml"], &[], 3, "the environment says 1");
+    refused(&["client", "ddp.yaml"], &[], 3, "but the environment has 1");
     refused(&["client", "ddp.yaml", "2"], &[], 3, "there is no task `2`");
     let two = [("RANK", "0"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "127.0.0.1")];
-    refused(&["client", "fed.yaml"], &two, 3, "is federated, and has one process; the environment says 2\nhint: ");
+    refused(&["client", "fed.yaml"], &two, 3, "is federated, and has one process, but the environment has 2\nhint: ");
     // A rank's own fault is not retried, however many restarts are allowed.
     let wild = ["run", "ddp.yaml", "--set", "tasks.0.train.optimizer.learning_rate=1.0e+30", "--set", "tasks.0.distributed.restarts=3"];
     refused(&[&wild[..], &["--runs", "wild"]].concat(), &[], 5, "lower the learning rate");

@@ -212,7 +212,7 @@ fn simulated_stream_equals_its_plan() {
     assert_eq!(succeeded(&again), jobs);
     let other = run(at, &["run", "stream.yaml", "--id", "tiny", "--seed", "7"]);
     assert_eq!(other.status.code(), Some(6), "{}", said(&other));
-    assert!(said(&other).contains("was begun with other files"), "{}", said(&other));
+    assert!(said(&other).contains("was started with other files"), "{}", said(&other));
     // Its records are like those of any stream.
     assert_eq!(json(at, &["runs", "jobs", "tiny", "--output", "json"]).as_array().unwrap(), &jobs);
     assert_eq!(json(at, &["runs", "jobs", "--output", "json"])[0]["stream"], "tiny");
@@ -239,7 +239,7 @@ fn preempted_job_resumes_and_ends_with_the_same_bits() {
     let log = fs::read_to_string(job_file(at, low, "log")).unwrap();
     // On a busy machine, the job may have been suspended before it wrote anything.
     if let Some((before, after)) = log.split_once("interrupted") {
-        assert!(after.contains("low, seed") && before.contains("round   1/100") == after.contains("going on after round"), "{log}");
+        assert!(after.contains("low, seed") && before.contains("round   1/100") == after.contains("resuming after round"), "{log}");
     }
     let file = job_file(at, low, "yaml");
     let alone = json(at, &["run", file.to_str().unwrap(), "--runs", "other", "--output", "json"]);
@@ -276,10 +276,10 @@ fn killed_or_stopped_stream_is_resumed() {
     let long = row(jobs.as_array().unwrap(), "long")["job"].as_str().unwrap().to_owned();
     let explained = run(at, &["explain", &long]);
     let words = String::from_utf8_lossy(&explained.stdout).into_owned();
-    assert!(words.contains("`fltk run --resume runs/tiny-1` goes on with it"), "{words}");
+    assert!(words.contains("`fltk run --resume runs/tiny-1` resumes it"), "{words}");
 
     let mut stopped = Running::start(at, &["run", "--resume", "tiny-1"]);
-    stopped.wait_for("the long job to go on", || says("long", "going on after round", 1));
+    stopped.wait_for("the long job to go on", || says("long", "resuming after round", 1));
     kill_process(Pid::from_child(stopped.child()), Signal::TERM).unwrap();
     let output = stopped.end();
     assert_eq!(output.status.code(), Some(130), "{}", said(&output));
@@ -289,7 +289,7 @@ fn killed_or_stopped_stream_is_resumed() {
     let output = run(at, &["run", "--resume", "runs/tiny-1", "--output", "json"]);
     let jobs = succeeded(&output);
     assert_eq!(jobs.len(), 4);
-    assert!(says("long", "going on after round", 2));
+    assert!(says("long", "resuming after round", 2));
     assert_eq!(log_of("short").unwrap().matches("short, seed").count(), 1, "what had finished isn't run again");
     assert_eq!(json(at, &["runs", "list", "--output", "json"]).as_array().unwrap().len(), 4, "one run each");
 }
@@ -355,7 +355,7 @@ fn machine_failures_are_retried() {
     assert!(said(&again).contains("1 job that failed is retried: ") && said(&again).contains("1 of 2 jobs"), "{}", said(&again));
     let jobs = rows(&again);
     assert_eq!((row(&jobs, "killed")["state"].as_str(), row(&jobs, "large")["state"].as_str()), (Some("succeeded"), Some("failed")));
-    assert!(says("going on after round"), "it goes on from its checkpoint");
+    assert!(says("resuming after round"), "it goes on from its checkpoint");
     let file = job_file(at, row(&jobs, "killed"), "yaml");
     let alone = json(at, &["run", file.to_str().unwrap(), "--runs", "other", "--output", "json"]);
     assert_eq!(alone["parameters_sha256"], digest(at, row(&jobs, "killed")));
@@ -446,7 +446,7 @@ fn stream_resumes_with_its_original_files() {
         for args in [&begun[..], &resumed] {
             let output = run(at, args);
             assert_eq!(output.status.code(), Some(6), "{args:?}: {}", said(&output));
-            for words in [&format!("one/{file}` is not as it was when the stream was begun"), "hint: put it back"] {
+            for words in [&format!("one/{file}` has changed since the stream was started"), "hint: restore it"] {
                 assert!(said(&output).contains(words), "{args:?}: {}", said(&output));
             }
         }

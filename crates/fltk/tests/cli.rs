@@ -161,7 +161,7 @@ fn plan_reports_jobs_that_kubernetes_cannot_run() {
         let plan = json(at, &["plan", "tiny.yaml", kubernetes, "--output", "json"]);
         assert_eq!(plan["refusals"].as_array().unwrap(), &lines, "{plan}");
     }
-    assert!(refusal(at, &["plan", "tiny.yaml", "unnamed.yaml", "--manifests", "made"], 3).contains("no container image is named"));
+    assert!(refusal(at, &["plan", "tiny.yaml", "unnamed.yaml", "--manifests", "made"], 3).contains("no container image is set"));
     // A plan for this machine, without a `kubernetes` block, refuses none of that.
     let shown = String::from_utf8(run(at, &["plan", "tiny.yaml"]).stdout).unwrap();
     assert!(shown.contains("tiny-central") && !shown.contains("refused"), "{shown}");

@@ -144,6 +144,6 @@ users: [{ name: a, user: {} }]
         let other = fs::read_to_string(at.join("kubernetes.yaml")).unwrap().replace("pool: fltk", "pool: other");
         fs::write(at.join("kubernetes.yaml"), other).unwrap();
         let output = nightly(at, &[]);
-        assert!(said(&output).contains("was begun with other files"), "{}", said(&output));
+        assert!(said(&output).contains("was started with other files"), "{}", said(&output));
     }
 }

@@ -162,8 +162,8 @@ fn jobs_in_all_states_are_explained() {
                     "admitted" | "starting" => "It has its place. It is being started.",
                     "running" => "It runs, on node-0.",
                     "held" => "It is held: somebody else suspended its object",
-                    "suspending" if asks => "its object isn't: somebody took that back",
-                    "suspending" => "of higher priority, wants its place.",
+                    "suspending" if asks => "its object isn't suspended: somebody revoked that",
+                    "suspending" => "of higher priority. It resumes later.",
                     _ => ": because",
                 };
                 assert!(text.contains(expected), "{name}: {text}");

@@ -124,7 +124,7 @@ fn finished_stream_is_served_until_stopped() {
         let first = lines.next().unwrap();
         let address =
             first.strip_prefix("metrics at http://").and_then(|rest| rest.strip_suffix("/metrics")).unwrap_or_else(|| panic!("{first}"));
-        let all: Vec<String> = lines.by_ref().take_while(|line| !line.starts_with("the stream is over")).collect();
+        let all: Vec<String> = lines.by_ref().take_while(|line| !line.starts_with("the stream has ended")).collect();
         assert_eq!(all.iter().any(|line| line.contains("1 of 2 jobs didn't succeed")), exit == 5, "{all:?}");
         let metrics = get(address, "/metrics");
         let succeeded = if exit == 0 { 2 } else { 1 };
@@ -166,7 +166,7 @@ fn name_of_a_stream_with_other_files_is_refused() {
         let image = if more[0] == "--image" { &[][..] } else { &["--image", "fltk:1"] };
         let output = command.args(image).args(more).output().unwrap();
         assert_eq!(output.status.code(), Some(6), "{more:?}: {}", said(&output));
-        assert!(said(&output).contains("was begun with other files") && said(&output).contains("--resume"), "{}", said(&output));
+        assert!(said(&output).contains("was started with other files") && said(&output).contains("--resume"), "{}", said(&output));
     }
 }
 

@@ -108,7 +108,7 @@ fn results_are_copied_over_http_unchanged_and_once() {
     assert_eq!(output.status.code(), Some(6), "{}", said(&output));
     assert!(said(&output).contains(&format!("run {first}: copied in place of an older copy")), "{}", said(&output));
     assert!(said(&output).contains("has other records"), "{}", said(&output));
-    assert_eq!(String::from_utf8(output.stdout).unwrap(), "0 got, 1 replaced, 0 there already, 1 failed\n");
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "0 copied, 1 replaced, 0 already present, 1 failed\n");
     assert_eq!(fs::read_to_string(home.path().join("copies").join(&second).join("journal.jsonl")).unwrap(), "mine\n");
 
     let output = run(home.path(), &["extract", "--into", "copies", "--from", &server.url, "none"]);
@@ -133,17 +133,17 @@ fn files_only_in_the_copy_are_kept() {
         assert!(output.status.success(), "{}", said(&output));
         String::from_utf8(output.stdout).unwrap()
     };
-    assert_eq!(extract(), "1 got, 0 replaced, 0 there already, 0 failed\n");
+    assert_eq!(extract(), "1 copied, 0 replaced, 0 already present, 0 failed\n");
     // The user adds a note to the copy, and deletes checkpoints of the original to free space.
     fs::write(copy.join("notes.txt"), "mine").unwrap();
     fs::remove_dir_all(origin.join("checkpoints/epoch-000001")).unwrap();
-    assert_eq!(extract(), "0 got, 0 replaced, 1 there already, 0 failed\n");
+    assert_eq!(extract(), "0 copied, 0 replaced, 1 already present, 0 failed\n");
     // The run continues.
     let (mut recorder, _) = RunRecorder::open(RunFolder::open(&origin).unwrap(), "a test").unwrap();
     recorder.record(&RunEvent::Finished { parameters_sha256: "f".repeat(64), seconds: 3.5 }, Timestamp::UNIX_EPOCH).unwrap();
     drop(recorder);
-    assert_eq!(extract(), "0 got, 1 replaced, 0 there already, 0 failed\n");
-    assert_eq!(extract(), "0 got, 0 replaced, 1 there already, 0 failed\n", "again is cheap, although there is more here");
+    assert_eq!(extract(), "0 copied, 1 replaced, 0 already present, 0 failed\n");
+    assert_eq!(extract(), "0 copied, 0 replaced, 1 already present, 0 failed\n", "again is cheap, although there is more here");
     assert_eq!(fs::read_to_string(copy.join("notes.txt")).unwrap(), "mine");
     assert_eq!(store(&copy).list().unwrap().len(), 1);
     signal(&server.child, Signal::TERM);
@@ -167,7 +167,7 @@ fn server_with_a_token_requires_it() {
     assert_eq!(code(server.child), Some(0));
     // An empty variable is an error for a server, since it would let everybody in.
     let output = fltk(home.path()).args(["serve", "--listen", "127.0.0.1:0"]).env("FLTK_TOKEN", "").output().unwrap();
-    assert!(output.status.code() == Some(1) && said(&output).contains("FLTK_TOKEN is there, but empty"), "{}", said(&output));
+    assert!(output.status.code() == Some(1) && said(&output).contains("FLTK_TOKEN is set but empty"), "{}", said(&output));
     for (wrong, content) in [("short", "short"), ("none", "")] {
         fs::write(home.path().join(wrong), content).unwrap();
         let output = run(home.path(), &["serve", "--listen", "127.0.0.1:0", "--token-file", wrong]);
@@ -266,7 +266,7 @@ fn altered_transfers_are_rejected() {
     });
     let output = run(home.path(), &["extract", "--into", "copies", "--from", &between]);
     assert_eq!(output.status.code(), Some(6), "{}", said(&output));
-    assert!(said(&output).contains("run.json`, which is not what there is by the digests"), "{}", said(&output));
+    assert!(said(&output).contains("run.json`, which differs from the digests"), "{}", said(&output));
     assert_eq!(fs::read_dir(home.path().join("copies")).unwrap().count(), 0);
     let output = run(home.path(), &["extract", "--into", "copies", "--from", &server.url]);
     assert!(output.status.success(), "{}", said(&output));

@@ -521,7 +521,7 @@ mod tests {
         // One text is turned into bytes again and again.
         let encode = [b"(c_codecs\nencode\nq\x00X\x64\x00\x00\x00".as_slice(), &[b'a'; 100], b"q\x01U\x06latin1q\x02"].concat();
         let texts: Vec<u8> = encode.iter().copied().chain(b"h\x00h\x01h\x02\x86R".repeat(100)).chain(*b"t.").collect();
-        assert!(refused(&texts).contains("more bytes of texts than it has"));
+        assert!(refused(&texts).contains("more text to bytes than it has"));
         let once: Vec<u8> = encode.iter().copied().chain(*b"h\x00h\x01h\x02\x86Rt.").collect();
         Pickle::read(&once).expect("plain");
         assert!(refused(b"T\xff\xff\xff\xffx.").contains("ends in the middle"));

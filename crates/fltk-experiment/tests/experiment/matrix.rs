@@ -81,7 +81,7 @@ fn wrong_values_are_located_in_the_matrix() {
     check("{ factor: { threads: [1] } }", "did you mean `factors`?");
     check("{ factors: { threads: [1, 2, 3] }, fraction: 2 }", "no multiple of `fraction`");
     check("{ factors: { threads: [1, 1] } }", "has a value twice");
-    check("{ factors: { train.batch_size: [1], train: [{ batch_size: 2 }] } }", "one within the other");
+    check("{ factors: { train.batch_size: [1], train: [{ batch_size: 2 }] } }", "overlap");
     let many = (0..40).map(|number| number.to_string()).collect::<Vec<_>>().join(", ");
     check(&format!("{{ factors: {{ threads: [{many}], train.batch_size: [{many}] }} }}"), "more than 1000 combinations");
 }

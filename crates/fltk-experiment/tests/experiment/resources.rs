@@ -18,7 +18,7 @@ fn tasks_with_workers_need_their_resources() {
     check("kind: federated, federated: { clients: 4, clients_per_round: 2, rounds: 1 }", Ok(()));
     check("kind: distributed, distributed: { epochs: 1 }", Ok(()));
     check("kind: distributed, distributed: { epochs: 1, data_parallelism: 1 }", Ok(()));
-    let words = "`resources` says nothing of the 2 ranks beside the first";
+    let words = "`resources` lacks the resources of the 2 ranks after the first";
     check("kind: distributed, distributed: { epochs: 1, data_parallelism: 3 }", Err(words));
     let varied = "matrix: { factors: { distributed.data_parallelism: [1, 3] } }, kind: distributed, distributed: { epochs: 1 }";
     check(varied, Err(words));

@@ -68,7 +68,7 @@ async fn oversized_job_fails() {
     assert_eq!((record.outcome, record.admitted), (Some(Outcome::Failed), None));
     assert_eq!(
         record.reason.unwrap(),
-        "given up after 30 s: 2 of 4 pods unschedulable: insufficient cpu (1 node), and no place was found for them on empty nodes: request less, or add nodes"
+        "timed out after 30 s: 2 of 4 pods unschedulable: insufficient cpu (1 node), and no place was found for them on empty nodes: request less, or add nodes"
     );
     assert!((30_000..33_000).contains(&record.ended.unwrap().as_millis()));
     assert_eq!(told.states()["one"], "succeeded");

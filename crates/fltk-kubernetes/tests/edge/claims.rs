@@ -92,7 +92,7 @@ async fn unschedulable_pod_is_waited_for_with_its_reason() {
     let message = "0/1 nodes are available: 1 node(s) had untolerated taint";
     let condition = json!({ "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message });
     let (error, told) = refused(&scenario, json!({ "phase": "Pending", "conditions": [condition] })).await;
-    assert!(matches!(&error, ClaimError::NotRunning { reason, .. } if reason.contains("given up after 300 s: 0/1 nodes")), "{error}");
+    assert!(matches!(&error, ClaimError::NotRunning { reason, .. } if reason.contains("timed out after 300 s: 0/1 nodes")), "{error}");
     assert!(told.iter().any(|text| text.contains(message)), "{told:?}");
     assert_removed(&scenario);
 }

@@ -27,7 +27,7 @@ async fn new_stream_is_refused_if_a_namesake_has_jobs() {
         let second = first.begun_elsewhere();
         let message = is_new(&second.scenario.client(), &second.context).await.unwrap_err().to_string();
         assert!(
-            message.starts_with("namespace `default` has jobs of another stream that is called `edge-1` too, such as `trainjob-"),
+            message.starts_with("namespace `default` has jobs of another stream named `edge-1`, such as `trainjob-"),
             "{message}"
         );
         assert!(message.contains("fltk cluster --down edge-1 --namespace default"), "{message}");
@@ -55,7 +55,7 @@ async fn jobs_of_a_namesake_are_neither_adopted_nor_changed() {
             let record = theirs.record(name);
             assert_eq!(record.outcome, Some(Outcome::Failed));
             let reason = record.reason.unwrap();
-            assert!(reason.contains("is of another stream that is called `edge-1` too, begun at"), "{reason}");
+            assert!(reason.contains("belongs to another stream named `edge-1`, begun at"), "{reason}");
         }
         let spec =
             |objects: [serde_json::Value; 2]| objects.map(|object| (object["metadata"]["annotations"].clone(), object["spec"].clone()));

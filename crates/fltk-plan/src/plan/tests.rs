@@ -200,7 +200,7 @@ fn preemption_suspends_as_few_jobs_as_needed() {
     assert_eq!(
         planner.step(at(11), Event::Suspended { job: id("j1"), attempt: 1 }),
         [],
-        "nobody else is pushed out meanwhile, and nobody takes the place"
+        "no other job is preempted meanwhile, and nobody takes the place"
     );
     assert_eq!(started(&planner.step(at(12), Event::Suspended { job: id("j2"), attempt: 1 })), ["j3"]);
     running(&mut planner, 13, "j3");
@@ -380,7 +380,7 @@ fn burst_of_thousands_is_planned_incrementally() {
         let nodes = (0..20).map(|number| node(&format!("n{number:02}"), 32, 0, None)).collect();
         let mut actions = planner.step(at(0), Event::Nodes { nodes });
         while let Some(action) = actions.pop() {
-            let Action::Start { job, attempt } = action else { panic!("nobody is pushed out") };
+            let Action::Start { job, attempt } = action else { panic!("no job is preempted") };
             planner.step(at(1), Event::Created { job: job.clone(), attempt });
             actions.extend(planner.step(at(2), Event::ended(job, Outcome::Succeeded, "")));
         }

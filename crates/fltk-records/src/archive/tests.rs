@@ -390,7 +390,7 @@ fn received_files_are_compared_with_existing_ones() {
         let mut other = archive.clone();
         other[at] ^= 1;
         let error = check(&other).unwrap_err().to_string();
-        assert!(error.contains(&format!("has `{}`, which is not what there is", file.path)), "{error}");
+        assert!(error.contains(&format!("has `{}`, which differs from the digests", file.path)), "{error}");
     }
     assert!(names(into.path()).is_empty(), "nothing is left");
 }

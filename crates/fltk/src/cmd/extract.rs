@@ -94,7 +94,7 @@ fn chosen(all: Vec<Record>, named: &[String]) -> anyhow::Result<Vec<Record>> {
     }
     Err(failure(
         Exit::Records,
-        format!("there is no run or stream {}\nhint: without names all are got, of which there are {}", missing.join(", "), all.len()),
+        format!("there is no run or stream {}\nhint: without names all are copied: {} in total", missing.join(", "), all.len()),
     ))
 }
 

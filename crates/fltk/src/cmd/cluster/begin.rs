@@ -129,6 +129,6 @@ mod tests {
         // The kubeconfig's namespace says nothing about the namespace of an earlier stream.
         check("a", false, "b").unwrap();
         let message = check("a", true, "b").unwrap_err().to_string();
-        assert!(message.contains("begun in namespace `b`") && message.contains("--namespace b"), "{message}");
+        assert!(message.contains("started in namespace `b`") && message.contains("--namespace b"), "{message}");
     }
 }

@@ -59,7 +59,7 @@ pub fn run(streams: &Streams<'_>) -> anyhow::Result<Outcome> {
     all_succeeded(&jobs)?;
     let of = |class: &str| jobs.iter().find(|job| job.class == class).context("a job is gone");
     let (low, high) = (of("low")?, of("high")?);
-    ensure!(low.suspensions == 1 && high.suspensions == 0, "the wrong one was pushed out: {jobs:?}");
+    ensure!(low.suspensions == 1 && high.suspensions == 0, "the wrong job was preempted: {jobs:?}");
     ensure!(high.ended < low.ended, "the high one ended after the low one: {jobs:?}");
     let journal = journals(&volume)?.into_iter().find(|journal| journal.contains("checkpoint_saved") && starts(journal) == 2);
     let journal = journal.context("no run was started twice")?;

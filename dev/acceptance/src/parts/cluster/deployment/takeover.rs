@@ -110,7 +110,7 @@ helm install orchestrator charts/orchestrator --namespace {namespace} --values t
     let mut made_once = MadeOnce::new(cluster, &namespace, &kind)?;
     workplace.bash(&format!("set -e\n{install}\n"), LIMIT)?;
     let records = Records { workplace, folder: &volume.join("server") };
-    records.wait("a job that is pushed out twice", |jobs| jobs.iter().any(|job| job.suspensions >= 2))?;
+    records.wait("a job that is preempted twice", |jobs| jobs.iter().any(|job| job.suspensions >= 2))?;
     made_once.expect_anew(evict(cluster, workplace, &namespace, &kind, &records)?);
     let _large = cluster.node(&large, LARGE_CORES)?;
     let before = records.wait("enough ended jobs", |jobs| ended(jobs) >= num_jobs / 2)?;
@@ -214,7 +214,7 @@ fn check(jobs: &[Job], expected: usize) -> anyhow::Result<()> {
     for job in jobs {
         ensure!(job.state == "succeeded", "job {} is {}: {:?}", job.job, job.state, job.reason);
     }
-    ensure!(jobs.iter().any(|job| job.suspensions > 0), "nobody was pushed out");
+    ensure!(jobs.iter().any(|job| job.suspensions > 0), "no job was preempted");
     Ok(())
 }
 
