@@ -231,8 +231,9 @@ fn check_distributed(task: &Task, places: &Places<'_>, problems: &mut Vec<Proble
 fn check_federated(config: &FederatedConfig, places: &Places<'_>, problems: &mut Vec<Problem>) {
     if config.clients_per_round > config.clients {
         let (chosen, all) = (places.at("federated.clients_per_round"), places.at("federated.clients"));
-        let message = format!("`{}` is {}, but there are only {} clients", chosen.name, config.clients_per_round, config.clients);
-        let problem = Problem::error(chosen.span, message).label(all.span, format!("{} clients", config.clients));
+        let clients = format!("{} client{}", config.clients, if config.clients == 1 { "" } else { "s" });
+        let message = format!("`{}` is {}, but the task has only {clients}", chosen.name, config.clients_per_round);
+        let problem = Problem::error(chosen.span, message).label(all.span, clients);
         problems.push(problem.hint(format!("choose at most {}, or raise `{}`", config.clients, all.name)));
     }
 }

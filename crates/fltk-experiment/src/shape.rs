@@ -68,7 +68,11 @@ fn fold_repeats(keys: Vec<(String, Label)>) -> Vec<Label> {
             None => folded.push((key, label, 1)),
         }
     }
-    let text = |text: String, count: usize| if count == 1 { text } else { format!("{text} (here and {} times more)", count - 1) };
+    let text = |text: String, count: usize| match count {
+        1 => text,
+        2 => format!("{text} (here and once more)"),
+        _ => format!("{text} (here and {} times more)", count - 1),
+    };
     folded.into_iter().map(|(_, label, count)| Label { text: text(label.text, count), span: label.span }).collect()
 }
 

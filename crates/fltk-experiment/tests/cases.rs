@@ -180,7 +180,7 @@ fn problems_in_files_of_may_2022_use_the_keys_of_the_file() {
         "third-era.json",
         "\"Worker\": 2\n",
         "\"Worker\": 1\n",
-        &["`clientsPerRound` is 2, but there are only 1 clients", "raise `Worker`"],
+        &["`clientsPerRound` is 2, but the task has only 1 client", "raise `Worker`"],
     );
     check("third-era.json", "\"Worker\": 2\n", "\"Worker\": 0\n", &["`workerReplication` must be at least 1"]);
     check("third-era.json", "\"workerReplication\"", "\"workers\"", &["the job has no `workerReplication`"]);
@@ -320,10 +320,11 @@ fn wrong_values_in_ancestors_yaml_are_refused_at_their_location() {
         let report = parse(&[file], &[], catalogues()).expect_err(to).render(false);
         assert!(report.contains(expected), "{expected}\n{report}");
     };
-    check("clients_per_round: 2", "clients_per_round: 20", "`clients_per_round` is 20, but there are only 10 clients");
+    check("clients_per_round: 2", "clients_per_round: 20", "`clients_per_round` is 20, but the task has only 10 clients");
     check("aggregation: FedAvg", "aggregation: Sum", "`Sum` was a stub in KFLTK");
     check("aggregation: FedAvg", "aggregation: multiKrum", "`multiKrum` isn't a known `aggregation`");
     check("[2, 42]", "[2.5, 42]", "`data_sampler_args[0]` of `limit labels` is the number of labels");
+    check("data_sampler_args: [2, 42]", "sampler_args: [2.5, 42]", "`sampler_args[0]` of `limit labels` is the number of labels");
     check("net_name: FashionMNISTCNN", "net_name: Cifar10CNN", "flat-federated.yaml:4:");
     check("data_sampler: limit labels", "data_sampler: emd sampler", "never implemented");
     check("cuda: false", "loss_function: MSELoss", "`MSELoss` can't train a classifier");

@@ -24,7 +24,9 @@ pub struct Address {
 
 /// The error when no API server is configured.
 #[derive(Debug, Error)]
-#[error("no cluster is configured: {0}\nhint: use `--kubeconfig FILE` or the variable KUBECONFIG, or run it in a pod with a service account")]
+#[error(
+    "no cluster is configured: {0}\nhint: use `--kubeconfig FILE` or the variable KUBECONFIG, or run it in a pod with a service account"
+)]
 pub struct ConnectError(String);
 
 /// A client of an API server, with its namespace.

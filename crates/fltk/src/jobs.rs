@@ -166,7 +166,7 @@ pub fn summary(rows: &[JobRow]) -> String {
         #[expect(clippy::cast_precision_loss, reason = "a count")]
         (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
     };
-    let mut text = format!("{} jobs: {states}", rows.len());
+    let mut text = format!("{}: {states}", output::counted(rows.len(), "job"));
     if let (Some(queue), Some(response)) = (mean(|row| row.queue_seconds), mean(|row| row.response_seconds)) {
         let _ = write!(text, "; queue {queue:.1} s, response {response:.1} s in the mean");
     }

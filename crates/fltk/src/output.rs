@@ -201,9 +201,15 @@ pub fn table(header: &[&str], numbers: &[usize]) -> Table {
     table
 }
 
+/// Returns a count with its noun, such as `1 job` or `3 jobs`.
+#[must_use]
+pub fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Formats a number with thousands separated by commas.
 #[must_use]
-pub fn thousands_are_separated_by_commas(number: u64) -> String {
+pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {

@@ -171,7 +171,8 @@ pub(crate) fn is(root: &Node) -> bool {
 
 /// Returns the experiment of such a file.
 pub(crate) fn read(mut root: Node, catalogues: &Catalogues, problems: &mut Vec<Problem>) -> Option<Experiment> {
-    take_old_names(&mut root, problems);
+    let num_earlier = problems.len();
+    let renamed = take_old_names(&mut root, problems);
     nets::rename(&mut root, &["net_name"], problems);
     let mut schema = entries::generate_with::<FlatFile>(catalogues);
     let names: Vec<&str> = losses::LOSSES.iter().map(|(name, _)| *name).collect();
@@ -181,13 +182,24 @@ pub(crate) fn read(mut root: Node, catalogues: &Catalogues, problems: &mut Vec<P
     let mut found = Vec::new();
     let experiment = read_checked(&root, catalogues, &mut found);
     problems.extend(found.into_iter().filter(|problem| !problem.touches(&refused)));
+    problems[num_earlier..].iter_mut().for_each(|problem| name_old_keys(problem, &renamed));
     experiment
 }
 
-/// Renames old keys to the new ones.
-fn take_old_names(root: &mut Node, problems: &mut Vec<Problem>) {
+/// Replaces new names by those that the file has.
+fn name_old_keys(problem: &mut Problem, renamed: &[(&str, &str)]) {
+    for text in std::iter::once(&mut problem.message).chain(&mut problem.hint) {
+        for (old, new) in renamed {
+            *text = text.replace(&format!("`{new}`"), &format!("`{old}`")).replace(&format!("`{new}["), &format!("`{old}["));
+        }
+    }
+}
+
+/// Renames old keys to the new ones; returns the pairs of old and new names that it renamed.
+fn take_old_names(root: &mut Node, problems: &mut Vec<Problem>) -> Vec<(&'static str, &'static str)> {
     let amount = root.get("system").and_then(|system| system.get("clients")?.entry("amount")).cloned();
-    let Value::Map(entries) = &mut root.value else { return };
+    let mut renamed = Vec::new();
+    let Value::Map(entries) = &mut root.value else { return renamed };
     for (old, new) in ALIASES {
         let Some(at) = entries.iter().position(|entry| entry.key == old) else { continue };
         if entries.iter().any(|entry| entry.key == new) {
@@ -196,12 +208,14 @@ fn take_old_names(root: &mut Node, problems: &mut Vec<Problem>) {
             entries.remove(at);
         } else {
             new.clone_into(&mut entries[at].key);
+            renamed.push((old, new));
         }
     }
     if let Some(mut amount) = amount.filter(|_| !entries.iter().any(|entry| entry.key == "num_clients")) {
         "num_clients".clone_into(&mut amount.key);
         entries.push(amount);
     }
+    renamed
 }
 
 fn read_checked(root: &Node, catalogues: &Catalogues, problems: &mut Vec<Problem>) -> Option<Experiment> {
@@ -288,7 +302,10 @@ fn note_defaults(file: &FlatFile, batch_size: u32, root: &Node, problems: &mut V
     if !missing.is_empty() {
         let message = format!("the file leaves out settings, which default to {}", missing.join(", "));
         let problem = Problem::new(Severity::Note, Some(lower::head(root)), message);
-        problems.push(problem.hint("these are KFLTK's defaults, except for `batch_size`; if the other settings are in another file, put both into one"));
+        problems.push(
+            problem
+                .hint("these are KFLTK's defaults, except for `batch_size`; if the other settings are in another file, put both into one"),
+        );
     }
 }
 
@@ -296,10 +313,8 @@ fn note_defaults(file: &FlatFile, batch_size: u32, root: &Node, problems: &mut V
 fn note_what_is_not_here(file: &FlatFile, root: &Node, problems: &mut Vec<Problem>) {
     for (key, value) in [("algorithm_name", &file.algorithm_name), ("offload_stategy", &file.offload_stategy)] {
         if let (Some(value), Some(node)) = (value.as_deref().filter(|value| *value != "vanilla"), root.get(key)) {
-            let message = format!(
-                "the algorithm {} isn't supported: clients are chosen at random, and a round waits for all of them",
-                quote(value)
-            );
+            let message =
+                format!("the algorithm {} isn't supported: clients are chosen at random, and a round waits for all of them", quote(value));
             problems.push(Problem::new(Severity::Warning, Some(node.span), message).hint("this is the algorithm `vanilla`"));
         }
     }

@@ -23,7 +23,12 @@ pub fn refusals(context: &RunContext) -> Vec<String> {
     const KEY: &str = "letters, digits, and `-`, `_`, `.` between them, at most 63, after a domain and `/` if there is one";
     const DOMAIN: &str = "lower-case letters, digits, and `-`, `.` between them, at most 253";
     check(is_label_value(&context.run), &format!("the label `{RUN_LABEL}`"), &context.run, VALUE);
-    check(is_dns_label(&context.namespace), "the namespace", &context.namespace, "lower-case letters, digits, and `-` between them, at most 63");
+    check(
+        is_dns_label(&context.namespace),
+        "the namespace",
+        &context.namespace,
+        "lower-case letters, digits, and `-` between them, at most 63",
+    );
     for (what, labels) in [("labels", &config.labels), ("node_selector", &config.node_selector)] {
         for (key, value) in labels {
             check(is_key(key), &format!("a key of `{what}`"), key, KEY);

@@ -140,7 +140,10 @@ async fn revoked_suspension_is_reported() {
                 sleep(Duration::from_secs(10)).await;
                 let said = told.stuck();
                 assert_eq!(said.len(), 1, "{said:?}");
-                assert!(said[0].contains("its suspension was requested, but its object isn't suspended: somebody revoked that"), "{said:?}");
+                assert!(
+                    said[0].contains("its suspension was requested, but its object isn't suspended: somebody revoked that"),
+                    "{said:?}"
+                );
                 let (client, specs) = (cluster.scenario.client(), cluster.specs());
                 let low = specs.iter().find(|spec| spec.class == "low").unwrap();
                 let words = waits(&client, &cluster.context, low, true, cluster.now()).await.unwrap();

@@ -26,10 +26,7 @@ async fn new_stream_is_refused_if_a_namesake_has_jobs() {
         first.run(async |_| {}).await.assert_all_succeeded();
         let second = first.begun_elsewhere();
         let message = is_new(&second.scenario.client(), &second.context).await.unwrap_err().to_string();
-        assert!(
-            message.starts_with("namespace `default` has jobs of another stream named `edge-1`, such as `trainjob-"),
-            "{message}"
-        );
+        assert!(message.starts_with("namespace `default` has jobs of another stream named `edge-1`, such as `trainjob-"), "{message}");
         assert!(message.contains("fltk cluster --down edge-1 --namespace default"), "{message}");
         // A stream with another name doesn't conflict with it.
         let mut context = (*second.context).clone();

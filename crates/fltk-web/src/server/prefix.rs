@@ -11,7 +11,9 @@ pub struct Prefix(String);
 
 /// A text can't be a prefix.
 #[derive(Debug, thiserror::Error)]
-#[error("a prefix is `/` or segments of letters, digits and `-._~`, such as `/fltk/runs`; not `/healthz` or `/readyz`, which are for probes")]
+#[error(
+    "a prefix is `/` or segments of letters, digits and `-._~`, such as `/fltk/runs`; not `/healthz` or `/readyz`, which are for probes"
+)]
 pub struct PrefixError;
 
 impl Prefix {

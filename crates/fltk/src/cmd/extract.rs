@@ -159,7 +159,7 @@ fn digests(into: &Path, name: &str, stop: &AtomicBool) -> anyhow::Result<BTreeMa
 
 fn words(extracted: &Extracted) -> String {
     match (&extracted.state, &extracted.problem) {
-        (State::New, _) => "got".to_owned(),
+        (State::New, _) => "copied".to_owned(),
         (State::Replaced, _) => "copied in place of an older copy".to_owned(),
         (State::Same, _) => "is there".to_owned(),
         (State::Failed, problem) => format!("failed: {}", problem.as_deref().unwrap_or("no reason")),

@@ -58,7 +58,7 @@ pub fn run(cli: &Cli, args: &PlanArgs) -> anyhow::Result<()> {
     if let Some(folder) = &args.manifests {
         let context = read.objects.as_ref().map_err(|error| anyhow::anyhow!("{error}")).or_exit(Exit::Experiment)?;
         let count = manifests::write(folder, context, plan.replications.iter().flat_map(|replication| &replication.jobs))?;
-        tracing::info!("the objects of {count} jobs are in `{}`", folder.display());
+        tracing::info!("the objects of {} are in `{}`", output::counted(count, "job"), folder.display());
     }
     match cli.output {
         Output::Json => output::json(&plan),
@@ -135,15 +135,15 @@ impl Plan<'_> {
         };
         let backfill = if self.policy.backfill { ", with backfill" } else { "" };
         let mut text = format!(
-            "{}, seed {}: {} jobs, the last after {}\npolicy {}, admission {}{backfill}\n\n",
+            "{}, seed {}: {}, the last after {}\npolicy {}, admission {}{backfill}\n\n",
             self.experiment,
             replication.seed,
-            jobs.len(),
+            output::counted(jobs.len(), "job"),
             clock(last.arrival.at),
             name_of(&self.policy.policy),
             admission(self.policy.admission)
         );
-        let mut table = output::table(&["job", "arrives", "task", "priority", "pods", "asks for, in all"], &[1, 3, 4]);
+        let mut table = output::table(&["job", "arrives", "task", "priority", "pods", "requests in total"], &[1, 3, 4]);
         for job in jobs.iter().take(rows) {
             let asks =
                 Some(job.requests()).filter(|requests| *requests != Amounts::none()).map_or_else(|| "-".to_owned(), |sum| sum.to_string());

@@ -64,7 +64,7 @@ pub fn run(cli: &Cli, args: &ValidateArgs) -> anyhow::Result<()> {
     }
     match checked.iter().filter(|file| !file.valid).count() {
         0 => Ok(()),
-        refused => Err(failure(Exit::Experiment, format!("{refused} of {} files are refused", checked.len()))),
+        refused => Err(failure(Exit::Experiment, format!("{refused} of {} refused", output::counted(checked.len(), "file")))),
     }
 }
 

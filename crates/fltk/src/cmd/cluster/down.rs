@@ -37,8 +37,10 @@ pub async fn run(cli: &Cli, args: &ClusterArgs, named: &Path) -> anyhow::Result<
     match cli.output {
         Output::Json => output::json(&removed)?,
         Output::Text => output::text(&format!(
-            "removed {} jobs, {} runtimes and {} config maps of stream {run} in namespace `{namespace}`",
-            removed.jobs, removed.runtimes, removed.config_maps
+            "removed {}, {} and {} of stream {run} in namespace `{namespace}`",
+            output::counted(removed.jobs, "job"),
+            output::counted(removed.runtimes, "runtime"),
+            output::counted(removed.config_maps, "config map")
         ))?,
     }
     match removed.pods_left {

@@ -66,5 +66,6 @@ pub fn run(cli: &Cli, names: &[String], locations: &LocationArgs) -> anyhow::Res
     if bad == 0 {
         return Ok(());
     }
-    Err(failure(Exit::Data, format!("{bad} files are missing or differ from the published ones\nhint: `fltk data fetch NAME` replaces them")))
+    let files = output::counted(bad, "file");
+    Err(failure(Exit::Data, format!("{files} missing or different from the published data\nhint: `fltk data fetch NAME` replaces them")))
 }

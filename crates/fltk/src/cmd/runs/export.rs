@@ -60,7 +60,7 @@ pub fn from(format: ExportFormat, from: &str, through: &ThroughArgs, named: &[Pa
         let client = Arc::clone(client);
         let export = interrupt::answer(stop, move || client.export(self::format(format), &named))?;
         if export.num_skipped > 0 {
-            tracing::warn!("{} damaged runs are skipped: {}", export.num_skipped, export.skipped.join(", "));
+            tracing::warn!("{} skipped as damaged: {}", export.num_skipped, export.skipped.join(", "));
         }
         let mut body = interrupt::body(export.body, Arc::clone(stop));
         let mut out = output::stream();

@@ -27,7 +27,11 @@ pub fn run(cli: &Cli, run: &RunRef) -> anyhow::Result<()> {
 
 fn head(report: &RunReport) -> String {
     let RunSummary { run, task, seed, status, failure, num_resumptions, .. } = &report.summary;
-    let resumed = if *num_resumptions > 0 { format!(", taken up again {num_resumptions} times") } else { String::new() };
+    let resumed = match num_resumptions {
+        0 => String::new(),
+        1 => ", resumed once".to_owned(),
+        times => format!(", resumed {times} times"),
+    };
     let failure = failure.as_ref().map(|reason| format!("\nfailed: {reason}")).unwrap_or_default();
     format!("{run}: {task}, seed {seed}, {}{resumed}{failure}", status.name())
 }
