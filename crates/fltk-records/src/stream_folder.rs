@@ -286,7 +286,7 @@ mod tests {
         check(EXPERIMENT, Some("c"), &["started with SHA-256 ca978112", "now it has SHA-256 2e7d2c03"]);
         check(TRACE, Some("c"), &["started with SHA-256 3e23e816", "now it has SHA-256 2e7d2c03"]);
         check(TRACE, None, &["started with SHA-256 3e23e816", "now it has nothing"]);
-        check(CLUSTER, Some("c"), &["begun with nothing", "now it has SHA-256 2e7d2c03"]);
+        check(CLUSTER, Some("c"), &["started with nothing", "now it has SHA-256 2e7d2c03"]);
         // The file as an earlier version wrote it.
         fs::write(path.join(DESCRIPTION), serde_json::to_vec(&description).unwrap()).unwrap();
         fs::write(path.join(EXPERIMENT), "c").unwrap();

@@ -131,7 +131,7 @@ users: [{ name: a, user: {} }]
         ] {
             let output = nightly(at, more);
             assert_eq!(output.status.code(), Some(6), "{more:?}: {}", said(&output));
-            assert!(said(&output).contains("was begun"), "{}", said(&output));
+            assert!(said(&output).contains("was started"), "{}", said(&output));
         }
         // The folder's files as a version with fewer settings would have written them: without settings that have defaults.
         let stream = at.join("runs/nightly");

@@ -487,8 +487,8 @@ mod tests {
         check(b"(ios\nsystem\n.", &["byte 1", "INST"]);
         check(b"N)\x81.", &["byte 2", "NEWOBJ"]);
         check(b"\x80\x02\x82\x01.", &["EXT1"]);
-        check(b"N)R.", &["no function"]);
-        check(b"]Nb.", &["no array"]);
+        check(b"N)R.", &["an unknown function"]);
+        check(b"]Nb.", &["other than an array"]);
         check(b"\x80\x09N.", &["version 9"]);
         check(b"c\x1b[31m\nx\n.", &["`\\u{1b}[31m.x`"]);
     }
