@@ -76,7 +76,7 @@ fn of_clients(task: &Task) -> Task {
         setting,
         // The learning rate is in the order, scheduled.
         train: TrainConfig { batch_size, drop_last, optimizer: optimizer.with("learning_rate", 1.0), test_batch_size: 1, scheduler: None },
-        name: "task".to_owned(),
+        name: "task".parse().expect("letters alone are a name"),
         labels: BTreeMap::new(),
         train_other_role: None,
         checkpoint_every: 1,
