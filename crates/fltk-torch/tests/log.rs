@@ -23,7 +23,10 @@ fn said(output: &Output) -> String {
 fn people_read_rounds_and_clients_if_they_want() {
     let home = || tempfile::tempdir().unwrap();
     let usual = said(&client(home().path(), &[]));
-    assert!(usual.starts_with("tiny, seed ") && usual.contains("round   2/2  accuracy 0."), "{usual}");
+    assert!(
+        usual.starts_with("FashionMNISTCNN-fashion-mnist-mini, seed 42: 2 rounds\n") && usual.contains("round   2/2  accuracy 0."),
+        "{usual}"
+    );
     assert!(!usual.contains("client "), "{usual}");
     let verbose = said(&client(home().path(), &["-v"]));
     assert_eq!(verbose.lines().filter(|line| line.starts_with("  round ") && line.contains(", client ")).count(), 8, "{verbose}");
@@ -43,7 +46,7 @@ fn programs_read_objects_with_fields() {
         assert_eq!(line["job"], "night-1", "{line}");
     }
     let rounds: Vec<_> = lines.iter().filter(|line| line["level"] == "info" && line["round"].is_u64()).collect();
-    assert_eq!(rounds.iter().map(|line| line["round"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(rounds.iter().map(|line| line["round"].as_u64().unwrap()).collect::<Vec<_>>(), [0, 1, 2]);
     let run = rounds[0]["run"].as_str().unwrap();
     assert!(home.path().join("runs").join(run).is_dir() && rounds[1]["accuracy"].is_f64(), "{}", rounds[1]);
     let clients = lines.iter().filter(|line| line["level"] == "debug" && line["client"].is_u64());
