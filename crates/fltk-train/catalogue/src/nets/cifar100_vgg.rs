@@ -10,7 +10,7 @@ use crate::nets::InputShape;
 
 pub(super) static SPEC: NetSpec = NetSpec {
     entry: NetEntry::new(
-        Entry::new("Cifar100VGG", "VGG-16 with batch norm, 3 linear layers with dropout")
+        Entry::new("Cifar100VGG", "VGG-16 with batch norm, 3 linear layers with dropout.")
             .paper("Simonyan and Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition, 2014, arXiv:1409.1556"),
         CIFAR100,
     ),

@@ -11,7 +11,7 @@ use crate::nets::InputShape;
 
 pub(super) static SPEC: NetSpec = NetSpec {
     entry: NetEntry::new(
-        Entry::new("FashionMNISTResNet", "pre-activation ResNet-18, 7x7 stem")
+        Entry::new("FashionMNISTResNet", "Pre-activation ResNet-18, 7x7 stem.")
             .paper("He et al., Identity Mappings in Deep Residual Networks, 2016, arXiv:1603.05027"),
         GREY,
     ),

@@ -9,7 +9,7 @@ use crate::nets::InputShape;
 
 pub(super) static SPEC: NetSpec = NetSpec {
     entry: NetEntry::new(
-        Entry::new("LeNet5", "2 x (conv 5x5, ReLU, pool), 3 linear layers with ReLU")
+        Entry::new("LeNet5", "2 x (conv 5x5, ReLU, pool), 3 linear layers with ReLU.")
             .paper("LeCun et al., Gradient-Based Learning Applied to Document Recognition, 1998"),
         GREY,
     ),

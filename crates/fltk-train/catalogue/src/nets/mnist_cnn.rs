@@ -9,7 +9,7 @@ use crate::nets::InputShape;
 
 pub(super) static SPEC: NetSpec = NetSpec {
     entry: NetEntry::new(
-        Entry::new("MNISTCNN", "conv 5x5, pool, ReLU, conv 5x5, dropout, pool, ReLU, linear, ReLU, dropout, linear"),
+        Entry::new("MNISTCNN", "Conv 5x5, pool, ReLU, conv 5x5, dropout, pool, ReLU, linear, ReLU, dropout, linear."),
         GREY,
     ),
     #[cfg(libtorch)]

@@ -24,7 +24,7 @@ pub(super) static SPEC: NetSpec = NetSpec {
     entry: NetEntry {
         block: Some("lstm"),
         ..NetEntry::new(
-            Entry::new("RedditLSTM", "embedding, LSTM, linear decoder (tied or not), dropout between")
+            Entry::new("RedditLSTM", "Embedding, LSTM, linear decoder (tied or not), dropout between.")
                 .parameters(&[EMBEDDING.parameter(), HIDDEN.parameter(), LAYERS.parameter(), DROPOUT.parameter(), TIED.parameter()])
                 .check(check),
             SampleKind::Text,

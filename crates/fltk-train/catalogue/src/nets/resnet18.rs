@@ -8,7 +8,7 @@ use crate::nets::InputShape;
 
 pub(super) static CIFAR10_RESNET: NetSpec = NetSpec {
     entry: NetEntry::new(
-        Entry::new("Cifar10ResNet", "ResNet-18, 3x3 stem")
+        Entry::new("Cifar10ResNet", "ResNet-18, 3x3 stem.")
             .paper("He et al., Deep Residual Learning for Image Recognition, 2015, arXiv:1512.03385"),
         CIFAR10,
     ),
@@ -20,7 +20,7 @@ pub(super) static CIFAR10_RESNET: NetSpec = NetSpec {
 
 pub(super) static CIFAR100_RESNET: NetSpec = NetSpec {
     entry: NetEntry::new(
-        Entry::new("Cifar100ResNet", "ResNet-18, 3x3 stem")
+        Entry::new("Cifar100ResNet", "ResNet-18, 3x3 stem.")
             .paper("He et al., Deep Residual Learning for Image Recognition, 2015, arXiv:1512.03385"),
         CIFAR100,
     ),
