@@ -215,7 +215,7 @@ async fn remove(pods: &Api<Pod>, name: &str) -> Result<(), Error> {
     timeout(REMOVE_LIMIT, removing).await.unwrap_or_else(|_| Err(no_answer()))
 }
 
-/// Waits until the container runs.
+/// Waits until the pod's container is running.
 async fn wait(pods: &Api<Pod>, events: &Api<Event>, name: &str, reader: &Reader, tell: &mut dyn FnMut(&str)) -> Result<(), ClaimError> {
     let (claim, pod) = (reader.claim.clone(), name.to_owned());
     let deadline = Instant::now() + RUN_LIMIT;

@@ -147,7 +147,8 @@ pub struct RunPolicy {
     /// The time that the job may run; unlimited if left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub active_deadline: Option<Duration>,
-    /// The number of rank losses that the job survives. The object's own limit, on restarts of all pods together, follows from it.
+    /// The number of times that the job may lose a rank. The limit on restarts of its `PyTorchJob` or `TrainJob`, which counts all pods together, is computed
+    /// from it.
     #[schemars(range(min = 0, max = 1000))]
     pub backoff_limit: i32,
     /// The controller that acts on the job instead of its operator; the operator itself if left out.

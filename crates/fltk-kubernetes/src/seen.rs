@@ -9,7 +9,7 @@ use tokio::time::Instant;
 pub enum Seen<T> {
     /// A new list begins; it shows the state at this instant or later.
     Listing(Instant),
-    /// The current state of an object; true if it comes from a list.
+    /// The current state of an object, and whether it comes from a list rather than from a change.
     There(T, bool),
     /// An object was deleted; this is its last state.
     Gone(T),

@@ -227,7 +227,7 @@ impl Planner {
         hopeless
     }
 
-    /// The reason why the job at `index` fits nowhere even on empty nodes; `None` if it fits.
+    /// The reason why the job at `index` wouldn't fit even if all nodes were empty; `None` if it would, or if admission isn't by capacity.
     fn never(&self, index: usize) -> Option<Wait> {
         if self.settings.admission != (AdmissionConfig::Capacity {}) {
             return None;

@@ -23,6 +23,14 @@ fn unknown_nets_are_refused() {
     assert!(refusal(folder.path(), &["nets", "show", "fashionmnistcnn"], 1).contains("did you mean `FashionMNISTCNN`?"));
 }
 
+/// The other program's tests compare its schema with the same file.
+#[test]
+fn schema_is_that_of_the_program_without_libtorch() {
+    let committed = fs::read_to_string(repository().join("docs/experiment.schema.json")).unwrap();
+    let committed: serde_json::Value = serde_json::from_str(&committed).unwrap();
+    assert!(json(&repository(), &["schema"]) == committed, "run `cargo xtask gen`");
+}
+
 #[test]
 fn diverging_run_fails_with_its_reason_in_the_records() {
     let folder = tempfile::tempdir().unwrap();

@@ -66,7 +66,7 @@ pub fn start(cli: &Cli, levels: Option<&str>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Enters `span` for the rest of this thread: what the main thread says last, the error that ends the process, then has its fields too.
+/// Enters `span` until the thread ends. On the main thread, the error that ends the process is then logged with the span's fields, too.
 pub fn stay_in(span: Span) {
     std::mem::forget(span.entered());
 }

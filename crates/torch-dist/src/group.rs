@@ -213,7 +213,7 @@ impl ProcessGroup {
         self.closed.load(Ordering::Relaxed)
     }
 
-    /// The store that the ranks met at.
+    /// The store that the ranks used for their rendezvous.
     #[must_use]
     pub fn store(&self) -> &Arc<TcpStore> {
         &self.store

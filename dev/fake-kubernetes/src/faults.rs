@@ -1,4 +1,4 @@
-//! Faults of the cluster, and their duration.
+//! Faults that the cluster can be told to have: lasting ones, and those of single requests.
 
 use std::collections::{BTreeSet, VecDeque};
 

@@ -207,7 +207,7 @@ impl Number {
         self.0
     }
 
-    /// Returns the value in `choice`, or the default.
+    /// Returns this parameter's value in `choice`, or its default if `choice` doesn't give it.
     #[must_use]
     pub fn of(&self, choice: &Choice) -> f64 {
         match self.0.value_in(choice) {
@@ -254,7 +254,7 @@ impl Whole {
         self.0
     }
 
-    /// Returns the value in `choice`, or the default.
+    /// Returns this parameter's value in `choice`, or its default if `choice` doesn't give it.
     #[must_use]
     pub fn of(&self, choice: &Choice) -> u32 {
         match self.0.value_in(choice) {
@@ -287,7 +287,7 @@ impl Switch {
         self.0
     }
 
-    /// Returns the value in `choice`, or the default.
+    /// Returns this parameter's value in `choice`, or its default if `choice` doesn't give it.
     #[must_use]
     pub fn of(&self, choice: &Choice) -> bool {
         match self.0.value_in(choice) {
@@ -320,7 +320,7 @@ impl<const N: usize> Numbers<N> {
         self.0
     }
 
-    /// Returns the values in `choice`, or the default.
+    /// Returns this parameter's values in `choice`, or its default if `choice` doesn't give them.
     #[must_use]
     pub fn of(&self, choice: &Choice) -> [f64; N] {
         match self.0.value_in(choice) {

@@ -35,10 +35,11 @@ pub struct Play {
     pub test: TextSet,
 }
 
-/// Reads the text of plays.
+/// Parses the text of one or more plays.
 ///
 /// # Errors
-/// If the bytes are not UTF-8, have too many characters or speakers, or give no training or no test sample.
+/// If the bytes aren't UTF-8, the text has too many distinct characters or too many speakers, or there would be no training sample or no test
+/// sample.
 pub fn read(bytes: &[u8]) -> Result<Play, FormatError> {
     let text = str::from_utf8(bytes).map_err(|error| FormatError::Utf8 { at: error.valid_up_to() })?;
     let ids = vocabulary(text)?;

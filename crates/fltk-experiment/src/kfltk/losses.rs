@@ -5,7 +5,7 @@ use super::super::{
     source::{Span, quote},
 };
 
-/// The loss of a file that names none.
+/// The loss if a file doesn't name one.
 pub(super) const DEFAULT: &str = "CrossEntropyLoss";
 
 /// Every name, with the corresponding loss, or the reason why it can't be a loss over (logits, class index).

@@ -1,4 +1,4 @@
-//! The catalogue of selections: one line each.
+//! The catalogue of all selections.
 
 use fltk_core::catalogue::Entry;
 

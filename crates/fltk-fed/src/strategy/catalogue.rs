@@ -1,4 +1,4 @@
-//! The catalogue of strategies: one line each.
+//! The catalogue of all strategies.
 
 use fltk_core::catalogue::Entry;
 

@@ -20,7 +20,7 @@ const ANNOTATION_REPLICATION: &str = "fltk.node/replication";
 const ANNOTATION_PRIORITY: &str = "fltk.node/priority";
 const ANNOTATION_LABELS: &str = "fltk.node/labels";
 
-/// The name of a job's object.
+/// The name of the `PyTorchJob` or `TrainJob` of a job.
 #[must_use]
 pub fn job_name(id: &JobId) -> String {
     format!("trainjob-{id}")

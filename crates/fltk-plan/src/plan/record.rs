@@ -69,7 +69,7 @@ pub struct JobRecord {
     pub words: Vec<LastWords>,
     /// The names of the nodes on which its pods ran.
     pub nodes: BTreeSet<String>,
-    /// The number of suspensions: it was preempted, or held by somebody else while it ran.
+    /// The number of times that the job was suspended while it ran: by the planner, to preempt it, or by somebody else.
     pub suspensions: u32,
     /// Milliseconds that it ran until its last suspension.
     ran: u64,

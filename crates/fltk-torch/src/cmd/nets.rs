@@ -130,3 +130,24 @@ fn init(cli: &Cli, net: &'static str, seed: Seed, out: &Path) -> anyhow::Result<
     }
     output::text(&format!("{}: {net}, seed {}, sha256 {parameters_sha256}", out.display(), seed.0))
 }
+
+#[cfg(test)]
+mod tests {
+    use fltk_train::{losses, nets, optimizer};
+
+    /// These entries are compiled twice: with libtorch, beside what computes, and without it, for the program that doesn't.
+    #[test]
+    fn the_program_without_libtorch_knows_the_same_entries() {
+        let known = fltk::catalogues();
+        assert!(known.nets.iter().eq(nets::entries()));
+        assert!(known.optimizers.iter().eq(optimizer::entries()));
+        assert!(known.losses.iter().eq(losses::entries()));
+    }
+
+    #[test]
+    fn every_strategy_and_selection_is_there() {
+        let known = fltk::catalogues();
+        assert!(known.strategies.names().all(|name| fltk_fed::strategy::by_name(name).is_some()));
+        assert!(known.selections.names().all(|name| fltk_fed::selection::by_name(name).is_some()));
+    }
+}

@@ -93,7 +93,7 @@ pub fn client(context: &Context<'_>, source: Source, place: &Place, network: Net
 
 /// The state in which a rank begins.
 struct Begun {
-    /// The run's folder, if it exists yet; only rank 0 uses it.
+    /// The run's folder, if it already exists; used only by rank 0.
     folder: Option<RunFolder>,
     /// The launcher, which decides what errors should advise.
     launcher: Launcher,

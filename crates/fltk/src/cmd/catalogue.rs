@@ -136,8 +136,9 @@ fn default_of(setting: &Setting) -> String {
 /// Returns the page of all entries, for the documentation.
 fn markdown(kinds: &[Kind]) -> String {
     let mut page =
-        "# What experiment files can name\n\nThis page is generated from the program's catalogues; `fltk catalogue` prints the same, and \
-                    `fltk catalogue --output json` prints it for programs.\n"
+        "# What experiment files can name\n\nThis page lists everything that an experiment file can name: nets, data sets, partitions and so on, with \
+                    their settings. It is generated from the program's catalogues; `fltk catalogue` prints the same, and `fltk catalogue \
+                    --output json` prints it as JSON.\n"
             .to_owned();
     for kind in kinds {
         page.push_str(&format!("\n## {}\n", kind.title));

@@ -105,7 +105,7 @@ impl ClusterInputs {
     }
 }
 
-/// Returns the pods' settings, with the namespace and the image of their stream.
+/// Returns the settings of the pods, with `namespace` and `image` filled in from `context`.
 fn resolved(context: &RunContext) -> KubernetesConfig {
     KubernetesConfig { namespace: Some(context.namespace.clone()), image: Some(context.image.clone()), ..context.config.clone() }
 }

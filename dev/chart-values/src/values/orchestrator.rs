@@ -37,7 +37,7 @@ pub struct Orchestrator {
     runtime: Runtime,
     /// KFLTK's names of files within its chart. They are not read.
     provided: Provided,
-    /// One of KFLTK's values of 2021, for a file within its image. It is not read.
+    /// Accepted for compatibility with the chart that KFLTK had in 2021, where it named a file within the image. It has no effect.
     configuration_file: String,
     /// One of KFLTK's values of 2021, for a file within its image. It is not read.
     experiment_file: String,

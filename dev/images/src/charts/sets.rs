@@ -24,7 +24,7 @@ const SET_FILES: [(&str, &str, &str, &str); 8] = [
 /// A set of values of a chart.
 #[derive(Clone, Debug)]
 pub struct ValueSet {
-    /// The chart.
+    /// The name of the chart, which is its folder in `charts`.
     pub chart: &'static str,
     /// The name.
     pub name: String,

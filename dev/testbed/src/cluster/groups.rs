@@ -53,7 +53,7 @@ fn tops() -> Vec<PathBuf> {
     entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect()
 }
 
-/// Returns the groups and their subgroups, the innermost first.
+/// Returns the paths of the pods' cgroups and of all cgroups below them, the innermost first.
 pub fn all() -> Vec<PathBuf> {
     fn walk(group: PathBuf, found: &mut Vec<PathBuf>) {
         let entries = fs::read_dir(&group).into_iter().flatten().filter_map(Result::ok);

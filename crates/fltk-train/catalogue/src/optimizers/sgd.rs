@@ -1,4 +1,10 @@
-//! `torch.optim.SGD`, without dampening: `d = g + decay*w; v = momentum*v + d; w -= lr * (nesterov ? d + momentum*v : v)`.
+//! SGD as in `torch.optim.SGD`, without dampening. With the gradient `g`, the weights `w` and the momentum buffer `v`:
+//!
+//! ```text
+//! d = g + decay * w
+//! v = momentum * v + d
+//! w = w - lr * v                    or, with Nesterov momentum, w - lr * (d + momentum * v)
+//! ```
 
 use fltk_core::catalogue::{Choice, Entry, LEARNING_RATE, Misfit, Number, Range, Switch};
 

@@ -22,7 +22,7 @@ pub struct Ceiling<'a> {
     pub cluster: &'a Cluster,
 }
 
-/// The output of the program.
+/// The output of the example `creates`, which is JSON.
 #[derive(Deserialize)]
 struct Measurement {
     jobs: u32,

@@ -14,7 +14,7 @@ pub struct MadeOnce<'a> {
     namespace: &'a str,
     /// The plural of the jobs' kind.
     resource: &'a str,
-    /// The length of the audit log at the beginning.
+    /// The length of the audit log in bytes when the observation started.
     since: usize,
     uids: BTreeMap<String, String>,
     /// The names of jobs that failed, are removed, and are then made anew.
