@@ -237,8 +237,8 @@ pub(crate) fn sync_folder(folder: &Path) -> Result<(), FileError> {
     File::open(folder).and_then(|file| file.sync_all()).map_err(FileError::io("sync", folder))
 }
 
-/// A new file's permissions before the umask: temporary files are private to their owner, whereas records get the permissions that the
-/// umask allows.
+/// The mode of new files before the umask is applied. It is set explicitly: records begin as temporary files, which only their owner could
+/// read.
 const FILE_MODE: u32 = 0o666;
 
 fn file_permissions() -> fs::Permissions {
