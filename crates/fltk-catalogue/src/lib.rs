@@ -13,7 +13,7 @@ pub fn catalogues() -> &'static Catalogues {
     &CATALOGUES
 }
 
-/// Returns the lists from which [`catalogues`] are made, for programs with entries of their own.
+/// Returns the lists from which [`catalogues`] are made, for parsers with further entries. What runs an entry finds it in its own crate.
 #[must_use]
 pub fn entries() -> Entries {
     Entries {

@@ -34,9 +34,22 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 /// packed.
 #[must_use]
 pub fn samples_digest(dataset: &Dataset) -> [u8; 32] {
+    digest_of(&[&dataset.train, &dataset.test], Sha256::new())
+}
+
+/// Returns the SHA-256 of the training samples of `dataset` and of the clients that they belong to, if it has such.
+#[must_use]
+pub fn training_digest(dataset: &Dataset) -> [u8; 32] {
     let mut hash = Sha256::new();
+    for client in dataset.train.natural_clients().into_iter().flatten() {
+        hash.update(client.to_le_bytes());
+    }
+    digest_of(&[&dataset.train], hash)
+}
+
+fn digest_of(splits: &[&Split], mut hash: Sha256) -> [u8; 32] {
     let number = |hash: &mut Sha256, number: usize| hash.update((number as u64).to_le_bytes());
-    for split in [&dataset.train, &dataset.test] {
+    for split in splits {
         number(&mut hash, split.len());
         match split {
             Split::Images(set) => {

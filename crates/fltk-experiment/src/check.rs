@@ -92,6 +92,10 @@ fn settle(task: &mut Task, catalogues: &Catalogues, places: &Places<'_>) -> Resu
         settle_with(&mut config.selection, &catalogues.selections).map_err(|error| refuse("federated.selection", error))?;
         settle_with(&mut config.strategy, &catalogues.strategies).map_err(|error| refuse("federated.strategy", error))?;
     }
+    // Defaults that one role gives and the other leaves out are no difference.
+    if task.train_other_role.as_ref() == Some(&task.train) {
+        task.train_other_role = None;
+    }
     Ok(())
 }
 

@@ -77,13 +77,19 @@ fn definition(name: &str, catalogues: &Catalogues) -> Option<Json> {
                 .chain(all_parameters(&catalogues.selections))
                 .chain(all_parameters(&catalogues.optimizers))
                 .chain(all_parameters(&catalogues.nets));
-            return parameters.into_iter().find_map(|parameter| match parameter.kind {
-                Kind::Choice { tag, definition, doc, entries } if definition == name => {
-                    Some(json!({ "oneOf": entries.iter().map(|entry| variant(entry, tag.name())).collect::<Vec<_>>(), "description": doc }))
-                }
-                _ => None,
-            });
+            return nested(parameters, name);
         }
+    })
+}
+
+/// Returns the definition of this name of a choice among `parameters`, or within such a choice.
+fn nested(parameters: impl Iterator<Item = Parameter>, name: &str) -> Option<Json> {
+    parameters.into_iter().find_map(|parameter| match parameter.kind {
+        Kind::Choice { tag, definition, doc, entries } if definition == name => {
+            Some(json!({ "oneOf": entries.iter().map(|entry| variant(entry, tag.name())).collect::<Vec<_>>(), "description": doc }))
+        }
+        Kind::Choice { entries, .. } => entries.iter().find_map(|entry| nested(entry.parameters.iter().copied(), name)),
+        Kind::Number(_) | Kind::Whole { .. } | Kind::Switch | Kind::Numbers { .. } => None,
     })
 }
 

@@ -134,6 +134,22 @@ fn null_for_a_role_keeps_the_default() {
 }
 
 #[test]
+fn default_that_one_role_spells_out_is_no_difference() {
+    let mut json: serde_json::Value = serde_json::from_str(DISTRIBUTED).expect("JSON");
+    for task in json["trainTasks"].as_array_mut().expect("a list") {
+        for class in task["jobClassParameters"].as_array_mut().expect("a list") {
+            let hyper = &mut class["hyperParameters"];
+            let spelled = hyper["default"]["optimizerConfig"].clone();
+            hyper["default"]["optimizerConfig"].as_object_mut().expect("a block").remove("betas");
+            hyper["configurations"] = serde_json::json!({ "Worker": { "optimizerConfig": spelled } });
+        }
+    }
+    let experiment = read(json.to_string()).unwrap_or_else(|report| panic!("{report}"));
+    assert!(experiment.tasks.iter().all(|task| task.train_other_role.is_none()));
+    assert_eq!(read(to_yaml(&experiment)).as_ref(), Ok(&experiment));
+}
+
+#[test]
 fn values_beyond_our_limits_are_refused_at_their_location() {
     let text = changed(DISTRIBUTED, "\"betas\": [0.9, 0.999]", "\"betas\": [0.9, 1.5]");
     let line = text.lines().position(|line| line.contains("1.5]")).map_or(0, |index| index + 1);

@@ -114,11 +114,8 @@ impl ClientStateStore {
     /// # Errors
     /// If a file or a folder can't be synced.
     pub fn sync(&self, round: Round) -> Result<(), FileError> {
-        let unsynced = {
-            let mut known = self.known();
-            let later = known.unsynced.split_off(&(Round(round.0.saturating_add(1)), ClientId(0)));
-            std::mem::replace(&mut known.unsynced, later)
-        };
+        let next = (Round(round.0.saturating_add(1)), ClientId(0));
+        let unsynced: BTreeSet<(Round, ClientId)> = self.known().unsynced.range(..next).copied().collect();
         if unsynced.is_empty() {
             return Ok(());
         }
@@ -131,7 +128,9 @@ impl ClientStateStore {
             files::sync_folder(&client_folder(&self.folder, client))?;
         }
         files::sync_folder(&self.folder)?;
-        self.folder.parent().map_or(Ok(()), files::sync_folder)
+        self.folder.parent().map_or(Ok(()), files::sync_folder)?;
+        self.known().unsynced.retain(|state| !unsynced.contains(state));
+        Ok(())
     }
 
     /// Removes the states that no kept checkpoint needs. `oldest` is the round of the oldest checkpoint that is kept; `last_round` gives each

@@ -39,14 +39,14 @@ impl Progress {
     pub fn show(&self, event: &RunEvent) {
         match event {
             RunEvent::ClientTrained { round, client, train, seconds } => {
-                let loss = train.loss.map_or_else(|| "no step".to_owned(), |loss| format!("loss {loss:.4}"));
                 tracing::debug!(
                     round = round.0,
                     client = client.0,
                     samples = train.num_samples,
                     train_loss = train.loss,
                     seconds,
-                    "  round {round}, client {client}: {loss}, {} samples, {seconds:.2} s",
+                    "  round {round}, client {client}: {}, {} samples, {seconds:.2} s",
+                    train.loss.map_or_else(|| "no step".to_owned(), |loss| format!("loss {loss:.4}")),
                     train.num_samples
                 );
             }

@@ -9,7 +9,10 @@ use fltk_core::{
     experiment::{Experiment, FederatedConfig, NetworkConfig, Setting, Task, TrainConfig},
     seed::Seed,
 };
-use fltk_data::{Dataset, digest::samples_digest};
+use fltk_data::{
+    Dataset,
+    digest::{samples_digest, training_digest},
+};
 use fltk_fed::round::SettingsDigest;
 use sha2::{Digest as _, Sha256};
 
@@ -33,7 +36,8 @@ pub fn digests(task: Task, seed: Seed, dataset: &Dataset, base: &Path) -> anyhow
 /// # Errors
 /// If the file of a network can't be read.
 pub fn of_trainer(job: &Job, dataset: &Dataset, base: &Path) -> anyhow::Result<SettingsDigest> {
-    let digests = digests(of_clients(&job.task), job.seed, dataset, base)?;
+    let program = digest(env!("CARGO_PKG_VERSION"));
+    let digests = [program, task_digest(of_clients(&job.task), job.seed, base)?, training_digest(dataset)];
     Ok(SettingsDigest(Sha256::digest(digests.concat()).into()))
 }
 

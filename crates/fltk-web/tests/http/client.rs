@@ -66,7 +66,7 @@ fn token_is_sent_and_required() {
     let with =
         |token: Option<&str>| Client::new(&served.url(), token.map(|token| Token::parse(token).unwrap()), Environment::Ignored).unwrap();
     assert!(with(Some("0123456789abcdef")).records().unwrap().is_empty());
-    for (token, hint) in [(None, "--token-file"), (Some("another one, well"), "not the server's")] {
+    for (token, hint) in [(None, "--token-file"), (Some("another one, well"), "isn't the server's")] {
         let token = token.map(|token| token.replace([' ', ','], "-"));
         let error = with(token.as_deref()).records().unwrap_err();
         assert!(matches!(error, ClientError::Refused { status: 401, .. }), "{error}");
