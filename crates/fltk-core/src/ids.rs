@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A federated client, `0..num_clients`. It is also the index of the client's part of a [partition](crate::experiment::PartitionConfig).
+/// A federated client, `0..num_clients`. It is also the index of the client's part of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct ClientId(pub u32);

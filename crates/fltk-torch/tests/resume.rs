@@ -183,7 +183,7 @@ fn checkpoint_of_another_run_leaves_the_journal_unchanged() {
         interrupt(&run);
         let (checkpoint, own, before) = (run.join("checkpoints").join(first), at.join("own"), journal(&run));
         fs::rename(&checkpoint, &own).unwrap();
-        for (from, words) in [(&other, ["have SHA-256", "the journal says"]), (&of_other_net, ["can't go on", "model.safetensors"])] {
+        for (from, words) in [(&other, ["have SHA-256", "the journal says"]), (&of_other_net, ["can't resume", "model.safetensors"])] {
             copy(&from.join("checkpoints").join(first), &checkpoint);
             refused(at, &["run", "--resume", run.to_str().unwrap()], 6, &words);
             assert_eq!(journal(&run), before, "{experiment}");

@@ -306,7 +306,7 @@ mod tests {
         refused(&[("RANK", "-1"), ("WORLD_SIZE", "2")], "RANK is `-1`");
         refused(&[("RANK", "2"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "m")], "there is no rank 2");
         refused(&[("RANK", "0"), ("WORLD_SIZE", "2")], "MASTER_ADDR is not set");
-        refused(&[("RANK", "0"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "m"), ("MASTER_PORT", "99999")], "no port");
+        refused(&[("RANK", "0"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "m"), ("MASTER_PORT", "99999")], "isn't a port");
         refused(&[("PET_NNODES", "2"), ("PET_NODE_RANK", "0"), ("PET_NPROC_PER_NODE", "2")], "numProcPerNode");
     }
 

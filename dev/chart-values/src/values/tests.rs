@@ -101,6 +101,6 @@ fn references_are_defined_and_definitions_are_used() {
         assert_eq!(found.difference(&defined).collect::<Vec<_>>(), Vec::<&String>::new(), "{chart:?}: not defined");
         assert_eq!(defined.difference(&found).collect::<Vec<_>>(), Vec::<&String>::new(), "{chart:?}: not used");
         let text = schema.to_string();
-        assert!(!text.contains("$defs") && !text.contains("\"format\":"), "{chart:?}: of another dialect");
+        assert!(!text.contains("$defs") && !text.contains("\"format\":\""), "{chart:?}: of another dialect");
     }
 }
