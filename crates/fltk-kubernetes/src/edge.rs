@@ -242,10 +242,8 @@ impl Work<'_, '_> {
 
     /// Carries out the tracker's new orders.
     fn carry_out(&mut self) {
-        if self.tracker.is_ready() {
-            if !self.edge.is_ready.swap(true, Ordering::Relaxed) {
-                tracing::debug!("the cluster's objects are listed: jobs may arrive");
-            }
+        if self.tracker.is_ready() && !self.edge.is_ready.swap(true, Ordering::Relaxed) {
+            tracing::debug!("the cluster's objects are listed: jobs may arrive");
         }
         for order in self.tracker.orders() {
             match order {
