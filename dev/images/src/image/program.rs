@@ -105,6 +105,10 @@ mod tests {
         }
         copy(&own, &copied, &[], &paths).unwrap();
         assert_eq!(has(&copied), 0);
-        assert!(sh::quiet_output(Command::new(&copied).args(["--list", "no_path_of_this_machine"]), sh::LOOKUP_LIMIT).unwrap().contains("1 test"));
+        assert!(
+            sh::quiet_output(Command::new(&copied).args(["--list", "no_path_of_this_machine"]), sh::LOOKUP_LIMIT)
+                .unwrap()
+                .contains("1 test")
+        );
     }
 }
