@@ -34,6 +34,8 @@ pub mod metrics_csv;
 pub mod named;
 mod run_folder;
 #[cfg(test)]
+extern crate self as fltk_records;
+#[cfg(test)]
 mod samples;
 pub mod stream_folder;
 pub mod summary;

@@ -1,4 +1,6 @@
-//! Runs for tests.
+//! Runs and streams for tests: those of this crate, and of others, which include this file by its path.
+
+#![allow(dead_code, reason = "each test program uses its part")]
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -9,9 +11,8 @@ use fltk_core::{
     name::Name,
     seed::Seed,
 };
+use fltk_records::{Host, Hyperparameter, Hyperparameters, RunDescription, RunFolder, RunRecorder, StreamDescription};
 use jiff::Timestamp;
-
-use crate::{Host, Hyperparameter, Hyperparameters, RunDescription, RunFolder, RunRecorder};
 
 pub fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_767_323_045 + seconds).unwrap()
@@ -22,6 +23,7 @@ pub fn exp() -> Name {
     "exp".parse().unwrap()
 }
 
+/// The description of a federated run.
 pub fn description(seed: u64) -> RunDescription {
     let settings = [
         ("kind", Hyperparameter::Text("federated".into())),
@@ -87,4 +89,26 @@ pub fn recorded(root: &Path, seed: u64, events: &[RunEvent]) -> RunFolder {
         recorder.record(event, at(second as i64)).unwrap();
     }
     folder
+}
+
+/// The description of a run whose settings aren't recorded, at the beginning of time.
+pub fn bare(seed: u64) -> RunDescription {
+    RunDescription {
+        group: "00".into(),
+        provenance: BTreeMap::new(),
+        hyperparameters: Hyperparameters::default(),
+        host: Host { libtorch: None, ..description(seed).host },
+        started_at: Timestamp::UNIX_EPOCH,
+        ..description(seed)
+    }
+}
+
+/// The description of a stream, at the beginning of time.
+pub fn stream_description(run: &str, experiment: &str) -> StreamDescription {
+    StreamDescription {
+        fltk_version: "0".to_owned(),
+        run: run.parse().unwrap(),
+        experiment: experiment.parse().unwrap(),
+        started_at: Timestamp::UNIX_EPOCH,
+    }
 }

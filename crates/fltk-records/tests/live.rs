@@ -5,8 +5,10 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of a test")]
 
+#[path = "../src/samples.rs"]
+mod samples;
+
 use std::{
-    collections::BTreeMap,
     fs,
     io::{BufRead as _, BufReader, Write as _},
     path::Path,
@@ -18,21 +20,14 @@ use fltk_core::{
     ids::Round,
     metrics::{Evaluation, TrainSummary},
     milestone::Milestone,
-    seed::Seed,
 };
 use fltk_records::{
-    Host, Hyperparameters, Record, RecordKind, RunDescription, RunFolder, RunRecorder, StreamDescription, StreamFolder, StreamTexts,
-    archive,
+    Record, RecordKind, RunDescription, RunFolder, RunRecorder, StreamDescription, StreamFolder, StreamTexts, archive,
     stream_folder::derived::{self, JobRow},
 };
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
-const STARTED_AT: i64 = 1_767_323_045;
-
-fn at(seconds: i64) -> Timestamp {
-    Timestamp::from_second(STARTED_AT + seconds).unwrap()
-}
+use samples::{at, bare, stream_description};
 
 /// A TensorBoard that shows a folder.
 struct TensorBoard {
@@ -100,23 +95,7 @@ fn started(from: u32) -> RunEvent {
 }
 
 fn new_run(root: &Path) -> RunFolder {
-    let description = RunDescription {
-        fltk_version: "0".into(),
-        experiment: "exp".parse().unwrap(),
-        task: "task".parse().unwrap(),
-        task_index: 0,
-        seed: Seed(1),
-        replication: 0,
-        group: "00".into(),
-        group_name: None,
-        network_sha256: None,
-        job_index: 0,
-        num_jobs: 1,
-        provenance: BTreeMap::new(),
-        hyperparameters: Hyperparameters::default(),
-        host: Host { cpu: "a CPU".into(), cores: 2, os: "Linux".into(), libtorch: None },
-        started_at: at(0),
-    };
+    let description = RunDescription { fltk_version: "0".into(), started_at: at(0), ..bare(1) };
     RunFolder::create(root, &description.experiment, at(0), "01", "", &description).unwrap()
 }
 
@@ -162,7 +141,7 @@ fn tensorboard_shows_a_resumed_run() {
         assert_eq!(board.status(&name), "STATUS_SUCCESS", "the failure that was gone on from is no end");
     }
     drop(boards);
-    let seconds = [0, 1, 2, 3].map(|seconds| format!("events.out.tfevents.{}.fltk", STARTED_AT + seconds));
+    let seconds = [0, 1, 2, 3].map(|seconds| format!("events.out.tfevents.{}.fltk", at(seconds).as_second()));
     assert_eq!(event_files(run.path()), seconds);
 }
 
@@ -225,8 +204,7 @@ fn tensorboard_shows_a_repeated_copy() {
 #[test]
 fn tensorboard_shows_a_stream_with_unfinished_jobs() {
     let root = tempfile::tempdir().unwrap();
-    let description =
-        StreamDescription { fltk_version: "0".into(), run: "s-1".parse().unwrap(), experiment: "s".parse().unwrap(), started_at: at(0) };
+    let description = StreamDescription { started_at: at(0), ..stream_description("s-1", "s") };
     let folder = StreamFolder::create::<RunEvent>(root.path(), &description, &StreamTexts::default()).unwrap();
     let write = |ends: &[f64]| {
         let row = |(number, ended): (usize, &f64)| JobRow {

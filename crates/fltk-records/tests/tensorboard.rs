@@ -4,24 +4,21 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of a test")]
 
-use std::{collections::BTreeMap, path::Path, process::Command};
+#[path = "../src/samples.rs"]
+mod samples;
+
+use std::{path::Path, process::Command};
 
 use fltk_core::{
     event::RunEvent,
     ids::{ClientId, Round},
     metrics::{Evaluation, TrainSummary},
     milestone::Milestone,
-    seed::Seed,
 };
-use fltk_records::{Host, Hyperparameter, Hyperparameters, RunDescription, RunFolder, RunRecorder};
-use jiff::Timestamp;
+use fltk_records::{Hyperparameter, Hyperparameters, RunDescription, RunFolder, RunRecorder};
 use serde_json::{Value, json};
 
-const STARTED_AT: i64 = 1_767_323_045;
-
-fn at(seconds: i64) -> Timestamp {
-    Timestamp::from_second(STARTED_AT + seconds).unwrap()
-}
+use samples::{at, bare};
 
 fn round(round: u32, accuracy: f64) -> RunEvent {
     RunEvent::RoundEnded {
@@ -42,21 +39,9 @@ fn record(root: &Path, seed: u64, accuracies: &[f64], end: RunEvent) -> String {
         ("network", Hyperparameter::Text("LeNet5".into())),
     ];
     let description = RunDescription {
-        fltk_version: "0.1.0".into(),
-        experiment: "exp".parse().unwrap(),
-        task: "task".parse().unwrap(),
-        task_index: 0,
-        seed: Seed(seed),
-        replication: 0,
-        group: "00".into(),
-        group_name: None,
-        network_sha256: None,
-        job_index: 0,
-        num_jobs: 1,
-        provenance: BTreeMap::new(),
         hyperparameters: Hyperparameters(settings.into_iter().map(|(name, value)| (name.into(), value)).collect()),
-        host: Host { cpu: "a CPU".into(), cores: 2, os: "Linux".into(), libtorch: None },
         started_at: at(0),
+        ..bare(seed)
     };
     let folder = RunFolder::create(root, &description.experiment, at(0), &format!("{seed:08x}"), "", &description).unwrap();
     let (mut recorder, _) = RunRecorder::open(folder.clone(), "a test").unwrap();
@@ -97,7 +82,7 @@ fn tensorboard_reads_scalars_and_hparams() {
     let second = record(root.path(), 2, &[0.125, 0.25], RunEvent::Failed { reason: "no space left".into(), for_good: false });
     let Some(seen) = tensorboard(root.path()) else { return };
 
-    let time = |seconds: i64| json!((STARTED_AT + seconds) as f64);
+    let time = |seconds: i64| json!(at(seconds).as_second() as f64);
     let expected = json!({
         "accuracy/test": [[0, 0.125, time(4)], [1, 0.5, time(5)], [2, 0.75, time(6)]],
         "loss/test": [[0, 1.5, time(4)], [1, 1.5, time(5)], [2, 1.5, time(6)]],

@@ -4,6 +4,9 @@
 
 mod common;
 
+#[path = "../../fltk-records/src/samples.rs"]
+mod samples;
+
 use std::{
     collections::BTreeSet,
     fs,
@@ -21,7 +24,7 @@ use fltk_plan::{
     Event, JobId, StreamEvent, jobs,
     plan::{Outcome, STATE_NAMES},
 };
-use fltk_records::{StreamDescription, StreamFolder, StreamTexts};
+use fltk_records::{StreamFolder, StreamTexts};
 use jiff::Timestamp;
 use serde_json::{Value as Json, json as value};
 
@@ -52,12 +55,7 @@ fn stream(home: &Path, name: &str, is_cluster: bool, events: impl FnOnce(&[JobId
     (config.namespace, config.image) = (Some("training".to_owned()), Some("fltk:1".to_owned()));
     let cluster = is_cluster.then(|| value!({ "kubernetes": config }).to_string());
     let texts = StreamTexts { experiment: fltk_experiment::to_yaml(&experiment), cluster, trace: Some(TRACE.to_owned()) };
-    let description = StreamDescription {
-        fltk_version: "0".to_owned(),
-        run: name.parse().unwrap(),
-        experiment: "s".parse().unwrap(),
-        started_at: Timestamp::UNIX_EPOCH,
-    };
+    let description = samples::stream_description(name, "s");
     let folder = StreamFolder::create::<StreamEvent>(&home.join("runs"), &description, &texts).unwrap();
     let trace = fltk_core::arrivals::read_trace("trace.csv", TRACE).unwrap();
     let ids: Vec<JobId> = jobs(&experiment, name, 0, &trace).unwrap().into_iter().map(|spec| spec.id).collect();

@@ -15,7 +15,7 @@ use std::{
 use common::{PROGRAM, TINY_CENTRAL, fltk, repository};
 use fltk_experiment::SourceFile;
 use fltk_plan::{Event, JobId, StreamEvent, jobs};
-use fltk_records::{StreamDescription, StreamFolder, StreamTexts};
+use fltk_records::{StreamFolder, StreamTexts};
 use jiff::Timestamp;
 
 /// The maximum memory that such a command may use, in MiB. With libtorch it was 116.
@@ -58,12 +58,7 @@ fn stream(home: &Path) -> JobId {
     let experiment =
         fltk_experiment::parse(&[source], &[], fltk::catalogues()).unwrap_or_else(|report| panic!("{}", report.render(false))).experiment;
     let texts = StreamTexts { experiment: fltk_experiment::to_yaml(&experiment), cluster: None, trace: None };
-    let description = StreamDescription {
-        fltk_version: "0".to_owned(),
-        run: "batch".parse().unwrap(),
-        experiment: experiment.name.clone(),
-        started_at: Timestamp::UNIX_EPOCH,
-    };
+    let description = record::samples::stream_description("batch", experiment.name.as_ref());
     let folder = StreamFolder::create::<StreamEvent>(&home.join("runs"), &description, &texts).unwrap();
     let (mut journal, _) = folder.journal::<StreamEvent>().unwrap();
     let now = fltk_core::experiment::Duration::from_millis(1000);

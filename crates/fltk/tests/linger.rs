@@ -5,6 +5,9 @@
 
 mod common;
 
+#[path = "../../fltk-records/src/samples.rs"]
+mod samples;
+
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -19,7 +22,7 @@ use common::{fltk, run};
 use fltk_experiment::SourceFile;
 use fltk_kubernetes::config::KubernetesConfig;
 use fltk_plan::{Event, StreamEvent, jobs, plan::Outcome};
-use fltk_records::{StreamDescription, StreamFolder, StreamTexts};
+use fltk_records::{StreamFolder, StreamTexts};
 use jiff::Timestamp;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -57,12 +60,7 @@ fn ended(home: &Path, last: Outcome) {
     config.image = Some("fltk:1".to_owned());
     let cluster = serde_json::to_string_pretty(&serde_json::json!({ "kubernetes": config })).unwrap() + "\n";
     let texts = StreamTexts { experiment: fltk_experiment::to_yaml(&experiment), cluster: Some(cluster), trace: None };
-    let description = StreamDescription {
-        fltk_version: "0".to_owned(),
-        run: NAME.parse().unwrap(),
-        experiment: "s".parse().unwrap(),
-        started_at: Timestamp::UNIX_EPOCH,
-    };
+    let description = samples::stream_description(NAME, "s");
     let folder = StreamFolder::create::<StreamEvent>(&home.join("runs"), &description, &texts).unwrap();
     let specs = jobs(&experiment, NAME, 0, &[]).unwrap();
     let mut events = vec![Event::Tick];

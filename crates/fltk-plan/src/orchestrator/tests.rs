@@ -1,9 +1,12 @@
 use fltk_core::arrivals::read_trace;
 use fltk_experiment::{SourceFile, parse};
-use fltk_records::{StreamDescription, StreamFolder, StreamTexts};
+use fltk_records::{StreamFolder, StreamTexts};
 
 use super::*;
 use crate::plan::{LastWords, State};
+
+#[path = "../../../fltk-records/src/samples.rs"]
+mod samples;
 
 fn stream() -> Stream {
     let text = "
@@ -78,12 +81,7 @@ fn kill_at_any_record_loses_no_job_and_starts_none_twice() {
     let expected = all_of(&orchestrator);
     for killed_after in 0..8 {
         let root = tempfile::tempdir().unwrap();
-        let description = StreamDescription {
-            fltk_version: "0".to_owned(),
-            run: "s-1".parse().unwrap(),
-            experiment: "s".parse().unwrap(),
-            started_at: Timestamp::UNIX_EPOCH,
-        };
+        let description = samples::stream_description("s-1", "s");
         let folder = StreamFolder::create::<StreamEvent>(root.path(), &description, &StreamTexts::default()).unwrap();
         let mut started = Vec::new();
         for stop in [killed_after, u32::MAX] {
@@ -165,12 +163,7 @@ fn failed_jobs_are_retried_replication_by_replication() {
     assert_eq!(orchestrator.to_retry(true), [] as [JobId; 0]);
     // The journal, read again, gives the same state.
     let root = tempfile::tempdir().unwrap();
-    let description = StreamDescription {
-        fltk_version: "0".to_owned(),
-        run: "s-1".parse().unwrap(),
-        experiment: "s".parse().unwrap(),
-        started_at: Timestamp::UNIX_EPOCH,
-    };
+    let description = samples::stream_description("s-1", "s");
     let folder = StreamFolder::create::<StreamEvent>(root.path(), &description, &StreamTexts::default()).unwrap();
     let events: Vec<StreamEvent> = entries.into_iter().map(|event| StreamEvent { now: Duration::from_millis(0), event }).collect();
     folder.journal::<StreamEvent>().unwrap().0.append_all(&events, Timestamp::UNIX_EPOCH).unwrap();

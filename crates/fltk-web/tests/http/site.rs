@@ -1,7 +1,9 @@
 //! A server of its own folder, in this process.
 
+#[path = "../../../fltk-records/src/samples.rs"]
+mod samples;
+
 use std::{
-    collections::BTreeMap,
     fs,
     io::{Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpStream},
@@ -15,18 +17,18 @@ use fltk_core::{
     ids::{ClientId, Round},
     metrics::{Evaluation, TrainSummary},
     milestone::Milestone,
-    seed::Seed,
 };
 use fltk_records::{
-    Host, Hyperparameter, Hyperparameters, RunDescription, RunFolder, RunRecorder, StreamDescription, StreamFolder, StreamTexts, archive,
+    Hyperparameter, Hyperparameters, RunDescription, RunFolder, RunRecorder, StreamFolder, StreamTexts, archive,
     stream_folder::derived::JobRow,
 };
 use fltk_web::{
     Token,
     server::{Site, serve},
 };
-use jiff::Timestamp;
 use tokio::{net::TcpListener, runtime::Runtime, sync::oneshot, task::JoinHandle};
+
+use samples::{at, bare, stream_description};
 
 /// The time limit for a server that has to end.
 pub const LIMIT: Duration = Duration::from_secs(30);
@@ -134,10 +136,6 @@ fn jobs(folder: StreamFolder) -> Result<Vec<JobRow>, String> {
     Ok(vec![JobRow { job: text, class: "small".to_owned(), state: "succeeded", queue_seconds: Some(1.5), ..JobRow::default() }])
 }
 
-fn at(seconds: i64) -> Timestamp {
-    Timestamp::from_second(1_767_323_045 + seconds).unwrap()
-}
-
 fn round(round: u32) -> RunEvent {
     RunEvent::RoundEnded {
         round: Round(round),
@@ -153,21 +151,9 @@ fn round(round: u32) -> RunEvent {
 /// Starts a run, and records these rounds.
 pub fn begin(root: &Path, seed: u64, rounds: u32) -> RunRecorder {
     let description = RunDescription {
-        fltk_version: "0.1.0".into(),
-        experiment: "exp".parse().unwrap(),
-        task: "task".parse().unwrap(),
-        task_index: 0,
-        seed: Seed(seed),
-        replication: 0,
-        group: "00".into(),
-        group_name: None,
-        network_sha256: None,
-        job_index: 0,
-        num_jobs: 1,
-        provenance: BTreeMap::new(),
         hyperparameters: Hyperparameters([("kind".to_owned(), Hyperparameter::Text("federated".into()))].into()),
-        host: Host { cpu: "a CPU".into(), cores: 2, os: "Linux".into(), libtorch: None },
         started_at: at(0),
+        ..bare(seed)
     };
     let folder = RunFolder::create(root, &description.experiment, at(0), &format!("{seed:08x}"), "name: exp\n", &description).unwrap();
     let (mut recorder, _) = RunRecorder::open(folder, "a test").unwrap();
@@ -194,12 +180,7 @@ pub fn name(seed: u64) -> String {
 
 /// Creates a stream.
 pub fn stream(root: &Path, name: &str, experiment: &str) {
-    let description = StreamDescription {
-        fltk_version: "0".to_owned(),
-        run: name.parse().unwrap(),
-        experiment: "s".parse().unwrap(),
-        started_at: Timestamp::UNIX_EPOCH,
-    };
+    let description = stream_description(name, "s");
     let texts = StreamTexts { experiment: experiment.to_owned(), ..StreamTexts::default() };
     StreamFolder::create::<RunEvent>(root, &description, &texts).unwrap();
 }

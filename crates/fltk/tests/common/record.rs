@@ -1,36 +1,24 @@
 //! Records of runs for tests, created without training.
 
-use std::{collections::BTreeMap, path::Path};
+#[path = "../../../fltk-records/src/samples.rs"]
+pub mod samples;
+
+use std::path::Path;
 
 use fltk_core::{
     event::RunEvent,
     ids::Epoch,
     metrics::{Evaluation, TrainSummary},
     milestone::Milestone,
-    seed::Seed,
 };
-use fltk_records::{Host, Hyperparameters, RunDescription, RunFolder, RunRecorder};
+use fltk_records::{RunFolder, RunRecorder};
 use jiff::Timestamp;
+
+use samples::bare;
 
 /// Creates a run with two epochs, and returns its name.
 pub fn record(root: &Path, seed: u64) -> String {
-    let description = RunDescription {
-        fltk_version: "0.1.0".into(),
-        experiment: "exp".parse().unwrap(),
-        task: "task".parse().unwrap(),
-        task_index: 0,
-        seed: Seed(seed),
-        replication: 0,
-        group: "00".into(),
-        group_name: None,
-        network_sha256: None,
-        job_index: 0,
-        num_jobs: 1,
-        provenance: BTreeMap::new(),
-        hyperparameters: Hyperparameters::default(),
-        host: Host { cpu: "a CPU".into(), cores: 2, os: "Linux".into(), libtorch: None },
-        started_at: Timestamp::UNIX_EPOCH,
-    };
+    let description = bare(seed);
     let folder =
         RunFolder::create(root, &description.experiment, Timestamp::UNIX_EPOCH, &format!("{seed:08x}"), "name: exp\n", &description)
             .unwrap();
