@@ -1,6 +1,7 @@
 //! The command line: arguments, help and examples. The commands themselves are in `cmd`.
 
 #[cfg(feature = "web")]
+mod names;
 mod records;
 
 use std::path::PathBuf;
@@ -374,8 +375,7 @@ Examples:
   fltk catalogue strategy        # the strategies, with their settings
   fltk catalogue dirichlet       # one entry")]
 pub struct CatalogueArgs {
-    /// A kind (net, dataset, partition, strategy, selection, optimizer or loss), or the name of an entry.
-    #[arg(value_name = "KIND|NAME")]
+    #[arg(value_name = "KIND|NAME", help = names::kind_or_entry())]
     pub name: Option<String>,
     /// Print a page in Markdown.
     #[arg(long, hide = true, conflicts_with = "name")]
@@ -416,15 +416,14 @@ pub enum DataCommand {
     },
     /// Download data sets into the cache; interrupted downloads are resumed, and files are verified.
     Fetch {
-        /// The names of data sets, as in `fltk data list`.
-        #[arg(required = true)]
+        #[arg(required = true, help = names::datasets())]
         names: Vec<String>,
         #[command(flatten)]
         locations: LocationArgs,
     },
     /// Check the data sets on this machine against the published digests.
     Verify {
-        /// The names of data sets (default: all).
+        #[arg(help = names::datasets_or_all())]
         names: Vec<String>,
         #[command(flatten)]
         locations: LocationArgs,
@@ -446,13 +445,12 @@ Examples:
 
 #[derive(Args, Debug)]
 pub struct DataShowArgs {
-    /// The name of a data set, as in `fltk data list`.
+    #[arg(help = names::dataset())]
     pub name: String,
     /// Read this folder or archive instead of the cache.
     #[arg(long, value_name = "PATH")]
     pub path: Option<String>,
-    /// A partition as in an experiment file, in YAML or JSON.
-    #[arg(long, value_name = "PARTITION")]
+    #[arg(long, value_name = "PARTITION", help = names::partition())]
     pub partition: Option<String>,
     /// The number of clients.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=i64::from(CLIENTS_MAX)))]
@@ -473,12 +471,12 @@ pub enum NetsCommand {
     List,
     /// Show every parameter and buffer of a net: name, shape, count.
     Show {
-        /// The name of a net, as in `fltk nets list`.
+        #[arg(help = names::net())]
         name: String,
     },
     /// Write a net's initial weights as safetensors.
     Init {
-        /// The name of a net, as in `fltk nets list`.
+        #[arg(help = names::net())]
         name: String,
         /// The seed.
         #[arg(long)]
@@ -496,7 +494,7 @@ Example:
   fltk parity FashionMNISTCNN --weights w.safetensors --batch b.safetensors --steps 5 \\
     --optimizer '{\"type\":\"SGD\",\"learning_rate\":0.05,\"momentum\":0.9}' --output json")]
 pub struct ParityArgs {
-    /// The name of a net, as in `fltk nets list`.
+    #[arg(help = names::net())]
     pub net: String,
     /// The initial weights: safetensors with PyTorch's names.
     #[arg(long, value_name = "FILE")]
@@ -508,8 +506,7 @@ pub struct ParityArgs {
     /// The number of optimizer steps.
     #[arg(long, default_value_t = 5)]
     pub steps: u32,
-    /// An optimizer as in an experiment file, in JSON or YAML.
-    #[arg(long, value_name = "OPTIMIZER")]
+    #[arg(long, value_name = "OPTIMIZER", help = names::optimizer())]
     pub optimizer: String,
     /// The memory format: `contiguous` uses the kernels that a plain PyTorch script uses; `channels-last` uses those of `fltk run`, which round
     /// differently.

@@ -37,6 +37,31 @@ fn exit_codes_match_the_help() {
 }
 
 #[test]
+fn help_lists_the_entries_of_the_catalogues() {
+    let folder = tempfile::tempdir().unwrap();
+    let catalogues = fltk::catalogues();
+    let nets: Vec<&str> = catalogues.nets.iter().map(|entry| entry.as_ref().name).collect();
+    let datasets: Vec<&str> = catalogues.datasets.iter().map(|entry| entry.as_ref().name).collect();
+    let partitioners: Vec<&str> = catalogues.partitioners.iter().map(|entry| entry.as_ref().name).collect();
+    let optimizers: Vec<&str> = catalogues.optimizers.iter().map(|entry| entry.name).collect();
+    let commands: [(&[&str], &[&str]); 6] = [
+        (&["nets", "show"], &nets),
+        (&["data", "fetch"], &datasets),
+        (&["data", "verify"], &datasets),
+        (&["data", "show"], &[datasets.as_slice(), &partitioners].concat()),
+        (&["parity"], &[nets.as_slice(), &optimizers].concat()),
+        (&["catalogue"], &["net", "dataset", "partition", "strategy", "selection", "optimizer", "loss"]),
+    ];
+    for (command, names) in commands {
+        let help = String::from_utf8(run(folder.path(), &[command, &["--help"]].concat()).stdout).unwrap();
+        let words: Vec<&str> = help.split(|c: char| !(c.is_alphanumeric() || "_-".contains(c))).collect();
+        for name in names {
+            assert!(words.contains(name), "{command:?} doesn't name {name}: {help}");
+        }
+    }
+}
+
+#[test]
 fn all_examples_and_configurations_are_valid() {
     let root = repository();
     let folder = tempfile::tempdir().unwrap();
