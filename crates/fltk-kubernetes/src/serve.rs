@@ -1,6 +1,7 @@
 //! `/metrics` for Prometheus, `/healthz` and `/readyz` for the kubelet.
 
 use std::{
+    future::pending,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -15,21 +16,13 @@ use axum::{
     response::IntoResponse,
     routing::get,
 };
-use hyper::server::conn::http1;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
-use tokio::{net::TcpListener, sync::Semaphore, time::sleep};
+use fltk_server::{Limits, PROBES};
+use tokio::net::TcpListener;
 
 use crate::metrics::Metrics;
 
-/// The maximum number of concurrent connections; more wait until one ends. The clients are a kubelet and one or two Prometheus servers.
-const CONNECTIONS_MAX: usize = 64;
-/// The time limit for a request's head to arrive, and for the next request to begin. Prometheus scrapes each minute, and so opens a new connection each time.
-const HEAD_LIMIT: Duration = Duration::from_secs(30);
-/// The pause after an error of the socket.
-const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+/// The clients are a kubelet and one or two Prometheus servers. Prometheus scrapes each minute, and so opens a new connection each time.
+const LIMITS: Limits = Limits { head: Duration::from_secs(30), stall: Duration::from_secs(30), stop: Duration::ZERO, per_peer: None };
 
 /// The state behind the served routes.
 #[derive(Clone)]
@@ -42,27 +35,10 @@ pub struct Served {
 
 /// Serves on `listener` until the task is dropped.
 pub async fn serve(listener: TcpListener, served: Served) {
-    let router = Router::new()
-        .route("/metrics", get(metrics))
-        .route("/healthz", get(|| async { "ok" }))
-        .route("/readyz", get(ready))
-        .with_state(served);
-    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT);
-    loop {
-        let permit = Arc::clone(&permits).acquire_owned().await;
-        let Ok((stream, _)) = listener.accept().await else {
-            sleep(ACCEPT_PAUSE).await;
-            continue;
-        };
-        let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
-        tokio::spawn(async move {
-            let _permit = permit;
-            // The peer that breaks a connection knows about it, so the error is dropped.
-            let _ = connection.await;
-        });
-    }
+    let [healthy, is_ready] = PROBES;
+    let router =
+        Router::new().route("/metrics", get(metrics)).route(healthy, get(|| async { "ok" })).route(is_ready, get(ready)).with_state(served);
+    fltk_server::serve(listener, router, LIMITS, pending()).await;
 }
 
 async fn metrics(State(served): State<Served>) -> impl IntoResponse {

@@ -2,13 +2,11 @@
 
 mod answer;
 mod archive;
-mod connections;
 mod export;
 mod host;
 mod pipe;
 mod prefix;
 mod runs;
-mod seats;
 mod streams;
 
 use std::{
@@ -27,6 +25,7 @@ use axum::{
     routing::get,
 };
 use fltk_records::{Record, RecordKind, StreamFolder, stream_folder::derived::JobRow};
+use fltk_server::{Limits, PROBES, SEATS_PER_PEER_MAX};
 use tokio::{
     net::TcpListener,
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -34,7 +33,7 @@ use tokio::{
     time::timeout,
 };
 
-use self::{answer::ApiError, connections::Limits, prefix::PROBES, seats::SEATS_PER_PEER_MAX};
+use self::answer::ApiError;
 pub use self::{
     host::{HostName, HostNameError},
     prefix::{Prefix, PrefixError},
@@ -103,7 +102,7 @@ pub async fn serve(listener: TcpListener, site: Site, stop: impl Future<Output =
     let is_behind_a_proxy = !site.prefix.is_root() || !site.hosts.is_empty();
     let per_peer = (!is_behind_a_proxy).then_some(SEATS_PER_PEER_MAX);
     let limits = Limits { head: HEAD_LIMIT, stall: STALL_LIMIT, stop: STOP_GRACE, per_peer };
-    connections::serve(listener, router(site, knows_its_names), limits, stop).await;
+    fltk_server::serve(listener, router(site, knows_its_names), limits, stop).await;
     Ok(())
 }
 

@@ -154,6 +154,7 @@ pub const PARTS: &[Part] = &[
         "the federated round as a protocol under any order and loss of messages, and strategies by hand-computed numbers",
     ),
     Part { load: Load::cores(0), ..tests("tests of fltk-http", "which certificates clients trust, over real TLS") },
+    tests("tests of fltk-server", "that connections that are silent, or read nothing, keep nobody out"),
     tests(
         "tests of fltk-records",
         "journals and folders that were cut off at any byte, malicious archives, and that real TensorBoard reads our events",

@@ -85,7 +85,7 @@ const CLOCKS: &[(&str, &str)] = &[
     ("crates/fltk-data/src/fetch/", "downloads and waiting for another process have time-outs"),
     ("crates/fltk-fed/src/drive.rs", "the loop that tells the state machine what time it is"),
     ("crates/fltk-fed/src/transport/", "the edge that measures how long clients train"),
-    ("crates/fltk-web/src/server/connections.rs", "the edge that tells the seats what time it is"),
+    ("crates/fltk-server/src/lib.rs", "the edge that tells the seats what time it is"),
     ("crates/torch-dist/src/group/roll_call.rs", "waiting for the signs of life of other ranks has an end"),
 ];
 

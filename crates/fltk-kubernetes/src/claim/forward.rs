@@ -6,13 +6,14 @@ use std::{
 };
 
 use fltk_core::terminal;
+use fltk_server::accept;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
-    time::{sleep, timeout},
+    time::timeout,
 };
 
 use super::{super::api::words, pod::PORT};
@@ -21,8 +22,6 @@ use super::{super::api::words, pod::PORT};
 const CONNECTIONS_MAX: usize = 8;
 /// The time limit for a connection, and for an answer to a probe.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-/// The pause after an error of the local socket.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The size of the copy buffer, in bytes.
 const PIECE: usize = 64 << 10;
 /// The maximum number of bytes read from an answer to a probe.
@@ -51,10 +50,7 @@ impl Forward {
         let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         loop {
             let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
-            let Ok((local, _)) = listener.accept().await else {
-                sleep(ACCEPT_PAUSE).await;
-                continue;
-            };
+            let (local, _) = accept(&listener).await;
             let forward = self.clone();
             tokio::spawn(async move {
                 let _permit = permit;

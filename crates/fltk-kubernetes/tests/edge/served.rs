@@ -92,3 +92,16 @@ async fn silent_connections_are_closed() {
         assert!(ended.is_ok(), "it waits for ever");
     }
 }
+
+#[tokio::test]
+async fn silent_connections_keep_no_probe_out() {
+    let cluster = Cluster::new(&[task("a", 1, "")], PARALLEL, "");
+    let port = served(&cluster).await;
+    let mut silent = Vec::new();
+    for _ in 0..300 {
+        silent.push(tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap());
+    }
+    // Well before the server disconnects them for being silent.
+    let (code, _) = timeout(Duration::from_secs(15), get(port, "/healthz")).await.expect("the probe is answered");
+    assert_eq!(code, 200);
+}

@@ -2,8 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-/// The paths of probes, which have no prefix.
-pub const PROBES: [&str; 2] = ["/healthz", "/readyz"];
+use fltk_server::PROBES;
 
 /// A path such as `/a/b`, or the empty prefix.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Decides which connections are admitted, and which give way: plain data, which [`connections`](super::connections) applies to sockets.
+//! Decides which connections are admitted, and which give way: plain data, which [`serve`](super::serve) applies to sockets.
 //!
 //! ```text
 //! 256 seats ── all taken? ── the oldest that hasn't sent a whole request gives way

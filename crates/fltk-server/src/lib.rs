@@ -1,4 +1,9 @@
-//! Connections: which are admitted, how long they may be silent, and how they end.
+//! Serves HTTP to clients that may be hostile: which connections are admitted, how long they may be silent, and how they end.
+//!
+//! The server of records (`fltk serve`) and that of the orchestrator's metrics are two routers on it.
+
+mod accept;
+mod seats;
 
 use std::{
     convert::Infallible,
@@ -13,7 +18,7 @@ use std::{
 use axum::{
     Router,
     body::{Body, Bytes, HttpBody},
-    http::{HeaderValue, Request, Response, StatusCode, header},
+    http::{Request, Response, StatusCode, header},
     response::IntoResponse as _,
 };
 use hyper::{
@@ -33,14 +38,15 @@ use tokio::{
     time::{Sleep, sleep, timeout},
 };
 
-use super::{
-    answer::ApiError,
-    prefix::PROBES,
-    seats::{Admission, SeatId, Seats, State},
-};
+use serde_json::json;
 
-/// The pause after an error of the socket, such as too many open files.
-const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+use self::seats::{Admission, SeatId, Seats, State};
+
+pub use accept::accept;
+pub use seats::SEATS_PER_PEER_MAX;
+
+/// The paths of probes, as of a kubelet. They are answered even if all other seats are taken.
+pub const PROBES: [&str; 2] = ["/healthz", "/readyz"];
 /// The interval at which a connection that found all seats taken tries again: another one may have stalled by then.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -67,7 +73,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
     loop {
         let next = async {
             let (stream, peer) = accept(&listener).await;
-            (stream, Chair::wait_for(&room, peer).await)
+            (stream, Chair::wait_for(&room, peer.ip().to_canonical()).await)
         };
         let (stream, chair) = tokio::select! {
             next = next => next,
@@ -102,21 +108,10 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
     let _ = timeout(limits.stop, graceful.shutdown()).await;
 }
 
-async fn accept(listener: &TcpListener) -> (TcpStream, IpAddr) {
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => return (stream, peer.ip().to_canonical()),
-            // A client left before it was accepted.
-            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {}
-            Err(_) => sleep(ACCEPT_PAUSE).await,
-        }
-    }
-}
-
 fn too_many() -> Response<Body> {
-    let mut response = ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too many connections: try again later").into_response();
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    response
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CONNECTION, "close")];
+    let error = format!("{:#}\n", json!({ "error": "too many connections: try again later" }));
+    (StatusCode::SERVICE_UNAVAILABLE, headers, error).into_response()
 }
 
 /// The seats, and how connections that hold one are told to leave.
@@ -291,7 +286,7 @@ mod tests {
     };
 
     use super::{
-        super::seats::{SEATS_MAX, SPARE_MAX},
+        seats::{SEATS_MAX, SPARE_MAX},
         *,
     };
 
