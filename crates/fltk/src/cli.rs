@@ -1,7 +1,7 @@
 //! The command line: arguments, help and examples. The commands themselves are in `cmd`.
 
-#[cfg(feature = "web")]
 mod names;
+#[cfg(feature = "web")]
 mod records;
 
 use std::path::PathBuf;
