@@ -25,6 +25,9 @@ pub struct ClientTerms {
 /// arXiv:2007.07481, section 4); it is the number of steps for plain SGD.
 pub const NORMALIZER: &str = "normalizer";
 
+/// The extra that `QFedAvg` requests: the mean loss of the client's samples under the model that it starts from, before any step.
+pub const INITIAL_LOSS: &str = "loss";
+
 /// Scalars that a client returns with its model, by name.
 pub type Extras = BTreeMap<String, f64>;
 

@@ -47,6 +47,19 @@ impl ServerState {
         let array = self.arrays.entry(name.to_owned()).or_insert_with(|| vec![0.0; len]);
         if array.len() == len { Ok(array) } else { Err(WrongLength { name: name.to_owned(), found: array.len(), expected: len }) }
     }
+
+    /// Removes and returns the array of this name, created with `len` times `initial` if it doesn't exist yet. So a strategy can change two
+    /// arrays at once; it has to put them back.
+    ///
+    /// # Errors
+    /// If the array has another length: it belongs to another model.
+    pub fn take_array(&mut self, name: &str, len: usize, initial: f64) -> Result<Vec<f64>, WrongLength> {
+        match self.arrays.remove(name) {
+            None => Ok(vec![initial; len]),
+            Some(array) if array.len() == len => Ok(array),
+            Some(array) => Err(WrongLength { name: name.to_owned(), found: array.len(), expected: len }),
+        }
+    }
 }
 
 /// The error for an array of a strategy that doesn't fit the model.

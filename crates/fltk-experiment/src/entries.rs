@@ -89,7 +89,7 @@ fn nested(parameters: impl Iterator<Item = Parameter>, name: &str) -> Option<Jso
             Some(json!({ "oneOf": entries.iter().map(|entry| variant(entry, tag.name())).collect::<Vec<_>>(), "description": doc }))
         }
         Kind::Choice { entries, .. } => entries.iter().find_map(|entry| nested(entry.parameters.iter().copied(), name)),
-        Kind::Number(_) | Kind::Whole { .. } | Kind::Switch | Kind::Numbers { .. } => None,
+        Kind::Number(_) | Kind::Whole { .. } | Kind::Switch | Kind::Word(_) | Kind::Numbers { .. } => None,
     })
 }
 
@@ -176,6 +176,7 @@ fn property(parameter: &Parameter) -> Json {
             schema
         }
         Kind::Switch => json!({ "type": "boolean" }),
+        Kind::Word(words) => json!({ "type": "string", "enum": words }),
         Kind::Numbers { count, each } => json!({ "type": "array", "items": number(each), "minItems": count, "maxItems": count }),
         Kind::Choice { definition, .. } => json!({ "$ref": format!("#/$defs/{definition}") }),
     };
@@ -187,6 +188,7 @@ fn property(parameter: &Parameter) -> Json {
                 Constant::Number(value) => value.into(),
                 Constant::Whole(value) => value.into(),
                 Constant::Switch(value) => value.into(),
+                Constant::Word(value) => value.into(),
                 Constant::Numbers(values) => values.into(),
             };
         }

@@ -30,6 +30,7 @@ fn check_parameter(parameter: &Parameter, at: &str) {
             values.len() == count && values.iter().all(|value| each.contains(*value))
         }
         (Some(Value::Switch(_)), Kind::Switch) => true,
+        (Some(Value::Word(word)), Kind::Word(words)) => words.contains(&&*word),
         _ => false,
     };
     assert!(is_possible, "{at}: {:?}", parameter.preset);

@@ -35,6 +35,7 @@ fn value(parameter: &Parameter) -> BoxedStrategy<Value> {
         Kind::Number(range) => number(range).prop_map(Value::Number).boxed(),
         // Equal bounds of two parameters are drawn often, since some entries need two equal values.
         Kind::Whole { min, max } => prop_oneof![Just(min), Just(max), min..=max].prop_map(Value::Whole).boxed(),
+        Kind::Word(words) => select(words).prop_map(Value::from).boxed(),
         Kind::Switch => any::<bool>().prop_map(Value::Switch).boxed(),
         Kind::Numbers { count, each } => vec(number(each), count).prop_map(Value::Numbers).boxed(),
         Kind::Choice { tag, entries, .. } => {

@@ -11,10 +11,18 @@
 //! | buffer (batch-norm statistics) | the average, weighted by samples |
 //! | counter (`num_batches_tracked`) | the maximum over the clients: an average of counts has no meaning |
 
+mod adaptive;
 mod catalogue;
+mod fedadagrad;
+mod fedadam;
 mod fedavg;
+mod fedavgm;
+mod fedexp;
 mod fednova;
 mod fedprox;
+mod fedyogi;
+mod pseudo_gradient;
+mod qfedavg;
 mod spec;
 
 use std::ops::Range;

@@ -50,6 +50,8 @@ pub enum Value {
     Whole(u32),
     /// `true` or `false`.
     Switch(bool),
+    /// One of a few words.
+    Word(Arc<str>),
     /// A list of numbers.
     Numbers(Vec<f64>),
     /// A choice among further entries.
@@ -159,7 +161,7 @@ impl Choice {
         self.settings.iter().any(|(_, value)| match value {
             Value::Open { .. } => true,
             Value::Choice(inner) => inner.is_open(),
-            Value::Number(_) | Value::Whole(_) | Value::Switch(_) | Value::Numbers(_) => false,
+            Value::Number(_) | Value::Whole(_) | Value::Switch(_) | Value::Word(_) | Value::Numbers(_) => false,
         })
     }
 
@@ -180,7 +182,7 @@ impl Choice {
             match value {
                 Value::Open { earliest, newest } => *value = (&pick(*earliest, *newest)).into(),
                 Value::Choice(inner) => **inner = inner.clone().closed(pick),
-                Value::Number(_) | Value::Whole(_) | Value::Switch(_) | Value::Numbers(_) => {}
+                Value::Number(_) | Value::Whole(_) | Value::Switch(_) | Value::Word(_) | Value::Numbers(_) => {}
             }
         }
         self
@@ -226,6 +228,7 @@ fn fitted(value: Value, parameter: &Parameter, entry: &Entry) -> Result<Value, C
         }
         (Value::Whole(value), Kind::Whole { min, max }) if (min..=max).contains(&value) => Ok(Value::Whole(value)),
         (Value::Switch(value), Kind::Switch) => Ok(Value::Switch(value)),
+        (Value::Word(value), Kind::Word(words)) if words.contains(&&*value) => Ok(Value::Word(value)),
         (Value::Numbers(values), Kind::Numbers { count, each })
             if values.len() == count && values.iter().all(|value| each.contains(*value)) =>
         {
@@ -247,6 +250,7 @@ impl From<&Constant> for Value {
             Constant::Number(value) => Self::Number(value),
             Constant::Whole(value) => Self::Whole(value),
             Constant::Switch(value) => Self::Switch(value),
+            Constant::Word(value) => Self::Word(value.into()),
             Constant::Numbers(values) => Self::Numbers(values.to_vec()),
         }
     }
@@ -267,6 +271,12 @@ impl From<u32> for Value {
 impl From<bool> for Value {
     fn from(value: bool) -> Self {
         Self::Switch(value)
+    }
+}
+
+impl From<&str> for Value {
+    fn from(value: &str) -> Self {
+        Self::Word(value.into())
     }
 }
 
@@ -299,6 +309,7 @@ impl Serialize for Value {
             Self::Number(value) => serializer.serialize_f64(*value),
             Self::Whole(value) => serializer.serialize_u32(*value),
             Self::Switch(value) => serializer.serialize_bool(*value),
+            Self::Word(value) => serializer.serialize_str(value),
             Self::Numbers(values) => values.serialize(serializer),
             Self::Choice(choice) => choice.serialize(serializer),
             Self::Open { .. } => serializer.serialize_unit(),
@@ -345,11 +356,15 @@ impl<'de> Deserialize<'de> for Value {
             type Value = Value;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number, `true` or `false`, a list of numbers or a block")
+                f.write_str("a number, `true` or `false`, a word, a list of numbers or a block")
             }
 
             fn visit_bool<E: de::Error>(self, value: bool) -> Result<Value, E> {
                 Ok(Value::Switch(value))
+            }
+
+            fn visit_str<E: de::Error>(self, value: &str) -> Result<Value, E> {
+                Ok(Value::Word(value.into()))
             }
 
             fn visit_u64<E: de::Error>(self, value: u64) -> Result<Value, E> {
@@ -388,7 +403,7 @@ mod tests {
     use serde_json::json;
 
     use super::{
-        super::{Nested, Number, Numbers, Range, Switch, Whole},
+        super::{Nested, Number, Numbers, Range, Switch, Whole, Word},
         *,
     };
 
@@ -396,10 +411,11 @@ mod tests {
     const COUNT: Whole = Whole::new("count", 3, "A count.").within(1, 10);
     const FLAG: Switch = Switch::new("flag", false, "A flag.");
     const PAIR: Numbers<2> = Numbers::new("pair", &[0.9, 0.999], "Two numbers.").within(Range::BELOW_ONE);
+    const HOW: Word = Word::new("how", &["slow", "fast"], "A word.");
     const VERSION: Whole = Whole::changed("version", 1, 2, "A default that has changed.").within(1, 2);
     static PLAIN: Entry = Entry::new("plain", "An entry without parameters.");
     static FULL: Entry = Entry::new("full", "An entry with a parameter of every type.")
-        .parameters(const { &[RATE.parameter(), COUNT.parameter(), FLAG.parameter(), PAIR.parameter(), VERSION.parameter()] });
+        .parameters(const { &[RATE.parameter(), COUNT.parameter(), FLAG.parameter(), PAIR.parameter(), HOW.parameter(), VERSION.parameter()] });
     const INNER: Nested = Nested::required("inner", Tag::Law, "inner", const { &[&PLAIN, &FULL] }, "A choice within a choice.");
     static OUTER: Entry = Entry::new("outer", "An entry with a choice.").parameters(const { &[COUNT.parameter(), INNER.parameter()] });
 
@@ -425,6 +441,7 @@ mod tests {
             ("count", &Value::Whole(3)),
             ("flag", &Value::Switch(true)),
             ("pair", &Value::Numbers(vec![0.9, 0.999])),
+            ("how", &Value::Word("slow".into())),
             ("version", &open),
         ];
         assert_eq!(values(&settled), expected);
@@ -447,6 +464,8 @@ mod tests {
         check(full().with("flag", 1), "`flag` of `full` can't be 1");
         check(full().with("pair", [0.5]), "`pair` of `full` can't be [0.5]");
         check(full().with("pair", [0.5, 1.0]), "`pair` of `full` can't be [0.5,1.0]");
+        check(full().with("how", "quick"), "`how` of `full` can't be \"quick\"");
+        check(full().with("how", true), "`how` of `full` can't be true");
         check(full().with("version", 3), "`version` of `full` can't be 3");
         check(full().with("count", Choice::new("plain")), "`count` of `full` can't be {\"type\":\"plain\"}");
     }
@@ -535,7 +554,8 @@ mod tests {
         assert_eq!(values(&choice), expected);
         // Beyond the range of a whole number.
         assert_eq!(read(json!({ "type": "x", "a": 4_294_967_296_u64 })).get("a"), Some(&Value::Number(4_294_967_296.0)));
-        assert!(serde_json::from_value::<Choice>(json!({ "type": "x", "a": "text" })).is_err());
+        assert_eq!(read(json!({ "type": "x", "a": "text" })).get("a"), Some(&Value::Word("text".into())));
+        assert!(serde_json::from_value::<Choice>(json!({ "type": "x", "a": ["text"] })).is_err());
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub enum Kind {
     },
     /// `true` or `false`.
     Switch,
+    /// One of a few words.
+    Word(&'static [&'static str]),
     /// A list of finite numbers.
     Numbers {
         /// The length of the list.
@@ -59,6 +61,7 @@ impl fmt::Display for Kind {
             Self::Whole { min, max: u32::MAX } => write!(f, "a whole number, at least {min}"),
             Self::Whole { min, max } => write!(f, "a whole number, {min} to {max}"),
             Self::Switch => f.write_str("`true` or `false`"),
+            Self::Word(words) => f.write_str(&words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or ")),
             Self::Numbers { count, each } => write!(f, "a list of {count} numbers, each{each}"),
             Self::Choice { tag, entries, .. } => {
                 let names: Vec<String> = entries.iter().map(|entry| format!("`{}`", entry.name)).collect();
@@ -147,6 +150,8 @@ pub enum Constant {
     Whole(u32),
     /// `true` or `false`.
     Switch(bool),
+    /// A word.
+    Word(&'static str),
     /// A list of numbers.
     Numbers(&'static [f64]),
 }
@@ -297,6 +302,33 @@ impl Switch {
     }
 }
 
+/// A handle of a parameter that is one of a few words.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Word(Parameter, &'static [&'static str]);
+
+impl Word {
+    /// Creates a parameter that is one of `words`, of which the first is the default.
+    #[must_use]
+    pub const fn new(name: &'static str, words: &'static [&'static str], doc: &'static str) -> Self {
+        Self(parameter(name, doc, Kind::Word(words), Preset::Value(Constant::Word(words[0]))), words)
+    }
+
+    /// Returns the parameter as plain data, for its entry.
+    #[must_use]
+    pub const fn parameter(self) -> Parameter {
+        self.0
+    }
+
+    /// Returns this parameter's value in `choice`, or its default if `choice` doesn't give it.
+    #[must_use]
+    pub fn of(&self, choice: &Choice) -> &'static str {
+        match self.0.value_in(choice) {
+            Value::Word(value) => self.1.iter().find(|word| ***word == *value).expect("a choice that was read has one of the words"),
+            value => unreachable!("`{}` is a word, not {value:?}", self.0.name),
+        }
+    }
+}
+
 /// A handle of a parameter that is a list of `N` numbers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Numbers<const N: usize>(Parameter);
@@ -373,6 +405,7 @@ mod tests {
     const LIMIT: Whole = Whole::required("limit", "A limit.");
     const FLAG: Switch = Switch::new("flag", true, "A flag.");
     const PAIR: Numbers<2> = Numbers::new("pair", &[0.9, 0.999], "Two numbers.");
+    const HOW: Word = Word::new("how", &["slow", "fast"], "A word.");
     const VERSION: Whole = Whole::changed("version", 1, 2, "A default that has changed.").within(1, 2);
     static INNER: Entry = Entry::new("inner", "An entry.").parameters(const { &[SHARE.parameter()] });
     const SKEW: Nested = Nested::required("skew", Tag::Law, "skew", const { &[&INNER] }, "A choice.");
@@ -384,6 +417,7 @@ mod tests {
         assert_eq!((RATE.of(&given), SHARE.of(&given), COUNT.of(&given), LIMIT.of(&given)), (0.5, 0.25, 7, 9));
         assert_eq!((FLAG.of(&given), PAIR.of(&given), VERSION.of(&given)), (false, [1.0, 2.0], 1));
         assert_eq!(SHARE.of(&SKEW.of(&given)), 0.5);
+        assert_eq!((HOW.of(&given), HOW.of(&given.clone().with("how", "fast"))), ("slow", "fast"));
         let bare = Choice::new("x");
         assert_eq!((SHARE.of(&bare), COUNT.of(&bare), FLAG.of(&bare), PAIR.of(&bare)), (0.1, 3, true, [0.9, 0.999]));
         // A number may have been given as a whole one.
@@ -408,6 +442,7 @@ mod tests {
         check(COUNT.parameter(), Some(Value::Whole(3)));
         check(FLAG.parameter(), Some(Value::Switch(true)));
         check(PAIR.parameter(), Some(Value::Numbers(vec![0.9, 0.999])));
+        check(HOW.parameter(), Some(Value::Word("slow".into())));
         check(VERSION.parameter(), Some(Value::Whole(2)));
     }
 

@@ -50,12 +50,14 @@ impl Cohort {
         let amount = setup.config.clients_per_round as usize;
         let members = setup.selection.cohort(&setup.config.selection, setup.seed, round, &setup.eligible, amount);
         let total_samples = members.iter().map(|&client| samples_of(&setup.samples, client)).sum();
-        let aggregator = Aggregator::new(setup.strategy, &setup.config.strategy, round, Arc::clone(&global), total_samples);
+        let terms = Arc::new(setup.terms(round, server));
+        let aggregator =
+            Aggregator::new(setup.strategy, &setup.config.strategy, round, Arc::clone(&global), total_samples, terms.learning_rate);
         Self {
             round,
             seed: setup.seed,
             global,
-            terms: Arc::new(setup.terms(round, server)),
+            terms,
             began: now,
             kept: members.iter().map(|&client| server.last_round(client)).collect(),
             members,

@@ -2,10 +2,20 @@
 
 use fltk_core::catalogue::Entry;
 
-use super::{Spec, fedavg, fednova, fedprox};
+use super::{Spec, fedadagrad, fedadam, fedavg, fedavgm, fedexp, fednova, fedprox, fedyogi, qfedavg};
 
 /// Every strategy.
-pub const CATALOGUE: &[&Spec] = &[&fedavg::SPEC, &fedprox::SPEC, &fednova::SPEC];
+pub const CATALOGUE: &[&Spec] = &[
+    &fedavg::SPEC,
+    &fedprox::SPEC,
+    &fednova::SPEC,
+    &fedavgm::SPEC,
+    &fedadagrad::SPEC,
+    &fedadam::SPEC,
+    &fedyogi::SPEC,
+    &qfedavg::SPEC,
+    &fedexp::SPEC,
+];
 
 /// Returns the strategy of this name.
 #[must_use]

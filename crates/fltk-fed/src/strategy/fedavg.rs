@@ -37,7 +37,7 @@ pub(super) fn take(_: &Gathering<'_>, sums: &mut Gathered, update: Update) {
 
 /// Divides by `n`.
 pub(super) fn finish(round: &Gathering<'_>, sums: Gathered, _: &mut ServerState) -> Result<ModelState, WrongLength> {
-    let floats = sums.floats.iter().map(|sum| round_to_f32(sum / round.total)).collect();
+    let floats = sums.floats.iter().map(|sum| round_to_f32(sum / sums.samples)).collect();
     Ok(ModelState { layout: Arc::clone(&round.global.layout), floats, counters: sums.counters })
 }
 

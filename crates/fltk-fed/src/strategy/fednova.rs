@@ -63,13 +63,15 @@ fn take(round: &Gathering<'_>, gathered: &mut Gathered, update: Update) {
 
 /// Computes the next model. Extreme normalizers can make elements infinite.
 fn finish(round: &Gathering<'_>, gathered: Gathered, _: &mut ServerState) -> Result<ModelState, WrongLength> {
-    let effective_steps = gathered.scalar(EFFECTIVE_STEPS);
+    // The shares are those of the whole cohort; if some didn't answer, the others' shares grow. It is 1 otherwise.
+    let scale = round.total / gathered.samples;
+    let effective_steps = gathered.scalar(EFFECTIVE_STEPS) * scale * scale;
     let mut floats = round.global.floats.clone();
     for (role, span) in round.spans {
         for (value, sum) in floats[span.clone()].iter_mut().zip(&gathered.floats[span.clone()]) {
             *value = round_to_f32(match role {
                 TensorRole::Parameter => f64::from(*value) - effective_steps * sum,
-                TensorRole::Buffer | TensorRole::Counter => sum / round.total,
+                TensorRole::Buffer | TensorRole::Counter => sum / gathered.samples,
             });
         }
     }

@@ -66,6 +66,30 @@ pub struct Gathering<'a> {
     pub spans: &'a [(TensorRole, Range<usize>)],
     /// The total number of samples of the cohort, as a weight.
     pub total: f64,
+    /// The step size of the clients' local steps in this round.
+    pub client_learning_rate: f64,
+}
+
+impl<'a> Gathering<'a> {
+    /// Returns the ranges of [`ModelState::floats`] that are parameters, in order.
+    pub fn parameters(&self) -> impl Iterator<Item = Range<usize>> + use<'a> {
+        self.spans.iter().filter(|(role, _)| *role == TensorRole::Parameter).map(|(_, span)| span.clone())
+    }
+
+    /// Returns the number of elements of all parameters.
+    #[must_use]
+    pub fn num_parameters(&self) -> usize {
+        self.parameters().map(|span| span.len()).sum()
+    }
+
+    /// Returns the change of every parameter from the global model to `state`, in order. It is exact but for one rounding to f64.
+    pub fn changes<'b>(&self, state: &'b ModelState) -> impl Iterator<Item = f64> + use<'a, 'b> {
+        let global: &'a ModelState = self.global;
+        self.parameters().flat_map(move |span| {
+            let pairs = state.floats[span.clone()].iter().zip(&global.floats[span]);
+            pairs.map(|(&client, &global)| f64::from(client) - f64::from(global))
+        })
+    }
 }
 
 /// One client's update, as passed to a strategy.
@@ -104,6 +128,10 @@ pub struct Gathered {
     pub floats: Vec<f64>,
     /// The maximum of each counter; empty if updates are kept.
     pub counters: Vec<i64>,
+    /// The number of updates that were taken.
+    pub num_updates: u32,
+    /// The samples of all clients whose updates were taken, as a weight.
+    pub samples: f64,
     /// Other sums, by name; absent until something is added.
     pub scalars: BTreeMap<&'static str, f64>,
     /// The updates that are kept, in client order.
@@ -127,6 +155,12 @@ impl Gathered {
     /// Keeps an update: the `take` of strategies that need all of them.
     pub fn keep(_: &Gathering<'_>, gathered: &mut Self, update: Update) {
         gathered.updates.push(update);
+    }
+
+    /// Returns the number of updates, as a divisor.
+    #[must_use]
+    pub fn count(&self) -> f64 {
+        f64::from(self.num_updates)
     }
 
     /// Adds to the scalar of this name.
@@ -157,31 +191,49 @@ pub struct Aggregator {
     global: Arc<ModelState>,
     spans: Vec<(TensorRole, Range<usize>)>,
     total: f64,
+    client_learning_rate: f64,
     gathered: Gathered,
 }
 
 impl Aggregator {
-    /// Creates the aggregator of a round that starts from `global` and whose clients hold `total_samples` samples in total.
+    /// Creates the aggregator of a round that starts from `global` and whose clients hold `total_samples` samples in total and train with
+    /// this learning rate.
     #[must_use]
-    pub fn new(strategy: &'static Spec, config: &Choice, round: Round, global: Arc<ModelState>, total_samples: u64) -> Self {
-        let (spans, total) = (float_spans(&global), weight(total_samples));
-        let gathered = (strategy.begin)(&Gathering { config, round, global: &global, spans: &spans, total });
-        Self { strategy, config: config.clone(), round, global, spans, total, gathered }
+    pub fn new(
+        strategy: &'static Spec,
+        config: &Choice,
+        round: Round,
+        global: Arc<ModelState>,
+        total_samples: u64,
+        client_learning_rate: f64,
+    ) -> Self {
+        let (spans, total, gathered) = (float_spans(&global), weight(total_samples), Gathered::default());
+        let mut aggregator = Self { strategy, config: config.clone(), round, global, spans, total, client_learning_rate, gathered };
+        aggregator.gathered = (strategy.begin)(&aggregator.context());
+        aggregator
+    }
+
+    fn context(&self) -> Gathering<'_> {
+        let Self { config, round, global, spans, total, client_learning_rate, .. } = self;
+        Gathering { config, round: *round, global, spans, total: *total, client_learning_rate: *client_learning_rate }
     }
 
     /// Takes the next client's update, in client order.
     pub fn take(&mut self, update: Update) {
-        let Self { strategy, config, round, global, spans, total, gathered } = self;
-        (strategy.take)(&Gathering { config, round: *round, global, spans, total: *total }, gathered, update);
+        let mut gathered = std::mem::take(&mut self.gathered);
+        gathered.num_updates += 1;
+        gathered.samples += update.weight();
+        (self.strategy.take)(&self.context(), &mut gathered, update);
+        self.gathered = gathered;
     }
 
     /// Returns the next global model.
     ///
     /// # Errors
     /// If the strategy's state is that of another model.
-    pub fn finish(self, server: &mut ServerState) -> Result<ModelState, WrongLength> {
-        let Self { strategy, config, round, global, spans, total, gathered } = self;
-        (strategy.finish)(&Gathering { config: &config, round, global: &global, spans: &spans, total }, gathered, server)
+    pub fn finish(mut self, server: &mut ServerState) -> Result<ModelState, WrongLength> {
+        let gathered = std::mem::take(&mut self.gathered);
+        (self.strategy.finish)(&self.context(), gathered, server)
     }
 }
 
@@ -196,7 +248,7 @@ pub(super) fn combine(
     server: &mut ServerState,
 ) -> ModelState {
     let total = updates.iter().map(|(samples, ..)| samples).sum();
-    let mut aggregator = Aggregator::new(strategy, config, Round(1), Arc::new(global.clone()), total);
+    let mut aggregator = Aggregator::new(strategy, config, Round(1), Arc::new(global.clone()), total, 0.5);
     for (client, (samples, extras, state)) in (0..).zip(updates) {
         aggregator.take(Update { client: ClientId(client), state, samples, steps: 1, extras });
     }

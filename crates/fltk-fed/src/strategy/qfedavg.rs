@@ -1,0 +1,59 @@
+//! q-FedAvg: Li et al., Fair Resource Allocation in Federated Learning, 2020, arXiv:1905.10497, algorithm 2.
+
+use fltk_core::{
+    catalogue::{Entry, Number, Range},
+    client_terms::INITIAL_LOSS,
+    model_state::ModelState,
+    server_state::{ServerState, WrongLength},
+};
+
+use super::{Extra, Gathered, Gathering, Spec, Update, pseudo_gradient};
+
+const Q: Number =
+    Number::new("q", 1.0, "Strength of fairness: clients with a larger loss count more; 0 for none.").within(Range::NOT_NEGATIVE);
+
+/// The name of the sum of the denominators.
+const DENOMINATOR: &str = "denominator";
+
+/// Clients with a larger loss count more:
+///
+/// ```text
+/// F_i  the mean loss of client i's samples under the global model w, before training (`loss`)
+/// L    = 1 / (the clients' learning rate in this round)
+/// d_i  = L (w - w_i)
+/// h_i  = q F_i^(q-1) |d_i|^2 + L F_i^q
+/// w'   = w - sum_i F_i^q d_i / sum_i h_i
+/// ```
+///
+/// With q = 0 it is the mean of all clients alike. With q = 1, w = 0, a learning rate of 0.5, clients at 1 and 3 and losses 1 and 2: L = 2,
+/// d = (-2, -6), h = (4 + 2, 36 + 4), so w' = (2 + 12) / 46 = 0.304348.
+///
+/// A client without any loss counts only if q = 0. Buffers are the means weighted by samples.
+pub static SPEC: Spec = Spec {
+    entry: Entry::new("QFedAvg", "q-FedAvg: clients with a larger loss count more.")
+        .paper("Li et al., Fair Resource Allocation in Federated Learning, 2020, arXiv:1905.10497, algorithm 2")
+        .parameters(&[Q.parameter()]),
+    extras: &[Extra { name: INITIAL_LOSS, is_possible: |value, _| value >= 0.0 }],
+    keeps: &[],
+    set_terms: |_, _, _| (),
+    begin: Gathered::sums,
+    take,
+    finish,
+};
+
+fn take(round: &Gathering<'_>, gathered: &mut Gathered, update: Update) {
+    let (q, loss, lipschitz) = (Q.of(round.config), update.extra(INITIAL_LOSS), 1.0 / round.client_learning_rate);
+    let power = loss.powf(q);
+    // Without a loss, `loss^(q-1)` would be infinite for q below 1.
+    let slope = if q == 0.0 || loss == 0.0 { 0.0 } else { q * loss.powf(q - 1.0) };
+    let square: f64 = round.changes(&update.state).map(|change| change * change).sum();
+    gathered.add(DENOMINATOR, slope * lipschitz * lipschitz * square + lipschitz * power);
+    pseudo_gradient::take_weighted(round, gathered, &update, power);
+}
+
+fn finish(round: &Gathering<'_>, gathered: Gathered, _: &mut ServerState) -> Result<ModelState, WrongLength> {
+    let (denominator, lipschitz) = (gathered.scalar(DENOMINATOR), 1.0 / round.client_learning_rate);
+    let scale = if denominator > 0.0 { lipschitz / denominator } else { 0.0 };
+    let steps: Vec<f64> = pseudo_gradient::sums(round, &gathered).map(|sum| scale * sum).collect();
+    Ok(pseudo_gradient::apply(round, gathered, steps))
+}
