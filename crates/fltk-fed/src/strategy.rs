@@ -12,6 +12,8 @@
 //! | counter (`num_batches_tracked`) | the maximum over the clients: an average of counts has no meaning |
 
 mod adaptive;
+#[cfg(test)]
+mod by_hand;
 mod catalogue;
 mod fedadagrad;
 mod fedadam;

@@ -414,8 +414,9 @@ mod tests {
     const HOW: Word = Word::new("how", &["slow", "fast"], "A word.");
     const VERSION: Whole = Whole::changed("version", 1, 2, "A default that has changed.").within(1, 2);
     static PLAIN: Entry = Entry::new("plain", "An entry without parameters.");
-    static FULL: Entry = Entry::new("full", "An entry with a parameter of every type.")
-        .parameters(const { &[RATE.parameter(), COUNT.parameter(), FLAG.parameter(), PAIR.parameter(), HOW.parameter(), VERSION.parameter()] });
+    static FULL: Entry = Entry::new("full", "An entry with a parameter of every type.").parameters(
+        const { &[RATE.parameter(), COUNT.parameter(), FLAG.parameter(), PAIR.parameter(), HOW.parameter(), VERSION.parameter()] },
+    );
     const INNER: Nested = Nested::required("inner", Tag::Law, "inner", const { &[&PLAIN, &FULL] }, "A choice within a choice.");
     static OUTER: Entry = Entry::new("outer", "An entry with a choice.").parameters(const { &[COUNT.parameter(), INNER.parameter()] });
 

@@ -44,3 +44,28 @@ fn finish(round: &Gathering<'_>, gathered: Gathered, server: &mut ServerState) -
     let [beta1, _] = BETAS.of(round.config);
     adaptive::finish(round, gathered, server, LEARNING_RATE.of(round.config), beta1, |v, square| v + square)
 }
+
+#[cfg(test)]
+mod tests {
+    use fltk_core::catalogue::Choice;
+
+    use super::*;
+    use crate::strategy::by_hand::{Run, assert_close, client};
+
+    #[test]
+    fn squares_are_summed_from_tau_squared() {
+        let mut run = Run::new(&SPEC, Choice::new("FedAdagrad").with("tau", 0.1), &[1.0]);
+        assert_close(&run.round(&[client(&[1.1]), client(&[1.3])]), &[1.061_803]);
+        assert_close(&[run.server.arrays["m"][0] as f32, run.server.arrays["v"][0] as f32], &[0.2, 0.05]);
+    }
+
+    #[test]
+    fn first_moment_decays_if_asked_and_flower_starts_from_zero() {
+        // m = 0.5 * 0.2 = 0.1, v = 0.05: 0.1 * 0.1 / (0.223607 + 0.1).
+        let mut run = Run::new(&SPEC, Choice::new("FedAdagrad").with("tau", 0.1).with("betas", [0.5, 0.0]), &[0.0]);
+        assert_close(&run.round(&[client(&[0.1]), client(&[0.3])]), &[0.030_901_7]);
+        // v = 0.04: 0.1 * 0.2 / (0.2 + 0.1).
+        let mut run = Run::new(&SPEC, Choice::new("FedAdagrad").with("tau", 0.1).with("flavor", "flower"), &[0.0]);
+        assert_close(&run.round(&[client(&[0.1]), client(&[0.3])]), &[0.066_666_67]);
+    }
+}

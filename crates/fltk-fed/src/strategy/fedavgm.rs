@@ -45,3 +45,55 @@ fn finish(round: &Gathering<'_>, gathered: Gathered, server: &mut ServerState) -
     }
     Ok(pseudo_gradient::apply(round, gathered, velocity.iter().map(|velocity| rate * velocity)))
 }
+
+#[cfg(test)]
+mod tests {
+    use fltk_core::catalogue::Choice;
+
+    use super::*;
+    use crate::strategy::by_hand::{Run, assert_close, client};
+
+    #[test]
+    fn first_round_counts_and_momentum_follows() {
+        let mut run = Run::new(&SPEC, Choice::new("FedAvgM"), &[1.0]);
+        assert_close(&run.round(&[client(&[2.0]), client(&[4.0])]), &[3.0]);
+        assert_close(&run.round(&[client(&[3.0]), client(&[4.0])]), &[5.3]);
+    }
+
+    #[test]
+    fn learning_rate_scales_the_step_and_not_the_velocity() {
+        let mut run = Run::new(&SPEC, Choice::new("FedAvgM").with("learning_rate", 0.5).with("momentum", 0.5), &[0.0]);
+        // D = 2, v = 2: 0 + 0.5 * 2.
+        assert_close(&run.round(&[client(&[2.0]), client(&[2.0])]), &[1.0]);
+        // D = 1, v = 0.5 * 2 + 1 = 2: 1 + 0.5 * 2.
+        assert_close(&run.round(&[client(&[2.0]), client(&[2.0])]), &[2.0]);
+    }
+
+    #[test]
+    fn weights_are_samples_or_uniform_or_steps() {
+        let answers = || [client(&[1.0]).samples(1).steps(6), client(&[3.0]).samples(3).steps(2)];
+        let check = |weights: &str, expected: f64| {
+            let mut run = Run::new(&SPEC, Choice::new("FedAvgM").with("weights", weights), &[0.0]);
+            assert_close(&run.round(&answers()), &[expected]);
+        };
+        // (1 + 9) / 4, (1 + 3) / 2, (6 + 6) / 8.
+        check("samples", 2.5);
+        check("uniform", 2.0);
+        check("steps", 1.5);
+    }
+
+    #[test]
+    fn buffers_are_means_weighted_by_samples_without_momentum() {
+        let mut run = Run::new(&SPEC, Choice::new("FedAvgM").with("weights", "uniform"), &[0.0]);
+        for _ in 0..2 {
+            run.round(&[client(&[1.0]).samples(1).buffer(8.0), client(&[1.0]).samples(3).buffer(4.0)]);
+            assert_eq!(run.buffer(), 5.0);
+        }
+    }
+
+    #[test]
+    fn rounds_without_any_step_change_nothing() {
+        let mut run = Run::new(&SPEC, Choice::new("FedAvgM").with("weights", "steps"), &[0.25]);
+        assert_eq!(run.round(&[client(&[0.25]).steps(0), client(&[0.25]).steps(0)]), [0.25]);
+    }
+}

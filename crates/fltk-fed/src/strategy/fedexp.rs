@@ -47,3 +47,20 @@ fn finish(round: &Gathering<'_>, gathered: Gathered, _: &mut ServerState) -> Res
     let rate = rate.max(1.0);
     Ok(pseudo_gradient::apply(round, gathered, changes.iter().map(|change| rate * change)))
 }
+
+#[cfg(test)]
+mod tests {
+    use fltk_core::catalogue::Choice;
+
+    use super::*;
+    use crate::strategy::by_hand::{Run, assert_close, client};
+
+    #[test]
+    fn step_grows_with_the_diversity_of_changes_and_is_never_below_one() {
+        let run = |answers: &[_]| Run::new(&SPEC, Choice::new("FedExP"), &[0.0, 0.0]).round(answers);
+        assert_close(&run(&[client(&[2.0, 0.0]), client(&[0.0, 2.0])]), &[1.0, 1.0]);
+        assert_close(&run(&[client(&[3.0, 0.0]), client(&[-1.0, 0.0])]), &[2.497_502, 0.0]);
+        // All clients count alike.
+        assert_close(&run(&[client(&[3.0, 0.0]).samples(1), client(&[-1.0, 0.0]).samples(99)]), &[2.497_502, 0.0]);
+    }
+}

@@ -44,3 +44,37 @@ fn finish(round: &Gathering<'_>, gathered: Gathered, server: &mut ServerState) -
     let second = |v: f64, square: f64| v - (1.0 - beta2) * square * sign(v - square);
     adaptive::finish(round, gathered, server, LEARNING_RATE.of(round.config), beta1, second)
 }
+
+#[cfg(test)]
+mod tests {
+    use fltk_core::catalogue::Choice;
+
+    use super::*;
+    use crate::strategy::by_hand::{Run, assert_close, client};
+
+    #[test]
+    fn second_moment_moves_towards_the_square() {
+        let mut run = Run::new(&SPEC, Choice::new("FedYogi").with("tau", 0.1), &[1.0]);
+        assert_close(&run.round(&[client(&[1.1]), client(&[1.3])]), &[1.000_990]);
+        assert_close(&[run.server.arrays["v"][0] as f32], &[0.0104]);
+        // v = 0.01 is above D^2 = 0.0004, so it falls: 0.01 - 0.01 * 0.0004.
+        let mut run = Run::new(&SPEC, Choice::new("FedYogi").with("tau", 0.1), &[0.0]);
+        run.round(&[client(&[0.02]), client(&[0.02])]);
+        assert_close(&[run.server.arrays["v"][0] as f32], &[0.009_996]);
+    }
+
+    #[test]
+    fn flower_starts_from_zero_without_correction() {
+        let settings = Choice::new("FedYogi").with("flavor", "flower").with("learning_rate", 1.0);
+        let mut run = Run::new(&SPEC, settings, &[0.0]);
+        // v = 0.01 * 1e-4 = 1e-6: 0.1 * 0.01 / (1e-3 + 1e-3).
+        assert_close(&run.round(&[client(&[0.01]), client(&[0.01])]), &[0.5]);
+    }
+
+    #[test]
+    fn second_moment_of_zero_stays_without_change() {
+        let mut run = Run::new(&SPEC, Choice::new("FedYogi").with("flavor", "flower"), &[0.5]);
+        assert_eq!(run.round(&[client(&[0.5]), client(&[0.5])]), [0.5]);
+        assert_eq!(run.server.arrays["v"], [0.0]);
+    }
+}

@@ -57,3 +57,39 @@ fn finish(round: &Gathering<'_>, gathered: Gathered, _: &mut ServerState) -> Res
     let steps: Vec<f64> = pseudo_gradient::sums(round, &gathered).map(|sum| scale * sum).collect();
     Ok(pseudo_gradient::apply(round, gathered, steps))
 }
+
+#[cfg(test)]
+mod tests {
+    use fltk_core::catalogue::Choice;
+
+    use super::*;
+    use crate::strategy::by_hand::{Answer, Run, assert_close, client};
+
+    fn run(q: f64, answers: &[Answer]) -> Vec<f32> {
+        Run::new(&SPEC, Choice::new("QFedAvg").with("q", q), &[0.0]).round(answers)
+    }
+
+    fn answer(value: f32, loss: f64) -> Answer {
+        client(&[value]).extra(INITIAL_LOSS, loss)
+    }
+
+    #[test]
+    fn clients_with_a_larger_loss_count_more() {
+        assert_close(&run(1.0, &[answer(1.0, 1.0), answer(3.0, 2.0)]), &[14.0 / 46.0]);
+        // With losses swapped: h = (4 + 4, 36 + 2), (2 * 2 + 1 * 6) / 46.
+        assert_close(&run(1.0, &[answer(1.0, 2.0), answer(3.0, 1.0)]), &[10.0 / 46.0]);
+    }
+
+    #[test]
+    fn without_q_it_is_the_plain_mean() {
+        assert_close(&run(0.0, &[answer(1.0, 1.0).samples(1), answer(3.0, 2.0).samples(99)]), &[2.0]);
+        assert_close(&run(0.0, &[answer(1.0, 0.0), answer(3.0, 2.0)]), &[2.0]);
+    }
+
+    #[test]
+    fn clients_without_loss_do_not_count() {
+        // h = 0.5 * 4^-0.5 * 36 + 2 * 4^0.5 = 9 + 4; w' = 4^0.5 * 6 / 13.
+        assert_close(&run(0.5, &[answer(1.0, 0.0), answer(3.0, 4.0)]), &[12.0 / 13.0]);
+        assert_eq!(run(1.0, &[answer(0.0, 0.0), answer(0.0, 0.0)]), [0.0]);
+    }
+}
