@@ -44,7 +44,7 @@ pub(crate) fn check_task(mut task: Task, catalogues: &Catalogues, places: &Place
     match &task.setting {
         Setting::Federated(config) => {
             check_federated(config, places, problems);
-            check_choice(&config.strategy, &catalogues.strategies, "federated.strategy", places, problems);
+            check_strategy(config, catalogues, places, problems);
             check_choice(&config.selection, &catalogues.selections, "federated.selection", places, problems);
             check_choice(&config.partition, &catalogues.partitioners, "federated.partition", places, problems);
             partition::check(config, dataset, catalogues, places, problems);
@@ -128,6 +128,16 @@ fn settle_network(network: &mut NetworkConfig, nets: &Catalogue<NetEntry>) -> Re
 fn check_choice<T: AsRef<Entry>>(choice: &Choice, catalogue: &Catalogue<T>, path: &str, places: &Places<'_>, problems: &mut Vec<Problem>) {
     if let Some(entry) = catalogue.get(choice.name()) {
         check_entry(choice, entry.as_ref(), path, places, problems);
+    }
+}
+
+/// Checks the parameters of the strategy, and that every round has enough updates for it.
+fn check_strategy(config: &FederatedConfig, catalogues: &Catalogues, places: &Places<'_>, problems: &mut Vec<Problem>) {
+    check_choice(&config.strategy, &catalogues.strategies, "federated.strategy", places, problems);
+    let Some(strategy) = catalogues.strategies.get(config.strategy.name()) else { return };
+    if let Err(Misfit { parameter, message, hint }) = (strategy.cohort)(&config.strategy, config.clients_per_round) {
+        let place = places.at(&format!("federated.strategy.{parameter}"));
+        problems.push(Problem::error(place.span, message).hint(hint));
     }
 }
 

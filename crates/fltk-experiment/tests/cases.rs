@@ -291,7 +291,10 @@ fn ancestors_yaml_is_a_federated_experiment() {
     let task = &experiment.tasks[0];
     let Setting::Federated(config) = &task.setting else { panic!("federated") };
     assert_eq!((config.clients, config.clients_per_round, config.rounds, config.epochs_per_round), (10, 2, 5, 1));
-    assert_eq!((&config.partition, &config.strategy), (&partition("limit_labels", "limit", 2), &Choice::new("FedAvg")));
+    assert_eq!(
+        (&config.partition, &config.strategy),
+        (&partition("limit_labels", "limit", 2), &Choice::new("FedAvg").with("weights", "samples"))
+    );
     assert_eq!((task.train.batch_size, task.train.learning_rate(), experiment.stream.is_none()), (32, 0.01, true));
     assert_eq!(seeds(&experiment), [42]);
     let (experiment, _) = read_with(&["flat-federated.yaml"], &["rounds=7", "seeds=[3]"]);
@@ -304,7 +307,10 @@ fn ancestors_yaml_is_read_with_warnings_for_unsupported_settings() {
     let Setting::Federated(config) = &experiment.tasks[0].setting else { panic!("federated") };
     assert_eq!((config.clients, config.clients_per_round, config.rounds, config.epochs_per_round), (18, 3, 30, 2));
     assert_eq!(config.partition, partition("dirichlet", "alpha", 0.5));
-    assert_eq!((&config.strategy, experiment.name.as_str()), (&Choice::new("FedProx").with("mu", 0.01), "experiment_sample"));
+    assert_eq!(
+        (&config.strategy, experiment.name.as_str()),
+        (&Choice::new("FedProx").with("mu", 0.01).with("weights", "samples"), "experiment_sample")
+    );
     let said = warnings.render(false);
     assert!(said.contains("warning: the algorithm `deadline` isn't supported"), "{said}");
     assert!(said.contains("warning: `profiling_time` isn't a key of `learner file`: fltk has no equivalent"), "{said}");

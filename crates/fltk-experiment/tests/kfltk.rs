@@ -78,8 +78,8 @@ fn federated_optimizers_are_strategies() {
         assert_eq!(config.strategy, strategy);
         assert_eq!(task.train.optimizer, sgd(0.05, momentum));
     };
-    check("SGD", Choice::new("FedAvg"), 0.1);
-    check("FedProx", Choice::new("FedProx").with("mu", 0.01), 0.1);
+    check("SGD", Choice::new("FedAvg").with("weights", "samples"), 0.1);
+    check("FedProx", Choice::new("FedProx").with("mu", 0.01).with("weights", "samples"), 0.1);
     check("FedNova", Choice::new("FedNova"), 0.1);
     let report = read(changed(DISTRIBUTED, "\"Adam\"", "\"FedNova\"")).expect_err("a federated optimizer in a distributed job");
     assert!(report.contains("`FedNova` is a federated optimizer"), "{report}");

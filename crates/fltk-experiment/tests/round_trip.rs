@@ -62,8 +62,21 @@ fn with_values(choice: Choice, entry: &'static Entry) -> BoxedStrategy<Choice> {
 }
 
 /// Any entry of a catalogue, with any values.
-fn any_of(catalogue: &'static Catalogue) -> impl Strategy<Value = Choice> {
-    select(catalogue.iter().collect::<Vec<_>>()).prop_flat_map(|entry| with_values(Choice::new(entry.name), entry))
+fn any_of<T: AsRef<Entry>>(catalogue: &'static Catalogue<T>) -> impl Strategy<Value = Choice> {
+    select(catalogue.iter().map(AsRef::as_ref).collect::<Vec<_>>()).prop_flat_map(|entry| with_values(Choice::new(entry.name), entry))
+}
+
+/// Returns `strategy` with values that fit a round of this size; another strategy if none do.
+fn fitting(strategy: &Choice, clients_per_round: u32) -> Choice {
+    let entry = catalogues().strategies.get(strategy.name()).expect("it was drawn from the catalogue");
+    let fits = |choice: &Choice| (entry.cohort)(choice, clients_per_round).is_ok();
+    let with = |name: &str, value: Value| if strategy.get(name).is_some() { strategy.clone().with(name, value) } else { strategy.clone() };
+    let smaller = |f: u32| {
+        let smaller = with("f", f.into());
+        if smaller.get("m").is_some() { smaller.with("m", 1) } else { smaller }
+    };
+    let mut choices = [strategy.clone(), with("beta", 0.45.into()), smaller(2), smaller(1), smaller(0)].into_iter();
+    choices.find(fits).unwrap_or_else(|| Choice::new("Median"))
 }
 
 fn train() -> impl Strategy<Value = TrainConfig> {
@@ -115,6 +128,7 @@ fn federated(dataset: &'static DatasetEntry) -> impl Strategy<Value = Setting> {
     (partition(dataset), 1..=10u32, 1..1000u32, 1..20u32, (strategy, selection), 1..10u32).prop_map(
         |((partition, clients), clients_per_round, rounds, epochs_per_round, (strategy, selection), evaluate_every)| {
             let clients_per_round = clients_per_round.min(clients);
+            let strategy = fitting(&strategy, clients_per_round);
             let config =
                 FederatedConfig { clients, clients_per_round, rounds, epochs_per_round, partition, selection, strategy, evaluate_every };
             Setting::Federated(config)

@@ -12,6 +12,7 @@
 //! | counter (`num_batches_tracked`) | the maximum over the clients: an average of counts has no meaning |
 
 mod adaptive;
+mod bulyan;
 #[cfg(test)]
 mod by_hand;
 mod catalogue;
@@ -23,9 +24,15 @@ mod fedexp;
 mod fednova;
 mod fedprox;
 mod fedyogi;
+mod geometric_median;
+mod krum;
+mod median;
+mod norm_clipping;
 mod pseudo_gradient;
 mod qfedavg;
+mod robust;
 mod spec;
+mod trimmed_mean;
 
 use std::ops::Range;
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use fltk_core::{
-    catalogue::{Choice, Entry},
+    catalogue::{Choice, Entry, StrategyEntry},
     client_state::ClientState,
     experiment::FederatedConfig,
     ids::{ClientId, Round},
@@ -29,7 +29,7 @@ use support::{NOW, RATES, SEED, answer, bits, config, dummy, final_state};
 
 /// The plain mean of the clients' models. Each client keeps a part of every change for its next round.
 static HOARDING: Spec = Spec {
-    entry: Entry::new("Hoarding", "Clients hold back a part of each change, for a test."),
+    entry: StrategyEntry::new(Entry::new("Hoarding", "Clients hold back a part of each change, for a test.")),
     extras: &[],
     keeps: &["held_back", "turns"],
     set_terms: |_, _, _| (),

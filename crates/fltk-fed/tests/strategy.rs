@@ -5,7 +5,7 @@ mod support;
 use std::sync::Arc;
 
 use fltk_core::{
-    catalogue::{Choice, Entry},
+    catalogue::{Choice, Entry, StrategyEntry},
     client_terms::LocalWork,
     experiment::FederatedConfig,
     model_state::ModelState,
@@ -23,7 +23,7 @@ use support::{NOW, RATES, SEED, answer, bits, config, dummy, final_state, run_in
 /// Momentum on the server, on the plain mean of the clients' changes. It asks for half the learning rate, for one more local step in every
 /// round, and for the number of steps in return. It keeps all updates until the round is complete.
 static MOMENTUM: Spec = Spec {
-    entry: Entry::new("Momentum", "Momentum on the server, for a test."),
+    entry: StrategyEntry::new(Entry::new("Momentum", "Momentum on the server, for a test.")),
     extras: &[Extra { name: "num_steps", is_possible: |value, num_steps| value == num_steps as f64 }],
     keeps: &[],
     set_terms: |_, server, terms| {

@@ -491,7 +491,7 @@ mod tests {
             assert_eq!(full().with("version", version).settled(&FULL), Ok(closed));
         }
         // It isn't written, and a file without it, or with `null`, leaves it open.
-        let written = json!({ "type": "full", "rate": 0.5, "count": 3, "flag": false, "pair": [0.9, 0.999] });
+        let written = json!({ "type": "full", "rate": 0.5, "count": 3, "flag": false, "pair": [0.9, 0.999], "how": "slow" });
         assert_eq!(serde_json::to_value(&open).unwrap(), written);
         assert_eq!(read(written).settled(&FULL).as_ref(), Ok(&open));
         assert_eq!(read(json!({ "type": "full", "rate": 0.5, "version": null })).settled(&FULL).as_ref(), Ok(&open));
@@ -529,7 +529,7 @@ mod tests {
         let text = serde_json::to_string(&settled).unwrap();
         assert_eq!(
             text,
-            r#"{"type":"outer","count":7,"inner":{"law":"full","rate":0.25,"count":3,"flag":false,"pair":[0.9,0.999],"version":2}}"#
+            r#"{"type":"outer","count":7,"inner":{"law":"full","rate":0.25,"count":3,"flag":false,"pair":[0.9,0.999],"how":"slow","version":2}}"#
         );
         assert_eq!(serde_json::from_str::<Choice>(&text).unwrap(), settled);
         // The name may be anywhere in a block.

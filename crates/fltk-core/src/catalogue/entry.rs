@@ -201,6 +201,35 @@ impl AsRef<Entry> for PartitionerEntry {
     }
 }
 
+/// A federated strategy, and the rounds that it can aggregate.
+#[derive(Debug)]
+pub struct StrategyEntry {
+    /// The name and parameters.
+    pub entry: Entry,
+    /// Checks that this many updates are enough for a round.
+    pub cohort: fn(&Choice, u32) -> Result<(), Misfit>,
+}
+
+impl StrategyEntry {
+    /// Creates the entry of a strategy that can aggregate any number of updates.
+    #[must_use]
+    pub const fn new(entry: Entry) -> Self {
+        Self { entry, cohort: |_, _| Ok(()) }
+    }
+
+    /// Returns the same entry with a check of the number of updates.
+    #[must_use]
+    pub const fn cohort(self, cohort: fn(&Choice, u32) -> Result<(), Misfit>) -> Self {
+        Self { cohort, ..self }
+    }
+}
+
+impl AsRef<Entry> for StrategyEntry {
+    fn as_ref(&self) -> &Entry {
+        &self.entry
+    }
+}
+
 /// The numbers of clients that a partitioner accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientCount {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::OnceLock};
 
-use super::{Choice, ChoiceError, DatasetEntry, Entry, NetEntry, PartitionerEntry};
+use super::{Choice, ChoiceError, DatasetEntry, Entry, NetEntry, PartitionerEntry, StrategyEntry};
 
 /// The entries of one kind.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ pub struct Entries {
     /// The partitioners.
     pub partitioners: Vec<&'static PartitionerEntry>,
     /// The strategies.
-    pub strategies: Vec<&'static Entry>,
+    pub strategies: Vec<&'static StrategyEntry>,
     /// The selections of clients.
     pub selections: Vec<&'static Entry>,
     /// The local optimizers, each with the parameter [`LEARNING_RATE`](super::LEARNING_RATE).
@@ -82,7 +82,7 @@ pub struct Catalogues {
     /// The partitioners.
     pub partitioners: Catalogue<PartitionerEntry>,
     /// The strategies.
-    pub strategies: Catalogue,
+    pub strategies: Catalogue<StrategyEntry>,
     /// The selections of clients.
     pub selections: Catalogue,
     /// The local optimizers.
@@ -121,13 +121,13 @@ mod tests {
 
     #[test]
     fn first_of_duplicate_entries_wins() {
-        static MINE: Entry = Entry::new("FedAvg", "The first.");
-        static THEIRS: Entry = Entry::new("FedAvg", "The second.");
-        static OTHER: Entry = Entry::new("FedProx", "Another one.");
+        static MINE: StrategyEntry = StrategyEntry::new(Entry::new("FedAvg", "The first."));
+        static THEIRS: StrategyEntry = StrategyEntry::new(Entry::new("FedAvg", "The second."));
+        static OTHER: StrategyEntry = StrategyEntry::new(Entry::new("FedProx", "Another one."));
         let catalogues = Catalogues::new(Entries { strategies: vec![&MINE, &THEIRS, &OTHER], ..Entries::default() });
-        assert_eq!(catalogues.strategies.get("FedAvg").map(|entry| entry.doc), Some("The first."));
+        assert_eq!(catalogues.strategies.get("FedAvg").map(|found| found.entry.doc), Some("The first."));
         assert_eq!(catalogues.strategies.names().collect::<Vec<_>>(), ["FedAvg", "FedProx"]);
         assert_eq!(catalogues.strategies.kind(), "strategy");
-        assert_eq!(catalogues.strategies.get("fedavg"), None);
+        assert!(catalogues.strategies.get("fedavg").is_none());
     }
 }

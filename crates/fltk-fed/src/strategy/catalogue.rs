@@ -1,8 +1,11 @@
 //! The catalogue of all strategies.
 
-use fltk_core::catalogue::Entry;
+use fltk_core::catalogue::StrategyEntry;
 
-use super::{Spec, fedadagrad, fedadam, fedavg, fedavgm, fedexp, fednova, fedprox, fedyogi, qfedavg};
+use super::{
+    Spec, bulyan, fedadagrad, fedadam, fedavg, fedavgm, fedexp, fednova, fedprox, fedyogi, geometric_median, krum, median, norm_clipping,
+    qfedavg, trimmed_mean,
+};
 
 /// Every strategy.
 pub const CATALOGUE: &[&Spec] = &[
@@ -15,16 +18,23 @@ pub const CATALOGUE: &[&Spec] = &[
     &fedyogi::SPEC,
     &qfedavg::SPEC,
     &fedexp::SPEC,
+    &median::SPEC,
+    &trimmed_mean::SPEC,
+    &krum::KRUM,
+    &krum::MULTI_KRUM,
+    &bulyan::SPEC,
+    &geometric_median::SPEC,
+    &norm_clipping::SPEC,
 ];
 
 /// Returns the strategy of this name.
 #[must_use]
 pub fn by_name(name: &str) -> Option<&'static Spec> {
-    CATALOGUE.iter().copied().find(|strategy| strategy.entry.name == name)
+    CATALOGUE.iter().copied().find(|strategy| strategy.name() == name)
 }
 
 /// Returns the entries of all strategies, for the program's catalogues.
 #[must_use]
-pub fn entries() -> Vec<&'static Entry> {
+pub fn entries() -> Vec<&'static StrategyEntry> {
     CATALOGUE.iter().map(|strategy| &strategy.entry).collect()
 }

@@ -1,7 +1,7 @@
 //! Adam on the server: Reddi et al., Adaptive Federated Optimization, 2021, arXiv:2003.00295, algorithm 2.
 
 use fltk_core::{
-    catalogue::{Entry, Number, Numbers},
+    catalogue::{Entry, Number, Numbers, StrategyEntry},
     model_state::ModelState,
     server_state::{ServerState, WrongLength},
 };
@@ -25,13 +25,13 @@ const BETAS: Numbers<2> = adaptive::betas(&[0.9, 0.99], "Decay rates of the two 
 /// `flavor: flower` is what Flower computes: v is 0 before the first round, and the rate of round t, from 1, is multiplied by
 /// `sqrt(1 - beta2^(t + 1)) / (1 - beta1^(t + 1))`; Kingma and Ba have the exponent t.
 pub static SPEC: Spec = Spec {
-    entry: Entry::new("FedAdam", "Adam on the server.").paper(adaptive::PAPER).parameters(&[
+    entry: StrategyEntry::new(Entry::new("FedAdam", "Adam on the server.").paper(adaptive::PAPER).parameters(&[
         LEARNING_RATE.parameter(),
         BETAS.parameter(),
         adaptive::TAU.parameter(),
         adaptive::FLAVOR.parameter(),
         pseudo_gradient::WEIGHTS.parameter(),
-    ]),
+    ])),
     extras: &[],
     keeps: &[],
     set_terms: |_, _, _| (),

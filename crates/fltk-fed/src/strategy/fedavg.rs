@@ -4,20 +4,31 @@
 use std::sync::Arc;
 
 use fltk_core::{
-    catalogue::Entry,
-    model_state::ModelState,
+    catalogue::{Entry, StrategyEntry},
+    model_state::{ModelState, TensorRole},
     server_state::{ServerState, WrongLength},
 };
 
-use super::{Gathered, Gathering, Spec, Update, round_to_f32};
+use super::{
+    Gathered, Gathering, Spec, Update,
+    pseudo_gradient::{self, WEIGHTS},
+    round_to_f32,
+};
 
-/// The mean of the clients' models, weighted by the samples they hold.
+/// The mean of the clients' models, weighted by the samples they hold unless `weights` says otherwise; buffers are weighted by samples in any
+/// case.
+///
+/// With `weights: samples`, clients with 1 and 3 samples at 1 and 5 give (1 * 1 + 3 * 5) / 4 = 4; `uniform` gives 3, and `steps` with 3 and 1
+/// steps gives (3 * 1 + 1 * 5) / 4 = 2. If nobody took a step, `steps` leaves the parameters as they are.
 ///
 /// `n_k w_k` is exact in f64 up to `n_k = 2^29`; the sum is divided by `n` once and rounded to f32 once. So averaging equal models returns
 /// the same bits, and every element lies between the clients' smallest and largest.
 pub static SPEC: Spec = Spec {
-    entry: Entry::new("FedAvg", "The mean of the clients' models, weighted by the samples that they hold.")
-        .paper("McMahan et al., Communication-Efficient Learning of Deep Networks from Decentralized Data, 2017, arXiv:1602.05629"),
+    entry: StrategyEntry::new(
+        Entry::new("FedAvg", "The mean of the clients' models, weighted by the samples that they hold.")
+            .parameters(&[WEIGHTS.parameter()])
+            .paper("McMahan et al., Communication-Efficient Learning of Deep Networks from Decentralized Data, 2017, arXiv:1602.05629"),
+    ),
     extras: &[],
     keeps: &[],
     set_terms: |_, _, _| (),
@@ -26,18 +37,32 @@ pub static SPEC: Spec = Spec {
     finish,
 };
 
-/// Adds `n_k w_k`.
-pub(super) fn take(_: &Gathering<'_>, sums: &mut Gathered, update: Update) {
-    let weight = update.weight();
-    for (sum, &value) in sums.floats.iter_mut().zip(&update.state.floats) {
-        *sum += weight * f64::from(value);
+/// The name of the sum of weights.
+const TOTAL: &str = "weights";
+
+/// Adds `p_k w_k` for parameters, where `p_k` is the weight by the setting `weights`, and `n_k w_k` for buffers.
+pub(super) fn take(round: &Gathering<'_>, sums: &mut Gathered, update: Update) {
+    let (weight, samples) = (pseudo_gradient::weight(round.config, &update), update.weight());
+    sums.add(TOTAL, weight);
+    for (role, span) in round.spans {
+        let weight = if *role == TensorRole::Parameter { weight } else { samples };
+        for (sum, &value) in sums.floats[span.clone()].iter_mut().zip(&update.state.floats[span.clone()]) {
+            *sum += weight * f64::from(value);
+        }
     }
     sums.take_counters(&update.state);
 }
 
-/// Divides by `n`.
+/// Divides by the sums of weights.
 pub(super) fn finish(round: &Gathering<'_>, sums: Gathered, _: &mut ServerState) -> Result<ModelState, WrongLength> {
-    let floats = sums.floats.iter().map(|sum| round_to_f32(sum / sums.samples)).collect();
+    let total = sums.scalar(TOTAL);
+    let mut floats = round.global.floats.clone();
+    for (role, span) in round.spans {
+        let total = if *role == TensorRole::Parameter { total } else { sums.samples };
+        for (value, sum) in floats[span.clone()].iter_mut().zip(&sums.floats[span.clone()]).filter(|_| total > 0.0) {
+            *value = round_to_f32(sum / total);
+        }
+    }
     Ok(ModelState { layout: Arc::clone(&round.global.layout), floats, counters: sums.counters })
 }
 
@@ -51,7 +76,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::strategy::spec::combine;
+    use crate::strategy::{
+        by_hand::{Run, client},
+        spec::combine,
+    };
 
     fn state(floats: &[f32], counter: i64) -> ModelState {
         let spec = |name: &str, shape: Vec<usize>, role| TensorSpec { name: name.to_owned(), shape, role };
@@ -96,6 +124,19 @@ mod tests {
         check((1, 1), (f32::MAX, -f32::MAX), 0.0);
         check((1, 1), (16_777_216.0, 2.0), 8_388_609.0);
         check((1, 1), (f32::from_bits(1), f32::from_bits(3)), f32::from_bits(2));
+    }
+
+    #[test]
+    fn weights_are_samples_or_uniform_or_steps() {
+        let check = |weights: &str, steps: (u64, u64), expected: f32| {
+            let mut run = Run::new(&SPEC, Choice::new("FedAvg").with("weights", weights), &[0.5]);
+            let answers = [client(&[1.0]).samples(1).steps(steps.0).buffer(8.0), client(&[5.0]).samples(3).steps(steps.1).buffer(4.0)];
+            assert_eq!((run.round(&answers), run.buffer()), (vec![expected], 5.0), "{weights}");
+        };
+        check("samples", (3, 1), 4.0);
+        check("uniform", (3, 1), 3.0);
+        check("steps", (3, 1), 2.0);
+        check("steps", (0, 0), 0.5);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! Visual Classification, 2019, arXiv:1909.06335, section 4.3.
 
 use fltk_core::{
-    catalogue::{Entry, Number, Range},
+    catalogue::{Entry, Number, Range, StrategyEntry},
     model_state::ModelState,
     server_state::{ServerState, WrongLength},
 };
@@ -23,12 +23,14 @@ const MOMENTUM: Number = Number::new("momentum", 0.9, "Momentum of the server, `
 /// With w = 1 and two clients with equal samples at 2 and 4, D = 2: w' = 1 + 2 = 3. If they end at 3 and 4 in the next round, D = 0.5 and
 /// v' = 0.9 * 2 + 0.5 = 2.3: w' = 5.3.
 pub static SPEC: Spec = Spec {
-    entry: Entry::new("FedAvgM", "FedAvg with momentum on the server.")
-        .paper(
-            "Hsu et al., Measuring the Effects of Non-Identical Data Distribution for Federated Visual Classification, 2019, \
+    entry: StrategyEntry::new(
+        Entry::new("FedAvgM", "FedAvg with momentum on the server.")
+            .paper(
+                "Hsu et al., Measuring the Effects of Non-Identical Data Distribution for Federated Visual Classification, 2019, \
              arXiv:1909.06335",
-        )
-        .parameters(&[LEARNING_RATE.parameter(), MOMENTUM.parameter(), pseudo_gradient::WEIGHTS.parameter()]),
+            )
+            .parameters(&[LEARNING_RATE.parameter(), MOMENTUM.parameter(), pseudo_gradient::WEIGHTS.parameter()]),
+    ),
     extras: &[],
     keeps: &[],
     set_terms: |_, _, _| (),

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use fltk_core::{
-    catalogue::Entry,
+    catalogue::{Entry, StrategyEntry},
     client_terms::NORMALIZER,
     model_state::{ModelState, TensorRole},
     server_state::{ServerState, WrongLength},
@@ -26,8 +26,9 @@ const EFFECTIVE_STEPS: &str = "effective_steps";
 /// A client that took no step has `a_i = 0` and no `d_i`: it adds nothing to either sum. Buffers don't result from gradient steps, so they
 /// are averaged as in [`FedAvg`](super::fedavg).
 pub static SPEC: Spec = Spec {
-    entry: Entry::new("FedNova", "Normalized averaging, which allows for different numbers of local steps.")
-        .paper("Wang et al., Tackling the Objective Inconsistency Problem in Heterogeneous Federated Optimization, 2020, arXiv:2007.07481"),
+    entry: StrategyEntry::new(Entry::new("FedNova", "Normalized averaging, which allows for different numbers of local steps.").paper(
+        "Wang et al., Tackling the Objective Inconsistency Problem in Heterogeneous Federated Optimization, 2020, arXiv:2007.07481",
+    )),
     extras: &[Extra { name: NORMALIZER, is_possible: |value, num_steps| value >= 0.0 && (value > 0.0) == (num_steps > 0) }],
     keeps: &[],
     set_terms: |_, _, _| (),

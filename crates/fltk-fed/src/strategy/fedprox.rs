@@ -4,20 +4,22 @@
 //! of the data and averages without weights; its own experiments, like every implementation since, sample uniformly and weight by samples.)
 
 use fltk_core::{
-    catalogue::{Choice, Entry, Number, Range},
+    catalogue::{Choice, Entry, Number, Range, StrategyEntry},
     client_terms::ClientTerms,
     server_state::ServerState,
 };
 
-use super::{Gathered, Spec, fedavg};
+use super::{Gathered, Spec, fedavg, pseudo_gradient::WEIGHTS};
 
 const MU: Number = Number::new("mu", 0.01, "Strength of the proximal term.").within(Range::NOT_NEGATIVE);
 
 /// A proximal term at the clients; the server aggregates like [`FedAvg`](super::fedavg).
 pub static SPEC: Spec = Spec {
-    entry: Entry::new("FedProx", "FedAvg with a proximal term `mu/2 * |w - w_global|^2` at the clients.")
-        .paper("Li et al., Federated Optimization in Heterogeneous Networks, 2020, arXiv:1812.06127")
-        .parameters(&[MU.parameter()]),
+    entry: StrategyEntry::new(
+        Entry::new("FedProx", "FedAvg with a proximal term `mu/2 * |w - w_global|^2` at the clients.")
+            .paper("Li et al., Federated Optimization in Heterogeneous Networks, 2020, arXiv:1812.06127")
+            .parameters(&[MU.parameter(), WEIGHTS.parameter()]),
+    ),
     extras: &[],
     keeps: &[],
     set_terms,

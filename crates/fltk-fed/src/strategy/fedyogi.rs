@@ -1,7 +1,7 @@
 //! Yogi on the server: Reddi et al., Adaptive Federated Optimization, 2021, arXiv:2003.00295, algorithm 2.
 
 use fltk_core::{
-    catalogue::{Entry, Number, Numbers},
+    catalogue::{Entry, Number, Numbers, StrategyEntry},
     model_state::ModelState,
     server_state::{ServerState, WrongLength},
 };
@@ -22,13 +22,13 @@ const BETAS: Numbers<2> = adaptive::betas(&[0.9, 0.99], "Decay rates of the two 
 ///
 /// `flavor: flower` is what Flower computes: v is 0 before the first round. Its Yogi corrects no moment.
 pub static SPEC: Spec = Spec {
-    entry: Entry::new("FedYogi", "Yogi on the server.").paper(adaptive::PAPER).parameters(&[
+    entry: StrategyEntry::new(Entry::new("FedYogi", "Yogi on the server.").paper(adaptive::PAPER).parameters(&[
         LEARNING_RATE.parameter(),
         BETAS.parameter(),
         adaptive::TAU.parameter(),
         adaptive::FLAVOR.parameter(),
         pseudo_gradient::WEIGHTS.parameter(),
-    ]),
+    ])),
     extras: &[],
     keeps: &[],
     set_terms: |_, _, _| (),

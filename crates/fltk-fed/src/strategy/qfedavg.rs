@@ -1,7 +1,7 @@
 //! q-FedAvg: Li et al., Fair Resource Allocation in Federated Learning, 2020, arXiv:1905.10497, algorithm 2.
 
 use fltk_core::{
-    catalogue::{Entry, Number, Range},
+    catalogue::{Entry, Number, Range, StrategyEntry},
     client_terms::INITIAL_LOSS,
     model_state::ModelState,
     server_state::{ServerState, WrongLength},
@@ -30,9 +30,11 @@ const DENOMINATOR: &str = "denominator";
 ///
 /// A client without any loss counts only if q = 0. Buffers are the means weighted by samples.
 pub static SPEC: Spec = Spec {
-    entry: Entry::new("QFedAvg", "q-FedAvg: clients with a larger loss count more.")
-        .paper("Li et al., Fair Resource Allocation in Federated Learning, 2020, arXiv:1905.10497, algorithm 2")
-        .parameters(&[Q.parameter()]),
+    entry: StrategyEntry::new(
+        Entry::new("QFedAvg", "q-FedAvg: clients with a larger loss count more.")
+            .paper("Li et al., Fair Resource Allocation in Federated Learning, 2020, arXiv:1905.10497, algorithm 2")
+            .parameters(&[Q.parameter()]),
+    ),
     extras: &[Extra { name: INITIAL_LOSS, is_possible: |value, _| value >= 0.0 }],
     keeps: &[],
     set_terms: |_, _, _| (),

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use fltk_core::{
-    catalogue::{Choice, Entry},
+    catalogue::{Choice, StrategyEntry},
     client_terms::{ClientTerms, Extras},
     ids::{ClientId, Round},
     model_state::{ModelState, TensorRole},
@@ -17,7 +17,7 @@ use super::{float_spans, weight};
 #[derive(Debug)]
 pub struct Spec {
     /// The name in experiment files, the publication, and the parameters.
-    pub entry: Entry,
+    pub entry: StrategyEntry,
     /// The scalars that it wants back from each client, in addition to the model.
     pub extras: &'static [Extra],
     /// The names of the arrays and scalars that each client keeps between the rounds in which it takes part, such as a control variate;
@@ -37,10 +37,18 @@ pub struct Spec {
     pub finish: fn(&Gathering<'_>, Gathered, &mut ServerState) -> Result<ModelState, WrongLength>,
 }
 
+impl Spec {
+    /// Returns the name in experiment files.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.entry.entry.name
+    }
+}
+
 impl PartialEq for Spec {
     /// Compares names, which are unique in a catalogue.
     fn eq(&self, other: &Self) -> bool {
-        self.entry.name == other.entry.name
+        self.name() == other.name()
     }
 }
 
