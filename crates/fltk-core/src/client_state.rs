@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 
 use crate::server_state::WrongLength;
 
-/// Named arrays in f32, which training computes with, and scalars in f64. It is empty before the client's first round. It stays where the
+/// Named arrays in f32, which training computes with, whole numbers, and scalars in f64. It is empty before the client's first round. It stays where the
 /// client trains: a server sees only what a strategy asks for as extras.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ClientState {
     /// The arrays by name, such as one with an element for each of the model's.
     pub arrays: BTreeMap<String, Vec<f32>>,
+    /// The lists of whole numbers by name, such as the counters of batch norms.
+    pub counters: BTreeMap<String, Vec<i64>>,
     /// The scalars by name. Whole numbers are exact up to 2^53.
     pub scalars: BTreeMap<String, f64>,
 }
@@ -25,9 +27,20 @@ impl ClientState {
         if array.len() == len { Ok(array) } else { Err(WrongLength { name: name.to_owned(), found: array.len(), expected: len }) }
     }
 
-    /// Returns the names of all arrays, then those of all scalars.
+    /// Returns the array of this name if it exists.
+    ///
+    /// # Errors
+    /// If it has another length than `len`: it belongs to another model.
+    pub fn get(&self, name: &str, len: usize) -> Result<Option<&[f32]>, WrongLength> {
+        match self.arrays.get(name) {
+            Some(array) if array.len() != len => Err(WrongLength { name: name.to_owned(), found: array.len(), expected: len }),
+            array => Ok(array.map(Vec::as_slice)),
+        }
+    }
+
+    /// Returns the names of all arrays, then those of all counters, then those of all scalars.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.arrays.keys().chain(self.scalars.keys()).map(String::as_str)
+        self.arrays.keys().chain(self.counters.keys()).chain(self.scalars.keys()).map(String::as_str)
     }
 
     /// Returns the name of the first array or scalar that holds a number that isn't finite.

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::model_state::TensorSpec;
-
 /// The terms of a round for each of its clients, in addition to the model to start from. A trainer computes none of them itself.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClientTerms {
@@ -13,8 +11,8 @@ pub struct ClientTerms {
     pub work: LocalWork,
     /// The strength `mu` of the proximal term `mu/2 |w - w_global|^2` (Li et al. 2020, arXiv:1812.06127); 0 for none.
     pub proximal_mu: f64,
-    /// Further arrays that a strategy sends, such as control variates.
-    pub arrays: Vec<NamedArray>,
+    /// Further arrays that a strategy sends, such as a control variate.
+    pub arrays: Arrays,
     /// The names of the extras that a client returns with its model, such as [`NORMALIZER`].
     pub extras: Vec<String>,
     /// The names of the arrays and scalars that a client keeps for its next round; empty if the strategy keeps no state at clients.
@@ -31,6 +29,9 @@ pub const INITIAL_LOSS: &str = "loss";
 /// Scalars that a client returns with its model, by name.
 pub type Extras = BTreeMap<String, f64>;
 
+/// Arrays with an element for each of all parameters', in the layout's order, by name.
+pub type Arrays = BTreeMap<String, Vec<f32>>;
+
 /// The amount of training of a client in one round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LocalWork {
@@ -38,13 +39,4 @@ pub enum LocalWork {
     Epochs(u32),
     /// Optimizer steps: the last pass ends with the last step, and samples are shuffled again for each pass.
     Steps(u64),
-}
-
-/// An array with a name, in row-major order.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NamedArray {
-    /// The name and shape.
-    pub spec: TensorSpec,
-    /// The elements.
-    pub values: Vec<f32>,
 }

@@ -11,6 +11,7 @@ pub mod client_terms;
 pub mod event;
 pub mod experiment;
 pub mod ids;
+pub mod local_pass;
 pub mod metrics;
 pub mod milestone;
 pub mod model_state;

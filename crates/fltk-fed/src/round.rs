@@ -89,12 +89,14 @@ impl Federation {
     ///
     /// # Errors
     ///
-    /// If the round is past the end, or the model doesn't fit its own layout or holds numbers that aren't finite.
+    /// If the round is past the end, the model doesn't fit its own layout or holds numbers that aren't finite, or the strategy needs something
+    /// that it doesn't have.
     pub fn resume(setup: Setup, round: Round, state: Arc<ModelState>, server: ServerState) -> Result<Self, SetupError> {
         if round.0 > setup.config.rounds {
             return Err(SetupError::PastEnd { round, rounds: setup.config.rounds });
         }
         check_state(&state)?;
+        (setup.strategy.fits)(&setup.config.strategy, &state.layout).map_err(SetupError::Model)?;
         Ok(Self { setup, phase: Phase::Ready { state }, server: Arc::new(server), current: round, reports: Reports::default() })
     }
 

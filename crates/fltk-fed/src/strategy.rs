@@ -12,25 +12,37 @@
 //! | counter (`num_batches_tracked`) | the maximum over the clients: an average of counts has no meaning |
 
 mod adaptive;
+mod apfl;
 mod bulyan;
 #[cfg(test)]
 mod by_hand;
 mod catalogue;
+mod cyclic;
+mod ditto;
 mod fedadagrad;
 mod fedadam;
 mod fedavg;
 mod fedavgm;
+mod fedbn;
+mod feddyn;
 mod fedexp;
 mod fednova;
+mod fedper;
 mod fedprox;
+mod fedrep;
 mod fedyogi;
 mod geometric_median;
 mod krum;
 mod median;
+mod method;
+mod moon;
 mod norm_clipping;
+mod parameters;
+mod personal;
 mod pseudo_gradient;
 mod qfedavg;
 mod robust;
+mod scaffold;
 mod spec;
 mod trimmed_mean;
 
@@ -39,7 +51,11 @@ use std::ops::Range;
 use fltk_core::model_state::{ModelState, TensorRole};
 
 pub use catalogue::{CATALOGUE, by_name, entries};
-pub use spec::{Aggregator, Extra, Gathered, Gathering, Spec, Update};
+pub use method::{ClientAnswer, ClientMethod, ClientRound, FinishClient, NextPass, PersonalModel};
+pub use spec::{Aggregator, CohortFacts, Extra, Finish, Fits, Gathered, Gathering, Spec, Take, Update};
+
+/// The first epoch of a client's second pass in a round, far beyond those of the first: samples come in another order.
+const SECOND_PASS: u64 = 1 << 32;
 
 /// Returns the contiguous ranges of [`ModelState::floats`] that are parameters or buffers, in order.
 fn float_spans(state: &ModelState) -> Vec<(TensorRole, Range<usize>)> {

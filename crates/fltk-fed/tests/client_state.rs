@@ -29,21 +29,19 @@ use support::{NOW, RATES, SEED, answer, bits, config, dummy, final_state};
 
 /// The plain mean of the clients' models. Each client keeps a part of every change for its next round.
 static HOARDING: Spec = Spec {
-    entry: StrategyEntry::new(Entry::new("Hoarding", "Clients hold back a part of each change, for a test.")),
-    extras: &[],
     keeps: &["held_back", "turns"],
-    set_terms: |_, _, _| (),
-    begin: Gathered::updates,
-    take: Gathered::keep,
-    finish: |round: &Gathering<'_>, gathered: Gathered, _: &mut ServerState| -> Result<ModelState, WrongLength> {
-        let updates: &[Update] = &gathered.updates;
-        let mut state = ModelState::clone(round.global);
-        for (place, value) in state.floats.iter_mut().enumerate() {
-            let sum: f64 = updates.iter().map(|update| f64::from(update.state.floats[place])).sum();
-            *value = (sum / updates.len() as f64) as f32;
-        }
-        Ok(state)
-    },
+    ..Spec::collect(
+        StrategyEntry::new(Entry::new("Hoarding", "Clients hold back a part of each change, for a test.")),
+        |round: &Gathering<'_>, gathered: Gathered, _: &mut ServerState| -> Result<ModelState, WrongLength> {
+            let updates: &[Update] = &gathered.updates;
+            let mut state = ModelState::clone(round.global);
+            for (place, value) in state.floats.iter_mut().enumerate() {
+                let sum: f64 = updates.iter().map(|update| f64::from(update.state.floats[place])).sum();
+                *value = (sum / updates.len() as f64) as f32;
+            }
+            Ok(state)
+        },
+    )
 };
 
 fn config_of_it() -> FederatedConfig {

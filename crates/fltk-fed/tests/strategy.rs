@@ -23,29 +23,28 @@ use support::{NOW, RATES, SEED, answer, bits, config, dummy, final_state, run_in
 /// Momentum on the server, on the plain mean of the clients' changes. It asks for half the learning rate, for one more local step in every
 /// round, and for the number of steps in return. It keeps all updates until the round is complete.
 static MOMENTUM: Spec = Spec {
-    entry: StrategyEntry::new(Entry::new("Momentum", "Momentum on the server, for a test.")),
     extras: &[Extra { name: "num_steps", is_possible: |value, num_steps| value == num_steps as f64 }],
-    keeps: &[],
     set_terms: |_, server, terms| {
         terms.learning_rate *= 0.5;
         terms.work = LocalWork::Steps(1 + server.scalars.get("rounds").map_or(0, |&rounds| rounds as u64));
     },
-    begin: Gathered::updates,
-    take: Gathered::keep,
-    finish: |round: &Gathering<'_>, gathered: Gathered, server: &mut ServerState| -> Result<ModelState, WrongLength> {
-        *server.scalars.entry("rounds".to_owned()).or_default() += 1.0;
-        let velocity = server.array("velocity", round.global.floats.len())?;
-        let updates: &[Update] = &gathered.updates;
-        assert!(updates.windows(2).all(|pair| pair[0].client < pair[1].client), "in the order of clients");
-        let mut state = ModelState::clone(round.global);
-        for (place, (value, velocity)) in state.floats.iter_mut().zip(velocity).enumerate() {
-            let change: f64 = updates.iter().map(|update| f64::from(update.state.floats[place]) - f64::from(*value)).sum();
-            *velocity = 0.9 * *velocity + change / updates.len() as f64;
-            *value = (f64::from(*value) + *velocity) as f32;
-        }
-        state.counters = updates.iter().map(|update| update.state.counters.clone()).max().unwrap_or_default();
-        Ok(state)
-    },
+    ..Spec::collect(
+        StrategyEntry::new(Entry::new("Momentum", "Momentum on the server, for a test.")),
+        |round: &Gathering<'_>, gathered: Gathered, server: &mut ServerState| -> Result<ModelState, WrongLength> {
+            *server.scalars.entry("rounds".to_owned()).or_default() += 1.0;
+            let velocity = server.array("velocity", round.global.floats.len())?;
+            let updates: &[Update] = &gathered.updates;
+            assert!(updates.windows(2).all(|pair| pair[0].client < pair[1].client), "in the order of clients");
+            let mut state = ModelState::clone(round.global);
+            for (place, (value, velocity)) in state.floats.iter_mut().zip(velocity).enumerate() {
+                let change: f64 = updates.iter().map(|update| f64::from(update.state.floats[place]) - f64::from(*value)).sum();
+                *velocity = 0.9 * *velocity + change / updates.len() as f64;
+                *value = (f64::from(*value) + *velocity) as f32;
+            }
+            state.counters = updates.iter().map(|update| update.state.counters.clone()).max().unwrap_or_default();
+            Ok(state)
+        },
+    )
 };
 
 fn config_of_it() -> FederatedConfig {

@@ -81,6 +81,16 @@ pub enum ProtocolError {
         /// The value of the number.
         value: f64,
     },
+    /// An array that comes with the state is missing, or can't be used.
+    #[error("the update of client `{client}` in round `{round}` can't be used: {problem}")]
+    Array {
+        /// The round.
+        round: Round,
+        /// The client.
+        client: ClientId,
+        /// The problem with it.
+        problem: String,
+    },
     /// The evaluation was not requested, or arrived before.
     #[error("no evaluation of round `{round}` is awaited")]
     NoEvaluationDue {
@@ -107,6 +117,7 @@ impl ProtocolError {
         match self {
             Self::State { source, .. } => format!("its update can't be used: {source}"),
             Self::Number { what, value, .. } => format!("its update can't be used: the {what} is {value}"),
+            Self::Array { problem, .. } => format!("its update can't be used: {problem}"),
             Self::EvaluationNumber { what, value, .. } => format!("its {what} is {value}"),
             other => other.to_string(),
         }

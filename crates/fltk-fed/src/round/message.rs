@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use fltk_core::{
-    client_terms::{ClientTerms, Extras},
+    client_terms::{Arrays, ClientTerms, Extras},
     ids::{ClientId, Round},
     metrics::{Evaluation, TrainSummary},
     model_state::ModelState,
@@ -79,15 +79,17 @@ pub struct ClientUpdate {
     pub train: TrainSummary,
     /// The extras that the order's terms ask for, in addition to the model.
     pub extras: Extras,
+    /// The arrays over the elements of all parameters that the strategy asks for, in addition to the model.
+    pub arrays: Arrays,
     /// The wall-clock time of local training, in seconds. A transport that measures it itself overwrites it.
     pub seconds: f64,
 }
 
 impl ClientUpdate {
-    /// Creates the answer to `order`, with no time measured yet.
+    /// Creates the answer to `order`, without arrays and with no time measured yet.
     #[must_use]
     pub fn answer(order: &TrainOrder, state: ModelState, train: TrainSummary, extras: Extras) -> Self {
-        Self { round: order.round, client: order.client, state, train, extras, seconds: 0.0 }
+        Self { round: order.round, client: order.client, state, train, extras, arrays: Arrays::new(), seconds: 0.0 }
     }
 }
 

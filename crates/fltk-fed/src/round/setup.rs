@@ -1,7 +1,8 @@
 //! The settings of a federation, checked once.
 
 use fltk_core::{
-    client_terms::{ClientTerms, LocalWork},
+    catalogue::Misfit,
+    client_terms::{Arrays, ClientTerms, LocalWork},
     experiment::FederatedConfig,
     ids::{ClientId, Round},
     schedule::{LearningRate, LearningRates},
@@ -68,6 +69,9 @@ pub enum SetupError {
         /// The number of rounds according to the configuration.
         rounds: u32,
     },
+    /// The strategy needs something that the model doesn't have.
+    #[error("{}\nhint: {}", .0.message, .0.hint)]
+    Model(Misfit),
     /// The model to start from is invalid.
     #[error("the model to start from can't be used: {0}")]
     State(#[from] StateError),
@@ -192,7 +196,7 @@ impl Setup {
             learning_rate: self.learning_rate(round).value,
             work: LocalWork::Epochs(self.config.epochs_per_round),
             proximal_mu: 0.0,
-            arrays: Vec::new(),
+            arrays: Arrays::new(),
             extras: self.strategy.extras.iter().map(|extra| extra.name.to_owned()).collect(),
             keeps: self.strategy.keeps.iter().map(|&name| name.to_owned()).collect(),
         };

@@ -3,8 +3,8 @@
 use fltk_core::catalogue::StrategyEntry;
 
 use super::{
-    Spec, bulyan, fedadagrad, fedadam, fedavg, fedavgm, fedexp, fednova, fedprox, fedyogi, geometric_median, krum, median, norm_clipping,
-    qfedavg, trimmed_mean,
+    Spec, apfl, bulyan, cyclic, ditto, fedadagrad, fedadam, fedavg, fedavgm, fedbn, feddyn, fedexp, fednova, fedper, fedprox, fedrep,
+    fedyogi, geometric_median, krum, median, moon, norm_clipping, qfedavg, scaffold, trimmed_mean,
 };
 
 /// Every strategy.
@@ -18,6 +18,15 @@ pub const CATALOGUE: &[&Spec] = &[
     &fedyogi::SPEC,
     &qfedavg::SPEC,
     &fedexp::SPEC,
+    &scaffold::SPEC,
+    &feddyn::SPEC,
+    &moon::SPEC,
+    &fedbn::SPEC,
+    &fedper::SPEC,
+    &fedrep::SPEC,
+    &ditto::SPEC,
+    &apfl::SPEC,
+    &cyclic::SPEC,
     &median::SPEC,
     &trimmed_mean::SPEC,
     &krum::KRUM,

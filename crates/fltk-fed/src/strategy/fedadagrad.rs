@@ -24,21 +24,17 @@ const BETAS: Numbers<2> = adaptive::betas(
 /// v' = 0.01 + 0.04 = 0.05; w' = 1 + 0.1 * 0.2 / (0.223607 + 0.1) = 1.061803.
 ///
 /// `flavor: flower` is what Flower computes: v is 0 before the first round.
-pub static SPEC: Spec = Spec {
-    entry: StrategyEntry::new(Entry::new("FedAdagrad", "Adagrad on the server.").paper(adaptive::PAPER).parameters(&[
+pub static SPEC: Spec = Spec::fold(
+    StrategyEntry::new(Entry::new("FedAdagrad", "Adagrad on the server.").paper(adaptive::PAPER).parameters(&[
         LEARNING_RATE.parameter(),
         BETAS.parameter(),
         adaptive::TAU.parameter(),
         adaptive::FLAVOR.parameter(),
         pseudo_gradient::WEIGHTS.parameter(),
     ])),
-    extras: &[],
-    keeps: &[],
-    set_terms: |_, _, _| (),
-    begin: Gathered::sums,
-    take: pseudo_gradient::take,
+    pseudo_gradient::take,
     finish,
-};
+);
 
 fn finish(round: &Gathering<'_>, gathered: Gathered, server: &mut ServerState) -> Result<ModelState, WrongLength> {
     let [beta1, _] = BETAS.of(round.config);

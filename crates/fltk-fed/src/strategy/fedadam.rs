@@ -24,21 +24,17 @@ const BETAS: Numbers<2> = adaptive::betas(&[0.9, 0.99], "Decay rates of the two 
 ///
 /// `flavor: flower` is what Flower computes: v is 0 before the first round, and the rate of round t, from 1, is multiplied by
 /// `sqrt(1 - beta2^(t + 1)) / (1 - beta1^(t + 1))`; Kingma and Ba have the exponent t.
-pub static SPEC: Spec = Spec {
-    entry: StrategyEntry::new(Entry::new("FedAdam", "Adam on the server.").paper(adaptive::PAPER).parameters(&[
+pub static SPEC: Spec = Spec::fold(
+    StrategyEntry::new(Entry::new("FedAdam", "Adam on the server.").paper(adaptive::PAPER).parameters(&[
         LEARNING_RATE.parameter(),
         BETAS.parameter(),
         adaptive::TAU.parameter(),
         adaptive::FLAVOR.parameter(),
         pseudo_gradient::WEIGHTS.parameter(),
     ])),
-    extras: &[],
-    keeps: &[],
-    set_terms: |_, _, _| (),
-    begin: Gathered::sums,
-    take: pseudo_gradient::take,
+    pseudo_gradient::take,
     finish,
-};
+);
 
 fn finish(round: &Gathering<'_>, gathered: Gathered, server: &mut ServerState) -> Result<ModelState, WrongLength> {
     let [beta1, beta2] = BETAS.of(round.config);

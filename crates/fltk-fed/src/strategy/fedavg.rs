@@ -23,19 +23,15 @@ use super::{
 ///
 /// `n_k w_k` is exact in f64 up to `n_k = 2^29`; the sum is divided by `n` once and rounded to f32 once. So averaging equal models returns
 /// the same bits, and every element lies between the clients' smallest and largest.
-pub static SPEC: Spec = Spec {
-    entry: StrategyEntry::new(
+pub static SPEC: Spec = Spec::fold(
+    StrategyEntry::new(
         Entry::new("FedAvg", "The mean of the clients' models, weighted by the samples that they hold.")
             .parameters(&[WEIGHTS.parameter()])
             .paper("McMahan et al., Communication-Efficient Learning of Deep Networks from Decentralized Data, 2017, arXiv:1602.05629"),
     ),
-    extras: &[],
-    keeps: &[],
-    set_terms: |_, _, _| (),
-    begin: Gathered::sums,
     take,
     finish,
-};
+);
 
 /// The name of the sum of weights.
 const TOTAL: &str = "weights";

@@ -22,8 +22,8 @@ const MOMENTUM: Number = Number::new("momentum", 0.9, "Momentum of the server, `
 ///
 /// With w = 1 and two clients with equal samples at 2 and 4, D = 2: w' = 1 + 2 = 3. If they end at 3 and 4 in the next round, D = 0.5 and
 /// v' = 0.9 * 2 + 0.5 = 2.3: w' = 5.3.
-pub static SPEC: Spec = Spec {
-    entry: StrategyEntry::new(
+pub static SPEC: Spec = Spec::fold(
+    StrategyEntry::new(
         Entry::new("FedAvgM", "FedAvg with momentum on the server.")
             .paper(
                 "Hsu et al., Measuring the Effects of Non-Identical Data Distribution for Federated Visual Classification, 2019, \
@@ -31,13 +31,9 @@ pub static SPEC: Spec = Spec {
             )
             .parameters(&[LEARNING_RATE.parameter(), MOMENTUM.parameter(), pseudo_gradient::WEIGHTS.parameter()]),
     ),
-    extras: &[],
-    keeps: &[],
-    set_terms: |_, _, _| (),
-    begin: Gathered::sums,
-    take: pseudo_gradient::take,
+    pseudo_gradient::take,
     finish,
-};
+);
 
 fn finish(round: &Gathering<'_>, gathered: Gathered, server: &mut ServerState) -> Result<ModelState, WrongLength> {
     let (rate, momentum) = (LEARNING_RATE.of(round.config), MOMENTUM.of(round.config));

@@ -23,19 +23,15 @@ const SQUARES: &str = "squares";
 ///
 /// With w = (0, 0), epsilon = 0.001 and clients at (2, 0) and (0, 2): D = (1, 1), the sum of squares is 8, and
 /// eta = max(1, 8 / (4 * 2.001)) = 1. With clients at (3, 0) and (-1, 0): D = (1, 0), eta = 10 / (4 * 1.001) = 2.497502; w' = (2.497502, 0).
-pub static SPEC: Spec = Spec {
-    entry: StrategyEntry::new(
+pub static SPEC: Spec = Spec::fold(
+    StrategyEntry::new(
         Entry::new("FedExP", "FedAvg with a server step that is extrapolated from the clients' changes.")
             .paper("Jhunjhunwala et al., FedExP: Speeding Up Federated Averaging via Extrapolation, 2023, arXiv:2301.09604, algorithm 1")
             .parameters(&[EPSILON.parameter()]),
     ),
-    extras: &[],
-    keeps: &[],
-    set_terms: |_, _, _| (),
-    begin: Gathered::sums,
     take,
     finish,
-};
+);
 
 fn take(round: &Gathering<'_>, gathered: &mut Gathered, update: Update) {
     gathered.add(SQUARES, round.changes(&update.state).map(|change| change * change).sum());

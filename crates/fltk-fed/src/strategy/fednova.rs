@@ -26,15 +26,14 @@ const EFFECTIVE_STEPS: &str = "effective_steps";
 /// A client that took no step has `a_i = 0` and no `d_i`: it adds nothing to either sum. Buffers don't result from gradient steps, so they
 /// are averaged as in [`FedAvg`](super::fedavg).
 pub static SPEC: Spec = Spec {
-    entry: StrategyEntry::new(Entry::new("FedNova", "Normalized averaging, which allows for different numbers of local steps.").paper(
-        "Wang et al., Tackling the Objective Inconsistency Problem in Heterogeneous Federated Optimization, 2020, arXiv:2007.07481",
-    )),
     extras: &[Extra { name: NORMALIZER, is_possible: |value, num_steps| value >= 0.0 && (value > 0.0) == (num_steps > 0) }],
-    keeps: &[],
-    set_terms: |_, _, _| (),
-    begin: Gathered::sums,
-    take,
-    finish,
+    ..Spec::fold(
+        StrategyEntry::new(Entry::new("FedNova", "Normalized averaging, which allows for different numbers of local steps.").paper(
+            "Wang et al., Tackling the Objective Inconsistency Problem in Heterogeneous Federated Optimization, 2020, arXiv:2007.07481",
+        )),
+        take,
+        finish,
+    )
 };
 
 /// Adds `p_i d_i` for parameters, `n_i w_i` for buffers, and `p_i a_i`.

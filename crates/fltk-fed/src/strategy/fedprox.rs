@@ -15,17 +15,16 @@ const MU: Number = Number::new("mu", 0.01, "Strength of the proximal term.").wit
 
 /// A proximal term at the clients; the server aggregates like [`FedAvg`](super::fedavg).
 pub static SPEC: Spec = Spec {
-    entry: StrategyEntry::new(
-        Entry::new("FedProx", "FedAvg with a proximal term `mu/2 * |w - w_global|^2` at the clients.")
-            .paper("Li et al., Federated Optimization in Heterogeneous Networks, 2020, arXiv:1812.06127")
-            .parameters(&[MU.parameter(), WEIGHTS.parameter()]),
-    ),
-    extras: &[],
-    keeps: &[],
     set_terms,
-    begin: Gathered::sums,
-    take: fedavg::take,
-    finish: fedavg::finish,
+    ..Spec::fold(
+        StrategyEntry::new(
+            Entry::new("FedProx", "FedAvg with a proximal term `mu/2 * |w - w_global|^2` at the clients.")
+                .paper("Li et al., Federated Optimization in Heterogeneous Networks, 2020, arXiv:1812.06127")
+                .parameters(&[MU.parameter(), WEIGHTS.parameter()]),
+        ),
+        fedavg::take,
+        fedavg::finish,
+    )
 };
 
 fn set_terms(settings: &Choice, _: &ServerState, terms: &mut ClientTerms) {

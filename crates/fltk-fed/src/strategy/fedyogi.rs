@@ -21,21 +21,17 @@ const BETAS: Numbers<2> = adaptive::betas(&[0.9, 0.99], "Decay rates of the two 
 /// v' = 0.01 + 0.01 * 0.04 = 0.0104; w' = 1 + 0.01 * 0.02 / (0.101980 + 0.1) = 1.000990.
 ///
 /// `flavor: flower` is what Flower computes: v is 0 before the first round. Its Yogi corrects no moment.
-pub static SPEC: Spec = Spec {
-    entry: StrategyEntry::new(Entry::new("FedYogi", "Yogi on the server.").paper(adaptive::PAPER).parameters(&[
+pub static SPEC: Spec = Spec::fold(
+    StrategyEntry::new(Entry::new("FedYogi", "Yogi on the server.").paper(adaptive::PAPER).parameters(&[
         LEARNING_RATE.parameter(),
         BETAS.parameter(),
         adaptive::TAU.parameter(),
         adaptive::FLAVOR.parameter(),
         pseudo_gradient::WEIGHTS.parameter(),
     ])),
-    extras: &[],
-    keeps: &[],
-    set_terms: |_, _, _| (),
-    begin: Gathered::sums,
-    take: pseudo_gradient::take,
+    pseudo_gradient::take,
     finish,
-};
+);
 
 fn finish(round: &Gathering<'_>, gathered: Gathered, server: &mut ServerState) -> Result<ModelState, WrongLength> {
     let [beta1, beta2] = BETAS.of(round.config);

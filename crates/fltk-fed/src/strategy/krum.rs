@@ -20,38 +20,28 @@ const M: Whole = Whole::required("m", "The number of clients whose models are av
 ///
 /// With f = 1 and clients at 0, 1, 3, 4 and 100, each has 2 neighbors: the scores are 1 + 9, 1 + 4, 1 + 4, 1 + 9 and more, so w' = 1, by the
 /// lower of two clients with the score 5.
-pub static KRUM: Spec = Spec {
-    entry: StrategyEntry::new(
+pub static KRUM: Spec = Spec::collect(
+    StrategyEntry::new(
         Entry::new("Krum", "The model of the client that is closest to its neighbors; robust.")
             .paper(PAPER)
             .parameters(&[robust::F.parameter()]),
     )
     .cohort(|settings, cohort| check(settings, "Krum", cohort)),
-    extras: &[],
-    keeps: &[],
-    set_terms: |_, _, _| (),
-    begin: Gathered::updates,
-    take: Gathered::keep,
-    finish: |round, gathered, _| Ok(best(round, &gathered, 1)),
-};
+    |round, gathered, _| Ok(best(round, &gathered, 1)),
+);
 
 /// The plain mean of the models of the `m` clients with the lowest scores of [`KRUM`].
 ///
 /// With f = 1, m = 2 and clients at 0, 1, 3, 4 and 100: (1 + 3) / 2 = 2.
-pub static MULTI_KRUM: Spec = Spec {
-    entry: StrategyEntry::new(
+pub static MULTI_KRUM: Spec = Spec::collect(
+    StrategyEntry::new(
         Entry::new("MultiKrum", "The mean of the models of the clients that are closest to their neighbors; robust.")
             .paper(PAPER)
             .parameters(&[robust::F.parameter(), M.parameter()]),
     )
     .cohort(check_multi),
-    extras: &[],
-    keeps: &[],
-    set_terms: |_, _, _| (),
-    begin: Gathered::updates,
-    take: Gathered::keep,
-    finish: finish_multi,
-};
+    finish_multi,
+);
 
 fn check(settings: &Choice, name: &str, cohort: u32) -> Result<(), Misfit> {
     let needed = 2 * u64::from(robust::F.of(settings)) + 3;

@@ -12,18 +12,13 @@ use super::{Gathered, Gathering, Spec, robust};
 /// The median of the clients' models, coordinate by coordinate. That of an even number of clients is the mean of the middle two.
 ///
 /// With clients at (1, 10), (2, 30) and (9, 20) it is (2, 20); with a fourth at (4, 0) it is (3, 15).
-pub static SPEC: Spec = Spec {
-    entry: StrategyEntry::new(
+pub static SPEC: Spec = Spec::collect(
+    StrategyEntry::new(
         Entry::new("Median", "The median of the clients' models, coordinate by coordinate; robust.")
             .paper("Yin et al., Byzantine-Robust Distributed Learning: Towards Optimal Statistical Rates, 2018, arXiv:1803.01498"),
     ),
-    extras: &[],
-    keeps: &[],
-    set_terms: |_, _, _| (),
-    begin: Gathered::updates,
-    take: Gathered::keep,
     finish,
-};
+);
 
 fn finish(round: &Gathering<'_>, gathered: Gathered, _: &mut ServerState) -> Result<ModelState, WrongLength> {
     let parameters = robust::by_coordinate(round, &gathered.updates, robust::median);

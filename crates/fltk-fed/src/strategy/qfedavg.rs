@@ -30,17 +30,16 @@ const DENOMINATOR: &str = "denominator";
 ///
 /// A client without any loss counts only if q = 0. Buffers are the means weighted by samples.
 pub static SPEC: Spec = Spec {
-    entry: StrategyEntry::new(
-        Entry::new("QFedAvg", "q-FedAvg: clients with a larger loss count more.")
-            .paper("Li et al., Fair Resource Allocation in Federated Learning, 2020, arXiv:1905.10497, algorithm 2")
-            .parameters(&[Q.parameter()]),
-    ),
     extras: &[Extra { name: INITIAL_LOSS, is_possible: |value, _| value >= 0.0 }],
-    keeps: &[],
-    set_terms: |_, _, _| (),
-    begin: Gathered::sums,
-    take,
-    finish,
+    ..Spec::fold(
+        StrategyEntry::new(
+            Entry::new("QFedAvg", "q-FedAvg: clients with a larger loss count more.")
+                .paper("Li et al., Fair Resource Allocation in Federated Learning, 2020, arXiv:1905.10497, algorithm 2")
+                .parameters(&[Q.parameter()]),
+        ),
+        take,
+        finish,
+    )
 };
 
 fn take(round: &Gathering<'_>, gathered: &mut Gathered, update: Update) {

@@ -3,14 +3,14 @@
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use fltk_core::{
-    catalogue::{Choice, StrategyEntry},
-    client_terms::{ClientTerms, Extras},
+    catalogue::{Choice, Misfit, StrategyEntry},
+    client_terms::{Arrays, ClientTerms, Extras},
     ids::{ClientId, Round},
-    model_state::{ModelState, TensorRole},
+    model_state::{ModelState, TensorRole, TensorSpec},
     server_state::{ServerState, WrongLength},
 };
 
-use super::{float_spans, weight};
+use super::{float_spans, method::ClientMethod, weight};
 
 /// A strategy: its terms for clients, the extras that it wants back, and how updates become the next global model. Each has its own file in
 /// this folder.
@@ -25,19 +25,53 @@ pub struct Spec {
     /// asks for. A trainer gets the state after the client's last round that counted ([`TrainOrder::kept`](crate::round::TrainOrder::kept)),
     /// and returns the next one with its update ([`with_state`](crate::client::with_state)); it refuses names that it doesn't know.
     pub keeps: &'static [&'static str],
+    /// The arrays over the elements of all parameters that it wants back from each client, in addition to the model.
+    pub arrays: &'static [&'static str],
+    /// Checks that a model has what the strategy needs, such as batch norms.
+    pub fits: Fits,
+    /// The training at a client: plain training by the round's terms ([`ClientMethod::PLAIN`]), or passes of its own.
+    pub client: ClientMethod,
     /// Sets the terms for the clients of a round; initially they are those of plain local training.
-    pub set_terms: fn(&Choice, &ServerState, &mut ClientTerms),
+    pub set_terms: SetTerms,
     /// Creates the state before the first update: [`Gathered::sums`] or [`Gathered::updates`].
-    pub begin: fn(&Gathering<'_>) -> Gathered,
+    pub begin: Begin,
     /// Takes the next client's update, in client order. It either adds the update to sums, so that memory is that of a few models for any
     /// size of the cohort; or keeps it ([`Gathered::keep`]), for strategies that need all updates at once, such as medians.
-    pub take: fn(&Gathering<'_>, &mut Gathered, Update),
+    pub take: Take,
     /// Returns the next global model. Its elements may be infinite if updates are extreme: it is checked afterwards. May change the
     /// strategy's state on the server.
-    pub finish: fn(&Gathering<'_>, Gathered, &mut ServerState) -> Result<ModelState, WrongLength>,
+    pub finish: Finish,
 }
 
+/// The function that checks a model.
+pub type Fits = fn(&Choice, &[TensorSpec]) -> Result<(), Misfit>;
+
+/// The function that sets the terms of a round.
+pub type SetTerms = fn(&Choice, &ServerState, &mut ClientTerms);
+
+/// The function that creates the state before the first update.
+pub type Begin = fn(&Gathering<'_>) -> Gathered;
+
+/// The function that takes the next client's update.
+pub type Take = fn(&Gathering<'_>, &mut Gathered, Update);
+
+/// The function that returns the next global model.
+pub type Finish = fn(&Gathering<'_>, Gathered, &mut ServerState) -> Result<ModelState, WrongLength>;
+
 impl Spec {
+    /// Creates a strategy that adds updates to sums ([`Gathered::sums`]) by `take`. It asks clients for nothing but plain training.
+    #[must_use]
+    pub const fn fold(entry: StrategyEntry, take: Take, finish: Finish) -> Self {
+        let (client, set_terms, begin): (_, SetTerms, Begin) = (ClientMethod::PLAIN, |_, _, _| (), Gathered::sums);
+        Self { entry, extras: &[], keeps: &[], arrays: &[], fits: |_, _| Ok(()), client, set_terms, begin, take, finish }
+    }
+
+    /// Creates a strategy that needs all updates at once ([`Gathered::keep`]). It asks clients for nothing but plain training.
+    #[must_use]
+    pub const fn collect(entry: StrategyEntry, finish: Finish) -> Self {
+        Self { begin: Gathered::updates, ..Self::fold(entry, Gathered::keep, finish) }
+    }
+
     /// Returns the name in experiment files.
     #[must_use]
     pub const fn name(&self) -> &'static str {
@@ -76,6 +110,8 @@ pub struct Gathering<'a> {
     pub total: f64,
     /// The step size of the clients' local steps in this round.
     pub client_learning_rate: f64,
+    /// The number of all clients, of which the cohort is a part.
+    pub num_clients: u32,
 }
 
 impl<'a> Gathering<'a> {
@@ -113,6 +149,8 @@ pub struct Update {
     pub steps: u64,
     /// The extras that the strategy asked for, in addition to the model.
     pub extras: Extras,
+    /// The arrays that the strategy asked for, each with an element for every parameter's, in order.
+    pub arrays: Arrays,
 }
 
 impl Update {
@@ -142,6 +180,8 @@ pub struct Gathered {
     pub samples: f64,
     /// Other sums, by name; absent until something is added.
     pub scalars: BTreeMap<&'static str, f64>,
+    /// Other sums over the elements of all parameters, by name; absent until something is added.
+    pub arrays: BTreeMap<&'static str, Vec<f64>>,
     /// The updates that are kept, in client order.
     pub updates: Vec<Update>,
 }
@@ -176,6 +216,14 @@ impl Gathered {
         *self.scalars.entry(name).or_insert(0.0) += value;
     }
 
+    /// Adds to the array of this name, element by element.
+    pub fn add_array(&mut self, name: &'static str, values: &[f32]) {
+        let sums = self.arrays.entry(name).or_insert_with(|| vec![0.0; values.len()]);
+        for (sum, &value) in sums.iter_mut().zip(values) {
+            *sum += f64::from(value);
+        }
+    }
+
     /// Returns the scalar of this name; 0 if nothing was added.
     #[must_use]
     pub fn scalar(&self, name: &str) -> f64 {
@@ -190,6 +238,17 @@ impl Gathered {
     }
 }
 
+/// What a round's aggregation has to know of its clients before they answer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CohortFacts {
+    /// The number of samples that the cohort's clients hold in total.
+    pub total_samples: u64,
+    /// The step size of their local steps.
+    pub client_learning_rate: f64,
+    /// The number of all clients, of which the cohort is a part.
+    pub num_clients: u32,
+}
+
 /// The aggregation of one round's updates as they arrive.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Aggregator {
@@ -200,30 +259,31 @@ pub struct Aggregator {
     spans: Vec<(TensorRole, Range<usize>)>,
     total: f64,
     client_learning_rate: f64,
+    num_clients: u32,
     gathered: Gathered,
 }
 
 impl Aggregator {
-    /// Creates the aggregator of a round that starts from `global` and whose clients hold `total_samples` samples in total and train with
-    /// this learning rate.
+    /// Creates the aggregator of a round that starts from `global`.
     #[must_use]
-    pub fn new(
-        strategy: &'static Spec,
-        config: &Choice,
-        round: Round,
-        global: Arc<ModelState>,
-        total_samples: u64,
-        client_learning_rate: f64,
-    ) -> Self {
+    pub fn new(strategy: &'static Spec, config: &Choice, round: Round, global: Arc<ModelState>, cohort: CohortFacts) -> Self {
+        let CohortFacts { total_samples, client_learning_rate, num_clients } = cohort;
         let (spans, total, gathered) = (float_spans(&global), weight(total_samples), Gathered::default());
-        let mut aggregator = Self { strategy, config: config.clone(), round, global, spans, total, client_learning_rate, gathered };
+        let config = config.clone();
+        let mut aggregator = Self { strategy, config, round, global, spans, total, client_learning_rate, num_clients, gathered };
         aggregator.gathered = (strategy.begin)(&aggregator.context());
         aggregator
     }
 
     fn context(&self) -> Gathering<'_> {
-        let Self { config, round, global, spans, total, client_learning_rate, .. } = self;
-        Gathering { config, round: *round, global, spans, total: *total, client_learning_rate: *client_learning_rate }
+        let Self { ref config, round, ref global, ref spans, total, client_learning_rate, num_clients, .. } = *self;
+        Gathering { config, round, global, spans, total, client_learning_rate, num_clients }
+    }
+
+    /// Returns the number of elements of all parameters.
+    #[must_use]
+    pub fn num_parameters(&self) -> usize {
+        self.context().num_parameters()
     }
 
     /// Takes the next client's update, in client order.
@@ -256,9 +316,11 @@ pub(super) fn combine(
     server: &mut ServerState,
 ) -> ModelState {
     let total = updates.iter().map(|(samples, ..)| samples).sum();
-    let mut aggregator = Aggregator::new(strategy, config, Round(1), Arc::new(global.clone()), total, 0.5);
+    let num_clients = u32::try_from(updates.len()).unwrap_or(u32::MAX);
+    let cohort = CohortFacts { total_samples: total, client_learning_rate: 0.5, num_clients };
+    let mut aggregator = Aggregator::new(strategy, config, Round(1), Arc::new(global.clone()), cohort);
     for (client, (samples, extras, state)) in (0..).zip(updates) {
-        aggregator.take(Update { client: ClientId(client), state, samples, steps: 1, extras });
+        aggregator.take(Update { client: ClientId(client), state, samples, steps: 1, extras, arrays: Arrays::new() });
     }
     aggregator.finish(server).expect("what is remembered fits the model")
 }

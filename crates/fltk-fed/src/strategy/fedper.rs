@@ -1,0 +1,78 @@
+//! FedPer: Arivazhagan et al., Federated Learning with Personalization Layers, 2019, arXiv:1912.00818.
+
+use std::sync::Arc;
+
+use fltk_core::{
+    catalogue::{Choice, Entry, Misfit, StrategyEntry, Whole},
+    client_state::ClientState,
+    local_pass::{LocalPass, PassResult},
+    model_state::{ModelState, TensorSpec},
+    server_state::WrongLength,
+};
+
+use super::{ClientAnswer, ClientMethod, ClientRound, Spec, fedavg, personal};
+
+/// The number of personal layers.
+pub(super) const PERSONAL_LAYERS: Whole =
+    Whole::new("personal_layers", 1, "The number of layers at the end of the net that each client keeps for itself.").within(1, u32::MAX);
+
+/// FedAvg of everything but the last `personal_layers` layers, which stay at their clients; all layers are trained together.
+///
+/// Two clients train the shared layers to 1 and 3, and the last one to 5 and 7: the next global model has 2 for the shared layers, and what it
+/// had for the last one; in their next rounds the clients start from (2, 5) and (2, 7).
+///
+/// A client starts from the global model's last layers in its first round. A net without further layers is refused.
+pub static SPEC: Spec = Spec {
+    keeps: personal::KEEPS,
+    fits,
+    client: ClientMethod { next_pass, finish, personal: Some(own_model) },
+    ..Spec::fold(
+        StrategyEntry::new(
+            Entry::new("FedPer", "FedAvg whose clients keep their own last layers.")
+                .paper("Arivazhagan et al., Federated Learning with Personalization Layers, 2019, arXiv:1912.00818")
+                .parameters(&[PERSONAL_LAYERS.parameter()]),
+        ),
+        fedavg::take,
+        fedavg::finish,
+    )
+};
+
+/// Refuses a net that has no layer besides the personal ones.
+pub(super) fn fits(settings: &Choice, layout: &[TensorSpec]) -> Result<(), Misfit> {
+    let num_layers = PERSONAL_LAYERS.of(settings);
+    if personal::last_layers(layout, num_layers).is_some() {
+        return Ok(());
+    }
+    let most = (1..num_layers).rev().find(|&fewer| personal::last_layers(layout, fewer).is_some()).unwrap_or(0);
+    let message = format!("`personal_layers` is {num_layers}, and this net has only {} with parameters", plural(most + 1));
+    let hint = if most == 0 { "choose a net with more layers".to_owned() } else { format!("at most {most} can be personal") };
+    Err(Misfit { parameter: PERSONAL_LAYERS.name(), message, hint })
+}
+
+fn plural(num_layers: u32) -> String {
+    if num_layers == 1 { "1 layer".to_owned() } else { format!("{num_layers} layers") }
+}
+
+/// Returns the personal tensors of a model; none if there are too few layers, which [`fits`] has refused.
+pub(super) fn personal_tensors(settings: &Choice, layout: &[TensorSpec]) -> Vec<bool> {
+    personal::last_layers(layout, PERSONAL_LAYERS.of(settings)).unwrap_or_else(|| vec![false; layout.len()])
+}
+
+/// Returns the global model with the client's own last layers.
+pub(super) fn own_model(settings: &Choice, global: &ModelState, kept: &ClientState) -> Result<ModelState, WrongLength> {
+    personal::with_own(global, &personal_tensors(settings, &global.layout), kept)
+}
+
+fn next_pass(round: &ClientRound<'_>, kept: &ClientState, done: &[PassResult]) -> Result<Option<LocalPass>, WrongLength> {
+    if !done.is_empty() {
+        return Ok(None);
+    }
+    let start = Arc::new(own_model(round.settings, round.global, kept)?);
+    Ok(Some(LocalPass { start, ..round.plain_pass() }))
+}
+
+fn finish(round: &ClientRound<'_>, kept: &mut ClientState, done: Vec<PassResult>) -> Result<ClientAnswer, WrongLength> {
+    let mut answer = round.answer(done);
+    personal::keep(&mut answer.state, round.global, &personal_tensors(round.settings, &round.global.layout), kept);
+    Ok(answer)
+}
