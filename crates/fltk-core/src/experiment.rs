@@ -12,6 +12,7 @@ mod quantity;
 mod stream;
 mod task;
 mod training;
+mod work;
 
 pub use duration::{Duration, DurationError};
 pub use federated::FederatedConfig;
@@ -20,3 +21,4 @@ pub use quantity::{Quantity, QuantityError};
 pub use stream::{AdmissionConfig, ArrivalGroup, Gaps, OrchestratorType, PodResources, PolicyName, Priority, Resources, StreamConfig};
 pub use task::{DatasetConfig, DistributedConfig, Experiment, GradientCompression, Setting, Task};
 pub use training::{ScheduleUnit, SchedulerConfig, TrainConfig};
+pub use work::{ClientGroup, DrawnFor, Epochs, WorkConfig, WorkUnit};

@@ -1,7 +1,7 @@
 //! The learning rate as a pure function of the number of epochs or rounds passed: `MinCapableStepLR`.
 
 use crate::{
-    experiment::{ScheduleUnit, SchedulerConfig, TrainConfig},
+    experiment::{Epochs, ScheduleUnit, SchedulerConfig, TrainConfig},
     ids::Round,
 };
 
@@ -28,12 +28,13 @@ impl LearningRates {
     }
 
     /// Returns the learning rate of a federated `round`, counted from 1, whose clients train `epochs_per_round` epochs each. A schedule that
-    /// counts epochs counts those of every earlier round, whether or not a client took part.
+    /// counts epochs counts the whole ones of every earlier round, whether or not a client took part.
     #[must_use]
-    pub fn of_round(&self, round: Round, epochs_per_round: u32) -> LearningRate {
+    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "numbers of epochs")]
+    pub fn of_round(&self, round: Round, epochs_per_round: Epochs) -> LearningRate {
         let before = u64::from(round.0.saturating_sub(1));
         self.after(match self.scheduler.map(|scheduler| scheduler.unit) {
-            Some(ScheduleUnit::Epoch) => before * u64::from(epochs_per_round),
+            Some(ScheduleUnit::Epoch) => (before as f64 * epochs_per_round.0) as u64,
             Some(ScheduleUnit::Round) | None => before,
         })
     }
@@ -95,7 +96,7 @@ mod tests {
     #[test]
     fn rounds_count_in_the_unit_of_the_schedule() {
         let rates = |unit| LearningRates { initial: 0.8, scheduler: Some(SchedulerConfig { unit, ..schedule(2, 0.5, 0.01) }) };
-        let of_rounds = |rates: LearningRates| (0..6).map(|round| rates.of_round(Round(round), 3).value).collect::<Vec<_>>();
+        let of_rounds = |rates: LearningRates| (0..6).map(|round| rates.of_round(Round(round), 3.into()).value).collect::<Vec<_>>();
         // Rounds 0 and 1 begin with the initial rate. There are 0, 3, 6, 9, 12 epochs before rounds 1 to 5, so 0, 1, 3, 4, 6 reductions.
         assert_eq!(of_rounds(rates(ScheduleUnit::Epoch)), [0.8, 0.8, 0.4, 0.1, 0.05, 0.0125]);
         assert_eq!(of_rounds(rates(ScheduleUnit::Round)), [0.8, 0.8, 0.8, 0.4, 0.4, 0.2]);

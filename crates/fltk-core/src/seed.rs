@@ -23,6 +23,8 @@ pub enum Purpose {
     Partition,
     /// The selection of clients. Index: round.
     Selection,
+    /// The amount of local training of a client. Indices: client, round (0 if it is drawn once).
+    Work,
     /// The order of samples. Indices: client (or 0), round (or 0), epoch.
     Shuffle,
     /// Random crops and flips. Indices: client (or 0), round (or 0), epoch, position of the sample in the training set.
@@ -47,6 +49,7 @@ impl Purpose {
             Self::Init => "init",
             Self::Partition => "partition",
             Self::Selection => "selection",
+            Self::Work => "work",
             Self::Shuffle => "shuffle",
             Self::Augment => "augment",
             Self::Dropout => "dropout",

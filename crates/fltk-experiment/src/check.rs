@@ -2,6 +2,7 @@
 
 mod partition;
 mod stream;
+mod work;
 
 pub(crate) use stream::check_stream;
 
@@ -13,6 +14,7 @@ use super::{
 };
 use fltk_core::{
     catalogue::{Catalogue, Catalogues, Choice, ChoiceError, Entry, Kind, Misfit, NetEntry, Value},
+    experiment::Epochs,
     name::Name,
 };
 
@@ -44,6 +46,7 @@ pub(crate) fn check_task(mut task: Task, catalogues: &Catalogues, places: &Place
     match &task.setting {
         Setting::Federated(config) => {
             check_federated(config, places, problems);
+            work::check(config, &task.train, places, problems);
             check_strategy(config, catalogues, places, problems);
             check_choice(&config.selection, &catalogues.selections, "federated.selection", places, problems);
             check_choice(&config.partition, &catalogues.partitioners, "federated.partition", places, problems);
@@ -88,6 +91,9 @@ fn settle(task: &mut Task, catalogues: &Catalogues, places: &Places<'_>) -> Resu
         settle_with(&mut train.optimizer, &catalogues.optimizers).map_err(|error| refuse("train.optimizer", error))?;
     }
     if let Setting::Federated(config) = &mut task.setting {
+        if config.steps_per_round.is_none() && config.work.is_none() {
+            config.epochs_per_round.get_or_insert(Epochs(1.0));
+        }
         settle_with(&mut config.partition, &catalogues.partitioners).map_err(|error| refuse("federated.partition", error))?;
         settle_with(&mut config.selection, &catalogues.selections).map_err(|error| refuse("federated.selection", error))?;
         settle_with(&mut config.strategy, &catalogues.strategies).map_err(|error| refuse("federated.strategy", error))?;

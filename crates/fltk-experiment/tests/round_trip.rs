@@ -7,9 +7,9 @@ use fltk_core::{
         Catalogue, Choice, ClientCount, DatasetEntry, Entry, Kind, NetEntry, Parameter, PartitionerEntry, Preset, Range, Tag, Value,
     },
     experiment::{
-        AdmissionConfig, ArrivalGroup, DatasetConfig, DistributedConfig, Duration, Experiment, FederatedConfig, Gaps, GradientCompression,
-        NetworkConfig, OrchestratorType, PodResources, PolicyName, Priority, Resources, ScheduleUnit, SchedulerConfig, Setting,
-        StreamConfig, Task, TrainConfig,
+        AdmissionConfig, ArrivalGroup, ClientGroup, DatasetConfig, DistributedConfig, DrawnFor, Duration, Epochs, Experiment,
+        FederatedConfig, Gaps, GradientCompression, NetworkConfig, OrchestratorType, PodResources, PolicyName, Priority, Resources,
+        ScheduleUnit, SchedulerConfig, Setting, StreamConfig, Task, TrainConfig, WorkConfig, WorkUnit,
     },
     seed::Seed,
 };
@@ -129,9 +129,34 @@ fn federated(dataset: &'static DatasetEntry) -> impl Strategy<Value = Setting> {
         |((partition, clients), clients_per_round, rounds, epochs_per_round, (strategy, selection), evaluate_every)| {
             let clients_per_round = clients_per_round.min(clients);
             let strategy = fitting(&strategy, clients_per_round);
-            let config =
-                FederatedConfig { clients, clients_per_round, rounds, epochs_per_round, partition, selection, strategy, evaluate_every };
-            Setting::Federated(config)
+            // Whole numbers, halves, and steps instead.
+            let steps_per_round = (epochs_per_round > 15).then_some(epochs_per_round.into());
+            let epochs_per_round = if steps_per_round.is_some() { Epochs(1.0) } else { Epochs(f64::from(epochs_per_round) / 2.0) };
+            let work = (steps_per_round.is_none() && rounds % 3 == 0).then(|| WorkConfig {
+                min: epochs_per_round,
+                max: Epochs(epochs_per_round.0 + 1.0),
+                mean: (rounds % 2 == 0).then_some(3.5),
+                deviation: (rounds % 2 == 0).then_some(1.0),
+                unit: WorkUnit::Epochs,
+                each: if rounds % 5 == 0 { DrawnFor::Round } else { DrawnFor::Client },
+            });
+            let epochs_per_round = (work.is_none() && steps_per_round.is_none()).then_some(epochs_per_round);
+            let group = ClientGroup {
+                clients: "0".to_owned(),
+                epochs_per_round: Some(Epochs(0.5)),
+                steps_per_round: None,
+                learning_rate: Some(0.1),
+            };
+            let groups = if rounds % 7 == 0 { vec![group] } else { Vec::new() };
+            let base = FederatedConfig {
+                epochs_per_round,
+                steps_per_round,
+                work,
+                groups,
+                evaluate_every,
+                ..FederatedConfig::new(clients, clients_per_round, rounds)
+            };
+            Setting::Federated(FederatedConfig { partition, selection, strategy, ..base })
         },
     )
 }
@@ -203,7 +228,21 @@ fn task_of(network: NetworkConfig, dataset: &'static DatasetEntry, setting: impl
     let numbers = (1..100u32, 1..16u32, option::of(0.001..1.0f64), vec(0.001..1.0f64, 0..3));
     let training = (train(), option::of(train()));
     (Just(network), option::of(path()), loss, training, numbers, setting, option::of(resources())).prop_map(
-        |(network, path, loss, (train, other), (checkpoint_every, threads, class_probability, priorities), mut setting, resources)| {
+        |(
+            network,
+            path,
+            loss,
+            (mut train, mut other),
+            (checkpoint_every, threads, class_probability, priorities),
+            mut setting,
+            resources,
+        )| {
+            // A schedule can't count epochs that aren't the same for all clients.
+            if matches!(&setting, Setting::Federated(config) if config.epochs_per_round.is_none()) {
+                for scheduler in std::iter::once(&mut train).chain(&mut other).filter_map(|train| train.scheduler.as_mut()) {
+                    scheduler.unit = ScheduleUnit::Round;
+                }
+            }
             // The batch norms of TorchScript modules can't be reached.
             if let Setting::Distributed(config) = &mut setting
                 && matches!(network, NetworkConfig::TorchScript { .. })

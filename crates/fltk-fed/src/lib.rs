@@ -19,16 +19,7 @@
 //! use fltk_core::{catalogue::Choice, experiment::FederatedConfig, schedule::LearningRates, seed::Seed};
 //! use fltk_fed::{dummy::Dummy, round::{Federation, Record, Setup}, transport::in_process};
 //!
-//! let config = FederatedConfig {
-//!     clients: 20,
-//!     clients_per_round: 5,
-//!     rounds: 10,
-//!     epochs_per_round: 1,
-//!     partition: Choice::new("uniform"),
-//!     selection: Choice::new("random"),
-//!     strategy: Choice::new("FedAvg"),
-//!     evaluate_every: 1,
-//! };
+//! let config = FederatedConfig::new(20, 5, 10);
 //! // 20 clients with 3 local steps each, 8 weights.
 //! let dummy = Dummy::new(Seed(42), 8, vec![3; 20]);
 //! let rates = LearningRates { initial: 0.1, scheduler: None };

@@ -21,6 +21,7 @@ mod message;
 mod reports;
 mod settings;
 mod setup;
+mod work;
 
 use std::sync::Arc;
 

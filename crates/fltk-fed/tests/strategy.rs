@@ -101,6 +101,47 @@ fn strategy_extras_reach_clients_and_are_checked() {
 }
 
 #[test]
+fn arrays_of_clients_are_checked() {
+    let dummy = dummy(12);
+    let config = fltk_core::experiment::FederatedConfig { strategy: Choice::new("SCAFFOLD"), ..support::config() };
+    let mut federation = support::federation(&config, &dummy);
+    let mut actions = federation.step(NOW, Event::Started).expect("it has not been started");
+    let Some(Action::Train(order)) = actions.pop() else { panic!("{actions:?}") };
+    let update = dummy.answer(&order).expect("it is for the dummy");
+    let mut refused = |array: Option<Vec<f32>>, expected: &str| {
+        let arrays = array.map(|array| [("control_change".to_owned(), array)].into()).unwrap_or_default();
+        let event = Event::ClientTrained(fltk_fed::round::ClientUpdate { arrays, ..update.clone() });
+        let error = federation.step(NOW, event).expect_err("it can't be used").to_string();
+        assert!(error.ends_with(expected), "{error}");
+    };
+    let len = order.state.floats.len() - 1;
+    refused(None, "can't be used: the array `control_change` is missing");
+    refused(Some(vec![0.0; len + 1]), &format!("the array `control_change` has {} elements, the model needs {len}", len + 1));
+    refused(Some([vec![0.0; len - 1], vec![f32::NAN]].concat()), "hint: training diverged, a lower learning rate may help");
+    let event = Event::ClientTrained(update.with_arrays([("control_change".to_owned(), vec![0.0; len])].into()));
+    federation.step(NOW, event).expect("it can be used");
+}
+
+#[test]
+fn a_net_without_what_a_strategy_keeps_is_refused() {
+    let dummy = dummy(12);
+    let refusal = |strategy: Choice| {
+        let config = fltk_core::experiment::FederatedConfig { strategy, ..support::config() };
+        let mut state = dummy.initial();
+        let mut layout = state.layout.to_vec();
+        for (spec, name) in layout.iter_mut().zip(["weight", "average", "count"]) {
+            spec.name = name.to_owned();
+        }
+        state.layout = layout.into();
+        Federation::new(support::setup(&config, &dummy), Arc::new(state)).expect_err("it doesn't fit").to_string()
+    };
+    let text = refusal(Choice::new("FedBN"));
+    assert!(text.starts_with("`FedBN` keeps batch norms at the clients, and this net has none\nhint: "), "{text}");
+    let text = refusal(Choice::new("FedPer").with("personal_layers", 2));
+    assert_eq!(text, "`personal_layers` is 2, and this net has only 1 layer with parameters\nhint: choose a net with more layers");
+}
+
+#[test]
 fn strategy_state_of_another_model_fails_the_round() {
     let (config, dummy) = (config_of_it(), dummy(12));
     let mut server = ServerState::default();

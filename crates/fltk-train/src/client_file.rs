@@ -1,4 +1,5 @@
-//! The state that a federated client keeps, as a safetensors file: arrays in f32 with one dimension, scalars in f64 with none. The file says
+//! The state that a federated client keeps, as a safetensors file: arrays in f32 and whole numbers with one
+//! dimension, scalars in f64 with none. The file says
 //! whose it is, and has a digest: it must not be taken for another client's, and damage must not go unnoticed, since a run would go on with
 //! wrong numbers.
 
@@ -46,12 +47,15 @@ struct Label {
 /// If an array and a scalar have the same name, or the file would be too large.
 pub fn to_safetensors(owner: &Owner, state: &ClientState) -> Result<Vec<u8>, TrainError> {
     let failed = |reason: String| TrainError::State(reason);
-    if let Some(name) = state.scalars.keys().find(|name| state.arrays.contains_key(*name)) {
-        return Err(failed(format!("`{name}` is an array and a scalar")));
+    let mut names: Vec<&str> = state.names().collect();
+    names.sort_unstable();
+    if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(failed(format!("`{}` is the name of two things", pair[0])));
     }
     let arrays = state.arrays.iter().map(|(name, values)| (name, Dtype::F32, vec![values.len()], array_bytes(values)));
     let scalars = state.scalars.iter().map(|(name, value)| (name, Dtype::F64, Vec::new(), value.to_le_bytes().to_vec()));
-    let data: Vec<(&String, Dtype, Vec<usize>, Vec<u8>)> = arrays.chain(scalars).collect();
+    let counters = state.counters.iter().map(|(name, values)| (name, Dtype::I64, vec![values.len()], counter_bytes(values)));
+    let data: Vec<(&String, Dtype, Vec<usize>, Vec<u8>)> = arrays.chain(counters).chain(scalars).collect();
     let mut views = Vec::with_capacity(data.len());
     for (name, dtype, shape, bytes) in &data {
         views.push((name.as_str(), TensorView::new(*dtype, shape.clone(), bytes).map_err(|error| failed(error.to_string()))?));
@@ -79,17 +83,20 @@ pub fn from_safetensors(file: &str, bytes: &[u8], owner: &Owner) -> Result<Clien
         return Err(wrong(format!("it is the state of {}, not of {}", text(&label.owner), text(owner))));
     }
     let tensors = SafeTensors::deserialize(bytes).map_err(|error| wrong(error.to_string()))?;
-    let (mut arrays, mut scalars) = (BTreeMap::new(), BTreeMap::new());
+    let (mut arrays, mut counters, mut scalars) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     for (name, view) in tensors.iter() {
         match (view.dtype(), view.shape(), view.data()) {
             (Dtype::F32, [_], data) => drop(arrays.insert(name.to_owned(), crate::state_file::f32s(data).collect())),
+            (Dtype::I64, [_], data) => {
+                counters.insert(name.to_owned(), data.as_chunks().0.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect());
+            }
             (Dtype::F64, [], data) => {
                 scalars.extend(data.as_chunks().0.iter().map(|bytes| (name.to_owned(), f64::from_le_bytes(*bytes))));
             }
             (dtype, shape, _) => return Err(wrong(format!("tensor `{name}` is {dtype:?} {shape:?}, which no client keeps"))),
         }
     }
-    let state = ClientState { arrays, scalars };
+    let state = ClientState { arrays, counters, scalars };
     if digest(&state) != label.sha256 {
         return Err(wrong("it is not what was written: its SHA-256 differs".to_owned()));
     }
@@ -101,13 +108,21 @@ fn digest(state: &ClientState) -> String {
     let mut hash = Sha256::new();
     let arrays = state.arrays.iter().map(|(name, values)| (name, values.len() as u64, array_bytes(values)));
     let scalars = state.scalars.iter().map(|(name, value)| (name, u64::MAX, value.to_le_bytes().to_vec()));
-    for (name, length, bytes) in arrays.chain(scalars) {
+    let counters = state.counters.iter().map(|(name, values)| (name, values.len() as u64 | COUNTERS, counter_bytes(values)));
+    for (name, length, bytes) in arrays.chain(counters).chain(scalars) {
         hash.update((name.len() as u64).to_le_bytes());
         hash.update(name);
         hash.update(length.to_le_bytes());
         hash.update(bytes);
     }
     hex::encode(hash.finalize())
+}
+
+/// The bit of a length, in what is hashed, that tells whole numbers from those of an array.
+const COUNTERS: u64 = 1 << 62;
+
+fn counter_bytes(values: &[i64]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
 fn array_bytes(values: &[f32]) -> Vec<u8> {
@@ -125,6 +140,7 @@ mod tests {
     fn state() -> ClientState {
         ClientState {
             arrays: BTreeMap::from([("control".to_owned(), vec![1.0, -0.0, f32::MIN_POSITIVE]), ("none".to_owned(), vec![])]),
+            counters: BTreeMap::from([("batches".to_owned(), vec![1, -1, i64::MAX])]),
             scalars: BTreeMap::from([("turns".to_owned(), 0.1), ("last".to_owned(), -0.0)]),
         }
     }
@@ -177,6 +193,6 @@ mod tests {
         assert!(from_safetensors("f", &plain, &owner()).unwrap_err().to_string().contains("doesn't say that it is the state of a client"));
         let mut both = state();
         both.scalars.insert("control".to_owned(), 1.0);
-        assert!(to_safetensors(&owner(), &both).unwrap_err().to_string().contains("`control` is an array and a scalar"));
+        assert!(to_safetensors(&owner(), &both).unwrap_err().to_string().contains("`control` is the name of two things"));
     }
 }

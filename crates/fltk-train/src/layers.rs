@@ -23,6 +23,8 @@ pub(crate) struct Pass<'a> {
     /// The parameters and buffers, by [`Slot`].
     pub tensors: &'a [Tensor],
     pub mode: Mode<'a>,
+    /// Where the last linear layer puts its input, the features of the batch, if somebody wants them.
+    pub features: Option<&'a mut Tensor>,
 }
 
 /// The mode, training or evaluation, with what only that mode needs.

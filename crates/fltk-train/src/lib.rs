@@ -38,7 +38,7 @@ pub mod train;
 
 pub use error::TrainError;
 pub use evaluate::evaluate;
-pub use local::{LocalOrder, LocalTrainer, LocalUpdate};
+pub use local::{LocalClient, LocalTrainer, normalizer};
 pub use model::{Model, Targets, module_sha256, parameters_sha256};
 pub use optimizer::Optimizer;
 pub use ranks::{RankOptions, Ranks};

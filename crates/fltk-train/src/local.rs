@@ -1,4 +1,9 @@
-//! One federated client's work in one round: a few local epochs on its own samples with a fresh optimizer.
+//! One federated client's work in one round: passes over its own samples, each with a fresh optimizer, as a strategy planned them.
+
+mod contrast;
+mod mixture;
+mod normalizer;
+mod step;
 
 use std::sync::{
     Arc,
@@ -6,24 +11,26 @@ use std::sync::{
 };
 
 use fltk_core::{
-    catalogue::Choice,
-    client_terms::{ClientTerms, Extras, LocalWork, NORMALIZER},
+    client_terms::LocalWork,
     experiment::TrainConfig,
     ids::{ClientId, Round},
-    metrics::TrainSummary,
-    model_state::ModelState,
+    local_pass::{LocalPass, PassResult},
     seed::Seed,
 };
-use fltk_data::{BatchPlan, Dataset, EpochKey, batches};
+use fltk_data::{Batch, BatchPlan, Dataset, EpochKey, Order, batches};
+use tch::{Reduction, Tensor};
 
+pub use self::normalizer::normalizer;
+use self::{mixture::MixtureTraining, step::Extras};
 use crate::{
-    EpochOptions, Model, Optimizer, TrainError,
-    losses::Loss,
-    optimizer::{self, Proximal},
-    train::{Total, run_epoch},
+    Model, Optimizer, TrainError,
+    losses::{self, Loss},
+    optimizer::Proximal,
+    tensors,
+    train::{Total, draws},
 };
 
-/// A trainer that trains clients one after another. Each thread has one; each client starts from the state that it is given, so one trainer
+/// A trainer that trains clients one after another. Each thread has one; each pass starts from the state that it is given, so one trainer
 /// serves all.
 #[derive(Debug)]
 pub struct LocalTrainer {
@@ -33,11 +40,9 @@ pub struct LocalTrainer {
     loss: Loss,
 }
 
-/// The order for one client in one round.
+/// The client of a pass.
 #[derive(Clone, Copy, Debug)]
-pub struct LocalOrder<'a> {
-    /// The global model.
-    pub state: &'a ModelState,
+pub struct LocalClient<'a> {
     /// The client's samples, as indices into the training set.
     pub samples: &'a [u32],
     /// The root seed.
@@ -46,21 +51,14 @@ pub struct LocalOrder<'a> {
     pub client: ClientId,
     /// The round.
     pub round: Round,
-    /// The terms of the round: the learning rate, the amount of work, the proximal term.
-    pub terms: &'a ClientTerms,
     /// True once nobody wants the update any more.
     pub stop: &'a AtomicBool,
 }
 
-/// The result of an order.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LocalUpdate {
-    /// The client's model.
-    pub state: ModelState,
-    /// The summary over all local epochs.
-    pub summary: TrainSummary,
-    /// The extra values that the terms ask for in addition to the model.
-    pub extras: Extras,
+impl LocalClient<'_> {
+    fn key(&self, epoch: u64) -> EpochKey {
+        EpochKey { seed: self.seed, client: u64::from(self.client.0), round: u64::from(self.round.0), epoch }
+    }
 }
 
 impl LocalTrainer {
@@ -70,40 +68,44 @@ impl LocalTrainer {
         Self { model, dataset, config, loss }
     }
 
-    /// Trains one client. The result depends on `order` alone if the thread was prepared by [`init(1)`](crate::init).
+    /// Makes one pass. The result depends on its arguments alone if the thread was prepared by [`init(1)`](crate::init).
     ///
     /// # Errors
-    /// If the state or the data don't fit the net, if training diverged, or if it was asked to stop ([`TrainError::Stopped`]), which it does at the next
-    /// step.
-    pub fn train(&mut self, order: &LocalOrder<'_>) -> Result<LocalUpdate, TrainError> {
-        self.model.set_state(order.state)?;
+    /// If the states or the data don't fit the net, if training diverged, or if it was asked to stop ([`TrainError::Stopped`]), which it does
+    /// at the next step.
+    pub fn train(&mut self, client: &LocalClient<'_>, pass: &LocalPass) -> Result<PassResult, TrainError> {
+        self.model.set_state(&pass.start)?;
+        let initial =
+            if pass.measures.initial_loss || pass.measures.initial_gradient { self.initial(client, pass)? } else { (0.0, Vec::new()) };
         let mut optimizer = Optimizer::new(&self.config.optimizer, &self.model)?;
-        let ClientTerms { learning_rate, work, proximal_mu, .. } = *order.terms;
-        if let Some(name) = order.terms.extras.iter().find(|name| *name != NORMALIZER) {
-            return Err(TrainError::Extra { name: name.clone() });
-        }
-        if let Some(name) = order.terms.keeps.first() {
-            return Err(TrainError::Keeps { name: name.clone() });
-        }
-        optimizer.set_learning_rate(learning_rate);
-        let proximal = (proximal_mu != 0.0).then(|| Proximal::at(&self.model, proximal_mu)).transpose()?;
+        optimizer.set_learning_rate(pass.learning_rate);
+        let proximal = pass.proximal.as_ref().map(|anchor| Proximal::at(&self.model, &anchor.model, anchor.mu)).transpose()?;
+        let mut extras = Extras::new(&self.model, pass)?;
+        let mut mixture =
+            pass.mixture.as_ref().map(|mixture| MixtureTraining::new(&self.model, &self.config.optimizer, pass, mixture)).transpose()?;
         let mut total = Total::default();
         for epoch in 0.. {
-            let steps_left = match work {
-                LocalWork::Epochs(epochs) if epoch < u64::from(epochs) => usize::MAX,
-                LocalWork::Steps(steps) if total.steps() < steps => usize::try_from(steps - total.steps()).unwrap_or(usize::MAX),
-                LocalWork::Epochs(_) | LocalWork::Steps(_) => break,
-            };
+            let steps_left = self.steps_left(pass.work, epoch, total.steps(), client.samples.len());
+            if steps_left == 0 {
+                break;
+            }
             let steps_before = total.steps();
-            let (client, round) = (u64::from(order.client.0), u64::from(order.round.0));
-            let key = EpochKey { seed: order.seed, client, round, epoch };
+            let key = client.key(pass.first_epoch + epoch);
             let (input, batch_size) = (self.model.image_input(), self.config.batch_size as usize);
-            let plan = BatchPlan::train(&self.dataset, Some(order.samples), key, input, batch_size, self.config.drop_last)
+            let plan = BatchPlan::train(&self.dataset, Some(client.samples), key, input, batch_size, self.config.drop_last)
                 .map_err(|error| TrainError::Batch(error.to_string()))?;
-            let options = EpochOptions { loss: self.loss, key };
-            let until_stopped = batches(plan).take(steps_left).take_while(|_| !order.stop.load(Ordering::Relaxed));
-            run_epoch(&mut self.model, &mut optimizer, until_stopped, options, proximal.as_ref(), &mut total)?;
-            if order.stop.load(Ordering::Relaxed) {
+            let until_stopped = batches(plan).take(steps_left).take_while(|_| !client.stop.load(Ordering::Relaxed));
+            for (number, batch) in (0..).zip(until_stopped) {
+                let mut dropout = draws(&self.model, key, key.client, number);
+                let (inputs, targets) = tensors::batch_tensors(&batch, self.model.memory_format(), self.model.device())?;
+                let at_step = |error: TrainError| error.at_step(number + 1);
+                if let Some(mixture) = &mut mixture {
+                    mixture.step(&self.model, &inputs, &targets, self.loss, (key, number)).map_err(at_step)?;
+                }
+                let value = extras.step(&mut self.model, &mut optimizer, inputs, &targets, self.loss, &mut dropout, proximal.as_ref());
+                total.add(batch.size, value.map_err(at_step)?);
+            }
+            if client.stop.load(Ordering::Relaxed) {
                 return Err(TrainError::Stopped);
             }
             // With less than one batch of samples and `drop_last`, a pass has no steps.
@@ -111,52 +113,79 @@ impl LocalTrainer {
                 break;
             }
         }
-        let extra = |name: &String| (name.clone(), normalizer(&self.config.optimizer, learning_rate, proximal_mu, total.steps()));
-        let extras = order.terms.extras.iter().map(extra).collect();
-        Ok(LocalUpdate { state: self.model.state()?, summary: total.summary(), extras })
+        let (initial_loss, initial_gradient) = initial;
+        let gradient = if pass.measures.initial_gradient { initial_gradient } else { extras.mean_gradient(&self.model, total.steps())? };
+        let mu = pass.proximal.as_ref().map_or(0.0, |anchor| anchor.mu);
+        Ok(PassResult {
+            state: self.model.state()?,
+            summary: total.summary(),
+            normalizer: normalizer(&self.config.optimizer, pass.learning_rate, mu, total.steps()),
+            initial_loss,
+            gradient,
+            mixture: mixture.map(MixtureTraining::finish).transpose()?,
+        })
+    }
+
+    /// Returns the largest number of steps to take in the epoch of this number, from 0, after `num_steps` steps; 0 if the work is done.
+    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "numbers of steps and epochs")]
+    fn steps_left(&self, work: LocalWork, epoch: u64, num_steps: u64, num_samples: usize) -> usize {
+        match work {
+            LocalWork::Steps(steps) => usize::try_from(steps.saturating_sub(num_steps)).unwrap_or(usize::MAX),
+            LocalWork::Epochs(epochs) if epochs - epoch as f64 >= 1.0 => usize::MAX,
+            LocalWork::Epochs(epochs) if epochs - epoch as f64 > 0.0 => {
+                let batch_size = self.config.batch_size.max(1) as usize;
+                let in_epoch = if self.config.drop_last { num_samples / batch_size } else { num_samples.div_ceil(batch_size) };
+                ((epochs - epoch as f64) * in_epoch as f64).round().max(1.0) as usize
+            }
+            LocalWork::Epochs(_) => 0,
+        }
+    }
+
+    /// Returns the mean loss of all of the client's samples under the current model, in evaluation mode; and, if it is asked for, its gradient,
+    /// which is taken in training mode like those of steps, in batches of the same size but without dropout. Nothing is augmented.
+    fn initial(&mut self, client: &LocalClient<'_>, pass: &LocalPass) -> Result<(f64, Vec<f32>), TrainError> {
+        let (mut loss_sum, mut num_losses) = (0.0, 0.0);
+        if pass.measures.initial_loss {
+            let _no_grad = tch::no_grad_guard();
+            for batch in self.as_given(client, self.config.test_batch_size)? {
+                let (inputs, targets) = tensors::batch_tensors(&batch, self.model.memory_format(), self.model.device())?;
+                let loss = self.loss.of(&losses::rows(&self.model.forward_evaluation(inputs)?)?, &targets, Reduction::Sum)?;
+                loss_sum += loss.f_double_value(&[])?;
+                num_losses += number(&targets);
+            }
+        }
+        let (mut sums, mut num_gradients): (Vec<Tensor>, f64) = (Vec::new(), 0.0);
+        if pass.measures.initial_gradient {
+            for batch in self.as_given(client, self.config.batch_size)? {
+                let (inputs, targets) = tensors::batch_tensors(&batch, self.model.memory_format(), self.model.device())?;
+                let logits = losses::rows(&self.model.forward_training(inputs, None, None)?)?;
+                let loss = self.loss.of(&logits, &targets, Reduction::Sum)?;
+                num_gradients += number(&targets);
+                let parameters: Vec<&Tensor> = self.model.parameters().collect();
+                step::add_gradients(&mut sums, &Tensor::f_run_backward(&[loss], &parameters, false, false)?, &parameters)?;
+            }
+            // The statistics of batch norms have moved.
+            self.model.set_state(&pass.start)?;
+        }
+        if client.stop.load(Ordering::Relaxed) {
+            return Err(TrainError::Stopped);
+        }
+        let mean = if num_losses > 0.0 { loss_sum / num_losses } else { 0.0 };
+        Ok((mean, step::read_mean(&self.model, &sums, num_gradients)?))
+    }
+
+    /// Returns batches of the client's samples in their own order and without augmentation, until it is asked to stop.
+    fn as_given<'a>(&self, client: &LocalClient<'a>, batch_size: u32) -> Result<impl Iterator<Item = Batch> + use<'a>, TrainError> {
+        let (input, batch_size, stop) = (self.model.image_input(), batch_size as usize, client.stop);
+        let wrong = |error: fltk_data::TransformError| TrainError::Batch(error.to_string());
+        let plan = BatchPlan::train(&self.dataset, Some(client.samples), client.key(0), input, batch_size, false).map_err(wrong)?;
+        let transform = BatchPlan::test(&self.dataset, input, batch_size).map_err(wrong)?.transform;
+        let plan = BatchPlan { order: Order::AsGiven, transform, ..plan };
+        Ok(batches(plan).take_while(move |_| !stop.load(Ordering::Relaxed)))
     }
 }
 
-/// Returns FedNova's `|a_i|_1` (Wang et al. 2020, arXiv:2007.07481, section 3): how far `steps` gradients of one move the model, in learning
-/// rates.
-///
-/// With plain SGD, that is the number of steps. With momentum `rho`, each gradient continues to act in later steps:
-/// `(tau - rho(1 - rho^tau)/(1 - rho))/(1 - rho)`. A proximal term pulls back: `(1 - (1 - lr*mu)^tau)/(lr*mu)`. The value is computed by
-/// the recurrence that covers all of these together, and Nesterov's too. For Adam and AdamW, whose steps are already normalized, the paper
-/// has no formula; the function returns the number of steps.
-#[must_use]
-pub fn normalizer(optimizer: &Choice, learning_rate: f64, mu: f64, steps: u64) -> f64 {
-    let Some((momentum, nesterov)) = optimizer::find(optimizer.name()).ok().and_then(|spec| (spec.momentum)(optimizer)) else {
-        #[expect(clippy::cast_precision_loss, reason = "steps are far below 2^52")]
-        return steps as f64;
-    };
-    let (mut velocity, mut moved) = (0.0_f64, 0.0_f64);
-    for _ in 0..steps {
-        velocity = momentum * velocity + 1.0;
-        let step = if nesterov { 1.0 + momentum * velocity } else { velocity };
-        moved += step - learning_rate * mu * moved;
-    }
-    moved
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(momentum: f64, learning_rate: f64, mu: f64, steps: u64, expected: f64) {
-        let sgd = Choice::new("SGD").with("learning_rate", learning_rate).with("momentum", momentum);
-        let got = normalizer(&sgd, learning_rate, mu, steps);
-        assert!((got - expected).abs() < 1e-9 * expected.max(1.0), "momentum {momentum}, mu {mu}: {got}, not {expected}");
-    }
-
-    #[test]
-    fn normalizers_are_the_closed_forms_of_the_paper() {
-        check(0.0, 0.1, 0.0, 7, 7.0);
-        check(0.9, 0.1, 0.0, 0, 0.0);
-        check(0.9, 0.1, 0.0, 1, 1.0);
-        check(0.9, 0.1, 0.0, 50, (50.0 - 0.9 * (1.0 - 0.9_f64.powi(50)) / 0.1) / 0.1);
-        check(0.0, 0.05, 0.2, 30, (1.0 - (1.0 - 0.01_f64).powi(30)) / 0.01);
-        let adam = Choice::new("Adam").with("learning_rate", 0.1);
-        assert_eq!(normalizer(&adam, 0.1, 0.0, 9).to_bits(), 9.0_f64.to_bits());
-    }
+#[expect(clippy::cast_precision_loss, reason = "a number of samples")]
+fn number(targets: &Tensor) -> f64 {
+    targets.numel() as f64
 }

@@ -21,6 +21,7 @@ pub use self::torchscript::module_sha256;
 use crate::{
     TrainError,
     layers::{Mode, Pass},
+    losses,
     nets::{self, InputShape, Net},
     registry::{Init, Registry},
     tensors::{self, MemoryFormat},
@@ -213,6 +214,24 @@ impl Model {
         }
     }
 
+    /// Makes a net of the same kind with tensors of its own, which hold `state`.
+    ///
+    /// # Errors
+    /// If this is a TorchScript module, whose tensors are part of it; or if the state belongs to another net.
+    pub(crate) fn duplicate(&self, state: &ModelState) -> Result<Self, TrainError> {
+        if self.torchscript {
+            let message = "the strategy trains or compares several models at once, which a TorchScript module can't do".to_owned();
+            return Err(TrainError::Settings(message));
+        }
+        let zeros = |spec: &TensorSpec| tensors::zeros(&spec.shape, self.format, self.device);
+        let tensors = self.float_specs().map(zeros).collect::<Result<Vec<_>, _>>()?;
+        let is_trained = |index: &usize| self.trainable.binary_search(index).is_ok();
+        let tensors = tensors.into_iter().enumerate().map(|(index, tensor)| tensor.set_requires_grad(is_trained(&index))).collect();
+        let mut model = Self { tensors, ..self.share() };
+        model.set_state(state)?;
+        Ok(model)
+    }
+
     /// The parameters in the layout's order.
     pub(crate) fn parameters(&self) -> impl ExactSizeIterator<Item = &Tensor> {
         self.trainable.iter().map(|&index| &self.tensors[index])
@@ -246,14 +265,31 @@ impl Model {
         sync: Option<&ProcessGroup>,
     ) -> Result<Tensor, TrainError> {
         self.check_input(&x)?;
-        let mut pass = Pass { tensors: &self.tensors, mode: Mode::Train { dropout, counters: &mut self.counters, sync } };
-        Ok(self.net.forward(x, &mut pass)?)
+        let mode = Mode::Train { dropout, counters: &mut self.counters, sync };
+        Ok(self.net.forward(x, &mut Pass { tensors: &self.tensors, mode, features: None })?)
     }
 
     /// Computes logits in evaluation mode.
     pub(crate) fn forward_evaluation(&self, x: Tensor) -> Result<Tensor, TrainError> {
         self.check_input(&x)?;
-        Ok(self.net.forward(x, &mut Pass { tensors: &self.tensors, mode: Mode::Evaluate })?)
+        Ok(self.net.forward(x, &mut Pass { tensors: &self.tensors, mode: Mode::Evaluate, features: None })?)
+    }
+
+    /// Computes logits and features in training mode: the inputs of the last linear layer, as rows `[N, F]`.
+    pub(crate) fn features_training(&mut self, x: Tensor, dropout: Option<&mut ChaCha8Rng>) -> Result<(Tensor, Tensor), TrainError> {
+        self.check_input(&x)?;
+        let mut features = Tensor::new();
+        let mode = Mode::Train { dropout, counters: &mut self.counters, sync: None };
+        let logits = self.net.forward(x, &mut Pass { tensors: &self.tensors, mode, features: Some(&mut features) })?;
+        Ok((logits, rows_of_features(&features)?))
+    }
+
+    /// Computes features in evaluation mode.
+    pub(crate) fn features_evaluation(&self, x: Tensor) -> Result<Tensor, TrainError> {
+        self.check_input(&x)?;
+        let mut features = Tensor::new();
+        let _ = self.net.forward(x, &mut Pass { tensors: &self.tensors, mode: Mode::Evaluate, features: Some(&mut features) })?;
+        rows_of_features(&features)
     }
 
     fn check_input(&self, x: &Tensor) -> Result<(), TrainError> {
@@ -267,6 +303,15 @@ impl Model {
             Err(TrainError::Batch(format!("inputs are {:?} of {:?}, the net reads [B, C, H, W] with {:?}", x.size(), x.kind(), self.input)))
         }
     }
+}
+
+/// Returns features as rows.
+fn rows_of_features(features: &Tensor) -> Result<Tensor, TrainError> {
+    if !features.defined() {
+        let message = "the strategy compares features, the inputs of the last linear layer, and this net has none".to_owned();
+        return Err(TrainError::Settings(message));
+    }
+    Ok(losses::rows(features)?)
 }
 
 /// Draws in the layout's order, row-major within a tensor, whatever the memory format: the same seed always gives the same weights.

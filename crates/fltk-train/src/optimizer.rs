@@ -5,7 +5,10 @@
 
 mod state;
 
-use fltk_core::catalogue::{Choice, LEARNING_RATE};
+use fltk_core::{
+    catalogue::{Choice, LEARNING_RATE},
+    model_state::{ModelState, TensorRole, TensorSpec},
+};
 use tch::{Device, Kind, Tensor};
 
 pub use crate::catalogue::optimizers::entries;
@@ -56,14 +59,40 @@ pub(crate) struct Proximal {
 }
 
 impl Proximal {
-    /// Makes a term that is anchored at the model's current parameters.
-    pub fn at(model: &Model, mu: f64) -> Result<Self, TrainError> {
-        let anchors = model
-            .parameters()
-            .map(|p| Ok(tensors::flat(&p.f_detach()?, model.memory_format())?.f_detach_copy()?))
-            .collect::<Result<_, TrainError>>()?;
-        Ok(Self { mu, anchors })
+    /// Makes a term that is anchored at the parameters in `state`, which is one of `model`'s layout.
+    pub fn at(model: &Model, state: &ModelState, mu: f64) -> Result<Self, TrainError> {
+        let values: Vec<&[f32]> = parameters_of(model, &state.floats).collect();
+        Ok(Self { mu, anchors: flat_tensors(model, &values)? })
     }
+}
+
+/// Returns the parameters' part of `floats`, which are all floats of a state of `model`, by parameter.
+pub(crate) fn parameters_of<'a>(model: &Model, floats: &'a [f32]) -> impl Iterator<Item = &'a [f32]> {
+    let layout = model.state_layout();
+    let mut parts = Vec::with_capacity(layout.len());
+    let mut rest = floats;
+    for spec in layout.iter().filter(|spec| spec.role != TensorRole::Counter) {
+        let (values, others) = rest.split_at(spec.num_elements().min(rest.len()));
+        rest = others;
+        if spec.role == TensorRole::Parameter {
+            parts.push(values);
+        }
+    }
+    parts.into_iter()
+}
+
+/// Returns `values`, row-major by parameter of `model`, as flat tensors in the model's memory format and on its device.
+pub(crate) fn flat_tensors(model: &Model, values: &[&[f32]]) -> Result<Vec<Tensor>, TrainError> {
+    let specs = model.parameter_specs();
+    if values.len() != model.parameters().len() || specs.zip(values).any(|(spec, values)| spec.num_elements() != values.len()) {
+        return Err(TrainError::State("an array of the strategy is of another net".to_owned()));
+    }
+    let flat = |(spec, values): (&TensorSpec, &&[f32])| {
+        let tensor = tensors::zeros(&spec.shape, model.memory_format(), model.device())?;
+        tensors::write_row_major(&tensor, values)?;
+        tensors::flat(&tensor, model.memory_format())
+    };
+    model.parameter_specs().zip(values).map(flat).collect()
 }
 
 /// Returns the optimizer of this name in the catalogue.
@@ -83,7 +112,7 @@ impl Optimizer {
         (spec.entry.check)(&settings).map_err(|misfit| TrainError::Settings(misfit.message))?;
         let (format, device) = (model.memory_format(), model.device());
         let num_moments = (spec.moments)(&settings).len();
-        let slot = |(spec, parameter): (&fltk_core::model_state::TensorSpec, &Tensor)| {
+        let slot = |(spec, parameter): (&TensorSpec, &Tensor)| {
             let weights = tensors::flat(&parameter.f_detach()?, format)?;
             let moments = (0..num_moments).map(|_| weights.f_zeros_like()).collect::<Result<_, _>>()?;
             Ok(Slot { name: spec.name.clone(), shape: spec.shape.clone(), weights, moments })
@@ -163,7 +192,7 @@ mod tests {
         let before = model.state().unwrap();
         let config = Choice::new("SGD").with("learning_rate", 0.1).with("momentum", 0.9);
         let mut optimizer = Optimizer::new(&config, &model).unwrap();
-        let proximal = Proximal::at(&model, 0.5).unwrap();
+        let proximal = Proximal::at(&model, &before, 0.5).unwrap();
         let ones: Vec<Tensor> = model.parameters().map(Tensor::ones_like).collect();
         for expected in [-0.1_f32, -0.285, -0.541_75] {
             optimizer.step(&ones, Some(&proximal)).unwrap();

@@ -69,7 +69,7 @@ pub fn run(comparison: &Comparison<'_>) -> Result<Outcome, TrainError> {
     let loss = losses::find("CrossEntropyLoss")?;
     let mut step = |batch: &Batch| {
         let (inputs, targets) = tensors::batch_tensors(batch, comparison.memory_format, comparison.device)?;
-        train::step(&mut model, &mut optimizer, inputs, &targets, loss, None, None)
+        train::step(&mut model, &mut optimizer, inputs, &targets, loss, None)
     };
     let losses = batches.iter().cycle().take(comparison.steps as usize).map(&mut step).collect::<Result<_, _>>()?;
     Ok(Outcome { losses, state: model.state()? })

@@ -9,7 +9,6 @@ use tch::{Reduction, Tensor};
 use crate::{
     Model, Optimizer, TrainError,
     losses::{self, Loss},
-    optimizer::Proximal,
     tensors,
 };
 
@@ -33,7 +32,12 @@ pub fn train_epoch(
     options: EpochOptions,
 ) -> Result<TrainSummary, TrainError> {
     let mut total = Total::default();
-    run_epoch(model, optimizer, batches, options, None, &mut total)?;
+    for (number, batch) in (0..).zip(batches) {
+        let mut dropout = draws(model, options.key, options.key.client, number);
+        let (inputs, targets) = tensors::batch_tensors(&batch, model.memory_format(), model.device())?;
+        let value = step(model, optimizer, inputs, &targets, options.loss, Some(&mut dropout));
+        total.add(batch.size, value.map_err(|error| error.at_step(number + 1))?);
+    }
     Ok(total.summary())
 }
 
@@ -49,7 +53,7 @@ pub fn train_batch(
     dropout: &mut ChaCha8Rng,
 ) -> Result<f64, TrainError> {
     let (inputs, targets) = tensors::batch_tensors(batch, model.memory_format(), model.device())?;
-    step(model, optimizer, inputs, &targets, loss, Some(dropout), None)
+    step(model, optimizer, inputs, &targets, loss, Some(dropout))
 }
 
 /// Sums over an epoch, or over the local epochs of a client.
@@ -91,23 +95,6 @@ pub(crate) fn draws(model: &Model, key: EpochKey, who: u64, step: u64) -> ChaCha
     key.seed.stream(Purpose::Dropout, &indices)
 }
 
-pub(crate) fn run_epoch(
-    model: &mut Model,
-    optimizer: &mut Optimizer,
-    batches: impl IntoIterator<Item = Batch>,
-    EpochOptions { loss, key }: EpochOptions,
-    proximal: Option<&Proximal>,
-    total: &mut Total,
-) -> Result<(), TrainError> {
-    for (number, batch) in (0..).zip(batches) {
-        let mut dropout = draws(model, key, key.client, number);
-        let (inputs, targets) = tensors::batch_tensors(&batch, model.memory_format(), model.device())?;
-        let value = step(model, optimizer, inputs, &targets, loss, Some(&mut dropout), proximal);
-        total.add(batch.size, value.map_err(|error| error.at_step(number + 1))?);
-    }
-    Ok(())
-}
-
 /// Runs forward, backward and update. Gradients are requested directly and never accumulated, so there is nothing to zero.
 pub(crate) fn step(
     model: &mut Model,
@@ -116,16 +103,18 @@ pub(crate) fn step(
     targets: &Tensor,
     loss: Loss,
     dropout: Option<&mut ChaCha8Rng>,
-    proximal: Option<&Proximal>,
 ) -> Result<f64, TrainError> {
     let logits = losses::rows(&model.forward_training(inputs, dropout, None)?)?;
     let loss = loss.of(&logits, targets, Reduction::Mean)?;
-    let value = loss.f_double_value(&[])?;
-    if !value.is_finite() {
-        return Err(TrainError::Diverged { step: optimizer.steps() + 1, loss: value });
-    }
+    let value = finite(&loss, optimizer)?;
     let parameters: Vec<&Tensor> = model.parameters().collect();
     let gradients = Tensor::f_run_backward(&[loss], &parameters, false, false)?;
-    optimizer.step(&gradients, proximal)?;
+    optimizer.step(&gradients, None)?;
     Ok(value)
+}
+
+/// Returns the value of a loss, which must be finite.
+pub(crate) fn finite(loss: &Tensor, optimizer: &Optimizer) -> Result<f64, TrainError> {
+    let value = loss.f_double_value(&[])?;
+    if value.is_finite() { Ok(value) } else { Err(TrainError::Diverged { step: optimizer.steps() + 1, loss: value }) }
 }

@@ -10,14 +10,15 @@ use std::{
 
 use fltk_core::{
     catalogue::Choice,
-    client_terms::{ClientTerms, LocalWork, NORMALIZER},
+    client_terms::LocalWork,
     experiment::{DatasetConfig, NetworkConfig, TrainConfig},
     ids::{ClientId, Round},
+    local_pass::{Anchor, LocalPass, PassResult},
     seed::Seed,
 };
 use fltk_data::{Batch, Dataset, EpochKey, Inputs, Locations, load};
 use fltk_train::{
-    Device, EpochOptions, LocalOrder, LocalTrainer, LocalUpdate, Model, Optimizer, Targets, TrainError,
+    Device, EpochOptions, LocalClient, LocalTrainer, Model, Optimizer, Targets, TrainError,
     checkpoint::{self, Position},
     evaluate, losses, parameters_sha256, train_epoch,
 };
@@ -156,52 +157,24 @@ fn trainer(dataset: &Arc<Dataset>) -> LocalTrainer {
     LocalTrainer::new(model("FashionMNISTCNN"), dataset.clone(), config, losses::find("CrossEntropyLoss").unwrap())
 }
 
-fn train_client(trainer: &mut LocalTrainer, client: u32, mu: f64) -> LocalUpdate {
+fn train_client(trainer: &mut LocalTrainer, client: u32, mu: f64) -> PassResult {
     try_client(trainer, client, mu, &AtomicBool::new(false)).unwrap()
 }
 
-fn try_client(trainer: &mut LocalTrainer, client: u32, mu: f64, stop: &AtomicBool) -> Result<LocalUpdate, TrainError> {
-    try_work(trainer, client, LocalWork::Epochs(2), mu, stop)
+fn try_client(trainer: &mut LocalTrainer, client: u32, mu: f64, stop: &AtomicBool) -> Result<PassResult, TrainError> {
+    try_work(trainer, client, LocalWork::Epochs(2.0), mu, stop)
 }
 
-fn try_work(
-    trainer: &mut LocalTrainer,
-    client: u32,
-    work: LocalWork,
-    proximal_mu: f64,
-    stop: &AtomicBool,
-) -> Result<LocalUpdate, TrainError> {
-    let state = model("FashionMNISTCNN").state().unwrap();
+fn try_work(trainer: &mut LocalTrainer, client: u32, work: LocalWork, mu: f64, stop: &AtomicBool) -> Result<PassResult, TrainError> {
+    let start = Arc::new(model("FashionMNISTCNN").state().unwrap());
+    let proximal = (mu != 0.0).then(|| Anchor { mu, model: Arc::clone(&start) });
+    try_pass(trainer, client, &LocalPass { proximal, ..LocalPass::plain(start, 0.05, work) }, stop)
+}
+
+fn try_pass(trainer: &mut LocalTrainer, client: u32, pass: &LocalPass, stop: &AtomicBool) -> Result<PassResult, TrainError> {
     let samples: Vec<u32> = (client * 50..client * 50 + 40).collect();
-    let order = LocalOrder {
-        state: &state,
-        samples: &samples,
-        seed: Seed(5),
-        client: ClientId(client),
-        round: Round(1),
-        terms: &ClientTerms {
-            learning_rate: 0.05,
-            work,
-            proximal_mu,
-            arrays: Vec::new(),
-            extras: vec![NORMALIZER.to_owned()],
-            keeps: Vec::new(),
-        },
-        stop,
-    };
-    trainer.train(&order)
-}
-
-#[test]
-fn what_is_unknown_here_is_not_kept_at_clients() {
-    let (state, samples) = (model("FashionMNISTCNN").state().unwrap(), [0, 1, 2]);
-    let work = LocalWork::Epochs(1);
-    let keeps = vec!["control".to_owned()];
-    let terms = ClientTerms { learning_rate: 0.05, work, proximal_mu: 0.0, arrays: Vec::new(), extras: Vec::new(), keeps };
-    let (client, round, stop) = (ClientId(0), Round(1), AtomicBool::new(false));
-    let order = LocalOrder { state: &state, samples: &samples, seed: Seed(5), client, round, terms: &terms, stop: &stop };
-    let error = trainer(&mini()).train(&order).unwrap_err().to_string();
-    assert_eq!(error, "the strategy keeps `control` at clients, which is unknown here");
+    let (client, round) = (ClientId(client), Round(1));
+    trainer.train(&LocalClient { samples: &samples, seed: Seed(5), client, round, stop }, pass)
 }
 
 /// 40 samples in batches of 16 make 3 steps per epoch.
@@ -209,12 +182,15 @@ fn what_is_unknown_here_is_not_kept_at_clients() {
 fn work_in_steps_equals_work_in_epochs() {
     let mut trainer = trainer(&mini());
     let mut work = |work| try_work(&mut trainer, 1, work, 0.0, &AtomicBool::new(false)).unwrap();
-    let (steps, epochs) = (work(LocalWork::Steps(6)), work(LocalWork::Epochs(2)));
+    let (steps, epochs) = (work(LocalWork::Steps(6)), work(LocalWork::Epochs(2.0)));
     assert_eq!(steps, epochs);
     let summaries = [0, 1, 4].map(|steps| work(LocalWork::Steps(steps)).summary);
     assert_eq!(summaries.map(|summary| (summary.num_steps, summary.num_samples)), [(0, 0), (1, 16), (4, 56)]);
+    // Shares of an epoch are rounded to whole steps, and are never nothing.
+    let shares = [0.01, 0.5, 1.0, 1.4, 2.5].map(|epochs| work(LocalWork::Epochs(epochs)).summary.num_steps);
+    assert_eq!(shares, [1, 2, 3, 4, 8]);
     // The fourth step is the first of another pass.
-    assert_ne!(work(LocalWork::Steps(4)).state, work(LocalWork::Epochs(1)).state);
+    assert_ne!(work(LocalWork::Steps(4)).state, work(LocalWork::Epochs(1.0)).state);
 }
 
 #[test]
@@ -236,8 +212,8 @@ fn canceled_client_gives_no_update() {
 fn parallel_and_sequential_clients_give_the_same_bits() {
     let dataset = mini();
     let mut one = trainer(&dataset);
-    let sequence: Vec<LocalUpdate> = (0..4).map(|client| train_client(&mut one, client, 0.0)).collect();
-    let parallel: Vec<LocalUpdate> = thread::scope(|scope| {
+    let sequence: Vec<PassResult> = (0..4).map(|client| train_client(&mut one, client, 0.0)).collect();
+    let parallel: Vec<PassResult> = thread::scope(|scope| {
         let dataset = &dataset;
         let work = |clients: [u32; 2]| scope.spawn(move || clients.map(|client| train_client(&mut trainer(dataset), client, 0.0)));
         let (even, odd) = (work([0, 2]), work([3, 1]));
@@ -247,7 +223,7 @@ fn parallel_and_sequential_clients_give_the_same_bits() {
     assert_eq!(sequence, parallel);
     let summary = sequence[0].summary;
     assert_eq!((summary.num_samples, summary.num_steps), (80, 6));
-    let normalizer = sequence[0].extras[NORMALIZER];
+    let normalizer = sequence[0].normalizer;
     assert!(normalizer > 6.0, "momentum carries steps on: {normalizer}");
 }
 

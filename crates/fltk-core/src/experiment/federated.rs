@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::definition;
+use super::{ClientGroup, Epochs, WorkConfig, definition};
 use crate::catalogue::Choice;
 
 /// Settings of a federated task.
@@ -20,9 +20,20 @@ pub struct FederatedConfig {
     /// Rounds of local training and aggregation.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub rounds: u32,
-    /// Local epochs of a client in one round.
-    #[schemars(range(min = 1, max = 100_000))]
-    pub epochs_per_round: u32,
+    /// Local epochs of a client in one round: 1 if nothing else is said; of an epoch that isn't whole, that share of the steps is taken, rounded
+    /// and at least 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epochs_per_round: Option<Epochs>,
+    /// Optimizer steps of a client in one round, instead of epochs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub steps_per_round: Option<u64>,
+    /// Amounts of local training that differ between clients, instead of the same for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work: Option<WorkConfig>,
+    /// Settings of groups of clients, in place of those of all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<ClientGroup>,
     /// The partition of the training set over the clients.
     #[schemars(schema_with = "definition::partition")]
     pub partition: Choice,
@@ -35,4 +46,31 @@ pub struct FederatedConfig {
     /// Rounds from one evaluation of the global model to the next; the last round is always evaluated.
     #[schemars(range(min = 1))]
     pub evaluate_every: u32,
+}
+
+impl FederatedConfig {
+    /// Creates the settings of a task with the usual ones for everything else: an epoch a round, uniform partition and selection, `FedAvg`,
+    /// evaluated in every round.
+    #[must_use]
+    pub fn new(clients: u32, clients_per_round: u32, rounds: u32) -> Self {
+        Self {
+            clients,
+            clients_per_round,
+            rounds,
+            epochs_per_round: Some(Epochs(1.0)),
+            steps_per_round: None,
+            work: None,
+            groups: Vec::new(),
+            partition: Choice::new("uniform"),
+            selection: Choice::new("random"),
+            strategy: Choice::new("FedAvg"),
+            evaluate_every: 1,
+        }
+    }
+
+    /// Returns the local epochs in one round, as far as a schedule counts them.
+    #[must_use]
+    pub fn epochs(&self) -> Epochs {
+        self.epochs_per_round.unwrap_or(Epochs(1.0))
+    }
 }

@@ -26,7 +26,8 @@ pub(super) struct Cohort {
     round: Round,
     seed: Seed,
     global: Arc<ModelState>,
-    terms: Arc<ClientTerms>,
+    /// The terms of the members, by position.
+    terms: Vec<Arc<ClientTerms>>,
     began: Timestamp,
     /// The selected clients, ascending.
     members: Vec<ClientId>,
@@ -57,7 +58,7 @@ impl Cohort {
             round,
             seed: setup.seed,
             global,
-            terms,
+            terms: members.iter().map(|&client| setup.terms_of(client, round, &terms)).collect(),
             began: now,
             kept: members.iter().map(|&client| server.last_round(client)).collect(),
             members,
@@ -84,12 +85,12 @@ impl Cohort {
     }
 
     pub(super) fn orders(&self) -> impl Iterator<Item = TrainOrder> {
-        self.members.iter().zip(&self.kept).map(|(&client, &kept)| TrainOrder {
+        self.members.iter().zip(&self.kept).zip(&self.terms).map(|((&client, &kept), terms)| TrainOrder {
             round: self.round,
             client,
             seed: self.seed,
             state: Arc::clone(&self.global),
-            terms: Arc::clone(&self.terms),
+            terms: Arc::clone(terms),
             kept,
             settings: self.settings,
         })

@@ -91,6 +91,12 @@ impl ClientUpdate {
     pub fn answer(order: &TrainOrder, state: ModelState, train: TrainSummary, extras: Extras) -> Self {
         Self { round: order.round, client: order.client, state, train, extras, arrays: Arrays::new(), seconds: 0.0 }
     }
+
+    /// Returns the same answer with these arrays.
+    #[must_use]
+    pub fn with_arrays(self, arrays: Arrays) -> Self {
+        Self { arrays, ..self }
+    }
 }
 
 /// An event, passed to [`Federation::step`](super::Federation::step).

@@ -1,8 +1,10 @@
 //! The settings of a federation, checked once.
 
+use std::sync::Arc;
+
 use fltk_core::{
     catalogue::Misfit,
-    client_terms::{Arrays, ClientTerms, LocalWork},
+    client_terms::ClientTerms,
     experiment::FederatedConfig,
     ids::{ClientId, Round},
     schedule::{LearningRate, LearningRates},
@@ -10,7 +12,7 @@ use fltk_core::{
     server_state::ServerState,
 };
 
-use super::SettingsDigest;
+use super::{SettingsDigest, work};
 use crate::{
     selection::{self, Selection},
     state_check::StateError,
@@ -171,6 +173,12 @@ impl Setup {
         Self { settings, ..self }
     }
 
+    /// Returns the strategy.
+    #[must_use]
+    pub fn strategy(&self) -> &'static Spec {
+        self.strategy
+    }
+
     /// Returns true if clients keep state between rounds.
     #[must_use]
     pub fn clients_keep_state(&self) -> bool {
@@ -186,7 +194,7 @@ impl Setup {
     /// Returns the learning rate of `round`.
     #[must_use]
     pub fn learning_rate(&self, round: Round) -> LearningRate {
-        self.rates.of_round(round, self.config.epochs_per_round)
+        self.rates.of_round(round, self.config.epochs())
     }
 
     /// Returns the terms of `round` for each of its clients, given the strategy's state `server`.
@@ -194,14 +202,24 @@ impl Setup {
     pub fn terms(&self, round: Round, server: &ServerState) -> ClientTerms {
         let mut terms = ClientTerms {
             learning_rate: self.learning_rate(round).value,
-            work: LocalWork::Epochs(self.config.epochs_per_round),
+            work: work::usual(&self.config),
             proximal_mu: 0.0,
-            arrays: Arrays::new(),
+            arrays: Arc::default(),
             extras: self.strategy.extras.iter().map(|extra| extra.name.to_owned()).collect(),
             keeps: self.strategy.keeps.iter().map(|&name| name.to_owned()).collect(),
         };
         (self.strategy.set_terms)(&self.config.strategy, server, &mut terms);
         terms
+    }
+
+    /// Returns the terms of `round` for `client`, given the usual ones.
+    #[must_use]
+    pub(super) fn terms_of(&self, client: ClientId, round: Round, usual: &Arc<ClientTerms>) -> Arc<ClientTerms> {
+        if !work::differs(&self.config) {
+            return Arc::clone(usual);
+        }
+        let learning_rate = work::learning_rate(&self.config, client, usual.learning_rate, self.rates.initial);
+        Arc::new(ClientTerms { work: work::of_client(&self.config, self.seed, client, round), learning_rate, ..ClientTerms::clone(usual) })
     }
 
     /// Returns true if `round`'s global model is evaluated: the initial one, every `evaluate_every`-th, and the last.
@@ -227,16 +245,7 @@ mod tests {
     const RATES: LearningRates = LearningRates { initial: 0.1, scheduler: None };
 
     fn config() -> FederatedConfig {
-        FederatedConfig {
-            clients: 4,
-            clients_per_round: 3,
-            rounds: 7,
-            epochs_per_round: 1,
-            partition: Choice::new("uniform"),
-            selection: Choice::new("random"),
-            strategy: Choice::new("FedAvg"),
-            evaluate_every: 3,
-        }
+        FederatedConfig { evaluate_every: 3, ..FederatedConfig::new(4, 3, 7) }
     }
 
     #[test]

@@ -34,7 +34,7 @@ const SHARE: &str = "alpha";
 /// The buffers of v_i are those of the mixture.
 pub static SPEC: Spec = Spec {
     keeps: &[personal::PERSONAL, personal::COUNTERS, SHARE],
-    client: ClientMethod { next_pass, finish, personal: Some(mixture) },
+    client: ClientMethod::new(next_pass, finish).with_personal(mixture),
     ..Spec::fold(
         StrategyEntry::new(
             Entry::new("APFL", "FedAvg, and a mixture of the global model with one of its own at each client.")

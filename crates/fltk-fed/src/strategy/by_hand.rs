@@ -93,7 +93,7 @@ impl Run {
     pub(super) fn terms(&self) -> ClientTerms {
         let extras = self.strategy.extras.iter().map(|extra| extra.name.to_owned()).collect();
         let keeps = self.strategy.keeps.iter().map(|&name| name.to_owned()).collect();
-        let (work, arrays) = (LocalWork::Epochs(1), Arrays::new());
+        let (work, arrays) = (LocalWork::Epochs(1.0), Arc::default());
         let mut terms = ClientTerms { learning_rate: CLIENT_RATE, work, proximal_mu: 0.0, arrays, extras, keeps };
         (self.strategy.set_terms)(&self.settings, &self.server, &mut terms);
         terms

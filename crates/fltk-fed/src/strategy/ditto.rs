@@ -26,7 +26,7 @@ const MU: Number =
 /// and v_i = 2: w_i' = 2, and with mu = 0.4 v_i' = 2 + 0.5 * (1 - 0.4 * 1) = 2.3.
 pub static SPEC: Spec = Spec {
     keeps: personal::KEEPS,
-    client: ClientMethod { next_pass, finish, personal: Some(own_model) },
+    client: ClientMethod::new(next_pass, finish).with_personal(own_model),
     ..Spec::fold(
         StrategyEntry::new(
             Entry::new("Ditto", "FedAvg, and a personal model at each client that is drawn to the global one.")

@@ -21,7 +21,7 @@ use super::{ClientAnswer, ClientMethod, ClientRound, Spec, fedavg, personal};
 pub static SPEC: Spec = Spec {
     keeps: personal::KEEPS,
     fits,
-    client: ClientMethod { next_pass, finish, personal: Some(own_model) },
+    client: ClientMethod::new(next_pass, finish).with_personal(own_model),
     ..Spec::fold(
         StrategyEntry::new(
             Entry::new("FedBN", "FedAvg whose clients keep their own batch norms.")

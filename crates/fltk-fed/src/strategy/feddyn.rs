@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fltk_core::{
-    catalogue::{Choice, Entry, Number, Range, StrategyEntry},
+    catalogue::{Entry, Number, Range, StrategyEntry},
     client_state::ClientState,
     local_pass::{Anchor, LocalPass, PassResult, Shift},
     model_state::ModelState,
@@ -34,7 +34,7 @@ const H: &str = "h";
 /// The proximal term acts beside the optimizer's own step, as under [`FedProx`](super::fedprox). Buffers are the means weighted by samples.
 pub static SPEC: Spec = Spec {
     keeps: &[GRADIENT],
-    client: ClientMethod { next_pass, finish: finish_client, personal: None },
+    client: ClientMethod::new(next_pass, finish_client),
     ..Spec::fold(
         StrategyEntry::new(
             Entry::new("FedDyn", "Dynamic regularization, which aligns the clients' optima with that of all data.")
@@ -79,6 +79,8 @@ fn finish(round: &Gathering<'_>, gathered: Gathered, server: &mut ServerState) -
 
 #[cfg(test)]
 mod tests {
+    use fltk_core::catalogue::Choice;
+
     use super::*;
     use crate::strategy::by_hand::{Run, assert_close, client, client_state, train};
 

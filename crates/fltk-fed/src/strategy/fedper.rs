@@ -25,7 +25,7 @@ pub(super) const PERSONAL_LAYERS: Whole =
 pub static SPEC: Spec = Spec {
     keeps: personal::KEEPS,
     fits,
-    client: ClientMethod { next_pass, finish, personal: Some(own_model) },
+    client: ClientMethod::new(next_pass, finish).with_personal(own_model),
     ..Spec::fold(
         StrategyEntry::new(
             Entry::new("FedPer", "FedAvg whose clients keep their own last layers.")

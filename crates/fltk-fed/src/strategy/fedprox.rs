@@ -9,7 +9,7 @@ use fltk_core::{
     server_state::ServerState,
 };
 
-use super::{Gathered, Spec, fedavg, pseudo_gradient::WEIGHTS};
+use super::{Spec, fedavg, pseudo_gradient::WEIGHTS};
 
 const MU: Number = Number::new("mu", 0.01, "Strength of the proximal term.").within(Range::NOT_NEGATIVE);
 

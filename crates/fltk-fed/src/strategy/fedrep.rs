@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fltk_core::{
-    catalogue::{Choice, Entry, StrategyEntry, Whole},
+    catalogue::{Entry, StrategyEntry, Whole},
     client_state::ClientState,
     client_terms::LocalWork,
     local_pass::{LocalPass, PassResult},
@@ -26,7 +26,7 @@ const HEAD_EPOCHS: Whole =
 pub static SPEC: Spec = Spec {
     keeps: personal::KEEPS,
     fits: fedper::fits,
-    client: ClientMethod { next_pass, finish, personal: Some(fedper::own_model) },
+    client: ClientMethod::new(next_pass, finish).with_personal(fedper::own_model),
     ..Spec::fold(
         StrategyEntry::new(
             Entry::new("FedRep", "FedAvg whose clients keep their own last layers, and train these first.")
@@ -47,7 +47,7 @@ fn next_pass(round: &ClientRound<'_>, kept: &ClientState, done: &[PassResult]) -
     Ok(match done {
         [] => {
             let start = Arc::new(fedper::own_model(round.settings, round.global, kept)?);
-            let work = LocalWork::Epochs(HEAD_EPOCHS.of(round.settings));
+            let work = LocalWork::Epochs(HEAD_EPOCHS.of(round.settings).into());
             Some(LocalPass { start, work, trains: Some(head), ..round.plain_pass() })
         }
         [first] => {

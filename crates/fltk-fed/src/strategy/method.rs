@@ -21,6 +21,8 @@ use crate::{
 /// state that it kept.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientMethod {
+    /// True if the terms of a round say everything, so that the strategy's settings don't matter to trainers.
+    pub is_plain: bool,
     /// Returns the next pass, given the results of those before it; `None` after the last. At least one pass is made.
     pub next_pass: NextPass,
     /// Returns the answer to the results of all passes, and changes what the client keeps.
@@ -66,10 +68,23 @@ pub struct ClientAnswer {
 impl ClientMethod {
     /// Plain training by the terms of the round, from the global model.
     pub const PLAIN: Self = Self {
+        is_plain: true,
         next_pass: |round, _, done| Ok(done.is_empty().then(|| round.plain_pass())),
         finish: |round, _, done| Ok(round.answer(done)),
         personal: None,
     };
+
+    /// Creates training in passes of the strategy's own, without a model that serves the client itself.
+    #[must_use]
+    pub const fn new(next_pass: NextPass, finish: FinishClient) -> Self {
+        Self { is_plain: false, next_pass, finish, personal: None }
+    }
+
+    /// Returns the same training, with a model that serves the client itself.
+    #[must_use]
+    pub const fn with_personal(self, personal: PersonalModel) -> Self {
+        Self { personal: Some(personal), ..self }
+    }
 
     /// Carries out `order`: `train` makes the passes, `kept` is what the client kept and becomes what it keeps.
     ///
@@ -88,7 +103,7 @@ impl ClientMethod {
             done.push(train(&pass)?);
         }
         let ClientAnswer { state, summary, extras, arrays } = (self.finish)(&round, kept, done)?;
-        Ok(ClientUpdate { arrays, ..ClientUpdate::answer(order, state, summary, extras) })
+        Ok(ClientUpdate::answer(order, state, summary, extras).with_arrays(arrays))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fltk_core::{
-    catalogue::{Choice, Entry, Number, Range, StrategyEntry},
+    catalogue::{Entry, Number, Range, StrategyEntry},
     client_state::ClientState,
     local_pass::{Contrast, LocalPass, PassResult},
     model_state::ModelState,
@@ -27,11 +27,11 @@ const PREVIOUS: &str = "previous";
 /// ```
 ///
 /// For one sample with z = (1, 0), z_g = (1, 1), z_p = (0, 1) and tau = 0.5: the cosines are 0.707107 and 0, so the term is
-/// log(1 + e^(-1.414214)) = 0.217618. Both other models are in evaluation mode, and no gradient flows into them. A client without a last model
+/// log(1 + e^(-1.414214)) = 0.217622. Both other models are in evaluation mode, and no gradient flows into them. A client without a last model
 /// has no term.
 pub static SPEC: Spec = Spec {
     keeps: &[PREVIOUS],
-    client: ClientMethod { next_pass, finish, personal: None },
+    client: ClientMethod::new(next_pass, finish),
     ..Spec::fold(
         StrategyEntry::new(
             Entry::new("MOON", "FedAvg with a contrastive term between the features of models.")
@@ -64,6 +64,8 @@ fn finish(round: &ClientRound<'_>, kept: &mut ClientState, done: Vec<PassResult>
 
 #[cfg(test)]
 mod tests {
+    use fltk_core::catalogue::Choice;
+
     use super::*;
     use crate::strategy::by_hand::{Run, train};
 

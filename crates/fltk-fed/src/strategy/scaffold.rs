@@ -1,5 +1,7 @@
 //! SCAFFOLD: Karimireddy et al., SCAFFOLD: Stochastic Controlled Averaging for Federated Learning, 2020, arXiv:1910.06378, algorithm 1.
 
+use std::sync::Arc;
+
 use fltk_core::{
     catalogue::{Choice, Entry, Number, StrategyEntry, Word},
     client_state::ClientState,
@@ -49,7 +51,7 @@ const CHANGE: &str = "control_change";
 pub static SPEC: Spec = Spec {
     keeps: &[CONTROL],
     arrays: &[CHANGE],
-    client: ClientMethod { next_pass, finish: finish_client, personal: None },
+    client: ClientMethod::new(next_pass, finish_client),
     set_terms,
     ..Spec::fold(
         StrategyEntry::new(
@@ -67,7 +69,8 @@ pub static SPEC: Spec = Spec {
 
 fn set_terms(_: &Choice, server: &ServerState, terms: &mut ClientTerms) {
     if let Some(control) = server.arrays.get(CONTROL) {
-        terms.arrays.insert(CONTROL.to_owned(), control.iter().copied().map(round_to_f32).collect());
+        let control = control.iter().copied().map(round_to_f32).collect();
+        Arc::make_mut(&mut terms.arrays).insert(CONTROL.to_owned(), control);
     }
 }
 

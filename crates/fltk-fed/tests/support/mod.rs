@@ -5,7 +5,6 @@
 use std::{sync::Arc, time::Duration};
 
 use fltk_core::{
-    catalogue::Choice,
     experiment::FederatedConfig,
     ids::{ClientId, Round},
     model_state::ModelState,
@@ -25,16 +24,7 @@ pub const RATES: LearningRates = LearningRates { initial: 0.1, scheduler: None }
 
 /// 12 clients, 5 per round, 6 rounds, evaluated every second round, checkpoint every third.
 pub fn config() -> FederatedConfig {
-    FederatedConfig {
-        clients: 12,
-        clients_per_round: 5,
-        rounds: 6,
-        epochs_per_round: 1,
-        partition: Choice::new("uniform"),
-        selection: Choice::new("random"),
-        strategy: Choice::new("FedAvg"),
-        evaluate_every: 2,
-    }
+    FederatedConfig { evaluate_every: 2, ..FederatedConfig::new(12, 5, 6) }
 }
 
 /// Creates clients with 1 to 5 local steps each.

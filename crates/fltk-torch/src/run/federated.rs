@@ -7,8 +7,8 @@ use std::sync::{
 
 use fltk::{split::split, termination::Termination};
 use fltk_core::{
-    event::RunEvent, experiment::FederatedConfig, ids::Round, metrics::Evaluation, model_state::ModelState, schedule::LearningRates,
-    server_state::ServerState,
+    catalogue::Choice, event::RunEvent, experiment::FederatedConfig, ids::Round, metrics::Evaluation, model_state::ModelState,
+    schedule::LearningRates, server_state::ServerState,
 };
 use fltk_data::{BatchPlan, Dataset, batches};
 use fltk_fed::{
@@ -16,10 +16,11 @@ use fltk_fed::{
     client::{ClientStates, ClientTrainer, Evaluator, with_state},
     drive::RunError,
     round::{ClientUpdate, Federation, Record, SettingsDigest, Setup, TrainOrder},
+    strategy::ClientMethod,
     transport::in_process,
 };
 use fltk_train::{
-    LocalOrder, LocalTrainer, Model, Targets,
+    LocalClient, LocalTrainer, Model, Targets,
     checkpoint::{self, Position},
     evaluate, losses, parameters_sha256,
 };
@@ -56,6 +57,7 @@ pub fn run(
     let setup = Setup::new(config.clone(), LearningRates::of(&job.task.train), job.seed, num_samples, job.task.checkpoint_every)?;
     let own = settings::of_trainer(job, dataset, context.base)?;
     let setup = setup.for_settings(own);
+    let method = setup.strategy().client;
     let states = if setup.clients_keep_state() { Some(FileStates::open(recorder.folder(), Round(completed), &remembered)?) } else { None };
     let federation = Federation::resume(setup, Round(completed), Arc::new(model.state()?), remembered)?;
 
@@ -67,7 +69,18 @@ pub fn run(
         let trainer = LocalTrainer::new(new_model()?, Arc::clone(dataset), job.task.train.clone(), losses::find(&job.task.loss)?);
         let states = states.as_ref().map(|states| states as &dyn ClientStates);
         let (stop, termination) = (&*context.stop, context.termination);
-        Ok(Box::new(Clients { trainer, own, states, parts: &parts, stop, termination, settings_at_fault: &settings_at_fault }))
+        let settings = &config.strategy;
+        Ok(Box::new(Clients {
+            trainer,
+            method,
+            settings,
+            own,
+            states,
+            parts: &parts,
+            stop,
+            termination,
+            settings_at_fault: &settings_at_fault,
+        }))
     };
     let test = TestSet { model, job, dataset, workers: context.workers.get() };
     let outcome = in_process::run(federation, workers, &make_trainer, Box::new(test), &context.stop, &mut |record| {
@@ -128,6 +141,9 @@ fn observe(record: &Record, job: &Job, recorder: &mut Recorder, states: Option<&
 /// Trains the client of each order.
 struct Clients<'a> {
     trainer: LocalTrainer,
+    /// What the strategy does at clients, and its settings.
+    method: ClientMethod,
+    settings: &'a Choice,
     /// The digest of the settings that it trains with.
     own: SettingsDigest,
     /// The states that clients keep; `None` if the strategy keeps none.
@@ -143,20 +159,14 @@ impl ClientTrainer for Clients<'_> {
     fn train(&mut self, order: &TrainOrder) -> Result<ClientUpdate, BoxError> {
         order.check_settings(self.own)?;
         let samples = self.parts.get(order.client.0 as usize).map_or(&[][..], Vec::as_slice);
-        let trained = with_state(self.states, order, |_| {
-            let trained = self.trainer.train(&LocalOrder {
-                state: &order.state,
-                samples,
-                seed: order.seed,
-                client: order.client,
-                round: order.round,
-                terms: &order.terms,
-                stop: self.stop,
-            });
-            let update = trained.inspect_err(|error| {
-                self.settings_at_fault.fetch_or(is_of_settings(error), Ordering::Relaxed);
-            })?;
-            Ok(ClientUpdate::answer(order, update.state, update.summary, update.extras))
+        let client = LocalClient { samples, seed: order.seed, client: order.client, round: order.round, stop: self.stop };
+        let trained = with_state(self.states, order, |kept| {
+            self.method.carry_out(self.settings, order, kept, &mut |pass| {
+                let trained = self.trainer.train(&client, pass);
+                Ok(trained.inspect_err(|error| {
+                    self.settings_at_fault.fetch_or(is_of_settings(error), Ordering::Relaxed);
+                })?)
+            })
         })?;
         self.termination.stepped();
         Ok(trained)
@@ -186,7 +196,6 @@ mod tests {
     use std::path::Path;
 
     use fltk_core::{
-        catalogue::Choice,
         client_terms::{ClientTerms, LocalWork},
         experiment::{DatasetConfig, NetworkConfig, TrainConfig},
         ids::ClientId,
@@ -209,6 +218,8 @@ mod tests {
         let own = SettingsDigest([0xab; 32]);
         let mut clients = Clients {
             trainer: LocalTrainer::new(model, dataset, train, losses::find("CrossEntropyLoss").unwrap()),
+            method: ClientMethod::PLAIN,
+            settings: &Choice::new("FedAvg"),
             own,
             states: None,
             parts: &[(0..32).collect()],
@@ -216,8 +227,8 @@ mod tests {
             termination: &Termination::default(),
             settings_at_fault: &AtomicBool::new(false),
         };
-        let work = LocalWork::Epochs(1);
-        let terms = ClientTerms { learning_rate: 0.05, work, proximal_mu: 0.0, arrays: vec![], extras: vec![], keeps: vec![] };
+        let work = LocalWork::Epochs(1.0);
+        let terms = ClientTerms { learning_rate: 0.05, work, proximal_mu: 0.0, arrays: Arc::default(), extras: vec![], keeps: vec![] };
         let (round, client, seed, kept) = (Round(1), ClientId(0), Seed(7), None);
         let mut order = TrainOrder { round, client, seed, state, terms: Arc::new(terms), kept, settings: SettingsDigest([7; 32]) };
         let refused = clients.train(&order).unwrap_err().to_string();

@@ -13,7 +13,7 @@ use fltk_data::{
     Dataset,
     digest::{samples_digest, training_digest},
 };
-use fltk_fed::round::SettingsDigest;
+use fltk_fed::{round::SettingsDigest, strategy::by_name};
 use sha2::{Digest as _, Sha256};
 
 use super::job::Job;
@@ -29,9 +29,9 @@ pub fn digests(task: Task, seed: Seed, dataset: &Dataset, base: &Path) -> anyhow
     Ok([digest(env!("CARGO_PKG_VERSION")), task_digest(task, seed, base)?, samples_digest(dataset)])
 }
 
-/// The digest of all that a trainer of clients computes with and that isn't in its orders: net, data set, partition, loss, hyper-parameters. The
-/// settings of the federator, such as the strategy and the number of rounds, aren't among them, since the orders follow from them; nor are
-/// those that change no result. The seed is, as the partition follows from it.
+/// The digest of all that a trainer of clients computes with and that isn't in its orders: net, data set, partition, loss, hyper-parameters, and
+/// a strategy that plans the training at clients. Other settings of the federator, such as the number of rounds, aren't among them, since the
+/// orders follow from them; nor are those that change no result. The seed is, as the partition follows from it.
 ///
 /// # Errors
 /// If the file of a network can't be read.
@@ -59,14 +59,18 @@ fn digest(text: &str) -> [u8; DIGEST_BYTES] {
 fn of_clients(task: &Task) -> Task {
     let Task { network, dataset, loss, train, threads, setting, .. } = task.clone();
     let setting = match setting {
-        Setting::Federated(FederatedConfig { clients, partition, .. }) => Setting::Federated(FederatedConfig {
+        Setting::Federated(FederatedConfig { clients, partition, strategy, .. }) => Setting::Federated(FederatedConfig {
             clients,
             partition,
             clients_per_round: 1,
             rounds: 1,
-            epochs_per_round: 1,
+            epochs_per_round: None,
+            steps_per_round: None,
+            work: None,
+            groups: Vec::new(),
             selection: Choice::new("any"),
-            strategy: Choice::new("any"),
+            // Under most strategies, the orders say everything that a trainer does.
+            strategy: if by_name(strategy.name()).is_none_or(|spec| spec.client.is_plain) { Choice::new("any") } else { strategy },
             evaluate_every: 1,
         }),
         other @ Setting::Distributed(_) => other,
@@ -145,6 +149,7 @@ tasks:
             ("partition: { type: uniform }", "partition: { type: dirichlet, alpha: 0.5 }"),
             ("seeds: [3]", "seeds: [4]"),
             ("batch_size: 64,", "batch_size: 64, drop_last: true,"),
+            ("strategy: { type: FedAvg }", "strategy: { type: Ditto, mu: 0.1 }"),
         ] {
             check(old, new, false);
         }

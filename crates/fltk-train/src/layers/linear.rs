@@ -26,7 +26,11 @@ impl Linear {
         Self { weight: embedding.weight, bias: scope.parameter("bias", &[outputs], bias) }
     }
 
-    pub fn forward(&self, x: &Tensor, pass: &Pass<'_>) -> Result<Tensor, TchError> {
+    /// Computes the outputs. The input is handed out as the features of the batch, until a later layer's takes its place.
+    pub fn forward(&self, x: &Tensor, pass: &mut Pass<'_>) -> Result<Tensor, TchError> {
+        if let Some(features) = &mut pass.features {
+            **features = x.shallow_clone();
+        }
         x.f_linear(pass.tensor(self.weight), Some(pass.tensor(self.bias)))
     }
 }

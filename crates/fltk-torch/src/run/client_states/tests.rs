@@ -1,17 +1,18 @@
-//! Real training with a personal last layer, which a client keeps in files: killed at any step, the run ends with the same bits.
+//! Real training by strategies that keep state on the server, at clients, in files, or both: killed at any step, the run ends with the same
+//! bits.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use std::{
     fs,
     num::NonZeroUsize,
+    ops::Range,
     path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicBool},
 };
 
 use fltk_core::{
-    catalogue::{Choice, Entry},
-    client_terms::ClientTerms,
+    catalogue::Choice,
     experiment::{DatasetConfig, FederatedConfig, NetworkConfig, TrainConfig},
     metrics::Evaluation,
     model_state::ModelState,
@@ -22,8 +23,7 @@ use fltk_data::{Dataset, Locations, load};
 use fltk_fed::{
     client::{ClientTrainer, Evaluator, with_state},
     round::{ClientUpdate, Federation, Record, Setup, TrainOrder},
-    selection,
-    strategy::{self, Spec},
+    strategy::Spec,
     transport::in_process,
 };
 use fltk_records::{
@@ -31,7 +31,7 @@ use fltk_records::{
     history::Unit,
 };
 use fltk_train::{
-    Device, LocalOrder, LocalTrainer, Model, Targets,
+    Device, LocalClient, LocalTrainer, Model, Targets,
     checkpoint::{self, Position},
     losses, parameters_sha256,
 };
@@ -39,23 +39,8 @@ use fltk_train::{
 use super::*;
 
 const SEED: Seed = Seed(7);
-const HEAD: &str = "head";
-/// The last layer of the net: its weight and bias, which are the last of its numbers.
+/// The size of the net's last layer: weight and bias.
 const HEAD_LEN: usize = 84 * 10 + 10;
-
-/// `FedAvg`, whose clients keep a last layer of their own.
-fn personal() -> &'static Spec {
-    let fedavg = strategy::by_name("FedAvg").unwrap();
-    Box::leak(Box::new(Spec {
-        entry: Entry::new("Personal", "A last layer for each client, for a test."),
-        extras: fedavg.extras,
-        keeps: &[HEAD],
-        set_terms: fedavg.set_terms,
-        begin: fedavg.begin,
-        take: fedavg.take,
-        finish: fedavg.finish,
-    }))
-}
 
 fn mini() -> Arc<Dataset> {
     let config = DatasetConfig { name: "fashion-mnist-mini".to_owned(), path: None };
@@ -72,29 +57,22 @@ fn new_model(dataset: &Dataset) -> Model {
     Model::new(&NetworkConfig::named("LeNet5"), Path::new(""), Targets::of(dataset), SEED, Device::Cpu).unwrap()
 }
 
-/// Trains the global model with the client's own last layer.
-struct Personal<'a> {
+/// Trains clients as the strategy has it.
+struct Clients<'a> {
     trainer: LocalTrainer,
+    strategy: &'static Spec,
+    settings: &'a Choice,
     states: &'a FileStates,
     stop: AtomicBool,
 }
 
-impl ClientTrainer for Personal<'_> {
+impl ClientTrainer for Clients<'_> {
     fn train(&mut self, order: &TrainOrder) -> Result<ClientUpdate, BoxError> {
-        with_state(Some(self.states), order, |state| {
-            let mut start = ModelState::clone(&order.state);
-            let head = start.floats.len() - HEAD_LEN;
-            if let Some(own) = state.arrays.get(HEAD) {
-                start.floats[head..].copy_from_slice(own);
-            }
-            let terms = ClientTerms { keeps: Vec::new(), ..ClientTerms::clone(&order.terms) };
+        with_state(Some(self.states), order, |kept| {
             let first = order.client.0 * 32;
             let samples: Vec<u32> = (first..first + 32).collect();
-            let (seed, client, round) = (order.seed, order.client, order.round);
-            let local = LocalOrder { state: &start, samples: &samples, seed, client, round, terms: &terms, stop: &self.stop };
-            let trained = self.trainer.train(&local)?;
-            *state.array(HEAD, HEAD_LEN)? = trained.state.floats[head..].to_vec();
-            Ok(ClientUpdate::answer(order, trained.state, trained.summary, trained.extras))
+            let client = LocalClient { samples: &samples, seed: order.seed, client: order.client, round: order.round, stop: &self.stop };
+            self.strategy.client.carry_out(self.settings, order, kept, &mut |pass| Ok(self.trainer.train(&client, pass)?))
         })
     }
 }
@@ -123,7 +101,7 @@ impl Killed {
 struct Place<'a> {
     folder: &'a Path,
     dataset: &'a Arc<Dataset>,
-    strategy: &'static Spec,
+    settings: &'a Choice,
 }
 
 impl Place<'_> {
@@ -138,30 +116,22 @@ impl Place<'_> {
 
     /// Runs from the newest checkpoint to the end, or until it is killed; returns the digest of the final model.
     fn run(&self, killed: &mut Killed) -> Result<String, String> {
-        let config = FederatedConfig {
-            clients: 6,
-            clients_per_round: 2,
-            rounds: 6,
-            epochs_per_round: 1,
-            partition: Choice::new("uniform"),
-            selection: Choice::new("random"),
-            strategy: Choice::new("Personal"),
-            evaluate_every: 4,
-        };
+        let config = FederatedConfig { strategy: self.settings.clone(), evaluate_every: 4, ..FederatedConfig::new(6, 2, 6) };
         let (mut model, mut from, mut server) = (new_model(self.dataset), Round(0), ServerState::default());
         if let Some(newest) = self.checkpoints().latest(|_| true).unwrap().checkpoint {
             from = Round(checkpoint::restore(&newest.files, &mut model, None).unwrap().completed);
             server = checkpoint::remembered(&newest.files).unwrap();
         }
         let states = self.states(from, &server).map_err(|error| error.to_string())?;
-        let random = selection::by_name("random").unwrap();
         let rates = LearningRates::of(&train_config());
-        let setup = Setup::with(self.strategy, random, config, rates, SEED, vec![32; 6], 2).unwrap();
+        let setup = Setup::new(config, rates, SEED, vec![32; 6], 2).unwrap();
+        let strategy = setup.strategy();
         let federation = Federation::resume(setup, from, Arc::new(model.state().unwrap()), server).unwrap();
         let make = |_: usize| -> Result<Box<dyn ClientTrainer + '_>, BoxError> {
             let loss = losses::find("CrossEntropyLoss")?;
             let trainer = LocalTrainer::new(new_model(self.dataset), Arc::clone(self.dataset), train_config(), loss);
-            Ok(Box::new(Personal { trainer, states: &states, stop: AtomicBool::new(false) }))
+            let (settings, states) = (self.settings, &states);
+            Ok(Box::new(Clients { trainer, strategy, settings, states, stop: AtomicBool::new(false) }))
         };
         let mut observer = |record: &Record| {
             killed.step()?;
@@ -185,7 +155,9 @@ impl Place<'_> {
     /// The paths and contents of all states.
     fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut files = BTreeMap::new();
-        for client in fs::read_dir(self.folder.join("client-state")).unwrap() {
+        // Without states, there is no folder.
+        let Ok(clients) = fs::read_dir(self.folder.join("client-state")) else { return files };
+        for client in clients {
             for file in fs::read_dir(client.unwrap().path()).unwrap() {
                 let path = file.unwrap().path();
                 files.insert(path.strip_prefix(self.folder).unwrap().to_owned(), fs::read(&path).unwrap());
@@ -195,33 +167,53 @@ impl Place<'_> {
     }
 }
 
-#[test]
-fn killed_at_any_step_it_ends_with_the_same_bits_and_states() {
-    let (dataset, strategy) = (mini(), personal());
-    let folder = tempfile::tempdir().unwrap();
-    let undisturbed = Place { folder: folder.path(), dataset: &dataset, strategy };
+/// Runs with these settings, undisturbed and killed at each step of recording.
+fn check(settings: &Choice, num_states: Range<usize>) {
     const PLENTY: usize = 1000;
+    let dataset = &mini();
+    let folder = tempfile::tempdir().unwrap();
+    let undisturbed = Place { folder: folder.path(), dataset, settings };
     let mut counted = Killed { steps_left: PLENTY };
     let expected = undisturbed.run(&mut counted).unwrap();
     let states = undisturbed.files();
-    assert!((4..12).contains(&states.len()), "of 12 states, those that no checkpoint needs are removed: {:?}", states.keys());
+    assert!(num_states.contains(&states.len()), "of 12 states, those that no checkpoint needs are removed: {:?}", states.keys());
 
     for steps_left in 0..PLENTY - counted.steps_left {
         let folder = tempfile::tempdir().unwrap();
-        let place = Place { folder: folder.path(), dataset: &dataset, strategy };
+        let place = Place { folder: folder.path(), dataset, settings };
         assert!(place.run(&mut Killed { steps_left }).unwrap_err().contains("killed"));
-        assert_eq!(place.run(&mut Killed { steps_left: PLENTY }).unwrap(), expected, "killed after {steps_left} steps");
+        assert_eq!(place.run(&mut Killed { steps_left: PLENTY }).unwrap(), expected, "{settings:?} killed after {steps_left} steps");
         // If it was killed while it removed states, some more are left.
         let found = place.files();
-        assert!(states.iter().all(|(path, bytes)| found.get(path) == Some(bytes)), "killed after {steps_left} steps");
+        assert!(states.iter().all(|(path, bytes)| found.get(path) == Some(bytes)), "{settings:?} killed after {steps_left} steps");
     }
 }
 
 #[test]
+fn killed_at_any_step_a_run_with_state_on_the_server_ends_with_the_same_bits() {
+    check(&Choice::new("FedAdam").with("learning_rate", 0.01), 0..1);
+}
+
+#[test]
+fn killed_at_any_step_a_run_with_control_variates_ends_with_the_same_bits_and_states() {
+    check(&Choice::new("SCAFFOLD"), 4..12);
+}
+
+#[test]
+fn killed_at_any_step_a_run_with_contrasts_ends_with_the_same_bits_and_states() {
+    check(&Choice::new("MOON"), 4..12);
+}
+
+#[test]
+fn killed_at_any_step_a_run_with_personal_models_ends_with_the_same_bits_and_states() {
+    check(&Choice::new("Ditto"), 4..12);
+}
+
+#[test]
 fn damaged_foreign_and_missing_states_are_errors_that_name_the_file() {
-    let (dataset, strategy) = (mini(), personal());
+    let (dataset, settings) = (mini(), Choice::new("FedPer"));
     let folder = tempfile::tempdir().unwrap();
-    let place = Place { folder: folder.path(), dataset: &dataset, strategy };
+    let place = Place { folder: folder.path(), dataset: &dataset, settings: &settings };
     // Each of these processes is killed after the next checkpoint, which takes 10 steps, or 11 with the record of round 0.
     while place.checkpoints().list().unwrap().len() < 2 {
         assert!(place.run(&mut Killed { steps_left: 14 }).unwrap_err().contains("killed"));
@@ -233,7 +225,7 @@ fn damaged_foreign_and_missing_states_are_errors_that_name_the_file() {
     let path = |at: usize| states.store.path(of[at].0, of[at].1);
     let load = |at: usize| states.load(of[at].0, of[at].1).map_err(|error| error.to_string());
     let (first, second) = (fs::read(path(0)).unwrap(), fs::read(path(1)).unwrap());
-    assert_eq!(load(0).unwrap().arrays[HEAD].len(), HEAD_LEN);
+    assert_eq!(load(0).unwrap().arrays["personal"].len(), HEAD_LEN);
 
     let mut damaged = first.clone();
     *damaged.last_mut().unwrap() ^= 1;

@@ -1,0 +1,77 @@
+//! Checks of the amounts of local training, and of the groups of clients that have their own.
+
+use super::super::{FederatedConfig, ScheduleUnit, TrainConfig, places::Places, report::Problem};
+use fltk_core::experiment::{ClientGroup, WorkConfig, WorkUnit};
+
+/// Checks that a client's amount of training is said once, is possible, and fits the schedule.
+pub(super) fn check(config: &FederatedConfig, train: &TrainConfig, places: &Places<'_>, problems: &mut Vec<Problem>) {
+    let mut refuse = |path: &str, message: String, hint: &str| {
+        problems.push(Problem::error(places.at(&format!("federated.{path}")).span, message).hint(hint));
+    };
+    let said = [
+        ("epochs_per_round", config.epochs_per_round.is_some()),
+        ("steps_per_round", config.steps_per_round.is_some()),
+        ("work", config.work.is_some()),
+    ];
+    let said: Vec<&str> = said.into_iter().filter(|(_, is_said)| *is_said).map(|(key, _)| key).collect();
+    if let [first, .., last] = said[..] {
+        refuse(last, format!("`{first}` and `{last}` both say how much a client trains"), "keep one of them");
+    }
+    let by_epoch = train.scheduler.is_some_and(|scheduler| scheduler.unit == ScheduleUnit::Epoch);
+    if by_epoch && (config.steps_per_round.is_some() || config.work.is_some()) {
+        let message = "the schedule of the learning rate counts epochs, and clients don't train the same number of them".to_owned();
+        refuse(if config.work.is_some() { "work" } else { "steps_per_round" }, message, "set `unit: round` in `train.scheduler`");
+    }
+    if let Some((key, message, hint)) = config.work.as_ref().and_then(impossible) {
+        refuse(&format!("work.{key}"), message, hint);
+    }
+    let mut earlier: Vec<(u32, u32)> = Vec::new();
+    for (place, group) in config.groups.iter().enumerate() {
+        let path = |key: &str| format!("groups.{place}.{key}");
+        let ranges = group.ranges().unwrap_or_else(|problem| {
+            refuse(&path("clients"), problem, "write numbers and ranges, counted from 0: `clients: 0-9, 15`");
+            Vec::new()
+        });
+        for (first, last) in ranges {
+            if last >= config.clients {
+                let message = format!("there is no client {last}: the last of {} is {}", config.clients, config.clients - 1);
+                refuse(&path("clients"), message, "clients are counted from 0");
+            } else if let Some(both) =
+                earlier.iter().find(|(other, until)| first <= *until && *other <= last).map(|(other, _)| first.max(*other))
+            {
+                refuse(&path("clients"), format!("client {both} is in two groups"), "a client has one group at most");
+            }
+            earlier.push((first, last));
+        }
+        if let ClientGroup { epochs_per_round: None, steps_per_round: None, learning_rate: None, .. } = group {
+            refuse(
+                &path("clients"),
+                "the group has no settings of its own".to_owned(),
+                "add `epochs_per_round`, `steps_per_round` or `learning_rate`",
+            );
+        }
+        if group.epochs_per_round.is_some() && group.steps_per_round.is_some() {
+            refuse(&path("steps_per_round"), "the group has epochs and steps".to_owned(), "keep one of them");
+        }
+    }
+}
+
+/// Returns the setting that makes no sense, why, and a hint.
+fn impossible(work: &WorkConfig) -> Option<(&'static str, String, &'static str)> {
+    let WorkConfig { min, max, mean, deviation, unit, .. } = *work;
+    if min > max {
+        return Some(("max", format!("`max` is {max}, below `min`, which is {min}"), "exchange them"));
+    }
+    if unit == WorkUnit::Steps && (min.0.fract() != 0.0 || max.0.fract() != 0.0) {
+        return Some(("min", "a number of steps is a whole number".to_owned(), "use whole numbers, or `unit: epochs`"));
+    }
+    match (mean, deviation) {
+        (Some(_), None) => {
+            Some(("mean", "`mean` without `deviation`".to_owned(), "give both for a normal distribution, or none for a uniform one"))
+        }
+        (None, Some(_)) => {
+            Some(("deviation", "`deviation` without `mean`".to_owned(), "give both for a normal distribution, or none for a uniform one"))
+        }
+        _ => None,
+    }
+}
