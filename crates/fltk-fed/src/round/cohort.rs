@@ -14,7 +14,7 @@ use fltk_core::{
 use super::{ClientRecord, ClientUpdate, ProtocolError, SettingsDigest, Setup, Timestamp, TrainOrder, samples_of};
 use crate::{
     state_check::check_like,
-    strategy::{Aggregator, CohortFacts, Update},
+    strategy::{Aggregator, Array, CohortFacts, Update},
 };
 
 /// The limit on counts in a client's summary: larger ones are invalid; below it, sums of losses weighted by them can't overflow.
@@ -149,7 +149,7 @@ impl Cohort {
         }
         let array = |problem| Err(ProtocolError::Array { round, client, problem });
         let expected = self.aggregator.num_parameters();
-        for &name in setup.strategy.arrays {
+        for &Array { name, .. } in setup.strategy.arrays {
             match update.arrays.get(name) {
                 None => return array(format!("the array `{name}` is missing")),
                 Some(values) if values.len() != expected => {

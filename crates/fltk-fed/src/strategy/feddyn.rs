@@ -10,7 +10,7 @@ use fltk_core::{
     server_state::{ServerState, WrongLength},
 };
 
-use super::{ClientAnswer, ClientMethod, ClientRound, Gathered, Gathering, Spec, parameters, pseudo_gradient, round_to_f32};
+use super::{ClientAnswer, ClientMethod, ClientRound, Gathered, Gathering, Kept, Spec, parameters, pseudo_gradient, round_to_f32};
 
 const ALPHA: Number = Number::new("alpha", 0.01, "Strength of the regularization.").within(Range::POSITIVE);
 
@@ -34,6 +34,7 @@ const H: &str = "h";
 /// The proximal term acts beside the optimizer's own step, as under [`FedProx`](super::fedprox). Buffers are the means weighted by samples.
 pub static SPEC: Spec = Spec {
     keeps: &[GRADIENT],
+    state: &[Kept::array(H, "The mean over all clients of what they keep, `h`; 0 before the first round.")],
     client: ClientMethod { next_pass, finish: finish_client, personal: None },
     ..Spec::fold(
         StrategyEntry::new(

@@ -12,6 +12,9 @@ use super::{Extra, Gathered, Gathering, Spec, Update, pseudo_gradient};
 const Q: Number =
     Number::new("q", 1.0, "Strength of fairness: clients with a larger loss count more; 0 for none.").within(Range::NOT_NEGATIVE);
 
+/// The meaning of the scalar that clients send.
+const LOSS: &str = "The mean loss of the client's samples under the global model, before training.";
+
 /// The name of the sum of the denominators.
 const DENOMINATOR: &str = "denominator";
 
@@ -30,7 +33,8 @@ const DENOMINATOR: &str = "denominator";
 ///
 /// A client without any loss counts only if q = 0. Buffers are the means weighted by samples.
 pub static SPEC: Spec = Spec {
-    extras: &[Extra { name: INITIAL_LOSS, is_possible: |value, _| value >= 0.0 }],
+    extras: &[Extra { name: INITIAL_LOSS, doc: LOSS, is_possible: |value, _| value >= 0.0 }],
+    uses_client_rate: true,
     ..Spec::fold(
         StrategyEntry::new(
             Entry::new("QFedAvg", "q-FedAvg: clients with a larger loss count more.")

@@ -26,7 +26,13 @@ pub struct Spec {
     /// and returns the next one with its update ([`with_state`](crate::client::with_state)); it refuses names that it doesn't know.
     pub keeps: &'static [&'static str],
     /// The arrays over the elements of all parameters that it wants back from each client, in addition to the model.
-    pub arrays: &'static [&'static str],
+    pub arrays: &'static [Array],
+    /// What it keeps on the server between rounds: all that it leaves in [`ServerState`] after a round.
+    pub state: &'static [Kept],
+    /// True if the next model depends on [`Gathering::client_learning_rate`].
+    pub uses_client_rate: bool,
+    /// True if it withstands clients that send anything. An update that isn't finite is no error for such a rule: it counts as failed.
+    pub is_robust: bool,
     /// Checks that a model has what the strategy needs, such as batch norms.
     pub fits: Fits,
     /// The training at a client: plain training by the round's terms ([`ClientMethod::PLAIN`]), or passes of its own.
@@ -63,13 +69,39 @@ impl Spec {
     #[must_use]
     pub const fn fold(entry: StrategyEntry, take: Take, finish: Finish) -> Self {
         let (client, set_terms, begin): (_, SetTerms, Begin) = (ClientMethod::PLAIN, |_, _, _| (), Gathered::sums);
-        Self { entry, extras: &[], keeps: &[], arrays: &[], fits: |_, _| Ok(()), client, set_terms, begin, take, finish }
+        Self {
+            entry,
+            extras: &[],
+            keeps: &[],
+            arrays: &[],
+            state: &[],
+            uses_client_rate: false,
+            is_robust: false,
+            fits: |_, _| Ok(()),
+            client,
+            set_terms,
+            begin,
+            take,
+            finish,
+        }
     }
 
     /// Creates a strategy that needs all updates at once ([`Gathered::keep`]). It asks clients for nothing but plain training.
     #[must_use]
     pub const fn collect(entry: StrategyEntry, finish: Finish) -> Self {
         Self { begin: Gathered::updates, ..Self::fold(entry, Gathered::keep, finish) }
+    }
+
+    /// Creates a rule that withstands clients that send anything. It needs all updates at once, and nothing but plain training.
+    #[must_use]
+    pub const fn robust(entry: StrategyEntry, finish: Finish) -> Self {
+        Self { is_robust: true, ..Self::collect(entry, finish) }
+    }
+
+    /// Returns the same strategy with what it keeps on the server.
+    #[must_use]
+    pub const fn state(self, state: &'static [Kept]) -> Self {
+        Self { state, ..self }
     }
 
     /// Returns the name in experiment files.
@@ -91,8 +123,44 @@ impl PartialEq for Spec {
 pub struct Extra {
     /// The name of the scalar.
     pub name: &'static str,
+    /// The meaning, in one sentence.
+    pub doc: &'static str,
     /// True if `value` is possible for a client that took this many steps. It is called with finite values only.
     pub is_possible: fn(value: f64, num_steps: u64) -> bool,
+}
+
+/// An array over the elements of all parameters that a client sends back in addition to its model.
+#[derive(Debug)]
+pub struct Array {
+    /// The name of the array.
+    pub name: &'static str,
+    /// The meaning, in one sentence.
+    pub doc: &'static str,
+}
+
+/// A value that a strategy keeps on the server.
+#[derive(Debug)]
+pub struct Kept {
+    /// The name in [`ServerState`].
+    pub name: &'static str,
+    /// The meaning, and the value before the first round, in one sentence.
+    pub doc: &'static str,
+    /// True if it is an array over the elements of all parameters; otherwise it is a scalar.
+    pub is_array: bool,
+}
+
+impl Kept {
+    /// Creates an array over the elements of all parameters.
+    #[must_use]
+    pub const fn array(name: &'static str, doc: &'static str) -> Self {
+        Self { name, doc, is_array: true }
+    }
+
+    /// Creates a scalar.
+    #[must_use]
+    pub const fn scalar(name: &'static str, doc: &'static str) -> Self {
+        Self { name, doc, is_array: false }
+    }
 }
 
 /// The context of a round while its updates are combined.
