@@ -74,6 +74,9 @@ pub enum Command {
     Schema(SchemaArgs),
     /// Show what experiment files can name: nets, data sets, partitions, strategies, selections, optimizers and losses, with their settings.
     Catalogue(CatalogueArgs),
+    /// List and show federated strategies, and apply one to updates that a file gives, to check its arithmetic.
+    #[command(subcommand)]
+    Strategies(StrategiesCommand),
     /// Download the data sets that a configuration needs.
     Extractor(ExtractorArgs),
     /// List, fetch, verify and inspect data sets and their partitions.
@@ -380,6 +383,47 @@ pub struct CatalogueArgs {
     /// Print a page in Markdown.
     #[arg(long, hide = true, conflicts_with = "name")]
     pub markdown: bool,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum StrategiesCommand {
+    /// List all strategies with their publications.
+    List,
+    /// Show a strategy's settings, what it wants of clients and keeps on the server, and a case for `apply` to copy.
+    Show {
+        #[arg(help = names::strategy())]
+        name: String,
+    },
+    /// Compute the next global models from updates, as the server does.
+    Apply(ApplyArgs),
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "\
+A case is a round, or a list of rounds of which each starts from the answer to the one before. Per round:
+  updates               the clients' answers: `values`, a client's model (not its change); `client` (default: its place in the list),
+                        `samples` and `steps` (1 each), and in `extra` what `fltk strategies show NAME` says
+In the first round also:
+  strategy              as in an experiment file, or only its name
+  global                the model that the clients started from: nested lists of numbers by name
+  state                 what the server keeps (default: what it has before the first round)
+  round                 the number of the first round (1)
+  clients               the number of all clients, of which those in `updates` are a part (default: as few as possible)
+In any round:
+  client_learning_rate  that of the clients in this round and the next ones
+
+Tensors whose name ends in `running_mean` or `running_var` are buffers, `num_batches_tracked` is a counter, all others are parameters. \"NaN\", \"Infinity\"
+and \"-Infinity\" are numbers too: the update of a client that sends one counts as failed under robust rules, and is an error under the others.
+
+The answer is a list of `{\"global\": {...}, \"state\": {...}}`, one a round; both can be copied into the next case, with the same bits.
+
+Examples:
+  fltk strategies apply case.json
+  fltk strategies show FedAdam --output json | jq .case | fltk strategies apply - --output json")]
+pub struct ApplyArgs {
+    /// The case (JSON); `-` for standard input.
+    #[arg(value_name = "CASE.json")]
+    pub case: PathBuf,
 }
 
 #[derive(Args, Debug)]
