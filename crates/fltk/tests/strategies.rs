@@ -216,6 +216,9 @@ fn a_client_that_lies_in_statistics_and_samples_moves_nothing_under_robust_rules
             update["values"]["bn.running_mean"] = json!([-1e30, 1e30]);
             update["samples"] = json!(1_u64 << 52);
         }));
+        let mut greedy = robust_case(&strategy, |update| update["samples"] = json!(1_u64 << 53));
+        greedy["updates"][4]["samples"] = json!(1_u64 << 53);
+        assert_eq!(apply(&greedy), honest, "{strategy}");
         let [honest, lied] = [&honest[0]["global"], &lied[0]["global"]];
         for parameter in ["weight", "bias"] {
             assert_eq!(lied[parameter], honest[parameter], "{strategy}");
@@ -246,6 +249,8 @@ fn an_update_that_is_not_finite_counts_as_failed_under_robust_rules() {
             }
         }
     }
+    let output = apply_text(&robust_case(&json!("Median"), |update| update["values"]["bias"] = json!(["NaN"])).to_string());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("round 1: client 3 failed: its update isn't finite"));
     let case = robust_case(&json!("FedAvg"), |update| update["values"]["bias"] = json!(["NaN"]));
     let said = refusal(&case.to_string());
     assert!(said.contains("standard input: updates[3].values.bias: client 3 sends NaN, which isn't finite"), "{said}");
@@ -448,4 +453,17 @@ fn files_that_cannot_be_cases_are_refused() {
     refused("huge.json", "more bytes than such a file may have");
     assert!(Path::new("/dev/zero").exists());
     refused("/dev/zero", "not a file");
+}
+
+#[test]
+fn the_page_about_strategies_has_all_of_them_and_its_example_holds() {
+    let page = fs::read_to_string(common::repository().join("docs/strategies.md")).unwrap();
+    let rows: String = page.lines().filter(|line| line.starts_with("| `")).collect();
+    for name in fltk::catalogues().strategies.names() {
+        assert!(rows.contains(&format!("`{name}`")), "docs/strategies.md says nothing about `{name}`");
+    }
+    let blocks: Vec<Value> =
+        page.split("```json\n").skip(1).map(|rest| serde_json::from_str(rest.split("```").next().unwrap()).unwrap()).collect();
+    let [case, answers] = blocks.as_slice() else { panic!("{blocks:?}") };
+    assert_eq!(&json!(apply(case)), answers);
 }

@@ -89,8 +89,18 @@ impl Answer {
                 Kept::Scalar(value) => drop(table.add_row([(*name).to_owned(), "[]".to_owned(), String::new(), value.to_string()])),
             }
         }
-        let failed: String = self.failed.iter().map(|client| format!("\nclient {client} failed: its update isn't finite")).collect();
+        let failed: String = self.failures().map(|failure| format!("\n{failure}")).collect();
         format!("round {}{failed}\n{table}", self.round)
+    }
+
+    /// Returns the round.
+    pub fn round(&self) -> Round {
+        self.round
+    }
+
+    /// Returns what became of clients that failed, in words.
+    pub fn failures(&self) -> impl Iterator<Item = String> {
+        self.failed.iter().map(|client| format!("client {client} failed: its update isn't finite"))
     }
 }
 

@@ -22,6 +22,9 @@ pub fn run(cli: &Cli, args: &ApplyArgs) -> anyhow::Result<()> {
     let case = parse(&source).or_exit(Exit::Experiment)?;
     let answers = rounds::play(case, &source.name).or_exit(Exit::Experiment)?;
     if cli.output == Output::Json {
+        for answer in &answers {
+            answer.failures().for_each(|failure| tracing::warn!("round {}: {failure}", answer.round()));
+        }
         return output::json(&answers);
     }
     let tables: Vec<String> = answers.iter().map(Answer::to_text).collect();

@@ -81,10 +81,14 @@ impl Place {
         Self { path: format!("{}[{index}]", self.path), file: self.file.clone() }
     }
 
+    /// Returns the file and the path in it.
+    fn name(&self) -> String {
+        if self.path.is_empty() { self.file.clone() } else { format!("{}: {}", self.file, self.path) }
+    }
+
     /// Returns the message about this place.
     fn says(&self, message: impl fmt::Display) -> String {
-        let between = if self.path.is_empty() { "" } else { ": " };
-        format!("{}: {}{between}{message}", self.file, self.path)
+        format!("{}: {message}", self.name())
     }
 }
 
@@ -105,7 +109,7 @@ impl Server {
     fn begin(round: &mut RoundText, at: &Place, needed: u64) -> anyhow::Result<Self> {
         let text = round.strategy.take().with_context(|| at.says("`strategy` is missing\nhint: \"strategy\": \"FedAvg\", for example"))?;
         let place = at.key("strategy");
-        let settings = parse_strategy(&text.0, &place.says(""), crate::catalogues())
+        let settings = parse_strategy(&text.0, &place.name(), crate::catalogues())
             .map_err(|report| anyhow::Error::msg(report.render(output::color_stderr())))?
             .with_newest_defaults();
         let strategy = strategy::by_name(settings.name()).with_context(|| place.says("there is no such strategy"))?;
@@ -143,7 +147,7 @@ impl Server {
             bail!("{}", at.says(format!("{message}\nhint: that of the clients in this round, such as \"client_learning_rate\": 0.1")));
         }
         let (updates, failed) = self.updates(text.updates, &at.key("updates"))?;
-        let total_samples = updates.iter().map(|update| update.samples).sum();
+        let total_samples = updates.iter().fold(0_u64, |sum, update| sum.saturating_add(update.samples));
         // A strategy that reads the rate has one, as just checked.
         let client_learning_rate = self.client_rate.unwrap_or(1.0);
         let facts = CohortFacts { total_samples, client_learning_rate, num_clients: self.num_clients };
@@ -192,7 +196,8 @@ impl Server {
             bail!("{}", at.says(format!("{message}\nhint: {hint}{separator}{note}")));
         }
         let total = updates.iter().fold(0_u64, |sum, update| sum.saturating_add(update.samples));
-        ensure!(total <= WHOLE_MAX, at.says("the clients hold more than 2^53 samples in total"));
+        // Under a robust rule samples don't weigh, so that clients which claim too many stop nothing.
+        ensure!(self.strategy.is_robust || total <= WHOLE_MAX, at.says("the clients hold more than 2^53 samples in total"));
         Ok((updates, failed))
     }
 
