@@ -1,6 +1,6 @@
 //! The text of a case as plain values. What they mean together is decided in [`rounds`](super::rounds).
 
-use std::fmt;
+use std::{fmt, marker::PhantomData};
 
 use serde::{
     Deserialize, Deserializer,
@@ -24,6 +24,7 @@ pub struct Case {
 pub struct RoundText {
     pub strategy: Option<StrategyText>,
     pub global: Option<Model>,
+    #[serde(deserialize_with = "objects")]
     pub updates: Vec<UpdateText>,
     pub state: Option<State>,
     pub client_learning_rate: Option<Scalar>,
@@ -84,8 +85,11 @@ impl<'de> Deserialize<'de> for Case {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Case, A::Error> {
-                let rounds: Result<Vec<RoundText>, _> = std::iter::from_fn(|| list.next_element().transpose()).collect();
-                Ok(Case { rounds: rounds?, is_list: true })
+                let mut rounds = Vec::new();
+                while let Some(Object(round)) = list.next_element()? {
+                    rounds.push(round);
+                }
+                Ok(Case { rounds, is_list: true })
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Case, A::Error> {
@@ -94,6 +98,32 @@ impl<'de> Deserialize<'de> for Case {
         }
         deserializer.deserialize_any(Rounds)
     }
+}
+
+/// A value that is written as an object. By itself, serde reads a list of its values too.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Keys<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Keys<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+        deserializer.deserialize_any(Keys(PhantomData)).map(Self)
+    }
+}
+
+fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    let objects = Vec::<Object<T>>::deserialize(deserializer)?;
+    Ok(objects.into_iter().map(|Object(value)| value).collect())
 }
 
 impl<'de> Deserialize<'de> for StrategyText {
