@@ -400,22 +400,28 @@ pub enum StrategiesCommand {
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
-A case is a round, or a list of rounds of which each starts from the answer to the one before. Per round:
-  updates               the clients' answers: `values`, a client's model (not its change); `client` (default: its place in the list),
-                        `samples` and `steps` (1 each), and in `extra` what `fltk strategies show NAME` says
+A case is a round, or a list of rounds of which each starts from the answer to the one before:
+  updates       the clients' answers, a list of
+    values        the client's model (not its change): nested lists of numbers, by name
+    client        its number (default: its place in the list)
+    samples       those that it holds (1)
+    steps         those that it took (1)
+    extra         what `fltk strategies show NAME` says
+  client_learning_rate
+                that of the clients, in this round and the next ones
 In the first round also:
-  strategy              as in an experiment file, or only its name
-  global                the model that the clients started from: nested lists of numbers by name
-  state                 what the server keeps (default: what it has before the first round)
-  round                 the number of the first round (1)
-  clients               the number of all clients, of which those in `updates` are a part (default: as few as possible)
-In any round:
-  client_learning_rate  that of the clients in this round and the next ones
+  strategy      as in an experiment file, or only its name
+  global        the model that the clients started from
+  state         what the server keeps (default: what it has before the first round)
+  round         the number of the first round (1)
+  clients       the number of all clients (default: as few as the updates need)
 
-Tensors whose name ends in `running_mean` or `running_var` are buffers, `num_batches_tracked` is a counter, all others are parameters. \"NaN\", \"Infinity\"
-and \"-Infinity\" are numbers too: the update of a client that sends one counts as failed under robust rules, and is an error under the others.
+A name that ends in `running_mean` or `running_var` is a buffer's, `num_batches_tracked` is a
+counter, all others are parameters. \"NaN\", \"Infinity\" and \"-Infinity\" are numbers too: under
+robust rules an update with one counts as failed, and under the others it is an error.
 
-The answer is a list of `{\"global\": {...}, \"state\": {...}}`, one a round; both can be copied into the next case, with the same bits.
+The answer is a list of `{\"global\": {...}, \"state\": {...}}`, one a round. Both can be copied into
+the next case, with the same bits.
 
 Examples:
   fltk strategies apply case.json

@@ -415,7 +415,10 @@ fn wrong_cases_are_refused_with_their_place() {
 
     // Settings, as in an experiment file.
     check(&round("\"FedAvgg\"", fine, ""), &["standard input: strategy", "did you mean `FedAvg`"]);
-    check(&round(r#"{ "type": "FedAdam", "tao": 1 }"#, fine, ""), &["standard input: strategy:1:19", "`tao` isn't a key", "known here: `type`"]);
+    check(
+        &round(r#"{ "type": "FedAdam", "tao": 1 }"#, fine, ""),
+        &["standard input: strategy:1:19", "`tao` isn't a key", "known here: `type`"],
+    );
     check(&round(r#"{ "type": "FedAdam", "tau": 0 }"#, fine, ""), &["`tau` must be above 0"]);
     check(&round(r#"{ "type": "FedAdam", "tau": 1, "tau": 2 }"#, fine, ""), &["this setting is there twice"]);
     check(&round(r#"{ "type": "MultiKrum" }"#, fine, ""), &["`m`"]);

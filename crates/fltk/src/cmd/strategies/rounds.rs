@@ -25,7 +25,7 @@ use super::{
 };
 use crate::output;
 
-/// The limit on updates of a round. Bulyan's time grows with their cube: at a thousand it is a minute.
+/// The limit on updates of a round. Bulyan's time grows with their cube: for a thousand it is ten seconds.
 const UPDATES_MAX: usize = 1000;
 
 /// The limit on characters of a name in a message.
