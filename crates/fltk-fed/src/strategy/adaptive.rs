@@ -23,7 +23,7 @@ pub(super) const FLAVOR: Word = Word::new(
      from 0, and for FedAdam with a correction by the exponent `round + 1`.",
 );
 
-/// What the server keeps.
+/// The arrays that the server keeps.
 pub(super) const STATE: &[Kept] = &[
     Kept::array("m", "The first moment of the mean changes; 0 before the first round."),
     Kept::array("v", "The second moment; before the first round `tau^2`, or 0 with `flavor: flower`."),

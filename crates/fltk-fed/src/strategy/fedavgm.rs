@@ -12,7 +12,7 @@ use super::{Gathered, Gathering, Kept, Spec, pseudo_gradient};
 const LEARNING_RATE: Number = pseudo_gradient::learning_rate(1.0);
 const MOMENTUM: Number = Number::new("momentum", 0.9, "Momentum of the server, `beta`; 0 for none.").within(Range::BELOW_ONE);
 
-/// What the server keeps.
+/// The array that the server keeps.
 const VELOCITY: &str = "velocity";
 
 /// Momentum on the mean change of the clients:

@@ -27,7 +27,7 @@ pub struct Spec {
     pub keeps: &'static [&'static str],
     /// The arrays over the elements of all parameters that it wants back from each client, in addition to the model.
     pub arrays: &'static [Array],
-    /// What it keeps on the server between rounds: all that it leaves in [`ServerState`] after a round.
+    /// The values that it keeps on the server between rounds: all that it leaves in [`ServerState`] after a round.
     pub state: &'static [Kept],
     /// True if the next model depends on [`Gathering::client_learning_rate`].
     pub uses_client_rate: bool,

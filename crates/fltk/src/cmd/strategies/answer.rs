@@ -27,11 +27,11 @@ pub struct Answer {
     failed: Vec<ClientId>,
     before: Arc<ModelState>,
     global: Arc<ModelState>,
-    /// What the strategy keeps, in the order of its list.
+    /// The values that the strategy keeps, in the order of its list.
     state: Vec<(&'static str, Kept)>,
 }
 
-/// What a strategy keeps.
+/// A value that a strategy keeps.
 enum Kept {
     Array(Vec<f64>),
     Scalar(f64),

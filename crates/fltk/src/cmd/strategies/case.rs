@@ -51,11 +51,11 @@ pub struct StrategyText(pub String);
 #[derive(Debug)]
 pub struct Model(pub Tensors);
 
-/// What a client sends in addition to its model; arrays are f32.
+/// The values that a client sends in addition to its model; arrays are f32.
 #[derive(Debug)]
 pub struct Extra(pub Vec<(String, Value)>);
 
-/// What the server keeps; arrays are f64.
+/// The values that the server keeps; arrays are f64.
 #[derive(Debug)]
 pub struct State(pub Vec<(String, Value)>);
 

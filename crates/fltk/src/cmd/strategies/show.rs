@@ -18,11 +18,11 @@ struct Shown {
     doc: &'static str,
     paper: &'static str,
     parameters: Vec<Setting>,
-    /// What it wants in `extra` of an update.
+    /// The values that it wants in `extra` of an update.
     extra: Vec<Named>,
-    /// What it keeps on the server, `state`.
+    /// The values that it keeps on the server, `state`.
     state: Vec<Named>,
-    /// What each client keeps for itself.
+    /// The names of the values that each client keeps for itself.
     keeps: &'static [&'static str],
     uses_client_learning_rate: bool,
     is_robust: bool,
