@@ -1,4 +1,4 @@
-//! Blocks of an experiment file as values on the command line: the same keys, checks and defaults.
+//! Blocks of an experiment file as values elsewhere, such as on the command line: the same keys, checks and defaults.
 
 use super::{Report, SourceFile, check::check_entry, experiment_schema, parse::or_unreadable, places::Places, shape, tree};
 use fltk_core::catalogue::{Catalogue, Catalogues, Choice, Entry};
@@ -17,6 +17,14 @@ pub fn parse_partition(text: &str, catalogues: &Catalogues) -> Result<Choice, Re
 /// Every problem in the text.
 pub fn parse_optimizer(text: &str, catalogues: &Catalogues) -> Result<Choice, Report> {
     parse(text, "--optimizer", &catalogues.optimizers, catalogues)
+}
+
+/// Returns the strategy that `text` describes, in YAML or JSON, as under `strategy` in an experiment file. `name` is the name of the text in reports.
+///
+/// # Errors
+/// Every problem in the text.
+pub fn parse_strategy(text: &str, name: &str, catalogues: &Catalogues) -> Result<Choice, Report> {
+    parse(text, name, &catalogues.strategies, catalogues)
 }
 
 /// Parses a block. `flag` is the name of the text in reports.

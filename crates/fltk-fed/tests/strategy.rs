@@ -23,7 +23,7 @@ use support::{NOW, RATES, SEED, answer, bits, config, dummy, final_state, run_in
 /// Momentum on the server, on the plain mean of the clients' changes. It asks for half the learning rate, for one more local step in every
 /// round, and for the number of steps in return. It keeps all updates until the round is complete.
 static MOMENTUM: Spec = Spec {
-    extras: &[Extra { name: "num_steps", is_possible: |value, num_steps| value == num_steps as f64 }],
+    extras: &[Extra { name: "num_steps", doc: "", is_possible: |value, num_steps| value == num_steps as f64 }],
     set_terms: |_, server, terms| {
         terms.learning_rate *= 0.5;
         terms.work = LocalWork::Steps(1 + server.scalars.get("rounds").map_or(0, |&rounds| rounds as u64));

@@ -3,6 +3,7 @@
 mod names;
 #[cfg(feature = "web")]
 mod records;
+mod strategies;
 
 use std::path::PathBuf;
 
@@ -11,6 +12,7 @@ use fltk_data::partition::CLIENTS_MAX;
 
 #[cfg(feature = "web")]
 pub use self::records::{ExtractArgs, ServeArgs, ThroughArgs};
+pub use self::strategies::{ApplyArgs, StrategiesCommand};
 use crate::log::LogFormat;
 
 /// Streams of distributed and federated training jobs, with records that can be trusted.
@@ -74,6 +76,9 @@ pub enum Command {
     Schema(SchemaArgs),
     /// Show what experiment files can name: nets, data sets, partitions, strategies, selections, optimizers and losses, with their settings.
     Catalogue(CatalogueArgs),
+    /// List and show federated strategies, and apply one to updates that a file gives, to check its arithmetic.
+    #[command(subcommand)]
+    Strategies(StrategiesCommand),
     /// Download the data sets that a configuration needs.
     Extractor(ExtractorArgs),
     /// List, fetch, verify and inspect data sets and their partitions.

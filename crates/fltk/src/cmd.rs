@@ -19,6 +19,7 @@ mod runs;
 mod schema;
 #[cfg(feature = "web")]
 mod serve;
+mod strategies;
 mod validate;
 
 use crate::{
@@ -42,6 +43,7 @@ pub fn dispatch(cli: &Cli, engine: Engine) -> anyhow::Result<()> {
         Command::Convert(args) => convert::run(args),
         Command::Schema(args) => schema::run(args),
         Command::Catalogue(args) => catalogue::run(cli, args),
+        Command::Strategies(command) => strategies::run(cli, command),
         Command::Extractor(args) => extractor::run(cli, args),
         Command::Data(command) => data::run(cli, command),
         Command::Nets(command) => engine.compute(cli, Computation::Nets(command)),

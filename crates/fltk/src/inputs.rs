@@ -58,12 +58,33 @@ fn read_text(path: &Path, bytes_max: u64) -> anyhow::Result<SourceFile> {
         let kind = std::fs::metadata(path)?.file_type();
         let is_pipe = kind.is_fifo() && ["/dev/stdin", "/dev/fd", "/proc/self/fd"].iter().any(|open| path.starts_with(open));
         anyhow::ensure!(kind.is_file() || is_pipe, "it is not a file");
-        let mut bytes = Vec::new();
-        std::fs::File::open(path)?.take(bytes_max + 1).read_to_end(&mut bytes)?;
-        anyhow::ensure!(bytes.len() as u64 <= bytes_max, "it has more bytes than such a file may have ({bytes_max})");
-        Ok(SourceFile::from_bytes(path.display().to_string(), bytes)?)
+        limited(&mut std::fs::File::open(path)?, &path.display().to_string(), bytes_max)
     };
     read().with_context(|| format!("can't read `{}`", path.display())).or_exit(Exit::Experiment)
+}
+
+/// The maximum size of a case of `fltk strategies apply`, in bytes: a few models of a million parameters.
+const CASE_SIZE_MAX: u64 = 64 << 20;
+
+/// Reads the text of a case of `fltk strategies apply`; `-` is standard input.
+///
+/// # Errors
+/// If it can't be read, is larger than `CASE_SIZE_MAX` or isn't UTF-8.
+pub fn read_case(path: &Path) -> anyhow::Result<SourceFile> {
+    if path != Path::new("-") {
+        return read_text(path, CASE_SIZE_MAX);
+    }
+    let name = "standard input";
+    let read = || limited(&mut std::io::stdin().lock(), name, CASE_SIZE_MAX);
+    read().with_context(|| format!("can't read {name}")).or_exit(Exit::Experiment)
+}
+
+/// Reads the text of `input`, which has no more than `bytes_max` bytes.
+fn limited(input: &mut dyn std::io::Read, name: &str, bytes_max: u64) -> anyhow::Result<SourceFile> {
+    let mut bytes = Vec::new();
+    input.take(bytes_max + 1).read_to_end(&mut bytes)?;
+    anyhow::ensure!(bytes.len() as u64 <= bytes_max, "it has more bytes than such a file may have ({bytes_max})");
+    Ok(SourceFile::from_bytes(name.to_owned(), bytes)?)
 }
 
 /// Returns true if `path` is a pipe, which can be read only once.

@@ -43,12 +43,14 @@ fn help_lists_the_entries_of_the_catalogues() {
     let nets: Vec<&str> = catalogues.nets.iter().map(|entry| entry.as_ref().name).collect();
     let datasets: Vec<&str> = catalogues.datasets.iter().map(|entry| entry.as_ref().name).collect();
     let partitioners: Vec<&str> = catalogues.partitioners.iter().map(|entry| entry.as_ref().name).collect();
+    let strategies: Vec<&str> = catalogues.strategies.names().collect();
     let optimizers: Vec<&str> = catalogues.optimizers.iter().map(|entry| entry.name).collect();
-    let commands: [(&[&str], &[&str]); 6] = [
+    let commands: [(&[&str], &[&str]); 7] = [
         (&["nets", "show"], &nets),
         (&["data", "fetch"], &datasets),
         (&["data", "verify"], &datasets),
         (&["data", "show"], &[datasets.as_slice(), &partitioners].concat()),
+        (&["strategies", "show"], &strategies),
         (&["parity"], &[nets.as_slice(), &optimizers].concat()),
         (&["catalogue"], &["net", "dataset", "partition", "strategy", "selection", "optimizer", "loss"]),
     ];

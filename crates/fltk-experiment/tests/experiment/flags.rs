@@ -2,7 +2,7 @@
 
 use fltk_catalogue::catalogues;
 use fltk_core::catalogue::Choice;
-use fltk_experiment::{Report, parse_optimizer, parse_partition};
+use fltk_experiment::{Report, parse_optimizer, parse_partition, parse_strategy};
 
 #[test]
 fn flags_read_blocks_like_files() {
@@ -29,6 +29,9 @@ fn misspelled_flags_are_explained() {
     check(parse_partition("{type: dirichlett, alpha: 0.5}", catalogues()), &["--partition:1:8", "did you mean `dirichlet`"]);
     check(parse_partition("{type: dirichlet, alpha: 0}", catalogues()), &["--partition:1:26", "`alpha` must be at least 0.001, not `0`"]);
     check(parse_optimizer("{type: SGD}", catalogues()), &["--optimizer:1:1", "learning_rate"]);
+    let strategy = |text| parse_strategy(text, "case.json: strategy", catalogues());
+    check(strategy(r#"{"type":"FedAvgM","momentun":0.5}"#), &["case.json: strategy:1:19", "did you mean `momentum`"]);
+    check(strategy(r#"{"type":"FedAvgM","momentum":1}"#), &["case.json: strategy:1:30", "below 1"]);
     // Two settings that are wrong only together.
     let nesterov = "{type: SGD, learning_rate: 1, nesterov: true}";
     check(parse_optimizer(nesterov, catalogues()), &["--optimizer:1:41", "needs a `momentum` above 0", "hint: "]);

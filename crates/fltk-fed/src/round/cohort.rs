@@ -14,7 +14,7 @@ use fltk_core::{
 use super::{ClientRecord, ClientUpdate, ProtocolError, SettingsDigest, Setup, Timestamp, TrainOrder, samples_of};
 use crate::{
     state_check::check_like,
-    strategy::{Aggregator, CohortFacts, Update},
+    strategy::{Aggregator, Array, CohortFacts, Update},
 };
 
 /// The limit on counts in a client's summary: larger ones are invalid; below it, sums of losses weighted by them can't overflow.
@@ -52,7 +52,7 @@ impl Cohort {
         let members = setup.selection.cohort(&setup.config.selection, setup.seed, round, &setup.eligible, amount);
         let total_samples = members.iter().map(|&client| samples_of(&setup.samples, client)).sum();
         let terms = Arc::new(setup.terms(round, server));
-        let facts = CohortFacts { total_samples, client_learning_rate: terms.learning_rate, num_clients: setup.config.clients };
+        let facts = CohortFacts { total_samples, num_clients: setup.config.clients };
         let aggregator = Aggregator::new(setup.strategy, &setup.config.strategy, round, Arc::clone(&global), facts);
         Self {
             round,
@@ -150,7 +150,7 @@ impl Cohort {
         }
         let array = |problem| Err(ProtocolError::Array { round, client, problem });
         let expected = self.aggregator.num_parameters();
-        for &name in setup.strategy.arrays {
+        for &Array { name, .. } in setup.strategy.arrays {
             match update.arrays.get(name) {
                 None => return array(format!("the array `{name}` is missing")),
                 Some(values) if values.len() != expected => {
@@ -174,8 +174,8 @@ impl Cohort {
         }
         let mut records = Vec::new();
         while let Some(ClientUpdate { round, client, state, train, extras, arrays, seconds }) = self.early.remove(&self.num_folded) {
-            let samples = samples_of(&setup.samples, client);
-            self.aggregator.take(Update { client, state, samples, steps: train.num_steps, extras, arrays });
+            let (samples, learning_rate) = (samples_of(&setup.samples, client), self.terms[self.num_folded].learning_rate);
+            self.aggregator.take(Update { client, state, samples, steps: train.num_steps, learning_rate, extras, arrays });
             self.num_samples = self.num_samples.saturating_add(train.num_samples);
             self.num_steps = self.num_steps.saturating_add(train.num_steps);
             self.loss_sum += train.loss.unwrap_or(0.0) * as_f64(train.num_samples);

@@ -6,7 +6,7 @@ use fltk_core::{
     server_state::{ServerState, WrongLength},
 };
 
-use super::{Gathered, Gathering, pseudo_gradient};
+use super::{Gathered, Gathering, Kept, pseudo_gradient};
 
 /// The publication.
 pub(super) const PAPER: &str = "Reddi et al., Adaptive Federated Optimization, 2021, arXiv:2003.00295, algorithm 2";
@@ -22,6 +22,12 @@ pub(super) const FLAVOR: Word = Word::new(
     "`paper`: the second moment is `tau^2` before the first round, and no moment is corrected for its start. `flower`: as Flower computes, \
      from 0, and for FedAdam with a correction by the exponent `round + 1`.",
 );
+
+/// The arrays that the server keeps.
+pub(super) const STATE: &[Kept] = &[
+    Kept::array("m", "The first moment of the mean changes; 0 before the first round."),
+    Kept::array("v", "The second moment; before the first round `tau^2`, or 0 with `flavor: flower`."),
+];
 
 /// Returns the decay rates as a parameter with these defaults.
 pub(super) const fn betas(default: &'static [f64; 2], doc: &'static str) -> Numbers<2> {

@@ -19,7 +19,7 @@ use super::{Gathered, Gathering, Spec, Update, robust};
 ///
 /// With f = 1 and clients at 0, 1, 2, 3, 4, 5 and 100, theta is 5: 2 is taken first (score 10 with 4 neighbors), then 3 (9 with 3), 1 (10
 /// with 2), 4 (1 with 1) and 0 (25 with 1). Their median is 2, and the 3 values nearest to it are 1, 2 and 3: w' = 2.
-pub static SPEC: Spec = Spec::collect(
+pub static SPEC: Spec = Spec::robust(
     StrategyEntry::new(
         Entry::new("Bulyan", "Krum, repeated, and a trimmed mean of the models that it took; robust.")
             .paper("El Mhamdi et al., The Hidden Vulnerability of Distributed Learning in Byzantium, 2018, arXiv:1802.07927")

@@ -105,13 +105,13 @@ impl Run {
         let total = answers.iter().map(|answer| answer.samples).sum();
         let (round, global) = (Round(self.round), Arc::clone(&self.model));
         let num_clients = self.num_clients.max(u32::try_from(answers.len()).unwrap());
-        let facts = CohortFacts { total_samples: total, client_learning_rate: CLIENT_RATE, num_clients };
+        let facts = CohortFacts { total_samples: total, num_clients };
         let mut aggregator = Aggregator::new(self.strategy, &self.settings, round, global, facts);
         for (client, answer) in (0..).zip(answers) {
             let floats = answer.parameters.iter().copied().chain([answer.buffer]).collect();
             let state = ModelState { layout: Arc::clone(&self.model.layout), floats, counters: Vec::new() };
             let Answer { samples, steps, extras, arrays, .. } = answer.clone();
-            aggregator.take(Update { client: ClientId(client), state, samples, steps, extras, arrays });
+            aggregator.take(Update { client: ClientId(client), state, samples, steps, learning_rate: CLIENT_RATE, extras, arrays });
         }
         self.model = Arc::new(aggregator.finish(&mut self.server).unwrap());
         self.model.floats.split_last().unwrap().1.to_vec()

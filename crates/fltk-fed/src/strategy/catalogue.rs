@@ -47,3 +47,33 @@ pub fn by_name(name: &str) -> Option<&'static Spec> {
 pub fn entries() -> Vec<&'static StrategyEntry> {
     CATALOGUE.iter().map(|strategy| &strategy.entry).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use fltk_core::catalogue::{Choice, Preset};
+
+    use super::*;
+    use crate::strategy::by_hand::{Answer, Run, client};
+
+    #[test]
+    fn what_is_left_on_the_server_is_what_is_listed() {
+        for strategy in CATALOGUE {
+            let required = strategy.entry.entry.parameters.iter().filter(|parameter| parameter.preset == Preset::Required);
+            let settings = required.fold(Choice::new(strategy.name()), |settings, parameter| settings.with(parameter.name, 1));
+            let mut run = Run::new(strategy, settings, &[0.0, 1.0]);
+            let answer = |value: f32| -> Answer {
+                let answer = strategy.extras.iter().fold(client(&[value, -value]), |answer, extra| answer.extra(extra.name, 1.0));
+                strategy.arrays.iter().fold(answer, |answer, array| answer.array(array.name, &[value, 0.5]))
+            };
+            let answers: Vec<Answer> = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0].map(answer).to_vec();
+            run.round(&answers);
+            run.round(&answers);
+            let arrays = run.server.arrays.keys().map(|name| (name.as_str(), true));
+            let left: BTreeMap<&str, bool> = arrays.chain(run.server.scalars.keys().map(|name| (name.as_str(), false))).collect();
+            let listed: BTreeMap<&str, bool> = strategy.state.iter().map(|kept| (kept.name, kept.is_array)).collect();
+            assert_eq!(left, listed, "{}", strategy.name());
+        }
+    }
+}

@@ -7,10 +7,13 @@ use fltk_core::{
     server_state::{ServerState, WrongLength},
 };
 
-use super::{Gathered, Gathering, Spec, pseudo_gradient};
+use super::{Gathered, Gathering, Kept, Spec, pseudo_gradient};
 
 const LEARNING_RATE: Number = pseudo_gradient::learning_rate(1.0);
 const MOMENTUM: Number = Number::new("momentum", 0.9, "Momentum of the server, `beta`; 0 for none.").within(Range::BELOW_ONE);
+
+/// The array that the server keeps.
+const VELOCITY: &str = "velocity";
 
 /// Momentum on the mean change of the clients:
 ///
@@ -33,11 +36,12 @@ pub static SPEC: Spec = Spec::fold(
     ),
     pseudo_gradient::take,
     finish,
-);
+)
+.state(&[Kept::array(VELOCITY, "The sum of earlier mean changes, `v`; 0 before the first round.")]);
 
 fn finish(round: &Gathering<'_>, gathered: Gathered, server: &mut ServerState) -> Result<ModelState, WrongLength> {
     let (rate, momentum) = (LEARNING_RATE.of(round.config), MOMENTUM.of(round.config));
-    let velocity = server.array("velocity", round.num_parameters())?;
+    let velocity = server.array(VELOCITY, round.num_parameters())?;
     for (velocity, change) in velocity.iter_mut().zip(pseudo_gradient::mean(round, &gathered)) {
         *velocity = momentum * *velocity + change;
     }

@@ -10,7 +10,7 @@ use fltk_core::{
     server_state::{ServerState, WrongLength},
 };
 
-use super::{ClientAnswer, ClientMethod, ClientRound, Gathered, Gathering, Spec, parameters, pseudo_gradient, round_to_f32};
+use super::{ClientAnswer, ClientMethod, ClientRound, Gathered, Gathering, Kept, Spec, parameters, pseudo_gradient, round_to_f32};
 
 const ALPHA: Number = Number::new("alpha", 0.01, "Strength of the regularization.").within(Range::POSITIVE);
 
@@ -35,6 +35,7 @@ const H: &str = "h";
 pub static SPEC: Spec = Spec {
     keeps: &[GRADIENT],
     client: ClientMethod::new(next_pass, finish_client),
+    state: &[Kept::array(H, "The mean over all clients of what they keep, `h`; 0 before the first round.")],
     ..Spec::fold(
         StrategyEntry::new(
             Entry::new("FedDyn", "Dynamic regularization, which aligns the clients' optima with that of all data.")

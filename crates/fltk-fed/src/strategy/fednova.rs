@@ -12,6 +12,9 @@ use fltk_core::{
 
 use super::{Extra, Gathered, Gathering, Spec, Update, round_to_f32};
 
+/// The meaning of the scalar that clients send.
+const STEPS: &str = "The sum of the weights of the client's steps in its change, `a_i`: the number of steps for plain SGD.";
+
 /// The name of the sum `sum_i p_i a_i`.
 const EFFECTIVE_STEPS: &str = "effective_steps";
 
@@ -26,7 +29,7 @@ const EFFECTIVE_STEPS: &str = "effective_steps";
 /// A client that took no step has `a_i = 0` and no `d_i`: it adds nothing to either sum. Buffers don't result from gradient steps, so they
 /// are averaged as in [`FedAvg`](super::fedavg).
 pub static SPEC: Spec = Spec {
-    extras: &[Extra { name: NORMALIZER, is_possible: |value, num_steps| value >= 0.0 && (value > 0.0) == (num_steps > 0) }],
+    extras: &[Extra { name: NORMALIZER, doc: STEPS, is_possible: |value, num_steps| value >= 0.0 && (value > 0.0) == (num_steps > 0) }],
     ..Spec::fold(
         StrategyEntry::new(Entry::new("FedNova", "Normalized averaging, which allows for different numbers of local steps.").paper(
             "Wang et al., Tackling the Objective Inconsistency Problem in Heterogeneous Federated Optimization, 2020, arXiv:2007.07481",

@@ -31,7 +31,8 @@ pub static SPEC: Spec = Spec::fold(
     ])),
     pseudo_gradient::take,
     finish,
-);
+)
+.state(adaptive::STATE);
 
 fn finish(round: &Gathering<'_>, gathered: Gathered, server: &mut ServerState) -> Result<ModelState, WrongLength> {
     let [beta1, beta2] = BETAS.of(round.config);

@@ -30,7 +30,7 @@ const TOLERANCE: f64 = 1e-10;
 ///
 /// With clients at (0, 0), (0, 1) and (10, 0.5) it lies where the three directions cancel: at (0.288675, 0.5), since the angles between them
 /// are 120 degrees there. One iteration from the mean (10/3, 0.5) leads elsewhere: see the test.
-pub static SPEC: Spec = Spec::collect(
+pub static SPEC: Spec = Spec::robust(
     StrategyEntry::new(
         Entry::new("GeometricMedian", "The model with the smallest sum of distances to the clients' models (RFA); robust.")
             .paper("Pillutla et al., Robust Aggregation for Federated Learning, 2022, arXiv:1912.13445, algorithm 2")

@@ -20,7 +20,7 @@ const M: Whole = Whole::required("m", "The number of clients whose models are av
 ///
 /// With f = 1 and clients at 0, 1, 3, 4 and 100, each has 2 neighbors: the scores are 1 + 9, 1 + 4, 1 + 4, 1 + 9 and more, so w' = 1, by the
 /// lower of two clients with the score 5.
-pub static KRUM: Spec = Spec::collect(
+pub static KRUM: Spec = Spec::robust(
     StrategyEntry::new(
         Entry::new("Krum", "The model of the client that is closest to its neighbors; robust.")
             .paper(PAPER)
@@ -33,7 +33,7 @@ pub static KRUM: Spec = Spec::collect(
 /// The plain mean of the models of the `m` clients with the lowest scores of [`KRUM`].
 ///
 /// With f = 1, m = 2 and clients at 0, 1, 3, 4 and 100: (1 + 3) / 2 = 2.
-pub static MULTI_KRUM: Spec = Spec::collect(
+pub static MULTI_KRUM: Spec = Spec::robust(
     StrategyEntry::new(
         Entry::new("MultiKrum", "The mean of the models of the clients that are closest to their neighbors; robust.")
             .paper(PAPER)

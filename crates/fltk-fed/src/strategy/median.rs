@@ -12,7 +12,7 @@ use super::{Gathered, Gathering, Spec, robust};
 /// The median of the clients' models, coordinate by coordinate. That of an even number of clients is the mean of the middle two.
 ///
 /// With clients at (1, 10), (2, 30) and (9, 20) it is (2, 20); with a fourth at (4, 0) it is (3, 15).
-pub static SPEC: Spec = Spec::collect(
+pub static SPEC: Spec = Spec::robust(
     StrategyEntry::new(
         Entry::new("Median", "The median of the clients' models, coordinate by coordinate; robust.")
             .paper("Yin et al., Byzantine-Robust Distributed Learning: Towards Optimal Statistical Rates, 2018, arXiv:1803.01498"),

@@ -19,7 +19,7 @@ const MAX_NORM: Number =
 /// ```
 ///
 /// With w = (0, 0), max_norm = 1 and clients at (0.6, 0) and (30, 40): the second is scaled to (0.6, 0.8), so w' = (0.6, 0.4).
-pub static SPEC: Spec = Spec::collect(
+pub static SPEC: Spec = Spec::robust(
     StrategyEntry::new(
         Entry::new("NormClipping", "The mean of the clients' changes, scaled down to a largest norm; robust.")
             .paper("Sun et al., Can You Really Backdoor Federated Learning?, 2019, arXiv:1911.07963")

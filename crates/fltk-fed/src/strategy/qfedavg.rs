@@ -12,6 +12,9 @@ use super::{Extra, Gathered, Gathering, Spec, Update, pseudo_gradient};
 const Q: Number =
     Number::new("q", 1.0, "Strength of fairness: clients with a larger loss count more; 0 for none.").within(Range::NOT_NEGATIVE);
 
+/// The meaning of the scalar that clients send.
+const LOSS: &str = "The mean loss of the client's samples under the global model, before training.";
+
 /// The name of the sum of the denominators.
 const DENOMINATOR: &str = "denominator";
 
@@ -19,7 +22,7 @@ const DENOMINATOR: &str = "denominator";
 ///
 /// ```text
 /// F_i  the mean loss of client i's samples under the global model w, before training (`loss`)
-/// L    = 1 / (the clients' learning rate in this round)
+/// L    = 1 / (the client's learning rate in this round)
 /// d_i  = L (w - w_i)
 /// h_i  = q F_i^(q-1) |d_i|^2 + L F_i^q
 /// w'   = w - sum_i F_i^q d_i / sum_i h_i
@@ -30,7 +33,8 @@ const DENOMINATOR: &str = "denominator";
 ///
 /// A client without any loss counts only if q = 0. Buffers are the means weighted by samples.
 pub static SPEC: Spec = Spec {
-    extras: &[Extra { name: INITIAL_LOSS, is_possible: |value, _| value >= 0.0 }],
+    extras: &[Extra { name: INITIAL_LOSS, doc: LOSS, is_possible: |value, _| value >= 0.0 }],
+    uses_client_rate: true,
     ..Spec::fold(
         StrategyEntry::new(
             Entry::new("QFedAvg", "q-FedAvg: clients with a larger loss count more.")
@@ -43,18 +47,18 @@ pub static SPEC: Spec = Spec {
 };
 
 fn take(round: &Gathering<'_>, gathered: &mut Gathered, update: Update) {
-    let (q, loss, lipschitz) = (Q.of(round.config), update.extra(INITIAL_LOSS), 1.0 / round.client_learning_rate);
+    let (q, loss, lipschitz) = (Q.of(round.config), update.extra(INITIAL_LOSS), 1.0 / update.learning_rate);
     let power = loss.powf(q);
     // Without a loss, `loss^(q-1)` would be infinite for q below 1.
     let slope = if q == 0.0 || loss == 0.0 { 0.0 } else { q * loss.powf(q - 1.0) };
     let square: f64 = round.changes(&update.state).map(|change| change * change).sum();
     gathered.add(DENOMINATOR, slope * lipschitz * lipschitz * square + lipschitz * power);
-    pseudo_gradient::take_weighted(round, gathered, &update, power);
+    pseudo_gradient::take_weighted(round, gathered, &update, power * lipschitz);
 }
 
 fn finish(round: &Gathering<'_>, gathered: Gathered, _: &mut ServerState) -> Result<ModelState, WrongLength> {
-    let (denominator, lipschitz) = (gathered.scalar(DENOMINATOR), 1.0 / round.client_learning_rate);
-    let scale = if denominator > 0.0 { lipschitz / denominator } else { 0.0 };
+    let denominator = gathered.scalar(DENOMINATOR);
+    let scale = if denominator > 0.0 { 1.0 / denominator } else { 0.0 };
     let steps: Vec<f64> = pseudo_gradient::sums(round, &gathered).map(|sum| scale * sum).collect();
     Ok(pseudo_gradient::apply(round, gathered, steps))
 }

@@ -11,7 +11,9 @@ use fltk_core::{
     server_state::{ServerState, WrongLength},
 };
 
-use super::{ClientAnswer, ClientMethod, ClientRound, Gathered, Gathering, Spec, Update, parameters, pseudo_gradient, round_to_f32};
+use super::{
+    Array, ClientAnswer, ClientMethod, ClientRound, Gathered, Gathering, Kept, Spec, Update, parameters, pseudo_gradient, round_to_f32,
+};
 
 const LEARNING_RATE: Number = pseudo_gradient::learning_rate(1.0);
 const OPTION: Word = Word::new(
@@ -50,7 +52,8 @@ const CHANGE: &str = "control_change";
 /// every step, outside the momentum, and c_i' is option II's formula with K steps. Buffers are the means weighted by samples.
 pub static SPEC: Spec = Spec {
     keeps: &[CONTROL],
-    arrays: &[CHANGE],
+    arrays: &[Array { name: CHANGE, doc: "The change of the client's control variate, `c_i' - c_i`." }],
+    state: &[Kept::array(CONTROL, "The server's control variate, `c`; 0 before the first round.")],
     client: ClientMethod::new(next_pass, finish_client),
     set_terms,
     ..Spec::fold(

@@ -26,7 +26,13 @@ pub struct Spec {
     /// and returns the next one with its update ([`with_state`](crate::client::with_state)); it refuses names that it doesn't know.
     pub keeps: &'static [&'static str],
     /// The arrays over the elements of all parameters that it wants back from each client, in addition to the model.
-    pub arrays: &'static [&'static str],
+    pub arrays: &'static [Array],
+    /// The values that it keeps on the server between rounds: all that it leaves in [`ServerState`] after a round.
+    pub state: &'static [Kept],
+    /// True if the next model depends on [`Update::learning_rate`].
+    pub uses_client_rate: bool,
+    /// True if it withstands clients that send anything. An update that isn't finite is no error for such a rule: it counts as failed.
+    pub is_robust: bool,
     /// Checks that a model has what the strategy needs, such as batch norms.
     pub fits: Fits,
     /// The training at a client: plain training by the round's terms ([`ClientMethod::PLAIN`]), or passes of its own.
@@ -63,13 +69,39 @@ impl Spec {
     #[must_use]
     pub const fn fold(entry: StrategyEntry, take: Take, finish: Finish) -> Self {
         let (client, set_terms, begin): (_, SetTerms, Begin) = (ClientMethod::PLAIN, |_, _, _| (), Gathered::sums);
-        Self { entry, extras: &[], keeps: &[], arrays: &[], fits: |_, _| Ok(()), client, set_terms, begin, take, finish }
+        Self {
+            entry,
+            extras: &[],
+            keeps: &[],
+            arrays: &[],
+            state: &[],
+            uses_client_rate: false,
+            is_robust: false,
+            fits: |_, _| Ok(()),
+            client,
+            set_terms,
+            begin,
+            take,
+            finish,
+        }
     }
 
     /// Creates a strategy that needs all updates at once ([`Gathered::keep`]). It asks clients for nothing but plain training.
     #[must_use]
     pub const fn collect(entry: StrategyEntry, finish: Finish) -> Self {
         Self { begin: Gathered::updates, ..Self::fold(entry, Gathered::keep, finish) }
+    }
+
+    /// Creates a rule that withstands clients that send anything. It needs all updates at once, and nothing but plain training.
+    #[must_use]
+    pub const fn robust(entry: StrategyEntry, finish: Finish) -> Self {
+        Self { is_robust: true, ..Self::collect(entry, finish) }
+    }
+
+    /// Returns the same strategy with what it keeps on the server.
+    #[must_use]
+    pub const fn state(self, state: &'static [Kept]) -> Self {
+        Self { state, ..self }
     }
 
     /// Returns the name in experiment files.
@@ -91,8 +123,44 @@ impl PartialEq for Spec {
 pub struct Extra {
     /// The name of the scalar.
     pub name: &'static str,
+    /// The meaning, in one sentence.
+    pub doc: &'static str,
     /// True if `value` is possible for a client that took this many steps. It is called with finite values only.
     pub is_possible: fn(value: f64, num_steps: u64) -> bool,
+}
+
+/// An array over the elements of all parameters that a client sends back in addition to its model.
+#[derive(Debug)]
+pub struct Array {
+    /// The name of the array.
+    pub name: &'static str,
+    /// The meaning, in one sentence.
+    pub doc: &'static str,
+}
+
+/// A value that a strategy keeps on the server.
+#[derive(Debug)]
+pub struct Kept {
+    /// The name in [`ServerState`].
+    pub name: &'static str,
+    /// The meaning, and the value before the first round, in one sentence.
+    pub doc: &'static str,
+    /// True if it is an array over the elements of all parameters; otherwise it is a scalar.
+    pub is_array: bool,
+}
+
+impl Kept {
+    /// Creates an array over the elements of all parameters.
+    #[must_use]
+    pub const fn array(name: &'static str, doc: &'static str) -> Self {
+        Self { name, doc, is_array: true }
+    }
+
+    /// Creates a scalar.
+    #[must_use]
+    pub const fn scalar(name: &'static str, doc: &'static str) -> Self {
+        Self { name, doc, is_array: false }
+    }
 }
 
 /// The context of a round while its updates are combined.
@@ -108,8 +176,6 @@ pub struct Gathering<'a> {
     pub spans: &'a [(TensorRole, Range<usize>)],
     /// The total number of samples of the cohort, as a weight.
     pub total: f64,
-    /// The step size of the clients' local steps in this round.
-    pub client_learning_rate: f64,
     /// The number of all clients, of which the cohort is a part.
     pub num_clients: u32,
 }
@@ -147,6 +213,8 @@ pub struct Update {
     pub samples: u64,
     /// The number of optimizer steps that it took.
     pub steps: u64,
+    /// The step size of its local steps.
+    pub learning_rate: f64,
     /// The extras that the strategy asked for, in addition to the model.
     pub extras: Extras,
     /// The arrays that the strategy asked for, each with an element for every parameter's, in order.
@@ -243,8 +311,6 @@ impl Gathered {
 pub struct CohortFacts {
     /// The number of samples that the cohort's clients hold in total.
     pub total_samples: u64,
-    /// The step size of their local steps.
-    pub client_learning_rate: f64,
     /// The number of all clients, of which the cohort is a part.
     pub num_clients: u32,
 }
@@ -258,7 +324,6 @@ pub struct Aggregator {
     global: Arc<ModelState>,
     spans: Vec<(TensorRole, Range<usize>)>,
     total: f64,
-    client_learning_rate: f64,
     num_clients: u32,
     gathered: Gathered,
 }
@@ -267,17 +332,17 @@ impl Aggregator {
     /// Creates the aggregator of a round that starts from `global`.
     #[must_use]
     pub fn new(strategy: &'static Spec, config: &Choice, round: Round, global: Arc<ModelState>, cohort: CohortFacts) -> Self {
-        let CohortFacts { total_samples, client_learning_rate, num_clients } = cohort;
+        let CohortFacts { total_samples, num_clients } = cohort;
         let (spans, total, gathered) = (float_spans(&global), weight(total_samples), Gathered::default());
         let config = config.clone();
-        let mut aggregator = Self { strategy, config, round, global, spans, total, client_learning_rate, num_clients, gathered };
+        let mut aggregator = Self { strategy, config, round, global, spans, total, num_clients, gathered };
         aggregator.gathered = (strategy.begin)(&aggregator.context());
         aggregator
     }
 
     fn context(&self) -> Gathering<'_> {
-        let Self { ref config, round, ref global, ref spans, total, client_learning_rate, num_clients, .. } = *self;
-        Gathering { config, round, global, spans, total, client_learning_rate, num_clients }
+        let Self { ref config, round, ref global, ref spans, total, num_clients, .. } = *self;
+        Gathering { config, round, global, spans, total, num_clients }
     }
 
     /// Returns the number of elements of all parameters.
@@ -317,10 +382,10 @@ pub(super) fn combine(
 ) -> ModelState {
     let total = updates.iter().map(|(samples, ..)| samples).sum();
     let num_clients = u32::try_from(updates.len()).unwrap_or(u32::MAX);
-    let cohort = CohortFacts { total_samples: total, client_learning_rate: 0.5, num_clients };
+    let cohort = CohortFacts { total_samples: total, num_clients };
     let mut aggregator = Aggregator::new(strategy, config, Round(1), Arc::new(global.clone()), cohort);
     for (client, (samples, extras, state)) in (0..).zip(updates) {
-        aggregator.take(Update { client: ClientId(client), state, samples, steps: 1, extras, arrays: Arrays::new() });
+        aggregator.take(Update { client: ClientId(client), state, samples, steps: 1, learning_rate: 0.5, extras, arrays: Arrays::new() });
     }
     aggregator.finish(server).expect("what is remembered fits the model")
 }

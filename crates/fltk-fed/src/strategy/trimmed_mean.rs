@@ -15,7 +15,7 @@ const BETA: Number = Number::new("beta", 0.1, "Share of the clients that is cut 
 /// The mean of the clients' values of each coordinate without the `floor(beta * n)` smallest and largest of n clients.
 ///
 /// With beta = 0.25 and clients at 1, 2, 6 and 100, one is cut at each end: (2 + 6) / 2 = 4.
-pub static SPEC: Spec = Spec::collect(
+pub static SPEC: Spec = Spec::robust(
     StrategyEntry::new(
         Entry::new("TrimmedMean", "The mean without the smallest and largest values of each coordinate; robust.")
             .paper("Yin et al., Byzantine-Robust Distributed Learning: Towards Optimal Statistical Rates, 2018, arXiv:1803.01498")

@@ -39,6 +39,10 @@ pub fn optimizer() -> String {
     choices("An optimizer as in an experiment file, in YAML or JSON", &catalogues().optimizers)
 }
 
+pub fn strategy() -> String {
+    listed("The name of a strategy", &catalogues().strategies)
+}
+
 /// Returns the help of a kind or an entry.
 pub fn kind_or_entry() -> String {
     let all = catalogues();

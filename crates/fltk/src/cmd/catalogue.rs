@@ -54,13 +54,13 @@ struct Shown {
 
 /// A parameter, as it is printed.
 #[derive(Serialize)]
-struct Setting {
-    name: &'static str,
-    values: String,
+pub(super) struct Setting {
+    pub(super) name: &'static str,
+    pub(super) values: String,
     /// The default; absent if a file must give the setting.
     #[serde(skip_serializing_if = "Option::is_none")]
-    default: Option<serde_json::Value>,
-    doc: &'static str,
+    pub(super) default: Option<serde_json::Value>,
+    pub(super) doc: &'static str,
 }
 
 fn kinds(catalogues: &Catalogues) -> Vec<Kind> {
@@ -79,13 +79,18 @@ fn kinds(catalogues: &Catalogues) -> Vec<Kind> {
 }
 
 fn shown(entry: &Entry) -> Shown {
+    Shown { name: entry.name, doc: entry.doc, paper: entry.paper, settings: settings(entry) }
+}
+
+/// Returns the parameters of an entry, as they are printed.
+pub(super) fn settings(entry: &Entry) -> Vec<Setting> {
     let setting = |parameter: &Parameter| Setting {
         name: parameter.name,
         values: parameter.kind.to_string(),
         default: parameter.default().filter(|_| parameter.preset != Preset::Required).and_then(|value| serde_json::to_value(value).ok()),
         doc: parameter.doc,
     };
-    Shown { name: entry.name, doc: entry.doc, paper: entry.paper, settings: entry.parameters.iter().map(setting).collect() }
+    entry.parameters.iter().map(setting).collect()
 }
 
 /// Returns the kind of this name, or the entries of this name.
@@ -119,10 +124,15 @@ fn section(kind: &Kind, with_settings: bool) -> String {
             text.push_str(&format!("\n      {}", entry.paper));
         }
         for setting in &entry.settings {
-            text.push_str(&format!("\n      {}: {}; {}. {}", setting.name, setting.values, default_of(setting), setting.doc));
+            text.push_str(&format!("\n      {}", line(setting)));
         }
     }
     text
+}
+
+/// Returns a setting in one line.
+pub(super) fn line(setting: &Setting) -> String {
+    format!("{}: {}; {}. {}", setting.name, setting.values, default_of(setting), setting.doc)
 }
 
 fn first_sentence(doc: &str) -> &str {
