@@ -175,10 +175,10 @@ fn check_network(task: &Task, catalogues: &Catalogues, places: &Places<'_>, prob
     };
     check_choice(net, &catalogues.nets, &path, places, problems);
     let (Some(net), Some(dataset)) = (catalogues.nets.get(net.name()), catalogues.datasets.get(&task.dataset.name)) else { return };
-    if net.takes != dataset.gives {
+    if !net.takes.contains(dataset.gives) {
         let has_type = places.root.get("network").is_some_and(|network| network.get("type").is_some());
         let (place, name) = (places.at(if has_type { "network.type" } else { "network" }), dataset.entry.name);
-        let fitting = catalogues.nets.iter().filter(|net| net.takes == dataset.gives).map(|net| net.entry.name);
+        let fitting = catalogues.nets.iter().filter(|net| net.takes.contains(dataset.gives)).map(|net| net.entry.name);
         let message = format!("{} takes {}, and `{name}` has {}", quote(shown), net.takes, dataset.gives);
         let mut problem = Problem::error(place.span, message);
         let data_place = places.at("dataset");

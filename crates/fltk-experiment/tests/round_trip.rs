@@ -38,6 +38,7 @@ fn value(parameter: &Parameter) -> BoxedStrategy<Value> {
         Kind::Word(words) => select(words).prop_map(Value::from).boxed(),
         Kind::Switch => any::<bool>().prop_map(Value::Switch).boxed(),
         Kind::Numbers { count, each } => vec(number(each), count).prop_map(Value::Numbers).boxed(),
+        Kind::Wholes { count_max, min, max } => vec(prop_oneof![Just(max), min..=max], 1..=count_max).prop_map(Value::Wholes).boxed(),
         Kind::Choice { tag, entries, .. } => {
             let named = if tag == Tag::Law { Choice::law } else { Choice::new };
             select(entries).prop_flat_map(move |entry| with_values(named(entry.name), entry)).prop_map(Value::from).boxed()
@@ -168,7 +169,7 @@ fn path() -> impl Strategy<Value = String> {
 /// Any net, in each form that a file can have it in, or a TorchScript module; with a data set that it can be trained with.
 fn network() -> impl Strategy<Value = (NetworkConfig, &'static DatasetEntry)> {
     let of_catalogue = select(catalogues().nets.iter().collect::<Vec<_>>()).prop_flat_map(|net| {
-        let fitting: Vec<_> = catalogues().datasets.iter().filter(|dataset| dataset.gives == net.takes).collect();
+        let fitting: Vec<_> = catalogues().datasets.iter().filter(|dataset| net.takes.contains(dataset.gives)).collect();
         (net_of(net), select(fitting))
     });
     let torchscript = path().prop_map(|torchscript| NetworkConfig::TorchScript { torchscript });
@@ -347,7 +348,7 @@ fn empty_block_of_a_net_has_its_defaults() {
     let mut num_blocks = 0;
     for net in catalogues().nets.iter() {
         let Some(block) = net.block else { continue };
-        let dataset = catalogues().datasets.iter().find(|dataset| dataset.gives == net.takes).expect("every net has a data set");
+        let dataset = catalogues().datasets.iter().find(|dataset| net.takes.contains(dataset.gives)).expect("every net has a data set");
         let text = format!(
             "{{ name: a, tasks: [{{ kind: distributed, network: {{ {block}: {{}} }}, dataset: {}, distributed: {{ epochs: 1 }} }}] }}",
             dataset.entry.name
