@@ -19,4 +19,6 @@ mod parameter;
 pub use choice::{Choice, ChoiceError, Tag, Value};
 pub use entry::{ClientCount, DatasetEntry, Entry, Misfit, NetEntry, PartitionerEntry, SampleKind, SampleKinds, StrategyEntry};
 pub use join::{Catalogue, Catalogues, Entries};
-pub use parameter::{Constant, Kind, LEARNING_RATE, Nested, Number, Numbers, Parameter, Preset, Range, Switch, Whole, Wholes, Word};
+pub use parameter::{
+    Constant, FilePath, Kind, LEARNING_RATE, Nested, Number, Numbers, Parameter, Preset, Range, Switch, Whole, Wholes, Word,
+};

@@ -89,7 +89,9 @@ fn nested(parameters: impl Iterator<Item = Parameter>, name: &str) -> Option<Jso
             Some(json!({ "oneOf": entries.iter().map(|entry| variant(entry, tag.name())).collect::<Vec<_>>(), "description": doc }))
         }
         Kind::Choice { entries, .. } => entries.iter().find_map(|entry| nested(entry.parameters.iter().copied(), name)),
-        Kind::Number(_) | Kind::Whole { .. } | Kind::Switch | Kind::Word(_) | Kind::Numbers { .. } | Kind::Wholes { .. } => None,
+        Kind::Number(_) | Kind::Whole { .. } | Kind::Switch | Kind::Word(_) | Kind::Numbers { .. } | Kind::Wholes { .. } | Kind::Path => {
+            None
+        }
     })
 }
 
@@ -173,6 +175,7 @@ fn property(parameter: &Parameter) -> Json {
         Kind::Word(words) => json!({ "type": "string", "enum": words }),
         Kind::Numbers { count, each } => json!({ "type": "array", "items": number(each), "minItems": count, "maxItems": count }),
         Kind::Wholes { count_max, min, max } => json!({ "type": "array", "items": whole(min, max), "minItems": 1, "maxItems": count_max }),
+        Kind::Path => json!({ "type": "string" }),
         Kind::Choice { definition, .. } => json!({ "$ref": format!("#/$defs/{definition}") }),
     };
     schema["description"] = parameter.doc.into();

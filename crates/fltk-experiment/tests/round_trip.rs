@@ -38,7 +38,10 @@ fn value(parameter: &Parameter) -> BoxedStrategy<Value> {
         Kind::Word(words) => select(words).prop_map(Value::from).boxed(),
         Kind::Switch => any::<bool>().prop_map(Value::Switch).boxed(),
         Kind::Numbers { count, each } => vec(number(each), count).prop_map(Value::Numbers).boxed(),
-        Kind::Wholes { count_max, min, max } => vec(prop_oneof![Just(max), min..=max], 1..=count_max).prop_map(Value::Wholes).boxed(),
+        Kind::Wholes { count_max, min, max } => {
+            vec(prop_oneof![Just(max), min..=max], 1..=count_max.min(5)).prop_map(Value::Wholes).boxed()
+        }
+        Kind::Path => path().prop_map(|path| Value::Path(path.into())).boxed(),
         Kind::Choice { tag, entries, .. } => {
             let named = if tag == Tag::Law { Choice::law } else { Choice::new };
             select(entries).prop_flat_map(move |entry| with_values(named(entry.name), entry)).prop_map(Value::from).boxed()

@@ -1,5 +1,7 @@
 //! A choice out of a catalogue: the name of an entry, with values for its parameters.
 
+mod paths;
+
 use std::{fmt, sync::Arc};
 
 use serde::{
@@ -56,6 +58,8 @@ pub enum Value {
     Numbers(Vec<f64>),
     /// A list of whole numbers.
     Wholes(Vec<u32>),
+    /// The path of a file, relative to the experiment file. In a choice that isn't settled yet, it is a [`Word`](Self::Word).
+    Path(Arc<str>),
     /// A choice among further entries.
     Choice(Box<Choice>),
     /// A value that the file left open, and whose default has changed: its meaning depends on who wrote the file.
@@ -163,7 +167,13 @@ impl Choice {
         self.settings.iter().any(|(_, value)| match value {
             Value::Open { .. } => true,
             Value::Choice(inner) => inner.is_open(),
-            Value::Number(_) | Value::Whole(_) | Value::Switch(_) | Value::Word(_) | Value::Numbers(_) | Value::Wholes(_) => false,
+            Value::Number(_)
+            | Value::Whole(_)
+            | Value::Switch(_)
+            | Value::Word(_)
+            | Value::Numbers(_)
+            | Value::Wholes(_)
+            | Value::Path(_) => false,
         })
     }
 
@@ -184,7 +194,13 @@ impl Choice {
             match value {
                 Value::Open { earliest, newest } => *value = (&pick(*earliest, *newest)).into(),
                 Value::Choice(inner) => **inner = inner.clone().closed(pick),
-                Value::Number(_) | Value::Whole(_) | Value::Switch(_) | Value::Word(_) | Value::Numbers(_) | Value::Wholes(_) => {}
+                Value::Number(_)
+                | Value::Whole(_)
+                | Value::Switch(_)
+                | Value::Word(_)
+                | Value::Numbers(_)
+                | Value::Wholes(_)
+                | Value::Path(_) => {}
             }
         }
         self
@@ -248,6 +264,7 @@ fn fitted(value: Value, parameter: &Parameter, entry: &Entry) -> Result<Value, C
         {
             Ok(Value::Wholes(values))
         }
+        (Value::Word(path) | Value::Path(path), Kind::Path) if !path.trim().is_empty() && !path.contains('\0') => Ok(Value::Path(path)),
         (Value::Choice(choice), Kind::Choice { tag, entries, .. }) if choice.tag == tag => {
             let Some(inner) = entries.iter().find(|inner| inner.name == choice.name()) else {
                 return Err(ChoiceError::Unknown { name: choice.name().to_owned() });
@@ -342,7 +359,7 @@ impl Serialize for Value {
             Self::Number(value) => serializer.serialize_f64(*value),
             Self::Whole(value) => serializer.serialize_u32(*value),
             Self::Switch(value) => serializer.serialize_bool(*value),
-            Self::Word(value) => serializer.serialize_str(value),
+            Self::Word(value) | Self::Path(value) => serializer.serialize_str(value),
             Self::Numbers(values) => values.serialize(serializer),
             Self::Wholes(values) => values.serialize(serializer),
             Self::Choice(choice) => choice.serialize(serializer),
@@ -446,7 +463,7 @@ mod tests {
     use serde_json::json;
 
     use super::{
-        super::{Nested, Number, Numbers, Range, Switch, Whole, Wholes, Word},
+        super::{FilePath, Nested, Number, Numbers, Range, Switch, Whole, Wholes, Word},
         *,
     };
 
@@ -473,6 +490,11 @@ mod tests {
     );
     const INNER: Nested = Nested::required("inner", Tag::Law, "inner", const { &[&PLAIN, &FULL] }, "A choice within a choice.");
     static OUTER: Entry = Entry::new("outer", "An entry with a choice.").parameters(const { &[COUNT.parameter(), INNER.parameter()] });
+
+    const LENGTHS: Wholes = Wholes::required("lengths", 3, (1, 9), "Whole numbers.");
+    const FILE: FilePath = FilePath::required("file", "A file.");
+    static LISTED: Entry =
+        Entry::new("listed", "An entry with a list and a file.").parameters(const { &[LENGTHS.parameter(), FILE.parameter()] });
 
     fn full() -> Choice {
         Choice::new("full").with("rate", 0.5)
@@ -623,6 +645,23 @@ mod tests {
         assert_eq!(read(json!({ "type": "x", "a": 4_294_967_296_u64 })).get("a"), Some(&Value::Number(4_294_967_296.0)));
         assert_eq!(read(json!({ "type": "x", "a": "text" })).get("a"), Some(&Value::Word("text".into())));
         assert!(serde_json::from_value::<Choice>(json!({ "type": "x", "a": ["text"] })).is_err());
+    }
+
+    #[test]
+    fn lists_of_whole_numbers_are_read_back_and_must_be_given_where_they_are_required() {
+        let settled = |lengths: serde_json::Value| read(json!({ "type": "listed", "file": "a.json", "lengths": lengths })).settled(&LISTED);
+        for lengths in [json!([1]), json!([9, 1, 3])] {
+            let choice = settled(lengths.clone()).unwrap();
+            assert_eq!(json!(LENGTHS.of(&choice)), lengths);
+            assert_eq!(serde_json::to_value(&choice).unwrap(), json!({ "type": "listed", "lengths": lengths, "file": "a.json" }));
+            assert_eq!(choice.clone().settled(&LISTED), Ok(choice));
+        }
+        for wrong in [json!([]), json!([0]), json!([10]), json!([1.5]), json!([1, -1]), json!([1, 1, 1, 1]), json!(1)] {
+            assert!(settled(wrong.clone()).unwrap_err().to_string().starts_with("`lengths` of `listed` can't be "), "{wrong}");
+        }
+        assert!(serde_json::from_value::<Choice>(json!({ "type": "listed", "lengths": [[1]] })).is_err());
+        let missing = Choice::new("listed").with("file", "a").settled(&LISTED).unwrap_err();
+        assert!(missing.to_string().contains("`lengths`"), "{missing}");
     }
 
     #[test]

@@ -49,6 +49,8 @@ pub enum Kind {
         /// The largest value.
         max: u32,
     },
+    /// The path of a file of the user's, relative to the experiment file.
+    Path,
     /// One of several entries with parameters of their own.
     Choice {
         /// The key that names the entry.
@@ -73,6 +75,7 @@ impl fmt::Display for Kind {
             Self::Word(words) => f.write_str(&words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or ")),
             Self::Numbers { count, each } => write!(f, "a list of {count} numbers, each{each}"),
             Self::Wholes { count_max, min, max } => write!(f, "a list of 1 to {count_max} whole numbers, each {min} to {max}"),
+            Self::Path => f.write_str("a path, relative to the experiment file"),
             Self::Choice { tag, entries, .. } => {
                 let names: Vec<String> = entries.iter().map(|entry| format!("`{}`", entry.name)).collect();
                 write!(f, "a block whose `{}` is one of {}", tag.name(), names.join(", "))
@@ -379,6 +382,12 @@ impl<const N: usize> Numbers<N> {
 pub struct Wholes(Parameter);
 
 impl Wholes {
+    /// Creates a parameter that files must give, whose lists have at most `count_max` numbers from `min` to `max`, both included.
+    #[must_use]
+    pub const fn required(name: &'static str, count_max: usize, (min, max): (u32, u32), doc: &'static str) -> Self {
+        Self(parameter(name, doc, Kind::Wholes { count_max, min, max }, Preset::Required))
+    }
+
     /// Creates a parameter with a default, whose lists have at most `count_max` numbers from `min` to `max`, both included.
     #[must_use]
     pub const fn new(name: &'static str, default: &'static [u32], count_max: usize, (min, max): (u32, u32), doc: &'static str) -> Self {
@@ -398,6 +407,46 @@ impl Wholes {
             Value::Wholes(values) => values,
             value => unreachable!("`{}` is a list of whole numbers, not {value:?}", self.0.name),
         }
+    }
+
+    /// The key in experiment files.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.0.name
+    }
+}
+
+/// A handle of a parameter that is the path of a file.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FilePath(Parameter);
+
+impl FilePath {
+    /// Creates a parameter that files must give.
+    #[must_use]
+    pub const fn required(name: &'static str, doc: &'static str) -> Self {
+        Self(parameter(name, doc, Kind::Path, Preset::Required))
+    }
+
+    /// Returns the parameter as plain data, for its entry.
+    #[must_use]
+    pub const fn parameter(self) -> Parameter {
+        self.0
+    }
+
+    /// Returns the path in `choice`.
+    #[must_use]
+    pub fn of(&self, choice: &Choice) -> String {
+        match self.0.value_in(choice) {
+            // In a choice that wasn't settled, a path is still a word.
+            Value::Path(path) | Value::Word(path) => path.as_ref().to_owned(),
+            value => unreachable!("`{}` is a path, not {value:?}", self.0.name),
+        }
+    }
+
+    /// The key in experiment files.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.0.name
     }
 }
 
@@ -446,6 +495,8 @@ mod tests {
     const PAIR: Numbers<2> = Numbers::new("pair", &[0.9, 0.999], "Two numbers.");
     const SIZES: Wholes = Wholes::new("sizes", &[3, 4], 3, (1, 9), "Whole numbers.");
     const HOW: Word = Word::new("how", &["slow", "fast"], "A word.");
+    const LENGTHS: Wholes = Wholes::required("lengths", 2, (0, 5), "Whole numbers.");
+    const FILE: FilePath = FilePath::required("file", "A file.");
     const VERSION: Whole = Whole::changed("version", 1, 2, "A default that has changed.").within(1, 2);
     static INNER: Entry = Entry::new("inner", "An entry.").parameters(const { &[SHARE.parameter()] });
     const SKEW: Nested = Nested::required("skew", Tag::Law, "skew", const { &[&INNER] }, "A choice.");
@@ -458,7 +509,8 @@ mod tests {
         assert_eq!((FLAG.of(&given), PAIR.of(&given), VERSION.of(&given)), (false, [1.0, 2.0], 1));
         assert_eq!(SHARE.of(&SKEW.of(&given)), 0.5);
         assert_eq!((HOW.of(&given), HOW.of(&given.clone().with("how", "fast"))), ("slow", "fast"));
-        assert_eq!((SIZES.of(&given), SIZES.of(&given.with("sizes", [1, 2, 3]))), (vec![3, 4], vec![1, 2, 3]));
+        assert_eq!((SIZES.of(&given), SIZES.of(&given.clone().with("sizes", [1, 2, 3]))), (vec![3, 4], vec![1, 2, 3]));
+        assert_eq!(FILE.of(&given.clone().with("file", "a/b.json")), "a/b.json");
         let bare = Choice::new("x");
         assert_eq!((SHARE.of(&bare), COUNT.of(&bare), FLAG.of(&bare), PAIR.of(&bare)), (0.1, 3, true, [0.9, 0.999]));
         // A number may have been given as a whole one.
@@ -485,6 +537,8 @@ mod tests {
         check(PAIR.parameter(), Some(Value::Numbers(vec![0.9, 0.999])));
         check(SIZES.parameter(), Some(Value::Wholes(vec![3, 4])));
         check(HOW.parameter(), Some(Value::Word("slow".into())));
+        check(LENGTHS.parameter(), None);
+        check(FILE.parameter(), None);
         check(VERSION.parameter(), Some(Value::Whole(2)));
     }
 
