@@ -122,6 +122,11 @@ fn partition(dataset: &'static DatasetEntry) -> impl Strategy<Value = (Choice, u
                     choice = choice.with(parameter.name(), count);
                 }
             }
+            if let Some(parameter) = partitioner.client_sizes {
+                let sizes = parameter.of(&choice);
+                let size = |client: u32| sizes.get(client as usize).map_or(1, |size| size % 5 + 1);
+                choice = choice.with(parameter.name(), (0..clients).map(size).collect::<Vec<u32>>());
+            }
             (choice, clients)
         },
     )

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Choice, Parameter, Whole};
+use super::{Choice, FilePath, Parameter, Whole, Wholes};
 
 /// A thing that experiment files can name, as plain data.
 #[derive(Debug)]
@@ -222,6 +222,10 @@ pub struct PartitionerEntry {
     pub classes_per_client: Option<Whole>,
     /// The parameter that gives the minimum of samples of a client; 1 without it.
     pub samples_per_client: Option<Whole>,
+    /// The parameter that lists the number of samples of each client, which files must give.
+    pub client_sizes: Option<Wholes>,
+    /// The parameter that names a file of the user's, which it reads.
+    pub file: Option<FilePath>,
 }
 
 impl PartitionerEntry {
@@ -235,6 +239,8 @@ impl PartitionerEntry {
             clients: ClientCount::Any,
             classes_per_client: None,
             samples_per_client: None,
+            client_sizes: None,
+            file: None,
         }
     }
 

@@ -5,7 +5,10 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use fltk::{split::split, termination::Termination};
+use fltk::{
+    split::{given_cohorts, split},
+    termination::Termination,
+};
 use fltk_core::{
     event::RunEvent, experiment::FederatedConfig, ids::Round, metrics::Evaluation, model_state::ModelState, schedule::LearningRates,
     server_state::ServerState,
@@ -50,12 +53,13 @@ pub fn run(
         }
         None => (0, ServerState::default()),
     };
-    let parts = split(dataset, config, job.seed)?;
+    let parts = split(dataset, config, job.seed, context.base)?;
+    let cohorts = given_cohorts(config, &parts, context.base)?;
     warn_of_idle_clients(job, &parts);
     let num_samples = parts.iter().map(|part| part.len() as u64).collect();
     let setup = Setup::new(config.clone(), LearningRates::of(&job.task.train), job.seed, num_samples, job.task.checkpoint_every)?;
     let own = settings::of_trainer(job, dataset, context.base)?;
-    let setup = setup.for_settings(own);
+    let setup = setup.for_settings(own).with_cohorts(cohorts);
     let states = if setup.clients_keep_state() { Some(FileStates::open(recorder.folder(), Round(completed), &remembered)?) } else { None };
     let federation = Federation::resume(setup, Round(completed), Arc::new(model.state()?), remembered)?;
 
