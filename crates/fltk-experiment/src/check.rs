@@ -12,7 +12,7 @@ use super::{
     source::{Span, quote, quote_all},
 };
 use fltk_core::{
-    catalogue::{Catalogue, Catalogues, Choice, ChoiceError, Entry, Kind, Misfit, NetEntry, Value},
+    catalogue::{Catalogue, Catalogues, Choice, ChoiceError, Entry, Kind, Misfit, NetEntry, SampleKind, Value},
     name::Name,
 };
 
@@ -48,6 +48,11 @@ pub(crate) fn check_task(mut task: Task, catalogues: &Catalogues, places: &Place
             check_choice(&config.selection, &catalogues.selections, "federated.selection", places, problems);
             check_choice(&config.partition, &catalogues.partitioners, "federated.partition", places, problems);
             partition::check(config, dataset, catalogues, places, problems);
+            if config.feature_noise > 0.0 && dataset.gives == SampleKind::Text {
+                let place = places.at("federated.feature_noise");
+                let message = format!("`{}` is noise on images, and `{}` has text", place.name, dataset.entry.name);
+                problems.push(Problem::error(place.span, message).hint("leave it out"));
+            }
         }
         Setting::Distributed(config) => {
             check_distributed(&task, places, problems);

@@ -134,12 +134,23 @@ fn partition(dataset: &'static DatasetEntry) -> impl Strategy<Value = (Choice, u
 
 fn federated(dataset: &'static DatasetEntry) -> impl Strategy<Value = Setting> {
     let (strategy, selection) = (any_of(&catalogues().strategies), any_of(&catalogues().selections));
-    (partition(dataset), 1..=10u32, 1..1000u32, 1..20u32, (strategy, selection), 1..10u32).prop_map(
-        |((partition, clients), clients_per_round, rounds, epochs_per_round, (strategy, selection), evaluate_every)| {
+    (partition(dataset), 1..=10u32, 1..1000u32, 1..20u32, (strategy, selection), (1..10u32, 0.0..100.0f64)).prop_map(
+        move |((partition, clients), clients_per_round, rounds, epochs_per_round, (strategy, selection), (evaluate_every, noise))| {
+            // Text has no noise.
+            let feature_noise = if dataset.num_classes().is_some() { noise } else { 0.0 };
             let clients_per_round = clients_per_round.min(clients);
             let strategy = fitting(&strategy, clients_per_round);
-            let config =
-                FederatedConfig { clients, clients_per_round, rounds, epochs_per_round, partition, selection, strategy, evaluate_every };
+            let config = FederatedConfig {
+                clients,
+                clients_per_round,
+                rounds,
+                epochs_per_round,
+                partition,
+                selection,
+                strategy,
+                feature_noise,
+                evaluate_every,
+            };
             Setting::Federated(config)
         },
     )

@@ -27,6 +27,7 @@
 //!     partition: Choice::new("uniform"),
 //!     selection: Choice::new("random"),
 //!     strategy: Choice::new("FedAvg"),
+//!     feature_noise: 0.0,
 //!     evaluate_every: 1,
 //! };
 //! // 20 clients with 3 local steps each, 8 weights.

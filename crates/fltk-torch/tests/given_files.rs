@@ -150,3 +150,24 @@ fn files_that_do_not_fit_are_refused_before_a_run_begins() {
     check("lists/cohorts.json", &value!({ "cohorts": COHORTS[..4] }).to_string(), &["cohorts: its length is 4, and the task has 5 rounds"]);
     assert!(!at.join("runs").exists(), "nothing is written");
 }
+
+#[test]
+fn feature_noise_changes_what_clients_learn_and_nothing_else_changes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let digest = |noise: &str, workers: &str| {
+        fs::write(at.join("noisy.yaml"), format!("{TINY_FEDERATED}      feature_noise: {noise}\n")).unwrap();
+        json(at, &["run", "noisy.yaml", "--workers", workers, "--output", "json"])
+    };
+    let result = digest("0.1", "1");
+    let noisy = &result["parameters_sha256"];
+    assert_eq!(digest("0.1", "3")["parameters_sha256"], *noisy);
+    assert_ne!(digest("0.2", "1")["parameters_sha256"], *noisy);
+    fs::write(at.join("plain.yaml"), TINY_FEDERATED).unwrap();
+    let plain = &json(at, &["run", "plain.yaml", "--output", "json"])["parameters_sha256"];
+    assert_eq!(digest("0", "1")["parameters_sha256"], *plain);
+    assert_ne!(plain, noisy);
+    let run_folder = run_of(at, &result);
+    interrupt(&run_folder);
+    assert_eq!(json(at, &["run", "--resume", run_folder.to_str().unwrap(), "--output", "json"])["parameters_sha256"], *noisy);
+}

@@ -14,7 +14,7 @@ use fltk_core::{
     model_state::ModelState,
     seed::Seed,
 };
-use fltk_data::{BatchPlan, Dataset, EpochKey, batches};
+use fltk_data::{BatchPlan, Dataset, EpochKey, NoiseLevels, batches};
 
 use crate::{
     EpochOptions, Model, Optimizer, TrainError,
@@ -31,6 +31,8 @@ pub struct LocalTrainer {
     dataset: Arc<Dataset>,
     config: TrainConfig,
     loss: Loss,
+    /// The noise on the clients' samples; `None` for none.
+    noise: Option<NoiseLevels>,
 }
 
 /// The order for one client in one round.
@@ -67,7 +69,13 @@ impl LocalTrainer {
     /// Returns a trainer that works with `model`, whose own numbers are never used.
     #[must_use]
     pub fn new(model: Model, dataset: Arc<Dataset>, config: TrainConfig, loss: Loss) -> Self {
-        Self { model, dataset, config, loss }
+        Self { model, dataset, config, loss, noise: None }
+    }
+
+    /// Returns the same trainer, for clients with noise on their samples.
+    #[must_use]
+    pub fn with_noise(self, noise: NoiseLevels) -> Self {
+        Self { noise: Some(noise), ..self }
     }
 
     /// Trains one client. The result depends on `order` alone if the thread was prepared by [`init(1)`](crate::init).
@@ -100,6 +108,8 @@ impl LocalTrainer {
             let (input, batch_size) = (self.model.image_input(), self.config.batch_size as usize);
             let plan = BatchPlan::train(&self.dataset, Some(order.samples), key, input, batch_size, self.config.drop_last)
                 .map_err(|error| TrainError::Batch(error.to_string()))?;
+            let noise = self.noise.and_then(|levels| levels.of_client(order.seed, order.client.0));
+            let plan = BatchPlan { noise, ..plan };
             let options = EpochOptions { loss: self.loss, key };
             let until_stopped = batches(plan).take(steps_left).take_while(|_| !order.stop.load(Ordering::Relaxed));
             run_epoch(&mut self.model, &mut optimizer, until_stopped, options, proximal.as_ref(), &mut total)?;

@@ -273,6 +273,7 @@ mod tests {
             partition: Choice::new("uniform"),
             selection: Choice::new("random"),
             strategy: Choice::new("FedAvg"),
+            feature_noise: 0.0,
             evaluate_every: 3,
         }
     }

@@ -33,6 +33,7 @@ pub fn config() -> FederatedConfig {
         partition: Choice::new("uniform"),
         selection: Choice::new("random"),
         strategy: Choice::new("FedAvg"),
+        feature_noise: 0.0,
         evaluate_every: 2,
     }
 }

@@ -13,7 +13,7 @@ use fltk_core::{
     event::RunEvent, experiment::FederatedConfig, ids::Round, metrics::Evaluation, model_state::ModelState, schedule::LearningRates,
     server_state::ServerState,
 };
-use fltk_data::{BatchPlan, Dataset, batches};
+use fltk_data::{BatchPlan, Dataset, NoiseLevels, batches};
 use fltk_fed::{
     BoxError,
     client::{ClientStates, ClientTrainer, Evaluator, with_state},
@@ -69,6 +69,7 @@ pub fn run(
     let make_trainer = |_worker: usize| -> Result<Box<dyn ClientTrainer + '_>, BoxError> {
         fltk_train::init(1);
         let trainer = LocalTrainer::new(new_model()?, Arc::clone(dataset), job.task.train.clone(), losses::find(&job.task.loss)?);
+        let trainer = trainer.with_noise(NoiseLevels { level: config.feature_noise, clients: config.clients });
         let states = states.as_ref().map(|states| states as &dyn ClientStates);
         let (stop, termination) = (&*context.stop, context.termination);
         Ok(Box::new(Clients { trainer, own, states, parts: &parts, stop, termination, settings_at_fault: &settings_at_fault }))

@@ -63,7 +63,7 @@ fn digest(text: &str) -> [u8; DIGEST_BYTES] {
 fn of_clients(task: &Task) -> Task {
     let Task { network, dataset, loss, train, threads, setting, .. } = task.clone();
     let setting = match setting {
-        Setting::Federated(FederatedConfig { clients, partition, .. }) => Setting::Federated(FederatedConfig {
+        Setting::Federated(FederatedConfig { clients, partition, feature_noise, .. }) => Setting::Federated(FederatedConfig {
             clients,
             partition,
             clients_per_round: 1,
@@ -71,6 +71,7 @@ fn of_clients(task: &Task) -> Task {
             epochs_per_round: 1,
             selection: Choice::new("any"),
             strategy: Choice::new("any"),
+            feature_noise,
             evaluate_every: 1,
         }),
         other @ Setting::Distributed(_) => other,

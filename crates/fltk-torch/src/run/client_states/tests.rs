@@ -146,6 +146,7 @@ impl Place<'_> {
             partition: Choice::new("uniform"),
             selection: Choice::new("random"),
             strategy: Choice::new("Personal"),
+            feature_noise: 0.0,
             evaluate_every: 4,
         };
         let (mut model, mut from, mut server) = (new_model(self.dataset), Round(0), ServerState::default());
