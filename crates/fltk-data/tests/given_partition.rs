@@ -251,6 +251,25 @@ fn cohorts_from_files_are_checked_by_round() {
     }
 }
 
+/// A file that is hostile on purpose takes little memory, and is refused with a short message.
+#[test]
+fn huge_files_are_refused_briefly() {
+    let labels = balanced(3, 2);
+    let check = |kind: &str, text: &str, expected: &str| {
+        let error = divide(&labels, 3, 2, &Choice::new(kind).with("path", NAME), text).expect_err(expected).to_string();
+        assert!(error.contains(expected) && error.len() < 400, "{} bytes: {}", error.len(), &error[..error.len().min(400)]);
+    };
+    let many = |item: &str, count: usize| format!("{}{item}", format!("{item},").repeat(count - 1));
+    let long = "x".repeat(1_000_000);
+    check("file", &format!("{{\"{long}\": 1}}"), "unknown field `xxx");
+    check("file", &format!("{{\"clients\": {{\"{long}\": []}}}}"), "`xxx");
+    check("file", &format!("{{\"clients\": [{}]}}", many("[]", 1_000_001)), "the list has more than 1000000 values");
+    check("file", &format!("{{\"cohorts\": [{}]}}", many("[]", 1_000_001)), "the list has more than 1000000 values");
+    check("file", &format!("[{}]", many("{}", 1001)), "the list has more than 1000 values");
+    check("file", &"[".repeat(1_000_000), "line 1, column ");
+    check("distribution", &format!("{{\"shares\": [{}]}}", many("[]", 1_000_001)), "the list has more than 1000000 values");
+}
+
 /// Partitions are part of published results: they must not change unnoticed.
 #[test]
 fn given_partitions_are_fixed() {

@@ -5,6 +5,9 @@ use serde::de::DeserializeOwned;
 
 use super::error::PartitionError;
 
+/// The largest length of what is shown of a problem, since it may quote a key of any length.
+const PROBLEM_CHARS_MAX: usize = 200;
+
 /// A file of the user's, in memory.
 #[derive(Clone, Copy, Debug)]
 pub struct UserFile<'a> {
@@ -21,7 +24,11 @@ impl UserFile<'_> {
             let (line, column) = (error.line(), error.column());
             let message = error.to_string();
             let problem = message.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&message);
-            self.refuse(format!("line {line}, column {column}"), problem.to_owned())
+            let mut shown: String = problem.chars().take(PROBLEM_CHARS_MAX).collect();
+            if shown.len() < problem.len() {
+                shown.push_str("...");
+            }
+            self.refuse(format!("line {line}, column {column}"), shown)
         })
     }
 
