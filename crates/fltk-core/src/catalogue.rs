@@ -17,6 +17,8 @@ mod join;
 mod parameter;
 
 pub use choice::{Choice, ChoiceError, Tag, Value};
-pub use entry::{ClientCount, DatasetEntry, Entry, Misfit, NetEntry, PartitionerEntry, SampleKind, StrategyEntry};
+pub use entry::{ClientCount, DatasetEntry, Entry, Misfit, NetEntry, PartitionerEntry, SampleKind, SampleKinds, StrategyEntry};
 pub use join::{Catalogue, Catalogues, Entries};
-pub use parameter::{Constant, Kind, LEARNING_RATE, Nested, Number, Numbers, Parameter, Preset, Range, Switch, Whole, Word};
+pub use parameter::{
+    Constant, FilePath, Kind, LEARNING_RATE, Nested, Number, Numbers, Parameter, Preset, Range, Switch, Whole, Wholes, Word,
+};

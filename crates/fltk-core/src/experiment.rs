@@ -6,6 +6,7 @@
 pub mod definition;
 mod duration;
 mod federated;
+mod files;
 mod left_open;
 mod network;
 mod quantity;

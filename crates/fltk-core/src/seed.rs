@@ -29,6 +29,8 @@ pub enum Purpose {
     Shuffle,
     /// Random crops and flips. Indices: client (or 0), round (or 0), epoch, position of the sample in the training set.
     Augment,
+    /// The noise on a client's training samples. Indices: client, position of the sample in the training set.
+    FeatureNoise,
     /// Dropout masks. Indices: client (or rank), round (or 0), epoch, step of the epoch from 0.
     Dropout,
     /// Gaps between arrivals. Index: arrival group.
@@ -52,6 +54,7 @@ impl Purpose {
             Self::Work => "work",
             Self::Shuffle => "shuffle",
             Self::Augment => "augment",
+            Self::FeatureNoise => "feature-noise",
             Self::Dropout => "dropout",
             Self::Gap => "gap",
             Self::Class => "class",
@@ -94,6 +97,7 @@ mod tests {
             (Purpose::Selection, vec![1], 15_054_610_241_915_094_284),
             (Purpose::Shuffle, vec![3, 1, 0], 72_802_331_610_508_333),
             (Purpose::Augment, vec![3, 1, 0, 59_999], 16_280_170_801_954_555_644),
+            (Purpose::FeatureNoise, vec![3, 59_999], 14_209_145_305_035_852_620),
             (Purpose::Dropout, vec![3, 1, 0], 4_059_641_476_429_561_142),
             (Purpose::Torch, vec![3, 1, 0], 16_270_188_428_961_161_830),
             (Purpose::Gap, vec![0], 1_203_890_754_015_445_339),

@@ -21,6 +21,7 @@ use fltk_core::seed::Seed;
 use crate::{
     dataset::Dataset,
     epoch::{EpochKey, shuffle},
+    noise::FeatureNoise,
     samples::{ImageSet, Split, TextSet},
     shard::Sharding,
     transform::{Transform, TransformError},
@@ -95,6 +96,8 @@ pub struct BatchPlan {
     pub key: EpochKey,
     /// The transform of images; `None` means only normalization. It is not used for text.
     pub transform: Option<Transform>,
+    /// The noise on images; it is not used for text.
+    pub noise: Option<FeatureNoise>,
     /// The number of samples per batch; 0 counts as 1.
     pub batch_size: usize,
     /// True if a last, smaller batch is dropped. With fewer samples than one batch, such as those of a small client, there is then no batch
@@ -118,7 +121,8 @@ impl BatchPlan {
     ) -> Result<Self, TransformError> {
         let transform = dataset.image_shape().map(|shape| Transform::train(dataset.source, shape, input)).transpose()?;
         let indices = indices.map(<[u32]>::to_vec);
-        Ok(Self { dataset: dataset.clone(), part: Part::Train, indices, order: Order::Shuffled, key, transform, batch_size, drop_last })
+        let (dataset, part, order) = (dataset.clone(), Part::Train, Order::Shuffled);
+        Ok(Self { dataset, part, indices, order, key, transform, noise: None, batch_size, drop_last })
     }
 
     /// Plans the part of `rank` in one shuffled, augmented epoch over the whole training set, starting at step `first_step`, counted from
@@ -166,7 +170,7 @@ impl BatchPlan {
         let transform = dataset.image_shape().map(|shape| Transform::test(dataset.source, shape, input)).transpose()?;
         let key = EpochKey { seed: Seed(0), client: 0, round: 0, epoch: 0 };
         let (part, order) = (Part::Test, Order::AsGiven);
-        Ok(Self { dataset: dataset.clone(), part, indices: None, order, key, transform, batch_size, drop_last: false })
+        Ok(Self { dataset: dataset.clone(), part, indices: None, order, key, transform, noise: None, batch_size, drop_last: false })
     }
 }
 
@@ -321,7 +325,7 @@ impl Producer {
             Split::Images(set) => {
                 // Both splits of a data set are of the same kind, so its images have a shape and hence a transform.
                 let transform = self.transform.as_ref()?;
-                images(set, transform, &self.plan.key, chunk, inputs, &mut targets)
+                images(set, transform, &self.plan, chunk, inputs, &mut targets)
             }
             Split::Text(set) => tokens(set, chunk, inputs, &mut targets),
         };
@@ -336,7 +340,7 @@ fn split(plan: &BatchPlan) -> &Split {
     }
 }
 
-fn images(set: &ImageSet, transform: &Transform, key: &EpochKey, chunk: &[u32], spare: Option<Inputs>, targets: &mut Vec<i64>) -> Inputs {
+fn images(set: &ImageSet, transform: &Transform, plan: &BatchPlan, chunk: &[u32], spare: Option<Inputs>, targets: &mut Vec<i64>) -> Inputs {
     let [height, width, channels] = transform.output_shape();
     let len = height * width * channels;
     let mut nhwc = match spare {
@@ -344,8 +348,13 @@ fn images(set: &ImageSet, transform: &Transform, key: &EpochKey, chunk: &[u32], 
         _ => Vec::new(),
     };
     nhwc.resize(chunk.len() * len, 0.0);
+    let mut values = vec![0.0; if plan.noise.is_some() { set.image_len() } else { 0 }];
     for (&index, output) in chunk.iter().zip(nhwc.chunks_exact_mut(len)) {
-        transform.apply(set.image(index as usize), output, key, index);
+        transform.apply(set.image(index as usize), output, &plan.key, index);
+        if let Some(noise) = &plan.noise {
+            noise.fill(index, &mut values);
+            transform.add_noise(&values, output, &plan.key, index);
+        }
         targets.push(i64::from(set.labels[index as usize]));
     }
     Inputs::Images { nhwc, shape: [chunk.len(), height, width, channels] }
@@ -371,6 +380,7 @@ mod tests {
     use super::*;
     use crate::{
         dataset::{Origin, Provenance},
+        noise::NoiseLevels,
         shard::Remainder,
         sources::cifar10,
     };
@@ -465,6 +475,33 @@ mod tests {
             batches(plan).find_map(of_7).expect("sample 7")
         };
         assert_eq!(image(3, &[1, 7, 9]), image(50, &(0..50).collect::<Vec<_>>()));
+    }
+
+    #[test]
+    fn noise_is_the_same_in_every_epoch_and_batch() {
+        let data = dataset(images_of(8), images_of(1));
+        let noise = NoiseLevels { level: 0.5, clients: 2 }.of_client(Seed(1), 1);
+        assert!(noise.is_some());
+        // The difference that noise makes to each image, without the augmentation of the epoch.
+        let plain = data.image_shape().map(|shape| Transform::plain(data.source, shape));
+        let difference = |epoch, batch_size| {
+            let plan = |noise| {
+                let key = EpochKey { epoch, ..KEY };
+                let plan = BatchPlan::train(&data, None, key, None, batch_size, false).expect("fits");
+                BatchPlan { noise, transform: plain.clone(), order: Order::AsGiven, ..plan }
+            };
+            let pixels = |batch: Batch| match batch.inputs {
+                Inputs::Images { nhwc, .. } => nhwc,
+                Inputs::Tokens { .. } => panic!("images"),
+            };
+            let [without, with] = [None, noise].map(|noise| batches(plan(noise)).flat_map(pixels).collect::<Vec<f32>>());
+            with.iter().zip(&without).map(|(with, without)| with - without).collect::<Vec<f32>>()
+        };
+        let first = difference(1, 3);
+        assert_eq!(first, difference(2, 8));
+        assert!(first[..3072] != first[3072..6144], "each sample has its own");
+        let variance = first.iter().step_by(3).map(|value| (value * 0.229).powi(2)).sum::<f32>() / 8192.0;
+        assert!((variance - 0.5).abs() < 0.05, "{variance}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use fltk_core::{catalogue::Choice, seed::Seed};
 use serde::Serialize;
 
 use crate::{
-    partition::{PartitionError, partition},
+    partition::{PartitionError, UserFile, partition},
     samples::Split,
     sources::Source,
 };
@@ -61,15 +61,22 @@ impl Dataset {
         }
     }
 
-    /// Divides the training set over `clients`. Returns the ascending indices of each client's samples.
+    /// Divides the training set over `clients`. Returns the ascending indices of each client's samples. `file` is the content of the file that the
+    /// partition [reads](crate::partition::file_of).
     ///
     /// # Errors
     /// The errors of [`partition`].
     ///
     /// # Panics
     /// As [`partition`].
-    pub fn partition_train(&self, clients: u32, config: &Choice, seed: Seed) -> Result<Vec<Vec<u32>>, PartitionError> {
-        partition(&self.train.labels(), self.num_labels(), self.train.natural_clients(), clients, config, seed)
+    pub fn partition_train(
+        &self,
+        clients: u32,
+        config: &Choice,
+        file: Option<UserFile<'_>>,
+        seed: Seed,
+    ) -> Result<Vec<Vec<u32>>, PartitionError> {
+        partition(&self.train.labels(), self.num_labels(), self.train.natural_clients(), clients, config, file, seed)
     }
 }
 

@@ -1,4 +1,5 @@
-//! Partitions of a training set over federated clients: pure functions of (labels, clients, parameters, seed). A partitioner is a file in this
+//! Partitions of a training set over federated clients: pure functions of (labels, clients, parameters, seed), and of a file's text for those
+//! that read one. A partitioner is a file in this
 //! folder, with a value that describes and runs it, and a line in the [`CATALOGUE`].
 //!
 //! KFLTK's partitioners keep its rules, with its defects fixed: sample 0 is not lost, left-over samples are assigned, and nothing depends on a global
@@ -6,12 +7,20 @@
 //! writer). All draws come from one stream, `seed.stream(Purpose::Partition, &[])`, except the order of clients that are equally far behind, which comes
 //! from `seed.stream(Purpose::Partition, &[1])`.
 
+mod bounded;
 mod carry;
 mod catalogue;
 mod classes;
+mod client_dirichlet;
+mod cohorts;
 mod deal;
+mod deal_by_shares;
 mod dirichlet;
+mod distribution;
 mod error;
+mod file;
+mod grouped_natural_id;
+mod inner_dirichlet;
 mod limit_labels;
 mod limit_labels_flex;
 mod n_labels;
@@ -21,7 +30,10 @@ mod pathological;
 mod q_sampler;
 mod quantity_skew;
 mod shard;
+mod sizes;
+mod split_file;
 mod uniform;
+mod user_file;
 mod version;
 
 use fltk_core::{
@@ -31,15 +43,17 @@ use fltk_core::{
 
 pub use self::{
     catalogue::CATALOGUE,
+    cohorts::cohorts,
     error::PartitionError,
     partitioner::{CLIENTS_MAX, Partitioner, Parts, Request},
+    user_file::UserFile,
 };
 
 /// Divides samples `0..labels.len()` over `clients`, with the partitioner of the catalogue that `config` names. Returns the ascending indices
 /// of each client's samples; no sample appears twice.
 ///
 /// `labels` are below `num_classes`; `natural` holds each sample's natural client, if the data set has natural clients. The docs of the
-/// entries say which partitions assign every sample.
+/// entries say which partitions assign every sample. `file` is the content of the file that [`file_of`] names, if there is one.
 ///
 /// # Errors
 /// If there is no such partitioner, or the parameters, the number of clients and the data set don't fit each other.
@@ -52,15 +66,26 @@ pub fn partition(
     natural: Option<&[u32]>,
     clients: u32,
     config: &Choice,
+    file: Option<UserFile<'_>>,
     seed: Seed,
 ) -> Result<Parts, PartitionError> {
-    let partitioner = CATALOGUE.iter().find(|partitioner| partitioner.name() == config.name());
+    let partitioner = by_name(config.name());
     let partitioner = partitioner.ok_or_else(|| PartitionError::Unknown {
         kind: "partition",
         name: config.name().to_owned(),
         known: CATALOGUE.iter().map(|partitioner| partitioner.name()).collect(),
     })?;
-    partitioner.partition(&Request { labels, num_classes, natural, clients, settings: config, seed })
+    partitioner.partition(&Request { labels, num_classes, natural, clients, settings: config, file, seed })
+}
+
+/// Returns the path of the file that the partition `config` reads; `None` if it reads none.
+#[must_use]
+pub fn file_of(config: &Choice) -> Option<String> {
+    by_name(config.name())?.entry.file.map(|path| path.of(config))
+}
+
+fn by_name(name: &str) -> Option<&'static Partitioner> {
+    CATALOGUE.iter().copied().find(|partitioner| partitioner.name() == name)
 }
 
 /// Returns the entries of the partitioners, in the order of the catalogue.

@@ -42,6 +42,8 @@ pub struct Transform {
     /// For each channel, the result for each of the 256 pixel values. This is a table because it gives PyTorch's bits (divide, subtract,
     /// divide) at the cost of a load.
     table: Vec<[f32; 256]>,
+    /// The number by which each channel is divided in the normalization.
+    deviation: Vec<f32>,
 }
 
 impl Transform {
@@ -70,7 +72,9 @@ impl Transform {
     #[must_use]
     pub fn plain(source: &Source, from: [usize; 3]) -> Self {
         let table = (0..from[0]).map(|channel| normalization_table(source.normalization, channel)).collect();
-        Self { from, padding: [0, 0], augmentation: Augmentation::None, table }
+        let deviations = source.normalization.deviation;
+        let deviation = (0..from[0]).map(|channel| deviations[channel % deviations.len()]).collect();
+        Self { from, padding: [0, 0], augmentation: Augmentation::None, table, deviation }
     }
 
     /// The shape `[H, W, C]` of the output.
@@ -92,10 +96,7 @@ impl Transform {
     /// # Panics
     /// If `image` or `output` don't have the lengths of the transform's shapes.
     pub fn apply(&self, image: &[u8], output: &mut [f32], key: &EpochKey, sample: u32) {
-        let placement = match self.augmentation {
-            Augmentation::FlipAndCrop => Placement::draw(key, sample),
-            Augmentation::None => Placement::CENTERED,
-        };
+        let placement = self.placement(key, sample);
         let [height, width, channels] = self.output_shape();
         assert_eq!(image.len(), self.from.iter().product::<usize>(), "an image of the transform's input shape");
         assert_eq!(output.len(), height * width * channels, "an output of the transform's output shape");
@@ -104,6 +105,37 @@ impl Transform {
             interleave(output, &self.table, planes);
         } else {
             self.place(image, output, &placement);
+        }
+    }
+
+    /// Adds `noise` (CHW, in units of the largest pixel value) to an image that was [transformed](Self::apply) into `output` with the same key and sample:
+    /// what transforming the noisy image gives. Black around the image has no noise.
+    ///
+    /// # Panics
+    /// If `noise` or `output` don't have the lengths of the transform's shapes.
+    pub fn add_noise(&self, noise: &[f32], output: &mut [f32], key: &EpochKey, sample: u32) {
+        let ([channels, height, width], [output_height, output_width, _]) = (self.from, self.output_shape());
+        assert_eq!(noise.len(), channels * height * width, "noise of the transform's input shape");
+        assert_eq!(output.len(), channels * output_height * output_width, "an output of the transform's output shape");
+        let placement = self.placement(key, sample);
+        let (top, left) = (signed(self.padding[0]) - placement.down, signed(self.padding[1]) - placement.right);
+        let shown = |at: isize, end: usize| usize::try_from(at).ok().filter(|&at| at < end);
+        for (row, values) in noise.chunks_exact(width).enumerate() {
+            let (channel, y) = (row / height, row % height);
+            let Some(y) = shown(signed(y) + top, output_height) else { continue };
+            for (x, value) in values.iter().enumerate() {
+                let x = if placement.flip { width - 1 - x } else { x };
+                if let Some(x) = shown(signed(x) + left, output_width) {
+                    output[(y * output_width + x) * channels + channel] += value / self.deviation[channel];
+                }
+            }
+        }
+    }
+
+    fn placement(&self, key: &EpochKey, sample: u32) -> Placement {
+        match self.augmentation {
+            Augmentation::FlipAndCrop => Placement::draw(key, sample),
+            Augmentation::None => Placement::CENTERED,
         }
     }
 
@@ -257,6 +289,24 @@ mod tests {
         // These are 2000 draws of 162 placements: 12 of each are expected, so every one is seen, and none 40 times.
         assert_eq!(seen.len(), 9 * 9 * 2);
         assert!(seen.values().all(|&count| count < 40) && seen.keys().all(|&(down, right, _)| down.abs() <= 4 && right.abs() <= 4));
+    }
+
+    /// Noise of whole pixels is the same as another image.
+    #[test]
+    fn noise_moves_with_the_image() {
+        let noise: Vec<u8> = (0..3072u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 12) as u8).collect();
+        let values: Vec<f32> = noise.iter().map(|&pixel| f32::from(pixel) / 255.0).collect();
+        let cifar = Transform::train(&cifar10::SOURCE, [3, 32, 32], None).expect("no padding");
+        let padded = Transform::train(&mnist::SOURCE, [1, 28, 28], Some([1, 32, 32])).expect("an even margin");
+        for (transform, len) in [(cifar, 3072), (padded, 784)] {
+            for sample in 0..100 {
+                let expected = apply(&transform, &noise[..len], 1, sample);
+                let mut found = apply(&transform, &vec![0; len], 1, sample);
+                transform.add_noise(&values[..len], &mut found, &key(1), sample);
+                let is_close = found.iter().zip(&expected).all(|(found, expected)| (found - expected).abs() < 1e-5);
+                assert!(is_close, "sample {sample} of {len} values");
+            }
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use fltk_core::{
 };
 use fltk_data::{
     Locations, load,
-    partition::{CATALOGUE, CLIENTS_MAX, PartitionError, Partitioner, Request, entries, partition},
+    partition::{CATALOGUE, CLIENTS_MAX, PartitionError, Partitioner, Request, UserFile, entries, file_of, partition},
 };
 use proptest::prelude::*;
 
@@ -20,7 +20,36 @@ fn balanced(num_classes: usize, per_class: usize) -> Vec<u16> {
 
 fn divide(labels: &[u16], num_classes: usize, clients: u32, config: &Choice, seed: u64) -> Result<Vec<Vec<u32>>, PartitionError> {
     let natural: Vec<u32> = labels.iter().map(|&label| 3 * u32::from(label)).collect();
-    partition(labels, num_classes, Some(&natural), clients, config, Seed(seed))
+    let text = text_for(config, labels.len(), num_classes, clients);
+    let file = file_of(config).map(|_| UserFile { name: "given.json", text: &text });
+    partition(labels, num_classes, Some(&natural), clients, config, file, Seed(seed))
+}
+
+/// A file that the partition can read, if it reads one.
+fn text_for(config: &Choice, samples: usize, num_classes: usize, clients: u32) -> String {
+    match config.name() {
+        "file" => {
+            let of_client = |client: u32| (client..samples as u32).step_by(clients as usize).collect::<Vec<u32>>();
+            serde_json::json!({ "clients": (0..clients).map(of_client).collect::<Vec<_>>() }).to_string()
+        }
+        "distribution" => {
+            let row = |client: u32| (0..num_classes).map(move |class| (class + client as usize) % 3).map(|share| share as f64 / 2.0);
+            let shares: Vec<Vec<f64>> = (0..clients).map(|client| row(client).collect()).collect();
+            serde_json::json!({ "shares": shares }).to_string()
+        }
+        _ => String::new(),
+    }
+}
+
+/// The partition with sizes for its clients, if it needs them.
+fn with_sizes(config: Choice, samples: usize, clients: u32) -> Choice {
+    match config.name() {
+        "sizes" | "inner_dirichlet" => {
+            let largest = (samples as u32 / clients.max(1)).max(1);
+            config.with("sizes", (0..clients).map(|client| largest - client % largest).collect::<Vec<u32>>())
+        }
+        _ => config,
+    }
 }
 
 fn classes_of(part: &[u32], labels: &[u16]) -> BTreeSet<u16> {
@@ -89,12 +118,22 @@ fn configs() -> impl Strategy<Value = Choice> {
         (0..12u32).prop_map(pathological).prop_flat_map(of_any_version),
         skews().prop_map(quantity_skew),
         Just(Choice::new("natural_id")),
+        (0.001..20.0f64).prop_map(|alpha| Choice::new("client_dirichlet").with("alpha", alpha)),
+        (0.001..20.0f64).prop_map(|alpha| Choice::new("inner_dirichlet").with("alpha", alpha)),
+        (0..3u32).prop_map(|least| Choice::new("distribution").with("path", "given.json").with("min_per_class", least)),
+        Just(Choice::new("sizes")),
+        Just(Choice::new("file").with("path", "given.json")),
+        (1..4u32, prop::sample::select(vec!["smaller", "bigger", "drop", "strict"]), any::<bool>()).prop_map(
+            |(size, remainder, shuffle)| {
+                Choice::new("grouped_natural_id").with("group_size", size).with("remainder", remainder).with("shuffle", shuffle)
+            }
+        ),
     ]
 }
 
 /// True if the partition may leave samples out, according to its docs.
 fn may_be_incomplete(config: &Choice) -> bool {
-    ["pathological", "natural_id"].contains(&config.name())
+    ["pathological", "natural_id", "sizes", "inner_dirichlet", "distribution", "grouped_natural_id"].contains(&config.name())
 }
 
 proptest! {
@@ -107,6 +146,7 @@ proptest! {
         config in configs(),
         seed: u64,
     ) {
+        let config = with_sizes(config, labels.len(), clients);
         let Ok(parts) = divide(&labels, 6, clients, &config, seed) else { return Ok(()) };
         prop_assert_eq!(parts.len(), clients as usize);
         prop_assert_eq!(&parts, &divide(&labels, 6, clients, &config, seed).expect("as before"));
@@ -316,9 +356,9 @@ fn impossible_combinations_are_refused() {
     check(10, dirichlet(0.5, 1).with("version", 3u32), "`version` is 3; it must be 1 or 2");
     check(10, Choice::new("fair"), "there is no partition `fair`\nhint: the names are uniform, q_sampler, ");
     check(10, quantity_skew(Choice::law("cubic")), "there is no law `cubic`\nhint: the names are linear, square, exponential, power_law");
-    let no_natural = partition(&labels, 10, None, 10, &Choice::new("natural_id"), Seed(1));
+    let no_natural = partition(&labels, 10, None, 10, &Choice::new("natural_id"), None, Seed(1));
     assert_eq!(no_natural, Err(PartitionError::NoNaturalClients));
-    let bad_label = partition(&[0, 9], 9, None, 1, &Choice::new("uniform"), Seed(1));
+    let bad_label = partition(&[0, 9], 9, None, 1, &Choice::new("uniform"), None, Seed(1));
     assert_eq!(bad_label, Err(PartitionError::Label { index: 1, label: 9, num_classes: 9 }));
 }
 
@@ -343,7 +383,7 @@ fn partitions_of_version_2_are_fixed() {
     let config = DatasetConfig { name: "fashion-mnist-mini".to_owned(), path: None };
     let data = load(&config, Path::new(""), &Locations { cache: None, local: Vec::new() }).expect("embedded");
     let digest = |config: &Choice| {
-        let parts = data.partition_train(30, config, Seed(42)).expect("possible");
+        let parts = data.partition_train(30, config, None, Seed(42)).expect("possible");
         let words = parts.iter().flat_map(|part| [part.len() as u32].into_iter().chain(part.iter().copied()));
         fltk_data::digest::sha256_hex(&words.flat_map(u32::to_le_bytes).collect::<Vec<_>>())[..16].to_owned()
     };
@@ -370,10 +410,16 @@ fn entries_of_partitioners_are_complete() {
         "limit_labels_flex",
         "n_labels",
         "dirichlet",
+        "client_dirichlet",
+        "inner_dirichlet",
+        "distribution",
         "shard",
         "pathological",
         "quantity_skew",
+        "sizes",
         "natural_id",
+        "grouped_natural_id",
+        "file",
     ];
     assert_eq!(names, expected);
     assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), CATALOGUE.len(), "a name of two partitioners");
@@ -420,12 +466,12 @@ fn custom_partitioners_are_run() {
     };
     let labels = balanced(2, 2);
     let run = |clients, settings: &Choice| {
-        BACKWARDS.partition(&Request { labels: &labels, num_classes: 2, natural: None, clients, settings, seed: Seed(1) })
+        BACKWARDS.partition(&Request { labels: &labels, num_classes: 2, natural: None, clients, settings, file: None, seed: Seed(1) })
     };
     assert_eq!(run(2, &Choice::new("backwards")), Ok(vec![vec![2, 3], vec![0, 1]]));
     assert_eq!(run(2, &Choice::new("backwards").with("first", 1u32)), Ok(vec![vec![3], vec![0, 1, 2]]));
     assert_eq!(run(0, &Choice::new("backwards")), Err(PartitionError::NoClients));
     let refused = Err(PartitionError::MoreClientsThanClasses { partition: "backwards", clients: 3, num_classes: 2 });
     assert_eq!(run(3, &Choice::new("backwards")), refused);
-    assert!(partition(&labels, 2, None, 2, &Choice::new("backwards"), Seed(1)).is_err(), "it is not in the catalogue");
+    assert!(partition(&labels, 2, None, 2, &Choice::new("backwards"), None, Seed(1)).is_err(), "it is not in the catalogue");
 }

@@ -13,7 +13,7 @@ use super::{
     source::{Span, quote, quote_all},
 };
 use fltk_core::{
-    catalogue::{Catalogue, Catalogues, Choice, ChoiceError, Entry, Kind, Misfit, NetEntry, Value},
+    catalogue::{Catalogue, Catalogues, Choice, ChoiceError, Entry, Kind, Misfit, NetEntry, SampleKind, Value},
     experiment::Epochs,
     name::Name,
 };
@@ -51,6 +51,11 @@ pub(crate) fn check_task(mut task: Task, catalogues: &Catalogues, places: &Place
             check_choice(&config.selection, &catalogues.selections, "federated.selection", places, problems);
             check_choice(&config.partition, &catalogues.partitioners, "federated.partition", places, problems);
             partition::check(config, dataset, catalogues, places, problems);
+            if config.feature_noise > 0.0 && dataset.gives == SampleKind::Text {
+                let place = places.at("federated.feature_noise");
+                let message = format!("`{}` is noise on images, and `{}` has text", place.name, dataset.entry.name);
+                problems.push(Problem::error(place.span, message).hint("leave it out"));
+            }
         }
         Setting::Distributed(config) => {
             check_distributed(&task, places, problems);
@@ -181,10 +186,10 @@ fn check_network(task: &Task, catalogues: &Catalogues, places: &Places<'_>, prob
     };
     check_choice(net, &catalogues.nets, &path, places, problems);
     let (Some(net), Some(dataset)) = (catalogues.nets.get(net.name()), catalogues.datasets.get(&task.dataset.name)) else { return };
-    if net.takes != dataset.gives {
+    if !net.takes.contains(dataset.gives) {
         let has_type = places.root.get("network").is_some_and(|network| network.get("type").is_some());
         let (place, name) = (places.at(if has_type { "network.type" } else { "network" }), dataset.entry.name);
-        let fitting = catalogues.nets.iter().filter(|net| net.takes == dataset.gives).map(|net| net.entry.name);
+        let fitting = catalogues.nets.iter().filter(|net| net.takes.contains(dataset.gives)).map(|net| net.entry.name);
         let message = format!("{} takes {}, and `{name}` has {}", quote(shown), net.takes, dataset.gives);
         let mut problem = Problem::error(place.span, message);
         let data_place = places.at("dataset");

@@ -89,7 +89,9 @@ fn nested(parameters: impl Iterator<Item = Parameter>, name: &str) -> Option<Jso
             Some(json!({ "oneOf": entries.iter().map(|entry| variant(entry, tag.name())).collect::<Vec<_>>(), "description": doc }))
         }
         Kind::Choice { entries, .. } => entries.iter().find_map(|entry| nested(entry.parameters.iter().copied(), name)),
-        Kind::Number(_) | Kind::Whole { .. } | Kind::Switch | Kind::Word(_) | Kind::Numbers { .. } => None,
+        Kind::Number(_) | Kind::Whole { .. } | Kind::Switch | Kind::Word(_) | Kind::Numbers { .. } | Kind::Wholes { .. } | Kind::Path => {
+            None
+        }
     })
 }
 
@@ -168,16 +170,12 @@ fn any_of_all<T: AsRef<Entry>>(catalogue: &Catalogue<T>, doc: &str) -> Json {
 fn property(parameter: &Parameter) -> Json {
     let mut schema = match parameter.kind {
         Kind::Number(range) => number(range),
-        Kind::Whole { min, max } => {
-            let mut schema = json!({ "type": "integer", "format": "uint32", "minimum": min });
-            if max < u32::MAX {
-                schema["maximum"] = max.into();
-            }
-            schema
-        }
+        Kind::Whole { min, max } => whole(min, max),
         Kind::Switch => json!({ "type": "boolean" }),
         Kind::Word(words) => json!({ "type": "string", "enum": words }),
         Kind::Numbers { count, each } => json!({ "type": "array", "items": number(each), "minItems": count, "maxItems": count }),
+        Kind::Wholes { count_max, min, max } => json!({ "type": "array", "items": whole(min, max), "minItems": 1, "maxItems": count_max }),
+        Kind::Path => json!({ "type": "string" }),
         Kind::Choice { definition, .. } => json!({ "$ref": format!("#/$defs/{definition}") }),
     };
     schema["description"] = parameter.doc.into();
@@ -190,6 +188,7 @@ fn property(parameter: &Parameter) -> Json {
                 Constant::Switch(value) => value.into(),
                 Constant::Word(value) => value.into(),
                 Constant::Numbers(values) => values.into(),
+                Constant::Wholes(values) => values.into(),
             };
         }
         // A file may leave it open, also with `null`: the meaning depends on who wrote the file.
@@ -198,6 +197,14 @@ fn property(parameter: &Parameter) -> Json {
                 schema["type"] = json!([kind, "null"]);
             }
         }
+    }
+    schema
+}
+
+fn whole(min: u32, max: u32) -> Json {
+    let mut schema = json!({ "type": "integer", "format": "uint32", "minimum": min });
+    if max < u32::MAX {
+        schema["maximum"] = max.into();
     }
     schema
 }

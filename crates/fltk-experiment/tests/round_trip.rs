@@ -38,6 +38,10 @@ fn value(parameter: &Parameter) -> BoxedStrategy<Value> {
         Kind::Word(words) => select(words).prop_map(Value::from).boxed(),
         Kind::Switch => any::<bool>().prop_map(Value::Switch).boxed(),
         Kind::Numbers { count, each } => vec(number(each), count).prop_map(Value::Numbers).boxed(),
+        Kind::Wholes { count_max, min, max } => {
+            vec(prop_oneof![Just(max), min..=max], 1..=count_max.min(5)).prop_map(Value::Wholes).boxed()
+        }
+        Kind::Path => path().prop_map(|path| Value::Path(path.into())).boxed(),
         Kind::Choice { tag, entries, .. } => {
             let named = if tag == Tag::Law { Choice::law } else { Choice::new };
             select(entries).prop_flat_map(move |entry| with_values(named(entry.name), entry)).prop_map(Value::from).boxed()
@@ -118,6 +122,11 @@ fn partition(dataset: &'static DatasetEntry) -> impl Strategy<Value = (Choice, u
                     choice = choice.with(parameter.name(), count);
                 }
             }
+            if let Some(parameter) = partitioner.client_sizes {
+                let sizes = parameter.of(&choice);
+                let size = |client: u32| sizes.get(client as usize).map_or(1, |size| size % 5 + 1);
+                choice = choice.with(parameter.name(), (0..clients).map(size).collect::<Vec<u32>>());
+            }
             (choice, clients)
         },
     )
@@ -125,8 +134,10 @@ fn partition(dataset: &'static DatasetEntry) -> impl Strategy<Value = (Choice, u
 
 fn federated(dataset: &'static DatasetEntry) -> impl Strategy<Value = Setting> {
     let (strategy, selection) = (any_of(&catalogues().strategies), any_of(&catalogues().selections));
-    (partition(dataset), 1..=10u32, 1..1000u32, 1..20u32, (strategy, selection), 1..10u32).prop_map(
-        |((partition, clients), clients_per_round, rounds, epochs_per_round, (strategy, selection), evaluate_every)| {
+    (partition(dataset), 1..=10u32, 1..1000u32, 1..20u32, (strategy, selection), (1..10u32, 0.0..100.0f64)).prop_map(
+        move |((partition, clients), clients_per_round, rounds, epochs_per_round, (strategy, selection), (evaluate_every, noise))| {
+            // Text has no noise.
+            let feature_noise = if dataset.num_classes().is_some() { noise } else { 0.0 };
             let clients_per_round = clients_per_round.min(clients);
             let strategy = fitting(&strategy, clients_per_round);
             // Whole numbers, halves, and steps instead.
@@ -154,6 +165,7 @@ fn federated(dataset: &'static DatasetEntry) -> impl Strategy<Value = Setting> {
                 work,
                 groups,
                 evaluate_every,
+                feature_noise,
                 ..FederatedConfig::new(clients, clients_per_round, rounds)
             };
             Setting::Federated(FederatedConfig { partition, selection, strategy, ..base })
@@ -193,7 +205,7 @@ fn path() -> impl Strategy<Value = String> {
 /// Any net, in each form that a file can have it in, or a TorchScript module; with a data set that it can be trained with.
 fn network() -> impl Strategy<Value = (NetworkConfig, &'static DatasetEntry)> {
     let of_catalogue = select(catalogues().nets.iter().collect::<Vec<_>>()).prop_flat_map(|net| {
-        let fitting: Vec<_> = catalogues().datasets.iter().filter(|dataset| dataset.gives == net.takes).collect();
+        let fitting: Vec<_> = catalogues().datasets.iter().filter(|dataset| net.takes.contains(dataset.gives)).collect();
         (net_of(net), select(fitting))
     });
     let torchscript = path().prop_map(|torchscript| NetworkConfig::TorchScript { torchscript });
@@ -386,7 +398,7 @@ fn empty_block_of_a_net_has_its_defaults() {
     let mut num_blocks = 0;
     for net in catalogues().nets.iter() {
         let Some(block) = net.block else { continue };
-        let dataset = catalogues().datasets.iter().find(|dataset| dataset.gives == net.takes).expect("every net has a data set");
+        let dataset = catalogues().datasets.iter().find(|dataset| net.takes.contains(dataset.gives)).expect("every net has a data set");
         let text = format!(
             "{{ name: a, tasks: [{{ kind: distributed, network: {{ {block}: {{}} }}, dataset: {}, distributed: {{ epochs: 1 }} }}] }}",
             dataset.entry.name

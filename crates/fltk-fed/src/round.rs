@@ -96,6 +96,7 @@ impl Federation {
         if round.0 > setup.config.rounds {
             return Err(SetupError::PastEnd { round, rounds: setup.config.rounds });
         }
+        setup.check_cohorts()?;
         check_state(&state)?;
         (setup.strategy.fits)(&setup.config.strategy, &state.layout).map_err(SetupError::Model)?;
         Ok(Self { setup, phase: Phase::Ready { state }, server: Arc::new(server), current: round, reports: Reports::default() })

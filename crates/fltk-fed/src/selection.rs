@@ -3,10 +3,11 @@
 //! A selection is a [`Selection`] in its own file, and a line in the [`CATALOGUE`].
 
 mod catalogue;
+mod file;
 mod random;
 
 use fltk_core::{
-    catalogue::{Choice, Entry},
+    catalogue::{Choice, Entry, Kind},
     ids::{ClientId, Round},
     seed::Seed,
 };
@@ -42,15 +43,23 @@ pub struct Selecting<'a> {
     pub eligible: &'a [ClientId],
     /// The number of clients to select; at most that of the eligible.
     pub amount: usize,
+    /// The clients of this round in the file that the settings name; none if the selection reads no file.
+    pub given: &'a [ClientId],
 }
 
 impl Selection {
-    /// Returns the cohort of `round`: `amount` of the `eligible` clients, ascending; all of them if there are no more than `amount`. The
+    /// Returns true if it takes the clients of each round from a file that its settings name.
+    #[must_use]
+    pub fn reads_file(&self) -> bool {
+        self.entry.parameters.iter().any(|parameter| parameter.kind == Kind::Path)
+    }
+
+    /// Returns the cohort of a round: as many of the eligible clients as are to be selected, ascending; all of them if there are no more. The
     /// result depends only on the arguments, so a resumed run selects the same clients as an uninterrupted one.
     #[must_use]
-    pub fn cohort(&self, settings: &Choice, seed: Seed, round: Round, eligible: &[ClientId], amount: usize) -> Vec<ClientId> {
-        let amount = amount.min(eligible.len());
-        let mut clients = (self.select)(&Selecting { settings, seed, round, eligible, amount });
+    pub fn cohort(&self, selecting: &Selecting<'_>) -> Vec<ClientId> {
+        let amount = selecting.amount.min(selecting.eligible.len());
+        let mut clients = (self.select)(&Selecting { amount, ..*selecting });
         clients.sort_unstable();
         clients
     }

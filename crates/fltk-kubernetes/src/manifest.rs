@@ -124,7 +124,9 @@ impl RunContext {
                 NetworkConfig::TorchScript { torchscript } => Some(torchscript),
                 NetworkConfig::Named(_) | NetworkConfig::Block { .. } => None,
             };
-            for path in net.into_iter().chain(&task.dataset.path).filter(|path| !path.starts_with('/')) {
+            let named = task.files().into_iter().map(|(_, path)| path);
+            let paths = net.into_iter().chain(&task.dataset.path).map(String::as_str).chain(named);
+            for path in paths.filter(|path| !path.starts_with('/')) {
                 refusals.push(format!(
                     "task `{}`: `{path}` is relative to the experiment file, whose folder pods don't have: name a path in the image, or on a volume",
                     task.name

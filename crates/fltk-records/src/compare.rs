@@ -99,17 +99,20 @@ fn accuracy(run: &RunRef, unit: Unit, step: u32) -> Option<f64> {
     finite(row.test.as_ref()?.accuracy)
 }
 
+/// What the runs of a group have in common: experiment, task, settings, and the digests of the files that these name.
+type Key<'a> = (&'a str, &'a str, String, &'a BTreeMap<String, String>);
+
 fn group(runs: &[RunRef], summaries: &[RunSummary]) -> Vec<Group> {
     // Per group, the most recently started run of each seed.
-    let mut by_key: BTreeMap<(&str, &str, String), Vec<usize>> = BTreeMap::new();
+    let mut by_key: BTreeMap<Key<'_>, Vec<usize>> = BTreeMap::new();
     for (index, run) in runs.iter().enumerate() {
         let description = run.folder.description();
         let settings = description.hyperparameters.key();
-        by_key.entry((&description.experiment, &description.task, settings)).or_default().push(index);
+        by_key.entry((&description.experiment, &description.task, settings, &description.files_sha256)).or_default().push(index);
     }
     let mut groups: Vec<_> = by_key
         .into_iter()
-        .map(|((experiment, task, _), members)| {
+        .map(|((experiment, task, ..), members)| {
             let is_replaced = |index: &usize| {
                 let this = &summaries[*index];
                 let replaces = |other: &usize| {

@@ -42,6 +42,7 @@ pub fn description(seed: u64) -> RunDescription {
         group: "ab12".into(),
         group_name: None,
         network_sha256: None,
+        files_sha256: BTreeMap::new(),
         job_index: 0,
         num_jobs: 1,
         provenance: BTreeMap::from([("mnist/train".into(), "sha256:00".into())]),

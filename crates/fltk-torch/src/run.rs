@@ -104,6 +104,7 @@ fn execute(
     provenance::check(folder.description(), dataset)?;
     provenance::check_settings(&folder, job)?;
     provenance::check_network(context, Some(&folder), job)?;
+    provenance::check_files(&folder, job, context.base)?;
     let (unit, steps) = match &job.task.setting {
         Setting::Federated(config) => (Unit::Round, config.rounds),
         Setting::Distributed(config) => (Unit::Epoch, config.epochs),

@@ -17,7 +17,7 @@ use fltk_core::{
     local_pass::{LocalPass, PassResult},
     seed::Seed,
 };
-use fltk_data::{Batch, BatchPlan, Dataset, EpochKey, Order, batches};
+use fltk_data::{Batch, BatchPlan, Dataset, EpochKey, NoiseLevels, Order, batches};
 use tch::{Reduction, Tensor};
 
 pub use self::normalizer::normalizer;
@@ -38,6 +38,8 @@ pub struct LocalTrainer {
     dataset: Arc<Dataset>,
     config: TrainConfig,
     loss: Loss,
+    /// The noise on the clients' samples; `None` for none.
+    noise: Option<NoiseLevels>,
 }
 
 /// The client of a pass.
@@ -65,7 +67,13 @@ impl LocalTrainer {
     /// Returns a trainer that works with `model`, whose own numbers are never used.
     #[must_use]
     pub fn new(model: Model, dataset: Arc<Dataset>, config: TrainConfig, loss: Loss) -> Self {
-        Self { model, dataset, config, loss }
+        Self { model, dataset, config, loss, noise: None }
+    }
+
+    /// Returns the same trainer, for clients with noise on their samples.
+    #[must_use]
+    pub fn with_noise(self, noise: NoiseLevels) -> Self {
+        Self { noise: Some(noise), ..self }
     }
 
     /// Makes one pass. The result depends on its arguments alone if the thread was prepared by [`init(1)`](crate::init).
@@ -94,6 +102,8 @@ impl LocalTrainer {
             let (input, batch_size) = (self.model.image_input(), self.config.batch_size as usize);
             let plan = BatchPlan::train(&self.dataset, Some(client.samples), key, input, batch_size, self.config.drop_last)
                 .map_err(|error| TrainError::Batch(error.to_string()))?;
+            let noise = self.noise.and_then(|levels| levels.of_client(client.seed, client.client.0));
+            let plan = BatchPlan { noise, ..plan };
             let until_stopped = batches(plan).take(steps_left).take_while(|_| !client.stop.load(Ordering::Relaxed));
             for (number, batch) in (0..).zip(until_stopped) {
                 let mut dropout = draws(&self.model, key, key.client, number);
@@ -180,7 +190,8 @@ impl LocalTrainer {
         let wrong = |error: fltk_data::TransformError| TrainError::Batch(error.to_string());
         let plan = BatchPlan::train(&self.dataset, Some(client.samples), client.key(0), input, batch_size, false).map_err(wrong)?;
         let transform = BatchPlan::test(&self.dataset, input, batch_size).map_err(wrong)?.transform;
-        let plan = BatchPlan { order: Order::AsGiven, transform, ..plan };
+        let noise = self.noise.and_then(|levels| levels.of_client(client.seed, client.client.0));
+        let plan = BatchPlan { order: Order::AsGiven, transform, noise, ..plan };
         Ok(batches(plan).take_while(move |_| !stop.load(Ordering::Relaxed)))
     }
 }

@@ -27,6 +27,9 @@ const FILE_SIZE_MAX: u64 = 1 << 20;
 /// The maximum size of a trace, in bytes: a million arrivals.
 const TRACE_SIZE_MAX: u64 = 64 << 20;
 
+/// The maximum size of a file that a partition or a selection names, in bytes: the indices of some ten million samples.
+const NAMED_SIZE_MAX: u64 = 64 << 20;
+
 /// Reads the text of the experiment file `path`.
 ///
 /// # Errors
@@ -44,6 +47,24 @@ pub fn read_trace_text(experiment: &Experiment, base: &Path) -> anyhow::Result<O
     read_text(&base.join(trace), TRACE_SIZE_MAX).map(Some)
 }
 
+/// Reads the text of a file that a partition or a selection names, whose path is relative to `base`.
+///
+/// # Errors
+/// If it can't be read, or isn't UTF-8.
+pub fn read_named_file(path: &str, base: &Path) -> anyhow::Result<SourceFile> {
+    read_text(&base.join(path), NAMED_SIZE_MAX)
+}
+
+/// Returns the SHA-256, in lower-case hex, of a file that a partition or a selection names.
+///
+/// # Errors
+/// If it can't be read.
+pub fn named_file_sha256(path: &str, base: &Path) -> anyhow::Result<String> {
+    let path = base.join(path);
+    let bytes = read_bytes(&path, NAMED_SIZE_MAX).with_context(|| cannot_read(&path)).or_exit(Exit::Experiment)?;
+    Ok(fltk_data::digest::sha256_hex(&bytes))
+}
+
 /// Parses the arrivals of a trace.
 ///
 /// # Errors
@@ -53,14 +74,20 @@ pub fn parse_trace(source: &SourceFile) -> anyhow::Result<Vec<TraceEntry>> {
 }
 
 fn read_text(path: &Path, bytes_max: u64) -> anyhow::Result<SourceFile> {
-    let read = || -> anyhow::Result<SourceFile> {
-        // Checked before it is opened: opening a named pipe without a writer would block. A shell's own pipes have a writer.
-        let kind = std::fs::metadata(path)?.file_type();
-        let is_pipe = kind.is_fifo() && ["/dev/stdin", "/dev/fd", "/proc/self/fd"].iter().any(|open| path.starts_with(open));
-        anyhow::ensure!(kind.is_file() || is_pipe, "it is not a file");
-        limited(&mut std::fs::File::open(path)?, &path.display().to_string(), bytes_max)
-    };
-    read().with_context(|| format!("can't read `{}`", path.display())).or_exit(Exit::Experiment)
+    let read = || -> anyhow::Result<SourceFile> { Ok(SourceFile::from_bytes(path.display().to_string(), read_bytes(path, bytes_max)?)?) };
+    read().with_context(|| cannot_read(path)).or_exit(Exit::Experiment)
+}
+
+fn read_bytes(path: &Path, bytes_max: u64) -> anyhow::Result<Vec<u8>> {
+    // Checked before it is opened: opening a named pipe without a writer would block. A shell's own pipes have a writer.
+    let kind = std::fs::metadata(path)?.file_type();
+    let is_pipe = kind.is_fifo() && ["/dev/stdin", "/dev/fd", "/proc/self/fd"].iter().any(|open| path.starts_with(open));
+    anyhow::ensure!(kind.is_file() || is_pipe, "it is not a file");
+    limited(&mut std::fs::File::open(path)?, bytes_max)
+}
+
+fn cannot_read(path: &Path) -> String {
+    format!("can't read `{}`", path.display())
 }
 
 /// The maximum size of a case of `fltk strategies apply`, in bytes: a few models of a million parameters.
@@ -75,16 +102,16 @@ pub fn read_case(path: &Path) -> anyhow::Result<SourceFile> {
         return read_text(path, CASE_SIZE_MAX);
     }
     let name = "standard input";
-    let read = || limited(&mut std::io::stdin().lock(), name, CASE_SIZE_MAX);
+    let read = || Ok(SourceFile::from_bytes(name.to_owned(), limited(&mut std::io::stdin().lock(), CASE_SIZE_MAX)?)?);
     read().with_context(|| format!("can't read {name}")).or_exit(Exit::Experiment)
 }
 
-/// Reads the text of `input`, which has no more than `bytes_max` bytes.
-fn limited(input: &mut dyn std::io::Read, name: &str, bytes_max: u64) -> anyhow::Result<SourceFile> {
+/// Reads `input`, which has no more than `bytes_max` bytes.
+fn limited(input: &mut dyn std::io::Read, bytes_max: u64) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     input.take(bytes_max + 1).read_to_end(&mut bytes)?;
     anyhow::ensure!(bytes.len() as u64 <= bytes_max, "it has more bytes than such a file may have ({bytes_max})");
-    Ok(SourceFile::from_bytes(name.to_owned(), bytes)?)
+    Ok(bytes)
 }
 
 /// Returns true if `path` is a pipe, which can be read only once.
@@ -167,6 +194,7 @@ pub fn make_paths_absolute(experiment: &mut Experiment, base: &Path) -> anyhow::
         if let Some(path) = &mut task.dataset.path {
             *path = absolute(path)?;
         }
+        task.change_files(&absolute)?;
     }
     Ok(())
 }

@@ -1,14 +1,48 @@
-//! The division of a federated task's training set. `fltk run` and `fltk data split` share it, so the printed split is the one that is trained on.
+//! The division of a federated task's training set, and the clients of each round where a file gives them. `fltk run` and `fltk data split` share it,
+//! so the printed split is the one that is trained on.
 
-use fltk_core::{experiment::FederatedConfig, seed::Seed};
-use fltk_data::Dataset;
+use std::path::Path;
 
-use crate::exit::{Exit, OrExit as _};
+use fltk_core::{catalogue::Choice, experiment::FederatedConfig, ids::ClientId, seed::Seed};
+use fltk_data::{
+    Dataset,
+    partition::{UserFile, cohorts, file_of},
+};
+use fltk_experiment::SourceFile;
 
-/// Returns for each client the ascending indices of its samples in the training set.
+use crate::{
+    exit::{Exit, OrExit as _},
+    inputs,
+};
+
+/// Returns for each client the ascending indices of its samples in the training set. Paths are relative to `base`.
 ///
 /// # Errors
-/// If the partition is impossible for this data set.
-pub fn split(dataset: &Dataset, config: &FederatedConfig, seed: Seed) -> anyhow::Result<Vec<Vec<u32>>> {
-    dataset.partition_train(config.clients, &config.partition, seed).or_exit(Exit::Experiment)
+/// If the partition is impossible for this data set, or its file can't be read.
+pub fn split(dataset: &Dataset, config: &FederatedConfig, seed: Seed, base: &Path) -> anyhow::Result<Vec<Vec<u32>>> {
+    divide(dataset, config.clients, &config.partition, seed, base)
+}
+
+/// Does the same as [`split`] for `clients` and `partition` alone.
+///
+/// # Errors
+/// The errors of [`split`].
+pub fn divide(dataset: &Dataset, clients: u32, partition: &Choice, seed: Seed, base: &Path) -> anyhow::Result<Vec<Vec<u32>>> {
+    let source = file_of(partition).map(|path| inputs::read_named_file(&path, base)).transpose()?;
+    dataset.partition_train(clients, partition, source.as_ref().map(user_file), seed).or_exit(Exit::Experiment)
+}
+
+/// Returns the clients of each round that the file of the selection gives; nothing if the selection reads no file. `parts` are the samples of each client.
+///
+/// # Errors
+/// If the file can't be read, or doesn't fit the task.
+pub fn given_cohorts(config: &FederatedConfig, parts: &[Vec<u32>], base: &Path) -> anyhow::Result<Vec<Vec<ClientId>>> {
+    let paths = config.selection.paths();
+    let Some((_, path)) = paths.first() else { return Ok(Vec::new()) };
+    let source = inputs::read_named_file(path, base)?;
+    cohorts(user_file(&source), config.rounds, config.clients_per_round, parts).or_exit(Exit::Experiment)
+}
+
+fn user_file(source: &SourceFile) -> UserFile<'_> {
+    UserFile { name: &source.name, text: &source.text }
 }

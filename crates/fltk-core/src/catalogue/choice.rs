@@ -1,5 +1,7 @@
 //! A choice out of a catalogue: the name of an entry, with values for its parameters.
 
+mod paths;
+
 use std::{fmt, sync::Arc};
 
 use serde::{
@@ -54,6 +56,10 @@ pub enum Value {
     Word(Arc<str>),
     /// A list of numbers.
     Numbers(Vec<f64>),
+    /// A list of whole numbers.
+    Wholes(Vec<u32>),
+    /// The path of a file, relative to the experiment file. In a choice that isn't settled yet, it is a [`Word`](Self::Word).
+    Path(Arc<str>),
     /// A choice among further entries.
     Choice(Box<Choice>),
     /// A value that the file left open, and whose default has changed: its meaning depends on who wrote the file.
@@ -161,7 +167,13 @@ impl Choice {
         self.settings.iter().any(|(_, value)| match value {
             Value::Open { .. } => true,
             Value::Choice(inner) => inner.is_open(),
-            Value::Number(_) | Value::Whole(_) | Value::Switch(_) | Value::Word(_) | Value::Numbers(_) => false,
+            Value::Number(_)
+            | Value::Whole(_)
+            | Value::Switch(_)
+            | Value::Word(_)
+            | Value::Numbers(_)
+            | Value::Wholes(_)
+            | Value::Path(_) => false,
         })
     }
 
@@ -182,7 +194,13 @@ impl Choice {
             match value {
                 Value::Open { earliest, newest } => *value = (&pick(*earliest, *newest)).into(),
                 Value::Choice(inner) => **inner = inner.clone().closed(pick),
-                Value::Number(_) | Value::Whole(_) | Value::Switch(_) | Value::Word(_) | Value::Numbers(_) => {}
+                Value::Number(_)
+                | Value::Whole(_)
+                | Value::Switch(_)
+                | Value::Word(_)
+                | Value::Numbers(_)
+                | Value::Wholes(_)
+                | Value::Path(_) => {}
             }
         }
         self
@@ -221,10 +239,8 @@ fn fitted(value: Value, parameter: &Parameter, entry: &Entry) -> Result<Value, C
         (value @ Value::Open { .. }, _) if matches!(parameter.preset, Preset::Changed { .. }) => Ok(value),
         (Value::Whole(value), Kind::Number(range)) if range.contains(value.into()) => Ok(Value::Number(value.into())),
         (Value::Number(value), Kind::Number(range)) if range.contains(value) => Ok(Value::Number(value)),
-        (Value::Number(value), Kind::Whole { min, max }) if value.fract() == 0.0 && (min.into()..=max.into()).contains(&value) =>
-        {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number in range, as just checked")]
-            Ok(Value::Whole(value as u32))
+        (Value::Number(value), Kind::Whole { min, max }) => {
+            whole(value, min, max).map(Value::Whole).ok_or_else(|| wrong(&Value::Number(value)))
         }
         (Value::Whole(value), Kind::Whole { min, max }) if (min..=max).contains(&value) => Ok(Value::Whole(value)),
         (Value::Switch(value), Kind::Switch) => Ok(Value::Switch(value)),
@@ -234,6 +250,21 @@ fn fitted(value: Value, parameter: &Parameter, entry: &Entry) -> Result<Value, C
         {
             Ok(Value::Numbers(values))
         }
+        (Value::Wholes(values), Kind::Numbers { count, each })
+            if values.len() == count && values.iter().all(|value| each.contains((*value).into())) =>
+        {
+            Ok(Value::Numbers(values.into_iter().map(f64::from).collect()))
+        }
+        (Value::Numbers(values), Kind::Wholes { count_max, min, max }) if (1..=count_max).contains(&values.len()) => {
+            let wholes: Option<Vec<u32>> = values.iter().map(|value| whole(*value, min, max)).collect();
+            wholes.map(Value::Wholes).ok_or_else(|| wrong(&Value::Numbers(values)))
+        }
+        (Value::Wholes(values), Kind::Wholes { count_max, min, max })
+            if (1..=count_max).contains(&values.len()) && values.iter().all(|value| (min..=max).contains(value)) =>
+        {
+            Ok(Value::Wholes(values))
+        }
+        (Value::Word(path) | Value::Path(path), Kind::Path) if !path.trim().is_empty() && !path.contains('\0') => Ok(Value::Path(path)),
         (Value::Choice(choice), Kind::Choice { tag, entries, .. }) if choice.tag == tag => {
             let Some(inner) = entries.iter().find(|inner| inner.name == choice.name()) else {
                 return Err(ChoiceError::Unknown { name: choice.name().to_owned() });
@@ -244,6 +275,12 @@ fn fitted(value: Value, parameter: &Parameter, entry: &Entry) -> Result<Value, C
     }
 }
 
+/// Returns `value` as a whole number from `min` to `max`, if it is one.
+fn whole(value: f64, min: u32, max: u32) -> Option<u32> {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number in range, as just checked")]
+    (value.fract() == 0.0 && (min.into()..=max.into()).contains(&value)).then_some(value as u32)
+}
+
 impl From<&Constant> for Value {
     fn from(constant: &Constant) -> Self {
         match *constant {
@@ -252,6 +289,7 @@ impl From<&Constant> for Value {
             Constant::Switch(value) => Self::Switch(value),
             Constant::Word(value) => Self::Word(value.into()),
             Constant::Numbers(values) => Self::Numbers(values.to_vec()),
+            Constant::Wholes(values) => Self::Wholes(values.to_vec()),
         }
     }
 }
@@ -286,6 +324,18 @@ impl<const N: usize> From<[f64; N]> for Value {
     }
 }
 
+impl<const N: usize> From<[u32; N]> for Value {
+    fn from(values: [u32; N]) -> Self {
+        Self::Wholes(values.to_vec())
+    }
+}
+
+impl From<Vec<u32>> for Value {
+    fn from(values: Vec<u32>) -> Self {
+        Self::Wholes(values)
+    }
+}
+
 impl From<Choice> for Value {
     fn from(choice: Choice) -> Self {
         Self::Choice(Box::new(choice))
@@ -309,8 +359,9 @@ impl Serialize for Value {
             Self::Number(value) => serializer.serialize_f64(*value),
             Self::Whole(value) => serializer.serialize_u32(*value),
             Self::Switch(value) => serializer.serialize_bool(*value),
-            Self::Word(value) => serializer.serialize_str(value),
+            Self::Word(value) | Self::Path(value) => serializer.serialize_str(value),
             Self::Numbers(values) => values.serialize(serializer),
+            Self::Wholes(values) => values.serialize(serializer),
             Self::Choice(choice) => choice.serialize(serializer),
             Self::Open { .. } => serializer.serialize_unit(),
         }
@@ -383,10 +434,19 @@ impl<'de> Deserialize<'de> for Value {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
                 let mut values = Vec::new();
-                while let Some(value) = list.next_element::<f64>()? {
+                while let Some(value) = list.next_element()? {
                     values.push(value);
                 }
-                Ok(Value::Numbers(values))
+                let wholes = values.iter().map(|value| if let Value::Whole(value) = value { Some(*value) } else { None });
+                if let Some(wholes) = wholes.collect() {
+                    return Ok(Value::Wholes(wholes));
+                }
+                let numbers = values.iter().map(|value| match value {
+                    Value::Whole(value) => Ok(f64::from(*value)),
+                    Value::Number(value) => Ok(*value),
+                    _ => Err(de::Error::custom("a list can have only numbers")),
+                });
+                Ok(Value::Numbers(numbers.collect::<Result<_, _>>()?))
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Value, A::Error> {
@@ -403,7 +463,7 @@ mod tests {
     use serde_json::json;
 
     use super::{
-        super::{Nested, Number, Numbers, Range, Switch, Whole, Word},
+        super::{FilePath, Nested, Number, Numbers, Range, Switch, Whole, Wholes, Word},
         *,
     };
 
@@ -411,14 +471,30 @@ mod tests {
     const COUNT: Whole = Whole::new("count", 3, "A count.").within(1, 10);
     const FLAG: Switch = Switch::new("flag", false, "A flag.");
     const PAIR: Numbers<2> = Numbers::new("pair", &[0.9, 0.999], "Two numbers.").within(Range::BELOW_ONE);
+    const SIZES: Wholes = Wholes::new("sizes", &[3, 4], 3, (1, 9), "Whole numbers.");
     const HOW: Word = Word::new("how", &["slow", "fast"], "A word.");
     const VERSION: Whole = Whole::changed("version", 1, 2, "A default that has changed.").within(1, 2);
     static PLAIN: Entry = Entry::new("plain", "An entry without parameters.");
     static FULL: Entry = Entry::new("full", "An entry with a parameter of every type.").parameters(
-        const { &[RATE.parameter(), COUNT.parameter(), FLAG.parameter(), PAIR.parameter(), HOW.parameter(), VERSION.parameter()] },
+        const {
+            &[
+                RATE.parameter(),
+                COUNT.parameter(),
+                FLAG.parameter(),
+                PAIR.parameter(),
+                SIZES.parameter(),
+                HOW.parameter(),
+                VERSION.parameter(),
+            ]
+        },
     );
     const INNER: Nested = Nested::required("inner", Tag::Law, "inner", const { &[&PLAIN, &FULL] }, "A choice within a choice.");
     static OUTER: Entry = Entry::new("outer", "An entry with a choice.").parameters(const { &[COUNT.parameter(), INNER.parameter()] });
+
+    const LENGTHS: Wholes = Wholes::required("lengths", 3, (1, 9), "Whole numbers.");
+    const FILE: FilePath = FilePath::required("file", "A file.");
+    static LISTED: Entry =
+        Entry::new("listed", "An entry with a list and a file.").parameters(const { &[LENGTHS.parameter(), FILE.parameter()] });
 
     fn full() -> Choice {
         Choice::new("full").with("rate", 0.5)
@@ -442,6 +518,7 @@ mod tests {
             ("count", &Value::Whole(3)),
             ("flag", &Value::Switch(true)),
             ("pair", &Value::Numbers(vec![0.9, 0.999])),
+            ("sizes", &Value::Wholes(vec![3, 4])),
             ("how", &Value::Word("slow".into())),
             ("version", &open),
         ];
@@ -465,6 +542,11 @@ mod tests {
         check(full().with("flag", 1), "`flag` of `full` can't be 1");
         check(full().with("pair", [0.5]), "`pair` of `full` can't be [0.5]");
         check(full().with("pair", [0.5, 1.0]), "`pair` of `full` can't be [0.5,1.0]");
+        check(full().with("sizes", [0_u32; 0]), "`sizes` of `full` can't be []");
+        check(full().with("sizes", [1, 2, 3, 4]), "`sizes` of `full` can't be [1,2,3,4]");
+        check(full().with("sizes", [1, 10]), "`sizes` of `full` can't be [1,10]");
+        check(full().with("sizes", [1.0, 0.5]), "`sizes` of `full` can't be [1.0,0.5]");
+        check(full().with("sizes", 3), "`sizes` of `full` can't be 3");
         check(full().with("how", "quick"), "`how` of `full` can't be \"quick\"");
         check(full().with("how", true), "`how` of `full` can't be true");
         check(full().with("version", 3), "`version` of `full` can't be 3");
@@ -473,7 +555,10 @@ mod tests {
 
     #[test]
     fn integers_and_floats_are_interchangeable() {
-        let settled = Choice::new("full").with("rate", 2).with("count", 4.0).with("version", 1.0).settled(&FULL).unwrap();
+        let settled =
+            Choice::new("full").with("rate", 2).with("count", 4.0).with("version", 1.0).with("sizes", [5.0]).settled(&FULL).unwrap();
+        assert_eq!(settled.get("sizes"), Some(&Value::Wholes(vec![5])));
+        assert_eq!(full().with("pair", [0, 0]).settled(&FULL).unwrap().get("pair"), Some(&Value::Numbers(vec![0.0, 0.0])));
         assert_eq!(settled.get("rate"), Some(&Value::Number(2.0)));
         assert_eq!(settled.get("count"), Some(&Value::Whole(4)));
         assert_eq!(settled.get("version"), Some(&Value::Whole(1)));
@@ -491,7 +576,8 @@ mod tests {
             assert_eq!(full().with("version", version).settled(&FULL), Ok(closed));
         }
         // It isn't written, and a file without it, or with `null`, leaves it open.
-        let written = json!({ "type": "full", "rate": 0.5, "count": 3, "flag": false, "pair": [0.9, 0.999], "how": "slow" });
+        let written =
+            json!({ "type": "full", "rate": 0.5, "count": 3, "flag": false, "pair": [0.9, 0.999], "sizes": [3, 4], "how": "slow" });
         assert_eq!(serde_json::to_value(&open).unwrap(), written);
         assert_eq!(read(written).settled(&FULL).as_ref(), Ok(&open));
         assert_eq!(read(json!({ "type": "full", "rate": 0.5, "version": null })).settled(&FULL).as_ref(), Ok(&open));
@@ -529,7 +615,7 @@ mod tests {
         let text = serde_json::to_string(&settled).unwrap();
         assert_eq!(
             text,
-            r#"{"type":"outer","count":7,"inner":{"law":"full","rate":0.25,"count":3,"flag":false,"pair":[0.9,0.999],"how":"slow","version":2}}"#
+            r#"{"type":"outer","count":7,"inner":{"law":"full","rate":0.25,"count":3,"flag":false,"pair":[0.9,0.999],"sizes":[3,4],"how":"slow","version":2}}"#
         );
         assert_eq!(serde_json::from_str::<Choice>(&text).unwrap(), settled);
         // The name may be anywhere in a block.
@@ -542,7 +628,8 @@ mod tests {
 
     #[test]
     fn values_are_parsed_by_their_type() {
-        let choice = read(json!({ "type": "x", "a": 3, "b": 0.5, "c": true, "d": [1, 2.5], "e": { "law": "y" }, "f": -1, "g": 1e10 }));
+        let choice =
+            read(json!({ "type": "x", "a": 3, "b": 0.5, "c": true, "d": [1, 2.5], "e": { "law": "y" }, "f": -1, "g": 1e10, "h": [1, 2] }));
         let expected = [
             ("a", &Value::Whole(3)),
             ("b", &Value::Number(0.5)),
@@ -551,12 +638,30 @@ mod tests {
             ("e", &Value::from(Choice::law("y"))),
             ("f", &Value::Number(-1.0)),
             ("g", &Value::Number(1e10)),
+            ("h", &Value::Wholes(vec![1, 2])),
         ];
         assert_eq!(values(&choice), expected);
         // Beyond the range of a whole number.
         assert_eq!(read(json!({ "type": "x", "a": 4_294_967_296_u64 })).get("a"), Some(&Value::Number(4_294_967_296.0)));
         assert_eq!(read(json!({ "type": "x", "a": "text" })).get("a"), Some(&Value::Word("text".into())));
         assert!(serde_json::from_value::<Choice>(json!({ "type": "x", "a": ["text"] })).is_err());
+    }
+
+    #[test]
+    fn lists_of_whole_numbers_are_read_back_and_must_be_given_where_they_are_required() {
+        let settled = |lengths: serde_json::Value| read(json!({ "type": "listed", "file": "a.json", "lengths": lengths })).settled(&LISTED);
+        for lengths in [json!([1]), json!([9, 1, 3])] {
+            let choice = settled(lengths.clone()).unwrap();
+            assert_eq!(json!(LENGTHS.of(&choice)), lengths);
+            assert_eq!(serde_json::to_value(&choice).unwrap(), json!({ "type": "listed", "lengths": lengths, "file": "a.json" }));
+            assert_eq!(choice.clone().settled(&LISTED), Ok(choice));
+        }
+        for wrong in [json!([]), json!([0]), json!([10]), json!([1.5]), json!([1, -1]), json!([1, 1, 1, 1]), json!(1)] {
+            assert!(settled(wrong.clone()).unwrap_err().to_string().starts_with("`lengths` of `listed` can't be "), "{wrong}");
+        }
+        assert!(serde_json::from_value::<Choice>(json!({ "type": "listed", "lengths": [[1]] })).is_err());
+        let missing = Choice::new("listed").with("file", "a").settled(&LISTED).unwrap_err();
+        assert!(missing.to_string().contains("`lengths`"), "{missing}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Choice, Parameter, Whole};
+use super::{Choice, FilePath, Parameter, Whole, Wholes};
 
 /// A thing that experiment files can name, as plain data.
 #[derive(Debug)]
@@ -102,22 +102,72 @@ impl fmt::Display for SampleKind {
     }
 }
 
+/// The kinds of samples that a net takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SampleKinds {
+    /// One kind, for which the net is made.
+    One(SampleKind),
+    /// Images with any number of channels and classes: the net has the size that fits them.
+    Images {
+        /// The smallest width and height in pixels.
+        pixels_min: u32,
+        /// The kind for which the net is described where there is no data set.
+        typical: SampleKind,
+    },
+}
+
+impl SampleKinds {
+    /// Returns true if the net takes samples of this kind.
+    #[must_use]
+    pub fn contains(self, kind: SampleKind) -> bool {
+        match (self, kind) {
+            (Self::One(own), given) => own == given,
+            (Self::Images { pixels_min, .. }, SampleKind::Images { pixels, .. }) => pixels >= pixels_min,
+            (Self::Images { .. }, SampleKind::Text) => false,
+        }
+    }
+
+    /// Returns the kind for which the net is described where there is no data set.
+    #[must_use]
+    pub const fn typical(self) -> SampleKind {
+        match self {
+            Self::One(kind) | Self::Images { typical: kind, .. } => kind,
+        }
+    }
+}
+
+impl fmt::Display for SampleKinds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::One(kind) => kind.fmt(f),
+            Self::Images { pixels_min: 0 | 1, .. } => f.write_str("images"),
+            Self::Images { pixels_min, .. } => write!(f, "images of at least {pixels_min}x{pixels_min}"),
+        }
+    }
+}
+
 /// A net.
 #[derive(Debug, PartialEq)]
 pub struct NetEntry {
     /// The name and parameters.
     pub entry: Entry,
-    /// The kind of samples that it takes.
-    pub takes: SampleKind,
+    /// The kinds of samples that it takes.
+    pub takes: SampleKinds,
     /// The key of a block with its parameters, another form of `{ type: NAME, ... }`: `{ lstm: ... }`.
     pub block: Option<&'static str>,
 }
 
 impl NetEntry {
-    /// Creates the entry of a net that takes such samples.
+    /// Creates the entry of a net that takes such samples only.
     #[must_use]
     pub const fn new(entry: Entry, takes: SampleKind) -> Self {
-        Self { entry, takes, block: None }
+        Self { entry, takes: SampleKinds::One(takes), block: None }
+    }
+
+    /// Creates the entry of a net that takes images of at least `pixels_min` x `pixels_min` pixels, and is described for the kind `typical`.
+    #[must_use]
+    pub const fn for_images(entry: Entry, pixels_min: u32, typical: SampleKind) -> Self {
+        Self { entry, takes: SampleKinds::Images { pixels_min, typical }, block: None }
     }
 }
 
@@ -172,6 +222,10 @@ pub struct PartitionerEntry {
     pub classes_per_client: Option<Whole>,
     /// The parameter that gives the minimum of samples of a client; 1 without it.
     pub samples_per_client: Option<Whole>,
+    /// The parameter that lists the number of samples of each client, which files must give.
+    pub client_sizes: Option<Wholes>,
+    /// The parameter that names a file of the user's, which it reads.
+    pub file: Option<FilePath>,
 }
 
 impl PartitionerEntry {
@@ -185,6 +239,8 @@ impl PartitionerEntry {
             clients: ClientCount::Any,
             classes_per_client: None,
             samples_per_client: None,
+            client_sizes: None,
+            file: None,
         }
     }
 
@@ -239,4 +295,27 @@ pub enum ClientCount {
     MultipleOfClasses,
     /// At most the number of classes.
     AtMostClasses,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nets_take_the_samples_that_their_rule_names() {
+        const GREY: SampleKind = SampleKind::images(1, 28, 10);
+        const COLOR: SampleKind = SampleKind::images(3, 32, 100);
+        let check = |takes: SampleKinds, expected: [bool; 3], shown: &str| {
+            assert_eq!([GREY, COLOR, SampleKind::Text].map(|kind| takes.contains(kind)), expected, "{takes:?}");
+            assert_eq!(takes.to_string(), shown);
+            assert!(takes.contains(takes.typical()), "{takes:?}");
+        };
+        check(SampleKinds::One(GREY), [true, false, false], "images of 1x28x28 in 10 classes");
+        check(SampleKinds::One(SampleKind::Text), [false, false, true], "text");
+        check(SampleKinds::Images { pixels_min: 1, typical: GREY }, [true, true, false], "images");
+        check(SampleKinds::Images { pixels_min: 32, typical: COLOR }, [false, true, false], "images of at least 32x32");
+        for other in [SampleKind::images(3, 28, 10), SampleKind::images(1, 32, 10), SampleKind::images(1, 28, 62)] {
+            assert!(!SampleKinds::One(GREY).contains(other), "{other}");
+        }
+    }
 }

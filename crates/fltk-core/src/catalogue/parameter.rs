@@ -40,6 +40,17 @@ pub enum Kind {
         /// The range of each number.
         each: Range,
     },
+    /// A list of whole numbers, each within both bounds.
+    Wholes {
+        /// The length of the longest list; the shortest has one number.
+        count_max: usize,
+        /// The smallest value.
+        min: u32,
+        /// The largest value.
+        max: u32,
+    },
+    /// The path of a file of the user's, relative to the experiment file.
+    Path,
     /// One of several entries with parameters of their own.
     Choice {
         /// The key that names the entry.
@@ -63,6 +74,8 @@ impl fmt::Display for Kind {
             Self::Switch => f.write_str("`true` or `false`"),
             Self::Word(words) => f.write_str(&words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or ")),
             Self::Numbers { count, each } => write!(f, "a list of {count} numbers, each{each}"),
+            Self::Wholes { count_max, min, max } => write!(f, "a list of 1 to {count_max} whole numbers, each {min} to {max}"),
+            Self::Path => f.write_str("a path, relative to the experiment file"),
             Self::Choice { tag, entries, .. } => {
                 let names: Vec<String> = entries.iter().map(|entry| format!("`{}`", entry.name)).collect();
                 write!(f, "a block whose `{}` is one of {}", tag.name(), names.join(", "))
@@ -154,6 +167,8 @@ pub enum Constant {
     Word(&'static str),
     /// A list of numbers.
     Numbers(&'static [f64]),
+    /// A list of whole numbers.
+    Wholes(&'static [u32]),
 }
 
 /// The step size of an optimizer. Every optimizer has this parameter, since schedules and strategies change it.
@@ -362,6 +377,79 @@ impl<const N: usize> Numbers<N> {
     }
 }
 
+/// A handle of a parameter that is a list of whole numbers, which may be of any length up to a limit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Wholes(Parameter);
+
+impl Wholes {
+    /// Creates a parameter that files must give, whose lists have at most `count_max` numbers from `min` to `max`, both included.
+    #[must_use]
+    pub const fn required(name: &'static str, count_max: usize, (min, max): (u32, u32), doc: &'static str) -> Self {
+        Self(parameter(name, doc, Kind::Wholes { count_max, min, max }, Preset::Required))
+    }
+
+    /// Creates a parameter with a default, whose lists have at most `count_max` numbers from `min` to `max`, both included.
+    #[must_use]
+    pub const fn new(name: &'static str, default: &'static [u32], count_max: usize, (min, max): (u32, u32), doc: &'static str) -> Self {
+        Self(parameter(name, doc, Kind::Wholes { count_max, min, max }, Preset::Value(Constant::Wholes(default))))
+    }
+
+    /// Returns the parameter as plain data, for its entry.
+    #[must_use]
+    pub const fn parameter(self) -> Parameter {
+        self.0
+    }
+
+    /// Returns this parameter's values in `choice`, or its default if `choice` doesn't give them.
+    #[must_use]
+    pub fn of(&self, choice: &Choice) -> Vec<u32> {
+        match self.0.value_in(choice) {
+            Value::Wholes(values) => values,
+            value => unreachable!("`{}` is a list of whole numbers, not {value:?}", self.0.name),
+        }
+    }
+
+    /// The key in experiment files.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.0.name
+    }
+}
+
+/// A handle of a parameter that is the path of a file.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FilePath(Parameter);
+
+impl FilePath {
+    /// Creates a parameter that files must give.
+    #[must_use]
+    pub const fn required(name: &'static str, doc: &'static str) -> Self {
+        Self(parameter(name, doc, Kind::Path, Preset::Required))
+    }
+
+    /// Returns the parameter as plain data, for its entry.
+    #[must_use]
+    pub const fn parameter(self) -> Parameter {
+        self.0
+    }
+
+    /// Returns the path in `choice`.
+    #[must_use]
+    pub fn of(&self, choice: &Choice) -> String {
+        match self.0.value_in(choice) {
+            // In a choice that wasn't settled, a path is still a word.
+            Value::Path(path) | Value::Word(path) => path.as_ref().to_owned(),
+            value => unreachable!("`{}` is a path, not {value:?}", self.0.name),
+        }
+    }
+
+    /// The key in experiment files.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.0.name
+    }
+}
+
 /// A handle of a parameter that is a choice among entries.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Nested(Parameter);
@@ -405,7 +493,10 @@ mod tests {
     const LIMIT: Whole = Whole::required("limit", "A limit.");
     const FLAG: Switch = Switch::new("flag", true, "A flag.");
     const PAIR: Numbers<2> = Numbers::new("pair", &[0.9, 0.999], "Two numbers.");
+    const SIZES: Wholes = Wholes::new("sizes", &[3, 4], 3, (1, 9), "Whole numbers.");
     const HOW: Word = Word::new("how", &["slow", "fast"], "A word.");
+    const LENGTHS: Wholes = Wholes::required("lengths", 2, (0, 5), "Whole numbers.");
+    const FILE: FilePath = FilePath::required("file", "A file.");
     const VERSION: Whole = Whole::changed("version", 1, 2, "A default that has changed.").within(1, 2);
     static INNER: Entry = Entry::new("inner", "An entry.").parameters(const { &[SHARE.parameter()] });
     const SKEW: Nested = Nested::required("skew", Tag::Law, "skew", const { &[&INNER] }, "A choice.");
@@ -418,6 +509,8 @@ mod tests {
         assert_eq!((FLAG.of(&given), PAIR.of(&given), VERSION.of(&given)), (false, [1.0, 2.0], 1));
         assert_eq!(SHARE.of(&SKEW.of(&given)), 0.5);
         assert_eq!((HOW.of(&given), HOW.of(&given.clone().with("how", "fast"))), ("slow", "fast"));
+        assert_eq!((SIZES.of(&given), SIZES.of(&given.clone().with("sizes", [1, 2, 3]))), (vec![3, 4], vec![1, 2, 3]));
+        assert_eq!(FILE.of(&given.clone().with("file", "a/b.json")), "a/b.json");
         let bare = Choice::new("x");
         assert_eq!((SHARE.of(&bare), COUNT.of(&bare), FLAG.of(&bare), PAIR.of(&bare)), (0.1, 3, true, [0.9, 0.999]));
         // A number may have been given as a whole one.
@@ -442,7 +535,10 @@ mod tests {
         check(COUNT.parameter(), Some(Value::Whole(3)));
         check(FLAG.parameter(), Some(Value::Switch(true)));
         check(PAIR.parameter(), Some(Value::Numbers(vec![0.9, 0.999])));
+        check(SIZES.parameter(), Some(Value::Wholes(vec![3, 4])));
         check(HOW.parameter(), Some(Value::Word("slow".into())));
+        check(LENGTHS.parameter(), None);
+        check(FILE.parameter(), None);
         check(VERSION.parameter(), Some(Value::Whole(2)));
     }
 

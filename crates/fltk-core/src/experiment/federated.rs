@@ -43,6 +43,10 @@ pub struct FederatedConfig {
     /// The strategy that turns client updates into the next global model.
     #[schemars(schema_with = "definition::strategy")]
     pub strategy: Choice,
+    /// Gaussian noise on the clients' training images: its variance for the last client, in units of the squared largest pixel value. Client `i` of `N`,
+    /// counted from 1, has `i/N` of it (Li et al. 2022, arXiv:2102.02079, noise-based feature imbalance).
+    #[schemars(range(min = 0.0, max = 100.0))]
+    pub feature_noise: f64,
     /// Rounds from one evaluation of the global model to the next; the last round is always evaluated.
     #[schemars(range(min = 1))]
     pub evaluate_every: u32,
@@ -64,6 +68,7 @@ impl FederatedConfig {
             partition: Choice::new("uniform"),
             selection: Choice::new("random"),
             strategy: Choice::new("FedAvg"),
+            feature_noise: 0.0,
             evaluate_every: 1,
         }
     }

@@ -1,8 +1,8 @@
 //! The catalogue of partitioners. A new one is a file beside this one, and a line here.
 
 use super::{
-    dirichlet, limit_labels, limit_labels_flex, n_labels, natural_id, partitioner::Partitioner, pathological, q_sampler, quantity_skew,
-    shard, uniform,
+    client_dirichlet, dirichlet, distribution, file, grouped_natural_id, inner_dirichlet, limit_labels, limit_labels_flex, n_labels,
+    natural_id, partitioner::Partitioner, pathological, q_sampler, quantity_skew, shard, sizes, uniform,
 };
 
 /// The partitioners.
@@ -13,8 +13,14 @@ pub const CATALOGUE: &[&Partitioner] = &[
     &limit_labels_flex::PARTITIONER,
     &n_labels::PARTITIONER,
     &dirichlet::PARTITIONER,
+    &client_dirichlet::PARTITIONER,
+    &inner_dirichlet::PARTITIONER,
+    &distribution::PARTITIONER,
     &shard::PARTITIONER,
     &pathological::PARTITIONER,
     &quantity_skew::PARTITIONER,
+    &sizes::PARTITIONER,
     &natural_id::PARTITIONER,
+    &grouped_natural_id::PARTITIONER,
+    &file::PARTITIONER,
 ];

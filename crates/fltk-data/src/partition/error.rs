@@ -116,8 +116,70 @@ pub enum PartitionError {
         /// The number of samples that each client should have.
         min_samples: u32,
     },
+    /// There are more or fewer sizes than clients.
+    #[error("the length of `sizes` is {sizes}, and there are {clients} clients\nhint: give one for each client")]
+    Sizes {
+        /// The number of sizes given.
+        sizes: usize,
+        /// The number of clients requested.
+        clients: u32,
+    },
+    /// A client would get no samples.
+    #[error("`sizes` gives client {client} no samples; it must be at least 1")]
+    SizeZero {
+        /// The client.
+        client: usize,
+    },
+    /// The sizes sum to more than there is.
+    #[error("`sizes` sum to {sum}, and the training set has {samples} samples")]
+    SizesSum {
+        /// The sum of the sizes.
+        sum: u64,
+        /// The number of samples to divide.
+        samples: usize,
+    },
+    /// The partition reads a file, and the caller has read none.
+    #[error("the file of the partition `{partition}` wasn't read")]
+    NoFile {
+        /// The partition's name.
+        partition: String,
+    },
+    /// The user's file is invalid, or doesn't fit the task.
+    #[error("`{file}`: {place}: {problem}")]
+    File {
+        /// The name of the file.
+        file: String,
+        /// The place in the file: a line and column, or a path such as `clients[3][17]`.
+        place: String,
+        /// The problem, with a hint if there is one.
+        problem: String,
+    },
+    /// There are fewer groups of natural clients than clients requested.
+    #[error(
+        "{clients} clients are requested, but the data set's {natural} own clients make {groups} groups\nhint: use fewer clients, or a smaller group_size"
+    )]
+    TooFewGroups {
+        /// The number of clients requested.
+        clients: u32,
+        /// The number of groups.
+        groups: usize,
+        /// The number of natural clients.
+        natural: usize,
+    },
+    /// Natural clients are left over, which the partition forbids.
+    #[error(
+        "the data set's {natural} own clients don't divide into groups of {size}: {rest} are left over\nhint: use another group_size, or `remainder: smaller`"
+    )]
+    Remainder {
+        /// The number of natural clients.
+        natural: usize,
+        /// The size of a group.
+        size: u32,
+        /// The number that is left over.
+        rest: usize,
+    },
     /// The data set has no natural clients.
-    #[error("`natural_id` needs a data set with clients of its own, such as `shakespeare`")]
+    #[error("the partition needs a data set with clients of its own, such as `shakespeare`")]
     NoNaturalClients,
     /// The number of natural ids differs from the number of samples.
     #[error("there are {ids} ids of natural clients for {samples} samples")]

@@ -6,7 +6,7 @@ use fltk_core::{
 };
 use rand_chacha::ChaCha8Rng;
 
-use super::error::PartitionError;
+use super::{error::PartitionError, user_file::UserFile};
 
 /// The largest number of clients of a partition: more than any study has, and few enough that buffers of this size are small.
 pub const CLIENTS_MAX: u32 = 1_000_000;
@@ -37,8 +37,17 @@ pub struct Request<'a> {
     pub clients: u32,
     /// The partitioner's parameters.
     pub settings: &'a Choice,
+    /// The file that the parameters name, if the partitioner reads one.
+    pub file: Option<UserFile<'a>>,
     /// The root seed.
     pub seed: Seed,
+}
+
+impl<'a> Request<'a> {
+    /// Returns the file that the parameters name.
+    pub(super) fn file(&self) -> Result<UserFile<'a>, PartitionError> {
+        self.file.ok_or_else(|| PartitionError::NoFile { partition: self.settings.name().to_owned() })
+    }
 }
 
 impl Partitioner {
@@ -76,6 +85,9 @@ impl Partitioner {
                 return Err(PartitionError::ClassesPerClient { partition, asked, num_classes });
             }
         }
+        if let Some(parameter) = self.entry.client_sizes {
+            check_sizes(&parameter.of(request.settings), request)?;
+        }
         match self.entry.clients {
             ClientCount::MultipleOfClasses if num_classes == 0 || !(clients as usize).is_multiple_of(num_classes) => {
                 Err(PartitionError::NotMultiple { partition, clients, num_classes: num_classes.max(1) })
@@ -86,6 +98,21 @@ impl Partitioner {
             ClientCount::Any | ClientCount::MultipleOfClasses | ClientCount::AtMostClasses => Ok(()),
         }
     }
+}
+
+/// Checks that there is a size for each client, and that there are enough samples.
+fn check_sizes(sizes: &[u32], request: &Request<'_>) -> Result<(), PartitionError> {
+    if sizes.len() != request.clients as usize {
+        return Err(PartitionError::Sizes { sizes: sizes.len(), clients: request.clients });
+    }
+    if let Some(client) = sizes.iter().position(|size| *size == 0) {
+        return Err(PartitionError::SizeZero { client });
+    }
+    let sum = sizes.iter().map(|&size| u64::from(size)).sum();
+    if sum > request.labels.len() as u64 {
+        return Err(PartitionError::SizesSum { sum, samples: request.labels.len() });
+    }
+    Ok(())
 }
 
 fn check_samples(request: &Request<'_>) -> Result<(), PartitionError> {

@@ -16,6 +16,7 @@ pub(super) fn check(
 ) {
     let Some(partitioner) = catalogues.partitioners.get(config.partition.name()) else { return };
     check_needs(config, partitioner, dataset, catalogues, places, problems);
+    check_sizes(config, partitioner, dataset, places, problems);
     let Some(num_train) = dataset.num_train else { return };
     let per_client = partitioner.samples_per_client.map_or(1, |parameter| parameter.of(&config.partition));
     let needed = u64::from(config.clients) * u64::from(per_client);
@@ -73,6 +74,30 @@ fn check_needs(
             let message = format!("`{}` is {count}, and `{name}` has {classes} classes", place.name);
             refuse(place, message, format!("at most {classes}"));
         }
+    }
+}
+
+/// Checks that a list of sizes has one for each client, and doesn't ask for more samples than there are.
+fn check_sizes(
+    config: &FederatedConfig,
+    partitioner: &PartitionerEntry,
+    dataset: &DatasetEntry,
+    places: &Places<'_>,
+    problems: &mut Vec<Problem>,
+) {
+    let Some(parameter) = partitioner.client_sizes else { return };
+    let sizes = parameter.of(&config.partition);
+    let place = places.at(&format!("federated.partition.{}", parameter.name()));
+    if sizes.len() != config.clients as usize {
+        let (all, clients) = (places.at("federated.clients"), format!("{} clients", config.clients));
+        let message = format!("the length of `{}` is {}, and the task has {clients}", place.name, sizes.len());
+        problems.push(Problem::error(place.span, message).label(all.span, clients).hint("give the number of samples of each client"));
+        return;
+    }
+    let sum: u64 = sizes.iter().map(|&size| u64::from(size)).sum();
+    if let Some(num_train) = dataset.num_train.filter(|&num_train| sum > u64::from(num_train)) {
+        let message = format!("`{}` sums to {sum}, and `{}` has {num_train} training samples", place.name, dataset.entry.name);
+        problems.push(Problem::error(place.span, message));
     }
 }
 

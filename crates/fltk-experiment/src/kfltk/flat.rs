@@ -267,6 +267,7 @@ fn read_checked(root: &Node, catalogues: &Catalogues, problems: &mut Vec<Problem
             partition,
             selection: Choice::new("random"),
             strategy,
+            feature_noise: 0.0,
             evaluate_every: default_of("federated", "evaluate_every")?,
         }),
         resources: None,

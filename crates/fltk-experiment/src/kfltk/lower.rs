@@ -190,6 +190,7 @@ fn federated_setting(class: &JobClass, strategy: Option<Choice>, node: &Node, pr
         partition: partition.unwrap_or_else(|| Choice::new("uniform")),
         selection: Choice::new("random"),
         strategy,
+        feature_noise: 0.0,
         evaluate_every: default_of("federated", "evaluate_every")?,
     }))
 }

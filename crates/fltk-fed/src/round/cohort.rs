@@ -13,6 +13,7 @@ use fltk_core::{
 
 use super::{ClientRecord, ClientUpdate, ProtocolError, SettingsDigest, Setup, Timestamp, TrainOrder, samples_of};
 use crate::{
+    selection::Selecting,
     state_check::check_like,
     strategy::{Aggregator, Array, CohortFacts, Update},
 };
@@ -48,8 +49,14 @@ pub(super) struct Cohort {
 impl Cohort {
     /// Selects the clients of `round`, which start from `global`.
     pub(super) fn select(setup: &Setup, round: Round, global: Arc<ModelState>, server: &ServerState, now: Timestamp) -> Self {
-        let amount = setup.config.clients_per_round as usize;
-        let members = setup.selection.cohort(&setup.config.selection, setup.seed, round, &setup.eligible, amount);
+        let members = setup.selection.cohort(&Selecting {
+            settings: &setup.config.selection,
+            seed: setup.seed,
+            round,
+            eligible: &setup.eligible,
+            amount: setup.config.clients_per_round as usize,
+            given: setup.given(round),
+        });
         let total_samples = members.iter().map(|&client| samples_of(&setup.samples, client)).sum();
         let terms = Arc::new(setup.terms(round, server));
         let facts = CohortFacts { total_samples, num_clients: setup.config.clients };

@@ -1,6 +1,6 @@
 //! The settings of a federation, checked once.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use fltk_core::{
     catalogue::Misfit,
@@ -74,6 +74,12 @@ pub enum SetupError {
     /// The strategy needs something that the model doesn't have.
     #[error("{}\nhint: {}", .0.message, .0.hint)]
     Model(Misfit),
+    /// A round lacks the clients that a file should give, or has others than it can.
+    #[error("the clients given for round `{round}` aren't as many different clients with samples as a round needs")]
+    Cohort {
+        /// The round.
+        round: Round,
+    },
     /// The model to start from is invalid.
     #[error("the model to start from can't be used: {0}")]
     State(#[from] StateError),
@@ -100,6 +106,8 @@ pub struct Setup {
     pub(super) eligible: Vec<ClientId>,
     /// The digest of the settings that trainers must have.
     pub(super) settings: SettingsDigest,
+    /// The clients of each round that a file gives, from round 1; empty if the selection reads no file.
+    pub(super) cohorts: Vec<Vec<ClientId>>,
 }
 
 impl Setup {
@@ -163,7 +171,39 @@ impl Setup {
             });
         }
         let settings = SettingsDigest::default();
-        Ok(Self { strategy, selection, config, rates, seed, checkpoint_every, samples: client_samples, eligible, settings })
+        let (samples, cohorts) = (client_samples, Vec::new());
+        Ok(Self { strategy, selection, config, rates, seed, checkpoint_every, samples, eligible, settings, cohorts })
+    }
+
+    /// Sets the clients of each round, from round 1, for a selection that reads them from a file.
+    ///
+    /// [`Federation::resume`](super::Federation::resume) refuses a set-up in which they are missing, or aren't possible.
+    #[must_use]
+    pub fn with_cohorts(self, cohorts: Vec<Vec<ClientId>>) -> Self {
+        Self { cohorts, ..self }
+    }
+
+    /// Returns the clients of `round` that a file gives; none if the selection reads no file.
+    pub(super) fn given(&self, round: Round) -> &[ClientId] {
+        let place = (round.0 as usize).checked_sub(1);
+        place.and_then(|place| self.cohorts.get(place)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Checks that a selection that reads a file has the clients of each round: as many different ones as needed, with samples.
+    pub(super) fn check_cohorts(&self) -> Result<(), SetupError> {
+        if !self.selection.reads_file() {
+            return Ok(());
+        }
+        let needed = self.config.clients_per_round as usize;
+        let is_possible = |round: u32| {
+            let given = self.given(Round(round));
+            let different: BTreeSet<&ClientId> = given.iter().collect();
+            [given.len(), different.len()] == [needed; 2] && given.iter().all(|client| self.eligible.binary_search(client).is_ok())
+        };
+        match (1..=self.config.rounds).find(|&round| !is_possible(round)) {
+            Some(round) => Err(SetupError::Cohort { round: Round(round) }),
+            None => Ok(()),
+        }
     }
 
     /// Sets the digest of the settings that trainers must have; each order contains it. By default, it is that of trainers without settings of

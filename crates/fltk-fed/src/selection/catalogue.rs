@@ -2,10 +2,10 @@
 
 use fltk_core::catalogue::Entry;
 
-use super::{Selection, random};
+use super::{Selection, file, random};
 
 /// Every selection.
-pub const CATALOGUE: &[&Selection] = &[&random::SELECTION];
+pub const CATALOGUE: &[&Selection] = &[&random::SELECTION, &file::SELECTION];
 
 /// Returns the selection of this name.
 #[must_use]

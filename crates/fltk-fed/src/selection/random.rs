@@ -23,7 +23,7 @@ mod tests {
     use super::*;
 
     fn select(seed: Seed, round: Round, eligible: &[ClientId], amount: usize) -> Vec<ClientId> {
-        SELECTION.cohort(&Choice::new("random"), seed, round, eligible, amount)
+        SELECTION.cohort(&Selecting { settings: &Choice::new("random"), seed, round, eligible, amount, given: &[] })
     }
 
     #[test]

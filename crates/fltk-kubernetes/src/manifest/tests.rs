@@ -1,6 +1,10 @@
 //! Tests of manifests against golden files, and of properties of names.
 
 use fltk_catalogue::catalogues;
+use fltk_core::{
+    catalogue::{Choice, Value},
+    experiment::Setting,
+};
 use fltk_experiment::{SourceFile, parse};
 use fltk_plan::jobs;
 
@@ -138,6 +142,24 @@ fn unsupported_pod_settings_are_refused() {
     context.experiment.tasks[0].dataset.path = Some("data/mine".to_owned());
     let refusals = context.refusals().join("\n");
     assert!(refusals.contains("`data/mine`") && refusals.contains("`scheduling_policy`"), "{refusals}");
+}
+
+/// Pods don't have the files beside the experiment file: a partition's or a selection's is on a volume or in the image, as a TorchScript module is.
+#[test]
+fn files_beside_the_experiment_are_refused() {
+    let mut context = context("kubernetes: {}");
+    let of_path = |path: &str| Choice::new("file").with("path", Value::Path(path.into()));
+    let Setting::Federated(config) = &mut context.experiment.tasks[1].setting else { panic!("`alone` is federated") };
+    (config.partition, config.selection) = (of_path("split.json"), of_path("lists/cohorts.json"));
+    let refusals = context.refusals();
+    assert_eq!(refusals.len(), 2, "{refusals:?}");
+    for (refusal, path) in refusals.iter().zip(["`split.json`", "`lists/cohorts.json`"]) {
+        assert!(refusal.contains(&format!("{path} is relative to the experiment file")), "{refusal}");
+        assert!(refusal.contains("name a path in the image, or on a volume"), "{refusal}");
+    }
+    let absolute: &dyn Fn(&str) -> Result<String, ()> = &|path| Ok(format!("/data/{path}"));
+    context.experiment.tasks[1].change_files(absolute).expect("no error");
+    assert_eq!(context.refusals(), [""; 0]);
 }
 
 #[test]

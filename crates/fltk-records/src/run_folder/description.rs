@@ -8,6 +8,7 @@ use std::{
 use fltk_core::{experiment::Task, name::Name, seed::Seed};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::RunError;
 use crate::files::{self, TEXT_BYTES_MAX};
@@ -20,12 +21,24 @@ const ENTRIES_MAX: usize = 1000;
 /// Settings that were added after the first folders were written, by path, with the JSON value that matches the earlier behavior:
 /// `("federated.min_updates", "1")`. Folders of earlier versions don't have them. A test reads what was recorded then, and fails if a
 /// setting is missing here.
-const LATER: &[(&str, &str)] = &[("federated.partition.version", "1")];
+const LATER: &[(&str, &str)] =
+    &[("federated.partition.version", "1"), ("federated.feature_noise", "0"), ("federated.strategy.weights", "\"samples\"")];
 
 /// Settings that change no result, so that a run may be resumed with other values: paths, where the content is compared instead, and
 /// settings for recovery from failures. A test changes all of them and compares digests.
-pub const CHANGES_NOTHING: &[&str] =
-    &["dataset.path", "network.torchscript", "distributed.restarts", "distributed.timeout", "distributed.checkpoint_every_steps"];
+pub const CHANGES_NOTHING: &[&str] = &[
+    "dataset.path",
+    "network.torchscript",
+    "federated.partition.path",
+    "federated.selection.path",
+    "distributed.restarts",
+    "distributed.timeout",
+    "distributed.checkpoint_every_steps",
+];
+
+/// The largest number of values of a list that are recorded one by one. A longer list, such as the sizes of a thousand clients, is recorded as the digest
+/// of its JSON.
+const LIST_MAX: usize = 100;
 
 /// The task and its settings, and the machine that ran it. It is written once, when the folder is created.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,6 +70,10 @@ pub struct RunDescription {
     /// recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network_sha256: Option<String>,
+    /// SHA-256 of the other files that the settings name, lower-case hex, by setting, such as `federated.partition.path`; absent if there are none,
+    /// and in folders from before they were recorded.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files_sha256: BTreeMap<String, String>,
     /// The task's settings, flat.
     pub hyperparameters: Hyperparameters,
     /// The machine. Results are bit-identical only on the same kind of CPU with the same libtorch.
@@ -187,6 +204,10 @@ fn flatten(name: &str, value: &serde_json::Value, flat: &mut BTreeMap<String, Hy
             None => return,
         },
         Value::String(text) => Hyperparameter::Text(text.clone()),
+        Value::Array(values) if values.len() > LIST_MAX => {
+            let digest = hex::encode(Sha256::digest(value.to_string()));
+            Hyperparameter::Text(format!("{} values, sha256:{digest}", values.len()))
+        }
         Value::Array(values) => {
             for (index, value) in values.iter().enumerate() {
                 flatten(&format!("{name}.{index}"), value, flat);
@@ -243,7 +264,11 @@ impl RunDescription {
         if self.job_index >= self.num_jobs {
             return Err(format!("job {} of a group of {}", self.job_index, self.num_jobs));
         }
-        for (what, entries) in [("hyperparameters", self.hyperparameters.0.len()), ("provenance", self.provenance.len())] {
+        for (what, entries) in [
+            ("hyperparameters", self.hyperparameters.0.len()),
+            ("provenance", self.provenance.len()),
+            ("files_sha256", self.files_sha256.len()),
+        ] {
             if entries > ENTRIES_MAX {
                 return Err(format!("{entries} entries in `{what}`, more than {ENTRIES_MAX}"));
             }
@@ -264,7 +289,7 @@ impl RunDescription {
             .chain(&self.group_name)
             .chain(&self.network_sha256)
             .map(String::as_str);
-        let provenance = self.provenance.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]);
+        let provenance = self.provenance.iter().chain(&self.files_sha256).flat_map(|(name, value)| [name.as_str(), value.as_str()]);
         let settings = self.hyperparameters.0.iter().flat_map(|(name, value)| {
             let text = if let Hyperparameter::Text(text) = value { Some(text.as_str()) } else { None };
             std::iter::once(name.as_str()).chain(text)

@@ -193,6 +193,38 @@ fn settings_are_named_as_in_the_experiment_file() {
     assert_eq!(settings.num_steps(), Some(3));
 }
 
+/// The sizes of many clients would be more entries than a folder may have.
+#[test]
+fn long_lists_are_recorded_as_a_digest() {
+    let recorded = |sizes: &[u32]| Hyperparameters::of_json(&serde_json::json!({ "train": { "sizes": sizes } }));
+    let ones = [1; 5000];
+    assert_eq!(recorded(&ones[..100]).0.len(), 100);
+    let settings = recorded(&ones[..101]);
+    assert_eq!(settings.0.len(), 1);
+    // `[1,1,...,1]` with 101 ones.
+    let digest = "55edd7cd1cded5942af03591748105a2f70c2d0ee428bd9f3b447da2a4d95e70";
+    assert_eq!(settings.text("train.sizes"), format!("101 values, sha256:{digest}"));
+    let mut other = ones;
+    other[4999] = 2;
+    assert!(recorded(&ones).difference(&recorded(&other)).is_some_and(|(name, ..)| name == "train.sizes"));
+}
+
+#[test]
+fn digests_of_files_are_kept_and_distinguish_runs() {
+    let root = tempfile::tempdir().unwrap();
+    let with = |seed, file: &str| {
+        let files_sha256 = std::collections::BTreeMap::from([("federated.partition.path".to_owned(), file.to_owned())]);
+        let begun = RunDescription { files_sha256, ..description(seed) };
+        RunFolder::create(root.path(), &exp(), at(0), &format!("{seed:08}"), "name: exp\n", &begun).unwrap()
+    };
+    let runs = [with(1, "aa"), with(2, "aa"), with(3, "bb")];
+    let read = RunFolder::open(runs[0].path()).unwrap();
+    assert_eq!(read.description().files_sha256["federated.partition.path"], "aa");
+    let compared = crate::compare::compare(&runs.map(|run| run.read().unwrap()));
+    let groups: Vec<&[usize]> = compared.groups.iter().map(|group| group.runs.as_slice()).collect();
+    assert_eq!(groups, [&[0, 1][..], &[2]]);
+}
+
 #[test]
 fn lock_belongs_to_the_current_folder() {
     let root = tempfile::tempdir().unwrap();

@@ -5,12 +5,15 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use fltk::{split::split, termination::Termination};
+use fltk::{
+    split::{given_cohorts, split},
+    termination::Termination,
+};
 use fltk_core::{
     catalogue::Choice, event::RunEvent, experiment::FederatedConfig, ids::Round, metrics::Evaluation, model_state::ModelState,
     schedule::LearningRates, server_state::ServerState,
 };
-use fltk_data::{BatchPlan, Dataset, batches};
+use fltk_data::{BatchPlan, Dataset, NoiseLevels, batches};
 use fltk_fed::{
     BoxError,
     client::{ClientStates, ClientTrainer, Evaluator, with_state},
@@ -51,12 +54,13 @@ pub fn run(
         }
         None => (0, ServerState::default()),
     };
-    let parts = split(dataset, config, job.seed)?;
+    let parts = split(dataset, config, job.seed, context.base)?;
+    let cohorts = given_cohorts(config, &parts, context.base)?;
     warn_of_idle_clients(job, &parts);
     let num_samples = parts.iter().map(|part| part.len() as u64).collect();
     let setup = Setup::new(config.clone(), LearningRates::of(&job.task.train), job.seed, num_samples, job.task.checkpoint_every)?;
     let own = settings::of_trainer(job, dataset, context.base)?;
-    let setup = setup.for_settings(own);
+    let setup = setup.for_settings(own).with_cohorts(cohorts);
     let method = setup.strategy().client;
     let states = if setup.clients_keep_state() { Some(FileStates::open(recorder.folder(), Round(completed), &remembered)?) } else { None };
     let federation = Federation::resume(setup, Round(completed), Arc::new(model.state()?), remembered)?;
@@ -67,6 +71,7 @@ pub fn run(
     let make_trainer = |_worker: usize| -> Result<Box<dyn ClientTrainer + '_>, BoxError> {
         fltk_train::init(1);
         let trainer = LocalTrainer::new(new_model()?, Arc::clone(dataset), job.task.train.clone(), losses::find(&job.task.loss)?);
+        let trainer = trainer.with_noise(NoiseLevels { level: config.feature_noise, clients: config.clients });
         let states = states.as_ref().map(|states| states as &dyn ClientStates);
         let (stop, termination) = (&*context.stop, context.termination);
         let settings = &config.strategy;

@@ -13,7 +13,7 @@ use fltk::{
     exit::{Exit, OrExit as _, failure},
     inputs::make_paths_absolute,
     output,
-    split::split,
+    split::{given_cohorts, split},
 };
 use fltk_core::experiment::{DatasetConfig, Experiment, Setting};
 use fltk_data::Dataset;
@@ -240,14 +240,18 @@ impl<'a> Group<'a> {
             ended.extend(end.filter(|end| self.is_passed_over(end)).map(|end| (index, end)));
         }
         // Runs that are over are checked too: the remaining jobs use the current experiment, which must match what the finished ones ran.
+        let some_remain = jobs.iter().any(|job| !ended.contains_key(&job.index));
         for (folder, job) in jobs.iter().filter_map(|job| begun.get(&job.index).map(|folder| (folder, job))) {
             provenance::check_settings(folder, job)?;
+            if some_remain {
+                provenance::check_files(folder, job, self.context.base)?;
+            }
         }
         // The checks precede the first folder: a later job that is impossible is refused now, not after hours.
         let mut datasets = Datasets::new();
         for job in jobs.iter().filter(|job| !ended.contains_key(&job.index)) {
             provenance::check_network(self.context, begun.get(&job.index), job)?;
-            check_fits(job, &*self.dataset(&mut datasets, &job.task.dataset)?)?;
+            check_fits(job, &*self.dataset(&mut datasets, &job.task.dataset)?, self.context.base)?;
         }
         let mut failures = Vec::new();
         for job in &jobs {
@@ -370,6 +374,7 @@ impl<'a> Group<'a> {
             num_jobs: index(num_jobs)?,
             provenance: provenance(dataset),
             network_sha256: provenance::network_sha256(self.context.base, job)?,
+            files_sha256: provenance::files_sha256(self.context.base, job)?,
             hyperparameters: Hyperparameters::of(&job.task),
             host: host(),
             started_at: now,
@@ -402,13 +407,17 @@ fn check_some_train(job: &Job, parts: &[Vec<u32>]) -> anyhow::Result<()> {
     Err(failure(Exit::Experiment, message))
 }
 
-/// Refuses a job that can't train with its data.
+/// Refuses a job that can't train with its data, or with the files that it names, whose paths are relative to `base`.
 ///
 /// # Errors
 /// If none of its clients or ranks could take a step, or a rank would have no samples for a synchronized batch norm.
-pub fn check_fits(job: &Job, dataset: &Dataset) -> anyhow::Result<()> {
+pub fn check_fits(job: &Job, dataset: &Dataset, base: &Path) -> anyhow::Result<()> {
     match &job.task.setting {
-        Setting::Federated(config) => check_some_train(job, &split(dataset, config, job.seed)?),
+        Setting::Federated(config) => {
+            let parts = split(dataset, config, job.seed, base)?;
+            given_cohorts(config, &parts, base)?;
+            check_some_train(job, &parts)
+        }
         Setting::Distributed(config) => {
             let samples = dataset.train.len();
             let sharding = distributed::sharding(&job.task, config);

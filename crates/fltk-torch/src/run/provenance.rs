@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use fltk::exit::{Exit, OrExit as _, failure};
+use fltk::{
+    exit::{Exit, OrExit as _, failure},
+    inputs::named_file_sha256,
+};
 use fltk_core::experiment::NetworkConfig;
 use fltk_data::Dataset;
 use fltk_records::{Hyperparameters, RunDescription, RunFolder};
@@ -80,6 +83,34 @@ pub fn check_settings(folder: &RunFolder, job: &Job) -> anyhow::Result<()> {
 pub fn network_sha256(base: &Path, job: &Job) -> anyhow::Result<Option<String>> {
     let NetworkConfig::TorchScript { torchscript } = &job.task.network else { return Ok(None) };
     Ok(Some(fltk_train::module_sha256(&base.join(torchscript)).or_exit(Exit::Experiment)?))
+}
+
+/// The digests of the files that partition and selection of the job name, by setting. Their paths are relative to `base`.
+///
+/// # Errors
+/// If a file can't be read.
+pub fn files_sha256(base: &Path, job: &Job) -> anyhow::Result<BTreeMap<String, String>> {
+    job.task.files().into_iter().map(|(setting, path)| Ok((setting, named_file_sha256(path, base)?))).collect()
+}
+
+/// Checks that the files that the settings of `job` name are those that the run in `folder` began with.
+///
+/// # Errors
+/// If a file can't be read, or its digest differs.
+pub fn check_files(folder: &RunFolder, job: &Job, base: &Path) -> anyhow::Result<()> {
+    let begun = &folder.description().files_sha256;
+    let now = files_sha256(base, job)?;
+    for (setting, path) in job.task.files() {
+        if begun.get(&setting) != now.get(&setting) {
+            let digest = |files: &BTreeMap<String, String>| files.get(&setting).cloned().unwrap_or_else(|| "no such file".to_owned());
+            let (begun, now) = (digest(begun), digest(&now));
+            let message = format!(
+                "`{path}` (`{setting}`) has SHA-256 {now}, and the run began with {begun}\nhint: restore it, or run the experiment again"
+            );
+            return Err(failure(Exit::Records, message));
+        }
+    }
+    Ok(())
 }
 
 /// Checks that the TorchScript module of `job`, if it has one, may be loaded: it isn't within a folder of records, unless that is trusted, and it's

@@ -3,7 +3,10 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use fltk::exit::{Exit, OrExit as _};
+use fltk::{
+    exit::{Exit, OrExit as _},
+    inputs::named_file_sha256,
+};
 use fltk_core::{
     catalogue::Choice,
     experiment::{Experiment, FederatedConfig, NetworkConfig, Setting, Task, TrainConfig},
@@ -24,7 +27,7 @@ pub const DIGEST_BYTES: usize = 32;
 /// The digests of the program's version, of `task` with its seed, and of the data set. That of the task is comparable only within one version.
 ///
 /// # Errors
-/// If the file of a network can't be read.
+/// If the file of a network, or one that a partition names, can't be read.
 pub fn digests(task: Task, seed: Seed, dataset: &Dataset, base: &Path) -> anyhow::Result<[[u8; DIGEST_BYTES]; 3]> {
     Ok([digest(env!("CARGO_PKG_VERSION")), task_digest(task, seed, base)?, samples_digest(dataset)])
 }
@@ -34,7 +37,7 @@ pub fn digests(task: Task, seed: Seed, dataset: &Dataset, base: &Path) -> anyhow
 /// orders follow from them; nor are those that change no result. The seed is, as the partition follows from it.
 ///
 /// # Errors
-/// If the file of a network can't be read.
+/// If the file of a network, or one that the partition names, can't be read.
 pub fn of_trainer(job: &Job, dataset: &Dataset, base: &Path) -> anyhow::Result<SettingsDigest> {
     let program = digest(env!("CARGO_PKG_VERSION"));
     let digests = [program, task_digest(of_clients(&job.task), job.seed, base)?, training_digest(dataset)];
@@ -46,6 +49,7 @@ fn task_digest(mut task: Task, seed: Seed, base: &Path) -> anyhow::Result<[u8; D
     if let NetworkConfig::TorchScript { torchscript } = &mut task.network {
         *torchscript = fltk_train::module_sha256(&base.join(&*torchscript)).or_exit(Exit::Experiment)?;
     }
+    task.change_files(&|path| named_file_sha256(path, base))?;
     let alone = Experiment { name: "job".parse()?, seeds: vec![seed], tasks: vec![task], stream: None };
     Ok(digest(&fltk_experiment::to_yaml(&alone)))
 }
@@ -59,7 +63,7 @@ fn digest(text: &str) -> [u8; DIGEST_BYTES] {
 fn of_clients(task: &Task) -> Task {
     let Task { network, dataset, loss, train, threads, setting, .. } = task.clone();
     let setting = match setting {
-        Setting::Federated(FederatedConfig { clients, partition, strategy, .. }) => Setting::Federated(FederatedConfig {
+        Setting::Federated(FederatedConfig { clients, partition, strategy, feature_noise, .. }) => Setting::Federated(FederatedConfig {
             clients,
             partition,
             clients_per_round: 1,
@@ -71,6 +75,7 @@ fn of_clients(task: &Task) -> Task {
             selection: Choice::new("any"),
             // Under most strategies, the orders say everything that a trainer does.
             strategy: if by_name(strategy.name()).is_none_or(|spec| spec.client.is_plain) { Choice::new("any") } else { strategy },
+            feature_noise,
             evaluate_every: 1,
         }),
         other @ Setting::Distributed(_) => other,

@@ -15,6 +15,7 @@ use crate::{
     cli::{Cli, DataShowArgs, Output},
     exit::{Exit, OrExit as _, failure},
     inputs, output,
+    split::divide,
 };
 
 #[derive(Serialize)]
@@ -64,7 +65,7 @@ pub fn run(cli: &Cli, args: &DataShowArgs) -> anyhow::Result<()> {
 fn measure(data: &Dataset, text: &str, args: &DataShowArgs) -> anyhow::Result<Heterogeneity> {
     let config =
         parse_partition(text, crate::catalogues()).map_err(|report| failure(Exit::Experiment, report.render(output::color_stderr())))?;
-    let parts = data.partition_train(args.clients, &config, Seed(args.seed)).or_exit(Exit::Experiment)?;
+    let parts = divide(data, args.clients, &config, Seed(args.seed), Path::new(""))?;
     Ok(heterogeneity::measure(&data.train.labels(), data.num_labels(), &parts))
 }
 

@@ -34,7 +34,7 @@ pub fn run(cli: &Cli, args: &ExperimentArgs, locations: &LocationArgs) -> anyhow
         let Setting::Federated(federated) = &task.setting else { continue };
         let dataset = fltk_data::load(&task.dataset, &base, &locations).or_exit(Exit::Data)?;
         for &seed in &experiment.seeds {
-            let clients = (0..).zip(split(&dataset, federated, seed)?).collect();
+            let clients = (0..).zip(split(&dataset, federated, seed, &base)?).collect();
             splits.push(TaskSplit { task: task.name.to_string(), seed, labels_digest: dataset.labels_digest(), clients });
         }
     }
