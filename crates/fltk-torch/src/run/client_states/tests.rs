@@ -10,7 +10,7 @@ use std::{
 };
 
 use fltk_core::{
-    catalogue::{Choice, Entry},
+    catalogue::{Choice, Entry, StrategyEntry},
     client_terms::ClientTerms,
     experiment::{DatasetConfig, FederatedConfig, NetworkConfig, TrainConfig},
     metrics::Evaluation,
@@ -47,7 +47,7 @@ const HEAD_LEN: usize = 84 * 10 + 10;
 fn personal() -> &'static Spec {
     let fedavg = strategy::by_name("FedAvg").unwrap();
     Box::leak(Box::new(Spec {
-        entry: Entry::new("Personal", "A last layer for each client, for a test."),
+        entry: StrategyEntry::new(Entry::new("Personal", "A last layer for each client, for a test.")),
         extras: fedavg.extras,
         keeps: &[HEAD],
         set_terms: fedavg.set_terms,
