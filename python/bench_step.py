@@ -15,18 +15,21 @@ import time
 import torch
 from torch.nn import functional as F
 
-from nets import NETS, Cifar100VGG, MNISTCNN, RedditLSTM
+from nets import NETS, VGG11, Cifar100VGG, CharLSTM, MNISTCNN, RedditLSTM
 
 VOCABULARY, SEQUENCE = 10_000, 20
 WARM_UP_STEPS = 10
 LEARNING_RATE, MOMENTUM = 0.01, 0.9
 # The twins for comparisons have dropout off; a training step has it on.
-WITH_DROPOUT = {"Cifar100VGG": Cifar100VGG, "MNISTCNN": MNISTCNN, "RedditLSTM": lambda: RedditLSTM(vocabulary=VOCABULARY)}
+AS_TRAINED = {
+    "Cifar100VGG": Cifar100VGG, "MNISTCNN": MNISTCNN, "VGG11": VGG11,
+    "RedditLSTM": lambda: RedditLSTM(vocabulary=VOCABULARY), "CharLSTM": lambda: CharLSTM(vocabulary=VOCABULARY),
+}  # fmt: skip
 
 
 def make(name, batch):
     constructor, shape, classes = NETS[name]
-    net = WITH_DROPOUT.get(name, constructor)()
+    net = AS_TRAINED.get(name, constructor)()
     if shape is None:
         return net, torch.randint(VOCABULARY, (batch, SEQUENCE)), torch.randint(VOCABULARY, (batch * SEQUENCE,))
     return net, torch.rand(batch, *shape) * 2 - 1, torch.randint(classes, (batch,))

@@ -1,7 +1,10 @@
 """PyTorch twins of fltk's nets: the same state_dict() keys in the same order, the same numbers out.
 
-Written for reading beside crates/fltk-train/src/nets; nothing here is tuned.
+Written for reading beside crates/fltk-train/catalogue/src/nets; nothing here is tuned. A net whose size follows from the data set has the
+shape of the images and the number of classes as arguments.
 """
+
+import math
 
 import torch
 from torch import nn
@@ -195,7 +198,139 @@ class RedditLSTM(nn.Module):
         return self.decoder(x, self.encoder.weight) if self.tied else self.decoder(x)
 
 
-# Name: (constructor with dropout off, image shape or None, classes).
+class LogisticRegression(nn.Module):
+    def __init__(self, shape=(1, 28, 28), classes=10):
+        super().__init__()
+        self.fc = nn.Linear(math.prod(shape), classes)
+
+    def forward(self, x):
+        return self.fc(x.flatten(1))
+
+
+class MLP(nn.Module):
+    def __init__(self, shape=(1, 28, 28), classes=10, hidden=(200, 200)):
+        super().__init__()
+        widths = [math.prod(shape), *hidden, classes]
+        for number, (inputs, outputs) in enumerate(zip(widths, widths[1:]), start=1):
+            self.add_module(f"fc{number}", nn.Linear(inputs, outputs))
+
+    def forward(self, x):
+        first, *others = self.children()
+        x = first(x.flatten(1))
+        for layer in others:
+            x = layer(F.relu(x))
+        return x
+
+
+class TwoConvolutions(nn.Module):
+    """McMahanCNN with 512 hidden units, LEAFCNN with 2048."""
+
+    def __init__(self, hidden, shape=(1, 28, 28), classes=10):
+        super().__init__()
+        channels, height, width = shape
+        self.conv1 = nn.Conv2d(channels, 32, 5, padding="same")
+        self.conv2 = nn.Conv2d(32, 64, 5, padding="same")
+        self.fc1 = nn.Linear(64 * (height // 4) * (width // 4), hidden)
+        self.fc2 = nn.Linear(hidden, classes)
+
+    def forward(self, x):
+        x = F.max_pool2d(F.relu(self.conv1(x)), 2)
+        x = F.max_pool2d(F.relu(self.conv2(x)), 2)
+        return self.fc2(F.relu(self.fc1(x.flatten(1))))
+
+
+class NIIDBenchCNN(nn.Module):
+    def __init__(self, shape=(3, 32, 32), classes=10):
+        super().__init__()
+        self.conv1 = nn.Conv2d(shape[0], 6, 5)
+        self.conv2 = nn.Conv2d(6, 16, 5)
+        features = self.features(torch.zeros(1, *shape)).shape[1]
+        self.fc1 = nn.Linear(features, 120)
+        self.fc2 = nn.Linear(120, 84)
+        self.fc3 = nn.Linear(84, classes)
+
+    def features(self, x):
+        x = F.max_pool2d(F.relu(self.conv1(x)), 2)
+        return F.max_pool2d(F.relu(self.conv2(x)), 2).flatten(1)
+
+    def forward(self, x):
+        return self.fc3(F.relu(self.fc2(F.relu(self.fc1(self.features(x))))))
+
+
+class GroupNormBlock(nn.Module):
+    def __init__(self, inputs, width, stride):
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, width, 3, stride, 1, bias=False)
+        self.bn1 = nn.GroupNorm(2, width)
+        self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
+        self.bn2 = nn.GroupNorm(2, width)
+        self.downsample = nn.Sequential()
+        if stride != 1 or inputs != width:
+            self.downsample = nn.Sequential(nn.Conv2d(inputs, width, 1, stride, bias=False), nn.GroupNorm(2, width))
+
+    def forward(self, x):
+        y = F.relu(self.bn1(self.conv1(x)))
+        y = self.bn2(self.conv2(y))
+        return F.relu(y + self.downsample(x))
+
+
+class ResNet18GN(nn.Module):
+    """torchvision's resnet18 with norm_layer=lambda channels: nn.GroupNorm(2, channels)."""
+
+    def __init__(self, shape=(3, 32, 32), classes=10):
+        super().__init__()
+        self.conv1 = nn.Conv2d(shape[0], 64, 7, 2, 3, bias=False)
+        self.bn1 = nn.GroupNorm(2, 64)
+        inputs = 64
+        for layer, (width, stride) in enumerate([(64, 1), (128, 2), (256, 2), (512, 2)], start=1):
+            self.add_module(f"layer{layer}", nn.Sequential(GroupNormBlock(inputs, width, stride), GroupNormBlock(width, width, 1)))
+            inputs = width
+        self.fc = nn.Linear(512, classes)
+
+    def forward(self, x):
+        x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, 1)
+        for layer in range(1, 5):
+            x = getattr(self, f"layer{layer}")(x)
+        return self.fc(F.adaptive_avg_pool2d(x, 1).flatten(1))
+
+
+class VGG11(nn.Module):
+    """VGG-11 without batch norm, with narrow linear layers."""
+
+    def __init__(self, shape=(3, 32, 32), classes=10, dropout=0.5):
+        super().__init__()
+        inputs, height, width = shape
+        layers = []
+        for widths in [[64], [128], [256] * 2, [512] * 2, [512] * 2]:
+            for outputs in widths:
+                layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU()]
+                inputs = outputs
+            layers.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*layers)
+        self.classifier = nn.Sequential(
+            nn.Dropout(dropout), nn.Linear(512 * (height // 32) * (width // 32), 512), nn.ReLU(),
+            nn.Dropout(dropout), nn.Linear(512, 512), nn.ReLU(),
+            nn.Linear(512, classes),
+        )  # fmt: skip
+
+    def forward(self, x):
+        return self.classifier(self.features(x).flatten(1))
+
+
+class CharLSTM(nn.Module):
+    """Logits [B, T, vocabulary] of tokens [B, T]."""
+
+    def __init__(self, vocabulary=65):
+        super().__init__()
+        self.encoder = nn.Embedding(vocabulary, 8)
+        self.rnn = nn.LSTM(8, 256, 2, batch_first=True)
+        self.decoder = nn.Linear(256, vocabulary)
+
+    def forward(self, x):
+        return self.decoder(self.rnn(self.encoder(x))[0])
+
+
+# Name: (constructor with dropout off, image shape or None, classes). Where sizes follow from the data set, these are typical ones.
 NETS = {
     "Cifar10CNN": (Cifar10CNN, (3, 32, 32), 10),
     "Cifar10ResNet": (lambda: ResNet18(10), (3, 32, 32), 10),
@@ -206,4 +341,13 @@ NETS = {
     "MNISTCNN": (lambda: MNISTCNN(dropout=0.0), (1, 28, 28), 10),
     "LeNet5": (LeNet5, (1, 32, 32), 10),
     "RedditLSTM": (lambda **sizes: RedditLSTM(dropout=0.0, **sizes), None, None),
+    "LogisticRegression": (LogisticRegression, (1, 28, 28), 10),
+    "MLP": (MLP, (1, 28, 28), 10),
+    "McMahan2NN": (MLP, (1, 28, 28), 10),
+    "McMahanCNN": (lambda **sizes: TwoConvolutions(512, **sizes), (1, 28, 28), 10),
+    "LEAFCNN": (lambda classes=62, **sizes: TwoConvolutions(2048, classes=classes, **sizes), (1, 28, 28), 62),
+    "NIIDBenchCNN": (NIIDBenchCNN, (3, 32, 32), 10),
+    "ResNet18GN": (ResNet18GN, (3, 32, 32), 10),
+    "VGG11": (lambda **sizes: VGG11(dropout=0.0, **sizes), (3, 32, 32), 10),
+    "CharLSTM": (CharLSTM, None, None),
 }

@@ -44,7 +44,9 @@ fn diverging_run_fails_with_its_reason_in_the_records() {
 #[test]
 fn nets_show_counts_all_parameters() {
     let folder = tempfile::tempdir().unwrap();
-    for (net, trainable) in [("FashionMNISTCNN", 29_034), ("Cifar10CNN", 551_466), ("LeNet5", 61_706)] {
+    for (net, trainable) in
+        [("FashionMNISTCNN", 29_034), ("Cifar10CNN", 551_466), ("LeNet5", 61_706), ("McMahanCNN", 1_663_370), ("CharLSTM", 815_945)]
+    {
         let shown = json(folder.path(), &["nets", "show", net, "--output", "json"]);
         assert_eq!(shown["trainable"], trainable);
         let tensors = shown["tensors"].as_array().unwrap();
@@ -196,6 +198,27 @@ fn parity_trains_on_given_weights_and_batches() {
     assert_eq!(losses.len(), 5);
     assert!(losses[4] < losses[0], "{losses:?}");
     assert!(at.join("after.safetensors").is_file());
+}
+
+/// A list among a net's settings survives the way through the run's folder, from which a resume reads it.
+#[test]
+fn net_with_a_list_of_widths_is_trained_and_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    fs::write(at.join("mlp.yaml"), TINY_FEDERATED.replace("FashionMNISTCNN", "{ type: MLP, hidden: [16, 8] }")).unwrap();
+    let result = json(at, &["run", "mlp.yaml", "--output", "json"]);
+    let journal = at.join(result["run"].as_str().unwrap()).join("journal.jsonl");
+    let text = fs::read_to_string(&journal).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    fs::write(&journal, lines[..lines.len() - 1].join("\n") + "\n").unwrap();
+    let resumed = json(at, &["run", "--resume", result["run"].as_str().unwrap(), "--output", "json"]);
+    assert_eq!(resumed["parameters_sha256"], result["parameters_sha256"]);
+    // Other widths are another experiment.
+    fs::write(&journal, lines[..lines.len() - 1].join("\n") + "\n").unwrap();
+    let settings = journal.with_file_name("experiment.yaml");
+    let changed = fs::read_to_string(&settings).unwrap().replacen("16", "17", 1);
+    fs::write(&settings, changed).unwrap();
+    assert!(refusal(at, &["run", "--resume", result["run"].as_str().unwrap()], 6).contains("began with `network.hidden.0` 16"));
 }
 
 #[test]

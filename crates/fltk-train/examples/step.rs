@@ -10,7 +10,7 @@ use fltk_core::{
     seed::{Purpose, Seed},
 };
 use fltk_data::{Batch, Inputs};
-use fltk_train::{Device, Model, Optimizer, Targets, TrainError, losses, nets, train};
+use fltk_train::{Device, Model, Optimizer, TrainError, losses, nets, nets::InputShape, train};
 
 /// The vocabulary and sequence length for language models.
 const VOCABULARY: usize = 10_000;
@@ -36,11 +36,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 fn time_steps(name: &str, batch: &Batch, steps: usize) -> Result<Vec<f64>, TrainError> {
-    let targets = match nets::describe(name, Some(VOCABULARY))?.input {
-        nets::InputShape::Images { classes, .. } => Targets::Classes(classes),
-        nets::InputShape::Tokens => Targets::Vocabulary(VOCABULARY),
-    };
-    let mut model = Model::new(&NetworkConfig::named(name), "".as_ref(), targets, Seed(0), Device::Cpu)?;
+    let mut model = Model::new(&NetworkConfig::named(name), "".as_ref(), input(name)?, Seed(0), Device::Cpu)?;
     let sgd = Choice::new("SGD").with("learning_rate", 0.01).with("momentum", 0.9);
     let mut optimizer = Optimizer::new(&sgd, &model)?;
     let mut dropout = Seed(0).stream(Purpose::Dropout, &[]);
@@ -54,16 +50,24 @@ fn time_steps(name: &str, batch: &Batch, steps: usize) -> Result<Vec<f64>, Train
     (0..steps).map(step).collect()
 }
 
+/// The input of the net, with the vocabulary of this measurement.
+fn input(name: &str) -> Result<InputShape, TrainError> {
+    Ok(match nets::describe(name)?.input {
+        InputShape::Tokens { .. } => InputShape::Tokens { vocabulary: VOCABULARY },
+        images @ InputShape::Images { .. } => images,
+    })
+}
+
 /// A batch with pixels between -1 and 1, and with targets that cycle through the classes.
 fn made_up_batch(name: &str, size: usize) -> Result<Batch, TrainError> {
     let value = |index: usize| (index * 7919 % 2003) as f32 / 1001.0 - 1.0;
-    Ok(match nets::describe(name, Some(VOCABULARY))?.input {
-        nets::InputShape::Images { shape: [c, h, w], classes } => Batch {
+    Ok(match input(name)? {
+        InputShape::Images { shape: [c, h, w], classes } => Batch {
             inputs: Inputs::Images { nhwc: (0..size * c * h * w).map(value).collect(), shape: [size, h, w, c] },
             targets: (0..size).map(|index| (index % classes) as i64).collect(),
             size,
         },
-        nets::InputShape::Tokens => {
+        InputShape::Tokens { .. } => {
             let token = |index: usize| (index * 7919 % VOCABULARY) as i64;
             let elements = size * SEQUENCE;
             Batch {

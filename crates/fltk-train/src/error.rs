@@ -20,6 +20,16 @@ pub enum TrainError {
         /// The number of classes in the data set.
         data_classes: usize,
     },
+    /// The images are smaller than the net can compute with.
+    #[error("net `{net}` takes images of at least {pixels_min}x{pixels_min}, the data set has {shape:?} (channels, height, width)")]
+    Pixels {
+        /// The net.
+        net: &'static str,
+        /// The smallest width and height.
+        pixels_min: u32,
+        /// The shape `[C, H, W]` of the data set's images.
+        shape: [usize; 3],
+    },
     /// An image net was given text, or a language model was given images.
     #[error("net `{net}` reads {net_reads}, the data set has {data_has}")]
     InputKind {

@@ -3,6 +3,7 @@
 mod batch_norm;
 mod conv;
 mod dropout;
+mod group_norm;
 mod linear;
 mod lstm;
 
@@ -15,6 +16,7 @@ use crate::registry::{CounterSlot, Slot};
 pub(crate) use batch_norm::BatchNorm2d;
 pub(crate) use conv::{Conv2d, ConvConfig};
 pub(crate) use dropout::{dropout, dropout_channels};
+pub(crate) use group_norm::GroupNorm;
 pub(crate) use linear::{Embedding, Linear};
 pub(crate) use lstm::Lstm;
 

@@ -39,7 +39,7 @@ pub mod train;
 pub use error::TrainError;
 pub use evaluate::evaluate;
 pub use local::{LocalClient, LocalTrainer, normalizer};
-pub use model::{Model, Targets, module_sha256, parameters_sha256};
+pub use model::{Model, module_sha256, parameters_sha256};
 pub use optimizer::Optimizer;
 pub use ranks::{RankOptions, Ranks};
 pub use state_file::{state_from_safetensors, state_to_safetensors};

@@ -182,13 +182,14 @@ mod tests {
     use fltk_core::{experiment::NetworkConfig, seed::Seed};
 
     use super::*;
-    use crate::Targets;
+    use crate::nets::InputShape;
 
     /// By hand, with every gradient 1, `lr` 0.1, momentum 0.9 and `mu` 0.5: the velocities are 1, 1.9 and 2.71, and the weights have moved by
     /// 0, -0.1 and -0.285 before the three steps. With the pull in the momentum, the third step would end at -0.53725.
     #[test]
     fn proximal_term_stays_out_of_the_momentum() {
-        let model = Model::new(&NetworkConfig::named("LeNet5"), Path::new(""), Targets::Classes(10), Seed(1), Device::Cpu).unwrap();
+        let input = InputShape::Images { shape: [1, 28, 28], classes: 10 };
+        let model = Model::new(&NetworkConfig::named("LeNet5"), Path::new(""), input, Seed(1), Device::Cpu).unwrap();
         let before = model.state().unwrap();
         let config = Choice::new("SGD").with("learning_rate", 0.1).with("momentum", 0.9);
         let mut optimizer = Optimizer::new(&config, &model).unwrap();

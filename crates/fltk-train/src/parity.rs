@@ -2,7 +2,7 @@
 //!
 //! The steps use training mode, with dropout off, and cross-entropy; the caller must have called [`init(1)`](crate::init). See `docs/parity.md`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use fltk_core::{catalogue::Choice, model_state::ModelState, seed::Seed};
 use fltk_data::{Batch, Inputs};
@@ -11,7 +11,7 @@ use serde::Serialize;
 use tch::Device;
 
 use crate::{
-    Model, Optimizer, Targets, TrainError, losses,
+    Model, Optimizer, TrainError, losses,
     nets::{self, InputShape},
     state_file,
     tensors::{self, MemoryFormat},
@@ -29,9 +29,10 @@ const BATCH_ELEMENTS_MAX: usize = 256 << 20;
 pub struct Comparison<'a> {
     /// The net.
     pub net: &'a str,
-    /// A safetensors file with the initial weights. For `RedditLSTM`, it also determines the sizes.
+    /// A safetensors file with the initial weights. It also determines the number of outputs of nets that take several data sets, and the
+    /// sizes of `RedditLSTM` and `MLP`; the batch determines the shape of images.
     pub weights: &'a [u8],
-    /// A safetensors file with `x` and `y`: f32 `[B, C, H, W]` and i64 `[B]`, or for `RedditLSTM` i64 `[B, T]` and `[B, T]`; or a stack of
+    /// A safetensors file with `x` and `y`: f32 `[B, C, H, W]` and i64 `[B]`, or for language models i64 `[B, T]` and `[B, T]`; or a stack of
     /// such batches with one more leading dimension, which are used in turn.
     pub batch: &'a [u8],
     /// The number of optimizer steps.
@@ -60,8 +61,8 @@ pub struct Outcome {
 /// # Errors
 /// If a file is damaged or doesn't fit the net, the optimizer's settings are impossible, or training diverges.
 pub fn run(comparison: &Comparison<'_>) -> Result<Outcome, TrainError> {
-    let mut model = load_model(comparison)?;
     let batches = read_batches(comparison.batch)?;
+    let mut model = load_model(comparison, &batches)?;
     if comparison.steps > STEPS_MAX {
         return Err(TrainError::Settings(format!("{} steps are more than a comparison may have ({STEPS_MAX})", comparison.steps)));
     }
@@ -75,38 +76,53 @@ pub fn run(comparison: &Comparison<'_>) -> Result<Outcome, TrainError> {
     Ok(Outcome { losses, state: model.state()? })
 }
 
-fn load_model(comparison: &Comparison<'_>) -> Result<Model, TrainError> {
+fn load_model(comparison: &Comparison<'_>, batches: &[Batch]) -> Result<Model, TrainError> {
     const FILE: &str = "the weights";
     let file = parse(FILE, comparison.weights)?;
-    let (net, targets) = match nets::find(comparison.net)?.input {
-        InputShape::Images { classes, .. } => (Choice::new(comparison.net), Targets::Classes(classes)),
-        InputShape::Tokens => lstm_sizes(&file).ok_or_else(|| wrong(FILE, "its tensors are not those of a `RedditLSTM`"))?,
+    let shape = |name: &str| file.tensor(name).ok().map(|view| view.shape().to_vec());
+    let spec = nets::find(comparison.net)?;
+    let foreign = || wrong(FILE, &format!("its tensors are not those of a `{}`", comparison.net));
+    let settings = settings_of(comparison.net, &shape).ok_or_else(foreign)?;
+    // The last tensor is the bias of the outputs.
+    let (_, registry) = nets::build(spec, spec.input, &settings)?;
+    let last = registry.layout.last().ok_or_else(foreign)?;
+    let outputs = shape(&last.name).and_then(|shape| shape.first().copied()).unwrap_or(last.shape[0]);
+    let data = match batches.first().map(|batch| &batch.inputs) {
+        Some(&Inputs::Images { shape: [_, h, w, c], .. }) => InputShape::Images { shape: [c, h, w], classes: outputs },
+        Some(Inputs::Tokens { .. }) => InputShape::Tokens { vocabulary: outputs },
+        None => spec.input,
     };
-    let mut model = Model::named(&net, targets, Seed(0), comparison.memory_format, comparison.device)?;
-    model.set_state(&state_file::state_from_safetensors(FILE, comparison.weights, &model.state_layout())?)?;
+    // The file is compared with the layout before there is a model: otherwise, sizes that it has no elements for could make one of any size.
+    let (_, registry) = nets::build(spec, nets::input_for(spec, data)?, &settings)?;
+    let state = state_file::state_from_safetensors(FILE, comparison.weights, &Arc::new(registry.layout))?;
+    let mut model = Model::named(&settings, data, Seed(0), comparison.memory_format, comparison.device)?;
+    model.set_state(&state)?;
     Ok(model)
 }
 
-/// Returns the sizes of an LSTM that its tensors imply. Dropout is off here, so its rate doesn't matter.
-fn lstm_sizes(file: &SafeTensors<'_>) -> Option<(Choice, Targets)> {
-    let shape = |name: &str| file.tensor(name).ok().map(|view| view.shape().to_vec());
-    let [vocabulary, embedding] = shape("encoder.weight")?.try_into().ok()?;
-    let [gates, hidden] = shape("rnn.weight_hh_l0")?.try_into().ok()?;
-    // Without this check, sizes that the file has no elements for could make a model of any size.
-    let decoder_fits = shape("decoder.weight").is_none_or(|decoder| decoder == [vocabulary, hidden]);
-    if vocabulary == 0 || embedding == 0 || hidden == 0 || Some(gates) != hidden.checked_mul(4) || !decoder_fits {
-        return None;
-    }
-    let layers = (0..).take_while(|layer| shape(&format!("rnn.weight_hh_l{layer}")).is_some()).count();
+/// Returns the net with the settings that the shapes of its tensors imply; `None` if they aren't those of such a net.
+fn settings_of(net: &str, shape: &dyn Fn(&str) -> Option<Vec<usize>>) -> Option<Choice> {
+    let choice = Choice::new(net);
     let size = |value: usize| u32::try_from(value).ok();
-    let tied = shape("decoder.weight").is_none();
-    let lstm = Choice::new("RedditLSTM")
-        .with("embedding", size(embedding)?)
-        .with("hidden", size(hidden)?)
-        .with("layers", size(layers)?)
-        .with("dropout", 0.0)
-        .with("tied", tied);
-    Some((lstm, Targets::Vocabulary(vocabulary)))
+    match net {
+        "RedditLSTM" => {
+            let [_, embedding] = shape("encoder.weight")?.try_into().ok()?;
+            let [_, hidden] = shape("rnn.weight_hh_l0")?.try_into().ok()?;
+            let layers = (0..).take_while(|layer| shape(&format!("rnn.weight_hh_l{layer}")).is_some()).count();
+            let tied = shape("decoder.weight").is_none();
+            let sizes = [("embedding", embedding), ("hidden", hidden), ("layers", layers)];
+            let sized = sizes.into_iter().try_fold(choice, |choice, (name, value)| Some(choice.with(name, size(value)?)))?;
+            // Dropout is off in a comparison.
+            Some(sized.with("dropout", 0.0).with("tied", tied))
+        }
+        "MLP" => {
+            let widths = (1..).map_while(|number| shape(&format!("fc{number}.bias"))?.first().copied()).map(size);
+            let mut hidden = widths.collect::<Option<Vec<u32>>>()?;
+            hidden.pop()?;
+            Some(choice.with("hidden", hidden))
+        }
+        _ => Some(choice),
+    }
 }
 
 fn read_batches(bytes: &[u8]) -> Result<Vec<Batch>, TrainError> {

@@ -9,6 +9,8 @@ use fltk_core::model_state::{TensorRole, TensorSpec};
 pub(crate) enum Init {
     /// Uniform in `-bound..bound`.
     Uniform { bound: f32 },
+    /// Normal around 0 with this standard deviation.
+    Normal { deviation: f32 },
     /// The same value for all elements.
     Constant(f32),
 }
@@ -23,6 +25,16 @@ impl Init {
             reason = "a fan-in is far below 2^52; f32 is what weights are"
         )]
         Self::Uniform { bound: (1.0 / (fan_in as f64).sqrt()) as f32 }
+    }
+
+    /// Returns PyTorch's `kaiming_normal_` with `mode="fan_out"` and `nonlinearity="relu"`: normal with the variance `2 / fan_out`.
+    pub fn fan_out(fan_out: usize) -> Self {
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            reason = "a fan-out is far below 2^52; f32 is what weights are"
+        )]
+        Self::Normal { deviation: (2.0 / fan_out as f64).sqrt() as f32 }
     }
 }
 

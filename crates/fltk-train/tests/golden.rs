@@ -3,16 +3,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use fltk_core::{
-    catalogue::Choice,
+    catalogue::{Choice, Value},
     experiment::NetworkConfig,
     model_state::{ModelState, TensorRole},
     seed::Seed,
 };
 use fltk_train::{
-    Device, MemoryFormat, Model, Targets,
+    Device, MemoryFormat, Model,
     nets::{self, InputShape},
     parity, state_to_safetensors,
 };
@@ -30,18 +30,23 @@ const TOLERANCE: f64 = 1e-4;
 struct Golden {
     torch: String,
     net: String,
-    lstm: Option<Lstm>,
+    sizes: Sizes,
+    /// The bound of matrices, times the square root of the fan-in.
+    gain: f64,
     batch: usize,
     runs: Vec<GoldenRun>,
 }
 
-#[derive(Clone, Copy, Deserialize)]
-struct Lstm {
-    vocabulary: usize,
-    embedding: u32,
-    hidden: u32,
-    layers: u32,
-    tied: bool,
+/// The sizes that differ from those that `fltk nets show` has.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sizes {
+    shape: Option<[usize; 3]>,
+    classes: Option<usize>,
+    vocabulary: Option<usize>,
+    /// The settings of the net.
+    #[serde(default)]
+    settings: BTreeMap<String, Value>,
 }
 
 #[derive(Deserialize)]
@@ -63,9 +68,9 @@ fn noise(tensor: u64, index: usize) -> f64 {
     (hash(tensor, index) >> 40) as f64 / f64::from(1 << 23) - 1.0
 }
 
-/// Weights for the comparison: matrices uniform within 1/sqrt(fan-in), batch norm's weights near 1, small biases, initial running
+/// Weights for the comparison: matrices uniform within gain/sqrt(fan-in), norms' weights near 1, small biases, initial running
 /// statistics.
-fn golden_weights(model: &Model) -> ModelState {
+fn golden_weights(model: &Model, gain: f64) -> ModelState {
     let mut state = model.state().unwrap();
     state.floats.clear();
     for (number, spec) in (0..).zip(state.layout.iter()) {
@@ -74,7 +79,7 @@ fn golden_weights(model: &Model) -> ModelState {
             (TensorRole::Buffer, _) => f64::from(u8::from(spec.name.ends_with("running_var"))),
             (_, 1) if spec.name.ends_with("weight") => 1.0 + 0.1 * noise(number, index),
             (_, 1) => 0.05 * noise(number, index),
-            _ => noise(number, index) / (count as f64 / spec.shape[0] as f64).sqrt(),
+            _ => gain * noise(number, index) / (count as f64 / spec.shape[0] as f64).sqrt(),
         };
         if spec.role != TensorRole::Counter {
             state.floats.extend((0..count).map(|index| value(index) as f32));
@@ -83,14 +88,14 @@ fn golden_weights(model: &Model) -> ModelState {
     state
 }
 
-fn golden_batches(input: InputShape, batch: usize, vocabulary: usize) -> Vec<u8> {
+fn golden_batches(input: InputShape, batch: usize) -> Vec<u8> {
     match input {
         InputShape::Images { shape: [c, h, w], classes } => {
             let x: Vec<f32> = (0..STEPS * batch * c * h * w).map(|index| noise(1000, index) as f32).collect();
             let y: Vec<i64> = (0..STEPS * batch).map(|index| (hash(1001, index) % classes as u64) as i64).collect();
             parity::write_images(&x, &[STEPS, batch, c, h, w], &y, &[STEPS, batch]).unwrap()
         }
-        InputShape::Tokens => {
+        InputShape::Tokens { vocabulary } => {
             let shape = [STEPS, batch, SEQUENCE];
             let tokens =
                 |tensor| (0..STEPS * batch * SEQUENCE).map(|index| (hash(tensor, index) % vocabulary as u64) as i64).collect::<Vec<_>>();
@@ -105,19 +110,17 @@ fn check(file: &str) {
     let golden: Golden = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     assert_eq!(golden.torch, "2.13.0");
     assert_eq!(golden.runs.len(), 4);
-    let input = nets::describe(&golden.net, Some(10)).unwrap().input;
-    let (network, targets) = match (golden.lstm, input) {
-        (Some(Lstm { vocabulary, embedding, hidden, layers, tied }), _) => {
-            let sizes = [("embedding", embedding), ("hidden", hidden), ("layers", layers)];
-            let net = sizes.into_iter().fold(Choice::new(&golden.net), |net, (name, size)| net.with(name, size));
-            (NetworkConfig::Named(net.with("tied", tied)), Targets::Vocabulary(vocabulary))
+    let Sizes { shape, classes, vocabulary, settings } = golden.sizes;
+    let input = match nets::describe(&golden.net).unwrap().input {
+        InputShape::Images { shape: typical, classes: outputs } => {
+            InputShape::Images { shape: shape.unwrap_or(typical), classes: classes.unwrap_or(outputs) }
         }
-        (None, InputShape::Images { classes, .. }) => (NetworkConfig::named(&golden.net), Targets::Classes(classes)),
-        (None, InputShape::Tokens) => panic!("{file}: a language model without sizes"),
+        InputShape::Tokens { .. } => InputShape::Tokens { vocabulary: vocabulary.unwrap() },
     };
-    let model = Model::new(&network, Path::new(""), targets, Seed(0), Device::Cpu).unwrap();
-    let weights = state_to_safetensors(&golden_weights(&model)).unwrap();
-    let batch = golden_batches(input, golden.batch, golden.lstm.map_or(0, |lstm| lstm.vocabulary));
+    let net = settings.into_iter().fold(Choice::new(&golden.net), |net, (name, value)| net.with(&name, value));
+    let model = Model::new(&NetworkConfig::Named(net), Path::new(""), input, Seed(0), Device::Cpu).unwrap();
+    let weights = state_to_safetensors(&golden_weights(&model, golden.gain)).unwrap();
+    let batch = golden_batches(input, golden.batch);
     // These are PyTorch's default memory format, and the one used for training.
     let formats = [MemoryFormat::Contiguous, MemoryFormat::ChannelsLast];
     for (GoldenRun { optimizer, losses }, memory_format) in golden.runs.iter().flat_map(|run| formats.map(|format| (run, format))) {
@@ -184,4 +187,54 @@ fn reddit_lstm() {
 #[test]
 fn reddit_lstm_tied() {
     check("RedditLSTM-tied.json");
+}
+
+#[test]
+fn logistic_regression() {
+    check("LogisticRegression.json");
+    check("LogisticRegression-cifar100.json");
+}
+
+#[test]
+fn mlp() {
+    check("MLP.json");
+    check("MLP-deep.json");
+}
+
+#[test]
+fn mcmahan_2nn() {
+    check("McMahan2NN.json");
+}
+
+#[test]
+fn mcmahan_cnn() {
+    check("McMahanCNN.json");
+    check("McMahanCNN-cifar100.json");
+}
+
+#[test]
+fn leaf_cnn() {
+    check("LEAFCNN.json");
+}
+
+#[test]
+fn niid_bench_cnn() {
+    check("NIIDBenchCNN.json");
+    check("NIIDBenchCNN-mnist.json");
+}
+
+#[test]
+fn resnet18_gn() {
+    check("ResNet18GN.json");
+    check("ResNet18GN-cifar100.json");
+}
+
+#[test]
+fn vgg11() {
+    check("VGG11.json");
+}
+
+#[test]
+fn char_lstm() {
+    check("CharLSTM.json");
 }

@@ -17,7 +17,7 @@ use fltk_core::{
     seed::Seed,
 };
 use fltk_data::{Dataset, Locations, load};
-use fltk_train::{Device, LocalClient, LocalTrainer, Model, Targets, TrainError, losses};
+use fltk_train::{Device, LocalClient, LocalTrainer, Model, TrainError, losses, nets::InputShape};
 
 const RATE: f64 = 0.05;
 
@@ -27,7 +27,7 @@ fn mini() -> Arc<Dataset> {
 }
 
 fn model(name: &str, seed: u64) -> Model {
-    Model::new(&NetworkConfig::named(name), Path::new(""), Targets::Classes(10), Seed(seed), Device::Cpu).unwrap()
+    Model::new(&NetworkConfig::named(name), Path::new(""), InputShape::of(&mini()), Seed(seed), Device::Cpu).unwrap()
 }
 
 fn state(name: &str, seed: u64) -> Arc<ModelState> {

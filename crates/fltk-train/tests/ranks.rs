@@ -13,7 +13,9 @@ use fltk_core::{
 };
 use fltk_data::{BatchPlan, Dataset, EpochKey, Locations, Remainder, Sharding, batches, load};
 use fltk_train::{
-    Device, EpochOptions, Model, Optimizer, RankOptions, Ranks, Targets, evaluate, losses, parameters_sha256,
+    Device, EpochOptions, Model, Optimizer, RankOptions, Ranks, evaluate, losses,
+    nets::InputShape,
+    parameters_sha256,
     ranks::{EpochSoFar, share_files},
 };
 use torch_dist::{Checks, GlooDevice, GroupOptions, Groups, TcpStore, TcpStoreOptions};
@@ -84,7 +86,7 @@ fn train_rank(
     options: RankOptions,
 ) -> Trained {
     let mut model =
-        Model::new(&NetworkConfig::named(net), Path::new(""), Targets::Classes(10), Seed(3 + rank as u64), Device::Cpu).unwrap();
+        Model::new(&NetworkConfig::named(net), Path::new(""), InputShape::of(dataset), Seed(3 + rank as u64), Device::Cpu).unwrap();
     let ranks = Ranks::join(groups, &mut model, options).unwrap();
     let mut optimizer = Optimizer::new(&sgd(), &model).unwrap();
     let key = EpochKey { seed: Seed(3), client: 0, round: 0, epoch: 1 };

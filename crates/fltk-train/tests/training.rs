@@ -18,9 +18,11 @@ use fltk_core::{
 };
 use fltk_data::{Batch, Dataset, EpochKey, Inputs, Locations, load};
 use fltk_train::{
-    Device, EpochOptions, LocalClient, LocalTrainer, Model, Optimizer, Targets, TrainError,
+    Device, EpochOptions, LocalClient, LocalTrainer, Model, Optimizer, TrainError,
     checkpoint::{self, Position},
-    evaluate, losses, parameters_sha256, train_epoch,
+    evaluate, losses,
+    nets::InputShape,
+    parameters_sha256, train_epoch,
 };
 
 fn sgd() -> Choice {
@@ -42,7 +44,8 @@ fn model(name: &str) -> Model {
 
 fn model_on(name: &str, device: Device) -> Result<Model, TrainError> {
     fltk_train::init(1);
-    Model::new(&NetworkConfig::named(name), Path::new(""), Targets::Classes(10), Seed(3), device)
+    let input = InputShape::Images { shape: [1, 28, 28], classes: 10 };
+    Model::new(&NetworkConfig::named(name), Path::new(""), input, Seed(3), device)
 }
 
 /// A batch of images with bright squares whose place is their class: a net learns them in a few steps.
@@ -83,6 +86,16 @@ fn optimizers_learn_with_reproducible_bits() {
         let (losses, first) = run();
         assert!(losses[5] < 0.7 * losses[0], "{config:?}: {losses:?}");
         assert_eq!(first, run().1, "{config:?}");
+    }
+}
+
+#[test]
+fn nets_of_published_tables_learn() {
+    for name in ["LogisticRegression", "MLP", "McMahan2NN", "McMahanCNN", "LEAFCNN", "NIIDBenchCNN", "ResNet18GN"] {
+        let mut model = model(name);
+        let mut optimizer = Optimizer::new(&Choice::new("SGD").with("learning_rate", 0.02).with("momentum", 0.9), &model).unwrap();
+        let losses: Vec<f64> = (0..12).map(|number| epoch(&mut model, &mut optimizer, number)).collect();
+        assert!(losses[11] < 0.7 * losses[0], "{name}: {losses:?}");
     }
 }
 

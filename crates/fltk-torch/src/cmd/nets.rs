@@ -8,16 +8,17 @@ use fltk::{
     output,
 };
 use fltk_core::{
+    catalogue::SampleKinds,
     experiment::NetworkConfig,
     model_state::{TensorRole, TensorSpec},
     seed::Seed,
 };
 use fltk_train::{
-    Device, Model, Targets,
-    nets::{self, DEFAULT_VOCABULARY, Description, InputShape},
+    Device, Model,
+    nets::{self, Description, InputShape},
     parameters_sha256, state_to_safetensors,
 };
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// Runs `command`.
 ///
@@ -26,7 +27,7 @@ use serde::Serialize;
 pub fn run(cli: &Cli, command: &NetsCommand) -> anyhow::Result<()> {
     match command {
         NetsCommand::List => list(cli),
-        NetsCommand::Show { name } => show(cli, &nets::describe(find(name)?, None)?),
+        NetsCommand::Show { name } => show(cli, &nets::describe(find(name)?)?),
         NetsCommand::Init { name, seed, out } => init(cli, find(name)?, Seed(*seed), out),
     }
 }
@@ -45,31 +46,38 @@ pub fn find(name: &str) -> anyhow::Result<&'static str> {
 struct Summary {
     name: &'static str,
     summary: &'static str,
+    #[serde(serialize_with = "as_text")]
+    takes: SampleKinds,
     input: InputShape,
     trainable: usize,
+}
+
+fn as_text<S: Serializer>(takes: &SampleKinds, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(takes)
 }
 
 fn list(cli: &Cli) -> anyhow::Result<()> {
     let mut summaries = Vec::new();
     for name in nets::names() {
-        let Description { name, summary, input, trainable, .. } = nets::describe(name, None)?;
-        summaries.push(Summary { name, summary, input, trainable });
+        let Description { name, summary, takes, input, trainable, .. } = nets::describe(name)?;
+        summaries.push(Summary { name, summary, takes, input, trainable });
     }
     if cli.output == Output::Json {
         return output::json(&summaries);
     }
     let mut table = output::table(&["net", "input", "classes", "trainable", ""], &[2, 3]);
     for net in summaries {
-        let (input, classes) = input_cells(net.input);
+        let (input, classes) = input_cells(net.takes, net.input);
         table.add_row([net.name.to_owned(), input, classes, output::thousands(net.trainable as u64), net.summary.to_owned()]);
     }
-    output::text(&table.to_string())
+    output::text(&format!("{table}\n\n* The net takes other images too, and has the size that fits them."))
 }
 
-fn input_cells(input: InputShape) -> (String, String) {
+fn input_cells(takes: SampleKinds, input: InputShape) -> (String, String) {
+    let mark = if matches!(takes, SampleKinds::Images { .. }) { " *" } else { "" };
     match input {
-        InputShape::Images { shape: [c, h, w], classes } => (format!("{c}x{h}x{w}"), classes.to_string()),
-        InputShape::Tokens => ("tokens".to_owned(), format!("{} words", output::thousands(DEFAULT_VOCABULARY as u64))),
+        InputShape::Images { shape: [c, h, w], classes } => (format!("{c}x{h}x{w}{mark}"), format!("{classes}{mark}")),
+        InputShape::Tokens { vocabulary } => ("tokens".to_owned(), format!("{} words", output::thousands(vocabulary as u64))),
     }
 }
 
@@ -77,6 +85,8 @@ fn input_cells(input: InputShape) -> (String, String) {
 struct Shown<'a> {
     name: &'static str,
     summary: &'static str,
+    #[serde(serialize_with = "as_text")]
+    takes: SampleKinds,
     input: InputShape,
     trainable: usize,
     tensors: Vec<Tensor<'a>>,
@@ -97,7 +107,8 @@ fn tensor_row(spec: &TensorSpec) -> Tensor<'_> {
 fn show(cli: &Cli, net: &Description) -> anyhow::Result<()> {
     let tensors: Vec<_> = net.tensors.iter().map(tensor_row).collect();
     if cli.output == Output::Json {
-        return output::json(&Shown { name: net.name, summary: net.summary, input: net.input, trainable: net.trainable, tensors });
+        let Description { name, summary, takes, input, trainable, .. } = *net;
+        return output::json(&Shown { name, summary, takes, input, trainable, tensors });
     }
     let mut table = output::table(&["tensor", "shape", "role", "count"], &[3]);
     for tensor in &tensors {
@@ -105,7 +116,17 @@ fn show(cli: &Cli, net: &Description) -> anyhow::Result<()> {
         table.add_row([tensor.name.to_owned(), format!("{:?}", tensor.shape), role, output::thousands(tensor.count as u64)]);
     }
     let trainable = output::thousands(net.trainable as u64);
-    output::text(&format!("{}: {}\n\n{table}\n\n{trainable} trainable parameters", net.name, net.summary))
+    let size = size_note(net).unwrap_or_default();
+    output::text(&format!("{}: {}\n\n{table}\n\n{trainable} trainable parameters{size}", net.name, net.summary))
+}
+
+/// Says for which samples the net has the size that is shown, if it depends on the data set.
+fn size_note(net: &Description) -> Option<String> {
+    match (net.takes, net.input) {
+        (SampleKinds::Images { typical, .. }, _) => Some(format!(" for {typical}; the net takes {}", net.takes)),
+        (_, InputShape::Tokens { vocabulary }) => Some(format!(" for a vocabulary of {}", output::thousands(vocabulary as u64))),
+        (SampleKinds::One(_), InputShape::Images { .. }) => None,
+    }
 }
 
 #[derive(Serialize)]
@@ -118,11 +139,8 @@ struct Written<'a> {
 
 fn init(cli: &Cli, net: &'static str, seed: Seed, out: &Path) -> anyhow::Result<()> {
     fltk_train::init(1);
-    let targets = match nets::describe(net, None)?.input {
-        InputShape::Images { classes, .. } => Targets::Classes(classes),
-        InputShape::Tokens => Targets::Vocabulary(DEFAULT_VOCABULARY),
-    };
-    let state = Model::new(&NetworkConfig::named(net), Path::new(""), targets, seed, Device::Cpu)?.state()?;
+    let input = nets::describe(net)?.input;
+    let state = Model::new(&NetworkConfig::named(net), Path::new(""), input, seed, Device::Cpu)?.state()?;
     output::write_file(out, &state_to_safetensors(&state)?)?;
     let parameters_sha256 = parameters_sha256(&state);
     if cli.output == Output::Json {

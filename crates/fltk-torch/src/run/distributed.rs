@@ -13,9 +13,11 @@ use fltk_core::{
 };
 use fltk_data::{BatchPlan, Dataset, EpochKey, Remainder, Sharding, batches};
 use fltk_train::{
-    EpochOptions, Model, Optimizer, RankOptions, Ranks, Targets, TrainError,
+    EpochOptions, Model, Optimizer, RankOptions, Ranks, TrainError,
     checkpoint::{self, Position},
-    evaluate, losses, parameters_sha256,
+    evaluate, losses,
+    nets::InputShape,
+    parameters_sha256,
     ranks::{EpochPart, EpochSoFar, share_files},
 };
 use torch_dist::Groups;
@@ -50,7 +52,7 @@ impl Training<'_> {
     fn train(self, resumed: Option<&Resumed>, recorder: Option<&mut Recorder>) -> anyhow::Result<String> {
         fltk_train::init(self.job.task.threads as usize);
         let Context { base, device, .. } = *self.context;
-        let mut model = Model::new(&self.job.task.network, base, Targets::of(self.dataset), self.job.seed, device)?;
+        let mut model = Model::new(&self.job.task.network, base, InputShape::of(self.dataset), self.job.seed, device)?;
         let mut optimizer = Optimizer::new(&self.job.task.train.optimizer, &model)?;
         let files = resumed.map(|resumed| &resumed.checkpoint.files);
         let files = match self.groups {

@@ -23,9 +23,11 @@ use fltk_fed::{
     transport::in_process,
 };
 use fltk_train::{
-    LocalClient, LocalTrainer, Model, Targets,
+    LocalClient, LocalTrainer, Model,
     checkpoint::{self, Position},
-    evaluate, losses, parameters_sha256,
+    evaluate, losses,
+    nets::InputShape,
+    parameters_sha256,
 };
 
 use super::{
@@ -45,7 +47,7 @@ pub fn run(
     recorder: &mut Recorder,
 ) -> anyhow::Result<String> {
     fltk_train::init(1);
-    let new_model = || Model::new(&job.task.network, context.base, Targets::of(dataset), job.seed, context.device);
+    let new_model = || Model::new(&job.task.network, context.base, InputShape::of(dataset), job.seed, context.device);
     let mut model = new_model()?;
     let (completed, remembered) = match resumed {
         Some(resumed) => {
@@ -216,7 +218,7 @@ mod tests {
         fltk_train::init(1);
         let config = DatasetConfig { name: "fashion-mnist-mini".to_owned(), path: None };
         let dataset = Arc::new(load(&config, Path::new(""), &Locations { cache: None, local: vec![] }).unwrap());
-        let model = Model::new(&NetworkConfig::named("LeNet5"), Path::new(""), Targets::of(&dataset), Seed(7), Device::Cpu).unwrap();
+        let model = Model::new(&NetworkConfig::named("LeNet5"), Path::new(""), InputShape::of(&dataset), Seed(7), Device::Cpu).unwrap();
         let state = Arc::new(model.state().unwrap());
         let optimizer = Choice::new("SGD").with("learning_rate", 0.05);
         let train = TrainConfig { batch_size: 16, test_batch_size: 64, drop_last: false, optimizer, scheduler: None };

@@ -5,8 +5,9 @@ use fltk_core::{experiment::Setting, milestone::Milestone};
 use fltk_data::Dataset;
 use fltk_records::{RunRecorder, checkpoint::Checkpoint, history::Unit};
 use fltk_train::{
-    Model, Optimizer, Targets,
+    Model, Optimizer,
     checkpoint::{self, Position},
+    nets::InputShape,
     parameters_sha256,
 };
 
@@ -48,7 +49,7 @@ impl Resumed {
     /// If the checkpoint is a wrong one, or the net can't be built.
     pub fn check(&self, context: &Context<'_>, job: &Job, dataset: &Dataset) -> anyhow::Result<()> {
         fltk_train::init(1);
-        let mut model = Model::new(&job.task.network, context.base, Targets::of(dataset), job.seed, context.device)?;
+        let mut model = Model::new(&job.task.network, context.base, InputShape::of(dataset), job.seed, context.device)?;
         let mut optimizer = match &job.task.setting {
             Setting::Federated(_) => None,
             Setting::Distributed(_) => Some(Optimizer::new(&job.task.train.optimizer, &model)?),

@@ -41,10 +41,14 @@ pub(crate) struct Conv2d {
 }
 
 impl Conv2d {
-    pub fn new(mut scope: Scope<'_>, inputs: usize, outputs: usize, config: ConvConfig) -> Self {
+    pub fn new(scope: Scope<'_>, inputs: usize, outputs: usize, config: ConvConfig) -> Self {
         let init = Init::fan_in(inputs * config.kernel * config.kernel);
-        let weight = scope.parameter("weight", &[outputs, inputs, config.kernel, config.kernel], init);
-        let bias = config.bias.then(|| scope.parameter("bias", &[outputs], init));
+        Self::with_init(scope, inputs, outputs, config, init, init)
+    }
+
+    pub fn with_init(mut scope: Scope<'_>, inputs: usize, outputs: usize, config: ConvConfig, weight: Init, bias: Init) -> Self {
+        let weight = scope.parameter("weight", &[outputs, inputs, config.kernel, config.kernel], weight);
+        let bias = config.bias.then(|| scope.parameter("bias", &[outputs], bias));
         Self { weight, bias, config }
     }
 

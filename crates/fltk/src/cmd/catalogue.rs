@@ -49,6 +49,9 @@ struct Shown {
     doc: &'static str,
     #[serde(skip_serializing_if = "str::is_empty")]
     paper: &'static str,
+    /// The samples that a net takes; absent for other kinds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    takes: Option<String>,
     settings: Vec<Setting>,
 }
 
@@ -67,8 +70,12 @@ fn kinds(catalogues: &Catalogues) -> Vec<Kind> {
     fn kind<T: AsRef<Entry>>(title: &'static str, catalogue: &Catalogue<T>) -> Kind {
         Kind { kind: catalogue.kind(), title, entries: catalogue.iter().map(|entry| shown(entry.as_ref())).collect() }
     }
+    let mut nets = kind("Nets", &catalogues.nets);
+    for (shown, net) in nets.entries.iter_mut().zip(catalogues.nets.iter()) {
+        shown.takes = Some(net.takes.to_string());
+    }
     vec![
-        kind("Nets", &catalogues.nets),
+        nets,
         kind("Data sets", &catalogues.datasets),
         kind("Partitions", &catalogues.partitioners),
         kind("Strategies", &catalogues.strategies),
@@ -79,7 +86,7 @@ fn kinds(catalogues: &Catalogues) -> Vec<Kind> {
 }
 
 fn shown(entry: &Entry) -> Shown {
-    Shown { name: entry.name, doc: entry.doc, paper: entry.paper, settings: settings(entry) }
+    Shown { name: entry.name, doc: entry.doc, paper: entry.paper, takes: None, settings: settings(entry) }
 }
 
 /// Returns the parameters of an entry, as they are printed.
@@ -123,6 +130,9 @@ fn section(kind: &Kind, with_settings: bool) -> String {
         if !entry.paper.is_empty() {
             text.push_str(&format!("\n      {}", entry.paper));
         }
+        if let Some(takes) = &entry.takes {
+            text.push_str(&format!("\n      takes {takes}"));
+        }
         for setting in &entry.settings {
             text.push_str(&format!("\n      {}", line(setting)));
         }
@@ -156,6 +166,9 @@ fn markdown(kinds: &[Kind]) -> String {
             page.push_str(&format!("\n### `{}`\n\n{}\n", entry.name, entry.doc));
             if !entry.paper.is_empty() {
                 page.push_str(&format!("\n{}.\n", entry.paper));
+            }
+            if let Some(takes) = &entry.takes {
+                page.push_str(&format!("\nTakes {takes}.\n"));
             }
             if !entry.settings.is_empty() {
                 page.push_str("\n| setting | values | default | meaning |\n|---|---|---|---|\n");

@@ -31,9 +31,11 @@ use fltk_records::{
     history::Unit,
 };
 use fltk_train::{
-    Device, LocalClient, LocalTrainer, Model, Targets,
+    Device, LocalClient, LocalTrainer, Model,
     checkpoint::{self, Position},
-    losses, parameters_sha256,
+    losses,
+    nets::InputShape,
+    parameters_sha256,
 };
 
 use super::*;
@@ -54,7 +56,7 @@ fn train_config() -> TrainConfig {
 
 fn new_model(dataset: &Dataset) -> Model {
     fltk_train::init(1);
-    Model::new(&NetworkConfig::named("LeNet5"), Path::new(""), Targets::of(dataset), SEED, Device::Cpu).unwrap()
+    Model::new(&NetworkConfig::named("LeNet5"), Path::new(""), InputShape::of(dataset), SEED, Device::Cpu).unwrap()
 }
 
 /// Trains clients as the strategy has it.

@@ -31,7 +31,7 @@ pub(super) static SPEC: NetSpec = NetSpec {
         )
     },
     #[cfg(libtorch)]
-    input: InputShape::Tokens,
+    input: InputShape::Tokens { vocabulary: 50_000 },
     #[cfg(libtorch)]
     build: |scope, sizes| Box::new(net::RedditLstm::new(scope, sizes)),
 };
@@ -68,7 +68,7 @@ mod net {
     }
 
     impl RedditLstm {
-        pub(super) fn new(scope: &mut Scope<'_>, &Sizes { vocabulary, settings }: &Sizes<'_>) -> Self {
+        pub(super) fn new(scope: &mut Scope<'_>, &Sizes { outputs: vocabulary, settings, .. }: &Sizes<'_>) -> Self {
             let [embedding, hidden, layers] = [EMBEDDING, HIDDEN, LAYERS].map(|size| size.of(settings) as usize);
             let rate = DROPOUT.of(settings);
             let encoder = Embedding::new(scope.sub("encoder"), vocabulary, embedding, INIT);
