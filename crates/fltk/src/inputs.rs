@@ -102,7 +102,7 @@ pub fn read_case(path: &Path) -> anyhow::Result<SourceFile> {
         return read_text(path, CASE_SIZE_MAX);
     }
     let name = "standard input";
-    let read = || Ok(SourceFile::from_bytes(name.to_owned(), limited(&mut std::io::stdin().lock(), CASE_SIZE_MAX)?)?);
+    let read = || anyhow::Ok(SourceFile::from_bytes(name.to_owned(), limited(&mut std::io::stdin().lock(), CASE_SIZE_MAX)?)?);
     read().with_context(|| format!("can't read {name}")).or_exit(Exit::Experiment)
 }
 

@@ -76,6 +76,8 @@ fn some_value(parameter: &Parameter) -> Value {
         Kind::Switch => Value::Switch(true),
         Kind::Word(words) => Value::Word(words.first().copied().unwrap_or_default().into()),
         Kind::Numbers { count, each } => Value::Numbers(vec![within(each); count]),
+        Kind::Wholes { min, .. } => Value::Wholes(vec![min]),
+        Kind::Path => Value::Path("file.json".into()),
         Kind::Choice { entries, .. } => Choice::new(entries.first().map_or("", |entry| entry.name)).into(),
     }
 }
