@@ -5,17 +5,21 @@
 
 pub mod definition;
 mod duration;
+mod faults;
 mod federated;
 mod left_open;
 mod network;
+mod participation;
 mod quantity;
 mod stream;
 mod task;
 mod training;
 
 pub use duration::{Duration, DurationError};
+pub use faults::{ATTACK_FRACTION, CrashConfig, FaultsConfig, num_affected};
 pub use federated::FederatedConfig;
 pub use network::NetworkConfig;
+pub use participation::ParticipationConfig;
 pub use quantity::{Quantity, QuantityError};
 pub use stream::{AdmissionConfig, ArrivalGroup, Gaps, OrchestratorType, PodResources, PolicyName, Priority, Resources, StreamConfig};
 pub use task::{DatasetConfig, DistributedConfig, Experiment, GradientCompression, Setting, Task};

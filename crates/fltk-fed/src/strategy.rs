@@ -42,7 +42,7 @@ pub use catalogue::{CATALOGUE, by_name, entries};
 pub use spec::{Aggregator, Extra, Gathered, Gathering, Spec, Update};
 
 /// Returns the contiguous ranges of [`ModelState::floats`] that are parameters or buffers, in order.
-fn float_spans(state: &ModelState) -> Vec<(TensorRole, Range<usize>)> {
+pub(crate) fn float_spans(state: &ModelState) -> Vec<(TensorRole, Range<usize>)> {
     let mut spans: Vec<(TensorRole, Range<usize>)> = Vec::new();
     let mut start = 0;
     for spec in state.layout.iter().filter(|spec| spec.role != TensorRole::Counter) {
@@ -64,6 +64,6 @@ fn weight(samples: u64) -> f64 {
 
 /// Rounds to the nearest f32, ties to even.
 #[expect(clippy::cast_possible_truncation, reason = "rounding is what this is for")]
-fn round_to_f32(value: f64) -> f32 {
+pub(crate) fn round_to_f32(value: f64) -> f32 {
     value as f32
 }
