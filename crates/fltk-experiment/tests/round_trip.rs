@@ -4,12 +4,13 @@
 use fltk_catalogue::catalogues;
 use fltk_core::{
     catalogue::{
-        Catalogue, Choice, ClientCount, DatasetEntry, Entry, Kind, NetEntry, Parameter, PartitionerEntry, Preset, Range, Tag, Value,
+        AttackEntry, Catalogue, Choice, ClientCount, DatasetEntry, Entry, Kind, NetEntry, Parameter, PartitionerEntry, Preset, Range, Tag,
+        Value,
     },
     experiment::{
-        AdmissionConfig, ArrivalGroup, DatasetConfig, DistributedConfig, Duration, Experiment, FederatedConfig, Gaps, GradientCompression,
-        NetworkConfig, OrchestratorType, PodResources, PolicyName, Priority, Resources, ScheduleUnit, SchedulerConfig, Setting,
-        StreamConfig, Task, TrainConfig,
+        ATTACK_FRACTION, AdmissionConfig, ArrivalGroup, CrashConfig, DatasetConfig, DistributedConfig, Duration, Experiment, FaultsConfig,
+        FederatedConfig, Gaps, GradientCompression, NetworkConfig, OrchestratorType, ParticipationConfig, PodResources, PolicyName,
+        Priority, Resources, ScheduleUnit, SchedulerConfig, Setting, StreamConfig, Task, TrainConfig,
     },
     seed::Seed,
 };
@@ -124,16 +125,44 @@ fn partition(dataset: &'static DatasetEntry) -> impl Strategy<Value = (Choice, u
 }
 
 fn federated(dataset: &'static DatasetEntry) -> impl Strategy<Value = Setting> {
-    let (strategy, selection) = (any_of(&catalogues().strategies), any_of(&catalogues().selections));
-    (partition(dataset), 1..=10u32, 1..1000u32, 1..20u32, (strategy, selection), 1..10u32).prop_map(
-        |((partition, clients), clients_per_round, rounds, epochs_per_round, (strategy, selection), evaluate_every)| {
+    let choices = (any_of(&catalogues().strategies), any_of(&catalogues().selections));
+    let who = (option::of((1..=10u32, option::of(1..100_000u64), 0.0..=1.0f64)), option::of(faults(dataset)));
+    (partition(dataset), 1..=10u32, 1..1000u32, 1..20u32, choices, 1..10u32, who).prop_map(
+        |((partition, clients), clients_per_round, rounds, epochs_per_round, (strategy, selection), evaluate_every, (who, faults))| {
             let clients_per_round = clients_per_round.min(clients);
-            let strategy = fitting(&strategy, clients_per_round);
-            let config =
-                FederatedConfig { clients, clients_per_round, rounds, epochs_per_round, partition, selection, strategy, evaluate_every };
+            let participation = who.map(|(min_updates, millis, share)| ParticipationConfig {
+                min_updates: min_updates.min(clients_per_round),
+                deadline: millis.map(Duration::from_millis),
+                over_select: share * f64::from(clients - clients_per_round) / f64::from(clients_per_round),
+            });
+            let mut config = FederatedConfig {
+                clients,
+                clients_per_round,
+                rounds,
+                epochs_per_round,
+                partition,
+                selection,
+                strategy,
+                evaluate_every,
+                participation,
+                faults,
+            };
+            config.strategy = fitting(&config.strategy, config.min_updates());
             Setting::Federated(config)
         },
     )
+}
+
+/// Any faults that leave somebody, and that some client has, however few there are.
+fn faults(dataset: &'static DatasetEntry) -> impl Strategy<Value = FaultsConfig> {
+    let fits = |attack: &&AttackEntry| !attack.needs_labels || dataset.num_classes().is_some();
+    let fitting: Vec<_> = catalogues().attacks.iter().filter(fits).collect();
+    let attack = select(fitting).prop_flat_map(|attack| with_values(Choice::new(attack.entry.name), &attack.entry));
+    let attack = (attack, 0.5..=1.0f64).prop_map(|(attack, fraction)| attack.with(ATTACK_FRACTION.parameter().name, fraction));
+    (0.0..0.9f64, option::of(0.5..=1.0f64), option::of(attack)).prop_map(|(drop_out, crash, attack)| {
+        let crash = crash.map(|fraction| CrashConfig { fraction, first_round: 1, last_round: None });
+        FaultsConfig { drop_out, crash, attack }
+    })
 }
 
 fn distributed() -> impl Strategy<Value = Setting> {
@@ -266,6 +295,9 @@ fn settled(mut experiment: Experiment) -> Experiment {
             settle(&mut config.partition, &catalogues().partitioners);
             settle(&mut config.selection, &catalogues().selections);
             settle(&mut config.strategy, &catalogues().strategies);
+            if let Some(attack) = config.faults.as_mut().and_then(|faults| faults.attack.as_mut()) {
+                settle(attack, &catalogues().attacks);
+            }
         }
     }
     experiment

@@ -18,6 +18,7 @@ use fltk_data::{BatchPlan, Dataset, EpochKey, batches};
 
 use crate::{
     EpochOptions, Model, Optimizer, TrainError,
+    label_flip::Labels,
     losses::Loss,
     optimizer::{self, Proximal},
     train::{Total, run_epoch},
@@ -48,6 +49,8 @@ pub struct LocalOrder<'a> {
     pub round: Round,
     /// The terms of the round: the learning rate, the amount of work, the proximal term.
     pub terms: &'a ClientTerms,
+    /// True if class `y` of `C` is taken for `C - 1 - y`: the attack of a malicious client.
+    pub flips_labels: bool,
     /// True once nobody wants the update any more.
     pub stop: &'a AtomicBool,
 }
@@ -101,7 +104,9 @@ impl LocalTrainer {
             let plan = BatchPlan::train(&self.dataset, Some(order.samples), key, input, batch_size, self.config.drop_last)
                 .map_err(|error| TrainError::Batch(error.to_string()))?;
             let options = EpochOptions { loss: self.loss, key };
-            let until_stopped = batches(plan).take(steps_left).take_while(|_| !order.stop.load(Ordering::Relaxed));
+            let labels = Labels::of(order.flips_labels, &self.dataset);
+            let until_stopped =
+                batches(plan).map(|batch| labels.applied_to(batch)).take(steps_left).take_while(|_| !order.stop.load(Ordering::Relaxed));
             run_epoch(&mut self.model, &mut optimizer, until_stopped, options, proximal.as_ref(), &mut total)?;
             if order.stop.load(Ordering::Relaxed) {
                 return Err(TrainError::Stopped);

@@ -15,7 +15,7 @@ use fltk_core::{
     ids::{ClientId, Round},
     seed::Seed,
 };
-use fltk_data::{Batch, Dataset, EpochKey, Inputs, Locations, load};
+use fltk_data::{Batch, Dataset, EpochKey, Inputs, Locations, Split, load};
 use fltk_train::{
     Device, EpochOptions, LocalOrder, LocalTrainer, LocalUpdate, Model, Optimizer, Targets, TrainError,
     checkpoint::{self, Position},
@@ -187,9 +187,40 @@ fn try_work(
             extras: vec![NORMALIZER.to_owned()],
             keeps: Vec::new(),
         },
+        flips_labels: false,
         stop,
     };
     trainer.train(&order)
+}
+
+/// A client that flips labels is one whose samples have other labels; nobody else's are touched.
+#[test]
+fn flipped_labels_are_those_of_the_opposite_class() {
+    let dataset = mini();
+    let mut flipped = (*dataset).clone();
+    let Split::Images(set) = &mut flipped.train else { panic!("they are images") };
+    set.labels.iter_mut().for_each(|label| *label = 9 - *label);
+    let state = model("FashionMNISTCNN").state().unwrap();
+    let (samples, terms) = (
+        (0..40).collect::<Vec<u32>>(),
+        ClientTerms {
+            learning_rate: 0.05,
+            work: LocalWork::Epochs(2),
+            proximal_mu: 0.0,
+            arrays: Vec::new(),
+            extras: Vec::new(),
+            keeps: Vec::new(),
+        },
+    );
+    let (client, round, stop) = (ClientId(0), Round(1), AtomicBool::new(false));
+    let train = |dataset: &Arc<Dataset>, flips_labels| {
+        let order = LocalOrder { state: &state, samples: &samples, seed: Seed(5), client, round, terms: &terms, flips_labels, stop: &stop };
+        trainer(dataset).train(&order).unwrap()
+    };
+    let (flipped, honest) = (Arc::new(flipped), train(&dataset, false));
+    assert_eq!(train(&dataset, true), train(&flipped, false));
+    assert_eq!(train(&flipped, true), honest);
+    assert_ne!(train(&dataset, true).state, honest.state);
 }
 
 #[test]
@@ -199,7 +230,8 @@ fn what_is_unknown_here_is_not_kept_at_clients() {
     let keeps = vec!["control".to_owned()];
     let terms = ClientTerms { learning_rate: 0.05, work, proximal_mu: 0.0, arrays: Vec::new(), extras: Vec::new(), keeps };
     let (client, round, stop) = (ClientId(0), Round(1), AtomicBool::new(false));
-    let order = LocalOrder { state: &state, samples: &samples, seed: Seed(5), client, round, terms: &terms, stop: &stop };
+    let order =
+        LocalOrder { state: &state, samples: &samples, seed: Seed(5), client, round, terms: &terms, flips_labels: false, stop: &stop };
     let error = trainer(&mini()).train(&order).unwrap_err().to_string();
     assert_eq!(error, "the strategy keeps `control` at clients, which is unknown here");
 }

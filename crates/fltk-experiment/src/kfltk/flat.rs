@@ -265,6 +265,8 @@ fn read_checked(root: &Node, catalogues: &Catalogues, problems: &mut Vec<Problem
             selection: Choice::new("random"),
             strategy,
             evaluate_every: default_of("federated", "evaluate_every")?,
+            participation: None,
+            faults: None,
         }),
         resources: None,
         max_jobs: None,

@@ -188,6 +188,8 @@ fn federated_setting(class: &JobClass, strategy: Option<Choice>, node: &Node, pr
         selection: Choice::new("random"),
         strategy,
         evaluate_every: default_of("federated", "evaluate_every")?,
+        participation: None,
+        faults: None,
     }))
 }
 

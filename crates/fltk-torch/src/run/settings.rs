@@ -68,6 +68,8 @@ fn of_clients(task: &Task) -> Task {
             selection: Choice::new("any"),
             strategy: Choice::new("any"),
             evaluate_every: 1,
+            participation: None,
+            faults: None,
         }),
         other @ Setting::Distributed(_) => other,
     };
@@ -158,6 +160,8 @@ tasks:
             ("rounds: 2", "rounds: 3"),
             ("evaluate_every: 1", "evaluate_every: 2"),
             ("strategy: { type: FedAvg }", "strategy: { type: FedProx, mu: 0.1 }"),
+            ("rounds: 2,", "rounds: 2, participation: { min_updates: 1 },"),
+            ("rounds: 2,", "rounds: 2, faults: { drop_out: 0.5, attack: { type: label_flip, fraction: 0.5 } },"),
         ] {
             check(old, new, true);
         }

@@ -91,7 +91,8 @@ impl ClientTrainer for Personal<'_> {
             let first = order.client.0 * 32;
             let samples: Vec<u32> = (first..first + 32).collect();
             let (seed, client, round) = (order.seed, order.client, order.round);
-            let local = LocalOrder { state: &start, samples: &samples, seed, client, round, terms: &terms, stop: &self.stop };
+            let local =
+                LocalOrder { state: &start, samples: &samples, seed, client, round, terms: &terms, flips_labels: false, stop: &self.stop };
             let trained = self.trainer.train(&local)?;
             *state.array(HEAD, HEAD_LEN)? = trained.state.floats[head..].to_vec();
             Ok(ClientUpdate::answer(order, trained.state, trained.summary, trained.extras))
@@ -147,6 +148,8 @@ impl Place<'_> {
             selection: Choice::new("random"),
             strategy: Choice::new("Personal"),
             evaluate_every: 4,
+            participation: None,
+            faults: None,
         };
         let (mut model, mut from, mut server) = (new_model(self.dataset), Round(0), ServerState::default());
         if let Some(newest) = self.checkpoints().latest(|_| true).unwrap().checkpoint {
