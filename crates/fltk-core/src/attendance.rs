@@ -23,9 +23,6 @@ pub enum Absence {
 }
 
 impl Absence {
-    /// Every reason, in the order in which they are listed.
-    pub const ALL: [Self; 5] = [Self::DroppedOut, Self::Crashed, Self::Failed, Self::Late, Self::Surplus];
-
     /// Returns the reason in words, to follow "the client".
     #[must_use]
     pub const fn words(self) -> &'static str {
@@ -35,6 +32,15 @@ impl Absence {
             Self::Failed => "failed",
             Self::Late => "was late",
             Self::Surplus => "was not needed",
+        }
+    }
+
+    /// Returns the reason in words for so many clients, such as "3 were late".
+    #[must_use]
+    pub fn counted(self, count: u64) -> String {
+        match self.words().strip_prefix("was ") {
+            Some(rest) if count != 1 => format!("{count} were {rest}"),
+            _ => format!("{count} {}", self.words()),
         }
     }
 }

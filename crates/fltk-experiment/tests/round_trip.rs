@@ -133,7 +133,7 @@ fn federated(dataset: &'static DatasetEntry) -> impl Strategy<Value = Setting> {
             let participation = who.map(|(min_updates, millis, share)| ParticipationConfig {
                 min_updates: min_updates.min(clients_per_round),
                 deadline: millis.map(Duration::from_millis),
-                over_select: share * f64::from(clients - clients_per_round) / f64::from(clients_per_round),
+                over_select: (share * f64::from(clients - clients_per_round) / f64::from(clients_per_round)).min(100.0),
             });
             let mut config = FederatedConfig {
                 clients,

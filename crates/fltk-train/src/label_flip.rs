@@ -33,3 +33,17 @@ impl Labels {
         batch
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use fltk_data::Inputs;
+
+    use super::*;
+
+    #[test]
+    fn flipping_takes_each_class_for_the_opposite_one() {
+        let batch = || Batch { inputs: Inputs::Tokens { ids: vec![0; 3], shape: [3, 1] }, targets: vec![0, 4, 9], size: 3 };
+        assert_eq!(Labels::Honest.applied_to(batch()), batch());
+        assert_eq!(Labels::Flipped { classes: 10 }.applied_to(batch()), Batch { targets: vec![9, 5, 0], ..batch() });
+    }
+}

@@ -214,17 +214,13 @@ pub enum Failure {
     },
 }
 
-/// Lists who doesn't count, such as "3 dropped out and 1 failed (out of memory)".
+/// Lists who doesn't count, such as "3 dropped out, 1 failed (client `4`: out of memory)".
 fn told(absences: &[(Absence, u32, Option<String>)]) -> String {
     let parts: Vec<String> = absences
         .iter()
         .map(|(absence, count, reason)| {
-            let verb = match (absence.words().strip_prefix("was "), count) {
-                (Some(rest), 2..) => format!("were {rest}"),
-                _ => absence.words().to_owned(),
-            };
             let reason = reason.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"));
-            format!("{count} {verb}{reason}")
+            format!("{}{reason}", absence.counted((*count).into()))
         })
         .collect();
     parts.join(", ")

@@ -289,7 +289,10 @@ fn draw_faults(config: &FederatedConfig, seed: Seed, eligible: &[ClientId]) -> R
 
 #[cfg(test)]
 mod tests {
-    use fltk_core::catalogue::Choice;
+    use fltk_core::{
+        catalogue::Choice,
+        experiment::{Duration, FaultsConfig, ParticipationConfig},
+    };
 
     use super::*;
 
@@ -332,6 +335,31 @@ mod tests {
             &|config, _, _| config.clients_per_round = 4,
             "4 clients are needed for a round, but only 3 of 4 hold samples; hint: lower `clients_per_round` or use a less uneven partition",
         );
+        let participation = |min_updates, millis, over_select| {
+            Some(ParticipationConfig { min_updates, deadline: Some(Duration::from_millis(millis)), over_select })
+        };
+        let faults = |drop_out, attack: Option<&str>| {
+            Some(FaultsConfig { drop_out, crash: None, attack: attack.map(|name| Choice::new(name).with("fraction", 0.5)) })
+        };
+        check(&|config, _, _| config.participation = participation(3, 1, 0.0), "fine");
+        check(
+            &|config, _, _| config.participation = participation(4, 1, 0.0),
+            "a round needs 4 updates, and at most 3 count; hint: lower `min_updates`",
+        );
+        check(&|config, _, _| config.participation = participation(0, 1, 0.0), "`min_updates` is 0; hint: it has to be at least 1");
+        check(&|config, _, _| config.participation = participation(1, 0, 0.0), "`deadline` is 0; hint: it has to be at least 1");
+        check(
+            &|config, _, _| config.participation = participation(1, 1, f64::NAN),
+            "`over_select` is NaN; hint: it has to be from 0 to 100",
+        );
+        // Three and another one: of four clients one holds no samples.
+        check(
+            &|config, _, _| config.participation = participation(1, 1, 0.1),
+            "4 clients are needed for a round, but only 3 of 4 hold samples; hint: lower `clients_per_round` or use a less uneven partition",
+        );
+        check(&|config, _, _| config.faults = faults(0.5, Some("scale")), "fine");
+        check(&|config, _, _| config.faults = faults(1.0, None), "`drop_out` is 1; hint: it has to be at least 0 and below 1");
+        check(&|config, _, _| config.faults = faults(0.0, Some("bribery")), "there is no attack `bribery`");
         check(&|_, samples, _| samples[0] = u64::MAX, "the clients hold more than 9007199254740992 samples");
         check(&|_, samples, _| samples[0] = SAMPLES_MAX, "the clients hold more than 9007199254740992 samples");
     }
