@@ -22,6 +22,7 @@ pub fn entries() -> Entries {
         partitioners: fltk_data::partition::entries(),
         strategies: fltk_fed::strategy::entries(),
         selections: fltk_fed::selection::entries(),
+        attacks: fltk_fed::attack::entries(),
         optimizers: train::optimizers::entries(),
         losses: train::losses::entries(),
     }

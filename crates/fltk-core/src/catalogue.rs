@@ -1,4 +1,4 @@
-//! Catalogues of what users extend: nets, data sets, partitioners, strategies, selections, optimizers and losses.
+//! Catalogues of what users extend: nets, data sets, partitioners, strategies, selections, attacks, optimizers and losses.
 //!
 //! A catalogue is a list of values, not an enum. An [`Entry`] is plain data: a name, a publication, and parameters with type, range, default
 //! and documentation. It lies beside its implementation, in another crate; the program joins all entries into one [`Catalogues`] and passes
@@ -17,7 +17,9 @@ mod join;
 mod parameter;
 
 pub use choice::{Choice, ChoiceError, Tag, Value};
-pub use entry::{ClientCount, DatasetEntry, Entry, Misfit, NetEntry, PartitionerEntry, SampleKind, SampleKinds, StrategyEntry};
+pub use entry::{
+    AttackEntry, ClientCount, DatasetEntry, Entry, Misfit, NetEntry, PartitionerEntry, SampleKind, SampleKinds, StrategyEntry,
+};
 pub use join::{Catalogue, Catalogues, Entries};
 pub use parameter::{
     Constant, FilePath, Kind, LEARNING_RATE, Nested, Number, Numbers, Parameter, Preset, Range, Switch, Whole, Wholes, Word,

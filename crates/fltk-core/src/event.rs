@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    attendance::Absence,
     ids::{ClientId, Epoch, Round},
     metrics::{Evaluation, ParallelSummary, TrainSummary},
     milestone::Milestone,
@@ -48,6 +49,21 @@ pub enum RunEvent {
         train: TrainSummary,
         /// The time of local training, in seconds.
         seconds: f64,
+        /// True if the client is malicious, and this is what it says.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        malicious: bool,
+    },
+    /// The update of a client that was selected for a federated round doesn't count.
+    ClientAbsent {
+        /// The round.
+        round: Round,
+        /// The client.
+        client: ClientId,
+        /// The reason.
+        absence: Absence,
+        /// The client's own reason, in one line; absent if it gave none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// One round of a federated task was aggregated and its global model evaluated.
     RoundEnded {

@@ -5,10 +5,12 @@
 
 pub mod definition;
 mod duration;
+mod faults;
 mod federated;
 mod files;
 mod left_open;
 mod network;
+mod participation;
 mod quantity;
 mod stream;
 mod task;
@@ -16,8 +18,10 @@ mod training;
 mod work;
 
 pub use duration::{Duration, DurationError};
+pub use faults::{ATTACK_FRACTION, CrashConfig, FaultsConfig, num_affected};
 pub use federated::FederatedConfig;
 pub use network::NetworkConfig;
+pub use participation::ParticipationConfig;
 pub use quantity::{Quantity, QuantityError};
 pub use stream::{AdmissionConfig, ArrivalGroup, Gaps, OrchestratorType, PodResources, PolicyName, Priority, Resources, StreamConfig};
 pub use task::{DatasetConfig, DistributedConfig, Experiment, GradientCompression, Setting, Task};

@@ -17,7 +17,7 @@ impl fmt::Display for ClientId {
 }
 
 /// A federated round, counted from 1; 0 stands for the initial model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Round(pub u32);
 

@@ -5,6 +5,7 @@
 //! may depend on this one.
 
 pub mod arrivals;
+pub mod attendance;
 pub mod catalogue;
 pub mod client_state;
 pub mod client_terms;

@@ -41,6 +41,14 @@ pub enum Purpose {
     Priority,
     /// The root seed of a job of a simulated stream or a trace. The indices are those of priorities.
     Job,
+    /// Whether a client drops out of a round. Indices: client, round.
+    DropOut,
+    /// The clients that crash, without an index; the round in which one does. Index: client.
+    Crash,
+    /// The clients that are malicious. There is no index.
+    Malice,
+    /// The draws of an attack. Indices: client, round.
+    Attack,
     /// The seed of libtorch's own generator, for TorchScript modules. The indices are those of dropout.
     Torch,
 }
@@ -60,6 +68,10 @@ impl Purpose {
             Self::Class => "class",
             Self::Priority => "priority",
             Self::Job => "job",
+            Self::DropOut => "drop_out",
+            Self::Crash => "crash",
+            Self::Malice => "malice",
+            Self::Attack => "attack",
             Self::Torch => "torch",
         }
     }
@@ -100,6 +112,10 @@ mod tests {
             (Purpose::FeatureNoise, vec![3, 59_999], 14_209_145_305_035_852_620),
             (Purpose::Dropout, vec![3, 1, 0], 4_059_641_476_429_561_142),
             (Purpose::Torch, vec![3, 1, 0], 16_270_188_428_961_161_830),
+            (Purpose::DropOut, vec![3, 1], 8_647_017_436_945_073_760),
+            (Purpose::Crash, vec![3], 304_930_624_803_094_533),
+            (Purpose::Malice, vec![], 8_841_896_673_227_341_650),
+            (Purpose::Attack, vec![3, 1], 920_562_659_657_875_500),
             (Purpose::Gap, vec![0], 1_203_890_754_015_445_339),
             (Purpose::Class, vec![0], 4_788_456_027_377_437_281),
             (Purpose::Priority, vec![3], 7_513_952_042_607_033_415),

@@ -1,5 +1,6 @@
 //! Checks that no schema can express: settings that are valid alone and impossible together.
 
+mod participation;
 mod partition;
 mod stream;
 mod work;
@@ -50,6 +51,10 @@ pub(crate) fn check_task(mut task: Task, catalogues: &Catalogues, places: &Place
             check_strategy(config, catalogues, places, problems);
             check_choice(&config.selection, &catalogues.selections, "federated.selection", places, problems);
             check_choice(&config.partition, &catalogues.partitioners, "federated.partition", places, problems);
+            if let Some(attack) = config.faults.as_ref().and_then(|faults| faults.attack.as_ref()) {
+                check_choice(attack, &catalogues.attacks, "federated.faults.attack", places, problems);
+            }
+            participation::check(config, dataset, catalogues, places, problems);
             partition::check(config, dataset, catalogues, places, problems);
             if config.feature_noise > 0.0 && dataset.gives == SampleKind::Text {
                 let place = places.at("federated.feature_noise");
@@ -102,6 +107,9 @@ fn settle(task: &mut Task, catalogues: &Catalogues, places: &Places<'_>) -> Resu
         settle_with(&mut config.partition, &catalogues.partitioners).map_err(|error| refuse("federated.partition", error))?;
         settle_with(&mut config.selection, &catalogues.selections).map_err(|error| refuse("federated.selection", error))?;
         settle_with(&mut config.strategy, &catalogues.strategies).map_err(|error| refuse("federated.strategy", error))?;
+        if let Some(attack) = config.faults.as_mut().and_then(|faults| faults.attack.as_mut()) {
+            settle_with(attack, &catalogues.attacks).map_err(|error| refuse("federated.faults.attack", error))?;
+        }
     }
     // Defaults that one role gives and the other leaves out are no difference.
     if task.train_other_role.as_ref() == Some(&task.train) {
@@ -146,9 +154,14 @@ fn check_choice<T: AsRef<Entry>>(choice: &Choice, catalogue: &Catalogue<T>, path
 fn check_strategy(config: &FederatedConfig, catalogues: &Catalogues, places: &Places<'_>, problems: &mut Vec<Problem>) {
     check_choice(&config.strategy, &catalogues.strategies, "federated.strategy", places, problems);
     let Some(strategy) = catalogues.strategies.get(config.strategy.name()) else { return };
+    let at = |parameter: &str| places.at(&format!("federated.strategy.{parameter}")).span;
     if let Err(Misfit { parameter, message, hint }) = (strategy.cohort)(&config.strategy, config.clients_per_round) {
-        let place = places.at(&format!("federated.strategy.{parameter}"));
-        problems.push(Problem::error(place.span, message).hint(hint));
+        problems.push(Problem::error(at(parameter), message).hint(hint));
+    } else if let Err(Misfit { parameter, message, .. }) = (strategy.cohort)(&config.strategy, config.min_updates()) {
+        // Enough clients are selected, and too few of them may answer.
+        let (place, num) = (places.at("federated.participation.min_updates"), config.min_updates());
+        let problem = Problem::error(at(parameter), message).label(place.span, format!("a round may have only {num}"));
+        problems.push(problem.hint("raise `participation.min_updates`: a round with fewer updates then ends the run"));
     }
 }
 

@@ -67,6 +67,7 @@ fn definition(name: &str, catalogues: &Catalogues) -> Option<Json> {
         "role_optimizer" => any_of_all(&catalogues.optimizers, "Any of the settings of `optimizer`."),
         "partition" => tagged(&catalogues.partitioners, "The division of the training set among clients."),
         "selection" => tagged(&catalogues.selections, "The selection of the clients of a round."),
+        "attack" => tagged(&catalogues.attacks, "The attack of malicious clients."),
         "strategy" => tagged(&catalogues.strategies, "The strategy that turns client updates into the next global model."),
         _ => {
             if let Some(net) = catalogues.nets.iter().find(|net| net.block == Some(name)) {
@@ -75,6 +76,7 @@ fn definition(name: &str, catalogues: &Catalogues) -> Option<Json> {
             let parameters = all_parameters(&catalogues.partitioners)
                 .chain(all_parameters(&catalogues.strategies))
                 .chain(all_parameters(&catalogues.selections))
+                .chain(all_parameters(&catalogues.attacks))
                 .chain(all_parameters(&catalogues.optimizers))
                 .chain(all_parameters(&catalogues.nets));
             return nested(parameters, name);

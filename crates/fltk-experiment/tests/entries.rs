@@ -4,7 +4,10 @@
 use std::collections::BTreeSet;
 
 use fltk_catalogue::catalogues;
-use fltk_core::catalogue::{Catalogue, Choice, Entry, Kind, LEARNING_RATE, Parameter, Preset, Value};
+use fltk_core::{
+    catalogue::{Catalogue, Choice, Entry, Kind, LEARNING_RATE, Parameter, Preset, Value},
+    experiment::ATTACK_FRACTION,
+};
 
 fn check<T: AsRef<Entry>>(catalogue: &Catalogue<T>) {
     let mut names = BTreeSet::new();
@@ -47,6 +50,7 @@ fn every_entry_is_documented_and_its_defaults_are_possible() {
     check(&all.partitioners);
     check(&all.strategies);
     check(&all.selections);
+    check(&all.attacks);
     check(&all.optimizers);
     check(&all.losses);
 }
@@ -55,6 +59,13 @@ fn every_entry_is_documented_and_its_defaults_are_possible() {
 fn every_optimizer_has_a_learning_rate() {
     for optimizer in catalogues().optimizers.iter() {
         assert!(optimizer.parameters.contains(&LEARNING_RATE.parameter()), "{}", optimizer.name);
+    }
+}
+
+#[test]
+fn every_attack_has_a_fraction() {
+    for attack in catalogues().attacks.iter() {
+        assert_eq!(attack.entry.parameters.first(), Some(&ATTACK_FRACTION.parameter()), "{}", attack.entry.name);
     }
 }
 

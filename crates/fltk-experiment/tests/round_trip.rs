@@ -4,12 +4,14 @@
 use fltk_catalogue::catalogues;
 use fltk_core::{
     catalogue::{
-        Catalogue, Choice, ClientCount, DatasetEntry, Entry, Kind, NetEntry, Parameter, PartitionerEntry, Preset, Range, Tag, Value,
+        AttackEntry, Catalogue, Choice, ClientCount, DatasetEntry, Entry, Kind, NetEntry, Parameter, PartitionerEntry, Preset, Range, Tag,
+        Value,
     },
     experiment::{
-        AdmissionConfig, ArrivalGroup, ClientGroup, DatasetConfig, DistributedConfig, DrawnFor, Duration, Epochs, Experiment,
-        FederatedConfig, Gaps, GradientCompression, NetworkConfig, OrchestratorType, PodResources, PolicyName, Priority, Resources,
-        ScheduleUnit, SchedulerConfig, Setting, StreamConfig, Task, TrainConfig, WorkConfig, WorkUnit,
+        ATTACK_FRACTION, AdmissionConfig, ArrivalGroup, ClientGroup, CrashConfig, DatasetConfig, DistributedConfig, DrawnFor, Duration,
+        Epochs, Experiment, FaultsConfig, FederatedConfig, Gaps, GradientCompression, NetworkConfig, OrchestratorType, ParticipationConfig,
+        PodResources, PolicyName, Priority, Resources, ScheduleUnit, SchedulerConfig, Setting, StreamConfig, Task, TrainConfig, WorkConfig,
+        WorkUnit,
     },
     seed::Seed,
 };
@@ -133,13 +135,26 @@ fn partition(dataset: &'static DatasetEntry) -> impl Strategy<Value = (Choice, u
 }
 
 fn federated(dataset: &'static DatasetEntry) -> impl Strategy<Value = Setting> {
-    let (strategy, selection) = (any_of(&catalogues().strategies), any_of(&catalogues().selections));
-    (partition(dataset), 1..=10u32, 1..1000u32, 1..20u32, (strategy, selection), (1..10u32, 0.0..100.0f64)).prop_map(
-        move |((partition, clients), clients_per_round, rounds, epochs_per_round, (strategy, selection), (evaluate_every, noise))| {
+    let choices = (any_of(&catalogues().strategies), any_of(&catalogues().selections));
+    let who = (option::of((1..=10u32, option::of(1..100_000u64), 0.0..=1.0f64)), option::of(faults(dataset)));
+    (partition(dataset), 1..=10u32, 1..1000u32, 1..20u32, choices, (1..10u32, 0.0..100.0f64), who).prop_map(
+        move |(
+            (partition, clients),
+            clients_per_round,
+            rounds,
+            epochs_per_round,
+            (strategy, selection),
+            (evaluate_every, noise),
+            (who, faults),
+        )| {
             // Text has no noise.
             let feature_noise = if dataset.num_classes().is_some() { noise } else { 0.0 };
             let clients_per_round = clients_per_round.min(clients);
-            let strategy = fitting(&strategy, clients_per_round);
+            let participation = who.map(|(min_updates, millis, share)| ParticipationConfig {
+                min_updates: min_updates.min(clients_per_round),
+                deadline: millis.map(Duration::from_millis),
+                over_select: (share * f64::from(clients - clients_per_round) / f64::from(clients_per_round)).min(100.0),
+            });
             // Whole numbers, halves, and steps instead.
             let steps_per_round = (epochs_per_round > 15).then_some(epochs_per_round.into());
             let epochs_per_round = if steps_per_round.is_some() { Epochs(1.0) } else { Epochs(f64::from(epochs_per_round) / 2.0) };
@@ -159,18 +174,35 @@ fn federated(dataset: &'static DatasetEntry) -> impl Strategy<Value = Setting> {
                 learning_rate: Some(0.1),
             };
             let groups = if rounds % 7 == 0 { vec![group] } else { Vec::new() };
-            let base = FederatedConfig {
+            let mut config = FederatedConfig {
                 epochs_per_round,
                 steps_per_round,
                 work,
                 groups,
                 evaluate_every,
                 feature_noise,
+                partition,
+                selection,
+                participation,
+                faults,
                 ..FederatedConfig::new(clients, clients_per_round, rounds)
             };
-            Setting::Federated(FederatedConfig { partition, selection, strategy, ..base })
+            config.strategy = fitting(&strategy, config.min_updates());
+            Setting::Federated(config)
         },
     )
+}
+
+/// Any faults that leave somebody, and that some client has, however few there are.
+fn faults(dataset: &'static DatasetEntry) -> impl Strategy<Value = FaultsConfig> {
+    let fits = |attack: &&AttackEntry| !attack.needs_labels || dataset.num_classes().is_some();
+    let fitting: Vec<_> = catalogues().attacks.iter().filter(fits).collect();
+    let attack = select(fitting).prop_flat_map(|attack| with_values(Choice::new(attack.entry.name), &attack.entry));
+    let attack = (attack, 0.5..=1.0f64).prop_map(|(attack, fraction)| attack.with(ATTACK_FRACTION.parameter().name, fraction));
+    (0.0..0.9f64, option::of(0.5..=1.0f64), option::of(attack)).prop_map(|(drop_out, crash, attack)| {
+        let crash = crash.map(|fraction| CrashConfig { fraction, first_round: 1, last_round: None });
+        FaultsConfig { drop_out, crash, attack }
+    })
 }
 
 fn distributed() -> impl Strategy<Value = Setting> {
@@ -317,6 +349,9 @@ fn settled(mut experiment: Experiment) -> Experiment {
             settle(&mut config.partition, &catalogues().partitioners);
             settle(&mut config.selection, &catalogues().selections);
             settle(&mut config.strategy, &catalogues().strategies);
+            if let Some(attack) = config.faults.as_mut().and_then(|faults| faults.attack.as_mut()) {
+                settle(attack, &catalogues().attacks);
+            }
         }
     }
     experiment

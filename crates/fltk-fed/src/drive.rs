@@ -1,8 +1,12 @@
 //! The loop that drives the state machine: it passes events to the machine, carries out the machine's actions, and passes on records.
 //!
-//! A [`Transport`] carries orders to clients and answers back. The wall clock is read here, for records only.
+//! A [`Transport`] carries orders to clients and answers back. The wall clock is read here, for records and for deadlines: an answer counts at the time
+//! at which it is taken in.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use fltk_core::{
     ids::{ClientId, Round},
@@ -30,12 +34,15 @@ pub trait Transport {
     /// If no evaluator is left that could carry it out.
     fn evaluate(&mut self, order: EvaluationOrder) -> Result<(), TransportError>;
 
-    /// Waits for the next answer.
+    /// Waits for the next answer, at most for `wait` if that is given; returns `None` if none came in that time.
     ///
     /// # Errors
     ///
     /// If the run was stopped, or nobody is left who could answer.
-    fn receive(&mut self) -> Result<Event, TransportError>;
+    fn receive(&mut self, wait: Option<Duration>) -> Result<Option<Event>, TransportError>;
+
+    /// Learns that the answers of `round` that haven't come are of no use any more: whoever hasn't begun needn't.
+    fn revoke(&mut self, round: Round);
 
     /// Returns the event that follows from the refusal of an answer, if there is one. If no other answer will come, as from a trainer on a
     /// thread of this process, the client or the evaluation has failed; over a network the requested answer may still arrive.
@@ -136,7 +143,7 @@ pub fn drive(federation: Federation, transport: &mut dyn Transport, observer: &m
         if let Some(state) = driver.take_in(event)? {
             return Ok(state);
         }
-        event = driver.transport.receive().map_err(|error| driver.ended(error))?;
+        event = driver.next_event()?;
     }
 }
 
@@ -170,6 +177,20 @@ impl Driver<'_, '_> {
         }
     }
 
+    /// Waits for the next answer, or for the deadline.
+    fn next_event(&mut self) -> Result<Event, RunError> {
+        loop {
+            let deadline = self.federation.deadline();
+            let wait = deadline.map(|(_, at)| at.0.saturating_sub(self.origin.elapsed()));
+            if let (Some((round, _)), Some(Duration::ZERO)) = (deadline, wait) {
+                return Ok(Event::DeadlinePassed { round });
+            }
+            if let Some(event) = self.transport.receive(wait).map_err(|error| self.ended(error))? {
+                return Ok(event);
+            }
+        }
+    }
+
     fn step(&mut self, event: Event) -> Result<Vec<Action>, ProtocolError> {
         self.federation.step(Timestamp(self.origin.elapsed()), event)
     }
@@ -179,13 +200,14 @@ impl Driver<'_, '_> {
             match action {
                 Action::Train(order) => self.transport.train(order).map_err(|error| self.ended(error))?,
                 Action::Evaluate(order) => self.transport.evaluate(order).map_err(|error| self.ended(error))?,
+                Action::Revoke { round } => self.transport.revoke(round),
                 Action::Fail(failure) => return Err(failure.into()),
                 Action::Record(record) => {
                     self.record(&record)?;
                     match record {
                         Record::RoundEnded(record) => self.last_recorded = Some(record.round),
                         Record::Finished { state } => return Ok(Some(state)),
-                        Record::ClientTrained(_) | Record::Checkpoint { .. } | Record::Refused { .. } => {}
+                        Record::ClientTrained(_) | Record::ClientAbsent(_) | Record::Checkpoint { .. } | Record::Refused { .. } => {}
                     }
                 }
             }

@@ -8,7 +8,7 @@
 //!            events                              answers
 //! ```
 //!
-//! [`round`], [`strategy`] and [`selection`] consist of values and pure functions: time and randomness are arguments. Only [`transport`]
+//! [`round`], [`strategy`], [`selection`] and [`attack`] consist of values and pure functions: time and randomness are arguments. Only [`transport`]
 //! uses threads, and only [`drive`] and [`transport`] read clocks.
 //!
 //! A complete run, with a model that needs no tensors:
@@ -47,9 +47,11 @@
 //!
 //! Not for: training (`fltk-train`), files (`fltk-records`). A net's state is [`fltk_core::model_state::ModelState`], plain numbers.
 
+pub mod attack;
 pub mod client;
 pub mod drive;
 pub mod dummy;
+mod faults;
 pub mod round;
 pub mod selection;
 pub mod state_check;

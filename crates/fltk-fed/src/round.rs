@@ -2,18 +2,24 @@
 //!
 //! ```text
 //!            Started
-//!   Ready ------------> Training(1) ---all answered: aggregate---> Training(2) --> ... --> Draining ---last evaluation---> Over
+//!   Ready ------------> Training(1) ---enough answered: aggregate--> Training(2) --> ... --> Draining ---last evaluation---> Over
 //!                          |  ^                                       |                       (all rounds trained)
 //!                          |  |                                       | too much unrecorded
 //!                          |  +------------ Held <--------------------+
-//!                          +--- a client or an evaluation fails, a deadline passes ---> Over
+//!                          +--- an evaluation fails, too few clients are left ---> Over
 //! ```
 //!
 //! A round trains while earlier ones are still being evaluated; records are nevertheless emitted in round order. Updates may arrive in any
 //! order; they are folded in client order, so the result is bit-identical for every order.
 //!
-//! **Caveats.** All selected clients have to answer: there is no partial participation. An update that arrives before its predecessors in
-//! client order is kept until it can be folded, so in the worst case the updates of a whole cohort are in memory.
+//! **Who counts.** Without [`ParticipationConfig`](fltk_core::experiment::ParticipationConfig), every selected client has to answer: one that fails
+//! ends the run. With it, a round ends once each selected client has answered, failed, is late or is not needed any more; then its updates
+//! are combined. Each selected client has a record of its part. A run that goes on after an interruption is given these records
+//! ([`Federation::repeating`]), and decides nothing again that they say: what a wall clock decided once is then as fixed as what follows from the
+//! seed.
+//!
+//! **Caveats.** An update that arrives before its predecessors in client order is kept until it can be folded, so in the worst case the updates of
+//! a whole cohort are in memory.
 
 mod cohort;
 mod error;
@@ -26,6 +32,7 @@ mod work;
 use std::sync::Arc;
 
 use fltk_core::{
+    attendance::Attendance,
     ids::{ClientId, Round},
     metrics::Evaluation,
     model_state::ModelState,
@@ -36,7 +43,7 @@ use self::{cohort::Cohort, reports::Reports};
 use crate::state_check::{check_like, check_state};
 
 pub use error::{Failure, ProtocolError};
-pub use message::{Action, ClientRecord, ClientUpdate, EvaluationOrder, Event, Record, RoundRecord, Timestamp, TrainOrder};
+pub use message::{AbsenceRecord, Action, ClientRecord, ClientUpdate, EvaluationOrder, Event, Record, RoundRecord, Timestamp, TrainOrder};
 pub use settings::{OtherSettings, SettingsDigest};
 pub use setup::{Setup, SetupError};
 
@@ -58,6 +65,8 @@ pub struct Federation {
     /// The last round that began.
     current: Round,
     reports: Reports,
+    /// Who counted in rounds that an earlier start recorded.
+    attendance: Attendance,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -99,13 +108,30 @@ impl Federation {
         setup.check_cohorts()?;
         check_state(&state)?;
         (setup.strategy.fits)(&setup.config.strategy, &state.layout).map_err(SetupError::Model)?;
-        Ok(Self { setup, phase: Phase::Ready { state }, server: Arc::new(server), current: round, reports: Reports::default() })
+        let (phase, server) = (Phase::Ready { state }, Arc::new(server));
+        Ok(Self { setup, phase, server, current: round, reports: Reports::default(), attendance: Attendance::default() })
+    }
+
+    /// Returns the same run, which repeats what earlier starts recorded of who counted in a round: those clients have to count again, and those
+    /// that were absent are absent again. What wasn't recorded is decided anew.
+    #[must_use]
+    pub fn repeating(self, attendance: Attendance) -> Self {
+        Self { attendance, ..self }
     }
 
     /// Returns the settings of the run.
     #[must_use]
     pub fn setup(&self) -> &Setup {
         &self.setup
+    }
+
+    /// Returns the round in training and the time at which [`Event::DeadlinePassed`] is due for it; `None` if nobody could be late.
+    #[must_use]
+    pub fn deadline(&self) -> Option<(Round, Timestamp)> {
+        match &self.phase {
+            Phase::Training(cohort) => cohort.limit().map(|limit| (self.current, limit)),
+            Phase::Ready { .. } | Phase::Held { .. } | Phase::Draining { .. } | Phase::Over => None,
+        }
     }
 
     /// Processes an event that happened at `now`, and returns the actions to carry out, in order.
@@ -128,8 +154,8 @@ impl Federation {
             Event::Started => Ok(self.start(now)),
             Event::ClientTrained(update) => self.client_trained(now, update),
             Event::ClientFailed { round, client, reason } => {
-                self.cohort(round)?.awaited_place(client, self.setup.samples.len())?;
-                Ok(self.fail(Failure::Client { round, client, reason }))
+                let place = self.cohort(round)?.awaited_place(client, self.setup.samples.len(), now)?;
+                Ok(self.change(now, |cohort, setup| cohort.lose(place, reason, setup)))
             }
             Event::Evaluated { round, evaluation, seconds } => self.evaluated(now, round, evaluation, seconds),
             Event::EvaluationFailed { round, reason } => {
@@ -138,7 +164,10 @@ impl Federation {
             }
             Event::DeadlinePassed { round } => {
                 let cohort = self.cohort(round)?;
-                let (num_selected, missing) = (cohort.members().len(), cohort.missing());
+                if self.setup.config.participation.is_some() {
+                    return Ok(self.change(now, Cohort::pass_deadline));
+                }
+                let (num_selected, missing) = (cohort.num_selected(), cohort.missing());
                 Ok(self.fail(Failure::Deadline { round, num_selected, missing }))
             }
         }
@@ -160,33 +189,44 @@ impl Federation {
             self.reports.push(record, true, None);
             actions.push(Action::Evaluate(EvaluationOrder { round: self.current, state: Arc::clone(&state) }));
         }
-        self.go_on(now, state, &mut actions);
-        actions
+        match self.go_on(now, state, &mut actions) {
+            Ok(()) => actions,
+            Err(failure) => self.fail(failure),
+        }
     }
 
     fn client_trained(&mut self, now: Timestamp, update: ClientUpdate) -> Result<Vec<Action>, ProtocolError> {
-        self.cohort(update.round)?.check(&update, &self.setup)?;
-        let Phase::Training(cohort) = &mut self.phase else { return Ok(Vec::new()) };
-        let records = cohort.fold(update, &self.setup).into_iter().map(|record| Action::Record(Record::ClientTrained(record)));
-        let records: Vec<Action> = records.collect();
+        let place = self.cohort(update.round)?.check(&update, &self.setup, now)?;
+        Ok(self.change(now, |cohort, setup| cohort.take(place, update, setup)))
+    }
+
+    /// Changes the cohort in training, and ends its round if that completes it.
+    fn change(&mut self, now: Timestamp, change: impl FnOnce(&mut Cohort, &Setup) -> Result<(), Failure>) -> Vec<Action> {
+        let Phase::Training(cohort) = &mut self.phase else { return Vec::new() };
+        let settled = change(cohort, &self.setup).and_then(|()| cohort.settle(&self.setup));
+        let records = match settled {
+            Ok(records) => records.into_iter().map(Action::Record),
+            Err(failure) => return self.fail(failure),
+        };
         if !cohort.is_complete() {
-            return Ok(records);
+            return records.collect();
         }
-        Ok(match self.aggregate(now) {
+        match self.aggregate(now) {
             // Work comes first, so that clients and the evaluator are busy while the caller writes.
             Ok(mut actions) => {
                 actions.extend(records);
                 self.record(&mut actions);
                 actions
             }
-            Err(failure) => records.into_iter().chain(self.fail(failure)).collect(),
-        })
+            Err(failure) => records.chain(self.fail(failure)).collect(),
+        }
     }
 
     /// Ends the training of the current round.
     fn aggregate(&mut self, now: Timestamp) -> Result<Vec<Action>, Failure> {
         let Phase::Training(cohort) = std::mem::replace(&mut self.phase, Phase::Over) else { return Ok(Vec::new()) };
         let (round, global, train_seconds) = (self.current, Arc::clone(cohort.global()), cohort.seconds(now));
+        let mut actions: Vec<Action> = cohort.has_unwanted().then_some(Action::Revoke { round }).into_iter().collect();
         let server = Arc::make_mut(&mut self.server);
         let (clients, state, train) = cohort.finish(server).map_err(|source| Failure::Remembered { round, source })?;
         check_like(&global, &state).map_err(|source| Failure::Aggregate { round, source })?;
@@ -199,8 +239,7 @@ impl Federation {
         let learning_rate = self.setup.learning_rate(round);
         let record = RoundRecord { round, clients, train: Some(train), learning_rate, test: None, train_seconds, test_seconds: 0.0 };
         self.reports.push(record, evaluate, checkpoint);
-        let mut actions = Vec::new();
-        self.go_on(now, Arc::clone(&state), &mut actions);
+        self.go_on(now, Arc::clone(&state), &mut actions)?;
         if evaluate {
             actions.push(Action::Evaluate(EvaluationOrder { round, state }));
         }
@@ -214,29 +253,34 @@ impl Federation {
         let mut actions = Vec::new();
         if let Phase::Held { state } = &self.phase {
             let state = Arc::clone(state);
-            self.go_on(now, state, &mut actions);
+            if let Err(failure) = self.go_on(now, state, &mut actions) {
+                records.extend(self.fail(failure));
+                return Ok(records);
+            }
         }
         actions.append(&mut records);
         Ok(actions)
     }
 
     /// Continues after round `current`, which produced `state`: begins the next round, pauses, or begins to drain.
-    fn go_on(&mut self, now: Timestamp, state: Arc<ModelState>, actions: &mut Vec<Action>) {
+    fn go_on(&mut self, now: Timestamp, state: Arc<ModelState>, actions: &mut Vec<Action>) -> Result<(), Failure> {
         if self.current.0 >= self.setup.config.rounds {
             self.phase = Phase::Draining { state };
             if self.reports.is_empty() {
                 self.record(actions);
             }
-            return;
+            return Ok(());
         }
         if self.reports.num_models_held() >= MODELS_HELD_MAX || self.reports.len() >= ROUNDS_UNRECORDED_MAX {
             self.phase = Phase::Held { state };
-            return;
+            return Ok(());
         }
         self.current = Round(self.current.0 + 1);
-        let cohort = Cohort::select(&self.setup, self.current, state, &self.server, now);
-        actions.extend(cohort.orders().map(Action::Train));
+        let attended = self.attendance.of(self.current);
+        let cohort = Cohort::select(&self.setup, self.current, state, &self.server, attended, now)?;
+        actions.extend(cohort.orders(&self.setup).map(Action::Train));
         self.phase = Phase::Training(Box::new(cohort));
+        Ok(())
     }
 
     /// Records the rounds that are complete, in round order, and the end once it is reached.

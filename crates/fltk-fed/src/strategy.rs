@@ -58,7 +58,7 @@ pub use spec::{Aggregator, Array, CohortFacts, Extra, Finish, Fits, Gathered, Ga
 const SECOND_PASS: u64 = 1 << 32;
 
 /// Returns the contiguous ranges of [`ModelState::floats`] that are parameters or buffers, in order.
-fn float_spans(state: &ModelState) -> Vec<(TensorRole, Range<usize>)> {
+pub(crate) fn float_spans(state: &ModelState) -> Vec<(TensorRole, Range<usize>)> {
     let mut spans: Vec<(TensorRole, Range<usize>)> = Vec::new();
     let mut start = 0;
     for spec in state.layout.iter().filter(|spec| spec.role != TensorRole::Counter) {
@@ -80,6 +80,6 @@ fn weight(samples: u64) -> f64 {
 
 /// Rounds to the nearest f32, ties to even.
 #[expect(clippy::cast_possible_truncation, reason = "rounding is what this is for")]
-fn round_to_f32(value: f64) -> f32 {
+pub(crate) fn round_to_f32(value: f64) -> f32 {
     value as f32
 }

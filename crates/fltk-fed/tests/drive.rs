@@ -2,9 +2,9 @@
 
 mod support;
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
-use fltk_core::ids::ClientId;
+use fltk_core::ids::{ClientId, Round};
 use fltk_fed::{
     drive::{Answer, RunError, Transport, TransportError, drive},
     dummy::Dummy,
@@ -41,9 +41,11 @@ impl Transport for Unreliable<'_> {
         Ok(())
     }
 
-    fn receive(&mut self) -> Result<Event, TransportError> {
-        self.answers.pop_front().ok_or(TransportError::Abandoned)
+    fn receive(&mut self, _: Option<Duration>) -> Result<Option<Event>, TransportError> {
+        self.answers.pop_front().map(Some).ok_or(TransportError::Abandoned)
     }
+
+    fn revoke(&mut self, _: Round) {}
 
     fn refused(&mut self, answer: Answer, reason: &ProtocolError) -> Option<Event> {
         let Answer::Training { round, client } = answer else { return None };

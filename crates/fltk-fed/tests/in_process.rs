@@ -13,8 +13,9 @@ use std::{
 };
 
 use fltk_core::{
+    attendance::Absence,
     catalogue::Choice,
-    experiment::FederatedConfig,
+    experiment::{FederatedConfig, ParticipationConfig},
     ids::{ClientId, Round},
     metrics::Evaluation,
     model_state::ModelState,
@@ -54,6 +55,7 @@ fn run_all(federation: Federation, num_workers: usize, make: &MakeTrainer<'_>, e
                 (round.train_seconds, round.test_seconds) = (0.0, 0.0);
             }
             Record::Checkpoint { .. } | Record::Finished { .. } => {}
+            Record::ClientAbsent(absent) => panic!("{absent:?}"),
             Record::Refused { reason, .. } => panic!("{reason}"),
         }
     }
@@ -348,4 +350,50 @@ fn stopped_runs_resume_with_the_same_bits() {
         let records = run_all(resumed, 2, &|_| Ok(Box::new(&dummy)), Box::new(&dummy));
         assert_eq!(bits(final_state(&records)), bits(final_state(&whole)), "stopped after round {stop_after}");
     }
+}
+
+/// Runs two rounds in which the first client of the first round hangs until somebody is recorded as absent; returns the absences, and the
+/// number of clients that were begun.
+fn with_a_hanging_client(participation: ParticipationConfig) -> (Vec<(Round, Absence)>, u32) {
+    let dummy = dummy(12);
+    let config = FederatedConfig { participation: Some(participation), rounds: 2, ..config() };
+    let (released, num_begun) = ((Mutex::new(false), Condvar::new()), AtomicU32::new(0));
+    let train = |order: &TrainOrder| {
+        if num_begun.fetch_add(1, Ordering::Relaxed) == 0 {
+            wait_while(&released, |released| !*released, |_| ())?;
+        }
+        dummy.answer(order)
+    };
+    let train = &train;
+    let make = |_| -> Result<Box<dyn ClientTrainer + '_>, BoxError> { Ok(Box::new(Trainer(train))) };
+    let mut absences = Vec::new();
+    let mut observer = |record: &Record| {
+        match record {
+            Record::ClientAbsent(absent) => {
+                absences.push((absent.round, absent.absence));
+                wait_while(&released, |_| false, |released| *released = true)?;
+            }
+            // The late answer.
+            Record::Refused { reason, .. } => assert!(reason.is_lateness(), "{reason}"),
+            _ => {}
+        }
+        Ok(())
+    };
+    run(federation(&config, &dummy), workers(2), &make, Box::new(&dummy), &AtomicBool::new(false), &mut observer).expect("it finishes");
+    (absences, num_begun.into_inner())
+}
+
+#[test]
+fn a_client_that_hangs_is_late_and_costs_its_update() {
+    let deadline = Some(fltk_core::experiment::Duration::from_millis(500));
+    let (absences, num_begun) = with_a_hanging_client(ParticipationConfig { min_updates: 1, deadline, over_select: 0.0 });
+    assert_eq!((&absences[0], num_begun), (&(Round(1), Absence::Late), 10));
+}
+
+#[test]
+fn surplus_clients_do_not_keep_the_next_round_waiting() {
+    let (absences, num_begun) = with_a_hanging_client(ParticipationConfig { min_updates: 1, deadline: None, over_select: 1.0 });
+    assert_eq!(absences, [[(Round(1), Absence::Surplus); 5], [(Round(2), Absence::Surplus); 5]].concat());
+    // At least the five that count in each round and the one that hangs; the others only if a worker took them up before they were revoked.
+    assert!((11..=20).contains(&num_begun), "{num_begun}");
 }

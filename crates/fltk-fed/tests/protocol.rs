@@ -32,7 +32,8 @@ fn orders(actions: &[Action]) -> Vec<TrainOrder> {
     actions.iter().filter_map(|action| if let Action::Train(order) = action { Some(order.clone()) } else { None }).collect()
 }
 
-/// Formats actions, one letter each, `T` with the round: `T1` train, `E` evaluate, `c` client record, `R` round record, `C` checkpoint, `F`
+/// Formats actions, one letter each, `T` with the round: `T1` train, `V` revoke, `E` evaluate, `c` client record, `a` record of
+/// an absent client, `R` round record, `C` checkpoint, `F`
 /// finished, `X` fail.
 fn sketch(actions: &[Action]) -> String {
     let mut parts: Vec<String> = actions
@@ -40,7 +41,9 @@ fn sketch(actions: &[Action]) -> String {
         .map(|action| match action {
             Action::Train(order) => format!("T{}", order.round),
             Action::Evaluate(order) => format!("E{}", order.round),
+            Action::Revoke { round } => format!("V{round}"),
             Action::Record(Record::ClientTrained(record)) => format!("c{}", record.round),
+            Action::Record(Record::ClientAbsent(record)) => format!("a{}", record.round),
             Action::Record(Record::RoundEnded(record)) => format!("R{}", record.round),
             Action::Record(Record::Checkpoint { round, .. }) => format!("C{round}"),
             Action::Record(Record::Finished { .. }) => "F".to_owned(),
@@ -466,6 +469,7 @@ fn resumed_runs_end_with_the_same_bits() {
 fn after_round(records: &[Record], last: Round) -> Vec<Record> {
     let is_after = |record: &&Record| match record {
         Record::ClientTrained(client) => client.round > last,
+        Record::ClientAbsent(absent) => absent.round > last,
         Record::RoundEnded(record) => record.round > last,
         Record::Checkpoint { round, .. } => *round > last,
         Record::Refused { .. } => panic!("the machine refuses by an error"),

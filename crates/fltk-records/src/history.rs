@@ -1,11 +1,13 @@
 //! The journal, folded: the state of a run after its last event.
 //!
 //! A run that is resumed continues from its last checkpoint and repeats the rounds after it: a [`RunEvent::Started`] with `from: k` voids
-//! whatever was recorded of later rounds or epochs, and any end.
+//! whatever was recorded of later rounds or epochs, and any end. Who counted in a federated round is kept even so: a wall clock may have decided
+//! it, and the resumed run repeats it ([`History::attendance`]).
 
 use std::collections::BTreeMap;
 
 use fltk_core::{
+    attendance::{Absence, Attendance, Attended},
     event::RunEvent,
     ids::{ClientId, Round},
     metrics::{Evaluation, ParallelSummary, TrainSummary},
@@ -106,6 +108,8 @@ pub struct ClientRow {
     pub train: TrainSummary,
     /// Seconds of local training.
     pub seconds: f64,
+    /// True if the client is malicious.
+    pub malicious: bool,
 }
 
 /// A start, or a resumption.
@@ -214,6 +218,10 @@ pub struct History {
     starts: Vec<Start>,
     rows: BTreeMap<u32, Row>,
     clients: BTreeMap<(Round, ClientId), ClientRow>,
+    absences: BTreeMap<(Round, ClientId), Absence>,
+    attendance: Attendance,
+    /// The last round that ever ended, in any start.
+    last_ended: Round,
     checkpoints: BTreeMap<Milestone, String>,
     end: Option<End>,
     num_events: u64,
@@ -260,6 +268,19 @@ impl History {
     #[must_use]
     pub fn clients(&self) -> &BTreeMap<(Round, ClientId), ClientRow> {
         &self.clients
+    }
+
+    /// Returns the clients that were selected and didn't count, by round and client.
+    #[must_use]
+    pub fn absences(&self) -> &BTreeMap<(Round, ClientId), Absence> {
+        &self.absences
+    }
+
+    /// Returns who counted, and who didn't, in every round that is recorded, also of earlier starts. A round in which the run failed is left
+    /// out, so that a resumed run may decide it anew.
+    #[must_use]
+    pub fn attendance(&self) -> &Attendance {
+        &self.attendance
     }
 
     /// Returns the SHA-256 of the parameters of each recorded checkpoint. The files may have been removed since.
@@ -313,7 +334,7 @@ impl History {
                     continue;
                 }
                 RunEvent::EpochEnded { .. } => Some(Unit::Epoch),
-                RunEvent::RoundEnded { .. } | RunEvent::ClientTrained { .. } => Some(Unit::Round),
+                RunEvent::RoundEnded { .. } | RunEvent::ClientTrained { .. } | RunEvent::ClientAbsent { .. } => Some(Unit::Round),
                 RunEvent::CheckpointSaved { .. } | RunEvent::Finished { .. } | RunEvent::Failed { .. } => None,
             };
             if !started {
@@ -346,11 +367,22 @@ impl History {
                 Change::Rewritten
             }
             RunEvent::EpochEnded { .. } | RunEvent::RoundEnded { .. } => match Row::of(entry) {
-                Some(row) => self.add_row(row),
+                Some(row) => {
+                    self.last_ended = self.last_ended.max(Round(row.step));
+                    self.add_row(row)
+                }
                 None => Change::Noted,
             },
-            RunEvent::ClientTrained { round, client, train, seconds } => {
-                self.clients.insert((*round, *client), ClientRow { at, train: measured(*train), seconds: *seconds });
+            RunEvent::ClientTrained { round, client, train, seconds, malicious } => {
+                let row = ClientRow { at, train: measured(*train), seconds: *seconds, malicious: *malicious };
+                self.clients.insert((*round, *client), row);
+                self.attendance.note(*round, *client, Attended::Counted);
+                Change::Noted
+            }
+            RunEvent::ClientAbsent { round, client, absence, reason } => {
+                self.absences.insert((*round, *client), *absence);
+                let attended = Attended::Absent { absence: *absence, reason: reason.as_deref().map(printable) };
+                self.attendance.note(*round, *client, attended);
                 Change::Noted
             }
             RunEvent::CheckpointSaved { at, parameters_sha256 } => {
@@ -359,6 +391,7 @@ impl History {
             }
             RunEvent::Finished { .. } | RunEvent::Failed { .. } => {
                 self.end = End::of(entry);
+                self.attendance.forget_from(Round(self.last_ended.0.saturating_add(1)));
                 Change::Ended
             }
         })
@@ -370,10 +403,12 @@ impl History {
             // A fresh start also evaluates the initial model again.
             self.rows.clear();
             self.clients.clear();
+            self.absences.clear();
             self.checkpoints.clear();
         } else {
             self.rows.retain(|step, _| *step <= from.completed);
             self.clients.retain(|(round, _), _| round.0 <= from.completed);
+            self.absences.retain(|(round, _), _| round.0 <= from.completed);
             self.checkpoints.retain(|at, _| *at <= from);
         }
     }

@@ -1,8 +1,11 @@
 //! The summary of a run that `runs list` shows, and the report that `runs show` shows.
 
-use std::path::PathBuf;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
-use fltk_core::metrics::Evaluation;
+use fltk_core::{attendance::Absence, ids::ClientId, metrics::Evaluation};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -163,6 +166,12 @@ pub struct RunReport {
     pub starts: Vec<Start>,
     /// Rounds or epochs, ascending.
     pub rows: Vec<Row>,
+    /// The number of selected clients that didn't count, by reason, summed over the rounds; left out if there are none.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub absences: BTreeMap<Absence, u64>,
+    /// The malicious clients that took part, ascending; left out if there are none.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub malicious: BTreeSet<ClientId>,
     /// The rows per class, of the last evaluation; empty if there is no confusion matrix.
     pub classes: Vec<ClassRow>,
     /// The run's checkpoints on disk, the oldest first.
@@ -179,7 +188,14 @@ impl RunReport {
             "distributed" => Unit::Epoch,
             _ => Unit::Round,
         });
+        let mut absences = BTreeMap::new();
+        for absence in run.history.absences().values() {
+            *absences.entry(*absence).or_default() += 1;
+        }
+        let malicious = run.history.clients().iter().filter(|(_, row)| row.malicious).map(|((_, client), _)| *client).collect();
         Ok(Self {
+            absences,
+            malicious,
             summary: RunSummary::of(run),
             description: run.folder.description().clone(),
             starts: run.history.starts().to_vec(),
@@ -198,6 +214,8 @@ fn classes(test: &Evaluation) -> Vec<ClassRow> {
 
 #[cfg(test)]
 mod tests {
+    use fltk_core::{event::RunEvent, ids::Round};
+
     use super::*;
     use crate::samples::{finished, recorded, round, saved, started};
 
@@ -218,6 +236,31 @@ mod tests {
         assert_eq!(classes, [(0, 2, Some(2.0 / 3.0), Some(1.0)), (1, 2, Some(1.0), Some(0.5))]);
         assert_eq!(report.checkpoints.iter().map(|listed| (listed.at, listed.num_bytes)).collect::<Vec<_>>(), [(1.into(), 8)]);
         assert_eq!(report.rows.len(), 4);
+    }
+
+    #[test]
+    fn absent_and_malicious_clients_are_in_the_report() {
+        let root = tempfile::tempdir().unwrap();
+        let train = fltk_core::metrics::TrainSummary { num_samples: 1, num_steps: 1, loss: Some(1.0) };
+        let counted =
+            |client, malicious| RunEvent::ClientTrained { round: Round(1), client: ClientId(client), train, seconds: 0.1, malicious };
+        let absent = |client, absence| RunEvent::ClientAbsent { round: Round(1), client: ClientId(client), absence, reason: None };
+        let events = [
+            started(0),
+            counted(4, true),
+            absent(5, Absence::Late),
+            absent(6, Absence::Late),
+            absent(7, Absence::DroppedOut),
+            counted(8, false),
+        ];
+        let report = RunReport::of(&recorded(root.path(), 1, &events).read().unwrap()).unwrap();
+        assert_eq!(report.malicious, [ClientId(4)].into());
+        assert_eq!(report.absences, [(Absence::DroppedOut, 1), (Absence::Late, 2)].into());
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!((&json["absences"]["late"], &json["malicious"]), (&2.into(), &serde_json::json!([4])));
+        // Runs without any say nothing of it.
+        let json = serde_json::to_value(RunReport::of(&recorded(root.path(), 2, &[started(0)]).read().unwrap()).unwrap()).unwrap();
+        assert_eq!((json.get("absences"), json.get("malicious")), (None, None));
     }
 
     #[test]

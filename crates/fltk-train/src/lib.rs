@@ -22,6 +22,7 @@ pub mod checkpoint;
 pub mod client_file;
 mod error;
 pub mod evaluate;
+mod label_flip;
 mod layers;
 mod local;
 pub mod losses;

@@ -24,6 +24,7 @@ pub use self::normalizer::normalizer;
 use self::{mixture::MixtureTraining, step::Extras};
 use crate::{
     Model, Optimizer, TrainError,
+    label_flip::Labels,
     losses::{self, Loss},
     optimizer::Proximal,
     tensors,
@@ -53,6 +54,8 @@ pub struct LocalClient<'a> {
     pub client: ClientId,
     /// The round.
     pub round: Round,
+    /// True if class `y` of `C` is taken for `C - 1 - y`: the attack of a malicious client.
+    pub flips_labels: bool,
     /// True once nobody wants the update any more.
     pub stop: &'a AtomicBool,
 }
@@ -104,7 +107,9 @@ impl LocalTrainer {
                 .map_err(|error| TrainError::Batch(error.to_string()))?;
             let noise = self.noise.and_then(|levels| levels.of_client(client.seed, client.client.0));
             let plan = BatchPlan { noise, ..plan };
-            let until_stopped = batches(plan).take(steps_left).take_while(|_| !client.stop.load(Ordering::Relaxed));
+            let labels = Labels::of(client.flips_labels, &self.dataset);
+            let until_stopped =
+                batches(plan).map(|batch| labels.applied_to(batch)).take(steps_left).take_while(|_| !client.stop.load(Ordering::Relaxed));
             for (number, batch) in (0..).zip(until_stopped) {
                 let mut dropout = draws(&self.model, key, key.client, number);
                 let (inputs, targets) = tensors::batch_tensors(&batch, self.model.memory_format(), self.model.device())?;
@@ -192,7 +197,8 @@ impl LocalTrainer {
         let transform = BatchPlan::test(&self.dataset, input, batch_size).map_err(wrong)?.transform;
         let noise = self.noise.and_then(|levels| levels.of_client(client.seed, client.client.0));
         let plan = BatchPlan { order: Order::AsGiven, transform, noise, ..plan };
-        Ok(batches(plan).take_while(move |_| !stop.load(Ordering::Relaxed)))
+        let labels = Labels::of(client.flips_labels, &self.dataset);
+        Ok(batches(plan).map(move |batch| labels.applied_to(batch)).take_while(move |_| !stop.load(Ordering::Relaxed)))
     }
 }
 

@@ -42,7 +42,7 @@ fn try_train(name: &str, batch_size: u32, momentum: f64, pass: &LocalPass) -> Re
     let config = TrainConfig { batch_size, test_batch_size: 16, drop_last: false, optimizer, scheduler: None };
     let mut trainer = LocalTrainer::new(model(name, 1), mini(), config, losses::find("CrossEntropyLoss").unwrap());
     let (samples, stop): (Vec<u32>, _) = ((100..140).collect(), AtomicBool::new(false));
-    let client = LocalClient { samples: &samples, seed: Seed(5), client: ClientId(2), round: Round(3), stop: &stop };
+    let client = LocalClient { samples: &samples, seed: Seed(5), client: ClientId(2), round: Round(3), flips_labels: false, stop: &stop };
     trainer.train(&client, pass)
 }
 

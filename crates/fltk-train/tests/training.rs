@@ -13,10 +13,10 @@ use fltk_core::{
     client_terms::LocalWork,
     experiment::{DatasetConfig, NetworkConfig, TrainConfig},
     ids::{ClientId, Round},
-    local_pass::{Anchor, LocalPass, PassResult},
+    local_pass::{Anchor, LocalPass, Measures, PassResult},
     seed::Seed,
 };
-use fltk_data::{Batch, Dataset, EpochKey, Inputs, Locations, load};
+use fltk_data::{Batch, Dataset, EpochKey, Inputs, Locations, Split, load};
 use fltk_train::{
     Device, EpochOptions, LocalClient, LocalTrainer, Model, Optimizer, TrainError,
     checkpoint::{self, Position},
@@ -187,7 +187,28 @@ fn try_work(trainer: &mut LocalTrainer, client: u32, work: LocalWork, mu: f64, s
 fn try_pass(trainer: &mut LocalTrainer, client: u32, pass: &LocalPass, stop: &AtomicBool) -> Result<PassResult, TrainError> {
     let samples: Vec<u32> = (client * 50..client * 50 + 40).collect();
     let (client, round) = (ClientId(client), Round(1));
-    trainer.train(&LocalClient { samples: &samples, seed: Seed(5), client, round, stop }, pass)
+    trainer.train(&LocalClient { samples: &samples, seed: Seed(5), client, round, flips_labels: false, stop }, pass)
+}
+
+/// A client that flips labels is one whose samples have other labels; nobody else's are touched.
+#[test]
+fn flipped_labels_are_those_of_the_opposite_class() {
+    let dataset = mini();
+    let mut flipped = (*dataset).clone();
+    let Split::Images(set) = &mut flipped.train else { panic!("they are images") };
+    set.labels.iter_mut().for_each(|label| *label = 9 - *label);
+    let start = Arc::new(model("FashionMNISTCNN").state().unwrap());
+    let measures = Measures { initial_loss: true, ..Measures::default() };
+    let pass = LocalPass { measures, ..LocalPass::plain(start, 0.05, LocalWork::Epochs(2.0)) };
+    let (samples, stop): (Vec<u32>, _) = ((0..40).collect(), AtomicBool::new(false));
+    let train = |dataset: &Arc<Dataset>, flips_labels| {
+        let (client, round) = (ClientId(0), Round(1));
+        trainer(dataset).train(&LocalClient { samples: &samples, seed: Seed(5), client, round, flips_labels, stop: &stop }, &pass).unwrap()
+    };
+    let (flipped, honest) = (Arc::new(flipped), train(&dataset, false));
+    assert_eq!(train(&dataset, true), train(&flipped, false));
+    assert_eq!(train(&flipped, true), honest);
+    assert_ne!(train(&dataset, true).state, honest.state);
 }
 
 /// 40 samples in batches of 16 make 3 steps per epoch.

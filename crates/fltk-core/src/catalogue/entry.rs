@@ -286,6 +286,35 @@ impl AsRef<Entry> for StrategyEntry {
     }
 }
 
+/// An attack of malicious clients, and what it needs of a data set.
+#[derive(Debug, PartialEq)]
+pub struct AttackEntry {
+    /// The name and parameters, of which the first is the fraction of malicious clients.
+    pub entry: Entry,
+    /// True if it changes class labels.
+    pub needs_labels: bool,
+}
+
+impl AttackEntry {
+    /// Creates the entry of an attack that fits every data set.
+    #[must_use]
+    pub const fn new(entry: Entry) -> Self {
+        Self { entry, needs_labels: false }
+    }
+
+    /// Creates the entry of an attack that changes class labels.
+    #[must_use]
+    pub const fn on_labels(entry: Entry) -> Self {
+        Self { entry, needs_labels: true }
+    }
+}
+
+impl AsRef<Entry> for AttackEntry {
+    fn as_ref(&self) -> &Entry {
+        &self.entry
+    }
+}
+
 /// The numbers of clients that a partitioner accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientCount {

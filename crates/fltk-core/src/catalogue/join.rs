@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::OnceLock};
 
-use super::{Choice, ChoiceError, DatasetEntry, Entry, NetEntry, PartitionerEntry, StrategyEntry};
+use super::{AttackEntry, Choice, ChoiceError, DatasetEntry, Entry, NetEntry, PartitionerEntry, StrategyEntry};
 
 /// The entries of one kind.
 #[derive(Debug)]
@@ -66,6 +66,8 @@ pub struct Entries {
     pub strategies: Vec<&'static StrategyEntry>,
     /// The selections of clients.
     pub selections: Vec<&'static Entry>,
+    /// The attacks of malicious clients.
+    pub attacks: Vec<&'static AttackEntry>,
     /// The local optimizers, each with the parameter [`LEARNING_RATE`](super::LEARNING_RATE).
     pub optimizers: Vec<&'static Entry>,
     /// The losses.
@@ -85,6 +87,8 @@ pub struct Catalogues {
     pub strategies: Catalogue<StrategyEntry>,
     /// The selections of clients.
     pub selections: Catalogue,
+    /// The attacks of malicious clients.
+    pub attacks: Catalogue<AttackEntry>,
     /// The local optimizers.
     pub optimizers: Catalogue,
     /// The losses.
@@ -103,6 +107,7 @@ impl Catalogues {
             partitioners: Catalogue::new("partition", entries.partitioners),
             strategies: Catalogue::new("strategy", entries.strategies),
             selections: Catalogue::new("selection", entries.selections),
+            attacks: Catalogue::new("attack", entries.attacks),
             optimizers: Catalogue::new("optimizer", entries.optimizers),
             losses: Catalogue::new("loss", entries.losses),
             schema: OnceLock::new(),

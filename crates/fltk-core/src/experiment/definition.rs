@@ -52,6 +52,11 @@ pub fn selection(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "$ref": "#/$defs/selection" })
 }
 
+/// Refers to the definition of an attack, or nothing.
+pub fn optional_attack(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "anyOf": [{ "$ref": "#/$defs/attack" }, { "type": "null" }] })
+}
+
 /// Refers to the definition of a strategy.
 pub fn strategy(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "$ref": "#/$defs/strategy" })

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ClientGroup, Epochs, WorkConfig, definition};
+use super::{ClientGroup, Epochs, FaultsConfig, ParticipationConfig, WorkConfig, definition};
 use crate::catalogue::Choice;
 
 /// Settings of a federated task.
@@ -50,9 +50,31 @@ pub struct FederatedConfig {
     /// Rounds from one evaluation of the global model to the next; the last round is always evaluated.
     #[schemars(range(min = 1))]
     pub evaluate_every: u32,
+    /// Who counts in a round; every selected client has to answer if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub participation: Option<ParticipationConfig>,
+    /// Faults to order; none if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub faults: Option<FaultsConfig>,
 }
 
 impl FederatedConfig {
+    /// Returns the number of clients that are selected for a round.
+    #[must_use]
+    pub fn num_selected(&self) -> u64 {
+        self.participation.map_or(self.clients_per_round.into(), |participation| participation.num_selected(self.clients_per_round))
+    }
+
+    /// Returns the smallest number of updates that a round may have: all, unless `participation` says less or `faults` lose some.
+    #[must_use]
+    pub fn min_updates(&self) -> u32 {
+        match &self.participation {
+            Some(participation) => participation.min_updates,
+            None if self.faults.as_ref().is_some_and(FaultsConfig::lose_updates) => 1,
+            None => self.clients_per_round,
+        }
+    }
+
     /// Creates the settings of a task with the usual ones for everything else: an epoch a round, uniform partition and selection, `FedAvg`,
     /// evaluated in every round.
     #[must_use]
@@ -70,6 +92,8 @@ impl FederatedConfig {
             strategy: Choice::new("FedAvg"),
             feature_noise: 0.0,
             evaluate_every: 1,
+            participation: None,
+            faults: None,
         }
     }
 

@@ -65,6 +65,7 @@ impl Task {
         choices.extend(self.train_other_role.as_mut().map(|train| &mut train.optimizer));
         if let Setting::Federated(config) = &mut self.setting {
             choices.extend([&mut config.partition, &mut config.selection, &mut config.strategy]);
+            choices.extend(config.faults.as_mut().and_then(|faults| faults.attack.as_mut()));
         }
         choices
     }

@@ -57,6 +57,7 @@ pub struct Task {
 /// The two kinds of task.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "there is one for each task")]
 pub enum Setting {
     /// Data-parallel training; training on a single rank if the parallelism is 1.
     Distributed(DistributedConfig),

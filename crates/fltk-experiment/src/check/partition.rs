@@ -102,6 +102,6 @@ fn check_sizes(
 }
 
 /// Returns names in backticks, separated by commas.
-fn listed<'a, T: AsRef<Entry> + 'a>(entries: impl Iterator<Item = &'a T>) -> String {
+pub(super) fn listed<'a, T: AsRef<Entry> + 'a>(entries: impl Iterator<Item = &'a T>) -> String {
     entries.map(|entry| format!("`{}`", entry.as_ref().name)).collect::<Vec<_>>().join(", ")
 }

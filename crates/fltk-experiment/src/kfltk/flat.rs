@@ -269,6 +269,8 @@ fn read_checked(root: &Node, catalogues: &Catalogues, problems: &mut Vec<Problem
             strategy,
             feature_noise: 0.0,
             evaluate_every: default_of("federated", "evaluate_every")?,
+            participation: None,
+            faults: None,
         }),
         resources: None,
         max_jobs: None,

@@ -192,6 +192,8 @@ fn federated_setting(class: &JobClass, strategy: Option<Choice>, node: &Node, pr
         strategy,
         feature_noise: 0.0,
         evaluate_every: default_of("federated", "evaluate_every")?,
+        participation: None,
+        faults: None,
     }))
 }
 

@@ -1,9 +1,11 @@
-//! One round in training: the selected clients, the answers received, and the sums so far.
+//! One round in training: the selected clients, who of them counts, and the sums so far.
+
+mod member;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use fltk_core::{
-    client_terms::ClientTerms,
+    attendance::{Absence, Attended},
     ids::{ClientId, Round},
     metrics::TrainSummary,
     model_state::ModelState,
@@ -11,8 +13,12 @@ use fltk_core::{
     server_state::{ServerState, WrongLength},
 };
 
-use super::{ClientRecord, ClientUpdate, ProtocolError, SettingsDigest, Setup, Timestamp, TrainOrder, samples_of};
+use self::member::{Member, Standing};
+use super::{
+    AbsenceRecord, ClientRecord, ClientUpdate, Failure, ProtocolError, Record, SettingsDigest, Setup, Timestamp, TrainOrder, samples_of,
+};
 use crate::{
+    attack::{Alone, How, Together, set_parameters},
     selection::Selecting,
     state_check::check_like,
     strategy::{Aggregator, Array, CohortFacts, Update},
@@ -27,18 +33,21 @@ pub(super) struct Cohort {
     round: Round,
     seed: Seed,
     global: Arc<ModelState>,
-    /// The terms of the members, by position.
-    terms: Vec<Arc<ClientTerms>>,
     began: Timestamp,
+    /// The time after which no answer counts; `None` if there is no limit.
+    limit: Option<Timestamp>,
     /// The selected clients, ascending.
-    members: Vec<ClientId>,
-    /// The rounds whose states the members go on from, by position.
-    kept: Vec<Option<Round>>,
+    members: Vec<Member>,
     settings: SettingsDigest,
-    /// The number of members, in order, whose updates are folded.
-    num_folded: usize,
-    /// Updates that arrived before an earlier member's, by position. These are the only client models that are kept.
-    early: BTreeMap<usize, ClientUpdate>,
+    /// The number of members, in order, that are folded or recorded as absent.
+    num_settled: usize,
+    /// The number of members whose update counts.
+    num_counted: u32,
+    /// The number of members whose answer is awaited, and of those among them that have to count.
+    num_awaited: u32,
+    num_bound: u32,
+    /// The number of answers that may still count in addition to those that have to.
+    num_open: u32,
     aggregator: Aggregator,
     /// Sums over the folded updates: samples, steps, and losses weighted by samples.
     num_samples: u64,
@@ -47,40 +56,62 @@ pub(super) struct Cohort {
 }
 
 impl Cohort {
-    /// Selects the clients of `round`, which start from `global`.
-    pub(super) fn select(setup: &Setup, round: Round, global: Arc<ModelState>, server: &ServerState, now: Timestamp) -> Self {
-        let members = setup.selection.cohort(&Selecting {
-            settings: &setup.config.selection,
-            seed: setup.seed,
-            round,
-            eligible: &setup.eligible,
-            amount: setup.config.clients_per_round as usize,
-            given: setup.given(round),
-        });
-        let total_samples = members.iter().map(|&client| samples_of(&setup.samples, client)).sum();
+    /// Selects the clients of `round`, which start from `global`. `attended` is what an earlier start recorded of the round: it isn't decided
+    /// again.
+    ///
+    /// # Errors
+    /// If the record has other clients, or too few are left that may answer.
+    pub(super) fn select(
+        setup: &Setup,
+        round: Round,
+        global: Arc<ModelState>,
+        server: &ServerState,
+        attended: Option<&BTreeMap<ClientId, Attended>>,
+        now: Timestamp,
+    ) -> Result<Self, Failure> {
+        let amount = usize::try_from(setup.config.num_selected()).unwrap_or(usize::MAX);
+        let (settings, seed, eligible) = (&setup.config.selection, setup.seed, &setup.eligible[..]);
+        let clients = setup.selection.cohort(&Selecting { settings, seed, round, eligible, amount, given: setup.given(round) });
+        if let Some(client) = attended.iter().flat_map(|attended| attended.keys()).find(|client| clients.binary_search(client).is_err()) {
+            return Err(Failure::Unrepeatable { round, client: *client });
+        }
+        let total_samples = clients.iter().map(|&client| samples_of(&setup.samples, client)).sum();
         let terms = Arc::new(setup.terms(round, server));
         let facts = CohortFacts { total_samples, num_clients: setup.config.clients };
         let aggregator = Aggregator::new(setup.strategy, &setup.config.strategy, round, Arc::clone(&global), facts);
-        Self {
+        let member = |client| {
+            let attended = attended.and_then(|of| of.get(&client));
+            Member::new(setup, round, client, setup.terms_of(client, round, &terms), server.last_round(client), attended)
+        };
+        let members: Vec<Member> = clients.into_iter().map(member).collect();
+        let count = |is: &dyn Fn(&Member) -> bool| (0_u32..).zip(members.iter().filter(|member| is(member))).map(|(at, _)| at + 1).last();
+        let num_awaited = count(&|member| matches!(member.standing, Standing::Awaited)).unwrap_or(0);
+        let num_bound = count(&|member| member.is_bound).unwrap_or(0);
+        let mut cohort = Self {
             round,
             seed: setup.seed,
             global,
-            terms: members.iter().map(|&client| setup.terms_of(client, round, &terms)).collect(),
             began: now,
-            kept: members.iter().map(|&client| server.last_round(client)).collect(),
-            members,
+            limit: setup.deadline().map(|deadline| Timestamp(now.0.saturating_add(deadline))),
             settings: setup.settings,
-            num_folded: 0,
-            early: BTreeMap::new(),
+            num_settled: 0,
+            num_counted: 0,
+            num_awaited,
+            num_bound,
+            num_open: setup.config.clients_per_round.saturating_sub(num_bound),
+            members,
             aggregator,
             num_samples: 0,
             num_steps: 0,
             loss_sum: 0.0,
-        }
+        };
+        cohort.dismiss_surplus();
+        cohort.check_enough(setup)?;
+        Ok(cohort)
     }
 
-    pub(super) fn members(&self) -> &[ClientId] {
-        &self.members
+    pub(super) fn num_selected(&self) -> usize {
+        self.members.len()
     }
 
     pub(super) fn global(&self) -> &Arc<ModelState> {
@@ -91,48 +122,61 @@ impl Cohort {
         now.seconds_since(self.began)
     }
 
-    pub(super) fn orders(&self) -> impl Iterator<Item = TrainOrder> {
-        self.members.iter().zip(&self.kept).zip(&self.terms).map(|((&client, &kept), terms)| TrainOrder {
+    /// Returns the time after which no answer counts, if there is one and answers are awaited that it concerns.
+    pub(super) fn limit(&self) -> Option<Timestamp> {
+        self.limit.filter(|_| self.num_awaited > self.num_bound)
+    }
+
+    pub(super) fn orders(&self, setup: &Setup) -> impl Iterator<Item = TrainOrder> {
+        let flips = matches!(setup.faults.attack(), Some((attack, _)) if matches!(attack.how, How::FlipLabels));
+        self.members.iter().filter(|member| matches!(member.standing, Standing::Awaited)).map(move |member| TrainOrder {
             round: self.round,
-            client,
+            client: member.client,
             seed: self.seed,
             state: Arc::clone(&self.global),
-            terms: Arc::clone(terms),
-            kept,
+            terms: Arc::clone(&member.terms),
+            kept: member.kept,
+            flips_labels: flips && member.is_malicious,
             settings: self.settings,
         })
     }
 
     /// Returns the members without an answer, ascending.
     pub(super) fn missing(&self) -> Vec<ClientId> {
-        (self.num_folded..)
-            .zip(&self.members[self.num_folded..])
-            .filter(|(place, _)| !self.early.contains_key(place))
-            .map(|(_, &client)| client)
-            .collect()
+        self.members.iter().filter(|member| matches!(member.standing, Standing::Awaited)).map(|member| member.client).collect()
     }
 
+    /// Returns true if each member is folded or recorded as absent.
     pub(super) fn is_complete(&self) -> bool {
-        self.num_folded == self.members.len()
+        self.num_settled == self.members.len()
     }
 
-    /// Checks that an answer of `client` is awaited, and returns its position among the members.
-    pub(super) fn awaited_place(&self, client: ClientId, num_clients: usize) -> Result<usize, ProtocolError> {
+    /// Returns true if members were given an order and their answer doesn't matter any more.
+    pub(super) fn has_unwanted(&self) -> bool {
+        let is_unwanted = |absence| matches!(absence, Absence::Late | Absence::Surplus);
+        self.members.iter().any(|member| matches!(member.standing, Standing::Absent { absence, .. } if is_unwanted(absence)))
+    }
+
+    /// Checks that an answer of `client` is awaited at `now`, and returns its position among the members.
+    pub(super) fn awaited_place(&self, client: ClientId, num_clients: usize, now: Timestamp) -> Result<usize, ProtocolError> {
         if client.0 as usize >= num_clients {
             return Err(ProtocolError::UnknownClient { client, num_clients });
         }
         let round = self.round;
-        let place = self.members.binary_search(&client).map_err(|_| ProtocolError::NotSelected { round, client })?;
-        if place < self.num_folded || self.early.contains_key(&place) {
-            return Err(ProtocolError::Duplicate { round, client });
+        let place = self.members.binary_search_by_key(&client, |member| member.client);
+        let place = place.map_err(|_| ProtocolError::NotSelected { round, client })?;
+        match &self.members[place] {
+            Member { standing: Standing::Answered(_) | Standing::Folded, .. } => Err(ProtocolError::Duplicate { round, client }),
+            Member { standing: Standing::Absent { absence, .. }, .. } => Err(ProtocolError::Absent { round, client, absence: *absence }),
+            Member { is_bound: false, .. } if self.limit.is_some_and(|limit| now > limit) => Err(ProtocolError::Late { round, client }),
+            Member { standing: Standing::Awaited, .. } => Ok(place),
         }
-        Ok(place)
     }
 
-    /// Checks that an update is awaited and can be used.
-    pub(super) fn check(&self, update: &ClientUpdate, setup: &Setup) -> Result<(), ProtocolError> {
+    /// Checks that an update is awaited at `now` and can be used, and returns its client's position among the members.
+    pub(super) fn check(&self, update: &ClientUpdate, setup: &Setup, now: Timestamp) -> Result<usize, ProtocolError> {
         let (round, client) = (self.round, update.client);
-        self.awaited_place(client, setup.samples.len())?;
+        let place = self.awaited_place(client, setup.samples.len(), now)?;
         let number = |what, value| Err(ProtocolError::Number { round, client, what, value });
         let TrainSummary { num_samples, num_steps, loss } = update.train;
         for (what, count) in [("number of samples", num_samples), ("number of steps", num_steps)] {
@@ -171,32 +215,174 @@ impl Cohort {
                 Some(_) => {}
             }
         }
-        check_like(&self.global, &update.state).map_err(|source| ProtocolError::State { round, client, source })
+        check_like(&self.global, &update.state).map_err(|source| ProtocolError::State { round, client, source })?;
+        Ok(place)
     }
 
-    /// Adds an update that [`Self::check`] accepts, and folds the updates that are next in client order.
-    pub(super) fn fold(&mut self, update: ClientUpdate, setup: &Setup) -> Vec<ClientRecord> {
-        if let Ok(place) = self.members.binary_search(&update.client) {
-            self.early.insert(place, update);
+    /// Takes the update, which [`Self::check`] accepts, of the member at `place`.
+    ///
+    /// # Errors
+    /// If the client's attack made it unusable and the round needs it, or too few clients are left.
+    pub(super) fn take(&mut self, place: usize, mut update: ClientUpdate, setup: &Setup) -> Result<(), Failure> {
+        if let (true, Some((attack, settings))) = (self.members[place].is_malicious, setup.faults.attack())
+            && let How::Alone(send) = attack.how
+        {
+            let (round, client, global) = (self.round, update.client, &*self.global);
+            send(&Alone { settings, seed: self.seed, round, client, global }, &mut update.state);
+            if let Err(problem) = check_like(&self.global, &update.state) {
+                return self.lose(place, format!("its attack can't be used: {problem}"), setup);
+            }
+        }
+        let member = &mut self.members[place];
+        member.standing = Standing::Answered(Box::new(update));
+        self.num_awaited -= 1;
+        self.num_counted += 1;
+        if member.is_bound {
+            self.num_bound -= 1;
+        } else {
+            self.num_open -= 1;
+            self.dismiss_surplus();
+        }
+        Ok(())
+    }
+
+    /// Goes on without the member at `place`, which failed.
+    ///
+    /// # Errors
+    /// If the round needs it, or too few clients are left.
+    pub(super) fn lose(&mut self, place: usize, reason: String, setup: &Setup) -> Result<(), Failure> {
+        let member = &mut self.members[place];
+        // What counted in an earlier start has to count again.
+        if setup.config.participation.is_none() || member.is_bound {
+            return Err(Failure::Client { round: self.round, client: member.client, reason });
+        }
+        member.standing = Standing::Absent { absence: Absence::Failed, reason: Some(reason) };
+        self.num_awaited -= 1;
+        self.check_enough(setup)
+    }
+
+    /// Goes on without the members that haven't answered, but for those that have to count.
+    ///
+    /// # Errors
+    /// If too few clients are left.
+    pub(super) fn pass_deadline(&mut self, setup: &Setup) -> Result<(), Failure> {
+        self.dismiss(Absence::Late);
+        self.check_enough(setup)
+    }
+
+    /// Dismisses members that aren't needed once enough have answered.
+    fn dismiss_surplus(&mut self) {
+        if self.num_open == 0 && self.num_awaited > self.num_bound {
+            self.dismiss(Absence::Surplus);
+        }
+    }
+
+    fn dismiss(&mut self, absence: Absence) {
+        for member in &mut self.members {
+            if matches!(member.standing, Standing::Awaited) && !member.is_bound {
+                member.standing = Standing::Absent { absence, reason: None };
+                self.num_awaited -= 1;
+            }
+        }
+    }
+
+    fn check_enough(&self, setup: &Setup) -> Result<(), Failure> {
+        let (at_most, min_updates) = (self.num_counted + self.num_awaited, setup.config.min_updates());
+        if at_most >= min_updates {
+            return Ok(());
+        }
+        let mut absences: BTreeMap<Absence, (u32, Option<String>)> = BTreeMap::new();
+        for member in &self.members {
+            if let Standing::Absent { absence, reason } = &member.standing {
+                let (count, told) = absences.entry(*absence).or_default();
+                *count += 1;
+                if told.is_none() {
+                    *told = reason.as_ref().map(|reason| format!("client `{}`: {reason}", member.client));
+                }
+            }
+        }
+        let absences = absences.into_iter().map(|(absence, (count, told))| (absence, count, told)).collect();
+        Err(Failure::TooFewUpdates { round: self.round, min_updates, at_most, num_selected: self.members.len(), absences })
+    }
+
+    /// Folds the updates that are next in client order, and returns their records and those of absent clients among them. If malicious clients
+    /// attack together, nothing is folded before the last answer.
+    ///
+    /// # Errors
+    /// If an attack made updates unusable, and the round needs them.
+    pub(super) fn settle(&mut self, setup: &Setup) -> Result<Vec<Record>, Failure> {
+        if let Some((attack, settings)) = setup.faults.attack()
+            && let How::Together(send) = attack.how
+        {
+            if self.num_awaited > 0 {
+                return Ok(Vec::new());
+            }
+            self.attack_together(send, settings, setup)?;
         }
         let mut records = Vec::new();
-        while let Some(ClientUpdate { round, client, state, train, extras, arrays, seconds }) = self.early.remove(&self.num_folded) {
-            let (samples, learning_rate) = (samples_of(&setup.samples, client), self.terms[self.num_folded].learning_rate);
-            self.aggregator.take(Update { client, state, samples, steps: train.num_steps, learning_rate, extras, arrays });
-            self.num_samples = self.num_samples.saturating_add(train.num_samples);
-            self.num_steps = self.num_steps.saturating_add(train.num_steps);
-            self.loss_sum += train.loss.unwrap_or(0.0) * as_f64(train.num_samples);
-            self.num_folded += 1;
-            records.push(ClientRecord { round, client, train, seconds });
+        while let Some(member) = self.members.get_mut(self.num_settled) {
+            let (round, client, malicious) = (self.round, member.client, member.is_malicious);
+            match std::mem::replace(&mut member.standing, Standing::Folded) {
+                Standing::Awaited => {
+                    member.standing = Standing::Awaited;
+                    break;
+                }
+                Standing::Absent { absence, reason } => {
+                    records.push(Record::ClientAbsent(AbsenceRecord { round, client, absence, reason: reason.clone() }));
+                    member.standing = Standing::Absent { absence, reason };
+                }
+                Standing::Answered(update) => {
+                    let ClientUpdate { state, train, extras, arrays, seconds, .. } = *update;
+                    let (samples, learning_rate) = (samples_of(&setup.samples, client), member.terms.learning_rate);
+                    self.aggregator.take(Update { client, state, samples, steps: train.num_steps, learning_rate, extras, arrays });
+                    self.num_samples = self.num_samples.saturating_add(train.num_samples);
+                    self.num_steps = self.num_steps.saturating_add(train.num_steps);
+                    self.loss_sum += train.loss.unwrap_or(0.0) * as_f64(train.num_samples);
+                    records.push(Record::ClientTrained(ClientRecord { round, client, train, seconds, malicious }));
+                }
+                Standing::Folded => {}
+            }
+            self.num_settled += 1;
         }
-        records
+        Ok(records)
     }
 
-    /// Returns the members, the next global model, and the summary of their training. Updates the strategy's state.
+    /// Replaces the parameters of malicious clients by what they agree on.
+    fn attack_together(
+        &mut self,
+        send: fn(&Together<'_>) -> Vec<f64>,
+        settings: &fltk_core::catalogue::Choice,
+        setup: &Setup,
+    ) -> Result<(), Failure> {
+        let models = |is_malicious: bool| -> Vec<&ModelState> {
+            let of = self.members.iter().filter(|member| member.is_malicious == is_malicious);
+            of.filter_map(|member| if let Standing::Answered(update) = &member.standing { Some(&update.state) } else { None }).collect()
+        };
+        let (malicious, others) = (models(true), models(false));
+        if malicious.is_empty() {
+            return Ok(());
+        }
+        let values = send(&Together { settings, malicious, others });
+        for place in 0..self.members.len() {
+            let member = &mut self.members[place];
+            let (true, Standing::Answered(update)) = (member.is_malicious, &mut member.standing) else { continue };
+            set_parameters(&mut update.state, &values);
+            if let Err(problem) = check_like(&self.global, &update.state) {
+                self.num_counted -= 1;
+                self.num_awaited += 1;
+                self.lose(place, format!("its attack can't be used: {problem}"), setup)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the members that count, the next global model, and the summary of their training. Updates the strategy's state.
     pub(super) fn finish(self, server: &mut ServerState) -> Result<(Vec<ClientId>, ModelState, TrainSummary), WrongLength> {
         let loss = (self.num_samples > 0).then(|| self.loss_sum / as_f64(self.num_samples));
         let train = TrainSummary { num_samples: self.num_samples, num_steps: self.num_steps, loss };
-        Ok((self.members, self.aggregator.finish(server)?, train))
+        let clients =
+            self.members.iter().filter(|member| matches!(member.standing, Standing::Folded)).map(|member| member.client).collect();
+        Ok((clients, self.aggregator.finish(server)?, train))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The reasons why a message is refused, and why a run fails.
 
 use fltk_core::{
+    attendance::Absence,
     ids::{ClientId, Round},
     server_state::WrongLength,
 };
@@ -59,6 +60,24 @@ pub enum ProtocolError {
         /// The client.
         client: ClientId,
     },
+    /// The client was selected, and it is decided that its update doesn't count.
+    #[error("client `{client}` doesn't count in round `{round}`: it {}", absence.words())]
+    Absent {
+        /// The round.
+        round: Round,
+        /// The client.
+        client: ClientId,
+        /// The reason.
+        absence: Absence,
+    },
+    /// The answer came after the round's deadline.
+    #[error("the answer of client `{client}` in round `{round}` came after the deadline")]
+    Late {
+        /// The round.
+        round: Round,
+        /// The client.
+        client: ClientId,
+    },
     /// The update's state doesn't match the model.
     #[error("the update of client `{client}` in round `{round}` can't be used: {source}")]
     State {
@@ -110,6 +129,12 @@ pub enum ProtocolError {
 }
 
 impl ProtocolError {
+    /// Returns true if the answer came too late to count, and nothing else is wrong with it.
+    #[must_use]
+    pub const fn is_lateness(&self) -> bool {
+        matches!(self, Self::PastRound { .. } | Self::Absent { .. } | Self::Late { .. } | Self::Over)
+    }
+
     /// Returns the problem with the content of an answer, for a sentence that already names its client and round; for other errors, the
     /// whole error.
     #[must_use]
@@ -127,7 +152,7 @@ impl ProtocolError {
 /// The reason why a run failed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Failure {
-    /// A selected client can't answer, and a round needs all of its clients.
+    /// A selected client can't answer, and the round needs it.
     #[error("client `{client}` failed in round `{round}`: {reason}")]
     Client {
         /// The round.
@@ -155,6 +180,33 @@ pub enum Failure {
         /// The clients that did not answer, ascending.
         missing: Vec<ClientId>,
     },
+    /// Too few clients are left whose updates may count.
+    #[error(
+        "round `{round}` can't have the {min_updates} update{} that it needs, at most {at_most}: of {num_selected} selected clients {}; \
+         hint: lower `min_updates`, or select more clients",
+        if *min_updates == 1 { "" } else { "s" },
+        told(absences)
+    )]
+    TooFewUpdates {
+        /// The round.
+        round: Round,
+        /// The number of updates that a round needs.
+        min_updates: u32,
+        /// The number of updates that count or may still come.
+        at_most: u32,
+        /// The size of the cohort.
+        num_selected: usize,
+        /// The number of clients that don't count, by reason, with what one of them said.
+        absences: Vec<(Absence, u32, Option<String>)>,
+    },
+    /// The record of an earlier start doesn't fit: it has a client in a round that was not selected for it.
+    #[error("round `{round}` can't be repeated: client `{client}` has a record of it, and isn't selected for it")]
+    Unrepeatable {
+        /// The round.
+        round: Round,
+        /// The client.
+        client: ClientId,
+    },
     /// The strategy's state doesn't fit the model.
     #[error("round `{round}` can't be aggregated: {source}")]
     Remembered {
@@ -171,6 +223,18 @@ pub enum Failure {
         /// The problem with it.
         source: StateError,
     },
+}
+
+/// Lists who doesn't count, such as "3 dropped out, 1 failed (client `4`: out of memory)".
+fn told(absences: &[(Absence, u32, Option<String>)]) -> String {
+    let parts: Vec<String> = absences
+        .iter()
+        .map(|(absence, count, reason)| {
+            let reason = reason.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"));
+            format!("{}{reason}", absence.counted((*count).into()))
+        })
+        .collect();
+    parts.join(", ")
 }
 
 fn first(missing: &[ClientId]) -> String {

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use fltk_core::{
+    attendance::Absence,
     client_terms::{Arrays, ClientTerms, Extras},
     ids::{ClientId, Round},
     metrics::{Evaluation, TrainSummary},
@@ -14,7 +15,7 @@ use fltk_core::{
 
 use super::{Failure, OtherSettings, ProtocolError, SettingsDigest};
 
-/// A point in time, relative to an origin that the caller chose. It is used in records only and decides nothing.
+/// A point in time, relative to an origin that the caller chose. It decides nothing but whether an answer comes before a deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(pub Duration);
 
@@ -43,6 +44,8 @@ pub struct TrainOrder {
     /// The round whose state the client goes on from, if the terms say that it keeps one: the last in which it took part. `None` if it took
     /// part in none. States of other rounds, such as of an update that was refused, don't count.
     pub kept: Option<Round>,
+    /// True if the client is malicious and trains on flipped labels: class `y` of `C` is taken for `C - 1 - y`.
+    pub flips_labels: bool,
     /// The digest of the settings that the trainer must have.
     pub settings: SettingsDigest,
 }
@@ -131,7 +134,8 @@ pub enum Event {
         /// The reason, for a person.
         reason: String,
     },
-    /// The caller's time limit for the clients of a round has passed.
+    /// The time limit for the clients of a round has passed: the [deadline](super::Federation::deadline) that the settings give, or a limit of
+    /// the caller's own. Clients that haven't answered are late.
     DeadlinePassed {
         /// The round. If it is already complete, the event is refused like any other late message, so a caller needn't cancel timers.
         round: Round,
@@ -143,6 +147,11 @@ pub enum Event {
 pub enum Action {
     /// Have a client train; the answer is [`Event::ClientTrained`] or [`Event::ClientFailed`].
     Train(TrainOrder),
+    /// Nobody waits any more for the answers of this round that haven't come: they will be refused, so clients needn't begin.
+    Revoke {
+        /// The round.
+        round: Round,
+    },
     /// Have a model evaluated; the answer is [`Event::Evaluated`] or [`Event::EvaluationFailed`].
     Evaluate(EvaluationOrder),
     /// Write a record.
@@ -151,12 +160,16 @@ pub enum Action {
     Fail(Failure),
 }
 
-/// A record to be written. Apart from the measured seconds, the records of a run depend on its setup alone. Records of clients and records
+/// A record to be written. Apart from the measured seconds, and from who counted in rounds that a wall clock decided, the records of a run depend
+/// on its setup alone. Records of clients and records
 /// of rounds are each in a fixed order, but how the two interleave isn't fixed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
     /// A client's update was added to its round. Ascending by client within a round.
     ClientTrained(ClientRecord),
+    /// The update of a selected client doesn't count. In one order with [`Record::ClientTrained`]: once a round has ended, each selected client has
+    /// one of both.
+    ClientAbsent(AbsenceRecord),
     /// A round is aggregated and, if due, evaluated. Ascending by round, from 0.
     RoundEnded(RoundRecord),
     /// A checkpoint is due. It comes after the [`Record::RoundEnded`] of its round, so that everything that a run resumed from the
@@ -197,6 +210,21 @@ pub struct ClientRecord {
     pub train: TrainSummary,
     /// Seconds of local training.
     pub seconds: f64,
+    /// True if the client is malicious.
+    pub malicious: bool,
+}
+
+/// One client that was selected for a round and doesn't count in it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AbsenceRecord {
+    /// The round.
+    pub round: Round,
+    /// The client.
+    pub client: ClientId,
+    /// The reason.
+    pub absence: Absence,
+    /// The client's own reason, for a person, if it gave one.
+    pub reason: Option<String>,
 }
 
 /// One round.
@@ -204,7 +232,7 @@ pub struct ClientRecord {
 pub struct RoundRecord {
     /// The round, counted from 1; 0 is the evaluation of the initial model.
     pub round: Round,
-    /// The clients that took part, ascending.
+    /// The clients whose updates count, ascending.
     pub clients: Vec<ClientId>,
     /// The sums over the clients, and their mean loss weighted by the samples trained on; absent for round 0.
     pub train: Option<TrainSummary>,

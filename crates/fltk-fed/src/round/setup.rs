@@ -1,6 +1,6 @@
 //! The settings of a federation, checked once.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use fltk_core::{
     catalogue::Misfit,
@@ -14,6 +14,8 @@ use fltk_core::{
 
 use super::{SettingsDigest, work};
 use crate::{
+    attack,
+    faults::Faults,
     selection::{self, Selection},
     state_check::StateError,
     strategy::{self, Spec},
@@ -25,10 +27,10 @@ const SAMPLES_MAX: u64 = 1 << 53;
 /// The reason why a federation can't be set up.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum SetupError {
-    /// The catalogue has no strategy or selection of that name.
+    /// The catalogue has no strategy, selection or attack of that name.
     #[error("there is no {kind} `{name}`")]
     Unknown {
-        /// The kind of entry: `strategy` or `selection`.
+        /// The kind of entry: `strategy`, `selection` or `attack`.
         kind: &'static str,
         /// The name according to the configuration.
         name: String,
@@ -38,6 +40,24 @@ pub enum SetupError {
     Zero {
         /// The setting.
         field: &'static str,
+    },
+    /// A number is out of its range.
+    #[error("`{field}` is {value}; hint: it has to be {range}")]
+    OutOfRange {
+        /// The setting.
+        field: &'static str,
+        /// The value.
+        value: f64,
+        /// The possible values, in words.
+        range: &'static str,
+    },
+    /// A round needs more updates than it can have.
+    #[error("a round needs {min_updates} updates, and at most {clients_per_round} count; hint: lower `min_updates`")]
+    MinUpdates {
+        /// The number that a round needs.
+        min_updates: u32,
+        /// The number that counts.
+        clients_per_round: u32,
     },
     /// The partition has a different number of parts than there are clients.
     #[error("there are {clients} clients, but the partition has {parts} parts")]
@@ -49,12 +69,12 @@ pub enum SetupError {
     },
     /// A round needs more clients than hold samples.
     #[error(
-        "{clients_per_round} clients are needed for a round, but only {with_samples} of {clients} hold samples; \
+        "{needed} clients are needed for a round, but only {with_samples} of {clients} hold samples; \
          hint: lower `clients_per_round` or use a less uneven partition"
     )]
     TooFewClients {
-        /// The number according to the configuration.
-        clients_per_round: u32,
+        /// The number that is selected for a round.
+        needed: u64,
         /// The number of clients that hold at least one sample.
         with_samples: usize,
         /// The number of all clients.
@@ -104,6 +124,8 @@ pub struct Setup {
     pub(super) samples: Vec<u64>,
     /// The clients with samples, ascending.
     pub(super) eligible: Vec<ClientId>,
+    /// The faults to order.
+    pub(super) faults: Faults,
     /// The digest of the settings that trainers must have.
     pub(super) settings: SettingsDigest,
     /// The clients of each round that a file gives, from round 1; empty if the selection reads no file.
@@ -124,7 +146,6 @@ impl Setup {
         client_samples: Vec<u64>,
         checkpoint_every: u32,
     ) -> Result<Self, SetupError> {
-        let unknown = |kind, name: &str| SetupError::Unknown { kind, name: name.to_owned() };
         let strategy = strategy::by_name(config.strategy.name()).ok_or_else(|| unknown("strategy", config.strategy.name()))?;
         let selection = selection::by_name(config.selection.name()).ok_or_else(|| unknown("selection", config.selection.name()))?;
         Self::with(strategy, selection, config, rates, seed, client_samples, checkpoint_every)
@@ -154,6 +175,7 @@ impl Setup {
         if let Some(&(field, _)) = counts.iter().find(|(_, count)| *count == 0) {
             return Err(SetupError::Zero { field });
         }
+        check_participation(&config)?;
         if u32::try_from(client_samples.len()) != Ok(config.clients) {
             return Err(SetupError::Parts { clients: config.clients, parts: client_samples.len() });
         }
@@ -163,16 +185,13 @@ impl Setup {
         }
         let eligible: Vec<ClientId> =
             (0..config.clients).zip(&client_samples).filter(|(_, samples)| **samples > 0).map(|(client, _)| ClientId(client)).collect();
-        if eligible.len() < config.clients_per_round as usize {
-            return Err(SetupError::TooFewClients {
-                clients_per_round: config.clients_per_round,
-                with_samples: eligible.len(),
-                clients: config.clients,
-            });
+        if (eligible.len() as u64) < config.num_selected() {
+            return Err(SetupError::TooFewClients { needed: config.num_selected(), with_samples: eligible.len(), clients: config.clients });
         }
+        let faults = draw_faults(&config, seed, &eligible)?;
         let settings = SettingsDigest::default();
         let (samples, cohorts) = (client_samples, Vec::new());
-        Ok(Self { strategy, selection, config, rates, seed, checkpoint_every, samples, eligible, settings, cohorts })
+        Ok(Self { strategy, selection, config, rates, seed, checkpoint_every, samples, eligible, faults, settings, cohorts })
     }
 
     /// Sets the clients of each round, from round 1, for a selection that reads them from a file.
@@ -225,10 +244,21 @@ impl Setup {
         !self.strategy.keeps.is_empty()
     }
 
-    /// Returns the number of clients in a round.
+    /// Returns the number of clients that are selected for a round.
     #[must_use]
-    pub fn clients_per_round(&self) -> u32 {
-        self.config.clients_per_round
+    pub fn num_selected(&self) -> usize {
+        usize::try_from(self.config.num_selected()).unwrap_or(usize::MAX)
+    }
+
+    /// Returns the malicious clients, ascending.
+    pub fn malicious(&self) -> impl Iterator<Item = ClientId> {
+        self.faults.malicious()
+    }
+
+    /// Returns the time from the beginning of a round after which no answer counts.
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        let deadline = self.config.participation.and_then(|participation| participation.deadline);
+        deadline.map(|deadline| Duration::from_millis(deadline.as_millis()))
     }
 
     /// Returns the learning rate of `round`.
@@ -276,9 +306,53 @@ impl Setup {
     }
 }
 
+fn unknown(kind: &'static str, name: &str) -> SetupError {
+    SetupError::Unknown { kind, name: name.to_owned() }
+}
+
+fn check_participation(config: &FederatedConfig) -> Result<(), SetupError> {
+    let Some(participation) = &config.participation else { return Ok(()) };
+    if participation.min_updates == 0 {
+        return Err(SetupError::Zero { field: "min_updates" });
+    }
+    if participation.deadline.is_some_and(|deadline| deadline.as_millis() == 0) {
+        return Err(SetupError::Zero { field: "deadline" });
+    }
+    if participation.min_updates > config.clients_per_round {
+        return Err(SetupError::MinUpdates { min_updates: participation.min_updates, clients_per_round: config.clients_per_round });
+    }
+    if !(0.0..=100.0).contains(&participation.over_select) {
+        return Err(SetupError::OutOfRange { field: "over_select", value: participation.over_select, range: "from 0 to 100" });
+    }
+    Ok(())
+}
+
+fn draw_faults(config: &FederatedConfig, seed: Seed, eligible: &[ClientId]) -> Result<Faults, SetupError> {
+    let Some(faults) = &config.faults else { return Ok(Faults::default()) };
+    if !(0.0..1.0).contains(&faults.drop_out) {
+        return Err(SetupError::OutOfRange { field: "drop_out", value: faults.drop_out, range: "at least 0 and below 1" });
+    }
+    if let Some(crash) = &faults.crash {
+        if crash.first_round == 0 || crash.last_round == Some(0) {
+            return Err(SetupError::Zero { field: if crash.first_round == 0 { "first_round" } else { "last_round" } });
+        }
+        if !(crash.fraction > 0.0 && crash.fraction <= 1.0) {
+            return Err(SetupError::OutOfRange { field: "fraction", value: crash.fraction, range: "above 0 and at most 1" });
+        }
+    }
+    let attack = match &faults.attack {
+        Some(attack) => Some(attack::by_name(attack.name()).ok_or_else(|| unknown("attack", attack.name()))?),
+        None => None,
+    };
+    Ok(Faults::draw(faults, attack, config.rounds, seed, eligible))
+}
+
 #[cfg(test)]
 mod tests {
-    use fltk_core::catalogue::Choice;
+    use fltk_core::{
+        catalogue::Choice,
+        experiment::{Duration, FaultsConfig, ParticipationConfig},
+    };
 
     use super::*;
 
@@ -310,6 +384,31 @@ mod tests {
             &|config, _, _| config.clients_per_round = 4,
             "4 clients are needed for a round, but only 3 of 4 hold samples; hint: lower `clients_per_round` or use a less uneven partition",
         );
+        let participation = |min_updates, millis, over_select| {
+            Some(ParticipationConfig { min_updates, deadline: Some(Duration::from_millis(millis)), over_select })
+        };
+        let faults = |drop_out, attack: Option<&str>| {
+            Some(FaultsConfig { drop_out, crash: None, attack: attack.map(|name| Choice::new(name).with("fraction", 0.5)) })
+        };
+        check(&|config, _, _| config.participation = participation(3, 1, 0.0), "fine");
+        check(
+            &|config, _, _| config.participation = participation(4, 1, 0.0),
+            "a round needs 4 updates, and at most 3 count; hint: lower `min_updates`",
+        );
+        check(&|config, _, _| config.participation = participation(0, 1, 0.0), "`min_updates` is 0; hint: it has to be at least 1");
+        check(&|config, _, _| config.participation = participation(1, 0, 0.0), "`deadline` is 0; hint: it has to be at least 1");
+        check(
+            &|config, _, _| config.participation = participation(1, 1, f64::NAN),
+            "`over_select` is NaN; hint: it has to be from 0 to 100",
+        );
+        // Three and another one: of four clients one holds no samples.
+        check(
+            &|config, _, _| config.participation = participation(1, 1, 0.1),
+            "4 clients are needed for a round, but only 3 of 4 hold samples; hint: lower `clients_per_round` or use a less uneven partition",
+        );
+        check(&|config, _, _| config.faults = faults(0.5, Some("scale")), "fine");
+        check(&|config, _, _| config.faults = faults(1.0, None), "`drop_out` is 1; hint: it has to be at least 0 and below 1");
+        check(&|config, _, _| config.faults = faults(0.0, Some("bribery")), "there is no attack `bribery`");
         check(&|_, samples, _| samples[0] = u64::MAX, "the clients hold more than 9007199254740992 samples");
         check(&|_, samples, _| samples[0] = SAMPLES_MAX, "the clients hold more than 9007199254740992 samples");
     }

@@ -1,7 +1,7 @@
 //! Federated learning in one process: clients on plain threads, and evaluation on a separate thread.
 //!
 //! ```text
-//!                 orders (bounded)             answers (bounded)
+//!                 orders                       answers (bounded)
 //!   this thread ==================> worker 0 ==================> this thread:
 //!   drive::drive                    worker 1                     the machine, the observer
 //!               ------------------> evaluator ----------------->
@@ -10,24 +10,29 @@
 //! Results don't depend on the number of workers, nor on which worker trains which client.
 //!
 //! **Caveats.** Stopping is cooperative: threads finish their current client or evaluation. A trainer that should stop sooner must check
-//! the same flag and return an error.
+//! the same flag and return an error. So a client that is late is still trained to its end on its thread, and its answer refused; clients that a
+//! thread hasn't begun when their round ends are never trained.
 
+mod orders;
 mod threads;
 
 use std::{
     num::NonZeroUsize,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
     thread::{self, Scope},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use fltk_core::model_state::ModelState;
+use fltk_core::{ids::Round, model_state::ModelState};
 
-use self::threads::{Ready, evaluate, work};
+use self::{
+    orders::Orders,
+    threads::{Ready, evaluate, work},
+};
 use crate::{
     client::{Evaluator, MakeTrainer},
     drive::{Answer, Observer, RunError, Transport, TransportError, drive},
@@ -52,22 +57,20 @@ pub fn run(
     stop: &AtomicBool,
     observer: &mut Observer<'_>,
 ) -> Result<Arc<ModelState>, RunError> {
-    let cohort = federation.setup().clients_per_round() as usize;
-    let workers = workers.get().min(cohort);
-    // The machine never has more orders outstanding than these, so sending one never blocks.
-    let (to_workers, orders) = sync_channel(cohort);
+    let workers = workers.get().min(federation.setup().num_selected());
+    let orders = Orders::default();
+    // The machine never has more evaluations outstanding than these, so sending one never blocks.
     let (to_evaluator, evaluations) = sync_channel(MODELS_HELD_MAX);
     // One answer per thread: a worker needn't wait for this thread before it takes its next order.
     let (to_conductor, answers) = sync_channel(workers + 1);
     let (is_ready, ready) = sync_channel(workers);
-    let orders = Mutex::new(orders);
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         // Dropped on every exit, including panics: threads then take no further order, and the scope can end.
-        let mut threads = Threads { over: RaiseOnDrop(&over), to_workers, to_evaluator, answers, stop };
+        let mut threads = Threads { over: RaiseOnDrop(&over), orders: &orders, to_evaluator, answers, stop };
         for worker in 0..workers {
-            let (orders, over, is_ready, answers) = (&orders, &over, is_ready.clone(), to_conductor.clone());
-            spawn(scope, format!("fed-worker-{worker}"), move || work(worker, make_trainer, is_ready, orders, over, &answers))?;
+            let (orders, is_ready, answers) = (&orders, is_ready.clone(), to_conductor.clone());
+            spawn(scope, format!("fed-worker-{worker}"), move || work(worker, make_trainer, is_ready, orders, &answers))?;
         }
         let over = &over;
         spawn(scope, "fed-evaluator".to_owned(), move || evaluate(evaluator, &evaluations, over, &to_conductor))?;
@@ -92,8 +95,9 @@ impl Drop for RaiseOnDrop<'_> {
 /// Waits until every worker has its trainer. Work begins only then, so that the success of a run doesn't depend on which worker is faster.
 fn await_workers(workers: usize, ready: &Receiver<Ready>, stop: &AtomicBool) -> Result<(), RunError> {
     for _ in 0..workers {
-        match receive(ready, stop) {
-            Ok(told) => told.map_err(|refusal| RunError::Worker { worker: refusal.worker, reason: refusal.reason })?,
+        match receive(ready, None, stop) {
+            Ok(None) => return Err(RunError::Abandoned),
+            Ok(Some(told)) => told.map_err(|refusal| RunError::Worker { worker: refusal.worker, reason: refusal.reason })?,
             Err(TransportError::Stopped) => return Err(RunError::Stopped { last_recorded: None }),
             Err(TransportError::Abandoned) => return Err(RunError::Abandoned),
         }
@@ -101,16 +105,20 @@ fn await_workers(workers: usize, ready: &Receiver<Ready>, stop: &AtomicBool) -> 
     Ok(())
 }
 
-/// Waits for the next message, unless the stop flag is raised.
-fn receive<T>(channel: &Receiver<T>, stop: &AtomicBool) -> Result<T, TransportError> {
+/// Waits for the next message, at most for `wait` if that is given, unless the stop flag is raised; returns `None` if none came in that time.
+fn receive<T>(channel: &Receiver<T>, wait: Option<Duration>, stop: &AtomicBool) -> Result<Option<T>, TransportError> {
+    let until = wait.and_then(|wait| Instant::now().checked_add(wait));
     loop {
-        let message = channel.recv_timeout(Duration::from_millis(STOP_CHECK_MS));
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let check = Duration::from_millis(STOP_CHECK_MS);
+        let message = channel.recv_timeout(left.map_or(check, |left| left.min(check)));
         // This comes before the message is handled: a trainer that also saw the flag may have failed because of it.
         if stop.load(Ordering::Relaxed) {
             return Err(TransportError::Stopped);
         }
         match message {
-            Ok(message) => return Ok(message),
+            Ok(message) => return Ok(Some(message)),
+            Err(RecvTimeoutError::Timeout) if left == Some(Duration::ZERO) => return Ok(None),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Err(TransportError::Abandoned),
         }
@@ -119,31 +127,45 @@ fn receive<T>(channel: &Receiver<T>, stop: &AtomicBool) -> Result<T, TransportEr
 
 /// The calling thread's side of the channels.
 struct Threads<'a> {
-    /// The signal to the threads that nobody waits for them any more. It is the first field, so that it is raised before the channels
-    /// close: threads then ignore the orders that are still in them.
+    /// The signal to the evaluator that nobody waits for it any more. It is the first field, so that it is raised before the channels close: the
+    /// evaluator then ignores the orders that are still in them.
     #[expect(dead_code, reason = "it acts when it is dropped")]
     over: RaiseOnDrop<'a>,
-    to_workers: SyncSender<TrainOrder>,
+    orders: &'a Orders,
     to_evaluator: SyncSender<EvaluationOrder>,
     answers: Receiver<Event>,
     stop: &'a AtomicBool,
 }
 
+impl Drop for Threads<'_> {
+    fn drop(&mut self) {
+        self.orders.close();
+    }
+}
+
 impl Transport for Threads<'_> {
     fn train(&mut self, order: TrainOrder) -> Result<(), TransportError> {
-        self.to_workers.send(order).map_err(|_| TransportError::Abandoned)
+        self.orders.push(order);
+        Ok(())
     }
 
     fn evaluate(&mut self, order: EvaluationOrder) -> Result<(), TransportError> {
         self.to_evaluator.send(order).map_err(|_| TransportError::Abandoned)
     }
 
-    fn receive(&mut self) -> Result<Event, TransportError> {
-        receive(&self.answers, self.stop)
+    fn receive(&mut self, wait: Option<Duration>) -> Result<Option<Event>, TransportError> {
+        receive(&self.answers, wait, self.stop)
     }
 
-    /// A trainer answers each order exactly once, so an unusable answer is a failure of its client.
+    fn revoke(&mut self, round: Round) {
+        self.orders.revoke(round);
+    }
+
+    /// A trainer answers each order exactly once, so an unusable answer is a failure of its client. One that is only late is none.
     fn refused(&mut self, answer: Answer, reason: &ProtocolError) -> Option<Event> {
+        if reason.is_lateness() {
+            return None;
+        }
         let reason = reason.complaint();
         Some(match answer {
             Answer::Training { round, client } => Event::ClientFailed { round, client, reason },

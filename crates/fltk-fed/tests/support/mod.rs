@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub mod timed;
+
 use std::{sync::Arc, time::Duration};
 
 use fltk_core::{
@@ -44,7 +46,7 @@ pub fn federation(config: &FederatedConfig, dummy: &Dummy) -> Federation {
 pub fn order(dummy: &Dummy, round: Round, client: ClientId) -> TrainOrder {
     let terms = Arc::new(setup(&config(), dummy).terms(round, &ServerState::default()));
     let settings = SettingsDigest::default();
-    TrainOrder { round, client, seed: SEED, state: Arc::new(dummy.initial()), terms, kept: None, settings }
+    TrainOrder { round, client, seed: SEED, state: Arc::new(dummy.initial()), terms, kept: None, flips_labels: false, settings }
 }
 
 /// A clock that stands still.
@@ -55,7 +57,7 @@ pub fn answer(dummy: &Dummy, action: &Action) -> Option<Event> {
     match action {
         Action::Train(order) => Some(Event::ClientTrained(dummy.answer(order).expect("the order is for the dummy"))),
         Action::Evaluate(order) => Some(Event::Evaluated { round: order.round, evaluation: dummy.score(&order.state), seconds: 0.0 }),
-        Action::Record(_) | Action::Fail(_) => None,
+        Action::Revoke { .. } | Action::Record(_) | Action::Fail(_) => None,
     }
 }
 
@@ -69,7 +71,7 @@ pub fn run_in_order(mut federation: Federation, dummy: &Dummy) -> Vec<Record> {
             match action {
                 Action::Record(record) => records.push(record),
                 Action::Fail(failure) => panic!("{failure}"),
-                Action::Train(_) | Action::Evaluate(_) => {}
+                Action::Train(_) | Action::Revoke { .. } | Action::Evaluate(_) => {}
             }
         }
     }
@@ -90,5 +92,5 @@ pub fn bits(state: &ModelState) -> (Vec<u32>, Vec<i64>) {
 
 /// Splits records into client records and round records: how the two interleave depends on when answers arrive.
 pub fn by_kind(records: &[Record]) -> (Vec<Record>, Vec<Record>) {
-    records.iter().cloned().partition(|record| matches!(record, Record::ClientTrained(_)))
+    records.iter().cloned().partition(|record| matches!(record, Record::ClientTrained(_) | Record::ClientAbsent(_)))
 }

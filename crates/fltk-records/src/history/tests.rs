@@ -109,7 +109,39 @@ fn control_characters_in_reasons_are_escaped() {
 #[test]
 fn earlier_journals_have_no_loss_for_rounds_without_training() {
     let train = TrainSummary { num_samples: 0, num_steps: 0, loss: Some(0.0) };
-    let client = RunEvent::ClientTrained { round: Round(1), client: ClientId(3), train, seconds: 0.1 };
+    let client = RunEvent::ClientTrained { round: Round(1), client: ClientId(3), train, seconds: 0.1, malicious: false };
     let history = fold(&[started(0), client]).unwrap();
     assert_eq!(history.clients()[&(Round(1), ClientId(3))].train.loss, None);
+}
+
+/// The clients of a round whose part is decided, and true for those that count.
+fn decided(history: &History, round: u32) -> Vec<(u32, bool)> {
+    let of_round = history.attendance().of(Round(round)).into_iter().flatten();
+    of_round.map(|(client, attended)| (client.0, *attended == Attended::Counted)).collect()
+}
+
+#[test]
+fn attendance_outlives_the_rows_of_an_interrupted_start() {
+    let train = TrainSummary { num_samples: 1, num_steps: 1, loss: Some(1.0) };
+    let counted =
+        |round, client| RunEvent::ClientTrained { round: Round(round), client: ClientId(client), train, seconds: 0.1, malicious: false };
+    let late =
+        |round, client| RunEvent::ClientAbsent { round: Round(round), client: ClientId(client), absence: Absence::Late, reason: None };
+    let saved = RunEvent::CheckpointSaved { at: 1.into(), parameters_sha256: "00".into() };
+    let failed = RunEvent::Failed { reason: "too few".into(), for_good: false };
+    let begun = [started(0), counted(1, 0), round(1), saved, counted(2, 0), late(2, 1), round(2), counted(3, 5), late(3, 6)];
+    let history = fold(&begun).unwrap();
+    assert_eq!((history.clients().len(), history.absences().len()), (3, 2));
+    let expected = vec![(0, true), (1, false)];
+    assert_eq!(decided(&history, 2), expected);
+
+    // The rows after the checkpoint are void, and what was decided isn't: twice, as the second start is interrupted too.
+    let again = [&begun[..], &[started(1), started(1)]].concat();
+    let history = fold(&again).unwrap();
+    assert_eq!((history.clients().len(), history.absences().len()), (1, 0));
+    assert_eq!((decided(&history, 2), decided(&history, 3)), (expected.clone(), vec![(5, true), (6, false)]));
+
+    // A round that made the run fail may be decided anew; one that ended in any start may not.
+    let history = fold(&[&again[..], &[failed, started(1)]].concat()).unwrap();
+    assert_eq!((decided(&history, 2), decided(&history, 3)), (expected, vec![]));
 }

@@ -1,4 +1,5 @@
 use fltk_core::{
+    attendance::Absence,
     ids::{ClientId, Epoch, Round},
     metrics::{Evaluation, ParallelSummary, TrainSummary},
     milestone::Milestone,
@@ -29,7 +30,10 @@ fn sample() -> Vec<RunEvent> {
     let test = Evaluation { num_samples: 4, loss: f64::NAN, accuracy: 0.5, confusion: Some(vec![vec![1, 1], vec![1, 1]]) };
     vec![
         RunEvent::Started { from: Milestone::START, version: "0.1.0".into() },
-        RunEvent::ClientTrained { round: Round(1), client: ClientId(3), train, seconds: 0.25 },
+        RunEvent::ClientTrained { round: Round(1), client: ClientId(3), train, seconds: 0.25, malicious: false },
+        RunEvent::ClientTrained { round: Round(1), client: ClientId(4), train, seconds: 0.25, malicious: true },
+        RunEvent::ClientAbsent { round: Round(1), client: ClientId(5), absence: Absence::Late, reason: None },
+        RunEvent::ClientAbsent { round: Round(1), client: ClientId(6), absence: Absence::Failed, reason: Some("out of \"memory\"".into()) },
         RunEvent::RoundEnded {
             round: Round(1),
             clients: vec![ClientId(3)],

@@ -4,6 +4,7 @@
 //! `"NaN"`, `"Infinity"`, `"-Infinity"`, since JSON has no number for them; and a confusion matrix must be square.
 
 use fltk_core::{
+    attendance::Absence,
     event::RunEvent,
     ids::{ClientId, Epoch, Round},
     metrics::{Evaluation, ParallelSummary, TrainSummary},
@@ -14,7 +15,8 @@ use serde::{Deserialize, Serialize};
 use super::JournalEvent;
 
 impl JournalEvent for RunEvent {
-    const KINDS: &[&str] = &["started", "epoch_ended", "client_trained", "round_ended", "checkpoint_saved", "finished", "failed"];
+    const KINDS: &[&str] =
+        &["started", "epoch_ended", "client_trained", "client_absent", "round_ended", "checkpoint_saved", "finished", "failed"];
 
     fn to_wire(&self) -> impl Serialize {
         #[derive(Serialize)]
@@ -60,6 +62,15 @@ enum RunEventWire {
         train: TrainSummary,
         #[serde(with = "number")]
         seconds: f64,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        malicious: bool,
+    },
+    ClientAbsent {
+        round: Round,
+        client: ClientId,
+        absence: Absence,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     RoundEnded {
         round: Round,

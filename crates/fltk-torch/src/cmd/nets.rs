@@ -166,6 +166,7 @@ mod tests {
     fn every_strategy_and_selection_is_there() {
         let known = fltk::catalogues();
         assert!(known.strategies.names().all(|name| fltk_fed::strategy::by_name(name).is_some()));
+        assert!(known.attacks.names().all(|name| fltk_fed::attack::by_name(name).is_some()));
         assert!(known.selections.names().all(|name| fltk_fed::selection::by_name(name).is_some()));
     }
 }

@@ -18,7 +18,7 @@ use fltk_fed::{
     BoxError,
     client::{ClientStates, ClientTrainer, Evaluator, with_state},
     drive::RunError,
-    round::{ClientUpdate, Federation, Record, SettingsDigest, Setup, TrainOrder},
+    round::{ClientUpdate, Failure, Federation, Record, SettingsDigest, Setup, TrainOrder},
     strategy::ClientMethod,
     transport::in_process,
 };
@@ -66,6 +66,7 @@ pub fn run(
     let method = setup.strategy().client;
     let states = if setup.clients_keep_state() { Some(FileStates::open(recorder.folder(), Round(completed), &remembered)?) } else { None };
     let federation = Federation::resume(setup, Round(completed), Arc::new(model.state()?), remembered)?;
+    let federation = federation.repeating(recorder.history().attendance().clone());
 
     // TorchScript modules use libtorch's single random generator: in parallel they would disturb each other.
     let workers = if model.is_torchscript() { std::num::NonZeroUsize::MIN } else { context.workers };
@@ -96,7 +97,9 @@ pub fn run(
     match outcome {
         Ok(state) => Ok(parameters_sha256(&state)),
         Err(RunError::Stopped { .. }) => Err(Stopped.into()),
-        Err(error) if settings_at_fault.load(Ordering::Relaxed) => Err(SettingsAtFault(error.into()).into()),
+        Err(error @ RunError::Failed(Failure::Client { .. })) if settings_at_fault.load(Ordering::Relaxed) => {
+            Err(SettingsAtFault(error.into()).into())
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -120,6 +123,13 @@ fn observe(record: &Record, job: &Job, recorder: &mut Recorder, states: Option<&
             client: client.client,
             train: client.train,
             seconds: client.seconds,
+            malicious: client.malicious,
+        }),
+        Record::ClientAbsent(absent) => recorder.record(RunEvent::ClientAbsent {
+            round: absent.round,
+            client: absent.client,
+            absence: absent.absence,
+            reason: absent.reason.as_deref().map(in_one_line),
         }),
         Record::RoundEnded(round) => {
             recorder.warn_of_held_rate(round.learning_rate);
@@ -140,9 +150,15 @@ fn observe(record: &Record, job: &Job, recorder: &mut Recorder, states: Option<&
             let oldest = recorder.checkpoint(round.0.into(), &files, parameters_sha256(state))?;
             states.map_or(Ok(()), |states| states.checkpointed(*round, server, Round(oldest.completed)))
         }
-        // In one process, a refused answer makes its client fail, which ends the run with the reason.
+        // In one process, a refused answer makes its client fail, unless it is only late.
         Record::Refused { .. } | Record::Finished { .. } => Ok(()),
     }
+}
+
+/// Returns the first line of a client's reason, or its beginning: a journal isn't a place for pages of text.
+fn in_one_line(reason: &str) -> String {
+    const CHARS_MAX: usize = 500;
+    reason.lines().next().unwrap_or_default().chars().take(CHARS_MAX).collect()
 }
 
 /// Trains the client of each order.
@@ -166,7 +182,8 @@ impl ClientTrainer for Clients<'_> {
     fn train(&mut self, order: &TrainOrder) -> Result<ClientUpdate, BoxError> {
         order.check_settings(self.own)?;
         let samples = self.parts.get(order.client.0 as usize).map_or(&[][..], Vec::as_slice);
-        let client = LocalClient { samples, seed: order.seed, client: order.client, round: order.round, stop: self.stop };
+        let (seed, client, round, flips_labels) = (order.seed, order.client, order.round, order.flips_labels);
+        let client = LocalClient { samples, seed, client, round, flips_labels, stop: self.stop };
         let trained = with_state(self.states, order, |kept| {
             self.method.carry_out(self.settings, order, kept, &mut |pass| {
                 let trained = self.trainer.train(&client, pass);
@@ -237,7 +254,8 @@ mod tests {
         let work = LocalWork::Epochs(1.0);
         let terms = ClientTerms { learning_rate: 0.05, work, proximal_mu: 0.0, arrays: Arc::default(), extras: vec![], keeps: vec![] };
         let (round, client, seed, kept) = (Round(1), ClientId(0), Seed(7), None);
-        let mut order = TrainOrder { round, client, seed, state, terms: Arc::new(terms), kept, settings: SettingsDigest([7; 32]) };
+        let mut order =
+            TrainOrder { round, client, seed, state, terms: Arc::new(terms), kept, flips_labels: false, settings: SettingsDigest([7; 32]) };
         let refused = clients.train(&order).unwrap_err().to_string();
         for words in ["07".repeat(32), "ab".repeat(32), "hint: ".to_owned()] {
             assert!(refused.contains(&words), "{refused}");

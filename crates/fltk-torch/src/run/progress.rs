@@ -38,7 +38,7 @@ impl Progress {
     /// Shows the event that was just recorded.
     pub fn show(&self, event: &RunEvent) {
         match event {
-            RunEvent::ClientTrained { round, client, train, seconds } => {
+            RunEvent::ClientTrained { round, client, train, seconds, .. } => {
                 tracing::debug!(
                     round = round.0,
                     client = client.0,
@@ -49,6 +49,10 @@ impl Progress {
                     train.loss.map_or_else(|| "no step".to_owned(), |loss| format!("loss {loss:.4}")),
                     train.num_samples
                 );
+            }
+            RunEvent::ClientAbsent { round, client, absence, reason } => {
+                let reason = reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+                tracing::debug!(round = round.0, client = client.0, "  round {round}, client {client} {}{reason}", absence.words());
             }
             RunEvent::RoundEnded { round, train, test, train_seconds, .. } => {
                 self.step(round.0, train.as_ref().and_then(|train| train.loss), test.as_ref(), *train_seconds);

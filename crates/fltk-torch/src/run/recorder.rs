@@ -7,7 +7,7 @@ use fltk_core::{event::RunEvent, milestone::Milestone, schedule::LearningRate};
 use fltk_records::{
     RunFolder, RunRecorder,
     checkpoint::{Files, KEPT},
-    history::Unit,
+    history::{History, Unit},
 };
 use jiff::Timestamp;
 
@@ -55,7 +55,7 @@ impl Recorder {
     /// If the journal can't be written.
     pub fn record(&mut self, event: RunEvent) -> anyhow::Result<()> {
         self.progress.show(&event);
-        let is_client = matches!(event, RunEvent::ClientTrained { .. });
+        let is_client = matches!(event, RunEvent::ClientTrained { .. } | RunEvent::ClientAbsent { .. });
         self.pending.push(event);
         if is_client {
             return Ok(());
@@ -83,6 +83,12 @@ impl Recorder {
         let known = self.records.history().checkpoints();
         let oldest = checkpoints.prune(KEPT, |at| known.contains_key(&at)).or_exit(Exit::Records)?;
         Ok(oldest.unwrap_or(at))
+    }
+
+    /// The state of the run, but for what waits to be recorded.
+    #[must_use]
+    pub fn history(&self) -> &History {
+        self.records.history()
     }
 
     /// The run's folder.

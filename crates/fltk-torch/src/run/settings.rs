@@ -77,6 +77,8 @@ fn of_clients(task: &Task) -> Task {
             strategy: if by_name(strategy.name()).is_none_or(|spec| spec.client.is_plain) { Choice::new("any") } else { strategy },
             feature_noise,
             evaluate_every: 1,
+            participation: None,
+            faults: None,
         }),
         other @ Setting::Distributed(_) => other,
     };
@@ -168,6 +170,8 @@ tasks:
             ("rounds: 2", "rounds: 3"),
             ("evaluate_every: 1", "evaluate_every: 2"),
             ("strategy: { type: FedAvg }", "strategy: { type: FedProx, mu: 0.1 }"),
+            ("rounds: 2,", "rounds: 2, participation: { min_updates: 1 },"),
+            ("rounds: 2,", "rounds: 2, faults: { drop_out: 0.5, attack: { type: label_flip, fraction: 0.5 } },"),
         ] {
             check(old, new, true);
         }

@@ -52,6 +52,7 @@ pub fn kind_or_entry() -> String {
         all.partitioners.kind(),
         all.strategies.kind(),
         all.selections.kind(),
+        all.attacks.kind(),
         all.optimizers.kind(),
         all.losses.kind(),
     ];

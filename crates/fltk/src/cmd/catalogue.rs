@@ -80,6 +80,7 @@ fn kinds(catalogues: &Catalogues) -> Vec<Kind> {
         kind("Partitions", &catalogues.partitioners),
         kind("Strategies", &catalogues.strategies),
         kind("Selections of clients", &catalogues.selections),
+        kind("Attacks of malicious clients", &catalogues.attacks),
         kind("Optimizers", &catalogues.optimizers),
         kind("Losses", &catalogues.losses),
     ]

@@ -5,17 +5,17 @@ use std::{
     error::Error,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, SyncSender},
     },
     time::Instant,
 };
 
+use super::orders::Orders;
 use crate::{
     BoxError,
     client::{Evaluator, MakeTrainer},
-    round::{EvaluationOrder, Event, TrainOrder},
+    round::{EvaluationOrder, Event},
 };
 
 /// The message of a worker that has its trainer, or failed to create it.
@@ -35,8 +35,7 @@ pub(super) fn work(
     worker: usize,
     make_trainer: &MakeTrainer<'_>,
     is_ready: SyncSender<Ready>,
-    orders: &Mutex<Receiver<TrainOrder>>,
-    over: &AtomicBool,
+    orders: &Orders,
     answers: &SyncSender<Event>,
 ) {
     let (ready, trainer) = match caught(|| make_trainer(worker)) {
@@ -46,9 +45,7 @@ pub(super) fn work(
     let told = is_ready.send(ready);
     drop(is_ready);
     let (Ok(()), Some(mut trainer)) = (told, trainer) else { return };
-    while let Some(order) = next_order(orders)
-        && !over.load(Ordering::Relaxed)
-    {
+    while let Some(order) = orders.next() {
         let began = Instant::now();
         let event = match caught(|| trainer.train(&order)) {
             Ok(mut update) if (update.round, update.client) == (order.round, order.client) => {
@@ -67,12 +64,6 @@ pub(super) fn work(
             return;
         }
     }
-}
-
-/// Returns the next order. The worker that holds the lock waits for an order; the others wait for the lock. Nothing can panic meanwhile, so
-/// poisoning is ignored.
-fn next_order(orders: &Mutex<Receiver<TrainOrder>>) -> Option<TrainOrder> {
-    orders.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
 }
 
 /// Evaluates global models until there are no more orders or the run is over.

@@ -73,7 +73,8 @@ impl ClientTrainer for Clients<'_> {
         with_state(Some(self.states), order, |kept| {
             let first = order.client.0 * 32;
             let samples: Vec<u32> = (first..first + 32).collect();
-            let client = LocalClient { samples: &samples, seed: order.seed, client: order.client, round: order.round, stop: &self.stop };
+            let (seed, client, round, flips_labels) = (order.seed, order.client, order.round, order.flips_labels);
+            let client = LocalClient { samples: &samples, seed, client, round, flips_labels, stop: &self.stop };
             self.strategy.client.carry_out(self.settings, order, kept, &mut |pass| Ok(self.trainer.train(&client, pass)?))
         })
     }

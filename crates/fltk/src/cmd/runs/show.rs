@@ -81,6 +81,14 @@ fn tail(report: &RunReport) -> String {
     if let Some(source) = report.description.provenance.get("source") {
         lines.push(format!("data      {source}"));
     }
+    if !report.absences.is_empty() {
+        let counts: Vec<String> = report.absences.iter().map(|(absence, count)| absence.counted(*count)).collect();
+        lines.push(format!("absent    of the selected clients, over all rounds: {}", counts.join(", ")));
+    }
+    if !report.malicious.is_empty() {
+        let clients: Vec<String> = report.malicious.iter().map(ToString::to_string).collect();
+        lines.push(format!("malicious  clients {}", clients.join(", ")));
+    }
     if let Some(digest) = &report.summary.parameters_sha256 {
         lines.push(format!("model     sha256 {digest}"));
     }

@@ -1,0 +1,85 @@
+//! Who counted in which federated round, and who didn't and why.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{ClientId, Round};
+
+/// The reason why the update of a selected client doesn't count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Absence {
+    /// It dropped out of this round, as ordered.
+    DroppedOut,
+    /// It crashed in this round or an earlier one, as ordered.
+    Crashed,
+    /// It failed, or its update can't be used.
+    Failed,
+    /// It hadn't answered at the round's deadline.
+    Late,
+    /// Enough others had answered before.
+    Surplus,
+}
+
+impl Absence {
+    /// Returns the reason in words, to follow "the client".
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::DroppedOut => "dropped out",
+            Self::Crashed => "crashed",
+            Self::Failed => "failed",
+            Self::Late => "was late",
+            Self::Surplus => "was not needed",
+        }
+    }
+
+    /// Returns the reason in words for so many clients, such as "3 were late".
+    #[must_use]
+    pub fn counted(self, count: u64) -> String {
+        match self.words().strip_prefix("was ") {
+            Some(rest) if count != 1 => format!("{count} were {rest}"),
+            _ => format!("{count} {}", self.words()),
+        }
+    }
+}
+
+/// A selected client's part in a round.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attended {
+    /// Its update counts.
+    Counted,
+    /// Its update doesn't count.
+    Absent {
+        /// The reason.
+        absence: Absence,
+        /// The client's own reason, if it gave one.
+        reason: Option<String>,
+    },
+}
+
+/// Who counted in rounds that were recorded, and who didn't. A wall clock may have decided that, so a run that repeats such a round takes it
+/// from here instead of deciding anew.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attendance {
+    rounds: BTreeMap<Round, BTreeMap<ClientId, Attended>>,
+}
+
+impl Attendance {
+    /// Notes a client's part in a round.
+    pub fn note(&mut self, round: Round, client: ClientId, attended: Attended) {
+        self.rounds.entry(round).or_default().insert(client, attended);
+    }
+
+    /// Returns what is known of a round: the clients whose part is decided.
+    #[must_use]
+    pub fn of(&self, round: Round) -> Option<&BTreeMap<ClientId, Attended>> {
+        self.rounds.get(&round)
+    }
+
+    /// Forgets all rounds from `round` on.
+    pub fn forget_from(&mut self, round: Round) {
+        self.rounds.split_off(&round);
+    }
+}

@@ -1,0 +1,59 @@
+//! One selected client of a round.
+
+use std::sync::Arc;
+
+use fltk_core::{
+    attendance::{Absence, Attended},
+    client_terms::ClientTerms,
+    ids::{ClientId, Round},
+};
+
+use crate::round::{ClientUpdate, Setup};
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Member {
+    pub(super) client: ClientId,
+    pub(super) terms: Arc<ClientTerms>,
+    /// The round whose state the client goes on from.
+    pub(super) kept: Option<Round>,
+    pub(super) is_malicious: bool,
+    /// True if its update has to count, since it did in an earlier start of this run.
+    pub(super) is_bound: bool,
+    pub(super) standing: Standing,
+}
+
+/// What is known of a member's answer.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Standing {
+    /// It hasn't answered, and may.
+    Awaited,
+    /// It has answered; its update waits to be folded. These are the only client models that are kept.
+    Answered(Box<ClientUpdate>),
+    /// Its update is folded.
+    Folded,
+    /// Its update doesn't count.
+    Absent { absence: Absence, reason: Option<String> },
+}
+
+impl Member {
+    /// Creates a member at the beginning of a round. What an earlier start recorded of it takes precedence over its faults.
+    pub(super) fn new(
+        setup: &Setup,
+        round: Round,
+        client: ClientId,
+        terms: Arc<ClientTerms>,
+        kept: Option<Round>,
+        attended: Option<&Attended>,
+    ) -> Self {
+        let standing = match attended {
+            Some(Attended::Counted) => Standing::Awaited,
+            Some(Attended::Absent { absence, reason }) => Standing::Absent { absence: *absence, reason: reason.clone() },
+            None => match setup.faults.absence(setup.seed, round, client) {
+                Some(absence) => Standing::Absent { absence, reason: None },
+                None => Standing::Awaited,
+            },
+        };
+        let is_bound = matches!(attended, Some(Attended::Counted));
+        Self { client, terms, kept, is_malicious: setup.faults.is_malicious(client), is_bound, standing }
+    }
+}

@@ -1,0 +1,103 @@
+//! The orders that wait for a worker.
+
+use std::{
+    collections::VecDeque,
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+};
+
+use fltk_core::ids::Round;
+
+use crate::round::TrainOrder;
+
+/// A queue of orders. It holds at most those of one round: the machine gives the next round's orders only after all answers, or after it revoked
+/// the orders that are left.
+#[derive(Default)]
+pub(super) struct Orders {
+    queue: Mutex<Queue>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    orders: VecDeque<TrainOrder>,
+    /// True if nobody waits for answers any more.
+    is_closed: bool,
+}
+
+impl Orders {
+    pub(super) fn push(&self, order: TrainOrder) {
+        self.lock().orders.push_back(order);
+        self.changed.notify_one();
+    }
+
+    /// Removes the orders of a round and of those before.
+    pub(super) fn revoke(&self, round: Round) {
+        self.lock().orders.retain(|order| order.round > round);
+    }
+
+    /// Waits for the next order; returns `None` once the queue is closed.
+    pub(super) fn next(&self) -> Option<TrainOrder> {
+        let is_idle = |queue: &mut Queue| queue.orders.is_empty() && !queue.is_closed;
+        let mut queue = self.changed.wait_while(self.lock(), is_idle).unwrap_or_else(PoisonError::into_inner);
+        if queue.is_closed { None } else { queue.orders.pop_front() }
+    }
+
+    /// Discards the orders that are left, and lets workers end.
+    pub(super) fn close(&self) {
+        self.lock().is_closed = true;
+        self.changed.notify_all();
+    }
+
+    /// Nothing panics while it holds the lock, so poisoning is ignored.
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use fltk_core::{experiment::FederatedConfig, ids::ClientId, schedule::LearningRates, seed::Seed, server_state::ServerState};
+
+    use super::*;
+    use crate::{
+        dummy::Dummy,
+        round::{SettingsDigest, Setup},
+    };
+
+    fn order(round: u32, client: u32) -> TrainOrder {
+        let dummy = Dummy::new(Seed(1), 1, vec![1; 3]);
+        let config = FederatedConfig::new(3, 1, 9);
+        let rates = LearningRates { initial: 0.1, scheduler: None };
+        let setup = Setup::new(config, rates, Seed(1), dummy.samples.clone(), 1).expect("it is possible");
+        TrainOrder {
+            round: Round(round),
+            client: ClientId(client),
+            seed: Seed(1),
+            state: Arc::new(dummy.initial()),
+            terms: Arc::new(setup.terms(Round(round), &ServerState::default())),
+            kept: None,
+            flips_labels: false,
+            settings: SettingsDigest::default(),
+        }
+    }
+
+    #[test]
+    fn revoked_orders_are_never_begun_and_a_closed_queue_is_empty() {
+        let orders = Orders::default();
+        let next = || orders.next().map(|order| (order.round.0, order.client.0));
+        for (round, client) in [(1, 0), (1, 1), (1, 2)] {
+            orders.push(order(round, client));
+        }
+        assert_eq!(next(), Some((1, 0)));
+        orders.revoke(Round(1));
+        for (round, client) in [(2, 1), (2, 2)] {
+            orders.push(order(round, client));
+        }
+        orders.revoke(Round(1));
+        assert_eq!(next(), Some((2, 1)));
+        orders.close();
+        assert_eq!(next(), None);
+    }
+}
