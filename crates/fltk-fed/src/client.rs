@@ -21,7 +21,8 @@ pub trait ClientTrainer: Send {
     ///
     /// # Errors
     ///
-    /// Anything that keeps the client from answering. An error fails the run.
+    /// Anything that keeps the client from answering. An error fails the run, or costs the client's update if the run goes on without it. A trainer
+    /// that panics isn't used again.
     fn train(&mut self, order: &TrainOrder) -> Result<ClientUpdate, BoxError>;
 }
 

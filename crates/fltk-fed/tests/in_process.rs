@@ -397,3 +397,30 @@ fn surplus_clients_do_not_keep_the_next_round_waiting() {
     // At least the five that count in each round and the one that hangs; the others only if a worker took them up before they were revoked.
     assert!((11..=20).contains(&num_begun), "{num_begun}");
 }
+
+/// A trainer that is of no use after a panic.
+struct Fragile<'a> {
+    dummy: &'a Dummy,
+    is_broken: bool,
+}
+
+impl ClientTrainer for Fragile<'_> {
+    fn train(&mut self, order: &TrainOrder) -> Result<ClientUpdate, BoxError> {
+        assert!(!std::mem::replace(&mut self.is_broken, true), "it is used after a panic");
+        assert_ne!(order.round, Round(2), "no such round");
+        self.is_broken = false;
+        self.dummy.answer(order)
+    }
+}
+
+#[test]
+fn a_trainer_that_panics_costs_an_update_and_is_not_used_again() {
+    let dummy = dummy(12);
+    let participation = Some(ParticipationConfig { min_updates: 1, deadline: None, over_select: 0.0 });
+    let config = FederatedConfig { participation, rounds: 2, ..config() };
+    let make = |_| -> Result<Box<dyn ClientTrainer + '_>, BoxError> { Ok(Box::new(Fragile { dummy: &dummy, is_broken: false })) };
+    let ended = run(federation(&config, &dummy), workers(2), &make, Box::new(&dummy), &AtomicBool::new(false), &mut |_| Ok(()));
+    let text = ended.expect_err("nobody is left in the second round").to_string();
+    assert!(text.contains("at most 0: of 5 selected clients 5 failed (client `") && text.contains("no such round"), "{text}");
+    assert!(!text.contains("used after a panic"), "{text}");
+}

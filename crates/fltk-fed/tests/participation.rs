@@ -30,9 +30,12 @@ fn delay(round: Round, client: ClientId) -> u64 {
     u64::from((round.0 * 31 + client.0 * 57) % 97)
 }
 
-/// The clients of each round with a record, by round: those that counted, and those that didn't.
-fn rounds(records: &[Record]) -> BTreeMap<Round, (Vec<ClientId>, Vec<(ClientId, Absence)>)> {
-    let mut rounds: BTreeMap<Round, (Vec<ClientId>, Vec<(ClientId, Absence)>)> = BTreeMap::new();
+/// The clients that counted, and those that didn't.
+type Parts = (Vec<ClientId>, Vec<(ClientId, Absence)>);
+
+/// The clients with a record, by round.
+fn rounds(records: &[Record]) -> BTreeMap<Round, Parts> {
+    let mut rounds: BTreeMap<Round, Parts> = BTreeMap::new();
     for record in records {
         match record {
             Record::ClientTrained(record) => rounds.entry(record.round).or_default().0.push(record.client),

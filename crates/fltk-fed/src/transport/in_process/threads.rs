@@ -30,7 +30,7 @@ pub(super) struct Refusal {
 }
 
 /// Trains clients until there are no more orders or the run is over. If sending to the conductor fails, it has ended, so the worker ends
-/// too.
+/// too. A trainer that panicked is dropped, and the next order gets a new one: its state may be half-done.
 pub(super) fn work(
     worker: usize,
     make_trainer: &MakeTrainer<'_>,
@@ -44,10 +44,20 @@ pub(super) fn work(
     };
     let told = is_ready.send(ready);
     drop(is_ready);
-    let (Ok(()), Some(mut trainer)) = (told, trainer) else { return };
+    let (Ok(()), Some(trainer)) = (told, trainer) else { return };
+    let mut idle = Some(trainer);
     while let Some(order) = orders.next() {
         let began = Instant::now();
-        let event = match caught(|| trainer.train(&order)) {
+        let trained = caught(|| {
+            let mut trainer = match idle.take() {
+                Some(trainer) => trainer,
+                None => make_trainer(worker)?,
+            };
+            let trained = trainer.train(&order);
+            idle = Some(trainer);
+            trained
+        });
+        let event = match trained {
             Ok(mut update) if (update.round, update.client) == (order.round, order.client) => {
                 update.seconds = began.elapsed().as_secs_f64();
                 Event::ClientTrained(update)
@@ -89,7 +99,7 @@ pub(super) fn evaluate(
 }
 
 /// Returns the result of `body`; its error with all causes, or its panic, as text. State that `body` left half-done after a panic is never
-/// used again: every failure ends the run.
+/// used again: a trainer is dropped, and anything else ends the run.
 fn caught<T>(body: impl FnOnce() -> Result<T, BoxError>) -> Result<T, String> {
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(result) => result.map_err(|error| with_causes(error.as_ref())),
