@@ -14,7 +14,7 @@ use super::{
     source::{Span, quote, quote_all},
 };
 use fltk_core::{
-    catalogue::{Catalogue, Catalogues, Choice, ChoiceError, Entry, Kind, Misfit, NetEntry, SampleKind, Value},
+    catalogue::{Catalogue, Catalogues, Choice, ChoiceError, Entry, Kind, Misfit, NetEntry, NetFacts, SampleKind, Value},
     experiment::Epochs,
     name::Name,
 };
@@ -49,6 +49,7 @@ pub(crate) fn check_task(mut task: Task, catalogues: &Catalogues, places: &Place
             check_federated(config, places, problems);
             work::check(config, &task.train, places, problems);
             check_strategy(config, catalogues, places, problems);
+            check_net_of_strategy(config, &task.network, catalogues, places, problems);
             check_choice(&config.selection, &catalogues.selections, "federated.selection", places, problems);
             check_choice(&config.partition, &catalogues.partitioners, "federated.partition", places, problems);
             if let Some(attack) = config.faults.as_ref().and_then(|faults| faults.attack.as_ref()) {
@@ -162,6 +163,29 @@ fn check_strategy(config: &FederatedConfig, catalogues: &Catalogues, places: &Pl
         let (place, num) = (places.at("federated.participation.min_updates"), config.min_updates());
         let problem = Problem::error(at(parameter), message).label(place.span, format!("a round may have only {num}"));
         problems.push(problem.hint("raise `participation.min_updates`: a round with fewer updates then ends the run"));
+    }
+}
+
+/// Checks that the net has what the strategy needs, such as batch norms.
+fn check_net_of_strategy(
+    config: &FederatedConfig,
+    network: &NetworkConfig,
+    catalogues: &Catalogues,
+    places: &Places<'_>,
+    problems: &mut Vec<Problem>,
+) {
+    let Some(strategy) = catalogues.strategies.get(config.strategy.name()) else { return };
+    let facts = match network.net() {
+        Some(net) => match catalogues.nets.get(net.name()) {
+            Some(entry) => entry.facts(net),
+            None => return,
+        },
+        // A module with buffers, such as those of batch norms, is refused when it is loaded.
+        None => NetFacts { num_layers: None, has_batch_norms: false, is_module: true },
+    };
+    if let Err(Misfit { parameter, message, hint }) = (strategy.net)(&config.strategy, &facts) {
+        let (place, net) = (places.at(&format!("federated.strategy.{parameter}")), places.at("network"));
+        problems.push(Problem::error(place.span, message).label(net.span, "this net").hint(hint));
     }
 }
 

@@ -4,8 +4,8 @@
 use fltk_catalogue::catalogues;
 use fltk_core::{
     catalogue::{
-        AttackEntry, Catalogue, Choice, ClientCount, DatasetEntry, Entry, Kind, NetEntry, Parameter, PartitionerEntry, Preset, Range, Tag,
-        Value,
+        AttackEntry, Catalogue, Choice, ClientCount, DatasetEntry, Entry, Kind, NetEntry, NetFacts, Parameter, PartitionerEntry, Preset,
+        Range, Tag, Value,
     },
     experiment::{
         ATTACK_FRACTION, AdmissionConfig, ArrivalGroup, ClientGroup, CrashConfig, DatasetConfig, DistributedConfig, DrawnFor, Duration,
@@ -292,6 +292,17 @@ fn task_of(network: NetworkConfig, dataset: &'static DatasetEntry, setting: impl
                 && matches!(network, NetworkConfig::TorchScript { .. })
             {
                 config.sync_batch_norm = false;
+            }
+            // Some strategies need a net with batch norms, or with several layers.
+            if let Setting::Federated(config) = &mut setting {
+                let facts = match network.net() {
+                    Some(net) => catalogues().nets.get(net.name()).expect("it was drawn from the catalogue").facts(net),
+                    None => NetFacts { num_layers: None, has_batch_norms: false, is_module: true },
+                };
+                let strategy = catalogues().strategies.get(config.strategy.name()).expect("it was drawn from the catalogue");
+                if (strategy.net)(&config.strategy, &facts).is_err() {
+                    config.strategy = Choice::new("Median");
+                }
             }
             // All ranks of one net must take the same steps.
             let other = match &setting {

@@ -40,7 +40,10 @@ use fltk_core::{
 };
 
 use self::{cohort::Cohort, reports::Reports};
-use crate::state_check::{check_like, check_state};
+use crate::{
+    state_check::{check_like, check_state},
+    strategy::facts,
+};
 
 pub use error::{Failure, ProtocolError};
 pub use message::{AbsenceRecord, Action, ClientRecord, ClientUpdate, EvaluationOrder, Event, Record, RoundRecord, Timestamp, TrainOrder};
@@ -107,7 +110,7 @@ impl Federation {
         }
         setup.check_cohorts()?;
         check_state(&state)?;
-        (setup.strategy.fits)(&setup.config.strategy, &state.layout).map_err(SetupError::Model)?;
+        (setup.strategy.entry.net)(&setup.config.strategy, &facts(&state.layout)).map_err(SetupError::Model)?;
         let (phase, server) = (Phase::Ready { state }, Arc::new(server));
         Ok(Self { setup, phase, server, current: round, reports: Reports::default(), attendance: Attendance::default() })
     }

@@ -52,7 +52,8 @@ use fltk_core::model_state::{ModelState, TensorRole};
 
 pub use catalogue::{CATALOGUE, by_name, entries};
 pub use method::{ClientAnswer, ClientMethod, ClientRound, FinishClient, NextPass, PersonalModel};
-pub use spec::{Aggregator, Array, CohortFacts, Extra, Finish, Fits, Gathered, Gathering, Kept, Spec, Take, Update};
+pub use personal::facts;
+pub use spec::{Aggregator, Array, CohortFacts, Extra, Finish, Gathered, Gathering, Kept, Spec, Take, Update};
 
 /// The first epoch of a client's second pass in a round, far beyond those of the first: samples come in another order.
 const SECOND_PASS: u64 = 1 << 32;

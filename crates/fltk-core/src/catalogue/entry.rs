@@ -147,7 +147,7 @@ impl fmt::Display for SampleKinds {
 }
 
 /// A net.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub struct NetEntry {
     /// The name and parameters.
     pub entry: Entry,
@@ -155,20 +155,62 @@ pub struct NetEntry {
     pub takes: SampleKinds,
     /// The key of a block with its parameters, another form of `{ type: NAME, ... }`: `{ lstm: ... }`.
     pub block: Option<&'static str>,
+    /// Returns the number of layers with parameters.
+    pub num_layers: fn(&Choice) -> u32,
+    /// True if it has batch norms.
+    pub has_batch_norms: bool,
 }
 
 impl NetEntry {
     /// Creates the entry of a net that takes such samples only.
     #[must_use]
     pub const fn new(entry: Entry, takes: SampleKind) -> Self {
-        Self { entry, takes: SampleKinds::One(takes), block: None }
+        Self { entry, takes: SampleKinds::One(takes), block: None, num_layers: |_| 1, has_batch_norms: false }
     }
 
     /// Creates the entry of a net that takes images of at least `pixels_min` x `pixels_min` pixels, and is described for the kind `typical`.
     #[must_use]
     pub const fn for_images(entry: Entry, pixels_min: u32, typical: SampleKind) -> Self {
-        Self { entry, takes: SampleKinds::Images { pixels_min, typical }, block: None }
+        Self { takes: SampleKinds::Images { pixels_min, typical }, ..Self::new(entry, typical) }
     }
+
+    /// Returns the same entry with this number of layers with parameters; 1 otherwise.
+    #[must_use]
+    pub const fn layers(self, num_layers: fn(&Choice) -> u32) -> Self {
+        Self { num_layers, ..self }
+    }
+
+    /// Returns the same entry, of a net with batch norms.
+    #[must_use]
+    pub const fn batch_norms(self) -> Self {
+        Self { has_batch_norms: true, ..self }
+    }
+
+    /// Returns what a strategy may need to know of the net with these settings.
+    #[must_use]
+    pub fn facts(&self, settings: &Choice) -> NetFacts {
+        NetFacts { num_layers: Some((self.num_layers)(settings)), has_batch_norms: self.has_batch_norms, is_module: false }
+    }
+}
+
+impl PartialEq for NetEntry {
+    /// Compares everything but functions.
+    fn eq(&self, other: &Self) -> bool {
+        let Self { entry, takes, block, num_layers: _, has_batch_norms } = self;
+        *entry == other.entry && *takes == other.takes && *block == other.block && *has_batch_norms == other.has_batch_norms
+    }
+}
+
+/// What a strategy may need to know of a net.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NetFacts {
+    /// The number of layers with parameters: modules in the names of the state, such as `layer1.0.bn1`. `None` if it isn't known before the net
+    /// is loaded.
+    pub num_layers: Option<u32>,
+    /// True if it has batch norms.
+    pub has_batch_norms: bool,
+    /// True if it is a TorchScript module, of which there can't be several at once, and whose layers can't be seen.
+    pub is_module: bool,
 }
 
 impl AsRef<Entry> for NetEntry {
@@ -264,19 +306,27 @@ pub struct StrategyEntry {
     pub entry: Entry,
     /// Checks that this many updates are enough for a round.
     pub cohort: fn(&Choice, u32) -> Result<(), Misfit>,
+    /// Checks that a net has what the strategy needs.
+    pub net: fn(&Choice, &NetFacts) -> Result<(), Misfit>,
 }
 
 impl StrategyEntry {
     /// Creates the entry of a strategy that can aggregate any number of updates.
     #[must_use]
     pub const fn new(entry: Entry) -> Self {
-        Self { entry, cohort: |_, _| Ok(()) }
+        Self { entry, cohort: |_, _| Ok(()), net: |_, _| Ok(()) }
     }
 
     /// Returns the same entry with a check of the number of updates.
     #[must_use]
     pub const fn cohort(self, cohort: fn(&Choice, u32) -> Result<(), Misfit>) -> Self {
         Self { cohort, ..self }
+    }
+
+    /// Returns the same entry with a check of the net.
+    #[must_use]
+    pub const fn net(self, net: fn(&Choice, &NetFacts) -> Result<(), Misfit>) -> Self {
+        Self { net, ..self }
     }
 }
 

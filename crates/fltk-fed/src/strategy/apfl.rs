@@ -10,7 +10,7 @@ use fltk_core::{
     server_state::WrongLength,
 };
 
-use super::{ClientAnswer, ClientMethod, ClientRound, Spec, fedavg, float_spans, personal, round_to_f32};
+use super::{ClientAnswer, ClientMethod, ClientRound, Spec, fedavg, float_spans, method, personal, round_to_f32};
 
 const ALPHA: Number = Number::new("alpha", 0.5, "The share of a client's own model in its mixture; at first, if it is adaptive.")
     .within(Range::between(0.0, 1.0));
@@ -40,7 +40,8 @@ pub static SPEC: Spec = Spec {
             Entry::new("APFL", "FedAvg, and a mixture of the global model with one of its own at each client.")
                 .paper("Deng et al., Adaptive Personalized Federated Learning, 2020, arXiv:2003.13461, algorithm 1")
                 .parameters(&[ALPHA.parameter(), ADAPTIVE.parameter()]),
-        ),
+        )
+        .net(|_, net| method::no_module("APFL", "trains a mixture of two models", net)),
         fedavg::take,
         fedavg::finish,
     )

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use fltk_core::{
-    catalogue::{Choice, Entry, Misfit, StrategyEntry},
+    catalogue::{Choice, Entry, Misfit, NetFacts, StrategyEntry},
     client_state::ClientState,
     local_pass::{LocalPass, PassResult},
-    model_state::{ModelState, TensorSpec},
+    model_state::ModelState,
     server_state::WrongLength,
 };
 
@@ -20,20 +20,20 @@ use super::{ClientAnswer, ClientMethod, ClientRound, Spec, fedavg, personal};
 /// A client starts from the global model's batch norms in its first round. A net without batch norms is refused.
 pub static SPEC: Spec = Spec {
     keeps: personal::KEEPS,
-    fits,
     client: ClientMethod::new(next_pass, finish).with_personal(own_model),
     ..Spec::fold(
         StrategyEntry::new(
             Entry::new("FedBN", "FedAvg whose clients keep their own batch norms.")
                 .paper("Li et al., FedBN: Federated Learning on Non-IID Features via Local Batch Normalization, 2021, arXiv:2102.07623"),
-        ),
+        )
+        .net(check_net),
         fedavg::take,
         fedavg::finish,
     )
 };
 
-fn fits(_: &Choice, layout: &[TensorSpec]) -> Result<(), Misfit> {
-    if personal::batch_norms(layout).contains(&true) {
+fn check_net(_: &Choice, net: &NetFacts) -> Result<(), Misfit> {
+    if net.has_batch_norms {
         return Ok(());
     }
     let message = "`FedBN` keeps batch norms at the clients, and this net has none".to_owned();

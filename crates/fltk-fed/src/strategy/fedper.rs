@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fltk_core::{
-    catalogue::{Choice, Entry, Misfit, StrategyEntry, Whole},
+    catalogue::{Choice, Entry, Misfit, NetFacts, StrategyEntry, Whole},
     client_state::ClientState,
     local_pass::{LocalPass, PassResult},
     model_state::{ModelState, TensorSpec},
@@ -24,28 +24,28 @@ pub(super) const PERSONAL_LAYERS: Whole =
 /// A client starts from the global model's last layers in its first round. A net without further layers is refused.
 pub static SPEC: Spec = Spec {
     keeps: personal::KEEPS,
-    fits,
     client: ClientMethod::new(next_pass, finish).with_personal(own_model),
     ..Spec::fold(
         StrategyEntry::new(
             Entry::new("FedPer", "FedAvg whose clients keep their own last layers.")
                 .paper("Arivazhagan et al., Federated Learning with Personalization Layers, 2019, arXiv:1912.00818")
                 .parameters(&[PERSONAL_LAYERS.parameter()]),
-        ),
+        )
+        .net(check_net),
         fedavg::take,
         fedavg::finish,
     )
 };
 
 /// Refuses a net that has no layer besides the personal ones.
-pub(super) fn fits(settings: &Choice, layout: &[TensorSpec]) -> Result<(), Misfit> {
-    let num_layers = PERSONAL_LAYERS.of(settings);
-    if personal::last_layers(layout, num_layers).is_some() {
-        return Ok(());
-    }
-    let most = (1..num_layers).rev().find(|&fewer| personal::last_layers(layout, fewer).is_some()).unwrap_or(0);
-    let message = format!("`personal_layers` is {num_layers}, and this net has only {} with parameters", plural(most + 1));
-    let hint = if most == 0 { "choose a net with more layers".to_owned() } else { format!("at most {most} can be personal") };
+pub(super) fn check_net(settings: &Choice, net: &NetFacts) -> Result<(), Misfit> {
+    let num_personal = PERSONAL_LAYERS.of(settings);
+    let Some(num_layers) = net.num_layers.filter(|&num_layers| num_layers <= num_personal) else { return Ok(()) };
+    let message = format!("`personal_layers` is {num_personal}, and this net has only {} with parameters", plural(num_layers));
+    let hint = match num_layers.saturating_sub(1) {
+        0 => "choose a net with more layers".to_owned(),
+        most => format!("at most {most} can be personal"),
+    };
     Err(Misfit { parameter: PERSONAL_LAYERS.name(), message, hint })
 }
 
@@ -53,7 +53,7 @@ fn plural(num_layers: u32) -> String {
     if num_layers == 1 { "1 layer".to_owned() } else { format!("{num_layers} layers") }
 }
 
-/// Returns the personal tensors of a model; none if there are too few layers, which [`fits`] has refused.
+/// Returns the personal tensors of a model; none if there are too few layers, which [`check_net`] has refused.
 pub(super) fn personal_tensors(settings: &Choice, layout: &[TensorSpec]) -> Vec<bool> {
     personal::last_layers(layout, PERSONAL_LAYERS.of(settings)).unwrap_or_else(|| vec![false; layout.len()])
 }

@@ -25,7 +25,6 @@ const HEAD_EPOCHS: Whole =
 /// A client starts from the global model's head in its first round. A net without further layers is refused.
 pub static SPEC: Spec = Spec {
     keeps: personal::KEEPS,
-    fits: fedper::fits,
     client: ClientMethod::new(next_pass, finish).with_personal(fedper::own_model),
     ..Spec::fold(
         StrategyEntry::new(
@@ -35,7 +34,8 @@ pub static SPEC: Spec = Spec {
                      algorithm 1",
                 )
                 .parameters(&[fedper::PERSONAL_LAYERS.parameter(), HEAD_EPOCHS.parameter()]),
-        ),
+        )
+        .net(fedper::check_net),
         fedavg::take,
         fedavg::finish,
     )

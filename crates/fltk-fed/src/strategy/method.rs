@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fltk_core::{
-    catalogue::Choice,
+    catalogue::{Choice, Misfit, NetFacts},
     client_state::ClientState,
     client_terms::{Arrays, ClientTerms, Extras, INITIAL_LOSS, NORMALIZER},
     local_pass::{Anchor, LocalPass, Measures, PassResult},
@@ -16,6 +16,15 @@ use crate::{
     BoxError,
     round::{ClientUpdate, TrainOrder},
 };
+
+/// Refuses a TorchScript module for a strategy that can't train one, and says why.
+pub(super) fn no_module(name: &str, why: &str, net: &NetFacts) -> Result<(), Misfit> {
+    if !net.is_module {
+        return Ok(());
+    }
+    let message = format!("`{name}` {why} at once, which a TorchScript module can't do");
+    Err(Misfit { parameter: "type", message, hint: "use one of the catalogue's nets, or another strategy".to_owned() })
+}
 
 /// The training at a client. Its functions depend on nothing but their arguments, so that a client's answer is a function of its order and the
 /// state that it kept.

@@ -10,7 +10,7 @@ use fltk_core::{
     server_state::WrongLength,
 };
 
-use super::{ClientAnswer, ClientMethod, ClientRound, Spec, fedavg};
+use super::{ClientAnswer, ClientMethod, ClientRound, Spec, fedavg, method};
 
 const MU: Number = Number::new("mu", 1.0, "Strength of the contrastive term.").within(Range::NOT_NEGATIVE);
 const TAU: Number = Number::new("tau", 0.5, "Temperature of the contrastive term.").within(Range::POSITIVE);
@@ -37,7 +37,8 @@ pub static SPEC: Spec = Spec {
             Entry::new("MOON", "FedAvg with a contrastive term between the features of models.")
                 .paper("Li et al., Model-Contrastive Federated Learning, 2021, arXiv:2103.16257")
                 .parameters(&[MU.parameter(), TAU.parameter()]),
-        ),
+        )
+        .net(|_, net| method::no_module("MOON", "compares the features of several models", net)),
         fedavg::take,
         fedavg::finish,
     )

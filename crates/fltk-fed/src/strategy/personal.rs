@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, ops::Range};
 
 use fltk_core::{
+    catalogue::NetFacts,
     client_state::ClientState,
     model_state::{ModelState, TensorRole, TensorSpec},
     server_state::WrongLength,
@@ -27,15 +28,27 @@ pub(super) fn batch_norms(layout: &[TensorSpec]) -> Vec<bool> {
     layout.iter().map(|spec| norms.contains(layer(spec))).collect()
 }
 
-/// Returns, for each tensor of the layout, true if it belongs to one of the last `num_layers` layers that have parameters; `None` if no other
-/// layer would be left.
-pub(super) fn last_layers(layout: &[TensorSpec], num_layers: u32) -> Option<Vec<bool>> {
+/// Returns what a strategy may need to know of a net with this layout.
+pub fn facts(layout: &[TensorSpec]) -> NetFacts {
+    let num_layers = u32::try_from(layers(layout).len()).ok();
+    NetFacts { num_layers, has_batch_norms: batch_norms(layout).contains(&true), is_module: false }
+}
+
+/// Returns the names of the layers that have parameters, in order.
+fn layers(layout: &[TensorSpec]) -> Vec<&str> {
     let mut layers: Vec<&str> = Vec::new();
     for spec in layout.iter().filter(|spec| spec.role == TensorRole::Parameter) {
         if !layers.contains(&layer(spec)) {
             layers.push(layer(spec));
         }
     }
+    layers
+}
+
+/// Returns, for each tensor of the layout, true if it belongs to one of the last `num_layers` layers that have parameters; `None` if no other
+/// layer would be left.
+pub(super) fn last_layers(layout: &[TensorSpec], num_layers: u32) -> Option<Vec<bool>> {
+    let mut layers = layers(layout);
     let num_shared = layers.len().checked_sub(num_layers as usize).filter(|&left| left > 0)?;
     let last = layers.split_off(num_shared);
     Some(layout.iter().map(|spec| last.contains(&layer(spec))).collect())
@@ -142,6 +155,7 @@ mod tests {
         assert_eq!(last(2), Some([vec![false; 6], vec![true; 3]].concat()));
         assert_eq!(last(3), Some([vec![false], vec![true; 8]].concat()));
         assert_eq!((last(4), last(9)), (None, None), "a layer has to be shared");
+        assert_eq!(facts(&layout(RESNET)), NetFacts { num_layers: Some(4), has_batch_norms: true, is_module: false });
     }
 
     #[test]

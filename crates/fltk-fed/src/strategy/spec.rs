@@ -3,10 +3,10 @@
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use fltk_core::{
-    catalogue::{Choice, Misfit, StrategyEntry},
+    catalogue::{Choice, StrategyEntry},
     client_terms::{Arrays, ClientTerms, Extras},
     ids::{ClientId, Round},
-    model_state::{ModelState, TensorRole, TensorSpec},
+    model_state::{ModelState, TensorRole},
     server_state::{ServerState, WrongLength},
 };
 
@@ -33,8 +33,6 @@ pub struct Spec {
     pub uses_client_rate: bool,
     /// True if it withstands clients that send anything. An update that isn't finite is no error for such a rule: it counts as failed.
     pub is_robust: bool,
-    /// Checks that a model has what the strategy needs, such as batch norms.
-    pub fits: Fits,
     /// The training at a client: plain training by the round's terms ([`ClientMethod::PLAIN`]), or passes of its own.
     pub client: ClientMethod,
     /// Sets the terms for the clients of a round; initially they are those of plain local training.
@@ -48,9 +46,6 @@ pub struct Spec {
     /// strategy's state on the server.
     pub finish: Finish,
 }
-
-/// The function that checks a model.
-pub type Fits = fn(&Choice, &[TensorSpec]) -> Result<(), Misfit>;
 
 /// The function that sets the terms of a round.
 pub type SetTerms = fn(&Choice, &ServerState, &mut ClientTerms);
@@ -77,7 +72,6 @@ impl Spec {
             state: &[],
             uses_client_rate: false,
             is_robust: false,
-            fits: |_, _| Ok(()),
             client,
             set_terms,
             begin,

@@ -151,7 +151,12 @@ fn init(cli: &Cli, net: &'static str, seed: Seed, out: &Path) -> anyhow::Result<
 
 #[cfg(test)]
 mod tests {
-    use fltk_train::{losses, nets, optimizer};
+    #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+    use std::path::Path;
+
+    use fltk_core::{catalogue::Choice, experiment::NetworkConfig, seed::Seed};
+    use fltk_train::{Device, Model, losses, nets, optimizer};
 
     /// These entries are compiled twice: with libtorch, beside what computes, and without it, for the program that doesn't.
     #[test]
@@ -160,6 +165,25 @@ mod tests {
         assert!(known.nets.iter().eq(nets::entries()));
         assert!(known.optimizers.iter().eq(optimizer::entries()));
         assert!(known.losses.iter().eq(losses::entries()));
+    }
+
+    /// What is said of nets decides which strategies a file may name with them.
+    #[test]
+    fn nets_have_the_layers_and_batch_norms_that_their_entries_say() {
+        fltk_train::init(1);
+        let described = |settings: &Choice| {
+            let input = nets::describe(settings.name()).unwrap().input;
+            let network = NetworkConfig::Named(settings.clone());
+            let layout = Model::new(&network, Path::new(""), input, Seed(1), Device::Cpu).unwrap().state_layout();
+            let entry = nets::entries().into_iter().find(|net| net.entry.name == settings.name()).unwrap();
+            assert_eq!(entry.facts(settings), fltk_fed::strategy::facts(&layout), "{settings:?}");
+        };
+        for net in nets::entries() {
+            described(&Choice::new(net.entry.name));
+        }
+        described(&Choice::new("MLP").with("hidden", vec![7]));
+        described(&Choice::new("MLP").with("hidden", vec![7, 8, 9]));
+        described(&Choice::new("RedditLSTM").with("tied", true).with("layers", 3));
     }
 
     #[test]

@@ -19,7 +19,8 @@ pub(super) static SPEC: NetSpec = NetSpec {
         )
         .paper("McMahan et al., Communication-Efficient Learning of Deep Networks from Decentralized Data, 2017, arXiv:1602.05629"),
         SampleKind::Text,
-    ),
+    )
+    .layers(|_| 3),
     #[cfg(libtorch)]
     input: InputShape::Tokens { vocabulary: 65 },
     #[cfg(libtorch)]

@@ -13,7 +13,9 @@ pub(super) static SPEC: NetSpec = NetSpec {
         Entry::new("Cifar100VGG", "VGG-16 with batch norm, 3 linear layers with dropout.")
             .paper("Simonyan and Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition, 2014, arXiv:1409.1556"),
         CIFAR100,
-    ),
+    )
+    .layers(|_| 29)
+    .batch_norms(),
     #[cfg(libtorch)]
     input: InputShape::Images { shape: [3, 32, 32], classes: 100 },
     #[cfg(libtorch)]

@@ -10,7 +10,9 @@ use super::{CIFAR10, NetSpec};
 use crate::nets::InputShape;
 
 pub(super) static SPEC: NetSpec = NetSpec {
-    entry: NetEntry::new(Entry::new("Cifar10CNN", "3 x (2 x (conv 3x3, ReLU, batch norm), pool), linear, ReLU, linear."), CIFAR10),
+    entry: NetEntry::new(Entry::new("Cifar10CNN", "3 x (2 x (conv 3x3, ReLU, batch norm), pool), linear, ReLU, linear."), CIFAR10)
+        .layers(|_| 14)
+        .batch_norms(),
     #[cfg(libtorch)]
     input: InputShape::Images { shape: [3, 32, 32], classes: 10 },
     #[cfg(libtorch)]

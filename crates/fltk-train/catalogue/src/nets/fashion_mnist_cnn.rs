@@ -7,7 +7,9 @@ use super::{GREY, NetSpec};
 use crate::nets::InputShape;
 
 pub(super) static SPEC: NetSpec = NetSpec {
-    entry: NetEntry::new(Entry::new("FashionMNISTCNN", "2 x (conv 5x5, batch norm, ReLU, pool), linear."), GREY),
+    entry: NetEntry::new(Entry::new("FashionMNISTCNN", "2 x (conv 5x5, batch norm, ReLU, pool), linear."), GREY)
+        .layers(|_| 5)
+        .batch_norms(),
     #[cfg(libtorch)]
     input: InputShape::Images { shape: [1, 28, 28], classes: 10 },
     #[cfg(libtorch)]

@@ -14,7 +14,9 @@ pub(super) static SPEC: NetSpec = NetSpec {
         Entry::new("FashionMNISTResNet", "Pre-activation ResNet-18, 7x7 stem.")
             .paper("He et al., Identity Mappings in Deep Residual Networks, 2016, arXiv:1603.05027"),
         GREY,
-    ),
+    )
+    .layers(|_| 38)
+    .batch_norms(),
     #[cfg(libtorch)]
     input: InputShape::Images { shape: [1, 28, 28], classes: 10 },
     #[cfg(libtorch)]

@@ -17,7 +17,8 @@ pub(super) static SPEC: NetSpec = NetSpec {
         .paper("Caldas et al., LEAF: A Benchmark for Federated Settings, 2018, arXiv:1812.01097"),
         4,
         SampleKind::images(1, 28, 62),
-    ),
+    )
+    .layers(|_| 4),
     #[cfg(libtorch)]
     input: InputShape::Images { shape: [1, 28, 28], classes: 62 },
     #[cfg(libtorch)]

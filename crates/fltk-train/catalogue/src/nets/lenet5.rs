@@ -12,7 +12,8 @@ pub(super) static SPEC: NetSpec = NetSpec {
         Entry::new("LeNet5", "2 x (conv 5x5, ReLU, pool), 3 linear layers with ReLU.")
             .paper("LeCun et al., Gradient-Based Learning Applied to Document Recognition, 1998"),
         GREY,
-    ),
+    )
+    .layers(|_| 5),
     #[cfg(libtorch)]
     input: InputShape::Images { shape: [1, 32, 32], classes: 10 },
     #[cfg(libtorch)]

@@ -13,7 +13,8 @@ pub(super) static SPEC: NetSpec = NetSpec {
             .paper("McMahan et al., Communication-Efficient Learning of Deep Networks from Decentralized Data, 2017, arXiv:1602.05629"),
         1,
         GREY,
-    ),
+    )
+    .layers(|_| 3),
     #[cfg(libtorch)]
     input: GREY_INPUT,
     #[cfg(libtorch)]

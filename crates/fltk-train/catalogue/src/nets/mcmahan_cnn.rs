@@ -16,7 +16,8 @@ pub(super) static SPEC: NetSpec = NetSpec {
         .paper("McMahan et al., Communication-Efficient Learning of Deep Networks from Decentralized Data, 2017, arXiv:1602.05629"),
         4,
         GREY,
-    ),
+    )
+    .layers(|_| 4),
     #[cfg(libtorch)]
     input: GREY_INPUT,
     #[cfg(libtorch)]

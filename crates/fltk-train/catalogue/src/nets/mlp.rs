@@ -21,7 +21,8 @@ pub(super) static SPEC: NetSpec = NetSpec {
             .parameters(const { &[HIDDEN.parameter()] }),
         1,
         GREY,
-    ),
+    )
+    .layers(|settings| u32::try_from(HIDDEN.of(settings).len()).unwrap_or(u32::MAX).saturating_add(1)),
     #[cfg(libtorch)]
     input: GREY_INPUT,
     #[cfg(libtorch)]

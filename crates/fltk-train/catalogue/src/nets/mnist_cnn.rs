@@ -11,7 +11,8 @@ pub(super) static SPEC: NetSpec = NetSpec {
     entry: NetEntry::new(
         Entry::new("MNISTCNN", "Conv 5x5, pool, ReLU, conv 5x5, dropout, pool, ReLU, linear, ReLU, dropout, linear."),
         GREY,
-    ),
+    )
+    .layers(|_| 4),
     #[cfg(libtorch)]
     input: InputShape::Images { shape: [1, 28, 28], classes: 10 },
     #[cfg(libtorch)]

@@ -14,7 +14,8 @@ pub(super) static SPEC: NetSpec = NetSpec {
             .paper("Li et al., Federated Learning on Non-IID Data Silos: An Experimental Study, 2022, arXiv:2102.02079"),
         16,
         CIFAR10,
-    ),
+    )
+    .layers(|_| 5),
     #[cfg(libtorch)]
     input: CIFAR10_INPUT,
     #[cfg(libtorch)]

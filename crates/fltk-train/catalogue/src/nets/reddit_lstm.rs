@@ -23,6 +23,7 @@ pub(crate) const TIED: Switch = Switch::new("tied", false, "True if the decoder 
 pub(super) static SPEC: NetSpec = NetSpec {
     entry: NetEntry {
         block: Some("lstm"),
+        num_layers: |_| 3,
         ..NetEntry::new(
             Entry::new("RedditLSTM", "Embedding, LSTM, linear decoder (tied or not), dropout between.")
                 .parameters(&[EMBEDDING.parameter(), HIDDEN.parameter(), LAYERS.parameter(), DROPOUT.parameter(), TIED.parameter()])

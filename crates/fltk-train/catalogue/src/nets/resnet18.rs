@@ -11,7 +11,9 @@ pub(super) static CIFAR10_RESNET: NetSpec = NetSpec {
         Entry::new("Cifar10ResNet", "ResNet-18, 3x3 stem.")
             .paper("He et al., Deep Residual Learning for Image Recognition, 2015, arXiv:1512.03385"),
         CIFAR10,
-    ),
+    )
+    .layers(|_| 41)
+    .batch_norms(),
     #[cfg(libtorch)]
     input: InputShape::Images { shape: [3, 32, 32], classes: 10 },
     #[cfg(libtorch)]
@@ -23,7 +25,9 @@ pub(super) static CIFAR100_RESNET: NetSpec = NetSpec {
         Entry::new("Cifar100ResNet", "ResNet-18, 3x3 stem.")
             .paper("He et al., Deep Residual Learning for Image Recognition, 2015, arXiv:1512.03385"),
         CIFAR100,
-    ),
+    )
+    .layers(|_| 41)
+    .batch_norms(),
     #[cfg(libtorch)]
     input: InputShape::Images { shape: [3, 32, 32], classes: 100 },
     #[cfg(libtorch)]

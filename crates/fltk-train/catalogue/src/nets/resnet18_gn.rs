@@ -20,7 +20,8 @@ pub(super) static SPEC: NetSpec = NetSpec {
         ),
         1,
         CIFAR10,
-    ),
+    )
+    .layers(|_| 41),
     #[cfg(libtorch)]
     input: CIFAR10_INPUT,
     #[cfg(libtorch)]

@@ -18,7 +18,8 @@ pub(super) static SPEC: NetSpec = NetSpec {
         ),
         32,
         CIFAR10,
-    ),
+    )
+    .layers(|_| 11),
     #[cfg(libtorch)]
     input: CIFAR10_INPUT,
     #[cfg(libtorch)]
