@@ -21,6 +21,8 @@ pub enum Purpose {
     Init,
     /// The division of the training set over clients. There is no index.
     Partition,
+    /// The samples that the server of a strategy holds itself. There is no index.
+    Root,
     /// The selection of clients. Index: round.
     Selection,
     /// The amount of local training of a client. Indices: client, round (0 if it is drawn once).
@@ -58,6 +60,7 @@ impl Purpose {
         match self {
             Self::Init => "init",
             Self::Partition => "partition",
+            Self::Root => "root",
             Self::Selection => "selection",
             Self::Work => "work",
             Self::Shuffle => "shuffle",
@@ -106,6 +109,8 @@ mod tests {
         let golden = [
             (Purpose::Init, vec![], 3_645_707_246_292_565_061),
             (Purpose::Partition, vec![], 9_111_044_486_691_325_153),
+            (Purpose::Root, vec![], 14_821_660_357_584_024_820),
+            (Purpose::Work, vec![3, 1], 2_434_622_756_888_003_618),
             (Purpose::Selection, vec![1], 15_054_610_241_915_094_284),
             (Purpose::Shuffle, vec![3, 1, 0], 72_802_331_610_508_333),
             (Purpose::Augment, vec![3, 1, 0, 59_999], 16_280_170_801_954_555_644),

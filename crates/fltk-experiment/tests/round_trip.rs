@@ -72,10 +72,10 @@ fn any_of<T: AsRef<Entry>>(catalogue: &'static Catalogue<T>) -> impl Strategy<Va
     select(catalogue.iter().map(AsRef::as_ref).collect::<Vec<_>>()).prop_flat_map(|entry| with_values(Choice::new(entry.name), entry))
 }
 
-/// Returns `strategy` with values that fit a round of this size; another strategy if none do.
-fn fitting(strategy: &Choice, clients_per_round: u32) -> Choice {
+/// Returns `strategy` with values that fit the rounds of a task; another strategy if none do.
+fn fitting(strategy: &Choice, config: &FederatedConfig) -> Choice {
     let entry = catalogues().strategies.get(strategy.name()).expect("it was drawn from the catalogue");
-    let fits = |choice: &Choice| (entry.cohort)(choice, clients_per_round).is_ok();
+    let fits = |choice: &Choice| [config.clients_per_round, config.min_updates()].iter().all(|&num| (entry.cohort)(choice, num).is_ok());
     let with = |name: &str, value: Value| if strategy.get(name).is_some() { strategy.clone().with(name, value) } else { strategy.clone() };
     let smaller = |f: u32| {
         let smaller = with("f", f.into());
@@ -187,7 +187,7 @@ fn federated(dataset: &'static DatasetEntry) -> impl Strategy<Value = Setting> {
                 faults,
                 ..FederatedConfig::new(clients, clients_per_round, rounds)
             };
-            config.strategy = fitting(&strategy, config.min_updates());
+            config.strategy = fitting(&strategy, &config);
             Setting::Federated(config)
         },
     )

@@ -31,13 +31,7 @@ mod work;
 
 use std::sync::Arc;
 
-use fltk_core::{
-    attendance::Attendance,
-    ids::{ClientId, Round},
-    metrics::Evaluation,
-    model_state::ModelState,
-    server_state::ServerState,
-};
+use fltk_core::{attendance::Attendance, ids::Round, metrics::Evaluation, model_state::ModelState, server_state::ServerState};
 
 use self::{cohort::Cohort, reports::Reports};
 use crate::{
@@ -157,7 +151,7 @@ impl Federation {
             Event::Started => Ok(self.start(now)),
             Event::ClientTrained(update) => self.client_trained(now, update),
             Event::ClientFailed { round, client, reason } => {
-                let place = self.cohort(round)?.awaited_place(client, self.setup.samples.len(), now)?;
+                let place = self.cohort(round)?.awaited_place(client, &self.setup, now)?;
                 Ok(self.change(now, |cohort, setup| cohort.lose(place, reason, setup)))
             }
             Event::Evaluated { round, evaluation, seconds } => self.evaluated(now, round, evaluation, seconds),
@@ -311,9 +305,4 @@ impl Federation {
             _ => Err(ProtocolError::PastRound { round, current: self.current }),
         }
     }
-}
-
-/// Returns the number of samples that a client holds.
-fn samples_of(samples: &[u64], client: ClientId) -> u64 {
-    samples.get(client.0 as usize).copied().unwrap_or(0)
 }

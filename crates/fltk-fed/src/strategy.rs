@@ -31,6 +31,7 @@ mod fedper;
 mod fedprox;
 mod fedrep;
 mod fedyogi;
+mod fltrust;
 mod geometric_median;
 mod krum;
 mod median;

@@ -14,9 +14,7 @@ use fltk_core::{
 };
 
 use self::member::{Member, Standing};
-use super::{
-    AbsenceRecord, ClientRecord, ClientUpdate, Failure, ProtocolError, Record, SettingsDigest, Setup, Timestamp, TrainOrder, samples_of,
-};
+use super::{AbsenceRecord, ClientRecord, ClientUpdate, Failure, ProtocolError, Record, SettingsDigest, Setup, Timestamp, TrainOrder};
 use crate::{
     attack::{Alone, How, Together, set_parameters},
     selection::Selecting,
@@ -75,7 +73,7 @@ impl Cohort {
         if let Some(client) = attended.iter().flat_map(|attended| attended.keys()).find(|client| clients.binary_search(client).is_err()) {
             return Err(Failure::Unrepeatable { round, client: *client });
         }
-        let total_samples = clients.iter().map(|&client| samples_of(&setup.samples, client)).sum();
+        let total_samples = clients.iter().map(|&client| setup.samples_of(client)).sum();
         let terms = Arc::new(setup.terms(round, server));
         let facts = CohortFacts { total_samples, num_clients: setup.config.clients };
         let aggregator = Aggregator::new(setup.strategy, &setup.config.strategy, round, Arc::clone(&global), facts);
@@ -83,10 +81,12 @@ impl Cohort {
             let attended = attended.and_then(|of| of.get(&client));
             Member::new(setup, round, client, setup.terms_of(client, round, &terms), server.last_round(client), attended)
         };
-        let members: Vec<Member> = clients.into_iter().map(member).collect();
+        let mut members: Vec<Member> = clients.into_iter().map(member).collect();
         let count = |is: &dyn Fn(&Member) -> bool| (0_u32..).zip(members.iter().filter(|member| is(member))).map(|(at, _)| at + 1).last();
         let num_awaited = count(&|member| matches!(member.standing, Standing::Awaited)).unwrap_or(0);
         let num_bound = count(&|member| member.is_bound).unwrap_or(0);
+        // The server's own training isn't counted among the clients', and can't be dispensed with.
+        members.extend(setup.root().map(|root| Member::root(root, Arc::clone(&terms))));
         let mut cohort = Self {
             round,
             seed: setup.seed,
@@ -111,7 +111,7 @@ impl Cohort {
     }
 
     pub(super) fn num_selected(&self) -> usize {
-        self.members.len()
+        self.members.iter().filter(|member| !member.is_root).count()
     }
 
     pub(super) fn global(&self) -> &Arc<ModelState> {
@@ -158,8 +158,9 @@ impl Cohort {
     }
 
     /// Checks that an answer of `client` is awaited at `now`, and returns its position among the members.
-    pub(super) fn awaited_place(&self, client: ClientId, num_clients: usize, now: Timestamp) -> Result<usize, ProtocolError> {
-        if client.0 as usize >= num_clients {
+    pub(super) fn awaited_place(&self, client: ClientId, setup: &Setup, now: Timestamp) -> Result<usize, ProtocolError> {
+        let num_clients = setup.samples.len();
+        if client.0 as usize >= num_clients && setup.root() != Some(client) {
             return Err(ProtocolError::UnknownClient { client, num_clients });
         }
         let round = self.round;
@@ -176,7 +177,7 @@ impl Cohort {
     /// Checks that an update is awaited at `now` and can be used, and returns its client's position among the members.
     pub(super) fn check(&self, update: &ClientUpdate, setup: &Setup, now: Timestamp) -> Result<usize, ProtocolError> {
         let (round, client) = (self.round, update.client);
-        let place = self.awaited_place(client, setup.samples.len(), now)?;
+        let place = self.awaited_place(client, setup, now)?;
         let number = |what, value| Err(ProtocolError::Number { round, client, what, value });
         let TrainSummary { num_samples, num_steps, loss } = update.train;
         for (what, count) in [("number of samples", num_samples), ("number of steps", num_steps)] {
@@ -235,6 +236,9 @@ impl Cohort {
         }
         let member = &mut self.members[place];
         member.standing = Standing::Answered(Box::new(update));
+        if member.is_root {
+            return Ok(());
+        }
         self.num_awaited -= 1;
         self.num_counted += 1;
         if member.is_bound {
@@ -253,7 +257,7 @@ impl Cohort {
     pub(super) fn lose(&mut self, place: usize, reason: String, setup: &Setup) -> Result<(), Failure> {
         let member = &mut self.members[place];
         // What counted in an earlier start has to count again.
-        if setup.config.participation.is_none() || member.is_bound {
+        if !setup.tolerates_failures() || member.is_bound {
             return Err(Failure::Client { round: self.round, client: member.client, reason });
         }
         member.standing = Standing::Absent { absence: Absence::Failed, reason: Some(reason) };
@@ -287,7 +291,7 @@ impl Cohort {
     }
 
     fn check_enough(&self, setup: &Setup) -> Result<(), Failure> {
-        let (at_most, min_updates) = (self.num_counted + self.num_awaited, setup.config.min_updates());
+        let (at_most, min_updates) = (self.num_counted + self.num_awaited, setup.min_updates());
         if at_most >= min_updates {
             return Ok(());
         }
@@ -302,7 +306,7 @@ impl Cohort {
             }
         }
         let absences = absences.into_iter().map(|(absence, (count, told))| (absence, count, told)).collect();
-        Err(Failure::TooFewUpdates { round: self.round, min_updates, at_most, num_selected: self.members.len(), absences })
+        Err(Failure::TooFewUpdates { round: self.round, min_updates, at_most, num_selected: self.num_selected(), absences })
     }
 
     /// Folds the updates that are next in client order, and returns their records and those of absent clients among them. If malicious clients
@@ -333,8 +337,12 @@ impl Cohort {
                 }
                 Standing::Answered(update) => {
                     let ClientUpdate { state, train, extras, arrays, seconds, .. } = *update;
-                    let (samples, learning_rate) = (samples_of(&setup.samples, client), member.terms.learning_rate);
+                    let (samples, learning_rate, is_root) = (setup.samples_of(client), member.terms.learning_rate, member.is_root);
                     self.aggregator.take(Update { client, state, samples, steps: train.num_steps, learning_rate, extras, arrays });
+                    if is_root {
+                        self.num_settled += 1;
+                        continue;
+                    }
                     self.num_samples = self.num_samples.saturating_add(train.num_samples);
                     self.num_steps = self.num_steps.saturating_add(train.num_steps);
                     self.loss_sum += train.loss.unwrap_or(0.0) * as_f64(train.num_samples);
@@ -355,7 +363,7 @@ impl Cohort {
         setup: &Setup,
     ) -> Result<(), Failure> {
         let models = |is_malicious: bool| -> Vec<&ModelState> {
-            let of = self.members.iter().filter(|member| member.is_malicious == is_malicious);
+            let of = self.members.iter().filter(|member| member.is_malicious == is_malicious && !member.is_root);
             of.filter_map(|member| if let Standing::Answered(update) = &member.standing { Some(&update.state) } else { None }).collect()
         };
         let (malicious, others) = (models(true), models(false));
@@ -380,8 +388,12 @@ impl Cohort {
     pub(super) fn finish(self, server: &mut ServerState) -> Result<(Vec<ClientId>, ModelState, TrainSummary), WrongLength> {
         let loss = (self.num_samples > 0).then(|| self.loss_sum / as_f64(self.num_samples));
         let train = TrainSummary { num_samples: self.num_samples, num_steps: self.num_steps, loss };
-        let clients =
-            self.members.iter().filter(|member| matches!(member.standing, Standing::Folded)).map(|member| member.client).collect();
+        let clients = self
+            .members
+            .iter()
+            .filter(|member| matches!(member.standing, Standing::Folded) && !member.is_root)
+            .map(|member| member.client)
+            .collect();
         Ok((clients, self.aggregator.finish(server)?, train))
     }
 }

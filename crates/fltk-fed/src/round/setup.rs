@@ -238,6 +238,41 @@ impl Setup {
         self.strategy
     }
 
+    /// Returns the number of samples that the server holds itself; `None` if the strategy doesn't have it train.
+    #[must_use]
+    pub fn root_samples(&self) -> Option<u32> {
+        self.strategy.root.map(|num_samples| num_samples(&self.config.strategy))
+    }
+
+    /// Returns the number under which the server trains on its own samples, that after the last client's; `None` if it doesn't.
+    pub(super) fn root(&self) -> Option<ClientId> {
+        self.strategy.root.map(|_| ClientId(self.config.clients))
+    }
+
+    /// Returns the number of samples that a client holds, or the server itself.
+    pub(super) fn samples_of(&self, client: ClientId) -> u64 {
+        match self.samples.get(client.0 as usize) {
+            Some(&samples) => samples,
+            None => self.root_samples().map_or(0, u64::from),
+        }
+    }
+
+    /// Returns true if a client that fails costs its update, not the run: under a `participation` block, and under robust rules.
+    pub(super) fn tolerates_failures(&self) -> bool {
+        self.config.participation.is_some() || self.strategy.is_robust
+    }
+
+    /// Returns the smallest number of updates that a round may have. Under a robust rule, it is what the rule needs, unless the settings say
+    /// something else.
+    pub(super) fn min_updates(&self) -> u32 {
+        let config = &self.config;
+        if config.participation.is_some() || !self.strategy.is_robust {
+            return config.min_updates();
+        }
+        let is_enough = |num: &u32| (self.strategy.entry.cohort)(&config.strategy, *num).is_ok();
+        (1..=config.clients_per_round).find(is_enough).unwrap_or(config.clients_per_round)
+    }
+
     /// Returns true if clients keep state between rounds.
     #[must_use]
     pub fn clients_keep_state(&self) -> bool {

@@ -104,7 +104,7 @@ impl Run {
         self.round += 1;
         let total = answers.iter().map(|answer| answer.samples).sum();
         let (round, global) = (Round(self.round), Arc::clone(&self.model));
-        let num_clients = self.num_clients.max(u32::try_from(answers.len()).unwrap());
+        let num_clients = if self.num_clients > 0 { self.num_clients } else { u32::try_from(answers.len()).unwrap() };
         let facts = CohortFacts { total_samples: total, num_clients };
         let mut aggregator = Aggregator::new(self.strategy, &self.settings, round, global, facts);
         for (client, answer) in (0..).zip(answers) {

@@ -4,7 +4,7 @@ use fltk_core::catalogue::StrategyEntry;
 
 use super::{
     Spec, apfl, bulyan, cyclic, ditto, fedadagrad, fedadam, fedavg, fedavgm, fedbn, feddyn, fedexp, fednova, fedper, fedprox, fedrep,
-    fedyogi, geometric_median, krum, median, moon, norm_clipping, qfedavg, scaffold, trimmed_mean,
+    fedyogi, fltrust, geometric_median, krum, median, moon, norm_clipping, qfedavg, scaffold, trimmed_mean,
 };
 
 /// Every strategy.
@@ -34,6 +34,7 @@ pub const CATALOGUE: &[&Spec] = &[
     &bulyan::SPEC,
     &geometric_median::SPEC,
     &norm_clipping::SPEC,
+    &fltrust::SPEC,
 ];
 
 /// Returns the strategy of this name.

@@ -33,6 +33,9 @@ pub struct Spec {
     pub uses_client_rate: bool,
     /// True if it withstands clients that send anything. An update that isn't finite is no error for such a rule: it counts as failed.
     pub is_robust: bool,
+    /// Returns the number of samples that the server holds itself, under a strategy that has it train beside the clients; `None` for others. Its
+    /// update has the number after the last client's ([`Gathering::root`]).
+    pub root: Option<fn(&Choice) -> u32>,
     /// The training at a client: plain training by the round's terms ([`ClientMethod::PLAIN`]), or passes of its own.
     pub client: ClientMethod,
     /// Sets the terms for the clients of a round; initially they are those of plain local training.
@@ -72,6 +75,7 @@ impl Spec {
             state: &[],
             uses_client_rate: false,
             is_robust: false,
+            root: None,
             client,
             set_terms,
             begin,
@@ -178,6 +182,12 @@ impl<'a> Gathering<'a> {
     /// Returns the ranges of [`ModelState::floats`] that are parameters, in order.
     pub fn parameters(&self) -> impl Iterator<Item = Range<usize>> + use<'a> {
         self.spans.iter().filter(|(role, _)| *role == TensorRole::Parameter).map(|(_, span)| span.clone())
+    }
+
+    /// Returns the number under which the server's own update comes, if there is one.
+    #[must_use]
+    pub const fn root(&self) -> ClientId {
+        ClientId(self.num_clients)
     }
 
     /// Returns the number of elements of all parameters.

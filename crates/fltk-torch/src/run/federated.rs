@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use fltk::{
-    split::{given_cohorts, split},
+    split::{given_cohorts, root_samples, split},
     termination::Termination,
 };
 use fltk_core::{
@@ -56,7 +56,7 @@ pub fn run(
         }
         None => (0, ServerState::default()),
     };
-    let parts = split(dataset, config, job.seed, context.base)?;
+    let mut parts = split(dataset, config, job.seed, context.base)?;
     let cohorts = given_cohorts(config, &parts, context.base)?;
     warn_of_idle_clients(job, &parts);
     let num_samples = parts.iter().map(|part| part.len() as u64).collect();
@@ -64,6 +64,8 @@ pub fn run(
     let own = settings::of_trainer(job, dataset, context.base)?;
     let setup = setup.for_settings(own).with_cohorts(cohorts);
     let method = setup.strategy().client;
+    // The server's own samples come after those of the last client, under whose number it trains.
+    parts.extend(setup.root_samples().map(|num_samples| root_samples(dataset, num_samples, job.seed)));
     let states = if setup.clients_keep_state() { Some(FileStates::open(recorder.folder(), Round(completed), &remembered)?) } else { None };
     let federation = Federation::resume(setup, Round(completed), Arc::new(model.state()?), remembered)?;
     let federation = federation.repeating(recorder.history().attendance().clone());

@@ -17,6 +17,8 @@ pub(super) struct Member {
     /// The round whose state the client goes on from.
     pub(super) kept: Option<Round>,
     pub(super) is_malicious: bool,
+    /// True if it is the server itself, which trains on its own samples.
+    pub(super) is_root: bool,
     /// True if its update has to count, since it did in an earlier start of this run.
     pub(super) is_bound: bool,
     pub(super) standing: Standing,
@@ -54,6 +56,11 @@ impl Member {
             },
         };
         let is_bound = matches!(attended, Some(Attended::Counted));
-        Self { client, terms, kept, is_malicious: setup.faults.is_malicious(client), is_bound, standing }
+        Self { client, terms, kept, is_malicious: setup.faults.is_malicious(client), is_root: false, is_bound, standing }
+    }
+
+    /// Creates the server's own training, which has to count.
+    pub(super) fn root(client: ClientId, terms: Arc<ClientTerms>) -> Self {
+        Self { client, terms, kept: None, is_malicious: false, is_root: true, is_bound: true, standing: Standing::Awaited }
     }
 }

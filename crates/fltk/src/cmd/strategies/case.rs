@@ -26,6 +26,7 @@ pub struct RoundText {
     pub global: Option<Model>,
     #[serde(deserialize_with = "objects")]
     pub updates: Vec<UpdateText>,
+    pub root: Option<UpdateText>,
     pub state: Option<State>,
     pub client_learning_rate: Option<Scalar>,
     pub clients: Option<Count>,

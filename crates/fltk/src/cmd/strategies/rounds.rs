@@ -146,8 +146,9 @@ impl Server {
             let message = format!("`{}` needs `client_learning_rate`", self.strategy.name());
             bail!("{}", at.says(format!("{message}\nhint: that of the clients in this round, such as \"client_learning_rate\": 0.1")));
         }
-        let (updates, failed) = self.updates(text.updates, &at.key("updates"))?;
+        let (mut updates, failed) = self.updates(text.updates, &at.key("updates"))?;
         let total_samples = updates.iter().fold(0_u64, |sum, update| sum.saturating_add(update.samples));
+        updates.extend(self.root(text.root, at)?);
         // A strategy that reads the rate has one, as just checked.
         let facts = CohortFacts { total_samples, num_clients: self.num_clients };
         let mut aggregator = Aggregator::new(self.strategy, &self.settings, self.round, Arc::clone(&self.global), facts);
@@ -161,6 +162,29 @@ impl Server {
         let before = std::mem::replace(&mut self.global, Arc::new(next));
         Answer::new(self.strategy, round, failed, &before, Arc::clone(&self.global), &self.state)
             .map_err(|problem| anyhow::anyhow!(at.says(problem)))
+    }
+
+    /// Returns the server's own update, for a strategy that has it train.
+    fn root(&self, text: Option<UpdateText>, at: &Place) -> anyhow::Result<Option<Update>> {
+        let (name, place) = (self.strategy.name(), at.key("root"));
+        match (text, self.strategy.root) {
+            (None, None) => Ok(None),
+            (Some(_), None) => bail!("{}", place.says(format!("under `{name}` the server doesn't train"))),
+            (None, Some(_)) => {
+                bail!(
+                    "{}",
+                    at.says(format!("`root` is missing: under `{name}` the server trains, too\nhint: \"root\": {{\"values\": ...}}"))
+                )
+            }
+            (Some(text), Some(_)) => {
+                ensure!(text.client.is_none(), place.key("client").says("the server's own update has no number"));
+                let update = self.update(ClientId(self.num_clients), text, &place)?;
+                if let Some((tensor, value)) = not_finite(&update.state) {
+                    bail!("{}", place.key("values").key(tensor).says(format!("it has the value {value}, which isn't finite")));
+                }
+                Ok(Some(update))
+            }
+        }
     }
 
     /// Returns the updates in the order of clients, and the clients that failed.

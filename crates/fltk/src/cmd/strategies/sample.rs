@@ -35,6 +35,9 @@ pub fn of(strategy: &'static Spec) -> Sample {
     }
     first["global"] = json!({ "x": [0.0, 1.0] });
     first["updates"] = json!(updates(0));
+    if strategy.root.is_some() {
+        first["root"] = json!({ "values": { "x": [0.5, 1.0] } });
+    }
     let second = (!strategy.state.is_empty()).then(|| json!({ "updates": updates(1) }));
     Sample(std::iter::once(first).chain(second).collect())
 }

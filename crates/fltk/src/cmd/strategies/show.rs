@@ -26,6 +26,7 @@ struct Shown {
     keeps: &'static [&'static str],
     uses_client_learning_rate: bool,
     is_robust: bool,
+    server_trains: bool,
     case: Sample,
 }
 
@@ -74,6 +75,7 @@ fn shown(strategy: &'static Spec) -> Shown {
         keeps: strategy.keeps,
         uses_client_learning_rate: strategy.uses_client_rate,
         is_robust: strategy.is_robust,
+        server_trains: strategy.root.is_some(),
         case: sample::of(strategy),
     }
 }
@@ -91,6 +93,9 @@ fn to_text(shown: &Shown) -> String {
     section("Kept at each client (no part of a case)", shown.keeps.iter().map(|&name| name.to_owned()).collect());
     if shown.uses_client_learning_rate {
         text.push_str("\nThe clients' learning rate matters: a case needs `client_learning_rate`.\n");
+    }
+    if shown.server_trains {
+        text.push_str("\nThe server trains, too, on samples of its own: its update is `root` in each round of a case.\n");
     }
     if shown.is_robust {
         text.push_str("\nUpdates that aren't finite count as failed, samples don't weigh, and buffers are medians.\n");
