@@ -1,4 +1,4 @@
-//! Who counted in which federated round, and who didn't and why.
+//! The clients that counted in each federated round, and those that didn't, with the reasons.
 
 use std::collections::BTreeMap;
 
@@ -10,13 +10,13 @@ use crate::ids::{ClientId, Round};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Absence {
-    /// It dropped out of this round, as ordered.
+    /// A drop-out from this round, as ordered.
     DroppedOut,
-    /// It crashed in this round or an earlier one, as ordered.
+    /// A crash in this round or an earlier one, as ordered.
     Crashed,
-    /// It failed, or its update can't be used.
+    /// A failure, or an update that can't be used.
     Failed,
-    /// It hadn't answered at the round's deadline.
+    /// No answer before the round's deadline.
     Late,
     /// Enough others had answered before.
     Surplus,
@@ -59,7 +59,7 @@ pub enum Attended {
     },
 }
 
-/// Who counted in rounds that were recorded, and who didn't. A wall clock may have decided that, so a run that repeats such a round takes it
+/// The clients that counted in recorded rounds, and those that didn't. A wall clock may have decided that, so a run that repeats such a round takes it
 /// from here instead of deciding anew.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attendance {

@@ -25,7 +25,7 @@ pub struct LocalPass {
     pub contrast: Option<Contrast>,
     /// The personal model that is trained on the same batches; `None` for none.
     pub mixture: Option<Mixture>,
-    /// What the trainer has to measure besides.
+    /// The values to measure besides.
     pub measures: Measures,
 }
 
@@ -42,9 +42,9 @@ impl LocalPass {
 /// A vector that corrects every step. It has an element for each of all parameters', in the layout's order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Shift {
-    /// It is added to every gradient, before momentum and weight decay.
+    /// An addend to every gradient, before momentum and weight decay.
     Gradient(Vec<f32>),
-    /// It is multiplied by the learning rate and subtracted from the parameters after every step of the optimizer.
+    /// A direction that is multiplied by the learning rate and subtracted from the parameters after every step of the optimizer.
     Step(Vec<f32>),
 }
 
@@ -83,7 +83,7 @@ pub struct Mixture {
     pub personal: Arc<ModelState>,
 }
 
-/// What a trainer measures during a pass.
+/// The values that a trainer measures during a pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Measures {
     /// The mean loss of the client's samples under the model to start from, before any step.

@@ -43,7 +43,7 @@ pub enum Purpose {
     Priority,
     /// The root seed of a job of a simulated stream or a trace. The indices are those of priorities.
     Job,
-    /// Whether a client drops out of a round. Indices: client, round.
+    /// The drop-out of a client from a round. Indices: client, round.
     DropOut,
     /// The clients that crash, without an index; the round in which one does. Index: client.
     Crash,

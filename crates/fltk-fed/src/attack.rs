@@ -124,7 +124,7 @@ pub(crate) mod by_hand {
         ModelState { layout: Arc::new(layout), floats, counters: Vec::new() }
     }
 
-    /// What a malicious client sends whose honest model is `honest`, from `global`.
+    /// Returns the model that a malicious client sends whose honest model is `honest`, from `global`.
     pub fn alone(attack: &Attack, settings: &Choice, global: &[f32], honest: &[f32], client: u32, round: u32) -> Vec<f32> {
         let How::Alone(send) = attack.how else { panic!("{attack:?} is no attack by a client alone") };
         let (global, mut model) = (self::model(global), self::model(honest));

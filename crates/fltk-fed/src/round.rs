@@ -62,7 +62,7 @@ pub struct Federation {
     /// The last round that began.
     current: Round,
     reports: Reports,
-    /// Who counted in rounds that an earlier start recorded.
+    /// The clients that counted in rounds that an earlier start recorded.
     attendance: Attendance,
 }
 

@@ -99,7 +99,7 @@ fn accuracy(run: &RunRef, unit: Unit, step: u32) -> Option<f64> {
     finite(row.test.as_ref()?.accuracy)
 }
 
-/// What the runs of a group have in common: experiment, task, settings, and the digests of the files that these name.
+/// The properties that the runs of a group have in common: experiment, task, settings, and the digests of the files that these name.
 type Key<'a> = (&'a str, &'a str, String, &'a BTreeMap<String, String>);
 
 fn group(runs: &[RunRef], summaries: &[RunSummary]) -> Vec<Group> {

@@ -2,7 +2,7 @@
 
 use fltk_data::{Batch, Dataset};
 
-/// What a client takes for the labels of its samples.
+/// The labels that a client sees for its samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Labels {
     /// Their own.

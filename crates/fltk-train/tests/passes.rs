@@ -1,4 +1,4 @@
-//! What a strategy can ask of a pass, each against plain training or arithmetic on its result.
+//! The requests of strategies to a pass, each against plain training or arithmetic on its result.
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 

@@ -201,7 +201,7 @@ impl PartialEq for NetEntry {
     }
 }
 
-/// What a strategy may need to know of a net.
+/// The facts of a net that a strategy may need to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NetFacts {
     /// The number of layers with parameters: modules in the names of the state, such as `layer1.0.bn1`. `None` if it isn't known before the net

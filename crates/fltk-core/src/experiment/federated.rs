@@ -50,7 +50,7 @@ pub struct FederatedConfig {
     /// Rounds from one evaluation of the global model to the next; the last round is always evaluated.
     #[schemars(range(min = 1))]
     pub evaluate_every: u32,
-    /// Who counts in a round; every selected client has to answer if left out.
+    /// The clients that count in a round; every selected client has to answer if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub participation: Option<ParticipationConfig>,
     /// Faults to order; none if left out.

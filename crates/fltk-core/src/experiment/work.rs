@@ -67,7 +67,7 @@ pub struct WorkConfig {
     /// The unit of the amounts.
     #[serde(default)]
     pub unit: WorkUnit,
-    /// What each draw is for.
+    /// The use of each draw.
     #[serde(default)]
     pub each: DrawnFor,
 }
@@ -92,7 +92,7 @@ pub enum WorkUnit {
     Steps,
 }
 
-/// What an amount is drawn for.
+/// The use of a drawn amount.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(rename = "drawn_for")]

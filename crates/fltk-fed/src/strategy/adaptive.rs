@@ -1,4 +1,4 @@
-//! What FedAdagrad, FedAdam and FedYogi share: Reddi et al., Adaptive Federated Optimization, 2021, arXiv:2003.00295, algorithm 2.
+//! The common part of FedAdagrad, FedAdam and FedYogi: Reddi et al., Adaptive Federated Optimization, 2021, arXiv:2003.00295, algorithm 2.
 
 use fltk_core::{
     catalogue::{Number, Numbers, Range, Word},

@@ -16,7 +16,7 @@ const ALPHA: Number = Number::new("alpha", 0.5, "The share of a client's own mod
     .within(Range::between(0.0, 1.0));
 const ADAPTIVE: Switch = Switch::new("adaptive", true, "True if each client's `alpha` follows its gradient.");
 
-/// What a client keeps of `alpha`.
+/// The name of `alpha` in what a client keeps.
 const SHARE: &str = "alpha";
 
 /// FedAvg, beside which each client trains a model of its own for a mixture with the global one:

@@ -14,9 +14,9 @@ use super::{ClientAnswer, ClientMethod, ClientRound, Gathered, Gathering, Kept, 
 
 const ALPHA: Number = Number::new("alpha", 0.01, "Strength of the regularization.").within(Range::POSITIVE);
 
-/// What a client keeps: the gradient of its loss at its last model.
+/// The array that a client keeps: the gradient of its loss at its last model.
 const GRADIENT: &str = "gradient";
-/// What the server keeps.
+/// The array that the server keeps.
 const H: &str = "h";
 
 /// Dynamic regularization, under which the clients' optima are those of all data:

@@ -15,7 +15,7 @@ use super::{ClientAnswer, ClientMethod, ClientRound, Spec, fedavg, method};
 const MU: Number = Number::new("mu", 1.0, "Strength of the contrastive term.").within(Range::NOT_NEGATIVE);
 const TAU: Number = Number::new("tau", 0.5, "Temperature of the contrastive term.").within(Range::POSITIVE);
 
-/// What a client keeps: its last model.
+/// The array that a client keeps: its last model.
 const PREVIOUS: &str = "previous";
 
 /// FedAvg whose clients draw their features to those of the global model:

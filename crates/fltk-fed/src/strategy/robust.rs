@@ -1,4 +1,4 @@
-//! What robust rules share: they take all updates alike, whatever number of samples a client claims, and keep every value within what most
+//! The common part of robust rules: they take all updates alike, whatever number of samples a client claims, and keep every value within what most
 //! clients sent.
 //!
 //! A rule decides the parameters. Every buffer is the median over the cohort, coordinate by coordinate: a client that lies in a batch norm's

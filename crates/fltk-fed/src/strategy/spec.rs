@@ -310,7 +310,7 @@ impl Gathered {
     }
 }
 
-/// What a round's aggregation has to know of its clients before they answer.
+/// The facts of a round's clients that its aggregation needs before they answer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CohortFacts {
     /// The number of samples that the cohort's clients hold in total.

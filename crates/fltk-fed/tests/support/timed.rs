@@ -20,20 +20,20 @@ use fltk_fed::{
 
 use super::{answer, bits, final_state, setup};
 
-/// What a client does with an order.
+/// A client's reaction to an order.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Does {
-    /// It answers after so many milliseconds.
+    /// An answer after so many milliseconds.
     Answers(u64),
-    /// It fails after so many milliseconds.
+    /// A failure after so many milliseconds.
     Fails(u64),
-    /// It never answers.
+    /// No answer.
     NeverAnswers,
 }
 
 pub type Behavior<'a> = dyn Fn(Round, ClientId) -> Does + 'a;
 
-/// What became of a run.
+/// The outcome of a run.
 pub struct Outcome {
     pub records: Vec<Record>,
     pub orders: Vec<TrainOrder>,
@@ -102,7 +102,7 @@ pub fn drive(mut federation: Federation, dummy: &Dummy, behavior: &Behavior<'_>,
     outcome
 }
 
-/// What records say of who counted.
+/// The clients that counted, according to records.
 pub fn attendance(records: &[Record]) -> Attendance {
     let mut attendance = Attendance::default();
     for record in records {

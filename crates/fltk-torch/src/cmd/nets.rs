@@ -167,7 +167,7 @@ mod tests {
         assert!(known.losses.iter().eq(losses::entries()));
     }
 
-    /// What is said of nets decides which strategies a file may name with them.
+    /// These facts decide which strategies a file may name with a net.
     #[test]
     fn nets_have_the_layers_and_batch_norms_that_their_entries_say() {
         fltk_train::init(1);

@@ -166,7 +166,7 @@ fn in_one_line(reason: &str) -> String {
 /// Trains the client of each order.
 struct Clients<'a> {
     trainer: LocalTrainer,
-    /// What the strategy does at clients, and its settings.
+    /// The strategy's part at clients, and its settings.
     method: ClientMethod,
     settings: &'a Choice,
     /// The digest of the settings that it trains with.

@@ -16,7 +16,7 @@ use crate::{
     train::finite,
 };
 
-/// What a pass adds to plain steps.
+/// The additions of a pass to plain steps.
 pub(super) struct Extras {
     /// The shift of each parameter, flat.
     shift: Option<(Vec<Tensor>, ShiftOf)>,

@@ -24,12 +24,12 @@ pub(super) struct Member {
     pub(super) standing: Standing,
 }
 
-/// What is known of a member's answer.
+/// The state of a member's answer.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Standing {
-    /// It hasn't answered, and may.
+    /// No answer yet; one may come.
     Awaited,
-    /// It has answered; its update waits to be folded. These are the only client models that are kept.
+    /// An update that waits to be folded. These are the only client models that are kept.
     Answered(Box<ClientUpdate>),
     /// Its update is folded.
     Folded,
