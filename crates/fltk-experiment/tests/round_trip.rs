@@ -4,8 +4,8 @@
 use fltk_catalogue::catalogues;
 use fltk_core::{
     catalogue::{
-        AttackEntry, Catalogue, Choice, ClientCount, DatasetEntry, Entry, Kind, NetEntry, Parameter, PartitionerEntry, Preset, Range, Tag,
-        Value,
+        AttackEntry, Catalogue, Choice, ClientCount, DatasetEntry, Entry, Kind, NetEntry, Parameter, PartitionerEntry, Preset, Range,
+        SelectionSize, Tag, Value,
     },
     experiment::{
         ATTACK_FRACTION, AdmissionConfig, ArrivalGroup, ClientGroup, CrashConfig, DatasetConfig, DistributedConfig, DrawnFor, Duration,
@@ -72,10 +72,10 @@ fn any_of<T: AsRef<Entry>>(catalogue: &'static Catalogue<T>) -> impl Strategy<Va
     select(catalogue.iter().map(AsRef::as_ref).collect::<Vec<_>>()).prop_flat_map(|entry| with_values(Choice::new(entry.name), entry))
 }
 
-/// Returns `strategy` with values that fit a round of this size; another strategy if none do.
-fn fitting(strategy: &Choice, clients_per_round: u32) -> Choice {
+/// Returns `strategy` with values that fit rounds of these sizes; another strategy if none do.
+fn fitting(strategy: &Choice, sizes: [u32; 2]) -> Choice {
     let entry = catalogues().strategies.get(strategy.name()).expect("it was drawn from the catalogue");
-    let fits = |choice: &Choice| (entry.cohort)(choice, clients_per_round).is_ok();
+    let fits = |choice: &Choice| sizes.iter().all(|size| (entry.cohort)(choice, *size).is_ok());
     let with = |name: &str, value: Value| if strategy.get(name).is_some() { strategy.clone().with(name, value) } else { strategy.clone() };
     let smaller = |f: u32| {
         let smaller = with("f", f.into());
@@ -83,6 +83,21 @@ fn fitting(strategy: &Choice, clients_per_round: u32) -> Choice {
     };
     let mut choices = [strategy.clone(), with("beta", 0.45.into()), smaller(2), smaller(1), smaller(0)].into_iter();
     choices.find(fits).unwrap_or_else(|| Choice::new("Median"))
+}
+
+/// Returns the selection of `config` with values that fit its clients, or the one that its strategy needs.
+fn fitting_selection(config: &FederatedConfig) -> Choice {
+    if let Some(needed) = catalogues().strategies.get(config.strategy.name()).and_then(|strategy| strategy.selection) {
+        return Choice::new(needed);
+    }
+    let entry = catalogues().selections.get(config.selection.name()).expect("it was drawn from the catalogue");
+    let size = SelectionSize { selected: config.num_selected(), clients: config.clients.into() };
+    let fits = |choice: &Choice| (entry.fits)(choice, size).is_ok();
+    let with = |name: &str, value: Value| {
+        if config.selection.get(name).is_some() { config.selection.clone().with(name, value) } else { config.selection.clone() }
+    };
+    let mut choices = [config.selection.clone(), with("candidates", config.clients.into())].into_iter();
+    choices.find(fits).unwrap_or_else(|| Choice::new("random"))
 }
 
 fn train() -> impl Strategy<Value = TrainConfig> {
@@ -187,7 +202,8 @@ fn federated(dataset: &'static DatasetEntry) -> impl Strategy<Value = Setting> {
                 faults,
                 ..FederatedConfig::new(clients, clients_per_round, rounds)
             };
-            config.strategy = fitting(&strategy, config.min_updates());
+            config.strategy = fitting(&strategy, [config.min_updates(), clients_per_round]);
+            config.selection = fitting_selection(&config);
             Setting::Federated(config)
         },
     )

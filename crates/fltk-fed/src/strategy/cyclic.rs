@@ -5,8 +5,8 @@ use fltk_core::catalogue::{Choice, Entry, Misfit, StrategyEntry};
 
 use super::{Spec, fedavg};
 
-/// The model goes from client to client: the global model after a round is that of the round's only client. With `selection: cyclic`, the
-/// clients take turns in their order.
+/// The model goes from client to client: the global model after a round is that of the round's only client. It needs
+/// the selection `cyclic`, by which the clients take turns in their order, or a file that says whose turn it is.
 ///
 /// From w = 0, client 0 trains to 1, and client 1 from there to 3: the global models are 1 and 3, whatever samples they hold.
 pub static SPEC: Spec =
@@ -14,7 +14,8 @@ pub static SPEC: Spec =
         StrategyEntry::new(Entry::new("Cyclic", "The model goes from client to client, one in a round.").paper(
             "Chang et al., Distributed deep learning networks among institutions for medical imaging, 2018, doi:10.1093/jamia/ocy017",
         ))
-        .cohort(check),
+        .cohort(check)
+        .selection("cyclic"),
         fedavg::take,
         fedavg::finish,
     );
