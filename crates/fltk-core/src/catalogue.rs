@@ -18,7 +18,8 @@ mod parameter;
 
 pub use choice::{Choice, ChoiceError, Tag, Value};
 pub use entry::{
-    AttackEntry, ClientCount, DatasetEntry, Entry, Misfit, NetEntry, NetFacts, PartitionerEntry, SampleKind, SampleKinds, StrategyEntry,
+    AttackEntry, ClientCount, DatasetEntry, Entry, Misfit, NetEntry, NetFacts, PartitionerEntry, SampleKind, SampleKinds, SelectionEntry,
+    SelectionSize, StrategyEntry,
 };
 pub use join::{Catalogue, Catalogues, Entries};
 pub use parameter::{

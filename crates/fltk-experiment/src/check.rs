@@ -14,7 +14,7 @@ use super::{
     source::{Span, quote, quote_all},
 };
 use fltk_core::{
-    catalogue::{Catalogue, Catalogues, Choice, ChoiceError, Entry, Kind, Misfit, NetEntry, NetFacts, SampleKind, Value},
+    catalogue::{Catalogue, Catalogues, Choice, ChoiceError, Entry, Kind, Misfit, NetEntry, NetFacts, SampleKind, SelectionSize, Value},
     experiment::Epochs,
     name::Name,
 };
@@ -50,7 +50,7 @@ pub(crate) fn check_task(mut task: Task, catalogues: &Catalogues, places: &Place
             work::check(config, &task.train, places, problems);
             check_strategy(config, catalogues, places, problems);
             check_net_of_strategy(config, &task.network, catalogues, places, problems);
-            check_choice(&config.selection, &catalogues.selections, "federated.selection", places, problems);
+            check_selection(config, catalogues, places, problems);
             check_choice(&config.partition, &catalogues.partitioners, "federated.partition", places, problems);
             if let Some(attack) = config.faults.as_ref().and_then(|faults| faults.attack.as_ref()) {
                 check_choice(attack, &catalogues.attacks, "federated.faults.attack", places, problems);
@@ -156,6 +156,12 @@ fn check_strategy(config: &FederatedConfig, catalogues: &Catalogues, places: &Pl
     check_choice(&config.strategy, &catalogues.strategies, "federated.strategy", places, problems);
     let Some(strategy) = catalogues.strategies.get(config.strategy.name()) else { return };
     let at = |parameter: &str| places.at(&format!("federated.strategy.{parameter}")).span;
+    let reads_file = || !config.selection.paths().is_empty();
+    if let Some(needed) = strategy.selection.filter(|needed| *needed != config.selection.name() && !reads_file()) {
+        let (name, chosen) = (strategy.entry.name, config.selection.name());
+        let problem = Problem::error(at("type"), format!("`{name}` needs the selection `{needed}`, and it is `{chosen}`"));
+        problems.push(problem.hint(format!("add `selection: {{ type: {needed} }}`")));
+    }
     if let Err(Misfit { parameter, message, hint }) = (strategy.cohort)(&config.strategy, config.clients_per_round) {
         problems.push(Problem::error(at(parameter), message).hint(hint));
     } else if let Err(Misfit { parameter, message, .. }) = (strategy.cohort)(&config.strategy, config.min_updates()) {
@@ -186,6 +192,17 @@ fn check_net_of_strategy(
     if let Err(Misfit { parameter, message, hint }) = (strategy.net)(&config.strategy, &facts) {
         let (place, net) = (places.at(&format!("federated.strategy.{parameter}")), places.at("network"));
         problems.push(Problem::error(place.span, message).label(net.span, "this net").hint(hint));
+    }
+}
+
+/// Checks the parameters of the selection, and that it can select the clients of a round.
+fn check_selection(config: &FederatedConfig, catalogues: &Catalogues, places: &Places<'_>, problems: &mut Vec<Problem>) {
+    check_choice(&config.selection, &catalogues.selections, "federated.selection", places, problems);
+    let size = SelectionSize { selected: config.num_selected(), clients: config.clients.into() };
+    // That there are enough clients at all is checked elsewhere.
+    let Some(selection) = catalogues.selections.get(config.selection.name()).filter(|_| size.selected <= size.clients) else { return };
+    if let Err(Misfit { parameter, message, hint }) = (selection.fits)(&config.selection, size) {
+        problems.push(Problem::error(places.at(&format!("federated.selection.{parameter}")).span, message).hint(hint));
     }
 }
 

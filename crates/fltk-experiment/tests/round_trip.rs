@@ -5,7 +5,7 @@ use fltk_catalogue::catalogues;
 use fltk_core::{
     catalogue::{
         AttackEntry, Catalogue, Choice, ClientCount, DatasetEntry, Entry, Kind, NetEntry, NetFacts, Parameter, PartitionerEntry, Preset,
-        Range, Tag, Value,
+        Range, SelectionSize, Tag, Value,
     },
     experiment::{
         ATTACK_FRACTION, AdmissionConfig, ArrivalGroup, ClientGroup, CrashConfig, DatasetConfig, DistributedConfig, DrawnFor, Duration,
@@ -83,6 +83,21 @@ fn fitting(strategy: &Choice, config: &FederatedConfig) -> Choice {
     };
     let mut choices = [strategy.clone(), with("beta", 0.45.into()), smaller(2), smaller(1), smaller(0)].into_iter();
     choices.find(fits).unwrap_or_else(|| Choice::new("Median"))
+}
+
+/// Returns the selection of `config` with values that fit its clients, or the one that its strategy needs.
+fn fitting_selection(config: &FederatedConfig) -> Choice {
+    if let Some(needed) = catalogues().strategies.get(config.strategy.name()).and_then(|strategy| strategy.selection) {
+        return Choice::new(needed);
+    }
+    let entry = catalogues().selections.get(config.selection.name()).expect("it was drawn from the catalogue");
+    let size = SelectionSize { selected: config.num_selected(), clients: config.clients.into() };
+    let fits = |choice: &Choice| (entry.fits)(choice, size).is_ok();
+    let with = |name: &str, value: Value| {
+        if config.selection.get(name).is_some() { config.selection.clone().with(name, value) } else { config.selection.clone() }
+    };
+    let mut choices = [config.selection.clone(), with("candidates", config.clients.into())].into_iter();
+    choices.find(fits).unwrap_or_else(|| Choice::new("random"))
 }
 
 fn train() -> impl Strategy<Value = TrainConfig> {
@@ -188,6 +203,7 @@ fn federated(dataset: &'static DatasetEntry) -> impl Strategy<Value = Setting> {
                 ..FederatedConfig::new(clients, clients_per_round, rounds)
             };
             config.strategy = fitting(&strategy, &config);
+            config.selection = fitting_selection(&config);
             Setting::Federated(config)
         },
     )

@@ -225,6 +225,7 @@ impl Federation {
         let (round, global, train_seconds) = (self.current, Arc::clone(cohort.global()), cohort.seconds(now));
         let mut actions: Vec<Action> = cohort.has_unwanted().then_some(Action::Revoke { round }).into_iter().collect();
         let server = Arc::make_mut(&mut self.server);
+        cohort.remember(&self.setup, server);
         let (clients, state, train) = cohort.finish(server).map_err(|source| Failure::Remembered { round, source })?;
         check_like(&global, &state).map_err(|source| Failure::Aggregate { round, source })?;
         if self.setup.clients_keep_state() {

@@ -1,16 +1,27 @@
 //! Selections: which clients take part in a round.
 //!
-//! A selection is a [`Selection`] in its own file, and a line in the [`CATALOGUE`].
+//! A selection is a [`Selection`] in its own file, and a line in the [`CATALOGUE`]. What it has to remember of earlier rounds, such as losses, is in
+//! [`ServerState`], under names that begin with `selection.`: every checkpoint contains it, so a resumed run selects the same clients.
 
 mod catalogue;
+mod cyclic;
 mod file;
+mod memory;
+mod oort;
+mod power_of_choice;
 mod random;
+mod tifl;
+mod urn;
+mod weighted;
 
 use fltk_core::{
-    catalogue::{Choice, Entry, Kind},
+    catalogue::{Choice, Kind, SelectionEntry},
     ids::{ClientId, Round},
-    seed::Seed,
+    metrics::TrainSummary,
+    seed::{Purpose, Seed},
+    server_state::ServerState,
 };
+use rand::Rng;
 
 pub use catalogue::{CATALOGUE, by_name, entries};
 
@@ -18,15 +29,17 @@ pub use catalogue::{CATALOGUE, by_name, entries};
 #[derive(Debug)]
 pub struct Selection {
     /// The name in experiment files, the publication, and the parameters.
-    pub entry: Entry,
+    pub entry: SelectionEntry,
     /// Returns the clients of a round, in any order: [`Selecting::amount`] different ones among the eligible.
     pub select: fn(&Selecting<'_>) -> Vec<ClientId>,
+    /// Notes in the server's state what it has to remember of a round that has ended.
+    pub observe: fn(&Observing<'_>, &mut ServerState),
 }
 
 impl PartialEq for Selection {
     /// Compares names, which are unique in a catalogue.
     fn eq(&self, other: &Self) -> bool {
-        self.entry.name == other.entry.name
+        self.name() == other.name()
     }
 }
 
@@ -45,13 +58,55 @@ pub struct Selecting<'a> {
     pub amount: usize,
     /// The clients of this round in the file that the settings name; none if the selection reads no file.
     pub given: &'a [ClientId],
+    /// The number of samples of each client, by client.
+    pub samples: &'a [u64],
+    /// What is remembered of earlier rounds.
+    pub server: &'a ServerState,
+}
+
+impl Selecting<'_> {
+    /// Returns the number of samples of `client`.
+    #[must_use]
+    pub fn samples_of(&self, client: ClientId) -> u64 {
+        self.samples.get(client.0 as usize).copied().unwrap_or(0)
+    }
+
+    /// Returns the random stream of the round's selection.
+    fn stream(&self) -> impl Rng {
+        self.seed.stream(Purpose::Selection, &[u64::from(self.round.0)])
+    }
+}
+
+/// A round that has ended, as a selection sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Observing<'a> {
+    /// The selection's settings.
+    pub settings: &'a Choice,
+    /// The round.
+    pub round: Round,
+    /// The number of samples of each client, by client.
+    pub samples: &'a [u64],
+    /// The clients whose updates count, ascending, with what they reported of their training.
+    pub trained: &'a [(ClientId, TrainSummary)],
 }
 
 impl Selection {
+    /// Creates a selection that remembers nothing.
+    #[must_use]
+    pub const fn new(entry: SelectionEntry, select: fn(&Selecting<'_>) -> Vec<ClientId>) -> Self {
+        Self { entry, select, observe: |_, _| () }
+    }
+
+    /// Returns the name in experiment files.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.entry.entry.name
+    }
+
     /// Returns true if it takes the clients of each round from a file that its settings name.
     #[must_use]
     pub fn reads_file(&self) -> bool {
-        self.entry.parameters.iter().any(|parameter| parameter.kind == Kind::Path)
+        self.entry.entry.parameters.iter().any(|parameter| parameter.kind == Kind::Path)
     }
 
     /// Returns the cohort of a round: as many of the eligible clients as are to be selected, ascending; all of them if there are no more. The
@@ -63,4 +118,9 @@ impl Selection {
         clients.sort_unstable();
         clients
     }
+}
+
+/// Returns so many of `clients`, each as likely as the others, in the order in which they are drawn.
+fn draw_uniformly(clients: &[ClientId], amount: usize, stream: &mut impl Rng) -> Vec<ClientId> {
+    rand::seq::index::sample(stream, clients.len(), amount.min(clients.len())).into_iter().map(|index| clients[index]).collect()
 }

@@ -308,13 +308,15 @@ pub struct StrategyEntry {
     pub cohort: fn(&Choice, u32) -> Result<(), Misfit>,
     /// Checks that a net has what the strategy needs.
     pub net: fn(&Choice, &NetFacts) -> Result<(), Misfit>,
+    /// The selection without which it has no meaning, unless a file gives the clients of each round; `None` if it works with any.
+    pub selection: Option<&'static str>,
 }
 
 impl StrategyEntry {
     /// Creates the entry of a strategy that can aggregate any number of updates.
     #[must_use]
     pub const fn new(entry: Entry) -> Self {
-        Self { entry, cohort: |_, _| Ok(()), net: |_, _| Ok(()) }
+        Self { entry, cohort: |_, _| Ok(()), net: |_, _| Ok(()), selection: None }
     }
 
     /// Returns the same entry with a check of the number of updates.
@@ -328,9 +330,53 @@ impl StrategyEntry {
     pub const fn net(self, net: fn(&Choice, &NetFacts) -> Result<(), Misfit>) -> Self {
         Self { net, ..self }
     }
+
+    /// Returns the same entry with the selection that it needs.
+    #[must_use]
+    pub const fn selection(self, selection: &'static str) -> Self {
+        Self { selection: Some(selection), ..self }
+    }
 }
 
 impl AsRef<Entry> for StrategyEntry {
+    fn as_ref(&self) -> &Entry {
+        &self.entry
+    }
+}
+
+/// A selection of clients, and the rounds that it can fill.
+#[derive(Debug)]
+pub struct SelectionEntry {
+    /// The name and parameters.
+    pub entry: Entry,
+    /// Checks that it can select so many clients of so many.
+    pub fits: fn(&Choice, SelectionSize) -> Result<(), Misfit>,
+}
+
+/// The numbers of clients that a selection has to do with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SelectionSize {
+    /// The number of clients that are selected for a round.
+    pub selected: u64,
+    /// The number of clients among which they are selected.
+    pub clients: u64,
+}
+
+impl SelectionEntry {
+    /// Creates the entry of a selection that can select any number of clients.
+    #[must_use]
+    pub const fn new(entry: Entry) -> Self {
+        Self { entry, fits: |_, _| Ok(()) }
+    }
+
+    /// Returns the same entry with a check of the numbers of clients.
+    #[must_use]
+    pub const fn fits(self, fits: fn(&Choice, SelectionSize) -> Result<(), Misfit>) -> Self {
+        Self { fits, ..self }
+    }
+}
+
+impl AsRef<Entry> for SelectionEntry {
     fn as_ref(&self) -> &Entry {
         &self.entry
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::OnceLock};
 
-use super::{AttackEntry, Choice, ChoiceError, DatasetEntry, Entry, NetEntry, PartitionerEntry, StrategyEntry};
+use super::{AttackEntry, Choice, ChoiceError, DatasetEntry, Entry, NetEntry, PartitionerEntry, SelectionEntry, StrategyEntry};
 
 /// The entries of one kind.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ pub struct Entries {
     /// The strategies.
     pub strategies: Vec<&'static StrategyEntry>,
     /// The selections of clients.
-    pub selections: Vec<&'static Entry>,
+    pub selections: Vec<&'static SelectionEntry>,
     /// The attacks of malicious clients.
     pub attacks: Vec<&'static AttackEntry>,
     /// The local optimizers, each with the parameter [`LEARNING_RATE`](super::LEARNING_RATE).
@@ -86,7 +86,7 @@ pub struct Catalogues {
     /// The strategies.
     pub strategies: Catalogue<StrategyEntry>,
     /// The selections of clients.
-    pub selections: Catalogue,
+    pub selections: Catalogue<SelectionEntry>,
     /// The attacks of malicious clients.
     pub attacks: Catalogue<AttackEntry>,
     /// The local optimizers.

@@ -17,7 +17,7 @@ use self::member::{Member, Standing};
 use super::{AbsenceRecord, ClientRecord, ClientUpdate, Failure, ProtocolError, Record, SettingsDigest, Setup, Timestamp, TrainOrder};
 use crate::{
     attack::{Alone, How, Together, set_parameters},
-    selection::Selecting,
+    selection::{Observing, Selecting},
     state_check::check_like,
     strategy::{Aggregator, Array, CohortFacts, Update},
 };
@@ -47,6 +47,8 @@ pub(super) struct Cohort {
     /// The number of answers that may still count in addition to those that have to.
     num_open: u32,
     aggregator: Aggregator,
+    /// What the folded clients reported, for the selection of later rounds.
+    trained: Vec<(ClientId, TrainSummary)>,
     /// Sums over the folded updates: samples, steps, and losses weighted by samples.
     num_samples: u64,
     num_steps: u64,
@@ -68,8 +70,9 @@ impl Cohort {
         now: Timestamp,
     ) -> Result<Self, Failure> {
         let amount = usize::try_from(setup.config.num_selected()).unwrap_or(usize::MAX);
-        let (settings, seed, eligible) = (&setup.config.selection, setup.seed, &setup.eligible[..]);
-        let clients = setup.selection.cohort(&Selecting { settings, seed, round, eligible, amount, given: setup.given(round) });
+        let (settings, seed, eligible, samples) = (&setup.config.selection, setup.seed, &setup.eligible[..], &setup.samples[..]);
+        let given = setup.given(round);
+        let clients = setup.selection.cohort(&Selecting { settings, seed, round, eligible, amount, given, samples, server });
         if let Some(client) = attended.iter().flat_map(|attended| attended.keys()).find(|client| clients.binary_search(client).is_err()) {
             return Err(Failure::Unrepeatable { round, client: *client });
         }
@@ -101,6 +104,7 @@ impl Cohort {
             num_open: setup.config.clients_per_round.saturating_sub(num_bound),
             members,
             aggregator,
+            trained: Vec::new(),
             num_samples: 0,
             num_steps: 0,
             loss_sum: 0.0,
@@ -343,6 +347,7 @@ impl Cohort {
                         self.num_settled += 1;
                         continue;
                     }
+                    self.trained.push((client, train));
                     self.num_samples = self.num_samples.saturating_add(train.num_samples);
                     self.num_steps = self.num_steps.saturating_add(train.num_steps);
                     self.loss_sum += train.loss.unwrap_or(0.0) * as_f64(train.num_samples);
@@ -382,6 +387,12 @@ impl Cohort {
             }
         }
         Ok(())
+    }
+
+    /// Notes in the server's state what the selection has to remember of the round.
+    pub(super) fn remember(&self, setup: &Setup, server: &mut ServerState) {
+        let (settings, round, samples, trained) = (&setup.config.selection, self.round, &setup.samples[..], &self.trained[..]);
+        (setup.selection.observe)(&Observing { settings, round, samples, trained }, server);
     }
 
     /// Returns the members that count, the next global model, and the summary of their training. Updates the strategy's state.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use fltk_core::{
-    catalogue::Misfit,
+    catalogue::{Misfit, SelectionSize},
     client_terms::ClientTerms,
     experiment::FederatedConfig,
     ids::{ClientId, Round},
@@ -94,6 +94,9 @@ pub enum SetupError {
     /// The strategy needs something that the model doesn't have.
     #[error("{}\nhint: {}", .0.message, .0.hint)]
     Model(Misfit),
+    /// The selection can't select the clients of a round.
+    #[error("the selection can't choose among the clients that hold samples: {}; hint: {}", .0.message, .0.hint)]
+    Selection(Misfit),
     /// A round lacks the clients that a file should give, or has others than it can.
     #[error("the clients given for round `{round}` aren't as many different clients with samples as a round needs")]
     Cohort {
@@ -188,6 +191,8 @@ impl Setup {
         if (eligible.len() as u64) < config.num_selected() {
             return Err(SetupError::TooFewClients { needed: config.num_selected(), with_samples: eligible.len(), clients: config.clients });
         }
+        let size = SelectionSize { selected: config.num_selected(), clients: eligible.len() as u64 };
+        (selection.entry.fits)(&config.selection, size).map_err(SetupError::Selection)?;
         let faults = draw_faults(&config, seed, &eligible)?;
         let settings = SettingsDigest::default();
         let (samples, cohorts) = (client_samples, Vec::new());
@@ -415,6 +420,11 @@ mod tests {
         check(&|config, _, _| config.strategy = Choice::new("FedAverage"), "there is no strategy `FedAverage`");
         check(&|config, _, _| config.selection = Choice::new("lottery"), "there is no selection `lottery`");
         check(&|_, samples, _| samples.push(1), "there are 4 clients, but the partition has 5 parts");
+        check(
+            &|config, _, _| config.selection = Choice::new("tifl").with("tiers", 2),
+            "the selection can't choose among the clients that hold samples: 3 clients make 2 tiers of 1 or more, and a round selects 3 of one tier; \
+             hint: raise `clients`, or select fewer for a round",
+        );
         check(
             &|config, _, _| config.clients_per_round = 4,
             "4 clients are needed for a round, but only 3 of 4 hold samples; hint: lower `clients_per_round` or use a less uneven partition",

@@ -1,7 +1,7 @@
 //! The selection that a file gives, such as one that another tool recorded.
 
 use fltk_core::{
-    catalogue::{Entry, FilePath},
+    catalogue::{Entry, FilePath, SelectionEntry},
     ids::ClientId,
 };
 
@@ -14,11 +14,13 @@ const PATH: FilePath = FilePath::required(
 );
 
 /// The clients of each round that a file gives. They are checked before they get here: they exist, hold samples, and are as many as they should be.
-pub static SELECTION: Selection = Selection {
-    entry: Entry::new("file", "The clients of each round that a file gives, so that the selections of another tool can be repeated.")
-        .parameters(&[PATH.parameter()]),
+pub static SELECTION: Selection = Selection::new(
+    SelectionEntry::new(
+        Entry::new("file", "The clients of each round that a file gives, so that the selections of another tool can be repeated.")
+            .parameters(&[PATH.parameter()]),
+    ),
     select,
-};
+);
 
 fn select(this: &Selecting<'_>) -> Vec<ClientId> {
     this.given.to_vec()

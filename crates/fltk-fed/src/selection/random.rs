@@ -1,29 +1,32 @@
 //! The uniform selection of clients.
 
-use fltk_core::{catalogue::Entry, ids::ClientId, seed::Purpose};
+use fltk_core::{
+    catalogue::{Entry, SelectionEntry},
+    ids::ClientId,
+};
 
-use super::{Selecting, Selection};
+use super::{Selecting, Selection, draw_uniformly};
 
 /// Clients drawn uniformly at random, without replacement.
-pub static SELECTION: Selection = Selection { entry: Entry::new("random", "Uniformly at random, without replacement."), select };
+pub static SELECTION: Selection =
+    Selection::new(SelectionEntry::new(Entry::new("random", "Uniformly at random, without replacement.")), select);
 
 fn select(this: &Selecting<'_>) -> Vec<ClientId> {
-    let mut stream = this.seed.stream(Purpose::Selection, &[u64::from(this.round.0)]);
-    let chosen = rand::seq::index::sample(&mut stream, this.eligible.len(), this.amount);
-    chosen.into_iter().map(|index| this.eligible[index]).collect()
+    draw_uniformly(this.eligible, this.amount, &mut this.stream())
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
-    use fltk_core::{catalogue::Choice, ids::Round, seed::Seed};
+    use fltk_core::{catalogue::Choice, ids::Round, seed::Seed, server_state::ServerState};
     use proptest::prelude::*;
 
     use super::*;
 
     fn select(seed: Seed, round: Round, eligible: &[ClientId], amount: usize) -> Vec<ClientId> {
-        SELECTION.cohort(&Selecting { settings: &Choice::new("random"), seed, round, eligible, amount, given: &[] })
+        let (settings, server) = (&Choice::new("random"), &ServerState::default());
+        SELECTION.cohort(&Selecting { settings, seed, round, eligible, amount, given: &[], samples: &[], server })
     }
 
     #[test]
