@@ -25,6 +25,7 @@ fn round(round: u32) -> RunEvent {
         train: None,
         learning_rate: 0.1,
         test: None,
+        client_test: None,
         train_seconds: 0.0,
         test_seconds: 0.0,
     }

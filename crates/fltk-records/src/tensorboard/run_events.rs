@@ -1,6 +1,9 @@
 //! Converts a run's description, rows and end to TensorBoard events.
 
-use fltk_core::metrics::{Evaluation, TrainSummary};
+use fltk_core::{
+    client_test::ClientTestSummary,
+    metrics::{Evaluation, TrainSummary},
+};
 use jiff::Timestamp;
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
@@ -24,10 +27,20 @@ pub(super) fn session_start(run: &RunDescription) -> Event {
 
 /// Returns all scalars of one round or epoch.
 pub(super) fn row(row: &Row) -> Event {
-    let Row { unit, step, at, clients, train, learning_rate, test, train_seconds, test_seconds, parallel } = row;
+    let Row { unit, step, at, clients, train, learning_rate, test, client_test, train_seconds, test_seconds, parallel } = row;
     let mut scalars = Vec::new();
     if let Some(Evaluation { accuracy, loss, .. }) = test {
-        scalars.extend([("accuracy/test", *accuracy), ("loss/test", *loss), ("time/test_seconds", *test_seconds)]);
+        scalars.extend([("accuracy/test", *accuracy), ("loss/test", *loss)]);
+    }
+    if let Some(ClientTestSummary { accuracy, worst_decile, variance, .. }) = client_test {
+        scalars.extend([
+            ("clients/accuracy_mean", *accuracy),
+            ("clients/accuracy_worst_decile", *worst_decile),
+            ("clients/accuracy_variance", *variance),
+        ]);
+    }
+    if test.is_some() || client_test.is_some() {
+        scalars.push(("time/test_seconds", *test_seconds));
     }
     if let Some(TrainSummary { num_samples, loss, .. }) = train {
         scalars.extend(loss.map(|loss| ("loss/train", loss)));

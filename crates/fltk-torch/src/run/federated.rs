@@ -6,14 +6,22 @@ use std::sync::{
 };
 
 use fltk::{
-    split::{given_cohorts, split},
+    split::{given_cohorts, train_and_test},
     termination::Termination,
 };
 use fltk_core::{
-    catalogue::Choice, event::RunEvent, experiment::FederatedConfig, ids::Round, metrics::Evaluation, model_state::ModelState,
-    schedule::LearningRates, server_state::ServerState,
+    catalogue::Choice,
+    client_state::ClientState,
+    client_test::ClientEvaluation,
+    event::RunEvent,
+    experiment::FederatedConfig,
+    ids::{ClientId, Round},
+    metrics::Evaluation,
+    model_state::ModelState,
+    schedule::LearningRates,
+    server_state::ServerState,
 };
-use fltk_data::{BatchPlan, Dataset, NoiseLevels, batches};
+use fltk_data::{BatchPlan, ClientSamples, Dataset, NoiseLevels, batches};
 use fltk_fed::{
     BoxError,
     client::{ClientStates, ClientTrainer, Evaluator, with_state},
@@ -56,7 +64,7 @@ pub fn run(
         }
         None => (0, ServerState::default()),
     };
-    let parts = split(dataset, config, job.seed, context.base)?;
+    let ClientSamples { train: parts, test: test_parts } = train_and_test(dataset, config, job.seed, context.base)?;
     let cohorts = given_cohorts(config, &parts, context.base)?;
     warn_of_idle_clients(job, &parts);
     let num_samples = parts.iter().map(|part| part.len() as u64).collect();
@@ -90,7 +98,14 @@ pub fn run(
             settings_at_fault: &settings_at_fault,
         }))
     };
-    let test = TestSet { model, job, dataset, workers: context.workers.get() };
+    let test = Evaluations {
+        model,
+        job,
+        dataset,
+        workers: context.workers.get(),
+        clients: ClientTests { config, method, parts: &test_parts, states: states.as_ref().map(|states| states as &dyn ClientStates) },
+        stop: &context.stop,
+    };
     let outcome = in_process::run(federation, workers, &make_trainer, Box::new(test), &context.stop, &mut |record| {
         observe(record, job, recorder, states.as_ref()).map_err(Into::into)
     });
@@ -131,6 +146,9 @@ fn observe(record: &Record, job: &Job, recorder: &mut Recorder, states: Option<&
             absence: absent.absence,
             reason: absent.reason.as_deref().map(in_one_line),
         }),
+        Record::ClientTested(tested) => {
+            recorder.record(RunEvent::ClientTested { round: tested.round, client: tested.client, test: tested.figures })
+        }
         Record::RoundEnded(round) => {
             recorder.warn_of_held_rate(round.learning_rate);
             recorder.record(RunEvent::RoundEnded {
@@ -139,6 +157,7 @@ fn observe(record: &Record, job: &Job, recorder: &mut Recorder, states: Option<&
                 train: round.train,
                 learning_rate: round.learning_rate.value,
                 test: round.test.clone(),
+                client_test: round.client_test,
                 train_seconds: round.train_seconds,
                 test_seconds: round.test_seconds,
             })
@@ -197,19 +216,71 @@ impl ClientTrainer for Clients<'_> {
     }
 }
 
-/// Evaluates global models on the whole test set.
-struct TestSet<'a> {
+/// Evaluates global models on the whole test set, and the models that serve clients on the clients' own test samples.
+struct Evaluations<'a> {
     model: Model,
     job: &'a Job,
     dataset: &'a Arc<Dataset>,
     workers: usize,
+    clients: ClientTests<'a>,
+    stop: &'a AtomicBool,
 }
 
-impl Evaluator for TestSet<'_> {
+/// The test samples of clients, and the models that serve them.
+struct ClientTests<'a> {
+    config: &'a FederatedConfig,
+    method: ClientMethod,
+    /// For each client the indices of its test samples in the training set.
+    parts: &'a [Vec<u32>],
+    /// The states that clients keep; `None` if the strategy keeps none.
+    states: Option<&'a dyn ClientStates>,
+}
+
+impl ClientTests<'_> {
+    /// Returns the model that serves `client`, given the global one; `None` if that serves it.
+    fn own_model(&self, client: ClientId, global: &ModelState, server: &ServerState) -> Result<Option<ModelState>, BoxError> {
+        let (Some(personal), Some(states)) = (self.method.personal, self.states) else { return Ok(None) };
+        let kept = match server.last_round(client) {
+            Some(round) => states.load(client, round)?,
+            None => ClientState::default(),
+        };
+        Ok(Some(personal(&self.config.strategy, global, &kept)?))
+    }
+}
+
+impl Evaluations<'_> {
+    fn of(&self, plan: BatchPlan) -> Result<Evaluation, BoxError> {
+        Ok(evaluate(&self.model, batches(plan), losses::find(&self.job.task.loss)?, self.workers)?)
+    }
+
+    fn test_batch_size(&self) -> usize {
+        self.job.task.train.test_batch_size as usize
+    }
+}
+
+impl Evaluator for Evaluations<'_> {
     fn evaluate(&mut self, _round: Round, state: &ModelState) -> Result<Evaluation, BoxError> {
         self.model.set_state(state)?;
-        let plan = BatchPlan::test(self.dataset, self.model.image_input(), self.job.task.train.test_batch_size as usize)?;
-        Ok(evaluate(&self.model, batches(plan), losses::find(&self.job.task.loss)?, self.workers)?)
+        self.of(BatchPlan::test(self.dataset, self.model.image_input(), self.test_batch_size())?)
+    }
+
+    fn evaluate_clients(&mut self, _round: Round, state: &ModelState, server: &ServerState) -> Result<Vec<ClientEvaluation>, BoxError> {
+        self.model.set_state(state)?;
+        let noise = NoiseLevels { level: self.clients.config.feature_noise, clients: self.clients.config.clients };
+        let mut evaluated = Vec::new();
+        for (client, samples) in (0..).zip(self.clients.parts).filter(|(_, samples)| !samples.is_empty()) {
+            if self.stop.load(Ordering::Relaxed) {
+                return Err(Stopped.into());
+            }
+            if let Some(own) = self.clients.own_model(ClientId(client), state, server)? {
+                self.model.set_state(&own)?;
+            }
+            let noise = noise.of_client(self.job.seed, client);
+            let plan = BatchPlan::held_out(self.dataset, samples, noise, self.model.image_input(), self.test_batch_size())?;
+            let Evaluation { num_samples, loss, accuracy, .. } = self.of(plan)?;
+            evaluated.push(ClientEvaluation { client: ClientId(client), num_samples, loss, accuracy });
+        }
+        Ok(evaluated)
     }
 }
 
