@@ -10,21 +10,12 @@ use fltk::{
     termination::Termination,
 };
 use fltk_core::{
-    catalogue::Choice,
-    client_state::ClientState,
-    client_test::ClientEvaluation,
-    event::RunEvent,
-    experiment::FederatedConfig,
-    ids::{ClientId, Round},
-    metrics::Evaluation,
-    model_state::ModelState,
-    schedule::LearningRates,
-    server_state::ServerState,
+    catalogue::Choice, event::RunEvent, experiment::FederatedConfig, ids::Round, schedule::LearningRates, server_state::ServerState,
 };
-use fltk_data::{BatchPlan, ClientSamples, Dataset, NoiseLevels, batches};
+use fltk_data::{ClientSamples, Dataset, NoiseLevels};
 use fltk_fed::{
     BoxError,
-    client::{ClientStates, ClientTrainer, Evaluator, with_state},
+    client::{ClientStates, ClientTrainer, with_state},
     drive::RunError,
     round::{ClientUpdate, Failure, Federation, Record, SettingsDigest, Setup, TrainOrder},
     strategy::ClientMethod,
@@ -33,13 +24,20 @@ use fltk_fed::{
 use fltk_train::{
     LocalClient, LocalTrainer, Model,
     checkpoint::{self, Position},
-    evaluate, losses,
+    losses,
     nets::InputShape,
     parameters_sha256,
 };
 
 use super::{
-    Context, SettingsAtFault, Stopped, client_states::FileStates, is_of_settings, job::Job, recorder::Recorder, resumed::Resumed, settings,
+    Context, SettingsAtFault, Stopped,
+    client_states::FileStates,
+    evaluations::{ClientTests, Evaluations},
+    is_of_settings,
+    job::Job,
+    recorder::Recorder,
+    resumed::Resumed,
+    settings,
 };
 
 /// Runs the rounds of `job` from `resumed`, which was [checked](Resumed::check), and returns the digest of the final parameters.
@@ -100,10 +98,13 @@ pub fn run(
     };
     let test = Evaluations {
         model,
-        job,
         dataset,
+        loss: losses::find(&job.task.loss)?,
+        test_batch_size: job.task.train.test_batch_size as usize,
         workers: context.workers.get(),
-        clients: ClientTests { config, method, parts: &test_parts, states: states.as_ref().map(|states| states as &dyn ClientStates) },
+        seed: job.seed,
+        config,
+        clients: ClientTests { method, parts: &test_parts, states: states.as_ref().map(|states| states as &dyn ClientStates) },
         stop: &context.stop,
     };
     let outcome = in_process::run(federation, workers, &make_trainer, Box::new(test), &context.stop, &mut |record| {
@@ -213,74 +214,6 @@ impl ClientTrainer for Clients<'_> {
         })?;
         self.termination.stepped();
         Ok(trained)
-    }
-}
-
-/// Evaluates global models on the whole test set, and the models that serve clients on the clients' own test samples.
-struct Evaluations<'a> {
-    model: Model,
-    job: &'a Job,
-    dataset: &'a Arc<Dataset>,
-    workers: usize,
-    clients: ClientTests<'a>,
-    stop: &'a AtomicBool,
-}
-
-/// The test samples of clients, and the models that serve them.
-struct ClientTests<'a> {
-    config: &'a FederatedConfig,
-    method: ClientMethod,
-    /// For each client the indices of its test samples in the training set.
-    parts: &'a [Vec<u32>],
-    /// The states that clients keep; `None` if the strategy keeps none.
-    states: Option<&'a dyn ClientStates>,
-}
-
-impl ClientTests<'_> {
-    /// Returns the model that serves `client`, given the global one; `None` if that serves it.
-    fn own_model(&self, client: ClientId, global: &ModelState, server: &ServerState) -> Result<Option<ModelState>, BoxError> {
-        let (Some(personal), Some(states)) = (self.method.personal, self.states) else { return Ok(None) };
-        let kept = match server.last_round(client) {
-            Some(round) => states.load(client, round)?,
-            None => ClientState::default(),
-        };
-        Ok(Some(personal(&self.config.strategy, global, &kept)?))
-    }
-}
-
-impl Evaluations<'_> {
-    fn of(&self, plan: BatchPlan) -> Result<Evaluation, BoxError> {
-        Ok(evaluate(&self.model, batches(plan), losses::find(&self.job.task.loss)?, self.workers)?)
-    }
-
-    fn test_batch_size(&self) -> usize {
-        self.job.task.train.test_batch_size as usize
-    }
-}
-
-impl Evaluator for Evaluations<'_> {
-    fn evaluate(&mut self, _round: Round, state: &ModelState) -> Result<Evaluation, BoxError> {
-        self.model.set_state(state)?;
-        self.of(BatchPlan::test(self.dataset, self.model.image_input(), self.test_batch_size())?)
-    }
-
-    fn evaluate_clients(&mut self, _round: Round, state: &ModelState, server: &ServerState) -> Result<Vec<ClientEvaluation>, BoxError> {
-        self.model.set_state(state)?;
-        let noise = NoiseLevels { level: self.clients.config.feature_noise, clients: self.clients.config.clients };
-        let mut evaluated = Vec::new();
-        for (client, samples) in (0..).zip(self.clients.parts).filter(|(_, samples)| !samples.is_empty()) {
-            if self.stop.load(Ordering::Relaxed) {
-                return Err(Stopped.into());
-            }
-            if let Some(own) = self.clients.own_model(ClientId(client), state, server)? {
-                self.model.set_state(&own)?;
-            }
-            let noise = noise.of_client(self.job.seed, client);
-            let plan = BatchPlan::held_out(self.dataset, samples, noise, self.model.image_input(), self.test_batch_size())?;
-            let Evaluation { num_samples, loss, accuracy, .. } = self.of(plan)?;
-            evaluated.push(ClientEvaluation { client: ClientId(client), num_samples, loss, accuracy });
-        }
-        Ok(evaluated)
     }
 }
 

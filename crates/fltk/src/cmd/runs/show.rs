@@ -64,7 +64,7 @@ fn steps(report: &RunReport) -> String {
         if has_clients {
             let clients = row.client_test;
             cells.extend([
-                clients.map(|clients| clients.num_clients.to_string()).unwrap_or_default(),
+                clients.map_or_else(|| "-".to_owned(), |clients| clients.num_clients.to_string()),
                 number(clients.map(|clients| clients.accuracy)),
                 number(clients.map(|clients| clients.worst_decile)),
                 number(clients.map(|clients| clients.variance)),
