@@ -144,7 +144,7 @@ pub struct ClientExportRow {
 /// # Errors
 /// If `out` can't be written, or the first error that `runs` yields.
 pub fn write(format: Format, runs: impl Iterator<Item = io::Result<RunRef>>, out: &mut dyn Write) -> io::Result<()> {
-    write_table(format, &COLUMNS, |run| rows(run), runs, out)
+    write_table(format, &COLUMNS, rows, runs, out)
 }
 
 /// Writes what is recorded of the tests of clients on samples of their own, in the same way.
@@ -152,7 +152,7 @@ pub fn write(format: Format, runs: impl Iterator<Item = io::Result<RunRef>>, out
 /// # Errors
 /// Those of [`write()`].
 pub fn write_clients(format: Format, runs: impl Iterator<Item = io::Result<RunRef>>, out: &mut dyn Write) -> io::Result<()> {
-    write_table(format, &CLIENT_COLUMNS, |run| client_rows(run), runs, out)
+    write_table(format, &CLIENT_COLUMNS, client_rows, runs, out)
 }
 
 fn write_table<R: Serialize>(
@@ -255,6 +255,8 @@ fn write_json<R: Serialize>(
 
 #[cfg(test)]
 mod tests {
+    use fltk_core::event::RunEvent;
+
     use super::*;
     use crate::samples::{recorded, round, started};
 
@@ -295,6 +297,31 @@ mod tests {
             write(format, std::iter::empty(), &mut text).unwrap();
             assert_eq!(String::from_utf8(text).unwrap(), expected);
         }
+    }
+
+    #[test]
+    fn tests_of_clients_are_a_table_of_their_own() {
+        let root = tempfile::tempdir().unwrap();
+        let tested = |client, loss| RunEvent::ClientTested {
+            round: Round(1),
+            client: ClientId(client),
+            test: ClientFigures { num_samples: None, loss, accuracy: Some(0.5) },
+        };
+        let run = recorded(root.path(), 1, &[started(0), tested(2, Some(1.5)), tested(7, None), round(1, 0.1)]).read().unwrap();
+        let mut text = Vec::new();
+        write_clients(Format::Csv, std::iter::once(Ok(run.clone())), &mut text).unwrap();
+        let name = run.folder.name();
+        let expected =
+            format!("{}\r\n{name},exp,task,mnist,1,0,1,2,,1.5,0.5\r\n{name},exp,task,mnist,1,0,1,7,,,0.5\r\n", CLIENT_COLUMNS.join(","));
+        assert_eq!(String::from_utf8(text).unwrap(), expected);
+        let mut json = Vec::new();
+        write_clients(Format::Json, std::iter::once(Ok(run)), &mut json).unwrap();
+        let json: Vec<serde_json::Map<String, serde_json::Value>> = serde_json::from_slice(&json).unwrap();
+        assert_eq!(json[0].keys().collect::<Vec<_>>(), CLIENT_COLUMNS);
+        assert_eq!(json[1]["test_loss"], serde_json::Value::Null);
+        let mut empty = Vec::new();
+        write_clients(Format::Csv, std::iter::empty(), &mut empty).unwrap();
+        assert_eq!(String::from_utf8(empty).unwrap(), format!("{}\r\n", CLIENT_COLUMNS.join(",")));
     }
 
     #[test]

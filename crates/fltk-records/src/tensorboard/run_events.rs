@@ -115,3 +115,43 @@ fn count(number: u64) -> f64 {
 pub(super) fn seconds(at: Timestamp) -> f64 {
     at.as_duration().as_secs_f64()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tests_of_clients_have_tags_of_their_own() {
+        let clients = ClientTestSummary {
+            num_clients: 10,
+            num_samples: 40,
+            accuracy: 0.5,
+            worst_decile: 0.125,
+            variance: 0.25,
+            weighted_accuracy: 0.75,
+        };
+        let tested = Row {
+            unit: Unit::Round,
+            step: 3,
+            at: Timestamp::UNIX_EPOCH,
+            clients: Vec::new(),
+            train: None,
+            learning_rate: 0.1,
+            test: None,
+            client_test: Some(clients),
+            train_seconds: 0.0,
+            test_seconds: 2.0,
+            parallel: None,
+        };
+        let Some(What::Summary(Summary { value })) = row(&tested).what else { panic!("a summary") };
+        let found: Vec<(String, Option<Content>)> = value.into_iter().map(|value| (value.tag, value.content)).collect();
+        let expected = [
+            ("clients/accuracy_mean", 0.5),
+            ("clients/accuracy_worst_decile", 0.125),
+            ("clients/accuracy_variance", 0.25),
+            ("time/test_seconds", 2.0),
+        ];
+        assert_eq!(found, expected.map(|(tag, value)| (tag.to_owned(), Some(Content::SimpleValue(value)))));
+        assert_eq!(row(&Row { client_test: None, ..tested }).what, Some(What::Summary(Summary { value: Vec::new() })));
+    }
+}
