@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     attendance::Absence,
+    client_test::{ClientFigures, ClientTestSummary},
     ids::{ClientId, Epoch, Round},
     metrics::{Evaluation, ParallelSummary, TrainSummary},
     milestone::Milestone,
@@ -65,6 +66,15 @@ pub enum RunEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
+    /// The model that serves a client was evaluated on the client's own test samples, after a federated round. It comes before the end of its round.
+    ClientTested {
+        /// The round; 0 is the initial model.
+        round: Round,
+        /// The client.
+        client: ClientId,
+        /// The figures that may be recorded.
+        test: ClientFigures,
+    },
     /// One round of a federated task was aggregated and its global model evaluated.
     RoundEnded {
         /// The round, counted from 1; 0 is the evaluation of the initial model.
@@ -77,6 +87,9 @@ pub enum RunEvent {
         learning_rate: f64,
         /// The evaluation of the global model over the whole test set; absent where `evaluate_every` skips it.
         test: Option<Evaluation>,
+        /// The accuracy over all clients on test samples of their own; absent if they have none, and where `client_test_every` skips it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client_test: Option<ClientTestSummary>,
         /// The time of selection, training and aggregation, in seconds.
         train_seconds: f64,
         /// The evaluation time, in seconds.

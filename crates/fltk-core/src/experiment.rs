@@ -3,6 +3,7 @@
 //! The rest of fltk works with these types. The crate `fltk-experiment` turns files into them, and refuses unknown keys, wrong types and
 //! impossible combinations, all at once and with their place in the file.
 
+mod client_test;
 pub mod definition;
 mod duration;
 mod faults;
@@ -17,6 +18,7 @@ mod task;
 mod training;
 mod work;
 
+pub use client_test::{ClientFigure, num_client_test};
 pub use duration::{Duration, DurationError};
 pub use faults::{ATTACK_FRACTION, CrashConfig, FaultsConfig, num_affected};
 pub use federated::FederatedConfig;

@@ -9,6 +9,7 @@ pub mod attendance;
 pub mod catalogue;
 pub mod client_state;
 pub mod client_terms;
+pub mod client_test;
 pub mod event;
 pub mod experiment;
 pub mod ids;

@@ -31,6 +31,8 @@ pub enum Purpose {
     Shuffle,
     /// Random crops and flips. Indices: client (or 0), round (or 0), epoch, position of the sample in the training set.
     Augment,
+    /// The samples that a client keeps for testing. Index: client.
+    ClientTest,
     /// The noise on a client's training samples. Indices: client, position of the sample in the training set.
     FeatureNoise,
     /// Dropout masks. Indices: client (or rank), round (or 0), epoch, step of the epoch from 0.
@@ -65,6 +67,7 @@ impl Purpose {
             Self::Work => "work",
             Self::Shuffle => "shuffle",
             Self::Augment => "augment",
+            Self::ClientTest => "client-test",
             Self::FeatureNoise => "feature-noise",
             Self::Dropout => "dropout",
             Self::Gap => "gap",
@@ -115,6 +118,7 @@ mod tests {
             (Purpose::Shuffle, vec![3, 1, 0], 72_802_331_610_508_333),
             (Purpose::Augment, vec![3, 1, 0, 59_999], 16_280_170_801_954_555_644),
             (Purpose::FeatureNoise, vec![3, 59_999], 14_209_145_305_035_852_620),
+            (Purpose::ClientTest, vec![3], 6_941_860_206_376_166_460),
             (Purpose::Dropout, vec![3, 1, 0], 4_059_641_476_429_561_142),
             (Purpose::Torch, vec![3, 1, 0], 16_270_188_428_961_161_830),
             (Purpose::DropOut, vec![3, 1], 8_647_017_436_945_073_760),

@@ -162,6 +162,20 @@ impl BatchPlan {
         Ok(Self { indices: Some(own), ..Self::test(dataset, input, batch_size)? })
     }
 
+    /// Plans these samples of the training set in their own order, never augmented: test samples of a client's own.
+    ///
+    /// # Errors
+    /// If the images can't be made to fit `input`.
+    pub fn held_out(
+        dataset: &Arc<Dataset>,
+        indices: &[u32],
+        noise: Option<FeatureNoise>,
+        input: Option<[usize; 3]>,
+        batch_size: usize,
+    ) -> Result<Self, TransformError> {
+        Ok(Self { part: Part::Train, indices: Some(indices.to_vec()), noise, ..Self::test(dataset, input, batch_size)? })
+    }
+
     /// Plans the whole test set in its own order, never augmented.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 //! ```text
 //! sources ── fetch ──> cache ─┐
 //! a local folder or archive ──┼─ load ──> Arc<Dataset> ── batches(plan) ──> Batch, Batch, ...
-//! embedded subset ────────────┘                  └─ partition ──> sample indices of every client ── heterogeneity
+//! embedded subset ────────────┘                  └─ partition ──> sample indices of every client ── heterogeneity, held_out
 //! ```
 //!
 //! This crate has no tensors (a [`Batch`] is a `Vec<f32>` or `Vec<i64>` with a shape), and reads no environment variables or default
@@ -18,6 +18,7 @@ pub mod error;
 pub mod fetch;
 mod files;
 pub mod formats;
+pub mod held_out;
 pub mod heterogeneity;
 pub mod load;
 pub mod noise;
@@ -32,6 +33,7 @@ pub use dataset::{Dataset, FileDigest, Origin, Provenance};
 pub use digest::labels_digest;
 pub use epoch::EpochKey;
 pub use error::{DataError, FormatError};
+pub use held_out::ClientSamples;
 pub use load::{Locations, inspect, load, locate};
 pub use noise::{FeatureNoise, NoiseLevels};
 pub use samples::{ImageSet, Split, TextSet};

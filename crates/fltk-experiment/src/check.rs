@@ -1,5 +1,6 @@
 //! Checks that no schema can express: settings that are valid alone and impossible together.
 
+mod client_test;
 mod participation;
 mod partition;
 mod stream;
@@ -55,6 +56,7 @@ pub(crate) fn check_task(mut task: Task, catalogues: &Catalogues, places: &Place
             if let Some(attack) = config.faults.as_ref().and_then(|faults| faults.attack.as_ref()) {
                 check_choice(attack, &catalogues.attacks, "federated.faults.attack", places, problems);
             }
+            client_test::check(config, dataset, places, problems);
             participation::check(config, dataset, catalogues, places, problems);
             partition::check(config, dataset, catalogues, places, problems);
             if config.feature_noise > 0.0 && dataset.gives == SampleKind::Text {
@@ -105,6 +107,7 @@ fn settle(task: &mut Task, catalogues: &Catalogues, places: &Places<'_>) -> Resu
         if config.steps_per_round.is_none() && config.work.is_none() {
             config.epochs_per_round.get_or_insert(Epochs(1.0));
         }
+        client_test::settle(config);
         settle_with(&mut config.partition, &catalogues.partitioners).map_err(|error| refuse("federated.partition", error))?;
         settle_with(&mut config.selection, &catalogues.selections).map_err(|error| refuse("federated.selection", error))?;
         settle_with(&mut config.strategy, &catalogues.strategies).map_err(|error| refuse("federated.strategy", error))?;

@@ -8,10 +8,10 @@ use fltk_core::{
         Range, SelectionSize, Tag, Value,
     },
     experiment::{
-        ATTACK_FRACTION, AdmissionConfig, ArrivalGroup, ClientGroup, CrashConfig, DatasetConfig, DistributedConfig, DrawnFor, Duration,
-        Epochs, Experiment, FaultsConfig, FederatedConfig, Gaps, GradientCompression, NetworkConfig, OrchestratorType, ParticipationConfig,
-        PodResources, PolicyName, Priority, Resources, ScheduleUnit, SchedulerConfig, Setting, StreamConfig, Task, TrainConfig, WorkConfig,
-        WorkUnit,
+        ATTACK_FRACTION, AdmissionConfig, ArrivalGroup, ClientFigure, ClientGroup, CrashConfig, DatasetConfig, DistributedConfig, DrawnFor,
+        Duration, Epochs, Experiment, FaultsConfig, FederatedConfig, Gaps, GradientCompression, NetworkConfig, OrchestratorType,
+        ParticipationConfig, PodResources, PolicyName, Priority, Resources, ScheduleUnit, SchedulerConfig, Setting, StreamConfig, Task,
+        TrainConfig, WorkConfig, WorkUnit,
     },
     seed::Seed,
 };
@@ -188,6 +188,9 @@ fn federated(dataset: &'static DatasetEntry) -> impl Strategy<Value = Setting> {
                 steps_per_round: None,
                 learning_rate: Some(0.1),
             };
+            // Fractions that leave every client a test sample to be evaluated on, now and then.
+            let client_test_fraction = (rounds % 4 == 0).then_some(noise / 101.0).filter(|fraction| *fraction > 0.0);
+            let figures = [ClientFigure::Samples, ClientFigure::Accuracy, ClientFigure::Loss];
             let groups = if rounds % 7 == 0 { vec![group] } else { Vec::new() };
             let mut config = FederatedConfig {
                 epochs_per_round,
@@ -198,6 +201,9 @@ fn federated(dataset: &'static DatasetEntry) -> impl Strategy<Value = Setting> {
                 feature_noise,
                 partition,
                 selection,
+                client_test_fraction,
+                client_test_every: client_test_fraction.map(|_| evaluate_every + 1),
+                client_figures: client_test_fraction.map(|_| figures[..rounds as usize / 4 % 4].to_vec()),
                 participation,
                 faults,
                 ..FederatedConfig::new(clients, clients_per_round, rounds)

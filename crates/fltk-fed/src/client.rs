@@ -3,9 +3,11 @@
 
 use fltk_core::{
     client_state::ClientState,
+    client_test::ClientEvaluation,
     ids::{ClientId, Round},
     metrics::Evaluation,
     model_state::ModelState,
+    server_state::ServerState,
 };
 
 use crate::{
@@ -103,7 +105,7 @@ fn check(state: &ClientState, keeps: &[String]) -> Result<(), StateProblem> {
     state.not_finite().map_or(Ok(()), |name| Err(StateProblem::NotFinite { name: name.to_owned() }))
 }
 
-/// Evaluates global models.
+/// Evaluates global models, and the models that serve clients.
 pub trait Evaluator: Send {
     /// Evaluates the model after `round` over the whole test set.
     ///
@@ -111,6 +113,17 @@ pub trait Evaluator: Send {
     ///
     /// Anything that keeps the model from being evaluated. An error fails the run.
     fn evaluate(&mut self, round: Round, state: &ModelState) -> Result<Evaluation, BoxError>;
+
+    /// Evaluates, after `round`, the model that serves each client on the client's own test samples: the global model `state`, or the client's own.
+    /// `server` says from which round the state of each client is. The results are ascending by client, of all clients that have test samples.
+    ///
+    /// # Errors
+    ///
+    /// Anything that keeps a model from being evaluated; it fails the run. An evaluator without test samples of clients refuses.
+    fn evaluate_clients(&mut self, round: Round, state: &ModelState, server: &ServerState) -> Result<Vec<ClientEvaluation>, BoxError> {
+        let _ = (state, server);
+        Err(format!("round `{round}`: this evaluator has no test samples of clients").into())
+    }
 }
 
 /// Creates the trainer of the worker with this index, from 0, on that worker's thread.

@@ -73,7 +73,9 @@ impl Answer {
         match event {
             Event::ClientTrained(update) => Some(Self::Training { round: update.round, client: update.client }),
             Event::ClientFailed { round, client, .. } => Some(Self::Training { round: *round, client: *client }),
-            Event::Evaluated { round, .. } | Event::EvaluationFailed { round, .. } => Some(Self::Evaluation { round: *round }),
+            Event::Evaluated { round, .. } | Event::ClientsTested { round, .. } | Event::EvaluationFailed { round, .. } => {
+                Some(Self::Evaluation { round: *round })
+            }
             Event::Started | Event::DeadlinePassed { .. } => None,
         }
     }
@@ -207,7 +209,11 @@ impl Driver<'_, '_> {
                     match record {
                         Record::RoundEnded(record) => self.last_recorded = Some(record.round),
                         Record::Finished { state } => return Ok(Some(state)),
-                        Record::ClientTrained(_) | Record::ClientAbsent(_) | Record::Checkpoint { .. } | Record::Refused { .. } => {}
+                        Record::ClientTrained(_)
+                        | Record::ClientAbsent(_)
+                        | Record::ClientTested(_)
+                        | Record::Checkpoint { .. }
+                        | Record::Refused { .. } => {}
                     }
                 }
             }

@@ -7,10 +7,12 @@
 use std::sync::Arc;
 
 use fltk_core::{
+    client_test::ClientEvaluation,
     ids::{ClientId, Round},
     metrics::{Evaluation, TrainSummary},
     model_state::{ModelState, TensorRole, TensorSpec},
     seed::{Purpose, Seed},
+    server_state::ServerState,
 };
 use rand::RngExt;
 
@@ -121,6 +123,18 @@ impl Dummy {
         Evaluation { num_samples: total, loss, accuracy: 1.0 / (1.0 + loss), confusion: None }
     }
 
+    /// Evaluates `state` for each client: the loss is the client's own objective, and the accuracy rises as the loss falls. Every client has its samples for
+    /// testing too.
+    #[must_use]
+    pub fn score_clients(&self, state: &ModelState) -> Vec<ClientEvaluation> {
+        let of_client = |((client, target), &num_samples): ((ClientId, &Vec<f32>), &u64)| {
+            let loss =
+                state.floats.iter().zip(target).map(|(&weight, &target)| 0.5 * (f64::from(weight) - f64::from(target)).powi(2)).sum();
+            ClientEvaluation { client, num_samples, loss, accuracy: 1.0 / (1.0 + loss) }
+        };
+        self.clients().zip(&self.targets).zip(&self.samples).map(of_client).collect()
+    }
+
     /// Returns the clients, `0..num_clients`.
     pub fn clients(&self) -> impl Iterator<Item = ClientId> {
         (0_u32..).zip(&self.targets).map(|(client, _)| ClientId(client))
@@ -136,5 +150,9 @@ impl ClientTrainer for &Dummy {
 impl Evaluator for &Dummy {
     fn evaluate(&mut self, _: Round, state: &ModelState) -> Result<Evaluation, BoxError> {
         Ok(self.score(state))
+    }
+
+    fn evaluate_clients(&mut self, _: Round, state: &ModelState, _: &ServerState) -> Result<Vec<ClientEvaluation>, BoxError> {
+        Ok(self.score_clients(state))
     }
 }

@@ -31,16 +31,25 @@ mod work;
 
 use std::sync::Arc;
 
-use fltk_core::{attendance::Attendance, ids::Round, metrics::Evaluation, model_state::ModelState, server_state::ServerState};
+use fltk_core::{
+    attendance::Attendance, client_test::ClientEvaluation, ids::Round, metrics::Evaluation, model_state::ModelState,
+    server_state::ServerState,
+};
 
-use self::{cohort::Cohort, reports::Reports};
+use self::{
+    cohort::Cohort,
+    reports::{Awaits, Reports},
+};
 use crate::{
     state_check::{check_like, check_state},
     strategy::facts,
 };
 
 pub use error::{Failure, ProtocolError};
-pub use message::{AbsenceRecord, Action, ClientRecord, ClientUpdate, EvaluationOrder, Event, Record, RoundRecord, Timestamp, TrainOrder};
+pub use message::{
+    AbsenceRecord, Action, ClientRecord, ClientTestRecord, ClientUpdate, EvaluationOrder, Event, Record, RoundRecord, TestSamples,
+    Timestamp, TrainOrder,
+};
 pub use settings::{OtherSettings, SettingsDigest};
 pub use setup::{Setup, SetupError};
 
@@ -155,6 +164,7 @@ impl Federation {
                 Ok(self.change(now, |cohort, setup| cohort.lose(place, reason, setup)))
             }
             Event::Evaluated { round, evaluation, seconds } => self.evaluated(now, round, evaluation, seconds),
+            Event::ClientsTested { round, clients, seconds } => self.clients_tested(now, round, &clients, seconds),
             Event::EvaluationFailed { round, reason } => {
                 self.reports.expect_evaluation(round)?;
                 Ok(self.fail(Failure::Evaluation { round, reason }))
@@ -180,11 +190,13 @@ impl Federation {
                 train: None,
                 learning_rate: self.setup.learning_rate(self.current),
                 test: None,
+                client_test: None,
                 train_seconds: 0.0,
                 test_seconds: 0.0,
             };
-            self.reports.push(record, true, None);
-            actions.push(Action::Evaluate(EvaluationOrder { round: self.current, state: Arc::clone(&state) }));
+            let awaits = self.awaits(self.current);
+            self.reports.push(record, awaits, None);
+            actions.extend(self.evaluations(self.current, awaits, &state));
         }
         match self.go_on(now, state, &mut actions) {
             Ok(()) => actions,
@@ -232,20 +244,49 @@ impl Federation {
             server.took_part(round, &clients, self.setup.samples.len());
         }
         let state = Arc::new(state);
-        let evaluate = self.setup.evaluation_is_due(round);
+        let awaits = self.awaits(round);
+        let evaluations = self.evaluations(round, awaits, &state);
         let checkpoint = self.setup.checkpoint_is_due(round).then(|| (Arc::clone(&state), Arc::clone(&self.server)));
         let learning_rate = self.setup.learning_rate(round);
-        let record = RoundRecord { round, clients, train: Some(train), learning_rate, test: None, train_seconds, test_seconds: 0.0 };
-        self.reports.push(record, evaluate, checkpoint);
-        self.go_on(now, Arc::clone(&state), &mut actions)?;
-        if evaluate {
-            actions.push(Action::Evaluate(EvaluationOrder { round, state }));
-        }
+        let (train, test, client_test, test_seconds) = (Some(train), None, None, 0.0);
+        let record = RoundRecord { round, clients, train, learning_rate, test, client_test, train_seconds, test_seconds };
+        self.reports.push(record, awaits, checkpoint);
+        self.go_on(now, state, &mut actions)?;
+        actions.extend(evaluations);
         Ok(actions)
+    }
+
+    /// Returns the evaluations that are due after `round`.
+    fn awaits(&self, round: Round) -> Awaits {
+        Awaits { evaluation: self.setup.evaluation_is_due(round), clients: self.setup.client_test_is_due(round) }
+    }
+
+    /// Returns the orders for the evaluations of `round`, which has just ended with this global model.
+    fn evaluations(&self, round: Round, due: Awaits, state: &Arc<ModelState>) -> Vec<Action> {
+        let of_clients = || TestSamples::OfClients { server: Arc::clone(&self.server) };
+        let on = due.evaluation.then_some(TestSamples::TestSet).into_iter().chain(due.clients.then(of_clients));
+        on.map(|on| Action::Evaluate(EvaluationOrder { round, state: Arc::clone(state), on })).collect()
     }
 
     fn evaluated(&mut self, now: Timestamp, round: Round, evaluation: Evaluation, seconds: f64) -> Result<Vec<Action>, ProtocolError> {
         self.reports.evaluated(round, evaluation, seconds)?;
+        Ok(self.reported(now))
+    }
+
+    fn clients_tested(
+        &mut self,
+        now: Timestamp,
+        round: Round,
+        tested: &[ClientEvaluation],
+        seconds: f64,
+    ) -> Result<Vec<Action>, ProtocolError> {
+        let Setup { config, samples, .. } = &self.setup;
+        self.reports.clients_tested(round, tested, seconds, config.client_figures(), samples.len())?;
+        Ok(self.reported(now))
+    }
+
+    /// Records what is complete after an evaluation, and continues if training has waited for it.
+    fn reported(&mut self, now: Timestamp) -> Vec<Action> {
         let mut records = Vec::new();
         self.record(&mut records);
         let mut actions = Vec::new();
@@ -253,11 +294,11 @@ impl Federation {
             let state = Arc::clone(state);
             if let Err(failure) = self.go_on(now, state, &mut actions) {
                 records.extend(self.fail(failure));
-                return Ok(records);
+                return records;
             }
         }
         actions.append(&mut records);
-        Ok(actions)
+        actions
     }
 
     /// Continues after round `current`, which produced `state`: begins the next round, pauses, or begins to drain.

@@ -54,7 +54,7 @@ fn run_all(federation: Federation, num_workers: usize, make: &MakeTrainer<'_>, e
                 assert_eq!(round.test.is_some(), round.test_seconds > 0.0);
                 (round.train_seconds, round.test_seconds) = (0.0, 0.0);
             }
-            Record::Checkpoint { .. } | Record::Finished { .. } => {}
+            Record::ClientTested(_) | Record::Checkpoint { .. } | Record::Finished { .. } => {}
             Record::ClientAbsent(absent) => panic!("{absent:?}"),
             Record::Refused { reason, .. } => panic!("{reason}"),
         }

@@ -33,7 +33,7 @@ fn orders(actions: &[Action]) -> Vec<TrainOrder> {
 }
 
 /// Formats actions, one letter each, `T` with the round: `T1` train, `V` revoke, `E` evaluate, `c` client record, `a` record of
-/// an absent client, `R` round record, `C` checkpoint, `F`
+/// an absent client, `t` of a client's test, `R` round record, `C` checkpoint, `F`
 /// finished, `X` fail.
 fn sketch(actions: &[Action]) -> String {
     let mut parts: Vec<String> = actions
@@ -44,6 +44,7 @@ fn sketch(actions: &[Action]) -> String {
             Action::Revoke { round } => format!("V{round}"),
             Action::Record(Record::ClientTrained(record)) => format!("c{}", record.round),
             Action::Record(Record::ClientAbsent(record)) => format!("a{}", record.round),
+            Action::Record(Record::ClientTested(record)) => format!("t{}", record.round),
             Action::Record(Record::RoundEnded(record)) => format!("R{}", record.round),
             Action::Record(Record::Checkpoint { round, .. }) => format!("C{round}"),
             Action::Record(Record::Finished { .. }) => "F".to_owned(),
@@ -470,6 +471,7 @@ fn after_round(records: &[Record], last: Round) -> Vec<Record> {
     let is_after = |record: &&Record| match record {
         Record::ClientTrained(client) => client.round > last,
         Record::ClientAbsent(absent) => absent.round > last,
+        Record::ClientTested(tested) => tested.round > last,
         Record::RoundEnded(record) => record.round > last,
         Record::Checkpoint { round, .. } => *round > last,
         Record::Refused { .. } => panic!("the machine refuses by an error"),
@@ -561,6 +563,7 @@ proptest! {
                 0 => Event::Started,
                 1..=3 => Event::ClientTrained(update),
                 4 => Event::Evaluated { round, evaluation: good_evaluation(), seconds: f64::from(value) },
+                5 if client.0 == 12 => Event::ClientsTested { round, clients: dummy.score_clients(&update.state), seconds: f64::from(value) },
                 5 if client.0 == 13 => Event::DeadlinePassed { round },
                 _ if client.0 == 13 => Event::EvaluationFailed { round, reason: String::new() },
                 _ => Event::ClientFailed { round, client: ClientId(client.0 + 9), reason: String::new() },

@@ -2,13 +2,21 @@
 
 use std::io::{self, Write};
 
+use fltk_core::{
+    client_test::ClientFigures,
+    ids::{ClientId, Round},
+};
 use jiff::Timestamp;
 use serde::{Serialize, Serializer as _, ser::SerializeSeq as _};
 
-use crate::{RunRef, history::Unit, summary::network};
+use crate::{
+    RunRef,
+    history::{Row, Unit},
+    summary::network,
+};
 
 /// The columns of the CSV, in order: the fields of [`ExportRow`].
-pub const COLUMNS: [&str; 21] = [
+pub const COLUMNS: [&str; 25] = [
     "run",
     "experiment",
     "task",
@@ -30,6 +38,10 @@ pub const COLUMNS: [&str; 21] = [
     "test_accuracy",
     "train_seconds",
     "test_seconds",
+    "tested_clients",
+    "client_accuracy",
+    "client_accuracy_worst_decile",
+    "client_accuracy_variance",
 ];
 
 /// One round or epoch of one run.
@@ -77,6 +89,14 @@ pub struct ExportRow {
     pub train_seconds: Option<f64>,
     /// Seconds of evaluation in this step alone; absent if it was not evaluated.
     pub test_seconds: Option<f64>,
+    /// The number of clients that were tested on samples of their own; absent if none were.
+    pub tested_clients: Option<u32>,
+    /// The mean of their accuracies, `0..=1`.
+    pub client_accuracy: Option<f64>,
+    /// The mean accuracy of the worst tenth of them.
+    pub client_accuracy_worst_decile: Option<f64>,
+    /// The variance of their accuracies.
+    pub client_accuracy_variance: Option<f64>,
 }
 
 /// The format of the table.
@@ -88,22 +108,90 @@ pub enum Format {
     Json,
 }
 
+/// The columns of the table of clients, in order: the fields of [`ClientExportRow`].
+pub const CLIENT_COLUMNS: [&str; 11] =
+    ["run", "experiment", "task", "dataset", "seed", "replication", "round", "client", "test_items", "test_loss", "test_accuracy"];
+
+/// One client's test after one round of one run. Figures that weren't to be recorded are absent.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ClientExportRow {
+    /// The name of the run's folder.
+    pub run: String,
+    /// The experiment's name.
+    pub experiment: String,
+    /// The task's name.
+    pub task: String,
+    /// The data set.
+    pub dataset: String,
+    /// The root seed.
+    pub seed: u64,
+    /// The seed's index in the experiment.
+    pub replication: u32,
+    /// The round; 0 is the initial model.
+    pub round: u32,
+    /// The client.
+    pub client: u32,
+    /// The number of predictions.
+    pub test_items: Option<u64>,
+    /// The mean loss per prediction.
+    pub test_loss: Option<f64>,
+    /// The accuracy, `0..=1`.
+    pub test_accuracy: Option<f64>,
+}
+
 /// Writes the rows of all runs, one run after another; each run is read only when its turn comes.
 ///
 /// # Errors
 /// If `out` can't be written, or the first error that `runs` yields.
 pub fn write(format: Format, runs: impl Iterator<Item = io::Result<RunRef>>, out: &mut dyn Write) -> io::Result<()> {
+    write_table(format, &COLUMNS, rows, runs, out)
+}
+
+/// Writes what is recorded of the tests of clients on samples of their own, in the same way.
+///
+/// # Errors
+/// Those of [`write()`].
+pub fn write_clients(format: Format, runs: impl Iterator<Item = io::Result<RunRef>>, out: &mut dyn Write) -> io::Result<()> {
+    write_table(format, &CLIENT_COLUMNS, client_rows, runs, out)
+}
+
+fn write_table<R: Serialize>(
+    format: Format,
+    columns: &[&str],
+    rows: impl Fn(&RunRef) -> Vec<R>,
+    runs: impl Iterator<Item = io::Result<RunRef>>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     match format {
-        Format::Csv => write_csv(runs, out),
-        Format::Json => write_json(runs, out),
+        Format::Csv => write_csv(columns, rows, runs, out),
+        Format::Json => write_json(rows, runs, out),
     }
 }
 
-fn rows(run: &RunRef) -> impl Iterator<Item = ExportRow> {
+fn client_rows(run: &RunRef) -> Vec<ClientExportRow> {
+    let description = run.folder.description();
+    let name = run.folder.name();
+    let row = |(&(round, client), test): (&(Round, ClientId), &ClientFigures)| ClientExportRow {
+        run: name.clone(),
+        experiment: description.experiment.to_string(),
+        task: description.task.to_string(),
+        dataset: description.hyperparameters.text("dataset.name").to_owned(),
+        seed: description.seed.0,
+        replication: description.replication,
+        round: round.0,
+        client: client.0,
+        test_items: test.num_samples,
+        test_loss: test.loss,
+        test_accuracy: test.accuracy,
+    };
+    run.history.client_tests().iter().map(row).collect()
+}
+
+fn rows(run: &RunRef) -> Vec<ExportRow> {
     let description = run.folder.description();
     let settings = &description.hyperparameters;
     let name = run.folder.name();
-    run.history.rows().map(move |row| ExportRow {
+    let row = |row: &Row| ExportRow {
         run: name.clone(),
         experiment: description.experiment.to_string(),
         task: description.task.to_string(),
@@ -124,13 +212,23 @@ fn rows(run: &RunRef) -> impl Iterator<Item = ExportRow> {
         test_loss: row.test.as_ref().map(|test| test.loss),
         test_accuracy: row.test.as_ref().map(|test| test.accuracy),
         train_seconds: row.train.map(|_| row.train_seconds),
-        test_seconds: row.test.as_ref().map(|_| row.test_seconds),
-    })
+        test_seconds: (row.test.is_some() || row.client_test.is_some()).then_some(row.test_seconds),
+        tested_clients: row.client_test.map(|clients| clients.num_clients),
+        client_accuracy: row.client_test.map(|clients| clients.accuracy),
+        client_accuracy_worst_decile: row.client_test.map(|clients| clients.worst_decile),
+        client_accuracy_variance: row.client_test.map(|clients| clients.variance),
+    };
+    run.history.rows().map(row).collect()
 }
 
-fn write_csv(runs: impl Iterator<Item = io::Result<RunRef>>, out: &mut dyn Write) -> io::Result<()> {
+fn write_csv<R: Serialize>(
+    columns: &[&str],
+    rows: impl Fn(&RunRef) -> Vec<R>,
+    runs: impl Iterator<Item = io::Result<RunRef>>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).has_headers(false).from_writer(out);
-    writer.write_record(COLUMNS)?;
+    writer.write_record(columns)?;
     for run in runs {
         for row in rows(&run?) {
             writer.serialize(row)?;
@@ -139,7 +237,11 @@ fn write_csv(runs: impl Iterator<Item = io::Result<RunRef>>, out: &mut dyn Write
     writer.flush()
 }
 
-fn write_json(runs: impl Iterator<Item = io::Result<RunRef>>, out: &mut dyn Write) -> io::Result<()> {
+fn write_json<R: Serialize>(
+    rows: impl Fn(&RunRef) -> Vec<R>,
+    runs: impl Iterator<Item = io::Result<RunRef>>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let mut serializer = serde_json::Serializer::pretty(&mut *out);
     let mut array = serializer.serialize_seq(None)?;
     for run in runs {
@@ -153,6 +255,8 @@ fn write_json(runs: impl Iterator<Item = io::Result<RunRef>>, out: &mut dyn Writ
 
 #[cfg(test)]
 mod tests {
+    use fltk_core::event::RunEvent;
+
     use super::*;
     use crate::samples::{recorded, round, started};
 
@@ -161,7 +265,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let runs: Vec<_> =
             [1, 2].map(|seed| recorded(root.path(), seed, &[started(0), round(0, 0.1), round(1, f64::NAN)]).read().unwrap()).into();
-        let rows: Vec<_> = runs.iter().flat_map(rows).collect();
+        let rows: Vec<_> = runs.iter().flat_map(super::rows).collect();
         assert_eq!(rows.len(), 4);
         assert_eq!((rows[0].train_seconds, rows[0].test_seconds), (None, Some(0.25)), "the initial model was not trained");
         assert_eq!(rows[1].train_seconds, Some(0.5));
@@ -193,6 +297,31 @@ mod tests {
             write(format, std::iter::empty(), &mut text).unwrap();
             assert_eq!(String::from_utf8(text).unwrap(), expected);
         }
+    }
+
+    #[test]
+    fn tests_of_clients_are_a_table_of_their_own() {
+        let root = tempfile::tempdir().unwrap();
+        let tested = |client, loss| RunEvent::ClientTested {
+            round: Round(1),
+            client: ClientId(client),
+            test: ClientFigures { num_samples: None, loss, accuracy: Some(0.5) },
+        };
+        let run = recorded(root.path(), 1, &[started(0), tested(2, Some(1.5)), tested(7, None), round(1, 0.1)]).read().unwrap();
+        let mut text = Vec::new();
+        write_clients(Format::Csv, std::iter::once(Ok(run.clone())), &mut text).unwrap();
+        let name = run.folder.name();
+        let expected =
+            format!("{}\r\n{name},exp,task,mnist,1,0,1,2,,1.5,0.5\r\n{name},exp,task,mnist,1,0,1,7,,,0.5\r\n", CLIENT_COLUMNS.join(","));
+        assert_eq!(String::from_utf8(text).unwrap(), expected);
+        let mut json = Vec::new();
+        write_clients(Format::Json, std::iter::once(Ok(run)), &mut json).unwrap();
+        let json: Vec<serde_json::Map<String, serde_json::Value>> = serde_json::from_slice(&json).unwrap();
+        assert_eq!(json[0].keys().collect::<Vec<_>>(), CLIENT_COLUMNS);
+        assert_eq!(json[1]["test_loss"], serde_json::Value::Null);
+        let mut empty = Vec::new();
+        write_clients(Format::Csv, std::iter::empty(), &mut empty).unwrap();
+        assert_eq!(String::from_utf8(empty).unwrap(), format!("{}\r\n", CLIENT_COLUMNS.join(",")));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use fltk_core::{
     attendance::{Absence, Attendance, Attended},
+    client_test::{ClientFigures, ClientTestSummary},
     event::RunEvent,
     ids::{ClientId, Round},
     metrics::{Evaluation, ParallelSummary, TrainSummary},
@@ -56,9 +57,12 @@ pub struct Row {
     pub learning_rate: f64,
     /// The evaluation after this step, over the whole test set; absent if the step was not evaluated.
     pub test: Option<Evaluation>,
+    /// The accuracy over all clients on test samples of their own, after this round; absent if they weren't tested.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_test: Option<ClientTestSummary>,
     /// Seconds of training in this step alone.
     pub train_seconds: f64,
-    /// Seconds of evaluation after this step.
+    /// Seconds of evaluation after this step, of clients included.
     pub test_seconds: f64,
     /// The cost of running on several ranks; absent for a single rank, and for federated rounds.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,11 +82,12 @@ impl Row {
                 train: Some(measured(*train)),
                 learning_rate: *learning_rate,
                 test: Some(test.clone()),
+                client_test: None,
                 train_seconds: *train_seconds,
                 test_seconds: *test_seconds,
                 parallel: *parallel,
             },
-            RunEvent::RoundEnded { round, clients, train, learning_rate, test, train_seconds, test_seconds } => Self {
+            RunEvent::RoundEnded { round, clients, train, learning_rate, test, client_test, train_seconds, test_seconds } => Self {
                 unit: Unit::Round,
                 step: round.0,
                 at,
@@ -90,6 +95,7 @@ impl Row {
                 train: train.map(measured),
                 learning_rate: *learning_rate,
                 test: test.clone(),
+                client_test: *client_test,
                 train_seconds: *train_seconds,
                 test_seconds: *test_seconds,
                 parallel: None,
@@ -219,6 +225,7 @@ pub struct History {
     rows: BTreeMap<u32, Row>,
     clients: BTreeMap<(Round, ClientId), ClientRow>,
     absences: BTreeMap<(Round, ClientId), Absence>,
+    client_tests: BTreeMap<(Round, ClientId), ClientFigures>,
     attendance: Attendance,
     /// The last round that ever ended, in any start.
     last_ended: Round,
@@ -274,6 +281,12 @@ impl History {
     #[must_use]
     pub fn absences(&self) -> &BTreeMap<(Round, ClientId), Absence> {
         &self.absences
+    }
+
+    /// Returns what was recorded of the clients' tests on samples of their own, by round and client.
+    #[must_use]
+    pub fn client_tests(&self) -> &BTreeMap<(Round, ClientId), ClientFigures> {
+        &self.client_tests
     }
 
     /// Returns who counted, and who didn't, in every round that is recorded, also of earlier starts. A round in which the run failed is left
@@ -334,7 +347,10 @@ impl History {
                     continue;
                 }
                 RunEvent::EpochEnded { .. } => Some(Unit::Epoch),
-                RunEvent::RoundEnded { .. } | RunEvent::ClientTrained { .. } | RunEvent::ClientAbsent { .. } => Some(Unit::Round),
+                RunEvent::RoundEnded { .. }
+                | RunEvent::ClientTrained { .. }
+                | RunEvent::ClientAbsent { .. }
+                | RunEvent::ClientTested { .. } => Some(Unit::Round),
                 RunEvent::CheckpointSaved { .. } | RunEvent::Finished { .. } | RunEvent::Failed { .. } => None,
             };
             if !started {
@@ -385,6 +401,10 @@ impl History {
                 self.attendance.note(*round, *client, attended);
                 Change::Noted
             }
+            RunEvent::ClientTested { round, client, test } => {
+                self.client_tests.insert((*round, *client), *test);
+                Change::Noted
+            }
             RunEvent::CheckpointSaved { at, parameters_sha256 } => {
                 self.checkpoints.insert(*at, printable(parameters_sha256));
                 Change::Noted
@@ -404,11 +424,13 @@ impl History {
             self.rows.clear();
             self.clients.clear();
             self.absences.clear();
+            self.client_tests.clear();
             self.checkpoints.clear();
         } else {
             self.rows.retain(|step, _| *step <= from.completed);
             self.clients.retain(|(round, _), _| round.0 <= from.completed);
             self.absences.retain(|(round, _), _| round.0 <= from.completed);
+            self.client_tests.retain(|(round, _), _| round.0 <= from.completed);
             self.checkpoints.retain(|at, _| *at <= from);
         }
     }

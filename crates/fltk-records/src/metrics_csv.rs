@@ -7,7 +7,7 @@
 use crate::history::{Row, Unit};
 
 /// The columns, in order. `timestamp` is the time at which this row was recorded; seconds are of this step alone.
-pub const COLUMNS: [&str; 19] = [
+pub const COLUMNS: [&str; 23] = [
     "timestamp",
     "unit",
     "step",
@@ -27,6 +27,10 @@ pub const COLUMNS: [&str; 19] = [
     "communication_seconds",
     "waiting_seconds",
     "sent_bytes",
+    "tested_clients",
+    "client_accuracy",
+    "client_accuracy_worst_decile",
+    "client_accuracy_variance",
 ];
 
 /// Returns the header and a line for each row.
@@ -44,6 +48,7 @@ pub fn table<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Vec<u8> {
 pub fn row(row: &Row) -> Vec<u8> {
     let train = row.train.as_ref();
     let test = row.test.as_ref();
+    let clients = row.client_test.as_ref();
     record([
         row.at.to_string(),
         row.unit.name().to_owned(),
@@ -57,13 +62,17 @@ pub fn row(row: &Row) -> Vec<u8> {
         optional(test.map(|test| number(test.loss))),
         optional(test.map(|test| number(test.accuracy))),
         optional(train.map(|_| number(row.train_seconds))),
-        optional(test.map(|_| number(row.test_seconds))),
+        optional((test.is_some() || clients.is_some()).then(|| number(row.test_seconds))),
         json(test.and_then(fltk_core::metrics::Evaluation::recall).as_ref()),
         json(test.and_then(|test| test.confusion.as_ref())),
         optional(row.parallel.map(|parallel| parallel.ranks)),
         optional(row.parallel.map(|parallel| number(parallel.communication_seconds))),
         optional(row.parallel.map(|parallel| number(parallel.waiting_seconds))),
         optional(row.parallel.map(|parallel| parallel.sent_bytes)),
+        optional(clients.map(|clients| clients.num_clients)),
+        optional(clients.map(|clients| number(clients.accuracy))),
+        optional(clients.map(|clients| number(clients.worst_decile))),
+        optional(clients.map(|clients| number(clients.variance))),
     ])
 }
 
@@ -89,6 +98,7 @@ fn record(fields: [String; COLUMNS.len()]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use fltk_core::{
+        client_test::ClientTestSummary,
         ids::ClientId,
         metrics::{Evaluation, ParallelSummary, TrainSummary},
     };
@@ -105,6 +115,14 @@ mod tests {
             train: Some(TrainSummary { num_samples: 20, num_steps: 4, loss: Some(1.0 / 3.0) }),
             learning_rate: 1e-7,
             test: Some(Evaluation { num_samples: 4, loss: f64::NAN, accuracy: 0.75, confusion: Some(vec![vec![2, 0], vec![1, 1]]) }),
+            client_test: Some(ClientTestSummary {
+                num_clients: 10,
+                num_samples: 40,
+                accuracy: 0.55,
+                worst_decile: 0.1,
+                variance: 0.0825,
+                weighted_accuracy: 0.5,
+            }),
             train_seconds: 0.5,
             test_seconds: 0.25,
             parallel: Some(ParallelSummary { ranks: 2, communication_seconds: 0.125, waiting_seconds: 0.0625, sent_bytes: 64 }),
@@ -115,15 +133,16 @@ mod tests {
     fn format_of_the_file_is_fixed() {
         let text = String::from_utf8(table([&sample()])).unwrap();
         let expected = "timestamp,unit,step,num_selected_clients,trained_items,train_steps,learning_rate,train_loss,test_items,test_loss,\
-            test_accuracy,train_seconds,test_seconds,class_recall,confusion_matrix,ranks,communication_seconds,waiting_seconds,sent_bytes\r\n\
-            1970-01-01T00:00:01.5Z,round,2,2,20,4,1e-7,0.3333333333333333,4,NaN,0.75,0.5,0.25,\"[1.0,0.5]\",\"[[2,0],[1,1]]\",2,0.125,0.0625,64\r\n";
+            test_accuracy,train_seconds,test_seconds,class_recall,confusion_matrix,ranks,communication_seconds,waiting_seconds,sent_bytes,\
+            tested_clients,client_accuracy,client_accuracy_worst_decile,client_accuracy_variance\r\n\
+            1970-01-01T00:00:01.5Z,round,2,2,20,4,1e-7,0.3333333333333333,4,NaN,0.75,0.5,0.25,\"[1.0,0.5]\",\"[[2,0],[1,1]]\",2,0.125,0.0625,64,10,0.55,0.1,0.0825\r\n";
         assert_eq!(text, expected);
     }
 
     #[test]
     fn missing_measurements_are_empty() {
-        let bare = Row { unit: Unit::Epoch, clients: vec![], train: None, test: None, parallel: None, ..sample() };
-        assert_eq!(String::from_utf8(row(&bare)).unwrap(), "1970-01-01T00:00:01.5Z,epoch,2,,,,1e-7,,,,,,,,,,,,\r\n");
+        let bare = Row { unit: Unit::Epoch, clients: vec![], train: None, test: None, client_test: None, parallel: None, ..sample() };
+        assert_eq!(String::from_utf8(row(&bare)).unwrap(), "1970-01-01T00:00:01.5Z,epoch,2,,,,1e-7,,,,,,,,,,,,,,,,\r\n");
     }
 
     #[test]

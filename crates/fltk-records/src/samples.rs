@@ -63,6 +63,7 @@ pub fn round(round: u32, accuracy: f64) -> RunEvent {
         train: (round > 0).then_some(TrainSummary { num_samples: 20, num_steps: 2, loss: Some(0.1 * f64::from(round)) }),
         learning_rate: 0.01,
         test: Some(Evaluation { num_samples: 4, loss: 1.0 - accuracy, accuracy, confusion: Some(vec![vec![2, 0], vec![1, 1]]) }),
+        client_test: None,
         train_seconds: 0.5,
         test_seconds: 0.25,
     }

@@ -1,7 +1,8 @@
 //! TensorBoard event files: scalars per round or epoch, and the settings for the HParams tab.
 //!
 //! Each step is a round or epoch, with these tags: `accuracy/test` (fraction), `loss/test`, `loss/train` (means per sample),
-//! `learning_rate`, `time/train_seconds`, `time/test_seconds` (of this step alone), `samples/train`, `clients/selected` (federated only).
+//! `learning_rate`, `time/train_seconds`, `time/test_seconds` (of this step alone), `samples/train`, `clients/selected` (federated only),
+//! and, where clients are tested on samples of their own, `clients/accuracy_mean`, `clients/accuracy_worst_decile`, `clients/accuracy_variance`.
 //! Wall times are the journal's. Scalars are `float32`, as in TensorBoard itself; exact numbers are in `metrics.csv`.
 //!
 //! For the HParams tab, a session begins with the task's settings, and ends with success or failure. Runs of the same experiment, task and

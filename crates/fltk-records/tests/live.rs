@@ -85,6 +85,7 @@ fn round(round: u32, accuracy: f64) -> RunEvent {
         train: Some(TrainSummary { num_samples: 6, num_steps: 1, loss: Some(0.75) }),
         learning_rate: 0.125,
         test: Some(Evaluation { num_samples: 4, loss: 1.5, accuracy, confusion: None }),
+        client_test: None,
         train_seconds: 2.5,
         test_seconds: 0.5,
     }

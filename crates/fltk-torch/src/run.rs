@@ -3,6 +3,7 @@
 mod agreement;
 mod client_states;
 mod distributed;
+mod evaluations;
 mod federated;
 mod group;
 mod host;

@@ -588,11 +588,14 @@ Examples:
         /// The format.
         #[arg(long, value_enum, default_value_t = ExportFormat::Csv)]
         format: ExportFormat,
+        /// Print every test of a client on samples of its own instead, as far as it is recorded.
+        #[arg(long)]
+        clients: bool,
         #[command(flatten)]
         runs: RunsArgs,
         /// Export runs from this source instead of a local folder: the address of a running `fltk serve`, or a claim in a Kubernetes cluster.
         #[cfg(feature = "web")]
-        #[arg(long, value_name = records::FROM)]
+        #[arg(long, value_name = records::FROM, conflicts_with = "clients")]
         from: Option<String>,
         #[cfg(feature = "web")]
         #[command(flatten)]

@@ -5,13 +5,13 @@ use std::path::Path;
 
 use fltk_core::{catalogue::Choice, experiment::FederatedConfig, ids::ClientId, seed::Seed};
 use fltk_data::{
-    Dataset,
+    ClientSamples, Dataset,
     partition::{UserFile, cohorts, file_of},
 };
 use fltk_experiment::SourceFile;
 
 use crate::{
-    exit::{Exit, OrExit as _},
+    exit::{Exit, OrExit as _, failure},
     inputs,
 };
 
@@ -21,6 +21,22 @@ use crate::{
 /// If the partition is impossible for this data set, or its file can't be read.
 pub fn split(dataset: &Dataset, config: &FederatedConfig, seed: Seed, base: &Path) -> anyhow::Result<Vec<Vec<u32>>> {
     divide(dataset, config.clients, &config.partition, seed, base)
+}
+
+/// Returns the samples of each client that it trains on, and those that it is tested on.
+///
+/// # Errors
+/// The errors of [`split`]; or if clients should be tested and none of them has two samples.
+pub fn train_and_test(dataset: &Dataset, config: &FederatedConfig, seed: Seed, base: &Path) -> anyhow::Result<ClientSamples> {
+    let samples = ClientSamples::hold_out(split(dataset, config, seed, base)?, config.client_test_fraction, seed);
+    if config.client_test_fraction.is_some() && !samples.has_tests() {
+        let message = format!(
+            "`client_test_fraction`: none of {} clients has two samples, one to train on and one to be tested on\nhint: use fewer clients, or leave it out",
+            config.clients
+        );
+        return Err(failure(Exit::Experiment, message));
+    }
+    Ok(samples)
 }
 
 /// Does the same as [`split`] for `clients` and `partition` alone.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ClientGroup, Epochs, FaultsConfig, ParticipationConfig, WorkConfig, definition};
+use super::{ClientFigure, ClientGroup, Epochs, FaultsConfig, ParticipationConfig, WorkConfig, definition};
 use crate::catalogue::Choice;
 
 /// Settings of a federated task.
@@ -50,6 +50,18 @@ pub struct FederatedConfig {
     /// Rounds from one evaluation of the global model to the next; the last round is always evaluated.
     #[schemars(range(min = 1))]
     pub evaluate_every: u32,
+    /// Fraction of each client's samples that it doesn't train on, and on which the model that serves it is evaluated; none if left out. It is rounded
+    /// down, but a client with two samples or more has one at least.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0), extend("exclusiveMaximum" = 1.0))]
+    pub client_test_fraction: Option<f64>,
+    /// Rounds from one evaluation of the clients to the next, as under `evaluate_every`, which it is if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub client_test_every: Option<u32>,
+    /// What is recorded of each client's evaluation: all of its figures if left out, and nothing if the list is empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_figures: Option<Vec<ClientFigure>>,
     /// The clients that count in a round; every selected client has to answer if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub participation: Option<ParticipationConfig>,
@@ -92,9 +104,24 @@ impl FederatedConfig {
             strategy: Choice::new("FedAvg"),
             feature_noise: 0.0,
             evaluate_every: 1,
+            client_test_fraction: None,
+            client_test_every: None,
+            client_figures: None,
             participation: None,
             faults: None,
         }
+    }
+
+    /// Returns the figures that may be recorded of each client's own test.
+    #[must_use]
+    pub fn client_figures(&self) -> &[ClientFigure] {
+        self.client_figures.as_deref().unwrap_or(&ClientFigure::ALL)
+    }
+
+    /// Returns the rounds from one evaluation of the clients to the next; `None` if clients have no test samples of their own.
+    #[must_use]
+    pub fn client_test_every(&self) -> Option<u32> {
+        self.client_test_fraction.map(|_| self.client_test_every.unwrap_or(self.evaluate_every))
     }
 
     /// Returns the local epochs in one round, as far as a schedule counts them.

@@ -40,6 +40,9 @@ pub(super) struct SplitFile {
     /// The task that it was printed for, which says nothing about the division.
     #[serde(rename = "task")]
     _task: Option<IgnoredAny>,
+    /// The samples among them that clients were tested on, which are drawn from the seed again.
+    #[serde(rename = "test")]
+    _test: Option<IgnoredAny>,
     /// The seed that it was printed for, which says nothing about the division.
     #[serde(rename = "seed")]
     _seed: Option<IgnoredAny>,

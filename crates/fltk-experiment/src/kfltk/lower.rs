@@ -192,6 +192,9 @@ fn federated_setting(class: &JobClass, strategy: Option<Choice>, node: &Node, pr
         strategy,
         feature_noise: 0.0,
         evaluate_every: default_of("federated", "evaluate_every")?,
+        client_test_fraction: None,
+        client_test_every: None,
+        client_figures: None,
         participation: None,
         faults: None,
     }))

@@ -116,6 +116,26 @@ pub enum ProtocolError {
         /// The round of the message.
         round: Round,
     },
+    /// Evaluations of clients aren't ascending by client, or one is there twice.
+    #[error("the evaluations of clients after round `{round}` can't be used: that of client `{client}` is out of order")]
+    ClientTestOrder {
+        /// The round.
+        round: Round,
+        /// The client.
+        client: ClientId,
+    },
+    /// A number of a client's evaluation on its own samples is invalid.
+    #[error("the evaluation of client `{client}` after round `{round}` can't be used: its {what} is {value}")]
+    ClientTestNumber {
+        /// The round.
+        round: Round,
+        /// The client.
+        client: ClientId,
+        /// The name of the number.
+        what: &'static str,
+        /// The value of the number.
+        value: f64,
+    },
     /// A number of an evaluation is invalid.
     #[error("the evaluation of round `{round}` can't be used: its {what} is {value}")]
     EvaluationNumber {
@@ -144,6 +164,7 @@ impl ProtocolError {
             Self::Number { what, value, .. } => format!("its update can't be used: the {what} is {value}"),
             Self::Array { problem, .. } => format!("its update can't be used: {problem}"),
             Self::EvaluationNumber { what, value, .. } => format!("its {what} is {value}"),
+            Self::ClientTestNumber { client, what, value, .. } => format!("on the samples of client `{client}`, its {what} is {value}"),
             other => other.to_string(),
         }
     }

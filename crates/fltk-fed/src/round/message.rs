@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use fltk_core::{
     attendance::Absence,
     client_terms::{Arrays, ClientTerms, Extras},
+    client_test::{ClientEvaluation, ClientFigures, ClientTestSummary},
     ids::{ClientId, Round},
     metrics::{Evaluation, TrainSummary},
     model_state::ModelState,
@@ -60,13 +61,28 @@ impl TrainOrder {
     }
 }
 
-/// An order to evaluate a global model over the whole test set.
+/// An order to evaluate a global model, or the models that serve clients.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EvaluationOrder {
     /// The round that produced the model; 0 for the initial model.
     pub round: Round,
     /// The global model.
     pub state: Arc<ModelState>,
+    /// The samples to evaluate on.
+    pub on: TestSamples,
+}
+
+/// The samples of an evaluation.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TestSamples {
+    /// The whole test set. The answer is [`Event::Evaluated`].
+    TestSet,
+    /// Those that each client has kept for itself. The answer is [`Event::ClientsTested`]. Under a strategy whose clients have models of their own
+    /// ([`ClientMethod::personal`](crate::strategy::ClientMethod::personal)), it is these that are evaluated.
+    OfClients {
+        /// The strategy's state after the round. It says from which round each client's state is.
+        server: Arc<ServerState>,
+    },
 }
 
 /// A client's answer to a [`TrainOrder`].
@@ -127,7 +143,16 @@ pub enum Event {
         /// The wall-clock time of the evaluation, in seconds.
         seconds: f64,
     },
-    /// A global model can't be evaluated.
+    /// The models that serve clients were evaluated on the clients' own test samples.
+    ClientsTested {
+        /// The round of the order.
+        round: Round,
+        /// The results of all clients that have test samples, ascending by client.
+        clients: Vec<ClientEvaluation>,
+        /// The wall-clock time of all of them, in seconds.
+        seconds: f64,
+    },
+    /// A global model, or a client's, can't be evaluated.
     EvaluationFailed {
         /// The round of the order.
         round: Round,
@@ -152,7 +177,7 @@ pub enum Action {
         /// The round.
         round: Round,
     },
-    /// Have a model evaluated; the answer is [`Event::Evaluated`] or [`Event::EvaluationFailed`].
+    /// Have models evaluated; the answer is [`Event::Evaluated`], [`Event::ClientsTested`] or [`Event::EvaluationFailed`].
     Evaluate(EvaluationOrder),
     /// Write a record.
     Record(Record),
@@ -170,6 +195,8 @@ pub enum Record {
     /// The update of a selected client doesn't count. In one order with [`Record::ClientTrained`]: once a round has ended, each selected client has
     /// one of both.
     ClientAbsent(AbsenceRecord),
+    /// A client was tested on samples of its own. Ascending by client, directly before the [`Record::RoundEnded`] of its round.
+    ClientTested(ClientTestRecord),
     /// A round is aggregated and, if due, evaluated. Ascending by round, from 0.
     RoundEnded(RoundRecord),
     /// A checkpoint is due. It comes after the [`Record::RoundEnded`] of its round, so that everything that a run resumed from the
@@ -214,6 +241,17 @@ pub struct ClientRecord {
     pub malicious: bool,
 }
 
+/// One client's test after one round.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ClientTestRecord {
+    /// The round.
+    pub round: Round,
+    /// The client.
+    pub client: ClientId,
+    /// What may be recorded of it.
+    pub figures: ClientFigures,
+}
+
 /// One client that was selected for a round and doesn't count in it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AbsenceRecord {
@@ -240,8 +278,10 @@ pub struct RoundRecord {
     pub learning_rate: LearningRate,
     /// The evaluation of the global model over the whole test set; absent if `evaluate_every` skips it.
     pub test: Option<Evaluation>,
+    /// The accuracy over all clients on test samples of their own; absent if `client_test_every` skips it, or they have none.
+    pub client_test: Option<ClientTestSummary>,
     /// Seconds from sending the orders to the last answer.
     pub train_seconds: f64,
-    /// Seconds of the evaluation; 0 if there was none.
+    /// Seconds of the evaluations; 0 if there was none.
     pub test_seconds: f64,
 }

@@ -173,6 +173,7 @@ impl Setup {
             ("clients_per_round", config.clients_per_round),
             ("rounds", config.rounds),
             ("evaluate_every", config.evaluate_every),
+            ("client_test_every", config.client_test_every().unwrap_or(1)),
             ("checkpoint_every", checkpoint_every),
         ];
         if let Some(&(field, _)) = counts.iter().find(|(_, count)| *count == 0) {
@@ -336,6 +337,14 @@ impl Setup {
     #[must_use]
     pub fn evaluation_is_due(&self, round: Round) -> bool {
         round.0.is_multiple_of(self.config.evaluate_every) || round.0 == self.config.rounds
+    }
+
+    /// Returns true if clients are evaluated on test samples of their own after `round`: with the initial model, every `client_test_every`-th, and
+    /// after the last. Without such samples, never.
+    #[must_use]
+    pub fn client_test_is_due(&self, round: Round) -> bool {
+        let every = self.config.client_test_every();
+        every.is_some_and(|every| round.0.is_multiple_of(every) || round.0 == self.config.rounds)
     }
 
     /// Returns true if a checkpoint is taken after `round`: every `checkpoint_every`-th, and the last. The initial model is never saved,

@@ -59,8 +59,8 @@ pub fn run(
 ) -> Result<Arc<ModelState>, RunError> {
     let workers = workers.get().min(federation.setup().num_selected());
     let orders = Orders::default();
-    // The machine never has more evaluations outstanding than these, so sending one never blocks.
-    let (to_evaluator, evaluations) = sync_channel(MODELS_HELD_MAX);
+    // The machine never has more evaluations outstanding than these, two for each model, so sending one never blocks.
+    let (to_evaluator, evaluations) = sync_channel(2 * MODELS_HELD_MAX);
     // One answer per thread: a worker needn't wait for this thread before it takes its next order.
     let (to_conductor, answers) = sync_channel(workers + 1);
     let (is_ready, ready) = sync_channel(workers);

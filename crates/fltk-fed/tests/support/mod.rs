@@ -16,7 +16,7 @@ use fltk_core::{
 };
 use fltk_fed::{
     dummy::Dummy,
-    round::{Action, Event, Federation, Record, SettingsDigest, Setup, Timestamp, TrainOrder},
+    round::{Action, EvaluationOrder, Event, Federation, Record, SettingsDigest, Setup, TestSamples, Timestamp, TrainOrder},
 };
 
 pub const SEED: Seed = Seed(42);
@@ -56,7 +56,10 @@ pub const NOW: Timestamp = Timestamp(Duration::ZERO);
 pub fn answer(dummy: &Dummy, action: &Action) -> Option<Event> {
     match action {
         Action::Train(order) => Some(Event::ClientTrained(dummy.answer(order).expect("the order is for the dummy"))),
-        Action::Evaluate(order) => Some(Event::Evaluated { round: order.round, evaluation: dummy.score(&order.state), seconds: 0.0 }),
+        Action::Evaluate(EvaluationOrder { round, state, on }) => Some(match on {
+            TestSamples::TestSet => Event::Evaluated { round: *round, evaluation: dummy.score(state), seconds: 0.0 },
+            TestSamples::OfClients { .. } => Event::ClientsTested { round: *round, clients: dummy.score_clients(state), seconds: 0.0 },
+        }),
         Action::Revoke { .. } | Action::Record(_) | Action::Fail(_) => None,
     }
 }

@@ -25,6 +25,7 @@ fn round(round: u32) -> RunEvent {
         train: None,
         learning_rate: 0.1,
         test: None,
+        client_test: None,
         train_seconds: 0.0,
         test_seconds: 0.0,
     }
@@ -144,4 +145,22 @@ fn attendance_outlives_the_rows_of_an_interrupted_start() {
     // A round that made the run fail may be decided anew; one that ended in any start may not.
     let history = fold(&[&again[..], &[failed, started(1)]].concat()).unwrap();
     assert_eq!((decided(&history, 2), decided(&history, 3)), (expected, vec![]));
+}
+
+#[test]
+fn tests_of_clients_after_the_checkpoint_are_void() {
+    let tested = |round, client, accuracy| RunEvent::ClientTested {
+        round: Round(round),
+        client: ClientId(client),
+        test: ClientFigures { num_samples: None, loss: None, accuracy: Some(accuracy) },
+    };
+    let of = |history: &History| -> Vec<(u32, u32, f64)> {
+        history.client_tests().iter().map(|((round, client), test)| (round.0, client.0, test.accuracy.unwrap())).collect()
+    };
+    let begun = [started(0), tested(0, 1, 0.1), round(0), tested(1, 1, 0.2), round(1), tested(2, 1, 0.3), tested(2, 4, 0.4)];
+    assert_eq!(of(&fold(&begun).unwrap()), [(0, 1, 0.1), (1, 1, 0.2), (2, 1, 0.3), (2, 4, 0.4)]);
+    let resumed = fold(&[&begun[..], &[started(1), tested(2, 1, 0.5)]].concat()).unwrap();
+    assert_eq!(of(&resumed), [(0, 1, 0.1), (1, 1, 0.2), (2, 1, 0.5)]);
+    assert_eq!(of(&fold(&[&begun[..], &[started(0)]].concat()).unwrap()), []);
+    assert!(fold(&[started(0), epoch(1, 0.5), tested(2, 1, 0.5)]).is_err(), "a run has rounds or epochs");
 }

@@ -1,5 +1,6 @@
 use fltk_core::{
     attendance::Absence,
+    client_test::{ClientFigures, ClientTestSummary},
     ids::{ClientId, Epoch, Round},
     metrics::{Evaluation, ParallelSummary, TrainSummary},
     milestone::Milestone,
@@ -34,12 +35,25 @@ fn sample() -> Vec<RunEvent> {
         RunEvent::ClientTrained { round: Round(1), client: ClientId(4), train, seconds: 0.25, malicious: true },
         RunEvent::ClientAbsent { round: Round(1), client: ClientId(5), absence: Absence::Late, reason: None },
         RunEvent::ClientAbsent { round: Round(1), client: ClientId(6), absence: Absence::Failed, reason: Some("out of \"memory\"".into()) },
+        RunEvent::ClientTested {
+            round: Round(1),
+            client: ClientId(3),
+            test: ClientFigures { num_samples: Some(7), loss: Some(0.1 + 0.2), accuracy: None },
+        },
         RunEvent::RoundEnded {
             round: Round(1),
             clients: vec![ClientId(3)],
             train: Some(train),
             learning_rate: 0.01,
             test: Some(test.clone()),
+            client_test: Some(ClientTestSummary {
+                num_clients: 3,
+                num_samples: 30,
+                accuracy: 0.1 + 0.2,
+                worst_decile: 0.1,
+                variance: 1e-300,
+                weighted_accuracy: 1.0 / 3.0,
+            }),
             train_seconds: 0.3,
             test_seconds: f64::INFINITY,
         },

@@ -5,6 +5,7 @@
 
 use fltk_core::{
     attendance::Absence,
+    client_test::{ClientFigures, ClientTestSummary},
     event::RunEvent,
     ids::{ClientId, Epoch, Round},
     metrics::{Evaluation, ParallelSummary, TrainSummary},
@@ -15,8 +16,17 @@ use serde::{Deserialize, Serialize};
 use super::JournalEvent;
 
 impl JournalEvent for RunEvent {
-    const KINDS: &[&str] =
-        &["started", "epoch_ended", "client_trained", "client_absent", "round_ended", "checkpoint_saved", "finished", "failed"];
+    const KINDS: &[&str] = &[
+        "started",
+        "epoch_ended",
+        "client_trained",
+        "client_absent",
+        "client_tested",
+        "round_ended",
+        "checkpoint_saved",
+        "finished",
+        "failed",
+    ];
 
     fn to_wire(&self) -> impl Serialize {
         #[derive(Serialize)]
@@ -72,6 +82,11 @@ enum RunEventWire {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
+    ClientTested {
+        round: Round,
+        client: ClientId,
+        test: ClientFigures,
+    },
     RoundEnded {
         round: Round,
         clients: Vec<ClientId>,
@@ -81,6 +96,8 @@ enum RunEventWire {
         learning_rate: f64,
         #[serde(with = "optional_test")]
         test: Option<Evaluation>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client_test: Option<ClientTestSummary>,
         #[serde(with = "number")]
         train_seconds: f64,
         #[serde(with = "number")]

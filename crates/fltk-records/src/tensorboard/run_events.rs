@@ -1,6 +1,9 @@
 //! Converts a run's description, rows and end to TensorBoard events.
 
-use fltk_core::metrics::{Evaluation, TrainSummary};
+use fltk_core::{
+    client_test::ClientTestSummary,
+    metrics::{Evaluation, TrainSummary},
+};
 use jiff::Timestamp;
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
@@ -24,10 +27,20 @@ pub(super) fn session_start(run: &RunDescription) -> Event {
 
 /// Returns all scalars of one round or epoch.
 pub(super) fn row(row: &Row) -> Event {
-    let Row { unit, step, at, clients, train, learning_rate, test, train_seconds, test_seconds, parallel } = row;
+    let Row { unit, step, at, clients, train, learning_rate, test, client_test, train_seconds, test_seconds, parallel } = row;
     let mut scalars = Vec::new();
     if let Some(Evaluation { accuracy, loss, .. }) = test {
-        scalars.extend([("accuracy/test", *accuracy), ("loss/test", *loss), ("time/test_seconds", *test_seconds)]);
+        scalars.extend([("accuracy/test", *accuracy), ("loss/test", *loss)]);
+    }
+    if let Some(ClientTestSummary { accuracy, worst_decile, variance, .. }) = client_test {
+        scalars.extend([
+            ("clients/accuracy_mean", *accuracy),
+            ("clients/accuracy_worst_decile", *worst_decile),
+            ("clients/accuracy_variance", *variance),
+        ]);
+    }
+    if test.is_some() || client_test.is_some() {
+        scalars.push(("time/test_seconds", *test_seconds));
     }
     if let Some(TrainSummary { num_samples, loss, .. }) = train {
         scalars.extend(loss.map(|loss| ("loss/train", loss)));
@@ -101,4 +114,44 @@ fn count(number: u64) -> f64 {
 
 pub(super) fn seconds(at: Timestamp) -> f64 {
     at.as_duration().as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tests_of_clients_have_tags_of_their_own() {
+        let clients = ClientTestSummary {
+            num_clients: 10,
+            num_samples: 40,
+            accuracy: 0.5,
+            worst_decile: 0.125,
+            variance: 0.25,
+            weighted_accuracy: 0.75,
+        };
+        let tested = Row {
+            unit: Unit::Round,
+            step: 3,
+            at: Timestamp::UNIX_EPOCH,
+            clients: Vec::new(),
+            train: None,
+            learning_rate: 0.1,
+            test: None,
+            client_test: Some(clients),
+            train_seconds: 0.0,
+            test_seconds: 2.0,
+            parallel: None,
+        };
+        let Some(What::Summary(Summary { value })) = row(&tested).what else { panic!("a summary") };
+        let found: Vec<(String, Option<Content>)> = value.into_iter().map(|value| (value.tag, value.content)).collect();
+        let expected = [
+            ("clients/accuracy_mean", 0.5),
+            ("clients/accuracy_worst_decile", 0.125),
+            ("clients/accuracy_variance", 0.25),
+            ("time/test_seconds", 2.0),
+        ];
+        assert_eq!(found, expected.map(|(tag, value)| (tag.to_owned(), Some(Content::SimpleValue(value)))));
+        assert_eq!(row(&Row { client_test: None, ..tested }).what, Some(What::Summary(Summary { value: Vec::new() })));
+    }
 }

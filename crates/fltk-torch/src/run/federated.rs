@@ -6,17 +6,16 @@ use std::sync::{
 };
 
 use fltk::{
-    split::{given_cohorts, root_samples, split},
+    split::{given_cohorts, root_samples, train_and_test},
     termination::Termination,
 };
 use fltk_core::{
-    catalogue::Choice, event::RunEvent, experiment::FederatedConfig, ids::Round, metrics::Evaluation, model_state::ModelState,
-    schedule::LearningRates, server_state::ServerState,
+    catalogue::Choice, event::RunEvent, experiment::FederatedConfig, ids::Round, schedule::LearningRates, server_state::ServerState,
 };
-use fltk_data::{BatchPlan, Dataset, NoiseLevels, batches};
+use fltk_data::{ClientSamples, Dataset, NoiseLevels};
 use fltk_fed::{
     BoxError,
-    client::{ClientStates, ClientTrainer, Evaluator, with_state},
+    client::{ClientStates, ClientTrainer, with_state},
     drive::RunError,
     round::{ClientUpdate, Failure, Federation, Record, SettingsDigest, Setup, TrainOrder},
     strategy::ClientMethod,
@@ -25,13 +24,20 @@ use fltk_fed::{
 use fltk_train::{
     LocalClient, LocalTrainer, Model,
     checkpoint::{self, Position},
-    evaluate, losses,
+    losses,
     nets::InputShape,
     parameters_sha256,
 };
 
 use super::{
-    Context, SettingsAtFault, Stopped, client_states::FileStates, is_of_settings, job::Job, recorder::Recorder, resumed::Resumed, settings,
+    Context, SettingsAtFault, Stopped,
+    client_states::FileStates,
+    evaluations::{ClientTests, Evaluations},
+    is_of_settings,
+    job::Job,
+    recorder::Recorder,
+    resumed::Resumed,
+    settings,
 };
 
 /// Runs the rounds of `job` from `resumed`, which was [checked](Resumed::check), and returns the digest of the final parameters.
@@ -56,7 +62,7 @@ pub fn run(
         }
         None => (0, ServerState::default()),
     };
-    let mut parts = split(dataset, config, job.seed, context.base)?;
+    let ClientSamples { train: mut parts, test: test_parts } = train_and_test(dataset, config, job.seed, context.base)?;
     let cohorts = given_cohorts(config, &parts, context.base)?;
     warn_of_idle_clients(job, &parts);
     let num_samples = parts.iter().map(|part| part.len() as u64).collect();
@@ -92,7 +98,17 @@ pub fn run(
             settings_at_fault: &settings_at_fault,
         }))
     };
-    let test = TestSet { model, job, dataset, workers: context.workers.get() };
+    let test = Evaluations {
+        model,
+        dataset,
+        loss: losses::find(&job.task.loss)?,
+        test_batch_size: job.task.train.test_batch_size as usize,
+        workers: context.workers.get(),
+        seed: job.seed,
+        config,
+        clients: ClientTests { method, parts: &test_parts, states: states.as_ref().map(|states| states as &dyn ClientStates) },
+        stop: &context.stop,
+    };
     let outcome = in_process::run(federation, workers, &make_trainer, Box::new(test), &context.stop, &mut |record| {
         observe(record, job, recorder, states.as_ref()).map_err(Into::into)
     });
@@ -133,6 +149,9 @@ fn observe(record: &Record, job: &Job, recorder: &mut Recorder, states: Option<&
             absence: absent.absence,
             reason: absent.reason.as_deref().map(in_one_line),
         }),
+        Record::ClientTested(tested) => {
+            recorder.record(RunEvent::ClientTested { round: tested.round, client: tested.client, test: tested.figures })
+        }
         Record::RoundEnded(round) => {
             recorder.warn_of_held_rate(round.learning_rate);
             recorder.record(RunEvent::RoundEnded {
@@ -141,6 +160,7 @@ fn observe(record: &Record, job: &Job, recorder: &mut Recorder, states: Option<&
                 train: round.train,
                 learning_rate: round.learning_rate.value,
                 test: round.test.clone(),
+                client_test: round.client_test,
                 train_seconds: round.train_seconds,
                 test_seconds: round.test_seconds,
             })
@@ -196,22 +216,6 @@ impl ClientTrainer for Clients<'_> {
         })?;
         self.termination.stepped();
         Ok(trained)
-    }
-}
-
-/// Evaluates global models on the whole test set.
-struct TestSet<'a> {
-    model: Model,
-    job: &'a Job,
-    dataset: &'a Arc<Dataset>,
-    workers: usize,
-}
-
-impl Evaluator for TestSet<'_> {
-    fn evaluate(&mut self, _round: Round, state: &ModelState) -> Result<Evaluation, BoxError> {
-        self.model.set_state(state)?;
-        let plan = BatchPlan::test(self.dataset, self.model.image_input(), self.job.task.train.test_batch_size as usize)?;
-        Ok(evaluate(&self.model, batches(plan), losses::find(&self.job.task.loss)?, self.workers)?)
     }
 }
 

@@ -13,7 +13,7 @@ use fltk::{
     exit::{Exit, OrExit as _, failure},
     inputs::make_paths_absolute,
     output,
-    split::{given_cohorts, split},
+    split::{given_cohorts, train_and_test},
 };
 use fltk_core::experiment::{DatasetConfig, Experiment, Setting};
 use fltk_data::Dataset;
@@ -414,7 +414,7 @@ fn check_some_train(job: &Job, parts: &[Vec<u32>]) -> anyhow::Result<()> {
 pub fn check_fits(job: &Job, dataset: &Dataset, base: &Path) -> anyhow::Result<()> {
     match &job.task.setting {
         Setting::Federated(config) => {
-            let parts = split(dataset, config, job.seed, base)?;
+            let parts = train_and_test(dataset, config, job.seed, base)?.train;
             given_cohorts(config, &parts, base)?;
             check_some_train(job, &parts)
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fltk::{Bar, log};
-use fltk_core::{event::RunEvent, metrics::Evaluation, milestone::Milestone, terminal};
+use fltk_core::{client_test::ClientTestSummary, event::RunEvent, metrics::Evaluation, milestone::Milestone, terminal};
 use fltk_records::history::Unit;
 use indicatif::ProgressBar;
 
@@ -54,11 +54,11 @@ impl Progress {
                 let reason = reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
                 tracing::debug!(round = round.0, client = client.0, "  round {round}, client {client} {}{reason}", absence.words());
             }
-            RunEvent::RoundEnded { round, train, test, train_seconds, .. } => {
-                self.step(round.0, train.as_ref().and_then(|train| train.loss), test.as_ref(), *train_seconds);
+            RunEvent::RoundEnded { round, train, test, client_test, train_seconds, .. } => {
+                self.step(round.0, train.as_ref().and_then(|train| train.loss), test.as_ref(), client_test.as_ref(), *train_seconds);
             }
             RunEvent::EpochEnded { epoch, train, test, train_seconds, .. } => {
-                self.step(epoch.0, train.loss, Some(test), *train_seconds);
+                self.step(epoch.0, train.loss, Some(test), None, *train_seconds);
             }
             RunEvent::CheckpointSaved { at, .. } if at.steps > 0 => {
                 tracing::debug!("  checkpoint after {}", at.text(self.unit.name()));
@@ -67,10 +67,14 @@ impl Progress {
         }
     }
 
-    fn step(&self, step: u32, train_loss: Option<f64>, test: Option<&Evaluation>, seconds: f64) {
+    fn step(&self, step: u32, train_loss: Option<f64>, test: Option<&Evaluation>, clients: Option<&ClientTestSummary>, seconds: f64) {
         let mut text = String::new();
         if let Some(test) = test {
             text.push_str(&format!("accuracy {:.4}  loss {:.4}", test.accuracy, test.loss));
+        }
+        if let Some(ClientTestSummary { accuracy, worst_decile, .. }) = clients {
+            let gap = if text.is_empty() { "" } else { "  " };
+            text.push_str(&format!("{gap}clients {accuracy:.4}, worst {worst_decile:.4}"));
         }
         if let Some(loss) = train_loss {
             text.push_str(&format!("  train loss {loss:.4}  {seconds:.1} s"));
@@ -85,7 +89,8 @@ impl Progress {
             Unit::Epoch => (None, Some(step)),
         };
         let (accuracy, test_loss) = (test.map(|test| test.accuracy), test.map(|test| test.loss));
+        let client_accuracy = clients.map(|clients| clients.accuracy);
         let line = format!("{} {step:>3}/{}  {text}", self.unit.name(), self.steps);
-        tracing::info!(round, epoch, accuracy, test_loss, train_loss, train_seconds = seconds, "{line}");
+        tracing::info!(round, epoch, accuracy, test_loss, client_accuracy, train_loss, train_seconds = seconds, "{line}");
     }
 }

@@ -55,7 +55,7 @@ impl Recorder {
     /// If the journal can't be written.
     pub fn record(&mut self, event: RunEvent) -> anyhow::Result<()> {
         self.progress.show(&event);
-        let is_client = matches!(event, RunEvent::ClientTrained { .. } | RunEvent::ClientAbsent { .. });
+        let is_client = matches!(event, RunEvent::ClientTrained { .. } | RunEvent::ClientAbsent { .. } | RunEvent::ClientTested { .. });
         self.pending.push(event);
         if is_client {
             return Ok(());

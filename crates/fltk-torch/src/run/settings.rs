@@ -63,23 +63,29 @@ fn digest(text: &str) -> [u8; DIGEST_BYTES] {
 fn of_clients(task: &Task) -> Task {
     let Task { network, dataset, loss, train, threads, setting, .. } = task.clone();
     let setting = match setting {
-        Setting::Federated(FederatedConfig { clients, partition, strategy, feature_noise, .. }) => Setting::Federated(FederatedConfig {
-            clients,
-            partition,
-            clients_per_round: 1,
-            rounds: 1,
-            epochs_per_round: None,
-            steps_per_round: None,
-            work: None,
-            groups: Vec::new(),
-            selection: Choice::new("any"),
-            // Under most strategies, the orders say everything that a trainer does.
-            strategy: if by_name(strategy.name()).is_none_or(|spec| spec.client.is_plain) { Choice::new("any") } else { strategy },
-            feature_noise,
-            evaluate_every: 1,
-            participation: None,
-            faults: None,
-        }),
+        Setting::Federated(FederatedConfig { clients, partition, strategy, feature_noise, client_test_fraction, .. }) => {
+            Setting::Federated(FederatedConfig {
+                clients,
+                partition,
+                clients_per_round: 1,
+                rounds: 1,
+                epochs_per_round: None,
+                steps_per_round: None,
+                work: None,
+                groups: Vec::new(),
+                selection: Choice::new("any"),
+                // Under most strategies, the orders say everything that a trainer does.
+                strategy: if by_name(strategy.name()).is_none_or(|spec| spec.client.is_plain) { Choice::new("any") } else { strategy },
+                feature_noise,
+                evaluate_every: 1,
+                // Clients don't train on their test samples.
+                client_test_fraction,
+                client_test_every: None,
+                client_figures: None,
+                participation: None,
+                faults: None,
+            })
+        }
         other @ Setting::Distributed(_) => other,
     };
     let TrainConfig { batch_size, drop_last, optimizer, .. } = train;
@@ -157,6 +163,7 @@ tasks:
             ("seeds: [3]", "seeds: [4]"),
             ("batch_size: 64,", "batch_size: 64, drop_last: true,"),
             ("strategy: { type: FedAvg }", "strategy: { type: Ditto, mu: 0.1 }"),
+            ("rounds: 2,", "rounds: 2, client_test_fraction: 0.2,"),
         ] {
             check(old, new, false);
         }
@@ -175,6 +182,9 @@ tasks:
         ] {
             check(old, new, true);
         }
+        let tested =
+            |more: &str| of(&FEDERATED.replacen("rounds: 2,", &format!("rounds: 2, client_test_fraction: 0.2{more},"), 1), &dataset);
+        assert_eq!(tested(", client_test_every: 2, client_figures: [loss]"), tested(""));
         let mut other = dataset.clone();
         if let fltk_data::Split::Images(set) = &mut other.train {
             set.labels[0] = (set.labels[0] + 1) % 10;

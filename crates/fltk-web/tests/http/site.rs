@@ -143,6 +143,7 @@ fn round(round: u32) -> RunEvent {
         train: (round > 0).then_some(TrainSummary { num_samples: 600, num_steps: 19, loss: Some(0.75) }),
         learning_rate: 0.125,
         test: Some(Evaluation { num_samples: 100, loss: 1.5, accuracy: 0.5, confusion: None }),
+        client_test: None,
         train_seconds: 2.5,
         test_seconds: 0.5,
     }

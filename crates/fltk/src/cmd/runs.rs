@@ -27,7 +27,7 @@ pub fn run(cli: &Cli, command: &RunsCommand) -> anyhow::Result<()> {
         RunsCommand::Jobs { stream, format, runs } => jobs::run(cli, &runs.runs, stream.as_ref(), *format),
         #[cfg(feature = "web")]
         RunsCommand::Export { run, format, from: Some(from), through, .. } => export::from(*format, from, through, run),
-        RunsCommand::Export { run, format, runs, .. } => export::run(*format, &runs.runs, run),
+        RunsCommand::Export { run, format, clients, runs, .. } => export::run(*format, *clients, &runs.runs, run),
     }
 }
 

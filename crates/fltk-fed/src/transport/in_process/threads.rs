@@ -15,7 +15,7 @@ use super::orders::Orders;
 use crate::{
     BoxError,
     client::{Evaluator, MakeTrainer},
-    round::{EvaluationOrder, Event},
+    round::{EvaluationOrder, Event, TestSamples},
 };
 
 /// The message of a worker that has its trainer, or failed to create it.
@@ -76,21 +76,28 @@ pub(super) fn work(
     }
 }
 
-/// Evaluates global models until there are no more orders or the run is over.
+/// Evaluates models until there are no more orders or the run is over.
 pub(super) fn evaluate(
     mut evaluator: Box<dyn Evaluator + '_>,
     orders: &Receiver<EvaluationOrder>,
     over: &AtomicBool,
     answers: &SyncSender<Event>,
 ) {
-    while let Ok(EvaluationOrder { round, state }) = orders.recv()
+    while let Ok(EvaluationOrder { round, state, on }) = orders.recv()
         && !over.load(Ordering::Relaxed)
     {
         let began = Instant::now();
-        let event = match caught(|| evaluator.evaluate(round, &state)) {
-            Ok(evaluation) => Event::Evaluated { round, evaluation, seconds: began.elapsed().as_secs_f64() },
-            Err(reason) => Event::EvaluationFailed { round, reason },
+        let event = match on {
+            TestSamples::TestSet => caught(|| evaluator.evaluate(round, &state)).map(|evaluation| {
+                let seconds = began.elapsed().as_secs_f64();
+                Event::Evaluated { round, evaluation, seconds }
+            }),
+            TestSamples::OfClients { server } => caught(|| evaluator.evaluate_clients(round, &state, &server)).map(|clients| {
+                let seconds = began.elapsed().as_secs_f64();
+                Event::ClientsTested { round, clients, seconds }
+            }),
         };
+        let event = event.unwrap_or_else(|reason| Event::EvaluationFailed { round, reason });
         drop(state);
         if answers.send(event).is_err() {
             return;

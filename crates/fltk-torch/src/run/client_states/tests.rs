@@ -13,6 +13,7 @@ use std::{
 
 use fltk_core::{
     catalogue::Choice,
+    client_test::{ClientEvaluation, ClientFigures},
     experiment::{DatasetConfig, FederatedConfig, NetworkConfig, TrainConfig},
     metrics::Evaluation,
     model_state::ModelState,
@@ -41,6 +42,7 @@ use fltk_train::{
 use super::*;
 
 const SEED: Seed = Seed(7);
+const NUM_CLIENTS: u32 = 6;
 /// The size of the net's last layer: weight and bias.
 const HEAD_LEN: usize = 84 * 10 + 10;
 
@@ -80,14 +82,28 @@ impl ClientTrainer for Clients<'_> {
     }
 }
 
-/// Finds every model equally good: only training is of interest.
-struct Indifferent;
+/// Finds every global model equally good, and that of a client as good as it keeps much: only states are of interest.
+struct Indifferent<'a> {
+    states: &'a FileStates,
+}
 
-impl Evaluator for Indifferent {
+impl Evaluator for Indifferent<'_> {
     fn evaluate(&mut self, _: Round, _: &ModelState) -> Result<Evaluation, BoxError> {
         Ok(Evaluation { num_samples: 1, loss: 1.0, accuracy: 0.5, confusion: None })
     }
+
+    fn evaluate_clients(&mut self, _: Round, _: &ModelState, server: &ServerState) -> Result<Vec<ClientEvaluation>, BoxError> {
+        let of_client = |client| {
+            let kept = server.last_round(client).map(|round| self.states.load(client, round)).transpose()?.unwrap_or_default();
+            let loss = kept.arrays.values().flatten().map(|value| f64::from(value.abs())).sum();
+            Ok(ClientEvaluation { client, num_samples: 1, loss, accuracy: 1.0 / (1.0 + loss) })
+        };
+        (0..NUM_CLIENTS).map(ClientId).map(of_client).collect()
+    }
 }
+
+/// What is recorded of clients' tests, as a journal has it in the end.
+type Tests = BTreeMap<(Round, ClientId), ClientFigures>;
 
 /// A process that is killed after so many steps of recording.
 struct Killed {
@@ -117,9 +133,16 @@ impl Place<'_> {
         CheckpointStore::new(self.folder.join("checkpoints"), Unit::Round)
     }
 
-    /// Runs from the newest checkpoint to the end, or until it is killed; returns the digest of the final model.
-    fn run(&self, killed: &mut Killed) -> Result<String, String> {
-        let config = FederatedConfig { strategy: self.settings.clone(), evaluate_every: 4, ..FederatedConfig::new(6, 2, 6) };
+    /// Runs from the newest checkpoint to the end, or until it is killed; returns the digest of the final model. What is recorded of clients' tests after
+    /// that checkpoint is void, and has to be the same again.
+    fn run(&self, killed: &mut Killed, tests: &mut Tests) -> Result<String, String> {
+        let config = FederatedConfig {
+            strategy: self.settings.clone(),
+            evaluate_every: 4,
+            client_test_fraction: Some(0.2),
+            client_test_every: Some(1),
+            ..FederatedConfig::new(NUM_CLIENTS, 2, 6)
+        };
         let (mut model, mut from, mut server) = (new_model(self.dataset), Round(0), ServerState::default());
         if let Some(newest) = self.checkpoints().latest(|_| true).unwrap().checkpoint {
             from = Round(checkpoint::restore(&newest.files, &mut model, None).unwrap().completed);
@@ -127,7 +150,7 @@ impl Place<'_> {
         }
         let states = self.states(from, &server).map_err(|error| error.to_string())?;
         let rates = LearningRates::of(&train_config());
-        let setup = Setup::new(config, rates, SEED, vec![32; 6], 2).unwrap();
+        let setup = Setup::new(config, rates, SEED, vec![32; NUM_CLIENTS as usize], 2).unwrap();
         let strategy = setup.strategy();
         let federation = Federation::resume(setup, from, Arc::new(model.state().unwrap()), server).unwrap();
         let make = |_: usize| -> Result<Box<dyn ClientTrainer + '_>, BoxError> {
@@ -136,8 +159,15 @@ impl Place<'_> {
             let (settings, states) = (self.settings, &states);
             Ok(Box::new(Clients { trainer, strategy, settings, states, stop: AtomicBool::new(false) }))
         };
+        let void = std::mem::take(tests);
+        *tests = void.iter().filter(|((round, _), _)| from > Round(0) && *round <= from).map(|(of, test)| (*of, *test)).collect();
         let mut observer = |record: &Record| {
             killed.step()?;
+            if let Record::ClientTested(tested) = record {
+                let of = (tested.round, tested.client);
+                assert!(void.get(&of).is_none_or(|earlier| *earlier == tested.figures), "{of:?}");
+                tests.insert(of, tested.figures);
+            }
             let Record::Checkpoint { round, state, server, learning_rate } = record else { return Ok(()) };
             states.sync(*round)?;
             killed.step()?;
@@ -150,7 +180,7 @@ impl Place<'_> {
             Ok(states.checkpointed(*round, server, Round(oldest.completed))?)
         };
         let workers = NonZeroUsize::new(2).unwrap();
-        in_process::run(federation, workers, &make, Box::new(Indifferent), &AtomicBool::new(false), &mut observer)
+        in_process::run(federation, workers, &make, Box::new(Indifferent { states: &states }), &AtomicBool::new(false), &mut observer)
             .map(|state| parameters_sha256(&state))
             .map_err(|error| error.to_string())
     }
@@ -177,15 +207,19 @@ fn check(settings: &Choice, num_states: Range<usize>) {
     let folder = tempfile::tempdir().unwrap();
     let undisturbed = Place { folder: folder.path(), dataset, settings };
     let mut counted = Killed { steps_left: PLENTY };
-    let expected = undisturbed.run(&mut counted).unwrap();
+    let mut expected_tests = Tests::new();
+    let expected = undisturbed.run(&mut counted, &mut expected_tests).unwrap();
+    assert_eq!(expected_tests.len(), 7 * NUM_CLIENTS as usize);
     let states = undisturbed.files();
     assert!(num_states.contains(&states.len()), "of 12 states, those that no checkpoint needs are removed: {:?}", states.keys());
 
     for steps_left in 0..PLENTY - counted.steps_left {
         let folder = tempfile::tempdir().unwrap();
         let place = Place { folder: folder.path(), dataset, settings };
-        assert!(place.run(&mut Killed { steps_left }).unwrap_err().contains("killed"));
-        assert_eq!(place.run(&mut Killed { steps_left: PLENTY }).unwrap(), expected, "{settings:?} killed after {steps_left} steps");
+        let mut tests = Tests::new();
+        assert!(place.run(&mut Killed { steps_left }, &mut tests).unwrap_err().contains("killed"));
+        let resumed = place.run(&mut Killed { steps_left: PLENTY }, &mut tests).unwrap();
+        assert_eq!((resumed, &tests), (expected.clone(), &expected_tests), "{settings:?} killed after {steps_left} steps");
         // If it was killed while it removed states, some more are left.
         let found = place.files();
         assert!(states.iter().all(|(path, bytes)| found.get(path) == Some(bytes)), "{settings:?} killed after {steps_left} steps");
@@ -217,9 +251,10 @@ fn damaged_foreign_and_missing_states_are_errors_that_name_the_file() {
     let (dataset, settings) = (mini(), Choice::new("FedPer"));
     let folder = tempfile::tempdir().unwrap();
     let place = Place { folder: folder.path(), dataset: &dataset, settings: &settings };
-    // Each of these processes is killed after the next checkpoint, which takes 10 steps, or 11 with the record of round 0.
+    // Each of these processes is killed after the next checkpoint, which takes 22 steps, or 29 with the records of round 0; and before the one after
+    // that, which takes 22 more. Up to 8 clients of later rounds may be recorded meanwhile.
     while place.checkpoints().list().unwrap().len() < 2 {
-        assert!(place.run(&mut Killed { steps_left: 14 }).unwrap_err().contains("killed"));
+        assert!(place.run(&mut Killed { steps_left: 40 }, &mut Tests::new()).unwrap_err().contains("killed"));
     }
     let newest = place.checkpoints().latest(|_| true).unwrap().checkpoint.unwrap();
     let server = checkpoint::remembered(&newest.files).unwrap();
@@ -238,9 +273,9 @@ fn damaged_foreign_and_missing_states_are_errors_that_name_the_file() {
         assert!(error.contains(words) && error.contains(path(0).to_str().unwrap()), "{error}");
     }
     fs::remove_file(path(0)).unwrap();
-    for error in [load(0).unwrap_err(), place.run(&mut Killed { steps_left: 1000 }).unwrap_err()] {
+    for error in [load(0).unwrap_err(), place.run(&mut Killed { steps_left: 1000 }, &mut Tests::new()).unwrap_err()] {
         assert!(error.contains(path(0).to_str().unwrap()), "{error}");
     }
     fs::write(path(0), &first).unwrap();
-    place.run(&mut Killed { steps_left: 1000 }).unwrap();
+    place.run(&mut Killed { steps_left: 1000 }, &mut Tests::new()).unwrap();
 }

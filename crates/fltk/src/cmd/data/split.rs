@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use fltk_core::{experiment::Setting, seed::Seed};
+use fltk_data::ClientSamples;
 use serde::Serialize;
 
 use crate::{
     cli::{Cli, ExperimentArgs, LocationArgs, Output},
     exit::{Exit, OrExit as _},
     inputs, output,
-    split::split,
+    split::{split, train_and_test},
 };
 
 #[derive(Serialize)]
@@ -20,6 +21,9 @@ struct TaskSplit {
     labels_digest: String,
     /// The indices of each client's samples, ascending.
     clients: BTreeMap<u32, Vec<u32>>,
+    /// Those among them that each client is tested on and doesn't train on; left out if clients have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    test: Option<BTreeMap<u32, Vec<u32>>>,
 }
 
 /// Prints the splits.
@@ -34,17 +38,27 @@ pub fn run(cli: &Cli, args: &ExperimentArgs, locations: &LocationArgs) -> anyhow
         let Setting::Federated(federated) = &task.setting else { continue };
         let dataset = fltk_data::load(&task.dataset, &base, &locations).or_exit(Exit::Data)?;
         for &seed in &experiment.seeds {
+            let ClientSamples { test, .. } = train_and_test(&dataset, federated, seed, &base)?;
+            let test = federated.client_test_fraction.map(|_| (0..).zip(test).collect());
             let clients = (0..).zip(split(&dataset, federated, seed, &base)?).collect();
-            splits.push(TaskSplit { task: task.name.to_string(), seed, labels_digest: dataset.labels_digest(), clients });
+            splits.push(TaskSplit { task: task.name.to_string(), seed, labels_digest: dataset.labels_digest(), clients, test });
         }
     }
     if cli.output == Output::Json {
         return output::json(&splits);
     }
-    let mut table = output::table(&["task", "seed", "client", "samples"], &[1, 2, 3]);
+    let has_tests = splits.iter().any(|split| split.test.is_some());
+    let header =
+        if has_tests { &["task", "seed", "client", "samples", "of them for testing"][..] } else { &["task", "seed", "client", "samples"] };
+    let mut table = output::table(header, &[1, 2, 3, 4][..header.len() - 1]);
     for split in &splits {
         for (client, samples) in &split.clients {
-            table.add_row([split.task.clone(), split.seed.0.to_string(), client.to_string(), samples.len().to_string()]);
+            let mut row = vec![split.task.clone(), split.seed.0.to_string(), client.to_string(), samples.len().to_string()];
+            if has_tests {
+                let num_test = split.test.as_ref().and_then(|test| test.get(client)).map_or(0, Vec::len);
+                row.push(num_test.to_string());
+            }
+            table.add_row(row);
         }
     }
     output::text(&table.to_string())

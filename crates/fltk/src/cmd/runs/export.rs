@@ -1,6 +1,9 @@
 //! `fltk runs export [RUN...]`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 #[cfg(feature = "web")]
 use std::{
     io::{Read as _, Write as _},
@@ -28,18 +31,22 @@ use crate::{
 #[cfg(feature = "web")]
 const PIECE: usize = 64 << 10;
 
-/// Prints every round or epoch of the runs `named` as one table; if empty, of all runs in `root`, skipping a damaged one with a warning.
+/// Prints every round or epoch of the runs `named` as one table, or with `clients` every test of a client; if empty, of all runs in `root`, skipping a
+/// damaged one with a warning.
 ///
 /// # Errors
 /// If a named run's folder is missing or damaged, or standard output is closed.
-pub fn run(format: ExportFormat, root: &Path, named: &[PathBuf]) -> anyhow::Result<()> {
+pub fn run(format: ExportFormat, clients: bool, root: &Path, named: &[PathBuf]) -> anyhow::Result<()> {
     let mut out = output::stream();
+    let mut write = |runs: &mut dyn Iterator<Item = io::Result<RunRef>>| match clients {
+        true => export::write_clients(self::format(format), runs, &mut out),
+        false => export::write(self::format(format), runs, &mut out),
+    };
     if named.is_empty() {
         let paths = RunFolder::list(root).or_exit(Exit::Records)?;
-        let sound = paths.iter().filter_map(|path| open_sound(root, path)).map(Ok);
-        export::write(self::format(format), sound, &mut out)?;
+        write(&mut paths.iter().filter_map(|path| open_sound(root, path)).map(Ok))?;
     } else {
-        export::write(self::format(format), open_all(root, named)?.into_iter().map(Ok), &mut out)?;
+        write(&mut open_all(root, named)?.into_iter().map(Ok))?;
     }
     Ok(())
 }

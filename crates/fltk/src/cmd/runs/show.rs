@@ -51,18 +51,32 @@ fn settings(report: &RunReport) -> String {
 
 fn steps(report: &RunReport) -> String {
     let unit = report.summary.unit.map_or("step", |unit| unit.name());
-    let header = [unit, "accuracy", "loss", "train loss", "learning rate", "train s", "test s"];
-    let mut table = output::table(&header, &[0, 1, 2, 3, 4, 5, 6]);
+    let has_clients = report.rows.iter().any(|row| row.client_test.is_some());
+    let of_clients: &[&str] = if has_clients { &["clients", "mean of clients", "worst tenth", "variance"] } else { &[] };
+    let header = [&[unit, "accuracy", "loss"], of_clients, &["train loss", "learning rate", "train s", "test s"]].concat();
+    let mut table = output::table(&header, &(0..header.len()).collect::<Vec<_>>());
     for row in &report.rows {
-        table.add_row([
+        let mut cells = vec![
             row.step.to_string(),
             number(row.test.as_ref().map(|test| test.accuracy)),
             number(row.test.as_ref().map(|test| test.loss)),
+        ];
+        if has_clients {
+            let clients = row.client_test;
+            cells.extend([
+                clients.map_or_else(|| "-".to_owned(), |clients| clients.num_clients.to_string()),
+                number(clients.map(|clients| clients.accuracy)),
+                number(clients.map(|clients| clients.worst_decile)),
+                number(clients.map(|clients| clients.variance)),
+            ]);
+        }
+        cells.extend([
             number(row.train.and_then(|train| train.loss)),
             row.learning_rate.to_string(),
             format!("{:.2}", row.train_seconds),
             format!("{:.2}", row.test_seconds),
         ]);
+        table.add_row(cells);
     }
     table.to_string()
 }
