@@ -30,7 +30,7 @@ impl ClientEvaluation {
     }
 }
 
-/// What is recorded of one client's evaluation: the figures of [`ClientEvaluation`] that may be.
+/// The recorded part of one client's evaluation: the figures of [`ClientEvaluation`] that may be.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClientFigures {
     /// The number of predictions.

@@ -2,10 +2,7 @@
 
 use std::{fmt, path::PathBuf};
 
-use fltk_core::{
-    catalogue::Choice,
-    seed::{Purpose, Seed},
-};
+use fltk_core::{catalogue::Choice, seed::Seed};
 use serde::Serialize;
 
 use crate::{
@@ -31,18 +28,6 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Returns the ascending indices of `num_samples` samples of the training set, or of all if it has fewer, drawn uniformly at random without
-    /// replacement by `Purpose::Root`.
-    #[must_use]
-    pub fn draw_train(&self, num_samples: u32, seed: Seed) -> Vec<u32> {
-        let len = self.train.len();
-        let mut stream = seed.stream(Purpose::Root, &[]);
-        let mut drawn = rand::seq::index::sample(&mut stream, len, len.min(num_samples as usize)).into_vec();
-        drawn.sort_unstable();
-        // Readers refuse splits of 2^32 samples or more.
-        drawn.into_iter().filter_map(|index| u32::try_from(index).ok()).collect()
-    }
-
     /// The number of logits that a net needs: the number of classes, or the size of the vocabulary.
     #[must_use]
     pub fn num_classes(&self) -> usize {

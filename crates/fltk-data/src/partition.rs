@@ -38,7 +38,7 @@ mod version;
 
 use fltk_core::{
     catalogue::{Choice, PartitionerEntry},
-    seed::Seed,
+    seed::{Purpose, Seed},
 };
 
 pub use self::{
@@ -78,6 +78,19 @@ pub fn partition(
     partitioner.partition(&Request { labels, num_classes, natural, clients, settings: config, file, seed })
 }
 
+/// Returns the ascending indices of `num_samples` samples, or of all if there are fewer, drawn uniformly at random without replacement by
+/// `Purpose::Root` from those that the clients train on.
+#[must_use]
+pub fn root_samples(parts: &[Vec<u32>], num_samples: u32, seed: Seed) -> Vec<u32> {
+    let mut all: Vec<u32> = parts.iter().flatten().copied().collect();
+    all.sort_unstable();
+    let mut stream = seed.stream(Purpose::Root, &[]);
+    let drawn = rand::seq::index::sample(&mut stream, all.len(), all.len().min(num_samples as usize));
+    let mut samples: Vec<u32> = drawn.into_iter().map(|place| all[place]).collect();
+    samples.sort_unstable();
+    samples
+}
+
 /// Returns the path of the file that the partition `config` reads; `None` if it reads none.
 #[must_use]
 pub fn file_of(config: &Choice) -> Option<String> {
@@ -92,4 +105,21 @@ fn by_name(name: &str) -> Option<&'static Partitioner> {
 #[must_use]
 pub fn entries() -> Vec<&'static PartitionerEntry> {
     CATALOGUE.iter().map(|partitioner| &partitioner.entry).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_of_the_server_are_the_clients_training_samples() {
+        let parts = vec![vec![7, 9, 50], vec![1, 3], vec![]];
+        let drawn = root_samples(&parts, 3, Seed(42));
+        assert_eq!(drawn.len(), 3);
+        assert!(drawn.is_sorted_by(|one, other| one < other) && drawn.iter().all(|sample| parts.concat().contains(sample)), "{drawn:?}");
+        assert_eq!(drawn, root_samples(&[vec![50, 1], vec![3, 7, 9]], 3, Seed(42)), "whoever has them");
+        assert_eq!(root_samples(&parts, 99, Seed(42)), [1, 3, 7, 9, 50]);
+        let different = (0..20).map(|seed| root_samples(&parts, 3, Seed(seed))).collect::<std::collections::BTreeSet<_>>();
+        assert!(different.len() > 4, "{different:?}");
+    }
 }

@@ -60,7 +60,7 @@ pub struct Selecting<'a> {
     pub given: &'a [ClientId],
     /// The number of samples of each client, by client.
     pub samples: &'a [u64],
-    /// What is remembered of earlier rounds.
+    /// The memory of earlier rounds.
     pub server: &'a ServerState,
 }
 

@@ -48,12 +48,6 @@ pub fn divide(dataset: &Dataset, clients: u32, partition: &Choice, seed: Seed, b
     dataset.partition_train(clients, partition, source.as_ref().map(user_file), seed).or_exit(Exit::Experiment)
 }
 
-/// Returns the ascending indices of the samples in the training set that the server holds itself, under a strategy that has it train.
-#[must_use]
-pub fn root_samples(dataset: &Dataset, num_samples: u32, seed: Seed) -> Vec<u32> {
-    dataset.draw_train(num_samples, seed)
-}
-
 /// Returns the clients of each round that the file of the selection gives; nothing if the selection reads no file. `parts` are the samples of each client.
 ///
 /// # Errors

@@ -270,4 +270,6 @@ fn altered_transfers_are_rejected() {
     assert_eq!(fs::read_dir(home.path().join("copies")).unwrap().count(), 0);
     let output = run(home.path(), &["extract", "--into", "copies", "--from", &server.url]);
     assert!(output.status.success(), "{}", said(&output));
+    signal(&server.child, Signal::TERM);
+    assert_eq!(code(server.child), Some(0));
 }

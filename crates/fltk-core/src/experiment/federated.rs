@@ -59,7 +59,7 @@ pub struct FederatedConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub client_test_every: Option<u32>,
-    /// What is recorded of each client's evaluation: all of its figures if left out, and nothing if the list is empty.
+    /// The figures that are recorded of each client's evaluation: all if left out, and nothing if the list is empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_figures: Option<Vec<ClientFigure>>,
     /// The clients that count in a round; every selected client has to answer if left out.

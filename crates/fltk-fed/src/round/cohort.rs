@@ -47,7 +47,7 @@ pub(super) struct Cohort {
     /// The number of answers that may still count in addition to those that have to.
     num_open: u32,
     aggregator: Aggregator,
-    /// What the folded clients reported, for the selection of later rounds.
+    /// The reports of the folded clients, for the selection of later rounds.
     trained: Vec<(ClientId, TrainSummary)>,
     /// Sums over the folded updates: samples, steps, and losses weighted by samples.
     num_samples: u64,

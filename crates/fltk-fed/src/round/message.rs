@@ -248,7 +248,7 @@ pub struct ClientTestRecord {
     pub round: Round,
     /// The client.
     pub client: ClientId,
-    /// What may be recorded of it.
+    /// The part of it that may be recorded.
     pub figures: ClientFigures,
 }
 

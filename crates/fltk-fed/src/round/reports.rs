@@ -28,7 +28,7 @@ pub(super) struct Reports {
 #[derive(Clone, Debug, PartialEq)]
 struct Report {
     record: RoundRecord,
-    /// What is recorded of each client's test.
+    /// The figures that are recorded of each client's test.
     clients: Vec<ClientTestRecord>,
     awaits: Awaits,
     /// The checkpoint that is due after the record.

@@ -51,7 +51,7 @@ mod tests {
         (prop::sample::select(all), 1..30_u32).prop_map(move |(selection, value)| (selection, settings(selection, value)))
     }
 
-    /// What is remembered of clients 0 to 39, of whom some never counted.
+    /// The memory of clients 0 to 39, of whom some never counted.
     fn memories() -> impl Strategy<Value = Vec<(u32, u64, Option<f64>)>> {
         prop::collection::vec((0..40_u32, 0..9_u64, prop::option::of(-1.0..1e9_f64)), 0..60)
     }

@@ -1,4 +1,4 @@
-//! What the server remembers of each client for a selection: its last round that counted, and what it reported then.
+//! The server's memory of each client for a selection: its last round that counted, and what it reported then.
 
 use fltk_core::{
     ids::{ClientId, Round},

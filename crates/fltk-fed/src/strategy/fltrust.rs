@@ -9,12 +9,9 @@ use fltk_core::{
 use super::{ClientMethod, Gathered, Gathering, Spec, pseudo_gradient, robust};
 
 const LEARNING_RATE: Number = pseudo_gradient::learning_rate(1.0);
-const ROOT_SAMPLES: Whole = Whole::new(
-    "root_samples",
-    100,
-    "Samples that the server holds itself: drawn from the training set, whose clients hold them too, as in the paper.",
-)
-.within(1, u32::MAX);
+const ROOT_SAMPLES: Whole =
+    Whole::new("root_samples", 100, "Samples that the server holds itself: drawn from those that the clients train on, as in the paper.")
+        .within(1, u32::MAX);
 
 /// The mean of the clients' changes, each as long as the server's own and weighted by how far it points into the same direction:
 ///

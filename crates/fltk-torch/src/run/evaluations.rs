@@ -50,7 +50,7 @@ pub struct Evaluations<'a> {
 
 /// The test samples of clients, and the models that serve them.
 pub struct ClientTests<'a> {
-    /// What the strategy does at clients.
+    /// The strategy's part at clients.
     pub method: ClientMethod,
     /// For each client the indices of its test samples in the training set.
     pub parts: &'a [Vec<u32>],

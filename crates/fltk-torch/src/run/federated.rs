@@ -6,13 +6,13 @@ use std::sync::{
 };
 
 use fltk::{
-    split::{given_cohorts, root_samples, train_and_test},
+    split::{given_cohorts, train_and_test},
     termination::Termination,
 };
 use fltk_core::{
     catalogue::Choice, event::RunEvent, experiment::FederatedConfig, ids::Round, schedule::LearningRates, server_state::ServerState,
 };
-use fltk_data::{ClientSamples, Dataset, NoiseLevels};
+use fltk_data::{ClientSamples, Dataset, NoiseLevels, partition::root_samples};
 use fltk_fed::{
     BoxError,
     client::{ClientStates, ClientTrainer, with_state},
@@ -71,7 +71,10 @@ pub fn run(
     let setup = setup.for_settings(own).with_cohorts(cohorts);
     let method = setup.strategy().client;
     // The server's own samples come after those of the last client, under whose number it trains.
-    parts.extend(setup.root_samples().map(|num_samples| root_samples(dataset, num_samples, job.seed)));
+    if let Some(num_samples) = setup.root_samples() {
+        let own = root_samples(&parts, num_samples, job.seed);
+        parts.push(own);
+    }
     let states = if setup.clients_keep_state() { Some(FileStates::open(recorder.folder(), Round(completed), &remembered)?) } else { None };
     let federation = Federation::resume(setup, Round(completed), Arc::new(model.state()?), remembered)?;
     let federation = federation.repeating(recorder.history().attendance().clone());

@@ -102,7 +102,7 @@ impl Evaluator for Indifferent<'_> {
     }
 }
 
-/// What is recorded of clients' tests, as a journal has it in the end.
+/// The records of clients' tests, as a journal has it in the end.
 type Tests = BTreeMap<(Round, ClientId), ClientFigures>;
 
 /// A process that is killed after so many steps of recording.
