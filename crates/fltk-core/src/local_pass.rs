@@ -55,6 +55,9 @@ pub struct Anchor {
     pub mu: f64,
     /// The model that it pulls to.
     pub model: Arc<ModelState>,
+    /// True if the pull is part of every gradient, and so goes through momentum and Adam's moments; otherwise it acts beside the optimizer's own
+    /// step, like decoupled weight decay.
+    pub is_in_gradient: bool,
 }
 
 /// The model-contrastive term of MOON (Li et al. 2021, arXiv:2103.16257, equation 3): features are drawn to those of the received model and

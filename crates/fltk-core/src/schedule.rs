@@ -34,7 +34,7 @@ impl LearningRates {
     pub fn of_round(&self, round: Round, epochs_per_round: Epochs) -> LearningRate {
         let before = u64::from(round.0.saturating_sub(1));
         self.after(match self.scheduler.map(|scheduler| scheduler.unit) {
-            Some(ScheduleUnit::Epoch) => (before as f64 * epochs_per_round.0) as u64,
+            Some(ScheduleUnit::Epoch) => ((before as f64 * epochs_per_round.0 * 1e6).round() / 1e6) as u64,
             Some(ScheduleUnit::Round) | None => before,
         })
     }

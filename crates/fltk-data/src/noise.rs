@@ -27,11 +27,11 @@ pub struct FeatureNoise {
 }
 
 impl NoiseLevels {
-    /// Returns the noise of `client`, counted from 0; `None` without any.
+    /// Returns the noise of `client`, counted from 0; `None` without any, and for the server, which comes after the clients.
     #[must_use]
     pub fn of_client(self, seed: Seed, client: u32) -> Option<FeatureNoise> {
         let variance = self.level * (f64::from(client) + 1.0) / f64::from(self.clients.max(1));
-        (variance > 0.0).then(|| FeatureNoise { deviation: variance.sqrt(), seed, client })
+        (variance > 0.0 && client < self.clients).then(|| FeatureNoise { deviation: variance.sqrt(), seed, client })
     }
 }
 

@@ -167,9 +167,9 @@ fn check_strategy(config: &FederatedConfig, catalogues: &Catalogues, places: &Pl
     }
     if let Err(Misfit { parameter, message, hint }) = (strategy.cohort)(&config.strategy, config.clients_per_round) {
         problems.push(Problem::error(at(parameter), message).hint(hint));
-    } else if let Err(Misfit { parameter, message, .. }) = (strategy.cohort)(&config.strategy, config.min_updates()) {
+    } else if let Err(Misfit { parameter, message, .. }) = (strategy.cohort)(&config.strategy, config.min_updates(strategy)) {
         // Enough clients are selected, and too few of them may answer.
-        let (place, num) = (places.at("federated.participation.min_updates"), config.min_updates());
+        let (place, num) = (places.at("federated.participation.min_updates"), config.min_updates(strategy));
         let problem = Problem::error(at(parameter), message).label(place.span, format!("a round may have only {num}"));
         problems.push(problem.hint("raise `participation.min_updates`: a round with fewer updates then ends the run"));
     }

@@ -75,7 +75,10 @@ fn any_of<T: AsRef<Entry>>(catalogue: &'static Catalogue<T>) -> impl Strategy<Va
 /// Returns `strategy` with values that fit the rounds of a task; another strategy if none do.
 fn fitting(strategy: &Choice, config: &FederatedConfig) -> Choice {
     let entry = catalogues().strategies.get(strategy.name()).expect("it was drawn from the catalogue");
-    let fits = |choice: &Choice| [config.clients_per_round, config.min_updates()].iter().all(|&num| (entry.cohort)(choice, num).is_ok());
+    let fits = |choice: &Choice| {
+        let config = FederatedConfig { strategy: choice.clone(), ..config.clone() };
+        [config.clients_per_round, config.min_updates(entry)].iter().all(|&num| (entry.cohort)(choice, num).is_ok())
+    };
     let with = |name: &str, value: Value| if strategy.get(name).is_some() { strategy.clone().with(name, value) } else { strategy.clone() };
     let smaller = |f: u32| {
         let smaller = with("f", f.into());
@@ -176,7 +179,7 @@ fn federated(dataset: &'static DatasetEntry) -> impl Strategy<Value = Setting> {
             let work = (steps_per_round.is_none() && rounds % 3 == 0).then(|| WorkConfig {
                 min: epochs_per_round,
                 max: Epochs(epochs_per_round.0 + 1.0),
-                mean: (rounds % 2 == 0).then_some(3.5),
+                mean: (rounds % 2 == 0).then_some(epochs_per_round.0 + 0.5),
                 deviation: (rounds % 2 == 0).then_some(1.0),
                 unit: WorkUnit::Epochs,
                 each: if rounds % 5 == 0 { DrawnFor::Round } else { DrawnFor::Client },
@@ -210,6 +213,10 @@ fn federated(dataset: &'static DatasetEntry) -> impl Strategy<Value = Setting> {
             };
             config.strategy = fitting(&strategy, &config);
             config.selection = fitting_selection(&config);
+            // A file gives no more clients than count.
+            if config.selection.name() == "file" {
+                config.participation = config.participation.map(|who| ParticipationConfig { over_select: 0.0, ..who });
+            }
             Setting::Federated(config)
         },
     )
@@ -304,7 +311,7 @@ fn task_of(network: NetworkConfig, dataset: &'static DatasetEntry, setting: impl
             resources,
         )| {
             // A schedule can't count epochs that aren't the same for all clients.
-            if matches!(&setting, Setting::Federated(config) if config.epochs_per_round.is_none()) {
+            if matches!(&setting, Setting::Federated(config) if config.epochs_per_round.is_none() || !config.groups.is_empty()) {
                 for scheduler in std::iter::once(&mut train).chain(&mut other).filter_map(|train| train.scheduler.as_mut()) {
                     scheduler.unit = ScheduleUnit::Round;
                 }

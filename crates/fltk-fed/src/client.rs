@@ -28,8 +28,8 @@ pub trait ClientTrainer: Send {
     fn train(&mut self, order: &TrainOrder) -> Result<ClientUpdate, BoxError>;
 }
 
-/// Keeps the states of clients between rounds, at the place where these clients train. Threads share it; a client is trained by one at a
-/// time.
+/// Keeps the states of clients between rounds, at the place where these clients train. Threads share it; of one round, a
+/// client is trained by one at a time (a late one may still train while the next round begins).
 pub trait ClientStates: Sync {
     /// Returns the state that [`save`](Self::save) was given for `client` after `round`.
     ///

@@ -12,7 +12,7 @@
 //! A round trains while earlier ones are still being evaluated; records are nevertheless emitted in round order. Updates may arrive in any
 //! order; they are folded in client order, so the result is bit-identical for every order.
 //!
-//! **Who counts.** Without [`ParticipationConfig`](fltk_core::experiment::ParticipationConfig), every selected client has to answer: one that fails
+//! **Who counts.** Without [`ParticipationConfig`](fltk_core::experiment::ParticipationConfig), every selected client has to answer (or more than half, under a robust rule): one that fails
 //! ends the run. With it, a round ends once each selected client has answered, failed, is late or is not needed any more; then its updates
 //! are combined. Each selected client has a record of its part. A run that goes on after an interruption is given these records
 //! ([`Federation::repeating`]), and decides nothing again that they say: what a wall clock decided once is then as fixed as what follows from the

@@ -8,7 +8,7 @@
 //! | role | next value |
 //! |---|---|
 //! | parameter | decided by the strategy |
-//! | buffer (batch-norm statistics) | the average, weighted by samples |
+//! | buffer (batch-norm statistics) | the average, weighted by samples; the median under robust rules |
 //! | counter (`num_batches_tracked`) | the maximum over the clients: an average of counts has no meaning |
 
 mod adaptive;

@@ -45,15 +45,15 @@ fn with(strategy: Choice) -> FederatedConfig {
 fn robust_rules_go_on_without_clients_that_fail() {
     let dummy = dummy(12);
     let start = |strategy| federation(&with(strategy), &dummy);
-    // Of the first three clients, one is in nearly every round.
-    let fails = |order: &TrainOrder| order.client.0 < 3;
+    // Two of five may fail in a round: more than half are left.
+    let fails = |order: &TrainOrder| order.client.0 < 2;
     for strategy in [Choice::new("Median"), Choice::new("GeometricMedian"), Choice::new("NormClipping").with("max_norm", 5.0)] {
         let records = run(start(strategy.clone()), &dummy, &fails).expect("it goes on");
         let absent =
-            |record: &Record| matches!(record, Record::ClientAbsent(absent) if absent.absence == Absence::Failed && absent.client.0 < 3);
+            |record: &Record| matches!(record, Record::ClientAbsent(absent) if absent.absence == Absence::Failed && absent.client.0 < 2);
         assert!(records.iter().any(absent), "{strategy:?}");
         let ended =
-            records.iter().filter(|record| matches!(record, Record::RoundEnded(ended) if ended.clients.iter().all(|client| client.0 >= 3)));
+            records.iter().filter(|record| matches!(record, Record::RoundEnded(ended) if ended.clients.iter().all(|client| client.0 >= 2)));
         assert_eq!(ended.count(), 7, "{strategy:?}");
         let _ = final_state(&records);
     }
@@ -94,7 +94,9 @@ fn the_server_trains_beside_the_clients_and_is_none_of_them() {
     assert_eq!(num_resumed, 3);
 
     // Clients may fail, and the server mustn't.
-    run(new(), &dummy, &|order| order.client.0 < 3).expect("it goes on");
+    run(new(), &dummy, &|order| order.client.0 < 2).expect("it goes on");
+    let most = run(new(), &dummy, &|order| order.client.0 < 9);
+    assert!(matches!(most, Err(Failure::TooFewUpdates { min_updates: 3, .. })), "{most:?}");
     let failed = run(new(), &dummy, &|order| order.client == ClientId(12) && order.round == Round(2));
     assert!(matches!(failed, Err(Failure::Client { client: ClientId(12), round: Round(2), .. })), "{failed:?}");
     let mut federation = new();

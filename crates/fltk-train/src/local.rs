@@ -56,7 +56,7 @@ pub struct LocalClient<'a> {
     pub round: Round,
     /// True if class `y` of `C` is taken for `C - 1 - y`: the attack of a malicious client.
     pub flips_labels: bool,
-    /// True once nobody wants the update any more.
+    /// True once the run is to stop.
     pub stop: &'a AtomicBool,
 }
 
@@ -90,7 +90,12 @@ impl LocalTrainer {
             if pass.measures.initial_loss || pass.measures.initial_gradient { self.initial(client, pass)? } else { (0.0, Vec::new()) };
         let mut optimizer = Optimizer::new(&self.config.optimizer, &self.model)?;
         optimizer.set_learning_rate(pass.learning_rate);
-        let proximal = pass.proximal.as_ref().map(|anchor| Proximal::at(&self.model, &anchor.model, anchor.mu)).transpose()?;
+        let proximal = pass
+            .proximal
+            .as_ref()
+            .filter(|anchor| !anchor.is_in_gradient)
+            .map(|anchor| Proximal::at(&self.model, &anchor.model, anchor.mu))
+            .transpose()?;
         let mut extras = Extras::new(&self.model, pass)?;
         let mut mixture =
             pass.mixture.as_ref().map(|mixture| MixtureTraining::new(&self.model, &self.config.optimizer, pass, mixture)).transpose()?;

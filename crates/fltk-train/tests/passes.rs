@@ -12,7 +12,7 @@ use fltk_core::{
     client_terms::LocalWork,
     experiment::{DatasetConfig, NetworkConfig, TrainConfig},
     ids::{ClientId, Round},
-    local_pass::{Contrast, LocalPass, Measures, Mixture, PassResult, Shift},
+    local_pass::{Anchor, Contrast, LocalPass, Measures, Mixture, PassResult, Shift},
     model_state::{ModelState, TensorRole},
     seed::Seed,
 };
@@ -91,6 +91,25 @@ fn a_shift_of_gradients_acts_before_the_momentum_and_one_of_steps_after_it() {
     for (shift, times) in [(Shift::Gradient(tiny.clone()), 2.9e-3), (Shift::Step(tiny), 2e-3)] {
         assert_close(&with(Some(shift), 2, 0.9), moved(times, &two), 3e-5);
     }
+}
+
+/// By hand: the first step ends at w1, where the pull begins. In the gradient it acts once in the second step, and 1 + 1.9 times in three
+/// through the momentum of 0.9; beside the optimizer it acts once in each.
+#[test]
+fn a_pull_in_the_gradient_goes_through_the_momentum() {
+    let start = state("LeNet5", 1);
+    let mu = 1e-3;
+    let with = |proximal, steps| train(16, 0.9, &LocalPass { proximal, ..plain(steps) }).state.floats;
+    let anchor = |is_in_gradient| Some(Anchor { mu, model: Arc::clone(&start), is_in_gradient });
+    let one: Vec<f64> = wide(&with(None, 1)).collect();
+    let strayed: Vec<f64> = one.iter().zip(wide(&start.floats)).map(|(one, start)| one - start).collect();
+    for is_in_gradient in [true, false] {
+        let expected = wide(&with(None, 2)).zip(&strayed).map(|(value, strayed)| value - RATE * mu * strayed).collect::<Vec<_>>();
+        assert_close(&with(anchor(is_in_gradient), 2), expected, 1e-7);
+    }
+    let [inside, beside] = [true, false].map(|is_in_gradient| with(anchor(is_in_gradient), 3));
+    assert_close(&inside, wide(&beside).zip(&strayed).map(|(value, strayed)| value - RATE * mu * 0.9 * strayed), 1e-6);
+    assert!(inside.iter().zip(&beside).any(|(inside, beside)| inside != beside));
 }
 
 #[test]

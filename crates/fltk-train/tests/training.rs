@@ -180,7 +180,7 @@ fn try_client(trainer: &mut LocalTrainer, client: u32, mu: f64, stop: &AtomicBoo
 
 fn try_work(trainer: &mut LocalTrainer, client: u32, work: LocalWork, mu: f64, stop: &AtomicBool) -> Result<PassResult, TrainError> {
     let start = Arc::new(model("FashionMNISTCNN").state().unwrap());
-    let proximal = (mu != 0.0).then(|| Anchor { mu, model: Arc::clone(&start) });
+    let proximal = (mu != 0.0).then(|| Anchor { mu, model: Arc::clone(&start), is_in_gradient: false });
     try_pass(trainer, client, &LocalPass { proximal, ..LocalPass::plain(start, 0.05, work) }, stop)
 }
 

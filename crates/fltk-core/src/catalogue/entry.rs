@@ -306,6 +306,8 @@ pub struct StrategyEntry {
     pub entry: Entry,
     /// Checks that this many updates are enough for a round.
     pub cohort: fn(&Choice, u32) -> Result<(), Misfit>,
+    /// True if the strategy withstands clients that send anything: a client that fails then costs its update, not the run.
+    pub is_robust: bool,
     /// Checks that a net has what the strategy needs.
     pub net: fn(&Choice, &NetFacts) -> Result<(), Misfit>,
     /// The selection without which it has no meaning, unless a file gives the clients of each round; `None` if it works with any.
@@ -316,13 +318,19 @@ impl StrategyEntry {
     /// Creates the entry of a strategy that can aggregate any number of updates.
     #[must_use]
     pub const fn new(entry: Entry) -> Self {
-        Self { entry, cohort: |_, _| Ok(()), net: |_, _| Ok(()), selection: None }
+        Self { entry, cohort: |_, _| Ok(()), is_robust: false, net: |_, _| Ok(()), selection: None }
     }
 
     /// Returns the same entry with a check of the number of updates.
     #[must_use]
     pub const fn cohort(self, cohort: fn(&Choice, u32) -> Result<(), Misfit>) -> Self {
         Self { cohort, ..self }
+    }
+
+    /// Returns the same entry, of a strategy that withstands clients that send anything.
+    #[must_use]
+    pub const fn robust(self) -> Self {
+        Self { is_robust: true, ..self }
     }
 
     /// Returns the same entry with a check of the net.

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ClientFigure, ClientGroup, Epochs, FaultsConfig, ParticipationConfig, WorkConfig, definition};
-use crate::catalogue::Choice;
+use crate::catalogue::{Choice, StrategyEntry};
 
 /// Settings of a federated task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -62,7 +62,7 @@ pub struct FederatedConfig {
     /// The figures that are recorded of each client's evaluation: all if left out, and nothing if the list is empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_figures: Option<Vec<ClientFigure>>,
-    /// The clients that count in a round; every selected client has to answer if left out.
+    /// The clients that count in a round; every selected client has to answer if left out, or more than half under a robust strategy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub participation: Option<ParticipationConfig>,
     /// Faults to order; none if left out.
@@ -77,13 +77,16 @@ impl FederatedConfig {
         self.participation.map_or(self.clients_per_round.into(), |participation| participation.num_selected(self.clients_per_round))
     }
 
-    /// Returns the smallest number of updates that a round may have: all, unless `participation` says less or `faults` lose some.
+    /// Returns the smallest number of updates that a round may have under the task's strategy: all, unless `participation` says less or `faults`
+    /// lose some. A robust strategy has enough with more than half, as far as it can combine these.
     #[must_use]
-    pub fn min_updates(&self) -> u32 {
+    pub fn min_updates(&self, strategy: &StrategyEntry) -> u32 {
+        let all = self.clients_per_round;
         match &self.participation {
             Some(participation) => participation.min_updates,
+            None if strategy.is_robust => (all / 2 + 1..=all).find(|num| (strategy.cohort)(&self.strategy, *num).is_ok()).unwrap_or(all),
             None if self.faults.as_ref().is_some_and(FaultsConfig::lose_updates) => 1,
-            None => self.clients_per_round,
+            None => all,
         }
     }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Duration;
 
-/// The clients that count in a round. Without this block, every selected client has to answer, and one that fails ends the run. With it, a client that
+/// The clients that count in a round. Without this block, every selected client has to answer, and one that fails ends the run, unless the strategy is a robust one or faults are ordered. With it, a client that
 /// fails or is late costs its update and nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "participation")]

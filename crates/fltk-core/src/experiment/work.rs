@@ -132,12 +132,6 @@ impl ClientGroup {
     pub fn ranges(&self) -> Result<Vec<(u32, u32)>, String> {
         self.clients.split(',').map(str::trim).map(range).collect()
     }
-
-    /// Returns true if `client` is one of its clients.
-    #[must_use]
-    pub fn contains(&self, client: u32) -> bool {
-        self.ranges().is_ok_and(|ranges| ranges.iter().any(|(first, last)| (*first..=*last).contains(&client)))
-    }
 }
 
 fn range(text: &str) -> Result<(u32, u32), String> {
@@ -168,7 +162,6 @@ mod tests {
         let group =
             |clients: &str| ClientGroup { clients: clients.to_owned(), epochs_per_round: None, steps_per_round: None, learning_rate: None };
         assert_eq!(group("0-9, 15,20 - 22").ranges(), Ok(vec![(0, 9), (15, 15), (20, 22)]));
-        assert!(group("0-9, 15").contains(15) && group("0-9, 15").contains(0) && !group("0-9, 15").contains(10));
         for (wrong, part) in [
             ("", "``"),
             ("1,", "``"),
@@ -179,7 +172,6 @@ mod tests {
             ("99999999999", "`99999999999`"),
         ] {
             assert!(group(wrong).ranges().unwrap_err().contains(part), "{wrong}");
-            assert!(!group(wrong).contains(1));
         }
     }
 }

@@ -14,7 +14,7 @@ pub(super) fn check(
     problems: &mut Vec<Problem>,
 ) {
     check_participation(config, places, problems);
-    check_losses(config, places, problems);
+    check_losses(config, catalogues, places, problems);
     check_attack(config, dataset, catalogues, places, problems);
 }
 
@@ -33,6 +33,11 @@ fn check_participation(config: &FederatedConfig, places: &Places<'_>, problems: 
         problems.push(problem.hint("leave `deadline` out for no limit, or give the time that a round may take, such as `30s`"));
     }
     let num_selected = config.num_selected();
+    if num_selected > per_round.into() && config.selection.name() == "file" {
+        let problem = Problem::error(at("over_select").span, "`over_select` selects more clients than a file gives for a round");
+        let problem = problem.label(places.at("federated.selection").span, "the file gives the clients of each round");
+        problems.push(problem.hint("leave `over_select` out, or use another selection"));
+    }
     if num_selected > config.clients.into() && per_round <= config.clients {
         let message = format!(
             "`over_select` is {}: {num_selected} clients would be selected for a round of {per_round}, and there are {}",
@@ -45,8 +50,8 @@ fn check_participation(config: &FederatedConfig, places: &Places<'_>, problems: 
 }
 
 /// Checks drop-outs and crashes.
-fn check_losses(config: &FederatedConfig, places: &Places<'_>, problems: &mut Vec<Problem>) {
-    let Some(faults) = &config.faults else { return };
+fn check_losses(config: &FederatedConfig, catalogues: &Catalogues, places: &Places<'_>, problems: &mut Vec<Problem>) {
+    let (Some(faults), Some(strategy)) = (&config.faults, catalogues.strategies.get(config.strategy.name())) else { return };
     let at = |key: &str| places.at(&format!("federated.faults.{key}"));
     if faults.drop_out >= 1.0 {
         let problem = Problem::error(at("drop_out").span, "`drop_out` is 1: no client would ever answer");
@@ -63,7 +68,7 @@ fn check_losses(config: &FederatedConfig, places: &Places<'_>, problems: &mut Ve
         problems.push(problem.hint("clients crash in a round from `first_round` to `last_round`"));
     }
     let num_crashed = num_affected(crash.fraction, config.clients);
-    let (left, needed) = (config.clients.saturating_sub(num_crashed), config.min_updates());
+    let (left, needed) = (config.clients.saturating_sub(num_crashed), config.min_updates(strategy));
     if num_crashed == 0 {
         problems.push(nobody(at("crash.fraction").span, crash.fraction, config.clients, "would crash"));
     } else if left < needed && last < config.rounds {

@@ -1,5 +1,7 @@
 //! Checks of the amounts of local training, and of the groups of clients that have their own.
 
+use std::collections::BTreeMap;
+
 use super::super::{FederatedConfig, ScheduleUnit, TrainConfig, places::Places, report::Problem};
 use fltk_core::experiment::{ClientGroup, WorkConfig, WorkUnit};
 
@@ -22,26 +24,35 @@ pub(super) fn check(config: &FederatedConfig, train: &TrainConfig, places: &Plac
         let message = "the schedule of the learning rate counts epochs, and clients don't train the same number of them".to_owned();
         refuse(if config.work.is_some() { "work" } else { "steps_per_round" }, message, "set `unit: round` in `train.scheduler`");
     }
+    let differs = |group: &ClientGroup| group.epochs_per_round.is_some() || group.steps_per_round.is_some();
+    if by_epoch && config.steps_per_round.is_none() && config.work.is_none() && config.groups.iter().any(differs) {
+        let message = "the schedule of the learning rate counts epochs, and groups of clients train other numbers of them".to_owned();
+        refuse("groups", message, "set `unit: round` in `train.scheduler`");
+    }
     if let Some((key, message, hint)) = config.work.as_ref().and_then(impossible) {
         refuse(&format!("work.{key}"), message, hint);
     }
-    let mut earlier: Vec<(u32, u32)> = Vec::new();
+    // The last client of each range, by its first; they don't overlap.
+    let mut earlier: BTreeMap<u32, u32> = BTreeMap::new();
     for (place, group) in config.groups.iter().enumerate() {
         let path = |key: &str| format!("groups.{place}.{key}");
         let ranges = group.ranges().unwrap_or_else(|problem| {
-            refuse(&path("clients"), problem, "write numbers and ranges, counted from 0: `clients: 0-9, 15`");
+            refuse(&path("clients"), problem, "write numbers and ranges, counted from 0: `clients: \"0-9, 15\"`");
             Vec::new()
         });
+        // One problem says enough, of thousands of numbers.
         for (first, last) in ranges {
             if last >= config.clients {
                 let message = format!("there is no client {last}: the last of {} is {}", config.clients, config.clients - 1);
                 refuse(&path("clients"), message, "clients are counted from 0");
-            } else if let Some(both) =
-                earlier.iter().find(|(other, until)| first <= *until && *other <= last).map(|(other, _)| first.max(*other))
-            {
-                refuse(&path("clients"), format!("client {both} is in two groups"), "a client has one group at most");
+                break;
             }
-            earlier.push((first, last));
+            if let Some((&other, _)) = earlier.range(..=last).next_back().filter(|(_, until)| **until >= first) {
+                let message = format!("client {} is in two groups", first.max(other));
+                refuse(&path("clients"), message, "a client has one group at most");
+                break;
+            }
+            earlier.insert(first, last);
         }
         if let ClientGroup { epochs_per_round: None, steps_per_round: None, learning_rate: None, .. } = group {
             refuse(
@@ -68,6 +79,9 @@ fn impossible(work: &WorkConfig) -> Option<(&'static str, String, &'static str)>
     match (mean, deviation) {
         (Some(_), None) => {
             Some(("mean", "`mean` without `deviation`".to_owned(), "give both for a normal distribution, or none for a uniform one"))
+        }
+        (Some(mean), Some(_)) if !(min.0..=max.0).contains(&mean) => {
+            Some(("mean", format!("`mean` is {mean}, which isn't from {min} to {max}"), "most clients would have the same amount, a bound"))
         }
         (None, Some(_)) => {
             Some(("deviation", "`deviation` without `mean`".to_owned(), "give both for a normal distribution, or none for a uniform one"))

@@ -127,6 +127,8 @@ pub struct Setup {
     pub(super) samples: Vec<u64>,
     /// The clients with samples, ascending.
     pub(super) eligible: Vec<ClientId>,
+    /// The groups of clients with terms of their own.
+    groups: work::Groups,
     /// The faults to order.
     pub(super) faults: Faults,
     /// The digest of the settings that trainers must have.
@@ -196,8 +198,8 @@ impl Setup {
         (selection.entry.fits)(&config.selection, size).map_err(SetupError::Selection)?;
         let faults = draw_faults(&config, seed, &eligible)?;
         let settings = SettingsDigest::default();
-        let (samples, cohorts) = (client_samples, Vec::new());
-        Ok(Self { strategy, selection, config, rates, seed, checkpoint_every, samples, eligible, faults, settings, cohorts })
+        let (samples, cohorts, groups) = (client_samples, Vec::new(), work::Groups::of(&config));
+        Ok(Self { strategy, selection, config, rates, seed, checkpoint_every, samples, eligible, groups, faults, settings, cohorts })
     }
 
     /// Sets the clients of each round, from round 1, for a selection that reads them from a file.
@@ -265,18 +267,12 @@ impl Setup {
 
     /// Returns true if a client that fails costs its update, not the run: under a `participation` block, and under robust rules.
     pub(super) fn tolerates_failures(&self) -> bool {
-        self.config.participation.is_some() || self.strategy.is_robust
+        self.config.participation.is_some() || self.strategy.is_robust()
     }
 
-    /// Returns the smallest number of updates that a round may have. Under a robust rule, it is what the rule needs, unless the settings say
-    /// something else.
+    /// Returns the smallest number of updates that a round may have.
     pub(super) fn min_updates(&self) -> u32 {
-        let config = &self.config;
-        if config.participation.is_some() || !self.strategy.is_robust {
-            return config.min_updates();
-        }
-        let is_enough = |num: &u32| (self.strategy.entry.cohort)(&config.strategy, *num).is_ok();
-        (1..=config.clients_per_round).find(is_enough).unwrap_or(config.clients_per_round)
+        self.config.min_updates(&self.strategy.entry)
     }
 
     /// Returns true if clients keep state between rounds.
@@ -329,8 +325,12 @@ impl Setup {
         if !work::differs(&self.config) {
             return Arc::clone(usual);
         }
-        let learning_rate = work::learning_rate(&self.config, client, usual.learning_rate, self.rates.initial);
-        Arc::new(ClientTerms { work: work::of_client(&self.config, self.seed, client, round), learning_rate, ..ClientTerms::clone(usual) })
+        let learning_rate = work::learning_rate(&self.config, &self.groups, client, usual.learning_rate, self.rates.initial);
+        Arc::new(ClientTerms {
+            work: work::of_client(&self.config, &self.groups, self.seed, client, round),
+            learning_rate,
+            ..ClientTerms::clone(usual)
+        })
     }
 
     /// Returns true if `round`'s global model is evaluated: the initial one, every `evaluate_every`-th, and the last.

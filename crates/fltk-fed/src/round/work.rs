@@ -9,6 +9,30 @@ use fltk_core::{
 use rand::Rng as _;
 use rand_distr::{Distribution as _, Normal};
 
+/// The groups of a task by client: for each range of clients, both ends included and ascending, the place of its group.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Groups(Vec<(u32, u32, usize)>);
+
+impl Groups {
+    /// Reads the groups' clients, once for all rounds. Of what isn't a range, which a check has refused, nothing is a member.
+    pub(super) fn of(config: &FederatedConfig) -> Self {
+        let ranges = config
+            .groups
+            .iter()
+            .enumerate()
+            .flat_map(|(place, group)| group.ranges().unwrap_or_default().into_iter().map(move |(first, last)| (first, last, place)));
+        let mut ranges: Vec<_> = ranges.collect();
+        ranges.sort_unstable();
+        Self(ranges)
+    }
+
+    fn get<'a>(&self, config: &'a FederatedConfig, client: ClientId) -> Option<&'a ClientGroup> {
+        let next = self.0.partition_point(|(first, ..)| *first <= client.0);
+        let (_, last, place) = *self.0.get(next.checked_sub(1)?)?;
+        if client.0 <= last { config.groups.get(place) } else { None }
+    }
+}
+
 /// Returns true if clients may have different terms.
 pub(super) fn differs(config: &FederatedConfig) -> bool {
     config.work.is_some() || !config.groups.is_empty()
@@ -20,8 +44,8 @@ pub(super) fn usual(config: &FederatedConfig) -> LocalWork {
 }
 
 /// Returns the amount of local training of `client` in `round`: that of its group, otherwise a drawn one, otherwise that of all.
-pub(super) fn of_client(config: &FederatedConfig, seed: Seed, client: ClientId, round: Round) -> LocalWork {
-    let group = group(config, client);
+pub(super) fn of_client(config: &FederatedConfig, groups: &Groups, seed: Seed, client: ClientId, round: Round) -> LocalWork {
+    let group = groups.get(config, client);
     let steps = group.and_then(|group| group.steps_per_round).map(LocalWork::Steps);
     let epochs = || group.and_then(|group| group.epochs_per_round).map(|epochs| LocalWork::Epochs(epochs.0));
     let drawn = || config.work.as_ref().map(|work| draw(work, seed, client, round));
@@ -29,16 +53,12 @@ pub(super) fn of_client(config: &FederatedConfig, seed: Seed, client: ClientId, 
 }
 
 /// Returns the learning rate of `client` in a round in which it is `rate` for those without one of their own, and was `initial` in the first.
-pub(super) fn learning_rate(config: &FederatedConfig, client: ClientId, rate: f64, initial: f64) -> f64 {
-    match group(config, client).and_then(|group| group.learning_rate) {
+pub(super) fn learning_rate(config: &FederatedConfig, groups: &Groups, client: ClientId, rate: f64, initial: f64) -> f64 {
+    match groups.get(config, client).and_then(|group| group.learning_rate) {
         Some(own) if initial > 0.0 => own * (rate / initial),
         Some(own) => own,
         None => rate,
     }
-}
-
-fn group(config: &FederatedConfig, client: ClientId) -> Option<&ClientGroup> {
-    config.groups.iter().find(|group| group.contains(client.0))
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "checked when the file was read")]
@@ -80,7 +100,7 @@ mod tests {
 
     fn amounts(work: WorkConfig, round: u32) -> Vec<f64> {
         let config = config(Some(work), Vec::new());
-        let amount = |client| match of_client(&config, SEED, ClientId(client), Round(round)) {
+        let amount = |client| match of_client(&config, &Groups::of(&config), SEED, ClientId(client), Round(round)) {
             LocalWork::Epochs(epochs) => epochs,
             LocalWork::Steps(steps) => steps as f64,
         };
@@ -134,7 +154,7 @@ mod tests {
             Some(uniform(2.0, 2.0)),
             vec![group("0-4", Some(0.5), None, Some(0.2)), group("7", None, Some(9), None), group("8", None, None, None)],
         );
-        let work = |client| of_client(&config, SEED, ClientId(client), Round(1));
+        let work = |client| of_client(&config, &Groups::of(&config), SEED, ClientId(client), Round(1));
         assert_eq!(
             [0, 4, 5, 7, 8].map(work),
             [0.5, 0.5, 2.0, 0.0, 2.0]
@@ -142,9 +162,9 @@ mod tests {
                 .map(|work| { if work == LocalWork::Epochs(0.0) { LocalWork::Steps(9) } else { work } })
         );
         // The schedule has halved the rate.
-        assert_eq!([0, 7].map(|client| learning_rate(&config, ClientId(client), 0.05, 0.1)), [0.1, 0.05]);
+        assert_eq!([0, 7].map(|client| learning_rate(&config, &Groups::of(&config), ClientId(client), 0.05, 0.1)), [0.1, 0.05]);
         assert!(differs(&config) && !differs(&FederatedConfig::new(3, 2, 1)));
         let steps = FederatedConfig { steps_per_round: Some(7), ..FederatedConfig::new(3, 2, 1) };
-        assert_eq!(of_client(&steps, SEED, ClientId(0), Round(1)), LocalWork::Steps(7));
+        assert_eq!(of_client(&steps, &Groups::default(), SEED, ClientId(0), Round(1)), LocalWork::Steps(7));
     }
 }

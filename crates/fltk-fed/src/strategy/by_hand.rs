@@ -7,7 +7,7 @@ use fltk_core::{
     client_state::ClientState,
     client_terms::{Arrays, ClientTerms, Extras, LocalWork},
     ids::{ClientId, Round},
-    local_pass::{LocalPass, PassResult, Shift},
+    local_pass::{Anchor, LocalPass, PassResult, Shift},
     metrics::TrainSummary,
     model_state::{ModelState, TensorRole, TensorSpec},
     server_state::ServerState,
@@ -158,14 +158,18 @@ fn descend(pass: &LocalPass, target: &[f64], steps: u64, momentum: f64) -> PassR
         for _ in 0..steps {
             let (raw, before) = (gradient(*x, place), *x);
             mean[place] += raw / steps as f64;
-            let shifted = if let Some(Shift::Gradient(shift)) = &pass.shift { raw + f64::from(shift[place]) } else { raw };
+            let mut shifted = if let Some(Shift::Gradient(shift)) = &pass.shift { raw + f64::from(shift[place]) } else { raw };
+            let pull = pass.proximal.as_ref().map(|anchor| (anchor.mu * (before - f64::from(anchor.model.floats[place])), anchor));
+            if let Some((pull, Anchor { is_in_gradient: true, .. })) = pull {
+                shifted += pull;
+            }
             velocity = momentum * velocity + shifted;
             *x -= pass.learning_rate * velocity;
             if let Some(Shift::Step(shift)) = &pass.shift {
                 *x -= pass.learning_rate * f64::from(shift[place]);
             }
-            if let Some(anchor) = &pass.proximal {
-                *x -= pass.learning_rate * anchor.mu * (before - f64::from(anchor.model.floats[place]));
+            if let Some((pull, Anchor { is_in_gradient: false, .. })) = pull {
+                *x -= pass.learning_rate * pull;
             }
         }
     }

@@ -22,7 +22,7 @@ const MU: Number =
 /// v_i  is trained by the same terms with the term mu/2 |v_i - w|^2, from what it was after the client's last round; from w in its first
 /// ```
 ///
-/// The pull is to the model that was received, not to w_i. For a client with the loss (x - 3)^2 / 2, one step of a learning rate of 0.5, w = 1
+/// The pull is to the model that was received, not to w_i; it acts beside the optimizer's own step, as under [`FedProx`](super::fedprox). For a client with the loss (x - 3)^2 / 2, one step of a learning rate of 0.5, w = 1
 /// and v_i = 2: w_i' = 2, and with mu = 0.4 v_i' = 2 + 0.5 * (1 - 0.4 * 1) = 2.3.
 pub static SPEC: Spec = Spec {
     keeps: personal::KEEPS,
@@ -47,7 +47,7 @@ fn next_pass(round: &ClientRound<'_>, kept: &ClientState, done: &[PassResult]) -
         [] => Some(round.plain_pass()),
         [_] => {
             let mu = MU.of(round.settings);
-            let proximal = (mu != 0.0).then(|| Anchor { mu, model: Arc::clone(round.global) });
+            let proximal = (mu != 0.0).then(|| Anchor { mu, model: Arc::clone(round.global), is_in_gradient: false });
             let start = Arc::new(own_model(round.settings, round.global, kept)?);
             Some(LocalPass { start, proximal, first_epoch: SECOND_PASS, ..round.plain_pass() })
         }

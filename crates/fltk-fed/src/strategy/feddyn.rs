@@ -31,7 +31,7 @@ const H: &str = "h";
 /// With alpha = 0.5, w = 1, h = 0 and two of four clients at 2 and 4: h' = -0.5/4 * (1 + 3) = -0.5, so w' = 3 + 1 = 4.
 /// A client that ended at 2 keeps g_i' = -0.5 * 1 = -0.5, and has 0.5 added to every gradient in its next round.
 ///
-/// The proximal term acts beside the optimizer's own step, as under [`FedProx`](super::fedprox). Buffers are the means weighted by samples.
+/// Both terms are part of every gradient, so that momentum acts on them as on the loss, and the optimum stays where it is. Buffers are the means weighted by samples.
 pub static SPEC: Spec = Spec {
     keeps: &[GRADIENT],
     client: ClientMethod::new(next_pass, finish_client),
@@ -53,7 +53,7 @@ fn next_pass(round: &ClientRound<'_>, kept: &ClientState, done: &[PassResult]) -
     }
     let gradient = kept.get(GRADIENT, parameters::count(round.global))?;
     let shift = gradient.map(|gradient| Shift::Gradient(gradient.iter().map(|value| -value).collect()));
-    let proximal = Some(Anchor { mu: ALPHA.of(round.settings), model: Arc::clone(round.global) });
+    let proximal = Some(Anchor { mu: ALPHA.of(round.settings), model: Arc::clone(round.global), is_in_gradient: true });
     Ok(Some(LocalPass { shift, proximal, ..round.plain_pass() }))
 }
 
@@ -107,6 +107,38 @@ mod tests {
         let mut kept = client_state(GRADIENT, &[0.25]);
         assert_close(&train(&run, &mut kept, &[3.0], 2, 0.0).state, &[2.40625]);
         assert_close(&kept.arrays[GRADIENT], &[-0.453125]);
+    }
+
+    /// The same client with momentum 0.9: the second gradient is -0.875 - 0.25 + 0.5 * 1.125 = -0.5625, so the velocity is
+    /// 0.9 * -2.25 - 0.5625 = -2.5875, which leads to 2.125 + 1.29375 = 3.41875; g' = 0.25 - 0.5 * 2.41875 = -0.959375.
+    #[test]
+    fn the_pull_goes_through_the_momentum_like_the_gradient() {
+        let run = Run::new(&SPEC, settings(), &[1.0]).clients(4);
+        let mut kept = client_state(GRADIENT, &[0.25]);
+        assert_close(&train(&run, &mut kept, &[3.0], 2, 0.9).state, &[3.41875]);
+        assert_close(&kept.arrays[GRADIENT], &[-0.959375]);
+    }
+
+    /// Two clients with optima 1 and 3 and many steps from w = 0: they end at 2/3 and 2, h' = -2/3 and w' = 4/3 + 4/3. With g' = -1/3
+    /// and -1 they then end at 4/3 and 20/9, so h' = -2/9 and w' = 16/9 + 4/9. The optimum of all data is 2, with momentum and without.
+    #[test]
+    fn the_optimum_of_all_data_is_held_with_momentum_too() {
+        for momentum in [0.0, 0.9] {
+            let mut run = Run::new(&SPEC, settings(), &[0.0]).clients(2);
+            let mut kept = [ClientState::default(), ClientState::default()];
+            for round in 1..=10 {
+                let [one, other] = &mut kept;
+                let trained = [train(&run, one, &[1.0], 1000, momentum), train(&run, other, &[3.0], 1000, momentum)];
+                let found = run.round(&trained.map(|trained| client(&trained.state)));
+                let expected = match round {
+                    1 => 8.0 / 3.0,
+                    2 => 20.0 / 9.0,
+                    10 => 2.0,
+                    _ => continue,
+                };
+                assert!((f64::from(found[0]) - expected).abs() < 1e-3, "momentum {momentum}, round {round}: {found:?}, not {expected}");
+            }
+        }
     }
 
     #[test]

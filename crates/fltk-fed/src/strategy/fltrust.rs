@@ -25,7 +25,7 @@ const ROOT_SAMPLES: Whole =
 /// From w = (0, 0), with the server at (1, 0) and clients at (2, 0), (3, 4) and (-1, 0): the cosines are 1, 0.6 and -1, so
 /// w' = ((1, 0) + 0.6 (0.6, 0.8)) / 1.6 = (0.85, 0.3). If nobody is trusted, the parameters stay as they are.
 ///
-/// The server trains in every round, beside the clients. Buffers are the unweighted medians over the clients.
+/// The server trains in every round, beside the clients, for `epochs_per_round` (1 if clients have drawn amounts of work). Buffers are the unweighted medians over the clients.
 pub static SPEC: Spec = Spec {
     // The settings say which samples the server's own are, so that they matter to trainers.
     client: ClientMethod { is_plain: false, ..ClientMethod::PLAIN },

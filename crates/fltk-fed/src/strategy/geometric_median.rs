@@ -17,7 +17,8 @@ const ITERATIONS: Whole = Whole::new(
 const NU: Number = Number::new("nu", 1e-6, "Smallest distance in Weiszfeld's weights, so that a model at the median itself has one.")
     .within(Range::POSITIVE);
 
-/// The share of the largest distance to a model below which a step counts as none. Models are f32, with a resolution of 6e-8.
+/// The share of the median distance to a model below which a step counts as none: a few clients can't make it large. Models are f32, with a
+/// resolution of 6e-8.
 const TOLERANCE: f64 = 1e-10;
 
 /// The model with the smallest sum of distances to the clients' models, by the smoothed algorithm of Weiszfeld:
@@ -47,8 +48,9 @@ fn finish(round: &Gathering<'_>, gathered: Gathered, _: &mut ServerState) -> Res
         let distances: Vec<f64> = updates.iter().map(|update| distance(round, &center, update)).collect();
         let weights: Vec<f64> = distances.iter().map(|distance| 1.0 / distance.max(NU.of(round.config))).collect();
         let step = advance(round, updates, &weights, &mut center);
-        let farthest = distances.iter().copied().fold(0.0, f64::max);
-        if step <= TOLERANCE * farthest {
+        let mut sorted = distances;
+        sorted.sort_unstable_by(f64::total_cmp);
+        if step <= TOLERANCE * robust::median(&sorted) {
             break;
         }
     }
@@ -94,6 +96,21 @@ mod tests {
         let answers = [client(&[0.0, 0.0]).samples(1), client(&[0.0, 1.0]), client(&[10.0, 0.5]).samples(1 << 40)];
         // The side from (0, 0) to (0, 1) is seen at 120 degrees from a distance of 0.5 / tan(60 degrees).
         assert_close(&median(Choice::new("GeometricMedian"), &answers), &[0.288_675, 0.5]);
+    }
+
+    /// A client far away doesn't decide when the iterations end. The median of (0, 0), (0, 1), (0, 2), (0, 3) and a far (R, 0) is near (0, 1.5).
+    #[test]
+    fn outliers_are_outlived_however_far_they_are() {
+        let with = |far: f32| {
+            let answers = [[0.0, 0.0], [0.0, 1.0], [0.0, 2.0], [0.0, 3.0], [far, 0.0]].map(|at| client(&at));
+            median(Choice::new("GeometricMedian"), &answers)
+        };
+        let expected = with(1e4);
+        assert!(expected[0].abs() < 1.0 && (0.5..2.0).contains(&expected[1]), "{expected:?}");
+        for far in [1e6, 1e10, 1e20, 1e30] {
+            let found = with(far);
+            assert!((found[0] - expected[0]).abs() < 1e-3 && (found[1] - expected[1]).abs() < 1e-3, "{far}: {found:?}, not {expected:?}");
+        }
     }
 
     #[test]

@@ -122,7 +122,7 @@ impl ClientRound<'_> {
     pub fn plain_pass(&self) -> LocalPass {
         let ClientTerms { learning_rate, work, proximal_mu: mu, ref extras, .. } = *self.terms;
         let measures = Measures { initial_loss: extras.iter().any(|extra| extra == INITIAL_LOSS), ..Measures::default() };
-        let proximal = (mu != 0.0).then(|| Anchor { mu, model: Arc::clone(self.global) });
+        let proximal = (mu != 0.0).then(|| Anchor { mu, model: Arc::clone(self.global), is_in_gradient: false });
         LocalPass { proximal, measures, ..LocalPass::plain(Arc::clone(self.global), learning_rate, work) }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fltk_core::{
-    catalogue::{Entry, Number, Range, StrategyEntry},
+    catalogue::{Choice, Entry, Misfit, NetFacts, Number, Range, StrategyEntry},
     client_state::ClientState,
     local_pass::{Contrast, LocalPass, PassResult},
     model_state::ModelState,
@@ -38,11 +38,19 @@ pub static SPEC: Spec = Spec {
                 .paper("Li et al., Model-Contrastive Federated Learning, 2021, arXiv:2103.16257")
                 .parameters(&[MU.parameter(), TAU.parameter()]),
         )
-        .net(|_, net| method::no_module("MOON", "compares the features of several models", net)),
+        .net(check_net),
         fedavg::take,
         fedavg::finish,
     )
 };
+
+fn check_net(_: &Choice, net: &NetFacts) -> Result<(), Misfit> {
+    if net.num_layers == Some(1) {
+        let message = "`MOON` compares features, the inputs of the last linear layer, and those of this net are the samples".to_owned();
+        return Err(Misfit { parameter: "type", message, hint: "choose a net with more layers, or another strategy".to_owned() });
+    }
+    method::no_module("MOON", "compares the features of several models", net)
+}
 
 fn next_pass(round: &ClientRound<'_>, kept: &ClientState, done: &[PassResult]) -> Result<Option<LocalPass>, WrongLength> {
     if !done.is_empty() {
@@ -65,8 +73,6 @@ fn finish(round: &ClientRound<'_>, kept: &mut ClientState, done: Vec<PassResult>
 
 #[cfg(test)]
 mod tests {
-    use fltk_core::catalogue::Choice;
-
     use super::*;
     use crate::strategy::by_hand::{Run, train};
 

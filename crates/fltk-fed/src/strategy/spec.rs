@@ -31,8 +31,6 @@ pub struct Spec {
     pub state: &'static [Kept],
     /// True if the next model depends on [`Update::learning_rate`].
     pub uses_client_rate: bool,
-    /// True if it withstands clients that send anything. An update that isn't finite is no error for such a rule: it counts as failed.
-    pub is_robust: bool,
     /// Returns the number of samples that the server holds itself, under a strategy that has it train beside the clients; `None` for others. Its
     /// update has the number after the last client's ([`Gathering::root`]).
     pub root: Option<fn(&Choice) -> u32>,
@@ -74,7 +72,6 @@ impl Spec {
             arrays: &[],
             state: &[],
             uses_client_rate: false,
-            is_robust: false,
             root: None,
             client,
             set_terms,
@@ -93,13 +90,20 @@ impl Spec {
     /// Creates a rule that withstands clients that send anything. It needs all updates at once, and nothing but plain training.
     #[must_use]
     pub const fn robust(entry: StrategyEntry, finish: Finish) -> Self {
-        Self { is_robust: true, ..Self::collect(entry, finish) }
+        Self::collect(entry.robust(), finish)
     }
 
     /// Returns the same strategy with what it keeps on the server.
     #[must_use]
     pub const fn state(self, state: &'static [Kept]) -> Self {
         Self { state, ..self }
+    }
+
+    /// Returns true if samples don't weigh, buffers are medians, and a client that fails or sends numbers that aren't finite costs its update,
+    /// not the run.
+    #[must_use]
+    pub const fn is_robust(&self) -> bool {
+        self.entry.is_robust
     }
 
     /// Returns the name in experiment files.

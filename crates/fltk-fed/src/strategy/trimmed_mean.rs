@@ -32,7 +32,8 @@ pub static SPEC: Spec = Spec::robust(
     reason = "the product is positive and at most half the number of clients"
 )]
 fn cut(settings: &Choice, cohort: u32) -> usize {
-    (BETA.of(settings) * f64::from(cohort) + 1e-9).floor() as usize
+    // At least one value is left, however close `beta` is to 1/2.
+    ((BETA.of(settings) * f64::from(cohort) + 1e-9).floor() as usize).min((cohort.saturating_sub(1) / 2) as usize)
 }
 
 fn check(settings: &Choice, cohort: u32) -> Result<(), Misfit> {
@@ -60,6 +61,12 @@ fn finish(round: &Gathering<'_>, gathered: Gathered, _: &mut ServerState) -> Res
 mod tests {
     use super::*;
     use crate::strategy::by_hand::{Run, client};
+
+    #[test]
+    fn something_is_always_left() {
+        let settings = Choice::new("TrimmedMean").with("beta", 0.499_999_999_9);
+        assert_eq!([1, 2, 3, 4, 5, 1000].map(|cohort| cut(&settings, cohort)), [0, 0, 1, 1, 2, 499]);
+    }
 
     #[test]
     fn smallest_and_largest_values_are_cut() {

@@ -1,7 +1,7 @@
 //! One step of a client: a plain one, with what a strategy adds to it.
 
 use fltk_core::{
-    local_pass::{LocalPass, Shift},
+    local_pass::{Anchor, LocalPass, Shift},
     model_state::TensorRole,
 };
 use rand_chacha::ChaCha8Rng;
@@ -11,7 +11,7 @@ use super::contrast::Contrasting;
 use crate::{
     Model, Optimizer, TrainError,
     losses::{self, Loss},
-    optimizer::{Proximal, flat_tensors, scalar},
+    optimizer::{Proximal, flat_tensors, parameters_of, scalar},
     tensors,
     train::finite,
 };
@@ -20,6 +20,8 @@ use crate::{
 pub(super) struct Extras {
     /// The shift of each parameter, flat.
     shift: Option<(Vec<Tensor>, ShiftOf)>,
+    /// The strength of a pull that is part of every gradient, and the `w0` of each parameter, flat.
+    pull: Option<(Tensor, Vec<Tensor>)>,
     /// For each parameter, true if it is trained; `None` if all are.
     trains: Option<Vec<bool>>,
     contrast: Option<Contrasting>,
@@ -46,7 +48,14 @@ impl Extras {
             floats.filter(|(spec, _)| spec.role == TensorRole::Parameter).map(|(_, trains)| *trains).collect()
         });
         let contrast = pass.contrast.as_ref().map(|contrast| Contrasting::new(model, contrast)).transpose()?;
-        Ok(Self { shift, trains, contrast, sums: pass.measures.mean_gradient.then(Vec::new) })
+        let pull = match &pass.proximal {
+            Some(Anchor { mu, model: anchor, is_in_gradient: true }) => {
+                let values: Vec<&[f32]> = parameters_of(model, &anchor.floats).collect();
+                Some((scalar(*mu, model.device())?, flat_tensors(model, &values)?))
+            }
+            _ => None,
+        };
+        Ok(Self { shift, pull, trains, contrast, sums: pass.measures.mean_gradient.then(Vec::new) })
     }
 
     /// Takes a step. Returns the loss before it, without the term of a contrast.
@@ -83,6 +92,17 @@ impl Extras {
             for (gradient, (shift, spec)) in gradients.iter_mut().zip(shift.iter().zip(model.parameter_specs())) {
                 if gradient.defined() {
                     *gradient = gradient.f_add(&tensors::shaped(shift, &spec.shape, model.memory_format())?)?;
+                }
+            }
+        }
+        if let Some((mu, anchors)) = &self.pull {
+            let _no_grad = tch::no_grad_guard();
+            for ((gradient, anchor), (parameter, spec)) in
+                gradients.iter_mut().zip(anchors).zip(model.parameters().zip(model.parameter_specs()))
+            {
+                if gradient.defined() {
+                    let anchor = tensors::shaped(anchor, &spec.shape, model.memory_format())?;
+                    *gradient = gradient.f_addcmul(&parameter.f_detach()?.f_sub(&anchor)?, mu)?;
                 }
             }
         }

@@ -9,6 +9,11 @@ use serde::{
 
 use super::tensors::{Precision, ReadTensors, Tensors, WHOLE_MAX, not_finite, precision_in_model};
 
+/// The largest number of rounds of a case.
+const ROUNDS_MAX: usize = 1000;
+/// The largest number of updates of a round.
+const UPDATES_MAX: usize = 1000;
+
 /// A case as it is written.
 #[derive(Debug)]
 pub struct Case {
@@ -89,6 +94,9 @@ impl<'de> Deserialize<'de> for Case {
                 let mut rounds = Vec::new();
                 while let Some(Object(round)) = list.next_element()? {
                     rounds.push(round);
+                    if rounds.len() > ROUNDS_MAX {
+                        return Err(A::Error::custom(format!("a case has at most {ROUNDS_MAX} rounds")));
+                    }
                 }
                 Ok(Case { rounds, is_list: true })
             }
@@ -122,9 +130,28 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
+/// Reads a list of at most [`UPDATES_MAX`] objects.
 fn objects<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
-    let objects = Vec::<Object<T>>::deserialize(deserializer)?;
-    Ok(objects.into_iter().map(|Object(value)| value).collect())
+    struct Objects<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Objects<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
+            let mut objects = Vec::new();
+            while let Some(Object(object)) = list.next_element()? {
+                objects.push(object);
+                if objects.len() > UPDATES_MAX {
+                    return Err(A::Error::custom(format!("at most {UPDATES_MAX} updates are combined here")));
+                }
+            }
+            Ok(objects)
+        }
+    }
+    deserializer.deserialize_seq(Objects(PhantomData))
 }
 
 impl<'de> Deserialize<'de> for StrategyText {

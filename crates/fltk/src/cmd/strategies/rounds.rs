@@ -25,9 +25,6 @@ use super::{
 };
 use crate::output;
 
-/// The limit on updates of a round. Bulyan's time grows with their cube: for a thousand it is ten seconds.
-const UPDATES_MAX: usize = 1000;
-
 /// The limit on characters of a name in a message.
 const NAME_CHARS_MAX: usize = 60;
 
@@ -190,7 +187,6 @@ impl Server {
     /// Returns the updates in the order of clients, and the clients that failed.
     fn updates(&self, texts: Vec<UpdateText>, at: &Place) -> anyhow::Result<(Vec<Update>, Vec<ClientId>)> {
         ensure!(!texts.is_empty(), at.says("there are none"));
-        ensure!(texts.len() <= UPDATES_MAX, at.says(format!("there are {}, and at most {UPDATES_MAX} are combined here", texts.len())));
         let (mut clients, mut updates, mut failed) = (BTreeSet::new(), Vec::new(), Vec::new());
         for (index, text) in texts.into_iter().enumerate() {
             let at = at.index(index);
@@ -200,7 +196,7 @@ impl Server {
             let update = self.update(client, text, &at)?;
             match not_finite(&update.state) {
                 None => updates.push(update),
-                Some(_) if self.strategy.is_robust => failed.push(client),
+                Some(_) if self.strategy.is_robust() => failed.push(client),
                 Some((tensor, value)) => {
                     let message =
                         format!("client {client} sends {value}, which isn't finite\nhint: only a robust rule counts it as failed");
@@ -220,7 +216,7 @@ impl Server {
         }
         let total = updates.iter().fold(0_u64, |sum, update| sum.saturating_add(update.samples));
         // Under a robust rule samples don't weigh, so that clients which claim too many stop nothing.
-        ensure!(self.strategy.is_robust || total <= WHOLE_MAX, at.says("the clients hold more than 2^53 samples in total"));
+        ensure!(self.strategy.is_robust() || total <= WHOLE_MAX, at.says("the clients hold more than 2^53 samples in total"));
         Ok((updates, failed))
     }
 

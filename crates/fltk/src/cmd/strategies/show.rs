@@ -74,7 +74,7 @@ fn shown(strategy: &'static Spec) -> Shown {
         state: state.collect(),
         keeps: strategy.keeps,
         uses_client_learning_rate: strategy.uses_client_rate,
-        is_robust: strategy.is_robust,
+        is_robust: strategy.is_robust(),
         server_trains: strategy.root.is_some(),
         case: sample::of(strategy),
     }
