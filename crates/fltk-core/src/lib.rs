@@ -10,6 +10,7 @@ pub mod catalogue;
 pub mod client_state;
 pub mod client_terms;
 pub mod client_test;
+pub mod decimal;
 pub mod event;
 pub mod experiment;
 pub mod ids;

@@ -1,6 +1,7 @@
 //! The learning rate as a pure function of the number of epochs or rounds passed: `MinCapableStepLR`.
 
 use crate::{
+    decimal::product,
     experiment::{Epochs, ScheduleUnit, SchedulerConfig, TrainConfig},
     ids::Round,
 };
@@ -34,7 +35,7 @@ impl LearningRates {
     pub fn of_round(&self, round: Round, epochs_per_round: Epochs) -> LearningRate {
         let before = u64::from(round.0.saturating_sub(1));
         self.after(match self.scheduler.map(|scheduler| scheduler.unit) {
-            Some(ScheduleUnit::Epoch) => ((before as f64 * epochs_per_round.0 * 1e6).round() / 1e6) as u64,
+            Some(ScheduleUnit::Epoch) => product(before as f64, epochs_per_round.0) as u64,
             Some(ScheduleUnit::Round) | None => before,
         })
     }

@@ -43,18 +43,6 @@ pub enum TrainError {
     /// A batch does not fit the net, or contradicts itself.
     #[error("a batch does not fit: {0}")]
     Batch(String),
-    /// A strategy asks for an extra value that this trainer can't compute.
-    #[error("the strategy requests `{name}`, which isn't supported")]
-    Extra {
-        /// The name of the extra value.
-        name: String,
-    },
-    /// A strategy keeps something at clients that this trainer doesn't know.
-    #[error("the strategy keeps `{name}` at clients, which is unknown here")]
-    Keeps {
-        /// The name of the array or scalar.
-        name: String,
-    },
     /// A state does not belong to this net.
     #[error("the state does not fit the net: {0}")]
     State(String),

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::decimal::product;
+
 /// A figure of one client's own test that may be recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -31,10 +33,7 @@ impl ClientFigure {
     reason = "`as` takes what is out of range to the nearest end"
 )]
 pub fn num_client_test(fraction: f64, num_samples: usize) -> usize {
-    // The product of decimal numbers is a little off: 0.29 times 100 isn't 29, and must not be rounded down to 28.
-    const PER_UNIT: f64 = 1e6;
-    let share = (fraction * num_samples as f64 * PER_UNIT).round() / PER_UNIT;
-    (share as usize).max(1).min(num_samples.saturating_sub(1))
+    (product(num_samples as f64, fraction) as usize).max(1).min(num_samples.saturating_sub(1))
 }
 
 #[cfg(test)]

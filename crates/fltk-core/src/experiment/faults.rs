@@ -4,7 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::definition;
-use crate::catalogue::{Choice, Number, Range};
+use crate::{
+    catalogue::{Choice, Number, Range},
+    decimal::product,
+};
 
 /// Faults to order. Who is affected, and when, depends on the root seed alone, by client and round. A client that drops out or has crashed
 /// costs its update, and is no error.
@@ -60,8 +63,8 @@ pub const ATTACK_FRACTION: Number = Number::required(
 #[must_use]
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a fraction is from 0 to 1")]
 pub fn num_affected(fraction: f64, num_clients: u32) -> u32 {
-    // The product of decimal numbers is a little off: what is a half but for that is rounded up.
-    ((f64::from(num_clients) * fraction * 1e6).round() / 1e6).round() as u32
+    // What is a half is rounded up.
+    product(num_clients.into(), fraction).round() as u32
 }
 
 #[cfg(test)]

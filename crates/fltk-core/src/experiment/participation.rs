@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Duration;
+use crate::decimal::product;
 
 /// The clients that count in a round. Without this block, every selected client has to answer, and one that fails ends the run, unless the strategy is a robust one or faults are ordered. With it, a client that
 /// fails or is late costs its update and nothing else.
@@ -31,10 +32,8 @@ impl ParticipationConfig {
         reason = "the share is not negative, and `as` takes what is out of range to the nearest end"
     )]
     pub fn num_selected(&self, clients_per_round: u32) -> u64 {
-        // The product of decimal numbers is a little off: 100 times 0.07 isn't 7, and must not be rounded up to 8.
-        const PER_UNIT: f64 = 1e6;
-        let more = (f64::from(clients_per_round) * self.over_select * PER_UNIT).round() / PER_UNIT;
-        u64::from(clients_per_round).saturating_add(more.ceil() as u64)
+        let more = product(clients_per_round.into(), self.over_select).ceil();
+        u64::from(clients_per_round).saturating_add(more as u64)
     }
 }
 
