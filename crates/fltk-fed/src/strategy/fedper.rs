@@ -1,16 +1,13 @@
 //! FedPer: Arivazhagan et al., Federated Learning with Personalization Layers, 2019, arXiv:1912.00818.
 
-use std::sync::Arc;
-
 use fltk_core::{
     catalogue::{Choice, Entry, Misfit, NetFacts, StrategyEntry, Whole},
     client_state::ClientState,
-    local_pass::{LocalPass, PassResult},
     model_state::{ModelState, TensorSpec},
     server_state::WrongLength,
 };
 
-use super::{ClientAnswer, ClientMethod, ClientRound, Spec, fedavg, personal};
+use super::{ClientMethod, Spec, fedavg, personal};
 
 /// The number of personal layers.
 pub(super) const PERSONAL_LAYERS: Whole =
@@ -24,7 +21,11 @@ pub(super) const PERSONAL_LAYERS: Whole =
 /// A client starts from the global model's last layers in its first round. A net without further layers is refused.
 pub static SPEC: Spec = Spec {
     keeps: personal::KEEPS,
-    client: ClientMethod::new(next_pass, finish).with_personal(own_model),
+    client: ClientMethod::new(
+        |round, kept, done| personal::plain_pass(personal_tensors, round, kept, done),
+        |round, kept, done| personal::answer(personal_tensors, round, kept, done),
+    )
+    .with_personal(own_model),
     ..Spec::fold(
         StrategyEntry::new(
             Entry::new("FedPer", "FedAvg whose clients keep their own last layers.")
@@ -61,18 +62,4 @@ pub(super) fn personal_tensors(settings: &Choice, layout: &[TensorSpec]) -> Vec<
 /// Returns the global model with the client's own last layers.
 pub(super) fn own_model(settings: &Choice, global: &ModelState, kept: &ClientState) -> Result<ModelState, WrongLength> {
     personal::with_own(global, &personal_tensors(settings, &global.layout), kept)
-}
-
-fn next_pass(round: &ClientRound<'_>, kept: &ClientState, done: &[PassResult]) -> Result<Option<LocalPass>, WrongLength> {
-    if !done.is_empty() {
-        return Ok(None);
-    }
-    let start = Arc::new(own_model(round.settings, round.global, kept)?);
-    Ok(Some(LocalPass { start, ..round.plain_pass() }))
-}
-
-fn finish(round: &ClientRound<'_>, kept: &mut ClientState, done: Vec<PassResult>) -> Result<ClientAnswer, WrongLength> {
-    let mut answer = round.answer(done);
-    personal::keep(&mut answer.state, round.global, &personal_tensors(round.settings, &round.global.layout), kept);
-    Ok(answer)
 }

@@ -10,7 +10,7 @@ use fltk_core::{
     server_state::WrongLength,
 };
 
-use super::{ClientAnswer, ClientMethod, ClientRound, SECOND_PASS, Spec, fedavg, fedper, personal};
+use super::{ClientMethod, ClientRound, SECOND_PASS, Spec, fedavg, fedper, personal};
 
 const HEAD_EPOCHS: Whole =
     Whole::new("head_epochs", 1, "Passes over a client's samples that train its own last layers, before those that train the others.")
@@ -25,7 +25,9 @@ const HEAD_EPOCHS: Whole =
 /// A client starts from the global model's head in its first round. A net without further layers is refused.
 pub static SPEC: Spec = Spec {
     keeps: personal::KEEPS,
-    client: ClientMethod::new(next_pass, finish).with_personal(fedper::own_model),
+    // The summary is that of the second pass, which trains the layers that the server gets.
+    client: ClientMethod::new(next_pass, |round, kept, done| personal::answer(fedper::personal_tensors, round, kept, done))
+        .with_personal(fedper::own_model),
     ..Spec::fold(
         StrategyEntry::new(
             Entry::new("FedRep", "FedAvg whose clients keep their own last layers, and train these first.")
@@ -57,11 +59,4 @@ fn next_pass(round: &ClientRound<'_>, kept: &ClientState, done: &[PassResult]) -
         }
         _ => None,
     })
-}
-
-fn finish(round: &ClientRound<'_>, kept: &mut ClientState, mut done: Vec<PassResult>) -> Result<ClientAnswer, WrongLength> {
-    // The summary is that of the shared layers, which is what the server gets.
-    let mut answer = round.answer(done.split_off(done.len().min(1)));
-    personal::keep(&mut answer.state, round.global, &fedper::personal_tensors(round.settings, &round.global.layout), kept);
-    Ok(answer)
 }

@@ -1,13 +1,16 @@
 //! The tensors that stay at a client under some strategies: which they are, and how a client keeps them.
 
-use std::{collections::BTreeSet, ops::Range};
+use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
 use fltk_core::{
-    catalogue::NetFacts,
+    catalogue::{Choice, NetFacts},
     client_state::ClientState,
+    local_pass::{LocalPass, PassResult},
     model_state::{ModelState, TensorRole, TensorSpec},
     server_state::WrongLength,
 };
+
+use super::{ClientAnswer, ClientRound};
 
 /// The array and the counters of what a client keeps.
 pub(super) const PERSONAL: &str = "personal";
@@ -98,6 +101,36 @@ pub(super) fn keep(trained: &mut ModelState, global: &ModelState, which: &[bool]
     if !counters.is_empty() {
         kept.counters.insert(COUNTERS.to_owned(), taken(&mut trained.counters, &global.counters, counters));
     }
+}
+
+/// The tensors that a strategy keeps at clients, for each of a layout: true if it does.
+type Which = fn(&Choice, &[TensorSpec]) -> Vec<bool>;
+
+/// Returns plain training from the global model with the client's own tensors.
+pub(super) fn plain_pass(
+    which: Which,
+    round: &ClientRound<'_>,
+    kept: &ClientState,
+    done: &[PassResult],
+) -> Result<Option<LocalPass>, WrongLength> {
+    if !done.is_empty() {
+        return Ok(None);
+    }
+    let start = Arc::new(with_own(round.global, &which(round.settings, &round.global.layout), kept)?);
+    Ok(Some(LocalPass { start, ..round.plain_pass() }))
+}
+
+/// Returns the answer of the last pass, without the tensors that the client keeps.
+pub(super) fn answer(
+    which: Which,
+    round: &ClientRound<'_>,
+    kept: &mut ClientState,
+    mut done: Vec<PassResult>,
+) -> Result<ClientAnswer, WrongLength> {
+    let last = done.split_off(done.len().saturating_sub(1));
+    let mut answer = round.answer(last);
+    keep(&mut answer.state, round.global, &which(round.settings, &round.global.layout), kept);
+    Ok(answer)
 }
 
 fn replace<T: Copy>(values: &mut [T], places: Vec<Range<usize>>, own: &[T]) {

@@ -10,7 +10,7 @@ use fltk_core::{
     server_state::{ServerState, WrongLength},
 };
 
-use super::{float_spans, method::ClientMethod, weight};
+use super::{float_spans, method::ClientMethod, parameters::changes_in, weight};
 
 /// A strategy: its terms for clients, the extras that it wants back, and how updates become the next global model. Each has its own file in
 /// this folder.
@@ -201,12 +201,11 @@ impl<'a> Gathering<'a> {
     }
 
     /// Returns the change of every parameter from the global model to `state`, in order. It is exact but for one rounding to f64.
-    pub fn changes<'b>(&self, state: &'b ModelState) -> impl Iterator<Item = f64> + use<'a, 'b> {
-        let global: &'a ModelState = self.global;
-        self.parameters().flat_map(move |span| {
-            let pairs = state.floats[span.clone()].iter().zip(&global.floats[span]);
-            pairs.map(|(&client, &global)| f64::from(client) - f64::from(global))
-        })
+    pub fn changes<'b>(&self, state: &'b ModelState) -> impl Iterator<Item = f64> + use<'a, 'b>
+    where
+        'a: 'b,
+    {
+        changes_in(self.parameters(), self.global, state)
     }
 }
 
