@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use fltk_core::client_test::ClientTestSummary;
 use serde::Serialize;
 
 use crate::{
@@ -30,12 +31,19 @@ pub struct Group {
     pub task: String,
     /// The runs that count, as indices into [`Comparison::runs`].
     pub runs: Vec<usize>,
-    /// The runs that don't count, because a later run of the same seed replaces them; indices as above.
+    /// The runs that don't count, because another run of the same seed replaces them: a later one, or one that finished where they didn't; indices
+    /// as above.
     pub repeated: Vec<usize>,
     /// Final test accuracy, over the finished runs that count.
     pub accuracy: Option<MeanStd>,
     /// Final test loss, over the same runs.
     pub loss: Option<MeanStd>,
+    /// Mean accuracy of the clients on test samples of their own, over the same runs; absent if clients weren't tested.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_accuracy: Option<MeanStd>,
+    /// Mean accuracy of the worst tenth of the clients, over the same runs; absent likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_worst_decile: Option<MeanStd>,
     /// Seconds of training, over the same runs.
     pub train_seconds: Option<MeanStd>,
 }
@@ -103,7 +111,7 @@ fn accuracy(run: &RunRef, unit: Unit, step: u32) -> Option<f64> {
 type Key<'a> = (&'a str, &'a str, String, &'a BTreeMap<String, String>);
 
 fn group(runs: &[RunRef], summaries: &[RunSummary]) -> Vec<Group> {
-    // Per group, the most recently started run of each seed.
+    // Per group, the most recently started run of each seed; of those that finished, if any did.
     let mut by_key: BTreeMap<Key<'_>, Vec<usize>> = BTreeMap::new();
     for (index, run) in runs.iter().enumerate() {
         let description = run.folder.description();
@@ -117,18 +125,26 @@ fn group(runs: &[RunRef], summaries: &[RunSummary]) -> Vec<Group> {
                 let this = &summaries[*index];
                 let replaces = |other: &usize| {
                     let that = &summaries[*other];
-                    that.seed == this.seed && (that.started_at, *other) > (this.started_at, *index)
+                    let rank = |run: &RunSummary, index| (run.status == Status::Finished, run.started_at, index);
+                    that.seed == this.seed && rank(that, *other) > rank(this, *index)
                 };
                 members.iter().any(replaces)
             };
             let (repeated, counting): (Vec<_>, Vec<_>) = members.iter().copied().partition(is_replaced);
             let finished = || counting.iter().map(|run| &summaries[*run]).filter(|run| run.status == Status::Finished);
             let over = |measure: fn(&RunSummary) -> Option<f64>| MeanStd::of(&finished().filter_map(measure).collect::<Vec<_>>());
+            let tested = counting.iter().filter(|run| summaries[**run].status == Status::Finished);
+            let tested: Vec<_> = tested.filter_map(|run| runs[*run].history.last_client_test()).collect();
+            let over_clients = |measure: fn(&ClientTestSummary) -> f64| {
+                MeanStd::of(&tested.iter().map(measure).filter(|value| value.is_finite()).collect::<Vec<_>>())
+            };
             Group {
                 experiment: experiment.to_owned(),
                 task: task.to_owned(),
                 accuracy: over(|run| run.accuracy),
                 loss: over(|run| run.loss),
+                client_accuracy: over_clients(|clients| clients.accuracy),
+                client_worst_decile: over_clients(|clients| clients.worst_decile),
                 train_seconds: over(|run| Some(run.train_seconds)),
                 runs: counting,
                 repeated,
@@ -169,6 +185,18 @@ mod tests {
         let comparison = compare(&[runs[0].clone(), runs[0].clone()]);
         assert_eq!((comparison.groups[0].runs.clone(), comparison.groups[0].repeated.clone()), (vec![1], vec![0]));
         assert_eq!(comparison.groups[0].accuracy.unwrap().std, None);
+    }
+
+    #[test]
+    fn a_run_that_did_not_finish_does_not_replace_one_that_did() {
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let finished = recorded(one.path(), 1, &[started(0), round(1, 0.4), finished()]).read().unwrap();
+        let interrupted = recorded(other.path(), 1, &[started(0), round(1, 0.6)]).read().unwrap();
+        let comparison = compare(&[finished.clone(), interrupted.clone()]);
+        assert_eq!((comparison.groups[0].runs.clone(), comparison.groups[0].repeated.clone()), (vec![0], vec![1]));
+        assert_eq!(comparison.groups[0].accuracy.unwrap().mean, 0.4);
+        let comparison = compare(&[interrupted.clone(), interrupted]);
+        assert_eq!((comparison.groups[0].runs.clone(), comparison.groups[0].repeated.clone()), (vec![1], vec![0]));
     }
 
     #[test]

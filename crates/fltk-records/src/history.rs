@@ -325,6 +325,12 @@ impl History {
         self.rows.values().rev().find_map(|row| Some((row, row.test.as_ref()?)))
     }
 
+    /// Returns the figures of the last test of the clients; `None` if they weren't tested.
+    #[must_use]
+    pub fn last_client_test(&self) -> Option<ClientTestSummary> {
+        self.rows.values().rev().find_map(|row| row.client_test)
+    }
+
     /// Returns seconds of training and of evaluation, summed over the rows; work that was lost to an interruption is not included.
     #[must_use]
     pub fn seconds(&self) -> (f64, f64) {

@@ -6,6 +6,7 @@ use fltk::{
     exit::{Exit, OrExit as _},
     output,
 };
+use fltk_core::client_test::ClientTestSummary;
 use fltk_records::{
     RunFolder,
     history::{End, Unit},
@@ -33,6 +34,9 @@ pub struct RunResult {
     pub accuracy: Option<f64>,
     /// Mean test loss per prediction after the last step.
     pub loss: Option<f64>,
+    /// The figures of the last test of the clients on samples of their own; absent if they weren't tested.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_test: Option<ClientTestSummary>,
     /// Wall clock of the run since it last started, in seconds.
     pub seconds: f64,
     /// SHA-256 of the final parameters and buffers; `docs/parity.md` specifies the bytes.
@@ -87,6 +91,7 @@ impl RunResult {
             unit: run.history.unit().unwrap_or(Unit::Epoch),
             accuracy: steps.last().and_then(|step| step.accuracy),
             loss: steps.last().and_then(|step| step.loss),
+            client_test: run.history.last_client_test(),
             seconds: *seconds,
             parameters_sha256: parameters_sha256.clone(),
             steps,
@@ -110,8 +115,14 @@ impl RunResult {
             ]);
         }
         let accuracy = number(self.accuracy);
+        let clients = self.client_test.map_or_else(String::new, |clients| {
+            let ClientTestSummary { num_clients, accuracy, worst_decile, .. } = clients;
+            format!(
+                "\nclients   {accuracy:.4} on test samples of their own: the mean of {num_clients}; {worst_decile:.4} for the worst tenth"
+            )
+        });
         format!(
-            "{}, seed {}\n{table}\n\naccuracy  {accuracy} on the whole test set, {:.1} s since the start\nmodel     sha256 {}\nrun       {}\n",
+            "{}, seed {}\n{table}\n\naccuracy  {accuracy} on the whole test set, {:.1} s since the start{clients}\nmodel     sha256 {}\nrun       {}\n",
             self.task,
             self.seed,
             self.seconds,

@@ -54,18 +54,29 @@ fn mean(figure: Option<MeanStd>) -> String {
 }
 
 fn groups_table(comparison: &Comparison) -> String {
-    let mut table = output::table(&["over seeds", "runs", "accuracy", "loss", "train s"], &[2, 3, 4]);
+    // Under strategies with models of the clients' own, their accuracy is the figure that matters.
+    let has_clients = comparison.groups.iter().any(|group| group.client_accuracy.is_some());
+    let mut header = vec!["over seeds", "runs", "accuracy", "loss", "train s"];
+    if has_clients {
+        header.extend(["mean of clients", "worst tenth"]);
+    }
+    let mut table = output::table(&header, &(2..header.len()).collect::<Vec<_>>());
     for group in &comparison.groups {
         let runs: Vec<_> = group.runs.iter().map(|&index| letter(index)).collect();
         let name = format!("{}/{}", group.experiment, group.task);
-        table.add_row([name, runs.join(" "), mean(group.accuracy), mean(group.loss), mean(group.train_seconds)]);
+        let mut row = vec![name, runs.join(" "), mean(group.accuracy), mean(group.loss), mean(group.train_seconds)];
+        if has_clients {
+            row.extend([mean(group.client_accuracy), mean(group.client_worst_decile)]);
+        }
+        table.add_row(row);
     }
     format!("{table}{}", replaced(&comparison.groups))
 }
 
 /// Returns a line for each run that doesn't count, to explain a smaller number of seeds.
 fn replaced(groups: &[Group]) -> String {
-    let line = |&index: &usize| format!("\n{} is not counted: a later run of the same seed takes its place", letter(index));
+    let line =
+        |&index: &usize| format!("\n{} is not counted: a later run of the same seed, or one that finished, takes its place", letter(index));
     groups.iter().flat_map(|group| &group.repeated).map(line).collect()
 }
 
@@ -94,11 +105,13 @@ mod tests {
             repeated,
             accuracy: None,
             loss: None,
+            client_accuracy: None,
+            client_worst_decile: None,
             train_seconds: None,
         };
         assert_eq!(replaced(&[group(vec![0, 1], vec![])]), "");
         let text = replaced(&[group(vec![1], vec![0]), group(vec![3], vec![2])]);
-        let line = |letter| format!("\n{letter} is not counted: a later run of the same seed takes its place");
+        let line = |letter| format!("\n{letter} is not counted: a later run of the same seed, or one that finished, takes its place");
         assert_eq!(text, line("A") + &line("C"));
     }
 }
