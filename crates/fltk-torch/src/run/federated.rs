@@ -1,8 +1,8 @@
 //! A federated task in this process: connects the round state machine, the local trainers and the records.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
 };
 
 use fltk::{
@@ -10,7 +10,13 @@ use fltk::{
     termination::Termination,
 };
 use fltk_core::{
-    catalogue::Choice, event::RunEvent, experiment::FederatedConfig, ids::Round, schedule::LearningRates, server_state::ServerState,
+    attendance::Absence,
+    catalogue::Choice,
+    event::RunEvent,
+    experiment::FederatedConfig,
+    ids::{ClientId, Round},
+    schedule::LearningRates,
+    server_state::ServerState,
 };
 use fltk_data::{ClientSamples, Dataset, NoiseLevels, partition::root_samples};
 use fltk_fed::{
@@ -81,7 +87,7 @@ pub fn run(
 
     // TorchScript modules use libtorch's single random generator: in parallel they would disturb each other.
     let workers = if model.is_torchscript() { std::num::NonZeroUsize::MIN } else { context.workers };
-    let settings_at_fault = AtomicBool::new(false);
+    let settings_at_fault = SettingsFailures::default();
     let make_trainer = |_worker: usize| -> Result<Box<dyn ClientTrainer + '_>, BoxError> {
         fltk_train::init(1);
         let trainer = LocalTrainer::new(new_model()?, Arc::clone(dataset), job.task.train.clone(), losses::find(&job.task.loss)?);
@@ -118,8 +124,8 @@ pub fn run(
     match outcome {
         Ok(state) => Ok(parameters_sha256(&state)),
         Err(RunError::Stopped { .. }) => Err(Stopped.into()),
-        Err(error @ RunError::Failed(Failure::Client { .. })) if settings_at_fault.load(Ordering::Relaxed) => {
-            Err(SettingsAtFault(error.into()).into())
+        Err(RunError::Failed(failure)) if settings_at_fault.explain(&failure) => {
+            Err(SettingsAtFault(RunError::Failed(failure).into()).into())
         }
         Err(error) => Err(error.into()),
     }
@@ -180,6 +186,33 @@ fn observe(record: &Record, job: &Job, recorder: &mut Recorder, states: Option<&
     }
 }
 
+/// The clients that failed because of the settings, by round: the errors themselves arrive as text.
+#[derive(Debug, Default)]
+struct SettingsFailures(Mutex<BTreeSet<(Round, ClientId)>>);
+
+impl SettingsFailures {
+    fn add(&self, round: Round, client: ClientId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert((round, client));
+    }
+
+    /// Returns true if `failure` follows from the settings alone, and so from every other attempt too.
+    fn explain(&self, failure: &Failure) -> bool {
+        let failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match failure {
+            Failure::Client { round, client, .. } => failures.contains(&(*round, *client)),
+            Failure::TooFewUpdates { round, absences, .. } => {
+                let num_explained = failures.range((*round, ClientId(0))..=(*round, ClientId(u32::MAX))).count() as u64;
+                absences.iter().all(|(absence, count, _)| match absence {
+                    Absence::DroppedOut | Absence::Crashed => true,
+                    Absence::Failed => u64::from(*count) <= num_explained,
+                    Absence::Late | Absence::Surplus => false,
+                })
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Returns the first line of a client's reason, or its beginning: a journal isn't a place for pages of text.
 fn in_one_line(reason: &str) -> String {
     const CHARS_MAX: usize = 500;
@@ -199,8 +232,7 @@ struct Clients<'a> {
     parts: &'a [Vec<u32>],
     stop: &'a AtomicBool,
     termination: &'a Termination,
-    /// Set by a client whose settings caused its failure: the error itself arrives as text.
-    settings_at_fault: &'a AtomicBool,
+    settings_at_fault: &'a SettingsFailures,
 }
 
 impl ClientTrainer for Clients<'_> {
@@ -213,7 +245,9 @@ impl ClientTrainer for Clients<'_> {
             self.method.carry_out(self.settings, order, kept, &mut |pass| {
                 let trained = self.trainer.train(&client, pass);
                 Ok(trained.inspect_err(|error| {
-                    self.settings_at_fault.fetch_or(is_of_settings(error), Ordering::Relaxed);
+                    if is_of_settings(error) {
+                        self.settings_at_fault.add(order.round, order.client);
+                    }
                 })?)
             })
         })?;
@@ -231,13 +265,29 @@ mod tests {
     use fltk_core::{
         client_terms::{ClientTerms, LocalWork},
         experiment::{DatasetConfig, NetworkConfig, TrainConfig},
-        ids::ClientId,
         seed::Seed,
     };
     use fltk_data::{Locations, load};
     use fltk_train::Device;
 
     use super::*;
+
+    #[test]
+    fn failures_are_blamed_on_the_settings_of_their_own_round_and_client() {
+        let failures = SettingsFailures::default();
+        failures.add(Round(3), ClientId(5));
+        let client = |round, client| Failure::Client { round: Round(round), client: ClientId(client), reason: String::new() };
+        assert!(failures.explain(&client(3, 5)));
+        assert!(!failures.explain(&client(4, 5)) && !failures.explain(&client(3, 6)), "an earlier one doesn't count");
+        let too_few = |round, absences: &[(Absence, u32)]| {
+            let absences = absences.iter().map(|(absence, count)| (*absence, *count, None)).collect();
+            Failure::TooFewUpdates { round: Round(round), min_updates: 4, at_most: 3, num_selected: 5, absences }
+        };
+        assert!(failures.explain(&too_few(3, &[(Absence::DroppedOut, 1), (Absence::Failed, 1)])));
+        assert!(failures.explain(&too_few(7, &[(Absence::DroppedOut, 2), (Absence::Crashed, 1)])), "as ordered");
+        assert!(!failures.explain(&too_few(3, &[(Absence::Failed, 2)])), "one of them for another reason");
+        assert!(!failures.explain(&too_few(3, &[(Absence::Failed, 1), (Absence::Late, 1)])), "another attempt may be faster");
+    }
 
     #[test]
     fn an_order_for_other_settings_is_refused_before_anything_is_trained() {
@@ -258,7 +308,7 @@ mod tests {
             parts: &[(0..32).collect()],
             stop: &AtomicBool::new(false),
             termination: &Termination::default(),
-            settings_at_fault: &AtomicBool::new(false),
+            settings_at_fault: &SettingsFailures::default(),
         };
         let work = LocalWork::Epochs(1.0);
         let terms = ClientTerms { learning_rate: 0.05, work, proximal_mu: 0.0, arrays: Arc::default(), extras: vec![], keeps: vec![] };
