@@ -15,8 +15,9 @@ use fltk::{
     output,
     split::{given_cohorts, train_and_test},
 };
-use fltk_core::experiment::{DatasetConfig, Experiment, Setting};
+use fltk_core::experiment::{DatasetConfig, Experiment, FederatedConfig, Setting};
 use fltk_data::Dataset;
+use fltk_fed::strategy;
 use fltk_records::{
     Hyperparameters, RunDescription, RunFolder,
     history::{End, Status},
@@ -407,6 +408,22 @@ fn check_some_train(job: &Job, parts: &[Vec<u32>]) -> anyhow::Result<()> {
     Err(failure(Exit::Experiment, message))
 }
 
+/// Refuses a server that should hold more samples than there are.
+fn check_root(job: &Job, config: &FederatedConfig, parts: &[Vec<u32>]) -> anyhow::Result<()> {
+    let num_samples: usize = parts.iter().map(Vec::len).sum();
+    let root = strategy::by_name(config.strategy.name()).and_then(|strategy| strategy.root).map(|root| root(&config.strategy));
+    match root {
+        Some(root) if root as usize > num_samples => {
+            let message = format!(
+                "task `{}`: `root_samples` is {root}, and the clients train on {num_samples} samples, among which the server's are\nhint: use at most {num_samples}",
+                job.task.name
+            );
+            Err(failure(Exit::Experiment, message))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Refuses a job that can't train with its data, or with the files that it names, whose paths are relative to `base`.
 ///
 /// # Errors
@@ -416,6 +433,7 @@ pub fn check_fits(job: &Job, dataset: &Dataset, base: &Path) -> anyhow::Result<(
         Setting::Federated(config) => {
             let parts = train_and_test(dataset, config, job.seed, base)?.train;
             given_cohorts(config, &parts, base)?;
+            check_root(job, config, &parts)?;
             check_some_train(job, &parts)
         }
         Setting::Distributed(config) => {
