@@ -153,3 +153,16 @@ fn nobody_to_test_is_an_error() {
     assert!(!refused.status.success() && said.contains("none of 10 clients has two samples") && said.contains("hint: "), "{said}");
     assert!(!at.join("runs").exists() || fs::read_dir(at.join("runs")).unwrap().next().is_none(), "nothing was begun");
 }
+
+/// The server's own samples are among those that the clients train on, which are fewer than the training set with tests of clients.
+#[test]
+fn more_root_samples_than_there_are_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let text = experiment("client_test_fraction: 0.5").replace("{ type: FedBN }", "{ type: FLTrust, root_samples: 3999 }");
+    fs::write(at.join("trusted.yaml"), text).unwrap();
+    let refused = run(at, &["run", "trusted.yaml"]);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("`root_samples` is 3999") && said.contains("hint: use at most 20"), "{said}");
+    assert!(!at.join("runs").exists() || fs::read_dir(at.join("runs")).unwrap().next().is_none(), "nothing was begun");
+}
