@@ -28,9 +28,33 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
     if cli.output == Output::Json {
         return output::json(&rows);
     }
-    let mut table = output::table(&["name", "next global model", "publication"], &[]);
+    let mut table = output::table(&["name", "what it does", "publication"], &[]);
     for row in rows {
-        table.add_row([row.name, row.doc, row.paper]);
+        table.add_row([row.name.to_owned(), row.doc.to_owned(), short(row.paper)]);
     }
-    output::text(&format!("{table}\n\n`fltk strategies show NAME` shows the settings of one of these, and a case to check its figures."))
+    let note = "`fltk strategies show NAME` shows the whole publication of one of these, its settings, and a case to check its figures.";
+    output::text(&format!("{table}\n\n{note}"))
+}
+
+/// Returns a publication's first author and the number under which it is found.
+fn short(paper: &str) -> String {
+    let parts: Vec<&str> = paper.split(", ").collect();
+    let number = parts.iter().find(|part| part.starts_with("arXiv:") || part.starts_with("doi:"));
+    match (parts.first(), number) {
+        (Some(authors), Some(number)) => format!("{authors}, {number}"),
+        _ => paper.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_publication_is_short_and_has_a_number() {
+        for strategy in strategy::CATALOGUE {
+            let short = short(strategy.entry.entry.paper);
+            assert!(short.len() < 50 && short.contains(':'), "{}: {short}", strategy.name());
+        }
+    }
 }
