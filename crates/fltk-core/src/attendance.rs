@@ -18,6 +18,8 @@ pub enum Absence {
     Failed,
     /// No answer before the round's deadline.
     Late,
+    /// No loss of the current model, as a candidate of a selection that goes by it.
+    Unmeasured,
     /// Enough others had answered before.
     Surplus,
 }
@@ -31,6 +33,7 @@ impl Absence {
             Self::Crashed => "crashed",
             Self::Failed => "failed",
             Self::Late => "was late",
+            Self::Unmeasured => "measured no loss",
             Self::Surplus => "was not needed",
         }
     }

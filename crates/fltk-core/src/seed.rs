@@ -25,6 +25,8 @@ pub enum Purpose {
     Root,
     /// The selection of clients. Index: round.
     Selection,
+    /// The samples on which a candidate measures its loss. Indices: client, round.
+    LossSamples,
     /// The amount of local training of a client. Indices: client, round (0 if it is drawn once).
     Work,
     /// The order of samples. Indices: client (or 0), round (or 0), epoch.
@@ -64,6 +66,7 @@ impl Purpose {
             Self::Partition => "partition",
             Self::Root => "root",
             Self::Selection => "selection",
+            Self::LossSamples => "loss-samples",
             Self::Work => "work",
             Self::Shuffle => "shuffle",
             Self::Augment => "augment",

@@ -12,7 +12,7 @@ use fltk_core::{
 
 use crate::{
     BoxError,
-    round::{ClientUpdate, TrainOrder},
+    round::{ClientUpdate, LossOrder, TrainOrder},
 };
 
 /// Trains clients, one after another.
@@ -26,6 +26,17 @@ pub trait ClientTrainer: Send {
     /// Anything that keeps the client from answering. An error fails the run, or costs the client's update if the run goes on without it. A trainer
     /// that panics isn't used again.
     fn train(&mut self, order: &TrainOrder) -> Result<ClientUpdate, BoxError>;
+
+    /// Returns the mean loss of the order's state on training samples of the client that `order` names. The answer must be a function of the order
+    /// alone, as that of [`Self::train`].
+    ///
+    /// # Errors
+    ///
+    /// Anything that keeps the client from measuring it, with the same consequences as those of [`Self::train`]. A trainer that can't measure losses
+    /// refuses.
+    fn measure(&mut self, order: &LossOrder) -> Result<f64, BoxError> {
+        Err(format!("this trainer of client `{}` can't measure losses", order.client).into())
+    }
 }
 
 /// Keeps the states of clients between rounds, at the place where these clients train. Threads share it; of one round, a

@@ -15,7 +15,7 @@ use fltk_core::{
 
 use crate::{
     BoxError,
-    round::{Action, EvaluationOrder, Event, Failure, Federation, ProtocolError, Record, Timestamp, TrainOrder},
+    round::{Action, EvaluationOrder, Event, Failure, Federation, LossOrder, ProtocolError, Record, Timestamp, TrainOrder},
 };
 
 /// Carries orders to clients and evaluators, and their answers back.
@@ -26,6 +26,13 @@ pub trait Transport {
     ///
     /// If no worker is left that could carry it out.
     fn train(&mut self, order: TrainOrder) -> Result<(), TransportError>;
+
+    /// Sends an order to measure a loss to a client.
+    ///
+    /// # Errors
+    ///
+    /// If no worker is left that could carry it out.
+    fn measure(&mut self, order: LossOrder) -> Result<(), TransportError>;
 
     /// Sends an order to an evaluator.
     ///
@@ -59,6 +66,13 @@ pub enum Answer {
         /// The client that the answer names.
         client: ClientId,
     },
+    /// An order to measure a loss.
+    Loss {
+        /// The round that the answer names.
+        round: Round,
+        /// The client that the answer names.
+        client: ClientId,
+    },
     /// An order to evaluate.
     Evaluation {
         /// The round that the answer names.
@@ -73,6 +87,9 @@ impl Answer {
         match event {
             Event::ClientTrained(update) => Some(Self::Training { round: update.round, client: update.client }),
             Event::ClientFailed { round, client, .. } => Some(Self::Training { round: *round, client: *client }),
+            Event::LossMeasured { round, client, .. } | Event::LossFailed { round, client, .. } => {
+                Some(Self::Loss { round: *round, client: *client })
+            }
             Event::Evaluated { round, .. } | Event::ClientsTested { round, .. } | Event::EvaluationFailed { round, .. } => {
                 Some(Self::Evaluation { round: *round })
             }
@@ -201,6 +218,7 @@ impl Driver<'_, '_> {
         for action in actions {
             match action {
                 Action::Train(order) => self.transport.train(order).map_err(|error| self.ended(error))?,
+                Action::Measure(order) => self.transport.measure(order).map_err(|error| self.ended(error))?,
                 Action::Evaluate(order) => self.transport.evaluate(order).map_err(|error| self.ended(error))?,
                 Action::Revoke { round } => self.transport.revoke(round),
                 Action::Fail(failure) => return Err(failure.into()),

@@ -19,7 +19,7 @@ use rand::RngExt;
 use crate::{
     BoxError,
     client::{ClientTrainer, Evaluator},
-    round::{ClientUpdate, TrainOrder},
+    round::{ClientUpdate, LossOrder, TrainOrder},
 };
 
 /// The clients' targets and their amounts of work.
@@ -110,16 +110,23 @@ impl Dummy {
         Ok(ClientUpdate::answer(order, state, train, extras))
     }
 
+    /// Returns the client's own objective `F_k`, for each of its samples the same.
+    ///
+    /// # Errors
+    ///
+    /// If the client doesn't exist.
+    pub fn loss(&self, order: &LossOrder) -> Result<f64, BoxError> {
+        let unknown = || format!("client `{}` is unknown: there are {}", order.client, self.targets.len());
+        Ok(objective(&order.state, self.targets.get(order.client.0 as usize).ok_or_else(unknown)?))
+    }
+
     /// Evaluates `state`: the loss is the global objective, and the accuracy rises as the loss falls.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "samples are fewer than 1000 a client")]
     pub fn score(&self, state: &ModelState) -> Evaluation {
         let total: u64 = self.samples.iter().sum();
-        let of_client = |target: &Vec<f32>| -> f64 {
-            state.floats.iter().zip(target).map(|(&weight, &target)| 0.5 * (f64::from(weight) - f64::from(target)).powi(2)).sum()
-        };
         let loss: f64 =
-            self.samples.iter().zip(&self.targets).map(|(&samples, target)| samples as f64 / total as f64 * of_client(target)).sum();
+            self.samples.iter().zip(&self.targets).map(|(&samples, target)| samples as f64 / total as f64 * objective(state, target)).sum();
         Evaluation { num_samples: total, loss, accuracy: 1.0 / (1.0 + loss), confusion: None }
     }
 
@@ -128,8 +135,7 @@ impl Dummy {
     #[must_use]
     pub fn score_clients(&self, state: &ModelState) -> Vec<ClientEvaluation> {
         let of_client = |((client, target), &num_samples): ((ClientId, &Vec<f32>), &u64)| {
-            let loss =
-                state.floats.iter().zip(target).map(|(&weight, &target)| 0.5 * (f64::from(weight) - f64::from(target)).powi(2)).sum();
+            let loss = objective(state, target);
             ClientEvaluation { client, num_samples, loss, accuracy: 1.0 / (1.0 + loss) }
         };
         self.clients().zip(&self.targets).zip(&self.samples).map(of_client).collect()
@@ -141,9 +147,18 @@ impl Dummy {
     }
 }
 
+/// Returns `1/2 |w - target|^2`.
+fn objective(state: &ModelState, target: &[f32]) -> f64 {
+    state.floats.iter().zip(target).map(|(&weight, &target)| 0.5 * (f64::from(weight) - f64::from(target)).powi(2)).sum()
+}
+
 impl ClientTrainer for &Dummy {
     fn train(&mut self, order: &TrainOrder) -> Result<ClientUpdate, BoxError> {
         self.answer(order)
+    }
+
+    fn measure(&mut self, order: &LossOrder) -> Result<f64, BoxError> {
+        self.loss(order)
     }
 }
 

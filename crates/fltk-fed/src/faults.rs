@@ -35,11 +35,16 @@ impl Faults {
 
     /// Returns the reason why `client` doesn't answer in `round`, if it doesn't.
     pub(crate) fn absence(&self, seed: Seed, round: Round, client: ClientId) -> Option<Absence> {
-        if self.crashes.get(&client).is_some_and(|from| round >= *from) {
+        if self.has_crashed(round, client) {
             return Some(Absence::Crashed);
         }
         let drops_out = || seed.stream(Purpose::DropOut, &[client.0.into(), round.0.into()]).random::<f64>() < self.drop_out;
         (self.drop_out > 0.0 && drops_out()).then_some(Absence::DroppedOut)
+    }
+
+    /// Returns true if `client` doesn't answer anything from `round` or an earlier one on.
+    pub(crate) fn has_crashed(&self, round: Round, client: ClientId) -> bool {
+        self.crashes.get(&client).is_some_and(|from| round >= *from)
     }
 
     /// Returns the attack of malicious clients, with its settings.

@@ -9,6 +9,8 @@
 //!                          +--- an evaluation fails, too few clients are left ---> Over
 //! ```
 //!
+//! If the selection of clients goes by losses of the current model, `Measuring` precedes each `Training`.
+//!
 //! A round trains while earlier ones are still being evaluated; records are nevertheless emitted in round order. Updates may arrive in any
 //! order; they are folded in client order, so the result is bit-identical for every order.
 //!
@@ -24,20 +26,26 @@
 mod cohort;
 mod error;
 mod message;
+mod probe;
 mod reports;
 mod settings;
 mod setup;
 mod work;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use fltk_core::{
-    attendance::Attendance, client_test::ClientEvaluation, ids::Round, metrics::Evaluation, model_state::ModelState,
+    attendance::{Absence, Attendance},
+    client_test::ClientEvaluation,
+    ids::{ClientId, Round},
+    metrics::Evaluation,
+    model_state::ModelState,
     server_state::ServerState,
 };
 
 use self::{
     cohort::Cohort,
+    probe::{Measured, Probe},
     reports::{Awaits, Reports},
 };
 use crate::{
@@ -47,8 +55,8 @@ use crate::{
 
 pub use error::{Failure, ProtocolError};
 pub use message::{
-    AbsenceRecord, Action, ClientRecord, ClientTestRecord, ClientUpdate, EvaluationOrder, Event, Record, RoundRecord, TestSamples,
-    Timestamp, TrainOrder,
+    AbsenceRecord, Action, ClientRecord, ClientTestRecord, ClientUpdate, EvaluationOrder, Event, LossOrder, Record, RoundRecord,
+    TestSamples, Timestamp, TrainOrder,
 };
 pub use settings::{OtherSettings, SettingsDigest};
 pub use setup::{Setup, SetupError};
@@ -79,6 +87,8 @@ pub struct Federation {
 enum Phase {
     /// Not started; `state` is the model after round `current`.
     Ready { state: Arc<ModelState> },
+    /// Candidates for round `current` are measuring the loss of the current model; its clients aren't selected yet.
+    Measuring(Box<Probe>),
     /// Clients of round `current` are training.
     Training(Box<Cohort>),
     /// Round `current` is aggregated; the next one waits until more rounds are recorded.
@@ -135,6 +145,7 @@ impl Federation {
     #[must_use]
     pub fn deadline(&self) -> Option<(Round, Timestamp)> {
         match &self.phase {
+            Phase::Measuring(probe) => probe.limit().map(|limit| (self.current, limit)),
             Phase::Training(cohort) => cohort.limit().map(|limit| (self.current, limit)),
             Phase::Ready { .. } | Phase::Held { .. } | Phase::Draining { .. } | Phase::Over => None,
         }
@@ -151,10 +162,8 @@ impl Federation {
             (Phase::Over, _) => return Err(ProtocolError::Over),
             (Phase::Ready { .. }, Event::Started) => {}
             (Phase::Ready { .. }, _) => return Err(ProtocolError::NotStarted),
-            (Phase::Training(_) | Phase::Held { .. } | Phase::Draining { .. }, Event::Started) => {
-                return Err(ProtocolError::AlreadyStarted);
-            }
-            (Phase::Training(_) | Phase::Held { .. } | Phase::Draining { .. }, _) => {}
+            (_, Event::Started) => return Err(ProtocolError::AlreadyStarted),
+            _ => {}
         }
         match event {
             Event::Started => Ok(self.start(now)),
@@ -163,11 +172,25 @@ impl Federation {
                 let place = self.cohort(round)?.awaited_place(client, &self.setup, now)?;
                 Ok(self.change(now, |cohort, setup| cohort.lose(place, reason, setup)))
             }
+            Event::LossMeasured { round, client, loss } => {
+                self.probe(round, client)?.check(client, loss, &self.setup, now)?;
+                Ok(self.change_probe(now, |probe, _| {
+                    probe.take(client, loss);
+                    Ok(())
+                }))
+            }
+            Event::LossFailed { round, client, reason } => {
+                self.probe(round, client)?.check_awaited(client, &self.setup, now)?;
+                Ok(self.change_probe(now, |probe, setup| probe.lose(client, reason, setup)))
+            }
             Event::Evaluated { round, evaluation, seconds } => self.evaluated(now, round, evaluation, seconds),
             Event::ClientsTested { round, clients, seconds } => self.clients_tested(now, round, &clients, seconds),
             Event::EvaluationFailed { round, reason } => {
                 self.reports.expect_evaluation(round)?;
                 Ok(self.fail(Failure::Evaluation { round, reason }))
+            }
+            Event::DeadlinePassed { round } if round == self.current && matches!(self.phase, Phase::Measuring(_)) => {
+                Ok(self.change_probe(now, Probe::pass_deadline))
             }
             Event::DeadlinePassed { round } => {
                 let cohort = self.cohort(round)?;
@@ -215,7 +238,11 @@ impl Federation {
         let settled = change(cohort, &self.setup).and_then(|()| cohort.settle(&self.setup));
         let records = match settled {
             Ok(records) => records.into_iter().map(Action::Record),
-            Err(failure) => return self.fail(failure),
+            Err(failure) => {
+                let mut actions: Vec<Action> = cohort.absences().map(Action::Record).collect();
+                actions.extend(self.fail(failure));
+                return actions;
+            }
         };
         if !cohort.is_complete() {
             return records.collect();
@@ -229,6 +256,46 @@ impl Federation {
             }
             Err(failure) => records.chain(self.fail(failure)).collect(),
         }
+    }
+
+    /// Changes the losses that are awaited, and selects the clients of the round if that was the last.
+    fn change_probe(&mut self, now: Timestamp, change: impl FnOnce(&mut Probe, &Setup) -> Result<(), Failure>) -> Vec<Action> {
+        let Phase::Measuring(probe) = &mut self.phase else { return Vec::new() };
+        let mut actions = Vec::new();
+        match change(probe, &self.setup).and_then(|()| self.select_if_measured(now, &mut actions)) {
+            Ok(()) => {}
+            Err(failure) => actions.extend(self.fail(failure)),
+        }
+        actions
+    }
+
+    /// Selects the clients of the round once each candidate has measured its loss, or can't. Who can't is recorded before anyone trains: a run that goes
+    /// on after an interruption then selects the same clients.
+    fn select_if_measured(&mut self, now: Timestamp, actions: &mut Vec<Action>) -> Result<(), Failure> {
+        match std::mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Measuring(probe) if probe.is_complete() => {
+                let state = Arc::clone(probe.global());
+                let measured = probe.finish();
+                if measured.absent.iter().any(|absent| absent.absence == Absence::Unmeasured) {
+                    actions.push(Action::Revoke { round: self.current });
+                }
+                actions.extend(measured.absent.iter().cloned().map(Record::ClientAbsent).map(Action::Record));
+                self.select(now, state, measured, actions)
+            }
+            phase => {
+                self.phase = phase;
+                Ok(())
+            }
+        }
+    }
+
+    /// Selects the clients of the current round, and orders them to train.
+    fn select(&mut self, now: Timestamp, state: Arc<ModelState>, measured: Measured, actions: &mut Vec<Action>) -> Result<(), Failure> {
+        let attended = self.attendance.of(self.current);
+        let cohort = Cohort::select(&self.setup, self.current, state, &self.server, measured, attended, now)?;
+        actions.extend(cohort.orders(&self.setup).map(Action::Train));
+        self.phase = Phase::Training(Box::new(cohort));
+        Ok(())
     }
 
     /// Ends the training of the current round.
@@ -315,11 +382,14 @@ impl Federation {
             return Ok(());
         }
         self.current = Round(self.current.0 + 1);
-        let attended = self.attendance.of(self.current);
-        let cohort = Cohort::select(&self.setup, self.current, state, &self.server, attended, now)?;
-        actions.extend(cohort.orders(&self.setup).map(Action::Train));
-        self.phase = Phase::Training(Box::new(cohort));
-        Ok(())
+        let candidates = self.setup.selection.candidates(&self.setup.selecting(self.current, &self.server, &BTreeMap::new()));
+        if candidates.clients.is_empty() {
+            return self.select(now, state, Measured::default(), actions);
+        }
+        let probe = Probe::new(&self.setup, self.current, state, candidates, self.attendance.of(self.current), now);
+        actions.extend(probe.orders(&self.setup).map(Action::Measure));
+        self.phase = Phase::Measuring(Box::new(probe));
+        self.select_if_measured(now, actions)
     }
 
     /// Records the rounds that are complete, in round order, and the end once it is reached.
@@ -339,10 +409,21 @@ impl Federation {
         vec![Action::Fail(failure)]
     }
 
+    /// Returns the candidates of `round` that measure a loss, for the answer of `client`.
+    fn probe(&self, round: Round, client: ClientId) -> Result<&Probe, ProtocolError> {
+        match &self.phase {
+            Phase::Measuring(probe) if round == self.current => Ok(probe),
+            Phase::Training(_) if round == self.current => Err(ProtocolError::LossPast { round, client }),
+            _ if round > self.current => Err(ProtocolError::FutureRound { round, current: self.current }),
+            _ => Err(ProtocolError::PastRound { round, current: self.current }),
+        }
+    }
+
     /// Returns the cohort that trains in `round`.
     fn cohort(&self, round: Round) -> Result<&Cohort, ProtocolError> {
         match &self.phase {
             Phase::Training(cohort) if round == self.current => Ok(cohort),
+            Phase::Measuring(_) if round == self.current => Err(ProtocolError::NotTraining { round }),
             _ if round > self.current => Err(ProtocolError::FutureRound { round, current: self.current }),
             _ => Err(ProtocolError::PastRound { round, current: self.current }),
         }

@@ -14,6 +14,8 @@ mod tifl;
 mod urn;
 mod weighted;
 
+use std::collections::BTreeMap;
+
 use fltk_core::{
     catalogue::{Choice, Kind, SelectionEntry},
     ids::{ClientId, Round},
@@ -30,7 +32,10 @@ pub use catalogue::{CATALOGUE, by_name, entries};
 pub struct Selection {
     /// The name in experiment files, the publication, and the parameters.
     pub entry: SelectionEntry,
-    /// Returns the clients of a round, in any order: [`Selecting::amount`] different ones among the eligible.
+    /// Returns the clients that first have to measure the loss of the current model; none for most selections.
+    pub candidates: fn(&Selecting<'_>) -> Candidates,
+    /// Returns the clients of a round, in any order: [`Selecting::amount`] different ones among the eligible, or fewer if candidates couldn't measure
+    /// their loss.
     pub select: fn(&Selecting<'_>) -> Vec<ClientId>,
     /// Notes in the server's state what it has to remember of a round that has ended.
     pub observe: fn(&Observing<'_>, &mut ServerState),
@@ -62,6 +67,8 @@ pub struct Selecting<'a> {
     pub samples: &'a [u64],
     /// The memory of earlier rounds.
     pub server: &'a ServerState,
+    /// The losses of the current model that candidates measured; empty before they did.
+    pub losses: &'a BTreeMap<ClientId, f64>,
 }
 
 impl Selecting<'_> {
@@ -75,6 +82,15 @@ impl Selecting<'_> {
     fn stream(&self) -> impl Rng {
         self.seed.stream(Purpose::Selection, &[u64::from(self.round.0)])
     }
+}
+
+/// Clients that have to measure the loss of the current model.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Candidates {
+    /// The clients, different ones among the eligible.
+    pub clients: Vec<ClientId>,
+    /// The number of samples on which each measures; 0 for all that it has.
+    pub num_samples: u32,
 }
 
 /// A round that has ended, as a selection sees it.
@@ -94,7 +110,7 @@ impl Selection {
     /// Creates a selection that remembers nothing.
     #[must_use]
     pub const fn new(entry: SelectionEntry, select: fn(&Selecting<'_>) -> Vec<ClientId>) -> Self {
-        Self { entry, select, observe: |_, _| () }
+        Self { entry, candidates: |_| Candidates::default(), select, observe: |_, _| () }
     }
 
     /// Returns the name in experiment files.
@@ -107,6 +123,15 @@ impl Selection {
     #[must_use]
     pub fn reads_file(&self) -> bool {
         self.entry.entry.parameters.iter().any(|parameter| parameter.kind == Kind::Path)
+    }
+
+    /// Returns the clients that have to measure the loss of the current model before the cohort of a round is selected; they are ascending.
+    #[must_use]
+    pub fn candidates(&self, selecting: &Selecting<'_>) -> Candidates {
+        let amount = selecting.amount.min(selecting.eligible.len());
+        let mut candidates = (self.candidates)(&Selecting { amount, ..*selecting });
+        candidates.clients.sort_unstable();
+        candidates
     }
 
     /// Returns the cohort of a round: as many of the eligible clients as are to be selected, ascending; all of them if there are no more. The

@@ -8,7 +8,7 @@ use fltk_core::ids::{ClientId, Round};
 use fltk_fed::{
     drive::{Answer, RunError, Transport, TransportError, drive},
     dummy::Dummy,
-    round::{Action, EvaluationOrder, Event, ProtocolError, Record, TrainOrder},
+    round::{Action, EvaluationOrder, Event, LossOrder, ProtocolError, Record, TrainOrder},
 };
 
 use support::{answer, bits, config, dummy, federation, final_state, run_in_order};
@@ -33,6 +33,11 @@ impl Unreliable<'_> {
 impl Transport for Unreliable<'_> {
     fn train(&mut self, order: TrainOrder) -> Result<(), TransportError> {
         self.answer(&Action::Train(order));
+        Ok(())
+    }
+
+    fn measure(&mut self, order: LossOrder) -> Result<(), TransportError> {
+        self.answer(&Action::Measure(order));
         Ok(())
     }
 

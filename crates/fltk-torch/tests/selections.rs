@@ -81,6 +81,16 @@ fn every_client_has_its_part_before_losses_decide() {
 }
 
 #[test]
+fn candidates_measure_the_loss_of_the_current_model() {
+    let selection =
+        |samples| format!("clients_per_round: 2, selection: {{ type: power_of_choice, candidates: 6, losses: current{samples} }}");
+    let [all, few] = ["", ", loss_samples: 8"].map(|samples| check(&selection(samples)));
+    assert!(all.iter().chain(&few).all(|cohort| cohort.len() == 2));
+    assert_ne!(all, few);
+    assert_ne!(all, check("clients_per_round: 2, selection: { type: power_of_choice, candidates: 6 }"));
+}
+
+#[test]
 fn exploration_and_exploitation_mix() {
     let cohorts =
         check("clients_per_round: 4, selection: { type: oort, pacer_step: 10, epsilon: 0.5 }, strategy: { type: FedAvgM, momentum: 0.5 }");

@@ -15,7 +15,8 @@ use fltk_core::{
     experiment::TrainConfig,
     ids::{ClientId, Round},
     local_pass::{LocalPass, PassResult},
-    seed::Seed,
+    model_state::ModelState,
+    seed::{Purpose, Seed},
 };
 use fltk_data::{Batch, BatchPlan, Dataset, EpochKey, NoiseLevels, Order, batches};
 use tch::{Reduction, Tensor};
@@ -146,6 +147,23 @@ impl LocalTrainer {
         })
     }
 
+    /// Returns the mean loss of the client's samples under `state`, in evaluation mode and without augmentation. If `num_samples` isn't 0, it is the mean
+    /// over so many of them, drawn by client and round; over all if there are no more.
+    ///
+    /// # Errors
+    /// If the state or the data don't fit the net, or if it was asked to stop ([`TrainError::Stopped`]).
+    pub fn loss(&mut self, client: &LocalClient<'_>, state: &ModelState, num_samples: u32) -> Result<f64, TrainError> {
+        self.model.set_state(state)?;
+        if num_samples == 0 || client.samples.len() <= num_samples as usize {
+            return self.mean_loss(client);
+        }
+        let mut stream = client.seed.stream(Purpose::LossSamples, &[client.client.0.into(), client.round.0.into()]);
+        let mut places = rand::seq::index::sample(&mut stream, client.samples.len(), num_samples as usize).into_vec();
+        places.sort_unstable();
+        let drawn: Vec<u32> = places.into_iter().map(|place| client.samples[place]).collect();
+        self.mean_loss(&LocalClient { samples: &drawn, ..*client })
+    }
+
     /// Returns the largest number of steps to take in the epoch of this number, from 0, after `num_steps` steps; 0 if the work is done.
     #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "numbers of steps and epochs")]
     fn steps_left(&self, work: LocalWork, epoch: u64, num_steps: u64, num_samples: usize) -> usize {
@@ -164,16 +182,7 @@ impl LocalTrainer {
     /// Returns the mean loss of all of the client's samples under the current model, in evaluation mode; and, if it is asked for, its gradient,
     /// which is taken in training mode like those of steps, in batches of the same size but without dropout. Nothing is augmented.
     fn initial(&mut self, client: &LocalClient<'_>, pass: &LocalPass) -> Result<(f64, Vec<f32>), TrainError> {
-        let (mut loss_sum, mut num_losses) = (0.0, 0.0);
-        if pass.measures.initial_loss {
-            let _no_grad = tch::no_grad_guard();
-            for batch in self.as_given(client, self.config.test_batch_size)? {
-                let (inputs, targets) = tensors::batch_tensors(&batch, self.model.memory_format(), self.model.device())?;
-                let loss = self.loss.of(&losses::rows(&self.model.forward_evaluation(inputs)?)?, &targets, Reduction::Sum)?;
-                loss_sum += loss.f_double_value(&[])?;
-                num_losses += number(&targets);
-            }
-        }
+        let mean = if pass.measures.initial_loss { self.mean_loss(client)? } else { 0.0 };
         let (mut sums, mut num_gradients): (Vec<Tensor>, f64) = (Vec::new(), 0.0);
         if pass.measures.initial_gradient {
             for batch in self.as_given(client, self.config.batch_size)? {
@@ -190,8 +199,23 @@ impl LocalTrainer {
         if client.stop.load(Ordering::Relaxed) {
             return Err(TrainError::Stopped);
         }
-        let mean = if num_losses > 0.0 { loss_sum / num_losses } else { 0.0 };
         Ok((mean, step::read_mean(&self.model, &sums, num_gradients)?))
+    }
+
+    /// Returns the mean loss of the client's samples under the current model, in evaluation mode; 0 without samples.
+    fn mean_loss(&self, client: &LocalClient<'_>) -> Result<f64, TrainError> {
+        let _no_grad = tch::no_grad_guard();
+        let (mut sum, mut count) = (0.0, 0.0);
+        for batch in self.as_given(client, self.config.test_batch_size)? {
+            let (inputs, targets) = tensors::batch_tensors(&batch, self.model.memory_format(), self.model.device())?;
+            let loss = self.loss.of(&losses::rows(&self.model.forward_evaluation(inputs)?)?, &targets, Reduction::Sum)?;
+            sum += loss.f_double_value(&[])?;
+            count += number(&targets);
+        }
+        if client.stop.load(Ordering::Relaxed) {
+            return Err(TrainError::Stopped);
+        }
+        Ok(if count > 0.0 { sum / count } else { 0.0 })
     }
 
     /// Returns batches of the client's samples in their own order and without augmentation, until it is asked to stop.

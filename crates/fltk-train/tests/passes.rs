@@ -35,15 +35,22 @@ fn state(name: &str, seed: u64) -> Arc<ModelState> {
     Arc::new(model(name, seed).state().unwrap())
 }
 
-/// Trains client 2, which has 40 samples, with this net, batch size and momentum.
-fn try_train(name: &str, batch_size: u32, momentum: f64, pass: &LocalPass) -> Result<PassResult, TrainError> {
+fn trainer(name: &str, batch_size: u32, momentum: f64) -> LocalTrainer {
     fltk_train::init(1);
     let optimizer = Choice::new("SGD").with("learning_rate", RATE).with("momentum", momentum);
     let config = TrainConfig { batch_size, test_batch_size: 16, drop_last: false, optimizer, scheduler: None };
-    let mut trainer = LocalTrainer::new(model(name, 1), mini(), config, losses::find("CrossEntropyLoss").unwrap());
-    let (samples, stop): (Vec<u32>, _) = ((100..140).collect(), AtomicBool::new(false));
-    let client = LocalClient { samples: &samples, seed: Seed(5), client: ClientId(2), round: Round(3), flips_labels: false, stop: &stop };
-    trainer.train(&client, pass)
+    LocalTrainer::new(model(name, 1), mini(), config, losses::find("CrossEntropyLoss").unwrap())
+}
+
+/// Returns client 2 in round 3, with these samples.
+fn client<'a>(samples: &'a [u32], stop: &'a AtomicBool) -> LocalClient<'a> {
+    LocalClient { samples, seed: Seed(5), client: ClientId(2), round: Round(3), flips_labels: false, stop }
+}
+
+/// Trains client 2, which has 40 samples, with this net, batch size and momentum.
+fn try_train(name: &str, batch_size: u32, momentum: f64, pass: &LocalPass) -> Result<PassResult, TrainError> {
+    let samples: Vec<u32> = (100..140).collect();
+    trainer(name, batch_size, momentum).train(&client(&samples, &AtomicBool::new(false)), pass)
 }
 
 fn train(batch_size: u32, momentum: f64, pass: &LocalPass) -> PassResult {
@@ -228,4 +235,25 @@ fn arrays_of_another_net_are_refused() {
         let error = try_train("LeNet5", 16, 0.0, &LocalPass { shift, ..plain(1) }).unwrap_err().to_string();
         assert!(error.contains("of another net"), "{error}");
     }
+}
+
+#[test]
+fn a_loss_is_the_mean_over_the_samples_or_over_some_that_are_drawn() {
+    let (mut trainer, state, stop) = (trainer("LeNet5", 16, 0.0), state("LeNet5", 7), AtomicBool::new(false));
+    let samples: Vec<u32> = (100..140).collect();
+    let measures = Measures { initial_loss: true, ..Measures::default() };
+    let pass = LocalPass { measures, ..LocalPass::plain(Arc::clone(&state), RATE, LocalWork::Steps(1)) };
+    let expected = trainer.train(&client(&samples, &stop), &pass).unwrap().initial_loss;
+    let mut loss = |samples: &[u32], round, amount| {
+        trainer.loss(&LocalClient { round: Round(round), ..client(samples, &stop) }, &state, amount).unwrap()
+    };
+    assert_eq!([loss(&samples, 3, 0), loss(&samples, 3, 40), loss(&samples, 3, 99)], [expected; 3]);
+    // Of each single sample, for the mean of three.
+    let each: Vec<f64> = samples.iter().map(|sample| loss(&[*sample], 3, 0)).collect();
+    let drawn = loss(&samples, 3, 3);
+    let is_mean = |one: usize, two: usize, three: usize| (each[one] + each[two] + each[three] - 3.0 * drawn).abs() < 1e-5;
+    let places = (0..40).flat_map(|one| (0..one).flat_map(move |two| (0..two).map(move |three| (one, two, three))));
+    assert!(places.into_iter().any(|(one, two, three)| is_mean(one, two, three)), "{drawn} of {each:?}");
+    assert_eq!(loss(&samples, 3, 3), drawn, "the same draw");
+    assert_ne!(loss(&samples, 4, 3), drawn, "another draw in another round");
 }

@@ -14,10 +14,13 @@ use fltk_core::{
 };
 
 use self::member::{Member, Standing};
-use super::{AbsenceRecord, ClientRecord, ClientUpdate, Failure, ProtocolError, Record, SettingsDigest, Setup, Timestamp, TrainOrder};
+use super::{
+    AbsenceRecord, ClientRecord, ClientUpdate, Failure, ProtocolError, Record, SettingsDigest, Setup, Timestamp, TrainOrder,
+    probe::Measured,
+};
 use crate::{
     attack::{Alone, How, Together, set_parameters},
-    selection::{Observing, Selecting},
+    selection::Observing,
     state_check::check_like,
     strategy::{Aggregator, Array, CohortFacts, Update},
 };
@@ -36,6 +39,8 @@ pub(super) struct Cohort {
     limit: Option<Timestamp>,
     /// The selected clients, ascending.
     members: Vec<Member>,
+    /// The candidates that weren't selected since they measured no loss.
+    unmeasured: Vec<AbsenceRecord>,
     settings: SettingsDigest,
     /// The number of members, in order, that are folded or recorded as absent.
     num_settled: usize,
@@ -66,14 +71,15 @@ impl Cohort {
         round: Round,
         global: Arc<ModelState>,
         server: &ServerState,
+        measured: Measured,
         attended: Option<&BTreeMap<ClientId, Attended>>,
         now: Timestamp,
     ) -> Result<Self, Failure> {
-        let amount = usize::try_from(setup.config.num_selected()).unwrap_or(usize::MAX);
-        let (settings, seed, eligible, samples) = (&setup.config.selection, setup.seed, &setup.eligible[..], &setup.samples[..]);
-        let given = setup.given(round);
-        let clients = setup.selection.cohort(&Selecting { settings, seed, round, eligible, amount, given, samples, server });
-        if let Some(client) = attended.iter().flat_map(|attended| attended.keys()).find(|client| clients.binary_search(client).is_err()) {
+        let Measured { losses, absent: unmeasured } = measured;
+        let clients = setup.selection.cohort(&setup.selecting(round, server, &losses));
+        let is_known =
+            |client: &ClientId| clients.binary_search(client).is_ok() || unmeasured.iter().any(|absent| absent.client == *client);
+        if let Some(client) = attended.iter().flat_map(|attended| attended.keys()).find(|client| !is_known(client)) {
             return Err(Failure::Unrepeatable { round, client: *client });
         }
         let total_samples = clients.iter().map(|&client| setup.samples_of(client)).sum();
@@ -103,6 +109,7 @@ impl Cohort {
             num_bound,
             num_open: setup.config.clients_per_round.saturating_sub(num_bound),
             members,
+            unmeasured,
             aggregator,
             trained: Vec::new(),
             num_samples: 0,
@@ -115,7 +122,7 @@ impl Cohort {
     }
 
     pub(super) fn num_selected(&self) -> usize {
-        self.members.iter().filter(|member| !member.is_root).count()
+        self.members.iter().filter(|member| !member.is_root).count() + self.unmeasured.len()
     }
 
     pub(super) fn global(&self) -> &Arc<ModelState> {
@@ -300,13 +307,16 @@ impl Cohort {
             return Ok(());
         }
         let mut absences: BTreeMap<Absence, (u32, Option<String>)> = BTreeMap::new();
-        for member in &self.members {
-            if let Standing::Absent { absence, reason } = &member.standing {
-                let (count, told) = absences.entry(*absence).or_default();
-                *count += 1;
-                if told.is_none() {
-                    *told = reason.as_ref().map(|reason| format!("client `{}`: {reason}", member.client));
-                }
+        let unmeasured = self.unmeasured.iter().map(|absent| (absent.client, absent.absence, &absent.reason));
+        let of_members = self.members.iter().filter_map(|member| match &member.standing {
+            Standing::Absent { absence, reason } => Some((member.client, *absence, reason)),
+            Standing::Awaited | Standing::Answered(_) | Standing::Folded => None,
+        });
+        for (client, absence, reason) in unmeasured.chain(of_members) {
+            let (count, told) = absences.entry(absence).or_default();
+            *count += 1;
+            if told.is_none() {
+                *told = reason.as_ref().map(|reason| format!("client `{client}`: {reason}"));
             }
         }
         let absences = absences.into_iter().map(|(absence, (count, told))| (absence, count, told)).collect();
@@ -358,6 +368,17 @@ impl Cohort {
             self.num_settled += 1;
         }
         Ok(records)
+    }
+
+    /// Returns records of the absences that aren't settled, for a run that fails.
+    pub(super) fn absences(&self) -> impl Iterator<Item = Record> {
+        self.members[self.num_settled.min(self.members.len())..].iter().filter_map(|member| match &member.standing {
+            Standing::Absent { absence, reason } => {
+                let (round, client, absence, reason) = (self.round, member.client, *absence, reason.clone());
+                Some(Record::ClientAbsent(AbsenceRecord { round, client, absence, reason }))
+            }
+            Standing::Awaited | Standing::Answered(_) | Standing::Folded => None,
+        })
     }
 
     /// Replaces the parameters of malicious clients by what they agree on.

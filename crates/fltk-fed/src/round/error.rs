@@ -44,6 +44,20 @@ pub enum ProtocolError {
         /// The number of clients.
         num_clients: usize,
     },
+    /// The message is one of training, and the clients of the round aren't selected yet.
+    #[error("a message of training in round `{round}` came too early: its clients aren't selected yet")]
+    NotTraining {
+        /// The round.
+        round: Round,
+    },
+    /// The loss was of use before the clients of its round were selected, and they are.
+    #[error("the loss of client `{client}` in round `{round}` came too late: the clients of the round are selected")]
+    LossPast {
+        /// The round.
+        round: Round,
+        /// The client.
+        client: ClientId,
+    },
     /// The client was not selected for this round.
     #[error("client `{client}` was not selected for round `{round}`")]
     NotSelected {
@@ -152,7 +166,7 @@ impl ProtocolError {
     /// Returns true if the answer came too late to count, and nothing else is wrong with it.
     #[must_use]
     pub const fn is_lateness(&self) -> bool {
-        matches!(self, Self::PastRound { .. } | Self::Absent { .. } | Self::Late { .. } | Self::Over)
+        matches!(self, Self::PastRound { .. } | Self::LossPast { .. } | Self::Absent { .. } | Self::Late { .. } | Self::Over)
     }
 
     /// Returns the problem with the content of an answer, for a sentence that already names its client and round; for other errors, the

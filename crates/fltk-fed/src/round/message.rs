@@ -57,7 +57,35 @@ impl TrainOrder {
     /// # Errors
     /// If the order is for other settings.
     pub fn check_settings(&self, own: SettingsDigest) -> Result<(), OtherSettings> {
-        if own == self.settings { Ok(()) } else { Err(OtherSettings { ordered: self.settings, own }) }
+        self.settings.check(own)
+    }
+}
+
+/// An order to one client: measure the loss of this state on your training samples, in evaluation mode and without augmentation. The answer is
+/// [`Event::LossMeasured`] or [`Event::LossFailed`], never one of training.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LossOrder {
+    /// The round that begins.
+    pub round: Round,
+    /// The client.
+    pub client: ClientId,
+    /// The root seed, from which the draw of samples is derived, by client and round.
+    pub seed: Seed,
+    /// The global model.
+    pub state: Arc<ModelState>,
+    /// The number of samples to draw; 0 for all that the client has.
+    pub num_samples: u32,
+    /// The digest of the settings that the trainer must have.
+    pub settings: SettingsDigest,
+}
+
+impl LossOrder {
+    /// Checks that a trainer with these settings may carry out the order. A trainer does that before anything else.
+    ///
+    /// # Errors
+    /// If the order is for other settings.
+    pub fn check_settings(&self, own: SettingsDigest) -> Result<(), OtherSettings> {
+        self.settings.check(own)
     }
 }
 
@@ -134,6 +162,24 @@ pub enum Event {
         /// The reason, for a person.
         reason: String,
     },
+    /// A candidate measured the loss of the current model.
+    LossMeasured {
+        /// The round of its order.
+        round: Round,
+        /// The client.
+        client: ClientId,
+        /// The mean over its samples.
+        loss: f64,
+    },
+    /// A candidate can't measure it.
+    LossFailed {
+        /// The round of its order.
+        round: Round,
+        /// The client.
+        client: ClientId,
+        /// The reason, for a person.
+        reason: String,
+    },
     /// A global model was evaluated.
     Evaluated {
         /// The round of the order.
@@ -170,6 +216,8 @@ pub enum Event {
 /// An action for the caller, to be carried out in the order given.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
+    /// Have a client measure a loss; the answer is [`Event::LossMeasured`] or [`Event::LossFailed`].
+    Measure(LossOrder),
     /// Have a client train; the answer is [`Event::ClientTrained`] or [`Event::ClientFailed`].
     Train(TrainOrder),
     /// Nobody waits any more for the answers of this round that haven't come: they will be refused, so clients needn't begin.
@@ -193,7 +241,7 @@ pub enum Record {
     /// A client's update was added to its round. Ascending by client within a round.
     ClientTrained(ClientRecord),
     /// The update of a selected client doesn't count. In one order with [`Record::ClientTrained`]: once a round has ended, each selected client has
-    /// one of both.
+    /// one of both. Candidates that couldn't measure a loss come before all of these.
     ClientAbsent(AbsenceRecord),
     /// A client was tested on samples of its own. Ascending by client, directly before the [`Record::RoundEnded`] of its round.
     ClientTested(ClientTestRecord),

@@ -7,6 +7,16 @@ use std::fmt;
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SettingsDigest(pub [u8; 32]);
 
+impl SettingsDigest {
+    /// Checks that a trainer with the settings `own` may carry out an order for these.
+    ///
+    /// # Errors
+    /// If they differ.
+    pub(super) fn check(self, own: Self) -> Result<(), OtherSettings> {
+        if own == self { Ok(()) } else { Err(OtherSettings { ordered: self, own }) }
+    }
+}
+
 impl fmt::Display for SettingsDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))

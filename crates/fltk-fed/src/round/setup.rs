@@ -1,6 +1,10 @@
 //! The settings of a federation, checked once.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use fltk_core::{
     catalogue::{Misfit, SelectionSize},
@@ -16,7 +20,7 @@ use super::{SettingsDigest, work};
 use crate::{
     attack,
     faults::Faults,
-    selection::{self, Selection},
+    selection::{self, Selecting, Selection},
     state_check::StateError,
     strategy::{self, Spec},
 };
@@ -208,6 +212,13 @@ impl Setup {
     #[must_use]
     pub fn with_cohorts(self, cohorts: Vec<Vec<ClientId>>) -> Self {
         Self { cohorts, ..self }
+    }
+
+    /// Returns what the selection of `round` goes by.
+    pub(super) fn selecting<'a>(&'a self, round: Round, server: &'a ServerState, losses: &'a BTreeMap<ClientId, f64>) -> Selecting<'a> {
+        let (settings, eligible, samples) = (&self.config.selection, &self.eligible[..], &self.samples[..]);
+        let (seed, amount, given) = (self.seed, self.num_selected(), self.given(round));
+        Selecting { settings, seed, round, eligible, amount, given, samples, server, losses }
     }
 
     /// Returns the clients of `round` that a file gives; none if the selection reads no file.

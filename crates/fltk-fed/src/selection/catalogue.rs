@@ -29,6 +29,8 @@ pub fn entries() -> Vec<&'static SelectionEntry> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use fltk_core::{
         catalogue::{Choice, SelectionSize},
         ids::{ClientId, Round},
@@ -75,7 +77,7 @@ mod tests {
             let eligible: Vec<ClientId> = (0..).map(ClientId).zip(&samples).filter(|(_, held)| **held > 0).map(|(client, _)| client).collect();
             let size = SelectionSize { selected: amount as u64, clients: eligible.len() as u64 };
             let selecting = Selecting {
-                settings: &settings, seed: Seed(seed), round: Round(round), eligible: &eligible, amount, given: &[], samples: &samples, server: &server,
+                settings: &settings, seed: Seed(seed), round: Round(round), eligible: &eligible, amount, given: &[], samples: &samples, server: &server, losses: &BTreeMap::new(),
             };
             let cohort = selection.cohort(&selecting);
             prop_assert!(cohort.is_sorted_by(|one, other| one < other) && cohort.iter().all(|client| eligible.contains(client)));

@@ -200,6 +200,8 @@ fn observe(this: &Observing<'_>, server: &mut ServerState) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use fltk_core::{ids::Round, metrics::TrainSummary, seed::Seed};
 
     use super::*;
@@ -226,7 +228,7 @@ mod tests {
     ) -> T {
         let eligible: Vec<ClientId> = (0..).zip(samples).map(|(client, _)| ClientId(client)).collect();
         let (seed, round, eligible) = (Seed(seed), Round(round), &eligible[..]);
-        of(&Selecting { settings, seed, round, eligible, amount, given: &[], samples, server })
+        of(&Selecting { settings, seed, round, eligible, amount, given: &[], samples, server, losses: &BTreeMap::new() })
     }
 
     fn tried(this: &Selecting<'_>) -> Vec<(ClientId, LastPart)> {

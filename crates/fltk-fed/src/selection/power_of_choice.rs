@@ -1,12 +1,12 @@
 //! Power-of-choice: Cho et al., Client selection in federated learning: convergence analysis and power-of-choice selection strategies, 2020,
-//! arXiv:2010.01243. The variant is the paper's rpow-d, which costs neither computation nor communication.
+//! arXiv:2010.01243.
 
 use fltk_core::{
-    catalogue::{Choice, Entry, Misfit, SelectionEntry, SelectionSize, Whole},
+    catalogue::{Choice, Entry, Misfit, SelectionEntry, SelectionSize, Whole, Word},
     ids::ClientId,
 };
 
-use super::{Selecting, Selection, memory, weighted::draw_by_samples};
+use super::{Candidates, Selecting, Selection, memory, weighted::draw_by_samples};
 
 const CANDIDATES: Whole = Whole::required(
     "candidates",
@@ -14,30 +14,55 @@ const CANDIDATES: Whole = Whole::required(
 )
 .within(1, 1_000_000);
 
+const LOSSES: Word = Word::new(
+    "losses",
+    &["reported", "current"],
+    "The losses that decide: `reported`, the mean over the local steps of the client's last round that counted (the paper's rpow-d, which costs nothing); \
+     or `current`, that of the current model on the client's training samples, which every candidate measures before the clients of a round are \
+     selected (pi_pow-d).",
+);
+
+const LOSS_SAMPLES: Whole = Whole::new(
+    "loss_samples",
+    0,
+    "With `losses: current`: the number of samples, drawn anew for each round, on which a candidate measures its loss (the paper's cpow-d); 0 for all that it has.",
+);
+
 /// `candidates` clients are drawn with probabilities proportional to their samples, without replacement; of them those with the largest losses are
-/// selected. A client's loss is the mean over its local steps in the last round in which it counted (the paper's rpow-d); one that never counted
-/// goes before all others, and among several of these the one that was drawn first.
+/// selected. By default, a client's loss is the mean over its local steps in the last round in which it counted (the paper's rpow-d); one that never
+/// counted goes before all others, and among several of these the one that was drawn first. With `losses: current`, each candidate first measures
+/// the loss of the current model (pi_pow-d, or cpow-d with `loss_samples`); one that can't isn't selected.
 ///
 /// Candidates 7, 2, 9 and 4, as drawn, with the losses 0.5, 1.5, none and none: two to select are 9 and 4, three are 9, 4 and 2.
 pub static SELECTION: Selection = Selection {
     observe: memory::note,
+    candidates,
     ..Selection::new(
         SelectionEntry::new(
             Entry::new(
                 "power_of_choice",
                 "Those with the largest losses among `candidates`, which are drawn by samples without replacement. A client's loss is the mean over its local \
-                 steps in its last round that counted, as it reported it: the paper's variant rpow-d. One that never counted comes first. (The variants \
-                 pi_pow-d and cpow-d, in which candidates compute the loss of the current model, aren't there.)",
+                 steps in its last round that counted, as it reported it, and one that never counted comes first: the paper's variant rpow-d. With \
+                 `losses: current`, candidates first measure the loss of the current model: pi_pow-d, or cpow-d on a few samples.",
             )
             .paper(
                 "Cho et al., Client selection in federated learning: convergence analysis and power-of-choice selection strategies, 2020, arXiv:2010.01243",
             )
-            .parameters(&[CANDIDATES.parameter()]),
+            .parameters(&[CANDIDATES.parameter(), LOSSES.parameter(), LOSS_SAMPLES.parameter()])
+            .check(check),
         )
         .fits(fits),
         select,
     )
 };
+
+fn check(settings: &Choice) -> Result<(), Misfit> {
+    if LOSS_SAMPLES.of(settings) > 0 && LOSSES.of(settings) != "current" {
+        let message = "`loss_samples` has no meaning with `losses: reported`: no loss is measured".to_owned();
+        return Err(Misfit { parameter: LOSS_SAMPLES.name(), message, hint: "add `losses: current`, or remove `loss_samples`".to_owned() });
+    }
+    Ok(())
+}
 
 fn fits(settings: &Choice, SelectionSize { selected, clients }: SelectionSize) -> Result<(), Misfit> {
     let candidates = CANDIDATES.of(settings);
@@ -53,9 +78,23 @@ fn fits(settings: &Choice, SelectionSize { selected, clients }: SelectionSize) -
     Ok(())
 }
 
-fn select(this: &Selecting<'_>) -> Vec<ClientId> {
+fn draw(this: &Selecting<'_>) -> Vec<ClientId> {
     let num_candidates = (CANDIDATES.of(this.settings) as usize).max(this.amount);
-    let mut candidates = draw_by_samples(this, num_candidates, &mut this.stream());
+    draw_by_samples(this, num_candidates, &mut this.stream())
+}
+
+fn candidates(this: &Selecting<'_>) -> Candidates {
+    match LOSSES.of(this.settings) {
+        "current" => Candidates { clients: draw(this), num_samples: LOSS_SAMPLES.of(this.settings) },
+        _ => Candidates::default(),
+    }
+}
+
+fn select(this: &Selecting<'_>) -> Vec<ClientId> {
+    let mut candidates = draw(this);
+    if LOSSES.of(this.settings) == "current" {
+        candidates.retain(|candidate| this.losses.contains_key(candidate));
+    }
     // Stable: those that never counted keep the order of their draw, and so do equal losses.
     candidates.sort_by(|&one, &other| loss(this, other).total_cmp(&loss(this, one)));
     candidates.truncate(this.amount);
@@ -63,11 +102,16 @@ fn select(this: &Selecting<'_>) -> Vec<ClientId> {
 }
 
 fn loss(this: &Selecting<'_>, client: ClientId) -> f64 {
-    memory::last_part(this.server, client).map_or(f64::INFINITY, |last| last.loss)
+    match this.losses.get(&client) {
+        Some(loss) => *loss,
+        None => memory::last_part(this.server, client).map_or(f64::INFINITY, |last| last.loss),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use fltk_core::{ids::Round, metrics::TrainSummary, seed::Seed, server_state::ServerState};
 
     use super::*;
@@ -95,7 +139,7 @@ mod tests {
         let eligible = [1, 2, 4, 5, 7, 8, 9].map(ClientId);
         let (settings, seed, round) = (settings(candidates), Seed(42), Round(round));
         let (settings, eligible) = (&settings, &eligible[..]);
-        of(&Selecting { settings, seed, round, eligible, amount, given: &[], samples: &SAMPLES, server })
+        of(&Selecting { settings, seed, round, eligible, amount, given: &[], samples: &SAMPLES, server, losses: &BTreeMap::new() })
     }
 
     /// The law, from the candidates as they were drawn.

@@ -88,6 +88,8 @@ fn tiers(this: &Selecting<'_>) -> Vec<Vec<ClientId>> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use fltk_core::{ids::Round, seed::Seed, server_state::ServerState};
 
     use super::*;
@@ -97,7 +99,7 @@ mod tests {
     fn with<T>(settings: &Choice, round: u32, amount: usize, of: impl FnOnce(&Selecting<'_>) -> T) -> T {
         let eligible: Vec<ClientId> = (0..7).map(ClientId).collect();
         let (seed, round, eligible, server) = (Seed(42), Round(round), &eligible[..], &ServerState::default());
-        of(&Selecting { settings, seed, round, eligible, amount, given: &[], samples: &SAMPLES, server })
+        of(&Selecting { settings, seed, round, eligible, amount, given: &[], samples: &SAMPLES, server, losses: &BTreeMap::new() })
     }
 
     fn settings(tiers: u32) -> Choice {

@@ -32,6 +32,8 @@ pub(super) fn draw_by_samples(this: &Selecting<'_>, amount: usize, stream: &mut 
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use fltk_core::{catalogue::Choice, ids::Round, seed::Seed, server_state::ServerState};
 
     use super::*;
@@ -40,7 +42,8 @@ mod tests {
         let eligible: Vec<ClientId> = (0..).zip(samples).filter(|(_, held)| **held > 0).map(|(client, _)| ClientId(client)).collect();
         let (settings, server) = (&Choice::new("weighted"), &ServerState::default());
         let (seed, round, eligible) = (Seed(seed), Round(round), &eligible[..]);
-        let found = SELECTION.cohort(&Selecting { settings, seed, round, eligible, amount, given: &[], samples, server });
+        let found =
+            SELECTION.cohort(&Selecting { settings, seed, round, eligible, amount, given: &[], samples, server, losses: &BTreeMap::new() });
         found.into_iter().map(|client| client.0).collect()
     }
 

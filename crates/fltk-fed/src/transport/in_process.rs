@@ -30,13 +30,13 @@ use std::{
 use fltk_core::{ids::Round, model_state::ModelState};
 
 use self::{
-    orders::Orders,
+    orders::{Order, Orders},
     threads::{Ready, evaluate, work},
 };
 use crate::{
     client::{Evaluator, MakeTrainer},
     drive::{Answer, Observer, RunError, Transport, TransportError, drive},
-    round::{EvaluationOrder, Event, Federation, MODELS_HELD_MAX, ProtocolError, TrainOrder},
+    round::{EvaluationOrder, Event, Federation, LossOrder, MODELS_HELD_MAX, ProtocolError, TrainOrder},
 };
 
 /// The longest time that a raised stop flag may go unnoticed: short for a person, long for a processor.
@@ -145,7 +145,12 @@ impl Drop for Threads<'_> {
 
 impl Transport for Threads<'_> {
     fn train(&mut self, order: TrainOrder) -> Result<(), TransportError> {
-        self.orders.push(order);
+        self.orders.push(Order::Train(order));
+        Ok(())
+    }
+
+    fn measure(&mut self, order: LossOrder) -> Result<(), TransportError> {
+        self.orders.push(Order::Measure(order));
         Ok(())
     }
 
@@ -169,6 +174,7 @@ impl Transport for Threads<'_> {
         let reason = reason.complaint();
         Some(match answer {
             Answer::Training { round, client } => Event::ClientFailed { round, client, reason },
+            Answer::Loss { round, client } => Event::LossFailed { round, client, reason },
             Answer::Evaluation { round } => Event::EvaluationFailed { round, reason },
         })
     }

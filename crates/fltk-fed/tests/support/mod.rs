@@ -56,6 +56,10 @@ pub const NOW: Timestamp = Timestamp(Duration::ZERO);
 pub fn answer(dummy: &Dummy, action: &Action) -> Option<Event> {
     match action {
         Action::Train(order) => Some(Event::ClientTrained(dummy.answer(order).expect("the order is for the dummy"))),
+        Action::Measure(order) => {
+            let loss = dummy.loss(order).expect("the order is for the dummy");
+            Some(Event::LossMeasured { round: order.round, client: order.client, loss })
+        }
         Action::Evaluate(EvaluationOrder { round, state, on }) => Some(match on {
             TestSamples::TestSet => Event::Evaluated { round: *round, evaluation: dummy.score(state), seconds: 0.0 },
             TestSamples::OfClients { .. } => Event::ClientsTested { round: *round, clients: dummy.score_clients(state), seconds: 0.0 },
@@ -74,7 +78,7 @@ pub fn run_in_order(mut federation: Federation, dummy: &Dummy) -> Vec<Record> {
             match action {
                 Action::Record(record) => records.push(record),
                 Action::Fail(failure) => panic!("{failure}"),
-                Action::Train(_) | Action::Revoke { .. } | Action::Evaluate(_) => {}
+                Action::Train(_) | Action::Measure(_) | Action::Revoke { .. } | Action::Evaluate(_) => {}
             }
         }
     }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use fltk_core::{
-    attendance::{Attendance, Attended},
+    attendance::{Absence, Attendance, Attended},
     experiment::FederatedConfig,
     ids::{ClientId, Round},
     server_state::ServerState,
@@ -44,7 +44,18 @@ pub struct Outcome {
 }
 
 /// Drives `federation` to its end, or until it has made `stop_at` records.
-pub fn drive(mut federation: Federation, dummy: &Dummy, behavior: &Behavior<'_>, stop_at: usize) -> Outcome {
+pub fn drive(federation: Federation, dummy: &Dummy, behavior: &Behavior<'_>, stop_at: usize) -> Outcome {
+    drive_measuring(federation, dummy, behavior, &|_, _| Does::Answers(0), stop_at)
+}
+
+/// The same, where candidates react to orders to measure a loss as `measuring` says.
+pub fn drive_measuring(
+    mut federation: Federation,
+    dummy: &Dummy,
+    behavior: &Behavior<'_>,
+    measuring: &Behavior<'_>,
+    stop_at: usize,
+) -> Outcome {
     let (mut outcome, mut now) = (Outcome { records: Vec::new(), orders: Vec::new(), revoked: Vec::new(), failure: None }, 0_u64);
     // Answers by time; those of one time in the order of their orders.
     let mut answers: BTreeMap<u64, VecDeque<Event>> = BTreeMap::new();
@@ -61,6 +72,16 @@ pub fn drive(mut federation: Federation, dummy: &Dummy, behavior: &Behavior<'_>,
                             let (round, client) = (order.round, order.client);
                             let failed = Event::ClientFailed { round, client, reason: "out of memory".to_owned() };
                             let (delay, event) = match behavior(round, client) {
+                                Does::Answers(delay) => (delay, answer(dummy, &action)),
+                                Does::Fails(delay) => (delay, Some(failed)),
+                                Does::NeverAnswers => (0, None),
+                            };
+                            answers.entry(now + delay).or_default().extend(event);
+                        }
+                        Action::Measure(order) => {
+                            let (round, client) = (order.round, order.client);
+                            let failed = Event::LossFailed { round, client, reason: "out of memory".to_owned() };
+                            let (delay, event) = match measuring(round, client) {
                                 Does::Answers(delay) => (delay, answer(dummy, &action)),
                                 Does::Fails(delay) => (delay, Some(failed)),
                                 Does::NeverAnswers => (0, None),
@@ -137,18 +158,29 @@ pub fn parts(records: &[Record]) -> Vec<Record> {
 /// Kills the run at every record, and resumes it with a clock that is against everything that was recorded: who counted answers last, and who was
 /// absent at once. It ends with the same bits, and with the same records of clients.
 pub fn check_killed_at_every_record(config: &FederatedConfig, dummy: &Dummy, behavior: &Behavior<'_>) -> Outcome {
+    check_killed_measuring(config, dummy, behavior, &|_, _| Does::Answers(0))
+}
+
+/// The same, where candidates react to orders to measure a loss as `measuring` says.
+pub fn check_killed_measuring(config: &FederatedConfig, dummy: &Dummy, behavior: &Behavior<'_>, measuring: &Behavior<'_>) -> Outcome {
     let new = || super::federation(config, dummy);
-    let whole = drive(new(), dummy, behavior, usize::MAX);
+    let whole = drive_measuring(new(), dummy, behavior, measuring, usize::MAX);
     assert_eq!(whole.failure, None);
     for stop_at in 1..=whole.records.len() {
-        let begun = drive(new(), dummy, behavior, stop_at).records;
+        let begun = drive_measuring(new(), dummy, behavior, measuring, stop_at).records;
         let recorded = attendance(&begun);
         let contrary = |round, client| match recorded.of(round).and_then(|of| of.get(&client)) {
             Some(Attended::Counted) => Does::Answers(1_000_000),
             Some(Attended::Absent { .. }) => Does::Answers(0),
             None => behavior(round, client),
         };
-        let resumed = drive(resume(config, dummy, &begun), dummy, &contrary, usize::MAX);
+        let is_unmeasured = |attended: &Attended| matches!(attended, Attended::Absent { absence: Absence::Unmeasured, .. });
+        let contrary_loss = |round, client| match recorded.of(round) {
+            Some(of) if of.get(&client).is_some_and(is_unmeasured) => Does::Answers(0),
+            Some(of) if !of.values().all(is_unmeasured) => Does::Answers(1_000_000),
+            _ => measuring(round, client),
+        };
+        let resumed = drive_measuring(resume(config, dummy, &begun), dummy, &contrary, &contrary_loss, usize::MAX);
         assert_eq!(resumed.failure, None, "killed after {stop_at} records");
         assert_eq!(bits(final_state(&resumed.records)), bits(final_state(&whole.records)), "killed after {stop_at} records");
         let (repeated, expected) = (parts(&resumed.records), parts(&whole.records));

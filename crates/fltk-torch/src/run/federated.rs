@@ -23,7 +23,7 @@ use fltk_fed::{
     BoxError,
     client::{ClientStates, ClientTrainer, with_state},
     drive::RunError,
-    round::{ClientUpdate, Failure, Federation, Record, SettingsDigest, Setup, TrainOrder},
+    round::{ClientUpdate, Failure, Federation, LossOrder, Record, SettingsDigest, Setup, TrainOrder},
     strategy::ClientMethod,
     transport::in_process,
 };
@@ -204,7 +204,7 @@ impl SettingsFailures {
                 let num_explained = failures.range((*round, ClientId(0))..=(*round, ClientId(u32::MAX))).count() as u64;
                 absences.iter().all(|(absence, count, _)| match absence {
                     Absence::DroppedOut | Absence::Crashed => true,
-                    Absence::Failed => u64::from(*count) <= num_explained,
+                    Absence::Failed | Absence::Unmeasured => u64::from(*count) <= num_explained,
                     Absence::Late | Absence::Surplus => false,
                 })
             }
@@ -253,6 +253,18 @@ impl ClientTrainer for Clients<'_> {
         })?;
         self.termination.stepped();
         Ok(trained)
+    }
+
+    fn measure(&mut self, order: &LossOrder) -> Result<f64, BoxError> {
+        order.check_settings(self.own)?;
+        let samples = self.parts.get(order.client.0 as usize).map_or(&[][..], Vec::as_slice);
+        let (seed, client, round) = (order.seed, order.client, order.round);
+        let client = LocalClient { samples, seed, client, round, flips_labels: false, stop: self.stop };
+        Ok(self.trainer.loss(&client, &order.state, order.num_samples).inspect_err(|error| {
+            if is_of_settings(error) {
+                self.settings_at_fault.add(order.round, order.client);
+            }
+        })?)
     }
 }
 

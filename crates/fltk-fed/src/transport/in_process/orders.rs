@@ -7,7 +7,23 @@ use std::{
 
 use fltk_core::ids::Round;
 
-use crate::round::TrainOrder;
+use crate::round::{LossOrder, TrainOrder};
+
+/// An order to a client.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Order {
+    Train(TrainOrder),
+    Measure(LossOrder),
+}
+
+impl Order {
+    fn round(&self) -> Round {
+        match self {
+            Self::Train(order) => order.round,
+            Self::Measure(order) => order.round,
+        }
+    }
+}
 
 /// A queue of orders. It holds at most those of one round: the machine gives the next round's orders only after all answers, or after it revoked
 /// the orders that are left.
@@ -19,24 +35,24 @@ pub(super) struct Orders {
 
 #[derive(Default)]
 struct Queue {
-    orders: VecDeque<TrainOrder>,
+    orders: VecDeque<Order>,
     /// True if nobody waits for answers any more.
     is_closed: bool,
 }
 
 impl Orders {
-    pub(super) fn push(&self, order: TrainOrder) {
+    pub(super) fn push(&self, order: Order) {
         self.lock().orders.push_back(order);
         self.changed.notify_one();
     }
 
     /// Removes the orders of a round and of those before.
     pub(super) fn revoke(&self, round: Round) {
-        self.lock().orders.retain(|order| order.round > round);
+        self.lock().orders.retain(|order| order.round() > round);
     }
 
     /// Waits for the next order; returns `None` once the queue is closed.
-    pub(super) fn next(&self) -> Option<TrainOrder> {
+    pub(super) fn next(&self) -> Option<Order> {
         let is_idle = |queue: &mut Queue| queue.orders.is_empty() && !queue.is_closed;
         let mut queue = self.changed.wait_while(self.lock(), is_idle).unwrap_or_else(PoisonError::into_inner);
         if queue.is_closed { None } else { queue.orders.pop_front() }
@@ -66,12 +82,12 @@ mod tests {
         round::{SettingsDigest, Setup},
     };
 
-    fn order(round: u32, client: u32) -> TrainOrder {
+    fn order(round: u32, client: u32) -> Order {
         let dummy = Dummy::new(Seed(1), 1, vec![1; 3]);
         let config = FederatedConfig::new(3, 1, 9);
         let rates = LearningRates { initial: 0.1, scheduler: None };
         let setup = Setup::new(config, rates, Seed(1), dummy.samples.clone(), 1).expect("it is possible");
-        TrainOrder {
+        Order::Train(TrainOrder {
             round: Round(round),
             client: ClientId(client),
             seed: Seed(1),
@@ -80,13 +96,16 @@ mod tests {
             kept: None,
             flips_labels: false,
             settings: SettingsDigest::default(),
-        }
+        })
     }
 
     #[test]
     fn revoked_orders_are_never_begun_and_a_closed_queue_is_empty() {
         let orders = Orders::default();
-        let next = || orders.next().map(|order| (order.round.0, order.client.0));
+        let next = || match orders.next()? {
+            Order::Train(order) => Some((order.round.0, order.client.0)),
+            Order::Measure(_) => None,
+        };
         for (round, client) in [(1, 0), (1, 1), (1, 2)] {
             orders.push(order(round, client));
         }

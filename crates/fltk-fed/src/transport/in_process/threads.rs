@@ -11,10 +11,10 @@ use std::{
     time::Instant,
 };
 
-use super::orders::Orders;
+use super::orders::{Order, Orders};
 use crate::{
     BoxError,
-    client::{Evaluator, MakeTrainer},
+    client::{ClientTrainer, Evaluator, MakeTrainer},
     round::{EvaluationOrder, Event, TestSamples},
 };
 
@@ -48,31 +48,44 @@ pub(super) fn work(
     let mut idle = Some(trainer);
     while let Some(order) = orders.next() {
         let began = Instant::now();
-        let trained = caught(|| {
+        let answer = caught(|| {
             let mut trainer = match idle.take() {
                 Some(trainer) => trainer,
                 None => make_trainer(worker)?,
             };
-            let trained = trainer.train(&order);
+            let answer = carry_out(trainer.as_mut(), &order, began);
             idle = Some(trainer);
-            trained
+            answer
         });
-        let event = match trained {
-            Ok(mut update) if (update.round, update.client) == (order.round, order.client) => {
-                update.seconds = began.elapsed().as_secs_f64();
-                Event::ClientTrained(update)
-            }
-            Ok(update) => {
-                let reason = format!("its trainer answered for client `{}` in round `{}`", update.client, update.round);
-                Event::ClientFailed { round: order.round, client: order.client, reason }
-            }
-            Err(reason) => Event::ClientFailed { round: order.round, client: order.client, reason },
-        };
+        let event = answer.unwrap_or_else(|reason| failed(&order, reason));
         // This frees the global model's memory as soon as nobody needs it.
         drop(order);
         if answers.send(event).is_err() {
             return;
         }
+    }
+}
+
+/// Carries out an order that came at `began`, and returns the answer.
+fn carry_out(trainer: &mut dyn ClientTrainer, order: &Order, began: Instant) -> Result<Event, BoxError> {
+    match order {
+        Order::Train(order) => {
+            let mut update = trainer.train(order)?;
+            if (update.round, update.client) != (order.round, order.client) {
+                return Err(format!("its trainer answered for client `{}` in round `{}`", update.client, update.round).into());
+            }
+            update.seconds = began.elapsed().as_secs_f64();
+            Ok(Event::ClientTrained(update))
+        }
+        Order::Measure(order) => Ok(Event::LossMeasured { round: order.round, client: order.client, loss: trainer.measure(order)? }),
+    }
+}
+
+/// Returns the event that follows if an order can't be carried out.
+fn failed(order: &Order, reason: String) -> Event {
+    match order {
+        Order::Train(order) => Event::ClientFailed { round: order.round, client: order.client, reason },
+        Order::Measure(order) => Event::LossFailed { round: order.round, client: order.client, reason },
     }
 }
 
