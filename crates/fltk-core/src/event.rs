@@ -10,7 +10,8 @@ use crate::{
     milestone::Milestone,
 };
 
-/// One event of a run. Times of day are the journal's; durations in events are in seconds of wall clock and never decide anything.
+/// One event of a run. Times of day are the journal's; durations in events are in seconds of wall clock, unless they are called virtual, and never decide
+/// anything.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum RunEvent {
@@ -50,6 +51,12 @@ pub enum RunEvent {
         train: TrainSummary,
         /// The time of local training, in seconds.
         seconds: f64,
+        /// The simulated time of its answer, in seconds since the run began; absent if time is the wall clock's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        virtual_seconds: Option<f64>,
+        /// The number of global models that were made since it began; absent unless the strategy is asynchronous.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        staleness: Option<u32>,
         /// True if the client is malicious, and this is what it says.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         malicious: bool,
@@ -92,6 +99,9 @@ pub enum RunEvent {
         client_test: Option<ClientTestSummary>,
         /// The time of selection, training and aggregation, in seconds.
         train_seconds: f64,
+        /// The simulated time at which the round's model was complete, in seconds since the run began; absent if time is the wall clock's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        virtual_seconds: Option<f64>,
         /// The evaluation time, in seconds.
         test_seconds: f64,
     },

@@ -23,7 +23,7 @@ pub enum Purpose {
     Partition,
     /// The samples that the server of a strategy holds itself. There is no index.
     Root,
-    /// The selection of clients. Index: round.
+    /// The selection of clients. Indices: round, and the number of earlier selections in the round if there were any.
     Selection,
     /// The samples on which a candidate measures its loss. Indices: client, round.
     LossSamples,
@@ -47,6 +47,12 @@ pub enum Purpose {
     Priority,
     /// The root seed of a job of a simulated stream or a trace. The indices are those of priorities.
     Job,
+    /// The device of a client on a virtual clock. Index: client.
+    Device,
+    /// The link of a client on a virtual clock. Index: client.
+    Link,
+    /// The times at which a client is there, on a virtual clock. Index: client.
+    Availability,
     /// The drop-out of a client from a round. Indices: client, round.
     DropOut,
     /// The clients that crash, without an index; the round in which one does. Index: client.
@@ -77,6 +83,9 @@ impl Purpose {
             Self::Class => "class",
             Self::Priority => "priority",
             Self::Job => "job",
+            Self::Device => "device",
+            Self::Link => "link",
+            Self::Availability => "availability",
             Self::DropOut => "drop_out",
             Self::Crash => "crash",
             Self::Malice => "malice",

@@ -1,6 +1,6 @@
 //! The state that a federated strategy keeps on the server between rounds, such as momentum.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::ids::{ClientId, Round};
 
@@ -14,13 +14,53 @@ pub struct ServerState {
     /// The last round in which each client took part, by client; round 0 for none. It says which state a client goes on from. It is empty
     /// if clients keep no state. The engine keeps it, not the strategy.
     pub last_rounds: Vec<Round>,
+    /// The clients that work under an asynchronous strategy, ascending; none under the others. The engine keeps it, not the strategy.
+    pub in_flight: Vec<InFlight>,
+    /// The models that these started from, by the round after which they were the global model, but for the newest.
+    pub bases: BTreeMap<Round, Arc<Numbers>>,
 }
 
+/// A client that works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InFlight {
+    /// The client.
+    pub client: ClientId,
+    /// The round in which it began: it started from the model after the one before.
+    pub round: Round,
+    /// The time at which it began, in microseconds, by the clock of the run.
+    pub given: u64,
+}
+
+/// The numbers of a model, whose layout is known from elsewhere.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Numbers {
+    /// The elements of parameters and buffers.
+    pub floats: Vec<f32>,
+    /// The elements of counters.
+    pub counters: Vec<i64>,
+}
+
+/// The name of the scalar of the simulated time.
+const CLOCK: &str = "clock.microseconds";
+
 impl ServerState {
+    /// Returns the simulated time in microseconds at which the last round ended; 0 if none did, or if time isn't simulated.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` takes what is out of range to the nearest end")]
+    pub fn clock(&self) -> u64 {
+        self.scalars.get(CLOCK).map_or(0, |micros| *micros as u64)
+    }
+
+    /// Sets the simulated time in microseconds, which is exact up to 2^53.
+    #[expect(clippy::cast_precision_loss, reason = "see above")]
+    pub fn set_clock(&mut self, micros: u64) {
+        self.scalars.insert(CLOCK.to_owned(), micros as f64);
+    }
+
     /// True if the state is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.arrays.is_empty() && self.scalars.is_empty() && self.last_rounds.is_empty()
+        self.arrays.is_empty() && self.scalars.is_empty() && self.last_rounds.is_empty() && self.in_flight.is_empty()
     }
 
     /// Returns the last round in which `client` took part; `None` if it took part in none, or if clients keep no state.

@@ -3,6 +3,7 @@
 mod client_test;
 mod participation;
 mod partition;
+mod simulation;
 mod stream;
 mod work;
 
@@ -56,6 +57,7 @@ pub(crate) fn check_task(mut task: Task, catalogues: &Catalogues, places: &Place
             if let Some(attack) = config.faults.as_ref().and_then(|faults| faults.attack.as_ref()) {
                 check_choice(attack, &catalogues.attacks, "federated.faults.attack", places, problems);
             }
+            simulation::check(config, catalogues, places, problems);
             client_test::check(config, dataset, places, problems);
             participation::check(config, dataset, catalogues, places, problems);
             partition::check(config, dataset, catalogues, places, problems);
@@ -113,6 +115,9 @@ fn settle(task: &mut Task, catalogues: &Catalogues, places: &Places<'_>) -> Resu
         settle_with(&mut config.strategy, &catalogues.strategies).map_err(|error| refuse("federated.strategy", error))?;
         if let Some(attack) = config.faults.as_mut().and_then(|faults| faults.attack.as_mut()) {
             settle_with(attack, &catalogues.attacks).map_err(|error| refuse("federated.faults.attack", error))?;
+        }
+        if let Some(simulation) = &mut config.simulation {
+            simulation::settle(simulation, catalogues).map_err(|(path, error)| refuse(path, error))?;
         }
     }
     // Defaults that one role gives and the other leaves out are no difference.

@@ -67,6 +67,9 @@ fn definition(name: &str, catalogues: &Catalogues) -> Option<Json> {
         "role_optimizer" => any_of_all(&catalogues.optimizers, "Any of the settings of `optimizer`."),
         "partition" => tagged(&catalogues.partitioners, "The division of the training set among clients."),
         "selection" => tagged(&catalogues.selections, "The selection of the clients of a round."),
+        "devices" => tagged(&catalogues.devices, "The devices of clients on a virtual clock."),
+        "links" => tagged(&catalogues.links, "The links of clients on a virtual clock."),
+        "availability" => tagged(&catalogues.availability, "The times at which clients are there, on a virtual clock."),
         "attack" => tagged(&catalogues.attacks, "The attack of malicious clients."),
         "strategy" => tagged(&catalogues.strategies, "The strategy that turns client updates into the next global model."),
         _ => {
@@ -77,6 +80,9 @@ fn definition(name: &str, catalogues: &Catalogues) -> Option<Json> {
                 .chain(all_parameters(&catalogues.strategies))
                 .chain(all_parameters(&catalogues.selections))
                 .chain(all_parameters(&catalogues.attacks))
+                .chain(all_parameters(&catalogues.devices))
+                .chain(all_parameters(&catalogues.links))
+                .chain(all_parameters(&catalogues.availability))
                 .chain(all_parameters(&catalogues.optimizers))
                 .chain(all_parameters(&catalogues.nets));
             return nested(parameters, name);
@@ -175,7 +181,9 @@ fn property(parameter: &Parameter) -> Json {
         Kind::Whole { min, max } => whole(min, max),
         Kind::Switch => json!({ "type": "boolean" }),
         Kind::Word(words) => json!({ "type": "string", "enum": words }),
-        Kind::Numbers { count, each } => json!({ "type": "array", "items": number(each), "minItems": count, "maxItems": count }),
+        Kind::Numbers { count_min, count_max, each } => {
+            json!({ "type": "array", "items": number(each), "minItems": count_min, "maxItems": count_max })
+        }
         Kind::Wholes { count_max, min, max } => json!({ "type": "array", "items": whole(min, max), "minItems": 1, "maxItems": count_max }),
         Kind::Path => json!({ "type": "string" }),
         Kind::Choice { definition, .. } => json!({ "$ref": format!("#/$defs/{definition}") }),

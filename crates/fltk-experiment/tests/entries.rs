@@ -29,8 +29,8 @@ fn check_parameter(parameter: &Parameter, at: &str) {
         (None, _) => parameter.preset == Preset::Required,
         (Some(Value::Number(value)), Kind::Number(range)) => range.contains(value),
         (Some(Value::Whole(value)), Kind::Whole { min, max }) => (min..=max).contains(&value),
-        (Some(Value::Numbers(values)), Kind::Numbers { count, each }) => {
-            values.len() == count && values.iter().all(|value| each.contains(*value))
+        (Some(Value::Numbers(values)), Kind::Numbers { count_min, count_max, each }) => {
+            (count_min..=count_max).contains(&values.len()) && values.iter().all(|value| each.contains(*value))
         }
         (Some(Value::Wholes(values)), Kind::Wholes { count_max, min, max }) => {
             (1..=count_max).contains(&values.len()) && values.iter().all(|value| (min..=max).contains(value))

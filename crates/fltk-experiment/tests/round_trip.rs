@@ -39,7 +39,9 @@ fn value(parameter: &Parameter) -> BoxedStrategy<Value> {
         Kind::Whole { min, max } => prop_oneof![Just(min), Just(max), min..=max].prop_map(Value::Whole).boxed(),
         Kind::Word(words) => select(words).prop_map(Value::from).boxed(),
         Kind::Switch => any::<bool>().prop_map(Value::Switch).boxed(),
-        Kind::Numbers { count, each } => vec(number(each), count).prop_map(Value::Numbers).boxed(),
+        Kind::Numbers { count_min, count_max, each } => {
+            vec(number(each), count_min..=count_max.min(count_min + 4)).prop_map(Value::Numbers).boxed()
+        }
         Kind::Wholes { count_max, min, max } => {
             vec(prop_oneof![Just(max), min..=max], 1..=count_max.min(5)).prop_map(Value::Wholes).boxed()
         }

@@ -3,10 +3,7 @@
 //! A [`Transport`] carries orders to clients and answers back. The wall clock is read here, for records and for deadlines: an answer counts at the time
 //! at which it is taken in.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use fltk_core::{
     ids::{ClientId, Round},
@@ -41,12 +38,15 @@ pub trait Transport {
     /// If no evaluator is left that could carry it out.
     fn evaluate(&mut self, order: EvaluationOrder) -> Result<(), TransportError>;
 
-    /// Waits for the next answer, at most for `wait` if that is given; returns `None` if none came in that time.
+    /// Returns the time by the clock of the run: the wall clock, or a simulated one.
+    fn now(&self) -> Timestamp;
+
+    /// Waits for the next answer that `wait` asks for; returns `None` once its time has come.
     ///
     /// # Errors
     ///
     /// If the run was stopped, or nobody is left who could answer.
-    fn receive(&mut self, wait: Option<Duration>) -> Result<Option<Event>, TransportError>;
+    fn receive(&mut self, wait: Wait) -> Result<Option<Event>, TransportError>;
 
     /// Learns that the answers of `round` that haven't come are of no use any more: whoever hasn't begun needn't.
     fn revoke(&mut self, round: Round);
@@ -54,6 +54,15 @@ pub trait Transport {
     /// Returns the event that follows from the refusal of an answer, if there is one. If no other answer will come, as from a trainer on a
     /// thread of this process, the client or the evaluation has failed; over a network the requested answer may still arrive.
     fn refused(&mut self, answer: Answer, reason: &ProtocolError) -> Option<Event>;
+}
+
+/// What a driver waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wait {
+    /// The time until which it waits; `None` for no limit.
+    pub until: Option<Timestamp>,
+    /// True if it waits for evaluations alone. Time must not go on meanwhile if it is simulated.
+    pub only_evaluations: bool,
 }
 
 /// The order that an event answers.
@@ -93,7 +102,7 @@ impl Answer {
             Event::Evaluated { round, .. } | Event::ClientsTested { round, .. } | Event::EvaluationFailed { round, .. } => {
                 Some(Self::Evaluation { round: *round })
             }
-            Event::Started | Event::DeadlinePassed { .. } => None,
+            Event::Started | Event::Awoke | Event::DeadlinePassed { .. } => None,
         }
     }
 }
@@ -170,7 +179,7 @@ struct Driver<'a, 'b> {
     federation: Federation,
     transport: &'a mut dyn Transport,
     observer: &'a mut Observer<'b>,
-    /// The origin of timestamps.
+    /// The origin of the wall clock's time in records.
     origin: Instant,
     /// The last recorded round, for the error that says how far the run got.
     last_recorded: Option<Round>,
@@ -199,19 +208,21 @@ impl Driver<'_, '_> {
     /// Waits for the next answer, or for the deadline.
     fn next_event(&mut self) -> Result<Event, RunError> {
         loop {
-            let deadline = self.federation.deadline();
-            let wait = deadline.map(|(_, at)| at.0.saturating_sub(self.origin.elapsed()));
-            if let (Some((round, _)), Some(Duration::ZERO)) = (deadline, wait) {
-                return Ok(Event::DeadlinePassed { round });
-            }
-            if let Some(event) = self.transport.receive(wait).map_err(|error| self.ended(error))? {
-                return Ok(event);
+            let (deadline, wake) = (self.federation.deadline(), self.federation.wake());
+            let until = deadline.map(|(_, at)| at).into_iter().chain(wake).min();
+            let wait = Wait { until, only_evaluations: self.federation.is_held() };
+            match (self.transport.receive(wait).map_err(|error| self.ended(error))?, deadline, wake) {
+                (Some(event), ..) => return Ok(event),
+                (None, _, Some(_)) => return Ok(Event::Awoke),
+                (None, Some((round, _)), None) => return Ok(Event::DeadlinePassed { round }),
+                (None, None, None) => {}
             }
         }
     }
 
     fn step(&mut self, event: Event) -> Result<Vec<Action>, ProtocolError> {
-        self.federation.step(Timestamp(self.origin.elapsed()), event)
+        self.federation.set_wall_clock(Timestamp(self.origin.elapsed()));
+        self.federation.step(self.transport.now(), event)
     }
 
     fn carry_out(&mut self, actions: Vec<Action>) -> Result<Option<Arc<ModelState>>, RunError> {

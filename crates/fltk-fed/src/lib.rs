@@ -8,7 +8,7 @@
 //!            events                              answers
 //! ```
 //!
-//! [`round`], [`strategy`], [`selection`] and [`attack`] consist of values and pure functions: time and randomness are arguments. Only [`transport`]
+//! [`round`], [`strategy`], [`selection`], [`simulation`] and [`attack`] consist of values and pure functions: time and randomness are arguments. Only [`transport`]
 //! uses threads, and only [`drive`] and [`transport`] read clocks.
 //!
 //! A complete run, with a model that needs no tensors:
@@ -54,6 +54,7 @@ pub mod dummy;
 mod faults;
 pub mod round;
 pub mod selection;
+pub mod simulation;
 pub mod state_check;
 pub mod strategy;
 pub mod transport;

@@ -24,7 +24,9 @@
 //! a whole cohort are in memory.
 
 mod cohort;
+mod content;
 mod error;
+mod flow;
 mod message;
 mod probe;
 mod reports;
@@ -45,10 +47,12 @@ use fltk_core::{
 
 use self::{
     cohort::Cohort,
+    flow::{Filled, Flow},
     probe::{Measured, Probe},
     reports::{Awaits, Reports},
 };
 use crate::{
+    simulation::Micros,
     state_check::{check_like, check_state},
     strategy::facts,
 };
@@ -78,9 +82,17 @@ pub struct Federation {
     server: Arc<ServerState>,
     /// The last round that began.
     current: Round,
+    /// Under an asynchronous strategy, the clients that go on while the next round waits until more rounds are recorded.
+    paused: Option<Box<Flow>>,
     reports: Reports,
     /// The clients that counted in rounds that an earlier start recorded.
     attendance: Attendance,
+    /// The wall clock's time, if that of events is simulated.
+    wall: Option<Timestamp>,
+    /// The time at which the model of the last round was complete.
+    ready_at: Timestamp,
+    /// The wall clock's time at which round `current` began.
+    round_began: Timestamp,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -91,8 +103,12 @@ enum Phase {
     Measuring(Box<Probe>),
     /// Clients of round `current` are training.
     Training(Box<Cohort>),
+    /// Under an asynchronous strategy: clients work, and those that answer fill round `current`.
+    Flowing(Box<Flow>),
     /// Round `current` is aggregated; the next one waits until more rounds are recorded.
     Held { state: Arc<ModelState> },
+    /// Round `current` is aggregated; the next one waits until enough clients are there.
+    Waiting { state: Arc<ModelState>, until: Timestamp },
     /// Every round is aggregated; some evaluations are still awaited.
     Draining { state: Arc<ModelState> },
     /// Finished or failed.
@@ -125,7 +141,18 @@ impl Federation {
         check_state(&state)?;
         (setup.strategy.entry.net)(&setup.config.strategy, &facts(&state.layout)).map_err(SetupError::Model)?;
         let (phase, server) = (Phase::Ready { state }, Arc::new(server));
-        Ok(Self { setup, phase, server, current: round, reports: Reports::default(), attendance: Attendance::default() })
+        Ok(Self {
+            setup,
+            phase,
+            server,
+            current: round,
+            paused: None,
+            reports: Reports::default(),
+            attendance: Attendance::default(),
+            wall: None,
+            ready_at: Timestamp::default(),
+            round_began: Timestamp::default(),
+        })
     }
 
     /// Returns the same run, which repeats what earlier starts recorded of who counted in a round: those clients have to count again, and those
@@ -147,7 +174,29 @@ impl Federation {
         match &self.phase {
             Phase::Measuring(probe) => probe.limit().map(|limit| (self.current, limit)),
             Phase::Training(cohort) => cohort.limit().map(|limit| (self.current, limit)),
-            Phase::Ready { .. } | Phase::Held { .. } | Phase::Draining { .. } | Phase::Over => None,
+            _ => None,
+        }
+    }
+
+    /// Returns the simulated time at which the last round ended; 0 if time is the wall clock's.
+    #[must_use]
+    pub fn clock(&self) -> Timestamp {
+        Micros(self.server.clock()).into()
+    }
+
+    /// Returns true if nothing goes on until an evaluation is there.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        matches!(self.phase, Phase::Held { .. } | Phase::Draining { .. })
+    }
+
+    /// Returns the time at which [`Event::Awoke`] is due; `None` if it isn't.
+    #[must_use]
+    pub fn wake(&self) -> Option<Timestamp> {
+        match &self.phase {
+            Phase::Waiting { until, .. } => Some(*until),
+            Phase::Flowing(flow) => flow.wake(),
+            _ => None,
         }
     }
 
@@ -168,6 +217,10 @@ impl Federation {
         match event {
             Event::Started => Ok(self.start(now)),
             Event::ClientTrained(update) => self.client_trained(now, update),
+            Event::ClientFailed { round, client, reason } if matches!(self.phase, Phase::Flowing(_)) => {
+                self.flow()?.check_awaited(round, client, &self.setup)?;
+                Ok(self.change_flow(now, |flow, _| Some(flow.lose(client, Absence::Failed, Some(reason)))))
+            }
             Event::ClientFailed { round, client, reason } => {
                 let place = self.cohort(round)?.awaited_place(client, &self.setup, now)?;
                 Ok(self.change(now, |cohort, setup| cohort.lose(place, reason, setup)))
@@ -189,6 +242,7 @@ impl Federation {
                 self.reports.expect_evaluation(round)?;
                 Ok(self.fail(Failure::Evaluation { round, reason }))
             }
+            Event::Awoke => Ok(self.awoke(now)),
             Event::DeadlinePassed { round } if round == self.current && matches!(self.phase, Phase::Measuring(_)) => {
                 Ok(self.change_probe(now, Probe::pass_deadline))
             }
@@ -215,6 +269,7 @@ impl Federation {
                 test: None,
                 client_test: None,
                 train_seconds: 0.0,
+                virtual_seconds: self.virtual_seconds(now),
                 test_seconds: 0.0,
             };
             let awaits = self.awaits(self.current);
@@ -228,8 +283,12 @@ impl Federation {
     }
 
     fn client_trained(&mut self, now: Timestamp, update: ClientUpdate) -> Result<Vec<Action>, ProtocolError> {
+        if matches!(self.phase, Phase::Flowing(_)) {
+            self.flow()?.check(&update, &self.setup)?;
+            return Ok(self.change_flow(now, |flow, setup| flow.take(update, setup, now)));
+        }
         let place = self.cohort(update.round)?.check(&update, &self.setup, now)?;
-        Ok(self.change(now, |cohort, setup| cohort.take(place, update, setup)))
+        Ok(self.change(now, |cohort, setup| cohort.take(place, update, setup, now)))
     }
 
     /// Changes the cohort in training, and ends its round if that completes it.
@@ -298,10 +357,83 @@ impl Federation {
         Ok(())
     }
 
+    /// Takes an answer of a client that works, ends the round if that fills it, and has others begin.
+    fn change_flow(&mut self, now: Timestamp, change: impl FnOnce(&mut Flow, &Setup) -> Option<Record>) -> Vec<Action> {
+        let Phase::Flowing(flow) = &mut self.phase else { return Vec::new() };
+        let lost: Vec<Action> = change(flow, &self.setup).map(Action::Record).into_iter().collect();
+        let mut actions = Vec::new();
+        let is_full = flow.is_full(&self.setup);
+        match if is_full { self.fill(now, &mut actions) } else { self.refill(now, &mut actions) } {
+            Ok(()) => {
+                actions.extend(lost);
+                actions
+            }
+            Err(failure) => lost.into_iter().chain(self.fail(failure)).collect(),
+        }
+    }
+
+    /// Ends a round of an asynchronous strategy.
+    fn fill(&mut self, now: Timestamp, actions: &mut Vec<Action>) -> Result<(), Failure> {
+        let Phase::Flowing(mut flow) = std::mem::replace(&mut self.phase, Phase::Over) else { return Ok(()) };
+        let round = self.current;
+        let train_seconds = self.wall(now).seconds_since(self.round_began);
+        let now = self.setup.fleet.as_ref().map_or(now, |fleet| now.plus(fleet.server()));
+        self.ready_at = now;
+        let server = Arc::make_mut(&mut self.server);
+        let filled = flow.combine(&self.setup, server).map_err(|source| Failure::Remembered { round, source })?;
+        let Filled { clients, state, train, records } = filled;
+        check_state(&state).map_err(|source| Failure::Aggregate { round, source })?;
+        if self.setup.fleet.is_some() {
+            server.set_clock(Micros::from(now).0);
+        }
+        server.in_flight.clear();
+        server.bases.clear();
+        let state = Arc::new(state);
+        let checkpoint = self.setup.checkpoint_is_due(round).then(|| {
+            let mut server = server.clone();
+            flow.remember(&mut server);
+            (Arc::clone(&state), Arc::new(server))
+        });
+        let awaits = self.awaits(round);
+        let evaluations = self.evaluations(round, awaits, &state);
+        let (learning_rate, virtual_seconds) = (self.setup.learning_rate(round), self.virtual_seconds(now));
+        let (train, test, client_test, test_seconds) = (Some(train), None, None, 0.0);
+        let record = RoundRecord { round, clients, train, learning_rate, test, client_test, train_seconds, virtual_seconds, test_seconds };
+        self.reports.push(record, awaits, checkpoint);
+        self.paused = Some(Box::new(flow.next(Arc::clone(&state))));
+        let mut next = Vec::new();
+        self.go_on(now, state, &mut next)?;
+        // Work comes first, and then the records: those of this round before any of the next.
+        let (next_records, orders): (Vec<Action>, Vec<Action>) = next.into_iter().partition(|action| matches!(action, Action::Record(_)));
+        actions.extend(orders);
+        actions.extend(evaluations);
+        actions.extend(records.into_iter().map(Action::Record));
+        self.record(actions);
+        actions.extend(next_records);
+        Ok(())
+    }
+
+    /// Has clients begin until as many work as are to.
+    fn refill(&mut self, now: Timestamp, actions: &mut Vec<Action>) -> Result<(), Failure> {
+        let Phase::Flowing(flow) = &mut self.phase else { return Ok(()) };
+        let (orders, records) = flow.refill(&self.setup, &self.server, now)?;
+        actions.extend(orders.into_iter().map(Action::Train));
+        actions.extend(records.into_iter().map(Action::Record));
+        Ok(())
+    }
+
+    /// Returns the clients that work.
+    fn flow(&self) -> Result<&Flow, ProtocolError> {
+        if let Phase::Flowing(flow) = &self.phase { Ok(flow) } else { Err(ProtocolError::Over) }
+    }
+
     /// Ends the training of the current round.
     fn aggregate(&mut self, now: Timestamp) -> Result<Vec<Action>, Failure> {
         let Phase::Training(cohort) = std::mem::replace(&mut self.phase, Phase::Over) else { return Ok(Vec::new()) };
-        let (round, global, train_seconds) = (self.current, Arc::clone(cohort.global()), cohort.seconds(now));
+        let (round, global, train_seconds) = (self.current, Arc::clone(cohort.global()), self.wall(now).seconds_since(self.round_began));
+        // The model is complete once the server has combined the updates.
+        let now = self.setup.fleet.as_ref().map_or(now, |fleet| now.plus(fleet.server()));
+        self.ready_at = now;
         let mut actions: Vec<Action> = cohort.has_unwanted().then_some(Action::Revoke { round }).into_iter().collect();
         let server = Arc::make_mut(&mut self.server);
         cohort.remember(&self.setup, server);
@@ -310,13 +442,16 @@ impl Federation {
         if self.setup.clients_keep_state() {
             server.took_part(round, &clients, self.setup.samples.len());
         }
+        if self.setup.fleet.is_some() {
+            server.set_clock(Micros::from(now).0);
+        }
         let state = Arc::new(state);
         let awaits = self.awaits(round);
         let evaluations = self.evaluations(round, awaits, &state);
         let checkpoint = self.setup.checkpoint_is_due(round).then(|| (Arc::clone(&state), Arc::clone(&self.server)));
-        let learning_rate = self.setup.learning_rate(round);
+        let (learning_rate, virtual_seconds) = (self.setup.learning_rate(round), self.virtual_seconds(now));
         let (train, test, client_test, test_seconds) = (Some(train), None, None, 0.0);
-        let record = RoundRecord { round, clients, train, learning_rate, test, client_test, train_seconds, test_seconds };
+        let record = RoundRecord { round, clients, train, learning_rate, test, client_test, train_seconds, virtual_seconds, test_seconds };
         self.reports.push(record, awaits, checkpoint);
         self.go_on(now, state, &mut actions)?;
         actions.extend(evaluations);
@@ -359,7 +494,7 @@ impl Federation {
         let mut actions = Vec::new();
         if let Phase::Held { state } = &self.phase {
             let state = Arc::clone(state);
-            if let Err(failure) = self.go_on(now, state, &mut actions) {
+            if let Err(failure) = self.go_on(now.max(self.ready_at), state, &mut actions) {
                 records.extend(self.fail(failure));
                 return records;
             }
@@ -368,10 +503,29 @@ impl Federation {
         actions
     }
 
+    /// Begins the next round if it has waited for clients; otherwise nothing happens.
+    fn awoke(&mut self, now: Timestamp) -> Vec<Action> {
+        if matches!(self.phase, Phase::Flowing(_)) {
+            let mut actions = Vec::new();
+            let refilled = self.refill(now, &mut actions);
+            return refilled.map_or_else(|failure| self.fail(failure), |()| actions);
+        }
+        let Phase::Waiting { state, .. } = &self.phase else { return Vec::new() };
+        let (state, mut actions) = (Arc::clone(state), Vec::new());
+        match self.go_on(now, state, &mut actions) {
+            Ok(()) => actions,
+            Err(failure) => self.fail(failure),
+        }
+    }
+
     /// Continues after round `current`, which produced `state`: begins the next round, pauses, or begins to drain.
     fn go_on(&mut self, now: Timestamp, state: Arc<ModelState>, actions: &mut Vec<Action>) -> Result<(), Failure> {
         if self.current.0 >= self.setup.config.rounds {
             self.phase = Phase::Draining { state };
+            if self.paused.take().is_some() {
+                // Whoever works needn't end.
+                actions.push(Action::Revoke { round: self.current });
+            }
             if self.reports.is_empty() {
                 self.record(actions);
             }
@@ -381,8 +535,29 @@ impl Federation {
             self.phase = Phase::Held { state };
             return Ok(());
         }
+        if self.setup.buffer().is_some() {
+            let flow = match self.paused.take() {
+                Some(flow) => flow,
+                None => {
+                    let flow = Flow::new(&self.setup, self.current, state, &self.server);
+                    actions.extend(flow.orders(&self.setup).into_iter().map(Action::Train));
+                    Box::new(flow)
+                }
+            };
+            self.current = Round(self.current.0 + 1);
+            self.round_began = self.wall(now);
+            self.phase = Phase::Flowing(flow);
+            return self.refill(now, actions);
+        }
+        if let Some(until) = self.time_with_enough(now)? {
+            self.phase = Phase::Waiting { state, until };
+            return Ok(());
+        }
         self.current = Round(self.current.0 + 1);
-        let candidates = self.setup.selection.candidates(&self.setup.selecting(self.current, &self.server, &BTreeMap::new()));
+        self.round_began = self.wall(now);
+        let eligible = self.setup.eligible_at(now);
+        let candidates =
+            self.setup.selection.candidates(&self.setup.selecting(self.current, &self.server, &eligible, &BTreeMap::new(), &state));
         if candidates.clients.is_empty() {
             return self.select(now, state, Measured::default(), actions);
         }
@@ -390,6 +565,33 @@ impl Federation {
         actions.extend(probe.orders(&self.setup).map(Action::Measure));
         self.phase = Phase::Measuring(Box::new(probe));
         self.select_if_measured(now, actions)
+    }
+
+    /// Returns the time at which enough clients are there for the next round, if they aren't at `now`.
+    fn time_with_enough(&self, now: Timestamp) -> Result<Option<Timestamp>, Failure> {
+        let (eligible, needed) = (self.setup.eligible_at(now), self.setup.config.clients_per_round as usize);
+        match &self.setup.fleet {
+            Some(fleet) if eligible.len() < needed => {
+                let never = || Failure::NeverThere { round: Round(self.current.0 + 1), needed, num_clients: self.setup.eligible.len() };
+                fleet.time_with(needed, &self.setup.eligible, now.into()).map(|at| Some(at.into())).ok_or_else(never)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Returns the simulated time in seconds; `None` if time is the wall clock's.
+    fn virtual_seconds(&self, now: Timestamp) -> Option<f64> {
+        self.setup.fleet.as_ref().map(|_| Micros::from(now).as_seconds())
+    }
+
+    /// Returns the wall clock's time of an event at `now`.
+    fn wall(&self, now: Timestamp) -> Timestamp {
+        self.wall.unwrap_or(now)
+    }
+
+    /// Sets the wall clock's time of the next events, for records of durations, if their own time is simulated.
+    pub fn set_wall_clock(&mut self, now: Timestamp) {
+        self.wall = Some(now);
     }
 
     /// Records the rounds that are complete, in round order, and the end once it is reached.

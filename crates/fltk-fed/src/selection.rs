@@ -18,12 +18,15 @@ use std::collections::BTreeMap;
 
 use fltk_core::{
     catalogue::{Choice, Kind, SelectionEntry},
+    client_terms::LocalWork,
     ids::{ClientId, Round},
     metrics::TrainSummary,
     seed::{Purpose, Seed},
     server_state::ServerState,
 };
 use rand::Rng;
+
+use crate::simulation::{Fleet, Micros};
 
 pub use catalogue::{CATALOGUE, by_name, entries};
 
@@ -57,6 +60,8 @@ pub struct Selecting<'a> {
     pub seed: Seed,
     /// The round.
     pub round: Round,
+    /// The number of earlier selections in this round: 0 unless clients are selected one by one.
+    pub pick: u32,
     /// The clients that hold samples, ascending.
     pub eligible: &'a [ClientId],
     /// The number of clients to select; at most that of the eligible.
@@ -69,6 +74,19 @@ pub struct Selecting<'a> {
     pub server: &'a ServerState,
     /// The losses of the current model that candidates measured; empty before they did.
     pub losses: &'a BTreeMap<ClientId, f64>,
+    /// The clients' devices and links, if time is simulated.
+    pub profile: Option<Profile<'a>>,
+}
+
+/// What a server that has measured its clients knows of their speed.
+#[derive(Clone, Copy, Debug)]
+pub struct Profile<'a> {
+    /// The clients' devices and links.
+    pub fleet: &'a Fleet,
+    /// The amount of training of a round.
+    pub work: LocalWork,
+    /// The size of the model.
+    pub model_bytes: u64,
 }
 
 impl Selecting<'_> {
@@ -78,9 +96,17 @@ impl Selecting<'_> {
         self.samples.get(client.0 as usize).copied().unwrap_or(0)
     }
 
+    /// Returns the simulated time that `client` needs for a round; `None` if time is the wall clock's.
+    #[must_use]
+    pub fn round_trip(&self, client: ClientId) -> Option<Micros> {
+        let Profile { fleet, work, model_bytes } = self.profile?;
+        Some(fleet.round_trip(client, work, self.samples_of(client), model_bytes))
+    }
+
     /// Returns the random stream of the round's selection.
     fn stream(&self) -> impl Rng {
-        self.seed.stream(Purpose::Selection, &[u64::from(self.round.0)])
+        let indices = [u64::from(self.round.0), u64::from(self.pick)];
+        self.seed.stream(Purpose::Selection, if self.pick == 0 { &indices[..1] } else { &indices })
     }
 }
 
@@ -102,8 +128,27 @@ pub struct Observing<'a> {
     pub round: Round,
     /// The number of samples of each client, by client.
     pub samples: &'a [u64],
-    /// The clients whose updates count, ascending, with what they reported of their training.
-    pub trained: &'a [(ClientId, TrainSummary)],
+    /// The clients whose updates count, ascending.
+    pub trained: &'a [Trained],
+}
+
+/// A client whose update counts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Trained {
+    /// The client.
+    pub client: ClientId,
+    /// What it reported of its training.
+    pub summary: TrainSummary,
+    /// The simulated time from its order to its answer, in seconds; `None` if time is the wall clock's.
+    pub duration: Option<f64>,
+}
+
+impl Trained {
+    /// Creates the part of a client on the wall clock.
+    #[must_use]
+    pub const fn new(client: ClientId, summary: TrainSummary) -> Self {
+        Self { client, summary, duration: None }
+    }
 }
 
 impl Selection {

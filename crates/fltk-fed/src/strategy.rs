@@ -21,9 +21,11 @@ mod cyclic;
 mod ditto;
 mod fedadagrad;
 mod fedadam;
+mod fedasync;
 mod fedavg;
 mod fedavgm;
 mod fedbn;
+mod fedbuff;
 mod feddyn;
 mod fedexp;
 mod fednova;
@@ -53,6 +55,7 @@ use fltk_core::model_state::{ModelState, TensorRole};
 
 pub use catalogue::{CATALOGUE, by_name, entries};
 pub use method::{ClientAnswer, ClientMethod, ClientRound, FinishClient, NextPass, PersonalModel};
+pub(crate) use parameters::count as num_parameters;
 pub use personal::facts;
 pub use spec::{Aggregator, Array, CohortFacts, Extra, Finish, Gathered, Gathering, Kept, Spec, Take, Update};
 

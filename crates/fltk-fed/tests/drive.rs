@@ -2,16 +2,16 @@
 
 mod support;
 
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
 
 use fltk_core::ids::{ClientId, Round};
 use fltk_fed::{
-    drive::{Answer, RunError, Transport, TransportError, drive},
+    drive::{Answer, RunError, Transport, TransportError, Wait, drive},
     dummy::Dummy,
-    round::{Action, EvaluationOrder, Event, LossOrder, ProtocolError, Record, TrainOrder},
+    round::{Action, EvaluationOrder, Event, LossOrder, ProtocolError, Record, Timestamp, TrainOrder},
 };
 
-use support::{answer, bits, config, dummy, federation, final_state, run_in_order};
+use support::{NOW, answer, bits, config, dummy, federation, final_state, run_in_order};
 
 /// A transport that answers every order, after delivering the events that `disturb` makes of the answer.
 struct Unreliable<'a> {
@@ -46,7 +46,11 @@ impl Transport for Unreliable<'_> {
         Ok(())
     }
 
-    fn receive(&mut self, _: Option<Duration>) -> Result<Option<Event>, TransportError> {
+    fn now(&self) -> Timestamp {
+        NOW
+    }
+
+    fn receive(&mut self, _: Wait) -> Result<Option<Event>, TransportError> {
         self.answers.pop_front().map(Some).ok_or(TransportError::Abandoned)
     }
 

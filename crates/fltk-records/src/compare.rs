@@ -20,6 +20,9 @@ pub struct Comparison {
     pub groups: Vec<Group>,
     /// Every round or epoch that any of the runs evaluated, ascending.
     pub steps: Vec<AlignedStep>,
+    /// Ten simulated times up to the longest of the runs, ascending; none if time was the wall clock's for all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub times: Vec<AlignedTime>,
 }
 
 /// Replications of one task.
@@ -46,6 +49,20 @@ pub struct Group {
     pub client_worst_decile: Option<MeanStd>,
     /// Seconds of training, over the same runs.
     pub train_seconds: Option<MeanStd>,
+    /// Simulated seconds of the whole run, over the same runs; absent if time was the wall clock's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub virtual_seconds: Option<MeanStd>,
+}
+
+/// A simulated time of all runs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AlignedTime {
+    /// The time in seconds since each run began.
+    pub virtual_seconds: f64,
+    /// The last test accuracy at that time, for each of [`Comparison::runs`]; absent for a run without simulated time.
+    pub accuracy: Vec<Option<f64>>,
+    /// The same over the runs that count, finished or not, for each of [`Comparison::groups`].
+    pub groups: Vec<Option<MeanStd>>,
 }
 
 /// One round or epoch of all runs.
@@ -99,7 +116,29 @@ pub fn compare(runs: &[RunRef]) -> Comparison {
         let of_group = |group: &Group| MeanStd::of(&group.runs.iter().filter_map(|run| accuracy[*run]).collect::<Vec<_>>());
         AlignedStep { unit, step, groups: groups.iter().map(of_group).collect(), accuracy }
     });
-    Comparison { steps: steps.collect(), groups, runs: summaries }
+    let times = times(runs, &summaries, &groups);
+    Comparison { steps: steps.collect(), times, groups, runs: summaries }
+}
+
+/// Returns the accuracies at ten times, up to the end of the run with the longest simulated time; nothing without any.
+fn times(runs: &[RunRef], summaries: &[RunSummary], groups: &[Group]) -> Vec<AlignedTime> {
+    const NUM_TIMES: u32 = 10;
+    let longest = summaries.iter().filter_map(|run| run.virtual_seconds).fold(0.0, f64::max);
+    if longest <= 0.0 {
+        return Vec::new();
+    }
+    let at = |step: u32| {
+        let virtual_seconds = longest * f64::from(step) / f64::from(NUM_TIMES);
+        let accuracy: Vec<Option<f64>> = runs.iter().map(|run| accuracy_at(run, virtual_seconds)).collect();
+        let of_group = |group: &Group| MeanStd::of(&group.runs.iter().filter_map(|run| accuracy[*run]).collect::<Vec<_>>());
+        AlignedTime { virtual_seconds, groups: groups.iter().map(of_group).collect(), accuracy }
+    };
+    (1..=NUM_TIMES).map(at).collect()
+}
+
+fn accuracy_at(run: &RunRef, virtual_seconds: f64) -> Option<f64> {
+    let is_past = |row: &&crate::history::Row| row.virtual_seconds.is_some_and(|seconds| seconds <= virtual_seconds) && row.test.is_some();
+    finite(run.history.rows().filter(is_past).last()?.test.as_ref()?.accuracy)
 }
 
 fn accuracy(run: &RunRef, unit: Unit, step: u32) -> Option<f64> {
@@ -146,6 +185,7 @@ fn group(runs: &[RunRef], summaries: &[RunSummary]) -> Vec<Group> {
                 client_accuracy: over_clients(|clients| clients.accuracy),
                 client_worst_decile: over_clients(|clients| clients.worst_decile),
                 train_seconds: over(|run| Some(run.train_seconds)),
+                virtual_seconds: over(|run| run.virtual_seconds),
                 runs: counting,
                 repeated,
             }

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The columns of the CSV, in order: the fields of [`ExportRow`].
-pub const COLUMNS: [&str; 25] = [
+pub const COLUMNS: [&str; 26] = [
     "run",
     "experiment",
     "task",
@@ -42,6 +42,7 @@ pub const COLUMNS: [&str; 25] = [
     "client_accuracy",
     "client_accuracy_worst_decile",
     "client_accuracy_variance",
+    "virtual_seconds",
 ];
 
 /// One round or epoch of one run.
@@ -97,6 +98,8 @@ pub struct ExportRow {
     pub client_accuracy_worst_decile: Option<f64>,
     /// The variance of their accuracies.
     pub client_accuracy_variance: Option<f64>,
+    /// The simulated time at which the round's model was complete, in seconds since the run began; absent if time was the wall clock's.
+    pub virtual_seconds: Option<f64>,
 }
 
 /// The format of the table.
@@ -217,6 +220,7 @@ fn rows(run: &RunRef) -> Vec<ExportRow> {
         client_accuracy: row.client_test.map(|clients| clients.accuracy),
         client_accuracy_worst_decile: row.client_test.map(|clients| clients.worst_decile),
         client_accuracy_variance: row.client_test.map(|clients| clients.variance),
+        virtual_seconds: row.virtual_seconds,
     };
     run.history.rows().map(row).collect()
 }

@@ -62,6 +62,9 @@ pub struct Row {
     pub client_test: Option<ClientTestSummary>,
     /// Seconds of training in this step alone.
     pub train_seconds: f64,
+    /// The simulated time at which the round's model was complete, in seconds since the run began; absent if time was the wall clock's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub virtual_seconds: Option<f64>,
     /// Seconds of evaluation after this step, of clients included.
     pub test_seconds: f64,
     /// The cost of running on several ranks; absent for a single rank, and for federated rounds.
@@ -84,10 +87,21 @@ impl Row {
                 test: Some(test.clone()),
                 client_test: None,
                 train_seconds: *train_seconds,
+                virtual_seconds: None,
                 test_seconds: *test_seconds,
                 parallel: *parallel,
             },
-            RunEvent::RoundEnded { round, clients, train, learning_rate, test, client_test, train_seconds, test_seconds } => Self {
+            RunEvent::RoundEnded {
+                round,
+                clients,
+                train,
+                learning_rate,
+                test,
+                client_test,
+                train_seconds,
+                virtual_seconds,
+                test_seconds,
+            } => Self {
                 unit: Unit::Round,
                 step: round.0,
                 at,
@@ -97,6 +111,7 @@ impl Row {
                 test: test.clone(),
                 client_test: *client_test,
                 train_seconds: *train_seconds,
+                virtual_seconds: *virtual_seconds,
                 test_seconds: *test_seconds,
                 parallel: None,
             },
@@ -114,6 +129,12 @@ pub struct ClientRow {
     pub train: TrainSummary,
     /// Seconds of local training.
     pub seconds: f64,
+    /// The simulated time of its answer, in seconds since the run began; absent if time was the wall clock's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub virtual_seconds: Option<f64>,
+    /// The number of global models that were made since it began; absent unless the strategy is asynchronous.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub staleness: Option<u32>,
     /// True if the client is malicious.
     pub malicious: bool,
 }
@@ -395,8 +416,9 @@ impl History {
                 }
                 None => Change::Noted,
             },
-            RunEvent::ClientTrained { round, client, train, seconds, malicious } => {
-                let row = ClientRow { at, train: measured(*train), seconds: *seconds, malicious: *malicious };
+            RunEvent::ClientTrained { round, client, train, seconds, virtual_seconds, staleness, malicious } => {
+                let (virtual_seconds, staleness) = (*virtual_seconds, *staleness);
+                let row = ClientRow { at, train: measured(*train), seconds: *seconds, virtual_seconds, staleness, malicious: *malicious };
                 self.clients.insert((*round, *client), row);
                 self.attendance.note(*round, *client, Attended::Counted);
                 Change::Noted

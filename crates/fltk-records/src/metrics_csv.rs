@@ -6,8 +6,9 @@
 
 use crate::history::{Row, Unit};
 
-/// The columns, in order. `timestamp` is the time at which this row was recorded; seconds are of this step alone.
-pub const COLUMNS: [&str; 23] = [
+/// The columns, in order. `timestamp` is the time at which this row was recorded; seconds are of this step alone, but for
+/// `virtual_seconds`: the simulated time since the run began.
+pub const COLUMNS: [&str; 24] = [
     "timestamp",
     "unit",
     "step",
@@ -31,6 +32,7 @@ pub const COLUMNS: [&str; 23] = [
     "client_accuracy",
     "client_accuracy_worst_decile",
     "client_accuracy_variance",
+    "virtual_seconds",
 ];
 
 /// Returns the header and a line for each row.
@@ -73,6 +75,7 @@ pub fn row(row: &Row) -> Vec<u8> {
         optional(clients.map(|clients| number(clients.accuracy))),
         optional(clients.map(|clients| number(clients.worst_decile))),
         optional(clients.map(|clients| number(clients.variance))),
+        optional(row.virtual_seconds.map(number)),
     ])
 }
 
@@ -124,6 +127,7 @@ mod tests {
                 weighted_accuracy: 0.5,
             }),
             train_seconds: 0.5,
+            virtual_seconds: Some(7.5),
             test_seconds: 0.25,
             parallel: Some(ParallelSummary { ranks: 2, communication_seconds: 0.125, waiting_seconds: 0.0625, sent_bytes: 64 }),
         }
@@ -134,15 +138,24 @@ mod tests {
         let text = String::from_utf8(table([&sample()])).unwrap();
         let expected = "timestamp,unit,step,num_selected_clients,trained_items,train_steps,learning_rate,train_loss,test_items,test_loss,\
             test_accuracy,train_seconds,test_seconds,class_recall,confusion_matrix,ranks,communication_seconds,waiting_seconds,sent_bytes,\
-            tested_clients,client_accuracy,client_accuracy_worst_decile,client_accuracy_variance\r\n\
-            1970-01-01T00:00:01.5Z,round,2,2,20,4,1e-7,0.3333333333333333,4,NaN,0.75,0.5,0.25,\"[1.0,0.5]\",\"[[2,0],[1,1]]\",2,0.125,0.0625,64,10,0.55,0.1,0.0825\r\n";
+            tested_clients,client_accuracy,client_accuracy_worst_decile,client_accuracy_variance,virtual_seconds\r\n\
+            1970-01-01T00:00:01.5Z,round,2,2,20,4,1e-7,0.3333333333333333,4,NaN,0.75,0.5,0.25,\"[1.0,0.5]\",\"[[2,0],[1,1]]\",2,0.125,0.0625,64,10,0.55,0.1,0.0825,7.5\r\n";
         assert_eq!(text, expected);
     }
 
     #[test]
     fn missing_measurements_are_empty() {
-        let bare = Row { unit: Unit::Epoch, clients: vec![], train: None, test: None, client_test: None, parallel: None, ..sample() };
-        assert_eq!(String::from_utf8(row(&bare)).unwrap(), "1970-01-01T00:00:01.5Z,epoch,2,,,,1e-7,,,,,,,,,,,,,,,,\r\n");
+        let bare = Row {
+            unit: Unit::Epoch,
+            clients: vec![],
+            train: None,
+            test: None,
+            client_test: None,
+            virtual_seconds: None,
+            parallel: None,
+            ..sample()
+        };
+        assert_eq!(String::from_utf8(row(&bare)).unwrap(), "1970-01-01T00:00:01.5Z,epoch,2,,,,1e-7,,,,,,,,,,,,,,,,,\r\n");
     }
 
     #[test]

@@ -65,6 +65,7 @@ pub fn round(round: u32, accuracy: f64) -> RunEvent {
         test: Some(Evaluation { num_samples: 4, loss: 1.0 - accuracy, accuracy, confusion: Some(vec![vec![2, 0], vec![1, 1]]) }),
         client_test: None,
         train_seconds: 0.5,
+        virtual_seconds: None,
         test_seconds: 0.25,
     }
 }

@@ -55,6 +55,9 @@ pub struct RunSummary {
     pub best_step: Option<u32>,
     /// Seconds of training, summed over rounds or epochs.
     pub train_seconds: f64,
+    /// The simulated time of the last round, in seconds since the run began; absent if time was the wall clock's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub virtual_seconds: Option<f64>,
     /// Seconds of evaluation, summed over rounds or epochs.
     pub test_seconds: f64,
     /// The time at which the run first started.
@@ -102,6 +105,7 @@ impl RunSummary {
             best_accuracy: best.map(|(_, accuracy)| accuracy),
             best_step: best.map(|(step, _)| step),
             train_seconds: finite(train_seconds).unwrap_or(0.0),
+            virtual_seconds: history.rows().next_back().and_then(|row| row.virtual_seconds).and_then(finite),
             test_seconds: finite(test_seconds).unwrap_or(0.0),
             started_at: description.started_at,
             ended_at,
@@ -242,8 +246,15 @@ mod tests {
     fn absent_and_malicious_clients_are_in_the_report() {
         let root = tempfile::tempdir().unwrap();
         let train = fltk_core::metrics::TrainSummary { num_samples: 1, num_steps: 1, loss: Some(1.0) };
-        let counted =
-            |client, malicious| RunEvent::ClientTrained { round: Round(1), client: ClientId(client), train, seconds: 0.1, malicious };
+        let counted = |client, malicious| RunEvent::ClientTrained {
+            round: Round(1),
+            client: ClientId(client),
+            train,
+            seconds: 0.1,
+            virtual_seconds: None,
+            staleness: None,
+            malicious,
+        };
         let absent = |client, absence| RunEvent::ClientAbsent { round: Round(1), client: ClientId(client), absence, reason: None };
         let events = [
             started(0),

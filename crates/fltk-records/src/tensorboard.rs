@@ -3,6 +3,8 @@
 //! Each step is a round or epoch, with these tags: `accuracy/test` (fraction), `loss/test`, `loss/train` (means per sample),
 //! `learning_rate`, `time/train_seconds`, `time/test_seconds` (of this step alone), `samples/train`, `clients/selected` (federated only),
 //! and, where clients are tested on samples of their own, `clients/accuracy_mean`, `clients/accuracy_worst_decile`, `clients/accuracy_variance`.
+//! Where time is simulated, there is `time/virtual_seconds`, and the accuracy and loss over it as `virtual_milliseconds/accuracy` and
+//! `virtual_milliseconds/loss`, whose steps are these milliseconds.
 //! Wall times are the journal's. Scalars are `float32`, as in TensorBoard itself; exact numbers are in `metrics.csv`.
 //!
 //! For the HParams tab, a session begins with the task's settings, and ends with success or failure. Runs of the same experiment, task and
@@ -169,7 +171,8 @@ impl EventFiles {
     /// # Errors
     /// If it can't be written.
     pub fn add_row(&mut self, row: &Row) -> Result<(), FileError> {
-        self.append(&run_events::row(row))
+        self.append(&run_events::row(row))?;
+        run_events::over_virtual_time(row).map_or(Ok(()), |event| self.append(&event))
     }
 
     /// Appends the end of the session.

@@ -29,6 +29,7 @@ fn round(round: u32, accuracy: f64) -> RunEvent {
         test: Some(Evaluation { num_samples: 100, loss: 1.5, accuracy, confusion: None }),
         client_test: None,
         train_seconds: 2.5,
+        virtual_seconds: None,
         test_seconds: 0.5,
     }
 }

@@ -1,15 +1,22 @@
-//! The state of a federated strategy as a safetensors file: f64, arrays with one dimension, scalars with none; and the last round of each
-//! client as u32, if clients keep state.
+//! The state of a federated strategy as a safetensors file: f64, arrays with one dimension, scalars with none; the last round of each client as u32,
+//! if clients keep state; and under an asynchronous strategy, the clients that work as u64, and the models that they started from.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use fltk_core::{ids::Round, server_state::ServerState};
+use fltk_core::{
+    ids::{ClientId, Round},
+    server_state::{InFlight, Numbers, ServerState},
+};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use crate::TrainError;
 
 /// The name of the tensor of [`ServerState::last_rounds`].
 const LAST_ROUNDS: &str = "last_rounds";
+/// The name of the tensor of [`ServerState::in_flight`]: for each client its number, the round and the time.
+const IN_FLIGHT: &str = "in_flight";
+/// The beginning of the names of [`ServerState::bases`], which go on with the round and `.floats` or `.counters`.
+const BASE: &str = "base.";
 
 /// Returns the bytes of the file.
 ///
@@ -20,8 +27,9 @@ pub fn to_safetensors(server: &ServerState) -> Result<Vec<u8>, TrainError> {
     if let Some(name) = server.scalars.keys().find(|name| server.arrays.contains_key(*name)) {
         return Err(failed(format!("`{name}` is an array and a scalar")));
     }
-    if server.arrays.contains_key(LAST_ROUNDS) || server.scalars.contains_key(LAST_ROUNDS) {
-        return Err(failed(format!("`{LAST_ROUNDS}` is the name of something that isn't the strategy's")));
+    let is_taken = |name: &&String| [LAST_ROUNDS, IN_FLIGHT].contains(&name.as_str()) || name.starts_with(BASE);
+    if let Some(name) = server.arrays.keys().chain(server.scalars.keys()).find(is_taken) {
+        return Err(failed(format!("`{name}` is the name of something that isn't the strategy's")));
     }
     let bytes = |values: &[f64]| -> Vec<u8> { values.iter().flat_map(|value| value.to_le_bytes()).collect() };
     let arrays = server.arrays.iter().map(|(name, values)| (name, vec![values.len()], bytes(values)));
@@ -36,6 +44,32 @@ pub fn to_safetensors(server: &ServerState) -> Result<Vec<u8>, TrainError> {
         let view = TensorView::new(Dtype::U32, vec![server.last_rounds.len()], &last_rounds);
         views.push((LAST_ROUNDS, view.map_err(|error| failed(error.to_string()))?));
     }
+    let in_flight: Vec<u8> = server
+        .in_flight
+        .iter()
+        .flat_map(|InFlight { client, round, given }| [client.0.into(), round.0.into(), *given])
+        .flat_map(u64::to_le_bytes)
+        .collect();
+    if !server.in_flight.is_empty() {
+        let view = TensorView::new(Dtype::U64, vec![server.in_flight.len(), 3], &in_flight);
+        views.push((IN_FLIGHT, view.map_err(|error| failed(error.to_string()))?));
+    }
+    let bases: Vec<(String, Dtype, usize, Vec<u8>)> = server
+        .bases
+        .iter()
+        .flat_map(|(round, numbers)| {
+            let (floats, counters) = (&numbers.floats, &numbers.counters);
+            let of_floats = floats.iter().flat_map(|value| value.to_le_bytes()).collect();
+            let of_counters = counters.iter().flat_map(|value| value.to_le_bytes()).collect();
+            [
+                (format!("{BASE}{round}.floats"), Dtype::F32, floats.len(), of_floats),
+                (format!("{BASE}{round}.counters"), Dtype::I64, counters.len(), of_counters),
+            ]
+        })
+        .collect();
+    for (name, dtype, len, bytes) in &bases {
+        views.push((name.as_str(), TensorView::new(*dtype, vec![*len], bytes).map_err(|error| failed(error.to_string()))?));
+    }
     safetensors::serialize(views, None).map_err(|error| failed(error.to_string()))
 }
 
@@ -47,10 +81,32 @@ pub fn from_safetensors(file: &str, bytes: &[u8]) -> Result<ServerState, TrainEr
     let wrong = |reason: String| TrainError::File { file: file.to_owned(), reason };
     let tensors = SafeTensors::deserialize(bytes).map_err(|error| wrong(error.to_string()))?;
     let (mut arrays, mut scalars, mut last_rounds) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+    let (mut in_flight, mut bases): (_, BTreeMap<Round, Numbers>) = (Vec::new(), BTreeMap::new());
     for (name, view) in tensors.iter() {
         if (name, view.dtype(), view.shape().len()) == (LAST_ROUNDS, Dtype::U32, 1) {
             last_rounds = view.data().as_chunks().0.iter().map(|bytes| Round(u32::from_le_bytes(*bytes))).collect();
             continue;
+        }
+        if let (IN_FLIGHT, Dtype::U64, [_, 3]) = (name, view.dtype(), view.shape()) {
+            in_flight = clients(view.data()).ok_or_else(|| wrong(format!("tensor `{name}` has a client or a round that can't be")))?;
+            continue;
+        }
+        if let Some((round, kind)) = name.strip_prefix(BASE).and_then(|rest| rest.split_once('.'))
+            && let Ok(round) = round.parse().map(Round)
+        {
+            match (kind, view.dtype(), view.shape()) {
+                ("floats", Dtype::F32, [_]) => {
+                    bases.entry(round).or_default().floats =
+                        view.data().as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+                    continue;
+                }
+                ("counters", Dtype::I64, [_]) => {
+                    bases.entry(round).or_default().counters =
+                        view.data().as_chunks().0.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect();
+                    continue;
+                }
+                _ => {}
+            }
         }
         if view.dtype() != Dtype::F64 {
             return Err(wrong(format!("tensor `{name}` is {:?} instead of F64", view.dtype())));
@@ -62,7 +118,18 @@ pub fn from_safetensors(file: &str, bytes: &[u8]) -> Result<ServerState, TrainEr
             (shape, _) => return Err(wrong(format!("tensor `{name}` has shape {shape:?} instead of one dimension or none"))),
         }
     }
-    Ok(ServerState { arrays, scalars, last_rounds })
+    let bases = bases.into_iter().map(|(round, numbers)| (round, Arc::new(numbers))).collect();
+    Ok(ServerState { arrays, scalars, last_rounds, in_flight, bases })
+}
+
+/// Reads clients that work; returns `None` if a number can't be that of a client or a round.
+fn clients(bytes: &[u8]) -> Option<Vec<InFlight>> {
+    let numbers: Vec<u64> = bytes.as_chunks().0.iter().map(|bytes| u64::from_le_bytes(*bytes)).collect();
+    let client = |[client, round, given]: &[u64; 3]| {
+        let (client, round) = (ClientId(u32::try_from(*client).ok()?), Round(u32::try_from(*round).ok().filter(|round| *round > 0)?));
+        Some(InFlight { client, round, given: *given })
+    };
+    numbers.as_chunks().0.iter().map(client).collect()
 }
 
 #[cfg(test)]
@@ -74,6 +141,14 @@ mod tests {
             arrays: BTreeMap::from([("m".to_owned(), vec![1.0, -0.0, f64::MIN_POSITIVE]), ("none".to_owned(), vec![])]),
             scalars: BTreeMap::from([("beta".to_owned(), 0.1)]),
             last_rounds: vec![Round(0), Round(u32::MAX), Round(3)],
+            in_flight: vec![
+                InFlight { client: ClientId(7), round: Round(2), given: 1 << 40 },
+                InFlight { client: ClientId(9), round: Round(3), given: 0 },
+            ],
+            bases: BTreeMap::from([
+                (Round(1), Arc::new(Numbers { floats: vec![0.5, -0.0], counters: vec![-3] })),
+                (Round(2), Arc::default()),
+            ]),
         }
     }
 
@@ -99,6 +174,9 @@ mod tests {
         let mut taken = state();
         taken.scalars.insert(LAST_ROUNDS.to_owned(), 1.0);
         assert!(to_safetensors(&taken).unwrap_err().to_string().contains("`last_rounds` is the name of something"));
+        let mut base = state();
+        base.arrays.insert("base.1.floats".to_owned(), vec![1.0]);
+        assert!(to_safetensors(&base).unwrap_err().to_string().contains("`base.1.floats` is the name of something"));
         let file = |dtype, shape: Vec<usize>, bytes: &[u8]| {
             safetensors::serialize([("m", TensorView::new(dtype, shape, bytes).unwrap())], None).unwrap()
         };
@@ -108,5 +186,12 @@ mod tests {
         };
         check(file(Dtype::F32, vec![1], &[0; 4]), "tensor `m` is F32 instead of F64");
         check(file(Dtype::F64, vec![1, 1], &[0; 8]), "tensor `m` has shape [1, 1]");
+        // Nobody began in round 0, and no client has that number.
+        let in_flight = |numbers: [u64; 3]| {
+            let bytes: Vec<u8> = numbers.into_iter().flat_map(u64::to_le_bytes).collect();
+            safetensors::serialize([(IN_FLIGHT, TensorView::new(Dtype::U64, vec![1, 3], &bytes).unwrap())], None).unwrap()
+        };
+        check(in_flight([1, 0, 5]), "tensor `in_flight` has a client or a round that can't be");
+        check(in_flight([1 << 40, 1, 5]), "tensor `in_flight` has a client or a round that can't be");
     }
 }

@@ -1,7 +1,7 @@
 //! The division of a federated task's training set, and the clients of each round where a file gives them. `fltk run` and `fltk data split` share it,
 //! so the printed split is the one that is trained on.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use fltk_core::{catalogue::Choice, experiment::FederatedConfig, ids::ClientId, seed::Seed};
 use fltk_data::{
@@ -9,6 +9,7 @@ use fltk_data::{
     partition::{UserFile, cohorts, file_of},
 };
 use fltk_experiment::SourceFile;
+use fltk_fed::simulation::{Fleet, TraceFile};
 
 use crate::{
     exit::{Exit, OrExit as _, failure},
@@ -57,6 +58,22 @@ pub fn given_cohorts(config: &FederatedConfig, parts: &[Vec<u32>], base: &Path) 
     let Some((_, path)) = paths.first() else { return Ok(Vec::new()) };
     let source = inputs::read_named_file(path, base)?;
     cohorts(user_file(&source), config.rounds, config.clients_per_round, parts).or_exit(Exit::Experiment)
+}
+
+/// Returns the clients' devices, links and availability; `None` if time is the wall clock's. Steps are on batches of at most `batch_size`.
+///
+/// # Errors
+/// If a file that the settings name can't be read or used.
+pub fn fleet(config: &FederatedConfig, seed: Seed, batch_size: u32, base: &Path) -> anyhow::Result<Option<Fleet>> {
+    let Some(simulation) = config.virtual_time() else { return Ok(None) };
+    let mut sources: BTreeMap<&'static str, SourceFile> = BTreeMap::new();
+    for (block, choice) in simulation.choices() {
+        if let Some((_, path)) = choice.paths().first() {
+            sources.insert(block, inputs::read_named_file(path, base)?);
+        }
+    }
+    let files = sources.iter().map(|(block, source)| (*block, TraceFile { name: &source.name, text: &source.text })).collect();
+    Fleet::new(simulation, &files, seed, batch_size).map(Some).or_exit(Exit::Experiment)
 }
 
 fn user_file(source: &SourceFile) -> UserFile<'_> {

@@ -245,13 +245,13 @@ fn fitted(value: Value, parameter: &Parameter, entry: &Entry) -> Result<Value, C
         (Value::Whole(value), Kind::Whole { min, max }) if (min..=max).contains(&value) => Ok(Value::Whole(value)),
         (Value::Switch(value), Kind::Switch) => Ok(Value::Switch(value)),
         (Value::Word(value), Kind::Word(words)) if words.contains(&&*value) => Ok(Value::Word(value)),
-        (Value::Numbers(values), Kind::Numbers { count, each })
-            if values.len() == count && values.iter().all(|value| each.contains(*value)) =>
+        (Value::Numbers(values), Kind::Numbers { count_min, count_max, each })
+            if (count_min..=count_max).contains(&values.len()) && values.iter().all(|value| each.contains(*value)) =>
         {
             Ok(Value::Numbers(values))
         }
-        (Value::Wholes(values), Kind::Numbers { count, each })
-            if values.len() == count && values.iter().all(|value| each.contains((*value).into())) =>
+        (Value::Wholes(values), Kind::Numbers { count_min, count_max, each })
+            if (count_min..=count_max).contains(&values.len()) && values.iter().all(|value| each.contains((*value).into())) =>
         {
             Ok(Value::Numbers(values.into_iter().map(f64::from).collect()))
         }

@@ -312,13 +312,16 @@ pub struct StrategyEntry {
     pub net: fn(&Choice, &NetFacts) -> Result<(), Misfit>,
     /// The selection without which it has no meaning, unless a file gives the clients of each round; `None` if it works with any.
     pub selection: Option<&'static str>,
+    /// Returns the number of updates after which an asynchronous strategy makes the next model; `None` for the others, whose clients all start from the
+    /// same model.
+    pub buffer: Option<fn(&Choice) -> u32>,
 }
 
 impl StrategyEntry {
     /// Creates the entry of a strategy that can aggregate any number of updates.
     #[must_use]
     pub const fn new(entry: Entry) -> Self {
-        Self { entry, cohort: |_, _| Ok(()), is_robust: false, net: |_, _| Ok(()), selection: None }
+        Self { entry, cohort: |_, _| Ok(()), is_robust: false, net: |_, _| Ok(()), selection: None, buffer: None }
     }
 
     /// Returns the same entry with a check of the number of updates.
@@ -337,6 +340,12 @@ impl StrategyEntry {
     #[must_use]
     pub const fn net(self, net: fn(&Choice, &NetFacts) -> Result<(), Misfit>) -> Self {
         Self { net, ..self }
+    }
+
+    /// Returns the same entry, of a strategy that makes the next model after so many updates, whenever their clients began.
+    #[must_use]
+    pub const fn asynchronous(self, buffer: fn(&Choice) -> u32) -> Self {
+        Self { buffer: Some(buffer), ..self }
     }
 
     /// Returns the same entry with the selection that it needs.
@@ -359,6 +368,8 @@ pub struct SelectionEntry {
     pub entry: Entry,
     /// Checks that it can select so many clients of so many.
     pub fits: fn(&Choice, SelectionSize) -> Result<(), Misfit>,
+    /// True if it can select single clients at any time, as asynchronous strategies need it.
+    pub is_one_by_one: bool,
 }
 
 /// The numbers of clients that a selection has to do with.
@@ -374,7 +385,13 @@ impl SelectionEntry {
     /// Creates the entry of a selection that can select any number of clients.
     #[must_use]
     pub const fn new(entry: Entry) -> Self {
-        Self { entry, fits: |_, _| Ok(()) }
+        Self { entry, fits: |_, _| Ok(()), is_one_by_one: false }
+    }
+
+    /// Returns the same entry, of a selection that can select single clients at any time.
+    #[must_use]
+    pub const fn one_by_one(self) -> Self {
+        Self { is_one_by_one: true, ..self }
     }
 
     /// Returns the same entry with a check of the numbers of clients.
@@ -397,19 +414,27 @@ pub struct AttackEntry {
     pub entry: Entry,
     /// True if it changes class labels.
     pub needs_labels: bool,
+    /// True if the malicious clients of a round have to know each other's models.
+    pub is_concerted: bool,
 }
 
 impl AttackEntry {
     /// Creates the entry of an attack that fits every data set.
     #[must_use]
     pub const fn new(entry: Entry) -> Self {
-        Self { entry, needs_labels: false }
+        Self { entry, needs_labels: false, is_concerted: false }
+    }
+
+    /// Creates the entry of an attack whose malicious clients have to know each other's models of a round.
+    #[must_use]
+    pub const fn concerted(entry: Entry) -> Self {
+        Self { is_concerted: true, ..Self::new(entry) }
     }
 
     /// Creates the entry of an attack that changes class labels.
     #[must_use]
     pub const fn on_labels(entry: Entry) -> Self {
-        Self { entry, needs_labels: true }
+        Self { entry, needs_labels: true, is_concerted: false }
     }
 }
 

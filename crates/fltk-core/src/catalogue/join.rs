@@ -68,6 +68,12 @@ pub struct Entries {
     pub selections: Vec<&'static SelectionEntry>,
     /// The attacks of malicious clients.
     pub attacks: Vec<&'static AttackEntry>,
+    /// The devices of clients on a virtual clock.
+    pub devices: Vec<&'static Entry>,
+    /// The links of clients on a virtual clock.
+    pub links: Vec<&'static Entry>,
+    /// The laws of when clients are there, on a virtual clock.
+    pub availability: Vec<&'static Entry>,
     /// The local optimizers, each with the parameter [`LEARNING_RATE`](super::LEARNING_RATE).
     pub optimizers: Vec<&'static Entry>,
     /// The losses.
@@ -89,6 +95,12 @@ pub struct Catalogues {
     pub selections: Catalogue<SelectionEntry>,
     /// The attacks of malicious clients.
     pub attacks: Catalogue<AttackEntry>,
+    /// The devices of clients on a virtual clock.
+    pub devices: Catalogue,
+    /// The links of clients on a virtual clock.
+    pub links: Catalogue,
+    /// The laws of when clients are there, on a virtual clock.
+    pub availability: Catalogue,
     /// The local optimizers.
     pub optimizers: Catalogue,
     /// The losses.
@@ -108,6 +120,9 @@ impl Catalogues {
             strategies: Catalogue::new("strategy", entries.strategies),
             selections: Catalogue::new("selection", entries.selections),
             attacks: Catalogue::new("attack", entries.attacks),
+            devices: Catalogue::new("devices", entries.devices),
+            links: Catalogue::new("network", entries.links),
+            availability: Catalogue::new("availability", entries.availability),
             optimizers: Catalogue::new("optimizer", entries.optimizers),
             losses: Catalogue::new("loss", entries.losses),
             schema: OnceLock::new(),

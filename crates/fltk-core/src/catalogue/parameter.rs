@@ -35,8 +35,10 @@ pub enum Kind {
     Word(&'static [&'static str]),
     /// A list of finite numbers.
     Numbers {
-        /// The length of the list.
-        count: usize,
+        /// The length of the shortest list.
+        count_min: usize,
+        /// The length of the longest list.
+        count_max: usize,
         /// The range of each number.
         each: Range,
     },
@@ -73,7 +75,10 @@ impl fmt::Display for Kind {
             Self::Whole { min, max } => write!(f, "a whole number, {min} to {max}"),
             Self::Switch => f.write_str("`true` or `false`"),
             Self::Word(words) => f.write_str(&words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" or ")),
-            Self::Numbers { count, each } => write!(f, "a list of {count} numbers, each{each}"),
+            Self::Numbers { count_min, count_max, each } if count_min == count_max => {
+                write!(f, "a list of {count_min} numbers, each{each}")
+            }
+            Self::Numbers { count_min, count_max, each } => write!(f, "a list of {count_min} to {count_max} numbers, each{each}"),
             Self::Wholes { count_max, min, max } => write!(f, "a list of 1 to {count_max} whole numbers, each {min} to {max}"),
             Self::Path => f.write_str("a path, relative to the experiment file"),
             Self::Choice { tag, entries, .. } => {
@@ -352,13 +357,18 @@ impl<const N: usize> Numbers<N> {
     /// Creates a parameter with a default.
     #[must_use]
     pub const fn new(name: &'static str, default: &'static [f64; N], doc: &'static str) -> Self {
-        Self(parameter(name, doc, Kind::Numbers { count: N, each: Range::ANY }, Preset::Value(Constant::Numbers(default))))
+        Self(parameter(
+            name,
+            doc,
+            Kind::Numbers { count_min: N, count_max: N, each: Range::ANY },
+            Preset::Value(Constant::Numbers(default)),
+        ))
     }
 
     /// Returns the same parameter with a range for each number.
     #[must_use]
     pub const fn within(self, each: Range) -> Self {
-        Self(Parameter { kind: Kind::Numbers { count: N, each }, ..self.0 })
+        Self(Parameter { kind: Kind::Numbers { count_min: N, count_max: N, each }, ..self.0 })
     }
 
     /// Returns the parameter as plain data, for its entry.
@@ -374,6 +384,46 @@ impl<const N: usize> Numbers<N> {
             Value::Numbers(values) => values.try_into().expect("a choice that was read has lists of the right length"),
             value => unreachable!("`{}` is a list of numbers, not {value:?}", self.0.name),
         }
+    }
+}
+
+/// A handle of a parameter that is a list of numbers, which may be of any length up to a limit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NumberList(Parameter);
+
+impl NumberList {
+    /// Creates a parameter that files must give, whose lists have 1 to `count_max` numbers.
+    #[must_use]
+    pub const fn required(name: &'static str, count_max: usize, each: Range, doc: &'static str) -> Self {
+        Self(parameter(name, doc, Kind::Numbers { count_min: 1, count_max, each }, Preset::Required))
+    }
+
+    /// Creates a parameter with a default, whose lists have up to `count_max` numbers and may be empty.
+    #[must_use]
+    pub const fn new(name: &'static str, default: &'static [f64], count_max: usize, each: Range, doc: &'static str) -> Self {
+        Self(parameter(name, doc, Kind::Numbers { count_min: 0, count_max, each }, Preset::Value(Constant::Numbers(default))))
+    }
+
+    /// Returns the parameter as plain data, for its entry.
+    #[must_use]
+    pub const fn parameter(self) -> Parameter {
+        self.0
+    }
+
+    /// Returns this parameter's values in `choice`, or its default if `choice` doesn't give them.
+    #[must_use]
+    pub fn of(&self, choice: &Choice) -> Vec<f64> {
+        match self.0.value_in(choice) {
+            Value::Numbers(values) => values,
+            Value::Wholes(values) => values.into_iter().map(f64::from).collect(),
+            value => unreachable!("`{}` is a list of numbers, not {value:?}", self.0.name),
+        }
+    }
+
+    /// The key in experiment files.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.0.name
     }
 }
 

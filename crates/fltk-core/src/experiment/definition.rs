@@ -57,6 +57,21 @@ pub fn optional_attack(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "anyOf": [{ "$ref": "#/$defs/attack" }, { "type": "null" }] })
 }
 
+/// Refers to the definition of clients' devices.
+pub fn devices(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "$ref": "#/$defs/devices" })
+}
+
+/// Refers to the definition of clients' links.
+pub fn links(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "$ref": "#/$defs/links" })
+}
+
+/// Refers to the definition of clients' availability.
+pub fn availability(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "$ref": "#/$defs/availability" })
+}
+
 /// Refers to the definition of a strategy.
 pub fn strategy(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "$ref": "#/$defs/strategy" })

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ClientFigure, ClientGroup, Epochs, FaultsConfig, ParticipationConfig, WorkConfig, definition};
+use super::{ClientFigure, ClientGroup, Clock, Epochs, FaultsConfig, ParticipationConfig, SimulationConfig, WorkConfig, definition};
 use crate::catalogue::{Choice, StrategyEntry};
 
 /// Settings of a federated task.
@@ -68,6 +68,9 @@ pub struct FederatedConfig {
     /// Faults to order; none if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub faults: Option<FaultsConfig>,
+    /// The clock, and the clients' devices, links and availability if time is simulated; the wall clock if left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub simulation: Option<SimulationConfig>,
 }
 
 impl FederatedConfig {
@@ -112,6 +115,7 @@ impl FederatedConfig {
             client_figures: None,
             participation: None,
             faults: None,
+            simulation: None,
         }
     }
 
@@ -125,6 +129,12 @@ impl FederatedConfig {
     #[must_use]
     pub fn client_test_every(&self) -> Option<u32> {
         self.client_test_fraction.map(|_| self.client_test_every.unwrap_or(self.evaluate_every))
+    }
+
+    /// Returns the model of simulated time; `None` if time is the wall clock's.
+    #[must_use]
+    pub fn virtual_time(&self) -> Option<&SimulationConfig> {
+        self.simulation.as_ref().filter(|simulation| simulation.clock == Clock::Virtual)
     }
 
     /// Returns the local epochs in one round, as far as a schedule counts them.

@@ -1,7 +1,7 @@
 //! The files of the user's that the settings of a task name, such as the file of a partition. Not among them are the data set and a TorchScript
 //! module, which have settings of their own.
 
-use super::{Setting, Task};
+use super::{Setting, SimulationConfig, Task};
 
 impl Task {
     /// Returns the settings that name files, such as `federated.partition.path`, and the path of each: relative to the experiment file, unless it is
@@ -13,6 +13,9 @@ impl Task {
         for (block, choice) in [("partition", &config.partition), ("selection", &config.selection), ("strategy", &config.strategy)] {
             files.extend(choice.paths().into_iter().map(|(parameter, path)| (format!("federated.{block}.{parameter}"), path)));
         }
+        for (block, choice) in config.simulation.iter().flat_map(SimulationConfig::choices) {
+            files.extend(choice.paths().into_iter().map(|(parameter, path)| (format!("federated.simulation.{block}.{parameter}"), path)));
+        }
         files
     }
 
@@ -22,7 +25,8 @@ impl Task {
     /// The first error of `change`.
     pub fn change_files<E>(&mut self, change: &dyn Fn(&str) -> Result<String, E>) -> Result<(), E> {
         let Setting::Federated(config) = &mut self.setting else { return Ok(()) };
-        for choice in [&mut config.partition, &mut config.selection, &mut config.strategy] {
+        let simulation = config.simulation.iter_mut().flat_map(SimulationConfig::choices_mut).map(|(_, choice)| choice);
+        for choice in [&mut config.partition, &mut config.selection, &mut config.strategy].into_iter().chain(simulation) {
             *choice = choice.clone().with_paths(change)?;
         }
         Ok(())

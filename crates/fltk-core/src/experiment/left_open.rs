@@ -9,7 +9,7 @@
 //!
 //! A user's file may also refer to a run that an earlier version started: [`Experiment::with_defaults_of`].
 
-use super::{Experiment, NetworkConfig, Setting, Task};
+use super::{Experiment, NetworkConfig, Setting, SimulationConfig, Task};
 use crate::catalogue::Choice;
 
 impl Experiment {
@@ -66,6 +66,7 @@ impl Task {
         if let Setting::Federated(config) = &mut self.setting {
             choices.extend([&mut config.partition, &mut config.selection, &mut config.strategy]);
             choices.extend(config.faults.as_mut().and_then(|faults| faults.attack.as_mut()));
+            choices.extend(config.simulation.iter_mut().flat_map(SimulationConfig::choices_mut).map(|(_, choice)| choice));
         }
         choices
     }

@@ -273,6 +273,7 @@ fn read_checked(root: &Node, catalogues: &Catalogues, problems: &mut Vec<Problem
             client_test_every: None,
             client_figures: None,
             participation: None,
+            simulation: None,
             faults: None,
         }),
         resources: None,

@@ -196,6 +196,7 @@ fn federated_setting(class: &JobClass, strategy: Option<Choice>, node: &Node, pr
         client_test_every: None,
         client_figures: None,
         participation: None,
+        simulation: None,
         faults: None,
     }))
 }

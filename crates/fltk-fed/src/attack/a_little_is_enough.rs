@@ -34,7 +34,7 @@ const Z: Number = Number::new(
 /// With z = 1 and malicious clients at 1 and 3: mean 2, standard deviation 1, so both send 1. A single malicious client that knows only itself
 /// sends its honest model.
 pub static ATTACK: Attack = Attack {
-    entry: AttackEntry::new(
+    entry: AttackEntry::concerted(
         Entry::new(
             "a_little_is_enough",
             "Malicious clients all send the mean less z standard deviations of the honest models that they know, within what robust rules take for honest.",

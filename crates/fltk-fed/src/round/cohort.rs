@@ -20,13 +20,11 @@ use super::{
 };
 use crate::{
     attack::{Alone, How, Together, set_parameters},
-    selection::Observing,
+    selection::{Observing, Trained},
+    simulation::Micros,
     state_check::check_like,
-    strategy::{Aggregator, Array, CohortFacts, Update},
+    strategy::{Aggregator, CohortFacts, Update},
 };
-
-/// The limit on counts in a client's summary: larger ones are invalid; below it, sums of losses weighted by them can't overflow.
-const COUNT_MAX: u64 = 1 << 53;
 
 /// The clients of one round.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,7 +51,7 @@ pub(super) struct Cohort {
     num_open: u32,
     aggregator: Aggregator,
     /// The reports of the folded clients, for the selection of later rounds.
-    trained: Vec<(ClientId, TrainSummary)>,
+    trained: Vec<Trained>,
     /// Sums over the folded updates: samples, steps, and losses weighted by samples.
     num_samples: u64,
     num_steps: u64,
@@ -76,7 +74,8 @@ impl Cohort {
         now: Timestamp,
     ) -> Result<Self, Failure> {
         let Measured { losses, absent: unmeasured } = measured;
-        let clients = setup.selection.cohort(&setup.selecting(round, server, &losses));
+        let eligible = setup.eligible_at(now);
+        let clients = setup.selection.cohort(&setup.selecting(round, server, &eligible, &losses, &global));
         let is_known =
             |client: &ClientId| clients.binary_search(client).is_ok() || unmeasured.iter().any(|absent| absent.client == *client);
         if let Some(client) = attended.iter().flat_map(|attended| attended.keys()).find(|client| !is_known(client)) {
@@ -88,14 +87,14 @@ impl Cohort {
         let aggregator = Aggregator::new(setup.strategy, &setup.config.strategy, round, Arc::clone(&global), facts);
         let member = |client| {
             let attended = attended.and_then(|of| of.get(&client));
-            Member::new(setup, round, client, setup.terms_of(client, round, &terms), server.last_round(client), attended)
+            Member::new(setup, round, client, setup.terms_of(client, round, &terms), server.last_round(client), attended, now)
         };
         let mut members: Vec<Member> = clients.into_iter().map(member).collect();
         let count = |is: &dyn Fn(&Member) -> bool| (0_u32..).zip(members.iter().filter(|member| is(member))).map(|(at, _)| at + 1).last();
         let num_awaited = count(&|member| matches!(member.standing, Standing::Awaited)).unwrap_or(0);
         let num_bound = count(&|member| member.is_bound).unwrap_or(0);
         // The server's own training isn't counted among the clients', and can't be dispensed with.
-        members.extend(setup.root().map(|root| Member::root(root, Arc::clone(&terms))));
+        members.extend(setup.root().map(|root| Member::root(root, Arc::clone(&terms), now)));
         let mut cohort = Self {
             round,
             seed: setup.seed,
@@ -129,10 +128,6 @@ impl Cohort {
         &self.global
     }
 
-    pub(super) fn seconds(&self, now: Timestamp) -> f64 {
-        now.seconds_since(self.began)
-    }
-
     /// Returns the time after which no answer counts, if there is one and answers are awaited that it concerns.
     pub(super) fn limit(&self) -> Option<Timestamp> {
         self.limit.filter(|_| self.num_awaited > self.num_bound)
@@ -148,6 +143,7 @@ impl Cohort {
             terms: Arc::clone(&member.terms),
             kept: member.kept,
             flips_labels: flips && member.is_malicious,
+            given: self.began,
             settings: self.settings,
         })
     }
@@ -187,47 +183,8 @@ impl Cohort {
 
     /// Checks that an update is awaited at `now` and can be used, and returns its client's position among the members.
     pub(super) fn check(&self, update: &ClientUpdate, setup: &Setup, now: Timestamp) -> Result<usize, ProtocolError> {
-        let (round, client) = (self.round, update.client);
-        let place = self.awaited_place(client, setup, now)?;
-        let number = |what, value| Err(ProtocolError::Number { round, client, what, value });
-        let TrainSummary { num_samples, num_steps, loss } = update.train;
-        for (what, count) in [("number of samples", num_samples), ("number of steps", num_steps)] {
-            if count > COUNT_MAX {
-                return number(what, as_f64(count));
-            }
-        }
-        match loss {
-            Some(loss) if !loss.is_finite() || loss.abs() > f64::from(f32::MAX) => return number("loss", loss),
-            // Without a loss, its samples would count in the mean with a loss of 0.
-            None if num_samples > 0 => return number("loss", f64::NAN),
-            _ => {}
-        }
-        if !update.seconds.is_finite() || update.seconds < 0.0 {
-            return number("time in seconds", update.seconds);
-        }
-        for extra in setup.strategy.extras {
-            let value = update.extras.get(extra.name).copied().unwrap_or(f64::NAN);
-            if !value.is_finite() || !(extra.is_possible)(value, num_steps) {
-                return number(extra.name, value);
-            }
-        }
-        let array = |problem| Err(ProtocolError::Array { round, client, problem });
-        let expected = self.aggregator.num_parameters();
-        for &Array { name, .. } in setup.strategy.arrays {
-            match update.arrays.get(name) {
-                None => return array(format!("the array `{name}` is missing")),
-                Some(values) if values.len() != expected => {
-                    return array(format!("the array `{name}` has {} elements, the model needs {expected}", values.len()));
-                }
-                Some(values) if values.iter().any(|value| !value.is_finite()) => {
-                    return array(format!(
-                        "the array `{name}` has a number that isn't finite; hint: training diverged, a lower learning rate may help"
-                    ));
-                }
-                Some(_) => {}
-            }
-        }
-        check_like(&self.global, &update.state).map_err(|source| ProtocolError::State { round, client, source })?;
+        let place = self.awaited_place(update.client, setup, now)?;
+        super::content::check(update, &self.global, self.aggregator.num_parameters(), setup.strategy)?;
         Ok(place)
     }
 
@@ -235,7 +192,7 @@ impl Cohort {
     ///
     /// # Errors
     /// If the client's attack made it unusable and the round needs it, or too few clients are left.
-    pub(super) fn take(&mut self, place: usize, mut update: ClientUpdate, setup: &Setup) -> Result<(), Failure> {
+    pub(super) fn take(&mut self, place: usize, mut update: ClientUpdate, setup: &Setup, now: Timestamp) -> Result<(), Failure> {
         if let (true, Some((attack, settings))) = (self.members[place].is_malicious, setup.faults.attack())
             && let How::Alone(send) = attack.how
         {
@@ -247,6 +204,7 @@ impl Cohort {
         }
         let member = &mut self.members[place];
         member.standing = Standing::Answered(Box::new(update));
+        member.arrived = now;
         if member.is_root {
             return Ok(());
         }
@@ -352,16 +310,27 @@ impl Cohort {
                 Standing::Answered(update) => {
                     let ClientUpdate { state, train, extras, arrays, seconds, .. } = *update;
                     let (samples, learning_rate, is_root) = (setup.samples_of(client), member.terms.learning_rate, member.is_root);
-                    self.aggregator.take(Update { client, state, samples, steps: train.num_steps, learning_rate, extras, arrays });
+                    let (base, staleness, steps) = (None, 0, train.num_steps);
+                    self.aggregator.take(Update { client, state, base, staleness, samples, steps, learning_rate, extras, arrays });
                     if is_root {
                         self.num_settled += 1;
                         continue;
                     }
-                    self.trained.push((client, train));
+                    let virtual_seconds = setup.fleet.is_some().then(|| Micros::from(member.arrived).as_seconds());
+                    let duration = setup.fleet.is_some().then(|| member.arrived.seconds_since(self.began));
+                    self.trained.push(Trained { client, summary: train, duration });
                     self.num_samples = self.num_samples.saturating_add(train.num_samples);
                     self.num_steps = self.num_steps.saturating_add(train.num_steps);
                     self.loss_sum += train.loss.unwrap_or(0.0) * as_f64(train.num_samples);
-                    records.push(Record::ClientTrained(ClientRecord { round, client, train, seconds, malicious }));
+                    records.push(Record::ClientTrained(ClientRecord {
+                        round,
+                        client,
+                        train,
+                        seconds,
+                        virtual_seconds,
+                        staleness: None,
+                        malicious,
+                    }));
                 }
                 Standing::Folded => {}
             }

@@ -234,6 +234,19 @@ pub enum Failure {
         /// The number of clients that don't count, by reason, with what one of them said.
         absences: Vec<(Absence, u32, Option<String>)>,
     },
+    /// Never enough clients are there at once.
+    #[error(
+        "round `{round}` needs {needed} clients, and so many of {num_clients} are never there at once; \
+         hint: lower `clients_per_round`, or have clients there for longer in `simulation.availability`"
+    )]
+    NeverThere {
+        /// The round.
+        round: Round,
+        /// The number of clients that it needs.
+        needed: usize,
+        /// The number of clients with samples.
+        num_clients: usize,
+    },
     /// The record of an earlier start doesn't fit: it has a client in a round that was not selected for it.
     #[error("round `{round}` can't be repeated: client `{client}` has a record of it, and isn't selected for it")]
     Unrepeatable {

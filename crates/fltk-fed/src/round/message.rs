@@ -15,12 +15,31 @@ use fltk_core::{
 };
 
 use super::{Failure, OtherSettings, ProtocolError, SettingsDigest};
+use crate::simulation::Micros;
 
 /// A point in time, relative to an origin that the caller chose. It decides nothing but whether an answer comes before a deadline.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(pub Duration);
 
+impl From<Timestamp> for Micros {
+    fn from(timestamp: Timestamp) -> Self {
+        timestamp.0.into()
+    }
+}
+
+impl From<Micros> for Timestamp {
+    fn from(micros: Micros) -> Self {
+        Self(micros.into())
+    }
+}
+
 impl Timestamp {
+    /// Returns the time that is `micros` later.
+    #[must_use]
+    pub fn plus(self, micros: Micros) -> Self {
+        Self(self.0.saturating_add(micros.into()))
+    }
+
     /// Returns the seconds from `earlier` to this; 0 if the caller's clock went backwards.
     #[must_use]
     pub fn seconds_since(self, earlier: Self) -> f64 {
@@ -47,6 +66,8 @@ pub struct TrainOrder {
     pub kept: Option<Round>,
     /// True if the client is malicious and trains on flipped labels: class `y` of `C` is taken for `C - 1 - y`.
     pub flips_labels: bool,
+    /// The time from which on the client works, by the clock of the run. A trainer doesn't need it; a transport that simulates time does.
+    pub given: Timestamp,
     /// The digest of the settings that the trainer must have.
     pub settings: SettingsDigest,
 }
@@ -75,6 +96,8 @@ pub struct LossOrder {
     pub state: Arc<ModelState>,
     /// The number of samples to draw; 0 for all that the client has.
     pub num_samples: u32,
+    /// The time from which on the client works, by the clock of the run.
+    pub given: Timestamp,
     /// The digest of the settings that the trainer must have.
     pub settings: SettingsDigest,
 }
@@ -205,6 +228,8 @@ pub enum Event {
         /// The reason, for a person.
         reason: String,
     },
+    /// The [time to wake up](super::Federation::wake) has come: enough clients may be there now.
+    Awoke,
     /// The time limit for the clients of a round has passed: the [deadline](super::Federation::deadline) that the settings give, or a limit of
     /// the caller's own. Clients that haven't answered are late.
     DeadlinePassed {
@@ -283,8 +308,12 @@ pub struct ClientRecord {
     pub client: ClientId,
     /// The training over the client's local epochs.
     pub train: TrainSummary,
-    /// Seconds of local training.
+    /// Seconds of local training, of the wall clock.
     pub seconds: f64,
+    /// The simulated time of its answer, in seconds since the run began; `None` if time is the wall clock's.
+    pub virtual_seconds: Option<f64>,
+    /// Under an asynchronous strategy, the number of models that were made since it began.
+    pub staleness: Option<u32>,
     /// True if the client is malicious.
     pub malicious: bool,
 }
@@ -328,8 +357,10 @@ pub struct RoundRecord {
     pub test: Option<Evaluation>,
     /// The accuracy over all clients on test samples of their own; absent if `client_test_every` skips it, or they have none.
     pub client_test: Option<ClientTestSummary>,
-    /// Seconds from sending the orders to the last answer.
+    /// Seconds from sending the orders to the last answer, of the wall clock.
     pub train_seconds: f64,
+    /// The simulated time at which the round's model was complete, in seconds since the run began; `None` if time is the wall clock's.
+    pub virtual_seconds: Option<f64>,
     /// Seconds of the evaluations; 0 if there was none.
     pub test_seconds: f64,
 }

@@ -19,6 +19,7 @@ pub(super) struct Probe {
     /// The time after which no answer counts; `None` if there is no limit.
     limit: Option<Timestamp>,
     num_samples: u32,
+    began: Timestamp,
     /// True if every loss is needed, since an earlier start selected by them.
     is_bound: bool,
     candidates: BTreeMap<ClientId, Standing>,
@@ -64,7 +65,7 @@ impl Probe {
         let mut recorded = attended.into_iter().flat_map(BTreeMap::values);
         let is_bound = recorded.any(|attended| !matches!(attended, Attended::Absent { absence: Absence::Unmeasured, .. }));
         let limit = setup.deadline().filter(|_| !is_bound).map(|deadline| Timestamp(now.0.saturating_add(deadline)));
-        Self { round, global, limit, num_samples, is_bound, candidates }
+        Self { round, global, limit, num_samples, began: now, is_bound, candidates }
     }
 
     pub(super) fn global(&self) -> &Arc<ModelState> {
@@ -84,6 +85,7 @@ impl Probe {
             seed,
             state: Arc::clone(&self.global),
             num_samples: self.num_samples,
+            given: self.began,
             settings,
         })
     }

@@ -1,6 +1,7 @@
 //! The settings of a federation, checked once.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::Duration,
@@ -11,16 +12,18 @@ use fltk_core::{
     client_terms::ClientTerms,
     experiment::FederatedConfig,
     ids::{ClientId, Round},
+    model_state::ModelState,
     schedule::{LearningRate, LearningRates},
     seed::Seed,
     server_state::ServerState,
 };
 
-use super::{SettingsDigest, work};
+use super::{SettingsDigest, Timestamp, work};
 use crate::{
     attack,
     faults::Faults,
-    selection::{self, Selecting, Selection},
+    selection::{self, Profile, Selecting, Selection},
+    simulation::{Fleet, model_bytes},
     state_check::StateError,
     strategy::{self, Spec},
 };
@@ -101,6 +104,14 @@ pub enum SetupError {
     /// The selection can't select the clients of a round.
     #[error("the selection can't choose among the clients that hold samples: {}; hint: {}", .0.message, .0.hint)]
     Selection(Misfit),
+    /// An asynchronous strategy lacks something.
+    #[error("the strategy `{strategy}` is asynchronous: {problem}")]
+    Asynchronous {
+        /// The strategy.
+        strategy: &'static str,
+        /// The problem.
+        problem: String,
+    },
     /// A round lacks the clients that a file should give, or has others than it can.
     #[error("the clients given for round `{round}` aren't as many different clients with samples as a round needs")]
     Cohort {
@@ -139,6 +150,8 @@ pub struct Setup {
     pub(super) settings: SettingsDigest,
     /// The clients of each round that a file gives, from round 1; empty if the selection reads no file.
     pub(super) cohorts: Vec<Vec<ClientId>>,
+    /// The clients' devices, links and availability, if time is simulated.
+    pub(super) fleet: Option<Arc<Fleet>>,
 }
 
 impl Setup {
@@ -200,10 +213,25 @@ impl Setup {
         }
         let size = SelectionSize { selected: config.num_selected(), clients: eligible.len() as u64 };
         (selection.entry.fits)(&config.selection, size).map_err(SetupError::Selection)?;
+        check_asynchronous(&config, strategy, selection, eligible.len())?;
         let faults = draw_faults(&config, seed, &eligible)?;
         let settings = SettingsDigest::default();
         let (samples, cohorts, groups) = (client_samples, Vec::new(), work::Groups::of(&config));
-        Ok(Self { strategy, selection, config, rates, seed, checkpoint_every, samples, eligible, groups, faults, settings, cohorts })
+        Ok(Self {
+            strategy,
+            selection,
+            config,
+            rates,
+            seed,
+            checkpoint_every,
+            samples,
+            eligible,
+            groups,
+            faults,
+            settings,
+            cohorts,
+            fleet: None,
+        })
     }
 
     /// Sets the clients of each round, from round 1, for a selection that reads them from a file.
@@ -214,11 +242,49 @@ impl Setup {
         Self { cohorts, ..self }
     }
 
-    /// Returns what the selection of `round` goes by.
-    pub(super) fn selecting<'a>(&'a self, round: Round, server: &'a ServerState, losses: &'a BTreeMap<ClientId, f64>) -> Selecting<'a> {
-        let (settings, eligible, samples) = (&self.config.selection, &self.eligible[..], &self.samples[..]);
+    /// Returns what the selection of `round` among the `eligible` clients goes by.
+    pub(super) fn selecting<'a>(
+        &'a self,
+        round: Round,
+        server: &'a ServerState,
+        eligible: &'a [ClientId],
+        losses: &'a BTreeMap<ClientId, f64>,
+        state: &ModelState,
+    ) -> Selecting<'a> {
+        let profile =
+            self.fleet.as_deref().map(|fleet| Profile { fleet, work: work::usual(&self.config), model_bytes: model_bytes(state) });
+        let (settings, samples) = (&self.config.selection, &self.samples[..]);
         let (seed, amount, given) = (self.seed, self.num_selected(), self.given(round));
-        Selecting { settings, seed, round, eligible, amount, given, samples, server, losses }
+        Selecting { settings, seed, round, pick: 0, eligible, amount, given, samples, server, losses, profile }
+    }
+
+    /// Sets the clients' devices, links and availability, for a run whose time is simulated.
+    #[must_use]
+    pub fn with_fleet(self, fleet: Fleet) -> Self {
+        Self { fleet: Some(Arc::new(fleet)), ..self }
+    }
+
+    /// Returns the number of samples of each client.
+    #[must_use]
+    pub fn samples(&self) -> &[u64] {
+        &self.samples
+    }
+
+    /// Returns the clients' devices, links and availability, if time is simulated.
+    #[must_use]
+    pub fn fleet(&self) -> Option<&Arc<Fleet>> {
+        self.fleet.as_ref()
+    }
+
+    /// Returns the clients with samples that are there at `now`, ascending.
+    pub(super) fn eligible_at(&self, now: Timestamp) -> Cow<'_, [ClientId]> {
+        match &self.fleet {
+            Some(fleet) if !fleet.is_always_there() => {
+                let is_there = |client: &ClientId| fleet.presence(*client, now.into()).is_there;
+                self.eligible.iter().copied().filter(is_there).collect()
+            }
+            _ => Cow::Borrowed(&self.eligible),
+        }
     }
 
     /// Returns the clients of `round` that a file gives; none if the selection reads no file.
@@ -284,6 +350,12 @@ impl Setup {
     /// Returns the smallest number of updates that a round may have.
     pub(super) fn min_updates(&self) -> u32 {
         self.config.min_updates(&self.strategy.entry)
+    }
+
+    /// Returns the number of updates after which an asynchronous strategy makes the next model; `None` for others.
+    #[must_use]
+    pub fn buffer(&self) -> Option<u32> {
+        self.strategy.entry.buffer.map(|buffer| buffer(&self.config.strategy))
     }
 
     /// Returns true if clients keep state between rounds.
@@ -368,6 +440,26 @@ impl Setup {
 
 fn unknown(kind: &'static str, name: &str) -> SetupError {
     SetupError::Unknown { kind, name: name.to_owned() }
+}
+
+/// Checks that an asynchronous strategy has what it needs.
+fn check_asynchronous(config: &FederatedConfig, strategy: &Spec, selection: &Selection, num_eligible: usize) -> Result<(), SetupError> {
+    let Some(buffer) = strategy.entry.buffer.map(|buffer| buffer(&config.strategy)) else { return Ok(()) };
+    let refuse = |problem: String| Err(SetupError::Asynchronous { strategy: strategy.name(), problem });
+    let is_concerted = |name: &str| attack::by_name(name).is_some_and(|attack| attack.entry.is_concerted);
+    if !selection.entry.is_one_by_one {
+        return refuse(format!("the selection `{}` doesn't select single clients", selection.name()));
+    }
+    if buffer == 0 || buffer as usize > num_eligible {
+        return refuse(format!("a model needs {buffer} updates of different clients, and {num_eligible} hold samples"));
+    }
+    if config.participation.is_some() {
+        return refuse("`participation` is for rounds that begin together".to_owned());
+    }
+    if config.faults.as_ref().and_then(|faults| faults.attack.as_ref()).is_some_and(|attack| is_concerted(attack.name())) {
+        return refuse("malicious clients that know each other's models need rounds that begin together".to_owned());
+    }
+    Ok(())
 }
 
 fn check_participation(config: &FederatedConfig) -> Result<(), SetupError> {

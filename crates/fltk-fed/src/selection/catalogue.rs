@@ -41,7 +41,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::selection::{Observing, Selecting};
+    use crate::selection::{Observing, Selecting, Trained};
 
     /// The selections that need no file, with values for parameters that have no default.
     fn any_selection() -> impl Strategy<Value = (&'static Selection, Choice)> {
@@ -70,14 +70,14 @@ mod tests {
         ) {
             let mut server = ServerState::default();
             for (earlier, (client, num_steps, loss)) in (1..).zip(memories) {
-                let trained = [(ClientId(client), TrainSummary { num_samples: 1, num_steps, loss })];
+                let trained = [Trained::new(ClientId(client), TrainSummary { num_samples: 1, num_steps, loss })];
                 let observing = Observing { settings: &settings, round: Round(1 + earlier % (round - 1).max(1)), samples: &samples, trained: &trained };
                 (selection.observe)(&observing, &mut server);
             }
             let eligible: Vec<ClientId> = (0..).map(ClientId).zip(&samples).filter(|(_, held)| **held > 0).map(|(client, _)| client).collect();
             let size = SelectionSize { selected: amount as u64, clients: eligible.len() as u64 };
             let selecting = Selecting {
-                settings: &settings, seed: Seed(seed), round: Round(round), eligible: &eligible, amount, given: &[], samples: &samples, server: &server, losses: &BTreeMap::new(),
+                settings: &settings, seed: Seed(seed), round: Round(round), pick: 0, eligible: &eligible, amount, given: &[], samples: &samples, server: &server, losses: &BTreeMap::new(), profile: None,
             };
             let cohort = selection.cohort(&selecting);
             prop_assert!(cohort.is_sorted_by(|one, other| one < other) && cohort.iter().all(|client| eligible.contains(client)));
@@ -93,7 +93,7 @@ mod tests {
         for selection in CATALOGUE {
             let mut server = ServerState::default();
             let settings = Choice::new(selection.name()).with("pacer_step", 1);
-            let trained = [(ClientId(0), TrainSummary { num_samples: 1, num_steps: 1, loss: Some(1.0) })];
+            let trained = [Trained::new(ClientId(0), TrainSummary { num_samples: 1, num_steps: 1, loss: Some(1.0) })];
             for round in (1..50).map(Round) {
                 (selection.observe)(&Observing { settings: &settings, round, samples: &[1], trained: &trained }, &mut server);
             }

@@ -36,6 +36,7 @@ mod tests {
         let check = |round: u32, amount: usize, expected: &[u32]| {
             let (settings, server, seed) = (&Choice::new("cyclic"), &ServerState::default(), Seed(1));
             let this = Selecting {
+                pick: 0,
                 settings,
                 seed,
                 round: Round(round),
@@ -45,6 +46,7 @@ mod tests {
                 samples: &[],
                 server,
                 losses: &BTreeMap::new(),
+                profile: None,
             };
             let found: Vec<u32> = SELECTION.cohort(&this).into_iter().map(|client| client.0).collect();
             assert_eq!(found, expected, "round {round}, {amount} clients");

@@ -5,13 +5,13 @@ use fltk_core::{
     server_state::ServerState,
 };
 
-use super::Observing;
+use super::{Observing, Trained};
 
 /// The last round in which each client counted; 0 for none.
 const ROUND: &str = "selection.round";
 /// The mean training loss of each client in that round; 0 without one.
 const LOSS: &str = "selection.loss";
-/// The local steps of each client in that round.
+/// The local steps of each client in that round; on a virtual clock, the seconds from its order to its answer.
 const STEPS: &str = "selection.steps";
 
 /// The last part of a client that counted.
@@ -21,15 +21,15 @@ pub(super) struct LastPart {
     pub(super) round: f64,
     /// The mean loss over its local steps; 0 if it took none.
     pub(super) loss: f64,
-    /// The number of its local steps.
-    pub(super) steps: f64,
+    /// The time that it took: its local steps, or seconds on a virtual clock.
+    pub(super) time: f64,
 }
 
 /// Returns the last part of `client`; `None` if it never counted.
 pub(super) fn last_part(server: &ServerState, client: ClientId) -> Option<LastPart> {
     let of = |name| server.arrays.get(name).and_then(|values| values.get(client.0 as usize)).copied().unwrap_or(0.0);
     let round = of(ROUND);
-    (round > 0.0).then(|| LastPart { round, loss: of(LOSS), steps: of(STEPS) })
+    (round > 0.0).then(|| LastPart { round, loss: of(LOSS), time: of(STEPS) })
 }
 
 /// Notes the parts of all clients that counted in a round.
@@ -39,13 +39,13 @@ pub(super) fn note(this: &Observing<'_>, server: &mut ServerState) {
     let mut set = |name: &str, value: &dyn Fn(usize) -> f64| {
         let values = server.arrays.entry(name.to_owned()).or_default();
         values.resize(this.samples.len(), 0.0);
-        for (place, (client, _)) in this.trained.iter().enumerate() {
+        for (place, Trained { client, .. }) in this.trained.iter().enumerate() {
             if let Some(slot) = values.get_mut(client.0 as usize) {
                 *slot = value(place);
             }
         }
     };
     set(ROUND, &|_| f64::from(round));
-    set(LOSS, &|place| this.trained[place].1.loss.unwrap_or(0.0));
-    set(STEPS, &|place| this.trained[place].1.num_steps as f64);
+    set(LOSS, &|place| this.trained[place].summary.loss.unwrap_or(0.0));
+    set(STEPS, &|place| this.trained[place].duration.unwrap_or(this.trained[place].summary.num_steps as f64));
 }

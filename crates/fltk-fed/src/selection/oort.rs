@@ -1,5 +1,5 @@
 //! Oort: Lai et al., Oort: efficient federated learning via guided participant selection, 2021, arXiv:2010.06081, Algorithm 1, in a version that
-//! depends on no clock.
+//! depends on no real clock.
 
 use fltk_core::{
     catalogue::{Choice, Entry, Misfit, Number, Range, SelectionEntry, Whole},
@@ -8,15 +8,15 @@ use fltk_core::{
 };
 
 use super::{
-    Observing, Selecting, Selection, draw_uniformly,
+    Observing, Selecting, Selection, Trained, draw_uniformly,
     memory::{self, LastPart},
     urn::Urn,
 };
 
 const PACER_STEP: Whole = Whole::required(
     "pacer_step",
-    "The preferred duration `T` of a client's training before it has changed, and the amount by which it grows, in local steps: an epoch of a typical client is a \
-     good value.",
+    "The preferred duration `T` of a client's training before it has changed, and the amount by which it grows: in local steps, of which an epoch of a typical \
+     client is a good value, or in seconds from order to answer if time is simulated.",
 )
 .within(1, u32::MAX);
 const WINDOW: Whole = Whole::new(
@@ -59,7 +59,7 @@ const UTILITY_BEFORE: &str = "selection.utility_before";
 /// where it counted last in round `L_i`. What stands for what the paper has:
 ///
 /// - `n_i sqrt(mean of squared sample losses)`: the clients report the mean of their losses in that round, `l_i`, not that of the squares.
-/// - The duration `t_i`: the number of local steps in that round. A clock would make results depend on the machine.
+/// - The duration `t_i`: the number of local steps in that round, or the simulated seconds from order to answer. What a real clock measures would make results depend on the machine.
 /// - Utilities are normalized before the term of staleness is added, as the authors' program does: the paper's sum has no common scale.
 /// - Clients that never counted are drawn uniformly: nothing is known of their speed.
 ///
@@ -76,7 +76,8 @@ pub static SELECTION: Selection = Selection {
                 "oort",
                 "Clients that help most in little time, and a share of clients that never counted. The utility of a client is its samples times its mean training loss \
                  in its last round that counted, plus a term that grows while it isn't selected, less a penalty if it takes longer than a preferred duration. \
-                 Durations are numbers of local steps: what a clock measures would make results depend on the machine. The paper's limits for fairness and \
+                 Durations are seconds if time is simulated, otherwise numbers of local steps: what a real clock measures would make results depend on the machine. \
+                 The paper's limits for fairness and \
                  its noise for privacy aren't there.",
             )
             .paper("Lai et al., Oort: efficient federated learning via guided participant selection, 2021, arXiv:2010.06081")
@@ -147,7 +148,7 @@ fn utilities(this: &Selecting<'_>, tried: &[(ClientId, LastPart)]) -> Vec<f64> {
     let utility = |(statistical, (_, last)): (f64, &(ClientId, LastPart))| {
         let normalized = if max > min { (statistical.min(max) - min) / (max - min) } else { 0.0 };
         let utility = normalized + (0.1 * f64::from(this.round.0).ln() / last.round).sqrt();
-        if last.steps > preferred { utility * (preferred / last.steps).powf(alpha) } else { utility }
+        if last.time > preferred { utility * (preferred / last.time).powf(alpha) } else { utility }
     };
     statistical.into_iter().zip(tried).map(utility).collect()
 }
@@ -181,8 +182,8 @@ fn tickets(utilities: &[f64], amount: usize, cutoff: f64) -> Vec<u64> {
 #[expect(clippy::cast_precision_loss, reason = "a number of clients")]
 fn observe(this: &Observing<'_>, server: &mut ServerState) {
     memory::note(this, server);
-    let utility = |(client, train): &(ClientId, fltk_core::metrics::TrainSummary)| {
-        statistical_utility(this.samples.get(client.0 as usize).copied().unwrap_or(0), train.loss.unwrap_or(0.0))
+    let utility = |Trained { client, summary, .. }: &Trained| {
+        statistical_utility(this.samples.get(client.0 as usize).copied().unwrap_or(0), summary.loss.unwrap_or(0.0))
     };
     let of_round = this.trained.iter().map(utility).sum::<f64>() / this.trained.len().max(1) as f64;
     let of_window = server.scalars.get(UTILITY).copied().unwrap_or(0.0) + of_round;
@@ -215,7 +216,7 @@ mod tests {
     }
 
     fn observe(server: &mut ServerState, settings: &Choice, round: u32, samples: &[u64], trained: &[(u32, TrainSummary)]) {
-        let trained: Vec<(ClientId, TrainSummary)> = trained.iter().map(|&(client, train)| (ClientId(client), train)).collect();
+        let trained: Vec<Trained> = trained.iter().map(|&(client, train)| Trained::new(ClientId(client), train)).collect();
         (SELECTION.observe)(&Observing { settings, round: Round(round), samples, trained: &trained }, server);
     }
 
@@ -228,7 +229,19 @@ mod tests {
     ) -> T {
         let eligible: Vec<ClientId> = (0..).zip(samples).map(|(client, _)| ClientId(client)).collect();
         let (seed, round, eligible) = (Seed(seed), Round(round), &eligible[..]);
-        of(&Selecting { settings, seed, round, eligible, amount, given: &[], samples, server, losses: &BTreeMap::new() })
+        of(&Selecting {
+            settings,
+            seed,
+            round,
+            pick: 0,
+            eligible,
+            amount,
+            given: &[],
+            samples,
+            server,
+            losses: &BTreeMap::new(),
+            profile: None,
+        })
     }
 
     fn tried(this: &Selecting<'_>) -> Vec<(ClientId, LastPart)> {

@@ -115,7 +115,7 @@ mod tests {
     use fltk_core::{ids::Round, metrics::TrainSummary, seed::Seed, server_state::ServerState};
 
     use super::*;
-    use crate::selection::Observing;
+    use crate::selection::{Observing, Trained};
 
     /// Clients 0 to 9, of which 0, 3 and 6 hold no samples.
     const SAMPLES: [u64; 10] = [0, 10, 20, 0, 30, 10, 0, 50, 20, 40];
@@ -125,9 +125,9 @@ mod tests {
     }
 
     fn with_losses(losses: &[(u32, f64)]) -> ServerState {
-        let trained: Vec<(ClientId, TrainSummary)> = losses
+        let trained: Vec<Trained> = losses
             .iter()
-            .map(|&(client, loss)| (ClientId(client), TrainSummary { num_samples: 10, num_steps: 2, loss: Some(loss) }))
+            .map(|&(client, loss)| Trained::new(ClientId(client), TrainSummary { num_samples: 10, num_steps: 2, loss: Some(loss) }))
             .collect();
         let mut server = ServerState::default();
         let settings = settings(4);
@@ -139,7 +139,19 @@ mod tests {
         let eligible = [1, 2, 4, 5, 7, 8, 9].map(ClientId);
         let (settings, seed, round) = (settings(candidates), Seed(42), Round(round));
         let (settings, eligible) = (&settings, &eligible[..]);
-        of(&Selecting { settings, seed, round, eligible, amount, given: &[], samples: &SAMPLES, server, losses: &BTreeMap::new() })
+        of(&Selecting {
+            pick: 0,
+            settings,
+            seed,
+            round,
+            eligible,
+            amount,
+            given: &[],
+            samples: &SAMPLES,
+            server,
+            losses: &BTreeMap::new(),
+            profile: None,
+        })
     }
 
     /// The law, from the candidates as they were drawn.

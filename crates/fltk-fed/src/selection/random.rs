@@ -9,7 +9,7 @@ use super::{Selecting, Selection, draw_uniformly};
 
 /// Clients drawn uniformly at random, without replacement.
 pub static SELECTION: Selection =
-    Selection::new(SelectionEntry::new(Entry::new("random", "Uniformly at random, without replacement.")), select);
+    Selection::new(SelectionEntry::new(Entry::new("random", "Uniformly at random, without replacement.")).one_by_one(), select);
 
 fn select(this: &Selecting<'_>) -> Vec<ClientId> {
     draw_uniformly(this.eligible, this.amount, &mut this.stream())
@@ -26,7 +26,19 @@ mod tests {
 
     fn select(seed: Seed, round: Round, eligible: &[ClientId], amount: usize) -> Vec<ClientId> {
         let (settings, server) = (&Choice::new("random"), &ServerState::default());
-        SELECTION.cohort(&Selecting { settings, seed, round, eligible, amount, given: &[], samples: &[], server, losses: &BTreeMap::new() })
+        SELECTION.cohort(&Selecting {
+            pick: 0,
+            settings,
+            seed,
+            round,
+            eligible,
+            amount,
+            given: &[],
+            samples: &[],
+            server,
+            losses: &BTreeMap::new(),
+            profile: None,
+        })
     }
 
     #[test]

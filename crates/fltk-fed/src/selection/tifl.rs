@@ -21,7 +21,7 @@ const TIER_WEIGHTS: Wholes = Wholes::new(
      and `[14, 2, 2, 1, 1]` are the paper's policies `fast` and `random` for five tiers.",
 );
 
-/// Clients of similar speed train together: they are sorted by their samples, which stand for the duration of their training, and divided into tiers
+/// Clients of similar speed train together: they are sorted by the simulated time of a round, or by their samples, which stand for it, and divided into tiers
 /// of equal size; a round draws a tier, and its clients within that tier uniformly, without replacement.
 ///
 /// Seven clients with 10, 70, 30, 20, 60, 40 and 50 samples in three tiers: 0 and 3; 2 and 5; 6, 4 and 1.
@@ -30,8 +30,8 @@ pub static SELECTION: Selection = Selection::new(
         Entry::new(
             "tifl",
             "Clients of similar speed train together: a round draws one of `tiers`, and its clients within that tier uniformly without replacement. Clients are sorted \
-             into tiers by their samples, which stand for the duration of a local epoch: what a clock measures would make results depend on the machine. The \
-             policy is the paper's static one; the adaptive one, by the accuracy of each tier, isn't there.",
+             into tiers by the time that their devices and links need for a round if time is simulated; otherwise by their samples, which stand for it, since what a \
+             clock measures would make results depend on the machine. The policy is the paper's static one; the adaptive one, by the accuracy of each tier, isn't there.",
         )
         .paper("Chai et al., TiFL: a tier-based federated learning system, 2020, arXiv:2001.09249")
         .parameters(&[TIERS.parameter(), TIER_WEIGHTS.parameter()])
@@ -81,7 +81,7 @@ fn select(this: &Selecting<'_>) -> Vec<ClientId> {
 /// Returns the clients of each tier, the fastest first.
 fn tiers(this: &Selecting<'_>) -> Vec<Vec<ClientId>> {
     let mut clients = this.eligible.to_vec();
-    clients.sort_by_key(|&client| (this.samples_of(client), client));
+    clients.sort_by_cached_key(|&client| (this.round_trip(client), this.samples_of(client), client));
     let tiers = TIERS.of(this.settings) as usize;
     (0..tiers).map(|tier| clients[clients.len() * tier / tiers..clients.len() * (tier + 1) / tiers].to_vec()).collect()
 }
@@ -99,7 +99,19 @@ mod tests {
     fn with<T>(settings: &Choice, round: u32, amount: usize, of: impl FnOnce(&Selecting<'_>) -> T) -> T {
         let eligible: Vec<ClientId> = (0..7).map(ClientId).collect();
         let (seed, round, eligible, server) = (Seed(42), Round(round), &eligible[..], &ServerState::default());
-        of(&Selecting { settings, seed, round, eligible, amount, given: &[], samples: &SAMPLES, server, losses: &BTreeMap::new() })
+        of(&Selecting {
+            pick: 0,
+            settings,
+            seed,
+            round,
+            eligible,
+            amount,
+            given: &[],
+            samples: &SAMPLES,
+            server,
+            losses: &BTreeMap::new(),
+            profile: None,
+        })
     }
 
     fn settings(tiers: u32) -> Choice {

@@ -20,7 +20,8 @@ pub static SELECTION: Selection = Selection::new(
              `strategy: { type: FedAvg, weights: uniform }` or the like this is the sampling of `FedProx`'s paper, where the mean isn't weighted again.",
         )
         .paper("Li et al., Federated optimization in heterogeneous networks, 2020, arXiv:1812.06127"),
-    ),
+    )
+    .one_by_one(),
     |this| draw_by_samples(this, this.amount, &mut this.stream()),
 );
 
@@ -42,8 +43,19 @@ mod tests {
         let eligible: Vec<ClientId> = (0..).zip(samples).filter(|(_, held)| **held > 0).map(|(client, _)| ClientId(client)).collect();
         let (settings, server) = (&Choice::new("weighted"), &ServerState::default());
         let (seed, round, eligible) = (Seed(seed), Round(round), &eligible[..]);
-        let found =
-            SELECTION.cohort(&Selecting { settings, seed, round, eligible, amount, given: &[], samples, server, losses: &BTreeMap::new() });
+        let found = SELECTION.cohort(&Selecting {
+            pick: 0,
+            settings,
+            seed,
+            round,
+            eligible,
+            amount,
+            given: &[],
+            samples,
+            server,
+            losses: &BTreeMap::new(),
+            profile: None,
+        });
         found.into_iter().map(|client| client.0).collect()
     }
 

@@ -27,11 +27,14 @@ pub(super) struct Answer {
     arrays: Arrays,
     parameters: Vec<f32>,
     buffer: f32,
+    base: Option<Vec<f32>>,
+    staleness: u32,
 }
 
 /// Returns the answer of a client with 10 samples that took 5 steps and ended with these parameters; its buffer is 0.
 pub(super) fn client(parameters: &[f32]) -> Answer {
-    Answer { samples: 10, steps: 5, extras: Extras::new(), arrays: Arrays::new(), parameters: parameters.to_vec(), buffer: 0.0 }
+    let (extras, arrays, parameters) = (Extras::new(), Arrays::new(), parameters.to_vec());
+    Answer { samples: 10, steps: 5, extras, arrays, parameters, buffer: 0.0, base: None, staleness: 0 }
 }
 
 impl Answer {
@@ -51,6 +54,11 @@ impl Answer {
     pub(super) fn array(mut self, name: &str, values: &[f32]) -> Self {
         self.arrays.insert(name.to_owned(), values.to_vec());
         self
+    }
+
+    /// Sets the parameters that it started from, and the number of models made since.
+    pub(super) fn stale(self, staleness: u32, base: &[f32]) -> Self {
+        Self { staleness, base: Some(base.to_vec()), ..self }
     }
 
     pub(super) fn buffer(self, buffer: f32) -> Self {
@@ -111,7 +119,12 @@ impl Run {
             let floats = answer.parameters.iter().copied().chain([answer.buffer]).collect();
             let state = ModelState { layout: Arc::clone(&self.model.layout), floats, counters: Vec::new() };
             let Answer { samples, steps, extras, arrays, .. } = answer.clone();
-            aggregator.take(Update { client: ClientId(client), state, samples, steps, learning_rate: CLIENT_RATE, extras, arrays });
+            let base = answer.base.as_ref().map(|parameters| {
+                let floats = parameters.iter().copied().chain([0.0]).collect();
+                Arc::new(ModelState { layout: Arc::clone(&self.model.layout), floats, counters: Vec::new() })
+            });
+            let (client, staleness) = (ClientId(client), answer.staleness);
+            aggregator.take(Update { client, state, base, staleness, samples, steps, learning_rate: CLIENT_RATE, extras, arrays });
         }
         self.model = Arc::new(aggregator.finish(&mut self.server).unwrap());
         self.model.floats.split_last().unwrap().1.to_vec()

@@ -3,8 +3,8 @@
 use fltk_core::catalogue::StrategyEntry;
 
 use super::{
-    Spec, apfl, bulyan, cyclic, ditto, fedadagrad, fedadam, fedavg, fedavgm, fedbn, feddyn, fedexp, fednova, fedper, fedprox, fedrep,
-    fedyogi, fltrust, geometric_median, krum, median, moon, norm_clipping, qfedavg, scaffold, trimmed_mean,
+    Spec, apfl, bulyan, cyclic, ditto, fedadagrad, fedadam, fedasync, fedavg, fedavgm, fedbn, fedbuff, feddyn, fedexp, fednova, fedper,
+    fedprox, fedrep, fedyogi, fltrust, geometric_median, krum, median, moon, norm_clipping, qfedavg, scaffold, trimmed_mean,
 };
 
 /// Every strategy.
@@ -26,6 +26,8 @@ pub const CATALOGUE: &[&Spec] = &[
     &fedrep::SPEC,
     &ditto::SPEC,
     &apfl::SPEC,
+    &fedasync::SPEC,
+    &fedbuff::SPEC,
     &cyclic::SPEC,
     &median::SPEC,
     &trimmed_mean::SPEC,

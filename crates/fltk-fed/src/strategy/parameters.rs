@@ -7,7 +7,7 @@ use fltk_core::model_state::{ModelState, TensorRole, TensorSpec};
 use super::float_spans;
 
 /// Returns the number of elements of all parameters.
-pub(super) fn count(model: &ModelState) -> usize {
+pub(crate) fn count(model: &ModelState) -> usize {
     model.layout.iter().filter(|spec| spec.role == TensorRole::Parameter).map(TensorSpec::num_elements).sum()
 }
 

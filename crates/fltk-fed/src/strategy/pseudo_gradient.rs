@@ -79,6 +79,14 @@ pub(super) fn mean<'a>(round: &'a Gathering<'_>, gathered: &'a Gathered) -> impl
     sums(round, gathered).map(move |sum| if total > 0.0 { sum / total } else { 0.0 })
 }
 
+/// Returns `next` with the counters of the current model where these are larger: the clients of an asynchronous strategy may have started from an older one.
+pub(super) fn with_newer_counters(round: &Gathering<'_>, mut next: ModelState) -> ModelState {
+    for (counter, &current) in next.counters.iter_mut().zip(&round.global.counters) {
+        *counter = (*counter).max(current);
+    }
+    next
+}
+
 /// Returns the next global model: `steps` are added to the parameters, in order; buffers are the means weighted by samples.
 pub(super) fn apply(round: &Gathering<'_>, gathered: Gathered, steps: impl IntoIterator<Item = f64>) -> ModelState {
     let mut floats = round.global.floats.clone();

@@ -216,6 +216,10 @@ pub struct Update {
     pub client: ClientId,
     /// The client's model, in the layout of the global one.
     pub state: ModelState,
+    /// The model that it started from, if that isn't the one that is current ([`Gathering::global`]): under an asynchronous strategy.
+    pub base: Option<Arc<ModelState>>,
+    /// The number of models that were made since: 0 if it started from the current one.
+    pub staleness: u32,
     /// The number of samples that it holds according to the partition, not as reported by the client.
     pub samples: u64,
     /// The number of optimizer steps that it took.
@@ -392,7 +396,8 @@ pub(super) fn combine(
     let cohort = CohortFacts { total_samples: total, num_clients };
     let mut aggregator = Aggregator::new(strategy, config, Round(1), Arc::new(global.clone()), cohort);
     for (client, (samples, extras, state)) in (0..).zip(updates) {
-        aggregator.take(Update { client: ClientId(client), state, samples, steps: 1, learning_rate: 0.5, extras, arrays: Arrays::new() });
+        let (base, staleness, arrays) = (None, 0, Arrays::new());
+        aggregator.take(Update { client: ClientId(client), state, base, staleness, samples, steps: 1, learning_rate: 0.5, extras, arrays });
     }
     aggregator.finish(server).expect("what is remembered fits the model")
 }

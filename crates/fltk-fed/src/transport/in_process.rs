@@ -7,6 +7,8 @@
 //!               ------------------> evaluator ----------------->
 //! ```
 //!
+//! If time is simulated, [`Simulated`] stands between the loop and the threads.
+//!
 //! Results don't depend on the number of workers, nor on which worker trains which client.
 //!
 //! **Caveats.** Stopping is cooperative: threads finish their current client or evaluation. A trainer that should stop sooner must check
@@ -35,8 +37,9 @@ use self::{
 };
 use crate::{
     client::{Evaluator, MakeTrainer},
-    drive::{Answer, Observer, RunError, Transport, TransportError, drive},
-    round::{EvaluationOrder, Event, Federation, LossOrder, MODELS_HELD_MAX, ProtocolError, TrainOrder},
+    drive::{Answer, Observer, RunError, Transport, TransportError, Wait, drive},
+    round::{EvaluationOrder, Event, Federation, LossOrder, MODELS_HELD_MAX, ProtocolError, Timestamp, TrainOrder},
+    transport::simulated::Simulated,
 };
 
 /// The longest time that a raised stop flag may go unnoticed: short for a person, long for a processor.
@@ -67,7 +70,7 @@ pub fn run(
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         // Dropped on every exit, including panics: threads then take no further order, and the scope can end.
-        let mut threads = Threads { over: RaiseOnDrop(&over), orders: &orders, to_evaluator, answers, stop };
+        let mut threads = Threads { over: RaiseOnDrop(&over), orders: &orders, to_evaluator, answers, stop, origin: Instant::now() };
         for worker in 0..workers {
             let (orders, is_ready, answers) = (&orders, is_ready.clone(), to_conductor.clone());
             spawn(scope, format!("fed-worker-{worker}"), move || work(worker, make_trainer, is_ready, orders, &answers))?;
@@ -75,7 +78,11 @@ pub fn run(
         let over = &over;
         spawn(scope, "fed-evaluator".to_owned(), move || evaluate(evaluator, &evaluations, over, &to_conductor))?;
         await_workers(workers, &ready, stop)?;
-        drive(federation, &mut threads, observer)
+        threads.origin = Instant::now();
+        match Simulated::of(&federation, &mut threads, workers) {
+            Some(mut simulated) => drive(federation, &mut simulated, observer),
+            None => drive(federation, &mut threads, observer),
+        }
     })
 }
 
@@ -135,6 +142,8 @@ struct Threads<'a> {
     to_evaluator: SyncSender<EvaluationOrder>,
     answers: Receiver<Event>,
     stop: &'a AtomicBool,
+    /// The origin of timestamps.
+    origin: Instant,
 }
 
 impl Drop for Threads<'_> {
@@ -158,8 +167,14 @@ impl Transport for Threads<'_> {
         self.to_evaluator.send(order).map_err(|_| TransportError::Abandoned)
     }
 
-    fn receive(&mut self, wait: Option<Duration>) -> Result<Option<Event>, TransportError> {
-        receive(&self.answers, wait, self.stop)
+    fn now(&self) -> Timestamp {
+        Timestamp(self.origin.elapsed())
+    }
+
+    fn receive(&mut self, wait: Wait) -> Result<Option<Event>, TransportError> {
+        let left = wait.until.map(|until| until.0.saturating_sub(self.origin.elapsed()));
+        // A deadline counts from when it is noticed, even if answers came before.
+        if left == Some(Duration::ZERO) { Ok(None) } else { receive(&self.answers, left, self.stop) }
     }
 
     fn revoke(&mut self, round: Round) {

@@ -46,7 +46,7 @@ pub fn federation(config: &FederatedConfig, dummy: &Dummy) -> Federation {
 pub fn order(dummy: &Dummy, round: Round, client: ClientId) -> TrainOrder {
     let terms = Arc::new(setup(&config(), dummy).terms(round, &ServerState::default()));
     let settings = SettingsDigest::default();
-    TrainOrder { round, client, seed: SEED, state: Arc::new(dummy.initial()), terms, kept: None, flips_labels: false, settings }
+    TrainOrder { round, client, seed: SEED, state: Arc::new(dummy.initial()), terms, kept: None, flips_labels: false, given: NOW, settings }
 }
 
 /// A clock that stands still.

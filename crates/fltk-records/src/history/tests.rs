@@ -27,6 +27,7 @@ fn round(round: u32) -> RunEvent {
         test: None,
         client_test: None,
         train_seconds: 0.0,
+        virtual_seconds: None,
         test_seconds: 0.0,
     }
 }
@@ -110,7 +111,15 @@ fn control_characters_in_reasons_are_escaped() {
 #[test]
 fn earlier_journals_have_no_loss_for_rounds_without_training() {
     let train = TrainSummary { num_samples: 0, num_steps: 0, loss: Some(0.0) };
-    let client = RunEvent::ClientTrained { round: Round(1), client: ClientId(3), train, seconds: 0.1, malicious: false };
+    let client = RunEvent::ClientTrained {
+        round: Round(1),
+        client: ClientId(3),
+        train,
+        seconds: 0.1,
+        virtual_seconds: None,
+        staleness: None,
+        malicious: false,
+    };
     let history = fold(&[started(0), client]).unwrap();
     assert_eq!(history.clients()[&(Round(1), ClientId(3))].train.loss, None);
 }
@@ -124,8 +133,15 @@ fn decided(history: &History, round: u32) -> Vec<(u32, bool)> {
 #[test]
 fn attendance_outlives_the_rows_of_an_interrupted_start() {
     let train = TrainSummary { num_samples: 1, num_steps: 1, loss: Some(1.0) };
-    let counted =
-        |round, client| RunEvent::ClientTrained { round: Round(round), client: ClientId(client), train, seconds: 0.1, malicious: false };
+    let counted = |round, client| RunEvent::ClientTrained {
+        round: Round(round),
+        client: ClientId(client),
+        train,
+        seconds: 0.1,
+        virtual_seconds: None,
+        staleness: None,
+        malicious: false,
+    };
     let late =
         |round, client| RunEvent::ClientAbsent { round: Round(round), client: ClientId(client), absence: Absence::Late, reason: None };
     let saved = RunEvent::CheckpointSaved { at: 1.into(), parameters_sha256: "00".into() };

@@ -31,8 +31,24 @@ fn sample() -> Vec<RunEvent> {
     let test = Evaluation { num_samples: 4, loss: f64::NAN, accuracy: 0.5, confusion: Some(vec![vec![1, 1], vec![1, 1]]) };
     vec![
         RunEvent::Started { from: Milestone::START, version: "0.1.0".into() },
-        RunEvent::ClientTrained { round: Round(1), client: ClientId(3), train, seconds: 0.25, malicious: false },
-        RunEvent::ClientTrained { round: Round(1), client: ClientId(4), train, seconds: 0.25, malicious: true },
+        RunEvent::ClientTrained {
+            round: Round(1),
+            client: ClientId(3),
+            train,
+            seconds: 0.25,
+            virtual_seconds: None,
+            staleness: None,
+            malicious: false,
+        },
+        RunEvent::ClientTrained {
+            round: Round(1),
+            client: ClientId(4),
+            train,
+            seconds: 0.25,
+            virtual_seconds: None,
+            staleness: None,
+            malicious: true,
+        },
         RunEvent::ClientAbsent { round: Round(1), client: ClientId(5), absence: Absence::Late, reason: None },
         RunEvent::ClientAbsent { round: Round(1), client: ClientId(6), absence: Absence::Failed, reason: Some("out of \"memory\"".into()) },
         RunEvent::ClientTested {
@@ -55,6 +71,7 @@ fn sample() -> Vec<RunEvent> {
                 weighted_accuracy: 1.0 / 3.0,
             }),
             train_seconds: 0.3,
+            virtual_seconds: None,
             test_seconds: f64::INFINITY,
         },
         RunEvent::EpochEnded {

@@ -72,6 +72,10 @@ enum RunEventWire {
         train: TrainSummary,
         #[serde(with = "number")]
         seconds: f64,
+        #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_number")]
+        virtual_seconds: Option<f64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        staleness: Option<u32>,
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         malicious: bool,
     },
@@ -100,6 +104,8 @@ enum RunEventWire {
         client_test: Option<ClientTestSummary>,
         #[serde(with = "number")]
         train_seconds: f64,
+        #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_number")]
+        virtual_seconds: Option<f64>,
         #[serde(with = "number")]
         test_seconds: f64,
     },

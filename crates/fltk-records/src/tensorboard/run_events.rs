@@ -27,7 +27,8 @@ pub(super) fn session_start(run: &RunDescription) -> Event {
 
 /// Returns all scalars of one round or epoch.
 pub(super) fn row(row: &Row) -> Event {
-    let Row { unit, step, at, clients, train, learning_rate, test, client_test, train_seconds, test_seconds, parallel } = row;
+    let Row { unit, step, at, clients, train, learning_rate, test, client_test, train_seconds, virtual_seconds, test_seconds, parallel } =
+        row;
     let mut scalars = Vec::new();
     if let Some(Evaluation { accuracy, loss, .. }) = test {
         scalars.extend([("accuracy/test", *accuracy), ("loss/test", *loss)]);
@@ -49,6 +50,7 @@ pub(super) fn row(row: &Row) -> Event {
             scalars.push(("clients/selected", count(clients.len() as u64)));
         }
     }
+    scalars.extend(virtual_seconds.map(|seconds| ("time/virtual_seconds", seconds)));
     if let (Some(TrainSummary { num_samples, .. }), Some(parallel)) = (train, parallel) {
         scalars.extend([
             ("parallel/ranks", f64::from(parallel.ranks)),
@@ -61,6 +63,15 @@ pub(super) fn row(row: &Row) -> Event {
     }
     let value = scalars.into_iter().map(|(tag, value)| scalar(tag, value)).collect();
     Event { wall_time: seconds(*at), step: i64::from(*step), what: Some(What::Summary(Summary { value })) }
+}
+
+/// Returns the evaluation of a round over simulated time, in whole milliseconds as its step; `None` if time wasn't simulated, or nothing was evaluated.
+pub(super) fn over_virtual_time(row: &Row) -> Option<Event> {
+    let (Evaluation { accuracy, loss, .. }, seconds_since) = (row.test.as_ref()?, row.virtual_seconds?);
+    let value = vec![scalar("virtual_milliseconds/accuracy", *accuracy), scalar("virtual_milliseconds/loss", *loss)];
+    #[expect(clippy::cast_possible_truncation, reason = "`as` takes what is out of range to the nearest end")]
+    let step = (seconds_since * 1000.0).round() as i64;
+    Some(Event { wall_time: seconds(row.at), step, what: Some(What::Summary(Summary { value })) })
 }
 
 /// Returns the end of the session.
@@ -140,6 +151,7 @@ mod tests {
             test: None,
             client_test: Some(clients),
             train_seconds: 0.0,
+            virtual_seconds: Some(1.25),
             test_seconds: 2.0,
             parallel: None,
         };
@@ -150,8 +162,12 @@ mod tests {
             ("clients/accuracy_worst_decile", 0.125),
             ("clients/accuracy_variance", 0.25),
             ("time/test_seconds", 2.0),
+            ("time/virtual_seconds", 1.25),
         ];
         assert_eq!(found, expected.map(|(tag, value)| (tag.to_owned(), Some(Content::SimpleValue(value)))));
-        assert_eq!(row(&Row { client_test: None, ..tested }).what, Some(What::Summary(Summary { value: Vec::new() })));
+        assert_eq!(
+            row(&Row { client_test: None, virtual_seconds: None, ..tested }).what,
+            Some(What::Summary(Summary { value: Vec::new() }))
+        );
     }
 }

@@ -1,5 +1,7 @@
 //! The event files of a run as a function of its journal: one for each start.
 
+use std::collections::BTreeMap;
+
 use fltk_core::{event::RunEvent, milestone::Milestone};
 
 use super::{encoded, file_name, opening, proto::Event, run_events};
@@ -14,6 +16,7 @@ use crate::{
 pub(super) fn run_files(run: &RunDescription, entries: &[Entry]) -> Vec<(String, Vec<u8>)> {
     let mut all: Vec<(i64, Vec<Event>)> = Vec::new();
     let mut end = None;
+    let mut rows: BTreeMap<u32, Row> = BTreeMap::new();
     for entry in entries {
         if let RunEvent::Started { from, .. } = &entry.event {
             // The end of a run that is resumed isn't written.
@@ -25,10 +28,17 @@ pub(super) fn run_files(run: &RunDescription, entries: &[Entry]) -> Vec<(String,
             let first_step = all.last().map(|_| first_step(*from));
             let mut events = opening(run_events::seconds(entry.at), first_step);
             events.push(run_events::session_start(run));
+            // Points over simulated time have steps of their own, all of which the opening declares void.
+            rows.retain(|step, _| first_step.is_some_and(|first| i64::from(*step) < first));
+            events.extend(rows.values().filter_map(run_events::over_virtual_time));
             all.push((seconds, events));
         }
         let Some((_, events)) = all.last_mut() else { continue };
-        events.extend(Row::of(entry).as_ref().map(run_events::row));
+        if let Some(row) = Row::of(entry) {
+            events.push(run_events::row(&row));
+            events.extend(run_events::over_virtual_time(&row));
+            rows.insert(row.step, row);
+        }
         end = End::of(entry).or(end);
     }
     if let Some((_, events)) = all.last_mut() {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use fltk::{
-    split::{given_cohorts, train_and_test},
+    split::{fleet, given_cohorts, train_and_test},
     termination::Termination,
 };
 use fltk_core::{
@@ -75,6 +75,11 @@ pub fn run(
     let setup = Setup::new(config.clone(), LearningRates::of(&job.task.train), job.seed, num_samples, job.task.checkpoint_every)?;
     let own = settings::of_trainer(job, dataset, context.base)?;
     let setup = setup.for_settings(own).with_cohorts(cohorts);
+    let setup = match fleet(config, job.seed, job.task.train.batch_size, context.base)? {
+        Some(fleet) => setup.with_fleet(fleet),
+        None => setup,
+    };
+    let is_virtual = setup.fleet().is_some();
     let method = setup.strategy().client;
     // The server's own samples come after those of the last client, under whose number it trains.
     if let Some(num_samples) = setup.root_samples() {
@@ -83,7 +88,8 @@ pub fn run(
     }
     let states = if setup.clients_keep_state() { Some(FileStates::open(recorder.folder(), Round(completed), &remembered)?) } else { None };
     let federation = Federation::resume(setup, Round(completed), Arc::new(model.state()?), remembered)?;
-    let federation = federation.repeating(recorder.history().attendance().clone());
+    // On a virtual clock, who counts follows from the settings.
+    let federation = if is_virtual { federation } else { federation.repeating(recorder.history().attendance().clone()) };
 
     // TorchScript modules use libtorch's single random generator: in parallel they would disturb each other.
     let workers = if model.is_torchscript() { std::num::NonZeroUsize::MIN } else { context.workers };
@@ -150,6 +156,8 @@ fn observe(record: &Record, job: &Job, recorder: &mut Recorder, states: Option<&
             client: client.client,
             train: client.train,
             seconds: client.seconds,
+            virtual_seconds: client.virtual_seconds,
+            staleness: client.staleness,
             malicious: client.malicious,
         }),
         Record::ClientAbsent(absent) => recorder.record(RunEvent::ClientAbsent {
@@ -171,6 +179,7 @@ fn observe(record: &Record, job: &Job, recorder: &mut Recorder, states: Option<&
                 test: round.test.clone(),
                 client_test: round.client_test,
                 train_seconds: round.train_seconds,
+                virtual_seconds: round.virtual_seconds,
                 test_seconds: round.test_seconds,
             })
         }
@@ -282,6 +291,8 @@ mod tests {
     use fltk_data::{Locations, load};
     use fltk_train::Device;
 
+    use fltk_fed::round::Timestamp;
+
     use super::*;
 
     #[test]
@@ -325,8 +336,17 @@ mod tests {
         let work = LocalWork::Epochs(1.0);
         let terms = ClientTerms { learning_rate: 0.05, work, proximal_mu: 0.0, arrays: Arc::default(), extras: vec![], keeps: vec![] };
         let (round, client, seed, kept) = (Round(1), ClientId(0), Seed(7), None);
-        let mut order =
-            TrainOrder { round, client, seed, state, terms: Arc::new(terms), kept, flips_labels: false, settings: SettingsDigest([7; 32]) };
+        let mut order = TrainOrder {
+            round,
+            client,
+            seed,
+            state,
+            terms: Arc::new(terms),
+            kept,
+            flips_labels: false,
+            given: Timestamp::default(),
+            settings: SettingsDigest([7; 32]),
+        };
         let refused = clients.train(&order).unwrap_err().to_string();
         for words in ["07".repeat(32), "ab".repeat(32), "hint: ".to_owned()] {
             assert!(refused.contains(&words), "{refused}");

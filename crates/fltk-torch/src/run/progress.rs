@@ -38,14 +38,16 @@ impl Progress {
     /// Shows the event that was just recorded.
     pub fn show(&self, event: &RunEvent) {
         match event {
-            RunEvent::ClientTrained { round, client, train, seconds, .. } => {
+            RunEvent::ClientTrained { round, client, train, seconds, staleness, .. } => {
+                let stale =
+                    staleness.filter(|staleness| *staleness > 0).map_or_else(String::new, |staleness| format!(", staleness {staleness}"));
                 tracing::debug!(
                     round = round.0,
                     client = client.0,
                     samples = train.num_samples,
                     train_loss = train.loss,
                     seconds,
-                    "  round {round}, client {client}: {}, {} samples, {seconds:.2} s",
+                    "  round {round}, client {client}: {}, {} samples, {seconds:.2} s{stale}",
                     train.loss.map_or_else(|| "no step".to_owned(), |loss| format!("loss {loss:.4}")),
                     train.num_samples
                 );
@@ -54,11 +56,12 @@ impl Progress {
                 let reason = reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
                 tracing::debug!(round = round.0, client = client.0, "  round {round}, client {client} {}{reason}", absence.words());
             }
-            RunEvent::RoundEnded { round, train, test, client_test, train_seconds, .. } => {
-                self.step(round.0, train.as_ref().and_then(|train| train.loss), test.as_ref(), client_test.as_ref(), *train_seconds);
+            RunEvent::RoundEnded { round, train, test, client_test, train_seconds, virtual_seconds, .. } => {
+                let (train_loss, seconds) = (train.as_ref().and_then(|train| train.loss), (*train_seconds, *virtual_seconds));
+                self.step(round.0, train_loss, test.as_ref(), client_test.as_ref(), seconds);
             }
             RunEvent::EpochEnded { epoch, train, test, train_seconds, .. } => {
-                self.step(epoch.0, train.loss, Some(test), None, *train_seconds);
+                self.step(epoch.0, train.loss, Some(test), None, (*train_seconds, None));
             }
             RunEvent::CheckpointSaved { at, .. } if at.steps > 0 => {
                 tracing::debug!("  checkpoint after {}", at.text(self.unit.name()));
@@ -67,7 +70,15 @@ impl Progress {
         }
     }
 
-    fn step(&self, step: u32, train_loss: Option<f64>, test: Option<&Evaluation>, clients: Option<&ClientTestSummary>, seconds: f64) {
+    /// Shows a step, which took so many seconds of the wall clock, and ended at so many simulated ones.
+    fn step(
+        &self,
+        step: u32,
+        train_loss: Option<f64>,
+        test: Option<&Evaluation>,
+        clients: Option<&ClientTestSummary>,
+        (seconds, virtual_seconds): (f64, Option<f64>),
+    ) {
         let mut text = String::new();
         if let Some(test) = test {
             text.push_str(&format!("accuracy {:.4}  loss {:.4}", test.accuracy, test.loss));
@@ -78,6 +89,9 @@ impl Progress {
         }
         if let Some(loss) = train_loss {
             text.push_str(&format!("  train loss {loss:.4}  {seconds:.1} s"));
+        }
+        if let Some(seconds) = virtual_seconds {
+            text.push_str(&format!("  virtual {seconds:.1} s"));
         }
         if let Some(bar) = &self.bar {
             bar.set_position(u64::from(step));
@@ -91,6 +105,6 @@ impl Progress {
         let (accuracy, test_loss) = (test.map(|test| test.accuracy), test.map(|test| test.loss));
         let client_accuracy = clients.map(|clients| clients.accuracy);
         let line = format!("{} {step:>3}/{}  {text}", self.unit.name(), self.steps);
-        tracing::info!(round, epoch, accuracy, test_loss, client_accuracy, train_loss, train_seconds = seconds, "{line}");
+        tracing::info!(round, epoch, accuracy, test_loss, client_accuracy, train_loss, train_seconds = seconds, virtual_seconds, "{line}");
     }
 }

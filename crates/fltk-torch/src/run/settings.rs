@@ -83,6 +83,7 @@ fn of_clients(task: &Task) -> Task {
                 client_test_every: None,
                 client_figures: None,
                 participation: None,
+                simulation: None,
                 faults: None,
             })
         }

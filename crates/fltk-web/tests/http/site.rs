@@ -145,6 +145,7 @@ fn round(round: u32) -> RunEvent {
         test: Some(Evaluation { num_samples: 100, loss: 1.5, accuracy: 0.5, confusion: None }),
         client_test: None,
         train_seconds: 2.5,
+        virtual_seconds: None,
         test_seconds: 0.5,
     }
 }

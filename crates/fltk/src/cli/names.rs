@@ -53,6 +53,9 @@ pub fn kind_or_entry() -> String {
         all.strategies.kind(),
         all.selections.kind(),
         all.attacks.kind(),
+        all.devices.kind(),
+        all.links.kind(),
+        all.availability.kind(),
         all.optimizers.kind(),
         all.losses.kind(),
     ];

@@ -8,7 +8,7 @@ use fltk_core::{
     ids::{ClientId, Round},
 };
 
-use crate::round::{ClientUpdate, Setup};
+use crate::round::{ClientUpdate, Setup, Timestamp};
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Member {
@@ -22,6 +22,8 @@ pub(super) struct Member {
     /// True if its update has to count, since it did in an earlier start of this run.
     pub(super) is_bound: bool,
     pub(super) standing: Standing,
+    /// The time at which its answer was taken in; that of its order before.
+    pub(super) arrived: Timestamp,
 }
 
 /// The state of a member's answer.
@@ -46,6 +48,7 @@ impl Member {
         terms: Arc<ClientTerms>,
         kept: Option<Round>,
         attended: Option<&Attended>,
+        now: Timestamp,
     ) -> Self {
         let standing = match attended {
             Some(Attended::Counted) => Standing::Awaited,
@@ -56,11 +59,11 @@ impl Member {
             },
         };
         let is_bound = matches!(attended, Some(Attended::Counted));
-        Self { client, terms, kept, is_malicious: setup.faults.is_malicious(client), is_root: false, is_bound, standing }
+        Self { client, terms, kept, is_malicious: setup.faults.is_malicious(client), is_root: false, is_bound, standing, arrived: now }
     }
 
     /// Creates the server's own training, which has to count.
-    pub(super) fn root(client: ClientId, terms: Arc<ClientTerms>) -> Self {
-        Self { client, terms, kept: None, is_malicious: false, is_root: true, is_bound: true, standing: Standing::Awaited }
+    pub(super) fn root(client: ClientId, terms: Arc<ClientTerms>, now: Timestamp) -> Self {
+        Self { client, terms, kept: None, is_malicious: false, is_root: true, is_bound: true, standing: Standing::Awaited, arrived: now }
     }
 }

@@ -79,7 +79,7 @@ mod tests {
     use super::*;
     use crate::{
         dummy::Dummy,
-        round::{SettingsDigest, Setup},
+        round::{SettingsDigest, Setup, Timestamp},
     };
 
     fn order(round: u32, client: u32) -> Order {
@@ -95,6 +95,7 @@ mod tests {
             terms: Arc::new(setup.terms(Round(round), &ServerState::default())),
             kept: None,
             flips_labels: false,
+            given: Timestamp::default(),
             settings: SettingsDigest::default(),
         })
     }

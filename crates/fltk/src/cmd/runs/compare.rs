@@ -20,7 +20,8 @@ pub fn run(cli: &Cli, runs: &[RunRef]) -> anyhow::Result<()> {
     if cli.output == Output::Json {
         return output::json(&comparison);
     }
-    output::text(&format!("{}\n\n{}\n\n{}", runs_table(&comparison), groups_table(&comparison), steps_table(&comparison)))
+    let times = times_table(&comparison).map(|table| format!("\n\n{table}")).unwrap_or_default();
+    output::text(&format!("{}\n\n{}\n\n{}{times}", runs_table(&comparison), groups_table(&comparison), steps_table(&comparison)))
 }
 
 /// Returns the letter of the run with this index, which heads its column in the other tables.
@@ -29,9 +30,12 @@ fn letter(index: usize) -> String {
 }
 
 fn runs_table(comparison: &Comparison) -> String {
-    let mut table = output::table(&["", "run", "task", "seed", "status", "accuracy", "loss", "train s"], &[3, 5, 6, 7]);
+    let is_virtual = comparison.runs.iter().any(|run| run.virtual_seconds.is_some());
+    let mut header = vec!["", "run", "task", "seed", "status", "accuracy", "loss", "train s"];
+    header.extend(is_virtual.then_some("virtual s"));
+    let mut table = output::table(&header, &[3, 5, 6, 7, 8][..header.len() - 4]);
     for (index, run) in comparison.runs.iter().enumerate() {
-        table.add_row([
+        let mut cells = vec![
             letter(index),
             run.run.clone(),
             run.task.clone(),
@@ -40,7 +44,11 @@ fn runs_table(comparison: &Comparison) -> String {
             number(run.accuracy),
             number(run.loss),
             format!("{:.1}", run.train_seconds),
-        ]);
+        ];
+        if is_virtual {
+            cells.push(virtual_seconds(run.virtual_seconds));
+        }
+        table.add_row(cells);
     }
     table.to_string()
 }
@@ -60,6 +68,8 @@ fn groups_table(comparison: &Comparison) -> String {
     if has_clients {
         header.extend(["mean of clients", "worst tenth"]);
     }
+    let is_virtual = comparison.groups.iter().any(|group| group.virtual_seconds.is_some());
+    header.extend(is_virtual.then_some("virtual s"));
     let mut table = output::table(&header, &(2..header.len()).collect::<Vec<_>>());
     for group in &comparison.groups {
         let runs: Vec<_> = group.runs.iter().map(|&index| letter(index)).collect();
@@ -68,9 +78,31 @@ fn groups_table(comparison: &Comparison) -> String {
         if has_clients {
             row.extend([mean(group.client_accuracy), mean(group.client_worst_decile)]);
         }
+        if is_virtual {
+            row.push(mean(group.virtual_seconds));
+        }
         table.add_row(row);
     }
     format!("{table}{}", replaced(&comparison.groups))
+}
+
+fn virtual_seconds(seconds: Option<f64>) -> String {
+    seconds.map_or_else(|| "-".to_owned(), |seconds| format!("{seconds:.3}"))
+}
+
+/// Returns the accuracies over simulated time; `None` if no run has any.
+fn times_table(comparison: &Comparison) -> Option<String> {
+    if comparison.times.is_empty() {
+        return None;
+    }
+    let letters: Vec<_> = (0..comparison.runs.len()).map(letter).collect();
+    let header: Vec<&str> = std::iter::once("accuracy at virtual s").chain(letters.iter().map(String::as_str)).collect();
+    let mut table = output::table(&header, &(0..header.len()).collect::<Vec<_>>());
+    for time in &comparison.times {
+        let name = format!("{:.3}", time.virtual_seconds);
+        table.add_row(std::iter::once(name).chain(time.accuracy.iter().map(|accuracy| number(*accuracy))));
+    }
+    Some(table.to_string())
 }
 
 /// Returns a line for each run that doesn't count, to explain a smaller number of seeds.
@@ -108,6 +140,7 @@ mod tests {
             client_accuracy: None,
             client_worst_decile: None,
             train_seconds: None,
+            virtual_seconds: None,
         };
         assert_eq!(replaced(&[group(vec![0, 1], vec![])]), "");
         let text = replaced(&[group(vec![1], vec![0]), group(vec![3], vec![2])]);

@@ -53,7 +53,9 @@ fn steps(report: &RunReport) -> String {
     let unit = report.summary.unit.map_or("step", |unit| unit.name());
     let has_clients = report.rows.iter().any(|row| row.client_test.is_some());
     let of_clients: &[&str] = if has_clients { &["clients", "mean of clients", "worst tenth", "variance"] } else { &[] };
-    let header = [&[unit, "accuracy", "loss"], of_clients, &["train loss", "learning rate", "train s", "test s"]].concat();
+    let is_virtual = report.rows.iter().any(|row| row.virtual_seconds.is_some());
+    let of_time: &[&str] = if is_virtual { &["virtual s"] } else { &[] };
+    let header = [&[unit, "accuracy", "loss"], of_clients, &["train loss", "learning rate", "train s", "test s"], of_time].concat();
     let mut table = output::table(&header, &(0..header.len()).collect::<Vec<_>>());
     for row in &report.rows {
         let mut cells = vec![
@@ -76,6 +78,9 @@ fn steps(report: &RunReport) -> String {
             format!("{:.2}", row.train_seconds),
             format!("{:.2}", row.test_seconds),
         ]);
+        if is_virtual {
+            cells.push(row.virtual_seconds.map_or_else(|| "-".to_owned(), |seconds| format!("{seconds:.3}")));
+        }
         table.add_row(cells);
     }
     table.to_string()

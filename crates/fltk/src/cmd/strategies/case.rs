@@ -46,6 +46,8 @@ pub struct UpdateText {
     pub samples: Option<Count>,
     pub steps: Option<Count>,
     pub values: Model,
+    pub base: Option<Model>,
+    pub staleness: Option<Count>,
     pub extra: Option<Extra>,
 }
 

@@ -224,6 +224,7 @@ impl Server {
         let state = like(&self.global, model(text.values.0, &at.key("values"))?, &at.key("values"))?;
         let (samples, steps) = (text.samples.map_or(1, |Count(count)| count), text.steps.map_or(1, |Count(count)| count));
         ensure!(samples > 0, at.key("samples").says("it is 0, and clients without samples don't train"));
+        let (base, staleness) = self.stale(text.base, text.staleness, at)?;
         let at = at.key("extra");
         let (mut extras, mut arrays) = (Extras::new(), Arrays::new());
         for (name, value) in text.extra.map(|extra| extra.0).unwrap_or_default() {
@@ -242,7 +243,34 @@ impl Server {
             let values = arrays.get(*name).with_context(|| at.says(format!("`{name}` is missing\nhint: {}", self.wanted())))?;
             ensure!(values.iter().all(|value| value.is_finite()), at.key(name).says("it has a value that isn't finite"));
         }
-        Ok(Update { client, state, samples, steps, learning_rate: self.client_rate.unwrap_or(1.0), extras, arrays })
+        let learning_rate = self.client_rate.unwrap_or(1.0);
+        Ok(Update { client, state, base, staleness, samples, steps, learning_rate, extras, arrays })
+    }
+
+    /// Returns the model that a client started from, if that isn't the current one, and the number of models made since.
+    fn stale(
+        &self,
+        base: Option<super::case::Model>,
+        staleness: Option<Count>,
+        at: &Place,
+    ) -> anyhow::Result<(Option<Arc<ModelState>>, u32)> {
+        for (key, is_given) in [("base", base.is_some()), ("staleness", staleness.is_some())] {
+            if is_given && self.strategy.entry.buffer.is_none() {
+                let hint = "only asynchronous strategies have clients that started from earlier models";
+                bail!("{}", at.key(key).says(format!("`{}` isn't asynchronous\nhint: {hint}", self.strategy.name())));
+            }
+        }
+        let staleness = staleness.map_or(0, |Count(count)| count);
+        let staleness = u32::try_from(staleness).ok().with_context(|| at.key("staleness").says("that many models were never made"))?;
+        let base = base.map(|base| like(&self.global, model(base.0, &at.key("base"))?, &at.key("base")).map(Arc::new)).transpose()?;
+        if let Some((tensor, value)) = base.as_deref().and_then(not_finite) {
+            bail!("{}", at.key("base").key(tensor).says(format!("it has the value {value}, which isn't finite")));
+        }
+        ensure!(
+            base.is_some() == (staleness > 0),
+            at.says("a stale update has both `base`, the model that it started from, and `staleness`, at least 1")
+        );
+        Ok((base, staleness))
     }
 
     /// Checks the scalars of a client, and adds the one with a default.

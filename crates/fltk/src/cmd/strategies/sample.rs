@@ -56,6 +56,10 @@ fn update(strategy: &Spec, round: u32, client: u32) -> Json {
     }
     let x = [f64::from(round) + 1.0 + place, 1.0 - 0.5 * place];
     let mut update = json!({ "client": client, "samples": 10 * (client + 1), "steps": STEPS, "values": { "x": x } });
+    if strategy.entry.buffer.is_some() && client > 0 {
+        update["base"] = json!({ "x": [0.0, 0.5] });
+        update["staleness"] = json!(client);
+    }
     if !extra.is_empty() {
         update["extra"] = Json::Object(extra);
     }
@@ -78,7 +82,7 @@ fn some_value(parameter: &Parameter) -> Value {
         Kind::Whole { min, max } => Value::Whole(1.clamp(min, max)),
         Kind::Switch => Value::Switch(true),
         Kind::Word(words) => Value::Word(words.first().copied().unwrap_or_default().into()),
-        Kind::Numbers { count, each } => Value::Numbers(vec![within(each); count]),
+        Kind::Numbers { count_min, each, .. } => Value::Numbers(vec![within(each); count_min]),
         Kind::Wholes { min, .. } => Value::Wholes(vec![min]),
         Kind::Path => Value::Path("file.json".into()),
         Kind::Choice { entries, .. } => Choice::new(entries.first().map_or("", |entry| entry.name)).into(),

@@ -1,0 +1,63 @@
+//! Checks of simulated time, and of asynchronous strategies.
+
+use super::super::{FederatedConfig, places::Places, report::Problem};
+use fltk_core::{
+    catalogue::{Catalogues, ChoiceError},
+    experiment::SimulationConfig,
+};
+
+/// Gives the choices of devices, links and availability all parameters of their entries.
+pub(super) fn settle(simulation: &mut SimulationConfig, catalogues: &Catalogues) -> Result<(), (&'static str, ChoiceError)> {
+    let SimulationConfig { devices, network, availability, .. } = simulation;
+    super::settle_with(devices, &catalogues.devices).map_err(|error| ("federated.simulation.devices", error))?;
+    super::settle_with(network, &catalogues.links).map_err(|error| ("federated.simulation.network", error))?;
+    super::settle_with(availability, &catalogues.availability).map_err(|error| ("federated.simulation.availability", error))
+}
+
+pub(super) fn check(config: &FederatedConfig, catalogues: &Catalogues, places: &Places<'_>, problems: &mut Vec<Problem>) {
+    check_asynchronous(config, catalogues, places, problems);
+    let Some(simulation) = &config.simulation else { return };
+    super::check_choice(&simulation.devices, &catalogues.devices, "federated.simulation.devices", places, problems);
+    super::check_choice(&simulation.network, &catalogues.links, "federated.simulation.network", places, problems);
+    super::check_choice(&simulation.availability, &catalogues.availability, "federated.simulation.availability", places, problems);
+}
+
+/// Checks that an asynchronous strategy has what it needs.
+fn check_asynchronous(config: &FederatedConfig, catalogues: &Catalogues, places: &Places<'_>, problems: &mut Vec<Problem>) {
+    let Some(strategy) = catalogues.strategies.get(config.strategy.name()) else { return };
+    let Some(buffer) = strategy.buffer.map(|buffer| buffer(&config.strategy)) else { return };
+    let (name, of_strategy) = (strategy.entry.name, places.at("federated.strategy.type").span);
+    let mut refuse = |path: &str, message: String, hint: String| {
+        let problem = Problem::error(places.at(path).span, message);
+        problems.push(problem.label(of_strategy, format!("`{name}` is asynchronous")).hint(hint));
+    };
+    if buffer > config.clients {
+        let message = format!("a model of `{name}` needs the updates of {buffer} different clients, and there are {}", config.clients);
+        refuse("federated.strategy.buffer_size", message, format!("choose at most {}, or raise `clients`", config.clients));
+    }
+    let selection = catalogues.selections.get(config.selection.name());
+    if selection.is_some_and(|selection| !selection.is_one_by_one) {
+        let message =
+            format!("`{}` selects the clients of a round together, and under `{name}` they begin one by one", config.selection.name());
+        let others: Vec<String> =
+            catalogues.selections.iter().filter(|other| other.is_one_by_one).map(|other| format!("`{}`", other.entry.name)).collect();
+        refuse("federated.selection.type", message, format!("selections for asynchronous strategies: {}", others.join(", ")));
+    }
+    if config.participation.is_some() {
+        let message =
+            format!("`participation` says who counts in a round that begins together, and under `{name}` clients begin one by one");
+        refuse(
+            "federated.participation",
+            message,
+            "leave it out: a client that fails costs its update, and a late one is stale".to_owned(),
+        );
+    }
+    let attack = config.faults.as_ref().and_then(|faults| catalogues.attacks.get(faults.attack.as_ref()?.name()));
+    if let Some(attack) = attack.filter(|attack| attack.is_concerted) {
+        let message = format!(
+            "in `{}`, malicious clients know each other's models of a round, and under `{name}` they begin one by one",
+            attack.entry.name
+        );
+        refuse("federated.faults.attack.type", message, "choose an attack by each client alone".to_owned());
+    }
+}

@@ -1,0 +1,47 @@
+//! The laws of availability: the times at which clients are there.
+
+mod always;
+mod diurnal;
+mod trace;
+
+use fltk_core::catalogue::Entry;
+
+use super::{ClientDraw, Micros, Table, TraceError};
+
+/// A law of availability.
+#[derive(Debug)]
+pub struct Availability {
+    /// The name in experiment files, the source, and the parameters.
+    pub entry: Entry,
+    /// Reads the text of the file that the settings name; `None` if they name none.
+    pub read: Option<fn(&str) -> Result<Table, TraceError>>,
+    /// Returns true if every client is always there, so that nobody needs to ask.
+    pub is_always: bool,
+    /// Returns whether the client is there at a time, and until when that holds.
+    pub presence: fn(&ClientDraw<'_>, Micros) -> Presence,
+}
+
+impl PartialEq for Availability {
+    /// Compares names, which are unique in a catalogue.
+    fn eq(&self, other: &Self) -> bool {
+        self.entry.name == other.entry.name
+    }
+}
+
+/// Whether a client is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Presence {
+    /// True if it is there.
+    pub is_there: bool,
+    /// The time at which that changes, later than the one asked for; `None` if it never does.
+    pub until: Option<Micros>,
+}
+
+/// Every law of availability.
+pub const CATALOGUE: &[&Availability] = &[&always::LAW, &diurnal::LAW, &trace::LAW];
+
+/// Returns the law of this name.
+#[must_use]
+pub fn by_name(name: &str) -> Option<&'static Availability> {
+    CATALOGUE.iter().copied().find(|law| law.entry.name == name)
+}
