@@ -38,7 +38,7 @@ pub use experiment_schema::json_schema;
 pub use flag::{parse_optimizer, parse_partition, parse_strategy};
 pub use kfltk::Cluster;
 pub use overrides::{Override, OverrideError};
-pub use parse::{FileKind, Parsed, ParsedCluster, file_kind, parse, parse_cluster};
+pub use parse::{FileKind, FilePlace, Parsed, ParsedCluster, file_kind, parse, parse_cluster};
 pub use report::{Label, Problem, Report, Severity};
 pub use source::{EncodingError, SourceFile, Span};
 pub use write::to_yaml;

@@ -59,6 +59,6 @@ pub fn given_cohorts(config: &FederatedConfig, parts: &[Vec<u32>], base: &Path) 
     cohorts(user_file(&source), config.rounds, config.clients_per_round, parts).or_exit(Exit::Experiment)
 }
 
-fn user_file(source: &SourceFile) -> UserFile<'_> {
+pub(crate) fn user_file(source: &SourceFile) -> UserFile<'_> {
     UserFile { name: &source.name, text: &source.text }
 }
