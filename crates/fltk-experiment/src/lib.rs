@@ -40,5 +40,5 @@ pub use kfltk::Cluster;
 pub use overrides::{Override, OverrideError};
 pub use parse::{FileKind, FilePlace, Parsed, ParsedCluster, file_kind, parse, parse_cluster};
 pub use report::{Label, Problem, Report, Severity};
-pub use source::{EncodingError, SourceFile, Span};
+pub use source::{EncodingError, SourceFile, Span, closest};
 pub use write::to_yaml;
