@@ -19,7 +19,7 @@ mod parameter;
 pub use choice::{Choice, ChoiceError, Tag, Value};
 pub use entry::{
     AttackEntry, ClientCount, DatasetEntry, Entry, Misfit, NetEntry, NetFacts, PartitionerEntry, SampleKind, SampleKinds, SelectionEntry,
-    SelectionSize, StrategyEntry,
+    SelectionSize, StrategyEntry, Withstood,
 };
 pub use join::{Catalogue, Catalogues, Entries};
 pub use parameter::{

@@ -37,13 +37,13 @@ mod user_file;
 mod version;
 
 use fltk_core::{
-    catalogue::{Choice, PartitionerEntry},
+    catalogue::{Choice, DatasetEntry, PartitionerEntry},
     seed::{Purpose, Seed},
 };
 
 pub use self::{
     catalogue::CATALOGUE,
-    cohorts::cohorts,
+    cohorts::{check_cohorts, cohorts},
     error::PartitionError,
     partitioner::{CLIENTS_MAX, Partitioner, Parts, Request},
     user_file::UserFile,
@@ -95,6 +95,15 @@ pub fn root_samples(parts: &[Vec<u32>], num_samples: u32, seed: Seed) -> Vec<u32
 #[must_use]
 pub fn file_of(config: &Choice) -> Option<String> {
     by_name(config.name())?.entry.file.map(|path| path.of(config))
+}
+
+/// Checks the file that the partition `config` reads, as far as that is possible without the data set itself. [`partition`] checks the rest.
+///
+/// # Errors
+/// If the file is invalid, or fits neither `clients` nor what is known of `dataset`.
+pub fn check_file(config: &Choice, clients: u32, dataset: &DatasetEntry, file: UserFile<'_>) -> Result<(), PartitionError> {
+    let check = catalogue::FILE_CHECKS.iter().find(|(partitioner, _)| partitioner.name() == config.name());
+    check.map_or(Ok(()), |(_, check)| check(file, clients, dataset))
 }
 
 fn by_name(name: &str) -> Option<&'static Partitioner> {

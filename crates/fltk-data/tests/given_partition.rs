@@ -5,7 +5,7 @@ use std::path::Path;
 use fltk_core::{catalogue::Choice, experiment::DatasetConfig, ids::ClientId, seed::Seed};
 use fltk_data::{
     Locations, labels_digest, load,
-    partition::{PartitionError, UserFile, cohorts, file_of, partition},
+    partition::{PartitionError, UserFile, check_cohorts, check_file, cohorts, file_of, partition},
 };
 
 const NAME: &str = "given.json";
@@ -232,6 +232,7 @@ fn divisions_from_files_are_used_as_they_are() {
 fn cohorts_from_files_are_checked_by_round() {
     let parts = [vec![0, 1], vec![], vec![2], vec![3]];
     let read = |text: &str| cohorts(UserFile { name: NAME, text }, 2, 2, &parts);
+    let without_parts = |text: &str| check_cohorts(UserFile { name: NAME, text }, 2, 2, 4);
     let clients = |numbers: &[u32]| numbers.iter().copied().map(ClientId).collect::<Vec<_>>();
     let expected = vec![clients(&[0, 3]), clients(&[0, 2])];
     assert_eq!(read(r#"{"cohorts": [[3, 0], [0, 2]]}"#), Ok(expected.clone()));
@@ -246,9 +247,36 @@ fn cohorts_from_files_are_checked_by_round() {
         (r#"{"cohorts": [[0, 2], [0, 1]]}"#, "cohorts[1][1]: client 1 has no samples"),
         (r#"{"cohorts": [[0, 2], "all"]}"#, "line 1, column 26: invalid type: string \"all\", expected a sequence"),
     ] {
-        let error = read(text).expect_err(expected).to_string();
-        assert!(error.contains(expected), "`{error}` should contain `{expected}`");
+        let error = read(text).expect_err(expected);
+        assert!(error.to_string().contains(expected), "`{error}` should contain `{expected}`");
+        // Without the clients' samples everything else is found.
+        assert_eq!(without_parts(text).err(), Some(error).filter(|_| !expected.ends_with("no samples")), "{text}");
     }
+}
+
+#[test]
+fn files_are_checked_without_the_data_set() {
+    let check = |kind: &str, dataset: &str, text: &str, expected: Option<&str>| {
+        let dataset = fltk_data::sources::entries().into_iter().find(|entry| entry.entry.name == dataset).expect(dataset);
+        let checked = check_file(&Choice::new(kind).with("path", NAME), 2, dataset, UserFile { name: NAME, text });
+        match expected {
+            Some(expected) => {
+                assert!(checked.as_ref().is_err_and(|error| error.to_string().contains(expected)), "{checked:?}, not {expected}")
+            }
+            None => assert_eq!(checked, Ok(()), "{text}"),
+        }
+    };
+    check("file", "mnist", r#"{"clients": [[0, 59999], [1]]}"#, None);
+    check("file", "mnist", r#"{"clients": [[0], [60000]]}"#, Some("clients[1][0]: there is no sample 60000"));
+    check("file", "mnist", r#"{"clients": [[0], [1, 0]]}"#, Some("clients[1][1]: sample 0 is already in clients[0][0]"));
+    check("file", "mnist", r#"{"clients": [[0]]}"#, Some("its length is 1, and the task has 2 clients"));
+    check("file", "shakespeare", r#"{"clients": [[0], [60000000]]}"#, None);
+    let row = |share: &str| format!(r#"{{"shares": [[{share}, 1, 1, 1, 1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]]}}"#);
+    check("distribution", "mnist", &row("1"), None);
+    check("distribution", "mnist", &row("-1"), Some("shares[0][0]: -1 is not a share"));
+    check("distribution", "cifar100", &row("1"), Some("shares[0]: its length is 10, and the data set has 100 classes"));
+    check("distribution", "mnist", "{}", Some("must have either `shares` or `counts`"));
+    check("dirichlet", "mnist", "not read", None);
 }
 
 /// A file that is hostile on purpose takes little memory, and is refused with a short message.

@@ -1,6 +1,7 @@
 //! Checks that no schema can express: settings that are valid alone and impossible together.
 
 mod client_test;
+mod doubtful;
 mod participation;
 mod partition;
 mod simulation;
@@ -51,6 +52,7 @@ pub(crate) fn check_task(mut task: Task, catalogues: &Catalogues, places: &Place
             check_federated(config, places, problems);
             work::check(config, &task.train, places, problems);
             check_strategy(config, catalogues, places, problems);
+            doubtful::check(config, &task.train, catalogues, places, problems);
             check_net_of_strategy(config, &task.network, catalogues, places, problems);
             check_selection(config, catalogues, places, problems);
             check_choice(&config.partition, &catalogues.partitioners, "federated.partition", places, problems);

@@ -3,7 +3,7 @@
 use super::{
     Experiment, Override, Report, SourceFile,
     kfltk::{self, Cluster, Era},
-    read,
+    read::{self, ReadTasks},
     report::{Problem, Severity},
     source::{Span, closest},
     tree::{self, Node, Value},
@@ -18,6 +18,19 @@ pub struct Parsed {
     pub experiment: Experiment,
     /// Warnings and notes; may be empty.
     pub warnings: Report,
+    /// The places of the tasks' [`files`](fltk_core::experiment::Task::files), in the same order. Files of KFLTK's name none.
+    pub file_places: Vec<FilePlace>,
+}
+
+/// The place of a path in a task, for those who open the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilePlace {
+    /// The index of the task.
+    pub task: usize,
+    /// The setting, such as `federated.partition.path`.
+    pub setting: String,
+    /// The place of its value, in the sources of the parsed experiment's warnings.
+    pub span: Span,
 }
 
 /// A parsed cluster file with warnings and notes.
@@ -63,7 +76,7 @@ pub fn parse(files: &[SourceFile], overrides: &[Override], catalogues: &Catalogu
     let experiment = read(files, overrides, catalogues, &mut sources, &mut problems);
     let report = Report::new(sources, problems);
     match experiment {
-        Some(experiment) if !report.has_errors() => Ok(Parsed { experiment, warnings: report }),
+        Some(ReadTasks { experiment, file_places }) if !report.has_errors() => Ok(Parsed { experiment, warnings: report, file_places }),
         _ => Err(or_unreadable(report)),
     }
 }
@@ -103,7 +116,7 @@ fn replace(
     catalogues: &Catalogues,
     sources: &mut Vec<SourceFile>,
     problems: &mut Vec<Problem>,
-) -> Option<Experiment> {
+) -> Option<ReadTasks> {
     let file = SourceFile { name: "as `fltk convert` prints it".to_owned(), text: write::to_yaml_as_is(experiment) };
     let mut root = tree::read(&file.text, sources.len(), problems).map_err(|problem| problems.push(*problem)).ok()?;
     sources.push(file);
@@ -138,7 +151,7 @@ fn read(
     catalogues: &Catalogues,
     sources: &mut Vec<SourceFile>,
     problems: &mut Vec<Problem>,
-) -> Option<Experiment> {
+) -> Option<ReadTasks> {
     let mut roots = Vec::new();
     for (source, file) in files.iter().enumerate() {
         match tree::read_file(file, source, problems) {
@@ -174,11 +187,19 @@ fn read(
         ([Format::Ours], Some(node)) => read::read(node, catalogues, problems),
         ([Format::Arrival(era)] | [Format::Arrival(era), Format::Cluster], Some(arrival)) => {
             let experiment = kfltk::read(arrival, *era, nodes.next(), catalogues, problems)?;
-            if of_experiment.is_empty() { Some(experiment) } else { replace(&experiment, &of_experiment, catalogues, sources, problems) }
+            if of_experiment.is_empty() {
+                Some(experiment.into())
+            } else {
+                replace(&experiment, &of_experiment, catalogues, sources, problems)
+            }
         }
         ([Format::Flat], Some(node)) => {
             let experiment = kfltk::read_flat(node, catalogues, problems)?;
-            if of_experiment.is_empty() { Some(experiment) } else { replace(&experiment, &of_experiment, catalogues, sources, problems) }
+            if of_experiment.is_empty() {
+                Some(experiment.into())
+            } else {
+                replace(&experiment, &of_experiment, catalogues, sources, problems)
+            }
         }
         ([Format::Cluster], Some(mut cluster)) => {
             kfltk::read_cluster(&mut cluster, false, catalogues, problems);

@@ -42,4 +42,26 @@ impl Places<'_> {
         }
         place
     }
+
+    /// Returns the place of a part of the setting `path`, a text of parts between commas or a list of such texts and of numbers, given the index of the
+    /// part over all texts.
+    pub(crate) fn at_part(&self, path: &str, part: usize) -> Place {
+        let num_parts = |item: &Node| if let Value::Text(text) = &item.value { text.split(',').count() } else { 1 };
+        let items = match self.node(path).map(|node| &node.value) {
+            Some(Value::List(items)) => items.as_slice(),
+            _ => &[],
+        };
+        let ends = items.iter().scan(0, |end, item| {
+            *end += num_parts(item);
+            Some(*end)
+        });
+        match ends.into_iter().position(|end| part < end) {
+            Some(index) => self.at(&format!("{path}.{index}")),
+            None => self.at(path),
+        }
+    }
+
+    fn node(&self, path: &str) -> Option<&Node> {
+        path.split('.').try_fold(self.root, |node, part| node.get(part).or_else(|| node.item(part.parse().ok()?)))
+    }
 }

@@ -11,6 +11,7 @@ use super::{
     experiment_schema,
     format::{DatasetFile, ExperimentFile, Kind, TaskFile},
     matrix,
+    parse::FilePlace,
     places::Places,
     report::{Problem, Severity, refused},
     shape,
@@ -18,32 +19,49 @@ use super::{
     tree::{Entry, Node, NullMeans, Value, merge},
 };
 
+/// An experiment, and the places of the paths in its tasks.
+pub(crate) struct ReadTasks {
+    pub experiment: Experiment,
+    pub file_places: Vec<FilePlace>,
+}
+
+/// An experiment whose tasks name no files.
+impl From<Experiment> for ReadTasks {
+    fn from(experiment: Experiment) -> Self {
+        Self { experiment, file_places: Vec::new() }
+    }
+}
+
 /// Reads the experiment in `root` as far as possible. The result is valid if `problems` has no error at the end.
-pub(crate) fn read(mut root: Node, catalogues: &Catalogues, problems: &mut Vec<Problem>) -> Option<Experiment> {
+pub(crate) fn read(mut root: Node, catalogues: &Catalogues, problems: &mut Vec<Problem>) -> Option<ReadTasks> {
     matrix::expand(&mut root, problems);
     let schema = experiment_schema::experiment(catalogues);
     shape::check(schema, schema, &mut root, "experiment", problems);
     // The checks below are about meaning, and skip values that were refused.
     let refused = refused(problems);
     let mut found = Vec::new();
-    let experiment = read_checked(&root, catalogues, &mut found);
+    let read = read_checked(&root, catalogues, &mut found);
     problems.extend(found.into_iter().filter(|problem| !problem.touches(&refused)));
     let num_items = root.get("tasks").map_or(0, |tasks| if let Value::List(items) = &tasks.value { items.len() } else { 0 });
-    let is_short = experiment.as_ref().is_some_and(|experiment| experiment.tasks.len() != num_items);
+    let is_short = read.as_ref().is_some_and(|read| read.experiment.tasks.len() != num_items);
     if is_short && !problems.iter().any(|problem| problem.severity == Severity::Error) {
         // A task must never vanish without a message, even if a schema and a type should disagree.
         problems.push(Problem::error(head(&root), "a task can't be read"));
     }
-    experiment
+    read
 }
 
-fn read_checked(root: &Node, catalogues: &Catalogues, problems: &mut Vec<Problem>) -> Option<Experiment> {
+fn read_checked(root: &Node, catalogues: &Catalogues, problems: &mut Vec<Problem>) -> Option<ReadTasks> {
     let mut names = BTreeMap::new();
     let mut tasks = Vec::new();
     let mut task_spans = Vec::new();
+    let mut file_places = Vec::new();
     if let Some(Node { value: Value::List(items), .. }) = root.get("tasks") {
         for item in items {
             if let Some(task) = read_task(item, catalogues, &mut names, problems) {
+                let places = Places { root: item, whole: head(item), names: &[] };
+                let place = |setting: String| FilePlace { task: tasks.len(), span: places.at(&setting).span, setting };
+                file_places.extend(task.files().into_iter().map(|(setting, _)| place(setting)));
                 tasks.push(task);
                 task_spans.push(head(item));
             }
@@ -65,7 +83,7 @@ fn read_checked(root: &Node, catalogues: &Catalogues, problems: &mut Vec<Problem
     if root.get("tasks").is_some_and(|tasks| matches!(&tasks.value, Value::List(items) if items.len() == num_tasks)) {
         check_stream(&experiment, &places, &task_spans, problems);
     }
-    Some(experiment)
+    Some(ReadTasks { experiment, file_places })
 }
 
 fn check_seeds(root: &Node, problems: &mut Vec<Problem>) {

@@ -62,11 +62,14 @@ impl Problem {
         Self { severity, message: message.into(), span, labels: Vec::new(), also: Vec::new(), hint: None }
     }
 
-    pub(crate) fn error(span: Span, message: impl Into<String>) -> Self {
+    /// The error `message` at `span`.
+    pub fn error(span: Span, message: impl Into<String>) -> Self {
         Self::new(Severity::Error, Some(span), message)
     }
 
-    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+    /// Adds advice.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
@@ -123,6 +126,12 @@ impl Report {
         problems.sort_by(|a, b| (a.span, &a.message).cmp(&(b.span, &b.message)));
         problems.dedup();
         Self { sources, problems: fold_repeats(problems) }
+    }
+
+    /// Adds problems, whose places are in the same sources.
+    #[must_use]
+    pub fn with(self, problems: Vec<Problem>) -> Self {
+        Self::new(self.sources, self.problems.into_iter().chain(problems).collect())
     }
 
     /// True if there is nothing to report.

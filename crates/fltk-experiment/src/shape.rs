@@ -2,12 +2,13 @@
 //! filled in on the way.
 
 mod home;
+mod siblings;
 mod stand_in;
 
 use serde_json::{Map, Value as Json};
 
 pub(crate) use self::home::home_of;
-use self::{home::kind_of, stand_in::stand_in};
+use self::{home::kind_of, siblings::Siblings, stand_in::stand_in};
 use super::{
     Duration, Quantity,
     report::{Label, Problem, Severity},
@@ -50,7 +51,7 @@ pub(crate) fn check(root: &Json, schema: &Json, node: &mut Node, name: &str, pro
 
 /// The same as [`check`], with the strictness `reading`.
 pub(crate) fn check_as(reading: Reading<'_>, root: &Json, schema: &Json, node: &mut Node, name: &str, problems: &mut Vec<Problem>) {
-    let mut checker = Checker { reading, root, problems, is_wrong: false, without_effect: Vec::new() };
+    let mut checker = Checker { reading, root, problems, is_wrong: false, without_effect: Vec::new(), path: Vec::new() };
     checker.visit(schema, node, name, None);
     let keys = std::mem::take(&mut checker.without_effect);
     let Some(first) = keys.first().map(|(_, label)| label.span) else { return };
@@ -87,6 +88,8 @@ struct Checker<'a> {
     is_wrong: bool,
     /// Keys that are read and have no effect, with the reason.
     without_effect: Vec<(String, Label)>,
+    /// The keys on the way to the node that is being visited, without the indices of lists.
+    path: Vec<&'a str>,
 }
 
 impl<'a> Checker<'a> {
@@ -141,7 +144,7 @@ impl<'a> Checker<'a> {
             node.value = Value::Int(whole);
         }
         match (&mut node.value, schema.get("format").and_then(Json::as_str)) {
-            (Value::Map(_), _) if types.contains(&"object") => self.visit_object(schema, node, name, key_span),
+            (Value::Map(_), _) if types.contains(&"object") => self.visit_object(schema, None, node, name, key_span),
             (Value::List(_), _) if types.contains(&"array") => self.visit_list(schema, node, name),
             (Value::Text(_) | Value::Int(_) | Value::Float(_), Some("quantity")) => self.check_quantity(node, name),
             (Value::Text(text), Some("duration")) => {
@@ -314,8 +317,8 @@ impl<'a> Checker<'a> {
         if names.len() == choices.len() {
             return self.check_name(&names, beside, node, name);
         }
-        if let Some(tag) = tag_of(self.root, all) {
-            return self.visit_tagged(all, tag, node, name, key_span);
+        if let Some(siblings) = Siblings::of(self.root, all) {
+            return self.visit_tagged(siblings, node, name, key_span);
         }
         // The value is a name, or one of several blocks that are distinguished by their keys.
         if !matches!(node.value, Value::Map(_))
@@ -328,8 +331,11 @@ impl<'a> Checker<'a> {
         if let Some(choice) = objects.iter().find(has_key_of).or(if objects.len() == 1 { objects.first() } else { None }) {
             return self.visit(choice, node, name, key_span);
         }
-        let keys = objects.iter().flat_map(|choice| self.keys_of(choice));
-        let hint = format!("a name, or a block with one of {}", quote_all(keys));
+        let unions = objects.iter().filter_map(|choice| alternatives(resolve(self.root, choice)));
+        let hint = unions.into_iter().find_map(|all| Siblings::of(self.root, all)?.rewritten(node)).unwrap_or_else(|| {
+            let keys = objects.iter().flat_map(|choice| self.keys_of(choice));
+            format!("a name, or a block with one of {}", quote_all(keys))
+        });
         self.refuse(Problem::error(key_span.unwrap_or(node.span), format!("`{name}` can't be {}", node.describe())).hint(hint));
     }
 
@@ -343,9 +349,9 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn visit_tagged(&mut self, all: &'a [Json], tag: &str, node: &mut Node, name: &str, key_span: Option<Span>) {
-        let variant_name = |variant: &'a Json| resolve(self.root, variant)["properties"][tag]["const"].as_str().unwrap_or_default();
-        let names: Vec<&str> = all.iter().map(variant_name).collect();
+    fn visit_tagged(&mut self, siblings: Siblings<'a>, node: &mut Node, name: &str, key_span: Option<Span>) {
+        let tag = siblings.tag;
+        let names: Vec<&str> = siblings.names().collect();
         if !matches!(node.value, Value::Map(_)) {
             let example = closest(&node.describe(), names.iter().copied()).or(names.first().copied()).unwrap_or_default();
             let hint = match &node.value {
@@ -357,23 +363,24 @@ impl<'a> Checker<'a> {
         }
         let Some(chosen) = node.get(tag) else {
             let message = format!("`{name}` has no `{tag}`");
-            let hint = format!("`{tag}` is one of {}", quote_all(names.iter().copied()));
+            let list = || format!("`{tag}` is one of {}", quote_all(names.iter().copied()));
+            let hint = siblings.rewritten(node).unwrap_or_else(list);
             self.refuse(Problem::error(key_span.unwrap_or(node.span), message).hint(hint));
             return;
         };
         match &chosen.value {
             Value::Text(text) if names.contains(&text.as_str()) => {
-                let variant = all.iter().find(|variant| variant_name(variant) == text);
                 let name = format!("{name}: {text}");
-                if let Some(variant) = variant {
-                    self.visit_object(resolve(self.root, variant), node, &name, key_span);
+                if let Some(variant) = siblings.get(text) {
+                    self.visit_object(variant, Some(siblings), node, &name, key_span);
                 }
             }
             _ => self.check_name(&names, None, chosen, &format!("{name}.{tag}")),
         }
     }
 
-    fn visit_object(&mut self, schema: &'a Json, node: &mut Node, name: &str, key_span: Option<Span>) {
+    /// Checks a block. `siblings` are the alternatives among which its tag has chosen `schema`.
+    fn visit_object(&mut self, schema: &'a Json, siblings: Option<Siblings<'a>>, node: &mut Node, name: &str, key_span: Option<Span>) {
         let span = node.span;
         let Value::Map(entries) = &mut node.value else { return };
         let Some(properties) = schema.get("properties").and_then(Json::as_object) else {
@@ -385,14 +392,16 @@ impl<'a> Checker<'a> {
             return;
         };
         let required: Vec<&str> = schema.get("required").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str).collect();
-        self.check_keys(properties, entries, name);
+        self.check_keys(properties, siblings, entries, name);
         for (key, property) in properties {
             if let Some(entry) = entries.iter_mut().find(|entry| entry.key == *key) {
                 if let Some(reason) = property.get("x-no-effect").and_then(Json::as_str) {
                     self.without_effect.push((entry.key.clone(), Label { span: entry.key_span, text: reason.to_owned() }));
                 }
                 let key_span = Some(entry.key_span);
+                self.path.push(key);
                 self.visit(property, &mut entry.node, key, key_span);
+                self.path.pop();
             } else if let Some(default) = property.get("default") {
                 let at = key_span.unwrap_or(span);
                 let mut entry = Entry { key: key.clone(), key_span: at, node: Node::from_json(default, at) };
@@ -421,7 +430,9 @@ impl<'a> Checker<'a> {
             let hint = match closest(&entry.key, properties.keys().map(String::as_str)) {
                 Some(near) => Some(format!("did you mean {}?", quote(near))),
                 None if self.problems.len() >= PROBLEMS_EXPLAINED_MAX => None,
-                None => wish(&entry.key).or_else(|| home_of(self.root, &entry.key).map(|home| format!("{written} belongs {home}"))),
+                None => {
+                    wish(&entry.key).or_else(|| home_of(self.root, &entry.key, &self.path).map(|home| format!("{written} belongs {home}")))
+                }
             };
             self.problems.push(Problem { hint, ..problem });
         }
@@ -429,7 +440,7 @@ impl<'a> Checker<'a> {
     }
 
     /// Reports unknown keys. A misspelled key is read as the key it resembles.
-    fn check_keys(&mut self, properties: &'a Map<String, Json>, entries: &mut Vec<Entry>, name: &str) {
+    fn check_keys(&mut self, properties: &'a Map<String, Json>, siblings: Option<Siblings<'a>>, entries: &mut Vec<Entry>, name: &str) {
         if let Reading::Lenient { why, wish } = self.reading {
             return self.leave_out(properties, entries, name, why, wish);
         }
@@ -443,7 +454,9 @@ impl<'a> Checker<'a> {
             }
             let near = closest(&entry.key, missing).or_else(|| closest(&entry.key, properties.keys().map(String::as_str)));
             let written = quote(&entry.key);
-            let hint = match (near, home_of(self.root, &entry.key)) {
+            let of_siblings = siblings.and_then(|siblings| siblings.owners(&entry.key, properties));
+            let home = || home_of(self.root, &entry.key, &self.path);
+            let hint = match (near, of_siblings.or_else(|| home().map(|home| format!("{written} belongs {home}")))) {
                 (Some(near), _) => {
                     if !is_given(near) {
                         near.clone_into(&mut entry.key);
@@ -451,7 +464,7 @@ impl<'a> Checker<'a> {
                     }
                     format!("did you mean {}?", quote(near))
                 }
-                (None, Some(home)) => format!("{written} belongs {home}"),
+                (None, Some(elsewhere)) => elsewhere,
                 (None, None) => format!("known here: {}", quote_all(properties.keys().take(NAMES_LISTED_MAX).map(String::as_str))),
             };
             self.problems.push(Problem::error(entry.key_span, format!("{written} isn't a key of `{name}`")).hint(hint));

@@ -92,7 +92,8 @@ pub(crate) fn quote_all<'a>(names: impl IntoIterator<Item = &'a str>) -> String 
 }
 
 /// Returns the name in `known` that `written` was probably meant to be.
-pub(crate) fn closest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+#[must_use]
+pub fn closest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     /// The Jaro-Winkler similarity from which one name counts as a misspelling of another.
     const SIMILARITY_MIN: f64 = 0.84;
     let plain = |name: &str| name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();

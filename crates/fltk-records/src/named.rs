@@ -57,6 +57,16 @@ pub fn runs(root: &Path, name: &str, experiment: &Experiment, catalogues: &Catal
     Ok(runs)
 }
 
+/// Returns the runs in `root` that were started as `name`, whatever their experiment, sorted by the names of their folders. Damaged folders are left
+/// out: it can't be known whose they are.
+///
+/// # Errors
+/// If `root` can't be listed.
+pub fn started_as(root: &Path, name: &str) -> Result<Vec<RunFolder>, RunError> {
+    let runs = RunFolder::list(root)?.into_iter().filter_map(|path| RunFolder::open(path).ok());
+    Ok(runs.filter(|run| is_named(run, name)).collect())
+}
+
 /// Returns the id of the group among `runs`, if it is there.
 fn group_of(runs: &[RunFolder], name: &str, experiment: &Experiment, catalogues: &Catalogues) -> Result<Option<String>, RunError> {
     let id = new_id(name, experiment);

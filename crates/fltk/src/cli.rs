@@ -545,7 +545,7 @@ pub enum RunsCommand {
     List(ListArgs),
     /// Show one run: settings, rounds or epochs, per-class results.
     Show {
-        /// The run's folder, or its name within `--runs`.
+        /// The run's folder, or its name within `--runs`, or the name that it was started with (`--id`).
         run: PathBuf,
         #[command(flatten)]
         runs: RunsArgs,

@@ -13,12 +13,12 @@ use fltk_core::{
     seed::Seed,
 };
 use fltk_data::Locations;
-use fltk_experiment::{Override, Report, SourceFile};
+use fltk_experiment::{Override, Parsed, Report, SourceFile};
 
 use crate::{
     cli::LocationArgs,
     exit::{Exit, OrExit as _, failure},
-    output,
+    named_files, output,
 };
 
 /// The maximum size of an experiment file, in bytes, the same as the parser's: tens of times the largest real one.
@@ -147,16 +147,17 @@ impl ReadExperiment {
 /// # Errors
 /// If a file can't be read or is wrong; the error holds the whole report.
 pub fn read_experiment(files: &[PathBuf], overrides: &[String], seed: Option<u64>) -> anyhow::Result<Experiment> {
-    check_experiment(files, overrides, seed).map(ReadExperiment::told)
+    let sources = files.iter().map(|path| read_source(path)).collect::<anyhow::Result<Vec<_>>>()?;
+    parse_experiment(&sources, overrides, seed)
 }
 
-/// Does the same as [`read_experiment`], but prints no warnings yet.
+/// Does the same as [`read_experiment`] for a command that uses the files that the tasks name, which are checked too; but prints no warnings yet.
 ///
 /// # Errors
 /// If a file can't be read or is wrong; the error holds the whole report.
 pub fn check_experiment(files: &[PathBuf], overrides: &[String], seed: Option<u64>) -> anyhow::Result<ReadExperiment> {
     let sources = files.iter().map(|path| read_source(path)).collect::<anyhow::Result<Vec<_>>>()?;
-    check_sources(&sources, overrides, seed)
+    check_sources(&sources, overrides, seed, &|parsed| named_files::check(parsed, &base_folder(files)))
 }
 
 /// Returns the experiment that `sources` describe, in the same way as [`read_experiment`].
@@ -164,12 +165,18 @@ pub fn check_experiment(files: &[PathBuf], overrides: &[String], seed: Option<u6
 /// # Errors
 /// If a source is wrong; the error holds the whole report.
 pub fn parse_experiment(sources: &[SourceFile], overrides: &[String], seed: Option<u64>) -> anyhow::Result<Experiment> {
-    check_sources(sources, overrides, seed).map(ReadExperiment::told)
+    check_sources(sources, overrides, seed, &Ok).map(ReadExperiment::told)
 }
 
-fn check_sources(sources: &[SourceFile], overrides: &[String], seed: Option<u64>) -> anyhow::Result<ReadExperiment> {
+fn check_sources(
+    sources: &[SourceFile],
+    overrides: &[String],
+    seed: Option<u64>,
+    check: &dyn Fn(Parsed) -> Result<Parsed, Report>,
+) -> anyhow::Result<ReadExperiment> {
     let overrides = overrides.iter().map(|text| text.parse::<Override>()).collect::<Result<Vec<_>, _>>().or_exit(Exit::Experiment)?;
     let parsed = fltk_experiment::parse(sources, &overrides, crate::catalogues())
+        .and_then(check)
         .map_err(|report| failure(Exit::Experiment, report.render(output::color_stderr())))?;
     let mut experiment = parsed.experiment;
     if let Some(seed) = seed {

@@ -16,6 +16,7 @@ pub mod host;
 pub mod inputs;
 mod jobs;
 pub mod log;
+mod named_files;
 pub mod output;
 pub mod split;
 pub mod stop;

@@ -76,6 +76,6 @@ pub fn fleet(config: &FederatedConfig, seed: Seed, batch_size: u32, base: &Path)
     Fleet::new(simulation, &files, seed, batch_size).map(Some).or_exit(Exit::Experiment)
 }
 
-fn user_file(source: &SourceFile) -> UserFile<'_> {
+pub(crate) fn user_file(source: &SourceFile) -> UserFile<'_> {
     UserFile { name: &source.name, text: &source.text }
 }

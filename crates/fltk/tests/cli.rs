@@ -104,6 +104,53 @@ fn validate_accepts_overrides() {
 }
 
 #[test]
+fn files_that_tasks_name_are_checked_at_the_line_of_their_path() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let partition = "partition: { type: dirichlet, alpha: 0.5 }";
+    let with = |settings: &str| TINY_FEDERATED.replace(partition, settings);
+    assert_ne!(with(""), TINY_FEDERATED);
+    fs::create_dir(at.join("files")).unwrap();
+    fs::write(
+        at.join("files/given.yaml"),
+        with("partition: { type: file, path: split.json }\n      selection: { type: file, path: split.json }"),
+    )
+    .unwrap();
+    fs::write(at.join("files/table.yaml"), with("partition: { type: distribution, path: split.json }")).unwrap();
+    let line =
+        |path: &str| 1 + TINY_FEDERATED.lines().position(|line| line.contains(partition)).unwrap() + usize::from(path == "selection");
+    let write = |text: &str| fs::write(at.join("files/split.json"), text).unwrap();
+    let check = |file: &str, block: &str, words: &[&str]| {
+        for command in ["validate", "run"] {
+            let said = refusal(at, &[command, file], 3);
+            for word in [&format!("{file}:{}:", line(block)), "^^^^^", "hint: "].into_iter().chain(words.iter().copied()) {
+                assert!(said.contains(word), "`fltk {command}`: no `{word}` in {said}");
+            }
+        }
+    };
+    check("files/given.yaml", "partition", &["can't read `files/split.json`: No such file", "begins in the folder of the experiment file"]);
+    let clients: Vec<Vec<u32>> = (0..40).map(|client| vec![client]).collect();
+    let cohorts = [[0, 1, 2, 3]; 5];
+    let split = |clients: &[Vec<u32>], cohorts: &[[u32; 4]]| serde_json::json!({ "clients": clients, "cohorts": cohorts }).to_string();
+    for (text, block, words) in [
+        ("{\"clients\": [[0],\n 1x]}".to_owned(), "partition", "line 2, column"),
+        ("{}".to_owned(), "partition", "has no `clients`"),
+        ("{}".to_owned(), "selection", "has no `cohorts`"),
+        (split(&clients[..39], &cohorts), "partition", "its length is 39, and the task has 40 clients"),
+        (split(&[&clients[..39], &[vec![60_000]]].concat(), &cohorts), "partition", "clients[39][0]: there is no sample 60000"),
+        (split(&clients, &cohorts[..4]), "selection", "its length is 4, and the task has 5 rounds"),
+        (split(&clients, &[[0, 1, 2, 40]; 5]), "selection", "cohorts[0][3]: there is no client 40"),
+    ] {
+        write(&text);
+        check("files/given.yaml", block, &[words]);
+    }
+    write(r#"{ "counts": [[1]] }"#);
+    check("files/table.yaml", "partition", &["counts: its length is 1, and the task has 40 clients"]);
+    write(&split(&clients, &cohorts));
+    assert_eq!(json(at, &["validate", "files/given.yaml", "--output", "json"])[0]["valid"], true);
+}
+
+#[test]
 fn invalid_utf8_is_refused_with_its_position() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();

@@ -394,6 +394,22 @@ fn wrong_cases_are_refused_with_their_place() {
         &fedavg(r#"{ "values": { "x": [1], "bn.running_var": [1] } }"#),
         &["updates[0].values.x: its shape is [1], and in `global` it is [2]"],
     );
+    check(
+        &fedavg(r#"{ "values": { "x": [1, 2], "bn.runing_var": [1] } }"#),
+        &[
+            "updates[0].values.bn.running_var: it is missing, and `global` has no `bn.runing_var`",
+            "did you mean `bn.running_var` by `bn.runing_var`?",
+        ],
+    );
+    check(
+        &fedavg(r#"{ "values": { "y": [1, 2], "bn.running_var": [1] } }"#),
+        &["values.x: it is missing, and `global` has no `y`, which is"],
+    );
+    check(
+        &fedavg(r#"{ "values": { "x": [1e40, 2], "bn.running_var": [1] } }"#),
+        &["values.x: client 0 sends 1e40, which is beyond the range"],
+    );
+    check(&fedavg(r#"{ "values": { "x": [1, NaN] } }"#), &["hint: JSON has no such number", "\"NaN\""]);
     check(&fedavg(r#"{ "values": { "x": [1, 2], "y": 1, "bn.running_var": [1] } }"#), &["updates[0].values.y: `global` has no such"]);
     check(
         &fedavg(&format!("{fine}, {}", fine.replace("{ \"values\"", "{ \"client\": 0, \"values\""))),
@@ -450,7 +466,10 @@ fn wrong_cases_are_refused_with_their_place() {
     check(&scaffold("{}"), &["`control_change` is missing"]);
     check(&scaffold(r#"{ "control_change": 1 }"#), &["extra.control_change: `SCAFFOLD` doesn't want this", "{TENSOR: VALUES}"]);
     check(&scaffold(r#"{ "control_change": { "x": [1] } }"#), &["extra.control_change.x: its shape is [1]"]);
-    check(&scaffold(r#"{ "control_change": { "x": [1, 1e39] } }"#), &["extra.control_change: it has a value that isn't finite"]);
+    check(
+        &scaffold(r#"{ "control_change": { "x": [1, 1e39] } }"#),
+        &["extra.control_change.x: it has the value 1e39, which is beyond the range of f32"],
+    );
 
     // Figures that overflow.
     let far = r#"{ "values": { "x": [3e38, 0], "bn.running_var": [1] } }"#;

@@ -315,13 +315,37 @@ pub struct StrategyEntry {
     /// Returns the number of updates after which an asynchronous strategy makes the next model; `None` for the others, whose clients all start from the
     /// same model.
     pub buffer: Option<fn(&Choice) -> u32>,
+    /// Returns the number of malicious clients that its settings are for, of this many updates, and the parameter that says so; `None` if none does.
+    pub withstands: fn(&Choice, u32) -> Option<Withstood>,
+    /// True if its formula is about clients that take steps of plain SGD, without momentum.
+    pub assumes_plain_sgd: bool,
+}
+
+/// The number of malicious clients that a strategy is set to withstand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Withstood {
+    /// The number of clients of a round.
+    pub clients: u32,
+    /// The parameter from which it follows.
+    pub parameter: &'static str,
+    /// The parameter with its value, and the number in words if the value isn't that number.
+    pub says: String,
 }
 
 impl StrategyEntry {
     /// Creates the entry of a strategy that can aggregate any number of updates.
     #[must_use]
     pub const fn new(entry: Entry) -> Self {
-        Self { entry, cohort: |_, _| Ok(()), is_robust: false, net: |_, _| Ok(()), selection: None, buffer: None }
+        Self {
+            entry,
+            cohort: |_, _| Ok(()),
+            is_robust: false,
+            net: |_, _| Ok(()),
+            selection: None,
+            buffer: None,
+            withstands: |_, _| None,
+            assumes_plain_sgd: false,
+        }
     }
 
     /// Returns the same entry with a check of the number of updates.
@@ -352,6 +376,18 @@ impl StrategyEntry {
     #[must_use]
     pub const fn selection(self, selection: &'static str) -> Self {
         Self { selection: Some(selection), ..self }
+    }
+
+    /// Returns the same entry with the number of malicious clients that its settings are for.
+    #[must_use]
+    pub const fn withstands(self, withstands: fn(&Choice, u32) -> Option<Withstood>) -> Self {
+        Self { withstands, ..self }
+    }
+
+    /// Returns the same entry, of a strategy whose formula is about plain SGD at the clients.
+    #[must_use]
+    pub const fn plain_sgd(self) -> Self {
+        Self { assumes_plain_sgd: true, ..self }
     }
 }
 

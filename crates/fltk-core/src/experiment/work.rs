@@ -3,7 +3,10 @@
 use std::{borrow::Cow, fmt};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{self, SeqAccess, Visitor},
+};
 
 /// A number of epochs, whole or not. A whole one is written without a decimal point.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Deserialize)]
@@ -109,7 +112,9 @@ pub enum DrawnFor {
 #[schemars(rename = "client_group")]
 #[serde(deny_unknown_fields)]
 pub struct ClientGroup {
-    /// The clients: numbers and ranges, such as `0-9, 15`.
+    /// The clients: a number, a text of numbers and ranges, such as `0-9, 15`, or a list of both, such as `[0-9, 15]`.
+    #[serde(deserialize_with = "clients_text")]
+    #[schemars(schema_with = "clients_schema")]
     pub clients: String,
     /// Local epochs in one round.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -128,10 +133,73 @@ impl ClientGroup {
     /// Returns the ranges of clients, both ends included, in the order of the text.
     ///
     /// # Errors
-    /// A sentence that names the part which is neither a number nor a range.
-    pub fn ranges(&self) -> Result<Vec<(u32, u32)>, String> {
-        self.clients.split(',').map(str::trim).map(range).collect()
+    /// The index of the part which is neither a number nor a range, and a sentence that names it.
+    pub fn ranges(&self) -> Result<Vec<(u32, u32)>, (usize, String)> {
+        let parts = self.clients.split(',').map(str::trim).enumerate();
+        parts.map(|(index, part)| range(part).map_err(|problem| (index, problem))).collect()
     }
+}
+
+fn clients_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": ["string", "integer", "array"],
+        "format": "uint32",
+        "minimum": 0,
+        "items": { "type": ["string", "integer"], "format": "uint32", "minimum": 0 },
+        "minItems": 1,
+    })
+}
+
+/// Reads the clients of a group as one text, whichever way they are written.
+fn clients_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    struct Clients;
+    impl<'de> Visitor<'de> for Clients {
+        type Value = String;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("the number of a client, a text such as `0-9, 15`, or a list of both")
+        }
+
+        fn visit_u64<E: de::Error>(self, number: u64) -> Result<String, E> {
+            Ok(number.to_string())
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<String, E> {
+            Ok(text.to_owned())
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<String, A::Error> {
+            let mut parts = Vec::new();
+            while let Some(Part(part)) = list.next_element()? {
+                parts.push(part);
+            }
+            Ok(parts.join(", "))
+        }
+    }
+    /// An item of a list.
+    struct Part(String);
+    impl<'de> Deserialize<'de> for Part {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            struct NumberOrText;
+            impl Visitor<'_> for NumberOrText {
+                type Value = Part;
+
+                fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    f.write_str("the number of a client, or a text such as `0-9, 15`")
+                }
+
+                fn visit_u64<E: de::Error>(self, number: u64) -> Result<Part, E> {
+                    Ok(Part(number.to_string()))
+                }
+
+                fn visit_str<E: de::Error>(self, text: &str) -> Result<Part, E> {
+                    Ok(Part(text.to_owned()))
+                }
+            }
+            deserializer.deserialize_any(NumberOrText)
+        }
+    }
+    deserializer.deserialize_any(Clients)
 }
 
 fn range(text: &str) -> Result<(u32, u32), String> {
@@ -162,6 +230,13 @@ mod tests {
         let group =
             |clients: &str| ClientGroup { clients: clients.to_owned(), epochs_per_round: None, steps_per_round: None, learning_rate: None };
         assert_eq!(group("0-9, 15,20 - 22").ranges(), Ok(vec![(0, 9), (15, 15), (20, 22)]));
+        let read = |clients: &str| serde_json::from_str::<ClientGroup>(&format!("{{ \"clients\": {clients} }}")).map(|group| group.clients);
+        for (written, text) in [("7", "7"), ("\"0-4, 7\"", "0-4, 7"), ("[0, 1, \"5-9\"]", "0, 1, 5-9"), ("[3]", "3")] {
+            assert_eq!(read(written).unwrap(), text);
+        }
+        for wrong in ["true", "[[1]]", "-1", "1.5", "{}"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
         for (wrong, part) in [
             ("", "``"),
             ("1,", "``"),
@@ -171,7 +246,7 @@ mod tests {
             ("1-2-3", "`1-2-3`"),
             ("99999999999", "`99999999999`"),
         ] {
-            assert!(group(wrong).ranges().unwrap_err().contains(part), "{wrong}");
+            assert!(group(wrong).ranges().unwrap_err().1.contains(part), "{wrong}");
         }
     }
 }

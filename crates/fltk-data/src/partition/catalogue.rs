@@ -2,7 +2,9 @@
 
 use super::{
     client_dirichlet, dirichlet, distribution, file, grouped_natural_id, inner_dirichlet, limit_labels, limit_labels_flex, n_labels,
-    natural_id, partitioner::Partitioner, pathological, q_sampler, quantity_skew, shard, sizes, uniform,
+    natural_id,
+    partitioner::{CheckFile, Partitioner},
+    pathological, q_sampler, quantity_skew, shard, sizes, uniform,
 };
 
 /// The partitioners.
@@ -24,3 +26,7 @@ pub const CATALOGUE: &[&Partitioner] = &[
     &grouped_natural_id::PARTITIONER,
     &file::PARTITIONER,
 ];
+
+/// The checks of files that need no data set, by the partitioners that read such files. Without a line here, a file is checked when it's used.
+pub(super) const FILE_CHECKS: &[(&Partitioner, CheckFile)] =
+    &[(&distribution::PARTITIONER, distribution::check), (&file::PARTITIONER, file::check)];

@@ -1,6 +1,6 @@
 //! Given distributions of the classes over the clients, as in Flower's `DistributionPartitioner`.
 
-use fltk_core::catalogue::{Entry, FilePath, PartitionerEntry, Whole};
+use fltk_core::catalogue::{DatasetEntry, Entry, FilePath, PartitionerEntry, Whole};
 use fltk_core::seed::Purpose;
 use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
@@ -70,7 +70,7 @@ fn divide(request: &Request<'_>, rng: &mut ChaCha8Rng) -> Result<Parts, Partitio
             check_shape(file, "counts", &counts, clients, num_classes)?;
             by_counts(file, &counts, &supply)?
         }
-        _ => return Err(file.refuse("the file".to_owned(), "must have either `shares` or `counts`".to_owned())),
+        _ => return Err(neither(file)),
     };
     let mut parts: Parts = vec![Vec::new(); clients as usize];
     for (class, column) in classes.iter().zip(columns) {
@@ -82,6 +82,29 @@ fn divide(request: &Request<'_>, rng: &mut ChaCha8Rng) -> Result<Parts, Partitio
         }
     }
     Ok(parts)
+}
+
+/// Checks what is known without the data set itself: the table of `clients` clients and the classes of `dataset`.
+pub(super) fn check(file: UserFile<'_>, clients: u32, dataset: &DatasetEntry) -> Result<(), PartitionError> {
+    let table = file.json::<Table>()?;
+    // A set without classes is refused elsewhere.
+    let Some(num_classes) = dataset.num_classes().map(|num_classes| num_classes as usize) else { return Ok(()) };
+    match table {
+        Table { shares: Some(AtMost(shares)), counts: None } => {
+            check_shape(file, "shares", &shares, clients, num_classes)?;
+            check_shares(file, &shares)
+        }
+        Table { shares: None, counts: Some(AtMost(counts)) } => {
+            check_shape(file, "counts", &counts, clients, num_classes)?;
+            check_counts(file, &counts)
+        }
+        _ => Err(neither(file)),
+    }
+}
+
+fn neither(file: UserFile<'_>) -> PartitionError {
+    let problem = "must have either `shares` or `counts`\nhint: a row for each client: `{ \"shares\": [[9, 0.5], [1, 0.5]] }`";
+    file.refuse("the file".to_owned(), problem.to_owned())
 }
 
 /// Checks that there is a row for each client, and in it a number for each class.
@@ -144,11 +167,16 @@ fn by_shares(
     supply.iter().enumerate().map(&mut of_class).collect()
 }
 
+fn check_counts(file: UserFile<'_>, counts: &[Vec<u32>]) -> Result<(), PartitionError> {
+    match counts.iter().position(|row| row.iter().all(|count| *count == 0)) {
+        Some(client) => Err(file.refuse(format!("counts[{client}]"), "the client has no samples".to_owned())),
+        None => Ok(()),
+    }
+}
+
 /// Returns for each class the number of samples of each client.
 fn by_counts(file: UserFile<'_>, counts: &[Vec<u32>], supply: &[usize]) -> Result<Vec<Vec<usize>>, PartitionError> {
-    if let Some(client) = counts.iter().position(|row| row.iter().all(|count| *count == 0)) {
-        return Err(file.refuse(format!("counts[{client}]"), "the client has no samples".to_owned()));
-    }
+    check_counts(file, counts)?;
     let of_class = |(class, &supply): (usize, &usize)| {
         let sum: u64 = counts.iter().map(|row| u64::from(row[class])).sum();
         if sum > supply as u64 {

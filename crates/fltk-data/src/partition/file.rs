@@ -1,12 +1,12 @@
 //! The division that a file gives, such as one that another tool made.
 
-use fltk_core::catalogue::{Entry, FilePath, PartitionerEntry};
+use fltk_core::catalogue::{DatasetEntry, Entry, FilePath, PartitionerEntry};
 use rand_chacha::ChaCha8Rng;
 
 use super::{
     error::PartitionError,
     partitioner::{Partitioner, Parts, Request},
-    split_file::SplitFile,
+    split_file::{Clients, SplitFile},
     user_file::UserFile,
 };
 use crate::digest::labels_digest;
@@ -36,9 +36,7 @@ pub static PARTITIONER: Partitioner = Partitioner {
 fn divide(request: &Request<'_>, _: &mut ChaCha8Rng) -> Result<Parts, PartitionError> {
     let file = request.file()?;
     let split = SplitFile::read(file)?;
-    let Some(clients) = split.clients else {
-        return Err(file.refuse("the file".to_owned(), "has no `clients`".to_owned()));
-    };
+    let clients = clients_of(file, split.clients, request.clients)?;
     if let Some(given) = split.labels_digest {
         let own = labels_digest(request.labels);
         if given != own {
@@ -47,12 +45,27 @@ fn divide(request: &Request<'_>, _: &mut ChaCha8Rng) -> Result<Parts, PartitionE
             return Err(file.refuse("labels_digest".to_owned(), problem));
         }
     }
-    if clients.0.len() != request.clients as usize {
-        let problem = format!("its length is {}, and the task has {} clients\nhint: `clients: {0}`", clients.0.len(), request.clients);
+    check_samples(file, &clients, request.labels.len())?;
+    Ok(clients)
+}
+
+/// Checks what is known without the data set itself: for `clients` clients, and for the samples of `dataset` if their number is known.
+pub(super) fn check(file: UserFile<'_>, clients: u32, dataset: &DatasetEntry) -> Result<(), PartitionError> {
+    let clients = clients_of(file, SplitFile::read(file)?.clients, clients)?;
+    dataset.num_train.map_or(Ok(()), |num_train| check_samples(file, &clients, num_train as usize))
+}
+
+/// Returns the samples of each of `expected` clients.
+fn clients_of(file: UserFile<'_>, clients: Option<Clients>, expected: u32) -> Result<Parts, PartitionError> {
+    let Some(Clients(clients)) = clients else {
+        let problem = "has no `clients`\nhint: give the samples of each client: `{ \"clients\": [[0, 5, 7], [1, 2]] }`";
+        return Err(file.refuse("the file".to_owned(), problem.to_owned()));
+    };
+    if clients.len() != expected as usize {
+        let problem = format!("its length is {}, and the task has {expected} clients\nhint: `clients: {0}`", clients.len());
         return Err(file.refuse("clients".to_owned(), problem));
     }
-    check_samples(file, &clients.0, request.labels.len())?;
-    Ok(clients.0)
+    Ok(clients)
 }
 
 /// Checks that each sample exists, and belongs to one client only.

@@ -1,7 +1,7 @@
 //! A partitioner as a value: its entry in the catalogue, and its function.
 
 use fltk_core::{
-    catalogue::{Choice, ClientCount, PartitionerEntry},
+    catalogue::{Choice, ClientCount, DatasetEntry, PartitionerEntry},
     seed::{Purpose, Seed},
 };
 use rand_chacha::ChaCha8Rng;
@@ -23,6 +23,9 @@ pub struct Partitioner {
     /// Draws come from the given generator.
     pub divide: fn(&Request<'_>, &mut ChaCha8Rng) -> Result<Parts, PartitionError>,
 }
+
+/// A check of the file that a partitioner reads, for a number of clients and for what is known of a data set without loading it.
+pub(super) type CheckFile = fn(UserFile<'_>, u32, &DatasetEntry) -> Result<(), PartitionError>;
 
 /// A training set to divide, and how.
 #[derive(Clone, Copy, Debug)]

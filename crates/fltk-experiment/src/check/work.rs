@@ -7,6 +7,16 @@ use fltk_core::experiment::{ClientGroup, WorkConfig, WorkUnit};
 
 /// Checks that a client's amount of training is said once, is possible, and fits the schedule.
 pub(super) fn check(config: &FederatedConfig, train: &TrainConfig, places: &Places<'_>, problems: &mut Vec<Problem>) {
+    check_amounts(config, train, places, problems);
+    // The last client of each range, by its first; they don't overlap.
+    let mut earlier: BTreeMap<u32, u32> = BTreeMap::new();
+    for (index, group) in config.groups.iter().enumerate() {
+        check_clients(config, group, index, &mut earlier, places, problems);
+        check_settings(group, index, places, problems);
+    }
+}
+
+fn check_amounts(config: &FederatedConfig, train: &TrainConfig, places: &Places<'_>, problems: &mut Vec<Problem>) {
     let mut refuse = |path: &str, message: String, hint: &str| {
         problems.push(Problem::error(places.at(&format!("federated.{path}")).span, message).hint(hint));
     };
@@ -32,38 +42,50 @@ pub(super) fn check(config: &FederatedConfig, train: &TrainConfig, places: &Plac
     if let Some((key, message, hint)) = config.work.as_ref().and_then(impossible) {
         refuse(&format!("work.{key}"), message, hint);
     }
-    // The last client of each range, by its first; they don't overlap.
-    let mut earlier: BTreeMap<u32, u32> = BTreeMap::new();
-    for (place, group) in config.groups.iter().enumerate() {
-        let path = |key: &str| format!("groups.{place}.{key}");
-        let ranges = group.ranges().unwrap_or_else(|problem| {
-            refuse(&path("clients"), problem, "write numbers and ranges, counted from 0: `clients: \"0-9, 15\"`");
-            Vec::new()
-        });
-        // One problem says enough, of thousands of numbers.
-        for (first, last) in ranges {
-            if last >= config.clients {
-                let message = format!("there is no client {last}: the last of {} is {}", config.clients, config.clients - 1);
-                refuse(&path("clients"), message, "clients are counted from 0");
-                break;
-            }
-            if let Some((&other, _)) = earlier.range(..=last).next_back().filter(|(_, until)| **until >= first) {
-                let message = format!("client {} is in two groups", first.max(other));
-                refuse(&path("clients"), message, "a client has one group at most");
-                break;
-            }
-            earlier.insert(first, last);
+}
+
+/// Checks that the clients of a group exist and are in no other, and adds them to the `earlier` ones.
+fn check_clients(
+    config: &FederatedConfig,
+    group: &ClientGroup,
+    index: usize,
+    earlier: &mut BTreeMap<u32, u32>,
+    places: &Places<'_>,
+    problems: &mut Vec<Problem>,
+) {
+    let mut refuse = |part: usize, message: String, hint: &str| {
+        let place = places.at_part(&format!("federated.groups.{index}.clients"), part);
+        problems.push(Problem::error(place.span, message).hint(hint));
+    };
+    let ranges = group.ranges().unwrap_or_else(|(part, problem)| {
+        refuse(part, problem, "write numbers and ranges, counted from 0: `clients: [0-9, 15]`");
+        Vec::new()
+    });
+    // One problem says enough, of thousands of numbers.
+    for (part, (first, last)) in ranges.into_iter().enumerate() {
+        if last >= config.clients {
+            let message = format!("there is no client {last}: the last of {} is {}", config.clients, config.clients - 1);
+            refuse(part, message, "clients are counted from 0");
+            break;
         }
-        if let ClientGroup { epochs_per_round: None, steps_per_round: None, learning_rate: None, .. } = group {
-            refuse(
-                &path("clients"),
-                "the group has no settings of its own".to_owned(),
-                "add `epochs_per_round`, `steps_per_round` or `learning_rate`",
-            );
+        if let Some((&other, _)) = earlier.range(..=last).next_back().filter(|(_, until)| **until >= first) {
+            let message = format!("client {} is in two groups", first.max(other));
+            refuse(part, message, "a client has one group at most");
+            break;
         }
-        if group.epochs_per_round.is_some() && group.steps_per_round.is_some() {
-            refuse(&path("steps_per_round"), "the group has epochs and steps".to_owned(), "keep one of them");
-        }
+        earlier.insert(first, last);
+    }
+}
+
+/// Checks that a group has settings of its own, which don't contradict each other.
+fn check_settings(group: &ClientGroup, index: usize, places: &Places<'_>, problems: &mut Vec<Problem>) {
+    let at = |key: &str| places.at(&format!("federated.groups.{index}.{key}")).span;
+    if let ClientGroup { epochs_per_round: None, steps_per_round: None, learning_rate: None, .. } = group {
+        let problem = Problem::error(at("clients"), "the group has no settings of its own");
+        problems.push(problem.hint("add `epochs_per_round`, `steps_per_round` or `learning_rate`"));
+    }
+    if group.epochs_per_round.is_some() && group.steps_per_round.is_some() {
+        problems.push(Problem::error(at("steps_per_round"), "the group has epochs and steps").hint("keep one of them"));
     }
 }
 

@@ -77,7 +77,7 @@ fn wish(key: &str, catalogues: &Catalogues) -> Option<String> {
         return Some((*hint).to_owned());
     }
     let ours = snake_case(key);
-    let home = shape::home_of(experiment_schema::experiment(catalogues), &ours)?;
+    let home = shape::home_of(experiment_schema::experiment(catalogues), &ours, &[])?;
     Some(format!("fltk's own format has {} {home}: `fltk convert` writes it", quote(&ours)))
 }
 

@@ -7,10 +7,11 @@ use super::super::schema::{alternatives, resolve, tag_of};
 /// The depth of the deepest block that is searched.
 const DEPTH_MAX: usize = 8;
 
-/// Returns the place in the format where a key of this name is valid.
-pub(crate) fn home_of(root: &Json, key: &str) -> Option<String> {
+/// Returns the place in the format where a key of this name is valid, other than `here`: there it was found, beside keys that it doesn't go with.
+pub(crate) fn home_of(root: &Json, key: &str, here: &[&str]) -> Option<String> {
     let mut homes = Vec::new();
     find_homes(root, root, key, &mut Vec::new(), &mut homes);
+    homes.retain(|home| *home != named(here));
     homes.sort_by_key(String::len);
     homes.into_iter().next()
 }
@@ -26,6 +27,11 @@ pub(super) fn kind_of<'a>(root: &'a Json, text: &str) -> Option<&'a str> {
     definitions.iter().find(|(_, definition)| knows(definition).is_some()).map(|(name, _)| name.as_str())
 }
 
+/// Returns the place `path` in words.
+fn named(path: &[&str]) -> String {
+    if path.is_empty() { "at the top of the file".to_owned() } else { format!("in `{}`", path.join(".")) }
+}
+
 fn find_homes<'a>(root: &'a Json, schema: &'a Json, key: &str, path: &mut Vec<&'a str>, homes: &mut Vec<String>) {
     if path.len() > DEPTH_MAX {
         return;
@@ -33,7 +39,7 @@ fn find_homes<'a>(root: &'a Json, schema: &'a Json, key: &str, path: &mut Vec<&'
     let schema = resolve(root, schema);
     if let Some(properties) = schema.get("properties").and_then(Json::as_object) {
         if properties.get(key).is_some_and(|property| property.get("x-no-effect").is_none()) {
-            homes.push(if path.is_empty() { "at the top of the file".to_owned() } else { format!("in `{}`", path.join(".")) });
+            homes.push(named(path));
         }
         for (name, property) in properties {
             if !path.contains(&name.as_str()) {

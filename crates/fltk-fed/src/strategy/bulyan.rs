@@ -25,7 +25,8 @@ pub static SPEC: Spec = Spec::robust(
             .paper("El Mhamdi et al., The Hidden Vulnerability of Distributed Learning in Byzantium, 2018, arXiv:1802.07927")
             .parameters(&[robust::F.parameter()]),
     )
-    .cohort(check),
+    .cohort(check)
+    .withstands(robust::withstood),
     finish,
 );
 

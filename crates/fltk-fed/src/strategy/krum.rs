@@ -26,7 +26,8 @@ pub static KRUM: Spec = Spec::robust(
             .paper(PAPER)
             .parameters(&[robust::F.parameter()]),
     )
-    .cohort(|settings, cohort| check(settings, "Krum", cohort)),
+    .cohort(|settings, cohort| check(settings, "Krum", cohort))
+    .withstands(robust::withstood),
     |round, gathered, _| Ok(best(round, &gathered, 1)),
 );
 
@@ -39,7 +40,8 @@ pub static MULTI_KRUM: Spec = Spec::robust(
             .paper(PAPER)
             .parameters(&[robust::F.parameter(), M.parameter()]),
     )
-    .cohort(check_multi),
+    .cohort(check_multi)
+    .withstands(robust::withstood),
     finish_multi,
 );
 

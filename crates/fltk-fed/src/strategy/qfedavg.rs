@@ -40,7 +40,8 @@ pub static SPEC: Spec = Spec {
             Entry::new("QFedAvg", "q-FedAvg: clients with a larger loss count more.")
                 .paper("Li et al., Fair Resource Allocation in Federated Learning, 2020, arXiv:1905.10497, algorithm 2")
                 .parameters(&[Q.parameter()]),
-        ),
+        )
+        .plain_sgd(),
         take,
         finish,
     )

@@ -7,7 +7,7 @@
 use std::{array, sync::Arc};
 
 use fltk_core::{
-    catalogue::{Choice, Misfit, Whole},
+    catalogue::{Choice, Misfit, Whole, Withstood},
     model_state::{ModelState, TensorRole},
 };
 
@@ -24,6 +24,13 @@ pub(super) fn at_least(settings: &Choice, name: &str, needed: u64, formula: &str
     let f = F.of(settings);
     let message = format!("`{name}` with `f: {f}` needs at least {formula} = {needed} updates in a round, and there are {cohort}");
     Err(Misfit { parameter: F.name(), message, hint: "lower `f`, or raise `clients_per_round`".to_owned() })
+}
+
+/// Returns what a rule with `f` withstands.
+#[expect(clippy::unnecessary_wraps, reason = "other strategies withstand no number of clients")]
+pub(super) fn withstood(settings: &Choice, _: u32) -> Option<Withstood> {
+    let f = F.of(settings);
+    Some(Withstood { clients: f, parameter: F.name(), says: format!("`f` is {f}") })
 }
 
 /// Returns the next global model, with `parameters` in order.

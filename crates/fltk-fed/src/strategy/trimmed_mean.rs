@@ -2,7 +2,7 @@
 //! arXiv:1803.01498, definition 2.
 
 use fltk_core::{
-    catalogue::{Choice, Entry, Misfit, Number, Range, StrategyEntry},
+    catalogue::{Choice, Entry, Misfit, Number, Range, StrategyEntry, Withstood},
     model_state::ModelState,
     server_state::{ServerState, WrongLength},
 };
@@ -21,7 +21,8 @@ pub static SPEC: Spec = Spec::robust(
             .paper("Yin et al., Byzantine-Robust Distributed Learning: Towards Optimal Statistical Rates, 2018, arXiv:1803.01498")
             .parameters(&[BETA.parameter()]),
     )
-    .cohort(check),
+    .cohort(check)
+    .withstands(withstood),
     finish,
 );
 
@@ -43,6 +44,17 @@ fn check(settings: &Choice, cohort: u32) -> Result<(), Misfit> {
     let beta = BETA.of(settings);
     let message = format!("`beta: {beta}` of {cohort} updates cuts none, so that the mean isn't robust");
     Err(Misfit { parameter: "beta", message, hint: format!("at least {}, or `FedAvg` with `weights: uniform`", smallest(cohort)) })
+}
+
+#[expect(
+    clippy::unnecessary_wraps,
+    clippy::cast_possible_truncation,
+    reason = "at most half of the cohort is cut, always a number of clients"
+)]
+fn withstood(settings: &Choice, cohort: u32) -> Option<Withstood> {
+    let (beta, cut) = (BETA.of(settings), cut(settings, cohort));
+    let says = format!("`beta` is {beta}, which cuts {cut} of {cohort} clients at each end");
+    Some(Withstood { clients: cut as u32, parameter: "beta", says })
 }
 
 /// Returns the smallest share that cuts a value, rounded up to three digits.

@@ -8,11 +8,12 @@ mod show;
 
 use std::path::{Path, PathBuf};
 
-use fltk_records::{RunFolder, RunRef};
+use fltk_records::{RunError, RunFolder, RunRef, StreamFolder, named};
 
 use crate::{
     cli::{Cli, RunsCommand},
-    exit::{Exit, OrExit as _},
+    exit::{Exit, OrExit as _, failure},
+    output,
 };
 
 /// Runs the subcommand `command`.
@@ -31,12 +32,38 @@ pub fn run(cli: &Cli, command: &RunsCommand) -> anyhow::Result<()> {
     }
 }
 
+/// The limit on runs that an error lists.
+const LISTED_MAX: usize = 10;
+
 fn open(root: &Path, named: &Path) -> anyhow::Result<RunRef> {
-    RunFolder::find(root, named).and_then(RunFolder::read).or_exit(Exit::Records)
+    match <[RunFolder; 1]>::try_from(find(root, named)?) {
+        Ok([run]) => run.read().or_exit(Exit::Records),
+        Err(several) => {
+            let names: Vec<String> = several.iter().take(LISTED_MAX).map(|run| format!("`{}`", run.name())).collect();
+            let more = if several.len() > names.len() { ", ..." } else { "" };
+            let message = format!("{} were started as `{}`", output::counted(several.len(), "run"), named.display());
+            Err(failure(Exit::Records, format!("{message}\nhint: name one of them: {}{more}", names.join(", "))))
+        }
+    }
 }
 
 fn open_all(root: &Path, named: &[PathBuf]) -> anyhow::Result<Vec<RunRef>> {
-    named.iter().map(|named| open(root, named)).collect()
+    let found = named.iter().map(|named| find(root, named)).collect::<anyhow::Result<Vec<_>>>()?;
+    found.into_iter().flatten().map(|run| run.read().or_exit(Exit::Records)).collect()
+}
+
+/// Returns the run that a person named by its folder or the folder's name, or else the runs that were started by that name (`--id`): at least one.
+fn find(root: &Path, named: &Path) -> anyhow::Result<Vec<RunFolder>> {
+    match (RunFolder::find(root, named), named.to_str()) {
+        (Err(error @ RunError::NotARun { .. }), Some(name)) => match named::started_as(root, name).or_exit(Exit::Records)? {
+            runs if !runs.is_empty() => Ok(runs),
+            _ if StreamFolder::find(root, named).is_ok() => {
+                Err(failure(Exit::Records, format!("`{name}` is a stream, not a run\nhint: `fltk runs jobs {name}` lists its jobs")))
+            }
+            _ => Err(error).or_exit(Exit::Records),
+        },
+        (found, _) => Ok(vec![found.or_exit(Exit::Records)?]),
+    }
 }
 
 /// Formats a metric for a table.

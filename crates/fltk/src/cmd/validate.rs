@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     cli::{Cli, Output, ValidateArgs},
     exit::{Exit, OrExit as _, failure},
-    inputs, output,
+    inputs, named_files, output,
 };
 
 #[derive(Serialize)]
@@ -45,7 +45,7 @@ pub fn run(cli: &Cli, args: &ValidateArgs) -> anyhow::Result<()> {
         };
         let outcome = match file_kind(source) {
             FileKind::Cluster => check_cluster(source, arrival, &overrides),
-            _ => check(source, cluster, &overrides),
+            _ => check(source, &inputs::base_folder(std::slice::from_ref(path)), cluster, &overrides),
         };
         let (valid, report) = match outcome {
             Ok(warnings) => (true, warnings),
@@ -90,14 +90,16 @@ fn check_cluster(source: &SourceFile, arrival: Option<&SourceFile>, overrides: &
     if report.has_errors() { Err(report) } else { Ok(report) }
 }
 
-/// Returns the warnings of a correct file, or the report of a wrong one.
-fn check(source: &SourceFile, cluster: Option<&SourceFile>, overrides: &[Override]) -> Result<Report, Report> {
+/// Returns the warnings of a correct file, or the report of a wrong one. Paths in it are relative to `base`.
+fn check(source: &SourceFile, base: &Path, cluster: Option<&SourceFile>, overrides: &[Override]) -> Result<Report, Report> {
     #[cfg(feature = "cluster")]
     if file_kind(source) == FileKind::Kubernetes {
         return fltk_kubernetes::config::KubernetesConfig::parse(source).map(|(_, warnings)| warnings);
     }
     let Some(cluster) = cluster.filter(|_| file_kind(source) == FileKind::Arrival) else {
-        return fltk_experiment::parse(std::slice::from_ref(source), overrides, crate::catalogues()).map(|parsed| parsed.warnings);
+        return fltk_experiment::parse(std::slice::from_ref(source), overrides, crate::catalogues())
+            .and_then(|parsed| named_files::check(parsed, base))
+            .map(|parsed| parsed.warnings);
     };
     // Warnings about the cluster file itself are reported for that file.
     let said = check_cluster(cluster, None, &[]).unwrap_or_else(|report| report).problems;
@@ -109,6 +111,7 @@ fn check(source: &SourceFile, cluster: Option<&SourceFile>, overrides: &[Overrid
         report
     };
     fltk_experiment::parse(&[source.clone(), cluster.clone()], overrides, crate::catalogues())
+        .and_then(|parsed| named_files::check(parsed, base))
         .map(|parsed| without_said(parsed.warnings))
         .map_err(without_said)
 }

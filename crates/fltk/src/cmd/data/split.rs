@@ -31,7 +31,7 @@ struct TaskSplit {
 /// # Errors
 /// If the experiment is wrong, its data is missing, or a partition is impossible.
 pub fn run(cli: &Cli, args: &ExperimentArgs, locations: &LocationArgs) -> anyhow::Result<()> {
-    let experiment = inputs::read_experiment(&args.files, &args.overrides, args.seed)?;
+    let experiment = inputs::check_experiment(&args.files, &args.overrides, args.seed)?.told();
     let (base, locations) = (inputs::base_folder(&args.files), inputs::locations(locations));
     let mut splits = Vec::new();
     for task in &experiment.tasks {

@@ -1,7 +1,7 @@
 //! `fltk runs export [RUN...]`.
 
 use std::{
-    io,
+    collections::BTreeMap,
     path::{Path, PathBuf},
 };
 #[cfg(feature = "web")]
@@ -38,17 +38,46 @@ const PIECE: usize = 64 << 10;
 /// If a named run's folder is missing or damaged, or standard output is closed.
 pub fn run(format: ExportFormat, clients: bool, root: &Path, named: &[PathBuf]) -> anyhow::Result<()> {
     let mut out = output::stream();
-    let mut write = |runs: &mut dyn Iterator<Item = io::Result<RunRef>>| match clients {
-        true => export::write_clients(self::format(format), runs, &mut out),
-        false => export::write(self::format(format), runs, &mut out),
+    // The first run without rows and the number of such runs, by the reason.
+    let mut without: BTreeMap<&str, (String, usize)> = BTreeMap::new();
+    let mut write = |runs: &mut dyn Iterator<Item = RunRef>| match clients {
+        true => {
+            let mut noted = runs.inspect(|run| {
+                if let Some(reason) = without_clients(run) {
+                    without.entry(reason).or_insert_with(|| (run.folder.name(), 0)).1 += 1;
+                }
+            });
+            export::write_clients(self::format(format), &mut (&mut noted).map(Ok), &mut out)
+        }
+        false => export::write(self::format(format), &mut runs.map(Ok), &mut out),
     };
     if named.is_empty() {
         let paths = RunFolder::list(root).or_exit(Exit::Records)?;
-        write(&mut paths.iter().filter_map(|path| open_sound(root, path)).map(Ok))?;
+        write(&mut paths.iter().filter_map(|path| open_sound(root, path)))?;
     } else {
-        write(&mut open_all(root, named)?.into_iter().map(Ok))?;
+        write(&mut open_all(root, named)?.into_iter())?;
+    }
+    for (reason, (first, count)) in without {
+        match count {
+            1 => tracing::warn!("`{first}` has no rows: {reason}"),
+            _ => tracing::warn!("`{first}` and {} have no rows: {reason}", output::counted(count - 1, "other run")),
+        }
     }
     Ok(())
+}
+
+/// Returns the reason why nothing is recorded of each client of a run; `None` if something is.
+fn without_clients(run: &RunRef) -> Option<&'static str> {
+    let settings = &run.folder.description().hyperparameters;
+    if !run.history.client_tests().is_empty() {
+        None
+    } else if run.history.rows().any(|row| row.client_test.is_some()) {
+        Some("`client_figures: []` lets nothing be recorded of each client that was tested")
+    } else if settings.0.contains_key("federated.client_test_fraction") {
+        Some("no client was tested so far")
+    } else {
+        Some("no client has test samples of its own (`client_test_fraction`)")
+    }
 }
 
 fn open_sound(root: &Path, path: &Path) -> Option<RunRef> {

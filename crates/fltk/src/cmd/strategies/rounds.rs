@@ -15,13 +15,13 @@ use fltk_core::{
     server_state::ServerState,
     terminal::one_line,
 };
-use fltk_experiment::parse_strategy;
+use fltk_experiment::{closest, parse_strategy};
 use fltk_fed::strategy::{self, Aggregator, Array, CohortFacts, Extra, Kept, Spec, Update};
 
 use super::{
     answer::{Answer, spans},
     case::{Case, Count, RoundText, State, UpdateText, Value},
-    tensors::{Numbers, Tensor, Tensors, WHOLE_MAX, role},
+    tensors::{NotFinite, Numbers, Tensor, Tensors, WHOLE_MAX, role},
 };
 use crate::output;
 
@@ -111,9 +111,10 @@ impl Server {
             .with_newest_defaults();
         let strategy = strategy::by_name(settings.name()).with_context(|| place.says("there is no such strategy"))?;
         let global = round.global.take().with_context(|| at.says("`global` is missing: the model that the clients started from"))?;
+        let wrong = NotFinite::first(&global.0);
         let global = Arc::new(model(global.0, &at.key("global"))?);
-        if let Some((tensor, value)) = not_finite(&global) {
-            bail!("{}", at.key("global").key(tensor).says(format!("it has the value {value}, which isn't finite")));
+        if let Some(wrong) = wrong {
+            bail!("{}", at.key("global").key(&wrong.tensor).says(format!("it has the value {wrong}")));
         }
         let state = state(round.state.take(), strategy, &global.layout, &at.key("state"))?;
         let num_clients = match round.clients.take() {
@@ -175,9 +176,10 @@ impl Server {
             }
             (Some(text), Some(_)) => {
                 ensure!(text.client.is_none(), place.key("client").says("the server's own update has no number"));
+                let wrong = NotFinite::first(&text.values.0);
                 let update = self.update(ClientId(self.num_clients), text, &place)?;
-                if let Some((tensor, value)) = not_finite(&update.state) {
-                    bail!("{}", place.key("values").key(tensor).says(format!("it has the value {value}, which isn't finite")));
+                if let Some(wrong) = wrong {
+                    bail!("{}", place.key("values").key(&wrong.tensor).says(format!("it has the value {wrong}")));
                 }
                 Ok(Some(update))
             }
@@ -193,14 +195,14 @@ impl Server {
             let client = text.client.map_or(index as u64, |Count(client)| client);
             let client = u32::try_from(client).ok().map(ClientId).with_context(|| at.key("client").says("there are no such numbers"))?;
             ensure!(clients.insert(client), at.key("client").says(format!("client {client} is there twice")));
+            let wrong = NotFinite::first(&text.values.0);
             let update = self.update(client, text, &at)?;
-            match not_finite(&update.state) {
+            match wrong {
                 None => updates.push(update),
                 Some(_) if self.strategy.is_robust() => failed.push(client),
-                Some((tensor, value)) => {
-                    let message =
-                        format!("client {client} sends {value}, which isn't finite\nhint: only a robust rule counts it as failed");
-                    bail!("{}", at.key("values").key(tensor).says(message));
+                Some(wrong) => {
+                    let message = format!("client {client} sends {wrong}\nhint: only a robust rule counts it as failed");
+                    bail!("{}", at.key("values").key(&wrong.tensor).says(message));
                 }
             }
         }
@@ -232,7 +234,11 @@ impl Server {
             match value {
                 Value::Scalar(value) if self.strategy.extras.iter().any(|extra| extra.name == name) => drop(extras.insert(name, value)),
                 Value::Array(tensors) if self.strategy.arrays.iter().any(|array| array.name == name) => {
+                    let wrong = NotFinite::first(&tensors);
                     let values = parameters(tensors, &self.global.layout, Numbers::single, &at)?;
+                    if let Some(wrong) = wrong {
+                        bail!("{}", at.key(&wrong.tensor).says(format!("it has the value {wrong}")));
+                    }
                     arrays.insert(name, values);
                 }
                 _ => bail!("{}", at.says(format!("`{}` doesn't want this of clients\nhint: {}", self.strategy.name(), self.wanted()))),
@@ -240,8 +246,7 @@ impl Server {
         }
         self.check_extras(&mut extras, steps, &at)?;
         for Array { name, .. } in self.strategy.arrays {
-            let values = arrays.get(*name).with_context(|| at.says(format!("`{name}` is missing\nhint: {}", self.wanted())))?;
-            ensure!(values.iter().all(|value| value.is_finite()), at.key(name).says("it has a value that isn't finite"));
+            arrays.get(*name).with_context(|| at.says(format!("`{name}` is missing\nhint: {}", self.wanted())))?;
         }
         let learning_rate = self.client_rate.unwrap_or(1.0);
         Ok(Update { client, state, base, staleness, samples, steps, learning_rate, extras, arrays })
@@ -334,17 +339,31 @@ fn like(global: &ModelState, state: ModelState, at: &Place) -> anyhow::Result<Mo
 
 /// Checks that `found` has the tensors of `expected`, in any order.
 fn check_names<'a>(expected: impl IntoIterator<Item = &'a TensorSpec>, found: &[TensorSpec], at: &Place) -> anyhow::Result<()> {
-    let mut left: BTreeMap<&str, &TensorSpec> = found.iter().map(|spec| (spec.name.as_str(), spec)).collect();
+    let expected: Vec<&TensorSpec> = expected.into_iter().collect();
+    let known: BTreeSet<&str> = expected.iter().map(|spec| spec.name.as_str()).collect();
+    let unknown: Vec<&str> = found.iter().map(|spec| spec.name.as_str()).filter(|name| !known.contains(name)).collect();
+    let found: BTreeMap<&str, &TensorSpec> = found.iter().map(|spec| (spec.name.as_str(), spec)).collect();
     for expected in expected {
         let place = at.key(&expected.name);
-        let found = left.remove(expected.name.as_str()).with_context(|| place.says("it is missing"))?;
+        let Some(found) = found.get(expected.name.as_str()) else { bail!("{}", place.says(missing(&expected.name, &unknown))) };
         let message = || format!("its shape is {:?}, and in `global` it is {:?}", found.shape, expected.shape);
         ensure!(found.shape == expected.shape, place.says(message()));
     }
-    if let Some(name) = left.keys().next() {
+    if let Some(name) = unknown.first() {
         bail!("{}", at.key(name).says("`global` has no such parameter"));
     }
     Ok(())
+}
+
+/// Returns the message about a tensor that is missing where others are `unknown`: one of these may be meant.
+fn missing(name: &str, unknown: &[&str]) -> String {
+    let shown = |name: &str| one_line(name, NAME_CHARS_MAX);
+    let others = |other: &str| format!("it is missing, and `global` has no `{}`, which is there", shown(other));
+    match (closest(name, unknown.iter().copied()), unknown.first()) {
+        (Some(near), _) => format!("{}\nhint: did you mean `{}` by `{}`?", others(near), shown(name), shown(near)),
+        (None, Some(first)) => others(first),
+        (None, None) => "it is missing".to_owned(),
+    }
 }
 
 /// Returns the elements of an array over all parameters, in their order; `take` returns those of one tensor.

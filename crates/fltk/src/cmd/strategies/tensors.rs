@@ -56,11 +56,39 @@ pub struct Tensor {
     pub shape: Vec<usize>,
     /// The elements.
     pub numbers: Numbers,
+    /// The first number that isn't finite in this precision, as it is written.
+    pub not_finite: Option<f64>,
 }
 
 /// Tensors by name, in the file's order. Each name is there once.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensors(pub Vec<(String, Tensor)>);
+
+/// A number that isn't finite as an element of a tensor, in words.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NotFinite {
+    /// The tensor.
+    pub tensor: String,
+    /// The number as it is written.
+    written: f64,
+}
+
+impl NotFinite {
+    /// Returns the first one among `tensors`.
+    pub fn first(tensors: &Tensors) -> Option<Self> {
+        tensors.0.iter().find_map(|(name, tensor)| Some(Self { tensor: name.clone(), written: tensor.not_finite? }))
+    }
+}
+
+impl fmt::Display for NotFinite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.written.is_finite() {
+            write!(f, "{:e}, which is beyond the range of f32", self.written)
+        } else {
+            write!(f, "{}, which isn't finite", self.written)
+        }
+    }
+}
 
 /// Returns the role of a tensor according to its name.
 pub fn role(name: &str) -> TensorRole {
@@ -120,9 +148,9 @@ impl<'de> DeserializeSeed<'de> for ReadTensor {
             Precision::Double => Numbers::Double(Vec::new()),
             Precision::Whole => Numbers::Whole(Vec::new()),
         };
-        let mut part = Part { numbers, sizes: Vec::new(), num_dimensions: None };
+        let mut part = Part { numbers, sizes: Vec::new(), num_dimensions: None, not_finite: None };
         Nested { part: &mut part, depth: 0 }.deserialize(deserializer)?;
-        Ok(Tensor { shape: part.sizes.into_iter().flatten().collect(), numbers: part.numbers })
+        Ok(Tensor { shape: part.sizes.into_iter().flatten().collect(), numbers: part.numbers, not_finite: part.not_finite })
     }
 }
 
@@ -133,6 +161,8 @@ struct Part {
     sizes: Vec<Option<usize>>,
     /// The depth of numbers, as soon as there is one.
     num_dimensions: Option<usize>,
+    /// The first number that isn't finite in this precision, as it is written.
+    not_finite: Option<f64>,
 }
 
 /// Reads what is at `depth` into a part of a tensor: a number, or a list.
@@ -148,10 +178,22 @@ impl Nested<'_> {
             return Err(E::custom("a number beside lists: a tensor's lists have the same length at each depth"));
         }
         self.part.num_dimensions = Some(self.depth);
-        match &mut self.part.numbers {
-            Numbers::Single(numbers) => numbers.push(number.to_f32()),
-            Numbers::Double(numbers) => numbers.push(number.to_f64()),
-            Numbers::Whole(numbers) => numbers.push(number.to_whole().ok_or_else(|| E::custom("a counter is a whole number below 2^53"))?),
+        let is_finite = match &mut self.part.numbers {
+            Numbers::Single(numbers) => {
+                numbers.push(number.to_f32());
+                number.to_f32().is_finite()
+            }
+            Numbers::Double(numbers) => {
+                numbers.push(number.to_f64());
+                number.to_f64().is_finite()
+            }
+            Numbers::Whole(numbers) => {
+                numbers.push(number.to_whole().ok_or_else(|| E::custom("a counter is a whole number below 2^53"))?);
+                true
+            }
+        };
+        if !is_finite {
+            self.part.not_finite.get_or_insert(number.to_f64());
         }
         Ok(())
     }
@@ -352,7 +394,8 @@ mod tests {
     #[test]
     fn nested_lists_have_a_shape() {
         let check = |text: &str, shape: &[usize], numbers: &[f32]| {
-            let expected = Tensor { shape: shape.to_vec(), numbers: Numbers::Single(numbers.to_vec()) };
+            let not_finite = text.starts_with("[1e39").then_some(1e39);
+            let expected = Tensor { shape: shape.to_vec(), numbers: Numbers::Single(numbers.to_vec()), not_finite };
             assert_eq!(one(text), Ok(expected), "{text}");
         };
         check("1.5", &[], &[1.5]);
@@ -388,7 +431,7 @@ mod tests {
     #[test]
     fn roles_follow_from_names_and_counters_are_whole() {
         let counters = read("{\"bn.num_batches_tracked\": 3.0, \"bn.running_mean\": [0.5]}", precision_in_model).unwrap();
-        assert_eq!(counters.0[0].1, Tensor { shape: Vec::new(), numbers: Numbers::Whole(vec![3]) });
+        assert_eq!(counters.0[0].1, Tensor { shape: Vec::new(), numbers: Numbers::Whole(vec![3]), not_finite: None });
         let roles = ["running_mean", "a.b.running_var", "num_batches_tracked", "running_mean.weight", ""].map(role);
         let (parameter, buffer, counter) = (TensorRole::Parameter, TensorRole::Buffer, TensorRole::Counter);
         assert_eq!(roles, [buffer, buffer, counter, parameter, parameter]);

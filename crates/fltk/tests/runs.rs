@@ -1,0 +1,97 @@
+//! Tests of `fltk runs` on records that were made without training: the names of runs, and tables without rows.
+
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+mod common;
+#[path = "../../fltk-records/src/samples.rs"]
+mod samples;
+
+use std::path::Path;
+
+use common::{json, run};
+use fltk_core::{
+    client_test::{ClientFigures, ClientTestSummary},
+    event::RunEvent,
+    ids::{ClientId, Round},
+};
+use fltk_records::{Hyperparameter, RunDescription, RunFolder, RunRecorder, StreamFolder, StreamTexts};
+use samples::{at, description, exp, round, started, stream_description};
+
+/// Creates a run with these events, and returns its name.
+fn create(root: &Path, description: &RunDescription, events: &[RunEvent]) -> String {
+    let id = format!("{:08x}", description.seed.0);
+    let folder = RunFolder::create(root, &exp(), at(0), &id, "name: exp\n", description).unwrap();
+    let name = folder.name();
+    let (mut recorder, _) = RunRecorder::open(folder, "a test").unwrap();
+    events.iter().for_each(|event| recorder.record(event, at(1)).unwrap());
+    name
+}
+
+fn said(folder: &Path, args: &[&str], code: i32) -> String {
+    let output = run(folder, args);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "fltk {args:?}: {said}");
+    said
+}
+
+#[test]
+fn runs_are_found_by_the_name_that_they_were_started_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let create = |seed, name: Option<&str>| {
+        let named = RunDescription { group_name: name.map(str::to_owned), ..description(seed) };
+        create(&at.join("runs"), &named, &[started(0), round(1, 0.5)])
+    };
+    let (alone, first, second) = (create(1, Some("alone")), create(2, Some("nightly")), create(3, Some("nightly")));
+    create(4, None);
+    let shown = |name: &str| json(at, &["runs", "show", name, "--output", "json"])["summary"]["run"].as_str().unwrap().to_owned();
+    assert_eq!(shown("alone"), alone);
+    assert_eq!(shown(&first), first, "the name of a folder");
+    let refusal = said(at, &["runs", "show", "nightly"], 6);
+    for words in ["2 runs were started as `nightly`", &format!("hint: name one of them: `{first}`, `{second}`")] {
+        assert!(refusal.contains(words), "no `{words}` in {refusal}");
+    }
+    let exported = json(at, &["runs", "export", "nightly", "alone", "--format", "json"]);
+    let names: Vec<&str> = exported.as_array().unwrap().iter().map(|row| row["run"].as_str().unwrap()).collect();
+    assert_eq!(names, [&first, &second, &alone]);
+    assert!(said(at, &["runs", "show", "nobody"], 6).contains("`nobody` is not a run's folder"));
+    let texts = StreamTexts { experiment: "name: exp\n".to_owned(), cluster: None, trace: None };
+    StreamFolder::create::<RunEvent>(&at.join("runs"), &stream_description("batch", "exp"), &texts).unwrap();
+    assert!(said(at, &["runs", "show", "batch"], 6).contains("`batch` is a stream, not a run\nhint: `fltk runs jobs batch`"));
+}
+
+#[test]
+fn tables_of_clients_without_rows_say_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let create = |seed, fraction: Option<f64>, is_tested: bool, figures: Option<ClientFigures>| {
+        let mut description = description(seed);
+        let settings = &mut description.hyperparameters.0;
+        settings.extend(fraction.map(|fraction| ("federated.client_test_fraction".to_owned(), Hyperparameter::Number(fraction))));
+        let summary =
+            ClientTestSummary { num_clients: 1, num_samples: 5, accuracy: 0.5, worst_decile: 0.5, variance: 0.0, weighted_accuracy: 0.5 };
+        let mut ended = round(1, 0.5);
+        if let RunEvent::RoundEnded { client_test, .. } = &mut ended {
+            *client_test = is_tested.then_some(summary);
+        }
+        let test = figures.map(|test| RunEvent::ClientTested { round: Round(1), client: ClientId(0), test });
+        create(&at.join("runs"), &description, &[vec![started(0)], Vec::from_iter(test), vec![ended]].concat())
+    };
+    let silent = create(1, Some(0.2), true, None);
+    create(2, Some(0.2), true, None);
+    let untested = create(3, Some(0.2), false, None);
+    let without = create(4, None, false, None);
+    let export = |runs: &[&str]| said(at, &[&["runs", "export", "--clients"], runs].concat(), 0);
+    let all = export(&[]);
+    for words in [
+        format!("`{silent}` and 1 other run have no rows: `client_figures: []`"),
+        format!("`{untested}` has no rows: no client was tested so far"),
+        format!("`{without}` has no rows: no client has test samples of its own"),
+    ] {
+        assert!(all.contains(&words), "no `{words}` in {all}");
+    }
+    let accuracy = ClientFigures { num_samples: None, loss: None, accuracy: Some(0.5) };
+    let recorded = create(5, Some(0.2), true, Some(accuracy));
+    assert_eq!(export(&[&recorded]), "");
+    assert_eq!(said(at, &["runs", "export"], 0), "");
+}
