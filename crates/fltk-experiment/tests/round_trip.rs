@@ -8,10 +8,10 @@ use fltk_core::{
         Range, SelectionSize, Tag, Value,
     },
     experiment::{
-        ATTACK_FRACTION, AdmissionConfig, ArrivalGroup, ClientFigure, ClientGroup, CrashConfig, DatasetConfig, DistributedConfig, DrawnFor,
-        Duration, Epochs, Experiment, FaultsConfig, FederatedConfig, Gaps, GradientCompression, NetworkConfig, OrchestratorType,
-        ParticipationConfig, PodResources, PolicyName, Priority, Resources, ScheduleUnit, SchedulerConfig, Setting, StreamConfig, Task,
-        TrainConfig, WorkConfig, WorkUnit,
+        ATTACK_FRACTION, AdmissionConfig, ArrivalGroup, ClientFigure, ClientGroup, Clock, CrashConfig, DatasetConfig, DistributedConfig,
+        DrawnFor, Duration, Epochs, Experiment, FaultsConfig, FederatedConfig, Gaps, GradientCompression, NetworkConfig, OrchestratorType,
+        ParticipationConfig, PodResources, PolicyName, Priority, Resources, ScheduleUnit, SchedulerConfig, Setting, SimulationConfig,
+        StreamConfig, Task, TrainConfig, WorkConfig, WorkUnit,
     },
     seed::Seed,
 };
@@ -79,7 +79,8 @@ fn fitting(strategy: &Choice, config: &FederatedConfig) -> Choice {
     let entry = catalogues().strategies.get(strategy.name()).expect("it was drawn from the catalogue");
     let fits = |choice: &Choice| {
         let config = FederatedConfig { strategy: choice.clone(), ..config.clone() };
-        [config.clients_per_round, config.min_updates(entry)].iter().all(|&num| (entry.cohort)(choice, num).is_ok())
+        let enough = [config.clients_per_round, config.min_updates(entry)].iter().all(|&num| (entry.cohort)(choice, num).is_ok());
+        enough && entry.buffer.is_none_or(|buffer| buffer(choice) <= config.clients)
     };
     let with = |name: &str, value: Value| if strategy.get(name).is_some() { strategy.clone().with(name, value) } else { strategy.clone() };
     let smaller = |f: u32| {
@@ -96,6 +97,9 @@ fn fitting_selection(config: &FederatedConfig) -> Choice {
         return Choice::new(needed);
     }
     let entry = catalogues().selections.get(config.selection.name()).expect("it was drawn from the catalogue");
+    if is_asynchronous(config) && !entry.is_one_by_one {
+        return Choice::new("weighted");
+    }
     let size = SelectionSize { selected: config.num_selected(), clients: config.clients.into() };
     let fits = |choice: &Choice| (entry.fits)(choice, size).is_ok();
     let with = |name: &str, value: Value| {
@@ -103,6 +107,29 @@ fn fitting_selection(config: &FederatedConfig) -> Choice {
     };
     let mut choices = [config.selection.clone(), with("candidates", config.clients.into())].into_iter();
     choices.find(fits).unwrap_or_else(|| Choice::new("random"))
+}
+
+fn is_asynchronous(config: &FederatedConfig) -> bool {
+    catalogues().strategies.get(config.strategy.name()).is_some_and(|strategy| strategy.buffer.is_some())
+}
+
+/// Returns the law, or another one if its values contradict each other.
+fn fitting_law(law: Choice, catalogue: &'static Catalogue, otherwise: &Choice) -> Choice {
+    let entry = catalogue.get(law.name()).expect("it was drawn from the catalogue");
+    let settled = law.clone().settled(entry).expect("its values were drawn from their ranges");
+    if (entry.check)(&settled).is_ok() { law } else { otherwise.clone() }
+}
+
+fn simulation() -> impl Strategy<Value = SimulationConfig> {
+    let all = catalogues();
+    let laws = (any_of(&all.devices), any_of(&all.links), any_of(&all.availability));
+    (laws, any::<bool>(), 0..100_000u64).prop_map(|((devices, network, availability), is_virtual, server)| SimulationConfig {
+        clock: if is_virtual { Clock::Virtual } else { Clock::Wall },
+        devices: fitting_law(devices, &catalogues().devices, &Choice::new("constant").with("ms_per_sample", 2.5)),
+        network: fitting_law(network, &catalogues().links, &Choice::new("instant")),
+        availability,
+        server: Duration::from_millis(server),
+    })
 }
 
 fn train() -> impl Strategy<Value = TrainConfig> {
@@ -156,7 +183,7 @@ fn partition(dataset: &'static DatasetEntry) -> impl Strategy<Value = (Choice, u
 
 fn federated(dataset: &'static DatasetEntry) -> impl Strategy<Value = Setting> {
     let choices = (any_of(&catalogues().strategies), any_of(&catalogues().selections));
-    let who = (option::of((1..=10u32, option::of(1..100_000u64), 0.0..=1.0f64)), option::of(faults(dataset)));
+    let who = (option::of((1..=10u32, option::of(1..100_000u64), 0.0..=1.0f64)), option::of(faults(dataset)), option::of(simulation()));
     (partition(dataset), 1..=10u32, 1..1000u32, 1..20u32, choices, (1..10u32, 0.0..100.0f64), who).prop_map(
         move |(
             (partition, clients),
@@ -165,7 +192,7 @@ fn federated(dataset: &'static DatasetEntry) -> impl Strategy<Value = Setting> {
             epochs_per_round,
             (strategy, selection),
             (evaluate_every, noise),
-            (who, faults),
+            (who, faults, simulation),
         )| {
             // Text has no noise.
             let feature_noise = if dataset.num_classes().is_some() { noise } else { 0.0 };
@@ -211,9 +238,16 @@ fn federated(dataset: &'static DatasetEntry) -> impl Strategy<Value = Setting> {
                 client_figures: client_test_fraction.map(|_| figures[..rounds as usize / 4 % 4].to_vec()),
                 participation,
                 faults,
+                simulation,
                 ..FederatedConfig::new(clients, clients_per_round, rounds)
             };
             config.strategy = fitting(&strategy, &config);
+            if is_asynchronous(&config) {
+                config.participation = None;
+                let is_concerted = |attack: &Choice| catalogues().attacks.get(attack.name()).is_some_and(|attack| attack.is_concerted);
+                config.faults =
+                    config.faults.map(|faults| FaultsConfig { attack: faults.attack.filter(|attack| !is_concerted(attack)), ..faults });
+            }
             config.selection = fitting_selection(&config);
             // A file gives no more clients than count.
             if config.selection.name() == "file" {
@@ -393,6 +427,11 @@ fn settled(mut experiment: Experiment) -> Experiment {
             settle(&mut config.strategy, &catalogues().strategies);
             if let Some(attack) = config.faults.as_mut().and_then(|faults| faults.attack.as_mut()) {
                 settle(attack, &catalogues().attacks);
+            }
+            if let Some(simulation) = &mut config.simulation {
+                settle(&mut simulation.devices, &catalogues().devices);
+                settle(&mut simulation.network, &catalogues().links);
+                settle(&mut simulation.availability, &catalogues().availability);
             }
         }
     }

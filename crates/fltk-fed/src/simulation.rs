@@ -24,8 +24,8 @@ use fltk_core::catalogue::Entry;
 
 pub use draw::ClientDraw;
 pub(crate) use fleet::model_bytes;
-pub use fleet::{Arrival, Fleet, FleetError, Job, TraceFile};
-pub use table::{Table, TraceError};
+pub use fleet::{Arrival, Fleet, FleetError, Job, TraceFile, check_file};
+pub use table::{DeviceTimes, Table, TraceError};
 
 /// A point in simulated time, or a length of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,3 +90,6 @@ pub fn links() -> Vec<&'static Entry> {
 pub fn availability() -> Vec<&'static Entry> {
     availability::CATALOGUE.iter().map(|law| &law.entry).collect()
 }
+
+#[cfg(test)]
+mod tests;

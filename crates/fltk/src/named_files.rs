@@ -9,11 +9,12 @@ use std::{
 };
 
 use fltk_core::{
-    catalogue::DatasetEntry,
+    catalogue::{Choice, DatasetEntry},
     experiment::{FederatedConfig, Setting},
 };
 use fltk_data::partition::{check_cohorts, check_file};
 use fltk_experiment::{Parsed, Problem, Report};
+use fltk_fed::simulation;
 
 use crate::{inputs, split::user_file};
 
@@ -74,6 +75,10 @@ fn refusal(config: &FederatedConfig, dataset: &DatasetEntry, setting: &str, path
             return Some((message.to_owned(), hint.to_owned()));
         }
     };
+    if let Some((block, choice)) = simulated(config, setting) {
+        let hint = format!("`fltk catalogue {}` says what the file has to be", choice.name());
+        return simulation::check_file(block, choice, &source.text).err().map(|error| (format!("`{path}` can't be used: {error}"), hint));
+    }
     let (checked, choice) = match setting.split('.').nth(1) {
         Some("partition") => (check_file(&config.partition, config.clients, dataset, user_file(&source)), &config.partition),
         Some("selection") => {
@@ -87,4 +92,10 @@ fn refusal(config: &FederatedConfig, dataset: &DatasetEntry, setting: &str, path
         None => (message, format!("`fltk catalogue {}` says what the file has to be", choice.name())),
     };
     Some((message, hint))
+}
+
+/// Returns the block of `simulation` to which a setting belongs, if it does.
+fn simulated<'a>(config: &'a FederatedConfig, setting: &str) -> Option<(&'static str, &'a Choice)> {
+    let block = setting.strip_prefix("federated.simulation.")?.split('.').next()?;
+    config.simulation.as_ref()?.choices().into_iter().find(|(name, _)| *name == block)
 }

@@ -330,6 +330,12 @@ impl<const N: usize> From<[u32; N]> for Value {
     }
 }
 
+impl From<Vec<f64>> for Value {
+    fn from(values: Vec<f64>) -> Self {
+        Self::Numbers(values)
+    }
+}
+
 impl From<Vec<u32>> for Value {
     fn from(values: Vec<u32>) -> Self {
         Self::Wholes(values)

@@ -94,6 +94,19 @@ pub enum FleetError {
     },
 }
 
+/// Checks the file that the settings in `block` (`devices`, `network` or `availability`) name.
+///
+/// # Errors
+/// If it can't be used.
+pub fn check_file(block: &str, settings: &Choice, text: &str) -> Result<(), TraceError> {
+    let read = match block {
+        "devices" => devices::by_name(settings.name()).and_then(|law| law.read),
+        "network" => links::by_name(settings.name()).and_then(|law| law.read),
+        _ => availability::by_name(settings.name()).and_then(|law| law.read),
+    };
+    read.map_or(Ok(()), |read| read(text).map(drop))
+}
+
 /// What a client does for an answer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Job {

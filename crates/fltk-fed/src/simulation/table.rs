@@ -24,11 +24,20 @@ pub enum Table {
     },
     /// The times in which devices are there.
     Spans {
-        /// For each device, ascending by its number in the file: the beginning and the end of each of its times, ascending and apart from each other.
-        devices: Vec<Vec<(Micros, Micros)>>,
+        /// The times of each device, ascending by its number in the file.
+        devices: Vec<DeviceTimes>,
         /// The end of the last of all.
         end: Micros,
     },
+}
+
+/// The times in which a device is there.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DeviceTimes {
+    /// The beginning and the end of each, ascending and apart from each other.
+    pub spans: Vec<(Micros, Micros)>,
+    /// The time after which they begin anew; `None` if the file doesn't say so.
+    pub period: Option<Micros>,
 }
 
 /// The reason why a file can't be used.
@@ -75,8 +84,8 @@ impl Table {
     pub(super) fn spans(text: &str) -> Result<Self, TraceError> {
         let (mut reader, header) = open(text)?;
         let [device, from, to] = ["device", "from_s", "to_s"].map(|name| place(&header, name));
-        let (device, from, to) = (device?, from?, to?);
-        let mut devices: BTreeMap<u64, Vec<(Micros, Micros)>> = BTreeMap::new();
+        let (device, from, to, period) = (device?, from?, to?, place(&header, "period_s").ok());
+        let mut devices: BTreeMap<u64, DeviceTimes> = BTreeMap::new();
         let mut record = csv::StringRecord::new();
         let mut num_rows = 0;
         while read(&mut reader, &mut record, &mut num_rows)? {
@@ -90,10 +99,21 @@ impl Table {
                 return Err(TraceError { line, problem: format!("the time from {from} s to {to} s has no length") });
             }
             let span = (Micros::from_millis(from * 1000.0), Micros::from_millis(to * 1000.0));
-            devices.entry(number_of).or_default().push(span);
+            let period = match period.map(|at| number(&record, at, "period_s", SECONDS_MAX)).transpose()? {
+                Some(period) if period > 0.0 => Some(Micros::from_millis(period * 1000.0)),
+                Some(_) => return Err(TraceError { line, problem: "`period_s` is 0, and no time would be within it".to_owned() }),
+                None => None,
+            };
+            let of_device = devices.entry(number_of).or_default();
+            if !of_device.spans.is_empty() && of_device.period != period {
+                return Err(TraceError { line, problem: format!("`period_s` isn't that of an earlier row of device {number_of}") });
+            }
+            of_device.period = period;
+            of_device.spans.push(span);
         }
-        let devices: Vec<Vec<(Micros, Micros)>> = devices.into_values().map(joined).collect();
-        let end = devices.iter().flatten().map(|(_, to)| *to).max();
+        let joined = |times: DeviceTimes| DeviceTimes { spans: joined(times.spans), ..times };
+        let devices: Vec<DeviceTimes> = devices.into_values().map(joined).collect();
+        let end = devices.iter().flat_map(|times| &times.spans).map(|(_, to)| *to).max();
         let end = end.ok_or_else(|| TraceError { line: 1, problem: "there is no row after the header".to_owned() })?;
         Ok(Self::Spans { devices, end })
     }

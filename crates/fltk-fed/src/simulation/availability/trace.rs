@@ -10,9 +10,10 @@ use super::{
 const PATH: FilePath = FilePath::required(
     "path",
     "A CSV file with the columns `device`, `from_s` and `to_s`: a row for each time in which a device is there, in seconds from the beginning. Devices are \
-     numbered in any way; a device with several rows comes and goes.",
+     numbered in any way; a device with several rows comes and goes. A column `period_s`, if there is one, says for each device after how many seconds its \
+     times begin anew.",
 );
-const PERIOD: Number = Number::new("period_h", 0.0, "The hours after which the file begins anew; 0 for its end, the largest `to_s`.")
+const PERIOD: Number = Number::new("period_h", 0.0, "The hours after which the times of devices begin anew whose period the file doesn't say; 0 for the end of the file, the largest `to_s`.")
     .within(Range::between(0.0, 1e6));
 
 /// A client is there in the times of one device of the file, again and again. The row of `assign` is the device, in ascending order of their numbers.
@@ -27,11 +28,13 @@ pub static LAW: Availability = Availability {
 
 fn presence(client: &ClientDraw<'_>, at: Micros) -> Presence {
     let Table::Spans { devices, end } = client.table else { return Presence { is_there: false, until: None } };
-    let period = match Micros::from_millis(PERIOD.of(client.settings) * 3_600_000.0) {
-        Micros(0) => end.0,
-        Micros(period) => period,
+    let Some(times) = devices.get(client.row(devices.len())) else { return Presence { is_there: false, until: None } };
+    let period = match (times.period, Micros::from_millis(PERIOD.of(client.settings) * 3_600_000.0)) {
+        (Some(period), _) => period.0.max(1),
+        (None, Micros(0)) => end.0.max(1),
+        (None, Micros(period)) => period,
     };
-    let spans = devices.get(client.row(devices.len())).map_or(&[][..], Vec::as_slice);
+    let spans = &times.spans;
     // Times after the end of the period never come.
     let spans = || spans.iter().filter(|(from, _)| from.0 < period).map(|(from, to)| (from.0, to.0.min(period)));
     if spans().next().is_none() {
