@@ -1,4 +1,4 @@
-//! What `cargo xtask reproduce` relies on: that the program accepts every cell, and goes on with a run of one that was killed.
+//! The properties that `cargo xtask reproduce` relies on: the program accepts every cell, and goes on with a run of one that was killed.
 
 use std::{
     fs,

@@ -9,9 +9,9 @@ pub struct Table {
     pub title: &'static str,
     /// The publication, and where the figures are in it, in Markdown.
     pub source: &'static str,
-    /// What is run, in a few sentences.
+    /// The setting of all cells, in a few sentences.
     pub setting: &'static str,
-    /// What differs from the source in every cell; each is a sentence.
+    /// The differences from the source in every cell; each is a sentence.
     pub differs: &'static [&'static str],
     /// The cells, the most important first.
     pub cells: Vec<Cell>,
@@ -31,7 +31,7 @@ pub struct Cell {
     pub seeds: u32,
     /// The processor time of a round in seconds, measured on one core of the machine that CI runs on.
     pub core_seconds_per_round: f64,
-    /// What differs from the source in this cell, in addition to what its table says.
+    /// A difference from the source in this cell, in addition to those that its table names.
     pub differs: Option<&'static str>,
 }
 
@@ -42,12 +42,12 @@ pub struct Published {
     pub figure: f64,
     /// The deviation that the source gives, in the same unit.
     pub deviation: Option<f64>,
-    /// What the figure is.
+    /// The meaning of the figure.
     #[serde(flatten)]
     pub measure: Measure,
 }
 
-/// What a source reports of a run.
+/// A property of a run that sources report.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(tag = "measure", rename_all = "snake_case")]
 pub enum Measure {

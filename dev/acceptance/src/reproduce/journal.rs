@@ -33,7 +33,7 @@ pub enum End {
     },
 }
 
-/// What is used of `run.json`.
+/// The fields of `run.json` that are used here.
 #[derive(Debug, Deserialize)]
 pub struct Description {
     /// The version of fltk that began the run.

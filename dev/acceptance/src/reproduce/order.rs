@@ -1,4 +1,4 @@
-//! What is left to run, in the order of importance.
+//! The runs that are left, in the order of importance.
 
 use std::fmt;
 

@@ -21,7 +21,7 @@ standard deviation, and both after the last round and at the best round, since s
 nothing; what could explain a larger one is listed under each table.
 
 `cargo xtask reproduce` runs what is missing, in this order, and goes on where it was interrupted; `cargo xtask reproduce --list` says how long it takes, and `cargo xtask reproduce NAME`
-runs the cells whose names begin with that. Each run is a file in [`reproduction/`](reproduction), with its settings, the accuracy after every round, and the digest of the final
+runs the cells whose names begin with that. Each run is a file in `docs/reproduction`, with its settings, the accuracy after every round, and the digest of the final
 parameters, which the same version of fltk gives again on the same kind of processor.
 ";
 

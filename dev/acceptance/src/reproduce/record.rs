@@ -1,4 +1,4 @@
-//! What a run of a cell gave: a small file that is committed, from which the page is made.
+//! Records of runs: small files that are committed, from which the page is made.
 
 use std::{
     fs,

@@ -119,7 +119,7 @@ impl Runner {
     }
 }
 
-/// What was seen of a run that goes on.
+/// The progress of a run as far as it was seen.
 struct Watch<'a> {
     job: &'a Job<'a>,
     /// The round that was seen last, and when; `None` before the first look at a run that has a folder.

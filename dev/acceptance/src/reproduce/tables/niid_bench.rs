@@ -35,10 +35,12 @@ pub fn table() -> Table {
         setting: "10 clients, all of which take part in each of 50 rounds; 10 local epochs, batches of 64, SGD with learning rate 0.01, momentum 0.9 and weight \
                   decay 0.00001; the net `NIIDBenchCNN`. FedProx with `mu` 0.01, SCAFFOLD with `flavor: niid_bench`.",
         differs: &[
-            "The division by `dirichlet`: there, a client that already has a tenth of all samples gets none of the next classes; here, clients may have more. Both draw again until each client has 10 samples.",
+            "The division by `dirichlet`: there, a client that already has a tenth of all samples gets none of the next classes; here, clients may \
+             have more. Both draw again until each client has 10 samples.",
             "`mu` of FedProx: there, it is tuned over 0.001, 0.01, 0.1 and 1 by the result; here, it is the default of the baseline's configuration.",
             "SCAFFOLD's means: there, clients weigh by their samples; here, all the same, as in its paper.",
-            "SCAFFOLD's control variates: one version of the baseline divides a client's change by the number of its batches, another by that of its samples, and the README doesn't say which made the table; here, it is the number of batches.",
+            "SCAFFOLD's control variates: one version of the baseline divides a client's change by the number of its batches, another by that of \
+             its samples, and the README doesn't say which made the table; here, it is the number of batches.",
             "MNIST's pixels: there, 0 to 1; here, normalized to mean 0 and deviation 1. Those of Fashion-MNIST are 0 to 1 in both.",
             "Seeds: there, the seed draws the division alone; here, everything.",
         ],
