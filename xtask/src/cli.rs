@@ -38,6 +38,8 @@ enum Command {
     },
     /// Run a benchmark, which measures the peer in the same run if there is one.
     Bench(Delegated),
+    /// Run the experiments of published tables, and write their figures beside ours into docs/reproduction.md.
+    Reproduce(Delegated),
     /// Lint, render and check the Helm charts; this needs Go, but no cluster.
     Charts(Delegated),
     /// Start, stop and use a real Kubernetes on this machine, for tests of the orchestrator; this needs root and Go.
@@ -82,6 +84,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Advisories => advisories::run(&checkout)?,
         Command::Gen { check } => generate::run(&checkout, check)?,
         Command::Bench(Delegated { arguments }) => return delegate::run(&checkout, "bench", &arguments),
+        Command::Reproduce(Delegated { arguments }) => return delegate::run(&checkout, "reproduce", &arguments),
         Command::Charts(Delegated { arguments }) => return delegate::run(&checkout, "charts", &arguments),
         Command::Cluster(Delegated { arguments }) => return delegate::run(&checkout, "cluster", &arguments),
         Command::Image(Delegated { arguments }) => return delegate::run(&checkout, "image", &arguments),

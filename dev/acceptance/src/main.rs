@@ -5,6 +5,7 @@
 
 mod bench;
 mod parts;
+mod reproduce;
 mod result;
 
 use std::process::ExitCode;
@@ -40,6 +41,8 @@ enum Command {
     /// Run a benchmark, which measures the peer in the same run if there is one.
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Run the experiments of published tables, and write their figures beside ours into docs/reproduction.md.
+    Reproduce(reproduce::Arguments),
     /// Run one check, in the process that `cargo xtask test` starts for it.
     #[command(hide = true)]
     Part {
@@ -79,6 +82,7 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         Command::Cluster(ClusterCommand::Test { losses: _ }) => parts::test_losses(&checkout),
         Command::Image(arguments) => image::run(&checkout, arguments),
         Command::Bench(bench) => bench::run(&checkout, bench),
+        Command::Reproduce(arguments) => reproduce::run(&checkout, arguments),
         Command::Part { name } => parts::run(&checkout, name)?.tell(),
     }
 }

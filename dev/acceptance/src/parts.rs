@@ -7,6 +7,7 @@ mod images;
 mod nccl;
 mod parity;
 mod ranks;
+mod reproduction;
 
 use std::path::PathBuf;
 
@@ -28,6 +29,7 @@ pub fn run(checkout: &Checkout, name: &str) -> anyhow::Result<Outcome> {
         "quickstart" | "accuracy of central training" | "accuracy of federated training" | "accuracy of four ranks" => {
             acceptance::run(checkout, name)
         }
+        "published tables" => reproduction::run(checkout),
         "image training" | "image orchestrator" | "image tensorboard" | "image cuda" => images::run(checkout, name),
         _ if is_listed(name) => cluster::run(checkout, name),
         _ => bail!("there is no part `{name}` here"),

@@ -199,7 +199,13 @@ pub const PARTS: &[Part] = &[
         touched: by(&[], &["cluster/tools/", "docs/guide/"]),
         ..tests("tests of testbed", "what the cluster of the tests is made of, pages as scripts")
     },
-    Part { touched: by(&[], &["docs/guide/"]), ..tests("tests of acceptance", "the parts that this list names, and what they read") },
+    Part {
+        touched: by(&[], &["docs/guide/", "docs/reproduction/", "docs/reproduction.md"]),
+        ..tests(
+            "tests of acceptance",
+            "the parts that this list names, and what they read; that docs/reproduction.md is what tables and records give",
+        )
+    },
     Part {
         name: "a Rust and a Python rank in one group",
         proves: "that our ranks and `torch.distributed`'s train one model, with either as rank 0, and meet in a control group as well",
@@ -234,6 +240,13 @@ pub const PARTS: &[Part] = &[
         proves: "that the demo's experiment learns real images (accuracy above 0.75), with the same bits for one worker, and for two when killed and resumed",
         load: Load::cores(2),
         touched: by(PROGRAM, &["examples/quickstart.yaml"]),
+        ..CHECK
+    },
+    Part {
+        name: "published tables",
+        proves: "that the program accepts every cell of the tables that `cargo xtask reproduce` runs, and a run of one that was killed gives the same record",
+        load: Load::cores(2),
+        touched: by(PROGRAM, &[]),
         ..CHECK
     },
     Part {
