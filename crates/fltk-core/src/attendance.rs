@@ -52,7 +52,10 @@ impl Absence {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Attended {
     /// Its update counts.
-    Counted,
+    Counted {
+        /// Under an asynchronous strategy, the number of models that were made since it began.
+        staleness: u32,
+    },
     /// Its update doesn't count.
     Absent {
         /// The reason.

@@ -30,6 +30,7 @@ mod flow;
 mod message;
 mod probe;
 mod reports;
+mod script;
 mod settings;
 mod setup;
 mod work;
@@ -50,6 +51,7 @@ use self::{
     flow::{Filled, Flow},
     probe::{Measured, Probe},
     reports::{Awaits, Reports},
+    script::Script,
 };
 use crate::{
     simulation::Micros,
@@ -535,11 +537,12 @@ impl Federation {
             self.phase = Phase::Held { state };
             return Ok(());
         }
-        if self.setup.buffer().is_some() {
+        if let Some(buffer) = self.setup.buffer() {
             let flow = match self.paused.take() {
                 Some(flow) => flow,
                 None => {
-                    let flow = Flow::new(&self.setup, self.current, state, &self.server);
+                    let script = Script::of(&self.attendance, self.current, buffer);
+                    let flow = Flow::new(&self.setup, self.current, state, &self.server, script);
                     actions.extend(flow.orders(&self.setup).into_iter().map(Action::Train));
                     Box::new(flow)
                 }
@@ -547,7 +550,10 @@ impl Federation {
             self.current = Round(self.current.0 + 1);
             self.round_began = self.wall(now);
             self.phase = Phase::Flowing(flow);
-            return self.refill(now, actions);
+            self.refill(now, actions)?;
+            // Answers that count in this round may have come before, in a run that repeats an earlier one.
+            let is_full = self.flow().is_ok_and(|flow| flow.is_full(&self.setup));
+            return if is_full { self.fill(now, actions) } else { Ok(()) };
         }
         if let Some(until) = self.time_with_enough(now)? {
             self.phase = Phase::Waiting { state, until };

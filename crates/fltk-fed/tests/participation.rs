@@ -192,7 +192,7 @@ fn a_record_of_another_cohort_is_refused() {
         drive(federation(&config, &dummy), &dummy, &|_, _| Does::Answers(1), 1).orders.iter().map(|order| order.client).collect();
     let stranger = dummy.clients().find(|client| !selected.contains(client)).expect("12 is more than 5");
     let mut attendance = Attendance::default();
-    attendance.note(Round(1), stranger, Attended::Counted);
+    attendance.note(Round(1), stranger, Attended::Counted { staleness: 0 });
     let run = drive(federation(&config, &dummy).repeating(attendance), &dummy, &|_, _| Does::Answers(1), usize::MAX);
     let text = run.failure.expect("it can't be repeated").to_string();
     assert_eq!(text, format!("round `1` can't be repeated: client `{stranger}` has a record of it, and isn't selected for it"));

@@ -420,7 +420,7 @@ impl History {
                 let (virtual_seconds, staleness) = (*virtual_seconds, *staleness);
                 let row = ClientRow { at, train: measured(*train), seconds: *seconds, virtual_seconds, staleness, malicious: *malicious };
                 self.clients.insert((*round, *client), row);
-                self.attendance.note(*round, *client, Attended::Counted);
+                self.attendance.note(*round, *client, Attended::Counted { staleness: staleness.unwrap_or(0) });
                 Change::Noted
             }
             RunEvent::ClientAbsent { round, client, absence, reason } => {

@@ -15,7 +15,8 @@ pub struct ParticipationConfig {
     /// Updates that a round needs, at most `clients_per_round`. A round with fewer ends the run with an error.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub min_updates: u32,
-    /// Time from the beginning of a round after which no answer counts; there is no limit if left out. It is measured by the wall clock.
+    /// Time from the beginning of a round after which no answer counts; there is no limit if left out. It is measured by the wall clock,
+    /// or by the virtual one of `simulation`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Duration>,
     /// Share of `clients_per_round` that is selected in addition. The first `clients_per_round` answers count.

@@ -1,6 +1,6 @@
 //! Dirichlet label skew by class (Yurochkin et al. 2019, arXiv:1905.12022), as in KFLTK, FedLab and Flower.
 
-use fltk_core::catalogue::{Entry, Number, PartitionerEntry, Range, Whole};
+use fltk_core::catalogue::{Entry, Number, PartitionerEntry, Range, Switch, Whole};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::multi::{Dirichlet, MultiDistribution};
 
@@ -23,6 +23,13 @@ const ALPHA: Number = Number::required("alpha", "The concentration; a small valu
 const MIN_SAMPLES: Whole =
     Whole::new("min_samples", 1, "The minimum number of samples per client; the partition is drawn again until every client has it.");
 
+const SELF_BALANCING: Switch = Switch::new(
+    "self_balancing",
+    false,
+    "True if a client that already has its equal share of all samples gets none of the next classes, as in NIID-Bench (Li et al. 2022, arXiv:2102.02079) and \
+     by default in Flower: sizes then differ less.",
+);
+
 /// The partitioner `dirichlet`.
 pub static PARTITIONER: Partitioner = Partitioner {
     entry: PartitionerEntry {
@@ -30,7 +37,7 @@ pub static PARTITIONER: Partitioner = Partitioner {
         ..PartitionerEntry::by_label(
             Entry::new("dirichlet", "For each class, proportions over clients drawn from `Dir(alpha, ..., alpha)`. Every sample is used.")
                 .paper("Yurochkin et al. 2019, arXiv:1905.12022")
-                .parameters(&[ALPHA.parameter(), MIN_SAMPLES.parameter(), VERSION.parameter()]),
+                .parameters(&[ALPHA.parameter(), MIN_SAMPLES.parameter(), SELF_BALANCING.parameter(), VERSION.parameter()]),
         )
     },
     divide,
@@ -53,12 +60,20 @@ fn divide(request: &Request<'_>, rng: &mut ChaCha8Rng) -> Result<Parts, Partitio
     for _ in 0..DRAWS_MAX {
         // Each draw starts afresh: the carry of an earlier draw doesn't count.
         let mut carry = carry.clone();
+        let mut balance = SELF_BALANCING.of(settings).then(|| Balance::new(labels.len(), clients));
         let mut cut = |class: &Vec<u32>| {
-            let proportions = proportions(clients, alpha, rng)?;
-            Ok(match &mut carry {
+            let mut proportions = proportions(clients, alpha, rng)?;
+            if let Some(balance) = &balance {
+                balance.leave_out(&mut proportions);
+            }
+            let cuts = match &mut carry {
                 Some(carry) => carried_cut_points(class.len(), &proportions, carry),
                 None => cut_points(class.len(), &proportions),
-            })
+            };
+            if let Some(balance) = &mut balance {
+                balance.add(&cuts);
+            }
+            Ok(cuts)
         };
         let cuts: Vec<Vec<usize>> = classes.iter().map(&mut cut).collect::<Result<_, _>>()?;
         let size = |client: usize| cuts.iter().map(|cuts| cuts[client + 1] - cuts[client]).sum::<usize>();
@@ -70,6 +85,36 @@ fn divide(request: &Request<'_>, rng: &mut ChaCha8Rng) -> Result<Parts, Partitio
         }
     }
     Err(PartitionError::NoLuck { draws: DRAWS_MAX, clients, min_samples })
+}
+
+/// The sizes of the clients so far, for a partition that balances them.
+struct Balance {
+    sizes: Vec<usize>,
+    num_samples: usize,
+}
+
+impl Balance {
+    fn new(num_samples: usize, clients: u32) -> Self {
+        Self { sizes: vec![0; clients as usize], num_samples }
+    }
+
+    /// Leaves out the clients that have their equal share of all samples; the others have theirs of a class in proportion to each other.
+    fn leave_out(&self, proportions: &mut [f64]) {
+        let is_full = |size: &usize| size * self.sizes.len() >= self.num_samples;
+        let left = |place: usize, proportion: f64| if is_full(&self.sizes[place]) { 0.0 } else { proportion };
+        let total: f64 = proportions.iter().enumerate().map(|(place, proportion)| left(place, *proportion)).sum();
+        let num_left = self.sizes.iter().filter(|size| !is_full(size)).count();
+        for (place, proportion) in proportions.iter_mut().enumerate() {
+            // With a tiny alpha, all that is left can be too small for a number.
+            *proportion = if total > 0.0 { left(place, *proportion) / total } else { left(place, 1.0) / num_left.max(1) as f64 };
+        }
+    }
+
+    fn add(&mut self, cuts: &[usize]) {
+        for (size, cut) in self.sizes.iter_mut().zip(cuts.windows(2)) {
+            *size += cut[1] - cut[0];
+        }
+    }
 }
 
 /// Returns the places where a class of `len` samples is cut: client `k` gets `cuts[k]..cuts[k + 1]`. The carry evens out the fractions over
@@ -112,7 +157,10 @@ fn proportions(clients: u32, alpha: f64, rng: &mut ChaCha8Rng) -> Result<Vec<f64
 
 #[cfg(test)]
 mod tests {
-    use fltk_core::seed::{Purpose, Seed};
+    use fltk_core::{
+        catalogue::Choice,
+        seed::{Purpose, Seed},
+    };
 
     use super::*;
 
@@ -131,5 +179,43 @@ mod tests {
         // The comparison allows for the last bits: `exp` and `ln` differ between platforms.
         let is_close = found.iter().zip(expected).all(|(found, expected): (&f64, f64)| (found - expected).abs() < 1e-12);
         assert!(is_close && found.len() == 12, "{found:?}");
+    }
+
+    /// Three clients share 30 samples, so 10 are a share.
+    #[test]
+    fn clients_with_their_share_are_left_out() {
+        let mut balance = Balance::new(30, 3);
+        let left = |balance: &Balance| {
+            let mut proportions = vec![0.5, 0.3, 0.2];
+            balance.leave_out(&mut proportions);
+            proportions
+        };
+        assert_eq!(left(&balance), [0.5, 0.3, 0.2]);
+        balance.add(&[0, 10, 14, 15]);
+        assert_eq!(left(&balance), [0.0, 0.6, 0.4]);
+        balance.add(&[0, 0, 6, 7]);
+        assert_eq!(left(&balance), [0.0, 0.0, 1.0]);
+        let mut nothing = vec![1.0, 0.0, 0.0];
+        balance.leave_out(&mut nothing);
+        assert_eq!(nothing, [0.0, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn balanced_sizes_differ_less_and_every_sample_is_used() {
+        let labels: Vec<u16> = (0..6000).map(|sample| sample % 10).collect();
+        let sizes = |self_balancing: bool| -> Vec<usize> {
+            let settings = Choice::new("dirichlet").with("alpha", 0.5).with("self_balancing", self_balancing);
+            let seed = Seed(7);
+            let request = Request { labels: &labels, num_classes: 10, natural: None, clients: 10, settings: &settings, file: None, seed };
+            let parts = divide(&request, &mut seed.stream(Purpose::Partition, &[])).expect("it is possible");
+            let mut all = parts.concat();
+            all.sort_unstable();
+            assert_eq!(all, (0..6000).collect::<Vec<_>>());
+            parts.iter().map(Vec::len).collect()
+        };
+        let spread = |sizes: &[usize]| sizes.iter().max().copied().unwrap_or(0) - sizes.iter().min().copied().unwrap_or(0);
+        let (balanced, free) = (sizes(true), sizes(false));
+        // Whoever has 600 gets no more, and of one class nobody gets more than its 600.
+        assert!(balanced.iter().all(|size| *size < 1200) && spread(&balanced) < spread(&free), "{balanced:?} {free:?}");
     }
 }

@@ -22,7 +22,9 @@ use fltk_core::{
     server_state::{InFlight, Numbers, ServerState, WrongLength},
 };
 
-use super::{AbsenceRecord, ClientRecord, ClientUpdate, Failure, ProtocolError, Record, Setup, Timestamp, TrainOrder, content};
+use super::{
+    AbsenceRecord, ClientRecord, ClientUpdate, Failure, ProtocolError, Record, Setup, Timestamp, TrainOrder, content, script::Script,
+};
 use crate::{
     attack::{Alone, How},
     selection::{Observing, Trained},
@@ -44,6 +46,9 @@ pub(super) struct Flow {
     absences: BTreeMap<Absence, (u32, Option<String>)>,
     num_picks: u32,
     wake: Option<Timestamp>,
+    /// The rounds to repeat, and the answers that count in later ones of them.
+    script: Script,
+    early: BTreeMap<ClientId, Arrived>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -70,8 +75,8 @@ pub(super) struct Filled {
 }
 
 impl Flow {
-    /// Creates the flow of a run that begins, or goes on from a checkpoint, after `completed`.
-    pub(super) fn new(setup: &Setup, completed: Round, state: Arc<ModelState>, server: &ServerState) -> Self {
+    /// Creates the flow of a run that begins, or goes on from a checkpoint, after `completed`, and repeats what `script` says.
+    pub(super) fn new(setup: &Setup, completed: Round, state: Arc<ModelState>, server: &ServerState, script: Script) -> Self {
         let flight = |of: &InFlight| {
             let before = Round(of.round.0.saturating_sub(1));
             let base = match server.bases.get(&before) {
@@ -88,7 +93,8 @@ impl Flow {
         };
         let in_flight = server.in_flight.iter().map(flight).collect();
         let (arrived, done, absences) = (Vec::new(), BTreeSet::new(), BTreeMap::new());
-        Self { round: Round(completed.0 + 1), state, in_flight, arrived, done, absences, num_picks: 0, wake: None }
+        let early = BTreeMap::new();
+        Self { round: Round(completed.0 + 1), state, in_flight, arrived, done, absences, num_picks: 0, wake: None, script, early }
     }
 
     /// Returns the time at which clients may be there that are needed; `None` if nobody is waited for.
@@ -98,8 +104,12 @@ impl Flow {
 
     /// Begins the next round, which starts from `state`. Whoever works goes on.
     pub(super) fn next(self, state: Arc<ModelState>) -> Self {
-        let (arrived, done, absences) = (Vec::new(), BTreeSet::new(), BTreeMap::new());
-        Self { round: Round(self.round.0 + 1), state, in_flight: self.in_flight, arrived, done, absences, num_picks: 0, wake: None }
+        let round = Round(self.round.0 + 1);
+        let is_due = |arrived: &Arrived| self.script.counts_in(round, arrived.update.client, arrived.flight.round) == Some(round);
+        let (due, early): (Vec<Arrived>, Vec<Arrived>) = self.early.into_values().partition(is_due);
+        let early = early.into_iter().map(|arrived| (arrived.update.client, arrived)).collect();
+        let done = due.iter().map(|arrived| arrived.update.client).collect();
+        Self { round, state, arrived: due, done, absences: BTreeMap::new(), num_picks: 0, wake: None, early, ..self }
     }
 
     /// Returns the orders of those who work, for transports that don't have them yet.
@@ -120,6 +130,14 @@ impl Flow {
         let (mut orders, mut records) = (Vec::new(), Vec::new());
         let wanted = setup.config.clients_per_round as usize;
         self.wake = None;
+        if let Some(scripted) = self.script.get(self.round) {
+            if self.num_picks == 0 {
+                records.extend(scripted.absences.iter().cloned().map(Record::ClientAbsent));
+                orders = self.begin(&self.script.begins(self.round), setup, server, now);
+                self.num_picks = 1;
+            }
+            return Ok((orders, records));
+        }
         while self.in_flight.len() < wanted {
             let is_free = |client: &ClientId| !self.in_flight.contains_key(client) && !self.done.contains(client);
             let eligible: Vec<ClientId> = setup.eligible_at(now).iter().copied().filter(is_free).collect();
@@ -131,22 +149,32 @@ impl Flow {
             let mut selecting = setup.selecting(self.round, server, &eligible, &losses, &self.state);
             (selecting.amount, selecting.pick) = (wanted - self.in_flight.len(), self.num_picks);
             self.num_picks += 1;
-            let usual = Arc::new(setup.terms(self.round, server));
+            let mut begins = Vec::new();
             for client in setup.selection.cohort(&selecting) {
-                if let Some(absence) = setup.faults.absence(setup.seed, self.round, client) {
-                    records.push(self.lose(client, absence, None));
-                    continue;
+                match setup.faults.absence(setup.seed, self.round, client) {
+                    Some(absence) => records.push(self.lose(client, absence, None)),
+                    None => begins.push(client),
                 }
-                let terms = setup.terms_of(client, self.round, &usual);
-                let flight = Flight { round: self.round, base: Arc::clone(&self.state), terms, given: now };
-                orders.push(order(setup, client, &flight));
-                self.in_flight.insert(client, flight);
             }
+            orders.extend(self.begin(&begins, setup, server, now));
         }
         if self.in_flight.is_empty() && self.wake.is_none() {
             return Err(self.too_few(setup));
         }
         Ok((orders, records))
+    }
+
+    /// Has clients begin from the newest model.
+    fn begin(&mut self, clients: &[ClientId], setup: &Setup, server: &ServerState, now: Timestamp) -> Vec<TrainOrder> {
+        let usual = Arc::new(setup.terms(self.round, server));
+        let begin = |&client: &ClientId| {
+            let terms = setup.terms_of(client, self.round, &usual);
+            let flight = Flight { round: self.round, base: Arc::clone(&self.state), terms, given: now };
+            let order = order(setup, client, &flight);
+            self.in_flight.insert(client, flight);
+            order
+        };
+        clients.iter().map(begin).collect()
     }
 
     /// Returns the time at which a client comes back that could work in this round.
@@ -199,8 +227,18 @@ impl Flow {
                 return Some(self.lose(client, Absence::Failed, Some(format!("its attack can't be used: {problem}"))));
             }
         }
+        let (round, arrived) = (self.round, Arrived { flight, update, at: now });
+        if self.script.get(round).is_some() {
+            match self.script.counts_in(round, client, arrived.flight.round) {
+                Some(counts_in) if counts_in > round => drop(self.early.insert(client, arrived)),
+                Some(_) => self.arrived.push(arrived),
+                // It didn't count before, at least not in a round that ended: whether it does is decided when it works again.
+                None => {}
+            }
+            return None;
+        }
         self.done.insert(client);
-        self.arrived.push(Arrived { flight, update, at: now });
+        self.arrived.push(arrived);
         None
     }
 

@@ -128,7 +128,10 @@ pub fn attendance(records: &[Record]) -> Attendance {
     let mut attendance = Attendance::default();
     for record in records {
         match record {
-            Record::ClientTrained(record) => attendance.note(record.round, record.client, Attended::Counted),
+            Record::ClientTrained(record) => {
+                let counted = Attended::Counted { staleness: record.staleness.unwrap_or(0) };
+                attendance.note(record.round, record.client, counted);
+            }
             Record::ClientAbsent(record) => {
                 let attended = Attended::Absent { absence: record.absence, reason: record.reason.clone() };
                 attendance.note(record.round, record.client, attended);
@@ -170,7 +173,7 @@ pub fn check_killed_measuring(config: &FederatedConfig, dummy: &Dummy, behavior:
         let begun = drive_measuring(new(), dummy, behavior, measuring, stop_at).records;
         let recorded = attendance(&begun);
         let contrary = |round, client| match recorded.of(round).and_then(|of| of.get(&client)) {
-            Some(Attended::Counted) => Does::Answers(1_000_000),
+            Some(Attended::Counted { .. }) => Does::Answers(1_000_000),
             Some(Attended::Absent { .. }) => Does::Answers(0),
             None => behavior(round, client),
         };

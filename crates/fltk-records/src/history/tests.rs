@@ -127,7 +127,7 @@ fn earlier_journals_have_no_loss_for_rounds_without_training() {
 /// The clients of a round whose part is decided, and true for those that count.
 fn decided(history: &History, round: u32) -> Vec<(u32, bool)> {
     let of_round = history.attendance().of(Round(round)).into_iter().flatten();
-    of_round.map(|(client, attended)| (client.0, *attended == Attended::Counted)).collect()
+    of_round.map(|(client, attended)| (client.0, *attended == Attended::Counted { staleness: 0 })).collect()
 }
 
 #[test]

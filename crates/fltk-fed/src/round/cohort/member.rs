@@ -51,14 +51,14 @@ impl Member {
         now: Timestamp,
     ) -> Self {
         let standing = match attended {
-            Some(Attended::Counted) => Standing::Awaited,
+            Some(Attended::Counted { .. }) => Standing::Awaited,
             Some(Attended::Absent { absence, reason }) => Standing::Absent { absence: *absence, reason: reason.clone() },
             None => match setup.faults.absence(setup.seed, round, client) {
                 Some(absence) => Standing::Absent { absence, reason: None },
                 None => Standing::Awaited,
             },
         };
-        let is_bound = matches!(attended, Some(Attended::Counted));
+        let is_bound = matches!(attended, Some(Attended::Counted { .. }));
         Self { client, terms, kept, is_malicious: setup.faults.is_malicious(client), is_root: false, is_bound, standing, arrived: now }
     }
 
