@@ -55,7 +55,7 @@ fn sizes_are_those_given_and_parts_are_random() {
     for (config, clients, expected) in [
         (config.clone(), 4, "the length of `sizes` is 3, and there are 4 clients"),
         (config.clone(), 2, "the length of `sizes` is 3, and there are 2 clients"),
-        (config.clone().with("sizes", vec![]), 2, "the length of `sizes` is 0"),
+        (config.clone().with("sizes", Vec::<u32>::new()), 2, "the length of `sizes` is 0"),
         (config.clone().with("sizes", vec![500, 501]), 2, "`sizes` sum to 1001, and the training set has 1000 samples"),
         (config.clone().with("sizes", vec![u32::MAX, u32::MAX]), 2, "`sizes` sum to 8589934590"),
         (config.with("sizes", vec![500, 0]), 2, "`sizes` gives client 1 no samples"),

@@ -138,7 +138,7 @@ fn times(runs: &[RunRef], summaries: &[RunSummary], groups: &[Group]) -> Vec<Ali
 
 fn accuracy_at(run: &RunRef, virtual_seconds: f64) -> Option<f64> {
     let is_past = |row: &&crate::history::Row| row.virtual_seconds.is_some_and(|seconds| seconds <= virtual_seconds) && row.test.is_some();
-    finite(run.history.rows().filter(is_past).last()?.test.as_ref()?.accuracy)
+    finite(run.history.rows().rev().find(is_past)?.test.as_ref()?.accuracy)
 }
 
 fn accuracy(run: &RunRef, unit: Unit, step: u32) -> Option<f64> {

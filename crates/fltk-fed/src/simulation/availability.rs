@@ -6,7 +6,7 @@ mod trace;
 
 use fltk_core::catalogue::Entry;
 
-use super::{ClientDraw, Micros, Table, TraceError};
+use super::{ClientDraw, Micros, table::ReadTable};
 
 /// A law of availability.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub struct Availability {
     /// The name in experiment files, the source, and the parameters.
     pub entry: Entry,
     /// Reads the text of the file that the settings name; `None` if they name none.
-    pub read: Option<fn(&str) -> Result<Table, TraceError>>,
+    pub read: Option<ReadTable>,
     /// Returns true if every client is always there, so that nobody needs to ask.
     pub is_always: bool,
     /// Returns whether the client is there at a time, and until when that holds.

@@ -7,7 +7,7 @@ mod trace;
 
 use fltk_core::catalogue::{Entry, Number, Range};
 
-use super::{ClientDraw, Table, TraceError};
+use super::{ClientDraw, table::ReadTable};
 
 /// A law of devices.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub struct Devices {
     /// The name in experiment files, the source, and the parameters.
     pub entry: Entry,
     /// Reads the text of the file that the settings name; `None` if they name none.
-    pub read: Option<fn(&str) -> Result<Table, TraceError>>,
+    pub read: Option<ReadTable>,
     /// Returns the milliseconds that the client's device takes for a step on one sample.
     pub ms_per_sample: fn(&ClientDraw<'_>) -> f64,
 }

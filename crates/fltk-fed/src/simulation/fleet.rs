@@ -16,6 +16,7 @@ use super::{
     availability::{self, Availability, Presence},
     devices::{self, Devices},
     links::{self, Links},
+    table::ReadTable,
 };
 use crate::{
     round::{LossOrder, TrainOrder},
@@ -139,7 +140,7 @@ impl Fleet {
         batch_size: u32,
     ) -> Result<Self, FleetError> {
         let unknown = |block, settings: &Choice| FleetError::Unknown { block, name: settings.name().to_owned() };
-        let table = |block: &'static str, read: Option<fn(&str) -> Result<Table, TraceError>>| match read {
+        let table = |block: &'static str, read: Option<ReadTable>| match read {
             None => Ok(Arc::default()),
             Some(read) => {
                 let file = files.get(block).ok_or(FleetError::Missing { block })?;

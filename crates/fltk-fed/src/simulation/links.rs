@@ -8,7 +8,7 @@ mod trace;
 
 use fltk_core::catalogue::{Entry, Range};
 
-use super::{ClientDraw, Table, TraceError};
+use super::{ClientDraw, table::ReadTable};
 
 /// A law of links.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub struct Links {
     /// The name in experiment files, the source, and the parameters.
     pub entry: Entry,
     /// Reads the text of the file that the settings name; `None` if they name none.
-    pub read: Option<fn(&str) -> Result<Table, TraceError>>,
+    pub read: Option<ReadTable>,
     /// Returns the client's link; `None` if nothing takes time.
     pub link: fn(&ClientDraw<'_>) -> Option<Link>,
 }

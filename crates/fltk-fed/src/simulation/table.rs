@@ -40,6 +40,9 @@ pub struct DeviceTimes {
     pub period: Option<Micros>,
 }
 
+/// The function that reads the text of a file.
+pub type ReadTable = fn(&str) -> Result<Table, TraceError>;
+
 /// The reason why a file can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {problem}")]
