@@ -56,7 +56,7 @@ pub trait Transport {
     fn refused(&mut self, answer: Answer, reason: &ProtocolError) -> Option<Event>;
 }
 
-/// What a driver waits for.
+/// The answers and the time that a driver waits for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wait {
     /// The time until which it waits; `None` for no limit.

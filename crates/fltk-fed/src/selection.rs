@@ -78,7 +78,7 @@ pub struct Selecting<'a> {
     pub profile: Option<Profile<'a>>,
 }
 
-/// What a server that has measured its clients knows of their speed.
+/// The speed of clients, as a server that has measured them knows it.
 #[derive(Clone, Copy, Debug)]
 pub struct Profile<'a> {
     /// The clients' devices and links.

@@ -18,7 +18,7 @@ use fltk_fed::simulation;
 
 use crate::{inputs, split::user_file};
 
-/// What a check of a file depends on. The tasks of a sweep share most of it, and each file is read once for all that is the same.
+/// The settings on which a check of a file depends. The tasks of a sweep share most of it, and each file is read once for all that is the same.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Use<'a> {
     setting: &'a str,

@@ -1,4 +1,4 @@
-//! What an earlier start recorded of an asynchronous run: a wall clock decided it, and a run that goes on after an interruption repeats it.
+//! The rounds of an asynchronous run that an earlier start recorded: a wall clock decided them, and a run that goes on after an interruption repeats them.
 
 use std::collections::BTreeMap;
 

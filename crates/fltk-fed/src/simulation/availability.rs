@@ -28,7 +28,7 @@ impl PartialEq for Availability {
     }
 }
 
-/// Whether a client is there.
+/// The state of a client that comes and goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Presence {
     /// True if it is there.

@@ -108,7 +108,7 @@ pub fn check_file(block: &str, settings: &Choice, text: &str) -> Result<(), Trac
     read.map_or(Ok(()), |read| read(text).map(drop))
 }
 
-/// What a client does for an answer.
+/// The work of a client for an answer.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Job {
     /// The bytes to the client.
