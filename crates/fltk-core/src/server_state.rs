@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::ids::{ClientId, Round};
+use crate::{
+    ids::{ClientId, Round},
+    model_state::ModelState,
+};
 
 /// Named arrays and scalars in f64. It is empty before the first round, and for a strategy without state. Every checkpoint contains it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -16,8 +19,9 @@ pub struct ServerState {
     pub last_rounds: Vec<Round>,
     /// The clients that work under an asynchronous strategy, ascending; none under the others. The engine keeps it, not the strategy.
     pub in_flight: Vec<InFlight>,
-    /// The models that these started from, by the round after which they were the global model, but for the newest.
-    pub bases: BTreeMap<Round, Arc<Numbers>>,
+    /// The models that these started from, by the round after which they were the global model. Those of a file have no layout: it is that of the global
+    /// model.
+    pub bases: BTreeMap<Round, Arc<ModelState>>,
 }
 
 /// A client that works.
@@ -31,30 +35,26 @@ pub struct InFlight {
     pub given: u64,
 }
 
-/// The numbers of a model, whose layout is known from elsewhere.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Numbers {
-    /// The elements of parameters and buffers.
-    pub floats: Vec<f32>,
-    /// The elements of counters.
-    pub counters: Vec<i64>,
-}
-
 /// The name of the scalar of the simulated time.
 const CLOCK: &str = "clock.microseconds";
+/// The name of the scalar of the simulated time at which the model of the last round was complete.
+const READY: &str = "clock.ready_microseconds";
 
 impl ServerState {
-    /// Returns the simulated time in microseconds at which the last round ended; 0 if none did, or if time isn't simulated.
+    /// Returns two simulated times in microseconds: that of the answer with which the last round ended, and that at which its model was complete. They are 0
+    /// if no round ended, or if time isn't simulated.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` takes what is out of range to the nearest end")]
-    pub fn clock(&self) -> u64 {
-        self.scalars.get(CLOCK).map_or(0, |micros| *micros as u64)
+    pub fn clock(&self) -> (u64, u64) {
+        let of = |name| self.scalars.get(name).map_or(0, |micros| *micros as u64);
+        (of(CLOCK), of(READY))
     }
 
-    /// Sets the simulated time in microseconds, which is exact up to 2^53.
+    /// Sets both times, which are exact up to 2^53.
     #[expect(clippy::cast_precision_loss, reason = "see above")]
-    pub fn set_clock(&mut self, micros: u64) {
-        self.scalars.insert(CLOCK.to_owned(), micros as f64);
+    pub fn set_clock(&mut self, answered: u64, ready: u64) {
+        self.scalars.insert(CLOCK.to_owned(), answered as f64);
+        self.scalars.insert(READY.to_owned(), ready as f64);
     }
 
     /// True if the state is empty.

@@ -142,6 +142,8 @@ impl Federation {
         setup.check_cohorts()?;
         check_state(&state)?;
         (setup.strategy.entry.net)(&setup.config.strategy, &facts(&state.layout)).map_err(SetupError::Model)?;
+        flow::check(&setup, round, &state, &server).map_err(SetupError::InFlight)?;
+        let ready_at = if setup.fleet.is_some() { Micros(server.clock().1).into() } else { Timestamp::default() };
         let (phase, server) = (Phase::Ready { state }, Arc::new(server));
         Ok(Self {
             setup,
@@ -152,7 +154,7 @@ impl Federation {
             reports: Reports::default(),
             attendance: Attendance::default(),
             wall: None,
-            ready_at: Timestamp::default(),
+            ready_at,
             round_began: Timestamp::default(),
         })
     }
@@ -180,10 +182,10 @@ impl Federation {
         }
     }
 
-    /// Returns the simulated time at which the last round ended; 0 if time is the wall clock's.
+    /// Returns the simulated time of the answer with which the last round ended; 0 if time is the wall clock's.
     #[must_use]
     pub fn clock(&self) -> Timestamp {
-        Micros(self.server.clock()).into()
+        Micros(self.server.clock().0).into()
     }
 
     /// Returns true if nothing goes on until an evaluation is there.
@@ -221,6 +223,9 @@ impl Federation {
             Event::ClientTrained(update) => self.client_trained(now, update),
             Event::ClientFailed { round, client, reason } if matches!(self.phase, Phase::Flowing(_)) => {
                 self.flow()?.check_awaited(round, client, &self.setup)?;
+                if self.flow()?.has_to_count(client) {
+                    return Ok(self.fail(Failure::Client { round, client, reason }));
+                }
                 Ok(self.change_flow(now, |flow, _| Some(flow.lose(client, Absence::Failed, Some(reason)))))
             }
             Event::ClientFailed { round, client, reason } => {
@@ -278,7 +283,7 @@ impl Federation {
             self.reports.push(record, awaits, None);
             actions.extend(self.evaluations(self.current, awaits, &state));
         }
-        match self.go_on(now, state, &mut actions) {
+        match self.go_on(now.max(self.ready_at), state, &mut actions) {
             Ok(()) => actions,
             Err(failure) => self.fail(failure),
         }
@@ -379,14 +384,15 @@ impl Federation {
         let Phase::Flowing(mut flow) = std::mem::replace(&mut self.phase, Phase::Over) else { return Ok(()) };
         let round = self.current;
         let train_seconds = self.wall(now).seconds_since(self.round_began);
-        let now = self.setup.fleet.as_ref().map_or(now, |fleet| now.plus(fleet.server()));
+        // The server makes one step after another.
+        let (answered, now) = (now, self.setup.ready_after(now.max(self.ready_at)));
         self.ready_at = now;
         let server = Arc::make_mut(&mut self.server);
         let filled = flow.combine(&self.setup, server).map_err(|source| Failure::Remembered { round, source })?;
         let Filled { clients, state, train, records } = filled;
         check_state(&state).map_err(|source| Failure::Aggregate { round, source })?;
         if self.setup.fleet.is_some() {
-            server.set_clock(Micros::from(now).0);
+            server.set_clock(Micros::from(answered).0, Micros::from(now).0);
         }
         server.in_flight.clear();
         server.bases.clear();
@@ -418,7 +424,8 @@ impl Federation {
     /// Has clients begin until as many work as are to.
     fn refill(&mut self, now: Timestamp, actions: &mut Vec<Action>) -> Result<(), Failure> {
         let Phase::Flowing(flow) = &mut self.phase else { return Ok(()) };
-        let (orders, records) = flow.refill(&self.setup, &self.server, now)?;
+        // Nobody begins from a model that isn't complete.
+        let (orders, records) = flow.refill(&self.setup, &self.server, now.max(self.ready_at))?;
         actions.extend(orders.into_iter().map(Action::Train));
         actions.extend(records.into_iter().map(Action::Record));
         Ok(())
@@ -434,7 +441,7 @@ impl Federation {
         let Phase::Training(cohort) = std::mem::replace(&mut self.phase, Phase::Over) else { return Ok(Vec::new()) };
         let (round, global, train_seconds) = (self.current, Arc::clone(cohort.global()), self.wall(now).seconds_since(self.round_began));
         // The model is complete once the server has combined the updates.
-        let now = self.setup.fleet.as_ref().map_or(now, |fleet| now.plus(fleet.server()));
+        let (answered, now) = (now, self.setup.ready_after(now));
         self.ready_at = now;
         let mut actions: Vec<Action> = cohort.has_unwanted().then_some(Action::Revoke { round }).into_iter().collect();
         let server = Arc::make_mut(&mut self.server);
@@ -445,7 +452,7 @@ impl Federation {
             server.took_part(round, &clients, self.setup.samples.len());
         }
         if self.setup.fleet.is_some() {
-            server.set_clock(Micros::from(now).0);
+            server.set_clock(Micros::from(answered).0, Micros::from(now).0);
         }
         let state = Arc::new(state);
         let awaits = self.awaits(round);
@@ -575,7 +582,7 @@ impl Federation {
 
     /// Returns the time at which enough clients are there for the next round, if they aren't at `now`.
     fn time_with_enough(&self, now: Timestamp) -> Result<Option<Timestamp>, Failure> {
-        let (eligible, needed) = (self.setup.eligible_at(now), self.setup.config.clients_per_round as usize);
+        let (eligible, needed) = (self.setup.eligible_at(now), self.setup.num_wanted());
         match &self.setup.fleet {
             Some(fleet) if eligible.len() < needed => {
                 let never = || Failure::NeverThere { round: Round(self.current.0 + 1), needed, num_clients: self.setup.eligible.len() };

@@ -83,6 +83,8 @@ pub struct Selecting<'a> {
 pub struct Profile<'a> {
     /// The clients' devices and links.
     pub fleet: &'a Fleet,
+    /// All clients with samples, there or not, ascending.
+    pub clients: &'a [ClientId],
     /// The amount of training of a round.
     pub work: LocalWork,
     /// The size of the model.
@@ -99,7 +101,7 @@ impl Selecting<'_> {
     /// Returns the simulated time that `client` needs for a round; `None` if time is the wall clock's.
     #[must_use]
     pub fn round_trip(&self, client: ClientId) -> Option<Micros> {
-        let Profile { fleet, work, model_bytes } = self.profile?;
+        let Profile { fleet, work, model_bytes, .. } = self.profile?;
         Some(fleet.round_trip(client, work, self.samples_of(client), model_bytes))
     }
 

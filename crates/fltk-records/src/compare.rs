@@ -59,7 +59,7 @@ pub struct Group {
 pub struct AlignedTime {
     /// The time in seconds since each run began.
     pub virtual_seconds: f64,
-    /// The last test accuracy at that time, for each of [`Comparison::runs`]; absent for a run without simulated time.
+    /// The last test accuracy at that time, for each of [`Comparison::runs`]; absent for a run without simulated time, and after a run's end.
     pub accuracy: Vec<Option<f64>>,
     /// The same over the runs that count, finished or not, for each of [`Comparison::groups`].
     pub groups: Vec<Option<MeanStd>>,
@@ -128,7 +128,7 @@ fn times(runs: &[RunRef], summaries: &[RunSummary], groups: &[Group]) -> Vec<Ali
         return Vec::new();
     }
     let at = |step: u32| {
-        let virtual_seconds = longest * f64::from(step) / f64::from(NUM_TIMES);
+        let virtual_seconds = if step == NUM_TIMES { longest } else { longest * f64::from(step) / f64::from(NUM_TIMES) };
         let accuracy: Vec<Option<f64>> = runs.iter().map(|run| accuracy_at(run, virtual_seconds)).collect();
         let of_group = |group: &Group| MeanStd::of(&group.runs.iter().filter_map(|run| accuracy[*run]).collect::<Vec<_>>());
         AlignedTime { virtual_seconds, groups: groups.iter().map(of_group).collect(), accuracy }
@@ -136,7 +136,9 @@ fn times(runs: &[RunRef], summaries: &[RunSummary], groups: &[Group]) -> Vec<Ali
     (1..=NUM_TIMES).map(at).collect()
 }
 
+/// Returns the last accuracy of a run at a time; `None` before its first evaluation, and after its end.
 fn accuracy_at(run: &RunRef, virtual_seconds: f64) -> Option<f64> {
+    run.history.rows().next_back()?.virtual_seconds.filter(|end| *end >= virtual_seconds)?;
     let is_past = |row: &&crate::history::Row| row.virtual_seconds.is_some_and(|seconds| seconds <= virtual_seconds) && row.test.is_some();
     finite(run.history.rows().rev().find(is_past)?.test.as_ref()?.accuracy)
 }

@@ -248,6 +248,8 @@ pub struct History {
     absences: BTreeMap<(Round, ClientId), Absence>,
     client_tests: BTreeMap<(Round, ClientId), ClientFigures>,
     attendance: Attendance,
+    /// True if clients begin and count in different rounds.
+    is_asynchronous: bool,
     /// The last round that ever ended, in any start.
     last_ended: Round,
     checkpoints: BTreeMap<Milestone, String>,
@@ -406,6 +408,10 @@ impl History {
         Ok(match &entry.event {
             RunEvent::Started { from, version } => {
                 self.void_after(*from);
+                if self.is_asynchronous {
+                    // Rounds that never ended are decided anew.
+                    self.attendance.forget_from(Round(self.last_ended.0.saturating_add(1)));
+                }
                 self.starts.push(Start { at, from: *from, version: printable(version) });
                 Change::Rewritten
             }
@@ -418,6 +424,7 @@ impl History {
             },
             RunEvent::ClientTrained { round, client, train, seconds, virtual_seconds, staleness, malicious } => {
                 let (virtual_seconds, staleness) = (*virtual_seconds, *staleness);
+                self.is_asynchronous |= staleness.is_some();
                 let row = ClientRow { at, train: measured(*train), seconds: *seconds, virtual_seconds, staleness, malicious: *malicious };
                 self.clients.insert((*round, *client), row);
                 self.attendance.note(*round, *client, Attended::Counted { staleness: staleness.unwrap_or(0) });

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use fltk_core::{
     ids::{ClientId, Round},
-    server_state::{InFlight, Numbers, ServerState},
+    model_state::ModelState,
+    server_state::{InFlight, ServerState},
 };
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
@@ -81,7 +82,7 @@ pub fn from_safetensors(file: &str, bytes: &[u8]) -> Result<ServerState, TrainEr
     let wrong = |reason: String| TrainError::File { file: file.to_owned(), reason };
     let tensors = SafeTensors::deserialize(bytes).map_err(|error| wrong(error.to_string()))?;
     let (mut arrays, mut scalars, mut last_rounds) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-    let (mut in_flight, mut bases): (_, BTreeMap<Round, Numbers>) = (Vec::new(), BTreeMap::new());
+    let (mut in_flight, mut bases): (_, BTreeMap<Round, ModelState>) = (Vec::new(), BTreeMap::new());
     for (name, view) in tensors.iter() {
         if (name, view.dtype(), view.shape().len()) == (LAST_ROUNDS, Dtype::U32, 1) {
             last_rounds = view.data().as_chunks().0.iter().map(|bytes| Round(u32::from_le_bytes(*bytes))).collect();
@@ -96,12 +97,12 @@ pub fn from_safetensors(file: &str, bytes: &[u8]) -> Result<ServerState, TrainEr
         {
             match (kind, view.dtype(), view.shape()) {
                 ("floats", Dtype::F32, [_]) => {
-                    bases.entry(round).or_default().floats =
+                    bases.entry(round).or_insert_with(without_layout).floats =
                         view.data().as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
                     continue;
                 }
                 ("counters", Dtype::I64, [_]) => {
-                    bases.entry(round).or_default().counters =
+                    bases.entry(round).or_insert_with(without_layout).counters =
                         view.data().as_chunks().0.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect();
                     continue;
                 }
@@ -120,6 +121,10 @@ pub fn from_safetensors(file: &str, bytes: &[u8]) -> Result<ServerState, TrainEr
     }
     let bases = bases.into_iter().map(|(round, numbers)| (round, Arc::new(numbers))).collect();
     Ok(ServerState { arrays, scalars, last_rounds, in_flight, bases })
+}
+
+fn without_layout() -> ModelState {
+    ModelState { layout: Arc::default(), floats: Vec::new(), counters: Vec::new() }
 }
 
 /// Reads clients that work; returns `None` if a number can't be that of a client or a round.

@@ -406,6 +406,10 @@ pub struct SelectionEntry {
     pub fits: fn(&Choice, SelectionSize) -> Result<(), Misfit>,
     /// True if it can select single clients at any time, as asynchronous strategies need it.
     pub is_one_by_one: bool,
+    /// Returns the number of clients among which it wants to choose, given the number that it selects.
+    pub pool: fn(&Choice, u64) -> u64,
+    /// True if it has no meaning where clients come and go.
+    pub needs_everybody: bool,
 }
 
 /// The numbers of clients that a selection has to do with.
@@ -421,7 +425,19 @@ impl SelectionEntry {
     /// Creates the entry of a selection that can select any number of clients.
     #[must_use]
     pub const fn new(entry: Entry) -> Self {
-        Self { entry, fits: |_, _| Ok(()), is_one_by_one: false }
+        Self { entry, fits: |_, _| Ok(()), is_one_by_one: false, pool: |_, selected| selected, needs_everybody: false }
+    }
+
+    /// Returns the same entry, of a selection that has no meaning where clients come and go.
+    #[must_use]
+    pub const fn everybody(self) -> Self {
+        Self { needs_everybody: true, ..self }
+    }
+
+    /// Returns the same entry, of a selection that chooses among more clients than it selects.
+    #[must_use]
+    pub const fn pool(self, pool: fn(&Choice, u64) -> u64) -> Self {
+        Self { pool, ..self }
     }
 
     /// Returns the same entry, of a selection that can select single clients at any time.

@@ -20,6 +20,14 @@ pub(super) fn check(config: &FederatedConfig, catalogues: &Catalogues, places: &
     super::check_choice(&simulation.devices, &catalogues.devices, "federated.simulation.devices", places, problems);
     super::check_choice(&simulation.network, &catalogues.links, "federated.simulation.network", places, problems);
     super::check_choice(&simulation.availability, &catalogues.availability, "federated.simulation.availability", places, problems);
+    let selection = catalogues.selections.get(config.selection.name());
+    let comes_and_goes = config.virtual_time().is_some_and(|simulation| simulation.availability.name() != "always");
+    if let Some(selection) = selection.filter(|selection| selection.needs_everybody && comes_and_goes) {
+        let place = places.at("federated.simulation.availability");
+        let message = format!("clients come and go, and the selection `{}` is for clients that are always there", selection.entry.name);
+        let problem = Problem::error(place.span, message).label(places.at("federated.selection").span, "this selection");
+        problems.push(problem.hint("write `availability: { type: always }`, or use another selection"));
+    }
 }
 
 /// Checks that an asynchronous strategy has what it needs.

@@ -218,9 +218,10 @@ pub enum Failure {
     /// Too few clients are left whose updates may count.
     #[error(
         "round `{round}` can't have the {min_updates} update{} that it needs, at most {at_most}: of {num_selected} selected clients {}; \
-         hint: lower `min_updates`, or select more clients",
+         hint: {}",
         if *min_updates == 1 { "" } else { "s" },
-        told(absences)
+        told(absences),
+        more_updates(absences)
     )]
     TooFewUpdates {
         /// The round.
@@ -231,6 +232,23 @@ pub enum Failure {
         at_most: u32,
         /// The size of the cohort.
         num_selected: usize,
+        /// The number of clients that don't count, by reason, with what one of them said.
+        absences: Vec<(Absence, u32, Option<String>)>,
+    },
+    /// Nobody is left who could fill the buffer of an asynchronous strategy.
+    #[error(
+        "round `{round}` can't have the {buffer} update{} that a model needs, at most {at_most}: {}; \
+         hint: lower `buffer_size`, or have more clients that answer",
+        if *buffer == 1 { "" } else { "s" },
+        if absences.is_empty() { "nobody else is there, now or later".to_owned() } else { format!("{}, and nobody else is there", told(absences)) }
+    )]
+    Unfilled {
+        /// The round.
+        round: Round,
+        /// The number of updates that a model needs.
+        buffer: u32,
+        /// The number of updates that are there.
+        at_most: u32,
         /// The number of clients that don't count, by reason, with what one of them said.
         absences: Vec<(Absence, u32, Option<String>)>,
     },
@@ -273,8 +291,21 @@ pub enum Failure {
     },
 }
 
+/// Says what would give a round more updates.
+fn more_updates(absences: &[(Absence, u32, Option<String>)]) -> &'static str {
+    let is_there = |absence| absences.iter().any(|(found, ..)| *found == absence);
+    if is_there(Absence::Late) || (is_there(Absence::Unmeasured) && !is_there(Absence::Failed)) {
+        "raise `deadline`, lower `min_updates`, or select more clients"
+    } else {
+        "lower `min_updates`, or select more clients"
+    }
+}
+
 /// Lists who doesn't count, such as "3 dropped out, 1 failed (client `4`: out of memory)".
 fn told(absences: &[(Absence, u32, Option<String>)]) -> String {
+    if absences.is_empty() {
+        return "nobody more was there".to_owned();
+    }
     let parts: Vec<String> = absences
         .iter()
         .map(|(absence, count, reason)| {

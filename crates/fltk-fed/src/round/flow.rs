@@ -19,7 +19,7 @@ use fltk_core::{
     ids::{ClientId, Round},
     metrics::TrainSummary,
     model_state::ModelState,
-    server_state::{InFlight, Numbers, ServerState, WrongLength},
+    server_state::{InFlight, ServerState, WrongLength},
 };
 
 use super::{
@@ -80,10 +80,8 @@ impl Flow {
         let flight = |of: &InFlight| {
             let before = Round(of.round.0.saturating_sub(1));
             let base = match server.bases.get(&before) {
-                Some(numbers) => {
-                    let Numbers { floats, counters } = numbers.as_ref().clone();
-                    Arc::new(ModelState { layout: Arc::clone(&state.layout), floats, counters })
-                }
+                Some(base) if base.layout.is_empty() => Arc::new(ModelState { layout: Arc::clone(&state.layout), ..base.as_ref().clone() }),
+                Some(base) => Arc::clone(base),
                 None => Arc::clone(&state),
             };
             let terms = setup.terms_of(of.client, of.round, &Arc::new(setup.terms(of.round, server)));
@@ -136,7 +134,7 @@ impl Flow {
                 orders = self.begin(&self.script.begins(self.round), setup, server, now);
                 self.num_picks = 1;
             }
-            return Ok((orders, records));
+            return if self.in_flight.is_empty() && !self.is_full(setup) { Err(self.too_few(setup)) } else { Ok((orders, records)) };
         }
         while self.in_flight.len() < wanted {
             let is_free = |client: &ClientId| !self.in_flight.contains_key(client) && !self.done.contains(client);
@@ -181,14 +179,14 @@ impl Flow {
     fn next_return(&self, setup: &Setup, now: Timestamp) -> Option<Timestamp> {
         let fleet = setup.fleet.as_ref().filter(|fleet| !fleet.is_always_there())?;
         let free = setup.eligible.iter().filter(|client| !self.in_flight.contains_key(client) && !self.done.contains(client));
-        free.filter_map(|client| fleet.presence(*client, now.into()).until).min().map(Timestamp::from)
+        let returns = free.filter_map(|client| fleet.presence(*client, now.into()).until);
+        returns.filter(|until| *until < Micros::MAX).min().map(Timestamp::from)
     }
 
     fn too_few(&self, setup: &Setup) -> Failure {
         let absences = self.absences.iter().map(|(absence, (count, told))| (*absence, *count, told.clone())).collect();
-        let (min_updates, num_selected) = (setup.buffer().unwrap_or(1), self.done.len());
         let at_most = u32::try_from(self.arrived.len()).unwrap_or(u32::MAX);
-        Failure::TooFewUpdates { round: self.round, min_updates, at_most, num_selected, absences }
+        Failure::Unfilled { round: self.round, buffer: setup.buffer().unwrap_or(1), at_most, absences }
     }
 
     /// Checks that an answer of `client` to an order of `round` is awaited.
@@ -254,6 +252,12 @@ impl Flow {
         Record::ClientAbsent(AbsenceRecord { round: self.round, client, absence, reason })
     }
 
+    /// Returns true if `client`, which works, counted in an earlier start of this run, and so has to count again.
+    pub(super) fn has_to_count(&self, client: ClientId) -> bool {
+        let began = self.in_flight.get(&client).map(|flight| flight.round);
+        began.is_some_and(|began| self.script.counts_in(self.round, client, began).is_some())
+    }
+
     /// Returns true if the round has all of its updates.
     pub(super) fn is_full(&self, setup: &Setup) -> bool {
         self.arrived.len() >= setup.buffer().unwrap_or(1) as usize
@@ -297,11 +301,33 @@ impl Flow {
 
     /// Notes in the server's state who works, for a checkpoint.
     pub(super) fn remember(&self, server: &mut ServerState) {
-        let numbers = |state: &ModelState| Arc::new(Numbers { floats: state.floats.clone(), counters: state.counters.clone() });
-        for (&client, Flight { round, base, given, .. }) in &self.in_flight {
+        // Answers that count in later rounds than this, which repeat earlier ones, will be asked for again.
+        let early = self.early.iter().map(|(client, arrived)| (*client, &arrived.flight));
+        for (client, Flight { round, base, given, .. }) in self.in_flight.iter().map(|(client, flight)| (*client, flight)).chain(early) {
             server.in_flight.push(InFlight { client, round: *round, given: Micros::from(*given).0 });
-            server.bases.entry(Round(round.0 - 1)).or_insert_with(|| numbers(base));
+            server.bases.entry(Round(round.0 - 1)).or_insert_with(|| Arc::clone(base));
         }
+        server.in_flight.sort_by_key(|of| of.client);
+    }
+}
+
+/// Checks the clients that work according to a checkpoint after `completed`, whose model is `state`.
+pub(super) fn check(setup: &Setup, completed: Round, state: &ModelState, server: &ServerState) -> Result<(), String> {
+    let ServerState { in_flight, bases, .. } = server;
+    if let Some(of) = in_flight.iter().find(|of| setup.samples.get(of.client.0 as usize).is_none_or(|samples| *samples == 0)) {
+        return Err(format!("client `{}` has no samples", of.client));
+    }
+    if let Some(pair) = in_flight.windows(2).find(|pair| pair[0].client >= pair[1].client) {
+        return Err(format!("client `{}` is out of order", pair[1].client));
+    }
+    let is_missing = |of: &&InFlight| of.round.0 == 0 || of.round > completed || !bases.contains_key(&Round(of.round.0 - 1));
+    if let Some(of) = in_flight.iter().find(is_missing) {
+        return Err(format!("the model that client `{}` started from in round `{}` is missing", of.client, of.round));
+    }
+    let fits = |numbers: &ModelState| (numbers.floats.len(), numbers.counters.len()) == (state.floats.len(), state.counters.len());
+    match bases.iter().find(|(_, numbers)| !fits(numbers) || numbers.floats.iter().any(|value| !value.is_finite())) {
+        Some((round, _)) => Err(format!("the model after round `{round}` isn't one of this net")),
+        None => Ok(()),
     }
 }
 

@@ -104,6 +104,9 @@ pub enum SetupError {
     /// The selection can't select the clients of a round.
     #[error("the selection can't choose among the clients that hold samples: {}; hint: {}", .0.message, .0.hint)]
     Selection(Misfit),
+    /// The clients that work according to a checkpoint can't be.
+    #[error("the clients in the middle of their work can't be used: {0}")]
+    InFlight(String),
     /// An asynchronous strategy lacks something.
     #[error("the strategy `{strategy}` is asynchronous: {problem}")]
     Asynchronous {
@@ -251,8 +254,12 @@ impl Setup {
         losses: &'a BTreeMap<ClientId, f64>,
         state: &ModelState,
     ) -> Selecting<'a> {
-        let profile =
-            self.fleet.as_deref().map(|fleet| Profile { fleet, work: work::usual(&self.config), model_bytes: model_bytes(state) });
+        let profile = self.fleet.as_deref().map(|fleet| Profile {
+            fleet,
+            clients: &self.eligible,
+            work: work::usual(&self.config),
+            model_bytes: model_bytes(state),
+        });
         let (settings, samples) = (&self.config.selection, &self.samples[..]);
         let (seed, amount, given) = (self.seed, self.num_selected(), self.given(round));
         Selecting { settings, seed, round, pick: 0, eligible, amount, given, samples, server, losses, profile }
@@ -262,6 +269,17 @@ impl Setup {
     #[must_use]
     pub fn with_fleet(self, fleet: Fleet) -> Self {
         Self { fleet: Some(Arc::new(fleet)), ..self }
+    }
+
+    /// Returns the time at which a model is complete whose updates are there at `now`.
+    pub(super) fn ready_after(&self, now: Timestamp) -> Timestamp {
+        self.fleet.as_ref().map_or(now, |fleet| now.plus(fleet.server()))
+    }
+
+    /// Returns the number of clients among which the selection wants to choose, at most all that hold samples.
+    pub(super) fn num_wanted(&self) -> usize {
+        let wanted = (self.selection.entry.pool)(&self.config.selection, self.config.num_selected());
+        usize::try_from(wanted).unwrap_or(usize::MAX).min(self.eligible.len())
     }
 
     /// Returns the number of samples of each client.

@@ -12,7 +12,8 @@ pub static SELECTION: Selection = Selection::new(
     SelectionEntry::new(Entry::new(
         "cyclic",
         "Clients take turns in their order: each round takes the next ones, and after the last client comes the first. One that fails or drops out, where a round goes on without it, loses its turn.",
-    )),
+    ))
+    .everybody(),
     select,
 );
 

@@ -18,7 +18,8 @@ pub static SELECTION: Selection = Selection::new(
     SelectionEntry::new(
         Entry::new("file", "The clients of each round that a file gives, so that the selections of another tool can be repeated.")
             .parameters(&[PATH.parameter()]),
-    ),
+    )
+    .everybody(),
     select,
 );
 

@@ -51,7 +51,8 @@ pub static SELECTION: Selection = Selection {
             .parameters(&[CANDIDATES.parameter(), LOSSES.parameter(), LOSS_SAMPLES.parameter()])
             .check(check),
         )
-        .fits(fits),
+        .fits(fits)
+        .pool(|settings, selected| selected.max(CANDIDATES.of(settings).into())),
         select,
     )
 };
@@ -91,10 +92,8 @@ fn candidates(this: &Selecting<'_>) -> Candidates {
 }
 
 fn select(this: &Selecting<'_>) -> Vec<ClientId> {
-    let mut candidates = draw(this);
-    if LOSSES.of(this.settings) == "current" {
-        candidates.retain(|candidate| this.losses.contains_key(candidate));
-    }
+    // Those that measured a loss were drawn before they did; others may have come and gone since.
+    let mut candidates = if LOSSES.of(this.settings) == "current" { this.losses.keys().copied().collect() } else { draw(this) };
     // Stable: those that never counted keep the order of their draw, and so do equal losses.
     candidates.sort_by(|&one, &other| loss(this, other).total_cmp(&loss(this, one)));
     candidates.truncate(this.amount);

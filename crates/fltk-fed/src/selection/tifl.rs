@@ -24,6 +24,8 @@ const TIER_WEIGHTS: Wholes = Wholes::new(
 /// Clients of similar speed train together: they are sorted by the simulated time of a round, or by their samples, which stand for it, and divided into tiers
 /// of equal size; a round draws a tier, and its clients within that tier uniformly, without replacement.
 ///
+/// Of tiers, one is drawn that has enough clients there; if none has, the round draws among all that are there.
+///
 /// Seven clients with 10, 70, 30, 20, 60, 40 and 50 samples in three tiers: 0 and 3; 2 and 5; 6, 4 and 1.
 pub static SELECTION: Selection = Selection::new(
     SelectionEntry::new(
@@ -69,21 +71,25 @@ fn fits(settings: &Choice, SelectionSize { selected, clients }: SelectionSize) -
 
 fn select(this: &Selecting<'_>) -> Vec<ClientId> {
     let (tiers, mut stream) = (tiers(this), this.stream());
-    let tier = match &TIER_WEIGHTS.of(this.settings)[..] {
-        [_] => Urn::new(vec![1; tiers.len()]),
-        weights => Urn::new(weights.iter().copied().map(u64::from).collect()),
-    }
-    .draw(&mut stream);
-    let tier = tier.and_then(|tier| tiers.get(tier)).map_or(&[][..], Vec::as_slice);
+    let weights = TIER_WEIGHTS.of(this.settings);
+    let weight = |(place, tier): (usize, &Vec<ClientId>)| {
+        let weight = if weights.len() == 1 { 1 } else { weights.get(place).copied().unwrap_or(0) };
+        if tier.len() >= this.amount { u64::from(weight) } else { 0 }
+    };
+    let tier = Urn::new(tiers.iter().enumerate().map(weight).collect()).draw(&mut stream);
+    // Where clients come and go, there may be too few of any tier.
+    let tier = tier.and_then(|tier| tiers.get(tier)).map_or(this.eligible, Vec::as_slice);
     draw_uniformly(tier, this.amount, &mut stream)
 }
 
-/// Returns the clients of each tier, the fastest first.
+/// Returns the clients of each tier that are there, the fastest first. Tiers are made of all clients, there or not.
 fn tiers(this: &Selecting<'_>) -> Vec<Vec<ClientId>> {
-    let mut clients = this.eligible.to_vec();
+    let mut clients = this.profile.map_or(this.eligible, |profile| profile.clients).to_vec();
     clients.sort_by_cached_key(|&client| (this.round_trip(client), this.samples_of(client), client));
     let tiers = TIERS.of(this.settings) as usize;
-    (0..tiers).map(|tier| clients[clients.len() * tier / tiers..clients.len() * (tier + 1) / tiers].to_vec()).collect()
+    let is_there = |client: &ClientId| this.eligible.binary_search(client).is_ok();
+    let tier = |tier: usize| &clients[clients.len() * tier / tiers..clients.len() * (tier + 1) / tiers];
+    (0..tiers).map(|place| tier(place).iter().copied().filter(is_there).collect()).collect()
 }
 
 #[cfg(test)]

@@ -19,6 +19,8 @@ pub struct Availability {
     pub is_always: bool,
     /// Returns whether the client is there at a time, and until when that holds.
     pub presence: fn(&ClientDraw<'_>, Micros) -> Presence,
+    /// Returns after how long the client's times begin anew, and for how long of that it is there; `None` if they don't.
+    pub cycle: fn(&ClientDraw<'_>) -> Option<Cycle>,
 }
 
 impl PartialEq for Availability {
@@ -35,6 +37,15 @@ pub struct Presence {
     pub is_there: bool,
     /// The time at which that changes, later than the one asked for; `None` if it never does.
     pub until: Option<Micros>,
+}
+
+/// The times of a client that begin anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cycle {
+    /// The length, above 0.
+    pub period: Micros,
+    /// The part of it in which the client is there.
+    pub there: Micros,
 }
 
 /// Every law of availability.

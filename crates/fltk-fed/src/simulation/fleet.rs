@@ -13,7 +13,7 @@ use fltk_core::{
 
 use super::{
     ClientDraw, Micros, Table, TraceError,
-    availability::{self, Availability, Presence},
+    availability::{self, Availability, Cycle, Presence},
     devices::{self, Devices},
     links::{self, Links},
     table::ReadTable,
@@ -207,6 +207,18 @@ impl Fleet {
         if self.is_always_there() {
             return Arrival::At(at.plus(left));
         }
+        // Whole cycles first: the rest is at most one, however long the job is.
+        if let Some(Cycle { period, there }) = (self.availability.law.cycle)(&self.draw(&self.availability, client)) {
+            if there.0 == 0 {
+                return Arrival::Never(at);
+            }
+            let cycles = left.0.saturating_sub(1) / there.0;
+            left = Micros(left.0 - cycles * there.0);
+            at = at.plus(Micros(cycles.saturating_mul(period.0)));
+            if at >= Micros::MAX {
+                return Arrival::Never(given);
+            }
+        }
         loop {
             let Presence { is_there, until } = self.presence(client, at);
             match until {
@@ -225,12 +237,14 @@ impl Fleet {
         }
     }
 
-    /// Returns the earliest time from `now` on at which so many of `clients` are there at once; `None` if that doesn't happen within a thousand changes.
+    /// Returns the earliest time from `now` on at which so many of `clients` are there at once; `None` if that doesn't happen within a thousand changes,
+    /// or fewer if there are many clients.
     #[must_use]
     pub fn time_with(&self, needed: usize, clients: &[ClientId], now: Micros) -> Option<Micros> {
         const CHANGES_MAX: usize = 1000;
+        const LOOKS_MAX: usize = 20_000_000;
         let mut at = now;
-        for _ in 0..CHANGES_MAX {
+        for _ in 0..CHANGES_MAX.min(10 + LOOKS_MAX / clients.len().max(1)) {
             let mut num_there = 0;
             let mut returns = Vec::new();
             for &client in clients {
@@ -247,6 +261,9 @@ impl Fleet {
                 return None;
             }
             let (_, &mut next, _) = returns.select_nth_unstable(missing - 1);
+            if next >= Micros::MAX {
+                return None;
+            }
             at = next;
         }
         None

@@ -6,8 +6,10 @@ use super::{ClientDraw, Micros};
 
 /// The limit on rows of a file.
 const ROWS_MAX: usize = 20_000_000;
-/// The latest time in a file of availability: ten years.
-const SECONDS_MAX: f64 = 10.0 * 365.0 * 86_400.0;
+/// The times in a file of availability: up to ten years.
+const SECONDS: (f64, f64) = (0.0, 10.0 * 365.0 * 86_400.0);
+/// The shortest period, in seconds.
+const PERIOD_MIN: f64 = 1.0;
 
 /// The content of a file.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -61,20 +63,21 @@ impl Table {
         values.get(start..start + width).unwrap_or(&[])
     }
 
-    /// Reads rows with these columns of numbers, from 0 to a largest one: first those that must be there, then those that are 0 if they aren't.
-    pub(super) fn rows(text: &str, required: &[(&str, f64)], optional: &[(&str, f64)]) -> Result<Self, TraceError> {
+    /// Reads rows with these columns of numbers, each with the smallest and the largest: first those that must be there, then those that are 0 if they
+    /// aren't.
+    pub(super) fn rows(text: &str, required: &[(&str, f64, f64)], optional: &[(&str, f64, f64)]) -> Result<Self, TraceError> {
         let (mut reader, header) = open(text)?;
         let mut places = Vec::new();
-        for (name, max) in required {
-            places.push((Some(place(&header, name)?), *name, *max));
+        for (name, min, max) in required {
+            places.push((Some(place(&header, name)?), *name, (*min, *max)));
         }
-        places.extend(optional.iter().map(|(name, max)| (place(&header, name).ok(), *name, *max)));
+        places.extend(optional.iter().map(|(name, min, max)| (place(&header, name).ok(), *name, (*min, *max))));
         let mut values = Vec::new();
         let mut record = csv::StringRecord::new();
         let mut num_rows = 0;
         while read(&mut reader, &mut record, &mut num_rows)? {
-            for (at, name, max) in &places {
-                values.push(at.map_or(Ok(0.0), |at| number(&record, at, name, *max))?);
+            for (at, name, range) in &places {
+                values.push(at.map_or(Ok(0.0), |at| number(&record, at, name, *range))?);
             }
         }
         if values.is_empty() {
@@ -97,16 +100,19 @@ impl Table {
             let number_of = record.get(device).and_then(|text| text.trim().parse().ok());
             let number_of: u64 = number_of
                 .ok_or_else(|| TraceError { line, problem: format!("`device` is `{}`, and should be a whole number", shown()) })?;
-            let (from, to) = (number(&record, from, "from_s", SECONDS_MAX)?, number(&record, to, "to_s", SECONDS_MAX)?);
-            if from >= to {
+            let (from, to) = (number(&record, from, "from_s", SECONDS)?, number(&record, to, "to_s", SECONDS)?);
+            let span = (Micros::from_millis(from * 1000.0), Micros::from_millis(to * 1000.0));
+            if span.0 >= span.1 {
                 return Err(TraceError { line, problem: format!("the time from {from} s to {to} s has no length") });
             }
-            let span = (Micros::from_millis(from * 1000.0), Micros::from_millis(to * 1000.0));
-            let period = match period.map(|at| number(&record, at, "period_s", SECONDS_MAX)).transpose()? {
-                Some(period) if period > 0.0 => Some(Micros::from_millis(period * 1000.0)),
-                Some(_) => return Err(TraceError { line, problem: "`period_s` is 0, and no time would be within it".to_owned() }),
-                None => None,
-            };
+            let period = period.map(|at| number(&record, at, "period_s", (PERIOD_MIN, SECONDS.1))).transpose()?;
+            if let Some(period) = period.filter(|period| from >= *period) {
+                let problem = format!(
+                    "the time from {from} s on never comes: `period_s` is {period}, after which the times of the device begin anew"
+                );
+                return Err(TraceError { line, problem });
+            }
+            let period = period.map(|seconds| Micros::from_millis(seconds * 1000.0));
             let of_device = devices.entry(number_of).or_default();
             if !of_device.spans.is_empty() && of_device.period != period {
                 return Err(TraceError { line, problem: format!("`period_s` isn't that of an earlier row of device {number_of}") });
@@ -171,11 +177,11 @@ fn place(header: &csv::StringRecord, name: &str) -> Result<usize, TraceError> {
     })
 }
 
-fn number(record: &csv::StringRecord, at: usize, name: &str, max: f64) -> Result<f64, TraceError> {
+fn number(record: &csv::StringRecord, at: usize, name: &str, (min, max): (f64, f64)) -> Result<f64, TraceError> {
     let text = record.get(at).unwrap_or_default();
     let value: Option<f64> = text.parse().ok();
-    value.filter(|value| (0.0..=max).contains(value)).ok_or_else(|| {
+    value.filter(|value| (min..=max).contains(value)).ok_or_else(|| {
         let shown: String = text.chars().take(40).collect();
-        TraceError { line: line(record), problem: format!("`{name}` is `{shown}`, and should be a number from 0 to {max}") }
+        TraceError { line: line(record), problem: format!("`{name}` is `{shown}`, and should be a number from {min} to {max}") }
     })
 }

@@ -67,7 +67,7 @@ fn slow_links_are_slow_in_both_directions() {
 
 #[test]
 fn days_begin_anew() {
-    let diurnal = Choice::new("diurnal").with("share", 0.25).with("spread", 0.0);
+    let diurnal = Choice::new("diurnal").with("share", 0.25).with("spread", 0.0).with("start_h", 0.0);
     let fleet = fleet(constant(1000.0), instant(), diurnal, &[]).unwrap();
     let at = |hours: u64| fleet.presence(ClientId(3), Micros(hours * HOUR));
     let until = |is_there, hours: u64| Presence { is_there, until: Some(Micros(hours * HOUR)) };
@@ -154,7 +154,35 @@ fn files_that_cannot_be_used_are_refused_with_their_line() {
         "device,from_s,to_s,period_s\n1,1,2,9\n1,3,4,8\n",
         "line 3: `period_s` isn't that of an earlier row of device 1",
     );
+    check("availability", trace(), "device,from_s,to_s\n1,0,0.0000004\n", "line 2: the time from 0 s to 0.0000004 s has no length");
+    check(
+        "availability",
+        trace(),
+        "device,from_s,to_s,period_s\n1,0,1,0.5\n",
+        "line 2: `period_s` is `0.5`, and should be a number from 1 to 315360000",
+    );
+    check(
+        "availability",
+        trace(),
+        "device,from_s,to_s,period_s\n1,60,100,50\n",
+        "line 2: the time from 60 s on never comes: `period_s` is 50, after which the times of the device begin anew",
+    );
+    check("network", trace(), "up_mbit,down_mbit\n0,1\n", "line 2: `up_mbit` is `0`, and should be a number from 0.001 to 1000000");
     let error = fleet(constant(1.0), instant(), trace().with("path", "t.csv"), &[("availability", "")]).unwrap_err();
     assert!(error.to_string().starts_with("the file `t.csv` of `simulation.availability` can't be used: line 1: "), "{error}");
     assert_eq!(fleet(trace().with("path", "t.csv"), instant(), always(), &[]).unwrap_err(), FleetError::Missing { block: "devices" });
+}
+
+/// Ten years of work for a client that is there for a microsecond each second or day: 3.2e14 and more cycles, at once.
+#[test]
+fn long_jobs_in_short_times_are_known_at_once() {
+    let job = Job { bytes_down: 0, samples: 5_256_000.0, bytes_up: 0 };
+    let rare = Choice::new("diurnal").with("period_h", 0.001).with("share", 1e-9);
+    let rare = fleet(constant(60_000.0), instant(), rare, &[]).unwrap();
+    assert_eq!(rare.arrival(ClientId(0), Micros(0), job), Arrival::Never(Micros(0)));
+    let trace = Choice::new("trace").with("path", "t.csv");
+    let text = "device,from_s,to_s,period_s\n1,0,0.5,1\n";
+    let half = fleet(constant(60_000.0), instant(), trace, &[("availability", text)]).unwrap();
+    // Half of each second: twice the time, and the last half second ends a cycle early.
+    assert_eq!(half.arrival(ClientId(0), Micros(0), job), Arrival::At(Micros(2 * 5_256_000 * 60_000_000 - 500_000)));
 }

@@ -19,6 +19,7 @@ mod orders;
 mod threads;
 
 use std::{
+    collections::VecDeque,
     num::NonZeroUsize,
     sync::{
         Arc,
@@ -70,7 +71,15 @@ pub fn run(
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         // Dropped on every exit, including panics: threads then take no further order, and the scope can end.
-        let mut threads = Threads { over: RaiseOnDrop(&over), orders: &orders, to_evaluator, answers, stop, origin: Instant::now() };
+        let mut threads = Threads {
+            over: RaiseOnDrop(&over),
+            orders: &orders,
+            to_evaluator,
+            answers,
+            stop,
+            origin: Instant::now(),
+            aside: VecDeque::new(),
+        };
         for worker in 0..workers {
             let (orders, is_ready, answers) = (&orders, is_ready.clone(), to_conductor.clone());
             spawn(scope, format!("fed-worker-{worker}"), move || work(worker, make_trainer, is_ready, orders, &answers))?;
@@ -144,6 +153,8 @@ struct Threads<'a> {
     stop: &'a AtomicBool,
     /// The origin of timestamps.
     origin: Instant,
+    /// Answers of clients that came while only evaluations were wanted.
+    aside: VecDeque<Event>,
 }
 
 impl Drop for Threads<'_> {
@@ -174,7 +185,22 @@ impl Transport for Threads<'_> {
     fn receive(&mut self, wait: Wait) -> Result<Option<Event>, TransportError> {
         let left = wait.until.map(|until| until.0.saturating_sub(self.origin.elapsed()));
         // A deadline counts from when it is noticed, even if answers came before.
-        if left == Some(Duration::ZERO) { Ok(None) } else { receive(&self.answers, left, self.stop) }
+        if left == Some(Duration::ZERO) {
+            return Ok(None);
+        }
+        if !wait.only_evaluations
+            && let Some(event) = self.aside.pop_front()
+        {
+            return Ok(Some(event));
+        }
+        loop {
+            match receive(&self.answers, left, self.stop)? {
+                Some(event) if wait.only_evaluations && !matches!(Answer::of(&event), Some(Answer::Evaluation { .. })) => {
+                    self.aside.push_back(event);
+                }
+                event => return Ok(event),
+            }
+        }
     }
 
     fn revoke(&mut self, round: Round) {

@@ -101,12 +101,12 @@ impl<'a> Simulated<'a> {
         let place = (at, key);
         self.due.insert(place, state);
         self.places.insert(key, place);
-        self.pass_on()
+        self.pass_on(false)
     }
 
-    /// Passes orders on, the first answers first, as long as there may be more; that of the next answer in any case.
-    fn pass_on(&mut self) -> Result<(), TransportError> {
-        let mut is_first = true;
+    /// Passes orders on, the first answers first, as long as there may be more; that of the next answer in any case if `is_awaited`.
+    fn pass_on(&mut self, is_awaited: bool) -> Result<(), TransportError> {
+        let mut is_first = is_awaited;
         for state in self.due.values_mut() {
             if self.num_passed_on >= self.passed_on_max && !is_first {
                 break;
@@ -192,7 +192,7 @@ impl Transport for Simulated<'_> {
                     if matches!(state, State::Answered(_) | State::Gone) {
                         return Ok(self.deliver(place));
                     }
-                    self.pass_on()?;
+                    self.pass_on(true)?;
                     self.fetch()?;
                 }
                 (_, Some(until)) => {

@@ -88,7 +88,7 @@ pub fn run(
     }
     let states = if setup.clients_keep_state() { Some(FileStates::open(recorder.folder(), Round(completed), &remembered)?) } else { None };
     let federation = Federation::resume(setup, Round(completed), Arc::new(model.state()?), remembered)?;
-    // On a virtual clock, who counts follows from the settings.
+    // On a virtual clock, who counts follows from the settings, but for clients that fail for reasons of this machine: these try again.
     let federation = if is_virtual { federation } else { federation.repeating(recorder.history().attendance().clone()) };
 
     // TorchScript modules use libtorch's single random generator: in parallel they would disturb each other.
@@ -215,6 +215,14 @@ impl SettingsFailures {
                     Absence::DroppedOut | Absence::Crashed => true,
                     Absence::Failed | Absence::Unmeasured => u64::from(*count) <= num_explained,
                     Absence::Late | Absence::Surplus => false,
+                })
+            }
+            // Their clients may have begun in any round before.
+            Failure::Unfilled { round, absences, .. } => {
+                let clients: BTreeSet<ClientId> = failures.range(..=(*round, ClientId(u32::MAX))).map(|(_, client)| *client).collect();
+                absences.iter().all(|(absence, count, _)| match absence {
+                    Absence::DroppedOut | Absence::Crashed => true,
+                    _ => u64::from(*count) <= clients.len() as u64,
                 })
             }
             _ => false,

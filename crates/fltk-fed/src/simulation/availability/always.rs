@@ -10,4 +10,5 @@ pub static LAW: Availability = Availability {
     read: None,
     is_always: true,
     presence: |_, _| Presence { is_there: true, until: None },
+    cycle: |_| None,
 };

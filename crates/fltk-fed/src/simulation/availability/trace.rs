@@ -4,7 +4,7 @@ use fltk_core::catalogue::{Entry, FilePath, Number, Range};
 
 use super::{
     super::{Micros, draw::ASSIGN, table::Table},
-    Availability, ClientDraw, Presence,
+    Availability, ClientDraw, Cycle, Presence,
 };
 
 const PATH: FilePath = FilePath::required(
@@ -24,35 +24,45 @@ pub static LAW: Availability = Availability {
     read: Some(Table::spans),
     is_always: false,
     presence,
+    cycle,
 };
 
-fn presence(client: &ClientDraw<'_>, at: Micros) -> Presence {
-    let Table::Spans { devices, end } = client.table else { return Presence { is_there: false, until: None } };
-    let Some(times) = devices.get(client.row(devices.len())) else { return Presence { is_there: false, until: None } };
+/// Returns the times in which a client is there, ascending, and the period after which they begin anew; `None` if there are none.
+fn times<'a>(client: &ClientDraw<'a>) -> Option<(&'a [(Micros, Micros)], u64)> {
+    let Table::Spans { devices, end } = client.table else { return None };
+    let times = devices.get(client.row(devices.len()))?;
     let period = match (times.period, Micros::from_millis(PERIOD.of(client.settings) * 3_600_000.0)) {
         (Some(period), _) => period.0.max(1),
         (None, Micros(0)) => end.0.max(1),
         (None, Micros(period)) => period,
     };
-    let spans = &times.spans;
     // Times after the end of the period never come.
-    let spans = || spans.iter().filter(|(from, _)| from.0 < period).map(|(from, to)| (from.0, to.0.min(period)));
-    if spans().next().is_none() {
-        return Presence { is_there: false, until: None };
-    }
-    if spans().eq([(0, period)]) {
+    let num = times.spans.partition_point(|(from, _)| from.0 < period);
+    (num > 0).then_some((&times.spans[..num], period))
+}
+
+fn cycle(client: &ClientDraw<'_>) -> Option<Cycle> {
+    let (spans, period) = times(client)?;
+    Some(Cycle { period: Micros(period), there: Micros(spans.iter().map(|(from, to)| to.0.min(period) - from.0).sum()) })
+}
+
+fn presence(client: &ClientDraw<'_>, at: Micros) -> Presence {
+    let never = Presence { is_there: false, until: None };
+    let Some((spans, period)) = times(client) else { return never };
+    let (Some((first, first_end)), Some((_, last_end))) = (spans.first(), spans.last()) else { return never };
+    // Someone who is there from the beginning of the period to its end never leaves.
+    if first.0 == 0 && first_end.0 >= period {
         return Presence { is_there: true, until: None };
     }
     let (turn, within) = (at.0 / period, at.0 % period);
     let absolute = |turns: u64, within: u64| Some(Micros(turns.saturating_mul(period).saturating_add(within)).min(Micros::MAX));
-    let first = spans().next().map_or(0, |(from, _)| from);
-    match spans().find(|(_, to)| within < *to) {
-        // Someone who is there until the end of the period, and from its beginning, doesn't leave in between.
-        Some((from, to)) if within >= from && to == period && first == 0 => {
-            Presence { is_there: true, until: absolute(turn + 1, spans().next().map_or(0, |(_, to)| to)) }
+    match spans.get(spans.partition_point(|(_, to)| to.0 <= within)) {
+        Some((from, to)) if within >= from.0 => {
+            // Nor does someone leave at the end who is there from the beginning.
+            let goes_on = to.0 >= period && last_end.0 >= period && first.0 == 0;
+            Presence { is_there: true, until: if goes_on { absolute(turn + 1, first_end.0) } else { absolute(turn, to.0.min(period)) } }
         }
-        Some((from, to)) if within >= from => Presence { is_there: true, until: absolute(turn, to) },
-        Some((from, _)) => Presence { is_there: false, until: absolute(turn, from) },
-        None => Presence { is_there: false, until: absolute(turn + 1, first) },
+        Some((from, _)) => Presence { is_there: false, until: absolute(turn, from.0) },
+        None => Presence { is_there: false, until: absolute(turn + 1, first.0) },
     }
 }

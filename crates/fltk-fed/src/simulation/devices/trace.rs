@@ -18,6 +18,6 @@ pub static LAW: Devices = Devices {
     entry: Entry::new("trace", "Devices from a file, such as FedScale's (`python/fedscale_traces.py` converts it).")
         .paper("Lai et al., FedScale: benchmarking model and system performance of federated learning at scale, 2022, arXiv:2105.11367")
         .parameters(&[PATH.parameter(), ASSIGN.parameter()]),
-    read: Some(|text| Table::rows(text, &[("ms_per_sample", MS_MAX)], &[])),
+    read: Some(|text| Table::rows(text, &[("ms_per_sample", 0.0, MS_MAX)], &[])),
     ms_per_sample: |client| client.table.row(client).first().copied().unwrap_or(0.0),
 };
