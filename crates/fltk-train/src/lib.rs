@@ -38,7 +38,7 @@ mod tensors;
 pub mod train;
 
 pub use error::TrainError;
-pub use evaluate::evaluate;
+pub use evaluate::{evaluate, evaluate_plan};
 pub use local::{LocalClient, LocalTrainer, normalizer};
 pub use model::{Model, module_sha256, parameters_sha256};
 pub use optimizer::Optimizer;
