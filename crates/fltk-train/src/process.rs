@@ -1,9 +1,6 @@
 //! The process in the hands of the C library: the settings of its allocator, and its end. This is the only unsafe code of the crate.
 
-use std::{
-    io::{self, Write as _},
-    sync::Once,
-};
+use std::sync::Once;
 
 /// Keeps freed memory in the process instead of handing every large block back to the kernel.
 ///
@@ -28,10 +25,8 @@ pub(crate) fn keep_large_blocks() {
 /// Ends the process with `status`, as `return` from `main` does, but at once.
 ///
 /// Otherwise libtorch takes its thousands of operators down one by one, which takes a fifth of the time of a small command and helps nobody: the kernel
-/// frees the memory anyway.
+/// frees the memory anyway. What standard output holds back is lost: whoever calls this has flushed it.
 pub fn exit(status: u8) -> ! {
-    // An error here would have been one of `println!` before.
-    let _ = io::stdout().flush();
     // SAFETY: _exit takes an integer and may be called at any time from any thread. What it leaves out is of no use: no file is written by destructors.
     unsafe { libc::_exit(i32::from(status)) }
 }

@@ -36,7 +36,7 @@ pub use self::{
 /// Parses the command line, runs its command, computing with `engine`, and converts the result to an exit code.
 #[must_use]
 pub fn main(engine: Engine) -> u8 {
-    match run(engine) {
+    let status = match run(engine) {
         Ok(()) => 0,
         Err(error) => {
             let status = exit::status(&error);
@@ -45,7 +45,9 @@ pub fn main(engine: Engine) -> u8 {
             }
             status
         }
-    }
+    };
+    output::flush();
+    status
 }
 
 fn run(engine: Engine) -> anyhow::Result<()> {

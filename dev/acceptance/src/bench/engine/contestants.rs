@@ -44,7 +44,7 @@ impl Contestant {
     }
 }
 
-/// What one run took.
+/// The time and the memory of one run.
 pub struct Measurement {
     /// The time of the whole command.
     pub wall_seconds: f64,

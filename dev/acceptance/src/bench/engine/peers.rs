@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 
-use crate::{checkout::Checkout, sh};
+use crate::{checkout::Checkout, setup::python::HASHED, sh};
 
 /// The list of packages, in the checkout.
 const LIST: &str = "python/peers.txt";
@@ -35,7 +35,7 @@ pub fn ensure(checkout: &Checkout, tests: &Path) -> anyhow::Result<PathBuf> {
     fs::write(own.join("of-tests.pth"), site(tests)?).with_context(|| format!("can't write into `{}`", own.display()))?;
     let mut pip = Command::new(&program);
     pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--no-cache-dir", "--quiet", "--only-binary=:all:", "--no-deps"]);
-    pip.arg("--requirement").arg(checkout.root.join(LIST)).stdin(Stdio::null());
+    pip.args(HASHED).arg(checkout.root.join(LIST)).stdin(Stdio::null());
     sh::run(&mut pip, sh::INSTALL_LIMIT)?;
     fs::write(installed, wanted)?;
     Ok(program)
