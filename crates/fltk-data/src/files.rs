@@ -172,7 +172,7 @@ pub(crate) fn unpack(bytes: Vec<u8>) -> Result<Vec<u8>, FormatError> {
     if !bytes.starts_with(&GZIP) {
         return Ok(bytes);
     }
-    let (mut unpacked, mut rest) = (Vec::new(), bytes.as_slice());
+    let (mut unpacked, mut rest) = (Vec::with_capacity(expected_len(&bytes)), bytes.as_slice());
     while rest.starts_with(&GZIP) {
         let mut decoder = bufread::GzDecoder::new(rest);
         let limit = FILE_MAX + 1 - unpacked.len() as u64;
@@ -186,6 +186,15 @@ pub(crate) fn unpack(bytes: Vec<u8>) -> Result<Vec<u8>, FormatError> {
         [] => Ok(unpacked),
         rest => Err(FormatError::Trailing { extra: rest.len() as u64 }),
     }
+}
+
+/// Returns the length of the last member of a gzip file as its trailer gives it (RFC 1952, 2.3.1), with which memory needn't grow while it is unpacked; 0 if
+/// bytes can't be packed so densely, since somebody made the length up.
+fn expected_len(gzip: &[u8]) -> usize {
+    /// Deflate's largest ratio of bytes to packed ones.
+    const RATIO_MAX: u64 = 1032;
+    let length = gzip.last_chunk().map_or(0, |length| u32::from_le_bytes(*length));
+    if u64::from(length) <= FILE_MAX.min(gzip.len() as u64 * RATIO_MAX) { length as usize } else { 0 }
 }
 
 /// Streams the archive once. Returns its digest and the parts found in it by their file names, in any folder.

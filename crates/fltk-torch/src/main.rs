@@ -3,8 +3,6 @@
 mod cmd;
 mod run;
 
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    fltk::main(fltk::Engine::Here(cmd::compute))
+fn main() {
+    fltk_train::exit(fltk::main(fltk::Engine::Here(cmd::compute)))
 }

@@ -15,7 +15,6 @@
 //! This crate doesn't read data sets (fltk-data does), average models (fltk-fed does) or write files (fltk-records does). Tensors do not
 //! leave this crate: its callers see batches, states and numbers.
 
-mod alloc;
 #[path = "../catalogue/src/lib.rs"]
 mod catalogue;
 pub mod checkpoint;
@@ -30,6 +29,7 @@ mod model;
 pub mod nets;
 pub mod optimizer;
 pub mod parity;
+mod process;
 pub mod ranks;
 mod registry;
 mod state_file;
@@ -38,10 +38,11 @@ mod tensors;
 pub mod train;
 
 pub use error::TrainError;
-pub use evaluate::evaluate;
+pub use evaluate::{evaluate, evaluate_plan};
 pub use local::{LocalClient, LocalTrainer, normalizer};
 pub use model::{Model, module_sha256, parameters_sha256};
 pub use optimizer::Optimizer;
+pub use process::exit;
 pub use ranks::{RankOptions, Ranks};
 pub use state_file::{state_from_safetensors, state_to_safetensors};
 pub use tch::Device;
@@ -54,6 +55,6 @@ pub use train::{EpochOptions, train_epoch};
 /// of the calling thread. With one thread, results do not depend on other threads; with more, sums are taken in another order and the last
 /// bits of results change. The function is idempotent.
 pub fn init(threads: usize) {
-    alloc::keep_large_blocks();
+    process::keep_large_blocks();
     tch::set_num_threads(i32::try_from(threads.max(1)).unwrap_or(i32::MAX));
 }

@@ -114,17 +114,20 @@ impl LocalTrainer {
             let noise = self.noise.and_then(|levels| levels.of_client(client.seed, client.client.0));
             let plan = BatchPlan { noise, ..plan };
             let labels = Labels::of(client.flips_labels, &self.dataset);
-            let until_stopped =
-                batches(plan).map(|batch| labels.applied_to(batch)).take(steps_left).take_while(|_| !client.stop.load(Ordering::Relaxed));
-            for (number, batch) in (0..).zip(until_stopped) {
+            let mut source = batches(plan);
+            for number in 0..steps_left as u64 {
+                let Some(batch) = source.next().filter(|_| !client.stop.load(Ordering::Relaxed)) else { break };
+                let batch = labels.applied_to(batch);
                 let mut dropout = draws(&self.model, key, key.client, number);
                 let (inputs, targets) = tensors::batch_tensors(&batch, self.model.memory_format(), self.model.device())?;
+                let size = batch.size;
+                source.recycle(batch);
                 let at_step = |error: TrainError| error.at_step(number + 1);
                 if let Some(mixture) = &mut mixture {
                     mixture.step(&self.model, &inputs, &targets, self.loss, (key, number)).map_err(at_step)?;
                 }
                 let value = extras.step(&mut self.model, &mut optimizer, inputs, &targets, self.loss, &mut dropout, proximal.as_ref());
-                total.add(batch.size, value.map_err(at_step)?);
+                total.add(size, value.map_err(at_step)?);
             }
             if client.stop.load(Ordering::Relaxed) {
                 return Err(TrainError::Stopped);

@@ -14,7 +14,7 @@ use tch::{Device, Kind, Tensor};
 pub use crate::catalogue::optimizers::entries;
 use crate::{
     Model, TrainError,
-    catalogue::optimizers::{CATALOGUE, OptimizerSpec, Step},
+    catalogue::optimizers::{CATALOGUE, OptimizerSpec, Step, Update},
     tensors::{self, MemoryFormat},
 };
 
@@ -28,6 +28,8 @@ pub struct Optimizer {
     spec: &'static OptimizerSpec,
     settings: Choice,
     learning_rate: f64,
+    /// The update of the step before, if the next step at the same learning rate has the same one.
+    update: Option<Box<dyn Update>>,
     /// The number of steps taken.
     steps: u64,
     /// The model's memory format: the order of elements in the flat tensors.
@@ -118,7 +120,7 @@ impl Optimizer {
             Ok(Slot { name: spec.name.clone(), shape: spec.shape.clone(), weights, moments })
         };
         let parameters = model.parameter_specs().zip(model.parameters()).map(slot).collect::<Result<_, TrainError>>()?;
-        Ok(Self { spec, learning_rate: LEARNING_RATE.of(&settings), settings, steps: 0, format, device, parameters })
+        Ok(Self { spec, learning_rate: LEARNING_RATE.of(&settings), settings, update: None, steps: 0, format, device, parameters })
     }
 
     /// The learning rate of the next step.
@@ -130,6 +132,7 @@ impl Optimizer {
     /// Sets the learning rate of the next steps.
     pub fn set_learning_rate(&mut self, learning_rate: f64) {
         self.learning_rate = learning_rate;
+        self.update = None;
     }
 
     /// The number of steps taken.
@@ -143,7 +146,10 @@ impl Optimizer {
     pub(crate) fn step(&mut self, gradients: &[Tensor], proximal: Option<&Proximal>) -> Result<(), TrainError> {
         self.steps += 1;
         let step = Step { learning_rate: self.learning_rate, number: self.steps, device: self.device };
-        let update = (self.spec.update)(&self.settings, step)?;
+        let update = match self.update.take() {
+            Some(update) => update,
+            None => (self.spec.update)(&self.settings, step)?,
+        };
         let pull = proximal.map(|p| scalar(-self.learning_rate * p.mu, self.device)).transpose()?;
         let _no_grad = tch::no_grad_guard();
         for (index, (slot, gradient)) in self.parameters.iter_mut().zip(gradients).enumerate() {
@@ -166,6 +172,7 @@ impl Optimizer {
                 }
             }
         }
+        self.update = self.spec.keeps_update.then_some(update);
         Ok(())
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! tch has no argument for a memory format, hence the permutations here.
 
+use std::ops::Range;
+
 use fltk_data::{Batch, Inputs};
 use tch::{Device, Kind, Tensor};
 
@@ -71,6 +73,12 @@ pub(crate) fn write_row_major(tensor: &Tensor, values: &[f32]) -> Result<(), Tra
 /// # Errors
 /// If lengths and shape contradict each other, the batch is empty, or a target is negative.
 pub(crate) fn batch_tensors(batch: &Batch, format: MemoryFormat, device: Device) -> Result<(Tensor, Tensor), TrainError> {
+    check_batch(batch)?;
+    row_tensors(batch, 0..batch.size, format, device)
+}
+
+/// Checks what [`batch_tensors`] needs.
+pub(crate) fn check_batch(batch: &Batch) -> Result<(), TrainError> {
     let targets_per_sample = match &batch.inputs {
         Inputs::Images { .. } => 1,
         Inputs::Tokens { shape, .. } => shape[1],
@@ -91,18 +99,30 @@ pub(crate) fn batch_tensors(batch: &Batch, format: MemoryFormat, device: Device)
     if let Some(target) = batch.targets.iter().find(|target| **target < 0) {
         return Err(TrainError::Batch(format!("target {target} is negative")));
     }
-    let inputs = match &batch.inputs {
-        Inputs::Images { nhwc, shape: [b, h, w, c] } => {
-            let last = shaped(&Tensor::f_from_slice(nhwc)?.f_to_device(device)?, &[*b, *c, *h, *w], MemoryFormat::ChannelsLast)?;
-            match format {
+    Ok(())
+}
+
+/// Returns the inputs and targets of some samples of a batch that was [checked](check_batch), as [`batch_tensors`] does.
+pub(crate) fn row_tensors(batch: &Batch, rows: Range<usize>, format: MemoryFormat, device: Device) -> Result<(Tensor, Tensor), TrainError> {
+    let count = rows.len();
+    let of = |per_sample: usize| rows.start * per_sample..rows.end * per_sample;
+    let (inputs, targets_per_sample) = match &batch.inputs {
+        Inputs::Images { nhwc, shape: [_, h, w, c] } => {
+            let shape = [count, *c, *h, *w];
+            let last = shaped(&Tensor::f_from_slice(&nhwc[of(h * w * c)])?.f_to_device(device)?, &shape, MemoryFormat::ChannelsLast)?;
+            let inputs = match format {
                 MemoryFormat::ChannelsLast => last,
                 // The detour through a flat tensor ensures plain strides even with a single channel.
-                MemoryFormat::Contiguous => shaped(&flat(&last, format)?, &[*b, *c, *h, *w], format)?,
-            }
+                MemoryFormat::Contiguous => shaped(&flat(&last, format)?, &shape, format)?,
+            };
+            (inputs, 1)
         }
-        Inputs::Tokens { ids, shape } => Tensor::f_from_slice(ids)?.f_to_device(device)?.f_view(dims(shape)?.as_slice())?,
+        Inputs::Tokens { ids, shape: [_, length] } => {
+            let ids = Tensor::f_from_slice(&ids[of(*length)])?.f_to_device(device)?;
+            (ids.f_view(dims(&[count, *length])?.as_slice())?, *length)
+        }
     };
-    Ok((inputs, Tensor::f_from_slice(&batch.targets)?.f_to_device(device)?))
+    Ok((inputs, Tensor::f_from_slice(&batch.targets[of(targets_per_sample)])?.f_to_device(device)?))
 }
 
 fn checked_product(shape: &[usize]) -> Option<usize> {

@@ -24,8 +24,6 @@ mod stream;
 pub mod termination;
 mod timeline;
 
-use std::process::ExitCode;
-
 use clap::Parser as _;
 
 pub use fltk_catalogue::catalogues;
@@ -37,17 +35,19 @@ pub use self::{
 
 /// Parses the command line, runs its command, computing with `engine`, and converts the result to an exit code.
 #[must_use]
-pub fn main(engine: Engine) -> ExitCode {
-    match run(engine) {
-        Ok(()) => ExitCode::SUCCESS,
+pub fn main(engine: Engine) -> u8 {
+    let status = match run(engine) {
+        Ok(()) => 0,
         Err(error) => {
             let status = exit::status(&error);
             if status != exit::OUTPUT_CLOSED {
                 output::error(&error);
             }
-            ExitCode::from(status)
+            status
         }
-    }
+    };
+    output::flush();
+    status
 }
 
 fn run(engine: Engine) -> anyhow::Result<()> {

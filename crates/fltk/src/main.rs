@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    fltk::main(fltk::Engine::Beside)
+    ExitCode::from(fltk::main(fltk::Engine::Beside))
 }

@@ -140,6 +140,11 @@ fn write_line(text: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Writes what standard output still holds back, at the end of the program. An error says nothing new: whoever cared has checked.
+pub(crate) fn flush() {
+    let _ = io::stdout().flush();
+}
+
 /// Returns standard output, for [data] that is written piece by piece.
 #[must_use]
 pub fn stream() -> Box<dyn io::Write> {

@@ -2,6 +2,7 @@
 
 mod cifar10;
 mod ddp;
+mod engine;
 mod orchestrator;
 mod step;
 
@@ -25,6 +26,18 @@ pub enum Bench {
     },
     /// The times of an epoch on two ranks and of all-reduce: with fltk, and with PyTorch using a DataLoader, using tensors in memory, and tuned by hand.
     Ddp {
+        /// The number of times that each program is run, in turn; the median is reported.
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+        repeats: u32,
+        /// The format of standard output.
+        #[arg(long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
+    /// Federated averaging: with fltk, with loops by hand in PyTorch, with Flower and with pfl-research.
+    Engine {
+        /// The folder with the four files of MNIST; by default the one where `fltk data fetch mnist` puts them.
+        #[arg(long, value_name = "DIR")]
+        mnist: Option<PathBuf>,
         /// The number of times that each program is run, in turn; the median is reported.
         #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
         repeats: u32,
@@ -73,6 +86,7 @@ pub fn run(checkout: &Checkout, bench: &Bench) -> anyhow::Result<()> {
     match bench {
         Bench::Step { repeats, output } => step::run(checkout, *repeats, *output),
         Bench::Ddp { repeats, output } => ddp::run(checkout, *repeats, *output),
+        Bench::Engine { mnist, repeats, output } => engine::run(checkout, mnist.clone(), *repeats, *output),
         Bench::Orchestrator { jobs, repeats, output } => orchestrator::run(checkout, *jobs, *repeats, *output),
         Bench::Cifar10 { data, output } => cifar10::run(checkout, data, *output),
     }

@@ -15,7 +15,7 @@ use fltk_data::{BatchPlan, Dataset, EpochKey, Remainder, Sharding, batches};
 use fltk_train::{
     EpochOptions, Model, Optimizer, RankOptions, Ranks, TrainError,
     checkpoint::{self, Position},
-    evaluate, losses,
+    evaluate_plan, losses,
     nets::InputShape,
     parameters_sha256,
     ranks::{EpochPart, EpochSoFar, share_files},
@@ -171,7 +171,7 @@ impl Rank<'_> {
         let Training { context, job, dataset, groups, .. } = self.training;
         let place = (self.ranks.rank() as usize, groups.map_or(1, Groups::size) as usize);
         let plan = BatchPlan::test_shard(dataset, place, self.model.image_input(), job.task.train.test_batch_size as usize)?;
-        let own = evaluate(&self.model, batches(plan), losses::find(&job.task.loss)?, context.workers.get())?;
+        let own = evaluate_plan(&self.model, plan, losses::find(&job.task.loss)?, context.workers.get())?;
         Ok(self.ranks.sum(own)?)
     }
 

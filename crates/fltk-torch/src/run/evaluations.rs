@@ -16,13 +16,13 @@ use fltk_core::{
     seed::Seed,
     server_state::ServerState,
 };
-use fltk_data::{BatchPlan, Dataset, NoiseLevels, batches};
+use fltk_data::{BatchPlan, Dataset, NoiseLevels};
 use fltk_fed::{
     BoxError,
     client::{ClientStates, Evaluator},
     strategy::ClientMethod,
 };
-use fltk_train::{Model, evaluate, losses::Loss};
+use fltk_train::{Model, evaluate_plan, losses::Loss};
 
 use super::Stopped;
 
@@ -60,7 +60,7 @@ pub struct ClientTests<'a> {
 
 impl Evaluations<'_> {
     fn of(&self, plan: BatchPlan) -> Result<Evaluation, BoxError> {
-        Ok(evaluate(&self.model, batches(plan), self.loss, self.workers)?)
+        Ok(evaluate_plan(&self.model, plan, self.loss, self.workers)?)
     }
 
     /// Returns the model of `client`'s own, given the global one; `None` if the global one serves it.

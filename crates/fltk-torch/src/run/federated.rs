@@ -2,7 +2,9 @@
 
 use std::{
     collections::BTreeSet,
+    panic::resume_unwind,
     sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
+    thread,
 };
 
 use fltk::{
@@ -18,7 +20,7 @@ use fltk_core::{
     schedule::LearningRates,
     server_state::ServerState,
 };
-use fltk_data::{ClientSamples, Dataset, NoiseLevels, partition::root_samples};
+use fltk_data::{ClientSamples, Dataset, NoiseLevels, digest::training_digest, partition::root_samples};
 use fltk_fed::{
     BoxError,
     client::{ClientStates, ClientTrainer, with_state},
@@ -59,6 +61,9 @@ pub fn run(
     recorder: &mut Recorder,
 ) -> anyhow::Result<String> {
     fltk_train::init(1);
+    // The samples are hashed while this thread prepares the run.
+    let hashed = Arc::clone(dataset);
+    let hashing = thread::spawn(move || training_digest(&hashed));
     let new_model = || Model::new(&job.task.network, context.base, InputShape::of(dataset), job.seed, context.device);
     let mut model = new_model()?;
     let (completed, remembered) = match resumed {
@@ -73,7 +78,7 @@ pub fn run(
     warn_of_idle_clients(job, &parts);
     let num_samples = parts.iter().map(|part| part.len() as u64).collect();
     let setup = Setup::new(config.clone(), LearningRates::of(&job.task.train), job.seed, num_samples, job.task.checkpoint_every)?;
-    let own = settings::of_trainer(job, dataset, context.base)?;
+    let own = settings::of_trainer(job, hashing.join().unwrap_or_else(|panic| resume_unwind(panic)), context.base)?;
     let setup = setup.for_settings(own).with_cohorts(cohorts);
     let setup = match fleet(config, job.seed, job.task.train.batch_size, context.base)? {
         Some(fleet) => setup.with_fleet(fleet),

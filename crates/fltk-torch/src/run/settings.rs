@@ -12,10 +12,7 @@ use fltk_core::{
     experiment::{Experiment, FederatedConfig, NetworkConfig, Setting, Task, TrainConfig},
     seed::Seed,
 };
-use fltk_data::{
-    Dataset,
-    digest::{samples_digest, training_digest},
-};
+use fltk_data::{Dataset, digest::samples_digest};
 use fltk_fed::{round::SettingsDigest, strategy::by_name};
 use sha2::{Digest as _, Sha256};
 
@@ -34,13 +31,14 @@ pub fn digests(task: Task, seed: Seed, dataset: &Dataset, base: &Path) -> anyhow
 
 /// The digest of all that a trainer of clients computes with and that isn't in its orders: net, data set, partition, loss, hyper-parameters, and
 /// a strategy that plans the training at clients. Other settings of the federator, such as the number of rounds, aren't among them, since the
-/// orders follow from them; nor are those that change no result. The seed is, as the partition follows from it.
+/// orders follow from them; nor are those that change no result. The seed is, as the partition follows from it. `training` is the
+/// [digest of the training samples](fltk_data::digest::training_digest).
 ///
 /// # Errors
 /// If the file of a network, or one that the partition names, can't be read.
-pub fn of_trainer(job: &Job, dataset: &Dataset, base: &Path) -> anyhow::Result<SettingsDigest> {
+pub fn of_trainer(job: &Job, training: [u8; DIGEST_BYTES], base: &Path) -> anyhow::Result<SettingsDigest> {
     let program = digest(env!("CARGO_PKG_VERSION"));
-    let digests = [program, task_digest(of_clients(&job.task), job.seed, base)?, training_digest(dataset)];
+    let digests = [program, task_digest(of_clients(&job.task), job.seed, base)?, training];
     Ok(SettingsDigest(Sha256::digest(digests.concat()).into()))
 }
 
@@ -114,7 +112,7 @@ mod tests {
     use std::fs;
 
     use fltk_core::experiment::DatasetConfig;
-    use fltk_data::{Locations, load};
+    use fltk_data::{Locations, digest::training_digest, load};
 
     use super::*;
     use crate::run::job::jobs;
@@ -139,7 +137,7 @@ tasks:
         let file = folder.path().join("experiment.yaml");
         fs::write(&file, text).unwrap();
         let experiment = fltk::inputs::read_experiment(&[file], &[], None).unwrap();
-        of_trainer(&jobs(&experiment)[0], dataset, folder.path()).unwrap()
+        of_trainer(&jobs(&experiment)[0], training_digest(dataset), folder.path()).unwrap()
     }
 
     #[test]

@@ -26,6 +26,9 @@ pub struct OptimizerSpec {
     /// Returns the update of one step.
     #[cfg(libtorch)]
     pub update: MakeUpdate,
+    /// True if an update depends on the learning rate alone, so that steps at the same rate have the same one.
+    #[cfg(libtorch)]
+    pub keeps_update: bool,
     /// Returns momentum, and true if it is Nesterov's, if steps are sums of gradients; `None` if they are normalized already.
     #[cfg(libtorch)]
     pub momentum: fn(&Choice) -> Option<(f64, bool)>,
@@ -49,7 +52,7 @@ pub struct Step {
 
 /// The update of one step: its scalars, which are the same for every block of elements.
 #[cfg(libtorch)]
-pub trait Update {
+pub trait Update: std::fmt::Debug {
     /// Updates a block of weights by its gradient. `moments` has the same elements of each moment, in the order of their names.
     ///
     /// # Errors

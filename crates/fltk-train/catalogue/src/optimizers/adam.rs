@@ -25,6 +25,8 @@ pub(super) static ADAM: OptimizerSpec = OptimizerSpec {
         Ok(Box::new(update::AdamUpdate::new(settings, decay, step)?))
     },
     #[cfg(libtorch)]
+    keeps_update: false,
+    #[cfg(libtorch)]
     momentum: |_| None,
 };
 
@@ -39,6 +41,8 @@ pub(super) static ADAMW: OptimizerSpec = OptimizerSpec {
         let decay = update::Decay::Decoupled(DECOUPLED.of(settings));
         Ok(Box::new(update::AdamUpdate::new(settings, decay, step)?))
     },
+    #[cfg(libtorch)]
+    keeps_update: false,
     #[cfg(libtorch)]
     momentum: |_| None,
 };
@@ -63,6 +67,7 @@ mod update {
         Decoupled(f64),
     }
 
+    #[derive(Debug)]
     pub(super) struct AdamUpdate {
         betas: [f64; 2],
         one_minus_beta2: Tensor,

@@ -23,6 +23,8 @@ pub(super) static SGD: OptimizerSpec = OptimizerSpec {
     #[cfg(libtorch)]
     update: |settings, step| Ok(Box::new(update::SgdUpdate::new(settings, step)?)),
     #[cfg(libtorch)]
+    keeps_update: true,
+    #[cfg(libtorch)]
     momentum: |settings| Some((MOMENTUM.of(settings), NESTEROV.of(settings))),
 };
 
@@ -45,6 +47,7 @@ mod update {
     };
     use crate::{TrainError, optimizer::scalar};
 
+    #[derive(Debug)]
     pub(super) struct SgdUpdate {
         minus_learning_rate: Tensor,
         momentum: Option<Tensor>,
