@@ -12,11 +12,15 @@ that names another is refused.
 
 import argparse
 import csv
+import io
 import pickle
 import sys
 
 # FedScale multiplies its milliseconds for a forward pass by 3 for a step, whose backward pass takes about twice as long.
 STEP_FACTOR = 3.0
+
+# The smallest rate that fltk takes.
+KILOBITS_MIN = 1.0
 
 ALLOWED = {
     ("collections", "OrderedDict"),
@@ -56,6 +60,7 @@ def devices(items, out):
     """Writes a row for each device: milliseconds for a step on one sample, and Mbit/s."""
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["ms_per_sample", "up_mbit", "down_mbit"])
+    slow = 0
     for key, device in items:
         try:
             milliseconds, kilobits = float(device["computation"]), float(device["communication"])
@@ -63,7 +68,11 @@ def devices(items, out):
             raise ValueError(f"device {key} has no numbers `computation` and `communication`: {error!r}") from error
         if not (milliseconds >= 0 and kilobits >= 0):
             raise ValueError(f"device {key} has a negative number, or none")
-        writer.writerow([repr(STEP_FACTOR * milliseconds), repr(kilobits / 1000), repr(kilobits / 1000)])
+        slow += kilobits < KILOBITS_MIN
+        rate = repr(max(kilobits, KILOBITS_MIN) / 1000)
+        writer.writerow([repr(STEP_FACTOR * milliseconds), rate, rate])
+    if slow:
+        print(f"{slow} of {len(items)} devices have less than {KILOBITS_MIN} kbit/s, and are given that", file=sys.stderr)
     return len(items)
 
 
@@ -77,6 +86,8 @@ def availability(items, out):
             begins, ends, period = list(device["active"]), list(device["inactive"]), float(device["finish_time"])
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"device {key} has no `active`, `inactive` and `finish_time`: {error!r}") from error
+        if len(begins) != len(ends):
+            raise ValueError(f"device {key} has {len(begins)} times in `active` and {len(ends)} in `inactive`")
         spans = [(float(begin), min(float(end), period)) for begin, end in zip(begins, ends)]
         spans = [(begin, end) for begin, end in spans if 0 <= begin < end]
         left_out += not spans
@@ -93,9 +104,12 @@ def main():
     parser.add_argument("path", help="the pickle")
     arguments = parser.parse_args()
     try:
-        written = {"devices": devices, "availability": availability}[arguments.kind](load(arguments.path), sys.stdout)
-    except (OSError, ValueError, EOFError, AttributeError, ImportError, IndexError, pickle.UnpicklingError) as error:
+        # Nothing is written before everything is known to be right.
+        table = io.StringIO()
+        written = {"devices": devices, "availability": availability}[arguments.kind](load(arguments.path), table)
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, EOFError, AttributeError, ImportError, IndexError, RecursionError, pickle.UnpicklingError) as error:
         sys.exit(f"{arguments.path} can't be converted: {error}")
+    sys.stdout.write(table.getvalue())
     print(f"{written} devices", file=sys.stderr)
 
 

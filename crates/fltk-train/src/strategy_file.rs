@@ -151,8 +151,8 @@ mod tests {
                 InFlight { client: ClientId(9), round: Round(3), given: 0 },
             ],
             bases: BTreeMap::from([
-                (Round(1), Arc::new(Numbers { floats: vec![0.5, -0.0], counters: vec![-3] })),
-                (Round(2), Arc::default()),
+                (Round(1), Arc::new(ModelState { floats: vec![0.5, -0.0], counters: vec![-3], ..without_layout() })),
+                (Round(2), Arc::new(without_layout())),
             ]),
         }
     }

@@ -27,8 +27,9 @@ const FILE_SIZE_MAX: u64 = 1 << 20;
 /// The maximum size of a trace, in bytes: a million arrivals.
 const TRACE_SIZE_MAX: u64 = 64 << 20;
 
-/// The maximum size of a file that a partition or a selection names, in bytes: the indices of some ten million samples.
-const NAMED_SIZE_MAX: u64 = 64 << 20;
+/// The maximum size of a file that a partition, a selection or a trace of devices names, in bytes: the indices of some fifty million samples, or as many
+/// times of a hundred thousand devices as FedScale has.
+const NAMED_SIZE_MAX: u64 = 256 << 20;
 
 /// Reads the text of the experiment file `path`.
 ///

@@ -33,7 +33,7 @@ fn other_optimizer(strategy: &StrategyEntry, optimizer: &Choice, places: &Places
         (other, _) => format!("`{other}`"),
     };
     let message = format!(
-        "`{}` learns badly here: its formula takes the clients' steps for those of plain SGD, and they train with {used}",
+        "`{}` may learn badly here: its formula takes the clients' steps for those of plain SGD, and they train with {used}",
         strategy.entry.name
     );
     let problem = Problem::new(Severity::Warning, Some(places.at("federated.strategy.type").span), message);

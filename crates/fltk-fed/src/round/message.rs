@@ -17,7 +17,7 @@ use fltk_core::{
 use super::{Failure, OtherSettings, ProtocolError, SettingsDigest};
 use crate::simulation::Micros;
 
-/// A point in time, relative to an origin that the caller chose. It decides nothing but whether an answer comes before a deadline.
+/// A point in time, relative to an origin that the caller chose. It decides whether an answer comes before a deadline, and who is there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(pub Duration);
 
@@ -263,7 +263,7 @@ pub enum Action {
 /// of rounds are each in a fixed order, but how the two interleave isn't fixed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
-    /// A client's update was added to its round. Ascending by client within a round.
+    /// A client's update was added to its round. Ascending by client within a round; under asynchronous strategies, by the round in which it began before.
     ClientTrained(ClientRecord),
     /// The update of a selected client doesn't count. In one order with [`Record::ClientTrained`]: once a round has ended, each selected client has
     /// one of both. Candidates that couldn't measure a loss come before all of these.

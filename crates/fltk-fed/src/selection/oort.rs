@@ -41,7 +41,7 @@ const CUTOFF: Number = Number::new(
 const CLIP: Number =
     Number::new("clip", 0.95, "The quantile of the statistical utilities above which they are cut off.").within(Range::between(0.0, 1.0));
 
-/// The preferred duration `T`, in local steps.
+/// The preferred duration `T`, in local steps or in simulated seconds.
 const PREFERRED: &str = "selection.preferred_steps";
 /// The sum of the rounds' utilities in the window that goes on, and in the window before.
 const UTILITY: &str = "selection.utility";

@@ -32,7 +32,8 @@ const MU: Number = Number::new(
 /// w'  = (1 - a_t) w + a_t w_i
 /// ```
 ///
-/// Parameters and buffers are mixed alike; of a counter the larger one counts. An update from the newest model has staleness 0. With w = 10,
+/// Parameters and buffers are mixed alike; of a counter the larger one counts. An update from the newest model has staleness 0 and so the weight `alpha`; in the
+/// paper's algorithm, its t - tau is 1. With w = 10,
 /// alpha = 0.5 and a client that sends 20 with staleness 3: `constant` gives 15, `polynomial` with a = 0.5 has s = 1/2 and gives 12.5, `hinge` with
 /// a = 1 and b = 2 has s = 1 / (1 * 1 + 1) and gives 12.5, too.
 pub static SPEC: Spec = Spec {

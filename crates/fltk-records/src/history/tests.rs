@@ -180,3 +180,23 @@ fn tests_of_clients_after_the_checkpoint_are_void() {
     assert_eq!(of(&fold(&[&begun[..], &[started(0)]].concat()).unwrap()), []);
     assert!(fold(&[started(0), epoch(1, 0.5), tested(2, 1, 0.5)]).is_err(), "a run has rounds or epochs");
 }
+
+/// What is left of a round that never ended would mix with what the next start decides anew.
+#[test]
+fn parts_of_asynchronous_rounds_that_never_ended_are_forgotten_at_the_next_start() {
+    let train = TrainSummary { num_samples: 1, num_steps: 1, loss: Some(1.0) };
+    let counted = |round, client| RunEvent::ClientTrained {
+        round: Round(round),
+        client: ClientId(client),
+        train,
+        seconds: 0.1,
+        virtual_seconds: None,
+        staleness: Some(0),
+        malicious: false,
+    };
+    let begun = [started(0), counted(1, 0), counted(1, 3), round(1), counted(2, 5)];
+    let history = fold(&begun).unwrap();
+    assert_eq!(decided(&history, 2), [(5, true)]);
+    let history = fold(&[&begun[..], &[started(0), counted(2, 6)]].concat()).unwrap();
+    assert_eq!((decided(&history, 1), decided(&history, 2)), (vec![(0, true), (3, true)], vec![(6, true)]));
+}

@@ -25,8 +25,8 @@ impl Order {
     }
 }
 
-/// A queue of orders. It holds at most those of one round: the machine gives the next round's orders only after all answers, or after it revoked
-/// the orders that are left.
+/// A queue of orders. If clients begin together, it holds at most those of one round: the machine gives the next round's orders only after all answers,
+/// or after it revoked the orders that are left.
 #[derive(Default)]
 pub(super) struct Orders {
     queue: Mutex<Queue>,
