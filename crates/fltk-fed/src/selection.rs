@@ -139,7 +139,7 @@ pub struct Observing<'a> {
 pub struct Trained {
     /// The client.
     pub client: ClientId,
-    /// What it reported of its training.
+    /// The report of its training.
     pub summary: TrainSummary,
     /// The simulated time from its order to its answer, in seconds; `None` if time is the wall clock's.
     pub duration: Option<f64>,

@@ -279,7 +279,7 @@ fn selections_by_speed_go_by_the_virtual_clock() {
     assert!((0..).zip(times).filter(|(_, time)| **time > 0.0).all(|(client, time)| close(*time, expected(client))), "{times:?}");
 }
 
-/// Whoever measured a loss may be selected, although others have come and gone since; and a tier is drawn that has enough clients there.
+/// A client that measured a loss may be selected, although others have come and gone since; and a tier is drawn that has enough clients there.
 #[test]
 fn selections_work_where_clients_come_and_go() {
     let mut dummy = dummy(40);

@@ -24,7 +24,7 @@ const TIER_WEIGHTS: Wholes = Wholes::new(
 /// Clients of similar speed train together: they are sorted by the simulated time of a round, or by their samples, which stand for it, and divided into tiers
 /// of equal size; a round draws a tier, and its clients within that tier uniformly, without replacement.
 ///
-/// Of tiers, one is drawn that has enough clients there; if none has, the round draws among all that are there.
+/// A tier is drawn that has enough clients there; if none has, the round draws among all that are there.
 ///
 /// Seven clients with 10, 70, 30, 20, 60, 40 and 50 samples in three tiers: 0 and 3; 2 and 5; 6, 4 and 1.
 pub static SELECTION: Selection = Selection::new(

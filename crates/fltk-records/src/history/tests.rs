@@ -181,7 +181,7 @@ fn tests_of_clients_after_the_checkpoint_are_void() {
     assert!(fold(&[started(0), epoch(1, 0.5), tested(2, 1, 0.5)]).is_err(), "a run has rounds or epochs");
 }
 
-/// What is left of a round that never ended would mix with what the next start decides anew.
+/// The remains of a round that never ended would mix with what the next start decides anew.
 #[test]
 fn parts_of_asynchronous_rounds_that_never_ended_are_forgotten_at_the_next_start() {
     let train = TrainSummary { num_samples: 1, num_steps: 1, loss: Some(1.0) };
