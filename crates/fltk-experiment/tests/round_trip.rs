@@ -249,6 +249,11 @@ fn federated(dataset: &'static DatasetEntry) -> impl Strategy<Value = Setting> {
                     config.faults.map(|faults| FaultsConfig { attack: faults.attack.filter(|attack| !is_concerted(attack)), ..faults });
             }
             config.selection = fitting_selection(&config);
+            // Turns and files of clients are for clients that are always there.
+            let needs_everybody = catalogues().selections.get(config.selection.name()).is_some_and(|selection| selection.needs_everybody);
+            if let Some(simulation) = config.simulation.as_mut().filter(|_| needs_everybody) {
+                simulation.availability = Choice::new("always");
+            }
             // A file gives no more clients than count.
             if config.selection.name() == "file" {
                 config.participation = config.participation.map(|who| ParticipationConfig { over_select: 0.0, ..who });

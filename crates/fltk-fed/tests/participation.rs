@@ -151,7 +151,7 @@ fn rounds_with_too_few_updates_end_the_run() {
     assert_eq!(
         failure(&with(2, Some(50), 0.0), &dummy, &silent),
         "round `3` can't have the 2 updates that it needs, at most 0: of 5 selected clients 5 were late; \
-         hint: lower `min_updates`, or select more clients"
+         hint: raise `deadline`, lower `min_updates`, or select more clients"
     );
     let text = failure(&with(4, None, 0.0), &dummy, &|_, client| if client.0 < 8 { Does::Fails(1) } else { Does::Answers(1) });
     assert!(

@@ -21,8 +21,14 @@ const ENTRIES_MAX: usize = 1000;
 /// Settings that were added after the first folders were written, by path, with the JSON value that matches the earlier behavior:
 /// `("federated.min_updates", "1")`. Folders of earlier versions don't have them. A test reads what was recorded then, and fails if a
 /// setting is missing here.
-const LATER: &[(&str, &str)] =
-    &[("federated.partition.version", "1"), ("federated.feature_noise", "0"), ("federated.strategy.weights", "\"samples\"")];
+const LATER: &[(&str, &str)] = &[
+    ("federated.partition.version", "1"),
+    ("federated.feature_noise", "0"),
+    ("federated.strategy.weights", "\"samples\""),
+    ("federated.partition.self_balancing", "false"),
+    ("federated.selection.losses", "\"reported\""),
+    ("federated.selection.loss_samples", "0"),
+];
 
 /// Settings that change no result, so that a run may be resumed with other values: paths, where the content is compared instead, and
 /// settings for recovery from failures. A test changes all of them and compares digests.
