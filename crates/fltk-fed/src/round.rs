@@ -23,10 +23,12 @@
 //! **Caveats.** An update that arrives before its predecessors in client order is kept until it can be folded, so in the worst case the updates of
 //! a whole cohort are in memory.
 
+mod asynchronous;
 mod cohort;
 mod content;
 mod error;
 mod flow;
+mod measuring;
 mod message;
 mod probe;
 mod reports;
@@ -38,20 +40,19 @@ mod work;
 use std::{collections::BTreeMap, sync::Arc};
 
 use fltk_core::{
-    attendance::{Absence, Attendance},
+    attendance::Attendance,
     client_test::ClientEvaluation,
     ids::{ClientId, Round},
-    metrics::Evaluation,
+    metrics::{Evaluation, TrainSummary},
     model_state::ModelState,
     server_state::ServerState,
 };
 
 use self::{
     cohort::Cohort,
-    flow::{Filled, Flow},
+    flow::Flow,
     probe::{Measured, Probe},
     reports::{Awaits, Reports},
-    script::Script,
 };
 use crate::{
     simulation::Micros,
@@ -115,6 +116,15 @@ enum Phase {
     Draining { state: Arc<ModelState> },
     /// Finished or failed.
     Over,
+}
+
+/// The updates of a round, combined.
+struct Combined {
+    /// The clients that count, ascending.
+    clients: Vec<ClientId>,
+    /// The next global model.
+    state: ModelState,
+    train: TrainSummary,
 }
 
 impl Federation {
@@ -222,11 +232,7 @@ impl Federation {
             Event::Started => Ok(self.start(now)),
             Event::ClientTrained(update) => self.client_trained(now, update),
             Event::ClientFailed { round, client, reason } if matches!(self.phase, Phase::Flowing(_)) => {
-                self.flow()?.check_awaited(round, client, &self.setup)?;
-                if self.flow()?.has_to_count(client) {
-                    return Ok(self.fail(Failure::Client { round, client, reason }));
-                }
-                Ok(self.change_flow(now, |flow, _| Some(flow.lose(client, Absence::Failed, Some(reason)))))
+                self.client_lost(now, round, client, reason)
             }
             Event::ClientFailed { round, client, reason } => {
                 let place = self.cohort(round)?.awaited_place(client, &self.setup, now)?;
@@ -291,8 +297,7 @@ impl Federation {
 
     fn client_trained(&mut self, now: Timestamp, update: ClientUpdate) -> Result<Vec<Action>, ProtocolError> {
         if matches!(self.phase, Phase::Flowing(_)) {
-            self.flow()?.check(&update, &self.setup)?;
-            return Ok(self.change_flow(now, |flow, setup| flow.take(update, setup, now)));
+            return self.client_answered(now, update);
         }
         let place = self.cohort(update.round)?.check(&update, &self.setup, now)?;
         Ok(self.change(now, |cohort, setup| cohort.take(place, update, setup, now)))
@@ -324,37 +329,6 @@ impl Federation {
         }
     }
 
-    /// Changes the losses that are awaited, and selects the clients of the round if that was the last.
-    fn change_probe(&mut self, now: Timestamp, change: impl FnOnce(&mut Probe, &Setup) -> Result<(), Failure>) -> Vec<Action> {
-        let Phase::Measuring(probe) = &mut self.phase else { return Vec::new() };
-        let mut actions = Vec::new();
-        match change(probe, &self.setup).and_then(|()| self.select_if_measured(now, &mut actions)) {
-            Ok(()) => {}
-            Err(failure) => actions.extend(self.fail(failure)),
-        }
-        actions
-    }
-
-    /// Selects the clients of the round once each candidate has measured its loss, or can't. Who can't is recorded before anyone trains: a run that goes
-    /// on after an interruption then selects the same clients.
-    fn select_if_measured(&mut self, now: Timestamp, actions: &mut Vec<Action>) -> Result<(), Failure> {
-        match std::mem::replace(&mut self.phase, Phase::Over) {
-            Phase::Measuring(probe) if probe.is_complete() => {
-                let state = Arc::clone(probe.global());
-                let measured = probe.finish();
-                if measured.absent.iter().any(|absent| absent.absence == Absence::Unmeasured) {
-                    actions.push(Action::Revoke { round: self.current });
-                }
-                actions.extend(measured.absent.iter().cloned().map(Record::ClientAbsent).map(Action::Record));
-                self.select(now, state, measured, actions)
-            }
-            phase => {
-                self.phase = phase;
-                Ok(())
-            }
-        }
-    }
-
     /// Selects the clients of the current round, and orders them to train.
     fn select(&mut self, now: Timestamp, state: Arc<ModelState>, measured: Measured, actions: &mut Vec<Action>) -> Result<(), Failure> {
         let attended = self.attendance.of(self.current);
@@ -364,85 +338,10 @@ impl Federation {
         Ok(())
     }
 
-    /// Takes an answer of a client that works, ends the round if that fills it, and has others begin.
-    fn change_flow(&mut self, now: Timestamp, change: impl FnOnce(&mut Flow, &Setup) -> Option<Record>) -> Vec<Action> {
-        let Phase::Flowing(flow) = &mut self.phase else { return Vec::new() };
-        let lost: Vec<Action> = change(flow, &self.setup).map(Action::Record).into_iter().collect();
-        let mut actions = Vec::new();
-        let is_full = flow.is_full(&self.setup);
-        match if is_full { self.fill(now, &mut actions) } else { self.refill(now, &mut actions) } {
-            Ok(()) => {
-                actions.extend(lost);
-                actions
-            }
-            Err(failure) => lost.into_iter().chain(self.fail(failure)).collect(),
-        }
-    }
-
-    /// Ends a round of an asynchronous strategy.
-    fn fill(&mut self, now: Timestamp, actions: &mut Vec<Action>) -> Result<(), Failure> {
-        let Phase::Flowing(mut flow) = std::mem::replace(&mut self.phase, Phase::Over) else { return Ok(()) };
-        let round = self.current;
-        let train_seconds = self.wall(now).seconds_since(self.round_began);
-        // The server makes one step after another.
-        let (answered, now) = (now, self.setup.ready_after(now.max(self.ready_at)));
-        self.ready_at = now;
-        let server = Arc::make_mut(&mut self.server);
-        let filled = flow.combine(&self.setup, server).map_err(|source| Failure::Remembered { round, source })?;
-        let Filled { clients, state, train, records } = filled;
-        check_state(&state).map_err(|source| Failure::Aggregate { round, source })?;
-        if self.setup.fleet.is_some() {
-            server.set_clock(Micros::from(answered).0, Micros::from(now).0);
-        }
-        server.in_flight.clear();
-        server.bases.clear();
-        let state = Arc::new(state);
-        let checkpoint = self.setup.checkpoint_is_due(round).then(|| {
-            let mut server = server.clone();
-            flow.remember(&mut server);
-            (Arc::clone(&state), Arc::new(server))
-        });
-        let awaits = self.awaits(round);
-        let evaluations = self.evaluations(round, awaits, &state);
-        let (learning_rate, virtual_seconds) = (self.setup.learning_rate(round), self.virtual_seconds(now));
-        let (train, test, client_test, test_seconds) = (Some(train), None, None, 0.0);
-        let record = RoundRecord { round, clients, train, learning_rate, test, client_test, train_seconds, virtual_seconds, test_seconds };
-        self.reports.push(record, awaits, checkpoint);
-        self.paused = Some(Box::new(flow.next(Arc::clone(&state))));
-        let mut next = Vec::new();
-        self.go_on(now, state, &mut next)?;
-        // Work comes first, and then the records: those of this round before any of the next.
-        let (next_records, orders): (Vec<Action>, Vec<Action>) = next.into_iter().partition(|action| matches!(action, Action::Record(_)));
-        actions.extend(orders);
-        actions.extend(evaluations);
-        actions.extend(records.into_iter().map(Action::Record));
-        self.record(actions);
-        actions.extend(next_records);
-        Ok(())
-    }
-
-    /// Has clients begin until as many work as are to.
-    fn refill(&mut self, now: Timestamp, actions: &mut Vec<Action>) -> Result<(), Failure> {
-        let Phase::Flowing(flow) = &mut self.phase else { return Ok(()) };
-        // Nobody begins from a model that isn't complete.
-        let (orders, records) = flow.refill(&self.setup, &self.server, now.max(self.ready_at))?;
-        actions.extend(orders.into_iter().map(Action::Train));
-        actions.extend(records.into_iter().map(Action::Record));
-        Ok(())
-    }
-
-    /// Returns the clients that work.
-    fn flow(&self) -> Result<&Flow, ProtocolError> {
-        if let Phase::Flowing(flow) = &self.phase { Ok(flow) } else { Err(ProtocolError::Over) }
-    }
-
     /// Ends the training of the current round.
     fn aggregate(&mut self, now: Timestamp) -> Result<Vec<Action>, Failure> {
         let Phase::Training(cohort) = std::mem::replace(&mut self.phase, Phase::Over) else { return Ok(Vec::new()) };
-        let (round, global, train_seconds) = (self.current, Arc::clone(cohort.global()), self.wall(now).seconds_since(self.round_began));
-        // The model is complete once the server has combined the updates.
-        let (answered, now) = (now, self.setup.ready_after(now));
-        self.ready_at = now;
+        let (round, global) = (self.current, Arc::clone(cohort.global()));
         let mut actions: Vec<Action> = cohort.has_unwanted().then_some(Action::Revoke { round }).into_iter().collect();
         let server = Arc::make_mut(&mut self.server);
         cohort.remember(&self.setup, server);
@@ -451,20 +350,44 @@ impl Federation {
         if self.setup.clients_keep_state() {
             server.took_part(round, &clients, self.setup.samples.len());
         }
-        if self.setup.fleet.is_some() {
-            server.set_clock(Micros::from(answered).0, Micros::from(now).0);
-        }
-        let state = Arc::new(state);
-        let awaits = self.awaits(round);
-        let evaluations = self.evaluations(round, awaits, &state);
-        let checkpoint = self.setup.checkpoint_is_due(round).then(|| (Arc::clone(&state), Arc::clone(&self.server)));
-        let (learning_rate, virtual_seconds) = (self.setup.learning_rate(round), self.virtual_seconds(now));
-        let (train, test, client_test, test_seconds) = (Some(train), None, None, 0.0);
-        let record = RoundRecord { round, clients, train, learning_rate, test, client_test, train_seconds, virtual_seconds, test_seconds };
-        self.reports.push(record, awaits, checkpoint);
-        self.go_on(now, state, &mut actions)?;
+        let (state, evaluations) = self.end_round(now, Combined { clients, state, train }, None);
+        self.go_on(self.ready_at, state, &mut actions)?;
         actions.extend(evaluations);
         Ok(actions)
+    }
+
+    /// Notes the end of the current round, whose last answer came at `now`. Under an asynchronous strategy, `flow` goes on. Returns the model, which is
+    /// complete at `ready_at`, and the orders for its evaluations.
+    fn end_round(&mut self, now: Timestamp, combined: Combined, flow: Option<&Flow>) -> (Arc<ModelState>, Vec<Action>) {
+        let (round, Combined { clients, state, train }) = (self.current, combined);
+        // The server makes one step after another, and each takes its time.
+        self.ready_at = self.setup.ready_after(now.max(self.ready_at));
+        if self.setup.fleet.is_some() {
+            Arc::make_mut(&mut self.server).set_clock(Micros::from(now).0, Micros::from(self.ready_at).0);
+        }
+        let state = Arc::new(state);
+        let checkpoint = self.setup.checkpoint_is_due(round).then(|| {
+            let mut server = Arc::clone(&self.server);
+            if let Some(flow) = flow {
+                flow.remember(Arc::make_mut(&mut server));
+            }
+            (Arc::clone(&state), server)
+        });
+        let awaits = self.awaits(round);
+        let evaluations = self.evaluations(round, awaits, &state);
+        let record = RoundRecord {
+            round,
+            clients,
+            train: Some(train),
+            learning_rate: self.setup.learning_rate(round),
+            test: None,
+            client_test: None,
+            train_seconds: self.wall(now).seconds_since(self.round_began),
+            virtual_seconds: self.virtual_seconds(self.ready_at),
+            test_seconds: 0.0,
+        };
+        self.reports.push(record, awaits, checkpoint);
+        (state, evaluations)
     }
 
     /// Returns the evaluations that are due after `round`.
@@ -545,22 +468,7 @@ impl Federation {
             return Ok(());
         }
         if let Some(buffer) = self.setup.buffer() {
-            let flow = match self.paused.take() {
-                Some(flow) => flow,
-                None => {
-                    let script = Script::of(&self.attendance, self.current, buffer);
-                    let flow = Flow::new(&self.setup, self.current, state, &self.server, script);
-                    actions.extend(flow.orders(&self.setup).into_iter().map(Action::Train));
-                    Box::new(flow)
-                }
-            };
-            self.current = Round(self.current.0 + 1);
-            self.round_began = self.wall(now);
-            self.phase = Phase::Flowing(flow);
-            self.refill(now, actions)?;
-            // Answers that count in this round may have come before, in a run that repeats an earlier one.
-            let is_full = self.flow().is_ok_and(|flow| flow.is_full(&self.setup));
-            return if is_full { self.fill(now, actions) } else { Ok(()) };
+            return self.flow_on(buffer, now, state, actions);
         }
         if let Some(until) = self.time_with_enough(now)? {
             self.phase = Phase::Waiting { state, until };
@@ -622,16 +530,6 @@ impl Federation {
         self.phase = Phase::Over;
         self.reports = Reports::default();
         vec![Action::Fail(failure)]
-    }
-
-    /// Returns the candidates of `round` that measure a loss, for the answer of `client`.
-    fn probe(&self, round: Round, client: ClientId) -> Result<&Probe, ProtocolError> {
-        match &self.phase {
-            Phase::Measuring(probe) if round == self.current => Ok(probe),
-            Phase::Training(_) if round == self.current => Err(ProtocolError::LossPast { round, client }),
-            _ if round > self.current => Err(ProtocolError::FutureRound { round, current: self.current }),
-            _ => Err(ProtocolError::PastRound { round, current: self.current }),
-        }
     }
 
     /// Returns the cohort that trains in `round`.

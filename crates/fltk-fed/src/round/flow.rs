@@ -23,7 +23,8 @@ use fltk_core::{
 };
 
 use super::{
-    AbsenceRecord, ClientRecord, ClientUpdate, Failure, ProtocolError, Record, Setup, Timestamp, TrainOrder, content, script::Script,
+    AbsenceRecord, ClientRecord, ClientUpdate, Combined, Failure, ProtocolError, Record, Setup, Timestamp, TrainOrder, content,
+    script::Script,
 };
 use crate::{
     attack::{Alone, How},
@@ -64,14 +65,6 @@ struct Arrived {
     flight: Flight,
     update: ClientUpdate,
     at: Timestamp,
-}
-
-/// The result of a round.
-pub(super) struct Filled {
-    pub(super) clients: Vec<ClientId>,
-    pub(super) state: ModelState,
-    pub(super) train: TrainSummary,
-    pub(super) records: Vec<Record>,
 }
 
 impl Flow {
@@ -263,11 +256,12 @@ impl Flow {
         self.arrived.len() >= setup.buffer().unwrap_or(1) as usize
     }
 
-    /// Combines the updates of a full round, in the order of the rounds in which their clients began, and of clients. Updates the strategy's state.
+    /// Combines the updates of a full round, in the order of the rounds in which their clients began, and of clients; returns their records, too. Updates
+    /// the strategy's state.
     ///
     /// # Errors
     /// If the strategy's state is that of another model.
-    pub(super) fn combine(&mut self, setup: &Setup, server: &mut ServerState) -> Result<Filled, WrongLength> {
+    pub(super) fn combine(&mut self, setup: &Setup, server: &mut ServerState) -> Result<(Combined, Vec<Record>), WrongLength> {
         let (round, is_virtual) = (self.round, setup.fleet.is_some());
         let mut arrived = std::mem::take(&mut self.arrived);
         arrived.sort_by_key(|arrived| (arrived.flight.round, arrived.update.client));
@@ -296,7 +290,7 @@ impl Flow {
         let (settings, samples) = (&setup.config.selection, &setup.samples[..]);
         (setup.selection.observe)(&Observing { settings, round, samples, trained: &trained }, server);
         let train = TrainSummary { num_samples, num_steps, loss: (num_samples > 0).then(|| loss_sum / as_f64(num_samples)) };
-        Ok(Filled { clients, state: aggregator.finish(server)?, train, records })
+        Ok((Combined { clients, state: aggregator.finish(server)?, train }, records))
     }
 
     /// Notes in the server's state who works, for a checkpoint.
