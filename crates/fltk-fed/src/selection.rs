@@ -91,6 +91,24 @@ pub struct Profile<'a> {
     pub model_bytes: u64,
 }
 
+/// The losses before anybody measured one.
+static NO_LOSSES: BTreeMap<ClientId, f64> = BTreeMap::new();
+
+impl<'a> Selecting<'a> {
+    /// Creates the arguments of a selection among clients that are always there, without a file and without losses of the current model.
+    #[must_use]
+    pub fn new(
+        settings: &'a Choice,
+        (seed, round): (Seed, Round),
+        eligible: &'a [ClientId],
+        amount: usize,
+        samples: &'a [u64],
+        server: &'a ServerState,
+    ) -> Self {
+        Self { settings, seed, round, pick: 0, eligible, amount, given: &[], samples, server, losses: &NO_LOSSES, profile: None }
+    }
+}
+
 impl Selecting<'_> {
     /// Returns the number of samples of `client`.
     #[must_use]

@@ -35,7 +35,7 @@ impl Federation {
         self.refill(now, actions)?;
         // Answers that count in this round may have come before, in a run that repeats an earlier one.
         let is_full = self.flow().is_ok_and(|flow| flow.is_full(&self.setup));
-        return if is_full { self.fill(now, actions) } else { Ok(()) };
+        if is_full { self.fill(now, actions) } else { Ok(()) }
     }
 
     /// Takes an update of a client that works.

@@ -260,9 +260,8 @@ impl Setup {
             work: work::usual(&self.config),
             model_bytes: model_bytes(state),
         });
-        let (settings, samples) = (&self.config.selection, &self.samples[..]);
-        let (seed, amount, given) = (self.seed, self.num_selected(), self.given(round));
-        Selecting { settings, seed, round, pick: 0, eligible, amount, given, samples, server, losses, profile }
+        let usual = Selecting::new(&self.config.selection, (self.seed, round), eligible, self.num_selected(), &self.samples, server);
+        Selecting { given: self.given(round), losses, profile, ..usual }
     }
 
     /// Sets the clients' devices, links and availability, for a run whose time is simulated.

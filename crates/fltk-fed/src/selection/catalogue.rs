@@ -29,8 +29,6 @@ pub fn entries() -> Vec<&'static SelectionEntry> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use fltk_core::{
         catalogue::{Choice, SelectionSize},
         ids::{ClientId, Round},
@@ -76,9 +74,7 @@ mod tests {
             }
             let eligible: Vec<ClientId> = (0..).map(ClientId).zip(&samples).filter(|(_, held)| **held > 0).map(|(client, _)| client).collect();
             let size = SelectionSize { selected: amount as u64, clients: eligible.len() as u64 };
-            let selecting = Selecting {
-                settings: &settings, seed: Seed(seed), round: Round(round), pick: 0, eligible: &eligible, amount, given: &[], samples: &samples, server: &server, losses: &BTreeMap::new(), profile: None,
-            };
+            let selecting = Selecting::new(&settings, (Seed(seed), Round(round)), &eligible, amount, &samples, &server);
             let cohort = selection.cohort(&selecting);
             prop_assert!(cohort.is_sorted_by(|one, other| one < other) && cohort.iter().all(|client| eligible.contains(client)));
             if (selection.entry.fits)(&settings, size).is_ok() {

@@ -25,8 +25,6 @@ fn select(this: &Selecting<'_>) -> Vec<ClientId> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use fltk_core::{catalogue::Choice, ids::Round, seed::Seed, server_state::ServerState};
 
     use super::*;
@@ -36,19 +34,7 @@ mod tests {
         let eligible = [0, 1, 2, 4, 5].map(ClientId);
         let check = |round: u32, amount: usize, expected: &[u32]| {
             let (settings, server, seed) = (&Choice::new("cyclic"), &ServerState::default(), Seed(1));
-            let this = Selecting {
-                pick: 0,
-                settings,
-                seed,
-                round: Round(round),
-                eligible: &eligible,
-                amount,
-                given: &[],
-                samples: &[],
-                server,
-                losses: &BTreeMap::new(),
-                profile: None,
-            };
+            let this = Selecting::new(settings, (seed, Round(round)), &eligible, amount, &[], server);
             let found: Vec<u32> = SELECTION.cohort(&this).into_iter().map(|client| client.0).collect();
             assert_eq!(found, expected, "round {round}, {amount} clients");
         };

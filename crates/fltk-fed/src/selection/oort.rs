@@ -201,8 +201,6 @@ fn observe(this: &Observing<'_>, server: &mut ServerState) {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use fltk_core::{ids::Round, metrics::TrainSummary, seed::Seed};
 
     use super::*;
@@ -229,19 +227,7 @@ mod tests {
     ) -> T {
         let eligible: Vec<ClientId> = (0..).zip(samples).map(|(client, _)| ClientId(client)).collect();
         let (seed, round, eligible) = (Seed(seed), Round(round), &eligible[..]);
-        of(&Selecting {
-            settings,
-            seed,
-            round,
-            pick: 0,
-            eligible,
-            amount,
-            given: &[],
-            samples,
-            server,
-            losses: &BTreeMap::new(),
-            profile: None,
-        })
+        of(&Selecting::new(settings, (seed, round), eligible, amount, samples, server))
     }
 
     fn tried(this: &Selecting<'_>) -> Vec<(ClientId, LastPart)> {

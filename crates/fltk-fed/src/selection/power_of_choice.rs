@@ -109,8 +109,6 @@ fn loss(this: &Selecting<'_>, client: ClientId) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use fltk_core::{ids::Round, metrics::TrainSummary, seed::Seed, server_state::ServerState};
 
     use super::*;
@@ -138,19 +136,7 @@ mod tests {
         let eligible = [1, 2, 4, 5, 7, 8, 9].map(ClientId);
         let (settings, seed, round) = (settings(candidates), Seed(42), Round(round));
         let (settings, eligible) = (&settings, &eligible[..]);
-        of(&Selecting {
-            pick: 0,
-            settings,
-            seed,
-            round,
-            eligible,
-            amount,
-            given: &[],
-            samples: &SAMPLES,
-            server,
-            losses: &BTreeMap::new(),
-            profile: None,
-        })
+        of(&Selecting::new(settings, (seed, round), eligible, amount, &SAMPLES, server))
     }
 
     /// The law, from the candidates as they were drawn.

@@ -17,7 +17,7 @@ fn select(this: &Selecting<'_>) -> Vec<ClientId> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeSet;
 
     use fltk_core::{catalogue::Choice, ids::Round, seed::Seed, server_state::ServerState};
     use proptest::prelude::*;
@@ -26,19 +26,7 @@ mod tests {
 
     fn select(seed: Seed, round: Round, eligible: &[ClientId], amount: usize) -> Vec<ClientId> {
         let (settings, server) = (&Choice::new("random"), &ServerState::default());
-        SELECTION.cohort(&Selecting {
-            pick: 0,
-            settings,
-            seed,
-            round,
-            eligible,
-            amount,
-            given: &[],
-            samples: &[],
-            server,
-            losses: &BTreeMap::new(),
-            profile: None,
-        })
+        SELECTION.cohort(&Selecting::new(settings, (seed, round), eligible, amount, &[], server))
     }
 
     #[test]

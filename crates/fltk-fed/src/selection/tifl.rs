@@ -94,8 +94,6 @@ fn tiers(this: &Selecting<'_>) -> Vec<Vec<ClientId>> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use fltk_core::{ids::Round, seed::Seed, server_state::ServerState};
 
     use super::*;
@@ -105,19 +103,7 @@ mod tests {
     fn with<T>(settings: &Choice, round: u32, amount: usize, of: impl FnOnce(&Selecting<'_>) -> T) -> T {
         let eligible: Vec<ClientId> = (0..7).map(ClientId).collect();
         let (seed, round, eligible, server) = (Seed(42), Round(round), &eligible[..], &ServerState::default());
-        of(&Selecting {
-            pick: 0,
-            settings,
-            seed,
-            round,
-            eligible,
-            amount,
-            given: &[],
-            samples: &SAMPLES,
-            server,
-            losses: &BTreeMap::new(),
-            profile: None,
-        })
+        of(&Selecting::new(settings, (seed, round), eligible, amount, &SAMPLES, server))
     }
 
     fn settings(tiers: u32) -> Choice {

@@ -33,8 +33,6 @@ pub(super) fn draw_by_samples(this: &Selecting<'_>, amount: usize, stream: &mut 
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use fltk_core::{catalogue::Choice, ids::Round, seed::Seed, server_state::ServerState};
 
     use super::*;
@@ -43,19 +41,7 @@ mod tests {
         let eligible: Vec<ClientId> = (0..).zip(samples).filter(|(_, held)| **held > 0).map(|(client, _)| ClientId(client)).collect();
         let (settings, server) = (&Choice::new("weighted"), &ServerState::default());
         let (seed, round, eligible) = (Seed(seed), Round(round), &eligible[..]);
-        let found = SELECTION.cohort(&Selecting {
-            pick: 0,
-            settings,
-            seed,
-            round,
-            eligible,
-            amount,
-            given: &[],
-            samples,
-            server,
-            losses: &BTreeMap::new(),
-            profile: None,
-        });
+        let found = SELECTION.cohort(&Selecting::new(settings, (seed, round), eligible, amount, samples, server));
         found.into_iter().map(|client| client.0).collect()
     }
 
