@@ -32,6 +32,18 @@ fn round(round: u32) -> RunEvent {
     }
 }
 
+fn counted(round: u32, client: u32, staleness: Option<u32>) -> RunEvent {
+    RunEvent::ClientTrained {
+        round: Round(round),
+        client: ClientId(client),
+        train: TrainSummary { num_samples: 1, num_steps: 1, loss: Some(1.0) },
+        seconds: 0.1,
+        virtual_seconds: None,
+        staleness,
+        malicious: false,
+    }
+}
+
 fn finished() -> RunEvent {
     RunEvent::Finished { parameters_sha256: "aa".into(), seconds: 9.0 }
 }
@@ -132,16 +144,7 @@ fn decided(history: &History, round: u32) -> Vec<(u32, bool)> {
 
 #[test]
 fn attendance_outlives_the_rows_of_an_interrupted_start() {
-    let train = TrainSummary { num_samples: 1, num_steps: 1, loss: Some(1.0) };
-    let counted = |round, client| RunEvent::ClientTrained {
-        round: Round(round),
-        client: ClientId(client),
-        train,
-        seconds: 0.1,
-        virtual_seconds: None,
-        staleness: None,
-        malicious: false,
-    };
+    let counted = |round, client| counted(round, client, None);
     let late =
         |round, client| RunEvent::ClientAbsent { round: Round(round), client: ClientId(client), absence: Absence::Late, reason: None };
     let saved = RunEvent::CheckpointSaved { at: 1.into(), parameters_sha256: "00".into() };
@@ -184,16 +187,7 @@ fn tests_of_clients_after_the_checkpoint_are_void() {
 /// The remains of a round that never ended would mix with what the next start decides anew.
 #[test]
 fn parts_of_asynchronous_rounds_that_never_ended_are_forgotten_at_the_next_start() {
-    let train = TrainSummary { num_samples: 1, num_steps: 1, loss: Some(1.0) };
-    let counted = |round, client| RunEvent::ClientTrained {
-        round: Round(round),
-        client: ClientId(client),
-        train,
-        seconds: 0.1,
-        virtual_seconds: None,
-        staleness: Some(0),
-        malicious: false,
-    };
+    let counted = |round, client| counted(round, client, Some(0));
     let begun = [started(0), counted(1, 0), counted(1, 3), round(1), counted(2, 5)];
     let history = fold(&begun).unwrap();
     assert_eq!(decided(&history, 2), [(5, true)]);
