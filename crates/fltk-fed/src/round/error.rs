@@ -255,7 +255,7 @@ pub enum Failure {
     /// Never enough clients are there at once.
     #[error(
         "round `{round}` needs {needed} clients, and so many of {num_clients} are never there at once; \
-         hint: lower `clients_per_round`, or have clients there for longer in `simulation.availability`"
+         hint: lower `clients_per_round` (or `over_select`, or the selection's `candidates`), or have clients there for longer in `simulation.availability`"
     )]
     NeverThere {
         /// The round.
