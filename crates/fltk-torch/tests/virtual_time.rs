@@ -97,6 +97,10 @@ fn asynchronous_runs_over_fedscale_traces_are_the_same_however_they_run() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     convert(at);
+    fs::create_dir(at.join("moved")).unwrap();
+    for name in ["devices.csv", "times.csv"] {
+        fs::copy(at.join(name), at.join("moved").join(name)).unwrap();
+    }
     for strategy in ["{ type: FedBuff, buffer_size: 3 }", "{ type: FedAsync, mu: 0.01 }"] {
         fs::write(at.join("timed.yaml"), experiment(strategy)).unwrap();
         let run = |workers| json(at, &["run", "timed.yaml", "--workers", workers, "--output", "json"]);
@@ -114,7 +118,19 @@ fn asynchronous_runs_over_fedscale_traces_are_the_same_however_they_run() {
         let text = fs::read_to_string(&journal).unwrap();
         let end = text.find("\"event\":\"round_ended\",\"round\":5,").unwrap();
         fs::write(&journal, &text[..end + text[end..].find('\n').unwrap() + 1]).unwrap();
-        fs::remove_dir_all(at.join(two).join("checkpoints/00000007")).ok();
+        // Its traces have moved in the meantime.
+        let file = at.join(two).join("experiment.yaml");
+        let given = fs::read_to_string(&file).unwrap();
+        let moved = given.replace("/devices.csv", "/moved/devices.csv").replace("/times.csv", "/moved/times.csv");
+        assert_eq!(moved.matches("/moved/").count(), 3, "{given}");
+        fs::write(&file, moved).unwrap();
+        // What they say has not: other capacities would be another experiment.
+        let trace = at.join("moved/devices.csv");
+        let devices = fs::read_to_string(&trace).unwrap();
+        fs::write(&trace, devices.replace("30.0", "31.0")).unwrap();
+        let refused = common::run(at, &["run", "--resume", two, "--workers", "2"]);
+        assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("federated.simulation.devices.path"));
+        fs::write(&trace, devices).unwrap();
         json(at, &["run", "--resume", two, "--workers", "2", "--output", "json"]);
         assert_eq!(figures(at, two), expected, "{strategy}");
     }
