@@ -74,7 +74,7 @@ pub enum Command {
     Convert(ConvertArgs),
     /// Print the JSON Schema of experiment files.
     Schema(SchemaArgs),
-    /// Show what experiment files can name: nets, data sets, partitions, strategies, selections, attacks, optimizers and losses, with their settings.
+    /// Show what experiment files can name: nets, data sets, partitions, strategies, selections, attacks, clients' devices and hours, optimizers and losses, with their settings.
     Catalogue(CatalogueArgs),
     /// List and show federated strategies, and apply one to updates that a file gives, to check its arithmetic.
     #[command(subcommand)]

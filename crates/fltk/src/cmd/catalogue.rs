@@ -104,23 +104,21 @@ pub(super) fn settings(entry: &Entry) -> Vec<Setting> {
     entry.parameters.iter().map(setting).collect()
 }
 
-/// Returns the kind of this name, or the entries of this name.
+/// Returns the kind of this name, or the entries of this name, whatever the case of its letters.
 fn find(kinds: Vec<Kind>, name: &str) -> anyhow::Result<Vec<Kind>> {
-    let names: Vec<&str> = kinds.iter().flat_map(|kind| kind.entries.iter().map(|entry| entry.name).chain([kind.kind])).collect();
-    let like = names.iter().find(|known| known.eq_ignore_ascii_case(name));
-    let hint = like.map_or_else(|| "`fltk catalogue` lists all".to_owned(), |known| format!("did you mean `{known}`?"));
-    let is_kind = kinds.iter().any(|kind| kind.kind == name);
+    let is_named = |own: &str| own.eq_ignore_ascii_case(name);
+    let is_kind = kinds.iter().any(|kind| is_named(kind.kind));
     let found: Vec<Kind> = kinds
         .into_iter()
         .map(|mut kind| {
-            if kind.kind != name {
-                kind.entries.retain(|entry| !is_kind && entry.name == name);
+            if !is_named(kind.kind) {
+                kind.entries.retain(|entry| !is_kind && is_named(entry.name));
             }
             kind
         })
         .filter(|kind| !kind.entries.is_empty())
         .collect();
-    (!found.is_empty()).then_some(found).with_context(|| format!("nothing is called `{name}`\nhint: {hint}"))
+    (!found.is_empty()).then_some(found).with_context(|| format!("nothing is called `{name}`\nhint: `fltk catalogue` lists all"))
 }
 
 fn section(kind: &Kind, with_settings: bool) -> String {
