@@ -103,6 +103,33 @@ fn interrupted_group_is_resumed_by_its_name_or_a_run() {
     }
 }
 
+/// The times, the clients and their staleness are compared with those of a new run; the numbers depend on the kind of processor.
+#[test]
+fn interrupted_asynchronous_run_keeps_its_clock_and_its_clients_in_flight() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    earlier("0.1.0-virtual-time", at);
+    let begun = runs(at, "timed-");
+    let output = run(at, &["run", "timed.yaml", "--id", "timed-1", "--output", "json"]);
+    assert!(output.status.success() && said(&output).contains("resuming after round 6"), "{}", said(&output));
+    let resumed: Json = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(runs(at, "timed-"), begun);
+    let anew = json(at, &["run", "timed.yaml", "--id", "timed-2", "--output", "json"]);
+    let counted = |run: &Json| -> BTreeSet<String> {
+        let journal = fs::read_to_string(at.join(run["run"].as_str().unwrap()).join("journal.jsonl")).unwrap();
+        let events = journal.lines().map(|line| serde_json::from_str::<Json>(line).unwrap());
+        let of = |event: Json| {
+            ["event", "round", "client", "clients", "virtual_seconds", "staleness"].map(|key| event[key].to_string()).join(" ")
+        };
+        events.filter(|event| event["event"] == "client_trained" || event["event"] == "round_ended").map(of).collect()
+    };
+    let expected = counted(&anew);
+    assert_eq!(counted(&resumed), expected);
+    assert_eq!(expected.len(), 8 * 3 + 9, "{expected:?}");
+    let accuracy = |run: &Json| run["accuracy"].as_f64().unwrap();
+    assert!((accuracy(&resumed) - accuracy(&anew)).abs() < 0.02, "{resumed} {anew}");
+}
+
 /// Partitions had no `version` in earlier versions, and rounded each class on its own. A new run without a `version` has the newest; a run from then
 /// keeps the old one.
 #[test]

@@ -283,7 +283,8 @@ fn settings_recorded_by_earlier_versions_are_equal_to_current_ones() {
     for task in &experiment.tasks {
         assert_eq!(Hyperparameters::of(task).key(), recorded[task.name.as_str()].key(), "{}", task.name);
     }
-    for path in RunFolder::list(&data.join("runs")).unwrap() {
+    let runs = [data.join("runs"), data.with_file_name("0.1.0-virtual-time").join("runs")].map(|folder| RunFolder::list(&folder).unwrap());
+    for path in runs.concat() {
         let run = RunFolder::open(path).unwrap();
         let task = &run.experiment(catalogues()).unwrap().tasks[run.description().task_index as usize];
         assert_eq!(Hyperparameters::of(task).key(), run.description().hyperparameters.key(), "{}", run.name());
