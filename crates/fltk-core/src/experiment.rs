@@ -4,6 +4,7 @@
 //! impossible combinations, all at once and with their place in the file.
 
 mod client_test;
+mod dataset;
 pub mod definition;
 mod duration;
 mod faults;
@@ -20,6 +21,7 @@ mod training;
 mod work;
 
 pub use client_test::{ClientFigure, num_client_test};
+pub use dataset::DatasetConfig;
 pub use duration::{Duration, DurationError};
 pub use faults::{ATTACK_FRACTION, CrashConfig, FaultsConfig, num_affected};
 pub use federated::FederatedConfig;
@@ -28,6 +30,6 @@ pub use participation::ParticipationConfig;
 pub use quantity::{Quantity, QuantityError};
 pub use simulation::{Clock, SimulationConfig};
 pub use stream::{AdmissionConfig, ArrivalGroup, Gaps, OrchestratorType, PodResources, PolicyName, Priority, Resources, StreamConfig};
-pub use task::{DatasetConfig, DistributedConfig, Experiment, GradientCompression, Setting, Task};
+pub use task::{DistributedConfig, Experiment, GradientCompression, Setting, Task};
 pub use training::{ScheduleUnit, SchedulerConfig, TrainConfig};
 pub use work::{ClientGroup, DrawnFor, Epochs, WorkConfig, WorkUnit};

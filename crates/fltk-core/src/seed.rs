@@ -21,6 +21,8 @@ pub enum Purpose {
     Init,
     /// The division of the training set over clients. There is no index.
     Partition,
+    /// A data set that is made: the numbers of samples of all clients, without an index; the samples of one. Index: client.
+    Synthetic,
     /// The samples that the server of a strategy holds itself. There is no index.
     Root,
     /// The selection of clients. Indices: round, and the number of earlier selections in the round if there were any.
@@ -70,6 +72,7 @@ impl Purpose {
         match self {
             Self::Init => "init",
             Self::Partition => "partition",
+            Self::Synthetic => "synthetic",
             Self::Root => "root",
             Self::Selection => "selection",
             Self::LossSamples => "loss-samples",

@@ -22,8 +22,9 @@ use crate::{
     dataset::Dataset,
     epoch::{EpochKey, shuffle},
     noise::FeatureNoise,
-    samples::{ImageSet, Split, TextSet},
+    samples::{ImageSet, Split, TextSet, VectorSet},
     shard::Sharding,
+    sources::synthetic::Synthetic,
     transform::{Transform, TransformError},
 };
 
@@ -100,6 +101,8 @@ pub struct BatchPlan {
     pub noise: Option<FeatureNoise>,
     /// The number of samples per batch; 0 counts as 1.
     pub batch_size: usize,
+    /// The samples at `indices`, where they are made when they are used; `None` to make them for this plan.
+    pub made: Option<Arc<MadeSamples>>,
     /// True if a last, smaller batch is dropped. With fewer samples than one batch, such as those of a small client, there is then no batch
     /// at all.
     pub drop_last: bool,
@@ -122,7 +125,7 @@ impl BatchPlan {
         let transform = dataset.image_shape().map(|shape| Transform::train(dataset.source, shape, input)).transpose()?;
         let indices = indices.map(<[u32]>::to_vec);
         let (dataset, part, order) = (dataset.clone(), Part::Train, Order::Shuffled);
-        Ok(Self { dataset, part, indices, order, key, transform, noise: None, batch_size, drop_last })
+        Ok(Self { dataset, part, indices, order, key, transform, noise: None, batch_size, made: None, drop_last })
     }
 
     /// Plans the part of `rank` in one shuffled, augmented epoch over the whole training set, starting at step `first_step`, counted from
@@ -184,7 +187,41 @@ impl BatchPlan {
         let transform = dataset.image_shape().map(|shape| Transform::test(dataset.source, shape, input)).transpose()?;
         let key = EpochKey { seed: Seed(0), client: 0, round: 0, epoch: 0 };
         let (part, order) = (Part::Test, Order::AsGiven);
-        Ok(Self { dataset: dataset.clone(), part, indices: None, order, key, transform, noise: None, batch_size, drop_last: false })
+        let dataset = Arc::clone(dataset);
+        Ok(Self { dataset, part, indices: None, order, key, transform, noise: None, batch_size, made: None, drop_last: false })
+    }
+}
+
+/// Samples of a data set that are made when they are used.
+#[derive(Debug, PartialEq, Eq)]
+pub struct MadeSamples {
+    /// Their indices in the data set, ascending.
+    indices: Vec<u32>,
+    set: VectorSet,
+}
+
+impl MadeSamples {
+    /// Makes the samples of the training set at `indices`, in any order, without those that aren't in it; `None` if the samples of `dataset` are in
+    /// memory anyway. If `earlier` has the same samples, nothing is made.
+    #[must_use]
+    pub fn of(dataset: &Dataset, indices: &[u32], earlier: Option<&Arc<Self>>) -> Option<Arc<Self>> {
+        let Split::Synthetic(made) = &dataset.train else { return None };
+        let mut indices = indices.to_vec();
+        indices.retain(|&index| (index as usize) < made.len());
+        indices.sort_unstable();
+        indices.dedup();
+        if let Some(earlier) = earlier.filter(|earlier| earlier.indices == indices) {
+            return Some(Arc::clone(earlier));
+        }
+        let set = made.gather(&indices);
+        Some(Arc::new(Self { indices, set }))
+    }
+
+    /// The place of sample `index` of the data set among these.
+    fn place(&self, index: u32) -> Option<usize> {
+        // The samples of a client follow each other.
+        let guess = index.checked_sub(*self.indices.first()?)? as usize;
+        if self.indices.get(guess) == Some(&index) { Some(guess) } else { self.indices.binary_search(&index).ok() }
     }
 }
 
@@ -303,6 +340,9 @@ impl Producer {
         // Readers refuse splits of 2^32 samples or more.
         let mut order = plan.indices.take().unwrap_or_else(|| (0..len as u32).collect());
         order.retain(|&index| (index as usize) < len);
+        if plan.made.is_none() && plan.part == Part::Train {
+            plan.made = MadeSamples::of(&plan.dataset, &order, None);
+        }
         if plan.order == Order::Shuffled {
             shuffle(&mut order, plan.key);
         }
@@ -322,6 +362,8 @@ impl Producer {
         let per_sample = match split(&self.plan) {
             Split::Images(set) => set.image_len(),
             Split::Text(set) => 2 * set.window,
+            Split::Vectors(set) => set.vector_len(),
+            Split::Synthetic(_) => Synthetic::FEATURES,
         };
         self.order.len().saturating_mul(per_sample)
     }
@@ -342,6 +384,11 @@ impl Producer {
                 images(set, transform, &self.plan, chunk, inputs, &mut targets)
             }
             Split::Text(set) => tokens(set, chunk, inputs, &mut targets),
+            Split::Vectors(set) => vectors(set, |index| Some(index as usize), &self.plan, chunk, inputs, &mut targets),
+            Split::Synthetic(_) => {
+                let made = self.plan.made.as_ref()?;
+                vectors(&made.set, |index| made.place(index), &self.plan, chunk, inputs, &mut targets)
+            }
         };
         Some(Batch { inputs, targets, size: chunk.len() })
     }
@@ -372,6 +419,34 @@ fn images(set: &ImageSet, transform: &Transform, plan: &BatchPlan, chunk: &[u32]
         targets.push(i64::from(set.labels[index as usize]));
     }
     Inputs::Images { nhwc, shape: [chunk.len(), height, width, channels] }
+}
+
+/// Makes a batch of vectors; `place` is the place of a sample in `set`.
+fn vectors(
+    set: &VectorSet,
+    place: impl Fn(u32) -> Option<usize>,
+    plan: &BatchPlan,
+    chunk: &[u32],
+    spare: Option<Inputs>,
+    targets: &mut Vec<i64>,
+) -> Inputs {
+    let mut numbers = match spare {
+        Some(Inputs::Images { nhwc, .. }) => nhwc,
+        _ => Vec::new(),
+    };
+    numbers.clear();
+    let mut values = vec![0.0; if plan.noise.is_some() { set.vector_len() } else { 0 }];
+    for &index in chunk {
+        let Some(place) = place(index) else { continue };
+        let first = numbers.len();
+        numbers.extend_from_slice(set.vector(place));
+        if let Some(noise) = &plan.noise {
+            noise.fill(index, &mut values);
+            numbers[first..].iter_mut().zip(&values).for_each(|(number, value)| *number += value);
+        }
+        targets.push(i64::from(set.labels()[place]));
+    }
+    Inputs::Images { nhwc: numbers, shape: [targets.len(), 1, 1, set.vector_len()] }
 }
 
 fn tokens(set: &TextSet, chunk: &[u32], spare: Option<Inputs>, targets: &mut Vec<i64>) -> Inputs {

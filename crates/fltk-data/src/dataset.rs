@@ -6,12 +6,15 @@ use fltk_core::{catalogue::Choice, seed::Seed};
 use serde::Serialize;
 
 use crate::{
-    partition::{PartitionError, UserFile, partition},
+    partition::{Division, PartitionError, UserFile, natural_id, partition},
     samples::Split,
-    sources::Source,
+    sources::{Source, synthetic::Synthetic},
 };
 
-/// A data set in memory.
+/// The largest number of samples that are made to be in memory at once: about 1 GB.
+pub const SAMPLES_MADE_MAX: usize = 4_000_000;
+
+/// A data set: in memory, but for samples that are made when they are used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dataset {
     /// The description of the data set.
@@ -38,7 +41,7 @@ impl Dataset {
     #[must_use]
     pub fn num_labels(&self) -> usize {
         match &self.train {
-            Split::Images(_) => self.class_names.len(),
+            Split::Images(_) | Split::Vectors(_) | Split::Synthetic(_) => self.class_names.len(),
             Split::Text(set) => set.clients.iter().max().map_or(0, |&client| client as usize + 1),
         }
     }
@@ -47,25 +50,27 @@ impl Dataset {
     #[must_use]
     pub fn label_names(&self) -> Vec<String> {
         match &self.train {
-            Split::Images(_) => self.class_names.clone(),
+            Split::Images(_) | Split::Vectors(_) | Split::Synthetic(_) => self.class_names.clone(),
             Split::Text(_) => (0..self.num_labels()).map(|client| format!("client {client}")).collect(),
         }
     }
 
-    /// Returns the shape `[C, H, W]` of the images; `None` for a text.
+    /// Returns the shape `[C, H, W]` of the images; `[F, 1, 1]` for vectors of `F` numbers; `None` for a text.
     #[must_use]
     pub fn image_shape(&self) -> Option<[usize; 3]> {
         match &self.train {
             Split::Images(set) => Some(set.shape),
+            Split::Vectors(set) => Some([set.vector_len(), 1, 1]),
+            Split::Synthetic(_) => Some([Synthetic::FEATURES, 1, 1]),
             Split::Text(_) => None,
         }
     }
 
-    /// Divides the training set over `clients`. Returns the ascending indices of each client's samples. `file` is the content of the file that the
+    /// Divides the training set over `clients`. `file` is the content of the file that the
     /// partition [reads](crate::partition::file_of).
     ///
     /// # Errors
-    /// The errors of [`partition`].
+    /// The errors of [`partition`]; or if the samples are made, and the partitioner needs the labels of too many.
     ///
     /// # Panics
     /// As [`partition`].
@@ -75,8 +80,21 @@ impl Dataset {
         config: &Choice,
         file: Option<UserFile<'_>>,
         seed: Seed,
-    ) -> Result<Vec<Vec<u32>>, PartitionError> {
-        partition(&self.train.labels(), self.num_labels(), self.train.natural_clients(), clients, config, file, seed)
+    ) -> Result<Division, PartitionError> {
+        if let Split::Synthetic(made) = &self.train {
+            if config.name() == natural_id::PARTITIONER.name() {
+                return natural_id::ranges(made, clients, seed).map(Division::Ranges);
+            }
+            if made.len() > SAMPLES_MADE_MAX {
+                return Err(PartitionError::TooManyToMake {
+                    partition: config.name().to_owned(),
+                    samples: made.len(),
+                    max: SAMPLES_MADE_MAX,
+                });
+            }
+        }
+        let natural = self.train.natural_clients();
+        partition(&self.train.labels(), self.num_labels(), natural.as_deref(), clients, config, file, seed).map(Division::Lists)
     }
 }
 
@@ -102,6 +120,7 @@ impl fmt::Display for Provenance {
         let status = if self.is_official() { "official" } else { "a local copy, digests differ from the official files" };
         match &self.origin {
             Origin::Embedded => write!(f, "embedded subset"),
+            Origin::Made => write!(f, "made from its settings"),
             Origin::Folder(path) | Origin::Archive(path) => write!(f, "`{}` ({status})", path.display()),
         }
     }
@@ -113,6 +132,8 @@ impl fmt::Display for Provenance {
 pub enum Origin {
     /// The program itself.
     Embedded,
+    /// Nowhere: it is made.
+    Made,
     /// The files of a folder.
     Folder(PathBuf),
     /// A single archive.

@@ -41,7 +41,9 @@ pub fn samples_digest(dataset: &Dataset) -> [u8; 32] {
 #[must_use]
 pub fn training_digest(dataset: &Dataset) -> [u8; 32] {
     let mut hash = Sha256::new();
-    for client in dataset.train.natural_clients().into_iter().flatten() {
+    // Of samples that are made, the digest is of all that they and their clients follow from.
+    let natural = if matches!(dataset.train, Split::Synthetic(_)) { None } else { dataset.train.natural_clients() };
+    for client in natural.iter().flat_map(|clients| clients.iter()) {
         hash.update(client.to_le_bytes());
     }
     digest_of(&[&dataset.train], hash)
@@ -62,6 +64,12 @@ fn digest_of(splits: &[&Split], mut hash: Sha256) -> [u8; 32] {
                 set.tokens.iter().for_each(|token| hash.update(token.to_le_bytes()));
                 set.starts.iter().for_each(|start| hash.update(start.to_le_bytes()));
             }
+            Split::Vectors(set) => {
+                number(&mut hash, set.vector_len());
+                set.numbers().iter().for_each(|value| hash.update(value.to_le_bytes()));
+                set.labels().iter().for_each(|label| hash.update(label.to_le_bytes()));
+            }
+            Split::Synthetic(made) => made.digest(&mut |bytes| hash.update(bytes)),
         }
     }
     hash.finalize().into()

@@ -59,6 +59,22 @@ pub enum DataError {
         /// The data set that was found.
         other: &'static str,
     },
+    /// A path was given for a data set without files.
+    #[error("data set `{name}` is made and has no files, so it can't be read from `{path}`\nhint: leave `path` out")]
+    NoFiles {
+        /// The data set.
+        name: &'static str,
+        /// The path.
+        path: String,
+    },
+    /// The data set can't be made with these settings.
+    #[error("data set `{name}` can't be made: {problem}")]
+    Settings {
+        /// The data set.
+        name: &'static str,
+        /// The problem.
+        problem: String,
+    },
     /// The operating system reported an error.
     #[error("cannot read `{}`", path.display())]
     Io {

@@ -3,7 +3,8 @@
 //! ```text
 //! sources ── fetch ──> cache ─┐
 //! a local folder or archive ──┼─ load ──> Arc<Dataset> ── batches(plan) ──> Batch, Batch, ...
-//! embedded subset ────────────┘                  └─ partition ──> sample indices of every client ── heterogeneity, held_out
+//! embedded subset ────────────┤                  └─ partition ──> Division: the samples of every client ── heterogeneity, held_out
+//! made from a seed ───────────┘
 //! ```
 //!
 //! This crate has no tensors (a [`Batch`] is a `Vec<f32>` or `Vec<i64>` with a shape), and reads no environment variables or default
@@ -28,14 +29,15 @@ pub mod shard;
 pub mod sources;
 pub mod transform;
 
-pub use batches::{Batch, BatchPlan, Batches, Inputs, Order, Part, batches};
-pub use dataset::{Dataset, FileDigest, Origin, Provenance};
+pub use batches::{Batch, BatchPlan, Batches, Inputs, MadeSamples, Order, Part, batches};
+pub use dataset::{Dataset, FileDigest, Origin, Provenance, SAMPLES_MADE_MAX};
 pub use digest::labels_digest;
 pub use epoch::EpochKey;
 pub use error::{DataError, FormatError};
 pub use held_out::ClientSamples;
 pub use load::{Locations, inspect, load, locate};
 pub use noise::{FeatureNoise, NoiseLevels};
-pub use samples::{ImageSet, Split, TextSet};
+pub use partition::Division;
+pub use samples::{ImageSet, Split, TextSet, VectorSet};
 pub use shard::{Remainder, Sharding};
 pub use transform::{Transform, TransformError};

@@ -11,7 +11,7 @@ use crate::{
     files::{self, Contents, Found, find, format_error, not_here},
     formats::{cifar, idx, text},
     samples::Split,
-    sources::{self, Format, Source},
+    sources::{self, Format, Source, synthetic},
 };
 
 /// The places where data sets are searched.
@@ -57,7 +57,10 @@ impl Locations {
 /// [`DataError::Absent`] and [`DataError::NotHere`] if `config.path` is missing or lacks it, [`DataError::Format`] if a file is truncated, too
 /// large or otherwise invalid, [`DataError::OtherDataset`] if it is another data set.
 pub fn load(config: &DatasetConfig, base: &Path, locations: &Locations) -> Result<Dataset, DataError> {
-    let source = sources::find(&config.name)?;
+    let source = sources::find(config.name())?;
+    if source.format == Format::Made {
+        return made(config);
+    }
     let found = match &config.path {
         Some(path) => {
             let path = base.join(path);
@@ -82,6 +85,9 @@ pub fn locate(source: &Source, locations: &Locations) -> Option<Origin> {
     if !source.embedded.is_empty() {
         return Some(Origin::Embedded);
     }
+    if source.format == Format::Made {
+        return Some(Origin::Made);
+    }
     find_anywhere(source, locations).ok().map(|found| match found {
         Found::Folder { folder, .. } => Origin::Folder(folder),
         Found::Archive(path) => Origin::Archive(path),
@@ -97,6 +103,9 @@ pub fn inspect(source: &Source, locations: &Locations) -> Result<Option<Provenan
     if !source.embedded.is_empty() {
         return Ok(Some(Provenance { origin: Origin::Embedded, files: Vec::new() }));
     }
+    if source.format == Format::Made {
+        return Ok(Some(Provenance { origin: Origin::Made, files: Vec::new() }));
+    }
     let Ok(found) = find_anywhere(source, locations) else { return Ok(None) };
     let Contents { digests, origin, .. } = files::read(source, &found)?;
     Ok(Some(Provenance { origin, files: digests }))
@@ -110,6 +119,17 @@ fn find_anywhere(source: &Source, locations: &Locations) -> Result<Found, DataEr
         None => DataError::NoCache { name: source.name() },
     };
     found.ok_or(missing)
+}
+
+/// Makes a data set that isn't read from files.
+fn made(config: &DatasetConfig) -> Result<Dataset, DataError> {
+    let name = synthetic::SOURCE.name();
+    if let Some(path) = &config.path {
+        return Err(DataError::NoFiles { name, path: path.clone() });
+    }
+    let settings = config.data.clone().settled(&synthetic::SOURCE.entry.entry);
+    let settings = settings.map_err(|error| DataError::Settings { name, problem: error.to_string() })?;
+    synthetic::make(&settings).ok_or_else(|| DataError::Settings { name, problem: "it would have 2^32 samples or more".to_owned() })
 }
 
 /// Turns the parts' bytes into arrays.
@@ -139,6 +159,7 @@ fn dataset(source: &'static Source, contents: Contents) -> Result<Dataset, DataE
         Format::Text { .. } => text::read(&bytes[0])
             .map_err(|problem| (0, problem))
             .map(|play| (Split::Text(play.train), Split::Text(play.test), play.vocabulary)),
+        Format::Made => unreachable!("it has no files"),
     };
     let (train, test, class_names) = split.map_err(|(part, problem)| format_error(source, &paths[part], problem))?;
     Ok(Dataset { source, class_names, train, test, provenance })

@@ -17,6 +17,7 @@ mod deal;
 mod deal_by_shares;
 mod dirichlet;
 mod distribution;
+mod division;
 mod error;
 mod file;
 mod grouped_natural_id;
@@ -24,7 +25,7 @@ mod inner_dirichlet;
 mod limit_labels;
 mod limit_labels_flex;
 mod n_labels;
-mod natural_id;
+pub(crate) mod natural_id;
 mod partitioner;
 mod pathological;
 mod q_sampler;
@@ -44,6 +45,7 @@ use fltk_core::{
 pub use self::{
     catalogue::CATALOGUE,
     cohorts::{check_cohorts, cohorts},
+    division::Division,
     error::PartitionError,
     partitioner::{CLIENTS_MAX, Partitioner, Parts, Request},
     user_file::UserFile,
@@ -81,8 +83,8 @@ pub fn partition(
 /// Returns the ascending indices of `num_samples` samples, or of all if there are fewer, drawn uniformly at random without replacement by
 /// `Purpose::Root` from those that the clients train on.
 #[must_use]
-pub fn root_samples(parts: &[Vec<u32>], num_samples: u32, seed: Seed) -> Vec<u32> {
-    let mut all: Vec<u32> = parts.iter().flatten().copied().collect();
+pub fn root_samples(parts: &Division, num_samples: u32, seed: Seed) -> Vec<u32> {
+    let mut all: Vec<u32> = parts.samples().collect();
     all.sort_unstable();
     let mut stream = seed.stream(Purpose::Root, &[]);
     let drawn = rand::seq::index::sample(&mut stream, all.len(), all.len().min(num_samples as usize));
@@ -122,11 +124,12 @@ mod tests {
 
     #[test]
     fn samples_of_the_server_are_the_clients_training_samples() {
-        let parts = vec![vec![7, 9, 50], vec![1, 3], vec![]];
+        let lists = vec![vec![7, 9, 50], vec![1, 3], vec![]];
+        let parts = Division::from(lists.clone());
         let drawn = root_samples(&parts, 3, Seed(42));
         assert_eq!(drawn.len(), 3);
-        assert!(drawn.is_sorted_by(|one, other| one < other) && drawn.iter().all(|sample| parts.concat().contains(sample)), "{drawn:?}");
-        assert_eq!(drawn, root_samples(&[vec![50, 1], vec![3, 7, 9]], 3, Seed(42)), "whoever has them");
+        assert!(drawn.is_sorted_by(|one, other| one < other) && drawn.iter().all(|sample| lists.concat().contains(sample)), "{drawn:?}");
+        assert_eq!(drawn, root_samples(&vec![vec![50, 1], vec![3, 7, 9]].into(), 3, Seed(42)), "whoever has them");
         assert_eq!(root_samples(&parts, 99, Seed(42)), [1, 3, 7, 9, 50]);
         let different = (0..20).map(|seed| root_samples(&parts, 3, Seed(seed))).collect::<std::collections::BTreeSet<_>>();
         assert!(different.len() > 4, "{different:?}");

@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, fmt};
 
+use crate::sources::synthetic::Synthetic;
+
 /// Images and their classes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ImageSet {
@@ -64,6 +66,72 @@ impl fmt::Debug for TextSet {
     }
 }
 
+/// Vectors of numbers and their classes.
+#[derive(Clone, PartialEq)]
+pub struct VectorSet {
+    /// The `N*F` numbers, sample by sample.
+    numbers: Vec<f32>,
+    /// The class of each of the `N` samples, below the number of class names.
+    labels: Vec<u16>,
+    /// The numbers of one sample, `F`.
+    len: usize,
+}
+
+impl VectorSet {
+    /// Creates a set without samples, for vectors of `len` numbers.
+    #[must_use]
+    pub fn empty(len: usize) -> Self {
+        Self { numbers: Vec::new(), labels: Vec::new(), len }
+    }
+
+    /// Adds a sample.
+    ///
+    /// # Panics
+    /// If it has another number of numbers than the others.
+    pub fn push(&mut self, sample: &[f32], label: u16) {
+        assert_eq!(sample.len(), self.len, "a sample as long as the others");
+        self.numbers.extend_from_slice(sample);
+        self.labels.push(label);
+    }
+
+    /// The numbers of one sample, `F`.
+    #[must_use]
+    pub fn vector_len(&self) -> usize {
+        self.len
+    }
+
+    /// Returns the numbers of sample `index`.
+    ///
+    /// # Panics
+    /// If `index` is not below the number of labels.
+    #[must_use]
+    pub fn vector(&self, index: usize) -> &[f32] {
+        &self.numbers[index * self.len..(index + 1) * self.len]
+    }
+
+    /// The class of each sample.
+    #[must_use]
+    pub fn labels(&self) -> &[u16] {
+        &self.labels
+    }
+
+    /// The numbers of all samples, one after another.
+    #[must_use]
+    pub fn numbers(&self) -> &[f32] {
+        &self.numbers
+    }
+}
+
+/// Equality is of numbers, none of which is NaN.
+impl Eq for VectorSet {}
+
+/// Leaves out the numbers: there are millions.
+impl fmt::Debug for VectorSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VectorSet").field("num_vectors", &self.labels.len()).field("len", &self.len).finish_non_exhaustive()
+    }
+}
+
 /// The training part or the test part of a data set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Split {
@@ -71,6 +139,10 @@ pub enum Split {
     Images(ImageSet),
     /// Text for next-token prediction.
     Text(TextSet),
+    /// Labeled vectors of numbers.
+    Vectors(VectorSet),
+    /// Labeled vectors of numbers that are made when they are used.
+    Synthetic(Synthetic),
 }
 
 impl Split {
@@ -80,6 +152,8 @@ impl Split {
         match self {
             Self::Images(set) => set.labels.len(),
             Self::Text(set) => set.starts.len(),
+            Self::Vectors(set) => set.labels.len(),
+            Self::Synthetic(made) => made.len(),
         }
     }
 
@@ -90,22 +164,25 @@ impl Split {
     }
 
     /// Returns the labels that partitioners divide by: the class of each image; for a text, which has no classes, the natural client of
-    /// each sample.
+    /// each sample. Samples that aren't in memory are made for it.
     #[must_use]
     pub fn labels(&self) -> Cow<'_, [u16]> {
         match self {
             Self::Images(set) => Cow::Borrowed(&set.labels),
             // The reader refuses texts with more than 65,536 clients, so nothing is lost here.
             Self::Text(set) => set.clients.iter().map(|&client| u16::try_from(client).unwrap_or(u16::MAX)).collect(),
+            Self::Vectors(set) => Cow::Borrowed(&set.labels),
+            Self::Synthetic(made) => Cow::Owned(made.labels()),
         }
     }
 
     /// Returns the natural client of each sample, if the data set has natural clients.
     #[must_use]
-    pub fn natural_clients(&self) -> Option<&[u32]> {
+    pub fn natural_clients(&self) -> Option<Cow<'_, [u32]>> {
         match self {
-            Self::Images(_) => None,
-            Self::Text(set) => Some(&set.clients),
+            Self::Images(_) | Self::Vectors(_) => None,
+            Self::Text(set) => Some(Cow::Borrowed(&set.clients)),
+            Self::Synthetic(made) => Some(Cow::Owned(made.clients())),
         }
     }
 }

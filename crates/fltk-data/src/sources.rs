@@ -12,6 +12,7 @@ pub mod fashion_mnist_mini;
 pub mod mnist;
 pub mod shakespeare;
 mod source;
+pub mod synthetic;
 
 use fltk_core::catalogue::DatasetEntry;
 
@@ -20,8 +21,15 @@ pub use self::source::{Augmentation, EmbeddedFile, Format, Normalization, Source
 use crate::error::DataError;
 
 /// All data sets.
-pub const ALL: &[&Source] =
-    &[&mnist::SOURCE, &fashion_mnist::SOURCE, &fashion_mnist_mini::SOURCE, &cifar10::SOURCE, &cifar100::SOURCE, &shakespeare::SOURCE];
+pub const ALL: &[&Source] = &[
+    &mnist::SOURCE,
+    &fashion_mnist::SOURCE,
+    &fashion_mnist_mini::SOURCE,
+    &cifar10::SOURCE,
+    &cifar100::SOURCE,
+    &shakespeare::SOURCE,
+    &synthetic::SOURCE,
+];
 
 /// Returns the data set with that name in experiment files, if there is one.
 #[must_use]
@@ -60,7 +68,8 @@ mod tests {
             }
             assert_eq!(source.class_names.len(), source.entry.num_classes().map_or(0, |classes| classes as usize));
             assert!(source != &&cifar100::SOURCE || source.class_names.is_sorted());
-            assert_eq!(source.entry.has_natural_clients, matches!(source.format, Format::Text { .. }));
+            assert_eq!(source.entry.has_natural_clients, matches!(source.format, Format::Text { .. } | Format::Made));
+            assert_eq!(source.entry.has_files, source.format != Format::Made);
             assert!(source.embedded.is_empty() || source.embedded.len() == source.format.parts().len());
         }
         assert_eq!(by_name("imagenet"), None);
@@ -72,7 +81,7 @@ mod tests {
         let error = find("imagenet").expect_err("no such data set").to_string();
         assert_eq!(
             error,
-            "there is no data set `imagenet`\nhint: the names are mnist, fashion-mnist, fashion-mnist-mini, cifar10, cifar100, shakespeare"
+            "there is no data set `imagenet`\nhint: the names are mnist, fashion-mnist, fashion-mnist-mini, cifar10, cifar100, shakespeare, synthetic"
         );
     }
 }

@@ -231,7 +231,7 @@ fn divisions_from_files_are_used_as_they_are() {
 #[test]
 fn cohorts_from_files_are_checked_by_round() {
     let parts = [vec![0, 1], vec![], vec![2], vec![3]];
-    let read = |text: &str| cohorts(UserFile { name: NAME, text }, 2, 2, &parts);
+    let read = |text: &str| cohorts(UserFile { name: NAME, text }, 2, 2, &parts.to_vec().into());
     let without_parts = |text: &str| check_cohorts(UserFile { name: NAME, text }, 2, 2, 4);
     let clients = |numbers: &[u32]| numbers.iter().copied().map(ClientId).collect::<Vec<_>>();
     let expected = vec![clients(&[0, 3]), clients(&[0, 2])];
@@ -301,13 +301,13 @@ fn huge_files_are_refused_briefly() {
 /// Partitions are part of published results: they must not change unnoticed.
 #[test]
 fn given_partitions_are_fixed() {
-    let config = DatasetConfig { name: "fashion-mnist-mini".to_owned(), path: None };
+    let config = DatasetConfig::named("fashion-mnist-mini");
     let data = load(&config, Path::new(""), &Locations { cache: None, local: Vec::new() }).expect("embedded");
     let shares: Vec<Vec<u32>> = (0..30).map(|client| (0..10).map(|class| (client * class) % 7 + class % 2).collect()).collect();
     let shares = serde_json::json!({ "shares": shares[1..].iter().chain([&vec![1; 10]]).collect::<Vec<_>>() }).to_string();
     let digest = |config: &Choice| {
         let file = file_of(config).map(|_| UserFile { name: NAME, text: &shares });
-        let parts = data.partition_train(30, config, file, Seed(42)).expect("possible");
+        let parts = data.partition_train(30, config, file, Seed(42)).expect("possible").into_lists();
         let words = parts.iter().flat_map(|part| [part.len() as u32].into_iter().chain(part.iter().copied()));
         fltk_data::digest::sha256_hex(&words.flat_map(u32::to_le_bytes).collect::<Vec<_>>())[..16].to_owned()
     };

@@ -44,7 +44,7 @@ fn nowhere(folder: &Path) -> Locations {
 }
 
 fn load_from(name: &str, base: &Path, path: &str) -> Result<Dataset, DataError> {
-    load(&DatasetConfig { name: name.to_owned(), path: Some(path.to_owned()) }, base, &nowhere(base))
+    load(&DatasetConfig::named(name).at(path), base, &nowhere(base))
 }
 
 fn labels(split: &Split) -> Vec<u16> {
@@ -54,7 +54,7 @@ fn labels(split: &Split) -> Vec<u16> {
 #[test]
 fn embedded_subset_is_balanced_and_needs_no_files() {
     let folder = TempDir::new().expect("a folder");
-    let config = DatasetConfig { name: "fashion-mnist-mini".to_owned(), path: None };
+    let config = DatasetConfig::named("fashion-mnist-mini");
     let data = load(&config, folder.path(), &nowhere(folder.path())).expect("embedded");
     assert_eq!((data.train.len(), data.test.len(), data.image_shape(), data.num_classes()), (4000, 1000, Some([1, 28, 28]), 10));
     for (split, each) in [(&data.train, 400), (&data.test, 100)] {
@@ -79,7 +79,7 @@ fn idx_files_are_found_in_every_layout() {
     assert!(!own.provenance.is_official());
     assert!(own.provenance.to_string().contains("a local copy"), "{}", own.provenance);
     assert_eq!(load_from("mnist", base, "torchvision").expect("read").train, own.train);
-    let config = DatasetConfig { name: "mnist".to_owned(), path: None };
+    let config = DatasetConfig::named("mnist");
     // Loose files with these names may be Fashion-MNIST's: only a folder called `mnist` is trusted.
     let unlabelled = Locations { cache: Some(base.join("cache")), local: vec![base.join("own")] };
     assert!(matches!(load(&config, base, &unlabelled), Err(DataError::Missing { .. })));
@@ -95,7 +95,7 @@ fn idx_files_are_found_in_every_layout() {
 #[test]
 fn missing_data_sets_are_reported_with_a_hint() {
     let folder = TempDir::new().expect("a folder");
-    let config = DatasetConfig { name: "cifar100".to_owned(), path: None };
+    let config = DatasetConfig::named("cifar100");
     let error = load(&config, folder.path(), &nowhere(folder.path())).expect_err("missing").to_string();
     assert!(error.contains("cache/cifar100`") && error.ends_with("hint: run `fltk data fetch cifar100`"), "{error}");
     assert_eq!(locate(&cifar100::SOURCE, &nowhere(folder.path())), None);
@@ -310,7 +310,7 @@ fn cache_is_required_only_for_data_sets_that_use_it() {
     let folder = TempDir::new().expect("a folder");
     let none = Locations { cache: None, local: Vec::new() };
     let load = |name: &str, path: Option<&str>| {
-        load(&DatasetConfig { name: name.to_owned(), path: path.map(str::to_owned) }, folder.path(), &none)
+        load(&DatasetConfig { path: path.map(str::to_owned), ..DatasetConfig::named(name) }, folder.path(), &none)
     };
     load("fashion-mnist-mini", None).expect("embedded");
     write_mnist(&folder.path().join("own"));
@@ -429,7 +429,7 @@ fn debian_package_is_official() {
     if locate(&fashion_mnist::SOURCE, &locations).is_none() {
         return;
     }
-    let data = load(&DatasetConfig { name: "fashion-mnist".to_owned(), path: None }, folder.path(), &locations).expect("read");
+    let data = load(&DatasetConfig::named("fashion-mnist"), folder.path(), &locations).expect("read");
     assert!(data.provenance.is_official(), "{:?}", data.provenance);
     assert_eq!((data.train.len(), data.test.len()), (60_000, 10_000));
     // KFLTK trains "MNIST" on these very files.

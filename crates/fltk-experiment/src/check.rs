@@ -42,11 +42,12 @@ pub(crate) fn check_task(mut task: Task, catalogues: &Catalogues, places: &Place
         problems.push(*problem);
         return None;
     }
+    check_choice(&task.dataset.data, &catalogues.datasets, "dataset", places, problems);
     check_network(&task, catalogues, places, problems);
     check_train(&task.train, catalogues, places, problems);
     check_priorities(&task, places, problems);
     check_resources(&task, places, problems);
-    let dataset = catalogues.datasets.get(&task.dataset.name)?;
+    let dataset = catalogues.datasets.get(task.dataset.name())?;
     match &task.setting {
         Setting::Federated(config) => {
             check_federated(config, places, problems);
@@ -62,7 +63,7 @@ pub(crate) fn check_task(mut task: Task, catalogues: &Catalogues, places: &Place
             simulation::check(config, catalogues, places, problems);
             client_test::check(config, dataset, places, problems);
             participation::check(config, dataset, catalogues, places, problems);
-            partition::check(config, dataset, catalogues, places, problems);
+            partition::check(config, &task.dataset.data, dataset, catalogues, places, problems);
             if config.feature_noise > 0.0 && dataset.gives == SampleKind::Text {
                 let place = places.at("federated.feature_noise");
                 let message = format!("`{}` is noise on images, and `{}` has text", place.name, dataset.entry.name);
@@ -96,13 +97,9 @@ fn settle(task: &mut Task, catalogues: &Catalogues, places: &Places<'_>) -> Resu
         Box::new(Problem::error(place.span, error.to_string()))
     };
     settle_network(&mut task.network, &catalogues.nets).map_err(|error| refuse("network", error))?;
-    for (path, name, is_known) in [
-        ("dataset", &task.dataset.name, catalogues.datasets.get(&task.dataset.name).is_some()),
-        ("loss", &task.loss, catalogues.losses.get(&task.loss).is_some()),
-    ] {
-        if !is_known {
-            return Err(refuse(path, ChoiceError::Unknown { name: name.clone() }));
-        }
+    settle_with(&mut task.dataset.data, &catalogues.datasets).map_err(|error| refuse("dataset", error))?;
+    if catalogues.losses.get(&task.loss).is_none() {
+        return Err(refuse("loss", ChoiceError::Unknown { name: task.loss.clone() }));
     }
     for train in std::iter::once(&mut task.train).chain(&mut task.train_other_role) {
         settle_with(&mut train.optimizer, &catalogues.optimizers).map_err(|error| refuse("train.optimizer", error))?;
@@ -249,7 +246,7 @@ fn check_network(task: &Task, catalogues: &Catalogues, places: &Places<'_>, prob
         }
     };
     check_choice(net, &catalogues.nets, &path, places, problems);
-    let (Some(net), Some(dataset)) = (catalogues.nets.get(net.name()), catalogues.datasets.get(&task.dataset.name)) else { return };
+    let (Some(net), Some(dataset)) = (catalogues.nets.get(net.name()), catalogues.datasets.get(task.dataset.name())) else { return };
     if !net.takes.contains(dataset.gives) {
         let has_type = places.root.get("network").is_some_and(|network| network.get("type").is_some());
         let (place, name) = (places.at(if has_type { "network.type" } else { "network" }), dataset.entry.name);

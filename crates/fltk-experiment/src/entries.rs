@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde_json::{Map, Value as Json, json};
 
 use super::schema;
-use fltk_core::catalogue::{Catalogue, Catalogues, Constant, Entry, Kind, Parameter, Preset, Range};
+use fltk_core::catalogue::{Catalogue, Catalogues, Constant, DatasetEntry, Entry, Kind, Parameter, Preset, Range, Tag};
 
 /// The alternative to the name of a net, for hints.
 pub(crate) const OWN_NET: &str =
@@ -61,6 +61,7 @@ fn definition(name: &str, catalogues: &Catalogues) -> Option<Json> {
             names
         }
         "network" => network(catalogues),
+        "dataset" => datasets(&catalogues.datasets),
         "dataset_name" => names(&catalogues.datasets, "The name of a data set."),
         "loss" => names(&catalogues.losses, "A loss over (logits, class index), with PyTorch's name."),
         "optimizer" => tagged(&catalogues.optimizers, "A local optimizer, with PyTorch's formulas and defaults."),
@@ -84,7 +85,8 @@ fn definition(name: &str, catalogues: &Catalogues) -> Option<Json> {
                 .chain(all_parameters(&catalogues.links))
                 .chain(all_parameters(&catalogues.availability))
                 .chain(all_parameters(&catalogues.optimizers))
-                .chain(all_parameters(&catalogues.nets));
+                .chain(all_parameters(&catalogues.nets))
+                .chain(all_parameters(&catalogues.datasets));
             return nested(parameters, name);
         }
     })
@@ -118,6 +120,19 @@ fn names<T: AsRef<Entry>>(catalogue: &Catalogue<T>, doc: &str) -> Json {
 fn tagged<T: AsRef<Entry>>(catalogue: &Catalogue<T>, doc: &str) -> Json {
     let variants: Vec<Json> = catalogue.iter().map(|entry| variant(entry.as_ref(), "type")).collect();
     json!({ "oneOf": variants, "description": doc })
+}
+
+/// A block whose `name` is that of a data set; with a path if it is read from files.
+fn datasets(datasets: &Catalogue<DatasetEntry>) -> Json {
+    let path = json!({ "type": ["string", "null"], "default": null, "description": "A folder or archive to read instead of the cache and the known sources." });
+    let variants = datasets.iter().map(|dataset| {
+        let mut variant = variant(&dataset.entry, Tag::Name.name());
+        if dataset.has_files {
+            variant["properties"]["path"] = path.clone();
+        }
+        variant
+    });
+    json!({ "oneOf": variants.collect::<Vec<_>>(), "description": "A data set with its settings, or with its own path." })
 }
 
 /// A net by name, with its settings in a block, or a TorchScript module.
@@ -184,7 +199,9 @@ fn property(parameter: &Parameter) -> Json {
         Kind::Numbers { count_min, count_max, each } => {
             json!({ "type": "array", "items": number(each), "minItems": count_min, "maxItems": count_max })
         }
-        Kind::Wholes { count_max, min, max } => json!({ "type": "array", "items": whole(min, max), "minItems": 1, "maxItems": count_max }),
+        Kind::Wholes { count_min, count_max, min, max } => {
+            json!({ "type": "array", "items": whole(min, max), "minItems": count_min, "maxItems": count_max })
+        }
         Kind::Path => json!({ "type": "string" }),
         Kind::Choice { definition, .. } => json!({ "$ref": format!("#/$defs/{definition}") }),
     };

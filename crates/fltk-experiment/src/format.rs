@@ -106,6 +106,6 @@ pub(crate) enum Kind {
 pub(crate) enum DatasetFile {
     /// The name of a data set.
     Name(#[schemars(schema_with = "definition::dataset_name")] String),
-    /// A data set with a path.
-    Full(DatasetConfig),
+    /// A data set with settings, or with a path.
+    Full(#[schemars(schema_with = "definition::dataset")] DatasetConfig),
 }

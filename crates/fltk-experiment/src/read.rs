@@ -112,7 +112,7 @@ fn read_task(node: &Node, catalogues: &Catalogues, names: &mut BTreeMap<String, 
         (Kind::Federated | Kind::Distributed, _, _) => return None,
     };
     let dataset = match file.dataset {
-        DatasetFile::Name(name) => DatasetConfig { name, path: None },
+        DatasetFile::Name(name) => DatasetConfig::named(&name),
         DatasetFile::Full(config) => config,
     };
     let name_span = node.get("name").map_or(head(node), |name| name.span);
@@ -216,7 +216,7 @@ fn default_name(network: &NetworkConfig, dataset: &DatasetConfig, names: &BTreeM
         NetworkConfig::Block { key, .. } => key,
         NetworkConfig::TorchScript { .. } => "torchscript",
     };
-    let base = format!("{network}-{}", dataset.name);
+    let base = format!("{network}-{}", dataset.name());
     let numbered = (2..).map(|number| format!("{base}-{number}"));
     std::iter::once(base.clone()).chain(numbered).find(|name| !names.contains_key(name)).unwrap_or(base)
 }

@@ -33,7 +33,7 @@ fn task_file(task: &Task) -> TaskFile {
         kind,
         network: task.network.clone(),
         dataset: match &task.dataset {
-            DatasetConfig { name, path: None } => DatasetFile::Name(name.clone()),
+            config @ DatasetConfig { data, path: None } if data.is_bare() => DatasetFile::Name(config.name().to_owned()),
             config => DatasetFile::Full(config.clone()),
         },
         loss: task.loss.clone(),

@@ -32,8 +32,8 @@ fn check_parameter(parameter: &Parameter, at: &str) {
         (Some(Value::Numbers(values)), Kind::Numbers { count_min, count_max, each }) => {
             (count_min..=count_max).contains(&values.len()) && values.iter().all(|value| each.contains(*value))
         }
-        (Some(Value::Wholes(values)), Kind::Wholes { count_max, min, max }) => {
-            (1..=count_max).contains(&values.len()) && values.iter().all(|value| (min..=max).contains(value))
+        (Some(Value::Wholes(values)), Kind::Wholes { count_min, count_max, min, max }) => {
+            (count_min..=count_max).contains(&values.len()) && values.iter().all(|value| (min..=max).contains(value))
         }
         (Some(Value::Switch(_)), Kind::Switch) => true,
         (Some(Value::Word(word)), Kind::Word(words)) => words.contains(&&*word),

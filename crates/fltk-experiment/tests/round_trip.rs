@@ -42,8 +42,8 @@ fn value(parameter: &Parameter) -> BoxedStrategy<Value> {
         Kind::Numbers { count_min, count_max, each } => {
             vec(number(each), count_min..=count_max.min(count_min + 4)).prop_map(Value::Numbers).boxed()
         }
-        Kind::Wholes { count_max, min, max } => {
-            vec(prop_oneof![Just(max), min..=max], 1..=count_max.min(5)).prop_map(Value::Wholes).boxed()
+        Kind::Wholes { count_min, count_max, min, max } => {
+            vec(prop_oneof![Just(max), min..=max], count_min..=count_max.min(5)).prop_map(Value::Wholes).boxed()
         }
         Kind::Path => path().prop_map(|path| Value::Path(path.into())).boxed(),
         Kind::Choice { tag, entries, .. } => {
@@ -324,6 +324,13 @@ fn net_of(entry: &'static NetEntry) -> impl Strategy<Value = NetworkConfig> {
     })
 }
 
+/// The data set with natural clients for every number that [`partition`] draws.
+fn data_of(dataset: &'static DatasetEntry) -> Choice {
+    let named = Choice::dataset(dataset.entry.name);
+    let data = dataset.natural_clients.map_or(named.clone(), |clients| named.with(clients.name(), 12_345));
+    data.settled(&dataset.entry).expect("possible")
+}
+
 fn resources() -> impl Strategy<Value = Resources> {
     let quantity = || select(vec!["500m", "1", "2.5", "1e3", "1E3", "1Gi", ".5Ti"]).prop_map(|text| text.parse().expect("a quantity"));
     let pod = (quantity(), quantity()).prop_map(|(cores, memory)| PodResources { cores, memory });
@@ -342,7 +349,7 @@ fn task_of(network: NetworkConfig, dataset: &'static DatasetEntry, setting: impl
     let numbers = (1..100u32, 1..16u32, option::of(0.001..1.0f64), vec(0.001..1.0f64, 0..3));
     let training = (train(), option::of(train()));
     (Just(network), option::of(path()), loss, training, numbers, setting, option::of(resources())).prop_map(
-        |(
+        move |(
             network,
             path,
             loss,
@@ -385,7 +392,7 @@ fn task_of(network: NetworkConfig, dataset: &'static DatasetEntry, setting: impl
             Task {
                 name: "unnamed".parse().expect("a name"),
                 network,
-                dataset: DatasetConfig { name: dataset.entry.name.to_owned(), path },
+                dataset: DatasetConfig { data: data_of(dataset), path: path.filter(|_| dataset.has_files) },
                 loss: loss.to_owned(),
                 train_other_role: other,
                 train,

@@ -18,7 +18,7 @@ use fltk_core::{
     model_state::ModelState,
     seed::{Purpose, Seed},
 };
-use fltk_data::{Batch, BatchPlan, Dataset, EpochKey, NoiseLevels, Order, batches};
+use fltk_data::{Batch, BatchPlan, Dataset, EpochKey, MadeSamples, NoiseLevels, Order, batches};
 use tch::{Reduction, Tensor};
 
 pub use self::normalizer::normalizer;
@@ -42,6 +42,8 @@ pub struct LocalTrainer {
     loss: Loss,
     /// The noise on the clients' samples; `None` for none.
     noise: Option<NoiseLevels>,
+    /// The samples of the last client, if they are made when they are used: they serve all of its epochs.
+    made: Option<Arc<MadeSamples>>,
 }
 
 /// The client of a pass.
@@ -71,7 +73,7 @@ impl LocalTrainer {
     /// Returns a trainer that works with `model`, whose own numbers are never used.
     #[must_use]
     pub fn new(model: Model, dataset: Arc<Dataset>, config: TrainConfig, loss: Loss) -> Self {
-        Self { model, dataset, config, loss, noise: None }
+        Self { model, dataset, config, loss, noise: None, made: None }
     }
 
     /// Returns the same trainer, for clients with noise on their samples.
@@ -87,6 +89,7 @@ impl LocalTrainer {
     /// at the next step.
     pub fn train(&mut self, client: &LocalClient<'_>, pass: &LocalPass) -> Result<PassResult, TrainError> {
         self.model.set_state(&pass.start)?;
+        self.make(client);
         let initial =
             if pass.measures.initial_loss || pass.measures.initial_gradient { self.initial(client, pass)? } else { (0.0, Vec::new()) };
         let mut optimizer = Optimizer::new(&self.config.optimizer, &self.model)?;
@@ -112,7 +115,7 @@ impl LocalTrainer {
             let plan = BatchPlan::train(&self.dataset, Some(client.samples), key, input, batch_size, self.config.drop_last)
                 .map_err(|error| TrainError::Batch(error.to_string()))?;
             let noise = self.noise.and_then(|levels| levels.of_client(client.seed, client.client.0));
-            let plan = BatchPlan { noise, ..plan };
+            let plan = BatchPlan { noise, made: self.made.clone(), ..plan };
             let labels = Labels::of(client.flips_labels, &self.dataset);
             let mut source = batches(plan);
             for number in 0..steps_left as u64 {
@@ -157,6 +160,7 @@ impl LocalTrainer {
     /// If the state or the data don't fit the net, or if it was asked to stop ([`TrainError::Stopped`]).
     pub fn loss(&mut self, client: &LocalClient<'_>, state: &ModelState, num_samples: u32) -> Result<f64, TrainError> {
         self.model.set_state(state)?;
+        self.make(client);
         if num_samples == 0 || client.samples.len() <= num_samples as usize {
             return self.mean_loss(client);
         }
@@ -165,6 +169,11 @@ impl LocalTrainer {
         places.sort_unstable();
         let drawn: Vec<u32> = places.into_iter().map(|place| client.samples[place]).collect();
         self.mean_loss(&LocalClient { samples: &drawn, ..*client })
+    }
+
+    /// Makes the samples of `client`, if they aren't in memory.
+    fn make(&mut self, client: &LocalClient<'_>) {
+        self.made = MadeSamples::of(&self.dataset, client.samples, self.made.as_ref());
     }
 
     /// Returns the largest number of steps to take in the epoch of this number, from 0, after `num_steps` steps; 0 if the work is done.
@@ -228,7 +237,7 @@ impl LocalTrainer {
         let plan = BatchPlan::train(&self.dataset, Some(client.samples), client.key(0), input, batch_size, false).map_err(wrong)?;
         let transform = BatchPlan::test(&self.dataset, input, batch_size).map_err(wrong)?.transform;
         let noise = self.noise.and_then(|levels| levels.of_client(client.seed, client.client.0));
-        let plan = BatchPlan { order: Order::AsGiven, transform, noise, ..plan };
+        let plan = BatchPlan { order: Order::AsGiven, transform, noise, made: self.made.clone(), ..plan };
         let labels = Labels::of(client.flips_labels, &self.dataset);
         Ok(batches(plan).map(move |batch| labels.applied_to(batch)).take_while(move |_| !stop.load(Ordering::Relaxed)))
     }

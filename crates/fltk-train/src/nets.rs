@@ -6,7 +6,7 @@ use fltk_core::{
     catalogue::{Choice, Entry, SampleKinds},
     model_state::{TensorRole, TensorSpec},
 };
-use fltk_data::{Dataset, Split};
+use fltk_data::{Dataset, Split, sources::synthetic::Synthetic};
 use serde::Serialize;
 use tch::{TchError, Tensor};
 
@@ -28,7 +28,7 @@ pub(crate) trait Net: Send + Sync + fmt::Debug {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum InputShape {
-    /// Images.
+    /// Images; vectors of numbers are images with one pixel.
     Images {
         /// The shape `[C, H, W]`.
         shape: [usize; 3],
@@ -48,6 +48,8 @@ impl InputShape {
     pub fn of(dataset: &Dataset) -> Self {
         match &dataset.train {
             Split::Images(set) => Self::Images { shape: set.shape, classes: dataset.num_classes() },
+            Split::Vectors(set) => Self::Images { shape: [set.vector_len(), 1, 1], classes: dataset.num_classes() },
+            Split::Synthetic(_) => Self::Images { shape: [Synthetic::FEATURES, 1, 1], classes: dataset.num_classes() },
             Split::Text(_) => Self::Tokens { vocabulary: dataset.num_classes() },
         }
     }
@@ -209,6 +211,7 @@ mod tests {
         };
         check(&Choice::new("LogisticRegression"), CIFAR100, 3072 * 100 + 100);
         check(&Choice::new("MLP").with("hidden", [64]), MNIST, 784 * 64 + 64 + 64 * 10 + 10);
+        check(&Choice::new("MLP").with("hidden", [0_u32; 0]), InputShape::Images { shape: [60, 1, 1], classes: 10 }, 610);
         check(&Choice::new("MLP").with("hidden", [5, 6, 7]), CIFAR10, 3073 * 5 + 6 * 6 + 7 * 7 + 8 * 10);
         check(&Choice::new("LEAFCNN"), MNIST, 6_603_710 - 52 * 2049);
         check(&Choice::new("NIIDBenchCNN"), MNIST, 44_426);

@@ -22,7 +22,7 @@ use fltk_train::{Device, LocalClient, LocalTrainer, Model, TrainError, losses, n
 const RATE: f64 = 0.05;
 
 fn mini() -> Arc<Dataset> {
-    let config = DatasetConfig { name: "fashion-mnist-mini".to_owned(), path: None };
+    let config = DatasetConfig::named("fashion-mnist-mini");
     Arc::new(load(&config, Path::new(""), &Locations { cache: None, local: vec![] }).unwrap())
 }
 

@@ -27,7 +27,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The first `samples` of the training set.
 fn mini(samples: usize) -> Arc<Dataset> {
-    let config = DatasetConfig { name: "fashion-mnist-mini".to_owned(), path: None };
+    let config = DatasetConfig::named("fashion-mnist-mini");
     let mut dataset = load(&config, Path::new(""), &Locations { cache: None, local: vec![] }).unwrap();
     if let fltk_data::Split::Images(images) = &mut dataset.train {
         images.pixels.truncate(samples * 784);

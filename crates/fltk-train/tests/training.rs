@@ -34,7 +34,7 @@ fn adam() -> Choice {
 }
 
 fn mini() -> Arc<Dataset> {
-    let config = DatasetConfig { name: "fashion-mnist-mini".to_owned(), path: None };
+    let config = DatasetConfig::named("fashion-mnist-mini");
     Arc::new(load(&config, Path::new(""), &Locations { cache: None, local: vec![] }).unwrap())
 }
 

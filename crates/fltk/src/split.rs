@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::Path};
 use fltk_core::{catalogue::Choice, experiment::FederatedConfig, ids::ClientId, seed::Seed};
 use fltk_data::{
     ClientSamples, Dataset,
-    partition::{UserFile, cohorts, file_of},
+    partition::{Division, UserFile, cohorts, file_of},
 };
 use fltk_experiment::SourceFile;
 use fltk_fed::simulation::{Fleet, TraceFile};
@@ -16,11 +16,11 @@ use crate::{
     inputs,
 };
 
-/// Returns for each client the ascending indices of its samples in the training set. Paths are relative to `base`.
+/// Returns the samples of each client in the training set. Paths are relative to `base`.
 ///
 /// # Errors
 /// If the partition is impossible for this data set, or its file can't be read.
-pub fn split(dataset: &Dataset, config: &FederatedConfig, seed: Seed, base: &Path) -> anyhow::Result<Vec<Vec<u32>>> {
+pub fn split(dataset: &Dataset, config: &FederatedConfig, seed: Seed, base: &Path) -> anyhow::Result<Division> {
     divide(dataset, config.clients, &config.partition, seed, base)
 }
 
@@ -44,7 +44,7 @@ pub fn train_and_test(dataset: &Dataset, config: &FederatedConfig, seed: Seed, b
 ///
 /// # Errors
 /// The errors of [`split`].
-pub fn divide(dataset: &Dataset, clients: u32, partition: &Choice, seed: Seed, base: &Path) -> anyhow::Result<Vec<Vec<u32>>> {
+pub fn divide(dataset: &Dataset, clients: u32, partition: &Choice, seed: Seed, base: &Path) -> anyhow::Result<Division> {
     let source = file_of(partition).map(|path| inputs::read_named_file(&path, base)).transpose()?;
     dataset.partition_train(clients, partition, source.as_ref().map(user_file), seed).or_exit(Exit::Experiment)
 }
@@ -53,7 +53,7 @@ pub fn divide(dataset: &Dataset, clients: u32, partition: &Choice, seed: Seed, b
 ///
 /// # Errors
 /// If the file can't be read, or doesn't fit the task.
-pub fn given_cohorts(config: &FederatedConfig, parts: &[Vec<u32>], base: &Path) -> anyhow::Result<Vec<Vec<ClientId>>> {
+pub fn given_cohorts(config: &FederatedConfig, parts: &Division, base: &Path) -> anyhow::Result<Vec<Vec<ClientId>>> {
     let paths = config.selection.paths();
     let Some((_, path)) = paths.first() else { return Ok(Vec::new()) };
     let source = inputs::read_named_file(path, base)?;

@@ -30,6 +30,8 @@ pub enum Tag {
     Type,
     /// `law`, for laws of numbers.
     Law,
+    /// `name`, for data sets.
+    Name,
 }
 
 impl Tag {
@@ -39,6 +41,7 @@ impl Tag {
         match self {
             Self::Type => "type",
             Self::Law => "law",
+            Self::Name => "name",
         }
     }
 }
@@ -119,6 +122,12 @@ impl Choice {
     #[must_use]
     pub fn law(name: &str) -> Self {
         Self { tag: Tag::Law, ..Self::new(name) }
+    }
+
+    /// Creates the choice of the data set `name`.
+    #[must_use]
+    pub fn dataset(name: &str) -> Self {
+        Self { tag: Tag::Name, ..Self::new(name) }
     }
 
     /// Returns the same choice with a value for `parameter`.
@@ -255,12 +264,12 @@ fn fitted(value: Value, parameter: &Parameter, entry: &Entry) -> Result<Value, C
         {
             Ok(Value::Numbers(values.into_iter().map(f64::from).collect()))
         }
-        (Value::Numbers(values), Kind::Wholes { count_max, min, max }) if (1..=count_max).contains(&values.len()) => {
+        (Value::Numbers(values), Kind::Wholes { count_min, count_max, min, max }) if (count_min..=count_max).contains(&values.len()) => {
             let wholes: Option<Vec<u32>> = values.iter().map(|value| whole(*value, min, max)).collect();
             wholes.map(Value::Wholes).ok_or_else(|| wrong(&Value::Numbers(values)))
         }
-        (Value::Wholes(values), Kind::Wholes { count_max, min, max })
-            if (1..=count_max).contains(&values.len()) && values.iter().all(|value| (min..=max).contains(value)) =>
+        (Value::Wholes(values), Kind::Wholes { count_min, count_max, min, max })
+            if (count_min..=count_max).contains(&values.len()) && values.iter().all(|value| (min..=max).contains(value)) =>
         {
             Ok(Value::Wholes(values))
         }
@@ -388,8 +397,8 @@ impl<'de> Deserialize<'de> for Choice {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Choice, A::Error> {
                 let mut block: Vec<(String, serde_json::Value)> =
                     std::iter::from_fn(|| map.next_entry().transpose()).collect::<Result<_, _>>()?;
-                // Where both are keys, `law` is a parameter.
-                let tags = [Tag::Type, Tag::Law];
+                // Where several are keys, the later ones are parameters.
+                let tags = [Tag::Type, Tag::Law, Tag::Name];
                 let named = tags.into_iter().find_map(|tag| Some((tag, block.iter().position(|(key, _)| key == tag.name())?)));
                 let (tag, at) = named.ok_or_else(|| de::Error::missing_field(Tag::Type.name()))?;
                 let name: String = serde_json::from_value(block.remove(at).1).map_err(de::Error::custom)?;

@@ -86,6 +86,12 @@ pub enum SampleKind {
 }
 
 impl SampleKind {
+    /// Creates the kind of vectors of numbers: images with one pixel, and a channel for each number.
+    #[must_use]
+    pub const fn vectors(numbers: u32, classes: u32) -> Self {
+        Self::images(numbers, 1, classes)
+    }
+
     /// Creates the kind of square images.
     #[must_use]
     pub const fn images(channels: u32, pixels: u32, classes: u32) -> Self {
@@ -96,6 +102,7 @@ impl SampleKind {
 impl fmt::Display for SampleKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Images { channels, pixels: 1, classes } => write!(f, "vectors of {channels} numbers in {classes} classes"),
             Self::Images { channels, pixels, classes } => write!(f, "images of {channels}x{pixels}x{pixels} in {classes} classes"),
             Self::Text => f.write_str("text"),
         }
@@ -226,10 +233,14 @@ pub struct DatasetEntry {
     pub entry: Entry,
     /// The kind of its samples.
     pub gives: SampleKind,
-    /// The number of samples in its training set; `None` for text, which is cut into windows when it's read.
+    /// The number of samples in its training set; `None` for text, which is cut into windows when it's read, and for a data set that is made.
     pub num_train: Option<u32>,
-    /// True if its samples belong to speakers, authors or writers.
+    /// True if its samples belong to speakers, authors or writers, or are made for clients.
     pub has_natural_clients: bool,
+    /// The setting with the number of its natural clients, if there is one.
+    pub natural_clients: Option<Whole>,
+    /// True if it is read from files, and false if it is made.
+    pub has_files: bool,
 }
 
 impl DatasetEntry {

@@ -44,7 +44,9 @@ pub enum Kind {
     },
     /// A list of whole numbers, each within both bounds.
     Wholes {
-        /// The length of the longest list; the shortest has one number.
+        /// The length of the shortest list.
+        count_min: usize,
+        /// The length of the longest list.
         count_max: usize,
         /// The smallest value.
         min: u32,
@@ -79,7 +81,9 @@ impl fmt::Display for Kind {
                 write!(f, "a list of {count_min} numbers, each{each}")
             }
             Self::Numbers { count_min, count_max, each } => write!(f, "a list of {count_min} to {count_max} numbers, each{each}"),
-            Self::Wholes { count_max, min, max } => write!(f, "a list of 1 to {count_max} whole numbers, each {min} to {max}"),
+            Self::Wholes { count_min, count_max, min, max } => {
+                write!(f, "a list of {count_min} to {count_max} whole numbers, each {min} to {max}")
+            }
             Self::Path => f.write_str("a path, relative to the experiment file"),
             Self::Choice { tag, entries, .. } => {
                 let names: Vec<String> = entries.iter().map(|entry| format!("`{}`", entry.name)).collect();
@@ -435,13 +439,24 @@ impl Wholes {
     /// Creates a parameter that files must give, whose lists have at most `count_max` numbers from `min` to `max`, both included.
     #[must_use]
     pub const fn required(name: &'static str, count_max: usize, (min, max): (u32, u32), doc: &'static str) -> Self {
-        Self(parameter(name, doc, Kind::Wholes { count_max, min, max }, Preset::Required))
+        Self(parameter(name, doc, Kind::Wholes { count_min: 1, count_max, min, max }, Preset::Required))
     }
 
     /// Creates a parameter with a default, whose lists have at most `count_max` numbers from `min` to `max`, both included.
     #[must_use]
     pub const fn new(name: &'static str, default: &'static [u32], count_max: usize, (min, max): (u32, u32), doc: &'static str) -> Self {
-        Self(parameter(name, doc, Kind::Wholes { count_max, min, max }, Preset::Value(Constant::Wholes(default))))
+        Self(parameter(name, doc, Kind::Wholes { count_min: 1, count_max, min, max }, Preset::Value(Constant::Wholes(default))))
+    }
+
+    /// Returns the same parameter, whose lists may be empty.
+    #[must_use]
+    pub const fn or_none(self) -> Self {
+        match self.0.kind {
+            Kind::Wholes { count_max, min, max, .. } => {
+                Self(Parameter { kind: Kind::Wholes { count_min: 0, count_max, min, max }, ..self.0 })
+            }
+            _ => self,
+        }
     }
 
     /// Returns the parameter as plain data, for its entry.

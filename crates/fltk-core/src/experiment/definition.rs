@@ -17,6 +17,11 @@ pub fn network(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "$ref": "#/$defs/network" })
 }
 
+/// Refers to the definition of a data set with its settings.
+pub fn dataset(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "$ref": "#/$defs/dataset" })
+}
+
 /// Refers to the definition of a data set by name.
 pub fn dataset_name(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "$ref": "#/$defs/dataset_name" })

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Duration, FederatedConfig, NetworkConfig, Priority, Resources, StreamConfig, TrainConfig, definition};
+use super::{DatasetConfig, Duration, FederatedConfig, NetworkConfig, Priority, Resources, StreamConfig, TrainConfig};
 use crate::{name::Name, seed::Seed};
 
 /// A whole experiment: every task is run once per seed.
@@ -132,16 +132,4 @@ pub enum GradientCompression {
     None,
     /// Half precision: half the bytes; gradients are rounded before they are summed.
     Fp16,
-}
-
-/// A data set, and optionally the path from which it is read.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "dataset")]
-#[serde(deny_unknown_fields)]
-pub struct DatasetConfig {
-    /// The name of the data set. It is one of the catalogue.
-    #[schemars(schema_with = "definition::dataset_name")]
-    pub name: String,
-    /// A folder or archive to read instead of the cache and the known sources.
-    pub path: Option<String>,
 }

@@ -2,7 +2,9 @@
 
 use fltk_core::ids::ClientId;
 
-use super::{bounded::AtMost, error::PartitionError, partitioner::CLIENTS_MAX, split_file::SplitFile, user_file::UserFile};
+use super::{
+    bounded::AtMost, division::Division, error::PartitionError, partitioner::CLIENTS_MAX, split_file::SplitFile, user_file::UserFile,
+};
 
 /// Returns the clients of each of `rounds` rounds, ascending, as `file` gives them in `cohorts`; it may have more rounds. `parts` are the samples of
 /// each client.
@@ -10,8 +12,8 @@ use super::{bounded::AtMost, error::PartitionError, partitioner::CLIENTS_MAX, sp
 /// # Errors
 /// If the file is invalid, has fewer rounds, or a round has another number of clients than `clients_per_round`, a client twice, one that doesn't
 /// exist or one without samples.
-pub fn cohorts(file: UserFile<'_>, rounds: u32, clients_per_round: u32, parts: &[Vec<u32>]) -> Result<Vec<Vec<ClientId>>, PartitionError> {
-    let cohorts = read(file, rounds, clients_per_round, parts.len(), &|client| parts.get(client).is_some_and(Vec::is_empty))?;
+pub fn cohorts(file: UserFile<'_>, rounds: u32, clients_per_round: u32, parts: &Division) -> Result<Vec<Vec<ClientId>>, PartitionError> {
+    let cohorts = read(file, rounds, clients_per_round, parts.num_clients(), &|client| parts.num_samples(client) == 0)?;
     let ascending = |mut cohort: Vec<u32>| {
         cohort.sort_unstable();
         cohort.into_iter().map(ClientId).collect()

@@ -178,6 +178,18 @@ pub enum PartitionError {
         /// The number that is left over.
         rest: usize,
     },
+    /// The data set is made sample by sample, and a partition by labels needs all of them.
+    #[error(
+        "`{partition}` needs the labels of all {samples} samples, which are made when they are used, and at most {max} are kept\nhint: use `natural_id`, or fewer `clients` of the data set"
+    )]
+    TooManyToMake {
+        /// The partition.
+        partition: String,
+        /// The number of samples of the data set.
+        samples: usize,
+        /// The largest number that is kept.
+        max: usize,
+    },
     /// The data set has no natural clients.
     #[error("the partition needs a data set with clients of its own, such as `shakespeare`")]
     NoNaturalClients,

@@ -1,10 +1,15 @@
 //! The data set's own clients.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
-use fltk_core::catalogue::{Entry, PartitionerEntry};
+use fltk_core::{
+    catalogue::{Entry, PartitionerEntry},
+    seed::{Purpose, Seed},
+};
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+
+use crate::sources::synthetic::Synthetic;
 
 use super::{
     error::PartitionError,
@@ -39,10 +44,29 @@ fn divide(request: &Request<'_>, rng: &mut ChaCha8Rng) -> Result<Parts, Partitio
     if parts.len() < clients as usize {
         return Err(PartitionError::TooFewNaturalClients { clients, natural: parts.len() });
     }
-    let mut chosen: Vec<usize> = (0..parts.len()).collect();
+    let chosen = choose(parts.len(), clients, rng);
+    let mut parts: Vec<Vec<u32>> = parts.into_values().collect();
+    Ok(chosen.into_iter().map(|place| std::mem::take(&mut parts[place])).collect())
+}
+
+/// Does the same for samples that are made, of which the numbers are enough.
+pub(crate) fn ranges(made: &Synthetic, clients: u32, seed: Seed) -> Result<Vec<Range<u32>>, PartitionError> {
+    let natural = made.num_clients();
+    if clients == 0 {
+        return Err(PartitionError::NoClients);
+    }
+    if natural < clients as usize {
+        return Err(PartitionError::TooFewNaturalClients { clients, natural });
+    }
+    let chosen = choose(natural, clients, &mut seed.stream(Purpose::Partition, &[]));
+    Ok(chosen.into_iter().map(|client| made.samples_of(client)).collect())
+}
+
+/// Returns `clients` of the natural clients, ascending, drawn at random.
+fn choose(natural: usize, clients: u32, rng: &mut ChaCha8Rng) -> Vec<usize> {
+    let mut chosen: Vec<usize> = (0..natural).collect();
     chosen.shuffle(rng);
     chosen.truncate(clients as usize);
     chosen.sort_unstable();
-    let mut parts: Vec<Vec<u32>> = parts.into_values().collect();
-    Ok(chosen.into_iter().map(|place| std::mem::take(&mut parts[place])).collect())
+    chosen
 }

@@ -12,6 +12,8 @@ pub static SOURCE: Source = Source {
         gives: SampleKind::images(3, 32, 100),
         num_train: Some(50_000),
         has_natural_clients: false,
+        natural_clients: None,
+        has_files: true,
     },
     title: "CIFAR-100",
     license: "not stated by its authors; for research",

@@ -18,6 +18,8 @@ pub static SOURCE: Source = Source {
         gives: SampleKind::images(1, 28, 10),
         num_train: Some(4000),
         has_natural_clients: false,
+        natural_clients: None,
+        has_files: true,
     },
     title: "Fashion-MNIST subset (4,000/1,000)",
     license: "MIT",

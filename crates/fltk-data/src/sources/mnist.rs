@@ -11,6 +11,8 @@ pub static SOURCE: Source = Source {
         gives: SampleKind::images(1, 28, 10),
         num_train: Some(60_000),
         has_natural_clients: false,
+        natural_clients: None,
+        has_files: true,
     },
     title: "MNIST",
     license: "CC BY-SA 3.0",

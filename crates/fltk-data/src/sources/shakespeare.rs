@@ -13,6 +13,8 @@ pub static SOURCE: Source = Source {
         gives: SampleKind::Text,
         num_train: None,
         has_natural_clients: true,
+        natural_clients: None,
+        has_files: true,
     },
     title: "Plays of Shakespeare by character",
     license: "public domain",

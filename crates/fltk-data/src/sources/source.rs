@@ -155,6 +155,8 @@ pub enum Format {
         /// The name of the file.
         file: &'static str,
     },
+    /// No files: the samples are made.
+    Made,
 }
 
 impl Format {
@@ -165,6 +167,7 @@ impl Format {
             Self::Idx { .. } => IDX_PARTS.to_vec(),
             Self::Cifar { train, test, .. } => train.iter().copied().chain([test]).collect(),
             Self::Text { file } => vec![file],
+            Self::Made => Vec::new(),
         }
     }
 
@@ -175,6 +178,7 @@ impl Format {
         match self {
             Self::Cifar { labels, pickled, .. } => vec![plain, Layout { parts: pickled.to_vec(), pickled: Some(labels) }],
             Self::Idx { .. } | Self::Text { .. } => vec![plain],
+            Self::Made => Vec::new(),
         }
     }
 }

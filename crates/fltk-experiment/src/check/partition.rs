@@ -5,10 +5,11 @@ use super::super::{
     places::{Place, Places},
     report::Problem,
 };
-use fltk_core::catalogue::{Catalogues, ClientCount, DatasetEntry, Entry, PartitionerEntry};
+use fltk_core::catalogue::{Catalogues, Choice, ClientCount, DatasetEntry, Entry, PartitionerEntry};
 
 pub(super) fn check(
     config: &FederatedConfig,
+    data: &Choice,
     dataset: &DatasetEntry,
     catalogues: &Catalogues,
     places: &Places<'_>,
@@ -17,6 +18,7 @@ pub(super) fn check(
     let Some(partitioner) = catalogues.partitioners.get(config.partition.name()) else { return };
     check_needs(config, partitioner, dataset, catalogues, places, problems);
     check_sizes(config, partitioner, dataset, places, problems);
+    check_natural_clients(config, partitioner, data, dataset, places, problems);
     let Some(num_train) = dataset.num_train else { return };
     let per_client = partitioner.samples_per_client.map_or(1, |parameter| parameter.of(&config.partition));
     let needed = u64::from(config.clients) * u64::from(per_client);
@@ -74,6 +76,25 @@ fn check_needs(
             let message = format!("`{}` is {count}, and `{name}` has {classes} classes", place.name);
             refuse(place, message, format!("at most {classes}"));
         }
+    }
+}
+
+/// Checks that a data set that is made has as many clients of its own as the partition needs.
+fn check_natural_clients(
+    config: &FederatedConfig,
+    partitioner: &PartitionerEntry,
+    data: &Choice,
+    dataset: &DatasetEntry,
+    places: &Places<'_>,
+    problems: &mut Vec<Problem>,
+) {
+    let Some(parameter) = dataset.natural_clients.filter(|_| partitioner.needs_natural_clients) else { return };
+    let (own, clients, name) = (parameter.of(data), config.clients, dataset.entry.name);
+    if clients > own {
+        let (all, made) = (places.at("federated.clients"), places.at("dataset"));
+        let message = format!("there are {clients} clients, and `{name}` is made for {own}");
+        let hint = format!("write `dataset: {{ name: {name}, {}: {clients} }}`", parameter.name());
+        problems.push(Problem::error(all.span, message).label(made.span, format!("{own} clients")).hint(hint));
     }
 }
 

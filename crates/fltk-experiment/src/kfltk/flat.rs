@@ -249,7 +249,7 @@ fn read_checked(root: &Node, catalogues: &Catalogues, problems: &mut Vec<Problem
     let task = Task {
         name: own_name(&format!("{network}-{dataset}")),
         network: NetworkConfig::named(network),
-        dataset: DatasetConfig { name: dataset.to_owned(), path: None },
+        dataset: DatasetConfig::named(dataset),
         loss: loss.to_owned(),
         labels: <_>::default(),
         train,

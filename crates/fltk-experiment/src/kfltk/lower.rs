@@ -108,7 +108,7 @@ pub(super) fn read_class(
     let task = Task {
         name,
         network: NetworkConfig::named(&class.network_configuration.network),
-        dataset: DatasetConfig { name: class.network_configuration.dataset.clone(), path: None },
+        dataset: DatasetConfig::named(&class.network_configuration.dataset),
         loss: loss.unwrap_or(losses::DEFAULT).to_owned(),
         train_other_role: other.filter(|other| *other != train),
         train,

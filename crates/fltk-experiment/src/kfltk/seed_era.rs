@@ -214,7 +214,7 @@ fn read_class(node: &Node, name: Name, catalogues: &Catalogues, problems: &mut V
     let task = Task {
         name,
         network: NetworkConfig::named(network),
-        dataset: DatasetConfig { name: dataset.to_owned(), path: None },
+        dataset: DatasetConfig::named(dataset),
         loss: losses::DEFAULT.to_owned(),
         train: TrainConfig {
             batch_size: class.hyper_parameters.batch_size,

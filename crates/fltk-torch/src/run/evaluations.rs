@@ -16,7 +16,7 @@ use fltk_core::{
     seed::Seed,
     server_state::ServerState,
 };
-use fltk_data::{BatchPlan, Dataset, NoiseLevels};
+use fltk_data::{BatchPlan, Dataset, Division, NoiseLevels};
 use fltk_fed::{
     BoxError,
     client::{ClientStates, Evaluator},
@@ -53,7 +53,7 @@ pub struct ClientTests<'a> {
     /// The strategy's part at clients.
     pub method: ClientMethod,
     /// For each client the indices of its test samples in the training set.
-    pub parts: &'a [Vec<u32>],
+    pub parts: &'a Division,
     /// The states that clients keep; `None` if the strategy keeps none.
     pub states: Option<&'a dyn ClientStates>,
 }
@@ -84,7 +84,10 @@ impl Evaluator for Evaluations<'_> {
         self.model.set_state(state)?;
         let noise = NoiseLevels { level: self.config.feature_noise, clients: self.config.clients };
         let mut evaluated = Vec::new();
-        for (client, samples) in (0..).zip(self.clients.parts).filter(|(_, samples)| !samples.is_empty()) {
+        for (place, client) in
+            (0..self.clients.parts.num_clients()).zip(0..).filter(|(place, _)| self.clients.parts.num_samples(*place) > 0)
+        {
+            let samples = &*self.clients.parts.of(place);
             if self.stop.load(Ordering::Relaxed) {
                 return Err(Stopped.into());
             }
@@ -122,7 +125,7 @@ mod tests {
     const HEAD_LEN: usize = 84 * CLASSES + CLASSES;
 
     fn mini() -> Arc<Dataset> {
-        let config = DatasetConfig { name: "fashion-mnist-mini".to_owned(), path: None };
+        let config = DatasetConfig::named("fashion-mnist-mini");
         Arc::new(load(&config, Path::new(""), &Locations { cache: None, local: vec![] }).unwrap())
     }
 
@@ -168,6 +171,7 @@ mod tests {
         server.took_part(Round(2), &[ClientId(0)], 3);
         let config = FederatedConfig { feature_noise: noise, strategy: strategy.clone(), ..FederatedConfig::new(3, 1, 9) };
         let method = strategy::by_name(strategy.name()).unwrap().client;
+        let parts = &parts.to_vec().into();
         let clients = ClientTests { method, parts, states: Some(&kept) };
         let (loss, stop) = (losses::find("CrossEntropyLoss").unwrap(), &AtomicBool::new(false));
         let (test_batch_size, workers, config) = (16, 2, &config);
@@ -228,7 +232,7 @@ mod tests {
         let dataset = &Arc::new(Dataset { source: &shakespeare::SOURCE, class_names, train, test: Split::Text(text), provenance });
         let model = new_model("CharLSTM", dataset);
         let state = model.state().unwrap();
-        let (config, parts) = (&FederatedConfig::new(2, 1, 1), &[vec![0, 2], vec![1]]);
+        let (config, parts) = (&FederatedConfig::new(2, 1, 1), &vec![vec![0, 2], vec![1]].into());
         let clients = ClientTests { method: ClientMethod::PLAIN, parts, states: None };
         let (loss, stop) = (losses::find("CrossEntropyLoss").unwrap(), &AtomicBool::new(false));
         let mut evaluations = Evaluations { model, dataset, loss, test_batch_size: 1, workers: 1, seed: SEED, config, clients, stop };

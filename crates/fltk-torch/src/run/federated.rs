@@ -1,6 +1,7 @@
 //! A federated task in this process: connects the round state machine, the local trainers and the records.
 
 use std::{
+    borrow::Cow,
     collections::BTreeSet,
     panic::resume_unwind,
     sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
@@ -20,7 +21,7 @@ use fltk_core::{
     schedule::LearningRates,
     server_state::ServerState,
 };
-use fltk_data::{ClientSamples, Dataset, NoiseLevels, digest::training_digest, partition::root_samples};
+use fltk_data::{ClientSamples, Dataset, Division, NoiseLevels, digest::training_digest, partition::root_samples};
 use fltk_fed::{
     BoxError,
     client::{ClientStates, ClientTrainer, with_state},
@@ -73,10 +74,10 @@ pub fn run(
         }
         None => (0, ServerState::default()),
     };
-    let ClientSamples { train: mut parts, test: test_parts } = train_and_test(dataset, config, job.seed, context.base)?;
+    let ClientSamples { train: parts, test: test_parts } = train_and_test(dataset, config, job.seed, context.base)?;
     let cohorts = given_cohorts(config, &parts, context.base)?;
     warn_of_idle_clients(job, &parts);
-    let num_samples = parts.iter().map(|part| part.len() as u64).collect();
+    let num_samples = parts.sizes().map(|size| size as u64).collect();
     let setup = Setup::new(config.clone(), LearningRates::of(&job.task.train), job.seed, num_samples, job.task.checkpoint_every)?;
     let own = settings::of_trainer(job, hashing.join().unwrap_or_else(|panic| resume_unwind(panic)), context.base)?;
     let setup = setup.for_settings(own).with_cohorts(cohorts);
@@ -86,11 +87,7 @@ pub fn run(
     };
     let is_virtual = setup.fleet().is_some();
     let method = setup.strategy().client;
-    // The server's own samples come after those of the last client, under whose number it trains.
-    if let Some(num_samples) = setup.root_samples() {
-        let own = root_samples(&parts, num_samples, job.seed);
-        parts.push(own);
-    }
+    let root = setup.root_samples().map(|num_samples| root_samples(&parts, num_samples, job.seed)).unwrap_or_default();
     let states = if setup.clients_keep_state() { Some(FileStates::open(recorder.folder(), Round(completed), &remembered)?) } else { None };
     let federation = Federation::resume(setup, Round(completed), Arc::new(model.state()?), remembered)?;
     // On a virtual clock, who counts follows from the settings, but for clients that fail for reasons of this machine: these try again.
@@ -113,6 +110,7 @@ pub fn run(
             own,
             states,
             parts: &parts,
+            root: &root,
             stop,
             termination,
             settings_at_fault: &settings_at_fault,
@@ -143,13 +141,13 @@ pub fn run(
 }
 
 /// Warns of clients that train no step, since `drop_last` drops their only batch.
-fn warn_of_idle_clients(job: &Job, parts: &[Vec<u32>]) {
+fn warn_of_idle_clients(job: &Job, parts: &Division) {
     let batch_size = job.task.train.batch_size;
-    let num_idle = parts.iter().filter(|part| part.len() < batch_size as usize).count();
+    let num_idle = parts.sizes().filter(|size| *size < batch_size as usize).count();
     if job.task.train.drop_last && num_idle > 0 {
         tracing::warn!(
             "{num_idle} of {} clients have fewer samples than a batch of {batch_size} and train no step (`drop_last`)\nhint: use a smaller `batch_size`",
-            parts.len()
+            parts.num_clients()
         );
     }
 }
@@ -251,18 +249,27 @@ struct Clients<'a> {
     own: SettingsDigest,
     /// The states that clients keep; `None` if the strategy keeps none.
     states: Option<&'a dyn ClientStates>,
-    parts: &'a [Vec<u32>],
+    parts: &'a Division,
+    /// The samples of the server, which trains under the number after that of the last client.
+    root: &'a [u32],
     stop: &'a AtomicBool,
     termination: &'a Termination,
     settings_at_fault: &'a SettingsFailures,
 }
 
+impl<'a> Clients<'a> {
+    fn samples_of(&self, client: ClientId) -> Cow<'a, [u32]> {
+        let place = client.0 as usize;
+        if place < self.parts.num_clients() { self.parts.of(place) } else { Cow::Borrowed(self.root) }
+    }
+}
+
 impl ClientTrainer for Clients<'_> {
     fn train(&mut self, order: &TrainOrder) -> Result<ClientUpdate, BoxError> {
         order.check_settings(self.own)?;
-        let samples = self.parts.get(order.client.0 as usize).map_or(&[][..], Vec::as_slice);
+        let samples = self.samples_of(order.client);
         let (seed, client, round, flips_labels) = (order.seed, order.client, order.round, order.flips_labels);
-        let client = LocalClient { samples, seed, client, round, flips_labels, stop: self.stop };
+        let client = LocalClient { samples: &samples, seed, client, round, flips_labels, stop: self.stop };
         let trained = with_state(self.states, order, |kept| {
             self.method.carry_out(self.settings, order, kept, &mut |pass| {
                 let trained = self.trainer.train(&client, pass);
@@ -279,9 +286,9 @@ impl ClientTrainer for Clients<'_> {
 
     fn measure(&mut self, order: &LossOrder) -> Result<f64, BoxError> {
         order.check_settings(self.own)?;
-        let samples = self.parts.get(order.client.0 as usize).map_or(&[][..], Vec::as_slice);
+        let samples = self.samples_of(order.client);
         let (seed, client, round) = (order.seed, order.client, order.round);
-        let client = LocalClient { samples, seed, client, round, flips_labels: false, stop: self.stop };
+        let client = LocalClient { samples: &samples, seed, client, round, flips_labels: false, stop: self.stop };
         Ok(self.trainer.loss(&client, &order.state, order.num_samples).inspect_err(|error| {
             if is_of_settings(error) {
                 self.settings_at_fault.add(order.round, order.client);
@@ -328,7 +335,7 @@ mod tests {
     #[test]
     fn an_order_for_other_settings_is_refused_before_anything_is_trained() {
         fltk_train::init(1);
-        let config = DatasetConfig { name: "fashion-mnist-mini".to_owned(), path: None };
+        let config = DatasetConfig::named("fashion-mnist-mini");
         let dataset = Arc::new(load(&config, Path::new(""), &Locations { cache: None, local: vec![] }).unwrap());
         let model = Model::new(&NetworkConfig::named("LeNet5"), Path::new(""), InputShape::of(&dataset), Seed(7), Device::Cpu).unwrap();
         let state = Arc::new(model.state().unwrap());
@@ -341,7 +348,8 @@ mod tests {
             settings: &Choice::new("FedAvg"),
             own,
             states: None,
-            parts: &[(0..32).collect()],
+            parts: &vec![(0..32).collect()].into(),
+            root: &[],
             stop: &AtomicBool::new(false),
             termination: &Termination::default(),
             settings_at_fault: &SettingsFailures::default(),

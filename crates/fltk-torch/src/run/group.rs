@@ -16,7 +16,7 @@ use fltk::{
     split::{given_cohorts, train_and_test},
 };
 use fltk_core::experiment::{DatasetConfig, Experiment, FederatedConfig, Setting};
-use fltk_data::Dataset;
+use fltk_data::{Dataset, Division, SAMPLES_MADE_MAX, Split};
 use fltk_fed::strategy;
 use fltk_records::{
     Hyperparameters, RunDescription, RunFolder,
@@ -346,7 +346,7 @@ impl<'a> Group<'a> {
     /// # Errors
     /// If the data set is missing or damaged.
     pub fn dataset(&self, datasets: &mut Datasets, config: &DatasetConfig) -> anyhow::Result<Arc<Dataset>> {
-        let key = format!("{:?} {:?}", config.name, config.path);
+        let key = format!("{config:?}");
         if let Some(dataset) = datasets.get(&key) {
             return Ok(Arc::clone(dataset));
         }
@@ -394,13 +394,13 @@ impl<'a> Group<'a> {
 }
 
 /// Refuses a task in which no client trains a step, since `drop_last` drops the only batch of each.
-fn check_some_train(job: &Job, parts: &[Vec<u32>]) -> anyhow::Result<()> {
+fn check_some_train(job: &Job, parts: &Division) -> anyhow::Result<()> {
     let batch_size = job.task.train.batch_size;
-    let num_idle = parts.iter().filter(|part| part.len() < batch_size as usize).count();
-    if !job.task.train.drop_last || num_idle < parts.len() {
+    let num_idle = parts.sizes().filter(|size| *size < batch_size as usize).count();
+    if !job.task.train.drop_last || num_idle < parts.num_clients() {
         return Ok(());
     }
-    let largest = parts.iter().map(Vec::len).max().unwrap_or(0);
+    let largest = parts.sizes().max().unwrap_or(0);
     let message = format!(
         "task `{}`: no client can take a step: the largest has {largest} samples, fewer than a batch of {batch_size}, and `drop_last` leaves them out\nhint: use a smaller `batch_size`, fewer `clients`, or `drop_last: false`",
         job.task.name
@@ -409,8 +409,8 @@ fn check_some_train(job: &Job, parts: &[Vec<u32>]) -> anyhow::Result<()> {
 }
 
 /// Refuses a server that should hold more samples than there are.
-fn check_root(job: &Job, config: &FederatedConfig, parts: &[Vec<u32>]) -> anyhow::Result<()> {
-    let num_samples: usize = parts.iter().map(Vec::len).sum();
+fn check_root(job: &Job, config: &FederatedConfig, parts: &Division) -> anyhow::Result<()> {
+    let num_samples: usize = parts.sizes().sum();
     let root = strategy::by_name(config.strategy.name()).and_then(|strategy| strategy.root).map(|root| root(&config.strategy));
     match root {
         Some(root) if root as usize > num_samples => {
@@ -438,6 +438,13 @@ pub fn check_fits(job: &Job, dataset: &Dataset, base: &Path) -> anyhow::Result<(
         }
         Setting::Distributed(config) => {
             let samples = dataset.train.len();
+            if matches!(dataset.train, Split::Synthetic(_)) && samples > SAMPLES_MADE_MAX {
+                let message = format!(
+                    "task `{}`: ranks train on {samples} samples that are made when they are used, and keep at most {SAMPLES_MADE_MAX}\nhint: use fewer `clients` of the data set, or a federated task",
+                    job.task.name
+                );
+                return Err(failure(Exit::Experiment, message));
+            }
             let sharding = distributed::sharding(&job.task, config);
             let last = sharding.step_sizes(samples).pop();
             let message = match &last {

@@ -57,7 +57,7 @@ pub fn client(context: &Context<'_>, source: Source, place: &Place, network: Net
     check_size(place, &job)?;
     let dataset = group.dataset(&mut super::Datasets::new(), &job.task.dataset)?;
     check_fits(&job, &dataset, context.base)?;
-    tracing::debug!("data set `{}`: {} samples to train on, {} to test", job.task.dataset.name, dataset.train.len(), dataset.test.len());
+    tracing::debug!("data set `{}`: {} samples to train on, {} to test", job.task.dataset.name(), dataset.train.len(), dataset.test.len());
     let finished = match begun.launcher {
         Launcher::Named => finished(&mut group, &job),
         Launcher::Run | Launcher::Person => None,

@@ -142,7 +142,7 @@ tasks:
 
     #[test]
     fn what_a_trainer_computes_with_counts_and_nothing_else_does() {
-        let config = DatasetConfig { name: "fashion-mnist-mini".to_owned(), path: None };
+        let config = DatasetConfig::named("fashion-mnist-mini");
         let dataset = load(&config, Path::new(""), &Locations { cache: None, local: vec![] }).unwrap();
         let begun = of(FEDERATED, &dataset);
         assert_eq!(of(FEDERATED, &dataset), begun);

@@ -26,7 +26,7 @@ pub fn run(cli: &Cli, args: &ExtractorArgs) -> anyhow::Result<()> {
     } else {
         let experiment = inputs::read_experiment(std::slice::from_ref(&args.config), &[], None)?;
         let is_needed =
-            |source: &Source| experiment.tasks.iter().any(|task| task.dataset.path.is_none() && task.dataset.name == source.name());
+            |source: &Source| experiment.tasks.iter().any(|task| task.dataset.path.is_none() && task.dataset.name() == source.name());
         sources::ALL.iter().copied().filter(|source| is_needed(source)).collect()
     };
     fetch(cli, &needed, &args.locations)

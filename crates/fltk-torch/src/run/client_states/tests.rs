@@ -47,7 +47,7 @@ const NUM_CLIENTS: u32 = 6;
 const HEAD_LEN: usize = 84 * 10 + 10;
 
 fn mini() -> Arc<Dataset> {
-    let config = DatasetConfig { name: "fashion-mnist-mini".to_owned(), path: None };
+    let config = DatasetConfig::named("fashion-mnist-mini");
     Arc::new(load(&config, Path::new(""), &Locations { cache: None, local: vec![] }).unwrap())
 }
 

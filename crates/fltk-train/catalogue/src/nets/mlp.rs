@@ -12,8 +12,14 @@ const LAYERS_MAX: usize = 16;
 /// The largest width of a layer.
 const WIDTH_MAX: u32 = 16_384;
 
-pub(crate) const HIDDEN: Wholes =
-    Wholes::new("hidden", &[200, 200], LAYERS_MAX, (1, WIDTH_MAX), "Widths of the hidden layers, from the input on.");
+pub(crate) const HIDDEN: Wholes = Wholes::new(
+    "hidden",
+    &[200, 200],
+    LAYERS_MAX,
+    (1, WIDTH_MAX),
+    "Widths of the hidden layers, from the input on; without any, it is softmax regression.",
+)
+.or_none();
 
 pub(super) static SPEC: NetSpec = NetSpec {
     entry: NetEntry::for_images(

@@ -44,10 +44,14 @@ pub fn fetch(cli: &Cli, sources: &[&Source], locations: &LocationArgs) -> anyhow
             }
         };
         if cli.output == Output::Text {
-            let place = if source.files.is_empty() { "in the program".to_owned() } else { folder.display().to_string() };
+            let place = match locate(source, &locations) {
+                Some(Origin::Made) => "made when it is used".to_owned(),
+                _ if source.files.is_empty() => "in the program".to_owned(),
+                _ => folder.display().to_string(),
+            };
             output::text(&format!("{}: {place}", source.name()))?;
         }
-        fetched.push(Fetched { name: source.name(), folder, embedded: source.files.is_empty() });
+        fetched.push(Fetched { name: source.name(), folder, embedded: !source.embedded.is_empty() });
     }
     if cli.output == Output::Json {
         output::json(&fetched)?;
@@ -61,7 +65,7 @@ fn elsewhere(source: &Source, locations: &Locations) -> Option<PathBuf> {
         Origin::Folder(path) | Origin::Archive(path) => {
             Some(path).filter(|path| locations.cache.as_ref().is_none_or(|cache| !path.starts_with(cache)))
         }
-        Origin::Embedded => None,
+        Origin::Embedded | Origin::Made => None,
     };
     let path = locate(source, locations).and_then(found)?;
     // A copy that can't be read doesn't count.

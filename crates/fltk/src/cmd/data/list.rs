@@ -43,6 +43,7 @@ pub fn run(cli: &Cli, locations: &LocationArgs) -> anyhow::Result<()> {
     for row in rows {
         let here = match row.origin {
             Some(fltk_data::Origin::Embedded) => "in the program".to_owned(),
+            Some(fltk_data::Origin::Made) => "made when it is used".to_owned(),
             Some(fltk_data::Origin::Folder(path) | fltk_data::Origin::Archive(path)) => path.display().to_string(),
             None => format!("no: fltk data fetch {}", row.name),
         };

@@ -38,7 +38,7 @@ struct Shown<'a> {
 /// If the data set is missing or damaged, the partition is impossible, or the picture can't be written.
 pub fn run(cli: &Cli, args: &DataShowArgs) -> anyhow::Result<()> {
     let locations = inputs::locations(&args.locations);
-    let config = DatasetConfig { name: dataset(&args.name)?.name().to_owned(), path: args.path.clone() };
+    let config = DatasetConfig { path: args.path.clone(), ..DatasetConfig::named(dataset(&args.name)?.name()) };
     let data = fltk_data::load(&config, Path::new(""), &locations).or_exit(Exit::Data)?;
     let partition = args.partition.as_deref().map(|text| measure(&data, text, args)).transpose()?;
     if let (Some(path), Some(measured)) = (&args.svg, &partition) {
@@ -66,7 +66,7 @@ fn measure(data: &Dataset, text: &str, args: &DataShowArgs) -> anyhow::Result<He
     let config =
         parse_partition(text, crate::catalogues()).map_err(|report| failure(Exit::Experiment, report.render(output::color_stderr())))?;
     let parts = divide(data, args.clients, &config, Seed(args.seed), Path::new(""))?;
-    Ok(heterogeneity::measure(&data.train.labels(), data.num_labels(), &parts))
+    Ok(heterogeneity::measure(&data.train.labels(), data.num_labels(), &parts.into_lists()))
 }
 
 fn counts(split: &Split, num_labels: usize) -> Vec<u64> {
@@ -80,11 +80,15 @@ fn counts(split: &Split, num_labels: usize) -> Vec<u64> {
 }
 
 fn to_text(shown: &Shown<'_>, data: &Dataset) -> String {
-    let shape = shown.image_shape.map_or_else(|| "text".to_owned(), |[c, h, w]| format!("images of {c}x{h}x{w}"));
+    let shape = match shown.image_shape {
+        None => "text".to_owned(),
+        Some([numbers, 1, 1]) => format!("vectors of {numbers} numbers"),
+        Some([c, h, w]) => format!("images of {c}x{h}x{w}"),
+    };
     let mut text = format!("{}: {shape}, {} training and {} test samples\n", shown.name, shown.train_samples, shown.test_samples);
     text.push_str(&format!("source: {}\n\n", shown.source));
     match &data.train {
-        Split::Images(_) => {
+        Split::Images(_) | Split::Vectors(_) | Split::Synthetic(_) => {
             let mut table = output::table(&["class", "name", "train", "test"], &[0, 2, 3]);
             for (class, name) in shown.classes.iter().enumerate() {
                 table.add_row([

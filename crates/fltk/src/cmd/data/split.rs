@@ -39,8 +39,8 @@ pub fn run(cli: &Cli, args: &ExperimentArgs, locations: &LocationArgs) -> anyhow
         let dataset = fltk_data::load(&task.dataset, &base, &locations).or_exit(Exit::Data)?;
         for &seed in &experiment.seeds {
             let ClientSamples { test, .. } = train_and_test(&dataset, federated, seed, &base)?;
-            let test = federated.client_test_fraction.map(|_| (0..).zip(test).collect());
-            let clients = (0..).zip(split(&dataset, federated, seed, &base)?).collect();
+            let test = federated.client_test_fraction.map(|_| (0..).zip(test.into_lists()).collect());
+            let clients = (0..).zip(split(&dataset, federated, seed, &base)?.into_lists()).collect();
             splits.push(TaskSplit { task: task.name.to_string(), seed, labels_digest: dataset.labels_digest(), clients, test });
         }
     }
