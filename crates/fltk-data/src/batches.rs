@@ -48,7 +48,7 @@ pub struct Batch {
 /// The input of a net.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Inputs {
-    /// Images, channels last.
+    /// Images, channels last; a vector of `F` numbers is an image of `F` channels with one pixel.
     Images {
         /// The `B*H*W*C` floats, NHWC.
         nhwc: Vec<f32>,
@@ -101,7 +101,7 @@ pub struct BatchPlan {
     pub noise: Option<FeatureNoise>,
     /// The number of samples per batch; 0 counts as 1.
     pub batch_size: usize,
-    /// The samples at `indices`, where they are made when they are used; `None` to make them for this plan.
+    /// The samples at `indices`, or more, where they are made when they are used; `None` to make them for this plan.
     pub made: Option<Arc<MadeSamples>>,
     /// True if a last, smaller batch is dropped. With fewer samples than one batch, such as those of a small client, there is then no batch
     /// at all.
@@ -217,11 +217,14 @@ impl MadeSamples {
         Some(Arc::new(Self { indices, set }))
     }
 
-    /// The place of sample `index` of the data set among these.
-    fn place(&self, index: u32) -> Option<usize> {
+    /// The place of sample `index` of the data set, which is one of these, among them.
+    fn place(&self, index: u32) -> usize {
         // The samples of a client follow each other.
-        let guess = index.checked_sub(*self.indices.first()?)? as usize;
-        if self.indices.get(guess) == Some(&index) { Some(guess) } else { self.indices.binary_search(&index).ok() }
+        let guess = index.wrapping_sub(self.indices[0]) as usize;
+        if self.indices.get(guess) == Some(&index) {
+            return guess;
+        }
+        self.indices.binary_search(&index).expect("a sample that was made")
     }
 }
 
@@ -384,9 +387,10 @@ impl Producer {
                 images(set, transform, &self.plan, chunk, inputs, &mut targets)
             }
             Split::Text(set) => tokens(set, chunk, inputs, &mut targets),
-            Split::Vectors(set) => vectors(set, |index| Some(index as usize), &self.plan, chunk, inputs, &mut targets),
+            Split::Vectors(set) => vectors(set, |index| index as usize, &self.plan, chunk, inputs, &mut targets),
             Split::Synthetic(_) => {
-                let made = self.plan.made.as_ref()?;
+                // `Producer::new` sees to that, and leaves out indices that aren't in the data set.
+                let made = self.plan.made.as_ref().expect("samples that are made before their batches");
                 vectors(&made.set, |index| made.place(index), &self.plan, chunk, inputs, &mut targets)
             }
         };
@@ -424,7 +428,7 @@ fn images(set: &ImageSet, transform: &Transform, plan: &BatchPlan, chunk: &[u32]
 /// Makes a batch of vectors; `place` is the place of a sample in `set`.
 fn vectors(
     set: &VectorSet,
-    place: impl Fn(u32) -> Option<usize>,
+    place: impl Fn(u32) -> usize,
     plan: &BatchPlan,
     chunk: &[u32],
     spare: Option<Inputs>,
@@ -437,7 +441,7 @@ fn vectors(
     numbers.clear();
     let mut values = vec![0.0; if plan.noise.is_some() { set.vector_len() } else { 0 }];
     for &index in chunk {
-        let Some(place) = place(index) else { continue };
+        let place = place(index);
         let first = numbers.len();
         numbers.extend_from_slice(set.vector(place));
         if let Some(noise) = &plan.noise {

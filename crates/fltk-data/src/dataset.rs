@@ -11,7 +11,7 @@ use crate::{
     sources::{Source, synthetic::Synthetic},
 };
 
-/// The largest number of samples that are made to be in memory at once: about 1 GB.
+/// The largest number of samples that are all made, to be divided, counted or trained on by ranks, which takes seconds and up to 1 GB.
 pub const SAMPLES_MADE_MAX: usize = 4_000_000;
 
 /// A data set: in memory, but for samples that are made when they are used.
@@ -55,6 +55,12 @@ impl Dataset {
         }
     }
 
+    /// Returns true if the training samples are made when they are used, and there are too many to keep.
+    #[must_use]
+    pub fn is_too_large_to_make(&self) -> bool {
+        matches!(&self.train, Split::Synthetic(made) if made.len() > SAMPLES_MADE_MAX)
+    }
+
     /// Returns the shape `[C, H, W]` of the images; `[F, 1, 1]` for vectors of `F` numbers; `None` for a text.
     #[must_use]
     pub fn image_shape(&self) -> Option<[usize; 3]> {
@@ -85,7 +91,7 @@ impl Dataset {
             if config.name() == natural_id::PARTITIONER.name() {
                 return natural_id::ranges(made, clients, seed).map(Division::Ranges);
             }
-            if made.len() > SAMPLES_MADE_MAX {
+            if self.is_too_large_to_make() {
                 return Err(PartitionError::TooManyToMake {
                     partition: config.name().to_owned(),
                     samples: made.len(),

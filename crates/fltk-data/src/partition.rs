@@ -84,11 +84,32 @@ pub fn partition(
 /// `Purpose::Root` from those that the clients train on.
 #[must_use]
 pub fn root_samples(parts: &Division, num_samples: u32, seed: Seed) -> Vec<u32> {
-    let mut all: Vec<u32> = parts.samples().collect();
-    all.sort_unstable();
-    let mut stream = seed.stream(Purpose::Root, &[]);
-    let drawn = rand::seq::index::sample(&mut stream, all.len(), all.len().min(num_samples as usize));
-    let mut samples: Vec<u32> = drawn.into_iter().map(|place| all[place]).collect();
+    let total: usize = parts.sizes().sum();
+    let drawn = rand::seq::index::sample(&mut seed.stream(Purpose::Root, &[]), total, total.min(num_samples as usize));
+    let mut samples: Vec<u32> = match parts {
+        Division::Lists(lists) => {
+            let mut all: Vec<u32> = lists.iter().flatten().copied().collect();
+            all.sort_unstable();
+            drawn.into_iter().map(|place| all[place]).collect()
+        }
+        // There may be hundreds of millions of samples: they are counted instead of listed.
+        Division::Ranges(ranges) => {
+            let mut ranges = ranges.clone();
+            ranges.sort_unstable_by_key(|range| range.start);
+            let ends: Vec<usize> = ranges
+                .iter()
+                .scan(0, |end, range| {
+                    *end += range.len();
+                    Some(*end)
+                })
+                .collect();
+            let sample = |place: usize| {
+                let client = ends.partition_point(|end| *end <= place);
+                ranges[client].end - (ends[client] - place) as u32
+            };
+            drawn.into_iter().map(sample).collect()
+        }
+    };
     samples.sort_unstable();
     samples
 }
@@ -131,6 +152,12 @@ mod tests {
         assert!(drawn.is_sorted_by(|one, other| one < other) && drawn.iter().all(|sample| lists.concat().contains(sample)), "{drawn:?}");
         assert_eq!(drawn, root_samples(&vec![vec![50, 1], vec![3, 7, 9]].into(), 3, Seed(42)), "whoever has them");
         assert_eq!(root_samples(&parts, 99, Seed(42)), [1, 3, 7, 9, 50]);
+        // Ranges give the samples that lists of the same indices give.
+        let ranges = Division::Ranges(vec![3..3, 10..15, 0..3, 20..29]);
+        let listed = Division::from(ranges.clone().into_lists());
+        for num_samples in [1, 5, 16, 17, 99] {
+            assert_eq!(root_samples(&ranges, num_samples, Seed(42)), root_samples(&listed, num_samples, Seed(42)));
+        }
         let different = (0..20).map(|seed| root_samples(&parts, 3, Seed(seed))).collect::<std::collections::BTreeSet<_>>();
         assert!(different.len() > 4, "{different:?}");
     }

@@ -84,6 +84,12 @@ impl VectorSet {
         Self { numbers: Vec::new(), labels: Vec::new(), len }
     }
 
+    /// Creates a set without samples, for `count` vectors of `len` numbers.
+    #[must_use]
+    pub fn with_capacity(len: usize, count: usize) -> Self {
+        Self { numbers: Vec::with_capacity(len * count), labels: Vec::with_capacity(count), len }
+    }
+
     /// Adds a sample.
     ///
     /// # Panics

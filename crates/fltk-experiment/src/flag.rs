@@ -1,6 +1,6 @@
 //! Blocks of an experiment file as values elsewhere, such as on the command line: the same keys, checks and defaults.
 
-use super::{Report, SourceFile, check::check_entry, experiment_schema, parse::or_unreadable, places::Places, shape, tree};
+use super::{DatasetConfig, Report, SourceFile, check::check_entry, experiment_schema, parse::or_unreadable, places::Places, shape, tree};
 use fltk_core::catalogue::{Catalogue, Catalogues, Choice, Entry};
 
 /// Returns the partition that `text` describes, in YAML or JSON, as under `partition` in an experiment file.
@@ -9,6 +9,15 @@ use fltk_core::catalogue::{Catalogue, Catalogues, Choice, Entry};
 /// Every problem in the text.
 pub fn parse_partition(text: &str, catalogues: &Catalogues) -> Result<Choice, Report> {
     parse(text, "--partition", &catalogues.partitioners, catalogues)
+}
+
+/// Returns the data set that `text` describes, in YAML or JSON, as the block under `dataset` in an experiment file. `name` is the name of the text in reports.
+///
+/// # Errors
+/// Every problem in the text.
+pub fn parse_dataset(text: &str, name: &str, catalogues: &Catalogues) -> Result<DatasetConfig, Report> {
+    let read = |json| serde_json::from_value(json).ok().map(|DatasetConfig { data, path }| (data, path));
+    parse_with(text, name, &catalogues.datasets, catalogues, read).map(|(data, path)| DatasetConfig { data, path })
 }
 
 /// Returns the optimizer that `text` describes, in YAML or JSON, as under `optimizer` in an experiment file.
@@ -29,13 +38,25 @@ pub fn parse_strategy(text: &str, name: &str, catalogues: &Catalogues) -> Result
 
 /// Parses a block. `flag` is the name of the text in reports.
 fn parse<T: AsRef<Entry>>(text: &str, flag: &str, catalogue: &Catalogue<T>, catalogues: &Catalogues) -> Result<Choice, Report> {
+    let read = |json| serde_json::from_value(json).ok().map(|choice| (choice, ()));
+    parse_with(text, flag, catalogue, catalogues, read).map(|(choice, ())| choice)
+}
+
+/// Parses a block, of which `read` makes a choice and what isn't in the catalogue.
+fn parse_with<T: AsRef<Entry>, R>(
+    text: &str,
+    flag: &str,
+    catalogue: &Catalogue<T>,
+    catalogues: &Catalogues,
+    read: impl Fn(serde_json::Value) -> Option<(Choice, R)>,
+) -> Result<(Choice, R), Report> {
     let mut problems = Vec::new();
     let value = match tree::read(text, 0, &mut problems) {
         Ok(mut node) => {
             let root = experiment_schema::experiment(catalogues);
             shape::check(root, &root["$defs"][catalogue.kind()], &mut node, catalogue.kind(), &mut problems);
-            let choice = serde_json::from_value::<Choice>(node.to_json()).ok().and_then(|choice| catalogue.settle(choice).ok());
-            if let Some(choice) = &choice
+            let choice = read(node.to_json()).and_then(|(choice, rest)| Some((catalogue.settle(choice).ok()?, rest)));
+            if let Some((choice, _)) = &choice
                 && let Some(entry) = catalogue.get(choice.name())
             {
                 check_entry(choice, entry.as_ref(), "", &Places { root: &node, whole: node.span, names: &[] }, &mut problems);

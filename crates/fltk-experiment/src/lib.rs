@@ -35,7 +35,7 @@ use fltk_core::experiment::{
 
 pub use config::ConfigFormat;
 pub use experiment_schema::json_schema;
-pub use flag::{parse_optimizer, parse_partition, parse_strategy};
+pub use flag::{parse_dataset, parse_optimizer, parse_partition, parse_strategy};
 pub use kfltk::Cluster;
 pub use overrides::{Override, OverrideError};
 pub use parse::{FileKind, FilePlace, Parsed, ParsedCluster, file_kind, parse, parse_cluster};

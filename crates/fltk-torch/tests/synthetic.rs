@@ -85,7 +85,9 @@ fn a_server_with_samples_of_its_own_and_ranks_train_on_them_too() {
     let noisy = experiment("clients: 40", &federated(40, "feature_noise: 0.5"));
     assert_ne!(run(at, &noisy, "1").1, run(at, &noisy.replace("0.5", "0.25"), "1").1);
     let ranks = experiment("clients: 10, iid: true", "distributed: { epochs: 1, data_parallelism: 2 }");
-    assert_eq!(run(at, &ranks, "2").1, run(at, &ranks, "2").1);
+    let of_ranks = run(at, &ranks, "2").1;
+    assert_eq!(of_ranks, run(at, &ranks, "1").1);
+    assert_ne!(of_ranks, run(at, &ranks.replace("clients: 10,", "clients: 10, seed: 1,"), "2").1);
 }
 
 #[test]
@@ -102,7 +104,7 @@ fn what_does_not_fit_is_refused_at_its_place() {
     refused(
         "validate",
         &text("alpha: 1"),
-        &["there are 31 clients, and `synthetic` is made for 30", "dataset: { name: synthetic, clients: 31 }"],
+        &["there are 31 clients, and `synthetic` is made for 30", "set `clients` of the data set to 31"],
     );
     refused("validate", &text("alhpa: 1, clients: 31"), &["did you mean `alpha`?", "made.yaml:6:", "^^^^^"]);
     refused("validate", &text("alpha: -1, clients: 31"), &["`alpha` must be at least 0", "made.yaml:6:"]);
@@ -113,9 +115,13 @@ fn what_does_not_fit_is_refused_at_its_place() {
         &["vectors of 60 numbers in 10 classes", "`MLP`"],
     );
     let few = text("clients: 1000000").replace("natural_id", "uniform");
-    refused("run", &few, &["`uniform` needs the labels of all", "use `natural_id`"]);
+    refused("run", &few, &["`uniform` divides all", "use `natural_id`"]);
     let ranks = experiment("clients: 100000", "distributed: { epochs: 1 }");
     refused("run", &ranks, &["use fewer `clients` of the data set, or a federated task"]);
+    let drawn = text("clients: 500");
+    fs::write(at.join("made.yaml"), &drawn).unwrap();
+    let warned = String::from_utf8(common::run(at, &["validate", "made.yaml"]).stderr).unwrap();
+    assert!(warned.contains("tested on clients that don't train") && warned.contains("to 31"), "{warned}");
     // A data set by name alone has its default settings, and is written out with them.
     fs::write(at.join("made.yaml"), text("clients: 31").replace("{ name: synthetic, clients: 31 }", "synthetic").replace("31", "30"))
         .unwrap();

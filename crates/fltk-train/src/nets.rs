@@ -6,7 +6,7 @@ use fltk_core::{
     catalogue::{Choice, Entry, SampleKinds},
     model_state::{TensorRole, TensorSpec},
 };
-use fltk_data::{Dataset, Split, sources::synthetic::Synthetic};
+use fltk_data::Dataset;
 use serde::Serialize;
 use tch::{TchError, Tensor};
 
@@ -46,11 +46,9 @@ impl InputShape {
     /// Returns the shape of a data set's samples.
     #[must_use]
     pub fn of(dataset: &Dataset) -> Self {
-        match &dataset.train {
-            Split::Images(set) => Self::Images { shape: set.shape, classes: dataset.num_classes() },
-            Split::Vectors(set) => Self::Images { shape: [set.vector_len(), 1, 1], classes: dataset.num_classes() },
-            Split::Synthetic(_) => Self::Images { shape: [Synthetic::FEATURES, 1, 1], classes: dataset.num_classes() },
-            Split::Text(_) => Self::Tokens { vocabulary: dataset.num_classes() },
+        match dataset.image_shape() {
+            Some(shape) => Self::Images { shape, classes: dataset.num_classes() },
+            None => Self::Tokens { vocabulary: dataset.num_classes() },
         }
     }
 }

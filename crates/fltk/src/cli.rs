@@ -437,7 +437,8 @@ pub enum DataCommand {
     #[command(after_help = "\
 Examples:
   fltk data show fashion-mnist-mini
-  fltk data show fashion-mnist-mini --partition '{type: dirichlet, alpha: 0.1}' --clients 10 --svg split.svg")]
+  fltk data show fashion-mnist-mini --partition '{type: dirichlet, alpha: 0.1}' --clients 10 --svg split.svg
+  fltk data show '{name: synthetic, alpha: 0.5, clients: 10}' --partition '{type: natural_id}' --clients 10")]
     Show(DataShowArgs),
     /// Print which training samples each client of each federated task gets.
     Split {
@@ -450,7 +451,7 @@ Examples:
 
 #[derive(Args, Debug)]
 pub struct DataShowArgs {
-    #[arg(help = names::dataset())]
+    #[arg(help = names::dataset_or_block())]
     pub name: String,
     /// Read this folder or archive instead of the cache.
     #[arg(long, value_name = "PATH")]

@@ -326,6 +326,33 @@ fn excessive_numbers_of_clients_are_usage_errors() {
 }
 
 #[test]
+fn data_sets_with_settings_are_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let shown = |name: &str, more: &[&str]| json(at, &[&["data", "show", name, "--output", "json"], more].concat());
+    let (by_name, few) =
+        (shown("synthetic", &[]), shown("{name: synthetic, clients: 4}", &["--partition", "{type: natural_id}", "--clients", "4"]));
+    assert_eq!(
+        (&by_name["name"], &few["name"], &few["image_shape"]),
+        (&"synthetic".into(), &"synthetic".into(), &serde_json::json!([60, 1, 1]))
+    );
+    assert!(few["train_samples"].as_u64() < by_name["train_samples"].as_u64());
+    assert_eq!(few["partition"]["clients"].as_array().map(Vec::len), Some(4));
+    let counts = few["train_counts"].as_array().unwrap().iter().map(|count| count.as_u64().unwrap()).sum::<u64>();
+    assert_eq!(Some(counts), few["train_samples"].as_u64());
+    // There are too many samples to look at all of them.
+    let many = "{name: synthetic, clients: 200000}";
+    assert_eq!(shown(many, &[])["train_counts"], serde_json::Value::Null);
+    assert!(refusal(at, &["data", "show", many, "--partition", "{type: natural_id}"], 3).contains("use fewer `clients`"));
+    assert!(refusal(at, &["data", "show", "{name: synthetic, alhpa: 1}"], 3).contains("did you mean `alpha`?"));
+    assert!(refusal(at, &["data", "show", "synthetic", "--path", "folder"], 4).contains("leave `path` out"));
+    let listed = String::from_utf8(run(at, &["data", "list"]).stdout).unwrap();
+    assert!(listed.contains("made when it is used"), "{listed}");
+    let fetched = String::from_utf8(run(at, &["data", "fetch", "synthetic", "--data", "cache"]).stdout).unwrap();
+    assert_eq!(fetched, "synthetic: made when it is used\n");
+}
+
+#[test]
 fn fetch_continues_after_failures_and_lists_them() {
     let folder = tempfile::tempdir().unwrap();
     // The cache can't be created, since there is a file at its path.

@@ -147,7 +147,7 @@ impl fmt::Display for SampleKinds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::One(kind) => kind.fmt(f),
-            Self::Images { pixels_min: 0 | 1, .. } => f.write_str("images"),
+            Self::Images { pixels_min: 0 | 1, .. } => f.write_str("images or vectors"),
             Self::Images { pixels_min, .. } => write!(f, "images of at least {pixels_min}x{pixels_min}"),
         }
     }
@@ -533,7 +533,7 @@ mod tests {
         };
         check(SampleKinds::One(GREY), [true, false, false], "images of 1x28x28 in 10 classes");
         check(SampleKinds::One(SampleKind::Text), [false, false, true], "text");
-        check(SampleKinds::Images { pixels_min: 1, typical: GREY }, [true, true, false], "images");
+        check(SampleKinds::Images { pixels_min: 1, typical: GREY }, [true, true, false], "images or vectors");
         check(SampleKinds::Images { pixels_min: 32, typical: COLOR }, [false, true, false], "images of at least 32x32");
         for other in [SampleKind::images(3, 28, 10), SampleKind::images(1, 32, 10), SampleKind::images(1, 28, 62)] {
             assert!(!SampleKinds::One(GREY).contains(other), "{other}");

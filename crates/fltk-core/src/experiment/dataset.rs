@@ -65,6 +65,9 @@ impl<'de> Deserialize<'de> for DatasetConfig {
             Some(Json::String(path)) => Some(path),
             Some(_) => return Err(de::Error::custom("the path of a data set is a text")),
         };
+        if !block.contains_key("name") {
+            return Err(de::Error::missing_field("name"));
+        }
         let data = Choice::deserialize(block.into_deserializer()).map_err(de::Error::custom)?;
         Ok(Self { data, path })
     }
@@ -87,7 +90,13 @@ mod tests {
             assert_eq!(serde_json::from_value::<DatasetConfig>(written).unwrap(), config);
         }
         assert_eq!(serde_json::from_value::<DatasetConfig>(json!({ "name": "mnist", "path": null })).unwrap().path, None);
-        for wrong in [json!({ "path": "a" }), json!({ "name": "mnist", "path": 3 }), json!({ "name": 3 }), json!("mnist")] {
+        for wrong in [
+            json!({ "path": "a" }),
+            json!({ "name": "mnist", "path": 3 }),
+            json!({ "name": 3 }),
+            json!({ "type": "mnist" }),
+            json!("mnist"),
+        ] {
             assert!(serde_json::from_value::<DatasetConfig>(wrong.clone()).is_err(), "{wrong}");
         }
     }

@@ -50,11 +50,6 @@ impl Division {
         (0..self.num_clients()).map(|client| self.num_samples(client))
     }
 
-    /// Returns the samples of all clients, one client after another.
-    pub fn samples(&self) -> impl Iterator<Item = u32> + '_ {
-        (0..self.num_clients()).flat_map(|client| self.of(client).into_owned())
-    }
-
     /// Returns the indices of each client's samples.
     #[must_use]
     pub fn into_lists(self) -> Vec<Vec<u32>> {

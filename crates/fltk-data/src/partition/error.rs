@@ -178,16 +178,16 @@ pub enum PartitionError {
         /// The number that is left over.
         rest: usize,
     },
-    /// The data set is made sample by sample, and a partition by labels needs all of them.
+    /// The data set is made client by client, and the partition divides all of its samples.
     #[error(
-        "`{partition}` needs the labels of all {samples} samples, which are made when they are used, and at most {max} are kept\nhint: use `natural_id`, or fewer `clients` of the data set"
+        "`{partition}` divides all {samples} samples, and of those that are made when they are used it can divide at most {max}\nhint: use `natural_id`, or fewer `clients` of the data set"
     )]
     TooManyToMake {
         /// The partition.
         partition: String,
         /// The number of samples of the data set.
         samples: usize,
-        /// The largest number that is kept.
+        /// The largest number that is divided.
         max: usize,
     },
     /// The data set has no natural clients.

@@ -41,32 +41,28 @@ fn divide(request: &Request<'_>, rng: &mut ChaCha8Rng) -> Result<Parts, Partitio
     for (index, &client) in (0..).zip(natural) {
         parts.entry(client).or_default().push(index);
     }
-    if parts.len() < clients as usize {
-        return Err(PartitionError::TooFewNaturalClients { clients, natural: parts.len() });
-    }
-    let chosen = choose(parts.len(), clients, rng);
+    let chosen = choose(parts.len(), clients, rng)?;
     let mut parts: Vec<Vec<u32>> = parts.into_values().collect();
     Ok(chosen.into_iter().map(|place| std::mem::take(&mut parts[place])).collect())
 }
 
 /// Does the same for samples that are made, of which the numbers are enough.
 pub(crate) fn ranges(made: &Synthetic, clients: u32, seed: Seed) -> Result<Vec<Range<u32>>, PartitionError> {
-    let natural = made.num_clients();
     if clients == 0 {
         return Err(PartitionError::NoClients);
     }
-    if natural < clients as usize {
-        return Err(PartitionError::TooFewNaturalClients { clients, natural });
-    }
-    let chosen = choose(natural, clients, &mut seed.stream(Purpose::Partition, &[]));
+    let chosen = choose(made.num_clients(), clients, &mut seed.stream(Purpose::Partition, &[]))?;
     Ok(chosen.into_iter().map(|client| made.samples_of(client)).collect())
 }
 
 /// Returns `clients` of the natural clients, ascending, drawn at random.
-fn choose(natural: usize, clients: u32, rng: &mut ChaCha8Rng) -> Vec<usize> {
+fn choose(natural: usize, clients: u32, rng: &mut ChaCha8Rng) -> Result<Vec<usize>, PartitionError> {
+    if natural < clients as usize {
+        return Err(PartitionError::TooFewNaturalClients { clients, natural });
+    }
     let mut chosen: Vec<usize> = (0..natural).collect();
     chosen.shuffle(rng);
     chosen.truncate(clients as usize);
     chosen.sort_unstable();
-    chosen
+    Ok(chosen)
 }

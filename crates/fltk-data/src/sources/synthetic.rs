@@ -11,8 +11,8 @@
 //! `iid` is the paper's `Synthetic-IID`: all clients have one `W` and one `b`, of `u = 0`, and `v = 0`. A client has `50 + floor(exp(N(4, 2)))` samples. Its first nine tenths,
 //! rounded down, are training samples.
 //!
-//! Draws come from the data set's own seed, those of a client from a stream of its own. So nothing about a client depends on the number of clients,
-//! and samples need not be in memory before they are used.
+//! Draws come from the data set's own seed: the numbers of samples, client after client, from one stream, and all else about a client from a stream of its own. So nothing about a client depends on
+//! how many come after it, and samples need not be in memory before they are used.
 
 use std::{fmt, ops::Range, sync::Arc};
 
@@ -25,7 +25,8 @@ use rand_distr::{Distribution as _, StandardNormal};
 
 use super::source::{Augmentation, Format, Normalization, Source};
 use crate::{
-    dataset::{Dataset, Origin, Provenance},
+    dataset::{Dataset, FileDigest, Origin, Provenance},
+    digest::samples_digest,
     partition::CLIENTS_MAX,
     samples::{Split, VectorSet},
 };
@@ -127,13 +128,17 @@ pub(crate) fn make(settings: &Choice) -> Option<Dataset> {
             Samples::of(&law, client).write(num_train..num_samples, &mut test);
         }
     }
-    Some(Dataset {
+    let mut dataset = Dataset {
         source: &SOURCE,
         class_names: CLASS_NAMES.map(str::to_owned).to_vec(),
         train: Split::Synthetic(Synthetic { law, ends: ends.into() }),
         test: Split::Vectors(test),
         provenance: Provenance { origin: Origin::Made, files: Vec::new() },
-    })
+    };
+    // A run that goes on notices if the samples are made in another way.
+    let sha256 = hex::encode(samples_digest(&dataset));
+    dataset.provenance.files.push(FileDigest { name: SOURCE.name().to_owned(), sha256, official: true });
+    Some(dataset)
 }
 
 /// Returns nine tenths of `num_samples`, rounded down.
@@ -196,7 +201,7 @@ impl Synthetic {
     /// If an index is out of range.
     #[must_use]
     pub fn gather(&self, indices: &[u32]) -> VectorSet {
-        let mut set = VectorSet::empty(FEATURES);
+        let mut set = VectorSet::with_capacity(FEATURES, indices.len());
         let mut rest = indices;
         while let [first, ..] = rest {
             let client = self.ends.partition_point(|end| end <= first);
@@ -212,7 +217,7 @@ impl Synthetic {
         set
     }
 
-    /// Adds all that the samples follow from to `hash`.
+    /// Adds all that the samples follow from to `hash`, and those of the first client, in which other draws would show.
     pub(crate) fn digest(&self, hash: &mut impl FnMut(&[u8])) {
         let Law { alpha, beta, iid, seed } = self.law;
         hash(&alpha.to_le_bytes());
@@ -220,6 +225,8 @@ impl Synthetic {
         hash(&[iid.into()]);
         hash(&seed.0.to_le_bytes());
         self.ends.iter().for_each(|end| hash(&end.to_le_bytes()));
+        let first = self.gather(&self.samples_of(0).collect::<Vec<u32>>());
+        first.numbers().iter().for_each(|number| hash(&number.to_le_bytes()));
     }
 }
 

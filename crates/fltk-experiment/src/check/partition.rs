@@ -3,7 +3,7 @@
 use super::super::{
     FederatedConfig,
     places::{Place, Places},
-    report::Problem,
+    report::{Problem, Severity},
 };
 use fltk_core::catalogue::{Catalogues, Choice, ClientCount, DatasetEntry, Entry, PartitionerEntry};
 
@@ -90,12 +90,19 @@ fn check_natural_clients(
 ) {
     let Some(parameter) = dataset.natural_clients.filter(|_| partitioner.needs_natural_clients) else { return };
     let (own, clients, name) = (parameter.of(data), config.clients, dataset.entry.name);
-    if clients > own {
-        let (all, made) = (places.at("federated.clients"), places.at("dataset"));
-        let message = format!("there are {clients} clients, and `{name}` is made for {own}");
-        let hint = format!("write `dataset: {{ name: {name}, {}: {clients} }}`", parameter.name());
-        problems.push(Problem::error(all.span, message).label(made.span, format!("{own} clients")).hint(hint));
-    }
+    let (all, made) = (places.at("federated.clients"), places.at("dataset"));
+    let problem = if clients > own {
+        Problem::error(all.span, format!("there are {clients} clients, and `{name}` is made for {own}"))
+    } else if clients < own && partitioner.entry.name == "natural_id" {
+        let message = format!(
+            "the model is tested on clients that don't train: {clients} of the {own} clients of `{name}` are drawn, and the test set is of its first"
+        );
+        Problem::new(Severity::Warning, Some(all.span), message)
+    } else {
+        return;
+    };
+    let hint = format!("set `{}` of the data set to {clients}", parameter.name());
+    problems.push(problem.label(made.span, format!("{own} clients")).hint(hint));
 }
 
 /// Checks that a list of sizes has one for each client, and doesn't ask for more samples than there are.

@@ -181,6 +181,7 @@ mod tests {
         for net in nets::entries() {
             described(&Choice::new(net.entry.name));
         }
+        described(&Choice::new("MLP").with("hidden", [0_u32; 0]));
         described(&Choice::new("MLP").with("hidden", vec![7]));
         described(&Choice::new("MLP").with("hidden", vec![7, 8, 9]));
         described(&Choice::new("RedditLSTM").with("tied", true).with("layers", 3));

@@ -16,7 +16,7 @@ use fltk::{
     split::{given_cohorts, train_and_test},
 };
 use fltk_core::experiment::{DatasetConfig, Experiment, FederatedConfig, Setting};
-use fltk_data::{Dataset, Division, SAMPLES_MADE_MAX, Split};
+use fltk_data::{Dataset, Division, SAMPLES_MADE_MAX};
 use fltk_fed::strategy;
 use fltk_records::{
     Hyperparameters, RunDescription, RunFolder,
@@ -438,7 +438,7 @@ pub fn check_fits(job: &Job, dataset: &Dataset, base: &Path) -> anyhow::Result<(
         }
         Setting::Distributed(config) => {
             let samples = dataset.train.len();
-            if matches!(dataset.train, Split::Synthetic(_)) && samples > SAMPLES_MADE_MAX {
+            if dataset.is_too_large_to_make() {
                 let message = format!(
                     "task `{}`: ranks train on {samples} samples that are made when they are used, and keep at most {SAMPLES_MADE_MAX}\nhint: use fewer `clients` of the data set, or a federated task",
                     job.task.name

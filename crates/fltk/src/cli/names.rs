@@ -19,8 +19,8 @@ pub fn net() -> String {
     listed("The name of a net", &catalogues().nets)
 }
 
-pub fn dataset() -> String {
-    listed("The name of a data set", &catalogues().datasets)
+pub fn dataset_or_block() -> String {
+    listed("The name of a data set, or a block as in an experiment file", &catalogues().datasets)
 }
 
 pub fn datasets() -> String {

@@ -83,7 +83,8 @@ struct Data {
 }
 
 fn names_of_data_sets(_: &mut SchemaGenerator) -> Schema {
-    let names: Vec<&str> = fltk_catalogue::catalogues().datasets.names().collect();
+    let names: Vec<&str> =
+        fltk_catalogue::catalogues().datasets.iter().filter(|dataset| dataset.has_files).map(|dataset| dataset.entry.name).collect();
     json_schema!({ "type": "array", "items": { "type": "string", "enum": names } })
 }
 

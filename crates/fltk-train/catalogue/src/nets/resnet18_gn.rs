@@ -18,7 +18,7 @@ pub(super) static SPEC: NetSpec = NetSpec {
             "Hsieh et al., The Non-IID Data Quagmire of Decentralized Machine Learning, 2020, arXiv:1910.00189; \
              Acar et al., Federated Learning Based on Dynamic Regularization, 2021, arXiv:2111.04263",
         ),
-        1,
+        2,
         CIFAR10,
     )
     .layers(|_| 41),

@@ -16,7 +16,8 @@ use crate::{
 #[derive(Serialize)]
 struct Fetched {
     name: &'static str,
-    folder: PathBuf,
+    /// `None` for a data set that is made.
+    folder: Option<PathBuf>,
     embedded: bool,
 }
 
@@ -51,6 +52,7 @@ pub fn fetch(cli: &Cli, sources: &[&Source], locations: &LocationArgs) -> anyhow
             };
             output::text(&format!("{}: {place}", source.name()))?;
         }
+        let folder = Some(folder).filter(|_| source.entry.has_files);
         fetched.push(Fetched { name: source.name(), folder, embedded: !source.embedded.is_empty() });
     }
     if cli.output == Output::Json {

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use fltk_core::{experiment::DatasetConfig, seed::Seed};
 use fltk_data::{
-    Dataset, Split, heterogeneity,
+    Dataset, SAMPLES_MADE_MAX, Split, heterogeneity,
     heterogeneity::{Heterogeneity, Summary},
 };
-use fltk_experiment::parse_partition;
+use fltk_experiment::{parse_dataset, parse_partition};
 use serde::Serialize;
 
 use super::dataset;
@@ -27,7 +27,8 @@ struct Shown<'a> {
     test_samples: usize,
     image_shape: Option<[usize; 3]>,
     classes: &'a [String],
-    train_counts: Vec<u64>,
+    /// `None` if the samples are made and there are too many to count.
+    train_counts: Option<Vec<u64>>,
     test_counts: Vec<u64>,
     partition: Option<Heterogeneity>,
 }
@@ -38,33 +39,52 @@ struct Shown<'a> {
 /// If the data set is missing or damaged, the partition is impossible, or the picture can't be written.
 pub fn run(cli: &Cli, args: &DataShowArgs) -> anyhow::Result<()> {
     let locations = inputs::locations(&args.locations);
-    let config = DatasetConfig { path: args.path.clone(), ..DatasetConfig::named(dataset(&args.name)?.name()) };
+    let config = config(args)?;
     let data = fltk_data::load(&config, Path::new(""), &locations).or_exit(Exit::Data)?;
     let partition = args.partition.as_deref().map(|text| measure(&data, text, args)).transpose()?;
     if let (Some(path), Some(measured)) = (&args.svg, &partition) {
-        let title = format!("{}, {} clients, {}", args.name, args.clients, args.partition.as_deref().unwrap_or_default());
+        let title = format!("{}, {} clients, {}", config.name(), args.clients, args.partition.as_deref().unwrap_or_default());
         let svg = heterogeneity::svg(measured, &data.label_names(), &title);
         output::write_file(path, svg.as_bytes())?;
     }
     let classes = data.label_names();
     let shown = Shown {
-        name: &args.name,
+        name: config.name(),
         source: data.provenance.to_string(),
         official: data.provenance.is_official(),
         train_samples: data.train.len(),
         test_samples: data.test.len(),
         image_shape: data.image_shape(),
         classes: &classes,
-        train_counts: counts(&data.train, data.num_labels()),
+        train_counts: (!data.is_too_large_to_make()).then(|| counts(&data.train, data.num_labels())),
         test_counts: counts(&data.test, data.num_labels()),
         partition,
     };
     if cli.output == Output::Json { output::json(&shown) } else { output::text(&to_text(&shown, &data)) }
 }
 
+/// Returns the data set that the command line names, or describes by a block.
+fn config(args: &DataShowArgs) -> anyhow::Result<DatasetConfig> {
+    let mut config = if args.name.trim_start().starts_with('{') {
+        parse_dataset(&args.name, "NAME", crate::catalogues())
+            .map_err(|report| failure(Exit::Experiment, report.render(output::color_stderr())))?
+    } else {
+        DatasetConfig::named(dataset(&args.name)?.name())
+    };
+    config.path = args.path.clone().or(config.path);
+    Ok(config)
+}
+
 fn measure(data: &Dataset, text: &str, args: &DataShowArgs) -> anyhow::Result<Heterogeneity> {
     let config =
         parse_partition(text, crate::catalogues()).map_err(|report| failure(Exit::Experiment, report.render(output::color_stderr())))?;
+    if data.is_too_large_to_make() {
+        let message = format!(
+            "the heterogeneity of {} samples can't be shown: they are made when they are used, and at most {SAMPLES_MADE_MAX} are kept\nhint: use fewer `clients` of the data set",
+            data.train.len()
+        );
+        return Err(failure(Exit::Experiment, message));
+    }
     let parts = divide(data, args.clients, &config, Seed(args.seed), Path::new(""))?;
     Ok(heterogeneity::measure(&data.train.labels(), data.num_labels(), &parts.into_lists()))
 }
@@ -94,7 +114,7 @@ fn to_text(shown: &Shown<'_>, data: &Dataset) -> String {
                 table.add_row([
                     class.to_string(),
                     name.clone(),
-                    shown.train_counts[class].to_string(),
+                    shown.train_counts.as_ref().map_or_else(|| "-".to_owned(), |counts| counts[class].to_string()),
                     shown.test_counts[class].to_string(),
                 ]);
             }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{
     cli::{Cli, ExperimentArgs, LocationArgs, Output},
-    exit::{Exit, OrExit as _},
+    exit::{Exit, OrExit as _, failure},
     inputs, output,
     split::{split, train_and_test},
 };
@@ -37,6 +37,14 @@ pub fn run(cli: &Cli, args: &ExperimentArgs, locations: &LocationArgs) -> anyhow
     for task in &experiment.tasks {
         let Setting::Federated(federated) = &task.setting else { continue };
         let dataset = fltk_data::load(&task.dataset, &base, &locations).or_exit(Exit::Data)?;
+        if dataset.is_too_large_to_make() {
+            let message = format!(
+                "task `{}`: {} samples are too many to print\nhint: with `natural_id`, a client has the samples of one of the data set's clients",
+                task.name,
+                dataset.train.len()
+            );
+            return Err(failure(Exit::Experiment, message));
+        }
         for &seed in &experiment.seeds {
             let ClientSamples { test, .. } = train_and_test(&dataset, federated, seed, &base)?;
             let test = federated.client_test_fraction.map(|_| (0..).zip(test.into_lists()).collect());
