@@ -21,6 +21,7 @@ pub mod checkpoint;
 pub mod client_file;
 mod error;
 pub mod evaluate;
+mod gradients;
 mod label_flip;
 mod layers;
 mod local;

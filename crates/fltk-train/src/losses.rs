@@ -5,7 +5,7 @@ use tch::{Reduction, TchError, Tensor};
 pub use crate::catalogue::losses::entries;
 use crate::{
     TrainError,
-    catalogue::losses::{CATALOGUE, LossSpec},
+    catalogue::losses::{CATALOGUE, LossGradient, LossSpec},
 };
 
 /// A loss of the catalogue.
@@ -34,6 +34,11 @@ impl Loss {
     /// Returns the loss of logits `[N, C]` against class indices `[N]`: a scalar mean, or `[N]` values with [`Reduction::None`].
     pub(crate) fn of(self, logits: &Tensor, targets: &Tensor, reduction: Reduction) -> Result<Tensor, TchError> {
         (self.0.compute)(logits, targets, reduction)
+    }
+
+    /// The gradient, if it is known in closed form.
+    pub(crate) fn gradient(self) -> Option<LossGradient> {
+        self.0.gradient
     }
 }
 

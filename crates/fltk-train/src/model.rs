@@ -20,10 +20,10 @@ use torch_dist::ProcessGroup;
 pub use self::torchscript::module_sha256;
 use crate::{
     TrainError,
-    layers::{Mode, Pass},
+    layers::{Linear, Mode, Pass},
     losses,
     nets::{self, InputShape, Net},
-    registry::{Init, Registry},
+    registry::{Init, Registry, Slot},
     tensors::{self, MemoryFormat},
 };
 
@@ -197,6 +197,16 @@ impl Model {
         Ok(model)
     }
 
+    /// The layers of a perceptron, as [`Net::perceptron`] has them.
+    pub(crate) fn perceptron(&self) -> Option<&[Linear]> {
+        self.net.perceptron()
+    }
+
+    /// The parameter or buffer at `slot`.
+    pub(crate) fn tensor(&self, slot: Slot) -> &Tensor {
+        &self.tensors[slot.0]
+    }
+
     /// The parameters in the layout's order.
     pub(crate) fn parameters(&self) -> impl ExactSizeIterator<Item = &Tensor> {
         self.trainable.iter().map(|&index| &self.tensors[index])
@@ -257,7 +267,7 @@ impl Model {
         rows_of_features(&features)
     }
 
-    fn check_input(&self, x: &Tensor) -> Result<(), TrainError> {
+    pub(crate) fn check_input(&self, x: &Tensor) -> Result<(), TrainError> {
         let fits = match self.input {
             Some(shape) => x.kind() == tch::Kind::Float && x.size().get(1..) == Some(tensors::dims(&shape)?.as_slice()),
             None => true,

@@ -14,7 +14,7 @@ pub use crate::catalogue::nets::entries;
 use crate::{
     TrainError,
     catalogue::nets::{CATALOGUE, NetSpec},
-    layers::Pass,
+    layers::{Linear, Pass},
     registry::Registry,
 };
 
@@ -22,6 +22,11 @@ use crate::{
 pub(crate) trait Net: Send + Sync + fmt::Debug {
     /// Returns logits: `[B, classes]` for images `[B, C, H, W]`, `[B, T, vocabulary]` for tokens `[B, T]`.
     fn forward(&self, x: Tensor, pass: &mut Pass<'_>) -> Result<Tensor, TchError>;
+
+    /// The layers, in order, of a net that is nothing but linear layers on flat inputs, with a ReLU between any two of them; `None` for other nets.
+    fn perceptron(&self) -> Option<&[Linear]> {
+        None
+    }
 }
 
 /// The shape of a sample, and the number of outputs between which a net distinguishes: of a net's input, or of a data set.

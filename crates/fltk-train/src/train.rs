@@ -4,13 +4,9 @@ use fltk_core::{metrics::TrainSummary, seed::Purpose};
 use fltk_data::{Batch, EpochKey};
 use rand::Rng as _;
 use rand_chacha::ChaCha8Rng;
-use tch::{Reduction, Tensor};
+use tch::Tensor;
 
-use crate::{
-    Model, Optimizer, TrainError,
-    losses::{self, Loss},
-    tensors,
-};
+use crate::{Model, Optimizer, TrainError, gradients, losses::Loss, tensors};
 
 /// The options that are the same for every batch of an epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,11 +100,8 @@ pub(crate) fn step(
     loss: Loss,
     dropout: Option<&mut ChaCha8Rng>,
 ) -> Result<f64, TrainError> {
-    let logits = losses::rows(&model.forward_training(inputs, dropout, None)?)?;
-    let loss = loss.of(&logits, targets, Reduction::Mean)?;
-    let value = finite(&loss, optimizer)?;
-    let parameters: Vec<&Tensor> = model.parameters().collect();
-    let gradients = Tensor::f_run_backward(&[loss], &parameters, false, false)?;
+    let (value, gradients) = gradients::of_batch(model, inputs, targets, loss, dropout)?;
+    check_finite(value, optimizer)?;
     optimizer.step(&gradients, None)?;
     Ok(value)
 }
@@ -116,5 +109,11 @@ pub(crate) fn step(
 /// Returns the value of a loss, which must be finite.
 pub(crate) fn finite(loss: &Tensor, optimizer: &Optimizer) -> Result<f64, TrainError> {
     let value = loss.f_double_value(&[])?;
-    if value.is_finite() { Ok(value) } else { Err(TrainError::Diverged { step: optimizer.steps() + 1, loss: value }) }
+    check_finite(value, optimizer)?;
+    Ok(value)
+}
+
+/// Checks that the value of a loss is finite.
+pub(crate) fn check_finite(loss: f64, optimizer: &Optimizer) -> Result<(), TrainError> {
+    if loss.is_finite() { Ok(()) } else { Err(TrainError::Diverged { step: optimizer.steps() + 1, loss }) }
 }

@@ -15,24 +15,37 @@ pub struct LossSpec {
     /// Returns the loss of logits `[N, C]` against class indices `[N]`: a scalar mean, or `[N]` values with [`Reduction::None`].
     #[cfg(libtorch)]
     pub compute: fn(&Tensor, &Tensor, Reduction) -> Result<Tensor, TchError>,
+    /// The gradient, if it is known in closed form.
+    #[cfg(libtorch)]
+    pub gradient: Option<LossGradient>,
 }
+
+/// Returns the mean loss of logits `[N, C]` against class indices `[N]`, and its gradient by the logits, `[N, C]`: the bits of autograd.
+#[cfg(libtorch)]
+pub type LossGradient = fn(&Tensor, &Tensor) -> Result<(f64, Tensor), TchError>;
 
 static CROSS_ENTROPY: LossSpec = LossSpec {
     entry: Entry::new("CrossEntropyLoss", "`torch.nn.CrossEntropyLoss` over logits."),
     #[cfg(libtorch)]
     compute: compute::cross_entropy,
+    #[cfg(libtorch)]
+    gradient: Some(compute::cross_entropy_gradient),
 };
 
 static NLL: LossSpec = LossSpec {
     entry: Entry::new("NLLLoss", "`torch.nn.NLLLoss` over the log-softmax of the logits: the same number as cross-entropy."),
     #[cfg(libtorch)]
     compute: compute::nll,
+    #[cfg(libtorch)]
+    gradient: Some(compute::cross_entropy_gradient),
 };
 
 static MULTI_MARGIN: LossSpec = LossSpec {
     entry: Entry::new("MultiMarginLoss", "`torch.nn.MultiMarginLoss` over logits."),
     #[cfg(libtorch)]
     compute: compute::multi_margin,
+    #[cfg(libtorch)]
+    gradient: None,
 };
 
 /// Returns the entries of all losses, for the program's catalogues.
@@ -54,6 +67,17 @@ mod compute {
 
     pub(super) fn nll(logits: &Tensor, targets: &Tensor, reduction: Reduction) -> Result<Tensor, TchError> {
         logits.f_log_softmax(-1, Kind::Float)?.f_nll_loss(targets, None::<Tensor>, reduction, IGNORE_INDEX)
+    }
+
+    /// Computes with the operations that autograd runs for [`cross_entropy`] and for [`nll`].
+    pub(super) fn cross_entropy_gradient(logits: &Tensor, targets: &Tensor) -> Result<(f64, Tensor), TchError> {
+        let log_softmax = logits.f_log_softmax(-1, Kind::Float)?;
+        let loss = log_softmax.f_nll_loss(targets, None::<Tensor>, Reduction::Mean, IGNORE_INDEX)?;
+        #[expect(clippy::cast_precision_loss, reason = "a number of rows is far below 2^52")]
+        let rows = Tensor::f_full([0_i64; 0], targets.numel() as f64, (Kind::Float, logits.device()))?;
+        let gradient =
+            log_softmax.f_nll_loss_backward(&loss.f_ones_like()?, targets, None::<Tensor>, Reduction::Mean, IGNORE_INDEX, &rows)?;
+        Ok((loss.f_double_value(&[])?, Tensor::f_internal_log_softmax_backward_data(&gradient, &log_softmax, -1, Kind::Float)?))
     }
 
     /// Computes the `sum over j != y of max(0, 1 - x_y + x_j), over C` from simpler operations, since tch lacks the function.

@@ -26,6 +26,14 @@ impl Linear {
         Self { weight: embedding.weight, bias: scope.parameter("bias", &[outputs], bias) }
     }
 
+    pub fn weight(&self) -> Slot {
+        self.weight
+    }
+
+    pub fn bias(&self) -> Slot {
+        self.bias
+    }
+
     /// Computes the outputs. The input is handed out as the features of the batch, until a later layer's takes its place.
     pub fn forward(&self, x: &Tensor, pass: &mut Pass<'_>) -> Result<Tensor, TchError> {
         if let Some(features) = &mut pass.features {

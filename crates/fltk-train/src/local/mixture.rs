@@ -6,13 +6,13 @@ use fltk_core::{
     model_state::ModelState,
 };
 use fltk_data::EpochKey;
-use tch::{Kind, Reduction, Tensor};
+use tch::{Kind, Tensor};
 
 use crate::{
-    Model, Optimizer, TrainError,
-    losses::{self, Loss},
+    Model, Optimizer, TrainError, gradients,
+    losses::Loss,
     optimizer::scalar,
-    train::{draws, finite},
+    train::{check_finite, draws},
 };
 
 /// The personal model `v`, its optimizer, and the mixture that its gradients come from.
@@ -55,11 +55,8 @@ impl MixtureTraining {
         }
         // The same masks as the shared model's.
         let mut dropout = draws(&self.mixed, key, key.client, number);
-        let logits = losses::rows(&self.mixed.forward_training(inputs.shallow_clone(), Some(&mut dropout), None)?)?;
-        let loss = loss.of(&logits, targets, Reduction::Mean)?;
-        finite(&loss, &self.optimizer)?;
-        let parameters: Vec<&Tensor> = self.mixed.parameters().collect();
-        let mut gradients = Tensor::f_run_backward(&[loss], &parameters, false, false)?;
+        let (value, mut gradients) = gradients::of_batch(&mut self.mixed, inputs.shallow_clone(), targets, loss, Some(&mut dropout))?;
+        check_finite(value, &self.optimizer)?;
         let mut slope = 0.0;
         {
             let _no_grad = tch::no_grad_guard();

@@ -9,11 +9,11 @@ use tch::{Reduction, Tensor};
 
 use super::contrast::Contrasting;
 use crate::{
-    Model, Optimizer, TrainError,
+    Model, Optimizer, TrainError, gradients,
     losses::{self, Loss},
     optimizer::{Proximal, flat_tensors, parameters_of, scalar},
     tensors,
-    train::finite,
+    train::{check_finite, finite},
 };
 
 /// The additions of a pass to plain steps.
@@ -70,21 +70,12 @@ impl Extras {
         dropout: &mut ChaCha8Rng,
         proximal: Option<&Proximal>,
     ) -> Result<f64, TrainError> {
-        let (logits, term) = match &self.contrast {
-            None => (model.forward_training(inputs, Some(dropout), None)?, None),
-            Some(contrast) => {
-                let others = contrast.features(&inputs)?;
-                let (logits, features) = model.features_training(inputs, Some(dropout))?;
-                (logits, Some(contrast.term(&features, &others)?))
-            }
+        let (value, mut gradients) = if self.contrast.is_none() && self.trains.is_none() {
+            gradients::of_batch(model, inputs, targets, loss, Some(dropout))?
+        } else {
+            self.by_autograd(model, optimizer, inputs, targets, loss, dropout)?
         };
-        let mut loss = loss.of(&losses::rows(&logits)?, targets, Reduction::Mean)?;
-        let value = finite(&loss, optimizer)?;
-        if let Some(term) = term {
-            loss = loss.f_add(&term)?;
-            finite(&loss, optimizer)?;
-        }
-        let mut gradients = self.gradients(model, loss)?;
+        check_finite(value, optimizer)?;
         if let Some(sums) = &mut self.sums {
             add_gradients(sums, &gradients, &model.parameters().collect::<Vec<_>>())?;
         }
@@ -115,6 +106,33 @@ impl Extras {
             }
         }
         Ok(value)
+    }
+
+    /// Returns the loss, without the term of a contrast, and its gradient by each parameter with that term, undefined for one that isn't trained.
+    fn by_autograd(
+        &self,
+        model: &mut Model,
+        optimizer: &Optimizer,
+        inputs: Tensor,
+        targets: &Tensor,
+        loss: Loss,
+        dropout: &mut ChaCha8Rng,
+    ) -> Result<(f64, Vec<Tensor>), TrainError> {
+        let (logits, term) = match &self.contrast {
+            None => (model.forward_training(inputs, Some(dropout), None)?, None),
+            Some(contrast) => {
+                let others = contrast.features(&inputs)?;
+                let (logits, features) = model.features_training(inputs, Some(dropout))?;
+                (logits, Some(contrast.term(&features, &others)?))
+            }
+        };
+        let mut loss = loss.of(&losses::rows(&logits)?, targets, Reduction::Mean)?;
+        let value = finite(&loss, optimizer)?;
+        if let Some(term) = term {
+            loss = loss.f_add(&term)?;
+            finite(&loss, optimizer)?;
+        }
+        Ok((value, self.gradients(model, loss)?))
     }
 
     /// Returns the gradient of each parameter, undefined for one that isn't trained.

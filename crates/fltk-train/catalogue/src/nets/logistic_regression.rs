@@ -22,6 +22,8 @@ pub(super) static SPEC: NetSpec = NetSpec {
 
 #[cfg(libtorch)]
 mod net {
+    use std::slice;
+
     use tch::{TchError, Tensor};
 
     use crate::{
@@ -44,6 +46,10 @@ mod net {
     impl Net for LogisticRegression {
         fn forward(&self, x: Tensor, pass: &mut Pass<'_>) -> Result<Tensor, TchError> {
             self.fc.forward(&flatten(&x)?, pass)
+        }
+
+        fn perceptron(&self) -> Option<&[Linear]> {
+            Some(slice::from_ref(&self.fc))
         }
     }
 }

@@ -47,8 +47,7 @@ pub(super) mod net {
 
     #[derive(Debug)]
     pub(in super::super) struct Mlp {
-        hidden: Vec<Linear>,
-        last: Linear,
+        layers: Vec<Linear>,
     }
 
     impl Mlp {
@@ -58,19 +57,25 @@ pub(super) mod net {
             let mut layer = |number: usize, width: usize| {
                 Linear::new(scope.sub(format_args!("fc{number}")), std::mem::replace(&mut inputs, width), width)
             };
-            let hidden: Vec<Linear> = (1..).zip(hidden).map(|(number, &width)| layer(number, width as usize)).collect();
-            let last = layer(hidden.len() + 1, outputs);
-            Self { hidden, last }
+            let widths = hidden.iter().map(|&width| width as usize).chain([outputs]);
+            Self { layers: (1..).zip(widths).map(|(number, width)| layer(number, width)).collect() }
         }
     }
 
     impl Net for Mlp {
         fn forward(&self, x: Tensor, pass: &mut Pass<'_>) -> Result<Tensor, TchError> {
             let mut x = flatten(&x)?;
-            for layer in &self.hidden {
-                x = relu(layer.forward(&x, pass)?)?;
+            for (index, layer) in self.layers.iter().enumerate() {
+                x = layer.forward(&x, pass)?;
+                if index + 1 < self.layers.len() {
+                    x = relu(x)?;
+                }
             }
-            self.last.forward(&x, pass)
+            Ok(x)
+        }
+
+        fn perceptron(&self) -> Option<&[Linear]> {
+            Some(&self.layers)
         }
     }
 }
