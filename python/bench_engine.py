@@ -122,7 +122,18 @@ def run(work, split_file, data, num_processes):
         for value in own:
             dist.broadcast(value, 0)
     state = [value.clone() for value in own]
-    right = None
+
+    def test_accuracy():
+        torch._foreach_copy_(own, state)
+        half = len(test[1]) // num_processes
+        rows = slice(rank * half, (rank + 1) * half)
+        right = torch.tensor(accuracy(net, test[0][rows], test[1][rows]) / num_processes)
+        if num_processes == 2:
+            dist.all_reduce(right)
+        return right
+
+    # Like fltk and Flower, it tests the initial model too.
+    right = test_accuracy()
     for number, cohort in enumerate(given["cohorts"][:rounds], 1):
         total = sum(len(parts[client]) for client in cohort)
         sums = [torch.zeros_like(value) for value in state]
@@ -135,12 +146,7 @@ def run(work, split_file, data, num_processes):
                 dist.all_reduce(value)
         state = sums
         if number % test_every == 0:
-            torch._foreach_copy_(own, state)
-            half = len(test[1]) // num_processes
-            rows = slice(rank * half, (rank + 1) * half)
-            right = torch.tensor(accuracy(net, test[0][rows], test[1][rows]) / num_processes)
-            if num_processes == 2:
-                dist.all_reduce(right)
+            right = test_accuracy()
     if rank == 0:
         seconds = time.perf_counter() - began
         print(json.dumps({"rounds": rounds, "rounds_seconds": seconds, "accuracy": right.item()}))

@@ -41,6 +41,11 @@ class Test(TrainingProcessCallback):
     def __init__(self, every, test):
         self.every, self.test, self.right = every, test, None
 
+    def on_train_begin(self, *, model):
+        # Like fltk and Flower, it tests the initial model too.
+        self.right = accuracy(model.pytorch_model, *self.test)
+        return Metrics()
+
     def after_central_iteration(self, aggregate_metrics, model, *, central_iteration):
         if (central_iteration + 1) % self.every == 0:
             self.right = accuracy(model.pytorch_model, *self.test)

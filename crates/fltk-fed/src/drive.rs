@@ -38,6 +38,9 @@ pub trait Transport {
     /// If no evaluator is left that could carry it out.
     fn evaluate(&mut self, order: EvaluationOrder) -> Result<(), TransportError>;
 
+    /// Begins with all orders to clients that were given: until then, a transport may hold them back to send several at once.
+    fn hand_over(&mut self) {}
+
     /// Returns the time by the clock of the run: the wall clock, or a simulated one.
     fn now(&self) -> Timestamp;
 
@@ -234,6 +237,8 @@ impl Driver<'_, '_> {
                 Action::Revoke { round } => self.transport.revoke(round),
                 Action::Fail(failure) => return Err(failure.into()),
                 Action::Record(record) => {
+                    // Clients train while the record is written.
+                    self.transport.hand_over();
                     self.record(&record)?;
                     match record {
                         Record::RoundEnded(record) => self.last_recorded = Some(record.round),

@@ -182,6 +182,15 @@ impl Federation {
         &self.setup
     }
 
+    /// Returns the model from which the run starts; `None` once it has begun.
+    #[must_use]
+    pub fn first_model(&self) -> Option<&ModelState> {
+        match &self.phase {
+            Phase::Ready { state } => Some(state),
+            _ => None,
+        }
+    }
+
     /// Returns the round in training and the time at which [`Event::DeadlinePassed`] is due for it; `None` if nobody could be late.
     #[must_use]
     pub fn deadline(&self) -> Option<(Round, Timestamp)> {

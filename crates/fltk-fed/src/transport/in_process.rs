@@ -46,6 +46,9 @@ use crate::{
 /// The longest time that a raised stop flag may go unnoticed: short for a person, long for a processor.
 const STOP_CHECK_MS: u64 = 20;
 
+/// The memory of small models that may wait as answers.
+const SMALL_ANSWERS_BYTES: usize = 4 << 20;
+
 /// Runs `federation` to its end on `workers` threads (at most as many as a round has clients) and one for the evaluator, and returns the
 /// final global model. `observer` is called on this thread with every record, in order, while the other threads continue to work. Raising
 /// `stop` ends the run early.
@@ -65,8 +68,7 @@ pub fn run(
     let orders = Orders::default();
     // The machine never has more evaluations outstanding than these, two for each model, so sending one never blocks.
     let (to_evaluator, evaluations) = sync_channel(2 * MODELS_HELD_MAX);
-    // One answer per thread: a worker needn't wait for this thread before it takes its next order.
-    let (to_conductor, answers) = sync_channel(workers + 1);
+    let (to_conductor, answers) = sync_channel(answers_max(&federation, workers));
     let (is_ready, ready) = sync_channel(workers);
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -74,6 +76,7 @@ pub fn run(
         let mut threads = Threads {
             over: RaiseOnDrop(&over),
             orders: &orders,
+            given: Vec::new(),
             to_evaluator,
             answers,
             stop,
@@ -93,6 +96,13 @@ pub fn run(
             None => drive(federation, &mut threads, observer),
         }
     })
+}
+
+/// Returns the number of answers that may wait for this thread: one per thread, so that a worker needn't wait before it takes its next order, and more of small
+/// models, so that threads needn't wake each other for each.
+fn answers_max(federation: &Federation, workers: usize) -> usize {
+    let bytes = federation.first_model().map_or(0, |model| size_of_val(model.floats.as_slice())).max(1);
+    (SMALL_ANSWERS_BYTES / bytes).min(federation.setup().num_selected()).max(workers + 1)
 }
 
 fn spawn<'scope>(scope: &'scope Scope<'scope, '_>, name: String, body: impl FnOnce() + Send + 'scope) -> Result<(), RunError> {
@@ -148,6 +158,8 @@ struct Threads<'a> {
     #[expect(dead_code, reason = "it acts when it is dropped")]
     over: RaiseOnDrop<'a>,
     orders: &'a Orders,
+    /// The orders that no worker sees yet.
+    given: Vec<Order>,
     to_evaluator: SyncSender<EvaluationOrder>,
     answers: Receiver<Event>,
     stop: &'a AtomicBool,
@@ -165,13 +177,17 @@ impl Drop for Threads<'_> {
 
 impl Transport for Threads<'_> {
     fn train(&mut self, order: TrainOrder) -> Result<(), TransportError> {
-        self.orders.push(Order::Train(order));
+        self.given.push(Order::Train(order));
         Ok(())
     }
 
     fn measure(&mut self, order: LossOrder) -> Result<(), TransportError> {
-        self.orders.push(Order::Measure(order));
+        self.given.push(Order::Measure(order));
         Ok(())
+    }
+
+    fn hand_over(&mut self) {
+        self.orders.extend(self.given.drain(..));
     }
 
     fn evaluate(&mut self, order: EvaluationOrder) -> Result<(), TransportError> {
@@ -183,6 +199,7 @@ impl Transport for Threads<'_> {
     }
 
     fn receive(&mut self, wait: Wait) -> Result<Option<Event>, TransportError> {
+        self.hand_over();
         let left = wait.until.map(|until| until.0.saturating_sub(self.origin.elapsed()));
         // A deadline counts from when it is noticed, even if answers came before.
         if left == Some(Duration::ZERO) {
@@ -204,6 +221,7 @@ impl Transport for Threads<'_> {
     }
 
     fn revoke(&mut self, round: Round) {
+        self.hand_over();
         self.orders.revoke(round);
     }
 

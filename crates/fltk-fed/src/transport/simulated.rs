@@ -172,6 +172,10 @@ impl Transport for Simulated<'_> {
         self.give((order.round, order.client, true), order.given, job, State::Measure(order))
     }
 
+    fn hand_over(&mut self) {
+        self.inner.hand_over();
+    }
+
     fn evaluate(&mut self, order: EvaluationOrder) -> Result<(), TransportError> {
         self.inner.evaluate(order)
     }

@@ -2,6 +2,7 @@
 //!
 //! All programs train the clients of one file in the order of its cohorts, in turn, repeatedly, so that other load on the machine affects all of them.
 
+mod alone;
 mod contestants;
 mod peers;
 
@@ -83,12 +84,12 @@ const WORK: [Work; 3] = [
     },
 ];
 
-/// Earlier ratios of a peer's wall time to fltk's, on two cores of which one had other work (2026-11-29).
-const LOOP_SMALL: f64 = 4.2;
-const PFL_SMALL: f64 = 7.4;
-const FLOWER_SMALL: f64 = 28.0;
-const LOOP_2NN: f64 = 1.8;
-const TWO_CNN: f64 = 1.6;
+/// Earlier ratios of a peer's wall time to fltk's, on two cores without other work (2026-11-29).
+const LOOP_SMALL: f64 = 5.3;
+const PFL_SMALL: f64 = 10.5;
+const FLOWER_SMALL: f64 = 48.3;
+const LOOP_2NN: f64 = 3.0;
+const TWO_CNN: f64 = 1.9;
 
 /// The medians of one contestant at one work.
 #[derive(Serialize)]
@@ -128,7 +129,9 @@ pub fn run(checkout: &Checkout, mnist: Option<PathBuf>, repeats: u32, output: Ou
     let tests = python::ensure(checkout)?;
     let python = peers::ensure(checkout, &tests)?;
     eprintln!("peers: {}", peers::versions(&python)?);
-    let fltk = checkout.build(&libtorch::ensure(checkout)?, &["--release"])?;
+    let libtorch = libtorch::ensure(checkout)?;
+    let fltk = checkout.build(&libtorch, &["--release"])?;
+    let rounds = checkout.build(&libtorch, &["--release", "--package", "fltk-torch", "--example", "rounds"])?;
     let contestants = Contestants { python, fltk, root: checkout.root.clone(), mnist, scratch: tempfile::tempdir()? };
     let (mut lines, mut goals) = (Vec::new(), Vec::new());
     for work in &WORK {
@@ -153,6 +156,7 @@ pub fn run(checkout: &Checkout, mnist: Option<PathBuf>, repeats: u32, output: Ou
         let at = lines.len() - work.peers.len();
         lines.insert(at, own);
     }
+    goals.extend(alone::measure(&contestants, &rounds, repeats)?);
     match output {
         Output::Json => println!("{}", serde_json::to_string_pretty(&serde_json::json!({ "lines": lines, "goals": goals }))?),
         Output::Text => print!("{}", table(&lines, &goals)),

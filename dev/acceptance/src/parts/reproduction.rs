@@ -68,7 +68,7 @@ fn small() -> Cell {
     Cell {
         name: "small".to_owned(),
         what: "a small net on few images".to_owned(),
-        published: Published { figure: 50.0, deviation: None, measure: Measure::Last },
+        published: Published { figure: Some(50.0), deviation: None, measure: Measure::Last },
         task: json!({
             "kind": "federated",
             "network": "McMahan2NN",

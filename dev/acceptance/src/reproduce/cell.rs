@@ -3,6 +3,8 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::summary::Figure;
+
 /// A published table, or the part of it that is reproduced.
 pub struct Table {
     /// The heading on the page.
@@ -38,8 +40,8 @@ pub struct Cell {
 /// A published figure.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Published {
-    /// The figure: an accuracy in percent, or a number of rounds.
-    pub figure: f64,
+    /// The figure: an accuracy in percent, or a number of rounds. `None` if the source has a curve without numbers.
+    pub figure: Option<f64>,
     /// The deviation that the source gives, in the same unit.
     pub deviation: Option<f64>,
     /// The meaning of the figure.
@@ -65,12 +67,23 @@ pub enum Measure {
 impl Published {
     /// Returns a best accuracy over rounds, in percent.
     pub const fn best(figure: f64, deviation: f64) -> Self {
-        Self { figure, deviation: Some(deviation), measure: Measure::Best }
+        Self { figure: Some(figure), deviation: Some(deviation), measure: Measure::Best }
     }
 
     /// Returns an accuracy after the last round, in percent, without a deviation.
     pub const fn last(figure: f64) -> Self {
-        Self { figure, deviation: None, measure: Measure::Last }
+        Self { figure: Some(figure), deviation: None, measure: Measure::Last }
+    }
+
+    /// Returns a curve without numbers, of which the accuracy after the last round is compared.
+    pub const fn curve() -> Self {
+        Self { figure: None, deviation: None, measure: Measure::Last }
+    }
+
+    /// Returns the text of the figure.
+    pub fn told(self) -> String {
+        let Self { figure, deviation, measure } = self;
+        figure.map_or_else(|| "a curve".to_owned(), |mean| Figure { mean, deviation }.told(measure))
     }
 }
 

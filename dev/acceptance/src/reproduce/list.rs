@@ -6,7 +6,7 @@ use super::{
     cell::{Cell, Measure, Published},
     order,
     record::Records,
-    summary::{Figure, Summary},
+    summary::Summary,
 };
 use crate::bench::Output;
 
@@ -60,13 +60,13 @@ fn text(lines: &[Line<'_>]) -> String {
 }
 
 fn row(line: &Line<'_>) -> [String; 7] {
-    let Published { figure, deviation, measure } = line.published;
+    let measure = line.published.measure;
     let list =
         |seeds: &[u64]| if seeds.is_empty() { "-".to_owned() } else { seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(" ") };
     let done: Vec<u64> = line.summary.seeds.iter().chain(&line.summary.failed_seeds).copied().collect();
     [
         line.name.to_owned(),
-        Figure { mean: figure, deviation }.told(measure),
+        line.published.told(),
         match measure {
             Measure::Best => "% best",
             Measure::Last => "% last",

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, path::Path};
 
 use super::{
-    cell::{Cell, Measure, Published, Table},
+    cell::{Cell, Measure, Table},
     record::{self, Record, Records},
     summary::{Figure, Summary},
 };
@@ -25,13 +25,6 @@ runs the cells whose names begin with that. Each run is a file in `docs/reproduc
 parameters, which the same version of fltk gives again on the same kind of processor.
 ";
 
-const END: &str = "
-## Not possible yet
-
-Figure 1 of Li et al., Federated Optimization in Heterogeneous Networks, 2020, [arXiv:1812.06127](https://arxiv.org/abs/1812.06127) (FedProx with 90 % stragglers) is on
-synthetic(1, 1), a data set that fltk doesn't have.
-";
-
 /// Writes the page into the checkout at `root`.
 ///
 /// # Errors
@@ -46,7 +39,7 @@ fn text(tables: &[Table], records: &Records) -> String {
     for table in tables {
         add_table(&mut page, table, records);
     }
-    page + END
+    page
 }
 
 /// Adds the section of `table`. Writing to a string can't fail.
@@ -72,8 +65,7 @@ fn add_table(page: &mut String, table: &Table, records: &Records) {
 }
 
 fn row(cell: &Cell, summary: &Summary) -> String {
-    let Published { figure, deviation, measure } = cell.published;
-    let published = Figure { mean: figure, deviation }.told(measure);
+    let (measure, published) = (cell.published.measure, cell.published.told());
     let list = |numbers: &[u64]| numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
     let percent = |figure: Option<Figure>| figure.map_or_else(|| "-".to_owned(), |figure| figure.told(Measure::Last));
     let ours = match (summary.ours, summary.seeds.is_empty()) {
@@ -111,6 +103,7 @@ mod tests {
 
     use super::*;
     use crate::reproduce::{
+        cell::Published,
         record::{RECORDS, tests::example},
         tables,
     };
@@ -130,7 +123,7 @@ mod tests {
         let second = Record { failed: Some("it diverged".to_owned()), ..example(2, &[0.1]).1 };
         let expected = "| `a-b` | A, b | 88.09 ± 0.29 | 88.01 | 88.01 (after 1) | 87.00 | 1; 2 (ended early, not counted) |\n";
         assert_eq!(row(&cell, &Summary::of(&cell, &[&first, &second])), expected);
-        cell.published = Published { figure: 20.0, deviation: None, measure: Measure::RoundsTo { accuracy: 0.88 } };
+        cell.published = Published { figure: Some(20.0), deviation: None, measure: Measure::RoundsTo { accuracy: 0.88 } };
         let third = example(3, &[0.1, 0.2001]).1;
         let expected =
             "| `a-b` | A, b | round 20 | round 1 | 54.01 ± 48.08 (after 1, 1) | 53.51 ± 47.37 | 1, 3; 3 (not reached, not counted) |\n";

@@ -41,9 +41,15 @@ struct Queue {
 }
 
 impl Orders {
-    pub(super) fn push(&self, order: Order) {
-        self.lock().orders.push_back(order);
-        self.changed.notify_one();
+    /// Adds orders, and wakes workers once for all of them.
+    pub(super) fn extend(&self, orders: impl ExactSizeIterator<Item = Order>) {
+        let num_orders = orders.len();
+        self.lock().orders.extend(orders);
+        match num_orders {
+            0 => {}
+            1 => self.changed.notify_one(),
+            _ => self.changed.notify_all(),
+        }
     }
 
     /// Removes the orders of a round and of those before.
@@ -107,14 +113,10 @@ mod tests {
             Order::Train(order) => Some((order.round.0, order.client.0)),
             Order::Measure(_) => None,
         };
-        for (round, client) in [(1, 0), (1, 1), (1, 2)] {
-            orders.push(order(round, client));
-        }
+        orders.extend([(1, 0), (1, 1), (1, 2)].map(|(round, client)| order(round, client)).into_iter());
         assert_eq!(next(), Some((1, 0)));
         orders.revoke(Round(1));
-        for (round, client) in [(2, 1), (2, 2)] {
-            orders.push(order(round, client));
-        }
+        orders.extend([(2, 1), (2, 2)].map(|(round, client)| order(round, client)).into_iter());
         orders.revoke(Round(1));
         assert_eq!(next(), Some((2, 1)));
         orders.close();

@@ -15,7 +15,7 @@ use super::Work;
 use crate::{setup::debian, sh};
 
 /// The time limit of one measurement.
-const LIMIT: Duration = Duration::from_secs(10 * 60);
+pub const LIMIT: Duration = Duration::from_secs(10 * 60);
 
 /// The number of clients in a round.
 const COHORT: u32 = 10;
@@ -115,14 +115,27 @@ impl Contestants {
             Contestant::Fltk => {
                 let experiment = self.scratch.path().join(format!("{}.yaml", work.net));
                 fs::write(&experiment, self.experiment(work, split))?;
-                let runs = self.scratch.path().join("runs");
-                command.arg(&self.fltk).arg("run").arg(experiment).args(["--quiet", "--output", "json", "--runs"]).arg(runs);
+                command = self.fltk_run(&experiment);
             }
             Contestant::Loop => peer(&mut command, &["python/bench_engine.py", "loop"]),
             Contestant::Two => peer(&mut command, &["python/bench_engine.py", "two"]),
             Contestant::Flower => peer(&mut command, &["python/bench_engine_flower.py"]),
             Contestant::Pfl => peer(&mut command, &["python/bench_engine_pfl.py"]),
         }
+        self.run(who, command)
+    }
+
+    /// Returns the command that measures a run of `experiment`.
+    pub fn fltk_run(&self, experiment: &Path) -> Command {
+        let mut command = Command::new(&self.python);
+        command.arg("python/measure.py").arg(&self.fltk).arg("run").arg(experiment);
+        command.args(["--quiet", "--output", "json", "--runs"]).arg(self.scratch.path().join("runs"));
+        command.current_dir(&self.root).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command that `python/measure.py` measures.
+    pub fn run(&self, who: Contestant, mut command: Command) -> anyhow::Result<Measurement> {
         let text = sh::output(&mut command, LIMIT)?;
         let measured: Measured = serde_json::from_str(&text).with_context(|| format!("`{}` printed something else", sh::show(&command)))?;
         let trained = trained(who, &measured.output).with_context(|| format!("{} printed something else", who.name()))?;

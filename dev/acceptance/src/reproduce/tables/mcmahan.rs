@@ -32,7 +32,7 @@ fn cell(learning_rate: f64, written: &str) -> Cell {
     Cell {
         name: format!("mcmahan-mnist-cnn-iid-{written}"),
         what: format!("MNIST, IID, FedAvg, learning rate {learning_rate}"),
-        published: Published { figure: 20.0, deviation: None, measure: Measure::RoundsTo { accuracy: 0.99 } },
+        published: Published { figure: Some(20.0), deviation: None, measure: Measure::RoundsTo { accuracy: 0.99 } },
         task: task(learning_rate),
         seeds: 1,
         core_seconds_per_round: CORE_SECONDS,
