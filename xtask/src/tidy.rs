@@ -56,6 +56,7 @@ pub fn run(checkout: &Checkout) -> anyhow::Result<()> {
         sources::check(source, &mut findings);
         hosts::check(source, &mut findings);
     }
+    findings.extend(too_large(&checkout.root)?);
     edges::check(&checkout::packages(&metadata), &sources, &mut findings);
     edges::check_reached(&metadata, &mut findings)?;
     dependencies::check(&sources, &mut findings)?;
@@ -75,14 +76,31 @@ pub fn run(checkout: &Checkout) -> anyhow::Result<()> {
 /// The largest size of a source file in bytes; larger files are data.
 const SOURCE_SIZE_MAX: u64 = 1 << 20;
 
-/// Reads every text file that git tracks or would add.
-fn read(root: &Path) -> anyhow::Result<Vec<Source>> {
+/// The largest size of any file in bytes: data sets and programs are fetched.
+const FILE_SIZE_MAX: u64 = 2 << 20;
+
+/// Returns the files that git tracks or would add.
+fn listed(root: &Path) -> anyhow::Result<Vec<String>> {
     let mut git = Command::new("git");
     git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).current_dir(root).stdin(Stdio::null());
     let listing = sh::quiet_output(&mut git, sh::LOOKUP_LIMIT).context("tidy asks git for the files\nhint: run it in a git checkout")?;
+    Ok(listing.split_terminator('\0').map(str::to_owned).collect())
+}
+
+/// Finds files that are too large for a repository.
+fn too_large(root: &Path) -> anyhow::Result<Vec<Finding>> {
+    let size = |path: &String| fs::symlink_metadata(root.join(path)).map_or(0, |metadata| metadata.len());
+    let found = listed(root)?.into_iter().filter(|path| size(path) > FILE_SIZE_MAX);
+    Ok(found
+        .map(|file| Finding { file, line: 0, problem: "it has over 2 MiB: data sets and programs are fetched, not committed".to_owned() })
+        .collect())
+}
+
+/// Reads every text file that git tracks or would add.
+fn read(root: &Path) -> anyhow::Result<Vec<Source>> {
     let mut sources = Vec::new();
-    for path in listing.split_terminator('\0') {
-        let file = root.join(path);
+    for path in listed(root)? {
+        let file = root.join(&path);
         // The file is removed but that is not yet committed, or it is a link.
         let Ok(metadata) = fs::symlink_metadata(&file) else { continue };
         if !metadata.is_file() || metadata.len() > SOURCE_SIZE_MAX {
@@ -90,7 +108,7 @@ fn read(root: &Path) -> anyhow::Result<Vec<Source>> {
         }
         // A file that isn't UTF-8 is data too.
         if let Ok(text) = String::from_utf8(fs::read(&file)?) {
-            sources.push(Source { path: path.to_owned(), text });
+            sources.push(Source { path, text });
         }
     }
     Ok(sources)

@@ -21,8 +21,8 @@ pub enum Purpose {
     Init,
     /// The division of the training set over clients. There is no index.
     Partition,
-    /// A data set that is made: the numbers of samples of all clients, without an index; what all clients have in common. Indices: 0, 0; the samples of one.
-    /// Index: client.
+    /// A data set that is made. Without an index, the numbers of samples of all clients; with indices 0 and 0, what all clients have in common; with the
+    /// index of a client, its samples.
     Synthetic,
     /// The samples that the server of a strategy holds itself. There is no index.
     Root,

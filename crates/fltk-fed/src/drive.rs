@@ -38,7 +38,8 @@ pub trait Transport {
     /// If no evaluator is left that could carry it out.
     fn evaluate(&mut self, order: EvaluationOrder) -> Result<(), TransportError>;
 
-    /// Begins with all orders to clients that were given: until then, a transport may hold them back to send several at once.
+    /// Sends the orders that were given. A transport may hold orders back to send several at once; the driver calls this before it records something
+    /// or waits.
     fn hand_over(&mut self) {}
 
     /// Returns the time by the clock of the run: the wall clock, or a simulated one.
@@ -210,6 +211,7 @@ impl Driver<'_, '_> {
 
     /// Waits for the next answer, or for the deadline.
     fn next_event(&mut self) -> Result<Event, RunError> {
+        self.transport.hand_over();
         loop {
             let (deadline, wake) = (self.federation.deadline(), self.federation.wake());
             let until = deadline.map(|(_, at)| at).into_iter().chain(wake).min();

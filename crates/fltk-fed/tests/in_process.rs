@@ -165,6 +165,26 @@ fn evaluation_runs_concurrently_with_training() {
     assert_eq!(bits(final_state(&found)), bits(final_state(&run_in_order(federation(&config, &dummy), &dummy))));
 }
 
+/// This would time out if orders waited until a record is written.
+#[test]
+fn clients_train_while_records_are_written() {
+    let (config, dummy) = (config(), dummy(12));
+    let round_2 = (Mutex::new(false), Condvar::new());
+    let make = |_| -> Result<Box<dyn ClientTrainer + '_>, BoxError> { Ok(Box::new(Late { dummy: &dummy, round_2: &round_2 })) };
+    let mut left = config.clients_per_round;
+    let mut observer = |record: &Record| {
+        if matches!(record, Record::ClientTrained(client) if client.round == Round(1)) {
+            left -= 1;
+            if left == 0 {
+                wait_while(&round_2, |begun| !*begun, |_| ())?;
+            }
+        }
+        Ok(())
+    };
+    let ended = run(federation(&config, &dummy), workers(2), &make, Box::new(&dummy), &AtomicBool::new(false), &mut observer);
+    assert!(ended.is_ok(), "{ended:?}");
+}
+
 /// A trainer made from a function.
 struct Trainer<F>(F);
 

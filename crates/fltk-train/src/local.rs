@@ -24,7 +24,7 @@ use tch::{Reduction, Tensor};
 pub use self::normalizer::normalizer;
 use self::{mixture::MixtureTraining, step::Extras};
 use crate::{
-    Model, Optimizer, TrainError,
+    Model, Optimizer, TrainError, gradients,
     label_flip::Labels,
     losses::{self, Loss},
     optimizer::Proximal,
@@ -199,11 +199,9 @@ impl LocalTrainer {
         if pass.measures.initial_gradient {
             for batch in self.as_given(client, self.config.batch_size)? {
                 let (inputs, targets) = tensors::batch_tensors(&batch, self.model.memory_format(), self.model.device())?;
-                let logits = losses::rows(&self.model.forward_training(inputs, None, None)?)?;
-                let loss = self.loss.of(&logits, &targets, Reduction::Sum)?;
+                let (_, batch_gradients) = gradients::of_batch(&mut self.model, inputs, &targets, self.loss, Reduction::Sum, None)?;
                 num_gradients += number(&targets);
-                let parameters: Vec<&Tensor> = self.model.parameters().collect();
-                step::add_gradients(&mut sums, &Tensor::f_run_backward(&[loss], &parameters, false, false)?, &parameters)?;
+                step::add_gradients(&mut sums, &batch_gradients, &self.model.parameters().collect::<Vec<_>>())?;
             }
             // The statistics of batch norms have moved.
             self.model.set_state(&pass.start)?;

@@ -4,7 +4,7 @@ use fltk_core::{metrics::TrainSummary, seed::Purpose};
 use fltk_data::{Batch, EpochKey};
 use rand::Rng as _;
 use rand_chacha::ChaCha8Rng;
-use tch::Tensor;
+use tch::{Reduction, Tensor};
 
 use crate::{Model, Optimizer, TrainError, gradients, losses::Loss, tensors};
 
@@ -100,7 +100,7 @@ pub(crate) fn step(
     loss: Loss,
     dropout: Option<&mut ChaCha8Rng>,
 ) -> Result<f64, TrainError> {
-    let (value, gradients) = gradients::of_batch(model, inputs, targets, loss, dropout)?;
+    let (value, gradients) = gradients::of_batch(model, inputs, targets, loss, Reduction::Mean, dropout)?;
     check_finite(value, optimizer)?;
     optimizer.step(&gradients, None)?;
     Ok(value)

@@ -149,6 +149,26 @@ fn gradient_and_loss_at_the_start_are_those_of_a_step_on_all_samples() {
     assert_eq!(try_train("FashionMNISTCNN", 16, 0.0, &none).unwrap().state, *none.start);
 }
 
+/// The gradients of a perceptron are computed in closed form.
+#[test]
+fn passes_ask_the_same_of_a_perceptron() {
+    let start = state("McMahan2NN", 1);
+    let shift: Vec<f32> = (0..start.floats.len()).map(|place| (place as f32 * 0.37).sin()).collect();
+    let measures = Measures { mean_gradient: true, ..Measures::default() };
+    let plain = |steps| LocalPass::plain(Arc::clone(&start), RATE, LocalWork::Steps(steps));
+    let pass = LocalPass { measures, shift: Some(Shift::Gradient(shift.clone())), ..plain(3) };
+    let trained = try_train("McMahan2NN", 16, 0.0, &pass).unwrap();
+    let distance =
+        |end: &ModelState| wide(&start.floats).zip(wide(&end.floats)).map(|(start, end)| (start - end) / RATE).collect::<Vec<_>>();
+    let expected = distance(&trained.state).into_iter().zip(wide(&shift)).map(|(distance, shift)| distance / 3.0 - shift);
+    assert_close(&trained.gradient, expected, 2e-5);
+    assert!(trained.gradient.iter().any(|value| value.abs() > 1e-3));
+    let at_start = LocalPass { measures: Measures { initial_gradient: true, initial_loss: true, ..Measures::default() }, ..plain(1) };
+    let trained = try_train("McMahan2NN", 64, 0.0, &at_start).unwrap();
+    assert!((trained.initial_loss - trained.summary.loss.unwrap()).abs() < 1e-6);
+    assert_close(&trained.gradient, distance(&trained.state), 2e-5);
+}
+
 #[test]
 fn only_the_chosen_tensors_are_trained() {
     let start = state("LeNet5", 1);

@@ -108,15 +108,17 @@ fn tensors_of_a_model_are_on_its_device() {
         assert!(!optimizer.to_safetensors().unwrap().is_empty());
         (start, loss, evaluate(&model, [batch(20)].into_iter(), losses::find("CrossEntropyLoss").unwrap(), 2).unwrap().loss)
     };
-    let on_cpu = model("MNISTCNN");
-    assert_eq!(on_cpu.device(), Device::Cpu);
-    match model_on("MNISTCNN", Device::Cuda(0)) {
-        Err(error) => assert!(matches!(error, TrainError::Torch(_)), "{error}"),
-        Ok(on_gpu) => {
-            assert_eq!(on_gpu.device(), Device::Cuda(0));
-            let (cpu, gpu) = (train(on_cpu), train(on_gpu));
-            assert_eq!(cpu.0, gpu.0, "the same initial weights");
-            assert!((cpu.1 - gpu.1).abs() < 1e-3 && (cpu.2 - gpu.2).abs() < 1e-2, "{cpu:?} {gpu:?}");
+    for net in ["MNISTCNN", "McMahan2NN"] {
+        let on_cpu = model(net);
+        assert_eq!(on_cpu.device(), Device::Cpu);
+        match model_on(net, Device::Cuda(0)) {
+            Err(error) => assert!(matches!(error, TrainError::Torch(_)), "{error}"),
+            Ok(on_gpu) => {
+                assert_eq!(on_gpu.device(), Device::Cuda(0));
+                let (cpu, gpu) = (train(on_cpu), train(on_gpu));
+                assert_eq!(cpu.0, gpu.0, "the same initial weights");
+                assert!((cpu.1 - gpu.1).abs() < 1e-3 && (cpu.2 - gpu.2).abs() < 1e-2, "{cpu:?} {gpu:?}");
+            }
         }
     }
 }

@@ -269,6 +269,8 @@ pub struct PartitionerEntry {
     pub needs_labels: bool,
     /// True if it needs a data set with clients of its own.
     pub needs_natural_clients: bool,
+    /// True if each of its clients is one of the data set's own.
+    pub draws_natural_clients: bool,
     /// The numbers of clients that it accepts.
     pub clients: ClientCount,
     /// The parameter that counts the classes of a client, which can't exceed those of the data set.
@@ -289,6 +291,7 @@ impl PartitionerEntry {
             entry,
             needs_labels: false,
             needs_natural_clients: false,
+            draws_natural_clients: false,
             clients: ClientCount::Any,
             classes_per_client: None,
             samples_per_client: None,

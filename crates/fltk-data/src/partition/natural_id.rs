@@ -20,6 +20,7 @@ use super::{
 pub static PARTITIONER: Partitioner = Partitioner {
     entry: PartitionerEntry {
         needs_natural_clients: true,
+        draws_natural_clients: true,
         ..PartitionerEntry::new(Entry::new(
             "natural_id",
             "The data set's own clients (speakers, authors, writers). Every sample is used if `clients` equals their number; otherwise only the \

@@ -93,10 +93,8 @@ fn check_natural_clients(
     let (all, made) = (places.at("federated.clients"), places.at("dataset"));
     let problem = if clients > own {
         Problem::error(all.span, format!("there are {clients} clients, and `{name}` is made for {own}"))
-    } else if clients < own && partitioner.entry.name == "natural_id" {
-        let message = format!(
-            "the model is tested on clients that don't train: {clients} of the {own} clients of `{name}` are drawn, and the test set is of its first"
-        );
+    } else if clients < own && partitioner.draws_natural_clients {
+        let message = format!("most clients whose samples are the test set may not train: {clients} of the {own} clients of `{name}` do");
         Problem::new(Severity::Warning, Some(all.span), message)
     } else {
         return;

@@ -46,7 +46,8 @@ use crate::{
 /// The longest time that a raised stop flag may go unnoticed: short for a person, long for a processor.
 const STOP_CHECK_MS: u64 = 20;
 
-/// The memory of small models that may wait as answers.
+/// The memory of small models that may wait as answers: enough for a hundred of 10,000 parameters, and little beside libtorch's own. A strategy's arrays, such as
+/// control variates, come on top.
 const SMALL_ANSWERS_BYTES: usize = 4 << 20;
 
 /// Runs `federation` to its end on `workers` threads (at most as many as a round has clients) and one for the evaluator, and returns the
@@ -68,7 +69,7 @@ pub fn run(
     let orders = Orders::default();
     // The machine never has more evaluations outstanding than these, two for each model, so sending one never blocks.
     let (to_evaluator, evaluations) = sync_channel(2 * MODELS_HELD_MAX);
-    let (to_conductor, answers) = sync_channel(answers_max(&federation, workers));
+    let (to_conductor, answers) = sync_channel(answers_max(federation.first_model(), federation.setup().num_selected(), workers));
     let (is_ready, ready) = sync_channel(workers);
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -99,10 +100,10 @@ pub fn run(
 }
 
 /// Returns the number of answers that may wait for this thread: one per thread, so that a worker needn't wait before it takes its next order, and more of small
-/// models, so that threads needn't wake each other for each.
-fn answers_max(federation: &Federation, workers: usize) -> usize {
-    let bytes = federation.first_model().map_or(0, |model| size_of_val(model.floats.as_slice())).max(1);
-    (SMALL_ANSWERS_BYTES / bytes).min(federation.setup().num_selected()).max(workers + 1)
+/// models, up to a cohort's, so that threads needn't wake each other for each.
+fn answers_max(model: Option<&ModelState>, cohort: usize, workers: usize) -> usize {
+    let of_small = model.map_or(0, |model| SMALL_ANSWERS_BYTES / size_of_val(model.floats.as_slice()).max(1));
+    of_small.min(cohort).max(workers + 1)
 }
 
 fn spawn<'scope>(scope: &'scope Scope<'scope, '_>, name: String, body: impl FnOnce() + Send + 'scope) -> Result<(), RunError> {
@@ -199,6 +200,7 @@ impl Transport for Threads<'_> {
     }
 
     fn receive(&mut self, wait: Wait) -> Result<Option<Event>, TransportError> {
+        // Simulated time passes orders on while it waits.
         self.hand_over();
         let left = wait.until.map(|until| until.0.saturating_sub(self.origin.elapsed()));
         // A deadline counts from when it is noticed, even if answers came before.
@@ -221,7 +223,7 @@ impl Transport for Threads<'_> {
     }
 
     fn revoke(&mut self, round: Round) {
-        self.hand_over();
+        self.given.retain(|order| order.round() > round);
         self.orders.revoke(round);
     }
 
@@ -236,5 +238,20 @@ impl Transport for Threads<'_> {
             Answer::Loss { round, client } => Event::LossFailed { round, client, reason },
             Answer::Evaluation { round } => Event::EvaluationFailed { round, reason },
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_answers_of_small_models_wait() {
+        let of = |num_floats, cohort, workers| {
+            let model = ModelState { layout: Arc::default(), floats: vec![0.0; num_floats], counters: vec![] };
+            answers_max(Some(&model), cohort, workers)
+        };
+        assert_eq!((of(10, 100, 2), of(10_000, 1000, 2), of(1 << 20, 100, 2), of(0, 5, 2)), (100, 104, 3, 5));
+        assert_eq!((of(10, 1, 1), answers_max(None, 100, 2)), (2, 3));
     }
 }

@@ -20,9 +20,10 @@ pub struct LossSpec {
     pub gradient: Option<LossGradient>,
 }
 
-/// Returns the mean loss of logits `[N, C]` against class indices `[N]`, and its gradient by the logits, `[N, C]`: the bits of autograd.
+/// Returns the loss of logits `[N, C]` against class indices `[N]` of at least 0, their mean or sum, and its gradient by the logits, `[N, C]`: the bits of
+/// autograd.
 #[cfg(libtorch)]
-pub type LossGradient = fn(&Tensor, &Tensor) -> Result<(f64, Tensor), TchError>;
+pub type LossGradient = fn(&Tensor, &Tensor, Reduction) -> Result<(f64, Tensor), TchError>;
 
 static CROSS_ENTROPY: LossSpec = LossSpec {
     entry: Entry::new("CrossEntropyLoss", "`torch.nn.CrossEntropyLoss` over logits."),
@@ -70,13 +71,13 @@ mod compute {
     }
 
     /// Computes with the operations that autograd runs for [`cross_entropy`] and for [`nll`].
-    pub(super) fn cross_entropy_gradient(logits: &Tensor, targets: &Tensor) -> Result<(f64, Tensor), TchError> {
+    pub(super) fn cross_entropy_gradient(logits: &Tensor, targets: &Tensor, reduction: Reduction) -> Result<(f64, Tensor), TchError> {
         let log_softmax = logits.f_log_softmax(-1, Kind::Float)?;
-        let loss = log_softmax.f_nll_loss(targets, None::<Tensor>, Reduction::Mean, IGNORE_INDEX)?;
-        #[expect(clippy::cast_precision_loss, reason = "a number of rows is far below 2^52")]
+        let loss = log_softmax.f_nll_loss(targets, None::<Tensor>, reduction, IGNORE_INDEX)?;
+        // The number of targets that count, which are all: the loss has it too, and tch doesn't return it.
+        #[expect(clippy::cast_precision_loss, reason = "it becomes an f32 as in the loss itself")]
         let rows = Tensor::f_full([0_i64; 0], targets.numel() as f64, (Kind::Float, logits.device()))?;
-        let gradient =
-            log_softmax.f_nll_loss_backward(&loss.f_ones_like()?, targets, None::<Tensor>, Reduction::Mean, IGNORE_INDEX, &rows)?;
+        let gradient = log_softmax.f_nll_loss_backward(&loss.f_ones_like()?, targets, None::<Tensor>, reduction, IGNORE_INDEX, &rows)?;
         Ok((loss.f_double_value(&[])?, Tensor::f_internal_log_softmax_backward_data(&gradient, &log_softmax, -1, Kind::Float)?))
     }
 

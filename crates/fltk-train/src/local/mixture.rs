@@ -6,7 +6,7 @@ use fltk_core::{
     model_state::ModelState,
 };
 use fltk_data::EpochKey;
-use tch::{Kind, Tensor};
+use tch::{Kind, Reduction, Tensor};
 
 use crate::{
     Model, Optimizer, TrainError, gradients,
@@ -55,7 +55,8 @@ impl MixtureTraining {
         }
         // The same masks as the shared model's.
         let mut dropout = draws(&self.mixed, key, key.client, number);
-        let (value, mut gradients) = gradients::of_batch(&mut self.mixed, inputs.shallow_clone(), targets, loss, Some(&mut dropout))?;
+        let (value, mut gradients) =
+            gradients::of_batch(&mut self.mixed, inputs.shallow_clone(), targets, loss, Reduction::Mean, Some(&mut dropout))?;
         check_finite(value, &self.optimizer)?;
         let mut slope = 0.0;
         {

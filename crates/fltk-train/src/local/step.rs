@@ -71,7 +71,7 @@ impl Extras {
         proximal: Option<&Proximal>,
     ) -> Result<f64, TrainError> {
         let (value, mut gradients) = if self.contrast.is_none() && self.trains.is_none() {
-            gradients::of_batch(model, inputs, targets, loss, Some(dropout))?
+            gradients::of_batch(model, inputs, targets, loss, Reduction::Mean, Some(dropout))?
         } else {
             self.by_autograd(model, optimizer, inputs, targets, loss, dropout)?
         };

@@ -4,6 +4,7 @@
 
 mod alone;
 mod contestants;
+mod journal;
 mod peers;
 
 use std::path::PathBuf;
@@ -161,7 +162,7 @@ pub fn run(checkout: &Checkout, mnist: Option<PathBuf>, repeats: u32, output: Ou
         Output::Json => println!("{}", serde_json::to_string_pretty(&serde_json::json!({ "lines": lines, "goals": goals }))?),
         Output::Text => print!("{}", table(&lines, &goals)),
     }
-    ensure!(goals.iter().all(|goal| goal.met), "not every goal is met; on a machine with other work, try again");
+    ensure!(goals.iter().all(|goal| goal.met), "not every goal is met; if the machine has other work, try again without it");
     Ok(())
 }
 

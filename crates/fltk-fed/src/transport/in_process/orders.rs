@@ -17,7 +17,7 @@ pub(super) enum Order {
 }
 
 impl Order {
-    fn round(&self) -> Round {
+    pub(super) fn round(&self) -> Round {
         match self {
             Self::Train(order) => order.round,
             Self::Measure(order) => order.round,

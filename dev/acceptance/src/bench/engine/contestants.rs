@@ -11,7 +11,10 @@ use anyhow::Context as _;
 use serde::Deserialize;
 use tempfile::TempDir;
 
-use super::Work;
+use super::{
+    Work,
+    journal::{self, Rounds},
+};
 use crate::{setup::debian, sh};
 
 /// The time limit of one measurement.
@@ -108,6 +111,7 @@ impl Contestants {
     pub fn measure(&self, who: Contestant, work: &Work, split: &Path) -> anyhow::Result<Measurement> {
         let mut command = Command::new(&self.python);
         command.arg("python/measure.py").current_dir(&self.root).stdin(Stdio::null());
+        let runs = tempfile::tempdir()?;
         let peer = |command: &mut Command, script: &[&str]| {
             command.arg(&self.python).args(script).arg(work.net).arg(split).arg(self.data(work));
         };
@@ -115,21 +119,26 @@ impl Contestants {
             Contestant::Fltk => {
                 let experiment = self.scratch.path().join(format!("{}.yaml", work.net));
                 fs::write(&experiment, self.experiment(work, split))?;
-                command = self.fltk_run(&experiment);
+                command = self.fltk_run(&experiment, runs.path());
             }
             Contestant::Loop => peer(&mut command, &["python/bench_engine.py", "loop"]),
             Contestant::Two => peer(&mut command, &["python/bench_engine.py", "two"]),
             Contestant::Flower => peer(&mut command, &["python/bench_engine_flower.py"]),
             Contestant::Pfl => peer(&mut command, &["python/bench_engine_pfl.py"]),
         }
-        self.run(who, command)
+        let measured = self.run(who, command)?;
+        if who != Contestant::Fltk {
+            return Ok(measured);
+        }
+        let Rounds { began, ended } = journal::rounds(runs.path())?;
+        Ok(Measurement { rounds_seconds: ended.duration_since(began).as_secs_f64(), ..measured })
     }
 
     /// Returns the command that measures a run of `experiment`.
-    pub fn fltk_run(&self, experiment: &Path) -> Command {
+    pub fn fltk_run(&self, experiment: &Path, runs: &Path) -> Command {
         let mut command = Command::new(&self.python);
         command.arg("python/measure.py").arg(&self.fltk).arg("run").arg(experiment);
-        command.args(["--quiet", "--output", "json", "--runs"]).arg(self.scratch.path().join("runs"));
+        command.args(["--quiet", "--output", "json", "--runs"]).arg(runs);
         command.current_dir(&self.root).stdin(Stdio::null());
         command
     }
