@@ -121,7 +121,7 @@ fn what_does_not_fit_is_refused_at_its_place() {
     let drawn = text("clients: 500");
     fs::write(at.join("made.yaml"), &drawn).unwrap();
     let warned = String::from_utf8(common::run(at, &["validate", "made.yaml"]).stderr).unwrap();
-    assert!(warned.contains("tested on clients that don't train") && warned.contains("to 31"), "{warned}");
+    assert!(warned.contains("most clients whose samples are the test set may not train") && warned.contains("to 31"), "{warned}");
     // A data set by name alone has its default settings, and is written out with them.
     fs::write(at.join("made.yaml"), text("clients: 31").replace("{ name: synthetic, clients: 31 }", "synthetic").replace("31", "30"))
         .unwrap();
