@@ -57,27 +57,9 @@ struct Records {
 impl Records {
     fn take(&mut self, record: &Record) -> anyhow::Result<()> {
         match record {
-            Record::ClientTrained(client) => self.pending.push(RunEvent::ClientTrained {
-                round: client.round,
-                client: client.client,
-                train: client.train,
-                seconds: client.seconds,
-                virtual_seconds: client.virtual_seconds,
-                staleness: client.staleness,
-                malicious: client.malicious,
-            }),
+            Record::ClientTrained(client) => self.pending.push(client.into()),
             Record::RoundEnded(round) => {
-                self.pending.push(RunEvent::RoundEnded {
-                    round: round.round,
-                    clients: round.clients.clone(),
-                    train: round.train,
-                    learning_rate: round.learning_rate.value,
-                    test: round.test.clone(),
-                    client_test: round.client_test,
-                    train_seconds: round.train_seconds,
-                    virtual_seconds: round.virtual_seconds,
-                    test_seconds: round.test_seconds,
-                });
+                self.pending.push(round.into());
                 self.journal.append_all(&self.pending, Timestamp::now())?;
                 self.pending.clear();
             }

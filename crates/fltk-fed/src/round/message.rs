@@ -6,6 +6,7 @@ use fltk_core::{
     attendance::Absence,
     client_terms::{Arrays, ClientTerms, Extras},
     client_test::{ClientEvaluation, ClientFigures, ClientTestSummary},
+    event::RunEvent,
     ids::{ClientId, Round},
     metrics::{Evaluation, TrainSummary},
     model_state::ModelState,
@@ -363,4 +364,29 @@ pub struct RoundRecord {
     pub virtual_seconds: Option<f64>,
     /// Seconds of the evaluations; 0 if there was none.
     pub test_seconds: f64,
+}
+
+impl From<&ClientRecord> for RunEvent {
+    /// Returns the event for the run's journal.
+    fn from(client: &ClientRecord) -> Self {
+        let ClientRecord { round, client, train, seconds, virtual_seconds, staleness, malicious } = *client;
+        Self::ClientTrained { round, client, train, seconds, virtual_seconds, staleness, malicious }
+    }
+}
+
+impl From<&RoundRecord> for RunEvent {
+    /// Returns the event for the run's journal.
+    fn from(round: &RoundRecord) -> Self {
+        Self::RoundEnded {
+            round: round.round,
+            clients: round.clients.clone(),
+            train: round.train,
+            learning_rate: round.learning_rate.value,
+            test: round.test.clone(),
+            client_test: round.client_test,
+            train_seconds: round.train_seconds,
+            virtual_seconds: round.virtual_seconds,
+            test_seconds: round.test_seconds,
+        }
+    }
 }

@@ -154,15 +154,7 @@ fn warn_of_idle_clients(job: &Job, parts: &Division) {
 
 fn observe(record: &Record, job: &Job, recorder: &mut Recorder, states: Option<&FileStates>) -> anyhow::Result<()> {
     match record {
-        Record::ClientTrained(client) => recorder.record(RunEvent::ClientTrained {
-            round: client.round,
-            client: client.client,
-            train: client.train,
-            seconds: client.seconds,
-            virtual_seconds: client.virtual_seconds,
-            staleness: client.staleness,
-            malicious: client.malicious,
-        }),
+        Record::ClientTrained(client) => recorder.record(client.into()),
         Record::ClientAbsent(absent) => recorder.record(RunEvent::ClientAbsent {
             round: absent.round,
             client: absent.client,
@@ -174,17 +166,7 @@ fn observe(record: &Record, job: &Job, recorder: &mut Recorder, states: Option<&
         }
         Record::RoundEnded(round) => {
             recorder.warn_of_held_rate(round.learning_rate);
-            recorder.record(RunEvent::RoundEnded {
-                round: round.round,
-                clients: round.clients.clone(),
-                train: round.train,
-                learning_rate: round.learning_rate.value,
-                test: round.test.clone(),
-                client_test: round.client_test,
-                train_seconds: round.train_seconds,
-                virtual_seconds: round.virtual_seconds,
-                test_seconds: round.test_seconds,
-            })
+            recorder.record(round.into())
         }
         Record::Checkpoint { round, state, server, learning_rate } => {
             let position = Position { completed: round.0, seed: job.seed, learning_rate: *learning_rate, part: None };
