@@ -24,6 +24,16 @@ pub trait Transport {
     /// If no worker is left that could carry it out.
     fn train(&mut self, order: TrainOrder) -> Result<(), TransportError>;
 
+    /// Brings the update of a client that is [ready](Event::ClientReady) at another place. A transport whose answers bring updates with them is never asked.
+    ///
+    /// # Errors
+    ///
+    /// If the run was stopped.
+    fn collect(&mut self, round: Round, client: ClientId) -> Result<(), TransportError> {
+        let _ = (round, client);
+        Ok(())
+    }
+
     /// Sends an order to measure a loss to a client.
     ///
     /// # Errors
@@ -99,7 +109,7 @@ impl Answer {
     pub fn of(event: &Event) -> Option<Self> {
         match event {
             Event::ClientTrained(update) => Some(Self::Training { round: update.round, client: update.client }),
-            Event::ClientFailed { round, client, .. } => Some(Self::Training { round: *round, client: *client }),
+            Event::ClientReady { round, client } | Event::ClientFailed { round, client, .. } => Some(Self::Training { round: *round, client: *client }),
             Event::LossMeasured { round, client, .. } | Event::LossFailed { round, client, .. } => {
                 Some(Self::Loss { round: *round, client: *client })
             }
@@ -234,6 +244,7 @@ impl Driver<'_, '_> {
         for action in actions {
             match action {
                 Action::Train(order) => self.transport.train(order).map_err(|error| self.ended(error))?,
+                Action::Collect { round, client } => self.transport.collect(round, client).map_err(|error| self.ended(error))?,
                 Action::Measure(order) => self.transport.measure(order).map_err(|error| self.ended(error))?,
                 Action::Evaluate(order) => self.transport.evaluate(order).map_err(|error| self.ended(error))?,
                 Action::Revoke { round } => self.transport.revoke(round),

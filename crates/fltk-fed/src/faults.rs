@@ -11,7 +11,7 @@ use fltk_core::{
 };
 use rand::RngExt;
 
-use crate::attack::Attack;
+use crate::attack::{Attack, How};
 
 /// The faults of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -50,6 +50,11 @@ impl Faults {
     /// Returns the attack of malicious clients, with its settings.
     pub(crate) fn attack(&self) -> Option<(&'static Attack, &Choice)> {
         self.attack.as_ref().map(|(attack, settings)| (*attack, settings))
+    }
+
+    /// Returns true if malicious clients agree on what they send, so that nothing is known of it before all of them have answered.
+    pub(crate) fn attacks_together(&self) -> bool {
+        matches!(self.attack, Some((attack, _)) if matches!(attack.how, How::Together(_)))
     }
 
     pub(crate) fn is_malicious(&self, client: ClientId) -> bool {

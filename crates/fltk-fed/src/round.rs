@@ -20,8 +20,11 @@
 //! ([`Federation::repeating`]), and decides nothing again that they say: what a wall clock decided once is then as fixed as what follows from the
 //! seed.
 //!
-//! **Caveats.** An update that arrives before its predecessors in client order is kept until it can be folded, so in the worst case the updates of
-//! a whole cohort are in memory.
+//! **Updates at other places.** A client that is [ready](Event::ClientReady) counts as if its update were here; its update is [collected](Action::Collect) when its turn in client
+//! order is near. So who counts doesn't depend on how long updates are on their way, nor memory on the number of clients.
+//!
+//! **Caveats.** An update that arrives, without being asked for, before its predecessors in client order is kept until it can be folded, so in the worst case
+//! the updates of a whole cohort are in memory.
 
 mod asynchronous;
 mod cohort;
@@ -239,6 +242,14 @@ impl Federation {
         }
         match event {
             Event::Started => Ok(self.start(now)),
+            Event::ClientReady { round, client } if matches!(self.phase, Phase::Flowing(_)) => self.client_ready(round, client),
+            Event::ClientReady { round, client } => {
+                let place = self.cohort(round)?.check_unready(client, &self.setup, now)?;
+                Ok(self.change(now, |cohort, _| {
+                    cohort.ready(place, now);
+                    Ok(())
+                }))
+            }
             Event::ClientTrained(update) => self.client_trained(now, update),
             Event::ClientFailed { round, client, reason } if matches!(self.phase, Phase::Flowing(_)) => {
                 self.client_lost(now, round, client, reason)
@@ -325,7 +336,10 @@ impl Federation {
             }
         };
         if !cohort.is_complete() {
-            return records.collect();
+            let round = self.current;
+            // Updates are on their way while the caller writes.
+            let collected = cohort.collect(&self.setup).into_iter().map(|client| Action::Collect { round, client });
+            return collected.chain(records).collect();
         }
         match self.aggregate(now) {
             // Work comes first, so that clients and the evaluator are busy while the caller writes.

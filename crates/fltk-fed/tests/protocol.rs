@@ -32,7 +32,7 @@ fn orders(actions: &[Action]) -> Vec<TrainOrder> {
     actions.iter().filter_map(|action| if let Action::Train(order) = action { Some(order.clone()) } else { None }).collect()
 }
 
-/// Formats actions, one letter each, `T` with the round: `T1` train, `M` measure a loss, `V` revoke, `E` evaluate, `c` client record, `a` record of
+/// Formats actions, one letter each, `T` with the round: `T1` train, `M` measure a loss, `U` bring an update, `V` revoke, `E` evaluate, `c` client record, `a` record of
 /// an absent client, `t` of a client's test, `R` round record, `C` checkpoint, `F`
 /// finished, `X` fail.
 fn sketch(actions: &[Action]) -> String {
@@ -42,6 +42,7 @@ fn sketch(actions: &[Action]) -> String {
             Action::Train(order) => format!("T{}", order.round),
             Action::Measure(order) => format!("M{}", order.round),
             Action::Evaluate(order) => format!("E{}", order.round),
+            Action::Collect { round, .. } => format!("U{round}"),
             Action::Revoke { round } => format!("V{round}"),
             Action::Record(Record::ClientTrained(record)) => format!("c{}", record.round),
             Action::Record(Record::ClientAbsent(record)) => format!("a{}", record.round),

@@ -44,6 +44,12 @@ impl Federation {
         Ok(self.change_flow(now, |flow, setup| flow.take(update, setup, now)))
     }
 
+    /// Has the update of a client that works brought.
+    pub(super) fn client_ready(&self, round: Round, client: ClientId) -> Result<Vec<Action>, ProtocolError> {
+        self.flow()?.check_awaited(round, client, &self.setup)?;
+        Ok(vec![Action::Collect { round, client }])
+    }
+
     /// Goes on without a client that failed, unless it has to count.
     pub(super) fn client_lost(
         &mut self,

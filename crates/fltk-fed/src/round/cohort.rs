@@ -26,6 +26,9 @@ use crate::{
     strategy::{Aggregator, CohortFacts, Update},
 };
 
+/// The number of updates that are here or on their way here before they can be folded: one is on its way while another is folded.
+const COLLECTED_MAX: usize = 2;
+
 /// The clients of one round.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Cohort {
@@ -164,7 +167,7 @@ impl Cohort {
         self.members.iter().any(|member| matches!(member.standing, Standing::Absent { absence, .. } if is_unwanted(absence)))
     }
 
-    /// Checks that an answer of `client` is awaited at `now`, and returns its position among the members.
+    /// Checks that an answer of `client` is awaited at `now`, or its update is ready and awaited, and returns its position among the members.
     pub(super) fn awaited_place(&self, client: ClientId, setup: &Setup, now: Timestamp) -> Result<usize, ProtocolError> {
         let num_clients = setup.samples.len();
         if client.0 as usize >= num_clients && setup.root() != Some(client) {
@@ -175,6 +178,7 @@ impl Cohort {
         let place = place.map_err(|_| ProtocolError::NotSelected { round, client })?;
         match &self.members[place] {
             Member { standing: Standing::Answered(_) | Standing::Folded, .. } => Err(ProtocolError::Duplicate { round, client }),
+            Member { standing: Standing::Ready { .. }, .. } => Ok(place),
             Member { standing: Standing::Absent { absence, .. }, .. } => Err(ProtocolError::Absent { round, client, absence: *absence }),
             Member { is_bound: false, .. } if self.limit.is_some_and(|limit| now > limit) => Err(ProtocolError::Late { round, client }),
             Member { standing: Standing::Awaited, .. } => Ok(place),
@@ -186,6 +190,39 @@ impl Cohort {
         let place = self.awaited_place(update.client, setup, now)?;
         super::content::check(update, &self.global, self.aggregator.num_parameters(), setup.strategy)?;
         Ok(place)
+    }
+
+    /// Checks that `client` is awaited at `now`, and that its update isn't ready yet, and returns its position among the members.
+    pub(super) fn check_unready(&self, client: ClientId, setup: &Setup, now: Timestamp) -> Result<usize, ProtocolError> {
+        let place = self.awaited_place(client, setup, now)?;
+        match self.members[place].standing {
+            Standing::Ready { .. } => Err(ProtocolError::Duplicate { round: self.round, client }),
+            _ => Ok(place),
+        }
+    }
+
+    /// Counts the member at `place`, whose update is ready at another place.
+    pub(super) fn ready(&mut self, place: usize, now: Timestamp) {
+        let member = &mut self.members[place];
+        member.standing = Standing::Ready { is_asked_for: false };
+        member.arrived = now;
+        self.count(place);
+    }
+
+    /// Returns the clients whose updates are to be brought next, ascending, and notes that they are asked for.
+    pub(super) fn collect(&mut self, setup: &Setup) -> Vec<ClientId> {
+        // If malicious clients attack together, nothing can be folded before everything is here.
+        let at_once = if setup.faults.attacks_together() { usize::MAX } else { COLLECTED_MAX };
+        let unsettled = self.members.iter_mut().skip(self.num_settled);
+        let next = unsettled.filter(|member| !matches!(member.standing, Standing::Absent { .. })).take(at_once);
+        let ask = |member: &mut Member| match &mut member.standing {
+            Standing::Ready { is_asked_for } if !*is_asked_for => {
+                *is_asked_for = true;
+                Some(member.client)
+            }
+            _ => None,
+        };
+        next.filter_map(ask).collect()
     }
 
     /// Takes the update, which [`Self::check`] accepts, of the member at `place`.
@@ -203,10 +240,20 @@ impl Cohort {
             }
         }
         let member = &mut self.members[place];
+        let counts_already = matches!(member.standing, Standing::Ready { .. });
         member.standing = Standing::Answered(Box::new(update));
-        member.arrived = now;
+        if !counts_already {
+            member.arrived = now;
+            self.count(place);
+        }
+        Ok(())
+    }
+
+    /// Counts the answer of the member at `place`, which was awaited.
+    fn count(&mut self, place: usize) {
+        let member = &self.members[place];
         if member.is_root {
-            return Ok(());
+            return;
         }
         self.num_awaited -= 1;
         self.num_counted += 1;
@@ -216,7 +263,6 @@ impl Cohort {
             self.num_open -= 1;
             self.dismiss_surplus();
         }
-        Ok(())
     }
 
     /// Goes on without the member at `place`, which failed.
@@ -229,8 +275,9 @@ impl Cohort {
         if !setup.tolerates_failures() || member.is_bound {
             return Err(Failure::Client { round: self.round, client: member.client, reason });
         }
+        let counted = matches!(member.standing, Standing::Ready { .. });
         member.standing = Standing::Absent { absence: Absence::Failed, reason: Some(reason) };
-        self.num_awaited -= 1;
+        if counted { self.num_counted -= 1 } else { self.num_awaited -= 1 }
         self.check_enough(setup)
     }
 
@@ -268,7 +315,7 @@ impl Cohort {
         let unmeasured = self.unmeasured.iter().map(|absent| (absent.client, absent.absence, &absent.reason));
         let of_members = self.members.iter().filter_map(|member| match &member.standing {
             Standing::Absent { absence, reason } => Some((member.client, *absence, reason)),
-            Standing::Awaited | Standing::Answered(_) | Standing::Folded => None,
+            Standing::Awaited | Standing::Ready { .. } | Standing::Answered(_) | Standing::Folded => None,
         });
         for (client, absence, reason) in unmeasured.chain(of_members) {
             let (count, told) = absences.entry(absence).or_default();
@@ -290,7 +337,8 @@ impl Cohort {
         if let Some((attack, settings)) = setup.faults.attack()
             && let How::Together(send) = attack.how
         {
-            if self.num_awaited > 0 {
+            let is_missing = |member: &Member| matches!(member.standing, Standing::Awaited | Standing::Ready { .. });
+            if self.members.iter().any(is_missing) {
                 return Ok(Vec::new());
             }
             self.attack_together(send, settings, setup)?;
@@ -299,8 +347,8 @@ impl Cohort {
         while let Some(member) = self.members.get_mut(self.num_settled) {
             let (round, client, malicious) = (self.round, member.client, member.is_malicious);
             match std::mem::replace(&mut member.standing, Standing::Folded) {
-                Standing::Awaited => {
-                    member.standing = Standing::Awaited;
+                unsettled @ (Standing::Awaited | Standing::Ready { .. }) => {
+                    member.standing = unsettled;
                     break;
                 }
                 Standing::Absent { absence, reason } => {
@@ -346,7 +394,7 @@ impl Cohort {
                 let (round, client, absence, reason) = (self.round, member.client, *absence, reason.clone());
                 Some(Record::ClientAbsent(AbsenceRecord { round, client, absence, reason }))
             }
-            Standing::Awaited | Standing::Answered(_) | Standing::Folded => None,
+            Standing::Awaited | Standing::Ready { .. } | Standing::Answered(_) | Standing::Folded => None,
         })
     }
 

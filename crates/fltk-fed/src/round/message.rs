@@ -175,7 +175,15 @@ impl ClientUpdate {
 pub enum Event {
     /// The caller is ready to carry out actions. This must be the first event, and comes only once.
     Started,
-    /// A client answered.
+    /// A client has its update ready, at another place: it counts as an answer from now on. Once its turn is near, [`Action::Collect`] asks for it, and
+    /// [`Event::ClientTrained`] brings it.
+    ClientReady {
+        /// The round of its order.
+        round: Round,
+        /// The client.
+        client: ClientId,
+    },
+    /// A client's update is here.
     ClientTrained(ClientUpdate),
     /// A client can't answer.
     ClientFailed {
@@ -246,6 +254,14 @@ pub enum Action {
     Measure(LossOrder),
     /// Have a client train; the answer is [`Event::ClientTrained`] or [`Event::ClientFailed`].
     Train(TrainOrder),
+    /// Bring the update of a client that is [ready](Event::ClientReady); the answer is [`Event::ClientTrained`] or [`Event::ClientFailed`]. In client order, and never more than
+    /// a few before it is there, so that memory doesn't depend on the number of clients.
+    Collect {
+        /// The round of its order.
+        round: Round,
+        /// The client.
+        client: ClientId,
+    },
     /// Nobody waits any more for the answers of this round that haven't come: they will be refused, so clients needn't begin.
     Revoke {
         /// The round.

@@ -64,7 +64,7 @@ pub fn answer(dummy: &Dummy, action: &Action) -> Option<Event> {
             TestSamples::TestSet => Event::Evaluated { round: *round, evaluation: dummy.score(state), seconds: 0.0 },
             TestSamples::OfClients { .. } => Event::ClientsTested { round: *round, clients: dummy.score_clients(state), seconds: 0.0 },
         }),
-        Action::Revoke { .. } | Action::Record(_) | Action::Fail(_) => None,
+        Action::Collect { .. } | Action::Revoke { .. } | Action::Record(_) | Action::Fail(_) => None,
     }
 }
 
@@ -78,7 +78,7 @@ pub fn run_in_order(mut federation: Federation, dummy: &Dummy) -> Vec<Record> {
             match action {
                 Action::Record(record) => records.push(record),
                 Action::Fail(failure) => panic!("{failure}"),
-                Action::Train(_) | Action::Measure(_) | Action::Revoke { .. } | Action::Evaluate(_) => {}
+                Action::Train(_) | Action::Measure(_) | Action::Collect { .. } | Action::Revoke { .. } | Action::Evaluate(_) => {}
             }
         }
     }

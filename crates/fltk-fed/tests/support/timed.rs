@@ -92,6 +92,7 @@ pub fn drive_measuring(
                         Action::Record(record) => outcome.records.push(record.clone()),
                         Action::Fail(failure) => outcome.failure = Some(failure.clone()),
                         Action::Revoke { round } => outcome.revoked.push(*round),
+                        Action::Collect { .. } => panic!("updates come by themselves here"),
                     }
                     let is_over = outcome.failure.is_some() || matches!(outcome.records.last(), Some(Record::Finished { .. }));
                     if is_over || outcome.records.len() == stop_at {

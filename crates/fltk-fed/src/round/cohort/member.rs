@@ -31,6 +31,8 @@ pub(super) struct Member {
 pub(super) enum Standing {
     /// No answer yet; one may come.
     Awaited,
+    /// Its update is ready at another place, and counts. It is asked for in client order.
+    Ready { is_asked_for: bool },
     /// An update that waits to be folded. These are the only client models that are kept.
     Answered(Box<ClientUpdate>),
     /// Its update is folded.
