@@ -104,6 +104,16 @@ pub enum Answer {
 }
 
 impl Answer {
+    /// Returns the event that follows if the order can't be carried out.
+    #[must_use]
+    pub fn failed(self, reason: String) -> Event {
+        match self {
+            Self::Training { round, client } => Event::ClientFailed { round, client, reason },
+            Self::Loss { round, client } => Event::LossFailed { round, client, reason },
+            Self::Evaluation { round } => Event::EvaluationFailed { round, reason },
+        }
+    }
+
     /// Returns the order that `event` answers; `None` for events that answer none.
     #[must_use]
     pub fn of(event: &Event) -> Option<Self> {

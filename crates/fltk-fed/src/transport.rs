@@ -1,4 +1,6 @@
-//! The transports, which are the edge: they carry orders to clients and answers back, and feed events to the state machine.
+//! The edges that carry orders to clients and answers back.
 
 pub mod in_process;
+pub mod inbox;
 pub mod simulated;
+pub mod worker;

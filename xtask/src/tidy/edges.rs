@@ -11,7 +11,7 @@ use crate::checkout::Package;
 /// The packages of ours on which each may depend, separated by spaces. A package that isn't listed may depend on none.
 const EDGES: &[(&str, &str)] = &[
     ("fltk", "features fltk-catalogue fltk-core fltk-data fltk-experiment fltk-fed fltk-kubernetes fltk-plan fltk-records fltk-web"),
-    ("fltk-torch", "features fltk fltk-core fltk-data fltk-experiment fltk-fed fltk-records fltk-train libtorch-build torch-dist"),
+    ("fltk-torch", "features fltk fltk-core fltk-data fltk-experiment fltk-fed fltk-network fltk-records fltk-train libtorch-build torch-dist"),
     ("fltk-data", "fltk-core fltk-http"),
     // The entries of all catalogues, without libtorch. Tests of packages below it may use it.
     ("fltk-catalogue", "fltk-core fltk-data fltk-fed fltk-train-catalogue"),
@@ -20,6 +20,7 @@ const EDGES: &[(&str, &str)] = &[
     ("fltk-train", "fltk-core fltk-data libtorch-build torch-dist"),
     ("torch-dist", "libtorch-build"),
     ("fltk-fed", "fltk-core"),
+    ("fltk-network", "fltk-core fltk-fed"),
     ("fltk-plan", "fltk-catalogue fltk-core fltk-experiment fltk-records"),
     ("fltk-kubernetes", "fake-kubernetes fltk-catalogue fltk-core fltk-experiment fltk-plan fltk-records fltk-server"),
     ("fltk-records", "fltk-catalogue fltk-core fltk-experiment"),
@@ -47,12 +48,12 @@ const OWNERS: &[(&str, &str)] = &[
     ("ureq", "fltk-data fltk-http fltk-web"),
     ("rustls-native-certs", "fltk-http"),
     ("rusqlite", "fltk-records"),
-    ("prost", "fltk-records fltk-fed"),
-    ("tonic", "fltk-fed"),
+    ("prost", "fltk-records fltk-network"),
+    ("tonic", "fltk-network"),
     ("kube", "fltk-kubernetes fake-kubernetes"),
     ("k8s-openapi", "fltk-kubernetes fake-kubernetes chart-values"),
     ("axum", "fltk-kubernetes fltk-server fltk-web fake-kubernetes"),
-    ("tokio", "fltk-fed fltk-kubernetes fltk-server fltk-web fltk fake-kubernetes"),
+    ("tokio", "fltk-network fltk-kubernetes fltk-server fltk-web fltk fake-kubernetes"),
     ("clap", "fltk xtask images testbed acceptance"),
     ("anyhow", "fltk fltk-torch xtask chart-values images testbed acceptance"),
     ("indicatif", "fltk fltk-torch"),
@@ -67,6 +68,7 @@ const NOT_REACHED: &[(&str, &str, &str)] = &[
         "tokio async-std smol futures-executor tch torch-sys ndarray burn candle-core hyper ureq reqwest tonic axum kube k8s-openapi rusqlite",
         "plain data, without runtime, tensors or network",
     ),
+    ("fltk-fed", "tokio tonic hyper rustls", "rounds, without a network or a runtime"),
     ("fltk-plan", "tokio kube k8s-openapi hyper", "decisions, without a cluster or a runtime"),
     ("fltk", "tch torch-sys torch-dist", "the program without libtorch"),
 ];

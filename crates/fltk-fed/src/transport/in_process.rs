@@ -19,32 +19,31 @@ mod orders;
 mod threads;
 
 use std::{
-    collections::VecDeque,
     num::NonZeroUsize,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+        mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread::{self, Scope},
-    time::{Duration, Instant},
 };
 
 use fltk_core::{ids::Round, model_state::ModelState};
 
 use self::{
-    orders::{Order, Orders},
-    threads::{Ready, evaluate, work},
+    orders::Orders,
+    threads::{Ready, work},
 };
 use crate::{
     client::{Evaluator, MakeTrainer},
     drive::{Answer, Observer, RunError, Transport, TransportError, Wait, drive},
     round::{EvaluationOrder, Event, Federation, LossOrder, MODELS_HELD_MAX, ProtocolError, Timestamp, TrainOrder},
-    transport::simulated::Simulated,
+    transport::{
+        inbox::{Inbox, receive},
+        simulated::Simulated,
+        worker::{Order, evaluate},
+    },
 };
-
-/// The longest time that a raised stop flag may go unnoticed: short for a person, long for a processor.
-const STOP_CHECK_MS: u64 = 20;
 
 /// The memory of small models that may wait as answers: enough for a hundred of 10,000 parameters, and little beside libtorch's own. A strategy's arrays, such as
 /// control variates, come on top.
@@ -79,19 +78,18 @@ pub fn run(
             orders: &orders,
             given: Vec::new(),
             to_evaluator,
-            answers,
-            stop,
-            origin: Instant::now(),
-            aside: VecDeque::new(),
+            inbox: Inbox::new(answers, stop),
         };
         for worker in 0..workers {
             let (orders, is_ready, answers) = (&orders, is_ready.clone(), to_conductor.clone());
             spawn(scope, format!("fed-worker-{worker}"), move || work(worker, make_trainer, is_ready, orders, &answers))?;
         }
         let over = &over;
-        spawn(scope, "fed-evaluator".to_owned(), move || evaluate(evaluator, &evaluations, over, &to_conductor))?;
+        spawn(scope, "fed-evaluator".to_owned(), move || {
+            evaluate(evaluator, &evaluations, over, &mut |event| to_conductor.send(event).is_ok());
+        })?;
         await_workers(workers, &ready, stop)?;
-        threads.origin = Instant::now();
+        threads.inbox.begin();
         match Simulated::of(&federation, &mut threads, workers) {
             Some(mut simulated) => drive(federation, &mut simulated, observer),
             None => drive(federation, &mut threads, observer),
@@ -132,26 +130,6 @@ fn await_workers(workers: usize, ready: &Receiver<Ready>, stop: &AtomicBool) -> 
     Ok(())
 }
 
-/// Waits for the next message, at most for `wait` if that is given, unless the stop flag is raised; returns `None` if none came in that time.
-fn receive<T>(channel: &Receiver<T>, wait: Option<Duration>, stop: &AtomicBool) -> Result<Option<T>, TransportError> {
-    let until = wait.and_then(|wait| Instant::now().checked_add(wait));
-    loop {
-        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-        let check = Duration::from_millis(STOP_CHECK_MS);
-        let message = channel.recv_timeout(left.map_or(check, |left| left.min(check)));
-        // This comes before the message is handled: a trainer that also saw the flag may have failed because of it.
-        if stop.load(Ordering::Relaxed) {
-            return Err(TransportError::Stopped);
-        }
-        match message {
-            Ok(message) => return Ok(Some(message)),
-            Err(RecvTimeoutError::Timeout) if left == Some(Duration::ZERO) => return Ok(None),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return Err(TransportError::Abandoned),
-        }
-    }
-}
-
 /// The calling thread's side of the channels.
 struct Threads<'a> {
     /// The signal to the evaluator that nobody waits for it any more. It is the first field, so that it is raised before the channels close: the
@@ -162,12 +140,7 @@ struct Threads<'a> {
     /// The orders that no worker sees yet.
     given: Vec<Order>,
     to_evaluator: SyncSender<EvaluationOrder>,
-    answers: Receiver<Event>,
-    stop: &'a AtomicBool,
-    /// The origin of timestamps.
-    origin: Instant,
-    /// Answers of clients that came while only evaluations were wanted.
-    aside: VecDeque<Event>,
+    inbox: Inbox<'a>,
 }
 
 impl Drop for Threads<'_> {
@@ -196,30 +169,13 @@ impl Transport for Threads<'_> {
     }
 
     fn now(&self) -> Timestamp {
-        Timestamp(self.origin.elapsed())
+        self.inbox.now()
     }
 
     fn receive(&mut self, wait: Wait) -> Result<Option<Event>, TransportError> {
         // Simulated time passes orders on while it waits.
         self.hand_over();
-        let left = wait.until.map(|until| until.0.saturating_sub(self.origin.elapsed()));
-        // A deadline counts from when it is noticed, even if answers came before.
-        if left == Some(Duration::ZERO) {
-            return Ok(None);
-        }
-        if !wait.only_evaluations
-            && let Some(event) = self.aside.pop_front()
-        {
-            return Ok(Some(event));
-        }
-        loop {
-            match receive(&self.answers, left, self.stop)? {
-                Some(event) if wait.only_evaluations && !matches!(Answer::of(&event), Some(Answer::Evaluation { .. })) => {
-                    self.aside.push_back(event);
-                }
-                event => return Ok(event),
-            }
-        }
+        self.inbox.receive(wait)
     }
 
     fn revoke(&mut self, round: Round) {
@@ -232,12 +188,7 @@ impl Transport for Threads<'_> {
         if reason.is_lateness() {
             return None;
         }
-        let reason = reason.complaint();
-        Some(match answer {
-            Answer::Training { round, client } => Event::ClientFailed { round, client, reason },
-            Answer::Loss { round, client } => Event::LossFailed { round, client, reason },
-            Answer::Evaluation { round } => Event::EvaluationFailed { round, reason },
-        })
+        Some(answer.failed(reason.complaint()))
     }
 }
 

@@ -145,6 +145,10 @@ impl<'a> Simulated<'a> {
     /// Waits for the next real answer, and keeps it for its time.
     fn fetch(&mut self) -> Result<(), TransportError> {
         let Some(event) = self.inner.receive(Wait::default())? else { return Ok(()) };
+        // Its time is known already, however long it is really on its way.
+        if let Event::ClientReady { round, client } = event {
+            return self.inner.collect(round, client);
+        }
         let key = match Answer::of(&event) {
             Some(Answer::Training { round, client }) => (round, client, false),
             Some(Answer::Loss { round, client }) => (round, client, true),

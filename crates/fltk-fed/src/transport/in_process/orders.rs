@@ -7,23 +7,7 @@ use std::{
 
 use fltk_core::ids::Round;
 
-use crate::round::{LossOrder, TrainOrder};
-
-/// An order to a client.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Order {
-    Train(TrainOrder),
-    Measure(LossOrder),
-}
-
-impl Order {
-    pub(super) fn round(&self) -> Round {
-        match self {
-            Self::Train(order) => order.round,
-            Self::Measure(order) => order.round,
-        }
-    }
-}
+use crate::transport::worker::Order;
 
 /// A queue of orders. If clients begin together, it holds at most those of one round: the machine gives the next round's orders only after all answers,
 /// or after it revoked the orders that are left.
@@ -85,7 +69,7 @@ mod tests {
     use super::*;
     use crate::{
         dummy::Dummy,
-        round::{SettingsDigest, Setup, Timestamp},
+        round::{SettingsDigest, Setup, Timestamp, TrainOrder},
     };
 
     fn order(round: u32, client: u32) -> Order {

@@ -1,0 +1,351 @@
+//! The thread that owns the hub, and carries out what it decides.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        mpsc::{Sender, SyncSender},
+    },
+    time::Instant,
+};
+
+use fltk_core::{
+    client_state::ClientState,
+    ids::{ClientId, Round},
+    model_state::TensorSpec,
+};
+use fltk_fed::{
+    client::ClientStates,
+    round::{ClientUpdate, Event, Timestamp, TrainOrder},
+    strategy::Spec,
+    transport::worker::Order,
+};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Limits, NodeReport, Reporter, objects::Objects};
+use crate::{
+    hub::{Hub, Joined, Lost, NodeId, Output, Refused},
+    object::{Content, Digest, Receiving},
+    wire::{
+        order::{self, Key, Kept, TrainObjects},
+        update::ReadyMessage,
+        v1,
+    },
+};
+
+/// The messages that may wait for a node. A node that reads none of them any more is lost.
+pub(super) const MESSAGES_MAX: usize = 4096;
+
+/// A message to the thread of the hub.
+pub(super) enum Input {
+    /// Orders of the round.
+    Orders(Vec<Order>),
+    /// The round wants an update.
+    Collect { round: Round, client: ClientId },
+    /// The round needs no more answers.
+    Revoke(Round),
+    /// The round refused an update. The reply is true if another node does the work.
+    RoundRefused { key: Key, reply: SyncSender<bool> },
+    /// A node is prepared.
+    Joined { node: NodeId, joined: Joined, held: Vec<(Key, u32)>, to: mpsc::Sender<v1::ToNode>, serial: u64 },
+    /// A node's session ended. The serial number tells it from a later one.
+    Left { node: NodeId, serial: u64, reason: Lost },
+    /// A node said something.
+    Said { node: NodeId, serial: u64, said: Said },
+    /// A node can't take part.
+    TurnedAway { name: String, reason: String },
+    /// A node wants an object.
+    Fetch { digest: Digest, reply: oneshot::Sender<Option<Content>> },
+    /// A node is about to deliver an update.
+    Delivers { node: NodeId, key: Key, attempt: u32, reply: oneshot::Sender<Result<Delivery, Refused>> },
+    /// An update is here.
+    Delivered { node: NodeId, attempt: u32, update: Box<(ClientUpdate, ClientState)> },
+    /// A delivery broke off after these bytes.
+    BrokeOff { node: NodeId, key: Key, attempt: u32, receiving: Box<Receiving> },
+    /// A delivered update can't be used.
+    Damaged { node: NodeId, key: Key, problem: String },
+    /// Time went on.
+    Tick,
+    /// The run is over.
+    Finish(String),
+}
+
+/// A message of a prepared node.
+pub(super) enum Said {
+    Alive,
+    Ready(ReadyMessage),
+    Measured { key: Key, attempt: u32, loss: f64 },
+    Failed { key: Key, attempt: u32, reason: String, is_of_settings: bool },
+    Malformed(String),
+}
+
+/// The state of a delivery that begins or goes on.
+pub(super) struct Delivery {
+    pub(super) ready: ReadyMessage,
+    pub(super) receiving: Receiving,
+    pub(super) layout: Arc<Vec<TensorSpec>>,
+    /// The names of what the client keeps.
+    pub(super) keeps: Vec<String>,
+}
+
+struct Link {
+    to: mpsc::Sender<v1::ToNode>,
+    serial: u64,
+}
+
+pub(super) struct Desk<'a> {
+    hub: Hub,
+    objects: Objects,
+    links: BTreeMap<NodeId, Link>,
+    /// The deliveries that broke off, and go on.
+    partial: BTreeMap<Key, Receiving>,
+    layout: Arc<Vec<TensorSpec>>,
+    states: Option<&'a dyn ClientStates>,
+    report: &'a Reporter<'a>,
+    is_of_settings: &'a (dyn Fn(Round, ClientId) + Sync),
+    events: Sender<Event>,
+    origin: Instant,
+    /// The number of arrays that an update may have beside the model.
+    num_arrays: u64,
+}
+
+impl<'a> Desk<'a> {
+    pub(super) fn new(
+        limits: Limits,
+        layout: Arc<Vec<TensorSpec>>,
+        states: Option<&'a dyn ClientStates>,
+        report: &'a Reporter<'a>,
+        is_of_settings: &'a (dyn Fn(Round, ClientId) + Sync),
+        events: Sender<Event>,
+        strategy: &Spec,
+    ) -> Self {
+        let num_arrays = (strategy.arrays.len() + strategy.keeps.len()) as u64;
+        Self {
+            hub: Hub::new(limits.silence),
+            objects: Objects::default(),
+            links: BTreeMap::new(),
+            partial: BTreeMap::new(),
+            layout,
+            states,
+            report,
+            is_of_settings,
+            events,
+            origin: Instant::now(),
+            num_arrays,
+        }
+    }
+
+    /// Takes inputs until the run is over, or nobody sends any more.
+    pub(super) fn run(mut self, mut inputs: mpsc::Receiver<Input>) {
+        while let Some(input) = inputs.blocking_recv() {
+            if let Input::Finish(text) = input {
+                self.finish(&text);
+                return;
+            }
+            let outputs = self.take(input);
+            if !self.carry_out(outputs) {
+                return;
+            }
+        }
+    }
+
+    fn take(&mut self, input: Input) -> Vec<Output> {
+        let now = Timestamp(self.origin.elapsed());
+        match input {
+            Input::Orders(orders) => self.hub.order(now, orders),
+            Input::Collect { round, client } => self.hub.collect(round, client),
+            Input::Revoke(round) => self.hub.revoke(now, round),
+            Input::RoundRefused { key, reply } => {
+                let (again, outputs) = self.hub.refused(now, key);
+                // The driving thread waits for it, or has ended.
+                let _ = reply.send(again);
+                outputs
+            }
+            Input::Joined { node, joined, held, to, serial } => {
+                let link = Link { to, serial };
+                // An earlier session of it ends when its channel is dropped.
+                let outputs = self.hub.left(now, node, Lost::Replaced);
+                self.carry_out(outputs);
+                self.links.insert(node, link);
+                (self.report)(NodeReport::Joined { node, joined: joined.clone() });
+                self.hub.joined(now, node, joined, &held)
+            }
+            Input::Left { node, serial, reason } if self.is_current(node, serial) => self.hub.left(now, node, reason),
+            Input::Said { node, serial, said } if self.is_current(node, serial) => self.hear(now, node, said),
+            Input::Left { .. } | Input::Said { .. } | Input::Finish(_) => Vec::new(),
+            Input::TurnedAway { name, reason } => {
+                (self.report)(NodeReport::TurnedAway { name, reason });
+                Vec::new()
+            }
+            Input::Fetch { digest, reply } => {
+                let _ = reply.send(self.objects.get(digest));
+                Vec::new()
+            }
+            Input::Delivers { node, key, attempt, reply } => {
+                let _ = reply.send(self.delivery(node, key, attempt));
+                Vec::new()
+            }
+            Input::Delivered { node, attempt, update } => self.delivered(now, node, attempt, *update),
+            Input::BrokeOff { node, key, attempt, receiving } => {
+                self.partial.insert(key, *receiving);
+                self.hub.broke_off(node, key, attempt)
+            }
+            Input::Damaged { node, key, problem } => self.hub.damaged(now, node, key, &problem),
+            Input::Tick => self.hub.tick(now),
+        }
+    }
+
+    fn is_current(&self, node: NodeId, serial: u64) -> bool {
+        self.links.get(&node).is_some_and(|link| link.serial == serial)
+    }
+
+    fn hear(&mut self, now: Timestamp, node: NodeId, said: Said) -> Vec<Output> {
+        match said {
+            Said::Alive => {
+                self.hub.heard(now, node);
+                Vec::new()
+            }
+            Said::Ready(ready) => self.hub.ready(now, node, ready),
+            Said::Measured { key, attempt, loss } => self.hub.measured(now, node, key, attempt, loss),
+            Said::Failed { key, attempt, reason, is_of_settings } => {
+                if is_of_settings {
+                    (self.is_of_settings)(key.round, key.client);
+                }
+                self.hub.failed(now, node, key, attempt, reason, is_of_settings)
+            }
+            Said::Malformed(problem) => {
+                self.hub.heard(now, node);
+                vec![Output::Refused { node, reason: Refused::Malformed(problem) }]
+            }
+        }
+    }
+
+    fn name_of(&self, node: NodeId) -> String {
+        self.hub.nodes().find(|(id, ..)| *id == node).map_or_else(|| format!("{node:?}"), |(_, joined, _)| joined.name.clone())
+    }
+
+    /// Returns what a delivery needs: what an earlier one of it brought, or nothing yet.
+    fn delivery(&mut self, node: NodeId, key: Key, attempt: u32) -> Result<Delivery, Refused> {
+        let ready = self.hub.expected(node, key, attempt)?.clone();
+        let keeps = self.hub.keeps(key);
+        let receiving = match self.partial.remove(&key).filter(|partial| partial.object() == ready.object) {
+            Some(partial) => partial,
+            None => Receiving::bundle(ready.object, self.update_bytes_max())
+                .map_err(|damage| Refused::Damaged(key, damage.to_string()))?,
+        };
+        Ok(Delivery { ready, receiving, layout: Arc::clone(&self.layout), keeps })
+    }
+
+    /// The largest update: the model, each array that comes with it and what the client keeps, and names.
+    fn update_bytes_max(&self) -> u64 {
+        /// The room for names.
+        const HEADER: u64 = 1 << 20;
+        let num_elements: u64 = self.layout.iter().map(|spec| spec.num_elements() as u64).sum();
+        HEADER + num_elements.saturating_mul(8).saturating_mul(1 + self.num_arrays)
+    }
+
+    fn delivered(&mut self, now: Timestamp, node: NodeId, attempt: u32, (update, state): (ClientUpdate, ClientState)) -> Vec<Output> {
+        let key = Key { round: update.round, client: update.client, is_loss: false };
+        let outcome = match (self.hub.expected(node, key, attempt).is_ok() && !self.hub.keeps(key).is_empty(), self.states) {
+            (true, Some(states)) => check_state(&state).and_then(|()| states.save(key.client, key.round, &state).map_err(|error| error.to_string())),
+            _ => Ok(()),
+        };
+        match outcome {
+            Ok(()) => self.hub.delivered(now, node, attempt, update),
+            Err(problem) => self.hub.damaged(now, node, key, &problem),
+        }
+    }
+
+    /// Carries out what the hub decided; returns false if nobody waits for events any more.
+    fn carry_out(&mut self, outputs: Vec<Output>) -> bool {
+        for output in outputs {
+            match output {
+                Output::Give { node, order, attempt } => self.give(node, &order, attempt),
+                Output::Collect { node, ready } => {
+                    let offset = self.partial.get(&ready.key).filter(|partial| partial.object() == ready.object).map_or(0, Receiving::num_received);
+                    let collect = v1::Collect { id: Some(ready.key.id(ready.attempt)), offset };
+                    self.send(node, v1::to_node::Message::Collect(collect));
+                }
+                Output::Release { node, key, attempt } => {
+                    self.send(node, v1::to_node::Message::Release(v1::Release { id: Some(key.id(attempt)) }));
+                }
+                Output::Event(event) => {
+                    if self.events.send(event).is_err() {
+                        return false;
+                    }
+                }
+                Output::Close { node, joined, figures, reason } => {
+                    (self.report)(NodeReport::Left { node, joined, figures, reason: Some(reason) });
+                    if let Some(link) = self.links.remove(&node) {
+                        let refusal = v1::Refusal { reason: v1::refusal::Reason::Silent.into(), text: reason.to_string() };
+                        // It may read nothing any more.
+                        let _ = link.to.try_send(v1::ToNode { message: Some(v1::to_node::Message::Refusal(refusal)) });
+                    }
+                }
+                Output::Over(key) => {
+                    self.objects.over(key);
+                    self.partial.remove(&key);
+                }
+                Output::Refused { node, reason } => (self.report)(NodeReport::Refused { name: self.name_of(node), reason }),
+            }
+        }
+        true
+    }
+
+    fn give(&mut self, node: NodeId, order: &Order, attempt: u32) {
+        let message = match order {
+            Order::Train(order) => match self.train(order, attempt) {
+                Ok(train) => v1::to_node::Message::Train(train),
+                Err(reason) => {
+                    let event = Event::ClientFailed { round: order.round, client: order.client, reason };
+                    let _ = self.events.send(event);
+                    return;
+                }
+            },
+            Order::Measure(order) => {
+                let model = self.objects.model(&order.state);
+                self.objects.offer(Key { round: order.round, client: order.client, is_loss: true }, &model);
+                v1::to_node::Message::Measure(order::measure(order, attempt, &model))
+            }
+        };
+        self.send(node, message);
+    }
+
+    fn train(&mut self, order: &TrainOrder, attempt: u32) -> Result<v1::Train, String> {
+        let key = Key { round: order.round, client: order.client, is_loss: false };
+        let kept = match (self.states, order.kept) {
+            (Some(states), Some(round)) if !order.terms.keeps.is_empty() => {
+                let state = states.load(order.client, round).map_err(|error| error.to_string())?;
+                Some(Content::of_numbers(Arc::new(Kept(state))))
+            }
+            _ => None,
+        };
+        let objects = TrainObjects { model: self.objects.model(&order.state), arrays: self.objects.arrays(&order.terms.arrays), kept };
+        for content in [Some(&objects.model), objects.arrays.as_ref(), objects.kept.as_ref()].into_iter().flatten() {
+            self.objects.offer(key, content);
+        }
+        Ok(order::train(order, attempt, &objects))
+    }
+
+    fn send(&mut self, node: NodeId, message: v1::to_node::Message) {
+        let Some(link) = self.links.get(&node) else { return };
+        if link.to.try_send(v1::ToNode { message: Some(message) }).is_err() {
+            let now = Timestamp(self.origin.elapsed());
+            let outputs = self.hub.left(now, node, Lost::Disconnected);
+            self.carry_out(outputs);
+        }
+    }
+
+    fn finish(&mut self, text: &str) {
+        let nodes: Vec<_> = self.hub.nodes().map(|(node, joined, figures)| (node, joined.clone(), figures)).collect();
+        for (node, joined, figures) in nodes {
+            self.send(node, v1::to_node::Message::Finished(v1::Finished { text: text.to_owned() }));
+            (self.report)(NodeReport::Left { node, joined, figures, reason: None });
+        }
+    }
+}
+
+/// Checks what a client wants to keep.
+fn check_state(state: &ClientState) -> Result<(), String> {
+    state.not_finite().map_or(Ok(()), |name| Err(format!("its state has a number in `{name}` that isn't finite")))
+}

@@ -1,0 +1,370 @@
+//! The calls of nodes. Every message is checked here, and passed to the hub.
+
+use std::{
+    collections::BTreeMap,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{
+    Job, Limits,
+    desk::{Delivery, Input, MESSAGES_MAX, Said},
+};
+use crate::{
+    hub::{Joined, Lost, NodeId},
+    object::{Content, Digest},
+    wire::{
+        order::{Key, Malformed},
+        update::ReadyMessage,
+        v1::{self, federation_server::Federation, from_node, refusal::Reason, to_node},
+        version,
+    },
+};
+
+/// The time that a node has for its first message, and for the next of a transfer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The most pieces of work that a node may have: workers of the largest machines, and some that they have just answered.
+const WORKERS_MAX: u32 = 4096;
+
+/// The longest text that a node may send: a name, a reason.
+const TEXT_BYTES_MAX: usize = 2000;
+
+/// The chunks that are ready to be sent before the network takes them.
+const CHUNKS_AHEAD: usize = 2;
+
+type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// The service, whose calls share one state.
+pub(super) struct Service {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    job: Job,
+    limits: Limits,
+    inputs: mpsc::Sender<Input>,
+    serial: AtomicU64,
+    /// The sessions that are prepared, by their token.
+    sessions: Mutex<BTreeMap<[u8; 16], NodeId>>,
+}
+
+impl Service {
+    pub(super) fn new(job: Job, limits: Limits, inputs: mpsc::Sender<Input>) -> Self {
+        Self { shared: Arc::new(Shared { job, limits, inputs, serial: AtomicU64::new(0), sessions: Mutex::default() }) }
+    }
+}
+
+#[tonic::async_trait]
+impl Federation for Service {
+    type SessionStream = Messages<v1::ToNode>;
+    type FetchStream = Messages<v1::Chunk>;
+
+    async fn session(&self, request: Request<Streaming<v1::FromNode>>) -> Result<Response<Self::SessionStream>, Status> {
+        let (to, messages) = mpsc::channel(MESSAGES_MAX);
+        let session = Session { shared: Arc::clone(&self.shared), to, from: request.into_inner() };
+        tokio::spawn(session.run());
+        Ok(Response::new(Box::pin(ReceiverStream::new(messages).map(Ok))))
+    }
+
+    async fn fetch(&self, request: Request<v1::FetchRequest>) -> Result<Response<Self::FetchStream>, Status> {
+        let v1::FetchRequest { session, digest, offset } = request.into_inner();
+        self.shared.node_of(&session)?;
+        let digest = <[u8; 32]>::try_from(&digest[..]).map_err(|_| Status::invalid_argument("a digest has 32 bytes"))?;
+        let content = match self.shared.job.files.iter().find(|(_, content)| content.object().digest == Digest(digest)) {
+            Some((_, content)) => Some(content.clone()),
+            None => {
+                let (reply, content) = oneshot::channel();
+                self.shared.tell(Input::Fetch { digest: Digest(digest), reply }).await?;
+                content.await.unwrap_or_default()
+            }
+        };
+        let content = content.ok_or_else(|| Status::not_found("nobody needs this object any more"))?;
+        let (chunks, sent) = mpsc::channel(CHUNKS_AHEAD);
+        tokio::spawn(send(content, offset, chunks));
+        Ok(Response::new(Box::pin(ReceiverStream::new(sent).map(Ok))))
+    }
+
+    async fn deliver(&self, request: Request<Streaming<v1::DeliverRequest>>) -> Result<Response<v1::DeliverResponse>, Status> {
+        let mut chunks = request.into_inner();
+        let first = next(&mut chunks).await?.ok_or_else(|| Status::invalid_argument("a delivery has a first message"))?;
+        let delivery = first.delivery.ok_or_else(|| Status::invalid_argument("the first message says what is delivered"))?;
+        let node = self.shared.node_of(&delivery.session)?;
+        let (key, attempt) = Key::read(delivery.id.as_ref(), false).map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let (reply, expected) = oneshot::channel();
+        self.shared.tell(Input::Delivers { node, key, attempt, reply }).await?;
+        let expected = expected.await.map_err(|_| Status::unavailable("the run is over"))?;
+        let Delivery { ready, mut receiving, layout, keeps } = expected.map_err(|refused| Status::failed_precondition(refused.to_string()))?;
+        let mut chunk = first.chunk;
+        loop {
+            if let Some(v1::Chunk { offset, data }) = chunk
+                && let Err(damage) = receiving.push(offset, &data)
+            {
+                let problem = damage.to_string();
+                self.shared.tell(Input::Damaged { node, key, problem: problem.clone() }).await?;
+                return Err(Status::data_loss(problem));
+            }
+            match next(&mut chunks).await {
+                Ok(Some(message)) => chunk = message.chunk,
+                Ok(None) => break,
+                Err(status) => {
+                    self.shared.tell(Input::BrokeOff { node, key, attempt, receiving: Box::new(receiving) }).await?;
+                    return Err(status);
+                }
+            }
+        }
+        if receiving.num_received() < receiving.object().num_bytes {
+            self.shared.tell(Input::BrokeOff { node, key, attempt, receiving: Box::new(receiving) }).await?;
+            return Err(Status::aborted("the delivery ended too soon"));
+        }
+        let update = receiving.finish().map_err(Malformed::from).and_then(|bundle| ready.with(bundle, &layout, &keeps));
+        match update {
+            Ok(update) => self.shared.tell(Input::Delivered { node, attempt, update: Box::new(update) }).await?,
+            Err(problem) => {
+                let problem = problem.to_string();
+                self.shared.tell(Input::Damaged { node, key, problem: problem.clone() }).await?;
+                return Err(Status::data_loss(problem));
+            }
+        }
+        Ok(Response::new(v1::DeliverResponse {}))
+    }
+}
+
+impl Shared {
+    async fn tell(&self, input: Input) -> Result<(), Status> {
+        self.inputs.send(input).await.map_err(|_| Status::unavailable("the run is over"))
+    }
+
+    fn node_of(&self, session: &[u8]) -> Result<NodeId, Status> {
+        let token = <[u8; 16]>::try_from(session).map_err(|_| Status::invalid_argument("a session has 16 bytes"))?;
+        let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.get(&token).copied().ok_or_else(|| Status::permission_denied("there is no such session"))
+    }
+}
+
+/// Waits for the next message of a transfer.
+async fn next<T>(messages: &mut Streaming<T>) -> Result<Option<T>, Status> {
+    let waited = tokio::time::timeout(PATIENCE, messages.message()).await;
+    waited.map_err(|_| Status::deadline_exceeded("nothing came for too long"))?
+}
+
+/// Sends the bytes of an object from `offset` on, for as long as somebody takes them.
+async fn send(content: Content, mut offset: u64, to: mpsc::Sender<v1::Chunk>) {
+    while let Some(bytes) = content.chunk(offset) {
+        let next = offset + bytes.len() as u64;
+        if to.send(v1::Chunk { offset, data: bytes.into() }).await.is_err() {
+            return;
+        }
+        offset = next;
+    }
+}
+
+/// One session of a node.
+struct Session {
+    shared: Arc<Shared>,
+    to: mpsc::Sender<v1::ToNode>,
+    from: Streaming<v1::FromNode>,
+}
+
+/// The reason why a session ends before the node takes part.
+struct TurnedAway {
+    reason: Reason,
+    text: String,
+}
+
+impl TurnedAway {
+    fn new(reason: Reason, text: impl Into<String>) -> Self {
+        Self { reason, text: text.into() }
+    }
+}
+
+impl Session {
+    async fn run(mut self) {
+        let mut name = "a node".to_owned();
+        if let Err(Some(TurnedAway { reason, text })) = self.take_part(&mut name).await {
+            let _ = self.shared.tell(Input::TurnedAway { name, reason: text.clone() }).await;
+            let refusal = v1::Refusal { reason: reason.into(), text };
+            let _ = self.to.send(v1::ToNode { message: Some(to_node::Message::Refusal(refusal)) }).await;
+        }
+    }
+
+    /// Goes through the session; the error is `None` if it just ended.
+    async fn take_part(&mut self, name: &mut String) -> Result<(), Option<TurnedAway>> {
+        let Some(from_node::Message::Hello(hello)) = self.next(PATIENCE).await? else {
+            return Err(Some(TurnedAway::new(Reason::Message, "a session begins with `Hello`")));
+        };
+        *name = text(&hello.name);
+        let (node, joined) = self.check_hello(&hello)?;
+        let token = random()?;
+        let Job { run, experiment, files, .. } = &self.shared.job;
+        let millis = |duration: Duration| u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
+        let welcome = v1::Welcome {
+            version: version::common(&hello.versions).unwrap_or_default(),
+            session: token.to_vec(),
+            run: run.clone(),
+            experiment: experiment.clone(),
+            files: files.iter().map(|(path, content)| v1::File { path: path.clone(), object: Some(content.object().into()) }).collect(),
+            heartbeat_ms: millis(self.shared.limits.heartbeat),
+            silence_ms: millis(self.shared.limits.silence),
+        };
+        let _guard = Token { shared: Arc::clone(&self.shared), token };
+        {
+            // Files are fetched before the node is prepared.
+            let mut sessions = self.shared.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+            if sessions.len() >= self.shared.limits.nodes_max {
+                return Err(Some(TurnedAway::new(Reason::Limit, "there are as many nodes as there may be")));
+            }
+            sessions.insert(token, node);
+        }
+        self.say(to_node::Message::Welcome(welcome)).await?;
+        let prepared = self.await_prepared().await?;
+        self.check_prepared(&prepared)?;
+        let held = prepared.held.iter().map(|id| Key::read(Some(id), false)).collect::<Result<_, _>>();
+        let held = held.map_err(|error| TurnedAway::new(Reason::Message, error.to_string()))?;
+        let serial = self.shared.serial.fetch_add(1, Ordering::Relaxed);
+        let joined = self.tell(Input::Joined { node, joined, held, to: self.to.clone(), serial }).await;
+        if joined.is_err() {
+            // It was about to take part when the run ended.
+            self.say(to_node::Message::Finished(v1::Finished { text: "the run is over".to_owned() })).await?;
+        }
+        joined?;
+        let outcome = self.listen(node, serial).await;
+        let reason = if matches!(outcome, Err(Some(_))) { Lost::Misbehaved } else { Lost::Disconnected };
+        self.tell(Input::Left { node, serial, reason }).await?;
+        outcome
+    }
+
+    /// Passes on what a prepared node says, until its session ends.
+    async fn listen(&mut self, node: NodeId, serial: u64) -> Result<(), Option<TurnedAway>> {
+        let mut heartbeat = tokio::time::interval(self.shared.limits.heartbeat);
+        loop {
+            let message = tokio::select! {
+                message = self.from.message() => message.map_err(|_| None)?.ok_or(None)?.message,
+                _ = heartbeat.tick() => {
+                    // If its channel is full it reads nothing, and that is noticed elsewhere.
+                    let _ = self.to.try_send(v1::ToNode { message: Some(to_node::Message::Heartbeat(v1::Heartbeat {})) });
+                    continue;
+                }
+            };
+            let said = match message {
+                Some(from_node::Message::Heartbeat(_)) => Ok(Said::Alive),
+                Some(from_node::Message::Ready(ready)) => ReadyMessage::try_from(ready).map(Said::Ready),
+                Some(from_node::Message::Measured(v1::Measured { id, loss })) => {
+                    Key::read(id.as_ref(), true).map(|(key, attempt)| Said::Measured { key, attempt, loss })
+                }
+                Some(from_node::Message::Failed(v1::Failed { id, reason, is_of_settings, is_measurement })) => {
+                    let reason = text(&reason);
+                    Key::read(id.as_ref(), is_measurement).map(|(key, attempt)| Said::Failed { key, attempt, reason, is_of_settings })
+                }
+                Some(from_node::Message::Hello(_) | from_node::Message::Prepared(_)) | None => {
+                    return Err(Some(TurnedAway::new(Reason::Message, "a message that a node doesn't send now")));
+                }
+            };
+            let said = said.unwrap_or_else(|malformed| Said::Malformed(malformed.to_string()));
+            self.tell(Input::Said { node, serial, said }).await?;
+        }
+    }
+
+    fn check_hello(&self, hello: &v1::Hello) -> Result<(NodeId, Joined), TurnedAway> {
+        if version::common(&hello.versions).is_none() {
+            let text = format!(
+                "the federator speaks the versions {:?} of the protocol, and the node {:?}\nhint: use the same version of fltk on both sides",
+                version::SPOKEN,
+                hello.versions
+            );
+            return Err(TurnedAway::new(Reason::Protocol, text));
+        }
+        let own = &self.shared.job.program;
+        if hello.program != *own {
+            let text = format!(
+                "the federator is fltk {own}, and the node {}\nhint: use the same version of fltk on both sides",
+                text(&hello.program)
+            );
+            return Err(TurnedAway::new(Reason::Program, text));
+        }
+        let node = <[u8; 16]>::try_from(&hello.node[..]).map_err(|_| TurnedAway::new(Reason::Message, "a node has an identity of 16 bytes"))?;
+        if hello.workers == 0 || hello.workers > WORKERS_MAX {
+            return Err(TurnedAway::new(Reason::Limit, format!("a node has 1 to {WORKERS_MAX} workers")));
+        }
+        Ok((NodeId(node), Joined { name: text(&hello.name), processor: text(&hello.processor), workers: hello.workers }))
+    }
+
+    fn check_prepared(&self, prepared: &v1::Prepared) -> Result<(), TurnedAway> {
+        let job = &self.shared.job;
+        if prepared.data != job.data {
+            let text = "the node has other training data than the federator\nhint: give both the same data set; `fltk data verify` checks it";
+            return Err(TurnedAway::new(Reason::Data, text));
+        }
+        if prepared.settings != job.settings.0 {
+            let text = "the node makes something else of the experiment than the federator\nhint: use the same build of fltk on both sides";
+            return Err(TurnedAway::new(Reason::Settings, text));
+        }
+        if prepared.held.len() > WORKERS_MAX as usize * 2 {
+            return Err(TurnedAway::new(Reason::Limit, "the node holds more than a node may"));
+        }
+        Ok(())
+    }
+
+    /// Waits until the node has loaded its data; it says that it is alive meanwhile.
+    async fn await_prepared(&mut self) -> Result<v1::Prepared, Option<TurnedAway>> {
+        let silence = self.shared.limits.silence;
+        loop {
+            match self.next(silence).await? {
+                Some(from_node::Message::Prepared(prepared)) => return Ok(prepared),
+                Some(from_node::Message::Heartbeat(_)) => self.say(to_node::Message::Heartbeat(v1::Heartbeat {})).await?,
+                _ => return Err(Some(TurnedAway::new(Reason::Message, "a node says that it is prepared first"))),
+            }
+        }
+    }
+
+    async fn next(&mut self, patience: Duration) -> Result<Option<from_node::Message>, Option<TurnedAway>> {
+        match tokio::time::timeout(patience, self.from.message()).await {
+            Ok(Ok(Some(message))) => Ok(message.message),
+            Ok(_) => Err(None),
+            Err(_) => Err(Some(TurnedAway::new(Reason::Silent, format!("nothing was heard of it for {} s", patience.as_secs_f64())))),
+        }
+    }
+
+    async fn say(&self, message: to_node::Message) -> Result<(), Option<TurnedAway>> {
+        self.to.send(v1::ToNode { message: Some(message) }).await.map_err(|_| None)
+    }
+
+    async fn tell(&self, input: Input) -> Result<(), Option<TurnedAway>> {
+        self.shared.tell(input).await.map_err(|_| None)
+    }
+}
+
+/// Removes a session when it ends.
+struct Token {
+    shared: Arc<Shared>,
+    token: [u8; 16],
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        self.shared.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.token);
+    }
+}
+
+/// Returns text of a node in one line, of a length that can be shown.
+fn text(text: &str) -> String {
+    let mut end = text.len().min(TEXT_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].chars().map(|char| if char.is_control() { ' ' } else { char }).collect()
+}
+
+fn random() -> Result<[u8; 16], TurnedAway> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| TurnedAway::new(Reason::Limit, format!("no random numbers: {error}")))?;
+    Ok(bytes)
+}

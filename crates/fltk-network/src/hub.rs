@@ -1,0 +1,559 @@
+//! The distribution of work among nodes, at the federator: a state machine without clocks, threads or a network.
+//!
+//! ```text
+//!   order --> waiting --> given to a node --> ready there --> asked for --> brought: the round has it
+//!                ^             |                  |               |
+//!                +---- the node fails, or is lost, or what it sends is damaged
+//! ```
+//!
+//! Any node does any work. Work goes to whoever is free, so a faster machine does more of it. If nothing else is left to do, the work of a slow node is given to a free one
+//! too, and the first answer counts. Since an update is a function of its order, nothing of that changes a result.
+//!
+//! **Idempotent.** Orders and answers are known by round, client and attempt. A message that comes twice, or late, or that nobody waits for changes nothing: it is
+//! counted and refused, and what a node still holds of it is released.
+//!
+//! **Caveats.** A node that is lost takes its updates with it: work that was done is done once more elsewhere, unless the node comes back before that ends.
+
+mod node;
+mod work;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    time::Duration,
+};
+
+use fltk_core::ids::{ClientId, Round};
+use fltk_fed::{
+    round::{Event, Timestamp},
+    transport::worker::Order,
+};
+
+use self::{
+    node::Node,
+    work::{Standing, Work},
+};
+use crate::wire::{order::Key, update::ReadyMessage};
+
+pub use node::{Figures, Joined};
+
+/// The most attempts at one piece of work. One more than a single bad node can spoil, and few enough that a failure that comes again ends the round soon.
+const ATTEMPTS_MAX: u32 = 3;
+
+/// The time, in medians, after which a free node gets a copy of the work of a slow one, and the least time before it.
+const SLOW_FACTOR: u32 = 3;
+const SLOW_MIN: Duration = Duration::from_secs(2);
+
+/// The identity of a node: random, and the same as long as it lives.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NodeId(pub [u8; 16]);
+
+impl fmt::Debug for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().take(4).try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// An action to carry out, in the order given.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// Give this work to the node, as this attempt.
+    Give {
+        /// The node.
+        node: NodeId,
+        /// The order.
+        order: Order,
+        /// The attempt.
+        attempt: u32,
+    },
+    /// Ask the node for the update of this attempt.
+    Collect {
+        /// The node.
+        node: NodeId,
+        /// The message that said that it is ready.
+        ready: Box<ReadyMessage>,
+    },
+    /// Tell the node that nobody needs its answer.
+    Release {
+        /// The node.
+        node: NodeId,
+        /// The work.
+        key: Key,
+        /// The attempt.
+        attempt: u32,
+    },
+    /// Pass this event to the round.
+    Event(Event),
+    /// End the session of a node.
+    Close {
+        /// The node.
+        node: NodeId,
+        /// Its introduction.
+        joined: Joined,
+        /// The figures of its work since it joined.
+        figures: Figures,
+        /// The reason.
+        reason: Lost,
+    },
+    /// Nobody works on this any more: what was kept for it can go.
+    Over(Key),
+    /// Count a message that was refused, and say why.
+    Refused {
+        /// The node that sent it.
+        node: NodeId,
+        /// The reason.
+        reason: Refused,
+    },
+}
+
+/// The reason why a node is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Lost {
+    /// The connection ended.
+    #[error("its connection ended")]
+    Disconnected,
+    /// Nothing was heard of it for too long.
+    #[error("nothing was heard of it for {} s", .0.as_secs_f64())]
+    Silent(Duration),
+    /// The node has another connection now.
+    #[error("it came back on another connection")]
+    Replaced,
+    /// The node sent something that no node sends.
+    #[error("it sent what no node sends")]
+    Misbehaved,
+}
+
+/// The reason why a message changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub enum Refused {
+    /// Nobody waits for it: it is late, for another round, or was never ordered.
+    #[error("nobody waits for the answer of {0}")]
+    Unwanted(Key),
+    /// The same answer was there before.
+    #[error("the answer of {0} is there already")]
+    Duplicate(Key),
+    /// The work was given to another node.
+    #[error("{0} was never ordered from this node")]
+    NotGiven(Key),
+    /// The update can't be used.
+    #[error("the update of {0} can't be used: {1}")]
+    Damaged(Key, String),
+    /// The message can't be understood.
+    #[error("a message can't be understood: {0}")]
+    Malformed(String),
+}
+
+impl Refused {
+    /// Returns the reason in one word, for a metric.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Unwanted(_) => "unwanted",
+            Self::Duplicate(_) => "duplicate",
+            Self::NotGiven(_) => "not_given",
+            Self::Damaged(..) => "damaged",
+            Self::Malformed(_) => "malformed",
+        }
+    }
+}
+
+/// The nodes, and the work that is open.
+#[derive(Clone, Debug)]
+pub struct Hub {
+    nodes: BTreeMap<NodeId, Node>,
+    works: BTreeMap<Key, Work>,
+    /// The work that no node has, in the order in which it is given.
+    waiting: BTreeSet<Key>,
+    /// The time of silence after which a node is lost.
+    silence: Duration,
+    /// The durations of the last pieces of work, for an idea of what is slow.
+    durations: Vec<Duration>,
+    /// The last piece of work that was brought, until it is known whether the round could use it.
+    brought: Option<(Key, Work)>,
+}
+
+impl Hub {
+    /// Creates a hub without nodes.
+    #[must_use]
+    pub fn new(silence: Duration) -> Self {
+        Self {
+            nodes: BTreeMap::new(),
+            works: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            silence,
+            durations: Vec::new(),
+            brought: None,
+        }
+    }
+
+    /// Returns the nodes that are there.
+    pub fn nodes(&self) -> impl Iterator<Item = (NodeId, &Joined, Figures)> {
+        self.nodes.iter().map(|(id, node)| (*id, &node.joined, node.figures))
+    }
+
+    /// Returns the number of pieces of work that nodes have.
+    #[must_use]
+    pub fn num_in_flight(&self) -> usize {
+        self.works.values().filter(|work| !work.runners.is_empty()).count()
+    }
+
+    /// Takes orders of the round.
+    pub fn order(&mut self, now: Timestamp, orders: Vec<Order>) -> Vec<Output> {
+        self.brought = None;
+        for order in orders {
+            let work = Work::new(order);
+            self.waiting.insert(work.key());
+            self.works.insert(work.key(), work);
+        }
+        self.assign(now)
+    }
+
+    /// Takes a node in that is prepared, or came back. `held` is what it works on, or still has.
+    pub fn joined(&mut self, now: Timestamp, id: NodeId, joined: Joined, held: &[(Key, u32)]) -> Vec<Output> {
+        let mut outputs = self.drop_node(id, Lost::Replaced);
+        self.nodes.insert(id, Node::new(joined, now));
+        for &(key, attempt) in held {
+            // What it works on is its own again, unless somebody else has done it.
+            match self.works.get_mut(&key).filter(|work| matches!(work.standing, Standing::Open) && attempt <= work.num_attempts) {
+                Some(work) => {
+                    work.runners.insert(id, (attempt, now));
+                    self.waiting.remove(&key);
+                }
+                None => outputs.push(Output::Release { node: id, key, attempt }),
+            }
+        }
+        outputs.extend(self.assign(now));
+        outputs
+    }
+
+    /// Notes a sign of life.
+    pub fn heard(&mut self, now: Timestamp, id: NodeId) {
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.heard = now;
+        }
+    }
+
+    /// Goes on without a node whose connection ended, or that misbehaved.
+    pub fn left(&mut self, now: Timestamp, id: NodeId, reason: Lost) -> Vec<Output> {
+        let mut outputs = self.drop_node(id, reason);
+        outputs.extend(self.assign(now));
+        outputs
+    }
+
+    /// Takes the word of a node that an update is ready.
+    pub fn ready(&mut self, now: Timestamp, id: NodeId, ready: ReadyMessage) -> Vec<Output> {
+        let (key, attempt) = (ready.key, ready.attempt);
+        self.heard(now, id);
+        let began = match self.expect(id, key, attempt) {
+            Ok(began) => began,
+            Err(outputs) => return outputs,
+        };
+        let Some(work) = self.works.get_mut(&key) else { return Vec::new() };
+        let wanted = work.is_wanted.then(|| Output::Collect { node: id, ready: Box::new(ready.clone()) });
+        work.standing = Standing::Ready { node: id, ready };
+        let mut outputs: Vec<Output> = wanted.into_iter().collect();
+        if !std::mem::replace(&mut work.is_announced, true) {
+            outputs.push(Output::Event(Event::ClientReady { round: key.round, client: key.client }));
+        }
+        self.took(now, id, began);
+        outputs.extend(self.assign(now));
+        outputs
+    }
+
+    /// Takes a loss that a node measured.
+    pub fn measured(&mut self, now: Timestamp, id: NodeId, key: Key, attempt: u32, loss: f64) -> Vec<Output> {
+        self.heard(now, id);
+        let began = match self.expect(id, key, attempt) {
+            Ok(began) => began,
+            Err(outputs) => return outputs,
+        };
+        self.took(now, id, began);
+        let mut outputs = self.end(key, Some(id));
+        outputs.push(Output::Event(Event::LossMeasured { round: key.round, client: key.client, loss }));
+        outputs.extend(self.assign(now));
+        outputs
+    }
+
+    /// Takes the word of a node that it can't do something. If the settings are the cause, no other node can.
+    pub fn failed(&mut self, now: Timestamp, id: NodeId, key: Key, attempt: u32, reason: String, is_of_settings: bool) -> Vec<Output> {
+        self.heard(now, id);
+        // A node may also have lost an update that was ready.
+        if self.holder(key) != Some((id, attempt))
+            && let Err(outputs) = self.expect(id, key, attempt)
+        {
+            return outputs;
+        }
+        let mut outputs = self.spoiled(id, key, reason, is_of_settings);
+        outputs.extend(self.assign(now));
+        outputs
+    }
+
+    /// Has the update of a client brought that is ready.
+    pub fn collect(&mut self, round: Round, client: ClientId) -> Vec<Output> {
+        let Some(work) = self.works.get_mut(&Key { round, client, is_loss: false }) else { return Vec::new() };
+        work.is_wanted = true;
+        match &work.standing {
+            Standing::Ready { node, ready } => vec![Output::Collect { node: *node, ready: Box::new(ready.clone()) }],
+            Standing::Open => Vec::new(),
+        }
+    }
+
+    /// Returns what the node said of the update that it is about to deliver.
+    ///
+    /// # Errors
+    /// If it wasn't asked for it.
+    pub fn expected(&self, id: NodeId, key: Key, attempt: u32) -> Result<&ReadyMessage, Refused> {
+        match self.works.get(&key) {
+            None => Err(Refused::Unwanted(key)),
+            Some(Work { standing: Standing::Ready { node, ready }, is_wanted: true, .. }) if (*node, ready.attempt) == (id, attempt) => Ok(ready),
+            Some(_) => Err(Refused::NotGiven(key)),
+        }
+    }
+
+    /// Returns the names of what the client of some work keeps.
+    #[must_use]
+    pub fn keeps(&self, key: Key) -> Vec<String> {
+        match self.works.get(&key).map(|work| &work.order) {
+            Some(Order::Train(order)) => order.terms.keeps.clone(),
+            Some(Order::Measure(_)) | None => Vec::new(),
+        }
+    }
+
+    /// Takes the update of a client, which is here, and passes it on.
+    pub fn delivered(&mut self, now: Timestamp, id: NodeId, attempt: u32, update: fltk_fed::round::ClientUpdate) -> Vec<Output> {
+        self.heard(now, id);
+        let key = Key { round: update.round, client: update.client, is_loss: false };
+        if let Err(reason) = self.expected(id, key, attempt) {
+            return vec![Output::Refused { node: id, reason }];
+        }
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.figures.num_updates += 1;
+        }
+        self.brought = self.works.get(&key).map(|work| (key, work.clone()));
+        let mut outputs = vec![Output::Release { node: id, key, attempt }];
+        outputs.extend(self.end(key, Some(id)));
+        outputs.push(Output::Event(Event::ClientTrained(update)));
+        outputs
+    }
+
+    /// Goes on after a delivery that broke off: it goes on where it was, if its node is still there.
+    pub fn broke_off(&mut self, id: NodeId, key: Key, attempt: u32) -> Vec<Output> {
+        match self.expected(id, key, attempt) {
+            Ok(ready) if self.nodes.contains_key(&id) => vec![Output::Collect { node: id, ready: Box::new(ready.clone()) }],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Goes on after an update came that can't be: another node does the work.
+    pub fn damaged(&mut self, now: Timestamp, id: NodeId, key: Key, problem: &str) -> Vec<Output> {
+        let mut outputs = vec![Output::Refused { node: id, reason: Refused::Damaged(key, problem.to_owned()) }];
+        let Some((_, attempt)) = self.holder(key).filter(|(node, _)| *node == id) else { return outputs };
+        outputs.push(Output::Release { node: id, key, attempt });
+        outputs.extend(self.spoiled(id, key, format!("its update can't be used: {problem}"), false));
+        outputs.extend(self.assign(now));
+        outputs
+    }
+
+    /// Goes on after the round refused the last update that was brought, though it wasn't late. Returns true if another node does the work.
+    pub fn refused(&mut self, now: Timestamp, key: Key) -> (bool, Vec<Output>) {
+        let Some((_, mut work)) = self.brought.take().filter(|(brought, _)| *brought == key) else { return (false, Vec::new()) };
+        if work.num_failures + 1 >= ATTEMPTS_MAX || self.nodes.len() < 2 {
+            return (false, Vec::new());
+        }
+        if let Standing::Ready { node, .. } = work.standing {
+            work.avoid.insert(node);
+        }
+        work.num_failures += 1;
+        work.standing = Standing::Open;
+        work.runners.clear();
+        self.works.insert(key, work);
+        self.waiting.insert(key);
+        (true, self.assign(now))
+    }
+
+    /// Forgets the work of a round, and of those before.
+    pub fn revoke(&mut self, now: Timestamp, round: Round) -> Vec<Output> {
+        let over: Vec<Key> = self.works.keys().filter(|key| key.round <= round).copied().collect();
+        let mut outputs: Vec<Output> = over.into_iter().flat_map(|key| self.end(key, None)).collect();
+        outputs.extend(self.assign(now));
+        outputs
+    }
+
+    /// Looks after nodes that are silent or slow.
+    pub fn tick(&mut self, now: Timestamp) -> Vec<Output> {
+        let is_silent = |node: &Node| now.0.saturating_sub(node.heard.0) > self.silence;
+        let silent: Vec<NodeId> = self.nodes.iter().filter(|(_, node)| is_silent(node)).map(|(id, _)| *id).collect();
+        let mut outputs: Vec<Output> = silent.into_iter().flat_map(|id| self.drop_node(id, Lost::Silent(self.silence))).collect();
+        outputs.extend(self.assign(now));
+        outputs.extend(self.copy_slow(now));
+        outputs
+    }
+
+    /// Returns the node at which the update of some work is ready, and its attempt.
+    fn holder(&self, key: Key) -> Option<(NodeId, u32)> {
+        match &self.works.get(&key)?.standing {
+            Standing::Ready { node, ready } => Some((*node, ready.attempt)),
+            Standing::Open => None,
+        }
+    }
+
+    /// Checks that a node may answer for this attempt, and returns when it began. What nobody waits for is released.
+    fn expect(&mut self, id: NodeId, key: Key, attempt: u32) -> Result<Timestamp, Vec<Output>> {
+        let refuse = |reason| {
+            let released = Output::Release { node: id, key, attempt };
+            Err(vec![Output::Refused { node: id, reason }, released])
+        };
+        let Some(work) = self.works.get_mut(&key) else { return refuse(Refused::Unwanted(key)) };
+        match &work.standing {
+            Standing::Ready { node, ready } if (*node, ready.attempt) == (id, attempt) => {
+                return Err(vec![Output::Refused { node: id, reason: Refused::Duplicate(key) }]);
+            }
+            // Two had it, and the other was first.
+            Standing::Ready { .. } if work.runners.remove(&id).is_some() => return Err(vec![Output::Release { node: id, key, attempt }]),
+            Standing::Ready { .. } => return refuse(Refused::Duplicate(key)),
+            Standing::Open => {}
+        }
+        match work.runners.get(&id) {
+            Some((given, began)) if *given == attempt => {
+                let began = *began;
+                work.runners.remove(&id);
+                Ok(began)
+            }
+            _ => refuse(Refused::NotGiven(key)),
+        }
+    }
+
+    /// Notes how long a node took.
+    fn took(&mut self, now: Timestamp, id: NodeId, began: Timestamp) {
+        /// So many that one slow piece of work isn't the median.
+        const DURATIONS_MAX: usize = 64;
+        let duration = now.0.saturating_sub(began.0);
+        if let Some(node) = self.nodes.get_mut(&id) {
+            node.figures.busy += duration;
+        }
+        if self.durations.len() == DURATIONS_MAX {
+            self.durations.remove(0);
+        }
+        self.durations.push(duration);
+    }
+
+    /// Has work done elsewhere that a node couldn't do, unless that has failed often enough.
+    fn spoiled(&mut self, id: NodeId, key: Key, reason: String, is_of_settings: bool) -> Vec<Output> {
+        let Some(work) = self.works.get_mut(&key) else { return Vec::new() };
+        work.standing = Standing::Open;
+        work.avoid.insert(id);
+        work.num_failures += 1;
+        if !is_of_settings && work.num_failures < ATTEMPTS_MAX {
+            if work.runners.is_empty() {
+                self.waiting.insert(key);
+            }
+            return Vec::new();
+        }
+        let mut outputs = self.end(key, None);
+        let Key { round, client, is_loss } = key;
+        outputs.push(Output::Event(match is_loss {
+            true => Event::LossFailed { round, client, reason },
+            false => Event::ClientFailed { round, client, reason },
+        }));
+        outputs
+    }
+
+    /// Ends work. Whoever has it, but for one who knows, is told.
+    fn end(&mut self, key: Key, but: Option<NodeId>) -> Vec<Output> {
+        self.waiting.remove(&key);
+        let holder = self.holder(key);
+        let Some(work) = self.works.remove(&key) else { return Vec::new() };
+        let runners = work.runners.iter().map(|(node, (attempt, _))| (*node, *attempt)).chain(holder).filter(|(node, _)| Some(*node) != but);
+        let released = runners.map(|(node, attempt)| Output::Release { node, key, attempt });
+        released.chain([Output::Over(key)]).collect()
+    }
+
+    /// Removes a node, and has its work done by others.
+    fn drop_node(&mut self, id: NodeId, reason: Lost) -> Vec<Output> {
+        let Some(Node { joined, figures, .. }) = self.nodes.remove(&id) else { return Vec::new() };
+        for (key, work) in &mut self.works {
+            let ran = work.runners.remove(&id).is_some();
+            let held = matches!(work.standing, Standing::Ready { node, .. } if node == id);
+            if held {
+                work.standing = Standing::Open;
+            }
+            if (ran || held) && work.runners.is_empty() && matches!(work.standing, Standing::Open) {
+                self.waiting.insert(*key);
+            }
+        }
+        vec![Output::Close { node: id, joined, figures, reason }]
+    }
+
+    /// Gives waiting work to free nodes, that of the first clients first.
+    fn assign(&mut self, now: Timestamp) -> Vec<Output> {
+        let mut outputs = Vec::new();
+        let mut free = self.free();
+        for key in self.waiting.iter().copied().collect::<Vec<_>>() {
+            if free.is_empty() {
+                break;
+            }
+            // Whoever is free may have spoiled this: others may do what comes after it.
+            let Some(node) = self.freest(key, &free) else { continue };
+            outputs.extend(self.give(now, key, node, &mut free));
+        }
+        outputs
+    }
+
+    fn give(&mut self, now: Timestamp, key: Key, node: NodeId, free: &mut BTreeMap<NodeId, u32>) -> Option<Output> {
+        self.waiting.remove(&key);
+        match free.get_mut(&node) {
+            Some(left) if *left > 1 => *left -= 1,
+            _ => drop(free.remove(&node)),
+        }
+        let work = self.works.get_mut(&key)?;
+        work.num_attempts += 1;
+        let attempt = work.num_attempts;
+        work.runners.insert(node, (attempt, now));
+        Some(Output::Give { node, order: work.order.clone(), attempt })
+    }
+
+    /// Returns the nodes that are free, with the number of their workers that are.
+    fn free(&self) -> BTreeMap<NodeId, u32> {
+        let mut free: BTreeMap<NodeId, u32> = self.nodes.iter().map(|(id, node)| (*id, node.joined.workers)).collect();
+        for id in self.works.values().flat_map(|work| work.runners.keys()) {
+            if let Some(left) = free.get_mut(id) {
+                *left = left.saturating_sub(1);
+            }
+        }
+        free.retain(|_, left| *left > 0);
+        free
+    }
+
+    /// Returns, of those that are free, the node with the largest free share of its workers that may do this work; `None` if there is none. Nodes that have spoiled it
+    /// come only if there is no other node at all.
+    fn freest(&self, key: Key, free: &BTreeMap<NodeId, u32>) -> Option<NodeId> {
+        let work = self.works.get(&key)?;
+        let all_avoided = self.nodes.keys().all(|id| work.avoid.contains(id));
+        let candidates = free.iter().filter(|(id, _)| (all_avoided || !work.avoid.contains(id)) && !work.runners.contains_key(id));
+        let share = |(id, left): (&NodeId, &u32)| {
+            let workers = self.nodes.get(id)?.joined.workers;
+            // As a share of its workers, in thousandths.
+            Some((u64::from(*left) * 1000 / u64::from(workers.max(1)), std::cmp::Reverse(*id)))
+        };
+        candidates.filter_map(share).max().map(|(_, id)| id.0)
+    }
+
+    /// Gives copies of what slow nodes do to free ones, if nothing else is left to do.
+    fn copy_slow(&mut self, now: Timestamp) -> Vec<Output> {
+        let mut free = self.free();
+        if !self.waiting.is_empty() || free.is_empty() || self.durations.is_empty() {
+            return Vec::new();
+        }
+        let mut sorted = self.durations.clone();
+        sorted.sort_unstable();
+        let limit = (sorted[sorted.len() / 2] * SLOW_FACTOR).max(SLOW_MIN);
+        let is_slow = |work: &Work| {
+            let began = work.runners.values().map(|(_, began)| *began).max();
+            let alone = work.runners.len() == 1 && matches!(work.standing, Standing::Open);
+            alone && began.is_some_and(|began| now.0.saturating_sub(began.0) > limit)
+        };
+        let slow: Vec<Key> = self.works.iter().filter(|(_, work)| is_slow(work)).map(|(key, _)| *key).collect();
+        let mut copy = |key| self.freest(key, &free).and_then(|node| self.give(now, key, node, &mut free));
+        slow.into_iter().filter_map(&mut copy).collect()
+    }
+}

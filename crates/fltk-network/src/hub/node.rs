@@ -1,0 +1,39 @@
+//! One node at the federator.
+
+use std::time::Duration;
+
+use fltk_fed::round::Timestamp;
+
+/// A node as it introduced itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Joined {
+    /// The name, for people.
+    pub name: String,
+    /// The kind of processor.
+    pub processor: String,
+    /// The number of clients that it trains at a time; at least 1.
+    pub workers: u32,
+}
+
+/// The figures of a node's work since it joined.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// The updates of it that were brought.
+    pub num_updates: u64,
+    /// The time between its orders and its answers, summed over them.
+    pub busy: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub(super) joined: Joined,
+    /// The time of the last message.
+    pub(super) heard: Timestamp,
+    pub(super) figures: Figures,
+}
+
+impl Node {
+    pub(super) fn new(joined: Joined, now: Timestamp) -> Self {
+        Self { joined, heard: now, figures: Figures::default() }
+    }
+}

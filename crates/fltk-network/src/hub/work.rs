@@ -1,0 +1,48 @@
+//! One piece of work at the federator: an order, and who has it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fltk_fed::{round::Timestamp, transport::worker::Order};
+
+use super::NodeId;
+use crate::wire::{order::Key, update::ReadyMessage};
+
+#[derive(Clone, Debug)]
+pub(super) struct Work {
+    pub(super) order: Order,
+    pub(super) num_attempts: u32,
+    pub(super) num_failures: u32,
+    /// The nodes that work on it, with their attempt and when it was given.
+    pub(super) runners: BTreeMap<NodeId, (u32, Timestamp)>,
+    /// The nodes that couldn't do it.
+    pub(super) avoid: BTreeSet<NodeId>,
+    pub(super) standing: Standing,
+    /// True once the round knows that the update is ready somewhere.
+    pub(super) is_announced: bool,
+    /// True once the round has asked for the update.
+    pub(super) is_wanted: bool,
+}
+
+/// The progress of a piece of work.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Standing {
+    /// No update.
+    Open,
+    /// An update is ready at a node.
+    Ready { node: NodeId, ready: ReadyMessage },
+}
+
+impl Work {
+    pub(super) fn new(order: Order) -> Self {
+        let (runners, avoid, standing) = (BTreeMap::new(), BTreeSet::new(), Standing::Open);
+        Self { order, num_attempts: 0, num_failures: 0, runners, avoid, standing, is_announced: false, is_wanted: false }
+    }
+
+    pub(super) fn key(&self) -> Key {
+        let (round, client, is_loss) = match &self.order {
+            Order::Train(order) => (order.round, order.client, false),
+            Order::Measure(order) => (order.round, order.client, true),
+        };
+        Key { round, client, is_loss }
+    }
+}

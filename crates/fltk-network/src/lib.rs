@@ -1,0 +1,20 @@
+//! Federated rounds over a network: nodes, which may be processes, machines or pods, call a federator, take orders from it, and train its clients.
+//!
+//! ```text
+//!   drive ---- orders ----> Hub ---- messages ----> node session ----> threads that train
+//!         <--- events ----      <--- messages ----               <----
+//!                         (pure)        gRPC            (pure)
+//! ```
+//!
+//! [`wire`] is the protocol, [`object`] what travels by its digest, [`hub`] decides at the federator who does what, and [`node`] at a node. Only [`federator`] and
+//! `node::client` wait for a network.
+//!
+//! The result doesn't depend on the nodes: updates are added in client order, and an update is a function of its order.
+//!
+//! Not for: the rounds themselves and strategies (`fltk-fed`), training (`fltk-train`).
+
+pub mod federator;
+pub mod hub;
+pub mod node;
+pub mod object;
+pub mod wire;

@@ -1,0 +1,484 @@
+//! The loop of a node that is prepared, and its threads that train.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, Sender, channel},
+    },
+    thread,
+    time::Duration,
+};
+
+use fltk_core::{
+    client_terms::Arrays,
+    ids::{ClientId, Round},
+    model_state::{ModelState, TensorSpec},
+};
+use fltk_fed::{
+    client::MakeTrainer,
+    round::{Event, SettingsDigest},
+    transport::worker::{Order, Worker},
+};
+use tokio::sync::mpsc;
+
+use super::{
+    Call, Carried, NodeError,
+    call::{Session, deliver, fetch},
+    objects::Objects,
+    tasks::{Tasks, Todo},
+};
+use crate::{
+    object::{Bundle, Content, Damage, Object, Receiving},
+    wire::{
+        order::{self, Key, Malformed, MeasureMessage, TrainMessage},
+        update,
+        v1::{self, from_node, to_node},
+    },
+};
+
+/// The interval at which the flag to stop and the silence of the federator are checked.
+const CHECK: Duration = Duration::from_millis(50);
+
+/// The largest object of an order: models of tens of billions of parameters.
+const OBJECT_BYTES_MAX: u64 = 256 << 30;
+
+/// The digests and the layout of the things that a node has loaded.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// The digest of its settings.
+    pub settings: SettingsDigest,
+    /// The digest of its training samples.
+    pub data: [u8; 32],
+    /// The tensors of its net.
+    pub layout: Arc<Vec<TensorSpec>>,
+}
+
+/// The threads that train at a node.
+pub struct Trainers<'m, 'a> {
+    /// The maker of their trainers.
+    pub make: &'m MakeTrainer<'a>,
+    /// The place from which trainers take what their clients keep.
+    pub states: &'m Carried,
+    /// True for a client that failed for reasons of the settings.
+    pub is_of_settings: &'m (dyn Fn(Round, ClientId) -> bool + Sync),
+}
+
+/// A piece of work for a thread.
+struct Piece {
+    key: Key,
+    order: Order,
+}
+
+/// The result of a piece of work.
+enum Outcome {
+    Update { ready: v1::Ready, content: Content },
+    Loss { key: Key, loss: f64 },
+    Failed { key: Key, reason: String },
+}
+
+impl Call {
+    /// Works until the run is over, and returns how it ended, for people. `stop` is asked often whether to end sooner.
+    ///
+    /// # Errors
+    /// If the federator refuses what was prepared, can't be reached any more, or has another run; if a trainer can't be made; or if this process is asked to stop.
+    pub fn work(self, prepared: &Prepared, trainers: &Trainers<'_, '_>, stop: &dyn Fn() -> bool) -> Result<String, NodeError> {
+        let workers = self.introduction.workers as usize;
+        let (to_workers, pieces) = channel();
+        let pieces = Mutex::new(pieces);
+        let (to_loop, outcomes) = mpsc::unbounded_channel();
+        let (is_ready, ready) = channel();
+        thread::scope(|scope| {
+            for index in 0..workers {
+                let (pieces, to_loop, is_ready) = (&pieces, to_loop.clone(), is_ready.clone());
+                let body = move || train(index, trainers, pieces, &is_ready, &to_loop);
+                let spawned = thread::Builder::new().name(format!("node-worker-{index}")).spawn_scoped(scope, body);
+                spawned.map_err(|error| NodeError::Here(format!("could not start a thread: {error}")))?;
+            }
+            drop(is_ready);
+            for (worker, outcome) in ready.iter().take(workers) {
+                outcome.map_err(|reason| NodeError::Worker { worker, reason })?;
+            }
+            let identity = self.identity();
+            let run = self.job().run.clone();
+            let Self { runtime, address, introduction, session, .. } = self;
+            let mut node = Loop {
+                prepared,
+                states: trainers.states,
+                is_of_settings: trainers.is_of_settings,
+                to_workers,
+                tasks: Tasks::default(),
+                objects: Objects::default(),
+                pending: VecDeque::new(),
+                fetching: None,
+                partial: None,
+            };
+            runtime.block_on(async {
+                let mut outcomes = outcomes;
+                let mut session = session;
+                loop {
+                    match node.attend(&mut session, &mut outcomes, stop).await? {
+                        End::Finished(text) => return Ok(text),
+                        End::Lost(reason) => tracing::warn!("the federator is lost: {reason}; this node calls it again"),
+                    }
+                    node.abandon();
+                    session = Self::again(&address, &introduction, identity, &run, stop).await?;
+                    tracing::info!("the federator is there again");
+                }
+            })
+        })
+    }
+}
+
+/// Trains until there is nothing more to do.
+fn train(
+    index: usize,
+    trainers: &Trainers<'_, '_>,
+    pieces: &Mutex<Receiver<Piece>>,
+    is_ready: &Sender<(usize, Result<(), String>)>,
+    to_loop: &mpsc::UnboundedSender<Outcome>,
+) {
+    let mut worker = match Worker::new(index, trainers.make) {
+        Ok(worker) => worker,
+        Err(reason) => {
+            let _ = is_ready.send((index, Err(reason)));
+            return;
+        }
+    };
+    let _ = is_ready.send((index, Ok(())));
+    loop {
+        let next = pieces.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(Piece { key, order }) = next else { return };
+        let event = worker.carry_out(&order);
+        let kept = match &order {
+            Order::Train(order) => order.kept,
+            Order::Measure(_) => None,
+        };
+        drop(order);
+        if let Some(round) = kept {
+            drop(trainers.states.take(key.client, round));
+        }
+        let outcome = match event {
+            Event::ClientTrained(update) => {
+                let state = trainers.states.take(key.client, key.round);
+                let mut ready = update::ready(&update, 0, Object { digest: crate::object::Digest([0; 32]), num_bytes: 0 });
+                let content = update::content(update, state);
+                ready.update = Some(content.object().into());
+                Outcome::Update { ready, content }
+            }
+            Event::LossMeasured { loss, .. } => Outcome::Loss { key, loss },
+            Event::ClientFailed { reason, .. } | Event::LossFailed { reason, .. } => Outcome::Failed { key, reason },
+            _ => return,
+        };
+        if to_loop.send(outcome).is_err() {
+            return;
+        }
+    }
+}
+
+/// The end of a session.
+enum End {
+    Finished(String),
+    Lost(String),
+}
+
+/// An order whose objects aren't all there.
+enum Pending {
+    Train(TrainMessage),
+    Measure(MeasureMessage),
+}
+
+impl Pending {
+    const fn key(&self) -> Key {
+        match self {
+            Self::Train(message) => message.key,
+            Self::Measure(message) => message.key,
+        }
+    }
+}
+
+/// The kind of an object that is fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Model,
+    Arrays,
+    /// The state that this client keeps.
+    Kept(ClientId, Round),
+}
+
+struct Loop<'a> {
+    prepared: &'a Prepared,
+    states: &'a Carried,
+    is_of_settings: &'a (dyn Fn(Round, ClientId) -> bool + Sync),
+    to_workers: Sender<Piece>,
+    tasks: Tasks,
+    objects: Objects,
+    /// The orders that wait for objects, in the order in which they came.
+    pending: VecDeque<Pending>,
+    /// The object that is on its way.
+    fetching: Option<(Kind, mpsc::Receiver<(Receiving, Result<(), String>)>)>,
+    /// The object of which some bytes are there.
+    partial: Option<(Kind, Receiving)>,
+}
+
+impl Loop<'_> {
+    /// Attends one session to its end.
+    async fn attend(&mut self, session: &mut Session, outcomes: &mut mpsc::UnboundedReceiver<Outcome>, stop: &dyn Fn() -> bool) -> Result<End, NodeError> {
+        let held = self.tasks.held();
+        let Prepared { settings, data, .. } = self.prepared;
+        let prepared = v1::Prepared { settings: settings.0.to_vec(), data: data.to_vec(), held };
+        let mut lost = session.say(from_node::Message::Prepared(prepared)).await.is_err();
+        for ready in self.tasks.all_done() {
+            lost |= session.say(from_node::Message::Ready(ready)).await.is_err();
+        }
+        let mut heard = tokio::time::Instant::now();
+        while !lost {
+            if stop() {
+                return Err(NodeError::Stopped);
+            }
+            if heard.elapsed() > session.silence {
+                return Ok(End::Lost(format!("nothing was heard of it for {} s", session.silence.as_secs_f64())));
+            }
+            let said = tokio::select! {
+                message = session.from.message() => {
+                    heard = tokio::time::Instant::now();
+                    match message {
+                        Ok(Some(message)) => match self.hear(session, message).await? {
+                            Heard::Goes(said) => said,
+                            Heard::Ends(end) => return Ok(end),
+                        },
+                        Ok(None) => return Ok(End::Lost("it ended the session".to_owned())),
+                        Err(status) => return Ok(End::Lost(status.message().to_owned())),
+                    }
+                }
+                Some(outcome) = outcomes.recv() => self.done(outcome),
+                fetched = next_fetched(&mut self.fetching) => self.fetched(fetched)?,
+                () = tokio::time::sleep(CHECK) => None,
+            };
+            self.begin_complete();
+            self.fetch_next(session);
+            if let Some(message) = said {
+                lost = session.say(message).await.is_err();
+            }
+        }
+        Ok(End::Lost("the connection ended".to_owned()))
+    }
+
+    /// Ends what belongs to a session that ended. What is done, or being done, stays.
+    fn abandon(&mut self) {
+        self.fetching = None;
+        for pending in std::mem::take(&mut self.pending) {
+            self.tasks.release(pending.key(), u32::MAX);
+            self.forget(&pending);
+        }
+    }
+
+    /// Forgets the state that came for an order which nobody needs any more.
+    fn forget(&self, pending: &Pending) {
+        if let Pending::Train(message) = pending
+            && let Some((client, round)) = self.kept_of(message)
+        {
+            drop(self.states.take(client, round));
+        }
+    }
+
+    async fn hear(&mut self, session: &Session, message: v1::ToNode) -> Result<Heard, NodeError> {
+        let malformed = |error: Malformed| NodeError::Malformed(error.to_string());
+        let said = match message.message {
+            Some(to_node::Message::Train(message)) => {
+                let message = TrainMessage::try_from(message).map_err(malformed)?;
+                self.order(message.key, message.attempt, Pending::Train(message))
+            }
+            Some(to_node::Message::Measure(message)) => {
+                let message = MeasureMessage::try_from(message).map_err(malformed)?;
+                self.order(message.key, message.attempt, Pending::Measure(message))
+            }
+            Some(to_node::Message::Collect(v1::Collect { id, offset })) => {
+                let (key, attempt) = Key::read(id.as_ref(), false).map_err(malformed)?;
+                match self.tasks.content(key, attempt) {
+                    Some(content) => {
+                        let sending = deliver(session.client.clone(), session.token.clone(), key.id(attempt), content.clone(), offset);
+                        // If it breaks off, the federator asks once more.
+                        tokio::spawn(async move {
+                            if let Err(reason) = sending.await {
+                                tracing::debug!("the update of {key} wasn't delivered: {reason}");
+                            }
+                        });
+                        None
+                    }
+                    None => Some(failed(key, attempt, "the update isn't at this node any more".to_owned(), false)),
+                }
+            }
+            Some(to_node::Message::Release(v1::Release { id })) => {
+                let (key, attempt) = Key::read(id.as_ref(), false).map_err(malformed)?;
+                self.tasks.release(key, attempt);
+                self.tasks.release(Key { is_loss: true, ..key }, attempt);
+                let needed = |pending: &Pending| self.tasks.attempt(pending.key()).is_some();
+                let (pending, released): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.pending).into_iter().partition(needed);
+                self.pending = pending;
+                released.iter().for_each(|pending| self.forget(pending));
+                None
+            }
+            Some(to_node::Message::Finished(v1::Finished { text })) => return Ok(Heard::Ends(End::Finished(text))),
+            Some(to_node::Message::Refusal(refusal)) => {
+                return if refusal.reason() == v1::refusal::Reason::Silent {
+                    Ok(Heard::Ends(End::Lost(refusal.text)))
+                } else {
+                    Err(NodeError::Refused(refusal.text))
+                };
+            }
+            Some(to_node::Message::Heartbeat(_)) => None,
+            Some(to_node::Message::Welcome(_)) | None => return Err(NodeError::Malformed("it isn't one that comes now".to_owned())),
+        };
+        Ok(Heard::Goes(said))
+    }
+
+    fn order(&mut self, key: Key, attempt: u32, pending: Pending) -> Option<from_node::Message> {
+        match self.tasks.order(key, attempt) {
+            Todo::Begin => {
+                self.pending.push_back(pending);
+                None
+            }
+            Todo::Say(ready) => Some(from_node::Message::Ready(*ready)),
+            Todo::Nothing => None,
+        }
+    }
+
+    /// Passes on what a thread has done, if somebody still needs it.
+    fn done(&mut self, outcome: Outcome) -> Option<from_node::Message> {
+        match outcome {
+            Outcome::Update { ready, content } => self.tasks.done(ready, content).map(from_node::Message::Ready),
+            Outcome::Loss { key, loss } => {
+                let attempt = self.tasks.attempt(key)?;
+                self.tasks.release(key, attempt);
+                Some(from_node::Message::Measured(v1::Measured { id: Some(key.id(attempt)), loss }))
+            }
+            Outcome::Failed { key, reason } => {
+                let attempt = self.tasks.attempt(key)?;
+                self.tasks.release(key, attempt);
+                Some(failed(key, attempt, reason, (self.is_of_settings)(key.round, key.client)))
+            }
+        }
+    }
+
+    /// Takes an object that was fetched, or as much of it as came.
+    fn fetched(&mut self, fetched: Option<(Receiving, Result<(), String>)>) -> Result<Option<from_node::Message>, NodeError> {
+        let Some((kind, _)) = self.fetching.take() else { return Ok(None) };
+        let Some((receiving, outcome)) = fetched else { return Ok(None) };
+        let object = receiving.object();
+        if let Err(reason) = outcome {
+            tracing::debug!("an object wasn't fetched: {reason}");
+            self.partial = Some((kind, receiving));
+            // It goes on where it was; and if nobody has the object any more, nobody needs the order either.
+            return Ok(None);
+        }
+        let damage = |damage: Damage| NodeError::Malformed(format!("an object of an order: {damage}"));
+        let bundle = receiving.finish().map_err(damage)?;
+        match kind {
+            Kind::Model => self.objects.add_model(object.digest, order::model(bundle, &self.prepared.layout).map_err(damage)?),
+            Kind::Arrays => {
+                let Bundle { floats, .. } = bundle;
+                self.objects.add_arrays(object.digest, floats);
+            }
+            Kind::Kept(client, round) => self.states.put(client, round, order::kept(bundle)),
+        }
+        Ok(None)
+    }
+
+    /// Gives orders to the threads whose objects are all there.
+    fn begin_complete(&mut self) {
+        let mut waiting = VecDeque::new();
+        for pending in std::mem::take(&mut self.pending) {
+            match self.complete(&pending) {
+                Some(order) => {
+                    // The threads live as long as this loop.
+                    let _ = self.to_workers.send(Piece { key: pending.key(), order });
+                }
+                None => waiting.push_back(pending),
+            }
+        }
+        self.pending = waiting;
+    }
+
+    fn complete(&self, pending: &Pending) -> Option<Order> {
+        match pending {
+            Pending::Train(message) => {
+                let model: Arc<ModelState> = self.objects.model(message.objects.model.digest)?;
+                let arrays: Option<Arc<Arrays>> = match &message.objects.arrays {
+                    Some(arrays) => Some(self.objects.arrays(arrays.digest)?),
+                    None => None,
+                };
+                if message.objects.kept.is_some() {
+                    self.kept_of(message).filter(|(client, round)| self.states.has(*client, *round))?;
+                }
+                Some(Order::Train(message.with(model, arrays)))
+            }
+            Pending::Measure(message) => Some(Order::Measure(message.with(self.objects.model(message.model.digest)?))),
+        }
+    }
+
+    /// Returns the client and the round whose state an order goes on from.
+    fn kept_of(&self, message: &TrainMessage) -> Option<(ClientId, Round)> {
+        message.kept_round().map(|round| (message.key.client, round))
+    }
+
+    /// Begins to fetch the next object that an order waits for.
+    fn fetch_next(&mut self, session: &Session) {
+        if self.fetching.is_some() {
+            return;
+        }
+        let Some((kind, object)) = self.pending.iter().find_map(|pending| self.missing(pending)) else {
+            self.partial = None;
+            return;
+        };
+        let partial = self.partial.take().filter(|(of, partial)| *of == kind && partial.object() == object).map(|(_, partial)| partial);
+        let receiving = partial.map_or_else(|| Receiving::bundle(object, OBJECT_BYTES_MAX), Ok);
+        let Ok(mut receiving) = receiving else { return };
+        let (to, fetched) = mpsc::channel(1);
+        let (mut client, token) = (session.client.clone(), session.token.clone());
+        tokio::spawn(async move {
+            let outcome = fetch(&mut client, &token, &mut receiving).await;
+            if outcome.is_err() {
+                // Not at once again and again.
+                tokio::time::sleep(CHECK).await;
+            }
+            let _ = to.send((receiving, outcome)).await;
+        });
+        self.fetching = Some((kind, fetched));
+    }
+
+    fn missing(&self, pending: &Pending) -> Option<(Kind, Object)> {
+        let (model, arrays, kept) = match pending {
+            Pending::Measure(message) => (message.model, None, None),
+            Pending::Train(message) => {
+                let kept = message.objects.kept.zip(self.kept_of(message));
+                (message.objects.model, message.objects.arrays, kept)
+            }
+        };
+        if self.objects.model(model.digest).is_none() {
+            return Some((Kind::Model, model));
+        }
+        if let Some(arrays) = arrays.filter(|arrays| self.objects.arrays(arrays.digest).is_none()) {
+            return Some((Kind::Arrays, arrays));
+        }
+        let (object, (client, round)) = kept?;
+        (!self.states.has(client, round)).then_some((Kind::Kept(client, round), object))
+    }
+}
+
+enum Heard {
+    Goes(Option<from_node::Message>),
+    Ends(End),
+}
+
+fn failed(key: Key, attempt: u32, reason: String, is_of_settings: bool) -> from_node::Message {
+    from_node::Message::Failed(v1::Failed { id: Some(key.id(attempt)), reason, is_of_settings, is_measurement: key.is_loss })
+}
+
+/// Waits for the object that is on its way; for ever if there is none.
+async fn next_fetched(fetching: &mut Option<(Kind, mpsc::Receiver<(Receiving, Result<(), String>)>)>) -> Option<(Receiving, Result<(), String>)> {
+    match fetching {
+        Some((_, fetched)) => fetched.recv().await,
+        None => std::future::pending().await,
+    }
+}

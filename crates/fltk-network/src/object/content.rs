@@ -1,0 +1,156 @@
+//! Objects that are sent: numbers in memory, whose bytes are made chunk by chunk, so that no copy of a whole model is needed.
+
+use std::{fmt, sync::Arc};
+
+use prost::Message as _;
+
+use super::{CHUNK_BYTES_MAX, Digest, Object};
+use crate::wire::v1::{ArrayHeader, BundleHeader};
+
+/// The numbers of one array.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Part<'a> {
+    /// 32-bit floats.
+    Floats(&'a [f32]),
+    /// 64-bit whole numbers.
+    Counters(&'a [i64]),
+}
+
+impl Part<'_> {
+    const fn num_bytes(&self) -> usize {
+        match self {
+            Self::Floats(values) => values.len() * 4,
+            Self::Counters(values) => values.len() * 8,
+        }
+    }
+
+    /// Appends `len` bytes from `offset` on.
+    fn append(&self, offset: usize, len: usize, to: &mut Vec<u8>) {
+        match self {
+            Self::Floats(values) => append(values, offset, len, |value: &f32| value.to_le_bytes(), to),
+            Self::Counters(values) => append(values, offset, len, |value: &i64| value.to_le_bytes(), to),
+        }
+    }
+}
+
+fn append<T, const N: usize>(values: &[T], offset: usize, len: usize, bytes: impl Fn(&T) -> [u8; N], to: &mut Vec<u8>) {
+    let end = offset + len;
+    let (first, last) = (offset / N, end.div_ceil(N));
+    let whole = |index: usize| index * N >= offset && (index + 1) * N <= end;
+    let values = &values[first..last];
+    for (index, value) in (first..).zip(values) {
+        let bytes = bytes(value);
+        if whole(index) {
+            to.extend_from_slice(&bytes);
+        } else {
+            let from = offset.saturating_sub(index * N);
+            let until = N.min(end - index * N);
+            to.extend_from_slice(&bytes[from..until]);
+        }
+    }
+}
+
+/// Numbers in memory that an object consists of: all arrays of floats with their names, then all of counters, and the scalars.
+pub trait Numbers: Send + Sync {
+    /// Returns the arrays in order, floats before counters.
+    fn parts(&self) -> Vec<(String, Part<'_>)>;
+
+    /// Returns the scalars.
+    fn scalars(&self) -> Vec<(String, f64)> {
+        Vec::new()
+    }
+}
+
+/// An object to send.
+#[derive(Clone)]
+pub struct Content {
+    object: Object,
+    source: Source,
+}
+
+#[derive(Clone)]
+enum Source {
+    Bytes(Arc<[u8]>),
+    /// The header with its length, and what follows it.
+    Numbers(Arc<[u8]>, Arc<dyn Numbers>),
+}
+
+impl Content {
+    /// Creates an object of these bytes.
+    #[must_use]
+    pub fn of_bytes(bytes: Vec<u8>) -> Self {
+        let object = Object { digest: Digest::of(&bytes), num_bytes: bytes.len() as u64 };
+        Self { object, source: Source::Bytes(bytes.into()) }
+    }
+
+    /// Creates a bundle of numbers. They are read once, for the digest.
+    #[must_use]
+    pub fn of_numbers(numbers: Arc<dyn Numbers>) -> Self {
+        let mut header = BundleHeader { scalars: numbers.scalars().into_iter().collect(), ..BundleHeader::default() };
+        let mut num_bytes = 0;
+        for (name, part) in numbers.parts() {
+            let (list, len) = match part {
+                Part::Floats(values) => (&mut header.floats, values.len()),
+                Part::Counters(values) => (&mut header.counters, values.len()),
+            };
+            list.push(ArrayHeader { name, len: len as u64 });
+            num_bytes += part.num_bytes();
+        }
+        let header = header.encode_to_vec();
+        let len = u32::try_from(header.len()).unwrap_or(u32::MAX);
+        let header: Arc<[u8]> = [&len.to_le_bytes()[..], &header].concat().into();
+        num_bytes += header.len();
+        let object = Object { digest: Digest([0; 32]), num_bytes: num_bytes as u64 };
+        let mut content = Self { object, source: Source::Numbers(header, numbers) };
+        let mut hasher = blake3::Hasher::new();
+        let mut offset = 0;
+        while let Some(chunk) = content.chunk(offset) {
+            hasher.update(&chunk);
+            offset += chunk.len() as u64;
+        }
+        content.object.digest = Digest(*hasher.finalize().as_bytes());
+        content
+    }
+
+    /// Returns the digest and size.
+    #[must_use]
+    pub const fn object(&self) -> Object {
+        self.object
+    }
+
+    /// Returns the bytes from `offset` on, as many as a chunk may have; `None` at the end.
+    #[must_use]
+    pub fn chunk(&self, offset: u64) -> Option<Vec<u8>> {
+        let left = self.object.num_bytes.checked_sub(offset).filter(|left| *left > 0)?;
+        let len = usize::try_from(left).unwrap_or(usize::MAX).min(CHUNK_BYTES_MAX);
+        let mut offset = usize::try_from(offset).ok()?;
+        match &self.source {
+            Source::Bytes(bytes) => Some(bytes.get(offset..offset + len)?.to_vec()),
+            Source::Numbers(header, numbers) => {
+                let mut chunk = Vec::with_capacity(len);
+                if let Some(rest) = header.get(offset..) {
+                    chunk.extend_from_slice(&rest[..rest.len().min(len)]);
+                }
+                offset = offset.saturating_sub(header.len());
+                for (_, part) in numbers.parts() {
+                    let num_bytes = part.num_bytes();
+                    if chunk.len() == len {
+                        break;
+                    }
+                    if offset < num_bytes {
+                        let wanted = (num_bytes - offset).min(len - chunk.len());
+                        part.append(offset, wanted, &mut chunk);
+                    }
+                    offset = offset.saturating_sub(num_bytes);
+                }
+                Some(chunk)
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Content({:?})", self.object)
+    }
+}

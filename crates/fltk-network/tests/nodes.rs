@@ -1,0 +1,110 @@
+//! Tests of federators and nodes over a socket: whatever the nodes, and whatever happens to them, the model is the one of a single process.
+
+mod support;
+
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use fltk_core::{
+    catalogue::Choice,
+    experiment::FederatedConfig,
+};
+use fltk_fed::round::{Record, TrainOrder};
+use fltk_network::{federator::NodeReport, node::Introduction};
+
+use support::{bits, config, dummy, federate, federation, here, introduction, node};
+
+/// Runs with so many nodes, and returns the bits of the final model.
+fn with_nodes(config: &FederatedConfig, num_nodes: usize) -> Vec<u32> {
+    let dummy = dummy(12);
+    let folder = tempfile::tempdir().expect("there is room");
+    let path = folder.path().join("socket");
+    let never = AtomicBool::new(false);
+    let reports = Mutex::new(Vec::new());
+    let num_joined = AtomicU32::new(0);
+    let mut records = Vec::new();
+    // Nobody answers before all are there, so that each takes part.
+    let wait = |_: &TrainOrder| {
+        while (num_joined.load(Ordering::Relaxed) as usize) < num_nodes {
+            thread::sleep(Duration::from_millis(1));
+        }
+    };
+    thread::scope(|scope| {
+        for index in 0..num_nodes {
+            let (dummy, path, never, wait) = (&dummy, &path, &never, &wait);
+            scope.spawn(move || {
+                let ended = node(introduction(&format!("node-{index}")), dummy, path, wait, never);
+                assert_eq!(ended.expect("it goes to the end"), "the run is complete");
+            });
+        }
+        let report = |report| {
+            num_joined.fetch_add(u32::from(matches!(report, NodeReport::Joined { .. })), Ordering::Relaxed);
+            reports.lock().expect("no panic").push(report);
+        };
+        let state = federate(federation(config, &dummy), &dummy, &path, &report, &never, &mut records).expect("it runs");
+        assert!(matches!(records.last(), Some(Record::Finished { .. })));
+        let reports = reports.lock().expect("no panic");
+        assert!(!reports.iter().any(|report| matches!(report, NodeReport::Refused { .. })), "{reports:?}");
+        bits(&state)
+    })
+}
+
+#[test]
+fn any_number_of_nodes_ends_with_the_bits_of_one_process() {
+    
+    for (what, config) in [
+        ("FedAvg", config()),
+        ("SCAFFOLD", FederatedConfig { strategy: Choice::new("SCAFFOLD"), ..config() }),
+        ("Krum", FederatedConfig { strategy: Choice::new("Krum"), ..config() }),
+        ("power of choice", FederatedConfig { selection: Choice::new("power_of_choice").with("candidates", 8), ..config() }),
+    ] {
+        let dummy = dummy(12);
+        let expected = bits(&here(federation(&config, &dummy), &dummy));
+        for num_nodes in [1, 3] {
+            assert_eq!(with_nodes(&config, num_nodes), expected, "{what} on {num_nodes} nodes");
+        }
+    }
+}
+
+#[test]
+fn nodes_that_die_cost_nothing_but_time() {
+    let dummy = dummy(12);
+    let expected = bits(&here(federation(&config(), &dummy), &dummy));
+    let folder = tempfile::tempdir().expect("there is room");
+    let path = folder.path().join("socket");
+    let never = AtomicBool::new(false);
+    let num_dead = AtomicU32::new(0);
+    thread::scope(|scope| {
+        // One node stays; others begin with an order and never end it, as if they were killed.
+        let (dummy, path, never, num_dead) = (&dummy, &path, &never, &num_dead);
+        scope.spawn(move || {
+            let slowly = |_: &_| thread::sleep(Duration::from_millis(5));
+            node(introduction("stays"), dummy, path, &slowly, never).expect("it goes to the end")
+        });
+        scope.spawn(move || {
+            loop {
+                let dies = AtomicBool::new(false);
+                let die = |_: &_| {
+                    dies.store(true, Ordering::Relaxed);
+                    thread::sleep(Duration::from_millis(100));
+                };
+                let introduction = Introduction { patience: Duration::from_millis(300), ..introduction("dies") };
+                match node(introduction, dummy, path, &die, &dies) {
+                    Err(fltk_network::node::NodeError::Stopped) => num_dead.fetch_add(1, Ordering::Relaxed),
+                    // The run is over.
+                    _ => return,
+                };
+            }
+        });
+        let state = federate(federation(&config(), dummy), dummy, path, &|_| (), never, &mut Vec::new()).expect("it runs");
+        assert_eq!(bits(&state), expected);
+        let _ = std::fs::remove_file(path);
+    });
+    assert!(num_dead.load(Ordering::Relaxed) > 0);
+}
